@@ -1,0 +1,1 @@
+//! Transformer layers shared by the networks, and checkpoint reading.

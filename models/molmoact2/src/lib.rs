@@ -1,0 +1,1 @@
+//! The MolmoAct2 vision-language-action model.

@@ -1,0 +1,1 @@
+//! OpenFAST action tokens: action chunk <-> token ids.

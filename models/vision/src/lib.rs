@@ -1,0 +1,1 @@
+//! Image preprocessing, bit-exact against the references.

@@ -1,0 +1,1 @@
+//! The studio's wire protocol: message types and codecs.

@@ -1,0 +1,1 @@
+//! One binary: hosts the policy, bridges robots, serves the page.

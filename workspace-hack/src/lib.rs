@@ -1,0 +1,1 @@
+//! Nothing but a dependency list: see `.config/hakari.toml`.
