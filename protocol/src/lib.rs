@@ -1,1 +1,21 @@
-//! The studio's wire protocol: message types and codecs.
+//! The studio's own wire protocol: what crosses a WebSocket between a robot, the studio and a viewer.
+//!
+//! Pure types and codecs, no input or output, native and wasm alike. `README.md` beside this crate is
+//! the one page that describes the wire for people who write a client in another language.
+//!
+//! - [`frame`]: the four-byte header, encoding, decoding, limits and errors
+//! - [`common`]: nouns that both dialects use (views, joints, chunks, modes)
+//! - [`robot`]: robot <-> studio
+//! - [`viewer`]: viewer <-> studio
+
+pub mod common;
+pub mod frame;
+pub mod robot;
+pub mod viewer;
+
+pub use common::{
+    CameraDescription, ErrorMessage, JointDescription, Mode, Stage, TaskState, View, ViewEncoding,
+};
+pub use frame::{FrameError, MAX_FRAME_BYTES, Message, VERSION, decode, encode, kind_of};
+pub use robot::{FromRobot, ToRobot};
+pub use viewer::{FromViewer, ToViewer};

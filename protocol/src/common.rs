@@ -1,0 +1,198 @@
+//! Nouns that the robot and the viewer dialect share.
+
+use crate::frame::{FrameError, Message, invalid};
+use serde::{Deserialize, Serialize};
+
+/// Longest text of any kind (instructions, names, reasons), in bytes.
+pub const MAX_TEXT_BYTES: usize = 2000;
+/// Longest side of an image in pixels.
+pub const MAX_IMAGE_SIDE: u32 = 4096;
+/// Most values in a state or action vector.
+pub const MAX_DIMS: usize = 64;
+/// Most rows in an action chunk.
+pub const MAX_ROWS: usize = 256;
+/// Most cameras on one robot.
+pub const MAX_VIEWS: usize = 8;
+
+/// How the pixels of a [`View`] are packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ViewEncoding {
+    /// Row-major `height x width x 3` bytes.
+    Rgb8,
+    /// A JPEG file.
+    Jpeg,
+    /// Row-major `height x width` little-endian u16, millimetres along the optical axis, 0 = no reading.
+    DepthMillimetresU16,
+    /// Row-major `height x width` bytes: 0 = no reading, 1..=255 from near to far over 0.2 m to 1.2 m (viewers only).
+    DepthGray8,
+}
+
+/// One camera image.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct View {
+    /// Camera name, as announced by the robot.
+    pub name: String,
+    /// Packing of `data`.
+    pub encoding: ViewEncoding,
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// The pixels.
+    #[serde(with = "serde_bytes")]
+    pub data: Vec<u8>,
+}
+
+impl View {
+    /// Checks that the sizes are sane and agree with the number of bytes.
+    ///
+    /// # Errors
+    /// [`FrameError::Invalid`] with the expected size.
+    pub fn validate(&self, message: &'static str) -> Result<(), FrameError> {
+        text(message, "view.name", &self.name)?;
+        let (w, h) = (self.width, self.height);
+        if w == 0 || h == 0 || w > MAX_IMAGE_SIDE || h > MAX_IMAGE_SIDE {
+            return Err(invalid(
+                message,
+                "view.width",
+                format!(
+                    "{:?} is {w}x{h} pixels; sides must be 1 to {MAX_IMAGE_SIDE}",
+                    self.name
+                ),
+            ));
+        }
+        let pixels = w as usize * h as usize;
+        let want = match self.encoding {
+            ViewEncoding::Rgb8 => Some(pixels * 3),
+            ViewEncoding::DepthMillimetresU16 => Some(pixels * 2),
+            ViewEncoding::DepthGray8 => Some(pixels),
+            ViewEncoding::Jpeg => None,
+        };
+        match want {
+            Some(want) if want != self.data.len() => Err(invalid(
+                message,
+                "view.data",
+                format!(
+                    "{:?} holds {} bytes, {w}x{h} {:?} needs {want}",
+                    self.name,
+                    self.data.len(),
+                    self.encoding
+                ),
+            )),
+            None if self.data.is_empty() => Err(invalid(
+                message,
+                "view.data",
+                format!("{:?} is an empty JPEG", self.name),
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A joint or gripper, in the order of state and action vectors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JointDescription {
+    /// For example `shoulder_pan`.
+    pub name: String,
+    /// `deg`, `rad`, `m` or `percent`.
+    pub unit: String,
+    /// Lower limit in that unit. The robot clamps to it itself.
+    pub min: f32,
+    /// Upper limit in that unit.
+    pub max: f32,
+}
+
+/// A camera that the robot will send views of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CameraDescription {
+    /// View name.
+    pub name: String,
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// Whether a depth view named `<name>.depth` comes with it.
+    #[serde(default)]
+    pub has_depth: bool,
+}
+
+/// Which head of the policy makes the chunk.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Flow-matching action expert.
+    #[default]
+    Continuous,
+    /// OpenFAST action tokens from the language model's head.
+    Discrete,
+}
+
+/// One measured stage of an inference.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stage {
+    /// `preprocess`, `vision`, `prefill`, `flow`, `decode`, `postprocess`.
+    pub name: String,
+    /// Wall time in microseconds.
+    pub micros: u64,
+}
+
+/// What the robot says about the task that it was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskState {
+    /// No instruction yet.
+    Idle,
+    /// Working on it.
+    Running,
+    /// The robot's own success test passed.
+    Succeeded,
+    /// The robot has no success test for this sentence; it is still handed to the policy.
+    Unknown,
+}
+
+/// A refusal or failure, in words for a person. The sender closes after it only when `fatal`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorMessage {
+    /// Stable short word for programs, for example `wrong_version`.
+    pub code: String,
+    /// What was wrong, where, and what to do.
+    pub message: String,
+    /// Whether the connection ends.
+    pub fatal: bool,
+}
+
+impl Message for ErrorMessage {
+    const KIND: u8 = 0x7f;
+    const NAME: &'static str = "Error";
+}
+
+pub(crate) fn text(
+    message: &'static str,
+    field: &'static str,
+    value: &str,
+) -> Result<(), FrameError> {
+    if value.len() > MAX_TEXT_BYTES {
+        return Err(invalid(
+            message,
+            field,
+            format!("{} bytes of text, at most {MAX_TEXT_BYTES}", value.len()),
+        ));
+    }
+    Ok(())
+}
+
+pub(crate) fn finite(
+    message: &'static str,
+    field: &'static str,
+    values: &[f32],
+) -> Result<(), FrameError> {
+    match values.iter().position(|v| !v.is_finite()) {
+        Some(i) => Err(invalid(
+            message,
+            field,
+            format!("value {i} is not a finite number"),
+        )),
+        None => Ok(()),
+    }
+}

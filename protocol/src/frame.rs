@@ -1,0 +1,215 @@
+//! One WebSocket binary message = one frame: `b"PS"`, the version, the kind, then a MessagePack map.
+//!
+//! MessagePack with named fields was chosen over a schema-bound format so that a client can be written
+//! in any language with its stock library, and so that a later minor addition (a new field) does not
+//! break an older peer: unknown fields are ignored, missing optional ones take their default.
+
+use serde::{Serialize, de::DeserializeOwned};
+
+/// The wire version that this crate speaks. A peer of another version is refused with its number.
+pub const VERSION: u8 = 1;
+
+/// First two bytes of every frame.
+pub const MAGIC: [u8; 2] = *b"PS";
+
+/// Bytes before the MessagePack body.
+pub const HEADER_BYTES: usize = 4;
+
+/// Largest frame that either side accepts. Three raw 640x480 views with depth fit several times over.
+pub const MAX_FRAME_BYTES: usize = 16 << 20;
+
+/// A message type with its place in the kind table of `README.md`.
+pub trait Message: Serialize + DeserializeOwned {
+    /// Fourth byte of the frame.
+    const KIND: u8;
+    /// Its name in errors.
+    const NAME: &'static str;
+
+    /// Checks what the types alone cannot: lengths that must agree, finite numbers, sane sizes.
+    ///
+    /// # Errors
+    /// [`FrameError::Invalid`] naming the field and what was expected.
+    fn validate(&self) -> Result<(), FrameError> {
+        Ok(())
+    }
+}
+
+/// Why a frame was refused. Every variant says what was found, so that it can be shown to the peer.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum FrameError {
+    /// Fewer bytes than a header.
+    #[error("frame of {got} bytes is shorter than its {HEADER_BYTES}-byte header")]
+    Truncated {
+        /// Bytes in the frame.
+        got: usize,
+    },
+    /// Larger than [`MAX_FRAME_BYTES`].
+    #[error(
+        "frame of {got} bytes exceeds the limit of {MAX_FRAME_BYTES} bytes; send smaller images"
+    )]
+    TooLarge {
+        /// Bytes in the frame.
+        got: usize,
+    },
+    /// Not our magic.
+    #[error(
+        "frame starts with {got:02x?} instead of \"PS\"; this endpoint speaks the studio protocol only"
+    )]
+    BadMagic {
+        /// The first two bytes.
+        got: [u8; 2],
+    },
+    /// Another protocol version.
+    #[error(
+        "peer speaks protocol version {got}, this side speaks version {VERSION}; update the older one"
+    )]
+    WrongVersion {
+        /// The peer's version.
+        got: u8,
+    },
+    /// A kind that is not expected in this direction.
+    #[error("message kind 0x{got:02x} is not one that {expected} sends")]
+    UnexpectedKind {
+        /// The kind byte.
+        got: u8,
+        /// Who was speaking.
+        expected: &'static str,
+    },
+    /// The body is not the MessagePack map of that kind.
+    #[error("{message}: body does not decode: {reason}")]
+    BadBody {
+        /// Message name.
+        message: &'static str,
+        /// The decoder's words.
+        reason: String,
+    },
+    /// A field's value is impossible.
+    #[error("{message}.{field}: {reason}")]
+    Invalid {
+        /// Message name.
+        message: &'static str,
+        /// Field name.
+        field: &'static str,
+        /// What is wrong and what was expected.
+        reason: String,
+    },
+    /// The value could not be written (only a bug or exhausted memory can cause this).
+    #[error("{message}: cannot be encoded: {reason}")]
+    Encode {
+        /// Message name.
+        message: &'static str,
+        /// The encoder's words.
+        reason: String,
+    },
+}
+
+/// Writes one frame.
+///
+/// # Errors
+/// [`FrameError::Invalid`] when the message contradicts itself, [`FrameError::TooLarge`] past the limit.
+pub fn encode<M: Message>(message: &M) -> Result<Vec<u8>, FrameError> {
+    message.validate()?;
+    let mut bytes = vec![MAGIC[0], MAGIC[1], VERSION, M::KIND];
+    let mut serializer = rmp_serde::Serializer::new(&mut bytes).with_struct_map();
+    message
+        .serialize(&mut serializer)
+        .map_err(|e| FrameError::Encode {
+            message: M::NAME,
+            reason: e.to_string(),
+        })?;
+    if bytes.len() > MAX_FRAME_BYTES {
+        return Err(FrameError::TooLarge { got: bytes.len() });
+    }
+    Ok(bytes)
+}
+
+/// Checks the header and returns the kind and the body.
+///
+/// # Errors
+/// Everything that can be wrong with a header, see [`FrameError`].
+pub fn kind_of(bytes: &[u8]) -> Result<(u8, &[u8]), FrameError> {
+    if bytes.len() > MAX_FRAME_BYTES {
+        return Err(FrameError::TooLarge { got: bytes.len() });
+    }
+    let Some((header, body)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
+        return Err(FrameError::Truncated { got: bytes.len() });
+    };
+    let [m0, m1, version, kind] = *header;
+    if [m0, m1] != MAGIC {
+        return Err(FrameError::BadMagic { got: [m0, m1] });
+    }
+    if version != VERSION {
+        return Err(FrameError::WrongVersion { got: version });
+    }
+    Ok((kind, body))
+}
+
+/// Reads one message of a known kind.
+///
+/// # Errors
+/// Header errors, [`FrameError::UnexpectedKind`], [`FrameError::BadBody`] and [`FrameError::Invalid`].
+pub fn decode<M: Message>(bytes: &[u8]) -> Result<M, FrameError> {
+    let (kind, body) = kind_of(bytes)?;
+    if kind != M::KIND {
+        return Err(FrameError::UnexpectedKind {
+            got: kind,
+            expected: M::NAME,
+        });
+    }
+    decode_body(body)
+}
+
+pub(crate) fn decode_body<M: Message>(body: &[u8]) -> Result<M, FrameError> {
+    let message: M = rmp_serde::from_slice(body).map_err(|e| FrameError::BadBody {
+        message: M::NAME,
+        reason: e.to_string(),
+    })?;
+    message.validate()?;
+    Ok(message)
+}
+
+pub(crate) fn invalid(
+    message: &'static str,
+    field: &'static str,
+    reason: impl Into<String>,
+) -> FrameError {
+    FrameError::Invalid {
+        message,
+        field,
+        reason: reason.into(),
+    }
+}
+
+/// Declares which messages a direction carries and how a frame becomes one of them.
+macro_rules! direction {
+    ($(#[$doc:meta])* $name:ident, $speaker:literal, { $($(#[$vdoc:meta])* $variant:ident($ty:ty)),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum $name { $($(#[$vdoc])* $variant($ty)),+ }
+
+        impl $name {
+            /// Reads whichever message of this direction the frame holds.
+            ///
+            /// # Errors
+            /// See [`FrameError`](crate::FrameError); a kind of another direction is `UnexpectedKind`.
+            pub fn decode(bytes: &[u8]) -> Result<Self, $crate::FrameError> {
+                let (kind, body) = $crate::kind_of(bytes)?;
+                match kind {
+                    $(<$ty as $crate::Message>::KIND => $crate::frame::decode_body::<$ty>(body).map(Self::$variant),)+
+                    got => Err($crate::FrameError::UnexpectedKind { got, expected: $speaker }),
+                }
+            }
+
+            /// Writes the message as a frame.
+            ///
+            /// # Errors
+            /// See [`encode`](crate::encode).
+            pub fn encode(&self) -> Result<Vec<u8>, $crate::FrameError> {
+                match self { $(Self::$variant(m) => $crate::encode(m)),+ }
+            }
+        }
+
+        $(impl From<$ty> for $name { fn from(m: $ty) -> Self { Self::$variant(m) } })+
+    };
+}
+pub(crate) use direction;

@@ -1,0 +1,342 @@
+//! Viewer <-> studio. Viewers watch and command; what they get is lossy and always the newest.
+
+use crate::common::{
+    CameraDescription, ErrorMessage, JointDescription, Mode, Stage, TaskState, View, text,
+};
+use crate::frame::{FrameError, Message, direction};
+use crate::robot::ResetScene;
+use serde::{Deserialize, Serialize};
+
+/// First message of a viewer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ViewerHello {
+    /// Software and version, for the log.
+    pub client: String,
+}
+
+impl Message for ViewerHello {
+    const KIND: u8 = 0x21;
+    const NAME: &'static str = "ViewerHello";
+    fn validate(&self) -> Result<(), FrameError> {
+        text(Self::NAME, "client", &self.client)
+    }
+}
+
+/// Subscribes to one robot (and leaves the one watched before).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watch {
+    /// Robot to watch.
+    pub robot_id: String,
+}
+
+impl Message for Watch {
+    const KIND: u8 = 0x22;
+    const NAME: &'static str = "Watch";
+    fn validate(&self) -> Result<(), FrameError> {
+        text(Self::NAME, "robot_id", &self.robot_id)
+    }
+}
+
+/// A sentence for a robot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Command {
+    /// Robot to command.
+    pub robot_id: String,
+    /// The sentence; empty ends the current one and lets the robot hold.
+    pub text: String,
+    /// Which head of the policy to use.
+    pub mode: Mode,
+}
+
+impl Message for Command {
+    const KIND: u8 = 0x23;
+    const NAME: &'static str = "Command";
+    fn validate(&self) -> Result<(), FrameError> {
+        text(Self::NAME, "robot_id", &self.robot_id)?;
+        text(Self::NAME, "text", &self.text)
+    }
+}
+
+/// Stops a robot at once and latches.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StopRobot {
+    /// Robot to stop.
+    pub robot_id: String,
+}
+
+impl Message for StopRobot {
+    const KIND: u8 = 0x24;
+    const NAME: &'static str = "StopRobot";
+}
+
+/// Lifts a latched stop.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseRobot {
+    /// Robot to release.
+    pub robot_id: String,
+}
+
+impl Message for ReleaseRobot {
+    const KIND: u8 = 0x25;
+    const NAME: &'static str = "ReleaseRobot";
+}
+
+/// Asks a simulated robot for a fresh scene.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResetRobot {
+    /// Robot to reset.
+    pub robot_id: String,
+    /// What to ask for.
+    #[serde(default)]
+    pub scene: ResetScene,
+}
+
+impl Message for ResetRobot {
+    const KIND: u8 = 0x26;
+    const NAME: &'static str = "ResetRobot";
+}
+
+/// One action dimension as the checkpoint's norm_stats describe it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ActionDimension {
+    /// For example `gripper`.
+    pub name: String,
+    /// Robot-unit value of normalised -1.
+    pub low: f32,
+    /// Robot-unit value of normalised +1.
+    pub high: f32,
+    /// Whether the normalisation applies; otherwise values pass through.
+    pub normalised: bool,
+}
+
+/// The policy that the studio hosts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PolicyDescription {
+    /// Checkpoint name.
+    pub name: String,
+    /// Parameter count.
+    pub parameters: u64,
+    /// Where it runs, in words.
+    pub device: String,
+    /// Rows of a chunk.
+    pub horizon: u32,
+    /// Modes that the checkpoint was trained for.
+    pub modes: Vec<Mode>,
+    /// Dimensions of an action.
+    pub action: Vec<ActionDimension>,
+    /// Whether `/api/policy/openfast/{tokenizer.json,processor_config.json}` are there to be fetched.
+    pub has_tokenizer: bool,
+}
+
+/// The studio's answer to [`ViewerHello`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ViewerWelcome {
+    /// The studio's version.
+    pub studio_version: String,
+    /// The hosted policy.
+    pub policy: PolicyDescription,
+}
+
+impl Message for ViewerWelcome {
+    const KIND: u8 = 0x31;
+    const NAME: &'static str = "ViewerWelcome";
+}
+
+/// A robot as the list shows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RobotSummary {
+    /// Unique id.
+    pub robot_id: String,
+    /// Name for people.
+    pub name: String,
+    /// Joints in vector order.
+    pub joints: Vec<JointDescription>,
+    /// Cameras.
+    pub cameras: Vec<CameraDescription>,
+    /// Control rate.
+    pub control_rate_hz: f32,
+    /// Sentences to offer.
+    pub example_instructions: Vec<String>,
+    /// Whether it is connected now.
+    pub connected: bool,
+}
+
+/// Every robot that the studio knows; sent at the start and whenever it changes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RobotList {
+    /// In order of arrival.
+    pub robots: Vec<RobotSummary>,
+}
+
+impl Message for RobotList {
+    const KIND: u8 = 0x32;
+    const NAME: &'static str = "RobotList";
+}
+
+/// One view of the watched robot. Lossy: a slow viewer misses some, never gets an old one late.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ViewFrame {
+    /// Which robot.
+    pub robot_id: String,
+    /// Observation that it belongs to.
+    pub sequence: u64,
+    /// Robot clock.
+    pub captured_at_micros: u64,
+    /// The image (`Jpeg` or `DepthGray8`).
+    pub view: View,
+}
+
+impl Message for ViewFrame {
+    const KIND: u8 = 0x33;
+    const NAME: &'static str = "ViewFrame";
+    fn validate(&self) -> Result<(), FrameError> {
+        self.view.validate(Self::NAME)
+    }
+}
+
+/// Numbers of the watched robot; lossy like the views.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RobotState {
+    /// Which robot.
+    pub robot_id: String,
+    /// Observation that it belongs to.
+    pub sequence: u64,
+    /// Robot clock.
+    pub captured_at_micros: u64,
+    /// Proprioception in joint order and units.
+    pub state: Vec<f32>,
+    /// Commanded target in joint order and units; may be empty.
+    pub commanded: Vec<f32>,
+}
+
+impl Message for RobotState {
+    const KIND: u8 = 0x34;
+    const NAME: &'static str = "RobotState";
+}
+
+/// Where the tokens of a [`Trace`] come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TokensOrigin {
+    /// The policy's discrete head wrote them; decoding them gives exactly the chunk.
+    Generated,
+    /// The flow-matching chunk was encoded for transport; decoding them gives the chunk up to quantisation.
+    Encoded,
+}
+
+/// Why the robot moved: everything of one decision.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Trace {
+    /// Which robot.
+    pub robot_id: String,
+    /// The chunk that it explains.
+    pub chunk_id: u64,
+    /// Observation that it was computed from.
+    pub observation_sequence: u64,
+    /// The instruction as typed.
+    pub instruction: String,
+    /// Head that made it.
+    pub mode: Mode,
+    /// The prompt as text, image tokens folded.
+    pub prompt: String,
+    /// Number of prompt tokens, image tokens included.
+    pub prompt_tokens: u32,
+    /// OpenFAST ids (not VLM ids).
+    pub action_tokens: Vec<u32>,
+    /// Where they come from.
+    pub tokens_origin: TokensOrigin,
+    /// Rows of the chunk.
+    pub rows: u32,
+    /// Values per row.
+    pub dims: u32,
+    /// Row-major `[rows, dims]`, normalised, as the policy computed it.
+    pub chunk_normalised: Vec<f32>,
+    /// Row-major `[rows, dims]` in robot units, as the robot was sent it.
+    pub actions: Vec<f32>,
+    /// Time per stage.
+    pub stages: Vec<Stage>,
+    /// From the observation's arrival to the chunk's departure, waiting included.
+    pub latency_micros: u64,
+}
+
+impl Message for Trace {
+    const KIND: u8 = 0x35;
+    const NAME: &'static str = "Trace";
+}
+
+/// What the watched robot is doing now. Never dropped: the newest one always arrives.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RobotStatus {
+    /// Which robot.
+    pub robot_id: String,
+    /// Whether it is connected.
+    pub connected: bool,
+    /// The instruction in force.
+    pub instruction: String,
+    /// Head in use.
+    pub mode: Mode,
+    /// The robot's success test.
+    pub task: TaskState,
+    /// Seconds on this task by the robot's clock.
+    pub task_secs: f32,
+    /// The robot holds because nothing valid arrived.
+    pub holding: bool,
+    /// A stop was asked for and the studio passed it on.
+    pub stop_requested: bool,
+    /// The robot itself confirmed that it stopped and latched.
+    pub stopped: bool,
+    /// Control ticks, late ones, clamped targets, refused chunks: see `RobotReport`.
+    pub ticks: u64,
+    /// See `RobotReport`.
+    pub late_ticks: u64,
+    /// See `RobotReport`.
+    pub clamped: u64,
+    /// See `RobotReport`.
+    pub refused_chunks: u64,
+    /// Milliseconds from the command's arrival to the first chunk's departure; absent before that.
+    #[serde(default)]
+    pub command_to_chunk_millis: Option<f32>,
+}
+
+impl Message for RobotStatus {
+    const KIND: u8 = 0x36;
+    const NAME: &'static str = "RobotStatus";
+}
+
+direction! {
+    /// What a viewer may send.
+    FromViewer, "a viewer", {
+        /// First message.
+        Hello(ViewerHello),
+        /// Choose a robot.
+        Watch(Watch),
+        /// Say what it shall do.
+        Command(Command),
+        /// Stop it.
+        Stop(StopRobot),
+        /// Release it.
+        Release(ReleaseRobot),
+        /// Fresh scene.
+        Reset(ResetRobot),
+    }
+}
+
+direction! {
+    /// What the studio may send to a viewer.
+    ToViewer, "the studio", {
+        /// Answer to hello.
+        Welcome(ViewerWelcome),
+        /// Robots.
+        Robots(RobotList),
+        /// An image.
+        Frame(ViewFrame),
+        /// Numbers.
+        State(RobotState),
+        /// A decision.
+        Trace(Trace),
+        /// What it is doing.
+        Status(RobotStatus),
+        /// A refusal.
+        Error(ErrorMessage),
+    }
+}
