@@ -295,7 +295,9 @@ def run(name, case):
     out = {
         key: value.to(torch.uint8) if value.dtype == torch.bool else value for key, value in out.items()
     }
-    metadata = dict(task=case["task"], tag=case["tag"], flow_steps=str(case["flow_steps"]), prompt=text)
+    # One key: the writer puts several in an order of its own, different from run to run.
+    about = dict(task=case["task"], tag=case["tag"], flow_steps=case["flow_steps"], prompt=text)
+    metadata = {"case": json.dumps(about, ensure_ascii=False)}
     save_file({key: value.contiguous() for key, value in out.items()}, HERE / name / "golden.safetensors",
               metadata=metadata)
     (HERE / name / "prompts.json").write_text(
