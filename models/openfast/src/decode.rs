@@ -1,0 +1,182 @@
+//! Token ids to action chunk.
+
+use crate::utf8::Pending;
+use crate::{DecodeError, FastTokenizer, Shape};
+
+/// What the reference makes of a stream. See [`FastTokenizer::decode_as_reference`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct AsReference {
+    /// The chunk, `[horizon, dims]` row-major, normalised.
+    pub chunk: Vec<f32>,
+    /// Whether the chunk is the reference's silent stand-in, all zeros.
+    pub zeros: bool,
+    /// What [`FastTokenizer::decode`] would have said.
+    pub fault: Option<DecodeError>,
+}
+
+/// What is known of a chunk before its stream has ended. See [`FastTokenizer::decode_partial`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Partial {
+    /// The chunk so far, `[horizon, dims]` row-major, normalised.
+    pub chunk: Vec<f32>,
+    /// Coefficients that have arrived, lowest frequency first; the others count as zero.
+    pub known: usize,
+}
+
+impl FastTokenizer {
+    /// Decodes a stream to normalised actions, `[horizon, dims]` row-major.
+    ///
+    /// Within 1e-6 of the reference (which answers in float64) wherever the reference decodes what
+    /// an encoder wrote.
+    ///
+    /// # Errors
+    /// When the stream is not the encoding of a chunk of this shape; the error says why. The
+    /// reference answers zeros instead, which a robot takes for a pose.
+    pub fn decode(&self, ids: &[u32], shape: Shape) -> Result<Vec<f32>, DecodeError> {
+        let coefficients = self.coefficients(ids, shape)?;
+        self.inverse_dct(&coefficients, shape)
+    }
+
+    /// Decodes a stream to quantised coefficients, `[horizon, dims]`, frequency outer.
+    ///
+    /// # Errors
+    /// As [`Self::decode`].
+    pub fn coefficients(&self, ids: &[u32], shape: Shape) -> Result<Vec<i32>, DecodeError> {
+        let want = shape.values().ok_or(DecodeError::BadShape(shape))?;
+        let (coefficients, pending) = self.read(ids, shape, want)?;
+        if pending != Pending::Nothing {
+            return Err(DecodeError::UnfinishedCharacter);
+        }
+        if coefficients.len() != want {
+            return Err(DecodeError::WrongCount {
+                got: coefficients.len(),
+                want,
+                shape,
+            });
+        }
+        Ok(coefficients)
+    }
+
+    /// The chunk of quantised coefficients: divided by the scale, then transformed back over time.
+    /// Computed in float64, as in the reference.
+    ///
+    /// # Errors
+    /// For a bad shape, or when there are not `horizon * dims` coefficients.
+    pub fn inverse_dct(&self, coefficients: &[i32], shape: Shape) -> Result<Vec<f32>, DecodeError> {
+        let want = shape.values().ok_or(DecodeError::BadShape(shape))?;
+        if coefficients.len() != want {
+            return Err(DecodeError::WrongCount {
+                got: coefficients.len(),
+                want,
+                shape,
+            });
+        }
+        let dct = self.dct(shape.horizon);
+        Ok(dct.inverse(coefficients, shape.dims, self.inner.config.scale))
+    }
+
+    /// The best chunk known from the beginning of a stream, to draw while tokens arrive: low
+    /// frequencies come first, and what has not arrived counts as zero. Not for a robot.
+    ///
+    /// # Errors
+    /// When the beginning can no longer become the encoding of a chunk of this shape.
+    pub fn decode_partial(&self, ids: &[u32], shape: Shape) -> Result<Partial, DecodeError> {
+        let want = shape.values().ok_or(DecodeError::BadShape(shape))?;
+        let (mut coefficients, _) = self.read(ids, shape, want)?;
+        let known = coefficients.len();
+        coefficients.resize(want, 0);
+        Ok(Partial {
+            chunk: self.inverse_dct(&coefficients, shape)?,
+            known,
+        })
+    }
+
+    /// Decodes a stream exactly as the reference does, faults included: unknown ids are skipped,
+    /// bytes that are no character become U+FFFD (and so a coefficient in the tens of thousands),
+    /// and a stream of the wrong length becomes **all zeros**, the middle of every joint's range.
+    ///
+    /// For comparing with the reference. Do not send the result to a robot: use [`Self::decode`].
+    ///
+    /// # Errors
+    /// Only for a bad shape.
+    pub fn decode_as_reference(
+        &self,
+        ids: &[u32],
+        shape: Shape,
+    ) -> Result<AsReference, DecodeError> {
+        let want = shape.values().ok_or(DecodeError::BadShape(shape))?;
+        let pieces = ids.iter().filter_map(|&id| self.inner.vocabulary.piece(id));
+        let mut bytes = Vec::new();
+        for piece in pieces {
+            bytes.extend_from_slice(&piece.bytes);
+            // U+FFFD stands for at most three bytes: a stream this long is too long, whatever
+            // follows. It bounds the memory that a hostile stream can take.
+            if bytes.len() / 4 > want {
+                break;
+            }
+        }
+        let text = String::from_utf8_lossy(&bytes);
+        let mut coefficients: Vec<i32> = text.chars().map(|c| self.coefficient(c)).collect();
+        let zeros = coefficients.len() != want;
+        if zeros {
+            coefficients = vec![0; want];
+        }
+        Ok(AsReference {
+            chunk: self.inverse_dct(&coefficients, shape)?,
+            zeros,
+            fault: self.coefficients(ids, shape).err(),
+        })
+    }
+
+    /// The whole characters at the beginning of a stream, and what its end still owes.
+    fn read(
+        &self,
+        ids: &[u32],
+        shape: Shape,
+        want: usize,
+    ) -> Result<(Vec<i32>, Pending), DecodeError> {
+        let vocabulary = &self.inner.vocabulary;
+        let mut state = Pending::Nothing;
+        let mut begun = 0usize;
+        let mut bytes = Vec::with_capacity(want);
+        for (position, &id) in ids.iter().enumerate() {
+            let piece = vocabulary.piece(id).ok_or(DecodeError::UnknownId {
+                position,
+                id,
+                vocabulary: vocabulary.len(),
+            })?;
+            let class = vocabulary
+                .class(id)
+                .ok_or(DecodeError::UnreachableId { position, id })?;
+            state = class
+                .after(state)
+                .ok_or(DecodeError::BrokenCharacter { position, id })?;
+            begun = begun.saturating_add(class.begun);
+            // Past the end only the count matters, for the error.
+            if begun <= want {
+                bytes.extend_from_slice(&piece.bytes);
+            }
+        }
+        if begun > want {
+            return Err(DecodeError::WrongCount {
+                got: begun,
+                want,
+                shape,
+            });
+        }
+        let text = match std::str::from_utf8(&bytes) {
+            Ok(text) => text,
+            // The states above saw to it that only the last character can be incomplete.
+            Err(error) => bytes
+                .get(..error.valid_up_to())
+                .and_then(|whole| std::str::from_utf8(whole).ok())
+                .unwrap_or_default(),
+        };
+        Ok((text.chars().map(|c| self.coefficient(c)).collect(), state))
+    }
+
+    fn coefficient(&self, character: char) -> i32 {
+        // Both are within the range of Unicode, so the sum is too small to overflow.
+        character as i32 + self.inner.config.min_token
+    }
+}

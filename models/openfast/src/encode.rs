@@ -1,0 +1,166 @@
+//! Action chunk to token ids.
+
+use crate::{EncodeError, FastTokenizer, Shape};
+
+/// An encoded chunk.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Encoded {
+    /// The token ids.
+    pub ids: Vec<u32>,
+    /// The coefficients that the vocabulary could not express as wanted. Empty for most chunks.
+    pub lost: Vec<Lost>,
+}
+
+impl Encoded {
+    /// Whether the ids decode: no coefficient was dropped (it may have been replaced).
+    #[must_use]
+    pub fn decodes(&self) -> bool {
+        self.lost.iter().all(|lost| lost.kept.is_some())
+    }
+
+    /// What the losses cost: the Euclidean norm, in normalised action units over the whole chunk,
+    /// of the error added to plain rounding. `None` when the ids do not decode at all.
+    #[must_use]
+    pub fn lost_norm(&self, scale: f64) -> Option<f64> {
+        // The transform is orthonormal, so the error has the same norm before and after it.
+        let squares = self.lost.iter().map(|lost| {
+            let error = (f64::from(lost.wanted) - f64::from(lost.kept?)) / scale;
+            Some(error * error)
+        });
+        squares.sum::<Option<f64>>().map(f64::sqrt)
+    }
+}
+
+/// A coefficient that the vocabulary could not express.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lost {
+    /// Row of the coefficient (0 is the mean).
+    pub frequency: usize,
+    /// Column of the coefficient.
+    pub dim: usize,
+    /// The quantised coefficient, saturated to `i32`.
+    pub wanted: i32,
+    /// What stands in its place; `None` when it was dropped, so that the stream is one short.
+    pub kept: Option<i32>,
+}
+
+/// What to do with a coefficient that the vocabulary cannot express.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Misfit {
+    /// What the reference does: raise to character 0 from below, drop otherwise.
+    AsReference,
+    /// Take the nearest expressible one.
+    Nearest,
+}
+
+impl FastTokenizer {
+    /// Encodes a chunk of normalised actions, `[horizon, dims]` row-major, to the same ids as the
+    /// reference.
+    ///
+    /// Where the vocabulary cannot express a coefficient, so does the reference: values below
+    /// `min_token` become `min_token`, others vanish. [`Encoded::lost`] says where that happened.
+    ///
+    /// # Errors
+    /// For a bad shape, for values that are not finite, and for coefficients that no Unicode
+    /// character stands for. The reference raises for those too.
+    pub fn encode(&self, chunk: &[f32], shape: Shape) -> Result<Encoded, EncodeError> {
+        self.encode_with(chunk, shape, Misfit::AsReference)
+    }
+
+    /// Like [`Self::encode`], but takes the nearest expressible coefficient where the wanted one
+    /// is not expressible, so that the ids always decode. The reference has no such mode.
+    ///
+    /// # Errors
+    /// For a bad shape, for values that are not finite, and for a vocabulary that expresses nothing.
+    pub fn encode_nearest(&self, chunk: &[f32], shape: Shape) -> Result<Encoded, EncodeError> {
+        self.encode_with(chunk, shape, Misfit::Nearest)
+    }
+
+    fn encode_with(
+        &self,
+        chunk: &[f32],
+        shape: Shape,
+        misfit: Misfit,
+    ) -> Result<Encoded, EncodeError> {
+        let quantised = self.quantise(chunk, shape)?;
+        let vocabulary = &self.inner.vocabulary;
+        let min_token = i64::from(self.inner.config.min_token);
+        let mut text = String::with_capacity(quantised.len());
+        let mut lost = Vec::new();
+        for (index, &value) in quantised.iter().enumerate() {
+            let (frequency, dim) = (index / shape.dims, index % shape.dims);
+            let wanted = value as i32;
+            // In float32 as the reference subtracts; the cast saturates.
+            let offset = (value - min_token as f32) as i64;
+            let reference = u32::try_from(offset.max(0)).ok().and_then(char::from_u32);
+            let kept = match misfit {
+                Misfit::AsReference => {
+                    let character = reference.ok_or(EncodeError::NoCharacter {
+                        frequency,
+                        dim,
+                        coefficient: wanted,
+                    })?;
+                    text.push(character);
+                    Some(character).filter(|&c| vocabulary.can_express(c as u32))
+                }
+                Misfit::Nearest => {
+                    let character = vocabulary
+                        .nearest(offset, -min_token)
+                        .and_then(char::from_u32)
+                        .ok_or(EncodeError::EmptyVocabulary)?;
+                    text.push(character);
+                    Some(character)
+                }
+            };
+            let kept = kept.map(|character| i64::from(character as u32));
+            if kept != Some(offset) {
+                let kept = kept.and_then(|character| i32::try_from(character + min_token).ok());
+                lost.push(Lost {
+                    frequency,
+                    dim,
+                    wanted,
+                    kept,
+                });
+            }
+        }
+        let encoding = self
+            .inner
+            .bpe
+            .encode_fast(text, true)
+            .map_err(|error| EncodeError::Bpe(error.to_string()))?;
+        Ok(Encoded {
+            ids: encoding.get_ids().to_vec(),
+            lost,
+        })
+    }
+
+    /// The quantised coefficients of a chunk, `[horizon, dims]`, frequency outer: rounded half to
+    /// even, not yet limited to what the vocabulary expresses. They are whole numbers in float32,
+    /// because that is where the reference's encoder computes.
+    ///
+    /// # Errors
+    /// For a bad shape and for values that are not finite.
+    pub fn quantise(&self, chunk: &[f32], shape: Shape) -> Result<Vec<f32>, EncodeError> {
+        let want = shape.values().ok_or(EncodeError::BadShape(shape))?;
+        if chunk.len() != want {
+            return Err(EncodeError::WrongLength {
+                got: chunk.len(),
+                want,
+                shape,
+            });
+        }
+        if let Some(index) = chunk.iter().position(|value| !value.is_finite()) {
+            return Err(EncodeError::NotFinite {
+                step: index / shape.dims,
+                dim: index % shape.dims,
+                value: chunk.get(index).copied().unwrap_or(f32::NAN),
+            });
+        }
+        let scale = self.inner.config.scale as f32;
+        let coefficients = self.dct(shape.horizon).forward(chunk, shape.dims);
+        Ok(coefficients
+            .into_iter()
+            .map(|c| (c as f32 * scale).round_ties_even())
+            .collect())
+    }
+}

@@ -1,0 +1,167 @@
+//! What can go wrong, with the figures a person needs to put it right.
+
+use std::path::PathBuf;
+
+use crate::Shape;
+
+/// A tokenizer folder or its bytes could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// A file is missing or unreadable.
+    #[error("cannot read {}: {source}; a tokenizer folder holds tokenizer.json and processor_config.json", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// `processor_config.json` is not the JSON it should be.
+    #[error(
+        "processor_config.json: {0}; it must give at least the numbers `scale` and `min_token`"
+    )]
+    Config(#[source] serde_json::Error),
+    /// `processor_config.json` holds a value that cannot be used.
+    #[error("processor_config.json: `{field}` is {value}, it must be {want}")]
+    BadConfig {
+        /// The key.
+        field: &'static str,
+        /// What the file says.
+        value: String,
+        /// What it may say.
+        want: &'static str,
+    },
+    /// `tokenizer.json` is not a tokenizer file.
+    #[error("tokenizer.json: {0}")]
+    Tokenizer(String),
+    /// `tokenizer.json` is a tokenizer, but not a byte-level BPE as FAST uses.
+    #[error("tokenizer.json: {part} is {found}; a FAST tokenizer has {want}")]
+    NotFast {
+        /// Which part of the file.
+        part: &'static str,
+        /// What it holds.
+        found: String,
+        /// What FAST files hold there.
+        want: &'static str,
+    },
+}
+
+/// A chunk could not be encoded.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum EncodeError {
+    /// A side is zero or too large.
+    #[error("a chunk of shape {0} cannot be encoded: both sides must be at least 1, the horizon at most {max}, the values at most {values}", max = Shape::MAX_HORIZON, values = Shape::MAX_VALUES)]
+    BadShape(Shape),
+    /// The slice is not as long as the shape says.
+    #[error("got {got} values for a chunk of shape {shape}, which has {want}")]
+    WrongLength {
+        /// Values given.
+        got: usize,
+        /// Values of the shape.
+        want: usize,
+        /// The shape.
+        shape: Shape,
+    },
+    /// A NaN or an infinity.
+    #[error(
+        "the action at step {step}, dimension {dim} is {value}; only finite values can be encoded"
+    )]
+    NotFinite {
+        /// Row of the chunk.
+        step: usize,
+        /// Column of the chunk.
+        dim: usize,
+        /// The value.
+        value: f32,
+    },
+    /// The quantised coefficient has no Unicode character (the reference raises here).
+    #[error(
+        "coefficient {coefficient} at frequency {frequency}, dimension {dim} is no Unicode character; are the actions normalised to [-1, 1]?"
+    )]
+    NoCharacter {
+        /// Row of the coefficient.
+        frequency: usize,
+        /// Column of the coefficient.
+        dim: usize,
+        /// The quantised coefficient, saturated to `i32`.
+        coefficient: i32,
+    },
+    /// No coefficient can be expressed at all, so there is no nearest one.
+    #[error("this vocabulary cannot express any coefficient")]
+    EmptyVocabulary,
+    /// The BPE model refused.
+    #[error("the BPE model failed: {0}")]
+    Bpe(String),
+}
+
+/// A token stream is not the encoding of a chunk of the wanted shape.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// A side is zero or too large.
+    #[error("a chunk of shape {0} cannot be decoded: both sides must be at least 1, the horizon at most {max}, the values at most {values}", max = Shape::MAX_HORIZON, values = Shape::MAX_VALUES)]
+    BadShape(Shape),
+    /// An id that the vocabulary does not have.
+    #[error(
+        "token {position} is {id}, which the vocabulary does not have (its ids end below {vocabulary})"
+    )]
+    UnknownId {
+        /// Where in the stream.
+        position: usize,
+        /// The id.
+        id: u32,
+        /// One past the largest id.
+        vocabulary: usize,
+    },
+    /// An id that exists but that no encoder ever emits.
+    #[error(
+        "token {position} is {id}, which no encoder emits (an alphabet entry outside the byte-level alphabet)"
+    )]
+    UnreachableId {
+        /// Where in the stream.
+        position: usize,
+        /// The id.
+        id: u32,
+    },
+    /// A token that does not continue the character begun before it.
+    #[error("token {position} ({id}) does not continue the character begun before it")]
+    BrokenCharacter {
+        /// Where in the stream.
+        position: usize,
+        /// The id.
+        id: u32,
+    },
+    /// The stream ends inside a character.
+    #[error("the stream ends inside a character")]
+    UnfinishedCharacter,
+    /// The stream stands for another number of coefficients.
+    #[error("the stream stands for {got} coefficients, a chunk of shape {shape} has {want}")]
+    WrongCount {
+        /// Coefficients of the stream.
+        got: usize,
+        /// Coefficients of the shape.
+        want: usize,
+        /// The shape.
+        shape: Shape,
+    },
+}
+
+/// The grammar cannot do what was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GrammarError {
+    /// A side is zero or too large.
+    #[error("no grammar for a chunk of shape {0}: both sides must be at least 1, the horizon at most {max}, the values at most {values}", max = Shape::MAX_HORIZON, values = Shape::MAX_VALUES)]
+    BadShape(Shape),
+    /// No sequence of tokens has exactly the wanted number of coefficients.
+    #[error("no token stream of this vocabulary stands for exactly {want} coefficients")]
+    NoStream {
+        /// Coefficients wanted.
+        want: usize,
+    },
+    /// The id would make the stream undecodable.
+    #[error("token {id} is not allowed here: {remaining} coefficients remain")]
+    NotAllowed {
+        /// The id.
+        id: u32,
+        /// Coefficients that remain.
+        remaining: usize,
+    },
+}

@@ -1,0 +1,134 @@
+//! Loading a tokenizer and asking it what its ids mean.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::config::Layout;
+use crate::dct::Dct;
+use crate::vocabulary::Vocabulary;
+use crate::{LoadError, ProcessorConfig, Shape};
+
+/// An OpenFAST tokenizer: action chunk to token ids and back. Cheap to clone, free to share.
+///
+/// ```no_run
+/// use openfast::{FastTokenizer, Shape};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let tokenizer = FastTokenizer::from_dir("models/nano/molmoact2/openfast".as_ref())?;
+/// let shape = Shape { horizon: 16, dims: 6 };
+/// let encoded = tokenizer.encode(&[0.25; 16 * 6], shape)?;
+/// let decoded = tokenizer.decode(&encoded.ids, shape)?;
+/// assert!(decoded.iter().all(|action| (action - 0.25).abs() < 0.05));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct FastTokenizer {
+    pub(crate) inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) bpe: tokenizers::Tokenizer,
+    pub(crate) config: ProcessorConfig,
+    pub(crate) vocabulary: Vocabulary,
+    /// The transform of the declared horizon, so that the usual chunk needs no new table.
+    dct: Option<Arc<Dct>>,
+}
+
+impl FastTokenizer {
+    /// Loads `tokenizer.json` and `processor_config.json` from a folder.
+    ///
+    /// # Errors
+    /// When a file is missing or is not what [`Self::from_bytes`] accepts.
+    pub fn from_dir(dir: &Path) -> Result<Self, LoadError> {
+        let read = |name: &str| {
+            let path = dir.join(name);
+            std::fs::read(&path).map_err(|source| LoadError::Read { path, source })
+        };
+        Self::from_bytes(&read("tokenizer.json")?, &read("processor_config.json")?)
+    }
+
+    /// Loads from the contents of the two files.
+    ///
+    /// # Errors
+    /// When either is not valid JSON of its kind, when the tokenizer is not a byte-level BPE
+    /// without normaliser and prefix space, or when `scale` or `min_token` is missing or unusable.
+    pub fn from_bytes(
+        tokenizer_json: &[u8],
+        processor_config_json: &[u8],
+    ) -> Result<Self, LoadError> {
+        let config = ProcessorConfig::parse(processor_config_json)?;
+        let added = Layout::added_ids(tokenizer_json)?;
+        let mut bpe = tokenizers::Tokenizer::from_bytes(tokenizer_json)
+            .map_err(|error| LoadError::Tokenizer(error.to_string()))?;
+        // The reference never truncates or pads, whatever the file says.
+        bpe.with_padding(None);
+        bpe.with_truncation(None)
+            .map_err(|error| LoadError::Tokenizer(error.to_string()))?;
+        let vocabulary = Vocabulary::new(&bpe.get_vocab(true), &added)?;
+        let dct = config
+            .time_horizon
+            .filter(|horizon| (1..=Shape::MAX_HORIZON).contains(horizon))
+            .map(|horizon| Arc::new(Dct::new(horizon)));
+        Ok(Self {
+            inner: Arc::new(Inner {
+                bpe,
+                config,
+                vocabulary,
+                dct,
+            }),
+        })
+    }
+
+    /// What `processor_config.json` says.
+    #[must_use]
+    pub fn config(&self) -> &ProcessorConfig {
+        &self.inner.config
+    }
+
+    /// One past the largest id of the BPE. The VLM may reserve more ids than this
+    /// (MolmoAct2 reserves 2048); those decode to nothing and are unknown here.
+    #[must_use]
+    pub fn vocab_size(&self) -> usize {
+        self.inner.vocabulary.len()
+    }
+
+    /// How many coefficients begin in this id, or `None` when the id is unknown or no encoder
+    /// emits it. The lengths of a decodable stream add up to `horizon * dims`. An id that only
+    /// continues a multi-byte character has length 0.
+    #[must_use]
+    pub fn token_len(&self, id: u32) -> Option<usize> {
+        self.inner.vocabulary.class(id).map(|class| class.begun)
+    }
+
+    /// Whether encoding can write this quantised coefficient, or would drop it.
+    #[must_use]
+    pub fn can_express(&self, coefficient: i32) -> bool {
+        u32::try_from(i64::from(coefficient) - i64::from(self.inner.config.min_token))
+            .is_ok_and(|character| self.inner.vocabulary.can_express(character))
+    }
+
+    pub(crate) fn dct(&self, horizon: usize) -> Arc<Dct> {
+        match &self.inner.dct {
+            Some(dct) if dct.horizon() == horizon => Arc::clone(dct),
+            _ => Arc::new(Dct::new(horizon)),
+        }
+    }
+}
+
+/// The orthonormal DCT basis, `[horizon, horizon]`, frequency outer: value `[k, t]` is what
+/// coefficient k adds to time step t. A chunk is `transpose(basis) x (coefficients / scale)`.
+///
+/// Empty when the horizon is 0 or above [`Shape::MAX_HORIZON`].
+#[must_use]
+pub fn basis(horizon: usize) -> Vec<f32> {
+    if !(1..=Shape::MAX_HORIZON).contains(&horizon) {
+        return Vec::new();
+    }
+    Dct::new(horizon)
+        .basis()
+        .iter()
+        .map(|&value| value as f32)
+        .collect()
+}
