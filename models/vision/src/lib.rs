@@ -1,1 +1,23 @@
-//! Image preprocessing, bit-exact against the references.
+//! What happens to a camera frame before the vision tower, bit for bit as the reference does it.
+//!
+//! A frame is an [`RgbImage`]. It is resized on bytes ([`resize_bilinear_u8`]), mapped to floats and cut
+//! into flat patches ([`patchify`] with a [`PixelNormalization`]). [`pooling_indices`] says which patches
+//! each image token gathers. Nothing here knows a model: every size is an argument, read by the callers
+//! from a checkpoint's configuration.
+//!
+//! The functions are held to equality, not to a tolerance (`tests/`), against the values that the Python
+//! reference computes (`tests/goldens/vision`).
+
+mod error;
+mod normalize;
+mod patches;
+mod pooling;
+mod resize;
+mod rgb_image;
+
+pub use error::ImageError;
+pub use normalize::PixelNormalization;
+pub use patches::{Patches, patchify};
+pub use pooling::{PoolingIndices, pooling_indices};
+pub use resize::resize_bilinear_u8;
+pub use rgb_image::RgbImage;
