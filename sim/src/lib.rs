@@ -1,1 +1,53 @@
-//! The built-in simulated robot.
+//! The built-in simulated robot: a table, some cubes, a tray, and a six-joint arm with two cameras.
+//!
+//! * [`world`](World) holds a scene and advances it one control tick at a time. Its physics (`physics`) is
+//!   rapier's; the arm (`arm`) is position controlled and brings its own limits. A seed decides the scene
+//!   (`scene`), and the same seed with the same targets gives the same episode bit for bit.
+//! * [`Camera`] pictures come from a small software rasteriser (`raster`, `mesh`, `render`), with depth for
+//!   the overview camera. No GPU is used, so they too are the same everywhere.
+//! * [`Task`] says what may be asked (`task`), in words (`words`: wordings out, sentences in), and
+//!   [`TaskMonitor`] reads success from the physics (`monitor`).
+//! * [`Expert`] solves every task by state feedback and hands out action chunks for training (`expert`).
+//!
+//! Units: metres, degrees for the first five joints and percent (0 closed, 100 open) for the gripper,
+//! 30 ticks per second. Frames: the table frame has its origin under the arm's pan axis, x away from the
+//! robot, y to the robot's left, z up. Left, right, forward and back in tasks are those of the overview
+//! camera's viewer, who faces the robot: see [`Direction`].
+//!
+//! Not here: sockets, threads, clocks and files. It compiles for wasm.
+
+mod arm;
+mod camera;
+mod expert;
+mod figures;
+mod mesh;
+mod monitor;
+mod physics;
+mod raster;
+mod render;
+mod scene;
+mod shadow;
+mod task;
+mod trig;
+mod words;
+mod world;
+
+pub use arm::{JOINTS, JointInfo};
+pub use camera::{Camera, HEIGHT_PIXELS, WIDTH_PIXELS};
+pub use expert::Expert;
+pub use monitor::{
+    DWELL_TICKS, PICK_HEIGHT, PUSH_DISTANCE, REACH_DISTANCE, REACH_DISTURBANCE, Status, TaskMonitor,
+};
+pub use render::Rendered;
+pub use scene::{CUBE_HALF, Colour, Tray};
+pub use task::{Direction, Task, TaskFamily};
+pub use words::ParseError;
+pub use world::{Object, StepReport, World};
+
+/// Control ticks per second.
+pub const CONTROL_RATE_HZ: u32 = 30;
+/// Values in a [`JointVector`].
+pub const DOF: usize = 6;
+/// One value per joint, in the order of [`JOINTS`]: shoulder_pan, shoulder_lift, elbow_flex, wrist_flex,
+/// wrist_roll (degrees), gripper (percent, 0 closed, 100 open).
+pub type JointVector = [f32; DOF];

@@ -1,0 +1,88 @@
+//! How well the expert does: success rate, episode length and cost per family, over many seeds.
+//!
+//! `cargo run -p sim --example survey -- [seeds] [first seed]`
+
+use std::time::{Duration, Instant};
+
+use rand::SeedableRng as _;
+use rand_chacha::ChaCha8Rng;
+use sim::{Camera, Expert, Status, Task, TaskFamily, TaskMonitor, World};
+
+const LONGEST_TICKS: u64 = 300;
+
+fn main() {
+    let mut numbers = std::env::args()
+        .skip(1)
+        .filter_map(|text| text.parse::<u64>().ok());
+    let seeds = numbers.next().unwrap_or(100);
+    let first = numbers.next().unwrap_or(0);
+    let mut stepping = Duration::ZERO;
+    let mut planning = Duration::ZERO;
+    let mut ticks = 0u64;
+    for family in TaskFamily::all() {
+        let (mut successes, mut length) = (0u64, 0u64);
+        let mut failed = Vec::new();
+        let mut longest = 0;
+        for seed in first..first + seeds {
+            let mut world = World::new(seed);
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let task = Task::sample(family, &world, &mut rng);
+            let mut monitor = TaskMonitor::new(&task, &world);
+            while monitor.status() == Status::Running && world.tick() < LONGEST_TICKS {
+                let start = Instant::now();
+                let chunk = Expert::new().chunk(&world, &task, 8);
+                planning += start.elapsed();
+                for target in chunk.iter().take(4) {
+                    let start = Instant::now();
+                    world.step(target);
+                    stepping += start.elapsed();
+                    ticks += 1;
+                    monitor.update(&world);
+                }
+            }
+            match monitor.succeeded_at_tick() {
+                Some(tick) => {
+                    successes += 1;
+                    length += tick;
+                    longest = longest.max(tick);
+                }
+                None => failed.push((seed, task.canonical())),
+            }
+        }
+        println!(
+            "{:8} success {successes}/{seeds}, mean length {:.0} ticks, longest {longest}; failed {failed:?}",
+            family.name(),
+            length as f64 / successes.max(1) as f64,
+        );
+    }
+    let micros = |time: Duration, count: u64| time.as_secs_f64() * 1e6 / count.max(1) as f64;
+    println!(
+        "step {:.0} us, chunk of 8 {:.0} us",
+        micros(stepping, ticks),
+        micros(planning, ticks / 4)
+    );
+
+    let world = World::new(first);
+    for camera in Camera::ALL {
+        let start = Instant::now();
+        let pictures = 200;
+        for _ in 0..pictures {
+            std::hint::black_box(world.render(camera));
+        }
+        println!(
+            "render {:8} {:.0} us",
+            camera.name(),
+            micros(start.elapsed(), pictures)
+        );
+    }
+    let start = Instant::now();
+    for _ in 0..100 {
+        std::hint::black_box(world.clone());
+    }
+    println!("clone {:.0} us", micros(start.elapsed(), 100));
+    let start = Instant::now();
+    for seed in 0..100 {
+        std::hint::black_box(World::new(seed));
+    }
+    println!("new {:.0} us", micros(start.elapsed(), 100));
+}

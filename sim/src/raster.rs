@@ -1,0 +1,151 @@
+//! The triangle filler and its depth buffer.
+
+use rapier3d::math::Vec3;
+
+use crate::camera::{HEIGHT_PIXELS, View, WIDTH_PIXELS};
+
+/// Samples per pixel side: edges are smoothed by averaging 2 x 2 samples.
+pub(crate) const OVERSAMPLING: usize = 2;
+/// Samples per row.
+pub(crate) const WIDTH: usize = WIDTH_PIXELS * OVERSAMPLING;
+/// Rows of samples.
+pub(crate) const HEIGHT: usize = HEIGHT_PIXELS * OVERSAMPLING;
+
+/// Nothing closer than this is drawn, metres.
+const NEAR: f32 = 0.012;
+
+/// Colour of a sample where only the table is.
+pub(crate) const TABLE: u32 = 0;
+
+/// Colour and depth of every sample of a picture.
+#[derive(Debug, Default)]
+pub(crate) struct Samples {
+    /// 1 / distance along the optical axis, per metre; 0 where there is nothing.
+    pub(crate) inverse_depth: Vec<f32>,
+    /// 0xff_rr_gg_bb, or [`TABLE`].
+    pub(crate) colour: Vec<u32>,
+}
+
+impl Samples {
+    /// Forgets the last picture and puts the table plane (z = 0) behind everything.
+    pub(crate) fn clear(&mut self, view: &View) {
+        self.colour.clear();
+        self.colour.resize(WIDTH * HEIGHT, TABLE);
+        self.inverse_depth.resize(WIDTH * HEIGHT, 0.0);
+        let scale = 2.0 * view.half_width / WIDTH as f32;
+        let drop = -1.0 / view.eye.z.max(1e-4);
+        let per_column = drop * view.right.z * scale;
+        for (y, row) in self.inverse_depth.chunks_exact_mut(WIDTH).enumerate() {
+            let down = (y as f32 + 0.5 - HEIGHT as f32 / 2.0) * scale;
+            let left = (0.5 - WIDTH as f32 / 2.0) * scale;
+            let start = drop * (view.forward.z + view.down.z * down + view.right.z * left);
+            for (x, sample) in row.iter_mut().enumerate() {
+                *sample = (start + per_column * x as f32).max(0.0);
+            }
+        }
+    }
+
+    /// Draws a triangle given in camera coordinates.
+    pub(crate) fn triangle(&mut self, view: &View, corners: [Vec3; 3], colour: u32) {
+        let mut polygon = [Vec3::ZERO; 4];
+        let count = clip_near(corners, &mut polygon);
+        let focal = WIDTH as f32 / (2.0 * view.half_width);
+        let mut projected = polygon.iter().take(count).map(|p| {
+            let w = 1.0 / p.z;
+            Vec3::new(
+                p.x * w * focal + WIDTH as f32 / 2.0,
+                p.y * w * focal + HEIGHT as f32 / 2.0,
+                w,
+            )
+        });
+        let (Some(first), Some(mut second)) = (projected.next(), projected.next()) else {
+            return;
+        };
+        for third in projected {
+            self.fill([first, second, third], colour);
+            second = third;
+        }
+    }
+
+    /// Fills a projected triangle: sample coordinates and inverse depth, which is affine over the picture.
+    fn fill(&mut self, corners: [Vec3; 3], colour: u32) {
+        let [a, b, c] = corners;
+        let (ab, ac) = (b - a, c - a);
+        let area = ab.x * ac.y - ab.y * ac.x;
+        if area.abs() < 1e-6 {
+            return;
+        }
+        let slope_x = (ab.z * ac.y - ac.z * ab.y) / area;
+        let slope_y = (ac.z * ab.x - ab.z * ac.x) / area;
+        let Self {
+            inverse_depth,
+            colour: colours,
+        } = self;
+        scan(corners.map(|p| [p.x, p.y]), WIDTH, HEIGHT, |y, from, to| {
+            let row = y * WIDTH;
+            let (Some(depths), Some(shades)) = (
+                inverse_depth.get_mut(row + from..row + to),
+                colours.get_mut(row + from..row + to),
+            ) else {
+                return;
+            };
+            let start =
+                a.z + slope_x * (from as f32 + 0.5 - a.x) + slope_y * (y as f32 + 0.5 - a.y);
+            for (i, (depth, shade)) in depths.iter_mut().zip(shades).enumerate() {
+                let here = start + slope_x * i as f32;
+                let closer = here > *depth;
+                *depth = if closer { here } else { *depth };
+                *shade = if closer { colour } else { *shade };
+            }
+        });
+    }
+}
+
+/// Cuts off what is nearer than [`NEAR`]; returns the number of corners left (0, 3 or 4).
+fn clip_near(corners: [Vec3; 3], out: &mut [Vec3; 4]) -> usize {
+    let mut count = 0;
+    let mut push = |point: Vec3| {
+        if let Some(slot) = out.get_mut(count) {
+            *slot = point;
+            count += 1;
+        }
+    };
+    let [a, b, c] = corners;
+    for (from, to) in [(a, b), (b, c), (c, a)] {
+        let (inside, next_inside) = (from.z >= NEAR, to.z >= NEAR);
+        if inside {
+            push(from);
+        }
+        if inside != next_inside {
+            push(from + (to - from) * ((NEAR - from.z) / (to.z - from.z)));
+        }
+    }
+    count
+}
+
+/// Calls `row(y, from, to)` for every row of samples whose centres lie in the triangle.
+pub(crate) fn scan(
+    corners: [[f32; 2]; 3],
+    width: usize,
+    height: usize,
+    mut row: impl FnMut(usize, usize, usize),
+) {
+    let mut sorted = corners;
+    sorted.sort_by(|[_, a], [_, b]| a.total_cmp(b));
+    let [[x0, y0], [x1, y1], [x2, y2]] = sorted;
+    // First sample whose centre is at or after the coordinate.
+    let first = |v: f32, most: usize| (v - 0.5).ceil().clamp(0.0, most as f32) as usize;
+    for y in first(y0, height)..first(y2, height) {
+        let at = y as f32 + 0.5;
+        let long = x0 + (x2 - x0) * ((at - y0) / (y2 - y0));
+        let short = if at < y1 {
+            x0 + (x1 - x0) * ((at - y0) / (y1 - y0))
+        } else {
+            x1 + (x2 - x1) * ((at - y1) / (y2 - y1))
+        };
+        let (from, to) = (first(long.min(short), width), first(long.max(short), width));
+        if from < to {
+            row(y, from, to);
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Pictures: the scene's triangles shaded, filled, and averaged down, over a table with soft shadows.
+
+use std::cell::RefCell;
+
+use rapier3d::math::Vec3;
+
+use crate::camera::{Camera, HEIGHT_PIXELS, View, WIDTH_PIXELS};
+use crate::figures;
+use crate::mesh::Triangle;
+use crate::raster::{OVERSAMPLING, Samples, TABLE, WIDTH};
+use crate::shadow::ShadowMap;
+use crate::world::World;
+
+/// A picture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rendered {
+    /// Pixels per row.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// Red, green, blue per pixel, row by row from the top left: `width * height * 3` bytes.
+    pub rgb: Vec<u8>,
+    /// Distance along the optical axis in millimetres per pixel, 0 where there is nothing within 65 m;
+    /// only the overview camera measures it.
+    pub depth_mm: Option<Vec<u16>>,
+}
+
+/// Buffers kept between pictures: they are the size of a picture, and clearing is cheaper than allocating.
+#[derive(Default)]
+struct Buffers {
+    samples: Samples,
+    shadows: ShadowMap,
+}
+
+thread_local! {
+    static BUFFERS: RefCell<Buffers> = RefCell::default();
+}
+
+/// Towards the light, not normalised: from the viewer's upper left, in front.
+const TO_LIGHT: Vec3 = Vec3::new(0.30, -0.42, 1.0);
+
+/// Draws the world as a camera sees it.
+pub(crate) fn render(world: &World, camera: Camera) -> Rendered {
+    let view = camera.view(&world.arm());
+    let mesh = figures::scene(world);
+    BUFFERS.with_borrow_mut(|Buffers { samples, shadows }| {
+        shadows.draw(&mesh.triangles, TO_LIGHT);
+        samples.clear(&view);
+        for triangle in &mesh.triangles {
+            let [corner, ..] = triangle.corners;
+            if triangle.normal.dot(corner - view.eye) < 0.0 {
+                samples.triangle(
+                    &view,
+                    triangle.corners.map(|p| view.to_camera(p)),
+                    shade(triangle),
+                );
+            }
+        }
+        Rendered {
+            width: WIDTH_PIXELS,
+            height: HEIGHT_PIXELS,
+            rgb: resolve(samples, shadows, &view),
+            depth_mm: (camera == Camera::Overview).then(|| depth(samples)),
+        }
+    })
+}
+
+/// Colour of a lit triangle, packed. Light adds up in linear space, taken as the square of the displayed value.
+fn shade(triangle: &Triangle) -> u32 {
+    let sun = triangle.normal.dot(TO_LIGHT.normalize()).max(0.0);
+    let sky = 0.5 + 0.5 * triangle.normal.z;
+    let light = 0.34 + 0.22 * sky + 0.62 * sun;
+    let channel = |v: f32| (((v * v * light).sqrt().min(1.0) * 255.0) + 0.5) as u32;
+    0xff00_0000
+        | channel(triangle.colour.x) << 16
+        | channel(triangle.colour.y) << 8
+        | channel(triangle.colour.z)
+}
+
+/// Colour of the table at a spot, 0..255 per channel.
+fn table_colour(shadows: &ShadowMap, x: f32, y: f32) -> Vec3 {
+    let (dx, dy) = (x - 0.20, y);
+    let distance = (dx * dx + dy * dy).min(4.0);
+    // A pool of light over the work area that fades into the backdrop.
+    let pool = 1.0 / (1.0 + 1.1 * distance);
+    let base = Vec3::new(224.0, 217.0, 205.0) * (0.55 + 0.45 * pool)
+        + Vec3::new(6.0, 8.0, 14.0) * (1.0 - pool);
+    let shadow = shadows.at(x, y);
+    base * (1.0 - 0.40 * shadow) + Vec3::new(0.0, 2.0, 8.0) * shadow
+}
+
+fn resolve(samples: &Samples, shadows: &ShadowMap, view: &View) -> Vec<u8> {
+    let mut rgb = Vec::with_capacity(WIDTH_PIXELS * HEIGHT_PIXELS * 3);
+    let scale = 2.0 * view.half_width / WIDTH_PIXELS as f32;
+    for (y, rows) in samples
+        .colour
+        .chunks_exact(WIDTH * OVERSAMPLING)
+        .enumerate()
+    {
+        let (upper, lower) = rows.split_at(WIDTH);
+        let down = (y as f32 + 0.5 - HEIGHT_PIXELS as f32 / 2.0) * scale;
+        let row_ray = view.forward + view.down * down;
+        for (x, (above, below)) in upper
+            .chunks_exact(OVERSAMPLING)
+            .zip(lower.chunks_exact(OVERSAMPLING))
+            .enumerate()
+        {
+            let (mut red, mut green, mut blue, mut bare) = (0u32, 0u32, 0u32, 0u32);
+            for sample in above.iter().chain(below) {
+                bare += u32::from(*sample == TABLE);
+                red += (sample >> 16) & 0xff;
+                green += (sample >> 8) & 0xff;
+                blue += sample & 0xff;
+            }
+            if bare > 0 {
+                let right = (x as f32 + 0.5 - WIDTH_PIXELS as f32 / 2.0) * scale;
+                let ray = row_ray + view.right * right;
+                // Rays that do not go down end far away, in the backdrop.
+                let reach = if ray.z < -1e-3 {
+                    -view.eye.z / ray.z
+                } else {
+                    1e3
+                };
+                let spot = view.eye + ray * reach;
+                let table = table_colour(shadows, spot.x, spot.y);
+                red += table.x as u32 * bare;
+                green += table.y as u32 * bare;
+                blue += table.z as u32 * bare;
+            }
+            rgb.extend([(red + 2) / 4, (green + 2) / 4, (blue + 2) / 4].map(|v| v as u8));
+        }
+    }
+    rgb
+}
+
+fn depth(samples: &Samples) -> Vec<u16> {
+    let mut depth_mm = Vec::with_capacity(WIDTH_PIXELS * HEIGHT_PIXELS);
+    for rows in samples.inverse_depth.chunks_exact(WIDTH * OVERSAMPLING) {
+        // One of the four samples: an average over an edge would be a distance at which nothing is.
+        depth_mm.extend(
+            rows.iter()
+                .take(WIDTH)
+                .step_by(OVERSAMPLING)
+                .map(|inverse| {
+                    let millimetres = 1000.0 / inverse.max(1e-9);
+                    if millimetres < 65_535.0 {
+                        (millimetres + 0.5) as u16
+                    } else {
+                        0
+                    }
+                }),
+        );
+    }
+    depth_mm
+}
