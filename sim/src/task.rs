@@ -136,7 +136,7 @@ pub(crate) fn push_is_feasible(
     {
         return false;
     }
-    if tray.covers(behind.x, behind.y, -0.04) {
+    if tray.covers(behind.x, behind.y, -0.04) || tray.covers(cube.x, cube.y, -0.03) {
         return false;
     }
     for other in others {
@@ -168,8 +168,8 @@ pub struct Task {
 impl Task {
     /// A task of `family` that can be done in the scene as it is at the start of an episode.
     ///
-    /// Later in an episode, when no push is possible any more, a push of a random cube to the side with the
-    /// most room is drawn.
+    /// Later, when none can be done any more (a full tray, cubes at the edge), a random cube is chosen all the
+    /// same, and for a push the direction with the most room; [`Task::options`] then is empty.
     pub fn sample(family: TaskFamily, world: &World, rng: &mut impl Rng) -> Task {
         let options = Self::options(family, world);
         Self::draw(&options, rng).unwrap_or_else(|| Self::fallback(family, world, rng))
@@ -178,9 +178,16 @@ impl Task {
     /// Every task of a family that can be done in the scene as it is.
     pub fn options(family: TaskFamily, world: &World) -> Vec<Task> {
         let colours = world.colours();
+        let at = |index: usize| world.cube_pose(index).translation;
+        let tray = world.tray();
         if family != TaskFamily::Push {
+            // The tray has room for one cube.
+            let in_tray = |index: usize| tray.covers(at(index).x, at(index).y, 0.0);
+            let full = (0..colours.len()).any(in_tray);
+            let possible = family != TaskFamily::Place || !full;
             return colours
                 .iter()
+                .filter(|_| possible)
                 .map(|object| Task {
                     family,
                     object: *object,
@@ -188,8 +195,6 @@ impl Task {
                 })
                 .collect();
         }
-        let at = |index: usize| world.cube_pose(index).translation;
-        let tray = world.tray();
         let mut options = Vec::new();
         for (index, object) in colours.iter().enumerate() {
             for direction in Direction::ALL {

@@ -1,7 +1,4 @@
-//! Tasks as sentences: wordings for a task, and the task of a sentence.
-
-use rand::Rng;
-use rand::RngExt as _;
+//! Sentences read as tasks.
 
 use crate::scene::Colour;
 use crate::task::{Direction, Task, TaskFamily};
@@ -61,123 +58,7 @@ pub enum ParseError {
     },
 }
 
-const CUBE_NOUNS: [&str; 2] = ["cube", "block"];
-
-const REACH: [&str; 10] = [
-    "reach the {c} {n}",
-    "reach for the {c} {n}",
-    "touch the {c} {n}",
-    "point at the {c} {n}",
-    "point to the {c} {n}",
-    "go to the {c} {n}",
-    "move to the {c} {n}",
-    "move the gripper to the {c} {n}",
-    "hover over the {c} {n}",
-    "bring the gripper to the {c} {n}",
-];
-const PUSH: [&str; 8] = [
-    "push the {c} {n} {d}",
-    "slide the {c} {n} {d}",
-    "move the {c} {n} {d}",
-    "shove the {c} {n} {d}",
-    "nudge the {c} {n} {d}",
-    "give the {c} {n} a push {d}",
-    "shift the {c} {n} {d}",
-    "push the {c} one {d}",
-];
-const PICK_UP: [&str; 9] = [
-    "pick up the {c} {n}",
-    "pick the {c} {n} up",
-    "lift the {c} {n}",
-    "lift up the {c} {n}",
-    "grab the {c} {n}",
-    "grasp the {c} {n}",
-    "raise the {c} {n}",
-    "take the {c} {n}",
-    "hold up the {c} {n}",
-];
-const PLACE: [&str; 9] = [
-    "put the {c} {n} in the tray",
-    "put the {c} {n} into the tray",
-    "place the {c} {n} in the tray",
-    "place the {c} {n} on the tray",
-    "drop the {c} {n} into the tray",
-    "move the {c} {n} to the tray",
-    "pick up the {c} {n} and put it in the tray",
-    "set the {c} {n} down in the tray",
-    "bring the {c} {n} to the tray",
-];
-
-fn direction_phrases(direction: Direction) -> &'static [&'static str] {
-    match direction {
-        Direction::Left => &["to the left", "left", "leftwards", "to the left side"],
-        Direction::Right => &["to the right", "right", "rightwards", "to the right side"],
-        Direction::Forward => &[
-            "forward",
-            "forwards",
-            "away from the camera",
-            "away from me",
-        ],
-        Direction::Back => &["back", "backwards", "towards the camera", "towards me"],
-    }
-}
-
-fn fill(template: &str, task: &Task, noun: &str, direction: &str) -> String {
-    template
-        .replace("{c}", task.object.name())
-        .replace("{n}", noun)
-        .replace("{d}", direction)
-}
-
 impl Task {
-    /// The plain wording: `push the red cube to the left`.
-    pub fn canonical(&self) -> String {
-        let (template, direction) = match (self.family, self.direction) {
-            (TaskFamily::Reach, _) => ("reach the {c} {n}", ""),
-            (TaskFamily::PickUp, _) => ("pick up the {c} {n}", ""),
-            (TaskFamily::Place, _) => ("put the {c} {n} in the tray", ""),
-            (TaskFamily::Push, Some(direction)) => (
-                "push the {c} {n} {d}",
-                direction_phrases(direction).first().copied().unwrap_or(""),
-            ),
-            (TaskFamily::Push, None) => ("push the {c} {n}", ""),
-        };
-        fill(template, self, "cube", direction)
-    }
-
-    /// Every wording that [`instruction`](Self::instruction) may give.
-    pub fn wordings(&self) -> Vec<String> {
-        let templates: &[&str] = match self.family {
-            TaskFamily::Reach => &REACH,
-            TaskFamily::Push => &PUSH,
-            TaskFamily::PickUp => &PICK_UP,
-            TaskFamily::Place => &PLACE,
-        };
-        let directions = self.direction.map_or(&[""] as &[&str], direction_phrases);
-        let mut all = Vec::new();
-        for template in templates {
-            for noun in CUBE_NOUNS {
-                for direction in directions {
-                    let sentence = fill(template, self, noun, direction).trim_end().to_owned();
-                    if !all.contains(&sentence) {
-                        all.push(sentence);
-                    }
-                }
-            }
-        }
-        all
-    }
-
-    /// A wording at random.
-    pub fn instruction(&self, rng: &mut impl Rng) -> String {
-        let wordings = self.wordings();
-        let index = rng.random_range(0..wordings.len().max(1));
-        wordings
-            .into_iter()
-            .nth(index)
-            .unwrap_or_else(|| self.canonical())
-    }
-
     /// The task that a sentence asks for in this scene.
     ///
     /// Case, punctuation, articles and politeness do not matter. Cubes are told apart by colour; directions
@@ -232,15 +113,7 @@ const REACH_VERBS: [&str; 10] = [
     "reach", "touch", "point", "go", "hover", "approach", "tap", "reaching", "aim", "find",
 ];
 const CARRY_VERBS: [&str; 6] = ["move", "bring", "put", "place", "drop", "set"];
-const HAND_NOUNS: [&str; 7] = [
-    "gripper",
-    "arm",
-    "hand",
-    "finger",
-    "fingers",
-    "robot",
-    "fingertips",
-];
+const HAND_NOUNS: [&str; 6] = ["gripper", "arm", "hand", "finger", "fingers", "fingertips"];
 
 impl<'a> Words<'a> {
     fn new(sentence: &'a str) -> Self {
@@ -308,28 +181,29 @@ impl<'a> Words<'a> {
             return Some(TaskFamily::Reach);
         }
         if self.has(&CARRY_VERBS) {
-            if self.has(&HAND_NOUNS)
-                || self.words.first().is_some_and(|w| w == "move")
-                    && self.has_pair("move", &["to", "over", "towards", "toward"])
-            {
-                return Some(TaskFamily::Reach);
-            }
-            if directed {
+            if directed && !self.has(&["gripper", "arm", "hand"]) {
                 return Some(TaskFamily::Push);
+            }
+            let onwards = ["to", "over", "above", "towards", "toward"];
+            if self.has(&HAND_NOUNS) || self.has_pair("move", &onwards) {
+                return Some(TaskFamily::Reach);
             }
         }
         None
     }
 
     fn direction(&self) -> Result<Option<Direction>, ParseError> {
-        let camera = ["camera", "me", "viewer", "us", "you"];
         let mut found: Vec<Direction> = Vec::new();
         let mut note = |direction: Direction, present: bool| {
             if present && !found.contains(&direction) {
                 found.push(direction);
             }
         };
-        let viewer = self.has(&camera);
+        let nearing = self.has(&["towards", "toward", "closer", "nearer"]);
+        let leaving = self.has(&["away", "farther", "further"]);
+        // The robot stands on the far side: towards it is away from the camera.
+        let about_robot = self.has(&["robot", "base"]);
+        let about_viewer = self.has(&["camera", "me", "viewer"]);
         note(
             Direction::Left,
             self.has(&["left", "leftward", "leftwards"]),
@@ -340,12 +214,15 @@ impl<'a> Words<'a> {
         );
         note(
             Direction::Forward,
-            self.has(&["forward", "forwards", "away", "farther", "further"]),
+            self.has(&["forward", "forwards"])
+                || (leaving && !about_robot)
+                || (nearing && about_robot && !about_viewer),
         );
         note(
             Direction::Back,
-            self.has(&["back", "backward", "backwards", "closer", "nearer"])
-                || viewer && self.has(&["towards", "toward"]),
+            self.has(&["back", "backward", "backwards"])
+                || (nearing && about_viewer)
+                || (leaving && about_robot),
         );
         match found.as_slice() {
             [] => Ok(None),
@@ -398,6 +275,48 @@ mod tests {
             }
         }
         assert!(wordings > 1000, "{wordings}");
+    }
+
+    #[test]
+    fn free_wordings_are_understood() {
+        let world = World::new(3);
+        let [here, ..] = world.colours() else {
+            unreachable!("scenes have cubes")
+        };
+        let push = |direction| Task {
+            family: TaskFamily::Push,
+            object: *here,
+            direction: Some(direction),
+        };
+        let plain = |family| Task {
+            family,
+            object: *here,
+            direction: None,
+        };
+        for (sentence, task) in [
+            (
+                "Could you push {} towards the robot?",
+                push(Direction::Forward),
+            ),
+            ("slide {} away from the robot", push(Direction::Back)),
+            ("bring the {} one closer to me", push(Direction::Back)),
+            ("Robot, put {} to the right please", push(Direction::Right)),
+            (
+                "i want you to GRAB that {} thing",
+                plain(TaskFamily::PickUp),
+            ),
+            (
+                "the {} block: into the bowl, put it",
+                plain(TaskFamily::Place),
+            ),
+            (
+                "move your fingers over the {} one",
+                plain(TaskFamily::Reach),
+            ),
+        ] {
+            let sentence = sentence.replace("{}", here.name());
+            assert_eq!(Task::parse(&sentence, &world), Ok(task), "{sentence:?}");
+        }
     }
 
     #[test]
