@@ -1,0 +1,218 @@
+//! What can be wrong with a policy's files, and with what it is asked.
+
+use crate::action::Mode;
+
+/// Why a policy could not be loaded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// A file of the policy is not there.
+    #[error(
+        "{name} is missing; a policy folder holds config.json, tokenizer.json, norm_stats.json, \
+             processor_config.json and safetensors files"
+    )]
+    MissingFile {
+        /// The file, with its folder if it has one.
+        name: String,
+    },
+    /// A file is there but could not be read.
+    #[error("cannot read {file}: {source}")]
+    Io {
+        /// Path of the file.
+        file: String,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// A file is not JSON, or a value in it has the wrong type or is missing.
+    #[error("{file} cannot be used: {place}{reason}")]
+    BadFile {
+        /// Name of the file.
+        file: String,
+        /// The part of the file, such as `text_config: `, or nothing.
+        place: String,
+        /// What is wrong there.
+        reason: String,
+    },
+    /// A value is well-formed but impossible, or contradicts another one.
+    #[error("{file}: {key} {problem}")]
+    BadValue {
+        /// Name of the file.
+        file: &'static str,
+        /// The key, with the section it is in.
+        key: String,
+        /// What is wrong with its value.
+        problem: String,
+    },
+    /// The checkpoint asks for something that this network does not do.
+    #[error("this checkpoint has {what}: {why}")]
+    Unsupported {
+        /// Key and value.
+        what: String,
+        /// Why it is refused.
+        why: String,
+    },
+    /// The weights.
+    #[error(transparent)]
+    Checkpoint(#[from] layers::CheckpointError),
+    /// The action tokenizer.
+    #[error("the action tokenizer in openfast/ cannot be used: {0}")]
+    ActionTokenizer(#[from] openfast::LoadError),
+}
+
+/// Why a policy could not answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ActError {
+    /// The statistics name no such robot.
+    #[error("unknown tag {tag:?}; this checkpoint knows {}", .known.join(", "))]
+    UnknownTag {
+        /// What was asked for.
+        tag: String,
+        /// What there is, sorted.
+        known: Vec<String>,
+    },
+    /// Another number of frames than the robot has cameras.
+    #[error(
+        "{got} images were given; tag {tag:?} takes one per camera, in this order: {}",
+        .cameras.join(", ")
+    )]
+    WrongImages {
+        /// The tag.
+        tag: String,
+        /// Images given.
+        got: usize,
+        /// The tag's cameras.
+        cameras: Vec<String>,
+    },
+    /// A state of another length than the robot's.
+    #[error("the state has {got} values; tag {tag:?} takes {want}")]
+    WrongState {
+        /// The tag.
+        tag: String,
+        /// Values given.
+        got: usize,
+        /// Values wanted.
+        want: usize,
+    },
+    /// Actions of another length than the robot's.
+    #[error("{got} action values cannot be split into rows of {want}")]
+    WrongActions {
+        /// Values given.
+        got: usize,
+        /// Values per row.
+        want: usize,
+    },
+    /// The instruction holds a token that stands for an image.
+    #[error(
+        "the instruction contains {token:?}, which stands for an image in the prompt; leave it out"
+    )]
+    ImageTokenInTask {
+        /// The token as text.
+        token: String,
+    },
+    /// The robot's chunk does not fit the checkpoint.
+    #[error("norm_stats.json: {key} of tag {tag:?} {problem}")]
+    BadTag {
+        /// The tag.
+        tag: String,
+        /// The key.
+        key: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A frame that cannot be used.
+    #[error("image {index}: {source}")]
+    Image {
+        /// Which one, from 0.
+        index: usize,
+        /// What is wrong with it.
+        source: vision::ImageError,
+    },
+    /// The tokenizer failed on the prompt.
+    #[error("the prompt could not be tokenised: {reason}")]
+    Tokenizer {
+        /// What the tokenizer said.
+        reason: String,
+    },
+    /// The prompt, or prompt and answer, do not fit the model's positions.
+    #[error(
+        "{tokens} tokens do not fit the {max} positions of this model (max_position_embeddings)"
+    )]
+    TooLong {
+        /// Tokens needed.
+        tokens: usize,
+        /// Positions there are.
+        max: usize,
+    },
+    /// This checkpoint cannot answer that way.
+    #[error("{mode} mode is not available: {reason}")]
+    ModeUnavailable {
+        /// The mode asked for.
+        mode: Mode,
+        /// What is missing.
+        reason: String,
+    },
+    /// Noise of the wrong length.
+    #[error("{got} noise values were given where horizon x max_action_dim = {want} are needed")]
+    BadNoise {
+        /// Values given.
+        got: usize,
+        /// Values needed.
+        want: usize,
+    },
+    /// The tokens do not decode to a chunk.
+    #[error("the action tokens do not decode: {0}")]
+    Decode(#[from] openfast::DecodeError),
+    /// The token grammar could not be followed.
+    #[error("no action tokens can be picked: {0}")]
+    Grammar(#[from] openfast::GrammarError),
+    /// The model answered without action tokens.
+    #[error("none of the {generated} generated tokens is an action token")]
+    NoActionTokens {
+        /// Tokens generated.
+        generated: usize,
+    },
+    /// The model did not stop.
+    #[error("the answer did not end within {limit} tokens")]
+    NoEnd {
+        /// Tokens allowed.
+        limit: usize,
+    },
+    /// NaN or infinity where a number is needed.
+    #[error("{what} is not a finite number")]
+    NotFinite {
+        /// What it is.
+        what: &'static str,
+    },
+    /// A result could not be fetched from the device.
+    #[error("the result could not be read back from the device: {reason}")]
+    ReadBack {
+        /// What the backend said.
+        reason: String,
+    },
+}
+
+/// A [`LoadError::BadValue`].
+pub(crate) fn bad_value(
+    file: &'static str,
+    key: impl Into<String>,
+    problem: impl Into<String>,
+) -> LoadError {
+    LoadError::BadValue {
+        file,
+        key: key.into(),
+        problem: problem.into(),
+    }
+}
+
+/// Reads `bytes` as JSON of the type `T`.
+pub(crate) fn parse_json<T: serde::de::DeserializeOwned>(
+    file: &str,
+    bytes: &[u8],
+) -> Result<T, LoadError> {
+    serde_json::from_slice(bytes).map_err(|error| LoadError::BadFile {
+        file: file.to_owned(),
+        place: String::new(),
+        reason: error.to_string(),
+    })
+}

@@ -1,0 +1,266 @@
+//! `norm_stats.json`: which robots a checkpoint knows, and how their units map to what the network sees.
+//!
+//! All arithmetic is in f32 and in the reference's order. Normalising: `2 (x - low) / max(high - low, 1e-6) - 1`,
+//! clipped to -1..=1. Back: clip first, then `(y + 1) (high - low) / 2 + low`. `low` and `high` are quantiles or
+//! extremes by `norm_mode`. Where the `mask` is false a value passes through (on the way back it has been
+//! clipped, on the way in not). Where the recorded minimum equals the maximum the normalised value is 0.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::config::TopConfig;
+use crate::error::{ActError, LoadError, bad_value};
+
+mod feature;
+
+pub use feature::{FeatureStats, Normalizer};
+
+/// The name this file has unless `norm_stats_filename` says otherwise.
+pub const FILE: &str = "norm_stats.json";
+const FORMAT: &str = "molmoact2_norm_stats.v1";
+
+/// Which statistics the mapping uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NormMode {
+    /// 1st and 99th percentile.
+    #[serde(rename = "q01_q99")]
+    Q01Q99,
+    /// 10th and 90th percentile.
+    #[serde(rename = "q10_q90")]
+    Q10Q90,
+    /// Minimum and maximum.
+    MinMax,
+    /// Mean and standard deviation; nothing is clipped.
+    MeanStd,
+    /// Values pass through.
+    None,
+}
+
+/// One robot.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tag {
+    /// Its name in the file.
+    pub name: String,
+    /// Data set keys of the cameras, in prompt order.
+    pub camera_keys: Vec<String>,
+    /// What the prompt calls the robot.
+    pub setup_type: String,
+    /// What the prompt calls its control.
+    pub control_mode: String,
+    /// Rows of a chunk; `None` takes the checkpoint's maximum.
+    pub action_horizon: Option<usize>,
+    /// Rows to execute; `None` takes the whole horizon.
+    pub n_action_steps: Option<usize>,
+    /// Whether the gripper was normalised like the joints, if the file says so.
+    pub normalize_gripper: Option<bool>,
+    /// The measured state.
+    pub state: Normalizer,
+    /// The actions; their real number of dimensions is [`Normalizer::dims`].
+    pub action: Normalizer,
+}
+
+/// Rows of a chunk and which of them are executed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChunkRows {
+    /// Rows the network makes.
+    pub horizon: usize,
+    /// First row executed: `n_obs_steps - 1`.
+    pub first: usize,
+    /// Rows executed.
+    pub count: usize,
+}
+
+/// All robots of a checkpoint.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NormStats {
+    mode: NormMode,
+    tags: BTreeMap<String, Tag>,
+}
+
+#[derive(Deserialize)]
+struct RawStats {
+    format: Option<String>,
+    // What the reference takes when the key is absent.
+    #[serde(default = "min_max")]
+    norm_mode: NormMode,
+    metadata_by_tag: BTreeMap<String, RawTag>,
+}
+
+#[derive(Deserialize)]
+struct RawTag {
+    #[serde(default)]
+    camera_keys: Vec<String>,
+    #[serde(default)]
+    setup_type: Option<String>,
+    #[serde(default)]
+    control_mode: Option<String>,
+    action_horizon: Option<usize>,
+    n_action_steps: Option<usize>,
+    normalize_gripper: Option<bool>,
+    state_stats: Option<FeatureStats>,
+    action_stats: Option<FeatureStats>,
+}
+
+fn min_max() -> NormMode {
+    NormMode::MinMax
+}
+
+impl NormStats {
+    /// Reads the bytes of `norm_stats.json`.
+    ///
+    /// # Errors
+    /// [`LoadError`] naming the tag and the key that is missing, of the wrong length or impossible.
+    pub fn parse(bytes: &[u8]) -> Result<Self, LoadError> {
+        let raw: RawStats = crate::error::parse_json(FILE, bytes)?;
+        if let Some(format) = raw.format.filter(|format| format != FORMAT) {
+            return Err(LoadError::Unsupported {
+                what: format!("norm_stats format {format:?}"),
+                why: format!("this reader takes {FORMAT:?}"),
+            });
+        }
+        if raw.metadata_by_tag.is_empty() {
+            return Err(bad_value(FILE, "metadata_by_tag", "names no robot"));
+        }
+        let mode = raw.norm_mode;
+        let tags = raw
+            .metadata_by_tag
+            .into_iter()
+            .map(|(name, raw)| Ok((name.clone(), tag(name, raw, mode)?)))
+            .collect::<Result<_, LoadError>>()?;
+        Ok(Self { mode, tags })
+    }
+
+    /// Which statistics the mapping uses.
+    #[must_use]
+    pub fn mode(&self) -> NormMode {
+        self.mode
+    }
+
+    /// The robots, sorted by name.
+    pub fn tags(&self) -> impl Iterator<Item = &Tag> {
+        self.tags.values()
+    }
+
+    /// The robot called `name`.
+    ///
+    /// # Errors
+    /// [`ActError::UnknownTag`] with the names there are.
+    pub fn tag(&self, name: &str) -> Result<&Tag, ActError> {
+        self.tags
+            .get(name.trim())
+            .ok_or_else(|| ActError::UnknownTag {
+                tag: name.to_owned(),
+                known: self.tags.keys().cloned().collect(),
+            })
+    }
+}
+
+impl Tag {
+    /// Rows of this robot's chunk under a checkpoint's limits.
+    ///
+    /// # Errors
+    /// [`ActError::BadTag`] when they do not fit.
+    pub fn rows(&self, config: &TopConfig) -> Result<ChunkRows, ActError> {
+        let bad = |key, problem: String| ActError::BadTag {
+            tag: self.name.clone(),
+            key,
+            problem,
+        };
+        let most = config.max_action_horizon;
+        let horizon = self.action_horizon.unwrap_or(most);
+        if horizon == 0 || horizon > most {
+            return Err(bad(
+                "action_horizon",
+                format!(
+                    "is {horizon}; this checkpoint makes 1 to {most} rows (max_action_horizon)"
+                ),
+            ));
+        }
+        let dims = self.action.dims();
+        if dims > config.max_action_dim {
+            return Err(bad(
+                "action_stats",
+                format!(
+                    "has {dims} dimensions, over max_action_dim = {}",
+                    config.max_action_dim
+                ),
+            ));
+        }
+        let first = config.n_obs_steps.saturating_sub(1);
+        let count = self.n_action_steps.unwrap_or(horizon);
+        if count == 0 || first.saturating_add(count) > horizon {
+            return Err(bad(
+                "n_action_steps",
+                format!(
+                    "is {count}; rows {first} to {} of {horizon} are asked for",
+                    first + count
+                ),
+            ));
+        }
+        Ok(ChunkRows {
+            horizon,
+            first,
+            count,
+        })
+    }
+
+    /// Camera names without the data set's prefix: `observation.images.wrist` is `wrist`.
+    #[must_use]
+    pub fn cameras(&self) -> Vec<String> {
+        let short = |key: &String| key.rsplit('.').next().unwrap_or(key).to_owned();
+        self.camera_keys.iter().map(short).collect()
+    }
+
+    /// The state as the network sees it, before binning.
+    ///
+    /// # Errors
+    /// [`ActError::WrongState`] for a state of another length.
+    pub fn normalize_state(&self, state: &[f32]) -> Result<Vec<f32>, ActError> {
+        if state.len() != self.state.dims() {
+            return Err(ActError::WrongState {
+                tag: self.name.clone(),
+                got: state.len(),
+                want: self.state.dims(),
+            });
+        }
+        Ok(self.state.normalize(state))
+    }
+
+    /// Rows of normalised actions (`[rows, dims]`) in robot units.
+    ///
+    /// # Errors
+    /// [`ActError::WrongActions`] when the values are not whole rows.
+    pub fn unnormalize_actions(&self, rows: &[f32]) -> Result<Vec<f32>, ActError> {
+        if !rows.len().is_multiple_of(self.action.dims()) {
+            return Err(ActError::WrongActions {
+                got: rows.len(),
+                want: self.action.dims(),
+            });
+        }
+        Ok(self.action.unnormalize(rows))
+    }
+}
+
+fn tag(name: String, raw: RawTag, mode: NormMode) -> Result<Tag, LoadError> {
+    let place = format!("metadata_by_tag.{name}");
+    let read = |key: &str, stats: Option<FeatureStats>| {
+        let place = format!("{place}.{key}");
+        match stats {
+            Some(stats) => Normalizer::new(stats, mode, &place),
+            None => Err(bad_value(FILE, place, "is missing")),
+        }
+    };
+    Ok(Tag {
+        state: read("state_stats", raw.state_stats)?,
+        action: read("action_stats", raw.action_stats)?,
+        camera_keys: raw.camera_keys,
+        setup_type: raw.setup_type.unwrap_or_default(),
+        control_mode: raw.control_mode.unwrap_or_default(),
+        action_horizon: raw.action_horizon,
+        n_action_steps: raw.n_action_steps,
+        normalize_gripper: raw.normalize_gripper,
+        name,
+    })
+}

@@ -1,0 +1,209 @@
+//! One vector's statistics, and the mapping they make.
+
+use serde::Deserialize;
+
+use super::{FILE, NormMode};
+use crate::error::{LoadError, bad_value};
+
+/// The arrays of `state_stats` or `action_stats`, one value per dimension.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[allow(missing_docs, reason = "the fields are the keys of the file")]
+pub struct FeatureStats {
+    pub min: Option<Vec<f32>>,
+    pub max: Option<Vec<f32>>,
+    pub mean: Option<Vec<f32>>,
+    pub std: Option<Vec<f32>>,
+    pub q01: Option<Vec<f32>>,
+    pub q99: Option<Vec<f32>>,
+    pub q10: Option<Vec<f32>>,
+    pub q90: Option<Vec<f32>>,
+    /// False where a dimension is not normalised.
+    pub mask: Option<Vec<bool>>,
+    pub names: Option<Vec<String>>,
+}
+
+/// What happens to one dimension.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Dimension {
+    map: Map,
+    /// Whether the mapping applies at all.
+    masked_in: bool,
+    /// Whether the data never moved, so that the normalised value is 0.
+    constant: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Map {
+    Range { low: f32, high: f32 },
+    Score { mean: f32, std: f32 },
+    Same,
+}
+
+/// The mapping between robot units and normalised values of one vector.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Normalizer {
+    dimensions: Vec<Dimension>,
+    stats: FeatureStats,
+}
+
+const EPSILON: f32 = 1e-6;
+
+impl Normalizer {
+    /// Reads the arrays that `mode` needs. `place` names them in errors.
+    ///
+    /// # Errors
+    /// [`LoadError::BadValue`] for an array that is missing, of another length, or not finite.
+    pub fn new(stats: FeatureStats, mode: NormMode, place: &str) -> Result<Self, LoadError> {
+        let dims = lengths(&stats, place)?;
+        let need = |key: &str, values: &Option<Vec<f32>>| {
+            values.clone().ok_or_else(|| {
+                bad_value(
+                    FILE,
+                    format!("{place}.{key}"),
+                    format!("is missing; norm_mode {mode:?} needs it"),
+                )
+            })
+        };
+        let range = |low: Vec<f32>, high: Vec<f32>| {
+            let pairs = low.into_iter().zip(high);
+            pairs.map(|(low, high)| Map::Range { low, high }).collect()
+        };
+        let maps: Vec<Map> = match mode {
+            NormMode::Q01Q99 => range(need("q01", &stats.q01)?, need("q99", &stats.q99)?),
+            NormMode::Q10Q90 => range(need("q10", &stats.q10)?, need("q90", &stats.q90)?),
+            NormMode::MinMax => range(need("min", &stats.min)?, need("max", &stats.max)?),
+            NormMode::MeanStd => {
+                let pairs = need("mean", &stats.mean)?
+                    .into_iter()
+                    .zip(need("std", &stats.std)?);
+                pairs.map(|(mean, std)| Map::Score { mean, std }).collect()
+            }
+            NormMode::None => vec![Map::Same; dims],
+        };
+        let ranged = matches!(mode, NormMode::Q01Q99 | NormMode::Q10Q90 | NormMode::MinMax);
+        let constant: Vec<bool> = match (&stats.min, &stats.max) {
+            (Some(min), Some(max)) if ranged => {
+                min.iter().zip(max).map(|(min, max)| min == max).collect()
+            }
+            _ => vec![false; dims],
+        };
+        let mask = stats.mask.clone().unwrap_or_else(|| vec![true; dims]);
+        let dimensions = maps
+            .into_iter()
+            .zip(mask)
+            .zip(constant)
+            .map(|((map, masked_in), constant)| Dimension {
+                map,
+                masked_in,
+                constant,
+            })
+            .collect();
+        Ok(Self { dimensions, stats })
+    }
+
+    /// Number of dimensions.
+    #[must_use]
+    pub fn dims(&self) -> usize {
+        self.dimensions.len()
+    }
+
+    /// The arrays this was made from.
+    #[must_use]
+    pub fn stats(&self) -> &FeatureStats {
+        &self.stats
+    }
+
+    /// Robot units to normalised values, `[rows, dims]` row-major.
+    #[must_use]
+    pub fn normalize(&self, values: &[f32]) -> Vec<f32> {
+        let dimensions = self.dimensions.iter().cycle();
+        let pairs = values.iter().zip(dimensions);
+        pairs
+            .map(|(value, dimension)| dimension.normalize(*value))
+            .collect()
+    }
+
+    /// Normalised values to robot units, `[rows, dims]` row-major.
+    #[must_use]
+    pub fn unnormalize(&self, values: &[f32]) -> Vec<f32> {
+        let dimensions = self.dimensions.iter().cycle();
+        let pairs = values.iter().zip(dimensions);
+        pairs
+            .map(|(value, dimension)| dimension.unnormalize(*value))
+            .collect()
+    }
+}
+
+impl Dimension {
+    fn normalize(self, value: f32) -> f32 {
+        if self.constant {
+            return 0.0;
+        }
+        if !self.masked_in {
+            return value;
+        }
+        match self.map {
+            Map::Range { low, high } => {
+                (2.0 * (value - low) / (high - low).max(EPSILON) - 1.0).clamp(-1.0, 1.0)
+            }
+            Map::Score { mean, std } => (value - mean) / std.max(EPSILON),
+            Map::Same => value,
+        }
+    }
+
+    fn unnormalize(self, value: f32) -> f32 {
+        match self.map {
+            Map::Range { low, high } => {
+                let clipped = value.clamp(-1.0, 1.0);
+                if self.masked_in {
+                    (clipped + 1.0) * (high - low) / 2.0 + low
+                } else {
+                    clipped
+                }
+            }
+            Map::Score { mean, std } if self.masked_in => value * std + mean,
+            Map::Score { .. } | Map::Same => value,
+        }
+    }
+}
+
+/// The common length of all arrays.
+fn lengths(stats: &FeatureStats, place: &str) -> Result<usize, LoadError> {
+    let numbers = [
+        ("mean", &stats.mean),
+        ("std", &stats.std),
+        ("min", &stats.min),
+        ("max", &stats.max),
+        ("q01", &stats.q01),
+        ("q99", &stats.q99),
+        ("q10", &stats.q10),
+        ("q90", &stats.q90),
+    ];
+    let mut found: Vec<(&str, usize)> = Vec::new();
+    for (key, values) in numbers {
+        let Some(values) = values else { continue };
+        if values.iter().any(|value| !value.is_finite()) {
+            return Err(bad_value(
+                FILE,
+                format!("{place}.{key}"),
+                "holds a value that is not finite",
+            ));
+        }
+        found.push((key, values.len()));
+    }
+    found.extend(stats.mask.iter().map(|mask| ("mask", mask.len())));
+    let Some((first, dims)) = found.first().copied() else {
+        return Err(bad_value(FILE, place, "holds no statistics"));
+    };
+    if dims == 0 {
+        return Err(bad_value(FILE, format!("{place}.{first}"), "is empty"));
+    }
+    match found.iter().find(|(_, len)| *len != dims) {
+        Some((key, len)) => Err(bad_value(
+            FILE,
+            format!("{place}.{key}"),
+            format!("has {len} values but {first} has {dims}"),
+        )),
+        None => Ok(dims),
+    }
+}

@@ -1,0 +1,152 @@
+//! Normalisation against the reference, and the errors of a statistics file.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "common/inputs.rs"]
+mod inputs;
+
+use inputs::{CASES, Inputs, from_json, read, rows};
+use molmoact2::error::ActError;
+use molmoact2::norm_stats::{NormStats, Normalizer};
+use serde_json::{Value, json};
+
+#[test]
+fn every_mode_maps_both_ways_as_in_the_reference() {
+    let table = rows("normalisation.json");
+    assert_eq!(table.len(), 10);
+    for row in table {
+        let about = format!("{} mask {}", row["norm_mode"], row["stats"]["mask"]);
+        let normalizer = Normalizer::new(
+            from_json(&row["stats"]),
+            from_json(&row["norm_mode"]),
+            "stats",
+        )
+        .unwrap();
+        let inputs: Vec<Vec<f32>> = from_json(&row["inputs"]);
+        let normalised: Vec<Vec<f32>> = from_json(&row["normalised"]);
+        for (input, expected) in inputs.iter().zip(normalised) {
+            assert_eq!(normalizer.normalize(input), expected, "{about}: {input:?}");
+        }
+        let outputs: Vec<Vec<f32>> = from_json(&row["outputs"]);
+        let unnormalised: Vec<Vec<f32>> = from_json(&row["unnormalised"]);
+        // As one chunk, so that the rows are told apart.
+        assert_eq!(
+            normalizer.unnormalize(&outputs.concat()),
+            unnormalised.concat(),
+            "{about}"
+        );
+    }
+}
+
+#[test]
+fn chunks_of_the_golden_checkpoints_come_out_in_robot_units() {
+    for case in CASES {
+        let inputs = Inputs::open(case);
+        let tag = inputs.stats.tag(&inputs.about("tag")).unwrap();
+        assert_eq!(
+            tag.normalize_state(&inputs.floats("state")).unwrap(),
+            inputs.floats("state_normalised")
+        );
+        let rows = tag.rows(&inputs.config).unwrap();
+        let dims = tag.action.dims();
+        let chunk = inputs.floats("chunk_normalised");
+        assert_eq!(
+            inputs.shape("chunk_normalised"),
+            [rows.horizon, dims],
+            "{case}"
+        );
+        let executed = &chunk[rows.first * dims..(rows.first + rows.count) * dims];
+        assert_eq!(
+            tag.unnormalize_actions(executed).unwrap(),
+            inputs.floats("actions"),
+            "{case}"
+        );
+    }
+}
+
+#[test]
+fn an_unknown_tag_is_answered_with_the_known_ones() {
+    let stats = NormStats::parse(&read("two_cameras/checkpoint/norm_stats.json")).unwrap();
+    let error = stats.tag("pear").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "unknown tag \"pear\"; this checkpoint knows other, pair"
+    );
+    assert_eq!(
+        stats.tag(" pair ").unwrap().cameras(),
+        ["overview", "wrist"]
+    );
+    let wrong = stats
+        .tag("pair")
+        .unwrap()
+        .normalize_state(&[1.0, 2.0])
+        .unwrap_err();
+    assert_eq!(
+        wrong.to_string(),
+        "the state has 2 values; tag \"pair\" takes 7"
+    );
+    assert!(
+        stats
+            .tag("pair")
+            .unwrap()
+            .unnormalize_actions(&[0.0; 7])
+            .is_err()
+    );
+}
+
+/// A statistics file with one edit.
+fn edited(edit: impl Fn(&mut Value)) -> Result<NormStats, String> {
+    let mut raw: Value =
+        serde_json::from_slice(&read("one_camera/checkpoint/norm_stats.json")).unwrap();
+    edit(&mut raw);
+    NormStats::parse(&serde_json::to_vec(&raw).unwrap()).map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_damaged_statistics_file_is_refused_with_the_key() {
+    let cases: [(&str, fn(&mut Value)); 7] = [
+        ("norm_mode", |raw| raw["norm_mode"] = json!("q05_q95")),
+        ("format", |raw| raw["format"] = json!("v9")),
+        ("metadata_by_tag", |raw| raw["metadata_by_tag"] = json!({})),
+        ("metadata_by_tag.so101.state_stats", |raw| {
+            raw["metadata_by_tag"]["so101"]["state_stats"] = Value::Null;
+        }),
+        ("action_stats.q99", |raw| {
+            raw["metadata_by_tag"]["so101"]["action_stats"]["q99"] = Value::Null;
+        }),
+        ("action_stats.q01", |raw| {
+            raw["metadata_by_tag"]["so101"]["action_stats"]["q01"] = json!([1.0, 2.0]);
+        }),
+        ("state_stats.mask", |raw| {
+            raw["metadata_by_tag"]["so101"]["state_stats"]["mask"] = json!([true]);
+        }),
+    ];
+    assert!(edited(|_| ()).is_ok());
+    for (key, edit) in cases {
+        let error = edited(edit).unwrap_err();
+        assert!(
+            error.contains(key) || (key == "norm_mode" && error.contains("q05_q95")),
+            "{key}: {error}"
+        );
+    }
+}
+
+#[test]
+fn a_horizon_beyond_the_checkpoint_is_refused() {
+    let inputs = Inputs::open("one_camera");
+    for (key, value) in [
+        ("action_horizon", 7),
+        ("action_horizon", 0),
+        ("n_action_steps", 9),
+    ] {
+        let stats = edited(|raw| raw["metadata_by_tag"]["so101"][key] = json!(value)).unwrap();
+        let error = stats
+            .tag("so101")
+            .unwrap()
+            .rows(&inputs.config)
+            .unwrap_err();
+        assert!(
+            matches!(&error, ActError::BadTag { key: found, .. } if *found == key),
+            "{error}"
+        );
+    }
+}
