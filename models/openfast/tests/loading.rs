@@ -237,3 +237,49 @@ fn a_declared_shape_is_read() {
     );
     assert_eq!(load(&good, CONFIG).unwrap().config().shape(), None);
 }
+
+#[test]
+fn of_two_equally_near_coefficients_the_smaller_one_is_taken() {
+    // Characters '5' and '9' are there, '6' to '8' are holes.
+    let one = Shape {
+        horizon: 1,
+        dims: 1,
+    };
+    let tokens = file(&["5", "9"], &[]);
+    for (min_token, chunk, want) in [
+        (-48, 0.7, 5),
+        (-48, 0.8, 9),
+        (-48, 3.0, 9),
+        (-64, -0.9, -7),
+        (-64, -1.0, -11),
+    ] {
+        let config = format!(r#"{{"scale": 10, "min_token": {min_token}}}"#);
+        let tokenizer = load(&tokens, config.as_bytes()).unwrap();
+        let encoded = tokenizer.encode_nearest(&[chunk], one).unwrap();
+        assert_eq!(
+            tokenizer.coefficients(&encoded.ids, one).unwrap(),
+            [want],
+            "{chunk}"
+        );
+        assert_eq!(encoded.lost.len(), 1);
+        assert_eq!(
+            encoded
+                .lost_norm(10.0)
+                .map(|norm| (norm * 10.0).round() as i32),
+            Some((want - (chunk * 10.0).round() as i32).abs())
+        );
+    }
+}
+
+#[test]
+fn added_tokens_are_no_coefficients() {
+    let mut with = file(&["7", "8"], &[]);
+    with["added_tokens"] = json!([{
+        "id": 1, "content": "8", "single_word": false, "lstrip": false, "rstrip": false,
+        "normalized": false, "special": true,
+    }]);
+    let tokenizer = load(&with, CONFIG).unwrap();
+    assert_eq!(tokenizer.token_len(0), Some(1));
+    assert_eq!(tokenizer.token_len(1), None);
+    assert!(!tokenizer.can_express(8));
+}
