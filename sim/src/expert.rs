@@ -72,6 +72,9 @@ impl Expert {
         let Some(index) = world.index_of(task.object) else {
             return Vec::new();
         };
+        // A wrong cube in the hand is put down first.
+        let wrong = world.held().filter(|held| *held != index);
+        let index = wrong.unwrap_or(index);
         let pose = world.cube_pose(index);
         let arm = world.arm();
         let held = (world.held() == Some(index))
@@ -84,14 +87,11 @@ impl Expert {
             held,
             tray: world.tray(),
         };
-        // A wrong cube in the hand is let go first, low over the table.
-        let wrong_cube = world.held().is_some() && held.is_none();
         (0..horizon)
             .map(|_| {
-                let intent = if wrong_cube {
-                    belief.let_go()
-                } else {
-                    belief.intent(task)
+                let intent = match wrong {
+                    Some(_) => belief.let_go(),
+                    None => belief.intent(task),
                 };
                 belief.advance(&intent)
             })
@@ -221,7 +221,28 @@ impl Belief {
 
     fn reach(&self) -> Intent {
         let over = self.cube + Vec3::new(0.0, 0.0, CUBE_HALF + FINGER_BELOW_TCP + 0.005);
-        self.descend(over, 0.008, 0.0, POINTING)
+        self.with_closed_hand(self.descend(over, 0.008, 0.0, POINTING))
+    }
+
+    /// Keeps a hand that is open as wide as a cube from closing around one: it rises over the cubes, closes
+    /// there, and only then follows `intent`.
+    fn with_closed_hand(&self, intent: Intent) -> Intent {
+        let tcp = self.arm().tcp();
+        let over_cubes = 2.0 * CUBE_HALF + FINGER_BELOW_TCP + 0.010;
+        if self.gripper() < percent_from_gap(2.0 * CUBE_HALF) - 6.0 {
+            intent
+        } else if tcp.z < over_cubes - 0.004 {
+            let to = Vec3::new(tcp.x, tcp.y, over_cubes + 0.004);
+            Intent {
+                to,
+                speed: slowing(to - tcp),
+                yaw_deg: self.hand_yaw_deg(),
+                gripper: self.gripper(),
+            }
+        } else {
+            let to = Vec3::new(intent.to.x, intent.to.y, intent.to.z.max(over_cubes));
+            Intent { to, ..intent }
+        }
     }
 
     fn grasp(&self) -> Intent {
@@ -331,23 +352,21 @@ impl Belief {
             };
         }
         let start = self.cube - along * (contact + 0.018);
-        self.descend(Vec3::new(start.x, start.y, LOW), 0.006, 0.0, POINTING)
+        let start = Vec3::new(start.x, start.y, LOW);
+        self.with_closed_hand(self.descend(start, 0.006, 0.0, POINTING))
     }
 
-    /// Lets go of whatever is in the hand, close to the table.
+    /// Puts down what is in the hand, right below, and opens.
     fn let_go(&self) -> Intent {
         let tcp = self.arm().tcp();
-        let goal = Vec3::new(
-            tcp.x,
-            tcp.y,
-            self.tray.height_at(tcp.x, tcp.y) + LOW + 0.004,
-        );
-        let gripper = if tcp.z < goal.z + 0.008 { OPEN } else { 35.0 };
+        let fall = self.cube.z - CUBE_HALF - self.tray.height_at(self.cube.x, self.cube.y);
+        let goal = Vec3::new(tcp.x, tcp.y, tcp.z - fall);
+        let open = self.held.is_none() || fall < 0.008;
         Intent {
-            to: goal,
+            to: if open { tcp } else { goal },
             speed: slowing(goal - tcp),
             yaw_deg: self.hand_yaw_deg(),
-            gripper,
+            gripper: if open { OPEN } else { 35.0 },
         }
     }
 

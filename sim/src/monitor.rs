@@ -43,12 +43,15 @@ pub enum Status {
 pub struct TaskMonitor {
     task: Task,
     start: Vec3,
+    /// The cube was in the hand at the start and has not come to rest on its own since.
+    unsettled: bool,
     dwell: u32,
     succeeded_at_tick: Option<u64>,
 }
 
 impl TaskMonitor {
-    /// Starts watching `task`; displacements count from the cube's place now.
+    /// Starts watching `task`; displacements count from the cube's place now, or if the hand still holds it
+    /// from an earlier task, from where it comes to rest.
     pub fn new(task: &Task, world: &World) -> TaskMonitor {
         let start = world
             .index_of(task.object)
@@ -56,6 +59,7 @@ impl TaskMonitor {
         TaskMonitor {
             task: *task,
             start,
+            unsettled: world.held().is_some() && world.held() == world.index_of(task.object),
             dwell: 0,
             succeeded_at_tick: None,
         }
@@ -82,7 +86,9 @@ impl TaskMonitor {
 
     /// To be called once after every step of the world.
     pub fn update(&mut self, world: &World) -> Status {
-        if self.succeeded_at_tick.is_none() {
+        if self.unsettled && matches!(self.task.family, TaskFamily::Reach | TaskFamily::Push) {
+            self.settle(world);
+        } else if self.succeeded_at_tick.is_none() {
             self.dwell = if self.condition(world) {
                 self.dwell + 1
             } else {
@@ -93,6 +99,21 @@ impl TaskMonitor {
             }
         }
         self.status()
+    }
+
+    /// Takes the start anew once the cube has been put down.
+    fn settle(&mut self, world: &World) {
+        let Some(index) = world.index_of(self.task.object) else {
+            return;
+        };
+        let at = world.cube_pose(index).translation;
+        self.start = at;
+        let lying = at.z < CUBE_HALF * 1.6;
+        let still = world
+            .objects()
+            .get(index)
+            .is_some_and(|object| object.speed < 0.02);
+        self.unsettled = world.held() == Some(index) || !lying || !still;
     }
 
     fn condition(&self, world: &World) -> bool {

@@ -14,7 +14,7 @@ use rapier3d::prelude::{
     RigidBodyBuilder, RigidBodyHandle, RigidBodySet, SoftBodySet,
 };
 
-use crate::arm::{ArmPose, FINGER_HALF, FOREARM, rot_z};
+use crate::arm::{ArmPose, FINGER_BELOW_TCP, FINGER_HALF, FOREARM, rot_z};
 use crate::scene::{CUBE_HALF, Layout, Tray};
 
 /// Physics steps per control tick.
@@ -28,6 +28,8 @@ const ARM: Group = Group::GROUP_3;
 
 /// A pad counts as touching below this distance, metres.
 const TOUCH_DISTANCE: f32 = 0.0006;
+/// A pad must cover this much of a cube to hold it, metres.
+const LEAST_OVERLAP: f32 = 0.006;
 /// The hold breaks when the cube lags this far behind the hand, metres.
 const BREAK_DISTANCE: f32 = 0.008;
 
@@ -304,12 +306,24 @@ impl Physics {
     fn try_grasp(&mut self, arm: &ArmPose) {
         let closing_axis = arm.hand.rotation * Vec3::Y;
         let [left, right] = &self.fingers;
-        let found = self.cubes.iter().position(|(_, cube)| {
-            [left, right].iter().all(|finger| {
-                self.touch_normal(finger.collider, *cube, TOUCH_DISTANCE)
-                    .is_some_and(|normal| normal.dot(closing_axis).abs() > 0.8)
-            })
-        });
+        let found = self
+            .cubes
+            .iter()
+            .enumerate()
+            .position(|(index, (_, cube))| {
+                // A corner between the very tips is not a hold.
+                let in_hand = arm
+                    .hand
+                    .inverse_transform_point(self.cube(index).translation);
+                let overlap_z = in_hand.z + CUBE_HALF + FINGER_BELOW_TCP;
+                let overlap_x = FINGER_HALF.x + CUBE_HALF - in_hand.x.abs();
+                let well_between = overlap_z.min(overlap_x) > LEAST_OVERLAP;
+                well_between
+                    && [left, right].iter().all(|finger| {
+                        self.touch_normal(finger.collider, *cube, TOUCH_DISTANCE)
+                            .is_some_and(|normal| normal.dot(closing_axis).abs() > 0.8)
+                    })
+            });
         let Some(cube) = found else { return };
         let Some((body, _)) = self.cubes.get(cube).copied() else {
             return;
