@@ -78,10 +78,10 @@ impl Vocabulary {
         for (token, &id) in tokens {
             let symbols: Option<Vec<u8>> = token.chars().map(byte_of_symbol).collect();
             let emitted = symbols.is_some() && !added.contains(&id);
-            if let (true, Some([byte])) = (emitted, symbols.as_deref()) {
-                if let Some(present) = bytes.get_mut(usize::from(*byte)) {
-                    *present = true;
-                }
+            if let (true, Some([byte])) = (emitted, symbols.as_deref())
+                && let Some(present) = bytes.get_mut(usize::from(*byte))
+            {
+                *present = true;
             }
             // Decoders fall back to the token's own text where it is not made of symbols.
             let decoded = symbols.unwrap_or_else(|| token.as_bytes().to_vec());
