@@ -7,11 +7,13 @@
 //! - [`common`]: nouns that both dialects use (views, joints, chunks, modes)
 //! - [`robot`]: robot <-> studio
 //! - [`viewer`]: viewer <-> studio
+//! - [`worker`]: the page <-> its compute worker, inside one browser tab
 
 pub mod common;
 pub mod frame;
 pub mod robot;
 pub mod viewer;
+pub mod worker;
 
 pub use common::{
     CameraDescription, ErrorMessage, JointDescription, Mode, Stage, TaskState, View, ViewEncoding,

@@ -1,0 +1,28 @@
+// Loads the compute module into a Web Worker and tells the page how much of it has arrived.
+// Everything else is Rust: see wasm/.
+import init from "./studio-worker.js";
+
+const response = await fetch(new URL("./studio-worker_bg.wasm", import.meta.url));
+if (!response.ok) {
+  throw new Error(`studio-worker_bg.wasm: the studio answered ${response.status}`);
+}
+
+let received = 0;
+let toldAt = 0;
+const counted = response.body.pipeThrough(
+  new TransformStream({
+    transform(chunk, controller) {
+      received += chunk.byteLength;
+      controller.enqueue(chunk);
+      if (performance.now() - toldAt > 100) {
+        toldAt = performance.now();
+        postMessage({ received });
+      }
+    },
+  }),
+);
+
+// A new response, so that the module is compiled while it arrives.
+await init({
+  module_or_path: new Response(counted, { headers: { "Content-Type": "application/wasm" } }),
+});

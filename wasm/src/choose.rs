@@ -1,0 +1,217 @@
+//! Which device to compute on.
+//!
+//! Only a device that passed the self-test may be chosen, also by a visitor. Among several the faster
+//! one wins, by measurement: a software WebGPU adapter is a hundred times slower than the CPU path, and
+//! a real GPU only wins where its read-back is worth the wait.
+
+use protocol::worker::{ComputeDevice, ComputeKind, TimedProduct, Verdict};
+
+/// A decision and its reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    /// Where to compute, or nowhere.
+    pub chosen: Option<ComputeKind>,
+    /// Whether that is what the visitor asked for.
+    pub by_visitor: bool,
+    /// Why, in a sentence.
+    pub reason: String,
+}
+
+/// The name of a kind in sentences.
+pub fn kind_name(kind: ComputeKind) -> &'static str {
+    match kind {
+        ComputeKind::Cpu => "the CPU",
+        ComputeKind::Webgpu => "WebGPU",
+    }
+}
+
+/// Decides among `devices`, following `wish` if that device passed its self-test.
+pub fn choose(devices: &[ComputeDevice], wish: Option<ComputeKind>) -> Choice {
+    let passed: Vec<&ComputeDevice> = devices
+        .iter()
+        .filter(|device| device.verdict == Verdict::Passed)
+        .collect();
+    if let Some(kind) = wish {
+        if passed.iter().any(|device| device.kind == kind) {
+            return Choice {
+                chosen: Some(kind),
+                by_visitor: true,
+                reason: "You chose it.".to_owned(),
+            };
+        }
+        let automatic = choose(devices, None);
+        return Choice {
+            reason: format!(
+                "{} was asked for but {}. {}",
+                capitalised(kind_name(kind)),
+                why_not(devices, kind),
+                automatic.reason
+            ),
+            ..automatic
+        };
+    }
+    let automatic = |chosen: Option<ComputeKind>, reason: String| Choice {
+        chosen,
+        by_visitor: false,
+        reason,
+    };
+    match passed.as_slice() {
+        [] if devices.iter().any(|d| d.verdict == Verdict::Testing) => {
+            automatic(None, "The devices are being tested.".to_owned())
+        }
+        [] => automatic(
+            None,
+            "No device of this browser passed the self-test, so nothing is computed here."
+                .to_owned(),
+        ),
+        [only] => automatic(
+            Some(only.kind),
+            format!(
+                "{} is what passed the self-test.",
+                capitalised(kind_name(only.kind))
+            ),
+        ),
+        [first, others @ ..] => {
+            let fastest =
+                others.iter().fold(
+                    *first,
+                    |best, other| {
+                        if is_faster(other, best) { other } else { best }
+                    },
+                );
+            let slower = if fastest.kind == first.kind {
+                others.first().copied().unwrap_or(first)
+            } else {
+                first
+            };
+            automatic(Some(fastest.kind), faster_in_words(fastest, slower))
+        }
+    }
+}
+
+/// Whether `a` is faster than `b` on the largest product that both were timed on. A device without a
+/// common measurement is never called faster.
+fn is_faster(a: &ComputeDevice, b: &ComputeDevice) -> bool {
+    common_product(a, b).is_some_and(|(a, b)| a.millis < b.millis)
+}
+
+fn common_product(a: &ComputeDevice, b: &ComputeDevice) -> Option<(TimedProduct, TimedProduct)> {
+    a.products
+        .iter()
+        .filter_map(|of_a| {
+            let of_b = b.products.iter().find(|p| p.size == of_a.size)?;
+            Some((*of_a, *of_b))
+        })
+        .max_by_key(|(of_a, _)| of_a.size)
+}
+
+fn faster_in_words(fastest: &ComputeDevice, slower: &ComputeDevice) -> String {
+    match common_product(fastest, slower) {
+        Some((fast, slow)) => format!(
+            "{} is faster here: a {size}×{size} product takes {:.1} ms, {:.1} ms on {}.",
+            capitalised(kind_name(fastest.kind)),
+            fast.millis,
+            slow.millis,
+            kind_name(slower.kind),
+            size = fast.size,
+        ),
+        None => format!(
+            "{} was measured; {} was not.",
+            capitalised(kind_name(fastest.kind)),
+            kind_name(slower.kind)
+        ),
+    }
+}
+
+fn why_not(devices: &[ComputeDevice], kind: ComputeKind) -> String {
+    match devices.iter().find(|device| device.kind == kind) {
+        None => "was not tried".to_owned(),
+        Some(device) => match &device.verdict {
+            Verdict::Testing => "is still being tested".to_owned(),
+            Verdict::Refused(why) => format!("was refused ({why})"),
+            Verdict::Unavailable(why) => format!("is not available ({why})"),
+            Verdict::Passed => "passed".to_owned(),
+        },
+    }
+}
+
+fn capitalised(name: &str) -> String {
+    let mut letters = name.chars();
+    letters
+        .next()
+        .map(|first| first.to_uppercase().chain(letters).collect())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn device(kind: ComputeKind, verdict: Verdict, millis: &[(u32, f64)]) -> ComputeDevice {
+        ComputeDevice {
+            kind,
+            name: String::new(),
+            verdict,
+            checks: vec![],
+            products: millis
+                .iter()
+                .map(|&(size, millis)| TimedProduct { size, millis })
+                .collect(),
+            probe_millis: 0.0,
+        }
+    }
+
+    #[test]
+    fn the_faster_of_two_that_passed_is_chosen_on_the_largest_common_size() {
+        let cpu = device(ComputeKind::Cpu, Verdict::Passed, &[(128, 0.2), (512, 9.0)]);
+        let gpu = device(
+            ComputeKind::Webgpu,
+            Verdict::Passed,
+            &[(128, 1.9), (512, 2.5)],
+        );
+        assert_eq!(
+            choose(&[cpu.clone(), gpu.clone()], None).chosen,
+            Some(ComputeKind::Webgpu)
+        );
+        let software = device(ComputeKind::Webgpu, Verdict::Passed, &[(128, 60.0)]);
+        let choice = choose(&[cpu, software], None);
+        assert_eq!(choice.chosen, Some(ComputeKind::Cpu));
+        assert!(choice.reason.contains("128×128") && choice.reason.contains("60.0 ms on WebGPU"));
+    }
+
+    #[test]
+    fn a_refused_device_is_never_chosen_however_fast_or_wanted() {
+        let cpu = device(ComputeKind::Cpu, Verdict::Passed, &[(512, 9.0)]);
+        let wrong = Verdict::Refused("wrong results: matmul is off by 1.5e1".into());
+        let gpu = device(ComputeKind::Webgpu, wrong, &[(512, 0.1)]);
+        for wish in [None, Some(ComputeKind::Webgpu)] {
+            let choice = choose(&[cpu.clone(), gpu.clone()], wish);
+            assert_eq!(
+                (choice.chosen, choice.by_visitor),
+                (Some(ComputeKind::Cpu), false)
+            );
+        }
+        let choice = choose(&[gpu], Some(ComputeKind::Webgpu));
+        assert_eq!(choice.chosen, None);
+        assert!(choice.reason.contains("wrong results"), "{}", choice.reason);
+    }
+
+    #[test]
+    fn a_visitors_wish_wins_over_speed() {
+        let cpu = device(ComputeKind::Cpu, Verdict::Passed, &[(512, 9.0)]);
+        let gpu = device(ComputeKind::Webgpu, Verdict::Passed, &[(512, 900.0)]);
+        let choice = choose(&[cpu, gpu], Some(ComputeKind::Webgpu));
+        assert_eq!(
+            (choice.chosen, choice.by_visitor),
+            (Some(ComputeKind::Webgpu), true)
+        );
+    }
+
+    #[test]
+    fn nothing_is_chosen_while_the_first_device_is_being_tested() {
+        let choice = choose(&[device(ComputeKind::Cpu, Verdict::Testing, &[])], None);
+        assert_eq!(choice.chosen, None);
+        assert!(choice.reason.contains("being tested"));
+    }
+}

@@ -1,0 +1,16 @@
+//! Wall time for measurements. `std::time::Instant` panics in a browser, `performance` is missing outside.
+
+/// Milliseconds since some fixed moment, with fractions.
+#[cfg(target_family = "wasm")]
+pub fn now_millis() -> f64 {
+    crate::scope::performance_now()
+}
+
+/// Milliseconds since some fixed moment, with fractions.
+#[cfg(not(target_family = "wasm"))]
+pub fn now_millis() -> f64 {
+    use std::sync::OnceLock;
+    use std::time::Instant;
+    static START: OnceLock<Instant> = OnceLock::new();
+    START.get_or_init(Instant::now).elapsed().as_secs_f64() * 1e3
+}

@@ -1,0 +1,117 @@
+//! Trying one device: the self-test, then a short timing.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use protocol::worker::{ComputeDevice, ComputeKind, SelfTestCheck, TimedProduct, Verdict};
+
+use crate::clock::now_millis;
+
+/// Sides of the timed products, small first.
+const SIZES: [u32; 2] = [128, 512];
+/// Repetitions after the warm-up; the median is reported.
+const REPETITIONS: usize = 3;
+/// A device that needs longer than this for the small product is not asked for the large one: it
+/// would take 64 times as long, and the answer is known.
+const SLOW_MILLIS: f64 = 20.0;
+
+/// A device that is about to be tried.
+pub fn testing(kind: ComputeKind, name: &str) -> ComputeDevice {
+    ComputeDevice {
+        kind,
+        name: name.to_owned(),
+        verdict: Verdict::Testing,
+        checks: vec![],
+        products: vec![],
+        probe_millis: 0.0,
+    }
+}
+
+/// Runs the self-test and writes verdict and checks into `report`.
+pub async fn self_test(device: &Device, report: &mut ComputeDevice) {
+    let result = layers::self_test(device).await;
+    report.verdict = match result.refusal() {
+        None => Verdict::Passed,
+        Some(why) => Verdict::Refused(why),
+    };
+    report.checks = result
+        .checks
+        .into_iter()
+        .map(|check| SelfTestCheck {
+            name: check.name,
+            max_error: check.max_error,
+            tolerance: check.tolerance,
+            passed: check.passed,
+        })
+        .collect();
+}
+
+/// Times square products, each after one that warms up (uploads, compiles).
+///
+/// # Errors
+/// burn's words when a result cannot be read back.
+pub async fn time_products(device: &Device) -> Result<Vec<TimedProduct>, String> {
+    let mut products: Vec<TimedProduct> = Vec::new();
+    for size in SIZES {
+        if products
+            .last()
+            .is_some_and(|small| small.millis > SLOW_MILLIS)
+        {
+            break;
+        }
+        products.push(time_product(device, size).await?);
+    }
+    Ok(products)
+}
+
+async fn time_product(device: &Device, size: u32) -> Result<TimedProduct, String> {
+    let side = size as usize;
+    let values: Vec<f32> = (0..side * side)
+        .map(|i| (i % 17) as f32 / 17.0 - 0.5)
+        .collect();
+    let matrix = Tensor::<2>::from_data(TensorData::new(values, [side, side]), device);
+    let mut millis = Vec::new();
+    for _ in 0..=REPETITIONS {
+        let started_millis = now_millis();
+        let product = matrix.clone().matmul(matrix.clone());
+        product
+            .into_data_async()
+            .await
+            .map_err(|e| format!("{e:?}"))?;
+        millis.push(now_millis() - started_millis);
+    }
+    Ok(TimedProduct {
+        size,
+        millis: median(millis.get(1..).unwrap_or_default()),
+    })
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted
+        .get(sorted.len() / 2)
+        .copied()
+        .unwrap_or(f64::INFINITY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cpu_path_passes_and_is_timed() {
+        let device = layers::device::cpu();
+        let mut report = testing(ComputeKind::Cpu, "CPU");
+        layers::wait(self_test(&device, &mut report));
+        assert_eq!(report.verdict, Verdict::Passed);
+        assert!(report.checks.len() >= 4 && report.checks.iter().all(|check| check.passed));
+        let products = layers::wait(time_products(&device)).unwrap_or_default();
+        assert!(!products.is_empty());
+        assert!(products.iter().all(|p| p.millis > 0.0 && p.gflops() > 0.0));
+    }
+
+    #[test]
+    fn the_median_of_nothing_is_infinite() {
+        assert_eq!(median(&[]), f64::INFINITY);
+        assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
+    }
+}

@@ -1,0 +1,299 @@
+//! The worker's life: try the devices, then answer the page.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use burn::tensor::Device;
+use js_sys::Uint8Array;
+use layers::device;
+use openfast::FastTokenizer;
+use protocol::worker::{
+    ComputeDevice, ComputeKind, ComputeReport, DecodeOutcome, DecodeRequest, FromWorker, ToWorker,
+    TokenizerOutcome, Verdict, from_bytes,
+};
+use wasm_bindgen::prelude::{Closure, wasm_bindgen};
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::spawn_local;
+use web_sys::MessageEvent;
+
+use crate::choose::choose;
+use crate::clock::now_millis;
+use crate::decode::{DecodeFailure, decode};
+use crate::probe;
+use crate::scope::{adapter, breathe, fetch_bytes, post, scope, within};
+
+/// Opening an adapter.
+const OPEN_MILLIS: i32 = 15_000;
+/// A dozen shaders on a software adapter take tens of seconds; longer than this and nobody would wait for it.
+const SELF_TEST_MILLIS: i32 = 60_000;
+/// Timing after the self-test.
+const TIMING_MILLIS: i32 = 15_000;
+/// One decode; on a software adapter it takes well below a second once its shaders are compiled.
+const DECODE_MILLIS: i32 = 15_000;
+/// The page gives the worker this name to keep it off WebGPU, after a worker died there.
+const CPU_ONLY: &str = "cpu-only";
+
+#[derive(Default)]
+struct Session {
+    reports: Vec<ComputeDevice>,
+    opened: Vec<(ComputeKind, Device)>,
+    wish: Option<ComputeKind>,
+    chosen: Option<ComputeKind>,
+    settled: bool,
+    tokenizer: Option<FastTokenizer>,
+}
+
+type Shared = Rc<RefCell<Session>>;
+
+/// Starts the worker; called by the module's own initialisation.
+#[wasm_bindgen(start)]
+pub fn start() {
+    console_error_panic_hook::set_once();
+    let session = Shared::default();
+    let for_messages = session.clone();
+    let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
+        receive(&for_messages, &event.data());
+    });
+    scope().set_onmessage(Some(on_message.as_ref().unchecked_ref()));
+    // The listener lives as long as the worker.
+    on_message.forget();
+    post(&FromWorker::Started);
+    spawn_local(probe_devices(session));
+}
+
+fn receive(session: &Shared, data: &JsValue) {
+    let bytes = Uint8Array::new(data).to_vec();
+    match from_bytes::<ToWorker>(&bytes) {
+        Ok(ToWorker::Choose(wish)) => {
+            session.borrow_mut().wish = wish;
+            decide(session);
+        }
+        Ok(ToWorker::LoadTokenizer {
+            tokenizer_url,
+            processor_config_url,
+        }) => {
+            let session = session.clone();
+            spawn_local(async move {
+                let outcome = load_tokenizer(&session, &tokenizer_url, &processor_config_url).await;
+                post(&FromWorker::Tokenizer(outcome));
+            });
+        }
+        Ok(ToWorker::Decode(request)) => {
+            let session = session.clone();
+            spawn_local(async move {
+                let outcome = answer(&session, &request).await;
+                post(&FromWorker::Decoded {
+                    request_id: request.request_id,
+                    outcome,
+                });
+            });
+        }
+        Err(error) => web_sys::console::error_1(&error.to_string().into()),
+    }
+}
+
+/// CPU first: it is ready in a moment, and the page can decode on it while WebGPU is still being tried.
+async fn probe_devices(session: Shared) {
+    let cpu = probe::testing(
+        ComputeKind::Cpu,
+        "burn-flex in wasm, 128-bit SIMD, one thread",
+    );
+    session.borrow_mut().reports.push(cpu.clone());
+    decide(&session);
+    breathe().await;
+    let (report, device) = try_cpu(cpu).await;
+    conclude(&session, report, Some(device));
+
+    let gpu = probe::testing(ComputeKind::Webgpu, "WebGPU");
+    session.borrow_mut().reports.push(gpu.clone());
+    decide(&session);
+    breathe().await;
+    let started_millis = now_millis();
+    let (mut report, device) = if scope().name() == CPU_ONLY {
+        let why = "the worker died while it was being tested; the tab now runs without it";
+        (
+            ComputeDevice {
+                verdict: Verdict::Refused(why.to_owned()),
+                ..gpu
+            },
+            None,
+        )
+    } else {
+        try_webgpu(gpu).await
+    };
+    report.probe_millis = now_millis() - started_millis;
+    session.borrow_mut().settled = true;
+    conclude(&session, report, device);
+}
+
+async fn try_cpu(mut report: ComputeDevice) -> (ComputeDevice, Device) {
+    let started_millis = now_millis();
+    let device = device::cpu();
+    probe::self_test(&device, &mut report).await;
+    if report.verdict == Verdict::Passed {
+        match probe::time_products(&device).await {
+            Ok(products) => report.products = products,
+            Err(why) => report.verdict = Verdict::Refused(why),
+        }
+    }
+    report.probe_millis = now_millis() - started_millis;
+    (report, device)
+}
+
+async fn try_webgpu(mut report: ComputeDevice) -> (ComputeDevice, Option<Device>) {
+    let named = match within(OPEN_MILLIS, adapter()).await {
+        Some(Ok(named)) => named,
+        Some(Err(why)) => return unavailable(report, why),
+        None => return unavailable(report, timed_out("looking for an adapter", OPEN_MILLIS)),
+    };
+    report.name = if named.software {
+        format!("{} (software)", named.name)
+    } else {
+        named.name
+    };
+    let device = match within(OPEN_MILLIS, device::gpu_async()).await {
+        Some(Ok(gpu)) => gpu.device,
+        Some(Err(error)) => return unavailable(report, error.to_string()),
+        None => return unavailable(report, timed_out("opening the adapter", OPEN_MILLIS)),
+    };
+    if within(SELF_TEST_MILLIS, probe::self_test(&device, &mut report))
+        .await
+        .is_none()
+    {
+        report.verdict = Verdict::Refused(timed_out("the self-test", SELF_TEST_MILLIS));
+    }
+    if report.verdict == Verdict::Passed {
+        match within(TIMING_MILLIS, probe::time_products(&device)).await {
+            Some(Ok(products)) => report.products = products,
+            Some(Err(why)) => report.verdict = Verdict::Refused(why),
+            None => report.verdict = Verdict::Refused(timed_out("the timing", TIMING_MILLIS)),
+        }
+    }
+    (report, Some(device))
+}
+
+fn unavailable(report: ComputeDevice, why: String) -> (ComputeDevice, Option<Device>) {
+    (
+        ComputeDevice {
+            verdict: Verdict::Unavailable(why),
+            ..report
+        },
+        None,
+    )
+}
+
+fn timed_out(what: &str, millis: i32) -> String {
+    format!("{what} did not finish within {} s", millis / 1000)
+}
+
+fn conclude(session: &Shared, report: ComputeDevice, device: Option<Device>) {
+    {
+        let mut session = session.borrow_mut();
+        if let Some(device) = device {
+            session.opened.push((report.kind, device));
+        }
+        if let Some(slot) = session
+            .reports
+            .iter_mut()
+            .find(|known| known.kind == report.kind)
+        {
+            *slot = report;
+        }
+    }
+    decide(session);
+}
+
+/// Chooses among what is known and tells the page.
+fn decide(session: &Shared) {
+    let report = {
+        let mut session = session.borrow_mut();
+        let choice = choose(&session.reports, session.wish);
+        session.chosen = choice.chosen;
+        ComputeReport {
+            devices: session.reports.clone(),
+            chosen: choice.chosen,
+            chosen_by_visitor: choice.by_visitor,
+            reason: choice.reason,
+            settled: session.settled,
+        }
+    };
+    post(&FromWorker::Devices(report));
+}
+
+async fn load_tokenizer(
+    session: &Shared,
+    tokenizer_url: &str,
+    config_url: &str,
+) -> TokenizerOutcome {
+    session.borrow_mut().tokenizer = None;
+    match fetch_tokenizer(tokenizer_url, config_url).await {
+        Ok(tokenizer) => {
+            let vocabulary = tokenizer.vocab_size() as u32;
+            session.borrow_mut().tokenizer = Some(tokenizer);
+            TokenizerOutcome::Ready { vocabulary }
+        }
+        Err(reason) => TokenizerOutcome::Failed { reason },
+    }
+}
+
+async fn fetch_tokenizer(tokenizer_url: &str, config_url: &str) -> Result<FastTokenizer, String> {
+    let tokenizer = fetch_bytes(tokenizer_url).await?;
+    let config = fetch_bytes(config_url).await?;
+    FastTokenizer::from_bytes(&tokenizer, &config)
+        .map_err(|error| format!("the policy's action tokenizer cannot be read: {error}"))
+}
+
+async fn answer(session: &Shared, request: &DecodeRequest) -> DecodeOutcome {
+    loop {
+        let found = {
+            let session = session.borrow();
+            let device = session.chosen.and_then(|kind| {
+                session
+                    .opened
+                    .iter()
+                    .find(|(known, _)| *known == kind)
+                    .cloned()
+            });
+            session.tokenizer.clone().zip(device)
+        };
+        let Some((tokenizer, (kind, device))) = found else {
+            return DecodeOutcome::Failed {
+                reason: what_is_missing(session),
+            };
+        };
+        let failure = match within(DECODE_MILLIS, decode(request, &tokenizer, &device, kind)).await
+        {
+            Some(Ok(comparison)) => return DecodeOutcome::Compared(comparison),
+            Some(Err(failure @ DecodeFailure::ReadBack { .. })) => failure.to_string(),
+            Some(Err(failure)) => {
+                return DecodeOutcome::Failed {
+                    reason: failure.to_string(),
+                };
+            }
+            None => timed_out("a decode", DECODE_MILLIS),
+        };
+        // The device failed, not the tokens: it is out, and the next best one tries again.
+        refuse(session, kind, failure);
+    }
+}
+
+fn refuse(session: &Shared, kind: ComputeKind, why: String) {
+    if let Some(report) = session
+        .borrow_mut()
+        .reports
+        .iter_mut()
+        .find(|known| known.kind == kind)
+    {
+        report.verdict = Verdict::Refused(why);
+    }
+    decide(session);
+}
+
+fn what_is_missing(session: &Shared) -> String {
+    let session = session.borrow();
+    if session.chosen.is_none() {
+        choose(&session.reports, session.wish).reason
+    } else {
+        "The policy's action tokenizer is not loaded.".to_owned()
+    }
+}

@@ -1,0 +1,122 @@
+//! Depth as colour: near is bright and warm, far is dark and cool, no reading is grey.
+//!
+//! Lightness falls steadily with distance, so the picture reads without colour vision and in print.
+
+/// Nearest depth of the viewer's grey scale in metres (see `protocol::ViewEncoding::DepthGray8`).
+pub const NEAR_METRES: f32 = 0.2;
+/// Farthest depth of the viewer's grey scale in metres.
+pub const FAR_METRES: f32 = 1.2;
+
+/// From near to far, evenly spaced.
+const STOPS: [[f32; 3]; 7] = [
+    [252.0, 243.0, 200.0],
+    [250.0, 205.0, 120.0],
+    [238.0, 150.0, 96.0],
+    [198.0, 98.0, 110.0],
+    [134.0, 66.0, 126.0],
+    [72.0, 48.0, 112.0],
+    [24.0, 26.0, 62.0],
+];
+/// A pixel without a reading.
+const NOTHING: [u8; 4] = [118, 122, 128, 255];
+
+/// RGBA for each grey value: 0 is no reading, 1 is near, 255 is far.
+#[derive(Debug, Clone)]
+pub struct DepthColours([[u8; 4]; 256]);
+
+impl Default for DepthColours {
+    fn default() -> Self {
+        let mut table = [NOTHING; 256];
+        for (grey, entry) in table.iter_mut().enumerate().skip(1) {
+            *entry = at((grey - 1) as f32 / 254.0);
+        }
+        Self(table)
+    }
+}
+
+impl DepthColours {
+    /// One grey value's colour.
+    pub fn of(&self, grey: u8) -> [u8; 4] {
+        self.0.get(usize::from(grey)).copied().unwrap_or(NOTHING)
+    }
+
+    /// Paints a `DepthGray8` image as RGBA.
+    pub fn paint_grey(&self, grey: &[u8]) -> Vec<u8> {
+        grey.iter().flat_map(|&value| self.of(value)).collect()
+    }
+
+    /// Paints little-endian millimetres as RGBA on the same scale.
+    pub fn paint_millimetres(&self, bytes: &[u8]) -> Vec<u8> {
+        let pairs = bytes
+            .chunks_exact(2)
+            .filter_map(|pair| pair.first_chunk::<2>());
+        pairs
+            .flat_map(|pair| self.of(grey_of_millimetres(u16::from_le_bytes(*pair))))
+            .collect()
+    }
+}
+
+fn grey_of_millimetres(millimetres: u16) -> u8 {
+    if millimetres == 0 {
+        return 0;
+    }
+    let share = (f32::from(millimetres) / 1000.0 - NEAR_METRES) / (FAR_METRES - NEAR_METRES);
+    1 + (share.clamp(0.0, 1.0) * 254.0).round() as u8
+}
+
+fn at(share: f32) -> [u8; 4] {
+    let position = share.clamp(0.0, 1.0) * (STOPS.len() - 1) as f32;
+    let index = (position.floor() as usize).min(STOPS.len() - 2);
+    let blend = position - index as f32;
+    let [from, to] = match STOPS.get(index..index + 2) {
+        Some(&[from, to]) => [from, to],
+        _ => return NOTHING,
+    };
+    let mut rgba = [255; 4];
+    for (channel, (a, b)) in rgba.iter_mut().zip(from.iter().zip(to)) {
+        *channel = (a + (b - a) * blend).round() as u8;
+    }
+    rgba
+}
+
+/// The scale as a CSS gradient, near to far.
+pub fn css_gradient() -> String {
+    let stops: Vec<String> = STOPS
+        .iter()
+        .map(|[r, g, b]| format!("rgb({r} {g} {b})"))
+        .collect();
+    format!("linear-gradient(to right, {})", stops.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::indexing_slicing)]
+    use super::*;
+
+    fn lightness([r, g, b, _]: [u8; 4]) -> f32 {
+        0.2126 * f32::from(r) + 0.7152 * f32::from(g) + 0.0722 * f32::from(b)
+    }
+
+    #[test]
+    fn lightness_falls_with_distance() {
+        let colours = DepthColours::default();
+        for grey in 1..255u8 {
+            assert!(
+                lightness(colours.of(grey)) >= lightness(colours.of(grey + 1)) - 0.6,
+                "{grey}"
+            );
+        }
+        assert!(lightness(colours.of(1)) - lightness(colours.of(255)) > 180.0);
+    }
+
+    #[test]
+    fn millimetres_and_grey_agree() {
+        let colours = DepthColours::default();
+        let near = 200u16.to_le_bytes();
+        let far = 1200u16.to_le_bytes();
+        let none = 0u16.to_le_bytes();
+        let painted = colours.paint_millimetres(&[near, far, none].concat());
+        assert_eq!(painted, colours.paint_grey(&[1, 255, 0]));
+        assert_eq!(&painted[8..12], &NOTHING);
+    }
+}

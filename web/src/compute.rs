@@ -1,0 +1,184 @@
+//! What the page knows about its compute worker.
+
+use protocol::worker::{ComputeKind, ComputeReport, FromWorker, TokenizerOutcome, Verdict};
+
+use crate::figures;
+
+/// How far the worker is.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum Phase {
+    /// Not started: the cameras come first.
+    #[default]
+    Waiting,
+    /// Its module is on the way.
+    Loading {
+        /// Bytes that have arrived, after decompression.
+        received: f64,
+    },
+    /// It runs.
+    Running,
+    /// It ended and was not started again.
+    Dead {
+        /// Why, in words.
+        reason: String,
+    },
+}
+
+/// The worker as the page sees it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Compute {
+    /// How far it is.
+    pub phase: Phase,
+    /// Its newest report.
+    pub report: Option<ComputeReport>,
+    /// How loading the action tokenizer ended; `None` before.
+    pub tokenizer: Option<TokenizerOutcome>,
+}
+
+impl Compute {
+    /// Takes in a message; decodes are filed elsewhere.
+    pub fn apply(&mut self, message: &FromWorker) {
+        match message {
+            FromWorker::Started => {
+                self.phase = Phase::Running;
+                self.tokenizer = None;
+            }
+            FromWorker::Devices(report) => self.report = Some(report.clone()),
+            FromWorker::Tokenizer(outcome) => self.tokenizer = Some(outcome.clone()),
+            FromWorker::Decoded { .. } => {}
+        }
+    }
+
+    /// Whether decode requests make sense now.
+    pub fn can_decode(&self) -> bool {
+        self.phase == Phase::Running
+            && matches!(self.tokenizer, Some(TokenizerOutcome::Ready { .. }))
+            && self
+                .report
+                .as_ref()
+                .is_some_and(|report| report.chosen.is_some())
+    }
+
+    /// `waiting`, `loading`, `testing`, `ready`, `refused` or `failed`.
+    pub fn state(&self) -> &'static str {
+        match (&self.phase, &self.report) {
+            (Phase::Waiting, _) => "waiting",
+            (Phase::Loading { .. }, _) => "loading",
+            (Phase::Dead { .. }, _) => "failed",
+            (Phase::Running, None) => "testing",
+            (Phase::Running, Some(report)) if report.chosen.is_some() => "ready",
+            (Phase::Running, Some(report)) if report.settled => "refused",
+            (Phase::Running, Some(_)) => "testing",
+        }
+    }
+
+    /// A few words for the header.
+    pub fn summary(&self) -> String {
+        match &self.phase {
+            Phase::Waiting => "starts after the cameras".to_owned(),
+            Phase::Loading { received } => format!("loading, {}", figures::megabytes(*received)),
+            Phase::Dead { .. } => "stopped".to_owned(),
+            Phase::Running => match &self.report {
+                Some(report) => match report.chosen_device() {
+                    Some(device) => match device.products.last() {
+                        Some(product) => format!(
+                            "{}, {} GFLOP/s",
+                            kind_name(device.kind),
+                            short(product.gflops())
+                        ),
+                        None => kind_name(device.kind).to_owned(),
+                    },
+                    None if report.settled => "no device passed".to_owned(),
+                    None => "testing".to_owned(),
+                },
+                None => "testing".to_owned(),
+            },
+        }
+    }
+}
+
+/// The name of a kind of device in the page.
+pub fn kind_name(kind: ComputeKind) -> &'static str {
+    match kind {
+        ComputeKind::Cpu => "CPU",
+        ComputeKind::Webgpu => "WebGPU",
+    }
+}
+
+/// A verdict as a stable word, a short phrase, and the reason.
+pub fn verdict_words(verdict: &Verdict) -> (&'static str, &'static str, Option<&str>) {
+    match verdict {
+        Verdict::Testing => ("testing", "Being tested", None),
+        Verdict::Passed => ("passed", "Passed the self-test", None),
+        Verdict::Refused(why) => ("refused", "Refused", Some(why)),
+        Verdict::Unavailable(why) => ("unavailable", "Not available", Some(why)),
+    }
+}
+
+/// A rate with as many digits as matter.
+pub fn short(value: f64) -> String {
+    if value >= 10.0 {
+        format!("{value:.0}")
+    } else if value >= 1.0 {
+        format!("{value:.1}")
+    } else {
+        format!("{value:.2}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::worker::{ComputeDevice, TimedProduct};
+
+    fn report(chosen: Option<ComputeKind>, settled: bool) -> FromWorker {
+        FromWorker::Devices(ComputeReport {
+            devices: vec![ComputeDevice {
+                kind: ComputeKind::Cpu,
+                name: "flex".into(),
+                verdict: Verdict::Passed,
+                checks: vec![],
+                products: vec![TimedProduct {
+                    size: 512,
+                    millis: 9.0,
+                }],
+                probe_millis: 1.0,
+            }],
+            chosen,
+            chosen_by_visitor: false,
+            reason: String::new(),
+            settled,
+        })
+    }
+
+    #[test]
+    fn it_is_ready_once_a_device_is_chosen_and_refused_when_none_is_left() {
+        let mut compute = Compute::default();
+        assert_eq!(compute.state(), "waiting");
+        compute.apply(&FromWorker::Started);
+        assert_eq!(compute.state(), "testing");
+        compute.apply(&report(Some(ComputeKind::Cpu), false));
+        assert_eq!(
+            (compute.state(), compute.summary().as_str()),
+            ("ready", "CPU, 30 GFLOP/s")
+        );
+        assert!(!compute.can_decode(), "no tokenizer yet");
+        compute.apply(&FromWorker::Tokenizer(TokenizerOutcome::Ready {
+            vocabulary: 9,
+        }));
+        assert!(compute.can_decode());
+        compute.apply(&report(None, true));
+        assert_eq!(compute.state(), "refused");
+        assert!(!compute.can_decode());
+    }
+
+    #[test]
+    fn a_worker_that_starts_again_has_no_tokenizer() {
+        let mut compute = Compute::default();
+        compute.apply(&FromWorker::Tokenizer(TokenizerOutcome::Ready {
+            vocabulary: 9,
+        }));
+        compute.apply(&FromWorker::Started);
+        assert_eq!(compute.tokenizer, None);
+    }
+}

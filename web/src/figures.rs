@@ -1,0 +1,115 @@
+//! Numbers as people read them.
+
+/// Microseconds as `430 µs`, `12.3 ms` or `1.24 s`.
+pub fn duration(micros: u64) -> String {
+    let micros = micros as f64;
+    if micros < 1_000.0 {
+        format!("{micros:.0} µs")
+    } else if micros < 100_000.0 {
+        format!("{:.1} ms", micros / 1e3)
+    } else if micros < 1_000_000.0 {
+        format!("{:.0} ms", micros / 1e3)
+    } else {
+        format!("{:.2} s", micros / 1e6)
+    }
+}
+
+/// Milliseconds in the same words.
+pub fn millis(millis: f64) -> String {
+    duration((millis.max(0.0) * 1e3).round() as u64)
+}
+
+/// A parameter count as `12.4 M`.
+pub fn count(value: u64) -> String {
+    let value_f = value as f64;
+    if value_f >= 1e9 {
+        format!("{:.2} B", value_f / 1e9)
+    } else if value_f >= 1e6 {
+        format!("{:.1} M", value_f / 1e6)
+    } else if value_f >= 1e4 {
+        format!("{:.0} k", value_f / 1e3)
+    } else {
+        value.to_string()
+    }
+}
+
+/// Bytes as `3.4 MB`.
+pub fn megabytes(bytes: f64) -> String {
+    format!("{:.1} MB", bytes / 1e6)
+}
+
+/// A small difference as `0`, `3.1e-7` or `0.021`.
+pub fn difference(value: f32) -> String {
+    if value == 0.0 {
+        "0".to_owned()
+    } else if !value.is_finite() {
+        "not a number".to_owned()
+    } else if value < 1e-3 {
+        format!("{value:.1e}")
+    } else {
+        format!("{value:.3}")
+    }
+}
+
+/// The sign of a unit as the protocol names it.
+pub fn unit_sign(unit: &str) -> &str {
+    match unit {
+        "deg" => "°",
+        "percent" => " %",
+        "rad" => " rad",
+        "m" => " m",
+        other => other,
+    }
+}
+
+/// A joint value with its unit and a true minus sign, in a constant number of decimals.
+pub fn joint_value(value: f32, unit: &str) -> String {
+    let decimals = if matches!(unit, "rad" | "m") { 3 } else { 1 };
+    let text = format!("{value:.decimals$}{}", unit_sign(unit));
+    match text.strip_prefix('-') {
+        Some(rest) => format!("\u{2212}{rest}"),
+        None => text,
+    }
+}
+
+/// `shoulder_pan` as `Shoulder pan`.
+pub fn plain_name(name: &str) -> String {
+    let mut words = name.replace(['_', '.'], " ");
+    if let Some(first) = words.get_mut(0..1) {
+        first.make_ascii_uppercase();
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_keep_three_digits() {
+        assert_eq!(duration(430), "430 µs");
+        assert_eq!(duration(12_340), "12.3 ms");
+        assert_eq!(duration(312_400), "312 ms");
+        assert_eq!(duration(1_240_000), "1.24 s");
+        assert_eq!(millis(0.43), "430 µs");
+    }
+
+    #[test]
+    fn small_differences_show_their_magnitude() {
+        assert_eq!(difference(0.0), "0");
+        assert_eq!(difference(3.1e-7), "3.1e-7");
+        assert_eq!(difference(0.0214), "0.021");
+        assert_eq!(difference(f32::INFINITY), "not a number");
+    }
+
+    #[test]
+    fn joints_are_named_and_signed_for_people() {
+        assert_eq!(plain_name("shoulder_pan"), "Shoulder pan");
+        assert_eq!(plain_name("overview.depth"), "Overview depth");
+        assert_eq!(plain_name(""), "");
+        assert_eq!(joint_value(-12.34, "deg"), "\u{2212}12.3°");
+        assert_eq!(joint_value(40.0, "percent"), "40.0 %");
+        assert_eq!(count(12_400_000), "12.4 M");
+        assert_eq!(count(5_442_196_208), "5.44 B");
+    }
+}

@@ -1,0 +1,32 @@
+//! The studio's page: what a visitor sees of a robot and of the policy that moves it.
+//!
+//! The page renders state and sends commands; it computes nothing. Action tokens are decoded in the
+//! compute worker (`wasm/`), everything else comes ready from the studio. What there is to decide is
+//! plain Rust with native tests:
+//!
+//! - [`situation`]: what the robot is doing, in one sentence
+//! - [`reconnect`]: when to try a lost connection again
+//! - [`history`]: the joints' recent past
+//! - [`decisions`]: the recent chunks, their decodes, and which one is looked at
+//! - [`compute`]: what the page knows about its worker
+//! - [`prompt`]: a prompt cut into words, marks and folded images
+//! - [`units`]: normalised values in robot units
+//! - [`plot`]: the geometry of a joint's plot
+//! - [`colour`]: depth as colour
+//! - [`figures`]: numbers as people read them
+//!
+//! The panels are in `ui`, which exists in a browser only. `README.md` lists the hooks for tests.
+
+pub mod colour;
+pub mod compute;
+pub mod decisions;
+pub mod figures;
+pub mod history;
+pub mod plot;
+pub mod prompt;
+pub mod reconnect;
+pub mod situation;
+pub mod units;
+
+#[cfg(target_family = "wasm")]
+pub mod ui;

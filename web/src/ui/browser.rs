@@ -1,0 +1,145 @@
+//! Where this tab computes: what was tried, what was measured, what was refused and why.
+
+use leptos::prelude::*;
+use protocol::worker::{ComputeDevice, ComputeKind, TokenizerOutcome};
+
+use super::store::Studio;
+use super::{settings, worker};
+use crate::compute::{Phase, kind_name, short, verdict_words};
+use crate::figures;
+
+#[component]
+pub(crate) fn BrowserPanel() -> impl IntoView {
+    let studio = expect_context::<Studio>();
+    let phase = Memo::new(move |_| studio.compute.with(|compute| compute.phase.clone()));
+    let report = Memo::new(move |_| studio.compute.with(|compute| compute.report.clone()));
+    let tokenizer = Memo::new(move |_| studio.compute.with(|compute| compute.tokenizer.clone()));
+    let devices = move || {
+        report
+            .get()
+            .map(|report| report.devices)
+            .unwrap_or_default()
+    };
+    let choose = move |word: String| {
+        let wish = match word.as_str() {
+            "cpu" => Some(ComputeKind::Cpu),
+            "webgpu" => Some(ComputeKind::Webgpu),
+            _ => None,
+        };
+        worker::choose(studio, wish);
+    };
+    let wish = settings::compute().map_or("auto", settings::compute_word);
+    let option = move |word: &'static str, text: &'static str| {
+        view! { <option value=word selected=wish == word>{text}</option> }
+    };
+    view! {
+        <section class="panel browser" id="browser" aria-labelledby="browser-title">
+            <div class="title-row">
+                <h2 id="browser-title">"What this tab computes"</h2>
+                <label class="inline">
+                    <span class="label">"Compute on"</span>
+                    <select data-testid="compute-select" on:change:target=move |e| choose(e.target().value())>
+                        {option("auto", "whatever is faster")}
+                        {option("cpu", "CPU")}
+                        {option("webgpu", "WebGPU")}
+                    </select>
+                </label>
+            </div>
+            <p class="quiet">
+                "Action tokens are decoded here, in your browser, so that nobody has to be believed. "
+                {move || report.get().map(|report| report.reason)}
+            </p>
+            {move || match phase.get() {
+                Phase::Waiting => view! { <p class="quiet">"Starts once the cameras are up."</p> }.into_any(),
+                Phase::Loading { received } => view! {
+                    <div class="progress">
+                        <progress aria-label="Loading the compute worker"></progress>
+                        <span class="num quiet">{format!("Loading the compute worker, {}", figures::megabytes(received))}</span>
+                    </div>
+                }.into_any(),
+                Phase::Dead { reason } => view! {
+                    <div class="verdict bad">
+                        <p>{reason}</p>
+                        <button type="button" class="button" on:click=move |_| worker::start(studio)>"Start it again"</button>
+                    </div>
+                }.into_any(),
+                Phase::Running => ().into_any(),
+            }}
+            <ul class="devices">
+                {move || devices().into_iter().map(|device| device_view(&device)).collect_view()}
+            </ul>
+            {move || match tokenizer.get() {
+                Some(TokenizerOutcome::Failed { reason }) => view! { <p class="verdict bad">{reason}</p> }.into_any(),
+                Some(TokenizerOutcome::Ready { vocabulary }) => view! {
+                    <p class="quiet num">{format!("The policy's action tokenizer is loaded: {vocabulary} tokens.")}</p>
+                }.into_any(),
+                None => ().into_any(),
+            }}
+        </section>
+    }
+}
+
+fn device_view(device: &ComputeDevice) -> impl IntoView + use<> {
+    let (state, words, why) = verdict_words(&device.verdict);
+    let why = why.map(str::to_owned);
+    let passed = device.checks.iter().filter(|check| check.passed).count();
+    let count = device.checks.len();
+    let probe = (device.probe_millis > 0.0)
+        .then(|| format!("tried in {}", figures::millis(device.probe_millis)));
+    let timings: Vec<String> = device
+        .products
+        .iter()
+        .map(|p| {
+            let size = p.size;
+            format!(
+                "{size}×{size} product {} ({} GFLOP/s)",
+                figures::millis(p.millis),
+                short(p.gflops())
+            )
+        })
+        .collect();
+    let checks: Vec<_> = device
+        .checks
+        .iter()
+        .map(|check| {
+            let mark = if check.passed { "✓" } else { "✗" };
+            let error = if check.max_error.is_finite() {
+                format!(
+                    "off by {:.1e}, {:.0e} allowed",
+                    check.max_error, check.tolerance
+                )
+            } else {
+                "no answer".to_owned()
+            };
+            view! {
+                <tr class:failed=!check.passed>
+                    <td>{mark}</td>
+                    <td>{check.name.clone()}</td>
+                    <td>{error}</td>
+                </tr>
+            }
+        })
+        .collect();
+    let hook = format!("device-{}", settings::compute_word(device.kind));
+    view! {
+        <li class="device" data-testid=hook data-state=state>
+            <div class="device-head">
+                <span class="dot" aria-hidden="true"></span>
+                <strong>{kind_name(device.kind)}</strong>
+                <span class="quiet">{device.name.clone()}</span>
+            </div>
+            <p>
+                {words}
+                {why.map(|why| format!(": {why}."))}
+                {(state == "testing").then(|| view! { <progress aria-label="Testing"></progress> })}
+            </p>
+            <p class="quiet num">{timings.into_iter().chain(probe).collect::<Vec<_>>().join(", ")}</p>
+            {(count > 0).then(|| view! {
+                <details>
+                    <summary class="num">{format!("{passed} of {count} checks of the self-test passed")}</summary>
+                    <table class="num"><tbody>{checks}</tbody></table>
+                </details>
+            })}
+        </li>
+    }
+}

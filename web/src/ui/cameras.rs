@@ -1,0 +1,148 @@
+//! The robot's cameras: the first one large, the others and the depth image beside it.
+
+use std::rc::Rc;
+
+use leptos::html;
+use leptos::prelude::*;
+use protocol::viewer::RobotSummary;
+
+use super::painter::{Meter, Painter};
+use super::store::Studio;
+use crate::colour::{FAR_METRES, NEAR_METRES, css_gradient};
+use crate::figures;
+
+/// A picture older than this is said to be old.
+const STALE_MILLIS: f64 = 1_500.0;
+
+/// A canvas to be: which view of which robot, and what to call it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Slot {
+    robot_id: String,
+    view: String,
+    label: String,
+    hook: String,
+    is_depth: bool,
+}
+
+fn slots(robot: &RobotSummary) -> Vec<Slot> {
+    let slot = |view: String, label: String, hook: String, is_depth: bool| Slot {
+        robot_id: robot.robot_id.clone(),
+        view,
+        label,
+        hook,
+        is_depth,
+    };
+    let mut slots: Vec<Slot> = robot
+        .cameras
+        .iter()
+        .map(|camera| {
+            let name = camera.name.clone();
+            slot(
+                name.clone(),
+                figures::plain_name(&name),
+                format!("view-{name}"),
+                false,
+            )
+        })
+        .collect();
+    for (index, camera) in robot.cameras.iter().filter(|c| c.has_depth).enumerate() {
+        let view = format!("{}.depth", camera.name);
+        let hook = if index == 0 {
+            "view-depth".to_owned()
+        } else {
+            format!("view-{view}")
+        };
+        let label = format!("{} depth", figures::plain_name(&camera.name));
+        slots.push(slot(view, label, hook, true));
+    }
+    slots
+}
+
+#[component]
+pub(crate) fn Cameras() -> impl IntoView {
+    let studio = expect_context::<Studio>();
+    let slots = Memo::new(move |_| {
+        studio
+            .robot()
+            .map(|robot| slots(&robot))
+            .unwrap_or_default()
+    });
+    view! {
+        <section class="cameras" aria-label="Cameras">
+            <Show
+                when=move || !slots.with(Vec::is_empty)
+                fallback=|| view! { <div class="camera empty"><p>"No picture yet"</p></div> }
+            >
+                <For each=move || slots.get() key=Clone::clone let:slot>
+                    <CameraView slot/>
+                </For>
+            </Show>
+        </section>
+    }
+}
+
+#[component]
+fn CameraView(slot: Slot) -> impl IntoView {
+    let studio = expect_context::<Studio>();
+    let canvas = NodeRef::<html::Canvas>::new();
+    let meter = RwSignal::new(Meter::default());
+    let view_name = slot.view.clone();
+    Effect::new(move |_| {
+        if let Some(painter) = canvas.get().and_then(|canvas| Painter::new(canvas, meter)) {
+            let view_name = view_name.clone();
+            studio.painters.update_value(|painters| {
+                painters.insert(view_name, Rc::new(painter));
+            });
+        }
+    });
+    let is_stale = Memo::new(move |_| {
+        let shown_at = meter.with(|meter| meter.shown_at_millis);
+        shown_at > 0.0 && studio.now_millis.get() - shown_at > STALE_MILLIS
+    });
+    let rate = move || {
+        let meter = meter.get();
+        if meter.shown_at_millis == 0.0 {
+            "waiting".to_owned()
+        } else if is_stale.get() {
+            let age_millis = (studio.now_millis.get() - meter.shown_at_millis).max(0.0);
+            format!("no picture for {:.0} s", age_millis / 1e3)
+        } else {
+            format!(
+                "{}×{}, {:.0} fps",
+                meter.width, meter.height, meter.frames_per_second
+            )
+        }
+    };
+    let legend = slot.is_depth.then(|| {
+        view! {
+            <div class="legend" aria-hidden="true">
+                <span>{format!("{NEAR_METRES} m")}</span>
+                <span class="scale" style=format!("background: {}", css_gradient())></span>
+                <span>{format!("{FAR_METRES} m")}</span>
+            </div>
+        }
+    });
+    let described = if slot.is_depth {
+        format!("{}: near is bright, far is dark", slot.label)
+    } else {
+        format!("{} camera, live", slot.label)
+    };
+    view! {
+        <figure class="camera" class:stale=is_stale class:depth=slot.is_depth>
+            <canvas
+                node_ref=canvas
+                width="320"
+                height="240"
+                role="img"
+                aria-label=described
+                data-testid=slot.hook
+                data-frames="0"
+            ></canvas>
+            <figcaption>
+                <span class="name">{slot.label}</span>
+                <span class="rate num">{rate}</span>
+                {legend}
+            </figcaption>
+        </figure>
+    }
+}

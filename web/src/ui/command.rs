@@ -1,0 +1,155 @@
+//! The sentence for the robot, examples of it, and which head of the policy shall act.
+
+use leptos::html;
+use leptos::prelude::*;
+use protocol::{Mode, TaskState};
+
+use super::store::Studio;
+
+/// Shown before the robot told its own examples.
+const PLACEHOLDER: &str = "push the red cube to the left";
+
+#[component]
+pub(crate) fn CommandPanel() -> impl IntoView {
+    let studio = expect_context::<Studio>();
+    let text = RwSignal::new(String::new());
+    let input = NodeRef::<html::Input>::new();
+    let examples = Memo::new(move |_| {
+        studio
+            .robot()
+            .map(|robot| robot.example_instructions)
+            .unwrap_or_default()
+    });
+    let placeholder = move || {
+        examples.with(|examples| {
+            examples
+                .first()
+                .cloned()
+                .unwrap_or_else(|| PLACEHOLDER.to_owned())
+        })
+    };
+    let send = move |sentence: String| {
+        let sentence = sentence.trim().to_owned();
+        if !sentence.is_empty() && studio.command(&sentence) {
+            text.set(sentence);
+        }
+        if let Some(input) = input.get_untracked() {
+            input.focus().ok();
+        }
+    };
+    let first_plan = move || {
+        studio
+            .status
+            .get()
+            .and_then(|status| status.command_to_chunk_millis)
+            .map(|millis| {
+                format!(
+                    "First plan {} after the command",
+                    crate::figures::millis(f64::from(millis))
+                )
+            })
+    };
+    view! {
+        <section class="panel command" id="command" aria-labelledby="command-title">
+            <h2 id="command-title">"Tell it what to do"</h2>
+            <form
+                class="sentence"
+                on:submit=move |event| {
+                    event.prevent_default();
+                    send(text.get_untracked());
+                }
+            >
+                <input
+                    node_ref=input
+                    type="text"
+                    maxlength="500"
+                    autocomplete="off"
+                    autocapitalize="off"
+                    enterkeyhint="send"
+                    aria-label="Sentence for the robot"
+                    data-testid="command-input"
+                    placeholder=placeholder
+                    prop:value=text
+                    on:input:target=move |event| text.set(event.target().value())
+                />
+                <button type="submit" class="button primary" data-testid="command-send">"Send"</button>
+            </form>
+            <div class="examples" role="group" aria-label="Examples">
+                <For
+                    each=move || examples.get().into_iter().enumerate()
+                    key=Clone::clone
+                    let((index, sentence))
+                >
+                    {
+                        let shown = sentence.clone();
+                        view! {
+                            <button
+                                type="button"
+                                class="example"
+                                data-testid=format!("example-{index}")
+                                on:click=move |_| send(sentence.clone())
+                            >{shown}</button>
+                        }
+                    }
+                </For>
+            </div>
+            <div class="row">
+                <ModeSwitch/>
+                <span class="quiet num grow">{first_plan}</span>
+                <button
+                    type="button"
+                    class="button"
+                    data-testid="reset-button"
+                    on:click=move |_| studio.press_reset()
+                >"New scene"</button>
+            </div>
+        </section>
+    }
+}
+
+#[component]
+fn ModeSwitch() -> impl IntoView {
+    let studio = expect_context::<Studio>();
+    // A change of mode applies to the sentence being worked on, not only to the next one.
+    let choose = move |mode: Mode| {
+        if studio.mode.get_untracked() == mode {
+            return;
+        }
+        studio.mode.set(mode);
+        let running = studio.status.with_untracked(|status| {
+            status
+                .as_ref()
+                .filter(|s| matches!(s.task, TaskState::Running | TaskState::Unknown))
+                .map(|s| s.instruction.clone())
+                .filter(|text| !text.is_empty())
+        });
+        if let Some(sentence) = running {
+            studio.command(&sentence);
+        }
+    };
+    let offered = move |mode: Mode| {
+        studio.welcome.with(|welcome| {
+            welcome
+                .as_ref()
+                .is_none_or(|w| w.policy.modes.contains(&mode))
+        })
+    };
+    let option = move |mode: Mode, hook: &'static str, name: &'static str, about: &'static str| {
+        view! {
+            <button
+                type="button"
+                data-testid=hook
+                title=about
+                aria-pressed=move || (studio.mode.get() == mode).to_string()
+                disabled=move || !offered(mode)
+                on:click=move |_| choose(mode)
+            >{name}</button>
+        }
+    };
+    view! {
+        <div class="segmented" role="group" aria-label="How the policy acts">
+            {option(Mode::Continuous, "mode-continuous", "Continuous", "The flow-matching expert draws the motion")}
+            {option(Mode::Discrete, "mode-discrete", "Discrete", "The language model writes the motion as action tokens")}
+        </div>
+    }
+}

@@ -1,0 +1,67 @@
+//! The panels, and what connects them to the studio, the worker and the keyboard.
+//!
+//! - [`store`]: everything the page knows, as signals
+//! - [`socket`]: the wire to the studio
+//! - [`worker`]: the wire to the compute worker
+//! - [`painter`]: camera images onto canvases
+//! - one module per panel: [`header`], [`cameras`], [`command`], [`trace`] (with [`timeline`],
+//!   [`tokens`], [`joints`], [`stages`]), [`browser`], [`dock`], [`notices`]
+//! - [`keys`], [`settings`]: the keyboard, and what the visitor's browser remembers
+
+mod browser;
+mod cameras;
+mod command;
+mod dock;
+mod header;
+mod joints;
+mod keys;
+mod notices;
+mod painter;
+mod settings;
+mod socket;
+mod stages;
+mod store;
+mod timeline;
+mod tokens;
+mod trace;
+mod worker;
+
+use leptos::prelude::*;
+
+use store::Studio;
+
+/// Puts the page into the document's body.
+pub fn start() {
+    console_error_panic_hook::set_once();
+    if let Some(placeholder) = document().get_element_by_id("before") {
+        placeholder.remove();
+    }
+    leptos::mount::mount_to_body(Page);
+}
+
+#[component]
+fn Page() -> impl IntoView {
+    let studio = Studio::new();
+    provide_context(studio);
+    socket::connect(studio);
+    socket::watch_silence(studio);
+    worker::start_after_first_frame(studio);
+    store::tick(studio);
+    keys::listen(studio);
+    view! {
+        <a class="skip" href="#command">"Skip to the command"</a>
+        <header::Header/>
+        <notices::Notices/>
+        <main>
+            <div class="column">
+                <cameras::Cameras/>
+                <command::CommandPanel/>
+            </div>
+            <div class="column">
+                <trace::TracePanel/>
+                <browser::BrowserPanel/>
+            </div>
+        </main>
+        <dock::Dock/>
+    }
+}

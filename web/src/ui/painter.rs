@@ -1,0 +1,172 @@
+//! Camera images onto a canvas. A picture that comes while another is being decoded replaces the one
+//! that waits: late is worse than lost.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use js_sys::{Array, Uint8Array};
+use leptos::prelude::*;
+use protocol::{View, ViewEncoding};
+use wasm_bindgen::{Clamped, JsCast, JsValue};
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+use web_sys::{
+    Blob, BlobPropertyBag, CanvasRenderingContext2d, HtmlCanvasElement, ImageBitmap, ImageData,
+};
+
+use super::store::now_millis;
+use crate::colour::DepthColours;
+
+/// The meter shows a mean over this many pictures.
+const METER_OVER: f64 = 8.0;
+/// The meter's signal changes at this pace, so that the caption does not flicker.
+const METER_MILLIS: f64 = 500.0;
+
+/// How a view is doing.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Meter {
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    pub(crate) frames_per_second: f64,
+    /// Page milliseconds of the newest picture when the meter was read; 0 before the first.
+    pub(crate) shown_at_millis: f64,
+}
+
+/// One canvas and its pictures.
+pub(crate) struct Painter {
+    canvas: HtmlCanvasElement,
+    context: CanvasRenderingContext2d,
+    colours: DepthColours,
+    frames: Cell<u64>,
+    is_busy: Cell<bool>,
+    waiting: RefCell<Option<View>>,
+    interval_millis: Cell<f64>,
+    shown_at_millis: Cell<f64>,
+    meter: RwSignal<Meter>,
+}
+
+impl Painter {
+    /// A painter for `canvas`; `None` when the browser gives no 2d context.
+    pub(crate) fn new(canvas: HtmlCanvasElement, meter: RwSignal<Meter>) -> Option<Self> {
+        let context = canvas.get_context("2d").ok()??.dyn_into().ok()?;
+        Some(Self {
+            canvas,
+            context,
+            colours: DepthColours::default(),
+            frames: Cell::new(0),
+            is_busy: Cell::new(false),
+            waiting: RefCell::new(None),
+            interval_millis: Cell::new(0.0),
+            shown_at_millis: Cell::new(0.0),
+            meter,
+        })
+    }
+
+    /// Pictures shown so far.
+    pub(crate) fn frames(&self) -> u64 {
+        self.frames.get()
+    }
+
+    /// Shows a picture, at once or as soon as the one before it is decoded.
+    pub(crate) fn show(painter: &Rc<Self>, view: View) {
+        match view.encoding {
+            ViewEncoding::Jpeg => {
+                painter.waiting.replace(Some(view));
+                if !painter.is_busy.replace(true) {
+                    let painter = painter.clone();
+                    spawn_local(async move {
+                        painter.drain().await;
+                        painter.is_busy.set(false);
+                    });
+                }
+            }
+            ViewEncoding::DepthGray8 => painter.put(&view, &painter.colours.paint_grey(&view.data)),
+            ViewEncoding::DepthMillimetresU16 => {
+                painter.put(&view, &painter.colours.paint_millimetres(&view.data));
+            }
+            ViewEncoding::Rgb8 => {
+                let triples = view
+                    .data
+                    .chunks_exact(3)
+                    .filter_map(|rgb| rgb.first_chunk::<3>());
+                let rgba: Vec<u8> = triples.flat_map(|&[r, g, b]| [r, g, b, 255]).collect();
+                painter.put(&view, &rgba);
+            }
+        }
+    }
+
+    async fn drain(&self) {
+        loop {
+            let next = self.waiting.borrow_mut().take();
+            let Some(view) = next else {
+                return;
+            };
+            // A picture that does not decode is skipped; the next one comes in a moment.
+            if let Some(bitmap) = decode_jpeg(&view).await {
+                self.fit(bitmap.width(), bitmap.height());
+                self.context
+                    .draw_image_with_image_bitmap(&bitmap, 0.0, 0.0)
+                    .ok();
+                self.shown(bitmap.width(), bitmap.height());
+                bitmap.close();
+            }
+        }
+    }
+
+    fn put(&self, view: &View, rgba: &[u8]) {
+        let image =
+            ImageData::new_with_u8_clamped_array_and_sh(Clamped(rgba), view.width, view.height);
+        if let Ok(image) = image {
+            self.fit(view.width, view.height);
+            self.context.put_image_data(&image, 0.0, 0.0).ok();
+            self.shown(view.width, view.height);
+        }
+    }
+
+    fn fit(&self, width: u32, height: u32) {
+        if (self.canvas.width(), self.canvas.height()) != (width, height) {
+            self.canvas.set_width(width);
+            self.canvas.set_height(height);
+        }
+    }
+
+    fn shown(&self, width: u32, height: u32) {
+        let frames = self.frames.get() + 1;
+        self.frames.set(frames);
+        self.canvas
+            .set_attribute("data-frames", &frames.to_string())
+            .ok();
+        let now = now_millis();
+        let before = self.shown_at_millis.replace(now);
+        if before > 0.0 {
+            let mean = self.interval_millis.get();
+            let interval = now - before;
+            let next = if mean > 0.0 {
+                mean + (interval - mean) / METER_OVER
+            } else {
+                interval
+            };
+            self.interval_millis.set(next);
+        }
+        let told = self.meter.get_untracked();
+        if now - told.shown_at_millis > METER_MILLIS || told.shown_at_millis == 0.0 {
+            let mean = self.interval_millis.get();
+            self.meter.set(Meter {
+                width,
+                height,
+                frames_per_second: if mean > 0.0 { 1e3 / mean } else { 0.0 },
+                shown_at_millis: now,
+            });
+        }
+    }
+}
+
+async fn decode_jpeg(view: &View) -> Option<ImageBitmap> {
+    let parts = Array::new();
+    parts.push(&Uint8Array::from(view.data.as_slice()));
+    let kind = BlobPropertyBag::new();
+    kind.set_type("image/jpeg");
+    let blob = Blob::new_with_u8_array_sequence_and_options(&parts, &kind).ok()?;
+    let promise = window().create_image_bitmap_with_blob(&blob).ok()?;
+    let bitmap: JsValue = JsFuture::from(promise).await.ok()?;
+    bitmap.dyn_into().ok()
+}

@@ -1,0 +1,89 @@
+//! What the visitor's browser remembers, and what the address says.
+
+use leptos::prelude::{document, window};
+use protocol::worker::ComputeKind;
+use wasm_bindgen::JsValue;
+
+const THEME: &str = "policy-studio.theme";
+const COMPUTE: &str = "policy-studio.compute";
+
+fn read(key: &str) -> Option<String> {
+    window().local_storage().ok()??.get_item(key).ok()?
+}
+
+fn write(key: &str, value: Option<&str>) {
+    // A browser that forbids storage forgets the choice; that is its visitor's wish.
+    if let Ok(Some(storage)) = window().local_storage() {
+        match value {
+            Some(value) => storage.set_item(key, value).ok(),
+            None => storage.remove_item(key).ok(),
+        };
+    }
+}
+
+/// Where the visitor wants to compute; `None` leaves it to the measurement.
+pub(crate) fn compute() -> Option<ComputeKind> {
+    match read(COMPUTE)?.as_str() {
+        "cpu" => Some(ComputeKind::Cpu),
+        "webgpu" => Some(ComputeKind::Webgpu),
+        _ => None,
+    }
+}
+
+pub(crate) fn set_compute(wish: Option<ComputeKind>) {
+    write(COMPUTE, wish.map(compute_word));
+}
+
+/// The word for a kind in storage and in the select box.
+pub(crate) fn compute_word(kind: ComputeKind) -> &'static str {
+    match kind {
+        ComputeKind::Cpu => "cpu",
+        ComputeKind::Webgpu => "webgpu",
+    }
+}
+
+/// Switches between light and dark, starting from what is seen now.
+pub(crate) fn toggle_theme() {
+    let next = if is_dark() { "light" } else { "dark" };
+    if let Some(root) = document().document_element() {
+        root.set_attribute("data-theme", next).ok();
+    }
+    write(THEME, Some(next));
+}
+
+fn is_dark() -> bool {
+    let chosen = document()
+        .document_element()
+        .and_then(|root| root.get_attribute("data-theme"));
+    match chosen.as_deref() {
+        Some("dark") => true,
+        Some("light") => false,
+        _ => window()
+            .match_media("(prefers-color-scheme: dark)")
+            .ok()
+            .flatten()
+            .is_some_and(|query| query.matches()),
+    }
+}
+
+/// The robot that the address asks for: `?robot=…`.
+pub(crate) fn robot_in_address() -> Option<String> {
+    let search = window().location().search().ok()?;
+    web_sys::UrlSearchParams::new_with_str(&search)
+        .ok()?
+        .get("robot")
+}
+
+/// Makes the address one that can be sent to somebody.
+pub(crate) fn put_robot_in_address(robot_id: &str) {
+    let Ok(query) = web_sys::UrlSearchParams::new() else {
+        return;
+    };
+    query.set("robot", robot_id);
+    let query: String = query.to_string().into();
+    if let Ok(history) = window().history() {
+        history
+            .replace_state_with_url(&JsValue::NULL, "", Some(&format!("?{query}")))
+            .ok();
+    }
+}

@@ -1,0 +1,60 @@
+//! Where the time went.
+
+use leptos::prelude::*;
+
+use super::store::Studio;
+use super::trace::shown_trace;
+use crate::figures;
+
+#[component]
+pub(crate) fn Stages() -> impl IntoView {
+    let studio = expect_context::<Studio>();
+    let trace = shown_trace(studio);
+    let stages = Memo::new(move |_| {
+        trace.with(|t| t.as_ref().map(|t| t.stages.clone()).unwrap_or_default())
+    });
+    let latency = Memo::new(move |_| trace.with(|t| t.as_ref().map_or(0, |t| t.latency_micros)));
+    let computing =
+        Memo::new(move |_| stages.with(|s| s.iter().map(|stage| stage.micros).sum::<u64>()));
+    let waiting = move || latency.get().saturating_sub(computing.get());
+    let whole = move || latency.get().max(computing.get()).max(1) as f64;
+    let share = move |micros: u64| format!("flex-grow: {:.3}", micros as f64 / whole() * 100.0);
+    view! {
+        <div class="block">
+            <h3>
+                "How long it took"
+                <span class="quiet num">
+                    {move || format!("{} from the picture to the plan", figures::duration(latency.get()))}
+                </span>
+            </h3>
+            <div
+                class="stages"
+                data-testid="stages"
+                data-latency-micros=move || latency.get().to_string()
+            >
+                <div class="stage-bar" aria-hidden="true">
+                    {move || stages.with(|stages| stages.iter().enumerate().map(|(index, stage)| {
+                        let class = format!("stage stage-{}", index % 6);
+                        view! { <span class=class style=share(stage.micros)></span> }
+                    }).collect_view())}
+                    <span class="stage waiting" style=move || share(waiting())></span>
+                </div>
+                <dl class="stage-list num">
+                    {move || stages.with(|stages| stages.iter().enumerate().map(|(index, stage)| {
+                        let class = format!("swatch stage-{}", index % 6);
+                        view! {
+                            <div>
+                                <dt><span class=class></span>{stage.name.clone()}</dt>
+                                <dd>{figures::duration(stage.micros)}</dd>
+                            </div>
+                        }
+                    }).collect_view())}
+                    <div>
+                        <dt><span class="swatch waiting"></span>"waiting"</dt>
+                        <dd>{move || figures::duration(waiting())}</dd>
+                    </div>
+                </dl>
+            </div>
+        </div>
+    }
+}

@@ -1,0 +1,198 @@
+//! The action tokens, and whether this browser's decode of them equals what the robot was sent.
+
+use leptos::prelude::*;
+use protocol::viewer::{TokensOrigin, Trace};
+use protocol::worker::{Comparison, DecodeOutcome, TokenizerOutcome};
+
+use super::store::Studio;
+use super::trace::shown_trace;
+use crate::compute::{Phase, kind_name};
+use crate::figures;
+
+#[component]
+pub(crate) fn Tokens() -> impl IntoView {
+    let studio = expect_context::<Studio>();
+    let trace = shown_trace(studio);
+    let decode = Memo::new(move |_| {
+        studio.decisions.with(|decisions| {
+            decisions
+                .shown()
+                .and_then(|decision| decision.decode.clone())
+        })
+    });
+    let origin = Memo::new(move |_| trace.with(|trace| trace.as_ref().map(|t| t.tokens_origin)));
+    let lengths = Memo::new(move |_| match decode.get() {
+        Some(DecodeOutcome::Compared(comparison)) => comparison.token_lengths,
+        _ => vec![],
+    });
+    let chips = move || {
+        let ids = trace.with(|trace| {
+            trace
+                .as_ref()
+                .map(|t| t.action_tokens.clone())
+                .unwrap_or_default()
+        });
+        let lengths = lengths.get();
+        ids.into_iter()
+            .enumerate()
+            .map(|(index, id)| {
+                let about = lengths.get(index).map(|&length| match length {
+                    1 => "1 coefficient".to_owned(),
+                    length => format!("{length} coefficients"),
+                });
+                let long = lengths.get(index).is_some_and(|&length| length > 1);
+                view! { <li class:long=long title=about>{id}</li> }
+            })
+            .collect_view()
+    };
+    view! {
+        <div class="block">
+            <h3>
+                "What it wrote"
+                <span class="quiet num">{move || trace.with(|t| t.as_ref().map(in_short))}</span>
+            </h3>
+            <ol
+                class="token-chips num"
+                data-testid="trace-tokens"
+                data-origin=move || origin.get().map(origin_word)
+                tabindex="0"
+                aria-label="Action tokens"
+            >{chips}</ol>
+            {move || match decode.get() {
+                Some(DecodeOutcome::Compared(comparison)) => {
+                    verdict(&comparison, origin.get(), trace.with(Option::clone), studio).into_any()
+                }
+                Some(DecodeOutcome::Failed { reason }) => not_decoded("failed", reason).into_any(),
+                None => not_decoded("waiting", waiting_for(studio)).into_any(),
+            }}
+        </div>
+    }
+}
+
+fn origin_word(origin: TokensOrigin) -> &'static str {
+    match origin {
+        TokensOrigin::Generated => "generated",
+        TokensOrigin::Encoded => "encoded",
+    }
+}
+
+fn in_short(trace: &Trace) -> String {
+    let count = trace.action_tokens.len();
+    match trace.tokens_origin {
+        TokensOrigin::Generated => format!("{count} action tokens, written by the policy"),
+        TokensOrigin::Encoded => {
+            format!("a motion, encoded as {count} action tokens for transport")
+        }
+    }
+}
+
+fn verdict(
+    comparison: &Comparison,
+    origin: Option<TokensOrigin>,
+    trace: Option<Trace>,
+    studio: Studio,
+) -> impl IntoView + use<> {
+    let is_equal = comparison.is_equal();
+    let headline = match (is_equal, origin) {
+        (true, Some(TokensOrigin::Encoded)) => {
+            "Your browser's decode equals what the robot was sent, up to the rounding of the tokens."
+        }
+        (true, _) => "Your browser's decode equals what the robot was sent.",
+        (false, _) => "Your browser's decode differs from what the robot was sent.",
+    };
+    let worst = comparison.worst_dimension as usize;
+    let joint = studio
+        .robot()
+        .and_then(|robot| robot.joints.get(worst).cloned());
+    let in_units = joint.map(|joint| {
+        format!(
+            ", at most {}{} on {}",
+            figures::difference(comparison.max_difference_in_robot_units),
+            figures::unit_sign(&joint.unit),
+            figures::plain_name(&joint.name).to_lowercase()
+        )
+    });
+    let details = format!(
+        "Max difference {} of {} allowed (normalised){}. Computed on the {} in {}{}.",
+        figures::difference(comparison.max_difference),
+        figures::difference(comparison.tolerance),
+        in_units.unwrap_or_default(),
+        kind_name(comparison.computed_on),
+        figures::duration(comparison.micros),
+        trace
+            .map(|t| format!(", {}×{} values", t.rows, t.dims))
+            .unwrap_or_default(),
+    );
+    view! {
+        <div
+            class="verdict"
+            class:good=is_equal
+            class:bad=!is_equal
+            data-testid="trace-decode"
+            data-equal=is_equal.to_string()
+            data-max-difference=format!("{:e}", comparison.max_difference)
+            data-tolerance=format!("{:e}", comparison.tolerance)
+            data-computed-on=kind_name(comparison.computed_on)
+        >
+            <VerdictMark good={is_equal}/>
+            <div>
+                <p>{headline}</p>
+                <p class="quiet num">{details}</p>
+            </div>
+        </div>
+    }
+}
+
+fn not_decoded(state: &'static str, words: String) -> impl IntoView {
+    view! {
+        <div class="verdict" class:bad=state == "failed" data-testid="trace-decode" data-state=state>
+            <p class="quiet">{words}</p>
+        </div>
+    }
+}
+
+#[component]
+fn VerdictMark(good: bool) -> impl IntoView {
+    let path = if good {
+        "M5 10.5 l3.4 3.4 L15 7"
+    } else {
+        "M6 6 l8 8 M14 6 l-8 8"
+    };
+    view! {
+        <svg class="verdict-mark" viewBox="0 0 20 20" width="22" height="22" aria-hidden="true">
+            <circle cx="10" cy="10" r="9"/>
+            <path d={path} fill="none" stroke-width="2" stroke-linecap="round" stroke-linejoin="round"/>
+        </svg>
+    }
+}
+
+/// Why there is no decode yet, or why there will be none.
+fn waiting_for(studio: Studio) -> String {
+    let has_tokenizer = studio
+        .welcome
+        .with(|welcome| welcome.as_ref().is_some_and(|w| w.policy.has_tokenizer));
+    let has_tokens = studio.decisions.with(|decisions| {
+        decisions
+            .shown()
+            .is_some_and(|d| !d.trace.action_tokens.is_empty())
+    });
+    if !has_tokenizer {
+        return "This policy has no action tokenizer, so there is nothing to decode.".to_owned();
+    }
+    if !has_tokens {
+        return "This decision came without action tokens.".to_owned();
+    }
+    studio
+        .compute
+        .with(|compute| match (&compute.phase, &compute.tokenizer) {
+            (Phase::Dead { reason }, _) => reason.clone(),
+            (_, Some(TokenizerOutcome::Failed { reason })) => reason.clone(),
+            (Phase::Running, _) if compute.state() == "refused" => {
+                "Not decoded: no device of this browser passed the self-test.".to_owned()
+            }
+            (Phase::Waiting | Phase::Loading { .. }, _) => {
+                "Decoded here as soon as this tab's compute worker is loaded.".to_owned()
+            }
+            _ => "Being decoded …".to_owned(),
+        })
+}

@@ -1,0 +1,245 @@
+//! The wire to the compute worker. The page only posts and files messages; the worker computes.
+
+use std::time::Duration;
+
+use js_sys::{Reflect, Uint8Array};
+use leptos::prelude::*;
+use protocol::worker::{
+    ComputeKind, DecodeRequest, FromWorker, ToWorker, Verdict, from_bytes, to_bytes,
+};
+use wasm_bindgen::JsCast;
+use wasm_bindgen::prelude::Closure;
+use web_sys::{ErrorEvent, MessageEvent, Worker, WorkerOptions, WorkerType};
+
+use super::settings;
+use super::store::{Studio, now_millis};
+use crate::compute::Phase;
+
+/// Relative to the page, as Trunk writes it.
+const SCRIPT: &str = "worker.js";
+/// The cameras come first. Without a robot the worker starts after this long all the same.
+const LATEST_START_MILLIS: f64 = 3_000.0;
+/// The worker keeps off WebGPU under this name.
+const CPU_ONLY: &str = "cpu-only";
+
+struct Running {
+    worker: Worker,
+    _on_message: Closure<dyn FnMut(MessageEvent)>,
+    _on_error: Closure<dyn FnMut(ErrorEvent)>,
+}
+
+/// The worker in use, and the decode that it works on.
+#[derive(Clone, Copy)]
+pub(crate) struct Handle {
+    running: StoredValue<Option<Running>, LocalStorage>,
+    in_flight: StoredValue<Option<u64>>,
+    cpu_only: StoredValue<bool>,
+}
+
+impl Default for Handle {
+    fn default() -> Self {
+        Self {
+            running: StoredValue::new_local(None),
+            in_flight: StoredValue::new(None),
+            cpu_only: StoredValue::new(false),
+        }
+    }
+}
+
+/// Starts the worker once a picture is up, so that its large module does not delay the cameras.
+pub(crate) fn start_after_first_frame(studio: Studio) {
+    let handle = StoredValue::new(None::<IntervalHandle>);
+    let poll = move || {
+        let seen = studio
+            .painters
+            .with_value(|painters| painters.values().any(|painter| painter.frames() > 0));
+        if seen || now_millis() > LATEST_START_MILLIS {
+            if let Some(handle) = handle.get_value() {
+                handle.clear();
+            }
+            start(studio);
+        }
+    };
+    handle.set_value(set_interval_with_handle(poll, Duration::from_millis(150)).ok());
+}
+
+/// Starts the worker, or starts it again.
+pub(crate) fn start(studio: Studio) {
+    let phase = match launch(studio) {
+        Ok(running) => {
+            studio.worker.running.set_value(Some(running));
+            Phase::Loading { received: 0.0 }
+        }
+        Err(reason) => Phase::Dead { reason },
+    };
+    studio.worker.in_flight.set_value(None);
+    studio.compute.update(|compute| compute.phase = phase);
+}
+
+fn launch(studio: Studio) -> Result<Running, String> {
+    let options = WorkerOptions::new();
+    options.set_type(WorkerType::Module);
+    if studio.worker.cpu_only.get_value() {
+        options.set_name(CPU_ONLY);
+    }
+    let worker = Worker::new_with_options(SCRIPT, &options)
+        .map_err(|_| "This browser does not start module workers; use a newer one.".to_owned())?;
+    let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
+        receive(studio, &event.data());
+    });
+    let on_error = Closure::<dyn FnMut(ErrorEvent)>::new(move |event: ErrorEvent| {
+        event.prevent_default();
+        let message = event.message();
+        // Later, because it drops this very closure.
+        set_timeout(move || died(studio, &message), Duration::ZERO);
+    });
+    worker.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
+    worker.set_onerror(Some(on_error.as_ref().unchecked_ref()));
+    Ok(Running {
+        worker,
+        _on_message: on_message,
+        _on_error: on_error,
+    })
+}
+
+fn receive(studio: Studio, data: &wasm_bindgen::JsValue) {
+    let Some(bytes) = data.dyn_ref::<Uint8Array>() else {
+        // The loader counts what has arrived of the module.
+        let received = Reflect::get(data, &"received".into())
+            .ok()
+            .and_then(|v| v.as_f64());
+        if let Some(received) = received {
+            studio
+                .compute
+                .update(|compute| compute.phase = Phase::Loading { received });
+        }
+        return;
+    };
+    let message = match from_bytes::<FromWorker>(&bytes.to_vec()) {
+        Ok(message) => message,
+        Err(error) => {
+            return studio.notify(format!(
+                "Page and worker do not match: {error}. Reload the page."
+            ));
+        }
+    };
+    studio.compute.update(|compute| compute.apply(&message));
+    match message {
+        FromWorker::Started => {
+            post(studio, &ToWorker::Choose(settings::compute()));
+            load_tokenizer(studio);
+        }
+        FromWorker::Devices(_) | FromWorker::Tokenizer(_) => {}
+        FromWorker::Decoded {
+            request_id,
+            outcome,
+        } => {
+            studio.worker.in_flight.set_value(None);
+            studio
+                .decisions
+                .update(|decisions| decisions.decoded(request_id, outcome));
+        }
+    }
+    pump(studio);
+}
+
+/// A worker that died while WebGPU was being tested is started once more without it.
+fn died(studio: Studio, message: &str) {
+    let was_testing_webgpu = studio.compute.with_untracked(|compute| {
+        compute.report.as_ref().is_some_and(|report| {
+            report
+                .devices
+                .iter()
+                .any(|d| d.kind == ComputeKind::Webgpu && d.verdict == Verdict::Testing)
+        })
+    });
+    stop(studio);
+    if was_testing_webgpu && !studio.worker.cpu_only.get_value() {
+        studio.worker.cpu_only.set_value(true);
+        start(studio);
+        return;
+    }
+    let reason = if message.is_empty() {
+        "The compute worker could not be loaded. Reload the page.".to_owned()
+    } else {
+        format!("The compute worker ended: {message}")
+    };
+    studio
+        .compute
+        .update(|compute| compute.phase = Phase::Dead { reason });
+}
+
+fn stop(studio: Studio) {
+    studio.worker.running.update_value(|running| {
+        if let Some(running) = running.take() {
+            running.worker.terminate();
+        }
+    });
+}
+
+/// Computes where the visitor wants from now on.
+pub(crate) fn choose(studio: Studio, wish: Option<ComputeKind>) {
+    settings::set_compute(wish);
+    post(studio, &ToWorker::Choose(wish));
+}
+
+/// Has the worker fetch the policy's tokenizer, if there is one.
+pub(crate) fn load_tokenizer(studio: Studio) {
+    let has_tokenizer = studio
+        .welcome
+        .with_untracked(|welcome| welcome.as_ref().is_some_and(|w| w.policy.has_tokenizer));
+    let Ok(origin) = window().location().origin() else {
+        return;
+    };
+    if has_tokenizer {
+        let folder = format!("{origin}/api/policy/openfast");
+        post(
+            studio,
+            &ToWorker::LoadTokenizer {
+                tokenizer_url: format!("{folder}/tokenizer.json"),
+                processor_config_url: format!("{folder}/processor_config.json"),
+            },
+        );
+    }
+}
+
+/// Gives the worker the next decision, one at a time: when it falls behind, older ones wait until they
+/// are looked at.
+pub(crate) fn pump(studio: Studio) {
+    if studio.worker.in_flight.get_value().is_some()
+        || !studio
+            .compute
+            .with_untracked(crate::compute::Compute::can_decode)
+    {
+        return;
+    }
+    let action = studio.welcome.with_untracked(|welcome| {
+        welcome
+            .as_ref()
+            .map(|w| w.policy.action.clone())
+            .unwrap_or_default()
+    });
+    let request = studio.decisions.with_untracked(|decisions| {
+        decisions
+            .to_decode()
+            .map(|decision| DecodeRequest::of(&decision.trace, &action, decision.number))
+    });
+    if let Some(request) = request {
+        studio.worker.in_flight.set_value(Some(request.request_id));
+        post(studio, &ToWorker::Decode(request));
+    }
+}
+
+fn post(studio: Studio, message: &ToWorker) {
+    let Ok(bytes) = to_bytes(message) else {
+        return;
+    };
+    studio.worker.running.with_value(|running| {
+        if let Some(running) = running {
+            running
+                .worker
+                .post_message(&Uint8Array::from(bytes.as_slice()))
+                .ok();
+        }
+    });
+}
