@@ -176,3 +176,55 @@ fn after_success_the_expert_keeps_what_it_achieved() {
         }
     }
 }
+
+#[test]
+fn tasks_may_follow_one_another_in_the_same_world() {
+    let (mut asked, mut done) = (0, 0);
+    for seed in 400..430u64 {
+        let mut world = World::new(seed);
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        for _ in 0..3 {
+            let options: Vec<Task> = TaskFamily::all()
+                .iter()
+                .flat_map(|family| Task::options(*family, &world))
+                .collect();
+            let task = options[rng.random_range(0..options.len())];
+            let mut monitor = TaskMonitor::new(&task, &world);
+            let end = world.tick() + LONGEST_TICKS;
+            while world.tick() < end && monitor.status() == Status::Running {
+                for target in Expert::new().chunk(&world, &task, 4) {
+                    world.step(&target);
+                    monitor.update(&world);
+                }
+            }
+            asked += 1;
+            done += u32::from(monitor.status() == Status::Succeeded);
+        }
+    }
+    assert!(done * 100 >= asked * 92, "{done} of {asked}");
+}
+
+#[test]
+fn a_cube_held_for_another_task_is_put_down_first() {
+    let mut world = World::new(6);
+    let [first, second, ..] = world.colours() else {
+        panic!("scenes have two cubes")
+    };
+    let (first, second) = (*first, *second);
+    let task = |family, object| Task {
+        family,
+        object,
+        direction: None,
+    };
+    let mut lifting = TaskMonitor::new(&task(TaskFamily::PickUp, first), &world);
+    while lifting.update(&world) == Status::Running && world.tick() < LONGEST_TICKS {
+        world.step(&Expert::new().chunk(&world, lifting.task(), 1)[0]);
+    }
+    assert!(world.object(first).unwrap().held);
+    let mut reaching = TaskMonitor::new(&task(TaskFamily::Reach, second), &world);
+    while reaching.update(&world) == Status::Running && world.tick() < 2 * LONGEST_TICKS {
+        world.step(&Expert::new().chunk(&world, reaching.task(), 1)[0]);
+    }
+    assert_eq!(reaching.status(), Status::Succeeded);
+    assert!(world.objects().iter().all(|object| !object.held));
+}

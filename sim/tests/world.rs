@@ -189,7 +189,6 @@ fn cubes_at_rest_stay_where_they_are() {
     }
 }
 
-/// The pixel of a point of the table frame in the overview picture, found by its published geometry.
 fn nearest_depth(depth: &[u16]) -> u16 {
     depth.iter().copied().filter(|mm| *mm > 0).min().unwrap()
 }
