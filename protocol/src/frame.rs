@@ -103,6 +103,30 @@ pub enum FrameError {
     },
 }
 
+impl FrameError {
+    /// The `code` of the `Error` message that answers such a frame.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Truncated { .. } => "truncated",
+            Self::TooLarge { .. } => "too_large",
+            Self::BadMagic { .. } => "bad_magic",
+            Self::WrongVersion { .. } => "wrong_version",
+            Self::UnexpectedKind { .. } => "unexpected_kind",
+            Self::BadBody { .. } => "bad_body",
+            Self::Invalid { .. } => "invalid",
+            Self::Encode { .. } => "encode",
+        }
+    }
+
+    /// Whether the peer will not do better with its next frame, so that the connection should end.
+    pub fn is_fatal(&self) -> bool {
+        matches!(
+            self,
+            Self::TooLarge { .. } | Self::BadMagic { .. } | Self::WrongVersion { .. }
+        )
+    }
+}
+
 /// Writes one frame.
 ///
 /// # Errors

@@ -1,1 +1,38 @@
-//! One binary: hosts the policy, bridges robots, serves the page.
+//! Policy Studio's server: hosts a robot policy, bridges robots to it, shows people why the robot moved.
+//!
+//! One listening socket serves everything; [`serve`] is handed the socket, the policy and the signal to stop,
+//! so that the binary, the tests and other programs start it the same way. From the wire inwards:
+//!
+//! - `wire`: what all WebSockets share (first message in time, pings, silence, refusals in words)
+//! - `robots`: a robot's connection; its orders wait in [`mailbox`], one slot per kind, stop first
+//! - `viewers`: a page's connection; what waits for it is bounded in bytes and loses the oldest pictures
+//! - `sessions`: the rules of each robot: when it gets chunks, what a command, a stop, a success change
+//! - [`policies`]: the policy behind a trait, its thread, and which device it may run on
+//! - [`web`]: routes, the page inside the binary, health and metrics
+//! - [`sim_robot`]: the built-in robot, a client like any other
+//! - [`evaluation`], [`bench`]: success rates and speeds, for the command line
+//! - [`client`]: a viewer as a program
+//!
+//! An observation flows `robots` -> `sessions` -> `policies` (newest wins, robots in turn) and comes back as a
+//! chunk through `sessions` into the mailbox; everything for viewers branches off in `sessions` and never
+//! flows back. Nothing is global, every queue is bounded, no lock is held across an await.
+
+pub mod bench;
+pub mod client;
+pub mod evaluation;
+pub mod mailbox;
+mod metrics;
+pub mod policies;
+mod robots;
+mod sessions;
+pub mod sim_robot;
+mod studio;
+mod viewers;
+pub mod web;
+mod wire;
+
+pub use sessions::registry::Limits;
+pub use studio::{Config, ServeError, serve};
+
+/// The studio's version, as robots and viewers are told.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,0 +1,226 @@
+//! `bench`: every number that the README quotes.
+
+use super::{policy::PolicyArguments, runtime};
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use openfast::Shape;
+use policy_studio::{
+    bench::{
+        live::{self, LivePlan, LiveTimes},
+        pieces::{self, SimTimes, TokenizerTimes},
+        policy::{self, InferenceTimes},
+        stats::Millis,
+    },
+    policies::{Actor, hosted::Hosted},
+    sim_robot::TAG,
+    web::{PageInfo, page_info},
+};
+use protocol::Mode;
+use serde::Serialize;
+use std::{collections::BTreeMap, process::ExitCode, time::Duration};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Inference per stage, in every mode of the policy.
+    Policy,
+    /// The OpenFAST tokenizer: one chunk to ids and back.
+    Fast,
+    /// The simulator: physics, pictures.
+    Sim,
+    /// A whole studio over the loopback: command to motion, control rate, stop.
+    Live,
+    /// Sizes of the page inside this binary.
+    Page,
+}
+
+/// Measure how fast everything is on this machine.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  policy-studio bench
+  policy-studio bench policy --repeats 50
+  policy-studio bench live --json")]
+pub(super) struct Bench {
+    /// What to measure; everything when absent.
+    #[arg(value_enum)]
+    parts: Vec<Part>,
+    #[command(flatten)]
+    policy: PolicyArguments,
+    /// Measurements of each number.
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    repeats: u64,
+    /// Seconds over which the control rate is measured.
+    #[arg(long, value_name = "SECS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
+    secs: u64,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Measured {
+    device: String,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    policy: BTreeMap<String, InferenceTimes>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fast: Option<TokenizerTimes>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sim: Option<SimTimes>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    live: BTreeMap<String, LiveTimes>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    page: Option<PageInfo>,
+}
+
+impl Bench {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let measured = self.measure()?;
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&measured)?);
+        } else {
+            print(&measured);
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn wants(&self, part: Part) -> bool {
+        self.parts.is_empty() || self.parts.contains(&part)
+    }
+
+    fn measure(&self) -> anyhow::Result<Measured> {
+        let repeats = usize::try_from(self.repeats)?;
+        let mut measured = Measured::default();
+        if [Part::Policy, Part::Fast, Part::Live]
+            .iter()
+            .any(|part| self.wants(*part))
+        {
+            let chosen = self.policy.device()?;
+            measured.device = chosen.words();
+            let mut hosted = self.policy.load(&chosen)?;
+            let modes = hosted.info().modes.clone();
+            if self.wants(Part::Policy) {
+                for mode in &modes {
+                    let times = inference(&mut hosted, *mode, repeats)?;
+                    measured.policy.insert(name(*mode).to_owned(), times);
+                }
+            }
+            if self.wants(Part::Fast)
+                && let (Some(files), Some(tag)) =
+                    (&hosted.info().tokenizer, hosted.info().tags.first())
+            {
+                let shape = Shape {
+                    horizon: tag.horizon,
+                    dims: tag.action.len(),
+                };
+                measured.fast = Some(pieces::tokenizer(files, shape, repeats)?);
+            }
+            drop(hosted);
+            if self.wants(Part::Live) {
+                for mode in modes {
+                    let plan = LivePlan {
+                        mode,
+                        repeats: repeats.min(10),
+                        duration: Duration::from_secs(self.secs),
+                    };
+                    let spinner = ProgressBar::new_spinner()
+                        .with_message(format!("a studio in {} mode", name(mode)));
+                    spinner.enable_steady_tick(Duration::from_millis(200));
+                    let actor: Box<dyn Actor> = Box::new(self.policy.load(&chosen)?);
+                    let times = runtime()?.block_on(live::measure(actor, plan))?;
+                    spinner.finish_and_clear();
+                    measured.live.insert(name(mode).to_owned(), times);
+                }
+            }
+        }
+        if self.wants(Part::Sim) {
+            measured.sim = Some(pieces::simulator(repeats));
+        }
+        if self.wants(Part::Page) {
+            measured.page = Some(page_info());
+        }
+        Ok(measured)
+    }
+}
+
+fn inference(hosted: &mut Hosted, mode: Mode, repeats: usize) -> anyhow::Result<InferenceTimes> {
+    let bar = ProgressBar::new(repeats as u64 + 2)
+        .with_style(ProgressStyle::with_template(
+            "{msg} {wide_bar} {pos}/{len}",
+        )?)
+        .with_message(name(mode));
+    let times = policy::measure(hosted, TAG, mode, repeats, &|| bar.inc(1))?;
+    bar.finish_and_clear();
+    Ok(times)
+}
+
+fn name(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Continuous => "continuous",
+        Mode::Discrete => "discrete",
+    }
+}
+
+fn print(measured: &Measured) {
+    let Measured {
+        device,
+        policy,
+        fast,
+        sim,
+        live,
+        page,
+    } = measured;
+    let line = |name: &str, of: &Millis| {
+        println!(
+            "{name:32} {:9.3} ms median {:9.3} ms p95 (n = {})",
+            of.median, of.p95, of.n
+        );
+    };
+    if !device.is_empty() {
+        println!("device: {device}");
+    }
+    for (mode, times) in policy {
+        println!("\ninference, {mode}, {} prompt tokens", times.prompt_tokens);
+        line("total", &times.total);
+        for (stage, of) in &times.stages {
+            line(stage, of);
+        }
+    }
+    if let Some(TokenizerTimes {
+        encode,
+        decode,
+        tokens,
+    }) = fast
+    {
+        println!("\nOpenFAST, a chunk of {tokens} tokens");
+        line("encode", encode);
+        line("decode", decode);
+    }
+    if let Some(times) = sim {
+        println!("\nsimulator");
+        line("step", &times.step);
+        line("render overview with depth", &times.render_overview);
+        line("render wrist", &times.render_wrist);
+        line("jpeg for viewers", &times.jpeg);
+    }
+    for (mode, times) in live {
+        println!("\nlive, {mode}");
+        println!("{:32} {:9.0} ms", "first picture", times.first_frame_millis);
+        line("command to first chunk", &times.command_to_chunk);
+        line("command to first motion", &times.command_to_motion);
+        line("observation to chunk", &times.observation_to_chunk);
+        line("stop to stopped", &times.stop_to_stopped);
+        println!(
+            "{:32} {:9.2} Hz, {:.1} % late",
+            "control rate held",
+            times.control_rate_hz,
+            times.late_share * 100.0
+        );
+        println!("{:32} {:9.2} /s", "chunks", times.chunks_per_sec);
+        println!("{:32} {:9.2} /s", "pictures", times.frames_per_sec);
+    }
+    if let Some(page) = page {
+        println!(
+            "\npage: {} bytes in {} files, {} with brotli; wasm {} bytes, {} with brotli",
+            page.bytes, page.files, page.brotli_bytes, page.wasm_bytes, page.wasm_brotli_bytes
+        );
+    }
+}

@@ -1,0 +1,210 @@
+//! `doctor`: what this machine can do, and what is wrong with it.
+
+use super::policy::{PolicyArguments, choose};
+use clap::Args;
+use layers::{Check, SelfTestReport};
+use policy_studio::{
+    policies::{Actor, device::Refused, device::Wanted},
+    web::{PageInfo, page_info},
+};
+use protocol::Mode;
+use serde::Serialize;
+use std::{net::TcpListener, process::ExitCode};
+
+/// Look at the device, the numbers it computes, the policy, the port and the page. Exit status 1 when a studio
+/// could not do its work here.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  policy-studio doctor
+  policy-studio doctor --json
+  policy-studio doctor --policy ~/checkpoints/MolmoAct2 --listen 0.0.0.0:9000")]
+pub(super) struct Doctor {
+    #[command(flatten)]
+    policy: PolicyArguments,
+    /// The address that `serve` would listen on.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
+    listen: String,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Findings {
+    healthy: bool,
+    version: &'static str,
+    device: DeviceFinding,
+    self_test: Vec<Check>,
+    port: PortFinding,
+    policy: PolicyFinding,
+    page: PageInfo,
+}
+
+#[derive(Debug, Serialize)]
+struct DeviceFinding {
+    chosen: &'static str,
+    name: String,
+    refused: Vec<Refused>,
+}
+
+#[derive(Debug, Serialize)]
+struct PortFinding {
+    listen: String,
+    free: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct PolicyFinding {
+    loaded: bool,
+    name: String,
+    parameters: u64,
+    modes: Vec<Mode>,
+    tags: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+impl Doctor {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let findings = self.look()?;
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&findings)?);
+        } else {
+            print(&findings);
+        }
+        Ok(if findings.healthy {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
+    }
+
+    fn look(&self) -> anyhow::Result<Findings> {
+        // A GPU asked for by name that must not be used is a finding, not a failure of the doctor.
+        let (chosen, not_usable) = match choose(self.policy.wanted()) {
+            Ok(chosen) => (chosen, None),
+            Err(error) => (choose(Wanted::Cpu)?, Some(format!("{error:#}"))),
+        };
+        let report = if chosen.self_test.is_empty() {
+            layers::wait(layers::self_test(&chosen.device))
+        } else {
+            SelfTestReport {
+                checks: chosen.self_test.clone(),
+            }
+        };
+        let policy = match self.policy.load(&chosen) {
+            Ok(hosted) => {
+                let info = hosted.info();
+                PolicyFinding {
+                    loaded: true,
+                    name: info.name.clone(),
+                    parameters: info.parameters,
+                    modes: info.modes.clone(),
+                    tags: info.tags.iter().map(|tag| tag.tag.clone()).collect(),
+                    error: None,
+                }
+            }
+            Err(error) => PolicyFinding {
+                error: Some(format!("{error:#}")),
+                ..PolicyFinding::default()
+            },
+        };
+        let port = match TcpListener::bind(&self.listen) {
+            Ok(_) => PortFinding {
+                listen: self.listen.clone(),
+                free: true,
+                error: None,
+            },
+            Err(error) => PortFinding {
+                listen: self.listen.clone(),
+                free: false,
+                error: Some(error.to_string()),
+            },
+        };
+        let mut refused = chosen.refused.clone();
+        refused.extend(not_usable.iter().map(|reason| Refused {
+            name: "the device that was asked for".to_owned(),
+            reason: reason.clone(),
+        }));
+        Ok(Findings {
+            healthy: report.passed() && policy.loaded && not_usable.is_none(),
+            version: policy_studio::VERSION,
+            device: DeviceFinding {
+                chosen: chosen.kind,
+                name: chosen.name,
+                refused,
+            },
+            self_test: report.checks,
+            port,
+            policy,
+            page: page_info(),
+        })
+    }
+}
+
+fn print(findings: &Findings) {
+    let Findings {
+        healthy,
+        version,
+        device,
+        self_test,
+        port,
+        policy,
+        page,
+    } = findings;
+    println!("policy-studio {version}");
+    println!("device     {} ({})", device.chosen, device.name);
+    for Refused { name, reason } in &device.refused {
+        println!("  not used {name}: {reason}");
+    }
+    let failed: Vec<&Check> = self_test.iter().filter(|check| !check.passed).collect();
+    println!(
+        "self-test  {} of {} operations compute right",
+        self_test.len() - failed.len(),
+        self_test.len()
+    );
+    for check in failed {
+        println!(
+            "  wrong    {}: off by {:.3e}, allowed {:.0e}",
+            check.name, check.max_error, check.tolerance
+        );
+    }
+    match &policy.error {
+        None => println!(
+            "policy     {}, {:.1} million parameters, for {}",
+            policy.name,
+            policy.parameters as f64 / 1e6,
+            policy.tags.join(", ")
+        ),
+        Some(error) => println!("policy     not loaded: {error}"),
+    }
+    match &port.error {
+        None => println!("port       {} is free", port.listen),
+        Some(error) => println!(
+            "port       {} cannot be used: {error}; choose another with --listen",
+            port.listen
+        ),
+    }
+    if page.built {
+        println!(
+            "page       {} files, {:.1} MB, {:.1} MB as sent with brotli",
+            page.files,
+            page.bytes as f64 / 1e6,
+            page.brotli_bytes as f64 / 1e6
+        );
+    } else {
+        println!(
+            "page       not built into this binary; run `cargo xtask build` in the repository"
+        );
+    }
+    println!(
+        "{}",
+        if *healthy {
+            "all well"
+        } else {
+            "something is wrong, see above"
+        }
+    );
+}

@@ -1,0 +1,124 @@
+//! `eval`: success rates in the simulator.
+
+use super::policy::PolicyArguments;
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use policy_studio::{
+    evaluation::{FIRST_UNSEEN_SEED, ModeName, Plan, evaluate},
+    policies::{Actor, ActorInfo},
+    sim_robot,
+};
+use protocol::Mode;
+use sim::TaskFamily;
+use std::process::ExitCode;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Modes {
+    Continuous,
+    Discrete,
+    /// Every mode that the policy was trained for.
+    Both,
+}
+
+/// Measure how often the policy succeeds in the simulator, per task family, beside two controls: the same
+/// scenes with a wrong instruction, and the mean action repeated.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  policy-studio eval
+  policy-studio eval --episodes 20 --families reach,push --mode continuous
+  policy-studio eval --policy ~/runs/nano/last --json > report.json")]
+pub(super) struct Eval {
+    #[command(flatten)]
+    policy: PolicyArguments,
+    /// Episodes per family, for each mode and control.
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+    episodes: u64,
+    /// Seed of the first scene; the default keeps clear of the seeds used for training.
+    #[arg(long, default_value_t = FIRST_UNSEEN_SEED)]
+    seed: u64,
+    /// Which head of the policy.
+    #[arg(long, value_enum, default_value = "both")]
+    mode: Modes,
+    /// Task families, separated by commas: reach, push, pick_up, place.
+    #[arg(long, value_delimiter = ',', value_parser = family, default_value = "reach,push,pick_up,place")]
+    families: Vec<TaskFamily>,
+    /// Leave the controls out.
+    #[arg(long)]
+    no_controls: bool,
+    /// Simulated seconds after which an episode counts as failed.
+    #[arg(long, value_name = "SECS", default_value_t = 10.0)]
+    max_secs: f64,
+    /// Episodes run at the same time, each with its own copy of the policy; the number of CPU cores when absent.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=256))]
+    jobs: Option<u64>,
+    /// Norm tag of the simulated robot in the policy.
+    #[arg(long, default_value = sim_robot::TAG)]
+    tag: String,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+fn family(name: &str) -> Result<TaskFamily, String> {
+    TaskFamily::from_name(name).ok_or_else(|| {
+        let known: Vec<&str> = TaskFamily::all()
+            .iter()
+            .map(|family| family.name())
+            .collect();
+        format!("no such family; there are {}", known.join(", "))
+    })
+}
+
+impl Eval {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let chosen = self.policy.device()?;
+        eprintln!("device: {}", chosen.words());
+        let jobs = self.jobs.map_or_else(
+            || std::thread::available_parallelism().map_or(1, usize::from),
+            |jobs| usize::try_from(jobs).unwrap_or(1),
+        );
+        let mut actors: Vec<Box<dyn Actor>> = Vec::new();
+        for _ in 0..jobs {
+            actors.push(Box::new(self.policy.load(&chosen)?));
+        }
+        let plan = self.plan(actors.first().map(|actor| actor.info()));
+        let bar = ProgressBar::new(plan.episodes().len() as u64).with_style(
+            ProgressStyle::with_template(
+                "{elapsed_precise} {wide_bar} {pos}/{len} episodes, {eta} to go",
+            )?,
+        );
+        let report = evaluate(&plan, &mut actors, &|done| bar.set_position(done as u64));
+        bar.finish_and_clear();
+        let report = report?;
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&report)?);
+        } else {
+            print!("{report}");
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn plan(&self, info: Option<&ActorInfo>) -> Plan {
+        let has = |mode| info.is_some_and(|info| info.modes.contains(&mode));
+        let modes = match self.mode {
+            Modes::Continuous => vec![ModeName::Continuous],
+            Modes::Discrete => vec![ModeName::Discrete],
+            Modes::Both => [
+                (ModeName::Continuous, Mode::Continuous),
+                (ModeName::Discrete, Mode::Discrete),
+            ]
+            .into_iter()
+            .filter_map(|(name, mode)| has(mode).then_some(name))
+            .collect(),
+        };
+        Plan {
+            tag: self.tag.clone(),
+            modes,
+            families: self.families.clone(),
+            episodes: self.episodes,
+            seed: self.seed,
+            controls: !self.no_controls,
+            max_secs: self.max_secs,
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! The command line: one file per subcommand.
+//!
+//! Exit status 0: done; 1: it did not work, the reason is on standard error; 2: the command line itself was
+//! wrong. Results go to standard output, everything else to standard error.
+
+mod act;
+mod bench;
+mod doctor;
+mod eval;
+mod policy;
+mod probe_adapter;
+mod serve;
+mod sim;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+const EXAMPLES: &str = "\
+Examples:
+  policy-studio serve                          the studio with its simulated robot, at http://127.0.0.1:8080
+  policy-studio serve --policy ~/MolmoAct2     the same with a checkpoint of yours
+  policy-studio doctor                         what this machine can do, and what is wrong with it
+  policy-studio eval --episodes 20             how well the policy does in the simulator
+  policy-studio bench live --json              how fast everything is";
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "policy-studio",
+    version,
+    about = "Hosts a robot policy, bridges robots to it, and shows why the robot moved",
+    after_help = EXAMPLES
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Serve),
+    Sim(sim::Sim),
+    Act(act::Act),
+    Eval(eval::Eval),
+    Bench(bench::Bench),
+    Doctor(doctor::Doctor),
+    #[command(hide = true)]
+    ProbeAdapter(probe_adapter::ProbeAdapter),
+}
+
+/// Parses, runs, and turns the outcome into an exit status.
+pub(crate) fn main() -> ExitCode {
+    let Arguments { command } = Arguments::parse();
+    start_log();
+    let outcome = match command {
+        Command::Serve(serve) => serve.run(),
+        Command::Sim(sim) => sim.run(),
+        Command::Act(act) => act.run(),
+        Command::Eval(eval) => eval.run(),
+        Command::Bench(bench) => bench.run(),
+        Command::Doctor(doctor) => doctor.run(),
+        Command::ProbeAdapter(probe) => {
+            probe.run();
+            Ok(ExitCode::SUCCESS)
+        }
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn start_log() {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new("warn,policy_studio=info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .init();
+}
+
+/// A runtime for the asynchronous subcommands.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    use anyhow::Context as _;
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the asynchronous runtime")
+}
+
+/// Resolves at the first Ctrl-C or SIGTERM.
+async fn asked_to_stop() {
+    let interrupt = async {
+        if let Err(error) = tokio::signal::ctrl_c().await {
+            tracing::warn!("Ctrl-C cannot be heard: {error}");
+            std::future::pending::<()>().await;
+        }
+    };
+    #[cfg(unix)]
+    let terminate = async {
+        use tokio::signal::unix::{SignalKind, signal};
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => {
+                terminate.recv().await;
+            }
+            Err(error) => {
+                tracing::warn!("SIGTERM cannot be heard: {error}");
+                std::future::pending::<()>().await;
+            }
+        }
+    };
+    #[cfg(not(unix))]
+    let terminate = std::future::pending::<()>();
+    tokio::select! {
+        () = interrupt => {}
+        () = terminate => {}
+    }
+}

@@ -1,0 +1,80 @@
+//! The options that choose a policy and a device, shared by the subcommands.
+
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+use policy_studio::policies::{
+    device::{self, Chosen, Wanted},
+    hosted::{Hosted, Source},
+    probe::{Gpu, TIME_LIMIT},
+};
+use std::path::PathBuf;
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum DeviceArgument {
+    /// A GPU that passes the numerical self-test, else the CPU.
+    #[default]
+    Auto,
+    /// The CPU, without looking at any adapter.
+    Cpu,
+    /// A GPU through Vulkan, Metal or DirectX.
+    Wgpu,
+    /// An NVIDIA GPU through CUDA (needs a build with the feature `cuda`).
+    Cuda,
+}
+
+impl From<DeviceArgument> for Wanted {
+    fn from(argument: DeviceArgument) -> Self {
+        match argument {
+            DeviceArgument::Auto => Self::Auto,
+            DeviceArgument::Cpu => Self::Cpu,
+            DeviceArgument::Wgpu => Self::Gpu(Gpu::Wgpu),
+            DeviceArgument::Cuda => Self::Gpu(Gpu::Cuda),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Args)]
+pub(super) struct PolicyArguments {
+    /// Checkpoint folder in the Hugging Face layout; the nano policy inside this binary when absent.
+    #[arg(long, value_name = "DIR")]
+    policy: Option<PathBuf>,
+    /// Where the policy runs.
+    #[arg(long, value_enum, default_value_t)]
+    device: DeviceArgument,
+}
+
+impl PolicyArguments {
+    pub(super) fn is_nano(&self) -> bool {
+        self.policy.is_none()
+    }
+
+    pub(super) fn wanted(&self) -> Wanted {
+        self.device.into()
+    }
+
+    pub(super) fn source(&self) -> Source {
+        self.policy.clone().map_or(Source::Nano, Source::Folder)
+    }
+
+    /// Chooses the device, telling people on standard error what was refused.
+    pub(super) fn device(&self) -> anyhow::Result<Chosen> {
+        let chosen = choose(self.wanted())?;
+        for refused in &chosen.refused {
+            eprintln!("not used: {}: {}", refused.name, refused.reason);
+        }
+        Ok(chosen)
+    }
+
+    pub(super) fn load(&self, chosen: &Chosen) -> anyhow::Result<Hosted> {
+        Ok(Hosted::load(
+            &self.source(),
+            &chosen.device,
+            &chosen.words(),
+        )?)
+    }
+}
+
+pub(super) fn choose(wanted: Wanted) -> anyhow::Result<Chosen> {
+    let exe = std::env::current_exe().context("cannot find this program's own file")?;
+    Ok(device::choose(wanted, &exe, TIME_LIMIT)?)
+}

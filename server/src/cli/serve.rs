@@ -1,0 +1,136 @@
+//! `serve`: the studio.
+
+use super::{asked_to_stop, policy::PolicyArguments, runtime};
+use anyhow::Context as _;
+use clap::Args;
+use policy_studio::{
+    Config, Limits,
+    policies::{Actor, ActorInfo},
+    serve,
+    sim_robot::{self, SimConfig},
+};
+use std::{net::SocketAddr, process::ExitCode};
+use tokio::{net::TcpListener, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+/// Start the studio: the policy, the page, the endpoints for robots, and a simulated robot.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  policy-studio serve
+  policy-studio serve --open
+  policy-studio serve --listen 0.0.0.0:9000 --no-sim
+  policy-studio serve --policy ~/checkpoints/MolmoAct2-SO100_101 --device wgpu
+  policy-studio serve --sims 2")]
+pub(super) struct Serve {
+    /// Address to listen on; port 0 takes a free one.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
+    listen: String,
+    #[command(flatten)]
+    policy: PolicyArguments,
+    /// Start without the simulated robot.
+    #[arg(long)]
+    no_sim: bool,
+    /// Number of simulated robots.
+    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "no_sim")]
+    sims: u64,
+    /// Seed of the first simulated robot's scene; the next ones count up.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Open the page in the browser.
+    #[arg(long)]
+    open: bool,
+}
+
+impl Serve {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        runtime()?.block_on(self.serve())?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    async fn serve(self) -> anyhow::Result<()> {
+        // First the socket: if the port is taken, nobody wants to wait for a policy to load.
+        let listener = TcpListener::bind(&self.listen).await.with_context(|| {
+            format!(
+                "cannot listen on {}; is another studio running? Choose another with --listen HOST:PORT",
+                self.listen
+            )
+        })?;
+        let address = listener.local_addr().context("the socket has no address")?;
+        let policy = self.policy()?;
+
+        let url = format!("http://{}", reachable(address));
+        let stop = CancellationToken::new();
+        let mut robots = JoinSet::new();
+        let sims = if self.no_sim { 0 } else { self.sims };
+        for number in 0..sims {
+            let name = if sims == 1 {
+                "sim".to_owned()
+            } else {
+                format!("sim-{}", number + 1)
+            };
+            let config = SimConfig::new(url.clone(), name, self.seed.wrapping_add(number));
+            robots.spawn(sim_robot::run(config, stop.clone()));
+        }
+        println!("Policy Studio is at {url}");
+        if !policy_studio::web::page_info().built {
+            eprintln!(
+                "the page is not built into this binary; run `cargo xtask build` in the repository"
+            );
+        }
+        if self.open {
+            let url = url.clone();
+            tokio::task::spawn_blocking(move || {
+                if let Err(error) = webbrowser::open(&url) {
+                    eprintln!("no browser could be opened ({error}); open {url} yourself");
+                }
+            });
+        }
+        let config = Config {
+            policy,
+            limits: Limits::default(),
+        };
+        let ended = serve(listener, config, asked_to_stop()).await;
+        eprintln!("stopping");
+        stop.cancel();
+        while let Some(robot) = robots.join_next().await {
+            robot.context("a simulated robot crashed")??;
+        }
+        Ok(ended?)
+    }
+
+    /// A missing nano policy is told and lived with; a checkpoint that was asked for must load.
+    fn policy(&self) -> anyhow::Result<Result<Box<dyn Actor>, String>> {
+        let chosen = self.policy.device()?;
+        eprintln!("device: {}", chosen.words());
+        match self.policy.load(&chosen) {
+            Ok(hosted) => {
+                let ActorInfo {
+                    name, parameters, ..
+                } = hosted.info();
+                eprintln!(
+                    "policy: {name}, {:.1} million parameters",
+                    *parameters as f64 / 1e6
+                );
+                Ok(Ok(Box::new(hosted)))
+            }
+            Err(error) if self.policy.is_nano() => {
+                let reason = format!("{error:#}");
+                eprintln!("no policy: {reason}");
+                Ok(Err(reason))
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// An address under which this machine reaches the socket.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let mut address = address;
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
+}

@@ -1,0 +1,127 @@
+//! Which device the policy runs on: a GPU that was proven to compute, else the CPU.
+
+use super::probe::{self, Gpu, Verdict};
+use layers::{Check, Device};
+use serde::Serialize;
+use std::{path::Path, time::Duration};
+
+/// What the person asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Wanted {
+    /// The best device that computes right.
+    #[default]
+    Auto,
+    /// The CPU backend, without looking at any adapter.
+    Cpu,
+    /// A GPU or nothing.
+    Gpu(Gpu),
+}
+
+/// A device that was looked at and must not be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Refused {
+    /// Adapter and interface.
+    pub name: String,
+    /// Why, in words.
+    pub reason: String,
+}
+
+/// The device to use.
+#[derive(Debug, Clone)]
+pub struct Chosen {
+    /// `cpu`, `wgpu` or `cuda`.
+    pub kind: &'static str,
+    /// What it is called.
+    pub name: String,
+    /// Where tensors go.
+    pub device: Device,
+    /// What was looked at before.
+    pub refused: Vec<Refused>,
+    /// The self-test of the chosen device; empty for the CPU, whose test runs with the project's own tests.
+    pub self_test: Vec<Check>,
+}
+
+impl Chosen {
+    /// For people: `cpu (Name of the processor, 8 threads)`.
+    pub fn words(&self) -> String {
+        format!("{} ({})", self.kind, self.name)
+    }
+}
+
+/// The GPU that was asked for by name cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("--device {wanted}: {name}: {reason}; use --device auto or --device cpu")]
+pub struct NotUsable {
+    /// The word of the command line.
+    pub wanted: &'static str,
+    /// Adapter and interface.
+    pub name: String,
+    /// Why, in words.
+    pub reason: String,
+}
+
+/// Chooses a device. Adapters are tested in child processes of the program `exe`.
+///
+/// # Errors
+/// [`NotUsable`] when one was asked for by name and is not there or not to be trusted.
+pub fn choose(wanted: Wanted, exe: &Path, time_limit: Duration) -> Result<Chosen, NotUsable> {
+    let candidates: &[Gpu] = match wanted {
+        Wanted::Cpu => &[],
+        Wanted::Gpu(Gpu::Wgpu) => &[Gpu::Wgpu],
+        Wanted::Gpu(Gpu::Cuda) => &[Gpu::Cuda],
+        Wanted::Auto if cfg!(feature = "cuda") => &[Gpu::Cuda, Gpu::Wgpu],
+        Wanted::Auto => &[Gpu::Wgpu],
+    };
+    let mut refused = Vec::new();
+    for gpu in candidates.iter().copied() {
+        let (name, reason) = match probe::probe(exe, gpu, false, time_limit) {
+            Verdict::Good { name, checks } => match probe::open(gpu) {
+                Ok(opened) => {
+                    return Ok(Chosen {
+                        kind: gpu.name(),
+                        name,
+                        device: opened.device,
+                        refused,
+                        self_test: checks,
+                    });
+                }
+                Err(reason) => (name, reason),
+            },
+            Verdict::Refused { name, reason, .. } => (name, reason),
+            Verdict::Absent { reason } => {
+                if wanted == Wanted::Auto {
+                    tracing::debug!("no {} adapter: {reason}", gpu.name());
+                    continue;
+                }
+                (format!("{} adapter", gpu.name()), reason)
+            }
+        };
+        if wanted != Wanted::Auto {
+            return Err(NotUsable {
+                wanted: gpu.name(),
+                name,
+                reason,
+            });
+        }
+        refused.push(Refused { name, reason });
+    }
+    Ok(Chosen {
+        kind: "cpu",
+        name: cpu_name(),
+        device: layers::device::cpu(),
+        refused,
+        self_test: Vec::new(),
+    })
+}
+
+fn cpu_name() -> String {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let model = std::fs::read_to_string("/proc/cpuinfo")
+        .ok()
+        .and_then(|info| {
+            let line = info.lines().find(|line| line.starts_with("model name"))?;
+            Some(line.split_once(':')?.1.trim().to_owned())
+        })
+        .unwrap_or_else(|| std::env::consts::ARCH.to_owned());
+    format!("{model}, {threads} threads")
+}

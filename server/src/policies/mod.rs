@@ -1,0 +1,18 @@
+//! Policies: who turns an observation into an action chunk, on which device, on which thread.
+//!
+//! - [`actor`]: the trait that the server knows; tests put a scripted one in its place
+//! - [`molmoact2`](hosted): the real one
+//! - [`nano`]: the weights inside the binary
+//! - [`device`] and [`probe`]: which device may be used, found out in a child process
+//! - [`inference`] and [`queue`]: the thread that owns the policy, and what waits for it
+
+pub mod actor;
+pub mod device;
+pub mod hosted;
+mod images;
+pub(crate) mod inference;
+mod nano;
+pub mod probe;
+mod queue;
+
+pub use actor::{ActRequest, Acted, Actor, ActorError, ActorInfo, TagInfo, TokenizerFiles};

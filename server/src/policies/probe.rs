@@ -1,0 +1,361 @@
+//! May this graphics adapter be used? Asked in a child process, because a driver can crash the process that
+//! asks, or never answer.
+//!
+//! The child prints one JSON object per line: the adapter as soon as it is open, then the result of the
+//! self-test. Whatever it managed to say before it died is what the parent knows.
+
+use layers::{Check, SelfTestReport};
+use serde::{Deserialize, Serialize};
+use std::{
+    io::{BufRead as _, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::mpsc::{RecvTimeoutError, sync_channel},
+    time::{Duration, Instant},
+};
+
+/// A driver that has not answered by then never will.
+pub const TIME_LIMIT: Duration = Duration::from_secs(60);
+
+/// A family of devices that needs a driver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Gpu {
+    /// Vulkan, Metal or DirectX through wgpu.
+    Wgpu,
+    /// NVIDIA's own; built in with the feature `cuda`.
+    Cuda,
+}
+
+impl Gpu {
+    /// The word for it on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Wgpu => "wgpu",
+            Self::Cuda => "cuda",
+        }
+    }
+}
+
+/// One line of the child.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+enum Event {
+    NoAdapter {
+        reason: String,
+    },
+    Adapter {
+        name: String,
+        interface: String,
+        software: bool,
+    },
+    SelfTest {
+        checks: Vec<Check>,
+    },
+}
+
+/// What a probe found.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    /// There is no adapter to ask.
+    Absent {
+        /// The library's words.
+        reason: String,
+    },
+    /// It computes right.
+    Good {
+        /// Adapter and interface.
+        name: String,
+        /// What it was tested on.
+        checks: Vec<Check>,
+    },
+    /// It must not be used.
+    Refused {
+        /// Adapter and interface, or the family if it did not even say its name.
+        name: String,
+        /// Why, in words.
+        reason: String,
+        /// What it was tested on, if it came that far.
+        checks: Vec<Check>,
+    },
+}
+
+/// Runs in the child: opens the adapter, tests it, prints what happens. Software adapters are not tested
+/// unless `even_software`.
+pub fn child(gpu: Gpu, even_software: bool) {
+    let opened = match open(gpu) {
+        Ok(opened) => opened,
+        Err(reason) => return print(&Event::NoAdapter { reason }),
+    };
+    let Opened {
+        device,
+        name,
+        interface,
+        software,
+    } = opened;
+    print(&Event::Adapter {
+        name,
+        interface,
+        software,
+    });
+    if !software || even_software {
+        let SelfTestReport { checks } = layers::wait(layers::self_test(&device));
+        print(&Event::SelfTest { checks });
+    }
+}
+
+fn print(event: &Event) {
+    // A parent that no longer listens has stopped waiting; there is nobody to tell.
+    if let Ok(line) = serde_json::to_string(event) {
+        println!("{line}");
+    }
+}
+
+/// An adapter in this process.
+pub(super) struct Opened {
+    pub(super) device: layers::Device,
+    pub(super) name: String,
+    pub(super) interface: String,
+    pub(super) software: bool,
+}
+
+/// Opens the adapter in this very process: in the child, or after the child found it good.
+pub(super) fn open(gpu: Gpu) -> Result<Opened, String> {
+    match gpu {
+        Gpu::Wgpu => {
+            let gpu = layers::device::default_gpu().map_err(|error| error.to_string())?;
+            Ok(Opened {
+                device: gpu.device,
+                name: gpu.name,
+                interface: gpu.interface,
+                software: gpu.software,
+            })
+        }
+        #[cfg(feature = "cuda")]
+        Gpu::Cuda => Ok(Opened {
+            device: layers::device::cuda(),
+            name: "CUDA device 0".to_owned(),
+            interface: "cuda".to_owned(),
+            software: false,
+        }),
+        #[cfg(not(feature = "cuda"))]
+        Gpu::Cuda => Err("this binary was built without the feature `cuda`".to_owned()),
+    }
+}
+
+/// Asks a child process of the program `exe` about an adapter.
+pub fn probe(exe: &Path, gpu: Gpu, even_software: bool, time_limit: Duration) -> Verdict {
+    let mut command = Command::new(exe);
+    command.args(["probe-adapter", gpu.name()]);
+    if even_software {
+        command.arg("--even-software");
+    }
+    match run(&mut command, time_limit) {
+        Ok((events, end)) => judge(gpu, events, &end),
+        Err(error) => Verdict::Refused {
+            name: gpu.name().to_owned(),
+            reason: format!("the process that should test it cannot be started: {error}"),
+            checks: Vec::new(),
+        },
+    }
+}
+
+/// How the child ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Ended {
+    Normally,
+    TimedOut(Duration),
+    Crashed(String),
+}
+
+fn run(command: &mut Command, time_limit: Duration) -> std::io::Result<(Vec<Event>, Ended)> {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let Some(stdout) = child.stdout.take() else {
+        return Ok((Vec::new(), Ended::Crashed("it has no output".to_owned())));
+    };
+    // The child prints at most three lines.
+    let (lines_in, lines) = sync_channel(16);
+    let reader = std::thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            if lines_in.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    let until = Instant::now() + time_limit;
+    let mut events = Vec::new();
+    let timed_out = loop {
+        let left = until.saturating_duration_since(Instant::now());
+        match lines.recv_timeout(left) {
+            // Drivers print to standard output too; what is not ours is skipped.
+            Ok(line) => events.extend(serde_json::from_str::<Event>(&line).ok()),
+            Err(RecvTimeoutError::Disconnected) => break false,
+            Err(RecvTimeoutError::Timeout) => break true,
+        }
+    };
+    let ended = if timed_out {
+        child.kill().ok();
+        child.wait()?;
+        Ended::TimedOut(time_limit)
+    } else {
+        end_of(&mut child)?
+    };
+    drop(lines);
+    reader.join().ok();
+    Ok((events, ended))
+}
+
+fn end_of(child: &mut Child) -> std::io::Result<Ended> {
+    let status = child.wait()?;
+    Ok(if status.success() {
+        Ended::Normally
+    } else {
+        Ended::Crashed(status.to_string())
+    })
+}
+
+fn judge(gpu: Gpu, events: Vec<Event>, ended: &Ended) -> Verdict {
+    let mut name = format!("{} adapter", gpu.name());
+    let mut software = false;
+    let mut checks = None;
+    for event in events {
+        match event {
+            Event::NoAdapter { reason } => return Verdict::Absent { reason },
+            Event::Adapter {
+                name: adapter,
+                interface,
+                software: is_software,
+            } => {
+                name = format!("{adapter} ({interface})");
+                software = is_software;
+            }
+            Event::SelfTest { checks: done } => checks = Some(done),
+        }
+    }
+    let tested = checks.map(|checks| SelfTestReport { checks });
+    let wrong = tested.as_ref().and_then(SelfTestReport::refusal);
+    let reason = match (wrong, ended) {
+        // Wrong numbers weigh more than what kind of adapter it is, or how it ended.
+        (Some(wrong), _) => Some(wrong),
+        (None, _) if software => Some(
+            "a software adapter: it computes on the CPU, slower than the CPU backend that is used instead"
+                .to_owned(),
+        ),
+        (None, Ended::TimedOut(limit)) => Some(format!(
+            "its driver did not finish the self-test within {} s",
+            limit.as_secs()
+        )),
+        (None, Ended::Crashed(status)) => {
+            Some(format!("its driver crashed the process that tested it ({status})"))
+        }
+        (None, Ended::Normally) if tested.is_none() => Some("the self-test did not run".to_owned()),
+        (None, Ended::Normally) => None,
+    };
+    let checks = tested.unwrap_or_default().checks;
+    match reason {
+        None => Verdict::Good { name, checks },
+        Some(reason) => Verdict::Refused {
+            name,
+            reason,
+            checks,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+
+    use super::*;
+
+    fn adapter(software: bool) -> Event {
+        Event::Adapter {
+            name: "Fast 9000".to_owned(),
+            interface: "vulkan".to_owned(),
+            software,
+        }
+    }
+
+    fn self_test(max_error: f64) -> Event {
+        Event::SelfTest {
+            checks: vec![Check {
+                name: "matmul 512x512x512".to_owned(),
+                max_error,
+                tolerance: 1e-3,
+                passed: max_error <= 1e-3,
+            }],
+        }
+    }
+
+    fn reason(verdict: Verdict) -> String {
+        match verdict {
+            Verdict::Refused { reason, .. } => reason,
+            other => panic!("expected a refusal, got {other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_adapter_that_computes_right_is_good() {
+        let verdict = judge(
+            Gpu::Wgpu,
+            vec![adapter(false), self_test(0.0)],
+            &Ended::Normally,
+        );
+        assert!(matches!(verdict, Verdict::Good { name, .. } if name == "Fast 9000 (vulkan)"));
+    }
+
+    #[test]
+    fn wrong_numbers_are_refused_with_the_failing_check() {
+        let verdict = judge(
+            Gpu::Wgpu,
+            vec![adapter(false), self_test(15.7)],
+            &Ended::Normally,
+        );
+        assert!(reason(verdict).contains("matmul 512x512x512"));
+    }
+
+    #[test]
+    fn a_software_adapter_is_refused_before_it_is_tested() {
+        let verdict = judge(Gpu::Wgpu, vec![adapter(true)], &Ended::Normally);
+        assert!(reason(verdict).contains("software adapter"));
+    }
+
+    #[test]
+    fn a_driver_that_crashes_or_hangs_is_refused() {
+        let crashed = Ended::Crashed("signal: 11 (SIGSEGV)".to_owned());
+        assert!(reason(judge(Gpu::Wgpu, Vec::new(), &crashed)).contains("SIGSEGV"));
+        let hung = Ended::TimedOut(TIME_LIMIT);
+        assert!(reason(judge(Gpu::Wgpu, vec![adapter(false)], &hung)).contains("60 s"));
+    }
+
+    #[test]
+    fn silence_is_not_consent() {
+        assert!(
+            reason(judge(Gpu::Wgpu, vec![adapter(false)], &Ended::Normally))
+                .contains("did not run")
+        );
+    }
+
+    #[test]
+    fn a_child_that_never_ends_is_killed() {
+        let started = Instant::now();
+        let (events, ended) =
+            run(Command::new("sleep").arg("100"), Duration::from_millis(100)).unwrap();
+        assert_eq!(
+            (events.len(), ended),
+            (0, Ended::TimedOut(Duration::from_millis(100)))
+        );
+        assert!(started.elapsed() < Duration::from_secs(10));
+    }
+
+    #[test]
+    fn noise_of_drivers_on_standard_output_is_skipped() {
+        let script = r#"echo 'libEGL warning'; echo '{"event":"no_adapter","reason":"none"}'"#;
+        let (events, _) = run(Command::new("sh").args(["-c", script]), TIME_LIMIT).unwrap();
+        assert_eq!(events.len(), 1);
+    }
+}

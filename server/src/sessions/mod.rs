@@ -1,0 +1,14 @@
+//! The live state of every robot: what it was told, whether it is stopped, who watches.
+//!
+//! - [`live`]: the rules of one robot as a plain value; time is handed in
+//! - [`session`]: those rules connected to the wire, the policy and the viewers
+//! - [`audience`]: the viewers of one robot
+//! - [`registry`]: all robots and all viewers
+
+mod audience;
+pub(crate) mod live;
+pub(crate) mod registry;
+pub(crate) mod session;
+
+pub(crate) use registry::Registry;
+pub(crate) use session::Session;

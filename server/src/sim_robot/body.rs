@@ -1,0 +1,379 @@
+//! The control loop: 30 times a second take orders, command a target, step the physics, report.
+
+use super::{
+    Shared, SimConfig, TAG,
+    eyes::Snapshot,
+    player::{ChunkPlayer, Motion},
+};
+use protocol::{
+    CameraDescription, ErrorMessage, JointDescription, Message, TaskState, ToRobot,
+    robot::{RobotHello, RobotReport},
+};
+use sim::{
+    CONTROL_RATE_HZ, Camera, DOF, JointVector, Status, Task, TaskFamily, TaskMonitor, World,
+};
+use std::{
+    sync::{Arc, atomic::Ordering, mpsc::SyncSender},
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+use tokio::sync::mpsc::Sender;
+
+const PERIOD: Duration = Duration::from_nanos(1_000_000_000 / CONTROL_RATE_HZ as u64);
+/// A tick that comes later than this after the one before counts as late.
+const LATE_AFTER: Duration = Duration::from_nanos(1_500_000_000 / CONTROL_RATE_HZ as u64);
+/// Ticks missed by less than this are caught up, so that simulated time follows the clock; beyond it (a
+/// suspended laptop) the loop starts afresh.
+const CATCH_UP: Duration = Duration::from_millis(200);
+/// An unchanged report is repeated this often.
+const REPORT_PERIOD_MICROS: u64 = 500_000;
+
+/// Starts the thread; it ends when `shared.ended` is set.
+pub(super) fn spawn(
+    config: &SimConfig,
+    shared: Arc<Shared>,
+    snapshots: SyncSender<Snapshot>,
+    reports: Sender<Vec<u8>>,
+) -> std::io::Result<JoinHandle<()>> {
+    let mut body = Body::new(config, shared, snapshots, reports);
+    std::thread::Builder::new()
+        .name("sim-body".to_owned())
+        .spawn(move || body.run())
+}
+
+/// What the robot says first, for a scene.
+pub(super) fn hello(name: &str, world: &World) -> RobotHello {
+    let joints = world.joints().iter().map(|joint| JointDescription {
+        name: joint.name.to_owned(),
+        unit: if joint.name == "gripper" {
+            "percent"
+        } else {
+            "deg"
+        }
+        .to_owned(),
+        min: joint.min,
+        max: joint.max,
+    });
+    let cameras = Camera::ALL.iter().map(|camera| CameraDescription {
+        name: camera.name().to_owned(),
+        width: sim::WIDTH_PIXELS as u32,
+        height: sim::HEIGHT_PIXELS as u32,
+        has_depth: *camera == Camera::Overview,
+    });
+    RobotHello {
+        name: name.to_owned(),
+        tag: TAG.to_owned(),
+        joints: joints.collect(),
+        cameras: cameras.collect(),
+        control_rate_hz: CONTROL_RATE_HZ as f32,
+        example_instructions: examples(world),
+    }
+}
+
+/// Two sentences of every family that can be done in the scene.
+fn examples(world: &World) -> Vec<String> {
+    TaskFamily::all()
+        .into_iter()
+        .flat_map(|family| {
+            let options = Task::options(family, world);
+            let last = options.len().saturating_sub(1);
+            let mut chosen: Vec<String> = [options.first(), options.get(last).filter(|_| last > 0)]
+                .into_iter()
+                .flatten()
+                .map(Task::canonical)
+                .collect();
+            chosen.dedup();
+            chosen
+        })
+        .collect()
+}
+
+struct Body {
+    name: String,
+    shared: Arc<Shared>,
+    snapshots: SyncSender<Snapshot>,
+    reports: Sender<Vec<u8>>,
+    ticks_per_observation: u64,
+    world: World,
+    player: ChunkPlayer,
+    connection: u64,
+    sequence: u64,
+    instruction: String,
+    instructed_at_micros: u64,
+    task: TaskState,
+    task_secs: f32,
+    monitor: Option<TaskMonitor>,
+    /// Where the arm is kept while it holds.
+    hold_at: Option<JointVector>,
+    commanded: JointVector,
+    ticks: u64,
+    late_ticks: u64,
+    clamped: u64,
+    refused_chunks: u64,
+    last_refusal: String,
+    reported: Option<RobotReport>,
+    /// Frames that did not fit into the channel yet.
+    unsent: Option<Vec<u8>>,
+}
+
+impl Body {
+    fn new(
+        config: &SimConfig,
+        shared: Arc<Shared>,
+        snapshots: SyncSender<Snapshot>,
+        reports: Sender<Vec<u8>>,
+    ) -> Self {
+        let world = World::new(config.seed);
+        Self {
+            name: config.name.clone(),
+            shared,
+            snapshots,
+            reports,
+            ticks_per_observation: config.ticks_per_observation.max(1),
+            commanded: world.state(),
+            world,
+            player: ChunkPlayer::new(DOF, f64::from(CONTROL_RATE_HZ)),
+            connection: 0,
+            sequence: 0,
+            instruction: String::new(),
+            instructed_at_micros: 0,
+            task: TaskState::Idle,
+            task_secs: 0.0,
+            monitor: None,
+            hold_at: None,
+            ticks: 0,
+            late_ticks: 0,
+            clamped: 0,
+            refused_chunks: 0,
+            last_refusal: String::new(),
+            reported: None,
+            unsent: None,
+        }
+    }
+
+    fn run(&mut self) {
+        let mut due = Instant::now();
+        let mut last_tick: Option<Instant> = None;
+        while !self.shared.has_ended() {
+            let now = Instant::now();
+            if let Some(wait) = due.checked_duration_since(now) {
+                std::thread::sleep(wait);
+            } else if now.duration_since(due) > CATCH_UP {
+                due = now;
+            }
+            due += PERIOD;
+            let began = Instant::now();
+            if last_tick.is_some_and(|last| began.duration_since(last) > LATE_AFTER) {
+                self.late_ticks += 1;
+            }
+            last_tick = Some(began);
+            self.tick();
+        }
+    }
+
+    fn tick(&mut self) {
+        self.follow_connection();
+        while let Some(message) = self.shared.inbox.take() {
+            self.obey(message);
+        }
+        let now_micros = self.shared.now_micros();
+        if self.connection > 0 && self.ticks.is_multiple_of(self.ticks_per_observation) {
+            self.observe(now_micros);
+        }
+        let holding = self.command(now_micros);
+        let report = self.world.step(&self.commanded);
+        self.ticks += 1;
+        self.clamped += u64::from(report.clamped());
+        self.judge(now_micros);
+        if self.connection > 0 {
+            self.report(now_micros, holding);
+        }
+    }
+
+    /// A new connection starts new counts; a lost one ends the task. A latched stop survives both.
+    fn follow_connection(&mut self) {
+        let connection = self.shared.connection.load(Ordering::Acquire);
+        if connection == self.connection {
+            return;
+        }
+        self.connection = connection;
+        self.player.forget();
+        self.instruct(String::new());
+        self.sequence = 0;
+        self.ticks = 0;
+        self.late_ticks = 0;
+        self.clamped = 0;
+        self.refused_chunks = 0;
+        self.last_refusal.clear();
+        self.reported = None;
+        self.unsent = None;
+        if connection > 0 {
+            // The scene may have changed since the hello was prepared.
+            let hello = hello(&self.name, &self.world);
+            self.send(&hello);
+        }
+    }
+
+    fn obey(&mut self, message: ToRobot) {
+        let now_micros = self.shared.now_micros();
+        match message {
+            ToRobot::Chunk(chunk) => {
+                if let Err(refusal) = self.player.offer(now_micros, chunk) {
+                    self.refused_chunks += 1;
+                    self.last_refusal = refusal.to_string();
+                }
+            }
+            ToRobot::Stop(stop) => {
+                tracing::info!("{} stops: {}", self.name, stop.reason);
+                self.player.stop();
+                self.hold_at = None;
+            }
+            ToRobot::Release(_) => self.player.release(now_micros),
+            ToRobot::Instruction(instruction) => {
+                self.player.forget();
+                self.instruct(instruction.text);
+            }
+            ToRobot::Reset(reset) => {
+                let seed = reset
+                    .seed
+                    .unwrap_or_else(|| self.world.seed().wrapping_add(1));
+                self.world = World::new(seed);
+                self.commanded = self.world.state();
+                self.hold_at = None;
+                self.player.forget();
+                self.instruct(String::new());
+                let hello = hello(&self.name, &self.world);
+                self.send(&hello);
+            }
+            ToRobot::Welcome(welcome) => {
+                tracing::info!(
+                    "{} is {:?} there, driven by {}",
+                    self.name,
+                    welcome.robot_id,
+                    welcome.policy
+                );
+            }
+            ToRobot::Error(error) => {
+                tracing::warn!("the studio tells {}: {}", self.name, error.message);
+            }
+        }
+    }
+
+    fn instruct(&mut self, text: String) {
+        self.instructed_at_micros = self.shared.now_micros();
+        self.task_secs = 0.0;
+        self.monitor = None;
+        self.task = if text.is_empty() {
+            TaskState::Idle
+        } else {
+            match Task::parse(&text, &self.world) {
+                Ok(task) => {
+                    self.monitor = Some(TaskMonitor::new(&task, &self.world));
+                    TaskState::Running
+                }
+                Err(why) => {
+                    self.send(&ErrorMessage {
+                        code: "no_success_test".to_owned(),
+                        message: format!("the simulator cannot judge this sentence: {why}"),
+                        fatal: false,
+                    });
+                    TaskState::Unknown
+                }
+            }
+        };
+        self.instruction = text;
+    }
+
+    fn observe(&mut self, captured_at_micros: u64) {
+        self.sequence += 1;
+        let snapshot = Snapshot {
+            world: self.world.clone(),
+            sequence: self.sequence,
+            captured_at_micros,
+            commanded: self.commanded.to_vec(),
+        };
+        // Full means that drawing does not keep up; the next snapshot is fresher anyway.
+        self.snapshots.try_send(snapshot).ok();
+    }
+
+    /// Chooses the target of this tick; whether the robot holds for want of a chunk.
+    fn command(&mut self, now_micros: u64) -> bool {
+        let target = match self.player.motion(now_micros) {
+            Motion::Follow(row) => JointVector::try_from(row).ok(),
+            Motion::Hold => None,
+        };
+        match target {
+            Some(target) => {
+                self.hold_at = None;
+                self.commanded = target;
+                false
+            }
+            None => {
+                // Where it is, not where it was told to go: the servos lag behind their target.
+                let here = self.world.state();
+                self.commanded = *self.hold_at.get_or_insert(here);
+                true
+            }
+        }
+    }
+
+    fn judge(&mut self, now_micros: u64) {
+        if self.task == TaskState::Running || self.task == TaskState::Unknown {
+            let micros = now_micros.saturating_sub(self.instructed_at_micros);
+            self.task_secs = micros as f32 * 1e-6;
+        }
+        if self.task == TaskState::Running
+            && let Some(monitor) = &mut self.monitor
+            && monitor.update(&self.world) == Status::Succeeded
+        {
+            self.task = TaskState::Succeeded;
+        }
+    }
+
+    fn report(&mut self, at_micros: u64, holding: bool) {
+        if let Some(frame) = self.unsent.take()
+            && let Err(full) = self.reports.try_send(frame)
+        {
+            self.unsent = Some(full.into_inner());
+            return;
+        }
+        let report = RobotReport {
+            at_micros,
+            instruction: self.instruction.clone(),
+            task: self.task,
+            task_secs: self.task_secs,
+            holding,
+            stopped: self.player.is_stopped(),
+            ticks: self.ticks,
+            late_ticks: self.late_ticks,
+            clamped: self.clamped,
+            refused_chunks: self.refused_chunks,
+            last_refusal: self.last_refusal.clone(),
+        };
+        let is_due = self.reported.as_ref().is_none_or(|last| {
+            at_micros.saturating_sub(last.at_micros) >= REPORT_PERIOD_MICROS
+                || last.instruction != report.instruction
+                || last.task != report.task
+                || last.holding != report.holding
+                || last.stopped != report.stopped
+        });
+        if is_due {
+            self.send(&report);
+            self.reported = Some(report);
+        }
+    }
+
+    fn send<M: Message>(&mut self, message: &M) {
+        if self.connection == 0 {
+            return;
+        }
+        match protocol::encode(message) {
+            Ok(frame) => {
+                if let Err(full) = self.reports.try_send(frame) {
+                    self.unsent = Some(full.into_inner());
+                }
+            }
+            Err(error) => tracing::error!("{}: a message was dropped: {error}", self.name),
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! The studio: everything behind one listening socket, from start to graceful stop.
+
+use crate::{
+    metrics::Metrics,
+    policies::{Actor, inference::Inference},
+    sessions::{Registry, registry::Limits},
+    web::{self, routes::Studio},
+};
+use std::{future::Future, sync::Arc, time::Duration};
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Connections get this long to say goodbye.
+const GOODBYE: Duration = Duration::from_secs(3);
+
+/// What a studio is started with.
+pub struct Config {
+    /// The hosted policy, or why there is none, in words for the person who gives a command.
+    pub policy: Result<Box<dyn Actor>, String>,
+    /// What is accepted, and how long is waited.
+    pub limits: Limits,
+}
+
+impl std::fmt::Debug for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let policy = self.policy.as_ref().map(|actor| actor.info());
+        f.debug_struct("Config")
+            .field("policy", &policy)
+            .field("limits", &self.limits)
+            .finish()
+    }
+}
+
+/// The studio could not start or broke.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// No thread for the policy.
+    #[error("cannot start the inference thread: {0}")]
+    Thread(std::io::Error),
+    /// The listening socket broke.
+    #[error("the listening socket failed: {0}")]
+    Socket(std::io::Error),
+}
+
+/// Serves robots, viewers and the page on `listener` until `shutdown` resolves, then stops gracefully: no
+/// new connections, every robot and viewer gets a close frame (a robot that loses its studio holds), and the
+/// inference thread is joined.
+///
+/// # Errors
+/// [`ServeError`] when the inference thread or the socket cannot be had.
+pub async fn serve(
+    listener: TcpListener,
+    config: Config,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), ServeError> {
+    let Config { policy, limits } = config;
+    let metrics = Arc::new(Metrics::new());
+    let (inference, thread) =
+        Inference::start(policy, metrics.clone()).map_err(ServeError::Thread)?;
+    let stop = CancellationToken::new();
+    let connections = TaskTracker::new();
+    let studio = Studio {
+        registry: Arc::new(Registry::new(inference.clone(), metrics, limits)),
+        stop: stop.clone(),
+        connections: connections.clone(),
+    };
+
+    let router = web::router(studio);
+    let mut server = tokio::spawn({
+        let stop = stop.clone();
+        async move {
+            axum::serve(listener, router)
+                .with_graceful_shutdown(async move { stop.cancelled().await })
+                .await
+        }
+    });
+    let served = tokio::select! {
+        () = shutdown => None,
+        ended = &mut server => Some(ended),
+    };
+    stop.cancel();
+    connections.close();
+    if tokio::time::timeout(GOODBYE, connections.wait())
+        .await
+        .is_err()
+    {
+        tracing::warn!("some connections did not end in time and are cut");
+    }
+    let result = match served {
+        Some(ended) => flatten(ended),
+        None => match tokio::time::timeout(GOODBYE, &mut server).await {
+            Ok(ended) => flatten(ended),
+            Err(_) => {
+                server.abort();
+                Ok(())
+            }
+        },
+    };
+    inference.stop();
+    if let Some(thread) = thread {
+        // The thread ends after the chunk it is computing.
+        let joined = tokio::task::spawn_blocking(move || thread.join()).await;
+        if !matches!(joined, Ok(Ok(()))) {
+            tracing::error!("the inference thread crashed");
+        }
+    }
+    result
+}
+
+fn flatten(
+    ended: Result<Result<(), std::io::Error>, tokio::task::JoinError>,
+) -> Result<(), ServeError> {
+    match ended {
+        Ok(result) => result.map_err(ServeError::Socket),
+        Err(join) => Err(ServeError::Socket(std::io::Error::other(join))),
+    }
+}

@@ -1,0 +1,271 @@
+//! What one viewer has still to be sent, bounded in bytes.
+//!
+//! Two kinds of message: a *control* message always arrives, a *lossy* one may be dropped. A message with a
+//! key replaces an older one of the same key that still waits (a newer picture of the same camera, a newer
+//! status of the same robot), so a slow viewer sees less often but never sees something old late. When the
+//! lossy messages exceed the limit, the oldest of them goes. Putting never waits, hence a stalled viewer
+//! costs a robot nothing.
+
+use bytes::Bytes;
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+use tokio::sync::Notify;
+
+/// Unkeyed control messages (errors) kept for a viewer that does not read.
+const MAX_PLAIN_CONTROL: usize = 64;
+
+/// Which message a newer one replaces.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Key {
+    /// The robot list.
+    Robots,
+    /// The status of the watched robot.
+    Status,
+    /// The numbers of the watched robot.
+    State,
+    /// A camera of the watched robot.
+    View(String),
+}
+
+impl Key {
+    fn is_lossy(&self) -> bool {
+        matches!(self, Self::State | Self::View(_))
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    key: Option<Key>,
+    lossy: bool,
+    frame: Bytes,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    entries: VecDeque<Entry>,
+    lossy_bytes: usize,
+    dropped: u64,
+    closed: bool,
+}
+
+/// The queue of one viewer. Many may put, one takes.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    max_lossy_bytes: usize,
+    queue: Mutex<Queue>,
+    filled: Notify,
+}
+
+impl Outbox {
+    pub(crate) fn new(max_lossy_bytes: usize) -> Self {
+        Self {
+            max_lossy_bytes,
+            queue: Mutex::default(),
+            filled: Notify::new(),
+        }
+    }
+
+    /// A message that replaces the one of the same key that still waits.
+    pub(crate) fn put_newest(&self, key: Key, frame: Bytes) {
+        let lossy = key.is_lossy();
+        self.put(Entry {
+            key: Some(key),
+            lossy,
+            frame,
+        });
+    }
+
+    /// A message that may be dropped.
+    pub(crate) fn put_lossy(&self, frame: Bytes) {
+        self.put(Entry {
+            key: None,
+            lossy: true,
+            frame,
+        });
+    }
+
+    /// A message that arrives, unless the viewer lets very many of them wait.
+    pub(crate) fn put_control(&self, frame: Bytes) {
+        self.put(Entry {
+            key: None,
+            lossy: false,
+            frame,
+        });
+    }
+
+    fn put(&self, entry: Entry) {
+        let mut queue = self.lock();
+        if queue.closed {
+            return;
+        }
+        let Queue {
+            entries,
+            lossy_bytes,
+            dropped,
+            ..
+        } = &mut *queue;
+        if entry.lossy {
+            *lossy_bytes += entry.frame.len();
+        }
+        let older = entries
+            .iter_mut()
+            .find(|waiting| waiting.key.is_some() && waiting.key == entry.key);
+        if let Some(older) = older {
+            if older.lossy {
+                *lossy_bytes -= older.frame.len();
+                *dropped += 1;
+            }
+            *older = entry;
+        } else {
+            if !entry.lossy && entry.key.is_none() {
+                drop_oldest_plain_control(entries);
+            }
+            entries.push_back(entry);
+        }
+        while *lossy_bytes > self.max_lossy_bytes {
+            let Some(oldest) = entries.iter().position(|waiting| waiting.lossy) else {
+                break;
+            };
+            if let Some(gone) = entries.remove(oldest) {
+                *lossy_bytes -= gone.frame.len();
+                *dropped += 1;
+            }
+        }
+        drop(queue);
+        self.filled.notify_one();
+    }
+
+    /// Forgets what waits about the robot watched so far.
+    pub(crate) fn forget_watched(&self) {
+        let mut queue = self.lock();
+        queue
+            .entries
+            .retain(|entry| !entry.lossy && entry.key != Some(Key::Status));
+        queue.lossy_bytes = 0;
+    }
+
+    /// The next frame; `None` once closed and empty.
+    pub(crate) async fn next(&self) -> Option<Bytes> {
+        loop {
+            let filled = self.filled.notified();
+            {
+                let mut queue = self.lock();
+                if let Some(entry) = queue.entries.pop_front() {
+                    if entry.lossy {
+                        queue.lossy_bytes -= entry.frame.len();
+                    }
+                    return Some(entry.frame);
+                }
+                if queue.closed {
+                    return None;
+                }
+            }
+            filled.await;
+        }
+    }
+
+    /// Takes nothing more, and drops what is lossy; control messages can still be read.
+    pub(crate) fn close(&self) {
+        let mut queue = self.lock();
+        queue.closed = true;
+        queue.entries.retain(|entry| !entry.lossy);
+        queue.lossy_bytes = 0;
+        drop(queue);
+        self.filled.notify_one();
+    }
+
+    /// Lossy messages dropped or replaced since the last call.
+    pub(crate) fn take_dropped(&self) -> u64 {
+        std::mem::take(&mut self.lock().dropped)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn drop_oldest_plain_control(entries: &mut VecDeque<Entry>) {
+    let plain = |entry: &Entry| !entry.lossy && entry.key.is_none();
+    if entries.iter().filter(|entry| plain(entry)).count() >= MAX_PLAIN_CONTROL
+        && let Some(oldest) = entries.iter().position(plain)
+    {
+        entries.remove(oldest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn frame(content: u8, bytes: usize) -> Bytes {
+        Bytes::from(vec![content; bytes])
+    }
+
+    async fn rest(outbox: &Outbox) -> Vec<u8> {
+        outbox.close();
+        let mut contents = Vec::new();
+        while let Some(frame) = outbox.next().await {
+            contents.push(frame[0]);
+        }
+        contents
+    }
+
+    #[tokio::test]
+    async fn the_oldest_lossy_message_goes_when_the_bytes_run_out() {
+        let outbox = Outbox::new(250);
+        outbox.put_lossy(frame(1, 100));
+        outbox.put_control(frame(2, 1000));
+        outbox.put_lossy(frame(3, 100));
+        outbox.put_lossy(frame(4, 100));
+        assert_eq!(outbox.take_dropped(), 1);
+        for want in [2, 3, 4] {
+            assert_eq!(outbox.next().await.unwrap()[0], want);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_newer_picture_of_the_same_camera_replaces_the_waiting_one() {
+        let outbox = Outbox::new(1000);
+        outbox.put_newest(Key::View("overview".to_owned()), frame(1, 100));
+        outbox.put_newest(Key::View("wrist".to_owned()), frame(2, 100));
+        outbox.put_newest(Key::View("overview".to_owned()), frame(3, 100));
+        assert_eq!(outbox.next().await.unwrap()[0], 3);
+        assert_eq!(outbox.next().await.unwrap()[0], 2);
+        assert_eq!(outbox.lock().lossy_bytes, 0);
+    }
+
+    #[tokio::test]
+    async fn control_messages_survive_any_flood_of_pictures() {
+        let outbox = Outbox::new(1000);
+        outbox.put_newest(Key::Status, frame(1, 10));
+        for _ in 0..10_000 {
+            outbox.put_lossy(frame(9, 400));
+        }
+        outbox.put_newest(Key::Status, frame(2, 10));
+        assert!(outbox.lock().lossy_bytes <= 1000);
+        assert_eq!(rest(&outbox).await, [2]);
+    }
+
+    #[tokio::test]
+    async fn errors_do_not_pile_up() {
+        let outbox = Outbox::new(1000);
+        for _ in 0..1000 {
+            outbox.put_control(frame(1, 10));
+        }
+        assert_eq!(rest(&outbox).await.len(), MAX_PLAIN_CONTROL);
+    }
+
+    #[tokio::test]
+    async fn watching_another_robot_forgets_what_waited_about_the_last() {
+        let outbox = Outbox::new(1000);
+        outbox.put_lossy(frame(1, 10));
+        outbox.put_newest(Key::Status, frame(2, 10));
+        outbox.put_newest(Key::Robots, frame(3, 10));
+        outbox.forget_watched();
+        assert_eq!(rest(&outbox).await, [3]);
+    }
+}

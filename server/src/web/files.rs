@@ -1,0 +1,205 @@
+//! The page inside the binary, compressed where the build left a compressed copy.
+
+use axum::{
+    body::Body,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{Html, IntoResponse, Response},
+};
+use rust_embed::{EmbeddedFile, RustEmbed};
+
+/// What `cargo xtask page` made.
+#[derive(RustEmbed)]
+#[folder = "../dist"]
+struct Page;
+
+/// Trunk puts a hash of the content into these names, so they never change.
+const FOREVER: &str = "public, max-age=31536000, immutable";
+/// Everything else is asked for again, and answered with "not modified" while it is the same.
+const REVALIDATE: &str = "no-cache";
+
+const NOT_BUILT: &str = include_str!("not_built.html");
+
+/// What is embedded, for `doctor` and `bench`.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct PageInfo {
+    /// Whether there is a page.
+    pub built: bool,
+    /// Files without their compressed copies.
+    pub files: usize,
+    /// Bytes of those files.
+    pub bytes: usize,
+    /// Bytes of everything as a browser that takes brotli receives it.
+    pub brotli_bytes: usize,
+    /// Bytes of the wasm modules.
+    pub wasm_bytes: usize,
+    /// The wasm modules as a browser that takes brotli receives them.
+    pub wasm_brotli_bytes: usize,
+}
+
+/// Sizes of the embedded page.
+pub fn page_info() -> PageInfo {
+    let mut info = PageInfo {
+        built: Page::get("index.html").is_some(),
+        files: 0,
+        bytes: 0,
+        brotli_bytes: 0,
+        wasm_bytes: 0,
+        wasm_brotli_bytes: 0,
+    };
+    for path in Page::iter().filter(|path| !is_hidden(path)) {
+        let Some(file) = Page::get(&path) else {
+            continue;
+        };
+        let packed = Page::get(&format!("{path}.br")).map_or(file.data.len(), |br| br.data.len());
+        info.files += 1;
+        info.bytes += file.data.len();
+        info.brotli_bytes += packed;
+        if path.ends_with(".wasm") {
+            info.wasm_bytes += file.data.len();
+            info.wasm_brotli_bytes += packed;
+        }
+    }
+    info
+}
+
+/// Compressed copies are chosen by header, and the build's own notes begin with a dot.
+fn is_hidden(path: &str) -> bool {
+    path.ends_with(".br") || path.ends_with(".gz") || path.starts_with('.')
+}
+
+/// Answers a GET for a path of the page. A path without a file extension is the page itself, so that links
+/// into it can be opened.
+pub(crate) fn serve(path: &str, headers: &HeaderMap) -> Response {
+    let path = path.trim_start_matches('/');
+    let wanted = if path.is_empty() { "index.html" } else { path };
+    if !is_hidden(wanted)
+        && let Some(response) = file(wanted, headers)
+    {
+        return response;
+    }
+    let names_a_file = wanted
+        .rsplit('/')
+        .next()
+        .is_some_and(|last| last.contains('.'));
+    if names_a_file && wanted != "index.html" {
+        return (
+            StatusCode::NOT_FOUND,
+            format!("there is no /{wanted} here\n"),
+        )
+            .into_response();
+    }
+    file("index.html", headers)
+        .unwrap_or_else(|| (StatusCode::SERVICE_UNAVAILABLE, Html(NOT_BUILT)).into_response())
+}
+
+fn file(path: &str, headers: &HeaderMap) -> Option<Response> {
+    let plain = Page::get(path)?;
+    let etag = etag(&plain);
+    let cache = if is_hashed(path) { FOREVER } else { REVALIDATE };
+    let known = headers
+        .get(header::IF_NONE_MATCH)
+        .and_then(|value| value.to_str().ok());
+    if known.is_some_and(|known| known.split(',').any(|one| one.trim() == etag)) {
+        return Some(
+            (
+                StatusCode::NOT_MODIFIED,
+                [
+                    (header::ETAG, etag),
+                    (header::CACHE_CONTROL, cache.to_owned()),
+                ],
+            )
+                .into_response(),
+        );
+    }
+    let (encoding, content) =
+        compressed(path, headers).map_or((None, plain), |(encoding, file)| (Some(encoding), file));
+    let mut response = Response::new(Body::from(content.data));
+    let all = response.headers_mut();
+    let mime = mime_guess::from_path(path).first_or_octet_stream();
+    let kind = if mime.type_() == mime_guess::mime::TEXT {
+        format!("{mime}; charset=utf-8")
+    } else {
+        mime.to_string()
+    };
+    for (name, value) in [
+        (header::CONTENT_TYPE, kind),
+        (header::ETAG, etag),
+        (header::CACHE_CONTROL, cache.to_owned()),
+        (header::VARY, "Accept-Encoding".to_owned()),
+    ] {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            all.insert(name, value);
+        }
+    }
+    all.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    if let Some(encoding) = encoding {
+        all.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding));
+    }
+    Some(response)
+}
+
+fn compressed(path: &str, headers: &HeaderMap) -> Option<(&'static str, EmbeddedFile)> {
+    let accepted = headers.get(header::ACCEPT_ENCODING)?.to_str().ok()?;
+    [("br", "br"), ("gzip", "gz")]
+        .into_iter()
+        .filter(|(encoding, _)| accepts(accepted, encoding))
+        .find_map(|(encoding, ending)| Some((encoding, Page::get(&format!("{path}.{ending}"))?)))
+}
+
+/// Whether an `Accept-Encoding` header names an encoding and does not rule it out.
+fn accepts(accepted: &str, encoding: &str) -> bool {
+    accepted.split(',').any(|offer| {
+        let mut parts = offer.split(';').map(str::trim);
+        let named = parts
+            .next()
+            .is_some_and(|name| name.eq_ignore_ascii_case(encoding));
+        let refused = parts.any(|part| {
+            part.strip_prefix("q=")
+                .and_then(|q| q.parse::<f32>().ok())
+                .is_some_and(|q| q <= 0.0)
+        });
+        named && !refused
+    })
+}
+
+fn etag(file: &EmbeddedFile) -> String {
+    let hash = file.metadata.sha256_hash();
+    let hex: String = hash
+        .iter()
+        .take(12)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("\"{hex}\"")
+}
+
+/// `page-3f2a9c01d2e4b5a6.js`, `page-3f2a9c01d2e4b5a6_bg.wasm`: a hash of at least 8 hex digits after a dash.
+fn is_hashed(path: &str) -> bool {
+    path.split(['-', '.', '_', '/'])
+        .skip(1)
+        .any(|part| part.len() >= 8 && part.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_encoding_is_used_only_when_it_is_offered() {
+        assert!(accepts("gzip, deflate, br", "br"));
+        assert!(accepts("br;q=0.5", "br"));
+        assert!(!accepts("br;q=0, gzip", "br"));
+        assert!(!accepts("gzip", "br"));
+        assert!(!accepts("brotli", "br"));
+    }
+
+    #[test]
+    fn only_names_with_a_content_hash_are_kept_forever() {
+        assert!(is_hashed("studio-page-3f2a9c01d2e4b5a6.js"));
+        assert!(is_hashed("studio-page-3f2a9c01d2e4b5a6_bg.wasm"));
+        assert!(!is_hashed("index.html"));
+        assert!(!is_hashed("worker.js"));
+    }
+}

@@ -1,0 +1,129 @@
+//! Paths and their handlers.
+
+use super::files;
+use crate::{policies::TokenizerFiles, robots, sessions::Registry, viewers};
+use axum::{
+    Json, Router,
+    extract::{Path, State, WebSocketUpgrade},
+    http::{HeaderMap, StatusCode, Uri, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use protocol::{MAX_FRAME_BYTES, viewer::PolicyDescription, viewer::RobotList};
+use std::sync::Arc;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Room for a frame slightly too large, so that it is refused in words rather than by the transport.
+const TRANSPORT_LIMIT_BYTES: usize = MAX_FRAME_BYTES + (1 << 20);
+
+/// What every handler shares.
+#[derive(Debug, Clone)]
+pub(crate) struct Studio {
+    pub(crate) registry: Arc<Registry>,
+    /// Cancelled when the studio stops.
+    pub(crate) stop: CancellationToken,
+    /// Connections that outlive their HTTP request.
+    pub(crate) connections: TaskTracker,
+}
+
+pub(crate) fn router(studio: Studio) -> Router {
+    Router::new()
+        .route("/ws/robot", get(robot))
+        .route("/ws/viewer", get(viewer))
+        .route("/healthz", get(health))
+        .route("/metrics", get(metrics))
+        .route("/api/policy", get(policy))
+        .route("/api/policy/openfast/{file}", get(tokenizer))
+        .route("/api/robots", get(robot_list))
+        .fallback(page)
+        .with_state(studio)
+}
+
+fn bounded(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
+    upgrade
+        .max_message_size(TRANSPORT_LIMIT_BYTES)
+        .max_frame_size(TRANSPORT_LIMIT_BYTES)
+}
+
+async fn robot(State(studio): State<Studio>, upgrade: WebSocketUpgrade) -> Response {
+    bounded(upgrade).on_upgrade(move |socket| {
+        let Studio {
+            registry,
+            stop,
+            connections,
+        } = studio;
+        connections.track_future(robots::bridge(socket, registry, stop))
+    })
+}
+
+async fn viewer(State(studio): State<Studio>, upgrade: WebSocketUpgrade) -> Response {
+    bounded(upgrade).on_upgrade(move |socket| {
+        let Studio {
+            registry,
+            stop,
+            connections,
+        } = studio;
+        connections.track_future(viewers::bridge(socket, registry, stop))
+    })
+}
+
+async fn health() -> &'static str {
+    "ok\n"
+}
+
+async fn metrics(State(studio): State<Studio>) -> Response {
+    match studio.registry.metrics.text() {
+        Ok(text) => (
+            [(
+                header::CONTENT_TYPE,
+                "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            )],
+            text,
+        )
+            .into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+async fn policy(State(studio): State<Studio>) -> Json<PolicyDescription> {
+    Json(studio.registry.policy())
+}
+
+async fn robot_list(State(studio): State<Studio>) -> Json<RobotList> {
+    Json(studio.registry.robot_list())
+}
+
+async fn tokenizer(State(studio): State<Studio>, Path(file): Path<String>) -> Response {
+    let files: Option<&Arc<TokenizerFiles>> = studio
+        .registry
+        .inference
+        .info()
+        .and_then(|info| info.tokenizer.as_ref());
+    let Some(files) = files else {
+        return not_found("the hosted policy has no OpenFAST tokenizer");
+    };
+    let content = match file.as_str() {
+        "tokenizer.json" => files.tokenizer_json.clone(),
+        "processor_config.json" => files.processor_config_json.clone(),
+        _ => return not_found("an OpenFAST tokenizer is tokenizer.json and processor_config.json"),
+    };
+    (
+        [
+            (header::CONTENT_TYPE, "application/json"),
+            (header::CACHE_CONTROL, "no-cache"),
+        ],
+        content,
+    )
+        .into_response()
+}
+
+fn not_found(words: &'static str) -> Response {
+    (StatusCode::NOT_FOUND, format!("{words}\n")).into_response()
+}
+
+async fn page(uri: Uri, headers: HeaderMap) -> Response {
+    if uri.path().starts_with("/api/") || uri.path().starts_with("/ws/") {
+        return not_found("no such path; see protocol/README.md");
+    }
+    files::serve(uri.path(), &headers)
+}

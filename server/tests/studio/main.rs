@@ -1,0 +1,15 @@
+//! The studio over real sockets: robots, viewers, and everything that can go wrong between them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    unreachable_pub
+)]
+
+mod bad_input;
+mod bench;
+mod control;
+mod sim_robot;
+mod viewers;
+mod web;

@@ -1,0 +1,321 @@
+//! The built-in robot against a real studio.
+
+use super::bench::*;
+use policy_studio::{
+    Limits,
+    policies::{ActRequest, Acted, Actor, ActorError, ActorInfo, TagInfo},
+    sim_robot::{self, SimConfig, TAG as SIM_TAG},
+};
+use protocol::{
+    Mode, TaskState, ToViewer, ViewEncoding,
+    robot::ResetScene,
+    viewer::{ActionDimension, ReleaseRobot, ResetRobot, StopRobot},
+};
+use sim::{Expert, Task, World};
+use std::{collections::BTreeSet, time::Duration};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+const HORIZON: usize = 30;
+
+/// Solves the task in a scene of its own that mirrors the robot's: it knows the seed and follows the state.
+struct MirrorExpert {
+    info: ActorInfo,
+    world: World,
+    expert: Expert,
+    task: Option<(String, Task)>,
+}
+
+impl MirrorExpert {
+    fn new(seed: u64) -> Self {
+        let world = World::new(seed);
+        let action = world.joints().iter().map(|joint| ActionDimension {
+            name: joint.name.to_owned(),
+            low: joint.min,
+            high: joint.max,
+            normalised: true,
+        });
+        Self {
+            info: ActorInfo {
+                name: "mirror".to_owned(),
+                parameters: 0,
+                device: "none".to_owned(),
+                modes: vec![Mode::Continuous],
+                tags: vec![TagInfo {
+                    tag: SIM_TAG.to_owned(),
+                    cameras: vec!["overview".to_owned(), "wrist".to_owned()],
+                    state_dim: sim::DOF,
+                    action: action.collect(),
+                    mean_action: vec![0.0; sim::DOF],
+                    horizon: HORIZON,
+                    n_action_steps: HORIZON,
+                }],
+                tokenizer: None,
+            },
+            world,
+            expert: Expert::new(),
+            task: None,
+        }
+    }
+}
+
+impl Actor for MirrorExpert {
+    fn info(&self) -> &ActorInfo {
+        &self.info
+    }
+
+    fn act(&mut self, request: &ActRequest<'_>) -> Result<Acted, ActorError> {
+        assert_eq!(
+            (request.images[0].width(), request.images[0].height()),
+            (320, 240)
+        );
+        if self
+            .task
+            .as_ref()
+            .is_none_or(|(told, _)| told != request.instruction)
+        {
+            let task = Task::parse(request.instruction, &self.world)
+                .map_err(|error| ActorError::new(error.to_string()))?;
+            self.task = Some((request.instruction.to_owned(), task));
+        }
+        let (_, task) = self.task.as_ref().unwrap();
+        // Reaching moves no cube, so the mirror needs the arm's state only.
+        let state = sim::JointVector::try_from(request.state).unwrap();
+        for _ in 0..60 {
+            self.world.step(&state);
+        }
+        let rows = self.expert.chunk(&self.world, task, HORIZON);
+        Ok(Acted {
+            rows: rows.len(),
+            dims: sim::DOF,
+            actions: rows.iter().flatten().copied().collect(),
+            chunk_normalised: vec![0.0; rows.len() * sim::DOF],
+            prompt: request.instruction.to_owned(),
+            prompt_tokens: 1,
+            action_tokens: Vec::new(),
+            stages: Vec::new(),
+        })
+    }
+}
+
+struct Running {
+    studio: TestStudio,
+    stop: CancellationToken,
+    robot: JoinHandle<()>,
+}
+
+async fn start(seed: u64) -> Running {
+    let actor: Box<dyn Actor> = Box::new(MirrorExpert::new(seed));
+    let studio = TestStudio::with(Ok(actor), Limits::default()).await;
+    let stop = CancellationToken::new();
+    let config = SimConfig::new(format!("http://{}", studio.address), "sim", seed);
+    let robot = tokio::spawn({
+        let stop = stop.clone();
+        async move { sim_robot::run(config, stop).await.unwrap() }
+    });
+    for _ in 0..200 {
+        if studio
+            .get("/api/robots", "")
+            .await
+            .contains("\"connected\":true")
+        {
+            return Running {
+                studio,
+                stop,
+                robot,
+            };
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the simulated robot did not dial in");
+}
+
+impl Running {
+    async fn end(self) {
+        self.stop.cancel();
+        tokio::time::timeout(SOON, self.robot)
+            .await
+            .unwrap()
+            .unwrap();
+        self.studio.stop().await;
+    }
+}
+
+/// A sentence for the first cube of a scene.
+fn reach(seed: u64) -> String {
+    let colour = World::new(seed).colours()[0];
+    format!("reach the {} cube", colour.name())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_typed_sentence_moves_the_robot_until_its_task_succeeds() {
+    let running = start(3).await;
+    let mut viewer = running.studio.watcher("sim").await;
+    let sentence = reach(3);
+    command(&mut viewer, "sim", &sentence).await;
+    let status = viewer
+        .wait_for(
+            "success",
+            Duration::from_secs(60),
+            |message| match message {
+                ToViewer::Status(status) if status.task == TaskState::Succeeded => Some(status),
+                _ => None,
+            },
+        )
+        .await
+        .unwrap();
+    assert_eq!(status.instruction, sentence);
+    assert!(status.task_secs > 0.0);
+    running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn its_two_cameras_and_the_depth_arrive() {
+    let running = start(3).await;
+    let mut viewer = running.studio.watcher("sim").await;
+    let mut seen = BTreeSet::new();
+    viewer
+        .wait_for("all views", SOON, |message| {
+            if let ToViewer::Frame(frame) = message {
+                let depth = frame.view.encoding == ViewEncoding::DepthGray8;
+                assert_eq!(frame.view.name.ends_with(".depth"), depth);
+                seen.insert(frame.view.name);
+            }
+            (seen.len() == 3).then_some(())
+        })
+        .await
+        .unwrap();
+    assert!(seen.contains("overview") && seen.contains("wrist") && seen.contains("overview.depth"));
+    running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stop_halts_it_and_it_stays_halted_until_released() {
+    let running = start(3).await;
+    let mut viewer = running.studio.watcher("sim").await;
+    command(&mut viewer, "sim", &reach(3)).await;
+    wait_status(&mut viewer, |status| {
+        status.command_to_chunk_millis.is_some()
+    })
+    .await;
+    let stop = StopRobot {
+        robot_id: "sim".to_owned(),
+    };
+    viewer.send(&stop.into()).await.unwrap();
+    wait_status(&mut viewer, |status| status.stopped).await;
+    let state = async |viewer: &mut policy_studio::client::ViewerClient| {
+        let wanted = |message| match message {
+            ToViewer::State(state) => Some(state),
+            _ => None,
+        };
+        viewer.wait_for("a state", SOON, wanted).await.unwrap()
+    };
+    // What was on its way may still show motion.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    for _ in 0..5 {
+        state(&mut viewer).await;
+    }
+    let before = state(&mut viewer).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let mut after = before.clone();
+    while after.captured_at_micros < before.captured_at_micros + 400_000 {
+        after = state(&mut viewer).await;
+    }
+    for (a, b) in before.state.iter().zip(&after.state) {
+        assert!((a - b).abs() < 0.01, "{before:?} {after:?}");
+    }
+    let release = ReleaseRobot {
+        robot_id: "sim".to_owned(),
+    };
+    viewer.send(&release.into()).await.unwrap();
+    wait_status(&mut viewer, |status| !status.stopped && !status.holding).await;
+    running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sentence_that_it_cannot_judge_is_said_to_be_unknown() {
+    let running = start(3).await;
+    let mut viewer = running.studio.watcher("sim").await;
+    command(&mut viewer, "sim", "sing a song").await;
+    let error = wait_error(&mut viewer).await;
+    assert_eq!(error.code, "no_success_test");
+    let status = wait_status(&mut viewer, |status| status.task == TaskState::Unknown).await;
+    assert_eq!(status.instruction, "sing a song");
+    running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fresh_scene_offers_its_own_sentences() {
+    let running = start(3).await;
+    let mut viewer = running.studio.watcher("sim").await;
+    let before = viewer
+        .wait_for("the robots", SOON, |message| match message {
+            ToViewer::Robots(list) => Some(list.robots[0].example_instructions.clone()),
+            _ => None,
+        })
+        .await
+        .unwrap();
+    assert!(
+        before
+            .iter()
+            .any(|sentence| sentence.starts_with("pick up")),
+        "{before:?}"
+    );
+    let other = (4..100)
+        .find(|seed| World::new(*seed).colours() != World::new(3).colours())
+        .unwrap();
+    let reset = ResetRobot {
+        robot_id: "sim".to_owned(),
+        scene: ResetScene { seed: Some(other) },
+    };
+    viewer.send(&reset.into()).await.unwrap();
+    viewer
+        .wait_for("new sentences", SOON, |message| match message {
+            ToViewer::Robots(list) => (list.robots[0].example_instructions != before).then_some(()),
+            _ => None,
+        })
+        .await
+        .unwrap();
+    running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_dials_again_when_the_studio_was_away() {
+    let running = start(3).await;
+    let Running {
+        studio,
+        stop,
+        robot,
+    } = running;
+    let address = studio.address.clone();
+    studio.stop().await;
+    // The same port, a new studio.
+    let listener = loop {
+        match tokio::net::TcpListener::bind(&address).await {
+            Ok(listener) => break listener,
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    };
+    let config = policy_studio::Config {
+        policy: Err("none".to_owned()),
+        limits: Limits::default(),
+    };
+    let second = tokio::spawn(policy_studio::serve(
+        listener,
+        config,
+        stop.clone().cancelled_owned(),
+    ));
+    let mut viewer = policy_studio::client::ViewerClient::connect(&address, "test")
+        .await
+        .unwrap();
+    viewer
+        .wait_for("the robot", SOON, |message| match message {
+            ToViewer::Robots(list) => list.robots.first().filter(|r| r.connected).map(|_| ()),
+            _ => None,
+        })
+        .await
+        .unwrap();
+    stop.cancel();
+    robot.await.unwrap();
+    second.await.unwrap().unwrap();
+}
