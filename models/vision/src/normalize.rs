@@ -29,20 +29,19 @@ impl PixelNormalization {
         }
         // The reference takes a shortcut here that rounds differently from the general formula.
         let halves = mean.iter().chain(&std).all(|x| (x - 0.5).abs() <= 5e-6);
-        let mut processor = [[0.0; 256]; 3];
-        let mut model = [[0.0; 256]; 3];
-        for channel in 0..3 {
-            for byte in 0..=255_u8 {
-                let unit = f32::from(byte) / 255.0;
-                let value = if halves {
+        let table = |channel: usize| -> [f32; 256] {
+            let (mean, std) = (mean[channel], std[channel]);
+            std::array::from_fn(|byte| {
+                let unit = byte as f32 / 255.0;
+                if halves {
                     unit * 2.0 - 1.0
                 } else {
-                    (unit - mean[channel]) / std[channel]
-                };
-                processor[channel][usize::from(byte)] = value;
-                model[channel][usize::from(byte)] = requantize(value);
-            }
-        }
+                    (unit - mean) / std
+                }
+            })
+        };
+        let processor = std::array::from_fn(table);
+        let model = processor.map(|values: [f32; 256]| values.map(requantize));
         Ok(Self { processor, model })
     }
 
