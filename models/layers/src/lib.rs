@@ -1,1 +1,46 @@
-//! Transformer layers shared by the networks, and checkpoint reading.
+//! The parts the networks share: reading a checkpoint, the layers themselves, the devices they
+//! run on, and the test a device has to pass first.
+//!
+//! A network is built in two steps. [`Checkpoint`] opens safetensors files (one or many shards,
+//! from a folder or from memory) and knows the name, type and shape of every tensor.
+//! [`Weights`] hands tensors to a loader one by one, checks each shape, converts to `f32`,
+//! transposes linear weights once, and at the end names what nobody asked for.
+//!
+//! The layers ([`Linear`], [`RmsNorm`], [`LayerNorm`], [`GatedMlp`], [`Rotary`], [`attend`],
+//! [`KvCache`]) work on one sequence at a time: a hidden state is `[tokens, width]`, heads come
+//! first in attention, `[heads, tokens, head_dim]`. There is no batch axis, because a robot asks
+//! about one observation; where a network sees several images they fold into the first axis.
+//! Scores are not scaled inside [`attend`]: the factor is folded into a weight at load time.
+//!
+//! [`device`] makes the devices and [`self_test`] decides whether one may be trusted: some
+//! drivers answer with wrong products rather than with an error.
+//!
+//! Which backends exist is decided by this crate's `Cargo.toml` alone; nothing here is generic
+//! over a backend, the device a tensor lives on carries it.
+
+mod attention;
+mod checkpoint;
+pub mod device;
+mod error;
+mod kv_cache;
+mod linear;
+mod mlp;
+mod norm;
+mod rotary;
+mod self_test;
+mod wait;
+mod weights;
+
+pub use attention::{MASKED, attend};
+pub use checkpoint::Checkpoint;
+pub use error::CheckpointError;
+pub use kv_cache::KvCache;
+pub use linear::Linear;
+pub use mlp::{GateHalf, GatedMlp, gelu_tanh};
+pub use norm::{LayerNorm, RmsNorm, rms_normalise};
+pub use rotary::Rotary;
+pub use self_test::{Check, SelfTestReport, self_test};
+pub use wait::wait;
+pub use weights::Weights;
+
+pub use burn::tensor::Device;
