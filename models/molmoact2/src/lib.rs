@@ -1,1 +1,61 @@
-//! The MolmoAct2 vision-language-action model.
+//! The MolmoAct2 vision-language-action model: camera frames, a robot's state and a sentence in, a
+//! chunk of actions out.
+//!
+//! [`Policy`] is the whole of it: [`Policy::load`] reads a folder in the published layout
+//! ([`Files`]), [`Policy::act`] answers an [`Observation`] with an [`Action`]. The way through:
+//!
+//! 1. *Preprocess.* [`norm_stats`] normalises the state, [`instruction`] tidies the sentence,
+//!    [`prompt`] writes the prompt and its token ids, [`image_input`] cuts the frames into patches.
+//! 2. *Vision.* The tower ([`Vit`]) and the [`Connector`] turn patches into vectors of the
+//!    language model's width, which are added to the image tokens' embeddings.
+//! 3. *Prefill.* The language model ([`TextModel`]) reads the prompt once and leaves its keys and
+//!    values per layer in a cache.
+//! 4. *Flow* or *decode*. Continuous: the [`Expert`] looks into every layer of that cache and
+//!    [`integrate`] follows its velocity from noise to a chunk. Discrete: action tokens are picked
+//!    one by one ([`Decoding`]) and decoded by the `openfast` crate.
+//! 5. *Postprocess.* Clip, unnormalise, take the rows to execute.
+//!
+//! [`Network`] holds the parts of steps 2 to 4 and can be run stage by stage; `loader.rs` is the
+//! only place that knows a tensor's name, [`config`] the only one that knows a key's. Sizes, token
+//! ids and flags are all read from the checkpoint: the tiny ones of the tests, the nano policy and
+//! the published weights go through the same code.
+//!
+//! Not here yet: depth reasoning (the Think checkpoints), which is refused at load. It will sit
+//! between prefill and flow, extending the same cache.
+
+mod action;
+mod clock;
+pub mod config;
+mod connector;
+mod discrete;
+pub mod error;
+mod expert;
+mod files;
+pub mod image_input;
+mod info;
+pub mod instruction;
+mod loader;
+mod network;
+mod noise;
+pub mod norm_stats;
+mod policy;
+mod positions;
+pub mod processor_config;
+pub mod prompt;
+mod sampler;
+mod text_model;
+mod vit;
+
+pub use action::{ActOptions, Action, Mode, Observation, Stage};
+pub use config::{ActionMode, Config};
+pub use connector::{Connector, PoolPlan};
+pub use discrete::Decoding;
+pub use error::{ActError, LoadError};
+pub use expert::{ChunkExpert, Expert, ExpertContext, StepModulation};
+pub use files::Files;
+pub use info::{ActionStats, PolicyInfo, TagInfo};
+pub use network::Network;
+pub use policy::Policy;
+pub use sampler::{Flow, integrate, visible_tokens};
+pub use text_model::{TextModel, Until, prefill_bias};
+pub use vit::Vit;

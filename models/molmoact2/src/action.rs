@@ -1,0 +1,96 @@
+//! What a policy is asked and what it answers.
+
+use crate::discrete::Decoding;
+
+/// Which head answers.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// The flow-matching expert.
+    #[default]
+    Continuous,
+    /// Action tokens from the language model's own head.
+    Discrete,
+}
+
+impl std::fmt::Display for Mode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Continuous => "continuous",
+            Self::Discrete => "discrete",
+        })
+    }
+}
+
+/// One moment of a robot, and what it is asked to do.
+#[derive(Debug, Clone, Copy)]
+pub struct Observation<'a> {
+    /// One frame per camera of the tag, in the tag's order.
+    pub images: &'a [vision::RgbImage],
+    /// Measured state in robot units, `state_dim` values.
+    pub state: &'a [f32],
+    /// The instruction, as a person wrote it.
+    pub task: &'a str,
+    /// Which robot's statistics and wording apply.
+    pub tag: &'a str,
+}
+
+/// How to answer.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ActOptions {
+    /// Which head answers.
+    pub mode: Mode,
+    /// Euler steps of the flow; 0 takes the checkpoint's own number. Continuous mode only.
+    pub flow_steps: usize,
+    /// The noise to start from, `[horizon, max_action_dim]` row-major; drawn from `seed` if
+    /// absent. Continuous mode only.
+    pub noise: Option<Vec<f32>>,
+    /// Seed of the noise.
+    pub seed: u64,
+    /// How tokens are picked. Discrete mode only.
+    pub decoding: Decoding,
+    /// Whether to keep [`Action::velocities`] and [`Action::logits`].
+    pub dumps: bool,
+}
+
+/// How long one stage of an answer took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Stage {
+    /// `preprocess`, `vision`, `prefill`, `flow` or `decode`, `postprocess`.
+    pub name: &'static str,
+    /// Wall time. In a browser on a GPU, work that was only queued counts in the stage that
+    /// waits for it.
+    pub micros: u64,
+}
+
+/// A chunk of actions and how it came about.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Action {
+    /// Rows of `actions`: the tag's `n_action_steps`.
+    pub rows: usize,
+    /// Columns of `actions`: the tag's real number of action dimensions.
+    pub dims: usize,
+    /// The actions in robot units, `[rows, dims]` row-major.
+    pub actions: Vec<f32>,
+    /// The whole chunk in robot units, `[horizon, dims]`; `actions` are its rows to execute.
+    pub chunk: Vec<f32>,
+    /// The whole chunk as the network gave it, `[horizon, dims]`, normalised and not clipped.
+    pub chunk_normalised: Vec<f32>,
+    /// Rows of `chunk` and `chunk_normalised`: the tag's horizon.
+    pub horizon: usize,
+    /// The prompt as text, each image as its placeholder.
+    pub prompt: String,
+    /// The prompt as the network read it.
+    pub prompt_ids: Vec<u32>,
+    /// FAST ids of the chunk; empty in continuous mode.
+    pub action_tokens: Vec<u32>,
+    /// The velocity of each step, `[horizon, dims]` each, if asked for.
+    pub velocities: Option<Vec<Vec<f32>>>,
+    /// The scores each token was picked from, if asked for: of the action tokens in masked
+    /// decoding, of the whole vocabulary in strict decoding.
+    pub logits: Option<Vec<Vec<f32>>>,
+    /// Where the time went, in order.
+    pub stages: Vec<Stage>,
+}

@@ -1,0 +1,46 @@
+//! Wall time per stage.
+
+use burn::tensor::Device;
+use web_time::Instant;
+
+use crate::action::Stage;
+
+/// Measures one stage after the other.
+#[derive(Debug)]
+pub(crate) struct StageClock<'a> {
+    device: &'a Device,
+    since: Instant,
+    stages: Vec<Stage>,
+}
+
+impl<'a> StageClock<'a> {
+    pub(crate) fn start(device: &'a Device) -> Self {
+        Self {
+            device,
+            since: Instant::now(),
+            stages: Vec::new(),
+        }
+    }
+
+    /// Ends the stage that began when the last one ended.
+    ///
+    /// A GPU works through a queue, so it is waited for here; in a browser waiting is impossible.
+    /// If the device fails the next read-back says so, hence no error here.
+    pub(crate) fn end(&mut self, name: &'static str) {
+        #[cfg(not(target_family = "wasm"))]
+        self.device.sync().ok();
+        #[cfg(target_family = "wasm")]
+        let _ = self.device;
+        let now = Instant::now();
+        let micros = now.duration_since(self.since).as_micros();
+        self.stages.push(Stage {
+            name,
+            micros: u64::try_from(micros).unwrap_or(u64::MAX),
+        });
+        self.since = now;
+    }
+
+    pub(crate) fn finish(self) -> Vec<Stage> {
+        self.stages
+    }
+}

@@ -1,0 +1,201 @@
+//! Answering in action tokens: greedy decoding through the cache.
+//!
+//! Two ways. **Masked**, the default, feeds `<action_start>` itself and at every step picks the
+//! likeliest of the tokens that can still lead to a whole chunk, so that what comes out always
+//! decodes. **Strict** is the reference's free decoding over the whole vocabulary; a stream that
+//! does not decode is an error (the reference would command the mid-range pose).
+
+use burn::tensor::Tensor;
+use layers::{KvCache, Linear};
+use openfast::{FastTokenizer, Grammar, Shape};
+
+use crate::error::ActError;
+use crate::text_model::{TextModel, Until};
+
+/// How the token head is read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Decoding {
+    /// Only tokens that keep the stream decodable can be picked.
+    #[default]
+    Masked,
+    /// Any token can be picked, as in the reference; an undecodable stream is an error.
+    Strict,
+}
+
+/// The ids the token head uses, from the checkpoint's configuration.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ActionIds {
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+    pub(crate) first: u32,
+    pub(crate) count: usize,
+    pub(crate) end_of_text: u32,
+}
+
+impl ActionIds {
+    /// The FAST id a model token stands for.
+    fn fast_id(&self, token: u32) -> Option<u32> {
+        token
+            .checked_sub(self.first)
+            .filter(|&id| (id as usize) < self.count)
+    }
+}
+
+/// What a decoding run gave.
+#[derive(Debug, Default)]
+pub(crate) struct Decoded {
+    /// FAST ids of the chunk.
+    pub(crate) fast_ids: Vec<u32>,
+    /// The scores each pick was made from, if they were asked for.
+    pub(crate) logits: Vec<Vec<f32>>,
+}
+
+/// Everything needed to decode with the token head.
+#[derive(Debug)]
+pub(crate) struct TokenHead {
+    pub(crate) tokenizer: FastTokenizer,
+    pub(crate) ids: ActionIds,
+    /// The output head's rows for the action tokens alone.
+    pub(crate) action_head: Linear,
+}
+
+impl TokenHead {
+    /// Masked decoding. `hidden` (`[1, hidden]`) is the final hidden state of `<action_start>`,
+    /// which `cache` already holds.
+    pub(crate) async fn masked(
+        &self,
+        text: &TextModel,
+        cache: &mut KvCache,
+        hidden: Tensor<2>,
+        shape: Shape,
+        keep_logits: bool,
+    ) -> Result<Decoded, ActError> {
+        let mut grammar = Grammar::new(&self.tokenizer, shape)?;
+        let mut decoded = Decoded::default();
+        let mut hidden = hidden;
+        loop {
+            let scores = read(self.action_head.forward(hidden)).await?;
+            let id = likeliest(&scores, &grammar.mask())?;
+            grammar.push(id)?;
+            decoded.fast_ids.push(id);
+            if keep_logits {
+                decoded.logits.push(scores);
+            }
+            if grammar.is_complete() {
+                return Ok(decoded);
+            }
+            hidden = step(text, cache, self.ids.first + id)?;
+        }
+    }
+
+    /// Free decoding from the prompt's last token, whose final hidden state is `hidden`.
+    pub(crate) async fn strict(
+        &self,
+        text: &TextModel,
+        cache: &mut KvCache,
+        hidden: Tensor<2>,
+        shape: Shape,
+        keep_logits: bool,
+    ) -> Result<Decoded, ActError> {
+        let limit = shape.horizon.saturating_mul(16).max(1);
+        let everything = vec![true; text.vocab_size()];
+        let mut generated = Vec::new();
+        let mut decoded = Decoded::default();
+        let mut hidden = hidden;
+        loop {
+            let scores = read(text.logits(hidden)).await?;
+            let token = likeliest(&scores, &everything)?;
+            if keep_logits {
+                decoded.logits.push(scores);
+            }
+            generated.push(token);
+            let closed = token == self.ids.end && generated.contains(&self.ids.start);
+            if closed || token == self.ids.end_of_text {
+                break;
+            }
+            if generated.len() >= limit {
+                return Err(ActError::NoEnd { limit });
+            }
+            hidden = step(text, cache, token)?;
+        }
+        decoded.fast_ids = self.span(&generated);
+        if decoded.fast_ids.is_empty() {
+            return Err(ActError::NoActionTokens {
+                generated: generated.len(),
+            });
+        }
+        Ok(decoded)
+    }
+
+    /// The action tokens between the first start and the end after it (from the beginning if there
+    /// is no start, to the end if there is no end), anything else in between skipped.
+    fn span(&self, generated: &[u32]) -> Vec<u32> {
+        let start = generated.iter().position(|&id| id == self.ids.start);
+        let inside = generated
+            .get(start.map_or(0, |start| start + 1)..)
+            .unwrap_or_default();
+        inside
+            .iter()
+            .take_while(|&&id| start.is_none() || id != self.ids.end)
+            .filter_map(|&id| self.ids.fast_id(id))
+            .collect()
+    }
+}
+
+/// Feeds one token; gives its final hidden state.
+fn step(text: &TextModel, cache: &mut KvCache, token: u32) -> Result<Tensor<2>, ActError> {
+    if cache.len() >= text.max_positions() {
+        return Err(ActError::TooLong {
+            tokens: cache.len() + 1,
+            max: text.max_positions(),
+        });
+    }
+    let embedded = text.embed(&[token]);
+    text.forward(embedded, None, cache, Until::LastToken)
+        .ok_or_else(|| ActError::ReadBack {
+            reason: "the language model gave no hidden state".to_owned(),
+        })
+}
+
+/// The first of the largest scores among those allowed.
+fn likeliest(scores: &[f32], allowed: &[bool]) -> Result<u32, ActError> {
+    let mut best: Option<(u32, f32)> = None;
+    for ((id, &score), &allowed) in (0..).zip(scores).zip(allowed) {
+        let better = best.is_none_or(|(_, most)| score > most);
+        if allowed && better && !score.is_nan() {
+            best = Some((id, score));
+        }
+    }
+    best.map(|(id, _)| id).ok_or(ActError::NotFinite {
+        what: "every score of the token head",
+    })
+}
+
+/// Reads a tensor's values back to the host.
+pub(crate) async fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, ActError> {
+    let failed = |reason: String| ActError::ReadBack { reason };
+    let data = tensor
+        .into_data_async()
+        .await
+        .map_err(|error| failed(format!("{error:?}")))?;
+    data.as_slice::<f32>()
+        .map(<[f32]>::to_vec)
+        .map_err(|error| failed(format!("{error:?}")))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::likeliest;
+
+    #[test]
+    fn the_likeliest_allowed_token_is_picked_and_the_first_of_equals() {
+        assert_eq!(
+            likeliest(&[3.0, 9.0, 4.0, 4.0], &[true, false, true, true]).unwrap(),
+            2
+        );
+        assert_eq!(likeliest(&[f32::NAN, -1.0], &[true, true]).unwrap(), 1);
+        assert!(likeliest(&[f32::NAN, -1.0], &[true, false]).is_err());
+    }
+}

@@ -1,0 +1,472 @@
+//! From checkpoint names to modules. This is the only file that knows a tensor's name.
+//!
+//! # Names
+//! Relative to a prefix that is empty in the published files and `model.` or the like where the
+//! network was saved inside a policy; it is found by looking for the embedding table.
+//!
+//! | part | names |
+//! |---|---|
+//! | vision tower | `model.vision_backbone.image_vit.*` |
+//! | pooling, projection | `model.vision_backbone.{image_pooling_2d, image_projector}.*` |
+//! | language model | `model.transformer.*`, `lm_head.weight` |
+//! | action expert | `model.action_expert.*` |
+//!
+//! Linear weights are stored `[outputs, inputs]` and transposed here once. Projections that read
+//! the same input are joined, and the factor of the attention scores is folded into the queries.
+
+use burn::tensor::Device;
+use layers::{Checkpoint, CheckpointError, GateHalf, GatedMlp, Rotary, Weights};
+
+use crate::config::{ActionExpertConfig, AdapterConfig, Config, TextConfig, VitConfig};
+use crate::connector::Connector;
+use crate::error::LoadError;
+use crate::expert::{Expert, ExpertBlock};
+use crate::network::Network;
+use crate::positions;
+use crate::text_model::{TextAttention, TextBlock, TextModel};
+use crate::vit::{Vit, VitBlock};
+
+const EMBEDDING: &str = "model.transformer.wte.embedding";
+const VIT: &str = "model.vision_backbone.image_vit";
+const POOLING: &str = "model.vision_backbone.image_pooling_2d";
+const PROJECTOR: &str = "model.vision_backbone.image_projector";
+const TRANSFORMER: &str = "model.transformer";
+const EXPERT: &str = "model.action_expert";
+
+impl Network {
+    /// Reads every tensor of `checkpoint` onto `device`.
+    ///
+    /// # Errors
+    /// [`LoadError::Unsupported`] for a configuration this network does not implement, and
+    /// [`LoadError::Checkpoint`] for tensors that are missing, of the wrong shape or left over.
+    pub fn load(
+        checkpoint: &Checkpoint,
+        config: &Config,
+        device: &Device,
+    ) -> Result<Self, LoadError> {
+        check_supported(config)?;
+        let weights = Weights::new(checkpoint, find_prefix(checkpoint, config)?, device);
+        let taps = taps(&config.adapter, &config.vit)?;
+        let network = Self {
+            vit: load_vit(&weights, &config.vit, taps)?,
+            connector: load_connector(&weights, &config.adapter, &config.vit)?,
+            text: load_text(&weights, &config.text)?,
+            expert: match &config.action_expert {
+                Some(expert) => Some(load_expert(&weights, expert, config)?),
+                None => None,
+            },
+            device: device.clone(),
+        };
+        let used = network.vit.blocks.len();
+        weights.finish(|name| may_be_left(name, used))?;
+        Ok(network)
+    }
+}
+
+/// Tensors that are in some files and in no network: the rotation's frequencies, which are
+/// computed, and vision blocks after the last one whose output is used.
+fn may_be_left(name: &str, vit_blocks: usize) -> bool {
+    if name.ends_with("rotary_emb.inv_freq") {
+        return true;
+    }
+    name.strip_prefix("model.vision_backbone.image_vit.transformer.resblocks.")
+        .and_then(|rest| rest.split('.').next())
+        .and_then(|index| index.parse::<usize>().ok())
+        .is_some_and(|index| index >= vit_blocks)
+}
+
+fn find_prefix(checkpoint: &Checkpoint, config: &Config) -> Result<String, CheckpointError> {
+    checkpoint
+        .names()
+        .find_map(|name| name.strip_suffix(EMBEDDING))
+        .map(str::to_owned)
+        .ok_or_else(|| CheckpointError::Missing {
+            name: EMBEDDING.to_owned(),
+            expected: vec![config.text.vocab_size, config.text.hidden_size],
+        })
+}
+
+fn unsupported(what: impl Into<String>, why: impl Into<String>) -> LoadError {
+    LoadError::Unsupported {
+        what: what.into(),
+        why: why.into(),
+    }
+}
+
+/// Refuses what the network would compute wrongly, by name.
+fn check_supported(config: &Config) -> Result<(), LoadError> {
+    let text = &config.text;
+    let wants = |ok: bool, what: String, why: &str| {
+        if ok {
+            Ok(())
+        } else {
+            Err(unsupported(what, why))
+        }
+    };
+    wants(
+        !config.action_expert_depth_gate,
+        "action_expert_depth_gate = true".to_owned(),
+        "depth reasoning (the Think checkpoints) is not implemented yet",
+    )?;
+    wants(
+        !text.norm_after,
+        "text_config.norm_after = true".to_owned(),
+        "only blocks that normalise before their branches are implemented",
+    )?;
+    wants(
+        text.rope_scaling.is_none() && text.rope_scaling_layers.is_none(),
+        "text_config.rope_scaling".to_owned(),
+        "only unscaled rotary positions are implemented",
+    )?;
+    wants(
+        !text.use_qk_norm || text.qk_norm_type == "qwen3",
+        format!("text_config.qk_norm_type = {:?}", text.qk_norm_type),
+        "only \"qwen3\" (a norm per head) is implemented",
+    )?;
+    for (key, value, known) in [
+        ("text_config", text.hidden_act.as_str(), "silu"),
+        ("adapter_config", config.adapter.hidden_act.as_str(), "silu"),
+        (
+            "vit_config",
+            config.vit.hidden_act.as_str(),
+            "gelu_pytorch_tanh",
+        ),
+    ] {
+        wants(
+            value == known,
+            format!("{key}.hidden_act = {value:?}"),
+            &format!("only {known:?} is implemented there"),
+        )?;
+    }
+    Ok(())
+}
+
+/// Blocks of the vision tower whose outputs are used, counted from the front.
+fn taps(adapter: &AdapterConfig, vit: &VitConfig) -> Result<Vec<usize>, LoadError> {
+    let blocks = vit.num_hidden_layers;
+    adapter
+        .vit_layers
+        .iter()
+        .map(|&layer| {
+            let from_front = if layer < 0 {
+                layer + blocks as i64
+            } else {
+                layer
+            };
+            usize::try_from(from_front)
+                .ok()
+                .filter(|&index| index < blocks)
+                .ok_or_else(|| {
+                    unsupported(
+                        format!("adapter_config.vit_layers contains {layer}"),
+                        format!("the vision tower has {blocks} blocks"),
+                    )
+                })
+        })
+        .collect()
+}
+
+fn score_scale(head_dim: usize) -> f32 {
+    (head_dim as f32).sqrt().recip()
+}
+
+fn load_vit(weights: &Weights, vit: &VitConfig, taps: Vec<usize>) -> Result<Vit, LoadError> {
+    let [height, width] = vit.image_default_input_size;
+    let patch = vit.image_patch_size.max(1);
+    let (rows, columns) = (height / patch, width / patch);
+    let hidden = vit.hidden_size;
+    let stored = weights.values(
+        &format!("{VIT}.positional_embedding"),
+        &[vit.image_num_pos, hidden],
+    )?;
+    let side = vit.image_num_pos.isqrt();
+    if side * side != vit.image_num_pos || rows * columns == 0 {
+        return Err(unsupported(
+            format!(
+                "a {rows}x{columns} grid of patches over {} positions",
+                vit.image_num_pos
+            ),
+            "the grid must hold a patch, and the positions must make a square",
+        ));
+    }
+    let position = positions::resize(&stored, side, hidden, rows, columns);
+    let (heads, kv_heads, head_dim) = (
+        vit.num_attention_heads,
+        vit.num_key_value_heads,
+        vit.head_dim,
+    );
+    let needed = taps.iter().max().map_or(0, |last| last + 1);
+    let blocks = (0..needed)
+        .map(|index| {
+            let block = format!("{VIT}.transformer.resblocks.{index}");
+            let attention = |name: &str| format!("{block}.attention.{name}");
+            let (q, k, v) = (attention("wq"), attention("wk"), attention("wv"));
+            Ok(VitBlock {
+                attention_norm: weights.layer_norm(
+                    &format!("{block}.attention_norm"),
+                    hidden,
+                    vit.layer_norm_eps,
+                )?,
+                qkv: weights.fused_linear(
+                    &[
+                        (&q, heads * head_dim, score_scale(head_dim)),
+                        (&k, kv_heads * head_dim, 1.0),
+                        (&v, kv_heads * head_dim, 1.0),
+                    ],
+                    hidden,
+                    true,
+                )?,
+                out: weights.linear(&attention("wo"), heads * head_dim, hidden, true)?,
+                ffn_norm: weights.layer_norm(
+                    &format!("{block}.ffn_norm"),
+                    hidden,
+                    vit.layer_norm_eps,
+                )?,
+                w1: weights.linear(
+                    &format!("{block}.feed_forward.w1"),
+                    hidden,
+                    vit.intermediate_size,
+                    true,
+                )?,
+                w2: weights.linear(
+                    &format!("{block}.feed_forward.w2"),
+                    vit.intermediate_size,
+                    hidden,
+                    true,
+                )?,
+                heads,
+                kv_heads,
+                head_dim,
+            })
+        })
+        .collect::<Result<_, CheckpointError>>()?;
+    Ok(Vit {
+        patch_embedding: weights.linear(
+            &format!("{VIT}.patch_embedding"),
+            patch * patch * 3,
+            hidden,
+            true,
+        )?,
+        position: weights.upload(position, [1, rows * columns, hidden]),
+        blocks,
+        taps,
+    })
+}
+
+fn load_connector(
+    weights: &Weights,
+    adapter: &AdapterConfig,
+    vit: &VitConfig,
+) -> Result<Connector, LoadError> {
+    let features = vit.hidden_size * adapter.vit_layers.len();
+    let (heads, kv_heads, head_dim) = (
+        adapter.num_attention_heads,
+        adapter.num_key_value_heads,
+        adapter.head_dim,
+    );
+    let name = |part: &str| format!("{POOLING}.{part}");
+    let project = |part: &str| format!("{PROJECTOR}.{part}");
+    let inner = adapter.intermediate_size;
+    Ok(Connector {
+        query: weights.fused_linear(
+            &[(&name("wq"), heads * head_dim, score_scale(head_dim))],
+            features,
+            true,
+        )?,
+        key_value: weights.fused_linear(
+            &[
+                (&name("wk"), kv_heads * head_dim, 1.0),
+                (&name("wv"), kv_heads * head_dim, 1.0),
+            ],
+            features,
+            true,
+        )?,
+        out: weights.linear(&name("wo"), heads * head_dim, adapter.hidden_size, true)?,
+        projector: GatedMlp::new(
+            weights.fused_linear(
+                &[(&project("w1"), inner, 1.0), (&project("w3"), inner, 1.0)],
+                adapter.hidden_size,
+                false,
+            )?,
+            weights.linear(&project("w2"), inner, adapter.text_hidden_size, false)?,
+            GateHalf::First,
+        ),
+        heads,
+        kv_heads,
+        head_dim,
+        masked: adapter.pooling_attention_mask,
+    })
+}
+
+fn load_text(weights: &Weights, text: &TextConfig) -> Result<TextModel, LoadError> {
+    let hidden = text.hidden_size;
+    let mut table = weights.values(EMBEDDING, &[text.vocab_size, hidden])?;
+    table.extend(weights.values(
+        &format!("{TRANSFORMER}.wte.new_embedding"),
+        &[text.additional_vocab_size, hidden],
+    )?);
+    let blocks = (0..text.num_hidden_layers)
+        .map(|index| load_text_block(weights, text, index))
+        .collect::<Result<_, CheckpointError>>()?;
+    Ok(TextModel {
+        embedding: weights.upload(
+            table,
+            [text.vocab_size + text.additional_vocab_size, hidden],
+        ),
+        blocks,
+        final_norm: weights.rms_norm(
+            &format!("{TRANSFORMER}.ln_f"),
+            hidden,
+            text.layer_norm_eps,
+        )?,
+        head: weights.linear("lm_head", hidden, text.vocab_size, false)?,
+        rotary: Rotary::new(
+            text.max_position_embeddings,
+            text.head_dim,
+            text.rope_theta,
+            weights.device(),
+        ),
+    })
+}
+
+fn load_text_block(
+    weights: &Weights,
+    text: &TextConfig,
+    index: usize,
+) -> Result<TextBlock, CheckpointError> {
+    let block = format!("{TRANSFORMER}.blocks.{index}");
+    let (heads, kv_heads, head_dim) = (
+        text.num_attention_heads,
+        text.num_key_value_heads,
+        text.head_dim,
+    );
+    let (hidden, eps) = (text.hidden_size, text.layer_norm_eps);
+    let head_weight = |name: &str| {
+        if text.use_qk_norm {
+            weights.values(&format!("{block}.self_attn.{name}.weight"), &[head_dim])
+        } else {
+            Ok(vec![1.0; head_dim])
+        }
+    };
+    let scale = score_scale(head_dim);
+    let query: Vec<f32> = head_weight("q_norm")?.iter().map(|w| w * scale).collect();
+    let key = head_weight("k_norm")?;
+    let qk_weight = [query.repeat(heads), key.repeat(kv_heads)].concat();
+    Ok(TextBlock {
+        attention_norm: weights.rms_norm(&format!("{block}.attn_norm"), hidden, eps)?,
+        attention: TextAttention {
+            qkv: weights.linear(
+                &format!("{block}.self_attn.att_proj"),
+                hidden,
+                (heads + 2 * kv_heads) * head_dim,
+                text.qkv_bias,
+            )?,
+            out: weights.linear(
+                &format!("{block}.self_attn.attn_out"),
+                heads * head_dim,
+                hidden,
+                false,
+            )?,
+            qk_weight: weights.upload(qk_weight, [1, heads + kv_heads, head_dim]),
+            qk_norm: text.use_qk_norm,
+            heads,
+            kv_heads,
+            head_dim,
+            eps,
+        },
+        mlp_norm: weights.rms_norm(&format!("{block}.ff_norm"), hidden, eps)?,
+        mlp: GatedMlp::new(
+            weights.linear(
+                &format!("{block}.mlp.ff_proj"),
+                hidden,
+                2 * text.intermediate_size,
+                false,
+            )?,
+            weights.linear(
+                &format!("{block}.mlp.ff_out"),
+                text.intermediate_size,
+                hidden,
+                false,
+            )?,
+            GateHalf::Second,
+        ),
+    })
+}
+
+fn load_expert(
+    weights: &Weights,
+    expert: &ActionExpertConfig,
+    config: &Config,
+) -> Result<Expert, LoadError> {
+    let hidden = expert.hidden_size;
+    let head_dim = hidden / expert.num_heads.max(1);
+    let kv_width = config.text.num_key_value_heads * config.text.head_dim;
+    let dims = config.max_action_dim;
+    let name = |part: &str| format!("{EXPERT}.{part}");
+    let inner = inner_width(expert);
+    let blocks = (0..expert.num_layers)
+        .map(|index| {
+            let part = |part: &str| format!("{EXPERT}.blocks.{index}.{part}");
+            let (gate, up) = (part("mlp.gate_proj"), part("mlp.up_proj"));
+            Ok(ExpertBlock {
+                self_qkv: weights.linear(&part("self_attn.qkv"), hidden, 3 * hidden, true)?,
+                self_out: weights.linear(&part("self_attn.out_proj"), hidden, hidden, true)?,
+                cross_query: weights.linear(&part("cross_attn.q_proj"), hidden, hidden, true)?,
+                cross_out: weights.linear(&part("cross_attn.out_proj"), hidden, hidden, true)?,
+                mlp: GatedMlp::new(
+                    weights.fused_linear(
+                        &[(&gate, inner, 1.0), (&up, inner, 1.0)],
+                        hidden,
+                        true,
+                    )?,
+                    weights.linear(&part("mlp.down_proj"), inner, hidden, true)?,
+                    GateHalf::First,
+                ),
+                modulation: weights.linear(&part("modulation.linear"), hidden, 9 * hidden, true)?,
+            })
+        })
+        .collect::<Result<_, CheckpointError>>()?;
+    Ok(Expert {
+        time_in: weights.linear(
+            &name("time_embed.1"),
+            expert.timestep_embed_dim,
+            hidden,
+            true,
+        )?,
+        time_out: weights.linear(&name("time_embed.3"), hidden, hidden, true)?,
+        action_embed: weights.linear(&name("action_embed"), dims, hidden, true)?,
+        context_key: weights.linear(&name("context_k_proj"), kv_width, hidden, false)?,
+        context_value: weights.linear(&name("context_v_proj"), kv_width, hidden, false)?,
+        blocks,
+        final_modulation: weights.linear(
+            &name("final_layer.modulation.linear"),
+            hidden,
+            2 * hidden,
+            true,
+        )?,
+        final_linear: weights.linear(&name("final_layer.linear"), hidden, dims, true)?,
+        rotary: expert.rope.then(|| {
+            Rotary::new(
+                config.max_action_horizon,
+                head_dim,
+                10_000.0,
+                weights.device(),
+            )
+        }),
+        context_norm: expert.context_layer_norm,
+        qk_norm: expert.qk_norm.then_some(expert.qk_norm_eps),
+        causal: expert.causal_attn,
+        heads: expert.num_heads,
+        head_dim,
+        time_dim: expert.timestep_embed_dim,
+    })
+}
+
+/// Width inside the expert's feed-forward layers: the ratio's, rounded up to the multiple.
+fn inner_width(expert: &ActionExpertConfig) -> usize {
+    let width = (expert.hidden_size as f64 * expert.mlp_ratio) as usize;
+    match expert.ffn_multiple_of {
+        0 => width,
+        multiple => width.next_multiple_of(multiple),
+    }
+}

@@ -1,0 +1,90 @@
+//! The whole network, as parts that can be run and tested one by one.
+
+use burn::tensor::{Device, Tensor};
+use layers::KvCache;
+
+use crate::connector::{Connector, PoolPlan, index_tensor};
+use crate::expert::Expert;
+use crate::text_model::TextModel;
+use crate::vit::Vit;
+
+/// Everything a checkpoint holds, on one device.
+#[derive(Debug)]
+pub struct Network {
+    pub(crate) vit: Vit,
+    pub(crate) connector: Connector,
+    pub(crate) text: TextModel,
+    pub(crate) expert: Option<Expert>,
+    pub(crate) device: Device,
+}
+
+impl Network {
+    /// The vision tower.
+    pub fn vit(&self) -> &Vit {
+        &self.vit
+    }
+
+    /// Pooling and projection of image features.
+    pub fn connector(&self) -> &Connector {
+        &self.connector
+    }
+
+    /// The language model.
+    pub fn text(&self) -> &TextModel {
+        &self.text
+    }
+
+    /// The action expert, if the checkpoint has one.
+    pub fn expert(&self) -> Option<&Expert> {
+        self.expert.as_ref()
+    }
+
+    /// The device the network is on.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Image features for the language model.
+    ///
+    /// - `patches`: `[images, patches, patch_values]`.
+    ///
+    /// Returns `[image tokens, hidden]`.
+    pub fn see(&self, patches: Tensor<3>, plan: &PoolPlan) -> Tensor<2> {
+        self.connector.forward(self.vit.forward(patches), plan)
+    }
+
+    /// Embeddings of the prompt with the image features **added** to the tokens of
+    /// `image_patch_id`, in order. `features` has as many rows as the prompt has such tokens.
+    pub fn embed_prompt(
+        &self,
+        ids: &[u32],
+        image_patch_id: u32,
+        features: Option<Tensor<2>>,
+    ) -> Tensor<2> {
+        let embedded = self.text.embed(ids);
+        let Some(features) = features else {
+            return embedded;
+        };
+        // Row 0 is "no image here", row k is feature k - 1.
+        let [_, hidden] = features.dims();
+        let table = Tensor::cat(vec![Tensor::zeros([1, hidden], &self.device), features], 0);
+        let mut next = 0;
+        let rows = ids
+            .iter()
+            .map(|&id| {
+                if id == image_patch_id {
+                    next += 1;
+                    next
+                } else {
+                    0
+                }
+            })
+            .collect();
+        embedded + table.select(0, index_tensor(rows, &self.device))
+    }
+
+    /// An empty cache for this network.
+    pub fn new_cache(&self) -> KvCache {
+        KvCache::new()
+    }
+}

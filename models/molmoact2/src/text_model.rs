@@ -1,0 +1,217 @@
+//! The language model: pre-norm blocks in the shape of Qwen3 with fused projections.
+//!
+//! Attention normalises queries and keys per head before the rotation. The feed-forward gate is
+//! the second half of its projection. Embeddings are two tables one after the other; the output
+//! head knows only the first.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use layers::{GatedMlp, KvCache, Linear, MASKED, RmsNorm, Rotary, attend, rms_normalise};
+
+use crate::connector::index_tensor;
+
+/// Self-attention with grouped key and value heads.
+#[derive(Debug)]
+pub(crate) struct TextAttention {
+    /// Queries, keys and values side by side.
+    pub(crate) qkv: Linear,
+    pub(crate) out: Linear,
+    /// `[1, heads + kv_heads, head_dim]`: the norm weights of queries (times the scale of the
+    /// scores) and keys.
+    pub(crate) qk_weight: Tensor<3>,
+    /// Whether queries and keys are normalised per head; without, `qk_weight` is only the scale.
+    pub(crate) qk_norm: bool,
+    pub(crate) heads: usize,
+    pub(crate) kv_heads: usize,
+    pub(crate) head_dim: usize,
+    pub(crate) eps: f64,
+}
+
+impl TextAttention {
+    /// `heads` heads of `x` (`[tokens, heads, head_dim]`) after norm and rotation, weights from
+    /// row `first` on.
+    fn place(&self, x: Tensor<3>, first: usize, heads: usize, rotary: &Rotary) -> Tensor<3> {
+        let weight = self.qk_weight.clone().narrow(1, first, heads);
+        let x = if self.qk_norm {
+            rms_normalise(x, self.eps)
+        } else {
+            x
+        };
+        rotary.apply(x * weight).swap_dims(0, 1)
+    }
+
+    /// `[tokens, hidden]` to the same, extending `cache`.
+    fn forward(
+        &self,
+        x: Tensor<2>,
+        rotary: &Rotary,
+        bias: Option<&Tensor<3>>,
+        cache: &mut KvCache,
+        layer: usize,
+    ) -> Tensor<2> {
+        let [tokens, _] = x.dims();
+        let (heads, kv_heads, head_dim) = (self.heads, self.kv_heads, self.head_dim);
+        let all = self
+            .qkv
+            .forward(x)
+            .reshape([tokens, heads + 2 * kv_heads, head_dim]);
+        let value = all
+            .clone()
+            .narrow(1, heads + kv_heads, kv_heads)
+            .swap_dims(0, 1);
+        let placed = self.place(
+            all.narrow(1, 0, heads + kv_heads),
+            0,
+            heads + kv_heads,
+            rotary,
+        );
+        let query = placed.clone().narrow(0, 0, heads);
+        let key = placed.narrow(0, heads, kv_heads);
+        let (key, value) = cache.extend(layer, key, value);
+        let mixed = attend(query, key, value, bias);
+        self.out
+            .forward(mixed.swap_dims(0, 1).reshape([tokens, heads * head_dim]))
+    }
+
+    /// Only what the cache needs of this layer.
+    fn keys_and_values(&self, x: Tensor<2>, rotary: &Rotary, cache: &mut KvCache, layer: usize) {
+        let [tokens, _] = x.dims();
+        let (heads, kv_heads, head_dim) = (self.heads, self.kv_heads, self.head_dim);
+        let both = self
+            .qkv
+            .columns(heads * head_dim, 2 * kv_heads * head_dim)
+            .forward(x)
+            .reshape([tokens, 2 * kv_heads, head_dim]);
+        let value = both.clone().narrow(1, kv_heads, kv_heads).swap_dims(0, 1);
+        let key = self.place(both.narrow(1, 0, kv_heads), heads, kv_heads, rotary);
+        cache.extend(layer, key, value);
+    }
+}
+
+/// One block of the language model.
+#[derive(Debug)]
+pub(crate) struct TextBlock {
+    pub(crate) attention_norm: RmsNorm,
+    pub(crate) attention: TextAttention,
+    pub(crate) mlp_norm: RmsNorm,
+    pub(crate) mlp: GatedMlp,
+}
+
+/// The language model.
+#[derive(Debug)]
+pub struct TextModel {
+    /// `[vocab_size + additional_vocab_size, hidden]`.
+    pub(crate) embedding: Tensor<2>,
+    pub(crate) blocks: Vec<TextBlock>,
+    pub(crate) final_norm: RmsNorm,
+    pub(crate) head: Linear,
+    /// Tables for every position the model allows.
+    pub(crate) rotary: Rotary,
+}
+
+/// How much of the last block a forward pass needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// The last block's keys and values; nothing after them is computed.
+    KeysAndValues,
+    /// The final normalised hidden states of the last token alone.
+    LastToken,
+    /// The final normalised hidden states of every token.
+    EveryToken,
+}
+
+impl TextModel {
+    /// Most tokens a sequence may have.
+    pub fn max_positions(&self) -> usize {
+        self.rotary.positions()
+    }
+
+    /// Number of ids the output head can produce.
+    pub fn vocab_size(&self) -> usize {
+        self.head.outputs()
+    }
+
+    /// Number of ids that can be read.
+    pub fn input_vocab_size(&self) -> usize {
+        let [rows, _] = self.embedding.dims();
+        rows
+    }
+
+    /// Embeddings of `ids`, each below [`TextModel::input_vocab_size`]: `[tokens, hidden]`.
+    pub fn embed(&self, ids: &[u32]) -> Tensor<2> {
+        let rows = ids.iter().map(|&id| id as i32).collect();
+        self.embedding
+            .clone()
+            .select(0, index_tensor(rows, &self.embedding.device()))
+    }
+
+    /// Runs `x` (`[tokens, hidden]`) through the blocks at the positions after what `cache`
+    /// holds, and extends `cache` by it.
+    ///
+    /// - `bias`: `[1, tokens, tokens held + tokens]`, see [`prefill_bias`]; `None` lets every
+    ///   token see everything, which is right for a single token after the prompt.
+    ///
+    /// Returns the hidden states `until` asks for, `[1 or tokens, hidden]`, or `None` for
+    /// [`Until::KeysAndValues`].
+    pub fn forward(
+        &self,
+        x: Tensor<2>,
+        bias: Option<&Tensor<3>>,
+        cache: &mut KvCache,
+        until: Until,
+    ) -> Option<Tensor<2>> {
+        let [tokens, _] = x.dims();
+        let rotary = self.rotary.rows(cache.len(), tokens);
+        let last = self.blocks.len().saturating_sub(1);
+        let mut x = x;
+        for (layer, block) in self.blocks.iter().enumerate() {
+            let normed = block.attention_norm.forward(x.clone());
+            if layer == last && until == Until::KeysAndValues {
+                block
+                    .attention
+                    .keys_and_values(normed, &rotary, cache, layer);
+                return None;
+            }
+            x = x + block.attention.forward(normed, &rotary, bias, cache, layer);
+            if layer == last && until == Until::LastToken {
+                x = x.narrow(0, tokens.saturating_sub(1), 1);
+            }
+            x = x.clone() + block.mlp.forward(block.mlp_norm.forward(x));
+        }
+        Some(self.final_norm.forward(x))
+    }
+
+    /// Scores of every output id: `[rows, hidden]` to `[rows, vocab_size]`.
+    pub fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
+        self.head.forward(hidden)
+    }
+
+    /// The output head for ids `start .. start + len` alone.
+    pub fn head_for(&self, start: usize, len: usize) -> Linear {
+        self.head.columns(start, len)
+    }
+}
+
+/// What may look at what in the prompt: a token sees itself and those before it, and image
+/// tokens see each other whatever their order, across all images together.
+///
+/// `image[i]` says whether token `i` belongs to an image. Returns `[1, tokens, tokens]`.
+pub fn prefill_bias(image: &[bool], device: &Device) -> Tensor<3> {
+    let tokens = image.len();
+    let values: Vec<f32> = image
+        .iter()
+        .enumerate()
+        .flat_map(|(row, &row_image)| {
+            image
+                .iter()
+                .enumerate()
+                .map(move |(column, &column_image)| {
+                    if column <= row || (row_image && column_image) {
+                        0.0
+                    } else {
+                        MASKED
+                    }
+                })
+        })
+        .collect();
+    Tensor::from_data(TensorData::new(values, [1, tokens, tokens]), device)
+}
