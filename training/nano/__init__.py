@@ -1,0 +1,1 @@
+"""How the nano weights are made: see ../README.md."""

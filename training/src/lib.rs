@@ -1,1 +1,0 @@
-//! Makes training data for the nano weights from the simulator's scripted expert.

@@ -1,0 +1,39 @@
+//! Makes training data for the nano weights, and lets a policy under training drive the simulator.
+//!
+//! * `training sentences`: every wording of every task, for the prompt tokenizer.
+//! * `training collect`: frames from the scripted expert, with noise, labelled for several tasks each.
+//! * `training drive`: a lockstep of many simulated robots on stdin and stdout, for closed-loop evaluation
+//!   and for labelling what a half-trained policy runs into.
+
+mod collect;
+mod drive;
+mod frame;
+mod noise;
+mod sentences;
+
+use clap::{Parser, Subcommand};
+
+/// Training data and closed-loop drives for the nano policy.
+#[derive(Debug, Parser)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Print every wording of every task as JSON.
+    Sentences,
+    /// Write frames with expert labels into a folder of flat arrays.
+    Collect(collect::Options),
+    /// Step many robots in lockstep: targets in on stdin, observations and labels out on stdout.
+    Drive(drive::Options),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().command {
+        Command::Sentences => sentences::print(),
+        Command::Collect(options) => collect::run(&options),
+        Command::Drive(options) => drive::run(&options),
+    }
+}

@@ -1,0 +1,65 @@
+//! Every wording the simulator uses, as JSON on stdout.
+
+use serde::Serialize;
+use sim::{Colour, Direction, Task, TaskFamily};
+
+#[derive(Debug, Serialize)]
+struct Wordings {
+    family: usize,
+    object: usize,
+    direction: Option<usize>,
+    canonical: String,
+    wordings: Vec<String>,
+}
+
+/// Every task there is, in the order of the codes that frames carry.
+pub(crate) fn all_tasks() -> Vec<Task> {
+    let mut tasks = Vec::new();
+    for family in TaskFamily::all() {
+        for object in Colour::ALL {
+            if family == TaskFamily::Push {
+                tasks.extend(Direction::ALL.map(|direction| Task {
+                    family,
+                    object,
+                    direction: Some(direction),
+                }));
+            } else {
+                tasks.push(Task {
+                    family,
+                    object,
+                    direction: None,
+                });
+            }
+        }
+    }
+    tasks
+}
+
+/// The code of a task: its place in [`all_tasks`].
+pub(crate) fn code(task: &Task) -> Option<usize> {
+    all_tasks().iter().position(|other| other == task)
+}
+
+/// Prints the list.
+pub(crate) fn print() -> anyhow::Result<()> {
+    let all: Vec<Wordings> = all_tasks()
+        .iter()
+        .map(|task| Wordings {
+            family: TaskFamily::all()
+                .iter()
+                .position(|f| *f == task.family)
+                .unwrap_or(0),
+            object: Colour::ALL
+                .iter()
+                .position(|c| *c == task.object)
+                .unwrap_or(0),
+            direction: task
+                .direction
+                .and_then(|d| Direction::ALL.iter().position(|o| *o == d)),
+            canonical: task.canonical(),
+            wordings: task.wordings(),
+        })
+        .collect();
+    println!("{}", serde_json::to_string_pretty(&all)?);
+    Ok(())
+}
