@@ -48,7 +48,8 @@ impl ViewerClient {
     /// [`ClientError`] when the studio cannot be reached.
     pub async fn connect(address: &str, name: &str) -> Result<Self, ClientError> {
         let url = format!("ws://{address}/ws/viewer");
-        let (socket, _) = tokio_tungstenite::connect_async(url).await?;
+        // Without waiting to fill packets: what a viewer sends is small and urgent.
+        let (socket, _) = tokio_tungstenite::connect_async_with_config(url, None, true).await?;
         let mut client = Self { socket };
         client
             .send(&FromViewer::Hello(ViewerHello {

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use policy_studio::policies::{ActRequest, Actor, TagInfo};
 use protocol::Mode;
 use serde::Serialize;
-use std::{path::PathBuf, process::ExitCode};
+use std::{fmt, path::PathBuf, process::ExitCode};
 use vision::RgbImage;
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -113,11 +113,7 @@ impl Act {
             prompt_tokens: acted.prompt_tokens,
             stages: acted.stages,
         };
-        if self.json {
-            println!("{}", serde_json::to_string_pretty(&answer)?);
-        } else {
-            print(&answer);
-        }
+        super::print(&answer, self.json)?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -164,15 +160,17 @@ fn read(path: &PathBuf) -> anyhow::Result<RgbImage> {
     )?)
 }
 
-fn print(answer: &Answer) {
-    for (k, row) in answer.actions.iter().enumerate() {
-        let values: Vec<String> = row.iter().map(|value| format!("{value:9.3}")).collect();
-        println!("{k:3} {}", values.join(" "));
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (k, row) in self.actions.iter().enumerate() {
+            let values: Vec<String> = row.iter().map(|value| format!("{value:9.3}")).collect();
+            writeln!(f, "{k:3} {}", values.join(" "))?;
+        }
+        let times: Vec<String> = self
+            .stages
+            .iter()
+            .map(|stage| format!("{} {:.1} ms", stage.name, stage.micros as f64 / 1e3))
+            .collect();
+        writeln!(f, "{}", times.join(", "))
     }
-    let times: Vec<String> = answer
-        .stages
-        .iter()
-        .map(|stage| format!("{} {:.1} ms", stage.name, stage.micros as f64 / 1e3))
-        .collect();
-    eprintln!("{}", times.join(", "));
 }

@@ -17,7 +17,7 @@ use policy_studio::{
 };
 use protocol::Mode;
 use serde::Serialize;
-use std::{collections::BTreeMap, process::ExitCode, time::Duration};
+use std::{collections::BTreeMap, fmt, process::ExitCode, time::Duration};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Part {
@@ -74,11 +74,7 @@ struct Measured {
 impl Bench {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let measured = self.measure()?;
-        if self.json {
-            println!("{}", serde_json::to_string_pretty(&measured)?);
-        } else {
-            print(&measured);
-        }
+        super::print(&measured, self.json)?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -159,68 +155,66 @@ fn name(mode: Mode) -> &'static str {
     }
 }
 
-fn print(measured: &Measured) {
-    let Measured {
-        device,
-        policy,
-        fast,
-        sim,
-        live,
-        page,
-    } = measured;
-    let line = |name: &str, of: &Millis| {
-        println!(
-            "{name:32} {:9.3} ms median {:9.3} ms p95 (n = {})",
-            of.median, of.p95, of.n
-        );
-    };
-    if !device.is_empty() {
-        println!("device: {device}");
-    }
-    for (mode, times) in policy {
-        println!("\ninference, {mode}, {} prompt tokens", times.prompt_tokens);
-        line("total", &times.total);
-        for (stage, of) in &times.stages {
-            line(stage, of);
+fn line(f: &mut fmt::Formatter<'_>, name: &str, of: &Millis) -> fmt::Result {
+    let Millis { median, p95, n } = of;
+    writeln!(
+        f,
+        "{name:32} {median:9.3} ms median {p95:9.3} ms p95 (n = {n})"
+    )
+}
+
+impl fmt::Display for Measured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.device.is_empty() {
+            writeln!(f, "device: {}", self.device)?;
         }
-    }
-    if let Some(TokenizerTimes {
-        encode,
-        decode,
-        tokens,
-    }) = fast
-    {
-        println!("\nOpenFAST, a chunk of {tokens} tokens");
-        line("encode", encode);
-        line("decode", decode);
-    }
-    if let Some(times) = sim {
-        println!("\nsimulator");
-        line("step", &times.step);
-        line("render overview with depth", &times.render_overview);
-        line("render wrist", &times.render_wrist);
-        line("jpeg for viewers", &times.jpeg);
-    }
-    for (mode, times) in live {
-        println!("\nlive, {mode}");
-        println!("{:32} {:9.0} ms", "first picture", times.first_frame_millis);
-        line("command to first chunk", &times.command_to_chunk);
-        line("command to first motion", &times.command_to_motion);
-        line("observation to chunk", &times.observation_to_chunk);
-        line("stop to stopped", &times.stop_to_stopped);
-        println!(
-            "{:32} {:9.2} Hz, {:.1} % late",
-            "control rate held",
-            times.control_rate_hz,
-            times.late_share * 100.0
-        );
-        println!("{:32} {:9.2} /s", "chunks", times.chunks_per_sec);
-        println!("{:32} {:9.2} /s", "pictures", times.frames_per_sec);
-    }
-    if let Some(page) = page {
-        println!(
-            "\npage: {} bytes in {} files, {} with brotli; wasm {} bytes, {} with brotli",
-            page.bytes, page.files, page.brotli_bytes, page.wasm_bytes, page.wasm_brotli_bytes
-        );
+        for (mode, times) in &self.policy {
+            let tokens = times.prompt_tokens;
+            writeln!(f, "\ninference, {mode}, {tokens} prompt tokens")?;
+            line(f, "total", &times.total)?;
+            for (stage, of) in &times.stages {
+                line(f, stage, of)?;
+            }
+        }
+        if let Some(times) = &self.fast {
+            writeln!(f, "\nOpenFAST, a chunk of {} tokens", times.tokens)?;
+            line(f, "encode", &times.encode)?;
+            line(f, "decode", &times.decode)?;
+        }
+        if let Some(times) = &self.sim {
+            writeln!(f, "\nsimulator")?;
+            line(f, "step", &times.step)?;
+            line(f, "render overview with depth", &times.render_overview)?;
+            line(f, "render wrist", &times.render_wrist)?;
+            line(f, "jpeg for viewers", &times.jpeg)?;
+        }
+        for (mode, times) in &self.live {
+            writeln!(f, "\nlive, {mode}")?;
+            writeln!(
+                f,
+                "{:32} {:9.0} ms",
+                "first picture", times.first_frame_millis
+            )?;
+            line(f, "command to first chunk", &times.command_to_chunk)?;
+            line(f, "command to first motion", &times.command_to_motion)?;
+            line(f, "observation to chunk", &times.observation_to_chunk)?;
+            line(f, "stop to stopped", &times.stop_to_stopped)?;
+            let (rate, late) = (times.control_rate_hz, times.late_share * 100.0);
+            writeln!(
+                f,
+                "{:32} {rate:9.2} Hz, {late:.1} % late",
+                "control rate held"
+            )?;
+            writeln!(f, "{:32} {:9.2} /s", "chunks", times.chunks_per_sec)?;
+            writeln!(f, "{:32} {:9.2} /s", "pictures", times.frames_per_sec)?;
+        }
+        if let Some(page) = &self.page {
+            writeln!(
+                f,
+                "\npage: {} bytes in {} files, {} with brotli; wasm {} bytes, {} with brotli",
+                page.bytes, page.files, page.brotli_bytes, page.wasm_bytes, page.wasm_brotli_bytes
+            )?;
+        }
+        Ok(())
     }
 }

@@ -9,7 +9,7 @@ use policy_studio::{
 };
 use protocol::Mode;
 use serde::Serialize;
-use std::{net::TcpListener, process::ExitCode};
+use std::{fmt, net::TcpListener, process::ExitCode};
 
 /// Look at the device, the numbers it computes, the policy, the port and the page. Exit status 1 when a studio
 /// could not do its work here.
@@ -69,11 +69,7 @@ struct PolicyFinding {
 impl Doctor {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let findings = self.look()?;
-        if self.json {
-            println!("{}", serde_json::to_string_pretty(&findings)?);
-        } else {
-            print(&findings);
-        }
+        super::print(&findings, self.json)?;
         Ok(if findings.healthy {
             ExitCode::SUCCESS
         } else {
@@ -144,67 +140,77 @@ impl Doctor {
     }
 }
 
-fn print(findings: &Findings) {
-    let Findings {
-        healthy,
-        version,
-        device,
-        self_test,
-        port,
-        policy,
-        page,
-    } = findings;
-    println!("policy-studio {version}");
-    println!("device     {} ({})", device.chosen, device.name);
-    for Refused { name, reason } in &device.refused {
-        println!("  not used {name}: {reason}");
-    }
-    let failed: Vec<&Check> = self_test.iter().filter(|check| !check.passed).collect();
-    println!(
-        "self-test  {} of {} operations compute right",
-        self_test.len() - failed.len(),
-        self_test.len()
-    );
-    for check in failed {
-        println!(
-            "  wrong    {}: off by {:.3e}, allowed {:.0e}",
-            check.name, check.max_error, check.tolerance
-        );
-    }
-    match &policy.error {
-        None => println!(
-            "policy     {}, {:.1} million parameters, for {}",
-            policy.name,
-            policy.parameters as f64 / 1e6,
-            policy.tags.join(", ")
-        ),
-        Some(error) => println!("policy     not loaded: {error}"),
-    }
-    match &port.error {
-        None => println!("port       {} is free", port.listen),
-        Some(error) => println!(
-            "port       {} cannot be used: {error}; choose another with --listen",
-            port.listen
-        ),
-    }
-    if page.built {
-        println!(
-            "page       {} files, {:.1} MB, {:.1} MB as sent with brotli",
-            page.files,
-            page.bytes as f64 / 1e6,
-            page.brotli_bytes as f64 / 1e6
-        );
-    } else {
-        println!(
-            "page       not built into this binary; run `cargo xtask build` in the repository"
-        );
-    }
-    println!(
-        "{}",
-        if *healthy {
-            "all well"
-        } else {
-            "something is wrong, see above"
+impl fmt::Display for Findings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Findings {
+            healthy,
+            version,
+            device,
+            self_test,
+            port,
+            policy,
+            page,
+        } = self;
+        writeln!(f, "policy-studio {version}")?;
+        writeln!(f, "device     {} ({})", device.chosen, device.name)?;
+        for Refused { name, reason } in &device.refused {
+            writeln!(f, "  not used {name}: {reason}")?;
         }
-    );
+        let failed: Vec<&Check> = self_test.iter().filter(|check| !check.passed).collect();
+        writeln!(
+            f,
+            "self-test  {} of {} operations compute right",
+            self_test.len() - failed.len(),
+            self_test.len()
+        )?;
+        for check in failed {
+            writeln!(
+                f,
+                "  wrong    {}: off by {:.3e}, allowed {:.0e}",
+                check.name, check.max_error, check.tolerance
+            )?;
+        }
+        match &policy.error {
+            None => writeln!(
+                f,
+                "policy     {}, {:.1} million parameters, for {}",
+                policy.name,
+                policy.parameters as f64 / 1e6,
+                policy.tags.join(", ")
+            )?,
+            Some(error) => writeln!(f, "policy     not loaded: {error}")?,
+        }
+        match &port.error {
+            None => writeln!(f, "port       {} is free", port.listen)?,
+            Some(error) => writeln!(
+                f,
+                "port       {} cannot be used: {error}; choose another with --listen",
+                port.listen
+            )?,
+        }
+        if page.built {
+            writeln!(
+                f,
+                "page       {} files, {:.1} MB, {:.1} MB as sent with brotli",
+                page.files,
+                page.bytes as f64 / 1e6,
+                page.brotli_bytes as f64 / 1e6
+            )?;
+        } else {
+            writeln!(
+                f,
+                "page       not built into this binary; run `cargo xtask build` in the repository"
+            )?;
+        }
+        writeln!(
+            f,
+            "{}",
+            if *healthy {
+                "all well"
+            } else {
+                "something is wrong, see above"
+            }
+        )?;
+        Ok(())
+    }
 }

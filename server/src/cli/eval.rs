@@ -90,11 +90,7 @@ impl Eval {
         let report = evaluate(&plan, &mut actors, &|done| bar.set_position(done as u64));
         bar.finish_and_clear();
         let report = report?;
-        if self.json {
-            println!("{}", serde_json::to_string_pretty(&report)?);
-        } else {
-            print!("{report}");
-        }
+        super::print(&report, self.json)?;
         Ok(ExitCode::SUCCESS)
     }
 

@@ -13,7 +13,10 @@ mod serve;
 mod sim;
 
 use clap::{Parser, Subcommand};
-use std::process::ExitCode;
+use std::{
+    io::{IsTerminal as _, Write as _},
+    process::ExitCode,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -50,7 +53,7 @@ enum Command {
 /// Parses, runs, and turns the outcome into an exit status.
 pub(crate) fn main() -> ExitCode {
     let Arguments { command } = Arguments::parse();
-    start_log();
+    start_log(&command);
     let outcome = match command {
         Command::Serve(serve) => serve.run(),
         Command::Sim(sim) => sim.run(),
@@ -69,15 +72,35 @@ pub(crate) fn main() -> ExitCode {
     })
 }
 
-fn start_log() {
+/// To standard error; what comes and goes is of interest in a studio and in a robot, elsewhere it would be in
+/// the way of the progress bar.
+fn start_log(command: &Command) {
     use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new("warn,policy_studio=info"));
+    let usual = match command {
+        Command::Serve(_) | Command::Sim(_) => "warn,policy_studio=info",
+        _ => "warn",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .with_target(false)
         .init();
+}
+
+/// Writes a result to standard output, as one JSON object or as people read it. A reader that has seen enough
+/// and closed the pipe is not an error.
+fn print<T: serde::Serialize + std::fmt::Display>(result: &T, json: bool) -> anyhow::Result<()> {
+    let text = if json {
+        serde_json::to_string_pretty(result)? + "\n"
+    } else {
+        result.to_string()
+    };
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 /// A runtime for the asynchronous subcommands.

@@ -9,7 +9,7 @@ use policy_studio::{
     serve,
     sim_robot::{self, SimConfig},
 };
-use std::{net::SocketAddr, process::ExitCode};
+use std::{io::Write as _, net::SocketAddr, process::ExitCode};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -71,7 +71,8 @@ impl Serve {
             let config = SimConfig::new(url.clone(), name, self.seed.wrapping_add(number));
             robots.spawn(sim_robot::run(config, stop.clone()));
         }
-        println!("Policy Studio is at {url}");
+        // Nobody may be reading; that must not end the studio.
+        writeln!(std::io::stdout(), "Policy Studio is at {url}").ok();
         if !policy_studio::web::page_info().built {
             eprintln!(
                 "the page is not built into this binary; run `cargo xtask build` in the repository"

@@ -10,7 +10,10 @@ use std::{
     io::{BufRead as _, BufReader},
     path::Path,
     process::{Child, Command, Stdio},
-    sync::mpsc::{RecvTimeoutError, sync_channel},
+    sync::{
+        Arc, OnceLock,
+        mpsc::{RecvTimeoutError, sync_channel},
+    },
     time::{Duration, Instant},
 };
 
@@ -51,6 +54,8 @@ enum Event {
     },
     SelfTest {
         checks: Vec<Check>,
+        /// The first thing that broke on the way, even if the numbers came out right in the end.
+        broke: Option<String>,
     },
 }
 
@@ -99,9 +104,23 @@ pub fn child(gpu: Gpu, even_software: bool) {
         software,
     });
     if !software || even_software {
+        let first_panic = remember_first_panic();
         let SelfTestReport { checks } = layers::wait(layers::self_test(&device));
-        print(&Event::SelfTest { checks });
+        let broke = first_panic.get().cloned();
+        print(&Event::SelfTest { checks, broke });
     }
+}
+
+/// The compute library runs a driver on threads of its own and falls back to other kernels when one fails
+/// there. The result may be right and the driver still not be one to rely on, so such failures are kept.
+fn remember_first_panic() -> Arc<OnceLock<String>> {
+    let first = Arc::new(OnceLock::new());
+    let remembered = first.clone();
+    std::panic::set_hook(Box::new(move |info| {
+        let words = info.payload_as_str().unwrap_or("no message");
+        remembered.get_or_init(|| words.to_owned());
+    }));
+    first
 }
 
 fn print(event: &Event) {
@@ -222,6 +241,7 @@ fn judge(gpu: Gpu, events: Vec<Event>, ended: &Ended) -> Verdict {
     let mut name = format!("{} adapter", gpu.name());
     let mut software = false;
     let mut checks = None;
+    let mut broken = None;
     for event in events {
         match event {
             Event::NoAdapter { reason } => return Verdict::Absent { reason },
@@ -233,7 +253,13 @@ fn judge(gpu: Gpu, events: Vec<Event>, ended: &Ended) -> Verdict {
                 name = format!("{adapter} ({interface})");
                 software = is_software;
             }
-            Event::SelfTest { checks: done } => checks = Some(done),
+            Event::SelfTest {
+                checks: done,
+                broke,
+            } => {
+                checks = Some(done);
+                broken = broke;
+            }
         }
     }
     let tested = checks.map(|checks| SelfTestReport { checks });
@@ -245,6 +271,10 @@ fn judge(gpu: Gpu, events: Vec<Event>, ended: &Ended) -> Verdict {
             "a software adapter: it computes on the CPU, slower than the CPU backend that is used instead"
                 .to_owned(),
         ),
+        (None, Ended::Normally) if broken.is_some() => Some(format!(
+            "its driver failed during the self-test: {}",
+            broken.unwrap_or_default()
+        )),
         (None, Ended::TimedOut(limit)) => Some(format!(
             "its driver did not finish the self-test within {} s",
             limit.as_secs()
@@ -288,6 +318,7 @@ mod tests {
                 tolerance: 1e-3,
                 passed: max_error <= 1e-3,
             }],
+            broke: None,
         }
     }
 
@@ -330,6 +361,16 @@ mod tests {
         assert!(reason(judge(Gpu::Wgpu, Vec::new(), &crashed)).contains("SIGSEGV"));
         let hung = Ended::TimedOut(TIME_LIMIT);
         assert!(reason(judge(Gpu::Wgpu, vec![adapter(false)], &hung)).contains("60 s"));
+    }
+
+    #[test]
+    fn a_driver_that_fails_on_the_way_to_right_numbers_is_refused() {
+        let Event::SelfTest { checks, .. } = self_test(0.0) else {
+            panic!("not a self-test");
+        };
+        let broke = Some("wgpu error: Out of Memory".to_owned());
+        let events = vec![adapter(false), Event::SelfTest { checks, broke }];
+        assert!(reason(judge(Gpu::Wgpu, events, &Ended::Normally)).contains("Out of Memory"));
     }
 
     #[test]

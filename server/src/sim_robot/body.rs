@@ -98,6 +98,8 @@ struct Body {
     player: ChunkPlayer,
     connection: u64,
     sequence: u64,
+    /// Ticks until the next observation.
+    observe_in: u64,
     instruction: String,
     instructed_at_micros: u64,
     task: TaskState,
@@ -135,6 +137,7 @@ impl Body {
             player: ChunkPlayer::new(DOF, f64::from(CONTROL_RATE_HZ)),
             connection: 0,
             sequence: 0,
+            observe_in: 0,
             instruction: String::new(),
             instructed_at_micros: 0,
             task: TaskState::Idle,
@@ -177,9 +180,13 @@ impl Body {
             self.obey(message);
         }
         let now_micros = self.shared.now_micros();
-        if self.connection > 0 && self.ticks.is_multiple_of(self.ticks_per_observation) {
-            self.observe(now_micros);
+        if self.observe_in == 0 {
+            self.observe_in = self.ticks_per_observation;
+            if self.connection > 0 {
+                self.observe(now_micros);
+            }
         }
+        self.observe_in -= 1;
         let holding = self.command(now_micros);
         let report = self.world.step(&self.commanded);
         self.ticks += 1;
@@ -228,9 +235,14 @@ impl Body {
                 self.player.stop();
                 self.hold_at = None;
             }
-            ToRobot::Release(_) => self.player.release(now_micros),
+            ToRobot::Release(_) => {
+                self.player.release(now_micros);
+                self.observe_in = 0;
+            }
             ToRobot::Instruction(instruction) => {
                 self.player.forget();
+                // Nobody should wait for the next round to see the robot set off.
+                self.observe_in = 0;
                 self.instruct(instruction.text);
             }
             ToRobot::Reset(reset) => {

@@ -10,7 +10,7 @@ use protocol::ToRobot;
 use std::{sync::atomic::Ordering, time::Duration};
 use tokio::{net::TcpStream, time::timeout};
 use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream,
+    MaybeTlsStream, WebSocketStream, connect_async_with_config,
     tungstenite::{Message, Utf8Bytes, protocol::CloseFrame, protocol::frame::coding::CloseCode},
 };
 use tokio_util::sync::CancellationToken;
@@ -20,6 +20,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// The studio pings every 5 s; silence for this long means that it is gone.
 const SILENCE: Duration = Duration::from_secs(15);
+
+/// Small packets leave at once.
+const NO_DELAY: bool = true;
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -79,7 +82,7 @@ pub(super) async fn run(
     let mut connection = 0;
     while !stop.is_cancelled() {
         let dialled = tokio::select! {
-            dialled = timeout(LONGEST_PAUSE, tokio_tungstenite::connect_async(url)) => dialled,
+            dialled = timeout(LONGEST_PAUSE, connect_async_with_config(url, None, NO_DELAY)) => dialled,
             () = stop.cancelled() => return,
         };
         match dialled {

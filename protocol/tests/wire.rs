@@ -1,0 +1,352 @@
+//! The wire, byte by byte: a change here is a change of the protocol.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use proptest::prelude::*;
+use protocol::{
+    ErrorMessage, FrameError, FromRobot, FromViewer, MAX_FRAME_BYTES, Message, Mode, Stage,
+    ToRobot, ToViewer, VERSION, View, ViewEncoding, decode, encode, kind_of,
+    robot::{
+        ActionChunk, Instruction, Observation, Release, ResetScene, RobotHello, RobotWelcome, Stop,
+    },
+    viewer::{Command, ResetRobot, TokensOrigin, Trace, ViewerHello, Watch},
+};
+
+/// The frame as hex, with the texts in it readable.
+fn dump(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for byte in bytes {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' => text.push(char::from(*byte)),
+            _ => text.push_str(&format!("[{byte:02x}]")),
+        }
+    }
+    text
+}
+
+fn golden<M: Message>(message: &M, want: &str) {
+    assert_eq!(dump(&encode(message).unwrap()), want, "{}", M::NAME);
+}
+
+fn chunk() -> ActionChunk {
+    ActionChunk {
+        chunk_id: 1,
+        observation_sequence: 2,
+        starts_at_micros: 300,
+        valid_until_micros: 70_000,
+        rows: 1,
+        dims: 2,
+        actions: vec![1.0, -0.5],
+    }
+}
+
+fn observation() -> Observation {
+    Observation {
+        sequence: 7,
+        captured_at_micros: 8,
+        state: vec![0.25],
+        commanded: Vec::new(),
+        views: vec![View {
+            name: "o".to_owned(),
+            encoding: ViewEncoding::DepthMillimetresU16,
+            width: 1,
+            height: 2,
+            data: vec![1, 2, 3, 4],
+        }],
+    }
+}
+
+fn trace() -> Trace {
+    Trace {
+        robot_id: "a".to_owned(),
+        chunk_id: 1,
+        observation_sequence: 2,
+        instruction: "go".to_owned(),
+        mode: Mode::Discrete,
+        prompt: "p".to_owned(),
+        prompt_tokens: 3,
+        action_tokens: vec![4, 300],
+        tokens_origin: TokensOrigin::Generated,
+        rows: 1,
+        dims: 1,
+        chunk_normalised: vec![0.5],
+        actions: vec![45.0],
+        stages: vec![Stage {
+            name: "flow".to_owned(),
+            micros: 9,
+        }],
+        latency_micros: 10,
+    }
+}
+
+#[test]
+fn small_messages_have_these_bytes() {
+    golden(&Release {}, "PS[01][15][80]");
+    golden(
+        &Stop {
+            reason: "x".to_owned(),
+        },
+        "PS[01][14][81][a6]reason[a1]x",
+    );
+    golden(
+        &Instruction {
+            text: "go".to_owned(),
+        },
+        "PS[01][13][81][a4]text[a2]go",
+    );
+    golden(&ResetScene { seed: None }, "PS[01][16][81][a4]seed[c0]");
+    golden(
+        &Watch {
+            robot_id: "a".to_owned(),
+        },
+        "PS[01][22][81][a8]robot_id[a1]a",
+    );
+    golden(
+        &ViewerHello {
+            client: "c".to_owned(),
+        },
+        "PS[01][21][81][a6]client[a1]c",
+    );
+    golden(
+        &ErrorMessage {
+            code: "c".to_owned(),
+            message: "m".to_owned(),
+            fatal: true,
+        },
+        "PS[01][7f][83][a4]code[a1]c[a7]message[a1]m[a5]fatal[c3]",
+    );
+}
+
+#[test]
+fn a_command_names_its_mode_in_words() {
+    golden(
+        &Command {
+            robot_id: "a".to_owned(),
+            text: "t".to_owned(),
+            mode: Mode::Continuous,
+        },
+        "PS[01][23][83][a8]robot_id[a1]a[a4]text[a1]t[a4]mode[aa]continuous",
+    );
+}
+
+#[test]
+fn a_chunk_has_these_bytes() {
+    golden(
+        &chunk(),
+        "PS[01][12][87][a8]chunk_id[01][b4]observation_sequence[02][b0]starts_at_micros[cd][01][2c]\
+         [b2]valid_until_micros[ce][00][01][11]p[a4]rows[01][a4]dims[02][a7]actions[92][ca][3f][80][00][00]\
+         [ca][bf][00][00][00]",
+    );
+}
+
+#[test]
+fn pixels_travel_as_binary() {
+    golden(
+        &observation(),
+        "PS[01][02][85][a8]sequence[07][b2]captured_at_micros[08][a5]state[91][ca][3e][80][00][00]\
+         [a9]commanded[90][a5]views[91][85][a4]name[a1]o[a8]encoding[b5]depth_millimetres_u[31][36]\
+         [a5]width[01][a6]height[02][a4]data[c4][04][01][02][03][04]",
+    );
+}
+
+#[test]
+fn every_message_is_read_back_as_it_was_written() {
+    let to_robot: [ToRobot; 4] = [
+        chunk().into(),
+        Release {}.into(),
+        ResetScene {
+            seed: Some(u64::MAX),
+        }
+        .into(),
+        RobotWelcome {
+            robot_id: "a".to_owned(),
+            policy: "p".to_owned(),
+            studio_version: "v".to_owned(),
+        }
+        .into(),
+    ];
+    for message in to_robot {
+        assert_eq!(
+            ToRobot::decode(&message.encode().unwrap()).unwrap(),
+            message
+        );
+    }
+    let from_robot: FromRobot = observation().into();
+    assert_eq!(
+        FromRobot::decode(&from_robot.encode().unwrap()).unwrap(),
+        from_robot
+    );
+    let to_viewer: ToViewer = trace().into();
+    assert_eq!(
+        ToViewer::decode(&to_viewer.encode().unwrap()).unwrap(),
+        to_viewer
+    );
+    let from_viewer: FromViewer = ResetRobot {
+        robot_id: "a".to_owned(),
+        scene: ResetScene { seed: Some(1) },
+    }
+    .into();
+    assert_eq!(
+        FromViewer::decode(&from_viewer.encode().unwrap()).unwrap(),
+        from_viewer
+    );
+}
+
+#[test]
+fn a_newer_peer_may_add_fields_and_an_older_one_may_lack_optional_ones() {
+    #[derive(serde::Serialize)]
+    struct Newer {
+        text: &'static str,
+        colour: &'static str,
+    }
+    let mut frame = b"PS\x01\x13".to_vec();
+    let newer = Newer {
+        text: "go",
+        colour: "red",
+    };
+    frame.extend(rmp_serde::to_vec_named(&newer).unwrap());
+    assert_eq!(decode::<Instruction>(&frame).unwrap().text, "go");
+
+    let older = b"PS\x01\x16\x80";
+    assert_eq!(
+        decode::<ResetScene>(older).unwrap(),
+        ResetScene { seed: None }
+    );
+}
+
+#[test]
+fn broken_headers_are_named() {
+    let mut frame = encode(&Release {}).unwrap();
+    assert_eq!(kind_of(&frame[..3]), Err(FrameError::Truncated { got: 3 }));
+    frame[2] = VERSION + 1;
+    let error = kind_of(&frame).unwrap_err();
+    assert_eq!(error, FrameError::WrongVersion { got: VERSION + 1 });
+    assert!(error.is_fatal());
+    frame[0] = b'G';
+    assert!(matches!(kind_of(&frame), Err(FrameError::BadMagic { .. })));
+    let huge = vec![0; MAX_FRAME_BYTES + 1];
+    assert_eq!(
+        kind_of(&huge),
+        Err(FrameError::TooLarge { got: huge.len() })
+    );
+}
+
+#[test]
+fn a_message_of_the_other_direction_is_refused() {
+    let frame = encode(&chunk()).unwrap();
+    let error = FromRobot::decode(&frame).unwrap_err();
+    assert_eq!(
+        error,
+        FrameError::UnexpectedKind {
+            got: 0x12,
+            expected: "a robot"
+        }
+    );
+    assert!(!error.is_fatal());
+}
+
+fn reason(result: Result<Vec<u8>, FrameError>) -> String {
+    result.unwrap_err().to_string()
+}
+
+#[test]
+fn contradictions_are_refused_with_the_field() {
+    let mut wrong = chunk();
+    wrong.actions.push(0.0);
+    assert!(reason(encode(&wrong)).contains("ActionChunk.actions: 3 values, 1x2 needs 2"));
+    let mut wrong = chunk();
+    wrong.actions[1] = f32::NAN;
+    assert!(reason(encode(&wrong)).contains("value 1 is not a finite number"));
+    let mut wrong = chunk();
+    wrong.valid_until_micros = 0;
+    assert!(reason(encode(&wrong)).contains("valid_until_micros"));
+    let mut wrong = observation();
+    wrong.views[0].width = 2;
+    assert!(reason(encode(&wrong)).contains("4 bytes, 2x2"));
+    let mut wrong = observation();
+    wrong.views[0].width = 5000;
+    assert!(reason(encode(&wrong)).contains("5000x2 pixels"));
+    let mut wrong = observation();
+    wrong.state.clear();
+    assert!(reason(encode(&wrong)).contains("Observation.state: 0 values"));
+    let long = Instruction {
+        text: "x".repeat(2001),
+    };
+    assert!(reason(encode(&long)).contains("at most 2000"));
+    let hello = RobotHello {
+        name: "r".to_owned(),
+        tag: "t".to_owned(),
+        joints: Vec::new(),
+        cameras: Vec::new(),
+        control_rate_hz: 30.0,
+        example_instructions: Vec::new(),
+    };
+    assert!(reason(encode(&hello)).contains("RobotHello.joints: 0 joints"));
+}
+
+/// The valid frames from which the broken ones are made.
+fn frames() -> Vec<Vec<u8>> {
+    vec![
+        encode(&chunk()).unwrap(),
+        encode(&observation()).unwrap(),
+        encode(&trace()).unwrap(),
+        encode(&Release {}).unwrap(),
+    ]
+}
+
+fn read_as_everything(bytes: &[u8]) {
+    let results = [
+        FromRobot::decode(bytes).map(|_| ()),
+        ToRobot::decode(bytes).map(|_| ()),
+        FromViewer::decode(bytes).map(|_| ()),
+        ToViewer::decode(bytes).map(|_| ()),
+    ];
+    for error in results.into_iter().filter_map(Result::err) {
+        assert!(!error.to_string().is_empty() && !error.code().is_empty());
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_a_decoder_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        read_as_everything(&bytes);
+    }
+
+    #[test]
+    fn no_body_makes_a_decoder_panic(kind: u8, body in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let mut bytes = vec![b'P', b'S', VERSION, kind];
+        bytes.extend(body);
+        read_as_everything(&bytes);
+    }
+
+    #[test]
+    fn no_damage_to_a_frame_makes_a_decoder_panic(
+        which in 0..4_usize,
+        at: prop::sample::Index,
+        byte: u8,
+        cut: prop::sample::Index,
+    ) {
+        let mut bytes = frames().swap_remove(which);
+        let position = at.index(bytes.len());
+        bytes[position] = byte;
+        bytes.truncate(cut.index(bytes.len()) + 1);
+        read_as_everything(&bytes);
+    }
+
+    #[test]
+    fn chunks_of_any_size_survive_the_wire(
+        rows in 1..=32_u32,
+        dims in 1..=16_u32,
+        starts_at_micros in 0..u64::MAX / 2,
+        value in -1e6_f32..1e6,
+    ) {
+        let sent = ActionChunk {
+            rows,
+            dims,
+            starts_at_micros,
+            valid_until_micros: starts_at_micros + 1,
+            actions: vec![value; (rows * dims) as usize],
+            ..chunk()
+        };
+        prop_assert_eq!(decode::<ActionChunk>(&encode(&sent).unwrap()).unwrap(), sent);
+    }
+}

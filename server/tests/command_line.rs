@@ -1,0 +1,266 @@
+//! The command as people and scripts call it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use policy_studio::policies::probe::{Gpu, Verdict, probe};
+use serde_json::Value;
+use std::{
+    io::{BufRead as _, BufReader},
+    path::Path,
+    process::{Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+/// Chromium's software Vulkan driver, where its package put it.
+const SWIFTSHADER: &str = "/usr/lib/chromium/vk_swiftshader_icd.json";
+
+fn studio(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_policy-studio"));
+    command.args(arguments);
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    studio(arguments).output().unwrap()
+}
+
+fn json(output: &Output) -> Value {
+    let text = String::from_utf8_lossy(&output.stdout);
+    serde_json::from_str(&text).unwrap_or_else(|error| {
+        panic!("{error}: {text}{}", String::from_utf8_lossy(&output.stderr))
+    })
+}
+
+#[test]
+fn every_subcommand_helps_with_examples() {
+    for subcommand in [
+        "serve",
+        "sim",
+        "act",
+        "eval",
+        "bench",
+        "doctor",
+        "probe-adapter",
+    ] {
+        let output = run(&[subcommand, "--help"]);
+        let help = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success());
+        assert!(help.contains("Examples:"), "{subcommand}: {help}");
+        assert!(
+            help.contains(&format!("policy-studio {subcommand}")),
+            "{help}"
+        );
+    }
+}
+
+#[test]
+fn a_wrong_command_line_ends_with_status_2() {
+    for arguments in [
+        &["serve", "--sims", "two"] as &[&str],
+        &["eval", "--families", "juggle"],
+        &["fly"],
+        &["eval", "--episodes", "0"],
+    ] {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(!output.stderr.is_empty());
+    }
+}
+
+#[test]
+fn what_does_not_work_ends_with_status_1_and_says_why() {
+    let missing = run(&["eval", "--device", "cpu", "--policy", "/does/not/exist"]);
+    assert_eq!(missing.status.code(), Some(1));
+    let words = String::from_utf8_lossy(&missing.stderr).into_owned();
+    assert!(words.contains("/does/not/exist"), "{words}");
+
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = run(&["serve", "--device", "cpu", "--listen", &address]);
+    assert_eq!(output.status.code(), Some(1));
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        words.contains(&address) && words.contains("--listen"),
+        "{words}"
+    );
+
+    let nowhere = run(&["sim", "--connect", "ftp://x"]);
+    assert_eq!(nowhere.status.code(), Some(1));
+}
+
+#[test]
+fn doctor_says_as_json_what_it_chose_and_why() {
+    let output = run(&[
+        "doctor",
+        "--json",
+        "--device",
+        "cpu",
+        "--listen",
+        "127.0.0.1:0",
+    ]);
+    let findings = json(&output);
+    assert_eq!(findings["device"]["chosen"], "cpu");
+    assert!(findings["device"]["refused"].as_array().unwrap().is_empty());
+    let checks = findings["self_test"].as_array().unwrap();
+    assert!(checks.len() >= 10 && checks.iter().all(|check| check["passed"] == true));
+    assert_eq!(findings["port"]["free"], true);
+    assert!(findings["page"]["built"].is_boolean());
+    assert_eq!(findings["policy"]["loaded"], true, "{}", findings["policy"]);
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn a_software_vulkan_driver_is_refused_in_words_and_the_cpu_chosen() {
+    if !Path::new(SWIFTSHADER).exists() {
+        eprintln!("skipped: there is no {SWIFTSHADER} here; install Chromium to run this test");
+        return;
+    }
+    let output = studio(&["doctor", "--json", "--listen", "127.0.0.1:0"])
+        .env("VK_DRIVER_FILES", SWIFTSHADER)
+        .env_remove("VK_ICD_FILENAMES")
+        .output()
+        .unwrap();
+    let findings = json(&output);
+    assert_eq!(findings["device"]["chosen"], "cpu");
+    let refused = findings["device"]["refused"].as_array().unwrap();
+    // Without the loader (libvulkan1) no driver is found at all.
+    if let Some(refused) = refused.first() {
+        assert!(
+            refused["name"].as_str().unwrap().contains("SwiftShader"),
+            "{refused}"
+        );
+        assert!(
+            refused["reason"]
+                .as_str()
+                .unwrap()
+                .contains("software adapter"),
+            "{refused}"
+        );
+    }
+}
+
+#[test]
+fn a_probe_that_crashes_or_hangs_takes_nobody_down() {
+    let crashed = probe(
+        Path::new("/bin/false"),
+        Gpu::Wgpu,
+        false,
+        Duration::from_secs(10),
+    );
+    assert!(
+        matches!(&crashed, Verdict::Refused { reason, .. } if reason.contains("crashed")),
+        "{crashed:?}"
+    );
+    let missing = probe(
+        Path::new("/does/not/exist"),
+        Gpu::Wgpu,
+        false,
+        Duration::from_secs(10),
+    );
+    assert!(matches!(missing, Verdict::Refused { .. }));
+}
+
+#[test]
+fn a_closed_pipe_is_not_an_error() {
+    let mut child = studio(&[
+        "doctor",
+        "--json",
+        "--device",
+        "cpu",
+        "--listen",
+        "127.0.0.1:0",
+    ])
+    .stdout(Stdio::piped())
+    .stderr(Stdio::piped())
+    .spawn()
+    .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(!words.contains("panicked"), "{words}");
+}
+
+#[test]
+fn eval_reports_rates_per_family_and_controls_as_json() {
+    let output = run(&[
+        "eval",
+        "--device",
+        "cpu",
+        "--episodes",
+        "1",
+        "--families",
+        "reach,push",
+        "--max-secs",
+        "1",
+        "--jobs",
+        "1",
+        "--json",
+    ]);
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let report = json(&output);
+    let groups = [
+        &report["continuous"],
+        &report["discrete"],
+        &report["controls"]["wrong_instruction"],
+        &report["controls"]["mean_action"],
+    ];
+    for group in groups {
+        for family in ["reach", "push"] {
+            assert_eq!(group[family]["episodes"], 1, "{report}");
+            let rate = group[family]["success_rate"].as_f64().unwrap();
+            assert!((0.0..=1.0).contains(&rate));
+        }
+        assert!(group.get("place").is_none());
+    }
+    assert!(report["controls"]["wrong_instruction"]["reach"]["told_task_rate"].is_number());
+    assert!(report["mean"].is_number() && report["seed"].is_number());
+}
+
+#[cfg(unix)]
+#[test]
+fn serve_says_where_it_is_and_stops_when_asked_to() {
+    for signal in ["-INT", "-TERM"] {
+        let mut child = studio(&[
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--device",
+            "cpu",
+            "--sims",
+            "2",
+        ])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        assert!(
+            line.starts_with("Policy Studio is at http://127.0.0.1:"),
+            "{line}"
+        );
+        std::thread::sleep(Duration::from_millis(500));
+        let killed = Command::new("kill")
+            .args([signal, &child.id().to_string()])
+            .status()
+            .unwrap();
+        assert!(killed.success());
+        let until = Instant::now() + Duration::from_secs(15);
+        let status = loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                break status;
+            }
+            if Instant::now() > until {
+                child.kill().unwrap();
+                panic!("it does not stop on {signal}");
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        };
+        assert_eq!(status.code(), Some(0), "{signal}");
+    }
+}
