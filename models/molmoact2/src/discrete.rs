@@ -39,6 +39,20 @@ impl ActionIds {
             .checked_sub(self.first)
             .filter(|&id| (id as usize) < self.count)
     }
+
+    /// The action tokens between the first start and the end after it (from the beginning if there
+    /// is no start, to the end if there is no end), anything else in between skipped.
+    fn span(&self, generated: &[u32]) -> Vec<u32> {
+        let start = generated.iter().position(|&id| id == self.start);
+        let inside = generated
+            .get(start.map_or(0, |start| start + 1)..)
+            .unwrap_or_default();
+        inside
+            .iter()
+            .take_while(|&&id| start.is_none() || id != self.end)
+            .filter_map(|&id| self.fast_id(id))
+            .collect()
+    }
 }
 
 /// What a decoding run gave.
@@ -118,27 +132,13 @@ impl TokenHead {
             }
             hidden = step(text, cache, token)?;
         }
-        decoded.fast_ids = self.span(&generated);
+        decoded.fast_ids = self.ids.span(&generated);
         if decoded.fast_ids.is_empty() {
             return Err(ActError::NoActionTokens {
                 generated: generated.len(),
             });
         }
         Ok(decoded)
-    }
-
-    /// The action tokens between the first start and the end after it (from the beginning if there
-    /// is no start, to the end if there is no end), anything else in between skipped.
-    fn span(&self, generated: &[u32]) -> Vec<u32> {
-        let start = generated.iter().position(|&id| id == self.ids.start);
-        let inside = generated
-            .get(start.map_or(0, |start| start + 1)..)
-            .unwrap_or_default();
-        inside
-            .iter()
-            .take_while(|&&id| start.is_none() || id != self.ids.end)
-            .filter_map(|&id| self.ids.fast_id(id))
-            .collect()
     }
 }
 
@@ -187,7 +187,30 @@ pub(crate) async fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, 
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use super::likeliest;
+    use super::{ActionIds, likeliest};
+
+    /// The reference's rule, case by case (`_extract_discrete_token_bins`).
+    #[test]
+    fn the_answer_is_what_stands_between_start_and_end() {
+        let ids = ActionIds {
+            start: 1,
+            end: 2,
+            first: 10,
+            count: 5,
+            end_of_text: 0,
+        };
+        for (generated, expected) in [
+            (&[1, 10, 14, 2, 0][..], &[0, 4][..]),
+            (&[11, 1, 12, 2, 13, 0], &[2]),
+            (&[1, 10, 3, 15, 11, 2], &[0, 1]),
+            (&[2, 1, 12, 0], &[2]),
+            (&[10, 2, 11, 0], &[0, 1]),
+            (&[1, 2, 10], &[]),
+            (&[0], &[]),
+        ] {
+            assert_eq!(ids.span(generated), expected, "{generated:?}");
+        }
+    }
 
     #[test]
     fn the_likeliest_allowed_token_is_picked_and_the_first_of_equals() {

@@ -160,6 +160,14 @@ pub enum ActError {
         /// Values needed.
         want: usize,
     },
+    /// More Euler steps than make sense; each costs a pass through the expert.
+    #[error("{steps} flow steps were asked for; at most {max} are taken")]
+    TooManySteps {
+        /// Steps asked for.
+        steps: usize,
+        /// The bound.
+        max: usize,
+    },
     /// The tokens do not decode to a chunk.
     #[error("the action tokens do not decode: {0}")]
     Decode(#[from] openfast::DecodeError),

@@ -24,6 +24,7 @@
 //! between prefill and flow, extending the same cache.
 
 mod action;
+mod answer;
 mod clock;
 pub mod config;
 mod connector;
@@ -44,6 +45,7 @@ pub mod processor_config;
 pub mod prompt;
 mod sampler;
 mod text_model;
+mod token_head;
 mod vit;
 
 pub use action::{ActOptions, Action, Mode, Observation, Stage};

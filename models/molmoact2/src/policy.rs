@@ -1,66 +1,55 @@
 //! A loaded policy: an observation in, a chunk of actions out.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
-use burn::tensor::{Device, Tensor, TensorData};
-use openfast::{FastTokenizer, Shape};
+use burn::tensor::Device;
+use openfast::FastTokenizer;
 
 use crate::action::{ActOptions, Action, Mode, Observation};
 use crate::clock::StageClock;
 use crate::config::{self, ActionMode, Config};
-use crate::connector::PoolPlan;
-use crate::discrete::{ActionIds, Decoding, TokenHead, read};
+use crate::discrete::TokenHead;
 use crate::error::{ActError, LoadError};
-use crate::expert::{Expert, StepModulation};
+use crate::expert::StepModulation;
 use crate::files::Files;
 use crate::image_input::{ImageBatch, ImageInput};
 use crate::info::{PolicyInfo, TagInfo};
 use crate::network::Network;
-use crate::noise::standard_normal;
 use crate::norm_stats::{ChunkRows, NormStats, Tag};
 use crate::processor_config::{self, ProcessorConfig};
 use crate::prompt::{self, Prompt, PromptWriter, Question, Style};
-use crate::sampler::{integrate, visible_tokens};
-use crate::text_model::{Until, prefill_bias};
+use crate::token_head::load_token_head;
 
 /// Folder of the action tokenizer inside a policy.
-const FAST_FOLDER: &str = "openfast";
+pub(crate) const FAST_FOLDER: &str = "openfast";
 
 /// A policy on a device, ready to act.
 #[derive(Debug)]
 pub struct Policy {
-    config: Config,
+    pub(crate) config: Config,
     stats: NormStats,
     images: ImageInput,
     writer: PromptWriter,
-    network: Network,
-    token_head: Option<TokenHead>,
+    pub(crate) network: Network,
+    pub(crate) token_head: Option<TokenHead>,
     info: PolicyInfo,
     /// What the times of the flow do to the expert, for the number of steps asked for last.
-    modulations: Mutex<Option<Modulations>>,
+    pub(crate) modulations: Mutex<Option<Modulations>>,
 }
 
+/// Modulations of the expert for one number of steps.
 #[derive(Debug, Clone)]
-struct Modulations {
-    steps: usize,
-    rows: Arc<Vec<StepModulation>>,
+pub(crate) struct Modulations {
+    pub(crate) steps: usize,
+    pub(crate) rows: Arc<Vec<StepModulation>>,
 }
 
 /// A question after preprocessing.
-struct Ready<'a> {
-    tag: &'a Tag,
-    rows: ChunkRows,
-    prompt: Prompt,
-    batch: ImageBatch,
-}
-
-/// What a head gave.
-#[derive(Default)]
-struct Answer {
-    chunk: Vec<f32>,
-    tokens: Vec<u32>,
-    velocities: Option<Vec<Vec<f32>>>,
-    logits: Option<Vec<Vec<f32>>>,
+pub(crate) struct Ready<'a> {
+    pub(crate) tag: &'a Tag,
+    pub(crate) rows: ChunkRows,
+    pub(crate) prompt: Prompt,
+    pub(crate) batch: ImageBatch,
 }
 
 impl Policy {
@@ -245,248 +234,4 @@ impl Policy {
         };
         Err(ActError::ModeUnavailable { mode, reason })
     }
-
-    /// Image features, `[image tokens, hidden]`.
-    fn see(&self, batch: &ImageBatch) -> Tensor<2> {
-        let shape = [batch.images, batch.patches, batch.patch_len];
-        let patches = Tensor::from_data(
-            TensorData::new(batch.values.clone(), shape),
-            self.network.device(),
-        );
-        let plan = PoolPlan::new(batch.pool_indices.clone(), batch.window);
-        self.network.see(patches, &plan)
-    }
-
-    /// Reads the prompt, and `answer` after it.
-    fn prefill(
-        &self,
-        ready: &Ready<'_>,
-        features: Tensor<2>,
-        answer: Option<u32>,
-        until: Until,
-    ) -> (layers::KvCache, Option<Tensor<2>>) {
-        let mut ids = ready.prompt.ids.clone();
-        let mut image = ready.prompt.image_type.clone();
-        ids.extend(answer);
-        image.extend(answer.map(|_| false));
-        let embedded = self
-            .network
-            .embed_prompt(&ids, self.config.image_patch_id, Some(features));
-        let bias = prefill_bias(&image, self.network.device());
-        let mut cache = self.network.new_cache();
-        let hidden = self
-            .network
-            .text()
-            .forward(embedded, Some(&bias), &mut cache, until);
-        (cache, hidden)
-    }
-
-    async fn flow(
-        &self,
-        ready: &Ready<'_>,
-        features: Tensor<2>,
-        options: &ActOptions,
-        clock: &mut StageClock<'_>,
-    ) -> Result<Answer, ActError> {
-        let Some(expert) = self.network.expert() else {
-            return Err(ActError::ModeUnavailable {
-                mode: Mode::Continuous,
-                reason: "the checkpoint has no action expert".to_owned(),
-            });
-        };
-        let (rows, dims) = (ready.rows.horizon, ready.tag.action.dims());
-        // Without the padding rule the network moves every dimension, so all are computed.
-        let moved = if self.config.mask_action_dim_padding {
-            dims
-        } else {
-            expert.max_action_dim()
-        };
-        let noise = self.noise(options, rows, moved, expert.max_action_dim())?;
-        let (cache, _) = self.prefill(ready, features, None, Until::KeysAndValues);
-        clock.end("prefill");
-        let visible = visible_tokens(
-            &ready.prompt.ids,
-            self.config.action_mode == ActionMode::Both,
-            self.config.eos_token_id,
-            self.config.action_start_token_id,
-            self.config.action_end_token_id,
-        );
-        let context = expert.context(&cache, &visible);
-        let flow = integrate(
-            &expert.for_chunk(rows, moved),
-            &context,
-            &self.modulations(expert, options.flow_steps),
-            Tensor::from_data(TensorData::new(noise, [rows, moved]), self.network.device()),
-            options.dumps,
-        );
-        let chunk = read(flow.chunk.narrow(1, 0, dims)).await?;
-        let mut velocities = None;
-        if options.dumps {
-            let mut steps = Vec::with_capacity(flow.velocities.len());
-            for velocity in flow.velocities {
-                steps.push(read(velocity.narrow(1, 0, dims)).await?);
-            }
-            velocities = Some(steps);
-        }
-        clock.end("flow");
-        Ok(Answer {
-            chunk,
-            velocities,
-            ..Answer::default()
-        })
-    }
-
-    /// The first `moved` of `max` columns of the noise, `[rows, moved]`.
-    fn noise(
-        &self,
-        options: &ActOptions,
-        rows: usize,
-        moved: usize,
-        max: usize,
-    ) -> Result<Vec<f32>, ActError> {
-        let drawn;
-        let noise = match &options.noise {
-            Some(given) if given.len() == rows * max => given,
-            Some(given) => {
-                return Err(ActError::BadNoise {
-                    got: given.len(),
-                    want: rows * max,
-                });
-            }
-            None => {
-                drawn = standard_normal(options.seed, rows * max);
-                &drawn
-            }
-        };
-        if noise.iter().any(|value| !value.is_finite()) {
-            return Err(ActError::NotFinite {
-                what: "a value of the noise",
-            });
-        }
-        Ok(noise
-            .chunks(max.max(1))
-            .flat_map(|row| row.iter().take(moved))
-            .copied()
-            .collect())
-    }
-
-    fn modulations(&self, expert: &Expert, steps: usize) -> Arc<Vec<StepModulation>> {
-        let steps = match steps {
-            0 => self.config.flow_matching_num_steps,
-            steps => steps,
-        };
-        // The cache holds nothing that a panic elsewhere could leave half-written.
-        let mut kept = self
-            .modulations
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(kept) = kept.as_ref().filter(|kept| kept.steps == steps) {
-            return kept.rows.clone();
-        }
-        let rows = Arc::new(expert.modulations(steps));
-        *kept = Some(Modulations {
-            steps,
-            rows: rows.clone(),
-        });
-        rows
-    }
-
-    async fn decode(
-        &self,
-        ready: &Ready<'_>,
-        features: Tensor<2>,
-        options: &ActOptions,
-        clock: &mut StageClock<'_>,
-    ) -> Result<Answer, ActError> {
-        let Some(head) = &self.token_head else {
-            return Err(ActError::ModeUnavailable {
-                mode: Mode::Discrete,
-                reason: format!("the policy has no action tokenizer in {FAST_FOLDER}/"),
-            });
-        };
-        let shape = Shape {
-            horizon: ready.rows.horizon,
-            dims: ready.tag.action.dims(),
-        };
-        // Masked decoding knows the first token, so it is read together with the prompt.
-        let given = match options.decoding {
-            Decoding::Masked => Some(head.ids.start),
-            Decoding::Strict => None,
-        };
-        let (mut cache, hidden) = self.prefill(ready, features, given, Until::LastToken);
-        let hidden = hidden.ok_or_else(|| ActError::ReadBack {
-            reason: "the language model gave no hidden state".to_owned(),
-        })?;
-        clock.end("prefill");
-        let text = self.network.text();
-        let decoded = match options.decoding {
-            Decoding::Masked => {
-                head.masked(text, &mut cache, hidden, shape, options.dumps)
-                    .await?
-            }
-            Decoding::Strict => {
-                head.strict(text, &mut cache, hidden, shape, options.dumps)
-                    .await?
-            }
-        };
-        let chunk = head.tokenizer.decode(&decoded.fast_ids, shape)?;
-        clock.end("decode");
-        Ok(Answer {
-            chunk,
-            tokens: decoded.fast_ids,
-            logits: options.dumps.then_some(decoded.logits),
-            velocities: None,
-        })
-    }
-}
-
-/// The token head, if the checkpoint was trained to use it and the policy has an action tokenizer.
-fn load_token_head(
-    files: &Files,
-    config: &Config,
-    network: &Network,
-) -> Result<Option<TokenHead>, LoadError> {
-    if config.action_mode == ActionMode::Continuous {
-        return Ok(None);
-    }
-    let tokenizer_file = files.find(&format!("{FAST_FOLDER}/tokenizer.json"))?;
-    let config_file = files.find(&format!("{FAST_FOLDER}/processor_config.json"))?;
-    let (Some(tokenizer), Some(processor)) = (tokenizer_file, config_file) else {
-        return Ok(None);
-    };
-    let ids = match (
-        config.action_start_token_id,
-        config.action_end_token_id,
-        config.action_token_start_id,
-        config.eos_token_id,
-    ) {
-        (Some(start), Some(end), Some(first), Some(end_of_text)) => ActionIds {
-            start,
-            end,
-            first,
-            count: config.num_action_tokens,
-            end_of_text,
-        },
-        _ => return Ok(None),
-    };
-    let tokenizer = FastTokenizer::from_bytes(&tokenizer, &processor)?;
-    if tokenizer.vocab_size() > ids.count {
-        return Err(LoadError::BadValue {
-            file: config::FILE,
-            key: "num_action_tokens".to_owned(),
-            problem: format!(
-                "is {}, but the tokenizer in {FAST_FOLDER}/ has {} ids",
-                ids.count,
-                tokenizer.vocab_size()
-            ),
-        });
-    }
-    let action_head = network
-        .text()
-        .head_for(ids.first as usize, tokenizer.vocab_size());
-    Ok(Some(TokenHead {
-        tokenizer,
-        ids,
-        action_head,
-    }))
 }

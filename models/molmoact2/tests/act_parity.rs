@@ -6,45 +6,9 @@ mod common;
 
 use std::borrow::Cow;
 
+use common::scene::Scene;
 use common::{CASES, Golden, Table};
-use molmoact2::{ActOptions, Action, Decoding, Files, Mode, Observation, Policy};
-use vision::RgbImage;
-
-struct Scene {
-    images: Vec<RgbImage>,
-    state: Vec<f32>,
-    task: String,
-    tag: String,
-}
-
-impl Scene {
-    fn of(golden: &Golden) -> Self {
-        let mut images = Vec::new();
-        while golden.has(&format!("image.{}", images.len())) {
-            let name = format!("image.{}", images.len());
-            let [height, width, 3] = golden.shape(&name)[..] else {
-                panic!()
-            };
-            images.push(RgbImage::new(width, height, golden.bytes(&name)).unwrap());
-        }
-        let text = |key: &str| golden.meta(key).as_str().unwrap().to_owned();
-        Self {
-            images,
-            state: golden.floats("state"),
-            task: text("task"),
-            tag: text("tag"),
-        }
-    }
-
-    fn observation(&self) -> Observation<'_> {
-        Observation {
-            images: &self.images,
-            state: &self.state,
-            task: &self.task,
-            tag: &self.tag,
-        }
-    }
-}
+use molmoact2::{ActOptions, Action, Decoding, Files, Mode, Policy};
 
 fn continuous(golden: &Golden) -> ActOptions {
     ActOptions {

@@ -1,5 +1,13 @@
 //! Goldens on disk and a table of the errors seen.
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
+
+pub mod scene;
 
 use std::path::PathBuf;
 

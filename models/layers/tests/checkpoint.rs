@@ -1,0 +1,233 @@
+//! Reading checkpoints: what is read, and what each kind of damage is called.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+
+use layers::{Checkpoint, CheckpointError, Weights};
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+
+/// A folder of its own per test, removed at the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(test: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("layers-{test}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) {
+        std::fs::write(self.0.join(name), bytes).unwrap();
+    }
+
+    fn open(&self) -> Result<Checkpoint, CheckpointError> {
+        Checkpoint::open_dir(&self.0)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).ok();
+    }
+}
+
+/// A safetensors file of the given tensors: name, type, shape, bytes.
+fn file(tensors: &[(&str, Dtype, &[usize], Vec<u8>)]) -> Vec<u8> {
+    let views = tensors.iter().map(|(name, dtype, shape, bytes)| {
+        (
+            *name,
+            TensorView::new(*dtype, shape.to_vec(), bytes).unwrap(),
+        )
+    });
+    safetensors::serialize(views, None).unwrap()
+}
+
+fn f32s(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|x| x.to_le_bytes()).collect()
+}
+
+/// Two shards and their index.
+fn sharded(folder: &Folder) {
+    let index = r#"{"metadata":{}, "weight_map":{"a":"one.safetensors","b":"two.safetensors"}}"#;
+    folder.write("model.safetensors.index.json", index.as_bytes());
+    folder.write(
+        "one.safetensors",
+        &file(&[("a", Dtype::F32, &[2], f32s(&[1.0, 2.0]))]),
+    );
+    folder.write(
+        "two.safetensors",
+        &file(&[("b", Dtype::F32, &[1, 2], f32s(&[3.0, 4.0]))]),
+    );
+}
+
+#[test]
+fn the_three_float_types_are_read_as_f32() {
+    let half: Vec<u8> = [1.5_f32, -2.0]
+        .iter()
+        .flat_map(|&x| half::f16::from_f32(x).to_le_bytes())
+        .collect();
+    let brain: Vec<u8> = [0.15625_f32, 3.0e38]
+        .iter()
+        .flat_map(|&x| half::bf16::from_f32(x).to_le_bytes())
+        .collect();
+    let bytes = file(&[
+        ("full", Dtype::F32, &[2], f32s(&[0.1, -7.0])),
+        ("half", Dtype::F16, &[2], half),
+        ("brain", Dtype::BF16, &[2], brain),
+        ("count", Dtype::I64, &[1], vec![0; 8]),
+    ]);
+    let name = "model.safetensors".to_owned();
+    let checkpoint = Checkpoint::from_memory([(name, Cow::Owned(bytes))]).unwrap();
+    assert_eq!(checkpoint.read_f32("full", &[2]).unwrap(), [0.1, -7.0]);
+    assert_eq!(checkpoint.read_f32("half", &[2]).unwrap(), [1.5, -2.0]);
+    assert_eq!(
+        checkpoint.read_f32("brain", &[2]).unwrap(),
+        [0.15625, half::bf16::from_f32(3.0e38).to_f32()]
+    );
+    assert_eq!(checkpoint.parameters(), 7);
+    assert_eq!(checkpoint.dtype(), "BF16+F16+F32+I64");
+    let error = checkpoint.read_f32("count", &[1]).unwrap_err();
+    assert!(
+        matches!(&error, CheckpointError::Type { name, found } if name == "count" && found == "I64")
+    );
+}
+
+#[test]
+fn shards_are_one_table_and_a_missing_shard_is_named() {
+    let folder = Folder::new("shards");
+    sharded(&folder);
+    let checkpoint = folder.open().unwrap();
+    assert_eq!(checkpoint.names().collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(checkpoint.read_f32("b", &[1, 2]).unwrap(), [3.0, 4.0]);
+    std::fs::remove_file(folder.0.join("two.safetensors")).unwrap();
+    let error = folder.open().unwrap_err();
+    assert!(
+        matches!(&error, CheckpointError::MissingShard { shard } if shard == "two.safetensors")
+    );
+}
+
+#[test]
+fn a_wrong_shape_a_missing_and_a_left_over_tensor_are_named() {
+    let folder = Folder::new("shapes");
+    sharded(&folder);
+    let checkpoint = folder.open().unwrap();
+    let error = checkpoint.read_f32("b", &[2, 1]).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "tensor b has shape [1, 2] where the configuration asks for [2, 1]"
+    );
+    let error = checkpoint.read_f32("c", &[5]).unwrap_err();
+    assert!(
+        matches!(&error, CheckpointError::Missing { name, expected } if name == "c" && expected == &[5])
+    );
+
+    let device = layers::device::cpu();
+    let weights = Weights::new(&checkpoint, "", &device);
+    weights.values("a", &[2]).unwrap();
+    let error = weights.finish(|_| false).unwrap_err();
+    assert!(matches!(&error, CheckpointError::LeftOver { names } if names == &["b"]));
+    let weights = Weights::new(&checkpoint, "", &device);
+    weights.values("a", &[2]).unwrap();
+    weights.finish(|name| name == "b").unwrap();
+}
+
+#[test]
+fn a_prefix_is_put_before_every_name_and_joined_layers_stand_side_by_side() {
+    let bytes = file(&[
+        (
+            "policy.q.weight",
+            Dtype::F32,
+            &[2, 3],
+            f32s(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]),
+        ),
+        ("policy.q.bias", Dtype::F32, &[2], f32s(&[10.0, 20.0])),
+        (
+            "policy.k.weight",
+            Dtype::F32,
+            &[1, 3],
+            f32s(&[7.0, 8.0, 9.0]),
+        ),
+        ("policy.k.bias", Dtype::F32, &[1], f32s(&[30.0])),
+    ]);
+    let checkpoint =
+        Checkpoint::from_memory([("model.safetensors".to_owned(), Cow::Owned(bytes))]).unwrap();
+    let device = layers::device::cpu();
+    let weights = Weights::new(&checkpoint, "policy.", &device);
+    let joined = weights
+        .fused_linear(&[("q", 2, 0.5), ("k", 1, 1.0)], 3, true)
+        .unwrap();
+    weights.finish(|_| false).unwrap();
+    let x = burn::tensor::Tensor::<2>::from_floats([[1.0, 10.0, 100.0]], &device);
+    let y = joined.forward(x).into_data();
+    // 0.5 (321 + 10), 0.5 (654 + 20), 987 + 30
+    assert_eq!(y.as_slice::<f32>().unwrap(), [165.5, 337.0, 1017.0]);
+}
+
+#[test]
+fn damage_is_an_error_that_names_the_file() {
+    let whole = file(&[("a", Dtype::F32, &[4], f32s(&[1.0; 4]))]);
+    let mut huge = whole.clone();
+    huge[..8].copy_from_slice(&u64::MAX.to_le_bytes());
+    let mut garbled = whole.clone();
+    garbled[8] = b'x';
+    // A header whose tensor is larger than its bytes.
+    let lying = String::from_utf8_lossy(&whole).contains("[4]");
+    assert!(lying);
+    let text = whole.iter().map(|&byte| byte as char).collect::<String>();
+    let at = text.find("[4]").unwrap();
+    let mut large = whole.clone();
+    large[at + 1] = b'9';
+    for (what, bytes) in [
+        ("empty", Vec::new()),
+        ("cut in the length", whole[..5].to_vec()),
+        ("cut in the header", whole[..20].to_vec()),
+        ("cut in the data", whole[..whole.len() - 3].to_vec()),
+        ("endless header", huge),
+        ("not json", garbled),
+        ("shape against bytes", large),
+    ] {
+        let folder = Folder::new("damage");
+        folder.write("model.safetensors", &bytes);
+        let error = folder.open().unwrap_err();
+        assert!(
+            matches!(&error, CheckpointError::BadFile { file, .. } if file.ends_with("model.safetensors")),
+            "{what}: {error}"
+        );
+        let memory = Checkpoint::from_memory([("model.safetensors".to_owned(), Cow::Owned(bytes))]);
+        assert!(
+            matches!(memory, Err(CheckpointError::BadFile { .. })),
+            "{what}"
+        );
+    }
+}
+
+#[test]
+fn an_index_cannot_point_out_of_its_folder() {
+    let folder = Folder::new("outside");
+    for shard in ["../model.safetensors", "/etc/passwd", "a\\\\b"] {
+        let index = format!(r#"{{"weight_map":{{"a":"{shard}"}}}}"#);
+        folder.write("model.safetensors.index.json", index.as_bytes());
+        assert!(
+            matches!(folder.open(), Err(CheckpointError::BadFile { .. })),
+            "{shard}"
+        );
+    }
+}
+
+#[test]
+fn a_folder_without_weights_and_a_name_in_two_shards_are_refused() {
+    assert!(matches!(
+        Checkpoint::open_dir(Path::new("/nonexistent")),
+        Err(CheckpointError::NoWeights { .. })
+    ));
+    let folder = Folder::new("double");
+    sharded(&folder);
+    folder.write(
+        "two.safetensors",
+        &file(&[("a", Dtype::F32, &[1], f32s(&[0.0]))]),
+    );
+    let error = folder.open().unwrap_err();
+    assert!(matches!(&error, CheckpointError::Duplicate { name, .. } if name == "a"));
+}
