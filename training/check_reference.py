@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from lerobot.policies.molmoact2.molmoact2_hf_model import modeling_molmoact2 as reference
+from lerobot.policies.molmoact2.molmoact2_hf_model.action_tokenizer import UniversalActionProcessor
 from lerobot.policies.molmoact2.molmoact2_hf_model.configuration_molmoact2 import MolmoAct2Config
 from lerobot.policies.molmoact2.molmoact2_hf_model.image_processing_molmoact2 import MolmoAct2ImageProcessor
 from lerobot.policies.molmoact2.molmoact2_hf_model.processing_molmoact2 import MolmoAct2Processor
@@ -105,7 +106,7 @@ def compare(folder: Path) -> bool:
     report = Report()
     model, processor = reference_model(folder), reference_processor(folder)
     policy = Policy(folder)
-    fast = openfast.load(folder / "openfast")
+    fast = UniversalActionProcessor.from_pretrained_local(str(folder / "openfast"))
     rng = np.random.default_rng(7)
     stats = policy.stats
     for case, sentence in enumerate(SENTENCES):
@@ -133,7 +134,11 @@ def compare(folder: Path) -> bool:
 
         # Teacher-forced: prompt, then a chunk's action tokens; logits everywhere after the pictures.
         chunk = np.clip(np.cumsum(rng.normal(0, 0.05, (16, 6)), 0), -1, 1)
-        tokens = [policy.prompts.action_0 + t for t in fast(chunk)[0]]
+        bins = fast(chunk)[0]
+        report.close(f"{case} action tokens", policy.fast.encode(chunk[None])[0], bins, 0.0)
+        decoded = fast.decode([bins], time_horizon=sizes.HORIZON, action_dim=sizes.DOF)
+        report.close(f"{case} decoded action tokens", policy.fast.decode([bins], sizes.HORIZON, sizes.DOF), decoded, 1e-12)
+        tokens = [policy.prompts.action_0 + t for t in bins]
         tail = np.array([policy.prompts.action_start, *tokens, policy.prompts.action_end, policy.prompts.eos])
         full = torch.cat([theirs["input_ids"], torch.as_tensor(tail)[None]], 1)
         kinds = torch.cat([theirs["token_type_ids"], torch.zeros(1, len(tail), dtype=torch.long)], 1)

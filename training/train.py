@@ -2,7 +2,8 @@
 
     python train.py --data DIR ... --start RUN/start --sentences sentences.json --out RUN/a --minutes 40
 
-First the pictures alone (where is which cube), then everything at once: flow matching for the action expert,
+First the pictures alone (where is which cube), then the sentence over fixed sight (which cube is meant, and
+where to go), then everything at once: flow matching for the action expert,
 cross-entropy for the action tokens, and the teacher's questions. The learning rate follows the clock, so the
 run ends on time however busy the machine is. RUN/a/latest is a usable checkpoint at all times (averaged weights).
 """
@@ -59,6 +60,20 @@ def policy_loss(network: MolmoAct2, teacher: Teacher, prefix, b: Batch, flow_tim
     return 2.0 * flow + 0.5 * tokens + 0.5 * sight + 0.5 * task, log
 
 
+def listening_loss(network: MolmoAct2, teacher: Teacher, prefix, b: Batch):
+    """The teacher's questions about the sentence alone, over fixed sight: cheap, for the beginning."""
+    rows, prompts = len(b.ids), len(b.ids) // len(b.patches)
+    with torch.no_grad():
+        image_tokens = network.model.vision_backbone(b.patches)
+    depth = len(network.model.transformer.blocks) - 1
+    seen = network.read(image_tokens, prefix, b.ids[:, : int(b.lengths.max())], depth)
+    last = [seen.hidden[d][torch.arange(rows), b.lengths - 1] for d in (-2, -1)]
+    facts, state = (x.repeat_interleave(prompts, 0) for x in (b.facts, b.state))
+    loss, log = teacher.task_loss(last, facts, state, b.objects, b.chunks)
+    nan = float("nan")
+    return loss, {"sight_mm": nan, "wrist_mm": nan} | log | {"flow": nan, "tokens": nan}
+
+
 class Average:
     """Exponential average of the weights."""
 
@@ -100,12 +115,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--sight", type=float, default=0.15, help="share of the time for the pictures alone")
+    parser.add_argument("--listen", type=float, default=0.2, help="share of the time for the sentence over fixed sight")
     parser.add_argument("--resume", type=Path, help="a raw.pt to go on from")
     parser.add_argument("--sight-from", type=Path, help="a raw.pt to take only the seeing parts from")
     parser.add_argument("--frames", type=int, default=32, help="pictures per step")
     parser.add_argument("--flow-times", type=int, default=4)
     parser.add_argument("--muon", type=float, default=6e-3)
     parser.add_argument("--adam", type=float, default=3e-3)
+    parser.add_argument("--sight-rate", type=float, default=0.35, help="the vision tower's share of the rates")
     parser.add_argument("--floor", type=float, default=0.02, help="share of the rate that is left at the end")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
@@ -124,12 +141,17 @@ def main() -> None:
         average.state, average.steps = raw["average"], 1000
     if o.sight_from:
         raw = torch.load(o.sight_from)
-        seeing = {k: v for k, v in raw["average"].items() if k.startswith("model.vision_backbone.")}
-        network.load_state_dict(seeing, strict=False)
-        seeing = {k: v for k, v in raw["teacher"].items() if k.startswith(("overview", "wrist"))}
-        teacher.load_state_dict(seeing, strict=False)
+        seeing_state = {k: v for k, v in raw["average"].items() if k.startswith("model.vision_backbone.")}
+        network.load_state_dict(seeing_state, strict=False)
+        heads = {k: v for k, v in raw["teacher"].items() if k.startswith(("overview", "wrist"))}
+        teacher.load_state_dict(heads, strict=False)
         average = Average(network)
-    optimiser = Optimiser({"network": network, "teacher": teacher}, o.muon, o.adam)
+    seeing = network.model.vision_backbone
+    rest = {"text": network.model.transformer, "head": network.lm_head, "expert": network.model.action_expert}
+    optimisers = [
+        Optimiser({"seeing": seeing}, o.muon * o.sight_rate, o.adam * o.sight_rate),
+        Optimiser(rest | {"teacher": teacher}, o.muon, o.adam),
+    ]
     prefix = torch.as_tensor(batches.prompts.prefix)
     o.out.mkdir(parents=True, exist_ok=True)
     print(f"{len(batches.frames)} frames, {len(batches.tokens)} labels", flush=True)
@@ -146,12 +168,17 @@ def main() -> None:
                 image_tokens = network.model.vision_backbone(patches)
                 loss, log = teacher.sight_loss(image_tokens, facts, state)
                 log |= dict.fromkeys(("named_mm", "direct", "flow", "tokens"), float("nan"))
+            elif passed < o.sight + o.listen:
+                batch = batches.draw(2 * o.frames)
+                loss, log = listening_loss(network, teacher, prefix, batch)
+                rows += len(batch.ids)
             else:
                 batch = batches.draw(o.frames)
                 loss, log = policy_loss(network, teacher, prefix, batch, o.flow_times)
                 rows += len(batch.ids)
             loss.backward()
-            optimiser.step(scale)
+            for optimiser in optimisers:
+                optimiser.step(scale)
             average.update(network)
             step += 1
             for key, value in {"loss": loss.item(), **log}.items():

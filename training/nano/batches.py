@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import openfast
 from .data import Frames, patches_of
 from .policy import Policy
 from .prompt import normalise
@@ -42,7 +41,7 @@ class Batches:
         self.state = normalise(frames.state, policy.stats["state_stats"])
         shape = frames.chunks.shape
         self.chunks = normalise(frames.chunks, policy.stats["action_stats"])
-        encoded = openfast.encode(policy.fast, self.chunks.reshape(-1, *shape[2:]))
+        encoded = policy.fast.encode(self.chunks.reshape(-1, *shape[2:]))
         self.tokens = [np.asarray(t, dtype=np.int64) + self.prompts.action_0 for t in encoded]
         self.rng = np.random.default_rng(seed)
         self.pool = np.empty(0, dtype=np.int64)

@@ -351,8 +351,11 @@ class MolmoAct2(nn.Module):
         """
         return self.read(self.model.vision_backbone(patches), prefix_ids, suffix_ids)
 
-    def read(self, image_tokens: Tensor, prefix_ids: Tensor, suffix_ids: Tensor) -> Seen:
-        """The language model over given image tokens `[batch, tokens, text width]`."""
+    def read(self, image_tokens: Tensor, prefix_ids: Tensor, suffix_ids: Tensor, through: int | None = None) -> Seen:
+        """The language model over given image tokens `[batch, tokens, text width]`.
+
+        With `through`, only that many layers, and no final norm: `hidden` then ends with what they leave.
+        """
         transformer, c = self.model.transformer, self.config
         table = torch.cat([transformer.wte.embedding, transformer.wte.new_embedding])
         slots = (prefix_ids == c["image_patch_id"]).nonzero().flatten()
@@ -367,11 +370,14 @@ class MolmoAct2(nn.Module):
         mask = torch.where(allowed, 0.0, -1e9)
         rope = rotary_table(length, c["text_config"]["head_dim"], c["text_config"]["rope_theta"])
         layers, hidden = [], []
-        for index, block in enumerate(transformer.blocks):
+        blocks = transformer.blocks[:through]
+        for index, block in enumerate(blocks):
             hidden.append(suffix)
-            last = index + 1 == len(transformer.blocks)
+            last = index + 1 == len(blocks)
             prefix, suffix, kept = block(prefix, suffix, rope, (mask[:split, :split], mask[split:]), last)
             layers.append(kept)
+        if through is not None:
+            return Seen(image_tokens, [*hidden, suffix], suffix, layers)
         return Seen(image_tokens, hidden, transformer.ln_f(suffix), layers)
 
     def cross_mask(self, prefix_ids: Tensor, suffix_ids: Tensor, prompt_lengths: Tensor, width: int) -> Tensor:

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 
 import numpy as np
+from scipy.fft import dct, idct
+from tokenizers import Tokenizer
 
 FILES = ("tokenizer.json", "tokenizer_config.json", "processor_config.json")
 
@@ -32,17 +34,24 @@ def fit(chunks: np.ndarray, folder: Path, scale: float, vocab_size: int):
     return fast
 
 
-def load(folder: Path):
-    """The reference's tokenizer object of a folder."""
-    from lerobot.policies.molmoact2.molmoact2_hf_model.action_tokenizer import UniversalActionProcessor
+class Fast:
+    """A fitted tokenizer folder, without the weight of the reference's imports."""
 
-    return UniversalActionProcessor.from_pretrained_local(str(folder))
+    def __init__(self, folder: Path):
+        processor = json.loads((folder / "processor_config.json").read_text())
+        self.scale, self.min_token = processor["scale"], processor["min_token"]
+        self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        count = self.tokenizer.get_vocab_size()
+        self.texts = [self.tokenizer.decode([i], skip_special_tokens=False) for i in range(count)]
 
+    def encode(self, chunks: np.ndarray) -> list[list[int]]:
+        """Ids of normalised chunks `[count, horizon, joints]`."""
+        symbols = np.maximum(np.around(dct(chunks, axis=1, norm="ortho") * self.scale) - self.min_token, 0).astype(int)
+        texts = ["".join(map(chr, row)) for row in symbols.reshape(len(chunks), -1)]
+        return [e.ids for e in self.tokenizer.encode_batch(texts, add_special_tokens=False)]
 
-def encode(fast, chunks: np.ndarray) -> list[list[int]]:
-    """Token ids of many normalised chunks `[count, horizon, joints]`: what `fast(chunks)` gives, in bulk."""
-    from scipy.fft import dct
-
-    symbols = np.maximum(np.around(dct(chunks, axis=1, norm="ortho") * fast.scale) - fast.min_token, 0).astype(int)
-    texts = ["".join(map(chr, row)) for row in symbols.reshape(len(chunks), -1)]
-    return [e.ids for e in fast.bpe_tokenizer.backend_tokenizer.encode_batch(texts, add_special_tokens=False)]
+    def decode(self, ids: list[list[int]], horizon: int, joints: int) -> np.ndarray:
+        """Normalised chunks `[count, horizon, joints]`; a stream of the wrong length is an error."""
+        symbols = np.array([[ord(c) for i in row for c in self.texts[i]] for row in ids])
+        coefficients = (symbols + self.min_token).reshape(len(ids), horizon, joints)
+        return idct(coefficients / self.scale, axis=1, norm="ortho")

@@ -45,11 +45,11 @@ class Optimiser:
 
     def __init__(self, modules: dict[str, nn.Module], muon_rate: float, adam_rate: float, weight_decay: float = 0.01):
         matrices, rest, table = [], [], []
-        for module in modules.values():
+        for label, module in modules.items():
             for name, value in module.named_parameters():
                 if not value.requires_grad:
                     continue
-                if "embedding" in name and "patch" not in name or name.startswith("lm_head"):
+                if "wte" in name or "positional" in name or label == "head":
                     table.append(value)
                 elif value.ndim == 2 and min(value.shape) >= 16:
                     matrices.append(value)
@@ -58,7 +58,7 @@ class Optimiser:
         self.muon_rate, self.adam_rate = muon_rate, adam_rate
         self.muon = Muon(matrices, weight_decay)
         self.adam = torch.optim.AdamW(
-            [{"params": table, "weight_decay": 0.0}, {"params": rest, "weight_decay": 0.0}],
+            [{"params": p, "weight_decay": 0.0} for p in (table, rest) if p],
             lr=adam_rate, betas=(0.9, 0.97), foreach=True,
         )  # fmt: skip
         self.parameters = matrices + rest + table

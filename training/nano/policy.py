@@ -10,8 +10,9 @@ import torch
 import torch.nn.functional as F
 from tokenizers import Tokenizer
 
-from . import checkpoint, config as sizes, openfast
+from . import checkpoint, config as sizes
 from .data import patches_of
+from .openfast import Fast
 from .prompt import Prompts, normalise, unnormalise
 
 
@@ -21,9 +22,8 @@ class Policy:
         self.network = network if network is not None else checkpoint.read(folder)
         self.prompts = Prompts(Tokenizer.from_file(str(folder / "tokenizer.json")))
         self.stats = json.loads((folder / "norm_stats.json").read_text())["metadata_by_tag"][sizes.TAG]
-        self.fast = openfast.load(folder / "openfast")
-        alphabet = self.fast.bpe_tokenizer
-        self.lengths = np.array([len(alphabet.decode([i])) for i in range(len(alphabet))])
+        self.fast = Fast(folder / "openfast")
+        self.lengths = np.array([len(text) for text in self.fast.texts])
         self.prefix = torch.as_tensor(self.prompts.prefix)
 
     def _prompts(self, states: np.ndarray, sentences: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -81,5 +81,5 @@ class Policy:
                 left[i] -= int(self.lengths[best[i]])
                 at[i] += 1
                 ids[i, at[i]] = first + best[i]
-        chunks = self.fast.decode(out, time_horizon=sizes.HORIZON, action_dim=sizes.DOF)
+        chunks = self.fast.decode(out, sizes.HORIZON, sizes.DOF)
         return unnormalise(chunks.astype(np.float32), self.stats["action_stats"])
