@@ -121,7 +121,7 @@ async fn transform(
         .into_data_async()
         .await
         .map_err(|e| read_back(format!("{e:?}")))?
-        .to_vec::<f32>()
+        .try_to_vec::<f32>()
         .map_err(|e| read_back(format!("{e:?}")))
 }
 

@@ -92,24 +92,24 @@ impl Frame {
         path
     }
 
-    /// Round values to label, from low to high: two or three of them.
+    /// Round values to label, from low to high: two to four of them.
     pub fn ticks(&self) -> Vec<f32> {
-        let step = round_step((self.high - self.low) / 2.5);
+        let step = round_step((self.high - self.low) / 3.5);
         let first = (self.low / step).ceil() as i64;
         let last = (self.high / step).floor() as i64;
         (first..=last).map(|k| k as f32 * step).collect()
     }
 }
 
-/// The largest of 1, 2, 5 times a power of ten that is not above `raw`.
+/// The smallest of 1, 2, 5 times a power of ten that is not below `raw`.
 fn round_step(raw: f32) -> f32 {
     let raw = raw.max(1e-4);
     let decade = 10.0_f32.powf(raw.log10().floor());
-    [5.0, 2.0, 1.0]
+    [1.0, 2.0, 5.0]
         .into_iter()
         .map(|factor| factor * decade)
-        .find(|step| *step <= raw * 1.0001)
-        .unwrap_or(decade)
+        .find(|step| *step >= raw * 0.9999)
+        .unwrap_or(10.0 * decade)
 }
 
 #[cfg(test)]
@@ -162,6 +162,6 @@ mod tests {
             high: 28.0,
             ..frame
         };
-        assert_eq!(narrow.ticks(), [20.0, 22.0, 24.0, 26.0, 28.0]);
+        assert_eq!(narrow.ticks(), [20.0, 25.0]);
     }
 }

@@ -30,7 +30,7 @@ pub(crate) fn BrowserPanel() -> impl IntoView {
     };
     let wish = settings::compute().map_or("auto", settings::compute_word);
     let option = move |word: &'static str, text: &'static str| {
-        view! { <option value=word selected=wish == word>{text}</option> }
+        view! { <option value=word selected={wish == word}>{text}</option> }
     };
     view! {
         <section class="panel browser" id="browser" aria-labelledby="browser-title">
@@ -112,7 +112,7 @@ fn device_view(device: &ComputeDevice) -> impl IntoView + use<> {
                 "no answer".to_owned()
             };
             view! {
-                <tr class:failed=!check.passed>
+                <tr class:failed={!check.passed}>
                     <td>{mark}</td>
                     <td>{check.name.clone()}</td>
                     <td>{error}</td>

@@ -16,7 +16,7 @@ const STALE_MILLIS: f64 = 1_500.0;
 
 /// A canvas to be: which view of which robot, and what to call it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Slot {
+struct Place {
     robot_id: String,
     view: String,
     label: String,
@@ -24,15 +24,15 @@ struct Slot {
     is_depth: bool,
 }
 
-fn slots(robot: &RobotSummary) -> Vec<Slot> {
-    let slot = |view: String, label: String, hook: String, is_depth: bool| Slot {
+fn slots(robot: &RobotSummary) -> Vec<Place> {
+    let slot = |view: String, label: String, hook: String, is_depth: bool| Place {
         robot_id: robot.robot_id.clone(),
         view,
         label,
         hook,
         is_depth,
     };
-    let mut slots: Vec<Slot> = robot
+    let mut slots: Vec<Place> = robot
         .cameras
         .iter()
         .map(|camera| {
@@ -73,8 +73,8 @@ pub(crate) fn Cameras() -> impl IntoView {
                 when=move || !slots.with(Vec::is_empty)
                 fallback=|| view! { <div class="camera empty"><p>"No picture yet"</p></div> }
             >
-                <For each=move || slots.get() key=Clone::clone let:slot>
-                    <CameraView slot/>
+                <For each=move || slots.get() key=Clone::clone let:place>
+                    <CameraView place/>
                 </For>
             </Show>
         </section>
@@ -82,11 +82,11 @@ pub(crate) fn Cameras() -> impl IntoView {
 }
 
 #[component]
-fn CameraView(slot: Slot) -> impl IntoView {
+fn CameraView(place: Place) -> impl IntoView {
     let studio = expect_context::<Studio>();
     let canvas = NodeRef::<html::Canvas>::new();
     let meter = RwSignal::new(Meter::default());
-    let view_name = slot.view.clone();
+    let view_name = place.view.clone();
     Effect::new(move |_| {
         if let Some(painter) = canvas.get().and_then(|canvas| Painter::new(canvas, meter)) {
             let view_name = view_name.clone();
@@ -113,7 +113,7 @@ fn CameraView(slot: Slot) -> impl IntoView {
             )
         }
     };
-    let legend = slot.is_depth.then(|| {
+    let legend = place.is_depth.then(|| {
         view! {
             <div class="legend" aria-hidden="true">
                 <span>{format!("{NEAR_METRES} m")}</span>
@@ -122,24 +122,24 @@ fn CameraView(slot: Slot) -> impl IntoView {
             </div>
         }
     });
-    let described = if slot.is_depth {
-        format!("{}: near is bright, far is dark", slot.label)
+    let described = if place.is_depth {
+        format!("{}: near is bright, far is dark", place.label)
     } else {
-        format!("{} camera, live", slot.label)
+        format!("{} camera, live", place.label)
     };
     view! {
-        <figure class="camera" class:stale=is_stale class:depth=slot.is_depth>
+        <figure class="camera" class:stale=is_stale class:depth=place.is_depth>
             <canvas
                 node_ref=canvas
                 width="320"
                 height="240"
                 role="img"
                 aria-label=described
-                data-testid=slot.hook
+                data-testid=place.hook
                 data-frames="0"
             ></canvas>
             <figcaption>
-                <span class="name">{slot.label}</span>
+                <span class="name">{place.label}</span>
                 <span class="rate num">{rate}</span>
                 {legend}
             </figcaption>

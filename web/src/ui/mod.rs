@@ -8,6 +8,11 @@
 //!   [`tokens`], [`joints`], [`stages`]), [`browser`], [`dock`], [`notices`]
 //! - [`keys`], [`settings`]: the keyboard, and what the visitor's browser remembers
 
+#![allow(
+    unreachable_pub,
+    reason = "leptos makes the inner function of a component `pub` whatever is written"
+)]
+
 mod browser;
 mod cameras;
 mod command;

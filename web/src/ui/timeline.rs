@@ -1,8 +1,8 @@
 //! The recent decisions as a row of bars, as tall as they took. One can be held in view.
 
-use leptos::ev::KeyboardEvent;
 use leptos::prelude::*;
 use protocol::Mode;
+use web_sys::KeyboardEvent;
 
 use super::store::Studio;
 use crate::figures;
@@ -102,7 +102,7 @@ pub(crate) fn Timeline() -> impl IntoView {
                     <span
                         class="decision"
                         class:shown=bar.is_shown
-                        class:discrete=bar.mode == Mode::Discrete
+                        class:discrete={bar.mode == Mode::Discrete}
                         title=figures::duration(bar.latency_micros)
                         on:click=move |_| look(bar.number)
                     >

@@ -127,7 +127,7 @@ fn verdict(
         <div
             class="verdict"
             class:good=is_equal
-            class:bad=!is_equal
+            class:bad={!is_equal}
             data-testid="trace-decode"
             data-equal=is_equal.to_string()
             data-max-difference=format!("{:e}", comparison.max_difference)
@@ -145,7 +145,7 @@ fn verdict(
 
 fn not_decoded(state: &'static str, words: String) -> impl IntoView {
     view! {
-        <div class="verdict" class:bad=state == "failed" data-testid="trace-decode" data-state=state>
+        <div class="verdict" class:bad={state == "failed"} data-testid="trace-decode" data-state=state>
             <p class="quiet">{words}</p>
         </div>
     }

@@ -89,7 +89,11 @@ fn launch(studio: Studio) -> Result<Running, String> {
     });
     let on_error = Closure::<dyn FnMut(ErrorEvent)>::new(move |event: ErrorEvent| {
         event.prevent_default();
-        let message = event.message();
+        // A script that does not load gives a plain event without a message.
+        let message = Reflect::get(&event, &"message".into())
+            .ok()
+            .and_then(|message| message.as_string())
+            .unwrap_or_default();
         // Later, because it drops this very closure.
         set_timeout(move || died(studio, &message), Duration::ZERO);
     });
