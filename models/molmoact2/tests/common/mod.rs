@@ -10,6 +10,7 @@
 pub mod scene;
 
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use safetensors::{Dtype, SafeTensors};
@@ -34,7 +35,7 @@ impl Golden {
         Self {
             case: case.to_owned(),
             bytes,
-            device: layers::device::cpu(),
+            device: device(),
         }
     }
 
@@ -91,6 +92,20 @@ impl Golden {
         let case: serde_json::Value = serde_json::from_str(&case).expect("case");
         case[key].clone()
     }
+}
+
+/// The CPU, or the preferred GPU when `POLICY_STUDIO_TEST_DEVICE=gpu`.
+fn device() -> Device {
+    static GPU: OnceLock<Device> = OnceLock::new();
+    if std::env::var("POLICY_STUDIO_TEST_DEVICE").as_deref() != Ok("gpu") {
+        return layers::device::cpu();
+    }
+    GPU.get_or_init(|| {
+        let gpu = layers::wait(layers::device::gpu_async()).expect("a GPU");
+        println!("on {} ({})", gpu.name, gpu.interface);
+        gpu.device
+    })
+    .clone()
 }
 
 fn folder(case: &str) -> PathBuf {
