@@ -88,6 +88,12 @@ impl Episode {
     }
 }
 
+/// Fresh noise for every chunk, as the policy was trained and is published to be run, and the same noise again
+/// when the episode is repeated.
+fn noise_seed(episode: u64, tick: u64) -> u64 {
+    episode.wrapping_mul(1 << 20).wrapping_add(tick)
+}
+
 /// Where the next target comes from.
 struct Driver<'a> {
     rules: &'a Rules,
@@ -147,7 +153,7 @@ impl<'a> Driver<'a> {
             state: &world.state(),
             instruction: self.sentence,
             mode,
-            seed: self.seed,
+            seed: noise_seed(self.seed, world.tick()),
         })?;
         let mut rows = acted
             .actions

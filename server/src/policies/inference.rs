@@ -169,8 +169,11 @@ fn act(actor: &mut dyn Actor, job: &Job) -> Result<Acted, ActorError> {
         state: &job.observation.state,
         instruction: &job.instruction,
         mode: job.mode,
-        // One command, one noise: consecutive chunks then agree on which of several ways to take.
-        seed: job.epoch,
+        // Fresh noise for every chunk: a fixed one would let the same small error point the same way each time.
+        seed: job
+            .epoch
+            .wrapping_mul(1 << 32)
+            .wrapping_add(job.observation.sequence),
     })?;
     check(&acted, want_rows, want_dims)?;
     Ok(acted)
