@@ -22,6 +22,7 @@ from nano import config as sizes
 from nano.policy import Policy
 
 FACTS = 33
+LABELS = 4
 FAMILIES = ["reach", "push", "pick_up", "place"]
 
 
@@ -118,12 +119,15 @@ def main() -> None:
 
 
 def record(folder: Path, rows: np.ndarray) -> None:
-    """Writes labelled observations as a collection with one label per picture."""
+    """Writes labelled observations as a collection; the one label stands `LABELS` times, to be worded anew each."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, key, dtype in (("pictures.u8", "pictures", "u1"), ("state.f32", "state", "<f4"), ("facts.f32", "facts", "<f4"),
                              ("tasks.i32", "task", "<i4"), ("chunks.f32", "chunk", "<f4")):  # fmt: skip
-        np.ascontiguousarray(rows[key], dtype=dtype).tofile(folder / name)
-    meta = {"frames": len(rows), "side": sizes.IMAGE_SIZE, "cameras": 2, "horizon": sizes.HORIZON, "labels": 1,
+        values = np.ascontiguousarray(rows[key], dtype=dtype)
+        if key in ("task", "chunk"):
+            values = np.repeat(values[:, None], LABELS, 1)
+        values.tofile(folder / name)
+    meta = {"frames": len(rows), "side": sizes.IMAGE_SIZE, "cameras": 2, "horizon": sizes.HORIZON, "labels": LABELS,
             "dof": sizes.DOF, "facts": FACTS}  # fmt: skip
     (folder / "meta.json").write_text(json.dumps(meta, indent=2) + "\n")
 

@@ -30,7 +30,7 @@ from nano.policy import Policy
 from nano.teacher import Teacher
 
 
-def policy_loss(network: MolmoAct2, teacher: Teacher, prefix, b: Batch, flow_times: int):
+def policy_loss(network: MolmoAct2, teacher: Teacher, prefix, b: Batch, flow_times: int, token_weight: float):
     """Every loss of one step. Returns the sum and what to log."""
     rows, prompts = len(b.ids), len(b.ids) // len(b.patches)
     seen = network.see(b.patches, prefix, b.ids)
@@ -57,7 +57,7 @@ def policy_loss(network: MolmoAct2, teacher: Teacher, prefix, b: Batch, flow_tim
     facts, state = (x.repeat_interleave(prompts, 0) for x in (b.facts, b.state))
     task, more = teacher.task_loss(last, facts, state, b.objects, b.chunks)
     log |= more | {"flow": flow.item(), "tokens": tokens.item()}
-    return 2.0 * flow + 0.5 * tokens + 0.5 * sight + 0.5 * task, log
+    return 2.0 * flow + token_weight * tokens + 0.5 * sight + 0.5 * task, log
 
 
 def listening_loss(network: MolmoAct2, teacher: Teacher, prefix, b: Batch):
@@ -120,6 +120,7 @@ def main() -> None:
     parser.add_argument("--sight-from", type=Path, help="a raw.pt to take only the seeing parts from")
     parser.add_argument("--frames", type=int, default=32, help="pictures per step")
     parser.add_argument("--flow-times", type=int, default=4)
+    parser.add_argument("--token-weight", type=float, default=0.5, help="weight of the action tokens' cross-entropy")
     parser.add_argument("--muon", type=float, default=6e-3)
     parser.add_argument("--adam", type=float, default=3e-3)
     parser.add_argument("--sight-rate", type=float, default=0.35, help="the vision tower's share of the rates")
@@ -174,7 +175,7 @@ def main() -> None:
                 rows += len(batch.ids)
             else:
                 batch = batches.draw(o.frames)
-                loss, log = policy_loss(network, teacher, prefix, batch, o.flow_times)
+                loss, log = policy_loss(network, teacher, prefix, batch, o.flow_times, o.token_weight)
                 rows += len(batch.ids)
             loss.backward()
             for optimiser in optimisers:
