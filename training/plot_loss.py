@@ -20,7 +20,7 @@ WIDTH, HEIGHT, LEFT, GAP = 640, 110, 60, 34
 def rows(paths: list[Path]) -> list[dict[str, float]]:
     joined, offset = [], 0.0
     for path in paths:
-        part = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(path.open())]
+        part = [{k: float(v) for k, v in row.items() if k != "run"} for row in csv.DictReader(path.open())]
         joined += [{**row, "minutes": row["minutes"] + offset} for row in part]
         offset = joined[-1]["minutes"] if joined else offset
     return joined
