@@ -54,7 +54,7 @@ struct Row {
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     std::fs::create_dir_all(&options.out)
         .with_context(|| format!("making {}", options.out.display()))?;
-    let (sender, receiver) = sync_channel::<Vec<Row>>(16);
+    let (sender, receiver) = sync_channel::<anyhow::Result<Vec<Row>>>(16);
     let folder = options.out.clone();
     let (scenes, side, horizon, labels) = (
         options.scenes,
@@ -78,7 +78,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         let mut frames = 0u64;
         for rows in receiver {
             bar.inc(1);
-            for row in rows {
+            for row in rows? {
                 frames += 1;
                 pictures.write_all(&row.pictures)?;
                 state.write_all(&bytes_of(&row.state))?;
@@ -127,7 +127,7 @@ fn bytes_of(values: &[f32]) -> Vec<u8> {
 }
 
 /// Two or three tasks one after the other in one scene.
-fn scene(options: &Options, seed: u64) -> Vec<Row> {
+fn scene(options: &Options, seed: u64) -> anyhow::Result<Vec<Row>> {
     let mut world = World::new(seed);
     let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x7261_696e);
     let mut rows = Vec::new();
@@ -153,9 +153,9 @@ fn scene(options: &Options, seed: u64) -> Vec<Row> {
             &mut disturbance,
             &mut rng,
             &mut rows,
-        );
+        )?;
     }
-    rows
+    Ok(rows)
 }
 
 fn episode(
@@ -165,38 +165,61 @@ fn episode(
     disturbance: &mut Disturbance,
     rng: &mut ChaCha8Rng,
     rows: &mut Vec<Row>,
-) {
+) -> anyhow::Result<()> {
     let expert = Expert::new();
     let mut monitor = TaskMonitor::new(task, world);
     let mut after = rng.random_range(2..16u32);
     for _ in 0..300 {
         if rng.random_range(0..options.every) == 0 {
-            rows.extend(frame(options, world, task, rng));
+            rows.extend(frame(options, world, task, rng)?);
         }
         let Some(target) = expert.chunk(world, task, 1).into_iter().next() else {
-            return;
+            break;
         };
         let executed = disturbance.apply(&target, world, rng);
         let _ = world.step(&executed);
         if monitor.update(world) == Status::Succeeded {
             if after == 0 {
-                return;
+                break;
             }
             after -= 1;
         }
     }
+    Ok(())
 }
 
-fn frame(options: &Options, world: &World, task: &Task, rng: &mut impl Rng) -> Option<Row> {
-    let mut tasks = Vec::with_capacity(options.labels);
-    let mut chunks = Vec::new();
-    let (code, chunk) = label(world, task, options.horizon)?;
-    tasks.push(code as i32);
-    chunks.extend(chunk);
+/// `None` if the scene has too few tasks to ask for.
+fn frame(
+    options: &Options,
+    world: &World,
+    task: &Task,
+    rng: &mut impl Rng,
+) -> anyhow::Result<Option<Row>> {
+    let Some((tasks, chunks)) = labels(options, world, task, rng) else {
+        return Ok(None);
+    };
+    Ok(Some(Row {
+        pictures: pictures(world, options.side)?,
+        state: world.state().to_vec(),
+        facts: facts(world),
+        tasks,
+        chunks,
+    }))
+}
+
+/// The codes and chunks of the task that is being done and of others drawn over the same scene.
+fn labels(
+    options: &Options,
+    world: &World,
+    task: &Task,
+    rng: &mut impl Rng,
+) -> Option<(Vec<i32>, Vec<f32>)> {
+    let (code, mut chunks) = label(world, task, options.horizon)?;
+    let mut tasks = vec![code as i32];
     let families = TaskFamily::all();
     for _ in 0..200 {
         if tasks.len() == options.labels {
-            break;
+            return Some((tasks, chunks));
         }
         let family = families.get(rng.random_range(0..families.len())).copied()?;
         let other = Task::sample(family, world, rng);
@@ -208,11 +231,5 @@ fn frame(options: &Options, world: &World, task: &Task, rng: &mut impl Rng) -> O
             chunks.extend(chunk);
         }
     }
-    (tasks.len() == options.labels).then(|| Row {
-        pictures: pictures(world, options.side),
-        state: world.state().to_vec(),
-        facts: facts(world),
-        tasks,
-        chunks,
-    })
+    None
 }

@@ -84,8 +84,8 @@ impl Robot {
         }
     }
 
-    fn answer(&self, options: &Options) -> Vec<u8> {
-        let mut bytes = pictures(&self.world, options.side);
+    fn answer(&self, options: &Options) -> anyhow::Result<Vec<u8>> {
+        let mut bytes = pictures(&self.world, options.side)?;
         let chunk = label(&self.world, &self.told, options.horizon)
             .map_or_else(|| vec![0.0; options.horizon * DOF], |(_, chunk)| chunk);
         for value in self
@@ -109,7 +109,7 @@ impl Robot {
         ] {
             bytes.extend(value.to_le_bytes());
         }
-        bytes
+        Ok(bytes)
     }
 }
 
@@ -124,7 +124,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         let answers: Vec<Vec<u8>> = robots
             .par_iter()
             .map(|robot| robot.answer(options))
-            .collect();
+            .collect::<anyhow::Result<_>>()?;
         for answer in answers {
             output.write_all(&answer)?;
         }

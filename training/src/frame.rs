@@ -2,51 +2,26 @@
 
 use sim::{Camera, Colour, Expert, JointVector, Task, World};
 
+use vision::{RgbImage, resize_bilinear_u8};
+
 use crate::sentences::code;
 
 /// Values of [`facts`]: tool centre point (3), tray (2), then per colour present, x, y, z, held, sine and
 /// cosine of four times the yaw.
 pub(crate) const FACTS: usize = 5 + 4 * 7;
 
-/// Both pictures resized to `side` x `side`, overview then wrist, RGB rows from the top.
-pub(crate) fn pictures(world: &World, side: usize) -> Vec<u8> {
+/// Both pictures resized to `side` x `side` as the policy resizes them, overview then wrist, RGB rows from the top.
+///
+/// # Errors
+/// A `side` of zero.
+pub(crate) fn pictures(world: &World, side: usize) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(Camera::ALL.len() * side * side * 3);
     for camera in Camera::ALL {
         let picture = world.render(camera);
-        resize(
-            &picture.rgb,
-            sim::WIDTH_PIXELS,
-            sim::HEIGHT_PIXELS,
-            side,
-            &mut bytes,
-        );
+        let image = RgbImage::new(picture.width, picture.height, picture.rgb)?;
+        bytes.extend(resize_bilinear_u8(&image, side, side)?.data());
     }
-    bytes
-}
-
-/// Bilinear resize of 8-bit RGB with half-pixel centres and without antialiasing, rounded to even.
-fn resize(rgb: &[u8], width: usize, height: usize, side: usize, out: &mut Vec<u8>) {
-    let taps = |size: usize, index: usize| {
-        let scale = size as f32 / side as f32;
-        let at = ((index as f32 + 0.5) * scale - 0.5).max(0.0);
-        let low = (at as usize).min(size - 1);
-        (low, (low + 1).min(size - 1), at - low as f32)
-    };
-    let pixel = |x: usize, y: usize, c: usize| {
-        f32::from(rgb.get((y * width + x) * 3 + c).copied().unwrap_or(0))
-    };
-    for row in 0..side {
-        let (y0, y1, fy) = taps(height, row);
-        for column in 0..side {
-            let (x0, x1, fx) = taps(width, column);
-            for c in 0..3 {
-                let top = pixel(x0, y0, c) * (1.0 - fx) + pixel(x1, y0, c) * fx;
-                let bottom = pixel(x0, y1, c) * (1.0 - fx) + pixel(x1, y1, c) * fx;
-                let value = top * (1.0 - fy) + bottom * fy;
-                out.push(value.round_ties_even().clamp(0.0, 255.0) as u8);
-            }
-        }
-    }
+    Ok(bytes)
 }
 
 /// What a teacher knows: see [`FACTS`]. Metres, table frame.
@@ -75,4 +50,42 @@ pub(crate) fn label(world: &World, task: &Task, horizon: usize) -> Option<(usize
     let chunk: Vec<JointVector> = Expert::new().chunk(world, task, horizon);
     (chunk.len() == horizon).then_some(())?;
     Some((code(task)?, chunk.into_iter().flatten().collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_frame_has_the_sizes_that_the_arrays_promise() {
+        let world = World::new(11);
+        assert_eq!(pictures(&world, 96).unwrap().len(), 2 * 96 * 96 * 3);
+        assert!(pictures(&world, 0).is_err());
+        assert_eq!(facts(&world).len(), FACTS);
+        let present: f32 = (0..4).map(|colour| facts(&world)[5 + 7 * colour]).sum();
+        assert_eq!(present as usize, world.colours().len());
+    }
+
+    #[test]
+    fn every_task_of_the_scene_gets_a_label_under_its_own_code() {
+        let world = World::new(11);
+        let mut codes = Vec::new();
+        for task in crate::sentences::all_tasks() {
+            let labelled = label(&world, &task, 16);
+            assert_eq!(
+                labelled.is_some(),
+                world.colours().contains(&task.object),
+                "{task:?}"
+            );
+            if let Some((code, chunk)) = labelled {
+                assert_eq!(chunk.len(), 16 * sim::DOF);
+                assert!(chunk.iter().all(|value| value.is_finite()));
+                codes.push(code);
+            }
+        }
+        let count = codes.len();
+        codes.dedup();
+        assert_eq!(codes.len(), count);
+    }
 }
