@@ -38,9 +38,11 @@ test("a sentence typed in the page is carried out and its success is shown", { t
 test("the discrete mode sends the policy's own tokens and the browser decodes exactly what was sent", { timeout: 180_000 }, async () => {
   await part(page, "mode-discrete").click();
   await command(page, (await exampleSentences(page))[1]);
-  await eventually("a decode", () => part(page, "trace-decode").getAttribute("data-equal"), (v) => v === "true", 90_000);
-  const origin = await part(page, "trace-tokens").getAttribute("data-origin");
-  assert.equal(origin, "generated");
+  await eventually(
+    "the policy's own tokens",
+    () => part(page, "trace-tokens").getAttribute("data-origin"),
+    (origin) => origin === "generated", 60_000);
+  await eventually("a decode", () => part(page, "trace-decode").getAttribute("data-equal"), (v) => v === "true", 60_000);
   const difference = Number(await part(page, "trace-decode").getAttribute("data-max-difference"));
   assert.ok(difference <= 1e-4, `normalised difference ${difference}`);
   assert.ok((await part(page, "trace-prompt").innerText()).length > 40);

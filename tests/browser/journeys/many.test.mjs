@@ -30,6 +30,9 @@ async function choose(page, name) {
   await part(page, "robot-select").selectOption(value);
 }
 
+/** The first sentence that the page offers for this robot and begins with the verb. */
+const offered = (page, verb) => page.locator('[data-testid^="example-"]', { hasText: verb }).first().innerText();
+
 const status = (page) => part(page, "task-status").innerText();
 
 test("each robot works under its own command while three browsers watch", { timeout: 240_000 }, async () => {
@@ -37,11 +40,12 @@ test("each robot works under its own command while three browsers watch", { time
   await choose(pages[1], "right");
   await choose(pages[2], "left");
   for (const page of pages) await seeFrames(page, 3, 120_000);
-  await command(pages[0], "reach the red cube");
-  await command(pages[1], "reach the blue cube");
-  await eventually("left's command in the third browser", () => status(pages[2]), (t) => t.includes("red"), 60_000);
-  await eventually("right's command in the second", () => status(pages[1]), (t) => t.includes("blue"), 60_000);
-  assert.ok(!(await status(pages[0])).includes("blue"));
+  const [reach, push] = [await offered(pages[0], "reach"), await offered(pages[1], "push")];
+  await command(pages[0], reach);
+  await command(pages[1], push);
+  await eventually("left's command in the third browser", () => status(pages[2]), (t) => t.includes(reach), 60_000);
+  await eventually("right's command in the second", () => status(pages[1]), (t) => t.includes(push), 60_000);
+  assert.ok(!(await status(pages[0])).includes(push));
   await keep(pages[2], "05-three-browsers");
 });
 
