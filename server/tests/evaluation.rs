@@ -108,6 +108,7 @@ fn plan(episodes: u64) -> Plan {
         seed: FIRST_UNSEEN_SEED,
         controls: true,
         max_secs: 20.0,
+        rows: None,
     }
 }
 

@@ -48,6 +48,9 @@ pub(super) struct Eval {
     /// Simulated seconds after which an episode counts as failed.
     #[arg(long, value_name = "SECS", default_value_t = 10.0)]
     max_secs: f64,
+    /// Rows of a chunk to execute before asking again; the policy's own number when absent.
+    #[arg(long, value_name = "N")]
+    rows: Option<usize>,
     /// Episodes run at the same time, each with its own copy of the policy; the number of CPU cores when absent.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=256))]
     jobs: Option<u64>,
@@ -115,6 +118,7 @@ impl Eval {
             seed: self.seed,
             controls: !self.no_controls,
             max_secs: self.max_secs,
+            rows: self.rows,
         }
     }
 }

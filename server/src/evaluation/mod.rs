@@ -70,6 +70,8 @@ pub struct Plan {
     pub controls: bool,
     /// Simulated seconds after which an episode counts as failed.
     pub max_secs: f64,
+    /// Rows of a chunk to execute before asking again; the policy's own number when absent.
+    pub rows: Option<usize>,
 }
 
 impl Plan {
@@ -225,7 +227,10 @@ fn rules(plan: &Plan, info: &ActorInfo) -> Result<Rules, EvaluationError> {
     Ok(Rules {
         tag: tag.tag.clone(),
         cameras,
-        n_action_steps: tag.n_action_steps.clamp(1, tag.horizon.max(1)),
+        n_action_steps: plan
+            .rows
+            .unwrap_or(tag.n_action_steps)
+            .clamp(1, tag.horizon.max(1)),
         mean_action: sim::JointVector::try_from(tag.mean_action.as_slice()).ok(),
         control_mode: plan
             .modes

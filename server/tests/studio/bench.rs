@@ -57,7 +57,7 @@ impl Scripted {
                     action: vec![dimension("a"), dimension("b")],
                     mean_action: vec![0.0, 0.0],
                     horizon: ROWS,
-                    n_action_steps: ROWS,
+                    n_action_steps: 1,
                 }],
                 tokenizer: None,
             },
