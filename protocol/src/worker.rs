@@ -190,6 +190,9 @@ pub struct ComputeDevice {
 pub enum Verdict {
     /// Still being tried.
     Testing,
+    /// Measured to be far slower than another device, so its self-test waits until it is chosen; why, in
+    /// words.
+    Postponed(String),
     /// The self-test passed.
     Passed,
     /// It exists and must not be used; why, in words.

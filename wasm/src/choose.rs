@@ -128,6 +128,7 @@ fn why_not(devices: &[ComputeDevice], kind: ComputeKind) -> String {
         None => "was not tried".to_owned(),
         Some(device) => match &device.verdict {
             Verdict::Testing => "is still being tested".to_owned(),
+            Verdict::Postponed(why) => format!("is not tested yet ({why})"),
             Verdict::Refused(why) => format!("was refused ({why})"),
             Verdict::Unavailable(why) => format!("is not available ({why})"),
             Verdict::Passed => "passed".to_owned(),
@@ -205,6 +206,22 @@ mod tests {
         assert_eq!(
             (choice.chosen, choice.by_visitor),
             (Some(ComputeKind::Webgpu), true)
+        );
+    }
+
+    #[test]
+    fn a_postponed_device_is_not_used_before_its_test() {
+        let cpu = device(ComputeKind::Cpu, Verdict::Passed, &[(128, 0.2)]);
+        let slow = Verdict::Postponed("much slower".into());
+        let gpu = device(ComputeKind::Webgpu, slow, &[(128, 60.0)]);
+        assert_eq!(
+            choose(&[cpu.clone(), gpu.clone()], None).chosen,
+            Some(ComputeKind::Cpu)
+        );
+        let wished = choose(&[cpu, gpu], Some(ComputeKind::Webgpu));
+        assert_eq!(
+            (wished.chosen, wished.by_visitor),
+            (Some(ComputeKind::Cpu), false)
         );
     }
 

@@ -12,6 +12,8 @@ const REPETITIONS: usize = 3;
 /// A device that needs longer than this for the small product is not asked for the large one: it
 /// would take 64 times as long, and the answer is known.
 const SLOW_MILLIS: f64 = 20.0;
+/// How many times slower than another a device must be for its self-test to be postponed.
+const TOO_SLOW: f64 = 10.0;
 
 /// A device that is about to be tried.
 pub fn testing(kind: ComputeKind, name: &str) -> ComputeDevice {
@@ -42,6 +44,34 @@ pub async fn self_test(device: &Device, report: &mut ComputeDevice) {
             passed: check.passed,
         })
         .collect();
+}
+
+/// Whether the self-test of a device may wait until somebody wants it: its first product took so much
+/// longer than on a device that passed that it will not be chosen by speed. On a software adapter the test
+/// compiles shaders on every core for most of a minute.
+pub fn postponement(slow: TimedProduct, passed: &[ComputeDevice]) -> Option<String> {
+    let fast = passed
+        .iter()
+        .filter(|device| device.verdict == Verdict::Passed)
+        .flat_map(|device| &device.products)
+        .find(|product| product.size == slow.size)?;
+    (slow.millis > SLOW_MILLIS && slow.millis > TOO_SLOW * fast.millis).then(|| {
+        format!(
+            "a {size}×{size} product takes {:.0} ms, {:.1} ms on the CPU; choose it to have it tested",
+            slow.millis,
+            fast.millis,
+            size = slow.size
+        )
+    })
+}
+
+/// Times the smallest product only.
+///
+/// # Errors
+/// As [`time_products`].
+pub async fn time_smallest(device: &Device) -> Result<TimedProduct, String> {
+    let [smallest, ..] = SIZES;
+    time_product(device, smallest).await
 }
 
 /// Times square products, each after one that warms up (uploads, compiles).
@@ -107,6 +137,30 @@ mod tests {
         let products = layers::wait(time_products(&device)).unwrap_or_default();
         assert!(!products.is_empty());
         assert!(products.iter().all(|p| p.millis > 0.0 && p.gflops() > 0.0));
+    }
+
+    #[test]
+    fn only_a_device_that_is_hopelessly_slow_is_postponed() {
+        let mut cpu = testing(ComputeKind::Cpu, "CPU");
+        cpu.products = vec![TimedProduct {
+            size: 128,
+            millis: 0.2,
+        }];
+        let timed = |millis| TimedProduct { size: 128, millis };
+        assert_eq!(
+            postponement(timed(60.0), &[cpu.clone()]),
+            None,
+            "nothing has passed yet"
+        );
+        cpu.verdict = Verdict::Passed;
+        assert!(postponement(timed(60.0), &[cpu.clone()]).is_some_and(|why| why.contains("60 ms")));
+        assert_eq!(
+            postponement(timed(4.0), &[cpu.clone()]),
+            None,
+            "a real GPU's read-back"
+        );
+        cpu.products = vec![timed(15.0)];
+        assert_eq!(postponement(timed(60.0), &[cpu]), None, "a busy machine");
     }
 
     #[test]

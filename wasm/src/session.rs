@@ -46,6 +46,7 @@ struct Session {
 type Shared = Rc<RefCell<Session>>;
 
 /// Starts the worker; called by the module's own initialisation.
+#[allow(unreachable_pub, reason = "wasm-bindgen exports public functions only")]
 #[wasm_bindgen(start)]
 pub fn start() {
     console_error_panic_hook::set_once();
@@ -67,6 +68,9 @@ fn receive(session: &Shared, data: &JsValue) {
         Ok(ToWorker::Choose(wish)) => {
             session.borrow_mut().wish = wish;
             decide(session);
+            if let Some(kind) = wish {
+                spawn_local(test_postponed(session.clone(), kind));
+            }
         }
         Ok(ToWorker::LoadTokenizer {
             tokenizer_url,
@@ -109,6 +113,7 @@ async fn probe_devices(session: Shared) {
     decide(&session);
     breathe().await;
     let started_millis = now_millis();
+    let passed = session.borrow().reports.clone();
     let (mut report, device) = if scope().name() == CPU_ONLY {
         let why = "the worker died while it was being tested; the tab now runs without it";
         (
@@ -119,11 +124,15 @@ async fn probe_devices(session: Shared) {
             None,
         )
     } else {
-        try_webgpu(gpu).await
+        try_webgpu(gpu, &passed).await
     };
     report.probe_millis = now_millis() - started_millis;
     session.borrow_mut().settled = true;
     conclude(&session, report, device);
+    let wish = session.borrow().wish;
+    if let Some(kind) = wish {
+        test_postponed(session, kind).await;
+    }
 }
 
 async fn try_cpu(mut report: ComputeDevice) -> (ComputeDevice, Device) {
@@ -140,7 +149,10 @@ async fn try_cpu(mut report: ComputeDevice) -> (ComputeDevice, Device) {
     (report, device)
 }
 
-async fn try_webgpu(mut report: ComputeDevice) -> (ComputeDevice, Option<Device>) {
+async fn try_webgpu(
+    mut report: ComputeDevice,
+    passed: &[ComputeDevice],
+) -> (ComputeDevice, Option<Device>) {
     let named = match within(OPEN_MILLIS, adapter()).await {
         Some(Ok(named)) => named,
         Some(Err(why)) => return unavailable(report, why),
@@ -156,20 +168,65 @@ async fn try_webgpu(mut report: ComputeDevice) -> (ComputeDevice, Option<Device>
         Some(Err(error)) => return unavailable(report, error.to_string()),
         None => return unavailable(report, timed_out("opening the adapter", OPEN_MILLIS)),
     };
-    if within(SELF_TEST_MILLIS, probe::self_test(&device, &mut report))
+    match within(TIMING_MILLIS, probe::time_smallest(&device)).await {
+        Some(Ok(product)) => {
+            report.products = vec![product];
+            if let Some(why) = probe::postponement(product, passed) {
+                report.verdict = Verdict::Postponed(why);
+                return (report, Some(device));
+            }
+        }
+        Some(Err(why)) => report.verdict = Verdict::Refused(why),
+        None => report.verdict = Verdict::Refused(timed_out("a small product", TIMING_MILLIS)),
+    }
+    if report.verdict == Verdict::Testing {
+        test_and_time(&device, &mut report).await;
+    }
+    (report, Some(device))
+}
+
+/// The self-test and, if it passes, the timing; each with its limit.
+async fn test_and_time(device: &Device, report: &mut ComputeDevice) {
+    if within(SELF_TEST_MILLIS, probe::self_test(device, report))
         .await
         .is_none()
     {
         report.verdict = Verdict::Refused(timed_out("the self-test", SELF_TEST_MILLIS));
     }
     if report.verdict == Verdict::Passed {
-        match within(TIMING_MILLIS, probe::time_products(&device)).await {
+        match within(TIMING_MILLIS, probe::time_products(device)).await {
             Some(Ok(products)) => report.products = products,
             Some(Err(why)) => report.verdict = Verdict::Refused(why),
             None => report.verdict = Verdict::Refused(timed_out("the timing", TIMING_MILLIS)),
         }
     }
-    (report, Some(device))
+}
+
+/// Gives a postponed device the self-test that it still owes.
+async fn test_postponed(session: Shared, kind: ComputeKind) {
+    let found = {
+        let mut session = session.borrow_mut();
+        let device = session
+            .opened
+            .iter()
+            .find(|(known, _)| *known == kind)
+            .map(|(_, device)| device.clone());
+        let report = session
+            .reports
+            .iter_mut()
+            .find(|known| known.kind == kind && matches!(known.verdict, Verdict::Postponed(_)));
+        device.zip(report.map(|report| {
+            report.verdict = Verdict::Testing;
+            report.clone()
+        }))
+    };
+    if let Some((device, mut report)) = found {
+        decide(&session);
+        let started_millis = now_millis();
+        test_and_time(&device, &mut report).await;
+        report.probe_millis += now_millis() - started_millis;
+        conclude(&session, report, None);
+    }
 }
 
 fn unavailable(report: ComputeDevice, why: String) -> (ComputeDevice, Option<Device>) {

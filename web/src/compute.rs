@@ -105,10 +105,19 @@ pub fn kind_name(kind: ComputeKind) -> &'static str {
     }
 }
 
+/// The same after "on".
+pub fn in_sentence(kind: ComputeKind) -> &'static str {
+    match kind {
+        ComputeKind::Cpu => "the CPU",
+        ComputeKind::Webgpu => "WebGPU",
+    }
+}
+
 /// A verdict as a stable word, a short phrase, and the reason.
 pub fn verdict_words(verdict: &Verdict) -> (&'static str, &'static str, Option<&str>) {
     match verdict {
         Verdict::Testing => ("testing", "Being tested", None),
+        Verdict::Postponed(why) => ("postponed", "Not tested yet", Some(why)),
         Verdict::Passed => ("passed", "Passed the self-test", None),
         Verdict::Refused(why) => ("refused", "Refused", Some(why)),
         Verdict::Unavailable(why) => ("unavailable", "Not available", Some(why)),

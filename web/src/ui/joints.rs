@@ -20,6 +20,9 @@ const AROUND_MICROS: i64 = 1_500_000;
 /// States further apart than this are not joined by a line.
 const GAP_MICROS: i64 = 400_000;
 
+/// So many decoded values are marked: enough to see that they lie on the plan, and see the plan.
+const DOTS: usize = 8;
+
 /// Everything that is drawn for one joint, in drawing units.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Drawing {
@@ -236,11 +239,11 @@ impl Source<'_> {
     }
 }
 
-/// Every third value as a dot: a path of zero-length strokes with round caps.
+/// A few values as dots: a path of zero-length strokes with round caps.
 fn dots(frame: &Frame, points: &[Point]) -> String {
     points
         .iter()
-        .step_by(3)
+        .step_by(points.len().div_ceil(DOTS).max(1))
         .map(|point| {
             format!(
                 "M{:.1} {:.1}h0",

@@ -6,7 +6,7 @@ use protocol::worker::{Comparison, DecodeOutcome, TokenizerOutcome};
 
 use super::store::Studio;
 use super::trace::shown_trace;
-use crate::compute::{Phase, kind_name};
+use crate::compute::{Phase, in_sentence, kind_name};
 use crate::figures;
 
 #[component]
@@ -113,11 +113,11 @@ fn verdict(
         )
     });
     let details = format!(
-        "Max difference {} of {} allowed (normalised){}. Computed on the {} in {}{}.",
+        "Max difference {} of {} allowed (normalised){}. Computed on {} in {}{}.",
         figures::difference(comparison.max_difference),
         figures::difference(comparison.tolerance),
         in_units.unwrap_or_default(),
-        kind_name(comparison.computed_on),
+        in_sentence(comparison.computed_on),
         figures::duration(comparison.micros),
         trace
             .map(|t| format!(", {}×{} values", t.rows, t.dims))
