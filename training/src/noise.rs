@@ -50,11 +50,11 @@ impl Disturbance {
         world: &World,
         rng: &mut impl Rng,
     ) -> JointVector {
-        if let Some((pose, ticks)) = self.detour.take() {
-            if ticks > 0 {
-                self.detour = Some((pose, ticks - 1));
-                return pose;
-            }
+        if let Some((pose, ticks)) = self.detour.take()
+            && ticks > 0
+        {
+            self.detour = Some((pose, ticks - 1));
+            return pose;
         }
         if rng.random_range(0.0f32..1.0) < self.detour_chance {
             let scale = rng.random_range(0.15f32..0.8);

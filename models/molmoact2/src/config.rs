@@ -238,13 +238,13 @@ impl Config {
     /// that are not read. Each names the key.
     pub fn parse(bytes: &[u8]) -> Result<Self, LoadError> {
         let raw: Value = crate::error::parse_json(FILE, bytes)?;
-        if let Some(found) = raw.get("model_type").and_then(Value::as_str) {
-            if found != "molmoact2" {
-                return Err(LoadError::Unsupported {
-                    what: format!("model_type = {found:?}"),
-                    why: "this reader takes \"molmoact2\"".to_owned(),
-                });
-            }
+        if let Some(found) = raw.get("model_type").and_then(Value::as_str)
+            && found != "molmoact2"
+        {
+            return Err(LoadError::Unsupported {
+                what: format!("model_type = {found:?}"),
+                why: "this reader takes \"molmoact2\"".to_owned(),
+            });
         }
         let top: TopConfig = section(&raw, None)?;
         let mut text: TextConfig = section(&raw, Some("text_config"))?;

@@ -103,7 +103,8 @@ fn edited(edit: impl Fn(&mut Value)) -> Result<NormStats, String> {
 
 #[test]
 fn a_damaged_statistics_file_is_refused_with_the_key() {
-    let cases: [(&str, fn(&mut Value)); 7] = [
+    type Damage = fn(&mut Value);
+    let cases: [(&str, Damage); 7] = [
         ("norm_mode", |raw| raw["norm_mode"] = json!("q05_q95")),
         ("format", |raw| raw["format"] = json!("v9")),
         ("metadata_by_tag", |raw| raw["metadata_by_tag"] = json!({})),

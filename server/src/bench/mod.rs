@@ -1,9 +1,9 @@
 //! Every number that the README quotes, measured here.
 //!
-//! - [`policy`]: inference per stage, each mode
-//! - [`pieces`]: the tokenizer and the simulator
-//! - [`live`]: a whole studio over the loopback: command to motion, control rate, stop
-//! - [`stats`]: medians
+//! - `policy`: inference per stage, each mode
+//! - `pieces`: the tokenizer and the simulator
+//! - `live`: a whole studio over the loopback (command to motion, control rate, stop)
+//! - `stats`: medians
 
 pub mod live;
 pub mod pieces;

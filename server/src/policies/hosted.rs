@@ -104,7 +104,7 @@ impl Hosted {
             Ok(files
                 .find(file)
                 .map_err(failed)?
-                .map(|bytes| bytes.into_owned()))
+                .map(std::borrow::Cow::into_owned))
         };
         let tokenizer_files = match (
             read("openfast/tokenizer.json")?,

@@ -84,7 +84,7 @@ impl Viewer<'_> {
         if let Err(end) = self.greet(reader).await {
             return end;
         }
-        let end = loop {
+        loop {
             match reader.next().await {
                 Ok(Read::Message(message)) => {
                     if let Err(error) = self.handle(message) {
@@ -94,8 +94,7 @@ impl Viewer<'_> {
                 Ok(Read::Refused(error)) => put(self.outbox, &error),
                 Err(end) => break end,
             }
-        };
-        end
+        }
     }
 
     async fn greet<S, E>(&self, reader: &mut Reader<'_, S, FromViewer>) -> Result<(), End>

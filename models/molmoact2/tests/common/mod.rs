@@ -148,7 +148,8 @@ impl Table {
 
     fn judge(&mut self, stage: &str, kind: &str, error: f64, limit: f64) {
         println!("{:24} {stage:28} {kind} {error:.2e}", self.case);
-        if !(error <= limit) {
+        // Written so that NaN fails too.
+        if error.is_nan() || error > limit {
             self.failed
                 .push(format!("{stage}: {kind} {error:.2e} > {limit:.0e}"));
         }
