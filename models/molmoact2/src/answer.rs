@@ -10,7 +10,7 @@ use crate::action::{ActOptions, Mode};
 use crate::clock::StageClock;
 use crate::config::ActionMode;
 use crate::connector::PoolPlan;
-use crate::discrete::{Decoding, read};
+use crate::discrete::{Decoding, Written, read};
 use crate::error::ActError;
 use crate::expert::{Expert, StepModulation};
 use crate::image_input::ImageBatch;
@@ -190,13 +190,14 @@ impl Policy {
         Ok(rows)
     }
 
-    /// Answers with action tokens.
+    /// Answers with action tokens; `written` is told of each.
     pub(crate) async fn decode(
         &self,
         ready: &Ready<'_>,
         features: Tensor<2>,
         options: &ActOptions,
         clock: &mut StageClock<'_>,
+        written: &mut Written<'_>,
     ) -> Result<Answer, ActError> {
         let Some(head) = &self.token_head else {
             return Err(ActError::ModeUnavailable {
@@ -221,11 +222,11 @@ impl Policy {
         let text = self.network.text();
         let decoded = match options.decoding {
             Decoding::Masked => {
-                head.masked(text, &mut cache, hidden, shape, options.dumps)
+                head.masked(text, &mut cache, hidden, shape, options.dumps, written)
                     .await?
             }
             Decoding::Strict => {
-                head.strict(text, &mut cache, hidden, shape, options.dumps)
+                head.strict(text, &mut cache, hidden, shape, options.dumps, written)
                     .await?
             }
         };

@@ -55,6 +55,9 @@ impl ActionIds {
     }
 }
 
+/// Who is told the FAST ids so far, after every action token.
+pub type Written<'a> = dyn FnMut(&[u32]) + Send + 'a;
+
 /// What a decoding run gave.
 #[derive(Debug, Default)]
 pub(crate) struct Decoded {
@@ -83,6 +86,7 @@ impl TokenHead {
         hidden: Tensor<2>,
         shape: Shape,
         keep_logits: bool,
+        written: &mut Written<'_>,
     ) -> Result<Decoded, ActError> {
         let mut grammar = Grammar::new(&self.tokenizer, shape)?;
         let mut decoded = Decoded::default();
@@ -92,6 +96,7 @@ impl TokenHead {
             let id = likeliest(&scores, &grammar.mask())?;
             grammar.push(id)?;
             decoded.fast_ids.push(id);
+            written(&decoded.fast_ids);
             if keep_logits {
                 decoded.logits.push(scores);
             }
@@ -110,6 +115,7 @@ impl TokenHead {
         hidden: Tensor<2>,
         shape: Shape,
         keep_logits: bool,
+        written: &mut Written<'_>,
     ) -> Result<Decoded, ActError> {
         let limit = shape.horizon.saturating_mul(16).max(1);
         let everything = vec![true; text.vocab_size()];
@@ -129,6 +135,9 @@ impl TokenHead {
             }
             if generated.len() >= limit {
                 return Err(ActError::NoEnd { limit });
+            }
+            if self.ids.fast_id(token).is_some() {
+                written(&self.ids.span(&generated));
             }
             hidden = step(text, cache, token)?;
         }

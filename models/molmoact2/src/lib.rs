@@ -51,7 +51,7 @@ mod vit;
 pub use action::{ActOptions, Action, Mode, Observation, Stage};
 pub use config::{ActionMode, Config};
 pub use connector::{Connector, PoolPlan};
-pub use discrete::Decoding;
+pub use discrete::{Decoding, Written};
 pub use error::{ActError, LoadError};
 pub use expert::{ChunkExpert, Expert, ExpertContext, StepModulation};
 pub use files::Files;

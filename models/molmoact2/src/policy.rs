@@ -8,7 +8,7 @@ use openfast::FastTokenizer;
 use crate::action::{ActOptions, Action, Mode, Observation};
 use crate::clock::StageClock;
 use crate::config::{self, ActionMode, Config};
-use crate::discrete::TokenHead;
+use crate::discrete::{TokenHead, Written};
 use crate::error::{ActError, LoadError};
 use crate::expert::StepModulation;
 use crate::files::Files;
@@ -128,6 +128,21 @@ impl Policy {
         layers::wait(self.act_async(observation, options))
     }
 
+    /// Like [`Policy::act`], and in discrete mode calls `written` after every action token with the
+    /// FAST ids so far, on this thread: a caller that takes its time delays the answer. In continuous
+    /// mode there is nothing to tell.
+    ///
+    /// # Errors
+    /// As [`Policy::act`]; ids that were told before an error belong to no chunk.
+    pub fn act_streaming(
+        &self,
+        observation: &Observation<'_>,
+        options: &ActOptions,
+        written: &mut Written<'_>,
+    ) -> Result<Action, ActError> {
+        layers::wait(self.answer(observation, options, written))
+    }
+
     /// Answers an observation without blocking the thread on the device.
     ///
     /// # Errors
@@ -137,6 +152,15 @@ impl Policy {
         observation: &Observation<'_>,
         options: &ActOptions,
     ) -> Result<Action, ActError> {
+        self.answer(observation, options, &mut |_| {}).await
+    }
+
+    async fn answer(
+        &self,
+        observation: &Observation<'_>,
+        options: &ActOptions,
+        written: &mut Written<'_>,
+    ) -> Result<Action, ActError> {
         let mut clock = StageClock::start(self.network.device());
         let ready = self.prepare(observation)?;
         self.check_mode(options.mode)?;
@@ -145,7 +169,10 @@ impl Policy {
         clock.end("vision");
         let answer = match options.mode {
             Mode::Continuous => self.flow(&ready, features, options, &mut clock).await?,
-            Mode::Discrete => self.decode(&ready, features, options, &mut clock).await?,
+            Mode::Discrete => {
+                self.decode(&ready, features, options, &mut clock, written)
+                    .await?
+            }
         };
         if answer.chunk.iter().any(|value| !value.is_finite()) {
             return Err(ActError::NotFinite {

@@ -80,7 +80,19 @@ fn a_masked_discrete_answer_is_a_whole_chunk_made_of_likeliest_tokens() {
             dumps: true,
             ..ActOptions::default()
         };
-        let action = policy.act(&scene.observation(), &options).unwrap();
+        let mut told: Vec<Vec<u32>> = Vec::new();
+        let action = policy
+            .act_streaming(&scene.observation(), &options, &mut |so_far| {
+                told.push(so_far.to_vec());
+            })
+            .unwrap();
+        let beginnings: Vec<Vec<u32>> = (1..=action.action_tokens.len())
+            .map(|count| action.action_tokens[..count].to_vec())
+            .collect();
+        assert_eq!(
+            told, beginnings,
+            "one call per token, with everything so far"
+        );
 
         // Walk the same stream with the grammar alone: every pick is the likeliest allowed one.
         let fast =

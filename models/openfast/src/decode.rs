@@ -19,6 +19,8 @@ pub struct AsReference {
 pub struct Partial {
     /// The chunk so far, `[horizon, dims]` row-major, normalised.
     pub chunk: Vec<f32>,
+    /// The quantised coefficients so far, `[horizon, dims]`, frequency outer; zero from `known` on.
+    pub coefficients: Vec<i32>,
     /// Coefficients that have arrived, lowest frequency first; the others count as zero.
     pub known: usize,
 }
@@ -87,6 +89,7 @@ impl FastTokenizer {
         coefficients.resize(want, 0);
         Ok(Partial {
             chunk: self.inverse_dct(&coefficients, shape)?,
+            coefficients,
             known,
         })
     }
