@@ -43,6 +43,28 @@ pub enum LoadError {
         /// What FAST files hold there.
         want: &'static str,
     },
+    /// A file of a model's checkpoint is missing or unreadable.
+    #[error("cannot read {}: {source}; a checkpoint folder holds config.json", path.display())]
+    ReadCheckpoint {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file of a model's checkpoint is not the JSON it should be.
+    #[error("{file} of the model: {source}")]
+    VlmJson {
+        /// The file.
+        file: &'static str,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// A model's checkpoint does not say which of its ids stand for FAST's.
+    #[error("the model's configuration gives no action tokens: {reason}")]
+    NoVlmVocabulary {
+        /// What is missing or contradicts itself.
+        reason: String,
+    },
 }
 
 /// A chunk could not be encoded.

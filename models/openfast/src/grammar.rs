@@ -41,6 +41,8 @@ pub struct Grammar {
     reach: Arc<[u8]>,
     remaining: usize,
     state: Pending,
+    /// Which classes may come next; kept so that masking allocates nothing.
+    open: Vec<bool>,
 }
 
 impl Grammar {
@@ -51,12 +53,14 @@ impl Grammar {
     pub fn new(tokenizer: &FastTokenizer, shape: Shape) -> Result<Self, GrammarError> {
         let want = shape.values().ok_or(GrammarError::BadShape(shape))?;
         let reach = reachable(tokenizer.inner.vocabulary.classes(), want);
-        let grammar = Self {
+        let mut grammar = Self {
             tokenizer: tokenizer.clone(),
             reach: reach.into(),
             remaining: want,
             state: Pending::Nothing,
+            open: Vec::new(),
         };
+        grammar.look_ahead();
         if grammar.in_reach(want, Pending::Nothing) {
             Ok(grammar)
         } else {
@@ -73,20 +77,40 @@ impl Grammar {
     /// [`Self::allowed`] for every id below [`FastTokenizer::vocab_size`].
     #[must_use]
     pub fn mask(&self) -> Vec<bool> {
-        let vocabulary = &self.tokenizer.inner.vocabulary;
-        let classes: Vec<bool> = vocabulary
-            .classes()
-            .iter()
-            .map(|class| self.step_class(class).is_some())
-            .collect();
-        vocabulary
-            .class_indices()
-            .map(|class| {
-                class.is_some_and(|class| {
-                    classes.get(usize::from(class)).copied().unwrap_or_default()
-                })
-            })
-            .collect()
+        self.classes().map(|class| self.is_open(class)).collect()
+    }
+
+    /// Sets the score of every id that is not allowed to negative infinity, those beyond the
+    /// vocabulary included. `logits` are scores of FAST ids, from id 0. Nothing is allocated.
+    pub fn mask_logits(&self, logits: &mut [f32]) {
+        let classes = self.classes().chain(std::iter::repeat(None));
+        for (logit, class) in logits.iter_mut().zip(classes) {
+            if !self.is_open(class) {
+                *logit = f32::NEG_INFINITY;
+            }
+        }
+    }
+
+    fn classes(&self) -> impl Iterator<Item = Option<u16>> + '_ {
+        self.tokenizer.inner.vocabulary.class_indices()
+    }
+
+    fn is_open(&self, class: Option<u16>) -> bool {
+        class.is_some_and(|class| {
+            self.open
+                .get(usize::from(class))
+                .copied()
+                .unwrap_or_default()
+        })
+    }
+
+    /// Recomputes `open` for the present state.
+    fn look_ahead(&mut self) {
+        let mut open = std::mem::take(&mut self.open);
+        let classes = self.tokenizer.inner.vocabulary.classes();
+        open.clear();
+        open.extend(classes.iter().map(|class| self.step_class(class).is_some()));
+        self.open = open;
     }
 
     /// Appends an id to the stream.
@@ -100,6 +124,7 @@ impl Grammar {
         })?;
         self.remaining = remaining;
         self.state = state;
+        self.look_ahead();
         Ok(())
     }
 

@@ -11,6 +11,8 @@
 //! - [`FastTokenizer::encode`]: the reference's ids, and the coefficients it would have lost unsaid.
 //! - [`FastTokenizer::decode`]: strict; [`FastTokenizer::decode_as_reference`] is the reference
 //!   with its faults, for comparison; [`FastTokenizer::decode_partial`] draws half a stream.
+//! - [`FastTokenizer::encode_batch`], [`FastTokenizer::decode_batch`]: many chunks of one shape.
+//! - [`VlmVocabulary`]: FAST ids <-> a model's own ids, read from its checkpoint.
 //! - [`Grammar`]: the next ids under which a stream under generation still decodes.
 //! - [`basis`]: the transform as a matrix, for a GPU.
 //!
@@ -72,21 +74,29 @@
 //! once to float32, and multiplies by the scale in float32. That differs from the reference only
 //! where its own float32 error crosses a rounding tie; the golden tests count those.
 
+mod batch;
 mod config;
 mod dct;
 mod decode;
 mod encode;
 mod error;
+#[cfg(not(target_arch = "wasm32"))]
+mod fit;
 mod grammar;
 mod shape;
 mod tokenizer;
 mod utf8;
+mod vlm;
 mod vocabulary;
 
+pub use batch::BatchError;
 pub use config::ProcessorConfig;
 pub use decode::{AsReference, Partial};
 pub use encode::{Encoded, Lost};
 pub use error::{DecodeError, EncodeError, GrammarError, LoadError};
+#[cfg(not(target_arch = "wasm32"))]
+pub use fit::{Alphabet, Chunk, FitError, FitOptions, Fitted, Phase, Progress, fit};
 pub use grammar::Grammar;
 pub use shape::Shape;
 pub use tokenizer::{FastTokenizer, basis};
+pub use vlm::{VlmError, VlmVocabulary};

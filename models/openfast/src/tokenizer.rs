@@ -36,6 +36,15 @@ pub(crate) struct Inner {
     dct: Option<Arc<Dct>>,
 }
 
+impl Inner {
+    /// The coefficient that a character stands for. `None` only beyond 32 bits.
+    fn coefficient(&self, character: u32) -> Option<i32> {
+        i32::try_from(character)
+            .ok()?
+            .checked_add(self.config.min_token)
+    }
+}
+
 impl FastTokenizer {
     /// Loads `tokenizer.json` and `processor_config.json` from a folder.
     ///
@@ -107,6 +116,42 @@ impl FastTokenizer {
     pub fn can_express(&self, coefficient: i32) -> bool {
         u32::try_from(i64::from(coefficient) - i64::from(self.inner.config.min_token))
             .is_ok_and(|character| self.inner.vocabulary.can_express(character))
+    }
+
+    /// How many ids an encoder can emit. The others spend vocabulary and model capacity on nothing.
+    #[must_use]
+    pub fn reachable_ids(&self) -> usize {
+        self.inner.vocabulary.class_indices().flatten().count()
+    }
+
+    /// The lowest and the highest quantised coefficient that encoding can write, or `None` when it
+    /// can write none.
+    #[must_use]
+    pub fn expressible_range(&self) -> Option<(i32, i32)> {
+        let (low, high) = self.inner.vocabulary.expressible()?;
+        Some((self.inner.coefficient(low)?, self.inner.coefficient(high)?))
+    }
+
+    /// The quantised coefficients within [`Self::expressible_range`] that encoding would drop,
+    /// lowest first.
+    #[must_use]
+    pub fn holes(&self) -> Vec<i32> {
+        self.expressible_range()
+            .map(|(low, high)| (low..=high).filter(|&c| !self.can_express(c)).collect())
+            .unwrap_or_default()
+    }
+
+    /// The quantised coefficients that this id stands for. `None` when the id is unknown, when no
+    /// encoder emits it, and when it begins or ends inside a character: alone it stands for none.
+    #[must_use]
+    pub fn token_coefficients(&self, id: u32) -> Option<Vec<i32>> {
+        self.inner.vocabulary.class(id)?;
+        let piece = self.inner.vocabulary.piece(id)?;
+        std::str::from_utf8(&piece.bytes)
+            .ok()?
+            .chars()
+            .map(|character| self.inner.coefficient(character as u32))
+            .collect()
     }
 
     pub(crate) fn dct(&self, horizon: usize) -> Arc<Dct> {

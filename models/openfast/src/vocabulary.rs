@@ -59,7 +59,7 @@ pub(crate) struct Vocabulary {
 
 impl Vocabulary {
     /// Ids must lie below this. The largest published FAST vocabulary has 2048.
-    const MAX_IDS: u32 = 1 << 20;
+    pub(crate) const MAX_IDS: u32 = 1 << 20;
 
     pub(crate) fn new(tokens: &HashMap<String, u32>, added: &[u32]) -> Result<Self, LoadError> {
         let bad = |found| LoadError::NotFast {
@@ -144,6 +144,11 @@ impl Vocabulary {
         self.pieces.iter().map(|piece| piece.as_ref()?.class)
     }
 
+    /// Lowest and highest character that the encoder can write.
+    pub(crate) fn expressible(&self) -> Option<(u32, u32)> {
+        self.expressible
+    }
+
     /// Whether the encoder can write this character.
     pub(crate) fn can_express(&self, character: u32) -> bool {
         char::from_u32(character).is_some_and(|c| {
@@ -180,7 +185,7 @@ impl Vocabulary {
 /// The byte that a symbol of the byte-level alphabet stands for.
 ///
 /// Printable Latin-1 stands for itself; the other 68 bytes, in order, are written U+0100 and up.
-fn byte_of_symbol(symbol: char) -> Option<u8> {
+pub(crate) fn byte_of_symbol(symbol: char) -> Option<u8> {
     match symbol {
         '!'..='~' | '\u{A1}'..='\u{AC}' | '\u{AE}'..='\u{FF}' => u8::try_from(symbol as u32).ok(),
         '\u{100}'..='\u{120}' => u8::try_from(symbol as u32 - 0x100).ok(),

@@ -1,0 +1,473 @@
+//! FAST ids inside the vocabulary of a vision-language model.
+//!
+//! A model that speaks FAST reserves a run of its own ids for FAST's. Two ways are in use:
+//!
+//! - **MolmoAct2** counts up: FAST id `k` is `action_token_start_id + k`, `num_action_tokens` ids
+//!   are reserved, and a span stands between `action_start_token_id` and `action_end_token_id`. All
+//!   four are keys of the checkpoint's `config.json`.
+//! - **π0-FAST** (as LeRobot has it) counts down from the end of the text tokenizer: FAST id `k` is
+//!   `vocab_size - 1 - fast_skip_tokens - k`. `fast_skip_tokens` is a key of `config.json`;
+//!   `vocab_size` is the number of ids in the text tokenizer's `tokenizer.json`, without added ones.
+//!   The span stands between pieces of text, so there is no start and no end token.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use crate::LoadError;
+
+const CONFIG_FILE: &str = "config.json";
+const TOKENIZER_FILE: &str = "tokenizer.json";
+
+/// Where a model's vocabulary has the FAST ids, and what stands around a span of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VlmVocabulary {
+    first: u32,
+    count: u32,
+    direction: Direction,
+    start: Option<u32>,
+    end: Option<u32>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    Up,
+    Down,
+}
+
+/// An id has no place in the other vocabulary.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum VlmError {
+    /// A FAST id beyond those that the model reserves.
+    #[error("token {position} is FAST id {id}, but the model has only {count} action tokens")]
+    NoActionToken {
+        /// Where in the stream.
+        position: usize,
+        /// The FAST id.
+        id: u32,
+        /// Action tokens of the model.
+        count: usize,
+    },
+    /// An id of the model that is no action token, or a start or end where none may stand.
+    #[error(
+        "token {position} is id {id} of the model, which is no action token; an answer is action tokens alone, or those between one start and one end token"
+    )]
+    Unexpected {
+        /// Where in the stream.
+        position: usize,
+        /// The model's id.
+        id: u32,
+    },
+    /// A start token without an end token.
+    #[error("the stream begins with the start token and does not end with the end token {end}")]
+    NoEnd {
+        /// The end token.
+        end: u32,
+    },
+    /// This model has no start and end token.
+    #[error("this model has no tokens that start and end a span of action tokens")]
+    NoFrame,
+}
+
+/// The keys of `config.json` that decide the mapping.
+#[derive(Debug, Deserialize)]
+struct Keys {
+    action_token_start_id: Option<u32>,
+    num_action_tokens: Option<u32>,
+    action_start_token_id: Option<u32>,
+    action_end_token_id: Option<u32>,
+    fast_skip_tokens: Option<u32>,
+    text_tokenizer_name: Option<String>,
+    checkpoint_path: Option<String>,
+}
+
+impl Keys {
+    fn parse(json: &[u8]) -> Result<Self, LoadError> {
+        serde_json::from_slice(json).map_err(|source| LoadError::VlmJson {
+            file: CONFIG_FILE,
+            source,
+        })
+    }
+}
+
+/// As much of a text tokenizer's file as it takes to count its ids.
+#[derive(Debug, Deserialize)]
+struct TextTokenizer {
+    model: TextModel,
+}
+
+#[derive(Debug, Deserialize)]
+struct TextModel {
+    vocab: Ids,
+}
+
+/// A BPE lists its tokens by name, a Unigram in order.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Ids {
+    ByName(HashMap<String, IgnoredAny>),
+    InOrder(Vec<IgnoredAny>),
+}
+
+impl VlmVocabulary {
+    /// Reads the mapping of a checkpoint folder: its `config.json`, and for π0-FAST also the text
+    /// tokenizer's `tokenizer.json`, which must have been put beside it.
+    ///
+    /// # Errors
+    /// When a file is missing or does not give the figures; the error says which.
+    pub fn from_dir(dir: &Path) -> Result<Self, LoadError> {
+        let read = |name: &str| {
+            let path = dir.join(name);
+            std::fs::read(&path).map_err(|source| LoadError::ReadCheckpoint { path, source })
+        };
+        let config = read(CONFIG_FILE)?;
+        let keys = Keys::parse(&config)?;
+        if keys.action_token_start_id.is_some() || keys.fast_skip_tokens.is_none() {
+            return Self::counting_up(&keys);
+        }
+        let tokenizer = dir.join(TOKENIZER_FILE);
+        match std::fs::read(&tokenizer) {
+            Ok(tokenizer) => Self::counting_down(&keys, &tokenizer),
+            Err(_) => Err(no_text_tokenizer(&keys)),
+        }
+    }
+
+    /// Reads the mapping from the contents of a MolmoAct2 checkpoint's `config.json`.
+    ///
+    /// # Errors
+    /// When the contents do not give it. Those of a π0-FAST checkpoint never do alone: see
+    /// [`Self::from_pi0_fast`].
+    pub fn from_config(config_json: &[u8]) -> Result<Self, LoadError> {
+        let keys = Keys::parse(config_json)?;
+        if keys.action_token_start_id.is_none() && keys.fast_skip_tokens.is_some() {
+            return Err(no_text_tokenizer(&keys));
+        }
+        Self::counting_up(&keys)
+    }
+
+    /// Reads the mapping of a π0-FAST checkpoint: LeRobot's `config.json` and the `tokenizer.json`
+    /// of the text tokenizer that it names.
+    ///
+    /// # Errors
+    /// When the contents do not give it.
+    pub fn from_pi0_fast(config_json: &[u8], tokenizer_json: &[u8]) -> Result<Self, LoadError> {
+        Self::counting_down(&Keys::parse(config_json)?, tokenizer_json)
+    }
+
+    /// `count` ids upwards from `first`, a span between `start` and `end`.
+    ///
+    /// # Errors
+    /// When the ids do not fit in 32 bits, and when `start` or `end` is one of them.
+    pub fn molmoact2(first: u32, count: u32, start: u32, end: u32) -> Result<Self, LoadError> {
+        Self::up(first, count, Some(start), Some(end))
+    }
+
+    fn up(first: u32, count: u32, start: Option<u32>, end: Option<u32>) -> Result<Self, LoadError> {
+        let bad = |reason| LoadError::NoVlmVocabulary { reason };
+        let last = count
+            .checked_sub(1)
+            .and_then(|below| first.checked_add(below))
+            .ok_or_else(|| {
+                bad(format!(
+                    "num_action_tokens is {count} and action_token_start_id is {first}; the ids must be some, and fit in 32 bits"
+                ))
+            })?;
+        if let Some(id) = [start, end]
+            .into_iter()
+            .flatten()
+            .find(|id| (first..=last).contains(id))
+        {
+            return Err(bad(format!(
+                "id {id} starts or ends a span but is also the action token {}",
+                id - first
+            )));
+        }
+        if start.is_some() && start == end {
+            return Err(bad(
+                "action_start_token_id and action_end_token_id are the same".to_owned(),
+            ));
+        }
+        Ok(Self {
+            first,
+            count,
+            direction: Direction::Up,
+            start,
+            end,
+        })
+    }
+
+    fn counting_up(keys: &Keys) -> Result<Self, LoadError> {
+        let missing = |key: &str| {
+            let reason = match &keys.checkpoint_path {
+                Some(path) => format!(
+                    "`{key}` is missing: this is LeRobot's configuration, the ids are in config.json of the checkpoint that its `checkpoint_path` names, {path:?}"
+                ),
+                None => format!("`{key}` is missing"),
+            };
+            LoadError::NoVlmVocabulary { reason }
+        };
+        Self::up(
+            keys.action_token_start_id
+                .ok_or_else(|| missing("action_token_start_id"))?,
+            keys.num_action_tokens
+                .ok_or_else(|| missing("num_action_tokens"))?,
+            keys.action_start_token_id,
+            keys.action_end_token_id,
+        )
+    }
+
+    fn counting_down(keys: &Keys, tokenizer_json: &[u8]) -> Result<Self, LoadError> {
+        let bad = |reason| LoadError::NoVlmVocabulary { reason };
+        let skip = keys
+            .fast_skip_tokens
+            .ok_or_else(|| bad("`fast_skip_tokens` is missing".to_owned()))?;
+        let tokenizer: TextTokenizer =
+            serde_json::from_slice(tokenizer_json).map_err(|source| LoadError::VlmJson {
+                file: TOKENIZER_FILE,
+                source,
+            })?;
+        let size = match tokenizer.model.vocab {
+            Ids::ByName(tokens) => tokens.len(),
+            Ids::InOrder(tokens) => tokens.len(),
+        };
+        let count = u32::try_from(size)
+            .ok()
+            .and_then(|size| size.checked_sub(skip));
+        match count {
+            Some(count @ 1..) => Ok(Self {
+                first: count - 1,
+                count,
+                direction: Direction::Down,
+                start: None,
+                end: None,
+            }),
+            _ => Err(bad(format!(
+                "`fast_skip_tokens` is {skip}, but the text tokenizer has only {size} ids"
+            ))),
+        }
+    }
+
+    /// The model's id of FAST id 0.
+    #[must_use]
+    pub fn first(&self) -> u32 {
+        self.first
+    }
+
+    /// FAST ids that have a place in the model's vocabulary: those below this. A FAST vocabulary
+    /// may be smaller.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.count as usize
+    }
+
+    /// The token before a span, where the model has one.
+    #[must_use]
+    pub fn start(&self) -> Option<u32> {
+        self.start
+    }
+
+    /// The token after a span, where the model has one.
+    #[must_use]
+    pub fn end(&self) -> Option<u32> {
+        self.end
+    }
+
+    /// The model's id of a FAST id, or `None` beyond [`Self::count`].
+    #[must_use]
+    pub fn vlm_id(&self, fast: u32) -> Option<u32> {
+        (fast < self.count).then(|| match self.direction {
+            Direction::Up => self.first + fast,
+            Direction::Down => self.first - fast,
+        })
+    }
+
+    /// The FAST id of one of the model's ids, or `None` where that is no action token.
+    #[must_use]
+    pub fn fast_id(&self, vlm: u32) -> Option<u32> {
+        match self.direction {
+            Direction::Up => vlm.checked_sub(self.first),
+            Direction::Down => self.first.checked_sub(vlm),
+        }
+        .filter(|&fast| fast < self.count)
+    }
+
+    /// FAST ids to the model's, without start and end.
+    ///
+    /// # Errors
+    /// For an id beyond [`Self::count`].
+    pub fn to_vlm(&self, ids: &[u32]) -> Result<Vec<u32>, VlmError> {
+        ids.iter()
+            .enumerate()
+            .map(|(position, &id)| {
+                self.vlm_id(id).ok_or(VlmError::NoActionToken {
+                    position,
+                    id,
+                    count: self.count(),
+                })
+            })
+            .collect()
+    }
+
+    /// FAST ids to the model's, between the start and the end token.
+    ///
+    /// # Errors
+    /// As [`Self::to_vlm`], and when the model has no start or end token.
+    pub fn wrap(&self, ids: &[u32]) -> Result<Vec<u32>, VlmError> {
+        let (start, end) = self.start.zip(self.end).ok_or(VlmError::NoFrame)?;
+        let mut wrapped = self.to_vlm(ids)?;
+        wrapped.insert(0, start);
+        wrapped.push(end);
+        Ok(wrapped)
+    }
+
+    /// The model's ids to FAST ids. Takes action tokens alone, or those between the start token at
+    /// the beginning and the end token at the end. (The reference takes what lies between the first
+    /// start and the next end, and skips what is no action token.)
+    ///
+    /// # Errors
+    /// For any other id at any other place.
+    #[allow(clippy::wrong_self_convention, reason = "the counterpart of `to_vlm`")]
+    pub fn from_vlm(&self, ids: &[u32]) -> Result<Vec<u32>, VlmError> {
+        let (inside, offset) = match (ids, self.start, self.end) {
+            ([first, rest @ ..], Some(start), Some(end)) if *first == start => {
+                let (last, inside) = rest.split_last().ok_or(VlmError::NoEnd { end })?;
+                if *last != end && self.fast_id(*last).is_some() {
+                    return Err(VlmError::NoEnd { end });
+                }
+                // Anything else at the end is found below, after what stands before it.
+                (if *last == end { inside } else { rest }, 1)
+            }
+            _ => (ids, 0),
+        };
+        inside
+            .iter()
+            .enumerate()
+            .map(|(index, &id)| {
+                self.fast_id(id).ok_or(VlmError::Unexpected {
+                    position: index + offset,
+                    id,
+                })
+            })
+            .collect()
+    }
+}
+
+fn no_text_tokenizer(keys: &Keys) -> LoadError {
+    let name = keys.text_tokenizer_name.as_deref().unwrap_or("unnamed");
+    LoadError::NoVlmVocabulary {
+        reason: format!(
+            "this model counts down from the end of its text tokenizer ({name}), whose size {CONFIG_FILE} does not give; put that tokenizer's {TOKENIZER_FILE} beside it"
+        ),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use super::*;
+
+    const MOLMOACT2: &[u8] = br#"{
+        "model_type": "molmoact2", "action_token_start_id": 10, "num_action_tokens": 5,
+        "action_start_token_id": 7, "action_end_token_id": 8, "text_config": {"vocab_size": 20}
+    }"#;
+
+    #[test]
+    fn molmoact2_counts_up_between_start_and_end() {
+        let vlm = VlmVocabulary::from_config(MOLMOACT2).unwrap();
+        assert_eq!((vlm.first(), vlm.count()), (10, 5));
+        assert_eq!((vlm.start(), vlm.end()), (Some(7), Some(8)));
+        assert_eq!(vlm.to_vlm(&[0, 4]).unwrap(), [10, 14]);
+        assert_eq!(vlm.wrap(&[4, 0]).unwrap(), [7, 14, 10, 8]);
+        assert_eq!(vlm.wrap(&[]).unwrap(), [7, 8]);
+        assert_eq!(
+            vlm.to_vlm(&[0, 5]).unwrap_err(),
+            VlmError::NoActionToken {
+                position: 1,
+                id: 5,
+                count: 5
+            }
+        );
+    }
+
+    #[test]
+    fn only_bare_and_wrapped_spans_are_read_back() {
+        let vlm = VlmVocabulary::from_config(MOLMOACT2).unwrap();
+        assert_eq!(vlm.from_vlm(&[12, 10]).unwrap(), [2, 0]);
+        assert_eq!(vlm.from_vlm(&[7, 12, 10, 8]).unwrap(), [2, 0]);
+        assert!(vlm.from_vlm(&[]).unwrap().is_empty());
+        assert!(vlm.from_vlm(&[7, 8]).unwrap().is_empty());
+        for (ids, position, id) in [
+            (&[12, 9][..], 1, 9),
+            (&[12, 8], 1, 8),
+            (&[12, 7, 10, 8], 1, 7),
+            (&[7, 12, 7, 8], 2, 7),
+            (&[7, 12, 8, 8], 2, 8),
+            (&[7, 12, 8, 0], 2, 8),
+            (&[7, 12, 15, 8], 2, 15),
+            (&[7, 12, 0], 2, 0),
+        ] {
+            assert_eq!(
+                vlm.from_vlm(ids).unwrap_err(),
+                VlmError::Unexpected { position, id },
+                "{ids:?}"
+            );
+        }
+        for ids in [&[7][..], &[7, 12]] {
+            assert_eq!(vlm.from_vlm(ids).unwrap_err(), VlmError::NoEnd { end: 8 });
+        }
+    }
+
+    #[test]
+    fn pi0_fast_counts_down_from_the_end_of_the_text_tokenizer() {
+        // LeRobot: vocab_size - 1 - fast_skip_tokens - id, both ways.
+        let config =
+            br#"{"type": "pi0_fast", "fast_skip_tokens": 2, "text_tokenizer_name": "some/text"}"#;
+        let tokenizer = br#"{"added_tokens": [{"id": 6, "content": "x"}],
+            "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "c": 2, "d": 3, "e": 4, "f": 5}}}"#;
+        let vlm = VlmVocabulary::from_pi0_fast(config, tokenizer).unwrap();
+        assert_eq!((vlm.first(), vlm.count()), (3, 4));
+        assert_eq!(vlm.to_vlm(&[0, 1, 3]).unwrap(), [3, 2, 0]);
+        assert_eq!(vlm.from_vlm(&[3, 2, 0]).unwrap(), [0, 1, 3]);
+        assert_eq!(vlm.wrap(&[0]).unwrap_err(), VlmError::NoFrame);
+        assert_eq!(
+            vlm.from_vlm(&[3, 4]).unwrap_err(),
+            VlmError::Unexpected { position: 1, id: 4 }
+        );
+        let alone = VlmVocabulary::from_config(config).unwrap_err().to_string();
+        assert!(alone.contains("some/text"), "{alone}");
+        let small = br#"{"model": {"vocab": [["a", 0.0], ["b", 0.0]]}}"#;
+        assert!(VlmVocabulary::from_pi0_fast(config, small).is_err());
+    }
+
+    #[test]
+    fn a_configuration_without_the_figures_is_refused() {
+        for (config, part) in [
+            ("{", "config.json"),
+            ("{}", "action_token_start_id"),
+            (r#"{"action_token_start_id": 3}"#, "num_action_tokens"),
+            (
+                r#"{"type": "molmoact2", "checkpoint_path": "some/where"}"#,
+                "some/where",
+            ),
+            (
+                r#"{"action_token_start_id": 3, "num_action_tokens": 0}"#,
+                "num_action_tokens",
+            ),
+            (
+                r#"{"action_token_start_id": 4294967295, "num_action_tokens": 2}"#,
+                "32 bits",
+            ),
+            (
+                r#"{"action_token_start_id": 3, "num_action_tokens": 2, "action_end_token_id": 4}"#,
+                "id 4",
+            ),
+        ] {
+            let error = VlmVocabulary::from_config(config.as_bytes()).unwrap_err();
+            assert!(error.to_string().contains(part), "{config}: {error}");
+        }
+        let missing = VlmVocabulary::from_dir("no/such/folder".as_ref()).unwrap_err();
+        assert!(missing.to_string().contains("config.json"), "{missing}");
+    }
+}
