@@ -7,7 +7,7 @@
 
 use burn::tensor::Tensor;
 use layers::{KvCache, Linear};
-use openfast::{FastTokenizer, Grammar, Shape};
+use openfast::{FastTokenizer, Grammar, Shape, VlmError, VlmVocabulary};
 
 use crate::error::ActError;
 use crate::text_model::{TextModel, Until};
@@ -25,21 +25,13 @@ pub enum Decoding {
 /// The ids the token head uses, from the checkpoint's configuration.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ActionIds {
+    pub(crate) vocabulary: VlmVocabulary,
     pub(crate) start: u32,
     pub(crate) end: u32,
-    pub(crate) first: u32,
-    pub(crate) count: usize,
     pub(crate) end_of_text: u32,
 }
 
 impl ActionIds {
-    /// The FAST id a model token stands for.
-    fn fast_id(&self, token: u32) -> Option<u32> {
-        token
-            .checked_sub(self.first)
-            .filter(|&id| (id as usize) < self.count)
-    }
-
     /// The action tokens between the first start and the end after it (from the beginning if there
     /// is no start, to the end if there is no end), anything else in between skipped.
     fn span(&self, generated: &[u32]) -> Vec<u32> {
@@ -50,7 +42,7 @@ impl ActionIds {
         inside
             .iter()
             .take_while(|&&id| start.is_none() || id != self.end)
-            .filter_map(|&id| self.fast_id(id))
+            .filter_map(|&id| self.vocabulary.fast_id(id))
             .collect()
     }
 }
@@ -103,7 +95,16 @@ impl TokenHead {
             if grammar.is_complete() {
                 return Ok(decoded);
             }
-            hidden = step(text, cache, self.ids.first + id)?;
+            let token = self
+                .ids
+                .vocabulary
+                .vlm_id(id)
+                .ok_or(VlmError::NoActionToken {
+                    position: decoded.fast_ids.len() - 1,
+                    id,
+                    count: self.ids.vocabulary.count(),
+                })?;
+            hidden = step(text, cache, token)?;
         }
     }
 
@@ -136,7 +137,7 @@ impl TokenHead {
             if generated.len() >= limit {
                 return Err(ActError::NoEnd { limit });
             }
-            if self.ids.fast_id(token).is_some() {
+            if self.ids.vocabulary.fast_id(token).is_some() {
                 written(&self.ids.span(&generated));
             }
             hidden = step(text, cache, token)?;
@@ -196,16 +197,15 @@ pub(crate) async fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, 
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use super::{ActionIds, likeliest};
+    use super::{ActionIds, VlmVocabulary, likeliest};
 
     /// The reference's rule, case by case (`_extract_discrete_token_bins`).
     #[test]
     fn the_answer_is_what_stands_between_start_and_end() {
         let ids = ActionIds {
+            vocabulary: VlmVocabulary::molmoact2(10, 5, 1, 2).unwrap(),
             start: 1,
             end: 2,
-            first: 10,
-            count: 5,
             end_of_text: 0,
         };
         for (generated, expected) in [

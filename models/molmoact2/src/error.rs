@@ -174,6 +174,9 @@ pub enum ActError {
     /// The token grammar could not be followed.
     #[error("no action tokens can be picked: {0}")]
     Grammar(#[from] openfast::GrammarError),
+    /// The tokenizer has ids that the model has no tokens for.
+    #[error("the action tokenizer does not fit the model: {0}")]
+    Vocabulary(#[from] openfast::VlmError),
     /// The model answered without action tokens.
     #[error("none of the {generated} generated tokens is an action token")]
     NoActionTokens {

@@ -1,6 +1,6 @@
 //! Reading the token head of a policy.
 
-use openfast::FastTokenizer;
+use openfast::{FastTokenizer, VlmVocabulary};
 
 use crate::config::{self, ActionMode, Config};
 use crate::discrete::{ActionIds, TokenHead};
@@ -23,36 +23,37 @@ pub(crate) fn load_token_head(
     let (Some(tokenizer), Some(processor)) = (tokenizer_file, config_file) else {
         return Ok(None);
     };
-    let ids = match (
+    let (Some(start), Some(end), Some(first), Some(end_of_text)) = (
         config.action_start_token_id,
         config.action_end_token_id,
         config.action_token_start_id,
         config.eos_token_id,
-    ) {
-        (Some(start), Some(end), Some(first), Some(end_of_text)) => ActionIds {
-            start,
-            end,
-            first,
-            count: config.num_action_tokens,
-            end_of_text,
-        },
-        _ => return Ok(None),
+    ) else {
+        return Ok(None);
+    };
+    let bad_count = |problem| LoadError::BadValue {
+        file: config::FILE,
+        key: "num_action_tokens".to_owned(),
+        problem,
+    };
+    let count = u32::try_from(config.num_action_tokens)
+        .map_err(|_| bad_count(format!("is {}", config.num_action_tokens)))?;
+    let ids = ActionIds {
+        vocabulary: VlmVocabulary::molmoact2(first, count, start, end)?,
+        start,
+        end,
+        end_of_text,
     };
     let tokenizer = FastTokenizer::from_bytes(&tokenizer, &processor)?;
-    if tokenizer.vocab_size() > ids.count {
-        return Err(LoadError::BadValue {
-            file: config::FILE,
-            key: "num_action_tokens".to_owned(),
-            problem: format!(
-                "is {}, but the tokenizer in {FAST_FOLDER}/ has {} ids",
-                ids.count,
-                tokenizer.vocab_size()
-            ),
-        });
+    if tokenizer.vocab_size() > ids.vocabulary.count() {
+        return Err(bad_count(format!(
+            "is {count}, but the tokenizer in {FAST_FOLDER}/ has {} ids",
+            tokenizer.vocab_size()
+        )));
     }
     let action_head = network
         .text()
-        .head_for(ids.first as usize, tokenizer.vocab_size());
+        .head_for(first as usize, tokenizer.vocab_size());
     Ok(Some(TokenHead {
         tokenizer,
         ids,
