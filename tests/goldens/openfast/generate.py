@@ -5,80 +5,32 @@ Run from the repository root, with Python 3.12 and
 
     OMP_NUM_THREADS=1 python tests/goldens/openfast/generate.py
 
-It takes about a minute and rewrites everything beside it:
+It takes about two minutes and rewrites everything beside it:
 
-    nano/ fine/ holes/   tokenizers fitted by `UniversalActionProcessor.fit`, as `save_pretrained` writes them
+    <name>/              twelve tokenizers fitted by the reference, in every published layout (`fits.py`)
+    facts.json           per tokenizer: size, what it can write, what each id stands for (`grid.py`)
     cases.json           what the reference encoded, decoded or refused (figures point into values.f32)
+    grid.json            every tokenizer x shape x kind of chunk, encoded in batches (`grid.py`)
+    vlm.json             robot units to ids of the VLM, per embodiment and checkpoint (`vlm.py`)
     values.f32           little-endian float32: inputs and decoded chunks, each [horizon, dims] row-major
     sweep.u32            one FNV-1a hash of the ids per chunk of a large sweep; the chunks themselves are
                          made by integer arithmetic on both sides (`sweep_chunk`), so they need no storage
 
+`fits.py`, `grid.py`, `sweep.py`, `vlm.py` and `reference.py` are its parts; `differential.py` compares without storing anything.
 Everything is seeded. Decoded chunks are computed by the reference in float64 and stored as float32.
 """
 
 import json
-import logging
-import shutil
-from pathlib import Path
 
 import numpy as np
-from lerobot.policies.molmoact2.molmoact2_hf_model import action_tokenizer as reference
 from scipy.fft import idct
 
-HERE = Path(__file__).parent
-Processor = reference.UniversalActionProcessor
-
-
-class FallbackCounter(logging.Handler):
-    """The reference reports its all-zeros fallback only as a log line: count those."""
-
-    def __init__(self):
-        super().__init__()
-        self.count = 0
-
-    def emit(self, record):
-        self.count += "Error decoding" in record.msg
-
-
-fallbacks = FallbackCounter()
-reference.logger.addHandler(fallbacks)
-reference.logger.propagate = False
-
-values = []  # float32 blocks
-values_len = 0
-
-
-def store(array):
-    """Appends an array to values.f32 and returns where it starts."""
-    global values_len
-    flat = np.ascontiguousarray(array, np.float32).ravel()
-    values.append(flat)
-    start = values_len
-    values_len += flat.size
-    return start
-
-
-def walk(rng, horizon, dims, amplitude):
-    steps = rng.normal(0, amplitude / horizon**0.5, (horizon, dims))
-    return np.clip(np.cumsum(steps, 0) + rng.uniform(-0.8, 0.8, (1, dims)), -1, 1).astype(np.float32)
-
-
-def fit(name, seed, count, horizon, dims, amplitude, scale, vocab_size, declare_shape):
-    rng = np.random.default_rng(seed)
-    chunks = [walk(rng, horizon, dims, amplitude) for _ in range(count)]
-    shape = dict(time_horizon=horizon, action_dim=dims) if declare_shape else {}
-    fitted = Processor.fit(chunks, scale=scale, vocab_size=vocab_size, **shape)
-    folder = HERE / name
-    shutil.rmtree(folder, ignore_errors=True)
-    fitted.save_pretrained(folder)
-    # What the tests use is what was saved, not what is in memory.
-    return Processor.from_pretrained_local(str(folder))
-
-
-def decode(processor, ids, horizon, dims):
-    before = fallbacks.count
-    out = processor.decode([ids], time_horizon=horizon, action_dim=dims)[0]
-    return out, fallbacks.count > before
+import reference
+from fits import all_tokenizers
+from grid import facts, grid
+from reference import HERE, decode, fnv1a, store, walk
+from sweep import sweep_chunk
+from vlm import embodiments, mappings
 
 
 def near_tie(rng, horizon, dims, scale):
@@ -160,71 +112,61 @@ def stream_cases(name, processor, seed):
     return cases
 
 
-SWEEP_ONE = 1 << 20
+def refused_batches(processor):
+    """Batches that the reference will not take: one bad chunk refuses all of them."""
+    rng = np.random.default_rng(41)
+    rows = []
+    for index, value in [(0, np.nan), (3, np.inf), (4, -np.inf), (2, 1e7)]:
+        batch = np.stack([walk(rng, 5, 3, 0.4) for _ in range(5)])
+        batch[index, 2, 1] = value
+        try:
+            with np.errstate(all="ignore"):
+                processor(batch)
+        except Exception as error:
+            rows.append(dict(index=index, input=store(batch), error=f"{type(error).__name__}: {error}"))
+        else:
+            raise AssertionError("the reference took it")
+    return rows
 
 
-def mix(index):
-    """SplitMix64 of a counter: the same integers in numpy and in Rust."""
-    with np.errstate(over="ignore"):
-        z = (index.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return z ^ (z >> np.uint64(31))
-
-
-def sweep_chunk(chunk, horizon, dims):
-    """A clamped random walk per dimension in steps of 2^-20, exact in float32."""
-    out = np.empty((horizon, dims), np.int64)
-    for dim in range(dims):
-        index = (chunk * dims + dim) * horizon + np.arange(horizon)
-        bits = mix(index)
-        at = int(bits[0] % np.uint64(2 * SWEEP_ONE)) - SWEEP_ONE
-        out[0, dim] = at
-        for time in range(1, horizon):
-            at += int(bits[time] % np.uint64(1 << 18)) - (1 << 17)
-            at = max(-SWEEP_ONE, min(SWEEP_ONE, at))
-            out[time, dim] = at
-    return (out / SWEEP_ONE).astype(np.float32)
-
-
-def fnv1a(ids):
-    value = 0x811C9DC5
-    for byte in np.asarray(ids, "<u4").tobytes():
-        value = ((value ^ byte) * 0x01000193) & 0xFFFFFFFF
-    return value
+def write(name, groups):
+    rows = ",\n".join(
+        f'"{key}": [\n' + ",\n".join(json.dumps(case, separators=(",", ":")) for case in group) + "\n]"
+        for key, group in groups.items()
+    )
+    (HERE / name).write_text("{\n" + rows + "\n}\n")
 
 
 def main():
-    tokenizers = {
-        # The nano policy's shape; every char is one byte.
-        "nano": fit("nano", 1, 400, 16, 6, 0.6, 10, 384, True),
-        # A fine scale: coefficients reach past char 127, so UTF-8 takes two bytes and BPE may split them.
-        "fine": fit("fine", 2, 300, 30, 7, 0.6, 40, 1024, False),
-        # Few chunks with a wide spread: control chars that never occurred are holes in the vocabulary.
-        "holes": fit("holes", 3, 12, 10, 7, 1.5, 20, 512, False),
-    }
+    tokenizers = all_tokenizers()
     sweeps = [("nano", 16, 6, 4000), ("fine", 30, 7, 1000)]
     hashes = []
     for name, horizon, dims, count in sweeps:
         for chunk in range(count):
             hashes.append(fnv1a(tokenizers[name](sweep_chunk(chunk, horizon, dims))[0]))
     encodes, streams = [], []
-    for seed, (name, processor) in enumerate(tokenizers.items()):
-        encodes += encode_cases(name, processor, 100 + seed)
-        streams += stream_cases(name, processor, 200 + seed)
+    for seed, name in enumerate(["nano", "fine", "holes"]):
+        encodes += encode_cases(name, tokenizers[name], 100 + seed)
+        streams += stream_cases(name, tokenizers[name], 200 + seed)
+    for seed, name in enumerate(["fast_plus", "molmoact2", "hundred"]):
+        streams += stream_cases(name, tokenizers[name], 210 + seed)
     cases = dict(
         encode=encodes,
         stream=streams,
+        refused_batch=refused_batches(tokenizers["nano"]),
         sweep=[dict(tokenizer=n, horizon=h, dims=d, chunks=c) for n, h, d, c in sweeps],
     )
-    rows = ",\n".join(
-        f'"{key}": [\n' + ",\n".join(json.dumps(case, separators=(",", ":")) for case in group) + "\n]"
-        for key, group in cases.items()
-    )
-    (HERE / "cases.json").write_text("{\n" + rows + "\n}\n")
-    (HERE / "values.f32").write_bytes(np.concatenate(values).astype("<f4").tobytes())
+    write("cases.json", cases)
+    rows = grid(tokenizers)
+    write("grid.json", dict(grid=rows))
+    write("facts.json", dict(facts=[facts(name, processor) for name, processor in tokenizers.items()]))
+    write("vlm.json", dict(embodiments=embodiments(tokenizers), mappings=mappings()))
+    (HERE / "values.f32").write_bytes(np.concatenate(reference.values).astype("<f4").tobytes())
     (HERE / "sweep.u32").write_bytes(np.asarray(hashes, "<u4").tobytes())
-    print(f"{len(encodes)} encode cases, {len(streams)} streams, {len(hashes)} sweep chunks, {values_len} values")
+    print(
+        f"{len(encodes)} encode cases, {len(streams)} streams, {len(hashes)} sweep chunks, {len(rows)} grid chunks, "
+        f"{reference.values_len} values"
+    )
 
 
 if __name__ == "__main__":
