@@ -264,6 +264,29 @@ impl Message for Trace {
     const NAME: &'static str = "Trace";
 }
 
+/// The action tokens of a decision that is still being written, at most thirty times a second. Lossy: each
+/// one holds everything written so far, so whoever misses one misses nothing. A decision whose tokens take
+/// less than a thirtieth of a second is told by its [`Trace`] alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokensSoFar {
+    /// Which robot.
+    pub robot_id: String,
+    /// Observation that the decision is computed from; its [`Trace`] names the same one. Not every stream
+    /// ends in a trace: a decision that is superseded or stopped is never sent.
+    pub observation_sequence: u64,
+    /// OpenFAST ids from the first to the newest.
+    pub tokens: Vec<u32>,
+    /// Rows of the chunk that they will make.
+    pub rows: u32,
+    /// Values per row.
+    pub dims: u32,
+}
+
+impl Message for TokensSoFar {
+    const KIND: u8 = 0x37;
+    const NAME: &'static str = "TokensSoFar";
+}
+
 /// What the watched robot is doing now. Never dropped: the newest one always arrives.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RobotStatus {
@@ -336,6 +359,8 @@ direction! {
         Trace(Trace),
         /// What it is doing.
         Status(RobotStatus),
+        /// A decision that is being written.
+        Tokens(TokensSoFar),
         /// A refusal.
         Error(ErrorMessage),
     }

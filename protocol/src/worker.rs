@@ -4,6 +4,13 @@
 //! here because the page and the worker are two wasm modules that share nothing but this crate. Each
 //! message is one MessagePack map, posted as a `Uint8Array`.
 
+mod codec;
+
+pub use codec::{
+    CodecRun, CodecTiming, EncodeRequest, StreamFault, TimeOutcome, UnfoldOutcome, UnfoldRequest,
+    Unfolded,
+};
+
 use crate::frame::FrameError;
 use crate::viewer::{ActionDimension, TokensOrigin, Trace};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -32,6 +39,12 @@ pub enum ToWorker {
     Choose(Option<ComputeKind>),
     /// Decode the tokens of one decision and compare.
     Decode(DecodeRequest),
+    /// Read a stream as far as it has come.
+    Unfold(UnfoldRequest),
+    /// Write a chunk as tokens.
+    Encode(EncodeRequest),
+    /// Time the codec, one run after the other.
+    Time(Vec<CodecRun>),
 }
 
 /// What the worker tells the page.
@@ -50,6 +63,22 @@ pub enum FromWorker {
         /// What came of it.
         outcome: DecodeOutcome,
     },
+    /// The answer to one [`UnfoldRequest`].
+    Unfolded {
+        /// The request's own number.
+        request_id: u64,
+        /// What came of it.
+        outcome: UnfoldOutcome,
+    },
+    /// The answer to one [`EncodeRequest`]: the chunk as a stream, and what that stream gives again.
+    Encoded {
+        /// The request's own number.
+        request_id: u64,
+        /// What came of it.
+        outcome: UnfoldOutcome,
+    },
+    /// The answer to [`ToWorker::Time`].
+    Timed(TimeOutcome),
 }
 
 /// Tokens to decode, and what their decode should equal.

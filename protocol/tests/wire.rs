@@ -8,7 +8,7 @@ use protocol::{
     robot::{
         ActionChunk, Instruction, Observation, Release, ResetScene, RobotHello, RobotWelcome, Stop,
     },
-    viewer::{Command, ResetRobot, TokensOrigin, Trace, ViewerHello, Watch},
+    viewer::{Command, ResetRobot, TokensOrigin, TokensSoFar, Trace, ViewerHello, Watch},
 };
 
 /// The frame as hex, with the texts in it readable.
@@ -135,6 +135,21 @@ fn a_chunk_has_these_bytes() {
         "PS[01][12][87][a8]chunk_id[01][b4]observation_sequence[02][b0]starts_at_micros[cd][01][2c]\
          [b2]valid_until_micros[ce][00][01][11]p[a4]rows[01][a4]dims[02][a7]actions[92][ca][3f][80][00][00]\
          [ca][bf][00][00][00]",
+    );
+}
+
+#[test]
+fn tokens_so_far_have_these_bytes() {
+    golden(
+        &TokensSoFar {
+            robot_id: "a".to_owned(),
+            observation_sequence: 2,
+            tokens: vec![4, 300],
+            rows: 16,
+            dims: 6,
+        },
+        "PS[01][37][85][a8]robot_id[a1]a[b4]observation_sequence[02][a6]tokens[92][04][cd][01][2c]\
+         [a4]rows[10][a4]dims[06]",
     );
 }
 

@@ -184,7 +184,7 @@ fn worst_action(decoded: &[f32], request: &DecodeRequest, shape: Shape) -> (f32,
 }
 
 /// The reference's unnormalisation: clip first; a dimension outside of the mask keeps the clipped value.
-fn in_robot_units(normalised: f32, dimension: &ActionDimension) -> f32 {
+pub(crate) fn in_robot_units(normalised: f32, dimension: &ActionDimension) -> f32 {
     let clipped = normalised.clamp(-1.0, 1.0);
     if !dimension.normalised {
         return clipped;

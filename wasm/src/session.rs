@@ -8,8 +8,8 @@ use js_sys::Uint8Array;
 use layers::device;
 use openfast::FastTokenizer;
 use protocol::worker::{
-    ComputeDevice, ComputeKind, ComputeReport, DecodeOutcome, DecodeRequest, FromWorker, ToWorker,
-    TokenizerOutcome, Verdict, from_bytes,
+    CodecRun, ComputeDevice, ComputeKind, ComputeReport, DecodeOutcome, DecodeRequest, FromWorker,
+    TimeOutcome, ToWorker, TokenizerOutcome, UnfoldOutcome, Verdict, from_bytes,
 };
 use wasm_bindgen::prelude::{Closure, wasm_bindgen};
 use wasm_bindgen::{JsCast, JsValue};
@@ -21,6 +21,8 @@ use crate::clock::now_millis;
 use crate::decode::{DecodeFailure, decode};
 use crate::probe;
 use crate::scope::{adapter, breathe, fetch_bytes, post, scope, within};
+use crate::timing::time;
+use crate::unfold::{encode, unfold};
 
 /// Opening an adapter.
 const OPEN_MILLIS: i32 = 15_000;
@@ -30,6 +32,7 @@ const SELF_TEST_MILLIS: i32 = 60_000;
 const TIMING_MILLIS: i32 = 15_000;
 /// One decode; on a software adapter it takes well below a second once its shaders are compiled.
 const DECODE_MILLIS: i32 = 15_000;
+const NO_TOKENIZER: &str = "The policy's action tokenizer is not loaded.";
 /// The page gives the worker this name to keep it off WebGPU, after a worker died there.
 const CPU_ONLY: &str = "cpu-only";
 
@@ -92,8 +95,52 @@ fn receive(session: &Shared, data: &JsValue) {
                 });
             });
         }
+        Ok(ToWorker::Unfold(request)) => post(&FromWorker::Unfolded {
+            request_id: request.request_id,
+            outcome: with_tokenizer(session, |tokenizer| unfold(&request, tokenizer)),
+        }),
+        Ok(ToWorker::Encode(request)) => post(&FromWorker::Encoded {
+            request_id: request.request_id,
+            outcome: with_tokenizer(session, |tokenizer| encode(&request, tokenizer)),
+        }),
+        Ok(ToWorker::Time(runs)) => {
+            let session = session.clone();
+            spawn_local(async move {
+                post(&FromWorker::Timed(time_all(&session, runs).await));
+            });
+        }
         Err(error) => web_sys::console::error_1(&error.to_string().into()),
     }
+}
+
+/// Needs no device: the transform of one chunk takes microseconds wherever it runs.
+fn with_tokenizer(
+    session: &Shared,
+    work: impl FnOnce(&FastTokenizer) -> UnfoldOutcome,
+) -> UnfoldOutcome {
+    match &session.borrow().tokenizer {
+        Some(tokenizer) => work(tokenizer),
+        None => UnfoldOutcome::Failed {
+            reason: NO_TOKENIZER.to_owned(),
+        },
+    }
+}
+
+async fn time_all(session: &Shared, runs: Vec<CodecRun>) -> TimeOutcome {
+    let Some(tokenizer) = session.borrow().tokenizer.clone() else {
+        return TimeOutcome::Failed {
+            reason: NO_TOKENIZER.to_owned(),
+        };
+    };
+    let mut timings = Vec::with_capacity(runs.len());
+    for run in runs {
+        breathe().await;
+        match time(run, &tokenizer) {
+            Ok(timing) => timings.push(timing),
+            Err(reason) => return TimeOutcome::Failed { reason },
+        }
+    }
+    TimeOutcome::Timed(timings)
 }
 
 /// CPU first: it is ready in a moment, and the page can decode on it while WebGPU is still being tried.
@@ -351,6 +398,6 @@ fn what_is_missing(session: &Shared) -> String {
     if session.chosen.is_none() {
         choose(&session.reports, session.wish).reason
     } else {
-        "The policy's action tokenizer is not loaded.".to_owned()
+        NO_TOKENIZER.to_owned()
     }
 }

@@ -128,6 +128,9 @@ impl ActorError {
     }
 }
 
+/// Who is told the OpenFAST ids so far while a chunk is being written.
+pub type Written<'a> = dyn FnMut(&[u32]) + Send + 'a;
+
 /// A policy that can be asked for action chunks. It is owned by one thread and may keep state between calls.
 pub trait Actor: Send {
     /// What it is.
@@ -138,6 +141,19 @@ pub trait Actor: Send {
     /// # Errors
     /// [`ActorError`] in words for the person who gave the command.
     fn act(&mut self, request: &ActRequest<'_>) -> Result<Acted, ActorError>;
+
+    /// The same; a head that writes tokens calls `written` after each of them with all OpenFAST ids so far.
+    /// `written` is called on this thread and must not block.
+    ///
+    /// # Errors
+    /// As [`act`](Self::act).
+    fn act_streaming(
+        &mut self,
+        request: &ActRequest<'_>,
+        _written: &mut Written<'_>,
+    ) -> Result<Acted, ActorError> {
+        self.act(request)
+    }
 
     /// OpenFAST ids of a chunk that the continuous head made, so that it can travel and be shown as tokens.
     /// `None` when the policy has no tokenizer or the chunk cannot be written in it.

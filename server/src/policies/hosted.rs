@@ -1,7 +1,7 @@
 //! A MolmoAct2 policy as the server hosts it.
 
 use super::{
-    actor::{ActRequest, Acted, Actor, ActorError, ActorInfo, TagInfo, TokenizerFiles},
+    actor::{ActRequest, Acted, Actor, ActorError, ActorInfo, TagInfo, TokenizerFiles, Written},
     nano,
 };
 use molmoact2::{ActOptions, Files, Observation, Policy};
@@ -253,6 +253,14 @@ impl Actor for Hosted {
     }
 
     fn act(&mut self, request: &ActRequest<'_>) -> Result<Acted, ActorError> {
+        self.act_streaming(request, &mut |_| {})
+    }
+
+    fn act_streaming(
+        &mut self,
+        request: &ActRequest<'_>,
+        written: &mut Written<'_>,
+    ) -> Result<Acted, ActorError> {
         let observation = Observation {
             images: request.images,
             state: request.state,
@@ -269,7 +277,7 @@ impl Actor for Hosted {
         };
         let action = self
             .policy
-            .act(&observation, &options)
+            .act_streaming(&observation, &options, written)
             .map_err(|error| ActorError::new(error.to_string()))?;
         let dimensions = self
             .info

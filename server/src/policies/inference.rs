@@ -13,8 +13,12 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     thread::JoinHandle,
-    time::Instant,
+    time::{Duration, Instant},
 };
+
+/// Tokens of a chunk that is being written are told at most this often: 30 times a second. A chunk that is
+/// done sooner is told only when it is.
+const TOKENS_PERIOD: Duration = Duration::from_millis(33);
 
 /// One observation that shall become a chunk.
 #[derive(Debug, Clone)]
@@ -37,6 +41,8 @@ pub(crate) struct Job {
 pub(crate) trait Asker: Send + Sync {
     /// Whether the answer would still be used.
     fn still_wanted(&self, job: &Job) -> bool;
+    /// The action tokens so far of a chunk of `rows` x `dims` values, at most every [`TOKENS_PERIOD`].
+    fn wrote(&self, job: &Job, tokens: &[u32], rows: usize, dims: usize);
     /// The chunk, at once. Returns its id when it was sent on.
     fn answer(&self, job: &Job, acted: &Acted) -> Option<u64>;
     /// Everything about a chunk that was sent, for those who watch.
@@ -130,8 +136,10 @@ fn run(mut actor: Box<dyn Actor>, queue: &LatestQueue<Queued>, metrics: &Metrics
         let started = Instant::now();
         // The policy is a value of its own: whatever a panic leaves half done in it is not seen by anyone
         // else, and it is asked again from the start.
-        let acted = catch_unwind(AssertUnwindSafe(|| act(actor.as_mut(), &job)))
-            .unwrap_or_else(|panic| Err(ActorError::new(panic_words(panic.as_ref()))));
+        let acted = catch_unwind(AssertUnwindSafe(|| {
+            act(actor.as_mut(), &job, asker.as_ref())
+        }))
+        .unwrap_or_else(|panic| Err(ActorError::new(panic_words(panic.as_ref()))));
         match acted {
             Ok(acted) => {
                 metrics.observe_inference(started.elapsed(), &acted.stages);
@@ -152,7 +160,7 @@ fn run(mut actor: Box<dyn Actor>, queue: &LatestQueue<Queued>, metrics: &Metrics
     }
 }
 
-fn act(actor: &mut dyn Actor, job: &Job) -> Result<Acted, ActorError> {
+fn act(actor: &mut dyn Actor, job: &Job, asker: &dyn Asker) -> Result<Acted, ActorError> {
     let info = actor.info();
     let tag = info
         .tag(&job.tag)
@@ -163,7 +171,17 @@ fn act(actor: &mut dyn Actor, job: &Job) -> Result<Acted, ActorError> {
         .map(|camera| super::images::image_of(&job.observation, camera))
         .collect::<Result<Vec<_>, _>>()?;
     let (want_rows, want_dims) = (tag.horizon, tag.action.len());
-    let acted = actor.act(&ActRequest {
+    let mut told_at: Option<Instant> = None;
+    let mut written = |tokens: &[u32]| {
+        let now = Instant::now();
+        // The clock starts with the first token, so that what is quick is not told twice.
+        let told = *told_at.get_or_insert(now);
+        if now.saturating_duration_since(told) >= TOKENS_PERIOD {
+            told_at = Some(now);
+            asker.wrote(job, tokens, want_rows, want_dims);
+        }
+    };
+    let request = ActRequest {
         tag: &job.tag,
         images: &images,
         state: &job.observation.state,
@@ -174,7 +192,8 @@ fn act(actor: &mut dyn Actor, job: &Job) -> Result<Acted, ActorError> {
             .epoch
             .wrapping_mul(1 << 32)
             .wrapping_add(job.observation.sequence),
-    })?;
+    };
+    let acted = actor.act_streaming(&request, &mut written)?;
     check(&acted, want_rows, want_dims)?;
     Ok(acted)
 }

@@ -15,4 +15,6 @@ mod nano;
 pub mod probe;
 mod queue;
 
-pub use actor::{ActRequest, Acted, Actor, ActorError, ActorInfo, TagInfo, TokenizerFiles};
+pub use actor::{
+    ActRequest, Acted, Actor, ActorError, ActorInfo, TagInfo, TokenizerFiles, Written,
+};

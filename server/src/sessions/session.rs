@@ -21,7 +21,7 @@ use crate::{
 use protocol::{
     ErrorMessage, Mode, ToRobot,
     robot::{Instruction, Observation, Release, ResetScene, RobotHello, RobotReport, Stop},
-    viewer::{RobotState, RobotSummary, TokensOrigin, Trace, ViewFrame},
+    viewer::{RobotState, RobotSummary, TokensOrigin, TokensSoFar, Trace, ViewFrame},
 };
 use std::{
     sync::{
@@ -330,6 +330,23 @@ impl Asker for Session {
             self.metrics.chunk_dropped(reason.code());
         }
         verdict.is_ok()
+    }
+
+    fn wrote(&self, job: &Job, tokens: &[u32], rows: usize, dims: usize) {
+        if self.audience.is_empty() {
+            return;
+        }
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        self.audience.newest(
+            &Key::Tokens,
+            &TokensSoFar {
+                robot_id: self.robot_id(),
+                observation_sequence: job.observation.sequence,
+                tokens: tokens.to_vec(),
+                rows: count(rows),
+                dims: count(dims),
+            },
+        );
     }
 
     fn answer(&self, job: &Job, acted: &Acted) -> Option<u64> {

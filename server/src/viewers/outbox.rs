@@ -25,13 +25,15 @@ pub(crate) enum Key {
     Status,
     /// The numbers of the watched robot.
     State,
+    /// The decision that the watched robot's policy is writing.
+    Tokens,
     /// A camera of the watched robot.
     View(String),
 }
 
 impl Key {
     fn is_lossy(&self) -> bool {
-        matches!(self, Self::State | Self::View(_))
+        matches!(self, Self::State | Self::Tokens | Self::View(_))
     }
 }
 

@@ -11,5 +11,6 @@ mod bad_input;
 mod bench;
 mod control;
 mod sim_robot;
+mod tokens;
 mod viewers;
 mod web;

@@ -81,7 +81,7 @@ async fn a_repeated_hello_changes_the_offered_sentences() {
 }
 
 /// Says hello, watches, and never reads.
-async fn stalled_viewer(studio: &TestStudio) -> Socket {
+pub async fn stalled_viewer(studio: &TestStudio) -> Socket {
     let mut socket = dial(studio, "/ws/viewer").await;
     for frame in [
         protocol::encode(&ViewerHello {

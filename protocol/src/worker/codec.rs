@@ -1,0 +1,193 @@
+//! The action codec at work in the page: a stream decoded while it arrives, a chunk encoded on trial, and
+//! how long both take in this tab.
+
+use crate::viewer::{ActionDimension, Trace};
+use serde::{Deserialize, Serialize};
+
+/// The tokens of a stream so far; the answer is the best chunk that they give.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UnfoldRequest {
+    /// Chosen by the page, returned with the answer.
+    pub request_id: u64,
+    /// OpenFAST ids so far.
+    pub tokens: Vec<u32>,
+    /// No more tokens will come: what is missing then is an error.
+    pub ended: bool,
+    /// Rows of the chunk.
+    pub rows: u32,
+    /// Values per row.
+    pub dims: u32,
+    /// How normalised values become robot units, one per dimension.
+    pub action: Vec<ActionDimension>,
+}
+
+impl UnfoldRequest {
+    /// All tokens of a decision.
+    pub fn of(trace: &Trace, action: &[ActionDimension], request_id: u64) -> Self {
+        Self {
+            request_id,
+            tokens: trace.action_tokens.clone(),
+            ended: true,
+            rows: trace.rows,
+            dims: trace.dims,
+            action: action.to_vec(),
+        }
+    }
+}
+
+/// What came of an [`UnfoldRequest`] or of an [`EncodeRequest`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum UnfoldOutcome {
+    /// The readable beginning of the stream.
+    Unfolded(Unfolded),
+    /// Nothing could be read at all; in words for a person.
+    Failed {
+        /// What was wrong and what to do.
+        reason: String,
+    },
+}
+
+/// What the beginning of a stream stands for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Unfolded {
+    /// The stream itself.
+    pub tokens: Vec<u32>,
+    /// Rows of the chunk.
+    pub rows: u32,
+    /// Values per row.
+    pub dims: u32,
+    /// How many coefficients begin in each readable token, in order. Shorter than `tokens` when the stream
+    /// cannot be read to its end.
+    pub token_lengths: Vec<u32>,
+    /// Quantised coefficients, row-major `[rows, dims]`, one row per frequency; zero from `known` on.
+    pub coefficients: Vec<i32>,
+    /// Coefficients that have arrived, lowest frequency first.
+    pub known: u32,
+    /// Row-major `[rows, dims]`, normalised: the best chunk so far.
+    pub chunk_normalised: Vec<f32>,
+    /// The same in robot units.
+    pub actions: Vec<f32>,
+    /// Why the stream cannot be read further, if it cannot.
+    pub fault: Option<StreamFault>,
+}
+
+/// Where and why a stream stopped making sense.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamFault {
+    /// The token that cannot be read; absent when the stream ended too early.
+    pub position: Option<u32>,
+    /// What is wrong with it, in words.
+    pub reason: String,
+}
+
+/// A chunk to write as tokens, for somebody who tries what a change would cost. It never leaves the tab.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EncodeRequest {
+    /// Chosen by the page, returned with the answer.
+    pub request_id: u64,
+    /// Row-major `[rows, dims]`, normalised.
+    pub chunk_normalised: Vec<f32>,
+    /// Rows of the chunk.
+    pub rows: u32,
+    /// Values per row.
+    pub dims: u32,
+    /// How normalised values become robot units, one per dimension.
+    pub action: Vec<ActionDimension>,
+}
+
+/// Chunks to time the codec with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodecRun {
+    /// Rows of a chunk.
+    pub rows: u32,
+    /// Values per row.
+    pub dims: u32,
+    /// Chunks per call.
+    pub batch: u32,
+}
+
+/// How long the codec took, per chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct CodecTiming {
+    /// What was timed.
+    pub run: CodecRun,
+    /// Microseconds to write one chunk as tokens: median over the rounds.
+    pub encode_micros: f64,
+    /// Microseconds to read one chunk from tokens: median over the rounds.
+    pub decode_micros: f64,
+    /// Rounds of each.
+    pub rounds: u32,
+    /// Tokens per chunk, mean over the batch.
+    pub tokens: f64,
+}
+
+/// How a timing ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum TimeOutcome {
+    /// One timing per run, in the order asked.
+    Timed(Vec<CodecTiming>),
+    /// It could not run; in words.
+    Failed {
+        /// What was wrong.
+        reason: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::worker::{FromWorker, ToWorker, from_bytes, to_bytes};
+
+    #[test]
+    fn the_codec_s_messages_survive_the_trip() {
+        for asked in [
+            ToWorker::Unfold(UnfoldRequest {
+                request_id: 1,
+                tokens: vec![3, 9],
+                ended: false,
+                rows: 2,
+                dims: 1,
+                action: vec![],
+            }),
+            ToWorker::Encode(EncodeRequest {
+                request_id: 2,
+                chunk_normalised: vec![0.5, -0.5],
+                rows: 2,
+                dims: 1,
+                action: vec![],
+            }),
+            ToWorker::Time(vec![CodecRun {
+                rows: 16,
+                dims: 6,
+                batch: 256,
+            }]),
+        ] {
+            assert_eq!(
+                from_bytes::<ToWorker>(&to_bytes(&asked).unwrap()).unwrap(),
+                asked
+            );
+        }
+        let told = FromWorker::Unfolded {
+            request_id: 1,
+            outcome: UnfoldOutcome::Unfolded(Unfolded {
+                tokens: vec![3, 9],
+                rows: 2,
+                dims: 1,
+                token_lengths: vec![1],
+                coefficients: vec![-4, 0],
+                known: 1,
+                chunk_normalised: vec![-0.2, -0.2],
+                actions: vec![10.0, 10.0],
+                fault: Some(StreamFault {
+                    position: Some(1),
+                    reason: "no such token".into(),
+                }),
+            }),
+        };
+        assert_eq!(
+            from_bytes::<FromWorker>(&to_bytes(&told).unwrap()).unwrap(),
+            told
+        );
+    }
+}

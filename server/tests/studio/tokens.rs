@@ -1,0 +1,185 @@
+//! Action tokens reach viewers while the policy still writes them.
+
+use super::bench::*;
+use policy_studio::{
+    Limits,
+    policies::{ActRequest, Acted, Actor, ActorError, ActorInfo, Written},
+};
+use protocol::{
+    Mode, ToViewer,
+    viewer::{Command, TokensOrigin, TokensSoFar, Trace},
+};
+use std::time::{Duration, Instant};
+
+/// Writes the tokens 0, 1, 2, … with a pause after each: `go 5` pauses for 5 ms.
+struct Writer {
+    scripted: Scripted,
+    info: ActorInfo,
+    tokens: u32,
+}
+
+impl Writer {
+    fn new(tokens: u32) -> Self {
+        let scripted = Scripted::new();
+        let mut info = scripted.info().clone();
+        info.modes = vec![Mode::Continuous, Mode::Discrete];
+        Self {
+            scripted,
+            info,
+            tokens,
+        }
+    }
+}
+
+impl Actor for Writer {
+    fn info(&self) -> &ActorInfo {
+        &self.info
+    }
+
+    fn act(&mut self, request: &ActRequest<'_>) -> Result<Acted, ActorError> {
+        self.act_streaming(request, &mut |_| {})
+    }
+
+    fn act_streaming(
+        &mut self,
+        request: &ActRequest<'_>,
+        written: &mut Written<'_>,
+    ) -> Result<Acted, ActorError> {
+        let pause = request.instruction.split(' ').next_back().unwrap();
+        let pause = Duration::from_millis(pause.parse().unwrap());
+        let mut action_tokens = Vec::new();
+        for token in 0..self.tokens {
+            std::thread::sleep(pause);
+            action_tokens.push(token);
+            written(&action_tokens);
+        }
+        Ok(Acted {
+            action_tokens,
+            ..self.scripted.act(request)?
+        })
+    }
+}
+
+async fn studio(tokens: u32) -> TestStudio {
+    TestStudio::with(Ok(Box::new(Writer::new(tokens))), Limits::default()).await
+}
+
+async fn write(viewer: &mut policy_studio::client::ViewerClient, text: &str) {
+    let command = Command {
+        robot_id: "arm".to_owned(),
+        text: text.to_owned(),
+        mode: Mode::Discrete,
+    };
+    viewer.send(&command.into()).await.unwrap();
+}
+
+/// What was told of the decision about `sequence`, up to its trace.
+async fn told(
+    viewer: &mut policy_studio::client::ViewerClient,
+    sequence: u64,
+) -> (Vec<(Instant, TokensSoFar)>, Trace) {
+    let mut so_far = Vec::new();
+    let trace = viewer
+        .wait_for("the decision", SOON, |message| match message {
+            ToViewer::Tokens(tokens) if tokens.observation_sequence == sequence => {
+                so_far.push((Instant::now(), tokens));
+                None
+            }
+            ToViewer::Trace(trace) if trace.observation_sequence == sequence => Some(trace),
+            _ => None,
+        })
+        .await
+        .unwrap();
+    (so_far, trace)
+}
+
+#[tokio::test]
+async fn a_viewer_sees_the_tokens_grow_before_the_chunk_is_there() {
+    let studio = studio(25).await;
+    let mut robot = Robot::connect(&studio, "arm").await;
+    let mut viewer = studio.watcher("arm").await;
+    wait_status(&mut viewer, |_| true).await;
+    write(&mut viewer, "go 20").await;
+    wait_status(&mut viewer, |status| status.instruction == "go 20").await;
+    robot.observe().await;
+
+    let (so_far, trace) = told(&mut viewer, robot.sequence).await;
+    assert_eq!(trace.tokens_origin, TokensOrigin::Generated);
+    assert_eq!(trace.action_tokens, (0..25).collect::<Vec<_>>());
+    // 25 tokens of 20 ms are half a second, in which 30 times a second are 15.
+    assert!((5..=15).contains(&so_far.len()), "{} times", so_far.len());
+    let mut before = 0;
+    for (_, told) in &so_far {
+        assert_eq!(
+            (told.rows, told.dims),
+            (u32::try_from(ROWS).unwrap(), 2),
+            "the shape of the chunk to come"
+        );
+        assert!(
+            trace.action_tokens.starts_with(&told.tokens),
+            "{:?}",
+            told.tokens
+        );
+        assert!(told.tokens.len() > before, "each one holds more");
+        before = told.tokens.len();
+    }
+    let first = so_far.first().unwrap().0;
+    assert!(
+        first.elapsed() > Duration::from_millis(200),
+        "the first came long before the chunk"
+    );
+}
+
+#[tokio::test]
+async fn a_chunk_that_is_written_at_once_is_told_once() {
+    let studio = studio(25).await;
+    let mut robot = Robot::connect(&studio, "arm").await;
+    let mut viewer = studio.watcher("arm").await;
+    write(&mut viewer, "go 0").await;
+    robot.chunk().await;
+    let (so_far, trace) = told(&mut viewer, robot.sequence).await;
+    assert_eq!((so_far.len(), trace.action_tokens.len()), (0, 25));
+}
+
+#[tokio::test]
+async fn tokens_are_told_to_those_who_watch_that_robot_alone() {
+    let studio = studio(10).await;
+    let mut robot = Robot::connect(&studio, "arm").await;
+    let _other = Robot::connect(&studio, "other").await;
+    let mut viewer = studio.watcher("arm").await;
+    let mut elsewhere = studio.watcher("other").await;
+    write(&mut viewer, "go 20").await;
+    robot.chunk().await;
+    let heard = elsewhere
+        .wait_for("nothing", Duration::from_millis(500), |message| {
+            matches!(message, ToViewer::Tokens(_) | ToViewer::Trace(_)).then_some(())
+        })
+        .await;
+    assert!(heard.is_err(), "{heard:?}");
+}
+
+#[tokio::test]
+async fn a_viewer_that_reads_nothing_costs_the_writing_nothing() {
+    let studio = studio(10).await;
+    let mut robot = Robot::connect(&studio, "arm").await;
+    let stalled: Vec<Socket> = {
+        let mut sockets = Vec::new();
+        for _ in 0..4 {
+            sockets.push(super::viewers::stalled_viewer(&studio).await);
+        }
+        sockets
+    };
+    let mut viewer = studio.watcher("arm").await;
+    write(&mut viewer, "go 5").await;
+    let started = Instant::now();
+    for _ in 0..8 {
+        robot.chunk().await;
+    }
+    // Eight chunks of 50 ms, asked for at most every 200 ms.
+    assert!(
+        started.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        started.elapsed()
+    );
+    drop(stalled);
+}

@@ -1,0 +1,165 @@
+//! How long the action codec takes in this tab.
+//!
+//! A browser's clock is coarse on purpose, so a round repeats the call until it lasts, and the median of the
+//! rounds counts. Chunks are smooth motions, as robots make them; see `models/openfast/README.md`.
+
+use openfast::{FastTokenizer, Shape};
+use protocol::worker::{CodecRun, CodecTiming};
+
+use crate::clock::now_millis;
+
+/// Rounds of each measurement.
+const ROUNDS: usize = 9;
+/// A round lasts at least this long.
+const ROUND_MILLIS: f64 = 12.0;
+/// Chunks of one batch at most.
+const MAX_BATCH: u32 = 4096;
+
+/// Times writing and reading `run.batch` chunks at once.
+///
+/// # Errors
+/// In words, when the tokenizer cannot write or read chunks of that shape.
+pub fn time(run: CodecRun, tokenizer: &FastTokenizer) -> Result<CodecTiming, String> {
+    let CodecRun { rows, dims, batch } = run;
+    if !(1..=MAX_BATCH).contains(&batch) {
+        return Err(format!("a batch has 1 to {MAX_BATCH} chunks, not {batch}"));
+    }
+    let shape = Shape {
+        horizon: rows as usize,
+        dims: dims as usize,
+    };
+    let chunks = motions(shape, batch as usize);
+    let in_words = |error: &dyn std::fmt::Display| format!("{rows}×{dims}: {error}");
+    let values = shape.values().unwrap_or(1);
+    // What is read must be readable, so these are written with the nearest coefficients that exist.
+    let streams = chunks
+        .chunks_exact(values)
+        .map(|chunk| tokenizer.encode_nearest(chunk, shape).map(|e| e.ids))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|e| in_words(&e))?;
+    let tokens: usize = streams.iter().map(Vec::len).sum();
+    let encode_millis = median_millis(|| {
+        tokenizer
+            .encode_batch(std::hint::black_box(&chunks), shape)
+            .map(|encoded| encoded.len())
+            .map_err(|e| in_words(&e))
+    })?;
+    let decode_millis = median_millis(|| {
+        tokenizer
+            .decode_batch(std::hint::black_box(&streams), shape)
+            .map(|decoded| decoded.len())
+            .map_err(|e| in_words(&e))
+    })?;
+    let per_chunk = 1e3 / f64::from(batch);
+    Ok(CodecTiming {
+        run,
+        encode_micros: encode_millis * per_chunk,
+        decode_micros: decode_millis * per_chunk,
+        rounds: ROUNDS as u32,
+        tokens: tokens as f64 / f64::from(batch),
+    })
+}
+
+/// The median over the rounds of one call's time, after one round to warm up.
+fn median_millis(mut call: impl FnMut() -> Result<usize, String>) -> Result<f64, String> {
+    let mut rounds = Vec::with_capacity(ROUNDS);
+    for round in 0..=ROUNDS {
+        let started = now_millis();
+        let mut calls = 0u32;
+        let millis = loop {
+            std::hint::black_box(call()?);
+            calls += 1;
+            let millis = now_millis() - started;
+            if millis >= ROUND_MILLIS {
+                break millis;
+            }
+        };
+        if round > 0 {
+            rounds.push(millis / f64::from(calls));
+        }
+    }
+    rounds.sort_by(f64::total_cmp);
+    Ok(rounds.get(ROUNDS / 2).copied().unwrap_or_default())
+}
+
+/// Smooth motions from one pose to another with a little sway, `[batch, rows, dims]`, normalised. The same
+/// ones every time.
+fn motions(shape: Shape, batch: usize) -> Vec<f32> {
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    // SplitMix64, to a number in -1..1.
+    let mut random = move || {
+        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^= z >> 31;
+        ((z >> 40) as f32) / ((1 << 23) as f32) - 1.0
+    };
+    let mut chunks = Vec::with_capacity(batch * shape.horizon * shape.dims);
+    for _ in 0..batch {
+        let joints: Vec<[f32; 4]> = (0..shape.dims)
+            .map(|_| {
+                [
+                    0.6 * random(),
+                    0.25 * random(),
+                    0.05 * random(),
+                    3.0 * random(),
+                ]
+            })
+            .collect();
+        for step in 0..shape.horizon {
+            let at = step as f32 / shape.horizon.max(1) as f32;
+            let blend = at * at * (3.0 - 2.0 * at);
+            chunks.extend(joints.iter().map(|[from, way, sway, phase]| {
+                (from + way * blend + sway * (9.0 * at + phase).sin()).clamp(-1.0, 1.0)
+            }));
+        }
+    }
+    chunks
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn motions_are_smooth_and_always_the_same() {
+        let shape = Shape {
+            horizon: 16,
+            dims: 6,
+        };
+        let chunks = motions(shape, 3);
+        assert_eq!(chunks.len(), 3 * 96);
+        assert_eq!(chunks, motions(shape, 3));
+        assert!(chunks.iter().all(|value| value.abs() <= 1.0));
+        let jumps = chunks
+            .iter()
+            .zip(chunks.iter().skip(6))
+            .take(90)
+            .map(|(a, b)| (a - b).abs());
+        assert!(jumps.fold(0.0, f32::max) < 0.2);
+    }
+
+    #[test]
+    fn a_timing_is_per_chunk_and_nonsense_is_refused_in_words() {
+        let folder = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../tests/goldens/molmoact2/two_cameras/checkpoint/openfast"
+        );
+        let tokenizer = FastTokenizer::from_dir(folder.as_ref()).unwrap();
+        let run = CodecRun {
+            rows: 10,
+            dims: 6,
+            batch: 4,
+        };
+        let timing = time(run, &tokenizer).unwrap();
+        assert!(timing.encode_micros > 0.0 && timing.encode_micros < 1e5);
+        assert!(timing.decode_micros > 0.0 && timing.decode_micros < 1e5);
+        assert!(timing.tokens > 1.0);
+        let none = time(CodecRun { batch: 0, ..run }, &tokenizer).unwrap_err();
+        assert!(none.contains("1 to 4096"), "{none}");
+        let flat = time(CodecRun { rows: 0, ..run }, &tokenizer).unwrap_err();
+        assert!(flat.contains("0×6"), "{flat}");
+    }
+}
