@@ -53,6 +53,18 @@ pub enum ImageError {
         /// Patches of one window along the width.
         window_columns: usize,
     },
+    /// Crops that cannot be cut.
+    #[error(
+        "images cannot be cut into at most {} crops of {size}x{size} pixels with patches of {} pixels, margins \
+         of {:?} patches and windows of {:?} patches: a crop must hold whole patches and more of them than its \
+         two margins together",
+        .tiling.max_crops, .tiling.patch_size, .tiling.overlap_margins, .tiling.pooling,
+        size = .tiling.crop_size
+    )]
+    BadTiling {
+        /// What was asked for.
+        tiling: crate::Tiling,
+    },
     /// A standard deviation that cannot be divided by.
     #[error("image_std of channel {channel} is {std}; it must be a number above 0", std = f32::from_bits(*.std_bits))]
     BadStd {

@@ -2,8 +2,9 @@
 //!
 //! A frame is an [`RgbImage`]. It is resized on bytes ([`resize_bilinear_u8`]), mapped to floats and cut
 //! into flat patches ([`patchify`] with a [`PixelNormalization`]). [`pooling_indices`] says which patches
-//! each image token gathers. Nothing here knows a model: every size is an argument, read by the callers
-//! from a checkpoint's configuration.
+//! each image token gathers; [`Tiling`] does all of it for an image that is read in overlapping crops.
+//! Nothing here knows a model: every size is an argument, read by the callers from a checkpoint's
+//! configuration.
 //!
 //! The functions are held to equality, not to a tolerance (`tests/`), against the values that the Python
 //! reference computes (`tests/goldens/vision`).
@@ -14,6 +15,7 @@ mod patches;
 mod pooling;
 mod resize;
 mod rgb_image;
+mod tiling;
 
 pub use error::ImageError;
 pub use normalize::PixelNormalization;
@@ -21,3 +23,4 @@ pub use patches::{Patches, patchify};
 pub use pooling::{PoolingIndices, pooling_indices};
 pub use resize::resize_bilinear_u8;
 pub use rgb_image::RgbImage;
+pub use tiling::{Tiles, Tiling};
