@@ -8,7 +8,7 @@ use crate::Shape;
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// A file is missing or unreadable.
-    #[error("cannot read {}: {source}; a tokenizer folder holds tokenizer.json and processor_config.json", path.display())]
+    #[error("cannot read {}: {source}; a tokenizer folder holds tokenizer.json (or bpe_tokenizer/tokenizer.json) and processor_config.json", path.display())]
     Read {
         /// The file.
         path: PathBuf,

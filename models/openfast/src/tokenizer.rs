@@ -46,7 +46,9 @@ impl Inner {
 }
 
 impl FastTokenizer {
-    /// Loads `tokenizer.json` and `processor_config.json` from a folder.
+    /// Loads `tokenizer.json` and `processor_config.json` from a folder. Where the first is not in
+    /// it, it may be in its subfolder `bpe_tokenizer`: transformers 5 saves it there for the
+    /// class that Physical Intelligence publishes.
     ///
     /// # Errors
     /// When a file is missing or is not what [`Self::from_bytes`] accepts.
@@ -55,7 +57,11 @@ impl FastTokenizer {
             let path = dir.join(name);
             std::fs::read(&path).map_err(|source| LoadError::Read { path, source })
         };
-        Self::from_bytes(&read("tokenizer.json")?, &read("processor_config.json")?)
+        let tokenizer = read("tokenizer.json").or_else(|missing| {
+            // What is said to be missing is the usual place.
+            read("bpe_tokenizer/tokenizer.json").map_err(|_| missing)
+        })?;
+        Self::from_bytes(&tokenizer, &read("processor_config.json")?)
     }
 
     /// Loads from the contents of the two files.
