@@ -1,6 +1,8 @@
 //! What the page knows about its compute worker.
 
-use protocol::worker::{ComputeKind, ComputeReport, FromWorker, TokenizerOutcome, Verdict};
+use protocol::worker::{
+    ComputeKind, ComputeReport, FromWorker, TimeOutcome, TokenizerOutcome, Verdict,
+};
 
 use crate::figures;
 
@@ -33,6 +35,10 @@ pub struct Compute {
     pub report: Option<ComputeReport>,
     /// How loading the action tokenizer ended; `None` before.
     pub tokenizer: Option<TokenizerOutcome>,
+    /// The codec is being timed.
+    pub is_timing: bool,
+    /// What the newest timing of the codec found.
+    pub timing: Option<TimeOutcome>,
 }
 
 impl Compute {
@@ -42,17 +48,29 @@ impl Compute {
             FromWorker::Started => {
                 self.phase = Phase::Running;
                 self.tokenizer = None;
+                self.is_timing = false;
             }
             FromWorker::Devices(report) => self.report = Some(report.clone()),
             FromWorker::Tokenizer(outcome) => self.tokenizer = Some(outcome.clone()),
-            FromWorker::Decoded { .. } => {}
+            FromWorker::Timed(outcome) => {
+                self.is_timing = false;
+                self.timing = Some(outcome.clone());
+            }
+            FromWorker::Decoded { .. }
+            | FromWorker::Unfolded { .. }
+            | FromWorker::Encoded { .. } => {}
         }
+    }
+
+    /// Whether the tokenizer is there, which is all that reading and writing tokens needs.
+    pub fn has_tokenizer(&self) -> bool {
+        self.phase == Phase::Running
+            && matches!(self.tokenizer, Some(TokenizerOutcome::Ready { .. }))
     }
 
     /// Whether decode requests make sense now.
     pub fn can_decode(&self) -> bool {
-        self.phase == Phase::Running
-            && matches!(self.tokenizer, Some(TokenizerOutcome::Ready { .. }))
+        self.has_tokenizer()
             && self
                 .report
                 .as_ref()

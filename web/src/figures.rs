@@ -14,6 +14,17 @@ pub fn duration(micros: u64) -> String {
     }
 }
 
+/// Fractions of microseconds too: `0.84 µs`, `13.2 µs`, `1.2 ms`.
+pub fn fine_micros(micros: f64) -> String {
+    if micros < 10.0 {
+        format!("{micros:.2} µs")
+    } else if micros < 100.0 {
+        format!("{micros:.1} µs")
+    } else {
+        duration(micros.round() as u64)
+    }
+}
+
 /// Milliseconds in the same words.
 pub fn millis(millis: f64) -> String {
     duration((millis.max(0.0) * 1e3).round() as u64)
@@ -92,6 +103,9 @@ mod tests {
         assert_eq!(duration(312_400), "312 ms");
         assert_eq!(duration(1_240_000), "1.24 s");
         assert_eq!(millis(0.43), "430 µs");
+        assert_eq!(fine_micros(0.842), "0.84 µs");
+        assert_eq!(fine_micros(13.24), "13.2 µs");
+        assert_eq!(fine_micros(1_240.0), "1.2 ms");
     }
 
     #[test]

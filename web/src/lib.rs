@@ -8,6 +8,9 @@
 //! - [`reconnect`]: when to try a lost connection again
 //! - [`history`]: the joints' recent past
 //! - [`decisions`]: the recent chunks, their decodes, and which one is looked at
+//! - [`unfold`]: a chunk as it unfolds from its tokens
+//! - [`stream`]: the decision that is being written
+//! - [`heat`]: coefficients as colours, frequencies in Hz
 //! - [`compute`]: what the page knows about its worker
 //! - [`prompt`]: a prompt cut into words, marks and folded images
 //! - [`units`]: normalised values in robot units
@@ -21,11 +24,14 @@ pub mod colour;
 pub mod compute;
 pub mod decisions;
 pub mod figures;
+pub mod heat;
 pub mod history;
 pub mod plot;
 pub mod prompt;
 pub mod reconnect;
 pub mod situation;
+pub mod stream;
+pub mod unfold;
 pub mod units;
 
 #[cfg(target_family = "wasm")]

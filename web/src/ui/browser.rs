@@ -1,7 +1,7 @@
 //! Where this tab computes: what was tried, what was measured, what was refused and why.
 
 use leptos::prelude::*;
-use protocol::worker::{ComputeDevice, ComputeKind, TokenizerOutcome};
+use protocol::worker::{CodecRun, ComputeDevice, ComputeKind, TimeOutcome, TokenizerOutcome};
 
 use super::store::Studio;
 use super::{settings, worker};
@@ -75,7 +75,108 @@ pub(crate) fn BrowserPanel() -> impl IntoView {
                 }.into_any(),
                 None => ().into_any(),
             }}
+            <CodecTimes/>
         </section>
+    }
+}
+
+/// The shapes that are timed: the hosted policy's, and those of two common robots; one chunk and many.
+fn runs(own: Option<(u32, u32)>) -> Vec<CodecRun> {
+    let mut shapes: Vec<(u32, u32)> = own.into_iter().collect();
+    for shape in [(16, 6), (30, 7), (50, 14)] {
+        if !shapes.contains(&shape) {
+            shapes.push(shape);
+        }
+    }
+    shapes
+        .into_iter()
+        .flat_map(|(rows, dims)| [1, 256].map(|batch| CodecRun { rows, dims, batch }))
+        .collect()
+}
+
+/// How fast this tab writes and reads action tokens, on demand.
+#[component]
+fn CodecTimes() -> impl IntoView {
+    let studio = expect_context::<Studio>();
+    let is_ready = Memo::new(move |_| studio.compute.with(crate::compute::Compute::has_tokenizer));
+    let is_timing = Memo::new(move |_| studio.compute.with(|compute| compute.is_timing));
+    let timing = Memo::new(move |_| studio.compute.with(|compute| compute.timing.clone()));
+    let measure = move |_| {
+        let own = studio.welcome.with_untracked(|welcome| {
+            welcome
+                .as_ref()
+                .map(|w| (w.policy.horizon, w.policy.action.len() as u32))
+        });
+        worker::time_codec(studio, runs(own));
+    };
+    let found = move || match timing.get() {
+        None => ().into_any(),
+        Some(TimeOutcome::Failed { reason }) => {
+            view! { <p class="verdict bad">{reason}</p> }.into_any()
+        }
+        Some(TimeOutcome::Timed(timings)) => {
+            let headline = timings.first().map(|first| {
+                format!(
+                    "This tab reads a {}×{} chunk in {}, writes it in {}.",
+                    first.run.rows,
+                    first.run.dims,
+                    figures::fine_micros(first.decode_micros),
+                    figures::fine_micros(first.encode_micros)
+                )
+            });
+            let data = timings
+                .iter()
+                .map(|t| {
+                    format!(
+                        "{{\"rows\":{},\"dims\":{},\"batch\":{},\"encode_micros\":{},\"decode_micros\":{},\"tokens\":{},\"rounds\":{}}}",
+                        t.run.rows, t.run.dims, t.run.batch, t.encode_micros, t.decode_micros, t.tokens, t.rounds
+                    )
+                })
+                .collect::<Vec<_>>()
+                .join(",");
+            let rounds = timings.first().map_or(0, |first| first.rounds);
+            let rows: Vec<_> = timings
+                .into_iter()
+                .map(|timing| {
+                    let CodecRun { rows, dims, batch } = timing.run;
+                    view! {
+                        <tr>
+                            <td>{format!("{rows}×{dims}")}</td>
+                            <td>{batch}</td>
+                            <td>{format!("{:.1}", timing.tokens)}</td>
+                            <td>{figures::fine_micros(timing.decode_micros)}</td>
+                            <td>{figures::fine_micros(timing.encode_micros)}</td>
+                        </tr>
+                    }
+                })
+                .collect();
+            view! {
+                <p data-testid="codec-times" data-times=format!("[{data}]") class="num">{headline}</p>
+                <div class="codec-table">
+                    <table class="num">
+                        <thead><tr><th>"Chunk"</th><th>"At once"</th><th>"Tokens"</th><th>"Reads each in"</th><th>"Writes each in"</th></tr></thead>
+                        <tbody>{rows}</tbody>
+                    </table>
+                </div>
+                <p class="quiet num">{format!("Medians of {rounds} rounds, per chunk, in this tab's worker.")}</p>
+            }
+            .into_any()
+        }
+    };
+    view! {
+        <div class="codec">
+            <div class="row">
+                <button
+                    type="button"
+                    class="button"
+                    data-testid="codec-measure"
+                    disabled=move || !is_ready.get() || is_timing.get()
+                    on:click=measure
+                >{move || if is_timing.get() { "Measuring …" } else { "How fast are tokens read here?" }}</button>
+                <span class="quiet">"Reads and writes sample chunks for a second or two."</span>
+            </div>
+            {found}
+        </div>
     }
 }
 

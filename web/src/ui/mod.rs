@@ -5,7 +5,8 @@
 //! - [`worker`]: the wire to the compute worker
 //! - [`painter`]: camera images onto canvases
 //! - one module per panel: [`header`], [`cameras`], [`command`], [`trace`] (with [`timeline`],
-//!   [`tokens`], [`joints`], [`stages`]), [`browser`], [`dock`], [`notices`]
+//!   [`joints`], [`stages`]), [`wrote`] (with [`chips`], [`heatmap`], [`course`], [`scrubber`], [`verdict`]),
+//!   [`browser`], [`dock`], [`notices`]
 //! - [`keys`], [`settings`]: the keyboard, and what the visitor's browser remembers
 
 #![allow(
@@ -15,21 +16,26 @@
 
 mod browser;
 mod cameras;
+mod chips;
 mod command;
+mod course;
 mod dock;
 mod header;
+mod heatmap;
 mod joints;
 mod keys;
 mod notices;
 mod painter;
+mod scrubber;
 mod settings;
 mod socket;
 mod stages;
 mod store;
 mod timeline;
-mod tokens;
 mod trace;
+mod verdict;
 mod worker;
+mod wrote;
 
 use leptos::prelude::*;
 
@@ -64,6 +70,9 @@ fn Page() -> impl IntoView {
             </div>
             <div class="column">
                 <trace::TracePanel/>
+            </div>
+            <div class="column wide">
+                <wrote::WrotePanel/>
                 <browser::BrowserPanel/>
             </div>
         </main>

@@ -66,6 +66,15 @@ fn is_dark() -> bool {
     }
 }
 
+/// Whether the visitor asked for a page that moves less.
+pub(crate) fn wants_less_motion() -> bool {
+    window()
+        .match_media("(prefers-reduced-motion: reduce)")
+        .ok()
+        .flatten()
+        .is_some_and(|query| query.matches())
+}
+
 /// The robot that the address asks for: `?robot=…`.
 pub(crate) fn robot_in_address() -> Option<String> {
     let search = window().location().search().ok()?;

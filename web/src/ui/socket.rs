@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use leptos::prelude::*;
-use protocol::ToViewer;
 use protocol::viewer::{FromViewer, ViewerHello};
+use protocol::{FrameError, ToViewer};
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::Closure;
 use web_sys::{BinaryType, CloseEvent, Event, MessageEvent, WebSocket};
@@ -87,6 +87,8 @@ fn open(studio: Studio) -> Option<Open> {
         };
         match ToViewer::decode(&js_sys::Uint8Array::new(&buffer).to_vec()) {
             Ok(message) => studio.receive(message),
+            // A newer studio may say more than this page knows.
+            Err(FrameError::UnexpectedKind { .. }) => {}
             Err(error) => studio.notify(format!(
                 "The studio said something this page cannot read: {error}"
             )),

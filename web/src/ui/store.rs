@@ -19,6 +19,8 @@ use crate::decisions::Decisions;
 use crate::history::History;
 use crate::reconnect::Connection;
 use crate::situation::{Situation, situation};
+use crate::stream::Stream;
+use crate::unfold::Unfolding;
 
 /// Plots follow the robot at this pace; faster would cost the visitor's battery and show nothing more.
 const REDRAW_MILLIS: u64 = 80;
@@ -58,6 +60,10 @@ pub(crate) struct Studio {
     /// Page milliseconds, a few times a second, for ages.
     pub(crate) now_millis: RwSignal<f64>,
     pub(crate) decisions: RwSignal<Decisions>,
+    /// The decision that is being written.
+    pub(crate) stream: RwSignal<Stream>,
+    /// The tokens that are looked at.
+    pub(crate) unfolding: RwSignal<Unfolding>,
     pub(crate) compute: RwSignal<Compute>,
     pub(crate) mode: RwSignal<Mode>,
     pub(crate) notices: RwSignal<Vec<Notice>>,
@@ -83,6 +89,8 @@ impl Studio {
             redraw: RwSignal::new(0),
             now_millis: RwSignal::new(now_millis()),
             decisions: RwSignal::default(),
+            stream: RwSignal::default(),
+            unfolding: RwSignal::default(),
             compute: RwSignal::default(),
             mode: RwSignal::new(Mode::Continuous),
             notices: RwSignal::new(vec![]),
@@ -117,11 +125,24 @@ impl Studio {
                 self.has_new.set_value(true);
             }
             ToViewer::Trace(trace) if self.watches(&trace.robot_id) => {
+                let about = trace.observation_sequence;
                 self.decisions.update(|decisions| {
                     decisions.push(trace);
                 });
+                if self
+                    .stream
+                    .with_untracked(|stream| stream.newest().is_some())
+                {
+                    self.stream.update(|stream| stream.decided(about));
+                } else {
+                    self.stream.update_untracked(|stream| stream.decided(about));
+                }
                 self.has_new.set_value(true);
                 worker::pump(self);
+            }
+            ToViewer::Tokens(tokens) if self.watches(&tokens.robot_id) => {
+                self.stream
+                    .update(|stream| stream.push(tokens, now_millis()));
             }
             ToViewer::Status(status) if self.watches(&status.robot_id) => self.reported(status),
             ToViewer::Error(error) => {
@@ -131,7 +152,11 @@ impl Studio {
                 self.notify(error.message);
             }
             // Something of a robot that was watched a moment ago.
-            ToViewer::Frame(_) | ToViewer::State(_) | ToViewer::Trace(_) | ToViewer::Status(_) => {}
+            ToViewer::Frame(_)
+            | ToViewer::State(_)
+            | ToViewer::Trace(_)
+            | ToViewer::Tokens(_)
+            | ToViewer::Status(_) => {}
         }
     }
 
@@ -206,6 +231,7 @@ impl Studio {
         self.stop.set(StopPress::default());
         self.history.update_value(History::clear);
         self.decisions.update(Decisions::clear);
+        self.stream.set(Stream::default());
         self.watched.set(Some(robot_id.clone()));
         self.send(Watch { robot_id });
     }
@@ -328,7 +354,14 @@ pub(crate) fn tick(studio: Studio) {
         Duration::from_millis(REDRAW_MILLIS),
     );
     set_interval(
-        move || studio.now_millis.set(now_millis()),
+        move || {
+            let now = now_millis();
+            studio.now_millis.set(now);
+            let mut stream = studio.stream.get_untracked();
+            if stream.give_up(now) {
+                studio.stream.set(stream);
+            }
+        },
         Duration::from_millis(500),
     );
 }

@@ -7,7 +7,6 @@ use super::joints::JointPlots;
 use super::stages::Stages;
 use super::store::Studio;
 use super::timeline::Timeline;
-use super::tokens::Tokens;
 use crate::prompt::{Piece, pieces};
 
 /// The trace of the decision in view.
@@ -36,12 +35,11 @@ pub(crate) fn TracePanel() -> impl IntoView {
             <Show when=move || !has_any.get()>
                 <p class="empty-note">
                     "Give the robot a sentence. Every decision of the policy then appears here: what it read, "
-                    "what it wrote, and where the joints are to go."
+                    "how long it took, and where the joints are to go."
                 </p>
             </Show>
             <JointPlots/>
             <Show when=move || has_any.get()>
-                <Tokens/>
                 <Prompt/>
                 <Stages/>
             </Show>

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use js_sys::{Reflect, Uint8Array};
 use leptos::prelude::*;
+use protocol::viewer::ActionDimension;
 use protocol::worker::{
-    ComputeKind, DecodeRequest, FromWorker, ToWorker, Verdict, from_bytes, to_bytes,
+    CodecRun, ComputeKind, DecodeRequest, FromWorker, ToWorker, UnfoldRequest, Verdict, from_bytes,
+    to_bytes,
 };
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::Closure;
@@ -14,6 +16,7 @@ use web_sys::{ErrorEvent, MessageEvent, Worker, WorkerOptions, WorkerType};
 use super::settings;
 use super::store::{Studio, now_millis};
 use crate::compute::Phase;
+use crate::unfold::Unfolding;
 
 /// Relative to the page, as Trunk writes it.
 const SCRIPT: &str = "worker.js";
@@ -73,6 +76,7 @@ pub(crate) fn start(studio: Studio) {
         Err(reason) => Phase::Dead { reason },
     };
     studio.worker.in_flight.set_value(None);
+    studio.unfolding.update(Unfolding::restart);
     studio.compute.update(|compute| compute.phase = phase);
 }
 
@@ -143,7 +147,16 @@ fn receive(studio: Studio, data: &wasm_bindgen::JsValue) {
                 .decisions
                 .update(|decisions| decisions.decoded(request_id, outcome));
         }
+        FromWorker::Unfolded {
+            request_id,
+            outcome,
+        } => studio
+            .unfolding
+            .update(|unfolding| unfolding.answered(request_id, outcome)),
+        FromWorker::Encoded { .. } | FromWorker::Timed(_) => {}
     }
+    // What a person looks at goes before what is only compared.
+    unfold(studio);
     pump(studio);
 }
 
@@ -207,6 +220,46 @@ pub(crate) fn load_tokenizer(studio: Studio) {
     }
 }
 
+/// Has the worker read the next piece of the stream that is looked at.
+pub(crate) fn unfold(studio: Studio) {
+    if !studio
+        .compute
+        .with_untracked(crate::compute::Compute::has_tokenizer)
+    {
+        return;
+    }
+    let ask = studio
+        .unfolding
+        .try_update_untracked(Unfolding::ask)
+        .flatten();
+    if let Some(ask) = ask {
+        let request = UnfoldRequest {
+            request_id: ask.id,
+            tokens: ask.tokens,
+            ended: ask.ended,
+            rows: ask.rows,
+            dims: ask.dims,
+            action: action_dimensions(studio),
+        };
+        post(studio, &ToWorker::Unfold(request));
+    }
+}
+
+fn action_dimensions(studio: Studio) -> Vec<ActionDimension> {
+    studio.welcome.with_untracked(|welcome| {
+        welcome
+            .as_ref()
+            .map(|w| w.policy.action.clone())
+            .unwrap_or_default()
+    })
+}
+
+/// Times the codec in this tab.
+pub(crate) fn time_codec(studio: Studio, runs: Vec<CodecRun>) {
+    studio.compute.update(|compute| compute.is_timing = true);
+    post(studio, &ToWorker::Time(runs));
+}
+
 /// Gives the worker the next decision, one at a time: when it falls behind, older ones wait until they
 /// are looked at.
 pub(crate) fn pump(studio: Studio) {
@@ -217,12 +270,7 @@ pub(crate) fn pump(studio: Studio) {
     {
         return;
     }
-    let action = studio.welcome.with_untracked(|welcome| {
-        welcome
-            .as_ref()
-            .map(|w| w.policy.action.clone())
-            .unwrap_or_default()
-    });
+    let action = action_dimensions(studio);
     let request = studio.decisions.with_untracked(|decisions| {
         decisions
             .to_decode()

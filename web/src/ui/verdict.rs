@@ -1,4 +1,4 @@
-//! The action tokens, and whether this browser's decode of them equals what the robot was sent.
+//! Whether this browser's decode of the tokens equals what the robot was sent.
 
 use leptos::prelude::*;
 use protocol::viewer::{TokensOrigin, Trace};
@@ -10,7 +10,7 @@ use crate::compute::{Phase, in_sentence, kind_name};
 use crate::figures;
 
 #[component]
-pub(crate) fn Tokens() -> impl IntoView {
+pub(crate) fn Verdict() -> impl IntoView {
     let studio = expect_context::<Studio>();
     let trace = shown_trace(studio);
     let decode = Memo::new(move |_| {
@@ -20,81 +20,22 @@ pub(crate) fn Tokens() -> impl IntoView {
                 .and_then(|decision| decision.decode.clone())
         })
     });
-    let origin = Memo::new(move |_| trace.with(|trace| trace.as_ref().map(|t| t.tokens_origin)));
-    let lengths = Memo::new(move |_| match decode.get() {
-        Some(DecodeOutcome::Compared(comparison)) => comparison.token_lengths,
-        _ => vec![],
-    });
-    let chips = move || {
-        let ids = trace.with(|trace| {
-            trace
-                .as_ref()
-                .map(|t| t.action_tokens.clone())
-                .unwrap_or_default()
-        });
-        let lengths = lengths.get();
-        ids.into_iter()
-            .enumerate()
-            .map(|(index, id)| {
-                let about = lengths.get(index).map(|&length| match length {
-                    1 => "1 coefficient".to_owned(),
-                    length => format!("{length} coefficients"),
-                });
-                let long = lengths.get(index).is_some_and(|&length| length > 1);
-                view! { <li class:long=long title=about>{id}</li> }
-            })
-            .collect_view()
-    };
-    view! {
-        <div class="block">
-            <h3>
-                "What it wrote"
-                <span class="quiet num">{move || trace.with(|t| t.as_ref().map(in_short))}</span>
-            </h3>
-            <ol
-                class="token-chips num"
-                data-testid="trace-tokens"
-                data-origin=move || origin.get().map(origin_word)
-                tabindex="0"
-                aria-label="Action tokens"
-            >{chips}</ol>
-            {move || match decode.get() {
-                Some(DecodeOutcome::Compared(comparison)) => {
-                    verdict(&comparison, origin.get(), trace.with(Option::clone), studio).into_any()
-                }
-                Some(DecodeOutcome::Failed { reason }) => not_decoded("failed", reason).into_any(),
-                None => not_decoded("waiting", waiting_for(studio)).into_any(),
-            }}
-        </div>
+    move || {
+        let trace = trace.get()?;
+        Some(match decode.get() {
+            Some(DecodeOutcome::Compared(comparison)) => {
+                verdict(&comparison, &trace, studio).into_any()
+            }
+            Some(DecodeOutcome::Failed { reason }) => not_decoded("failed", reason).into_any(),
+            None => not_decoded("waiting", waiting_for(studio)).into_any(),
+        })
     }
 }
 
-fn origin_word(origin: TokensOrigin) -> &'static str {
-    match origin {
-        TokensOrigin::Generated => "generated",
-        TokensOrigin::Encoded => "encoded",
-    }
-}
-
-fn in_short(trace: &Trace) -> String {
-    let count = trace.action_tokens.len();
-    match trace.tokens_origin {
-        TokensOrigin::Generated => format!("{count} action tokens, written by the policy"),
-        TokensOrigin::Encoded => {
-            format!("a motion, encoded as {count} action tokens for transport")
-        }
-    }
-}
-
-fn verdict(
-    comparison: &Comparison,
-    origin: Option<TokensOrigin>,
-    trace: Option<Trace>,
-    studio: Studio,
-) -> impl IntoView + use<> {
+fn verdict(comparison: &Comparison, trace: &Trace, studio: Studio) -> impl IntoView + use<> {
     let is_equal = comparison.is_equal();
-    let headline = match (is_equal, origin) {
-        (true, Some(TokensOrigin::Encoded)) => {
+    let headline = match (is_equal, trace.tokens_origin) {
+        (true, TokensOrigin::Encoded) => {
             "Your browser's decode equals what the robot was sent, up to the rounding of the tokens."
         }
         (true, _) => "Your browser's decode equals what the robot was sent.",
@@ -113,15 +54,14 @@ fn verdict(
         )
     });
     let details = format!(
-        "Max difference {} of {} allowed (normalised){}. Computed on {} in {}{}.",
+        "Max difference {} of {} allowed (normalised){}. Computed on {} in {}, {}×{} values.",
         figures::difference(comparison.max_difference),
         figures::difference(comparison.tolerance),
         in_units.unwrap_or_default(),
         in_sentence(comparison.computed_on),
         figures::duration(comparison.micros),
-        trace
-            .map(|t| format!(", {}×{} values", t.rows, t.dims))
-            .unwrap_or_default(),
+        trace.rows,
+        trace.dims,
     );
     view! {
         <div

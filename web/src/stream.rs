@@ -1,0 +1,96 @@
+//! The decision that the policy is writing at this moment.
+
+use protocol::viewer::TokensSoFar;
+
+/// A stream that grows no more is given up after this long: not every one ends in a decision.
+const GIVE_UP_MILLIS: f64 = 1_500.0;
+
+/// The newest tokens, until their decision is there.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Stream {
+    newest: Option<TokensSoFar>,
+    heard_at_millis: f64,
+    /// The newest decision; what belongs to it or to an older one comes late.
+    done: Option<u64>,
+}
+
+impl Stream {
+    /// Takes in more tokens.
+    pub fn push(&mut self, tokens: TokensSoFar, now_millis: f64) {
+        if self
+            .done
+            .is_some_and(|done| tokens.observation_sequence <= done)
+        {
+            return;
+        }
+        self.newest = Some(tokens);
+        self.heard_at_millis = now_millis;
+    }
+
+    /// A decision about this observation is there, so its stream is over.
+    pub fn decided(&mut self, observation_sequence: u64) {
+        self.done = Some(observation_sequence);
+        if self
+            .newest
+            .as_ref()
+            .is_some_and(|newest| newest.observation_sequence <= observation_sequence)
+        {
+            self.newest = None;
+        }
+    }
+
+    /// Lets go of a stream that stopped growing. Returns whether there was one.
+    pub fn give_up(&mut self, now_millis: f64) -> bool {
+        let is_late = now_millis - self.heard_at_millis > GIVE_UP_MILLIS;
+        is_late && self.newest.take().is_some()
+    }
+
+    /// What is being written.
+    pub fn newest(&self) -> Option<&TokensSoFar> {
+        self.newest.as_ref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tokens(observation_sequence: u64, count: u32) -> TokensSoFar {
+        TokensSoFar {
+            robot_id: "a".into(),
+            observation_sequence,
+            tokens: (0..count).collect(),
+            rows: 4,
+            dims: 2,
+        }
+    }
+
+    fn written(stream: &Stream) -> Option<usize> {
+        stream.newest().map(|newest| newest.tokens.len())
+    }
+
+    #[test]
+    fn a_stream_ends_with_its_decision_and_not_with_an_older_one() {
+        let mut stream = Stream::default();
+        stream.push(tokens(7, 2), 0.0);
+        stream.push(tokens(7, 3), 30.0);
+        stream.decided(6);
+        assert_eq!(written(&stream), Some(3));
+        stream.decided(7);
+        assert_eq!(written(&stream), None);
+        stream.push(tokens(7, 4), 60.0);
+        assert_eq!(written(&stream), None, "it came late");
+        stream.push(tokens(8, 1), 90.0);
+        assert_eq!(written(&stream), Some(1));
+    }
+
+    #[test]
+    fn a_stream_that_falls_silent_is_given_up() {
+        let mut stream = Stream::default();
+        stream.push(tokens(7, 2), 100.0);
+        assert!(!stream.give_up(1_000.0));
+        assert!(stream.give_up(2_000.0));
+        assert!(!stream.give_up(3_000.0));
+        assert_eq!(written(&stream), None);
+    }
+}

@@ -1,0 +1,261 @@
+//! The action tokens in order, each in the colours of the frequencies that it brings.
+
+use leptos::prelude::*;
+use protocol::viewer::TokensOrigin;
+use wasm_bindgen::JsCast;
+use web_sys::{HtmlElement, KeyboardEvent};
+
+use super::store::Studio;
+use super::wrote::{Wrote, hold};
+use crate::heat;
+
+/// Coefficients of a token that are told one by one; more would be a wall of numbers.
+const TOLD: usize = 4;
+
+/// One token as it is shown.
+#[derive(Debug, Clone, PartialEq)]
+struct Chip {
+    class: String,
+    style: String,
+    about: String,
+}
+
+#[component]
+pub(crate) fn Chips() -> impl IntoView {
+    let studio = expect_context::<Studio>();
+    let wrote = expect_context::<Wrote>();
+    let origin = Memo::new(move |_| {
+        studio.decisions.with(|decisions| {
+            decisions
+                .shown()
+                .map(|decision| match decision.trace.tokens_origin {
+                    TokensOrigin::Generated => "generated",
+                    TokensOrigin::Encoded => "encoded",
+                })
+        })
+    });
+    let chips = Memo::new(move |_| chips(wrote));
+    let tokens = move || {
+        wrote.drawn.with(|drawn| {
+            drawn
+                .tokens
+                .clone()
+                .into_iter()
+                .enumerate()
+                .collect::<Vec<_>>()
+        })
+    };
+    let on_key = move |event: KeyboardEvent| {
+        let count = wrote.drawn.with_untracked(|drawn| drawn.tokens.len());
+        let Some(last) = count.checked_sub(1) else {
+            return;
+        };
+        let at = wrote.chosen.get_untracked().unwrap_or(0);
+        let then = match event.key().as_str() {
+            "ArrowRight" | "ArrowDown" => (at + 1).min(last),
+            "ArrowLeft" | "ArrowUp" => at.saturating_sub(1),
+            "Home" => 0,
+            "End" => last,
+            _ => return,
+        };
+        event.prevent_default();
+        focus(then);
+    };
+    view! {
+        <figure class="picture">
+            <figcaption>"Tokens" <span class="quiet">"in the order written"</span></figcaption>
+            <ol
+                class="chips num"
+                data-testid="trace-tokens"
+                data-origin=move || origin.get()
+                on:keydown=on_key
+                on:mouseleave=move |_| wrote.hovered.set(None)
+            >
+                <For each=tokens key=|token| *token let((index, id))>
+                    <li>{chip(studio, wrote, chips, index, id)}</li>
+                </For>
+            </ol>
+            <About/>
+        </figure>
+    }
+}
+
+fn chip(
+    studio: Studio,
+    wrote: Wrote,
+    chips: Memo<Vec<Chip>>,
+    index: usize,
+    id: u32,
+) -> impl IntoView {
+    let part = move |pick: fn(&Chip) -> &String| {
+        move || chips.with(|chips| chips.get(index).map(|chip| pick(chip).clone()))
+    };
+    let is_entry = move || wrote.chosen.get().unwrap_or(0) == index;
+    view! {
+        <button
+            type="button"
+            class=part(|chip| &chip.class)
+            style=part(|chip| &chip.style)
+            data-token=index.to_string()
+            tabindex=move || if is_entry() { "0" } else { "-1" }
+            aria-pressed=move || (wrote.chosen.get() == Some(index)).to_string()
+            aria-label=move || part(|chip| &chip.about)().map(|about| format!("Token {}, id {id}: {about}", index + 1))
+            on:mouseenter=move |_| wrote.hovered.set(Some(index))
+            on:focus=move |_| {
+                hold(studio);
+                wrote.chosen.set(Some(index));
+            }
+            on:click=move |_| {
+                hold(studio);
+                wrote.chosen.set(Some(index));
+            }
+        >{id}</button>
+    }
+}
+
+fn focus(index: usize) {
+    let chip = document()
+        .query_selector(&format!("[data-token=\"{index}\"]"))
+        .ok()
+        .flatten();
+    if let Some(chip) = chip.and_then(|chip| chip.dyn_into::<HtmlElement>().ok()) {
+        chip.focus().ok();
+    }
+}
+
+fn chips(wrote: Wrote) -> Vec<Chip> {
+    let marked = wrote.marked();
+    let rate_hz = wrote.rate_hz.get();
+    wrote.drawn.with(|drawn| {
+        let spans = drawn.spans();
+        let (rows, dims) = drawn.whole.as_ref().map_or((1, 1), |whole| {
+            (whole.rows as usize, whole.dims.max(1) as usize)
+        });
+        let fault = drawn
+            .whole
+            .as_ref()
+            .and_then(|whole| whole.fault.as_ref()?.position);
+        (0..drawn.tokens.len())
+            .map(|index| {
+                let span = spans.get(index);
+                let mut class = "token".to_owned();
+                if index >= drawn.count {
+                    class.push_str(" later");
+                }
+                if marked == Some(index) {
+                    class.push_str(" marked");
+                }
+                let is_fault = fault.is_some_and(|at| at as usize == index);
+                let (style, about) = match span {
+                    _ if is_fault => {
+                        class.push_str(" fault");
+                        (String::new(), "cannot be read".to_owned())
+                    }
+                    None if drawn.whole.is_none() => (String::new(), "not read yet".to_owned()),
+                    None => {
+                        class.push_str(" unread");
+                        (String::new(), "not read, it comes after a fault".to_owned())
+                    }
+                    Some(span) if span.is_empty() => {
+                        class.push_str(" empty");
+                        (
+                            String::new(),
+                            "completes the coefficient before it".to_owned(),
+                        )
+                    }
+                    Some(span) => {
+                        let first = span.start / dims;
+                        let last = (span.end - 1) / dims;
+                        let hz = |k| heat::hertz_words(heat::hertz(k, rows, rate_hz));
+                        let count = match span.len() {
+                            1 => "1 coefficient".to_owned(),
+                            count => format!("{count} coefficients"),
+                        };
+                        let about = if first == last {
+                            format!("{count} at {} Hz", hz(first))
+                        } else {
+                            format!("{count} from {} to {} Hz", hz(first), hz(last))
+                        };
+                        (
+                            format!(
+                                "--from: {:.3}; --to: {:.3}",
+                                heat::band(first, rows),
+                                heat::band(last, rows)
+                            ),
+                            about,
+                        )
+                    }
+                };
+                Chip {
+                    class,
+                    style,
+                    about,
+                }
+            })
+            .collect()
+    })
+}
+
+/// What the token in question stands for, in words.
+#[component]
+fn About() -> impl IntoView {
+    let wrote = expect_context::<Wrote>();
+    let told = Memo::new(move |_| {
+        let index = wrote.marked()?;
+        let rate_hz = wrote.rate_hz.get();
+        wrote.drawn.with(|drawn| {
+            let id = drawn.tokens.get(index)?;
+            let whole = drawn.whole.as_ref()?;
+            let dims = whole.dims.max(1) as usize;
+            let headline = format!("Token {} of {}, id {id}", index + 1, drawn.tokens.len());
+            let Some(span) = drawn.spans().get(index).cloned() else {
+                return Some((headline, vec![], "It cannot be read.".to_owned()));
+            };
+            let mut lines: Vec<(String, String)> = vec![];
+            let mut told = 0;
+            for at in span.clone() {
+                let value = whole.coefficients.get(at).copied().unwrap_or(0);
+                if value == 0 || told >= 3 * TOLD {
+                    continue;
+                }
+                told += 1;
+                let hz = heat::hertz_words(heat::hertz(at / dims, whole.rows as usize, rate_hz));
+                let what = format!("{} {}", wrote.name(at % dims), heat::signed(value));
+                match lines.last_mut().filter(|(before, _)| *before == hz) {
+                    Some((_, words)) => {
+                        words.push_str(", ");
+                        words.push_str(&what);
+                    }
+                    None => lines.push((hz, what)),
+                }
+            }
+            let values = whole.coefficients.get(span.clone()).unwrap_or_default();
+            let zeros = values.iter().filter(|value| **value == 0).count();
+            let rest = values.len() - zeros - told;
+            let foot = match (values.len(), zeros, rest) {
+                (0, _, _) => "It completes the coefficient before it.".to_owned(),
+                (_, 0, 0) => String::new(),
+                (_, zeros, 0) if lines.is_empty() => format!("{zeros} zeros, and nothing else."),
+                (_, zeros, 0) => format!("and {zeros} × 0"),
+                (_, zeros, rest) => format!("{rest} more, and {zeros} × 0"),
+            };
+            Some((headline, lines, foot))
+        })
+    });
+    view! {
+        <div class="about num" data-testid="token-about">
+            {move || match told.get() {
+                None => view! {
+                    <p class="quiet">"Point at a token, or choose one with the arrow keys, to see what it stands for."</p>
+                }.into_any(),
+                Some((headline, lines, foot)) => view! {
+                    <p class="about-title">{headline}</p>
+                    <dl>
+                        {lines.into_iter().map(|(hz, words)| view! { <dt>{hz}" Hz"</dt><dd>{words}</dd> }).collect_view()}
+                    </dl>
+                    <p class="quiet">{foot}</p>
+                }.into_any(),
+            }}
+        </div>
+    }
+}

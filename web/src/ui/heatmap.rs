@@ -1,0 +1,154 @@
+//! Coefficients by frequency: a table that reads like the stream, lowest frequency first.
+
+use leptos::prelude::*;
+use wasm_bindgen::JsCast;
+use web_sys::{Element, MouseEvent};
+
+use super::store::Studio;
+use super::wrote::{Wrote, hold};
+use crate::heat::{self, Cell};
+
+/// Beyond these a cell is too small for a number.
+const MAX_NUMBERED: (usize, usize) = (20, 8);
+/// About so many frequencies are labelled.
+const LABELS: usize = 20;
+
+#[component]
+pub(crate) fn HeatMap() -> impl IntoView {
+    let studio = expect_context::<Studio>();
+    let wrote = expect_context::<Wrote>();
+    let shape = Memo::new(move |_| {
+        wrote.drawn.with(|drawn| {
+            drawn
+                .whole
+                .as_ref()
+                .map_or((0, 0), |whole| (whole.rows as usize, whole.dims as usize))
+        })
+    });
+    let largest = Memo::new(move |_| {
+        wrote.drawn.with(|drawn| {
+            let whole = drawn.whole.as_ref();
+            let coefficients = whole.map(|whole| whole.coefficients.as_slice());
+            coefficients
+                .unwrap_or_default()
+                .iter()
+                .map(|value| value.unsigned_abs())
+                .max()
+                .unwrap_or(0)
+        })
+    });
+    let marked = Memo::new(move |_| {
+        let index = wrote.marked()?;
+        wrote.drawn.with(|drawn| drawn.spans().get(index).cloned())
+    });
+    let is_dense = move || {
+        let (rows, dims) = shape.get();
+        rows > MAX_NUMBERED.0 || dims > MAX_NUMBERED.1
+    };
+    let token_at = move |event: &MouseEvent| {
+        let index: usize = event
+            .target()
+            .and_then(|target| target.dyn_into::<Element>().ok())
+            .and_then(|element| element.get_attribute("data-coefficient"))
+            .and_then(|index| index.parse().ok())?;
+        wrote
+            .drawn
+            .with_untracked(|drawn| drawn.spans().iter().position(|span| span.contains(&index)))
+    };
+    let rows = move || (0..shape.get().0).collect::<Vec<_>>();
+    let scale = move || heat::signed(largest.get() as i32);
+    view! {
+        <figure class="picture">
+            <figcaption>"Coefficients" <span class="quiet">"by frequency"</span></figcaption>
+            <div class="heat-frame" class:dense=is_dense>
+                <table
+                    class="heat num"
+                    data-testid="unfold-coefficients"
+                    on:mouseover=move |event| wrote.hovered.set(token_at(&event))
+                    on:mouseleave=move |_| wrote.hovered.set(None)
+                    on:click=move |event| {
+                        if let Some(token) = token_at(&event) {
+                            hold(studio);
+                            wrote.chosen.set(Some(token));
+                        }
+                    }
+                >
+                    <thead>
+                        <tr>
+                            <th scope="col">"Hz"</th>
+                            {move || (0..shape.get().1).map(|dim| view! {
+                                <th scope="col"><span>{wrote.name(dim)}</span></th>
+                            }).collect_view()}
+                        </tr>
+                    </thead>
+                    <tbody>
+                        <For each=rows key=move |k| (*k, shape.get_untracked()) let(k)>
+                            {row(wrote, k, shape, largest, marked)}
+                        </For>
+                    </tbody>
+                </table>
+            </div>
+            <p class="heat-legend quiet num">
+                <span class="heat-scale" aria-hidden="true"></span>
+                {move || format!("\u{2212}{0} to {1}, pale is zero.", largest.get(), scale())}
+                <span class="heat-swatch unknown" aria-hidden="true"></span>
+                "Striped has not arrived."
+            </p>
+        </figure>
+    }
+}
+
+fn row(
+    wrote: Wrote,
+    k: usize,
+    shape: Memo<(usize, usize)>,
+    largest: Memo<u32>,
+    marked: Memo<Option<std::ops::Range<usize>>>,
+) -> impl IntoView {
+    let cells = Memo::new(move |_| {
+        let (_, dims) = shape.get();
+        let largest = largest.get();
+        marked.with(|marked| {
+            wrote.drawn.with(|drawn| {
+                let known = drawn.known();
+                let first = k * dims;
+                (first..first + dims)
+                    .map(|index| {
+                        let now = drawn.now.as_ref();
+                        let value = now
+                            .and_then(|now| now.coefficients.get(index).copied())
+                            .filter(|_| index < known);
+                        Cell {
+                            value,
+                            strength: value.map_or(0, |value| heat::strength(value, largest)),
+                            is_marked: marked.as_ref().is_some_and(|span| span.contains(&index)),
+                            is_changed: false,
+                        }
+                    })
+                    .collect::<Vec<_>>()
+            })
+        })
+    });
+    let label = move || {
+        let (rows, _) = shape.get();
+        let every = rows.div_ceil(LABELS).max(1);
+        let hertz = heat::hertz(k, rows, wrote.rate_hz.get());
+        (k % every == 0).then(|| heat::hertz_words(hertz))
+    };
+    let style = move || format!("--from: {:.3}", heat::band(k, shape.get().0));
+    view! {
+        <tr>
+            <th scope="row" style=style>{label}</th>
+            {move || cells.with(|cells| {
+                let dims = cells.len();
+                cells.iter().enumerate().map(|(dim, cell)| view! {
+                    <td
+                        class=cell.class()
+                        style=format!("--mix: {}%", cell.strength)
+                        data-coefficient=(k * dims + dim).to_string()
+                    >{cell.text()}</td>
+                }).collect_view()
+            })}
+        </tr>
+    }
+}

@@ -1,0 +1,141 @@
+//! The first so many tokens: by hand, by keyboard, or played.
+
+use std::time::Duration;
+
+use leptos::prelude::*;
+
+use super::store::Studio;
+use super::wrote::{Wrote, hold};
+use crate::figures;
+use crate::heat;
+use crate::unfold::Source;
+
+/// Playing all tokens takes about this long, however many there are.
+const PLAY_MILLIS: u64 = 4_500;
+/// A token is shown for at least and at most this long.
+const STEP_MILLIS: (u64, u64) = (60, 420);
+
+#[component]
+pub(crate) fn Scrubber() -> impl IntoView {
+    let studio = expect_context::<Studio>();
+    let wrote = expect_context::<Wrote>();
+    let timer = StoredValue::new_local(None::<IntervalHandle>);
+    let is_playing = RwSignal::new(false);
+    let stop = move || {
+        timer.update_value(|timer| {
+            if let Some(timer) = timer.take() {
+                timer.clear();
+            }
+        });
+        is_playing.set(false);
+    };
+    on_cleanup(stop);
+    // Another stream is looked at: the play is over.
+    let source = Memo::new(move |_| wrote.drawn.with(|drawn| drawn.source));
+    Effect::new(move |_| {
+        source.track();
+        stop();
+    });
+    let count = Memo::new(move |_| wrote.drawn.with(|drawn| drawn.count));
+    let all = Memo::new(move |_| wrote.drawn.with(|drawn| drawn.tokens.len()));
+    let is_stream = Memo::new(move |_| matches!(source.get(), Some(Source::Stream(_))));
+    let cut = move |to: usize| {
+        hold(studio);
+        studio.unfolding.update(|unfolding| unfolding.cut(to));
+    };
+    let step = move || {
+        let (count, all) = (count.get_untracked(), all.get_untracked());
+        if count >= all {
+            stop();
+        } else {
+            cut(count + 1);
+        }
+    };
+    let play = move |_| {
+        if is_playing.get_untracked() {
+            return stop();
+        }
+        if count.get_untracked() >= all.get_untracked() {
+            cut(0);
+        }
+        if super::settings::wants_less_motion() {
+            return step();
+        }
+        let millis =
+            (PLAY_MILLIS / all.get_untracked().max(1) as u64).clamp(STEP_MILLIS.0, STEP_MILLIS.1);
+        let started = set_interval_with_handle(step, Duration::from_millis(millis));
+        timer.set_value(started.ok());
+        is_playing.set(timer.with_value(Option::is_some));
+    };
+    let words = Memo::new(move |_| wrote.drawn.with(crate::unfold::Drawn::in_words));
+    let detail = move || {
+        let rate_hz = wrote.rate_hz.get();
+        wrote.drawn.with(|drawn| {
+            let whole = drawn.whole.as_ref()?;
+            let dims = whole.dims.max(1) as usize;
+            let known = drawn.known();
+            let upto = known.checked_div(dims)?.checked_sub(1);
+            let hz = upto.map(|k| heat::hertz_words(heat::hertz(k, whole.rows as usize, rate_hz)));
+            let reach = match hz {
+                Some(hz) if hz == "0" => "The mean of every joint".to_owned(),
+                Some(hz) => format!("Every joint up to {hz} Hz"),
+                None => "Not yet the mean of every joint".to_owned(),
+            };
+            let far = drawn
+                .farthest()
+                .filter(|_| drawn.ended && known >= dims && drawn.count < drawn.tokens.len());
+            Some(match far {
+                Some((gap, dim)) => format!(
+                    "{reach}; at most {} from the whole, on {}.",
+                    figures::joint_value(gap, &wrote.unit(dim)),
+                    wrote.name(dim).to_lowercase()
+                ),
+                None => format!("{reach}."),
+            })
+        })
+    };
+    let play_words = move || match (is_playing.get(), super::settings::wants_less_motion()) {
+        (true, _) => "Pause",
+        (false, true) => "Next token",
+        (false, false) => "Play",
+    };
+    view! {
+        <div class="scrubber">
+            <button
+                type="button"
+                class="button play"
+                data-testid="unfold-play"
+                aria-pressed=move || is_playing.get().to_string()
+                disabled=move || is_stream.get()
+                on:click=play
+            >
+                <svg viewBox="0 0 16 16" width="14" height="14" aria-hidden="true">
+                    <path d=move || if is_playing.get() { "M3 2h4v12H3zM9 2h4v12H9z" } else { "M3 1.5 14 8 3 14.5z" }/>
+                </svg>
+                {play_words}
+            </button>
+            <input
+                type="range"
+                min="0"
+                max=move || all.get().to_string()
+                step="1"
+                prop:value=move || count.get().to_string()
+                disabled=move || is_stream.get()
+                aria-label="First tokens shown"
+                aria-valuetext=move || words.get()
+                data-testid="unfold-scrubber"
+                style=move || format!("--done: {:.2}%", 100.0 * count.get() as f32 / all.get().max(1) as f32)
+                on:input:target=move |event| {
+                    stop();
+                    if let Ok(to) = event.target().value().parse() {
+                        cut(to);
+                    }
+                }
+            />
+            <p class="scrub-words num">
+                <span data-testid="unfold-words">{words}</span>
+                <span class="quiet">{detail}</span>
+            </p>
+        </div>
+    }
+}

@@ -1,0 +1,419 @@
+//! A chunk as it unfolds from its tokens: which stream is looked at, up to which token, what the worker has
+//! found, and what it is to read next.
+//!
+//! One question is out at a time and the newest wins, so a fast stream or a quick hand on the scrubber never
+//! piles up work. Until an answer is there, the picture before it stays.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use protocol::worker::{UnfoldOutcome, Unfolded};
+
+/// Where a stream comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// A decision of this page's list, by its number.
+    Decision(u64),
+    /// A decision that the policy is still writing, by its observation.
+    Stream(u64),
+    /// A chunk that the visitor changed; never leaves the tab.
+    Trial(u64),
+}
+
+impl Source {
+    /// The stable word for tests.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Decision(_) => "decision",
+            Self::Stream(_) => "stream",
+            Self::Trial(_) => "trial",
+        }
+    }
+}
+
+/// The stream to look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// Where it comes from.
+    pub source: Source,
+    /// OpenFAST ids so far.
+    pub tokens: Vec<u32>,
+    /// No more will come.
+    pub ended: bool,
+    /// Rows of the chunk.
+    pub rows: u32,
+    /// Values per row.
+    pub dims: u32,
+}
+
+/// What the worker is to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ask {
+    /// Number of the request.
+    pub id: u64,
+    /// Tokens to read.
+    pub tokens: Vec<u32>,
+    /// No more will come.
+    pub ended: bool,
+    /// Rows of the chunk.
+    pub rows: u32,
+    /// Values per row.
+    pub dims: u32,
+}
+
+/// An answer, and what it is about.
+#[derive(Debug, Clone, PartialEq)]
+struct Picture {
+    source: Source,
+    count: usize,
+    ended: bool,
+    found: Result<Arc<Unfolded>, String>,
+}
+
+/// The question that is out.
+#[derive(Debug, Clone, Copy)]
+struct Out {
+    id: u64,
+    source: Source,
+    count: usize,
+    ended: bool,
+    is_part: bool,
+}
+
+/// The state of the panel.
+#[derive(Debug, Clone, Default)]
+pub struct Unfolding {
+    subject: Option<Subject>,
+    cut: Option<usize>,
+    whole: Option<Picture>,
+    part: Option<Picture>,
+    out: Option<Out>,
+    last_id: u64,
+}
+
+/// Everything that the pictures show at one moment.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Drawn {
+    /// Where the stream comes from.
+    pub source: Option<Source>,
+    /// Its tokens.
+    pub tokens: Vec<u32>,
+    /// Whether more tokens may come.
+    pub ended: bool,
+    /// The first so many of them are drawn.
+    pub count: usize,
+    /// What these give; absent while the worker has not answered.
+    pub now: Option<Arc<Unfolded>>,
+    /// What all of them give.
+    pub whole: Option<Arc<Unfolded>>,
+    /// Why nothing could be read, in words.
+    pub failure: Option<String>,
+}
+
+impl Unfolding {
+    /// Looks at a stream, or at none. Another source shows all of it again.
+    pub fn look(&mut self, subject: Option<Subject>) {
+        let source = subject.as_ref().map(|subject| subject.source);
+        if source != self.subject.as_ref().map(|subject| subject.source) {
+            self.cut = None;
+            self.part = None;
+        }
+        if subject.is_none() {
+            self.whole = None;
+        }
+        self.subject = subject;
+    }
+
+    /// Shows the first `count` tokens alone; all of them follow the stream again.
+    pub fn cut(&mut self, count: usize) {
+        let all = self.tokens();
+        self.cut = Some(count).filter(|count| *count < all);
+    }
+
+    /// Tokens of the stream.
+    pub fn tokens(&self) -> usize {
+        self.subject.as_ref().map_or(0, |s| s.tokens.len())
+    }
+
+    /// How many of them are shown.
+    pub fn count(&self) -> usize {
+        let all = self.tokens();
+        self.cut.map_or(all, |cut| cut.min(all))
+    }
+
+    /// Forgets what is out: a worker that started again knows nothing of it.
+    pub fn restart(&mut self) {
+        self.out = None;
+        self.whole = None;
+        self.part = None;
+    }
+
+    /// The next question, if one is due; it then counts as asked.
+    pub fn ask(&mut self) -> Option<Ask> {
+        if self.out.is_some() {
+            return None;
+        }
+        let subject = self.subject.as_ref()?;
+        let is_about = |picture: &Option<Picture>, count: usize, ended: bool| {
+            picture.as_ref().is_some_and(|picture| {
+                (picture.source, picture.count, picture.ended) == (subject.source, count, ended)
+            })
+        };
+        let all = subject.tokens.len();
+        let is_part = is_about(&self.whole, all, subject.ended);
+        let (count, ended) = if is_part {
+            let cut = self.cut.filter(|cut| !is_about(&self.part, *cut, false))?;
+            (cut, false)
+        } else {
+            (all, subject.ended)
+        };
+        self.last_id += 1;
+        self.out = Some(Out {
+            id: self.last_id,
+            source: subject.source,
+            count,
+            ended,
+            is_part,
+        });
+        Some(Ask {
+            id: self.last_id,
+            tokens: subject.tokens.get(..count)?.to_vec(),
+            ended,
+            rows: subject.rows,
+            dims: subject.dims,
+        })
+    }
+
+    /// Files an answer. One that nobody waits for any more is dropped.
+    pub fn answered(&mut self, id: u64, outcome: UnfoldOutcome) {
+        let Some(out) = self.out.take_if(|out| out.id == id) else {
+            return;
+        };
+        if self.subject.as_ref().map(|s| s.source) != Some(out.source) {
+            return;
+        }
+        let picture = Picture {
+            source: out.source,
+            count: out.count,
+            ended: out.ended,
+            found: match outcome {
+                UnfoldOutcome::Unfolded(unfolded) => Ok(Arc::new(unfolded)),
+                UnfoldOutcome::Failed { reason } => Err(reason),
+            },
+        };
+        if out.is_part {
+            self.part = Some(picture);
+        } else {
+            self.whole = Some(picture);
+        }
+    }
+
+    /// What to draw. While a new stream waits for its first answer, the one before it stays as a whole.
+    pub fn drawn(&self) -> Drawn {
+        let Some(subject) = &self.subject else {
+            return Drawn::default();
+        };
+        let whole = self.whole.as_ref();
+        if let Some(before) = whole.filter(|picture| picture.source != subject.source)
+            && let Ok(found) = &before.found
+        {
+            return Drawn {
+                source: Some(before.source),
+                tokens: found.tokens.clone(),
+                ended: before.ended,
+                count: found.tokens.len(),
+                now: Some(found.clone()),
+                whole: Some(found.clone()),
+                failure: None,
+            };
+        }
+        let found = |picture: Option<&Picture>| picture.and_then(|p| p.found.clone().ok());
+        let now = match self.cut {
+            Some(_) => found(self.part.as_ref().or(whole)),
+            None => found(whole),
+        };
+        Drawn {
+            source: Some(subject.source),
+            tokens: subject.tokens.clone(),
+            ended: subject.ended,
+            count: self.count(),
+            now,
+            whole: found(whole),
+            failure: whole.and_then(|picture| picture.found.as_ref().err().cloned()),
+        }
+    }
+}
+
+impl Drawn {
+    /// Coefficients of a whole chunk.
+    pub fn coefficients(&self) -> usize {
+        self.whole
+            .as_ref()
+            .map_or(0, |whole| whole.rows as usize * whole.dims as usize)
+    }
+
+    /// Coefficients that the shown tokens bring.
+    pub fn known(&self) -> usize {
+        self.now.as_ref().map_or(0, |now| now.known as usize)
+    }
+
+    /// `17 of 34 tokens, 61 of 96 coefficients`.
+    pub fn in_words(&self) -> String {
+        let tokens = if self.ended {
+            format!("{} of {} tokens", self.count, self.tokens.len())
+        } else {
+            format!("{} tokens so far", self.tokens.len())
+        };
+        match self.coefficients() {
+            0 => tokens,
+            all => format!("{tokens}, {} of {all} coefficients", self.known()),
+        }
+    }
+
+    /// The coefficients that each token brings, as ranges into `[rows, dims]`, for those that could be read.
+    pub fn spans(&self) -> Vec<Range<usize>> {
+        let lengths = self.whole.as_ref().map(|whole| &whole.token_lengths);
+        let mut begun = 0;
+        lengths
+            .into_iter()
+            .flatten()
+            .map(|&length| {
+                let start = begun;
+                begun += length as usize;
+                start..begun
+            })
+            .collect()
+    }
+
+    /// The largest difference to the whole chunk in robot units, and the dimension that has it.
+    pub fn farthest(&self) -> Option<(f32, usize)> {
+        let (now, whole) = (self.now.as_ref()?, self.whole.as_ref()?);
+        let dims = whole.dims.max(1) as usize;
+        now.actions
+            .iter()
+            .zip(&whole.actions)
+            .enumerate()
+            .map(|(index, (now, whole))| ((now - whole).abs(), index % dims))
+            .max_by(|a, b| a.0.total_cmp(&b.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn subject(source: Source, count: u32, ended: bool) -> Subject {
+        Subject {
+            source,
+            tokens: (0..count).collect(),
+            ended,
+            rows: 4,
+            dims: 2,
+        }
+    }
+
+    /// Every token brings two coefficients, whose values are the token's number.
+    fn outcome(ask: &Ask) -> UnfoldOutcome {
+        let known = 2 * ask.tokens.len();
+        UnfoldOutcome::Unfolded(Unfolded {
+            tokens: ask.tokens.clone(),
+            rows: ask.rows,
+            dims: ask.dims,
+            token_lengths: vec![2; ask.tokens.len()],
+            coefficients: vec![0; 8],
+            known: known as u32,
+            chunk_normalised: vec![0.0; 8],
+            actions: vec![known as f32; 8],
+            fault: None,
+        })
+    }
+
+    fn settle(unfolding: &mut Unfolding) -> usize {
+        let mut asked = 0;
+        while let Some(ask) = unfolding.ask() {
+            asked += 1;
+            unfolding.answered(ask.id, outcome(&ask));
+        }
+        asked
+    }
+
+    #[test]
+    fn the_whole_is_asked_first_and_then_the_cut() {
+        let mut unfolding = Unfolding::default();
+        assert_eq!(unfolding.ask(), None);
+        unfolding.look(Some(subject(Source::Decision(1), 4, true)));
+        unfolding.cut(1);
+        assert_eq!(settle(&mut unfolding), 2);
+        let drawn = unfolding.drawn();
+        assert_eq!(drawn.in_words(), "1 of 4 tokens, 2 of 8 coefficients");
+        assert_eq!(drawn.spans(), [0..2, 2..4, 4..6, 6..8]);
+        assert_eq!(drawn.farthest().map(|f| f.0), Some(6.0));
+        assert_eq!(settle(&mut unfolding), 0, "nothing is asked twice");
+        unfolding.cut(4);
+        assert_eq!(
+            unfolding.drawn().in_words(),
+            "4 of 4 tokens, 8 of 8 coefficients"
+        );
+    }
+
+    #[test]
+    fn one_question_is_out_at_a_time_and_the_newest_cut_wins() {
+        let mut unfolding = Unfolding::default();
+        unfolding.look(Some(subject(Source::Decision(1), 4, true)));
+        settle(&mut unfolding);
+        unfolding.cut(1);
+        let first = unfolding.ask().unwrap();
+        unfolding.cut(2);
+        unfolding.cut(3);
+        assert_eq!(unfolding.ask(), None);
+        unfolding.answered(first.id, outcome(&first));
+        let second = unfolding.ask().unwrap();
+        assert_eq!(second.tokens.len(), 3);
+    }
+
+    #[test]
+    fn a_stream_grows_and_its_decision_takes_its_place_without_a_gap() {
+        let mut unfolding = Unfolding::default();
+        for count in 1..=3 {
+            unfolding.look(Some(subject(Source::Stream(9), count, false)));
+            settle(&mut unfolding);
+        }
+        assert_eq!(
+            unfolding.drawn().in_words(),
+            "3 tokens so far, 6 of 8 coefficients"
+        );
+        unfolding.look(Some(subject(Source::Decision(1), 4, true)));
+        assert_eq!(unfolding.drawn().source, Some(Source::Stream(9)));
+        settle(&mut unfolding);
+        assert_eq!(unfolding.drawn().source, Some(Source::Decision(1)));
+        assert_eq!(unfolding.drawn().known(), 8);
+    }
+
+    #[test]
+    fn a_late_answer_about_another_stream_is_dropped() {
+        let mut unfolding = Unfolding::default();
+        unfolding.look(Some(subject(Source::Decision(1), 4, true)));
+        let late = unfolding.ask().unwrap();
+        unfolding.look(Some(subject(Source::Decision(2), 3, true)));
+        unfolding.answered(late.id, outcome(&late));
+        assert_eq!(unfolding.drawn().now, None);
+        assert_eq!(unfolding.ask().unwrap().tokens.len(), 3);
+        unfolding.look(None);
+        assert_eq!(unfolding.drawn(), Drawn::default());
+    }
+
+    #[test]
+    fn a_failure_is_kept_in_words_and_a_restarted_worker_is_asked_again() {
+        let mut unfolding = Unfolding::default();
+        unfolding.look(Some(subject(Source::Decision(1), 2, true)));
+        let ask = unfolding.ask().unwrap();
+        let reason = "not loaded".to_owned();
+        unfolding.answered(ask.id, UnfoldOutcome::Failed { reason });
+        assert_eq!(unfolding.drawn().failure.as_deref(), Some("not loaded"));
+        assert_eq!(unfolding.ask(), None);
+        unfolding.restart();
+        assert_eq!(settle(&mut unfolding), 1);
+        assert_eq!(unfolding.drawn().failure, None);
+    }
+}
