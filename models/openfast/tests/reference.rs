@@ -3,54 +3,13 @@
 
 mod common;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use common::{Case, cases, fnv1a, sweep_chunk, tokenizer};
-use openfast::{DecodeError, EncodeError, FastTokenizer, Shape};
-
-fn tokenizers() -> HashMap<String, FastTokenizer> {
-    ["nano", "fine", "holes"]
-        .map(|name| (name.to_owned(), tokenizer(name)))
-        .into()
-}
-
-/// The largest difference, relative to the value where that is above 1.
-fn difference(got: &[f32], want: &[f32]) -> f64 {
-    assert_eq!(got.len(), want.len());
-    assert!(got.iter().all(|value| value.is_finite()));
-    got.iter()
-        .zip(want)
-        .map(|(&a, &b)| (f64::from(a) - f64::from(b)).abs() / f64::from(b).abs().max(1.0))
-        .fold(0.0, f64::max)
-}
-
-/// Whether some coefficient of the chunk lies so near a tie that float32 cannot decide it.
-fn undecidable(chunk: &[f32], shape: Shape, scale: f64) -> bool {
-    let Shape { horizon, dims } = shape;
-    (0..horizon).any(|k| {
-        (0..dims).any(|d| {
-            let weight = if k == 0 { 1.0 } else { 2.0 } / horizon as f64;
-            let sum: f64 = (0..horizon)
-                .map(|t| {
-                    let turn = std::f64::consts::PI * (2 * t + 1) as f64 * k as f64;
-                    f64::from(chunk[t * dims + d]) * (turn / (2 * horizon) as f64).cos()
-                })
-                .sum();
-            let scaled = sum * weight.sqrt() * scale;
-            let from_tie = (scaled - scaled.floor() - 0.5).abs();
-            // Eight units in the last place of the sum of magnitudes that float32 adds up.
-            let magnitude: f64 = (0..horizon)
-                .map(|t| f64::from(chunk[t * dims + d]).abs())
-                .sum::<f64>();
-            let error = magnitude * weight.sqrt() * scale * 8.0 * f64::from(f32::EPSILON);
-            from_tie <= error
-        })
-    })
-}
+use common::{Case, cases, difference, fnv1a, named, sweep_chunk, undecidable};
+use openfast::{DecodeError, EncodeError, Shape};
 
 #[test]
 fn encodes_to_the_ids_of_the_reference() {
-    let tokenizers = tokenizers();
     let (cases, values) = cases();
     let mut compared = BTreeMap::new();
     let mut ties = BTreeMap::new();
@@ -60,7 +19,7 @@ fn encodes_to_the_ids_of_the_reference() {
         .filter(|case| case.error.is_none() && case.dims > 0)
     {
         let chunk = case.block(case.input, &values);
-        let tokenizer = &tokenizers[&case.tokenizer];
+        let tokenizer = named(&case.tokenizer);
         let encoded = tokenizer
             .encode(chunk, case.shape())
             .unwrap_or_else(|error| {
@@ -91,7 +50,6 @@ fn encodes_to_the_ids_of_the_reference() {
 
 #[test]
 fn refuses_what_makes_the_reference_raise() {
-    let tokenizers = tokenizers();
     let (cases, values) = cases();
     let mut refused = 0;
     for case in cases
@@ -100,7 +58,7 @@ fn refuses_what_makes_the_reference_raise() {
         .filter(|case| case.error.is_some() || case.dims == 0)
     {
         let chunk = case.block(case.input, &values);
-        let error = tokenizers[&case.tokenizer]
+        let error = named(&case.tokenizer)
             .encode(chunk, case.shape())
             .unwrap_err();
         match case.kind.as_str() {
@@ -116,7 +74,6 @@ fn refuses_what_makes_the_reference_raise() {
 
 #[test]
 fn decodes_within_1e_6_of_the_reference() {
-    let tokenizers = tokenizers();
     let (cases, values) = cases();
     let mut decoded = 0;
     let mut fell_back = 0;
@@ -126,7 +83,7 @@ fn decodes_within_1e_6_of_the_reference() {
         .iter()
         .filter(|case| case.error.is_none() && case.dims > 0)
     {
-        let got = tokenizers[&case.tokenizer].decode(&case.ids, case.shape());
+        let got = named(&case.tokenizer).decode(&case.ids, case.shape());
         if case.fell_back {
             assert!(
                 matches!(
@@ -154,13 +111,12 @@ fn decodes_within_1e_6_of_the_reference() {
 
 #[test]
 fn the_compatible_decoder_answers_every_stream_as_the_reference_does() {
-    let tokenizers = tokenizers();
     let (cases, values) = cases();
     let mut zeros = 0;
     let mut faults = 0;
     let mut largest = 0.0f64;
     let check = |case: &Case| {
-        let tokenizer = &tokenizers[&case.tokenizer];
+        let tokenizer = named(&case.tokenizer);
         let answer = tokenizer
             .decode_as_reference(&case.ids, case.shape())
             .unwrap();
@@ -202,7 +158,6 @@ fn the_compatible_decoder_answers_every_stream_as_the_reference_does() {
 
 #[test]
 fn five_thousand_chunks_encode_to_the_same_ids() {
-    let tokenizers = tokenizers();
     let (cases, _) = cases();
     let bytes = std::fs::read(common::goldens().join("sweep.u32")).unwrap();
     let mut hashes = bytes
@@ -215,7 +170,7 @@ fn five_thousand_chunks_encode_to_the_same_ids() {
             horizon: sweep.horizon,
             dims: sweep.dims,
         };
-        let tokenizer = &tokenizers[&sweep.tokenizer];
+        let tokenizer = named(&sweep.tokenizer);
         for chunk in 0..sweep.chunks {
             let actions = sweep_chunk(chunk, shape);
             let ids = tokenizer.encode(&actions, shape).unwrap().ids;

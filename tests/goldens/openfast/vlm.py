@@ -2,12 +2,14 @@
 
 import json
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import torch
 from lerobot.configs import FeatureType, NormalizationMode, PolicyFeature
 from lerobot.policies.molmoact2 import processor_molmoact2 as steps
 from lerobot.policies.molmoact2.molmoact2_hf_model import modeling_molmoact2 as model
+from lerobot.processor.tokenizer_processor import ActionTokenizerProcessorStep
 from lerobot.utils.constants import ACTION
 from transformers import PreTrainedTokenizerFast
 
@@ -99,3 +101,16 @@ def mappings():
         out.append(dict(checkpoint=folder.name, count=config["num_action_tokens"], first=first, start=start, end=end,
                         chunks=chunks, answers=answers))  # fmt: skip
     return out
+
+
+def pi0_fast():
+    """π0-FAST counts down from the end of its text tokenizer: LeRobot's own line, on a text tokenizer at hand."""
+    rows = []
+    for skip in (0, 128):
+        path = CHECKPOINTS / "one_camera/checkpoint/tokenizer.json"
+        text = PreTrainedTokenizerFast(tokenizer_file=str(path))
+        step = SimpleNamespace(_paligemma_tokenizer=text, fast_skip_tokens=skip)
+        ids = [0, 1, 7, 200]
+        vlm = ActionTokenizerProcessorStep._act_tokens_to_paligemma_tokens(step, torch.tensor(ids)).tolist()
+        rows.append(dict(checkpoint="one_camera", fast_skip_tokens=skip, ids=ids, vlm=vlm))
+    return rows

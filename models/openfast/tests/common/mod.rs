@@ -1,7 +1,10 @@
 //! Where the goldens are and what is in them.
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unused_imports, unreachable_pub)]
+
+mod made;
 
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use openfast::{FastTokenizer, Shape};
 use serde::Deserialize;
@@ -9,6 +12,31 @@ use serde::Deserialize;
 /// The folder that `generate.py` writes.
 pub fn goldens() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/goldens/openfast")
+}
+
+pub use made::{made, sweep_chunk};
+
+/// Every tokenizer of the goldens, in the order of `facts.json`.
+pub const NAMES: [&str; 12] = [
+    "nano",
+    "fine",
+    "holes",
+    "one",
+    "four",
+    "fraction",
+    "twenty_five",
+    "hundred",
+    "fast_plus",
+    "lerobot",
+    "lerobot_subfolder",
+    "molmoact2",
+];
+
+/// A tokenizer of the goldens by name, loaded once.
+pub fn named(name: &str) -> &'static FastTokenizer {
+    static LOADED: [OnceLock<FastTokenizer>; 12] = [const { OnceLock::new() }; 12];
+    let index = NAMES.iter().position(|&known| known == name).unwrap();
+    LOADED[index].get_or_init(|| tokenizer(name))
 }
 
 /// One of the tokenizers fitted by the reference.
@@ -20,7 +48,16 @@ pub fn tokenizer(name: &str) -> FastTokenizer {
 pub struct Cases {
     pub encode: Vec<Case>,
     pub stream: Vec<Case>,
+    pub refused_batch: Vec<RefusedBatch>,
     pub sweep: Vec<Sweep>,
+}
+
+/// A batch of five 5x3 chunks that the reference refused because of one of them.
+#[derive(Debug, Deserialize)]
+pub struct RefusedBatch {
+    pub index: usize,
+    /// Where the batch starts in `values.f32`.
+    pub input: usize,
 }
 
 /// One thing that the reference did.
@@ -70,41 +107,64 @@ impl Case {
 }
 
 pub fn cases() -> (Cases, Vec<f32>) {
-    let json = std::fs::read(goldens().join("cases.json")).unwrap();
+    (read("cases.json"), values())
+}
+
+/// One of the generator's JSON files.
+pub fn read<T: serde::de::DeserializeOwned>(name: &str) -> T {
+    let json = std::fs::read(goldens().join(name)).unwrap();
+    serde_json::from_slice(&json).unwrap()
+}
+
+/// All of `values.f32`.
+pub fn values() -> Vec<f32> {
     let bytes = std::fs::read(goldens().join("values.f32")).unwrap();
-    let values = bytes
+    bytes
         .chunks_exact(4)
         .map(|b| f32::from_le_bytes(b.try_into().unwrap()))
-        .collect();
-    (serde_json::from_slice(&json).unwrap(), values)
+        .collect()
 }
 
-/// `mix` of `generate.py`.
-fn mix(index: u64) -> u64 {
-    let z = index.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
+/// The largest difference, relative to the value where that is above 1.
+pub fn difference(got: &[f32], want: &[f32]) -> f64 {
+    assert_eq!(got.len(), want.len());
+    assert!(got.iter().all(|value| value.is_finite()));
+    got.iter()
+        .zip(want)
+        .map(|(&a, &b)| (f64::from(a) - f64::from(b)).abs() / f64::from(b).abs().max(1.0))
+        .fold(0.0, f64::max)
 }
 
-/// `sweep_chunk` of `generate.py`: a clamped walk in steps of 2^-20, the same bits on both sides.
-pub fn sweep_chunk(chunk: u64, shape: Shape) -> Vec<f32> {
-    const ONE: i64 = 1 << 20;
-    let Shape { horizon, dims } = shape;
-    let mut out = vec![0.0; horizon * dims];
-    for dim in 0..dims {
-        let first = (chunk * dims as u64 + dim as u64) * horizon as u64;
-        let mut at = 0;
-        for time in 0..horizon {
-            let bits = mix(first + time as u64);
-            at = match time {
-                0 => (bits % (2 * ONE as u64)) as i64 - ONE,
-                _ => (at + (bits % (1 << 18)) as i64 - (1 << 17)).clamp(-ONE, ONE),
-            };
-            out[time * dims + dim] = at as f32 / ONE as f32;
-        }
-    }
-    out
+/// Coefficient `k` of dimension `d` in float64, straight from the definition.
+pub fn coefficient(chunk: &[f32], shape: Shape, k: usize, d: usize) -> f64 {
+    let weight = if k == 0 { 1.0 } else { 2.0 } / shape.horizon as f64;
+    let sum: f64 = (0..shape.horizon)
+        .map(|t| {
+            let turn = std::f64::consts::PI * ((2 * t + 1) * k) as f64;
+            f64::from(chunk[t * shape.dims + d]) * (turn / (2 * shape.horizon) as f64).cos()
+        })
+        .sum();
+    sum * weight.sqrt()
+}
+
+/// What float32 may be off by in a scaled coefficient of dimension `d`: eight units in the last
+/// place of the sum of magnitudes that it adds up.
+pub fn float32_error(chunk: &[f32], shape: Shape, d: usize, scale: f64) -> f64 {
+    let magnitude: f64 = (0..shape.horizon)
+        .map(|t| f64::from(chunk[t * shape.dims + d]).abs())
+        .sum();
+    magnitude * (2.0 / shape.horizon as f64).sqrt() * scale * 8.0 * f64::from(f32::EPSILON)
+}
+
+/// Whether some coefficient of the chunk lies so near a tie that float32 cannot decide it.
+pub fn undecidable(chunk: &[f32], shape: Shape, scale: f64) -> bool {
+    (0..shape.dims).any(|d| {
+        let error = float32_error(chunk, shape, d, scale);
+        (0..shape.horizon).any(|k| {
+            let scaled = coefficient(chunk, shape, k, d) * scale;
+            (scaled - scaled.floor() - 0.5).abs() <= error
+        })
+    })
 }
 
 /// 32-bit FNV-1a of the ids as little-endian `u32`.
