@@ -7,7 +7,7 @@ use policy_studio::{
     client::ViewerClient,
     policies::{
         Actor,
-        hosted::{Hosted, Source},
+        hosted::{Hosted, Setup, Source},
     },
     serve,
     sim_robot::{self, SimConfig},
@@ -73,7 +73,8 @@ async fn succeeds(viewer: &mut ViewerClient, sentence: &str) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_shipped_policy_does_what_it_is_told() {
     let device = layers::device::cpu();
-    let policy: Box<dyn Actor> = Box::new(Hosted::load(&Source::Nano, &device, "cpu").unwrap());
+    let policy: Box<dyn Actor> =
+        Box::new(Hosted::load(&Source::Nano, &Setup::default(), &device, "cpu").unwrap());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let stop = CancellationToken::new();

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::error::{LoadError, bad_value};
 
-mod check;
+pub(crate) mod check;
 
 /// File name in a policy folder.
 pub const FILE: &str = "config.json";

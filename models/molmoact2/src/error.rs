@@ -51,6 +51,16 @@ pub enum LoadError {
         /// Why it is refused.
         why: String,
     },
+    /// A LeRobot folder without the checkpoint it was made from.
+    #[error(
+        "this is a LeRobot policy folder: the sizes of its network, its tokenizer and its image processing lie in the \
+         checkpoint it was made from, {checkpoint_path:?}; give that folder as the base (--base DIR; its weights are not \
+         needed)"
+    )]
+    NeedsBase {
+        /// `checkpoint_path` in the folder's `config.json`.
+        checkpoint_path: String,
+    },
     /// The weights.
     #[error(transparent)]
     Checkpoint(#[from] layers::CheckpointError),
@@ -93,6 +103,16 @@ pub enum ActError {
         got: usize,
         /// Values wanted.
         want: usize,
+    },
+    /// A dimension that is not normalised lies outside the range it was trained in.
+    #[error(
+        "value {index} of the state (from 0) must lie in -1..=1 for tag {tag:?}: its statistics do not normalise it"
+    )]
+    StateOutOfRange {
+        /// The tag.
+        tag: String,
+        /// Which value.
+        index: usize,
     },
     /// Actions of another length than the robot's.
     #[error("{got} action values cannot be split into rows of {want}")]

@@ -6,13 +6,17 @@ use std::path::{Path, PathBuf};
 
 use layers::Checkpoint;
 
+use crate::config;
 use crate::error::LoadError;
+use crate::lerobot;
+use crate::policy::FAST_FOLDER;
 
 /// A policy's files by their names relative to its folder, such as `config.json` or
 /// `openfast/tokenizer.json`.
 #[derive(Debug)]
 pub struct Files {
     source: Source,
+    base: Option<Box<Files>>,
 }
 
 #[derive(Debug)]
@@ -22,7 +26,8 @@ enum Source {
 }
 
 impl Files {
-    /// The files in a folder. Weights are read tensor by tensor when they are needed.
+    /// The files in a folder. Weights are read tensor by tensor when they are needed. Where a LeRobot folder was made
+    /// from a checkpoint that is a folder on this machine, that is its base.
     ///
     /// # Errors
     /// [`LoadError::MissingFile`] if there is no such folder.
@@ -32,16 +37,36 @@ impl Files {
                 name: folder.display().to_string(),
             });
         }
-        Ok(Self {
+        let files = Self {
             source: Source::Folder(folder.to_owned()),
-        })
+            base: None,
+        };
+        let config = files.find(config::FILE)?.map(Cow::into_owned);
+        match config.as_deref().and_then(lerobot::local_base) {
+            Some(base) => Ok(files.with_base(Self::open_dir(&base)?)),
+            None => Ok(files),
+        }
     }
 
     /// Files already in memory, for a policy embedded in a binary or fetched by a page.
     pub fn from_memory(files: impl IntoIterator<Item = (String, Cow<'static, [u8]>)>) -> Self {
         Self {
             source: Source::Memory(files.into_iter().collect()),
+            base: None,
         }
+    }
+
+    /// The same files, with `base` for what a LeRobot folder leaves in the checkpoint it was made from: network
+    /// sizes, tokenizer, image processing. Its weights are not looked at.
+    #[must_use]
+    pub fn with_base(mut self, base: Self) -> Self {
+        self.base = Some(Box::new(base));
+        self
+    }
+
+    /// The files given with [`Files::with_base`].
+    pub fn base(&self) -> Option<&Self> {
+        self.base.as_deref()
     }
 
     /// Name for people: the folder's, or "memory".
@@ -91,6 +116,24 @@ impl Files {
         }
     }
 
+    /// `tokenizer.json` and `processor_config.json` of the action tokenizer, from the policy's own `openfast/` or
+    /// from its base's; `None` if neither has both.
+    ///
+    /// # Errors
+    /// [`LoadError::Io`].
+    #[allow(clippy::type_complexity, reason = "two files")]
+    pub fn action_tokenizer(&self) -> Result<Option<(Cow<'_, [u8]>, Cow<'_, [u8]>)>, LoadError> {
+        let own = (
+            self.find(&format!("{FAST_FOLDER}/tokenizer.json"))?,
+            self.find(&format!("{FAST_FOLDER}/processor_config.json"))?,
+        );
+        match (own, self.base()) {
+            ((Some(tokenizer), Some(config)), _) => Ok(Some((tokenizer, config))),
+            (_, Some(base)) => base.action_tokenizer(),
+            (_, None) => Ok(None),
+        }
+    }
+
     /// The weights.
     ///
     /// # Errors
@@ -102,7 +145,8 @@ impl Files {
             Source::Memory(files) => Checkpoint::from_memory(
                 files
                     .iter()
-                    .filter(|(name, _)| name.contains(".safetensors"))
+                    // A LeRobot folder has statistics in safetensors files too.
+                    .filter(|(name, _)| name.starts_with("model") && name.contains(".safetensors"))
                     .map(|(name, bytes)| (name.clone(), bytes.clone())),
             )?,
         })

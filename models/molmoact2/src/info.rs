@@ -34,6 +34,8 @@ pub struct TagInfo {
     pub tag: String,
     /// Cameras in the order the frames are given.
     pub cameras: Vec<String>,
+    /// Another set of cameras it can be given instead; empty if there is none.
+    pub cameras_alternative: Vec<String>,
     /// Values of the state.
     pub state_dim: usize,
     /// Values of one action.
@@ -54,9 +56,14 @@ impl TagInfo {
     pub(crate) fn new(tag: &Tag, rows: ChunkRows) -> Self {
         let dims = tag.action.dims();
         let stats = tag.action.stats();
+        let robot = |values: Vec<f32>| match &tag.calibration {
+            Some(calibration) => calibration.to_robot(&values, dims),
+            None => values,
+        };
         Self {
             tag: tag.name.clone(),
             cameras: tag.cameras(),
+            cameras_alternative: tag.cameras_alternative(),
             state_dim: tag.state.dims(),
             action_dim: dims,
             horizon: rows.horizon,
@@ -65,8 +72,9 @@ impl TagInfo {
             control_mode: tag.control_mode.clone(),
             action_stats: ActionStats {
                 names: stats.names.clone().unwrap_or_default(),
-                low: tag.action.unnormalize(&vec![-1.0; dims]),
-                high: tag.action.unnormalize(&vec![1.0; dims]),
+                low: robot(tag.action.unnormalize(&vec![-1.0; dims])),
+                high: robot(tag.action.unnormalize(&vec![1.0; dims])),
+                mean: robot(stats.mean.clone().unwrap_or_default()),
                 mask: stats.mask.clone().unwrap_or_else(|| vec![true; dims]),
             },
         }
@@ -78,10 +86,12 @@ impl TagInfo {
 pub struct ActionStats {
     /// Names of the dimensions, if the checkpoint gives them.
     pub names: Vec<String>,
-    /// The value that -1 stands for.
+    /// The value that -1 stands for; above `high` where a calibration turns the joint around.
     pub low: Vec<f32>,
     /// The value that 1 stands for.
     pub high: Vec<f32>,
+    /// The mean action, if the checkpoint gives it.
+    pub mean: Vec<f32>,
     /// Whether the dimension is scaled at all; if not, it passes through clipped to -1..=1.
     pub mask: Vec<bool>,
 }

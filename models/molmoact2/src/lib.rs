@@ -1,8 +1,8 @@
 //! The MolmoAct2 vision-language-action model: camera frames, a robot's state and a sentence in, a
 //! chunk of actions out.
 //!
-//! [`Policy`] is the whole of it: [`Policy::load`] reads a folder in the published layout
-//! ([`Files`]), [`Policy::act`] answers an [`Observation`] with an [`Action`]. The way through:
+//! [`Policy`] is the whole of it: [`Policy::load`] reads a folder in the published layout or in
+//! LeRobot's ([`Files`]), [`Policy::act`] answers an [`Observation`] with an [`Action`]. The way through:
 //!
 //! 1. *Preprocess.* [`norm_stats`] normalises the state, [`instruction`] tidies the sentence,
 //!    [`prompt`] writes the prompt and its token ids, [`image_input`] cuts the frames into patches.
@@ -25,6 +25,7 @@
 
 mod action;
 mod answer;
+mod calibration;
 mod clock;
 pub mod config;
 mod connector;
@@ -35,6 +36,8 @@ mod files;
 pub mod image_input;
 mod info;
 pub mod instruction;
+mod lerobot;
+mod load;
 mod loader;
 mod network;
 mod noise;
@@ -49,6 +52,7 @@ mod token_head;
 mod vit;
 
 pub use action::{ActOptions, Action, Mode, Observation, Stage};
+pub use calibration::Calibration;
 pub use config::{ActionMode, Config};
 pub use connector::{Connector, PoolPlan};
 pub use discrete::{Decoding, Written};
@@ -56,6 +60,7 @@ pub use error::{ActError, LoadError};
 pub use expert::{ChunkExpert, Expert, ExpertContext, StepModulation};
 pub use files::Files;
 pub use info::{ActionStats, PolicyInfo, TagInfo};
+pub use load::LoadOptions;
 pub use network::Network;
 pub use policy::Policy;
 pub use sampler::{Flow, integrate, visible_tokens};

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::calibration::Calibration;
 use crate::config::TopConfig;
 use crate::error::{ActError, LoadError, bad_value};
 
@@ -45,6 +46,8 @@ pub struct Tag {
     pub name: String,
     /// Data set keys of the cameras, in prompt order.
     pub camera_keys: Vec<String>,
+    /// Another set of cameras it was trained with instead, in prompt order; empty if there is none.
+    pub camera_keys_alternative: Vec<String>,
     /// What the prompt calls the robot.
     pub setup_type: String,
     /// What the prompt calls its control.
@@ -59,6 +62,8 @@ pub struct Tag {
     pub state: Normalizer,
     /// The actions; their real number of dimensions is [`Normalizer::dims`].
     pub action: Normalizer,
+    /// How this robot counts its joints, if otherwise than its statistics.
+    pub calibration: Option<Calibration>,
 }
 
 /// Rows of a chunk and which of them are executed.
@@ -92,6 +97,8 @@ struct RawStats {
 struct RawTag {
     #[serde(default)]
     camera_keys: Vec<String>,
+    #[serde(default)]
+    camera_keys_alternative: Option<Vec<String>>,
     #[serde(default)]
     setup_type: Option<String>,
     #[serde(default)]
@@ -130,6 +137,57 @@ impl NormStats {
             .map(|(name, raw)| Ok((name.clone(), tag(name, raw, mode)?)))
             .collect::<Result<_, LoadError>>()?;
         Ok(Self { mode, tags })
+    }
+
+    /// A single robot whose statistics come from elsewhere.
+    pub(crate) fn of_one(mode: NormMode, tag: Tag) -> Self {
+        Self {
+            mode,
+            tags: BTreeMap::from([(tag.name.clone(), tag)]),
+        }
+    }
+
+    /// Makes every robot `calibration` is for count its joints that way.
+    ///
+    /// # Errors
+    /// [`LoadError::BadValue`] for a tag that is not there or has fewer dimensions than the calibration, and where a
+    /// robot is calibrated already.
+    pub fn calibrate(&mut self, calibration: &Calibration) -> Result<(), LoadError> {
+        let refuse = |problem: String| Err(bad_value("the calibration", "joint_signs", problem));
+        if let Some(wanted) = &calibration.tag
+            && !self.tags.contains_key(wanted)
+        {
+            let known: Vec<&str> = self.tags.keys().map(String::as_str).collect();
+            return refuse(format!(
+                "are for tag {wanted:?}; this checkpoint knows {}",
+                known.join(", ")
+            ));
+        }
+        for tag in self.tags.values_mut() {
+            if calibration
+                .tag
+                .as_ref()
+                .is_some_and(|wanted| *wanted != tag.name)
+            {
+                continue;
+            }
+            let dims = tag.state.dims().min(tag.action.dims());
+            if calibration.joints() > dims {
+                return refuse(format!(
+                    "has {} values, but tag {:?} has {dims} joints; name the tag it is for with \"tag\"",
+                    calibration.joints(),
+                    tag.name
+                ));
+            }
+            if tag.calibration.is_some() {
+                return refuse(format!(
+                    "would come on top of the calibration that tag {:?} has in its policy",
+                    tag.name
+                ));
+            }
+            tag.calibration = Some(calibration.clone());
+        }
+        Ok(())
     }
 
     /// Which statistics the mapping uses.
@@ -209,8 +267,20 @@ impl Tag {
     /// Camera names without the data set's prefix: `observation.images.wrist` is `wrist`.
     #[must_use]
     pub fn cameras(&self) -> Vec<String> {
-        let short = |key: &String| key.rsplit('.').next().unwrap_or(key).to_owned();
-        self.camera_keys.iter().map(short).collect()
+        short_names(&self.camera_keys)
+    }
+
+    /// The cameras of the other set, named like [`Tag::cameras`].
+    #[must_use]
+    pub fn cameras_alternative(&self) -> Vec<String> {
+        short_names(&self.camera_keys_alternative)
+    }
+
+    /// Whether a question may come with this many frames. A robot whose statistics name no cameras takes any number.
+    #[must_use]
+    pub fn takes_images(&self, count: usize) -> bool {
+        let (usual, other) = (self.camera_keys.len(), self.camera_keys_alternative.len());
+        count > 0 && (usual == 0 || count == usual || (other > 0 && count == other))
     }
 
     /// The state as the network sees it, before binning.
@@ -225,7 +295,17 @@ impl Tag {
                 want: self.state.dims(),
             });
         }
-        Ok(self.state.normalize(state))
+        let turned = match &self.calibration {
+            Some(calibration) => calibration.to_model(state),
+            None => state.to_vec(),
+        };
+        if let Some(index) = self.state.out_of_range(&turned) {
+            return Err(ActError::StateOutOfRange {
+                tag: self.name.clone(),
+                index,
+            });
+        }
+        Ok(self.state.normalize(&turned))
     }
 
     /// Rows of normalised actions (`[rows, dims]`) in robot units.
@@ -239,8 +319,17 @@ impl Tag {
                 want: self.action.dims(),
             });
         }
-        Ok(self.action.unnormalize(rows))
+        let actions = self.action.unnormalize(rows);
+        Ok(match &self.calibration {
+            Some(calibration) => calibration.to_robot(&actions, self.action.dims()),
+            None => actions,
+        })
     }
+}
+
+fn short_names(keys: &[String]) -> Vec<String> {
+    let short = |key: &String| key.rsplit('.').next().unwrap_or(key).to_owned();
+    keys.iter().map(short).collect()
 }
 
 fn tag(name: String, raw: RawTag, mode: NormMode) -> Result<Tag, LoadError> {
@@ -256,11 +345,13 @@ fn tag(name: String, raw: RawTag, mode: NormMode) -> Result<Tag, LoadError> {
         state: read("state_stats", raw.state_stats)?,
         action: read("action_stats", raw.action_stats)?,
         camera_keys: raw.camera_keys,
+        camera_keys_alternative: raw.camera_keys_alternative.unwrap_or_default(),
         setup_type: raw.setup_type.unwrap_or_default(),
         control_mode: raw.control_mode.unwrap_or_default(),
         action_horizon: raw.action_horizon,
         n_action_steps: raw.n_action_steps,
         normalize_gripper: raw.normalize_gripper,
+        calibration: None,
         name,
     })
 }

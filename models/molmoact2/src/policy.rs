@@ -2,23 +2,19 @@
 
 use std::sync::{Arc, Mutex};
 
-use burn::tensor::Device;
 use openfast::FastTokenizer;
 
 use crate::action::{ActOptions, Action, Mode, Observation};
 use crate::clock::StageClock;
-use crate::config::{self, ActionMode, Config};
+use crate::config::{ActionMode, Config};
 use crate::discrete::{TokenHead, Written};
-use crate::error::{ActError, LoadError};
+use crate::error::ActError;
 use crate::expert::StepModulation;
-use crate::files::Files;
 use crate::image_input::{ImageBatch, ImageInput};
-use crate::info::{PolicyInfo, TagInfo};
+use crate::info::PolicyInfo;
 use crate::network::Network;
 use crate::norm_stats::{ChunkRows, NormStats, Tag};
-use crate::processor_config::{self, ProcessorConfig};
-use crate::prompt::{self, Prompt, PromptWriter, Question, Style};
-use crate::token_head::load_token_head;
+use crate::prompt::{Prompt, PromptWriter, Question, Style};
 
 /// Folder of the action tokenizer inside a policy.
 pub(crate) const FAST_FOLDER: &str = "openfast";
@@ -27,12 +23,16 @@ pub(crate) const FAST_FOLDER: &str = "openfast";
 #[derive(Debug)]
 pub struct Policy {
     pub(crate) config: Config,
-    stats: NormStats,
-    images: ImageInput,
-    writer: PromptWriter,
+    /// The heads that were trained. A policy made from a checkpoint may use fewer than the checkpoint's
+    /// `action_mode` says, which keeps deciding what the expert looks at.
+    pub(crate) trained: ActionMode,
+    pub(crate) normalize_language: bool,
+    pub(crate) stats: NormStats,
+    pub(crate) images: ImageInput,
+    pub(crate) writer: PromptWriter,
     pub(crate) network: Network,
     pub(crate) token_head: Option<TokenHead>,
-    info: PolicyInfo,
+    pub(crate) info: PolicyInfo,
     /// What the times of the flow do to the expert, for the number of steps asked for last.
     pub(crate) modulations: Mutex<Option<Modulations>>,
 }
@@ -53,54 +53,6 @@ pub(crate) struct Ready<'a> {
 }
 
 impl Policy {
-    /// Reads a policy and puts its weights on `device`.
-    ///
-    /// # Errors
-    /// [`LoadError`], which names the file and the key or tensor.
-    pub fn load(files: &Files, device: &Device) -> Result<Self, LoadError> {
-        let config = Config::parse(&files.read(config::FILE)?)?;
-        let stats = NormStats::parse(&files.read(&config.norm_stats_filename)?)?;
-        let processor = ProcessorConfig::parse(&files.read(processor_config::FILE)?, &config)?;
-        let images = ImageInput::new(&processor, &config)?;
-        let writer = PromptWriter::new(
-            &files.read(prompt::TOKENIZER_FILE)?,
-            files.find(prompt::TOKENIZER_CONFIG_FILE)?.as_deref(),
-            &config,
-            &images,
-        )?;
-        let checkpoint = files.checkpoint()?;
-        let network = Network::load(&checkpoint, &config, device)?;
-        let token_head = load_token_head(files, &config, &network)?;
-        let mut modes = Vec::new();
-        if network.expert().is_some() && config.action_mode != ActionMode::Discrete {
-            modes.push(Mode::Continuous);
-        }
-        if token_head.is_some() {
-            modes.push(Mode::Discrete);
-        }
-        let info = PolicyInfo {
-            name: files.name(),
-            tags: stats
-                .tags()
-                .filter_map(|tag| Some(TagInfo::new(tag, tag.rows(&config).ok()?)))
-                .collect(),
-            modes,
-            flow_steps: config.flow_matching_num_steps,
-            parameters: checkpoint.parameters(),
-            dtype: checkpoint.dtype(),
-        };
-        Ok(Self {
-            config,
-            stats,
-            images,
-            writer,
-            network,
-            token_head,
-            info,
-            modulations: Mutex::new(None),
-        })
-    }
-
     /// What this policy is and which robots it knows.
     pub fn info(&self) -> &PolicyInfo {
         &self.info
@@ -214,8 +166,7 @@ impl Policy {
         let rows = tag.rows(&self.config)?;
         let cameras = tag.cameras();
         let given = observation.images.len();
-        // A robot whose statistics name no cameras takes what it is given.
-        if given == 0 || (!cameras.is_empty() && given != cameras.len()) {
+        if !tag.takes_images(given) {
             return Err(ActError::WrongImages {
                 tag: tag.name.clone(),
                 got: given,
@@ -225,7 +176,7 @@ impl Policy {
         let state = tag.normalize_state(observation.state)?;
         let prompt = self.writer.write(&Question {
             task: observation.task,
-            normalize_task: true,
+            normalize_task: self.normalize_language,
             state_normalized: &state,
             tag,
             images: given,
@@ -248,7 +199,7 @@ impl Policy {
         if self.info.modes.contains(&mode) {
             return Ok(());
         }
-        let trained = self.config.action_mode;
+        let trained = self.trained;
         let reason = match mode {
             Mode::Continuous => {
                 format!("the checkpoint was trained for {trained:?} and has no use for the expert")

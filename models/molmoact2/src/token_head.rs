@@ -13,14 +13,13 @@ use crate::policy::FAST_FOLDER;
 pub(crate) fn load_token_head(
     files: &Files,
     config: &Config,
+    trained: ActionMode,
     network: &Network,
 ) -> Result<Option<TokenHead>, LoadError> {
-    if config.action_mode == ActionMode::Continuous {
+    if trained == ActionMode::Continuous {
         return Ok(None);
     }
-    let tokenizer_file = files.find(&format!("{FAST_FOLDER}/tokenizer.json"))?;
-    let config_file = files.find(&format!("{FAST_FOLDER}/processor_config.json"))?;
-    let (Some(tokenizer), Some(processor)) = (tokenizer_file, config_file) else {
+    let Some((tokenizer, processor)) = files.action_tokenizer()? else {
         return Ok(None);
     };
     let (Some(start), Some(end), Some(first), Some(end_of_text)) = (

@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use policy_studio::policies::{
     device::{self, Chosen, Wanted},
-    hosted::{Hosted, Source},
+    hosted::{Hosted, Setup, Source},
     probe::{Gpu, TIME_LIMIT},
 };
 use std::path::PathBuf;
@@ -35,9 +35,16 @@ impl From<DeviceArgument> for Wanted {
 
 #[derive(Debug, Clone, Args)]
 pub(super) struct PolicyArguments {
-    /// Checkpoint folder in the Hugging Face layout; the nano policy inside this binary when absent.
+    /// Checkpoint folder in the Hugging Face layout or in LeRobot's; the nano policy inside this binary when absent.
     #[arg(long, value_name = "DIR")]
     policy: Option<PathBuf>,
+    /// The checkpoint that a LeRobot folder was made from, for what that folder leaves out; its weights are not needed.
+    #[arg(long, value_name = "DIR", requires = "policy")]
+    base: Option<PathBuf>,
+    /// JSON file with `joint_signs` and `joint_offsets`, for a robot that counts its joints otherwise than the checkpoint:
+    /// model = sign * robot + offset.
+    #[arg(long, value_name = "FILE", requires = "policy")]
+    calibration: Option<PathBuf>,
     /// Where the policy runs.
     #[arg(long, value_enum, default_value_t)]
     device: DeviceArgument,
@@ -56,6 +63,13 @@ impl PolicyArguments {
         self.policy.clone().map_or(Source::Nano, Source::Folder)
     }
 
+    pub(super) fn setup(&self) -> Setup {
+        Setup {
+            base: self.base.clone(),
+            calibration: self.calibration.clone(),
+        }
+    }
+
     /// Chooses the device, telling people on standard error what was refused.
     pub(super) fn device(&self) -> anyhow::Result<Chosen> {
         let chosen = choose(self.wanted())?;
@@ -68,6 +82,7 @@ impl PolicyArguments {
     pub(super) fn load(&self, chosen: &Chosen) -> anyhow::Result<Hosted> {
         Ok(Hosted::load(
             &self.source(),
+            &self.setup(),
             &chosen.device,
             &chosen.words(),
         )?)

@@ -4,11 +4,10 @@ use super::{
     actor::{ActRequest, Acted, Actor, ActorError, ActorInfo, TagInfo, TokenizerFiles, Written},
     nano,
 };
-use molmoact2::{ActOptions, Files, Observation, Policy};
+use molmoact2::{ActOptions, Calibration, Files, LoadOptions, Observation, Policy};
 use openfast::{FastTokenizer, Shape};
 use protocol::{Mode, Stage, viewer::ActionDimension};
 use std::{
-    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -21,8 +20,17 @@ const CAMERA_PREFIX: &str = "observation.images.";
 pub enum Source {
     /// The one inside the binary.
     Nano,
-    /// A folder in the public Hugging Face layout.
+    /// A folder in the public Hugging Face layout or in LeRobot's.
     Folder(PathBuf),
+}
+
+/// How it is loaded.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Setup {
+    /// The checkpoint a LeRobot folder was made from.
+    pub base: Option<PathBuf>,
+    /// A JSON file that says how the robot counts its joints.
+    pub calibration: Option<PathBuf>,
 }
 
 /// A policy could not be loaded.
@@ -50,13 +58,13 @@ pub enum LoadError {
         /// What was wrong.
         error: openfast::LoadError,
     },
-    /// `norm_stats.json` lacks what only the server reads.
-    #[error("cannot read norm_stats.json of the policy {name}: {error}")]
-    NormStats {
-        /// Folder or name.
+    /// The calibration file cannot be used.
+    #[error("cannot read the calibration {name}: {error}")]
+    Calibration {
+        /// The file.
         name: String,
         /// What was wrong.
-        error: serde_json::Error,
+        error: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
@@ -82,40 +90,40 @@ impl Hosted {
     /// [`LoadError`] with the file and what to do.
     pub fn load(
         source: &Source,
+        setup: &Setup,
         device: &layers::Device,
         device_words: &str,
     ) -> Result<Self, LoadError> {
         let (files, name) = match source {
             Source::Nano => (nano::files().ok_or(LoadError::NoNano)?, "nano".to_owned()),
             Source::Folder(folder) => {
-                let files = Files::open_dir(folder).map_err(|error| LoadError::Policy {
-                    name: folder.display().to_string(),
-                    error,
-                })?;
+                let open = |folder: &Path| {
+                    Files::open_dir(folder).map_err(|error| LoadError::Policy {
+                        name: folder.display().to_string(),
+                        error,
+                    })
+                };
+                let mut files = open(folder)?;
+                if let Some(base) = &setup.base {
+                    files = files.with_base(open(base)?);
+                }
                 (files, name_of(folder))
             }
+        };
+        let options = LoadOptions {
+            calibration: setup.calibration.as_deref().map(calibration).transpose()?,
         };
         let failed = |error| LoadError::Policy {
             name: name.clone(),
             error,
         };
-        let policy = Policy::load(&files, device).map_err(failed)?;
-        let read = |file: &str| -> Result<Option<Vec<u8>>, LoadError> {
-            Ok(files
-                .find(file)
-                .map_err(failed)?
-                .map(std::borrow::Cow::into_owned))
-        };
-        let tokenizer_files = match (
-            read("openfast/tokenizer.json")?,
-            read("openfast/processor_config.json")?,
-        ) {
-            (Some(tokenizer_json), Some(processor_config_json)) => Some(TokenizerFiles {
-                tokenizer_json,
-                processor_config_json,
-            }),
-            _ => None,
-        };
+        let policy = Policy::load_with(&files, device, &options).map_err(failed)?;
+        let tokenizer_files = files.action_tokenizer().map_err(failed)?.map(
+            |(tokenizer_json, processor_config_json)| TokenizerFiles {
+                tokenizer_json: tokenizer_json.into_owned(),
+                processor_config_json: processor_config_json.into_owned(),
+            },
+        );
         let tokenizer = tokenizer_files
             .as_ref()
             .map(|files| {
@@ -126,13 +134,7 @@ impl Hosted {
                 name: name.clone(),
                 error,
             })?;
-        let means = means(&files.read("norm_stats.json").map_err(failed)?).map_err(|error| {
-            LoadError::NormStats {
-                name: name.clone(),
-                error,
-            }
-        })?;
-        let info = describe(&policy, name, device_words, &means, tokenizer_files);
+        let info = describe(&policy, name, device_words, tokenizer_files);
         Ok(Self {
             policy,
             tokenizer,
@@ -153,33 +155,20 @@ fn name_of(folder: &Path) -> String {
         )
 }
 
-/// The mean actions by tag; only the control of an evaluation needs them.
-fn means(norm_stats: &[u8]) -> Result<BTreeMap<String, Vec<f32>>, serde_json::Error> {
-    #[derive(serde::Deserialize)]
-    struct NormStats {
-        metadata_by_tag: BTreeMap<String, Tag>,
-    }
-    #[derive(serde::Deserialize)]
-    struct Tag {
-        action_stats: Stats,
-    }
-    #[derive(serde::Deserialize)]
-    struct Stats {
-        #[serde(default)]
-        mean: Vec<f32>,
-    }
-    let NormStats { metadata_by_tag } = serde_json::from_slice(norm_stats)?;
-    Ok(metadata_by_tag
-        .into_iter()
-        .map(|(tag, Tag { action_stats })| (tag, action_stats.mean))
-        .collect())
+fn calibration(file: &Path) -> Result<Calibration, LoadError> {
+    let name = file.display().to_string();
+    let failed = |error: Box<dyn std::error::Error + Send + Sync>| LoadError::Calibration {
+        name: name.clone(),
+        error,
+    };
+    let bytes = std::fs::read(file).map_err(|error| failed(error.into()))?;
+    Calibration::parse(&bytes, &name).map_err(|error| failed(error.into()))
 }
 
 fn describe(
     policy: &Policy,
     name: String,
     device_words: &str,
-    means: &BTreeMap<String, Vec<f32>>,
     tokenizer: Option<TokenizerFiles>,
 ) -> ActorInfo {
     let info = policy.info();
@@ -192,7 +181,7 @@ fn describe(
             .collect(),
         state_dim: tag.state_dim,
         action: dimensions(tag),
-        mean_action: means.get(&tag.tag).cloned().unwrap_or_default(),
+        mean_action: tag.action_stats.mean.clone(),
         horizon: tag.horizon,
         n_action_steps: tag.n_action_steps,
     });
@@ -229,24 +218,6 @@ fn wire_mode(mode: molmoact2::Mode) -> Mode {
     }
 }
 
-/// Robot units of a normalised chunk: clipped to -1..=1, then scaled. The policy itself hands out only the
-/// rows that its authors execute before asking again; a robot that asks more often than that, but waits for
-/// each answer, needs the rows behind them too.
-fn robot_units(chunk_normalised: &[f32], action: &[ActionDimension]) -> Vec<f32> {
-    chunk_normalised
-        .iter()
-        .zip(action.iter().cycle())
-        .map(|(value, dimension)| {
-            let clipped = value.clamp(-1.0, 1.0);
-            if dimension.normalised {
-                (clipped + 1.0) / 2.0 * (dimension.high - dimension.low) + dimension.low
-            } else {
-                clipped
-            }
-        })
-        .collect()
-}
-
 impl Actor for Hosted {
     fn info(&self) -> &ActorInfo {
         &self.info
@@ -279,15 +250,12 @@ impl Actor for Hosted {
             .policy
             .act_streaming(&observation, &options, written)
             .map_err(|error| ActorError::new(error.to_string()))?;
-        let dimensions = self
-            .info
-            .tag(request.tag)
-            .map(|tag| tag.action.as_slice())
-            .unwrap_or_default();
         Ok(Acted {
             rows: action.horizon,
             dims: action.dims,
-            actions: robot_units(&action.chunk_normalised, dimensions),
+            // The whole chunk: a robot that asks more often than its authors mean it to, but waits for each answer,
+            // needs the rows behind those they execute too.
+            actions: action.chunk,
             chunk_normalised: action.chunk_normalised,
             prompt: action.prompt,
             prompt_tokens: action.prompt_ids.len(),
@@ -313,30 +281,5 @@ impl Actor for Hosted {
             .as_ref()?
             .encode_nearest(chunk_normalised, shape);
         encoded.ok().map(|encoded| encoded.ids)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_chunk_is_clipped_before_it_is_scaled() {
-        let dimension = |low: f32, high: f32, normalised: bool| ActionDimension {
-            name: String::new(),
-            low,
-            high,
-            normalised,
-        };
-        let action = [
-            dimension(-90.0, 90.0, true),
-            dimension(0.0, 100.0, true),
-            dimension(3.0, 4.0, false),
-        ];
-        let chunk = [0.5, -1.0, 0.25, 7.0, 0.0, -3.0];
-        assert_eq!(
-            robot_units(&chunk, &action),
-            [45.0, 0.0, 0.25, 90.0, 50.0, -1.0]
-        );
     }
 }

@@ -3,7 +3,7 @@
 use super::{ActionMode, Config, FILE};
 use crate::error::{LoadError, bad_value};
 
-pub(super) fn check(config: &Config) -> Result<(), LoadError> {
+pub(crate) fn check(config: &Config) -> Result<(), LoadError> {
     positive(config)?;
     shapes(config)?;
     heads(config)?;

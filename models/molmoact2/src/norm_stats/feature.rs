@@ -22,9 +22,19 @@ pub struct FeatureStats {
     pub names: Option<Vec<String>>,
 }
 
+/// Whose rules hold where the two disagree: for dimensions without range, and for what is clipped.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Rules {
+    /// Those of the published checkpoints' `norm_stats.json`.
+    Published,
+    /// Those of LeRobot's processors: a range of 0 becomes this, and every mode clips.
+    Lerobot(f32),
+}
+
 /// What happens to one dimension.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Dimension {
+    rules: Rules,
     map: Map,
     /// Whether the mapping applies at all.
     masked_in: bool,
@@ -54,6 +64,25 @@ impl Normalizer {
     /// # Errors
     /// [`LoadError::BadValue`] for an array that is missing, of another length, or not finite.
     pub fn new(stats: FeatureStats, mode: NormMode, place: &str) -> Result<Self, LoadError> {
+        Self::with_rules(stats, mode, place, Rules::Published)
+    }
+
+    /// The same by the rules of LeRobot's normalising steps, whose `eps` this is.
+    pub(crate) fn lerobot(
+        stats: FeatureStats,
+        mode: NormMode,
+        place: &str,
+        eps: f32,
+    ) -> Result<Self, LoadError> {
+        Self::with_rules(stats, mode, place, Rules::Lerobot(eps))
+    }
+
+    fn with_rules(
+        stats: FeatureStats,
+        mode: NormMode,
+        place: &str,
+        rules: Rules,
+    ) -> Result<Self, LoadError> {
         let dims = lengths(&stats, place)?;
         let need = |key: &str, values: &Option<Vec<f32>>| {
             values.clone().ok_or_else(|| {
@@ -82,7 +111,7 @@ impl Normalizer {
         };
         let ranged = matches!(mode, NormMode::Q01Q99 | NormMode::Q10Q90 | NormMode::MinMax);
         let constant: Vec<bool> = match (&stats.min, &stats.max) {
-            (Some(min), Some(max)) if ranged => {
+            (Some(min), Some(max)) if ranged && rules == Rules::Published => {
                 min.iter().zip(max).map(|(min, max)| min == max).collect()
             }
             _ => vec![false; dims],
@@ -93,6 +122,7 @@ impl Normalizer {
             .zip(mask)
             .zip(constant)
             .map(|((map, masked_in), constant)| Dimension {
+                rules,
                 map,
                 masked_in,
                 constant,
@@ -105,6 +135,17 @@ impl Normalizer {
     #[must_use]
     pub fn dims(&self) -> usize {
         self.dimensions.len()
+    }
+
+    /// The first dimension that is passed through although its value lies outside -1..=1, where the rules refuse
+    /// that: a gripper in other units than its statistics.
+    pub(crate) fn out_of_range(&self, values: &[f32]) -> Option<usize> {
+        self.dimensions
+            .iter()
+            .zip(values)
+            .position(|(dimension, value)| {
+                dimension.rules != Rules::Published && !dimension.masked_in && value.abs() > 1.0
+            })
     }
 
     /// The arrays this was made from.
@@ -136,6 +177,9 @@ impl Normalizer {
 
 impl Dimension {
     fn normalize(self, value: f32) -> f32 {
+        if let Rules::Lerobot(eps) = self.rules {
+            return self.normalize_lerobot(value, eps).clamp(-1.0, 1.0);
+        }
         if self.constant {
             return 0.0;
         }
@@ -151,7 +195,31 @@ impl Dimension {
         }
     }
 
+    fn normalize_lerobot(self, value: f32, eps: f32) -> f32 {
+        match self.map {
+            _ if !self.masked_in => value,
+            Map::Range { low, high } => 2.0 * (value - low) / Self::range(low, high, eps) - 1.0,
+            Map::Score { mean, std } => (value - mean) / (std + eps),
+            Map::Same => value,
+        }
+    }
+
+    fn range(low: f32, high: f32, eps: f32) -> f32 {
+        if high == low { eps } else { high - low }
+    }
+
     fn unnormalize(self, value: f32) -> f32 {
+        if let Rules::Lerobot(eps) = self.rules {
+            let clipped = value.clamp(-1.0, 1.0);
+            return match self.map {
+                _ if !self.masked_in => clipped,
+                Map::Range { low, high } => {
+                    (clipped + 1.0) * Self::range(low, high, eps) / 2.0 + low
+                }
+                Map::Score { mean, std } => clipped * std + mean,
+                Map::Same => clipped,
+            };
+        }
         match self.map {
             Map::Range { low, high } => {
                 let clipped = value.clamp(-1.0, 1.0);

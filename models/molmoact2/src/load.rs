@@ -1,0 +1,141 @@
+//! From a policy's files to a policy.
+
+use std::borrow::Cow;
+use std::sync::Mutex;
+
+use burn::tensor::Device;
+
+use crate::action::Mode;
+use crate::calibration::Calibration;
+use crate::config::{self, ActionMode, Config};
+use crate::error::LoadError;
+use crate::files::Files;
+use crate::image_input::ImageInput;
+use crate::info::{PolicyInfo, TagInfo};
+use crate::lerobot::{self, Lerobot};
+use crate::network::Network;
+use crate::norm_stats::NormStats;
+use crate::policy::Policy;
+use crate::processor_config::{self, ProcessorConfig};
+use crate::prompt::{self, PromptWriter};
+use crate::token_head::load_token_head;
+
+/// How a policy is loaded.
+#[derive(Debug, Clone, Default)]
+pub struct LoadOptions {
+    /// How the robot counts its joints, if otherwise than the checkpoint.
+    pub calibration: Option<Calibration>,
+}
+
+/// What a folder says before its weights are read, whichever layout it has.
+#[derive(Debug)]
+pub(crate) struct Described {
+    pub(crate) config: Config,
+    pub(crate) stats: NormStats,
+    pub(crate) trained: ActionMode,
+    pub(crate) normalize_language: bool,
+}
+
+impl Described {
+    pub(crate) fn read(files: &Files) -> Result<Self, LoadError> {
+        let bytes = files.read(config::FILE)?;
+        if !lerobot::is_lerobot(&bytes) {
+            let config = Config::parse(&bytes)?;
+            return Ok(Self {
+                stats: NormStats::parse(&files.read(&config.norm_stats_filename)?)?,
+                trained: config.action_mode,
+                normalize_language: true,
+                config,
+            });
+        }
+        let Lerobot {
+            config,
+            stats,
+            trained,
+            normalize_language,
+        } = lerobot::read(files, &bytes)?;
+        Ok(Self {
+            config,
+            stats,
+            trained,
+            normalize_language,
+        })
+    }
+}
+
+impl Policy {
+    /// Reads a policy and puts its weights on `device`, in `f32`.
+    ///
+    /// # Errors
+    /// [`LoadError`], which names the file and the key or tensor.
+    pub fn load(files: &Files, device: &Device) -> Result<Self, LoadError> {
+        Self::load_with(files, device, &LoadOptions::default())
+    }
+
+    /// Reads a policy as `options` say.
+    ///
+    /// # Errors
+    /// As [`Policy::load`].
+    pub fn load_with(
+        files: &Files,
+        device: &Device,
+        options: &LoadOptions,
+    ) -> Result<Self, LoadError> {
+        let mut described = Described::read(files)?;
+        if let Some(calibration) = &options.calibration {
+            described.stats.calibrate(calibration)?;
+        }
+        // What LeRobot leaves in the base.
+        let small = files.base().unwrap_or(files);
+        let config = &described.config;
+        let processor = ProcessorConfig::parse(&small.read(processor_config::FILE)?, config)?;
+        let images = ImageInput::new(&processor, config)?;
+        let tokenizer_config: Option<Cow<'_, [u8]>> = small.find(prompt::TOKENIZER_CONFIG_FILE)?;
+        let writer = PromptWriter::new(
+            &small.read(prompt::TOKENIZER_FILE)?,
+            tokenizer_config.as_deref(),
+            config,
+            &images,
+        )?;
+        let checkpoint = files.checkpoint()?;
+        let network = Network::load(&checkpoint, config, device)?;
+        let token_head = load_token_head(files, config, described.trained, &network)?;
+        let mut modes = Vec::new();
+        if network.expert().is_some() && described.trained != ActionMode::Discrete {
+            modes.push(Mode::Continuous);
+        }
+        if token_head.is_some() {
+            modes.push(Mode::Discrete);
+        }
+        let info = PolicyInfo {
+            name: files.name(),
+            tags: described
+                .stats
+                .tags()
+                .filter_map(|tag| Some(TagInfo::new(tag, tag.rows(config).ok()?)))
+                .collect(),
+            modes,
+            flow_steps: config.flow_matching_num_steps,
+            parameters: checkpoint.parameters(),
+            dtype: checkpoint.dtype(),
+        };
+        let Described {
+            config,
+            stats,
+            trained,
+            normalize_language,
+        } = described;
+        Ok(Self {
+            config,
+            trained,
+            normalize_language,
+            stats,
+            images,
+            writer,
+            network,
+            token_head,
+            info,
+            modulations: Mutex::new(None),
+        })
+    }
+}
