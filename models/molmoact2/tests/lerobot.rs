@@ -176,9 +176,7 @@ fn what_lerobot_would_refuse_or_compute_otherwise_is_refused_by_name() {
             raw["enable_lora_vlm"] = json!(true)
         }),
         (CONFIG, "norm_tag", |raw| raw["norm_tag"] = json!("nobody")),
-        (CONFIG, "chunk_size", |raw| {
-            raw["chunk_size"] = json!("four")
-        }),
+        (CONFIG, "\"four\"", |raw| raw["chunk_size"] = json!("four")),
         (CONFIG, "output_features.action.shape", |raw| {
             raw["output_features"]["action"]["shape"] = json!([7]);
         }),
