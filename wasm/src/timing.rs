@@ -12,6 +12,8 @@ use crate::clock::now_millis;
 const ROUNDS: usize = 9;
 /// A round lasts at least this long.
 const ROUND_MILLIS: f64 = 12.0;
+/// Calls of one round at most, should the clock stand still.
+const MAX_CALLS: u32 = 1 << 20;
 /// Chunks of one batch at most.
 const MAX_BATCH: u32 = 4096;
 
@@ -60,23 +62,23 @@ pub fn time(run: CodecRun, tokenizer: &FastTokenizer) -> Result<CodecTiming, Str
     })
 }
 
-/// The median over the rounds of one call's time, after one round to warm up.
+/// The median over the rounds of one call's time. The rounds that find out how many calls a round needs warm
+/// up as well; a counted round then reads the clock twice, because that costs more than a call does.
 fn median_millis(mut call: impl FnMut() -> Result<usize, String>) -> Result<f64, String> {
-    let mut rounds = Vec::with_capacity(ROUNDS);
-    for round in 0..=ROUNDS {
+    let mut round = |calls: u32| -> Result<f64, String> {
         let started = now_millis();
-        let mut calls = 0u32;
-        let millis = loop {
+        for _ in 0..calls {
             std::hint::black_box(call()?);
-            calls += 1;
-            let millis = now_millis() - started;
-            if millis >= ROUND_MILLIS {
-                break millis;
-            }
-        };
-        if round > 0 {
-            rounds.push(millis / f64::from(calls));
         }
+        Ok(now_millis() - started)
+    };
+    let mut calls = 1;
+    while round(calls)? < ROUND_MILLIS && calls < MAX_CALLS {
+        calls *= 2;
+    }
+    let mut rounds = Vec::with_capacity(ROUNDS);
+    for _ in 0..ROUNDS {
+        rounds.push(round(calls)? / f64::from(calls));
     }
     rounds.sort_by(f64::total_cmp);
     Ok(rounds.get(ROUNDS / 2).copied().unwrap_or_default())

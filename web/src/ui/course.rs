@@ -85,7 +85,7 @@ fn joint(wrote: Wrote, dim: usize) -> impl IntoView {
     };
     let gap = move || match course.with(|course| course.gap) {
         None => "not yet".to_owned(),
-        Some(gap) if gap < 0.05 => "there".to_owned(),
+        Some(gap) if gap < 0.05 => "arrived".to_owned(),
         Some(gap) => format!("± {}", figures::joint_value(gap, &wrote.unit(dim))),
     };
     let part = move |pick: fn(&Course) -> &String| move || course.with(|c| pick(c).clone());

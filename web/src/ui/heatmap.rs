@@ -63,6 +63,7 @@ pub(crate) fn HeatMap() -> impl IntoView {
             <div class="heat-frame" class:dense=is_dense>
                 <table
                     class="heat num"
+                    class:has-mark=move || marked.with(|marked| marked.as_ref().is_some_and(|span| !span.is_empty()))
                     data-testid="unfold-coefficients"
                     on:mouseover=move |event| wrote.hovered.set(token_at(&event))
                     on:mouseleave=move |_| wrote.hovered.set(None)
@@ -89,10 +90,14 @@ pub(crate) fn HeatMap() -> impl IntoView {
                 </table>
             </div>
             <p class="heat-legend quiet num">
-                <span class="heat-scale" aria-hidden="true"></span>
-                {move || format!("\u{2212}{0} to {1}, pale is zero.", largest.get(), scale())}
-                <span class="heat-swatch unknown" aria-hidden="true"></span>
-                "Striped has not arrived."
+                <span>
+                    <span class="heat-scale" aria-hidden="true"></span>
+                    {move || format!("\u{2212}{0} to {1}, pale is zero", largest.get(), scale())}
+                </span>
+                <span>
+                    <span class="heat-swatch unknown" aria-hidden="true"></span>
+                    "striped has not arrived"
+                </span>
             </p>
         </figure>
     }
