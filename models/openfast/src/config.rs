@@ -1,5 +1,7 @@
 //! The two files of a tokenizer folder, checked as they come in.
 
+use std::collections::HashMap;
+
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -58,13 +60,15 @@ impl ProcessorConfig {
     }
 }
 
-/// The parts of `tokenizer.json` that decide whether it is a FAST tokenizer.
+/// The parts of `tokenizer.json` that decide what it does.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Layout {
     #[serde(default)]
     normalizer: Option<IgnoredAny>,
     #[serde(default)]
     pre_tokenizer: Option<Part>,
+    #[serde(default)]
+    post_processor: Option<Part>,
     #[serde(default)]
     decoder: Option<Part>,
     model: Model,
@@ -77,7 +81,9 @@ struct Part {
     #[serde(rename = "type")]
     kind: String,
     #[serde(default)]
-    add_prefix_space: bool,
+    add_prefix_space: Option<bool>,
+    #[serde(default = "yes")]
+    use_regex: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -86,55 +92,210 @@ struct Model {
     kind: Option<String>,
     #[serde(default)]
     dropout: Option<f32>,
+    #[serde(default)]
+    unk_token: Option<String>,
+    #[serde(default)]
+    continuing_subword_prefix: Option<String>,
+    #[serde(default)]
+    end_of_word_suffix: Option<String>,
+    #[serde(default)]
+    byte_fallback: Option<bool>,
+    #[serde(default)]
+    ignore_merges: Option<bool>,
+    vocab: HashMap<String, u32>,
+    merges: Merges,
+}
+
+/// Newer files have pairs, older ones two tokens with a space between.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Merges {
+    Pairs(Vec<(String, String)>),
+    Lines(Vec<String>),
 }
 
 #[derive(Debug, Deserialize)]
 struct AddedToken {
     id: u32,
+    content: String,
+    #[serde(default)]
+    single_word: bool,
+    #[serde(default)]
+    lstrip: bool,
+    #[serde(default)]
+    rstrip: bool,
+    #[serde(default)]
+    normalized: bool,
+}
+
+/// What is left of `tokenizer.json` once it is known to be a FAST tokenizer.
+#[derive(Debug)]
+pub(crate) struct Contents {
+    pub(crate) vocab: HashMap<String, u32>,
+    /// In the order of the file.
+    pub(crate) merges: Vec<(String, String)>,
+    /// Whether a word that is a token is taken as one, whatever the merges say.
+    pub(crate) ignore_merges: bool,
+    /// Whether text is split into words first.
+    pub(crate) use_regex: bool,
+    /// Text that is taken out as a token before anything else.
+    pub(crate) added: Vec<(String, u32)>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn not_fast(part: &'static str, found: impl Into<String>, want: &'static str) -> LoadError {
+    LoadError::NotFast {
+        part,
+        found: found.into(),
+        want,
+    }
 }
 
 impl Layout {
-    /// Reads and checks; answers the ids that were added beside the BPE vocabulary.
-    pub(crate) fn added_ids(json: &[u8]) -> Result<Vec<u32>, LoadError> {
+    /// Reads and checks.
+    pub(crate) fn read(json: &[u8]) -> Result<Contents, LoadError> {
         let layout: Self = serde_json::from_slice(json)
             .map_err(|error| LoadError::Tokenizer(error.to_string()))?;
-        let not_fast = |part, found: &str, want| {
-            Err(LoadError::NotFast {
-                part,
-                found: found.to_owned(),
-                want,
-            })
-        };
         if layout.normalizer.is_some() {
             // It would rewrite characters, that is, coefficients.
-            return not_fast("normalizer", "present", "none");
+            return Err(not_fast("normalizer", "present", "none"));
         }
-        match &layout.model.kind {
-            Some(kind) if kind != "BPE" => return not_fast("model", kind, "BPE"),
+        layout.model.check()?;
+        let use_regex = match &layout.pre_tokenizer {
+            None => return Err(not_fast("pre_tokenizer", "missing", "ByteLevel")),
+            Some(part) if part.kind != "ByteLevel" => {
+                return Err(not_fast("pre_tokenizer", &part.kind, "ByteLevel"));
+            }
+            Some(part) => match part.add_prefix_space {
+                Some(false) => part.use_regex,
+                // A space is a character, and so a coefficient.
+                Some(true) => {
+                    return Err(not_fast("pre_tokenizer.add_prefix_space", "true", "false"));
+                }
+                None => {
+                    return Err(not_fast(
+                        "pre_tokenizer.add_prefix_space",
+                        "missing",
+                        "false",
+                    ));
+                }
+            },
+        };
+        match &layout.post_processor {
+            // The byte-level one only moves the borders of tokens in the text, which nobody reads.
+            Some(part) if part.kind != "ByteLevel" => {
+                return Err(not_fast("post_processor", &part.kind, "none or ByteLevel"));
+            }
             _ => {}
         }
-        if layout.model.dropout.is_some_and(|dropout| dropout != 0.0) {
-            return not_fast("model.dropout", "not zero", "none");
-        }
-        match &layout.pre_tokenizer {
+        match &layout.decoder {
             Some(part) if part.kind != "ByteLevel" => {
-                return not_fast("pre_tokenizer", &part.kind, "ByteLevel");
-            }
-            Some(part) if part.add_prefix_space => {
-                // A space is a character, and so a coefficient.
-                return not_fast("pre_tokenizer.add_prefix_space", "true", "false");
+                return Err(not_fast("decoder", &part.kind, "ByteLevel"));
             }
             Some(_) => {}
-            None => return not_fast("pre_tokenizer", "missing", "ByteLevel"),
+            None => return Err(not_fast("decoder", "missing", "ByteLevel")),
         }
-        match &layout.decoder {
-            Some(part) if part.kind != "ByteLevel" => not_fast("decoder", &part.kind, "ByteLevel"),
-            Some(_) => Ok(layout
-                .added_tokens
-                .into_iter()
-                .map(|token| token.id)
-                .collect()),
-            None => not_fast("decoder", "missing", "ByteLevel"),
-        }
+        let Model {
+            vocab,
+            merges,
+            ignore_merges,
+            ..
+        } = layout.model;
+        Ok(Contents {
+            added: added(layout.added_tokens, &vocab)?,
+            vocab,
+            merges: merges.pairs()?,
+            ignore_merges: ignore_merges.unwrap_or_default(),
+            use_regex,
+        })
     }
+}
+
+impl Model {
+    fn check(&self) -> Result<(), LoadError> {
+        if let Some(kind) = self.kind.as_ref().filter(|kind| *kind != "BPE") {
+            return Err(not_fast("model", kind, "BPE"));
+        }
+        if self.dropout.is_some_and(|dropout| dropout != 0.0) {
+            return Err(not_fast("model.dropout", "not zero", "none"));
+        }
+        if self.byte_fallback == Some(true) {
+            return Err(not_fast("model.byte_fallback", "true", "false"));
+        }
+        for (part, text) in [
+            // It would stand for coefficients that are not there.
+            ("model.unk_token", &self.unk_token),
+            (
+                "model.continuing_subword_prefix",
+                &self.continuing_subword_prefix,
+            ),
+            ("model.end_of_word_suffix", &self.end_of_word_suffix),
+        ] {
+            // An empty prefix or suffix is none; an empty unknown token is one.
+            if let Some(text) = text
+                && !(text.is_empty() && part != "model.unk_token")
+            {
+                return Err(not_fast(part, format!("{text:?}"), "none"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Merges {
+    fn pairs(self) -> Result<Vec<(String, String)>, LoadError> {
+        let lines = match self {
+            Self::Pairs(pairs) => return Ok(pairs),
+            Self::Lines(lines) => lines,
+        };
+        let pair = |line: &String| match line.split_once(' ') {
+            Some((left, right)) if !right.contains(' ') => Ok((left.to_owned(), right.to_owned())),
+            _ => Err(not_fast(
+                "model.merges",
+                format!("{line:?}"),
+                "two tokens with one space between",
+            )),
+        };
+        let merges = lines.iter().filter(|line| !line.starts_with("#version"));
+        merges.map(pair).collect()
+    }
+}
+
+/// The added tokens with the ids that the library gives them.
+fn added(
+    tokens: Vec<AddedToken>,
+    vocab: &HashMap<String, u32>,
+) -> Result<Vec<(String, u32)>, LoadError> {
+    let mut added: Vec<(String, u32)> = Vec::new();
+    let mut next = u32::try_from(vocab.len()).unwrap_or(u32::MAX);
+    let normalized = tokens.first().is_some_and(|token| token.normalized);
+    for token in tokens {
+        if token.single_word || token.lstrip || token.rstrip || token.normalized != normalized {
+            return Err(not_fast(
+                "added_tokens",
+                format!("{:?} with conditions", token.content),
+                "none, or some that are taken wherever they stand",
+            ));
+        }
+        let known = added.iter().any(|(content, _)| *content == token.content);
+        if token.content.is_empty() || known {
+            continue;
+        }
+        let id = vocab.get(&token.content).copied().unwrap_or_else(|| {
+            next = next.saturating_add(1);
+            next - 1
+        });
+        if id != token.id {
+            return Err(not_fast(
+                "added_tokens",
+                format!("{:?} with id {}", token.content, token.id),
+                "the id of the vocabulary, or the next one after it",
+            ));
+        }
+        added.push((token.content, id));
+    }
+    Ok(added)
 }

@@ -119,7 +119,10 @@ impl FastTokenizer {
             }
         }
         let text = String::from_utf8_lossy(&bytes);
-        let mut coefficients: Vec<i32> = text.chars().map(|c| self.coefficient(c)).collect();
+        let mut coefficients: Vec<i32> = text
+            .chars()
+            .map(|c| self.coefficient(u32::from(c)))
+            .collect();
         let zeros = coefficients.len() != want;
         if zeros {
             coefficients = vec![0; want];
@@ -131,7 +134,7 @@ impl FastTokenizer {
         })
     }
 
-    /// The whole characters at the beginning of a stream, and what its end still owes.
+    /// The whole characters' coefficients at the beginning of a stream, and what its end still owes.
     fn read(
         &self,
         ids: &[u32],
@@ -141,8 +144,19 @@ impl FastTokenizer {
         let vocabulary = &self.inner.vocabulary;
         let mut state = Pending::Nothing;
         let mut begun = 0usize;
-        let mut bytes = Vec::with_capacity(want);
+        // The bits so far of a character that has begun.
+        let mut bits = 0;
+        let mut coefficients = Vec::with_capacity(want);
         for (position, &id) in ids.iter().enumerate() {
+            let characters = vocabulary.whole(id);
+            if state == Pending::Nothing && !characters.is_empty() {
+                begun = begun.saturating_add(characters.len());
+                // Past the end only the count matters, for the error.
+                if begun <= want {
+                    coefficients.extend(characters.iter().map(|&c| self.coefficient(c)));
+                }
+                continue;
+            }
             let piece = vocabulary.piece(id).ok_or(DecodeError::UnknownId {
                 position,
                 id,
@@ -151,13 +165,17 @@ impl FastTokenizer {
             let class = vocabulary
                 .class(id)
                 .ok_or(DecodeError::UnreachableId { position, id })?;
-            state = class
-                .after(state)
-                .ok_or(DecodeError::BrokenCharacter { position, id })?;
+            let broken = DecodeError::BrokenCharacter { position, id };
+            if class.after(state).is_none() {
+                return Err(broken);
+            }
             begun = begun.saturating_add(class.begun);
-            // Past the end only the count matters, for the error.
-            if begun <= want {
-                bytes.extend_from_slice(&piece.bytes);
+            for &byte in &piece.bytes {
+                bits = state.bits_after(bits, byte);
+                state = state.after(byte).ok_or_else(|| broken.clone())?;
+                if state == Pending::Nothing && begun <= want {
+                    coefficients.push(self.coefficient(bits));
+                }
             }
         }
         if begun > want {
@@ -167,19 +185,11 @@ impl FastTokenizer {
                 shape,
             });
         }
-        let text = match std::str::from_utf8(&bytes) {
-            Ok(text) => text,
-            // The states above saw to it that only the last character can be incomplete.
-            Err(error) => bytes
-                .get(..error.valid_up_to())
-                .and_then(|whole| std::str::from_utf8(whole).ok())
-                .unwrap_or_default(),
-        };
-        Ok((text.chars().map(|c| self.coefficient(c)).collect(), state))
+        Ok((coefficients, state))
     }
 
-    fn coefficient(&self, character: char) -> i32 {
+    fn coefficient(&self, character: u32) -> i32 {
         // Both are within the range of Unicode, so the sum is too small to overflow.
-        character as i32 + self.inner.config.min_token
+        (character as i32).wrapping_add(self.inner.config.min_token)
     }
 }

@@ -1,5 +1,6 @@
 //! Action chunk to token ids.
 
+use crate::bpe::Text;
 use crate::{EncodeError, FastTokenizer, Shape};
 
 /// An encoded chunk.
@@ -85,7 +86,8 @@ impl FastTokenizer {
         let quantised = self.quantise(chunk, shape)?;
         let vocabulary = &self.inner.vocabulary;
         let min_token = i64::from(self.inner.config.min_token);
-        let mut text = String::with_capacity(quantised.len());
+        let mut text = Text::default();
+        text.characters.reserve(quantised.len());
         let mut lost = Vec::new();
         for (index, &value) in quantised.iter().enumerate() {
             let (frequency, dim) = (index / shape.dims, index % shape.dims);
@@ -100,7 +102,7 @@ impl FastTokenizer {
                         dim,
                         coefficient: wanted,
                     })?;
-                    text.push(character);
+                    text.characters.push(u32::from(character));
                     Some(character).filter(|&c| vocabulary.can_express(c as u32))
                 }
                 Misfit::Nearest => {
@@ -108,7 +110,7 @@ impl FastTokenizer {
                         .nearest(offset, -min_token)
                         .and_then(char::from_u32)
                         .ok_or(EncodeError::EmptyVocabulary)?;
-                    text.push(character);
+                    text.characters.push(u32::from(character));
                     Some(character)
                 }
             };
@@ -123,15 +125,9 @@ impl FastTokenizer {
                 });
             }
         }
-        let encoding = self
-            .inner
-            .bpe
-            .encode_fast(text, true)
-            .map_err(|error| EncodeError::Bpe(error.to_string()))?;
-        Ok(Encoded {
-            ids: encoding.get_ids().to_vec(),
-            lost,
-        })
+        let mut ids = Vec::new();
+        self.inner.bpe.encode(&mut text, &mut ids);
+        Ok(Encoded { ids, lost })
     }
 
     /// The quantised coefficients of a chunk, `[horizon, dims]`, frequency outer: rounded half to
@@ -157,10 +153,50 @@ impl FastTokenizer {
             });
         }
         let scale = self.inner.config.scale as f32;
-        let coefficients = self.dct(shape.horizon).forward(chunk, shape.dims);
-        Ok(coefficients
+        let dct = self.dct(shape.horizon);
+        Ok(dct.forward_with(chunk, shape.dims, |c| round(c as f32 * scale)))
+    }
+}
+
+/// The nearest whole number, of two the even one, without a call or a branch.
+fn round(value: f32) -> f32 {
+    /// Adding this leaves no bits for a fraction in a float64 of magnitude below 2^51.
+    const WHOLE: f64 = 6_755_399_441_055_744.0;
+    let wide = f64::from(value);
+    let rounded = (wide + WHOLE) - WHOLE;
+    // Every larger float32 is whole, also infinity.
+    if wide.abs() < 16_777_216.0 {
+        rounded as f32
+    } else {
+        value
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::round;
+
+    #[test]
+    fn rounds_as_the_standard_library_does() {
+        let edges = [
+            0.5f32,
+            1.5,
+            2.5,
+            0.499_999_97,
+            4_194_303.5,
+            8_388_607.5,
+            1e20,
+            f32::INFINITY,
+        ];
+        let steps = (0..2_000_000u32).map(|i| f32::from_bits(i * 2_003));
+        for value in edges
             .into_iter()
-            .map(|c| (c as f32 * scale).round_ties_even())
-            .collect())
+            .chain(steps)
+            .filter(|value| !value.is_nan())
+        {
+            for value in [value, -value] {
+                assert_eq!(round(value), value.round_ties_even(), "{value}");
+            }
+        }
     }
 }

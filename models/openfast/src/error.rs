@@ -110,9 +110,6 @@ pub enum EncodeError {
     /// No coefficient can be expressed at all, so there is no nearest one.
     #[error("this vocabulary cannot express any coefficient")]
     EmptyVocabulary,
-    /// The BPE model refused.
-    #[error("the BPE model failed: {0}")]
-    Bpe(String),
 }
 
 /// A token stream is not the encoding of a chunk of the wanted shape.

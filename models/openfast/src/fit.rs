@@ -232,7 +232,7 @@ fn transform(
             Some(same) if same.horizon() == horizon => same,
             _ => Dct::new(horizon),
         };
-        for coefficient in transform.forward(chunk.values, dims) {
+        for coefficient in transform.forward_with(chunk.values, dims, |c| c) {
             let value = (coefficient as f32 * scale).round_ties_even();
             out.lowest = out.lowest.min(value);
             out.highest = out.highest.max(value);

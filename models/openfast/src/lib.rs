@@ -3,7 +3,7 @@
 //! A chunk is `[horizon, dims]` normalised actions (about -1..=1). Encoding takes the orthonormal
 //! DCT-II over time (`dct.rs`), multiplies by `scale`, rounds half to even, subtracts `min_token`,
 //! writes each whole number as the Unicode character of that number, frequency outer and dimension
-//! inner, and hands the text to a byte-level BPE (`encode.rs`). Decoding walks back (`decode.rs`).
+//! inner, and hands the text to a byte-level BPE (`bpe.rs`). Decoding walks back (`decode.rs`).
 //!
 //! The map:
 //!
@@ -75,6 +75,7 @@
 //! where its own float32 error crosses a rounding tie; the golden tests count those.
 
 mod batch;
+mod bpe;
 mod config;
 mod dct;
 mod decode;
@@ -84,6 +85,7 @@ mod error;
 mod fit;
 mod grammar;
 mod shape;
+mod split;
 mod tokenizer;
 mod utf8;
 mod vlm;

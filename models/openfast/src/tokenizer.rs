@@ -1,10 +1,11 @@
 //! Loading a tokenizer and asking it what its ids mean.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::bpe::Bpe;
 use crate::config::Layout;
-use crate::dct::Dct;
+use crate::dct::{self, Dct};
 use crate::vocabulary::Vocabulary;
 use crate::{LoadError, ProcessorConfig, Shape};
 
@@ -27,13 +28,17 @@ pub struct FastTokenizer {
     pub(crate) inner: Arc<Inner>,
 }
 
+/// How many horizons' transforms are kept, and how long the longest of them is: 8 MiB at most.
+const KEPT_TRANSFORMS: usize = 8;
+const KEPT_HORIZON: usize = 256;
+
 #[derive(Debug)]
 pub(crate) struct Inner {
-    pub(crate) bpe: tokenizers::Tokenizer,
+    pub(crate) bpe: Bpe,
     pub(crate) config: ProcessorConfig,
     pub(crate) vocabulary: Vocabulary,
-    /// The transform of the declared horizon, so that the usual chunk needs no new table.
-    dct: Option<Arc<Dct>>,
+    /// Transforms of the horizons used last, so that the usual chunk needs no new table.
+    transforms: Mutex<Vec<Arc<Dct>>>,
 }
 
 impl Inner {
@@ -74,24 +79,16 @@ impl FastTokenizer {
         processor_config_json: &[u8],
     ) -> Result<Self, LoadError> {
         let config = ProcessorConfig::parse(processor_config_json)?;
-        let added = Layout::added_ids(tokenizer_json)?;
-        let mut bpe = tokenizers::Tokenizer::from_bytes(tokenizer_json)
-            .map_err(|error| LoadError::Tokenizer(error.to_string()))?;
-        // The reference never truncates or pads, whatever the file says.
-        bpe.with_padding(None);
-        bpe.with_truncation(None)
-            .map_err(|error| LoadError::Tokenizer(error.to_string()))?;
-        let vocabulary = Vocabulary::new(&bpe.get_vocab(true), &added)?;
-        let dct = config
-            .time_horizon
-            .filter(|horizon| (1..=Shape::MAX_HORIZON).contains(horizon))
-            .map(|horizon| Arc::new(Dct::new(horizon)));
+        let contents = Layout::read(tokenizer_json)?;
+        // First, because it refuses ids that would take tables beyond all measure.
+        let vocabulary = Vocabulary::new(&contents.vocab, &contents.added)?;
+        let bpe = Bpe::new(&contents)?;
         Ok(Self {
             inner: Arc::new(Inner {
                 bpe,
                 config,
                 vocabulary,
-                dct,
+                transforms: Mutex::default(),
             }),
         })
     }
@@ -161,10 +158,25 @@ impl FastTokenizer {
     }
 
     pub(crate) fn dct(&self, horizon: usize) -> Arc<Dct> {
-        match &self.inner.dct {
-            Some(dct) if dct.horizon() == horizon => Arc::clone(dct),
-            _ => Arc::new(Dct::new(horizon)),
+        // A transform that a panic interrupted is not in the list, so the list is sound.
+        let lock = || {
+            self.inner
+                .transforms
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        if let Some(known) = lock().iter().find(|dct| dct.horizon() == horizon) {
+            return Arc::clone(known);
         }
+        let dct = Arc::new(Dct::new(horizon));
+        if horizon <= KEPT_HORIZON {
+            let mut transforms = lock();
+            if transforms.len() >= KEPT_TRANSFORMS {
+                transforms.remove(0);
+            }
+            transforms.push(Arc::clone(&dct));
+        }
+        dct
     }
 }
 
@@ -177,9 +189,8 @@ pub fn basis(horizon: usize) -> Vec<f32> {
     if !(1..=Shape::MAX_HORIZON).contains(&horizon) {
         return Vec::new();
     }
-    Dct::new(horizon)
-        .basis()
-        .iter()
-        .map(|&value| value as f32)
+    dct::basis(horizon)
+        .into_iter()
+        .map(|value| value as f32)
         .collect()
 }

@@ -65,6 +65,18 @@ impl Pending {
         })
     }
 
+    /// The bits of the character so far, after one more byte. Whole once nothing is owed.
+    pub(crate) fn bits_after(self, bits: u32, byte: u8) -> u32 {
+        let byte = u32::from(byte);
+        match (self, byte) {
+            (Self::Nothing, 0xF0..) => byte & 0x07,
+            (Self::Nothing, 0xE0..) => byte & 0x0F,
+            (Self::Nothing, 0xC0..) => byte & 0x1F,
+            (Self::Nothing, _) => byte,
+            _ => bits << 6 | byte & 0x3F,
+        }
+    }
+
     /// The state after all of `bytes`.
     pub(crate) fn after_all(self, bytes: &[u8]) -> Option<Self> {
         bytes
@@ -79,6 +91,7 @@ pub(crate) fn characters_begun(bytes: &[u8]) -> usize {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
@@ -90,6 +103,12 @@ mod tests {
             let bytes = character.encode_utf8(&mut buffer).as_bytes();
             assert_eq!(Pending::Nothing.after_all(bytes), Some(Pending::Nothing));
             assert_eq!(characters_begun(bytes), 1);
+            let read = bytes
+                .iter()
+                .fold((Pending::Nothing, 0), |(state, bits), &byte| {
+                    (state.after(byte).unwrap(), state.bits_after(bits, byte))
+                });
+            assert_eq!(read.1, u32::from(character));
         }
     }
 

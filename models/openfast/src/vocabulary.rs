@@ -7,7 +7,7 @@
 //! data. The first are *unreachable ids* here, the missing second are *holes*: coefficients that
 //! encoding drops.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::LoadError;
 use crate::utf8::{Pending, characters_begun};
@@ -46,10 +46,32 @@ impl Class {
     }
 }
 
+/// Where an id's characters are, so that decoding most ids is copying.
+#[derive(Debug, Clone, Copy, Default)]
+struct Whole {
+    start: usize,
+    len: usize,
+}
+
+impl Whole {
+    fn of(piece: &Piece, characters: &mut Vec<u32>) -> Option<Self> {
+        piece.class?;
+        let text = std::str::from_utf8(&piece.bytes).ok()?;
+        let start = characters.len();
+        characters.extend(text.chars().map(u32::from));
+        let len = characters.len() - start;
+        Some(Self { start, len })
+    }
+}
+
 /// The vocabulary by id.
 #[derive(Debug)]
 pub(crate) struct Vocabulary {
     pieces: Vec<Option<Piece>>,
+    /// By id; empty where it is not whole characters.
+    wholes: Vec<Whole>,
+    /// What the wholes are pieces of.
+    characters: Vec<u32>,
     classes: Vec<Class>,
     /// Which bytes have a symbol of their own; what has none is dropped by the encoder.
     bytes: [bool; 256],
@@ -61,13 +83,18 @@ impl Vocabulary {
     /// Ids must lie below this. The largest published FAST vocabulary has 2048.
     pub(crate) const MAX_IDS: u32 = 1 << 20;
 
-    pub(crate) fn new(tokens: &HashMap<String, u32>, added: &[u32]) -> Result<Self, LoadError> {
+    /// The vocabulary of a model and of what was added to it.
+    pub(crate) fn new(
+        tokens: &HashMap<String, u32>,
+        added: &[(String, u32)],
+    ) -> Result<Self, LoadError> {
         let bad = |found| LoadError::NotFast {
             part: "vocabulary",
             found,
             want: "distinct ids below a million",
         };
-        let size = tokens.values().max().map_or(0, |&id| id.saturating_add(1));
+        let ids = tokens.values().chain(added.iter().map(|(_, id)| id));
+        let size = ids.max().map_or(0, |&id| id.saturating_add(1));
         if size > Self::MAX_IDS {
             return Err(bad(format!("an id of {}", size - 1)));
         }
@@ -75,9 +102,13 @@ impl Vocabulary {
         let mut classes = Vec::new();
         let mut known: HashMap<Class, u16> = HashMap::new();
         let mut bytes = [false; 256];
-        for (token, &id) in tokens {
+        let added_ids: HashSet<u32> = added.iter().map(|(_, id)| *id).collect();
+        let beside = added
+            .iter()
+            .filter(|(token, _)| !tokens.contains_key(token));
+        for (token, &id) in tokens.iter().chain(beside.map(|(token, id)| (token, id))) {
             let symbols: Option<Vec<u8>> = token.chars().map(byte_of_symbol).collect();
-            let emitted = symbols.is_some() && !added.contains(&id);
+            let emitted = symbols.is_some() && !added_ids.contains(&id);
             if let (true, Some([byte])) = (emitted, symbols.as_deref())
                 && let Some(present) = bytes.get_mut(usize::from(*byte))
             {
@@ -108,8 +139,15 @@ impl Vocabulary {
                 _ => return Err(bad(format!("id {id} used twice"))),
             }
         }
+        let mut characters = Vec::new();
+        let wholes = pieces
+            .iter()
+            .map(|piece| Whole::of(piece.as_ref()?, &mut characters));
+        let wholes = wholes.map(Option::unwrap_or_default).collect();
         let mut vocabulary = Self {
             pieces,
+            wholes,
+            characters,
             classes,
             bytes,
             expressible: None,
@@ -129,6 +167,14 @@ impl Vocabulary {
 
     pub(crate) fn piece(&self, id: u32) -> Option<&Piece> {
         self.pieces.get(id as usize)?.as_ref()
+    }
+
+    /// The characters of an id that stands for whole ones; empty otherwise.
+    #[inline]
+    pub(crate) fn whole(&self, id: u32) -> &[u32] {
+        let whole = self.wholes.get(id as usize).copied().unwrap_or_default();
+        let end = whole.start + whole.len;
+        self.characters.get(whole.start..end).unwrap_or_default()
     }
 
     pub(crate) fn class(&self, id: u32) -> Option<&Class> {

@@ -1,0 +1,149 @@
+//! Splitting text into words, as GPT-2's regular expression does.
+//!
+//! The expression is `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`:
+//! no token crosses from one word to the next. Every character belongs to a word. It is written out
+//! here because its alternatives need no backtracking, and a regular expression engine is most of
+//! what the `tokenizers` crate weighs in a browser.
+
+mod table;
+
+/// What the expression tells characters apart by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// `[^\s\p{L}\p{N}]`
+    Other,
+    /// `\p{L}`
+    Letter,
+    /// `\p{N}`
+    Number,
+    /// `\s`
+    Space,
+}
+
+impl Class {
+    /// The class of a character.
+    pub(crate) fn of(character: u32) -> Self {
+        let after = table::RUNS.partition_point(|run| run >> 2 <= character);
+        let run = after.checked_sub(1).and_then(|run| table::RUNS.get(run));
+        match run.map_or(0, |run| run & 3) {
+            1 => Self::Letter,
+            2 => Self::Number,
+            3 => Self::Space,
+            _ => Self::Other,
+        }
+    }
+}
+
+const SPACE: u32 = ' ' as u32;
+const APOSTROPHE: u32 = '\'' as u32;
+
+/// Where the word that begins at `from` ends. Both slices are the whole text, a class for every
+/// character. At or beyond the end of the text, that is `from`.
+pub(crate) fn word_end(text: &[u32], classes: &[Class], from: usize) -> usize {
+    let Some(&first) = text.get(from) else {
+        return from;
+    };
+    if first == APOSTROPHE
+        && let Some(length) = contraction(text.get(from + 1..).unwrap_or_default())
+    {
+        return from + 1 + length;
+    }
+    let start = from + usize::from(first == SPACE);
+    match classes.get(start) {
+        Some(&class) if class != Class::Space => start + run(classes, start, class),
+        _ => {
+            let end = from + run(classes, from, Class::Space);
+            // The last space before a word goes with the word, or stands alone.
+            if end < text.len() && end - from > 1 {
+                end - 1
+            } else {
+                end
+            }
+        }
+    }
+}
+
+/// How many characters from `from` on are of this class.
+fn run(classes: &[Class], from: usize, class: Class) -> usize {
+    classes
+        .iter()
+        .skip(from)
+        .take_while(|&&next| next == class)
+        .count()
+}
+
+/// How many characters of `text`, which follows an apostrophe, belong to a contraction.
+fn contraction(text: &[u32]) -> Option<usize> {
+    let letter = |index: usize| text.get(index).copied().and_then(char::from_u32);
+    match (letter(0)?, letter(1)) {
+        ('s' | 't' | 'm' | 'd', _) => Some(1),
+        ('r' | 'v', Some('e')) | ('l', Some('l')) => Some(2),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+    use tokenizers::tokenizer::{
+        OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer as _,
+    };
+
+    fn ours(text: &str) -> Vec<String> {
+        let characters: Vec<u32> = text.chars().map(u32::from).collect();
+        let classes: Vec<Class> = characters.iter().map(|&c| Class::of(c)).collect();
+        let mut words = Vec::new();
+        let mut from = 0;
+        while from < characters.len() {
+            let end = word_end(&characters, &classes, from);
+            assert!(end > from);
+            words.push(text.chars().skip(from).take(end - from).collect());
+            from = end;
+        }
+        words
+    }
+
+    fn theirs(text: &str) -> Vec<String> {
+        let mut split = PreTokenizedString::from(text);
+        let level = ByteLevel::new(false, true, true);
+        level.pre_tokenize(&mut split).unwrap();
+        split
+            .get_splits(OffsetReferential::Original, OffsetType::Byte)
+            .into_iter()
+            .map(|(_, (from, to), _)| text.get(from..to).unwrap().to_owned())
+            .filter(|word| !word.is_empty())
+            .collect()
+    }
+
+    #[test]
+    fn every_character_is_split_as_the_library_splits_it() {
+        // Between a letter, a digit and a sign a character joins exactly one of them, or none if
+        // it is white space; and white space parts from what follows it in its own way.
+        for character in '\0'..=char::MAX {
+            let text = format!("a{character}1{character}.{character}{character}b");
+            assert_eq!(ours(&text), theirs(&text), "{:x}", character as u32);
+        }
+    }
+
+    /// Text in which every alternative of the expression gets its turn.
+    fn any_text() -> impl Strategy<Value = String> {
+        let character = prop_oneof![
+            4 => prop::sample::select(" '  stmdrevl'lxA12.!\u{7}\t\n\u{a0}\u{2003}éñß٣½Ⅷ…«𝔸🤖".chars().collect::<Vec<_>>()),
+            1 => any::<char>(),
+            1 => prop::char::range('\0', '\u{180}'),
+        ];
+        prop::collection::vec(character, 0..24).prop_map(|text| text.into_iter().collect())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn text_is_split_as_the_library_splits_it(text in any_text()) {
+            prop_assert_eq!(ours(&text), theirs(&text));
+        }
+    }
+}
