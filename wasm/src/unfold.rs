@@ -116,7 +116,7 @@ fn readable<'a>(
         readable = before;
         fault = Some(StreamFault {
             position: Some(position as u32),
-            reason: error.to_string(),
+            reason: in_words(&error),
         });
     }
 }
@@ -141,6 +141,25 @@ fn position_of(
             })
         }
         DecodeError::BadShape(_) | DecodeError::UnfinishedCharacter => None,
+    }
+}
+
+/// The error without its position, which the page shows in its own place and counts from one.
+fn in_words(error: &DecodeError) -> String {
+    match error {
+        DecodeError::UnknownId { id, vocabulary, .. } => {
+            format!("The id {id} is not in this vocabulary, whose ids end below {vocabulary}")
+        }
+        DecodeError::UnreachableId { id, .. } => {
+            format!("The id {id} is one that no encoder ever writes")
+        }
+        DecodeError::BrokenCharacter { id, .. } => {
+            format!("The id {id} does not continue the coefficient begun before it")
+        }
+        DecodeError::WrongCount { want, shape, .. } => {
+            format!("It brings more coefficients than the {want} of a {shape} chunk")
+        }
+        other => other.to_string(),
     }
 }
 
@@ -239,7 +258,9 @@ mod tests {
         let fault = found.fault.unwrap();
         assert_eq!(fault.position, Some(2));
         assert!(
-            fault.reason.contains("token 2 is 60000"),
+            fault
+                .reason
+                .starts_with("The id 60000 is not in this vocabulary"),
             "{}",
             fault.reason
         );

@@ -85,11 +85,13 @@ fn joint(wrote: Wrote, dim: usize) -> impl IntoView {
     };
     let gap = move || match course.with(|course| course.gap) {
         None => "not yet".to_owned(),
+        // Nobody knows yet how far a stream has to go.
+        Some(_) if !wrote.drawn.with(|drawn| drawn.ended) => "so far".to_owned(),
         Some(gap) if gap < 0.05 => "arrived".to_owned(),
         Some(gap) => format!("± {}", figures::joint_value(gap, &wrote.unit(dim))),
     };
     let part = move |pick: fn(&Course) -> &String| move || course.with(|c| pick(c).clone());
-    let about = move || format!("{}: {} from the whole chunk", wrote.name(dim), gap());
+    let about = move || format!("{}: {}", wrote.name(dim), gap());
     view! {
         <figure class="plot course" class:marked=is_marked>
             <figcaption>
@@ -139,6 +141,7 @@ fn course(drawn: &Drawn, dim: usize) -> Course {
     let last = i64::from(whole.rows).max(2) - 1;
     // The frame belongs to the whole chunk, or it would jump while the tokens come.
     let framed = if drawn.ended { &all } else { &now };
+    let is_framed = !framed.is_empty();
     let frame = Frame::around(0, last, framed.iter().map(|p| p.value), LEAST_RANGE);
     let gap = now
         .iter()
@@ -157,6 +160,7 @@ fn course(drawn: &Drawn, dim: usize) -> Course {
         ticks: frame
             .ticks()
             .into_iter()
+            .filter(|_| is_framed)
             .map(|value| {
                 let text = format!("{value:.0}").replace('-', "\u{2212}");
                 (frame.y(value), text)

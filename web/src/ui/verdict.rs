@@ -8,6 +8,7 @@ use super::store::Studio;
 use super::trace::shown_trace;
 use crate::compute::{Phase, in_sentence, kind_name};
 use crate::figures;
+use crate::unfold::Source;
 
 #[component]
 pub(crate) fn Verdict() -> impl IntoView {
@@ -20,8 +21,15 @@ pub(crate) fn Verdict() -> impl IntoView {
                 .and_then(|decision| decision.decode.clone())
         })
     });
+    let wrote = expect_context::<super::wrote::Wrote>();
+    let is_stream = Memo::new(move |_| {
+        wrote
+            .drawn
+            .with(|drawn| matches!(drawn.source, Some(Source::Stream(_))))
+    });
     move || {
-        let trace = trace.get()?;
+        // A decision that is being written has been sent to nobody yet.
+        let trace = trace.get().filter(|_| !is_stream.get())?;
         Some(match decode.get() {
             Some(DecodeOutcome::Compared(comparison)) => {
                 verdict(&comparison, &trace, studio).into_any()
