@@ -11,6 +11,7 @@
 //! - [`web`]: routes, the page inside the binary, health and metrics
 //! - [`sim_robot`]: the built-in robot, a client like any other
 //! - [`evaluation`], [`bench`]: success rates and speeds, for the command line
+//! - [`npy`], [`episodes`]: recorded actions, read from NumPy files and LeRobot data sets
 //! - [`client`]: a viewer as a program
 //!
 //! An observation flows `robots` -> `sessions` -> `policies` (newest wins, robots in turn) and comes back as a
@@ -19,9 +20,11 @@
 
 pub mod bench;
 pub mod client;
+pub mod episodes;
 pub mod evaluation;
 pub mod mailbox;
 mod metrics;
+pub mod npy;
 pub mod policies;
 mod robots;
 mod sessions;

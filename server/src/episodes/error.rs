@@ -1,0 +1,85 @@
+//! Why a data set could not be used.
+
+use std::{io, path::PathBuf};
+
+/// A data set could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum DataSetError {
+    /// A file is missing or unreadable.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The folder is no data set.
+    #[error("{} is no LeRobot data set: there is no meta/info.json in it", .0.display())]
+    NotADataSet(PathBuf),
+    /// A file is not the JSON it should be.
+    #[error("{}: {source}", path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: serde_json::Error,
+    },
+    /// A layout that is not known here.
+    #[error("{} has the layout {version:?}; v2.0, v2.1 and v3.0 can be read", path.display())]
+    Version {
+        /// The data set.
+        path: PathBuf,
+        /// What info.json says.
+        version: String,
+    },
+    /// There is nothing to read.
+    #[error("there is no .parquet file under {}", .0.display())]
+    NoFiles(PathBuf),
+    /// A parquet file is broken, or packed in a way that cannot be read here.
+    #[error("{}: {reason}", path.display())]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// A column that is not there.
+    #[error("{} has no column {column:?}; it has {}", path.display(), there.join(", "))]
+    NoColumn {
+        /// The file.
+        path: PathBuf,
+        /// The column wanted.
+        column: String,
+        /// The columns there are.
+        there: Vec<String>,
+    },
+    /// A column that does not hold what it should.
+    #[error("{}, column {column:?}: {problem}", path.display())]
+    BadColumn {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        column: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Rows that do not make an episode.
+    #[error("episode {episode}: {problem}")]
+    BadEpisode {
+        /// Its index.
+        episode: i64,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Statistics that cannot be used.
+    #[error("the statistics of {key:?}: {problem}")]
+    BadStats {
+        /// The vector.
+        key: String,
+        /// What is wrong with them.
+        problem: String,
+    },
+    /// Dimensions that the vectors do not have.
+    #[error("{0}")]
+    BadDims(String),
+}

@@ -1,0 +1,225 @@
+//! Recorded statistics of a vector.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::DataSetError;
+
+/// Statistics per dimension. Which there are depends on who recorded the data set, and when.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[allow(missing_docs, reason = "the fields are the keys of the file")]
+pub struct Stats {
+    pub min: Option<Vec<f64>>,
+    pub max: Option<Vec<f64>>,
+    pub mean: Option<Vec<f64>>,
+    pub std: Option<Vec<f64>>,
+    pub q01: Option<Vec<f64>>,
+    pub q99: Option<Vec<f64>>,
+    /// Frames they are of; one value.
+    pub count: Option<Vec<f64>>,
+}
+
+#[derive(Deserialize)]
+struct Line {
+    stats: std::collections::BTreeMap<String, serde_json::Value>,
+}
+
+impl Stats {
+    pub(super) fn parse(value: &serde_json::Value, key: &str) -> Result<Self, DataSetError> {
+        let bad = |problem| DataSetError::BadStats {
+            key: key.to_owned(),
+            problem,
+        };
+        let stats = Self::deserialize(value).map_err(|error| bad(error.to_string()))?;
+        let lengths: Vec<usize> = [
+            &stats.min,
+            &stats.max,
+            &stats.mean,
+            &stats.std,
+            &stats.q01,
+            &stats.q99,
+        ]
+        .into_iter()
+        .flatten()
+        .map(Vec::len)
+        .collect();
+        if lengths.windows(2).any(|pair| pair.first() != pair.last()) {
+            return Err(bad("they are not equally long".to_owned()));
+        }
+        Ok(stats)
+    }
+
+    /// Adds up `meta/episodes_stats.jsonl` (layout v2.1), as LeRobot does: quantiles cannot be added up.
+    pub(super) fn of_episodes(path: &Path, key: &str) -> Result<Option<Self>, DataSetError> {
+        let text = std::fs::read_to_string(path).map_err(|source| DataSetError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        let mut episodes = Vec::new();
+        for line in text.lines().filter(|line| !line.trim().is_empty()) {
+            let line: Line = serde_json::from_str(line).map_err(|source| DataSetError::Json {
+                path: path.to_owned(),
+                source,
+            })?;
+            if let Some(stats) = line.stats.get(key) {
+                episodes.push(Self::parse(stats, key)?);
+            }
+        }
+        if episodes.is_empty() {
+            return Ok(None);
+        }
+        let weights: Vec<f64> = episodes
+            .iter()
+            .map(|stats| {
+                let count = stats.count.as_ref().and_then(|count| count.first());
+                count.copied().unwrap_or(1.0)
+            })
+            .collect();
+        let total: f64 = weights.iter().sum();
+        let fold = |read: fn(&Self) -> &Option<Vec<f64>>, with: fn(f64, f64) -> f64| {
+            let mut arrays = episodes.iter().map(|stats| read(stats).clone());
+            let first = arrays.next()??;
+            arrays.try_fold(first, |mut sum, array| {
+                let array = array.filter(|array| array.len() == sum.len())?;
+                for (value, other) in sum.iter_mut().zip(array) {
+                    *value = with(*value, other);
+                }
+                Some(sum)
+            })
+        };
+        let min = fold(|stats| &stats.min, f64::min);
+        let max = fold(|stats| &stats.max, f64::max);
+        let means: Option<Vec<&Vec<f64>>> =
+            episodes.iter().map(|stats| stats.mean.as_ref()).collect();
+        let deviations: Option<Vec<&Vec<f64>>> =
+            episodes.iter().map(|stats| stats.std.as_ref()).collect();
+        let dims = means
+            .as_ref()
+            .and_then(|means| means.first())
+            .map(|mean| mean.len());
+        let weighted = |value: &dyn Fn(usize) -> f64| {
+            weights
+                .iter()
+                .enumerate()
+                .map(|(episode, weight)| weight * value(episode))
+                .sum::<f64>()
+                / total
+        };
+        let at = |arrays: &[&Vec<f64>], episode: usize, dim: usize| {
+            let array = arrays.get(episode).and_then(|array| array.get(dim));
+            array.copied().unwrap_or(f64::NAN)
+        };
+        let mean: Option<Vec<f64>> = means.as_ref().zip(dims).map(|(means, dims)| {
+            (0..dims)
+                .map(|dim| weighted(&|episode| at(means, episode, dim)))
+                .collect()
+        });
+        let std = match (&means, &deviations, &mean) {
+            (Some(means), Some(deviations), Some(mean)) => Some(
+                mean.iter()
+                    .enumerate()
+                    .map(|(dim, mean)| {
+                        weighted(&|episode| {
+                            let apart = at(means, episode, dim) - mean;
+                            at(deviations, episode, dim).powi(2) + apart.powi(2)
+                        })
+                        .sqrt()
+                    })
+                    .collect(),
+            ),
+            _ => None,
+        };
+        Ok(Some(Self {
+            min,
+            max,
+            mean,
+            std,
+            count: Some(vec![total]),
+            ..Self::default()
+        }))
+    }
+
+    /// Those of some dimensions, in the order given.
+    ///
+    /// # Errors
+    /// When a dimension is beyond what was recorded.
+    pub fn of_dims(&self, dims: &[usize]) -> Result<Self, DataSetError> {
+        let pick = |values: &Option<Vec<f64>>| -> Result<Option<Vec<f64>>, DataSetError> {
+            let Some(values) = values else {
+                return Ok(None);
+            };
+            dims.iter()
+                .map(|&dim| {
+                    values.get(dim).copied().ok_or_else(|| {
+                        DataSetError::BadDims(format!(
+                            "dimension {dim} is asked for, but the statistics have {}",
+                            values.len()
+                        ))
+                    })
+                })
+                .collect::<Result<_, _>>()
+                .map(Some)
+        };
+        Ok(Self {
+            min: pick(&self.min)?,
+            max: pick(&self.max)?,
+            mean: pick(&self.mean)?,
+            std: pick(&self.std)?,
+            q01: pick(&self.q01)?,
+            q99: pick(&self.q99)?,
+            count: self.count.clone(),
+        })
+    }
+
+    /// Statistics of the values themselves: `[rows, dims]`. Quantiles between two values are interpolated, as
+    /// NumPy does by default.
+    #[must_use]
+    pub fn of_values(values: &[f32], dims: usize) -> Self {
+        let mut stats = [const { Vec::new() }; 6];
+        let rows = values.len() / dims.max(1);
+        for dim in 0..dims {
+            let mut column: Vec<f64> = values
+                .iter()
+                .skip(dim)
+                .step_by(dims)
+                .map(|&value| f64::from(value))
+                .collect();
+            column.sort_by(f64::total_cmp);
+            let mean = column.iter().sum::<f64>() / rows.max(1) as f64;
+            let variance = column
+                .iter()
+                .map(|value| (value - mean).powi(2))
+                .sum::<f64>();
+            let figures = [
+                quantile(&column, 0.0),
+                quantile(&column, 1.0),
+                mean,
+                (variance / rows.max(1) as f64).sqrt(),
+                quantile(&column, 0.01),
+                quantile(&column, 0.99),
+            ];
+            for (list, figure) in stats.iter_mut().zip(figures) {
+                list.push(figure);
+            }
+        }
+        let [min, max, mean, std, q01, q99] = stats.map(Some);
+        Self {
+            min,
+            max,
+            mean,
+            std,
+            q01,
+            q99,
+            count: Some(vec![rows as f64]),
+        }
+    }
+}
+
+fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let place = share * sorted.len().saturating_sub(1) as f64;
+    let at = |index: usize| sorted.get(index).copied();
+    let below = at(place.floor() as usize).unwrap_or(f64::NAN);
+    let above = at(place.ceil() as usize).unwrap_or(below);
+    below + (above - below) * place.fract()
+}
