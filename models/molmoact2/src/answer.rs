@@ -34,7 +34,7 @@ pub(crate) struct Answer {
 impl Policy {
     /// Image features, `[image tokens, hidden]`.
     pub(crate) fn see(&self, batch: &ImageBatch) -> Tensor<2> {
-        let shape = [batch.images, batch.patches, batch.patch_len];
+        let shape = [batch.crops, batch.patches, batch.patch_len];
         let patches = Tensor::from_data(
             TensorData::new(batch.values.clone(), shape),
             self.network.device(),

@@ -26,6 +26,16 @@ pub enum ActionMode {
     Both,
 }
 
+/// What a checkpoint was made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Robots: it has an action expert, action tokens, or both.
+    Policy,
+    /// Questions about images, and nothing else: `model_type` "molmo2", or no expert and no action tokens. The
+    /// keys about robots mean nothing in such a file and may be absent.
+    VisionLanguage,
+}
+
 /// The vision tower (`vit_config`).
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[allow(missing_docs, reason = "the fields are the keys of the file")]
@@ -120,6 +130,8 @@ pub struct ActionExpertConfig {
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the keys of the file")]
 pub struct Config {
+    /// What the checkpoint was made for.
+    pub kind: Kind,
     pub vit: VitConfig,
     pub adapter: AdapterConfig,
     pub text: TextConfig,
@@ -134,12 +146,17 @@ pub struct Config {
 #[allow(missing_docs, reason = "the fields are the keys of the file")]
 pub struct TopConfig {
     /// Columns of the action tensor; robots with fewer dimensions leave the rest zero.
+    #[serde(default)]
     pub max_action_dim: usize,
     /// Rows of the longest chunk.
+    #[serde(default)]
     pub max_action_horizon: usize,
     /// Rows of a chunk up to the present one; execution starts at row `n_obs_steps - 1`.
+    #[serde(default)]
     pub n_obs_steps: usize,
+    #[serde(default = "discrete_mode")]
     pub action_mode: ActionMode,
+    #[serde(default)]
     pub flow_matching_num_steps: usize,
     #[serde(default = "yes")]
     pub mask_action_dim_padding: bool,
@@ -173,9 +190,13 @@ pub struct TopConfig {
     pub frame_start_token_id: Option<u32>,
     #[serde(default)]
     pub frame_end_token_id: Option<u32>,
+    #[serde(default)]
     pub state_start_token_id: u32,
+    #[serde(default)]
     pub state_end_token_id: u32,
+    #[serde(default)]
     pub state_token_start_id: u32,
+    #[serde(default)]
     pub num_state_tokens: usize,
     #[serde(default)]
     pub action_output_token_id: Option<u32>,
@@ -237,14 +258,11 @@ impl Config {
     /// values that are impossible or contradict each other, [`LoadError::Unsupported`] for kinds of model
     /// that are not read. Each names the key.
     pub fn parse(bytes: &[u8]) -> Result<Self, LoadError> {
-        let raw: Value = crate::error::parse_json(FILE, bytes)?;
-        if let Some(found) = raw.get("model_type").and_then(Value::as_str)
-            && found != "molmoact2"
-        {
-            return Err(LoadError::Unsupported {
-                what: format!("model_type = {found:?}"),
-                why: "this reader takes \"molmoact2\"".to_owned(),
-            });
+        let mut raw: Value = crate::error::parse_json(FILE, bytes)?;
+        let kind = kind(&raw)?;
+        match kind {
+            Kind::Policy => require(&raw)?,
+            Kind::VisionLanguage => forget_robots(&mut raw),
         }
         let top: TopConfig = section(&raw, None)?;
         let mut text: TextConfig = section(&raw, Some("text_config"))?;
@@ -255,6 +273,7 @@ impl Config {
             None
         };
         let config = Self {
+            kind,
             vit: section(&raw, Some("vit_config"))?,
             adapter: section(&raw, Some("adapter_config"))?,
             text,
@@ -264,6 +283,65 @@ impl Config {
         check::check(&config)?;
         Ok(config)
     }
+}
+
+/// Keys at the top of the file that every policy must have.
+const ROBOT_KEYS: [&str; 9] = [
+    "max_action_dim",
+    "max_action_horizon",
+    "n_obs_steps",
+    "action_mode",
+    "flow_matching_num_steps",
+    "state_start_token_id",
+    "state_end_token_id",
+    "state_token_start_id",
+    "num_state_tokens",
+];
+
+fn kind(raw: &Value) -> Result<Kind, LoadError> {
+    match raw.get("model_type").and_then(Value::as_str) {
+        Some("molmo2") => return Ok(Kind::VisionLanguage),
+        Some("molmoact2") | None => {}
+        Some(found) => {
+            return Err(LoadError::Unsupported {
+                what: format!("model_type = {found:?}"),
+                why: "this reader takes \"molmoact2\" and \"molmo2\"".to_owned(),
+            });
+        }
+    }
+    let no_expert = raw.get("add_action_expert").and_then(Value::as_bool) == Some(false);
+    let action_tokens = raw.get("num_action_tokens").and_then(Value::as_u64);
+    Ok(if no_expert && action_tokens.unwrap_or(0) == 0 {
+        Kind::VisionLanguage
+    } else {
+        Kind::Policy
+    })
+}
+
+/// The first key of a policy that is not there, in the words of the reader.
+fn require(raw: &Value) -> Result<(), LoadError> {
+    match ROBOT_KEYS.iter().find(|key| raw.get(key).is_none()) {
+        Some(key) => Err(LoadError::BadFile {
+            file: FILE.to_owned(),
+            place: String::new(),
+            reason: format!("missing field `{key}`"),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Takes everything about robots out: the file of a plain VLM holds some of it as null or at its default.
+fn forget_robots(raw: &mut Value) {
+    let Some(keys) = raw.as_object_mut() else {
+        return;
+    };
+    keys.retain(|key, _| {
+        !(ROBOT_KEYS.contains(&key.as_str())
+            || key.contains("action")
+            || key.contains("depth")
+            || key.contains("state_"))
+    });
+    keys.insert("add_action_expert".to_owned(), Value::Bool(false));
 }
 
 fn section<T: serde::de::DeserializeOwned>(raw: &Value, key: Option<&str>) -> Result<T, LoadError> {
@@ -317,6 +395,11 @@ fn yes() -> bool {
 
 fn norm_stats_file() -> String {
     "norm_stats.json".to_owned()
+}
+
+/// What stands for "no expert"; a plain VLM has no mode at all.
+fn discrete_mode() -> ActionMode {
+    ActionMode::Discrete
 }
 
 fn discrete() -> String {

@@ -153,7 +153,11 @@ impl TokenHead {
 }
 
 /// Feeds one token; gives its final hidden state.
-fn step(text: &TextModel, cache: &mut KvCache, token: u32) -> Result<Tensor<2>, ActError> {
+pub(crate) fn step(
+    text: &TextModel,
+    cache: &mut KvCache,
+    token: u32,
+) -> Result<Tensor<2>, ActError> {
     if cache.len() >= text.max_positions() {
         return Err(ActError::TooLong {
             tokens: cache.len() + 1,

@@ -1,14 +1,15 @@
-//! Camera frames as the network reads them: patches, pooling windows and image tokens.
+//! Images as the network reads them: patches, pooling windows and image tokens.
 
 use vision::{
-    PixelNormalization, PoolingIndices, RgbImage, patchify, pooling_indices, resize_bilinear_u8,
+    PixelNormalization, PoolingIndices, RgbImage, Tiles, Tiling, patchify, pooling_indices,
+    resize_bilinear_u8,
 };
 
 use crate::config::Config;
 use crate::error::{ActError, LoadError, bad_value};
-use crate::processor_config::{self, ProcessorConfig};
+use crate::processor_config::{self, Crops, ProcessorConfig};
 
-/// How a checkpoint wants its frames.
+/// How a checkpoint wants its images.
 #[derive(Debug, Clone)]
 pub struct ImageInput {
     height: usize,
@@ -16,24 +17,38 @@ pub struct ImageInput {
     patch_size: usize,
     normalization: PixelNormalization,
     windows: PoolingIndices,
+    tiling: Option<Tiling>,
     column_tokens: bool,
+    crop_column_tokens: bool,
+    low_res_start: bool,
 }
 
-/// The frames of one observation, ready for the vision tower.
+/// The images of one question, ready for the vision tower.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ImageBatch {
-    /// Frames.
-    pub images: usize,
-    /// Patches per frame.
+    /// Crops over all images; an image that is not tiled is one crop.
+    pub crops: usize,
+    /// Patches per crop.
     pub patches: usize,
     /// Values per patch: side x side x 3, in the order (row, column, channel).
     pub patch_len: usize,
-    /// `[images, patches, patch_len]`, row-major.
+    /// `[crops, patches, patch_len]`, row-major.
     pub values: Vec<f32>,
-    /// `[images * tokens, window]`: patch numbers counted over all frames, -1 outside a frame.
+    /// `[tokens of all images, window]`: patch numbers counted over all crops, -1 outside an image.
     pub pool_indices: Vec<i32>,
     /// Patches per pooling window.
     pub window: usize,
+    /// The image tokens of each image.
+    pub grids: Vec<TokenGrid>,
+}
+
+/// The tokens of one image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TokenGrid {
+    /// Rows and columns of the view of the whole.
+    pub whole: [usize; 2],
+    /// Rows and columns of the overlapping crops together, where there are any.
+    pub crops: Option<[usize; 2]>,
 }
 
 impl ImageInput {
@@ -66,56 +81,134 @@ impl ImageInput {
                 window_columns,
             )
             .map_err(|error| refused("pooling_size", error))?,
+            tiling: match processor.crops() {
+                Crops::Whole => None,
+                Crops::Tiled(tiling) => Some(tiling),
+            },
             column_tokens: processor.column_tokens(),
+            crop_column_tokens: processor.crop_column_tokens(),
+            low_res_start: processor.low_res_start(),
         })
     }
 
-    /// Image patch tokens per frame.
+    /// Whether an image is read in several crops, so that its tokens depend on its size.
+    #[must_use]
+    pub fn is_tiled(&self) -> bool {
+        self.tiling.is_some()
+    }
+
+    /// Image patch tokens per frame that is not tiled.
     #[must_use]
     pub fn tokens_per_image(&self) -> usize {
         self.windows.rows * self.windows.columns
     }
 
-    /// Rows and columns of image tokens of one frame.
+    /// Rows and columns of image tokens of one frame that is not tiled.
     #[must_use]
     pub fn grid(&self) -> (usize, usize) {
         (self.windows.rows, self.windows.columns)
     }
 
-    /// What stands for one frame in the prompt.
+    /// What stands for one frame that is not tiled in the prompt.
     #[must_use]
     pub fn token_string(&self) -> String {
-        let mut row = "<im_patch>".repeat(self.windows.columns);
-        if self.column_tokens {
-            row.push_str("<im_col>");
-        }
-        format!("<im_start>{}<im_end>", row.repeat(self.windows.rows))
+        self.tokens_of(&TokenGrid {
+            whole: [self.windows.rows, self.windows.columns],
+            crops: None,
+        })
     }
 
-    /// Resizes, normalises and cuts up the frames of one observation.
+    /// What stands for an image with these tokens in the prompt.
+    #[must_use]
+    pub fn tokens_of(&self, grid: &TokenGrid) -> String {
+        let part = |start: &str, [rows, columns]: [usize; 2], column_tokens: bool| {
+            let mut row = "<im_patch>".repeat(columns);
+            if column_tokens {
+                row.push_str("<im_col>");
+            }
+            format!("{start}{}<im_end>", row.repeat(rows))
+        };
+        match grid.crops {
+            None => part("<im_start>", grid.whole, self.column_tokens),
+            Some(crops) => {
+                let start = if self.low_res_start {
+                    "<low_res_im_start>"
+                } else {
+                    "<im_start>"
+                };
+                part(start, grid.whole, self.column_tokens)
+                    + &part("<im_start>", crops, self.crop_column_tokens)
+            }
+        }
+    }
+
+    /// Resizes, normalises and cuts up the images of one question.
     ///
     /// # Errors
-    /// [`ActError::Image`] with the number of the frame.
+    /// [`ActError::Image`] with the number of the image.
     pub fn prepare(&self, images: &[RgbImage]) -> Result<ImageBatch, ActError> {
         let mut batch = ImageBatch {
-            images: images.len(),
+            crops: 0,
             patches: (self.height / self.patch_size) * (self.width / self.patch_size),
             patch_len: self.patch_size * self.patch_size * 3,
             values: Vec::with_capacity(images.len() * self.height * self.width * 3),
             pool_indices: Vec::with_capacity(images.len() * self.windows.indices.len()),
             window: self.windows.window,
+            grids: Vec::with_capacity(images.len()),
         };
-        let mut offset = 0_i32;
-        // A frame holds fewer patches than fit 32 bits (`pooling_indices`), all frames together must too.
-        let step = i32::try_from(batch.patches).unwrap_or(i32::MAX);
         for (index, image) in images.iter().enumerate() {
             let refused = |source| ActError::Image { index, source };
-            let resized = resize_bilinear_u8(image, self.width, self.height).map_err(refused)?;
-            let cut = patchify(&resized, self.patch_size, &self.normalization).map_err(refused)?;
-            batch.values.extend_from_slice(&cut.values);
-            batch.pool_indices.extend(self.windows.shifted(offset));
-            offset = offset.saturating_add(step);
+            match &self.tiling {
+                None => self.add_whole(&mut batch, image).map_err(refused)?,
+                Some(tiling) => {
+                    let tiles = tiling.cut(image, &self.normalization).map_err(refused)?;
+                    batch.add_tiles(tiles);
+                }
+            }
         }
         Ok(batch)
+    }
+
+    fn add_whole(
+        &self,
+        batch: &mut ImageBatch,
+        image: &RgbImage,
+    ) -> Result<(), vision::ImageError> {
+        let resized = resize_bilinear_u8(image, self.width, self.height)?;
+        let cut = patchify(&resized, self.patch_size, &self.normalization)?;
+        let offset = batch.offset();
+        batch.values.extend_from_slice(&cut.values);
+        batch.pool_indices.extend(self.windows.shifted(offset));
+        batch.crops += 1;
+        batch.grids.push(TokenGrid {
+            whole: [self.windows.rows, self.windows.columns],
+            crops: None,
+        });
+        Ok(())
+    }
+}
+
+impl ImageBatch {
+    /// The number of the next image's first patch. All patches together must fit 32 bits.
+    fn offset(&self) -> i32 {
+        i32::try_from(self.crops * self.patches).unwrap_or(i32::MAX)
+    }
+
+    fn add_tiles(&mut self, tiles: Tiles) {
+        let offset = self.offset();
+        let shifted = tiles.pool_indices.iter().map(|index| {
+            if *index < 0 {
+                -1
+            } else {
+                index.saturating_add(offset)
+            }
+        });
+        self.pool_indices.extend(shifted);
+        self.crops += tiles.crops;
+        self.grids.push(TokenGrid {
+            whole: tiles.whole_grid,
+            crops: Some(tiles.crop_grid),
+        });
+        self.values.extend(tiles.values);
     }
 }

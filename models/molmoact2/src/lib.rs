@@ -20,12 +20,17 @@
 //! ids and flags are all read from the checkpoint: the tiny ones of the tests, the nano policy and
 //! the published weights go through the same code.
 //!
+//! A [`Vlm`] (`Molmo2-ER`, say) shares the first three steps and then writes an answer in words
+//! ([`Vlm::ask`]), whose points and boxes [`marks`] finds. A policy that was taught to talk can be asked too
+//! ([`Policy::ask`]).
+//!
 //! Not here yet: depth reasoning (the Think checkpoints), which is refused at load. It will sit
 //! between prefill and flow, extending the same cache.
 
 mod action;
 mod answer;
 mod calibration;
+mod chat;
 mod clock;
 pub mod config;
 mod connector;
@@ -33,15 +38,18 @@ mod discrete;
 pub mod error;
 mod expert;
 mod files;
+mod generate;
 pub mod image_input;
 mod info;
 pub mod instruction;
 mod lerobot;
 mod load;
 mod loader;
+pub mod marks;
 mod network;
 mod noise;
 pub mod norm_stats;
+mod pick;
 mod policy;
 mod positions;
 pub mod processor_config;
@@ -50,15 +58,18 @@ mod sampler;
 mod text_model;
 mod token_head;
 mod vit;
+mod vlm;
+mod words;
 
 pub use action::{ActOptions, Action, Mode, Observation, Stage};
 pub use calibration::Calibration;
-pub use config::{ActionMode, Config};
+pub use config::{ActionMode, Config, Kind};
 pub use connector::{Connector, PoolPlan};
 pub use discrete::{Decoding, Written};
 pub use error::{ActError, LoadError};
 pub use expert::{ChunkExpert, Expert, ExpertContext, StepModulation};
 pub use files::Files;
+pub use generate::Told;
 pub use info::{ActionStats, PolicyInfo, TagInfo};
 pub use load::LoadOptions;
 pub use network::Network;
@@ -66,3 +77,4 @@ pub use policy::Policy;
 pub use sampler::{Flow, integrate, visible_tokens};
 pub use text_model::{TextModel, Until, prefill_bias};
 pub use vit::Vit;
+pub use vlm::{AskError, AskOptions, Ended, Reply, Vlm, VlmInfo};

@@ -7,7 +7,8 @@ use burn::tensor::Device;
 
 use crate::action::Mode;
 use crate::calibration::Calibration;
-use crate::config::{self, ActionMode, Config};
+use crate::chat::Chat;
+use crate::config::{self, ActionMode, Config, Kind};
 use crate::error::LoadError;
 use crate::files::Files;
 use crate::image_input::ImageInput;
@@ -16,7 +17,7 @@ use crate::lerobot::{self, Lerobot};
 use crate::network::Network;
 use crate::norm_stats::NormStats;
 use crate::policy::Policy;
-use crate::processor_config::{self, ProcessorConfig};
+use crate::processor_config::ProcessorConfig;
 use crate::prompt::{self, PromptWriter};
 use crate::token_head::load_token_head;
 
@@ -41,6 +42,12 @@ impl Described {
         let bytes = files.read(config::FILE)?;
         if !lerobot::is_lerobot(&bytes) {
             let config = Config::parse(&bytes)?;
+            if config.kind == Kind::VisionLanguage {
+                return Err(LoadError::Unsupported {
+                    what: "no action expert and no action tokens".to_owned(),
+                    why: "it answers questions and moves no robot".to_owned(),
+                });
+            }
             return Ok(Self {
                 stats: NormStats::parse(&files.read(&config.norm_stats_filename)?)?,
                 trained: config.action_mode,
@@ -88,8 +95,15 @@ impl Policy {
         // What LeRobot leaves in the base.
         let small = files.base().unwrap_or(files);
         let config = &described.config;
-        let processor = ProcessorConfig::parse(&small.read(processor_config::FILE)?, config)?;
+        let processor = ProcessorConfig::read(small, config)?;
         let images = ImageInput::new(&processor, config)?;
+        if images.is_tiled() {
+            return Err(LoadError::Unsupported {
+                what: "image_processor.crop_mode = \"overlap-and-resize-c2\"".to_owned(),
+                why: "robot policies use \"resize\"; several crops per image are read for questions alone"
+                    .to_owned(),
+            });
+        }
         let tokenizer_config: Option<Cow<'_, [u8]>> = small.find(prompt::TOKENIZER_CONFIG_FILE)?;
         let writer = PromptWriter::new(
             &small.read(prompt::TOKENIZER_FILE)?,
@@ -97,6 +111,7 @@ impl Policy {
             config,
             &images,
         )?;
+        let chat = Chat::read(small, config, &processor, writer.words())?;
         let checkpoint = files.checkpoint()?;
         let network = Network::load(&checkpoint, config, device)?;
         let token_head = load_token_head(files, config, described.trained, &network)?;
@@ -132,6 +147,7 @@ impl Policy {
             stats,
             images,
             writer,
+            chat,
             network,
             token_head,
             info,

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use openfast::FastTokenizer;
 
 use crate::action::{ActOptions, Action, Mode, Observation};
+use crate::chat::Chat;
 use crate::clock::StageClock;
 use crate::config::{ActionMode, Config};
 use crate::discrete::{TokenHead, Written};
@@ -30,6 +31,7 @@ pub struct Policy {
     pub(crate) stats: NormStats,
     pub(crate) images: ImageInput,
     pub(crate) writer: PromptWriter,
+    pub(crate) chat: Chat,
     pub(crate) network: Network,
     pub(crate) token_head: Option<TokenHead>,
     pub(crate) info: PolicyInfo,

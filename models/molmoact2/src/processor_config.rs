@@ -1,12 +1,18 @@
 //! `processor_config.json`: how frames are cut up and how they are written into the prompt.
 
 use serde::Deserialize;
+use serde_json::Value;
+use vision::Tiling;
 
 use crate::config::Config;
 use crate::error::{LoadError, bad_value, parse_json};
+use crate::files::Files;
 
 /// File name in a policy folder.
 pub const FILE: &str = "processor_config.json";
+
+/// Where older writers put the section `image_processor` by itself.
+pub const IMAGE_FILE: &str = "preprocessor_config.json";
 
 /// PIL's number for bilinear interpolation.
 const BILINEAR: u32 = 2;
@@ -30,8 +36,21 @@ pub struct ImageProcessor {
     pub image_mean: [f32; 3],
     pub image_std: [f32; 3],
     crop_mode: Option<String>,
+    #[serde(default = "eight")]
+    max_crops: usize,
+    #[serde(default = "four_each")]
+    overlap_margins: [usize; 2],
     #[serde(default = "bilinear")]
     resample: u32,
+}
+
+/// How an image is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Crops {
+    /// As one view, whatever its size (`crop_mode` "resize", which robot policies use).
+    Whole,
+    /// As a view of the whole and overlapping crops ("overlap-and-resize-c2").
+    Tiled(Tiling),
 }
 
 /// The whole file.
@@ -42,6 +61,21 @@ pub struct ProcessorConfig {
     #[serde(default = "yes")]
     image_use_col_tokens: bool,
     use_single_crop_col_tokens: Option<bool>,
+    #[serde(default = "yes")]
+    use_single_crop_start_token: bool,
+    #[serde(default)]
+    use_low_res_token_for_global_crops: bool,
+    /// The template of a conversation, where the writer kept it here.
+    #[serde(default)]
+    pub(crate) chat_template: Option<String>,
+}
+
+fn eight() -> usize {
+    8
+}
+
+fn four_each() -> [usize; 2] {
+    [4, 4]
 }
 
 fn bilinear() -> u32 {
@@ -64,7 +98,65 @@ impl ProcessorConfig {
         Ok(read)
     }
 
-    /// Whether each row of image tokens ends with a column token.
+    /// Like [`ProcessorConfig::parse`], from a folder that may keep the section `image_processor` in a file of
+    /// its own, [`IMAGE_FILE`].
+    ///
+    /// # Errors
+    /// As [`ProcessorConfig::parse`], and [`LoadError::MissingFile`] where both files are absent.
+    pub fn read(files: &Files, config: &Config) -> Result<Self, LoadError> {
+        let alone = files.find(IMAGE_FILE)?;
+        let bytes = match (files.find(FILE)?, &alone) {
+            (Some(bytes), _) => bytes,
+            (None, Some(_)) => b"{}".as_slice().into(),
+            (None, None) => files.read(FILE)?,
+        };
+        let mut raw: Value = parse_json(FILE, &bytes)?;
+        if let (Some(keys), Some(alone)) = (raw.as_object_mut(), alone)
+            && !keys.contains_key("image_processor")
+        {
+            keys.insert(
+                "image_processor".to_owned(),
+                parse_json(IMAGE_FILE, &alone)?,
+            );
+        }
+        let read = Self::deserialize(raw).map_err(|error| LoadError::BadFile {
+            file: FILE.to_owned(),
+            place: String::new(),
+            reason: error.to_string(),
+        })?;
+        read.check(config)?;
+        Ok(read)
+    }
+
+    /// How an image is read.
+    #[must_use]
+    pub fn crops(&self) -> Crops {
+        let image = &self.image_processor;
+        match image.crop_mode.as_deref() {
+            Some("resize") => Crops::Whole,
+            _ => Crops::Tiled(Tiling {
+                crop_size: image.size.height,
+                patch_size: image.patch_size,
+                max_crops: image.max_crops,
+                overlap_margins: image.overlap_margins,
+                pooling: image.pooling_size,
+            }),
+        }
+    }
+
+    /// Whether each row of the tokens of overlapping crops ends with a column token.
+    #[must_use]
+    pub fn crop_column_tokens(&self) -> bool {
+        self.image_use_col_tokens
+    }
+
+    /// Whether the view of the whole before overlapping crops starts with `<low_res_im_start>`.
+    #[must_use]
+    pub fn low_res_start(&self) -> bool {
+        self.use_single_crop_start_token
+    }
+
+    /// Whether each row of the tokens of a single view ends with a column token.
     #[must_use]
     pub fn column_tokens(&self) -> bool {
         self.use_single_crop_col_tokens
@@ -73,18 +165,35 @@ impl ProcessorConfig {
 
     fn check(&self, config: &Config) -> Result<(), LoadError> {
         let image = &self.image_processor;
-        if image.crop_mode.as_deref() != Some("resize") {
+        let known = ["resize", "overlap-and-resize-c2", "overlap-and-resize"];
+        if let Some(mode) = &image.crop_mode
+            && !known.contains(&mode.as_str())
+        {
             return Err(LoadError::Unsupported {
-                what: format!(
-                    "image_processor.crop_mode = {:?}",
-                    image
-                        .crop_mode
-                        .as_deref()
-                        .unwrap_or("overlap-and-resize-c2")
+                what: format!("image_processor.crop_mode = {mode:?}"),
+                why: format!(
+                    "the ways of cropping that are read are {}",
+                    known.join(", ")
                 ),
-                why: "robot policies use \"resize\"; several crops per frame are not read"
-                    .to_owned(),
             });
+        }
+        if self.use_low_res_token_for_global_crops {
+            return Err(LoadError::Unsupported {
+                what: "use_low_res_token_for_global_crops = true".to_owned(),
+                why: "only <im_patch> tokens take image features".to_owned(),
+            });
+        }
+        if let Crops::Tiled(tiling) = self.crops() {
+            if image.size.height != image.size.width {
+                return Err(bad_value(
+                    FILE,
+                    "image_processor.size",
+                    "is not square, which overlapping crops must be",
+                ));
+            }
+            tiling
+                .check()
+                .map_err(|error| bad_value(FILE, "image_processor", error.to_string()))?;
         }
         if image.resample != BILINEAR {
             return Err(LoadError::Unsupported {

@@ -11,37 +11,13 @@
 //! on one line but for the two breaks after `user` and `<|im_end|>`. The beginning-of-text token is put in front
 //! of the ids unless it is there.
 
-use std::collections::HashSet;
-
-use serde::Deserialize;
-use tokenizers::Tokenizer;
-
 use crate::config::Config;
-use crate::error::{ActError, LoadError, bad_value, parse_json};
+use crate::error::{ActError, LoadError};
 use crate::image_input::ImageInput;
 use crate::instruction::normalize_language;
 use crate::norm_stats::Tag;
-
-/// File name in a policy folder.
-pub const TOKENIZER_FILE: &str = "tokenizer.json";
-/// File name in a policy folder.
-pub const TOKENIZER_CONFIG_FILE: &str = "tokenizer_config.json";
-
-/// Where a frame stands in the prompt's text.
-const IMAGE: &str = "<|image|>";
-/// Tokens that only frames may bring in.
-const IMAGE_TOKENS: [&str; 10] = [
-    IMAGE,
-    "<|video|>",
-    "<im_start>",
-    "<im_end>",
-    "<im_patch>",
-    "<im_col>",
-    "<low_res_im_start>",
-    "<im_low>",
-    "<frame_start>",
-    "<frame_end>",
-];
+use crate::words::{Encoded, IMAGE, Words, image_token_in};
+pub use crate::words::{TOKENIZER_CONFIG_FILE, TOKENIZER_FILE};
 
 /// What the prompt asks for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -84,34 +60,11 @@ pub struct Prompt {
 /// Writes prompts for one checkpoint.
 #[derive(Debug, Clone)]
 pub struct PromptWriter {
-    tokenizer: Tokenizer,
-    bos: u32,
-    image_type_ids: HashSet<u32>,
+    words: Words,
     num_state_tokens: usize,
     add_setup_tokens: bool,
     add_control_tokens: bool,
     image_tokens: String,
-}
-
-#[derive(Deserialize)]
-struct TokenizerConfig {
-    bos_token: Option<TokenName>,
-    eos_token: Option<TokenName>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum TokenName {
-    Plain(String),
-    Described { content: String },
-}
-
-impl TokenName {
-    fn text(self) -> String {
-        match self {
-            Self::Plain(text) | Self::Described { content: text } => text,
-        }
-    }
 }
 
 impl PromptWriter {
@@ -126,23 +79,20 @@ impl PromptWriter {
         config: &Config,
         images: &ImageInput,
     ) -> Result<Self, LoadError> {
-        let tokenizer =
-            Tokenizer::from_bytes(tokenizer_json).map_err(|error| LoadError::BadFile {
-                file: TOKENIZER_FILE.to_owned(),
-                place: String::new(),
-                reason: error.to_string(),
-            })?;
-        check_ids(&tokenizer, config)?;
-        let bos = bos_id(&tokenizer, tokenizer_config_json, config)?;
+        let words = Words::new(tokenizer_json, tokenizer_config_json, config)?;
+        hold_robot_ids(&words, config)?;
         Ok(Self {
-            tokenizer,
-            bos,
-            image_type_ids: config.image_type_ids().into_iter().collect(),
+            words,
             num_state_tokens: config.num_state_tokens,
             add_setup_tokens: config.add_setup_tokens,
             add_control_tokens: config.add_control_tokens,
             image_tokens: images.token_string(),
         })
+    }
+
+    /// The tokenizer.
+    pub(crate) fn words(&self) -> &Words {
+        &self.words
     }
 
     /// Writes a prompt.
@@ -152,20 +102,7 @@ impl PromptWriter {
     pub fn write(&self, question: &Question<'_>) -> Result<Prompt, ActError> {
         let text = self.text(question)?;
         let expanded = text.replace(IMAGE, &self.image_tokens);
-        let encoding =
-            self.tokenizer
-                .encode(expanded, true)
-                .map_err(|error| ActError::Tokenizer {
-                    reason: error.to_string(),
-                })?;
-        let mut ids = encoding.get_ids().to_vec();
-        if ids.first() != Some(&self.bos) {
-            ids.insert(0, self.bos);
-        }
-        let image_type = ids
-            .iter()
-            .map(|id| self.image_type_ids.contains(id))
-            .collect();
+        let Encoded { ids, image_type } = self.words.encode(expanded)?;
         Ok(Prompt {
             text,
             ids,
@@ -179,7 +116,7 @@ impl PromptWriter {
         } else {
             question.task.to_owned()
         };
-        if let Some(token) = IMAGE_TOKENS.into_iter().find(|token| task.contains(token)) {
+        if let Some(token) = image_token_in(&task) {
             return Err(ActError::ImageTokenInTask {
                 token: token.to_owned(),
             });
@@ -241,26 +178,14 @@ fn wrap(kind: &str, text: &str, add_tokens: bool) -> String {
     }
 }
 
-/// The tokenizer's ids and the configuration's must be the same, or every prompt would mean something else.
-fn check_ids(tokenizer: &Tokenizer, config: &Config) -> Result<(), LoadError> {
+/// Ids of the tokens about robots, in the tokenizer and in the configuration.
+fn hold_robot_ids(words: &Words, config: &Config) -> Result<(), LoadError> {
     let last_state = config.num_state_tokens.saturating_sub(1);
     let last_state_id = u32::try_from(last_state)
         .ok()
         .and_then(|last| config.state_token_start_id.checked_add(last));
     let last_state_name = format!("<state_{last_state}>");
-    let pairs = [
-        (
-            "image_start_token_id",
-            "<im_start>",
-            Some(config.image_start_token_id),
-        ),
-        (
-            "image_end_token_id",
-            "<im_end>",
-            Some(config.image_end_token_id),
-        ),
-        ("image_patch_id", "<im_patch>", Some(config.image_patch_id)),
-        ("image_col_id", "<im_col>", Some(config.image_col_id)),
+    for (key, token, id) in [
         (
             "state_start_token_id",
             "<state_start>",
@@ -297,49 +222,10 @@ fn check_ids(tokenizer: &Tokenizer, config: &Config) -> Result<(), LoadError> {
             "<action_0>",
             config.action_token_start_id,
         ),
-    ];
-    for (key, token, id) in pairs {
-        let Some(id) = id else { continue };
-        let found = tokenizer.token_to_id(token);
-        if found != Some(id) {
-            let there =
-                found.map_or_else(|| "is not there".to_owned(), |found| format!("is {found}"));
-            return Err(bad_value(
-                crate::config::FILE,
-                key,
-                format!("makes {token} id {id}, but in {TOKENIZER_FILE} it {there}"),
-            ));
+    ] {
+        if let Some(id) = id {
+            words.hold(key, token, id)?;
         }
     }
     Ok(())
-}
-
-fn bos_id(
-    tokenizer: &Tokenizer,
-    tokenizer_config_json: Option<&[u8]>,
-    config: &Config,
-) -> Result<u32, LoadError> {
-    let name = match tokenizer_config_json {
-        Some(bytes) => {
-            let read: TokenizerConfig = parse_json(TOKENIZER_CONFIG_FILE, bytes)?;
-            read.bos_token.or(read.eos_token).map(TokenName::text)
-        }
-        None => None,
-    };
-    match name {
-        Some(name) => tokenizer.token_to_id(&name).ok_or_else(|| {
-            bad_value(
-                TOKENIZER_CONFIG_FILE,
-                "bos_token",
-                format!("is {name:?}, which {TOKENIZER_FILE} does not know"),
-            )
-        }),
-        None => config.bos_token_id.or(config.eos_token_id).ok_or_else(|| {
-            bad_value(
-                crate::config::FILE,
-                "bos_token_id",
-                "is missing, and so is a bos_token in tokenizer_config.json",
-            )
-        }),
-    }
 }

@@ -5,7 +5,7 @@
 mod inputs;
 
 use inputs::{CASES, read};
-use molmoact2::config::{ActionMode, Config};
+use molmoact2::config::{ActionMode, Config, Kind};
 use molmoact2::processor_config::ProcessorConfig;
 use serde_json::{Value, json};
 
@@ -144,7 +144,7 @@ fn a_wrong_value_is_refused_by_its_key() {
         ),
         ("/action_mode", "sideways", json!("sideways")),
         ("/state_format", "state_format", json!("continuous")),
-        ("/model_type", "model_type", json!("molmo2")),
+        ("/model_type", "model_type", json!("llava")),
     ];
     for (pointer, named, value) in edits {
         let mut raw = raw("one_camera");
@@ -198,7 +198,9 @@ fn a_checkpoint_without_the_expert_has_the_token_head_alone() {
 fn another_way_of_cutting_frames_is_refused() {
     let config = parse(&raw("one_camera")).unwrap();
     let edits = [
-        ("crop_mode", json!("overlap-and-resize-c2"), "crop_mode"),
+        ("crop_mode", json!("tiles"), "crop_mode"),
+        // Two margins of four patches leave nothing of a crop of four.
+        ("crop_mode", json!("overlap-and-resize-c2"), "margins"),
         ("resample", json!(3), "resample"),
         (
             "size",
@@ -221,5 +223,31 @@ fn another_way_of_cutting_frames_is_refused() {
             .unwrap_err()
             .to_string();
         assert!(error.contains(named), "{error}");
+    }
+}
+
+#[test]
+fn a_plain_vlm_needs_no_key_about_robots() {
+    let policy = raw("one_camera");
+    assert_eq!(parse(&policy).unwrap().kind, Kind::Policy);
+    let mut plain = policy.clone();
+    plain["model_type"] = json!("molmo2");
+    plain.as_object_mut().unwrap().retain(|key, _| {
+        !(key.contains("action") || key.contains("state") || key == "n_obs_steps")
+    });
+    let config = parse(&plain).unwrap();
+    assert_eq!(config.kind, Kind::VisionLanguage);
+    assert!(config.action_expert.is_none());
+    // The reference's own class without expert or action tokens, its keys about robots null.
+    let mut null = policy.clone();
+    null["add_action_expert"] = json!(false);
+    null["num_action_tokens"] = json!(0);
+    null["state_token_start_id"] = Value::Null;
+    assert_eq!(parse(&null).unwrap().kind, Kind::VisionLanguage);
+    for key in ["num_state_tokens", "max_action_dim", "action_mode"] {
+        let mut less = policy.clone();
+        less.as_object_mut().unwrap().remove(key);
+        let error = parse(&less).unwrap_err();
+        assert!(error.contains(&format!("missing field `{key}`")), "{error}");
     }
 }

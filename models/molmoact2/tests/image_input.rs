@@ -13,7 +13,7 @@ fn patches_and_windows_are_those_of_the_reference() {
         let batch = inputs.images.prepare(&inputs.frames()).unwrap();
         assert_eq!(
             inputs.shape("patches_requantised"),
-            [batch.images, batch.patches, batch.patch_len],
+            [batch.crops, batch.patches, batch.patch_len],
             "{case}"
         );
         assert_eq!(batch.values, inputs.floats("patches_requantised"), "{case}");

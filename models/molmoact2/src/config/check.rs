@@ -1,6 +1,6 @@
 //! Values of `config.json` that cannot be, alone or together.
 
-use super::{ActionMode, Config, FILE};
+use super::{ActionMode, Config, FILE, Kind};
 use crate::error::{LoadError, bad_value};
 
 pub(crate) fn check(config: &Config) -> Result<(), LoadError> {
@@ -52,6 +52,8 @@ fn positive(config: &Config) -> Result<(), LoadError> {
             "text_config.max_position_embeddings",
             text.max_position_embeddings,
         ),
+    ];
+    let robot = [
         ("max_action_dim", config.max_action_dim),
         ("max_action_horizon", config.max_action_horizon),
         ("n_obs_steps", config.n_obs_steps),
@@ -69,7 +71,13 @@ fn positive(config: &Config) -> Result<(), LoadError> {
             ),
         ]
     });
-    match sizes.into_iter().chain(expert).find(|(_, size)| *size == 0) {
+    let robot = robot.into_iter().filter(|_| config.kind == Kind::Policy);
+    match sizes
+        .into_iter()
+        .chain(robot)
+        .chain(expert)
+        .find(|(_, size)| *size == 0)
+    {
         Some((key, _)) => Err(refuse(key, "is 0 or empty".to_owned())),
         None => Ok(()),
     }
@@ -194,6 +202,11 @@ fn token_ids(config: &Config) -> Result<(), LoadError> {
         ("image_end_token_id", Some(config.image_end_token_id)),
         ("image_patch_id", Some(config.image_patch_id)),
         ("image_col_id", Some(config.image_col_id)),
+        (
+            "low_res_image_start_token_id",
+            Some(config.low_res_image_start_token_id),
+        ),
+        ("image_low_res_id", Some(config.image_low_res_id)),
         ("state_start_token_id", Some(config.state_start_token_id)),
         ("state_end_token_id", Some(config.state_end_token_id)),
         ("action_output_token_id", config.action_output_token_id),
@@ -206,6 +219,9 @@ fn token_ids(config: &Config) -> Result<(), LoadError> {
                 format!("is {id}, beyond vocab_size + additional_vocab_size = {inputs}"),
             ));
         }
+    }
+    if config.kind == Kind::VisionLanguage {
+        return Ok(());
     }
     fits(
         "state_token_start_id",

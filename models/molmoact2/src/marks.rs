@@ -1,0 +1,141 @@
+//! Points and boxes in an answer.
+//!
+//! What the family writes, and where that is laid down:
+//!
+//! | form | scale | source |
+//! |---|---|---|
+//! | `<points coords="1 1 361 691 2 412 690">cups</points>` | 0–1000 | `UnifiedPointFormatter` in `olmo/preprocessing/point_formatter.py` of github.com/allenai/molmo2 |
+//! | `<tracks coords="1 1 259 340;2 1 248 335">cup</tracks>` | 0–1000 | the same |
+//! | `<boxes coords="1 1 160 230 480 590">objects</boxes>` | 0–1000 with three digits, 0–100 with two | `BoxFormatter` in `experiments/olmo/preprocessing/box_formatter.py` of the MolmoAct2 training code |
+//! | `<point x="63.5" y="44.5" alt="cup">cup</point>`, `<points x1="…" y1="…" x2="…" …>` | per cent | Molmo 1; `LegacyPointFormatting` in the first file |
+//! | `[(0.461, 0.527), (0.498, 0.521)]` | 0–1 | what RoboPoint (arXiv 2406.10721) and RefSpatial (arXiv 2506.04308), part of Molmo2-ER's training, ask for in words |
+//!
+//! `coords` holds one group per image, divided by a tab or one of `;:,`. A group is the number of the image,
+//! counted from 1 in the order of the prompt, then for every mark its number and its coordinates: x y of a
+//! point, x1 y1 x2 y2 of a box. Points have three or four digits each. The last two forms name no image, so they
+//! are read only where there was just one.
+//!
+//! Anything else stays text: a wrong count, a number out of range, an image that was not shown, an attribute
+//! without its quotes, a tag that the answer's end cut off.
+
+use std::ops::Range;
+
+mod coords;
+mod tag;
+
+/// A place in an image.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub struct Point {
+    /// Which of the images, from 0.
+    pub image: usize,
+    /// The number the model gave it: the same in several images means the same thing.
+    pub id: u32,
+    /// Pixels from the left edge.
+    pub x: f32,
+    /// Pixels from the top edge.
+    pub y: f32,
+}
+
+/// A rectangle in an image.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub struct BoundingBox {
+    /// Which of the images, from 0.
+    pub image: usize,
+    /// The number the model gave it.
+    pub id: u32,
+    /// Pixels from the left edge to its left.
+    pub left: f32,
+    /// Pixels from the top edge to its top.
+    pub top: f32,
+    /// Pixels from the left edge to its right.
+    pub right: f32,
+    /// Pixels from the top edge to its bottom.
+    pub bottom: f32,
+}
+
+/// The marks of one piece of markup.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Shapes {
+    /// Points.
+    Points(Vec<Point>),
+    /// Boxes.
+    Boxes(Vec<BoundingBox>),
+}
+
+/// One piece of markup in an answer.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Markup {
+    /// The bytes of the answer that it takes up.
+    pub span: Range<usize>,
+    /// What is marked, in the model's words; may be empty.
+    pub label: String,
+    /// Where it is, in pixels of the images as they were given; at least one.
+    #[serde(flatten)]
+    pub shapes: Shapes,
+}
+
+/// Finds the points and boxes in `text`, an answer about images of `sizes` (width, height in pixels), in their
+/// order.
+#[must_use]
+pub fn parse(text: &str, sizes: &[[usize; 2]]) -> Vec<Markup> {
+    let mut found = Vec::new();
+    let mut from = 0;
+    while let Some(at) = text
+        .get(from..)
+        .and_then(|rest| rest.find(['<', '[']))
+        .map(|offset| from + offset)
+    {
+        let markup = text.get(at..).and_then(|rest| one(rest, sizes));
+        from = match markup {
+            Some((len, label, shapes)) => {
+                let end = at + len;
+                found.push(Markup {
+                    span: at..end,
+                    label,
+                    shapes,
+                });
+                end
+            }
+            // Both openings are one byte long.
+            None => at + 1,
+        };
+    }
+    found
+}
+
+/// The answer as people read it: each piece of markup as its label.
+#[must_use]
+pub fn plain(text: &str, marks: &[Markup]) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut from = 0;
+    for mark in marks {
+        out.push_str(text.get(from..mark.span.start).unwrap_or_default());
+        out.push_str(&mark.label);
+        from = mark.span.end;
+    }
+    out.push_str(text.get(from..).unwrap_or_default());
+    out
+}
+
+/// The markup that `text` begins with: its length in bytes, its label, its marks.
+fn one(text: &str, sizes: &[[usize; 2]]) -> Option<(usize, String, Shapes)> {
+    if text.starts_with('[') {
+        let [size] = sizes else { return None };
+        let (len, points) = coords::tuples(text, *size)?;
+        return Some((len, String::new(), Shapes::Points(points)));
+    }
+    let tag = tag::read(text)?;
+    let shapes = match (tag.name, tag.attribute("coords")) {
+        ("points" | "tracks" | "point", Some(coords)) => {
+            Shapes::Points(coords::points(coords, sizes)?)
+        }
+        ("boxes" | "box", Some(coords)) => Shapes::Boxes(coords::boxes(coords, sizes)?),
+        ("point" | "points", None) => {
+            let [size] = sizes else { return None };
+            Shapes::Points(coords::percent(&tag, *size)?)
+        }
+        _ => return None,
+    };
+    Some((tag.len, tag.label(), shapes))
+}
