@@ -126,8 +126,8 @@ fn statistics_of_episodes_add_up_to_those_of_the_whole() {
         }
     };
     for (one, other) in [(&added, &own), (&whole, &own)] {
-        close(&one.min, &other.min, 0.0);
-        close(&one.max, &other.max, 0.0);
+        close(&one.min, &other.min, 1e-14);
+        close(&one.max, &other.max, 1e-14);
         close(&one.mean, &other.mean, 1e-6);
         close(&one.std, &other.std, 1e-4);
     }

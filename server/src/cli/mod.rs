@@ -7,6 +7,7 @@ mod act;
 mod bench;
 mod doctor;
 mod eval;
+mod fast;
 mod policy;
 mod probe_adapter;
 mod serve;
@@ -24,6 +25,7 @@ Examples:
   policy-studio serve --policy ~/MolmoAct2     the same with a checkpoint of yours
   policy-studio doctor                         what this machine can do, and what is wrong with it
   policy-studio eval --episodes 20             how well the policy does in the simulator
+  policy-studio fast inspect --tokenizer DIR   what an action tokenizer can and cannot say
   policy-studio bench live --json              how fast everything is";
 
 #[derive(Debug, Parser)]
@@ -44,6 +46,7 @@ enum Command {
     Sim(sim::Sim),
     Act(act::Act),
     Eval(eval::Eval),
+    Fast(fast::Fast),
     Bench(bench::Bench),
     Doctor(doctor::Doctor),
     #[command(hide = true)]
@@ -59,6 +62,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Sim(sim) => sim.run(),
         Command::Act(act) => act.run(),
         Command::Eval(eval) => eval.run(),
+        Command::Fast(fast) => fast.run(),
         Command::Bench(bench) => bench.run(),
         Command::Doctor(doctor) => doctor.run(),
         Command::ProbeAdapter(probe) => {

@@ -1,0 +1,64 @@
+//! Robot units and normalised values, by a checkpoint's `norm_stats.json`.
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use molmoact2::norm_stats::{self, NormStats, Normalizer};
+use std::path::PathBuf;
+
+#[derive(Debug, Args)]
+pub(super) struct UnitsArguments {
+    /// The actions are in robot units: normalise them with this checkpoint's norm_stats.json (the file or its
+    /// folder), as its policy does.
+    #[arg(long, value_name = "DIR_OR_FILE")]
+    norm_stats: Option<PathBuf>,
+    /// Norm tag; may be left out when the file knows only one.
+    #[arg(long, requires = "norm_stats")]
+    tag: Option<String>,
+}
+
+impl UnitsArguments {
+    /// The mapping, where one was asked for.
+    pub(super) fn load(&self) -> anyhow::Result<Option<Normalizer>> {
+        let Some(path) = &self.norm_stats else {
+            return Ok(None);
+        };
+        let file = if path.is_dir() {
+            path.join(norm_stats::FILE)
+        } else {
+            path.clone()
+        };
+        let bytes =
+            std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let stats =
+            NormStats::parse(&bytes).with_context(|| format!("--norm-stats {}", file.display()))?;
+        let tag = match &self.tag {
+            Some(tag) => stats.tag(tag)?,
+            None => {
+                let mut tags = stats.tags();
+                match (tags.next(), tags.next()) {
+                    (Some(only), None) => only,
+                    _ => {
+                        let names: Vec<&str> = stats.tags().map(|tag| tag.name.as_str()).collect();
+                        bail!(
+                            "{} knows several tags; choose one with --tag: {}",
+                            file.display(),
+                            names.join(", ")
+                        )
+                    }
+                }
+            }
+        };
+        Ok(Some(tag.action.clone()))
+    }
+}
+
+/// Refuses statistics of another robot.
+pub(super) fn fits(normalizer: &Normalizer, dims: usize) -> anyhow::Result<()> {
+    if normalizer.dims() != dims {
+        bail!(
+            "the actions have {dims} dimensions, the tag's statistics {}",
+            normalizer.dims()
+        );
+    }
+    Ok(())
+}
