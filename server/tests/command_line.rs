@@ -39,6 +39,7 @@ fn every_subcommand_helps_with_examples() {
         "eval",
         "bench",
         "doctor",
+        "fast",
         "probe-adapter",
     ] {
         let output = run(&[subcommand, "--help"]);
