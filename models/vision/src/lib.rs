@@ -3,7 +3,8 @@
 //! A frame is an [`RgbImage`]. It is resized on bytes ([`resize_bilinear_u8`]), mapped to floats and cut
 //! into flat patches ([`patchify`] with a [`PixelNormalization`]). [`pooling_indices`] says which patches
 //! each image token gathers; [`Tiling`] does all of it for an image that is read in overlapping crops.
-//! Nothing here knows a model: every size is an argument, read by the callers from a checkpoint's
+//! [`resample_bilinear_u8`] is another resizing, with antialiasing, for comparing two frames. Nothing here
+//! knows a model: every size is an argument, read by the callers from a checkpoint's
 //! configuration.
 //!
 //! The functions are held to equality, not to a tolerance (`tests/`), against the values that the Python
@@ -13,6 +14,7 @@ mod error;
 mod normalize;
 mod patches;
 mod pooling;
+mod resample;
 mod resize;
 mod rgb_image;
 mod tiling;
@@ -21,6 +23,7 @@ pub use error::ImageError;
 pub use normalize::PixelNormalization;
 pub use patches::{Patches, patchify};
 pub use pooling::{PoolingIndices, pooling_indices};
+pub use resample::resample_bilinear_u8;
 pub use resize::resize_bilinear_u8;
 pub use rgb_image::RgbImage;
 pub use tiling::{Tiles, Tiling};

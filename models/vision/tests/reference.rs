@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use safetensors::SafeTensors;
 use serde_json::Value;
 use vision::{
-    ImageError, PixelNormalization, RgbImage, patchify, pooling_indices, resize_bilinear_u8,
+    ImageError, PixelNormalization, RgbImage, patchify, pooling_indices, resample_bilinear_u8,
+    resize_bilinear_u8,
 };
 
 fn golden_path(name: &str) -> PathBuf {
@@ -70,6 +71,26 @@ fn resized_bytes_are_those_of_the_reference() {
             "{about}"
         );
     }
+}
+
+#[test]
+fn resampled_bytes_are_those_of_pillow() {
+    let golden = golden();
+    let cases = golden["resamples"].as_array().unwrap();
+    assert!(cases.len() > 10);
+    for case in cases {
+        let (width, height) = pair(&case["output"]);
+        let resampled = resample_bilinear_u8(&case_noise(case), width, height).unwrap();
+        let first: Vec<u8> = serde_json::from_value(case["first"].clone()).unwrap();
+        let about = format!("{} to {}", case["input"], case["output"]);
+        assert!(resampled.data().starts_with(&first), "{about}");
+        assert_eq!(
+            fnv1a(resampled.into_data()),
+            case["fnv1a"].as_str().unwrap(),
+            "{about}"
+        );
+    }
+    assert!(resample_bilinear_u8(&noise(4, 4, 0), 0, 4).is_err());
 }
 
 #[test]

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
 from lerobot.policies.molmoact2.molmoact2_hf_model import image_processing_molmoact2 as processing
@@ -38,6 +39,25 @@ RESIZES = [
     ((1, 1), (14, 14)),
     ((7, 1), (14, 28)),
     ((2, 1000), (42, 42)),
+    ((300, 200), (1, 1)),
+]
+
+# The same for the resizing with antialiasing.
+RESAMPLES = [
+    ((320, 240), (320, 320)),
+    ((640, 480), (320, 320)),
+    ((640, 360), (320, 320)),
+    ((1280, 720), (320, 320)),
+    ((224, 224), (320, 320)),
+    ((96, 96), (64, 64)),
+    ((64, 48), (96, 96)),
+    ((61, 97), (96, 96)),
+    ((320, 320), (320, 320)),
+    ((53, 96), (96, 96)),
+    ((96, 53), (96, 96)),
+    ((1, 1), (32, 32)),
+    ((2, 1000), (32, 64)),
+    ((1000, 3), (7, 5)),
     ((300, 200), (1, 1)),
 ]
 
@@ -83,6 +103,24 @@ def resizes():
                 input=[width, height],
                 output=[out_width, out_height],
                 seed=index,
+                first=data.reshape(-1)[:24].tolist(),
+                fnv1a=fnv1a(data.tobytes()),
+            )
+        )
+    return rows
+
+
+def resamples():
+    """Pillow's own resizing, with antialiasing."""
+    rows = []
+    for index, ((width, height), (out_width, out_height)) in enumerate(RESAMPLES):
+        image = noise(width, height, 200 + index)
+        data = np.asarray(Image.fromarray(image).resize((out_width, out_height), Image.BILINEAR))
+        rows.append(
+            dict(
+                input=[width, height],
+                output=[out_width, out_height],
+                seed=200 + index,
                 first=data.reshape(-1)[:24].tolist(),
                 fnv1a=fnv1a(data.tobytes()),
             )
@@ -159,7 +197,7 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     if torch.backends.cpu.get_cpu_capability() == "DEFAULT":
         raise SystemExit("this processor has no fused multiply-add; PyTorch resizes differently on it")
-    payload = dict(resizes=resizes(), paths=whole_path(), poolings=poolings())
+    payload = dict(resizes=resizes(), resamples=resamples(), paths=whole_path(), poolings=poolings())
     lines = [
         f' "{key}": [\n' + ",\n".join("  " + json.dumps(row) for row in rows) + "\n ]"
         for key, rows in payload.items()
