@@ -11,10 +11,15 @@ def case(**overrides):
         num_state_tokens=256,
         num_action_tokens=96,
         num_depth_tokens=8,
+        # Cells of the depth map (a square number); 0 for checkpoints that do not reason about depth.
+        num_depth_codes=0,
+        # None, "shared" or "per layer".
+        depth_gate=None,
         max_action_dim=32,
         max_action_horizon=6,
         n_obs_steps=1,
         action_mode="both",
+        mask_padding=True,
         flow_steps=10,
         add_setup_tokens=True,
         add_control_tokens=True,
@@ -178,5 +183,99 @@ CASES = {
         },
         image_sizes=[(70, 70), (50, 35)],
         task="The task is to open the drawer, please.",
+    ),
+}
+
+# Checkpoints that reason about depth. `changed` are the cells of the first camera's frame that another frame
+# later differs in; `dark` is a cell that is black in that later frame.
+THINK_CASES = {
+    # A gate per layer, two cameras, masked gripper, horizon below the maximum.
+    "think_per_layer": case(
+        seed=505,
+        num_depth_tokens=24,
+        num_depth_codes=16,
+        depth_gate="per layer",
+        max_action_dim=12,
+        max_action_horizon=8,
+        flow_steps=4,
+        vit=vit(num_hidden_layers=3, num_attention_heads=2, num_key_value_heads=2, head_dim=12),
+        adapter=adapter(vit_layers=[-1, -3]),
+        text=text(hidden_size=64, num_hidden_layers=3),
+        expert=expert(),
+        tag="gripper",
+        tags={
+            "gripper": dict(
+                cameras=["image", "wrist_image"], state_dim=8, action_dim=7, horizon=5, n_action_steps=4,
+                masked=[6], degenerate=[2], **ARM
+            )
+        },
+        image_sizes=[(60, 80), (50, 35)],
+        changed=[0, 5, 6, 7, 15],
+        dark=10,
+        task="Put the apple on the plate.",
+    ),
+    # One gate for all layers, one camera, as many cells as the published checkpoints have, the first of them kept.
+    "think_shared": case(
+        seed=636,
+        num_depth_tokens=32,
+        num_depth_codes=100,
+        depth_gate="shared",
+        norm_mode="min_max",
+        flow_steps=5,
+        vit=vit(num_hidden_layers=3, num_attention_heads=2, num_key_value_heads=2, head_dim=12),
+        adapter=adapter(vit_layers=[-1, -2]),
+        text=text(hidden_size=72, num_hidden_layers=2, num_key_value_heads=1, head_dim=12),
+        expert=expert(num_heads=2),
+        tag="so101",
+        tags={"so101": dict(cameras=["overview"], state_dim=6, action_dim=6, horizon=6, n_action_steps=6, **ARM)},
+        image_sizes=[(240, 320)],
+        changed=[11, 12, 13, *range(21, 29), *range(41, 49), *range(61, 69), 98, 99],
+        dark=33,
+        task="pick up the red cube",
+    ),
+    # Three cameras, no token head, the first camera's frame of the size it is compared at.
+    "think_three_cameras": case(
+        seed=727,
+        num_depth_tokens=16,
+        num_depth_codes=9,
+        depth_gate="per layer",
+        action_mode="continuous",
+        n_obs_steps=2,
+        norm_mode="mean_std",
+        flow_steps=3,
+        vit=vit(num_hidden_layers=3, num_attention_heads=2, num_key_value_heads=2, head_dim=12),
+        adapter=adapter(vit_layers=[-1, -2], pooling_attention_mask=False),
+        text=text(hidden_size=48, num_hidden_layers=3, num_key_value_heads=4),
+        expert=expert(hidden_size=24, num_heads=3, mlp_ratio=8.0 / 3.0, ffn_multiple_of=8, timestep_embed_dim=20),
+        tag="yam",
+        tags={
+            "yam": dict(
+                cameras=["top", "left", "right"], state_dim=14, action_dim=14, horizon=6, n_action_steps=5, **ARM
+            )
+        },
+        image_sizes=[(96, 96), (40, 40), (61, 33)],
+        changed=[4, 8],
+        dark=1,
+        task="fold the towel",
+    ),
+    # No gate at all, padded dimensions not masked.
+    "think_ungated": case(
+        seed=808,
+        num_depth_tokens=12,
+        num_depth_codes=25,
+        max_action_dim=9,
+        mask_padding=False,
+        norm_mode="none",
+        flow_steps=3,
+        vit=vit(num_hidden_layers=3, num_attention_heads=2, num_key_value_heads=2, head_dim=12),
+        adapter=adapter(vit_layers=[-1, -2]),
+        text=text(hidden_size=64, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=2),
+        expert=expert(),
+        tag="so101",
+        tags={"so101": dict(cameras=["wrist"], state_dim=5, action_dim=5, horizon=6, n_action_steps=6, **ARM)},
+        image_sizes=[(48, 64)],
+        changed=[3, 4, 5, 12, 20, 24],
+        dark=8,
+        task="push the cube",
     ),
 }
