@@ -1,5 +1,6 @@
 //! What a policy is asked and what it answers.
 
+use crate::depth::{Depth, DepthTrace};
 use crate::discrete::Decoding;
 
 /// Which head answers.
@@ -51,14 +52,17 @@ pub struct ActOptions {
     pub seed: u64,
     /// How tokens are picked. Discrete mode only.
     pub decoding: Decoding,
-    /// Whether to keep [`Action::velocities`] and [`Action::logits`].
+    /// Whether and how to reason about depth before acting.
+    pub depth: Depth,
+    /// Whether to keep [`Action::velocities`], [`Action::logits`], [`Action::prompt_logits`] and
+    /// the scores and gates of [`Action::depth`].
     pub dumps: bool,
 }
 
 /// How long one stage of an answer took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct Stage {
-    /// `preprocess`, `vision`, `prefill`, `flow` or `decode`, `postprocess`.
+    /// `preprocess`, `vision`, `prefill`, `think` (only with depth), `flow` or `decode`, `postprocess`.
     pub name: &'static str,
     /// Wall time. In a browser on a GPU, work that was only queued counts in the stage that
     /// waits for it.
@@ -86,6 +90,14 @@ pub struct Action {
     pub prompt_ids: Vec<u32>,
     /// FAST ids of the chunk; empty in continuous mode.
     pub action_tokens: Vec<u32>,
+    /// Every token of the answer, in the model's ids, as the reference returns them: the depth map's
+    /// tokens if there is one, and in discrete mode after them `<action_start>` to the end of text.
+    /// In masked decoding what stands around the action tokens is implied rather than picked.
+    pub generated_ids: Vec<u32>,
+    /// How the depth map came about, if the answer reasoned about depth.
+    pub depth: Option<DepthTrace>,
+    /// The scores of the whole vocabulary at the last token of the prompt, if asked for.
+    pub prompt_logits: Option<Vec<f32>>,
     /// The velocity of each step, `[horizon, dims]` each, if asked for.
     pub velocities: Option<Vec<Vec<f32>>>,
     /// The scores each token was picked from, if asked for: of the action tokens in masked

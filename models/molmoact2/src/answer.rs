@@ -3,13 +3,13 @@
 use std::sync::{Arc, PoisonError};
 
 use burn::tensor::{Tensor, TensorData};
-use layers::KvCache;
 use openfast::Shape;
 
 use crate::action::{ActOptions, Mode};
 use crate::clock::StageClock;
 use crate::config::ActionMode;
 use crate::connector::PoolPlan;
+use crate::depth::walk::Walked;
 use crate::discrete::{Decoding, Written, read};
 use crate::error::ActError;
 use crate::expert::{Expert, StepModulation};
@@ -17,7 +17,6 @@ use crate::image_input::ImageBatch;
 use crate::noise::standard_normal;
 use crate::policy::{FAST_FOLDER, Modulations, Policy, Ready};
 use crate::sampler::{integrate, visible_tokens};
-use crate::text_model::{Until, prefill_bias};
 
 /// Most Euler steps per chunk; ten are usual, and the error falls with their number.
 const MAX_FLOW_STEPS: usize = 1000;
@@ -29,6 +28,11 @@ pub(crate) struct Answer {
     pub(crate) tokens: Vec<u32>,
     pub(crate) velocities: Option<Vec<Vec<f32>>>,
     pub(crate) logits: Option<Vec<Vec<f32>>>,
+    /// Tokens of the answer in the model's ids, without the depth map's.
+    pub(crate) generated: Vec<u32>,
+    pub(crate) prompt_logits: Option<Vec<f32>>,
+    pub(crate) depth: Option<Walked>,
+    pub(crate) gates: Option<Vec<f32>>,
 }
 
 impl Policy {
@@ -41,30 +45,6 @@ impl Policy {
         );
         let plan = PoolPlan::new(batch.pool_indices.clone(), batch.window);
         self.network.see(patches, &plan)
-    }
-
-    /// Reads the prompt, and `answer` after it.
-    fn prefill(
-        &self,
-        ready: &Ready<'_>,
-        features: Tensor<2>,
-        answer: Option<u32>,
-        until: Until,
-    ) -> (KvCache, Option<Tensor<2>>) {
-        let mut ids = ready.prompt.ids.clone();
-        let mut image = ready.prompt.image_type.clone();
-        ids.extend(answer);
-        image.extend(answer.map(|_| false));
-        let embedded = self
-            .network
-            .embed_prompt(&ids, self.config.image_patch_id, Some(features));
-        let bias = prefill_bias(&image, self.network.device());
-        let mut cache = self.network.new_cache();
-        let hidden = self
-            .network
-            .text()
-            .forward(embedded, Some(&bias), &mut cache, until);
-        (cache, hidden)
     }
 
     /// Answers with the flow-matching expert.
@@ -90,15 +70,24 @@ impl Policy {
         };
         let noise = self.noise(options, rows, moved, expert.max_action_dim())?;
         let modulations = self.modulations(expert, options.flow_steps)?;
-        let (cache, _) = self.prefill(ready, features, None, Until::KeysAndValues);
-        clock.end("prefill");
+        let prefix = self
+            .read_prompt(ready, features, options, &[], false, clock)
+            .await?;
         let visible = visible_tokens(
-            &ready.prompt.ids,
+            &prefix.ids,
             self.config.action_mode == ActionMode::Both,
             self.config.eos_token_id,
             self.config.action_start_token_id,
             self.config.action_end_token_id,
         );
+        let (mut cache, mut gates) = (prefix.cache, None);
+        if let Some(gate) = self.network.depth_gate() {
+            let gated = gate.apply(&cache, &prefix.ids, &visible);
+            cache = gated.cache;
+            if options.dumps && !gated.gates.is_empty() {
+                gates = Some(read(Tensor::cat(gated.gates, 0)).await?);
+            }
+        }
         let context = expert.context(&cache, &visible);
         let flow = integrate(
             &expert.for_chunk(rows, moved),
@@ -120,6 +109,9 @@ impl Policy {
         Ok(Answer {
             chunk,
             velocities,
+            prompt_logits: prefix.prompt_logits,
+            depth: prefix.depth,
+            gates,
             ..Answer::default()
         })
     }
@@ -209,24 +201,26 @@ impl Policy {
             horizon: ready.rows.horizon,
             dims: ready.tag.action.dims(),
         };
-        // Masked decoding knows the first token, so it is read together with the prompt.
-        let given = match options.decoding {
-            Decoding::Masked => Some(head.ids.start),
-            Decoding::Strict => None,
+        // Masked decoding knows the first token, so it is read together with what comes before.
+        let given: &[u32] = match options.decoding {
+            Decoding::Masked => &[head.ids.start],
+            Decoding::Strict => &[],
         };
-        let (mut cache, hidden) = self.prefill(ready, features, given, Until::LastToken);
-        let hidden = hidden.ok_or_else(|| ActError::ReadBack {
-            reason: "the language model gave no hidden state".to_owned(),
-        })?;
-        clock.end("prefill");
+        let mut prefix = self
+            .read_prompt(ready, features, options, given, true, clock)
+            .await?;
+        let hidden = prefix.take_hidden()?;
+        let cache = &mut prefix.cache;
+        let before = prefix.depth.as_ref().map(|depth| depth.tokens.as_slice());
         let text = self.network.text();
         let decoded = match options.decoding {
             Decoding::Masked => {
-                head.masked(text, &mut cache, hidden, shape, options.dumps, written)
+                head.masked(text, cache, hidden, shape, options.dumps, written)
                     .await?
             }
             Decoding::Strict => {
-                head.strict(text, &mut cache, hidden, shape, options.dumps, written)
+                let before = before.unwrap_or_default();
+                head.strict(text, cache, hidden, before, shape, options.dumps, written)
                     .await?
             }
         };
@@ -236,7 +230,10 @@ impl Policy {
             chunk,
             tokens: decoded.fast_ids,
             logits: options.dumps.then_some(decoded.logits),
-            velocities: None,
+            generated: decoded.generated,
+            prompt_logits: prefix.prompt_logits,
+            depth: prefix.depth,
+            ..Answer::default()
         })
     }
 }

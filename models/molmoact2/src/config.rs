@@ -166,6 +166,9 @@ pub struct TopConfig {
     pub enable_depth_reasoning: bool,
     #[serde(default)]
     pub action_expert_depth_gate: bool,
+    /// Whether each layer has a gate of its own.
+    #[serde(default)]
+    pub action_expert_depth_gate_per_layer: bool,
     #[serde(default = "yes")]
     pub add_setup_tokens: bool,
     #[serde(default = "yes")]
@@ -216,8 +219,10 @@ pub struct TopConfig {
     pub depth_end_token_id: Option<u32>,
     #[serde(default)]
     pub depth_token_start_id: Option<u32>,
+    /// Codes there are.
     #[serde(default)]
     pub num_depth_tokens: usize,
+    /// Cells of a depth map.
     #[serde(default)]
     pub num_depth_codes: usize,
 }

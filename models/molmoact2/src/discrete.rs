@@ -57,6 +57,9 @@ pub(crate) struct Decoded {
     pub(crate) fast_ids: Vec<u32>,
     /// The scores each pick was made from, if they were asked for.
     pub(crate) logits: Vec<Vec<f32>>,
+    /// The whole answer in the model's ids, from `<action_start>` (strict: from whatever the model
+    /// began with) to the end of text.
+    pub(crate) generated: Vec<u32>,
 }
 
 /// Everything needed to decode with the token head.
@@ -92,9 +95,6 @@ impl TokenHead {
             if keep_logits {
                 decoded.logits.push(scores);
             }
-            if grammar.is_complete() {
-                return Ok(decoded);
-            }
             let token = self
                 .ids
                 .vocabulary
@@ -104,23 +104,38 @@ impl TokenHead {
                     id,
                     count: self.ids.vocabulary.count(),
                 })?;
+            decoded.generated.push(token);
+            if grammar.is_complete() {
+                decoded.generated.insert(0, self.ids.start);
+                decoded
+                    .generated
+                    .extend([self.ids.end, self.ids.end_of_text]);
+                return Ok(decoded);
+            }
             hidden = step(text, cache, token)?;
         }
     }
 
-    /// Free decoding from the prompt's last token, whose final hidden state is `hidden`.
+    /// Free decoding after the tokens that `cache` holds, up to the end of text. `hidden` is the final
+    /// hidden state of the last of them, `before` those the model wrote itself: the answer is looked
+    /// for in them too, as the reference does.
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "two lists of tokens, and where they go"
+    )]
     pub(crate) async fn strict(
         &self,
         text: &TextModel,
         cache: &mut KvCache,
         hidden: Tensor<2>,
+        before: &[u32],
         shape: Shape,
         keep_logits: bool,
         written: &mut Written<'_>,
     ) -> Result<Decoded, ActError> {
         let limit = shape.horizon.saturating_mul(16).max(1);
         let everything = vec![true; text.vocab_size()];
-        let mut generated = Vec::new();
+        let mut all = before.to_vec();
         let mut decoded = Decoded::default();
         let mut hidden = hidden;
         loop {
@@ -129,23 +144,23 @@ impl TokenHead {
             if keep_logits {
                 decoded.logits.push(scores);
             }
-            generated.push(token);
-            let closed = token == self.ids.end && generated.contains(&self.ids.start);
-            if closed || token == self.ids.end_of_text {
+            all.push(token);
+            decoded.generated.push(token);
+            if token == self.ids.end_of_text {
                 break;
             }
-            if generated.len() >= limit {
+            if decoded.generated.len() >= limit {
                 return Err(ActError::NoEnd { limit });
             }
             if self.ids.vocabulary.fast_id(token).is_some() {
-                written(&self.ids.span(&generated));
+                written(&self.ids.span(&all));
             }
             hidden = step(text, cache, token)?;
         }
-        decoded.fast_ids = self.ids.span(&generated);
+        decoded.fast_ids = self.ids.span(&all);
         if decoded.fast_ids.is_empty() {
             return Err(ActError::NoActionTokens {
-                generated: generated.len(),
+                generated: decoded.generated.len(),
             });
         }
         Ok(decoded)

@@ -188,6 +188,51 @@ pub enum ActError {
         /// The bound.
         max: usize,
     },
+    /// Depth was asked of a checkpoint that does not reason about it.
+    #[error(
+        "this checkpoint does not reason about depth (enable_depth_reasoning is not set in \
+         config.json); ask without"
+    )]
+    DepthUnavailable,
+    /// A depth map that is not square cannot be laid over a frame.
+    #[error(
+        "num_depth_codes is {cells}, not a square number: cells cannot be compared with an earlier \
+         frame; ask for the full depth map"
+    )]
+    DepthGrid {
+        /// Cells of a map.
+        cells: usize,
+    },
+    /// The frame in the depth cache cannot be used.
+    #[error("the frame in the depth cache: {source}")]
+    BadDepthFrame {
+        /// What is wrong with it.
+        source: vision::ImageError,
+    },
+    /// A code in the depth cache that the model does not have.
+    #[error(
+        "cell {cell} of the depth cache holds code {code}; this checkpoint has codes below {codes}"
+    )]
+    BadDepthCode {
+        /// Which cell, from 0.
+        cell: usize,
+        /// The code.
+        code: u32,
+        /// How many codes there are.
+        codes: usize,
+    },
+    /// The model did not end its depth map.
+    #[error("the depth map did not end: no <depth_end> within {limit} tokens")]
+    NoDepthEnd {
+        /// Tokens allowed.
+        limit: usize,
+    },
+    /// The model wrote a depth map without a code in it.
+    #[error("none of the {generated} generated tokens is a depth code")]
+    NoDepthCodes {
+        /// Tokens generated.
+        generated: usize,
+    },
     /// The tokens do not decode to a chunk.
     #[error("the action tokens do not decode: {0}")]
     Decode(#[from] openfast::DecodeError),

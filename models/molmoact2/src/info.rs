@@ -14,6 +14,9 @@ pub struct PolicyInfo {
     pub modes: Vec<Mode>,
     /// Euler steps of the flow when none are asked for.
     pub flow_steps: usize,
+    /// Cells of the depth map the policy can write before it acts; `None` if it does not reason
+    /// about depth.
+    pub depth_cells: Option<usize>,
     /// Number of weights.
     pub parameters: u64,
     /// The type the weights are stored in; computing is done in F32.

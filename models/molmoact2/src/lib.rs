@@ -10,6 +10,7 @@
 //!    language model's width, which are added to the image tokens' embeddings.
 //! 3. *Prefill.* The language model ([`TextModel`]) reads the prompt once and leaves its keys and
 //!    values per layer in a cache.
+//!    Checkpoints that reason about [`depth`] then write a depth map into the same cache.
 //! 4. *Flow* or *decode*. Continuous: the [`Expert`] looks into every layer of that cache and
 //!    [`integrate`] follows its velocity from noise to a chunk. Discrete: action tokens are picked
 //!    one by one ([`Decoding`]) and decoded by the `openfast` crate.
@@ -23,9 +24,6 @@
 //! A [`Vlm`] (`Molmo2-ER`, say) shares the first three steps and then writes an answer in words
 //! ([`Vlm::ask`]), whose points and boxes [`marks`] finds. A policy that was taught to talk can be asked too
 //! ([`Policy::ask`]).
-//!
-//! Not here yet: depth reasoning (the Think checkpoints), which is refused at load. It will sit
-//! between prefill and flow, extending the same cache.
 
 mod action;
 mod answer;
@@ -34,6 +32,7 @@ mod chat;
 mod clock;
 pub mod config;
 mod connector;
+pub mod depth;
 mod discrete;
 pub mod error;
 mod expert;
@@ -52,6 +51,7 @@ pub mod norm_stats;
 mod pick;
 mod policy;
 mod positions;
+mod prefix;
 pub mod processor_config;
 pub mod prompt;
 mod sampler;
@@ -65,6 +65,7 @@ pub use action::{ActOptions, Action, Mode, Observation, Stage};
 pub use calibration::Calibration;
 pub use config::{ActionMode, Config, Kind};
 pub use connector::{Connector, PoolPlan};
+pub use depth::{Depth, DepthCache, DepthTrace, gate::DepthGate};
 pub use discrete::{Decoding, Written};
 pub use error::{ActError, LoadError};
 pub use expert::{ChunkExpert, Expert, ExpertContext, StepModulation};

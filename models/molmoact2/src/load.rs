@@ -9,6 +9,8 @@ use crate::action::Mode;
 use crate::calibration::Calibration;
 use crate::chat::Chat;
 use crate::config::{self, ActionMode, Config, Kind};
+use crate::depth::DepthIds;
+use crate::depth::walk::DepthHead;
 use crate::error::LoadError;
 use crate::files::Files;
 use crate::image_input::ImageInput;
@@ -115,6 +117,7 @@ impl Policy {
         let checkpoint = files.checkpoint()?;
         let network = Network::load(&checkpoint, config, device)?;
         let token_head = load_token_head(files, config, described.trained, &network)?;
+        let depth = DepthIds::of(config).map(|ids| DepthHead::new(ids, config, network.text()));
         let mut modes = Vec::new();
         if network.expert().is_some() && described.trained != ActionMode::Discrete {
             modes.push(Mode::Continuous);
@@ -130,6 +133,7 @@ impl Policy {
                 .filter_map(|tag| Some(TagInfo::new(tag, tag.rows(config).ok()?)))
                 .collect(),
             modes,
+            depth_cells: depth.as_ref().map(|head| head.ids.cells),
             flow_steps: config.flow_matching_num_steps,
             parameters: checkpoint.parameters(),
             dtype: checkpoint.dtype(),
@@ -150,6 +154,7 @@ impl Policy {
             chat,
             network,
             token_head,
+            depth,
             info,
             modulations: Mutex::new(None),
         })

@@ -10,6 +10,7 @@
 //! | pooling, projection | `model.vision_backbone.{image_pooling_2d, image_projector}.*` |
 //! | language model | `model.transformer.*`, `lm_head.weight` |
 //! | action expert | `model.action_expert.*` |
+//! | its depth gate | `model.action_expert_depth_gate[.{layer}].*` |
 //!
 //! Linear weights are stored `[outputs, inputs]` and transposed here once. Projections that read
 //! the same input are joined, and the factor of the attention scores is folded into the queries.
@@ -25,6 +26,7 @@ use crate::positions;
 use crate::text_model::{TextAttention, TextBlock, TextModel};
 use crate::vit::{Vit, VitBlock};
 
+mod depth_gate;
 mod expert;
 
 const EMBEDDING: &str = "model.transformer.wte.embedding";
@@ -55,6 +57,7 @@ impl Network {
                 Some(sizes) => Some(expert::load_expert(&weights, sizes, config)?),
                 None => None,
             },
+            depth_gate: depth_gate::load_depth_gate(&weights, config)?,
             device: device.clone(),
         };
         let used = network.vit.blocks.len();
@@ -103,11 +106,6 @@ fn check_supported(config: &Config) -> Result<(), LoadError> {
             Err(unsupported(what, why))
         }
     };
-    wants(
-        !config.action_expert_depth_gate,
-        "action_expert_depth_gate = true".to_owned(),
-        "depth reasoning (the Think checkpoints) is not implemented yet",
-    )?;
     wants(
         !text.norm_after,
         "text_config.norm_after = true".to_owned(),

@@ -4,6 +4,7 @@ use burn::tensor::{Device, Tensor};
 use layers::KvCache;
 
 use crate::connector::{Connector, PoolPlan, index_tensor};
+use crate::depth::gate::DepthGate;
 use crate::expert::Expert;
 use crate::text_model::TextModel;
 use crate::vit::Vit;
@@ -15,6 +16,7 @@ pub struct Network {
     pub(crate) connector: Connector,
     pub(crate) text: TextModel,
     pub(crate) expert: Option<Expert>,
+    pub(crate) depth_gate: Option<DepthGate>,
     pub(crate) device: Device,
 }
 
@@ -37,6 +39,11 @@ impl Network {
     /// The action expert, if the checkpoint has one.
     pub fn expert(&self) -> Option<&Expert> {
         self.expert.as_ref()
+    }
+
+    /// What dims the expert's view of depth tokens, if the checkpoint has it.
+    pub fn depth_gate(&self) -> Option<&DepthGate> {
+        self.depth_gate.as_ref()
     }
 
     /// The device the network is on.

@@ -8,6 +8,9 @@ use crate::action::{ActOptions, Action, Mode, Observation};
 use crate::chat::Chat;
 use crate::clock::StageClock;
 use crate::config::{ActionMode, Config};
+use crate::depth::plan::Plan;
+use crate::depth::walk::DepthHead;
+use crate::depth::Depth;
 use crate::discrete::{TokenHead, Written};
 use crate::error::ActError;
 use crate::expert::StepModulation;
@@ -34,6 +37,7 @@ pub struct Policy {
     pub(crate) chat: Chat,
     pub(crate) network: Network,
     pub(crate) token_head: Option<TokenHead>,
+    pub(crate) depth: Option<DepthHead>,
     pub(crate) info: PolicyInfo,
     /// What the times of the flow do to the expert, for the number of steps asked for last.
     pub(crate) modulations: Mutex<Option<Modulations>>,
@@ -52,6 +56,8 @@ pub(crate) struct Ready<'a> {
     pub(crate) rows: ChunkRows,
     pub(crate) prompt: Prompt,
     pub(crate) batch: ImageBatch,
+    /// How the depth map will be made, if there is to be one.
+    pub(crate) plan: Option<Plan>,
 }
 
 impl Policy {
@@ -116,7 +122,7 @@ impl Policy {
         written: &mut Written<'_>,
     ) -> Result<Action, ActError> {
         let mut clock = StageClock::start(self.network.device());
-        let ready = self.prepare(observation)?;
+        let ready = self.prepare(observation, &options.depth)?;
         self.check_mode(options.mode)?;
         clock.end("preprocess");
         let features = self.see(&ready.batch);
@@ -146,6 +152,14 @@ impl Policy {
             .take(count * dims)
             .copied()
             .collect();
+        let generated_ids = match &answer.depth {
+            Some(walked) => [walked.tokens.as_slice(), &answer.generated].concat(),
+            None => answer.generated,
+        };
+        let depth = answer
+            .depth
+            .zip(ready.plan)
+            .map(|(walked, plan)| plan.trace(walked, answer.gates));
         clock.end("postprocess");
         Ok(Action {
             rows: count,
@@ -157,13 +171,16 @@ impl Policy {
             prompt: ready.prompt.text,
             prompt_ids: ready.prompt.ids,
             action_tokens: answer.tokens,
+            generated_ids,
+            depth,
+            prompt_logits: answer.prompt_logits,
             velocities: answer.velocities,
             logits: answer.logits,
             stages: clock.finish(),
         })
     }
 
-    fn prepare(&self, observation: &Observation<'_>) -> Result<Ready<'_>, ActError> {
+    fn prepare(&self, observation: &Observation<'_>, depth: &Depth) -> Result<Ready<'_>, ActError> {
         let tag = self.stats.tag(observation.tag)?;
         let rows = tag.rows(&self.config)?;
         let cameras = tag.cameras();
@@ -175,6 +192,10 @@ impl Policy {
                 cameras,
             });
         }
+        let plan = match observation.images.first() {
+            Some(main) => Plan::new(depth, self.depth.as_ref().map(|head| &head.ids), main)?,
+            None => None,
+        };
         let state = tag.normalize_state(observation.state)?;
         let prompt = self.writer.write(&Question {
             task: observation.task,
@@ -182,7 +203,10 @@ impl Policy {
             state_normalized: &state,
             tag,
             images: given,
-            style: Style::Action,
+            style: match plan {
+                Some(_) => Style::DepthAction,
+                None => Style::Action,
+            },
         })?;
         let tokens = prompt.ids.len();
         let max = self.network.text().max_positions();
@@ -194,6 +218,7 @@ impl Policy {
             rows,
             prompt,
             batch: self.images.prepare(observation.images)?,
+            plan,
         })
     }
 

@@ -227,5 +227,42 @@ fn hold_robot_ids(words: &Words, config: &Config) -> Result<(), LoadError> {
             words.hold(key, token, id)?;
         }
     }
+    if config.enable_depth_reasoning {
+        hold_depth_ids(words, config)?;
+    }
+    Ok(())
+}
+
+fn hold_depth_ids(words: &Words, config: &Config) -> Result<(), LoadError> {
+    let last = config.num_depth_tokens.saturating_sub(1);
+    let last_name = format!("<depth_{last}>");
+    let first_id = config.depth_token_start_id;
+    let last_id = u32::try_from(last)
+        .ok()
+        .zip(first_id)
+        .and_then(|(last, first)| first.checked_add(last));
+    for (key, token, id) in [
+        (
+            "depth_output_token_id",
+            "<depth_output>",
+            config.depth_output_token_id,
+        ),
+        (
+            "depth_start_token_id",
+            "<depth_start>",
+            config.depth_start_token_id,
+        ),
+        (
+            "depth_end_token_id",
+            "<depth_end>",
+            config.depth_end_token_id,
+        ),
+        ("depth_token_start_id", "<depth_0>", first_id),
+        ("num_depth_tokens", last_name.as_str(), last_id),
+    ] {
+        if let Some(id) = id {
+            words.hold(key, token, id)?;
+        }
+    }
     Ok(())
 }

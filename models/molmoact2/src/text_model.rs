@@ -4,10 +4,11 @@
 //! the second half of its projection. Embeddings are two tables one after the other; the output
 //! head knows only the first.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use layers::{GatedMlp, KvCache, Linear, MASKED, RmsNorm, Rotary, attend, rms_normalise};
 
 use crate::connector::index_tensor;
+use crate::error::ActError;
 
 /// Self-attention with grouped key and value heads.
 #[derive(Debug)]
@@ -144,6 +145,11 @@ impl TextModel {
             .select(0, index_tensor(rows, &self.embedding.device()))
     }
 
+    /// Embeddings of ids that are on the device already: `[tokens, hidden]`.
+    pub fn embed_rows(&self, ids: Tensor<1, Int>) -> Tensor<2> {
+        self.embedding.clone().select(0, ids)
+    }
+
     /// Runs `x` (`[tokens, hidden]`) through the blocks at the positions after what `cache`
     /// holds, and extends `cache` by it.
     ///
@@ -180,6 +186,28 @@ impl TextModel {
         Some(self.final_norm.forward(x))
     }
 
+    /// Like [`TextModel::forward`] for tokens after those `cache` holds, each seeing everything before it.
+    ///
+    /// # Errors
+    /// [`ActError::TooLong`] when they do not fit the model's positions.
+    pub fn extend(
+        &self,
+        x: Tensor<2>,
+        cache: &mut KvCache,
+        until: Until,
+    ) -> Result<Option<Tensor<2>>, ActError> {
+        let [tokens, _] = x.dims();
+        let (past, max) = (cache.len(), self.max_positions());
+        if past + tokens > max {
+            return Err(ActError::TooLong {
+                tokens: past + tokens,
+                max,
+            });
+        }
+        let bias = (tokens > 1).then(|| causal_bias(past, tokens, &x.device()));
+        Ok(self.forward(x, bias.as_ref(), cache, until))
+    }
+
     /// Scores of every output id: `[rows, hidden]` to `[rows, vocab_size]`.
     pub fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
         self.head.forward(hidden)
@@ -189,6 +217,17 @@ impl TextModel {
     pub fn head_for(&self, start: usize, len: usize) -> Linear {
         self.head.columns(start, len)
     }
+}
+
+/// Each of `tokens` tokens sees itself and everything before it, the `past` ones before them included:
+/// `[1, tokens, past + tokens]`.
+fn causal_bias(past: usize, tokens: usize, device: &Device) -> Tensor<3> {
+    let values: Vec<f32> = (0..tokens)
+        .flat_map(|row| {
+            (0..past + tokens).map(move |column| if column <= past + row { 0.0 } else { MASKED })
+        })
+        .collect();
+    Tensor::from_data(TensorData::new(values, [1, tokens, past + tokens]), device)
 }
 
 /// What may look at what in the prompt: a token sees itself and those before it, and image

@@ -8,6 +8,7 @@ pub(crate) fn check(config: &Config) -> Result<(), LoadError> {
     shapes(config)?;
     heads(config)?;
     token_ids(config)?;
+    depth(config)?;
     unsupported(config)
 }
 
@@ -256,6 +257,41 @@ fn token_ids(config: &Config) -> Result<(), LoadError> {
         config.num_action_tokens,
         outputs,
     )
+}
+
+fn depth(config: &Config) -> Result<(), LoadError> {
+    if !config.enable_depth_reasoning {
+        return Ok(());
+    }
+    let outputs = config.text.vocab_size;
+    let needed = [
+        ("depth_start_token_id", config.depth_start_token_id, 1),
+        ("depth_end_token_id", config.depth_end_token_id, 1),
+        (
+            "depth_token_start_id",
+            config.depth_token_start_id,
+            config.num_depth_tokens,
+        ),
+    ];
+    for (key, id, count) in needed {
+        match id {
+            Some(id) => fits(key, id, count, outputs)?,
+            None => {
+                return Err(refuse(
+                    key,
+                    "is missing; enable_depth_reasoning needs it".to_owned(),
+                ));
+            }
+        }
+    }
+    let sizes = [
+        ("num_depth_tokens", config.num_depth_tokens),
+        ("num_depth_codes", config.num_depth_codes),
+    ];
+    match sizes.into_iter().find(|(_, size)| *size == 0) {
+        Some((key, _)) => Err(refuse(key, "is 0 or missing".to_owned())),
+        None => Ok(()),
+    }
 }
 
 fn fits(key: &str, first: u32, count: usize, limit: usize) -> Result<(), LoadError> {
