@@ -94,6 +94,7 @@ impl Actor for Oracle {
             prompt: String::new(),
             prompt_tokens: 0,
             action_tokens: Vec::new(),
+            depth: None,
             stages: Vec::new(),
         })
     }

@@ -17,6 +17,8 @@ use crate::policy::FAST_FOLDER;
 pub struct Files {
     source: Source,
     base: Option<Box<Files>>,
+    /// `tokenizer.json` and `processor_config.json` of an action tokenizer from elsewhere.
+    tokenizer: Option<[Cow<'static, [u8]>; 2]>,
 }
 
 #[derive(Debug)]
@@ -40,6 +42,7 @@ impl Files {
         let files = Self {
             source: Source::Folder(folder.to_owned()),
             base: None,
+            tokenizer: None,
         };
         let config = files.find(config::FILE)?.map(Cow::into_owned);
         match config.as_deref().and_then(lerobot::local_base) {
@@ -53,6 +56,7 @@ impl Files {
         Self {
             source: Source::Memory(files.into_iter().collect()),
             base: None,
+            tokenizer: None,
         }
     }
 
@@ -61,6 +65,17 @@ impl Files {
     #[must_use]
     pub fn with_base(mut self, base: Self) -> Self {
         self.base = Some(Box::new(base));
+        self
+    }
+
+    /// The same files, with another action tokenizer than the one in `openfast/`, or one where there is none.
+    #[must_use]
+    pub fn with_action_tokenizer(
+        mut self,
+        tokenizer_json: Cow<'static, [u8]>,
+        processor_config_json: Cow<'static, [u8]>,
+    ) -> Self {
+        self.tokenizer = Some([tokenizer_json, processor_config_json]);
         self
     }
 
@@ -116,13 +131,17 @@ impl Files {
         }
     }
 
-    /// `tokenizer.json` and `processor_config.json` of the action tokenizer, from the policy's own `openfast/` or
-    /// from its base's; `None` if neither has both.
+    /// `tokenizer.json` and `processor_config.json` of the action tokenizer: those of
+    /// [`Files::with_action_tokenizer`], else from the policy's own `openfast/` or from its base's; `None` if neither
+    /// has both.
     ///
     /// # Errors
     /// [`LoadError::Io`].
     #[allow(clippy::type_complexity, reason = "two files")]
     pub fn action_tokenizer(&self) -> Result<Option<(Cow<'_, [u8]>, Cow<'_, [u8]>)>, LoadError> {
+        if let Some([tokenizer, config]) = &self.tokenizer {
+            return Ok(Some((Cow::Borrowed(tokenizer), Cow::Borrowed(config))));
+        }
         let own = (
             self.find(&format!("{FAST_FOLDER}/tokenizer.json"))?,
             self.find(&format!("{FAST_FOLDER}/processor_config.json"))?,

@@ -150,24 +150,45 @@ fn what_the_network_would_compute_wrongly_is_refused_at_load() {
         "no openfast folder, no tokens"
     );
     for (section, key, value) in [
-        ("", "action_expert_depth_gate", serde_json::json!(true)),
         ("text_config", "norm_after", serde_json::json!(true)),
         ("text_config", "qk_norm_type", serde_json::json!("olmo")),
         ("text_config", "hidden_act", serde_json::json!("gelu")),
         ("vit_config", "hidden_act", serde_json::json!("quick_gelu")),
     ] {
-        let error = load(&|config| {
-            let place = if section.is_empty() {
-                config
-            } else {
-                &mut config[section]
-            };
-            place[key] = value.clone();
-        })
-        .unwrap_err();
+        let error = load(&|config| config[section][key] = value.clone()).unwrap_err();
         println!("{error}");
         assert!(matches!(error, LoadError::Unsupported { .. }), "{key}");
         assert!(error.to_string().contains(key), "{error}");
+    }
+}
+
+#[test]
+fn a_depth_map_without_its_ids_codes_or_gate_is_refused_at_load() {
+    let device = layers::device::cpu();
+    let load = |change: &dyn Fn(&mut serde_json::Value)| {
+        Policy::load(&with_config("one_camera", change), &device)
+            .unwrap_err()
+            .to_string()
+    };
+    for (key, value) in [
+        ("depth_start_token_id", serde_json::Value::Null),
+        ("depth_end_token_id", 100_000.into()),
+        ("depth_token_start_id", 7.into()),
+        ("num_depth_tokens", 0.into()),
+        ("num_depth_codes", 0.into()),
+    ] {
+        let error = load(&|config| {
+            config["enable_depth_reasoning"] = true.into();
+            config[key] = value.clone();
+        });
+        assert!(error.contains(key), "{error}");
+    }
+    for (per_layer, name) in [(true, "depth_gate.0.weight"), (false, "depth_gate.weight")] {
+        let error = load(&|config| {
+            config["action_expert_depth_gate"] = true.into();
+            config["action_expert_depth_gate_per_layer"] = per_layer.into();
+        });
+        assert!(error.contains(name), "{error}");
     }
 }
 

@@ -56,7 +56,8 @@ pub fn measure(
         .map(Task::canonical)
         .unwrap_or_default();
     let state = world.state();
-    let request = ActRequest {
+    let mut request = ActRequest {
+        robot: 0,
         tag,
         images: &images,
         state: &state,
@@ -69,6 +70,8 @@ pub fn measure(
     let mut times = InferenceTimes::default();
     for run in 0..n + 2 {
         let started = Instant::now();
+        // A robot never heard of: what a policy would remember of the same picture is not what a robot sees.
+        request.robot = run as u64;
         let acted = actor.act(&request)?;
         let total = millis(started.elapsed());
         done();

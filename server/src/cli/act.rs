@@ -1,18 +1,47 @@
 //! `act`: one question to the policy, without a robot.
 
+mod answer;
+mod dump;
+
 use super::policy::PolicyArguments;
+use answer::Answer;
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
-use policy_studio::policies::{ActRequest, Actor, TagInfo};
-use protocol::Mode;
-use serde::Serialize;
-use std::{fmt, path::PathBuf, process::ExitCode};
+use molmoact2::{ActOptions, Decoding, Depth, DepthCache, Mode, Observation};
+use policy_studio::{
+    npy,
+    policies::{Actor, TagInfo},
+};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 use vision::RgbImage;
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum ModeArgument {
     Continuous,
     Discrete,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum DecodingArgument {
+    /// Only action tokens that still lead to a whole chunk can be picked.
+    Masked,
+    /// Any token can be picked, as in the reference; what does not decode is an error.
+    Strict,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum DepthArgument {
+    /// No depth map.
+    Off,
+    /// Every cell is written anew.
+    Full,
+    /// Cells in which nothing changed since --previous-image keep their code from --previous-depth.
+    Adaptive,
+    /// The model writes as it likes until it ends the map itself.
+    Free,
 }
 
 /// Ask the policy for one chunk of actions: images, state and a sentence in, actions out.
@@ -21,7 +50,10 @@ enum ModeArgument {
   policy-studio act --image overview.png --image wrist.png --state \"0 -40 60 50 0 30\" \\
       --task \"pick up the red cube\" --json
   policy-studio act --policy ~/checkpoints/MolmoAct2-SO100_101 --image a.jpg --image b.jpg \\
-      --state \"-0.5 189 181 60 -3.6 1.1\" --task \"put the ball in the bowl\" --mode discrete")]
+      --state \"-0.5 189 181 60 -3.6 1.1\" --task \"put the ball in the bowl\" --mode discrete
+  policy-studio act --policy ~/checkpoints/MolmoAct2-Think-LIBERO --image now.png --image wrist.png \\
+      --state \"0,0,0.9,3.1,0,0,0.04,-0.04\" --task \"open the drawer\" --noise noise.npy --dump answer.safetensors \\
+      --depth adaptive --previous-image before.png --previous-depth codes.npy")]
 pub(super) struct Act {
     #[command(flatten)]
     policy: PolicyArguments,
@@ -32,7 +64,7 @@ pub(super) struct Act {
     #[arg(long, value_name = "NUMBERS", allow_hyphen_values = true)]
     state: String,
     /// The sentence.
-    #[arg(long, value_name = "SENTENCE")]
+    #[arg(long, value_name = "SENTENCE", allow_hyphen_values = true)]
     task: String,
     /// Norm tag; may be left out when the policy knows only one.
     #[arg(long)]
@@ -40,25 +72,38 @@ pub(super) struct Act {
     /// Which head of the policy.
     #[arg(long, value_enum, default_value = "continuous")]
     mode: ModeArgument,
-    /// Seed of the flow's starting noise.
-    #[arg(long, default_value_t = 0)]
+    /// Continuous mode: seed of the flow's starting noise.
+    #[arg(long, default_value_t = 0, conflicts_with = "noise")]
     seed: u64,
+    /// Continuous mode: the starting noise itself, float32 [horizon, max_action_dim] in a .npy file.
+    #[arg(long, value_name = "FILE")]
+    noise: Option<PathBuf>,
+    /// Continuous mode: Euler steps of the flow; the checkpoint's own number when absent.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    steps: Option<u32>,
+    /// Discrete mode: which tokens can be picked.
+    #[arg(long, value_enum, default_value = "masked")]
+    decoding: DecodingArgument,
+    /// Discrete mode: folder of the OpenFAST tokenizer; openfast/ in the policy's folder when absent, and the nano's where
+    /// there is none.
+    #[arg(long, value_name = "DIR")]
+    fast: Option<PathBuf>,
+    /// Whether and how to reason about depth first (Think checkpoints).
+    #[arg(long, value_enum, default_value = "off")]
+    depth: DepthArgument,
+    /// Adaptive depth: what the first camera saw in the last call.
+    #[arg(long, value_name = "FILE", requires = "previous_depth")]
+    previous_image: Option<PathBuf>,
+    /// Adaptive depth: the codes of the last call, int64 in a .npy file.
+    #[arg(long, value_name = "FILE", requires = "previous_image")]
+    previous_depth: Option<PathBuf>,
+    /// Write everything about the answer to a safetensors file: input_ids, logits, velocity, chunk_normalised, actions,
+    /// generated_ids, depth_codes, depth_regenerated, as far as they apply.
+    #[arg(long, value_name = "FILE")]
+    dump: Option<PathBuf>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
-}
-
-#[derive(Debug, Serialize)]
-struct Answer {
-    rows: usize,
-    dims: usize,
-    n_action_steps: usize,
-    actions: Vec<Vec<f32>>,
-    chunk_normalised: Vec<Vec<f32>>,
-    action_tokens: Vec<u32>,
-    prompt: String,
-    prompt_tokens: usize,
-    stages: Vec<protocol::Stage>,
 }
 
 impl Act {
@@ -67,13 +112,24 @@ impl Act {
         let images = self
             .images
             .iter()
-            .map(read)
+            .map(|path| read(path))
             .collect::<anyhow::Result<Vec<_>>>()?;
+        let options = self.options()?;
         let chosen = self.policy.device()?;
-        let mut hosted = self.policy.load(&chosen)?;
+        let mut setup = self.policy.setup();
+        setup.fast.clone_from(&self.fast);
+        setup.fast_of_nano = self.mode == ModeArgument::Discrete;
+        let hosted = self.policy.load_as(&setup, &chosen)?;
+        if hosted.tokenizer_is_the_nanos() {
+            eprintln!(
+                "warning: there is no openfast/ in the policy's folder; its tokens are read with the nano policy's \
+                 tokenizer, which is right only if it was trained with that. Give the right one with --fast DIR"
+            );
+        }
         let tag = self.tag(&hosted.info().tags)?;
-        let n_action_steps = tag.n_action_steps;
-        if images.len() != tag.cameras.len() || state.len() != tag.state_dim {
+        // A robot whose statistics name no cameras takes what it is given.
+        let cameras = tag.cameras.len();
+        if (cameras > 0 && images.len() != cameras) || state.len() != tag.state_dim {
             bail!(
                 "the tag {:?} wants {} images ({}) and {} state values, {} and {} were given",
                 tag.tag,
@@ -84,37 +140,61 @@ impl Act {
                 state.len()
             );
         }
-        let tag = tag.tag.clone();
-        let acted = hosted.act(&ActRequest {
-            tag: &tag,
+        let observation = Observation {
             images: &images,
             state: &state,
-            instruction: &self.task,
+            task: &self.task,
+            tag: &tag.tag,
+        };
+        let action = hosted.policy().act(&observation, &options)?;
+        if let Some(path) = &self.dump {
+            dump::write(path, &action)?;
+        }
+        super::print(&Answer::from(action), self.json)?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn options(&self) -> anyhow::Result<ActOptions> {
+        let noise = self.noise.as_deref().map(npy::read).transpose()?;
+        Ok(ActOptions {
             mode: match self.mode {
                 ModeArgument::Continuous => Mode::Continuous,
                 ModeArgument::Discrete => Mode::Discrete,
             },
+            flow_steps: self.steps.map_or(0, |steps| steps as usize),
+            noise: noise.map(|array| array.values),
             seed: self.seed,
-        })?;
-        let rows = |values: &[f32]| -> Vec<Vec<f32>> {
-            values
-                .chunks(acted.dims.max(1))
-                .map(<[f32]>::to_vec)
-                .collect()
-        };
-        let answer = Answer {
-            rows: acted.rows,
-            dims: acted.dims,
-            n_action_steps,
-            actions: rows(&acted.actions),
-            chunk_normalised: rows(&acted.chunk_normalised),
-            action_tokens: acted.action_tokens,
-            prompt: acted.prompt,
-            prompt_tokens: acted.prompt_tokens,
-            stages: acted.stages,
-        };
-        super::print(&answer, self.json)?;
-        Ok(ExitCode::SUCCESS)
+            decoding: match self.decoding {
+                DecodingArgument::Masked => Decoding::Masked,
+                DecodingArgument::Strict => Decoding::Strict,
+            },
+            depth: self.depth()?,
+            dumps: self.dump.is_some(),
+        })
+    }
+
+    fn depth(&self) -> anyhow::Result<Depth> {
+        let previous = self
+            .previous_image
+            .as_deref()
+            .zip(self.previous_depth.as_deref());
+        Ok(match (self.depth, previous) {
+            (DepthArgument::Adaptive, previous) => Depth::Adaptive {
+                cache: match previous {
+                    Some((image, codes)) => Some(DepthCache {
+                        image: read(image)?,
+                        codes: read_codes(codes)?,
+                    }),
+                    None => None,
+                },
+            },
+            (_, Some(_)) => {
+                bail!("--previous-image and --previous-depth are for --depth adaptive")
+            }
+            (DepthArgument::Off, None) => Depth::Off,
+            (DepthArgument::Full, None) => Depth::Full,
+            (DepthArgument::Free, None) => Depth::Free,
+        })
     }
 
     fn tag<'a>(&self, tags: &'a [TagInfo]) -> anyhow::Result<&'a TagInfo> {
@@ -148,7 +228,7 @@ fn numbers(text: &str) -> anyhow::Result<Vec<f32>> {
         .collect()
 }
 
-fn read(path: &PathBuf) -> anyhow::Result<RgbImage> {
+fn read(path: &Path) -> anyhow::Result<RgbImage> {
     let image = image::open(path)
         .with_context(|| format!("cannot read the image {}", path.display()))?
         .into_rgb8();
@@ -160,17 +240,12 @@ fn read(path: &PathBuf) -> anyhow::Result<RgbImage> {
     )?)
 }
 
-impl fmt::Display for Answer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (k, row) in self.actions.iter().enumerate() {
-            let values: Vec<String> = row.iter().map(|value| format!("{value:9.3}")).collect();
-            writeln!(f, "{k:3} {}", values.join(" "))?;
-        }
-        let times: Vec<String> = self
-            .stages
-            .iter()
-            .map(|stage| format!("{} {:.1} ms", stage.name, stage.micros as f64 / 1e3))
-            .collect();
-        writeln!(f, "{}", times.join(", "))
-    }
+fn read_codes(path: &Path) -> anyhow::Result<Vec<u32>> {
+    npy::read_whole_numbers(path)?
+        .into_iter()
+        .map(|code| {
+            u32::try_from(code)
+                .with_context(|| format!("{} holds {code}, which is no depth code", path.display()))
+        })
+        .collect()
 }

@@ -67,6 +67,7 @@ impl PolicyArguments {
         Setup {
             base: self.base.clone(),
             calibration: self.calibration.clone(),
+            ..Setup::default()
         }
     }
 
@@ -80,9 +81,13 @@ impl PolicyArguments {
     }
 
     pub(super) fn load(&self, chosen: &Chosen) -> anyhow::Result<Hosted> {
+        self.load_as(&self.setup(), chosen)
+    }
+
+    pub(super) fn load_as(&self, setup: &Setup, chosen: &Chosen) -> anyhow::Result<Hosted> {
         Ok(Hosted::load(
             &self.source(),
-            &self.setup(),
+            setup,
             &chosen.device,
             &chosen.words(),
         )?)

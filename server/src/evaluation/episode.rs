@@ -94,12 +94,22 @@ fn noise_seed(episode: u64, tick: u64) -> u64 {
     episode.wrapping_mul(1 << 20).wrapping_add(tick)
 }
 
+/// The same episode is the same robot, any other one another.
+fn robot(episode: &Episode, sentence: &str) -> u64 {
+    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+    let mut hasher = DefaultHasher::new();
+    (episode.seed, sentence, format!("{:?}", episode.condition)).hash(&mut hasher);
+    hasher.finish()
+}
+
 /// Where the next target comes from.
 struct Driver<'a> {
     rules: &'a Rules,
     sentence: &'a str,
     mode: Option<Mode>,
     seed: u64,
+    /// One for each episode, so that nothing is remembered from one to the next.
+    robot: u64,
     /// Rows still to be executed, the next one last.
     rows: Vec<JointVector>,
 }
@@ -115,6 +125,7 @@ impl<'a> Driver<'a> {
                 Condition::MeanAction => None,
             },
             seed: episode.seed,
+            robot: robot(episode, sentence),
             rows: Vec::new(),
         }
     }
@@ -148,6 +159,7 @@ impl<'a> Driver<'a> {
             })
             .collect::<Result<Vec<_>, _>>()?;
         let acted = actor.act(&ActRequest {
+            robot: self.robot,
             tag: &self.rules.tag,
             images: &images,
             state: &world.state(),

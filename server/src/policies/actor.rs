@@ -1,5 +1,6 @@
 //! What the rest of the server knows of a policy.
 
+use molmoact2::DepthTrace;
 use protocol::{
     Mode, Stage,
     viewer::{ActionDimension, PolicyDescription, TokensOrigin},
@@ -76,6 +77,8 @@ impl ActorInfo {
 /// One question to a policy.
 #[derive(Debug, Clone, Copy)]
 pub struct ActRequest<'a> {
+    /// Whose call this is. A policy that remembers something from one call to the next does so by this number.
+    pub robot: u64,
     /// Norm tag of the robot.
     pub tag: &'a str,
     /// Views in the order of [`TagInfo::cameras`].
@@ -107,6 +110,8 @@ pub struct Acted {
     pub prompt_tokens: usize,
     /// OpenFAST ids that the discrete head wrote; empty in continuous mode.
     pub action_tokens: Vec<u32>,
+    /// The depth map that was written before the actions, by policies that reason about depth.
+    pub depth: Option<DepthTrace>,
     /// Time per stage.
     pub stages: Vec<Stage>,
 }

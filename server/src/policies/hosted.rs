@@ -2,9 +2,10 @@
 
 use super::{
     actor::{ActRequest, Acted, Actor, ActorError, ActorInfo, TagInfo, TokenizerFiles, Written},
+    depth_memory::DepthMemory,
     nano,
 };
-use molmoact2::{ActOptions, Calibration, Files, LoadOptions, Observation, Policy};
+use molmoact2::{ActOptions, Calibration, Depth, Files, LoadOptions, Observation, Policy};
 use openfast::{FastTokenizer, Shape};
 use protocol::{Mode, Stage, viewer::ActionDimension};
 use std::{
@@ -29,6 +30,10 @@ pub enum Source {
 pub struct Setup {
     /// The checkpoint a LeRobot folder was made from.
     pub base: Option<PathBuf>,
+    /// Folder of the action tokenizer, instead of the one in the policy's folder.
+    pub fast: Option<PathBuf>,
+    /// Take the nano's action tokenizer where the policy has none.
+    pub fast_of_nano: bool,
     /// A JSON file that says how the robot counts its joints.
     pub calibration: Option<PathBuf>,
 }
@@ -73,6 +78,9 @@ pub struct Hosted {
     policy: Policy,
     tokenizer: Option<FastTokenizer>,
     info: ActorInfo,
+    tokenizer_of_nano: bool,
+    /// For policies that reason about depth.
+    depth: Option<DepthMemory>,
 }
 
 impl std::fmt::Debug for Hosted {
@@ -110,6 +118,7 @@ impl Hosted {
                 (files, name_of(folder))
             }
         };
+        let (files, tokenizer_of_nano) = with_tokenizer(files, setup)?;
         let options = LoadOptions {
             calibration: setup.calibration.as_deref().map(calibration).transpose()?,
         };
@@ -136,11 +145,61 @@ impl Hosted {
             })?;
         let info = describe(&policy, name, device_words, tokenizer_files);
         Ok(Self {
+            depth: policy.info().depth_cells.map(|_| DepthMemory::default()),
             policy,
             tokenizer,
+            tokenizer_of_nano,
             info,
         })
     }
+
+    /// Whether the policy has no action tokenizer of its own and was given the nano's ([`Setup::fast_of_nano`]).
+    pub fn tokenizer_is_the_nanos(&self) -> bool {
+        self.tokenizer_of_nano
+    }
+
+    /// The policy itself, for those who want to know more than a robot does.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+}
+
+/// The files with the action tokenizer that was asked for, and whether it is the nano's for want of another.
+fn with_tokenizer(files: Files, setup: &Setup) -> Result<(Files, bool), LoadError> {
+    if let Some(folder) = &setup.fast {
+        let read = |name: &str| {
+            let path = folder.join(name);
+            std::fs::read(&path).map_err(|source| LoadError::Tokenizer {
+                name: folder.display().to_string(),
+                error: openfast::LoadError::Read { path, source },
+            })
+        };
+        // Some writers put the tokenizer one folder deeper.
+        let tokenizer = read("tokenizer.json")
+            .or_else(|error| read("bpe_tokenizer/tokenizer.json").map_err(|_| error))?;
+        let config = read("processor_config.json")?;
+        let files = files.with_action_tokenizer(tokenizer.into(), config.into());
+        return Ok((files, false));
+    }
+    let own = files
+        .action_tokenizer()
+        .map_err(|error| LoadError::Policy {
+            name: files.name(),
+            error,
+        })?;
+    if !setup.fast_of_nano || own.is_some() {
+        return Ok((files, false));
+    }
+    let nano = nano::files();
+    let Some((tokenizer, config)) = nano
+        .as_ref()
+        .and_then(|nano| nano.action_tokenizer().ok().flatten())
+    else {
+        return Ok((files, false));
+    };
+    let (tokenizer, config) = (tokenizer.into_owned(), config.into_owned());
+    let files = files.with_action_tokenizer(tokenizer.into(), config.into());
+    Ok((files, true))
 }
 
 fn name_of(folder: &Path) -> String {
@@ -238,7 +297,12 @@ impl Actor for Hosted {
             task: request.instruction,
             tag: request.tag,
         };
+        let depth = match &mut self.depth {
+            Some(memory) => memory.take(request.robot, request.tag),
+            None => Depth::Off,
+        };
         let options = ActOptions {
+            depth,
             mode: match request.mode {
                 Mode::Continuous => molmoact2::Mode::Continuous,
                 Mode::Discrete => molmoact2::Mode::Discrete,
@@ -250,6 +314,9 @@ impl Actor for Hosted {
             .policy
             .act_streaming(&observation, &options, written)
             .map_err(|error| ActorError::new(error.to_string()))?;
+        if let (Some(memory), Some(trace)) = (&mut self.depth, &action.depth) {
+            memory.remember(request.robot, request.tag, trace.cache.clone());
+        }
         Ok(Acted {
             rows: action.horizon,
             dims: action.dims,
@@ -260,6 +327,7 @@ impl Actor for Hosted {
             prompt: action.prompt,
             prompt_tokens: action.prompt_ids.len(),
             action_tokens: action.action_tokens,
+            depth: action.depth,
             stages: action
                 .stages
                 .iter()

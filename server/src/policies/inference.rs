@@ -52,6 +52,7 @@ pub(crate) trait Asker: Send + Sync {
 }
 
 struct Queued {
+    robot: u64,
     job: Job,
     asker: Arc<dyn Asker>,
 }
@@ -117,7 +118,7 @@ impl Inference {
 
     /// Hands over a job; replaces an older one of the same robot that still waits.
     pub(crate) fn ask(&self, robot: u64, job: Job, asker: Arc<dyn Asker>) {
-        if self.info.is_some() && self.queue.put(robot, Queued { job, asker }) {
+        if self.info.is_some() && self.queue.put(robot, Queued { robot, job, asker }) {
             self.metrics.observations_replaced.inc();
         }
     }
@@ -129,7 +130,7 @@ impl Inference {
 }
 
 fn run(mut actor: Box<dyn Actor>, queue: &LatestQueue<Queued>, metrics: &Metrics) {
-    while let Some(Queued { job, asker }) = queue.take() {
+    while let Some(Queued { robot, job, asker }) = queue.take() {
         if !asker.still_wanted(&job) {
             continue;
         }
@@ -137,7 +138,7 @@ fn run(mut actor: Box<dyn Actor>, queue: &LatestQueue<Queued>, metrics: &Metrics
         // The policy is a value of its own: whatever a panic leaves half done in it is not seen by anyone
         // else, and it is asked again from the start.
         let acted = catch_unwind(AssertUnwindSafe(|| {
-            act(actor.as_mut(), &job, asker.as_ref())
+            act(actor.as_mut(), robot, &job, asker.as_ref())
         }))
         .unwrap_or_else(|panic| Err(ActorError::new(panic_words(panic.as_ref()))));
         match acted {
@@ -160,7 +161,12 @@ fn run(mut actor: Box<dyn Actor>, queue: &LatestQueue<Queued>, metrics: &Metrics
     }
 }
 
-fn act(actor: &mut dyn Actor, job: &Job, asker: &dyn Asker) -> Result<Acted, ActorError> {
+fn act(
+    actor: &mut dyn Actor,
+    robot: u64,
+    job: &Job,
+    asker: &dyn Asker,
+) -> Result<Acted, ActorError> {
     let info = actor.info();
     let tag = info
         .tag(&job.tag)
@@ -182,6 +188,7 @@ fn act(actor: &mut dyn Actor, job: &Job, asker: &dyn Asker) -> Result<Acted, Act
         }
     };
     let request = ActRequest {
+        robot,
         tag: &job.tag,
         images: &images,
         state: &job.observation.state,

@@ -7,6 +7,7 @@
 //! - [`inference`] and [`queue`]: the thread that owns the policy, and what waits for it
 
 pub mod actor;
+mod depth_memory;
 pub mod device;
 pub mod hosted;
 mod images;

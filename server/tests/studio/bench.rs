@@ -90,6 +90,7 @@ impl Actor for Scripted {
             prompt: format!("<|im_start|> {}", request.instruction),
             prompt_tokens: 3,
             action_tokens: Vec::new(),
+            depth: None,
             stages: vec![Stage {
                 name: "flow".to_owned(),
                 micros: 1,

@@ -93,6 +93,7 @@ impl Actor for MirrorExpert {
             prompt: request.instruction.to_owned(),
             prompt_tokens: 1,
             action_tokens: Vec::new(),
+            depth: None,
             stages: Vec::new(),
         })
     }

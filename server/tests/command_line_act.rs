@@ -1,0 +1,368 @@
+//! `policy-studio act --dump` against what the reference computed for the golden checkpoints: the whole way
+//! from files on the command line to tensors in a file.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use policy_studio::npy;
+use safetensors::{Dtype, SafeTensors};
+use serde_json::Value;
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+/// A safetensors file.
+struct Tensors(Vec<u8>);
+
+impl Tensors {
+    fn open(path: &Path) -> Self {
+        Self(std::fs::read(path).unwrap())
+    }
+
+    fn with<T>(&self, name: &str, dtypes: &[Dtype], read: impl Fn(&[u8]) -> T) -> T {
+        let tensors = SafeTensors::deserialize(&self.0).unwrap();
+        let tensor = tensors.tensor(name).unwrap();
+        assert!(dtypes.contains(&tensor.dtype()), "{name}");
+        read(tensor.data())
+    }
+
+    fn has(&self, name: &str) -> bool {
+        SafeTensors::deserialize(&self.0)
+            .unwrap()
+            .tensor(name)
+            .is_ok()
+    }
+
+    fn shape(&self, name: &str) -> Vec<usize> {
+        let tensors = SafeTensors::deserialize(&self.0).unwrap();
+        tensors.tensor(name).unwrap().shape().to_vec()
+    }
+
+    fn floats(&self, name: &str) -> Vec<f32> {
+        self.with(name, &[Dtype::F32], |data| {
+            let (values, _) = data.as_chunks::<4>();
+            values.iter().map(|raw| f32::from_le_bytes(*raw)).collect()
+        })
+    }
+
+    fn i32s(&self, name: &str) -> Vec<i64> {
+        self.with(name, &[Dtype::I32], |data| {
+            let (values, _) = data.as_chunks::<4>();
+            let values = values.iter().map(|raw| i32::from_le_bytes(*raw));
+            values.map(i64::from).collect()
+        })
+    }
+
+    fn i64s(&self, name: &str) -> Vec<i64> {
+        self.with(name, &[Dtype::I64], |data| {
+            let (values, _) = data.as_chunks::<8>();
+            values.iter().map(|raw| i64::from_le_bytes(*raw)).collect()
+        })
+    }
+
+    fn bytes(&self, name: &str) -> Vec<u8> {
+        self.with(name, &[Dtype::U8, Dtype::BOOL], <[u8]>::to_vec)
+    }
+
+    fn about(&self) -> Value {
+        let (_, metadata) = SafeTensors::read_metadata(&self.0).unwrap();
+        serde_json::from_str(&metadata.metadata().as_ref().unwrap()["case"]).unwrap()
+    }
+}
+
+/// A golden case and a folder for the files of one call.
+struct Case {
+    golden: Tensors,
+    checkpoint: PathBuf,
+    scratch: PathBuf,
+}
+
+impl Case {
+    fn open(name: &str, test: &str) -> Self {
+        let goldens = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/goldens/molmoact2");
+        let scratch = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("act-{test}-{name}"));
+        std::fs::create_dir_all(&scratch).unwrap();
+        Self {
+            golden: Tensors::open(&goldens.join(name).join("golden.safetensors")),
+            checkpoint: goldens.join(name).join("checkpoint"),
+            scratch,
+        }
+    }
+
+    /// A frame of the golden as a file.
+    fn image(&self, name: &str) -> PathBuf {
+        let [height, width, 3] = self.golden.shape(name)[..] else {
+            panic!()
+        };
+        let path = self.scratch.join(format!("{name}.png"));
+        let bytes = self.golden.bytes(name);
+        image::save_buffer(
+            &path,
+            &bytes,
+            width as u32,
+            height as u32,
+            image::ExtendedColorType::Rgb8,
+        )
+        .unwrap();
+        path
+    }
+
+    fn noise(&self) -> PathBuf {
+        let path = self.scratch.join("noise.npy");
+        let shape = self.golden.shape("noise");
+        npy::write(&path, &shape, &self.golden.floats("noise")).unwrap();
+        path
+    }
+
+    /// Depth codes of one of the golden's runs, as NumPy saves an int64 array.
+    fn codes(&self, run: &str) -> PathBuf {
+        let codes = self.golden.i32s(&format!("{run}.depth_codes"));
+        let header = format!(
+            "{{'descr': '<i8', 'fortran_order': False, 'shape': ({},), }}\n",
+            codes.len()
+        );
+        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+        bytes.extend(u16::try_from(header.len()).unwrap().to_le_bytes());
+        bytes.extend(header.as_bytes());
+        bytes.extend(codes.iter().flat_map(|code| code.to_le_bytes()));
+        let path = self.scratch.join(format!("{run}-codes.npy"));
+        std::fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    fn command(&self, images: &[PathBuf]) -> Command {
+        let about = self.golden.about();
+        // Rust prints the shortest digits that read back as the same number.
+        let state: Vec<String> = self
+            .golden
+            .floats("state")
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_policy-studio"));
+        command.args(["act", "--device", "cpu", "--json", "--policy"]);
+        command.arg(&self.checkpoint);
+        command.args(["--state", &state.join(",")]);
+        command.args(["--task", about["task"].as_str().unwrap()]);
+        command.args(["--tag", about["tag"].as_str().unwrap()]);
+        for image in images {
+            command.arg("--image").arg(image);
+        }
+        command
+    }
+
+    fn images(&self) -> Vec<PathBuf> {
+        (0..)
+            .map(|index| format!("image.{index}"))
+            .take_while(|name| self.golden.has(name))
+            .map(|name| self.image(&name))
+            .collect()
+    }
+
+    fn dump(&self, mut command: Command) -> (Tensors, Value) {
+        let path = self.scratch.join("dump.safetensors");
+        let output = command.arg("--dump").arg(&path).output().unwrap();
+        (Tensors::open(&path), json(&output))
+    }
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)))
+}
+
+fn close(name: &str, found: &[f32], expected: &[f32], limit: f32) {
+    assert_eq!(found.len(), expected.len(), "{name}");
+    let largest = expected.iter().fold(1.0_f32, |most, x| most.max(x.abs()));
+    for (found, expected) in found.iter().zip(expected) {
+        let error = (found - expected).abs() / largest;
+        assert!(error <= limit, "{name}: {found} against {expected}");
+    }
+}
+
+/// The tensors of a continuous answer; `run` is the prefix of the golden's names.
+fn compare_continuous(case: &Case, dump: &Tensors, run: &str, dims: usize) {
+    let golden = &case.golden;
+    let name = |part: &str| format!("{run}{part}");
+    assert_eq!(dump.i64s("input_ids"), golden.i32s(&name("input_ids")));
+    let expected = golden.floats(&name("velocity"));
+    let [steps, horizon, width] = golden.shape(&name("velocity"))[..] else {
+        panic!()
+    };
+    assert_eq!(dump.shape("velocity"), [steps, horizon, dims]);
+    let expected: Vec<f32> = expected
+        .chunks(width)
+        .flat_map(|row| row[..dims].to_vec())
+        .collect();
+    close("velocity", &dump.floats("velocity"), &expected, 1e-4);
+    assert_eq!(dump.shape("chunk_normalised"), [horizon, dims]);
+    let expected = golden.floats(&name("chunk_normalised"));
+    let found = dump.floats("chunk_normalised");
+    for (found, expected) in found.iter().zip(&expected) {
+        assert!((found - expected).abs() < 1e-4);
+    }
+    assert_eq!(dump.shape("actions"), golden.shape(&name("actions")));
+    close(
+        "actions",
+        &dump.floats("actions"),
+        &golden.floats(&name("actions")),
+        1e-4,
+    );
+}
+
+#[test]
+fn a_dump_holds_the_references_tensors() {
+    for name in ["one_camera", "two_cameras", "masked_gripper"] {
+        let case = Case::open(name, "plain");
+        let mut command = case.command(&case.images());
+        command.arg("--noise").arg(case.noise());
+        let (dump, answer) = case.dump(command);
+        let dims = answer["dims"].as_u64().unwrap() as usize;
+        compare_continuous(&case, &dump, "", dims);
+        let logits = case.golden.floats("logits");
+        let vocabulary = dump.shape("logits")[0];
+        let last = &logits[logits.len() - vocabulary..];
+        close("logits", &dump.floats("logits"), last, 1e-4);
+        for absent in ["generated_ids", "depth_codes", "depth_regenerated"] {
+            assert!(!dump.has(absent), "{absent}");
+        }
+        let rows = answer["n_action_steps"].as_u64().unwrap() as usize;
+        assert_eq!(dump.shape("actions"), [rows, dims]);
+        assert_eq!(answer["actions"][0].as_array().unwrap().len(), dims);
+
+        // Fewer steps than the checkpoint's own number, from a seed.
+        let mut command = case.command(&case.images());
+        command.args(["--steps", "2", "--seed", "5"]);
+        let (dump, _) = case.dump(command);
+        assert_eq!(dump.shape("velocity")[0], 2);
+    }
+}
+
+#[test]
+fn a_dump_with_depth_holds_the_references_tensors() {
+    for name in ["think_per_layer", "think_shared", "think_three_cameras"] {
+        let case = Case::open(name, "depth");
+        let golden = &case.golden;
+        let images = case.images();
+        let dims = golden.shape("full.actions")[1];
+
+        let mut command = case.command(&images);
+        command.arg("--noise").arg(case.noise());
+        command.args(["--depth", "full"]);
+        let (dump, _) = case.dump(command);
+        compare_continuous(&case, &dump, "full.", dims);
+        let cells = golden.shape("full.depth_codes")[0];
+        assert_eq!(dump.i64s("depth_codes"), golden.i32s("full.depth_codes"));
+        assert_eq!(
+            dump.i64s("generated_ids"),
+            golden.i32s("full.generated_ids")
+        );
+        assert_eq!(dump.bytes("depth_regenerated"), vec![1; cells]);
+        close(
+            "logits",
+            &dump.floats("logits"),
+            &golden.floats("full.prompt_logits"),
+            1e-4,
+        );
+
+        let mut now = images.clone();
+        now[0] = case.image("second.image.0");
+        let mut command = case.command(&now);
+        command.arg("--noise").arg(case.noise());
+        command.args(["--depth", "adaptive", "--previous-image"]);
+        command.arg(&images[0]);
+        command.arg("--previous-depth").arg(case.codes("full"));
+        let (dump, answer) = case.dump(command);
+        compare_continuous(&case, &dump, "moved.", dims);
+        assert_eq!(dump.i64s("depth_codes"), golden.i32s("moved.depth_codes"));
+        assert_eq!(
+            dump.bytes("depth_regenerated"),
+            golden.bytes("moved.regenerated")
+        );
+        assert_eq!(
+            dump.floats("depth_similarity"),
+            golden.floats("moved.similarity")
+        );
+        assert_eq!(answer["depth"]["codes"].as_array().unwrap().len(), cells);
+    }
+}
+
+#[test]
+fn a_discrete_dump_holds_the_generated_ids() {
+    for decoding in ["masked", "strict"] {
+        let case = Case::open("think_per_layer", decoding);
+        let mut command = case.command(&case.images());
+        command.args([
+            "--mode",
+            "discrete",
+            "--decoding",
+            decoding,
+            "--depth",
+            "full",
+        ]);
+        // The same tokenizer, named.
+        command.arg("--fast").arg(case.checkpoint.join("openfast"));
+        let (dump, _) = case.dump(command);
+        let golden = &case.golden;
+        assert_eq!(
+            dump.i64s("generated_ids"),
+            golden.i32s("discrete.generated_ids")
+        );
+        close(
+            "actions",
+            &dump.floats("actions"),
+            &golden.floats("discrete.actions"),
+            1e-5,
+        );
+        assert!(!dump.has("velocity"));
+    }
+}
+
+#[test]
+fn what_does_not_fit_together_is_refused_in_words() {
+    let case = Case::open("think_three_cameras", "refused");
+    let images = case.images();
+    let refused = |arguments: &[&str]| {
+        let output = case.command(&images).args(arguments).output().unwrap();
+        assert!(!output.status.success(), "{arguments:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let codes = case.codes("full");
+    let (codes, frame) = (codes.to_str().unwrap(), images[0].to_str().unwrap());
+    let noise = case.noise();
+    let noise = noise.to_str().unwrap();
+    assert!(
+        refused(&["--depth", "adaptive", "--previous-depth", codes]).contains("--previous-image")
+    );
+    let words = refused(&[
+        "--depth",
+        "full",
+        "--previous-image",
+        frame,
+        "--previous-depth",
+        codes,
+    ]);
+    assert!(words.contains("adaptive"), "{words}");
+    let words = refused(&[
+        "--depth",
+        "adaptive",
+        "--previous-image",
+        frame,
+        "--previous-depth",
+        noise,
+    ]);
+    assert!(words.contains("int64"), "{words}");
+    let words = refused(&["--mode", "discrete"]);
+    assert!(words.contains("continuous"), "{words}");
+    let words = refused(&["--noise", codes]);
+    assert!(words.contains("float32"), "{words}");
+    assert!(refused(&["--steps", "0"]).contains("--steps"));
+
+    let plain = Case::open("one_camera", "refused");
+    let output = plain
+        .command(&plain.images())
+        .args(["--depth", "full"])
+        .output()
+        .unwrap();
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(words.contains("enable_depth_reasoning"), "{words}");
+}
