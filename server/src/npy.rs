@@ -6,6 +6,7 @@
 //! to be run to be read.
 
 mod header;
+mod whole;
 
 use std::{
     io::{self, BufWriter, Write as _},
@@ -14,6 +15,8 @@ use std::{
 
 use half::f16;
 use header::Header;
+
+pub use whole::read_whole_numbers;
 
 /// An array in row-major order.
 #[derive(Debug, Clone, PartialEq)]
