@@ -81,12 +81,19 @@ impl fmt::Display for Described<'_> {
             share(self.quality.lossless_chunks),
             self.quality.lossless_chunks
         )?;
-        writeln!(
+        write!(
             f,
-            "  undecodable        {:>7.1}%   ({} chunks lose coefficients; encode them with --nearest)",
-            share(self.quality.undecodable_chunks),
-            self.quality.undecodable_chunks
+            "  undecodable        {:>7.1}%",
+            share(self.quality.undecodable_chunks)
         )?;
+        if self.quality.undecodable_chunks > 0 {
+            write!(
+                f,
+                "   ({} chunks lose coefficients; encode them with --nearest)",
+                self.quality.undecodable_chunks
+            )?;
+        }
+        writeln!(f)?;
         writeln!(f, "  ids in use         {:>8}", self.quality.ids_used)?;
         writeln!(
             f,

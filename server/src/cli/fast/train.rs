@@ -165,7 +165,7 @@ impl Train {
         let steps = bar(0, "chunks")?;
         let merging = ProgressStyle::with_template("{elapsed_precise} {spinner} {msg}")?;
         let fitted = fit(chunks, &options, &|progress| {
-            show(&steps, &merging, progress)
+            show(&steps, &merging, progress);
         });
         steps.finish_and_clear();
         Ok(fitted?)

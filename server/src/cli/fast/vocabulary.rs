@@ -42,11 +42,21 @@ impl VocabularyFacts {
             reachable_ids: reachable,
             unreachable_ids: ids.saturating_sub(reachable),
             coefficients: tokenizer.expressible_range(),
-            holes: tokenizer.holes(),
+            holes: tokenizer
+                .holes()
+                .into_iter()
+                .filter(|&hole| is_character(hole, config.min_token))
+                .collect(),
             declared_shape: config.shape(),
             ids_by_length,
         }
     }
+}
+
+/// Whether there is a character for a coefficient: none for the 2048 surrogates, which no vocabulary could hold.
+fn is_character(coefficient: i32, min_token: i32) -> bool {
+    u32::try_from(i64::from(coefficient) - i64::from(min_token))
+        .is_ok_and(|character| char::from_u32(character).is_some())
 }
 
 /// Reachable ids and how many coefficients begin in each.
