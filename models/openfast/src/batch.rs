@@ -1,5 +1,6 @@
 //! Several chunks of one shape at once.
 
+use crate::bpe::Workspace;
 use crate::{DecodeError, EncodeError, Encoded, FastTokenizer, Shape};
 
 /// One chunk of a batch failed; nothing of the batch is given.
@@ -27,14 +28,13 @@ impl FastTokenizer {
             index: 0,
             source: EncodeError::BadShape(shape),
         })?;
-        chunks
-            .chunks(values)
-            .enumerate()
-            .map(|(index, chunk)| {
-                self.encode(chunk, shape)
-                    .map_err(|source| BatchError { index, source })
-            })
-            .collect()
+        let mut workspace = Workspace::default();
+        let mut encoded = Vec::with_capacity(chunks.len() / values + 1);
+        for (index, chunk) in chunks.chunks(values).enumerate() {
+            let one = self.encode_into(chunk, shape, &mut workspace);
+            encoded.push(one.map_err(|source| BatchError { index, source })?);
+        }
+        Ok(encoded)
     }
 
     /// Decodes a batch of streams to normalised actions, `[batch, horizon, dims]` row-major, each
@@ -47,7 +47,9 @@ impl FastTokenizer {
         streams: &[Vec<u32>],
         shape: Shape,
     ) -> Result<Vec<f32>, BatchError<DecodeError>> {
-        let mut chunks = Vec::new();
+        // As much as is likely to be needed, within reason: what is asked for may not decode.
+        let values = shape.values().unwrap_or_default();
+        let mut chunks = Vec::with_capacity(values.saturating_mul(streams.len()).min(1 << 22));
         for (index, ids) in streams.iter().enumerate() {
             let chunk = self
                 .decode(ids, shape)

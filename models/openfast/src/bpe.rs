@@ -3,7 +3,7 @@
 //! Text is split into words (`split.rs`), a word is taken as its UTF-8 bytes, each byte is a token,
 //! and neighbours are merged in the order of the merge table. Bytes without a token vanish first,
 //! so that what stood on both sides of them meets. Words are tiled directly (`tiling.rs`) where the
-//! merge table allows it, else merged pair by pair (`merges.rs`). Nothing is kept between calls.
+//! merge table allows it, else merged pair by pair (`merges.rs`).
 
 mod merges;
 #[cfg(test)]
@@ -13,11 +13,10 @@ mod tiling;
 mod trie;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use crate::LoadError;
 use crate::config::Contents;
-use crate::split::{Class, word_end};
+use crate::split::{APOSTROPHE, Class, word_length};
 use crate::vocabulary::byte_of_symbol;
 use merges::{Merge, Merges, merge_word};
 use tiling::{Path, Tiling};
@@ -26,7 +25,7 @@ use tiling::{Path, Tiling};
 pub(crate) struct Bpe {
     /// The token of every byte.
     bytes: [Option<u32>; 256],
-    merges: Arc<Merges>,
+    merges: Merges,
     tiling: Option<Tiling>,
     /// Words that are tokens whatever the merges say.
     words: Option<HashMap<Box<[u8]>, u32>>,
@@ -48,18 +47,13 @@ struct Known {
     bytes: [u8; 2],
 }
 
-/// Memory for a text and its encoding, to be reused.
+/// Memory for encoding, to be reused.
 #[derive(Debug, Default)]
-pub(crate) struct Text {
-    /// The text.
-    pub(crate) characters: Vec<u32>,
-    classes: Vec<Class>,
-    /// Bytes that have tokens.
+pub(crate) struct Workspace {
+    /// Room for the bytes of a word that have tokens.
     bytes: Vec<u8>,
-    /// How many of these there are up to and with every character.
-    ends: Vec<usize>,
     path: Path,
-    word: Vec<u32>,
+    tokens: Vec<u32>,
 }
 
 impl Bpe {
@@ -96,7 +90,7 @@ impl Bpe {
                 Ok((id(left)?, id(right)?, Merge { rank, made }))
             })
             .collect::<Result<Vec<_>, LoadError>>()?;
-        let merges = Arc::new(Merges::new(in_order.iter().copied()));
+        let merges = Merges::new(in_order.iter().copied());
         let ids = contents
             .vocab
             .values()
@@ -143,97 +137,103 @@ impl Bpe {
         })
     }
 
-    /// Appends the tokens of `text.characters`, which must be Unicode characters.
-    pub(crate) fn encode(&self, text: &mut Text, ids: &mut Vec<u32>) {
-        let characters = std::mem::take(&mut text.characters);
+    /// Appends the tokens of `text`, which must be Unicode characters.
+    pub(crate) fn encode(&self, text: &[u32], workspace: &mut Workspace, ids: &mut Vec<u32>) {
         let mut from = 0;
         if !self.added.is_empty() {
-            for at in 0..characters.len() {
+            for at in 0..text.len() {
                 if at < from {
                     continue;
                 }
                 // The longest of those that begin leftmost, as the library finds them.
-                let rest = characters.get(at..).unwrap_or_default();
+                let rest = text.get(at..).unwrap_or_default();
                 let found = self
                     .added
                     .iter()
                     .filter(|(content, _)| rest.starts_with(content))
                     .max_by_key(|(content, _)| content.len());
                 if let Some((content, id)) = found {
-                    self.encode_plain(characters.get(from..at).unwrap_or_default(), text, ids);
+                    self.encode_plain(text.get(from..at).unwrap_or_default(), workspace, ids);
                     ids.push(*id);
                     from = at + content.len();
                 }
             }
         }
-        self.encode_plain(characters.get(from..).unwrap_or_default(), text, ids);
-        text.characters = characters;
+        self.encode_plain(text.get(from..).unwrap_or_default(), workspace, ids);
     }
 
     /// Appends the tokens of a text in which no added token stands.
-    fn encode_plain(&self, characters: &[u32], text: &mut Text, ids: &mut Vec<u32>) {
-        self.spell(characters, text);
-        let Text {
-            classes,
-            bytes,
-            ends,
-            path,
-            word,
-            ..
-        } = text;
-        let mut from = 0;
-        let mut first_byte = 0;
-        while from < characters.len() {
-            let to = if self.use_regex {
-                word_end(characters, classes, from)
-            } else {
-                characters.len()
-            };
-            let end_byte = to.checked_sub(1).and_then(|last| ends.get(last));
-            let end_byte = end_byte.copied().unwrap_or(bytes.len());
-            let spelled = bytes.get(first_byte..end_byte).unwrap_or_default();
-            let whole = characters.get(from..to).unwrap_or_default();
-            if let Some(id) = self.whole_word(whole) {
+    fn encode_plain(&self, text: &[u32], workspace: &mut Workspace, ids: &mut Vec<u32>) {
+        let room = text.len() * 4;
+        if workspace.bytes.len() < room {
+            workspace.bytes.resize(room, 0);
+        }
+        let mut rest = text;
+        while !rest.is_empty() {
+            let bytes = &mut workspace.bytes;
+            let (length, end) = self.plain_word(rest, bytes).unwrap_or_else(|| {
+                let length = if self.use_regex {
+                    word_length(rest, |character| self.class(character))
+                } else {
+                    rest.len()
+                };
+                (
+                    length,
+                    self.spell(rest.get(..length).unwrap_or_default(), bytes),
+                )
+            });
+            let (word, after) = rest.split_at(length.clamp(1, rest.len()));
+            rest = after;
+            if let Some(id) = self.whole_word(word) {
                 ids.push(id);
-            } else if !spelled.is_empty() {
-                self.encode_word(spelled, path, word, ids);
+            } else {
+                self.encode_word(end, workspace, ids);
             }
-            from = to;
-            first_byte = end_byte;
         }
     }
 
-    /// The bytes that have tokens, and the class, of every character.
-    fn spell(&self, characters: &[u32], text: &mut Text) {
-        let Text {
-            classes,
-            bytes,
-            ends,
-            ..
-        } = text;
-        classes.clear();
-        bytes.clear();
-        ends.clear();
-        classes.reserve(characters.len());
-        bytes.reserve(characters.len() * 2);
-        ends.reserve(characters.len());
-        for &character in characters {
-            if let Some(known) = self.known.get(character as usize) {
-                classes.push(known.class);
-                if known.kept == 1 {
-                    bytes.push(known.bytes[0]);
-                } else {
-                    bytes.extend(known.bytes.iter().take(usize::from(known.kept)));
-                }
-            } else {
-                classes.push(Class::of(character));
-                let mut buffer = [0; 4];
-                let character = char::from_u32(character).unwrap_or(char::REPLACEMENT_CHARACTER);
-                let spelled = character.encode_utf8(&mut buffer).bytes();
-                bytes.extend(spelled.filter(|&byte| self.byte(byte).is_some()));
-            }
-            ends.push(bytes.len());
+    fn class(&self, character: u32) -> Class {
+        match self.known.get(character as usize) {
+            Some(known) => known.class,
+            None => Class::of(character),
         }
+    }
+
+    /// The usual word, known characters of one class: its length, and spelled, the end of its bytes.
+    /// Finds the same word as [`word_length`], and spells it on the way.
+    fn plain_word(&self, text: &[u32], bytes: &mut [u8]) -> Option<(usize, usize)> {
+        let first = *text.first()?;
+        let class = self.known.get(first as usize)?.class;
+        if !self.use_regex || class == Class::Space || first == APOSTROPHE {
+            return None;
+        }
+        let (mut length, mut end) = (0, 0);
+        for &character in text {
+            let known = self.known.get(character as usize)?;
+            if known.class != class {
+                break;
+            }
+            *bytes.get_mut(end..)?.first_chunk_mut()? = known.bytes;
+            end += usize::from(known.kept);
+            length += 1;
+        }
+        Some((length, end))
+    }
+
+    /// Writes those bytes of the word that have tokens; gives their end.
+    fn spell(&self, word: &[u32], bytes: &mut [u8]) -> usize {
+        let mut end = 0;
+        for &character in word {
+            let mut buffer = [0; 4];
+            let character = char::from_u32(character).unwrap_or(char::REPLACEMENT_CHARACTER);
+            for byte in character.encode_utf8(&mut buffer).bytes() {
+                if let (Some(_), Some(place)) = (self.byte(byte), bytes.get_mut(end)) {
+                    *place = byte;
+                    end += 1;
+                }
+            }
+        }
+        end
     }
 
     /// The token of a word that is taken whole.
@@ -246,23 +246,26 @@ impl Bpe {
         words.get(word.as_bytes()).copied()
     }
 
-    /// Appends the tokens of a word of which every byte has a token.
-    fn encode_word(
-        &self,
-        spelled: &[u8],
-        path: &mut Path,
-        word: &mut Vec<u32>,
-        ids: &mut Vec<u32>,
-    ) {
+    /// Appends the tokens of the word in the workspace, which ends there.
+    fn encode_word(&self, end: usize, workspace: &mut Workspace, ids: &mut Vec<u32>) {
+        let Workspace {
+            bytes,
+            path,
+            tokens,
+        } = workspace;
+        let bytes = bytes.get(..end).unwrap_or_default();
+        if bytes.is_empty() {
+            return;
+        }
         if let Some(tiling) = &self.tiling
-            && tiling.tile(spelled, path, ids)
+            && tiling.tile(bytes, path, ids)
         {
             return;
         }
-        word.clear();
-        word.extend(spelled.iter().filter_map(|&byte| self.byte(byte)));
-        merge_word(&self.merges, word);
-        ids.extend_from_slice(word);
+        tokens.clear();
+        tokens.extend(bytes.iter().filter_map(|&byte| self.byte(byte)));
+        merge_word(&self.merges, tokens);
+        ids.extend_from_slice(tokens);
     }
 
     fn byte(&self, byte: u8) -> Option<u32> {

@@ -9,10 +9,10 @@
 //! float64.
 //!
 //! A chunk is tens of steps long, too short for an FFT to pay. What does pay is the basis' mirror
-//! symmetry: rows of even k are the same forwards and backwards, rows of odd k change sign. So a
-//! column is folded into the sums and the differences of its two ends, and each half takes a matrix
-//! of a quarter of the size. Columns are taken one by one, which lets the inverse pass over every
-//! coefficient that is zero, and most are.
+//! symmetry: rows of even k are the same forwards and backwards, rows of odd k change sign. So the
+//! samples are folded into the sums and the differences of the two ends, and each half takes a
+//! matrix of a quarter of the size. Forwards, several columns go together. Backwards they go one by
+//! one, so that every coefficient that is zero can be passed over, and most are.
 
 use std::f64::consts::FRAC_PI_2;
 
@@ -61,9 +61,9 @@ pub(crate) fn basis(horizon: usize) -> Vec<f64> {
 pub(crate) struct Dct {
     horizon: usize,
     /// For the even and the odd frequencies: from folded samples to coefficients.
-    forward: [Table; 2],
-    /// The transposes.
-    inverse: [Table; 2],
+    forward: [Rows; 2],
+    /// From coefficients to the two parts of a folded column.
+    inverse: [Columns; 2],
 }
 
 impl Dct {
@@ -71,20 +71,18 @@ impl Dct {
     pub(crate) fn new(horizon: usize) -> Self {
         let basis = basis(horizon);
         let at = |k: usize, t: usize| basis.get(k * horizon + t).copied().unwrap_or_default();
-        let halves = [horizon.div_ceil(2), horizon / 2];
+        // The middle of an odd number of samples is its own mirror image: a sum, but no difference.
+        let (even, odd) = (horizon.div_ceil(2), horizon / 2);
         Self {
             horizon,
-            forward: [0, 1].map(|odd: usize| {
-                // The middle of an odd number of samples is its own mirror image, and no difference.
-                let [even_rows, odd_rows] = halves;
-                let half = if odd == 0 { even_rows } else { odd_rows };
-                Table::new(half, half, |t, k| at(2 * k + odd, t))
-            }),
-            inverse: [0, 1].map(|odd: usize| {
-                let [middle, odd_rows] = halves;
-                let rows = if odd == 0 { middle } else { odd_rows };
-                Table::new(rows, middle, |k, t| at(2 * k + odd, t))
-            }),
+            forward: [
+                Rows::new(even, |k, t| at(2 * k, t)),
+                Rows::new(odd, |k, t| at(2 * k + 1, t)),
+            ],
+            inverse: [
+                Columns::new(even, even, |k, t| at(2 * k, t)),
+                Columns::new(odd, even, |k, t| at(2 * k + 1, t)),
+            ],
         }
     }
 
@@ -102,37 +100,35 @@ impl Dct {
     ) -> Vec<T> {
         let mut out = vec![T::default(); samples.len()];
         let [even, odd] = &self.forward;
-        let mut column = vec![0.0; self.horizon];
-        let mut folded = [Terms::new(even.rows), Terms::new(odd.rows)];
-        // The odd half may have one block less; its last sums then stay zero.
-        let mut sums = [even.room(), even.room()];
-        for dim in 0..dims {
-            for (place, row) in column.iter_mut().zip(samples.chunks_exact(dims)) {
-                *place = row.get(dim).copied().map_or(0.0, f64::from);
-            }
-            let (begin, end) = column.split_at(even.rows);
-            let [sum_terms, difference_terms] = &mut folded;
-            sum_terms.clear();
-            difference_terms.clear();
-            for (t, (&a, &b)) in begin.iter().zip(end.iter().rev()).enumerate() {
-                sum_terms.push(t, a + b);
-                difference_terms.push(t, a - b);
-            }
-            if let (true, Some(&middle)) = (begin.len() > end.len(), begin.last()) {
-                sum_terms.push(end.len(), middle);
-            }
-            let [even_sums, odd_sums] = &mut sums;
-            even.apply(sum_terms, even_sums);
-            odd.apply(difference_terms, odd_sums);
-            let pairs = out.chunks_mut(2 * dims);
-            for ((pair, &even), &odd) in pairs.zip(even_sums.iter()).zip(odd_sums.iter()) {
-                if let Some(place) = pair.get_mut(dim) {
-                    *place = finish(even);
-                }
-                if let Some(place) = pair.get_mut(dims + dim) {
-                    *place = finish(odd);
+        let mut sums = vec![[0.0; LANES]; even.size];
+        let mut differences = vec![[0.0; LANES]; odd.size];
+        for from in (0..dims).step_by(LANES) {
+            let to = dims.min(from + LANES);
+            // From both ends to the middle.
+            let mut rows = samples
+                .chunks_exact(dims)
+                .map(|row| wide(row.get(from..to)));
+            for (sum, difference) in sums.iter_mut().zip(&mut differences) {
+                let first = rows.next().unwrap_or_default();
+                let last = rows.next_back().unwrap_or_default();
+                for lane in first.iter().zip(last).zip(sum.iter_mut().zip(difference)) {
+                    let ((first, last), (sum, difference)) = lane;
+                    *sum = first + last;
+                    *difference = first - last;
                 }
             }
+            if let (Some(middle), Some(sum)) = (rows.next(), sums.last_mut()) {
+                *sum = middle;
+            }
+            let mut put = |k: usize, values: [f64; LANES]| {
+                let values = values.map(&finish);
+                let place = out.get_mut(k * dims + from..k * dims + to);
+                for (place, value) in place.unwrap_or_default().iter_mut().zip(values) {
+                    *place = value;
+                }
+            };
+            even.multiply(&sums, |row, values| put(2 * row, values));
+            odd.multiply(&differences, |row, values| put(2 * row + 1, values));
         }
         out
     }
@@ -141,17 +137,15 @@ impl Dct {
     pub(crate) fn inverse(&self, coefficients: &[i32], dims: usize, scale: f64) -> Vec<f32> {
         let mut out = vec![0.0; coefficients.len()];
         let [even, odd] = &self.inverse;
-        let mut terms = [Terms::new(even.rows), Terms::new(odd.rows)];
-        let mut sums = [even.room(), even.room()];
+        let mut even_terms = Terms::new(even.rows);
+        let mut odd_terms = Terms::new(odd.rows);
+        let (mut even_sums, mut odd_sums) = (even.room(), even.room());
         let unit = 1.0 / scale;
         // What lies beyond the last coefficient that is not zero need not even be looked at.
-        let used = coefficients
-            .iter()
-            .rposition(|&c| c != 0)
-            .map_or(0, |last| last + 1);
-        let used = coefficients.get(..used).unwrap_or_default();
+        let used = coefficients.iter().rposition(|&c| c != 0);
+        let used = coefficients.get(..used.map_or(0, |last| last + 1));
+        let used = used.unwrap_or_default();
         for dim in 0..dims {
-            let [even_terms, odd_terms] = &mut terms;
             even_terms.clear();
             odd_terms.clear();
             for (k, pair) in used.chunks(2 * dims).enumerate() {
@@ -162,12 +156,11 @@ impl Dct {
                     odd_terms.push(k, f64::from(c));
                 }
             }
-            let [even_sums, odd_sums] = &mut sums;
-            even.apply(even_terms, even_sums);
-            odd.apply(odd_terms, odd_sums);
-            let halves = even_sums.iter().zip(odd_sums.iter());
+            even.combine(&even_terms, &mut even_sums);
+            odd.combine(&odd_terms, &mut odd_sums);
+            let halves = even_sums.iter().zip(&odd_sums).take(even.outputs);
             let mut rows = out.chunks_exact_mut(dims);
-            for (&even, &odd) in halves.take(even.outputs) {
+            for (&even, &odd) in halves {
                 // From both ends to the middle, which has only one end.
                 if let Some(place) = rows.next().and_then(|row| row.get_mut(dim)) {
                     *place = ((even + odd) * unit) as f32;
@@ -181,9 +174,64 @@ impl Dct {
     }
 }
 
-/// A matrix, in blocks of [`LANES`] columns so that a block's sums stay in registers.
+/// Values of a row, filled up with zeros.
+#[inline]
+fn wide(row: Option<&[f32]>) -> [f64; LANES] {
+    let row = row.unwrap_or_default();
+    if let Some(whole) = row.first_chunk::<LANES>() {
+        return whole.map(f64::from);
+    }
+    let mut wide = [0.0; LANES];
+    for (place, &value) in wide.iter_mut().zip(row) {
+        *place = f64::from(value);
+    }
+    wide
+}
+
+/// A square matrix to multiply with [`LANES`] columns at a time. Its rows are taken in twos, so that
+/// there is enough to do while sums wait for each other.
 #[derive(Debug, Clone)]
-struct Table {
+struct Rows {
+    size: usize,
+    /// `[row / 2, column]`, two rows side by side.
+    pairs: Vec<[f64; 2]>,
+}
+
+impl Rows {
+    fn new(size: usize, at: impl Fn(usize, usize) -> f64) -> Self {
+        let value = |row, column| if row < size { at(row, column) } else { 0.0 };
+        let pairs = (0..size)
+            .step_by(2)
+            .flat_map(|row| (0..size).map(move |column| (row, column)))
+            .map(|(row, column)| [value(row, column), value(row + 1, column)])
+            .collect();
+        Self { size, pairs }
+    }
+
+    /// Gives every row of the product, with its index.
+    #[inline]
+    fn multiply(&self, columns: &[[f64; LANES]], mut give: impl FnMut(usize, [f64; LANES])) {
+        // A matrix of size zero has no pairs.
+        for (pair, weights) in self.pairs.chunks_exact(self.size.max(1)).enumerate() {
+            let (mut one, mut two) = ([0.0; LANES], [0.0; LANES]);
+            for ([first, second], values) in weights.iter().zip(columns) {
+                for ((one, two), value) in one.iter_mut().zip(&mut two).zip(values) {
+                    *one += first * value;
+                    *two += second * value;
+                }
+            }
+            give(2 * pair, one);
+            if 2 * pair + 1 < self.size {
+                give(2 * pair + 1, two);
+            }
+        }
+    }
+}
+
+/// A matrix of which few rows are summed at a time, in blocks of [`LANES`] columns so that a block's
+/// sums stay in registers.
+#[derive(Debug, Clone)]
+struct Columns {
     rows: usize,
     /// Columns, without those that fill the last block.
     outputs: usize,
@@ -191,22 +239,20 @@ struct Table {
     blocks: Vec<[f64; LANES]>,
 }
 
-impl Table {
+impl Columns {
     fn new(rows: usize, outputs: usize, at: impl Fn(usize, usize) -> f64) -> Self {
-        let mut blocks = Vec::with_capacity(outputs.div_ceil(LANES) * rows);
-        for block in (0..outputs).step_by(LANES) {
-            for row in 0..rows {
-                let value = |lane| {
-                    let column = block + lane;
-                    if column < outputs {
-                        at(row, column)
-                    } else {
-                        0.0
-                    }
-                };
-                blocks.push(std::array::from_fn(value));
+        let value = |row, column| {
+            if column < outputs {
+                at(row, column)
+            } else {
+                0.0
             }
-        }
+        };
+        let blocks = (0..outputs)
+            .step_by(LANES)
+            .flat_map(|block| (0..rows).map(move |row| (block, row)))
+            .map(|(block, row)| std::array::from_fn(|lane| value(row, block + lane)))
+            .collect();
         Self {
             rows,
             outputs,
@@ -220,7 +266,7 @@ impl Table {
     }
 
     /// The sum of the rows, each times its weight, in the order of the terms.
-    fn apply(&self, terms: &Terms, sums: &mut [f64]) {
+    fn combine(&self, terms: &Terms, sums: &mut [f64]) {
         // Without rows there are no blocks: the sums stay zero.
         let blocks = self.blocks.chunks_exact(self.rows.max(1));
         for (rows, out) in blocks.zip(sums.chunks_exact_mut(LANES)) {
@@ -296,7 +342,7 @@ mod tests {
     #[test]
     fn both_directions_are_products_with_the_basis() {
         for horizon in [1, 2, 3, 7, 8, 15, 16, 17, 30, 50] {
-            for dims in [1, 2, 3] {
+            for dims in [1, 3, 8, 11] {
                 let dct = Dct::new(horizon);
                 let basis = basis(horizon);
                 let row = |k: usize| basis.get(k * horizon..(k + 1) * horizon).unwrap();

@@ -1,6 +1,6 @@
 //! Action chunk to token ids.
 
-use crate::bpe::Text;
+use crate::bpe::Workspace;
 use crate::{EncodeError, FastTokenizer, Shape};
 
 /// An encoded chunk.
@@ -65,7 +65,17 @@ impl FastTokenizer {
     /// For a bad shape, for values that are not finite, and for coefficients that no Unicode
     /// character stands for. The reference raises for those too.
     pub fn encode(&self, chunk: &[f32], shape: Shape) -> Result<Encoded, EncodeError> {
-        self.encode_with(chunk, shape, Misfit::AsReference)
+        self.encode_into(chunk, shape, &mut Workspace::default())
+    }
+
+    /// [`Self::encode`] in memory that the next chunk can use.
+    pub(crate) fn encode_into(
+        &self,
+        chunk: &[f32],
+        shape: Shape,
+        workspace: &mut Workspace,
+    ) -> Result<Encoded, EncodeError> {
+        self.encode_with(chunk, shape, Misfit::AsReference, workspace)
     }
 
     /// Like [`Self::encode`], but takes the nearest expressible coefficient where the wanted one
@@ -74,7 +84,7 @@ impl FastTokenizer {
     /// # Errors
     /// For a bad shape, for values that are not finite, and for a vocabulary that expresses nothing.
     pub fn encode_nearest(&self, chunk: &[f32], shape: Shape) -> Result<Encoded, EncodeError> {
-        self.encode_with(chunk, shape, Misfit::Nearest)
+        self.encode_with(chunk, shape, Misfit::Nearest, &mut Workspace::default())
     }
 
     fn encode_with(
@@ -82,14 +92,25 @@ impl FastTokenizer {
         chunk: &[f32],
         shape: Shape,
         misfit: Misfit,
+        workspace: &mut Workspace,
     ) -> Result<Encoded, EncodeError> {
-        let quantised = self.quantise(chunk, shape)?;
+        let scaled = self.scaled(chunk, shape)?;
         let vocabulary = &self.inner.vocabulary;
         let min_token = i64::from(self.inner.config.min_token);
-        let mut text = Text::default();
-        text.characters.reserve(quantised.len());
+        let plainly = |&value: &f32| plain_character(value, self.inner.config.min_token);
+        let mut text: Vec<u32> = scaled.iter().map(plainly).collect();
+        // Nearly all are as wanted, in both modes.
+        let odd = |character: &u32| !vocabulary.is_plain(*character);
+        let begin = text.iter().position(odd).unwrap_or(text.len());
+        text.truncate(begin);
         let mut lost = Vec::new();
-        for (index, &value) in quantised.iter().enumerate() {
+        for (index, value) in scaled.iter().enumerate().skip(begin) {
+            let character = plainly(value);
+            if vocabulary.is_plain(character) {
+                text.push(character);
+                continue;
+            }
+            let value = round(*value);
             let (frequency, dim) = (index / shape.dims, index % shape.dims);
             let wanted = value as i32;
             // In float32 as the reference subtracts; the cast saturates.
@@ -102,7 +123,7 @@ impl FastTokenizer {
                         dim,
                         coefficient: wanted,
                     })?;
-                    text.characters.push(u32::from(character));
+                    text.push(u32::from(character));
                     Some(character).filter(|&c| vocabulary.can_express(c as u32))
                 }
                 Misfit::Nearest => {
@@ -110,7 +131,7 @@ impl FastTokenizer {
                         .nearest(offset, -min_token)
                         .and_then(char::from_u32)
                         .ok_or(EncodeError::EmptyVocabulary)?;
-                    text.characters.push(u32::from(character));
+                    text.push(u32::from(character));
                     Some(character)
                 }
             };
@@ -125,8 +146,8 @@ impl FastTokenizer {
                 });
             }
         }
-        let mut ids = Vec::new();
-        self.inner.bpe.encode(&mut text, &mut ids);
+        let mut ids = Vec::with_capacity(text.len() / 4 + 8);
+        self.inner.bpe.encode(&text, workspace, &mut ids);
         Ok(Encoded { ids, lost })
     }
 
@@ -137,6 +158,15 @@ impl FastTokenizer {
     /// # Errors
     /// For a bad shape and for values that are not finite.
     pub fn quantise(&self, chunk: &[f32], shape: Shape) -> Result<Vec<f32>, EncodeError> {
+        let mut quantised = self.scaled(chunk, shape)?;
+        for value in &mut quantised {
+            *value = round(*value);
+        }
+        Ok(quantised)
+    }
+
+    /// The scaled coefficients before rounding.
+    fn scaled(&self, chunk: &[f32], shape: Shape) -> Result<Vec<f32>, EncodeError> {
         let want = shape.values().ok_or(EncodeError::BadShape(shape))?;
         if chunk.len() != want {
             return Err(EncodeError::WrongLength {
@@ -145,7 +175,9 @@ impl FastTokenizer {
                 shape,
             });
         }
-        if let Some(index) = chunk.iter().position(|value| !value.is_finite()) {
+        if !all_finite(chunk) {
+            let index = chunk.iter().position(|value| !value.is_finite());
+            let index = index.unwrap_or_default();
             return Err(EncodeError::NotFinite {
                 step: index / shape.dims,
                 dim: index % shape.dims,
@@ -154,14 +186,22 @@ impl FastTokenizer {
         }
         let scale = self.inner.config.scale as f32;
         let dct = self.dct(shape.horizon);
-        Ok(dct.forward_with(chunk, shape.dims, |c| round(c as f32 * scale)))
+        Ok(dct.forward_with(chunk, shape.dims, |c| c as f32 * scale))
     }
 }
 
+/// Whether no value is infinite or NaN: without a way out on the first, which goes several at a time.
+fn all_finite(values: &[f32]) -> bool {
+    let magnitude = |value: &f32| (value.to_bits() & 0x7FFF_FFFF) as i32;
+    values.iter().map(magnitude).fold(0, i32::max) < 0x7F80_0000
+}
+
+/// Added to a float64 of magnitude below 2^51, this leaves no bits for a fraction: the sum is rounded
+/// to a whole number, half to even, and its low bits are that number.
+const WHOLE: f64 = 6_755_399_441_055_744.0;
+
 /// The nearest whole number, of two the even one, without a call or a branch.
 fn round(value: f32) -> f32 {
-    /// Adding this leaves no bits for a fraction in a float64 of magnitude below 2^51.
-    const WHOLE: f64 = 6_755_399_441_055_744.0;
     let wide = f64::from(value);
     let rounded = (wide + WHOLE) - WHOLE;
     // Every larger float32 is whole, also infinity.
@@ -172,9 +212,55 @@ fn round(value: f32) -> f32 {
     }
 }
 
+/// The character that the rounded value stands for, where both are small; something that is no
+/// character elsewhere, and below `min_token`.
+fn plain_character(value: f32, min_token: i32) -> u32 {
+    let rounded = (f64::from(value) + WHOLE).to_bits() as u32;
+    if value.abs() < 1_000_000.0 {
+        rounded.wrapping_sub(min_token as u32)
+    } else {
+        u32::MAX
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::round;
+    use super::{all_finite, plain_character, round};
+
+    #[test]
+    fn plain_characters_are_rounded_values_above_the_smallest() {
+        let steps = (-200_000..200_000).map(|i| i as f32 / 128.0);
+        for value in steps.chain([999_999.5, -999_999.5]) {
+            for min_token in [-55, 0, 7, 1_114_111, -1_114_111] {
+                let want = i64::from(round(value) as i32) - i64::from(min_token);
+                let got = plain_character(value, min_token);
+                match u32::try_from(want) {
+                    Ok(want) => assert_eq!(got, want, "{value} {min_token}"),
+                    Err(_) => assert!(got > 0x8000_0000, "{value} {min_token}"),
+                }
+            }
+        }
+        for value in [1e6f32, -1e6, 5e9, f32::MAX, f32::INFINITY] {
+            assert_eq!(plain_character(value, -55), u32::MAX);
+        }
+    }
+
+    #[test]
+    fn finds_what_is_not_finite() {
+        assert!(all_finite(&[]));
+        assert!(all_finite(&[
+            0.0,
+            -0.0,
+            f32::MAX,
+            f32::MIN,
+            f32::MIN_POSITIVE
+        ]));
+        for bad in [f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let mut values = [1.0; 21];
+            values[17] = bad;
+            assert!(!all_finite(&values));
+        }
+    }
 
     #[test]
     fn rounds_as_the_standard_library_does() {

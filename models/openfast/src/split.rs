@@ -35,41 +35,35 @@ impl Class {
 }
 
 const SPACE: u32 = ' ' as u32;
-const APOSTROPHE: u32 = '\'' as u32;
+pub(crate) const APOSTROPHE: u32 = '\'' as u32;
 
-/// Where the word that begins at `from` ends. Both slices are the whole text, a class for every
-/// character. At or beyond the end of the text, that is `from`.
-pub(crate) fn word_end(text: &[u32], classes: &[Class], from: usize) -> usize {
-    let Some(&first) = text.get(from) else {
-        return from;
-    };
+/// How many characters the first word of `text` has. None only where there is no text.
+#[inline]
+pub(crate) fn word_length(text: &[u32], class: impl Fn(u32) -> Class) -> usize {
+    let Some(&first) = text.first() else { return 0 };
     if first == APOSTROPHE
-        && let Some(length) = contraction(text.get(from + 1..).unwrap_or_default())
+        && let Some(length) = contraction(text.get(1..).unwrap_or_default())
     {
-        return from + 1 + length;
+        return 1 + length;
     }
-    let start = from + usize::from(first == SPACE);
-    match classes.get(start) {
-        Some(&class) if class != Class::Space => start + run(classes, start, class),
+    // How many characters from `from` on are of this class.
+    let run = |from: usize, wanted: Class| {
+        let rest = text.iter().skip(from);
+        rest.take_while(|&&next| class(next) == wanted).count()
+    };
+    let start = usize::from(first == SPACE);
+    match text.get(start).map(|&next| class(next)) {
+        Some(inside) if inside != Class::Space => start + run(start, inside),
         _ => {
-            let end = from + run(classes, from, Class::Space);
+            let length = run(0, Class::Space);
             // The last space before a word goes with the word, or stands alone.
-            if end < text.len() && end - from > 1 {
-                end - 1
+            if length < text.len() && length > 1 {
+                length - 1
             } else {
-                end
+                length
             }
         }
     }
-}
-
-/// How many characters from `from` on are of this class.
-fn run(classes: &[Class], from: usize, class: Class) -> usize {
-    classes
-        .iter()
-        .skip(from)
-        .take_while(|&&next| next == class)
-        .count()
 }
 
 /// How many characters of `text`, which follows an apostrophe, belong to a contraction.
@@ -94,14 +88,13 @@ mod tests {
 
     fn ours(text: &str) -> Vec<String> {
         let characters: Vec<u32> = text.chars().map(u32::from).collect();
-        let classes: Vec<Class> = characters.iter().map(|&c| Class::of(c)).collect();
+        let mut rest = characters.as_slice();
         let mut words = Vec::new();
-        let mut from = 0;
-        while from < characters.len() {
-            let end = word_end(&characters, &classes, from);
-            assert!(end > from);
-            words.push(text.chars().skip(from).take(end - from).collect());
-            from = end;
+        while !rest.is_empty() {
+            let (word, after) = rest.split_at(word_length(rest, Class::of));
+            assert!(!word.is_empty());
+            words.push(word.iter().map(|&c| char::from_u32(c).unwrap()).collect());
+            rest = after;
         }
         words
     }

@@ -77,6 +77,8 @@ pub(crate) struct Vocabulary {
     bytes: [bool; 256],
     /// Lowest and highest expressible character of the basic plane.
     expressible: Option<(u32, u32)>,
+    /// Which of the first characters are expressible; these are the usual ones.
+    plain: Box<[bool]>,
 }
 
 impl Vocabulary {
@@ -151,7 +153,9 @@ impl Vocabulary {
             classes,
             bytes,
             expressible: None,
+            plain: Box::default(),
         };
+        vocabulary.plain = (0..0x800).map(|c| vocabulary.can_express(c)).collect();
         let basic_plane = 0..=0xFFFF;
         vocabulary.expressible = basic_plane
             .clone()
@@ -193,6 +197,15 @@ impl Vocabulary {
     /// Lowest and highest character that the encoder can write.
     pub(crate) fn expressible(&self) -> Option<(u32, u32)> {
         self.expressible
+    }
+
+    /// Whether this is one of the usual characters and the encoder can write it.
+    #[inline]
+    pub(crate) fn is_plain(&self, character: u32) -> bool {
+        self.plain
+            .get(character as usize)
+            .copied()
+            .unwrap_or_default()
     }
 
     /// Whether the encoder can write this character.

@@ -16,36 +16,39 @@
 //! only, from tokens made before. BPE training gives such tables; [`Tiling::new`] refuses others,
 //! and they are merged pair by pair.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::merges::{Merge, Merges, merge_word};
 use super::trie::Trie;
 
-/// How a token is made.
+/// Tokens in the order of their making: below this the single bytes, from here on the merges. It is
+/// not the order of their ids.
+const FIRST_MADE: u16 = 256;
+
+/// What is needed of a token when it is tried.
 #[derive(Debug, Clone, Copy, Default)]
-struct Making {
-    /// Length in bytes.
+struct Token {
+    /// In bytes.
     length: u32,
-    /// When: one more than the rank of the merge, 0 for a single byte.
-    time: u32,
-    left: u32,
-    right: u32,
     /// The longest token that this one begins with, apart from itself.
-    shorter: Option<u32>,
+    shorter: Option<u16>,
 }
 
 #[derive(Debug)]
 pub(super) struct Tiling {
-    /// By token id.
-    makings: Vec<Making>,
+    ids: Vec<u32>,
+    tokens: Vec<Token>,
+    /// What each was made from; for single bytes nothing that counts.
+    parts: Vec<(u16, u16)>,
+    pairs: Pairs,
     trie: Trie,
-    merges: Arc<Merges>,
+    verdicts: Verdicts,
 }
 
 /// Memory for a word, reused.
 #[derive(Debug, Default)]
 pub(super) struct Path {
-    tokens: Vec<u32>,
+    tokens: Vec<u16>,
     /// Positions that led nowhere, a bit each; empty until there is one.
     dead: Vec<u64>,
 }
@@ -69,63 +72,72 @@ impl Path {
 
 impl Tiling {
     /// Prepares the tiling of these single bytes and merges, in the order of their ranks; `None`
-    /// where the table is not in the order of making.
+    /// where the table is not in the order of making, or too large.
     pub(super) fn new(
         bytes: &[Option<u32>; 256],
         in_order: &[(u32, u32, Merge)],
-        merges: &Arc<Merges>,
-        ids: usize,
+        merges: &Merges,
+        size: usize,
     ) -> Option<Self> {
-        let mut makings = vec![Making::default(); ids];
-        let mut spelled: Vec<Option<Vec<u8>>> = vec![None; ids];
-        for (byte, &token) in (0..=255u8).zip(bytes) {
-            let Some(token) = token else { continue };
-            makings.get_mut(token as usize)?.length = 1;
-            *spelled.get_mut(token as usize)? = Some(vec![byte]);
+        // Ids to numbers, and what each number is spelled.
+        let mut numbers: Vec<Option<u16>> = vec![None; size];
+        let mut ids = vec![0; usize::from(FIRST_MADE)];
+        let mut parts = vec![(0, 0); usize::from(FIRST_MADE)];
+        let mut spelled: Vec<Vec<u8>> = (0..=255u8).map(|byte| vec![byte]).collect();
+        for ((byte, &id), own) in (0u16..).zip(bytes).zip(&mut ids) {
+            let Some(id) = id else { continue };
+            *own = id;
+            *numbers.get_mut(id as usize)? = Some(byte);
         }
         for &(left, right, merge) in in_order {
-            let mut made = spelled.get(left as usize)?.clone()?;
-            made.extend_from_slice(spelled.get(right as usize)?.as_deref()?);
-            let place = spelled.get_mut(merge.made as usize)?;
-            if place.is_some() {
+            let (left, right) = (
+                (*numbers.get(left as usize)?)?,
+                (*numbers.get(right as usize)?)?,
+            );
+            let made = numbers.get_mut(merge.made as usize)?;
+            if made.is_some() {
                 return None;
             }
-            *makings.get_mut(merge.made as usize)? = Making {
-                length: u32::try_from(made.len()).ok()?,
-                time: merge.rank.checked_add(1)?,
-                left,
-                right,
-                shorter: None,
+            *made = Some(u16::try_from(ids.len()).ok()?);
+            ids.push(merge.made);
+            parts.push((left, right));
+            let whole = [left, right].map(|part| spelled.get(usize::from(part)));
+            let [Some(left), Some(right)] = whole else {
+                return None;
             };
-            *place = Some(made);
+            spelled.push([left.as_slice(), right].concat());
         }
-        // A token whose own bytes merge to something else never appears.
+        // A token whose own bytes merge to something else never appears, nor a byte without an id.
         let mut word = Vec::new();
-        let mut sorted: Vec<(&[u8], u32)> = spelled
+        let mut sorted: Vec<(&[u8], u16)> = spelled
             .iter()
+            .map(Vec::as_slice)
             .zip(0..)
-            .filter_map(|(spelled, token)| Some((spelled.as_deref()?, token)))
-            .filter(|&(spelled, token)| {
+            .filter(|&(spelled, number)| {
+                let id_of = |&byte: &u8| bytes.get(usize::from(byte)).copied().flatten();
                 word.clear();
-                word.extend(
-                    spelled
-                        .iter()
-                        .filter_map(|&byte| bytes.get(usize::from(byte)).copied()?),
-                );
+                word.extend(spelled.iter().filter_map(id_of));
                 merge_word(merges, &mut word);
-                word == [token]
+                ids.get(usize::from(number)).is_some_and(|&id| word == [id])
             })
             .collect();
         sorted.sort_unstable();
         let trie = Trie::new(&sorted);
-        for &(spelled, token) in &sorted {
+        let mut tokens = vec![Token::default(); ids.len()];
+        for &(spelled, number) in &sorted {
             let (_, begin) = spelled.split_last()?;
-            makings.get_mut(token as usize)?.shorter = trie.longest(begin);
+            *tokens.get_mut(usize::from(number))? = Token {
+                length: u32::try_from(spelled.len()).ok()?,
+                shorter: trie.longest(begin),
+            };
         }
         Some(Self {
-            makings,
+            ids,
+            tokens,
+            pairs: Pairs::new(parts.get(usize::from(FIRST_MADE)..)?),
+            parts,
             trie,
-            merges: Arc::clone(merges),
+            verdicts: Verdicts::new(),
         })
     }
 
@@ -137,64 +149,77 @@ impl Tiling {
         let mut at = 0;
         let mut candidate = self.trie.longest(word);
         loop {
-            let fitting = self.fitting(candidate, at, path);
-            if let Some((token, end)) = fitting {
+            if let Some((token, end)) = self.fitting(candidate, at, path) {
                 path.tokens.push(token);
                 at = end;
                 if at == word.len() {
-                    out.extend_from_slice(&path.tokens);
+                    let ids = path
+                        .tokens
+                        .iter()
+                        .map(|&token| self.ids.get(usize::from(token)));
+                    out.extend(ids.flatten());
                     return true;
                 }
                 candidate = self.trie.longest(word.get(at..).unwrap_or_default());
                 continue;
             }
             path.kill(at);
-            let Some(making) = path.tokens.pop().and_then(|wrong| self.making(wrong)) else {
+            let Some(wrong) = path.tokens.pop().and_then(|wrong| self.token(wrong)) else {
                 return false;
             };
-            at -= making.length as usize;
-            candidate = making.shorter;
+            at -= wrong.length as usize;
+            candidate = wrong.shorter;
         }
     }
 
     /// The longest of a candidate and its shorter beginnings that can stand at `at`, and where it
     /// ends.
     #[inline]
-    fn fitting(&self, mut candidate: Option<u32>, at: usize, path: &Path) -> Option<(u32, usize)> {
+    fn fitting(&self, mut candidate: Option<u16>, at: usize, path: &Path) -> Option<(u16, usize)> {
         let before = path.tokens.last().copied();
-        while let Some(token) = candidate {
-            let making = self.making(token)?;
-            let end = at + making.length as usize;
-            if before.is_none_or(|before| self.can_meet(before, token)) && !path.is_dead(end) {
-                return Some((token, end));
+        while let Some(number) = candidate {
+            let token = self.token(number)?;
+            let end = at + token.length as usize;
+            if before.is_none_or(|before| self.can_meet(before, number)) && !path.is_dead(end) {
+                return Some((number, end));
             }
-            candidate = making.shorter;
+            candidate = token.shorter;
         }
         None
     }
 
     /// Whether merging the bytes of these two gives these two.
     #[inline]
-    fn can_meet(&self, mut left: u32, mut right: u32) -> bool {
-        // Earlier than this, the pair now at the edge was there to be merged.
+    fn can_meet(&self, left: u16, right: u16) -> bool {
+        self.verdicts.get(left, right).unwrap_or_else(|| {
+            let verdict = self.judge(left, right);
+            self.verdicts.set(left, right, verdict);
+            verdict
+        })
+    }
+
+    fn judge(&self, mut left: u16, mut right: u16) -> bool {
+        // Before this was made, the pair now at the edge was there to be merged.
         let mut until = u32::MAX;
         loop {
-            let merge = self.merges.get(left, right);
-            if merge.is_some_and(|merge| merge.rank + 1 < until) {
+            if self
+                .pairs
+                .made(left, right)
+                .is_some_and(|made| made < until)
+            {
                 return false;
             }
-            let (Some(made_left), Some(made_right)) = (self.making(left), self.making(right))
-            else {
-                return false;
-            };
             // Undo what happened last. Merges of one rank go from left to right: one that ends at
             // the edge goes before one across it, and that before one that begins at the edge.
-            if made_left.time > made_right.time {
-                until = made_left.time;
-                left = made_left.right;
-            } else if made_right.time > 0 {
-                until = made_right.time + 1;
-                right = made_right.left;
+            if left > right {
+                until = u32::from(left);
+                left = self.parts.get(usize::from(left)).map_or(0, |parts| parts.1);
+            } else if right >= FIRST_MADE {
+                until = u32::from(right) + 1;
+                right = self
+                    .parts
+                    .get(usize::from(right))
+                    .map_or(0, |parts| parts.0);
             } else {
                 return true;
             }
@@ -202,7 +227,122 @@ impl Tiling {
     }
 
     #[inline]
-    fn making(&self, token: u32) -> Option<&Making> {
-        self.makings.get(token as usize)
+    fn token(&self, number: u16) -> Option<&Token> {
+        self.tokens.get(usize::from(number))
+    }
+}
+
+/// What was found of the pairs seen last, in a table of fixed size in which a new pair takes the
+/// place of an old one. A verdict is one number, so threads cannot see half of one.
+#[derive(Debug)]
+struct Verdicts(Box<[AtomicU32]>);
+
+impl Verdicts {
+    /// 32 KiB, which the fastest cache of most processors can hold.
+    const BITS: u32 = 13;
+
+    fn new() -> Self {
+        Self((0..1 << Self::BITS).map(|_| AtomicU32::new(0)).collect())
+    }
+
+    /// Where a pair has its place, and what is written there if the two can meet or cannot.
+    #[inline]
+    fn place(left: u16, right: u16) -> (usize, [u32; 2]) {
+        // Odd, so that no two pairs have the same product: place and mark together are the pair.
+        let product = (u32::from(left) << 16 | u32::from(right)).wrapping_mul(0x9E37_79B1);
+        let mark = product << Self::BITS >> Self::BITS;
+        let place = product >> (u32::BITS - Self::BITS);
+        (place as usize, [mark << 2 | 1, mark << 2 | 3])
+    }
+
+    #[inline]
+    fn get(&self, left: u16, right: u16) -> Option<bool> {
+        let (place, [no, yes]) = Self::place(left, right);
+        let there = self.0.get(place)?.load(Ordering::Relaxed);
+        (there | 2 == no | 2).then_some(there == yes)
+    }
+
+    fn set(&self, left: u16, right: u16, verdict: bool) {
+        let (place, [no, yes]) = Self::place(left, right);
+        if let Some(there) = self.0.get(place) {
+            there.store(if verdict { yes } else { no }, Ordering::Relaxed);
+        }
+    }
+}
+
+/// What pairs of numbers make: small tables, because most pairs make nothing, and are many.
+#[derive(Debug)]
+struct Pairs {
+    /// A bit for every pair, shared with others: most pairs that make nothing end here.
+    some: Vec<u64>,
+    /// The pair and what it makes. A slot that makes nothing is free.
+    slots: Vec<(u32, u32)>,
+    shift: u32,
+}
+
+impl Pairs {
+    /// Bits for each slot.
+    const BITS: u32 = 8;
+
+    fn new(parts: &[(u16, u16)]) -> Self {
+        let size = (parts.len() * 2).next_power_of_two().max(64);
+        let mut pairs = Self {
+            some: vec![0; size * Self::BITS as usize / 64],
+            slots: vec![(0, 0); size],
+            shift: 64 - size.trailing_zeros(),
+        };
+        for (&(left, right), made) in parts.iter().zip(u32::from(FIRST_MADE)..) {
+            let (pair, hash) = Self::hash(left, right);
+            let bit = pairs.bit(hash);
+            if let Some(bits) = pairs.some.get_mut(bit / 64) {
+                *bits |= 1 << (bit % 64);
+            }
+            let place = pairs.place(pair, hash);
+            if let Some(slot) = pairs.slots.get_mut(place) {
+                *slot = (pair, made);
+            }
+        }
+        pairs
+    }
+
+    #[inline]
+    fn made(&self, left: u16, right: u16) -> Option<u32> {
+        let (pair, hash) = Self::hash(left, right);
+        let bit = self.bit(hash);
+        if self
+            .some
+            .get(bit / 64)
+            .is_none_or(|bits| bits >> (bit % 64) & 1 == 0)
+        {
+            return None;
+        }
+        let (_, made) = *self.slots.get(self.place(pair, hash))?;
+        (made != 0).then_some(made)
+    }
+
+    #[inline]
+    fn hash(left: u16, right: u16) -> (u32, u64) {
+        let pair = u32::from(left) << 16 | u32::from(right);
+        // Fibonacci hashing: the high bits of the product depend on all bits of the pair.
+        (pair, u64::from(pair).wrapping_mul(0x9E37_79B9_7F4A_7C15))
+    }
+
+    #[inline]
+    fn bit(&self, hash: u64) -> usize {
+        (hash >> (self.shift - Self::BITS.trailing_zeros())) as usize
+    }
+
+    /// The slot that has this pair, or the free one where it would go.
+    #[inline]
+    fn place(&self, pair: u32, hash: u64) -> usize {
+        let mut place = (hash >> self.shift) as usize;
+        loop {
+            match self.slots.get(place) {
+                Some(&(there, made)) if made != 0 && there != pair => place += 1,
+                Some(_) => return place,
+                // Half of the slots are free, so going round ends.
+                None => place = 0,
+            }
+        }
     }
 }
