@@ -1,104 +1,55 @@
 //! Safetensors files as one table of named tensors.
 //!
-//! Only headers are read when a checkpoint is opened; each tensor's bytes are fetched when it is
-//! asked for, so a checkpoint of many gigabytes needs no more memory than its largest tensor.
-//! Positioned reads are used rather than a memory map: every tensor is read exactly once, and a
-//! file that shrinks or a disk that fails is then an error instead of a signal.
+//! Only headers are read when a checkpoint is opened; each tensor's bytes are fetched a few megabytes at a time when it
+//! is asked for, so a checkpoint of many gigabytes needs no memory of its own. Positioned reads are used rather than a
+//! memory map: every tensor is read exactly once, and a file that shrinks or a disk that fails is then an error instead
+//! of a signal.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use half::slice::HalfFloatSliceExt as _;
 use safetensors::Dtype;
-use safetensors::tensor::Metadata;
 
 use crate::error::CheckpointError;
 
-/// Largest header accepted, the same bound the safetensors crate uses.
-const MAX_HEADER_BYTES: u64 = 100_000_000;
-/// Bytes in front of the header that hold its length.
-const LENGTH_BYTES: u64 = 8;
+mod shard;
+
+use shard::{Location, Shard};
+
 const SINGLE_FILE: &str = "model.safetensors";
 const INDEX_FILE: &str = "model.safetensors.index.json";
 
-/// Where a shard's bytes come from.
-#[derive(Debug)]
-enum Shard {
-    File(PathBuf),
-    Memory {
-        name: String,
-        bytes: Cow<'static, [u8]>,
-    },
-}
-
-impl Shard {
-    fn name(&self) -> String {
-        match self {
-            Self::File(path) => path.display().to_string(),
-            Self::Memory { name, .. } => name.clone(),
-        }
-    }
-
-    fn len(&self) -> Result<u64, CheckpointError> {
-        match self {
-            Self::File(path) => Ok(std::fs::metadata(path)
-                .map_err(|source| self.io(source))?
-                .len()),
-            Self::Memory { bytes, .. } => Ok(bytes.len() as u64),
-        }
-    }
-
-    fn read(&self, offset: u64, len: usize) -> Result<Cow<'_, [u8]>, CheckpointError> {
-        match self {
-            Self::File(path) => {
-                let mut file = File::open(path).map_err(|source| self.io(source))?;
-                file.seek(SeekFrom::Start(offset))
-                    .map_err(|source| self.io(source))?;
-                let mut buffer = vec![0; len];
-                file.read_exact(&mut buffer)
-                    .map_err(|source| self.io(source))?;
-                Ok(Cow::Owned(buffer))
-            }
-            Self::Memory { bytes, .. } => usize::try_from(offset)
-                .ok()
-                .and_then(|start| bytes.get(start..start.checked_add(len)?))
-                .map(Cow::Borrowed)
-                .ok_or_else(|| self.bad("it is cut short")),
-        }
-    }
-
-    fn io(&self, source: std::io::Error) -> CheckpointError {
-        CheckpointError::Io {
-            file: self.name(),
-            source,
-        }
-    }
-
-    fn bad(&self, reason: impl Into<String>) -> CheckpointError {
-        CheckpointError::BadFile {
-            file: self.name(),
-            reason: reason.into(),
-        }
-    }
-}
-
-/// Where one tensor lies.
-#[derive(Debug, Clone)]
-struct Location {
-    shard: usize,
-    dtype: Dtype,
-    shape: Vec<usize>,
-    offset: u64,
-    bytes: usize,
-}
+/// Values handed out at a time, unless a row is longer.
+const PIECE: usize = 1 << 20;
 
 /// Every tensor of a checkpoint by name, wherever its bytes are.
 #[derive(Debug)]
 pub struct Checkpoint {
+    /// For people: the folder, or that the files are in memory.
+    place: String,
     shards: Vec<Shard>,
     tensors: BTreeMap<String, Location>,
+}
+
+/// What a checkpoint says of a tensor without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TensorInfo<'a> {
+    /// Full name, with prefix.
+    pub name: &'a str,
+    /// Type in the file.
+    pub dtype: Dtype,
+    /// Shape in the file.
+    pub shape: &'a [usize],
+    /// Bytes in the file.
+    pub bytes: u64,
+}
+
+/// Which shard holds which tensor, by an index file.
+struct Index {
+    file: String,
+    shards: BTreeMap<String, String>,
 }
 
 impl Checkpoint {
@@ -107,32 +58,33 @@ impl Checkpoint {
     ///
     /// # Errors
     /// [`CheckpointError::NoWeights`], [`CheckpointError::MissingShard`],
-    /// [`CheckpointError::BadFile`], [`CheckpointError::Duplicate`] or
-    /// [`CheckpointError::Io`].
+    /// [`CheckpointError::BadFile`], [`CheckpointError::Index`],
+    /// [`CheckpointError::Duplicate`] or [`CheckpointError::Io`].
     pub fn open_dir(folder: &Path) -> Result<Self, CheckpointError> {
-        let index = folder.join(INDEX_FILE);
-        let names = if index.is_file() {
-            let text = std::fs::read(&index).map_err(|source| CheckpointError::Io {
-                file: index.display().to_string(),
-                source,
-            })?;
-            shard_names(&text, &index.display().to_string())?
-        } else if folder.join(SINGLE_FILE).is_file() {
-            vec![SINGLE_FILE.to_owned()]
-        } else {
-            return Err(CheckpointError::NoWeights {
-                place: folder.display().to_string(),
-            });
-        };
+        let place = folder.display().to_string();
+        let path = folder.join(INDEX_FILE);
+        if !path.is_file() {
+            let single = folder.join(SINGLE_FILE);
+            if !single.is_file() {
+                return Err(CheckpointError::NoWeights { place });
+            }
+            return Self::from_shards(place, vec![Shard::File(single)], None);
+        }
+        let file = path.display().to_string();
+        let text = std::fs::read(&path).map_err(|source| CheckpointError::Io {
+            file: file.clone(),
+            source,
+        })?;
+        let index = Index::parse(&text, file)?;
         let mut shards = Vec::new();
-        for name in names {
+        for name in index.names() {
             let path = folder.join(&name);
             if !path.is_file() {
                 return Err(CheckpointError::MissingShard { shard: name });
             }
             shards.push(Shard::File(path));
         }
-        Self::from_shards(shards)
+        Self::from_shards(place, shards, Some(&index))
     }
 
     /// Reads weights that are already in memory: every `*.safetensors` among `files`.
@@ -142,15 +94,17 @@ impl Checkpoint {
     pub fn from_memory(
         files: impl IntoIterator<Item = (String, Cow<'static, [u8]>)>,
     ) -> Result<Self, CheckpointError> {
+        let place = "the files in memory".to_owned();
         let mut shards = Vec::new();
-        let mut wanted = Vec::new();
+        let mut index = None;
         for (name, bytes) in files {
             if name.ends_with(".safetensors") {
                 shards.push(Shard::Memory { name, bytes });
             } else if name.ends_with(INDEX_FILE) {
-                wanted = shard_names(&bytes, &name)?;
+                index = Some(Index::parse(&bytes, name)?);
             }
         }
+        let wanted = index.as_ref().map(Index::names).unwrap_or_default();
         if let Some(shard) = wanted
             .into_iter()
             .find(|want| !shards.iter().any(|shard| shard.name().ends_with(want)))
@@ -158,17 +112,22 @@ impl Checkpoint {
             return Err(CheckpointError::MissingShard { shard });
         }
         if shards.is_empty() {
-            return Err(CheckpointError::NoWeights {
-                place: "the files in memory".to_owned(),
-            });
+            return Err(CheckpointError::NoWeights { place });
         }
-        Self::from_shards(shards)
+        Self::from_shards(place, shards, index.as_ref())
     }
 
-    fn from_shards(shards: Vec<Shard>) -> Result<Self, CheckpointError> {
+    fn from_shards(
+        place: String,
+        shards: Vec<Shard>,
+        index: Option<&Index>,
+    ) -> Result<Self, CheckpointError> {
         let mut tensors: BTreeMap<String, Location> = BTreeMap::new();
-        for (index, shard) in shards.iter().enumerate() {
-            for (name, location) in read_header(index, shard)? {
+        for (number, shard) in shards.iter().enumerate() {
+            for (name, location) in shard.tensors(number)? {
+                if let Some(index) = index {
+                    index.holds(&name, &shard.name())?;
+                }
                 if let Some(first) = tensors.get(&name) {
                     return Err(CheckpointError::Duplicate {
                         first: shards
@@ -181,12 +140,43 @@ impl Checkpoint {
                 tensors.insert(name, location);
             }
         }
-        Ok(Self { shards, tensors })
+        if let Some(index) = index
+            && let Some((name, shard)) = index
+                .shards
+                .iter()
+                .find(|(name, _)| !tensors.contains_key(*name))
+        {
+            return Err(CheckpointError::Index {
+                index: index.file.clone(),
+                name: name.clone(),
+                problem: format!("is listed in {shard}, which does not hold it"),
+            });
+        }
+        Ok(Self {
+            place,
+            shards,
+            tensors,
+        })
+    }
+
+    /// Where it was opened, for people: the folder, or that the files are in memory.
+    pub fn place(&self) -> &str {
+        &self.place
     }
 
     /// Names of all tensors, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.tensors.keys().map(String::as_str)
+    }
+
+    /// All tensors, sorted by name.
+    pub fn tensors(&self) -> impl Iterator<Item = TensorInfo<'_>> {
+        self.tensors.iter().map(|(name, location)| TensorInfo {
+            name,
+            dtype: location.dtype,
+            shape: &location.shape,
+            bytes: location.bytes,
+        })
     }
 
     /// Shape of a tensor, if the checkpoint has it.
@@ -198,18 +188,26 @@ impl Checkpoint {
 
     /// Number of values in all tensors together.
     pub fn parameters(&self) -> u64 {
-        self.tensors
-            .values()
-            .map(|location| location.shape.iter().map(|&n| n as u64).product::<u64>())
+        self.tensors()
+            .map(|tensor| tensor.shape.iter().map(|&n| n as u64).product::<u64>())
             .sum()
+    }
+
+    /// Bytes of all tensors together.
+    pub fn bytes(&self) -> u64 {
+        self.tensors().map(|tensor| tensor.bytes).sum()
+    }
+
+    /// Names of the files, for people.
+    pub fn files(&self) -> Vec<String> {
+        self.shards.iter().map(Shard::name).collect()
     }
 
     /// The types the tensors are stored in, for people: `"F32"`, or `"BF16+F32"` when mixed.
     pub fn dtype(&self) -> String {
         let mut seen: Vec<String> = self
-            .tensors
-            .values()
-            .map(|location| format!("{:?}", location.dtype))
+            .tensors()
+            .map(|tensor| format!("{:?}", tensor.dtype))
             .collect();
         seen.sort();
         seen.dedup();
@@ -219,11 +217,33 @@ impl Checkpoint {
     /// Values of a tensor as `f32`, row-major, after checking that it has the shape `expected`.
     ///
     /// # Errors
-    /// [`CheckpointError::Missing`], [`CheckpointError::Shape`], [`CheckpointError::Type`],
-    /// [`CheckpointError::BadFile`] or [`CheckpointError::Io`].
+    /// As [`Checkpoint::read_pieces`].
     pub fn read_f32(&self, name: &str, expected: &[usize]) -> Result<Vec<f32>, CheckpointError> {
+        let mut all = Vec::new();
+        all.reserve_exact(expected.iter().product());
+        self.read_pieces(name, expected, &|_| {}, |piece| {
+            all.extend_from_slice(piece)
+        })?;
+        Ok(all)
+    }
+
+    /// Hands the values of a tensor to `take` as `f32`, row-major, some whole rows (of the last axis) at a time, after
+    /// checking that it has the shape `expected`. `read` is told the bytes of each piece.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Missing`], [`CheckpointError::Shape`], [`CheckpointError::Type`],
+    /// [`CheckpointError::NotFinite`], [`CheckpointError::BadFile`] or
+    /// [`CheckpointError::Io`]. After an error, some pieces may have been handed out.
+    pub fn read_pieces(
+        &self,
+        name: &str,
+        expected: &[usize],
+        read: &dyn Fn(u64),
+        mut take: impl FnMut(&[f32]),
+    ) -> Result<(), CheckpointError> {
         let missing = || CheckpointError::Missing {
             name: name.to_owned(),
+            place: self.place.clone(),
             expected: expected.to_vec(),
         };
         let location = self.tensors.get(name).ok_or_else(missing)?;
@@ -231,102 +251,114 @@ impl Checkpoint {
         if location.shape != expected {
             return Err(CheckpointError::Shape {
                 name: name.to_owned(),
+                file: shard.name(),
                 expected: expected.to_vec(),
                 found: location.shape.clone(),
             });
         }
-        let bytes = shard.read(location.offset, location.bytes)?;
-        match location.dtype {
-            Dtype::F32 => Ok(values(&bytes, f32::from_le_bytes)),
-            Dtype::F16 => Ok(values(&bytes, |raw| half::f16::from_le_bytes(raw).to_f32())),
-            Dtype::BF16 => Ok(values(&bytes, |raw| {
-                half::bf16::from_le_bytes(raw).to_f32()
-            })),
-            other => Err(CheckpointError::Type {
-                name: name.to_owned(),
-                found: format!("{other:?}"),
+        let (size, convert): (usize, fn(&[u8], &mut Vec<f32>)) = match location.dtype {
+            Dtype::F32 => (4, |bytes, into| {
+                let (raw, _) = bytes.as_chunks::<4>();
+                into.extend(raw.iter().map(|&raw| f32::from_le_bytes(raw)));
             }),
+            Dtype::BF16 => (2, |bytes, into| {
+                let (raw, _) = bytes.as_chunks::<2>();
+                into.extend(
+                    raw.iter()
+                        .map(|&raw| f32::from_bits(u32::from(u16::from_le_bytes(raw)) << 16)),
+                );
+            }),
+            Dtype::F16 => (2, |bytes, into| {
+                let (raw, _) = bytes.as_chunks::<2>();
+                let halves: Vec<half::f16> = raw
+                    .iter()
+                    .map(|&raw| half::f16::from_le_bytes(raw))
+                    .collect();
+                into.resize(halves.len(), 0.0);
+                halves.convert_to_f32_slice(into);
+            }),
+            other => {
+                return Err(CheckpointError::Type {
+                    name: name.to_owned(),
+                    file: shard.name(),
+                    found: format!("{other:?}"),
+                });
+            }
+        };
+        let row = expected.last().copied().unwrap_or(1).max(1);
+        let piece = (PIECE / row).max(1) * row;
+        let mut left: usize = expected.iter().product();
+        let mut reader = shard.reader(location.offset)?;
+        let mut values = Vec::with_capacity(piece.min(left));
+        while left > 0 {
+            let count = piece.min(left);
+            values.clear();
+            convert(reader.next(count * size)?, &mut values);
+            // NaN and infinity are the only damage inside weights that can be told from weights.
+            if !values
+                .iter()
+                .fold(true, |finite, value| finite & value.is_finite())
+            {
+                return Err(CheckpointError::NotFinite {
+                    name: name.to_owned(),
+                    file: shard.name(),
+                });
+            }
+            take(&values);
+            read((count * size) as u64);
+            left -= count;
         }
+        Ok(())
     }
 }
 
-/// Little-endian values of `N` bytes each.
-fn values<const N: usize>(bytes: &[u8], convert: impl Fn([u8; N]) -> f32) -> Vec<f32> {
-    let (chunks, _) = bytes.as_chunks::<N>();
-    chunks.iter().map(|&raw| convert(raw)).collect()
-}
-
-/// Shard file names of an index, each once, sorted.
-fn shard_names(index: &[u8], file: &str) -> Result<Vec<String>, CheckpointError> {
-    #[derive(serde::Deserialize)]
-    struct Index {
-        weight_map: BTreeMap<String, String>,
-    }
-    let index: Index = serde_json::from_slice(index).map_err(|error| CheckpointError::BadFile {
-        file: file.to_owned(),
-        reason: error.to_string(),
-    })?;
-    let mut names: Vec<String> = index.weight_map.into_values().collect();
-    names.sort();
-    names.dedup();
-    // A shard lies beside its index. Anything else would let a file name reach out of the folder.
-    if let Some(name) = names
-        .iter()
-        .find(|name| name.contains(['/', '\\']) || name.as_str() == "..")
-    {
-        return Err(CheckpointError::BadFile {
-            file: file.to_owned(),
-            reason: format!("shard name {name:?} is not a plain file name"),
-        });
-    }
-    Ok(names)
-}
-
-fn read_header(index: usize, shard: &Shard) -> Result<Vec<(String, Location)>, CheckpointError> {
-    let total = shard.len()?;
-    if total < LENGTH_BYTES {
-        return Err(shard.bad("it is shorter than a header"));
-    }
-    let raw = shard.read(0, 8)?;
-    let header_bytes = <[u8; 8]>::try_from(raw.as_ref())
-        .map(u64::from_le_bytes)
-        .map_err(|_| shard.bad("it is shorter than a header"))?;
-    let data_start = LENGTH_BYTES.saturating_add(header_bytes);
-    if header_bytes > MAX_HEADER_BYTES || data_start > total {
-        return Err(shard.bad(format!(
-            "it announces a header of {header_bytes} bytes in a file of {total}"
-        )));
-    }
-    let header_len = usize::try_from(header_bytes).map_err(|error| shard.bad(error.to_string()))?;
-    let header = shard.read(LENGTH_BYTES, header_len)?;
-    let metadata: Metadata = serde_json::from_slice(&header)
-        .map_err(|error| shard.bad(format!("its header cannot be read: {error}")))?;
-    let mut found = Vec::new();
-    for (name, info) in metadata.tensors() {
-        let (start, end) = info.data_offsets;
-        let bytes = end.saturating_sub(start);
-        let wanted = info
-            .shape
-            .iter()
-            .try_fold(1_usize, |count, &n| count.checked_mul(n))
-            .and_then(|count| count.checked_mul(info.dtype.bitsize()))
-            .map(|bits| bits.div_ceil(8));
-        if wanted != Some(bytes) || data_start.saturating_add(end as u64) > total {
-            return Err(shard.bad(format!(
-                "tensor {name} of shape {:?} does not fit its bytes {start}..{end}",
-                info.shape
-            )));
+impl Index {
+    fn parse(text: &[u8], file: String) -> Result<Self, CheckpointError> {
+        #[derive(serde::Deserialize)]
+        struct Raw {
+            weight_map: BTreeMap<String, String>,
         }
-        found.push((
-            name,
-            Location {
-                shard: index,
-                dtype: info.dtype,
-                shape: info.shape.clone(),
-                offset: data_start + start as u64,
-                bytes,
-            },
-        ));
+        let bad = |reason: String| CheckpointError::BadFile {
+            file: file.clone(),
+            reason,
+        };
+        let Raw { weight_map } =
+            serde_json::from_slice(text).map_err(|error| bad(error.to_string()))?;
+        // A shard lies beside its index. Anything else would let a file name reach out of the folder.
+        if let Some(name) = weight_map
+            .values()
+            .find(|name| name.contains(['/', '\\']) || name.as_str() == "..")
+        {
+            return Err(bad(format!("shard name {name:?} is not a plain file name")));
+        }
+        if weight_map.is_empty() {
+            return Err(bad("it lists no tensors".to_owned()));
+        }
+        Ok(Self {
+            file,
+            shards: weight_map,
+        })
     }
-    Ok(found)
+
+    /// Shard file names, each once, sorted.
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.shards.values().cloned().collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// That this index puts `name` into the shard of that file name.
+    fn holds(&self, name: &str, shard: &str) -> Result<(), CheckpointError> {
+        let problem = match self.shards.get(name) {
+            Some(listed) if shard.ends_with(listed) => return Ok(()),
+            Some(listed) => format!("is listed in {listed} but lies in {shard}"),
+            None => format!("lies in {shard} but is not listed"),
+        };
+        Err(CheckpointError::Index {
+            index: self.file.clone(),
+            name: name.to_owned(),
+            problem,
+        })
+    }
 }

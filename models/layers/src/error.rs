@@ -33,6 +33,16 @@ pub enum CheckpointError {
         /// File name in the index.
         shard: String,
     },
+    /// The index and the shards disagree.
+    #[error("{index}: tensor {name} {problem}")]
+    Index {
+        /// The index file.
+        index: String,
+        /// The tensor.
+        name: String,
+        /// How they disagree.
+        problem: String,
+    },
     /// Two shards hold a tensor of the same name.
     #[error("tensor {name} is in both {first} and {second}")]
     Duplicate {
@@ -44,38 +54,71 @@ pub enum CheckpointError {
         second: String,
     },
     /// The network needs a tensor the checkpoint does not have.
-    #[error("tensor {name} is missing from the checkpoint (expected shape {expected:?})")]
+    #[error(
+        "tensor {name} is missing from the safetensors files of {place} (expected shape {expected:?})"
+    )]
     Missing {
         /// Full name, with prefix.
         name: String,
+        /// The folder, or "the files in memory".
+        place: String,
         /// Shape the configuration asks for.
         expected: Vec<usize>,
     },
     /// A tensor has another shape than the configuration says.
-    #[error("tensor {name} has shape {found:?} where the configuration asks for {expected:?}")]
+    #[error(
+        "tensor {name} in {file} has shape {found:?} where the configuration asks for {expected:?}"
+    )]
     Shape {
         /// Full name, with prefix.
         name: String,
+        /// Where it lies.
+        file: String,
         /// Shape the configuration asks for.
         expected: Vec<usize>,
         /// Shape in the file.
         found: Vec<usize>,
     },
     /// A tensor is stored in a type that is not read.
-    #[error("tensor {name} is stored as {found}; F32, F16 and BF16 are read")]
+    #[error("tensor {name} in {file} is stored as {found}; F32, F16 and BF16 are read")]
     Type {
         /// Full name, with prefix.
         name: String,
+        /// Where it lies.
+        file: String,
         /// Type in the file.
         found: String,
     },
+    /// A tensor holds NaN or infinity.
+    #[error(
+        "tensor {name} in {file} holds a value that is not a finite number: the file is damaged"
+    )]
+    NotFinite {
+        /// Full name, with prefix.
+        name: String,
+        /// Where it lies.
+        file: String,
+    },
+    /// A weight is too large for the precision asked for.
+    #[error("tensor {name} holds weights beyond the range of {precision}; load it as bf16 or f32")]
+    OutOfRange {
+        /// Full name, with prefix.
+        name: String,
+        /// The precision.
+        precision: crate::precision::Precision,
+    },
+    /// The device cannot compute in the precision asked for.
+    #[error(transparent)]
+    Precision(#[from] crate::precision::PrecisionError),
     /// The checkpoint holds tensors that no part of the network asked for.
     #[error(
-        "{} tensors of the checkpoint belong to no part of this network, the first ones: {}",
+        "{} tensors in the safetensors files of {place} belong to no part of this network, the first ones: {}",
         .names.len(),
         .names.iter().take(8).cloned().collect::<Vec<_>>().join(", ")
     )]
     LeftOver {
+        /// The folder, or "the files in memory".
+        place: String,
         /// Their names, sorted.
         names: Vec<String>,
     },

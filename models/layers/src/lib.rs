@@ -3,10 +3,11 @@
 //!
 //! A network is built in two steps. [`Checkpoint`] opens safetensors files (one or many shards,
 //! from a folder or from memory) and knows the name, type and shape of every tensor.
-//! [`Weights`] hands tensors to a loader one by one, checks each shape, converts to `f32`,
-//! transposes linear weights once, and at the end names what nobody asked for.
+//! [`Weights`] hands tensors to a loader one by one, checks each shape, keeps layers in the
+//! [`Precision`] asked for, and at the end names what nobody asked for. No tensor is ever whole
+//! in memory twice: files are read a few megabytes at a time straight into what is kept.
 //!
-//! The layers ([`Linear`], [`RmsNorm`], [`LayerNorm`], [`GatedMlp`], [`Rotary`], [`attend`],
+//! The layers ([`Linear`], [`Table`], [`RmsNorm`], [`LayerNorm`], [`GatedMlp`], [`Rotary`], [`attend`],
 //! [`KvCache`]) work on one sequence at a time: a hidden state is `[tokens, width]`, heads come
 //! first in attention, `[heads, tokens, head_dim]`. There is no batch axis, because a robot asks
 //! about one observation; where a network sees several images they fold into the first axis.
@@ -26,21 +27,27 @@ mod kv_cache;
 mod linear;
 mod mlp;
 mod norm;
+mod packed;
+mod precision;
 mod rotary;
 mod self_test;
+mod table;
 mod wait;
 mod weights;
 
 pub use attention::{MASKED, attend};
-pub use checkpoint::Checkpoint;
+pub use checkpoint::{Checkpoint, TensorInfo};
 pub use error::CheckpointError;
 pub use kv_cache::KvCache;
 pub use linear::Linear;
 pub use mlp::{GateHalf, GatedMlp, gelu_tanh};
 pub use norm::{LayerNorm, RmsNorm, rms_normalise};
+pub use packed::Packed;
+pub use precision::{INT4_BLOCK, Precision, PrecisionError};
 pub use rotary::Rotary;
 pub use self_test::{Check, SelfTestReport, self_test};
+pub use table::Table;
 pub use wait::wait;
-pub use weights::Weights;
+pub use weights::{Progress, Weights};
 
 pub use burn::tensor::Device;

@@ -1,27 +1,65 @@
 //! An affine map over rows.
 
-use burn::tensor::{Device, Tensor};
+use std::sync::Arc;
 
-/// `y = x W + b` over the rows of a matrix.
-///
-/// # Params
-/// - `weight`: `[inputs, outputs]`, the transpose of what PyTorch stores.
-/// - `bias`: `[1, outputs]`.
+use burn::tensor::{DType, Device, FloatDType, Tensor};
+
+use crate::packed::Packed;
+
+/// `y = x W + b` over the rows of a matrix. Whatever the weight is kept in, `x`, `b` and `y` are `f32`.
 #[derive(Debug, Clone)]
 pub struct Linear {
-    weight: Tensor<2>,
+    weight: Weight,
+    /// `[1, outputs]`.
     bias: Option<Tensor<2>>,
+}
+
+#[derive(Debug, Clone)]
+enum Weight {
+    /// `[inputs, outputs]`, the transpose of what PyTorch stores; any float type the device multiplies in.
+    Tensor(Tensor<2>),
+    /// Some outputs of a matrix in the memory of this process.
+    Packed {
+        matrix: Arc<Packed>,
+        first: usize,
+        count: usize,
+        device: Device,
+    },
 }
 
 impl Linear {
     /// From a weight `[inputs, outputs]` and a bias `[1, outputs]`.
     pub fn new(weight: Tensor<2>, bias: Option<Tensor<2>>) -> Self {
-        Self { weight, bias }
+        Self {
+            weight: Weight::Tensor(weight),
+            bias,
+        }
+    }
+
+    /// From a packed matrix and a bias `[1, outputs]` on `device`.
+    pub fn packed(matrix: Packed, bias: Option<Tensor<2>>, device: &Device) -> Self {
+        Self {
+            weight: Weight::Packed {
+                first: 0,
+                count: matrix.outputs(),
+                matrix: Arc::new(matrix),
+                device: device.clone(),
+            },
+            bias,
+        }
     }
 
     /// `[rows, inputs]` to `[rows, outputs]`.
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        let y = x.matmul(self.weight.clone());
+        let y = match &self.weight {
+            Weight::Tensor(weight) => multiply(x, weight.clone()),
+            Weight::Packed {
+                matrix,
+                first,
+                count,
+                ..
+            } => matrix.multiply(x, *first, *count),
+        };
         match &self.bias {
             Some(bias) => y + bias.clone(),
             None => y,
@@ -31,29 +69,70 @@ impl Linear {
     /// The layer that gives only the outputs `start .. start + len`.
     #[must_use]
     pub fn columns(&self, start: usize, len: usize) -> Self {
+        let weight = match &self.weight {
+            Weight::Tensor(weight) => Weight::Tensor(weight.clone().narrow(1, start, len)),
+            Weight::Packed {
+                matrix,
+                first,
+                device,
+                ..
+            } => Weight::Packed {
+                matrix: matrix.clone(),
+                first: first + start,
+                count: len,
+                device: device.clone(),
+            },
+        };
         Self {
-            weight: self.weight.clone().narrow(1, start, len),
+            weight,
             bias: self.bias.clone().map(|bias| bias.narrow(1, start, len)),
         }
     }
 
-    /// The layer that takes only the inputs `0 .. len`, for inputs whose rest is zero.
+    /// The layer that takes only the inputs `0 .. len`, for inputs whose rest is zero. A packed weight is widened.
     #[must_use]
     pub fn first_inputs(&self, len: usize) -> Self {
+        let weight = match &self.weight {
+            Weight::Tensor(weight) => weight.clone(),
+            Weight::Packed {
+                matrix,
+                first,
+                count,
+                device,
+            } => matrix.tile(*first, *count, device),
+        };
         Self {
-            weight: self.weight.clone().narrow(0, 0, len),
+            weight: Weight::Tensor(weight.narrow(0, 0, len)),
             bias: self.bias.clone(),
         }
     }
 
-    /// The device the weight is on.
+    /// The device the layer computes on.
     pub fn device(&self) -> Device {
-        self.weight.device()
+        match &self.weight {
+            Weight::Tensor(weight) => weight.device(),
+            Weight::Packed { device, .. } => device.clone(),
+        }
     }
 
     /// Number of outputs.
     pub fn outputs(&self) -> usize {
-        let [_, outputs] = self.weight.dims();
-        outputs
+        match &self.weight {
+            Weight::Tensor(weight) => {
+                let [_, outputs] = weight.dims();
+                outputs
+            }
+            Weight::Packed { count, .. } => *count,
+        }
     }
+}
+
+/// A product in the weight's type, given back as `f32`.
+fn multiply(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
+    let kept = match weight.dtype() {
+        DType::F16 => FloatDType::F16,
+        DType::BF16 => FloatDType::BF16,
+        _ => return x.matmul(weight),
+    };
+    x.cast(kept).matmul(weight).cast(FloatDType::F32)
 }

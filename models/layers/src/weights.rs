@@ -1,76 +1,193 @@
 //! Hands the tensors of a checkpoint to a loader, one at a time and each checked.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Element, Tensor, TensorData};
+use half::{bf16, f16};
 
 use crate::checkpoint::Checkpoint;
 use crate::error::CheckpointError;
 use crate::linear::Linear;
 use crate::norm::{LayerNorm, RmsNorm};
+use crate::packed::Packed;
+use crate::precision::{Precision, is_cpu};
+use crate::table::Table;
 
 /// Columns and rows of a block in the transposition, so that both sides stay in cache.
 const BLOCK: usize = 64;
+
+/// Told how many bytes of how many have been read.
+pub type Progress<'a> = &'a dyn Fn(u64, u64);
 
 /// Reads tensors onto a device and remembers which were taken.
 ///
 /// Names are given relative to a prefix, since the same network sits under different prefixes in
 /// different files. Shapes are given as the configuration implies them; a checkpoint that
-/// disagrees is refused with both shapes.
-#[derive(Debug)]
+/// disagrees is refused with both shapes. Linear layers and tables are kept in the precision
+/// asked for ([`Weights::in_precision`]), everything else in `f32`.
+#[derive(Debug, Clone)]
 pub struct Weights<'a> {
+    shared: Rc<Shared<'a>>,
+    precision: Precision,
+}
+
+struct Shared<'a> {
     checkpoint: &'a Checkpoint,
     prefix: String,
     device: &'a Device,
+    progress: Option<Progress<'a>>,
+    total: u64,
+    read: Cell<u64>,
+    kept: Cell<u64>,
     taken: RefCell<BTreeSet<String>>,
 }
 
+impl std::fmt::Debug for Shared<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared")
+            .field("prefix", &self.prefix)
+            .field("device", self.device)
+            .field("taken", &self.taken)
+            .finish_non_exhaustive()
+    }
+}
+
 impl<'a> Weights<'a> {
-    /// A reader for tensors whose names start with `prefix` (which may be empty).
+    /// A reader for tensors whose names start with `prefix` (which may be empty), in `f32`.
     pub fn new(checkpoint: &'a Checkpoint, prefix: impl Into<String>, device: &'a Device) -> Self {
+        Self::telling(checkpoint, prefix, device, None)
+    }
+
+    /// The same, telling `progress` while it reads.
+    pub fn telling(
+        checkpoint: &'a Checkpoint,
+        prefix: impl Into<String>,
+        device: &'a Device,
+        progress: Option<Progress<'a>>,
+    ) -> Self {
         Self {
-            checkpoint,
-            prefix: prefix.into(),
-            device,
-            taken: RefCell::new(BTreeSet::new()),
+            shared: Rc::new(Shared {
+                checkpoint,
+                prefix: prefix.into(),
+                device,
+                progress,
+                total: checkpoint.bytes(),
+                read: Cell::new(0),
+                kept: Cell::new(0),
+                taken: RefCell::new(BTreeSet::new()),
+            }),
+            precision: Precision::F32,
+        }
+    }
+
+    /// The same reader (what one takes, both have taken) for layers and tables kept in `precision`.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Precision`] if the device does not compute in it.
+    pub fn in_precision(&self, precision: Precision) -> Result<Self, CheckpointError> {
+        precision.check(self.shared.device)?;
+        Ok(Self {
+            shared: self.shared.clone(),
+            precision,
+        })
+    }
+
+    /// The same reader for layers that must stay in `f32`.
+    #[must_use]
+    pub fn exact(&self) -> Self {
+        Self {
+            shared: self.shared.clone(),
+            precision: Precision::F32,
         }
     }
 
     /// The device the tensors are read onto.
-    pub fn device(&self) -> &Device {
-        self.device
+    pub fn device(&self) -> &'a Device {
+        self.shared.device
+    }
+
+    /// Bytes of all that was made so far.
+    pub fn kept(&self) -> u64 {
+        self.shared.kept.get()
     }
 
     /// Whether the checkpoint has the tensor `name`.
     pub fn has(&self, name: &str) -> bool {
-        self.checkpoint.shape(&self.full(name)).is_some()
+        self.shared.checkpoint.shape(&self.full(name)).is_some()
     }
 
     /// Values of `name`, row-major, checked against `shape`.
     ///
     /// # Errors
-    /// As [`Checkpoint::read_f32`].
+    /// As [`Checkpoint::read_pieces`].
     pub fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, CheckpointError> {
-        let full = self.full(name);
-        let values = self.checkpoint.read_f32(&full, shape)?;
-        self.taken.borrow_mut().insert(full);
+        let mut values = Vec::new();
+        values.reserve_exact(shape.iter().product());
+        self.pieces(name, shape, |piece| values.extend_from_slice(piece))?;
         Ok(values)
     }
 
-    /// A tensor as it is stored, shape `[rows, columns]`.
-    ///
-    /// # Errors
-    /// As [`Checkpoint::read_f32`].
-    pub fn matrix(&self, name: &str, shape: [usize; 2]) -> Result<Tensor<2>, CheckpointError> {
-        let values = self.values(name, &shape)?;
-        Ok(self.upload(values, shape))
+    fn pieces(
+        &self,
+        name: &str,
+        shape: &[usize],
+        take: impl FnMut(&[f32]),
+    ) -> Result<(), CheckpointError> {
+        let shared = &self.shared;
+        let full = self.full(name);
+        let tell = |bytes: u64| {
+            shared.read.set(shared.read.get() + bytes);
+            if let Some(progress) = shared.progress {
+                progress(shared.read.get(), shared.total);
+            }
+        };
+        shared.checkpoint.read_pieces(&full, shape, &tell, take)?;
+        shared.taken.borrow_mut().insert(full);
+        Ok(())
+    }
+
+    /// Hands a matrix to `take`, rows scaled by `factor`, some rows at a time with the number of the first.
+    fn matrix_pieces(
+        &self,
+        name: &str,
+        [rows, columns]: [usize; 2],
+        factor: f32,
+        mut take: impl FnMut(usize, &[f32]),
+    ) -> Result<(), CheckpointError> {
+        let mut row = 0;
+        let mut scaled = Vec::new();
+        let mut largest = 0.0_f32;
+        self.pieces(name, &[rows, columns], |piece| {
+            let values = if factor == 1.0 {
+                piece
+            } else {
+                scaled.clear();
+                scaled.extend(piece.iter().map(|value| value * factor));
+                &scaled
+            };
+            if self.precision == Precision::F16 {
+                largest = values
+                    .iter()
+                    .fold(largest, |most, value| most.max(value.abs()));
+            }
+            take(row, values);
+            row += piece.len() / columns.max(1);
+        })?;
+        if largest > f16::MAX.to_f32() {
+            return Err(CheckpointError::OutOfRange {
+                name: self.full(name),
+                precision: self.precision,
+            });
+        }
+        Ok(())
     }
 
     /// A linear layer `name.weight`, stored `[outputs, inputs]`, with `name.bias` if `bias`.
     ///
     /// # Errors
-    /// As [`Checkpoint::read_f32`].
+    /// As [`Checkpoint::read_pieces`].
     pub fn linear(
         &self,
         name: &str,
@@ -86,7 +203,7 @@ impl<'a> Weights<'a> {
     /// that its weight and bias are multiplied by (the scale of attention scores, for queries).
     ///
     /// # Errors
-    /// As [`Checkpoint::read_f32`].
+    /// As [`Checkpoint::read_pieces`], and [`CheckpointError::OutOfRange`].
     pub fn fused_linear(
         &self,
         parts: &[(&str, usize, f32)],
@@ -94,29 +211,100 @@ impl<'a> Weights<'a> {
         bias: bool,
     ) -> Result<Linear, CheckpointError> {
         let width: usize = parts.iter().map(|(_, outputs, _)| outputs).sum();
-        let mut weight = vec![0.0; inputs * width];
-        let mut biases = Vec::with_capacity(if bias { width } else { 0 });
+        let bias = if bias {
+            let mut biases = Vec::with_capacity(width);
+            for &(name, outputs, factor) in parts {
+                let stored = self.values(&format!("{name}.bias"), &[outputs])?;
+                biases.extend(stored.into_iter().map(|value| value * factor));
+            }
+            Some(self.upload(biases, [1, width]))
+        } else {
+            None
+        };
+        if is_cpu(self.device())
+            && let Some(mut packed) = Packed::with_capacity(self.precision, width, inputs)
+        {
+            for &(name, outputs, factor) in parts {
+                let name = format!("{name}.weight");
+                self.matrix_pieces(&name, [outputs, inputs], factor, |_, rows| {
+                    packed.push_rows(rows)
+                })?;
+            }
+            self.keep(packed.bytes());
+            return Ok(Linear::packed(packed, bias, self.device()));
+        }
+        let weight = match self.precision {
+            Precision::F16 => self.transposed(parts, inputs, f16::from_f32)?,
+            Precision::Bf16 => self.transposed(parts, inputs, bf16::from_f32)?,
+            _ => self.transposed(parts, inputs, |value| value)?,
+        };
+        Ok(Linear::new(weight, bias))
+    }
+
+    /// The parts' weights side by side, `[inputs, outputs]`, as a tensor of type `T`.
+    fn transposed<T: Element + Copy>(
+        &self,
+        parts: &[(&str, usize, f32)],
+        inputs: usize,
+        convert: impl Fn(f32) -> T,
+    ) -> Result<Tensor<2>, CheckpointError> {
+        let width: usize = parts.iter().map(|(_, outputs, _)| outputs).sum();
+        let mut weight = vec![convert(0.0); inputs * width];
         let mut column = 0;
         for &(name, outputs, factor) in parts {
-            let mut stored = self.values(&format!("{name}.weight"), &[outputs, inputs])?;
-            scale(&mut stored, factor);
-            transpose_into(&stored, outputs, inputs, &mut weight, width, column);
-            if bias {
-                let mut stored = self.values(&format!("{name}.bias"), &[outputs])?;
-                scale(&mut stored, factor);
-                biases.extend(stored);
-            }
+            let name = format!("{name}.weight");
+            self.matrix_pieces(&name, [outputs, inputs], factor, |first, rows| {
+                transpose_into(rows, inputs, &mut weight, width, column + first, &convert);
+            })?;
             column += outputs;
         }
-        let weight = self.upload(weight, [inputs, width]);
-        let bias = bias.then(|| self.upload(biases, [1, width]));
-        Ok(Linear::new(weight, bias))
+        Ok(self.upload_as(weight, [inputs, width], T::dtype()))
+    }
+
+    /// Embedding tables one after the other: each its name and its rows.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::read_pieces`], and [`CheckpointError::OutOfRange`].
+    pub fn table(&self, parts: &[(&str, usize)], width: usize) -> Result<Table, CheckpointError> {
+        let total: usize = parts.iter().map(|(_, rows)| rows).sum();
+        if is_cpu(self.device())
+            && let Some(mut packed) = Packed::with_capacity(self.precision, total, width)
+        {
+            for &(name, rows) in parts {
+                self.matrix_pieces(name, [rows, width], 1.0, |_, rows| packed.push_rows(rows))?;
+            }
+            self.keep(packed.bytes());
+            return Ok(Table::packed(packed, self.device()));
+        }
+        Ok(Table::new(match self.precision {
+            Precision::F16 => self.stacked(parts, width, f16::from_f32)?,
+            Precision::Bf16 => self.stacked(parts, width, bf16::from_f32)?,
+            _ => self.stacked(parts, width, |value| value)?,
+        }))
+    }
+
+    /// Matrices one under the other, as a tensor of type `T`.
+    fn stacked<T: Element + Copy>(
+        &self,
+        parts: &[(&str, usize)],
+        width: usize,
+        convert: impl Fn(f32) -> T,
+    ) -> Result<Tensor<2>, CheckpointError> {
+        let total: usize = parts.iter().map(|(_, rows)| rows).sum();
+        let mut values: Vec<T> = Vec::new();
+        values.reserve_exact(total * width);
+        for &(name, rows) in parts {
+            self.matrix_pieces(name, [rows, width], 1.0, |_, rows| {
+                values.extend(rows.iter().map(|&value| convert(value)));
+            })?;
+        }
+        Ok(self.upload_as(values, [total, width], T::dtype()))
     }
 
     /// An RMS normalisation with the weight `name.weight` of `width` values.
     ///
     /// # Errors
-    /// As [`Checkpoint::read_f32`].
+    /// As [`Checkpoint::read_pieces`].
     pub fn rms_norm(&self, name: &str, width: usize, eps: f64) -> Result<RmsNorm, CheckpointError> {
         let weight = self.values(&format!("{name}.weight"), &[width])?;
         Ok(RmsNorm::new(self.upload(weight, [1, width]), eps))
@@ -125,7 +313,7 @@ impl<'a> Weights<'a> {
     /// A layer normalisation with `name.weight` and `name.bias`.
     ///
     /// # Errors
-    /// As [`Checkpoint::read_f32`].
+    /// As [`Checkpoint::read_pieces`].
     pub fn layer_norm(
         &self,
         name: &str,
@@ -141,9 +329,23 @@ impl<'a> Weights<'a> {
         ))
     }
 
-    /// Puts values on the device.
+    /// Puts values on the device, in `f32`.
     pub fn upload<const D: usize>(&self, values: Vec<f32>, shape: [usize; D]) -> Tensor<D> {
-        Tensor::from_data(TensorData::new(values, shape), self.device)
+        self.upload_as(values, shape, DType::F32)
+    }
+
+    fn upload_as<T: Element, const D: usize>(
+        &self,
+        values: Vec<T>,
+        shape: [usize; D],
+        dtype: DType,
+    ) -> Tensor<D> {
+        self.keep((values.len() * dtype.size()) as u64);
+        Tensor::from_data(TensorData::new(values, shape), (self.device(), dtype))
+    }
+
+    fn keep(&self, bytes: u64) {
+        self.shared.kept.set(self.shared.kept.get() + bytes);
     }
 
     /// Ends the reading: every tensor of the checkpoint must have been taken, except those for
@@ -152,44 +354,44 @@ impl<'a> Weights<'a> {
     /// # Errors
     /// [`CheckpointError::LeftOver`] with the names nobody asked for.
     pub fn finish(self, ignored: impl Fn(&str) -> bool) -> Result<(), CheckpointError> {
-        let taken = self.taken.into_inner();
-        let names: Vec<String> = self
+        let shared = &self.shared;
+        let taken = shared.taken.borrow();
+        let names: Vec<String> = shared
             .checkpoint
             .names()
             .filter(|&name| !taken.contains(name))
-            .filter(|name| !ignored(name.strip_prefix(self.prefix.as_str()).unwrap_or(name)))
+            .filter(|name| !ignored(name.strip_prefix(shared.prefix.as_str()).unwrap_or(name)))
             .map(str::to_owned)
             .collect();
         if names.is_empty() {
+            if let Some(progress) = shared.progress {
+                progress(shared.total, shared.total);
+            }
             Ok(())
         } else {
-            Err(CheckpointError::LeftOver { names })
+            Err(CheckpointError::LeftOver {
+                place: shared.checkpoint.place().to_owned(),
+                names,
+            })
         }
     }
 
     fn full(&self, name: &str) -> String {
-        format!("{}{name}", self.prefix)
+        format!("{}{name}", self.shared.prefix)
     }
 }
 
-fn scale(values: &mut [f32], factor: f32) {
-    if factor != 1.0 {
-        for value in values {
-            *value *= factor;
-        }
-    }
-}
-
-/// Writes the transpose of `source` (`[rows, columns]`) into `target`, a matrix `width` wide,
+/// Writes the transpose of `source` (rows of `columns` values) into `target`, a matrix `width` wide,
 /// starting at column `first`.
-fn transpose_into(
+fn transpose_into<T>(
     source: &[f32],
-    rows: usize,
     columns: usize,
-    target: &mut [f32],
+    target: &mut [T],
     width: usize,
     first: usize,
+    convert: &impl Fn(f32) -> T,
 ) {
+    let rows = source.len() / columns.max(1);
     for row_block in (0..rows).step_by(BLOCK) {
         for column_block in (0..columns).step_by(BLOCK) {
             for row in row_block..(row_block + BLOCK).min(rows) {
@@ -197,7 +399,7 @@ fn transpose_into(
                 let end = (column_block + BLOCK).min(columns);
                 for (column, &value) in (column_block..end).zip(values) {
                     if let Some(slot) = target.get_mut(column * width + first + row) {
-                        *slot = value;
+                        *slot = convert(value);
                     }
                 }
             }
@@ -215,7 +417,7 @@ mod tests {
         let source: Vec<f32> = (0..rows * columns).map(|i| i as f32).collect();
         let width = rows + 3;
         let mut target = vec![-1.0; columns * width];
-        transpose_into(&source, rows, columns, &mut target, width, 3);
+        transpose_into(&source, columns, &mut target, width, 3, &|value| value);
         for row in 0..rows {
             for column in 0..columns {
                 assert_eq!(

@@ -90,7 +90,7 @@ fn the_three_float_types_are_read_as_f32() {
     assert_eq!(checkpoint.dtype(), "BF16+F16+F32+I64");
     let error = checkpoint.read_f32("count", &[1]).unwrap_err();
     assert!(
-        matches!(&error, CheckpointError::Type { name, found } if name == "count" && found == "I64")
+        matches!(&error, CheckpointError::Type { name, found, .. } if name == "count" && found == "I64")
     );
 }
 
@@ -116,18 +116,21 @@ fn a_wrong_shape_a_missing_and_a_left_over_tensor_are_named() {
     let error = checkpoint.read_f32("b", &[2, 1]).unwrap_err().to_string();
     assert_eq!(
         error,
-        "tensor b has shape [1, 2] where the configuration asks for [2, 1]"
+        format!(
+            "tensor b in {} has shape [1, 2] where the configuration asks for [2, 1]",
+            folder.0.join("two.safetensors").display()
+        )
     );
     let error = checkpoint.read_f32("c", &[5]).unwrap_err();
     assert!(
-        matches!(&error, CheckpointError::Missing { name, expected } if name == "c" && expected == &[5])
+        matches!(&error, CheckpointError::Missing { name, expected, .. } if name == "c" && expected == &[5])
     );
 
     let device = layers::device::cpu();
     let weights = Weights::new(&checkpoint, "", &device);
     weights.values("a", &[2]).unwrap();
     let error = weights.finish(|_| false).unwrap_err();
-    assert!(matches!(&error, CheckpointError::LeftOver { names } if names == &["b"]));
+    assert!(matches!(&error, CheckpointError::LeftOver { names, .. } if names == &["b"]));
     let weights = Weights::new(&checkpoint, "", &device);
     weights.values("a", &[2]).unwrap();
     weights.finish(|name| name == "b").unwrap();

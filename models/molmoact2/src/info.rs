@@ -19,8 +19,12 @@ pub struct PolicyInfo {
     pub depth_cells: Option<usize>,
     /// Number of weights.
     pub parameters: u64,
-    /// The type the weights are stored in; computing is done in F32.
+    /// The types the weights are stored in.
     pub dtype: String,
+    /// What the large matrices were loaded in; between the layers everything is F32.
+    pub precision: layers::Precision,
+    /// Bytes the loaded weights take.
+    pub weight_bytes: u64,
 }
 
 impl PolicyInfo {

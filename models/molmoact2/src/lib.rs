@@ -74,6 +74,7 @@ pub use expert::{ChunkExpert, Expert, ExpertContext, StepModulation};
 pub use files::Files;
 pub use generate::Told;
 pub use info::{ActionStats, PolicyInfo, TagInfo};
+pub use layers::{Precision, Progress};
 pub use load::LoadOptions;
 pub use network::Network;
 pub use policy::Policy;

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Mutex;
 
 use burn::tensor::Device;
+use layers::{Precision, Progress};
 
 use crate::action::Mode;
 use crate::calibration::Calibration;
@@ -24,10 +25,23 @@ use crate::prompt::{self, PromptWriter};
 use crate::token_head::load_token_head;
 
 /// How a policy is loaded.
-#[derive(Debug, Clone, Default)]
-pub struct LoadOptions {
+#[derive(Clone, Default)]
+pub struct LoadOptions<'a> {
+    /// What the large matrices are kept in.
+    pub precision: Precision,
     /// How the robot counts its joints, if otherwise than the checkpoint.
     pub calibration: Option<Calibration>,
+    /// Told the bytes of the weights read so far and of all of them, every few megabytes.
+    pub progress: Option<Progress<'a>>,
+}
+
+impl std::fmt::Debug for LoadOptions<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LoadOptions")
+            .field("precision", &self.precision)
+            .field("calibration", &self.calibration)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What a folder says before its weights are read, whichever layout it has.
@@ -88,7 +102,7 @@ impl Policy {
     pub fn load_with(
         files: &Files,
         device: &Device,
-        options: &LoadOptions,
+        options: &LoadOptions<'_>,
     ) -> Result<Self, LoadError> {
         let mut described = Described::read(files)?;
         if let Some(calibration) = &options.calibration {
@@ -115,7 +129,13 @@ impl Policy {
         )?;
         let chat = Chat::read(small, config, &processor, writer.words())?;
         let checkpoint = files.checkpoint()?;
-        let network = Network::load(&checkpoint, config, device)?;
+        let network = Network::load_as(
+            &checkpoint,
+            config,
+            device,
+            options.precision,
+            options.progress,
+        )?;
         let token_head = load_token_head(files, config, described.trained, &network)?;
         let depth = DepthIds::of(config).map(|ids| DepthHead::new(ids, config, network.text()));
         let mut modes = Vec::new();
@@ -137,6 +157,8 @@ impl Policy {
             flow_steps: config.flow_matching_num_steps,
             parameters: checkpoint.parameters(),
             dtype: checkpoint.dtype(),
+            precision: options.precision,
+            weight_bytes: network.weight_bytes(),
         };
         let Described {
             config,

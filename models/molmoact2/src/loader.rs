@@ -14,9 +14,14 @@
 //!
 //! Linear weights are stored `[outputs, inputs]` and transposed here once. Projections that read
 //! the same input are joined, and the factor of the attention scores is folded into the queries.
+//!
+//! Which layers stay in `f32` whatever precision is asked for: the pooling, whose inputs and scores leave the range of
+//! `f16`, and the expert's way in and out, where an error reaches the actions unmixed. See [`Kept`] for four bits.
 
 use burn::tensor::Device;
-use layers::{Checkpoint, CheckpointError, GateHalf, GatedMlp, Rotary, Weights};
+use layers::{
+    Checkpoint, CheckpointError, GateHalf, GatedMlp, Precision, Progress, Rotary, Weights,
+};
 
 use crate::config::{AdapterConfig, Config, TextConfig, VitConfig};
 use crate::connector::Connector;
@@ -36,7 +41,7 @@ const PROJECTOR: &str = "model.vision_backbone.image_projector";
 const TRANSFORMER: &str = "model.transformer";
 
 impl Network {
-    /// Reads every tensor of `checkpoint` onto `device`.
+    /// Reads every tensor of `checkpoint` onto `device`, in `f32`.
     ///
     /// # Errors
     /// [`LoadError::Unsupported`] for a configuration this network does not implement, and
@@ -46,23 +51,61 @@ impl Network {
         config: &Config,
         device: &Device,
     ) -> Result<Self, LoadError> {
+        Self::load_as(checkpoint, config, device, Precision::F32, None)
+    }
+
+    /// The same with the large matrices in `precision`, telling `progress` the bytes read.
+    ///
+    /// # Errors
+    /// As [`Network::load`], and [`LoadError::Checkpoint`] for a precision that the device cannot compute in.
+    pub fn load_as(
+        checkpoint: &Checkpoint,
+        config: &Config,
+        device: &Device,
+        precision: Precision,
+        progress: Option<Progress<'_>>,
+    ) -> Result<Self, LoadError> {
         check_supported(config)?;
-        let weights = Weights::new(checkpoint, find_prefix(checkpoint, config)?, device);
+        let prefix = find_prefix(checkpoint, config)?;
+        let weights = Weights::telling(checkpoint, prefix, device, progress);
+        let kept = Kept::new(&weights, precision)?;
         let taps = taps(&config.adapter, &config.vit)?;
         let network = Self {
-            vit: load_vit(&weights, &config.vit, taps)?,
-            connector: load_connector(&weights, &config.adapter, &config.vit)?,
-            text: load_text(&weights, &config.text)?,
+            vit: load_vit(&kept.delicate, &config.vit, taps)?,
+            connector: load_connector(&kept, &config.adapter, &config.vit)?,
+            text: load_text(&kept, &config.text)?,
             expert: match &config.action_expert {
-                Some(sizes) => Some(expert::load_expert(&weights, sizes, config)?),
+                Some(sizes) => Some(expert::load_expert(&kept, sizes, config)?),
                 None => None,
             },
             depth_gate: depth_gate::load_depth_gate(&weights, config)?,
             device: device.clone(),
+            weight_bytes: weights.kept(),
         };
         let used = network.vit.blocks.len();
         weights.finish(|name| may_be_left(name, used))?;
         Ok(network)
+    }
+}
+
+/// One checkpoint, read in the precisions that different parts are kept in.
+struct Kept<'a> {
+    /// `f32` always.
+    exact: Weights<'a>,
+    /// The precision asked for, but eight bits where four would be asked for: vision, expert, embeddings and output head
+    /// are a fifth of the weights and lose the most.
+    delicate: Weights<'a>,
+    /// The precision asked for.
+    main: Weights<'a>,
+}
+
+impl<'a> Kept<'a> {
+    fn new(weights: &Weights<'a>, precision: Precision) -> Result<Self, CheckpointError> {
+        Ok(Self {
+            exact: weights.exact(),
+            delicate: weights.in_precision(precision.delicate())?,
+            main: weights.in_precision(precision)?,
+        })
     }
 }
 
@@ -85,6 +128,7 @@ fn find_prefix(checkpoint: &Checkpoint, config: &Config) -> Result<String, Check
         .map(str::to_owned)
         .ok_or_else(|| CheckpointError::Missing {
             name: EMBEDDING.to_owned(),
+            place: checkpoint.place().to_owned(),
             expected: vec![config.text.vocab_size, config.text.hidden_size],
         })
 }
@@ -252,7 +296,7 @@ fn load_vit(weights: &Weights, vit: &VitConfig, taps: Vec<usize>) -> Result<Vit,
 }
 
 fn load_connector(
-    weights: &Weights,
+    kept: &Kept,
     adapter: &AdapterConfig,
     vit: &VitConfig,
 ) -> Result<Connector, LoadError> {
@@ -265,6 +309,7 @@ fn load_connector(
     let name = |part: &str| format!("{POOLING}.{part}");
     let project = |part: &str| format!("{PROJECTOR}.{part}");
     let inner = adapter.intermediate_size;
+    let weights = &kept.exact;
     Ok(Connector {
         query: weights.fused_linear(
             &[(&name("wq"), heads * head_dim, score_scale(head_dim))],
@@ -281,12 +326,13 @@ fn load_connector(
         )?,
         out: weights.linear(&name("wo"), heads * head_dim, adapter.hidden_size, true)?,
         projector: GatedMlp::new(
-            weights.fused_linear(
+            kept.main.fused_linear(
                 &[(&project("w1"), inner, 1.0), (&project("w3"), inner, 1.0)],
                 adapter.hidden_size,
                 false,
             )?,
-            weights.linear(&project("w2"), inner, adapter.text_hidden_size, false)?,
+            kept.main
+                .linear(&project("w2"), inner, adapter.text_hidden_size, false)?,
             GateHalf::First,
         ),
         heads,
@@ -296,28 +342,33 @@ fn load_connector(
     })
 }
 
-fn load_text(weights: &Weights, text: &TextConfig) -> Result<TextModel, LoadError> {
+fn load_text(kept: &Kept, text: &TextConfig) -> Result<TextModel, LoadError> {
     let hidden = text.hidden_size;
-    let mut table = weights.values(EMBEDDING, &[text.vocab_size, hidden])?;
-    table.extend(weights.values(
-        &format!("{TRANSFORMER}.wte.new_embedding"),
-        &[text.additional_vocab_size, hidden],
-    )?);
+    let weights = &kept.main;
+    let embedding = kept.delicate.table(
+        &[
+            (EMBEDDING, text.vocab_size),
+            (
+                &format!("{TRANSFORMER}.wte.new_embedding"),
+                text.additional_vocab_size,
+            ),
+        ],
+        hidden,
+    )?;
     let blocks = (0..text.num_hidden_layers)
         .map(|index| load_text_block(weights, text, index))
         .collect::<Result<_, CheckpointError>>()?;
     Ok(TextModel {
-        embedding: weights.upload(
-            table,
-            [text.vocab_size + text.additional_vocab_size, hidden],
-        ),
+        embedding,
         blocks,
         final_norm: weights.rms_norm(
             &format!("{TRANSFORMER}.ln_f"),
             hidden,
             text.layer_norm_eps,
         )?,
-        head: weights.linear("lm_head", hidden, text.vocab_size, false)?,
+        head: kept
+            .delicate
+            .linear("lm_head", hidden, text.vocab_size, false)?,
         rotary: Rotary::new(
             text.max_position_embeddings,
             text.head_dim,

@@ -18,6 +18,7 @@ pub struct Network {
     pub(crate) expert: Option<Expert>,
     pub(crate) depth_gate: Option<DepthGate>,
     pub(crate) device: Device,
+    pub(crate) weight_bytes: u64,
 }
 
 impl Network {
@@ -44,6 +45,11 @@ impl Network {
     /// What dims the expert's view of depth tokens, if the checkpoint has it.
     pub fn depth_gate(&self) -> Option<&DepthGate> {
         self.depth_gate.as_ref()
+    }
+
+    /// Bytes that its weights take, on the device and beside it.
+    pub fn weight_bytes(&self) -> u64 {
+        self.weight_bytes
     }
 
     /// The device the network is on.

@@ -5,9 +5,8 @@
 //! head knows only the first.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use layers::{GatedMlp, KvCache, Linear, MASKED, RmsNorm, Rotary, attend, rms_normalise};
+use layers::{GatedMlp, KvCache, Linear, MASKED, RmsNorm, Rotary, Table, attend, rms_normalise};
 
-use crate::connector::index_tensor;
 use crate::error::ActError;
 
 /// Self-attention with grouped key and value heads.
@@ -101,7 +100,7 @@ pub(crate) struct TextBlock {
 #[derive(Debug)]
 pub struct TextModel {
     /// `[vocab_size + additional_vocab_size, hidden]`.
-    pub(crate) embedding: Tensor<2>,
+    pub(crate) embedding: Table,
     pub(crate) blocks: Vec<TextBlock>,
     pub(crate) final_norm: RmsNorm,
     pub(crate) head: Linear,
@@ -133,21 +132,17 @@ impl TextModel {
 
     /// Number of ids that can be read.
     pub fn input_vocab_size(&self) -> usize {
-        let [rows, _] = self.embedding.dims();
-        rows
+        self.embedding.len()
     }
 
     /// Embeddings of `ids`, each below [`TextModel::input_vocab_size`]: `[tokens, hidden]`.
     pub fn embed(&self, ids: &[u32]) -> Tensor<2> {
-        let rows = ids.iter().map(|&id| id as i32).collect();
-        self.embedding
-            .clone()
-            .select(0, index_tensor(rows, &self.embedding.device()))
+        self.embedding.select(ids)
     }
 
     /// Embeddings of ids that are on the device already: `[tokens, hidden]`.
     pub fn embed_rows(&self, ids: Tensor<1, Int>) -> Tensor<2> {
-        self.embedding.clone().select(0, ids)
+        self.embedding.select_rows(ids)
     }
 
     /// Runs `x` (`[tokens, hidden]`) through the blocks at the positions after what `cache`

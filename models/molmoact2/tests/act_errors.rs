@@ -203,6 +203,7 @@ fn weights_that_contradict_the_configuration_are_named_with_both_shapes() {
         name,
         expected,
         found,
+        ..
     }) = error
     else {
         panic!("{error}");

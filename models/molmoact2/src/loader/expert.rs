@@ -1,15 +1,17 @@
 //! The action expert's tensors.
 
-use layers::{CheckpointError, GateHalf, GatedMlp, Rotary, Weights};
+use layers::{CheckpointError, GateHalf, GatedMlp, Rotary};
 
 use crate::config::{ActionExpertConfig, Config};
 use crate::error::LoadError;
 use crate::expert::{Expert, ExpertBlock};
 
+use super::Kept;
+
 const EXPERT: &str = "model.action_expert";
 
 pub(super) fn load_expert(
-    weights: &Weights,
+    kept: &Kept,
     expert: &ActionExpertConfig,
     config: &Config,
 ) -> Result<Expert, LoadError> {
@@ -19,6 +21,7 @@ pub(super) fn load_expert(
     let dims = config.max_action_dim;
     let name = |part: &str| format!("{EXPERT}.{part}");
     let inner = inner_width(expert);
+    let (weights, exact) = (&kept.delicate, &kept.exact);
     let blocks = (0..expert.num_layers)
         .map(|index| {
             let part = |part: &str| format!("{EXPERT}.blocks.{index}.{part}");
@@ -42,14 +45,14 @@ pub(super) fn load_expert(
         })
         .collect::<Result<_, CheckpointError>>()?;
     Ok(Expert {
-        time_in: weights.linear(
+        time_in: exact.linear(
             &name("time_embed.1"),
             expert.timestep_embed_dim,
             hidden,
             true,
         )?,
-        time_out: weights.linear(&name("time_embed.3"), hidden, hidden, true)?,
-        action_embed: weights.linear(&name("action_embed"), dims, hidden, true)?,
+        time_out: exact.linear(&name("time_embed.3"), hidden, hidden, true)?,
+        action_embed: exact.linear(&name("action_embed"), dims, hidden, true)?,
         context_key: weights.linear(&name("context_k_proj"), kv_width, hidden, false)?,
         context_value: weights.linear(&name("context_v_proj"), kv_width, hidden, false)?,
         blocks,
@@ -59,7 +62,7 @@ pub(super) fn load_expert(
             2 * hidden,
             true,
         )?,
-        final_linear: weights.linear(&name("final_layer.linear"), hidden, dims, true)?,
+        final_linear: exact.linear(&name("final_layer.linear"), hidden, dims, true)?,
         rotary: expert.rope.then(|| {
             Rotary::new(
                 config.max_action_horizon,
@@ -78,7 +81,7 @@ pub(super) fn load_expert(
 }
 
 /// Width inside the expert's feed-forward layers: the ratio's, rounded up to the multiple.
-fn inner_width(expert: &ActionExpertConfig) -> usize {
+pub(crate) fn inner_width(expert: &ActionExpertConfig) -> usize {
     let width = (expert.hidden_size as f64 * expert.mlp_ratio) as usize;
     match expert.ffn_multiple_of {
         0 => width,

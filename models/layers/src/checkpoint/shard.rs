@@ -1,0 +1,230 @@
+//! One safetensors file, and what its header says.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::PathBuf;
+
+use safetensors::Dtype;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+
+use crate::error::CheckpointError;
+
+/// Largest header accepted, the same bound the safetensors crate uses.
+const MAX_HEADER_BYTES: u64 = 100_000_000;
+/// Bytes in front of the header that hold its length.
+const LENGTH_BYTES: u64 = 8;
+
+/// Where a shard's bytes come from.
+#[derive(Debug)]
+pub(super) enum Shard {
+    File(PathBuf),
+    Memory {
+        name: String,
+        bytes: Cow<'static, [u8]>,
+    },
+}
+
+/// Where one tensor lies.
+#[derive(Debug, Clone)]
+pub(super) struct Location {
+    pub(super) shard: usize,
+    pub(super) dtype: Dtype,
+    pub(super) shape: Vec<usize>,
+    pub(super) offset: u64,
+    pub(super) bytes: u64,
+}
+
+impl Shard {
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::File(path) => path.display().to_string(),
+            Self::Memory { name, .. } => name.clone(),
+        }
+    }
+
+    pub(super) fn len(&self) -> Result<u64, CheckpointError> {
+        match self {
+            Self::File(path) => Ok(std::fs::metadata(path)
+                .map_err(|source| self.io(source))?
+                .len()),
+            Self::Memory { bytes, .. } => Ok(bytes.len() as u64),
+        }
+    }
+
+    /// Reads from `offset` on.
+    pub(super) fn reader(&self, offset: u64) -> Result<Reader<'_>, CheckpointError> {
+        match self {
+            Self::File(path) => {
+                let mut file = File::open(path).map_err(|source| self.io(source))?;
+                file.seek(SeekFrom::Start(offset))
+                    .map_err(|source| self.io(source))?;
+                Ok(Reader::File {
+                    file,
+                    shard: self,
+                    buffer: Vec::new(),
+                })
+            }
+            Self::Memory { bytes, .. } => Ok(Reader::Memory {
+                rest: usize::try_from(offset)
+                    .ok()
+                    .and_then(|start| bytes.get(start..))
+                    .ok_or_else(|| self.bad("it is cut short"))?,
+                shard: self,
+            }),
+        }
+    }
+
+    fn io(&self, source: std::io::Error) -> CheckpointError {
+        CheckpointError::Io {
+            file: self.name(),
+            source,
+        }
+    }
+
+    pub(super) fn bad(&self, reason: impl Into<String>) -> CheckpointError {
+        CheckpointError::BadFile {
+            file: self.name(),
+            reason: reason.into(),
+        }
+    }
+
+    /// The tensors of this shard, number `index`. Every byte after the header must belong to exactly one of them.
+    pub(super) fn tensors(&self, index: usize) -> Result<Vec<(String, Location)>, CheckpointError> {
+        let total = self.len()?;
+        if total < LENGTH_BYTES {
+            return Err(self.bad("it is shorter than a header"));
+        }
+        let mut reader = self.reader(0)?;
+        let header_bytes = <[u8; 8]>::try_from(reader.next(8)?)
+            .map(u64::from_le_bytes)
+            .map_err(|_| self.bad("it is shorter than a header"))?;
+        let data_start = LENGTH_BYTES.saturating_add(header_bytes);
+        if header_bytes > MAX_HEADER_BYTES || data_start > total {
+            return Err(self.bad(format!(
+                "it announces a header of {header_bytes} bytes in a file of {total}"
+            )));
+        }
+        let header_len =
+            usize::try_from(header_bytes).map_err(|error| self.bad(error.to_string()))?;
+        let Entries(mut entries) = serde_json::from_slice(reader.next(header_len)?)
+            .map_err(|error| self.bad(format!("its header cannot be read: {error}")))?;
+        entries.sort_by_key(|(_, entry)| entry.data_offsets);
+        let mut names = BTreeSet::new();
+        let mut end = 0;
+        let mut found = Vec::with_capacity(entries.len());
+        for (name, entry) in entries {
+            let (start, stop) = entry.data_offsets;
+            let wanted = entry
+                .shape
+                .iter()
+                .try_fold(1_u64, |count, &n| count.checked_mul(n as u64))
+                .and_then(|count| count.checked_mul(entry.dtype.bitsize() as u64))
+                .map(|bits| bits.div_ceil(8));
+            if start != end || wanted != stop.checked_sub(start) {
+                return Err(self.bad(format!(
+                    "tensor {name} of type {:?} and shape {:?} does not fit its bytes {start}..{stop}, which begin after \
+                     byte {end}",
+                    entry.dtype, entry.shape
+                )));
+            }
+            end = stop;
+            if !names.insert(name.clone()) {
+                return Err(self.bad(format!("its header lists tensor {name} twice")));
+            }
+            found.push((
+                name,
+                Location {
+                    shard: index,
+                    dtype: entry.dtype,
+                    shape: entry.shape,
+                    offset: data_start.saturating_add(start),
+                    bytes: stop - start,
+                },
+            ));
+        }
+        if data_start.saturating_add(end) != total {
+            return Err(self.bad(format!(
+                "its tensors end at byte {} of {total}",
+                data_start.saturating_add(end)
+            )));
+        }
+        Ok(found)
+    }
+}
+
+/// Bytes one after the other.
+pub(super) enum Reader<'a> {
+    File {
+        file: File,
+        shard: &'a Shard,
+        buffer: Vec<u8>,
+    },
+    Memory {
+        rest: &'a [u8],
+        shard: &'a Shard,
+    },
+}
+
+impl Reader<'_> {
+    /// The next `len` bytes.
+    pub(super) fn next(&mut self, len: usize) -> Result<&[u8], CheckpointError> {
+        match self {
+            Self::File {
+                file,
+                shard,
+                buffer,
+            } => {
+                buffer.resize(len, 0);
+                file.read_exact(buffer).map_err(|source| shard.io(source))?;
+                Ok(buffer)
+            }
+            Self::Memory { rest, shard } => {
+                let (next, after) = rest
+                    .split_at_checked(len)
+                    .ok_or_else(|| shard.bad("it is cut short"))?;
+                *rest = after;
+                Ok(next)
+            }
+        }
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Entry {
+    dtype: Dtype,
+    shape: Vec<usize>,
+    data_offsets: (u64, u64),
+}
+
+/// The header as it stands, so that a name given twice is seen.
+struct Entries(Vec<(String, Entry)>);
+
+impl<'de> Deserialize<'de> for Entries {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct InOrder;
+
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Entries;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object of tensors")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(name) = map.next_key::<String>()? {
+                    if name == "__metadata__" {
+                        map.next_value::<IgnoredAny>()?;
+                    } else {
+                        entries.push((name, map.next_value()?));
+                    }
+                }
+                Ok(Entries(entries))
+            }
+        }
+
+        from.deserialize_map(InOrder)
+    }
+}
