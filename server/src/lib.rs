@@ -12,6 +12,7 @@
 //! - [`sim_robot`]: the built-in robot, a client like any other
 //! - [`evaluation`], [`bench`]: success rates and speeds, for the command line
 //! - [`npy`], [`episodes`]: recorded actions, read from NumPy files and LeRobot data sets
+//! - [`synthesise`]: random checkpoints in the published layout, to load and to time
 //! - [`client`]: a viewer as a program
 //!
 //! An observation flows `robots` -> `sessions` -> `policies` (newest wins, robots in turn) and comes back as a
@@ -30,6 +31,7 @@ mod robots;
 mod sessions;
 pub mod sim_robot;
 mod studio;
+pub mod synthesise;
 mod viewers;
 pub mod web;
 mod wire;

@@ -40,6 +40,8 @@ fn every_subcommand_helps_with_examples() {
         "bench",
         "doctor",
         "fast",
+        "inspect",
+        "synthesise",
         "probe-adapter",
     ] {
         let output = run(&[subcommand, "--help"]);

@@ -234,3 +234,134 @@ fn a_folder_without_weights_and_a_name_in_two_shards_are_refused() {
     let error = folder.open().unwrap_err();
     assert!(matches!(&error, CheckpointError::Duplicate { name, .. } if name == "a"));
 }
+
+#[test]
+fn an_index_and_its_shards_must_agree_both_ways() {
+    let folder = Folder::new("index");
+    sharded(&folder);
+    for (map, named) in [
+        (
+            r#"{"a":"one.safetensors","b":"two.safetensors","c":"two.safetensors"}"#,
+            "tensor c is listed",
+        ),
+        (
+            r#"{"a":"one.safetensors","z":"two.safetensors"}"#,
+            "tensor b lies in",
+        ),
+        (
+            r#"{"a":"two.safetensors","b":"two.safetensors","c":"one.safetensors"}"#,
+            "tensor a is listed",
+        ),
+    ] {
+        let index = format!(r#"{{"weight_map":{map}}}"#);
+        folder.write("model.safetensors.index.json", index.as_bytes());
+        let error = folder.open().unwrap_err();
+        assert!(matches!(error, CheckpointError::Index { .. }), "{error}");
+        let error = error.to_string();
+        assert!(
+            error.contains(named) && error.contains("index.json"),
+            "{error}"
+        );
+    }
+}
+
+/// A file with this header and so many bytes behind it.
+fn with_header(header: &str, bytes: usize) -> Vec<u8> {
+    let mut file = (header.len() as u64).to_le_bytes().to_vec();
+    file.extend(header.as_bytes());
+    file.extend(vec![0; bytes]);
+    file
+}
+
+#[test]
+fn a_header_that_does_not_account_for_every_byte_once_is_refused() {
+    let one = r#""a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}"#;
+    for (header, bytes, named) in [
+        (format!("{{{one},{one}}}"), 8, "begin after byte 8"),
+        (
+            format!(r#"{{{one},"a":{{"dtype":"F32","shape":[1],"data_offsets":[8,12]}}}}"#),
+            12,
+            "lists tensor a twice",
+        ),
+        (format!("{{{one}}}"), 9, "its tensors end at byte"),
+        (format!("{{{one}}}"), 7, "its tensors end at byte"),
+        (
+            format!(r#"{{{one},"b":{{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}}}"#),
+            8,
+            "tensor b",
+        ),
+        (
+            r#"{"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,8]}}"#
+                .to_owned(),
+            8,
+            "tensor a",
+        ),
+        (
+            r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[8,0]}}"#.to_owned(),
+            8,
+            "tensor a",
+        ),
+        (
+            r#"{"a":{"dtype":"F31","shape":[2],"data_offsets":[0,8]}}"#.to_owned(),
+            8,
+            "F31",
+        ),
+        ("[]".to_owned(), 0, "header cannot be read"),
+    ] {
+        let file = with_header(&header, bytes);
+        let error = Checkpoint::from_memory([("model.safetensors".to_owned(), Cow::Owned(file))])
+            .unwrap_err();
+        assert!(matches!(&error, CheckpointError::BadFile { .. }), "{error}");
+        assert!(error.to_string().contains(named), "{error}");
+    }
+}
+
+#[test]
+fn infinity_is_damage_and_a_large_weight_too_much_for_f16() {
+    let bytes = file(&[
+        ("big.weight", Dtype::F32, &[1, 2], f32s(&[1.0, 7e4])),
+        (
+            "bad.weight",
+            Dtype::F32,
+            &[1, 2],
+            f32s(&[1.0, f32::INFINITY]),
+        ),
+    ]);
+    let checkpoint =
+        Checkpoint::from_memory([("model.safetensors".to_owned(), Cow::Owned(bytes))]).unwrap();
+    let device = layers::device::cpu();
+    let weights = Weights::new(&checkpoint, "", &device);
+    let error = weights.linear("bad", 2, 1, false).unwrap_err();
+    assert!(matches!(&error, CheckpointError::NotFinite { name, .. } if name == "bad.weight"));
+    weights.linear("big", 2, 1, false).unwrap();
+    let half = weights.in_precision(layers::Precision::F16).unwrap();
+    let error = half.linear("big", 2, 1, false).unwrap_err();
+    assert!(
+        matches!(&error, CheckpointError::OutOfRange { name, .. } if name == "big.weight"),
+        "{error}"
+    );
+    weights
+        .in_precision(layers::Precision::Bf16)
+        .unwrap()
+        .linear("big", 2, 1, false)
+        .unwrap();
+}
+
+/// What one reader takes, its copies in other precisions have taken too, and the bytes kept add up.
+#[test]
+fn precisions_share_one_list_of_what_was_taken() {
+    let bytes = file(&[
+        ("a.weight", Dtype::F32, &[2, 3], f32s(&[1.0; 6])),
+        ("table", Dtype::BF16, &[4, 3], vec![0; 24]),
+    ]);
+    let checkpoint =
+        Checkpoint::from_memory([("model.safetensors".to_owned(), Cow::Owned(bytes))]).unwrap();
+    let device = layers::device::cpu();
+    let exact = Weights::new(&checkpoint, "", &device);
+    let small = exact.in_precision(layers::Precision::Int8).unwrap();
+    exact.linear("a", 3, 2, false).unwrap();
+    let table = small.table(&[("table", 4)], 3).unwrap();
+    assert_eq!(table.len(), 4);
+    assert_eq!(exact.kept(), 24 + 4 * (3 + 4));
+    small.finish(|_| false).unwrap();
+}

@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::error::{LoadError, bad_value};
 
 pub(crate) mod check;
+mod keys;
 
 /// File name in a policy folder.
 pub const FILE: &str = "config.json";
@@ -124,6 +125,18 @@ pub struct ActionExpertConfig {
     pub qk_norm_eps: f64,
     pub rope: bool,
     pub causal_attn: bool,
+}
+
+impl ActionExpertConfig {
+    /// Width inside the feed-forward layers: the ratio's, rounded up to the multiple.
+    #[must_use]
+    pub fn inner_width(&self) -> usize {
+        let width = (self.hidden_size as f64 * self.mlp_ratio) as usize;
+        match self.ffn_multiple_of {
+            0 => width,
+            multiple => width.next_multiple_of(multiple),
+        }
+    }
 }
 
 /// The whole file.
@@ -256,6 +269,15 @@ impl TopConfig {
 }
 
 impl Config {
+    /// Keys of `config.json` that nothing here reads and that are not known to change nothing, with their section.
+    /// The reference ignores keys it does not know, and so does this reader.
+    ///
+    /// # Errors
+    /// [`LoadError::BadFile`] if it is not JSON.
+    pub fn unknown_keys(bytes: &[u8]) -> Result<Vec<String>, LoadError> {
+        Ok(keys::unknown(&crate::error::parse_json(FILE, bytes)?))
+    }
+
     /// Reads the bytes of `config.json`.
     ///
     /// # Errors
@@ -264,6 +286,7 @@ impl Config {
     /// that are not read. Each names the key.
     pub fn parse(bytes: &[u8]) -> Result<Self, LoadError> {
         let mut raw: Value = crate::error::parse_json(FILE, bytes)?;
+        keys::refuse_unknown_behaviour(&raw)?;
         let kind = kind(&raw)?;
         match kind {
             Kind::Policy => require(&raw)?,

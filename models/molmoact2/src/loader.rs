@@ -111,7 +111,7 @@ impl<'a> Kept<'a> {
 
 /// Tensors that are in some files and in no network: the rotation's frequencies, which are
 /// computed, and vision blocks after the last one whose output is used.
-fn may_be_left(name: &str, vit_blocks: usize) -> bool {
+pub(crate) fn may_be_left(name: &str, vit_blocks: usize) -> bool {
     if name.ends_with("rotary_emb.inv_freq") {
         return true;
     }
@@ -121,7 +121,10 @@ fn may_be_left(name: &str, vit_blocks: usize) -> bool {
         .is_some_and(|index| index >= vit_blocks)
 }
 
-fn find_prefix(checkpoint: &Checkpoint, config: &Config) -> Result<String, CheckpointError> {
+pub(crate) fn find_prefix(
+    checkpoint: &Checkpoint,
+    config: &Config,
+) -> Result<String, CheckpointError> {
     checkpoint
         .names()
         .find_map(|name| name.strip_suffix(EMBEDDING))

@@ -22,7 +22,7 @@ pub const FILE: &str = "norm_stats.json";
 const FORMAT: &str = "molmoact2_norm_stats.v1";
 
 /// Which statistics the mapping uses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NormMode {
     /// 1st and 99th percentile.

@@ -251,3 +251,55 @@ fn a_plain_vlm_needs_no_key_about_robots() {
         assert!(error.contains(&format!("missing field `{key}`")), "{error}");
     }
 }
+
+#[test]
+fn a_key_that_would_change_what_is_computed_is_refused_and_one_that_changes_nothing_passes() {
+    let put = |section: &str, key: &str, value: Value| {
+        let mut raw = raw("one_camera");
+        if section.is_empty() {
+            raw[key] = value;
+        } else {
+            raw[section][key] = value;
+        }
+        parse(&raw).map(|_| raw)
+    };
+    for (section, key, value) in [
+        ("", "quantization_config", json!({"load_in_4bit": true})),
+        ("text_config", "use_sliding_window", json!(true)),
+        (
+            "text_config",
+            "layer_types",
+            json!(["full_attention", "sliding_attention"]),
+        ),
+        ("text_config", "final_logit_softcapping", json!(30.0)),
+        ("text_config", "residual_multiplier", json!(0.5)),
+        ("text_config", "num_experts", json!(8)),
+        ("vit_config", "use_cls_token", json!(true)),
+        (
+            "adapter_config",
+            "image_padding_embed",
+            json!("pad_and_partial_pad"),
+        ),
+    ] {
+        let error = put(section, key, value).unwrap_err();
+        assert!(error.contains(key) && error.contains(section), "{error}");
+    }
+    for (section, key, value) in [
+        ("", "quantization_config", Value::Null),
+        (
+            "text_config",
+            "layer_types",
+            json!(["full_attention", "full_attention"]),
+        ),
+        ("text_config", "residual_multiplier", json!(1.0)),
+        ("text_config", "use_sliding_window", json!(false)),
+        ("text_config", "attention_dropout", json!(0.1)),
+    ] {
+        put(section, key, value).unwrap();
+    }
+    let unknown = put("text_config", "mood", json!("cheerful")).unwrap();
+    assert_eq!(
+        Config::unknown_keys(&serde_json::to_vec(&unknown).unwrap()).unwrap(),
+        ["text_config.mood"]
+    );
+}

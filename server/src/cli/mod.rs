@@ -8,10 +8,12 @@ mod bench;
 mod doctor;
 mod eval;
 mod fast;
+mod inspect;
 mod policy;
 mod probe_adapter;
 mod serve;
 mod sim;
+mod synthesise;
 
 use clap::{Parser, Subcommand};
 use std::{
@@ -24,6 +26,7 @@ Examples:
   policy-studio serve                          the studio with its simulated robot, at http://127.0.0.1:8080
   policy-studio serve --policy ~/MolmoAct2     the same with a checkpoint of yours
   policy-studio doctor                         what this machine can do, and what is wrong with it
+  policy-studio inspect ~/MolmoAct2            what a checkpoint is and the memory it needs
   policy-studio eval --episodes 20             how well the policy does in the simulator
   policy-studio fast inspect --tokenizer DIR   what an action tokenizer can and cannot say
   policy-studio bench live --json              how fast everything is";
@@ -49,6 +52,8 @@ enum Command {
     Fast(fast::Fast),
     Bench(bench::Bench),
     Doctor(doctor::Doctor),
+    Inspect(inspect::Inspect),
+    Synthesise(synthesise::Synthesise),
     #[command(hide = true)]
     ProbeAdapter(probe_adapter::ProbeAdapter),
 }
@@ -65,6 +70,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Fast(fast) => fast.run(),
         Command::Bench(bench) => bench.run(),
         Command::Doctor(doctor) => doctor.run(),
+        Command::Inspect(inspect) => inspect.run(),
+        Command::Synthesise(synthesise) => synthesise.run(),
         Command::ProbeAdapter(probe) => {
             probe.run();
             Ok(ExitCode::SUCCESS)

@@ -2,12 +2,14 @@
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use molmoact2::Precision;
 use policy_studio::policies::{
     device::{self, Chosen, Wanted},
     hosted::{Hosted, Setup, Source},
     probe::{Gpu, TIME_LIMIT},
 };
-use std::path::PathBuf;
+use std::{cell::OnceCell, path::PathBuf};
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum DeviceArgument {
@@ -48,6 +50,10 @@ pub(super) struct PolicyArguments {
     /// Where the policy runs.
     #[arg(long, value_enum, default_value_t)]
     device: DeviceArgument,
+    /// What the large weight matrices are kept in: f32, f16, bf16, int8 (a factor per output) or int4 (a factor per 32
+    /// weights; vision, expert, embeddings and head in int8). What the device cannot compute in is refused.
+    #[arg(long, value_name = "TYPE", default_value_t)]
+    dtype: Precision,
 }
 
 impl PolicyArguments {
@@ -67,6 +73,7 @@ impl PolicyArguments {
         Setup {
             base: self.base.clone(),
             calibration: self.calibration.clone(),
+            precision: self.dtype,
             ..Setup::default()
         }
     }
@@ -85,12 +92,43 @@ impl PolicyArguments {
     }
 
     pub(super) fn load_as(&self, setup: &Setup, chosen: &Chosen) -> anyhow::Result<Hosted> {
-        Ok(Hosted::load(
+        let bar = LoadingBar::default();
+        let tell = |read, total| bar.tell(read, total);
+        Ok(Hosted::load_telling(
             &self.source(),
             setup,
             &chosen.device,
             &chosen.words(),
+            Some(&tell),
         )?)
+    }
+}
+
+/// A bar in bytes while weights are read; files that are read in an instant get none.
+#[derive(Default)]
+struct LoadingBar {
+    bar: OnceCell<ProgressBar>,
+}
+
+impl LoadingBar {
+    const WORTH_BYTES: u64 = 64 << 20;
+
+    fn tell(&self, read: u64, total: u64) {
+        if total < Self::WORTH_BYTES {
+            return;
+        }
+        let bar = self.bar.get_or_init(|| {
+            let style = "loading {wide_bar} {binary_bytes}/{binary_total_bytes}, {binary_bytes_per_sec}, {eta} to go";
+            let bar = ProgressBar::new(total);
+            match ProgressStyle::with_template(style) {
+                Ok(style) => bar.with_style(style),
+                Err(_) => bar,
+            }
+        });
+        bar.set_position(read);
+        if read >= total {
+            bar.finish_and_clear();
+        }
     }
 }
 

@@ -5,7 +5,9 @@ use super::{
     depth_memory::DepthMemory,
     nano,
 };
-use molmoact2::{ActOptions, Calibration, Depth, Files, LoadOptions, Observation, Policy};
+use molmoact2::{
+    ActOptions, Calibration, Depth, Files, LoadOptions, Observation, Policy, Precision, Progress,
+};
 use openfast::{FastTokenizer, Shape};
 use protocol::{Mode, Stage, viewer::ActionDimension};
 use std::{
@@ -36,6 +38,8 @@ pub struct Setup {
     pub fast_of_nano: bool,
     /// A JSON file that says how the robot counts its joints.
     pub calibration: Option<PathBuf>,
+    /// What the large matrices are kept in.
+    pub precision: Precision,
 }
 
 /// A policy could not be loaded.
@@ -102,6 +106,20 @@ impl Hosted {
         device: &layers::Device,
         device_words: &str,
     ) -> Result<Self, LoadError> {
+        Self::load_telling(source, setup, device, device_words, None)
+    }
+
+    /// The same, telling `progress` the bytes of the weights read so far and of all of them.
+    ///
+    /// # Errors
+    /// As [`Hosted::load`].
+    pub fn load_telling(
+        source: &Source,
+        setup: &Setup,
+        device: &layers::Device,
+        device_words: &str,
+        progress: Option<Progress<'_>>,
+    ) -> Result<Self, LoadError> {
         let (files, name) = match source {
             Source::Nano => (nano::files().ok_or(LoadError::NoNano)?, "nano".to_owned()),
             Source::Folder(folder) => {
@@ -121,6 +139,8 @@ impl Hosted {
         let (files, tokenizer_of_nano) = with_tokenizer(files, setup)?;
         let options = LoadOptions {
             calibration: setup.calibration.as_deref().map(calibration).transpose()?,
+            precision: setup.precision,
+            progress,
         };
         let failed = |error| LoadError::Policy {
             name: name.clone(),

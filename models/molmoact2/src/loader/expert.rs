@@ -20,7 +20,7 @@ pub(super) fn load_expert(
     let kv_width = config.text.num_key_value_heads * config.text.head_dim;
     let dims = config.max_action_dim;
     let name = |part: &str| format!("{EXPERT}.{part}");
-    let inner = inner_width(expert);
+    let inner = expert.inner_width();
     let (weights, exact) = (&kept.delicate, &kept.exact);
     let blocks = (0..expert.num_layers)
         .map(|index| {
@@ -78,13 +78,4 @@ pub(super) fn load_expert(
         head_dim,
         time_dim: expert.timestep_embed_dim,
     })
-}
-
-/// Width inside the expert's feed-forward layers: the ratio's, rounded up to the multiple.
-pub(crate) fn inner_width(expert: &ActionExpertConfig) -> usize {
-    let width = (expert.hidden_size as f64 * expert.mlp_ratio) as usize;
-    match expert.ffn_multiple_of {
-        0 => width,
-        multiple => width.next_multiple_of(multiple),
-    }
 }

@@ -1,0 +1,356 @@
+//! What a checkpoint is, from its small files and the headers of its weights alone: nothing is loaded, so a folder of
+//! many gigabytes is looked through in a second. Whatever is wrong is collected instead of ending the look.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use layers::{Checkpoint, Precision};
+
+use crate::action::Mode;
+use crate::config::{self, ActionMode, Config, Kind};
+use crate::error::LoadError;
+use crate::files::Files;
+use crate::layout::{self, Entry, Part};
+use crate::load::Described;
+use crate::loader;
+use crate::norm_stats::{NormMode, Tag};
+use crate::processor_config::ProcessorConfig;
+use crate::prompt::TOKENIZER_FILE;
+
+/// Bytes that reading the weights needs beside what is kept: a few pieces of a file.
+const READING_BYTES: u64 = 16 << 20;
+
+/// What was found.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Inspection {
+    /// The name of the folder.
+    pub name: String,
+    /// `published` or `lerobot`.
+    pub layout: &'static str,
+    /// In a few words.
+    pub summary: String,
+    /// The heads it can answer with; empty for a plain VLM.
+    pub modes: Vec<Mode>,
+    /// Whether an action tokenizer lies beside the weights, as the discrete mode needs.
+    pub action_tokenizer: bool,
+    /// Whether it predicts a depth map before it acts.
+    pub depth_reasoning: bool,
+    /// Euler steps of the flow.
+    pub flow_steps: usize,
+    /// Rows of the longest chunk.
+    pub max_horizon: usize,
+    /// Columns of the action tensor.
+    pub max_action_dim: usize,
+    /// Most tokens of a prompt and its answer together.
+    pub max_positions: usize,
+    /// The robots it knows.
+    pub tags: Vec<TagFound>,
+    /// Types of the stored weights.
+    pub dtype: String,
+    /// Number of tensors.
+    pub tensors: usize,
+    /// Values in all tensors of the network.
+    pub parameters: u64,
+    /// Bytes of all tensors in the files.
+    pub bytes: u64,
+    /// Files of weights.
+    pub files: Vec<String>,
+    /// Values by part.
+    pub parts: BTreeMap<Part, u64>,
+    /// What each precision takes.
+    pub memory: Vec<Memory>,
+    /// Tensors that the configuration asks for and no file holds, with their shapes.
+    pub missing: Vec<String>,
+    /// Tensors of another shape than the configuration asks for.
+    pub misshapen: Vec<String>,
+    /// Tensors that nothing asks for.
+    pub unexpected: Vec<String>,
+    /// Keys of `config.json` that this reader, like the reference, does not know.
+    pub unknown_keys: Vec<String>,
+    /// Whatever else keeps it from being loaded, in words.
+    pub problems: Vec<String>,
+}
+
+/// A robot.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct TagFound {
+    /// The name of its statistics.
+    pub tag: String,
+    /// Cameras in the order of the prompt.
+    pub cameras: Vec<String>,
+    /// Another set of cameras it can be given.
+    pub cameras_alternative: Vec<String>,
+    /// Values of the state.
+    pub state_dim: usize,
+    /// Values of an action.
+    pub action_dim: usize,
+    /// Rows of a chunk.
+    pub horizon: usize,
+    /// Rows meant to be executed.
+    pub n_action_steps: usize,
+    /// What the prompt calls the robot.
+    pub setup: String,
+    /// What the prompt calls the actions.
+    pub control_mode: String,
+    /// Which statistics scale it.
+    pub norm_mode: NormMode,
+    /// Dimensions of the action that are not scaled.
+    pub unscaled: Vec<usize>,
+    /// Whether its joints are counted otherwise than the robot's.
+    pub calibrated: bool,
+}
+
+/// What a precision takes.
+#[derive(Debug, Clone, Copy, serde::Serialize)]
+pub struct Memory {
+    /// The precision.
+    pub precision: Precision,
+    /// Bytes of the loaded weights.
+    pub weights: u64,
+    /// Most memory of this process while loading onto the CPU.
+    pub peak_on_cpu: u64,
+    /// Most memory of this process while loading onto a GPU: the largest tensor and its copy on the way there.
+    pub peak_beside_gpu: u64,
+}
+
+impl Inspection {
+    /// Whether it can be loaded, as far as headers tell.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.missing.is_empty()
+            && self.misshapen.is_empty()
+            && self.unexpected.is_empty()
+            && self.problems.is_empty()
+    }
+}
+
+/// Looks at a policy folder.
+///
+/// # Errors
+/// [`LoadError`] if `config.json` (of a LeRobot folder, that of its base) cannot be used; without it nothing else can be
+/// said.
+pub fn inspect(files: &Files) -> Result<Inspection, LoadError> {
+    let bytes = files.read(config::FILE)?;
+    let mut problems = Vec::new();
+    let (config, described, layout) = describe(files, &bytes, &mut problems)?;
+    let small = files.base().unwrap_or(files);
+    if let Err(error) = ProcessorConfig::read(small, &config) {
+        problems.push(error.to_string());
+    }
+    if let Err(error) = small.read(TOKENIZER_FILE) {
+        problems.push(error.to_string());
+    }
+    let action_tokenizer = match files.action_tokenizer() {
+        Ok(found) => found.is_some(),
+        Err(error) => {
+            problems.push(error.to_string());
+            false
+        }
+    };
+    let expected = layout::tensors(&config);
+    let checkpoint = files
+        .checkpoint()
+        .map_err(|error| problems.push(error.to_string()))
+        .ok();
+    let weights = Compared::new(&expected, checkpoint.as_ref(), &config, &mut problems);
+    let trained = described
+        .as_ref()
+        .map_or(config.action_mode, |described| described.trained);
+    let tags = described
+        .as_ref()
+        .map(|described| tags(described, &mut problems));
+    let mut parts = BTreeMap::new();
+    for entry in &expected {
+        *parts.entry(entry.part).or_insert(0) += entry.parameters();
+    }
+    Ok(Inspection {
+        name: files.name(),
+        layout,
+        summary: summary(&config, trained),
+        modes: modes(&config, trained, action_tokenizer),
+        action_tokenizer,
+        depth_reasoning: config.enable_depth_reasoning,
+        flow_steps: config.flow_matching_num_steps,
+        max_horizon: config.max_action_horizon,
+        max_action_dim: config.max_action_dim,
+        max_positions: config.text.max_position_embeddings,
+        tags: tags.unwrap_or_default(),
+        dtype: checkpoint
+            .as_ref()
+            .map(Checkpoint::dtype)
+            .unwrap_or_default(),
+        tensors: checkpoint
+            .as_ref()
+            .map_or(0, |checkpoint| checkpoint.names().count()),
+        parameters: parts.values().sum(),
+        bytes: checkpoint.as_ref().map_or(0, Checkpoint::bytes),
+        files: checkpoint
+            .as_ref()
+            .map(Checkpoint::files)
+            .unwrap_or_default(),
+        parts,
+        memory: Precision::ALL
+            .map(|precision| memory(&expected, &config, precision))
+            .to_vec(),
+        missing: weights.missing,
+        misshapen: weights.misshapen,
+        unexpected: weights.unexpected,
+        unknown_keys: Config::unknown_keys(&small.read(config::FILE)?)?,
+        problems,
+    })
+}
+
+/// The configuration, and what else the folder says of robots if it says it well.
+fn describe(
+    files: &Files,
+    bytes: &[u8],
+    problems: &mut Vec<String>,
+) -> Result<(Config, Option<Described>, &'static str), LoadError> {
+    if crate::lerobot::is_lerobot(bytes) {
+        let described = Described::read(files)?;
+        return Ok((described.config.clone(), Some(described), "lerobot"));
+    }
+    let config = Config::parse(bytes)?;
+    if config.kind == Kind::VisionLanguage {
+        return Ok((config, None, "published"));
+    }
+    let described = Described::read(files)
+        .map_err(|error| problems.push(error.to_string()))
+        .ok();
+    Ok((config, described, "published"))
+}
+
+fn summary(config: &Config, trained: ActionMode) -> String {
+    if config.kind == Kind::VisionLanguage {
+        return "a vision-language model without actions".to_owned();
+    }
+    let heads = match trained {
+        ActionMode::Continuous => "continuous actions",
+        ActionMode::Discrete => "discrete actions",
+        ActionMode::Both => "continuous and discrete actions",
+    };
+    let depth = match (
+        config.enable_depth_reasoning,
+        config.action_expert_depth_gate,
+    ) {
+        (true, true) => ", depth reasoning with a gate",
+        (true, false) => ", depth reasoning",
+        (false, _) => "",
+    };
+    format!("a robot policy with {heads}{depth}")
+}
+
+fn modes(config: &Config, trained: ActionMode, action_tokenizer: bool) -> Vec<Mode> {
+    if config.kind == Kind::VisionLanguage {
+        return Vec::new();
+    }
+    let continuous = trained != ActionMode::Discrete && config.action_expert.is_some();
+    let discrete = trained != ActionMode::Continuous && action_tokenizer;
+    [(continuous, Mode::Continuous), (discrete, Mode::Discrete)]
+        .into_iter()
+        .filter_map(|(has, mode)| has.then_some(mode))
+        .collect()
+}
+
+fn tags(described: &Described, problems: &mut Vec<String>) -> Vec<TagFound> {
+    let mode = described.stats.mode();
+    let mut found = Vec::new();
+    for tag in described.stats.tags() {
+        match tag.rows(&described.config) {
+            Ok(rows) => found.push(tag_found(tag, mode, rows.horizon, rows.count)),
+            Err(error) => problems.push(error.to_string()),
+        }
+    }
+    found
+}
+
+fn tag_found(tag: &Tag, norm_mode: NormMode, horizon: usize, n_action_steps: usize) -> TagFound {
+    let mask = tag.action.stats().mask.clone().unwrap_or_default();
+    TagFound {
+        tag: tag.name.clone(),
+        cameras: tag.cameras(),
+        cameras_alternative: tag.cameras_alternative(),
+        state_dim: tag.state.dims(),
+        action_dim: tag.action.dims(),
+        horizon,
+        n_action_steps,
+        setup: tag.setup_type.clone(),
+        control_mode: tag.control_mode.clone(),
+        norm_mode,
+        unscaled: (0..mask.len())
+            .filter(|&dim| mask.get(dim) == Some(&false))
+            .collect(),
+        calibrated: tag.calibration.is_some(),
+    }
+}
+
+#[derive(Default)]
+struct Compared {
+    missing: Vec<String>,
+    misshapen: Vec<String>,
+    unexpected: Vec<String>,
+}
+
+impl Compared {
+    fn new(
+        expected: &[Entry],
+        checkpoint: Option<&Checkpoint>,
+        config: &Config,
+        problems: &mut Vec<String>,
+    ) -> Self {
+        let mut compared = Self::default();
+        let Some(checkpoint) = checkpoint else {
+            return compared;
+        };
+        let prefix = match loader::find_prefix(checkpoint, config) {
+            Ok(prefix) => prefix,
+            Err(error) => {
+                problems.push(error.to_string());
+                String::new()
+            }
+        };
+        let mut known = BTreeSet::new();
+        for entry in expected {
+            let name = format!("{prefix}{}", entry.name);
+            match checkpoint.shape(&name) {
+                None => compared.missing.push(format!("{name} {:?}", entry.shape)),
+                Some(shape) if shape != entry.shape => compared
+                    .misshapen
+                    .push(format!("{name} is {shape:?}, expected {:?}", entry.shape)),
+                Some(_) => {}
+            }
+            known.insert(name);
+        }
+        let blocks = layout::vit_blocks(config);
+        compared.unexpected = checkpoint
+            .names()
+            .filter(|name| !known.contains(*name))
+            .filter(|name| !loader::may_be_left(name.strip_prefix(&prefix).unwrap_or(name), blocks))
+            .map(str::to_owned)
+            .collect();
+        compared
+    }
+}
+
+fn memory(expected: &[Entry], config: &Config, precision: Precision) -> Memory {
+    let text = &config.text;
+    // The weights of the norms over heads are repeated for every head.
+    let heads = text.num_attention_heads + text.num_key_value_heads;
+    let stored = if text.use_qk_norm { 2 } else { 0 };
+    let repeated = (heads - stored.min(heads)) * text.head_dim * text.num_hidden_layers * 4;
+    let weights: u64 = expected
+        .iter()
+        .map(|entry| entry.loaded_bytes(precision))
+        .sum::<u64>()
+        + repeated as u64;
+    let largest = expected
+        .iter()
+        .map(|entry| entry.loaded_bytes(precision))
+        .max()
+        .unwrap_or(0);
+    Memory {
+        precision,
+        weights,
+        peak_on_cpu: weights + READING_BYTES,
+        peak_beside_gpu: 2 * largest + READING_BYTES,
+    }
+}

@@ -1,0 +1,276 @@
+//! Damaged folders: every file cut short at several places, emptied, missing, exchanged with another, headers with a bit
+//! turned over. Each is refused in words that name the file, and none ends in a panic.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use common::Golden;
+use molmoact2::{Files, LoadError, Policy};
+
+/// A copy of a folder that can be damaged, removed at the end.
+struct Folder {
+    path: PathBuf,
+    whole: BTreeMap<String, Vec<u8>>,
+}
+
+impl Folder {
+    fn copy(test: &str, from: &Path) -> Self {
+        let path = std::env::temp_dir().join(format!("molmoact2-{test}-{}", std::process::id()));
+        let mut whole = BTreeMap::new();
+        collect(from, "", &mut whole);
+        let folder = Self { path, whole };
+        for (name, bytes) in &folder.whole {
+            folder.write(name, bytes);
+        }
+        folder
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) {
+        let path = self.path.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+
+    fn load(&self, base: Option<&Path>) -> Result<(), LoadError> {
+        let mut files = Files::open_dir(&self.path)?;
+        if let Some(base) = base {
+            files = files.with_base(Files::open_dir(base)?);
+        }
+        Policy::load(&files, &layers::device::cpu()).map(|_| ())
+    }
+
+    /// Loads with `name` holding `bytes`, then puts the file back.
+    fn with(&self, name: &str, bytes: &[u8], base: Option<&Path>) -> Result<(), LoadError> {
+        self.write(name, bytes);
+        let outcome = self.load(base);
+        self.write(name, &self.whole[name]);
+        outcome
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.path).ok();
+    }
+}
+
+fn collect(folder: &Path, prefix: &str, into: &mut BTreeMap<String, Vec<u8>>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = format!("{prefix}{}", path.file_name().unwrap().to_str().unwrap());
+        if path.is_dir() {
+            collect(&path, &format!("{name}/"), into);
+        } else {
+            into.insert(name, std::fs::read(&path).unwrap());
+        }
+    }
+}
+
+/// Folders of every kind: one file of weights, shards with an index, LeRobot's.
+fn folders() -> Vec<(Folder, Option<PathBuf>)> {
+    let golden = |case: &str| Golden::open(case).checkpoint();
+    let lerobot = golden("lerobot_calibrated").with_file_name("policy");
+    vec![
+        (Folder::copy("single", &golden("one_camera")), None),
+        (Folder::copy("sharded", &golden("two_cameras")), None),
+        (
+            Folder::copy("lerobot", &lerobot),
+            Some(golden("one_camera")),
+        ),
+    ]
+}
+
+/// Files that may be absent: the first is not read, without the second the prompt's first token is the configuration's,
+/// without the others a policy does not answer in tokens.
+const OPTIONAL: [&str; 4] = [
+    "generation_config.json",
+    "tokenizer_config.json",
+    "openfast/tokenizer.json",
+    "openfast/processor_config.json",
+];
+const UNREAD: &str = "generation_config.json";
+
+/// The last part of a name, which every refusal has to mention.
+fn short(name: &str) -> &str {
+    name.rsplit('/').next().unwrap()
+}
+
+/// What a refusal of `name` may call it: the file, its folder for the action tokenizer, or the index that lists it.
+fn names_it(error: &str, name: &str) -> bool {
+    error.contains(short(name))
+        || (name.starts_with("openfast/") && error.contains("openfast"))
+        || (name.ends_with(".index.json") && error.contains("safetensors"))
+}
+
+#[test]
+fn a_file_cut_short_or_empty_is_refused_by_name() {
+    for (folder, base) in folders() {
+        folder.load(base.as_deref()).unwrap();
+        for (name, whole) in &folder.whole {
+            if name == UNREAD {
+                continue;
+            }
+            let len = whole.len();
+            for keep in [
+                0,
+                1,
+                7,
+                8,
+                9,
+                len / 100,
+                len / 3,
+                len / 2,
+                len * 9 / 10,
+                len - 2,
+                len - 1,
+            ] {
+                // A JSON file may end with a line break.
+                if keep >= whole.trim_ascii_end().len() {
+                    continue;
+                }
+                let outcome = folder.with(name, &whole[..keep], base.as_deref());
+                let error = outcome
+                    .expect_err(&format!("{name}, {keep} of {len} bytes"))
+                    .to_string();
+                assert!(names_it(&error, name), "{name}, {keep} bytes: {error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_missing_file_is_refused_by_name_unless_it_may_be_absent() {
+    for (folder, base) in folders() {
+        for name in folder.whole.keys() {
+            std::fs::remove_file(folder.path.join(name)).unwrap();
+            let outcome = folder.load(base.as_deref());
+            folder.write(name, &folder.whole[name]);
+            if OPTIONAL.contains(&name.as_str()) {
+                outcome.unwrap();
+            } else {
+                let error = outcome.expect_err(name).to_string();
+                assert!(names_it(&error, name), "{name}: {error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_file_in_the_place_of_another_is_refused() {
+    for (folder, base) in folders() {
+        for name in folder.whole.keys().filter(|name| *name != UNREAD) {
+            for (other, bytes) in &folder.whole {
+                // The same bytes are no damage; the tokenizer's settings may be any object.
+                let twins = bytes == &folder.whole[name];
+                let settings = name == "tokenizer_config.json" && other.ends_with(".json");
+                // LeRobot writes the same statistics beside both pipelines.
+                let statistics = name.contains("_step_") && other.contains("_step_");
+                if name == other || twins || settings || statistics {
+                    continue;
+                }
+                let error = folder
+                    .with(name, bytes, base.as_deref())
+                    .expect_err(&format!("{other} as {name}"))
+                    .to_string();
+                assert!(
+                    names_it(&error, name)
+                        || error.contains("safetensors")
+                        || error.contains("openfast"),
+                    "{other} as {name}: {error}"
+                );
+            }
+        }
+    }
+}
+
+/// Every bit of the headers of weights and statistics. A turned bit may hit a name, a type, a shape, an offset or the
+/// header's length; only in the free text of the metadata does it change nothing.
+#[test]
+fn a_bit_turned_over_in_a_header_is_refused_by_name_or_changes_nothing() {
+    let (mut refused, mut harmless) = (0, 0);
+    for (folder, base) in folders() {
+        for (name, whole) in folder
+            .whole
+            .iter()
+            .filter(|(name, _)| name.ends_with(".safetensors"))
+        {
+            let header = 8 + u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
+            // A prime step over all bits touches every kind of place without trying tens of thousands.
+            for bit in (0..header * 8).step_by(211) {
+                let mut bytes = whole.clone();
+                bytes[bit / 8] ^= 1 << (bit % 8);
+                match folder.with(name, &bytes, base.as_deref()) {
+                    Ok(()) => {
+                        harmless += 1;
+                        let text = String::from_utf8_lossy(&whole[8..header]);
+                        let near = &text[(bit / 8).saturating_sub(8)
+                            ..(bit / 8).saturating_sub(8).min(text.len() - 24) + 24];
+                        println!("{name}: bit {bit} near {near:?} changes nothing");
+                    }
+                    Err(error) => {
+                        refused += 1;
+                        let error = error.to_string();
+                        assert!(
+                            names_it(&error, name) || error.contains("tensor"),
+                            "{name}, bit {bit}: {error}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+    println!("{refused} refused, {harmless} without effect");
+    assert!(
+        refused > 500 && harmless * 20 < refused,
+        "{refused} refused, {harmless} without effect"
+    );
+}
+
+/// Inside weights only NaN and infinity can be told from weights.
+#[test]
+fn a_weight_that_is_no_number_is_refused_with_its_tensor() {
+    let (folder, _) = folders().swap_remove(0);
+    let whole = &folder.whole["model.safetensors"];
+    let header = 8 + u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
+    for (place, value) in [
+        (0, f32::NAN),
+        (40_000, f32::INFINITY),
+        (whole.len() - header - 4, f32::NEG_INFINITY),
+    ] {
+        let mut bytes = whole.clone();
+        let at = header + place / 4 * 4;
+        bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
+        let error = folder
+            .with("model.safetensors", &bytes, None)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("not a finite number") && error.contains("model.safetensors"),
+            "{error}"
+        );
+    }
+}
+
+/// Bits in JSON may change a number into another one, which nobody can see; nothing may panic, though.
+#[test]
+fn a_bit_turned_over_in_json_never_panics() {
+    for (folder, base) in folders() {
+        for (name, whole) in folder
+            .whole
+            .iter()
+            .filter(|(name, _)| name.ends_with(".json"))
+        {
+            let step = (whole.len() * 8 / 40).max(1) | 1;
+            for bit in (0..whole.len() * 8).step_by(step) {
+                let mut bytes = whole.clone();
+                bytes[bit / 8] ^= 1 << (bit % 8);
+                if let Err(error) = folder.with(name, &bytes, base.as_deref()) {
+                    assert!(!error.to_string().is_empty());
+                }
+            }
+        }
+    }
+}
