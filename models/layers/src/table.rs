@@ -60,7 +60,10 @@ impl Table {
             Rows::Tensor(_) => {
                 let ids: Vec<i32> = ids.iter().map(|&id| id as i32).collect();
                 let count = ids.len();
-                self.select_rows(Tensor::from_data(TensorData::new(ids, [count]), &self.device))
+                self.select_rows(Tensor::from_data(
+                    TensorData::new(ids, [count]),
+                    &self.device,
+                ))
             }
             Rows::Packed(rows) => {
                 let ids: Vec<usize> = ids.iter().map(|&id| id as usize).collect();

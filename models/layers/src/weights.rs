@@ -184,6 +184,15 @@ impl<'a> Weights<'a> {
         Ok(())
     }
 
+    /// A tensor as it is stored, shape `[rows, columns]`, in `f32`.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::read_pieces`].
+    pub fn matrix(&self, name: &str, shape: [usize; 2]) -> Result<Tensor<2>, CheckpointError> {
+        let values = self.values(name, &shape)?;
+        Ok(self.upload(values, shape))
+    }
+
     /// A linear layer `name.weight`, stored `[outputs, inputs]`, with `name.bias` if `bias`.
     ///
     /// # Errors
@@ -210,35 +219,42 @@ impl<'a> Weights<'a> {
         inputs: usize,
         bias: bool,
     ) -> Result<Linear, CheckpointError> {
-        let width: usize = parts.iter().map(|(_, outputs, _)| outputs).sum();
-        let bias = if bias {
-            let mut biases = Vec::with_capacity(width);
-            for &(name, outputs, factor) in parts {
-                let stored = self.values(&format!("{name}.bias"), &[outputs])?;
-                biases.extend(stored.into_iter().map(|value| value * factor));
+        if is_cpu(self.device()) {
+            let width = parts.iter().map(|(_, outputs, _)| outputs).sum();
+            if let Some(mut packed) = Packed::with_capacity(self.precision, width, inputs) {
+                for &(name, outputs, factor) in parts {
+                    let name = format!("{name}.weight");
+                    let push = |_, rows: &[f32]| packed.push_rows(rows);
+                    self.matrix_pieces(&name, [outputs, inputs], factor, push)?;
+                }
+                self.keep(packed.bytes());
+                let bias = self.biases(parts, bias)?;
+                return Ok(Linear::packed(packed, bias, self.device()));
             }
-            Some(self.upload(biases, [1, width]))
-        } else {
-            None
-        };
-        if is_cpu(self.device())
-            && let Some(mut packed) = Packed::with_capacity(self.precision, width, inputs)
-        {
-            for &(name, outputs, factor) in parts {
-                let name = format!("{name}.weight");
-                self.matrix_pieces(&name, [outputs, inputs], factor, |_, rows| {
-                    packed.push_rows(rows)
-                })?;
-            }
-            self.keep(packed.bytes());
-            return Ok(Linear::packed(packed, bias, self.device()));
         }
         let weight = match self.precision {
             Precision::F16 => self.transposed(parts, inputs, f16::from_f32)?,
             Precision::Bf16 => self.transposed(parts, inputs, bf16::from_f32)?,
             _ => self.transposed(parts, inputs, |value| value)?,
         };
-        Ok(Linear::new(weight, bias))
+        Ok(Linear::new(weight, self.biases(parts, bias)?))
+    }
+
+    fn biases(
+        &self,
+        parts: &[(&str, usize, f32)],
+        wanted: bool,
+    ) -> Result<Option<Tensor<2>>, CheckpointError> {
+        if !wanted {
+            return Ok(None);
+        }
+        let mut values = Vec::new();
+        for &(name, outputs, factor) in parts {
+            let stored = self.values(&format!("{name}.bias"), &[outputs])?;
+            values.extend(stored.into_iter().map(|value| value * factor));
+        }
+        let width = values.len();
+        Ok(Some(self.upload(values, [1, width])))
     }
 
     /// The parts' weights side by side, `[inputs, outputs]`, as a tensor of type `T`.

@@ -78,7 +78,7 @@ impl Network {
                 Some(sizes) => Some(expert::load_expert(&kept, sizes, config)?),
                 None => None,
             },
-            depth_gate: depth_gate::load_depth_gate(&weights, config)?,
+            depth_gate: depth_gate::load_depth_gate(&kept.exact, config)?,
             device: device.clone(),
             weight_bytes: weights.kept(),
         };

@@ -11,6 +11,14 @@ use molmoact2::inspect::{Inspection, inspect};
 use molmoact2::layout::{self, Part};
 use molmoact2::{Config, Files, Mode, Policy};
 
+/// Checkpoints that reason about depth, with a gate per layer, one gate, and none.
+const THINK: [&str; 4] = [
+    "think_per_layer",
+    "think_shared",
+    "think_ungated",
+    "think_three_cameras",
+];
+
 fn goldens() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/goldens/molmoact2")
 }
@@ -23,7 +31,7 @@ fn look(folder: &Path) -> Inspection {
 /// refuses any it does not know.
 #[test]
 fn the_layout_lists_what_the_loader_reads() {
-    for case in CASES {
+    for case in CASES.iter().chain(&THINK) {
         let folder = Golden::open(case).checkpoint();
         let files = Files::open_dir(&folder).unwrap();
         let config = Config::parse(&std::fs::read(folder.join("config.json")).unwrap()).unwrap();
@@ -47,11 +55,12 @@ fn the_layout_lists_what_the_loader_reads() {
 
 #[test]
 fn a_golden_checkpoint_is_described_as_it_loads() {
-    for case in CASES {
+    for case in CASES.iter().chain(&THINK) {
         let golden = Golden::open(case);
         let found = look(&golden.checkpoint());
         println!("{case}: {}", found.summary);
         assert!(found.is_complete(), "{case}: {found:?}");
+        assert_eq!(found.depth_reasoning, case.starts_with("think"), "{case}");
         let policy = Policy::load(
             &Files::open_dir(&golden.checkpoint()).unwrap(),
             &golden.device,
