@@ -169,6 +169,8 @@ fn files_of_another_kind_are_refused() {
         ("/model/dropout", json!(0.5), "model.dropout"),
         ("/model/vocab/8", json!(0), "vocabulary"),
         ("/model/vocab/8", json!(4_000_000_000u32), "vocabulary"),
+        // Found by fuzzing: tables were made for this many ids before they were refused.
+        ("/model/vocab/8", json!(u32::MAX), "vocabulary"),
     ] {
         let mut bad = good.clone();
         match bad.pointer_mut(pointer) {
