@@ -39,6 +39,8 @@ pub struct Compute {
     pub is_timing: bool,
     /// What the newest timing of the codec found.
     pub timing: Option<TimeOutcome>,
+    /// How many timings ended.
+    pub timed: u32,
 }
 
 impl Compute {
@@ -54,6 +56,7 @@ impl Compute {
             FromWorker::Tokenizer(outcome) => self.tokenizer = Some(outcome.clone()),
             FromWorker::Timed(outcome) => {
                 self.is_timing = false;
+                self.timed += 1;
                 self.timing = Some(outcome.clone());
             }
             FromWorker::Decoded { .. }

@@ -10,6 +10,7 @@
 //! - [`decisions`]: the recent chunks, their decodes, and which one is looked at
 //! - [`unfold`]: a chunk as it unfolds from its tokens
 //! - [`stream`]: the decision that is being written
+//! - [`trial`]: a chunk that the visitor changes
 //! - [`heat`]: coefficients as colours, frequencies in Hz
 //! - [`compute`]: what the page knows about its worker
 //! - [`prompt`]: a prompt cut into words, marks and folded images
@@ -31,6 +32,7 @@ pub mod prompt;
 pub mod reconnect;
 pub mod situation;
 pub mod stream;
+pub mod trial;
 pub mod unfold;
 pub mod units;
 

@@ -102,6 +102,23 @@ test("a token chosen by keyboard says which coefficients it stands for", { timeo
   assert.deepEqual(marked, Array.from({ length: both - first }, (_, i) => first + i));
 });
 
+test("a change that is tried is written as tokens here and sent to nobody", { timeout: 60_000 }, async () => {
+  const before = wire.sent;
+  await part(page, "unfold-try").click();
+  const joint = page.locator('[data-course="3"]');
+  await joint.focus();
+  await page.keyboard.press("End");
+  for (let i = 0; i < 4; i++) await page.keyboard.press("PageUp");
+  const cost = await eventually("the change", () => part(page, "unfold-trial").innerText(), (text) => /changed/.test(text));
+  assert.match(cost, /Only in this tab[\s\S]* coefficients and [1-9]\d* tokens changed/);
+  await eventually("the trial", () => panel("source"), (source) => source === "trial");
+  await keep(page, "09-trial");
+  await agrees((await ids()).length);
+  await part(page, "unfold-try").click();
+  await eventually("the decision", () => panel("source"), (source) => source === "decision");
+  assert.equal(wire.sent, before);
+});
+
 test("tokens are drawn while they arrive", { timeout: 60_000 }, async () => {
   const tokens = await ids();
   const robot = await part(page, "robot-select").inputValue();

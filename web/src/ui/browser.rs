@@ -100,7 +100,11 @@ fn CodecTimes() -> impl IntoView {
     let studio = expect_context::<Studio>();
     let is_ready = Memo::new(move |_| studio.compute.with(crate::compute::Compute::has_tokenizer));
     let is_timing = Memo::new(move |_| studio.compute.with(|compute| compute.is_timing));
-    let timing = Memo::new(move |_| studio.compute.with(|compute| compute.timing.clone()));
+    let timing = Memo::new(move |_| {
+        studio
+            .compute
+            .with(|compute| compute.timing.clone().map(|timing| (compute.timed, timing)))
+    });
     let measure = move |_| {
         let own = studio.welcome.with_untracked(|welcome| {
             welcome
@@ -111,10 +115,10 @@ fn CodecTimes() -> impl IntoView {
     };
     let found = move || match timing.get() {
         None => ().into_any(),
-        Some(TimeOutcome::Failed { reason }) => {
+        Some((_, TimeOutcome::Failed { reason })) => {
             view! { <p class="verdict bad">{reason}</p> }.into_any()
         }
-        Some(TimeOutcome::Timed(timings)) => {
+        Some((measured, TimeOutcome::Timed(timings))) => {
             let headline = timings.first().map(|first| {
                 format!(
                     "This tab reads a {}×{} chunk in {}, writes it in {}.",
@@ -151,7 +155,12 @@ fn CodecTimes() -> impl IntoView {
                 })
                 .collect();
             view! {
-                <p data-testid="codec-times" data-times=format!("[{data}]") class="num">{headline}</p>
+                <p
+                    class="num"
+                    data-testid="codec-times"
+                    data-times=format!("[{data}]")
+                    data-measured=measured.to_string()
+                >{headline}</p>
                 <div class="codec-table">
                     <table class="num">
                         <thead><tr><th>"Chunk"</th><th>"At once"</th><th>"Tokens"</th><th>"Reads each in"</th><th>"Writes each in"</th></tr></thead>

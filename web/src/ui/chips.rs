@@ -127,6 +127,14 @@ fn chips(wrote: Wrote) -> Vec<Chip> {
     let marked = wrote.marked();
     let rate_hz = wrote.rate_hz.get();
     wrote.drawn.with(|drawn| {
+        let changed = wrote
+            .trial
+            .with(|trial| {
+                trial
+                    .as_ref()
+                    .map(|trial| trial.changed_tokens(&drawn.tokens))
+            })
+            .unwrap_or_default();
         let spans = drawn.spans();
         let (rows, dims) = drawn.whole.as_ref().map_or((1, 1), |whole| {
             (whole.rows as usize, whole.dims.max(1) as usize)
@@ -144,6 +152,9 @@ fn chips(wrote: Wrote) -> Vec<Chip> {
                 }
                 if marked == Some(index) {
                     class.push_str(" marked");
+                }
+                if changed.contains(&index) {
+                    class.push_str(" changed");
                 }
                 let is_fault = fault.is_some_and(|at| at as usize == index);
                 let (style, about) = match span {

@@ -117,6 +117,9 @@ fn row(
             wrote.drawn.with(|drawn| {
                 let known = drawn.known();
                 let first = k * dims;
+                let base = wrote
+                    .trial
+                    .with(|trial| trial.as_ref().map(|trial| trial.base().clone()));
                 (first..first + dims)
                     .map(|index| {
                         let now = drawn.now.as_ref();
@@ -127,7 +130,9 @@ fn row(
                             value,
                             strength: value.map_or(0, |value| heat::strength(value, largest)),
                             is_marked: marked.as_ref().is_some_and(|span| span.contains(&index)),
-                            is_changed: false,
+                            is_changed: base.as_ref().is_some_and(|base| {
+                                value.is_some() && base.coefficients.get(index).copied() != value
+                            }),
                         }
                     })
                     .collect::<Vec<_>>()

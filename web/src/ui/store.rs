@@ -20,6 +20,7 @@ use crate::history::History;
 use crate::reconnect::Connection;
 use crate::situation::{Situation, situation};
 use crate::stream::Stream;
+use crate::trial::Trial;
 use crate::unfold::Unfolding;
 
 /// Plots follow the robot at this pace; faster would cost the visitor's battery and show nothing more.
@@ -62,6 +63,8 @@ pub(crate) struct Studio {
     pub(crate) decisions: RwSignal<Decisions>,
     /// The decision that is being written.
     pub(crate) stream: RwSignal<Stream>,
+    /// A chunk that the visitor changes, in this tab alone.
+    pub(crate) trial: RwSignal<Option<Trial>>,
     /// The tokens that are looked at.
     pub(crate) unfolding: RwSignal<Unfolding>,
     pub(crate) compute: RwSignal<Compute>,
@@ -90,6 +93,7 @@ impl Studio {
             now_millis: RwSignal::new(now_millis()),
             decisions: RwSignal::default(),
             stream: RwSignal::default(),
+            trial: RwSignal::new(None),
             unfolding: RwSignal::default(),
             compute: RwSignal::default(),
             mode: RwSignal::new(Mode::Continuous),

@@ -6,8 +6,8 @@ use js_sys::{Reflect, Uint8Array};
 use leptos::prelude::*;
 use protocol::viewer::ActionDimension;
 use protocol::worker::{
-    CodecRun, ComputeKind, DecodeRequest, FromWorker, ToWorker, UnfoldRequest, Verdict, from_bytes,
-    to_bytes,
+    CodecRun, ComputeKind, DecodeRequest, EncodeRequest, FromWorker, ToWorker, UnfoldRequest,
+    Verdict, from_bytes, to_bytes,
 };
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::Closure;
@@ -153,7 +153,15 @@ fn receive(studio: Studio, data: &wasm_bindgen::JsValue) {
         } => studio
             .unfolding
             .update(|unfolding| unfolding.answered(request_id, outcome)),
-        FromWorker::Encoded { .. } | FromWorker::Timed(_) => {}
+        FromWorker::Encoded {
+            request_id,
+            outcome,
+        } => studio.trial.update(|trial| {
+            if let Some(trial) = trial {
+                trial.answered(request_id, outcome);
+            }
+        }),
+        FromWorker::Timed(_) => {}
     }
     // What a person looks at goes before what is only compared.
     unfold(studio);
@@ -245,7 +253,28 @@ pub(crate) fn unfold(studio: Studio) {
     }
 }
 
-fn action_dimensions(studio: Studio) -> Vec<ActionDimension> {
+/// Has the worker write the newest change of a trial.
+pub(crate) fn encode(studio: Studio) {
+    let request = studio
+        .trial
+        .try_update_untracked(|trial| {
+            let trial = trial.as_mut()?;
+            Some(EncodeRequest {
+                request_id: trial.ask()?,
+                chunk_normalised: trial.chunk().to_vec(),
+                rows: trial.base().rows,
+                dims: trial.base().dims,
+                action: action_dimensions(studio),
+            })
+        })
+        .flatten();
+    if let Some(request) = request {
+        post(studio, &ToWorker::Encode(request));
+    }
+}
+
+/// How normalised values become robot units.
+pub(crate) fn action_dimensions(studio: Studio) -> Vec<ActionDimension> {
     studio.welcome.with_untracked(|welcome| {
         welcome
             .as_ref()

@@ -13,6 +13,7 @@ use super::scrubber::Scrubber;
 use super::store::Studio;
 use super::verdict::Verdict;
 use super::worker;
+use crate::trial::Trial;
 use crate::unfold::{Drawn, Source, Subject};
 
 /// What the pictures share.
@@ -28,6 +29,8 @@ pub(crate) struct Wrote {
     /// Units of the dimensions, as the protocol names them.
     pub(crate) units: Memo<Vec<String>>,
     pub(crate) rate_hz: Memo<f32>,
+    /// A chunk that the visitor changes.
+    pub(crate) trial: RwSignal<Option<Trial>>,
 }
 
 impl Wrote {
@@ -47,6 +50,7 @@ impl Wrote {
             names: joint(|joint| crate::figures::plain_name(&joint.name)),
             units: joint(|joint| joint.unit.clone()),
             rate_hz: Memo::new(move |_| studio.robot().map_or(30.0, |robot| robot.control_rate_hz)),
+            trial: studio.trial,
         }
     }
 
@@ -82,8 +86,22 @@ pub(crate) fn hold(studio: Studio) {
     }
 }
 
-/// What is looked at: the stream while the page follows along, else the decision in view.
+/// What is looked at: what the visitor tries, else the stream while the page follows along, else the decision in view.
 fn subject(studio: Studio) -> Option<Subject> {
+    let trial = studio.trial.with(|trial| {
+        let trial = trial.as_ref()?;
+        let (version, tokens) = trial.written()?;
+        Some(Subject {
+            source: Source::Trial(*version),
+            tokens: tokens.clone(),
+            ended: true,
+            rows: trial.base().rows,
+            dims: trial.base().dims,
+        })
+    });
+    if trial.is_some() {
+        return trial;
+    }
     let is_pinned = studio.decisions.with(|decisions| decisions.is_pinned());
     let stream = studio.stream.with(|stream| {
         stream
@@ -128,6 +146,20 @@ pub(crate) fn WrotePanel() -> impl IntoView {
         studio.compute.track();
         worker::unfold(studio);
     });
+    Effect::new(move |_| {
+        studio.trial.track();
+        worker::encode(studio);
+    });
+    // A trial belongs to the decision that it began with.
+    let shown = Memo::new(move |_| {
+        studio
+            .decisions
+            .with(|decisions| decisions.shown().map(|decision| decision.number))
+    });
+    Effect::new(move |_| {
+        shown.track();
+        studio.trial.set(None);
+    });
     // A token of another stream is another token.
     let source = Memo::new(move |_| wrote.drawn.with(|drawn| drawn.source));
     Effect::new(move |_| {
@@ -141,6 +173,9 @@ pub(crate) fn WrotePanel() -> impl IntoView {
     let summary = move || {
         wrote.drawn.with(|drawn| match drawn.source {
             Some(Source::Stream(_)) => Some("being written at this moment".to_owned()),
+            Some(Source::Trial(_)) => {
+                Some(format!("{} tokens for your change", drawn.tokens.len()))
+            }
             Some(_) => trace.with(|trace| trace.as_ref().map(in_short)),
             None => None,
         })

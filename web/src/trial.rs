@@ -1,0 +1,210 @@
+//! A chunk that the visitor changes to see what the change costs in tokens. It never leaves the tab.
+
+use std::sync::Arc;
+
+use protocol::viewer::ActionDimension;
+use protocol::worker::{UnfoldOutcome, Unfolded};
+
+/// A chunk on trial.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trial {
+    base: Arc<Unfolded>,
+    chunk: Vec<f32>,
+    /// Counts the changes.
+    version: u64,
+    /// The change that the worker writes now.
+    out: Option<u64>,
+    /// The newest change that was written, and its tokens.
+    written: Option<(u64, Vec<u32>)>,
+    failure: Option<String>,
+}
+
+impl Trial {
+    /// A trial that begins with what a decision's tokens give. `first_version` is above that of every trial before.
+    pub fn new(base: Arc<Unfolded>, first_version: u64) -> Self {
+        Self {
+            chunk: base.chunk_normalised.clone(),
+            base,
+            version: first_version,
+            out: None,
+            written: None,
+            failure: None,
+        }
+    }
+
+    /// What it began with.
+    pub fn base(&self) -> &Arc<Unfolded> {
+        &self.base
+    }
+
+    /// Row-major `[rows, dims]`, normalised, as the visitor wants it.
+    pub fn chunk(&self) -> &[f32] {
+        &self.chunk
+    }
+
+    /// Number of the newest change.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Wants another value at one step of one dimension; normalised values end at 1 and -1.
+    pub fn set(&mut self, step: usize, dim: usize, value: f32) {
+        let dims = self.base.dims as usize;
+        let wanted = value.clamp(-1.0, 1.0);
+        if let Some(slot) = self.chunk.get_mut(step * dims + dim)
+            && dim < dims
+            && *slot != wanted
+            && wanted.is_finite()
+        {
+            *slot = wanted;
+            self.version += 1;
+        }
+    }
+
+    /// Back to the decision.
+    pub fn reset(&mut self) {
+        if self.chunk != self.base.chunk_normalised {
+            self.chunk.clone_from(&self.base.chunk_normalised);
+            self.version += 1;
+        }
+    }
+
+    /// The change to write next, if one is due; it then counts as out.
+    pub fn ask(&mut self) -> Option<u64> {
+        let is_written = self.written.as_ref().map(|written| written.0) == Some(self.version);
+        if self.out.is_some() || is_written {
+            return None;
+        }
+        self.out = Some(self.version);
+        self.out
+    }
+
+    /// Files what the worker wrote.
+    pub fn answered(&mut self, version: u64, outcome: UnfoldOutcome) {
+        if self.out.take_if(|out| *out == version).is_none() {
+            return;
+        }
+        match outcome {
+            UnfoldOutcome::Unfolded(unfolded) => {
+                self.failure = None;
+                self.written = Some((version, unfolded.tokens));
+            }
+            UnfoldOutcome::Failed { reason } => {
+                self.failure = Some(reason);
+                self.written = Some((version, self.base.tokens.clone()));
+            }
+        }
+    }
+
+    /// The tokens of the newest change that was written.
+    pub fn written(&self) -> Option<&(u64, Vec<u32>)> {
+        self.written.as_ref()
+    }
+
+    /// Why the newest change could not be written.
+    pub fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
+    }
+
+    /// Whether a token of a trial's stream stands where the decision has another: everything between the
+    /// beginning and the end that both share.
+    pub fn changed_tokens(&self, tokens: &[u32]) -> std::ops::Range<usize> {
+        let base = &self.base.tokens;
+        let same_start = base.iter().zip(tokens).take_while(|(a, b)| a == b).count();
+        let left = base.len().min(tokens.len()) - same_start;
+        let same_end = base
+            .iter()
+            .rev()
+            .zip(tokens.iter().rev())
+            .take(left)
+            .take_while(|(a, b)| a == b)
+            .count();
+        same_start..tokens.len() - same_end
+    }
+
+    /// How many coefficients differ from the decision's.
+    pub fn changed_coefficients(&self, coefficients: &[i32]) -> usize {
+        let pairs = self.base.coefficients.iter().zip(coefficients);
+        pairs.filter(|(a, b)| a != b).count()
+    }
+}
+
+/// The normalised value that stands for a robot value.
+pub fn normalised(robot_units: f32, dimension: &ActionDimension) -> f32 {
+    let span = dimension.high - dimension.low;
+    let value = if dimension.normalised && span.abs() > 0.0 {
+        (robot_units - dimension.low) * 2.0 / span - 1.0
+    } else {
+        robot_units
+    };
+    value.clamp(-1.0, 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    use super::*;
+    use crate::units::in_robot_units;
+
+    fn unfolded(tokens: &[u32]) -> Unfolded {
+        Unfolded {
+            tokens: tokens.to_vec(),
+            rows: 2,
+            dims: 2,
+            token_lengths: vec![],
+            coefficients: vec![5, 0, 0, 1],
+            known: 4,
+            chunk_normalised: vec![0.1, 0.2, 0.3, 0.4],
+            actions: vec![0.0; 4],
+            fault: None,
+        }
+    }
+
+    fn trial() -> Trial {
+        Trial::new(Arc::new(unfolded(&[1, 2, 3, 4])), 10)
+    }
+
+    #[test]
+    fn a_change_is_written_once_and_the_newest_wins() {
+        let mut trial = trial();
+        let first = trial.ask().unwrap();
+        trial.set(1, 0, 0.5);
+        trial.set(1, 0, 7.0);
+        assert_eq!(trial.chunk(), [0.1, 0.2, 1.0, 0.4]);
+        assert_eq!(trial.ask(), None, "one is out");
+        trial.answered(first, UnfoldOutcome::Unfolded(unfolded(&[1, 2, 3, 4])));
+        assert_eq!(trial.ask(), Some(12));
+        trial.answered(12, UnfoldOutcome::Unfolded(unfolded(&[1, 9, 9, 3, 4])));
+        assert_eq!(trial.ask(), None);
+        assert_eq!(trial.written().unwrap().1.len(), 5);
+        trial.reset();
+        assert_eq!((trial.chunk()[2], trial.ask()), (0.3, Some(13)));
+    }
+
+    #[test]
+    fn what_changed_lies_between_what_stayed() {
+        let trial = trial();
+        assert_eq!(trial.changed_tokens(&[1, 2, 3, 4]), 4..4);
+        assert_eq!(trial.changed_tokens(&[1, 9, 9, 3, 4]), 1..3);
+        assert_eq!(trial.changed_tokens(&[7]), 0..1);
+        assert_eq!(trial.changed_tokens(&[1, 2, 2, 3, 4]), 2..3);
+        assert_eq!(trial.changed_coefficients(&[5, 1, 0, 2]), 2);
+    }
+
+    #[test]
+    fn values_that_cannot_be_are_not_wanted() {
+        let mut trial = trial();
+        trial.set(0, 0, f32::NAN);
+        trial.set(9, 0, 0.5);
+        trial.set(0, 9, 0.5);
+        assert_eq!(trial.version(), 10);
+        let joint = ActionDimension {
+            name: "j".into(),
+            low: -40.0,
+            high: 60.0,
+            normalised: true,
+        };
+        assert_eq!(normalised(in_robot_units(0.25, &joint), &joint), 0.25);
+        assert_eq!(normalised(900.0, &joint), 1.0);
+    }
+}
