@@ -22,14 +22,14 @@ pub(crate) fn Verdict() -> impl IntoView {
         })
     });
     let wrote = expect_context::<super::wrote::Wrote>();
-    let is_stream = Memo::new(move |_| {
+    let is_sent = Memo::new(move |_| {
         wrote
             .drawn
-            .with(|drawn| matches!(drawn.source, Some(Source::Stream(_))))
+            .with(|drawn| !matches!(drawn.source, Some(Source::Stream(_) | Source::Trial(_))))
     });
     move || {
-        // A decision that is being written has been sent to nobody yet.
-        let trace = trace.get().filter(|_| !is_stream.get())?;
+        // What is being written, or tried, has been sent to nobody.
+        let trace = trace.get().filter(|_| is_sent.get())?;
         Some(match decode.get() {
             Some(DecodeOutcome::Compared(comparison)) => {
                 verdict(&comparison, &trace, studio).into_any()
