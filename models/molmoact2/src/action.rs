@@ -1,5 +1,6 @@
 //! What a policy is asked and what it answers.
 
+use crate::continuation::Continuation;
 use crate::depth::{Depth, DepthTrace};
 use crate::discrete::Decoding;
 
@@ -50,6 +51,8 @@ pub struct ActOptions {
     pub noise: Option<Vec<f32>>,
     /// Seed of the noise.
     pub seed: u64,
+    /// The chunk that is running, for one that continues it. Continuous mode only.
+    pub continuation: Option<Continuation>,
     /// How tokens are picked. Discrete mode only.
     pub decoding: Decoding,
     /// Whether and how to reason about depth before acting.

@@ -70,6 +70,10 @@ impl Policy {
         };
         let noise = self.noise(options, rows, moved, expert.max_action_dim())?;
         let modulations = self.modulations(expert, options.flow_steps)?;
+        let steering = match &options.continuation {
+            Some(running) => running.steering(rows, dims, moved, self.network.device())?,
+            None => None,
+        };
         let prefix = self
             .read_prompt(ready, features, options, &[], false, clock)
             .await?;
@@ -94,6 +98,7 @@ impl Policy {
             &context,
             &modulations,
             Tensor::from_data(TensorData::new(noise, [rows, moved]), self.network.device()),
+            steering.as_ref(),
             options.dumps,
         );
         let chunk = read(flow.chunk.narrow(1, 0, dims)).await?;

@@ -180,6 +180,12 @@ pub enum ActError {
         /// Values needed.
         want: usize,
     },
+    /// The running chunk that the new one should continue cannot be used.
+    #[error("the chunk cannot be continued: {problem}")]
+    BadContinuation {
+        /// What is wrong.
+        problem: String,
+    },
     /// More Euler steps than make sense; each costs a pass through the expert.
     #[error("{steps} flow steps were asked for; at most {max} are taken")]
     TooManySteps {

@@ -12,7 +12,8 @@
 //!    values per layer in a cache.
 //!    Checkpoints that reason about [`depth`] then write a depth map into the same cache.
 //! 4. *Flow* or *decode*. Continuous: the [`Expert`] looks into every layer of that cache and
-//!    [`integrate`] follows its velocity from noise to a chunk. Discrete: action tokens are picked
+//!    [`integrate`] follows its velocity from noise to a chunk, steered by the rows of a running chunk
+//!    where there is one ([`Continuation`]). Discrete: action tokens are picked
 //!    one by one ([`Decoding`]) and decoded by the `openfast` crate.
 //! 5. *Postprocess.* Clip, unnormalise, take the rows to execute.
 //!
@@ -32,6 +33,7 @@ mod chat;
 mod clock;
 pub mod config;
 mod connector;
+mod continuation;
 pub mod depth;
 mod depth_decoder;
 mod discrete;
@@ -68,6 +70,7 @@ pub use action::{ActOptions, Action, Mode, Observation, Stage};
 pub use calibration::Calibration;
 pub use config::{ActionMode, Config, Kind};
 pub use connector::{Connector, PoolPlan};
+pub use continuation::{Continuation, Schedule, Steering};
 pub use depth::{Depth, DepthCache, DepthTrace, gate::DepthGate};
 pub use depth_decoder::{DepthDecoder, DepthDecoderError, DepthPicture};
 pub use discrete::{Decoding, Written};

@@ -2,6 +2,7 @@
 
 use burn::tensor::Tensor;
 
+use crate::continuation::Steering;
 use crate::expert::{ChunkExpert, ExpertContext, StepModulation};
 
 /// A sampled chunk, and on request how it came about.
@@ -9,25 +10,30 @@ use crate::expert::{ChunkExpert, ExpertContext, StepModulation};
 pub struct Flow {
     /// `[rows, dims]`, normalised, not clipped.
     pub chunk: Tensor<2>,
-    /// The velocity of each step, `[rows, dims]`; empty unless asked for.
+    /// The velocity of each step as it was followed, `[rows, dims]`; empty unless asked for.
     pub velocities: Vec<Tensor<2>>,
 }
 
 /// Takes one Euler step per modulation: time 0 is noise, time 1 the chunk, `x += v / steps`.
 ///
 /// - `noise`: `[rows, dims]`.
+/// - `steering`: towards the rows of a running chunk, if there is one.
 pub fn integrate(
     expert: &ChunkExpert<'_>,
     context: &ExpertContext,
     modulations: &[StepModulation],
     noise: Tensor<2>,
+    steering: Option<&Steering>,
     keep_velocities: bool,
 ) -> Flow {
     let step_size = 1.0 / modulations.len().max(1) as f64;
     let mut chunk = noise;
     let mut velocities = Vec::new();
-    for modulation in modulations {
-        let velocity = expert.velocity(chunk.clone(), modulation, context);
+    for (step, modulation) in modulations.iter().enumerate() {
+        let mut velocity = expert.velocity(chunk.clone(), modulation, context);
+        if let Some(steering) = steering {
+            velocity = steering.apply(chunk.clone(), velocity, step as f64 * step_size);
+        }
         if keep_velocities {
             velocities.push(velocity.clone());
         }

@@ -225,6 +225,7 @@ fn the_flow_equals_the_reference() {
             &context,
             &modulations,
             noise,
+            None,
             true,
         );
         assert_eq!(flow.velocities.len(), steps);

@@ -1,0 +1,198 @@
+//! Real-time chunking: a chunk that continues the one that is running.
+//!
+//! While the network computes, the robot goes on executing its old chunk. Left alone the new chunk
+//! may do something else from the first row on, and the arm jerks where the two meet. So the flow
+//! is steered: at every step the chunk that the flow is heading for is compared with the rows that
+//! the running chunk still has, and part of the difference is added to the velocity. Rows that
+//! will be executed before the new chunk arrives count fully, later ones less and less.
+//!
+//! Black et al., "Real-Time Execution of Action Chunking Flow Policies" (arXiv 2506.07339), as in
+//! lerobot 0.6.1 (`policies/rtc/modeling_rtc.py`, `RTCProcessor.denoise_step`), which takes the
+//! Jacobian of the network as the identity: the correction then costs no backward pass.
+
+use burn::tensor::{Device, Tensor, TensorData};
+
+use crate::error::ActError;
+
+/// How the weight of the running rows falls from the rows that are certain to be executed to the
+/// end of the overlap.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Schedule {
+    /// Only the certain rows count.
+    Zeros,
+    /// Every row of the overlap counts fully.
+    Ones,
+    /// In a straight line.
+    #[default]
+    Linear,
+    /// Faster than a straight line: `w (e^w - 1) / (e - 1)` of the linear weight `w`.
+    Exp,
+}
+
+/// The chunk that is running while a new one is computed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Continuation {
+    /// Its rows from the moment of the observation on, `[rows, dims]` row-major, normalised and
+    /// not clipped ([`crate::Action::chunk_normalised`] without its first rows).
+    pub left_over: Vec<f32>,
+    /// Rows that will have been executed by the time the new chunk arrives.
+    pub delay: usize,
+    /// Rows over which the old chunk has a say; never more than are left over.
+    pub overlap: usize,
+    /// How its say falls over them.
+    pub schedule: Schedule,
+    /// Largest factor of the correction.
+    pub max_guidance: f32,
+}
+
+impl Continuation {
+    /// A continuation with lerobot's defaults: linear over ten rows, guidance at most 10.
+    pub fn new(left_over: Vec<f32>, delay: usize) -> Self {
+        Self {
+            left_over,
+            delay,
+            overlap: 10,
+            schedule: Schedule::Linear,
+            max_guidance: 10.0,
+        }
+    }
+
+    /// The weight of each of `rows` rows of the new chunk, of which the old one has `left`.
+    fn weights(&self, rows: usize, left: usize) -> Vec<f32> {
+        let end = self.overlap.min(left).min(rows);
+        let start = self.delay.min(end);
+        let falling = end - start;
+        (0..rows)
+            .map(|row| match self.schedule {
+                _ if row < start => 1.0,
+                _ if row >= end => 0.0,
+                Schedule::Zeros => 0.0,
+                Schedule::Ones => 1.0,
+                Schedule::Linear => linear(row - start, falling),
+                Schedule::Exp => {
+                    let weight = linear(row - start, falling);
+                    weight * weight.exp_m1() / (std::f32::consts::E - 1.0)
+                }
+            })
+            .collect()
+    }
+
+    /// Puts the running rows on the device, for a chunk of `rows` rows of which `dims` columns are
+    /// real and `moved` are computed.
+    pub(crate) fn steering(
+        &self,
+        rows: usize,
+        dims: usize,
+        moved: usize,
+        device: &Device,
+    ) -> Result<Option<Steering>, ActError> {
+        let bad = |problem: String| ActError::BadContinuation { problem };
+        if !self.left_over.len().is_multiple_of(dims) {
+            return Err(bad(format!(
+                "{} values are left over, which are not whole rows of {dims}",
+                self.left_over.len()
+            )));
+        }
+        if self.left_over.iter().any(|value| !value.is_finite()) {
+            return Err(bad("a value of the running chunk is not finite".to_owned()));
+        }
+        if !(self.max_guidance.is_finite() && self.max_guidance > 0.0) {
+            return Err(bad(format!(
+                "max_guidance is {}; a number above 0 is needed",
+                self.max_guidance
+            )));
+        }
+        let left = self.left_over.len() / dims;
+        if left == 0 {
+            return Ok(None);
+        }
+        let mut running = vec![0.0; rows * moved];
+        for (target, row) in running
+            .chunks_exact_mut(moved)
+            .zip(self.left_over.chunks_exact(dims))
+        {
+            for (slot, &value) in target.iter_mut().zip(row) {
+                *slot = value;
+            }
+        }
+        Ok(Some(Steering {
+            running: Tensor::from_data(TensorData::new(running, [rows, moved]), device),
+            weights: Tensor::from_data(
+                TensorData::new(self.weights(rows, left), [rows, 1]),
+                device,
+            ),
+            max_guidance: self.max_guidance,
+        }))
+    }
+}
+
+/// Place `index` of `count` on the way down from 1 to 0, both ends left out.
+fn linear(index: usize, count: usize) -> f32 {
+    1.0 - (index + 1) as f32 / (count + 1) as f32
+}
+
+/// A continuation on a device.
+#[derive(Debug, Clone)]
+pub struct Steering {
+    running: Tensor<2>,
+    weights: Tensor<2>,
+    max_guidance: f32,
+}
+
+impl Steering {
+    /// `velocity` (`[rows, dims]`) at the state `chunk` and at `time` (0 noise, 1 data), steered.
+    pub(crate) fn apply(&self, chunk: Tensor<2>, velocity: Tensor<2>, time: f64) -> Tensor<2> {
+        let heading = chunk + velocity.clone() * (1.0 - time);
+        let missing = (self.running.clone() - heading) * self.weights.clone();
+        velocity + missing * self.guidance(time)
+    }
+
+    /// `(1 - t) / t * ((1 - t)^2 + t^2) / (1 - t)^2`, at most `max_guidance`.
+    fn guidance(&self, time: f64) -> f64 {
+        let most = f64::from(self.max_guidance);
+        if time <= 0.0 {
+            return most;
+        }
+        let rest = 1.0 - time;
+        let guidance = rest / time * (rest * rest + time * time) / (rest * rest);
+        guidance.min(most)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Continuation, Schedule};
+
+    fn weights(schedule: Schedule, delay: usize, overlap: usize, left: usize) -> Vec<f32> {
+        let continuation = Continuation {
+            delay,
+            overlap,
+            schedule,
+            ..Continuation::new(Vec::new(), 0)
+        };
+        continuation.weights(6, left)
+    }
+
+    #[test]
+    fn certain_rows_count_fully_and_rows_past_the_overlap_not_at_all() {
+        assert_eq!(
+            weights(Schedule::Linear, 2, 5, 5),
+            [1.0, 1.0, 0.75, 0.5, 0.25, 0.0]
+        );
+        assert_eq!(
+            weights(Schedule::Zeros, 2, 5, 5),
+            [1.0, 1.0, 0.0, 0.0, 0.0, 0.0]
+        );
+        assert_eq!(
+            weights(Schedule::Ones, 0, 4, 6),
+            [1.0, 1.0, 1.0, 1.0, 0.0, 0.0]
+        );
+        // A short left-over bounds the overlap, and the overlap the delay.
+        assert_eq!(
+            weights(Schedule::Linear, 9, 10, 3),
+            [1.0, 1.0, 1.0, 0.0, 0.0, 0.0]
+        );
+        assert!(weights(Schedule::Exp, 0, 6, 6).is_sorted_by(|a, b| a > b));
+    }
+}
