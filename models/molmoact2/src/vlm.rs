@@ -10,6 +10,7 @@ use crate::error::{ActError, LoadError};
 use crate::files::Files;
 use crate::generate::{Speaker, Told};
 use crate::image_input::ImageInput;
+use crate::load::LoadOptions;
 use crate::marks::Markup;
 use crate::network::Network;
 use crate::policy::Policy;
@@ -150,11 +151,23 @@ pub enum AskError {
 }
 
 impl Vlm {
-    /// Reads a checkpoint and puts its weights on `device`.
+    /// Reads a checkpoint and puts its weights on `device`, in `f32`.
     ///
     /// # Errors
     /// [`LoadError`], which names the file and the key or tensor.
     pub fn load(files: &Files, device: &Device) -> Result<Self, LoadError> {
+        Self::load_with(files, device, &LoadOptions::default())
+    }
+
+    /// Reads a checkpoint as `options` say; a calibration means nothing here.
+    ///
+    /// # Errors
+    /// As [`Vlm::load`].
+    pub fn load_with(
+        files: &Files,
+        device: &Device,
+        options: &LoadOptions<'_>,
+    ) -> Result<Self, LoadError> {
         let config = Config::parse(&files.read(config::FILE)?)?;
         let processor = ProcessorConfig::read(files, &config)?;
         let images = ImageInput::new(&processor, &config)?;
@@ -165,7 +178,13 @@ impl Vlm {
         )?;
         let chat = Chat::read(files, &config, &processor, &words)?;
         let checkpoint = files.checkpoint()?;
-        let network = Network::load(&checkpoint, &config, device)?;
+        let network = Network::load_as(
+            &checkpoint,
+            &config,
+            device,
+            options.precision,
+            options.progress,
+        )?;
         let info = VlmInfo {
             name: files.name(),
             parameters: checkpoint.parameters(),
