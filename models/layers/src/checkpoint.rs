@@ -18,6 +18,9 @@ mod shard;
 
 use shard::{Location, Shard};
 
+/// Appends the values of stored bytes.
+type Widen = fn(&[u8], &mut Vec<f32>);
+
 const SINGLE_FILE: &str = "model.safetensors";
 const INDEX_FILE: &str = "model.safetensors.index.json";
 
@@ -222,7 +225,7 @@ impl Checkpoint {
         let mut all = Vec::new();
         all.reserve_exact(expected.iter().product());
         self.read_pieces(name, expected, &|_| {}, |piece| {
-            all.extend_from_slice(piece)
+            all.extend_from_slice(piece);
         })?;
         Ok(all)
     }
@@ -256,7 +259,7 @@ impl Checkpoint {
                 found: location.shape.clone(),
             });
         }
-        let (size, convert): (usize, fn(&[u8], &mut Vec<f32>)) = match location.dtype {
+        let (size, convert): (usize, Widen) = match location.dtype {
             Dtype::F32 => (4, |bytes, into| {
                 let (raw, _) = bytes.as_chunks::<4>();
                 into.extend(raw.iter().map(|&raw| f32::from_le_bytes(raw)));

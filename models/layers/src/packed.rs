@@ -185,6 +185,7 @@ impl Packed {
     }
 
     /// `x` (`[rows, inputs]`) times outputs `first .. first + count`: `[rows, count]`.
+    #[allow(clippy::needless_pass_by_value, reason = "like burn's own operations")]
     pub fn multiply(&self, x: Tensor<2>, first: usize, count: usize) -> Tensor<2> {
         let [rows, _] = x.dims();
         let device = x.device();

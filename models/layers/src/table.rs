@@ -14,6 +14,10 @@ pub struct Table {
 }
 
 #[derive(Debug, Clone)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a network has one table, so the size of the smaller variant is no matter"
+)]
 enum Rows {
     /// Any float type the device has.
     Tensor(Tensor<2>),

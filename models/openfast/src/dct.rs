@@ -11,13 +11,16 @@
 //! A chunk is tens of steps long, too short for an FFT to pay. What does pay is the basis' mirror
 //! symmetry: rows of even k are the same forwards and backwards, rows of odd k change sign. So the
 //! samples are folded into the sums and the differences of the two ends, and each half takes a
-//! matrix of a quarter of the size. Forwards, several columns go together. Backwards they go one by
-//! one, so that every coefficient that is zero can be passed over, and most are.
+//! matrix of a quarter of the size; as long as their number is even, the sums can be folded again.
+//! Backwards every coefficient goes to the samples of one end by itself, so that those which are
+//! zero can be passed over, and most are.
 
 use std::f64::consts::FRAC_PI_2;
 
-/// Sums kept in registers at a time.
+/// Columns that are transformed at a time, their sums in registers.
 const LANES: usize = 8;
+/// Samples of a column that are summed at a time on the way back.
+const BLOCK: usize = 4;
 
 /// The basis for one horizon, `[horizon, horizon]`, frequency outer: weight times cosine.
 pub(crate) fn basis(horizon: usize) -> Vec<f64> {
@@ -60,10 +63,12 @@ pub(crate) fn basis(horizon: usize) -> Vec<f64> {
 #[derive(Debug, Clone)]
 pub(crate) struct Dct {
     horizon: usize,
-    /// For the even and the odd frequencies: from folded samples to coefficients.
-    forward: [Rows; 2],
-    /// From coefficients to the two parts of a folded column.
-    inverse: [Columns; 2],
+    /// From folded samples to coefficients. The sums of an even number of samples are again samples
+    /// to be folded: fold by fold, the differences' matrix, and at last the sums'.
+    folds: Vec<Rows>,
+    last: Rows,
+    /// From coefficients to one end of their columns; the other end is its mirror image.
+    inverse: Columns,
 }
 
 impl Dct {
@@ -71,18 +76,24 @@ impl Dct {
     pub(crate) fn new(horizon: usize) -> Self {
         let basis = basis(horizon);
         let at = |k: usize, t: usize| basis.get(k * horizon + t).copied().unwrap_or_default();
-        // The middle of an odd number of samples is its own mirror image: a sum, but no difference.
-        let (even, odd) = (horizon.div_ceil(2), horizon / 2);
+        let mut folds = Vec::new();
+        let mut size = horizon;
+        let mut step = 1;
+        let last = loop {
+            folds.push(Rows::new(size / 2, |row, t| at((2 * row + 1) * step, t)));
+            step *= 2;
+            let odd = !size.is_multiple_of(2);
+            // The middle of an odd number of samples is its own mirror image: a sum, no difference.
+            size = size.div_ceil(2);
+            if odd || size < 4 {
+                break Rows::new(size, |row, t| at(row * step, t));
+            }
+        };
         Self {
             horizon,
-            forward: [
-                Rows::new(even, |k, t| at(2 * k, t)),
-                Rows::new(odd, |k, t| at(2 * k + 1, t)),
-            ],
-            inverse: [
-                Columns::new(even, even, |k, t| at(2 * k, t)),
-                Columns::new(odd, even, |k, t| at(2 * k + 1, t)),
-            ],
+            folds,
+            last,
+            inverse: Columns::new(horizon, horizon.div_ceil(2), at),
         }
     }
 
@@ -99,26 +110,13 @@ impl Dct {
         finish: impl Fn(f64) -> T,
     ) -> Vec<T> {
         let mut out = vec![T::default(); samples.len()];
-        let [even, odd] = &self.forward;
-        let mut sums = vec![[0.0; LANES]; even.size];
-        let mut differences = vec![[0.0; LANES]; odd.size];
+        let mut sums = vec![[0.0; LANES]; self.horizon];
+        let mut differences = vec![[0.0; LANES]; self.horizon / 2];
         for from in (0..dims).step_by(LANES) {
             let to = dims.min(from + LANES);
-            // From both ends to the middle.
-            let mut rows = samples
-                .chunks_exact(dims)
-                .map(|row| wide(row.get(from..to)));
-            for (sum, difference) in sums.iter_mut().zip(&mut differences) {
-                let first = rows.next().unwrap_or_default();
-                let last = rows.next_back().unwrap_or_default();
-                for lane in first.iter().zip(last).zip(sum.iter_mut().zip(difference)) {
-                    let ((first, last), (sum, difference)) = lane;
-                    *sum = first + last;
-                    *difference = first - last;
-                }
-            }
-            if let (Some(middle), Some(sum)) = (rows.next(), sums.last_mut()) {
-                *sum = middle;
+            let rows = samples.chunks_exact(dims);
+            for (place, row) in sums.iter_mut().zip(rows) {
+                *place = wide(row.get(from..to));
             }
             let mut put = |k: usize, values: [f64; LANES]| {
                 let values = values.map(&finish);
@@ -127,51 +125,95 @@ impl Dct {
                     *place = value;
                 }
             };
-            even.multiply(&sums, |row, values| put(2 * row, values));
-            odd.multiply(&differences, |row, values| put(2 * row + 1, values));
+            let mut step = 1;
+            let mut folded = sums.as_mut_slice();
+            for rows in &self.folds {
+                folded = fold(folded, &mut differences);
+                rows.multiply(&differences, |row, values| {
+                    put((2 * row + 1) * step, values);
+                });
+                step *= 2;
+            }
+            self.last
+                .multiply(folded, |row, values| put(row * step, values));
         }
         out
     }
 
     /// `[horizon, dims]` coefficients, each divided by `scale`, back to samples.
     pub(crate) fn inverse(&self, coefficients: &[i32], dims: usize, scale: f64) -> Vec<f32> {
-        let mut out = vec![0.0; coefficients.len()];
-        let [even, odd] = &self.inverse;
-        let mut even_terms = Terms::new(even.rows);
-        let mut odd_terms = Terms::new(odd.rows);
-        let (mut even_sums, mut odd_sums) = (even.room(), even.room());
-        let unit = 1.0 / scale;
-        // What lies beyond the last coefficient that is not zero need not even be looked at.
-        let used = coefficients.iter().rposition(|&c| c != 0);
-        let used = coefficients.get(..used.map_or(0, |last| last + 1));
-        let used = used.unwrap_or_default();
-        for dim in 0..dims {
-            even_terms.clear();
-            odd_terms.clear();
-            for (k, pair) in used.chunks(2 * dims).enumerate() {
-                if let Some(&c) = pair.get(dim) {
-                    even_terms.push(k, f64::from(c));
+        let width = self.inverse.width;
+        // For every dimension one end of its column, from even and from odd frequencies.
+        let mut ends = vec![0.0; 2 * width * dims];
+        // Room for one more than there can be: see below.
+        let mut found = vec![0usize; dims + 1];
+        for (k, row) in coefficients.chunks_exact(dims).enumerate() {
+            // Most rows of high frequencies are zero.
+            if row.iter().fold(0, |some, &c| some | c) == 0 {
+                continue;
+            }
+            // The others mostly too, here and there: found without a branch that no processor could
+            // guess, by writing every place and going on only after one that counts.
+            let mut count = 0;
+            for (dim, &c) in row.iter().enumerate() {
+                if let Some(place) = found.get_mut(count) {
+                    *place = dim;
                 }
-                if let Some(&c) = pair.get(dims + dim) {
-                    odd_terms.push(k, f64::from(c));
+                count += usize::from(c != 0);
+            }
+            for &dim in found.iter().take(count) {
+                let weight = row.get(dim).copied().map_or(0.0, f64::from);
+                let from = (2 * dim + k % 2) * width;
+                let sums = ends.get_mut(from..from + width).unwrap_or_default();
+                self.inverse.add(k, weight, sums);
+            }
+        }
+        let unit = 1.0 / scale;
+        let half = self.horizon.div_ceil(2);
+        let mut out = vec![0.0; coefficients.len()];
+        let mut begin = vec![0.0f32; width];
+        let mut end = vec![0.0f32; width];
+        for (dim, halves) in ends.chunks_exact(2 * width).enumerate() {
+            let (even, odd) = halves.split_at(width);
+            for (place, (even, odd)) in begin.iter_mut().zip(even.iter().zip(odd)) {
+                *place = ((even + odd) * unit) as f32;
+            }
+            for (place, (even, odd)) in end.iter_mut().zip(even.iter().zip(odd)) {
+                *place = ((even - odd) * unit) as f32;
+            }
+            // The middle of an odd number of rows is written twice, with the same value.
+            let rows = out.chunks_exact_mut(dims);
+            for (row, &value) in rows.zip(&begin).take(half) {
+                if let Some(place) = row.get_mut(dim) {
+                    *place = value;
                 }
             }
-            even.combine(&even_terms, &mut even_sums);
-            odd.combine(&odd_terms, &mut odd_sums);
-            let halves = even_sums.iter().zip(&odd_sums).take(even.outputs);
-            let mut rows = out.chunks_exact_mut(dims);
-            for (&even, &odd) in halves {
-                // From both ends to the middle, which has only one end.
-                if let Some(place) = rows.next().and_then(|row| row.get_mut(dim)) {
-                    *place = ((even + odd) * unit) as f32;
-                }
-                if let Some(place) = rows.next_back().and_then(|row| row.get_mut(dim)) {
-                    *place = ((even - odd) * unit) as f32;
+            let rows = out.chunks_exact_mut(dims).rev();
+            for (row, &value) in rows.zip(&end).take(half) {
+                if let Some(place) = row.get_mut(dim) {
+                    *place = value;
                 }
             }
         }
         out
     }
+}
+
+/// Replaces samples by the sums of both ends, which are half as many, and gives the differences.
+fn fold<'a>(
+    samples: &'a mut [[f64; LANES]],
+    differences: &mut [[f64; LANES]],
+) -> &'a mut [[f64; LANES]] {
+    let (begin, end) = samples.split_at_mut(samples.len().div_ceil(2));
+    // An odd number leaves its middle, the last of the beginning, as it is.
+    let ends = begin.iter_mut().zip(end.iter().rev());
+    for ((first, last), difference) in ends.zip(differences) {
+        for ((first, last), difference) in first.iter_mut().zip(last).zip(difference) {
+            *difference = *first - last;
+            *first += last;
+        }
+    }
+    begin
 }
 
 /// Values of a row, filled up with zeros.
@@ -228,91 +270,40 @@ impl Rows {
     }
 }
 
-/// A matrix of which few rows are summed at a time, in blocks of [`LANES`] columns so that a block's
-/// sums stay in registers.
+/// A matrix of which few rows are added up, each in its own place.
 #[derive(Debug, Clone)]
 struct Columns {
-    rows: usize,
-    /// Columns, without those that fill the last block.
-    outputs: usize,
-    /// `[block, row]`
-    blocks: Vec<[f64; LANES]>,
+    /// Columns, those included that fill up with zeros to what is summed at a time.
+    width: usize,
+    /// `[row, column]`
+    values: Vec<f64>,
 }
 
 impl Columns {
-    fn new(rows: usize, outputs: usize, at: impl Fn(usize, usize) -> f64) -> Self {
+    fn new(rows: usize, columns: usize, at: impl Fn(usize, usize) -> f64) -> Self {
+        let width = columns.next_multiple_of(BLOCK);
         let value = |row, column| {
-            if column < outputs {
+            if column < columns {
                 at(row, column)
             } else {
                 0.0
             }
         };
-        let blocks = (0..outputs)
-            .step_by(LANES)
-            .flat_map(|block| (0..rows).map(move |row| (block, row)))
-            .map(|(block, row)| std::array::from_fn(|lane| value(row, block + lane)))
+        let values = (0..rows)
+            .flat_map(|row| (0..width).map(move |column| (row, column)))
+            .map(|(row, column)| value(row, column))
             .collect();
-        Self {
-            rows,
-            outputs,
-            blocks,
+        Self { width, values }
+    }
+
+    /// Adds a row, times its weight.
+    #[inline]
+    fn add(&self, row: usize, weight: f64, sums: &mut [f64]) {
+        let from = row * self.width;
+        let row = self.values.get(from..from + self.width).unwrap_or_default();
+        for (sum, value) in sums.iter_mut().zip(row) {
+            *sum += weight * value;
         }
-    }
-
-    /// Memory for the result.
-    fn room(&self) -> Vec<f64> {
-        vec![0.0; self.outputs.next_multiple_of(LANES)]
-    }
-
-    /// The sum of the rows, each times its weight, in the order of the terms.
-    fn combine(&self, terms: &Terms, sums: &mut [f64]) {
-        // Without rows there are no blocks: the sums stay zero.
-        let blocks = self.blocks.chunks_exact(self.rows.max(1));
-        for (rows, out) in blocks.zip(sums.chunks_exact_mut(LANES)) {
-            let mut sum = [0.0; LANES];
-            for &(row, weight) in terms.as_slice() {
-                if let Some(row) = rows.get(row as usize) {
-                    for (sum, value) in sum.iter_mut().zip(row) {
-                        *sum += weight * value;
-                    }
-                }
-            }
-            out.copy_from_slice(&sum);
-        }
-    }
-}
-
-/// Weights that are not zero, with their rows.
-#[derive(Debug)]
-struct Terms {
-    places: Vec<(u32, f64)>,
-    len: usize,
-}
-
-impl Terms {
-    fn new(most: usize) -> Self {
-        Self {
-            // One more than can be used, for a zero at the end.
-            places: vec![(0, 0.0); most + 1],
-            len: 0,
-        }
-    }
-
-    fn clear(&mut self) {
-        self.len = 0;
-    }
-
-    /// Without a branch on the weight, which no processor could guess.
-    fn push(&mut self, row: usize, weight: f64) {
-        if let Some(place) = self.places.get_mut(self.len) {
-            *place = (row as u32, weight);
-            self.len += usize::from(weight != 0.0);
-        }
-    }
-
-    fn as_slice(&self) -> &[(u32, f64)] {
-        self.places.get(..self.len).unwrap_or_default()
     }
 }
 

@@ -83,12 +83,14 @@ impl Grammar {
     /// Sets the score of every id that is not allowed to negative infinity, those beyond the
     /// vocabulary included. `logits` are scores of FAST ids, from id 0. Nothing is allocated.
     pub fn mask_logits(&self, logits: &mut [f32]) {
-        let classes = self.classes().chain(std::iter::repeat(None));
-        for (logit, class) in logits.iter_mut().zip(classes) {
+        let size = self.tokenizer.vocab_size().min(logits.len());
+        let (known, beyond) = logits.split_at_mut(size);
+        for (logit, class) in known.iter_mut().zip(self.classes()) {
             if !self.is_open(class) {
                 *logit = f32::NEG_INFINITY;
             }
         }
+        beyond.fill(f32::NEG_INFINITY);
     }
 
     fn classes(&self) -> impl Iterator<Item = Option<u16>> + '_ {

@@ -73,6 +73,8 @@ pub(crate) struct Vocabulary {
     /// What the wholes are pieces of.
     characters: Vec<u32>,
     classes: Vec<Class>,
+    /// The class of every id, side by side for masking.
+    class_of: Vec<Option<u16>>,
     /// Which bytes have a symbol of their own; what has none is dropped by the encoder.
     bytes: [bool; 256],
     /// Lowest and highest expressible character of the basic plane.
@@ -146,8 +148,10 @@ impl Vocabulary {
             .iter()
             .map(|piece| Whole::of(piece.as_ref()?, &mut characters));
         let wholes = wholes.map(Option::unwrap_or_default).collect();
+        let class_of = pieces.iter().map(|piece| piece.as_ref()?.class).collect();
         let mut vocabulary = Self {
             pieces,
+            class_of,
             wholes,
             characters,
             classes,
@@ -182,7 +186,8 @@ impl Vocabulary {
     }
 
     pub(crate) fn class(&self, id: u32) -> Option<&Class> {
-        self.classes.get(usize::from(self.piece(id)?.class?))
+        let class = (*self.class_of.get(id as usize)?)?;
+        self.classes.get(usize::from(class))
     }
 
     pub(crate) fn classes(&self) -> &[Class] {
@@ -191,7 +196,7 @@ impl Vocabulary {
 
     /// Every id's class, in order.
     pub(crate) fn class_indices(&self) -> impl Iterator<Item = Option<u16>> + '_ {
-        self.pieces.iter().map(|piece| piece.as_ref()?.class)
+        self.class_of.iter().copied()
     }
 
     /// Lowest and highest character that the encoder can write.
