@@ -147,11 +147,13 @@ struct Streamed {
 
 impl Streamed {
     /// Takes the text of all tokens so far; gives what is new and whole.
+    #[allow(clippy::needless_pass_by_value, reason = "callers have just made it")]
     fn grow(&mut self, text: String) -> Option<String> {
         self.add(text.trim_end_matches('\u{FFFD}'))
     }
 
     /// Takes the text of all tokens; gives the rest, whole or not.
+    #[allow(clippy::needless_pass_by_value, reason = "callers have just made it")]
     fn end(&mut self, text: String) -> Option<String> {
         self.add(&text)
     }

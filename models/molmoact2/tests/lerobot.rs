@@ -173,7 +173,7 @@ fn what_lerobot_would_refuse_or_compute_otherwise_is_refused_by_name() {
     let edits: [(&str, &str, Edit); 11] = [
         (CONFIG, "\"act\"", |raw| raw["type"] = json!("act")),
         (CONFIG, "enable_lora_vlm", |raw| {
-            raw["enable_lora_vlm"] = json!(true)
+            raw["enable_lora_vlm"] = json!(true);
         }),
         (CONFIG, "norm_tag", |raw| raw["norm_tag"] = json!("nobody")),
         (CONFIG, "\"four\"", |raw| raw["chunk_size"] = json!("four")),
@@ -187,13 +187,13 @@ fn what_lerobot_would_refuse_or_compute_otherwise_is_refused_by_name() {
             raw["steps"].as_array_mut().unwrap().swap(3, 4);
         }),
         (BEFORE, "max_action_dim", |raw| {
-            raw["steps"][5]["config"]["max_action_dim"] = json!(31)
+            raw["steps"][5]["config"]["max_action_dim"] = json!(31);
         }),
         (BEFORE, "state_file", |raw| {
-            raw["steps"][3]["state_file"] = json!("../x")
+            raw["steps"][3]["state_file"] = json!("../x");
         }),
         (BEFORE, "joint_signs", |raw| {
-            raw["steps"][2]["config"]["joint_signs"][0] = json!(-1)
+            raw["steps"][2]["config"]["joint_signs"][0] = json!(-1);
         }),
         (AFTER, "QUANTILES_OF_QUANTILES", |raw| {
             raw["steps"][1]["config"]["norm_map"]["ACTION"] = json!("QUANTILES_OF_QUANTILES");

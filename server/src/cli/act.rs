@@ -157,6 +157,7 @@ impl Act {
     fn options(&self) -> anyhow::Result<ActOptions> {
         let noise = self.noise.as_deref().map(npy::read).transpose()?;
         Ok(ActOptions {
+            continuation: None,
             mode: match self.mode {
                 ModeArgument::Continuous => Mode::Continuous,
                 ModeArgument::Discrete => Mode::Discrete,

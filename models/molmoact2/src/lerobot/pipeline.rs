@@ -180,7 +180,7 @@ fn settings<T: serde::de::DeserializeOwned>(
     name: &str,
 ) -> Result<T, LoadError> {
     let step = steps.iter().find(|step| step.registry_name == name);
-    let config = step.map(|step| &step.config).unwrap_or(&Value::Null);
+    let config = step.map_or(&Value::Null, |step| &step.config);
     T::deserialize(config).map_err(|error| bad(file, format!("{name}: {error}")))
 }
 
