@@ -30,7 +30,11 @@
 //!   pair occurs twice, so the vocabulary can be smaller, and ids from there up to what a VLM
 //!   reserves decode to nothing.
 //! - `tokenizer.json` is a BPE without unknown token, normaliser or added tokens, with a `ByteLevel`
-//!   pre-tokenizer (no prefix space, GPT-2 word split) and decoder.
+//!   pre-tokenizer (no prefix space, GPT-2 word split) and decoder. Merges are pairs, or in older
+//!   files lines. Transformers 5 saves the file in `bpe_tokenizer/` for Physical Intelligence's
+//!   class. Switched-off word splitting, `ignore_merges` and added tokens that are taken wherever
+//!   they stand are honoured as the `tokenizers` crate does; what else could change an id
+//!   (dropout, unknown token, byte fallback, prefixes, other parts) is refused with its name.
 //!
 //! # Coefficients that a fitted tokenizer cannot express
 //!
