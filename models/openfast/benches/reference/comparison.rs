@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::BATCHES;
 use crate::chunks::{self, SHAPES, Sample};
+use crate::processor_time;
 
 /// Turns per row of the table.
 const ROUNDS: usize = 15;
@@ -99,19 +100,10 @@ impl Drop for Reference {
     }
 }
 
-/// Seconds that this thread has had a processor, so that what else the machine does counts little.
-/// Elsewhere than on Linux, seconds that have passed.
-fn processor_seconds(begin: Instant) -> f64 {
-    let nanos = std::fs::read_to_string("/proc/thread-self/schedstat")
-        .ok()
-        .and_then(|line| line.split(' ').next()?.parse::<f64>().ok());
-    nanos.map_or_else(|| begin.elapsed().as_secs_f64(), |nanos| nanos * 1e-9)
-}
-
 /// Processor seconds that one call takes, over as many as fit in a turn.
 fn time(mut call: impl FnMut(usize)) -> f64 {
     let begin = Instant::now();
-    let from = processor_seconds(begin);
+    let from = processor_time::now();
     let mut calls = 0;
     while begin.elapsed() < TURN {
         for _ in 0..8 {
@@ -119,7 +111,7 @@ fn time(mut call: impl FnMut(usize)) -> f64 {
             calls += 1;
         }
     }
-    (processor_seconds(begin) - from) / calls as f64
+    (processor_time::now() - from).as_secs_f64() / calls as f64
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

@@ -11,6 +11,7 @@
 
 mod chunks;
 mod comparison;
+mod processor_time;
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -18,10 +19,11 @@ use std::time::Duration;
 use chunks::{SHAPES, Sample};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use openfast::{Grammar, Shape};
+use processor_time::ProcessorTime;
 
 const BATCHES: [usize; 2] = [1, 256];
 
-fn encode_and_decode(criterion: &mut Criterion) {
+fn encode_and_decode(criterion: &mut Criterion<ProcessorTime>) {
     let tokenizer = chunks::tokenizer();
     for shape in SHAPES {
         let sample = Sample::new(&tokenizer, shape, 256);
@@ -44,8 +46,8 @@ fn encode_and_decode(criterion: &mut Criterion) {
     }
 }
 
-/// Time per value as chunks grow in both directions.
-fn growth(criterion: &mut Criterion) {
+/// Time per 16 chunks as they grow in both directions.
+fn growth(criterion: &mut Criterion<ProcessorTime>) {
     let tokenizer = chunks::tokenizer();
     for (horizon, dims) in [8, 16, 32, 64, 128, 256]
         .map(|horizon| (horizon, 8))
@@ -75,7 +77,7 @@ fn growth(criterion: &mut Criterion) {
 }
 
 /// What the grammar adds to one step of generation.
-fn grammar(criterion: &mut Criterion) {
+fn grammar(criterion: &mut Criterion<ProcessorTime>) {
     let tokenizer = chunks::tokenizer();
     let shape = Shape {
         horizon: 30,
@@ -115,6 +117,7 @@ fn main() {
         comparison::run(&python);
     }
     let mut criterion = Criterion::default()
+        .with_measurement(ProcessorTime)
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_secs(1))
         .configure_from_args();
