@@ -32,6 +32,7 @@ mod precision;
 mod rotary;
 mod self_test;
 mod table;
+mod transpose;
 mod wait;
 mod weights;
 

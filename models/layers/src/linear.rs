@@ -58,7 +58,7 @@ impl Linear {
                 first,
                 count,
                 ..
-            } => matrix.multiply(x, *first, *count),
+            } => matrix.multiply(&x, *first, *count),
         };
         match &self.bias {
             Some(bias) => y + bias.clone(),

@@ -185,8 +185,7 @@ impl Packed {
     }
 
     /// `x` (`[rows, inputs]`) times outputs `first .. first + count`: `[rows, count]`.
-    #[allow(clippy::needless_pass_by_value, reason = "like burn's own operations")]
-    pub fn multiply(&self, x: Tensor<2>, first: usize, count: usize) -> Tensor<2> {
+    pub fn multiply(&self, x: &Tensor<2>, first: usize, count: usize) -> Tensor<2> {
         let [rows, _] = x.dims();
         let device = x.device();
         if rows <= FEW_ROWS
@@ -345,7 +344,7 @@ mod tests {
                     let x = wave(rows * inputs);
                     let tensor =
                         Tensor::<2>::from_data(TensorData::new(x.clone(), [rows, inputs]), &device);
-                    let found = packed.multiply(tensor.clone(), 1, outputs - 2).into_data();
+                    let found = packed.multiply(&tensor, 1, outputs - 2).into_data();
                     let found = found.as_slice::<f32>().unwrap().to_vec();
                     let near = product(&x, &widened[inputs..], rows, inputs, outputs - 2);
                     let exact = product(&x, &weights[inputs..], rows, inputs, outputs - 2);

@@ -170,6 +170,7 @@ impl Act {
                 DecodingArgument::Strict => Decoding::Strict,
             },
             depth: self.depth()?,
+            continuation: None,
             dumps: self.dump.is_some(),
         })
     }
