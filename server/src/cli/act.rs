@@ -170,7 +170,6 @@ impl Act {
                 DecodingArgument::Strict => Decoding::Strict,
             },
             depth: self.depth()?,
-            continuation: None,
             dumps: self.dump.is_some(),
         })
     }
