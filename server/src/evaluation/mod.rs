@@ -143,7 +143,7 @@ pub fn evaluate(
     let episodes = plan.episodes();
     let next = AtomicUsize::new(0);
     let finished = AtomicUsize::new(0);
-    let outcomes: Mutex<Vec<(Episode, Outcome)>> = Mutex::default();
+    let outcomes: Mutex<Vec<(usize, Outcome)>> = Mutex::default();
 
     let result = std::thread::scope(|scope| {
         let workers: Vec<_> = actors
@@ -152,7 +152,11 @@ pub fn evaluate(
                 let (rules, episodes, next, finished, outcomes) =
                     (&rules, &episodes, &next, &finished, &outcomes);
                 scope.spawn(move || -> Result<(), EvaluationError> {
-                    while let Some(episode) = episodes.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    loop {
+                        let place = next.fetch_add(1, Ordering::Relaxed);
+                        let Some(episode) = episodes.get(place) else {
+                            return Ok(());
+                        };
                         let outcome = episode.run(actor.as_mut(), rules).map_err(|error| {
                             // The others stop after the episode they are at.
                             next.store(usize::MAX / 2, Ordering::Relaxed);
@@ -164,10 +168,9 @@ pub fn evaluate(
                         outcomes
                             .lock()
                             .unwrap_or_else(PoisonError::into_inner)
-                            .push((*episode, outcome));
+                            .push((place, outcome));
                         done(finished.fetch_add(1, Ordering::Relaxed) + 1);
                     }
-                    Ok(())
                 })
             })
             .collect();
@@ -178,9 +181,16 @@ pub fn evaluate(
         })
     });
     result?;
-    let outcomes = outcomes
+    let mut outcomes = outcomes
         .into_inner()
         .unwrap_or_else(PoisonError::into_inner);
+    // Threads finish in any order, and a mean of seconds depends on the order of its terms.
+    outcomes.sort_by_key(|(place, _)| *place);
+    let outcomes: Vec<(Episode, Outcome)> = episodes
+        .iter()
+        .copied()
+        .zip(outcomes.into_iter().map(|(_, outcome)| outcome))
+        .collect();
     Ok(Report::new(plan, &info, &outcomes))
 }
 
