@@ -28,6 +28,7 @@
 
 mod action;
 mod answer;
+mod batch;
 mod calibration;
 mod chat;
 mod clock;
@@ -67,6 +68,7 @@ mod vlm;
 mod words;
 
 pub use action::{ActOptions, Action, Mode, Observation, Stage};
+pub use batch::{Request, WrittenAt};
 pub use calibration::Calibration;
 pub use config::{ActionMode, Config, Kind};
 pub use connector::{Connector, PoolPlan};
