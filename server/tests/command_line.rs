@@ -36,6 +36,7 @@ fn every_subcommand_helps_with_examples() {
         "serve",
         "sim",
         "act",
+        "ask",
         "eval",
         "bench",
         "doctor",

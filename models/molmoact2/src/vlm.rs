@@ -1,6 +1,7 @@
 //! Questions in words: a plain VLM, or a policy that was taught to talk as well.
 
 use burn::tensor::Device;
+use layers::Precision;
 use vision::RgbImage;
 
 use crate::action::Stage;
@@ -10,6 +11,7 @@ use crate::error::{ActError, LoadError};
 use crate::files::Files;
 use crate::generate::{Speaker, Told};
 use crate::image_input::ImageInput;
+use crate::lerobot;
 use crate::load::LoadOptions;
 use crate::marks::Markup;
 use crate::network::Network;
@@ -40,6 +42,8 @@ pub struct VlmInfo {
     pub parameters: u64,
     /// The type the weights are stored in.
     pub dtype: String,
+    /// What the large matrices are kept in.
+    pub precision: Precision,
     /// Whether images are read in several crops.
     pub tiled: bool,
     /// Most tokens of a prompt and its answer together.
@@ -159,7 +163,7 @@ impl Vlm {
         Self::load_with(files, device, &LoadOptions::default())
     }
 
-    /// Reads a checkpoint as `options` say; a calibration means nothing here.
+    /// Reads a checkpoint as `options` say; how a robot counts its joints is of no interest here.
     ///
     /// # Errors
     /// As [`Vlm::load`].
@@ -168,15 +172,22 @@ impl Vlm {
         device: &Device,
         options: &LoadOptions<'_>,
     ) -> Result<Self, LoadError> {
-        let config = Config::parse(&files.read(config::FILE)?)?;
-        let processor = ProcessorConfig::read(files, &config)?;
+        let bytes = files.read(config::FILE)?;
+        let config = if lerobot::is_lerobot(&bytes) {
+            lerobot::read(files, &bytes)?.config
+        } else {
+            Config::parse(&bytes)?
+        };
+        // What LeRobot leaves in the base.
+        let small = files.base().unwrap_or(files);
+        let processor = ProcessorConfig::read(small, &config)?;
         let images = ImageInput::new(&processor, &config)?;
         let words = Words::new(
-            &files.read(TOKENIZER_FILE)?,
-            files.find(TOKENIZER_CONFIG_FILE)?.as_deref(),
+            &small.read(TOKENIZER_FILE)?,
+            small.find(TOKENIZER_CONFIG_FILE)?.as_deref(),
             &config,
         )?;
-        let chat = Chat::read(files, &config, &processor, &words)?;
+        let chat = Chat::read(small, &config, &processor, &words)?;
         let checkpoint = files.checkpoint()?;
         let network = Network::load_as(
             &checkpoint,
@@ -189,6 +200,7 @@ impl Vlm {
             name: files.name(),
             parameters: checkpoint.parameters(),
             dtype: checkpoint.dtype(),
+            precision: options.precision,
             tiled: images.is_tiled(),
             max_positions: network.text().max_positions(),
         };

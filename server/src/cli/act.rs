@@ -229,7 +229,8 @@ fn numbers(text: &str) -> anyhow::Result<Vec<f32>> {
         .collect()
 }
 
-fn read(path: &Path) -> anyhow::Result<RgbImage> {
+/// Reads a PNG or JPEG file.
+pub(super) fn read(path: &Path) -> anyhow::Result<RgbImage> {
     let image = image::open(path)
         .with_context(|| format!("cannot read the image {}", path.display()))?
         .into_rgb8();

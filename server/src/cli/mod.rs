@@ -4,6 +4,7 @@
 //! wrong. Results go to standard output, everything else to standard error.
 
 mod act;
+mod ask;
 mod bench;
 mod doctor;
 mod eval;
@@ -48,6 +49,7 @@ enum Command {
     Serve(serve::Serve),
     Sim(sim::Sim),
     Act(act::Act),
+    Ask(ask::Ask),
     Eval(eval::Eval),
     Fast(fast::Fast),
     Bench(bench::Bench),
@@ -66,6 +68,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Serve(serve) => serve.run(),
         Command::Sim(sim) => sim.run(),
         Command::Act(act) => act.run(),
+        Command::Ask(ask) => ask.run(),
         Command::Eval(eval) => eval.run(),
         Command::Fast(fast) => fast.run(),
         Command::Bench(bench) => bench.run(),

@@ -1,15 +1,18 @@
 //! The options that choose a policy and a device, shared by the subcommands.
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
-use molmoact2::Precision;
+use molmoact2::{Files, LoadOptions, Precision, Vlm};
 use policy_studio::policies::{
     device::{self, Chosen, Wanted},
     hosted::{Hosted, Setup, Source},
     probe::{Gpu, TIME_LIMIT},
 };
-use std::{cell::OnceCell, path::PathBuf};
+use std::{
+    cell::OnceCell,
+    path::{Path, PathBuf},
+};
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum DeviceArgument {
@@ -91,6 +94,31 @@ impl PolicyArguments {
         self.load_as(&self.setup(), chosen)
     }
 
+    /// Loads a model that is asked in words, not for actions.
+    pub(super) fn load_vlm(&self, chosen: &Chosen) -> anyhow::Result<Vlm> {
+        let Some(folder) = &self.policy else {
+            bail!(
+                "the built-in nano policy writes actions, not answers; name a vision-language model with \
+                 --policy DIR, such as Molmo2-ER"
+            );
+        };
+        if self.calibration.is_some() {
+            bail!("--calibration is about a robot's joints, and no robot is asked");
+        }
+        let bar = LoadingBar::default();
+        let tell = |read, total| bar.tell(read, total);
+        load_vlm(
+            folder,
+            self.base.as_deref(),
+            &LoadOptions {
+                precision: self.dtype,
+                progress: Some(&tell),
+                ..LoadOptions::default()
+            },
+            chosen,
+        )
+    }
+
     pub(super) fn load_as(&self, setup: &Setup, chosen: &Chosen) -> anyhow::Result<Hosted> {
         let bar = LoadingBar::default();
         let tell = |read, total| bar.tell(read, total);
@@ -102,6 +130,20 @@ impl PolicyArguments {
             Some(&tell),
         )?)
     }
+}
+
+fn load_vlm(
+    folder: &Path,
+    base: Option<&Path>,
+    options: &LoadOptions<'_>,
+    chosen: &Chosen,
+) -> anyhow::Result<Vlm> {
+    let mut files = Files::open_dir(folder)?;
+    if let Some(base) = base {
+        files = files.with_base(Files::open_dir(base)?);
+    }
+    Vlm::load_with(&files, &chosen.device, options)
+        .with_context(|| format!("cannot load {}", folder.display()))
 }
 
 /// A bar in bytes while weights are read; files that are read in an instant get none.
