@@ -6,6 +6,8 @@
 //! merge table allows it, else merged pair by pair (`merges.rs`).
 
 mod merges;
+mod pairs;
+mod runs;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests;

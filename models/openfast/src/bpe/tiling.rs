@@ -8,7 +8,7 @@
 //! are tried from left to right, each against its left neighbour. Where none fits, the token before
 //! was wrong. A prefix of a word has only one tiling, so a position that led nowhere once is never
 //! tried again: the time grows with the length of the word, times the number of tokens that can
-//! begin at one place.
+//! begin at one place. Long runs of one character are not tried at all (`runs.rs`).
 //!
 //! Whether two tokens are what their bytes merge to follows from how each was made: walking back in
 //! time from both, no pair that met at the edge may have had an earlier merge than the one that
@@ -19,11 +19,13 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::merges::{Merge, Merges, merge_word};
+use super::pairs::Pairs;
+use super::runs::{Run, Runs};
 use super::trie::Trie;
 
 /// Tokens in the order of their making: below this the single bytes, from here on the merges. It is
 /// not the order of their ids.
-const FIRST_MADE: u16 = 256;
+pub(super) const FIRST_MADE: u16 = 256;
 
 /// What is needed of a token when it is tried.
 #[derive(Debug, Clone, Copy, Default)]
@@ -42,6 +44,7 @@ pub(super) struct Tiling {
     parts: Vec<(u16, u16)>,
     pairs: Pairs,
     trie: Trie,
+    runs: Runs,
     verdicts: Verdicts,
 }
 
@@ -49,11 +52,45 @@ pub(super) struct Tiling {
 #[derive(Debug, Default)]
 pub(super) struct Path {
     tokens: Vec<u16>,
+    /// Runs whose tokens are on the path.
+    leaps: Vec<Leap>,
     /// Positions that led nowhere, a bit each; empty until there is one.
     dead: Vec<u64>,
 }
 
+/// Tokens taken from the table of runs, up to the place where a token must leave the run.
+#[derive(Debug, Clone, Copy)]
+struct Leap {
+    /// Where the run begins.
+    from: usize,
+    /// Tokens before and with it.
+    before: usize,
+    with: usize,
+    /// Bytes of the run that are left to the token that leaves it, and more than which it must have.
+    left: usize,
+}
+
 impl Path {
+    fn clear(&mut self) {
+        self.tokens.clear();
+        self.leaps.clear();
+        self.dead.clear();
+    }
+
+    /// How many positions led nowhere.
+    #[cfg(test)]
+    pub(super) fn vain(&self) -> u32 {
+        self.dead.iter().map(|bits| bits.count_ones()).sum()
+    }
+
+    /// How many bytes the next token must exceed.
+    #[inline]
+    fn over(&self) -> usize {
+        let last = self.leaps.last();
+        last.filter(|leap| leap.with == self.tokens.len())
+            .map_or(0, |leap| leap.left)
+    }
+
     fn is_dead(&self, at: usize) -> bool {
         self.dead
             .get(at / 64)
@@ -131,54 +168,113 @@ impl Tiling {
                 shorter: trie.longest(begin),
             };
         }
-        Some(Self {
+        let mut tiling = Self {
             ids,
             tokens,
             pairs: Pairs::new(parts.get(usize::from(FIRST_MADE)..)?),
             parts,
             trie,
+            runs: Runs::default(),
             verdicts: Verdicts::new(),
-        })
+        };
+        tiling.runs = Runs::new(tiling.trie.unit(), &sorted, |left, right| {
+            tiling.judge(left, right)
+        });
+        Some(tiling)
     }
 
     /// Appends the tokens of `word` to `out`. `false`, and nothing appended, when there is a byte
     /// without a token.
     pub(super) fn tile(&self, word: &[u8], path: &mut Path, out: &mut Vec<u32>) -> bool {
-        path.tokens.clear();
-        path.dead.clear();
-        let mut at = 0;
-        let mut candidate = self.trie.longest(word);
-        loop {
-            if let Some((token, end)) = self.fitting(candidate, at, path) {
+        path.clear();
+        let (mut at, mut candidate) = self.begin(word, 0, path);
+        while at < word.len() {
+            let before = path.tokens.last().copied();
+            if let Some((token, end)) = self.fitting(candidate, at, before, path.over(), path) {
                 path.tokens.push(token);
-                at = end;
-                if at == word.len() {
-                    let ids = path
-                        .tokens
-                        .iter()
-                        .map(|&token| self.ids.get(usize::from(token)));
-                    out.extend(ids.flatten());
-                    return true;
-                }
-                candidate = self.trie.longest(word.get(at..).unwrap_or_default());
+                (at, candidate) = self.begin(word, end, path);
                 continue;
             }
             path.kill(at);
+            let leap = path.leaps.pop_if(|leap| leap.with == path.tokens.len());
+            if let Some(leap) = leap {
+                path.tokens.truncate(leap.before);
+                (at, candidate) = self.begin(word, leap.from, path);
+                continue;
+            }
             let Some(wrong) = path.tokens.pop().and_then(|wrong| self.token(wrong)) else {
                 return false;
             };
             at -= wrong.length as usize;
             candidate = wrong.shorter;
         }
+        let ids = path.tokens.iter();
+        let ids = ids.map(|&token| self.ids.get(usize::from(token)));
+        out.extend(ids.flatten());
+        true
     }
 
-    /// The longest of a candidate and its shorter beginnings that can stand at `at`, and where it
-    /// ends.
+    /// The longest token at `at`, or if a long run begins there, the next place to leave it which
+    /// has not been tried in vain: its tokens up to there are put on the path.
     #[inline]
-    fn fitting(&self, mut candidate: Option<u16>, at: usize, path: &Path) -> Option<(u16, usize)> {
+    fn begin(&self, word: &[u8], at: usize, path: &mut Path) -> (usize, Option<u16>) {
+        let rest = word.get(at..).unwrap_or_default();
+        match self.runs.begin(rest) {
+            Some(run) => self.leap(word, at, run, path),
+            None => (at, self.trie.longest(rest)),
+        }
+    }
+
+    fn leap(&self, word: &[u8], at: usize, run: Run, path: &mut Path) -> (usize, Option<u16>) {
+        let end = at + run.length;
         let before = path.tokens.last().copied();
+        let meets = |token| before.is_none_or(|before| self.can_meet(before, token));
+        for left in self.runs.leaving(word.get(end)) {
+            let left = usize::from(*left);
+            let Some(inside) = run.length.checked_sub(left) else {
+                continue;
+            };
+            let ends = self.runs.ends(run, inside);
+            let to = at + inside;
+            if path.is_dead(to) || !ends.is_none_or(|ends| meets(ends.first)) {
+                continue;
+            }
+            let candidate = self.trie.longest(word.get(to..).unwrap_or_default());
+            let last = ends.map(|ends| ends.last).or(before);
+            if to < word.len() && self.fitting(candidate, to, last, left, path).is_none() {
+                path.kill(to);
+                continue;
+            }
+            let from = path.tokens.len();
+            let length_of = |token| self.token(token).map_or(1, |token| token.length as usize);
+            path.tokens.extend(self.runs.tiling(run, inside, length_of));
+            path.leaps.push(Leap {
+                from: at,
+                before: from,
+                with: path.tokens.len(),
+                left,
+            });
+            return (to, candidate);
+        }
+        (at, None)
+    }
+
+    /// The longest of a candidate and its shorter beginnings that can stand at `at` after `before`
+    /// and has more bytes than `over`, and where it ends.
+    #[inline]
+    fn fitting(
+        &self,
+        mut candidate: Option<u16>,
+        at: usize,
+        before: Option<u16>,
+        over: usize,
+        path: &Path,
+    ) -> Option<(u16, usize)> {
         while let Some(number) = candidate {
             let token = self.token(number)?;
+            if token.length as usize <= over {
+                return None;
+            }
             let end = at + token.length as usize;
             if before.is_none_or(|before| self.can_meet(before, number)) && !path.is_dead(end) {
                 return Some((number, end));
@@ -266,83 +362,6 @@ impl Verdicts {
         let (place, [no, yes]) = Self::place(left, right);
         if let Some(there) = self.0.get(place) {
             there.store(if verdict { yes } else { no }, Ordering::Relaxed);
-        }
-    }
-}
-
-/// What pairs of numbers make: small tables, because most pairs make nothing, and are many.
-#[derive(Debug)]
-struct Pairs {
-    /// A bit for every pair, shared with others: most pairs that make nothing end here.
-    some: Vec<u64>,
-    /// The pair and what it makes. A slot that makes nothing is free.
-    slots: Vec<(u32, u32)>,
-    shift: u32,
-}
-
-impl Pairs {
-    /// Bits for each slot.
-    const BITS: u32 = 8;
-
-    fn new(parts: &[(u16, u16)]) -> Self {
-        let size = (parts.len() * 2).next_power_of_two().max(64);
-        let mut pairs = Self {
-            some: vec![0; size * Self::BITS as usize / 64],
-            slots: vec![(0, 0); size],
-            shift: 64 - size.trailing_zeros(),
-        };
-        for (&(left, right), made) in parts.iter().zip(u32::from(FIRST_MADE)..) {
-            let (pair, hash) = Self::hash(left, right);
-            let bit = pairs.bit(hash);
-            if let Some(bits) = pairs.some.get_mut(bit / 64) {
-                *bits |= 1 << (bit % 64);
-            }
-            let place = pairs.place(pair, hash);
-            if let Some(slot) = pairs.slots.get_mut(place) {
-                *slot = (pair, made);
-            }
-        }
-        pairs
-    }
-
-    #[inline]
-    fn made(&self, left: u16, right: u16) -> Option<u32> {
-        let (pair, hash) = Self::hash(left, right);
-        let bit = self.bit(hash);
-        if self
-            .some
-            .get(bit / 64)
-            .is_none_or(|bits| bits >> (bit % 64) & 1 == 0)
-        {
-            return None;
-        }
-        let (_, made) = *self.slots.get(self.place(pair, hash))?;
-        (made != 0).then_some(made)
-    }
-
-    #[inline]
-    fn hash(left: u16, right: u16) -> (u32, u64) {
-        let pair = u32::from(left) << 16 | u32::from(right);
-        // Fibonacci hashing: the high bits of the product depend on all bits of the pair.
-        (pair, u64::from(pair).wrapping_mul(0x9E37_79B9_7F4A_7C15))
-    }
-
-    #[inline]
-    fn bit(&self, hash: u64) -> usize {
-        (hash >> (self.shift - Self::BITS.trailing_zeros())) as usize
-    }
-
-    /// The slot that has this pair, or the free one where it would go.
-    #[inline]
-    fn place(&self, pair: u32, hash: u64) -> usize {
-        let mut place = (hash >> self.shift) as usize;
-        loop {
-            match self.slots.get(place) {
-                Some(&(there, made)) if made != 0 && there != pair => place += 1,
-                Some(_) => return place,
-                // Half of the slots are free, so going round ends.
-                None => place = 0,
-            }
         }
     }
 }

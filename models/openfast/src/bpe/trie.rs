@@ -4,7 +4,7 @@
 //! the node as its parent. One load per byte, and less for the character that repeats most.
 
 /// A token's bytes and the token.
-type Spelled<'a> = (&'a [u8], u16);
+pub(super) type Spelled<'a> = (&'a [u8], u16);
 
 /// No slot.
 const NONE: u32 = u32::MAX;
@@ -102,6 +102,11 @@ impl Trie {
         }
         trie.runs = trie.longest_runs(sorted);
         trie
+    }
+
+    /// The character that the longest tokens repeat, one or two bytes; none if there is none.
+    pub(super) fn unit(&self) -> &[u8] {
+        &self.runs.unit
     }
 
     /// The runs of the character that is repeated most in one token.
