@@ -48,6 +48,10 @@
 //! - Any other coefficient that never occurred is a **hole**: the BPE drops the character without a
 //!   word, the stream is one coefficient short, and the reference decodes it to all zeros.
 //!   So are coefficients above the fit data's largest, with few exceptions.
+//! - Of a character of two bytes only one may be missing. The BPE then drops half a character, the
+//!   other half is U+FFFD to the reference, the count is right, and it decodes to garbage: a
+//!   coefficient of 65533 + `min_token`. Strict decoding refuses every stream that lost bytes,
+//!   because what remains is never as many whole characters.
 //! - A coefficient below `min_token` is raised to `min_token`: it decodes, to something else.
 //! - The raw control characters' ids exist and would decode, but no encoder emits them
 //!   ([`FastTokenizer::token_len`] is `None`, strict decoding refuses them). A vocabulary spends
@@ -67,7 +71,7 @@
 //! | horizon 0 | `ValueError` from SciPy | [`EncodeError::BadShape`] |
 //! | zero dimensions | no ids, decoded as zeros | [`EncodeError::BadShape`] |
 //! | coefficient beyond Unicode, or a surrogate | `ValueError`, `TypeError` | [`EncodeError::NoCharacter`] |
-//! | coefficient that is a hole or too large | dropped | dropped, listed in [`Encoded::lost`] |
+//! | coefficient that is a hole or too large | dropped, or half of it | the same ids, listed in [`Encoded::lost`] |
 //! | wrong number of coefficients | zeros and a log line | [`DecodeError::WrongCount`] |
 //! | id outside the vocabulary | skipped | [`DecodeError::UnknownId`] |
 //! | bytes that are no character | coefficient 65533 + `min_token` | [`DecodeError::BrokenCharacter`] |

@@ -114,7 +114,8 @@ impl FastTokenizer {
         self.inner.vocabulary.class(id).map(|class| class.begun)
     }
 
-    /// Whether encoding can write this quantised coefficient, or would drop it.
+    /// Whether encoding can write this quantised coefficient. Otherwise it drops it, as a whole or in
+    /// part, and for the 2048 surrogates, which are no characters, it gives an error.
     #[must_use]
     pub fn can_express(&self, coefficient: i32) -> bool {
         u32::try_from(i64::from(coefficient) - i64::from(self.inner.config.min_token))
@@ -128,15 +129,19 @@ impl FastTokenizer {
     }
 
     /// The lowest and the highest quantised coefficient that encoding can write, or `None` when it
-    /// can write none.
+    /// can write none. Only characters of the basic plane count, up to U+FFFF: a vocabulary with the
+    /// bytes of longer characters can write coefficients from `65536 + min_token` on as well, for
+    /// which [`Self::can_express`] answers, but which no normalised action comes near.
     #[must_use]
     pub fn expressible_range(&self) -> Option<(i32, i32)> {
         let (low, high) = self.inner.vocabulary.expressible()?;
         Some((self.inner.coefficient(low)?, self.inner.coefficient(high)?))
     }
 
-    /// The quantised coefficients within [`Self::expressible_range`] that encoding would drop,
-    /// lowest first.
+    /// The quantised coefficients within [`Self::expressible_range`] that encoding cannot write,
+    /// lowest first. A range that reaches beyond the surrogates (U+D800 to U+DFFF) has those 2048
+    /// among them, whatever the vocabulary: encoding does not drop them, it gives
+    /// [`crate::EncodeError::NoCharacter`], as the reference raises.
     #[must_use]
     pub fn holes(&self) -> Vec<i32> {
         self.expressible_range()
