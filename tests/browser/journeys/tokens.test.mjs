@@ -65,12 +65,15 @@ test("scrubbing to the middle shows what half of the tokens stand for", { timeou
   const sentence = await page.locator('[data-testid^="example-"]', { hasText: "pick up" }).first().innerText();
   await command(page, sentence);
   await eventually("a motion", () => panel("known"), (known) => Number(known) === ALL, 60_000);
-  // The first decision sets the robot off; later ones find it at rest. It stays in view from here on.
+  // The first decision sets the robot off; later ones find it at rest. It can be held in view once it is not the
+  // newest any more, and stays from then on.
+  await eventually("a second decision", () => part(page, "timeline").getAttribute("aria-valuemax"), (n) => Number(n) > 1, 60_000);
   await part(page, "timeline").focus();
   await page.keyboard.press("Home");
+  await eventually("the first decision", () => panel("decision"), (n) => n === "1");
+  const all = (await ids()).length;
   await part(page, "unfold-scrubber").focus();
   await page.keyboard.press("ArrowLeft");
-  const all = (await ids()).length;
   await eventually("one token less", () => panel("tokens"), (n) => Number(n) === all - 1);
   await page.keyboard.press("Home");
   await agrees(0);

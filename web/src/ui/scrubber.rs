@@ -120,13 +120,18 @@ pub(crate) fn Scrubber() -> impl IntoView {
                 max=move || all.get().to_string()
                 step="1"
                 prop:value=move || count.get().to_string()
-                disabled=move || is_stream.get()
+                // Not `disabled`, which would take the focus away from a keyboard each time a chunk begins to arrive.
+                aria-disabled=move || is_stream.get().to_string()
                 aria-label="First tokens shown"
                 aria-valuetext=move || words.get()
                 data-testid="unfold-scrubber"
                 style=move || format!("--done: {:.2}%", 100.0 * count.get() as f32 / all.get().max(1) as f32)
                 on:input:target=move |event| {
                     stop();
+                    if is_stream.get_untracked() {
+                        event.target().set_value(&count.get_untracked().to_string());
+                        return;
+                    }
                     if let Ok(to) = event.target().value().parse() {
                         cut(to);
                     }

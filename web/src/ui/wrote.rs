@@ -188,6 +188,10 @@ pub(crate) fn WrotePanel() -> impl IntoView {
             aria-labelledby="wrote-title"
             data-testid="unfold"
             data-source=move || source.get().map_or("none", Source::word)
+            data-decision=move || match source.get() {
+                Some(Source::Decision(number)) => Some(number.to_string()),
+                _ => None,
+            }
             data-tokens=move || wrote.drawn.with(|drawn| drawn.count).to_string()
             data-of-tokens=move || wrote.drawn.with(|drawn| drawn.tokens.len()).to_string()
             data-known=known
