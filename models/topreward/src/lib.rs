@@ -1,0 +1,51 @@
+//! TOPReward: how probable a video model finds it that a video completes an instruction, frame by frame.
+//!
+//! The model is shown the first t frames and a sentence that claims they complete the instruction, and the
+//! log-probability of ` True` as the next token is read. Over growing prefixes that is a curve; nothing is
+//! generated and nothing was trained for it. This crate is the method around the model:
+//!
+//! - A [`Clip`] is cut into [`Prefixes`]; a [`Profile`] says which [`Frames`] of each the model is shown, at
+//!   which times, and a [`Prompt`] what it is asked.
+//! - A [`Curve`] is what came out: raw log-probabilities, progress within the clip ([`min_max`]), its rank
+//!   correlation with time ([`voc`]) and a success score. A [`Score`] is a curve with its controls: the
+//!   first frame held for as long as the clip, and instructions that the clip does not complete
+//!   ([`control_instructions`]). It is never without them, because on a frozen frame some models score as
+//!   well as on the episode.
+//! - Over a set: [`roc_auc`]. For training: [`RabcWeights`], [`top_awr`], values ([`impute`],
+//!   [`discounted`]), a curve for [`every_frame`]. For comparison: the baseline that asks for percentages
+//!   ([`gvl`]), with NumPy's shuffling ([`NumpyRng`]). For others to read: [`Record`].
+//!
+//! Rounding is to even throughout, as in NumPy. Every function here is held to what the reference code and
+//! LeRobot compute (`tests/goldens/topreward`). Nothing in it reads files or knows a network.
+
+mod clip;
+mod controls;
+mod curve;
+mod error;
+pub mod gvl;
+mod linspace;
+mod numpy_rng;
+mod prefixes;
+mod profile;
+mod prompt;
+mod rabc;
+mod rank;
+mod record;
+mod score;
+mod top_awr;
+mod values;
+
+pub use clip::Clip;
+pub use controls::{ControlInstruction, ControlKind, control_instructions};
+pub use curve::{every_frame, min_max, success_score};
+pub use error::Error;
+pub use numpy_rng::NumpyRng;
+pub use prefixes::Prefixes;
+pub use profile::{Block, Frames, Profile};
+pub use prompt::{DESCRIBE, DESCRIBE_TOKENS, Prompt, Template, describe, negation};
+pub use rabc::{Rabc, RabcWeights};
+pub use rank::{average_ranks, roc_auc, spearman, voc};
+pub use record::Record;
+pub use score::{Control, Curve, Score, Setting};
+pub use top_awr::{Centre, TopAwr, top_awr};
+pub use values::{Impute, discounted, impute};

@@ -1,0 +1,162 @@
+//! The result: a curve with its controls beside it.
+
+use crate::{Clip, ControlInstruction, Error, Profile, Prompt, Template, curve, rank};
+use serde::{Deserialize, Serialize};
+
+/// What one instruction scored over the prefixes of one clip.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Curve {
+    /// Natural logarithm of the answer ` True`'s probability, per prefix.
+    pub log_probs: Vec<f64>,
+    /// The same of ` False`; a diagnosis, no part of the reward.
+    pub false_log_probs: Vec<f64>,
+    /// `log_probs` from 0 (lowest) to 1 (highest) within this clip.
+    pub progress: Vec<f64>,
+    /// Rank correlation of progress with time; none where it is undefined.
+    pub voc: Option<f64>,
+    /// Mean of the last three `log_probs`.
+    pub success_score: f64,
+}
+
+impl Curve {
+    /// From log-probabilities in the order of growing prefixes, at least one.
+    ///
+    /// # Errors
+    /// [`Error::Lengths`], [`Error::NotFinite`], [`Error::NoPrefixes`].
+    pub fn new(log_probs: Vec<f64>, false_log_probs: Vec<f64>) -> Result<Self, Error> {
+        curve::same_length(
+            "log-probabilities of both answers",
+            &log_probs,
+            &false_log_probs,
+        )?;
+        let success_score = curve::success_score(&log_probs).ok_or(Error::NoPrefixes)?;
+        let progress = curve::min_max(&log_probs)?;
+        Ok(Self {
+            voc: rank::voc(&progress)?,
+            progress,
+            success_score,
+            log_probs,
+            false_log_probs,
+        })
+    }
+}
+
+/// A control and its curve.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Control {
+    /// The sentence and why it is a control.
+    #[serde(flatten)]
+    pub asked: ControlInstruction,
+    /// What it scored on the same clip.
+    #[serde(flatten)]
+    pub curve: Curve,
+    /// How far the true instruction's success score is above this one's. Above 0 is right.
+    pub gap: f64,
+}
+
+/// How a clip was asked about: everything that makes log-probabilities comparable, or not.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Setting {
+    /// Which frames were shown, and at which times.
+    pub profile: Profile,
+    /// Whether the question was a turn of a conversation.
+    pub template: Template,
+    /// What the model said of the video, where that was put before the claim.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub description: Option<String>,
+    /// The claim.
+    pub instruction: String,
+    /// Frames per second of the clip.
+    pub fps: f64,
+    /// Frames of the clip.
+    pub frames: usize,
+    /// How many frames of the clip each prefix has.
+    pub prefix_lengths: Vec<usize>,
+    /// How many of them the model was shown.
+    pub shown_frames: Vec<usize>,
+}
+
+impl Setting {
+    /// # Errors
+    /// [`Error::BadPrefix`].
+    pub fn new(
+        profile: Profile,
+        prompt: &Prompt,
+        clip: &Clip,
+        prefix_lengths: &[usize],
+    ) -> Result<Self, Error> {
+        let shown = |length: &usize| Ok(profile.frames(clip, *length)?.indices.len());
+        Ok(Self {
+            profile,
+            template: prompt.template(),
+            description: prompt.description().map(str::to_owned),
+            instruction: prompt.instruction().to_owned(),
+            fps: clip.fps(),
+            frames: clip.frames(),
+            shown_frames: prefix_lengths
+                .iter()
+                .map(shown)
+                .collect::<Result<_, Error>>()?,
+            prefix_lengths: prefix_lengths.to_vec(),
+        })
+    }
+}
+
+/// A clip's score.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    /// How it was asked.
+    #[serde(flatten)]
+    pub setting: Setting,
+    /// What the instruction scored.
+    #[serde(flatten)]
+    pub curve: Curve,
+    /// Rank correlation on the clip's first frame, held for as long as the clip. A sound reward has about 0;
+    /// near 1 means that the model counts images.
+    pub static_voc: Option<f64>,
+    /// The raw values on the frozen frame.
+    pub static_log_probs: Vec<f64>,
+    /// Mean of the last three of those.
+    pub static_success_score: f64,
+    /// The same clip under instructions that it does not complete.
+    pub controls: Vec<Control>,
+}
+
+impl Score {
+    /// Puts a curve and its controls together. `frozen` is the curve of the frozen first frame.
+    #[must_use]
+    pub fn new(
+        setting: Setting,
+        curve: Curve,
+        frozen: Curve,
+        controls: Vec<(ControlInstruction, Curve)>,
+    ) -> Self {
+        let controls = controls
+            .into_iter()
+            .map(|(asked, control)| Control {
+                asked,
+                gap: curve.success_score - control.success_score,
+                curve: control,
+            })
+            .collect();
+        Self {
+            setting,
+            curve,
+            static_voc: frozen.voc,
+            static_success_score: frozen.success_score,
+            static_log_probs: frozen.log_probs,
+            controls,
+        }
+    }
+
+    /// The raw values above those of the frozen frame: what the video adds to the number of images.
+    #[must_use]
+    pub fn above_static(&self) -> Vec<f64> {
+        self.curve
+            .log_probs
+            .iter()
+            .zip(&self.static_log_probs)
+            .map(|(moving, frozen)| moving - frozen)
+            .collect()
+    }
+}
