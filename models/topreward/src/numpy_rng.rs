@@ -1,7 +1,8 @@
 //! The random numbers of `numpy.random.default_rng(seed)`, as far as shuffling and drawing need them: which
 //! frames the baseline is shown, and in which order, then equal the reference's.
 //!
-//! PCG-64 (XSL-RR 128/64) seeded through NumPy's `SeedSequence`, whole numbers by Lemire's method.
+//! PCG-64 (XSL-RR 128/64) seeded through NumPy's `SeedSequence`. NumPy has two ways to a bounded whole number
+//! and uses one for shuffling, the other for choosing.
 
 /// A generator equal to `numpy.random.default_rng`.
 #[derive(Debug, Clone)]
@@ -53,7 +54,20 @@ impl NumpyRng {
         both as u32
     }
 
-    /// A whole number from 0 to `highest`, each equally likely.
+    /// A whole number from 0 to `highest`, each equally likely: bits under a mask until they fit.
+    fn up_to_masked(&mut self, highest: u32) -> usize {
+        let Some(mask) = u32::MAX.checked_shr(highest.leading_zeros()) else {
+            return 0;
+        };
+        loop {
+            let value = self.next_u32() & mask;
+            if value <= highest {
+                return value as usize;
+            }
+        }
+    }
+
+    /// The same by Lemire's method.
     fn up_to(&mut self, highest: u32) -> usize {
         if highest == 0 {
             return 0;
@@ -71,9 +85,13 @@ impl NumpyRng {
 
     /// `Generator.shuffle`.
     pub fn shuffle<T>(&mut self, values: &mut [T]) {
-        self.shuffle_from(1, values);
+        for index in (1..values.len()).rev() {
+            let other = self.up_to_masked(index as u32);
+            values.swap(index, other);
+        }
     }
 
+    /// The shuffle inside [`NumpyRng::choice`], of the places from `first` on.
     fn shuffle_from<T>(&mut self, first: usize, values: &mut [T]) {
         for index in (first..values.len()).rev() {
             let other = self.up_to(index as u32);
@@ -100,7 +118,7 @@ impl NumpyRng {
             seen.insert(taken);
             chosen.push(taken);
         }
-        self.shuffle(&mut chosen);
+        self.shuffle_from(1, &mut chosen);
         chosen
     }
 }

@@ -70,7 +70,7 @@ fn pearson(left: &[f64], right: &[f64]) -> f64 {
         left_only += left * left;
         right_only += right * right;
     }
-    (both / left_only.sqrt() / right_only.sqrt()).clamp(-1.0, 1.0)
+    (both / (left_only * right_only).sqrt()).clamp(-1.0, 1.0)
 }
 
 /// The probability that a random success scores above a random failure, ties counting half.
