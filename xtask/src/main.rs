@@ -3,11 +3,13 @@
 //! - [`tools`]: finds or installs what the build needs, through the tools' ordinary clients
 //! - [`page`]: builds the page and the worker into `dist/`, compressed for the wire
 //! - [`binary`]: builds the server with the page inside
+//! - [`parity`]: builds the goldens' comparison for the browser
 //! - [`suite`]: every check and test, as the continuous integration runs them
 //! - [`steps`]: running a command with a title and a time
 
 mod binary;
 mod page;
+mod parity;
 mod steps;
 mod suite;
 mod tools;

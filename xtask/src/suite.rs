@@ -1,7 +1,7 @@
 //! Every check and test. The continuous integration calls nothing else.
 
 use crate::{
-    binary, page,
+    binary, page, parity,
     steps::{cargo, root, step},
     tools,
 };
@@ -54,12 +54,14 @@ fn browser() -> Result<()> {
     let chromium = tools::ensure_chromium()?;
     tools::ensure_node_packages()?;
     let binary = binary::build()?;
+    let parity = parity::build()?;
     step(
         "browser journeys",
         Command::new("node")
             .args(["--test", "--test-concurrency=1", "journeys/"])
             .current_dir(root().join("tests/browser"))
             .env("CHROMIUM", chromium)
-            .env("POLICY_STUDIO", binary),
+            .env("POLICY_STUDIO", binary)
+            .env("PARITY", parity),
     )
 }
