@@ -11,7 +11,7 @@ import { after, before, test } from "node:test";
 import { launch, open, OUTPUT } from "../support/browser.mjs";
 import { allCases, compare, serveGoldens, summary } from "../support/goldens.mjs";
 
-const QUICK_ON_WEBGPU = ["molmoact2/masked_gripper", "molmoact2/think_per_layer", "molmo2/uneven"];
+const QUICK_ON_WEBGPU = ["molmoact2/three_cameras_odd_grid"];
 const wish = process.env.POLICY_STUDIO_GOLDENS;
 const PER_CASE_MILLIS = wish ? 1_800_000 : 120_000;
 

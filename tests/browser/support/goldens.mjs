@@ -15,6 +15,7 @@ export async function serveGoldens() {
   const server = createServer(async (request, response) => {
     const { pathname } = new URL(request.url, "http://127.0.0.1");
     if (pathname === "/") return response.writeHead(200, { "content-type": "text/html" }).end("<!doctype html><title>goldens</title>");
+    if (pathname === "/favicon.ico") return response.writeHead(204).end();
     const root = Object.keys(roots).find((prefix) => pathname.startsWith(prefix));
     const file = root && path.resolve(roots[root], `./${pathname.slice(root.length)}`);
     // Nothing outside the three folders.

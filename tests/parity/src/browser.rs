@@ -35,6 +35,7 @@ fn start() {
 /// # Errors
 /// In words: an unknown device, no adapter, a file that is missing, a network that refuses.
 #[wasm_bindgen]
+#[allow(unreachable_pub, reason = "the macro exports it")]
 pub async fn compare_case(
     case: String,
     device: String,

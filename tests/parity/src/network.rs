@@ -97,7 +97,7 @@ async fn prompt(
         .text()
         .forward(embedded, Some(&bias), &mut short, Until::KeysAndValues);
     findings.holds("the short pass has no hidden state", none.is_none());
-    for ((key, value), (full_key, full_value)) in short.layers().iter().zip(cache.layers()) {
+    for ((key, value), (full_key, full_value)) in short.layers().iter().zip(cache.layers().iter()) {
         for (what, short, full) in [("keys", key, full_key), ("values", value, full_value)] {
             let (found, expected) = (values(short.clone()).await?, values(full.clone()).await?);
             findings.relative(&format!("{what}, short pass"), &found, &expected, SAME);
