@@ -3,7 +3,8 @@
 //! A frame is an [`RgbImage`]. It is resized on bytes ([`resize_bilinear_u8`]), mapped to floats and cut
 //! into flat patches ([`patchify`] with a [`PixelNormalization`]). [`pooling_indices`] says which patches
 //! each image token gathers; [`Tiling`] does all of it for an image that is read in overlapping crops.
-//! [`resample_bilinear_u8`] is another resizing, with antialiasing, for comparing two frames. Nothing here
+//! [`resample_bilinear_u8`], [`resample_bicubic_u8`] and [`resize_bicubic_u8`] resize with antialiasing, the
+//! first two as Pillow does it, the third as PyTorch does. Nothing here
 //! knows a model: every size is an argument, read by the callers from a checkpoint's
 //! configuration.
 //!
@@ -23,7 +24,7 @@ pub use error::ImageError;
 pub use normalize::PixelNormalization;
 pub use patches::{Patches, patchify};
 pub use pooling::{PoolingIndices, pooling_indices};
-pub use resample::resample_bilinear_u8;
+pub use resample::{resample_bicubic_u8, resample_bilinear_u8, resize_bicubic_u8};
 pub use resize::resize_bilinear_u8;
 pub use rgb_image::RgbImage;
 pub use tiling::{Tiles, Tiling};
