@@ -47,3 +47,63 @@ pub fn attend(
         mixed
     }
 }
+
+/// Some of the columns that a query may look at.
+#[derive(Debug, Clone)]
+pub struct Columns {
+    /// `[kv_heads, columns, head_dim]`, rotated.
+    pub key: Tensor<3>,
+    /// `[kv_heads, columns, head_dim]`.
+    pub value: Tensor<3>,
+    /// `[1 or heads, rows, columns]`, as in [`attend`].
+    pub bias: Option<Tensor<3>>,
+}
+
+/// [`attend`] over several runs of columns as if they were one, without joining their keys and values in memory: a
+/// long cache is only read, whoever looks at it. Scores are joined, for one softmax over all.
+pub fn attend_over(query: Tensor<3>, parts: &[Columns]) -> Tensor<3> {
+    if let [only] = parts {
+        return attend(
+            query,
+            only.key.clone(),
+            only.value.clone(),
+            only.bias.as_ref(),
+        );
+    }
+    let [heads, rows, head_dim] = query.dims();
+    let kv_heads = parts.first().map_or(heads, |part| {
+        let [kv_heads, _, _] = part.key.dims();
+        kv_heads
+    });
+    let stacked = heads / kv_heads * rows;
+    let query = query.reshape([kv_heads, stacked, head_dim]);
+    let scores = parts
+        .iter()
+        .map(|part| {
+            let [_, columns, _] = part.key.dims();
+            let scores = query.clone().matmul(part.key.clone().swap_dims(1, 2));
+            match &part.bias {
+                Some(bias) => (scores.reshape([heads, rows, columns]) + bias.clone())
+                    .reshape([kv_heads, stacked, columns]),
+                None => scores,
+            }
+        })
+        .collect();
+    let shares = activation::softmax(Tensor::cat(scores, 2), 2);
+    let mut first = 0;
+    let mut mixed = None;
+    for part in parts {
+        let [_, columns, _] = part.value.dims();
+        let share = shares.clone().narrow(2, first, columns);
+        first += columns;
+        let sum = share.matmul(part.value.clone());
+        mixed = Some(match mixed {
+            Some(mixed) => mixed + sum,
+            None => sum,
+        });
+    }
+    // Without any columns there is nothing to mix.
+    mixed
+        .unwrap_or_else(|| query.zeros_like())
+        .reshape([heads, rows, head_dim])
+}

@@ -7,6 +7,8 @@
 //! [`Precision`] asked for, and at the end names what nobody asked for. No tensor is ever whole
 //! in memory twice: files are read a few megabytes at a time straight into what is kept.
 //!
+//! [`ModelFiles`] are the files of a model by name, and a [`Vocabulary`] keeps a large table of tokens in shards.
+//!
 //! The layers ([`Linear`], [`Table`], [`RmsNorm`], [`LayerNorm`], [`GatedMlp`], [`Rotary`], [`attend`],
 //! [`KvCache`]) work on one sequence at a time: a hidden state is `[tokens, width]`, heads come
 //! first in attention, `[heads, tokens, head_dim]`. There is no batch axis, because a robot asks
@@ -23,31 +25,37 @@ mod attention;
 mod checkpoint;
 pub mod device;
 mod error;
+mod files;
 mod kv_cache;
 mod linear;
 mod mlp;
 mod norm;
 mod packed;
 mod precision;
+mod read_back;
 mod rotary;
 mod self_test;
 mod table;
 mod transpose;
+mod vocabulary;
 mod wait;
 mod weights;
 
-pub use attention::{MASKED, attend};
+pub use attention::{Columns, MASKED, attend, attend_over};
 pub use checkpoint::{Checkpoint, TensorInfo};
 pub use error::CheckpointError;
+pub use files::{FileError, ModelFiles};
 pub use kv_cache::KvCache;
 pub use linear::Linear;
 pub use mlp::{GateHalf, GatedMlp, gelu_tanh};
 pub use norm::{LayerNorm, RmsNorm, rms_normalise};
 pub use packed::Packed;
 pub use precision::{INT4_BLOCK, Precision, PrecisionError};
+pub use read_back::{ReadBackError, read_back};
 pub use rotary::Rotary;
 pub use self_test::{Check, SelfTestReport, self_test};
 pub use table::Table;
+pub use vocabulary::{Vocabulary, Wanted};
 pub use wait::wait;
 pub use weights::{Progress, Weights};
 

@@ -38,11 +38,16 @@ impl Linear {
 
     /// From a packed matrix and a bias `[1, outputs]` on `device`.
     pub fn packed(matrix: Packed, bias: Option<Tensor<2>>, device: &Device) -> Self {
+        Self::sharing(Arc::new(matrix), bias, device)
+    }
+
+    /// The same for a matrix that something else uses too.
+    pub(crate) fn sharing(matrix: Arc<Packed>, bias: Option<Tensor<2>>, device: &Device) -> Self {
         Self {
             weight: Weight::Packed {
                 first: 0,
                 count: matrix.outputs(),
-                matrix: Arc::new(matrix),
+                matrix,
                 device: device.clone(),
             },
             bias,

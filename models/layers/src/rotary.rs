@@ -25,22 +25,44 @@ impl Rotary {
         let frequencies: Vec<f32> = (0..half)
             .map(|i| 1.0 / (base as f32).powf((2 * i) as f32 / head_dim as f32))
             .collect();
-        let mut cos = Vec::with_capacity(positions * head_dim);
-        let mut sin = Vec::with_capacity(positions * head_dim);
-        for position in 0..positions {
-            let angles = frequencies
-                .iter()
-                .map(|frequency| position as f32 * frequency);
-            cos.extend(angles.clone().chain(angles.clone()).map(f32::cos));
-            sin.extend(angles.clone().map(|angle| -angle.sin()));
-            sin.extend(angles.map(f32::sin));
+        let angles: Vec<f32> = (0..positions)
+            .flat_map(|position| {
+                frequencies
+                    .iter()
+                    .map(move |frequency| position as f32 * frequency)
+            })
+            .collect();
+        Self::from_angles(&angles, half, device)
+    }
+
+    /// Tables from the angles themselves, `[positions, half]`, for networks whose pairs turn by more than one
+    /// coordinate. `half` is half of `head_dim` and not 0.
+    pub fn from_angles(angles: &[f32], half: usize, device: &Device) -> Self {
+        let half = half.max(1);
+        let positions = angles.len() / half;
+        let mut cos = Vec::with_capacity(angles.len() * 2);
+        let mut sin = Vec::with_capacity(angles.len() * 2);
+        for angles in angles.chunks_exact(half) {
+            cos.extend(angles.iter().chain(angles).map(|angle| angle.cos()));
+            sin.extend(angles.iter().map(|angle| -angle.sin()));
+            sin.extend(angles.iter().map(|angle| angle.sin()));
         }
         let upload =
-            |values| Tensor::from_data(TensorData::new(values, [positions, 1, head_dim]), device);
+            |values| Tensor::from_data(TensorData::new(values, [positions, 1, 2 * half]), device);
         Self {
             cos: upload(cos),
             sin: upload(sin),
             half,
+        }
+    }
+
+    /// The same table `times` times, one after the other.
+    #[must_use]
+    pub fn repeated(&self, times: usize) -> Self {
+        Self {
+            cos: self.cos.clone().repeat_dim(0, times),
+            sin: self.sin.clone().repeat_dim(0, times),
+            half: self.half,
         }
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use burn::tensor::{DType, Device, FloatDType, Int, Tensor, TensorData};
 
+use crate::linear::Linear;
 use crate::packed::Packed;
 
 /// Rows that are looked up by number. Rows come out in `f32` whatever the table is kept in.
@@ -56,6 +57,14 @@ impl Table {
     /// Whether it has no rows.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The table as an output head, one output per row: embedding and head that are tied share one memory.
+    pub fn head(&self) -> Linear {
+        match &self.rows {
+            Rows::Tensor(rows) => Linear::new(rows.clone().transpose(), None),
+            Rows::Packed(rows) => Linear::sharing(rows.clone(), None, &self.device),
+        }
     }
 
     /// The rows `ids`, each below [`Table::len`]: `[ids, width]`.

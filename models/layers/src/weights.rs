@@ -101,6 +101,11 @@ impl<'a> Weights<'a> {
         }
     }
 
+    /// What layers and tables are kept in.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
     /// The device the tensors are read onto.
     pub fn device(&self) -> &'a Device {
         self.shared.device
@@ -147,7 +152,7 @@ impl<'a> Weights<'a> {
     }
 
     /// Hands a matrix to `take`, rows scaled by `factor`, some rows at a time with the number of the first.
-    fn matrix_pieces(
+    pub(crate) fn matrix_pieces(
         &self,
         name: &str,
         [rows, columns]: [usize; 2],
@@ -182,7 +187,7 @@ impl<'a> Weights<'a> {
         Ok(())
     }
 
-    /// A tensor as it is stored, shape `[rows, columns]`, in `f32`.
+    /// A tensor as it is stored, in `f32`.
     ///
     /// # Errors
     /// As [`Checkpoint::read_pieces`].
@@ -348,7 +353,7 @@ impl<'a> Weights<'a> {
         self.upload_as(values, shape, DType::F32)
     }
 
-    fn upload_as<T: Element, const D: usize>(
+    pub(crate) fn upload_as<T: Element, const D: usize>(
         &self,
         values: Vec<T>,
         shape: [usize; D],
@@ -358,7 +363,7 @@ impl<'a> Weights<'a> {
         Tensor::from_data(TensorData::new(values, shape), (self.device(), dtype))
     }
 
-    fn keep(&self, bytes: u64) {
+    pub(crate) fn keep(&self, bytes: u64) {
         self.shared.kept.set(self.shared.kept.get() + bytes);
     }
 

@@ -1,0 +1,53 @@
+//! Qwen3-VL, from 2B to 32B: a video and a text in, the probability of what may follow out.
+//!
+//! [`Qwen3Vl::load`] reads a folder in the published layout (`config.json`, `tokenizer.json`,
+//! `video_preprocessor_config.json`, safetensors in one or many shards). The way through:
+//!
+//! 1. *Frames.* [`VideoInput`] resizes two frames at a time and cuts them into patches: a [`Block`].
+//! 2. *Vision.* [`Network::see`] makes tokens of blocks ([`Seen`]), and further features for the first layers of the
+//!    language model. Blocks never look at each other.
+//! 3. *Text.* [`Words`] makes ids of text, [`layout`] says what stands around a block: its time in words.
+//! 4. *Reading.* [`Network::append`] reads [`Piece`]s into a [`Context`], a cache that can be extended at any time.
+//! 5. *Asking.* [`Network::log_probs`] reads [`Tail`]s behind marked places of a context and gives the
+//!    log-probabilities of tokens that may follow, without changing the context. All prefixes of a video, and all
+//!    questions about them, share one reading of it. [`Network::packed_log_probs`] does all of it in a single pass.
+//!
+//! Only the rows of the output head that are asked for are computed, in shards of the vocabulary where a buffer's
+//! size asks for it; their log-sum-exp is taken in `f32` whatever the weights are kept in. Everything that fetches a
+//! result is a future, because a browser cannot block; [`layers::wait`] makes it a call.
+//!
+//! `loader.rs` is the only place that knows a tensor's name, [`config`] the only one that knows a key's.
+
+pub mod config;
+mod context;
+pub mod error;
+mod frame_size;
+pub mod layout;
+mod loader;
+mod model;
+mod network;
+mod position_table;
+mod positions;
+mod reading;
+mod sequence;
+mod stage;
+mod text_model;
+pub mod video_config;
+mod video_input;
+mod vision_tower;
+mod words;
+
+pub use config::Config;
+pub use context::{Context, Mark, PackedTail, Piece, Tail};
+pub use error::{LoadError, ScoreError};
+pub use frame_size::{FrameSize, OddFrames, PixelBudget, smart_resize};
+pub use layers::{ModelFiles, Precision, Progress, Wanted};
+pub use layout::TextLayout;
+pub use model::{LoadOptions, ModelInfo, Qwen3Vl};
+pub use network::Network;
+pub use positions::{Place, after_picture, picture_places, text_places};
+pub use stage::{Stage, Watch};
+pub use text_model::TextModel;
+pub use video_input::{Block, Grid, VideoInput};
+pub use vision_tower::Seen;
+pub use words::Words;

@@ -1,0 +1,136 @@
+//! A checkpoint, ready to be asked.
+
+use burn::tensor::Device;
+use layers::{ModelFiles, Precision, Progress};
+
+use crate::config::{self, Config};
+use crate::error::{LoadError, ScoreError};
+use crate::network::Network;
+use crate::video_config::VideoConfig;
+use crate::video_input::VideoInput;
+use crate::words::{self, Words};
+
+/// How a model is loaded.
+#[derive(Clone)]
+pub struct LoadOptions<'a> {
+    /// What the language model's layers are kept in; the rest keeps at least sixteen bits.
+    pub precision: Precision,
+    /// Most bytes of a shard of the vocabulary; `None` for no bound on the CPU and 128 MiB elsewhere, which every
+    /// browser guarantees.
+    pub shard_bytes: Option<u64>,
+    /// Most scores of attention at a time. The default, 2^25, fills 128 MiB.
+    pub scores: usize,
+    /// Told the bytes of the weights read so far and of all of them, every few megabytes.
+    pub progress: Option<Progress<'a>>,
+}
+
+impl Default for LoadOptions<'_> {
+    fn default() -> Self {
+        Self {
+            precision: Precision::F32,
+            shard_bytes: None,
+            scores: 1 << 25,
+            progress: None,
+        }
+    }
+}
+
+impl std::fmt::Debug for LoadOptions<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LoadOptions")
+            .field("precision", &self.precision)
+            .field("shard_bytes", &self.shard_bytes)
+            .field("scores", &self.scores)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What there is to say about a loaded model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelInfo {
+    /// Name of its folder, or "memory".
+    pub name: String,
+    /// Number of values in the checkpoint.
+    pub parameters: u64,
+    /// The types the checkpoint is stored in, such as "BF16".
+    pub dtype: String,
+    /// What the language model's layers are kept in.
+    pub precision: Precision,
+    /// Bytes that the weights take.
+    pub weight_bytes: u64,
+}
+
+/// The network, its tokenizer and its image processing.
+#[derive(Debug)]
+pub struct Qwen3Vl {
+    words: Words,
+    video: VideoInput,
+    network: Network,
+    info: ModelInfo,
+}
+
+impl Qwen3Vl {
+    /// Reads a model as `options` say and puts its weights on `device`.
+    ///
+    /// # Errors
+    /// [`LoadError`], which names the file and the key or tensor.
+    pub fn load(
+        files: &ModelFiles,
+        device: &Device,
+        options: &LoadOptions<'_>,
+    ) -> Result<Self, LoadError> {
+        let config = Config::parse(&files.read(config::FILE)?)?;
+        let video = VideoConfig::read(files, &config)?;
+        let words = Words::new(&files.read(words::FILE)?, &config)?;
+        let checkpoint = files.checkpoint()?;
+        let network = Network::load(&checkpoint, &config, device, options)?;
+        let info = ModelInfo {
+            name: files.name(),
+            parameters: checkpoint.parameters(),
+            dtype: checkpoint.dtype(),
+            precision: options.precision,
+            weight_bytes: network.weight_bytes(),
+        };
+        Ok(Self {
+            video: VideoInput::new(&video, &config.vision),
+            words,
+            network,
+            info,
+        })
+    }
+
+    /// Sizes and ids.
+    pub fn config(&self) -> &Config {
+        self.network.config()
+    }
+
+    /// What there is to say about it.
+    pub fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+
+    /// Text to token ids and back.
+    pub fn words(&self) -> &Words {
+        &self.words
+    }
+
+    /// Frames to blocks of patches.
+    pub fn video(&self) -> &VideoInput {
+        &self.video
+    }
+
+    /// The network itself: seeing, reading, scoring.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// Ids of what stands before a block's tokens; `opening` is what comes before it without a special token in
+    /// between (the header of the turn before the first block).
+    ///
+    /// # Errors
+    /// [`ScoreError::BadTime`], [`ScoreError::Tokenizer`].
+    pub fn before_block(&self, opening: &str, seconds: f64) -> Result<Vec<u32>, ScoreError> {
+        let text = format!("{opening}{}", crate::layout::before_block(seconds)?);
+        self.words.encode(&text)
+    }
+}

@@ -1,0 +1,80 @@
+//! The whole network, on one device.
+
+use burn::tensor::Device;
+
+use crate::config::Config;
+use crate::error::ScoreError;
+use crate::stage::{Watch, unwatched};
+use crate::text_model::TextModel;
+use crate::video_input::Block;
+use crate::vision_tower::{Seen, VisionTower};
+
+/// Everything a checkpoint holds.
+#[derive(Debug)]
+pub struct Network {
+    pub(crate) config: Config,
+    pub(crate) vision: VisionTower,
+    pub(crate) text: TextModel,
+    pub(crate) device: Device,
+    pub(crate) weight_bytes: u64,
+    /// Most scores of attention at a time.
+    pub(crate) scores: usize,
+}
+
+impl Network {
+    /// Sizes and ids.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The language model.
+    pub fn text(&self) -> &TextModel {
+        &self.text
+    }
+
+    /// The device it is on.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Bytes that its weights take, on the device and beside it.
+    pub fn weight_bytes(&self) -> u64 {
+        self.weight_bytes
+    }
+
+    /// Runs temporal blocks of one grid through the vision tower. No block looks at another, so it does not matter
+    /// which are seen together.
+    ///
+    /// # Errors
+    /// [`ScoreError::NoFrames`] without blocks, [`ScoreError::BadBlock`] for blocks of different grids or with
+    /// another number of values than their grid takes.
+    pub fn see(&self, blocks: &[Block]) -> Result<Seen, ScoreError> {
+        self.see_watched(blocks, &unwatched)
+    }
+
+    /// The same, showing every stage to `watch`.
+    ///
+    /// # Errors
+    /// As [`Network::see`].
+    pub fn see_watched(&self, blocks: &[Block], watch: Watch<'_>) -> Result<Seen, ScoreError> {
+        let first = blocks.first().ok_or(ScoreError::NoFrames)?;
+        let grid = first.grid;
+        let vision = &self.config.vision;
+        let merge = vision.spatial_merge_size;
+        let want = grid.patches() * vision.patch_len();
+        for block in blocks {
+            let whole = grid.rows.is_multiple_of(merge) && grid.columns.is_multiple_of(merge);
+            if block.grid != grid || block.patches.len() != want || want == 0 || !whole {
+                return Err(ScoreError::BadBlock {
+                    rows: grid.rows,
+                    columns: grid.columns,
+                    want,
+                    got: block.patches.len(),
+                });
+            }
+        }
+        self.vision
+            .forward(blocks, grid, self.scores, watch)
+            .ok_or(ScoreError::NoFrames)
+    }
+}

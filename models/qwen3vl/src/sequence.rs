@@ -1,0 +1,155 @@
+//! Pieces of text and pictures as one run of rows for the language model.
+
+use burn::tensor::{Tensor, TensorData};
+use layers::MASKED;
+
+use crate::context::Piece;
+use crate::error::ScoreError;
+use crate::network::Network;
+use crate::positions::{Place, after_picture, picture_places, text_places};
+
+/// Rows that follow each other, before it is said who sees whom.
+pub(crate) struct Sequence {
+    /// Embeddings, `[rows, hidden]` together.
+    embedded: Vec<Tensor<2>>,
+    /// Per layer, what is added there, in the same parts.
+    deepstack: Vec<Vec<Tensor<2>>>,
+    pub(crate) places: Vec<Place>,
+    /// Where the next token of text stands.
+    pub(crate) next: u32,
+}
+
+/// A [`Sequence`] on the device.
+pub(crate) struct Joined {
+    pub(crate) x: Tensor<2>,
+    pub(crate) deepstack: Vec<Tensor<2>>,
+}
+
+impl Sequence {
+    /// Nothing yet; the next token of text stands at `next`.
+    pub(crate) fn from(next: u32) -> Self {
+        Self {
+            embedded: Vec::new(),
+            deepstack: Vec::new(),
+            places: Vec::new(),
+            next,
+        }
+    }
+
+    /// Number of rows.
+    pub(crate) fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Adds a piece.
+    pub(crate) fn push(&mut self, network: &Network, piece: Piece<'_>) -> Result<(), ScoreError> {
+        match piece {
+            Piece::Text(ids) => self.push_text(network, ids),
+            Piece::Picture { seen, block } => {
+                if block >= seen.blocks {
+                    return Err(ScoreError::NoSuchBlock {
+                        block,
+                        blocks: seen.blocks,
+                    });
+                }
+                let tokens = seen.tokens();
+                let part = |all: &Tensor<2>| all.clone().narrow(0, block * tokens, tokens);
+                let next = after_picture(self.next, seen.rows, seen.columns);
+                check_position(network, next)?;
+                self.deepstack.resize_with(seen.deepstack.len(), Vec::new);
+                self.fill(network);
+                self.embedded.push(part(&seen.merged));
+                for (features, all) in self.deepstack.iter_mut().zip(&seen.deepstack) {
+                    features.push(part(all));
+                }
+                self.places
+                    .extend(picture_places(self.next, seen.rows, seen.columns));
+                self.next = next;
+                Ok(())
+            }
+        }
+    }
+
+    /// Adds tokens of text.
+    pub(crate) fn push_text(&mut self, network: &Network, ids: &[u32]) -> Result<(), ScoreError> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let vocab_size = network.text().vocab_size();
+        let visual = network.config().visual_ids();
+        for &id in ids {
+            if id as usize >= vocab_size {
+                return Err(ScoreError::UnknownToken { id, vocab_size });
+            }
+            if visual.contains(&id) {
+                return Err(ScoreError::VisualTokenInText { id });
+            }
+        }
+        let next = self
+            .next
+            .saturating_add(u32::try_from(ids.len()).unwrap_or(u32::MAX));
+        check_position(network, next)?;
+        self.embedded.push(network.text().embedding.select(ids));
+        self.places.extend(text_places(self.next, ids.len()));
+        self.next = next;
+        Ok(())
+    }
+
+    /// Zeros in the deepstack parts for every row that has none yet.
+    fn fill(&mut self, network: &Network) {
+        for features in &mut self.deepstack {
+            for part in self.embedded.iter().skip(features.len()) {
+                features.push(Tensor::zeros(part.dims(), network.device()));
+            }
+        }
+    }
+
+    /// All rows as tensors; `None` if there are none.
+    pub(crate) fn join(&mut self, network: &Network) -> Option<Joined> {
+        if self.embedded.is_empty() {
+            return None;
+        }
+        self.fill(network);
+        let cat = |parts: Vec<Tensor<2>>| Tensor::cat(parts, 0);
+        Some(Joined {
+            x: cat(std::mem::take(&mut self.embedded)),
+            deepstack: std::mem::take(&mut self.deepstack)
+                .into_iter()
+                .map(cat)
+                .collect(),
+        })
+    }
+}
+
+fn check_position(network: &Network, next: u32) -> Result<(), ScoreError> {
+    let max = network.text().max_positions();
+    if next as usize > max {
+        return Err(ScoreError::TooLong {
+            position: next as usize,
+            max,
+        });
+    }
+    Ok(())
+}
+
+/// Who may look at whom: `sees(row, column)`, as what is added to the scores, `[1, rows, columns]`. `None` where
+/// everybody sees everything.
+pub(crate) fn bias(
+    network: &Network,
+    rows: usize,
+    columns: usize,
+    sees: impl Fn(usize, usize) -> bool,
+) -> Option<Tensor<3>> {
+    let sees = &sees;
+    let values: Vec<f32> = (0..rows)
+        .flat_map(|row| {
+            (0..columns).map(move |column| if sees(row, column) { 0.0 } else { MASKED })
+        })
+        .collect();
+    values.iter().any(|value| *value != 0.0).then(|| {
+        Tensor::from_data(
+            TensorData::new(values, [1, rows, columns]),
+            network.device(),
+        )
+    })
+}

@@ -1,0 +1,212 @@
+//! The language model: Qwen3's pre-norm blocks, rotated in three coordinates.
+//!
+//! Keys and values of what was read before are only looked at here, never changed: a forward pass gives back those of
+//! its own tokens, and the caller keeps them or does not. So any number of questions can look at one video.
+
+use burn::tensor::{Int, Tensor};
+use layers::{
+    Columns, GatedMlp, KvCache, Linear, RmsNorm, Rotary, Vocabulary, attend_over, rms_normalise,
+};
+
+use crate::positions::TextRotation;
+use crate::stage::{Stage, Watch};
+
+/// Self-attention with grouped key and value heads.
+#[derive(Debug)]
+pub(crate) struct TextAttention {
+    /// Queries, keys and values side by side.
+    pub(crate) qkv: Linear,
+    pub(crate) out: Linear,
+    /// `[1, heads + kv_heads, head_dim]`: the norm weights of queries (times the scale of the scores) and keys.
+    pub(crate) qk_weight: Tensor<3>,
+    pub(crate) heads: usize,
+    pub(crate) kv_heads: usize,
+    pub(crate) head_dim: usize,
+    pub(crate) eps: f64,
+}
+
+impl TextAttention {
+    /// Queries, keys and values of `x` (`[tokens, hidden]`), heads first, rotated.
+    fn project(&self, x: Tensor<2>, rotary: &Rotary) -> [Tensor<3>; 3] {
+        let [tokens, _] = x.dims();
+        let (heads, kv_heads, head_dim) = (self.heads, self.kv_heads, self.head_dim);
+        let all = self
+            .qkv
+            .forward(x)
+            .reshape([tokens, heads + 2 * kv_heads, head_dim]);
+        let value = all
+            .clone()
+            .narrow(1, heads + kv_heads, kv_heads)
+            .swap_dims(0, 1);
+        let placed =
+            rms_normalise(all.narrow(1, 0, heads + kv_heads), self.eps) * self.qk_weight.clone();
+        let placed = rotary.apply(placed).swap_dims(0, 1);
+        [
+            placed.clone().narrow(0, 0, heads),
+            placed.narrow(0, heads, kv_heads),
+            value,
+        ]
+    }
+
+    fn mix(&self, query: Tensor<3>, columns: &[Columns]) -> Tensor<2> {
+        let [_, rows, _] = query.dims();
+        let mixed = attend_over(query, columns);
+        self.out.forward(
+            mixed
+                .swap_dims(0, 1)
+                .reshape([rows, self.heads * self.head_dim]),
+        )
+    }
+}
+
+/// One block of the language model.
+#[derive(Debug)]
+pub(crate) struct TextBlock {
+    pub(crate) attention_norm: RmsNorm,
+    pub(crate) attention: TextAttention,
+    pub(crate) mlp_norm: RmsNorm,
+    pub(crate) mlp: GatedMlp,
+}
+
+/// The language model.
+#[derive(Debug)]
+pub struct TextModel {
+    pub(crate) embedding: Vocabulary,
+    /// `None` where the embeddings are the head.
+    pub(crate) head: Option<Vocabulary>,
+    pub(crate) blocks: Vec<TextBlock>,
+    pub(crate) final_norm: RmsNorm,
+    pub(crate) rotation: TextRotation,
+    pub(crate) heads: usize,
+    pub(crate) max_positions: usize,
+}
+
+/// Tokens that are read together.
+pub(crate) struct Rows<'a> {
+    /// Embeddings, pictures included: `[rows, hidden]`.
+    pub(crate) x: Tensor<2>,
+    /// What is added after the first layers: `[rows, hidden]` each.
+    pub(crate) deepstack: Vec<Tensor<2>>,
+    pub(crate) rotary: Rotary,
+    /// Of what was read before, the first `past_len` tokens.
+    pub(crate) past: &'a KvCache,
+    pub(crate) past_len: usize,
+    /// `[1, rows, past_len]`; `None` where every row sees all of it.
+    pub(crate) past_bias: Option<Tensor<3>>,
+    /// `[1, rows, rows]`; `None` where every row sees every row.
+    pub(crate) own_bias: Option<Tensor<3>>,
+}
+
+/// Of which rows the final hidden state is needed.
+#[derive(Debug, Clone)]
+pub(crate) enum Needed {
+    /// None; nothing after the last layer's keys and values is computed.
+    None,
+    /// These, in this order.
+    Some(Vec<usize>),
+    /// Every one.
+    All,
+}
+
+/// What a forward pass gives.
+pub(crate) struct Read {
+    /// Final normalised hidden states, if any were needed.
+    pub(crate) hidden: Option<Tensor<2>>,
+    /// Keys and values of the rows, first layer first.
+    pub(crate) own: Vec<(Tensor<3>, Tensor<3>)>,
+}
+
+impl TextModel {
+    /// Number of tokens it knows.
+    pub fn vocab_size(&self) -> usize {
+        self.embedding.len()
+    }
+
+    /// The output head.
+    pub fn head(&self) -> &Vocabulary {
+        self.head.as_ref().unwrap_or(&self.embedding)
+    }
+
+    /// Most positions of a sequence.
+    pub fn max_positions(&self) -> usize {
+        self.max_positions
+    }
+
+    pub(crate) fn forward(&self, rows: Rows<'_>, needed: &Needed, watch: Watch<'_>) -> Read {
+        let Rows {
+            mut x,
+            mut deepstack,
+            rotary,
+            past,
+            past_len,
+            past_bias,
+            own_bias,
+        } = rows;
+        watch(Stage::Embedded, &x);
+        let last = self.blocks.len().saturating_sub(1);
+        let mut own = Vec::with_capacity(self.blocks.len());
+        for (layer, block) in self.blocks.iter().enumerate() {
+            let normed = block.attention_norm.forward(x.clone());
+            let [mut query, key, value] = block.attention.project(normed, &rotary);
+            own.push((key.clone(), value.clone()));
+            let mut biases = [past_bias.clone(), own_bias.clone()];
+            if layer == last {
+                // From here on only the rows that are asked for matter.
+                match needed {
+                    Needed::None => return Read { hidden: None, own },
+                    Needed::All => {}
+                    Needed::Some(rows) => {
+                        let rows = index(rows, &x);
+                        x = x.select(0, rows.clone());
+                        query = query.select(1, rows.clone());
+                        biases = biases.map(|bias| bias.map(|bias| bias.select(1, rows.clone())));
+                        if let Some(features) = deepstack.get_mut(layer) {
+                            *features = features.clone().select(0, rows);
+                        }
+                    }
+                }
+            }
+            let [past_bias, own_bias] = biases;
+            let own_columns = Columns {
+                key,
+                value,
+                bias: own_bias,
+            };
+            let mixed = match past.layers().get(layer) {
+                Some((past_key, past_value)) if past_len > 0 => block.attention.mix(
+                    query,
+                    &[
+                        Columns {
+                            key: past_key.clone().narrow(1, 0, past_len),
+                            value: past_value.clone().narrow(1, 0, past_len),
+                            bias: past_bias,
+                        },
+                        own_columns,
+                    ],
+                ),
+                _ => block.attention.mix(query, &[own_columns]),
+            };
+            x = x + mixed;
+            x = x.clone() + block.mlp.forward(block.mlp_norm.forward(x));
+            if let Some(features) = deepstack.get(layer) {
+                x = x + features.clone();
+            }
+            watch(Stage::Layer(layer), &x);
+        }
+        let hidden = self.final_norm.forward(x);
+        watch(Stage::Final, &hidden);
+        Read {
+            hidden: Some(hidden),
+            own,
+        }
+    }
+}
+
+fn index(rows: &[usize], like: &Tensor<2>) -> Tensor<1, Int> {
+    let rows: Vec<i32> = rows
+        .iter()
+        .map(|&row| i32::try_from(row).unwrap_or(i32::MAX))
+        .collect();
+    let count = rows.len();
+    Tensor::from_data(burn::tensor::TensorData::new(rows, [count]), &like.device())
+}

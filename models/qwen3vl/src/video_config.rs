@@ -1,0 +1,193 @@
+//! `video_preprocessor_config.json`, or the same keys under `video_processor` in `processor_config.json`, where
+//! transformers 5 writes them.
+
+use layers::ModelFiles;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::config::Config;
+use crate::error::{LoadError, bad_value, parse_json, unsupported};
+use crate::frame_size::PixelBudget;
+
+/// File name in a model folder.
+pub const FILE: &str = "video_preprocessor_config.json";
+/// File name in a model folder that transformers 5 wrote.
+pub const PROCESSOR_FILE: &str = "processor_config.json";
+
+/// What is read of it. The classes of the reference have defaults for all of it that no published checkpoint uses, so
+/// the keys that matter must be there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VideoConfig {
+    /// Pixels of all frames together.
+    pub budget: PixelBudget,
+    /// Subtracted from each colour, in units of the full range.
+    pub image_mean: [f32; 3],
+    /// Divided by after that.
+    pub image_std: [f32; 3],
+}
+
+#[derive(Deserialize)]
+struct Raw {
+    size: Size,
+    image_mean: [f32; 3],
+    image_std: [f32; 3],
+    #[serde(default)]
+    patch_size: Option<usize>,
+    #[serde(default)]
+    temporal_patch_size: Option<usize>,
+    #[serde(default)]
+    merge_size: Option<usize>,
+    #[serde(default)]
+    do_resize: Option<bool>,
+    #[serde(default)]
+    do_rescale: Option<bool>,
+    #[serde(default)]
+    do_normalize: Option<bool>,
+    #[serde(default)]
+    rescale_factor: Option<f64>,
+    #[serde(default)]
+    resample: Option<u32>,
+}
+
+#[derive(Deserialize)]
+struct Size {
+    longest_edge: usize,
+    shortest_edge: usize,
+}
+
+/// Pillow's number of the cubic filter.
+const BICUBIC: u32 = 3;
+
+impl VideoConfig {
+    /// Reads it from a model's files and holds it against `config`.
+    ///
+    /// # Errors
+    /// [`LoadError`], which names the file and the key.
+    pub fn read(files: &ModelFiles, config: &Config) -> Result<Self, LoadError> {
+        if let Some(bytes) = files.find(FILE)? {
+            return Self::of(parse_json(FILE, &bytes)?, FILE, "", config);
+        }
+        if let Some(bytes) = files.find(PROCESSOR_FILE)? {
+            let mut raw: Value = parse_json(PROCESSOR_FILE, &bytes)?;
+            if let Some(section) = raw.get_mut("video_processor") {
+                return Self::of(section.take(), PROCESSOR_FILE, "video_processor", config);
+            }
+        }
+        // The usual file is the one to be named.
+        files.read(FILE)?;
+        Err(unsupported(
+            format!("no {FILE}"),
+            "it says how frames are resized",
+        ))
+    }
+
+    fn of(
+        raw: Value,
+        file: &'static str,
+        section: &str,
+        config: &Config,
+    ) -> Result<Self, LoadError> {
+        let place = if section.is_empty() {
+            String::new()
+        } else {
+            format!("{section}.")
+        };
+        let raw: Raw = serde_json::from_value(raw).map_err(|error| LoadError::BadFile {
+            file,
+            place: if section.is_empty() {
+                String::new()
+            } else {
+                format!("{section}: ")
+            },
+            reason: error.to_string(),
+        })?;
+        let key = |name: &str| format!("{place}{name}");
+        let vision = &config.vision;
+        for (name, value, other, wanted) in [
+            (
+                "patch_size",
+                raw.patch_size,
+                "patch_size",
+                vision.patch_size,
+            ),
+            (
+                "temporal_patch_size",
+                raw.temporal_patch_size,
+                "temporal_patch_size",
+                vision.temporal_patch_size,
+            ),
+            (
+                "merge_size",
+                raw.merge_size,
+                "spatial_merge_size",
+                vision.spatial_merge_size,
+            ),
+        ] {
+            if let Some(value) = value
+                && value != wanted
+            {
+                return Err(bad_value(
+                    file,
+                    key(name),
+                    format!("is {value}, but vision_config.{other} in config.json is {wanted}"),
+                ));
+            }
+        }
+        for (name, value) in [
+            ("do_resize", raw.do_resize),
+            ("do_rescale", raw.do_rescale),
+            ("do_normalize", raw.do_normalize),
+        ] {
+            if value == Some(false) {
+                return Err(unsupported(
+                    format!("{} = false", key(name)),
+                    "frames are resized and normalised",
+                ));
+            }
+        }
+        if let Some(filter) = raw.resample.filter(|filter| *filter != BICUBIC) {
+            return Err(unsupported(
+                format!("{} = {filter}", key("resample")),
+                "frames are resized with the cubic filter (3)",
+            ));
+        }
+        if let Some(factor) = raw.rescale_factor
+            && (factor * 255.0 - 1.0).abs() > 1e-6
+        {
+            return Err(unsupported(
+                format!("{} = {factor}", key("rescale_factor")),
+                "bytes are divided by 255",
+            ));
+        }
+        if !raw.image_mean.iter().all(|mean| mean.is_finite()) {
+            return Err(bad_value(file, key("image_mean"), "holds no number"));
+        }
+        if !raw
+            .image_std
+            .iter()
+            .all(|std| std.is_finite() && *std > 0.0)
+        {
+            return Err(bad_value(
+                file,
+                key("image_std"),
+                format!("is {:?}; numbers above 0 are needed", raw.image_std),
+            ));
+        }
+        let budget = PixelBudget {
+            least: raw.size.shortest_edge,
+            most: raw.size.longest_edge,
+        };
+        if budget.least == 0 || budget.least > budget.most {
+            return Err(bad_value(
+                file,
+                key("size"),
+                format!("allows {} to {} pixels", budget.least, budget.most),
+            ));
+        }
+        Ok(Self {
+            budget,
+            image_mean: raw.image_mean,
+            image_std: raw.image_std,
+        })
+    }
+}

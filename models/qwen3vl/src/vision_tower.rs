@@ -1,0 +1,217 @@
+//! The vision tower: patches of two frames in, tokens for the language model out, and the same for a few blocks on
+//! the way, which go into the first layers of the language model (deepstack).
+//!
+//! Temporal blocks never look at each other: a block's features are the same whatever video it stands in.
+
+use burn::tensor::{Device, Tensor, TensorData, activation};
+use layers::{LayerNorm, Linear, Rotary, attend, gelu_tanh};
+
+use crate::config::VisionConfig;
+use crate::position_table::PositionTable;
+use crate::positions::vision_rotary;
+use crate::stage::{Stage, Watch};
+use crate::video_input::{Block, Grid};
+
+/// One pre-norm block: attention over one temporal block's patches, then a feed-forward layer.
+#[derive(Debug)]
+pub(crate) struct VisionBlock {
+    pub(crate) norm1: LayerNorm,
+    /// Queries, keys and values side by side.
+    pub(crate) qkv: Linear,
+    pub(crate) proj: Linear,
+    pub(crate) norm2: LayerNorm,
+    pub(crate) fc1: Linear,
+    pub(crate) fc2: Linear,
+    pub(crate) heads: usize,
+    pub(crate) head_dim: usize,
+}
+
+impl VisionBlock {
+    /// `[blocks * patches, hidden]` to the same shape.
+    fn forward(&self, x: Tensor<2>, blocks: usize, rotary: &Rotary) -> Tensor<2> {
+        let x = x.clone() + self.attention(self.norm1.forward(x), blocks, rotary);
+        let normed = self.norm2.forward(x.clone());
+        x + self.fc2.forward(gelu_tanh(self.fc1.forward(normed)))
+    }
+
+    fn attention(&self, x: Tensor<2>, blocks: usize, rotary: &Rotary) -> Tensor<2> {
+        let [rows, _] = x.dims();
+        let patches = rows / blocks.max(1);
+        let (heads, head_dim) = (self.heads, self.head_dim);
+        let all = self.qkv.forward(x).reshape([rows, 3 * heads, head_dim]);
+        let placed = rotary.apply(all.clone().narrow(1, 0, 2 * heads));
+        // Blocks become a part of the head axis: no patch looks into another block.
+        let by_head = |x: Tensor<3>| {
+            x.reshape([blocks, patches, heads, head_dim])
+                .swap_dims(1, 2)
+                .reshape([blocks * heads, patches, head_dim])
+        };
+        let scale = (head_dim as f32).sqrt().recip();
+        let mixed = attend(
+            by_head(placed.clone().narrow(1, 0, heads)) * scale,
+            by_head(placed.narrow(1, heads, heads)),
+            by_head(all.narrow(1, 2 * heads, heads)),
+            None,
+        );
+        self.proj.forward(
+            mixed
+                .reshape([blocks, heads, patches, head_dim])
+                .swap_dims(1, 2)
+                .reshape([rows, heads * head_dim]),
+        )
+    }
+}
+
+/// Makes one token of a few neighbouring patches.
+#[derive(Debug)]
+pub(crate) struct Merger {
+    pub(crate) norm: LayerNorm,
+    /// Whether the norm is over the patches together; else over each.
+    pub(crate) norm_after: bool,
+    pub(crate) fc1: Linear,
+    pub(crate) fc2: Linear,
+    pub(crate) merged: usize,
+}
+
+impl Merger {
+    /// `[patches, hidden]` to `[tokens, width of the language model]`.
+    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        let [patches, hidden] = x.dims();
+        let together = [patches / self.merged, hidden * self.merged];
+        let normed = if self.norm_after {
+            self.norm.forward(x.reshape(together))
+        } else {
+            self.norm.forward(x).reshape(together)
+        };
+        // The exact GELU here, the tanh form in the blocks.
+        self.fc2.forward(activation::gelu(self.fc1.forward(normed)))
+    }
+}
+
+/// The vision tower.
+#[derive(Debug)]
+pub struct VisionTower {
+    pub(crate) config: VisionConfig,
+    pub(crate) patch_embed: Linear,
+    pub(crate) positions: PositionTable,
+    pub(crate) blocks: Vec<VisionBlock>,
+    pub(crate) merger: Merger,
+    /// After which block, and what merges its output.
+    pub(crate) deepstack: Vec<(usize, Merger)>,
+    pub(crate) device: Device,
+}
+
+/// What the vision tower makes of some temporal blocks of one grid.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// Tokens of one block, along height and width.
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+    pub(crate) blocks: usize,
+    /// `[blocks * tokens, width]`.
+    pub(crate) merged: Tensor<2>,
+    /// The same for the blocks on the way, the first first.
+    pub(crate) deepstack: Vec<Tensor<2>>,
+}
+
+impl Seen {
+    /// Number of temporal blocks.
+    pub fn blocks(&self) -> usize {
+        self.blocks
+    }
+
+    /// Tokens of one block.
+    pub fn tokens(&self) -> usize {
+        self.rows * self.columns
+    }
+
+    /// Tokens of all blocks, `[blocks * tokens, width]`.
+    pub fn merged(&self) -> &Tensor<2> {
+        &self.merged
+    }
+
+    /// What is added after the first layers of the language model, in order, each as [`Seen::merged`].
+    pub fn deepstack(&self) -> &[Tensor<2>] {
+        &self.deepstack
+    }
+}
+
+impl VisionTower {
+    /// Features of `blocks`, which all have the grid `grid` and whole patches.
+    ///
+    /// At most as many blocks are run together as `scores` values of attention allow.
+    pub(crate) fn forward(
+        &self,
+        blocks: &[Block],
+        grid: Grid,
+        scores: usize,
+        watch: Watch<'_>,
+    ) -> Option<Seen> {
+        let each = self.config.num_heads * grid.patches() * grid.patches();
+        let together = (scores / each.max(1)).max(1);
+        let parts: Vec<(Tensor<2>, Vec<Tensor<2>>)> = blocks
+            .chunks(together)
+            .map(|blocks| self.run(blocks, grid, watch))
+            .collect();
+        let merged = parts.iter().map(|(merged, _)| merged.clone()).collect();
+        let deepstack = (0..self.deepstack.len())
+            .map(|tap| {
+                let of_tap = parts.iter().filter_map(|(_, taps)| taps.get(tap).cloned());
+                join(of_tap.collect())
+            })
+            .collect::<Option<_>>()?;
+        let merge = self.config.spatial_merge_size;
+        Some(Seen {
+            rows: grid.rows / merge,
+            columns: grid.columns / merge,
+            blocks: blocks.len(),
+            merged: join(merged)?,
+            deepstack,
+        })
+    }
+
+    fn run(&self, blocks: &[Block], grid: Grid, watch: Watch<'_>) -> (Tensor<2>, Vec<Tensor<2>>) {
+        let count = blocks.len();
+        let rows = count * grid.patches();
+        let values: Vec<f32> = blocks
+            .iter()
+            .flat_map(|block| block.patches.iter().copied())
+            .collect();
+        let patches = Tensor::from_data(
+            TensorData::new(values, [rows, self.config.patch_len()]),
+            &self.device,
+        );
+        let positions = Tensor::<2>::from_data(
+            TensorData::new(
+                self.positions.on(grid, self.config.spatial_merge_size),
+                [grid.patches(), self.config.hidden_size],
+            ),
+            &self.device,
+        );
+        let rotary = vision_rotary(&self.config, grid, &self.device).repeated(count);
+        let embedded = self.patch_embed.forward(patches);
+        watch(Stage::PatchEmbedding, &embedded);
+        let mut x = embedded + positions.repeat_dim(0, count);
+        let mut taps = Vec::with_capacity(self.deepstack.len());
+        for (index, block) in self.blocks.iter().enumerate() {
+            x = block.forward(x, count, &rotary);
+            watch(Stage::VisionBlock(index), &x);
+            if let Some((_, merger)) = self.deepstack.iter().find(|(after, _)| *after == index) {
+                let features = merger.forward(x.clone());
+                watch(Stage::Deepstack(taps.len()), &features);
+                taps.push(features);
+            }
+        }
+        let merged = self.merger.forward(x);
+        watch(Stage::Merged, &merged);
+        (merged, taps)
+    }
+}
+
+/// Rows under each other; `None` for none.
+fn join(mut parts: Vec<Tensor<2>>) -> Option<Tensor<2>> {
+    if parts.len() > 1 {
+        return Some(Tensor::cat(parts, 0));
+    }
+    parts.pop()
+}
