@@ -7,6 +7,7 @@
 //! - `robots`: a robot's connection; its orders wait in [`mailbox`], one slot per kind, stop first
 //! - `viewers`: a page's connection; what waits for it is bounded in bytes and loses the oldest pictures
 //! - `sessions`: the rules of each robot: when it gets chunks, what a command, a stop, a success change
+//! - [`chunking`]: how the next chunk of a robot meets the one that is running
 //! - [`policies`]: the policy behind a trait, its thread, and which device it may run on
 //! - [`web`]: routes, the page inside the binary, health and metrics
 //! - [`sim_robot`]: the built-in robot, a client like any other
@@ -20,6 +21,7 @@
 //! flows back. Nothing is global, every queue is bounded, no lock is held across an await.
 
 pub mod bench;
+pub mod chunking;
 pub mod client;
 pub mod episodes;
 pub mod evaluation;

@@ -2,11 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use policy_studio::{
+    chunking::Chunking,
     evaluation::{EvaluationError, FIRST_UNSEEN_SEED, ModeName, Plan, evaluate},
     policies::{ActRequest, Acted, Actor, ActorError, ActorInfo, TagInfo},
 };
 use protocol::{Mode, viewer::ActionDimension};
 use sim::{Expert, JointVector, Task, TaskFamily, World};
+use std::time::Duration;
 
 const TAG: &str = "oracle";
 const HORIZON: usize = 16;
@@ -110,6 +112,9 @@ fn plan(episodes: u64) -> Plan {
         controls: true,
         max_secs: 20.0,
         rows: None,
+        chunking: Chunking::Plain,
+        latency: Duration::ZERO,
+        assumed_latency: None,
     }
 }
 

@@ -64,6 +64,7 @@ pub fn measure(
         instruction: &instruction,
         mode,
         seed: 0,
+        continuation: None,
     };
     let mut totals = Vec::new();
     let mut stages: BTreeMap<String, Vec<f64>> = BTreeMap::new();

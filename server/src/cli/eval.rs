@@ -4,13 +4,14 @@ use super::policy::PolicyArguments;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use policy_studio::{
+    chunking::Chunking,
     evaluation::{FIRST_UNSEEN_SEED, ModeName, Plan, evaluate},
     policies::{Actor, ActorInfo},
     sim_robot,
 };
 use protocol::Mode;
 use sim::TaskFamily;
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Modes {
@@ -26,6 +27,7 @@ enum Modes {
 #[command(after_help = "Examples:
   policy-studio eval
   policy-studio eval --episodes 20 --families reach,push --mode continuous
+  policy-studio eval --chunking plain --latency-ms 150 --no-controls
   policy-studio eval --policy ~/runs/nano/last --json > report.json")]
 pub(super) struct Eval {
     #[command(flatten)]
@@ -51,6 +53,15 @@ pub(super) struct Eval {
     /// Rows of a chunk to execute before asking again; the policy's own number when absent.
     #[arg(long, value_name = "N")]
     rows: Option<usize>,
+    /// How a chunk of the continuous head meets the one that is still running.
+    #[arg(long, value_enum, default_value_t)]
+    chunking: Chunking,
+    /// Simulated milliseconds from an observation to its chunk; the arm goes on with the chunk before, or waits.
+    #[arg(long, value_name = "MS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=5_000))]
+    latency_ms: u64,
+    /// What real-time chunking takes the latency for; the true one when absent.
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(..=5_000))]
+    assumed_latency_ms: Option<u64>,
     /// Episodes run at the same time, each with its own copy of the policy; the number of CPU cores when absent.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=256))]
     jobs: Option<u64>,
@@ -119,6 +130,9 @@ impl Eval {
             controls: !self.no_controls,
             max_secs: self.max_secs,
             rows: self.rows,
+            chunking: self.chunking,
+            latency: Duration::from_millis(self.latency_ms),
+            assumed_latency: self.assumed_latency_ms.map(Duration::from_millis),
         }
     }
 }

@@ -1,12 +1,14 @@
 //! One episode: a scene, a task, a sentence, and what became of it.
 
-use super::Condition;
-use crate::policies::{ActRequest, Actor, ActorError};
+use super::{Condition, driver::Driver, seam::Seams};
+use crate::{
+    chunking::Chunking,
+    policies::{Actor, ActorError},
+};
 use protocol::Mode;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use sim::{CONTROL_RATE_HZ, Camera, JointVector, Status, Task, TaskFamily, TaskMonitor, World};
-use vision::RgbImage;
 
 /// A told task that succeeded is watched for this many more ticks, then the episode ends.
 const AFTERMATH_TICKS: u64 = CONTROL_RATE_HZ as u64;
@@ -18,8 +20,14 @@ pub struct Rules {
     pub tag: String,
     /// Cameras in the order of the prompt.
     pub cameras: Vec<Camera>,
-    /// Rows of a chunk that are executed before the policy is asked again.
+    /// Ticks from one question to the policy to the next, unless the answer takes longer.
     pub n_action_steps: usize,
+    /// How a chunk meets the one before.
+    pub chunking: Chunking,
+    /// Ticks from an observation to the first tick that its chunk can be followed in.
+    pub latency_ticks: usize,
+    /// The same as the studio estimates it: the rows that it takes for committed.
+    pub assumed_latency_ticks: usize,
     /// Mean action of the training data; the control is left out without it.
     pub mean_action: Option<JointVector>,
     /// Head that drives the wrong-instruction control.
@@ -48,6 +56,8 @@ pub struct Outcome {
     pub secs: f64,
     /// The task that the policy was told succeeded; differs under a wrong instruction.
     pub told_succeeded: bool,
+    /// Where chunks met.
+    pub seams: Seams,
 }
 
 impl Episode {
@@ -84,99 +94,7 @@ impl Episode {
                 break;
             }
         }
+        outcome.seams = driver.seams;
         Ok(outcome)
-    }
-}
-
-/// Fresh noise for every chunk, as the policy was trained and is published to be run, and the same noise again
-/// when the episode is repeated.
-fn noise_seed(episode: u64, tick: u64) -> u64 {
-    episode.wrapping_mul(1 << 20).wrapping_add(tick)
-}
-
-/// The same episode is the same robot, any other one another.
-fn robot(episode: &Episode, sentence: &str) -> u64 {
-    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-    let mut hasher = DefaultHasher::new();
-    (episode.seed, sentence, format!("{:?}", episode.condition)).hash(&mut hasher);
-    hasher.finish()
-}
-
-/// Where the next target comes from.
-struct Driver<'a> {
-    rules: &'a Rules,
-    sentence: &'a str,
-    mode: Option<Mode>,
-    seed: u64,
-    /// One for each episode, so that nothing is remembered from one to the next.
-    robot: u64,
-    /// Rows still to be executed, the next one last.
-    rows: Vec<JointVector>,
-}
-
-impl<'a> Driver<'a> {
-    fn new(episode: &Episode, rules: &'a Rules, sentence: &'a str) -> Self {
-        Self {
-            rules,
-            sentence,
-            mode: match episode.condition {
-                Condition::Policy(mode) => Some(mode.into()),
-                Condition::WrongInstruction => Some(rules.control_mode),
-                Condition::MeanAction => None,
-            },
-            seed: episode.seed,
-            robot: robot(episode, sentence),
-            rows: Vec::new(),
-        }
-    }
-
-    fn target(&mut self, world: &World, actor: &mut dyn Actor) -> Result<JointVector, ActorError> {
-        let Some(mode) = self.mode else {
-            return Ok(self.rules.mean_action.unwrap_or_else(|| world.state()));
-        };
-        if self.rows.is_empty() {
-            self.rows = self.ask(world, actor, mode)?;
-        }
-        self.rows
-            .pop()
-            .ok_or_else(|| ActorError::new("the policy returned a chunk without rows"))
-    }
-
-    fn ask(
-        &self,
-        world: &World,
-        actor: &mut dyn Actor,
-        mode: Mode,
-    ) -> Result<Vec<JointVector>, ActorError> {
-        let images = self
-            .rules
-            .cameras
-            .iter()
-            .map(|camera| {
-                let picture = world.render(*camera);
-                RgbImage::new(picture.width, picture.height, picture.rgb)
-                    .map_err(|error| ActorError::new(error.to_string()))
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        let acted = actor.act(&ActRequest {
-            robot: self.robot,
-            tag: &self.rules.tag,
-            images: &images,
-            state: &world.state(),
-            instruction: self.sentence,
-            mode,
-            seed: noise_seed(self.seed, world.tick()),
-        })?;
-        let mut rows = acted
-            .actions
-            .chunks_exact(acted.dims.max(1))
-            .take(self.rules.n_action_steps)
-            .map(JointVector::try_from)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|_| {
-                ActorError::new(format!("the policy returned rows of {} values", acted.dims))
-            })?;
-        rows.reverse();
-        Ok(rows)
     }
 }

@@ -1,6 +1,8 @@
 //! How well does a policy do? Closed-loop episodes in the simulator, with controls that a good number must beat.
 //!
 //! - [`episode`]: one episode
+//! - `driver`: what the arm is told in each tick: chunks that take time to arrive
+//! - [`seam`]: how far the target jumps where two chunks meet
 //! - [`report`]: success rates per condition and family
 //!
 //! Two controls guard against numbers that mean nothing. *Wrong instruction*: the scene's own task is scored
@@ -8,17 +10,25 @@
 //! the words succeeds here too. *Mean action*: the mean action of the training data, repeated; what it
 //! solves needs no policy.
 
+mod driver;
 pub mod episode;
 pub mod report;
+pub mod seam;
 
-use crate::policies::{Actor, ActorError, ActorInfo};
+use crate::{
+    chunking::{Chunking, latency::rows_in},
+    policies::{Actor, ActorError, ActorInfo},
+};
 use episode::{Episode, Outcome, Rules};
 use protocol::Mode;
 use report::Report;
 use sim::TaskFamily;
-use std::sync::{
-    Mutex, PoisonError,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 /// Scene seeds from here up are kept out of all training data.
@@ -72,6 +82,12 @@ pub struct Plan {
     pub max_secs: f64,
     /// Rows of a chunk to execute before asking again; the policy's own number when absent.
     pub rows: Option<usize>,
+    /// How a chunk of the continuous head meets the one before.
+    pub chunking: Chunking,
+    /// Simulated time from an observation to its chunk.
+    pub latency: Duration,
+    /// What the studio takes that time for; the true one when absent.
+    pub assumed_latency: Option<Duration>,
 }
 
 impl Plan {
@@ -241,6 +257,9 @@ fn rules(plan: &Plan, info: &ActorInfo) -> Result<Rules, EvaluationError> {
             .rows
             .unwrap_or(tag.n_action_steps)
             .clamp(1, tag.horizon.max(1)),
+        chunking: plan.chunking,
+        latency_ticks: ticks(plan.latency),
+        assumed_latency_ticks: ticks(plan.assumed_latency.unwrap_or(plan.latency)),
         mean_action: sim::JointVector::try_from(tag.mean_action.as_slice()).ok(),
         control_mode: plan
             .modes
@@ -249,4 +268,8 @@ fn rules(plan: &Plan, info: &ActorInfo) -> Result<Rules, EvaluationError> {
             .map_or(Mode::Continuous, Mode::from),
         max_ticks: (plan.max_secs * f64::from(sim::CONTROL_RATE_HZ)).ceil() as u64,
     })
+}
+
+fn ticks(time: Duration) -> usize {
+    rows_in(time, f64::from(sim::CONTROL_RATE_HZ))
 }

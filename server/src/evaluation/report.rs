@@ -3,8 +3,9 @@
 use super::{
     Condition, ModeName, Plan,
     episode::{Episode, Outcome},
+    seam::{SeamReport, Seams},
 };
-use crate::policies::ActorInfo;
+use crate::{chunking::Chunking, policies::ActorInfo};
 use serde::Serialize;
 use std::{collections::BTreeMap, fmt};
 
@@ -55,6 +56,12 @@ pub struct Report {
     pub mean: f64,
     /// Mean success rate over families, by mode.
     pub mean_by_mode: BTreeMap<&'static str, f64>,
+    /// How chunks met.
+    pub chunking: Chunking,
+    /// Simulated milliseconds from an observation to its chunk.
+    pub latency_millis: u64,
+    /// How far the target jumped where they met, by mode.
+    pub seams: BTreeMap<&'static str, SeamReport>,
     /// Seed of the first scene.
     pub seed: u64,
     /// Episodes per family and condition.
@@ -76,7 +83,23 @@ impl Report {
             .into_iter()
             .filter_map(|(name, rates)| Some((name, mean(rates.as_ref()?))))
             .collect();
+        let seams = plan.modes.iter().map(|mode| {
+            let mut seams = Seams::default();
+            for (episode, outcome) in outcomes {
+                if episode.condition == Condition::Policy(*mode) {
+                    seams.join(&outcome.seams);
+                }
+            }
+            let name = match mode {
+                ModeName::Continuous => "continuous",
+                ModeName::Discrete => "discrete",
+            };
+            (name, seams.report(&joint_names(plan, info)))
+        });
         Self {
+            chunking: plan.chunking,
+            latency_millis: plan.latency.as_millis().try_into().unwrap_or(u64::MAX),
+            seams: seams.collect(),
             policy: info.name.clone(),
             device: info.device.clone(),
             continuous,
@@ -92,6 +115,12 @@ impl Report {
             max_secs: plan.max_secs,
         }
     }
+}
+
+fn joint_names(plan: &Plan, info: &ActorInfo) -> Vec<String> {
+    let joints = info.tag(&plan.tag).map(|tag| tag.action.as_slice());
+    let joints = joints.unwrap_or_default().iter();
+    joints.map(|joint| joint.name.clone()).collect()
 }
 
 fn mean(rates: &ByFamily) -> f64 {
@@ -163,6 +192,33 @@ impl fmt::Display for Report {
         }
         for (mode, mean) in &self.mean_by_mode {
             writeln!(f, "mean {mode}: {:.1} %", mean * 100.0)?;
+        }
+        let (chunking, latency) = (self.chunking, self.latency_millis);
+        for (mode, report) in &self.seams {
+            writeln!(
+                f,
+                "\n{} seams in {mode} mode, {chunking} chunking, {latency} ms latency (rms / largest; gripper in percent)",
+                report.seams
+            )?;
+            writeln!(
+                f,
+                "{:16}{:>20}{:>24}{:>24}",
+                "joint", "jump deg", "velocity jump deg/s", "inside a chunk deg/s"
+            )?;
+            for joint in &report.joints {
+                let pair = |rms: f64, max: f64| format!("{rms:.2} / {max:.2}");
+                writeln!(
+                    f,
+                    "{:16}{:>20}{:>24}{:>24}",
+                    joint.name,
+                    pair(joint.jump_rms, joint.jump_max),
+                    pair(joint.velocity_jump_rms, joint.velocity_jump_max),
+                    pair(
+                        joint.inside_velocity_jump_rms,
+                        joint.inside_velocity_jump_max
+                    )
+                )?;
+            }
         }
         Ok(())
     }

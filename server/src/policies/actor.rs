@@ -1,6 +1,6 @@
 //! What the rest of the server knows of a policy.
 
-use molmoact2::DepthTrace;
+use molmoact2::{Continuation, DepthTrace};
 use protocol::{
     Mode, Stage,
     viewer::{ActionDimension, PolicyDescription, TokensOrigin},
@@ -91,6 +91,8 @@ pub struct ActRequest<'a> {
     pub mode: Mode,
     /// Seed of the flow's starting noise.
     pub seed: u64,
+    /// The chunk that the robot is executing, for one that continues it. Continuous mode only.
+    pub continuation: Option<&'a Continuation>,
 }
 
 /// One answer of a policy.

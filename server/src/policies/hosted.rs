@@ -328,6 +328,7 @@ impl Actor for Hosted {
                 Mode::Discrete => molmoact2::Mode::Discrete,
             },
             seed: request.seed,
+            continuation: request.continuation.cloned(),
             ..ActOptions::default()
         };
         let action = self

@@ -199,6 +199,7 @@ fn act(
             .epoch
             .wrapping_mul(1 << 32)
             .wrapping_add(job.observation.sequence),
+        continuation: None,
     };
     let acted = actor.act_streaming(&request, &mut written)?;
     check(&acted, want_rows, want_dims)?;
