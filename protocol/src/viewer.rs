@@ -257,6 +257,10 @@ pub struct Trace {
     pub stages: Vec<Stage>,
     /// From the observation's arrival to the chunk's departure, waiting included.
     pub latency_micros: u64,
+    /// Rows at the beginning that were taken over from the chunk before, because the robot was already
+    /// executing them (real-time chunking); 0 for a chunk computed from its observation alone.
+    #[serde(default)]
+    pub committed_rows: u32,
 }
 
 impl Message for Trace {

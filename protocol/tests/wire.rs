@@ -75,6 +75,7 @@ fn trace() -> Trace {
             micros: 9,
         }],
         latency_micros: 10,
+        committed_rows: 2,
     }
 }
 

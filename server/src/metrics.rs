@@ -6,7 +6,7 @@ use prometheus_client::{
         counter::Counter,
         family::Family,
         gauge::Gauge,
-        histogram::{Histogram, exponential_buckets},
+        histogram::{Histogram, exponential_buckets, linear_buckets},
     },
     registry::Registry,
 };
@@ -36,6 +36,8 @@ pub(crate) struct Metrics {
     inference_secs: Histogram,
     latency_secs: Histogram,
     stage_secs: Family<Kind, Histogram>,
+    batch_size: Histogram,
+    committed_rows: Histogram,
     stop_dispatch_secs: Histogram,
 }
 
@@ -61,6 +63,8 @@ impl Metrics {
             inference_secs: histogram(),
             latency_secs: histogram(),
             stage_secs: Family::new_with_constructor(histogram),
+            batch_size: Histogram::new(exponential_buckets(1.0, 2.0, 7)),
+            committed_rows: Histogram::new(linear_buckets(0.0, 1.0, 16)),
             stop_dispatch_secs: histogram(),
         };
         metrics.register();
@@ -83,6 +87,8 @@ impl Metrics {
             inference_secs,
             latency_secs,
             stage_secs,
+            batch_size,
+            committed_rows,
             stop_dispatch_secs,
         } = self;
         registry.register("robots", "Robots connected now", robots.clone());
@@ -131,8 +137,18 @@ impl Metrics {
         );
         registry.register(
             "stage_seconds",
-            "Time the policy took per stage",
+            "Time the policy took per stage; robots that are answered together share their stages",
             stage_secs.clone(),
+        );
+        registry.register(
+            "batch_size",
+            "Robots that the policy answered together",
+            batch_size.clone(),
+        );
+        registry.register(
+            "committed_rows",
+            "Rows of the running chunk that a chunk of real-time chunking began with",
+            committed_rows.clone(),
         );
         registry.register(
             "stop_dispatch_seconds",
@@ -159,6 +175,14 @@ impl Metrics {
                 .get_or_create(&kind_of(&stage.name))
                 .observe(secs);
         }
+    }
+
+    pub(crate) fn observe_batch(&self, robots: usize) {
+        self.batch_size.observe(robots as f64);
+    }
+
+    pub(crate) fn observe_committed(&self, rows: usize) {
+        self.committed_rows.observe(rows as f64);
     }
 
     pub(crate) fn observe_latency(&self, took: Duration) {

@@ -57,7 +57,7 @@ pub async fn serve(
     let Config { policy, limits } = config;
     let metrics = Arc::new(Metrics::new());
     let (inference, thread) =
-        Inference::start(policy, metrics.clone()).map_err(ServeError::Thread)?;
+        Inference::start(policy, metrics.clone(), limits.max_batch).map_err(ServeError::Thread)?;
     let stop = CancellationToken::new();
     let connections = TaskTracker::new();
     let studio = Studio {

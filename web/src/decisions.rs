@@ -147,6 +147,7 @@ pub(crate) mod tests {
                 micros: 10,
             }],
             latency_micros: 10,
+            committed_rows: 2,
         }
     }
 

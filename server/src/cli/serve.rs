@@ -5,6 +5,7 @@ use anyhow::Context as _;
 use clap::Args;
 use policy_studio::{
     Config, Limits,
+    chunking::Chunking,
     policies::{Actor, ActorInfo},
     serve,
     sim_robot::{self, SimConfig},
@@ -36,6 +37,12 @@ pub(super) struct Serve {
     /// Seed of the first simulated robot's scene; the next ones count up.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// How the next chunk of a robot meets the one that is running (continuous mode).
+    #[arg(long, value_enum, default_value_t)]
+    chunking: Chunking,
+    /// Robots that the policy answers together, at most, when several wait.
+    #[arg(long, value_name = "N", default_value_t = Limits::default().max_batch as u64, value_parser = clap::value_parser!(u64).range(1..=64))]
+    max_batch: u64,
     /// Open the page in the browser.
     #[arg(long)]
     open: bool,
@@ -88,7 +95,11 @@ impl Serve {
         }
         let config = Config {
             policy,
-            limits: Limits::default(),
+            limits: Limits {
+                chunking: self.chunking,
+                max_batch: usize::try_from(self.max_batch)?,
+                ..Limits::default()
+            },
         };
         let ended = serve(listener, config, asked_to_stop()).await;
         eprintln!("stopping");

@@ -138,6 +138,18 @@ impl ActorError {
 /// Who is told the OpenFAST ids so far while a chunk is being written.
 pub type Written<'a> = dyn FnMut(&[u32]) + Send + 'a;
 
+/// What becomes of one request of a batch.
+#[derive(Debug)]
+pub enum News<'a> {
+    /// All OpenFAST ids so far.
+    Wrote(&'a [u32]),
+    /// The answer. Nothing comes after it.
+    Done(Result<Acted, ActorError>),
+}
+
+/// Who is told, by the request's place in the batch.
+pub type Told<'a> = dyn FnMut(usize, News<'_>) + Send + 'a;
+
 /// A policy that can be asked for action chunks. It is owned by one thread and may keep state between calls.
 pub trait Actor: Send {
     /// What it is.
@@ -160,6 +172,15 @@ pub trait Actor: Send {
         _written: &mut Written<'_>,
     ) -> Result<Acted, ActorError> {
         self.act(request)
+    }
+
+    /// Computes the chunks of several robots. `told` is called on this thread, must not block, and hears
+    /// [`News::Done`] of every request, as soon as it is known; an error of one does not touch the others.
+    fn act_batch(&mut self, requests: &[ActRequest<'_>], told: &mut Told<'_>) {
+        for (place, request) in requests.iter().enumerate() {
+            let acted = self.act_streaming(request, &mut |ids| told(place, News::Wrote(ids)));
+            told(place, News::Done(acted));
+        }
     }
 
     /// OpenFAST ids of a chunk that the continuous head made, so that it can travel and be shown as tokens.

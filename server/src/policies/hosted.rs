@@ -1,12 +1,16 @@
 //! A MolmoAct2 policy as the server hosts it.
 
 use super::{
-    actor::{ActRequest, Acted, Actor, ActorError, ActorInfo, TagInfo, TokenizerFiles, Written},
+    actor::{
+        ActRequest, Acted, Actor, ActorError, ActorInfo, News, TagInfo, TokenizerFiles, Told,
+        Written,
+    },
     depth_memory::DepthMemory,
     nano,
 };
 use molmoact2::{
-    ActOptions, Calibration, Depth, Files, LoadOptions, Observation, Policy, Precision, Progress,
+    ActError, ActOptions, Action, Calibration, Depth, Files, LoadOptions, Observation, Policy,
+    Precision, Progress, Request,
 };
 use openfast::{FastTokenizer, Shape};
 use protocol::{Mode, Stage, viewer::ActionDimension};
@@ -297,32 +301,14 @@ fn wire_mode(mode: molmoact2::Mode) -> Mode {
     }
 }
 
-impl Actor for Hosted {
-    fn info(&self) -> &ActorInfo {
-        &self.info
-    }
-
-    fn act(&mut self, request: &ActRequest<'_>) -> Result<Acted, ActorError> {
-        self.act_streaming(request, &mut |_| {})
-    }
-
-    fn act_streaming(
-        &mut self,
-        request: &ActRequest<'_>,
-        written: &mut Written<'_>,
-    ) -> Result<Acted, ActorError> {
-        let observation = Observation {
-            images: request.images,
-            state: request.state,
-            task: request.instruction,
-            tag: request.tag,
-        };
-        let depth = match &mut self.depth {
-            Some(memory) => memory.take(request.robot, request.tag),
-            None => Depth::Off,
-        };
-        let options = ActOptions {
-            depth,
+impl Hosted {
+    /// How to answer. Takes the depth map of the robot's last call out of the memory.
+    fn options(&mut self, request: &ActRequest<'_>) -> ActOptions {
+        ActOptions {
+            depth: match &mut self.depth {
+                Some(memory) => memory.take(request.robot, request.tag),
+                None => Depth::Off,
+            },
             mode: match request.mode {
                 Mode::Continuous => molmoact2::Mode::Continuous,
                 Mode::Discrete => molmoact2::Mode::Discrete,
@@ -330,11 +316,16 @@ impl Actor for Hosted {
             seed: request.seed,
             continuation: request.continuation.cloned(),
             ..ActOptions::default()
-        };
-        let action = self
-            .policy
-            .act_streaming(&observation, &options, written)
-            .map_err(|error| ActorError::new(error.to_string()))?;
+        }
+    }
+
+    /// The answer in the server's words.
+    fn acted(
+        &mut self,
+        request: &ActRequest<'_>,
+        action: Result<Action, ActError>,
+    ) -> Result<Acted, ActorError> {
+        let action = action.map_err(|error| ActorError::new(error.to_string()))?;
         if let (Some(memory), Some(trace)) = (&mut self.depth, &action.depth) {
             memory.remember(request.robot, request.tag, trace.cache.clone());
         }
@@ -358,6 +349,61 @@ impl Actor for Hosted {
                 })
                 .collect(),
         })
+    }
+}
+
+fn observation<'a>(request: &ActRequest<'a>) -> Observation<'a> {
+    Observation {
+        images: request.images,
+        state: request.state,
+        task: request.instruction,
+        tag: request.tag,
+    }
+}
+
+impl Actor for Hosted {
+    fn info(&self) -> &ActorInfo {
+        &self.info
+    }
+
+    fn act(&mut self, request: &ActRequest<'_>) -> Result<Acted, ActorError> {
+        self.act_streaming(request, &mut |_| {})
+    }
+
+    fn act_streaming(
+        &mut self,
+        request: &ActRequest<'_>,
+        written: &mut Written<'_>,
+    ) -> Result<Acted, ActorError> {
+        let options = self.options(request);
+        let action = self
+            .policy
+            .act_streaming(&observation(request), &options, written);
+        self.acted(request, action)
+    }
+
+    fn act_batch(&mut self, requests: &[ActRequest<'_>], told: &mut Told<'_>) {
+        let options: Vec<ActOptions> = requests
+            .iter()
+            .map(|request| self.options(request))
+            .collect();
+        let questions: Vec<Request<'_>> = requests
+            .iter()
+            .zip(&options)
+            .map(|(request, options)| Request {
+                observation: observation(request),
+                options,
+            })
+            .collect();
+        let actions =
+            self.policy
+                .act_batch_streaming(&questions, questions.len(), &mut |place, ids| {
+                    told(place, News::Wrote(ids));
+                });
+        for (place, (request, action)) in requests.iter().zip(actions).enumerate() {
+            let acted = self.acted(request, action);
+            told(place, News::Done(acted));
+        }
     }
 
     fn encode(&mut self, chunk_normalised: &[f32], rows: usize, dims: usize) -> Option<Vec<u32>> {

@@ -4,9 +4,11 @@
 //! - [`molmoact2`](hosted): the real one
 //! - [`nano`]: the weights inside the binary
 //! - [`device`] and [`probe`]: which device may be used, found out in a child process
+//! - [`batch`]: the questions of several robots, asked together
 //! - [`inference`] and [`queue`]: the thread that owns the policy, and what waits for it
 
 pub mod actor;
+mod batch;
 mod depth_memory;
 pub mod device;
 pub mod hosted;
@@ -17,5 +19,5 @@ pub mod probe;
 mod queue;
 
 pub use actor::{
-    ActRequest, Acted, Actor, ActorError, ActorInfo, TagInfo, TokenizerFiles, Written,
+    ActRequest, Acted, Actor, ActorError, ActorInfo, News, TagInfo, TokenizerFiles, Told, Written,
 };

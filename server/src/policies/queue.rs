@@ -1,4 +1,4 @@
-//! What waits for the inference thread: at most one job per robot, served in turn.
+//! What waits for the inference thread: at most one job per robot, served in turn, several at once.
 //!
 //! A newer job of the same robot replaces the one that waits, in place, so a robot that sends often neither
 //! grows the queue nor overtakes the others. The bound is the number of connected robots.
@@ -56,15 +56,17 @@ impl<T> LatestQueue<T> {
         replaced
     }
 
-    /// Waits for the job whose turn it is; `None` once closed.
-    pub(crate) fn take(&self) -> Option<T> {
+    /// Waits until there is a job, then takes what waits: at most `most` jobs (at least one), whose turn it is
+    /// first. Never waits for more to come. `None` once closed.
+    pub(crate) fn take(&self, most: usize) -> Option<Vec<T>> {
         let mut state = self.lock();
         loop {
             if state.closed {
                 return None;
             }
-            if let Some((_, job)) = state.waiting.pop_front() {
-                return Some(job);
+            if !state.waiting.is_empty() {
+                let count = state.waiting.len().min(most.max(1));
+                return Some(state.waiting.drain(..count).map(|(_, job)| job).collect());
             }
             state = self
                 .filled
@@ -96,7 +98,7 @@ mod tests {
         let queue = LatestQueue::default();
         assert!(!queue.put(1, "old"));
         assert!(queue.put(1, "new"));
-        assert_eq!(queue.take(), Some("new"));
+        assert_eq!(queue.take(1), Some(vec!["new"]));
     }
 
     #[test]
@@ -107,10 +109,23 @@ mod tests {
         for job in ["a2", "a3", "a4"] {
             queue.put(1, job);
         }
-        assert_eq!(queue.take(), Some("a4"));
+        assert_eq!(queue.take(1), Some(vec!["a4"]));
         queue.put(1, "a5");
-        assert_eq!(queue.take(), Some("b1"));
-        assert_eq!(queue.take(), Some("a5"));
+        assert_eq!(queue.take(0), Some(vec!["b1"]), "none would be no turn");
+        assert_eq!(queue.take(1), Some(vec!["a5"]));
+    }
+
+    #[test]
+    fn what_waits_is_taken_together_the_oldest_first() {
+        let queue = LatestQueue::default();
+        for robot in 1..=5 {
+            queue.put(robot, robot);
+        }
+        // A newer picture of the first does not send it to the end.
+        queue.put(1, 10);
+        assert_eq!(queue.take(3), Some(vec![10, 2, 3]));
+        queue.put(1, 11);
+        assert_eq!(queue.take(3), Some(vec![4, 5, 11]));
     }
 
     #[test]
@@ -118,7 +133,7 @@ mod tests {
         let queue = std::sync::Arc::new(LatestQueue::<u8>::default());
         let waiting = std::thread::spawn({
             let queue = queue.clone();
-            move || queue.take()
+            move || queue.take(4)
         });
         queue.close();
         assert_eq!(waiting.join().ok(), Some(None));

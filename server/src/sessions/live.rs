@@ -2,9 +2,13 @@
 //!
 //! A plain value without clocks, sockets or threads, so that every rule is tested without waiting.
 
-use crate::policies::{
-    actor::{Acted, ActorInfo},
-    inference::{Job, unknown_tag},
+use super::execution::Execution;
+use crate::{
+    chunking::committed::Committed,
+    policies::{
+        actor::{Acted, ActorInfo},
+        inference::{Job, unknown_tag},
+    },
 };
 use protocol::{
     Mode, TaskState,
@@ -73,6 +77,7 @@ pub(crate) struct Live {
     succeeded_at: Option<Instant>,
     report: Option<RobotReport>,
     next_chunk_id: u64,
+    execution: Execution,
 }
 
 impl Live {
@@ -92,6 +97,7 @@ impl Live {
             succeeded_at: None,
             report: None,
             next_chunk_id: 1,
+            execution: Execution::default(),
         }
     }
 
@@ -103,12 +109,14 @@ impl Live {
         self.report = None;
         self.next_chunk_id = 1;
         self.forget_command();
+        self.execution.forget();
     }
 
     /// The connection is gone.
     pub(crate) fn disconnected(&mut self) {
         self.connected = false;
         self.forget_command();
+        self.execution.forget();
     }
 
     fn forget_command(&mut self) {
@@ -122,8 +130,14 @@ impl Live {
 
     /// A sentence from a viewer; in force from the next observation on.
     pub(crate) fn command(&mut self, text: &str, mode: Mode, now: Instant) {
+        let text = text.trim();
+        if text.is_empty() {
+            self.execution.forget();
+        } else if text != self.instruction {
+            self.execution.another_task();
+        }
         self.forget_command();
-        text.trim().clone_into(&mut self.instruction);
+        text.clone_into(&mut self.instruction);
         self.mode = mode;
         self.commanded_at = Some(now);
     }
@@ -136,6 +150,7 @@ impl Live {
     /// A stop, latched until [`release`](Self::release).
     pub(crate) fn stop(&mut self, now: Instant) {
         self.epoch += 1;
+        self.execution.forget();
         self.stop_requested = true;
         self.stop_asked_at.get_or_insert(now);
     }
@@ -162,6 +177,7 @@ impl Live {
     /// A fresh scene: what was computed for the old one is dropped, and so is the sentence about it.
     pub(crate) fn reset(&mut self) {
         self.forget_command();
+        self.execution.forget();
     }
 
     /// What the robot says about itself.
@@ -173,6 +189,9 @@ impl Live {
             (true, since) => since,
             (false, _) => None,
         };
+        if report.holding {
+            self.execution.holds(report.at_micros);
+        }
         self.report = Some(report);
     }
 
@@ -244,6 +263,16 @@ impl Live {
         })
     }
 
+    /// The policy begins with this job. The rows that its chunk must begin with, if it shall continue what the
+    /// robot executes.
+    pub(crate) fn begins(&mut self, job: &Job, now: Instant) -> Option<Committed> {
+        let rate_hz = f64::from(self.hello.control_rate_hz);
+        let captured_at = job.observation.captured_at_micros;
+        self.execution
+            .begin(captured_at, job.arrived_at, rate_hz, now)
+            .filter(|_| job.epoch == self.epoch)
+    }
+
     /// Whether a chunk for this job would be sent now.
     pub(crate) fn check(&self, job: &Job, max_age: Duration, now: Instant) -> Result<(), NoChunk> {
         if self.stop_requested {
@@ -275,6 +304,8 @@ impl Live {
             self.command_to_chunk_millis = Some(took.as_secs_f32() * 1e3);
         }
         let starts_at_micros = job.observation.captured_at_micros;
+        self.execution
+            .sent(starts_at_micros, job.arrived_at, acted, now);
         let duration_micros =
             (acted.rows as f64 / f64::from(self.hello.control_rate_hz) * 1e6).max(1.0) as u64;
         let chunk = ActionChunk {

@@ -1,11 +1,13 @@
 //! The live state of every robot: what it was told, whether it is stopped, who watches.
 //!
 //! - [`live`]: the rules of one robot as a plain value; time is handed in
+//! - [`execution`]: what it is executing, as far as the studio knows
 //! - [`session`]: those rules connected to the wire, the policy and the viewers
 //! - [`audience`]: the viewers of one robot
 //! - [`registry`]: all robots and all viewers
 
 mod audience;
+mod execution;
 pub(crate) mod live;
 pub(crate) mod registry;
 pub(crate) mod session;

@@ -2,6 +2,7 @@
 
 use super::{live::Live, session::Session};
 use crate::{
+    chunking::Chunking,
     mailbox::Mailbox,
     metrics::Metrics,
     policies::inference::Inference,
@@ -16,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-/// What a studio accepts, and how long it waits.
+/// What a studio accepts, how long it waits, and how it drives.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Limits {
     /// Robots connected at once.
@@ -33,6 +34,10 @@ pub struct Limits {
     pub silence: Duration,
     /// Bytes of pictures, states and traces that may wait for one viewer.
     pub max_lossy_bytes: usize,
+    /// How the next chunk of a robot meets the running one.
+    pub chunking: Chunking,
+    /// Robots whose questions the policy is asked in one batch, at most.
+    pub max_batch: usize,
 }
 
 impl Default for Limits {
@@ -45,6 +50,8 @@ impl Default for Limits {
             ping_every: Duration::from_secs(5),
             silence: Duration::from_secs(15),
             max_lossy_bytes: 1 << 20,
+            chunking: Chunking::default(),
+            max_batch: 8,
         }
     }
 }
@@ -262,7 +269,7 @@ mod tests {
 
     fn registry(limits: Limits) -> Registry {
         let metrics = Arc::new(Metrics::new());
-        let (inference, _) = Inference::start(Err("none".to_owned()), metrics.clone()).unwrap();
+        let (inference, _) = Inference::start(Err("none".to_owned()), metrics.clone(), 1).unwrap();
         Registry::new(inference, metrics, limits)
     }
 

@@ -9,11 +9,12 @@ use super::{
     registry::Limits,
 };
 use crate::{
+    chunking::{Chunking, committed::Committed},
     mailbox::Mailbox,
     metrics::Metrics,
     policies::{
         actor::{Acted, ActorError},
-        inference::{Asker, Inference, Job},
+        inference::{Asker, Explained, Inference, Job},
     },
     robots::views::for_viewers,
     viewers::outbox::{Key, Outbox},
@@ -21,7 +22,7 @@ use crate::{
 use protocol::{
     ErrorMessage, Mode, ToRobot,
     robot::{Instruction, Observation, Release, ResetScene, RobotHello, RobotReport, Stop},
-    viewer::{RobotState, RobotSummary, TokensOrigin, TokensSoFar, Trace, ViewFrame},
+    viewer::{RobotState, RobotSummary, TokensSoFar, Trace, ViewFrame},
 };
 use std::{
     sync::{
@@ -332,6 +333,13 @@ impl Asker for Session {
         verdict.is_ok()
     }
 
+    fn begins(&self, job: &Job) -> Option<Committed> {
+        let committed = lock(&self.live).begins(job, Instant::now());
+        // The discrete head has no flow to steer.
+        committed
+            .filter(|_| self.limits.chunking == Chunking::RealTime && job.mode == Mode::Continuous)
+    }
+
     fn wrote(&self, job: &Job, tokens: &[u32], rows: usize, dims: usize) {
         if self.audience.is_empty() {
             return;
@@ -386,15 +394,15 @@ impl Asker for Session {
         }
     }
 
-    fn explain(&self, job: &Job, chunk_id: u64, acted: Acted, tokens: (Vec<u32>, TokensOrigin)) {
+    fn explain(&self, job: &Job, chunk: Explained, acted: Acted) {
         if self.audience.is_empty() {
             return;
         }
-        let (action_tokens, tokens_origin) = tokens;
+        let (action_tokens, tokens_origin) = chunk.tokens;
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let trace = Trace {
             robot_id: self.robot_id(),
-            chunk_id,
+            chunk_id: chunk.id,
             observation_sequence: job.observation.sequence,
             instruction: job.instruction.clone(),
             mode: job.mode,
@@ -407,12 +415,8 @@ impl Asker for Session {
             chunk_normalised: acted.chunk_normalised,
             actions: acted.actions,
             stages: acted.stages,
-            latency_micros: job
-                .arrived_at
-                .elapsed()
-                .as_micros()
-                .try_into()
-                .unwrap_or(u64::MAX),
+            latency_micros: chunk.latency.as_micros().try_into().unwrap_or(u64::MAX),
+            committed_rows: count(chunk.committed_rows),
         };
         self.audience.lossy(&trace);
     }

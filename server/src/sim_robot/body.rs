@@ -240,7 +240,11 @@ impl Body {
                 self.observe_in = 0;
             }
             ToRobot::Instruction(instruction) => {
-                self.player.forget();
+                // Another sentence does not make the arm halt in the middle of a motion: the first chunk for it
+                // takes over, within 300 ms or the arm holds. No sentence does.
+                if instruction.text.is_empty() {
+                    self.player.forget();
+                }
                 // Nobody should wait for the next round to see the robot set off.
                 self.observe_in = 0;
                 self.instruct(instruction.text);
