@@ -4,6 +4,7 @@ use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use policy_studio::{
     Config, Limits,
+    chunking::Chunking,
     client::ViewerClient,
     policies::{ActRequest, Acted, Actor, ActorError, ActorInfo, TagInfo},
     serve,
@@ -106,6 +107,7 @@ pub fn quick() -> Limits {
         ping_every: Duration::from_millis(200),
         silence: Duration::from_millis(900),
         max_chunk_age: Duration::from_millis(250),
+        chunking: Chunking::Plain,
         ..Limits::default()
     }
 }
@@ -118,7 +120,11 @@ pub struct TestStudio {
 
 impl TestStudio {
     pub async fn start() -> Self {
-        Self::with(Ok(Box::new(Scripted::new())), Limits::default()).await
+        let limits = Limits {
+            chunking: Chunking::Plain,
+            ..Limits::default()
+        };
+        Self::with(Ok(Box::new(Scripted::new())), limits).await
     }
 
     pub async fn with(policy: Result<Box<dyn Actor>, String>, limits: Limits) -> Self {

@@ -9,7 +9,10 @@
 
 mod bad_input;
 mod bench;
+mod chunking;
 mod control;
+mod gathering;
+mod recorder;
 mod sim_robot;
 mod tokens;
 mod viewers;

@@ -1,0 +1,226 @@
+//! Real-time chunking over a socket: a chunk begins with the rows of the one that the robot is executing.
+
+use super::{
+    bench::*,
+    recorder::{Asked, ROWS, Record, Recorder},
+};
+use molmoact2::Schedule;
+use policy_studio::{Limits, chunking::Chunking};
+use protocol::{
+    Mode, ToRobot, ToViewer,
+    robot::{ActionChunk, Observation},
+    viewer::{Command, ReleaseRobot, StopRobot},
+};
+use std::time::{Duration, Instant};
+
+const ROW_MICROS: u64 = 1_000_000 / 30;
+
+fn real_time() -> Limits {
+    Limits {
+        chunking: Chunking::RealTime,
+        ..Limits::default()
+    }
+}
+
+/// A robot with a clock of its own that observes every few rows.
+struct Clocked {
+    robot: Robot,
+    started_at: Instant,
+}
+
+impl Clocked {
+    async fn connect(studio: &TestStudio) -> Self {
+        Self {
+            robot: Robot::connect(studio, "arm").await,
+            started_at: Instant::now(),
+        }
+    }
+
+    /// Observes three rows after the chunk before until the next chunk comes. Long waits on a busy machine are
+    /// answered by another observation.
+    async fn chunk(&mut self) -> ActionChunk {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        for _ in 0..50 {
+            self.robot.sequence += 1;
+            let captured = self.started_at.elapsed().as_micros() as u64;
+            let observation = Observation {
+                captured_at_micros: captured,
+                ..observation(self.robot.sequence)
+            };
+            self.robot.send(observation).await;
+            while let Some(message) = self.robot.try_next(Duration::from_millis(200)).await {
+                if let ToRobot::Chunk(chunk) = message {
+                    return chunk;
+                }
+            }
+        }
+        panic!("no chunk");
+    }
+}
+
+/// What the policy was told to continue for the newest chunk.
+fn last(record: &Record) -> Asked {
+    record.lock().unwrap().last().unwrap().clone()
+}
+
+/// Two chunks in a row of which the second was computed from a continuation, and that question.
+async fn continued(robot: &mut Clocked, record: &Record) -> (ActionChunk, ActionChunk, Asked) {
+    let mut before = robot.chunk().await;
+    // On a busy machine the robot may have been silent for so long that it holds.
+    for _ in 0..20 {
+        let next = robot.chunk().await;
+        let asked = last(record);
+        if asked.continuation.is_some() {
+            return (before, next, asked);
+        }
+        before = next;
+    }
+    panic!("no chunk continued the one before");
+}
+
+/// The row of `before` that the first row of `next` falls on.
+fn offset(before: &ActionChunk, next: &ActionChunk) -> usize {
+    let micros = next.starts_at_micros - before.starts_at_micros;
+    ((micros as f64) / (ROW_MICROS as f64)).round() as usize
+}
+
+#[tokio::test]
+async fn a_chunk_begins_with_the_rows_that_will_have_been_executed() {
+    let (actor, record, _) = Recorder::new(Duration::from_millis(40));
+    let studio = TestStudio::with(Ok(actor), real_time()).await;
+    let mut robot = Clocked::connect(&studio).await;
+    let mut viewer = studio.watcher("arm").await;
+    command(&mut viewer, "arm", "go").await;
+    let (before, next, asked) = continued(&mut robot, &record).await;
+    let continuation = asked.continuation.unwrap();
+    let (first, rows) = (offset(&before, &next), continuation.delay);
+    // Forty milliseconds at 30 Hz are two rows, and one is for the way.
+    assert!(rows >= 3, "{rows} rows");
+    assert_eq!(continuation.schedule, Schedule::Linear);
+    assert_eq!(continuation.left_over.len(), (ROWS - first) * 2);
+    let left: Vec<f32> = continuation.left_over.iter().map(|v| v * 1000.0).collect();
+    for (left, sent) in left.iter().zip(&before.actions[first * 2..]) {
+        assert!((left - sent).abs() < 1e-2, "{left} {sent}");
+    }
+    assert_eq!(
+        next.actions[..rows * 2],
+        before.actions[first * 2..(first + rows) * 2],
+        "the committed rows"
+    );
+    let own = next.actions[rows * 2];
+    assert_eq!(own % 100.0, rows as f32, "then the policy's own");
+    assert!(own > before.actions[0]);
+    assert_eq!(next.rows as usize, ROWS);
+    let committed = viewer
+        .wait_for("the explanation", SOON, |message| match message {
+            ToViewer::Trace(trace) if trace.chunk_id == next.chunk_id => Some(trace),
+            _ => None,
+        })
+        .await
+        .unwrap();
+    assert_eq!(committed.committed_rows as usize, rows);
+    assert_eq!(committed.actions, next.actions);
+    let metrics = studio.get("/metrics", "").await;
+    assert!(
+        metrics.contains("policy_studio_committed_rows_count"),
+        "{metrics}"
+    );
+}
+
+#[tokio::test]
+async fn after_a_stop_nothing_is_continued() {
+    let (actor, record, _) = Recorder::new(Duration::ZERO);
+    let studio = TestStudio::with(Ok(actor), real_time()).await;
+    let mut robot = Clocked::connect(&studio).await;
+    let mut viewer = studio.watcher("arm").await;
+    command(&mut viewer, "arm", "go").await;
+    continued(&mut robot, &record).await;
+    let robot_id = || "arm".to_owned();
+    let stop = StopRobot {
+        robot_id: robot_id(),
+    };
+    viewer.send(&stop.into()).await.unwrap();
+    while !matches!(robot.robot.next().await, ToRobot::Stop(_)) {}
+    let release = ReleaseRobot {
+        robot_id: robot_id(),
+    };
+    viewer.send(&release.into()).await.unwrap();
+    while !matches!(robot.robot.next().await, ToRobot::Release(_)) {}
+    let asked = record.lock().unwrap().len();
+    let chunk = robot.chunk().await;
+    assert!(record.lock().unwrap()[asked].continuation.is_none());
+    assert_eq!(chunk.actions[0] % 100.0, 0.0);
+}
+
+#[tokio::test]
+async fn another_sentence_keeps_what_is_committed_and_no_more() {
+    let (actor, record, _) = Recorder::new(Duration::ZERO);
+    let studio = TestStudio::with(Ok(actor), real_time()).await;
+    let mut robot = Clocked::connect(&studio).await;
+    let mut viewer = studio.watcher("arm").await;
+    // On a busy machine the robot may be silent for so long that there is nothing to keep: then again.
+    for turn in 0..20 {
+        command(&mut viewer, "arm", &format!("go {turn}")).await;
+        continued(&mut robot, &record).await;
+        let other = format!("turn back {turn}");
+        command(&mut viewer, "arm", &other).await;
+        let before = record.lock().unwrap().len();
+        let mut chunk = robot.chunk().await;
+        // One of the old sentence may still have been on its way.
+        while last(&record).instruction != other {
+            chunk = robot.chunk().await;
+        }
+        let first = record.lock().unwrap()[before..]
+            .iter()
+            .find(|asked| asked.instruction == other)
+            .cloned();
+        if let Some(continuation) = first.and_then(|first| first.continuation) {
+            assert_eq!(continuation.schedule, Schedule::Zeros);
+            assert!(continuation.delay >= 1 && !chunk.actions.is_empty());
+            // No sentence is no motion to continue.
+            command(&mut viewer, "arm", "").await;
+            wait_status(&mut viewer, |status| status.instruction.is_empty()).await;
+            command(&mut viewer, "arm", "once more").await;
+            wait_status(&mut viewer, |status| status.instruction == "once more").await;
+            let before = record.lock().unwrap().len();
+            robot.chunk().await;
+            assert!(record.lock().unwrap()[before].continuation.is_none());
+            return;
+        }
+    }
+    panic!("the old chunk was never continued under the new sentence");
+}
+
+#[tokio::test]
+async fn plain_chunking_and_the_discrete_head_continue_nothing() {
+    for (chunking, mode) in [
+        (Chunking::Plain, Mode::Continuous),
+        (Chunking::RealTime, Mode::Discrete),
+    ] {
+        let (actor, record, _) = Recorder::new(Duration::ZERO);
+        let limits = Limits {
+            chunking,
+            ..Limits::default()
+        };
+        let studio = TestStudio::with(Ok(actor), limits).await;
+        let mut robot = Clocked::connect(&studio).await;
+        let mut viewer = studio.watcher("arm").await;
+        let go = Command {
+            robot_id: "arm".to_owned(),
+            text: "go".to_owned(),
+            mode,
+        };
+        viewer.send(&go.into()).await.unwrap();
+        for _ in 0..4 {
+            let chunk = robot.chunk().await;
+            assert_eq!(chunk.actions[0] % 100.0, 0.0);
+        }
+        assert!(
+            record
+                .lock()
+                .unwrap()
+                .iter()
+                .all(|asked| asked.continuation.is_none())
+        );
+    }
+}

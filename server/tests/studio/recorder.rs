@@ -1,0 +1,128 @@
+//! A policy that remembers what it was asked, and that answers every question with other numbers.
+
+use super::bench::TAG;
+use molmoact2::Continuation;
+use policy_studio::policies::{
+    ActRequest, Acted, Actor, ActorError, ActorInfo, News, TagInfo, Told,
+};
+use protocol::{Mode, viewer::ActionDimension};
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+/// One second of a robot at 30 Hz.
+pub const ROWS: usize = 30;
+
+/// One question.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    pub instruction: String,
+    pub continuation: Option<Continuation>,
+    /// Questions in the same batch.
+    pub together: usize,
+}
+
+/// Answer number `n` has rows of `100 n + k`, and a thousandth of that normalised. `break` and `crash` do what
+/// they say; `wait` waits until it is let go.
+pub struct Recorder {
+    info: ActorInfo,
+    asked: Record,
+    /// Lets those go that `wait`.
+    go: Arc<AtomicBool>,
+    takes: Duration,
+    together: usize,
+    answers: u16,
+}
+
+pub type Record = Arc<Mutex<Vec<Asked>>>;
+
+impl Recorder {
+    /// One that takes this long for an answer, what it will have been asked, and what lets go those that `wait`.
+    pub fn new(takes: Duration) -> (Box<dyn Actor>, Record, Arc<AtomicBool>) {
+        let dimension = |name: &str| ActionDimension {
+            name: name.to_owned(),
+            low: -1000.0,
+            high: 1000.0,
+            normalised: true,
+        };
+        let asked = Record::default();
+        let go = Arc::new(AtomicBool::new(false));
+        let recorder = Self {
+            info: ActorInfo {
+                name: "recorder".to_owned(),
+                parameters: 0,
+                device: "none".to_owned(),
+                modes: vec![Mode::Continuous, Mode::Discrete],
+                tags: vec![TagInfo {
+                    tag: TAG.to_owned(),
+                    cameras: vec!["eye".to_owned()],
+                    state_dim: 2,
+                    action: vec![dimension("a"), dimension("b")],
+                    mean_action: vec![0.0, 0.0],
+                    horizon: ROWS,
+                    n_action_steps: 1,
+                }],
+                tokenizer: None,
+            },
+            asked: asked.clone(),
+            go: go.clone(),
+            takes,
+            together: 1,
+            answers: 0,
+        };
+        (Box::new(recorder), asked, go)
+    }
+}
+
+impl Actor for Recorder {
+    fn info(&self) -> &ActorInfo {
+        &self.info
+    }
+
+    fn act(&mut self, request: &ActRequest<'_>) -> Result<Acted, ActorError> {
+        self.asked.lock().unwrap().push(Asked {
+            instruction: request.instruction.to_owned(),
+            continuation: request.continuation.cloned(),
+            together: self.together,
+        });
+        std::thread::sleep(self.takes);
+        match request.instruction.split(' ').next_back() {
+            Some("break") => return Err(ActorError::new("told to break")),
+            Some("crash") => panic!("told to crash"),
+            Some("wait") => {
+                while !self.go.load(Ordering::Acquire) {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+            }
+            _ => {}
+        }
+        self.answers += 1;
+        let base = f32::from(self.answers) * 100.0;
+        let actions: Vec<f32> = (0..ROWS as u16)
+            .flat_map(|k| [base + f32::from(k); 2])
+            .collect();
+        Ok(Acted {
+            rows: ROWS,
+            dims: 2,
+            chunk_normalised: actions.iter().map(|value| value / 1000.0).collect(),
+            actions,
+            prompt: request.instruction.to_owned(),
+            prompt_tokens: 1,
+            action_tokens: Vec::new(),
+            depth: None,
+            stages: Vec::new(),
+        })
+    }
+
+    fn act_batch(&mut self, requests: &[ActRequest<'_>], told: &mut Told<'_>) {
+        self.together = requests.len();
+        for (place, request) in requests.iter().enumerate() {
+            let acted = self.act(request);
+            told(place, News::Done(acted));
+        }
+    }
+}
