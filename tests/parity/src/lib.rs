@@ -13,7 +13,8 @@
 //! - `browser` (there only): the same for a Web Worker
 //!
 //! Nothing here blocks on a device, so that all of it runs in a browser. Tolerances are absolute or relative to the
-//! largest expected value of a stage, for `f32`.
+//! largest expected value of a stage, for `f32`. It is a test program in the shape of a library, so its errors are
+//! sentences.
 
 pub mod act;
 pub mod ask;
