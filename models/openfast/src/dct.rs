@@ -15,7 +15,11 @@
 //! Backwards every coefficient goes to the samples of one end by itself, so that those which are
 //! zero can be passed over, and most are.
 
+mod pair;
+
 use std::f64::consts::FRAC_PI_2;
+
+use pair::Pair;
 
 /// Columns that are transformed at a time, their sums in registers.
 const LANES: usize = 8;
@@ -255,19 +259,32 @@ impl Rows {
     fn multiply(&self, columns: &[[f64; LANES]], mut give: impl FnMut(usize, [f64; LANES])) {
         // A matrix of size zero has no pairs.
         for (pair, weights) in self.pairs.chunks_exact(self.size.max(1)).enumerate() {
-            let (mut one, mut two) = ([0.0; LANES], [0.0; LANES]);
+            let zero = Pair::both(0.0);
+            let (mut one, mut two) = ([zero; LANES / 2], [zero; LANES / 2]);
             for ([first, second], values) in weights.iter().zip(columns) {
+                let (first, second) = (Pair::both(*first), Pair::both(*second));
+                let (values, _) = values.as_chunks();
                 for ((one, two), value) in one.iter_mut().zip(&mut two).zip(values) {
-                    *one += first * value;
-                    *two += second * value;
+                    let value = Pair::of(*value);
+                    *one = one.plus_product(first, value);
+                    *two = two.plus_product(second, value);
                 }
             }
-            give(2 * pair, one);
+            give(2 * pair, side_by_side(one));
             if 2 * pair + 1 < self.size {
-                give(2 * pair + 1, two);
+                give(2 * pair + 1, side_by_side(two));
             }
         }
     }
+}
+
+#[inline]
+fn side_by_side(pairs: [Pair; LANES / 2]) -> [f64; LANES] {
+    let mut all = [0.0; LANES];
+    for (two, pair) in all.as_chunks_mut().0.iter_mut().zip(pairs) {
+        *two = pair.values();
+    }
+    all
 }
 
 /// A matrix of which few rows are added up, each in its own place.
