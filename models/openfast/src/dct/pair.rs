@@ -4,10 +4,13 @@
 //! WebAssembly it does not, so there they are asked for by name. Both round each product and each
 //! sum, so both give the same bits.
 
-pub(super) use pair::Pair;
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+pub(super) use plain::Pair;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+pub(super) use wide::Pair;
 
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
-mod pair {
+mod wide {
     use std::arch::wasm32::{f64x2, f64x2_add, f64x2_extract_lane, f64x2_mul, f64x2_splat, v128};
 
     #[derive(Clone, Copy)]
@@ -41,7 +44,7 @@ mod pair {
 }
 
 #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
-mod pair {
+mod plain {
     #[derive(Clone, Copy)]
     pub(in crate::dct) struct Pair([f64; 2]);
 
