@@ -12,6 +12,7 @@
 pub mod common;
 pub mod frame;
 pub mod robot;
+pub mod scene;
 pub mod viewer;
 pub mod worker;
 

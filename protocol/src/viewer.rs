@@ -5,6 +5,7 @@ use crate::common::{
 };
 use crate::frame::{FrameError, Message, direction};
 use crate::robot::ResetScene;
+use crate::scene::{Answer, Answerer, Ask, SceneAsked, StopAnswer};
 use serde::{Deserialize, Serialize};
 
 /// First message of a viewer.
@@ -135,6 +136,9 @@ pub struct ViewerWelcome {
     pub studio_version: String,
     /// The hosted policy.
     pub policy: PolicyDescription,
+    /// Who answers questions about the scene.
+    #[serde(default)]
+    pub answerer: Answerer,
 }
 
 impl Message for ViewerWelcome {
@@ -345,6 +349,10 @@ direction! {
         Release(ReleaseRobot),
         /// Fresh scene.
         Reset(ResetRobot),
+        /// A question about the scene.
+        Ask(Ask),
+        /// Enough of the answer.
+        StopAnswer(StopAnswer),
     }
 }
 
@@ -365,6 +373,10 @@ direction! {
         Status(RobotStatus),
         /// A decision that is being written.
         Tokens(TokensSoFar),
+        /// The pictures that a question is about.
+        Scene(SceneAsked),
+        /// An answer so far.
+        Answer(Answer),
         /// A refusal.
         Error(ErrorMessage),
     }

@@ -8,7 +8,11 @@ use protocol::{
     robot::{
         ActionChunk, Instruction, Observation, Release, ResetScene, RobotHello, RobotWelcome, Stop,
     },
-    viewer::{Command, ResetRobot, TokensOrigin, TokensSoFar, Trace, ViewerHello, Watch},
+    scene::{Answer, AnswerState, Answerer, Ask, MarkShape, SceneAsked, SceneMark, StopAnswer},
+    viewer::{
+        Command, PolicyDescription, ResetRobot, TokensOrigin, TokensSoFar, Trace, ViewerHello,
+        ViewerWelcome, Watch,
+    },
 };
 
 /// The frame as hex, with the texts in it readable.
@@ -164,6 +168,66 @@ fn pixels_travel_as_binary() {
     );
 }
 
+fn ask() -> Ask {
+    Ask {
+        robot_id: "a".to_owned(),
+        question_id: 3,
+        cameras: vec!["o".to_owned()],
+        question: "where".to_owned(),
+    }
+}
+
+fn answer() -> Answer {
+    Answer {
+        question_id: 3,
+        state: AnswerState::CutOff,
+        ahead: 0,
+        text: "t".to_owned(),
+        plain: "p".to_owned(),
+        marks: vec![SceneMark {
+            view: "o".to_owned(),
+            label: "cup".to_owned(),
+            id: 1,
+            group: 0,
+            shape: MarkShape::Point { x: 0.5, y: 1.0 },
+        }],
+        tokens: 2,
+        error: String::new(),
+        stages: Vec::new(),
+    }
+}
+
+#[test]
+fn questions_and_answers_have_these_bytes() {
+    golden(
+        &ask(),
+        "PS[01][27][84][a8]robot_id[a1]a[ab]question_id[03][a7]cameras[91][a1]o[a8]question[a5]where",
+    );
+    golden(
+        &StopAnswer { question_id: 3 },
+        "PS[01][28][81][ab]question_id[03]",
+    );
+    let scene = SceneAsked {
+        question_id: 3,
+        robot_id: "a".to_owned(),
+        sequence: 7,
+        captured_at_micros: 8,
+        views: Vec::new(),
+    };
+    golden(
+        &scene,
+        "PS[01][38][85][ab]question_id[03][a8]robot_id[a1]a[a8]sequence[07]\
+         [b2]captured_at_micros[08][a5]views[90]",
+    );
+    golden(
+        &answer(),
+        "PS[01][39][89][ab]question_id[03][a5]state[a7]cut_off[a5]ahead[00][a4]text[a1]t[a5]plain[a1]p\
+         [a5]marks[91][85][a4]view[a1]o[a5]label[a3]cup[a2]id[01][a5]group[00]\
+         [a5]shape[81][a5]point[82][a1]x[ca][3f][00][00][00][a1]y[ca][3f][80][00][00]\
+         [a6]tokens[02][a5]error[a0][a6]stages[90]",
+    );
+}
+
 #[test]
 fn every_message_is_read_back_as_it_was_written() {
     let to_robot: [ToRobot; 4] = [
@@ -196,6 +260,8 @@ fn every_message_is_read_back_as_it_was_written() {
         ToViewer::decode(&to_viewer.encode().unwrap()).unwrap(),
         to_viewer
     );
+    let answer: ToViewer = answer().into();
+    assert_eq!(ToViewer::decode(&answer.encode().unwrap()).unwrap(), answer);
     let from_viewer: FromViewer = ResetRobot {
         robot_id: "a".to_owned(),
         scene: ResetScene { seed: Some(1) },
@@ -221,6 +287,29 @@ fn a_newer_peer_may_add_fields_and_an_older_one_may_lack_optional_ones() {
     };
     frame.extend(rmp_serde::to_vec_named(&newer).unwrap());
     assert_eq!(decode::<Instruction>(&frame).unwrap().text, "go");
+
+    // A studio from before questions.
+    #[derive(serde::Serialize)]
+    struct Older {
+        studio_version: &'static str,
+        policy: PolicyDescription,
+    }
+    let mut frame = b"PS\x01\x31".to_vec();
+    let older = Older {
+        studio_version: "0",
+        policy: PolicyDescription {
+            name: "p".to_owned(),
+            parameters: 1,
+            device: "d".to_owned(),
+            horizon: 1,
+            modes: Vec::new(),
+            action: Vec::new(),
+            has_tokenizer: false,
+        },
+    };
+    frame.extend(rmp_serde::to_vec_named(&older).unwrap());
+    let answerer = decode::<ViewerWelcome>(&frame).unwrap().answerer;
+    assert_eq!(answerer, Answerer::default());
 
     let older = b"PS\x01\x16\x80";
     assert_eq!(
@@ -288,6 +377,9 @@ fn contradictions_are_refused_with_the_field() {
         text: "x".repeat(2001),
     };
     assert!(reason(encode(&long)).contains("at most 2000"));
+    let mut wrong = ask();
+    wrong.cameras.clear();
+    assert!(reason(encode(&wrong)).contains("Ask.cameras: 0 are named; 1 to 8 can be"));
     let hello = RobotHello {
         name: "r".to_owned(),
         tag: "t".to_owned(),
@@ -305,6 +397,8 @@ fn frames() -> Vec<Vec<u8>> {
         encode(&chunk()).unwrap(),
         encode(&observation()).unwrap(),
         encode(&trace()).unwrap(),
+        encode(&ask()).unwrap(),
+        encode(&answer()).unwrap(),
         encode(&Release {}).unwrap(),
     ]
 }

@@ -8,6 +8,7 @@
 //! - `viewers`: a page's connection; what waits for it is bounded in bytes and loses the oldest pictures
 //! - `sessions`: the rules of each robot: when it gets chunks, what a command, a stop, a success change
 //! - [`chunking`]: how the next chunk of a robot meets the one that is running
+//! - `scene`: questions about what a robot sees, answered on a thread of their own
 //! - [`policies`]: the policy behind a trait, its thread, and which device it may run on
 //! - [`web`]: routes, the page inside the binary, health and metrics
 //! - [`sim_robot`]: the built-in robot, a client like any other
@@ -30,6 +31,7 @@ mod metrics;
 pub mod npy;
 pub mod policies;
 mod robots;
+mod scene;
 mod sessions;
 pub mod sim_robot;
 mod studio;

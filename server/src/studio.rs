@@ -2,7 +2,8 @@
 
 use crate::{
     metrics::Metrics,
-    policies::{Actor, inference::Inference},
+    policies::{Actor, inference::Inference, speaker::Answering},
+    scene::Asking,
     sessions::{Registry, registry::Limits},
     web::{self, routes::Studio},
 };
@@ -18,6 +19,8 @@ const GOODBYE: Duration = Duration::from_secs(3);
 pub struct Config {
     /// The hosted policy, or why there is none, in words for the person who gives a command.
     pub policy: Result<Box<dyn Actor>, String>,
+    /// Who answers questions about the scene, or why nobody does, in words for the person who asks.
+    pub speaker: Answering,
     /// What is accepted, and how long is waited.
     pub limits: Limits,
 }
@@ -27,6 +30,7 @@ impl std::fmt::Debug for Config {
         let policy = self.policy.as_ref().map(|actor| actor.info());
         f.debug_struct("Config")
             .field("policy", &policy)
+            .field("speaker", &self.speaker)
             .field("limits", &self.limits)
             .finish()
     }
@@ -35,8 +39,8 @@ impl std::fmt::Debug for Config {
 /// The studio could not start or broke.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// No thread for the policy.
-    #[error("cannot start the inference thread: {0}")]
+    /// No thread for the policy or for whoever answers questions.
+    #[error("cannot start a thread for a model: {0}")]
     Thread(std::io::Error),
     /// The listening socket broke.
     #[error("the listening socket failed: {0}")]
@@ -54,14 +58,24 @@ pub async fn serve(
     config: Config,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServeError> {
-    let Config { policy, limits } = config;
+    let Config {
+        policy,
+        speaker,
+        limits,
+    } = config;
     let metrics = Arc::new(Metrics::new());
     let (inference, thread) =
         Inference::start(policy, metrics.clone(), limits.max_batch).map_err(ServeError::Thread)?;
+    let (asking, answering) = Asking::start(speaker).map_err(ServeError::Thread)?;
     let stop = CancellationToken::new();
     let connections = TaskTracker::new();
     let studio = Studio {
-        registry: Arc::new(Registry::new(inference.clone(), metrics, limits)),
+        registry: Arc::new(Registry::new(
+            inference.clone(),
+            asking.clone(),
+            metrics,
+            limits,
+        )),
         stop: stop.clone(),
         connections: connections.clone(),
     };
@@ -104,11 +118,12 @@ pub async fn serve(
         },
     };
     inference.stop();
-    if let Some(thread) = thread {
-        // The thread ends after the chunk it is computing.
+    asking.stop();
+    // They end after the chunk, and the token, that they are computing.
+    for thread in [thread, answering].into_iter().flatten() {
         let joined = tokio::task::spawn_blocking(move || thread.join()).await;
         if !matches!(joined, Ok(Ok(()))) {
-            tracing::error!("the inference thread crashed");
+            tracing::error!("the thread of a model crashed");
         }
     }
     result

@@ -8,6 +8,7 @@ use policy_studio::{
     policies::{
         Actor,
         hosted::{Hosted, Setup, Source},
+        speaker::nobody,
     },
     serve,
     sim_robot::{self, SimConfig},
@@ -80,6 +81,7 @@ async fn the_shipped_policy_does_what_it_is_told() {
     let stop = CancellationToken::new();
     let config = Config {
         policy: Ok(policy),
+        speaker: nobody("The nano policy"),
         limits: Limits::default(),
     };
     let studio = tokio::spawn(serve(listener, config, stop.clone().cancelled_owned()));

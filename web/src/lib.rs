@@ -10,6 +10,7 @@
 //! - [`decisions`]: the recent chunks, their decodes, and which one is looked at
 //! - [`unfold`]: a chunk as it unfolds from its tokens
 //! - [`stream`]: the decision that is being written
+//! - [`asking`]: a question about the scene and its answer
 //! - [`trial`]: a chunk that the visitor changes
 //! - [`heat`]: coefficients as colours, frequencies in Hz
 //! - [`compute`]: what the page knows about its worker
@@ -21,6 +22,7 @@
 //!
 //! The panels are in `ui`, which exists in a browser only. `README.md` lists the hooks for tests.
 
+pub mod asking;
 pub mod colour;
 pub mod compute;
 pub mod decisions;

@@ -118,6 +118,33 @@ pub fn plain(text: &str, marks: &[Markup]) -> String {
     out
 }
 
+/// Like [`plain`], for an answer that is still being written: markup that has begun and may yet come to its end is
+/// left out instead of being shown as raw coordinates.
+#[must_use]
+pub fn plain_so_far(text: &str, marks: &[Markup]) -> String {
+    let from = marks.last().map_or(0, |mark| mark.span.end);
+    let open = text
+        .get(from..)
+        .and_then(unfinished)
+        .map_or(text.len(), |at| from + at);
+    plain(text.get(..open).unwrap_or(text), marks)
+}
+
+/// Where markup begins that the end of `text` cuts off.
+fn unfinished(text: &str) -> Option<usize> {
+    text.match_indices('<').find_map(|(at, opening)| {
+        let rest = text.get(at + opening.len()..)?;
+        // An end tag belongs to a tag that was read without it.
+        let rest = rest.strip_prefix('/').unwrap_or(rest);
+        let is_named = tag::NAMES.iter().any(|name| {
+            let after = rest.strip_prefix(name);
+            name.starts_with(rest) || after.is_some_and(|after| after.starts_with(' '))
+        });
+        // One that came to its end and was not understood stays text.
+        (is_named && !rest.contains("</")).then_some(at)
+    })
+}
+
 /// The markup that `text` begins with: its length in bytes, its label, its marks.
 fn one(text: &str, sizes: &[[usize; 2]]) -> Option<(usize, String, Shapes)> {
     if text.starts_with('[') {

@@ -6,7 +6,7 @@ use vision::RgbImage;
 
 use crate::action::Stage;
 use crate::chat::Chat;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Kind};
 use crate::error::{ActError, LoadError};
 use crate::files::Files;
 use crate::generate::{Speaker, Told};
@@ -155,6 +155,15 @@ pub enum AskError {
 }
 
 impl Vlm {
+    /// Whether a folder holds a model that only answers questions and moves no robot.
+    ///
+    /// # Errors
+    /// [`LoadError`] for a `config.json` that cannot be used.
+    pub fn is_plain(files: &Files) -> Result<bool, LoadError> {
+        let bytes = files.read(config::FILE)?;
+        Ok(!lerobot::is_lerobot(&bytes) && Config::parse(&bytes)?.kind == Kind::VisionLanguage)
+    }
+
     /// Reads a checkpoint and puts its weights on `device`, in `f32`.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! Points and boxes in answers: the family's forms, and that nothing else is taken for them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use molmoact2::marks::{BoundingBox, Markup, Point, Shapes, parse, plain};
+use molmoact2::marks::{BoundingBox, Markup, Point, Shapes, parse, plain, plain_so_far};
 use proptest::prelude::*;
 
 const ONE: [[usize; 2]; 1] = [[640, 480]];
@@ -31,6 +31,29 @@ fn molmo2_points() {
         plain(text, &[markup]),
         "Counting the red cups shows a total of 2."
     );
+}
+
+#[test]
+fn markup_that_is_still_being_written_is_left_out() {
+    let text = "At 1 < 2 <points coords=\"1 1 500 250\">cup</points> and <boxes coords=\"1 1 100 100 200 200\">tray</boxes>.";
+    let mut shown: Vec<String> = (0..=text.len())
+        .map(|end| plain_so_far(&text[..end], &parse(&text[..end], &ONE)))
+        .collect();
+    shown.dedup();
+    // Nothing of the coordinates is ever seen, and what was shown once stays.
+    assert!(
+        shown.iter().all(|text| !text.contains("coords")),
+        "{shown:?}"
+    );
+    assert_eq!(shown.last().unwrap(), "At 1 < 2 cup and tray.");
+    assert!(shown.contains(&"At 1 < 2 ".to_owned()));
+    for pair in shown.windows(2) {
+        let (before, after) = (pair[0].trim_end_matches('<'), &pair[1]);
+        assert!(after.starts_with(before), "{pair:?}");
+    }
+    // Of no use, but at its end: stays text.
+    let odd = "<points coords=\"x\">cup</points> there";
+    assert_eq!(plain_so_far(odd, &parse(odd, &ONE)), odd);
 }
 
 #[test]

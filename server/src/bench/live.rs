@@ -90,6 +90,7 @@ pub async fn measure(actor: Box<dyn Actor>, plan: LivePlan) -> Result<LiveTimes,
     let stop = CancellationToken::new();
     let config = Config {
         policy: Ok(actor),
+        speaker: crate::policies::speaker::nobody("A measurement"),
         limits: Limits::default(),
     };
     let studio = tokio::spawn(serve(listener, config, stop.clone().cancelled_owned()));

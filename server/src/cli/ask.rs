@@ -97,8 +97,9 @@ impl Ask {
             .iter()
             .map(|path| super::act::read(path))
             .collect::<anyhow::Result<Vec<_>>>()?;
+        let folder = self.policy.asked()?;
         let chosen = self.policy.device()?;
-        let vlm = self.policy.load_vlm(&chosen)?;
+        let vlm = self.policy.load_vlm(folder, &chosen)?;
         let options = AskOptions {
             max_tokens: self.max_tokens,
             temperature: self.temperature,

@@ -94,29 +94,45 @@ impl PolicyArguments {
         self.load_as(&self.setup(), chosen)
     }
 
-    /// Loads a model that is asked in words, not for actions.
-    pub(super) fn load_vlm(&self, chosen: &Chosen) -> anyhow::Result<Vlm> {
-        let Some(folder) = &self.policy else {
-            bail!(
-                "the built-in nano policy writes actions, not answers; name a vision-language model with \
-                 --policy DIR, such as Molmo2-ER"
-            );
+    /// The folder of the policy, if that is a model that only answers questions.
+    pub(super) fn plain_vlm(&self) -> anyhow::Result<Option<&Path>> {
+        let Some(folder) = self.policy.as_deref() else {
+            return Ok(None);
         };
+        let plain = Vlm::is_plain(&Files::open_dir(folder)?)
+            .with_context(|| format!("cannot load {}", folder.display()))?;
+        Ok(plain.then_some(folder))
+    }
+
+    /// The folder that was named, for a model that is asked in words.
+    pub(super) fn asked(&self) -> anyhow::Result<&Path> {
         if self.calibration.is_some() {
             bail!("--calibration is about a robot's joints, and no robot is asked");
         }
+        self.policy.as_deref().context(
+            "the built-in nano policy writes actions, not answers; name a vision-language model with --policy DIR, \
+             such as Molmo2-ER",
+        )
+    }
+
+    /// Loads a model that is asked in words, not for actions.
+    pub(super) fn load_vlm(&self, folder: &Path, chosen: &Chosen) -> anyhow::Result<Vlm> {
+        let mut files = Files::open_dir(folder)?;
+        // A base belongs to the policy.
+        if let Some(base) = &self.base
+            && self.policy.as_deref() == Some(folder)
+        {
+            files = files.with_base(Files::open_dir(base)?);
+        }
         let bar = LoadingBar::default();
         let tell = |read, total| bar.tell(read, total);
-        load_vlm(
-            folder,
-            self.base.as_deref(),
-            &LoadOptions {
-                precision: self.dtype,
-                progress: Some(&tell),
-                ..LoadOptions::default()
-            },
-            chosen,
-        )
+        let options = LoadOptions {
+            precision: self.dtype,
+            progress: Some(&tell),
+            ..LoadOptions::default()
+        };
+        Vlm::load_with(&files, &chosen.device, &options)
+            .with_context(|| format!("cannot load {}", folder.display()))
     }
 
     pub(super) fn load_as(&self, setup: &Setup, chosen: &Chosen) -> anyhow::Result<Hosted> {
@@ -130,20 +146,6 @@ impl PolicyArguments {
             Some(&tell),
         )?)
     }
-}
-
-fn load_vlm(
-    folder: &Path,
-    base: Option<&Path>,
-    options: &LoadOptions<'_>,
-    chosen: &Chosen,
-) -> anyhow::Result<Vlm> {
-    let mut files = Files::open_dir(folder)?;
-    if let Some(base) = base {
-        files = files.with_base(Files::open_dir(base)?);
-    }
-    Vlm::load_with(&files, &chosen.device, options)
-        .with_context(|| format!("cannot load {}", folder.display()))
 }
 
 /// A bar in bytes while weights are read; files that are read in an instant get none.

@@ -1,18 +1,32 @@
 //! `serve`: the studio.
 
 use super::{asked_to_stop, policy::PolicyArguments, runtime};
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::Args;
+use molmoact2::VlmInfo;
 use policy_studio::{
     Config, Limits,
     chunking::Chunking,
-    policies::{Actor, ActorInfo},
+    policies::{
+        Actor, ActorInfo,
+        device::Chosen,
+        speaker::{Answering, Model, Speaker, nobody},
+    },
     serve,
     sim_robot::{self, SimConfig},
 };
-use std::{io::Write as _, net::SocketAddr, process::ExitCode};
+use std::{
+    io::Write as _,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
+
+/// The policy, or why there is none.
+type Acting = Result<Box<dyn Actor>, String>;
 
 /// Start the studio: the policy, the page, the endpoints for robots, and a simulated robot.
 #[derive(Debug, Args)]
@@ -21,6 +35,7 @@ use tokio_util::sync::CancellationToken;
   policy-studio serve --open
   policy-studio serve --listen 0.0.0.0:9000 --no-sim
   policy-studio serve --policy ~/checkpoints/MolmoAct2-SO100_101 --device wgpu
+  policy-studio serve --ask ~/checkpoints/Molmo2-ER
   policy-studio serve --sims 2")]
 pub(super) struct Serve {
     /// Address to listen on; port 0 takes a free one.
@@ -28,6 +43,9 @@ pub(super) struct Serve {
     listen: String,
     #[command(flatten)]
     policy: PolicyArguments,
+    /// A vision-language model that answers questions about what robots see, such as Molmo2-ER.
+    #[arg(long, value_name = "DIR")]
+    ask: Option<PathBuf>,
     /// Start without the simulated robot.
     #[arg(long)]
     no_sim: bool,
@@ -63,7 +81,7 @@ impl Serve {
             )
         })?;
         let address = listener.local_addr().context("the socket has no address")?;
-        let policy = self.policy()?;
+        let (policy, speaker) = self.models()?;
 
         let url = format!("http://{}", reachable(address));
         let stop = CancellationToken::new();
@@ -95,6 +113,7 @@ impl Serve {
         }
         let config = Config {
             policy,
+            speaker,
             limits: Limits {
                 chunking: self.chunking,
                 max_batch: usize::try_from(self.max_batch)?,
@@ -110,11 +129,55 @@ impl Serve {
         Ok(ended?)
     }
 
-    /// A missing nano policy is told and lived with; a checkpoint that was asked for must load.
-    fn policy(&self) -> anyhow::Result<Result<Box<dyn Actor>, String>> {
+    /// A missing nano policy is told and lived with; a checkpoint that was asked for must load. One that only answers
+    /// questions leaves the studio without a policy.
+    fn models(&self) -> anyhow::Result<(Acting, Answering)> {
         let chosen = self.policy.device()?;
         eprintln!("device: {}", chosen.words());
-        match self.policy.load(&chosen) {
+        let asked = self
+            .ask
+            .as_deref()
+            .map(|folder| self.speaker(folder, &chosen))
+            .transpose()?;
+        if let Some(folder) = self.policy.plain_vlm()? {
+            if asked.is_some() {
+                bail!(
+                    "{} answers questions and moves no robot, and --ask names another that does; one is enough",
+                    folder.display()
+                );
+            }
+            let reason = format!(
+                "{} answers questions and moves no robot; to move one, give it with --ask and a robot policy with \
+                 --policy",
+                folder.display()
+            );
+            eprintln!("no policy: {reason}");
+            return Ok((Err(reason), Ok(self.speaker(folder, &chosen)?)));
+        }
+        let (policy, own) = self.policy(&chosen)?;
+        Ok((policy, asked.map_or(own, Ok)))
+    }
+
+    fn speaker(&self, folder: &Path, chosen: &Chosen) -> anyhow::Result<Arc<dyn Speaker>> {
+        let vlm = self.policy.load_vlm(folder, chosen)?;
+        if !vlm.can_answer() {
+            bail!(
+                "{} writes actions, not answers (its folder has no chat template)",
+                folder.display()
+            );
+        }
+        let VlmInfo {
+            name, parameters, ..
+        } = vlm.info().clone();
+        eprintln!(
+            "questions: {name}, {:.1} million parameters",
+            parameters as f64 / 1e6
+        );
+        Ok(Arc::new(Model { name, vlm }))
+    }
+
+    fn policy(&self, chosen: &Chosen) -> anyhow::Result<(Acting, Answering)> {
+        match self.policy.load(chosen) {
             Ok(hosted) => {
                 let ActorInfo {
                     name, parameters, ..
@@ -123,12 +186,13 @@ impl Serve {
                     "policy: {name}, {:.1} million parameters",
                     *parameters as f64 / 1e6
                 );
-                Ok(Ok(Box::new(hosted)))
+                let speaker = hosted.speaker();
+                Ok((Ok(Box::new(hosted)), speaker))
             }
             Err(error) if self.policy.is_nano() => {
                 let reason = format!("{error:#}");
                 eprintln!("no policy: {reason}");
-                Ok(Err(reason))
+                Ok((Err(reason), nobody("No policy")))
             }
             Err(error) => Err(error),
         }

@@ -7,6 +7,7 @@ use super::{
     },
     depth_memory::DepthMemory,
     nano,
+    speaker::{Answering, TalkingPolicy, nobody},
 };
 use molmoact2::{
     ActError, ActOptions, Action, Calibration, Depth, Files, LoadOptions, Observation, Policy,
@@ -83,7 +84,7 @@ pub enum LoadError {
 
 /// The policy, its tokenizer, and what they say about themselves.
 pub struct Hosted {
-    policy: Policy,
+    policy: Arc<Policy>,
     tokenizer: Option<FastTokenizer>,
     info: ActorInfo,
     tokenizer_of_nano: bool,
@@ -170,7 +171,7 @@ impl Hosted {
         let info = describe(&policy, name, device_words, tokenizer_files);
         Ok(Self {
             depth: policy.info().depth_cells.map(|_| DepthMemory::default()),
-            policy,
+            policy: Arc::new(policy),
             tokenizer,
             tokenizer_of_nano,
             info,
@@ -180,6 +181,18 @@ impl Hosted {
     /// Whether the policy has no action tokenizer of its own and was given the nano's ([`Setup::fast_of_nano`]).
     pub fn tokenizer_is_the_nanos(&self) -> bool {
         self.tokenizer_of_nano
+    }
+
+    /// The policy as one that answers questions, if it was taught to.
+    pub fn speaker(&self) -> Answering {
+        if self.policy.can_answer() {
+            Ok(Arc::new(TalkingPolicy {
+                name: self.info.name.clone(),
+                policy: self.policy.clone(),
+            }))
+        } else {
+            nobody(&format!("The policy {}", self.info.name))
+        }
     }
 
     /// The policy itself, for those who want to know more than a robot does.

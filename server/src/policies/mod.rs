@@ -5,6 +5,7 @@
 //! - [`nano`]: the weights inside the binary
 //! - [`device`] and [`probe`]: which device may be used, found out in a child process
 //! - [`batch`]: the questions of several robots, asked together
+//! - [`speaker`]: who answers questions in words
 //! - [`inference`] and [`queue`]: the thread that owns the policy, and what waits for it
 
 pub mod actor;
@@ -12,11 +13,12 @@ mod batch;
 mod depth_memory;
 pub mod device;
 pub mod hosted;
-mod images;
+pub(crate) mod images;
 pub(crate) mod inference;
 mod nano;
 pub mod probe;
 mod queue;
+pub mod speaker;
 
 pub use actor::{
     ActRequest, Acted, Actor, ActorError, ActorInfo, News, TagInfo, TokenizerFiles, Told, Written,

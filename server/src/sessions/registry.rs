@@ -6,6 +6,7 @@ use crate::{
     mailbox::Mailbox,
     metrics::Metrics,
     policies::inference::Inference,
+    scene::Asking,
     viewers::outbox::{Key, Outbox},
 };
 use protocol::{
@@ -71,6 +72,7 @@ pub(crate) struct Full {
 #[derive(Debug)]
 pub(crate) struct Registry {
     pub(crate) inference: Arc<Inference>,
+    pub(crate) asking: Arc<Asking>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) limits: Limits,
     inner: Mutex<Inner>,
@@ -84,9 +86,15 @@ struct Inner {
 }
 
 impl Registry {
-    pub(crate) fn new(inference: Arc<Inference>, metrics: Arc<Metrics>, limits: Limits) -> Self {
+    pub(crate) fn new(
+        inference: Arc<Inference>,
+        asking: Arc<Asking>,
+        metrics: Arc<Metrics>,
+        limits: Limits,
+    ) -> Self {
         Self {
             inference,
+            asking,
             metrics,
             limits,
             inner: Mutex::default(),
@@ -270,7 +278,8 @@ mod tests {
     fn registry(limits: Limits) -> Registry {
         let metrics = Arc::new(Metrics::new());
         let (inference, _) = Inference::start(Err("none".to_owned()), metrics.clone(), 1).unwrap();
-        Registry::new(inference, metrics, limits)
+        let (asking, _) = Asking::start(Err("nobody".to_owned())).unwrap();
+        Registry::new(inference, asking, metrics, limits)
     }
 
     fn hello(name: &str) -> RobotHello {

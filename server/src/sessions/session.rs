@@ -49,6 +49,8 @@ pub(crate) struct Session {
     /// One picture of this robot is compressed at a time; what comes meanwhile is skipped.
     compressing: AtomicBool,
     last_views_at: Mutex<Option<Instant>>,
+    /// The newest observation with pictures, for questions.
+    scene: Mutex<Option<Arc<Observation>>>,
     last_problem: Mutex<Option<(String, Instant)>>,
     inference: Arc<Inference>,
     metrics: Arc<Metrics>,
@@ -76,6 +78,7 @@ impl Session {
             audience: Audience::new(metrics.clone()),
             compressing: AtomicBool::new(false),
             last_views_at: Mutex::default(),
+            scene: Mutex::default(),
             last_problem: Mutex::default(),
             inference,
             metrics,
@@ -137,6 +140,9 @@ impl Session {
         let now = Instant::now();
         self.metrics.observations.inc();
         let observation = Arc::new(observation);
+        if !observation.views.is_empty() {
+            *lock(&self.scene) = Some(observation.clone());
+        }
         let job = lock(&self.live).job(&observation, self.inference.info(), now);
         match job {
             Ok(job) => self.inference.ask(self.key, job, self.clone()),
@@ -210,6 +216,11 @@ impl Session {
     }
 
     // ---- from viewers
+
+    /// What the robot saw last.
+    pub(crate) fn scene(&self) -> Option<Arc<Observation>> {
+        lock(&self.scene).clone()
+    }
 
     /// Gives the robot a sentence; an empty one ends its task.
     ///

@@ -4,13 +4,16 @@ use super::outbox::{Key, Outbox};
 use crate::{
     VERSION,
     metrics::Metrics,
+    scene::{self, Wanted},
     sessions::{Registry, Session, session::refusal},
     wire::{self, End, Read, Reader, Source},
 };
 use axum::extract::ws::Message;
 use bytes::Bytes;
 use futures_util::{Sink, Stream, StreamExt as _};
-use protocol::{ErrorMessage, FromViewer, Message as ProtocolMessage, viewer::ViewerWelcome};
+use protocol::{
+    ErrorMessage, FromViewer, Message as ProtocolMessage, scene::Ask, viewer::ViewerWelcome,
+};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -53,6 +56,8 @@ where
         registry: &registry,
         outbox: &outbox,
         watched: None,
+        key: registry.asking.new_viewer(),
+        asked: None,
     };
     let end = tokio::select! {
         end = viewer.serve(&mut reader) => end,
@@ -73,6 +78,10 @@ struct Viewer<'a> {
     registry: &'a Registry,
     outbox: &'a Arc<Outbox>,
     watched: Option<Arc<Session>>,
+    /// Names this viewer where questions wait.
+    key: u64,
+    /// The question at hand, and how to end it.
+    asked: Option<(u64, Wanted)>,
 }
 
 impl Viewer<'_> {
@@ -123,6 +132,7 @@ impl Viewer<'_> {
             &ViewerWelcome {
                 studio_version: VERSION.to_owned(),
                 policy: self.registry.policy(),
+                answerer: self.registry.asking.describe(),
             },
         );
         match protocol::encode(&self.registry.robot_list()) {
@@ -158,6 +168,47 @@ impl Viewer<'_> {
                 self.robot(&reset.robot_id)?.reset(reset.scene);
                 Ok(())
             }
+            FromViewer::Ask(ask) => {
+                self.ask(ask);
+                Ok(())
+            }
+            FromViewer::StopAnswer(stop) => {
+                if let Some((id, wanted)) = &self.asked
+                    && *id == stop.question_id
+                {
+                    self.registry.asking.stop_answer(self.key, wanted);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn ask(&mut self, ask: Ask) {
+        self.abandon_question();
+        // Every question gets an answer, so that nobody waits for one in vain.
+        let robot = match self.robot(&ask.robot_id) {
+            Ok(robot) => robot,
+            Err(error) => {
+                scene::refuse(self.outbox, ask.question_id, &error.message);
+                return;
+            }
+        };
+        let scene = robot.scene();
+        let wanted = Wanted::default();
+        self.asked = Some((ask.question_id, wanted.clone()));
+        let (asking, outbox, key) = (self.registry.asking.clone(), self.outbox.clone(), self.key);
+        // Pictures are decoded and compressed there.
+        tokio::task::spawn_blocking(move || {
+            asking.ask(key, ask, scene.as_deref(), &outbox, &wanted);
+        });
+    }
+
+    /// Nothing more of it is told, and what waits to be sent is dropped: a viewer that asks much and reads little costs
+    /// no memory.
+    fn abandon_question(&mut self) {
+        if let Some((id, wanted)) = self.asked.take() {
+            self.registry.asking.abandon(self.key, &wanted);
+            self.outbox.forget_question(id);
         }
     }
 
@@ -188,6 +239,7 @@ impl Viewer<'_> {
 
     fn leave(&mut self) {
         self.unwatch();
+        self.abandon_question();
         self.registry.remove_viewer(self.outbox);
     }
 }

@@ -27,6 +27,10 @@ pub(crate) enum Key {
     State,
     /// The decision that the watched robot's policy is writing.
     Tokens,
+    /// The pictures that this viewer's question is about.
+    Scene(u64),
+    /// The answer to this viewer's question.
+    Answer(u64),
     /// A camera of the watched robot.
     View(String),
 }
@@ -146,6 +150,14 @@ impl Outbox {
             .entries
             .retain(|entry| !entry.lossy && entry.key != Some(Key::Status));
         queue.lossy_bytes = 0;
+    }
+
+    /// Forgets what waits about a question.
+    pub(crate) fn forget_question(&self, id: u64) {
+        let of_it = [Some(Key::Scene(id)), Some(Key::Answer(id))];
+        self.lock()
+            .entries
+            .retain(|entry| !of_it.contains(&entry.key));
     }
 
     /// The next frame; `None` once closed and empty.
@@ -269,5 +281,17 @@ mod tests {
         outbox.put_newest(Key::Robots, frame(3, 10));
         outbox.forget_watched();
         assert_eq!(rest(&outbox).await, [3]);
+    }
+
+    #[tokio::test]
+    async fn a_question_is_forgotten_with_its_pictures_and_others_are_not() {
+        let outbox = Outbox::new(1000);
+        for id in 1..=2 {
+            let content = u8::try_from(id).unwrap();
+            outbox.put_newest(Key::Scene(id), frame(content, 10));
+            outbox.put_newest(Key::Answer(id), frame(content, 10));
+        }
+        outbox.forget_question(1);
+        assert_eq!(rest(&outbox).await, [2, 2]);
     }
 }

@@ -6,7 +6,10 @@ use policy_studio::{
     Config, Limits,
     chunking::Chunking,
     client::ViewerClient,
-    policies::{ActRequest, Acted, Actor, ActorError, ActorInfo, TagInfo},
+    policies::{
+        ActRequest, Acted, Actor, ActorError, ActorInfo, TagInfo,
+        speaker::{Answering, nobody},
+    },
     serve,
 };
 use protocol::{
@@ -128,11 +131,24 @@ impl TestStudio {
     }
 
     pub async fn with(policy: Result<Box<dyn Actor>, String>, limits: Limits) -> Self {
+        Self::with_speaker(policy, nobody("The test"), limits).await
+    }
+
+    pub async fn with_speaker(
+        policy: Result<Box<dyn Actor>, String>,
+        speaker: Answering,
+        limits: Limits,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(async move {
-            serve(listener, Config { policy, limits }, async {
+            let config = Config {
+                policy,
+                speaker,
+                limits,
+            };
+            serve(listener, config, async {
                 stopped.await.ok();
             })
             .await

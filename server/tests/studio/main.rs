@@ -13,6 +13,7 @@ mod chunking;
 mod control;
 mod gathering;
 mod recorder;
+mod scene;
 mod sim_robot;
 mod tokens;
 mod viewers;

@@ -6,7 +6,7 @@
 //! - [`painter`]: camera images onto canvases
 //! - one module per panel: [`header`], [`cameras`], [`command`], [`trace`] (with [`timeline`],
 //!   [`joints`], [`stages`]), [`wrote`] (with [`chips`], [`heatmap`], [`course`], [`scrubber`], [`verdict`]),
-//!   [`browser`], [`dock`], [`notices`]
+//!   [`ask`], [`browser`], [`dock`], [`notices`]
 //! - [`keys`], [`settings`]: the keyboard, and what the visitor's browser remembers
 
 #![allow(
@@ -14,6 +14,7 @@
     reason = "leptos makes the inner function of a component `pub` whatever is written"
 )]
 
+mod ask;
 mod browser;
 mod cameras;
 mod chips;
@@ -67,6 +68,7 @@ fn Page() -> impl IntoView {
             <div class="column">
                 <cameras::Cameras/>
                 <command::CommandPanel/>
+                <ask::AskPanel/>
             </div>
             <div class="column">
                 <trace::TracePanel/>

@@ -14,6 +14,7 @@ use protocol::viewer::{
 
 use super::painter::Painter;
 use super::{settings, socket, worker};
+use crate::asking::Asking;
 use crate::compute::Compute;
 use crate::decisions::Decisions;
 use crate::history::History;
@@ -61,6 +62,8 @@ pub(crate) struct Studio {
     /// Page milliseconds, a few times a second, for ages.
     pub(crate) now_millis: RwSignal<f64>,
     pub(crate) decisions: RwSignal<Decisions>,
+    /// A question about the scene and its answer.
+    pub(crate) asking: RwSignal<Asking>,
     /// The decision that is being written.
     pub(crate) stream: RwSignal<Stream>,
     /// A chunk that the visitor changes, in this tab alone.
@@ -92,6 +95,7 @@ impl Studio {
             redraw: RwSignal::new(0),
             now_millis: RwSignal::new(now_millis()),
             decisions: RwSignal::default(),
+            asking: RwSignal::default(),
             stream: RwSignal::default(),
             trial: RwSignal::new(None),
             unfolding: RwSignal::default(),
@@ -148,6 +152,8 @@ impl Studio {
                 self.stream
                     .update(|stream| stream.push(tokens, now_millis()));
             }
+            ToViewer::Scene(scene) => self.asking.update(|asking| asking.saw(scene)),
+            ToViewer::Answer(answer) => self.asking.update(|asking| asking.heard(answer)),
             ToViewer::Status(status) if self.watches(&status.robot_id) => self.reported(status),
             ToViewer::Error(error) => {
                 if error.fatal {
@@ -172,6 +178,8 @@ impl Studio {
         {
             self.mode.set(*first);
         }
+        // Whoever was answering before a reconnection answers no more.
+        self.asking.update(Asking::lost);
         self.welcome.set(Some(welcome));
         self.connection.set(Connection::Live);
         worker::load_tokenizer(self);

@@ -1,7 +1,7 @@
 //! One tag with its attributes.
 
 /// Names of tags that hold marks.
-const NAMES: [&str; 5] = ["points", "point", "tracks", "boxes", "box"];
+pub(super) const NAMES: [&str; 5] = ["points", "point", "tracks", "boxes", "box"];
 
 /// `<name key="value" …>label</name>`, or without label and end.
 #[derive(Debug)]

@@ -1,0 +1,175 @@
+//! Viewer <-> studio: questions in words about what a robot sees.
+//!
+//! Asking moves nothing: a question is answered by a model of its own or beside the policy, from the pictures that
+//! the robot sent last. They are sent back first, so that what is shown with the answer is what was asked about.
+
+use crate::common::{MAX_VIEWS, Stage, View, text};
+use crate::frame::{FrameError, Message, invalid};
+use serde::{Deserialize, Serialize};
+
+/// A question. A viewer has one at a time: a new one ends the one before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ask {
+    /// Robot whose pictures are asked about.
+    pub robot_id: String,
+    /// Chosen by the viewer; the answer carries it.
+    pub question_id: u64,
+    /// Colour views to show the model, in this order, 1 to 8.
+    pub cameras: Vec<String>,
+    /// The question.
+    pub question: String,
+}
+
+impl Message for Ask {
+    const KIND: u8 = 0x27;
+    const NAME: &'static str = "Ask";
+    fn validate(&self) -> Result<(), FrameError> {
+        text(Self::NAME, "robot_id", &self.robot_id)?;
+        text(Self::NAME, "question", &self.question)?;
+        for camera in &self.cameras {
+            text(Self::NAME, "cameras", camera)?;
+        }
+        if (1..=MAX_VIEWS).contains(&self.cameras.len()) {
+            Ok(())
+        } else {
+            Err(invalid(
+                Self::NAME,
+                "cameras",
+                format!("{} are named; 1 to {MAX_VIEWS} can be", self.cameras.len()),
+            ))
+        }
+    }
+}
+
+/// Ends an answer that is being written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StopAnswer {
+    /// The question; nothing happens if it is not the one at hand.
+    pub question_id: u64,
+}
+
+impl Message for StopAnswer {
+    const KIND: u8 = 0x28;
+    const NAME: &'static str = "StopAnswer";
+}
+
+/// Who answers questions; one of the two is there.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answerer {
+    /// Name of the model.
+    #[serde(default)]
+    pub model: Option<String>,
+    /// Why nobody answers and what to do about it, in words.
+    #[serde(default)]
+    pub unavailable: Option<String>,
+}
+
+/// The pictures that a question is about, as the model is shown them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SceneAsked {
+    /// The question.
+    pub question_id: u64,
+    /// Which robot.
+    pub robot_id: String,
+    /// Observation that the pictures belong to.
+    pub sequence: u64,
+    /// When they were taken, robot clock.
+    pub captured_at_micros: u64,
+    /// In the order of the question (`Jpeg`).
+    pub views: Vec<View>,
+}
+
+impl Message for SceneAsked {
+    const KIND: u8 = 0x38;
+    const NAME: &'static str = "SceneAsked";
+    fn validate(&self) -> Result<(), FrameError> {
+        self.views
+            .iter()
+            .try_for_each(|view| view.validate(Self::NAME))
+    }
+}
+
+/// How far an answer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AnswerState {
+    /// Others are answered first; `ahead` says how many.
+    Waiting,
+    /// More will come.
+    Writing,
+    /// The model came to its end.
+    Done,
+    /// The model would have gone on, but a limit was reached.
+    CutOff,
+    /// The viewer ended it, by a newer question for example.
+    Stopped,
+    /// There is no answer, or no more of it; `error` says why.
+    Failed,
+}
+
+/// A shape that the answer marks, in pixels of its view.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MarkShape {
+    /// A place.
+    Point {
+        /// From the left edge.
+        x: f32,
+        /// From the top edge.
+        y: f32,
+    },
+    /// A rectangle.
+    Box {
+        /// From the left edge to its left.
+        left: f32,
+        /// From the top edge to its top.
+        top: f32,
+        /// From the left edge to its right.
+        right: f32,
+        /// From the top edge to its bottom.
+        bottom: f32,
+    },
+}
+
+/// One mark of an answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SceneMark {
+    /// The view that it is in.
+    pub view: String,
+    /// What is marked, in the model's words; may be empty.
+    pub label: String,
+    /// The model's number for it.
+    pub id: u32,
+    /// Marks of one piece of markup have the same group, counted from 0.
+    pub group: u32,
+    /// Where it is.
+    pub shape: MarkShape,
+}
+
+/// An answer so far. Each one holds everything, so the newest is enough.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The question.
+    pub question_id: u64,
+    /// How far it is.
+    pub state: AnswerState,
+    /// While `Waiting`: questions before this one, that being answered included.
+    pub ahead: u32,
+    /// As the model wrote it.
+    pub text: String,
+    /// With its markup replaced by what it marks.
+    pub plain: String,
+    /// Points and boxes in it.
+    pub marks: Vec<SceneMark>,
+    /// Tokens of the answer; 0 while it is written.
+    pub tokens: u32,
+    /// Why it failed; else empty.
+    pub error: String,
+    /// Time per stage, at the end.
+    pub stages: Vec<Stage>,
+}
+
+impl Message for Answer {
+    const KIND: u8 = 0x39;
+    const NAME: &'static str = "Answer";
+}

@@ -1,0 +1,386 @@
+//! Questions about what a robot sees.
+
+use super::bench::*;
+use molmoact2::{Ended, Files, Reply, Told, Vlm};
+use policy_studio::{
+    Limits,
+    client::ViewerClient,
+    policies::{
+        ActorError,
+        speaker::{Model, Speaker},
+    },
+};
+use protocol::{
+    ToViewer, ViewEncoding,
+    scene::{Answer, AnswerState, Ask, MarkShape, SceneAsked, StopAnswer},
+};
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+use vision::RgbImage;
+
+/// Says the words of the question one after the other, 5 ms each; `panic` and `fail` it takes at their word.
+#[derive(Default)]
+struct Parrot {
+    /// Sizes of the images it was shown, per question.
+    shown: Mutex<Vec<Vec<(usize, usize)>>>,
+}
+
+impl Speaker for Parrot {
+    fn name(&self) -> &str {
+        "parrot"
+    }
+
+    fn speak(
+        &self,
+        question: &str,
+        images: &[RgbImage],
+        told: &mut Told<'_>,
+    ) -> Result<Reply, ActorError> {
+        let sizes: Vec<_> = images.iter().map(|i| (i.width(), i.height())).collect();
+        self.shown.lock().unwrap().push(sizes.clone());
+        let mut text = String::new();
+        let mut ended = Ended::EndOfText;
+        for word in question.split_inclusive(' ') {
+            match word {
+                "panic" => panic!("as asked"),
+                "fail" => return Err(ActorError::new("as asked")),
+                _ => {}
+            }
+            std::thread::sleep(Duration::from_millis(5));
+            if told(word).is_break() {
+                ended = Ended::Stopped;
+                break;
+            }
+            text.push_str(word);
+        }
+        let sizes: Vec<[usize; 2]> = sizes.iter().map(|(w, h)| [*w, *h]).collect();
+        Ok(Reply {
+            marks: molmoact2::marks::parse(&text, &sizes),
+            ids: vec![1; question.split(' ').count()],
+            text,
+            ended,
+            prompt: String::new(),
+            prompt_ids: Vec::new(),
+            logits: None,
+            stages: Vec::new(),
+        })
+    }
+}
+
+async fn studio() -> (TestStudio, Arc<Parrot>) {
+    let parrot = Arc::new(Parrot::default());
+    let policy = Ok(Box::new(Scripted::new()) as _);
+    let studio = TestStudio::with_speaker(policy, Ok(parrot.clone()), Limits::default()).await;
+    (studio, parrot)
+}
+
+async fn ask(viewer: &mut ViewerClient, question_id: u64, cameras: &[&str], question: &str) {
+    let ask = Ask {
+        robot_id: "arm".to_owned(),
+        question_id,
+        cameras: cameras.iter().map(|name| (*name).to_owned()).collect(),
+        question: question.to_owned(),
+    };
+    viewer.send(&ask.into()).await.unwrap();
+}
+
+/// The robot's newest observation has arrived.
+async fn wait_state(viewer: &mut ViewerClient) {
+    viewer
+        .wait_for("the robot's state", SOON, |message| {
+            matches!(message, ToViewer::State(_)).then_some(())
+        })
+        .await
+        .unwrap();
+}
+
+/// Everything told of a question: its pictures, and its answers up to the last.
+async fn told(viewer: &mut ViewerClient, id: u64) -> (Option<SceneAsked>, Vec<Answer>) {
+    let (mut scene, mut answers) = (None, Vec::new());
+    viewer
+        .wait_for("an answer", SOON, |message| match message {
+            ToViewer::Scene(asked) if asked.question_id == id => {
+                scene = Some(asked);
+                None
+            }
+            ToViewer::Answer(answer) if answer.question_id == id => {
+                let over = !matches!(answer.state, AnswerState::Waiting | AnswerState::Writing);
+                answers.push(answer);
+                over.then_some(())
+            }
+            _ => None,
+        })
+        .await
+        .unwrap();
+    (scene, answers)
+}
+
+#[tokio::test]
+async fn an_answer_streams_with_the_picture_it_is_about_and_its_marks() {
+    let (studio, parrot) = studio().await;
+    let mut robot = Robot::connect(&studio, "arm").await;
+    let mut viewer = studio.watcher("arm").await;
+    robot.observe().await;
+    wait_state(&mut viewer).await;
+    let seen = robot.sequence;
+    let words = "look ".repeat(30);
+    let question = format!("{words}<points coords=\"1 1 500 250\">cup</points> there");
+    let asked_at = Instant::now();
+    ask(&mut viewer, 7, &["eye"], &question).await;
+    // What the robot sees afterwards changes nothing.
+    let (scene, answers) = told(&mut viewer, 7).await;
+    let scene = scene.unwrap();
+    assert_eq!((scene.sequence, scene.robot_id.as_str()), (seen, "arm"));
+    assert_eq!(scene.views.len(), 1);
+    assert_eq!(scene.views[0].encoding, ViewEncoding::Jpeg);
+    let (width, height) = (scene.views[0].width, scene.views[0].height);
+    assert_eq!(
+        parrot.shown.lock().unwrap()[0],
+        [(width as usize, height as usize)]
+    );
+    // 33 words of 5 ms are told in several pieces, 30 times a second at most; waiting, the first and the last besides.
+    let most = 3 + asked_at.elapsed().as_millis() / 33;
+    assert!(
+        (3..=most).contains(&(answers.len() as u128)),
+        "{}",
+        answers.len()
+    );
+    let last = answers.last().unwrap();
+    assert!(
+        answers
+            .iter()
+            .all(|answer| last.text.starts_with(&answer.text))
+    );
+    assert_eq!(last.state, AnswerState::Done);
+    assert_eq!(last.text, question);
+    assert_eq!(last.plain, format!("{words}cup there"));
+    assert_eq!(last.tokens, question.split(' ').count() as u32);
+    assert_eq!(last.marks.len(), 1);
+    let mark = &last.marks[0];
+    assert_eq!(
+        (mark.view.as_str(), mark.label.as_str(), mark.id, mark.group),
+        ("eye", "cup", 1, 0)
+    );
+    let MarkShape::Point { x, y } = mark.shape else {
+        panic!("{mark:?}");
+    };
+    assert!((x - width as f32 / 2.0).abs() < 1e-3 && (y - height as f32 / 4.0).abs() < 1e-3);
+    studio.stop().await;
+}
+
+#[tokio::test]
+async fn an_answer_can_be_stopped_and_a_new_question_ends_the_one_before() {
+    let (studio, _) = studio().await;
+    let mut robot = Robot::connect(&studio, "arm").await;
+    let mut viewer = studio.watcher("arm").await;
+    robot.observe().await;
+    wait_state(&mut viewer).await;
+    let long = "word ".repeat(350);
+    ask(&mut viewer, 1, &["eye"], &long).await;
+    viewer_reads(&mut viewer, 1).await;
+    viewer
+        .send(&StopAnswer { question_id: 9 }.into())
+        .await
+        .unwrap();
+    viewer
+        .send(&StopAnswer { question_id: 1 }.into())
+        .await
+        .unwrap();
+    let (_, answers) = told(&mut viewer, 1).await;
+    let last = answers.last().unwrap();
+    assert_eq!(last.state, AnswerState::Stopped);
+    assert!(last.text.len() < long.len());
+
+    ask(&mut viewer, 2, &["eye"], &long).await;
+    ask(&mut viewer, 3, &["eye"], "and now").await;
+    let (_, answers) = told(&mut viewer, 3).await;
+    assert_eq!(answers.last().unwrap().text, "and now");
+    studio.stop().await;
+}
+
+/// The next number of questions before this one.
+async fn place(viewer: &mut ViewerClient, id: u64) -> u32 {
+    viewer
+        .wait_for("its place", SOON, |message| match message {
+            ToViewer::Answer(answer) if answer.question_id == id => {
+                (answer.state == AnswerState::Waiting).then_some(answer.ahead)
+            }
+            _ => None,
+        })
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn viewers_wait_their_turn_and_are_told_their_place() {
+    let (studio, parrot) = studio().await;
+    let mut robot = Robot::connect(&studio, "arm").await;
+    let [mut first, mut second, mut third] = [
+        studio.watcher("arm").await,
+        studio.watcher("arm").await,
+        studio.watcher("arm").await,
+    ];
+    robot.observe().await;
+    wait_state(&mut first).await;
+    let long = "word ".repeat(350);
+    ask(&mut first, 1, &["eye"], &long).await;
+    viewer_reads(&mut first, 1).await;
+    // The same number, of another viewer: numbers are each viewer's own.
+    ask(&mut second, 1, &["eye"], "me too").await;
+    assert_eq!(place(&mut second, 1).await, 1);
+    ask(&mut third, 5, &["eye"], "and me").await;
+    assert_eq!(place(&mut third, 5).await, 2);
+    // Whoever gives up lets the others move up, and is told at once.
+    let stop = StopAnswer { question_id: 1 };
+    second.send(&stop.into()).await.unwrap();
+    let (_, answers) = told(&mut second, 1).await;
+    assert_eq!(answers.last().unwrap().state, AnswerState::Stopped);
+    assert_eq!(place(&mut third, 5).await, 1);
+    // Whoever leaves does too; here it is the one being answered.
+    drop(first);
+    let (_, answers) = told(&mut third, 5).await;
+    assert_eq!(answers.last().unwrap().text, "and me");
+    assert_eq!(parrot.shown.lock().unwrap().len(), 2);
+    studio.stop().await;
+}
+
+/// The answer has begun.
+async fn viewer_reads(viewer: &mut ViewerClient, id: u64) {
+    viewer
+        .wait_for("some of the answer", SOON, |message| match message {
+            ToViewer::Answer(answer) if answer.question_id == id => {
+                (!answer.text.is_empty()).then_some(())
+            }
+            _ => None,
+        })
+        .await
+        .unwrap();
+}
+
+/// The real thing, with a checkpoint that always marks the same (`tests/goldens/molmo2/generate_pointing.py`): what it
+/// says is held against the reference, where its marks lie against the numbers that it says.
+#[tokio::test]
+async fn a_model_answers_token_by_token_and_its_marks_lie_in_the_picture() {
+    let goldens = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/goldens/molmo2");
+    let rows: Vec<serde_json::Value> =
+        serde_json::from_slice(&std::fs::read(goldens.join("pointing/answers.json")).unwrap())
+            .unwrap();
+    let files = Files::open_dir(&goldens.join("pointing/checkpoint")).unwrap();
+    let vlm = Vlm::load(&files, &layers::device::cpu()).unwrap();
+    let model = Model {
+        name: "pointing".to_owned(),
+        vlm,
+    };
+    let policy = Ok(Box::new(Scripted::new()) as _);
+    let studio = TestStudio::with_speaker(policy, Ok(Arc::new(model)), Limits::default()).await;
+    let mut robot = Robot::connect(&studio, "arm").await;
+    let mut viewer = studio.watcher("arm").await;
+    robot.observe().await;
+    wait_state(&mut viewer).await;
+    ask(
+        &mut viewer,
+        1,
+        &["eye"],
+        rows[0]["question"].as_str().unwrap(),
+    )
+    .await;
+    let (scene, answers) = told(&mut viewer, 1).await;
+    let last = answers.last().unwrap();
+    assert_eq!((last.state, &*last.error), (AnswerState::Done, ""));
+    assert_eq!(last.text, rows[0]["text"].as_str().unwrap());
+    assert_eq!(
+        last.tokens as usize,
+        rows[0]["new_ids"].as_array().unwrap().len()
+    );
+    assert!(!last.plain.contains("coords"), "{}", last.plain);
+    let names: Vec<_> = last
+        .stages
+        .iter()
+        .map(|stage| stage.name.as_str())
+        .collect();
+    assert_eq!(names, ["preprocess", "vision", "prefill", "decode"]);
+    let view = &scene.unwrap().views[0];
+    let (width, height) = (view.width as f32, view.height as f32);
+    let near = |a: f32, b: f32| (a - b).abs() < 1e-3;
+    let [first, second, frame] = last.marks.as_slice() else {
+        panic!("{:?}", last.marks);
+    };
+    for (mark, id, across, down) in [(first, 1, 0.5, 0.5), (second, 2, 0.25, 0.7)] {
+        assert_eq!((mark.id, &*mark.label, mark.group), (id, "two places", 0));
+        let MarkShape::Point { x, y } = mark.shape else {
+            panic!("{mark:?}");
+        };
+        assert!(
+            near(x, across * width) && near(y, down * height),
+            "{mark:?}"
+        );
+    }
+    assert_eq!((&*frame.label, frame.group), ("part", 1));
+    let MarkShape::Box {
+        left,
+        top,
+        right,
+        bottom,
+    } = frame.shape
+    else {
+        panic!("{frame:?}");
+    };
+    assert!(near(left, 0.55 * width) && near(top, 0.2 * height));
+    assert!(near(right, 0.9 * width) && near(bottom, 0.6 * height));
+    studio.stop().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_asked_fails_in_words_and_the_next_question_is_answered() {
+    let (studio, _) = studio().await;
+    let mut robot = Robot::connect(&studio, "arm").await;
+    let mut viewer = studio.watcher("arm").await;
+    let mut id = 0;
+    let mut fails = async |viewer: &mut ViewerClient, camera: &str, question: &str, words: &str| {
+        id += 1;
+        ask(viewer, id, &[camera], question).await;
+        let (_, answers) = told(viewer, id).await;
+        let last = answers.last().unwrap();
+        assert_eq!(last.state, AnswerState::Failed);
+        assert!(last.error.contains(words), "{}", last.error);
+    };
+    fails(&mut viewer, "eye", "anything", "no picture yet").await;
+    robot.observe().await;
+    wait_state(&mut viewer).await;
+    fails(&mut viewer, "cellar", "anything", "no view \"cellar\"").await;
+    fails(&mut viewer, "eye", "please fail", "as asked").await;
+    fails(&mut viewer, "eye", "please panic", "crashed").await;
+    let nowhere = Ask {
+        robot_id: "nobody".to_owned(),
+        question_id: 98,
+        cameras: vec!["eye".to_owned()],
+        question: "anything".to_owned(),
+    };
+    viewer.send(&nowhere.into()).await.unwrap();
+    let (_, answers) = told(&mut viewer, 98).await;
+    assert!(answers[0].error.contains("nobody"), "{}", answers[0].error);
+    ask(&mut viewer, 99, &["eye"], "well?").await;
+    let (_, answers) = told(&mut viewer, 99).await;
+    assert_eq!(answers.last().unwrap().text, "well?");
+    studio.stop().await;
+}
+
+#[tokio::test]
+async fn a_studio_without_a_model_that_answers_says_what_to_load() {
+    let studio = TestStudio::start().await;
+    let mut robot = Robot::connect(&studio, "arm").await;
+    let mut viewer = studio.watcher("arm").await;
+    robot.observe().await;
+    ask(&mut viewer, 1, &["eye"], "anything").await;
+    let (scene, answers) = told(&mut viewer, 1).await;
+    assert!(scene.is_none());
+    assert!(
+        answers[0].error.contains("--ask DIR"),
+        "{}",
+        answers[0].error
+    );
+    assert!(answers[0].error.contains("Molmo2-ER"));
+    studio.stop().await;
+}

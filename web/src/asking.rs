@@ -1,0 +1,427 @@
+//! A question about the scene and its answer.
+
+use std::collections::BTreeSet;
+
+use protocol::View;
+use protocol::scene::{Answer, AnswerState, MarkShape, SceneAsked, SceneMark};
+
+use crate::figures;
+
+/// Colours of marks, told apart by group; over again after the last.
+pub const COLOURS: u32 = 6;
+
+/// How far a question is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum State {
+    /// Nothing was asked.
+    #[default]
+    Idle,
+    /// Asked; the model has not begun: others may be before it, or it is looking at the pictures.
+    Waiting,
+    /// The answer is being written.
+    Writing,
+    /// The answer is whole.
+    Done,
+    /// The answer reached a limit.
+    CutOff,
+    /// The visitor had enough of it.
+    Stopped,
+    /// There is no answer.
+    Failed,
+}
+
+impl State {
+    /// For tests and style.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Waiting => "waiting",
+            Self::Writing => "writing",
+            Self::Done => "done",
+            Self::CutOff => "cut_off",
+            Self::Stopped => "stopped",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// Whether more will come.
+    #[must_use]
+    pub fn is_open(self) -> bool {
+        matches!(self, Self::Waiting | Self::Writing)
+    }
+}
+
+/// The newest question, the pictures it is about and its answer.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Asking {
+    question_id: u64,
+    state: State,
+    question: String,
+    scene: Option<SceneAsked>,
+    answer: Option<Answer>,
+}
+
+impl Asking {
+    /// Starts over with a question; gives its number.
+    pub fn ask(&mut self, question: &str) -> u64 {
+        *self = Self {
+            question_id: self.question_id + 1,
+            state: State::Waiting,
+            question: question.to_owned(),
+            ..Self::default()
+        };
+        self.question_id
+    }
+
+    /// Takes in the pictures, unless they are of an older question.
+    pub fn saw(&mut self, scene: SceneAsked) {
+        if scene.question_id == self.question_id {
+            self.scene = Some(scene);
+        }
+    }
+
+    /// Takes in more of the answer, unless it is of an older question or came late.
+    pub fn heard(&mut self, answer: Answer) {
+        if answer.question_id != self.question_id || !self.state.is_open() {
+            return;
+        }
+        self.state = match answer.state {
+            AnswerState::Waiting => State::Waiting,
+            AnswerState::Writing => State::Writing,
+            AnswerState::Done => State::Done,
+            AnswerState::CutOff => State::CutOff,
+            AnswerState::Stopped => State::Stopped,
+            AnswerState::Failed => State::Failed,
+        };
+        // A failure in the middle leaves what was written.
+        match &mut self.answer {
+            Some(before) if answer.state == AnswerState::Failed => before.error = answer.error,
+            other => *other = Some(answer),
+        }
+    }
+
+    /// The connection is gone, and with it whoever was answering.
+    pub fn lost(&mut self) {
+        if self.state.is_open() {
+            self.state = State::Failed;
+            let answer = self.answer.get_or_insert_with(|| empty(self.question_id));
+            "the connection was lost; ask again".clone_into(&mut answer.error);
+        }
+    }
+
+    /// How far it is.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// The question's number.
+    #[must_use]
+    pub fn question_id(&self) -> u64 {
+        self.question_id
+    }
+
+    /// What was asked.
+    #[must_use]
+    pub fn question(&self) -> &str {
+        &self.question
+    }
+
+    /// The pictures, in the order in which the model saw them.
+    #[must_use]
+    pub fn views(&self) -> &[View] {
+        self.scene.as_ref().map_or(&[], |scene| &scene.views)
+    }
+
+    /// When the pictures were taken, seconds of the robot's clock.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss, reason = "microseconds of years fit")]
+    pub fn captured_at_secs(&self) -> Option<f64> {
+        let scene = self.scene.as_ref()?;
+        Some(scene.captured_at_micros as f64 / 1e6)
+    }
+
+    /// The answer so far.
+    #[must_use]
+    pub fn answer(&self) -> Option<&Answer> {
+        self.answer.as_ref()
+    }
+
+    /// Marks in one view.
+    #[must_use]
+    pub fn marks(&self, view: &str) -> Vec<SceneMark> {
+        let marks = self.answer.iter().flat_map(|answer| &answer.marks);
+        marks.filter(|mark| mark.view == view).cloned().collect()
+    }
+
+    /// All marks, in the order of the answer.
+    #[must_use]
+    pub fn all_marks(&self) -> Vec<SceneMark> {
+        self.answer
+            .as_ref()
+            .map_or_else(Vec::new, |answer| answer.marks.clone())
+    }
+
+    /// How it stands, in words.
+    #[must_use]
+    pub fn note(&self) -> String {
+        let Some(answer) = &self.answer else {
+            return match self.state {
+                State::Idle => String::new(),
+                _ => "Asking…".to_owned(),
+            };
+        };
+        match self.state {
+            State::Idle => String::new(),
+            State::Waiting => match answer.ahead {
+                0 => "Next in line".to_owned(),
+                1 => "One question of somebody else is answered first".to_owned(),
+                ahead => format!("{ahead} questions of others are answered first"),
+            },
+            State::Writing if answer.text.is_empty() => "Looking at the picture…".to_owned(),
+            State::Writing => "Writing…".to_owned(),
+            State::Done => took(answer),
+            State::CutOff => format!("Cut off at the limit. {}", took(answer)),
+            State::Stopped => "Stopped".to_owned(),
+            State::Failed => answer.error.clone(),
+        }
+    }
+}
+
+fn empty(question_id: u64) -> Answer {
+    Answer {
+        question_id,
+        state: AnswerState::Failed,
+        ahead: 0,
+        text: String::new(),
+        plain: String::new(),
+        marks: Vec::new(),
+        tokens: 0,
+        error: String::new(),
+        stages: Vec::new(),
+    }
+}
+
+/// How long the answer took: until its first word, and for each token.
+fn took(answer: &Answer) -> String {
+    let micros = |is_decode: bool| -> u64 {
+        let stages = answer.stages.iter();
+        let stages = stages.filter(|stage| (stage.name == "decode") == is_decode);
+        stages.map(|stage| stage.micros).sum()
+    };
+    let each = micros(true) / u64::from(answer.tokens.max(1));
+    format!(
+        "{} tokens: {} to look, then {} for each",
+        answer.tokens,
+        figures::duration(micros(false)),
+        figures::duration(each)
+    )
+}
+
+/// What a mark is called: its label, and its number where others of the same label are told apart by it.
+#[must_use]
+pub fn name_of(mark: &SceneMark, all: &[SceneMark]) -> String {
+    let label = match (mark.label.is_empty(), mark.shape) {
+        (false, _) => &mark.label,
+        (true, MarkShape::Point { .. }) => "point",
+        (true, MarkShape::Box { .. }) => "box",
+    };
+    if all.iter().filter(|other| other.group == mark.group).count() > 1 {
+        format!("{label} {}", mark.id)
+    } else {
+        label.to_owned()
+    }
+}
+
+/// Where a mark is, for those who do not see it; the view is named if there are `several`.
+#[must_use]
+pub fn place_of(mark: &SceneMark, several: bool) -> String {
+    let view = if several {
+        format!(" in {}", figures::plain_name(&mark.view))
+    } else {
+        String::new()
+    };
+    match mark.shape {
+        MarkShape::Point { x, y } => format!("point at {x:.0}, {y:.0} px{view}"),
+        MarkShape::Box {
+            left,
+            top,
+            right,
+            bottom,
+        } => format!("box from {left:.0}, {top:.0} to {right:.0}, {bottom:.0} px{view}"),
+    }
+}
+
+/// The cameras to ask about: those the visitor chose, in the robot's order, or the first one.
+#[must_use]
+pub fn cameras(known: &[String], chosen: &BTreeSet<String>) -> Vec<String> {
+    let picked: Vec<String> = known
+        .iter()
+        .filter(|name| chosen.contains(*name))
+        .cloned()
+        .collect();
+    if picked.is_empty() {
+        known.first().cloned().into_iter().collect()
+    } else {
+        picked
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::indexing_slicing, reason = "a test may panic")]
+
+    use super::*;
+    use protocol::Stage;
+
+    fn answer(question_id: u64, state: AnswerState, text: &str) -> Answer {
+        Answer {
+            state,
+            text: text.to_owned(),
+            ..empty(question_id)
+        }
+    }
+
+    fn text(asking: &Asking) -> &str {
+        asking.answer().map_or("", |answer| &answer.text)
+    }
+
+    #[test]
+    fn only_the_newest_question_is_heard() {
+        let mut asking = Asking::default();
+        assert_eq!(asking.state(), State::Idle);
+        let first = asking.ask("a");
+        let second = asking.ask("b");
+        assert_ne!(first, second);
+        asking.heard(answer(first, AnswerState::Done, "old"));
+        assert_eq!((asking.state(), text(&asking)), (State::Waiting, ""));
+        asking.heard(answer(second, AnswerState::Writing, "n"));
+        asking.heard(answer(second, AnswerState::Done, "new"));
+        asking.heard(answer(second, AnswerState::Writing, "n"));
+        assert_eq!((asking.state(), text(&asking)), (State::Done, "new"));
+        asking.lost();
+        assert_eq!(asking.state(), State::Done);
+    }
+
+    #[test]
+    fn the_note_says_who_is_before_and_what_it_took() {
+        let mut asking = Asking::default();
+        assert_eq!(asking.note(), "");
+        let id = asking.ask("a");
+        assert_eq!(asking.note(), "Asking…");
+        let waiting = |ahead| Answer {
+            ahead,
+            ..answer(id, AnswerState::Waiting, "")
+        };
+        for (ahead, words) in [
+            (2, "2 questions of others"),
+            (1, "One question"),
+            (0, "Next"),
+        ] {
+            asking.heard(waiting(ahead));
+            assert!(asking.note().starts_with(words), "{}", asking.note());
+            assert!(asking.state().is_open());
+        }
+        asking.heard(answer(id, AnswerState::Writing, ""));
+        assert_eq!(asking.note(), "Looking at the picture…");
+        asking.heard(answer(id, AnswerState::Writing, "w"));
+        assert_eq!(asking.note(), "Writing…");
+        let stage = |name: &str, micros| Stage {
+            name: name.to_owned(),
+            micros,
+        };
+        asking.heard(Answer {
+            tokens: 10,
+            stages: vec![
+                stage("vision", 1_000),
+                stage("prefill", 500),
+                stage("decode", 40_000),
+            ],
+            ..answer(id, AnswerState::Done, "words")
+        });
+        assert_eq!(
+            asking.note(),
+            "10 tokens: 1.5 ms to look, then 4.0 ms for each"
+        );
+    }
+
+    #[test]
+    fn a_failure_keeps_what_was_written() {
+        let mut asking = Asking::default();
+        let id = asking.ask("a");
+        asking.heard(answer(id, AnswerState::Writing, "half"));
+        asking.lost();
+        assert_eq!((asking.state(), text(&asking)), (State::Failed, "half"));
+        assert!(
+            asking
+                .answer()
+                .is_some_and(|a| a.error.contains("ask again"))
+        );
+        let id = asking.ask("b");
+        asking.heard(Answer {
+            error: "no".to_owned(),
+            ..answer(id, AnswerState::Failed, "")
+        });
+        assert!(asking.answer().is_some_and(|a| a.error == "no"));
+    }
+
+    #[test]
+    fn marks_are_told_by_view_and_in_words() {
+        let mut asking = Asking::default();
+        let id = asking.ask("a");
+        let mark = |view: &str, shape: MarkShape| SceneMark {
+            view: view.to_owned(),
+            label: "cup".to_owned(),
+            id: 2,
+            group: 0,
+            shape,
+        };
+        asking.heard(Answer {
+            marks: vec![
+                mark("wrist", MarkShape::Point { x: 3.4, y: 5.6 }),
+                mark(
+                    "overview",
+                    MarkShape::Box {
+                        left: 1.0,
+                        top: 2.0,
+                        right: 3.0,
+                        bottom: 4.0,
+                    },
+                ),
+            ],
+            ..answer(id, AnswerState::Done, "")
+        });
+        assert_eq!(asking.marks("wrist").len(), 1);
+        assert_eq!(asking.marks("cellar").len(), 0);
+        let all = asking.all_marks();
+        let words: Vec<String> = all
+            .iter()
+            .map(|mark| format!("{}: {}", name_of(mark, &all), place_of(mark, true)))
+            .collect();
+        assert_eq!(
+            words,
+            [
+                "cup 2: point at 3, 6 px in Wrist",
+                "cup 2: box from 1, 2 to 3, 4 px in Overview"
+            ]
+        );
+        assert_eq!(place_of(&all[0], false), "point at 3, 6 px");
+        assert_eq!(name_of(&all[0], &all[..1]), "cup");
+        let unnamed = SceneMark {
+            label: String::new(),
+            ..all[0].clone()
+        };
+        assert_eq!(name_of(&unnamed, &all[..1]), "point");
+    }
+
+    #[test]
+    fn the_first_camera_is_asked_about_unless_others_are_chosen() {
+        let known = ["overview".to_owned(), "wrist".to_owned()];
+        let chosen = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        assert_eq!(cameras(&known, &chosen(&[])), ["overview"]);
+        assert_eq!(cameras(&known, &chosen(&["wrist", "gone"])), ["wrist"]);
+        assert_eq!(cameras(&known, &chosen(&["wrist", "overview"])), known);
+        assert!(cameras(&[], &chosen(&[])).is_empty());
+    }
+}

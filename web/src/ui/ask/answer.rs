@@ -1,0 +1,116 @@
+//! The answer as it is written, and its marks as a list: for those who do not see the picture, and for everybody who
+//! wants to know which is which.
+
+use leptos::prelude::*;
+use protocol::scene::SceneMark;
+
+use super::stop;
+use crate::asking::{COLOURS, name_of, place_of};
+use crate::ui::store::Studio;
+
+#[component]
+pub(super) fn AnswerText(looked_at: RwSignal<Option<usize>>) -> impl IntoView {
+    let studio = expect_context::<Studio>();
+    let state = Memo::new(move |_| studio.asking.with(|asking| asking.state()));
+    let asked = move || studio.asking.with(|asking| asking.question().to_owned());
+    let plain = Memo::new(move |_| {
+        studio.asking.with(|asking| {
+            let answer = asking.answer();
+            answer
+                .map(|answer| answer.plain.clone())
+                .unwrap_or_default()
+        })
+    });
+    let note = move || studio.asking.with(|asking| asking.note());
+    // Words that come many times a second are read aloud once, when there are no more.
+    let read_aloud = move || (!state.get().is_open()).then(|| plain.get());
+    view! {
+        <div class="answer" data-testid="ask-answer" data-state=move || state.get().name()>
+            <p class="asked">{asked}</p>
+            <p class="words" data-testid="ask-text">{move || plain.get()}</p>
+            <p class="visually-hidden" aria-live="polite">{read_aloud}</p>
+            <div class="row">
+                <p class="quiet num grow" role="status" data-testid="ask-note">{note}</p>
+                <Show when=move || state.get().is_open()>
+                    <button
+                        type="button"
+                        class="button"
+                        data-testid="ask-stop"
+                        on:click=move |_| stop(studio)
+                    >"That is enough"</button>
+                </Show>
+            </div>
+            <Marks looked_at/>
+        </div>
+    }
+}
+
+#[component]
+fn Marks(looked_at: RwSignal<Option<usize>>) -> impl IntoView {
+    let studio = expect_context::<Studio>();
+    let marks = Memo::new(move |_| studio.asking.with(|asking| asking.all_marks()));
+    let written = Memo::new(move |_| {
+        studio.asking.with(|asking| {
+            let answer = asking.answer();
+            answer.map(|answer| answer.text.clone()).unwrap_or_default()
+        })
+    });
+    // Another answer, other marks.
+    Effect::new(move |_| {
+        marks.track();
+        looked_at.set(None);
+    });
+    let items = move || {
+        let all = marks.get();
+        let several = studio.asking.with(|asking| asking.views().len() > 1);
+        let items = all.iter().enumerate();
+        items
+            .map(|(index, mark)| item(index, mark, name_of(mark, &all), several, looked_at))
+            .collect_view()
+    };
+    view! {
+        <Show when=move || !marks.with(Vec::is_empty)>
+            <ul class="spots" aria-label="What the answer marks" data-testid="ask-marks">{items}</ul>
+            <details>
+                <summary>"As the model wrote it"</summary>
+                <p class="written" data-testid="ask-written">{move || written.get()}</p>
+            </details>
+        </Show>
+    }
+}
+
+/// A mark to be pointed at, tabbed to or pressed: it then stands out in the picture.
+fn item(
+    index: usize,
+    mark: &SceneMark,
+    name: String,
+    several: bool,
+    looked_at: RwSignal<Option<usize>>,
+) -> impl IntoView + use<> {
+    let look = move || looked_at.set(Some(index));
+    let look_away = move || {
+        if looked_at.get_untracked() == Some(index) {
+            looked_at.set(None);
+        }
+    };
+    let colour = format!("--mark: var(--mark-{})", mark.group % COLOURS);
+    view! {
+        <li>
+            <button
+                type="button"
+                class="spot-item"
+                style=colour
+                data-testid="ask-mark-item"
+                on:focus=move |_| look()
+                on:blur=move |_| look_away()
+                on:pointerenter=move |_| look()
+                on:pointerleave=move |_| look_away()
+                on:click=move |_| look()
+            >
+                <span class="swatch" aria-hidden="true"></span>
+                <span class="name">{name}</span>
+                <span class="quiet num">{place_of(mark, several)}</span>
+            </button>
+        </li>
+    }
+}
