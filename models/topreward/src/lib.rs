@@ -16,7 +16,8 @@
 //!   ([`gvl`]), with NumPy's shuffling ([`NumpyRng`]). For others to read: [`Record`].
 //!
 //! Rounding is to even throughout, as in NumPy. Every function here is held to what the reference code and
-//! LeRobot compute (`tests/goldens/topreward`). Nothing in it reads files or knows a network.
+//! LeRobot compute (`tests/goldens/topreward`). Nothing of that reads files or knows a network; with the feature
+//! `scorer`, which is on unless switched off, [`scorer`] joins it to one.
 
 mod clip;
 mod controls;
@@ -32,6 +33,8 @@ mod rabc;
 mod rank;
 mod record;
 mod score;
+#[cfg(feature = "scorer")]
+pub mod scorer;
 mod top_awr;
 mod values;
 

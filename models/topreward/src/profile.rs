@@ -59,6 +59,19 @@ impl Profile {
         self != Self::Legacy
     }
 
+    /// Whether frame `index` of a clip at `fps` frames per second can be shown before it is known how long the
+    /// clip is. Besides these only a clip's last frame can be. For decoders, which need not keep the others.
+    #[must_use]
+    pub fn may_show(self, index: usize, fps: f64) -> bool {
+        if self != Self::Aligned {
+            return true;
+        }
+        let step = aligned_step(fps);
+        let near = (index as f64 / step) as usize;
+        (near.saturating_sub(1)..=near + 1)
+            .any(|place| (place as f64 * step).round_ties_even() as usize == index)
+    }
+
     /// The frames that the model sees of the first `length` frames of `clip`.
     ///
     /// # Errors
@@ -131,10 +144,15 @@ fn aligned(clip: &Clip, length: usize) -> Frames {
     }
 }
 
+/// Frames of the clip from one that is shown to the next.
+fn aligned_step(fps: f64) -> f64 {
+    (fps / SAMPLE_FPS).max(1.0)
+}
+
 /// Every index that any prefix of the clip shows.
 fn aligned_schedule(clip: &Clip) -> Vec<usize> {
     let total = clip.frames();
-    let step = (clip.fps() / SAMPLE_FPS).max(1.0);
+    let step = aligned_step(clip.fps());
     let count = (total as f64 / step).ceil() as usize;
     let mut indices: Vec<usize> = (0..count)
         .map(|index| ((index as f64 * step).round_ties_even() as usize).min(total - 1))

@@ -132,6 +132,9 @@ proptest! {
             prop_assert!(shown.indices.iter().all(|index| *index < length));
             prop_assert!(shown.indices.is_sorted());
             prop_assert_eq!(shown.blocks().len(), shown.indices.len().div_ceil(2));
+            for index in &shown.indices {
+                prop_assert!(profile.may_show(*index, fps) || *index == frames - 1, "{index}");
+            }
             if profile.prefix_stable() {
                 let whole = profile.frames(&clip, frames).unwrap();
                 prop_assert!(whole.indices.starts_with(&shown.indices));

@@ -1,0 +1,342 @@
+//! Asking about a video.
+
+use super::{Film, Frozen, Plan, Point, PreResized, Question, Reader, ScorerError};
+use crate::{
+    Clip, ControlInstruction, Curve, Error, Prefixes, Profile, Prompt, Score, Setting, Template,
+    control_instructions,
+};
+use qwen3vl::{FrameSize, Mark, OddFrames, Qwen3Vl, Tail, TextLayout};
+use std::ops::ControlFlow;
+
+/// In which order things are read. The results agree to rounding.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Form {
+    /// Every prefix from its beginning.
+    Naive,
+    /// The video once, a point as soon as its prefix has been read.
+    #[default]
+    Streaming,
+    /// The video once, then all questions in one pass.
+    Packed,
+}
+
+/// How a scorer asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScorerOptions {
+    /// Which frames are shown.
+    pub profile: Profile,
+    /// With or without a conversation around the question.
+    pub template: Template,
+    /// How the video stands in the text.
+    pub layout: TextLayout,
+    /// Side of the square that frames are squeezed to first [pixels].
+    pub pre_resize: Option<usize>,
+    /// In which order things are read.
+    pub form: Form,
+}
+
+impl ScorerOptions {
+    /// The reference's way in this profile.
+    #[must_use]
+    pub fn new(profile: Profile) -> Self {
+        Self {
+            profile,
+            template: Template::Without,
+            layout: TextLayout::Plain,
+            pre_resize: profile.pre_resize(),
+            form: Form::default(),
+        }
+    }
+}
+
+/// What is asked about a video.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request<'a> {
+    /// How long it is.
+    pub clip: Clip,
+    /// Which prefixes.
+    pub prefixes: &'a Prefixes,
+    /// What it is claimed to complete.
+    pub instruction: &'a str,
+    /// An instruction of another episode, for the control.
+    pub other_task: Option<&'a str>,
+    /// What the model said of the video, to be put before the claim.
+    pub description: Option<&'a str>,
+}
+
+/// One point of a curve, as soon as it is known.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Scored {
+    /// Length of the prefix [frames].
+    pub length: usize,
+    /// Natural logarithm of the probability of ` True` for the instruction.
+    pub log_prob: f64,
+    /// Points known and points to come, controls included.
+    pub done: usize,
+    /// All of them.
+    pub of: usize,
+    /// Whether the point belongs to the frozen frame.
+    pub frozen: bool,
+}
+
+/// Told every point; may ask to stop.
+pub type Watch<'a> = &'a mut dyn FnMut(Scored) -> ControlFlow<()>;
+
+/// A model that scores videos.
+#[derive(Debug)]
+pub struct Scorer {
+    model: Qwen3Vl,
+    options: ScorerOptions,
+}
+
+/// Log-probabilities of both answers, per question and prefix.
+type Answers = Vec<Vec<[f32; 2]>>;
+
+impl Scorer {
+    /// `model`, asked as `options` say.
+    #[must_use]
+    pub fn new(model: Qwen3Vl, options: ScorerOptions) -> Self {
+        Self { model, options }
+    }
+
+    /// The model.
+    #[must_use]
+    pub fn model(&self) -> &Qwen3Vl {
+        &self.model
+    }
+
+    /// How it asks.
+    #[must_use]
+    pub fn options(&self) -> &ScorerOptions {
+        &self.options
+    }
+
+    /// The same model, asking in another way.
+    #[must_use]
+    pub fn with_options(self, options: ScorerOptions) -> Self {
+        Self { options, ..self }
+    }
+
+    /// Scores a video with its controls: its negation and another instruction on the same reading of the video,
+    /// and the instruction on its first frame held.
+    ///
+    /// # Errors
+    /// [`ScorerError`].
+    pub async fn score(
+        &self,
+        film: &(impl Film + ?Sized),
+        request: &Request<'_>,
+        watch: Watch<'_>,
+    ) -> Result<Score, ScorerError> {
+        let clip = request.clip;
+        let lengths = request.prefixes.lengths(&clip, self.options.profile)?;
+        let plan = Plan::new(self.options.profile, &clip, &lengths)?;
+        let prompt = self.prompt(request.instruction, request.description)?;
+        let controls = control_instructions(request.instruction, request.other_task);
+        let mut questions = vec![self.question(&prompt)?];
+        for control in &controls {
+            // The description is of the video, whatever is claimed.
+            let prompt = self.prompt(&control.instruction, request.description)?;
+            questions.push(self.question(&prompt)?);
+        }
+        let mut done = 0;
+        let of = 2 * plan.points.len();
+        let mut tell = |frozen: bool, length: usize, log_prob: f32| {
+            done += 1;
+            watch(Scored {
+                length,
+                log_prob: f64::from(log_prob),
+                done,
+                of,
+                frozen,
+            })
+        };
+        let answers = self
+            .answer(film, &plan, &questions, &mut |length, value| {
+                tell(false, length, value)
+            })
+            .await?;
+        let first = questions.get(..1).unwrap_or_default();
+        let frozen = self
+            .answer(&Frozen(film), &plan, first, &mut |length, value| {
+                tell(true, length, value)
+            })
+            .await?;
+        let mut curves = answers
+            .iter()
+            .map(|answers| curve(answers, &plan))
+            .collect::<Result<Vec<_>, _>>()?
+            .into_iter();
+        let own = curves.next().ok_or(Error::NoPrefixes)?;
+        let frozen = frozen.first().ok_or(Error::NoPrefixes)?;
+        let controls: Vec<(ControlInstruction, Curve)> = controls.into_iter().zip(curves).collect();
+        let setting = Setting::new(self.options.profile, &prompt, &clip, &lengths)?;
+        Ok(Score::new(setting, own, curve(frozen, &plan)?, controls))
+    }
+
+    fn prompt(&self, instruction: &str, description: Option<&str>) -> Result<Prompt, Error> {
+        let prompt = Prompt::new(instruction)?.with_template(self.options.template);
+        match description {
+            None => Ok(prompt),
+            Some(description) => prompt.with_description(description),
+        }
+    }
+
+    fn question(&self, prompt: &Prompt) -> Result<Question, ScorerError> {
+        Question::new(self.model.words(), self.options.layout, prompt)
+    }
+
+    /// Log-probabilities of the answers to `questions` at every point of `plan`, per question and point.
+    ///
+    /// # Errors
+    /// [`ScorerError`].
+    pub async fn answer(
+        &self,
+        film: &(impl Film + ?Sized),
+        plan: &Plan,
+        questions: &[Question],
+        tell: &mut dyn FnMut(usize, f32) -> ControlFlow<()>,
+    ) -> Result<Answers, ScorerError> {
+        let film = PreResized {
+            film,
+            side: self.options.pre_resize,
+        };
+        let Some(last) = plan.points.last() else {
+            return Ok(vec![Vec::new(); questions.len()]);
+        };
+        let first = film.frame(0)?;
+        let own = FrameSize {
+            width: first.width(),
+            height: first.height(),
+        };
+        drop(first);
+        let size_of = |point: &Point| self.model.video().frame_size(point.frames, own, self.odd());
+        let size = size_of(last)?;
+        let mut points: Vec<Vec<[f32; 2]>> = Vec::with_capacity(plan.points.len());
+        let mut pending: Vec<(usize, Mark)> = Vec::new();
+        let mut reader = Reader::new(&self.model, self.options.layout, size)?;
+        let mut read = 0;
+        for (index, point) in plan.points.iter().enumerate() {
+            let own_size = size_of(point)?;
+            let alone = self.options.form == Form::Naive
+                || !self.options.profile.prefix_stable()
+                || own_size != size;
+            let answers = if alone {
+                let mut alone = Reader::new(&self.model, self.options.layout, own_size)?;
+                alone.read(&film, &point.blocks)?;
+                self.ask(&alone, questions).await?
+            } else {
+                let whole = point.whole_blocks();
+                reader.read(&film, point.blocks.get(read..whole).unwrap_or_default())?;
+                read = whole;
+                match point.half_block() {
+                    Some(half) => {
+                        let mut aside = reader.clone();
+                        aside.read(&film, std::slice::from_ref(half))?;
+                        self.ask(&aside, questions).await?
+                    }
+                    None if self.options.form == Form::Packed => {
+                        pending.push((index, reader.mark()));
+                        Vec::new()
+                    }
+                    None => self.ask(&reader, questions).await?,
+                }
+            };
+            if let Some([yes, _]) = answers.first()
+                && tell(point.length, *yes).is_break()
+            {
+                return Err(ScorerError::Stopped);
+            }
+            points.push(answers);
+        }
+        let marks: Vec<Mark> = pending.iter().map(|(_, mark)| *mark).collect();
+        let packed = self.ask_at(&reader, &marks, questions).await?;
+        for ((index, _), answers) in pending.into_iter().zip(packed) {
+            if let (Some(place), Some(point)) = (points.get_mut(index), plan.points.get(index)) {
+                if let Some([yes, _]) = answers.first()
+                    && tell(point.length, *yes).is_break()
+                {
+                    return Err(ScorerError::Stopped);
+                }
+                *place = answers;
+            }
+        }
+        Ok((0..questions.len())
+            .map(|question| {
+                points
+                    .iter()
+                    .filter_map(|answers| answers.get(question).copied())
+                    .collect()
+            })
+            .collect())
+    }
+
+    /// The publication's processor counts an odd frame otherwise than LeRobot's.
+    fn odd(&self) -> OddFrames {
+        match self.options.profile {
+            Profile::Lerobot => OddFrames::Padded,
+            Profile::Aligned | Profile::Legacy => OddFrames::HalfToEven,
+        }
+    }
+
+    /// The answers to every question where the reader is.
+    async fn ask(
+        &self,
+        reader: &Reader<'_>,
+        questions: &[Question],
+    ) -> Result<Vec<[f32; 2]>, ScorerError> {
+        let answers = self.ask_at(reader, &[reader.mark()], questions).await?;
+        Ok(answers.into_iter().next().unwrap_or_default())
+    }
+
+    /// The answers to every question at each of the marks, all in one pass.
+    async fn ask_at(
+        &self,
+        reader: &Reader<'_>,
+        marks: &[Mark],
+        questions: &[Question],
+    ) -> Result<Vec<Vec<[f32; 2]>>, ScorerError> {
+        if marks.is_empty() || questions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let wanted: Vec<_> = questions.iter().map(Question::wanted).collect();
+        let tails: Vec<Tail<'_>> = marks
+            .iter()
+            .flat_map(|mark| {
+                questions
+                    .iter()
+                    .zip(&wanted)
+                    .map(|(question, wanted)| Tail {
+                        from: *mark,
+                        ids: &question.ids,
+                        wanted,
+                    })
+            })
+            .collect();
+        let found = self
+            .model
+            .network()
+            .log_probs(reader.context(), &tails)
+            .await?;
+        let pairs: Vec<[f32; 2]> = found
+            .iter()
+            .filter_map(|pair| <[f32; 2]>::try_from(pair.as_slice()).ok())
+            .collect();
+        Ok(pairs
+            .chunks(questions.len())
+            .map(<[[f32; 2]]>::to_vec)
+            .collect())
+    }
+}
+
+/// A value per prefix asked for, from one per point read.
+fn curve(answers: &[[f32; 2]], plan: &Plan) -> Result<Curve, Error> {
+    let of = |side: usize| -> Vec<f64> {
+        plan.answers
+            .iter()
+            .filter_map(|point| answers.get(*point)?.get(side))
+            .map(|value| f64::from(*value))
+            .collect()
+    };
+    Curve::new(of(0), of(1))
+}

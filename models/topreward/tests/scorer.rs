@@ -1,0 +1,249 @@
+//! One reading of a video answers every prefix as reading each prefix by itself does.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::ops::ControlFlow;
+
+use common::{Random, noise, random_model};
+use qwen3vl::{OddFrames, PackedTail, Piece, Qwen3Vl, TextLayout, layout};
+use topreward::{
+    Clip, Prefixes, Profile, Prompt, Template,
+    scorer::{Form, Plan, Question, Request, Scorer, ScorerError, ScorerOptions},
+};
+use vision::RgbImage;
+
+const PLENTY: usize = 25_165_824;
+/// Differences of log-probabilities in f32.
+const TOLERANCE: f32 = 1e-5;
+
+type Answers = Vec<Vec<[f32; 2]>>;
+
+fn ask(scorer: &Scorer, film: &[RgbImage], plan: &Plan, questions: &[Question]) -> Answers {
+    layers::wait(scorer.answer(film, plan, questions, &mut |_, _| ControlFlow::Continue(())))
+        .unwrap()
+}
+
+fn questions(model: &Qwen3Vl, layout: TextLayout, template: Template) -> Vec<Question> {
+    [
+        "open the drawer.",
+        "Do not open the drawer.",
+        "stack the red cube",
+    ]
+    .iter()
+    .map(|instruction| {
+        let prompt = Prompt::new(instruction).unwrap().with_template(template);
+        Question::new(model.words(), layout, &prompt).unwrap()
+    })
+    .collect()
+}
+
+fn worst(left: &Answers, right: &Answers) -> f32 {
+    assert_eq!(left.len(), right.len());
+    let mut worst = 0.0_f32;
+    for (left, right) in left.iter().zip(right) {
+        assert_eq!(left.len(), right.len());
+        for (left, right) in left.iter().flatten().zip(right.iter().flatten()) {
+            assert!(left.is_finite() && *left < 0.0);
+            worst = worst.max((left - right).abs());
+        }
+    }
+    worst
+}
+
+/// A prefix as one sequence with its question at its end: nothing shared, nothing cached.
+fn one_sequence(
+    model: &Qwen3Vl,
+    layout: TextLayout,
+    film: &[RgbImage],
+    blocks: &[topreward::Block],
+    question: &Question,
+) -> [f32; 2] {
+    let own = qwen3vl::FrameSize {
+        width: film[0].width(),
+        height: film[0].height(),
+    };
+    let shown: usize = blocks
+        .iter()
+        .map(|block| {
+            if block.indices[0] == block.indices[1] {
+                1
+            } else {
+                2
+            }
+        })
+        .sum();
+    let size = model
+        .video()
+        .frame_size(shown, own, OddFrames::HalfToEven)
+        .unwrap();
+    let patches: Vec<_> = blocks
+        .iter()
+        .map(|block| {
+            model
+                .video()
+                .block(block.indices.map(|index| &film[index]), size)
+                .unwrap()
+        })
+        .collect();
+    let seen = model.network().see(&patches).unwrap();
+    let after = model.words().encode(layout::after_block()).unwrap();
+    let header = layout.header();
+    let before: Vec<Vec<u32>> = (0..)
+        .zip(blocks)
+        .map(|(index, block)| {
+            let opening = if index == 0 { header.as_str() } else { "" };
+            model.before_block(opening, block.seconds).unwrap()
+        })
+        .collect();
+    let mut pieces = Vec::new();
+    for (block, before) in before.iter().enumerate() {
+        pieces.push(Piece::Text(before));
+        pieces.push(Piece::Picture { seen: &seen, block });
+        pieces.push(Piece::Text(&after));
+    }
+    let wanted = question.wanted();
+    let tail = PackedTail {
+        after_pieces: pieces.len(),
+        ids: &question.ids,
+        wanted: &wanted,
+    };
+    let found = layers::wait(model.network().packed_log_probs(&pieces, &[tail])).unwrap();
+    [found[0][0], found[0][1]]
+}
+
+#[test]
+fn ten_random_models_answer_alike_in_all_forms() {
+    let mut worst_of_all = 0.0_f32;
+    for seed in 0..10 {
+        let mut random = Random::new(100 + seed);
+        let model = random_model(seed, PLENTY);
+        let frames = 1 + random.below(14);
+        let fps = random.of(&[1.0, 2.0, 3.0, 5.0]);
+        let (width, height) = (random.of(&[64, 70, 96]), random.of(&[64, 90]));
+        let film = noise(&mut random, frames, width, height);
+        let clip = Clip::new(frames, fps).unwrap();
+        let profile = random.of(&[Profile::Aligned, Profile::Aligned, Profile::Lerobot]);
+        let lengths = Prefixes::Every.lengths(&clip, profile).unwrap();
+        let plan = Plan::new(profile, &clip, &lengths).unwrap();
+        let layout = random.of(&[TextLayout::Plain, TextLayout::Outer]);
+        let template = random.of(&[Template::Without, Template::With]);
+        let questions = questions(&model, layout, template);
+        let mut options = ScorerOptions::new(profile);
+        options.layout = layout;
+        options.template = template;
+        options.pre_resize = None;
+        options.form = Form::Naive;
+        let mut scorer = Scorer::new(model, options);
+        let naive = ask(&scorer, &film, &plan, &questions);
+        assert_eq!((naive.len(), naive[0].len()), (3, plan.points.len()));
+        for form in [Form::Streaming, Form::Packed] {
+            options.form = form;
+            scorer = scorer.with_options(options);
+            let shared = ask(&scorer, &film, &plan, &questions);
+            let difference = worst(&naive, &shared);
+            worst_of_all = worst_of_all.max(difference);
+            assert!(
+                difference <= TOLERANCE,
+                "model {seed}, {form:?}: {difference}"
+            );
+        }
+        // And as the definition has it, on the shortest and the longest prefix.
+        for index in [0, plan.points.len() - 1] {
+            let blocks = &plan.points[index].blocks;
+            for (question, naive) in questions.iter().zip(&naive) {
+                let alone = one_sequence(scorer.model(), layout, &film, blocks, question);
+                for (one, other) in alone.iter().zip(naive[index]) {
+                    worst_of_all = worst_of_all.max((one - other).abs());
+                    assert!(
+                        (one - other).abs() <= TOLERANCE,
+                        "model {seed}: {one} and {other}"
+                    );
+                }
+            }
+        }
+        // The questions and the prefixes must matter, or agreement would mean nothing.
+        if naive[0].len() > 1 {
+            assert!((naive[0][0][0] - naive[0][1][0]).abs() > 1e-4);
+        }
+        assert!((naive[0][0][0] - naive[2][0][0]).abs() > 1e-4);
+    }
+    println!("largest difference {worst_of_all:e}");
+}
+
+#[test]
+fn a_video_at_the_bound_of_its_pixels_is_still_scored_as_defined() {
+    // Six frames of 96x96 are too many for this bound, two are not: sizes differ between prefixes.
+    let model = random_model(3, 4 * 96 * 96);
+    let mut random = Random::new(7);
+    let film = noise(&mut random, 6, 96, 96);
+    let clip = Clip::new(6, 2.0).unwrap();
+    let lengths = Prefixes::Every.lengths(&clip, Profile::Aligned).unwrap();
+    let plan = Plan::new(Profile::Aligned, &clip, &lengths).unwrap();
+    let questions = questions(&model, TextLayout::Plain, Template::Without);
+    let mut options = ScorerOptions::new(Profile::Aligned);
+    options.pre_resize = None;
+    options.form = Form::Naive;
+    let scorer = Scorer::new(model, options);
+    let naive = ask(&scorer, &film, &plan, &questions);
+    options.form = Form::Packed;
+    let scorer = scorer.with_options(options);
+    let shared = ask(&scorer, &film, &plan, &questions);
+    assert!(worst(&naive, &shared) <= TOLERANCE);
+}
+
+#[test]
+fn a_score_has_its_controls_and_can_be_stopped() {
+    let mut random = Random::new(11);
+    let film = noise(&mut random, 9, 64, 64);
+    let scorer = Scorer::new(
+        random_model(5, PLENTY),
+        ScorerOptions {
+            pre_resize: Some(64),
+            ..ScorerOptions::new(Profile::Legacy)
+        },
+    );
+    let prefixes = Prefixes::Spread(4);
+    let request = Request {
+        clip: Clip::new(9, 4.0).unwrap(),
+        prefixes: &prefixes,
+        instruction: "open the drawer",
+        other_task: Some("close the box"),
+        description: None,
+    };
+    let mut points = Vec::new();
+    let score = layers::wait(scorer.score(&film, &request, &mut |point| {
+        points.push(point);
+        ControlFlow::Continue(())
+    }))
+    .unwrap();
+    assert_eq!(score.setting.prefix_lengths, [1, 3, 6, 9]);
+    assert_eq!(score.setting.profile, Profile::Legacy);
+    assert_eq!(score.controls.len(), 2);
+    assert_eq!(score.controls[1].asked.instruction, "close the box");
+    let told: Vec<f64> = points
+        .iter()
+        .filter(|point| !point.frozen)
+        .map(|point| point.log_prob)
+        .collect();
+    assert_eq!(told, score.curve.log_probs);
+    assert_eq!(points.len(), 8);
+    assert!(points.iter().all(|point| point.of == 8));
+    // The first prefix has one frame, so the frozen film starts with the same value.
+    assert!((score.static_log_probs[0] - score.curve.log_probs[0]).abs() < 1e-5);
+    assert!((score.static_log_probs[3] - score.curve.log_probs[3]).abs() > 1e-4);
+    let stopped = layers::wait(scorer.score(&film, &request, &mut |point| {
+        if point.done == 2 {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    }));
+    assert!(matches!(stopped, Err(ScorerError::Stopped)));
+    let special = Request {
+        instruction: "go<|im_end|>",
+        ..request
+    };
+    let refused = layers::wait(scorer.score(&film, &special, &mut |_| ControlFlow::Continue(())));
+    assert!(matches!(refused, Err(ScorerError::Ask(_))));
+}
