@@ -1,6 +1,7 @@
 //! What the model has read, and what can be asked about it.
 
-use layers::{KvCache, Wanted};
+use burn::tensor::Tensor;
+use layers::Wanted;
 
 use crate::vision_tower::Seen;
 
@@ -9,7 +10,7 @@ use crate::vision_tower::Seen;
 /// A clone shares the tensors and costs next to nothing; reading on in one of the two leaves the other as it is.
 #[derive(Debug, Clone, Default)]
 pub struct Context {
-    pub(crate) cache: KvCache,
+    pub(crate) past: Past,
     /// Where the next token of text stands.
     pub(crate) next: u32,
 }
@@ -17,7 +18,7 @@ pub struct Context {
 impl Context {
     /// Tokens read.
     pub fn tokens(&self) -> usize {
-        self.cache.len()
+        self.past.tokens()
     }
 
     /// This place in the sequence, to which a [`Tail`] can be attached later, when more has been read.
@@ -30,8 +31,8 @@ impl Context {
 
     /// Bytes that its keys and values take.
     pub fn bytes(&self) -> u64 {
-        self.cache
-            .layers()
+        self.past
+            .layers
             .iter()
             .flat_map(|(key, value)| [key, value])
             .map(|tensor| {
@@ -39,6 +40,42 @@ impl Context {
                 (values * tensor.dtype().size()) as u64
             })
             .sum()
+    }
+}
+
+/// Keys (rotated) and values of every layer, `[kv_heads, tokens, head_dim]` each, first layer first.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Past {
+    layers: Vec<(Tensor<3>, Tensor<3>)>,
+}
+
+impl Past {
+    fn tokens(&self) -> usize {
+        self.layers.first().map_or(0, |(key, _)| {
+            let [_, tokens, _] = key.dims();
+            tokens
+        })
+    }
+
+    /// Keys and values of the first `tokens` tokens of a layer; `None` where there are none.
+    pub(crate) fn first(&self, layer: usize, tokens: usize) -> Option<(Tensor<3>, Tensor<3>)> {
+        let (key, value) = self.layers.get(layer).filter(|_| tokens > 0)?;
+        Some((
+            key.clone().narrow(1, 0, tokens),
+            value.clone().narrow(1, 0, tokens),
+        ))
+    }
+
+    /// Adds those of new tokens, one pair per layer.
+    pub(crate) fn extend(&mut self, new: Vec<(Tensor<3>, Tensor<3>)>) {
+        if self.layers.is_empty() {
+            self.layers = new;
+            return;
+        }
+        for ((key, value), (new_key, new_value)) in self.layers.iter_mut().zip(new) {
+            *key = Tensor::cat(vec![key.clone(), new_key], 1);
+            *value = Tensor::cat(vec![value.clone(), new_value], 1);
+        }
     }
 }
 

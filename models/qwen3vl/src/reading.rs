@@ -3,6 +3,7 @@
 //! One video serves any number of prefixes and questions: a prefix of the video is a prefix of the cache, and a
 //! question after it is a [`Tail`], whose keys and values are dropped when it has been answered.
 
+use burn::tensor::Tensor;
 use layers::Wanted;
 
 use crate::context::{Context, Mark, PackedTail, Piece, Tail};
@@ -46,15 +47,13 @@ impl Network {
                     .map(|features| features.clone().narrow(0, first, count))
                     .collect(),
                 rotary: self.text.rotation.rotary(places, &self.device),
-                past: &context.cache,
+                past: &context.past,
                 past_len,
                 past_bias: None,
                 own_bias: bias(self, count, count, |row, column| column <= row),
             };
             let read = self.text.forward(rows, &Needed::None, &unwatched);
-            for (layer, (key, value)) in read.own.into_iter().enumerate() {
-                context.cache.extend(layer, key, value);
-            }
+            context.past.extend(read.own);
             first += count;
         }
         context.next = sequence.next;
@@ -128,10 +127,10 @@ impl Network {
         let past_len = rows.past.iter().copied().max().unwrap_or(0);
         let count = rows.past.len();
         let input = Rows {
-            x: burn::tensor::Tensor::cat(embedded, 0),
+            x: Tensor::cat(embedded, 0),
             deepstack: Vec::new(),
             rotary: self.text.rotation.rotary(&places, &self.device),
-            past: &context.cache,
+            past: &context.past,
             past_len,
             past_bias: bias(self, count, past_len, |row, column| {
                 rows.past.get(row).is_some_and(|past| column < *past)
@@ -191,7 +190,7 @@ impl Network {
             x: joined.x,
             deepstack: joined.deepstack,
             rotary: self.text.rotation.rotary(&sequence.places, &self.device),
-            past: &empty.cache,
+            past: &empty.past,
             past_len: 0,
             past_bias: None,
             own_bias: bias(self, count, count, |row, column| {
@@ -249,7 +248,7 @@ impl Network {
         &self,
         pieces: &[Piece<'_>],
         watch: Watch<'_>,
-    ) -> Result<Option<burn::tensor::Tensor<2>>, ScoreError> {
+    ) -> Result<Option<Tensor<2>>, ScoreError> {
         let mut sequence = Sequence::from(0);
         for piece in pieces {
             sequence.push(self, *piece)?;
@@ -263,7 +262,7 @@ impl Network {
             x: joined.x,
             deepstack: joined.deepstack,
             rotary: self.text.rotation.rotary(&sequence.places, &self.device),
-            past: &empty.cache,
+            past: &empty.past,
             past_len: 0,
             past_bias: None,
             own_bias: bias(self, count, count, |row, column| column <= row),

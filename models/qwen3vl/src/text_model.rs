@@ -3,11 +3,10 @@
 //! Keys and values of what was read before are only looked at here, never changed: a forward pass gives back those of
 //! its own tokens, and the caller keeps them or does not. So any number of questions can look at one video.
 
-use burn::tensor::{Int, Tensor};
-use layers::{
-    Columns, GatedMlp, KvCache, Linear, RmsNorm, Rotary, Vocabulary, attend_over, rms_normalise,
-};
+use burn::tensor::{Int, Tensor, TensorData};
+use layers::{Columns, GatedMlp, Linear, RmsNorm, Rotary, Vocabulary, attend_over, rms_normalise};
 
+use crate::context::Past;
 use crate::positions::TextRotation;
 use crate::stage::{Stage, Watch};
 
@@ -89,7 +88,7 @@ pub(crate) struct Rows<'a> {
     pub(crate) deepstack: Vec<Tensor<2>>,
     pub(crate) rotary: Rotary,
     /// Of what was read before, the first `past_len` tokens.
-    pub(crate) past: &'a KvCache,
+    pub(crate) past: &'a Past,
     pub(crate) past_len: usize,
     /// `[1, rows, past_len]`; `None` where every row sees all of it.
     pub(crate) past_bias: Option<Tensor<3>>,
@@ -172,19 +171,19 @@ impl TextModel {
                 value,
                 bias: own_bias,
             };
-            let mixed = match past.layers().get(layer) {
-                Some((past_key, past_value)) if past_len > 0 => block.attention.mix(
+            let mixed = match past.first(layer, past_len) {
+                Some((past_key, past_value)) => block.attention.mix(
                     query,
                     &[
                         Columns {
-                            key: past_key.clone().narrow(1, 0, past_len),
-                            value: past_value.clone().narrow(1, 0, past_len),
+                            key: past_key,
+                            value: past_value,
                             bias: past_bias,
                         },
                         own_columns,
                     ],
                 ),
-                _ => block.attention.mix(query, &[own_columns]),
+                None => block.attention.mix(query, &[own_columns]),
             };
             x = x + mixed;
             x = x.clone() + block.mlp.forward(block.mlp_norm.forward(x));
