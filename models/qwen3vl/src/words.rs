@@ -7,7 +7,7 @@ use crate::error::{LoadError, ScoreError, bad_value};
 use crate::layout::{VISION_END, VISION_START};
 
 /// File name in a model folder.
-pub const FILE: &str = "tokenizer.json";
+pub(crate) const FILE: &str = "tokenizer.json";
 
 /// A checkpoint's tokenizer.
 #[derive(Debug, Clone)]
