@@ -5,11 +5,13 @@
 //!
 //! - [`frame`]: the four-byte header, encoding, decoding, limits and errors
 //! - [`common`]: nouns that both dialects use (views, joints, chunks, modes)
+//! - [`depth`]: what a policy that reasons about depth writes
 //! - [`robot`]: robot <-> studio
 //! - [`viewer`]: viewer <-> studio
 //! - [`worker`]: the page <-> its compute worker, inside one browser tab
 
 pub mod common;
+pub mod depth;
 pub mod frame;
 pub mod robot;
 pub mod scene;

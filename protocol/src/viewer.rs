@@ -3,6 +3,7 @@
 use crate::common::{
     CameraDescription, ErrorMessage, JointDescription, Mode, Stage, TaskState, View, text,
 };
+use crate::depth::{DepthDescription, DepthReasoning};
 use crate::frame::{FrameError, Message, direction};
 use crate::robot::ResetScene;
 use crate::scene::{Answer, Answerer, Ask, SceneAsked, StopAnswer};
@@ -127,6 +128,9 @@ pub struct PolicyDescription {
     pub action: Vec<ActionDimension>,
     /// Whether `/api/policy/openfast/{tokenizer.json,processor_config.json}` are there to be fetched.
     pub has_tokenizer: bool,
+    /// How it reasons about depth; absent for one that cannot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub depth: Option<DepthDescription>,
 }
 
 /// The studio's answer to [`ViewerHello`].
@@ -265,11 +269,20 @@ pub struct Trace {
     /// executing them (real-time chunking); 0 for a chunk computed from its observation alone.
     #[serde(default)]
     pub committed_rows: u32,
+    /// The depth map that was written before the actions, by policies that reason about depth.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub depth: Option<DepthReasoning>,
 }
 
 impl Message for Trace {
     const KIND: u8 = 0x35;
     const NAME: &'static str = "Trace";
+    fn validate(&self) -> Result<(), FrameError> {
+        match &self.depth {
+            Some(depth) => depth.validate(Self::NAME),
+            None => Ok(()),
+        }
+    }
 }
 
 /// The action tokens of a decision that is still being written, at most thirty times a second. Lossy: each

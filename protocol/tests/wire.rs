@@ -4,7 +4,9 @@
 use proptest::prelude::*;
 use protocol::{
     ErrorMessage, FrameError, FromRobot, FromViewer, MAX_FRAME_BYTES, Message, Mode, Stage,
-    ToRobot, ToViewer, VERSION, View, ViewEncoding, decode, encode, kind_of,
+    ToRobot, ToViewer, VERSION, View, ViewEncoding, decode,
+    depth::DepthReasoning,
+    encode, kind_of,
     robot::{
         ActionChunk, Instruction, Observation, Release, ResetScene, RobotHello, RobotWelcome, Stop,
     },
@@ -80,6 +82,20 @@ fn trace() -> Trace {
         }],
         latency_micros: 10,
         committed_rows: 2,
+        depth: None,
+    }
+}
+
+fn depth() -> DepthReasoning {
+    DepthReasoning {
+        camera: "o".to_owned(),
+        codes: vec![5, 300],
+        columns: 2,
+        regenerated: vec![true, false],
+        similarity: vec![0.5, 1.0],
+        threshold: 0.75,
+        forwards: 4,
+        frame: None,
     }
 }
 
@@ -155,6 +171,108 @@ fn tokens_so_far_have_these_bytes() {
         },
         "PS[01][37][85][a8]robot_id[a1]a[b4]observation_sequence[02][a6]tokens[92][04][cd][01][2c]\
          [a4]rows[10][a4]dims[06]",
+    );
+}
+
+#[test]
+fn a_depth_map_has_these_bytes_and_may_be_absent() {
+    let plain = dump(&encode(&trace()).unwrap());
+    let with = Trace {
+        depth: Some(depth()),
+        ..trace()
+    };
+    let bytes = encode(&with).unwrap();
+    assert!(
+        !plain.contains("depth"),
+        "an older viewer reads what it read before"
+    );
+    let (_, depth) = dump(&bytes)
+        .split_once("[a5]depth")
+        .map(|(a, b)| (a.to_owned(), b.to_owned()))
+        .unwrap();
+    assert_eq!(
+        depth,
+        "[88][a6]camera[a1]o[a5]codes[92][05][cd][01][2c][a7]columns[02][ab]regenerated[92][c3][c2]\
+         [aa]similarity[92][ca][3f][00][00][00][ca][3f][80][00][00][a9]threshold[ca][3f][40][00][00]\
+         [a8]forwards[04][a5]frame[c0]"
+    );
+    assert_eq!(decode::<Trace>(&bytes).unwrap(), with);
+}
+
+#[test]
+fn a_depth_map_that_contradicts_itself_is_refused_with_the_field() {
+    let field = |depth: DepthReasoning| {
+        let trace = Trace {
+            depth: Some(depth),
+            ..trace()
+        };
+        match encode(&trace).unwrap_err() {
+            FrameError::Invalid { field, .. } => field,
+            other => panic!("{other}"),
+        }
+    };
+    let wrong = [
+        (
+            DepthReasoning {
+                columns: 0,
+                ..depth()
+            },
+            "depth.columns",
+        ),
+        (
+            DepthReasoning {
+                regenerated: vec![true],
+                ..depth()
+            },
+            "depth.regenerated",
+        ),
+        (
+            DepthReasoning {
+                similarity: vec![1.0],
+                ..depth()
+            },
+            "depth.similarity",
+        ),
+        (
+            DepthReasoning {
+                similarity: vec![1.0, f32::NAN],
+                ..depth()
+            },
+            "depth.similarity",
+        ),
+        (
+            DepthReasoning {
+                codes: vec![0; 5000],
+                ..depth()
+            },
+            "depth.codes",
+        ),
+        (
+            DepthReasoning {
+                frame: Some(View {
+                    data: Vec::new(),
+                    encoding: ViewEncoding::Jpeg,
+                    ..observation().views[0].clone()
+                }),
+                ..depth()
+            },
+            "view.data",
+        ),
+    ];
+    for (depth, want) in wrong {
+        assert_eq!(field(depth), want);
+    }
+    let first = DepthReasoning {
+        similarity: Vec::new(),
+        ..depth()
+    };
+    assert_eq!((first.written(), first.rows()), (1, 1));
+    assert!(
+        encode(&Trace {
+            depth: Some(first),
+            ..trace()
+        })
+        .is_ok()
     );
 }
 

@@ -148,6 +148,7 @@ pub(crate) mod tests {
             }],
             latency_micros: 10,
             committed_rows: 2,
+            depth: None,
         }
     }
 

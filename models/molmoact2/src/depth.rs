@@ -20,6 +20,8 @@ pub(crate) mod walk;
 
 use vision::RgbImage;
 
+pub use change::THRESHOLD;
+
 use crate::config::Config;
 
 /// Whether and how an answer reasons about depth.

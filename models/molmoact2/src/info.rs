@@ -17,6 +17,8 @@ pub struct PolicyInfo {
     /// Cells of the depth map the policy can write before it acts; `None` if it does not reason
     /// about depth.
     pub depth_cells: Option<usize>,
+    /// Codes a cell can have; 0 if it does not reason about depth.
+    pub depth_codes: usize,
     /// Number of weights.
     pub parameters: u64,
     /// The types the weights are stored in.

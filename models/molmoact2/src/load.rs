@@ -154,6 +154,7 @@ impl Policy {
                 .collect(),
             modes,
             depth_cells: depth.as_ref().map(|head| head.ids.cells),
+            depth_codes: depth.as_ref().map_or(0, |head| head.ids.codes),
             flow_steps: config.flow_matching_num_steps,
             parameters: checkpoint.parameters(),
             dtype: checkpoint.dtype(),

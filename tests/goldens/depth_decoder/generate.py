@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE / "../../../models/molmoact2"))
-from convert_depth_decoder import convert  # noqa: E402
+sys.path.insert(0, str(HERE / "../../../models/depth_decoder"))
+from convert import convert  # noqa: E402
 
 
 class Residual(nn.Module):

@@ -9,8 +9,8 @@ use vision::{ImageError, RgbImage, resample_bilinear_u8};
 
 /// Pixels along one side of a cell.
 const CELL: usize = 32;
-/// A cell below this similarity has changed.
-pub(crate) const THRESHOLD: f32 = 0.996;
+/// A cell below this cosine similarity has changed.
+pub const THRESHOLD: f32 = 0.996;
 
 /// A frame at the size at which frames are compared: `side` x `side` cells.
 pub(crate) fn shrink(image: &RgbImage, side: usize) -> Result<RgbImage, ImageError> {

@@ -1,6 +1,6 @@
 """Turns the published depth VQ-VAE (`vae-final.pt`) into a safetensors file with its codebook and decoder.
 
-Usage: python convert_depth_decoder.py vae-final.pt depth_decoder.safetensors    (needs torch and safetensors)
+Usage: python convert.py vae-final.pt depth_decoder.safetensors    (needs torch and safetensors)
 
 The file is read with `weights_only=True`, so that nothing in it is run.
 """

@@ -3,8 +3,8 @@
 
 use std::path::PathBuf;
 
+use depth_decoder::{DepthDecoder, DepthDecoderError};
 use layers::Checkpoint;
-use molmoact2::{DepthDecoder, DepthDecoderError};
 use safetensors::SafeTensors;
 
 fn path(name: &str) -> PathBuf {

@@ -1,82 +1,16 @@
-//! Depth codes as a picture: the decoder of the VQ-VAE that the codes come from.
-//!
-//! Not needed for acting; it shows people what the model had in mind. The layout is that of the published
-//! `vae-final.pt` (the depth VQ-VAE of "All in Tokens", arXiv 2301.02229), read from the tensors' shapes:
-//!
-//! | tensors | what |
-//! |---|---|
-//! | `_vq_vae._embedding` | codebook, `[codes, width]` |
-//! | `decoder.0` | 1x1 convolution, then ReLU |
-//! | `decoder.2`, `decoder.3`, … `.net.{0,2,4}` | residual blocks: 3x3, ReLU, 3x3, ReLU, 1x1, added to the input |
-//! | `decoder.{4, 6, …}` | transposed 4x4 convolutions of stride 2, each followed by ReLU and doubling the picture |
-//! | `decoder.{last}` | 1x1 convolution to one channel |
-//!
-//! The published one has 128 codes of width 512, two blocks of 256 channels and five doublings: 10x10 codes become
-//! 320x320 pixels. Its encoder and the running means of its training are ignored. A `.pt` file is a pickle, which is a
-//! program; `convert_depth_decoder.py` beside this crate turns it into safetensors without running it.
+//! The network, and where its tensors are.
 
 use std::path::Path;
 
 use burn::tensor::module::{conv_transpose2d, conv2d};
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
-use burn::tensor::{Device, Tensor, activation};
-use layers::{Checkpoint, CheckpointError, Weights};
+use burn::tensor::{Device, Tensor, TensorData, activation};
+use layers::{Checkpoint, Weights};
 
-use crate::connector::index_tensor;
-use crate::discrete::read;
-use crate::error::ActError;
+use crate::error::DepthDecoderError;
+use crate::picture::DepthPicture;
 
 const CODEBOOK: &str = "_vq_vae._embedding";
-
-/// Why codes could not be drawn.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum DepthDecoderError {
-    /// The file.
-    #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
-    /// The file could not be read.
-    #[error("cannot read {file}: {source}")]
-    Io {
-        /// Path of the file.
-        file: String,
-        /// What the operating system said.
-        source: std::io::Error,
-    },
-    /// The tensors are not those of a depth decoder.
-    #[error("{name} has shape {shape:?}; {want}")]
-    Layout {
-        /// The tensor.
-        name: String,
-        /// Its shape, empty if it is not there.
-        shape: Vec<usize>,
-        /// What was expected.
-        want: &'static str,
-    },
-    /// A code the codebook does not have.
-    #[error("cell {cell} holds code {code}; the depth decoder has codes below {codes}")]
-    BadCode {
-        /// Which cell, from 0.
-        cell: usize,
-        /// The code.
-        code: u32,
-        /// How many codes there are.
-        codes: usize,
-    },
-    /// The codes do not fill the grid.
-    #[error("{codes} codes do not fill a grid of {rows}x{columns} cells")]
-    WrongGrid {
-        /// Codes given.
-        codes: usize,
-        /// Rows of cells.
-        rows: usize,
-        /// Cells of a row.
-        columns: usize,
-    },
-    /// The picture could not be fetched from the device.
-    #[error(transparent)]
-    ReadBack(#[from] ActError),
-}
 
 /// A convolution's tensors.
 #[derive(Debug)]
@@ -108,34 +42,6 @@ pub struct DepthDecoder {
     device: Device,
 }
 
-/// A decoded depth map. Values are relative and grow towards the camera, as those it was trained on.
-#[derive(Debug, Clone, PartialEq)]
-pub struct DepthPicture {
-    /// Pixels per row.
-    pub width: usize,
-    /// Rows.
-    pub height: usize,
-    /// `[height, width]`, row by row.
-    pub values: Vec<f32>,
-}
-
-impl DepthPicture {
-    /// Grey levels from 0 (the farthest point of this picture) to 255 (the nearest); 0 where all are equal.
-    pub fn grey(&self) -> Vec<u8> {
-        let least = self.values.iter().copied().fold(f32::INFINITY, f32::min);
-        let most = self
-            .values
-            .iter()
-            .copied()
-            .fold(f32::NEG_INFINITY, f32::max);
-        let range = (most - least).max(1e-8);
-        self.values
-            .iter()
-            .map(|value| ((value - least) / range * 255.0 + 0.5).clamp(0.0, 255.0) as u8)
-            .collect()
-    }
-}
-
 impl DepthDecoder {
     /// Reads a safetensors file.
     ///
@@ -146,8 +52,16 @@ impl DepthDecoder {
             file: file.display().to_string(),
             source,
         })?;
-        let name = "depth_decoder.safetensors".to_owned();
-        Self::load(&Checkpoint::from_memory([(name, bytes.into())])?, device)
+        Self::from_bytes(bytes, device)
+    }
+
+    /// Reads the contents of a safetensors file.
+    ///
+    /// # Errors
+    /// [`DepthDecoderError`] with the tensor that is missing or of another shape.
+    pub fn from_bytes(bytes: Vec<u8>, device: &Device) -> Result<Self, DepthDecoderError> {
+        let file = (crate::FILE_NAME.to_owned(), bytes.into());
+        Self::load(&Checkpoint::from_memory([file])?, device)
     }
 
     /// Puts the decoder's tensors on `device`.
@@ -253,13 +167,16 @@ impl DepthDecoder {
                 codes: known,
             });
         }
-        let ids = codes.iter().map(|&code| code as i32).collect();
+        let ids: Vec<i32> = codes.iter().map(|&code| code as i32).collect();
         let [_, width] = self.codebook.dims();
         // [cells, width] to [1, width, rows, columns].
         let x = self
             .codebook
             .clone()
-            .select(0, index_tensor(ids, &self.device))
+            .select(
+                0,
+                Tensor::from_data(TensorData::new(ids, [codes.len()]), &self.device),
+            )
             .swap_dims(0, 1)
             .reshape([1, width, rows, columns]);
         let mut x = activation::relu(self.entry.same(x, 0));
@@ -345,4 +262,15 @@ impl Reader<'_> {
             outputs,
         })
     }
+}
+
+async fn read(picture: Tensor<4>) -> Result<Vec<f32>, DepthDecoderError> {
+    let failed = |reason: String| DepthDecoderError::ReadBack { reason };
+    let data = picture
+        .into_data_async()
+        .await
+        .map_err(|error| failed(format!("{error:?}")))?;
+    data.as_slice::<f32>()
+        .map(<[f32]>::to_vec)
+        .map_err(|error| failed(format!("{error:?}")))
 }

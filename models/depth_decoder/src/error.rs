@@ -1,0 +1,56 @@
+//! What can be wrong with a decoder's file and with codes.
+
+use layers::CheckpointError;
+
+/// Why codes could not be drawn.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DepthDecoderError {
+    /// The file.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The file could not be read.
+    #[error("cannot read {file}: {source}")]
+    Io {
+        /// Path of the file.
+        file: String,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The tensors are not those of a depth decoder.
+    #[error("{name} has shape {shape:?}; {want}")]
+    Layout {
+        /// The tensor.
+        name: String,
+        /// Its shape, empty if it is not there.
+        shape: Vec<usize>,
+        /// What was expected.
+        want: &'static str,
+    },
+    /// A code the codebook does not have.
+    #[error("cell {cell} holds code {code}; the depth decoder has codes below {codes}")]
+    BadCode {
+        /// Which cell, from 0.
+        cell: usize,
+        /// The code.
+        code: u32,
+        /// How many codes there are.
+        codes: usize,
+    },
+    /// The codes do not fill the grid.
+    #[error("{codes} codes do not fill a grid of {rows}x{columns} cells")]
+    WrongGrid {
+        /// Codes given.
+        codes: usize,
+        /// Rows of cells.
+        rows: usize,
+        /// Cells of a row.
+        columns: usize,
+    },
+    /// The picture could not be fetched from the device.
+    #[error("the picture cannot be read back from the device: {reason}")]
+    ReadBack {
+        /// What the device said.
+        reason: String,
+    },
+}

@@ -1,0 +1,31 @@
+//! Depth codes as a picture: the decoder of the VQ-VAE that the codes come from.
+//!
+//! Not needed for acting; it shows people what the model had in mind. The layout is that of the published
+//! `vae-final.pt` (the depth VQ-VAE of "All in Tokens", arXiv 2301.02229), read from the tensors' shapes:
+//!
+//! | tensors | what |
+//! |---|---|
+//! | `_vq_vae._embedding` | codebook, `[codes, width]` |
+//! | `decoder.0` | 1x1 convolution, then ReLU |
+//! | `decoder.2`, `decoder.3`, … `.net.{0,2,4}` | residual blocks: 3x3, ReLU, 3x3, ReLU, 1x1, added to the input |
+//! | `decoder.{4, 6, …}` | transposed 4x4 convolutions of stride 2, each followed by ReLU and doubling the picture |
+//! | `decoder.{last}` | 1x1 convolution to one channel |
+//!
+//! The published one has 128 codes of width 512, two blocks of 256 channels and five doublings: 10x10 codes become
+//! 320x320 pixels. Its encoder and the running means of its training are ignored. A `.pt` file is a pickle, which is a
+//! program; `convert.py` beside this crate turns it into safetensors without running it.
+//!
+//! A crate of its own because the browser's compute worker draws too, and has no use for the rest of the policy.
+//!
+//! [`DepthDecoder`] reads the file and draws, a [`DepthPicture`] is what comes out.
+
+mod decoder;
+mod error;
+mod picture;
+
+pub use decoder::DepthDecoder;
+pub use error::DepthDecoderError;
+pub use picture::DepthPicture;
+
+/// What the converted file is called beside a checkpoint.
+pub const FILE_NAME: &str = "depth_decoder.safetensors";

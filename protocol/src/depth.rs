@@ -1,0 +1,108 @@
+//! What a policy that reasons about depth writes before it acts.
+
+use crate::common::View;
+use crate::frame::{FrameError, invalid};
+use serde::{Deserialize, Serialize};
+
+/// Most cells of a depth map. The published checkpoints have 100.
+pub const MAX_DEPTH_CELLS: usize = 4096;
+
+/// How much of a depth map is written anew in each decision.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DepthMode {
+    /// The policy acts without a depth map.
+    Off,
+    /// Every cell.
+    Full,
+    /// The cells in which the camera sees something else than in the decision before; the others are replayed.
+    #[default]
+    Adaptive,
+    /// As the policy likes, until it ends the map itself.
+    Free,
+}
+
+impl DepthMode {
+    /// The word for it on the command line and in the page.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Full => "full",
+            Self::Adaptive => "adaptive",
+            Self::Free => "free",
+        }
+    }
+}
+
+/// What a hosted policy is capable of, and what it was told to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DepthDescription {
+    /// What it does.
+    pub mode: DepthMode,
+    /// Cells of its depth map.
+    pub cells: u32,
+    /// Codes that a cell can have.
+    pub codes: u32,
+    /// Whether `/api/policy/depth_decoder.safetensors` is there to be fetched.
+    pub has_decoder: bool,
+}
+
+/// The depth map of one decision and how it came about.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DepthReasoning {
+    /// Name of the view that it is about: the policy's first camera.
+    pub camera: String,
+    /// The code of every cell, row by row from the top left.
+    pub codes: Vec<u32>,
+    /// Cells per row.
+    pub columns: u32,
+    /// Per cell, whether the policy wrote it in this decision; otherwise it was replayed from the one before.
+    pub regenerated: Vec<bool>,
+    /// Per cell, the cosine similarity of its pixels to those of the decision before, which decided that.
+    /// Empty when there was no picture to compare with; then every cell was written.
+    #[serde(default)]
+    pub similarity: Vec<f32>,
+    /// A cell whose similarity is below this is written anew.
+    pub threshold: f32,
+    /// Passes through the language model after the one that read the prompt.
+    pub forwards: u32,
+    /// The camera's picture at the size at which pictures are compared, every cell a square of it (`Jpeg`).
+    #[serde(default)]
+    pub frame: Option<View>,
+}
+
+impl DepthReasoning {
+    /// Cells that the policy wrote in this decision.
+    pub fn written(&self) -> usize {
+        self.regenerated.iter().filter(|written| **written).count()
+    }
+
+    /// Rows of cells; the last one may have fewer than [`Self::columns`].
+    pub fn rows(&self) -> usize {
+        self.codes.len().div_ceil(self.columns.max(1) as usize)
+    }
+
+    pub(crate) fn validate(&self, message: &'static str) -> Result<(), FrameError> {
+        let cells = self.codes.len();
+        if cells > MAX_DEPTH_CELLS {
+            let reason = format!("{cells} cells, at most {MAX_DEPTH_CELLS}");
+            return Err(invalid(message, "depth.codes", reason));
+        }
+        if self.columns == 0 {
+            return Err(invalid(message, "depth.columns", "a row has no cells"));
+        }
+        if self.regenerated.len() != cells {
+            let reason = format!("{} values for {cells} cells", self.regenerated.len());
+            return Err(invalid(message, "depth.regenerated", reason));
+        }
+        if !self.similarity.is_empty() && self.similarity.len() != cells {
+            let reason = format!("{} values for {cells} cells", self.similarity.len());
+            return Err(invalid(message, "depth.similarity", reason));
+        }
+        crate::common::finite(message, "depth.similarity", &self.similarity)?;
+        match &self.frame {
+            Some(frame) => frame.validate(message),
+            None => Ok(()),
+        }
+    }
+}
