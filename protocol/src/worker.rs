@@ -5,11 +5,14 @@
 //! message is one MessagePack map, posted as a `Uint8Array`.
 
 mod codec;
+mod depth;
 
 pub use codec::{
     CodecRun, CodecTiming, EncodeRequest, StreamFault, TimeOutcome, UnfoldOutcome, UnfoldRequest,
     Unfolded,
 };
+
+pub use depth::{DecoderOutcome, DepthDrawing, DrawOutcome, DrawRequest};
 
 use crate::frame::FrameError;
 use crate::viewer::{ActionDimension, TokensOrigin, Trace};
@@ -45,6 +48,13 @@ pub enum ToWorker {
     Encode(EncodeRequest),
     /// Time the codec, one run after the other.
     Time(Vec<CodecRun>),
+    /// Fetch the policy's depth decoder, replacing the one held.
+    LoadDepthDecoder {
+        /// Address of its safetensors file.
+        url: String,
+    },
+    /// Draw depth codes.
+    Draw(DrawRequest),
 }
 
 /// What the worker tells the page.
@@ -79,6 +89,15 @@ pub enum FromWorker {
     },
     /// The answer to [`ToWorker::Time`].
     Timed(TimeOutcome),
+    /// How loading the depth decoder ended.
+    DepthDecoder(DecoderOutcome),
+    /// The answer to one [`DrawRequest`].
+    Drawn {
+        /// The request's own number.
+        request_id: u64,
+        /// What came of it.
+        outcome: DrawOutcome,
+    },
 }
 
 /// Tokens to decode, and what their decode should equal.
@@ -311,6 +330,26 @@ mod tests {
                 from_bytes::<ToWorker>(&to_bytes(&asked).unwrap()).unwrap(),
                 asked
             );
+        }
+        let drawn = FromWorker::Drawn {
+            request_id: 3,
+            outcome: DrawOutcome::Drawn(DepthDrawing {
+                computed_on: ComputeKind::Cpu,
+                width: 1,
+                height: 2,
+                values: [0.5_f32, -2.0].map(f32::to_le_bytes).concat(),
+                micros: 9,
+            }),
+        };
+        let bytes = to_bytes(&drawn).unwrap();
+        let read = from_bytes::<FromWorker>(&bytes).unwrap();
+        assert_eq!(read, drawn);
+        if let FromWorker::Drawn {
+            outcome: DrawOutcome::Drawn(drawing),
+            ..
+        } = read
+        {
+            assert_eq!(drawing.floats(), [0.5, -2.0]);
         }
         let told = FromWorker::Devices(ComputeReport {
             devices: vec![ComputeDevice {

@@ -48,6 +48,7 @@ impl Oracle {
                     n_action_steps: N_ACTION_STEPS,
                 }],
                 tokenizer: None,
+                depth: None,
             },
             world,
             task: None,

@@ -1,5 +1,7 @@
 //! The worker's life: try the devices, then answer the page.
 
+mod depth;
+
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -44,6 +46,7 @@ struct Session {
     chosen: Option<ComputeKind>,
     settled: bool,
     tokenizer: Option<FastTokenizer>,
+    depth: Option<depth::Held>,
 }
 
 type Shared = Rc<RefCell<Session>>;
@@ -107,6 +110,21 @@ fn receive(session: &Shared, data: &JsValue) {
             let session = session.clone();
             spawn_local(async move {
                 post(&FromWorker::Timed(time_all(&session, runs).await));
+            });
+        }
+        Ok(ToWorker::LoadDepthDecoder { url }) => {
+            let session = session.clone();
+            spawn_local(async move {
+                post(&FromWorker::DepthDecoder(depth::load(&session, &url).await));
+            });
+        }
+        Ok(ToWorker::Draw(request)) => {
+            let session = session.clone();
+            spawn_local(async move {
+                post(&FromWorker::Drawn {
+                    request_id: request.request_id,
+                    outcome: depth::answer(&session, &request).await,
+                });
             });
         }
         Err(error) => web_sys::console::error_1(&error.to_string().into()),
@@ -349,20 +367,10 @@ async fn fetch_tokenizer(tokenizer_url: &str, config_url: &str) -> Result<FastTo
 
 async fn answer(session: &Shared, request: &DecodeRequest) -> DecodeOutcome {
     loop {
-        let found = {
-            let session = session.borrow();
-            let device = session.chosen.and_then(|kind| {
-                session
-                    .opened
-                    .iter()
-                    .find(|(known, _)| *known == kind)
-                    .cloned()
-            });
-            session.tokenizer.clone().zip(device)
-        };
-        let Some((tokenizer, (kind, device))) = found else {
+        let tokenizer = session.borrow().tokenizer.clone();
+        let Some((tokenizer, (kind, device))) = tokenizer.zip(chosen_device(session)) else {
             return DecodeOutcome::Failed {
-                reason: what_is_missing(session),
+                reason: what_is_missing(session, NO_TOKENIZER),
             };
         };
         let failure = match within(DECODE_MILLIS, decode(request, &tokenizer, &device, kind)).await
@@ -381,6 +389,17 @@ async fn answer(session: &Shared, request: &DecodeRequest) -> DecodeOutcome {
     }
 }
 
+/// Where to compute now.
+fn chosen_device(session: &Shared) -> Option<(ComputeKind, Device)> {
+    let session = session.borrow();
+    let kind = session.chosen?;
+    session
+        .opened
+        .iter()
+        .find(|(known, _)| *known == kind)
+        .cloned()
+}
+
 fn refuse(session: &Shared, kind: ComputeKind, why: String) {
     if let Some(report) = session
         .borrow_mut()
@@ -393,11 +412,12 @@ fn refuse(session: &Shared, kind: ComputeKind, why: String) {
     decide(session);
 }
 
-fn what_is_missing(session: &Shared) -> String {
+/// Why nothing can be computed: no device, or else `without`.
+fn what_is_missing(session: &Shared, without: &str) -> String {
     let session = session.borrow();
     if session.chosen.is_none() {
         choose(&session.reports, session.wish).reason
     } else {
-        NO_TOKENIZER.to_owned()
+        without.to_owned()
     }
 }

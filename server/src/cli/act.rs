@@ -1,16 +1,21 @@
 //! `act`: one question to the policy, without a robot.
 
 mod answer;
+mod depth_image;
 mod dump;
 
-use super::policy::PolicyArguments;
+use super::{
+    depth::{DecoderArgument, DepthArgument},
+    policy::PolicyArguments,
+};
 use answer::Answer;
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
+use depth_image::Painter;
 use molmoact2::{ActOptions, Decoding, Depth, DepthCache, Mode, Observation};
 use policy_studio::{
     npy,
-    policies::{Actor, TagInfo},
+    policies::{Actor, DepthInfo, TagInfo},
 };
 use std::{
     path::{Path, PathBuf},
@@ -32,18 +37,6 @@ enum DecodingArgument {
     Strict,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum DepthArgument {
-    /// No depth map.
-    Off,
-    /// Every cell is written anew.
-    Full,
-    /// Cells in which nothing changed since --previous-image keep their code from --previous-depth.
-    Adaptive,
-    /// The model writes as it likes until it ends the map itself.
-    Free,
-}
-
 /// Ask the policy for one chunk of actions: images, state and a sentence in, actions out.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -53,7 +46,7 @@ enum DepthArgument {
       --state \"-0.5 189 181 60 -3.6 1.1\" --task \"put the ball in the bowl\" --mode discrete
   policy-studio act --policy ~/checkpoints/MolmoAct2-Think-LIBERO --image now.png --image wrist.png \\
       --state \"0,0,0.9,3.1,0,0,0.04,-0.04\" --task \"open the drawer\" --noise noise.npy --dump answer.safetensors \\
-      --depth adaptive --previous-image before.png --previous-depth codes.npy")]
+      --depth adaptive --previous-image before.png --previous-depth codes.npy --depth-image depth.png")]
 pub(super) struct Act {
     #[command(flatten)]
     policy: PolicyArguments,
@@ -97,8 +90,13 @@ pub(super) struct Act {
     /// Adaptive depth: the codes of the last call, int64 in a .npy file.
     #[arg(long, value_name = "FILE", requires = "previous_image")]
     previous_depth: Option<PathBuf>,
+    #[command(flatten)]
+    decoder: DecoderArgument,
+    /// Draw the depth map as a PNG: grey, the nearest point white. Needs a depth decoder.
+    #[arg(long, value_name = "FILE")]
+    depth_image: Option<PathBuf>,
     /// Write everything about the answer to a safetensors file: input_ids, logits, velocity, chunk_normalised, actions,
-    /// generated_ids, depth_codes, depth_regenerated, as far as they apply.
+    /// generated_ids, depth_codes, depth_regenerated, depth_picture, as far as they apply.
     #[arg(long, value_name = "FILE")]
     dump: Option<PathBuf>,
     /// Print one JSON object.
@@ -118,6 +116,7 @@ impl Act {
         let chosen = self.policy.device()?;
         let mut setup = self.policy.setup();
         setup.fast.clone_from(&self.fast);
+        self.decoder.put_into(&mut setup);
         setup.fast_of_nano = self.mode == ModeArgument::Discrete;
         let hosted = self.policy.load_as(&setup, &chosen)?;
         if hosted.tokenizer_is_the_nanos() {
@@ -126,6 +125,7 @@ impl Act {
                  tokenizer, which is right only if it was trained with that. Give the right one with --fast DIR"
             );
         }
+        let painter = self.painter(hosted.info().depth.as_ref(), &chosen.device)?;
         let tag = self.tag(&hosted.info().tags)?;
         // A robot whose statistics name no cameras takes what it is given.
         let cameras = tag.cameras.len();
@@ -147,11 +147,42 @@ impl Act {
             tag: &tag.tag,
         };
         let action = hosted.policy().act(&observation, &options)?;
+        let picture = match (&painter, &action.depth) {
+            (Some(painter), Some(depth)) => painter.draw(depth)?,
+            _ => None,
+        };
+        if let Some(path) = &self.depth_image {
+            depth_image::write(path, picture.as_ref())?;
+        }
         if let Some(path) = &self.dump {
-            dump::write(path, &action)?;
+            dump::write(path, &action, picture.as_ref())?;
         }
         super::print(&Answer::from(action), self.json)?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Who draws the depth map; `None` when nobody wants to see it.
+    fn painter(
+        &self,
+        depth: Option<&DepthInfo>,
+        device: &layers::Device,
+    ) -> anyhow::Result<Option<Painter>> {
+        if self.depth_image.is_some() && self.depth == DepthArgument::Off {
+            bail!("--depth-image is for --depth full, adaptive or free");
+        }
+        let bytes = depth.and_then(|depth| depth.decoder.as_ref());
+        if self.depth_image.is_some() && depth.is_some() && bytes.is_none() {
+            bail!(
+                "--depth-image: there is no {} in the policy's folder; give one with --depth-decoder \
+                 (models/depth_decoder/convert.py makes it from the published one)",
+                depth_decoder::FILE_NAME
+            );
+        }
+        let is_wanted = self.depth_image.is_some() || self.dump.is_some();
+        match bytes.filter(|_| is_wanted && self.depth != DepthArgument::Off) {
+            Some(bytes) => Ok(Some(Painter::new(bytes, device)?)),
+            None => Ok(None),
+        }
     }
 
     fn options(&self) -> anyhow::Result<ActOptions> {

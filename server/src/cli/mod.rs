@@ -6,6 +6,7 @@
 mod act;
 mod ask;
 mod bench;
+mod depth;
 mod doctor;
 mod eval;
 mod fast;

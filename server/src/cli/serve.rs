@@ -1,6 +1,11 @@
 //! `serve`: the studio.
 
-use super::{asked_to_stop, policy::PolicyArguments, runtime};
+use super::{
+    asked_to_stop,
+    depth::{DecoderArgument, DepthArgument},
+    policy::PolicyArguments,
+    runtime,
+};
 use anyhow::{Context as _, bail};
 use clap::Args;
 use molmoact2::VlmInfo;
@@ -36,6 +41,7 @@ type Acting = Result<Box<dyn Actor>, String>;
   policy-studio serve --listen 0.0.0.0:9000 --no-sim
   policy-studio serve --policy ~/checkpoints/MolmoAct2-SO100_101 --device wgpu
   policy-studio serve --ask ~/checkpoints/Molmo2-ER
+  policy-studio serve --policy ~/checkpoints/MolmoAct2-Think-LIBERO --depth full
   policy-studio serve --sims 2")]
 pub(super) struct Serve {
     /// Address to listen on; port 0 takes a free one.
@@ -46,6 +52,11 @@ pub(super) struct Serve {
     /// A vision-language model that answers questions about what robots see, such as Molmo2-ER.
     #[arg(long, value_name = "DIR")]
     ask: Option<PathBuf>,
+    /// How a Think checkpoint reasons about depth before it acts; adaptive when absent.
+    #[arg(long, value_enum, value_name = "HOW", requires = "policy")]
+    depth: Option<DepthArgument>,
+    #[command(flatten)]
+    decoder: DecoderArgument,
     /// Start without the simulated robot.
     #[arg(long)]
     no_sim: bool,
@@ -177,15 +188,32 @@ impl Serve {
     }
 
     fn policy(&self, chosen: &Chosen) -> anyhow::Result<(Acting, Answering)> {
-        match self.policy.load(chosen) {
+        let mut setup = self.policy.setup();
+        setup.depth = self.depth.map(Into::into);
+        self.decoder.put_into(&mut setup);
+        match self.policy.load_as(&setup, chosen) {
             Ok(hosted) => {
                 let ActorInfo {
-                    name, parameters, ..
+                    name,
+                    parameters,
+                    depth,
+                    ..
                 } = hosted.info();
                 eprintln!(
                     "policy: {name}, {:.1} million parameters",
                     *parameters as f64 / 1e6
                 );
+                if let Some(depth) = depth {
+                    let drawn = match depth.decoder {
+                        Some(_) => "drawn with its decoder",
+                        None => "shown as codes, because there is no --depth-decoder",
+                    };
+                    eprintln!(
+                        "depth: {}, {} cells, {drawn}",
+                        depth.mode.word(),
+                        depth.cells
+                    );
+                }
                 let speaker = hosted.speaker();
                 Ok((Ok(Box::new(hosted)), speaker))
             }

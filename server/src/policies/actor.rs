@@ -3,6 +3,7 @@
 use molmoact2::{Continuation, DepthTrace};
 use protocol::{
     Mode, Stage,
+    depth::{DepthDescription, DepthMode},
     viewer::{ActionDimension, PolicyDescription, TokensOrigin},
 };
 use std::sync::Arc;
@@ -42,6 +43,21 @@ pub struct ActorInfo {
     pub tags: Vec<TagInfo>,
     /// The files of its OpenFAST tokenizer, for pages that decode action tokens themselves.
     pub tokenizer: Option<Arc<TokenizerFiles>>,
+    /// How it reasons about depth, if it can.
+    pub depth: Option<DepthInfo>,
+}
+
+/// How a policy reasons about depth.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DepthInfo {
+    /// What it does.
+    pub mode: DepthMode,
+    /// Cells of its depth map.
+    pub cells: usize,
+    /// Codes that a cell can have.
+    pub codes: usize,
+    /// The file of the decoder that draws the codes, for pages that draw them themselves.
+    pub decoder: Option<Arc<Vec<u8>>>,
 }
 
 /// The two files that make an OpenFAST tokenizer.
@@ -70,6 +86,12 @@ impl ActorInfo {
             modes: self.modes.clone(),
             action: first.map(|tag| tag.action.clone()).unwrap_or_default(),
             has_tokenizer: self.tokenizer.is_some(),
+            depth: self.depth.as_ref().map(|depth| DepthDescription {
+                mode: depth.mode,
+                cells: depth.cells.try_into().unwrap_or(u32::MAX),
+                codes: depth.codes.try_into().unwrap_or(u32::MAX),
+                has_decoder: depth.decoder.is_some(),
+            }),
         }
     }
 }

@@ -26,7 +26,7 @@ pub(super) struct DepthMemory {
 }
 
 impl DepthMemory {
-    /// How the next call of a robot shall reason. The cache is taken out: [`remember`](Self::remember) puts its
+    /// What the next call of a robot may start from. The cache is taken out: [`remember`](Self::remember) puts its
     /// successor in when the call went well.
     pub(super) fn take(&mut self, robot: u64, tag: &str) -> Depth {
         let remembered = self.robots.remove(&robot);

@@ -6,6 +6,7 @@ use super::{
         Written,
     },
     depth_memory::DepthMemory,
+    depth_setup::{self, DepthError},
     nano,
     speaker::{Answering, TalkingPolicy, nobody},
 };
@@ -14,7 +15,7 @@ use molmoact2::{
     Precision, Progress, Request,
 };
 use openfast::{FastTokenizer, Shape};
-use protocol::{Mode, Stage, viewer::ActionDimension};
+use protocol::{Mode, Stage, depth::DepthMode, viewer::ActionDimension};
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -45,6 +46,10 @@ pub struct Setup {
     pub calibration: Option<PathBuf>,
     /// What the large matrices are kept in.
     pub precision: Precision,
+    /// How a policy that can reasons about depth; adaptively when absent.
+    pub depth: Option<DepthMode>,
+    /// The file that draws depth codes, instead of the one in the policy's folder.
+    pub depth_decoder: Option<PathBuf>,
 }
 
 /// A policy could not be loaded.
@@ -80,6 +85,14 @@ pub enum LoadError {
         /// What was wrong.
         error: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// What was asked about depth cannot be done.
+    #[error("the policy {name}: {error}")]
+    Depth {
+        /// Folder or name.
+        name: String,
+        /// What was wrong.
+        error: DepthError,
+    },
 }
 
 /// The policy, its tokenizer, and what they say about themselves.
@@ -88,8 +101,8 @@ pub struct Hosted {
     tokenizer: Option<FastTokenizer>,
     info: ActorInfo,
     tokenizer_of_nano: bool,
-    /// For policies that reason about depth.
-    depth: Option<DepthMemory>,
+    /// What is remembered of each robot, by policies that reason about depth.
+    depth: DepthMemory,
 }
 
 impl std::fmt::Debug for Hosted {
@@ -168,9 +181,22 @@ impl Hosted {
                 name: name.clone(),
                 error,
             })?;
-        let info = describe(&policy, name, device_words, tokenizer_files);
+        let folder = match source {
+            Source::Nano => None,
+            Source::Folder(folder) => Some(folder.as_path()),
+        };
+        let depth = depth_setup::depth_info(policy.info(), setup, folder).map_err(|error| {
+            LoadError::Depth {
+                name: name.clone(),
+                error,
+            }
+        })?;
+        let info = ActorInfo {
+            depth,
+            ..describe(&policy, name, device_words, tokenizer_files)
+        };
         Ok(Self {
-            depth: policy.info().depth_cells.map(|_| DepthMemory::default()),
+            depth: DepthMemory::default(),
             policy: Arc::new(policy),
             tokenizer,
             tokenizer_of_nano,
@@ -288,6 +314,7 @@ fn describe(
         modes: info.modes.iter().map(|mode| wire_mode(*mode)).collect(),
         tags: tags.collect(),
         tokenizer: tokenizer.map(Arc::new),
+        depth: None,
     }
 }
 
@@ -318,9 +345,11 @@ impl Hosted {
     /// How to answer. Takes the depth map of the robot's last call out of the memory.
     fn options(&mut self, request: &ActRequest<'_>) -> ActOptions {
         ActOptions {
-            depth: match &mut self.depth {
-                Some(memory) => memory.take(request.robot, request.tag),
-                None => Depth::Off,
+            depth: match self.mode() {
+                DepthMode::Off => Depth::Off,
+                DepthMode::Full => Depth::Full,
+                DepthMode::Free => Depth::Free,
+                DepthMode::Adaptive => self.depth.take(request.robot, request.tag),
             },
             mode: match request.mode {
                 Mode::Continuous => molmoact2::Mode::Continuous,
@@ -332,6 +361,12 @@ impl Hosted {
         }
     }
 
+    /// How it reasons about depth.
+    fn mode(&self) -> DepthMode {
+        let depth = self.info.depth.as_ref();
+        depth.map_or(DepthMode::Off, |depth| depth.mode)
+    }
+
     /// The answer in the server's words.
     fn acted(
         &mut self,
@@ -339,8 +374,9 @@ impl Hosted {
         action: Result<Action, ActError>,
     ) -> Result<Acted, ActorError> {
         let action = action.map_err(|error| ActorError::new(error.to_string()))?;
-        if let (Some(memory), Some(trace)) = (&mut self.depth, &action.depth) {
-            memory.remember(request.robot, request.tag, trace.cache.clone());
+        if let (DepthMode::Adaptive, Some(trace)) = (self.mode(), &action.depth) {
+            self.depth
+                .remember(request.robot, request.tag, trace.cache.clone());
         }
         Ok(Acted {
             rows: action.horizon,

@@ -3,6 +3,7 @@
 //! - [`actor`]: the trait that the server knows; tests put a scripted one in its place
 //! - [`molmoact2`](hosted): the real one
 //! - [`nano`]: the weights inside the binary
+//! - `depth_setup` and `depth_memory`: how it reasons about depth, and what is remembered of each robot for that
 //! - [`device`] and [`probe`]: which device may be used, found out in a child process
 //! - [`batch`]: the questions of several robots, asked together
 //! - [`speaker`]: who answers questions in words
@@ -11,6 +12,7 @@
 pub mod actor;
 mod batch;
 mod depth_memory;
+mod depth_setup;
 pub mod device;
 pub mod hosted;
 pub(crate) mod images;
@@ -21,5 +23,6 @@ mod queue;
 pub mod speaker;
 
 pub use actor::{
-    ActRequest, Acted, Actor, ActorError, ActorInfo, News, TagInfo, TokenizerFiles, Told, Written,
+    ActRequest, Acted, Actor, ActorError, ActorInfo, DepthInfo, News, TagInfo, TokenizerFiles, Told, Written,
 };
+pub use depth_setup::DepthError;

@@ -4,9 +4,11 @@
 //! - [`execution`]: what it is executing, as far as the studio knows
 //! - [`session`]: those rules connected to the wire, the policy and the viewers
 //! - [`audience`]: the viewers of one robot
+//! - [`depth`]: a depth map as viewers are told
 //! - [`registry`]: all robots and all viewers
 
 mod audience;
+mod depth;
 mod execution;
 pub(crate) mod live;
 pub(crate) mod registry;

@@ -244,6 +244,7 @@ impl Registry {
                 modes: Vec::new(),
                 action: Vec::new(),
                 has_tokenizer: false,
+                depth: None,
             },
             crate::policies::actor::ActorInfo::describe,
         )

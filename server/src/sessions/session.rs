@@ -428,6 +428,11 @@ impl Asker for Session {
             stages: acted.stages,
             latency_micros: chunk.latency.as_micros().try_into().unwrap_or(u64::MAX),
             committed_rows: count(chunk.committed_rows),
+            depth: acted.depth.map(|depth| {
+                let tag = self.inference.info().and_then(|info| info.tag(&job.tag));
+                let camera = tag.and_then(|tag| tag.cameras.first().cloned());
+                super::depth::told(depth, camera.unwrap_or_default())
+            }),
         };
         self.audience.lossy(&trace);
     }

@@ -34,6 +34,7 @@ pub(crate) fn router(studio: Studio) -> Router {
         .route("/metrics", get(metrics))
         .route("/api/policy", get(policy))
         .route("/api/policy/openfast/{file}", get(tokenizer))
+        .route("/api/policy/depth_decoder.safetensors", get(depth_decoder))
         .route("/api/robots", get(robot_list))
         .fallback(page)
         .with_state(studio)
@@ -115,6 +116,25 @@ async fn tokenizer(State(studio): State<Studio>, Path(file): Path<String>) -> Re
         content,
     )
         .into_response()
+}
+
+async fn depth_decoder(State(studio): State<Studio>) -> Response {
+    let depth = studio
+        .registry
+        .inference
+        .info()
+        .and_then(|info| info.depth.as_ref());
+    match depth.and_then(|depth| depth.decoder.as_ref()) {
+        Some(bytes) => (
+            [
+                (header::CONTENT_TYPE, "application/octet-stream"),
+                (header::CACHE_CONTROL, "no-cache"),
+            ],
+            bytes.to_vec(),
+        )
+            .into_response(),
+        None => not_found("the hosted policy has no depth decoder"),
+    }
 }
 
 fn not_found(words: &'static str) -> Response {

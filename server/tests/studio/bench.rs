@@ -64,6 +64,7 @@ impl Scripted {
                     n_action_steps: 1,
                 }],
                 tokenizer: None,
+                depth: None,
             },
         }
     }

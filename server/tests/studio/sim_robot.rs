@@ -51,6 +51,7 @@ impl MirrorExpert {
                     n_action_steps: HORIZON,
                 }],
                 tokenizer: None,
+                depth: None,
             },
             world,
             expert: Expert::new(),

@@ -1,6 +1,7 @@
 //! `--dump`: everything about an answer as one safetensors file, for comparing with another implementation.
 
 use anyhow::Context as _;
+use depth_decoder::DepthPicture;
 use molmoact2::Action;
 use safetensors::{Dtype, tensor::TensorView};
 use std::path::Path;
@@ -21,9 +22,18 @@ type Entry = (&'static str, Dtype, Vec<usize>, Vec<u8>);
 /// | `depth_codes` | i64 | cells | with depth: the code of every cell |
 /// | `depth_regenerated` | bool | cells | with depth: whether the cell was written anew |
 /// | `depth_similarity` | f32 | cells | with depth and an earlier frame: what decided that |
+/// | `depth_picture` | f32 | height, width | with depth and a decoder: the codes drawn, growing towards the camera |
 /// | `depth_gates` | f32 | layers or 1 | with depth and a gate |
-pub(super) fn write(path: &Path, action: &Action) -> anyhow::Result<()> {
-    let entries = entries(action);
+pub(super) fn write(
+    path: &Path,
+    action: &Action,
+    picture: Option<&DepthPicture>,
+) -> anyhow::Result<()> {
+    let mut entries = entries(action);
+    if let Some(picture) = picture {
+        let shape = vec![picture.height, picture.width];
+        entries.push(floats("depth_picture", shape, &picture.values));
+    }
     let views = entries
         .iter()
         .map(|(name, dtype, shape, bytes)| {

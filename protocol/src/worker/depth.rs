@@ -1,0 +1,70 @@
+//! Depth codes to pictures.
+
+use super::ComputeKind;
+use serde::{Deserialize, Serialize};
+
+/// Codes to draw.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrawRequest {
+    /// Chosen by the page, returned with the answer.
+    pub request_id: u64,
+    /// Row by row from the top left.
+    pub codes: Vec<u32>,
+    /// Rows of cells.
+    pub rows: u32,
+    /// Cells per row.
+    pub columns: u32,
+}
+
+/// A picture, or why there is none.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum DrawOutcome {
+    /// The decoder drew it.
+    Drawn(DepthDrawing),
+    /// It could not; in words for a person.
+    Failed {
+        /// What was wrong and what to do.
+        reason: String,
+    },
+}
+
+/// Depth codes as the decoder draws them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DepthDrawing {
+    /// Where the decoder ran.
+    pub computed_on: ComputeKind,
+    /// Pixels per row.
+    pub width: u32,
+    /// Rows of pixels.
+    pub height: u32,
+    /// `[height, width]` little-endian `f32`, relative, growing towards the camera.
+    #[serde(with = "serde_bytes")]
+    pub values: Vec<u8>,
+    /// Wall time of the drawing in microseconds, reading back included.
+    pub micros: u64,
+}
+
+impl DepthDrawing {
+    /// The values as numbers.
+    pub fn floats(&self) -> Vec<f32> {
+        let (values, _) = self.values.as_chunks::<4>();
+        values.iter().map(|raw| f32::from_le_bytes(*raw)).collect()
+    }
+}
+
+/// How loading the depth decoder ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DecoderOutcome {
+    /// It can draw.
+    Ready {
+        /// Codes that it knows.
+        codes: u32,
+        /// Pixels along one side of a cell.
+        cell_pixels: u32,
+    },
+    /// It could not be fetched or read.
+    Failed {
+        /// What was wrong.
+        reason: String,
+    },
+}

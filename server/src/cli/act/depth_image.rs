@@ -1,0 +1,40 @@
+//! `--depth-image`: the depth map as people see it.
+
+use anyhow::Context as _;
+use depth_decoder::{DepthDecoder, DepthPicture};
+use molmoact2::DepthTrace;
+use std::path::Path;
+
+/// The policy's depth decoder.
+pub(super) struct Painter(DepthDecoder);
+
+impl Painter {
+    pub(super) fn new(bytes: &[u8], device: &layers::Device) -> anyhow::Result<Self> {
+        Ok(Self(DepthDecoder::from_bytes(bytes.to_vec(), device)?))
+    }
+
+    /// The picture of a square map; `None` for codes that make no square, which a policy may write freely.
+    pub(super) fn draw(&self, depth: &DepthTrace) -> anyhow::Result<Option<DepthPicture>> {
+        let side = depth.codes.len().isqrt();
+        if side == 0 || side * side != depth.codes.len() {
+            return Ok(None);
+        }
+        Ok(Some(self.0.draw(&depth.codes, side, side)?))
+    }
+}
+
+/// Writes a PNG.
+pub(super) fn write(path: &Path, picture: Option<&DepthPicture>) -> anyhow::Result<()> {
+    let picture = picture.context(
+        "--depth-image: the codes that the model wrote fill no square, so there is no picture of them",
+    )?;
+    image::save_buffer_with_format(
+        path,
+        &picture.grey(),
+        u32::try_from(picture.width)?,
+        u32::try_from(picture.height)?,
+        image::ExtendedColorType::L8,
+        image::ImageFormat::Png,
+    )
+    .with_context(|| format!("cannot write {}", path.display()))
+}

@@ -1,0 +1,100 @@
+//! Depth codes as a picture, on the visitor's device.
+//!
+//! The decoder's weights are kept as bytes and put on a device when something is to be drawn there: a visitor may
+//! choose another device at any time, and a device may be refused.
+
+use burn::tensor::Device;
+use depth_decoder::{DepthDecoder, DepthDecoderError};
+use protocol::worker::{ComputeKind, DepthDrawing, DrawRequest};
+
+use crate::clock::now_millis;
+
+/// Why there is no picture.
+#[derive(Debug, thiserror::Error)]
+#[error("the depth codes cannot be drawn: {0}")]
+pub struct DrawFailure(#[from] DepthDecoderError);
+
+impl DrawFailure {
+    /// Whether the device failed, so that another one may do better.
+    pub fn is_of_the_device(&self) -> bool {
+        matches!(self.0, DepthDecoderError::ReadBack { .. })
+    }
+}
+
+/// Draws the codes of a request with a decoder that is on `kind`.
+///
+/// # Errors
+/// [`DrawFailure`] for codes that the decoder does not know, for a grid that they do not fill, and when the device fails.
+pub async fn draw(
+    request: &DrawRequest,
+    decoder: &DepthDecoder,
+    kind: ComputeKind,
+) -> Result<DepthDrawing, DrawFailure> {
+    let started_millis = now_millis();
+    let picture = decoder
+        .draw_async(
+            &request.codes,
+            request.rows as usize,
+            request.columns as usize,
+        )
+        .await?;
+    Ok(DepthDrawing {
+        computed_on: kind,
+        width: picture.width as u32,
+        height: picture.height as u32,
+        values: picture
+            .values
+            .iter()
+            .flat_map(|v| v.to_le_bytes())
+            .collect(),
+        micros: ((now_millis() - started_millis) * 1e3).max(0.0) as u64,
+    })
+}
+
+/// Puts a decoder on a device.
+///
+/// # Errors
+/// [`DrawFailure`] when the bytes are no depth decoder.
+pub fn open(bytes: &[u8], device: &Device) -> Result<DepthDecoder, DrawFailure> {
+    Ok(DepthDecoder::from_bytes(bytes.to_vec(), device)?)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// PyTorch's picture of the same codes is compared in `models/depth_decoder`; here it is that the worker's way
+    /// there changes nothing.
+    #[test]
+    fn a_drawing_is_what_the_decoder_draws() {
+        let file = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../tests/goldens/depth_decoder/square.decoder.safetensors"
+        );
+        let decoder = open(&std::fs::read(file).unwrap(), &layers::device::cpu()).unwrap();
+        let request = DrawRequest {
+            request_id: 1,
+            codes: vec![0, 11, 3, 4, 4, 9],
+            rows: 2,
+            columns: 3,
+        };
+        let drawing = layers::wait(draw(&request, &decoder, ComputeKind::Cpu)).unwrap();
+        let picture = decoder.draw(&request.codes, 2, 3).unwrap();
+        assert_eq!((drawing.width, drawing.height), (24, 16));
+        assert_eq!(drawing.floats(), picture.values);
+
+        let failure = layers::wait(draw(
+            &DrawRequest {
+                codes: vec![12; 6],
+                ..request
+            },
+            &decoder,
+            ComputeKind::Cpu,
+        ))
+        .unwrap_err();
+        assert!(!failure.is_of_the_device());
+        assert!(failure.to_string().contains("codes below 12"), "{failure}");
+        assert!(open(b"nothing", &layers::device::cpu()).is_err());
+    }
+}
