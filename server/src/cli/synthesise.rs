@@ -11,6 +11,7 @@ use std::{path::PathBuf, process::ExitCode};
 #[command(after_help = "Examples:
   policy-studio synthesise /tmp/molmoact2-random
   policy-studio synthesise /tmp/small --config sizes.json --stored f32 --seed 7
+  policy-studio synthesise /tmp/think --config tests/checkpoints/think.json --stats models/nano/molmoact2/norm_stats.json
   policy-studio inspect /tmp/molmoact2-random")]
 pub(super) struct Synthesise {
     /// Folder to write; it must not exist or be empty.
@@ -18,6 +19,9 @@ pub(super) struct Synthesise {
     /// A config.json in the published format; MolmoAct2's own sizes when absent.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// A norm_stats.json to take over, so that the policy knows a robot of yours; two made-up ones when absent.
+    #[arg(long, value_name = "FILE")]
+    stats: Option<PathBuf>,
     /// Type the weights are stored in.
     #[arg(long, value_enum, default_value_t)]
     stored: Stored,
@@ -34,6 +38,7 @@ impl Synthesise {
         let plan = Plan {
             folder: self.folder,
             config: self.config,
+            stats: self.stats,
             stored: self.stored,
             seed: self.seed,
             shard_bytes: self.shard_bytes,

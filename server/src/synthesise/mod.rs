@@ -1,9 +1,12 @@
 //! Random checkpoints in the published layout: `config.json`, sharded safetensors with their index, statistics, image
 //! processing and a tokenizer whose special tokens have the ids that the configuration gives them.
 //!
-//! A tensor's values depend on its name and the seed alone. Weights are scaled by their inputs so that activations keep
+//! A checkpoint that reasons about depth gets a decoder to draw that with, and ends its depth maps ([`weights`]).
+//!
+//! A tensor's values depend on its name, the configuration and the seed alone. Weights are scaled by their inputs so that activations keep
 //! their size through the network. Nothing is held in memory but a few megabytes.
 
+mod decoder;
 mod tokenizer;
 mod weights;
 
@@ -24,6 +27,8 @@ pub struct Plan {
     pub folder: PathBuf,
     /// A `config.json` in the published format, instead of MolmoAct2's own.
     pub config: Option<PathBuf>,
+    /// A `norm_stats.json` to take over, instead of that of two made-up robots.
+    pub stats: Option<PathBuf>,
     /// Type the weights are stored in.
     pub stored: Stored,
     /// Seed of the weights.
@@ -101,10 +106,14 @@ pub fn synthesise(plan: &Plan, progress: &dyn Fn(u64, u64)) -> Result<Written, S
     {
         return Err(SynthesiseError::NotEmpty(folder.display().to_string()));
     }
+    let stats = match &plan.stats {
+        Some(file) => fs::read_to_string(file).map_err(io_error(file))?,
+        None => pretty(&norm_stats(&config)),
+    };
     let (tokenizer, tokenizer_config) = tokenizer::files(&config)?;
     for (name, contents) in [
         ("config.json", text),
-        ("norm_stats.json", pretty(&norm_stats(&config))),
+        ("norm_stats.json", stats),
         ("processor_config.json", pretty(&processor_config(&config))),
         ("tokenizer.json", tokenizer.to_string()),
         ("tokenizer_config.json", pretty(&tokenizer_config)),
@@ -112,8 +121,11 @@ pub fn synthesise(plan: &Plan, progress: &dyn Fn(u64, u64)) -> Result<Written, S
         let path = folder.join(name);
         fs::write(&path, contents).map_err(io_error(&path))?;
     }
+    if config.enable_depth_reasoning {
+        decoder::write(&folder.join(depth_decoder::FILE_NAME), &config)?;
+    }
     let entries = layout::tensors(&config);
-    let (files, bytes) = weights::write(plan, &entries, progress)?;
+    let (files, bytes) = weights::write(plan, &config, &entries, progress)?;
     Ok(Written {
         parameters: entries.iter().map(Entry::parameters).sum(),
         files,

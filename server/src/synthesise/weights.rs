@@ -1,7 +1,7 @@
 //! Shards of random values and their index.
 
 use super::{Plan, Stored, SynthesiseError, io_error};
-use molmoact2::layout::Entry;
+use molmoact2::{Config, layout::Entry};
 use serde_json::{Map, Value, json};
 use std::{
     fs::File,
@@ -32,6 +32,7 @@ impl Stored {
 /// Writes all shards; gives their number and bytes.
 pub(super) fn write(
     plan: &Plan,
+    config: &Config,
     entries: &[Entry],
     progress: &dyn Fn(u64, u64),
 ) -> Result<(usize, u64), SynthesiseError> {
@@ -56,7 +57,7 @@ pub(super) fn write(
     for (number, shard) in shards.iter().enumerate() {
         let name = format!("model-{:05}-of-{count:05}.safetensors", number + 1);
         let path = plan.folder.join(&name);
-        bytes += write_shard(plan, shard, &path, &mut |written| {
+        bytes += write_shard(plan, config, shard, &path, &mut |written| {
             done += written;
             progress(done, total);
         })?;
@@ -70,6 +71,7 @@ pub(super) fn write(
 
 fn write_shard(
     plan: &Plan,
+    config: &Config,
     entries: &[&Entry],
     path: &Path,
     written: &mut dyn FnMut(u64),
@@ -96,6 +98,7 @@ fn write_shard(
         let mut buffer = Vec::new();
         for entry in entries {
             let mut values = Values::of(entry, plan.seed);
+            values.lead = Lead::of(entry, config);
             let mut left = entry.parameters();
             while left > 0 {
                 let count = left.min(PIECE as u64);
@@ -117,6 +120,60 @@ struct Values {
     state: u64,
     centre: f32,
     reach: f32,
+    /// What stands in the first column instead, if anything.
+    lead: Option<Lead>,
+    /// Values made so far.
+    made: usize,
+}
+
+/// How a random network comes to end its depth map.
+///
+/// It never would by itself, and an endless map is an error. So everything that is read pushes the first value of the
+/// residual stream up, and `<depth_end>` is the only token that looks at it: wherever any token may be picked, it wins.
+/// Codes are picked among themselves, and do not notice.
+#[derive(Debug, Clone, Copy)]
+enum Lead {
+    /// Every row begins with this.
+    All { width: usize, value: f32 },
+    /// This row begins with the value, the others with zero.
+    One {
+        width: usize,
+        row: usize,
+        value: f32,
+    },
+}
+
+impl Lead {
+    /// Wins against the best of any number of random logits, which are about one.
+    const WEIGHT: f32 = 8.0;
+
+    fn of(entry: &Entry, config: &Config) -> Option<Self> {
+        let end = config
+            .depth_end_token_id
+            .filter(|_| config.enable_depth_reasoning)?;
+        let width = config.text.hidden_size;
+        // What a layer adds is about one, and adds up like a random walk.
+        let value = 4.0 * (config.text.num_hidden_layers as f32).sqrt();
+        if entry.name.contains(".wte.") {
+            return Some(Self::All { width, value });
+        }
+        (entry.name == "lm_head.weight").then_some(Self::One {
+            width,
+            row: end as usize,
+            value: Self::WEIGHT,
+        })
+    }
+
+    /// What stands at a place instead of `random`.
+    fn at(self, index: usize, random: f32) -> f32 {
+        match self {
+            Self::All { width, value } if index.is_multiple_of(width) => value,
+            Self::One { width, row, value } if index.is_multiple_of(width) => {
+                if index / width == row { value } else { 0.0 }
+            }
+            Self::All { .. } | Self::One { .. } => random,
+        }
+    }
 }
 
 impl Values {
@@ -141,6 +198,8 @@ impl Values {
             state: hash ^ seed.wrapping_mul(0x9e37_79b9_7f4a_7c15),
             centre,
             reach: deviation * 3.0_f32.sqrt(),
+            lead: None,
+            made: 0,
         }
     }
 
@@ -165,7 +224,9 @@ impl Values {
                 .take(left)
             {
                 let even = f32::from(u16::from_le_bytes(*bits)) / 32_767.5 - 1.0;
-                let value = self.centre + self.reach * even;
+                let random = self.centre + self.reach * even;
+                let value = self.lead.map_or(random, |lead| lead.at(self.made, random));
+                self.made += 1;
                 match stored {
                     Stored::F32 => into.extend(value.to_le_bytes()),
                     Stored::Bf16 => into.extend(half::bf16::from_f32(value).to_le_bytes()),
