@@ -1,7 +1,7 @@
 //! What the page knows about its compute worker.
 
 use protocol::worker::{
-    ComputeKind, ComputeReport, FromWorker, TimeOutcome, TokenizerOutcome, Verdict,
+    ComputeKind, ComputeReport, DecoderOutcome, FromWorker, TimeOutcome, TokenizerOutcome, Verdict,
 };
 
 use crate::figures;
@@ -35,6 +35,8 @@ pub struct Compute {
     pub report: Option<ComputeReport>,
     /// How loading the action tokenizer ended; `None` before.
     pub tokenizer: Option<TokenizerOutcome>,
+    /// How loading the depth decoder ended; `None` before.
+    pub depth_decoder: Option<DecoderOutcome>,
     /// The codec is being timed.
     pub is_timing: bool,
     /// What the newest timing of the codec found.
@@ -50,10 +52,12 @@ impl Compute {
             FromWorker::Started => {
                 self.phase = Phase::Running;
                 self.tokenizer = None;
+                self.depth_decoder = None;
                 self.is_timing = false;
             }
             FromWorker::Devices(report) => self.report = Some(report.clone()),
             FromWorker::Tokenizer(outcome) => self.tokenizer = Some(outcome.clone()),
+            FromWorker::DepthDecoder(outcome) => self.depth_decoder = Some(outcome.clone()),
             FromWorker::Timed(outcome) => {
                 self.is_timing = false;
                 self.timed += 1;
@@ -61,7 +65,8 @@ impl Compute {
             }
             FromWorker::Decoded { .. }
             | FromWorker::Unfolded { .. }
-            | FromWorker::Encoded { .. } => {}
+            | FromWorker::Encoded { .. }
+            | FromWorker::Drawn { .. } => {}
         }
     }
 
@@ -73,11 +78,20 @@ impl Compute {
 
     /// Whether decode requests make sense now.
     pub fn can_decode(&self) -> bool {
-        self.has_tokenizer()
-            && self
-                .report
-                .as_ref()
-                .is_some_and(|report| report.chosen.is_some())
+        self.has_tokenizer() && self.has_device()
+    }
+
+    /// Whether depth codes can be drawn now.
+    pub fn can_draw(&self) -> bool {
+        self.phase == Phase::Running
+            && matches!(self.depth_decoder, Some(DecoderOutcome::Ready { .. }))
+            && self.has_device()
+    }
+
+    fn has_device(&self) -> bool {
+        self.report
+            .as_ref()
+            .is_some_and(|report| report.chosen.is_some())
     }
 
     /// `waiting`, `loading`, `testing`, `ready`, `refused` or `failed`.

@@ -18,6 +18,7 @@
 //! - [`units`]: normalised values in robot units
 //! - [`plot`]: the geometry of a joint's plot
 //! - [`colour`]: depth as colour
+//! - [`depth`]: what the policy saw in depth
 //! - [`figures`]: numbers as people read them
 //!
 //! The panels are in `ui`, which exists in a browser only. `README.md` lists the hooks for tests.
@@ -26,6 +27,7 @@ pub mod asking;
 pub mod colour;
 pub mod compute;
 pub mod decisions;
+pub mod depth;
 pub mod figures;
 pub mod heat;
 pub mod history;

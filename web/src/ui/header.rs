@@ -33,6 +33,11 @@ pub(crate) fn Header() -> impl IntoView {
                                 <strong>{policy.name.clone()}</strong>
                                 <span class="quiet num">{figures::count(policy.parameters)}</span>
                                 <span class="quiet">{format!("on {}", policy.device)}</span>
+                                {policy.depth.map(|depth| view! {
+                                    <span class="quiet" data-testid="policy-depth" data-mode=depth.mode.word()>
+                                        {format!("depth {}", depth.mode.word())}
+                                    </span>
+                                })}
                             }.into_any(),
                             None => view! { <span class="quiet">"not known yet"</span> }.into_any(),
                         }}

@@ -5,7 +5,7 @@
 //! - [`worker`]: the wire to the compute worker
 //! - [`painter`]: camera images onto canvases
 //! - one module per panel: [`header`], [`cameras`], [`command`], [`trace`] (with [`timeline`],
-//!   [`joints`], [`stages`]), [`wrote`] (with [`chips`], [`heatmap`], [`course`], [`scrubber`], [`verdict`]),
+//!   [`joints`], [`depth`], [`stages`]), [`wrote`] (with [`chips`], [`heatmap`], [`course`], [`scrubber`], [`verdict`]),
 //!   [`ask`], [`browser`], [`dock`], [`notices`]
 //! - [`keys`], [`settings`]: the keyboard, and what the visitor's browser remembers
 
@@ -20,6 +20,8 @@ mod cameras;
 mod chips;
 mod command;
 mod course;
+mod depth;
+mod depth_table;
 mod dock;
 mod header;
 mod heatmap;

@@ -17,6 +17,7 @@ use super::{settings, socket, worker};
 use crate::asking::Asking;
 use crate::compute::Compute;
 use crate::decisions::Decisions;
+use crate::depth::Drawings;
 use crate::history::History;
 use crate::reconnect::Connection;
 use crate::situation::{Situation, situation};
@@ -70,6 +71,8 @@ pub(crate) struct Studio {
     pub(crate) trial: RwSignal<Option<Trial>>,
     /// The tokens that are looked at.
     pub(crate) unfolding: RwSignal<Unfolding>,
+    /// Depth maps as the worker draws them.
+    pub(crate) drawings: RwSignal<Drawings>,
     pub(crate) compute: RwSignal<Compute>,
     pub(crate) mode: RwSignal<Mode>,
     pub(crate) notices: RwSignal<Vec<Notice>>,
@@ -99,6 +102,7 @@ impl Studio {
             stream: RwSignal::default(),
             trial: RwSignal::new(None),
             unfolding: RwSignal::default(),
+            drawings: RwSignal::default(),
             compute: RwSignal::default(),
             mode: RwSignal::new(Mode::Continuous),
             notices: RwSignal::new(vec![]),
@@ -183,6 +187,7 @@ impl Studio {
         self.welcome.set(Some(welcome));
         self.connection.set(Connection::Live);
         worker::load_tokenizer(self);
+        worker::load_depth_decoder(self);
         if let Some(robot_id) = self.watched.get_untracked() {
             self.send(Watch { robot_id });
             if self.stop.with_untracked(|stop| stop.waits_for_connection) {

@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 use protocol::viewer::Trace;
 
+use super::depth::DepthBlock;
 use super::joints::JointPlots;
 use super::stages::Stages;
 use super::store::Studio;
@@ -41,6 +42,7 @@ pub(crate) fn TracePanel() -> impl IntoView {
             <JointPlots/>
             <Show when=move || has_any.get()>
                 <Prompt/>
+                <DepthBlock/>
                 <Stages/>
             </Show>
         </section>

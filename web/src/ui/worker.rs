@@ -6,8 +6,8 @@ use js_sys::{Reflect, Uint8Array};
 use leptos::prelude::*;
 use protocol::viewer::ActionDimension;
 use protocol::worker::{
-    CodecRun, ComputeKind, DecodeRequest, EncodeRequest, FromWorker, ToWorker, UnfoldRequest,
-    Verdict, from_bytes, to_bytes,
+    CodecRun, ComputeKind, DecodeRequest, DrawRequest, EncodeRequest, FromWorker, ToWorker,
+    UnfoldRequest, Verdict, from_bytes, to_bytes,
 };
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::Closure;
@@ -16,6 +16,7 @@ use web_sys::{ErrorEvent, MessageEvent, Worker, WorkerOptions, WorkerType};
 use super::settings;
 use super::store::{Studio, now_millis};
 use crate::compute::Phase;
+use crate::depth::Drawings;
 use crate::unfold::Unfolding;
 
 /// Relative to the page, as Trunk writes it.
@@ -77,6 +78,7 @@ pub(crate) fn start(studio: Studio) {
     };
     studio.worker.in_flight.set_value(None);
     studio.unfolding.update(Unfolding::restart);
+    studio.drawings.update(Drawings::restart);
     studio.compute.update(|compute| compute.phase = phase);
 }
 
@@ -136,8 +138,15 @@ fn receive(studio: Studio, data: &wasm_bindgen::JsValue) {
         FromWorker::Started => {
             post(studio, &ToWorker::Choose(settings::compute()));
             load_tokenizer(studio);
+            load_depth_decoder(studio);
         }
-        FromWorker::Devices(_) | FromWorker::Tokenizer(_) => {}
+        FromWorker::Devices(_) | FromWorker::Tokenizer(_) | FromWorker::DepthDecoder(_) => {}
+        FromWorker::Drawn {
+            request_id,
+            outcome,
+        } => studio
+            .drawings
+            .update(|drawings| drawings.answered(request_id, outcome)),
         FromWorker::Decoded {
             request_id,
             outcome,
@@ -224,6 +233,40 @@ pub(crate) fn load_tokenizer(studio: Studio) {
                 tokenizer_url: format!("{folder}/tokenizer.json"),
                 processor_config_url: format!("{folder}/processor_config.json"),
             },
+        );
+    }
+}
+
+/// Has the worker fetch the policy's depth decoder, if there is one.
+pub(crate) fn load_depth_decoder(studio: Studio) {
+    let has_decoder = studio.welcome.with_untracked(|welcome| {
+        welcome
+            .as_ref()
+            .and_then(|w| w.policy.depth)
+            .is_some_and(|depth| depth.has_decoder)
+    });
+    if let (true, Ok(origin)) = (has_decoder, window().location().origin()) {
+        let url = format!("{origin}/api/policy/depth_decoder.safetensors");
+        post(studio, &ToWorker::LoadDepthDecoder { url });
+    }
+}
+
+/// Has the worker draw depth codes, unless their picture is there or it is at another one.
+pub(crate) fn draw(studio: Studio, codes: &[u32], rows: u32, columns: u32) {
+    let ask = studio
+        .drawings
+        .try_update_untracked(|drawings| drawings.ask(codes))
+        .flatten();
+    if let Some(request_id) = ask {
+        let codes = codes.to_vec();
+        post(
+            studio,
+            &ToWorker::Draw(DrawRequest {
+                request_id,
+                codes,
+                rows,
+                columns,
+            }),
         );
     }
 }

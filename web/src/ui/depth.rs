@@ -1,0 +1,481 @@
+//! What it saw in depth: the picture that was compared, and the depth map that the policy wrote about it.
+//!
+//! Both carry the same cells. On the camera's picture the replayed ones are dimmed; on the depth map every cell can be
+//! pointed at and reached with the arrow keys.
+
+use std::rc::Rc;
+
+use leptos::html;
+use leptos::prelude::*;
+use protocol::View;
+use protocol::depth::{DepthDescription, DepthReasoning};
+use protocol::worker::{ComputeKind, DecoderOutcome, DrawOutcome};
+use wasm_bindgen::JsCast;
+use web_sys::{Element, HtmlElement, KeyboardEvent, MouseEvent};
+
+use super::depth_table::DepthTable;
+use super::painter::{Meter, Painter};
+use super::store::Studio;
+use super::worker;
+use super::wrote::hold;
+use crate::colour::{DepthColours, css_gradient};
+use crate::compute::in_sentence;
+use crate::{depth, figures};
+
+/// What the parts of the block share.
+#[derive(Clone, Copy)]
+struct Shared {
+    studio: Studio,
+    depth: Memo<Option<DepthReasoning>>,
+    /// Cells per row, and rows.
+    shape: Memo<(usize, usize)>,
+    /// The cell under the pointer.
+    hovered: RwSignal<Option<usize>>,
+    /// The cell that was chosen.
+    chosen: RwSignal<Option<usize>>,
+}
+
+impl Shared {
+    fn marked(self) -> Option<usize> {
+        self.hovered.get().or_else(|| self.chosen.get())
+    }
+
+    fn cell(self, index: usize) -> Option<depth::Cell> {
+        self.depth.with(|d| depth::cell(d.as_ref()?, index))
+    }
+
+    fn threshold(self) -> f32 {
+        self.depth
+            .with(|depth| depth.as_ref().map_or(0.0, |depth| depth.threshold))
+    }
+}
+
+/// The map as it is drawn.
+#[derive(Debug, Clone, PartialEq)]
+struct Drawn {
+    view: View,
+    /// Where the decoder ran and for how long; absent where the codes themselves are shown.
+    by_decoder: Option<(ComputeKind, u64)>,
+    /// Why it is not the decoder's picture.
+    instead: String,
+}
+
+#[component]
+pub(crate) fn DepthBlock() -> impl IntoView {
+    let studio = expect_context::<Studio>();
+    let depth = Memo::new(move |_| {
+        studio
+            .decisions
+            .with(|decisions| decisions.shown()?.trace.depth.clone())
+    });
+    let has_depth = Memo::new(move |_| depth.with(Option::is_some));
+    let shape = Memo::new(move |_| {
+        depth.with(|depth| {
+            depth
+                .as_ref()
+                .map_or((1, 0), |depth| (depth.columns as usize, depth.rows()))
+        })
+    });
+    let shared = Shared {
+        studio,
+        depth,
+        shape,
+        hovered: RwSignal::new(None),
+        chosen: RwSignal::new(None),
+    };
+    view! {
+        <Show when=move || has_depth.get()>
+            <Block shared/>
+        </Show>
+    }
+}
+
+#[component]
+fn Block(shared: Shared) -> impl IntoView {
+    let studio = shared.studio;
+    let of_depth = move |words: fn(&DepthReasoning) -> String| {
+        move || {
+            shared
+                .depth
+                .with(|depth| depth.as_ref().map(words).unwrap_or_default())
+        }
+    };
+    let counts = Memo::new(move |_| of_depth(depth::counts)());
+    let written = move || of_depth(|depth| depth.written().to_string())();
+    let camera = Memo::new(move |_| of_depth(|depth| depth.camera.clone())());
+    let drawn = drawn(shared);
+    let source = move || match drawn.with(|drawn| drawn.as_ref().map(|d| d.by_decoder.is_some())) {
+        Some(true) => "decoder",
+        Some(false) => "codes",
+        None => "none",
+    };
+    let computed_on = move || {
+        drawn.with(|drawn| {
+            let (kind, _) = drawn.as_ref()?.by_decoder?;
+            Some(super::settings::compute_word(kind))
+        })
+    };
+    // The pictures are squares to the network; people get them in the camera's own proportions.
+    let proportions = move || {
+        let name = camera.get();
+        let robot = studio.robot();
+        let camera = robot.and_then(|robot| robot.cameras.into_iter().find(|c| c.name == name));
+        camera.map_or_else(
+            || "aspect-ratio: 1".to_owned(),
+            |camera| format!("aspect-ratio: {} / {}", camera.width, camera.height),
+        )
+    };
+    let frame = Memo::new(move |_| shared.depth.with(|depth| depth.as_ref()?.frame.clone()));
+    let picture = Memo::new(move |_| drawn.with(|drawn| drawn.as_ref().map(|d| d.view.clone())));
+    let has_frame = Memo::new(move |_| frame.with(Option::is_some));
+    view! {
+        <div
+            class="block depth-block"
+            data-testid="depth"
+            data-source=source
+            data-computed-on=computed_on
+            data-regenerated=written
+        >
+            <h3>
+                "What it saw in depth"
+                <span class="quiet num" data-testid="depth-counts">{move || counts.get()}</span>
+            </h3>
+            <div class="depth-pair">
+                <Show when=move || has_frame.get()>
+                    <figure class="depth-figure">
+                        <div class="depth-stage" style=proportions>
+                            <Canvas view=frame hook="depth-frame" label=Signal::derive(move || {
+                                format!(
+                                    "What the {} camera saw. {}.",
+                                    figures::plain_name(&camera.get()),
+                                    counts.get()
+                                )
+                            })/>
+                            <Outline shared dims=true/>
+                        </div>
+                        <figcaption>
+                            <span>{move || figures::plain_name(&camera.get())}</span>
+                            <span class="quiet">"replayed cells dimmed"</span>
+                        </figcaption>
+                    </figure>
+                </Show>
+                <figure class="depth-figure">
+                    <div class="depth-stage" class:codes=move || source() == "codes" style=proportions>
+                        <Canvas view=picture hook="depth-picture" label=Signal::derive(|| String::new())/>
+                        <Outline shared dims=false/>
+                        <Cells shared/>
+                    </div>
+                    <figcaption>
+                        <Caption shared drawn/>
+                    </figcaption>
+                </figure>
+            </div>
+            <About shared/>
+            <p class="quiet">{of_depth(depth::reason)}</p>
+            <DepthTable depth=shared.depth/>
+        </div>
+    }
+}
+
+/// The decoder's picture where there is one, else the codes.
+fn drawn(shared: Shared) -> Memo<Option<Drawn>> {
+    let studio = shared.studio;
+    let described = Memo::new(move |_| {
+        studio
+            .welcome
+            .with(|welcome| welcome.as_ref().and_then(|w| w.policy.depth))
+    });
+    let can_draw = Memo::new(move |_| studio.compute.with(crate::compute::Compute::can_draw));
+    let decoder = Memo::new(move |_| studio.compute.with(|compute| compute.depth_decoder.clone()));
+    Effect::new(move |_| {
+        // Also after an answer: the worker draws one picture at a time.
+        studio.drawings.track();
+        if !can_draw.get() {
+            return;
+        }
+        shared.depth.with(|depth| {
+            if let Some(depth) = depth
+                && depth.rows() * depth.columns as usize == depth.codes.len()
+            {
+                worker::draw(studio, &depth.codes, depth.rows() as u32, depth.columns);
+            }
+        });
+    });
+    let colours = DepthColours::default();
+    Memo::new(move |before: Option<&Option<Drawn>>| {
+        shared.depth.with(|depth| {
+            let depth = depth.as_ref()?;
+            let codes = |instead: String| {
+                let known = described.get().map_or(0, |described| described.codes);
+                Some(Drawn {
+                    view: depth::paint_codes(depth, known, &colours),
+                    by_decoder: None,
+                    instead,
+                })
+            };
+            let outcome = studio
+                .drawings
+                .with(|drawings| drawings.of(&depth.codes).cloned());
+            match outcome {
+                Some(DrawOutcome::Drawn(drawing)) => Some(Drawn {
+                    view: depth::paint(&drawing, &colours),
+                    by_decoder: Some((drawing.computed_on, drawing.micros)),
+                    instead: String::new(),
+                }),
+                Some(DrawOutcome::Failed { reason }) => codes(reason),
+                // The picture before stays for the moment that drawing takes.
+                None if can_draw.get() => match before.and_then(Option::as_ref) {
+                    Some(before) if before.by_decoder.is_some() => Some(before.clone()),
+                    _ => codes(String::new()),
+                },
+                None => codes(waiting_for(described.get(), decoder.get())),
+            }
+        })
+    })
+}
+
+/// Why there is no picture yet, or never.
+fn waiting_for(described: Option<DepthDescription>, decoder: Option<DecoderOutcome>) -> String {
+    if !described.is_some_and(|described| described.has_decoder) {
+        return "The studio has no depth decoder for this policy.".to_owned();
+    }
+    match decoder {
+        Some(DecoderOutcome::Failed { reason }) => format!("The decoder cannot be used: {reason}."),
+        _ => "The decoder is on its way.".to_owned(),
+    }
+}
+
+#[component]
+fn Canvas(view: Memo<Option<View>>, hook: &'static str, label: Signal<String>) -> impl IntoView {
+    let canvas = NodeRef::<html::Canvas>::new();
+    let meter = RwSignal::new(Meter::default());
+    let painter = StoredValue::new_local(None::<Rc<Painter>>);
+    Effect::new(move |_| {
+        let Some(canvas) = canvas.get() else {
+            return;
+        };
+        if painter.with_value(Option::is_none) {
+            painter.set_value(Painter::new(canvas, meter).map(Rc::new));
+        }
+        if let (Some(painter), Some(view)) = (painter.get_value(), view.get()) {
+            Painter::show(&painter, view);
+        }
+    });
+    let is_described = move || label.with(|label| !label.is_empty());
+    view! {
+        <canvas
+            node_ref=canvas
+            width="10"
+            height="10"
+            role=move || is_described().then_some("img")
+            aria-label=move || is_described().then(|| label.get())
+            aria-hidden=move || (!is_described()).then_some("true")
+            data-testid=hook
+            data-frames="0"
+        ></canvas>
+    }
+}
+
+/// Lines around what was regenerated, and the cell in question.
+#[component]
+fn Outline(shared: Shared, dims: bool) -> impl IntoView {
+    let path = move |draw: fn(&DepthReasoning) -> String| {
+        Memo::new(move |_| {
+            shared
+                .depth
+                .with(|depth| depth.as_ref().map(draw).unwrap_or_default())
+        })
+    };
+    let outline = path(depth::outline);
+    let replayed = path(depth::replayed);
+    let view_box = move || {
+        let (columns, rows) = shared.shape.get();
+        format!("0 0 {columns} {rows}")
+    };
+    let marked = move || {
+        let cell = shared.cell(shared.marked()?)?;
+        let (x, y) = (cell.column.to_string(), cell.row.to_string());
+        Some(view! {
+            <rect class="casing" x=x.clone() y=y.clone() width="1" height="1"></rect>
+            <rect class="marked" x=x y=y width="1" height="1"></rect>
+        })
+    };
+    view! {
+        <svg class="depth-outline" viewBox=view_box preserveAspectRatio="none" aria-hidden="true">
+            {dims.then(|| view! { <path class="replayed" d=move || replayed.get()></path> })}
+            <path class="casing" d=move || outline.get()></path>
+            <path class="line" d=move || outline.get()></path>
+            {marked}
+        </svg>
+    }
+}
+
+/// One focusable place per cell over the depth map.
+#[component]
+fn Cells(shared: Shared) -> impl IntoView {
+    let cell_at = move |event: &MouseEvent| -> Option<usize> {
+        event
+            .target()
+            .and_then(|target| target.dyn_into::<Element>().ok())
+            .and_then(|element| element.get_attribute("data-cell"))
+            .and_then(|index| index.parse().ok())
+    };
+    let count = Memo::new(move |_| {
+        shared
+            .depth
+            .with(|d| d.as_ref().map_or(0, |d| d.codes.len()))
+    });
+    let on_key = move |event: KeyboardEvent| {
+        let (columns, _) = shared.shape.get_untracked();
+        let Some(last) = count.get_untracked().checked_sub(1) else {
+            return;
+        };
+        let at = shared.chosen.get_untracked().unwrap_or(0).min(last);
+        let first = at - at % columns.max(1);
+        let then = match event.key().as_str() {
+            "ArrowRight" => at + 1,
+            "ArrowLeft" => at.saturating_sub(1),
+            "ArrowDown" => at + columns,
+            "ArrowUp" => at.checked_sub(columns).unwrap_or(at),
+            "Home" if event.ctrl_key() => 0,
+            "End" if event.ctrl_key() => last,
+            "Home" => first,
+            "End" => first + columns.saturating_sub(1),
+            _ => return,
+        };
+        event.prevent_default();
+        if then <= last {
+            focus(then);
+        }
+    };
+    let rows = move || (0..shared.shape.get().1).collect::<Vec<_>>();
+    view! {
+        <div
+            class="depth-cells"
+            role="grid"
+            aria-label="Cells of the depth map"
+            data-testid="depth-cells"
+            style=move || format!("--columns: {}", shared.shape.get().0)
+            on:keydown=on_key
+            on:mouseover=move |event| shared.hovered.set(cell_at(&event))
+            on:mouseleave=move |_| shared.hovered.set(None)
+            on:click=move |event| {
+                if let Some(index) = cell_at(&event) {
+                    focus(index);
+                }
+            }
+        >
+            <For each=rows key=move |row| (*row, shared.shape.get_untracked()) let(row)>
+                <div role="row">
+                    {
+                        let (columns, _) = shared.shape.get_untracked();
+                        let first = row * columns;
+                        (first..(first + columns).min(count.get_untracked()))
+                            .map(|index| one_cell(shared, index))
+                            .collect_view()
+                    }
+                </div>
+            </For>
+        </div>
+    }
+}
+
+fn one_cell(shared: Shared, index: usize) -> impl IntoView {
+    let cell = Memo::new(move |_| shared.cell(index));
+    let is_entry = move || shared.chosen.get().unwrap_or(0) == index;
+    view! {
+        <div
+            role="gridcell"
+            tabindex=move || if is_entry() { "0" } else { "-1" }
+            data-cell=index.to_string()
+            data-code=move || cell.get().map(|cell| cell.code.to_string())
+            data-regenerated=move || cell.get().map(|cell| cell.regenerated.to_string())
+            data-cosine=move || cell.get().and_then(|cell| cell.cosine).map(|cosine| cosine.to_string())
+            aria-label=move || cell.get().map(|cell| depth::cell_words(&cell, shared.threshold()))
+            on:focus=move |_| {
+                hold(shared.studio);
+                shared.chosen.set(Some(index));
+            }
+        ></div>
+    }
+}
+
+fn focus(index: usize) {
+    let cell = document()
+        .query_selector(&format!(
+            "[data-testid=\"depth-cells\"] [data-cell=\"{index}\"]"
+        ))
+        .ok()
+        .flatten();
+    if let Some(cell) = cell.and_then(|cell| cell.dyn_into::<HtmlElement>().ok()) {
+        cell.focus().ok();
+    }
+}
+
+/// What the colours mean and who drew them.
+#[component]
+fn Caption(shared: Shared, drawn: Memo<Option<Drawn>>) -> impl IntoView {
+    let known = move || {
+        let welcome = shared.studio.welcome.get();
+        welcome
+            .and_then(|w| w.policy.depth)
+            .map_or(0, |depth| depth.codes.saturating_sub(1))
+    };
+    move || {
+        drawn.with(|drawn| {
+            let drawn = drawn.as_ref()?;
+            let (ends, words) = match drawn.by_decoder {
+                Some((kind, micros)) => (
+                    ("near".to_owned(), "far".to_owned()),
+                    format!(
+                        "drawn in this tab on {} in {}",
+                        in_sentence(kind),
+                        figures::duration(micros)
+                    ),
+                ),
+                None => (
+                    ("0".to_owned(), known().to_string()),
+                    format!(
+                        "the codes themselves, coloured by number. {}",
+                        drawn.instead
+                    ),
+                ),
+            };
+            Some(view! {
+                <span>{if drawn.by_decoder.is_some() { "Depth" } else { "Depth codes" }}</span>
+                <span class="depth-scale quiet num">
+                    {ends.0}
+                    <span class="scale" aria-hidden="true" style=format!("background: {}", css_gradient())></span>
+                    {ends.1}
+                </span>
+                <span class="quiet depth-who" data-testid="depth-who">{words}</span>
+            })
+        })
+    }
+}
+
+/// The cell in question in words.
+#[component]
+fn About(shared: Shared) -> impl IntoView {
+    let words = move || {
+        let cell = shared.marked().and_then(|index| shared.cell(index));
+        cell.map_or_else(
+            || "Point at a cell, or go through them with the arrow keys.".to_owned(),
+            |cell| depth::cell_words(&cell, shared.threshold()),
+        )
+    };
+    let fate = move || {
+        let cell = shared.cell(shared.marked()?)?;
+        Some(if cell.regenerated {
+            "regenerated"
+        } else {
+            "replayed"
+        })
+    };
+    view! {
+        <p class="depth-about num" data-testid="depth-about" data-fate=fate>
+            <span class="depth-key" aria-hidden="true"></span>
+            {words}
+        </p>
+    }
+}
