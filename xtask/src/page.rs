@@ -15,7 +15,7 @@ use std::{
 };
 
 /// What the page is made of. A change in any of these files means a new build.
-const SOURCES: [&str; 10] = [
+const SOURCES: [&str; 11] = [
     "Cargo.lock",
     "Cargo.toml",
     "Trunk.toml",
@@ -25,6 +25,7 @@ const SOURCES: [&str; 10] = [
     "wasm",
     "protocol",
     "models/openfast",
+    "models/depth_decoder",
     "models/layers",
 ];
 /// Small files are not worth a second copy.

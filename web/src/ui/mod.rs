@@ -21,6 +21,7 @@ mod chips;
 mod command;
 mod course;
 mod depth;
+mod depth_cells;
 mod depth_table;
 mod dock;
 mod header;
