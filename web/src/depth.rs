@@ -46,14 +46,15 @@ pub fn cells(depth: &DepthReasoning) -> Vec<Cell> {
         .collect()
 }
 
-/// A cosine, rounded towards the side of the threshold on which it lies.
+/// A cosine with a few digits, never rounded across the threshold.
 pub fn cosine_words(cosine: f32, threshold: f32) -> String {
     let shift = 10_f64.powi(COSINE_DIGITS as i32);
     let scaled = f64::from(cosine) * shift;
+    let edge = (f64::from(threshold) * shift).round();
     let rounded = if cosine < threshold {
-        scaled.floor()
+        scaled.round().min(edge - 1.0)
     } else {
-        scaled.ceil().min(shift)
+        scaled.round().max(edge)
     };
     format!("{:.COSINE_DIGITS$}", rounded / shift)
 }
