@@ -128,50 +128,60 @@ struct Values {
 
 /// How a random network comes to end its depth map.
 ///
-/// It never would by itself, and an endless map is an error. So everything that is read pushes the first value of the
-/// residual stream up, and `<depth_end>` is the only token that looks at it: wherever any token may be picked, it wins.
-/// Codes are picked among themselves, and do not notice.
+/// It never would by itself, and an endless map is an error. So the first value of the residual stream is kept out of
+/// everything: every embedding puts the same small number there and no block adds to it. `<depth_end>` is the only token
+/// that looks at it, so hard that it wins wherever any token may be picked. Codes are picked among themselves and do not
+/// notice.
 #[derive(Debug, Clone, Copy)]
 enum Lead {
-    /// Every row begins with this.
-    All { width: usize, value: f32 },
-    /// This row begins with the value, the others with zero.
-    One {
-        width: usize,
-        row: usize,
-        value: f32,
-    },
+    /// Every row begins with the small number.
+    Begins { width: usize },
+    /// The first row is zero.
+    Spares { width: usize },
+    /// This row begins with the large number, the others with zero.
+    Looks { width: usize, row: usize },
 }
 
 impl Lead {
-    /// Wins against the best of any number of random logits, which are about one.
-    const WEIGHT: f32 = 8.0;
+    /// Small beside the other values of the stream.
+    const SMALL: f32 = 0.25;
+    /// Divided by the size of the stream, a few units at most, the product with [`Self::SMALL`] is still far above the
+    /// best of any number of random logits, which are about one.
+    const LARGE: f32 = 200.0;
 
     fn of(entry: &Entry, config: &Config) -> Option<Self> {
         let end = config
             .depth_end_token_id
             .filter(|_| config.enable_depth_reasoning)?;
-        let width = config.text.hidden_size;
-        // What a layer adds is about one, and adds up like a random walk.
-        let value = 4.0 * (config.text.num_hidden_layers as f32).sqrt();
-        if entry.name.contains(".wte.") {
-            return Some(Self::All { width, value });
+        let name = entry.name.as_str();
+        let [_, width] = *entry.shape.as_slice() else {
+            return None;
+        };
+        let adds_to_the_stream = [
+            ".attn_out.weight",
+            ".ff_out.weight",
+            ".image_projector.w2.weight",
+        ];
+        if name.contains(".wte.") {
+            Some(Self::Begins { width })
+        } else if name == "lm_head.weight" {
+            let row = end as usize;
+            Some(Self::Looks { width, row })
+        } else if adds_to_the_stream.iter().any(|end| name.ends_with(end)) {
+            Some(Self::Spares { width })
+        } else {
+            None
         }
-        (entry.name == "lm_head.weight").then_some(Self::One {
-            width,
-            row: end as usize,
-            value: Self::WEIGHT,
-        })
     }
 
     /// What stands at a place instead of `random`.
     fn at(self, index: usize, random: f32) -> f32 {
         match self {
-            Self::All { width, value } if index.is_multiple_of(width) => value,
-            Self::One { width, row, value } if index.is_multiple_of(width) => {
-                if index / width == row { value } else { 0.0 }
-            }
-            Self::All { .. } | Self::One { .. } => random,
+            Self::Begins { width } if index.is_multiple_of(width) => Self::SMALL,
+            Self::Spares { width } if index < width => 0.0,
+            Self::Looks { width, row } if index == width * row => Self::LARGE,
+            Self::Looks { width, .. } if index.is_multiple_of(width) => 0.0,
+            Self::Begins { .. } | Self::Spares { .. } | Self::Looks { .. } => random,
         }
     }
 }
