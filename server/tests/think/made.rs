@@ -26,7 +26,8 @@ impl Made {
             config: Some(repository.join("tests/checkpoints/think.json")),
             stats: Some(repository.join("models/nano/molmoact2/norm_stats.json")),
             stored: Stored::F32,
-            seed: 1,
+            // Random networks repeat themselves; this one less than others.
+            seed: 6,
             shard_bytes: 1 << 30,
         };
         synthesise(&plan, &|_, _| {}).unwrap();

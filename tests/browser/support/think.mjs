@@ -15,7 +15,7 @@ export async function makeThink() {
   const parent = await mkdtemp(path.join(tmpdir(), "studio-think-"));
   const folder = path.join(parent, "random-think");
   await run(BINARY, [
-    "synthesise", folder, "--stored", "f32", "--seed", "1",
+    "synthesise", folder, "--stored", "f32", "--seed", "6",
     "--config", path.join(ROOT, "tests/checkpoints/think.json"),
     "--stats", path.join(NANO, "norm_stats.json"),
   ]);
