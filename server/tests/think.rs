@@ -308,15 +308,15 @@ fn a_made_decoder_draws_every_code_as_its_depth() {
     let made = Made::new("decoder");
     let decoder = DepthDecoder::open(&made.decoder(), &layers::device::cpu()).unwrap();
     assert_eq!((decoder.codes(), decoder.cell_pixels()), (128, 32));
-    let codes = [0, 127, 64, 95, 32, 127];
-    let picture = decoder.draw(&codes, 2, 3).unwrap();
-    for (cell, code) in codes.into_iter().enumerate() {
-        let (row, column) = (cell / 3 * 32 + 16, cell % 3 * 32 + 16);
-        let value = picture.values[row * picture.width + column];
-        // The bilinear kernels mix in a little of the neighbours.
-        let want = code as f32 / 127.0;
-        assert!((value - want).abs() < 0.15, "cell {cell}: {value}, {want}");
+    for code in [0, 64, 127] {
+        // Neighbours flow into each other, so the cell in question is among its like.
+        let picture = decoder.draw(&[code; 9], 3, 3).unwrap();
+        let value = picture.values[48 * picture.width + 48];
+        assert!(
+            (value - code as f32 / 127.0).abs() < 1e-3,
+            "{code}: {value}"
+        );
+        let inside = |value: &f32| (0.0..=1.0).contains(value);
+        assert!(picture.values.iter().all(inside));
     }
-    let inside = |value: &f32| (0.0..=1.0).contains(value);
-    assert!(picture.values.iter().all(inside));
 }
