@@ -1,6 +1,6 @@
 //! What the policy saw in depth: the cells of its map in words and outlines, and the picture that the worker draws of it.
 
-use protocol::depth::DepthReasoning;
+use protocol::depth::{DepthMode, DepthReasoning};
 use protocol::worker::{DepthDrawing, DrawOutcome};
 use protocol::{View, ViewEncoding};
 
@@ -95,23 +95,27 @@ pub fn counts(depth: &DepthReasoning) -> String {
     )
 }
 
-/// Why so many.
-pub fn reason(depth: &DepthReasoning) -> String {
+/// Why so many, for a policy that reasons in this mode.
+pub fn reason(depth: &DepthReasoning, mode: DepthMode) -> String {
     let passes = match depth.forwards {
         1 => "1 pass".to_owned(),
         passes => format!("{passes} passes"),
     };
-    if depth.similarity.is_empty() {
-        format!(
-            "There was nothing to compare with, so every cell was written, in {passes} through the language model."
-        )
-    } else {
-        format!(
+    if !depth.similarity.is_empty() {
+        return format!(
             "A cell is written anew where the camera\u{2019}s picture differs from that of the decision before: cosine \
              similarity below {}. It took {passes} through the language model.",
             depth.threshold
-        )
+        );
     }
+    let why = match mode {
+        DepthMode::Adaptive => {
+            "There was no earlier picture to compare with, so every cell was written"
+        }
+        DepthMode::Free => "The policy wrote as many cells as it liked",
+        DepthMode::Full | DepthMode::Off => "Every cell is written in every decision",
+    };
+    format!("{why}. It took {passes} through the language model.")
 }
 
 /// The border between regenerated and replayed cells and around the regenerated ones, as an SVG path in which a cell is
@@ -278,13 +282,15 @@ mod tests {
         );
         assert_eq!(cell(&depth, 4), None);
         assert_eq!(cosine_words(1.000_000_1, 0.996), "1.0000");
-        assert!(reason(&depth).contains("below 0.996") && reason(&depth).contains("6 passes"));
+        let words = reason(&depth, DepthMode::Adaptive);
+        assert!(words.contains("below 0.996") && words.contains("6 passes"));
         let first = DepthReasoning {
             similarity: vec![],
             ..depth
         };
         assert!(why(&cell(&first, 0).unwrap(), 0.996) == "regenerated");
-        assert!(reason(&first).contains("nothing to compare"));
+        assert!(reason(&first, DepthMode::Adaptive).contains("no earlier picture"));
+        assert!(reason(&first, DepthMode::Full).contains("in every decision"));
     }
 
     #[test]

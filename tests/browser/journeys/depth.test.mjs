@@ -32,7 +32,7 @@ const cells = () => part(page, "depth-cells").locator("[data-cell]").evaluateAll
 
 const look = (name) => part(page, "depth").evaluate((block) => {
   const top = block.getBoundingClientRect().top;
-  window.scrollBy(0, top - 90);
+  window.scrollBy(0, top - 160);
 }).then(() => keep(page, name));
 
 test("the page says how the policy reasons about depth", { timeout: 90_000 }, async () => {
@@ -126,7 +126,7 @@ test("without a decoder the codes are shown and it is said", { timeout: 120_000 
     assert.match(await part(page, "depth-who").innerText(), /codes themselves.*no depth decoder/);
     assert.equal(await part(page, "depth-counts").innerText(), "100 of 100 cells regenerated, 0 replayed");
     await part(page, "depth-cells").locator('[data-cell="5"]').focus();
-    await part(page, "depth").evaluate((block) => window.scrollBy(0, block.getBoundingClientRect().top - 90));
+    await part(page, "depth").evaluate((block) => window.scrollBy(0, block.getBoundingClientRect().top - 160));
     await keep(page, "22-depth-codes");
     assert.deepEqual(page.problems, []);
     await page.close();

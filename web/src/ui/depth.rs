@@ -101,6 +101,23 @@ fn Block(shared: Shared) -> impl IntoView {
     let counts = Memo::new(move |_| of_depth(depth::counts)());
     let written = move || of_depth(|depth| depth.written().to_string())();
     let camera = Memo::new(move |_| of_depth(|depth| depth.camera.clone())());
+    let reason = move || {
+        let welcome = studio.welcome.get();
+        let mode = welcome.and_then(|w| w.policy.depth).map(|d| d.mode);
+        shared.depth.with(|depth| {
+            let depth = depth.as_ref()?;
+            Some(depth::reason(depth, mode.unwrap_or_default()))
+        })
+    };
+    let dimmed = of_depth(|depth| {
+        let is_whole = depth.written() == depth.codes.len();
+        if is_whole {
+            ""
+        } else {
+            "replayed cells dimmed"
+        }
+        .to_owned()
+    });
     let drawn = drawn(shared);
     let source = move || match drawn.with(|drawn| drawn.as_ref().map(|d| d.by_decoder.is_some())) {
         Some(true) => "decoder",
@@ -153,7 +170,7 @@ fn Block(shared: Shared) -> impl IntoView {
                         </div>
                         <figcaption>
                             <span>{move || figures::plain_name(&camera.get())}</span>
-                            <span class="quiet">"replayed cells dimmed"</span>
+                            <span class="quiet">{dimmed}</span>
                         </figcaption>
                     </figure>
                 </Show>
@@ -169,7 +186,7 @@ fn Block(shared: Shared) -> impl IntoView {
                 </figure>
             </div>
             <About shared/>
-            <p class="quiet">{of_depth(depth::reason)}</p>
+            <p class="quiet">{reason}</p>
             <DepthTable depth=shared.depth/>
         </div>
     }
@@ -324,7 +341,7 @@ fn Caption(shared: Shared, drawn: Memo<Option<Drawn>>) -> impl IntoView {
                 Some((kind, micros)) => (
                     ("near".to_owned(), "far".to_owned()),
                     format!(
-                        "drawn in this tab on {} in {}",
+                        "Drawn in this tab on {} in {}",
                         in_sentence(kind),
                         figures::duration(micros)
                     ),
@@ -332,7 +349,7 @@ fn Caption(shared: Shared, drawn: Memo<Option<Drawn>>) -> impl IntoView {
                 None => (
                     ("0".to_owned(), known().to_string()),
                     format!(
-                        "the codes themselves, coloured by number. {}",
+                        "The codes themselves, coloured by number. {}",
                         drawn.instead
                     ),
                 ),
