@@ -271,7 +271,7 @@ pub struct Trace {
     pub committed_rows: u32,
     /// The depth map that was written before the actions, by policies that reason about depth.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub depth: Option<DepthReasoning>,
+    pub depth: Option<Box<DepthReasoning>>,
 }
 
 impl Message for Trace {

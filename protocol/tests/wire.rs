@@ -178,7 +178,7 @@ fn tokens_so_far_have_these_bytes() {
 fn a_depth_map_has_these_bytes_and_may_be_absent() {
     let plain = dump(&encode(&trace()).unwrap());
     let with = Trace {
-        depth: Some(depth()),
+        depth: Some(Box::new(depth())),
         ..trace()
     };
     let bytes = encode(&with).unwrap();
@@ -203,7 +203,7 @@ fn a_depth_map_has_these_bytes_and_may_be_absent() {
 fn a_depth_map_that_contradicts_itself_is_refused_with_the_field() {
     let field = |depth: DepthReasoning| {
         let trace = Trace {
-            depth: Some(depth),
+            depth: Some(Box::new(depth)),
             ..trace()
         };
         match encode(&trace).unwrap_err() {
@@ -269,7 +269,7 @@ fn a_depth_map_that_contradicts_itself_is_refused_with_the_field() {
     assert_eq!((first.written(), first.rows()), (1, 1));
     assert!(
         encode(&Trace {
-            depth: Some(first),
+            depth: Some(Box::new(first)),
             ..trace()
         })
         .is_ok()

@@ -21,7 +21,8 @@ use policy_studio::{
 use protocol::{
     Mode, ToViewer, ViewEncoding,
     depth::{DepthMode, DepthReasoning},
-    viewer::{Command, Trace, Watch},
+    robot::ResetScene,
+    viewer::{Command, ResetRobot, Trace, Watch},
 };
 use safetensors::SafeTensors;
 use serde_json::Value;
@@ -85,12 +86,24 @@ async fn watched(made: &Made) -> (Vec<Trace>, Vec<Call>, Vec<u8>) {
     };
     viewer.send(&watch.into()).await.unwrap();
     let command = Command {
-        robot_id,
+        robot_id: robot_id.clone(),
         text: "pick up the red cube".to_owned(),
         mode: Mode::Continuous,
     };
+    viewer.send(&command.clone().into()).await.unwrap();
+    let first = viewer
+        .wait_for("the first decision", SOON, |message| match message {
+            ToViewer::Trace(trace) => Some(trace),
+            _ => None,
+        })
+        .await
+        .unwrap();
+    // Another scene on the same table: some cells change, however far the robot got on a busy machine.
+    let scene = ResetScene { seed: Some(2) };
+    let reset = ResetRobot { robot_id, scene };
+    viewer.send(&reset.into()).await.unwrap();
     viewer.send(&command.into()).await.unwrap();
-    let mut traces = Vec::new();
+    let mut traces = vec![first];
     viewer
         .wait_for("a map that is partly replayed", SOON, |message| {
             let ToViewer::Trace(trace) = message else {
@@ -155,7 +168,7 @@ fn floats(bytes: &[u8]) -> Vec<f32> {
 }
 
 fn compare(made: &Made, calls: &[Call], trace: &Trace) {
-    let depth: &DepthReasoning = trace.depth.as_ref().unwrap();
+    let depth: &DepthReasoning = trace.depth.as_deref().unwrap();
     let index = calls
         .iter()
         .position(|call| call.actions == trace.actions)

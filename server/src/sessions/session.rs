@@ -431,7 +431,7 @@ impl Asker for Session {
             depth: acted.depth.map(|depth| {
                 let tag = self.inference.info().and_then(|info| info.tag(&job.tag));
                 let camera = tag.and_then(|tag| tag.cameras.first().cloned());
-                super::depth::told(depth, camera.unwrap_or_default())
+                Box::new(super::depth::told(depth, camera.unwrap_or_default()))
             }),
         };
         self.audience.lossy(&trace);

@@ -45,6 +45,9 @@ test("a decision shows its depth map beside the picture, and which cells were re
   await command(page, "pick up the red cube");
   await eventually("the decoder's picture", () => part(page, "depth").getAttribute("data-source").catch(() => null),
     (source) => source === "decoder", 60_000);
+  // Another scene on the same table: some cells change.
+  await part(page, "reset-button").click();
+  await command(page, "pick up the green cube");
   await eventually("a partly replayed map", () => part(page, "depth").getAttribute("data-regenerated"),
     (n) => Number(n) > 0 && Number(n) < 100, 60_000);
   // Moving to a cell holds the decision in view.

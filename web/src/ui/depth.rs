@@ -64,7 +64,7 @@ pub(crate) fn DepthBlock() -> impl IntoView {
     let depth = Memo::new(move |_| {
         studio
             .decisions
-            .with(|decisions| decisions.shown()?.trace.depth.clone())
+            .with(|decisions| decisions.shown()?.trace.depth.as_deref().cloned())
     });
     let has_depth = Memo::new(move |_| depth.with(Option::is_some));
     let shape = Memo::new(move |_| {
