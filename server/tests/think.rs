@@ -10,6 +10,7 @@ mod think {
 use depth_decoder::DepthDecoder;
 use policy_studio::{
     Config, Limits,
+    chunking::Chunking,
     client::ViewerClient,
     policies::{
         ActRequest, Actor,
@@ -53,6 +54,8 @@ async fn watched(made: &Made) -> (Vec<Trace>, Vec<Call>, Vec<u8>) {
         // A busy machine may take long over a depth map.
         limits: Limits {
             max_chunk_age: Duration::from_secs(20),
+            // What `act` is asked below continues nothing.
+            chunking: Chunking::Plain,
             ..Limits::default()
         },
     };
@@ -258,6 +261,7 @@ fn what_serve_is_told_about_depth_is_what_it_does() {
                 instruction: "go",
                 mode: Mode::Continuous,
                 seed: 1,
+                continuation: None,
             };
             hosted.act(&request).unwrap().depth
         };

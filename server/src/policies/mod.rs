@@ -23,6 +23,7 @@ mod queue;
 pub mod speaker;
 
 pub use actor::{
-    ActRequest, Acted, Actor, ActorError, ActorInfo, DepthInfo, News, TagInfo, TokenizerFiles, Told, Written,
+    ActRequest, Acted, Actor, ActorError, ActorInfo, DepthInfo, News, TagInfo, TokenizerFiles,
+    Told, Written,
 };
 pub use depth_setup::DepthError;

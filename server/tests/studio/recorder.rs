@@ -67,6 +67,7 @@ impl Recorder {
                     n_action_steps: 1,
                 }],
                 tokenizer: None,
+                depth: None,
             },
             asked: asked.clone(),
             go: go.clone(),
