@@ -91,7 +91,7 @@ pub enum LoadError {
         /// Folder or name.
         name: String,
         /// What was wrong.
-        error: DepthError,
+        error: Box<DepthError>,
     },
 }
 
@@ -188,7 +188,7 @@ impl Hosted {
         let depth = depth_setup::depth_info(policy.info(), setup, folder).map_err(|error| {
             LoadError::Depth {
                 name: name.clone(),
-                error,
+                error: error.into(),
             }
         })?;
         let info = ActorInfo {
