@@ -15,6 +15,7 @@ use policy_studio::{
     policies::{
         ActRequest, Actor,
         hosted::{Hosted, Setup, Source},
+        speaker::nobody,
     },
     serve,
     sim_robot::{self, SimConfig},
@@ -51,6 +52,7 @@ async fn watched(made: &Made) -> (Vec<Trace>, Vec<Call>, Vec<u8>) {
     let stop = CancellationToken::new();
     let config = Config {
         policy: Ok(Box::new(recorder)),
+        speaker: nobody("test"),
         // A busy machine may take long over a depth map.
         limits: Limits {
             max_chunk_age: Duration::from_secs(20),
