@@ -119,12 +119,12 @@ async function pictures(page, name) {
 }
 
 test("a long answer streams and can be stopped, and others wait their turn", { timeout: 240_000 }, async () => {
-  const slow = await deeper(path.join(GOLDENS, "pointing/checkpoint"), 400);
+  const slow = await deeper(path.join(GOLDENS, "pointing/checkpoint"), 1000);
   const studio = await startStudio("--ask", slow);
   const [first, second] = [await open(browser, studio.url), await open(browser, studio.url)];
   try {
-    assert.equal(await part(first, "ask-model").innerText(), "deep-400");
-    await seeFrames(first);
+    assert.equal(await part(first, "ask-model").innerText(), "deep-1000");
+    for (const page of [second, first]) await seeFrames(page);
     await ask(first, "What is on the table?");
     const lengths = new Set();
     await eventually("the answer grows", async () => {
