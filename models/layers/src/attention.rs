@@ -11,8 +11,8 @@ pub const MASKED: f32 = -1e30;
 /// - `query`: `[heads, rows, head_dim]`, already multiplied by the scale of the scores.
 /// - `key`, `value`: `[kv_heads, columns, head_dim]`; query head `h` reads key head
 ///   `h / (heads / kv_heads)`.
-/// - `bias`: `[1 or heads, rows, columns]`, added to the scores ([`MASKED`] where a row may not
-///   look).
+/// - `bias`: `[parts, rows or 1, columns]`, added to the scores ([`MASKED`] where a row may not look). `parts`
+///   divides `heads`: each part is for the heads of one sequence; a single part is for all.
 ///
 /// Returns `[heads, rows, head_dim]`. The query heads of a group are stacked as extra rows of one
 /// product, so keys and values are never repeated in memory.
@@ -33,11 +33,13 @@ pub fn attend(
     };
     let mut scores = query.matmul(key.swap_dims(1, 2));
     if let Some(bias) = bias {
-        scores = if grouped {
-            (scores.reshape([heads, rows, columns]) + bias.clone())
-                .reshape([kv_heads, stacked, columns])
-        } else {
+        let [parts, of_rows, _] = bias.dims();
+        scores = if !grouped && (parts == 1 || parts == heads) {
             scores + bias.clone()
+        } else {
+            let bias = bias.clone().reshape([parts, 1, of_rows, columns]);
+            (scores.reshape([parts, heads / parts, rows, columns]) + bias)
+                .reshape([kv_heads, stacked, columns])
         };
     }
     let mixed = activation::softmax(scores, 2).matmul(value);
@@ -106,4 +108,27 @@ pub fn attend_over(query: Tensor<3>, parts: &[Columns]) -> Tensor<3> {
     mixed
         .unwrap_or_else(|| query.zeros_like())
         .reshape([heads, rows, head_dim])
+}
+
+/// Moves the heads of `sequences` sequences of equal length in front: `[sequences * tokens, heads, head_dim]` to
+/// `[sequences * heads, tokens, head_dim]`.
+pub fn fold_heads(x: Tensor<3>, sequences: usize) -> Tensor<3> {
+    let [rows, heads, head_dim] = x.dims();
+    if sequences == 1 {
+        return x.swap_dims(0, 1);
+    }
+    let tokens = rows / sequences;
+    x.reshape([sequences, tokens, heads, head_dim])
+        .swap_dims(1, 2)
+        .reshape([sequences * heads, tokens, head_dim])
+}
+
+/// The inverse of [`fold_heads`], the heads of a token side by side: `[sequences * heads, tokens, head_dim]` to
+/// `[sequences * tokens, heads * head_dim]`.
+pub fn unfold_heads(x: Tensor<3>, sequences: usize) -> Tensor<2> {
+    let [folded, tokens, head_dim] = x.dims();
+    let heads = folded / sequences;
+    x.reshape([sequences, heads, tokens, head_dim])
+        .swap_dims(1, 2)
+        .reshape([sequences * tokens, heads * head_dim])
 }

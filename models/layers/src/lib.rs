@@ -10,9 +10,10 @@
 //! [`ModelFiles`] are the files of a model by name, and a [`Vocabulary`] keeps a large table of tokens in shards.
 //!
 //! The layers ([`Linear`], [`Table`], [`RmsNorm`], [`LayerNorm`], [`GatedMlp`], [`Rotary`], [`attend`],
-//! [`KvCache`]) work on one sequence at a time: a hidden state is `[tokens, width]`, heads come
-//! first in attention, `[heads, tokens, head_dim]`. There is no batch axis, because a robot asks
-//! about one observation; where a network sees several images they fold into the first axis.
+//! [`KvCache`]) have no batch axis: a hidden state is `[tokens, width]`, heads come first in
+//! attention, `[heads, tokens, head_dim]`. Several sequences, and several images of one, fold into
+//! the first axis; [`Ragged`] is for those of different lengths. One sequence then takes the same
+//! way as eight, and pays nothing for it.
 //! Scores are not scaled inside [`attend`]: the factor is folded into a weight at load time.
 //!
 //! [`device`] makes the devices and [`self_test`] decides whether one may be trusted: some
@@ -32,6 +33,7 @@ mod mlp;
 mod norm;
 mod packed;
 mod precision;
+mod ragged;
 mod read_back;
 mod rotary;
 mod self_test;
@@ -41,7 +43,7 @@ mod vocabulary;
 mod wait;
 mod weights;
 
-pub use attention::{Columns, MASKED, attend, attend_over};
+pub use attention::{Columns, MASKED, attend, attend_over, fold_heads, unfold_heads};
 pub use checkpoint::{Checkpoint, TensorInfo};
 pub use error::CheckpointError;
 pub use files::{FileError, ModelFiles};
@@ -51,6 +53,7 @@ pub use mlp::{GateHalf, GatedMlp, gelu_tanh};
 pub use norm::{LayerNorm, RmsNorm, rms_normalise};
 pub use packed::Packed;
 pub use precision::{INT4_BLOCK, Precision, PrecisionError};
+pub use ragged::Ragged;
 pub use read_back::{ReadBackError, read_back};
 pub use rotary::Rotary;
 pub use self_test::{Check, SelfTestReport, self_test};

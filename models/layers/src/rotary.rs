@@ -1,7 +1,7 @@
 //! Rotary position embedding in the half-rotation layout: value `i` of a head pairs with value
 //! `i + head_dim / 2`.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 
 /// Cosines and sines for a run of positions.
 ///
@@ -78,6 +78,37 @@ impl Rotary {
         Self {
             cos: self.cos.clone().narrow(0, start, len),
             sin: self.sin.clone().narrow(0, start, len),
+            half: self.half,
+        }
+    }
+
+    /// The rows for these positions, which must lie in the table.
+    #[must_use]
+    pub fn at(&self, positions: &[usize]) -> Self {
+        let rows: Vec<i32> = positions.iter().map(|&position| position as i32).collect();
+        let rows = TensorData::new(rows, [positions.len()]);
+        self.select(Tensor::from_data(rows, &self.cos.device()))
+    }
+
+    /// The rows with these numbers, which must lie in the table.
+    #[must_use]
+    pub fn select(&self, rows: Tensor<1, Int>) -> Self {
+        Self {
+            cos: self.cos.clone().select(0, rows.clone()),
+            sin: self.sin.clone().select(0, rows),
+            half: self.half,
+        }
+    }
+
+    /// The same rows `times` times one after the other.
+    #[must_use]
+    pub fn repeat(&self, times: usize) -> Self {
+        if times == 1 {
+            return self.clone();
+        }
+        Self {
+            cos: self.cos.clone().repeat_dim(0, times),
+            sin: self.sin.clone().repeat_dim(0, times),
             half: self.half,
         }
     }

@@ -1,8 +1,20 @@
 //! Several robots' questions at once.
+//!
+//! All images of a batch go through the vision tower together. Then requests that can share every pass, that is
+//! those of one mode, one horizon and one number of flow steps, make a group: their prompts are read together,
+//! each at its own positions, and their answers written together. What differs within a group is the robot, the
+//! length of the prompt, the number of images, the noise, the running chunk and the action dimensions.
 
-use crate::action::{ActOptions, Action, Observation};
+use std::num::NonZeroUsize;
+
+use burn::tensor::Tensor;
+
+use crate::action::{ActOptions, Action, Mode, Observation, Stage};
+use crate::clock::StageClock;
+use crate::discrete::Decoding;
 use crate::error::ActError;
-use crate::policy::Policy;
+use crate::image_input::ImageBatch;
+use crate::policy::{Policy, Ready};
 
 /// One robot's question.
 #[derive(Debug, Clone, Copy)]
@@ -16,10 +28,51 @@ pub struct Request<'a> {
 /// Who is told the FAST ids so far of a request, by its place in the batch, after every action token.
 pub type WrittenAt<'a> = dyn FnMut(usize, &[u32]) + Send + 'a;
 
+/// A request after preprocessing.
+pub(crate) struct Row<'a> {
+    /// Its place among the requests.
+    pub(crate) place: usize,
+    pub(crate) options: &'a ActOptions,
+    pub(crate) ready: Ready<'a>,
+}
+
+/// What requests must have in common to be answered in the same passes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Key {
+    mode: Mode,
+    horizon: usize,
+    flow_steps: usize,
+    decoding: Decoding,
+    thinks: bool,
+    dumps: bool,
+}
+
+impl Key {
+    fn of(row: &Row<'_>) -> Self {
+        let options = row.options;
+        // What a mode does not use keeps nobody apart.
+        let (flow_steps, decoding) = match options.mode {
+            Mode::Continuous => (options.flow_steps, Decoding::default()),
+            Mode::Discrete => (0, options.decoding),
+        };
+        Self {
+            mode: options.mode,
+            horizon: row.ready.rows.horizon,
+            flow_steps,
+            decoding,
+            thinks: row.ready.plan.is_some(),
+            dumps: options.dumps,
+        }
+    }
+}
+
 impl Policy {
     /// Answers any number of requests, at most `at_once` of them (0 counts as 1) in one pass through the
-    /// network, waiting for the device. The answers come in the order of the requests, each what
-    /// [`Policy::act`] gives for it alone; one that fails does not touch the others.
+    /// network, waiting for the device. Memory for images, prompts and chunks grows with that number.
+    ///
+    /// The answers come in the order of the requests, each what [`Policy::act`] gives for it alone up to the
+    /// rounding of `f32`; one that fails does not touch the others. The [`Action::stages`] are times of the
+    /// whole batch.
     pub fn act_batch(
         &self,
         requests: &[Request<'_>],
@@ -36,15 +89,164 @@ impl Policy {
         at_once: usize,
         written: &mut WrittenAt<'_>,
     ) -> Vec<Result<Action, ActError>> {
-        let _ = at_once;
-        requests
-            .iter()
-            .enumerate()
-            .map(|(index, request)| {
-                self.act_streaming(&request.observation, request.options, &mut |ids| {
-                    written(index, ids);
-                })
-            })
-            .collect()
+        layers::wait(self.act_batch_async(requests, at_once, written))
+    }
+
+    /// Like [`Policy::act_batch_streaming`], without blocking the thread on the device.
+    pub async fn act_batch_async(
+        &self,
+        requests: &[Request<'_>],
+        at_once: usize,
+        written: &mut WrittenAt<'_>,
+    ) -> Vec<Result<Action, ActError>> {
+        let at_once = NonZeroUsize::new(at_once)
+            .unwrap_or(NonZeroUsize::MIN)
+            .get();
+        let mut answers = Vec::with_capacity(requests.len());
+        for part in requests.chunks(at_once) {
+            let first = answers.len();
+            let mut told = |place: usize, ids: &[u32]| written(first + place, ids);
+            answers.extend(self.answer_together(part, &mut told).await);
+        }
+        answers
+    }
+
+    /// One batch, whatever its size.
+    async fn answer_together(
+        &self,
+        requests: &[Request<'_>],
+        written: &mut WrittenAt<'_>,
+    ) -> Vec<Result<Action, ActError>> {
+        let mut clock = StageClock::start(self.network.device());
+        let mut answers: Vec<Result<Action, ActError>> = Vec::with_capacity(requests.len());
+        let mut rows = Vec::with_capacity(requests.len());
+        for (place, request) in requests.iter().enumerate() {
+            let unanswered = ActError::ReadBack {
+                reason: "the batch gave no answer".to_owned(),
+            };
+            answers.push(Err(match self.prepare(request) {
+                Ok(ready) => {
+                    rows.push(Row {
+                        place,
+                        options: request.options,
+                        ready,
+                    });
+                    unanswered
+                }
+                Err(error) => error,
+            }));
+        }
+        clock.end("preprocess");
+        let features = self.see_all(&mut rows);
+        clock.end("vision");
+        let stages = clock.finish();
+        for (group, features) in self.groups(rows, features) {
+            for (place, answer) in self.answer_group(group, features, &stages, written).await {
+                if let Some(slot) = answers.get_mut(place) {
+                    *slot = answer;
+                }
+            }
+        }
+        answers
+    }
+
+    /// Image features of all rows, `[image tokens, hidden]`; takes their images.
+    fn see_all(&self, rows: &mut [Row<'_>]) -> Option<Tensor<2>> {
+        let batches = rows.iter_mut().map(|row| row.ready.images.take());
+        let mut all: Option<ImageBatch> = None;
+        for batch in batches.flatten() {
+            match &mut all {
+                Some(all) => all.append(batch),
+                None => all = Some(batch),
+            }
+        }
+        all.map(|all| self.see(all))
+    }
+
+    /// The rows sorted into groups, each with the features of its images.
+    fn groups<'a>(
+        &self,
+        rows: Vec<Row<'a>>,
+        features: Option<Tensor<2>>,
+    ) -> Vec<(Vec<Row<'a>>, Tensor<2>)> {
+        let Some(features) = features else {
+            return Vec::new();
+        };
+        let patch = self.config.image_patch_id;
+        let mut first = 0;
+        let mut groups: Vec<(Key, Vec<Row<'a>>, Vec<Tensor<2>>)> = Vec::new();
+        let count = rows.len();
+        for row in rows {
+            let ids = row.ready.prompt.ids.iter();
+            let tokens = ids.filter(|&&id| id == patch).count();
+            let of_row = features.clone().narrow(0, first, tokens);
+            first += tokens;
+            let key = Key::of(&row);
+            match groups.iter_mut().find(|(other, _, _)| *other == key) {
+                Some((_, rows, parts)) => {
+                    rows.push(row);
+                    parts.push(of_row);
+                }
+                None => groups.push((key, vec![row], vec![of_row])),
+            }
+        }
+        let groups = groups.into_iter().map(|(_, rows, parts)| {
+            let features = if rows.len() == count {
+                features.clone()
+            } else {
+                Tensor::cat(parts, 0)
+            };
+            (rows, features)
+        });
+        groups.collect()
+    }
+
+    /// The answers of one group, by the place of each among the requests.
+    async fn answer_group(
+        &self,
+        mut group: Vec<Row<'_>>,
+        features: Tensor<2>,
+        stages: &[Stage],
+        written: &mut WrittenAt<'_>,
+    ) -> Vec<(usize, Result<Action, ActError>)> {
+        let mut clock = StageClock::after(self.network.device(), stages);
+        let mode = group
+            .first()
+            .map(|row| row.options.mode)
+            .unwrap_or_default();
+        let answered = match mode {
+            Mode::Continuous => self.flow(&group, features, &mut clock).await,
+            Mode::Discrete => self.decode(&group, features, &mut clock, written).await,
+        };
+        match answered {
+            Ok(answers) => {
+                let rows = group.drain(..).zip(answers);
+                let mut finished: Vec<_> = rows
+                    .map(|(row, answer)| {
+                        let place = row.place;
+                        (place, answer.and_then(|answer| row.ready.finish(answer)))
+                    })
+                    .collect();
+                clock.end("postprocess");
+                let stages = clock.finish();
+                for (_, action) in &mut finished {
+                    if let Ok(action) = action {
+                        action.stages.clone_from(&stages);
+                    }
+                }
+                finished
+            }
+            // What stops a whole group has no better address than each of its rows.
+            Err(error) => {
+                let reason = error.to_string();
+                let again = group.iter().skip(1).map(|row| {
+                    let reason = reason.clone();
+                    (row.place, Err(ActError::ReadBack { reason }))
+                });
+                let again: Vec<_> = again.collect();
+                let first = group.first().map(|row| (row.place, Err(error)));
+                first.into_iter().chain(again).collect()
+            }
+        }
     }
 }

@@ -22,6 +22,14 @@ impl<'a> StageClock<'a> {
         }
     }
 
+    /// A clock that starts now, after stages that were measured already.
+    pub(crate) fn after(device: &'a Device, stages: &[Stage]) -> Self {
+        Self {
+            stages: stages.to_vec(),
+            ..Self::start(device)
+        }
+    }
+
     /// Ends the stage that began when the last one ended.
     ///
     /// A GPU works through a queue, so it is waited for here; in a browser waiting is impossible.

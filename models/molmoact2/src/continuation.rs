@@ -78,15 +78,14 @@ impl Continuation {
             .collect()
     }
 
-    /// Puts the running rows on the device, for a chunk of `rows` rows of which `dims` columns are
-    /// real and `moved` are computed.
-    pub(crate) fn steering(
+    /// The pull of the running rows on a chunk of `rows` rows of which `dims` columns are real and `moved` are
+    /// computed; `None` if nothing is left over.
+    pub(crate) fn pull(
         &self,
         rows: usize,
         dims: usize,
         moved: usize,
-        device: &Device,
-    ) -> Result<Option<Steering>, ActError> {
+    ) -> Result<Option<Pull>, ActError> {
         let bad = |problem: String| ActError::BadContinuation { problem };
         if !self.left_over.len().is_multiple_of(dims) {
             return Err(bad(format!(
@@ -116,15 +115,22 @@ impl Continuation {
                 *slot = value;
             }
         }
-        Ok(Some(Steering {
-            running: Tensor::from_data(TensorData::new(running, [rows, moved]), device),
-            weights: Tensor::from_data(
-                TensorData::new(self.weights(rows, left), [rows, 1]),
-                device,
-            ),
+        Ok(Some(Pull {
+            running,
+            weights: self.weights(rows, left),
             max_guidance: self.max_guidance,
         }))
     }
+}
+
+/// What a running chunk does to a new one.
+#[derive(Debug, Clone)]
+pub(crate) struct Pull {
+    /// `[rows, moved]`, zero past its end.
+    running: Vec<f32>,
+    /// Per row.
+    weights: Vec<f32>,
+    max_guidance: f32,
 }
 
 /// Place `index` of `count` on the way down from 1 to 0, both ends left out.
@@ -132,32 +138,74 @@ fn linear(index: usize, count: usize) -> f32 {
     1.0 - (index + 1) as f32 / (count + 1) as f32
 }
 
-/// A continuation on a device.
+/// Continuations on a device, for several chunks one after the other.
 #[derive(Debug, Clone)]
 pub struct Steering {
+    /// `[chunks * rows, dims]`.
     running: Tensor<2>,
-    weights: Tensor<2>,
-    max_guidance: f32,
+    /// Per row of all chunks, its weight and the largest factor of its correction.
+    rows: Vec<(f32, f32)>,
 }
 
 impl Steering {
-    /// `velocity` (`[rows, dims]`) at the state `chunk` and at `time` (0 noise, 1 data), steered.
-    pub(crate) fn apply(&self, chunk: Tensor<2>, velocity: Tensor<2>, time: f64) -> Tensor<2> {
-        let heading = chunk + velocity.clone() * (1.0 - time);
-        let missing = (self.running.clone() - heading) * self.weights.clone();
-        velocity + missing * self.guidance(time)
+    /// For chunks of `rows` rows and `moved` columns; `None` if nothing pulls at any of them. One that nothing
+    /// pulls at is left as it is.
+    pub(crate) fn of(
+        pulls: &[Option<Pull>],
+        rows: usize,
+        moved: usize,
+        device: &Device,
+    ) -> Option<Self> {
+        if pulls.iter().all(Option::is_none) {
+            return None;
+        }
+        let mut running = Vec::with_capacity(pulls.len() * rows * moved);
+        let mut weights = Vec::with_capacity(pulls.len() * rows);
+        for pull in pulls {
+            match pull {
+                Some(pull) => {
+                    running.extend_from_slice(&pull.running);
+                    weights.extend(
+                        pull.weights
+                            .iter()
+                            .map(|&weight| (weight, pull.max_guidance)),
+                    );
+                }
+                None => {
+                    running.resize(running.len() + rows * moved, 0.0);
+                    weights.resize(weights.len() + rows, (0.0, 0.0));
+                }
+            }
+        }
+        let shape = [pulls.len() * rows, moved];
+        Some(Self {
+            running: Tensor::from_data(TensorData::new(running, shape), device),
+            rows: weights,
+        })
     }
 
-    /// `(1 - t) / t * ((1 - t)^2 + t^2) / (1 - t)^2`, at most `max_guidance`.
-    fn guidance(&self, time: f64) -> f64 {
-        let most = f64::from(self.max_guidance);
-        if time <= 0.0 {
-            return most;
-        }
-        let rest = 1.0 - time;
-        let guidance = rest / time * (rest * rest + time * time) / (rest * rest);
-        guidance.min(most)
+    /// `velocity` (`[chunks * rows, dims]`) at the states `chunk` and at `time` (0 noise, 1 data), steered.
+    pub(crate) fn apply(&self, chunk: Tensor<2>, velocity: Tensor<2>, time: f64) -> Tensor<2> {
+        let factors: Vec<f32> = self
+            .rows
+            .iter()
+            .map(|&(weight, most)| weight * guidance(time, most))
+            .collect();
+        let shape = [factors.len(), 1];
+        let factors = Tensor::from_data(TensorData::new(factors, shape), &velocity.device());
+        let heading = chunk + velocity.clone() * (1.0 - time);
+        velocity + (self.running.clone() - heading) * factors
     }
+}
+
+/// `(1 - t) / t * ((1 - t)^2 + t^2) / (1 - t)^2`, at most `most`.
+fn guidance(time: f64, most: f32) -> f32 {
+    if time <= 0.0 {
+        return most;
+    }
+    let rest = 1.0 - time;
+    let guidance = rest / time * (rest * rest + time * time) / (rest * rest);
+    (guidance as f32).min(most)
 }
 
 #[cfg(test)]

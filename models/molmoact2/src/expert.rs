@@ -7,7 +7,10 @@
 //! same for every step, so [`Expert::context`] computes it once per chunk.
 
 use burn::tensor::{Tensor, TensorData, activation};
-use layers::{GatedMlp, KvCache, Linear, MASKED, Rotary, attend, rms_normalise};
+use layers::{
+    GatedMlp, KvCache, Linear, MASKED, Ragged, Rotary, attend, fold_heads, rms_normalise,
+    unfold_heads,
+};
 
 use crate::connector::index_tensor;
 
@@ -41,15 +44,18 @@ pub struct StepModulation {
     final_scale: Tensor<2>,
 }
 
-/// What the prompt looks like to every block: keys (normalised and scaled) and values,
-/// `[heads, tokens, head_dim]`.
+/// What the prompts look like to every block: keys (normalised and scaled) and values,
+/// `[sequences * heads, tokens, head_dim]`.
 #[derive(Debug, Clone)]
 pub struct ExpertContext {
     pub(crate) layers: Vec<(Tensor<3>, Tensor<3>)>,
+    /// `[sequences, 1, tokens]`, closing what a shorter prompt does not have; `None` if all are as long.
+    bias: Option<Tensor<3>>,
 }
 
 impl ExpertContext {
-    /// Keys (multiplied by `1 / sqrt(head_dim)`) and values per block, `[heads, tokens, head_dim]`.
+    /// Keys (multiplied by `1 / sqrt(head_dim)`) and values per block, `[sequences * heads, tokens, head_dim]`,
+    /// `tokens` being the most that are seen of a prompt.
     pub fn layers(&self) -> &[(Tensor<3>, Tensor<3>)] {
         &self.layers
     }
@@ -106,70 +112,94 @@ impl Expert {
             .collect()
     }
 
-    /// Projects what the language model kept of the prompt.
+    /// Projects what the language model kept of a prompt.
     ///
     /// `visible[i]` says whether token `i` may be looked at. Tokens that may not are left out
     /// altogether, which gives the same as masking them in every step.
     pub fn context(&self, cache: &KvCache, visible: &[bool]) -> ExpertContext {
+        self.context_of(cache, &[visible.to_vec()])
+    }
+
+    /// Projects what the language model kept of several prompts; `visible` has the flags of each sequence's slots
+    /// in `cache`, `false` for one that holds no token.
+    pub fn context_of(&self, cache: &KvCache, visible: &[Vec<bool>]) -> ExpertContext {
         let device = self.action_embed_device();
         let (heads, head_dim) = (self.heads, self.head_dim);
-        let count = cache.layers().len();
+        let sequences = visible.len();
+        let slots = visible.first().map_or(0, Vec::len);
         let seen: Vec<i32> = visible
             .iter()
+            .flatten()
             .zip(0..)
             .filter(|(visible, _)| **visible)
             .map(|(_, row)| row)
             .collect();
-        let tokens = seen.len();
-        let rows = (tokens < visible.len()).then(|| index_tensor(seen, &device));
-        // All layers go through the same projection: one product for all of them.
-        let sequence = |cached: &Tensor<3>| {
-            let [kv_heads, _, width] = cached.dims();
-            let kept = match &rows {
-                Some(rows) => cached.clone().select(1, rows.clone()),
-                None => cached.clone(),
-            };
-            kept.swap_dims(0, 1).reshape([tokens, kv_heads * width])
+        let lens = visible
+            .iter()
+            .map(|flags| flags.iter().filter(|visible| **visible).count());
+        let tokens = Ragged::new(lens.collect(), &device);
+        let total = seen.len();
+        let rows = (total < sequences * slots).then(|| index_tensor(seen, &device));
+        let sequence = |cached: Tensor<3>| {
+            let all = unfold_heads(cached, sequences);
+            match &rows {
+                Some(rows) => all.select(0, rows.clone()),
+                None => all,
+            }
         };
+        // All layers go through the same projection: one product for all of them.
         let project = |linear: &Linear, parts: Vec<Tensor<2>>| {
             let projected = linear.forward(Tensor::cat(parts, 0));
-            let normed = if self.context_norm {
+            if self.context_norm {
                 rms_normalise(projected, EPS)
             } else {
                 projected
-            };
-            normed.reshape([count * tokens, heads, head_dim])
+            }
         };
-        let keys = cache
-            .layers()
-            .iter()
-            .map(|(key, _)| sequence(key))
-            .collect();
-        let values = cache
-            .layers()
-            .iter()
-            .map(|(_, value)| sequence(value))
-            .collect();
-        let keys = self.normalise_heads(project(&self.context_key, keys)) * self.scale();
+        let layers = cache.layers();
+        let count = layers.len();
+        let (keys, values) = layers
+            .into_iter()
+            .map(|(key, value)| (sequence(key), sequence(value)))
+            .unzip();
+        let keys = project(&self.context_key, keys).reshape([count * total, heads, head_dim]);
+        let keys =
+            (self.normalise_heads(keys) * self.scale()).reshape([count * total, heads * head_dim]);
         let values = project(&self.context_value, values);
-        let layer = |all: &Tensor<3>, layer: usize| {
-            all.clone()
-                .narrow(0, layer * tokens, tokens)
-                .swap_dims(0, 1)
+        let layer = |all: &Tensor<2>, layer: usize| {
+            let places = tokens.spread(all.clone().narrow(0, layer * total, total));
+            let [rows, _] = places.dims();
+            fold_heads(places.reshape([rows, heads, head_dim]), sequences)
         };
+        let bias = tokens.has_holes().then(|| {
+            let closed = |len: usize| {
+                (0..tokens.longest()).map(move |at| if at < len { 0.0 } else { MASKED })
+            };
+            let values: Vec<f32> = tokens.lens().iter().copied().flat_map(closed).collect();
+            let shape = [sequences, 1, tokens.longest()];
+            Tensor::from_data(TensorData::new(values, shape), &device)
+        });
         ExpertContext {
             layers: (0..count)
                 .map(|index| (layer(&keys, index), layer(&values, index)))
                 .collect(),
+            bias,
         }
     }
 
-    /// A view of the expert for chunks of `rows` rows and `dims` action dimensions.
+    /// A view of the expert for one chunk of `rows` rows and `dims` action dimensions.
     ///
     /// Action dimensions beyond `dims` are zero at every step, so neither their inputs nor their
     /// outputs are computed.
     pub fn for_chunk(&self, rows: usize, dims: usize) -> ChunkExpert<'_> {
+        self.for_chunks(rows, &[dims])
+    }
+
+    /// A view of the expert for several chunks at once, all of `rows` rows, each with its own number of action
+    /// dimensions. The largest is computed for all; what a chunk does not have is zero at every step, as alone.
+    pub fn for_chunks(&self, rows: usize, dims: &[usize]) -> ChunkExpert<'_> {
         let device = self.action_embed_device();
+        let most = dims.iter().copied().max().unwrap_or(0);
         let causal = self.causal.then(|| {
             let values: Vec<f32> = (0..rows)
                 .flat_map(|row| {
@@ -178,12 +208,23 @@ impl Expert {
                 .collect();
             Tensor::from_data(TensorData::new(values, [1, rows, rows]), &device)
         });
+        let real = dims.iter().any(|&dims| dims != most).then(|| {
+            let values: Vec<f32> = dims
+                .iter()
+                .flat_map(|&dims| (0..rows * most).map(move |at| at % most < dims))
+                .map(|real| f32::from(u8::from(real)))
+                .collect();
+            Tensor::from_data(TensorData::new(values, [dims.len() * rows, most]), &device)
+        });
+        let rotary = self.rotary.as_ref();
         ChunkExpert {
             expert: self,
-            action_embed: self.action_embed.first_inputs(dims),
-            final_linear: self.final_linear.columns(0, dims),
-            rotary: self.rotary.as_ref().map(|rotary| rotary.rows(0, rows)),
+            action_embed: self.action_embed.first_inputs(most),
+            final_linear: self.final_linear.columns(0, most),
+            rotary: rotary.map(|rotary| rotary.rows(0, rows).repeat(dims.len())),
+            chunks: dims.len(),
             causal,
+            real,
         }
     }
 
@@ -214,13 +255,17 @@ pub struct ChunkExpert<'a> {
     expert: &'a Expert,
     action_embed: Linear,
     final_linear: Linear,
+    /// At every row of every chunk.
     rotary: Option<Rotary>,
+    chunks: usize,
     causal: Option<Tensor<3>>,
+    /// `[chunks * rows, dims]`, 1 for what a chunk has and 0 for what only a wider one has.
+    real: Option<Tensor<2>>,
 }
 
 impl ChunkExpert<'_> {
-    /// Velocity of the flow at the chunk `actions` (`[rows, dims]`, normalised) and the time of
-    /// `step`. Same shape.
+    /// Velocity of the flow at the chunks `actions` (`[chunks * rows, dims]`, normalised) and the time of
+    /// `step`, each chunk looking at its own sequence of `context`. Same shape.
     pub fn velocity(
         &self,
         actions: Tensor<2>,
@@ -234,55 +279,57 @@ impl ChunkExpert<'_> {
                 self.self_attention(block, modulate(x.clone(), &alone.shift, &alone.scale));
             x = x + inside * alone.gate.clone();
             let outside = modulate(x.clone(), &cross.shift, &cross.scale);
-            let outside = self.cross_attention(block, outside, key, value);
+            let outside = self.cross_attention(block, outside, (key, value), context.bias.as_ref());
             x = x + outside * cross.gate.clone();
             let fed = block
                 .mlp
                 .forward(modulate(x.clone(), &mlp.shift, &mlp.scale));
             x = x + fed * mlp.gate.clone();
         }
-        self.final_linear
-            .forward(modulate(x, &step.final_shift, &step.final_scale))
+        let velocity = self
+            .final_linear
+            .forward(modulate(x, &step.final_shift, &step.final_scale));
+        match &self.real {
+            Some(real) => velocity * real.clone(),
+            None => velocity,
+        }
     }
 
     fn self_attention(&self, block: &ExpertBlock, x: Tensor<2>) -> Tensor<2> {
-        let [rows, hidden] = x.dims();
+        let [rows, _] = x.dims();
         let (heads, head_dim) = (self.expert.heads, self.expert.head_dim);
         let all = block
             .self_qkv
             .forward(x)
             .reshape([rows, 3 * heads, head_dim]);
-        let value = all.clone().narrow(1, 2 * heads, heads).swap_dims(0, 1);
+        let fold = |x| fold_heads(x, self.chunks);
+        let value = fold(all.clone().narrow(1, 2 * heads, heads));
         let mut both = self.expert.normalise_heads(all.narrow(1, 0, 2 * heads));
         if let Some(rotary) = &self.rotary {
             both = rotary.apply(both);
         }
-        let query = both.clone().narrow(1, 0, heads).swap_dims(0, 1) * self.expert.scale();
-        let key = both.narrow(1, heads, heads).swap_dims(0, 1);
+        let query = fold(both.clone().narrow(1, 0, heads)) * self.expert.scale();
+        let key = fold(both.narrow(1, heads, heads));
         let mixed = attend(query, key, value, self.causal.as_ref());
-        block
-            .self_out
-            .forward(mixed.swap_dims(0, 1).reshape([rows, hidden]))
+        block.self_out.forward(unfold_heads(mixed, self.chunks))
     }
 
     fn cross_attention(
         &self,
         block: &ExpertBlock,
         x: Tensor<2>,
-        key: &Tensor<3>,
-        value: &Tensor<3>,
+        (key, value): (&Tensor<3>, &Tensor<3>),
+        bias: Option<&Tensor<3>>,
     ) -> Tensor<2> {
-        let [rows, hidden] = x.dims();
+        let [rows, _] = x.dims();
         let query =
             block
                 .cross_query
                 .forward(x)
                 .reshape([rows, self.expert.heads, self.expert.head_dim]);
-        let query = self.expert.normalise_heads(query).swap_dims(0, 1);
-        let mixed = attend(query, key.clone(), value.clone(), None);
-        block
-            .cross_out
-            .forward(mixed.swap_dims(0, 1).reshape([rows, hidden]))
+        let query = fold_heads(self.expert.normalise_heads(query), self.chunks);
+        let mixed = attend(query, key.clone(), value.clone(), bias);
+        block.cross_out.forward(unfold_heads(mixed, self.chunks))
     }
 }
 

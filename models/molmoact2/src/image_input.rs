@@ -194,6 +194,19 @@ impl ImageBatch {
         i32::try_from(self.crops * self.patches).unwrap_or(i32::MAX)
     }
 
+    /// Adds the images of another question, made by the same [`ImageInput`].
+    pub(crate) fn append(&mut self, other: Self) {
+        let offset = self.offset();
+        self.pool_indices
+            .extend(other.pool_indices.iter().map(|&index| match index {
+                outside if outside < 0 => outside,
+                inside => inside.saturating_add(offset),
+            }));
+        self.values.extend(other.values);
+        self.crops += other.crops;
+        self.grids.extend(other.grids);
+    }
+
     fn add_tiles(&mut self, tiles: Tiles) {
         let offset = self.offset();
         let shifted = tiles.pool_indices.iter().map(|index| {

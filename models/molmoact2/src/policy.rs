@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex};
 use openfast::FastTokenizer;
 
 use crate::action::{ActOptions, Action, Mode, Observation};
+use crate::answer::Answer;
+use crate::batch::Request;
 use crate::chat::Chat;
-use crate::clock::StageClock;
 use crate::config::{ActionMode, Config};
-use crate::depth::Depth;
 use crate::depth::plan::Plan;
 use crate::depth::walk::DepthHead;
 use crate::discrete::{TokenHead, Written};
@@ -55,7 +55,8 @@ pub(crate) struct Ready<'a> {
     pub(crate) tag: &'a Tag,
     pub(crate) rows: ChunkRows,
     pub(crate) prompt: Prompt,
-    pub(crate) batch: ImageBatch,
+    /// Its images, until the vision tower takes them.
+    pub(crate) images: Option<ImageBatch>,
     /// How the depth map will be made, if there is to be one.
     pub(crate) plan: Option<Plan>,
 }
@@ -115,72 +116,32 @@ impl Policy {
         self.answer(observation, options, &mut |_| {}).await
     }
 
+    /// A batch of one.
     async fn answer(
         &self,
         observation: &Observation<'_>,
         options: &ActOptions,
         written: &mut Written<'_>,
     ) -> Result<Action, ActError> {
-        let mut clock = StageClock::start(self.network.device());
-        let ready = self.prepare(observation, &options.depth)?;
-        self.check_mode(options.mode)?;
-        clock.end("preprocess");
-        let features = self.see(&ready.batch);
-        clock.end("vision");
-        let answer = match options.mode {
-            Mode::Continuous => self.flow(&ready, features, options, &mut clock).await?,
-            Mode::Discrete => {
-                self.decode(&ready, features, options, &mut clock, written)
-                    .await?
-            }
+        let request = Request {
+            observation: *observation,
+            options,
         };
-        if answer.chunk.iter().any(|value| !value.is_finite()) {
-            return Err(ActError::NotFinite {
-                what: "a value of the action chunk",
-            });
-        }
-        let chunk = ready.tag.unnormalize_actions(&answer.chunk)?;
-        let dims = ready.tag.action.dims();
-        let ChunkRows {
-            horizon,
-            first,
-            count,
-        } = ready.rows;
-        let actions = chunk
-            .iter()
-            .skip(first * dims)
-            .take(count * dims)
-            .copied()
-            .collect();
-        let generated_ids = match &answer.depth {
-            Some(walked) => [walked.tokens.as_slice(), &answer.generated].concat(),
-            None => answer.generated,
-        };
-        let depth = answer
-            .depth
-            .zip(ready.plan)
-            .map(|(walked, plan)| plan.trace(walked, answer.gates));
-        clock.end("postprocess");
-        Ok(Action {
-            rows: count,
-            dims,
-            actions,
-            chunk,
-            chunk_normalised: answer.chunk,
-            horizon,
-            prompt: ready.prompt.text,
-            prompt_ids: ready.prompt.ids,
-            action_tokens: answer.tokens,
-            generated_ids,
-            depth,
-            prompt_logits: answer.prompt_logits,
-            velocities: answer.velocities,
-            logits: answer.logits,
-            stages: clock.finish(),
+        let mut told = |_: usize, ids: &[u32]| written(ids);
+        let mut answers = self.act_batch_async(&[request], 1, &mut told).await;
+        answers.pop().unwrap_or_else(|| {
+            Err(ActError::ReadBack {
+                reason: "the batch gave no answer".to_owned(),
+            })
         })
     }
 
-    fn prepare(&self, observation: &Observation<'_>, depth: &Depth) -> Result<Ready<'_>, ActError> {
+    /// Checks a request and makes of it what the network reads.
+    pub(crate) fn prepare<'a>(&'a self, request: &Request<'_>) -> Result<Ready<'a>, ActError> {
+        let Request {
+            observation,
+            options,
+        } = request;
         let tag = self.stats.tag(observation.tag)?;
         let rows = tag.rows(&self.config)?;
         let cameras = tag.cameras();
@@ -193,7 +154,10 @@ impl Policy {
             });
         }
         let plan = match observation.images.first() {
-            Some(main) => Plan::new(depth, self.depth.as_ref().map(|head| &head.ids), main)?,
+            Some(main) => {
+                let ids = self.depth.as_ref().map(|head| &head.ids);
+                Plan::new(&options.depth, ids, main)?
+            }
             None => None,
         };
         let state = tag.normalize_state(observation.state)?;
@@ -213,13 +177,19 @@ impl Policy {
         if tokens >= max {
             return Err(ActError::TooLong { tokens, max });
         }
-        Ok(Ready {
+        let images = Some(self.images.prepare(observation.images)?);
+        self.check_mode(options.mode)?;
+        let ready = Ready {
             tag,
             rows,
             prompt,
-            batch: self.images.prepare(observation.images)?,
+            images,
             plan,
-        })
+        };
+        if options.mode == Mode::Continuous {
+            self.check_flow(&ready, options)?;
+        }
+        Ok(ready)
     }
 
     fn check_mode(&self, mode: Mode) -> Result<(), ActError> {
@@ -238,5 +208,54 @@ impl Policy {
             Mode::Discrete => format!("the policy has no action tokenizer in {FAST_FOLDER}/"),
         };
         Err(ActError::ModeUnavailable { mode, reason })
+    }
+}
+
+impl Ready<'_> {
+    /// From what a head gave to robot units.
+    pub(crate) fn finish(self, answer: Answer) -> Result<Action, ActError> {
+        if answer.chunk.iter().any(|value| !value.is_finite()) {
+            return Err(ActError::NotFinite {
+                what: "a value of the action chunk",
+            });
+        }
+        let chunk = self.tag.unnormalize_actions(&answer.chunk)?;
+        let dims = self.tag.action.dims();
+        let ChunkRows {
+            horizon,
+            first,
+            count,
+        } = self.rows;
+        let actions = chunk
+            .iter()
+            .skip(first * dims)
+            .take(count * dims)
+            .copied()
+            .collect();
+        let generated_ids = match &answer.depth {
+            Some(walked) => [walked.tokens.as_slice(), &answer.generated].concat(),
+            None => answer.generated,
+        };
+        let depth = answer
+            .depth
+            .zip(self.plan)
+            .map(|(walked, plan)| plan.trace(walked, answer.gates));
+        Ok(Action {
+            rows: count,
+            dims,
+            actions,
+            chunk,
+            chunk_normalised: answer.chunk,
+            horizon,
+            prompt: self.prompt.text,
+            prompt_ids: self.prompt.ids,
+            action_tokens: answer.tokens,
+            generated_ids,
+            depth,
+            prompt_logits: answer.prompt_logits,
+            velocities: answer.velocities,
+            logits: answer.logits,
+            stages: Vec::new(),
+        })
     }
 }

@@ -5,19 +5,19 @@ use burn::tensor::Tensor;
 use crate::continuation::Steering;
 use crate::expert::{ChunkExpert, ExpertContext, StepModulation};
 
-/// A sampled chunk, and on request how it came about.
+/// Sampled chunks, and on request how they came about.
 #[derive(Debug)]
 pub struct Flow {
-    /// `[rows, dims]`, normalised, not clipped.
+    /// `[chunks * rows, dims]`, normalised, not clipped.
     pub chunk: Tensor<2>,
-    /// The velocity of each step as it was followed, `[rows, dims]`; empty unless asked for.
+    /// The velocity of each step as it was followed, `[chunks * rows, dims]`; empty unless asked for.
     pub velocities: Vec<Tensor<2>>,
 }
 
 /// Takes one Euler step per modulation: time 0 is noise, time 1 the chunk, `x += v / steps`.
 ///
-/// - `noise`: `[rows, dims]`.
-/// - `steering`: towards the rows of a running chunk, if there is one.
+/// - `noise`: `[chunks * rows, dims]`.
+/// - `steering`: towards the rows of running chunks, if there are any.
 pub fn integrate(
     expert: &ChunkExpert<'_>,
     context: &ExpertContext,

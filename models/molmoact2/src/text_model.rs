@@ -5,9 +5,14 @@
 //! head knows only the first.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use layers::{GatedMlp, KvCache, Linear, MASKED, RmsNorm, Rotary, Table, attend, rms_normalise};
+use layers::{
+    GatedMlp, KvCache, Linear, MASKED, Ragged, RmsNorm, Rotary, Table, attend, fold_heads,
+    rms_normalise, unfold_heads,
+};
 
+use crate::connector::index_tensor;
 use crate::error::ActError;
+use crate::sequences::Sequences;
 
 /// Self-attention with grouped key and value heads.
 #[derive(Debug)]
@@ -26,6 +31,45 @@ pub(crate) struct TextAttention {
     pub(crate) eps: f64,
 }
 
+/// What is fed in one pass.
+struct Fed {
+    tokens: Ragged,
+    /// At the position of each token.
+    rotary: Rotary,
+    /// `[1 or sequences, places, slots]`; `None` if every token sees everything.
+    bias: Option<Tensor<3>>,
+}
+
+impl Fed {
+    /// The last token of each sequence that is fed any, as the only ones to look at the rest, and their rows.
+    fn last(&self, device: &Device) -> (Self, Tensor<1, Int>) {
+        let lens = self.tokens.lens();
+        let (mut rows, mut end) = (Vec::new(), 0_usize);
+        for &len in lens {
+            end += len;
+            if len > 0 {
+                rows.push((end - 1) as i32);
+            }
+        }
+        let rows = index_tensor(rows, device);
+        let bias = self.bias.clone().map(|bias| {
+            let [parts, _, _] = bias.dims();
+            let of = (0..parts).map(|part| {
+                // One part serves all only where all have the same length.
+                let len = lens.get(part).copied().unwrap_or(1).max(1);
+                bias.clone().narrow(0, part, 1).narrow(1, len - 1, 1)
+            });
+            Tensor::cat(of.collect(), 0)
+        });
+        let last = Self {
+            tokens: Ragged::new(lens.iter().map(|&len| len.min(1)).collect(), device),
+            rotary: self.rotary.select(rows.clone()),
+            bias,
+        };
+        (last, rows)
+    }
+}
+
 impl TextAttention {
     /// `heads` heads of `x` (`[tokens, heads, head_dim]`) after norm and rotation, weights from
     /// row `first` on.
@@ -36,44 +80,57 @@ impl TextAttention {
         } else {
             x
         };
-        rotary.apply(x * weight).swap_dims(0, 1)
+        rotary.apply(x * weight)
+    }
+
+    /// Heads in front, `[sequences * heads, places, head_dim]`.
+    fn fold(x: Tensor<3>, tokens: &Ragged) -> Tensor<3> {
+        let [rows, heads, head_dim] = x.dims();
+        if !tokens.has_holes() {
+            return fold_heads(x, tokens.sequences());
+        }
+        let places = tokens.spread(x.reshape([rows, heads * head_dim]));
+        let [rows, _] = places.dims();
+        fold_heads(places.reshape([rows, heads, head_dim]), tokens.sequences())
+    }
+
+    /// What the queries (`[tokens, heads, head_dim]`, placed) see of keys and values, as the layer gives it on.
+    fn look(&self, query: Tensor<3>, fed: &Fed, key: Tensor<3>, value: Tensor<3>) -> Tensor<2> {
+        let query = Self::fold(query, &fed.tokens);
+        let mixed = attend(query, key, value, fed.bias.as_ref());
+        let places = unfold_heads(mixed, fed.tokens.sequences());
+        self.out.forward(fed.tokens.gather(places))
     }
 
     /// `[tokens, hidden]` to the same, extending `cache`.
-    fn forward(
-        &self,
-        x: Tensor<2>,
-        rotary: &Rotary,
-        bias: Option<&Tensor<3>>,
-        cache: &mut KvCache,
-        layer: usize,
-    ) -> Tensor<2> {
+    fn forward(&self, x: Tensor<2>, fed: &Fed, cache: &mut KvCache, layer: usize) -> Tensor<2> {
         let [tokens, _] = x.dims();
         let (heads, kv_heads, head_dim) = (self.heads, self.kv_heads, self.head_dim);
         let all = self
             .qkv
             .forward(x)
             .reshape([tokens, heads + 2 * kv_heads, head_dim]);
-        let value = all
-            .clone()
-            .narrow(1, heads + kv_heads, kv_heads)
-            .swap_dims(0, 1);
-        let placed = self.place(
-            all.narrow(1, 0, heads + kv_heads),
-            0,
-            heads + kv_heads,
-            rotary,
+        let value = all.clone().narrow(1, heads + kv_heads, kv_heads);
+        let both = all.narrow(1, 0, heads + kv_heads);
+        let placed = self.place(both, 0, heads + kv_heads, &fed.rotary);
+        let query = placed.clone().narrow(1, 0, heads);
+        let key = placed.narrow(1, heads, kv_heads);
+        let (key, value) = cache.extend(
+            layer,
+            Self::fold(key, &fed.tokens),
+            Self::fold(value, &fed.tokens),
         );
-        let query = placed.clone().narrow(0, 0, heads);
-        let key = placed.narrow(0, heads, kv_heads);
-        let (key, value) = cache.extend(layer, key, value);
-        let mixed = attend(query, key, value, bias);
-        self.out
-            .forward(mixed.swap_dims(0, 1).reshape([tokens, heads * head_dim]))
+        self.look(query, fed, key, value)
     }
 
-    /// Only what the cache needs of this layer.
-    fn keys_and_values(&self, x: Tensor<2>, rotary: &Rotary, cache: &mut KvCache, layer: usize) {
+    /// Only what the cache needs of this layer; gives all that it holds.
+    fn keys_and_values(
+        &self,
+        x: Tensor<2>,
+        fed: &Fed,
+        cache: &mut KvCache,
+        layer: usize,
+    ) -> (Tensor<3>, Tensor<3>) {
         let [tokens, _] = x.dims();
         let (heads, kv_heads, head_dim) = (self.heads, self.kv_heads, self.head_dim);
         let both = self
@@ -81,9 +138,33 @@ impl TextAttention {
             .columns(heads * head_dim, 2 * kv_heads * head_dim)
             .forward(x)
             .reshape([tokens, 2 * kv_heads, head_dim]);
-        let value = both.clone().narrow(1, kv_heads, kv_heads).swap_dims(0, 1);
-        let key = self.place(both.narrow(1, 0, kv_heads), heads, kv_heads, rotary);
-        cache.extend(layer, key, value);
+        let value = both.clone().narrow(1, kv_heads, kv_heads);
+        let key = self.place(both.narrow(1, 0, kv_heads), heads, kv_heads, &fed.rotary);
+        cache.extend(
+            layer,
+            Self::fold(key, &fed.tokens),
+            Self::fold(value, &fed.tokens),
+        )
+    }
+
+    /// Like [`TextAttention::forward`] where only the rows `last` of `x` ask, one for each sequence that is fed
+    /// any token.
+    fn of_last(
+        &self,
+        x: Tensor<2>,
+        fed: &Fed,
+        (last, rows): (&Fed, Tensor<1, Int>),
+        cache: &mut KvCache,
+        layer: usize,
+    ) -> Tensor<2> {
+        let (heads, head_dim) = (self.heads, self.head_dim);
+        let (key, value) = self.keys_and_values(x.clone(), fed, cache, layer);
+        let x = x.select(0, rows);
+        let [count, _] = x.dims();
+        let query = self.qkv.columns(0, heads * head_dim).forward(x);
+        let query = query.reshape([count, heads, head_dim]);
+        let query = self.place(query, 0, heads, &last.rotary);
+        self.look(query, last, key, value)
     }
 }
 
@@ -161,20 +242,61 @@ impl TextModel {
         until: Until,
     ) -> Option<Tensor<2>> {
         let [tokens, _] = x.dims();
-        let rotary = self.rotary.rows(cache.len(), tokens);
+        let fed = Fed {
+            tokens: Ragged::new(vec![tokens], &x.device()),
+            rotary: self.rotary.rows(cache.len(), tokens),
+            bias: bias.cloned(),
+        };
+        self.run(x, &fed, cache, until)
+    }
+
+    /// Runs tokens of several sequences through the blocks, each sequence at the positions after its own tokens,
+    /// and extends `past` by them.
+    ///
+    /// - `x`: `[tokens of all sequences, hidden]`, one sequence after the other.
+    /// - `counts`: how many of them each sequence has; 0 for one that waits. Not all are 0.
+    /// - `image`: per token, whether it belongs to an image; such tokens of a sequence see each other whatever
+    ///   their order. Empty if none does.
+    ///
+    /// Returns the hidden states `until` asks for, of [`Until::LastToken`] one row for each sequence that was fed
+    /// any token, or `None` for [`Until::KeysAndValues`]. Positions must not run out: see
+    /// [`TextModel::max_positions`].
+    pub fn forward_several(
+        &self,
+        x: Tensor<2>,
+        counts: &[usize],
+        image: &[bool],
+        past: &mut Sequences,
+        until: Until,
+    ) -> Option<Tensor<2>> {
+        let device = x.device();
+        let fed = Fed {
+            rotary: self.rotary.at(&past.positions(counts)),
+            bias: past.bias(counts, image, &device),
+            tokens: Ragged::new(counts.to_vec(), &device),
+        };
+        let states = self.run(x, &fed, &mut past.cache, until);
+        past.grow(counts);
+        states
+    }
+
+    fn run(&self, x: Tensor<2>, fed: &Fed, cache: &mut KvCache, until: Until) -> Option<Tensor<2>> {
         let last = self.blocks.len().saturating_sub(1);
         let mut x = x;
         for (layer, block) in self.blocks.iter().enumerate() {
             let normed = block.attention_norm.forward(x.clone());
-            if layer == last && until == Until::KeysAndValues {
-                block
-                    .attention
-                    .keys_and_values(normed, &rotary, cache, layer);
-                return None;
-            }
-            x = x + block.attention.forward(normed, &rotary, bias, cache, layer);
-            if layer == last && until == Until::LastToken {
-                x = x.narrow(0, tokens.saturating_sub(1), 1);
+            let attention = &block.attention;
+            match until {
+                Until::KeysAndValues if layer == last => {
+                    attention.keys_and_values(normed, fed, cache, layer);
+                    return None;
+                }
+                Until::LastToken if layer == last && fed.tokens.longest() > 1 => {
+                    let (fed_last, rows) = fed.last(&x.device());
+                    x = x.select(0, rows.clone())
+                        + attention.of_last(normed, fed, (&fed_last, rows), cache, layer);
+                }
+                _ => x = x + attention.forward(normed, fed, cache, layer),
             }
             x = x.clone() + block.mlp.forward(block.mlp_norm.forward(x));
         }

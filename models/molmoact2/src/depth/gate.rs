@@ -25,7 +25,7 @@ pub struct DepthGate {
 pub struct Gated {
     /// The cache, keys and values of the depth tokens multiplied by their layer's gate.
     pub cache: KvCache,
-    /// The gates, `[1, 1]` each: one per layer, or a single one. Empty if no depth token is seen.
+    /// The gates, `[sequences, 1]` each: one per layer, or a single one. Empty if no depth token is seen.
     pub gates: Vec<Tensor<2>>,
 }
 
@@ -45,7 +45,8 @@ impl DepthGate {
         }
     }
 
-    fn about_depth(&self, id: u32) -> bool {
+    /// Whether a token is about depth.
+    pub(crate) fn about_depth(&self, id: u32) -> bool {
         self.singles.contains(&Some(id))
             || self.codes.is_some_and(|(first, count)| {
                 id.checked_sub(first)
@@ -56,43 +57,69 @@ impl DepthGate {
     /// Gates the depth tokens among `ids`, the tokens that `cache` holds; `visible` says which of
     /// them the expert looks at.
     pub fn apply(&self, cache: &KvCache, ids: &[u32], visible: &[bool]) -> Gated {
-        let depth: Vec<bool> = ids
-            .iter()
-            .zip(visible)
-            .map(|(&id, &visible)| visible && self.about_depth(id))
-            .collect();
-        let Some((first_key, _)) = cache.layers().first().filter(|_| depth.contains(&true)) else {
+        let depth = ids.iter().map(|&id| self.about_depth(id)).collect();
+        self.apply_to(cache, &[depth], &[visible.to_vec()])
+    }
+
+    /// Gates the tokens of several sequences: per sequence and slot of `cache`, `depth` says which are about depth
+    /// and `visible` which of all the expert looks at.
+    pub fn apply_to(&self, cache: &KvCache, depth: &[Vec<bool>], visible: &[Vec<bool>]) -> Gated {
+        let both = |depth: &Vec<bool>, visible: &Vec<bool>| -> Vec<bool> {
+            let pairs = depth.iter().zip(visible);
+            pairs.map(|(depth, visible)| *depth && *visible).collect()
+        };
+        let pairs = depth.iter().zip(visible);
+        let depth: Vec<Vec<bool>> = pairs.map(|(d, v)| both(d, v)).collect();
+        let layers = cache.layers();
+        let any = depth.iter().flatten().any(|depth| *depth);
+        let Some((first_key, _)) = layers.first().filter(|_| any) else {
             return Gated {
                 cache: cache.clone(),
                 gates: Vec::new(),
             };
         };
         let device = first_key.device();
-        let row = |flags: Vec<bool>, factor: f32| -> Tensor<3> {
-            let tokens = flags.len();
-            let values: Vec<f32> = flags
-                .into_iter()
-                .map(|flag| if flag { factor } else { 0.0 })
-                .collect();
-            Tensor::from_data(TensorData::new(values, [1, tokens, 1]), &device)
+        let sequences = depth.len();
+        let slots = depth.first().map_or(0, Vec::len);
+        // `[sequences, 1, slots, 1]`
+        let row = |flags: &[Vec<bool>]| -> Tensor<4> {
+            let flags = flags.iter().flatten();
+            let values: Vec<f32> = flags.map(|&flag| f32::from(u8::from(flag))).collect();
+            Tensor::from_data(TensorData::new(values, [sequences, 1, slots, 1]), &device)
         };
-        let mut pooled: Vec<bool> = visible.iter().zip(&depth).map(|(v, d)| *v && !d).collect();
-        if !pooled.contains(&true) {
-            pooled = visible.to_vec();
-        }
-        let count = pooled.iter().filter(|pooled| **pooled).count().max(1);
-        let pool = row(pooled, 1.0);
+        let pooled: Vec<Vec<bool>> = visible
+            .iter()
+            .zip(&depth)
+            .map(|(visible, depth)| {
+                let pairs = visible.iter().zip(depth);
+                let others: Vec<bool> = pairs.map(|(v, d)| *v && !d).collect();
+                if others.contains(&true) {
+                    others
+                } else {
+                    visible.clone()
+                }
+            })
+            .collect();
+        let counts: Vec<f32> = pooled
+            .iter()
+            .map(|flags| flags.iter().filter(|flag| **flag).count().max(1) as f32)
+            .collect();
+        let counts = Tensor::<2>::from_data(TensorData::new(counts, [sequences, 1]), &device);
+        let pool = row(&pooled);
+        let by_sequence = |held: &Tensor<3>| -> Tensor<4> {
+            let [folded, _, width] = held.dims();
+            held.clone()
+                .reshape([sequences, folded / sequences.max(1), slots, width])
+        };
         let gate = |head: &Linear, value: &Tensor<3>| -> Tensor<2> {
-            let [kv_heads, _, width] = value.dims();
-            let mean = (value.clone() * pool.clone())
-                .sum_dim(1)
-                .reshape([1, kv_heads * width])
-                / count as f64;
+            let value = by_sequence(value);
+            let [_, kv_heads, _, width] = value.dims();
+            let sum = (value * pool.clone()).sum_dim(2);
+            let mean = sum.reshape([sequences, kv_heads * width]) / counts.clone();
             activation::sigmoid(head.forward(mean))
         };
-        let layers = cache.layers();
         let gates: Vec<Tensor<2>> = if self.per_layer {
-            let both = self.heads.iter().zip(layers);
+            let both = self.heads.iter().zip(&layers);
             both.map(|(head, (_, value))| gate(head, value)).collect()
         } else {
             let both = self.heads.first().zip(layers.last());
@@ -100,8 +127,11 @@ impl DepthGate {
                 .into_iter()
                 .collect()
         };
-        let others = row(depth.iter().map(|depth| !depth).collect(), 1.0);
-        let depth = row(depth, 1.0);
+        let others: Vec<Vec<bool>> = depth
+            .iter()
+            .map(|flags| flags.iter().map(|depth| !depth).collect())
+            .collect();
+        let (others, depth) = (row(&others), row(&depth));
         let mut gated = KvCache::new();
         for (index, (key, value)) in layers.iter().enumerate() {
             let gate = if self.per_layer {
@@ -110,10 +140,14 @@ impl DepthGate {
                 gates.first()
             };
             let scale = match gate {
-                Some(gate) => others.clone() + depth.clone() * gate.clone().reshape([1, 1, 1]),
+                Some(gate) => {
+                    let gate = gate.clone().reshape([sequences, 1, 1, 1]);
+                    others.clone() + depth.clone() * gate
+                }
                 None => others.clone() + depth.clone(),
             };
-            gated.extend(index, key.clone() * scale.clone(), value.clone() * scale);
+            let dim = |held: &Tensor<3>| (by_sequence(held) * scale.clone()).reshape(held.dims());
+            gated.extend(index, dim(key), dim(value));
         }
         Gated {
             cache: gated,

@@ -1,17 +1,24 @@
-//! Writing the depth map, token by token through the cache.
+//! Writing depth maps, token by token through the cache.
 //!
 //! A code is the likeliest of the codes alone, so a map always has its cells; which one it is stays
 //! on the device until the whole map is written, and the passes follow each other without waiting
 //! for the host. After the last cell the model is free, and expected to write `<depth_end>`.
+//!
+//! Several maps are written together: a pass feeds each of them what it needs next, one new cell, a
+//! whole run of kept ones or a token of its end, until the last is done.
+
+use std::collections::VecDeque;
 
 use burn::tensor::{Int, Tensor};
-use layers::{KvCache, Linear};
+use layers::Linear;
 
 use super::DepthIds;
 use super::plan::Span;
 use crate::config::Config;
-use crate::discrete::read;
+use crate::discrete::{read, rows_of};
 use crate::error::ActError;
+use crate::prefix::no_hidden;
+use crate::sequences::Sequences;
 use crate::text_model::{TextModel, Until};
 
 /// Everything needed to write a depth map.
@@ -37,8 +44,6 @@ pub(crate) struct Walked {
     pub(crate) forwards: usize,
     /// Scores of every code that was picked, if asked for.
     pub(crate) logits: Option<Vec<Vec<f32>>>,
-    /// Final hidden state of the last token fed, `[1, hidden]`, if asked for.
-    pub(crate) hidden: Option<Tensor<2>>,
 }
 
 /// What to feed after `<depth_end>`, and whether anybody wants the state after it.
@@ -46,26 +51,58 @@ pub(crate) struct Walked {
 pub(crate) struct Then<'a> {
     pub(crate) tokens: &'a [u32],
     pub(crate) hidden: bool,
-    /// Whether to keep the scores.
-    pub(crate) logits: bool,
 }
 
-/// The model while it writes.
-struct Pen<'a> {
-    text: &'a TextModel,
-    cache: &'a mut KvCache,
+/// A depth map that is being written.
+#[derive(Debug)]
+pub(crate) struct Walk<'a> {
+    /// `None` if the model writes as it likes.
+    spans: Option<&'a [Span]>,
+    /// What comes before the end.
+    steps: VecDeque<Step<'a>>,
+    /// Most tokens of the end, `<depth_end>` included.
+    limit: usize,
+    /// Tokens of the end so far.
+    tail: Vec<u32>,
     forwards: usize,
+    /// Whether to keep the scores.
+    dumps: bool,
+    /// The final hidden state after everything, `[1, hidden]`, if asked for.
+    hidden: Option<Tensor<2>>,
+    failed: Option<ActError>,
 }
 
-impl Pen<'_> {
-    /// Feeds tokens; gives the final hidden state of the last.
-    fn feed(&mut self, embedded: Tensor<2>) -> Result<Tensor<2>, ActError> {
-        self.forwards += 1;
-        let hidden = self.text.extend(embedded, self.cache, Until::LastToken)?;
-        hidden.ok_or_else(|| ActError::ReadBack {
-            reason: "the language model gave no hidden state".to_owned(),
-        })
+#[derive(Debug, Clone, Copy)]
+enum Step<'a> {
+    /// The likeliest code.
+    New,
+    /// Codes that are taken over.
+    Kept(&'a [u32]),
+}
+
+/// What one map is fed in one pass.
+enum Feed {
+    /// The code picked for it, by its place among those picked.
+    Picked(usize),
+    Tokens(Vec<u32>),
+    /// The last tokens.
+    Last(Vec<u32>),
+}
+
+impl Feed {
+    fn len(&self) -> usize {
+        match self {
+            Self::Picked(_) => 1,
+            Self::Tokens(tokens) | Self::Last(tokens) => tokens.len(),
+        }
     }
+}
+
+/// Codes picked in one pass, and for which maps.
+struct Picks {
+    maps: Vec<usize>,
+    codes: Tensor<1, Int>,
+    scores: Option<Tensor<2>>,
 }
 
 impl DepthHead {
@@ -90,54 +127,273 @@ impl DepthHead {
         known
     }
 
-    /// Writes the cells of `spans`. `cache` holds the prompt and [`DepthHead::known_beginning`],
-    /// `hidden` is the final hidden state of its last token.
-    pub(crate) async fn fill(
+    /// A map of these cells after [`DepthHead::known_beginning`], or one that the model writes as it likes.
+    pub(crate) fn walk<'a>(&self, spans: Option<&'a [Span]>, dumps: bool) -> Walk<'a> {
+        let mut steps = VecDeque::new();
+        for (index, span) in spans.unwrap_or_default().iter().enumerate() {
+            match span {
+                Span::New(count) => steps.extend(std::iter::repeat_n(Step::New, *count)),
+                // The first of all was read with the prompt.
+                Span::Kept(_) if index == 0 => {}
+                Span::Kept(codes) => steps.push_back(Step::Kept(codes)),
+            }
+        }
+        Walk {
+            spans,
+            steps,
+            limit: spans.map_or(self.free_limit, |_| self.end_limit),
+            tail: Vec::new(),
+            forwards: 0,
+            dumps,
+            hidden: None,
+            failed: None,
+        }
+    }
+
+    /// Writes the maps `walks`, one for each sequence of `past`, which holds the prompts and the beginnings that
+    /// are known; `hidden` (`[maps, hidden]`) has the final hidden state of the last token of each.
+    ///
+    /// Returns the maps, and `[maps that are Ok, hidden]` if the state after `then` is wanted.
+    pub(crate) async fn write(
         &self,
         text: &TextModel,
-        cache: &mut KvCache,
+        past: &mut Sequences,
         hidden: Tensor<2>,
-        spans: &[Span],
+        mut walks: Vec<Walk<'_>>,
         then: Then<'_>,
-    ) -> Result<Walked, ActError> {
-        let mut pen = Pen {
-            text,
-            cache,
-            forwards: 0,
-        };
+    ) -> Result<(Vec<Result<Walked, ActError>>, Option<Tensor<2>>), ActError> {
+        let mut picks = Vec::new();
+        // Who goes on, in the order of the rows of `hidden`.
+        let mut writing: Vec<usize> = (0..walks.len()).collect();
         let mut hidden = hidden;
-        let mut picks: Vec<Tensor<1, Int>> = Vec::new();
-        let mut scores = Vec::new();
-        for (index, span) in spans.iter().enumerate() {
-            match span {
-                Span::New(count) => {
-                    for _ in 0..*count {
-                        let row = self.head.forward(hidden);
-                        let pick = row.clone().argmax(1).reshape([1]);
-                        if then.logits {
-                            scores.push(row);
-                        }
-                        picks.push(pick.clone());
-                        hidden = pen.feed(text.embed_rows(pick + i64::from(self.ids.first)))?;
+        while !writing.is_empty() {
+            let picked = self.pick(&hidden, &writing, &walks);
+            let mut ends = self
+                .ends(text, &hidden, &writing, &walks)
+                .await?
+                .into_iter();
+            let mut feeds: Vec<(usize, Feed)> = Vec::with_capacity(writing.len());
+            let mut place = 0;
+            for &map in &writing {
+                let Some(walk) = walks.get_mut(map) else {
+                    continue;
+                };
+                let feed = match walk.steps.pop_front() {
+                    Some(Step::New) => {
+                        place += 1;
+                        Ok(Feed::Picked(place - 1))
                     }
+                    Some(Step::Kept(codes)) => Ok(Feed::Tokens(
+                        codes.iter().map(|&code| self.ids.token(code)).collect(),
+                    )),
+                    None => walk.end(ends.next(), self.ids.end, then.tokens),
+                };
+                let (tokens, max) = (past.len(map), text.max_positions());
+                match feed {
+                    Ok(feed) if tokens + feed.len() > max => {
+                        let tokens = tokens + feed.len();
+                        walk.failed = Some(ActError::TooLong { tokens, max });
+                    }
+                    Ok(feed) => {
+                        walk.forwards += 1;
+                        feeds.push((map, feed));
+                    }
+                    Err(error) => walk.failed = Some(error),
                 }
-                Span::Kept(_) if index == 0 => {}
-                Span::Kept(codes) => {
-                    let tokens: Vec<u32> = codes.iter().map(|&code| self.ids.token(code)).collect();
-                    hidden = pen.feed(text.embed(&tokens))?;
+            }
+            let codes = picked.as_ref().map(|picked| picked.codes.clone());
+            picks.extend(picked);
+            if feeds.is_empty() {
+                break;
+            }
+            let mut counts = vec![0; walks.len()];
+            for (map, feed) in &feeds {
+                if let Some(count) = counts.get_mut(*map) {
+                    *count = feed.len();
+                }
+            }
+            let done = |feed: &Feed| matches!(feed, Feed::Last(_));
+            let until = if !then.hidden && feeds.iter().all(|(_, feed)| done(feed)) {
+                Until::KeysAndValues
+            } else {
+                Until::LastToken
+            };
+            let embedded = self.embed(text, &feeds, codes);
+            let states = text.forward_several(embedded, &counts, &[], past, until);
+            let Some(states) = states else {
+                break;
+            };
+            let mut going = Vec::new();
+            writing.clear();
+            for (row, (map, feed)) in feeds.iter().enumerate() {
+                if !done(feed) {
+                    going.push(row);
+                    writing.push(*map);
+                } else if let Some(walk) = walks.get_mut(*map).filter(|_| then.hidden) {
+                    walk.hidden = Some(states.clone().narrow(0, row, 1));
+                }
+            }
+            hidden = rows_of(states, &going);
+        }
+        self.finish(walks, picks, then).await
+    }
+
+    /// The likeliest code for every map whose next cell is new; `None` if there is none.
+    fn pick(&self, hidden: &Tensor<2>, writing: &[usize], walks: &[Walk<'_>]) -> Option<Picks> {
+        let new = |map: usize| {
+            let step = walks.get(map).and_then(|walk| walk.steps.front());
+            matches!(step, Some(Step::New))
+        };
+        let rows: Vec<usize> = (0..writing.len())
+            .filter(|&row| writing.get(row).is_some_and(|&map| new(map)))
+            .collect();
+        if rows.is_empty() {
+            return None;
+        }
+        let scores = self.head.forward(rows_of(hidden.clone(), &rows));
+        Some(Picks {
+            codes: scores.clone().argmax(1).reshape([rows.len()]),
+            maps: writing.iter().copied().filter(|&map| new(map)).collect(),
+            scores: walks.iter().any(|walk| walk.dumps).then_some(scores),
+        })
+    }
+
+    /// The likeliest token of all for every map that has all its cells.
+    async fn ends(
+        &self,
+        text: &TextModel,
+        hidden: &Tensor<2>,
+        writing: &[usize],
+        walks: &[Walk<'_>],
+    ) -> Result<Vec<u32>, ActError> {
+        let whole = |map: usize| walks.get(map).is_some_and(|walk| walk.steps.is_empty());
+        let rows: Vec<usize> = (0..writing.len())
+            .filter(|&row| writing.get(row).is_some_and(|&map| whole(map)))
+            .collect();
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let best = text.logits(rows_of(hidden.clone(), &rows)).argmax(1);
+        read_indices(vec![best.reshape([rows.len()])]).await
+    }
+
+    /// Embeddings of what is fed, `[tokens, hidden]`. What the host knows does not wait for what it does not.
+    fn embed(
+        &self,
+        text: &TextModel,
+        feeds: &[(usize, Feed)],
+        picked: Option<Tensor<1, Int>>,
+    ) -> Tensor<2> {
+        let known = feeds.iter().flat_map(|(_, feed)| match feed {
+            Feed::Picked(_) => [].as_slice(),
+            Feed::Tokens(tokens) | Feed::Last(tokens) => tokens,
+        });
+        let known: Vec<u32> = known.copied().collect();
+        let Some(picked) = picked else {
+            return text.embed(&known);
+        };
+        let first = i64::from(self.ids.first);
+        let all_picked = feeds
+            .iter()
+            .enumerate()
+            .all(|(row, (_, feed))| matches!(feed, Feed::Picked(place) if *place == row));
+        let [count] = picked.dims();
+        if all_picked && feeds.len() == count {
+            return text.embed_rows(picked + first);
+        }
+        // All picked ones come first, then all known ones; each is taken from there to its place.
+        let mut order = Vec::new();
+        let mut next = count;
+        for (_, feed) in feeds {
+            match feed {
+                Feed::Picked(place) => order.push(*place),
+                Feed::Tokens(tokens) | Feed::Last(tokens) => {
+                    order.extend(next..next + tokens.len());
+                    next += tokens.len();
                 }
             }
         }
-        let mut tail = Vec::new();
-        let hidden = self
-            .close(&mut pen, hidden, self.end_limit, then, &mut tail)
-            .await?;
-        let mut written = read_indices(picks).await?.into_iter();
+        let mut parts = vec![text.embed_rows(picked + first)];
+        if !known.is_empty() {
+            parts.push(text.embed(&known));
+        }
+        rows_of(Tensor::cat(parts, 0), &order)
+    }
+
+    /// Reads the picks and puts the maps together.
+    async fn finish(
+        &self,
+        walks: Vec<Walk<'_>>,
+        picks: Vec<Picks>,
+        then: Then<'_>,
+    ) -> Result<(Vec<Result<Walked, ActError>>, Option<Tensor<2>>), ActError> {
+        let mut scores: Vec<Vec<Vec<f32>>> = walks.iter().map(|_| Vec::new()).collect();
+        let mut codes: Vec<Vec<u32>> = walks.iter().map(|_| Vec::new()).collect();
+        let mut maps = Vec::new();
+        let mut picked = Vec::with_capacity(picks.len());
+        for picks in picks {
+            if let Some(rows) = picks.scores {
+                let [_, width] = rows.dims();
+                let values = read(rows).await?;
+                for (&map, row) in picks.maps.iter().zip(values.chunks(width.max(1))) {
+                    if let Some(scores) = scores.get_mut(map) {
+                        scores.push(row.to_vec());
+                    }
+                }
+            }
+            maps.extend(picks.maps);
+            picked.push(picks.codes);
+        }
+        for (map, code) in maps.into_iter().zip(read_indices(picked).await?) {
+            if let Some(codes) = codes.get_mut(map) {
+                codes.push(code);
+            }
+        }
+        let mut hidden = Vec::new();
+        let mut written = Vec::with_capacity(walks.len());
+        for ((walk, codes), scores) in walks.into_iter().zip(codes).zip(scores) {
+            let state = walk.hidden.clone();
+            let walked = self.walked(walk, codes, scores);
+            if walked.is_ok() && then.hidden {
+                hidden.push(state.ok_or_else(no_hidden)?);
+            }
+            written.push(walked);
+        }
+        let hidden = (!hidden.is_empty()).then(|| Tensor::cat(hidden, 0));
+        Ok((written, hidden))
+    }
+
+    /// One map, from the codes that were picked for it.
+    fn walked(
+        &self,
+        walk: Walk<'_>,
+        picked: Vec<u32>,
+        scores: Vec<Vec<f32>>,
+    ) -> Result<Walked, ActError> {
+        if let Some(error) = walk.failed {
+            return Err(error);
+        }
+        let Some(spans) = walk.spans else {
+            let codes = self.ids.span(&walk.tail);
+            if codes.is_empty() {
+                return Err(ActError::NoDepthCodes {
+                    generated: walk.tail.len(),
+                });
+            }
+            return Ok(Walked {
+                regenerated: vec![true; codes.len()],
+                codes,
+                tokens: walk.tail,
+                forwards: walk.forwards,
+                logits: None,
+            });
+        };
+        let mut picked = picked.into_iter();
         let (mut codes, mut regenerated) = (Vec::new(), Vec::new());
         for span in spans {
             match span {
                 Span::New(count) => {
-                    codes.extend(written.by_ref().take(*count));
+                    codes.extend(picked.by_ref().take(*count));
                     regenerated.extend(std::iter::repeat_n(true, *count));
                 }
                 Span::Kept(kept) => {
@@ -153,85 +409,30 @@ impl DepthHead {
         }
         let mut tokens = vec![self.ids.start];
         tokens.extend(codes.iter().map(|&code| self.ids.token(code)));
-        tokens.extend(tail);
-        let logits = if then.logits {
-            let mut rows = Vec::with_capacity(scores.len());
-            for row in scores {
-                rows.push(read(row).await?);
-            }
-            Some(rows)
-        } else {
-            None
-        };
+        tokens.extend(walk.tail);
         Ok(Walked {
             tokens,
             codes,
             regenerated,
-            forwards: pen.forwards,
-            logits,
-            hidden,
+            forwards: walk.forwards,
+            logits: walk.dumps.then_some(scores),
         })
     }
+}
 
-    /// Lets the model write as it likes after the prompt, whose last final hidden state is `hidden`.
-    pub(crate) async fn free(
-        &self,
-        text: &TextModel,
-        cache: &mut KvCache,
-        hidden: Tensor<2>,
-        then: Then<'_>,
-    ) -> Result<Walked, ActError> {
-        let mut pen = Pen {
-            text,
-            cache,
-            forwards: 0,
-        };
-        let mut tokens = Vec::new();
-        let hidden = self
-            .close(&mut pen, hidden, self.free_limit, then, &mut tokens)
-            .await?;
-        let codes = self.ids.span(&tokens);
-        if codes.is_empty() {
-            return Err(ActError::NoDepthCodes {
-                generated: tokens.len(),
-            });
+impl Walk<'_> {
+    /// Goes on with `token` after the last cell; `end` is fed together with what follows.
+    fn end(&mut self, token: Option<u32>, end: u32, then: &[u32]) -> Result<Feed, ActError> {
+        let limit = self.limit;
+        let token = token.ok_or(ActError::NoDepthEnd { limit })?;
+        self.tail.push(token);
+        if token == end {
+            return Ok(Feed::Last([&[end], then].concat()));
         }
-        Ok(Walked {
-            regenerated: vec![true; codes.len()],
-            codes,
-            tokens,
-            forwards: pen.forwards,
-            logits: None,
-            hidden,
-        })
-    }
-
-    /// The likeliest tokens of all until `<depth_end>`, which is fed together with what follows.
-    async fn close(
-        &self,
-        pen: &mut Pen<'_>,
-        hidden: Tensor<2>,
-        limit: usize,
-        then: Then<'_>,
-        tokens: &mut Vec<u32>,
-    ) -> Result<Option<Tensor<2>>, ActError> {
-        let mut hidden = hidden;
-        for _ in 0..limit {
-            let best = pen.text.logits(hidden).argmax(1).reshape([1]);
-            let token = read_indices(vec![best]).await?;
-            tokens.extend(&token);
-            if token == [self.ids.end] {
-                let last = [&[self.ids.end], then.tokens].concat();
-                let embedded = pen.text.embed(&last);
-                if then.hidden {
-                    return pen.feed(embedded).map(Some);
-                }
-                pen.forwards += 1;
-                return pen.text.extend(embedded, pen.cache, Until::KeysAndValues);
-            }
-            hidden = pen.feed(pen.text.embed(&token))?;
+        if self.tail.len() >= limit {
+            return Err(ActError::NoDepthEnd { limit });
         }
-        Err(ActError::NoDepthEnd { limit })
+        Ok(Feed::Tokens(vec![token]))
     }
 }
 
