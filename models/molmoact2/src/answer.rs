@@ -11,7 +11,7 @@ use crate::clock::StageClock;
 use crate::config::ActionMode;
 use crate::connector::PoolPlan;
 use crate::continuation::{Pull, Steering};
-use crate::depth::walk::Walked;
+use crate::depth::map::Walked;
 use crate::discrete::{Decoding, read};
 use crate::error::ActError;
 use crate::expert::{Expert, StepModulation};

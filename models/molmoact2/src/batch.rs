@@ -9,7 +9,8 @@ use std::num::NonZeroUsize;
 
 use burn::tensor::Tensor;
 
-use crate::action::{ActOptions, Action, Mode, Observation, Stage};
+use crate::action::{ActOptions, Action, Mode, Observation};
+use crate::answer::Answer;
 use crate::clock::StageClock;
 use crate::discrete::Decoding;
 use crate::error::ActError;
@@ -34,6 +35,12 @@ pub(crate) struct Row<'a> {
     pub(crate) place: usize,
     pub(crate) options: &'a ActOptions,
     pub(crate) ready: Ready<'a>,
+}
+
+/// Rows that are answered in the same passes, and the features of the images of each.
+struct Group<'a> {
+    rows: Vec<Row<'a>>,
+    features: Vec<Tensor<2>>,
 }
 
 /// What requests must have in common to be answered in the same passes.
@@ -140,14 +147,39 @@ impl Policy {
         let features = self.see_all(&mut rows);
         clock.end("vision");
         let stages = clock.finish();
-        for (group, features) in self.groups(rows, features) {
-            for (place, answer) in self.answer_group(group, features, &stages, written).await {
+        let mut groups = self.groups(rows, features);
+        while let Some(group) = groups.pop() {
+            let mut clock = StageClock::after(self.network.device(), &stages);
+            let finished = match self.heads(&group, &mut clock, written).await {
+                Ok(given) => group.finish(given, clock),
+                // What stops a whole group may be the fault of one row, so each has another try alone.
+                Err(_) if group.rows.len() > 1 => {
+                    groups.extend(group.apart());
+                    continue;
+                }
+                Err(error) => group.finish(vec![Err(error)], clock),
+            };
+            for (place, answer) in finished {
                 if let Some(slot) = answers.get_mut(place) {
                     *slot = answer;
                 }
             }
         }
         answers
+    }
+
+    async fn heads(
+        &self,
+        group: &Group<'_>,
+        clock: &mut StageClock<'_>,
+        written: &mut WrittenAt<'_>,
+    ) -> Result<Vec<Result<Answer, ActError>>, ActError> {
+        let features = Tensor::cat(group.features.clone(), 0);
+        let rows = group.rows.as_slice();
+        match rows.first().map(|row| row.options.mode).unwrap_or_default() {
+            Mode::Continuous => self.flow(rows, features, clock).await,
+            Mode::Discrete => self.decode(rows, features, clock, written).await,
+        }
     }
 
     /// Image features of all rows, `[image tokens, hidden]`; takes their images.
@@ -163,90 +195,65 @@ impl Policy {
         all.map(|all| self.see(all))
     }
 
-    /// The rows sorted into groups, each with the features of its images.
-    fn groups<'a>(
-        &self,
-        rows: Vec<Row<'a>>,
-        features: Option<Tensor<2>>,
-    ) -> Vec<(Vec<Row<'a>>, Tensor<2>)> {
+    /// The rows sorted into groups, the first to be answered last in the list.
+    fn groups<'a>(&self, rows: Vec<Row<'a>>, features: Option<Tensor<2>>) -> Vec<Group<'a>> {
         let Some(features) = features else {
             return Vec::new();
         };
-        let patch = self.config.image_patch_id;
         let mut first = 0;
-        let mut groups: Vec<(Key, Vec<Row<'a>>, Vec<Tensor<2>>)> = Vec::new();
-        let count = rows.len();
+        let mut groups: Vec<(Key, Group<'a>)> = Vec::new();
         for row in rows {
             let ids = row.ready.prompt.ids.iter();
-            let tokens = ids.filter(|&&id| id == patch).count();
+            let tokens = ids.filter(|&&id| id == self.config.image_patch_id).count();
             let of_row = features.clone().narrow(0, first, tokens);
             first += tokens;
             let key = Key::of(&row);
-            match groups.iter_mut().find(|(other, _, _)| *other == key) {
-                Some((_, rows, parts)) => {
-                    rows.push(row);
-                    parts.push(of_row);
+            match groups.iter_mut().find(|(other, _)| *other == key) {
+                Some((_, group)) => {
+                    group.rows.push(row);
+                    group.features.push(of_row);
                 }
-                None => groups.push((key, vec![row], vec![of_row])),
+                None => groups.push((
+                    key,
+                    Group {
+                        rows: vec![row],
+                        features: vec![of_row],
+                    },
+                )),
             }
         }
-        let groups = groups.into_iter().map(|(_, rows, parts)| {
-            let features = if rows.len() == count {
-                features.clone()
-            } else {
-                Tensor::cat(parts, 0)
-            };
-            (rows, features)
-        });
-        groups.collect()
+        groups.into_iter().rev().map(|(_, group)| group).collect()
+    }
+}
+
+impl<'a> Group<'a> {
+    /// Each row as a group of its own, the first last.
+    fn apart(self) -> impl Iterator<Item = Self> {
+        let rows = self.rows.into_iter().zip(self.features).rev();
+        rows.map(|(row, features)| Self {
+            rows: vec![row],
+            features: vec![features],
+        })
     }
 
-    /// The answers of one group, by the place of each among the requests.
-    async fn answer_group(
-        &self,
-        mut group: Vec<Row<'_>>,
-        features: Tensor<2>,
-        stages: &[Stage],
-        written: &mut WrittenAt<'_>,
+    /// From what the heads gave to the answers, by the place of each among the requests.
+    fn finish(
+        self,
+        answers: Vec<Result<Answer, ActError>>,
+        mut clock: StageClock<'_>,
     ) -> Vec<(usize, Result<Action, ActError>)> {
-        let mut clock = StageClock::after(self.network.device(), stages);
-        let mode = group
-            .first()
-            .map(|row| row.options.mode)
-            .unwrap_or_default();
-        let answered = match mode {
-            Mode::Continuous => self.flow(&group, features, &mut clock).await,
-            Mode::Discrete => self.decode(&group, features, &mut clock, written).await,
-        };
-        match answered {
-            Ok(answers) => {
-                let rows = group.drain(..).zip(answers);
-                let mut finished: Vec<_> = rows
-                    .map(|(row, answer)| {
-                        let place = row.place;
-                        (place, answer.and_then(|answer| row.ready.finish(answer)))
-                    })
-                    .collect();
-                clock.end("postprocess");
-                let stages = clock.finish();
-                for (_, action) in &mut finished {
-                    if let Ok(action) = action {
-                        action.stages.clone_from(&stages);
-                    }
-                }
-                finished
-            }
-            // What stops a whole group has no better address than each of its rows.
-            Err(error) => {
-                let reason = error.to_string();
-                let again = group.iter().skip(1).map(|row| {
-                    let reason = reason.clone();
-                    (row.place, Err(ActError::ReadBack { reason }))
-                });
-                let again: Vec<_> = again.collect();
-                let first = group.first().map(|row| (row.place, Err(error)));
-                first.into_iter().chain(again).collect()
-            }
+        let rows = self.rows.into_iter().zip(answers);
+        let mut finished: Vec<_> = rows
+            .map(|(row, answer)| {
+                let action = answer.and_then(|answer| row.ready.finish(answer));
+                (row.place, action)
+            })
+            .collect();
+        clock.end("postprocess");
+        let stages = clock.finish();
+        for action in finished.iter_mut().filter_map(|(_, a)| a.as_mut().ok()) {
+            action.stages.clone_from(&stages);
         }
+        finished
     }
 }

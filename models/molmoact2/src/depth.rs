@@ -6,8 +6,9 @@
 //!
 //! - `change.rs`: which cells of the frame differ from the last call's;
 //! - `plan.rs`: which cells are therefore written anew, and which are taken over;
-//! - `walk.rs`: writing them. A changed cell costs one pass through the language model; a run of
-//!   unchanged ones is read in a single pass;
+//! - `walk.rs`: writing them, of several robots together. A changed cell costs one pass through the
+//!   language model; a run of unchanged ones is read in a single pass;
+//! - `map.rs`: how far one map is;
 //! - `gate.rs`: how much of the depth tokens the expert gets to see.
 //!
 //! Nothing is remembered here between calls: what the next call needs is handed out in
@@ -15,6 +16,7 @@
 
 pub(crate) mod change;
 pub(crate) mod gate;
+pub(crate) mod map;
 pub(crate) mod plan;
 pub(crate) mod walk;
 

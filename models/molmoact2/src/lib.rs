@@ -17,6 +17,9 @@
 //!    one by one ([`Decoding`]) and decoded by the `openfast` crate.
 //! 5. *Postprocess.* Clip, unnormalise, take the rows to execute.
 //!
+//! [`Policy::act_batch`] answers several robots at once, and is the way that a single one takes too: prompts,
+//! depth maps, flows and token streams of several [`Sequences`] share their passes and keep apart what is theirs.
+//!
 //! [`Network`] holds the parts of steps 2 to 4 and can be run stage by stage; `loader.rs` is the
 //! only place that knows a tensor's name, [`config`] the only one that knows a key's. Sizes, token
 //! ids and flags are all read from the checkpoint: the tiny ones of the tests, the nano policy and

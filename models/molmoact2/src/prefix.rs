@@ -4,7 +4,8 @@ use burn::tensor::Tensor;
 
 use crate::batch::Row;
 use crate::clock::StageClock;
-use crate::depth::walk::{Then, Walk, Walked};
+use crate::depth::map::{Walk, Walked};
+use crate::depth::walk::Then;
 use crate::discrete::{read, rows_of};
 use crate::error::ActError;
 use crate::policy::Policy;

@@ -63,6 +63,9 @@ impl Sequences {
         if kept.iter().copied().eq(0..self.count()) {
             return self;
         }
+        if kept.is_empty() {
+            return Self::new(0);
+        }
         Self {
             cache: self.cache.select(self.count(), kept),
             held: kept

@@ -88,16 +88,19 @@ impl Vit {
         let [_, hidden] = embedded.dims();
         let mut x = (embedded.reshape([images, count, hidden]) + self.position.clone())
             .reshape([rows, hidden]);
-        let mut outputs = Vec::with_capacity(self.blocks.len());
-        for block in &self.blocks {
+        // Only what is asked for is kept: all outputs of all images together are larger than the weights.
+        let mut tapped: Vec<Option<Tensor<2>>> = vec![None; self.taps.len()];
+        for (index, block) in self.blocks.iter().enumerate() {
             x = block.forward(x, images);
-            outputs.push(x.clone());
+            for (slot, _) in tapped
+                .iter_mut()
+                .zip(&self.taps)
+                .filter(|(_, tap)| **tap == index)
+            {
+                *slot = Some(x.clone());
+            }
         }
-        let tapped = self
-            .taps
-            .iter()
-            .filter_map(|&tap| outputs.get(tap).cloned())
-            .collect();
+        let tapped = tapped.into_iter().flatten().collect();
         Tensor::cat(tapped, 1)
     }
 }

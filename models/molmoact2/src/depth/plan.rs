@@ -3,7 +3,7 @@
 use vision::RgbImage;
 
 use super::change::{THRESHOLD, shrink, similarity};
-use super::walk::Walked;
+use super::map::Walked;
 use super::{Depth, DepthCache, DepthIds, DepthTrace};
 use crate::error::ActError;
 

@@ -7,12 +7,11 @@
 //! Several maps are written together: a pass feeds each of them what it needs next, one new cell, a
 //! whole run of kept ones or a token of its end, until the last is done.
 
-use std::collections::VecDeque;
-
 use burn::tensor::{Int, Tensor};
 use layers::Linear;
 
 use super::DepthIds;
+use super::map::{Feed, Step, Walk, Walked};
 use super::plan::Span;
 use crate::config::Config;
 use crate::discrete::{read, rows_of};
@@ -33,69 +32,11 @@ pub(crate) struct DepthHead {
     pub(crate) free_limit: usize,
 }
 
-/// A depth map that was written.
-#[derive(Debug)]
-pub(crate) struct Walked {
-    /// All tokens after the prompt up to `<depth_end>`.
-    pub(crate) tokens: Vec<u32>,
-    pub(crate) codes: Vec<u32>,
-    /// Per code, whether it was written in this call.
-    pub(crate) regenerated: Vec<bool>,
-    pub(crate) forwards: usize,
-    /// Scores of every code that was picked, if asked for.
-    pub(crate) logits: Option<Vec<Vec<f32>>>,
-}
-
 /// What to feed after `<depth_end>`, and whether anybody wants the state after it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Then<'a> {
     pub(crate) tokens: &'a [u32],
     pub(crate) hidden: bool,
-}
-
-/// A depth map that is being written.
-#[derive(Debug)]
-pub(crate) struct Walk<'a> {
-    /// `None` if the model writes as it likes.
-    spans: Option<&'a [Span]>,
-    /// What comes before the end.
-    steps: VecDeque<Step<'a>>,
-    /// Most tokens of the end, `<depth_end>` included.
-    limit: usize,
-    /// Tokens of the end so far.
-    tail: Vec<u32>,
-    forwards: usize,
-    /// Whether to keep the scores.
-    dumps: bool,
-    /// The final hidden state after everything, `[1, hidden]`, if asked for.
-    hidden: Option<Tensor<2>>,
-    failed: Option<ActError>,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Step<'a> {
-    /// The likeliest code.
-    New,
-    /// Codes that are taken over.
-    Kept(&'a [u32]),
-}
-
-/// What one map is fed in one pass.
-enum Feed {
-    /// The code picked for it, by its place among those picked.
-    Picked(usize),
-    Tokens(Vec<u32>),
-    /// The last tokens.
-    Last(Vec<u32>),
-}
-
-impl Feed {
-    fn len(&self) -> usize {
-        match self {
-            Self::Picked(_) => 1,
-            Self::Tokens(tokens) | Self::Last(tokens) => tokens.len(),
-        }
-    }
 }
 
 /// Codes picked in one pass, and for which maps.
@@ -129,25 +70,8 @@ impl DepthHead {
 
     /// A map of these cells after [`DepthHead::known_beginning`], or one that the model writes as it likes.
     pub(crate) fn walk<'a>(&self, spans: Option<&'a [Span]>, dumps: bool) -> Walk<'a> {
-        let mut steps = VecDeque::new();
-        for (index, span) in spans.unwrap_or_default().iter().enumerate() {
-            match span {
-                Span::New(count) => steps.extend(std::iter::repeat_n(Step::New, *count)),
-                // The first of all was read with the prompt.
-                Span::Kept(_) if index == 0 => {}
-                Span::Kept(codes) => steps.push_back(Step::Kept(codes)),
-            }
-        }
-        Walk {
-            spans,
-            steps,
-            limit: spans.map_or(self.free_limit, |_| self.end_limit),
-            tail: Vec::new(),
-            forwards: 0,
-            dumps,
-            hidden: None,
-            failed: None,
-        }
+        let limit = spans.map_or(self.free_limit, |_| self.end_limit);
+        Walk::new(spans, limit, dumps)
     }
 
     /// Writes the maps `walks`, one for each sequence of `past`, which holds the prompts and the beginnings that
@@ -166,7 +90,7 @@ impl DepthHead {
         // Who goes on, in the order of the rows of `hidden`.
         let mut writing: Vec<usize> = (0..walks.len()).collect();
         let mut hidden = hidden;
-        while !writing.is_empty() {
+        loop {
             let picked = self.pick(&hidden, &writing, &walks);
             let mut ends = self
                 .ends(text, &hidden, &writing, &walks)
@@ -186,7 +110,7 @@ impl DepthHead {
                     Some(Step::Kept(codes)) => Ok(Feed::Tokens(
                         codes.iter().map(|&code| self.ids.token(code)).collect(),
                     )),
-                    None => walk.end(ends.next(), self.ids.end, then.tokens),
+                    None => walk.close(ends.next(), self.ids.end, then.tokens),
                 };
                 let (tokens, max) = (past.len(map), text.max_positions());
                 match feed {
@@ -232,6 +156,9 @@ impl DepthHead {
                 } else if let Some(walk) = walks.get_mut(*map).filter(|_| then.hidden) {
                     walk.hidden = Some(states.clone().narrow(0, row, 1));
                 }
+            }
+            if going.is_empty() {
+                break;
             }
             hidden = rows_of(states, &going);
         }
@@ -353,7 +280,7 @@ impl DepthHead {
         let mut written = Vec::with_capacity(walks.len());
         for ((walk, codes), scores) in walks.into_iter().zip(codes).zip(scores) {
             let state = walk.hidden.clone();
-            let walked = self.walked(walk, codes, scores);
+            let walked = walk.finish(&self.ids, codes, scores);
             if walked.is_ok() && then.hidden {
                 hidden.push(state.ok_or_else(no_hidden)?);
             }
@@ -361,78 +288,6 @@ impl DepthHead {
         }
         let hidden = (!hidden.is_empty()).then(|| Tensor::cat(hidden, 0));
         Ok((written, hidden))
-    }
-
-    /// One map, from the codes that were picked for it.
-    fn walked(
-        &self,
-        walk: Walk<'_>,
-        picked: Vec<u32>,
-        scores: Vec<Vec<f32>>,
-    ) -> Result<Walked, ActError> {
-        if let Some(error) = walk.failed {
-            return Err(error);
-        }
-        let Some(spans) = walk.spans else {
-            let codes = self.ids.span(&walk.tail);
-            if codes.is_empty() {
-                return Err(ActError::NoDepthCodes {
-                    generated: walk.tail.len(),
-                });
-            }
-            return Ok(Walked {
-                regenerated: vec![true; codes.len()],
-                codes,
-                tokens: walk.tail,
-                forwards: walk.forwards,
-                logits: None,
-            });
-        };
-        let mut picked = picked.into_iter();
-        let (mut codes, mut regenerated) = (Vec::new(), Vec::new());
-        for span in spans {
-            match span {
-                Span::New(count) => {
-                    codes.extend(picked.by_ref().take(*count));
-                    regenerated.extend(std::iter::repeat_n(true, *count));
-                }
-                Span::Kept(kept) => {
-                    codes.extend(kept);
-                    regenerated.extend(std::iter::repeat_n(false, kept.len()));
-                }
-            }
-        }
-        if codes.iter().any(|&code| code as usize >= self.ids.codes) {
-            return Err(ActError::NotFinite {
-                what: "every score of a depth code",
-            });
-        }
-        let mut tokens = vec![self.ids.start];
-        tokens.extend(codes.iter().map(|&code| self.ids.token(code)));
-        tokens.extend(walk.tail);
-        Ok(Walked {
-            tokens,
-            codes,
-            regenerated,
-            forwards: walk.forwards,
-            logits: walk.dumps.then_some(scores),
-        })
-    }
-}
-
-impl Walk<'_> {
-    /// Goes on with `token` after the last cell; `end` is fed together with what follows.
-    fn end(&mut self, token: Option<u32>, end: u32, then: &[u32]) -> Result<Feed, ActError> {
-        let limit = self.limit;
-        let token = token.ok_or(ActError::NoDepthEnd { limit })?;
-        self.tail.push(token);
-        if token == end {
-            return Ok(Feed::Last([&[end], then].concat()));
-        }
-        if self.tail.len() >= limit {
-            return Err(ActError::NoDepthEnd { limit });
-        }
-        Ok(Feed::Tokens(vec![token]))
     }
 }
 

@@ -1,0 +1,168 @@
+//! One depth map while it is written.
+
+use std::collections::VecDeque;
+
+use burn::tensor::Tensor;
+
+use super::DepthIds;
+use super::plan::Span;
+use crate::error::ActError;
+
+/// A depth map that was written.
+#[derive(Debug)]
+pub(crate) struct Walked {
+    /// All tokens after the prompt up to `<depth_end>`.
+    pub(crate) tokens: Vec<u32>,
+    pub(crate) codes: Vec<u32>,
+    /// Per code, whether it was written in this call.
+    pub(crate) regenerated: Vec<bool>,
+    pub(crate) forwards: usize,
+    /// Scores of every code that was picked, if asked for.
+    pub(crate) logits: Option<Vec<Vec<f32>>>,
+}
+
+/// A depth map that is being written.
+#[derive(Debug)]
+pub(crate) struct Walk<'a> {
+    /// `None` if the model writes as it likes.
+    spans: Option<&'a [Span]>,
+    /// What comes before the end.
+    pub(crate) steps: VecDeque<Step<'a>>,
+    /// Most tokens of the end, `<depth_end>` included.
+    limit: usize,
+    /// Tokens of the end so far.
+    tail: Vec<u32>,
+    pub(crate) forwards: usize,
+    /// Whether to keep the scores.
+    pub(crate) dumps: bool,
+    /// The final hidden state after everything, `[1, hidden]`, if asked for.
+    pub(crate) hidden: Option<Tensor<2>>,
+    pub(crate) failed: Option<ActError>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Step<'a> {
+    /// The likeliest code.
+    New,
+    /// Codes that are taken over.
+    Kept(&'a [u32]),
+}
+
+/// What one map is fed in one pass.
+pub(crate) enum Feed {
+    /// The code picked for it, by its place among those picked.
+    Picked(usize),
+    Tokens(Vec<u32>),
+    /// The last tokens.
+    Last(Vec<u32>),
+}
+
+impl Feed {
+    /// Number of tokens.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Picked(_) => 1,
+            Self::Tokens(tokens) | Self::Last(tokens) => tokens.len(),
+        }
+    }
+}
+
+impl<'a> Walk<'a> {
+    /// What is left to do of a map whose known beginning was read with the prompt.
+    pub(crate) fn new(spans: Option<&'a [Span]>, limit: usize, dumps: bool) -> Self {
+        let mut steps = VecDeque::new();
+        for (index, span) in spans.unwrap_or_default().iter().enumerate() {
+            match span {
+                Span::New(count) => steps.extend(std::iter::repeat_n(Step::New, *count)),
+                // A first run of kept cells is a part of that beginning.
+                Span::Kept(_) if index == 0 => {}
+                Span::Kept(codes) => steps.push_back(Step::Kept(codes)),
+            }
+        }
+        Self {
+            spans,
+            steps,
+            limit,
+            tail: Vec::new(),
+            forwards: 0,
+            dumps,
+            hidden: None,
+            failed: None,
+        }
+    }
+
+    /// Goes on with `token` after the last cell; `end` is fed together with what follows.
+    pub(crate) fn close(
+        &mut self,
+        token: Option<u32>,
+        end: u32,
+        then: &[u32],
+    ) -> Result<Feed, ActError> {
+        let limit = self.limit;
+        let token = token.ok_or(ActError::NoDepthEnd { limit })?;
+        self.tail.push(token);
+        if token == end {
+            return Ok(Feed::Last([&[end], then].concat()));
+        }
+        if self.tail.len() >= limit {
+            return Err(ActError::NoDepthEnd { limit });
+        }
+        Ok(Feed::Tokens(vec![token]))
+    }
+
+    /// The map, from the codes that were picked for it.
+    pub(crate) fn finish(
+        self,
+        ids: &DepthIds,
+        picked: Vec<u32>,
+        scores: Vec<Vec<f32>>,
+    ) -> Result<Walked, ActError> {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        let Some(spans) = self.spans else {
+            let codes = ids.span(&self.tail);
+            if codes.is_empty() {
+                return Err(ActError::NoDepthCodes {
+                    generated: self.tail.len(),
+                });
+            }
+            return Ok(Walked {
+                regenerated: vec![true; codes.len()],
+                codes,
+                tokens: self.tail,
+                forwards: self.forwards,
+                logits: None,
+            });
+        };
+        let mut picked = picked.into_iter();
+        let (mut codes, mut regenerated) = (Vec::new(), Vec::new());
+        for span in spans {
+            match span {
+                Span::New(count) => {
+                    codes.extend(picked.by_ref().take(*count));
+                    regenerated.extend(std::iter::repeat_n(true, *count));
+                }
+                Span::Kept(kept) => {
+                    codes.extend(kept);
+                    regenerated.extend(std::iter::repeat_n(false, kept.len()));
+                }
+            }
+        }
+        if codes.iter().any(|&code| code as usize >= ids.codes) {
+            return Err(ActError::NotFinite {
+                what: "every score of a depth code",
+            });
+        }
+        let mut tokens = vec![ids.start];
+        tokens.extend(codes.iter().map(|&code| ids.token(code)));
+        tokens.extend(self.tail);
+        Ok(Walked {
+            tokens,
+            codes,
+            regenerated,
+            forwards: self.forwards,
+            logits: self.dumps.then_some(scores),
+        })
+    }
+}
