@@ -59,6 +59,9 @@ impl Rotary {
     /// The same table `times` times, one after the other.
     #[must_use]
     pub fn repeated(&self, times: usize) -> Self {
+        if times == 1 {
+            return self.clone();
+        }
         Self {
             cos: self.cos.clone().repeat_dim(0, times),
             sin: self.sin.clone().repeat_dim(0, times),
@@ -96,19 +99,6 @@ impl Rotary {
         Self {
             cos: self.cos.clone().select(0, rows.clone()),
             sin: self.sin.clone().select(0, rows),
-            half: self.half,
-        }
-    }
-
-    /// The same rows `times` times one after the other.
-    #[must_use]
-    pub fn repeat(&self, times: usize) -> Self {
-        if times == 1 {
-            return self.clone();
-        }
-        Self {
-            cos: self.cos.clone().repeat_dim(0, times),
-            sin: self.sin.clone().repeat_dim(0, times),
             half: self.half,
         }
     }

@@ -81,7 +81,11 @@ fn run(folder: &Path, rounds: usize) -> Result<(), Box<dyn std::error::Error>> {
                 let answers = policy.act_batch(batch, size);
                 let millis = started.elapsed().as_secs_f64() * 1e3 / size as f64;
                 let actions = answers.into_iter().collect::<Result<Vec<_>, _>>()?;
-                tokens = actions.iter().map(|action| action.prompt_ids.len()).max().unwrap_or(0);
+                tokens = actions
+                    .iter()
+                    .map(|action| action.prompt_ids.len())
+                    .max()
+                    .unwrap_or(0);
                 if round == 0 {
                     continue;
                 }

@@ -221,7 +221,7 @@ impl Expert {
             expert: self,
             action_embed: self.action_embed.first_inputs(most),
             final_linear: self.final_linear.columns(0, most),
-            rotary: rotary.map(|rotary| rotary.rows(0, rows).repeat(dims.len())),
+            rotary: rotary.map(|rotary| rotary.rows(0, rows).repeated(dims.len())),
             chunks: dims.len(),
             causal,
             real,

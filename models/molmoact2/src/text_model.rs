@@ -271,7 +271,10 @@ impl TextModel {
     ) -> Option<Tensor<2>> {
         let device = x.device();
         let fed = Fed {
-            rotary: self.rotary.at(&past.positions(counts)),
+            rotary: match counts {
+                [count] => self.rotary.rows(past.len(0), *count),
+                _ => self.rotary.at(&past.positions(counts)),
+            },
             bias: past.bias(counts, image, &device),
             tokens: Ragged::new(counts.to_vec(), &device),
         };
