@@ -3,6 +3,7 @@
 use super::stats::{Millis, millis};
 use crate::{
     Config, Limits, ServeError,
+    chunking::Chunking,
     client::{ClientError, ViewerClient},
     policies::Actor,
     serve,
@@ -51,6 +52,8 @@ pub struct LiveTimes {
 pub struct LivePlan {
     /// Head of the policy.
     pub mode: Mode,
+    /// How a chunk meets the one before.
+    pub chunking: Chunking,
     /// Commands given and stops pressed.
     pub repeats: usize,
     /// Length of the control rate's measurement.
@@ -91,7 +94,10 @@ pub async fn measure(actor: Box<dyn Actor>, plan: LivePlan) -> Result<LiveTimes,
     let config = Config {
         policy: Ok(actor),
         speaker: crate::policies::speaker::nobody("A measurement"),
-        limits: Limits::default(),
+        limits: Limits {
+            chunking: plan.chunking,
+            ..Limits::default()
+        },
     };
     let studio = tokio::spawn(serve(listener, config, stop.clone().cancelled_owned()));
     let robot = tokio::spawn(sim_robot::run(

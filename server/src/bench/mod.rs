@@ -3,9 +3,11 @@
 //! - `policy`: inference per stage, each mode
 //! - `pieces`: the tokenizer and the simulator
 //! - `live`: a whole studio over the loopback (command to motion, control rate, stop)
+//! - `robots`: several robots at one policy, answered together or one at a time
 //! - `stats`: medians
 
 pub mod live;
 pub mod pieces;
 pub mod policy;
+pub mod robots;
 pub mod stats;

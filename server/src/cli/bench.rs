@@ -9,8 +9,10 @@ use policy_studio::{
         live::{self, LivePlan, LiveTimes},
         pieces::{self, SimTimes, TokenizerTimes},
         policy::{self, InferenceTimes},
+        robots::{self, RobotsPlan, RobotsTimes, Shared},
         stats::Millis,
     },
+    chunking::Chunking,
     policies::{Actor, hosted::Hosted},
     sim_robot::TAG,
     web::{PageInfo, page_info},
@@ -29,6 +31,8 @@ enum Part {
     Sim,
     /// A whole studio over the loopback: command to motion, control rate, stop.
     Live,
+    /// One, two, four and eight robots at one policy, asked for together and one at a time.
+    Robots,
     /// Sizes of the page inside this binary.
     Page,
 }
@@ -38,6 +42,7 @@ enum Part {
 #[command(after_help = "Examples:
   policy-studio bench
   policy-studio bench policy --repeats 50
+  policy-studio bench robots --secs 20
   policy-studio bench live --json")]
 pub(super) struct Bench {
     /// What to measure; everything when absent.
@@ -51,6 +56,12 @@ pub(super) struct Bench {
     /// Seconds over which the control rate is measured.
     #[arg(long, value_name = "SECS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
     secs: u64,
+    /// How a chunk of the continuous head meets the one before, where a studio is measured.
+    #[arg(long, value_enum, default_value_t)]
+    chunking: Chunking,
+    /// Robots that are answered together, at most, where several are measured.
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u64).range(2..=64))]
+    max_batch: u64,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -67,6 +78,8 @@ struct Measured {
     sim: Option<SimTimes>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     live: BTreeMap<String, LiveTimes>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    robots: BTreeMap<String, Vec<RobotsTimes>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     page: Option<PageInfo>,
 }
@@ -85,7 +98,7 @@ impl Bench {
     fn measure(&self) -> anyhow::Result<Measured> {
         let repeats = usize::try_from(self.repeats)?;
         let mut measured = Measured::default();
-        if [Part::Policy, Part::Fast, Part::Live]
+        if [Part::Policy, Part::Fast, Part::Live, Part::Robots]
             .iter()
             .any(|part| self.wants(*part))
         {
@@ -110,10 +123,18 @@ impl Bench {
                 measured.fast = Some(pieces::tokenizer(files, shape, repeats)?);
             }
             drop(hosted);
+            if self.wants(Part::Robots) {
+                let shared = Shared::new(Box::new(self.policy.load(&chosen)?));
+                for mode in &modes {
+                    let times = self.robots(&shared, *mode)?;
+                    measured.robots.insert(name(*mode).to_owned(), times);
+                }
+            }
             if self.wants(Part::Live) {
                 for mode in modes {
                     let plan = LivePlan {
                         mode,
+                        chunking: self.chunking,
                         repeats: repeats.min(10),
                         duration: Duration::from_secs(self.secs),
                     };
@@ -134,6 +155,34 @@ impl Bench {
             measured.page = Some(page_info());
         }
         Ok(measured)
+    }
+}
+
+impl Bench {
+    /// With and without gathering in turn, so that what else the machine does meets both.
+    fn robots(&self, policy: &Shared, mode: Mode) -> anyhow::Result<Vec<RobotsTimes>> {
+        let together = usize::try_from(self.max_batch)?;
+        let spinner = ProgressBar::new_spinner();
+        spinner.enable_steady_tick(Duration::from_millis(200));
+        let mut all = Vec::new();
+        for robots in [1, 2, 4, 8] {
+            for max_batch in [1, together] {
+                spinner.set_message(format!(
+                    "{robots} robots in {} mode, at most {max_batch} together",
+                    name(mode)
+                ));
+                let plan = RobotsPlan {
+                    robots,
+                    max_batch,
+                    mode,
+                    chunking: self.chunking,
+                    duration: Duration::from_secs(self.secs),
+                };
+                all.push(runtime()?.block_on(robots::measure(policy, plan))?);
+            }
+        }
+        spinner.finish_and_clear();
+        Ok(all)
     }
 }
 
@@ -207,6 +256,20 @@ impl fmt::Display for Measured {
             )?;
             writeln!(f, "{:32} {:9.2} /s", "chunks", times.chunks_per_sec)?;
             writeln!(f, "{:32} {:9.2} /s", "pictures", times.frames_per_sec)?;
+        }
+        for (mode, measured) in &self.robots {
+            writeln!(f, "\nrobots at one policy, {mode}")?;
+            for times in measured {
+                writeln!(
+                    f,
+                    "{} robots, at most {} together {:13.2} chunks/s, latency {:9.3} ms median {:9.3} ms p95",
+                    times.robots,
+                    times.max_batch,
+                    times.chunks_per_sec,
+                    times.latency.median,
+                    times.latency.p95
+                )?;
+            }
         }
         if let Some(page) = &self.page {
             writeln!(

@@ -49,6 +49,8 @@ pub struct Seams {
     other_turns: Sizes,
     /// The last two targets, the newer one last; empty places before the first and after a hold.
     last: [Option<JointVector>; 2],
+    /// The step before led into another chunk; the one after it turns back from the jump.
+    after_seam: bool,
 }
 
 impl Seams {
@@ -70,15 +72,18 @@ impl Seams {
                 });
             match before {
                 Some(_) => self.seam_turns.add(turns),
+                None if self.after_seam => {}
                 None => self.other_turns.add(turns),
             }
         }
+        self.after_seam = before.is_some();
         self.last = [newer, Some(*target)];
     }
 
     /// There was nothing to command.
     pub(super) fn held(&mut self) {
         self.last = [None, None];
+        self.after_seam = false;
     }
 
     /// Takes in another episode.
@@ -151,6 +156,9 @@ mod tests {
         }
         // The old chunk would have gone on to 3; the new one turns back.
         seams.commanded(&at(1.0), Some(&at(3.0)));
+        // What the jump does to the step behind it is not the new chunk's doing.
+        seams.commanded(&at(1.0), None);
+        seams.commanded(&at(1.0), None);
         let mut all = Seams::default();
         all.join(&seams);
         let report = all.report(&["pan".to_owned()]);

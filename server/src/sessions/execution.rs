@@ -95,6 +95,11 @@ impl Execution {
         }
     }
 
+    /// The other head answers from now on, and takes another time for it.
+    pub(super) fn another_head(&mut self) {
+        self.latencies = Latencies::default();
+    }
+
     /// The robot said, at this time of its clock, that it holds: then what it was sent is not being executed,
     /// unless that had not arrived yet.
     pub(super) fn holds(&mut self, at_micros: u64) {
@@ -208,6 +213,18 @@ mod tests {
         assert!(robot.begin(200, 200).is_some());
         robot.execution.forget();
         assert!(robot.begin(200, 200).is_none());
+    }
+
+    #[test]
+    fn the_times_of_one_head_say_nothing_about_the_other() {
+        let mut robot = Robot::driven();
+        robot.execution.another_head();
+        assert!(
+            robot.begin(200, 200).is_none(),
+            "nobody knows how long it takes"
+        );
+        robot.sent(200, 290);
+        assert_eq!(robot.begin(400, 400).unwrap().rows(), 2);
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub(crate) fn Stages() -> impl IntoView {
         trace.with(|t| t.as_ref().map(|t| t.stages.clone()).unwrap_or_default())
     });
     let latency = Memo::new(move |_| trace.with(|t| t.as_ref().map_or(0, |t| t.latency_micros)));
+    let committed = Memo::new(move |_| trace.with(|t| t.as_ref().map_or(0, |t| t.committed_rows)));
     let computing =
         Memo::new(move |_| stages.with(|s| s.iter().map(|stage| stage.micros).sum::<u64>()));
     let waiting = move || latency.get().saturating_sub(computing.get());
@@ -24,13 +25,18 @@ pub(crate) fn Stages() -> impl IntoView {
             <h3>
                 "How long it took"
                 <span class="quiet num">
-                    {move || format!("{} from the picture to the plan", figures::duration(latency.get()))}
+                    {move || format!(
+                        "{} from the picture to the plan{}",
+                        figures::duration(latency.get()),
+                        begins_with(committed.get()),
+                    )}
                 </span>
             </h3>
             <div
                 class="stages"
                 data-testid="stages"
                 data-latency-micros=move || latency.get().to_string()
+                data-committed-rows=move || committed.get().to_string()
             >
                 <div class="stage-bar" aria-hidden="true">
                     {move || stages.with(|stages| stages.iter().enumerate().map(|(index, stage)| {
@@ -56,5 +62,14 @@ pub(crate) fn Stages() -> impl IntoView {
                 </dl>
             </div>
         </div>
+    }
+}
+
+/// What real-time chunking took over, because the robot was already doing it when the plan arrived.
+fn begins_with(committed_rows: u32) -> String {
+    match committed_rows {
+        0 => String::new(),
+        1 => ", which begins with a step of the plan before".to_owned(),
+        rows => format!(", which begins with {rows} steps of the plan before"),
     }
 }
