@@ -1,0 +1,171 @@
+//! Progress at every frame of a data set, in the parquet file that LeRobot's trainer reads.
+//!
+//! Columns and metadata are those of LeRobot's `topreward_progress.parquet`; the same file under the name
+//! `sarm_progress.parquet` is what the public visualizer plots.
+
+use super::ScoringError;
+use parquet::{
+    data_type::{FloatType, Int64Type},
+    errors::ParquetError,
+    file::{
+        metadata::KeyValue,
+        properties::WriterProperties,
+        writer::{SerializedFileWriter, SerializedRowGroupWriter},
+    },
+    schema::parser::parse_message_type,
+};
+use std::{fs::File, path::Path, sync::Arc};
+
+/// What LeRobot names the file, in the root of the data set.
+pub const FILE: &str = "topreward_progress.parquet";
+/// The name under which the public visualizer looks for a curve.
+pub const VISUALIZER_FILE: &str = "sarm_progress.parquet";
+
+const SCHEMA: &str = "message schema {
+    optional int64 index;
+    optional int64 episode_index;
+    optional int64 frame_index;
+    optional float progress_sparse;
+}";
+
+/// One episode's rows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EpisodeProgress {
+    /// Its number in the data set.
+    pub episode_index: i64,
+    /// The number of its first frame in the whole data set.
+    pub first_index: i64,
+    /// Progress at every frame, from 0 to 1.
+    pub progress: Vec<f32>,
+}
+
+/// Writes a file whole: under another name first, so that a reader never sees half of it.
+///
+/// # Errors
+/// [`ScoringError::Io`] and [`ScoringError::Parquet`], which name the file.
+pub fn write(
+    path: &Path,
+    vlm_name: &str,
+    reward_model_path: Option<&str>,
+    episodes: &[EpisodeProgress],
+) -> Result<(), ScoringError> {
+    let io = |source| ScoringError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let unfinished = path.with_extension("parquet.unfinished");
+    let file = File::create(&unfinished).map_err(io)?;
+    write_to(file, vlm_name, reward_model_path, episodes).map_err(|source| {
+        ScoringError::Parquet {
+            path: path.to_owned(),
+            source,
+        }
+    })?;
+    std::fs::rename(&unfinished, path).map_err(io)
+}
+
+fn write_to(
+    file: File,
+    vlm_name: &str,
+    reward_model_path: Option<&str>,
+    episodes: &[EpisodeProgress],
+) -> Result<(), ParquetError> {
+    let mut metadata = vec![KeyValue::new("vlm_name".to_owned(), vlm_name.to_owned())];
+    if let Some(path) = reward_model_path {
+        metadata.push(KeyValue::new("reward_model_path".to_owned(), path.to_owned()));
+    }
+    let properties = WriterProperties::builder()
+        .set_key_value_metadata(Some(metadata))
+        .set_compression(parquet::basic::Compression::SNAPPY)
+        .build();
+    let schema = Arc::new(parse_message_type(SCHEMA)?);
+    let mut writer = SerializedFileWriter::new(file, schema, Arc::new(properties))?;
+    let mut rows = writer.next_row_group()?;
+    let mut index = Vec::new();
+    let mut episode_index = Vec::new();
+    let mut frame_index = Vec::new();
+    let mut progress = Vec::new();
+    for episode in episodes {
+        for (frame, value) in (0_i64..).zip(&episode.progress) {
+            index.push(episode.first_index + frame);
+            episode_index.push(episode.episode_index);
+            frame_index.push(frame);
+            progress.push(*value);
+        }
+    }
+    // Every value is there, and the column may have none: definition level 1.
+    let there = vec![1_i16; index.len()];
+    for column in [&index, &episode_index, &frame_index] {
+        write_column::<Int64Type>(&mut rows, column, &there)?;
+    }
+    write_column::<FloatType>(&mut rows, &progress, &there)?;
+    rows.close()?;
+    writer.close()?;
+    Ok(())
+}
+
+fn write_column<T: parquet::data_type::DataType>(
+    rows: &mut SerializedRowGroupWriter<'_, File>,
+    values: &[T::T],
+    there: &[i16],
+) -> Result<(), ParquetError> {
+    if let Some(mut column) = rows.next_column()? {
+        column.typed::<T>().write_batch(values, Some(there), None)?;
+        column.close()?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::*;
+    use parquet::{
+        file::reader::{FileReader as _, SerializedFileReader},
+        record::RowAccessor as _,
+    };
+
+    #[test]
+    fn what_is_written_reads_back_column_for_column() {
+        let folder = std::env::temp_dir().join(format!("progress-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join(FILE);
+        let episodes = [
+            EpisodeProgress {
+                episode_index: 0,
+                first_index: 0,
+                progress: vec![0.0, 0.5, 1.0],
+            },
+            EpisodeProgress {
+                episode_index: 2,
+                first_index: 7,
+                progress: vec![1.0],
+            },
+        ];
+        write(&path, "Qwen/Qwen3-VL-8B-Instruct", None, &episodes).unwrap();
+        let reader = SerializedFileReader::new(File::open(&path).unwrap()).unwrap();
+        let file = reader.metadata().file_metadata();
+        let names: Vec<&str> = file.schema_descr().columns().iter().map(|column| column.name()).collect();
+        assert_eq!(names, ["index", "episode_index", "frame_index", "progress_sparse"]);
+        let metadata = file.key_value_metadata().unwrap();
+        assert_eq!(metadata[0].key, "vlm_name");
+        let rows: Vec<(i64, i64, i64, f32)> = reader
+            .get_row_iter(None)
+            .unwrap()
+            .map(|row| {
+                let row = row.unwrap();
+                (
+                    row.get_long(0).unwrap(),
+                    row.get_long(1).unwrap(),
+                    row.get_long(2).unwrap(),
+                    row.get_float(3).unwrap(),
+                )
+            })
+            .collect();
+        assert_eq!(
+            rows,
+            [(0, 0, 0, 0.0), (1, 0, 1, 0.5), (2, 0, 2, 1.0), (7, 2, 0, 1.0)]
+        );
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+}
