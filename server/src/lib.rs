@@ -14,6 +14,7 @@
 //! - [`sim_robot`]: the built-in robot, a client like any other
 //! - [`evaluation`], [`bench`]: success rates and speeds, for the command line
 //! - [`npy`], [`episodes`]: recorded actions, read from NumPy files and LeRobot data sets
+//! - [`scoring`]: videos for the progress scorer, and the file of its curves
 //! - [`synthesise`]: random checkpoints in the published layout, to load and to time
 //! - [`client`]: a viewer as a program
 //!
@@ -32,6 +33,7 @@ pub mod npy;
 pub mod policies;
 mod robots;
 mod scene;
+pub mod scoring;
 mod sessions;
 pub mod sim_robot;
 mod studio;

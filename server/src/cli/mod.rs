@@ -13,6 +13,7 @@ mod fast;
 mod inspect;
 mod policy;
 mod probe_adapter;
+mod score;
 mod serve;
 mod sim;
 mod synthesise;
@@ -30,6 +31,8 @@ Examples:
   policy-studio doctor                         what this machine can do, and what is wrong with it
   policy-studio inspect ~/MolmoAct2            what a checkpoint is and the memory it needs
   policy-studio eval --episodes 20             how well the policy does in the simulator
+  policy-studio score --scorer DIR --video episode.mp4 --instruction "open the drawer"
+                                               a progress curve of a video, with its controls
   policy-studio fast inspect --tokenizer DIR   what an action tokenizer can and cannot say
   policy-studio bench live --json              how fast everything is";
 
@@ -56,6 +59,7 @@ enum Command {
     Bench(bench::Bench),
     Doctor(doctor::Doctor),
     Inspect(inspect::Inspect),
+    Score(score::Score),
     Synthesise(synthesise::Synthesise),
     #[command(hide = true)]
     ProbeAdapter(probe_adapter::ProbeAdapter),
@@ -75,6 +79,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Bench(bench) => bench.run(),
         Command::Doctor(doctor) => doctor.run(),
         Command::Inspect(inspect) => inspect.run(),
+        Command::Score(score) => score.run(),
         Command::Synthesise(synthesise) => synthesise.run(),
         Command::ProbeAdapter(probe) => {
             probe.run();

@@ -150,14 +150,14 @@ impl PolicyArguments {
 
 /// A bar in bytes while weights are read; files that are read in an instant get none.
 #[derive(Default)]
-struct LoadingBar {
+pub(super) struct LoadingBar {
     bar: OnceCell<ProgressBar>,
 }
 
 impl LoadingBar {
     const WORTH_BYTES: u64 = 64 << 20;
 
-    fn tell(&self, read: u64, total: u64) {
+    pub(super) fn tell(&self, read: u64, total: u64) {
         if total < Self::WORTH_BYTES {
             return;
         }

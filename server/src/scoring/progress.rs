@@ -72,7 +72,10 @@ fn write_to(
 ) -> Result<(), ParquetError> {
     let mut metadata = vec![KeyValue::new("vlm_name".to_owned(), vlm_name.to_owned())];
     if let Some(path) = reward_model_path {
-        metadata.push(KeyValue::new("reward_model_path".to_owned(), path.to_owned()));
+        metadata.push(KeyValue::new(
+            "reward_model_path".to_owned(),
+            path.to_owned(),
+        ));
     }
     let properties = WriterProperties::builder()
         .set_key_value_metadata(Some(metadata))
@@ -145,8 +148,16 @@ mod tests {
         write(&path, "Qwen/Qwen3-VL-8B-Instruct", None, &episodes).unwrap();
         let reader = SerializedFileReader::new(File::open(&path).unwrap()).unwrap();
         let file = reader.metadata().file_metadata();
-        let names: Vec<&str> = file.schema_descr().columns().iter().map(|column| column.name()).collect();
-        assert_eq!(names, ["index", "episode_index", "frame_index", "progress_sparse"]);
+        let names: Vec<&str> = file
+            .schema_descr()
+            .columns()
+            .iter()
+            .map(|column| column.name())
+            .collect();
+        assert_eq!(
+            names,
+            ["index", "episode_index", "frame_index", "progress_sparse"]
+        );
         let metadata = file.key_value_metadata().unwrap();
         assert_eq!(metadata[0].key, "vlm_name");
         let rows: Vec<(i64, i64, i64, f32)> = reader
@@ -164,7 +175,12 @@ mod tests {
             .collect();
         assert_eq!(
             rows,
-            [(0, 0, 0, 0.0), (1, 0, 1, 0.5), (2, 0, 2, 1.0), (7, 2, 0, 1.0)]
+            [
+                (0, 0, 0, 0.0),
+                (1, 0, 1, 0.5),
+                (2, 0, 2, 1.0),
+                (7, 2, 0, 1.0)
+            ]
         );
         std::fs::remove_dir_all(folder).unwrap();
     }

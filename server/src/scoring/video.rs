@@ -141,7 +141,11 @@ fn frames(
 
 /// The next binary PPM picture, or none at the end of the pipe.
 fn picture(pipe: &mut impl BufRead) -> Result<Option<RgbImage>, String> {
-    if pipe.fill_buf().map_err(|error| error.to_string())?.is_empty() {
+    if pipe
+        .fill_buf()
+        .map_err(|error| error.to_string())?
+        .is_empty()
+    {
         return Ok(None);
     }
     if word(pipe)? != "P6" {
