@@ -31,7 +31,7 @@ Examples:
   policy-studio doctor                         what this machine can do, and what is wrong with it
   policy-studio inspect ~/MolmoAct2            what a checkpoint is and the memory it needs
   policy-studio eval --episodes 20             how well the policy does in the simulator
-  policy-studio score --scorer DIR --video episode.mp4 --instruction "open the drawer"
+  policy-studio score --scorer DIR --video episode.mp4 --instruction \"open the drawer\"
                                                a progress curve of a video, with its controls
   policy-studio fast inspect --tokenizer DIR   what an action tokenizer can and cannot say
   policy-studio bench live --json              how fast everything is";
