@@ -363,7 +363,7 @@ fn robots_with_other_cameras_dimensions_and_horizons_share_a_batch() {
                     }
                 };
                 let options = match robot {
-                    0..4 => &wide,
+                    0..=3 => &wide,
                     5 => &continued,
                     _ => &tokens,
                 };
