@@ -423,6 +423,7 @@ fn a_newer_peer_may_add_fields_and_an_older_one_may_lack_optional_ones() {
             modes: Vec::new(),
             action: Vec::new(),
             has_tokenizer: false,
+            depth: None,
         },
     };
     frame.extend(rmp_serde::to_vec_named(&older).unwrap());

@@ -3,7 +3,7 @@
 //! Keys and values of what was read before are only looked at here, never changed: a forward pass gives back those of
 //! its own tokens, and the caller keeps them or does not. So any number of questions can look at one video.
 
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{Int, Tensor};
 use layers::{Columns, GatedMlp, Linear, RmsNorm, Rotary, Vocabulary, attend_over, rms_normalise};
 
 use crate::context::Past;

@@ -90,7 +90,7 @@ impl Merger {
 
 /// The vision tower.
 #[derive(Debug)]
-pub struct VisionTower {
+pub(crate) struct VisionTower {
     pub(crate) config: VisionConfig,
     pub(crate) patch_embed: Linear,
     pub(crate) positions: PositionTable,

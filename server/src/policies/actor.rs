@@ -162,6 +162,10 @@ pub type Written<'a> = dyn FnMut(&[u32]) + Send + 'a;
 
 /// What becomes of one request of a batch.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is handed over once and never kept among others"
+)]
 pub enum News<'a> {
     /// All OpenFAST ids so far.
     Wrote(&'a [u32]),
