@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod think {
-    pub mod made;
-    pub mod recorder;
+    pub(crate) mod made;
+    pub(crate) mod recorder;
 }
 
 use depth_decoder::DepthDecoder;
@@ -157,7 +157,7 @@ fn act(made: &Made, calls: &[Call], index: usize) -> (Vec<u8>, Value) {
     assert!(output.status.success(), "{words}");
     let drawn = image::open(&picture).unwrap().into_luma8();
     assert_eq!(drawn.dimensions(), (320, 320));
-    assert!(drawn.iter().any(|grey| *grey == 0) && drawn.iter().any(|grey| *grey == 255));
+    assert!(drawn.contains(&0) && drawn.contains(&255));
     let answer = serde_json::from_slice(&output.stdout).unwrap();
     (std::fs::read(dump).unwrap(), answer)
 }

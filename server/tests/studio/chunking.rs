@@ -86,7 +86,7 @@ fn offset(before: &ActionChunk, next: &ActionChunk) -> usize {
 
 #[tokio::test]
 async fn a_chunk_begins_with_the_rows_that_will_have_been_executed() {
-    let (actor, record, _) = Recorder::new(Duration::from_millis(40));
+    let (actor, record, _) = Recorder::asked(Duration::from_millis(40));
     let studio = TestStudio::with(Ok(actor), real_time()).await;
     let mut robot = Clocked::connect(&studio).await;
     let mut viewer = studio.watcher("arm").await;
@@ -129,7 +129,7 @@ async fn a_chunk_begins_with_the_rows_that_will_have_been_executed() {
 
 #[tokio::test]
 async fn after_a_stop_nothing_is_continued() {
-    let (actor, record, _) = Recorder::new(Duration::ZERO);
+    let (actor, record, _) = Recorder::asked(Duration::ZERO);
     let studio = TestStudio::with(Ok(actor), real_time()).await;
     let mut robot = Clocked::connect(&studio).await;
     let mut viewer = studio.watcher("arm").await;
@@ -154,7 +154,7 @@ async fn after_a_stop_nothing_is_continued() {
 
 #[tokio::test]
 async fn another_sentence_keeps_what_is_committed_and_no_more() {
-    let (actor, record, _) = Recorder::new(Duration::ZERO);
+    let (actor, record, _) = Recorder::asked(Duration::ZERO);
     let studio = TestStudio::with(Ok(actor), real_time()).await;
     let mut robot = Clocked::connect(&studio).await;
     let mut viewer = studio.watcher("arm").await;
@@ -197,7 +197,7 @@ async fn plain_chunking_and_the_discrete_head_continue_nothing() {
         (Chunking::Plain, Mode::Continuous),
         (Chunking::RealTime, Mode::Discrete),
     ] {
-        let (actor, record, _) = Recorder::new(Duration::ZERO);
+        let (actor, record, _) = Recorder::asked(Duration::ZERO);
         let limits = Limits {
             chunking,
             ..Limits::default()

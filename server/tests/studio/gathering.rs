@@ -27,7 +27,7 @@ impl Crowd {
     /// A studio, a robot that keeps the policy busy until it is let go, and others with these sentences that
     /// wait meanwhile, in this order.
     async fn gather(sentences: &[&str], max_batch: usize) -> Self {
-        let (actor, record, go) = Recorder::new(Duration::ZERO);
+        let (actor, record, go) = Recorder::asked(Duration::ZERO);
         let limits = Limits {
             max_batch,
             max_chunk_age: SOON,

@@ -42,7 +42,7 @@ pub type Record = Arc<Mutex<Vec<Asked>>>;
 
 impl Recorder {
     /// One that takes this long for an answer, what it will have been asked, and what lets go those that `wait`.
-    pub fn new(takes: Duration) -> (Box<dyn Actor>, Record, Arc<AtomicBool>) {
+    pub fn asked(takes: Duration) -> (Box<dyn Actor>, Record, Arc<AtomicBool>) {
         let dimension = |name: &str| ActionDimension {
             name: name.to_owned(),
             low: -1000.0,

@@ -9,13 +9,13 @@ use tokio::{
 use vision::RgbImage;
 
 /// A checkpoint that is removed with this value.
-pub struct Made {
+pub(crate) struct Made {
     root: PathBuf,
-    pub folder: PathBuf,
+    pub(crate) folder: PathBuf,
 }
 
 impl Made {
-    pub fn new(test: &str) -> Self {
+    pub(crate) fn new(test: &str) -> Self {
         let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("think-{test}"));
         std::fs::remove_dir_all(&root).ok();
         std::fs::create_dir_all(&root).unwrap();
@@ -34,16 +34,16 @@ impl Made {
         Self { root, folder }
     }
 
-    pub fn scratch(&self, name: &str) -> PathBuf {
+    pub(crate) fn scratch(&self, name: &str) -> PathBuf {
         self.root.join(name)
     }
 
-    pub fn decoder(&self) -> PathBuf {
+    pub(crate) fn decoder(&self) -> PathBuf {
         self.folder.join(depth_decoder::FILE_NAME)
     }
 
     /// An image as a file.
-    pub fn image(&self, name: &str, image: &RgbImage) -> PathBuf {
+    pub(crate) fn image(&self, name: &str, image: &RgbImage) -> PathBuf {
         let path = self.scratch(&format!("{name}.png"));
         let (width, height) = (image.width() as u32, image.height() as u32);
         let colour = image::ExtendedColorType::Rgb8;
@@ -52,7 +52,7 @@ impl Made {
     }
 
     /// Codes as NumPy saves an int64 array.
-    pub fn codes(&self, name: &str, codes: &[u32]) -> PathBuf {
+    pub(crate) fn codes(&self, name: &str, codes: &[u32]) -> PathBuf {
         let header = format!(
             "{{'descr': '<i8', 'fortran_order': False, 'shape': ({},), }}\n",
             codes.len()
@@ -74,13 +74,13 @@ impl Drop for Made {
 }
 
 /// Something to look at.
-pub fn picture() -> RgbImage {
+pub(crate) fn picture() -> RgbImage {
     let bytes = (0..64 * 48 * 3).map(|i| (i * 7 % 251) as u8).collect();
     RgbImage::new(64, 48, bytes).unwrap()
 }
 
 /// The body of what the studio answers to a GET.
-pub async fn get(address: &str, path: &str) -> Vec<u8> {
+pub(crate) async fn get(address: &str, path: &str) -> Vec<u8> {
     let mut socket = TcpStream::connect(address).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
     socket.write_all(request.as_bytes()).await.unwrap();

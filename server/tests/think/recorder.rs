@@ -6,26 +6,26 @@ use vision::RgbImage;
 
 /// What the policy was asked, and what tells the answer from others.
 #[derive(Clone)]
-pub struct Call {
-    pub images: Vec<RgbImage>,
-    pub state: Vec<f32>,
-    pub instruction: String,
-    pub seed: u64,
-    pub codes: Vec<u32>,
-    pub actions: Vec<f32>,
+pub(crate) struct Call {
+    pub(crate) images: Vec<RgbImage>,
+    pub(crate) state: Vec<f32>,
+    pub(crate) instruction: String,
+    pub(crate) seed: u64,
+    pub(crate) codes: Vec<u32>,
+    pub(crate) actions: Vec<f32>,
 }
 
 /// All calls in order.
-pub type Calls = Arc<Mutex<Vec<Call>>>;
+pub(crate) type Calls = Arc<Mutex<Vec<Call>>>;
 
 /// A hosted policy between the studio and a notebook.
-pub struct Recorder {
+pub(crate) struct Recorder {
     hosted: Hosted,
     calls: Calls,
 }
 
 impl Recorder {
-    pub fn new(hosted: Hosted) -> (Self, Calls) {
+    pub(crate) fn new(hosted: Hosted) -> (Self, Calls) {
         let calls = Calls::default();
         let recorder = Self {
             hosted,
