@@ -53,7 +53,7 @@ export async function allCases() {
     for (const entry of await readdir(path.join(GOLDENS, family), { withFileTypes: true })) {
       if (!entry.isDirectory()) continue;
       const inside = await readdir(path.join(GOLDENS, family, entry.name));
-      if (inside.includes("checkpoint")) cases.push(`${family}/${entry.name}`);
+      if (inside.includes("checkpoint") && inside.includes("golden.safetensors")) cases.push(`${family}/${entry.name}`);
     }
   }
   return cases;
