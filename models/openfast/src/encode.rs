@@ -191,7 +191,7 @@ impl FastTokenizer {
 }
 
 /// Whether no value is infinite or NaN: without a way out on the first, which goes several at a time.
-fn all_finite(values: &[f32]) -> bool {
+pub(crate) fn all_finite(values: &[f32]) -> bool {
     let magnitude = |value: &f32| (value.to_bits() & 0x7FFF_FFFF) as i32;
     values.iter().map(magnitude).fold(0, i32::max) < 0x7F80_0000
 }

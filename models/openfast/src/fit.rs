@@ -18,6 +18,7 @@ use tokenizers::tokenizer::{
 };
 use tokenizers::{NormalizerWrapper, TokenizerImpl};
 
+use crate::config::usable_scale;
 use crate::dct::Dct;
 use crate::vocabulary::Vocabulary;
 use crate::{EncodeError, Shape};
@@ -161,8 +162,7 @@ pub fn fit(
 }
 
 fn check(chunks: &[Chunk<'_>], options: &FitOptions) -> Result<(), FitError> {
-    let scale = options.scale as f32;
-    if !(scale.is_normal() && scale > 0.0) {
+    if !usable_scale(options.scale) {
         return Err(FitError::BadScale(options.scale));
     }
     if !(1..=Vocabulary::MAX_IDS).contains(&options.vocab_size) {
