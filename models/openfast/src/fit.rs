@@ -19,7 +19,7 @@ use tokenizers::tokenizer::{
 use tokenizers::{NormalizerWrapper, TokenizerImpl};
 
 use crate::config::usable_scale;
-use crate::dct::Dct;
+use crate::dct::{self, Dct};
 use crate::vocabulary::Vocabulary;
 use crate::{EncodeError, Shape};
 
@@ -221,6 +221,8 @@ fn transform(
         highest: f32::NEG_INFINITY,
     };
     let mut dct: Option<Dct> = None;
+    let mut workspace = dct::Workspace::default();
+    let mut coefficients: Vec<f64> = Vec::new();
     for (done, chunk) in chunks.iter().enumerate() {
         progress(Progress {
             phase: Phase::Transform,
@@ -232,7 +234,8 @@ fn transform(
             Some(same) if same.horizon() == horizon => same,
             _ => Dct::new(horizon),
         };
-        for coefficient in transform.forward_with(chunk.values, dims, |c| c) {
+        transform.forward_with(chunk.values, dims, &mut workspace, &mut coefficients, |c| c);
+        for &coefficient in &coefficients {
             let value = (coefficient as f32 * scale).round_ties_even();
             out.lowest = out.lowest.min(value);
             out.highest = out.highest.max(value);
