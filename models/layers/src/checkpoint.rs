@@ -24,6 +24,10 @@ type Widen = fn(&[u8], &mut Vec<f32>);
 const SINGLE_FILE: &str = "model.safetensors";
 const INDEX_FILE: &str = "model.safetensors.index.json";
 
+/// No weight is as large as this. Turning over the highest bit of the exponent multiplies by 2^128, which puts any value
+/// that was not tiny beyond it.
+const IMPLAUSIBLE: f32 = 1e20;
+
 /// Values handed out at a time, unless a row is longer.
 const PIECE: usize = 1 << 20;
 
@@ -235,7 +239,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// [`CheckpointError::Missing`], [`CheckpointError::Shape`], [`CheckpointError::Type`],
-    /// [`CheckpointError::NotFinite`], [`CheckpointError::BadFile`] or
+    /// [`CheckpointError::NotFinite`], [`CheckpointError::Implausible`], [`CheckpointError::BadFile`] or
     /// [`CheckpointError::Io`]. After an error, some pieces may have been handed out.
     pub fn read_pieces(
         &self,
@@ -297,14 +301,18 @@ impl Checkpoint {
             let count = piece.min(left);
             values.clear();
             convert(reader.next(count * size)?, &mut values);
-            // NaN and infinity are the only damage inside weights that can be told from weights.
+            // What can be told from weights is damage. A NaN is not below the bound either.
             if !values
                 .iter()
-                .fold(true, |finite, value| finite & value.is_finite())
+                .fold(true, |sound, value| sound & (value.abs() < IMPLAUSIBLE))
             {
-                return Err(CheckpointError::NotFinite {
-                    name: name.to_owned(),
-                    file: shard.name(),
+                let value = values.iter().find(|value| !(value.abs() < IMPLAUSIBLE));
+                let (name, file) = (name.to_owned(), shard.name());
+                return Err(match value.copied() {
+                    Some(value) if value.is_finite() => {
+                        CheckpointError::Implausible { name, file, value }
+                    }
+                    _ => CheckpointError::NotFinite { name, file },
                 });
             }
             take(&values);

@@ -12,13 +12,13 @@ use crate::chat::Chat;
 use crate::config::{self, ActionMode, Config, Kind};
 use crate::depth::DepthIds;
 use crate::depth::walk::DepthHead;
-use crate::error::LoadError;
+use crate::error::{LoadError, bad_value};
 use crate::files::Files;
 use crate::image_input::ImageInput;
 use crate::info::{PolicyInfo, TagInfo};
 use crate::lerobot::{self, Lerobot};
 use crate::network::Network;
-use crate::norm_stats::NormStats;
+use crate::norm_stats::{self, NormStats};
 use crate::policy::Policy;
 use crate::processor_config::ProcessorConfig;
 use crate::prompt::{self, PromptWriter};
@@ -61,7 +61,7 @@ impl Described {
             if config.kind == Kind::VisionLanguage {
                 return Err(LoadError::Unsupported {
                     what: "no action expert and no action tokens".to_owned(),
-                    why: "it answers questions and moves no robot".to_owned(),
+                    why: "it answers questions (policy-studio ask) and moves no robot".to_owned(),
                 });
             }
             return Ok(Self {
@@ -83,6 +83,26 @@ impl Described {
             trained,
             normalize_language,
         })
+    }
+}
+
+/// The robots that the checkpoint can answer. A fine-tuned one may carry the statistics of others, whose chunks are longer
+/// than its own; but one is needed.
+fn tags(stats: &NormStats, config: &Config) -> Result<Vec<TagInfo>, LoadError> {
+    let (mut tags, mut refused) = (Vec::new(), None);
+    for tag in stats.tags() {
+        match tag.rows(config) {
+            Ok(rows) => tags.push(TagInfo::new(tag, rows)),
+            Err(error) => refused = Some(error),
+        }
+    }
+    match refused {
+        Some(error) if tags.is_empty() => Err(bad_value(
+            norm_stats::FILE,
+            "metadata_by_tag",
+            format!("names no robot that fits this checkpoint: {error}"),
+        )),
+        _ => Ok(tags),
     }
 }
 
@@ -120,6 +140,7 @@ impl Policy {
                     .to_owned(),
             });
         }
+        let tags = tags(&described.stats, config)?;
         let tokenizer_config: Option<Cow<'_, [u8]>> = small.find(prompt::TOKENIZER_CONFIG_FILE)?;
         let writer = PromptWriter::new(
             &small.read(prompt::TOKENIZER_FILE)?,
@@ -136,7 +157,11 @@ impl Policy {
             options.precision,
             options.progress,
         )?;
-        let token_head = load_token_head(files, config, described.trained, &network)?;
+        let (token_head, no_tokens) =
+            match load_token_head(files, config, described.trained, &network)? {
+                Ok(head) => (Some(head), String::new()),
+                Err(why) => (None, why),
+            };
         let depth = DepthIds::of(config).map(|ids| DepthHead::new(ids, config, network.text()));
         let mut modes = Vec::new();
         if network.expert().is_some() && described.trained != ActionMode::Discrete {
@@ -147,11 +172,7 @@ impl Policy {
         }
         let info = PolicyInfo {
             name: files.name(),
-            tags: described
-                .stats
-                .tags()
-                .filter_map(|tag| Some(TagInfo::new(tag, tag.rows(config).ok()?)))
-                .collect(),
+            tags,
             modes,
             depth_cells: depth.as_ref().map(|head| head.ids.cells),
             depth_codes: depth.as_ref().map_or(0, |head| head.ids.codes),
@@ -177,6 +198,7 @@ impl Policy {
             chat,
             network,
             token_head,
+            no_tokens,
             depth,
             info,
             modulations: Mutex::new(None),

@@ -297,9 +297,54 @@ fn a_key_that_would_change_what_is_computed_is_refused_and_one_that_changes_noth
     ] {
         put(section, key, value).unwrap();
     }
-    let unknown = put("text_config", "mood", json!("cheerful")).unwrap();
-    assert_eq!(
-        Config::unknown_keys(&serde_json::to_vec(&unknown).unwrap()).unwrap(),
-        ["text_config.mood"]
-    );
+}
+
+#[test]
+fn a_key_that_nobody_knows_is_refused_unless_it_is_off() {
+    let put = |section: &str, key: &str, value: Value| {
+        let mut raw = raw("one_camera");
+        let keys = if section.is_empty() {
+            &mut raw
+        } else {
+            &mut raw[section]
+        };
+        keys[key] = value;
+        parse(&raw).map(|_| raw)
+    };
+    for (section, key, value) in [
+        ("", "use_proprioception_mlp", json!(true)),
+        ("text_config", "mood", json!("cheerful")),
+        ("vit_config", "register_tokens", json!(4)),
+        ("adapter_config", "levels", json!([1, 2])),
+        ("action_expert_config", "solver", json!({"kind": "heun"})),
+    ] {
+        let error = put(section, key, value).unwrap_err();
+        assert!(
+            error.contains(key) && error.contains(section) && error.contains("take it out"),
+            "{error}"
+        );
+    }
+    for off in [
+        json!(null),
+        json!(false),
+        json!(0),
+        json!(""),
+        json!([]),
+        json!({}),
+    ] {
+        let unknown = put("text_config", "mood", off).unwrap();
+        assert_eq!(
+            Config::unknown_keys(&serde_json::to_vec(&unknown).unwrap()).unwrap(),
+            ["text_config.mood"]
+        );
+    }
+    // What frameworks write of their own accord.
+    for (key, value) in [
+        ("_commit_hash", json!("1dbc166c")),
+        ("transformers_version", json!("4.57.1")),
+        ("top_k", json!(50)),
+        ("torchscript", json!(false)),
+    ] {
+        put("", key, value).unwrap();
+    }
 }

@@ -239,8 +239,11 @@ fn token_ids(config: &Config) -> Result<(), LoadError> {
         ("action_start_token_id", config.action_start_token_id),
         ("action_end_token_id", config.action_end_token_id),
         ("action_token_start_id", config.action_token_start_id),
-        ("eos_token_id", config.eos_token_id),
     ];
+    // Some files name the end of text in generation_config.json alone.
+    if let Some(id) = config.eos_token_id {
+        fits("eos_token_id", id, 1, outputs)?;
+    }
     for (key, id) in needed {
         let Some(id) = id else {
             return Err(refuse(

@@ -22,6 +22,11 @@ pub struct FeatureStats {
     pub names: Option<Vec<String>>,
 }
 
+/// The keys of [`FeatureStats`].
+pub(super) const KEYS: [&str; 10] = [
+    "min", "max", "mean", "std", "q01", "q99", "q10", "q90", "mask", "names",
+];
+
 /// Whose rules hold where the two disagree: for dimensions without range, and for what is clipped.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Rules {
