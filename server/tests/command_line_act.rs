@@ -543,3 +543,14 @@ fn a_cache_of_another_length_is_not_used_and_that_is_said() {
             .all(|anew| *anew == true)
     );
 }
+
+#[test]
+fn what_an_image_file_holds_decides_whatever_it_is_called() {
+    let case = Case::open("one_camera", "named");
+    let png = case.image("image.0");
+    let misnamed = case.scratch.join("frame.jpg");
+    std::fs::copy(&png, &misnamed).unwrap();
+    let named = json(&case.command(&[png]).output().unwrap());
+    let other = json(&case.command(&[misnamed]).output().unwrap());
+    assert_eq!(named["actions"], other["actions"]);
+}

@@ -13,8 +13,7 @@ use crate::layout::{self, Entry, Part};
 use crate::load::Described;
 use crate::loader;
 use crate::norm_stats::{NormMode, Tag};
-use crate::processor_config::ProcessorConfig;
-use crate::prompt::TOKENIZER_FILE;
+use crate::surroundings;
 use crate::token_head;
 
 /// Bytes beside the weights: pieces of the files being read, the program itself, the tokenizer (90 MB were measured with
@@ -139,12 +138,16 @@ pub fn inspect(files: &Files) -> Result<Inspection, LoadError> {
     let mut problems = Vec::new();
     let (config, described, layout) = describe(files, &bytes, &mut problems)?;
     let small = files.base().unwrap_or(files);
-    if let Err(error) = ProcessorConfig::read(small, &config) {
-        problems.push(error.to_string());
-    }
-    if let Err(error) = small.read(TOKENIZER_FILE) {
-        problems.push(error.to_string());
-    }
+    let checks = [
+        loader::check_supported(&config),
+        surroundings::check(small, &config),
+    ];
+    problems.extend(
+        checks
+            .into_iter()
+            .filter_map(Result::err)
+            .map(|error| error.to_string()),
+    );
     let expected = layout::tensors(&config);
     let checkpoint = files
         .checkpoint()

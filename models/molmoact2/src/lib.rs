@@ -65,6 +65,7 @@ pub mod prompt;
 mod sampler;
 mod sequences;
 mod spelling;
+mod surroundings;
 mod text_model;
 mod token_head;
 mod vit;

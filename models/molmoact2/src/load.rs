@@ -1,6 +1,5 @@
 //! From a policy's files to a policy.
 
-use std::borrow::Cow;
 use std::sync::Mutex;
 
 use burn::tensor::Device;
@@ -8,20 +7,17 @@ use layers::{Precision, Progress};
 
 use crate::action::Mode;
 use crate::calibration::Calibration;
-use crate::chat::Chat;
 use crate::config::{self, ActionMode, Config, Kind};
 use crate::depth::DepthIds;
 use crate::depth::walk::DepthHead;
 use crate::error::{LoadError, bad_value};
 use crate::files::Files;
-use crate::image_input::ImageInput;
 use crate::info::{PolicyInfo, TagInfo};
 use crate::lerobot::{self, Lerobot};
 use crate::network::Network;
 use crate::norm_stats::{self, NormStats};
 use crate::policy::Policy;
-use crate::processor_config::ProcessorConfig;
-use crate::prompt::{self, PromptWriter};
+use crate::surroundings::OfPolicy;
 use crate::token_head::load_token_head;
 
 /// How a policy is loaded.
@@ -131,24 +127,12 @@ impl Policy {
         // What LeRobot leaves in the base.
         let small = files.base().unwrap_or(files);
         let config = &described.config;
-        let processor = ProcessorConfig::read(small, config)?;
-        let images = ImageInput::new(&processor, config)?;
-        if images.is_tiled() {
-            return Err(LoadError::Unsupported {
-                what: "image_processor.crop_mode = \"overlap-and-resize-c2\"".to_owned(),
-                why: "robot policies use \"resize\"; several crops per image are read for questions alone"
-                    .to_owned(),
-            });
-        }
+        let OfPolicy {
+            images,
+            writer,
+            chat,
+        } = OfPolicy::read(small, config)?;
         let tags = tags(&described.stats, config)?;
-        let tokenizer_config: Option<Cow<'_, [u8]>> = small.find(prompt::TOKENIZER_CONFIG_FILE)?;
-        let writer = PromptWriter::new(
-            &small.read(prompt::TOKENIZER_FILE)?,
-            tokenizer_config.as_deref(),
-            config,
-            &images,
-        )?;
-        let chat = Chat::read(small, config, &processor, writer.words())?;
         let checkpoint = files.checkpoint()?;
         let network = Network::load_as(
             &checkpoint,

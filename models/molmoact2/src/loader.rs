@@ -142,7 +142,7 @@ fn unsupported(what: impl Into<String>, why: impl Into<String>) -> LoadError {
 }
 
 /// Refuses what the network would compute wrongly, by name.
-fn check_supported(config: &Config) -> Result<(), LoadError> {
+pub(crate) fn check_supported(config: &Config) -> Result<(), LoadError> {
     let text = &config.text;
     let wants = |ok: bool, what: String, why: &str| {
         if ok {

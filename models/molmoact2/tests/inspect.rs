@@ -180,6 +180,26 @@ fn what_is_missing_or_wrong_is_collected() {
         other.missing
     );
     assert!(other.misshapen.iter().any(|name| name.contains("ff_proj")));
+    // What loading refuses, looking tells.
+    let unlike = changed(|name, bytes| {
+        if name != "config.json" {
+            return Some(bytes);
+        }
+        let mut config: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        config["num_state_tokens"] = 255.into();
+        config["state_token_start_id"] =
+            (config["state_token_start_id"].as_u64().unwrap() + 1).into();
+        config["text_config"]["norm_after"] = true.into();
+        Some(serde_json::to_vec(&config).unwrap())
+    });
+    assert!(!unlike.is_complete());
+    for words in ["<state_0>", "norm_after"] {
+        let told = unlike
+            .problems
+            .iter()
+            .any(|problem| problem.contains(words));
+        assert!(told, "{words}: {:?}", unlike.problems);
+    }
     assert_eq!(other.unknown_keys, ["vit_config.patch_noise"]);
 }
 
