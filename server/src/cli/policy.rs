@@ -114,6 +114,9 @@ impl PolicyArguments {
         if self.calibration.is_some() {
             bail!("--calibration is about a robot's joints, and no robot is asked");
         }
+        if self.fast.is_some() {
+            bail!("--fast is about action tokens, and no robot is asked");
+        }
         self.policy.as_deref().context(
             "the built-in nano policy writes actions, not answers; name a vision-language model with --policy DIR, \
              such as Molmo2-ER",

@@ -222,6 +222,13 @@ impl Hosted {
         }
     }
 
+    /// From now on it reasons about depth like this, if it can.
+    pub fn set_depth(&mut self, mode: DepthMode) {
+        if let Some(depth) = &mut self.info.depth {
+            depth.mode = mode;
+        }
+    }
+
     /// The policy itself, for those who want to know more than a robot does.
     pub fn policy(&self) -> &Policy {
         &self.policy
