@@ -221,11 +221,40 @@ impl Checkpoint {
         seen.join("+")
     }
 
+    /// That there is a tensor `name` of the shape `expected`.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Missing`] or [`CheckpointError::Shape`].
+    pub fn expect(&self, name: &str, expected: &[usize]) -> Result<(), CheckpointError> {
+        self.find(name, expected).map(|_| ())
+    }
+
+    fn find(&self, name: &str, expected: &[usize]) -> Result<(&Location, &Shard), CheckpointError> {
+        let missing = || CheckpointError::Missing {
+            name: name.to_owned(),
+            place: self.place.clone(),
+            expected: expected.to_vec(),
+        };
+        let location = self.tensors.get(name).ok_or_else(missing)?;
+        let shard = self.shards.get(location.shard).ok_or_else(missing)?;
+        if location.shape == expected {
+            return Ok((location, shard));
+        }
+        Err(CheckpointError::Shape {
+            name: name.to_owned(),
+            file: shard.name(),
+            expected: expected.to_vec(),
+            found: location.shape.clone(),
+        })
+    }
+
     /// Values of a tensor as `f32`, row-major, after checking that it has the shape `expected`.
     ///
     /// # Errors
     /// As [`Checkpoint::read_pieces`].
     pub fn read_f32(&self, name: &str, expected: &[usize]) -> Result<Vec<f32>, CheckpointError> {
+        // Before room is made for what may be a wrong size.
+        self.expect(name, expected)?;
         let mut all = Vec::new();
         all.reserve_exact(expected.iter().product());
         self.read_pieces(name, expected, &|_| {}, |piece| {
@@ -248,21 +277,7 @@ impl Checkpoint {
         read: &dyn Fn(u64),
         mut take: impl FnMut(&[f32]),
     ) -> Result<(), CheckpointError> {
-        let missing = || CheckpointError::Missing {
-            name: name.to_owned(),
-            place: self.place.clone(),
-            expected: expected.to_vec(),
-        };
-        let location = self.tensors.get(name).ok_or_else(missing)?;
-        let shard = self.shards.get(location.shard).ok_or_else(missing)?;
-        if location.shape != expected {
-            return Err(CheckpointError::Shape {
-                name: name.to_owned(),
-                file: shard.name(),
-                expected: expected.to_vec(),
-                found: location.shape.clone(),
-            });
-        }
+        let (location, shard) = self.find(name, expected)?;
         let (size, convert): (usize, Widen) = match location.dtype {
             Dtype::F32 => (4, |bytes, into| {
                 let (raw, _) = bytes.as_chunks::<4>();
@@ -306,7 +321,9 @@ impl Checkpoint {
                 .iter()
                 .fold(true, |sound, value| sound & (value.abs() < IMPLAUSIBLE))
             {
-                let value = values.iter().find(|value| !(value.abs() < IMPLAUSIBLE));
+                let value = values
+                    .iter()
+                    .find(|value| value.is_nan() || value.abs() >= IMPLAUSIBLE);
                 let (name, file) = (name.to_owned(), shard.name());
                 return Err(match value.copied() {
                     Some(value) if value.is_finite() => {

@@ -178,7 +178,7 @@ impl Files {
         };
         // `.` and the like have no parent by name.
         let folder = folder.canonicalize().ok()?.parent()?.join(PUBLISHED_FAST);
-        folder.is_dir().then(|| Self {
+        folder.is_dir().then_some(Self {
             source: Source::Folder(folder),
             base: None,
             tokenizer: None,

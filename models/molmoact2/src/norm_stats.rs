@@ -256,7 +256,7 @@ impl Tag {
                 "n_action_steps",
                 format!(
                     "is {count}; rows {first} to {} of {horizon} are asked for",
-                    first + count
+                    first.saturating_add(count)
                 ),
             ));
         }

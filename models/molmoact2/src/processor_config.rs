@@ -259,11 +259,14 @@ impl ProcessorConfig {
                 ),
             ));
         }
-        if image.pooling_size.contains(&0) {
+        // A window of more patches than a side has would pool what is not there.
+        let side = height.max(width) / image.patch_size.max(1);
+        let [down, across] = image.pooling_size;
+        if !(1..=side).contains(&down) || !(1..=side).contains(&across) {
             return Err(bad_value(
                 FILE,
                 "image_processor.pooling_size",
-                "contains 0",
+                format!("is [{down}, {across}]; 1 to {side} patches make a window"),
             ));
         }
         Ok(())

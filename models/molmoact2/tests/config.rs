@@ -348,3 +348,47 @@ fn a_key_that_nobody_knows_is_refused_unless_it_is_off() {
         put("", key, value).unwrap();
     }
 }
+
+/// A damaged number must not ask for more memory than there is, or for no time to end.
+#[test]
+fn a_size_that_no_network_has_is_refused_before_anything_is_made_for_it() {
+    for (section, key) in [
+        ("text_config", "intermediate_size"),
+        ("text_config", "vocab_size"),
+        ("text_config", "max_position_embeddings"),
+        ("text_config", "num_hidden_layers"),
+        ("vit_config", "image_num_pos"),
+        ("adapter_config", "intermediate_size"),
+        ("action_expert_config", "timestep_embed_dim"),
+        ("", "max_action_horizon"),
+        ("", "max_action_dim"),
+        ("", "num_depth_codes"),
+    ] {
+        for size in [1_u64 << 40, u64::MAX] {
+            let mut raw = raw("one_camera");
+            let keys = if section.is_empty() {
+                &mut raw
+            } else {
+                &mut raw[section]
+            };
+            keys[key] = size.into();
+            let error = parse(&raw).unwrap_err();
+            assert!(
+                error.contains(key) && error.contains(&size.to_string()),
+                "{error}"
+            );
+        }
+    }
+    for (section, key, value) in [
+        ("text_config", "layer_norm_eps", json!(-1.0)),
+        ("action_expert_config", "mlp_ratio", json!(-3.0)),
+        ("action_expert_config", "mlp_ratio", json!(1e300)),
+    ] {
+        let mut raw = raw("one_camera");
+        raw[section][key] = value;
+        assert!(parse(&raw).unwrap_err().contains(key));
+    }
+    let mut raw = raw("one_camera");
+    raw["norm_stats_filename"] = json!("../../passwd");
+    assert!(parse(&raw).unwrap_err().contains("norm_stats_filename"));
+}

@@ -239,7 +239,7 @@ fn a_turned_exponent_bit_in_any_tensor_is_refused_by_its_name() {
     let header = 8 + u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
     let values = (whole.len() - header) / 4;
     let mut refused = 0;
-    for value in (0..values).step_by(values / 150) {
+    for value in (0..values).step_by(values / 40) {
         let last = header + value * 4 + 3;
         let mut bytes = whole.clone();
         bytes[last] ^= 1 << 6;
@@ -258,7 +258,7 @@ fn a_turned_exponent_bit_in_any_tensor_is_refused_by_its_name() {
             }
         }
     }
-    assert!(refused > 140, "{refused}");
+    assert!(refused > 35, "{refused}");
 }
 
 /// Inside weights only NaN, infinity and absurd sizes can be told from weights.
