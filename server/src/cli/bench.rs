@@ -1,6 +1,9 @@
 //! `bench`: every number that the README quotes.
 
+mod score;
+
 use super::{policy::PolicyArguments, runtime};
+use anyhow::bail;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use openfast::Shape;
@@ -10,6 +13,7 @@ use policy_studio::{
         pieces::{self, SimTimes, TokenizerTimes},
         policy::{self, InferenceTimes},
         robots::{self, RobotsPlan, RobotsTimes, Shared},
+        score::ScoreTimes,
         stats::Millis,
     },
     chunking::Chunking,
@@ -33,6 +37,8 @@ enum Part {
     Live,
     /// One, two, four and eight robots at one policy, asked for together and one at a time.
     Robots,
+    /// The progress scorer: one reading of a video against one per prefix, and every precision. Needs --scorer.
+    Score,
     /// Sizes of the page inside this binary.
     Page,
 }
@@ -43,6 +49,7 @@ enum Part {
   policy-studio bench
   policy-studio bench policy --repeats 50
   policy-studio bench robots --secs 20
+  policy-studio bench score --scorer ~/checkpoints/Qwen3-VL-2B-Instruct
   policy-studio bench live --json")]
 pub(super) struct Bench {
     /// What to measure; everything when absent.
@@ -50,6 +57,8 @@ pub(super) struct Bench {
     parts: Vec<Part>,
     #[command(flatten)]
     policy: PolicyArguments,
+    #[command(flatten)]
+    scorer: score::ScorerArguments,
     /// Measurements of each number.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     repeats: u64,
@@ -80,6 +89,8 @@ struct Measured {
     live: BTreeMap<String, LiveTimes>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     robots: BTreeMap<String, Vec<RobotsTimes>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    score: Option<ScoreTimes>,
     #[serde(skip_serializing_if = "Option::is_none")]
     page: Option<PageInfo>,
 }
@@ -150,6 +161,16 @@ impl Bench {
         }
         if self.wants(Part::Sim) {
             measured.sim = Some(pieces::simulator(repeats));
+        }
+        if let Some(folder) = &self.scorer.scorer
+            && self.wants(Part::Score)
+        {
+            let chosen = self.policy.device()?;
+            measured.device = chosen.words();
+            let precision = self.policy.precision();
+            measured.score = Some(self.scorer.measure(folder, &chosen.device, precision)?);
+        } else if self.parts.contains(&Part::Score) {
+            bail!("name the checkpoint to measure with --scorer DIR");
         }
         if self.wants(Part::Page) {
             measured.page = Some(page_info());
@@ -270,6 +291,9 @@ impl fmt::Display for Measured {
                     times.latency.p95
                 )?;
             }
+        }
+        if let Some(times) = &self.score {
+            score::write(f, times)?;
         }
         if let Some(page) = &self.page {
             writeln!(
