@@ -5,6 +5,7 @@ mod baseline;
 mod data_set;
 mod one;
 mod report;
+mod selection;
 
 use anyhow::bail;
 use asking::Asking;
