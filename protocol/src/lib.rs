@@ -8,6 +8,7 @@
 //! - [`depth`]: what a policy that reasons about depth writes
 //! - [`robot`]: robot <-> studio
 //! - [`viewer`]: viewer <-> studio
+//! - [`score`]: a video and a sentence, to the worker or to the studio
 //! - [`worker`]: the page <-> its compute worker, inside one browser tab
 
 pub mod common;
@@ -15,6 +16,7 @@ pub mod depth;
 pub mod frame;
 pub mod robot;
 pub mod scene;
+pub mod score;
 pub mod viewer;
 pub mod worker;
 

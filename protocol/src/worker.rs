@@ -6,6 +6,7 @@
 
 mod codec;
 mod depth;
+mod scorer;
 
 pub use codec::{
     CodecRun, CodecTiming, EncodeRequest, StreamFault, TimeOutcome, UnfoldOutcome, UnfoldRequest,
@@ -13,8 +14,10 @@ pub use codec::{
 };
 
 pub use depth::{DecoderOutcome, DepthDrawing, DrawOutcome, DrawRequest};
+pub use scorer::{LoadScorer, ScorerReady, ScorerState};
 
 use crate::frame::FrameError;
+use crate::score::{ScoreEvent, ScoreFrame, ScoreRequest};
 use crate::viewer::{ActionDimension, TokensOrigin, Trace};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -55,6 +58,27 @@ pub enum ToWorker {
     },
     /// Draw depth codes.
     Draw(DrawRequest),
+    /// Fetch a scorer and put its weights on the chosen device, replacing the one held. Files that this browser has
+    /// kept are not fetched again.
+    LoadScorer(LoadScorer),
+    /// Stop fetching or loading the scorer.
+    CancelScorer,
+    /// Forget every scorer's files that this browser has kept.
+    ForgetScorers,
+    /// Score a video; its frames follow.
+    Score(ScoreRequest),
+    /// The next frame of a job. Only those that the profile shows are needed, and the last one.
+    ScoreFrame(ScoreFrame),
+    /// No more frames of this job come. A watched robot's controls are computed now.
+    ScoreClose {
+        /// The job.
+        job: u64,
+    },
+    /// Stop a job.
+    ScoreCancel {
+        /// The job.
+        job: u64,
+    },
 }
 
 /// What the worker tells the page.
@@ -98,6 +122,10 @@ pub enum FromWorker {
         /// What came of it.
         outcome: DrawOutcome,
     },
+    /// Where the tab is with its scorer.
+    Scorer(ScorerState),
+    /// What happens to a job of scoring.
+    Score(ScoreEvent),
 }
 
 /// Tokens to decode, and what their decode should equal.

@@ -165,8 +165,12 @@ fn curve(
     question: &Question,
 ) -> Result<Vec<f64>, ScorerError> {
     let questions = std::slice::from_ref(question);
-    let answers =
-        layers::wait(scorer.answer(film, plan, questions, &mut |_, _| ControlFlow::Continue(())))?;
+    let answers = layers::wait(scorer.answer(
+        film,
+        plan,
+        questions,
+        &mut async |_: usize, _: &[[f32; 2]]| ControlFlow::Continue(()),
+    ))?;
     let answers = answers.first().cloned().unwrap_or_default();
     Ok(plan
         .answers
@@ -197,13 +201,16 @@ pub fn measure(
     let question = Question::new(model.words(), TextLayout::Plain, &prompt)?;
     let info = model.info().clone();
     let mut scorer = Scorer::new(model, options);
+    // Warms up with the least.
+    let least = Plan::new(profile, &clip, &[1])?;
+    curve(&scorer, &film, &least, &question)?;
     let mut forms = Vec::new();
     for &count in &plan.prefixes {
         let lengths = Prefixes::Spread(count).lengths(&clip, profile)?;
         let points = Plan::new(profile, &clip, &lengths)?;
         let mut times = [const { Vec::new() }; 3];
         let mut curves = [const { Vec::new() }; 3];
-        for round in 0..=plan.repeats {
+        for round in 1..=plan.repeats {
             for ((form, times), kept) in FORMS.into_iter().zip(&mut times).zip(&mut curves) {
                 tell(format!(
                     "{count} prefixes, {form:?}, round {round} of {}",
@@ -212,10 +219,7 @@ pub fn measure(
                 scorer = scorer.with_options(ScorerOptions { form, ..options });
                 let started = Instant::now();
                 *kept = curve(&scorer, &film, &points, &question)?;
-                // The first round warms up.
-                if round > 0 {
-                    times.push(millis(started.elapsed()));
-                }
+                times.push(millis(started.elapsed()));
             }
         }
         let [naive, streaming, packed] = &times;

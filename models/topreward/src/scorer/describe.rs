@@ -5,11 +5,10 @@
 
 use super::{Film, Frozen, Plan, PreResized, Question, Reader, Request, Scorer, ScorerError};
 use crate::{
-    ControlInstruction, Curve, DESCRIBE_TOKENS, Error, Profile, Prompt, Score, Setting,
-    control_instructions, describe,
+    ControlInstruction, Curve, DESCRIBE_TOKENS, Error, Score, Setting, control_instructions,
+    describe,
 };
-use layers::Wanted;
-use qwen3vl::{FrameSize, OddFrames, Tail};
+use qwen3vl::FrameSize;
 use std::ops::ControlFlow;
 
 /// A point of a described curve, as soon as it is known.
@@ -82,9 +81,7 @@ impl Scorer {
             .filter_map(|point| own.descriptions.get(*point).cloned())
             .collect();
         let last = descriptions.last().map(String::as_str).unwrap_or_default();
-        let prompt = Prompt::new(request.instruction)?
-            .with_template(self.options().template)
-            .with_description(last)?;
+        let prompt = self.prompt(request.instruction, Some(last))?;
         let setting = Setting::new(profile, &prompt, &request.clip, &lengths)?;
         let controls: Vec<(ControlInstruction, Curve)> = controls.into_iter().zip(curves).collect();
         let frozen = curve(&frozen.answers, 0, &plan)?;
@@ -118,15 +115,21 @@ impl Scorer {
             descriptions: Vec::new(),
         };
         for point in &plan.points {
-            let odd = match options.profile {
-                Profile::Lerobot => OddFrames::Padded,
-                Profile::Aligned | Profile::Legacy => OddFrames::HalfToEven,
-            };
-            let size = self.model().video().frame_size(point.frames, own, odd)?;
+            let size = self
+                .model()
+                .video()
+                .frame_size(point.frames, own, self.odd())?;
             let mut reader = Reader::new(self.model(), options.layout, size)?;
             reader.read(&film, &point.blocks)?;
             let description = self.describe(&reader).await?;
-            let answers = self.ask_described(&reader, claims, &description).await?;
+            let questions = claims
+                .iter()
+                .map(|claim| {
+                    let prompt = self.prompt(claim, Some(&description))?;
+                    Question::new(self.model().words(), options.layout, &prompt)
+                })
+                .collect::<Result<Vec<_>, ScorerError>>()?;
+            let answers = self.ask(&reader, &questions).await?;
             if let Some([yes, _]) = answers.first() {
                 let told = watch(DescribedPoint {
                     length: point.length,
@@ -158,42 +161,6 @@ impl Scorer {
             })
             .await?;
         Ok(written.text.trim().to_owned())
-    }
-
-    async fn ask_described(
-        &self,
-        reader: &Reader<'_>,
-        claims: &[&str],
-        description: &str,
-    ) -> Result<Vec<[f32; 2]>, ScorerError> {
-        let questions = claims
-            .iter()
-            .map(|claim| {
-                let prompt = Prompt::new(claim)?
-                    .with_template(self.options().template)
-                    .with_description(description)?;
-                Question::new(self.model().words(), self.options().layout, &prompt)
-            })
-            .collect::<Result<Vec<_>, ScorerError>>()?;
-        let wanted: Vec<[Wanted; 2]> = questions.iter().map(Question::wanted).collect();
-        let tails: Vec<Tail<'_>> = questions
-            .iter()
-            .zip(&wanted)
-            .map(|(question, wanted)| Tail {
-                from: reader.mark(),
-                ids: &question.ids,
-                wanted,
-            })
-            .collect();
-        let found = self
-            .model()
-            .network()
-            .log_probs(reader.context(), &tails)
-            .await?;
-        Ok(found
-            .iter()
-            .filter_map(|pair| <[f32; 2]>::try_from(pair.as_slice()).ok())
-            .collect())
     }
 }
 

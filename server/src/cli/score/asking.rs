@@ -10,7 +10,7 @@ use qwen3vl::{LoadOptions, Qwen3Vl, TextLayout};
 use std::{ops::ControlFlow, path::PathBuf};
 use topreward::{
     Prefixes, Profile, Score, Template,
-    scorer::{Form, Request, Scorer, ScorerOptions},
+    scorer::{Form, Request, Scored, Scorer, ScorerOptions},
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -68,7 +68,7 @@ pub(super) struct Asking {
 }
 
 /// A score and what the model said of the prefixes, if it was asked to.
-pub(super) struct Scored {
+pub(super) struct Told {
     pub(super) score: Score,
     pub(super) descriptions: Option<Vec<String>>,
 }
@@ -116,7 +116,7 @@ impl Asking {
         film: &Kept,
         request: &Request<'_>,
         bar: &ProgressBar,
-    ) -> anyhow::Result<Scored> {
+    ) -> anyhow::Result<Told> {
         let tell = |frozen: bool, length: usize, log_prob: f64, done: usize, of: usize| {
             bar.set_length(of as u64);
             bar.set_position(done as u64);
@@ -134,21 +134,21 @@ impl Asking {
                     point.of,
                 )
             }))?;
-            return Ok(Scored {
+            return Ok(Told {
                 score: described.score,
                 descriptions: Some(described.descriptions),
             });
         }
-        let score = layers::wait(scorer.score(film, request, &mut |point| {
+        let score = layers::wait(scorer.score(film, request, &mut async |point: Scored<'_>| {
             tell(
                 point.frozen,
                 point.length,
-                point.log_prob,
+                point.log_prob(),
                 point.done,
                 point.of,
             )
         }))?;
-        Ok(Scored {
+        Ok(Told {
             score,
             descriptions: None,
         })

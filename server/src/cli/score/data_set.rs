@@ -2,7 +2,7 @@
 
 use super::{
     Score,
-    asking::Scored,
+    asking::Told,
     bar,
     selection::{Episodes, parse_labels},
 };
@@ -223,7 +223,7 @@ impl Score {
                 .as_deref()
                 .or_else(|| listing.other_task(place));
             match self.score_episode(&scorer, &data_set, entry, &camera, fps, other) {
-                Ok(Scored { score, .. }) => {
+                Ok(Told { score, .. }) => {
                     store.add(Finished {
                         record: Record::new(index, &setting.dataset, episode_index, &score),
                         score,
@@ -279,7 +279,7 @@ impl Score {
         camera: &str,
         fps: f64,
         other_task: Option<&str>,
-    ) -> anyhow::Result<Scored> {
+    ) -> anyhow::Result<Told> {
         let options = scorer.options();
         let pictures = data_set.footage(entry, camera)?;
         let keeper = Keeper::new(options.profile, fps, options.pre_resize);

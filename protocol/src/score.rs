@@ -1,0 +1,265 @@
+//! Scoring a video against a sentence, wherever the scorer runs: the page asks its worker or the studio in the same
+//! words and draws the same events.
+//!
+//! A job is one [`ScoreRequest`], then its frames, then events until [`ScoreEvent::Ended`]. Between page and worker each
+//! is a worker message. To the studio they are the body of one `POST /api/scorer/score`: every message as its length
+//! (`u32`, little endian) and its MessagePack, the request first, then [`ScoreFrame`]s; the answer is one JSON
+//! [`ScoreEvent`] per line, while it is computed. Leaving the connection stops the job.
+
+use serde::{Deserialize, Serialize};
+
+/// What the studio hosts for scoring: `GET /api/scorer`. Its files are at `/api/scorer/files/{name}` and can be fetched
+/// by range.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScorerManifest {
+    /// Name of the checkpoint's folder.
+    pub name: String,
+    /// A hash over names, sizes and beginnings of the files: weights of another id are another model.
+    pub id: String,
+    /// What people should know of it, such as that it knows only the built-in robot.
+    pub note: String,
+    /// Whether it is the small one that comes with the studio.
+    pub is_nano: bool,
+    /// Values in the checkpoint.
+    pub parameters: u64,
+    /// Types that the files are stored in, such as `BF16`.
+    pub dtype: String,
+    /// Values of the largest tensor that a device must hold in one piece, the vocabulary's table apart: that one is
+    /// kept in shards.
+    pub largest_tensor_values: u64,
+    /// Configuration, tokenizer and weights.
+    pub files: Vec<ScorerFile>,
+    /// Where the studio itself can score, such as `NVIDIA H100 (wgpu)`; absent where it only serves the files.
+    pub studio_device: Option<String>,
+}
+
+/// One file of a scorer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScorerFile {
+    /// Name inside the folder.
+    pub name: String,
+    /// Its size.
+    pub bytes: u64,
+}
+
+impl ScorerManifest {
+    /// Size of everything.
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.bytes).sum()
+    }
+}
+
+/// What is asked about a video.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScoreRequest {
+    /// Chosen by the page, in every event of the job.
+    pub job: u64,
+    /// What the video is claimed to complete.
+    pub instruction: String,
+    /// What another episode was told, for the control; the words of the instruction are shuffled when absent.
+    pub other_instruction: Option<String>,
+    /// Rate of the frames [1/s].
+    pub fps: f64,
+    /// How many frames the whole video has, shown or not; `None` for a robot that is being watched, whose every frame is
+    /// sent as it comes and whose job goes on until it is closed.
+    pub frames: Option<u32>,
+    /// `aligned`, `legacy` or `lerobot`.
+    pub profile: String,
+    /// A number of prefixes, `all`, `blocks`, or lengths separated by commas; ignored for a watched robot, where every
+    /// frame is a point.
+    pub prefixes: String,
+}
+
+/// One frame of a job, as the camera or the video has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScoreFrame {
+    /// The job.
+    pub job: u64,
+    /// Its number in the whole video, from 0.
+    pub index: u32,
+    /// Pixels per row.
+    pub width: u32,
+    /// Rows of pixels.
+    pub height: u32,
+    /// `[height, width, 3]`, red, green, blue.
+    #[serde(with = "serde_bytes")]
+    pub rgb: Vec<u8>,
+}
+
+/// Why a sentence is asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CurveKind {
+    /// It is the instruction.
+    Instruction,
+    /// It denies the instruction.
+    Negation,
+    /// Another episode was told so.
+    OtherTask,
+    /// The instruction's words in another order.
+    ShuffledWords,
+    /// The instruction, on the first frame held for as long as the video.
+    Frozen,
+}
+
+/// A curve to come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CurveHeading {
+    /// What it is for.
+    pub kind: CurveKind,
+    /// The sentence.
+    pub instruction: String,
+}
+
+/// Log-probabilities of both answers at the end of one prefix.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct CurvePoint {
+    /// Which curve, by its place in [`ScoreEvent::Started`].
+    pub curve: u32,
+    /// Length of the prefix [frames].
+    pub length: u32,
+    /// Natural logarithm of the probability of ` True`.
+    pub log_prob: f64,
+    /// The same of ` False`; a diagnosis.
+    pub false_log_prob: f64,
+}
+
+/// What happens to a job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScoreEvent {
+    /// It is being computed.
+    Started {
+        /// The job.
+        job: u64,
+        /// Where: `wasm CPU`, an adapter's name, or the studio's device.
+        device: String,
+        /// The curves, the instruction's own first.
+        curves: Vec<CurveHeading>,
+    },
+    /// Points of one prefix, one per curve that was asked about there.
+    Points {
+        /// The job.
+        job: u64,
+        /// The points.
+        points: Vec<CurvePoint>,
+        /// Steps done, of [`ScoreEvent::Points::of`].
+        done: u32,
+        /// All steps; 0 for a watched robot, which has no end.
+        of: u32,
+        /// Time of computing this step [ms].
+        millis: f64,
+    },
+    /// The job is over.
+    Ended {
+        /// The job.
+        job: u64,
+        /// How.
+        outcome: ScoreOutcome,
+    },
+}
+
+impl ScoreEvent {
+    /// The job that it is about.
+    pub fn job(&self) -> u64 {
+        match self {
+            Self::Started { job, .. } | Self::Points { job, .. } | Self::Ended { job, .. } => *job,
+        }
+    }
+}
+
+/// How a job ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScoreOutcome {
+    /// Everything was scored.
+    Scored(Box<ScoreReport>),
+    /// Someone asked to stop.
+    Stopped,
+    /// It could not go on; in words for a person.
+    Failed {
+        /// What was wrong and what to do.
+        reason: String,
+    },
+}
+
+/// A scored video.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScoreReport {
+    /// The scorer's name.
+    pub scorer: String,
+    /// Which frames were shown, and at which times. Values of different profiles cannot be compared.
+    pub profile: String,
+    /// Rate of the frames [1/s].
+    pub fps: f64,
+    /// Length of the video [frames].
+    pub frames: u32,
+    /// Length of each prefix [frames].
+    pub prefix_lengths: Vec<u32>,
+    /// In the order of [`ScoreEvent::Started`].
+    pub curves: Vec<ScoreCurve>,
+    /// Time of everything after the last frame came [ms].
+    pub millis: f64,
+}
+
+impl ScoreReport {
+    /// The curve of a kind.
+    pub fn curve(&self, kind: CurveKind) -> Option<&ScoreCurve> {
+        self.curves.iter().find(|curve| curve.heading.kind == kind)
+    }
+}
+
+/// One curve, complete.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScoreCurve {
+    /// What it is for.
+    #[serde(flatten)]
+    pub heading: CurveHeading,
+    /// Natural logarithm of the probability of ` True`, per prefix.
+    pub log_probs: Vec<f64>,
+    /// The same of ` False`.
+    pub false_log_probs: Vec<f64>,
+    /// `log_probs` from 0 (lowest) to 1 (highest) within this curve.
+    pub progress: Vec<f64>,
+    /// Rank correlation with time; none where it is undefined.
+    pub voc: Option<f64>,
+    /// Mean of the last three `log_probs`.
+    pub success_score: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_line_of_json() {
+        let event = ScoreEvent::Ended {
+            job: 3,
+            outcome: ScoreOutcome::Scored(Box::new(ScoreReport {
+                scorer: "nano".into(),
+                profile: "aligned".into(),
+                fps: 30.0,
+                frames: 60,
+                prefix_lengths: vec![1, 60],
+                curves: vec![ScoreCurve {
+                    heading: CurveHeading {
+                        kind: CurveKind::Frozen,
+                        instruction: "open the \"drawer\"\n".into(),
+                    },
+                    log_probs: vec![-2.0, -1.0],
+                    false_log_probs: vec![-0.5, -1.5],
+                    progress: vec![0.0, 1.0],
+                    voc: None,
+                    success_score: -1.5,
+                }],
+                millis: 12.5,
+            })),
+        };
+        let line = serde_json::to_string(&event).unwrap();
+        assert!(!line.contains('\n'), "{line}");
+        assert!(line.contains("\"kind\":\"frozen\""), "{line}");
+        assert_eq!(serde_json::from_str::<ScoreEvent>(&line).unwrap(), event);
+        assert_eq!(event.job(), 3);
+    }
+}
