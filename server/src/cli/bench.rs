@@ -1,8 +1,10 @@
 //! `bench`: every number that the README quotes.
 
 mod inference;
+mod score;
 
 use super::{policy::PolicyArguments, runtime};
+use anyhow::bail;
 use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 use openfast::Shape;
@@ -12,6 +14,7 @@ use policy_studio::{
         pieces::{self, SimTimes, TokenizerTimes},
         policy::InferenceTimes,
         robots::{self, RobotsPlan, RobotsTimes, Shared},
+        score::ScoreTimes,
         stats::Millis,
     },
     chunking::Chunking,
@@ -35,6 +38,8 @@ enum Part {
     Live,
     /// One, two, four and eight robots at one policy, asked for together and one at a time.
     Robots,
+    /// The progress scorer: one reading of a video against one per prefix, and every precision. Needs --scorer.
+    Score,
     /// Sizes of the page inside this binary.
     Page,
 }
@@ -46,6 +51,7 @@ enum Part {
   policy-studio bench policy --repeats 50 --batches 2,8
   policy-studio bench policy --policy ~/checkpoints/MolmoAct2-Think-LIBERO --tag libero --dtype bf16
   policy-studio bench robots --secs 20
+  policy-studio bench score --scorer ~/checkpoints/Qwen3-VL-2B-Instruct
   policy-studio bench live --json")]
 pub(super) struct Bench {
     /// What to measure; everything when absent.
@@ -53,6 +59,8 @@ pub(super) struct Bench {
     parts: Vec<Part>,
     #[command(flatten)]
     policy: PolicyArguments,
+    #[command(flatten)]
+    scorer: score::ScorerArguments,
     /// Measurements of each number.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     repeats: u64,
@@ -89,6 +97,8 @@ struct Measured {
     live: BTreeMap<String, LiveTimes>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     robots: BTreeMap<String, Vec<RobotsTimes>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    score: Option<ScoreTimes>,
     #[serde(skip_serializing_if = "Option::is_none")]
     page: Option<PageInfo>,
 }
@@ -167,6 +177,16 @@ impl Bench {
         }
         if self.wants(Part::Sim) {
             measured.sim = Some(pieces::simulator(repeats));
+        }
+        if let Some(folder) = &self.scorer.scorer
+            && self.wants(Part::Score)
+        {
+            let chosen = self.policy.device()?;
+            measured.device = chosen.words();
+            let precision = self.policy.precision();
+            measured.score = Some(self.scorer.measure(folder, &chosen.device, precision)?);
+        } else if self.parts.contains(&Part::Score) {
+            bail!("name the checkpoint to measure with --scorer DIR");
         }
         if self.wants(Part::Page) {
             measured.page = Some(page_info());
@@ -282,6 +302,9 @@ impl fmt::Display for Measured {
                     times.latency.p95
                 )?;
             }
+        }
+        if let Some(times) = &self.score {
+            score::write(f, times)?;
         }
         if let Some(page) = &self.page {
             writeln!(

@@ -72,6 +72,10 @@ impl PolicyArguments {
         self.device.into()
     }
 
+    pub(super) fn precision(&self) -> Precision {
+        self.dtype
+    }
+
     pub(super) fn source(&self) -> Source {
         self.policy.clone().map_or(Source::Nano, Source::Folder)
     }
