@@ -11,19 +11,27 @@
 //! - [`drawing`]: depth codes to a picture.
 //! - [`unfold`]: a stream of ids as far as it has come, to draw while it arrives; a chunk encoded on trial.
 //! - [`timing`]: how long the codec takes in this tab.
+//! - [`fitting`]: whether a scorer fits into this tab, and in which precision.
 //! - [`clock`]: time in a browser and in a test.
-//! - `session`, `scope` (in the browser only): the message loop, time-outs and fetching.
+//! - `session`, `scope` (in the browser only): the message loop, time-outs and fetching; `fetching`, `kept`: a scorer's
+//!   files, by range into files that the browser keeps.
 //!
-//! The networks, the tokenizer and the depth decoder come from `layers`, `openfast` and `depth_decoder`; this crate only wires them to a tab.
+//! The networks, the tokenizer, the depth decoder and the scorer come from `layers`, `openfast`, `depth_decoder` and
+//! `scoring`; this crate only wires them to a tab.
 
 pub mod choose;
 pub mod clock;
 pub mod decode;
 pub mod drawing;
+pub mod fitting;
 pub mod probe;
 pub mod timing;
 pub mod unfold;
 
+#[cfg(target_family = "wasm")]
+mod fetching;
+#[cfg(target_family = "wasm")]
+mod kept;
 #[cfg(target_family = "wasm")]
 mod scope;
 #[cfg(target_family = "wasm")]

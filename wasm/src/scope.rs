@@ -10,6 +10,8 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{DedicatedWorkerGlobalScope, Response};
 
+use crate::fitting::AdapterLimits;
+
 /// The worker's global object.
 pub(crate) fn scope() -> DedicatedWorkerGlobalScope {
     js_sys::global().unchecked_into()
@@ -88,11 +90,17 @@ pub(crate) struct AdapterName {
     pub(crate) software: bool,
 }
 
-/// Asks the browser for a WebGPU adapter without opening it.
-///
-/// # Errors
-/// Why there is none, in words.
-pub(crate) async fn adapter() -> Result<AdapterName, String> {
+/// What the browser's WebGPU adapter grants, as a device that asks for all of it has it.
+pub(crate) async fn adapter_limits() -> Option<AdapterLimits> {
+    let limits = property(&open_adapter().await.ok()?, "limits");
+    let bytes = |key: &str| property(&limits, key).as_f64().map(|bytes| bytes as u64);
+    Some(AdapterLimits {
+        buffer_bytes: bytes("maxBufferSize")?,
+        binding_bytes: bytes("maxStorageBufferBindingSize")?,
+    })
+}
+
+async fn open_adapter() -> Result<JsValue, String> {
     let gpu = property(&scope().navigator(), "gpu");
     if gpu.is_undefined() {
         return Err("this browser offers no WebGPU on this page; it needs a recent browser and https or localhost".to_owned());
@@ -103,6 +111,15 @@ pub(crate) async fn adapter() -> Result<AdapterName, String> {
     if adapter.is_null() || adapter.is_undefined() {
         return Err("the browser knows WebGPU but found no adapter it may use".to_owned());
     }
+    Ok(adapter)
+}
+
+/// Asks the browser for a WebGPU adapter without opening it.
+///
+/// # Errors
+/// Why there is none, in words.
+pub(crate) async fn adapter() -> Result<AdapterName, String> {
+    let adapter = open_adapter().await?;
     let info = property(&adapter, "info");
     let text = |key: &str| property(&info, key).as_string().filter(|s| !s.is_empty());
     let mut parts: Vec<String> = Vec::new();
@@ -128,7 +145,7 @@ pub(crate) async fn adapter() -> Result<AdapterName, String> {
     })
 }
 
-fn property(object: &JsValue, key: &str) -> JsValue {
+pub(crate) fn property(object: &JsValue, key: &str) -> JsValue {
     Reflect::get(object, &key.into()).unwrap_or(JsValue::UNDEFINED)
 }
 

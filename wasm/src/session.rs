@@ -1,8 +1,11 @@
 //! The worker's life: try the devices, then answer the page.
 
 mod depth;
+mod jobs;
+mod scorer;
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use burn::tensor::Device;
@@ -16,7 +19,7 @@ use protocol::worker::{
 use wasm_bindgen::prelude::{Closure, wasm_bindgen};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::spawn_local;
-use web_sys::MessageEvent;
+use web_sys::{AbortController, MessageEvent};
 
 use crate::choose::choose;
 use crate::clock::now_millis;
@@ -47,6 +50,10 @@ struct Session {
     settled: bool,
     tokenizer: Option<FastTokenizer>,
     depth: Option<depth::Held>,
+    scorer: Option<scorer::Held>,
+    /// Stops the scorer's load that is on its way.
+    fetching: Option<AbortController>,
+    jobs: BTreeMap<u64, jobs::Job>,
 }
 
 type Shared = Rc<RefCell<Session>>;
@@ -127,6 +134,16 @@ fn receive(session: &Shared, data: &JsValue) {
                 });
             });
         }
+        Ok(ToWorker::LoadScorer(wanted)) => {
+            let session = session.clone();
+            spawn_local(async move { scorer::load(&session, &wanted).await });
+        }
+        Ok(ToWorker::CancelScorer) => scorer::cancel(session),
+        Ok(ToWorker::ForgetScorers) => spawn_local(scorer::forget()),
+        Ok(ToWorker::Score(request)) => jobs::open(session, request),
+        Ok(ToWorker::ScoreFrame(frame)) => jobs::take(session, frame),
+        Ok(ToWorker::ScoreClose { job }) => jobs::close(session, job),
+        Ok(ToWorker::ScoreCancel { job }) => jobs::cancel(session, job),
         Err(error) => web_sys::console::error_1(&error.to_string().into()),
     }
 }

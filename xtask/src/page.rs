@@ -15,7 +15,7 @@ use std::{
 };
 
 /// What the page is made of. A change in any of these files means a new build.
-const SOURCES: [&str; 11] = [
+const SOURCES: [&str; 15] = [
     "Cargo.lock",
     "Cargo.toml",
     "Trunk.toml",
@@ -27,6 +27,10 @@ const SOURCES: [&str; 11] = [
     "models/openfast",
     "models/depth_decoder",
     "models/layers",
+    "models/qwen3vl",
+    "models/topreward",
+    "models/vision",
+    "scoring",
 ];
 /// Small files are not worth a second copy.
 const COMPRESS_FROM_BYTES: u64 = 2048;

@@ -8,11 +8,13 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use half::slice::HalfFloatSliceExt as _;
 use safetensors::Dtype;
 
 use crate::error::CheckpointError;
+use crate::files::{FileStore, whole};
 
 mod shard;
 
@@ -86,6 +88,37 @@ impl Checkpoint {
                 return Err(CheckpointError::MissingShard { shard: name });
             }
             shards.push(Shard::File(path));
+        }
+        Self::from_shards(place, shards, Some(&index))
+    }
+
+    /// Opens the weights in a store, as [`Checkpoint::open_dir`] does in a folder.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::open_dir`].
+    pub fn open_store(store: &Arc<dyn FileStore>) -> Result<Self, CheckpointError> {
+        let place = store.name();
+        let io = |file: &str| {
+            let file = file.to_owned();
+            |source| CheckpointError::Io { file, source }
+        };
+        let shard = |name: String| Shard::Store {
+            name,
+            store: store.clone(),
+        };
+        let Some(text) = whole(&**store, INDEX_FILE).map_err(io(INDEX_FILE))? else {
+            if store.len(SINGLE_FILE).map_err(io(SINGLE_FILE))?.is_none() {
+                return Err(CheckpointError::NoWeights { place });
+            }
+            return Self::from_shards(place, vec![shard(SINGLE_FILE.to_owned())], None);
+        };
+        let index = Index::parse(&text, INDEX_FILE.to_owned())?;
+        let mut shards = Vec::new();
+        for name in index.names() {
+            if store.len(&name).map_err(io(&name))?.is_none() {
+                return Err(CheckpointError::MissingShard { shard: name });
+            }
+            shards.push(shard(name));
         }
         Self::from_shards(place, shards, Some(&index))
     }

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::checkpoint::Checkpoint;
 use crate::error::CheckpointError;
@@ -17,6 +19,25 @@ pub struct ModelFiles {
 enum Source {
     Folder(PathBuf),
     Memory(BTreeMap<String, Cow<'static, [u8]>>),
+    Store(Arc<dyn FileStore>),
+}
+
+/// Files that are neither in a folder nor in memory, such as those that a browser keeps for a page.
+pub trait FileStore: std::fmt::Debug + Send + Sync {
+    /// For people: what the files belong to.
+    fn name(&self) -> String;
+
+    /// Bytes of the file `name`, or `None` if there is no such file.
+    ///
+    /// # Errors
+    /// What kept it from being looked at.
+    fn len(&self, name: &str) -> io::Result<Option<u64>>;
+
+    /// Fills `bytes` with those of the file `name` from `offset` on.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::UnexpectedEof`] when the file ends before, [`io::ErrorKind::NotFound`] when it is not there.
+    fn read_at(&self, name: &str, offset: u64, bytes: &mut [u8]) -> io::Result<()>;
 }
 
 /// A file of a model could not be read.
@@ -61,7 +82,14 @@ impl ModelFiles {
         }
     }
 
-    /// Name for people: the folder's, or "memory".
+    /// Files of a store. Weights are read a few megabytes at a time when they are needed.
+    pub fn from_store(store: Arc<dyn FileStore>) -> Self {
+        Self {
+            source: Source::Store(store),
+        }
+    }
+
+    /// Name for people: the folder's, the store's, or "memory".
     pub fn name(&self) -> String {
         match &self.source {
             Source::Folder(folder) => folder.file_name().map_or_else(
@@ -69,6 +97,7 @@ impl ModelFiles {
                 |name| name.to_string_lossy().into_owned(),
             ),
             Source::Memory(_) => "memory".to_owned(),
+            Source::Store(store) => store.name(),
         }
     }
 
@@ -80,7 +109,7 @@ impl ModelFiles {
         self.find(name)?.ok_or_else(|| FileError::Missing {
             name: match &self.source {
                 Source::Folder(folder) => folder.join(name).display().to_string(),
-                Source::Memory(_) => name.to_owned(),
+                Source::Memory(_) | Source::Store(_) => name.to_owned(),
             },
         })
     }
@@ -105,6 +134,12 @@ impl ModelFiles {
                 }
             }
             Source::Memory(files) => Ok(files.get(name).map(|bytes| Cow::Borrowed(&**bytes))),
+            Source::Store(store) => whole(&**store, name)
+                .map(|bytes| bytes.map(Cow::Owned))
+                .map_err(|source| FileError::Io {
+                    file: name.to_owned(),
+                    source,
+                }),
         }
     }
 
@@ -122,6 +157,85 @@ impl ModelFiles {
                     .filter(|(name, _)| name.starts_with("model") && name.contains(".safetensors"))
                     .map(|(name, bytes)| (name.clone(), bytes.clone())),
             ),
+            Source::Store(store) => Checkpoint::open_store(store),
         }
+    }
+}
+
+/// All bytes of a store's file, or `None` if there is no such file.
+pub(crate) fn whole(store: &dyn FileStore, name: &str) -> io::Result<Option<Vec<u8>>> {
+    let Some(bytes) = store.len(name)? else {
+        return Ok(None);
+    };
+    let bytes = usize::try_from(bytes).map_err(io::Error::other)?;
+    let mut content = vec![0; bytes];
+    store.read_at(name, 0, &mut content)?;
+    Ok(Some(content))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[derive(Debug)]
+    struct Kept(BTreeMap<&'static str, Vec<u8>>);
+
+    impl FileStore for Kept {
+        fn name(&self) -> String {
+            "kept".to_owned()
+        }
+
+        fn len(&self, name: &str) -> io::Result<Option<u64>> {
+            Ok(self.0.get(name).map(|bytes| bytes.len() as u64))
+        }
+
+        fn read_at(&self, name: &str, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
+            let content = self.0.get(name).ok_or(io::ErrorKind::NotFound)?;
+            let from = offset as usize;
+            let part = content.get(from..from + bytes.len());
+            bytes.copy_from_slice(part.ok_or(io::ErrorKind::UnexpectedEof)?);
+            Ok(())
+        }
+    }
+
+    /// Two tensors in two files, as an index names them.
+    fn shard(name: &str, value: f32) -> Vec<u8> {
+        let header = format!(r#"{{"{name}":{{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}}}"#);
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend(header.as_bytes());
+        bytes.extend(value.to_le_bytes());
+        bytes
+    }
+
+    fn store(files: &[(&'static str, Vec<u8>)]) -> ModelFiles {
+        ModelFiles::from_store(Arc::new(Kept(files.iter().cloned().collect())))
+    }
+
+    #[test]
+    fn a_store_reads_as_a_folder_does() {
+        let index = br#"{"weight_map":{"a":"one.safetensors","b":"two.safetensors"}}"#.to_vec();
+        let mut kept = vec![
+            ("config.json", b"{}".to_vec()),
+            ("model.safetensors.index.json", index),
+            ("one.safetensors", shard("a", 1.5)),
+            ("two.safetensors", shard("b", -2.0)),
+        ];
+        let files = store(&kept);
+        assert_eq!(&*files.read("config.json").unwrap(), b"{}");
+        assert!(files.find("tokenizer.json").unwrap().is_none());
+        let checkpoint = files.checkpoint().unwrap();
+        assert_eq!(checkpoint.parameters(), 2);
+        kept.pop();
+        assert!(matches!(
+            store(&kept).checkpoint(),
+            Err(CheckpointError::MissingShard { shard }) if shard == "two.safetensors"
+        ));
+        let single = store(&[("model.safetensors", shard("a", 1.0))]);
+        assert_eq!(single.checkpoint().unwrap().parameters(), 1);
+        assert!(matches!(
+            store(&[]).checkpoint(),
+            Err(CheckpointError::NoWeights { .. })
+        ));
     }
 }

@@ -46,7 +46,7 @@ mod weights;
 pub use attention::{Columns, MASKED, attend, attend_over, fold_heads, unfold_heads};
 pub use checkpoint::{Checkpoint, TensorInfo};
 pub use error::CheckpointError;
-pub use files::{FileError, ModelFiles};
+pub use files::{FileError, FileStore, ModelFiles};
 pub use kv_cache::KvCache;
 pub use linear::Linear;
 pub use mlp::{GateHalf, GatedMlp, gelu_tanh};

@@ -99,4 +99,15 @@ pub enum Error {
         /// What it may be.
         want: &'static str,
     },
+    /// A robot that is being watched can only be scored where every frame that comes is shown as it came.
+    #[error(
+        "a robot that is being watched cannot be scored at {fps} frames per second with profile {profile}: use aligned at 2 \
+         or fewer per second, or lerobot"
+    )]
+    NotLive {
+        /// The profile.
+        profile: crate::Profile,
+        /// Frames per second.
+        fps: f64,
+    },
 }

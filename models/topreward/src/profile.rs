@@ -59,6 +59,17 @@ impl Profile {
         self != Self::Legacy
     }
 
+    /// Whether every frame of a clip at `fps` frames per second is shown, whatever its length: the clip can then be
+    /// scored while it is being taken.
+    #[must_use]
+    pub fn shows_every_frame(self, fps: f64) -> bool {
+        match self {
+            Self::Aligned => aligned_step(fps) <= 1.0,
+            Self::Legacy => false,
+            Self::Lerobot => true,
+        }
+    }
+
     /// Whether frame `index` of a clip at `fps` frames per second can be shown before it is known how long the
     /// clip is. Besides these only a clip's last frame can be. For decoders, which need not keep the others.
     #[must_use]

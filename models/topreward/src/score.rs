@@ -116,6 +116,8 @@ pub struct Score {
     pub static_voc: Option<f64>,
     /// The raw values on the frozen frame.
     pub static_log_probs: Vec<f64>,
+    /// The same of the answer ` False`.
+    pub static_false_log_probs: Vec<f64>,
     /// Mean of the last three of those.
     pub static_success_score: f64,
     /// The same clip under instructions that it does not complete.
@@ -145,8 +147,20 @@ impl Score {
             static_voc: frozen.voc,
             static_success_score: frozen.success_score,
             static_log_probs: frozen.log_probs,
+            static_false_log_probs: frozen.false_log_probs,
             controls,
         }
+    }
+
+    /// The curve of the frozen first frame.
+    ///
+    /// # Errors
+    /// As [`Curve::new`], for a score that was read from somewhere.
+    pub fn frozen(&self) -> Result<Curve, Error> {
+        Curve::new(
+            self.static_log_probs.clone(),
+            self.static_false_log_probs.clone(),
+        )
     }
 
     /// The raw values above those of the frozen frame: what the video adds to the number of images.

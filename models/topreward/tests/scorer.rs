@@ -9,7 +9,7 @@ use common::{Random, noise, random_model};
 use qwen3vl::{OddFrames, PackedTail, Piece, Qwen3Vl, TextLayout, layout};
 use topreward::{
     Clip, Prefixes, Profile, Prompt, Template,
-    scorer::{Form, Plan, Question, Request, Scorer, ScorerError, ScorerOptions},
+    scorer::{Form, Live, Plan, Question, Request, Scored, Scorer, ScorerError, ScorerOptions},
 };
 use vision::RgbImage;
 
@@ -20,8 +20,10 @@ const TOLERANCE: f32 = 1e-5;
 type Answers = Vec<Vec<[f32; 2]>>;
 
 fn ask(scorer: &Scorer, film: &[RgbImage], plan: &Plan, questions: &[Question]) -> Answers {
-    layers::wait(scorer.answer(film, plan, questions, &mut |_, _| ControlFlow::Continue(())))
-        .unwrap()
+    layers::wait(scorer.answer(film, plan, questions, &mut async |_, _| {
+        ControlFlow::Continue(())
+    }))
+    .unwrap()
 }
 
 fn questions(model: &Qwen3Vl, layout: TextLayout, template: Template) -> Vec<Question> {
@@ -212,10 +214,13 @@ fn a_score_has_its_controls_and_can_be_stopped() {
         description: None,
     };
     let mut points = Vec::new();
-    let score = layers::wait(scorer.score(&film, &request, &mut |point| {
-        points.push(point);
-        ControlFlow::Continue(())
-    }))
+    let score = layers::wait(
+        scorer.score(&film, &request, &mut async |point: Scored<'_>| {
+            assert_eq!(point.answers.len(), if point.frozen { 1 } else { 3 });
+            points.push((point.frozen, point.of, point.log_prob()));
+            ControlFlow::Continue(())
+        }),
+    )
     .unwrap();
     assert_eq!(score.setting.prefix_lengths, [1, 3, 6, 9]);
     assert_eq!(score.setting.profile, Profile::Legacy);
@@ -223,27 +228,113 @@ fn a_score_has_its_controls_and_can_be_stopped() {
     assert_eq!(score.controls[1].asked.instruction, "close the box");
     let told: Vec<f64> = points
         .iter()
-        .filter(|point| !point.frozen)
-        .map(|point| point.log_prob)
+        .filter(|(frozen, ..)| !frozen)
+        .map(|(.., log_prob)| *log_prob)
         .collect();
     assert_eq!(told, score.curve.log_probs);
     assert_eq!(points.len(), 8);
-    assert!(points.iter().all(|point| point.of == 8));
+    assert!(points.iter().all(|(_, of, _)| *of == 8));
     // The first prefix has one frame, so the frozen film starts with the same value.
     assert!((score.static_log_probs[0] - score.curve.log_probs[0]).abs() < 1e-5);
     assert!((score.static_log_probs[3] - score.curve.log_probs[3]).abs() > 1e-4);
-    let stopped = layers::wait(scorer.score(&film, &request, &mut |point| {
-        if point.done == 2 {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
-    }));
+    let stopped = layers::wait(
+        scorer.score(&film, &request, &mut async |point: Scored<'_>| {
+            if point.done == 2 {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        }),
+    );
     assert!(matches!(stopped, Err(ScorerError::Stopped)));
     let special = Request {
         instruction: "go<|im_end|>",
         ..request
     };
-    let refused = layers::wait(scorer.score(&film, &special, &mut |_| ControlFlow::Continue(())));
+    let refused = layers::wait(scorer.score(&film, &special, &mut async |_: Scored<'_>| {
+        ControlFlow::Continue(())
+    }));
     assert!(matches!(refused, Err(ScorerError::Ask(_))));
+}
+
+#[test]
+fn a_robot_that_is_watched_is_scored_as_its_finished_clip() {
+    let mut worst = 0.0_f64;
+    for (seed, frames, fps) in [(21, 1, 2.0), (22, 2, 2.0), (23, 7, 2.0), (24, 8, 1.0)] {
+        let mut random = Random::new(seed);
+        let film = noise(&mut random, frames, 80, 64);
+        let mut options = ScorerOptions::new(Profile::Aligned);
+        options.pre_resize = Some(64);
+        let scorer = Scorer::new(random_model(seed, PLENTY), options);
+        let mut live = Live::new(&scorer, fps, "open the drawer", Some("close the box")).unwrap();
+        let mut told = Vec::new();
+        for frame in &film {
+            let answers = layers::wait(live.push(frame.clone())).unwrap().unwrap();
+            assert_eq!(answers.len(), 3);
+            told.push(f64::from(answers[0][0]));
+        }
+        let live = layers::wait(live.finish(&mut async |_: Scored<'_>| ControlFlow::Continue(())));
+        let live = live.unwrap();
+        assert_eq!(live.curve.log_probs, told);
+        let prefixes = Prefixes::Lengths((1..=frames).collect());
+        let request = Request {
+            clip: Clip::new(frames, fps).unwrap(),
+            prefixes: &prefixes,
+            instruction: "open the drawer",
+            other_task: Some("close the box"),
+            description: None,
+        };
+        let whole = layers::wait(scorer.score(&film, &request, &mut async |_: Scored<'_>| {
+            ControlFlow::Continue(())
+        }))
+        .unwrap();
+        assert_eq!(live.setting, whole.setting);
+        let pairs = [
+            (&live.curve.log_probs, &whole.curve.log_probs),
+            (&live.static_log_probs, &whole.static_log_probs),
+            (
+                &live.controls[0].curve.log_probs,
+                &whole.controls[0].curve.log_probs,
+            ),
+            (
+                &live.controls[1].curve.false_log_probs,
+                &whole.controls[1].curve.false_log_probs,
+            ),
+        ];
+        for (left, right) in pairs {
+            assert_eq!(left.len(), frames);
+            for (left, right) in left.iter().zip(right) {
+                worst = worst.max((left - right).abs());
+            }
+        }
+    }
+    assert!(worst <= f64::from(TOLERANCE), "{worst}");
+}
+
+#[test]
+fn a_robot_is_watched_only_where_every_frame_is_shown_and_as_long_as_the_model_can() {
+    let options = ScorerOptions::new(Profile::Aligned);
+    let scorer = Scorer::new(random_model(3, 4 * 96 * 96), options);
+    assert!(Live::new(&scorer, 10.0, "open the drawer", None).is_err());
+    assert!(Live::new(&scorer, f64::NAN, "open the drawer", None).is_err());
+    assert!(Live::new(&scorer, 2.0, " ", None).is_err());
+    let legacy = scorer
+        .clone()
+        .with_options(ScorerOptions::new(Profile::Legacy));
+    assert!(Live::new(&legacy, 2.0, "open the drawer", None).is_err());
+    // From the fifth frame on they would have to be smaller.
+    let mut own = options;
+    own.pre_resize = None;
+    let scorer = scorer.with_options(own);
+    let mut live = Live::new(&scorer, 2.0, "open the drawer", None).unwrap();
+    let film = noise(&mut Random::new(1), 6, 96, 96);
+    let told = film
+        .iter()
+        .take_while(|frame| layers::wait(live.push((*frame).clone())).unwrap().is_some())
+        .count();
+    assert!((2..6).contains(&told), "{told}");
+    assert_eq!(live.frames(), told);
+    assert!(
+        layers::wait(live.finish(&mut async |_: Scored<'_>| ControlFlow::Continue(()))).is_ok()
+    );
 }

@@ -13,7 +13,7 @@ use report::Report;
 use std::{ops::ControlFlow, path::PathBuf, process::ExitCode, time::Instant};
 use topreward::{
     Clip, Prefixes, Profile, Template,
-    scorer::{Form, Request, Scorer, ScorerOptions},
+    scorer::{Form, Request, Scored, Scorer, ScorerOptions},
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -109,17 +109,19 @@ impl Score {
         };
         let bar = self.bar("{msg} {wide_bar} {pos}/{len} points, {eta} to go")?;
         let started = Instant::now();
-        let score = layers::wait(scorer.score(&film, &request, &mut |point| {
-            bar.set_length(point.of as u64);
-            bar.set_position(point.done as u64);
-            bar.set_message(format!(
-                "{}{} frames: {:.3}",
-                if point.frozen { "control, " } else { "" },
-                point.length,
-                point.log_prob
-            ));
-            ControlFlow::Continue(())
-        }))?;
+        let score = layers::wait(
+            scorer.score(&film, &request, &mut async |point: Scored<'_>| {
+                bar.set_length(point.of as u64);
+                bar.set_position(point.done as u64);
+                bar.set_message(format!(
+                    "{}{} frames: {:.3}",
+                    if point.frozen { "control, " } else { "" },
+                    point.length,
+                    point.log_prob()
+                ));
+                ControlFlow::Continue(())
+            }),
+        )?;
         bar.finish_and_clear();
         let report = Report {
             scorer: scorer.model().info().name.clone(),

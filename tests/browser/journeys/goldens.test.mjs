@@ -11,7 +11,7 @@ import { after, before, test } from "node:test";
 import { launch, open, OUTPUT } from "../support/browser.mjs";
 import { allCases, compare, serveGoldens, summary } from "../support/goldens.mjs";
 
-const QUICK_ON_WEBGPU = ["molmoact2/three_cameras_odd_grid", "molmoact2/think_three_cameras"];
+const QUICK_ON_WEBGPU = ["molmoact2/three_cameras_odd_grid", "molmoact2/think_three_cameras", "qwen3vl/tied"];
 const wish = process.env.POLICY_STUDIO_GOLDENS;
 const PER_CASE_MILLIS = wish ? 3_600_000 : 600_000;
 

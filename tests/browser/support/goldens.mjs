@@ -49,7 +49,7 @@ export async function filesOf(name) {
 /** The folders that hold a checkpoint and its goldens. */
 export async function allCases() {
   const cases = [];
-  for (const family of ["molmoact2", "molmo2"]) {
+  for (const family of ["molmoact2", "molmo2", "qwen3vl"]) {
     for (const entry of await readdir(path.join(GOLDENS, family), { withFileTypes: true })) {
       if (!entry.isDirectory()) continue;
       const inside = await readdir(path.join(GOLDENS, family, entry.name));

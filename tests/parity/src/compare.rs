@@ -7,7 +7,7 @@ use molmoact2::Policy;
 use crate::files::{CONTINUED, Family, GoldenFiles};
 use crate::findings::Findings;
 use crate::golden::Golden;
-use crate::{act, ask, inputs, network, think};
+use crate::{act, ask, inputs, network, score, think};
 
 /// Compares everything that the goldens of `case` hold with what `device` computes.
 ///
@@ -38,6 +38,9 @@ pub async fn compare(case: &str, files: &GoldenFiles, device: &Device) -> Result
         Family::Ask => {
             let answers = files.get(&format!("{case}/answers.json"))?;
             ask::compare(&mut findings, &golden, answers, &checkpoint, device).await?;
+        }
+        Family::Score => {
+            score::compare(&mut findings, &golden, &files.scorer(case), device).await?;
         }
     }
     Ok(findings)

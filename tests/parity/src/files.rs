@@ -4,10 +4,11 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail};
+use layers::ModelFiles;
 use molmoact2::Files;
 
 /// Every case, as its folder under `tests/goldens`.
-pub const CASES: [&str; 12] = [
+pub const CASES: [&str; 18] = [
     "molmoact2/one_camera",
     "molmoact2/two_cameras",
     "molmoact2/three_cameras_odd_grid",
@@ -20,6 +21,12 @@ pub const CASES: [&str; 12] = [
     "molmo2/uneven",
     "molmo2/policy",
     "molmo2/no_expert",
+    "qwen3vl/tied",
+    "qwen3vl/tied_again",
+    "qwen3vl/untied_odd",
+    "qwen3vl/one_kv_head",
+    "qwen3vl/wide_heads",
+    "qwen3vl/shrunk",
 ];
 
 /// Goldens of real-time chunking, which use the checkpoints of other cases.
@@ -34,6 +41,8 @@ pub enum Family {
     Think,
     /// A vision-language model.
     Ask,
+    /// A model that scores videos.
+    Score,
 }
 
 impl Family {
@@ -47,6 +56,8 @@ impl Family {
         }
         Ok(if case.starts_with("molmo2/") {
             Self::Ask
+        } else if case.starts_with("qwen3vl/") {
+            Self::Score
         } else if case.starts_with("molmoact2/think") {
             Self::Think
         } else {
@@ -124,10 +135,19 @@ impl GoldenFiles {
 
     /// The checkpoint of a case.
     pub fn checkpoint(&self, case: &str) -> Files {
+        Files::from_memory(self.inside(case))
+    }
+
+    /// The checkpoint of a case of [`Family::Score`].
+    pub fn scorer(&self, case: &str) -> ModelFiles {
+        ModelFiles::from_memory(self.inside(case))
+    }
+
+    fn inside(&self, case: &str) -> impl Iterator<Item = (String, Cow<'static, [u8]>)> {
         let folder = format!("{case}/checkpoint/");
-        Files::from_memory(self.0.iter().filter_map(|(path, bytes)| {
+        self.0.iter().filter_map(move |(path, bytes)| {
             let name = path.strip_prefix(&folder)?;
             Some((name.to_owned(), bytes.clone()))
-        }))
+        })
     }
 }

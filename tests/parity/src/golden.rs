@@ -142,6 +142,29 @@ impl<'a> Golden<'a> {
             .with_context(|| format!("the header has no {key}"))
     }
 
+    /// A number of the header, such as `rate`.
+    ///
+    /// # Errors
+    /// If the header has no such number.
+    pub fn number(&self, key: &str) -> Result<f64> {
+        self.header
+            .as_ref()
+            .and_then(|header| header.get(key))
+            .and_then(serde_json::Value::as_f64)
+            .with_context(|| format!("the header has no {key}"))
+    }
+
+    /// Whole numbers of the header.
+    ///
+    /// # Errors
+    /// If the header has no such list.
+    pub fn numbers(&self, key: &str) -> Result<Vec<u64>> {
+        let list = self.header.as_ref().and_then(|header| header.get(key));
+        list.and_then(serde_json::Value::as_array)
+            .and_then(|list| list.iter().map(serde_json::Value::as_u64).collect())
+            .with_context(|| format!("the header has no {key}"))
+    }
+
     /// The observation that the case was made from.
     ///
     /// # Errors

@@ -9,6 +9,7 @@
 //! - [`act`]: frames, state and a sentence to robot units, in both modes, and chunks that continue a running one
 //! - [`think`]: reasoning about depth, call by call
 //! - [`ask`]: questions to a plain vision-language model
+//! - [`score`]: videos and what may follow a question about them
 //! - [`compare`]: all that applies to a case
 //! - `browser` (there only): the same for a Web Worker
 //!
@@ -24,6 +25,7 @@ pub mod findings;
 pub mod golden;
 pub mod inputs;
 pub mod network;
+pub mod score;
 pub mod think;
 
 #[cfg(target_family = "wasm")]

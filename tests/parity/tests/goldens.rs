@@ -59,7 +59,7 @@ fn every_case_equals_the_reference() {
 #[test]
 fn every_folder_of_goldens_is_a_case() {
     let mut found = Vec::new();
-    for family in ["molmoact2", "molmo2"] {
+    for family in ["molmoact2", "molmo2", "qwen3vl"] {
         for entry in std::fs::read_dir(goldens().join(family)).unwrap() {
             let path = entry.unwrap().path();
             // LeRobot's folders have the layout as their subject and hold a `policy`; a checkpoint that was built by hand
@@ -100,6 +100,16 @@ fn a_wrong_number_is_a_finding() {
             &["full.cell_logits", "moved.depth_codes", "full.gates"],
         ),
         ("molmo2/uneven", &["1.projected", "0.logits"]),
+        (
+            "qwen3vl/tied_again",
+            &[
+                "ids",
+                "vision_block.1",
+                "deepstack.0",
+                "layer.2",
+                "log_probs",
+            ],
+        ),
     ] {
         let golden = format!("{case}/golden.safetensors");
         for name in names {

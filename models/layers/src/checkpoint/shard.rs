@@ -5,11 +5,13 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use safetensors::Dtype;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use crate::error::CheckpointError;
+use crate::files::FileStore;
 
 /// Largest header accepted, the same bound the safetensors crate uses.
 const MAX_HEADER_BYTES: u64 = 100_000_000;
@@ -23,6 +25,10 @@ pub(super) enum Shard {
     Memory {
         name: String,
         bytes: Cow<'static, [u8]>,
+    },
+    Store {
+        name: String,
+        store: Arc<dyn FileStore>,
     },
 }
 
@@ -40,7 +46,7 @@ impl Shard {
     pub(super) fn name(&self) -> String {
         match self {
             Self::File(path) => path.display().to_string(),
-            Self::Memory { name, .. } => name.clone(),
+            Self::Memory { name, .. } | Self::Store { name, .. } => name.clone(),
         }
     }
 
@@ -50,6 +56,10 @@ impl Shard {
                 .map_err(|source| self.io(source))?
                 .len()),
             Self::Memory { bytes, .. } => Ok(bytes.len() as u64),
+            Self::Store { name, store } => store
+                .len(name)
+                .map_err(|source| self.io(source))?
+                .ok_or_else(|| self.io(std::io::ErrorKind::NotFound.into())),
         }
     }
 
@@ -72,6 +82,13 @@ impl Shard {
                     .and_then(|start| bytes.get(start..))
                     .ok_or_else(|| self.bad("it is cut short"))?,
                 shard: self,
+            }),
+            Self::Store { name, store } => Ok(Reader::Store {
+                name,
+                store: &**store,
+                offset,
+                shard: self,
+                buffer: Vec::new(),
             }),
         }
     }
@@ -165,6 +182,13 @@ pub(super) enum Reader<'a> {
         rest: &'a [u8],
         shard: &'a Shard,
     },
+    Store {
+        name: &'a str,
+        store: &'a dyn FileStore,
+        offset: u64,
+        shard: &'a Shard,
+        buffer: Vec<u8>,
+    },
 }
 
 impl Reader<'_> {
@@ -186,6 +210,20 @@ impl Reader<'_> {
                     .ok_or_else(|| shard.bad("it is cut short"))?;
                 *rest = after;
                 Ok(next)
+            }
+            Self::Store {
+                name,
+                store,
+                offset,
+                shard,
+                buffer,
+            } => {
+                buffer.resize(len, 0);
+                store
+                    .read_at(name, *offset, buffer)
+                    .map_err(|source| shard.io(source))?;
+                *offset = offset.saturating_add(len as u64);
+                Ok(buffer)
             }
         }
     }

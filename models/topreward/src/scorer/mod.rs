@@ -8,6 +8,8 @@
 //! - [`Form::Packed`] reads the video once, in as few passes as there are prefixes, and asks everything at the
 //!   end in one, with a mask that hides the questions from each other.
 //!
+//! A robot that is being watched is scored frame by frame ([`Live`]), in the streaming form.
+//!
 //! One reading serves all prefixes because a prefix of the frames is a prefix of the tokens: no block of two
 //! frames looks at a later one, its time is its own, and the question comes last. A prefix of an odd number of
 //! frames ends in half a block, whose frame stands for both; it is read on a copy of the context, which is then
@@ -16,16 +18,18 @@
 //! frames move with the prefix are always read that way.
 
 mod film;
+mod live;
 mod plan;
 mod question;
 mod reader;
 mod run;
 
 pub use film::{Film, Frozen, PreResized};
+pub use live::Live;
 pub use plan::{Plan, Point};
 pub use question::Question;
 pub use reader::Reader;
-pub use run::{Form, Request, Scored, Scorer, ScorerOptions, Watch};
+pub use run::{Form, Request, Scored, Scorer, ScorerOptions};
 
 use crate::Error;
 

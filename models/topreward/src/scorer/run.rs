@@ -6,7 +6,7 @@ use crate::{
     control_instructions,
 };
 use qwen3vl::{FrameSize, Mark, OddFrames, Qwen3Vl, Tail, TextLayout};
-use std::ops::ControlFlow;
+use std::{ops::ControlFlow, sync::Arc};
 
 /// In which order things are read. The results agree to rounding.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -64,39 +64,50 @@ pub struct Request<'a> {
     pub description: Option<&'a str>,
 }
 
-/// One point of a curve, as soon as it is known.
+/// One prefix, as soon as it has been asked about.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Scored {
+pub struct Scored<'a> {
     /// Length of the prefix [frames].
     pub length: usize,
-    /// Natural logarithm of the probability of ` True` for the instruction.
-    pub log_prob: f64,
-    /// Points known and points to come, controls included.
+    /// Natural logarithms of the probabilities of ` True` and ` False`: of the instruction, then of the controls in the
+    /// order of [`control_instructions`]; on the frozen frame of the instruction alone.
+    pub answers: &'a [[f32; 2]],
+    /// Prefixes known and prefixes to come, those of the frozen frame included.
     pub done: usize,
     /// All of them.
     pub of: usize,
-    /// Whether the point belongs to the frozen frame.
+    /// Whether the prefix is of the frozen frame.
     pub frozen: bool,
 }
 
-/// Told every point; may ask to stop.
-pub type Watch<'a> = &'a mut dyn FnMut(Scored) -> ControlFlow<()>;
+impl Scored<'_> {
+    /// Natural logarithm of the probability of ` True` for the instruction.
+    #[must_use]
+    pub fn log_prob(&self) -> f64 {
+        self.answers
+            .first()
+            .map_or(f64::NAN, |[yes, _]| f64::from(*yes))
+    }
+}
 
-/// A model that scores videos.
-#[derive(Debug)]
+/// A model that scores videos. A clone asks the same model.
+#[derive(Debug, Clone)]
 pub struct Scorer {
-    model: Qwen3Vl,
+    model: Arc<Qwen3Vl>,
     options: ScorerOptions,
 }
 
 /// Log-probabilities of both answers, per question and prefix.
-type Answers = Vec<Vec<[f32; 2]>>;
+pub(super) type Answers = Vec<Vec<[f32; 2]>>;
 
 impl Scorer {
     /// `model`, asked as `options` say.
     #[must_use]
-    pub fn new(model: Qwen3Vl, options: ScorerOptions) -> Self {
-        Self { model, options }
+    pub fn new(model: impl Into<Arc<Qwen3Vl>>, options: ScorerOptions) -> Self {
+        Self {
+            model: model.into(),
+            options,
+        }
     }
 
     /// The model.
@@ -118,7 +129,8 @@ impl Scorer {
     }
 
     /// Scores a video with its controls: its negation and another instruction on the same reading of the video,
-    /// and the instruction on its first frame held.
+    /// and the instruction on its first frame held. `watch` is told every prefix and may ask to stop; it is awaited, so
+    /// that a browser's event loop can run in between.
     ///
     /// # Errors
     /// [`ScorerError`].
@@ -126,55 +138,68 @@ impl Scorer {
         &self,
         film: &(impl Film + ?Sized),
         request: &Request<'_>,
-        watch: Watch<'_>,
+        watch: &mut impl AsyncFnMut(Scored<'_>) -> ControlFlow<()>,
     ) -> Result<Score, ScorerError> {
         let clip = request.clip;
         let lengths = request.prefixes.lengths(&clip, self.options.profile)?;
         let plan = Plan::new(self.options.profile, &clip, &lengths)?;
         let prompt = self.prompt(request.instruction, request.description)?;
-        let controls = control_instructions(request.instruction, request.other_task);
-        let mut questions = vec![self.question(&prompt)?];
-        for control in &controls {
-            // The description is of the video, whatever is claimed.
-            let prompt = self.prompt(&control.instruction, request.description)?;
-            questions.push(self.question(&prompt)?);
-        }
+        let (controls, questions) = self.questions(&prompt, request.other_task)?;
+        let each = plan.points.len();
+        let of = 2 * each;
         let mut done = 0;
-        let of = 2 * plan.points.len();
-        let mut tell = |frozen: bool, length: usize, log_prob: f32| {
-            done += 1;
-            watch(Scored {
-                length,
-                log_prob: f64::from(log_prob),
-                done,
-                of,
-                frozen,
-            })
-        };
         let answers = self
-            .answer(film, &plan, &questions, &mut |length, value| {
-                tell(false, length, value)
+            .answer(film, &plan, &questions, &mut async |length, answers| {
+                done += 1;
+                watch(Scored {
+                    length,
+                    answers,
+                    done,
+                    of,
+                    frozen: false,
+                })
+                .await
             })
             .await?;
         let first = questions.get(..1).unwrap_or_default();
         let frozen = self
-            .answer(&Frozen(film), &plan, first, &mut |length, value| {
-                tell(true, length, value)
+            .answer(&Frozen(film), &plan, first, &mut async |length, answers| {
+                done += 1;
+                watch(Scored {
+                    length,
+                    answers,
+                    done,
+                    of,
+                    frozen: true,
+                })
+                .await
             })
             .await?;
-        let mut curves = answers
-            .iter()
-            .map(|answers| curve(answers, &plan))
-            .collect::<Result<Vec<_>, _>>()?
-            .into_iter();
-        let own = curves.next().ok_or(Error::NoPrefixes)?;
-        let frozen = frozen.first().ok_or(Error::NoPrefixes)?;
-        let controls: Vec<(ControlInstruction, Curve)> = controls.into_iter().zip(curves).collect();
         let setting = Setting::new(self.options.profile, &prompt, &clip, &lengths)?;
-        Ok(Score::new(setting, own, curve(frozen, &plan)?, controls))
+        together(setting, &plan, &answers, &frozen, controls)
     }
 
-    fn prompt(&self, instruction: &str, description: Option<&str>) -> Result<Prompt, Error> {
+    /// The instruction's question, then those of its controls.
+    pub(super) fn questions(
+        &self,
+        prompt: &Prompt,
+        other_task: Option<&str>,
+    ) -> Result<(Vec<ControlInstruction>, Vec<Question>), ScorerError> {
+        let controls = control_instructions(prompt.instruction(), other_task);
+        let mut questions = vec![self.question(prompt)?];
+        for control in &controls {
+            // The description is of the video, whatever is claimed.
+            let prompt = self.prompt(&control.instruction, prompt.description())?;
+            questions.push(self.question(&prompt)?);
+        }
+        Ok((controls, questions))
+    }
+
+    pub(super) fn prompt(
+        &self,
+        instruction: &str,
+        description: Option<&str>,
+    ) -> Result<Prompt, Error> {
         let prompt = Prompt::new(instruction)?.with_template(self.options.template);
         match description {
             None => Ok(prompt),
@@ -186,7 +211,8 @@ impl Scorer {
         Question::new(self.model.words(), self.options.layout, prompt)
     }
 
-    /// Log-probabilities of the answers to `questions` at every point of `plan`, per question and point.
+    /// Log-probabilities of the answers to `questions` at every point of `plan`, per question and point. `tell` is told
+    /// each point's as soon as they are known.
     ///
     /// # Errors
     /// [`ScorerError`].
@@ -195,7 +221,7 @@ impl Scorer {
         film: &(impl Film + ?Sized),
         plan: &Plan,
         questions: &[Question],
-        tell: &mut dyn FnMut(usize, f32) -> ControlFlow<()>,
+        tell: &mut impl AsyncFnMut(usize, &[[f32; 2]]) -> ControlFlow<()>,
     ) -> Result<Answers, ScorerError> {
         let film = PreResized {
             film,
@@ -242,9 +268,7 @@ impl Scorer {
                     None => self.ask(&reader, questions).await?,
                 }
             };
-            if let Some([yes, _]) = answers.first()
-                && tell(point.length, *yes).is_break()
-            {
+            if !answers.is_empty() && tell(point.length, &answers).await.is_break() {
                 return Err(ScorerError::Stopped);
             }
             points.push(answers);
@@ -253,9 +277,7 @@ impl Scorer {
         let packed = self.ask_at(&reader, &marks, questions).await?;
         for ((index, _), answers) in pending.into_iter().zip(packed) {
             if let (Some(place), Some(point)) = (points.get_mut(index), plan.points.get(index)) {
-                if let Some([yes, _]) = answers.first()
-                    && tell(point.length, *yes).is_break()
-                {
+                if tell(point.length, &answers).await.is_break() {
                     return Err(ScorerError::Stopped);
                 }
                 *place = answers;
@@ -272,7 +294,7 @@ impl Scorer {
     }
 
     /// The publication's processor counts an odd frame otherwise than LeRobot's.
-    fn odd(&self) -> OddFrames {
+    pub(super) fn odd(&self) -> OddFrames {
         match self.options.profile {
             Profile::Lerobot => OddFrames::Padded,
             Profile::Aligned | Profile::Legacy => OddFrames::HalfToEven,
@@ -280,7 +302,7 @@ impl Scorer {
     }
 
     /// The answers to every question where the reader is.
-    async fn ask(
+    pub(super) async fn ask(
         &self,
         reader: &Reader<'_>,
         questions: &[Question],
@@ -327,6 +349,25 @@ impl Scorer {
             .map(<[[f32; 2]]>::to_vec)
             .collect())
     }
+}
+
+/// Curves of answers per question and point, and of those on the frozen frame.
+pub(super) fn together(
+    setting: Setting,
+    plan: &Plan,
+    answers: &Answers,
+    frozen: &Answers,
+    controls: Vec<ControlInstruction>,
+) -> Result<Score, ScorerError> {
+    let mut curves = answers
+        .iter()
+        .map(|answers| curve(answers, plan))
+        .collect::<Result<Vec<_>, _>>()?
+        .into_iter();
+    let own = curves.next().ok_or(Error::NoPrefixes)?;
+    let frozen = frozen.first().ok_or(Error::NoPrefixes)?;
+    let controls: Vec<(ControlInstruction, Curve)> = controls.into_iter().zip(curves).collect();
+    Ok(Score::new(setting, own, curve(frozen, plan)?, controls))
 }
 
 /// A value per prefix asked for, from one per point read.

@@ -32,6 +32,7 @@ impl fmt::Display for Report {
             static_log_probs,
             static_success_score,
             controls,
+            ..
         } = &self.score;
         writeln!(f, "\"{}\"", setting.instruction)?;
         writeln!(

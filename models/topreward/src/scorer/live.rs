@@ -1,0 +1,215 @@
+//! Scoring a video that is still being taken.
+
+use super::run::{Answers, together};
+use super::{Film, Frozen, Plan, PreResized, Question, Reader, Scored, Scorer, ScorerError};
+use crate::{Clip, ControlInstruction, Error, Prefixes, Prompt, Score, Setting};
+use qwen3vl::FrameSize;
+use std::{borrow::Cow, collections::BTreeMap, ops::ControlFlow};
+use vision::RgbImage;
+
+/// A robot being watched: every frame that comes is a prefix, and its answers are known before the next one comes.
+///
+/// Whole blocks are read once and stay read; the half block of an odd frame is read aside. Frames are those of a clip at
+/// the rate at which they come, so a [`Score`] of them equals that of the finished clip with every prefix.
+#[derive(Debug)]
+pub struct Live<'a> {
+    scorer: &'a Scorer,
+    prompt: Prompt,
+    controls: Vec<ControlInstruction>,
+    questions: Vec<Question>,
+    fps: f64,
+    frames: usize,
+    /// The first frame and those that are not read yet.
+    kept: Kept,
+    reader: Option<(Reader<'a>, FrameSize)>,
+    /// Whole blocks that the reader has.
+    read: usize,
+    /// Per frame that came, both answers to each question.
+    points: Vec<Vec<[f32; 2]>>,
+}
+
+#[derive(Debug, Default)]
+struct Kept(BTreeMap<usize, RgbImage>);
+
+impl Film for Kept {
+    fn frame(&self, index: usize) -> Result<Cow<'_, RgbImage>, ScorerError> {
+        self.0
+            .get(&index)
+            .map(Cow::Borrowed)
+            .ok_or_else(|| ScorerError::Frame {
+                index,
+                reason: "it has been read and dropped".to_owned(),
+            })
+    }
+}
+
+impl<'a> Live<'a> {
+    /// Nothing has been seen yet. Frames will come at `fps` per second.
+    ///
+    /// # Errors
+    /// [`ScorerError::Ask`] for an instruction that cannot be, and for a rate at which not every frame is shown; [`ScorerError::Model`] and
+    /// [`ScorerError::Answer`] for what the model's tokenizer makes of it.
+    pub fn new(
+        scorer: &'a Scorer,
+        fps: f64,
+        instruction: &str,
+        other_task: Option<&str>,
+    ) -> Result<Self, ScorerError> {
+        Clip::new(1, fps)?;
+        let profile = scorer.options().profile;
+        if !profile.shows_every_frame(fps) {
+            return Err(Error::NotLive { profile, fps }.into());
+        }
+        let prompt = scorer.prompt(instruction, None)?;
+        let (controls, questions) = scorer.questions(&prompt, other_task)?;
+        Ok(Self {
+            scorer,
+            prompt,
+            controls,
+            questions,
+            fps,
+            frames: 0,
+            kept: Kept::default(),
+            reader: None,
+            read: 0,
+            points: Vec::new(),
+        })
+    }
+
+    /// The sentences beside the instruction that are asked about, in the order of the answers.
+    #[must_use]
+    pub fn controls(&self) -> &[ControlInstruction] {
+        &self.controls
+    }
+
+    /// How many frames came.
+    #[must_use]
+    pub fn frames(&self) -> usize {
+        self.frames
+    }
+
+    /// The next frame: both answers to the instruction and to each control, where the video ends now. None when the
+    /// model cannot look at a longer video at this size; what was scored before stays.
+    ///
+    /// # Errors
+    /// [`ScorerError`]; the frame is then not part of the clip.
+    pub async fn push(&mut self, frame: RgbImage) -> Result<Option<&[[f32; 2]]>, ScorerError> {
+        let length = self.frames + 1;
+        let clip = Clip::new(length, self.fps)?;
+        let options = self.scorer.options();
+        let plan = Plan::new(options.profile, &clip, &[length])?;
+        let Some(point) = plan.points.first() else {
+            return Ok(None);
+        };
+        let side = options.pre_resize;
+        let own = FrameSize {
+            width: side.unwrap_or(frame.width()),
+            height: side.unwrap_or(frame.height()),
+        };
+        let model = self.scorer.model();
+        let size = model
+            .video()
+            .frame_size(point.frames, own, self.scorer.odd())?;
+        let (mut reader, first_size) = match self.reader.take() {
+            Some(held) => held,
+            None => (Reader::new(model, options.layout, size)?, size),
+        };
+        if size != first_size {
+            self.reader = Some((reader, first_size));
+            return Ok(None);
+        }
+        self.kept.0.insert(self.frames, frame);
+        let film = PreResized {
+            film: &self.kept,
+            side,
+        };
+        let whole = point.whole_blocks();
+        let result = async {
+            reader.read(
+                &film,
+                point.blocks.get(self.read..whole).unwrap_or_default(),
+            )?;
+            match point.half_block() {
+                Some(half) => {
+                    let mut aside = reader.clone();
+                    aside.read(&film, std::slice::from_ref(half))?;
+                    self.scorer.ask(&aside, &self.questions).await
+                }
+                None => self.scorer.ask(&reader, &self.questions).await,
+            }
+        }
+        .await;
+        self.reader = Some((reader, first_size));
+        let answers = match result {
+            Ok(answers) => answers,
+            Err(error) => {
+                self.kept.0.remove(&self.frames);
+                return Err(error);
+            }
+        };
+        self.read = whole;
+        self.frames = length;
+        // The first frame is held for the control; a frame of a whole block is not looked at again.
+        let unread = plan
+            .points
+            .first()
+            .and_then(|point| point.half_block())
+            .map_or(length, |half| half.indices[0]);
+        self.kept
+            .0
+            .retain(|&index, _| index == 0 || index >= unread);
+        self.points.push(answers);
+        Ok(self.points.last().map(Vec::as_slice))
+    }
+
+    /// No more frames come: the control on the frozen first frame, and everything together. `watch` is told every point
+    /// of the control.
+    ///
+    /// # Errors
+    /// [`ScorerError`]; [`ScorerError::Ask`] when no frame came.
+    pub async fn finish(
+        self,
+        watch: &mut impl AsyncFnMut(Scored<'_>) -> ControlFlow<()>,
+    ) -> Result<Score, ScorerError> {
+        let profile = self.scorer.options().profile;
+        let clip = Clip::new(self.frames, self.fps)?;
+        let lengths = Prefixes::Lengths((1..=self.frames).collect()).lengths(&clip, profile)?;
+        let plan = Plan::new(profile, &clip, &lengths)?;
+        let first = self.questions.get(..1).unwrap_or_default();
+        let of = plan.points.len();
+        let mut done = 0;
+        let frozen = self
+            .scorer
+            .answer(
+                &Frozen(&self.kept),
+                &plan,
+                first,
+                &mut async |length, answers| {
+                    done += 1;
+                    watch(Scored {
+                        length,
+                        answers,
+                        done,
+                        of,
+                        frozen: true,
+                    })
+                    .await
+                },
+            )
+            .await?;
+        // A point stands for the shortest prefix that shows its frames, and every frame was asked about.
+        let answers: Answers = (0..self.questions.len())
+            .map(|question| {
+                plan.points
+                    .iter()
+                    .filter_map(|point| {
+                        let answers = self.points.get(point.length.checked_sub(1)?)?;
+                        answers.get(question).copied()
+                    })
+                    .collect()
+            })
+            .collect();
+        let setting = Setting::new(profile, &self.prompt, &clip, &lengths)?;
+        together(setting, &plan, &answers, &frozen, self.controls)
+    }
+}

@@ -1,0 +1,129 @@
+//! What the scorer found, in the words of the protocol.
+
+use protocol::score::{
+    CurveHeading, CurveKind, CurvePoint, ScoreCurve, ScoreEvent, ScoreReport, ScoreRequest,
+};
+use topreward::{ControlInstruction, ControlKind, Curve, Score, scorer::Scored};
+use web_time::Instant;
+
+/// The curves of a job: the instruction, its controls, the frozen frame.
+pub(crate) fn headings(instruction: &str, controls: &[ControlInstruction]) -> Vec<CurveHeading> {
+    let heading = |kind, instruction: &str| CurveHeading {
+        kind,
+        instruction: instruction.to_owned(),
+    };
+    let mut all = vec![heading(CurveKind::Instruction, instruction)];
+    all.extend(
+        controls
+            .iter()
+            .map(|control| heading(kind(control.kind), &control.instruction)),
+    );
+    all.push(heading(CurveKind::Frozen, instruction));
+    all
+}
+
+fn kind(kind: ControlKind) -> CurveKind {
+    match kind {
+        ControlKind::Negation => CurveKind::Negation,
+        ControlKind::OtherTask => CurveKind::OtherTask,
+        ControlKind::ShuffledWords => CurveKind::ShuffledWords,
+    }
+}
+
+/// Tells prefixes one after the other, with the time that each took.
+pub(crate) struct Teller {
+    job: u64,
+    /// Place of the frozen frame's curve, the last.
+    frozen: u32,
+    since: Instant,
+}
+
+impl Teller {
+    pub(crate) fn new(job: u64, curves: usize) -> Self {
+        Self {
+            job,
+            frozen: count(curves.saturating_sub(1)),
+            since: Instant::now(),
+        }
+    }
+
+    /// The clock begins now.
+    pub(crate) fn start(&mut self) {
+        self.since = Instant::now();
+    }
+
+    pub(crate) fn points(&mut self, scored: &Scored<'_>) -> ScoreEvent {
+        let first = if scored.frozen { self.frozen } else { 0 };
+        let points = (first..)
+            .zip(scored.answers)
+            .map(|(curve, [yes, no])| CurvePoint {
+                curve,
+                length: count(scored.length),
+                log_prob: f64::from(*yes),
+                false_log_prob: f64::from(*no),
+            })
+            .collect();
+        let now = Instant::now();
+        let millis = now.duration_since(self.since).as_secs_f64() * 1e3;
+        self.since = now;
+        ScoreEvent::Points {
+            job: self.job,
+            points,
+            done: count(scored.done),
+            of: count(scored.of),
+            millis,
+        }
+    }
+}
+
+/// Everything together.
+pub(crate) fn report(
+    scorer: &str,
+    request: &ScoreRequest,
+    score: Score,
+    millis: f64,
+) -> Result<ScoreReport, topreward::Error> {
+    let frozen = score.frozen()?;
+    let mut curves = vec![curve(
+        CurveKind::Instruction,
+        score.setting.instruction.clone(),
+        score.curve,
+    )];
+    curves.extend(score.controls.into_iter().map(|control| {
+        curve(
+            kind(control.asked.kind),
+            control.asked.instruction,
+            control.curve,
+        )
+    }));
+    curves.push(curve(CurveKind::Frozen, score.setting.instruction, frozen));
+    Ok(ScoreReport {
+        scorer: scorer.to_owned(),
+        profile: score.setting.profile.name().to_owned(),
+        fps: request.fps,
+        frames: count(score.setting.frames),
+        prefix_lengths: score
+            .setting
+            .prefix_lengths
+            .iter()
+            .map(|length| count(*length))
+            .collect(),
+        curves,
+        millis,
+    })
+}
+
+fn curve(kind: CurveKind, instruction: String, curve: Curve) -> ScoreCurve {
+    ScoreCurve {
+        heading: CurveHeading { kind, instruction },
+        log_probs: curve.log_probs,
+        false_log_probs: curve.false_log_probs,
+        progress: curve.progress,
+        voc: curve.voc,
+        success_score: curve.success_score,
+    }
+}
+
+fn count(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}

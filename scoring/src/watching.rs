@@ -1,0 +1,121 @@
+//! Scoring a robot while it is being watched.
+
+use crate::JobError;
+use crate::clip_job::{check_sentences, options, outcome};
+use crate::events::{Teller, headings, report};
+use crate::frames::Frames;
+use protocol::score::{ScoreEvent, ScoreFrame, ScoreOutcome, ScoreReport, ScoreRequest};
+use qwen3vl::Qwen3Vl;
+use std::{ops::ControlFlow, sync::Arc};
+use topreward::{
+    Profile,
+    scorer::{Live, Scored, Scorer, ScorerError},
+};
+use web_time::Instant;
+
+/// What comes next of a watched robot.
+#[derive(Debug)]
+pub enum Next {
+    /// A frame.
+    Frame(ScoreFrame),
+    /// No more frames; the controls are wanted.
+    Closed,
+    /// Nothing is wanted any more.
+    Cancelled,
+}
+
+/// Scores frames as they come, each a point of the curve; `next` waits for them. When no more come, or the model cannot
+/// look at a longer video, the control on the frozen first frame is computed. `emit` as in
+/// [`ClipJob::score`](crate::ClipJob::score).
+pub async fn watch(
+    request: &ScoreRequest,
+    model: &Arc<Qwen3Vl>,
+    scorer_name: &str,
+    device: &str,
+    next: &mut impl AsyncFnMut() -> Next,
+    emit: &mut impl AsyncFnMut(ScoreEvent) -> ControlFlow<()>,
+) -> ScoreOutcome {
+    outcome(run(request, model, scorer_name, device, next, emit).await)
+}
+
+async fn run(
+    request: &ScoreRequest,
+    model: &Arc<Qwen3Vl>,
+    scorer_name: &str,
+    device: &str,
+    next: &mut impl AsyncFnMut() -> Next,
+    emit: &mut impl AsyncFnMut(ScoreEvent) -> ControlFlow<()>,
+) -> Result<ScoreReport, JobError> {
+    check_sentences(request)?;
+    if request.frames.is_some() {
+        return Err(JobError::Kind {
+            want: "absent for a robot that is being watched",
+        });
+    }
+    let stopped = || JobError::from(ScorerError::Stopped);
+    let profile: Profile = request.profile.parse()?;
+    let scorer = Scorer::new(model.clone(), options(profile));
+    let instruction = request.instruction.trim();
+    let other_task = request.other_instruction.as_deref().map(str::trim);
+    let mut live = Live::new(&scorer, request.fps, instruction, other_task)?;
+    let curves = headings(instruction, live.controls());
+    let mut teller = Teller::new(request.job, curves.len());
+    let started = ScoreEvent::Started {
+        job: request.job,
+        device: device.to_owned(),
+        curves,
+    };
+    if emit(started).await.is_break() {
+        return Err(stopped());
+    }
+    let mut frames = Frames::new(profile.pre_resize());
+    loop {
+        let frame = match next().await {
+            Next::Frame(frame) => frame,
+            Next::Closed => break,
+            Next::Cancelled => return Err(stopped()),
+        };
+        if frame.job != request.job {
+            return Err(JobError::OtherJob {
+                got: frame.job,
+                want: request.job,
+            });
+        }
+        let want = u32::try_from(live.frames()).unwrap_or(u32::MAX);
+        if frame.index != want {
+            return Err(JobError::OutOfTurn {
+                got: frame.index,
+                want,
+            });
+        }
+        teller.start();
+        let picture = frames.picture(frame)?;
+        let length = live.frames() + 1;
+        let Some(answers) = live.push(picture).await? else {
+            break;
+        };
+        let scored = Scored {
+            length,
+            answers,
+            done: length,
+            of: 0,
+            frozen: false,
+        };
+        let event = teller.points(&scored);
+        if emit(event).await.is_break() {
+            return Err(stopped());
+        }
+    }
+    let closed = Instant::now();
+    teller.start();
+    let score = live
+        .finish(&mut async |scored: Scored<'_>| {
+            let event = teller.points(&scored);
+            let flow = emit(event).await;
+            teller.start();
+            flow
+        })
+        .await?;
+    let millis = closed.elapsed().as_secs_f64() * 1e3;
+    Ok(report(scorer_name, request, score, millis)?)
+}
