@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use topreward::{Clip, Prefixes, Profile};
 
+use crate::figures;
+
 /// Frames of one video that a scorer is shown at most; the reference stops looking at as many.
 pub const MOST_SHOWN: usize = 768;
 /// A measured rate this close to a whole number is that: 29.97 is taken for 30.
@@ -115,7 +117,7 @@ impl Extent {
     /// # Errors
     /// No frames, an unknown profile or choice of prefixes, or more frames than [`MOST_SHOWN`]; in words.
     pub fn shown(&self, profile: &str, prefixes: &str) -> Result<Vec<u32>, String> {
-        let words = |error: topreward::Error| capitalised(&error.to_string());
+        let words = |error: topreward::Error| figures::capitalised(&error.to_string());
         let clip = Clip::new(self.frames as usize, self.fps).map_err(words)?;
         let profile: Profile = profile.parse().map_err(words)?;
         let prefixes: Prefixes = prefixes.parse().map_err(words)?;
@@ -195,16 +197,7 @@ pub fn rate_of(seen: &[(f64, f64)]) -> Option<f64> {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Sampler {
     started_at_micros: Option<u64>,
-    taken: u32,
-}
-
-/// What to do with a picture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Due {
-    /// How many moments went by without a picture: the one before was still the newest then.
-    pub repeats: u32,
-    /// The picture's own number in the video.
-    pub index: u32,
+    next: u32,
 }
 
 impl Sampler {
@@ -213,26 +206,18 @@ impl Sampler {
     /// Their rate [1/s].
     pub const FPS: f64 = 2.0;
 
-    /// Whether a picture taken at this moment is one to be scored.
-    pub fn see(&mut self, captured_at_micros: u64) -> Option<Due> {
+    /// The number, in the video, of a picture taken at this moment; `None` for one that is not looked at. Numbers that are
+    /// left out are of moments at which no picture came: the one before was still the newest then.
+    pub fn see(&mut self, captured_at_micros: u64) -> Option<u32> {
         let started = *self.started_at_micros.get_or_insert(captured_at_micros);
         let elapsed = captured_at_micros.checked_sub(started)?;
-        let moments = u32::try_from(elapsed / Self::STEP_MICROS).ok()?;
-        let repeats = moments.checked_sub(self.taken)?;
-        self.taken = moments + 1;
-        Some(Due {
-            repeats,
-            index: moments,
-        })
+        let index = u32::try_from(elapsed / Self::STEP_MICROS).ok()?;
+        if index < self.next {
+            return None;
+        }
+        self.next = index + 1;
+        Some(index)
     }
-}
-
-/// With a capital first letter, as the beginning of a sentence.
-fn capitalised(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| {
-        first.to_uppercase().chain(letters).collect()
-    })
 }
 
 #[cfg(test)]
@@ -362,19 +347,13 @@ mod tests {
         let mut sampler = Sampler::default();
         let mut taken = Vec::new();
         for frame in 0..40_u64 {
-            if let Some(due) = sampler.see(7_000_000 + frame * 33_333) {
-                taken.push((frame, due.index, due.repeats));
+            if let Some(index) = sampler.see(7_000_000 + frame * 33_333) {
+                taken.push((frame, index));
             }
         }
-        assert_eq!(taken, [(0, 0, 0), (16, 1, 0), (31, 2, 0)]);
-        // Nothing came for two seconds: the picture before stood for three more moments.
-        assert_eq!(
-            sampler.see(7_000_000 + 3_100_000),
-            Some(Due {
-                repeats: 3,
-                index: 6
-            })
-        );
+        assert_eq!(taken, [(0, 0), (16, 1), (31, 2)]);
+        // Nothing came for two seconds.
+        assert_eq!(sampler.see(7_000_000 + 3_100_000), Some(6));
         // A clock that goes back, or a picture twice.
         assert_eq!(sampler.see(6_000_000), None);
         assert_eq!(sampler.see(7_000_000 + 3_100_000), None);

@@ -291,7 +291,7 @@ impl Held {
                 "Stopped. What has arrived is kept, and the next load goes on from there."
                     .to_owned()
             }
-            Some(ScorerState::Failed { reason }) => reason.clone(),
+            Some(ScorerState::Failed { reason }) => figures::capitalised(reason),
         }
     }
 }

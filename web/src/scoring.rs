@@ -156,7 +156,7 @@ impl Scoring {
             ScoreEvent::Ended { outcome, .. } => match outcome {
                 ScoreOutcome::Scored(report) => self.scored(*report),
                 ScoreOutcome::Stopped => self.state = State::Stopped,
-                ScoreOutcome::Failed { reason } => self.fail(reason),
+                ScoreOutcome::Failed { reason } => self.fail(&reason),
             },
         }
     }
@@ -215,10 +215,24 @@ impl Scoring {
     }
 
     /// It cannot go on; what is known stays.
-    pub fn fail(&mut self, reason: String) {
+    pub fn fail(&mut self, reason: &str) {
         if self.state.is_open() {
             self.state = State::Failed;
-            self.note = reason;
+            self.note = figures::capitalised(reason);
+        }
+    }
+
+    /// Whoever computed it is gone.
+    pub fn lost(&mut self, reason: &str) {
+        if self.state != State::Loading {
+            self.fail(reason);
+        }
+    }
+
+    /// What was waited for is there, and nothing begins yet.
+    pub fn forget_wait(&mut self) {
+        if self.state == State::Loading {
+            self.state = State::Idle;
         }
     }
 
@@ -359,14 +373,12 @@ impl Scoring {
             State::Idle => String::new(),
             State::Loading => "The scorer is being loaded; scoring begins by itself.".to_owned(),
             State::Running if self.is_live() && !self.closed => {
-                let seen = f64::from(self.sent) / self.fps();
-                match self.sent.saturating_sub(self.newest_point()) {
-                    0 | 1 => format!("Watching the robot: {seen:.1} s"),
-                    behind => format!(
-                        "Watching the robot: {seen:.1} s, {:.1} s behind",
-                        f64::from(behind) / self.fps()
-                    ),
-                }
+                let secs = |frames: u32| f64::from(frames) / self.fps();
+                let behind = match self.behind() {
+                    0 | 1 => String::new(),
+                    behind => format!(", the scorer is {:.1} s behind", secs(behind)),
+                };
+                format!("Watching the robot: {:.1} s{behind}", secs(self.sent))
             }
             State::Running if self.done == 0 && self.sent < self.to_send => {
                 format!(
@@ -393,10 +405,13 @@ impl Scoring {
         }
     }
 
-    /// Frames that have a point.
-    fn newest_point(&self) -> u32 {
-        let own = self.lines.first().and_then(|line| line.points.last());
-        own.map_or(0, |point| point.0)
+    /// Frames of a robot that were handed over and have no point yet.
+    #[must_use]
+    pub fn behind(&self) -> u32 {
+        let newest = self.lines.first().map(|line| line.points.last());
+        newest.map_or(0, |newest| {
+            self.sent.saturating_sub(newest.map_or(0, |point| point.0))
+        })
     }
 
     fn took(&self) -> String {

@@ -143,7 +143,7 @@ fn the_report_replaces_the_points() {
     assert_eq!(scoring.drawn(false).len(), 2);
     // Late news changes nothing.
     scoring.heard(points(job, 2, &[-9.0], 1, 1), 10.0);
-    scoring.fail("gone".to_owned());
+    scoring.fail("gone");
     assert_eq!(scoring.lengths(), [1, 4]);
     assert_eq!(scoring.state(), State::Done);
 }
@@ -179,6 +179,10 @@ fn a_wait_for_the_scorer_ends_in_a_job_or_a_stop() {
     assert_eq!(scoring.stop(), None);
     assert_eq!(scoring.state(), State::Stopped);
     scoring.wait();
+    scoring.lost("the worker began anew");
+    assert_eq!(scoring.state(), State::Loading, "it waits for the next one");
+    scoring.forget_wait();
+    assert_eq!(scoring.state(), State::Idle);
     let job = scoring.begin(request(None), None).job;
     assert!(scoring.is_live() && scoring.is_open() && scoring.is_running(job));
     scoring.refuse("no frames".to_owned());
@@ -206,7 +210,11 @@ fn a_watched_robot_has_no_end_until_it_is_closed() {
     for _ in 0..4 {
         scoring.sent_frame(job);
     }
-    assert_eq!(scoring.words(), "Watching the robot: 3.5 s, 2.0 s behind");
+    assert_eq!(
+        scoring.words(),
+        "Watching the robot: 3.5 s, the scorer is 2.0 s behind"
+    );
+    assert_eq!(scoring.behind(), 4);
     scoring.close(job);
     assert!(!scoring.is_open());
     scoring.heard(points(job, 4, &[-1.0, -2.0], 4, 14), 3000.0);
