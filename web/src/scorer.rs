@@ -174,12 +174,6 @@ impl Held {
         self.wanted.is_some() && !self.is_ready()
     }
 
-    /// Whether there may be something of it in the browser's storage.
-    #[must_use]
-    pub fn may_keep(&self) -> bool {
-        !self.forgotten && !self.is_loading()
-    }
-
     /// Why it did not come, if it did not.
     #[must_use]
     pub fn failure(&self) -> Option<&str> {
@@ -385,9 +379,10 @@ mod tests {
         held.apply(ScorerState::Loading { read: 1, of: 2 });
         assert_eq!(held.name(), "cancelling");
         held.apply(ScorerState::Cancelled);
-        assert_eq!((held.name(), held.may_keep()), ("cancelled", true));
+        assert_eq!(held.name(), "cancelled");
+        assert!(held.words().contains("goes on from there"));
         held.forget();
-        assert!(!held.may_keep());
+        assert!(held.words().contains("forgotten"));
         // Late news of the load that was cancelled.
         held.apply(ready(1));
         assert_eq!(held.name(), "cancelled");

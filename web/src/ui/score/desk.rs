@@ -13,6 +13,7 @@ use crate::following::Following;
 use crate::footage::Episode;
 use crate::scorer::{Held, Hosted, Place};
 use crate::scoring::Scoring;
+use crate::ui::settings;
 
 /// Where the pictures come from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -69,6 +70,8 @@ pub(crate) struct Desk {
     pub(super) hosted: RwSignal<Hosted>,
     /// The scorer in this tab.
     pub(super) held: RwSignal<Held>,
+    /// Whether files of a scorer are in this browser's storage.
+    pub(super) keeps: RwSignal<bool>,
     /// Where the visitor wants to compute.
     pub(super) place: RwSignal<Place>,
     /// What the weights are to be kept in; empty for the scorer's own way.
@@ -113,6 +116,7 @@ impl Default for Desk {
         Self {
             hosted: RwSignal::default(),
             held: RwSignal::default(),
+            keeps: RwSignal::new(settings::keeps_scorer()),
             place: RwSignal::default(),
             precision: RwSignal::default(),
             source: RwSignal::default(),

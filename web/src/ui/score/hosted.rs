@@ -2,14 +2,12 @@
 
 use leptos::prelude::*;
 use protocol::score::ScorerManifest;
-use protocol::worker::ToWorker;
 
-use super::job::load;
+use super::job::{cancel_load, forget, load};
 use crate::compute::Phase;
 use crate::figures;
 use crate::scorer::{Held, Place};
 use crate::ui::store::Studio;
-use crate::ui::worker;
 
 /// What weights can be kept in, as the worker knows it.
 const PRECISIONS: [(&str, &str); 6] = [
@@ -102,7 +100,7 @@ fn InTab(is_nano: bool, all_bytes: u64) -> impl IntoView {
     let state = Memo::new(move |_| desk.held.with(Held::name));
     let is_loading = Memo::new(move |_| desk.held.with(Held::is_loading));
     let is_ready = Memo::new(move |_| desk.held.with(Held::is_ready));
-    let may_keep = Memo::new(move |_| desk.held.with(Held::may_keep));
+    let may_keep = Memo::new(move |_| desk.keeps.get() && !is_loading.get());
     let dead = Memo::new(move |_| {
         studio
             .compute
@@ -122,14 +120,6 @@ fn InTab(is_nano: bool, all_bytes: u64) -> impl IntoView {
         "refused" | "failed" => "Try again".to_owned(),
         _ => format!("Load {}", figures::bytes(all_bytes)),
     };
-    let cancel = move |_| {
-        desk.held.update(Held::cancel);
-        worker::post(studio, &ToWorker::CancelScorer);
-    };
-    let forget = move |_| {
-        worker::post(studio, &ToWorker::ForgetScorers);
-        desk.held.update(Held::forget);
-    };
     view! {
         <div class="in-tab" class:bad=is_bad>
             <p class="num" role="status" data-testid="scorer-state">{words}</p>
@@ -138,7 +128,6 @@ fn InTab(is_nano: bool, all_bytes: u64) -> impl IntoView {
                 <progress
                     aria-label="Loading the scorer"
                     max="1"
-                    prop:value=share
                     value=move || share().map(|share| share.to_string())
                 ></progress>
             </Show>
@@ -165,7 +154,7 @@ fn InTab(is_nano: bool, all_bytes: u64) -> impl IntoView {
                         class="button"
                         data-testid="scorer-cancel"
                         disabled=move || state.get() == "cancelling"
-                        on:click=cancel
+                        on:click=move |_| cancel_load(studio)
                     >"Cancel"</button>
                 </Show>
                 <Show when=move || may_keep.get()>
@@ -174,7 +163,7 @@ fn InTab(is_nano: bool, all_bytes: u64) -> impl IntoView {
                         class="button plain"
                         title="Takes the weights out of this browser’s storage"
                         data-testid="scorer-forget"
-                        on:click=forget
+                        on:click=move |_| forget(studio)
                     >"Forget kept files"</button>
                 </Show>
             </div>

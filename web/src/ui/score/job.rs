@@ -14,10 +14,10 @@ use super::film::Film;
 use super::live;
 use super::post::{Body, post};
 use crate::footage::Extent;
-use crate::scorer::Place;
+use crate::scorer::{Held, Place};
 use crate::scoring::{Scoring, State};
 use crate::ui::store::{Studio, now_millis};
-use crate::ui::worker;
+use crate::ui::{settings, worker};
 
 /// A worker that does not answer to a cancel within this time is computing and hears nothing.
 const STOP_PATIENCE: Duration = Duration::from_millis(2_500);
@@ -119,12 +119,12 @@ pub(super) fn refuse(studio: Studio, reason: String) {
 /// Does it now, or as soon as the scorer is in the tab.
 pub(super) fn with_scorer(studio: Studio, then: Then) {
     let desk = studio.score;
-    let ready = desk.place.get_untracked() == Place::Studio
-        || desk.held.with_untracked(crate::scorer::Held::is_ready);
+    let ready =
+        desk.place.get_untracked() == Place::Studio || desk.held.with_untracked(Held::is_ready);
     if ready {
         return go(studio, then);
     }
-    let loading = desk.held.with_untracked(crate::scorer::Held::is_loading);
+    let loading = desk.held.with_untracked(Held::is_loading);
     if !loading && !desk.is_nano() {
         return refuse(
             studio,
@@ -165,47 +165,77 @@ pub(crate) fn pump(studio: Studio) {
     {
         return;
     }
-    let asked = desk
-        .held
-        .try_update_untracked(crate::scorer::Held::ask)
-        .flatten();
+    let asked = desk.held.try_update_untracked(Held::ask).flatten();
     if let (Some(precision), Ok(origin)) = (asked, window().location().origin()) {
         let url = format!("{origin}/api/scorer");
         worker::post(studio, &ToWorker::LoadScorer(LoadScorer { url, precision }));
     }
 }
 
+/// Stops what is on its way into the tab.
+pub(super) fn cancel_load(studio: Studio) {
+    studio.score.held.update(Held::cancel);
+    worker::post(studio, &ToWorker::CancelScorer);
+    settle(studio);
+}
+
+/// Takes the weights out of this browser's storage.
+pub(super) fn forget(studio: Studio) {
+    worker::post(studio, &ToWorker::ForgetScorers);
+    studio.score.held.update(Held::forget);
+    keep(studio.score, false);
+}
+
+/// Whether there are files in this browser's storage, now and at the next visit.
+fn keep(desk: Desk, keeps: bool) {
+    if desk.keeps.get_untracked() != keeps {
+        desk.keeps.set(keeps);
+        settings::set_keeps_scorer(keeps);
+    }
+}
+
 /// What the worker says of its scorer.
 pub(crate) fn scorer_heard(studio: Studio, state: ScorerState) {
-    let desk = studio.score;
-    desk.held.update(|held| held.apply(state));
-    let (ready, failure, gone) = desk.held.with_untracked(|held| {
-        (
-            held.is_ready(),
-            held.failure().map(str::to_owned),
-            !held.is_loading() && !held.is_ready(),
-        )
-    });
-    if ready {
-        if let Some(then) = desk.then.try_update_value(Option::take).flatten() {
-            go(studio, then);
-        }
-    } else if gone && desk.then.with_value(Option::is_some) {
-        desk.then.set_value(None);
-        desk.follows.set(false);
-        desk.scoring.update(|scoring| match failure {
-            Some(reason) => scoring.fail(&reason),
-            None => {
-                scoring.stop();
-            }
-        });
+    let is_kept = match &state {
+        ScorerState::Fetching { received, .. } => *received > 0,
+        ScorerState::Ready(ready) => ready.is_kept,
+        _ => false,
+    };
+    if is_kept {
+        keep(studio.score, true);
     }
+    studio.score.held.update(|held| held.apply(state));
+    settle(studio);
+}
+
+/// Begins what waited for the scorer, or tells why it does not begin.
+fn settle(studio: Studio) {
+    let desk = studio.score;
+    let (is_ready, is_loading, failure) = desk.held.with_untracked(|held| {
+        let failure = held.failure().map(str::to_owned);
+        (held.is_ready(), held.is_loading(), failure)
+    });
+    if is_loading {
+        return;
+    }
+    let Some(then) = desk.then.try_update_value(Option::take).flatten() else {
+        return;
+    };
+    if is_ready {
+        return go(studio, then);
+    }
+    desk.scoring.update(|scoring| match failure {
+        Some(reason) => scoring.fail(&reason),
+        None => {
+            scoring.stop();
+        }
+    });
 }
 
 /// The worker begins anew and holds nothing.
 pub(crate) fn worker_is_anew(studio: Studio, reason: &str) {
     let desk = studio.score;
-    desk.held.update(crate::scorer::Held::restarted);
+    desk.held.update(Held::restarted);
     if desk.running_on.get_value() == Place::Tab {
         live::abandon(desk);
         desk.scoring.update(|scoring| scoring.lost(reason));

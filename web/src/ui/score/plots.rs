@@ -21,7 +21,7 @@ pub(super) fn Plots() -> impl IntoView {
     let studio = expect_context::<Studio>();
     let desk = studio.score;
     let lengths = Memo::new(move |_| desk.scoring.with(Scoring::lengths));
-    let at = Memo::new(move |_| looked_at(desk, &lengths.get()));
+    let at = looked_at(desk);
     let raw = plot(desk, Scale::Raw);
     let progress = plot(desk, Scale::Progress);
     let position =
@@ -55,7 +55,6 @@ pub(super) fn Plots() -> impl IntoView {
         }
     };
     view! {
-        <div class="curves">
         <div
             class="curve-pair"
             role="slider"
@@ -71,8 +70,6 @@ pub(super) fn Plots() -> impl IntoView {
         >
             <Drawing plot=raw at lengths title=Signal::derive(move || title().to_owned())/>
             <Drawing plot=progress at lengths title=Signal::derive(|| "Progress within each curve".to_owned())/>
-        </div>
-        <Moment at/>
         </div>
     }
 }
@@ -96,11 +93,14 @@ fn plot(desk: Desk, scale: Scale) -> Memo<Plot> {
 }
 
 /// The chosen prefix, or the newest.
-fn looked_at(desk: Desk, lengths: &[u32]) -> Option<u32> {
-    desk.looked_at
-        .get()
-        .filter(|length| lengths.contains(length))
-        .or_else(|| lengths.last().copied())
+fn looked_at(desk: Desk) -> Memo<Option<u32>> {
+    Memo::new(move |_| {
+        let lengths = desk.scoring.with(Scoring::lengths);
+        desk.looked_at
+            .get()
+            .filter(|length| lengths.contains(length))
+            .or_else(|| lengths.last().copied())
+    })
 }
 
 /// One of the two plots.
@@ -180,9 +180,10 @@ fn Drawing(
 
 /// The frame at the end of the prefix that is looked at, and its values.
 #[component]
-fn Moment(at: Memo<Option<u32>>) -> impl IntoView {
+pub(super) fn Moment() -> impl IntoView {
     let studio = expect_context::<Studio>();
     let desk = studio.score;
+    let at = looked_at(desk);
     let picture = Memo::new(move |_| desk.copy_at(at.get()?));
     let heading = move || {
         at.get().map(|length| {

@@ -8,7 +8,7 @@ use web_sys::{Blob, BlobPropertyBag, Url};
 use super::job::cancel;
 use super::legend::Legend;
 use super::live;
-use super::plots::Plots;
+use super::plots::{Moment, Plots};
 use super::table::PointTable;
 use crate::findings::remarks;
 use crate::scoring::{Scoring, State};
@@ -70,7 +70,10 @@ pub(super) fn Outcome() -> impl IntoView {
                     </label>
                 </div>
                 <Plots/>
-                <Legend/>
+                <div class="reading">
+                    <Moment/>
+                    <Legend/>
+                </div>
                 <div class="row">
                     <PointTable/>
                     <Download/>
@@ -101,7 +104,6 @@ fn Course() -> impl IntoView {
                 <progress
                     aria-label="Scoring"
                     max="1"
-                    prop:value=share
                     value=move || share().map(|share| share.to_string())
                 ></progress>
             </Show>
@@ -136,22 +138,22 @@ fn Course() -> impl IntoView {
 fn Download() -> impl IntoView {
     let studio = expect_context::<Studio>();
     let desk = studio.score;
-    let address = StoredValue::new(None::<String>);
+    let report = Memo::new(move |_| desk.scoring.with(|scoring| scoring.report().cloned()));
+    let link = RwSignal::new(None::<(String, String)>);
     let revoke = move || {
-        if let Some(address) = address.try_update_value(Option::take).flatten() {
+        if let Some((address, _)) = link.get_untracked() {
             Url::revoke_object_url(&address).ok();
         }
     };
     on_cleanup(revoke);
-    let link = Memo::new(move |_| {
-        desk.scoring.with(|scoring| {
-            let report = scoring.report()?;
-            revoke();
+    Effect::new(move |_| {
+        revoke();
+        link.set(report.with(|report| {
+            let report = report.as_ref()?;
             let text = serde_json::to_string_pretty(report).ok()?;
-            let new = address_of(&text)?;
-            address.set_value(Some(new.clone()));
-            Some((new, format!("progress-{}.json", report.scorer)))
-        })
+            let name = format!("progress-{}.json", report.scorer);
+            Some((address_of(&text)?, name))
+        }));
     });
     move || {
         link.get().map(|(address, name)| {

@@ -62,7 +62,7 @@ pub(super) fn PointTable() -> impl IntoView {
             >"Every point as a table"</button>
             <Show when=move || is_open.get()>
                 <div class="scroll-x tall">
-                    <table class="legend num" data-testid="score-table">
+                    <table class="numbers num" data-testid="score-table">
                         <caption class="visually-hidden">"ln p(True) and progress of every curve at every prefix"</caption>
                         <thead>
                             <tr>
