@@ -1,7 +1,7 @@
 //! Which scorer there is, and how far this tab is with it.
 
 use protocol::score::ScorerManifest;
-use protocol::worker::ScorerState;
+use protocol::worker::{ComputeKind, ScorerState};
 
 use crate::compute::in_sentence;
 use crate::figures;
@@ -210,6 +210,15 @@ impl Held {
         (whole > 0).then(|| (part as f64 / whole as f64).min(1.0))
     }
 
+    /// The device that a scorer which is ready computes on.
+    #[must_use]
+    pub fn computed_on(&self) -> Option<ComputeKind> {
+        match &self.state {
+            Some(ScorerState::Ready(ready)) => Some(ready.computed_on),
+            _ => None,
+        }
+    }
+
     /// Bytes that crossed the network for the scorer that is ready.
     #[must_use]
     pub fn fetched_bytes(&self) -> Option<u64> {
@@ -293,7 +302,7 @@ impl Held {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::worker::{ComputeKind, ScorerReady};
+    use protocol::worker::ScorerReady;
 
     fn ready(fetched_bytes: u64) -> ScorerState {
         ScorerState::Ready(ScorerReady {

@@ -87,8 +87,26 @@ pub(crate) fn ensure_chromium() -> Result<PathBuf> {
     if let Some(found) = find_chromium() {
         return Ok(found);
     }
+    install(
+        &["chromium", "chromium-driver", "libvulkan1"],
+        "no Chromium found: install Chromium or Chrome, or set CHROMIUM to its path",
+    )?;
+    find_chromium()
+        .context("Chromium was installed but is not on the PATH; set CHROMIUM to its path")
+}
+
+/// The ffmpeg that makes the videos of the browser journeys.
+pub(crate) fn ensure_ffmpeg() -> Result<()> {
+    if output_of(Command::new("ffmpeg").arg("-version")).is_some() {
+        return Ok(());
+    }
+    install(&["ffmpeg"], "no ffmpeg found: install it")
+}
+
+/// Installs Debian's packages; elsewhere says what is `missing`.
+fn install(packages: &[&str], missing: &str) -> Result<()> {
     if output_of(Command::new("apt-get").arg("--version")).is_none() {
-        bail!("no Chromium found: install Chromium or Chrome, or set CHROMIUM to its path");
+        bail!("{missing}");
     }
     let sudo = output_of(Command::new("id").arg("-u")).is_some_and(|uid| uid != "0");
     let apt = |arguments: &[&str]| {
@@ -103,18 +121,9 @@ pub(crate) fn ensure_chromium() -> Result<PathBuf> {
     };
     step("refreshing the package list", &mut apt(&["update", "-q"]))?;
     step(
-        "installing Chromium and its driver",
-        &mut apt(&[
-            "install",
-            "-y",
-            "-q",
-            "chromium",
-            "chromium-driver",
-            "libvulkan1",
-        ]),
-    )?;
-    find_chromium()
-        .context("Chromium was installed but is not on the PATH; set CHROMIUM to its path")
+        &format!("installing {}", packages.join(", ")),
+        apt(&["install", "-y", "-q"]).args(packages),
+    )
 }
 
 fn find_chromium() -> Option<PathBuf> {

@@ -1,7 +1,7 @@
 //! How far it got: a video and a sentence become a progress curve, in this tab or on the studio's device.
 //!
 //! - [`desk`]: what the panel knows
-//! - [`hosted`]: which scorer, and its way into the tab
+//! - [`hosted`], [`loading`]: which scorer, and its way into the tab
 //! - [`source`], [`question`]: which video, which sentence
 //! - [`job`], [`live`], [`post`]: what happens then, in the worker, with a robot, on the studio
 //! - [`film`], [`darkroom`]: pictures of a video, pixels of a picture
@@ -14,6 +14,7 @@ mod hosted;
 mod job;
 mod legend;
 mod live;
+mod loading;
 mod plots;
 mod post;
 mod question;
@@ -29,8 +30,9 @@ use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{DragEvent, Response};
 
 pub(crate) use desk::Desk;
-pub(crate) use job::{heard, pump, scorer_heard, worker_is_anew};
+pub(crate) use job::{heard, worker_is_anew};
 pub(crate) use live::{reported, robot_changed, saw};
+pub(crate) use loading::{pump, scorer_heard};
 
 use super::store::Studio;
 use crate::footage::EpisodeList;

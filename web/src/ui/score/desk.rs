@@ -7,8 +7,8 @@ use leptos::prelude::*;
 use web_sys::AbortController;
 
 use super::film::Film;
-use super::job::Then;
 use super::live::Live;
+use super::loading::Then;
 use crate::following::Following;
 use crate::footage::Episode;
 use crate::scorer::{Held, Hosted, Place};

@@ -3,8 +3,8 @@
 use leptos::prelude::*;
 use protocol::score::ScorerManifest;
 
-use super::job::{cancel_load, forget, load};
-use crate::compute::Phase;
+use super::loading::{cancel_load, forget, load};
+use crate::compute::{Phase, in_sentence};
 use crate::figures;
 use crate::scorer::{Held, Place};
 use crate::ui::store::Studio;
@@ -115,6 +115,14 @@ fn InTab(is_nano: bool, all_bytes: u64) -> impl IntoView {
         }
     };
     let share = move || desk.held.with(Held::share);
+    // The visitor chose another device after it was loaded.
+    let elsewhere = Memo::new(move |_| {
+        let chosen = studio
+            .compute
+            .with(|compute| compute.report.as_ref().and_then(|report| report.chosen));
+        let here = desk.held.with(Held::computed_on)?;
+        chosen.filter(|chosen| *chosen != here)
+    });
     let load_words = move || match state.get() {
         "cancelled" => "Go on loading".to_owned(),
         "refused" | "failed" => "Try again".to_owned(),
@@ -148,6 +156,11 @@ fn InTab(is_nano: bool, all_bytes: u64) -> impl IntoView {
                 <Show when=move || !is_ready.get() && !is_loading.get()>
                     <button type="button" class="button" data-testid="scorer-load" on:click=move |_| load(studio)>{load_words}</button>
                 </Show>
+                {move || elsewhere.get().map(|kind| view! {
+                    <button type="button" class="button" data-testid="scorer-move" on:click=move |_| load(studio)>
+                        {format!("Move it to {}", in_sentence(kind))}
+                    </button>
+                })}
                 <Show when=move || is_loading.get()>
                     <button
                         type="button"

@@ -24,20 +24,21 @@ pub(super) fn Legend() -> impl IntoView {
                 <thead>
                     <tr>
                         <th scope="col">"Curve"</th>
-                        <th scope="col" title="Value-order correlation: how steadily the curve rises. 1 rises throughout, −1 falls, about 0 does neither.">"VOC"</th>
-                        <th scope="col" title="Mean of the last three values of ln p(True). Comparable between videos of one scorer and profile; no threshold is known.">"Success score"</th>
-                        <th scope="col" title="How far the video’s success score is above this one’s.">"Gap"</th>
+                        <th scope="col">"VOC"</th>
+                        <th scope="col">"Success score"</th>
+                        <th scope="col">"Gap"</th>
                     </tr>
                 </thead>
                 <tbody>
                     {move || found.get().into_iter().map(row).collect_view()}
                 </tbody>
             </table>
-        <p class="quiet">
-            {move || if is_done.get() { "" } else { "So far. " }}
-            "VOC: how steadily a curve rises, from −1 to 1. Success score: the mean of the last three values; it compares \
-             videos under one scorer and profile, and no threshold is known. Gap: how far the video is above the control."
-        </p>
+            <p class="quiet">
+                {move || if is_done.get() { "" } else { "So far. " }}
+                "VOC: how steadily a curve rises, from −1 to 1. Success score: the mean of the last three values; it \
+                 compares videos under one scorer and profile, and no threshold is known. Gap: how far the video is above \
+                 the control."
+            </p>
         </div>
     }
 }
@@ -57,14 +58,14 @@ fn row(finding: Finding) -> impl IntoView {
         >
             <th scope="row">
                 <div class="curve-name">
-                <svg class="sample" viewBox="0 0 34 10" aria-hidden="true">
-                    <path class=format!("stroke {word}") d="M1 5H33"/>
-                    <path class=format!("dots {word}") d="M17 5h0"/>
-                </svg>
-                <span>
-                    {name_of(finding.kind)}
-                    <span class="words">{finding.sentence}</span>
-                </span>
+                    <svg class="sample" viewBox="0 0 34 10" aria-hidden="true">
+                        <path class=format!("stroke {word}") d="M1 5H33"/>
+                        <path class=format!("dots {word}") d="M17 5h0"/>
+                    </svg>
+                    <span>
+                        {name_of(finding.kind)}
+                        <span class="words">{finding.sentence}</span>
+                    </span>
                 </div>
             </th>
             <td>{number(finding.voc)}</td>

@@ -4,8 +4,9 @@ use leptos::prelude::*;
 use topreward::Profile;
 
 use super::desk::{Desk, Opened, Source};
-use super::job::{Then, score, with_scorer};
+use super::job::score;
 use super::live;
+use super::loading::{Then, with_scorer};
 use crate::scorer::Place;
 use crate::ui::store::Studio;
 
