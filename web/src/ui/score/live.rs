@@ -14,10 +14,12 @@ use wasm_bindgen_futures::spawn_local;
 use super::darkroom::{Darkroom, Picture};
 use super::desk::Desk;
 use super::job::{self, close, give_up, hand_over};
+use super::loading::{Then, with_scorer};
 use super::post::Body;
 use crate::following::{Following, Step};
 use crate::footage::Sampler;
-use crate::scorer::Place;
+use crate::scorer::{Held, Place};
+use crate::scoring::Scoring;
 use crate::ui::painter::decode_jpeg;
 use crate::ui::store::Studio;
 
@@ -92,7 +94,7 @@ pub(super) fn follow(studio: Studio) {
     if live_job(desk).is_none() && !typed.trim().is_empty() {
         watch(studio, &typed);
     } else if live_job(desk).is_none() {
-        desk.scoring.update(crate::scoring::Scoring::forget_wait);
+        desk.scoring.update(Scoring::forget_wait);
     }
 }
 
@@ -133,6 +135,12 @@ pub(crate) fn robot_changed(studio: Studio) {
 }
 
 fn watch(studio: Studio, sentence: &str) {
+    let is_missing = studio.score.place.get_untracked() == Place::Tab
+        && !studio.score.held.with_untracked(Held::is_ready);
+    if is_missing {
+        // The worker began anew, and its scorer is on the way again.
+        return with_scorer(studio, Then::Follow);
+    }
     if let Err(reason) = try_watch(studio, sentence) {
         studio.score.follows.set(false);
         job::refuse(studio, reason);
@@ -265,7 +273,7 @@ fn give(studio: Studio, job: u64, index: u32, picture: &Picture) -> Result<(), S
 /// Ends a watch that has become too long, or that the scorer cannot follow.
 fn keep_within(studio: Studio, job: u64, frames: u32) {
     let desk = studio.score;
-    let behind = desk.scoring.with_untracked(crate::scoring::Scoring::behind);
+    let behind = desk.scoring.with_untracked(Scoring::behind);
     let remark = if frames >= MOST_FRAMES {
         "Two minutes are watched at most; the rest was not."
     } else if behind > MOST_BEHIND {
