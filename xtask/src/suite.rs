@@ -53,6 +53,7 @@ pub(crate) fn lint() -> Result<()> {
 
 fn browser() -> Result<()> {
     let chromium = tools::ensure_chromium()?;
+    tools::ensure_ffmpeg()?;
     tools::ensure_node_packages()?;
     let binary = binary::build()?;
     let parity = parity::build()?;
