@@ -24,7 +24,8 @@ use shard::{Location, Shard};
 type Widen = fn(&[u8], &mut Vec<f32>);
 
 const SINGLE_FILE: &str = "model.safetensors";
-const INDEX_FILE: &str = "model.safetensors.index.json";
+/// Where a folder says which shard holds which tensor.
+pub const INDEX_FILE: &str = "model.safetensors.index.json";
 
 /// Values handed out at a time, unless a row is longer.
 const PIECE: usize = 1 << 20;
