@@ -54,8 +54,7 @@ impl Frames {
         if width == 0 || height == 0 || width > MAX_SIDE || height > MAX_SIDE {
             return Err(bad(format!("sides run from 1 to {MAX_SIDE} pixels")));
         }
-        let size = *self.size.get_or_insert((width, height));
-        if size != (width, height) {
+        if let Some(size) = self.size.filter(|size| *size != (width, height)) {
             return Err(bad(format!(
                 "the first frame that came is {}x{}, and all frames of a video have one size",
                 size.0, size.1
@@ -63,6 +62,7 @@ impl Frames {
         }
         let picture = RgbImage::new(width as usize, height as usize, rgb)
             .map_err(|error| bad(error.to_string()))?;
+        self.size = Some((width, height));
         match self.side {
             None => Ok(picture),
             Some(side) => vision::resample_bicubic_u8(&picture, side, side)

@@ -7,6 +7,8 @@
 //!   the overview camera. No GPU is used, so they too are the same everywhere.
 //! * [`Task`] says what may be asked (`task`), in words (`wordings` out, sentences in through `words`), and
 //!   [`TaskMonitor`] reads success from the physics (`monitor`).
+//! * [`TaskProgress`] says how far a task is (`progress`), and a [`Demonstration`] is an episode that succeeds or fails on
+//!   purpose (`demonstration`).
 //! * [`Expert`] solves every task by state feedback and hands out action chunks for training (`expert`).
 //!
 //! Units: metres, degrees for the first five joints and percent (0 closed, 100 open) for the gripper,
@@ -18,11 +20,13 @@
 
 mod arm;
 mod camera;
+mod demonstration;
 mod expert;
 mod figures;
 mod mesh;
 mod monitor;
 mod physics;
+mod progress;
 mod raster;
 mod render;
 mod scene;
@@ -35,10 +39,12 @@ mod world;
 
 pub use arm::{JOINTS, JointInfo};
 pub use camera::{Camera, HEIGHT_PIXELS, WIDTH_PIXELS};
+pub use demonstration::{Behaviour, Demonstration};
 pub use expert::Expert;
 pub use monitor::{
     DWELL_TICKS, PICK_HEIGHT, PUSH_DISTANCE, REACH_DISTANCE, REACH_DISTURBANCE, Status, TaskMonitor,
 };
+pub use progress::TaskProgress;
 pub use render::Rendered;
 pub use scene::{CUBE_HALF, Colour, Tray};
 pub use task::{Direction, Task, TaskFamily};

@@ -2,11 +2,13 @@
 //!
 //! * `training sentences`: every wording of every task, for the prompt tokenizer.
 //! * `training collect`: frames from the scripted expert, with noise, labelled for several tasks each.
+//! * `training episodes`: whole episodes for the scorer, successes and failures, with the progress of every task.
 //! * `training drive`: a lockstep of many simulated robots on stdin and stdout, for closed-loop evaluation
 //!   and for labelling what a half-trained policy runs into.
 
 mod collect;
 mod drive;
+mod episodes;
 mod frame;
 mod noise;
 mod sentences;
@@ -26,6 +28,8 @@ enum Command {
     Sentences,
     /// Write frames with expert labels into a folder of flat arrays.
     Collect(collect::Options),
+    /// Write whole episodes, as a scorer sees them, with the progress of every task in every frame.
+    Episodes(episodes::Options),
     /// Step many robots in lockstep: targets in on stdin, observations and labels out on stdout.
     Drive(drive::Options),
 }
@@ -34,6 +38,7 @@ fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Sentences => sentences::print(),
         Command::Collect(options) => collect::run(&options),
+        Command::Episodes(options) => episodes::run(&options),
         Command::Drive(options) => drive::run(&options),
     }
 }

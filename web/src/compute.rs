@@ -66,7 +66,9 @@ impl Compute {
             FromWorker::Decoded { .. }
             | FromWorker::Unfolded { .. }
             | FromWorker::Encoded { .. }
-            | FromWorker::Drawn { .. } => {}
+            | FromWorker::Drawn { .. }
+            | FromWorker::Scorer(_)
+            | FromWorker::Score(_) => {}
         }
     }
 
@@ -86,6 +88,12 @@ impl Compute {
         self.phase == Phase::Running
             && matches!(self.depth_decoder, Some(DecoderOutcome::Ready { .. }))
             && self.has_device()
+    }
+
+    /// Whether a scorer can be loaded now. A large one waits until every device was tried.
+    pub fn can_load_scorer(&self, is_large: bool) -> bool {
+        let settled = self.report.as_ref().is_some_and(|report| report.settled);
+        self.phase == Phase::Running && self.has_device() && (settled || !is_large)
     }
 
     fn has_device(&self) -> bool {
@@ -207,6 +215,7 @@ mod tests {
             ("ready", "CPU, 30 GFLOP/s")
         );
         assert!(!compute.can_decode(), "no tokenizer yet");
+        assert!(compute.can_load_scorer(false) && !compute.can_load_scorer(true));
         compute.apply(&FromWorker::Tokenizer(TokenizerOutcome::Ready {
             vocabulary: 9,
         }));

@@ -14,6 +14,20 @@ pub fn duration(micros: u64) -> String {
     }
 }
 
+/// A time as people say it: `0.4 s`, `12 s`, `2 min 5 s`.
+#[must_use]
+pub fn span(secs: f64) -> String {
+    let secs = secs.max(0.0);
+    if secs < 9.95 {
+        format!("{secs:.1} s")
+    } else if secs < 59.5 {
+        format!("{secs:.0} s")
+    } else {
+        let whole = secs.round() as u64;
+        format!("{} min {} s", whole / 60, whole % 60)
+    }
+}
+
 /// Fractions of microseconds too: `0.84 µs`, `13.2 µs`, `1.2 ms`.
 pub fn fine_micros(micros: f64) -> String {
     if micros < 10.0 {
@@ -83,6 +97,37 @@ pub fn joint_value(value: f32, unit: &str) -> String {
     }
 }
 
+/// A number with a true minus sign.
+pub fn decimal(value: f64, decimals: usize) -> String {
+    let text = format!("{value:.decimals$}");
+    match text.strip_prefix('-') {
+        // Not a minus before nothing.
+        Some(rest) if rest.chars().all(|digit| matches!(digit, '0' | '.')) => rest.to_owned(),
+        Some(rest) => format!("\u{2212}{rest}"),
+        None => text,
+    }
+}
+
+/// Bytes in the unit that people say them in: `812 kB`, `14.2 MB`, `4.26 GB`.
+pub fn bytes(bytes: u64) -> String {
+    let value = bytes as f64;
+    if value >= 1e9 {
+        format!("{:.2} GB", value / 1e9)
+    } else if value >= 1e6 {
+        format!("{:.1} MB", value / 1e6)
+    } else {
+        format!("{:.0} kB", value / 1e3)
+    }
+}
+
+/// With a capital first letter, as the beginning of a sentence.
+pub fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(letters).collect()
+    })
+}
+
 /// `shoulder_pan` as `Shoulder pan`.
 pub fn plain_name(name: &str) -> String {
     let mut words = name.replace(['_', '.'], " ");
@@ -114,6 +159,18 @@ mod tests {
         assert_eq!(difference(3.1e-7), "3.1e-7");
         assert_eq!(difference(0.0214), "0.021");
         assert_eq!(difference(f32::INFINITY), "not a number");
+    }
+
+    #[test]
+    fn numbers_have_a_true_minus_and_bytes_their_unit() {
+        assert_eq!(decimal(-1.234, 2), "\u{2212}1.23");
+        assert_eq!(decimal(-0.001, 2), "0.00");
+        assert_eq!(decimal(0.5, 1), "0.5");
+        assert_eq!(bytes(4_260_000_000), "4.26 GB");
+        assert_eq!(bytes(14_230_000), "14.2 MB");
+        assert_eq!(bytes(812_345), "812 kB");
+        assert_eq!(capitalised("é fini"), "É fini");
+        assert_eq!(capitalised(""), "");
     }
 
     #[test]

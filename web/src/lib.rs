@@ -19,6 +19,13 @@
 //! - [`plot`]: the geometry of a joint's plot
 //! - [`colour`]: depth as colour
 //! - [`depth`]: what the policy saw in depth
+//! - [`scorer`]: which scorer there is, and how far this tab is with it
+//! - [`footage`]: where the frames of a scored video come from, and which of them are shown
+//! - [`following`]: when the scoring of a robot begins and ends
+//! - [`scoring`]: one job of scoring
+//! - [`curves`]: the geometry of its curves
+//! - [`findings`]: what they say
+//! - [`score_wire`]: the same job on the studio's device
 //! - [`figures`]: numbers as people read them
 //!
 //! The panels are in `ui`, which exists in a browser only. `README.md` lists the hooks for tests.
@@ -26,14 +33,21 @@
 pub mod asking;
 pub mod colour;
 pub mod compute;
+pub mod curves;
 pub mod decisions;
 pub mod depth;
 pub mod figures;
+pub mod findings;
+pub mod following;
+pub mod footage;
 pub mod heat;
 pub mod history;
 pub mod plot;
 pub mod prompt;
 pub mod reconnect;
+pub mod score_wire;
+pub mod scorer;
+pub mod scoring;
 pub mod situation;
 pub mod stream;
 pub mod trial;

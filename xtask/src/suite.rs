@@ -30,6 +30,7 @@ pub(crate) fn run(part: Option<Part>) -> Result<()> {
         page::build(false)?;
     }
     if wanted(Part::Rust) {
+        tools::ensure_ffmpeg()?;
         step("rust tests", cargo().args(["test", "--no-fail-fast"]))?;
         step(
             "page logic tests",
@@ -52,6 +53,7 @@ pub(crate) fn lint() -> Result<()> {
 
 fn browser() -> Result<()> {
     let chromium = tools::ensure_chromium()?;
+    tools::ensure_ffmpeg()?;
     tools::ensure_node_packages()?;
     let binary = binary::build()?;
     let parity = parity::build()?;

@@ -87,8 +87,29 @@ pub(crate) fn ensure_chromium() -> Result<PathBuf> {
     if let Some(found) = find_chromium() {
         return Ok(found);
     }
+    apt_install(
+        "Chromium and its driver",
+        &["chromium", "chromium-driver", "libvulkan1"],
+    )
+    .context("no Chromium found: install Chromium or Chrome, or set CHROMIUM to its path")?;
+    find_chromium()
+        .context("Chromium was installed but is not on the PATH; set CHROMIUM to its path")
+}
+
+/// ffmpeg with ffprobe: the scorer reads videos with them, and its tests make some.
+pub(crate) fn ensure_ffmpeg() -> Result<()> {
+    let there = |program: &str| output_of(Command::new(program).arg("-version")).is_some();
+    if there("ffmpeg") && there("ffprobe") {
+        return Ok(());
+    }
+    apt_install("ffmpeg", &["ffmpeg"])
+        .context("the tests of videos need ffmpeg and ffprobe on the PATH")
+}
+
+/// Installs Debian packages.
+fn apt_install(what: &str, packages: &[&str]) -> Result<()> {
     if output_of(Command::new("apt-get").arg("--version")).is_none() {
-        bail!("no Chromium found: install Chromium or Chrome, or set CHROMIUM to its path");
+        bail!("{what} cannot be installed from here: there is no apt-get");
     }
     let sudo = output_of(Command::new("id").arg("-u")).is_some_and(|uid| uid != "0");
     let apt = |arguments: &[&str]| {
@@ -102,19 +123,8 @@ pub(crate) fn ensure_chromium() -> Result<PathBuf> {
         command
     };
     step("refreshing the package list", &mut apt(&["update", "-q"]))?;
-    step(
-        "installing Chromium and its driver",
-        &mut apt(&[
-            "install",
-            "-y",
-            "-q",
-            "chromium",
-            "chromium-driver",
-            "libvulkan1",
-        ]),
-    )?;
-    find_chromium()
-        .context("Chromium was installed but is not on the PATH; set CHROMIUM to its path")
+    let install = [&["install", "-y", "-q"], packages].concat();
+    step(&format!("installing {what}"), &mut apt(&install))
 }
 
 fn find_chromium() -> Option<PathBuf> {

@@ -6,7 +6,7 @@
 //! - [`painter`]: camera images onto canvases
 //! - one module per panel: [`header`], [`cameras`], [`command`], [`trace`] (with [`timeline`],
 //!   [`joints`], [`depth`], [`stages`]), [`wrote`] (with [`chips`], [`heatmap`], [`course`], [`scrubber`], [`verdict`]),
-//!   [`ask`], [`browser`], [`dock`], [`notices`]
+//!   [`ask`], [`score`], [`browser`], [`dock`], [`notices`]
 //! - [`keys`], [`settings`]: the keyboard, and what the visitor's browser remembers
 
 #![allow(
@@ -30,6 +30,7 @@ mod joints;
 mod keys;
 mod notices;
 mod painter;
+mod score;
 mod scrubber;
 mod settings;
 mod socket;
@@ -77,6 +78,7 @@ fn Page() -> impl IntoView {
                 <trace::TracePanel/>
             </div>
             <div class="column wide">
+                <score::ScorePanel/>
                 <wrote::WrotePanel/>
                 <browser::BrowserPanel/>
             </div>

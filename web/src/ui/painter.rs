@@ -160,7 +160,8 @@ impl Painter {
     }
 }
 
-async fn decode_jpeg(view: &View) -> Option<ImageBitmap> {
+/// The picture of a JPEG; `None` if it does not decode.
+pub(crate) async fn decode_jpeg(view: &View) -> Option<ImageBitmap> {
     let parts = Array::new();
     parts.push(&Uint8Array::from(view.data.as_slice()));
     let kind = BlobPropertyBag::new();

@@ -6,6 +6,7 @@ use wasm_bindgen::JsValue;
 
 const THEME: &str = "policy-studio.theme";
 const COMPUTE: &str = "policy-studio.compute";
+const KEEPS_SCORER: &str = "policy-studio.keeps-scorer";
 
 fn read(key: &str) -> Option<String> {
     window().local_storage().ok()??.get_item(key).ok()?
@@ -40,6 +41,15 @@ pub(crate) fn compute_word(kind: ComputeKind) -> &'static str {
         ComputeKind::Cpu => "cpu",
         ComputeKind::Webgpu => "webgpu",
     }
+}
+
+/// Whether files of a scorer were kept in this browser and not forgotten.
+pub(crate) fn keeps_scorer() -> bool {
+    read(KEEPS_SCORER).is_some()
+}
+
+pub(crate) fn set_keeps_scorer(keeps: bool) {
+    write(KEEPS_SCORER, keeps.then_some("yes"));
 }
 
 /// Switches between light and dark, starting from what is seen now.

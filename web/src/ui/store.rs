@@ -13,7 +13,7 @@ use protocol::viewer::{
 };
 
 use super::painter::Painter;
-use super::{settings, socket, worker};
+use super::{score, settings, socket, worker};
 use crate::asking::Asking;
 use crate::compute::Compute;
 use crate::decisions::Decisions;
@@ -74,6 +74,8 @@ pub(crate) struct Studio {
     /// Depth maps as the worker draws them.
     pub(crate) drawings: RwSignal<Drawings>,
     pub(crate) compute: RwSignal<Compute>,
+    /// Videos and what they score.
+    pub(crate) score: score::Desk,
     pub(crate) mode: RwSignal<Mode>,
     pub(crate) notices: RwSignal<Vec<Notice>>,
     pub(crate) stop: RwSignal<StopPress>,
@@ -104,6 +106,7 @@ impl Studio {
             unfolding: RwSignal::default(),
             drawings: RwSignal::default(),
             compute: RwSignal::default(),
+            score: score::Desk::default(),
             mode: RwSignal::new(Mode::Continuous),
             notices: RwSignal::new(vec![]),
             stop: RwSignal::default(),
@@ -124,6 +127,7 @@ impl Studio {
                 self.keep_watching();
             }
             ToViewer::Frame(frame) if self.watches(&frame.robot_id) => {
+                score::saw(self, &frame);
                 let name = frame.view.name.clone();
                 let painter = self.painters.with_value(|all| all.get(&name).cloned());
                 if let Some(painter) = painter {
@@ -197,6 +201,7 @@ impl Studio {
     }
 
     fn reported(self, status: RobotStatus) {
+        score::reported(self, &status);
         if status.stopped {
             self.stop.update(|stop| {
                 if let Some(pressed) = stop.pressed_at_millis.take() {
@@ -250,6 +255,7 @@ impl Studio {
         self.decisions.update(Decisions::clear);
         self.stream.set(Stream::default());
         self.watched.set(Some(robot_id.clone()));
+        score::robot_changed(self);
         self.send(Watch { robot_id });
     }
 

@@ -13,8 +13,8 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::Closure;
 use web_sys::{ErrorEvent, MessageEvent, Worker, WorkerOptions, WorkerType};
 
-use super::settings;
 use super::store::{Studio, now_millis};
+use super::{score, settings};
 use crate::compute::Phase;
 use crate::depth::Drawings;
 use crate::unfold::Unfolding;
@@ -79,6 +79,7 @@ pub(crate) fn start(studio: Studio) {
     studio.worker.in_flight.set_value(None);
     studio.unfolding.update(Unfolding::restart);
     studio.drawings.update(Drawings::restart);
+    score::worker_is_anew(studio, "The worker that computed it ended; score it again.");
     studio.compute.update(|compute| compute.phase = phase);
 }
 
@@ -171,10 +172,13 @@ fn receive(studio: Studio, data: &wasm_bindgen::JsValue) {
             }
         }),
         FromWorker::Timed(_) => {}
+        FromWorker::Scorer(state) => score::scorer_heard(studio, state),
+        FromWorker::Score(event) => score::heard(studio, event),
     }
     // What a person looks at goes before what is only compared.
     unfold(studio);
     pump(studio);
+    score::pump(studio);
 }
 
 /// A worker that died while WebGPU was being tested is started once more without it.
@@ -198,6 +202,7 @@ fn died(studio: Studio, message: &str) {
     } else {
         format!("The compute worker ended: {message}")
     };
+    score::worker_is_anew(studio, &reason);
     studio
         .compute
         .update(|compute| compute.phase = Phase::Dead { reason });
@@ -209,6 +214,12 @@ fn stop(studio: Studio) {
             running.worker.terminate();
         }
     });
+}
+
+/// Ends a worker that does not listen and starts another.
+pub(crate) fn restart(studio: Studio) {
+    stop(studio);
+    start(studio);
 }
 
 /// Computes where the visitor wants from now on.
@@ -354,7 +365,8 @@ pub(crate) fn pump(studio: Studio) {
     }
 }
 
-fn post(studio: Studio, message: &ToWorker) {
+/// Tells the worker something; one that is not there hears nothing.
+pub(crate) fn post(studio: Studio, message: &ToWorker) {
     let Ok(bytes) = to_bytes(message) else {
         return;
     };

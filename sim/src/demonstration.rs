@@ -1,0 +1,181 @@
+//! Whole episodes with a known end: the expert doing what it was told, and four ways of not doing it.
+
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+
+use crate::task::{Task, TaskFamily};
+use crate::{DOF, Expert, JointVector, Status, TaskMonitor, World};
+
+/// What the arm does about a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Behaviour {
+    /// The scripted expert solves it.
+    Solve,
+    /// The expert begins and then the arm stands still.
+    Stall,
+    /// The expert does another task over the same scene.
+    DoAnother,
+    /// The expert begins, then the hand leaves for somewhere else and stays there.
+    Leave,
+    /// The arm stands still from the beginning.
+    StandStill,
+}
+
+impl Behaviour {
+    /// All of them.
+    pub const ALL: [Behaviour; 5] = [
+        Self::Solve,
+        Self::Stall,
+        Self::DoAnother,
+        Self::Leave,
+        Self::StandStill,
+    ];
+
+    /// Name for reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Solve => "solve",
+            Self::Stall => "stall",
+            Self::DoAnother => "do_another",
+            Self::Leave => "leave",
+            Self::StandStill => "stand_still",
+        }
+    }
+}
+
+/// Ticks after success for which a solved episode goes on, at most.
+const AFTERMATH_TICKS: u32 = 40;
+/// Length of an episode that does not succeed, ticks.
+const SHORTEST_TICKS: u32 = 60;
+const LONGEST_TICKS: u32 = 170;
+/// An expert that is not done by then is stuck.
+const MOST_TICKS: u32 = 300;
+
+/// An episode being played, tick by tick. The seed decides everything.
+#[derive(Debug, Clone)]
+pub struct Demonstration {
+    world: World,
+    task: Task,
+    done: Task,
+    behaviour: Behaviour,
+    monitor: TaskMonitor,
+    rng: ChaCha8Rng,
+    tick: u32,
+    /// When the arm stops following the expert.
+    turn: u32,
+    /// When the episode ends; later where it is known only then.
+    end: u32,
+    elsewhere: JointVector,
+}
+
+impl Demonstration {
+    /// The scene of `seed`, a task of `family` in it, and what the arm does about it.
+    pub fn new(seed: u64, family: TaskFamily, behaviour: Behaviour) -> Demonstration {
+        let world = World::new(seed);
+        let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x6465_6d6f);
+        let task = Task::sample(family, &world, &mut rng);
+        let done = if behaviour == Behaviour::DoAnother {
+            task.wrong(&world, &mut rng)
+        } else {
+            task
+        };
+        let turn = match behaviour {
+            Behaviour::StandStill => 0,
+            Behaviour::Stall | Behaviour::Leave => rng.random_range(12..42),
+            Behaviour::Solve | Behaviour::DoAnother => u32::MAX,
+        };
+        let end = match behaviour {
+            Behaviour::Solve => MOST_TICKS,
+            _ => rng.random_range(SHORTEST_TICKS..LONGEST_TICKS),
+        };
+        let mut elsewhere = world.state();
+        for (value, reach) in elsewhere
+            .iter_mut()
+            .zip([25.0_f32, 12.0, 12.0, 10.0, 15.0, 30.0])
+        {
+            *value += rng.random_range(-reach..reach);
+        }
+        Demonstration {
+            monitor: TaskMonitor::new(&task, &world),
+            world,
+            task,
+            done,
+            behaviour,
+            rng,
+            tick: 0,
+            turn,
+            end,
+            elsewhere,
+        }
+    }
+
+    /// What the robot was told.
+    pub fn task(&self) -> &Task {
+        &self.task
+    }
+
+    /// What the arm does instead, or the same.
+    pub fn done(&self) -> &Task {
+        &self.done
+    }
+
+    /// What the arm does about its task.
+    pub fn behaviour(&self) -> Behaviour {
+        self.behaviour
+    }
+
+    /// The scene as it is.
+    pub fn world(&self) -> &World {
+        &self.world
+    }
+
+    /// Whether the task has succeeded so far.
+    pub fn succeeded(&self) -> bool {
+        self.monitor.status() == Status::Succeeded
+    }
+
+    /// One more tick; false when the episode is over. `disturb` may change what the arm is told.
+    pub fn step(&mut self, disturb: &mut dyn FnMut(&JointVector, &World) -> JointVector) -> bool {
+        if self.tick >= self.end {
+            return false;
+        }
+        let target = self.target();
+        let target = if self.tick < self.turn {
+            disturb(&target, &self.world)
+        } else {
+            target
+        };
+        self.world.step(&target);
+        self.tick += 1;
+        let before = self.succeeded();
+        self.monitor.update(&self.world);
+        if self.behaviour == Behaviour::Solve && !before && self.succeeded() {
+            let after = self.rng.random_range(8..AFTERMATH_TICKS);
+            self.end = self.end.min(self.tick + after);
+        }
+        true
+    }
+
+    fn target(&mut self) -> JointVector {
+        if self.tick >= self.turn {
+            return match self.behaviour {
+                Behaviour::Leave => self.elsewhere,
+                _ => self.held_pose(),
+            };
+        }
+        Expert::new()
+            .chunk(&self.world, &self.done, 1)
+            .into_iter()
+            .next()
+            .unwrap_or_else(|| self.world.state())
+    }
+
+    /// Where the arm is when it stops, kept: following the measured state would let it drift.
+    fn held_pose(&mut self) -> JointVector {
+        if self.tick == self.turn {
+            self.elsewhere = self.world.state();
+        }
+        let held: [f32; DOF] = self.elsewhere;
+        held
+    }
+}

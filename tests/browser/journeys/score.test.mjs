@@ -1,0 +1,302 @@
+// How far it got: a robot that is watched and videos that are dropped on the page become progress curves in the tab.
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { after, before, test } from "node:test";
+import { command, eventually, keep, launch, open, part, seeFrames, taskState } from "../support/browser.mjs";
+import { startStudio } from "../support/studio.mjs";
+import { drop, film, greyOf, greys, recordRobot } from "../support/video.mjs";
+
+let studio, browser, recorded;
+const SENTENCE = "reach the red cube";
+
+before(async () => {
+  studio = await startStudio();
+  recorded = await recordRobot(studio.url, SENTENCE);
+  browser = await launch();
+}, { timeout: 300_000 });
+
+after(async () => {
+  await browser?.close();
+  await studio?.stop();
+});
+
+const state = (page) => part(page, "score-result").getAttribute("data-state");
+const scorer = (page) => part(page, "scorer").getAttribute("data-state");
+const points = async (page) => Number(await part(page, "score-curve").getAttribute("data-points"));
+const show = (page, id = "score") => page.evaluate((id) => document.getElementById(id).scrollIntoView({ block: "start" }), id);
+
+/** The page with its panel ready to be asked. */
+async function panel() {
+  const page = await open(browser, studio.url);
+  await seeFrames(page);
+  await eventually("the scorer's description", () => part(page, "scorer-name").count(), (n) => n === 1);
+  return page;
+}
+
+/** Gives a video as a person does, and waits until it is open. */
+async function give(page, name, bytes, type) {
+  await drop(page, "main", name, bytes, type);
+  const at = await eventually(
+    "the video is open", () => part(page, "score-file-state").getAttribute("data-state"),
+    (s) => s === "open" || s === "failed");
+  assert.equal(at, "open", await part(page, "score-file-state").innerText());
+}
+
+/** Notes every number of points that the curve has had from now on. */
+const notePoints = (page) => page.evaluate(() => {
+  globalThis.pointsSeen = new Set();
+  const look = () => {
+    const curve = document.querySelector("[data-testid=score-curve]");
+    if (curve) globalThis.pointsSeen.add(Number(curve.dataset.points));
+  };
+  new MutationObserver(look).observe(document.body, { subtree: true, childList: true, attributeFilter: ["data-points"] });
+});
+const pointsSeen = (page) => page.evaluate(() => [...globalThis.pointsSeen]);
+
+/** How often the recorded film is shown in so many seconds. */
+const times = (seconds) => Math.ceil((seconds * recorded.fps) / recorded.pictures.length);
+
+async function choosePrefixes(page, word) {
+  await page.locator(".settings > summary").click();
+  await part(page, "score-prefixes").selectOption(word);
+}
+
+/** The curves' numbers by kind. */
+const findings = (page) => part(page, "score-finding").evaluateAll((rows) => Object.fromEntries(
+  rows.map((row) => [row.dataset.kind, { voc: row.dataset.voc, success: row.dataset.success }])));
+
+/** The panel in light and dark, on a wide screen and on a phone. */
+async function pictures(page, name) {
+  for (const scheme of ["light", "dark"]) {
+    for (const [size, width, height] of [["wide", 1440, 1400], ["phone", 390, 1700]]) {
+      await page.emulateMedia({ colorScheme: scheme });
+      await page.setViewportSize({ width, height });
+      await show(page);
+      await keep(page, `${name}-${size}-${scheme}`);
+      const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+      assert.ok(overflow <= 0, `${size}: the page is ${overflow} px wider than the screen`);
+    }
+  }
+  await page.emulateMedia({ colorScheme: null });
+  await page.setViewportSize({ width: 1440, height: 900 });
+}
+
+test("a robot that is followed gets a curve while it works, and its controls after", { timeout: 300_000 }, async () => {
+  const page = await panel();
+  try {
+    assert.match(await part(page, "scorer-about").innerText(), /built-in robot/);
+    assert.match(await part(page, "scorer-where").innerText(), /nothing is uploaded/);
+    await show(page);
+    await keep(page, "40-score-before");
+    // The small scorer comes by itself.
+    await part(page, "score-begin").click();
+    await eventually("the scorer is in the tab", () => scorer(page), (s) => s === "ready" || s === "failed", 120_000);
+    assert.equal(await scorer(page), "ready", await part(page, "scorer-state").innerText());
+    await eventually("it waits", () => part(page, "score-hint").innerText(), (t) => t.includes("next command"));
+
+    await notePoints(page);
+    await command(page, SENTENCE);
+    await eventually("points come while the robot works", () => pointsSeen(page), (seen) => seen.length >= 3, 60_000);
+    assert.equal(await part(page, "score-asked").innerText(), `\u201c${SENTENCE}\u201d`);
+    await show(page);
+    await keep(page, "41-score-live");
+    try {
+      await eventually("the task succeeds", () => taskState(page), (s) => s === "succeeded", 25_000);
+    } catch {
+      // The nano policy does not solve every scene; a person ends the watching then.
+      await part(page, "score-finish").click();
+    }
+    await eventually("the controls", () => state(page), (s) => s === "done" || s === "failed", 120_000);
+    assert.equal(await state(page), "done", await part(page, "score-words").innerText());
+    const found = await findings(page);
+    assert.deepEqual(Object.keys(found), ["instruction", "negation", "shuffled_words", "frozen"]);
+    for (const [kind, { success }] of Object.entries(found)) assert.ok(Number(success) < 0, `${kind}: ${success}`);
+    assert.ok((await part(page, "score-remark").count()) >= 1);
+    await part(page, "score-begin").click();
+    assert.equal(await part(page, "score-begin").innerText(), "Score live");
+    await pictures(page, "42-score-live-done");
+    assert.deepEqual(page.problems, []);
+  } finally {
+    await page.close();
+  }
+});
+
+test("a video that is dropped on the page is scored in the tab", { timeout: 300_000 }, async () => {
+  const page = await panel();
+  const sent = [];
+  page.on("request", (request) => sent.push(`${request.method()} ${request.url()}`));
+  try {
+    await give(page, "reach.webm", await film(recorded), "video/webm");
+    assert.equal(Number(await part(page, "score-fps").inputValue()), recorded.fps, "the measured rate");
+    assert.match(await part(page, "score-file-frames").innerText(), new RegExp(`^${recorded.pictures.length} frames, \\d+ of them read$`));
+    await part(page, "score-sentence").fill(SENTENCE);
+    await page.locator(".settings > summary").click();
+    await part(page, "score-other").fill("push the green cube away");
+    await notePoints(page);
+    await part(page, "score-sentence").press("Enter");
+    await eventually("the curve", () => state(page), (s) => s === "done" || s === "failed", 180_000);
+    assert.equal(await state(page), "done", await part(page, "score-words").innerText());
+    const grown = await pointsSeen(page);
+    assert.ok(grown.length >= 3, `the curve was seen with ${grown} points`);
+    assert.match(await part(page, "score-words").innerText(), /profile “aligned”/);
+    const found = await findings(page);
+    assert.deepEqual(Object.keys(found), ["instruction", "negation", "other_task", "frozen"]);
+
+    // The same numbers as a file.
+    const [download] = await Promise.all([page.waitForEvent("download"), part(page, "score-download").click()]);
+    const report = JSON.parse(await readFile(await download.path(), "utf8"));
+    assert.equal(report.frames, recorded.pictures.length);
+    assert.equal(report.curves[0].log_probs.length, report.prefix_lengths.length);
+    assert.equal(Number(found.instruction.success), report.curves[0].success_score);
+    const last = report.curves[0].log_probs.slice(-3);
+    assert.ok(Math.abs(last.reduce((a, b) => a + b) / last.length - report.curves[0].success_score) < 1e-9);
+
+    // By keyboard: every point, its frame and its values.
+    const curve = part(page, "score-curve").first();
+    await curve.focus();
+    await page.keyboard.press("Home");
+    assert.equal(await part(page, "score-moment").getAttribute("data-length"), String(report.prefix_lengths[0]));
+    assert.equal(await part(page, "score-frame").getAttribute("data-index"), "0");
+    await page.keyboard.press("ArrowRight");
+    assert.equal(await part(page, "score-moment").getAttribute("data-length"), String(report.prefix_lengths[1]));
+    assert.match(await curve.getAttribute("aria-valuetext"), /^after .* s: video .*; denied .*; other task .*; frozen /);
+    await page.keyboard.press("End");
+    assert.equal(await part(page, "score-frame").getAttribute("data-index"), String(report.frames - 1));
+
+    await part(page, "score-table-button").click();
+    assert.equal(await part(page, "score-table").locator("tbody tr").count(), report.prefix_lengths.length);
+    await part(page, "score-table-button").click();
+
+    await pictures(page, "43-score-video");
+    await part(page, "score-subtract").check();
+    assert.deepEqual(Object.keys(await findings(page)), ["instruction", "negation", "other_task"]);
+    await show(page);
+    await keep(page, "44-score-subtracted");
+    // Nothing but the weights crossed the network.
+    assert.deepEqual(sent.filter((line) => !line.startsWith("GET ")), []);
+    assert.deepEqual(page.problems, []);
+  } finally {
+    await page.close();
+  }
+});
+
+test("the frames that are read are the ones that are meant", { timeout: 240_000 }, async () => {
+  const page = await panel();
+  try {
+    const [count, fps] = [50, 10];
+    await give(page, "greys.webm", await greys(count, fps), "video/webm");
+    assert.equal(await part(page, "score-fps").inputValue(), String(fps));
+    await part(page, "score-sentence").fill("become white");
+    await choosePrefixes(page, "blocks");
+    await part(page, "score-begin").click();
+    await eventually("the curve", () => state(page), (s) => s === "done" || s === "failed", 180_000);
+    assert.equal(await state(page), "done", await part(page, "score-words").innerText());
+    await part(page, "score-curve").focus();
+    await page.keyboard.press("Home");
+    const seen = [];
+    for (;;) {
+      const [index, grey] = await part(page, "score-frame").evaluate(async (image) => {
+        await image.decode();
+        const canvas = document.createElement("canvas");
+        [canvas.width, canvas.height] = [1, 1];
+        const context = canvas.getContext("2d");
+        context.drawImage(image, 0, 0, 1, 1);
+        return [Number(image.dataset.index), context.getImageData(0, 0, 1, 1).data[1]];
+      });
+      assert.ok(Math.abs(grey - greyOf(index)) <= 2, `frame ${index} is as bright as ${grey}, not ${greyOf(index)}`);
+      if (seen.at(-1) === index) break;
+      seen.push(index);
+      await page.keyboard.press("ArrowRight");
+    }
+    // Two a second: blocks end at 6, 16, 26 … frames, and the whole video.
+    assert.deepEqual(seen, [5, 15, 25, 35, 45, 49]);
+    assert.deepEqual(page.problems, []);
+  } finally {
+    await page.close();
+  }
+});
+
+test("a cancel stops at once, and a second load takes the kept files", { timeout: 300_000 }, async () => {
+  const page = await panel();
+  try {
+    await give(page, "long.mp4", await film(recorded, { type: "mp4", times: times(90) }), "video/mp4");
+    await part(page, "score-sentence").fill(SENTENCE);
+    await choosePrefixes(page, "all");
+    await part(page, "score-begin").click();
+    await eventually("points", async () => (await part(page, "score-curve").count()) && points(page), (n) => n >= 2, 180_000);
+    await show(page);
+    await keep(page, "45-score-computing");
+    const pressed = Date.now();
+    await part(page, "score-cancel").click();
+    await eventually("the end", () => state(page), (s) => s === "stopped", 10_000);
+    assert.ok(Date.now() - pressed < 4000, `it took ${Date.now() - pressed} ms`);
+    assert.ok(await points(page) >= 2, "what was known stays");
+
+    await page.reload();
+    await seeFrames(page);
+    await part(page, "scorer-load").click();
+    await eventually("the scorer is in the tab", () => scorer(page), (s) => s === "ready" || s === "failed", 120_000);
+    const fetched = Number(await part(page, "scorer").getAttribute("data-fetched-bytes"));
+    assert.ok(fetched < 100_000, `${fetched} bytes were fetched again`);
+    await show(page);
+    await keep(page, "46-score-kept");
+
+    // Forgotten, they are fetched anew.
+    await part(page, "scorer-forget").click();
+    await page.reload();
+    await seeFrames(page);
+    await part(page, "scorer-load").click();
+    await eventually("the scorer is in the tab", () => scorer(page), (s) => s === "ready" || s === "failed", 120_000);
+    assert.ok(Number(await part(page, "scorer").getAttribute("data-fetched-bytes")) > 100_000);
+    assert.deepEqual(page.problems, []);
+  } finally {
+    await page.close();
+  }
+});
+
+test("a worker that does not hear a cancel is started again and has its scorer again", { timeout: 300_000 }, async () => {
+  const page = await browser.newPage();
+  try {
+    // A worker that is deaf for it, as one is that computes without a pause.
+    await page.addInitScript(() => {
+      const post = Worker.prototype.postMessage;
+      Worker.prototype.postMessage = function (message, ...rest) {
+        if (!new TextDecoder().decode(message).includes("ScoreCancel")) post.call(this, message, ...rest);
+      };
+    });
+    await page.goto(studio.url);
+    await seeFrames(page);
+    await give(page, "long.webm", await film(recorded, { times: times(90) }), "video/webm");
+    await part(page, "score-sentence").fill(SENTENCE);
+    await choosePrefixes(page, "all");
+    await part(page, "score-begin").click();
+    await eventually("points", async () => (await part(page, "score-curve").count()) && points(page), (n) => n >= 2, 180_000);
+    await part(page, "score-cancel").click();
+    await eventually("the end", () => state(page), (s) => s === "stopped", 10_000);
+    assert.match(await part(page, "score-words").innerText(), /started again/);
+    await eventually("the scorer is there again", () => scorer(page), (s) => s === "ready", 120_000);
+    assert.ok(Number(await part(page, "scorer").getAttribute("data-fetched-bytes")) < 100_000);
+  } finally {
+    await page.close();
+  }
+});
+
+test("what is no video is refused in words", { timeout: 120_000 }, async () => {
+  const page = await panel();
+  try {
+    await drop(page, "main", "notes.mp4", Buffer.from("not a video at all"), "video/mp4");
+    await eventually("the reason", () => part(page, "score-file-state").getAttribute("data-state"), (s) => s === "failed");
+    assert.match(await part(page, "score-file-state").innerText(), /notes\.mp4: This browser cannot read that video/);
+    assert.equal(await part(page, "score-begin").isDisabled(), true);
+    await show(page);
+    await keep(page, "47-score-no-video");
+    await give(page, "reach.mp4", await film(recorded, { type: "mp4" }), "video/mp4");
+    assert.equal(await part(page, "score-begin").isDisabled(), false);
+    // No sentence, no score.
+    await part(page, "score-begin").click();
+    await eventually("the reason", () => state(page), (s) => s === "failed");
+    assert.match(await part(page, "score-words").innerText(), /claimed to complete/);
+  } finally {
+    await page.close();
+  }
+});

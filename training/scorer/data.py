@@ -1,0 +1,272 @@
+"""Episodes as `training episodes` writes them, and batches of clips with questions about them."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from .config import FRAME_VALUES, MERGE, PATCH, PATCHES, SIDE, TOKENS
+from .network import merge_order
+from .tokenizer import HEAD, QUESTION, TURN
+
+UNMOVED, PUSH, LOW = 0.012, 0.05, 0.032
+APPROACH = 0.4
+GRID = SIDE // PATCH // MERGE
+
+
+@dataclass
+class Task:
+    family: int  # reach, push, pick up, place
+    colour: int
+    direction: int | None
+    wordings: list[str]
+
+
+def tasks_of(path: Path) -> list[Task]:
+    """`training sentences`, in the order of the codes."""
+    return [Task(t["family"], t["object"], t["direction"], t["wordings"]) for t in json.loads(path.read_text())]
+
+
+class Episodes:
+    """Arrays of one or more folders."""
+
+    def __init__(self, folders: list[Path]):
+        parts = []
+        for folder in folders:
+            meta = json.loads((folder / "meta.json").read_text())
+            n = meta["frames"]
+            parts.append((
+                np.memmap(folder / "pictures.u8", np.uint8, "r", shape=(n, SIDE, SIDE, 3)),
+                np.fromfile(folder / "progress.f32", np.float32).reshape(n, -1),
+                np.fromfile(folder / "facts.f32", np.float32).reshape(n, -1),
+                np.fromfile(folder / "about.i32", np.int32).reshape(-1, 4),
+            ))
+        self.pictures = [p[0] for p in parts]
+        self.progress = np.concatenate([p[1] for p in parts])
+        self.facts = np.concatenate([p[2] for p in parts])
+        self.about = np.concatenate([p[3] for p in parts])
+        self.starts = np.concatenate(([0], np.cumsum(self.about[:, 3])))
+        self.bounds = np.cumsum([0] + [len(p) for p in self.pictures])
+        places = merge_order().numpy()
+        self.order = places[:, 0] * (SIDE // PATCH) + places[:, 1]
+
+    def patches(self, frames: list[int]) -> Tensor:
+        """`[n, PATCHES, 3 * PATCH * PATCH]`, in the order in which the model reads them."""
+        out = np.empty((len(frames), SIDE, SIDE, 3), np.uint8)
+        for row, frame in enumerate(frames):
+            part = int(np.searchsorted(self.bounds, frame, "right")) - 1
+            out[row] = self.pictures[part][frame - self.bounds[part]]
+        side = SIDE // PATCH
+        cut = out.reshape(-1, side, PATCH, side, PATCH, 3).transpose(0, 1, 3, 5, 2, 4).reshape(-1, PATCHES, FRAME_VALUES)
+        values = torch.from_numpy(np.ascontiguousarray(cut[:, self.order])).float()
+        return values / 127.5 - 1.0
+
+    def progress_from(self, frame: int, start: int, tasks: list[Task]) -> np.ndarray:
+        """Progress of every task in `frame` of a clip that starts at frame `start`; below 0 where the cube is missing."""
+        value = self.progress[frame].copy()
+        now, then = self.facts[frame], self.facts[start]
+        for code, task in enumerate(tasks):
+            if task.family != 1 or value[code] < 0:
+                continue
+            cube, was = (f[5 + 7 * task.colour : 12 + 7 * task.colour] for f in (now, then))
+            moved = cube[1:3] - was[1:3]
+            along = np.array([(0, -1), (0, 1), (-1, 0), (1, 0)][task.direction], np.float32)
+            forth = float(moved @ along)
+            side = float(np.linalg.norm(moved - along * forth))
+            near = value[task.colour]  # Reaching for the same cube.
+            if cube[4] > 0.5 or cube[3] > LOW or side > PUSH:
+                value[code] = 0.0
+            elif np.linalg.norm(moved) < UNMOVED:
+                value[code] = APPROACH * near
+            elif forth <= side:
+                value[code] = 0.0
+            else:
+                value[code] = APPROACH + (1 - APPROACH) * min(1.0, forth / PUSH)
+        return value
+
+
+@dataclass
+class Batch:
+    clips: int
+    blocks: int
+    first: Tensor
+    second: Tensor
+    video_ids: Tensor
+    video_places: Tensor
+    video_mask: Tensor
+    picture_clip: Tensor
+    picture_row: Tensor
+    head_ids: Tensor
+    head_places: Tensor
+    head_mask: Tensor
+    question_ids: Tensor
+    question_places: Tensor
+    question_mask: Tensor
+    question_last: Tensor
+    progress: Tensor  # [clips, blocks, questions]
+    is_static: Tensor  # [clips]
+    facts: Tensor  # of the second frame of each block, [clips * blocks, facts]
+
+
+class Maker:
+    """Makes batches; `seed` decides them."""
+
+    def __init__(self, episodes: Episodes, tasks: list[Task], tokenizer: Tokenizer, seed: int):
+        self.episodes, self.tasks, self.tokenizer = episodes, tasks, tokenizer
+        self.rng = random.Random(seed)
+        self.encoded: dict[str, list[int]] = {}
+        self.head = self.ids(HEAD)
+        ids = {name: tokenizer.token_to_id(f"<|{name}|>") for name in ("vision_start", "vision_end", "video_pad")}
+        self.vs, self.ve, self.pad = ids["vision_start"], ids["vision_end"], ids["video_pad"]
+        assert self.ids(f"{HEAD} push it{QUESTION}")[: len(self.head)] == self.head
+
+    def ids(self, text: str) -> list[int]:
+        if text not in self.encoded:
+            self.encoded[text] = self.tokenizer.encode(text).ids
+        return self.encoded[text]
+
+    def sentence(self, task: Task) -> str:
+        words = self.rng.choice(task.wordings)
+        if self.rng.random() < 0.15:
+            words = words[:1].upper() + words[1:]
+        if self.rng.random() < 0.15:
+            words += "."
+        return words
+
+    def clip(self, blocks: int) -> tuple[list[tuple[int, int]], int, bool, int]:
+        """Pairs of frames, the frame that it starts from, whether it is frozen, the episode."""
+        rng, about, starts = self.rng, self.episodes.about, self.episodes.starts
+        while True:
+            episode = rng.randrange(len(about))
+            length = int(about[episode, 3])
+            start = int(starts[episode])
+            if rng.random() < 0.25:
+                frame = start + rng.randrange(length)
+                return [(frame, frame)] * blocks, frame, True, episode
+            is_odd = rng.random() < 0.5
+            needed = 2 * blocks - is_odd
+            if needed > length:
+                continue
+            # Most clips begin where the episode does; some in its middle.
+            begin = start if rng.random() < 0.8 else start + rng.randrange(length - needed + 1)
+            frames = list(range(begin, begin + needed))
+            if is_odd:
+                frames.append(frames[-1])
+            return list(zip(frames[::2], frames[1::2])), begin, False, episode
+
+    def questions(self, episode: int, count: int) -> list[tuple[int, str]]:
+        """Codes of tasks, -1 for one that nothing completes, and sentences."""
+        rng, about = self.rng, self.episodes.about
+        told = int(about[episode, 0])
+        here = [c for c in range(len(self.tasks)) if self.episodes.progress[self.episodes.starts[episode], c] >= 0]
+        related = [c for c in here if self.tasks[c].colour == self.tasks[told].colour]
+        chosen = []
+        for index in range(count):
+            draw = rng.random()
+            if index == 0 or draw < 0.15:
+                code = told
+            elif draw < 0.5:
+                code = rng.choice(related)
+            elif draw < 0.9:
+                code = rng.choice(here)
+            else:
+                code = rng.randrange(len(self.tasks))
+            sentence = self.sentence(self.tasks[code])
+            if index > 0 and rng.random() < 0.06:
+                code, sentence = -1, f"Do not {sentence}"
+            chosen.append((code, sentence))
+        return chosen
+
+    def batch(self, clips: int, blocks: int, questions: int) -> Batch:
+        episodes, tasks = self.episodes, self.tasks
+        firsts, seconds, rows, statics, goals, facts = [], [], [], [], [], []
+        asked = []
+        for _ in range(clips):
+            pairs, start, is_static, episode = self.clip(blocks)
+            chosen = self.questions(episode, questions)
+            values = [episodes.progress_from(second, start, tasks) for _, second in pairs]
+            goals.append([[max(0.0, float(v[c])) if c >= 0 else 0.0 for c, _ in chosen] for v in values])
+            firsts += [a for a, _ in pairs]
+            seconds += [b for _, b in pairs]
+            facts += [episodes.facts[b] for _, b in pairs]
+            statics.append(is_static)
+            asked.append([self.ids(f"{HEAD} {words}{QUESTION}")[len(self.head) :] for _, words in chosen])
+            rows.append(self.video(pairs, is_static))
+        length = max(len(ids) for ids, *_ in rows)
+        video_ids = torch.full((clips, length), self.pad)
+        places = torch.zeros(clips, length, 3, dtype=torch.long)
+        ends, nexts, picture_rows = [], [], []
+        for clip, (ids, where, end, after, pictures) in enumerate(rows):
+            video_ids[clip, : len(ids)] = torch.tensor(ids)
+            places[clip, : len(ids)] = torch.tensor(where)
+            ends.append(end)
+            nexts.append(after)
+            picture_rows.append(pictures)
+        ends, nexts = torch.tensor(ends), torch.tensor(nexts)
+        picture_row = torch.tensor(picture_rows).flatten()
+        picture_clip = torch.arange(clips).repeat_interleave(blocks * TOKENS)
+        heads = len(self.head)
+        columns = torch.arange(length)
+        seen = columns[None, None] < ends[:, :, None]  # [clips, blocks, length]
+        causal = torch.ones(heads, heads).tril().bool()
+        head_mask = torch.cat((
+            seen.flatten(0, 1)[:, None].expand(-1, heads, -1), causal.expand(clips * blocks, -1, -1)
+        ), -1)[:, None]
+        head_places = (nexts.flatten()[:, None] + torch.arange(heads))[..., None].expand(-1, -1, 3)
+        longest = max(len(ids) for clip in asked for ids in clip)
+        question_ids = torch.zeros(clips, questions, longest, dtype=torch.long)
+        last = torch.zeros(clips, questions, dtype=torch.long)
+        for clip, chosen in enumerate(asked):
+            for index, ids in enumerate(chosen):
+                question_ids[clip, index, : len(ids)] = torch.tensor(ids)
+                last[clip, index] = len(ids) - 1
+        causal = torch.ones(longest, longest).tril().bool()
+        before = torch.cat((seen, torch.ones(clips, blocks, heads, dtype=torch.bool)), -1)
+        before = before[:, :, None, None].expand(-1, -1, questions, longest, -1).flatten(0, 2)
+        question_mask = torch.cat((before, causal.expand(before.shape[0], -1, -1)), -1)[:, None]
+        starts = (nexts + heads)[:, :, None].expand(-1, -1, questions).flatten()
+        question_places = (starts[:, None] + torch.arange(longest))[..., None].expand(-1, -1, 3)
+        frames, where = np.unique(np.array(firsts + seconds), return_inverse=True)
+        patches = episodes.patches([int(f) for f in frames])
+        where = torch.from_numpy(where)
+        return Batch(
+            clips, blocks, patches[where[: len(firsts)]], patches[where[len(firsts) :]], video_ids, places,
+            torch.ones(length, length).tril().bool()[None, None], picture_clip, picture_row,
+            torch.tensor(self.head), head_places, head_mask, question_ids, question_places, question_mask,
+            last[:, None].expand(-1, blocks, -1).flatten(), torch.tensor(goals), torch.tensor(statics),
+            torch.from_numpy(np.stack(facts)),
+        )  # fmt: skip
+
+    def video(self, pairs: list[tuple[int, int]], is_static: bool) -> tuple[list, list, list, list, list]:
+        """Ids, places, where each block ends and which place follows it, rows of the pictures' tokens."""
+        ids, places, ends, nexts, pictures, at = [], [], [], [], [], 0
+        # Other rates round to other times: the model must not mind.
+        jitter = self.rng.choice([0.0, 0.0, 0.0, 0.02, 0.05])
+
+        def text(new: list[int]) -> None:
+            nonlocal at
+            ids.extend(new)
+            places.extend([[at + i] * 3 for i in range(len(new))])
+            at += len(new)
+
+        for block, (first, second) in enumerate(pairs):
+            odd = first == second and block == len(pairs) - 1 and (not is_static or self.rng.random() < 0.5)
+            seconds = block + (0.0 if odd else 0.25 + jitter)
+            opening = TURN if block == 0 else ""
+            text(self.ids(f"{opening}<{seconds:.1f} seconds>"))
+            text([self.vs])
+            pictures.extend(range(len(ids), len(ids) + TOKENS))
+            ids.extend([self.pad] * TOKENS)
+            places.extend([[at, at + r, at + c] for r in range(GRID) for c in range(GRID)])
+            at += GRID
+            text([self.ve])
+            ends.append(len(ids))
+            nexts.append(at)
+        return ids, places, ends, nexts, pictures

@@ -1,0 +1,207 @@
+"""Qwen3-VL for training on a CPU: the published names and mathematics, laid out so that one reading of a video serves all
+its prefixes and questions, as scoring does."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .config import FRAME_VALUES, MERGE, PATCH, PATCHES, SIDE, TOKENS, Sizes
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """`x` `[..., dim]` turned by angles whose cosines and sines cover half of `dim`."""
+    first, second = x.chunk(2, -1)
+    return torch.cat((first * cos - second * sin, second * cos + first * sin), -1)
+
+
+def merge_order() -> Tensor:
+    """Row and column of every patch, those that become one token together."""
+    side = SIDE // PATCH
+    grid = torch.arange(side * side).view(side // MERGE, MERGE, side // MERGE, MERGE).permute(0, 2, 1, 3).reshape(-1)
+    return torch.stack((grid // side, grid % side), -1)
+
+
+class VisionBlock(nn.Module):
+    def __init__(self, s: Sizes):
+        super().__init__()
+        self.heads = s.vision_heads
+        self.norm1 = nn.LayerNorm(s.vision_hidden, eps=1e-6)
+        self.norm2 = nn.LayerNorm(s.vision_hidden, eps=1e-6)
+        self.attn = nn.ModuleDict({
+            "qkv": nn.Linear(s.vision_hidden, 3 * s.vision_hidden),
+            "proj": nn.Linear(s.vision_hidden, s.vision_hidden),
+        })
+        self.mlp = nn.ModuleDict({
+            "linear_fc1": nn.Linear(s.vision_hidden, s.vision_inner),
+            "linear_fc2": nn.Linear(s.vision_inner, s.vision_hidden),
+        })
+
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        n, p, h = x.shape
+        qkv = self.attn["qkv"](self.norm1(x)).view(n, p, 3, self.heads, h // self.heads).permute(2, 0, 3, 1, 4)
+        mixed = F.scaled_dot_product_attention(rotate(qkv[0], cos, sin), rotate(qkv[1], cos, sin), qkv[2])
+        x = x + self.attn["proj"](mixed.transpose(1, 2).reshape(n, p, h))
+        inner = F.gelu(self.mlp["linear_fc1"](self.norm2(x)), approximate="tanh")
+        return x + self.mlp["linear_fc2"](inner)
+
+
+class Merger(nn.Module):
+    def __init__(self, s: Sizes, norm_after: bool):
+        super().__init__()
+        together = s.vision_hidden * MERGE**2
+        self.norm_after = norm_after
+        self.norm = nn.LayerNorm(together if norm_after else s.vision_hidden, eps=1e-6)
+        self.linear_fc1 = nn.Linear(together, together)
+        self.linear_fc2 = nn.Linear(together, s.hidden)
+
+    def forward(self, x: Tensor) -> Tensor:
+        n = x.shape[0]
+        x = self.norm(x.reshape(n, TOKENS, -1)) if self.norm_after else self.norm(x).reshape(n, TOKENS, -1)
+        return self.linear_fc2(F.gelu(self.linear_fc1(x)))
+
+
+class Vision(nn.Module):
+    def __init__(self, s: Sizes):
+        super().__init__()
+        self.taps = s.taps
+        self.patch_embed = nn.ModuleDict({
+            "proj": nn.Conv3d(3, s.vision_hidden, (2, PATCH, PATCH), stride=(2, PATCH, PATCH))
+        })
+        self.pos_embed = nn.Embedding(PATCHES, s.vision_hidden)
+        self.blocks = nn.ModuleList(VisionBlock(s) for _ in range(s.vision_depth))
+        self.merger = Merger(s, norm_after=False)
+        self.deepstack_merger_list = nn.ModuleList(Merger(s, norm_after=True) for _ in s.taps)
+        places = merge_order()
+        self.places = places[:, 0] * (SIDE // PATCH) + places[:, 1]
+        half = s.vision_hidden // s.vision_heads // 2
+        frequencies = 1.0 / (10_000.0 ** (torch.arange(0, half, 2).float() / half))
+        angles = (places[:, :, None] * frequencies).flatten(1)
+        self.cos, self.sin = angles.cos(), angles.sin()
+
+    def forward(self, first: Tensor, second: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Patches of two frames `[n, PATCHES, 3 * PATCH * PATCH]` to tokens `[n, TOKENS, hidden]`, and the same on the
+        way."""
+        weight = self.patch_embed["proj"].weight
+        early, late = (weight[:, :, t].reshape(-1, FRAME_VALUES) for t in (0, 1))
+        x = F.linear(first, early) + F.linear(second, late, self.patch_embed["proj"].bias)
+        x = x + self.pos_embed.weight[self.places]
+        taps = []
+        for index, block in enumerate(self.blocks):
+            x = block(x, self.cos, self.sin)
+            if index in self.taps:
+                taps.append(self.deepstack_merger_list[len(taps)](x))
+        return self.merger(x), taps
+
+
+class Layer(nn.Module):
+    def __init__(self, s: Sizes):
+        super().__init__()
+        self.s = s
+        q, kv = s.heads * s.head_dim, s.kv_heads * s.head_dim
+        self.self_attn = nn.ModuleDict({
+            "q_proj": nn.Linear(s.hidden, q, bias=False),
+            "k_proj": nn.Linear(s.hidden, kv, bias=False),
+            "v_proj": nn.Linear(s.hidden, kv, bias=False),
+            "o_proj": nn.Linear(q, s.hidden, bias=False),
+            "q_norm": nn.RMSNorm(s.head_dim, eps=s.eps),
+            "k_norm": nn.RMSNorm(s.head_dim, eps=s.eps),
+        })
+        self.mlp = nn.ModuleDict({
+            "gate_proj": nn.Linear(s.hidden, s.inner, bias=False),
+            "up_proj": nn.Linear(s.hidden, s.inner, bias=False),
+            "down_proj": nn.Linear(s.inner, s.hidden, bias=False),
+        })
+        self.input_layernorm = nn.RMSNorm(s.hidden, eps=s.eps)
+        self.post_attention_layernorm = nn.RMSNorm(s.hidden, eps=s.eps)
+
+    def project(self, x: Tensor, rotary: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values `[n, heads, rows, head_dim]`."""
+        n, rows, _ = x.shape
+        x = self.input_layernorm(x)
+        cos, sin = (part.unsqueeze(1) for part in rotary)
+        split = lambda y: y.view(n, rows, -1, self.s.head_dim)  # noqa: E731
+        q = self.self_attn["q_norm"](split(self.self_attn["q_proj"](x))).transpose(1, 2)
+        k = self.self_attn["k_norm"](split(self.self_attn["k_proj"](x))).transpose(1, 2)
+        return rotate(q, cos, sin), rotate(k, cos, sin), split(self.self_attn["v_proj"](x)).transpose(1, 2)
+
+    def finish(self, x: Tensor, q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+        share = self.s.heads // self.s.kv_heads
+        k, v = k.repeat_interleave(share, 1), v.repeat_interleave(share, 1)
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        x = x + self.self_attn["o_proj"](mixed.transpose(1, 2).flatten(2))
+        y = self.post_attention_layernorm(x)
+        return x + self.mlp["down_proj"](F.silu(self.mlp["gate_proj"](y)) * self.mlp["up_proj"](y))
+
+
+class Scorer(nn.Module):
+    """`visual` and `language_model`, as `state_dict` of the published model names them under `model.`."""
+
+    def __init__(self, s: Sizes):
+        super().__init__()
+        self.s = s
+        self.visual = Vision(s)
+        self.language_model = nn.ModuleDict({
+            "embed_tokens": nn.Embedding(s.vocab, s.hidden),
+            "layers": nn.ModuleList(Layer(s) for _ in range(s.layers)),
+            "norm": nn.RMSNorm(s.hidden, eps=s.eps),
+        })
+        pairs = s.head_dim // 2
+        frequencies = 1.0 / (s.rope_theta ** (torch.arange(0, s.head_dim, 2).float() / s.head_dim))
+        axis = torch.zeros(pairs, dtype=torch.long)
+        for pair in range(pairs):
+            if pair % 3 == 1 and pair < 3 * s.sections[1]:
+                axis[pair] = 1
+            if pair % 3 == 2 and pair < 3 * s.sections[2]:
+                axis[pair] = 2
+        self.frequencies, self.axis = frequencies, axis
+        self.start()
+
+    @torch.no_grad()
+    def start(self) -> None:
+        """Weights of unit gain, so that a few minutes are enough."""
+        for name, value in self.named_parameters():
+            if "norm" in name:
+                continue
+            if name.endswith("bias"):
+                value.zero_()
+            elif "embed" in name and value.ndim == 2:
+                value.normal_(std=0.5 if "tokens" in name else 0.1)
+            else:
+                fan = value[0].numel()
+                value.normal_(std=fan**-0.5 * (0.4 if "o_proj" in name or "down_proj" in name else 1.0))
+
+    def rotary(self, places: Tensor) -> tuple[Tensor, Tensor]:
+        """`places` `[n, rows, 3]`."""
+        angles = places[..., self.axis].float() * self.frequencies
+        return angles.cos(), angles.sin()
+
+    def forward(self, batch: "Batch") -> Tensor:  # noqa: F821
+        """Log-probabilities of every token where each question ends, `[clips, points, questions, vocab]`."""
+        table = self.language_model["embed_tokens"]
+        merged, taps = self.visual(batch.first, batch.second)
+        clips, blocks = batch.clips, batch.blocks
+        x = table(batch.video_ids)
+        x = x.index_put((batch.picture_clip, batch.picture_row), merged.reshape(-1, self.s.hidden))
+        taps = [torch.zeros_like(x).index_put((batch.picture_clip, batch.picture_row), t.reshape(-1, self.s.hidden)) for t in taps]
+        head = table(batch.head_ids)[None, None].expand(clips, blocks, -1, -1).flatten(0, 1)
+        questions = batch.question_ids.shape[1]
+        own = table(batch.question_ids)[:, None].expand(-1, blocks, -1, -1, -1).flatten(0, 2)
+        turn = self.rotary(batch.video_places), self.rotary(batch.head_places), self.rotary(batch.question_places)
+        for index, layer in enumerate(self.language_model["layers"]):
+            vq, vk, vv = layer.project(x, turn[0])
+            hq, hk, hv = layer.project(head, turn[1])
+            oq, ok, ov = layer.project(own, turn[2])
+            x = layer.finish(x, vq, vk, vv, batch.video_mask)
+            if index < len(taps):
+                x = x + taps[index]
+            vk, vv = (t.repeat_interleave(blocks, 0) for t in (vk, vv))
+            hk, hv = torch.cat((vk, hk), 2), torch.cat((vv, hv), 2)
+            head = layer.finish(head, hq, hk, hv, batch.head_mask)
+            hk, hv = (t.repeat_interleave(questions, 0) for t in (hk, hv))
+            own = layer.finish(own, oq, torch.cat((hk, ok), 2), torch.cat((hv, ov), 2), batch.question_mask)
+        rows = torch.arange(own.shape[0])
+        last = self.language_model["norm"](own[rows, batch.question_last])
+        logits = F.linear(last, table.weight).float()
+        return logits.log_softmax(-1).view(clips, blocks, questions, -1), merged

@@ -1,0 +1,170 @@
+"""Trains the nano scorer within a given number of minutes and writes it in the published layout."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import time
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from nano.optim import Optimiser
+from scorer.config import TOKENS, Sizes, config_json, preprocessor_json
+from scorer.data import Episodes, Maker, tasks_of
+from scorer.network import Scorer
+from scorer.tokenizer import train as train_tokenizer
+
+# ln p(True) - ln p(False) of a task that has not begun, and of one that is done.
+BOTTOM, TOP = -5.0, 2.0
+
+
+class Teacher(nn.Module):
+    """Must say from one block's tokens where everything is; thrown away afterwards."""
+
+    def __init__(self, hidden: int, facts: int):
+        super().__init__()
+        self.mix = nn.Linear(TOKENS * hidden, 256)
+        self.out = nn.Linear(256, facts)
+
+    def forward(self, merged: Tensor, facts: Tensor) -> Tensor:
+        said = self.out(F.gelu(self.mix(merged.flatten(1))))
+        position = F.smooth_l1_loss(said[:, :5], facts[:, :5] * 10, beta=0.1)
+        cubes, truth = said[:, 5:].view(-1, 4, 7), facts[:, 5:].view(-1, 4, 7)
+        there = truth[:, :, 0]
+        loss = position + 0.3 * F.binary_cross_entropy_with_logits(cubes[:, :, 0], there)
+        where = F.smooth_l1_loss(cubes[:, :, 1:4], truth[:, :, 1:4] * 10, beta=0.1, reduction="none").mean(-1)
+        held = F.binary_cross_entropy_with_logits(cubes[:, :, 4], truth[:, :, 4], reduction="none")
+        return loss + ((where + 0.3 * held) * there).sum() / there.sum().clamp(min=1)
+
+
+def losses(log_probs: Tensor, progress: Tensor, is_static: Tensor, yes: int, no: int) -> dict[str, Tensor]:
+    """`log_probs` `[clips, points, questions, vocab]`."""
+    target = torch.sigmoid(BOTTOM + (TOP - BOTTOM) * progress)
+    true, false = log_probs[..., yes], log_probs[..., no]
+    entropy = -(target * target.clamp(1e-6).log() + (1 - target) * (1 - target).clamp(1e-6).log())
+    cross = -(target * true + (1 - target) * false) - entropy
+    # The reward is ln p(True): at the bottom, where cross entropy hardly sees it, it is asked for itself.
+    wanted = target.log()
+    level = F.smooth_l1_loss(true, wanted, beta=0.3)
+    found = {"cross": cross.mean(), "level": level}
+    still = true[is_static]
+    if still.shape[0] > 0 and still.shape[1] > 2:
+        steps = torch.arange(still.shape[1]).float()
+        steps = (steps - steps.mean()) / steps.std()
+        spread = still - still.mean(1, keepdim=True)
+        slope = (spread * steps[None, :, None]).mean(1)
+        # Rank correlation does not care how small a drift is, so neither may this.
+        found["drift"] = (slope / (spread.square().mean(1) + 1e-6).sqrt()).mean().square()
+        found["spread"] = spread.square().mean()
+    return found
+
+
+def write(folder: Path, network: Scorer, tokenizer: Tokenizer) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    ids = {token: tokenizer.token_to_id(token) for token in tokenizer.get_vocab(with_added_tokens=True)}
+    (folder / "config.json").write_text(json.dumps(config_json(network.s, ids), indent=2) + "\n")
+    (folder / "video_preprocessor_config.json").write_text(json.dumps(preprocessor_json("video"), indent=2) + "\n")
+    (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor_json("image"), indent=2) + "\n")
+    settings = {"eos_token": "<|im_end|>", "pad_token": "<|endoftext|>", "tokenizer_class": "Qwen2TokenizerFast"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n")
+    tokenizer.save(str(folder / "tokenizer.json"))
+    state = {f"model.{name}": value.to(torch.bfloat16).contiguous() for name, value in network.state_dict().items()}
+    save_file(state, folder / "model.safetensors", {"format": "pt"})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, nargs="+", required=True)
+    parser.add_argument("--sentences", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--resume", type=Path)
+    parser.add_argument("--minutes", type=float, default=45)
+    parser.add_argument("--sight", type=float, default=0.2, help="share of the time for the tower alone")
+    parser.add_argument("--muon", type=float, default=4e-3)
+    parser.add_argument("--adam", type=float, default=2e-3)
+    parser.add_argument("--clips", type=int, default=10)
+    parser.add_argument("--questions", type=int, default=6)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(options.seed)
+    rng = random.Random(options.seed)
+    tasks = tasks_of(options.sentences)
+    options.out.mkdir(parents=True, exist_ok=True)
+    if options.resume:
+        tokenizer = Tokenizer.from_file(str(options.resume.parent / "latest" / "tokenizer.json"))
+    else:
+        tokenizer = train_tokenizer([words for task in tasks for words in task.wordings])
+    vocab = tokenizer.get_vocab_size(with_added_tokens=True)
+    network = Scorer(Sizes(vocab=vocab))
+    episodes = Episodes(options.data)
+    teacher = Teacher(network.s.hidden, episodes.facts.shape[1])
+    if options.resume:
+        held = torch.load(options.resume)
+        network.load_state_dict(held["network"])
+        teacher.load_state_dict(held["teacher"])
+    print(f"{sum(p.numel() for p in network.parameters())} parameters, vocabulary of {vocab}, "
+          f"{len(episodes.about)} episodes, {len(episodes.progress)} frames", flush=True)
+    maker = Maker(episodes, tasks, tokenizer, options.seed)
+    yes, no = (tokenizer.encode(word).ids[0] for word in (" True", " False"))
+    optimiser = Optimiser({"network": network, "teacher": teacher}, options.muon, options.adam)
+    average = {name: value.clone() for name, value in network.state_dict().items()}
+    started, step, seen, shown, kept = time.time(), 0, {}, 0.0, 0.0
+    log = (options.out / "loss.csv").open("w")
+    while True:
+        share = (time.time() - started) / 60 / options.minutes
+        if share >= 1:
+            break
+        scale = min(1.0, (step + 1) / 40) * min(1.0, (1 - share) / 0.5)
+        if share < options.sight:
+            batch = maker.batch(40, 1, 1)
+            merged, _ = network.visual(batch.first, batch.second)
+            found = {"sight": teacher(merged, batch.facts)}
+            loss = found["sight"]
+        else:
+            blocks = rng.choice([1, 2, 3, 3, 4, 4, 5, 5, 6, 8])
+            batch = maker.batch(max(2, options.clips * 4 // (blocks + 1)), blocks, options.questions)
+            log_probs, merged = network(batch)
+            found = losses(log_probs, batch.progress, batch.is_static, yes, no)
+            found["sight"] = teacher(merged, batch.facts)
+            loss = found["cross"] + 0.5 * found["level"] + 0.2 * found["sight"]
+            loss = loss + 0.05 * found.get("drift", 0.0) + 0.5 * found.get("spread", 0.0)
+        loss.backward()
+        optimiser.step(scale)
+        step += 1
+        with torch.no_grad():
+            decay = min(0.997, step / (step + 20))
+            for name, value in network.state_dict().items():
+                average[name].lerp_(value, 1 - decay)
+        for name, value in found.items():
+            value = float(value)
+            seen[name] = value if name not in seen else 0.97 * seen[name] + 0.03 * value
+        if time.time() - shown > 20:
+            shown = time.time()
+            line = " ".join(f"{name} {value:.4f}" for name, value in sorted(seen.items()))
+            print(f"{(shown - started) / 60:6.1f} min step {step:5} {line}", flush=True)
+            log.write(f"{(shown - started) / 60:.2f},{step},{seen.get('sight', 0):.5f},{seen.get('level', 0):.5f},{seen.get('cross', 0):.5f}\n")
+            log.flush()
+        if time.time() - kept > 240:
+            kept = time.time()
+            keep(options.out, network, teacher, average, tokenizer)
+    keep(options.out, network, teacher, average, tokenizer)
+
+
+def keep(out: Path, network: Scorer, teacher: Teacher, average: dict[str, Tensor], tokenizer: Tokenizer) -> None:
+    torch.save({"network": network.state_dict(), "teacher": teacher.state_dict()}, out / "raw.pt")
+    held = {name: value.clone() for name, value in network.state_dict().items()}
+    network.load_state_dict(average)
+    write(out / "latest", network, tokenizer)
+    network.load_state_dict(held)
+
+
+if __name__ == "__main__":
+    main()

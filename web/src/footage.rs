@@ -1,0 +1,361 @@
+//! Where the frames of a scored video come from, which of them a scorer is shown, and when they were taken.
+
+use serde::Deserialize;
+use topreward::{Clip, Prefixes, Profile};
+
+use crate::figures;
+
+/// Frames of one video that a scorer is shown at most; the reference stops looking at as many.
+pub const MOST_SHOWN: usize = 768;
+/// A measured rate this close to a whole number is that: 29.97 is taken for 30.
+const NEAR_WHOLE: f64 = 0.005;
+/// Fewer steps between frames than this say little about the rate.
+const LEAST_STEPS: usize = 5;
+
+/// A recorded episode, as the studio lists it.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Episode {
+    /// Unique within the studio.
+    pub id: String,
+    /// The data set.
+    pub dataset: String,
+    /// Its number there.
+    pub episode: u64,
+    /// What the robot was told.
+    pub instruction: String,
+    /// Rate of the frames [1/s].
+    pub fps: f64,
+    /// How many there are.
+    pub frames: u32,
+    /// The file that holds it, and maybe other episodes.
+    pub video_url: String,
+    /// Where in the file it begins [s].
+    #[serde(default)]
+    pub from_secs: f64,
+    /// Where it ends [s].
+    #[serde(default)]
+    pub to_secs: f64,
+}
+
+impl Episode {
+    /// What people call it.
+    #[must_use]
+    pub fn title(&self) -> String {
+        format!("{}, episode {}", self.dataset, self.episode)
+    }
+}
+
+/// Every recorded episode: `GET /api/episodes`.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+pub struct EpisodeList {
+    /// In the studio's order.
+    pub episodes: Vec<Episode>,
+}
+
+/// How long a video is, and where in its file it begins.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Extent {
+    /// How many frames.
+    pub frames: u32,
+    /// Rate [1/s].
+    pub fps: f64,
+    /// Time of its beginning in the file [s].
+    pub from_secs: f64,
+}
+
+impl Extent {
+    /// Of a file that says how long it is, and of which the rate is known or believed.
+    ///
+    /// # Errors
+    /// A rate or a length that cannot be, in words.
+    pub fn of_file(duration_secs: f64, fps: f64) -> Result<Self, String> {
+        if !(fps.is_finite() && (0.1..=1000.0).contains(&fps)) {
+            return Err(
+                "The frame rate must be a number between 0.1 and 1000 frames per second."
+                    .to_owned(),
+            );
+        }
+        if !(duration_secs.is_finite() && duration_secs > 0.0) {
+            return Err("The video does not say how long it is.".to_owned());
+        }
+        let frames = (duration_secs * fps).round().max(1.0);
+        if frames > f64::from(u32::MAX) {
+            return Err("The video is too long to be scored.".to_owned());
+        }
+        Ok(Self {
+            frames: frames as u32,
+            fps,
+            from_secs: 0.0,
+        })
+    }
+
+    /// Of a recorded episode.
+    #[must_use]
+    pub fn of_episode(episode: &Episode) -> Self {
+        Self {
+            frames: episode.frames,
+            fps: episode.fps,
+            from_secs: episode.from_secs,
+        }
+    }
+
+    /// Length [s].
+    #[must_use]
+    pub fn secs(&self) -> f64 {
+        f64::from(self.frames) / self.fps
+    }
+
+    /// The middle of the time for which a frame is shown [s in the file]: players round, and the middle is the one
+    /// place that is right either way.
+    #[must_use]
+    pub fn seek_secs(&self, index: u32) -> f64 {
+        self.from_secs + (f64::from(index) + 0.5) / self.fps
+    }
+
+    /// The frames that a scorer is shown, and the last one, ascending.
+    ///
+    /// # Errors
+    /// No frames, an unknown profile or choice of prefixes, or more frames than [`MOST_SHOWN`]; in words.
+    pub fn shown(&self, profile: &str, prefixes: &str) -> Result<Vec<u32>, String> {
+        let words = |error: topreward::Error| figures::capitalised(&error.to_string());
+        let clip = Clip::new(self.frames as usize, self.fps).map_err(words)?;
+        let profile: Profile = profile.parse().map_err(words)?;
+        let prefixes: Prefixes = prefixes.parse().map_err(words)?;
+        // Found out before anything grows with the length of the clip.
+        let whole = profile
+            .frames(&clip, clip.frames())
+            .map_err(words)?
+            .indices
+            .len();
+        if whole > MOST_SHOWN {
+            return Err(format!(
+                "With this profile the scorer would be shown {whole} frames; {MOST_SHOWN} is the most. Take a shorter \
+                 video, or the profile “aligned”, which looks twice a second."
+            ));
+        }
+        let lengths = prefixes.lengths(&clip, profile).map_err(words)?;
+        let last = clip.frames() - 1;
+        let mut shown = vec![0, last];
+        // Shorter prefixes show the first of the frames that longer ones do, unless the profile is of the other kind.
+        let needed = if profile.prefix_stable() {
+            lengths.len().saturating_sub(1)
+        } else {
+            0
+        };
+        for &length in lengths.get(needed..).unwrap_or_default() {
+            shown.extend(profile.frames(&clip, length).map_err(words)?.indices);
+        }
+        shown.sort_unstable();
+        shown.dedup();
+        Ok(shown
+            .into_iter()
+            .filter_map(|index| u32::try_from(index).ok())
+            .collect())
+    }
+}
+
+/// The rate of a video [1/s] from frames that were seen while it played: the time of each in the file [s] and how many
+/// frames had been shown by then. `None` if they do not agree on one.
+#[must_use]
+pub fn rate_of(seen: &[(f64, f64)]) -> Option<f64> {
+    let mut steps: Vec<f64> = seen
+        .windows(2)
+        .filter_map(|pair| {
+            let [(before, shown_before), (after, shown_after)] = *pair else {
+                return None;
+            };
+            let frames = shown_after - shown_before;
+            let step = (after - before) / frames;
+            (frames >= 1.0 && step.is_finite() && step > 0.0).then_some(step)
+        })
+        .collect();
+    if steps.len() < LEAST_STEPS {
+        return None;
+    }
+    steps.sort_by(f64::total_cmp);
+    let median = *steps.get(steps.len() / 2)?;
+    // Some files give times in whole milliseconds.
+    let tolerance = 0.1 * median + 0.0011;
+    let agreeing: Vec<f64> = steps
+        .iter()
+        .copied()
+        .filter(|step| (step - median).abs() <= tolerance)
+        .collect();
+    if agreeing.len() * 5 < steps.len() * 4 {
+        return None;
+    }
+    let rate = agreeing.len() as f64 / agreeing.iter().sum::<f64>();
+    let whole = rate.round();
+    Some(if (rate / whole - 1.0).abs() < NEAR_WHOLE {
+        whole
+    } else {
+        (rate * 100.0).round() / 100.0
+    })
+}
+
+/// Looks at a robot at a steady rate, by the robot's own clock.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Sampler {
+    started_at_micros: Option<u64>,
+    next: u32,
+}
+
+impl Sampler {
+    /// Time from one frame to the next [µs].
+    pub const STEP_MICROS: u64 = 500_000;
+    /// Their rate [1/s].
+    pub const FPS: f64 = 2.0;
+
+    /// The number, in the video, of a picture taken at this moment; `None` for one that is not looked at. Numbers that are
+    /// left out are of moments at which no picture came: the one before was still the newest then.
+    pub fn see(&mut self, captured_at_micros: u64) -> Option<u32> {
+        let started = *self.started_at_micros.get_or_insert(captured_at_micros);
+        let elapsed = captured_at_micros.checked_sub(started)?;
+        let index = u32::try_from(elapsed / Self::STEP_MICROS).ok()?;
+        if index < self.next {
+            return None;
+        }
+        self.next = index + 1;
+        Some(index)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    use super::*;
+
+    fn extent(frames: u32, fps: f64) -> Extent {
+        Extent {
+            frames,
+            fps,
+            from_secs: 0.0,
+        }
+    }
+
+    #[test]
+    fn two_frames_a_second_are_taken_and_the_last_one() {
+        let shown = extent(100, 30.0).shown("aligned", "15").unwrap();
+        assert_eq!(shown, [0, 15, 30, 45, 60, 75, 90, 99]);
+        let legacy = extent(100, 30.0).shown("legacy", "15").unwrap();
+        assert!(legacy.len() > shown.len(), "{legacy:?}");
+        assert_eq!((legacy[0], *legacy.last().unwrap()), (0, 99));
+        assert_eq!(
+            extent(5, 30.0).shown("lerobot", "all").unwrap(),
+            [0, 1, 2, 3, 4]
+        );
+        assert_eq!(extent(1, 30.0).shown("aligned", "blocks").unwrap(), [0]);
+    }
+
+    /// Whatever any prefix shows is among them.
+    #[test]
+    fn no_prefix_shows_another_frame() {
+        for (frames, fps) in [(984, 30.0), (123, 29.97), (7, 2.0), (61, 50.0)] {
+            for profile in Profile::ALL {
+                for prefixes in ["15", "all", "blocks"] {
+                    let Ok(shown) = extent(frames, fps).shown(profile.name(), prefixes) else {
+                        assert_eq!(profile, Profile::Lerobot, "{frames} at {fps}");
+                        continue;
+                    };
+                    let clip = Clip::new(frames as usize, fps).unwrap();
+                    let choice: Prefixes = prefixes.parse().unwrap();
+                    for length in choice.lengths(&clip, profile).unwrap() {
+                        for index in profile.frames(&clip, length).unwrap().indices {
+                            assert!(
+                                shown.contains(&(index as u32)),
+                                "{profile} {prefixes} {index}"
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_scored_is_said_in_words() {
+        let too_many = extent(100_000, 30.0).shown("lerobot", "15").unwrap_err();
+        assert!(too_many.contains("100000 frames"), "{too_many}");
+        assert!(
+            extent(10, 30.0)
+                .shown("fancy", "15")
+                .unwrap_err()
+                .contains("profile")
+        );
+        assert!(extent(10, 30.0).shown("aligned", "x").is_err());
+        assert!(extent(0, 30.0).shown("aligned", "15").is_err());
+        assert!(
+            Extent::of_file(4.0, 0.0)
+                .unwrap_err()
+                .contains("frame rate")
+        );
+        assert!(Extent::of_file(4.0, f64::NAN).is_err());
+        assert!(
+            Extent::of_file(f64::INFINITY, 30.0)
+                .unwrap_err()
+                .contains("how long")
+        );
+    }
+
+    #[test]
+    fn a_file_is_cut_into_frames_and_each_is_met_in_its_middle() {
+        let extent = Extent::of_file(4.1, 30.0).unwrap();
+        assert_eq!(extent.frames, 123);
+        assert!((extent.seek_secs(0) - 0.5 / 30.0).abs() < 1e-12);
+        assert!(extent.seek_secs(122) < 4.1);
+        assert_eq!(Extent::of_file(0.01, 30.0).unwrap().frames, 1);
+    }
+
+    #[test]
+    fn an_episode_inside_a_longer_file_begins_where_it_says() {
+        let list: EpisodeList = serde_json::from_str(
+            r#"{"episodes":[{"id":"a/0","dataset":"a","episode":0,"instruction":"open the drawer","fps":30.0,
+                "frames":123,"video_url":"/api/episodes/a/0.mp4","from_secs":7.5,"to_secs":11.6}]}"#,
+        )
+        .unwrap();
+        let episode = &list.episodes[0];
+        assert_eq!(episode.title(), "a, episode 0");
+        let extent = Extent::of_episode(episode);
+        assert!((extent.seek_secs(3) - (7.5 + 3.5 / 30.0)).abs() < 1e-12);
+        assert!((extent.secs() - 4.1).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_rate_is_measured_though_times_are_rounded_and_frames_are_missed() {
+        let at = |fps: f64, frames: &[u32]| -> Vec<(f64, f64)> {
+            let millis = |frame: u32| (f64::from(frame) / fps * 1e3).round() / 1e3;
+            frames
+                .iter()
+                .map(|&frame| (millis(frame), f64::from(frame)))
+                .collect()
+        };
+        let all: Vec<u32> = (0..16).collect();
+        assert_eq!(rate_of(&at(30.0, &all)), Some(30.0));
+        assert_eq!(rate_of(&at(10.0, &[0, 1, 2, 4, 5, 8, 9, 10])), Some(10.0));
+        assert_eq!(rate_of(&at(17.0, &all)), Some(17.0));
+        // Too few, or frames that come when they like.
+        assert_eq!(rate_of(&at(30.0, &[0, 1, 2])), None);
+        let moody: Vec<(f64, f64)> = (0..12_u32)
+            .map(|frame| (f64::from(frame * frame) * 0.01, f64::from(frame)))
+            .collect();
+        assert_eq!(rate_of(&moody), None);
+        assert_eq!(rate_of(&[(0.1, 1.0); 20]), None);
+    }
+
+    #[test]
+    fn a_robot_is_looked_at_twice_a_second_of_its_own_clock() {
+        let mut sampler = Sampler::default();
+        let mut taken = Vec::new();
+        for frame in 0..40_u64 {
+            if let Some(index) = sampler.see(7_000_000 + frame * 33_333) {
+                taken.push((frame, index));
+            }
+        }
+        assert_eq!(taken, [(0, 0), (16, 1), (31, 2)]);
+        // Nothing came for two seconds.
+        assert_eq!(sampler.see(7_000_000 + 3_100_000), Some(6));
+        // A clock that goes back, or a picture twice.
+        assert_eq!(sampler.see(6_000_000), None);
+        assert_eq!(sampler.see(7_000_000 + 3_100_000), None);
+    }
+}

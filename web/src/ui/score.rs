@@ -1,0 +1,186 @@
+//! How far it got: a video and a sentence become a progress curve, in this tab or on the studio's device.
+//!
+//! - [`desk`]: what the panel knows
+//! - [`hosted`], [`loading`]: which scorer, and its way into the tab
+//! - [`source`], [`question`]: which video, which sentence
+//! - [`job`], [`live`], [`post`]: what happens then, in the worker, with a robot, on the studio
+//! - [`film`], [`darkroom`]: pictures of a video, pixels of a picture
+//! - [`result`], [`plots`], [`legend`], [`table`]: what comes of it
+
+mod darkroom;
+mod desk;
+mod film;
+mod hosted;
+mod job;
+mod legend;
+mod live;
+mod loading;
+mod plots;
+mod post;
+mod question;
+mod result;
+mod source;
+mod table;
+
+use leptos::ev;
+use leptos::prelude::*;
+use protocol::score::ScorerManifest;
+use wasm_bindgen::JsCast;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+use web_sys::{DragEvent, Response};
+
+pub(crate) use desk::Desk;
+pub(crate) use job::{heard, worker_is_anew};
+pub(crate) use live::{reported, robot_changed, saw};
+pub(crate) use loading::{pump, scorer_heard};
+
+use super::store::Studio;
+use crate::footage::EpisodeList;
+use crate::reconnect::Connection;
+use crate::scorer::{Held, Hosted};
+use crate::scoring::State;
+
+#[component]
+pub(crate) fn ScorePanel() -> impl IntoView {
+    let studio = expect_context::<Studio>();
+    let desk = studio.score;
+    let is_over = RwSignal::new(false);
+    listen_for_files(studio, is_over);
+    // A studio that was started again may host another scorer.
+    let is_live = Memo::new(move |_| studio.connection.get() == Connection::Live);
+    Effect::new(move |_| {
+        if is_live.get() {
+            inquire(desk);
+        }
+    });
+    let hosted = Memo::new(move |_| desk.hosted.get());
+    let has_begun = Memo::new(move |_| desk.scoring.with(|scoring| scoring.state() != State::Idle));
+    view! {
+        <section
+            class="panel score"
+            class:dropping=move || is_over.get()
+            id="score"
+            aria-labelledby="score-title"
+            data-testid="score-panel"
+        >
+            <div class="title-row">
+                <h2 id="score-title">"How far it got"</h2>
+                <span class="quiet">"TOPReward"</span>
+            </div>
+            <p class="empty-note">
+                "A video model is shown more and more of a video, and each time how probable it finds that the video completes \
+                 your sentence: that is the curve. Controls beside it show whether it means anything."
+            </p>
+            {move || match hosted.get() {
+                Hosted::Unknown => view! { <p class="quiet">"Asking the studio which scorer it has…"</p> }.into_any(),
+                Hosted::Nothing => view! {
+                    <p class="empty-note" data-testid="score-unavailable">
+                        "This studio serves no scorer. Start it with --scorer DIR, the folder of a Qwen3-VL checkpoint."
+                    </p>
+                }.into_any(),
+                Hosted::Failed(reason) => view! {
+                    <div class="verdict bad" data-testid="score-unavailable">
+                        <p>{reason}</p>
+                        <button type="button" class="button" on:click=move |_| inquire(desk)>"Ask again"</button>
+                    </div>
+                }.into_any(),
+                Hosted::Scorer(manifest) => view! {
+                    <hosted::ScorerBox manifest/>
+                    <source::SourceBox/>
+                    <question::Question/>
+                }.into_any(),
+            }}
+            <Show when=move || has_begun.get()>
+                <result::Outcome/>
+            </Show>
+        </section>
+    }
+}
+
+/// Asks the studio what it has to score with, and which episodes are recorded.
+fn inquire(desk: Desk) {
+    spawn_local(async move {
+        let hosted = match fetch("/api/scorer").await {
+            Ok((status, body)) => Hosted::read(status, &body),
+            Err(reason) => Hosted::Failed(reason),
+        };
+        let id = |hosted: &Hosted| {
+            hosted
+                .manifest()
+                .map(|manifest: &ScorerManifest| manifest.id.clone())
+        };
+        let (before, now) = (desk.hosted.with_untracked(id), id(&hosted));
+        if before.is_some() && before != now {
+            desk.held.update(Held::drop_all);
+        }
+        if desk.hosted.with_untracked(|known| *known != hosted) {
+            desk.hosted.set(hosted);
+        }
+        // A studio that keeps no episodes has none to choose from.
+        if let Ok((200, body)) = fetch("/api/episodes").await
+            && let Ok(list) = serde_json::from_str::<EpisodeList>(&body)
+        {
+            desk.episodes.set(list.episodes);
+        }
+    });
+}
+
+async fn fetch(path: &str) -> Result<(u16, String), String> {
+    let failed = |_| "The studio did not answer; is it still running?".to_owned();
+    let response: Response = JsFuture::from(window().fetch_with_str(path))
+        .await
+        .map_err(failed)?
+        .unchecked_into();
+    let body = post::text(&response).await.unwrap_or_default();
+    Ok((response.status(), body))
+}
+
+/// A video may be dropped anywhere: elsewhere on the page the browser would leave the page, and the robot, for it.
+fn listen_for_files(studio: Studio, is_over: RwSignal<bool>) {
+    let has_files = |event: &DragEvent| {
+        event.data_transfer().is_some_and(|transfer| {
+            let types = transfer.types();
+            types.includes(&"Files".into(), 0)
+        })
+    };
+    let over = window_event_listener(ev::dragover, move |event: DragEvent| {
+        if has_files(&event) {
+            event.prevent_default();
+            is_over.set(true);
+        }
+    });
+    let leave = window_event_listener(ev::dragleave, move |event: DragEvent| {
+        // Out of the window, not from one element into the next.
+        if event.related_target().is_none() {
+            is_over.set(false);
+        }
+    });
+    let drop = window_event_listener(ev::drop, move |event: DragEvent| {
+        is_over.set(false);
+        let files = event
+            .data_transfer()
+            .filter(|_| has_files(&event))
+            .and_then(|transfer| transfer.files());
+        let Some(files) = files else {
+            return;
+        };
+        event.prevent_default();
+        if studio
+            .score
+            .hosted
+            .with_untracked(|hosted| hosted.manifest().is_none())
+        {
+            return studio
+                .notify("This studio serves no scorer, so the video was not taken.".to_owned());
+        }
+        source::dropped(studio, &files);
+        if let Some(panel) = document().get_element_by_id("score") {
+            panel.scroll_into_view();
+        }
+    });
+    on_cleanup(move || {
+        over.remove();
+        leave.remove();
+        drop.remove();
+    });
+}

@@ -1,0 +1,173 @@
+//! Everything the panel knows, as signals.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use leptos::prelude::*;
+use web_sys::AbortController;
+
+use super::film::Film;
+use super::live::Live;
+use super::loading::Then;
+use crate::following::Following;
+use crate::footage::Episode;
+use crate::scorer::{Held, Hosted, Place};
+use crate::scoring::Scoring;
+use crate::ui::settings;
+
+/// Where the pictures come from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Source {
+    /// A camera of the robot that is watched.
+    #[default]
+    Robot,
+    /// A recorded episode.
+    Episode,
+    /// A file of the visitor's.
+    File,
+}
+
+impl Source {
+    /// A stable word for tests.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Robot => "robot",
+            Self::Episode => "episode",
+            Self::File => "file",
+        }
+    }
+}
+
+/// The visitor's file.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) enum Opened {
+    /// None was given.
+    #[default]
+    Nothing,
+    /// This one is being opened.
+    Opening(String),
+    /// It can be scored.
+    Video(VideoFacts),
+    /// It cannot; why, in words.
+    Failed(String),
+}
+
+/// What is known of a video before it is scored.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct VideoFacts {
+    pub(super) name: String,
+    pub(super) secs: f64,
+    pub(super) width: u32,
+    pub(super) height: u32,
+    /// Rate of the frames [1/s], if it could be measured.
+    pub(super) rate: Option<f64>,
+}
+
+/// The panel's state. Copies are handles to the same signals.
+#[derive(Clone, Copy)]
+pub(crate) struct Desk {
+    /// What the studio has to score with.
+    pub(super) hosted: RwSignal<Hosted>,
+    /// The scorer in this tab.
+    pub(super) held: RwSignal<Held>,
+    /// Whether files of a scorer are in this browser's storage.
+    pub(super) keeps: RwSignal<bool>,
+    /// Where the visitor wants to compute.
+    pub(super) place: RwSignal<Place>,
+    /// What the weights are to be kept in; empty for the scorer's own way.
+    pub(super) precision: RwSignal<String>,
+    pub(super) source: RwSignal<Source>,
+    /// The camera of the robot; none means the first.
+    pub(super) camera: RwSignal<Option<String>>,
+    pub(super) episodes: RwSignal<Vec<Episode>>,
+    /// The chosen one's id.
+    pub(super) episode: RwSignal<Option<String>>,
+    pub(super) opened: RwSignal<Opened>,
+    /// Rate of the visitor's file, as it stands in its field.
+    pub(super) fps: RwSignal<String>,
+    /// The sentence as typed; none while the source's own stands there.
+    pub(super) typed: RwSignal<Option<String>>,
+    /// Another task's sentence; may be empty.
+    pub(super) other: RwSignal<String>,
+    pub(super) prefixes: RwSignal<&'static str>,
+    pub(super) profile: RwSignal<&'static str>,
+    pub(super) scoring: RwSignal<Scoring>,
+    /// Small copies of the frames that were handed over, by their number.
+    pub(super) copies: RwSignal<BTreeMap<u32, String>>,
+    /// The prefix that is looked at; none for the newest.
+    pub(super) looked_at: RwSignal<Option<u32>>,
+    pub(super) subtracts: RwSignal<bool>,
+    /// Whether the robot's commands are scored as they come.
+    pub(super) follows: RwSignal<bool>,
+    pub(super) following: StoredValue<Following>,
+    pub(super) live: StoredValue<Option<Live>, LocalStorage>,
+    pub(super) film: StoredValue<Option<Rc<Film>>, LocalStorage>,
+    /// Which of the files that were given is the newest.
+    pub(super) files_given: StoredValue<u64>,
+    /// What waits for the scorer.
+    pub(super) then: StoredValue<Option<Then>, LocalStorage>,
+    /// Where the job at hand is computed.
+    pub(super) running_on: StoredValue<Place>,
+    pub(super) abort: StoredValue<Option<AbortController>, LocalStorage>,
+}
+
+impl Default for Desk {
+    fn default() -> Self {
+        Self {
+            hosted: RwSignal::default(),
+            held: RwSignal::default(),
+            keeps: RwSignal::new(settings::keeps_scorer()),
+            place: RwSignal::default(),
+            precision: RwSignal::default(),
+            source: RwSignal::default(),
+            camera: RwSignal::new(None),
+            episodes: RwSignal::default(),
+            episode: RwSignal::new(None),
+            opened: RwSignal::default(),
+            fps: RwSignal::new("30".to_owned()),
+            typed: RwSignal::new(None),
+            other: RwSignal::default(),
+            prefixes: RwSignal::new("15"),
+            profile: RwSignal::new("aligned"),
+            scoring: RwSignal::default(),
+            copies: RwSignal::default(),
+            looked_at: RwSignal::new(None),
+            subtracts: RwSignal::new(false),
+            follows: RwSignal::new(false),
+            following: StoredValue::default(),
+            live: StoredValue::new_local(None),
+            film: StoredValue::new_local(None),
+            files_given: StoredValue::new(0),
+            then: StoredValue::new_local(None),
+            running_on: StoredValue::default(),
+            abort: StoredValue::new_local(None),
+        }
+    }
+}
+
+impl Desk {
+    /// The chosen episode, or the first.
+    pub(super) fn chosen_episode(self) -> Option<Episode> {
+        let chosen = self.episode.get();
+        self.episodes.with(|episodes| {
+            let named = episodes
+                .iter()
+                .find(|episode| chosen.as_ref() == Some(&episode.id));
+            named.or_else(|| episodes.first()).cloned()
+        })
+    }
+
+    /// Whether the scorer is the small one.
+    pub(super) fn is_nano(self) -> bool {
+        self.hosted
+            .with_untracked(|hosted| hosted.manifest().is_some_and(|manifest| manifest.is_nano))
+    }
+
+    /// The copy of the last frame of a prefix, and that frame's number.
+    pub(super) fn copy_at(self, length: u32) -> Option<(u32, String)> {
+        self.copies.with(|copies| {
+            let shown = copies.range(..length).next_back();
+            shown.map(|(index, copy)| (*index, copy.clone()))
+        })
+    }
+}

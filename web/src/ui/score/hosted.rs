@@ -1,0 +1,185 @@
+//! Which scorer there is, where it computes, and how far this tab is with it.
+
+use leptos::prelude::*;
+use protocol::score::ScorerManifest;
+
+use super::loading::{cancel_load, forget, load};
+use crate::compute::{Phase, in_sentence};
+use crate::figures;
+use crate::scorer::{Held, Place};
+use crate::ui::store::Studio;
+
+/// What weights can be kept in, as the worker knows it.
+const PRECISIONS: [(&str, &str); 6] = [
+    ("", "as stored"),
+    ("f32", "f32"),
+    ("f16", "f16"),
+    ("bf16", "bf16"),
+    ("int8", "int8, half of f16"),
+    ("int4", "int4, a third of f16"),
+];
+
+#[component]
+pub(super) fn ScorerBox(manifest: ScorerManifest) -> impl IntoView {
+    let studio = expect_context::<Studio>();
+    let desk = studio.score;
+    let size = format!(
+        "{} parameters, {} of {}",
+        figures::count(manifest.parameters),
+        figures::bytes(manifest.bytes()),
+        manifest.dtype
+    );
+    let about = if manifest.is_nano {
+        "It knows only the built-in robot and its tasks; of anything else its curve says nothing. Large models score any \
+         video and any sentence without having been trained for them (zero-shot)."
+    } else {
+        "It was trained for no robot and no task: it scores any video and any sentence (zero-shot)."
+    };
+    let note = Some(manifest.note.clone()).filter(|note| !note.is_empty());
+    let studio_device = manifest.studio_device.clone();
+    let can_choose = studio_device.is_some();
+    let place = desk.place;
+    if !can_choose {
+        place.set(Place::Tab);
+    }
+    let where_to = move || match (place.get(), &studio_device) {
+        (Place::Studio, Some(device)) => format!(
+            "The pictures are sent to the studio and scored there, on {device}. Nothing is loaded into this tab."
+        ),
+        _ => "Pictures stay in this tab: nothing is uploaded.".to_owned(),
+    };
+    let option = move |this: Place, hook: &'static str, name: &'static str| {
+        view! {
+            <button
+                type="button"
+                data-testid=hook
+                aria-pressed=move || (place.get() == this).to_string()
+                on:click=move |_| place.set(this)
+            >{name}</button>
+        }
+    };
+    let is_nano = manifest.is_nano;
+    let all_bytes = manifest.bytes();
+    view! {
+        <div
+            class="scorer"
+            data-testid="scorer"
+            data-place=move || place.get().word()
+            data-state=move || desk.held.with(Held::name)
+            data-fetched-bytes=move || desk.held.with(Held::fetched_bytes).map(|bytes| bytes.to_string())
+        >
+            <div class="scorer-head">
+                <div>
+                    <p>
+                        <strong data-testid="scorer-name">{manifest.name}</strong>
+                        " "
+                        <span class="quiet num">{size}</span>
+                    </p>
+                    <p class="quiet" data-testid="scorer-about">{note.unwrap_or_else(|| about.to_owned())}</p>
+                </div>
+                <Show when=move || can_choose>
+                    <div class="segmented" role="group" aria-label="Where it computes">
+                        {option(Place::Tab, "score-in-tab", "In this tab")}
+                        {option(Place::Studio, "score-on-studio", "On the studio")}
+                    </div>
+                </Show>
+            </div>
+            <p class="quiet" data-testid="scorer-where">{where_to}</p>
+            <Show when=move || place.get() == Place::Tab>
+                <InTab is_nano all_bytes/>
+            </Show>
+        </div>
+    }
+}
+
+/// The scorer's way into the tab.
+#[component]
+fn InTab(is_nano: bool, all_bytes: u64) -> impl IntoView {
+    let studio = expect_context::<Studio>();
+    let desk = studio.score;
+    let state = Memo::new(move |_| desk.held.with(Held::name));
+    let is_loading = Memo::new(move |_| desk.held.with(Held::is_loading));
+    let is_ready = Memo::new(move |_| desk.held.with(Held::is_ready));
+    let may_keep = Memo::new(move |_| desk.keeps.get() && !is_loading.get());
+    let dead = Memo::new(move |_| {
+        studio
+            .compute
+            .with(|compute| matches!(compute.phase, Phase::Dead { .. }))
+    });
+    let is_bad = move || matches!(state.get(), "refused" | "failed");
+    let words = move || {
+        if dead.get() {
+            "This tab’s worker has ended. Start it again under “What this tab computes”.".to_owned()
+        } else {
+            desk.held.with(Held::words)
+        }
+    };
+    let share = move || desk.held.with(Held::share);
+    // The visitor chose another device after it was loaded.
+    let elsewhere = Memo::new(move |_| {
+        let chosen = studio
+            .compute
+            .with(|compute| compute.report.as_ref().and_then(|report| report.chosen));
+        let here = desk.held.with(Held::computed_on)?;
+        chosen.filter(|chosen| *chosen != here)
+    });
+    let load_words = move || match state.get() {
+        "cancelled" => "Go on loading".to_owned(),
+        "refused" | "failed" => "Try again".to_owned(),
+        _ => format!("Load {}", figures::bytes(all_bytes)),
+    };
+    view! {
+        <div class="in-tab" class:bad=is_bad>
+            <p class="num" role="status" data-testid="scorer-state">{words}</p>
+            <Show when=move || is_loading.get()>
+                // Without a value it only says that something goes on.
+                <progress
+                    aria-label="Loading the scorer"
+                    max="1"
+                    value=move || share().map(|share| share.to_string())
+                ></progress>
+            </Show>
+            <div class="row">
+                <Show when=move || !is_nano && !is_ready.get() && !is_loading.get()>
+                    <label class="inline">
+                        <span class="label">"Weights in"</span>
+                        <select
+                            data-testid="scorer-precision"
+                            on:change:target=move |event| desk.precision.set(event.target().value())
+                        >
+                            {PRECISIONS.into_iter().map(|(word, text)| view! {
+                                <option value=word selected=move || desk.precision.get() == word>{text}</option>
+                            }).collect_view()}
+                        </select>
+                    </label>
+                </Show>
+                <Show when=move || !is_ready.get() && !is_loading.get()>
+                    <button type="button" class="button" data-testid="scorer-load" on:click=move |_| load(studio)>{load_words}</button>
+                </Show>
+                {move || elsewhere.get().map(|kind| view! {
+                    <button type="button" class="button" data-testid="scorer-move" on:click=move |_| load(studio)>
+                        {format!("Move it to {}", in_sentence(kind))}
+                    </button>
+                })}
+                <Show when=move || is_loading.get()>
+                    <button
+                        type="button"
+                        class="button"
+                        data-testid="scorer-cancel"
+                        disabled=move || state.get() == "cancelling"
+                        on:click=move |_| cancel_load(studio)
+                    >"Cancel"</button>
+                </Show>
+                <Show when=move || may_keep.get()>
+                    <button
+                        type="button"
+                        class="button plain"
+                        title="Takes the weights out of this browser’s storage"
+                        data-testid="scorer-forget"
+                        on:click=move |_| forget(studio)
+                    >"Forget kept files"</button>
+                </Show>
+            </div>
+        </div>
+    }
+}

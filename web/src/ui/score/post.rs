@@ -1,0 +1,113 @@
+//! The same job on the studio's device: pictures go up in one request, events come down while it is computed.
+
+use js_sys::{Array, Reflect, Uint8Array};
+use leptos::prelude::*;
+use protocol::score::{ScoreFrame, ScoreRequest};
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{AbortController, Blob, ReadableStreamDefaultReader, RequestInit, Response};
+
+use super::job::heard;
+use crate::score_wire::{Lines, framed};
+use crate::scorer::said;
+use crate::ui::store::Studio;
+
+/// What goes up.
+pub(super) struct Body {
+    request: ScoreRequest,
+    frames: Array,
+    count: u32,
+}
+
+impl Body {
+    /// # Errors
+    /// A request that cannot be written, in words.
+    pub(super) fn new(request: &ScoreRequest) -> Result<Self, String> {
+        framed(request)?;
+        Ok(Self {
+            request: request.clone(),
+            frames: Array::new(),
+            count: 0,
+        })
+    }
+
+    /// # Errors
+    /// A frame that cannot be written, in words.
+    pub(super) fn push(&mut self, frame: &ScoreFrame) -> Result<(), String> {
+        // Outside of this module's own memory, which cannot shrink again.
+        self.frames
+            .push(&Uint8Array::from(framed(frame)?.as_slice()));
+        self.count += 1;
+        Ok(())
+    }
+
+    fn into_blob(mut self) -> Result<Blob, String> {
+        // A robot that was watched is now as long as it was watched, and every frame of it a point.
+        if self.request.frames.is_none() {
+            self.request.frames = Some(self.count);
+            "all".clone_into(&mut self.request.prefixes);
+        }
+        self.frames
+            .unshift(&Uint8Array::from(framed(&self.request)?.as_slice()));
+        Blob::new_with_u8_array_sequence(&self.frames)
+            .map_err(|_| "The browser has no memory for the pictures.".to_owned())
+    }
+}
+
+/// Sends a job and hears it to its end.
+///
+/// # Errors
+/// Why there is no answer, or none to its end; in words.
+pub(super) async fn post(studio: Studio, job: u64, body: Body) -> Result<(), String> {
+    let abort =
+        AbortController::new().map_err(|_| "This browser cannot stop a request.".to_owned())?;
+    let init = RequestInit::new();
+    init.set_method("POST");
+    init.set_body_opt_blob(Some(&body.into_blob()?));
+    init.set_signal(Some(&abort.signal()));
+    studio.score.abort.set_value(Some(abort));
+    let sent = window().fetch_with_str_and_init("/api/scorer/score", &init);
+    let response: Response = JsFuture::from(sent)
+        .await
+        .map_err(|_| "The studio did not answer; is it still running?".to_owned())?
+        .unchecked_into();
+    if !response.ok() {
+        let words = text(&response).await.unwrap_or_default();
+        return Err(format!(
+            "The studio does not score this: {}",
+            said(response.status(), &words)
+        ));
+    }
+    let broken = || "The studio’s answer broke off; score it again.".to_owned();
+    let stream = response.body().ok_or_else(broken)?;
+    let reader: ReadableStreamDefaultReader = stream.get_reader().unchecked_into();
+    let mut lines = Lines::default();
+    loop {
+        let piece = JsFuture::from(reader.read()).await.map_err(|_| broken())?;
+        let property = |key: &str| Reflect::get(&piece, &key.into()).unwrap_or(JsValue::UNDEFINED);
+        if property("done").is_truthy() {
+            // An answer that ended with the end of the job has left nothing open.
+            return Err(broken());
+        }
+        let Ok(bytes) = property("value").dyn_into::<Uint8Array>() else {
+            continue;
+        };
+        for event in lines.push(&bytes.to_vec())? {
+            let is_end = matches!(event, protocol::score::ScoreEvent::Ended { .. });
+            if event.job() == job {
+                heard(studio, event);
+            }
+            if is_end {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// A response's body as text.
+pub(super) async fn text(response: &Response) -> Option<String> {
+    JsFuture::from(response.text().ok()?)
+        .await
+        .ok()?
+        .as_string()
+}

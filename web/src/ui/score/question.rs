@@ -1,0 +1,203 @@
+//! The sentence that is scored, how it is asked, and the button that begins.
+
+use leptos::prelude::*;
+use topreward::Profile;
+
+use super::desk::{Desk, Opened, Source};
+use super::job::score;
+use super::live;
+use super::loading::{Then, with_scorer};
+use crate::scorer::Place;
+use crate::ui::store::Studio;
+
+const PREFIXES: [(&str, &str); 3] = [
+    ("15", "15, evenly spread"),
+    ("blocks", "every second of it"),
+    ("all", "every frame"),
+];
+
+/// The sentence as it stands in the field: the visitor's, or the source's own.
+fn sentence(studio: Studio, desk: Desk) -> String {
+    if let Some(typed) = desk.typed.get() {
+        return typed;
+    }
+    match desk.source.get() {
+        Source::Robot => studio.status.with(|status| {
+            status
+                .as_ref()
+                .map(|status| status.instruction.clone())
+                .unwrap_or_default()
+        }),
+        Source::Episode => desk
+            .chosen_episode()
+            .map(|episode| episode.instruction)
+            .unwrap_or_default(),
+        Source::File => String::new(),
+    }
+}
+
+#[component]
+pub(super) fn Question() -> impl IntoView {
+    let studio = expect_context::<Studio>();
+    let desk = studio.score;
+    let text = Memo::new(move |_| sentence(studio, desk));
+    let is_robot = Memo::new(move |_| desk.source.get() == Source::Robot);
+    let begin = move || {
+        if !is_robot.get_untracked() {
+            score(studio, &text.get_untracked());
+        } else if desk.follows.get_untracked() {
+            live::unfollow(studio);
+        } else {
+            with_scorer(studio, Then::Follow);
+        }
+    };
+    let button = move || match (is_robot.get(), desk.follows.get()) {
+        (true, true) => "Stop following",
+        (true, false) => "Score live",
+        (false, _) => "Score",
+    };
+    // A large scorer is loaded on purpose; the small one comes by itself.
+    let is_missing = Memo::new(move |_| {
+        let is_large = desk
+            .hosted
+            .with(|hosted| hosted.manifest().is_some_and(|manifest| !manifest.is_nano));
+        is_large
+            && desk.place.get() == Place::Tab
+            && desk
+                .held
+                .with(|held| !held.is_ready() && !held.is_loading())
+    });
+    let has_video = Memo::new(move |_| match desk.source.get() {
+        Source::Robot | Source::Episode => true,
+        Source::File => matches!(desk.opened.get(), Opened::Video(_)),
+    });
+    let hint = move || {
+        if is_missing.get() {
+            "Load the scorer first."
+        } else if !has_video.get() {
+            "Choose a video first."
+        } else if is_robot.get()
+            && desk.follows.get()
+            && !desk.scoring.with(|s| s.state().is_open())
+        {
+            "Waiting for the next command to the robot."
+        } else {
+            ""
+        }
+    };
+    let placeholder = move || match desk.source.get() {
+        Source::Robot => "whatever the robot is told",
+        Source::Episode | Source::File => "what the video is claimed to complete",
+    };
+    view! {
+        <form
+            class="sentence"
+            on:submit=move |event| {
+                event.prevent_default();
+                begin();
+            }
+        >
+            <input
+                type="text"
+                maxlength="500"
+                autocomplete="off"
+                enterkeyhint="go"
+                aria-label="Sentence that the video is claimed to complete"
+                data-testid="score-sentence"
+                placeholder=placeholder
+                prop:value=text
+                on:input:target=move |event| desk.typed.set(Some(event.target().value()))
+                on:blur=move |_| {
+                    if desk.typed.with_untracked(|typed| typed.as_ref().is_some_and(|typed| typed.trim().is_empty())) {
+                        desk.typed.set(None);
+                    }
+                }
+            />
+            <button
+                type="submit"
+                class="button primary"
+                data-testid="score-begin"
+                aria-describedby="score-hint"
+                disabled=move || is_missing.get() || !has_video.get()
+            >{button}</button>
+        </form>
+        <div class="row">
+            <Settings/>
+            <p class="quiet" id="score-hint" role="status" data-testid="score-hint">{hint}</p>
+        </div>
+    }
+}
+
+/// What few people change.
+#[component]
+fn Settings() -> impl IntoView {
+    let studio = expect_context::<Studio>();
+    let desk = studio.score;
+    let is_robot = Memo::new(move |_| desk.source.get() == Source::Robot);
+    // The words that stand for themselves in the request.
+    let known =
+        |words: &[&'static str], word: &str| words.iter().copied().find(|known| *known == word);
+    let choose_prefixes = move |word: String| {
+        if let Some(word) = known(&PREFIXES.map(|(word, _)| word), &word) {
+            desk.prefixes.set(word);
+        }
+    };
+    let choose_profile = move |word: String| {
+        if let Some(word) = known(&Profile::ALL.map(Profile::name), &word) {
+            desk.profile.set(word);
+        }
+    };
+    view! {
+        <details class="settings">
+            <summary>"Controls and frames"</summary>
+            <div class="settings-grid">
+                <label>
+                    <span class="label">"Another task’s sentence, as a control"</span>
+                    <input
+                        type="text"
+                        class="field"
+                        maxlength="500"
+                        autocomplete="off"
+                        placeholder="else the words are shuffled"
+                        data-testid="score-other"
+                        prop:value=desk.other
+                        on:input:target=move |event| desk.other.set(event.target().value())
+                    />
+                </label>
+                <Show when=move || !is_robot.get()>
+                    <label>
+                        <span class="label">"Points of the curve"</span>
+                        <select data-testid="score-prefixes" on:change:target=move |event| choose_prefixes(event.target().value())>
+                            {PREFIXES.into_iter().map(|(word, text)| view! {
+                                <option value=word selected=move || desk.prefixes.get() == word>{text}</option>
+                            }).collect_view()}
+                        </select>
+                    </label>
+                    <label>
+                        <span class="label">"Frames that are shown (profile)"</span>
+                        <select data-testid="score-profile" on:change:target=move |event| choose_profile(event.target().value())>
+                            {Profile::ALL.into_iter().map(|profile| view! {
+                                <option
+                                    value=profile.name()
+                                    selected=move || desk.profile.get() == profile.name()
+                                >{about(profile)}</option>
+                            }).collect_view()}
+                        </select>
+                    </label>
+                </Show>
+                <p class="quiet">
+                    "Two more controls are always computed: the first frame held for as long as the video, and the sentence \
+                     denied. Values of different profiles cannot be compared."
+                </p>
+            </div>
+        </details>
+    }
+}
+
+fn about(profile: Profile) -> &'static str {
+    match profile {
+        Profile::Aligned => "aligned: two a second, at true times",
+        Profile::Legacy => "legacy: as first published, 24 a second taken for granted",
+        Profile::Lerobot => "lerobot: every frame, half a second apart",
+    }
+}

@@ -1,0 +1,173 @@
+//! How far the job is, what it found, and what has to be said of it.
+
+use js_sys::{Array, Uint8Array};
+use leptos::prelude::*;
+use protocol::score::CurveKind;
+use web_sys::{Blob, BlobPropertyBag, Url};
+
+use super::job::cancel;
+use super::legend::Legend;
+use super::live;
+use super::plots::{Moment, Plots};
+use super::table::PointTable;
+use crate::findings::remarks;
+use crate::scoring::{Scoring, State};
+use crate::ui::store::Studio;
+
+#[component]
+pub(super) fn Outcome() -> impl IntoView {
+    let studio = expect_context::<Studio>();
+    let desk = studio.score;
+    let has_points = Memo::new(move |_| desk.scoring.with(|scoring| !scoring.lengths().is_empty()));
+    let has_frozen = Memo::new(move |_| {
+        desk.scoring.with(|scoring| {
+            scoring
+                .line(CurveKind::Frozen)
+                .is_some_and(|line| !line.points.is_empty())
+        })
+    });
+    let said = Memo::new(move |_| {
+        desk.scoring.with(|scoring| {
+            let is_over = scoring.state() == State::Done;
+            if is_over {
+                remarks(scoring)
+            } else {
+                Vec::new()
+            }
+        })
+    });
+    let asked = move || {
+        desk.scoring.with(|scoring| {
+            scoring
+                .request()
+                .map(|request| format!("\u{201c}{}\u{201d}", request.instruction))
+        })
+    };
+    view! {
+        <div class="outcome" data-testid="score-result" data-state=move || desk.scoring.with(|s| s.state().name())>
+            <Course/>
+            <ul class="remarks">
+                {move || said.get().into_iter().map(|remark| view! {
+                    <li
+                        class=format!("remark {}", remark.weight.name())
+                        data-testid="score-remark"
+                        data-weight=remark.weight.name()
+                    >{remark.words}</li>
+                }).collect_view()}
+            </ul>
+            <Show when=move || has_points.get()>
+                <div class="title-row">
+                    <p class="asked" data-testid="score-asked">{asked}</p>
+                    <label class="check" class:off=move || !has_frozen.get()>
+                        <input
+                            type="checkbox"
+                            data-testid="score-subtract"
+                            prop:checked=desk.subtracts
+                            disabled=move || !has_frozen.get()
+                            on:change:target=move |event| desk.subtracts.set(event.target().checked())
+                        />
+                        "Subtract the frozen frame"
+                    </label>
+                </div>
+                <Plots/>
+                <div class="reading">
+                    <Moment/>
+                    <Legend/>
+                </div>
+                <div class="row">
+                    <PointTable/>
+                    <Download/>
+                </div>
+            </Show>
+        </div>
+    }
+}
+
+/// How far the job is, and how to end it.
+#[component]
+fn Course() -> impl IntoView {
+    let studio = expect_context::<Studio>();
+    let desk = studio.score;
+    let state = Memo::new(move |_| desk.scoring.with(Scoring::state));
+    let words = Memo::new(move |_| desk.scoring.with(Scoring::words));
+    let is_open = Memo::new(move |_| state.get().is_open());
+    let is_watching = Memo::new(move |_| {
+        desk.scoring
+            .with(|scoring| scoring.is_live() && scoring.is_open())
+    });
+    let share = move || desk.scoring.with(Scoring::share);
+    // Words that come many times a second are read aloud once, when there are no more.
+    let read_aloud = move || (!is_open.get()).then(|| words.get());
+    view! {
+        <div class="row course-row" class:wrong=move || state.get() == State::Failed>
+            <Show when=move || is_open.get() && !is_watching.get()>
+                <progress
+                    aria-label="Scoring"
+                    max="1"
+                    value=move || share().map(|share| share.to_string())
+                ></progress>
+            </Show>
+            <Show when=move || is_watching.get()>
+                <span class="recording" aria-hidden="true"></span>
+            </Show>
+            <p class="num grow" data-testid="score-words">{words}</p>
+            <p class="visually-hidden" aria-live="polite">{read_aloud}</p>
+            <Show when=move || is_watching.get()>
+                <button
+                    type="button"
+                    class="button"
+                    data-testid="score-finish"
+                    on:click=move |_| live::finish(studio)
+                >"Finish now"</button>
+            </Show>
+            <Show when=move || is_open.get()>
+                <button
+                    type="button"
+                    class="button"
+                    data-testid="score-cancel"
+                    disabled=move || state.get() == State::Stopping
+                    on:click=move |_| cancel(studio)
+                >"Cancel"</button>
+            </Show>
+        </div>
+    }
+}
+
+/// The report as a file.
+#[component]
+fn Download() -> impl IntoView {
+    let studio = expect_context::<Studio>();
+    let desk = studio.score;
+    let report = Memo::new(move |_| desk.scoring.with(|scoring| scoring.report().cloned()));
+    let link = RwSignal::new(None::<(String, String)>);
+    let revoke = move || {
+        if let Some((address, _)) = link.get_untracked() {
+            Url::revoke_object_url(&address).ok();
+        }
+    };
+    on_cleanup(revoke);
+    Effect::new(move |_| {
+        revoke();
+        link.set(report.with(|report| {
+            let report = report.as_ref()?;
+            let text = serde_json::to_string_pretty(report).ok()?;
+            let name = format!("progress-{}.json", report.scorer);
+            Some((address_of(&text)?, name))
+        }));
+    });
+    move || {
+        link.get().map(|(address, name)| {
+            view! {
+                <a class="button" href=address download=name data-testid="score-download">"Download as JSON"</a>
+            }
+        })
+    }
+}
+
+fn address_of(text: &str) -> Option<String> {
+    let parts = Array::of1(&Uint8Array::from(text.as_bytes()));
+    let kind = BlobPropertyBag::new();
+    kind.set_type("application/json");
+    let blob = Blob::new_with_u8_array_sequence_and_options(&parts, &kind).ok()?;
+    Url::create_object_url_with_blob(&blob).ok()
+}

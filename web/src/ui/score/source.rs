@@ -1,0 +1,294 @@
+//! The video: a robot's camera, a recorded episode, or a file of the visitor's.
+
+use std::rc::Rc;
+
+use leptos::prelude::*;
+use wasm_bindgen_futures::spawn_local;
+use web_sys::{File, FileList};
+
+use super::desk::{Desk, Opened, Source, VideoFacts};
+use super::film::Film;
+use super::live;
+use crate::figures;
+use crate::footage::Extent;
+use crate::ui::store::Studio;
+
+#[component]
+pub(super) fn SourceBox() -> impl IntoView {
+    let studio = expect_context::<Studio>();
+    let desk = studio.score;
+    let has_episodes = Memo::new(move |_| desk.episodes.with(|episodes| !episodes.is_empty()));
+    let option = move |this: Source, hook: &'static str, name: &'static str| {
+        view! {
+            <button
+                type="button"
+                data-testid=hook
+                aria-pressed=move || (desk.source.get() == this).to_string()
+                on:click=move |_| choose(desk, this)
+            >{name}</button>
+        }
+    };
+    view! {
+        <div class="source">
+            <div class="segmented" role="group" aria-label="What is scored">
+                {option(Source::Robot, "score-source-robot", "The robot, live")}
+                <Show when=move || has_episodes.get()>
+                    {option(Source::Episode, "score-source-episode", "A recorded episode")}
+                </Show>
+                {option(Source::File, "score-source-file", "A video file")}
+            </div>
+            {move || match desk.source.get() {
+                Source::Robot => view! { <Cameras/> }.into_any(),
+                Source::Episode => view! { <Episodes/> }.into_any(),
+                Source::File => view! { <FileBox/> }.into_any(),
+            }}
+        </div>
+    }
+}
+
+/// Takes another source; what was typed about the one before was not about this one.
+fn choose(desk: Desk, source: Source) {
+    if desk.source.get_untracked() != source {
+        desk.source.set(source);
+        desk.typed.set(None);
+    }
+}
+
+#[component]
+fn Cameras() -> impl IntoView {
+    let studio = expect_context::<Studio>();
+    let desk = studio.score;
+    let names = Memo::new(move |_| {
+        studio.robot().map_or_else(Vec::new, |robot| {
+            let cameras = robot.cameras.into_iter();
+            cameras.map(|camera| camera.name).collect()
+        })
+    });
+    let chosen = Memo::new(move |_| live::camera(studio));
+    view! {
+        <div class="row">
+            <Show
+                when=move || !names.with(Vec::is_empty)
+                fallback=|| view! { <p class="quiet">"No robot with a camera is here yet."</p> }
+            >
+                <span class="label" id="score-cameras">"Seen by"</span>
+                <div class="segmented" role="group" aria-labelledby="score-cameras">
+                    <For each=move || names.get() key=Clone::clone let:name>
+                        {
+                            let (shown, hook) = (figures::plain_name(&name), format!("score-camera-{name}"));
+                            let (pressed, pushed) = (name.clone(), name);
+                            view! {
+                                <button
+                                    type="button"
+                                    data-testid=hook
+                                    aria-pressed=move || chosen.with(|chosen| chosen.as_ref() == Some(&pressed)).to_string()
+                                    on:click=move |_| desk.camera.set(Some(pushed.clone()))
+                                >{shown}</button>
+                            }
+                        }
+                    </For>
+                </div>
+            </Show>
+            <p class="quiet grow">
+                "Two pictures a second, each a point of the curve, from a command to its end; then the controls."
+            </p>
+        </div>
+    }
+}
+
+#[component]
+fn Episodes() -> impl IntoView {
+    let studio = expect_context::<Studio>();
+    let desk = studio.score;
+    let facts = move || {
+        desk.chosen_episode().map(|episode| {
+            let extent = Extent::of_episode(&episode);
+            format!(
+                "{}: {} frames at {} per second",
+                figures::span(extent.secs()),
+                episode.frames,
+                episode.fps
+            )
+        })
+    };
+    view! {
+        <div class="row">
+            <select
+                aria-label="Recorded episode"
+                data-testid="score-episode"
+                on:change:target=move |event| {
+                    desk.episode.set(Some(event.target().value()));
+                    desk.typed.set(None);
+                }
+            >
+                <For each=move || desk.episodes.get() key=|episode| episode.id.clone() let:episode>
+                    {
+                        let text = format!("{} — {}", episode.title(), episode.instruction);
+                        let id = episode.id.clone();
+                        view! {
+                            <option
+                                value=episode.id
+                                selected=move || desk.episode.with(|chosen| chosen.as_ref() == Some(&id))
+                            >{text}</option>
+                        }
+                    }
+                </For>
+            </select>
+            <span class="quiet num">{facts}</span>
+        </div>
+    }
+}
+
+#[component]
+fn FileBox() -> impl IntoView {
+    let studio = expect_context::<Studio>();
+    let desk = studio.score;
+    let facts = move || {
+        match desk.opened.get() {
+        Opened::Nothing => view! {
+            <span class="quiet">"or drop it anywhere on the page. It is read here and never uploaded."</span>
+        }
+        .into_any(),
+        Opened::Opening(name) => view! {
+            <span class="progress">
+                <progress aria-label="Opening the video"></progress>
+                <span class="quiet">{format!("Opening {name}…")}</span>
+            </span>
+        }
+        .into_any(),
+        Opened::Failed(reason) => view! { <span class="wrong">{reason}</span> }.into_any(),
+        Opened::Video(facts) => view! { <Facts facts/> }.into_any(),
+    }
+    };
+    let state = move || {
+        desk.opened.with(|opened| match opened {
+            Opened::Nothing => "nothing",
+            Opened::Opening(_) => "opening",
+            Opened::Video(_) => "open",
+            Opened::Failed(_) => "failed",
+        })
+    };
+    view! {
+        <div class="row file" data-testid="score-file-state" data-state=state role="status">
+            <label class="button file-button">
+                "Choose a video"
+                <input
+                    type="file"
+                    accept="video/*,.mkv,.webm,.mp4,.mov"
+                    class="visually-hidden"
+                    data-testid="score-file"
+                    on:change:target=move |event| {
+                        let input = event.target();
+                        if let Some(file) = input.files().and_then(|files| files.get(0)) {
+                            open(studio, file);
+                        }
+                        // So that the same file can be chosen again.
+                        input.set_value("");
+                    }
+                />
+            </label>
+            {facts}
+        </div>
+    }
+}
+
+#[component]
+fn Facts(facts: VideoFacts) -> impl IntoView {
+    let studio = expect_context::<Studio>();
+    let desk = studio.score;
+    let rate = if facts.rate.is_some() {
+        "measured; correct it if you know better"
+    } else {
+        "not to be measured here; check it"
+    };
+    let (secs, profile) = (facts.secs, desk.profile);
+    let frames = move || {
+        let fps = desk.fps.get().trim().replace(',', ".");
+        let extent = Extent::of_file(secs, fps.parse().unwrap_or(f64::NAN))?;
+        let shown = extent.shown(profile.get(), desk.prefixes.get())?;
+        Ok::<_, String>(format!(
+            "{} frames, {} of them read",
+            extent.frames,
+            shown.len()
+        ))
+    };
+    view! {
+        <span class="num">
+            <strong class="file-name">{facts.name}</strong>
+            {format!(" {}, {}×{}", figures::span(facts.secs), facts.width, facts.height)}
+        </span>
+        <label class="inline">
+            <input
+                type="text"
+                inputmode="decimal"
+                size="5"
+                class="field short num"
+                aria-describedby="score-fps-about"
+                data-testid="score-fps"
+                prop:value=desk.fps
+                on:input:target=move |event| desk.fps.set(event.target().value())
+            />
+            <span class="label">"frames per second"</span>
+        </label>
+        <span class="quiet num" id="score-fps-about">
+            {rate} ". "
+            {move || match frames() {
+                Ok(words) => view! { <span data-testid="score-file-frames">{words}</span> }.into_any(),
+                Err(reason) => view! { <span class="wrong">{reason}</span> }.into_any(),
+            }}
+        </span>
+    }
+}
+
+/// Takes the first of the files that were dropped.
+pub(super) fn dropped(studio: Studio, files: &FileList) {
+    if let Some(file) = files.get(0) {
+        if files.length() > 1 {
+            studio.notify(format!(
+                "One video is scored at a time; {} was taken.",
+                file.name()
+            ));
+        }
+        open(studio, file);
+    }
+}
+
+/// Opens a file of the visitor's and finds out what it is.
+fn open(studio: Studio, file: File) {
+    let desk = studio.score;
+    choose(desk, Source::File);
+    desk.files_given.update_value(|given| *given += 1);
+    let number = desk.files_given.get_value();
+    let is_newest = move || desk.files_given.get_value() == number;
+    let name = file.name();
+    desk.opened.set(Opened::Opening(name.clone()));
+    desk.film.set_value(None);
+    spawn_local(async move {
+        let opened = Film::of_file(&file).await;
+        let opened = match opened {
+            Ok(film) => {
+                let rate = film.rate().await;
+                Ok((film, rate))
+            }
+            Err(reason) => Err(reason),
+        };
+        if !is_newest() {
+            return;
+        }
+        match opened {
+            Ok((film, rate)) => {
+                let (width, height) = film.size();
+                desk.fps.set(rate.unwrap_or(30.0).to_string());
+                desk.opened.set(Opened::Video(VideoFacts {
+                    name,
+                    secs: film.secs(),
+                    width,
+                    height,
+                    rate,
+                }));
+                desk.film.set_value(Some(Rc::new(film)));
+            }
+            Err(reason) => desk.opened.set(Opened::Failed(format!("{name}: {reason}"))),
+        }
+    });
+}
