@@ -24,7 +24,8 @@ use shard::{Location, Shard};
 type Widen = fn(&[u8], &mut Vec<f32>);
 
 const SINGLE_FILE: &str = "model.safetensors";
-const INDEX_FILE: &str = "model.safetensors.index.json";
+/// Where a folder says which shard holds which tensor.
+pub const INDEX_FILE: &str = "model.safetensors.index.json";
 
 /// No weight is as large as this. Turning over the highest bit of the exponent multiplies by 2^128, which puts any value
 /// that was not tiny beyond it.

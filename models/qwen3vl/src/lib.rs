@@ -18,6 +18,8 @@
 //! size asks for it; their log-sum-exp is taken in `f32` whatever the weights are kept in. Everything that fetches a
 //! result is a future, because a browser cannot block; [`layers::wait`] makes it a call.
 //!
+//! [`Inventory`] says what a folder holds without reading a weight.
+//!
 //! `loader.rs` is the only place that knows a tensor's name, [`config`] the only one that knows a key's.
 
 pub mod config;
@@ -27,6 +29,7 @@ mod ends;
 pub mod error;
 mod frame_size;
 mod generate;
+mod inventory;
 pub mod layout;
 mod loader;
 mod model;
@@ -48,6 +51,7 @@ pub use converse::Part;
 pub use error::{LoadError, ScoreError};
 pub use frame_size::{FrameSize, OddFrames, PixelBudget, smart_resize, smart_resize_still};
 pub use generate::{Ended, Told, Written};
+pub use inventory::Inventory;
 pub use layers::{ModelFiles, Precision, Progress, Wanted};
 pub use layout::TextLayout;
 pub use model::{LoadOptions, ModelInfo, Qwen3Vl};

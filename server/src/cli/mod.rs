@@ -14,6 +14,7 @@ mod inspect;
 mod policy;
 mod probe_adapter;
 mod score;
+mod scorer;
 mod serve;
 mod sim;
 mod synthesise;
