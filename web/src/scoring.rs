@@ -63,6 +63,8 @@ pub struct Scoring {
     state: State,
     request: Option<ScoreRequest>,
     device: String,
+    /// Videos that come first on the studio.
+    ahead: u32,
     lines: Vec<Line>,
     done: u32,
     of: u32,
@@ -132,7 +134,9 @@ impl Scoring {
             return;
         }
         match event {
+            ScoreEvent::Waiting { ahead, .. } => self.ahead = ahead,
             ScoreEvent::Started { device, curves, .. } => {
+                self.ahead = 0;
                 self.device = device;
                 self.lines = curves
                     .into_iter()

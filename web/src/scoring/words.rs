@@ -48,6 +48,10 @@ impl Scoring {
                     self.sent, self.to_send
                 )
             }
+            State::Running if self.ahead > 0 => match self.ahead {
+                1 => "Waiting for the studio: 1 video comes first".to_owned(),
+                ahead => format!("Waiting for the studio: {ahead} videos come first"),
+            },
             State::Running if self.done == 0 => "Looking at the first frames…".to_owned(),
             State::Running => {
                 let left = self.left_secs().map_or_else(String::new, |left| {

@@ -35,10 +35,10 @@ pub(crate) use live::{reported, robot_changed, saw};
 pub(crate) use loading::{pump, scorer_heard};
 
 use super::store::Studio;
-use crate::footage::EpisodeList;
 use crate::reconnect::Connection;
 use crate::scorer::{Held, Hosted};
 use crate::scoring::State;
+use protocol::episodes::EpisodeList;
 
 #[component]
 pub(crate) fn ScorePanel() -> impl IntoView {
