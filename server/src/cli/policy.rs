@@ -72,6 +72,11 @@ impl PolicyArguments {
         self.device.into()
     }
 
+    /// What the large weight matrices are kept in.
+    pub(super) fn precision(&self) -> Precision {
+        self.dtype
+    }
+
     pub(super) fn source(&self) -> Source {
         self.policy.clone().map_or(Source::Nano, Source::Folder)
     }
