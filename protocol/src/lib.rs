@@ -8,11 +8,13 @@
 //! - [`depth`]: what a policy that reasons about depth writes
 //! - [`robot`]: robot <-> studio
 //! - [`viewer`]: viewer <-> studio
+//! - [`episodes`]: recorded episodes
 //! - [`score`]: a video and a sentence, to the worker or to the studio
 //! - [`worker`]: the page <-> its compute worker, inside one browser tab
 
 pub mod common;
 pub mod depth;
+pub mod episodes;
 pub mod frame;
 pub mod robot;
 pub mod scene;

@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 pub struct ScorerManifest {
     /// Name of the checkpoint's folder.
     pub name: String,
-    /// A hash over names, sizes and beginnings of the files: weights of another id are another model.
+    /// A hash over names and sizes of the files, all of the small ones and samples of the large ones: weights of another
+    /// id are another model.
     pub id: String,
     /// What people should know of it, such as that it knows only the built-in robot.
     pub note: String,
@@ -128,6 +129,13 @@ pub struct CurvePoint {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ScoreEvent {
+    /// Others come first on the studio; told again whenever one of them is done. The worker never says so.
+    Waiting {
+        /// The job.
+        job: u64,
+        /// How many come first, the one being computed included.
+        ahead: u32,
+    },
     /// It is being computed.
     Started {
         /// The job.
@@ -163,7 +171,10 @@ impl ScoreEvent {
     /// The job that it is about.
     pub fn job(&self) -> u64 {
         match self {
-            Self::Started { job, .. } | Self::Points { job, .. } | Self::Ended { job, .. } => *job,
+            Self::Waiting { job, .. }
+            | Self::Started { job, .. }
+            | Self::Points { job, .. }
+            | Self::Ended { job, .. } => *job,
         }
     }
 }

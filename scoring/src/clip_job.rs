@@ -2,7 +2,7 @@
 
 use crate::events::{Teller, headings, report};
 use crate::frames::Frames;
-use crate::{JobError, MAX_FRAMES, MAX_SENTENCE_BYTES};
+use crate::{JobError, MAX_FRAMES, MAX_LOOKS, MAX_SENTENCE_BYTES};
 use protocol::score::{ScoreEvent, ScoreFrame, ScoreOutcome, ScoreReport, ScoreRequest};
 use qwen3vl::Qwen3Vl;
 use std::{ops::ControlFlow, sync::Arc};
@@ -28,8 +28,8 @@ impl ClipJob {
     /// Checks what is asked; frames follow.
     ///
     /// # Errors
-    /// [`JobError::Sentence`], [`JobError::Length`], [`JobError::Kind`] for a watched robot, and [`JobError::Ask`] for
-    /// names, rates and prefixes that cannot be.
+    /// [`JobError::Sentence`], [`JobError::Length`], [`JobError::Kind`] for a watched robot, [`JobError::Ask`] for names,
+    /// rates and prefixes that cannot be, and [`JobError::TooMuch`].
     pub fn open(request: ScoreRequest) -> Result<Self, JobError> {
         check_sentences(&request)?;
         let frames = request.frames.ok_or(JobError::Kind {
@@ -42,6 +42,13 @@ impl ClipJob {
         let clip = Clip::new(frames as usize, request.fps)?;
         let prefixes: Prefixes = request.prefixes.parse()?;
         let lengths = prefixes.lengths(&clip, profile)?;
+        let shown = profile.frames(&clip, clip.frames())?.indices.len();
+        if lengths.len().saturating_mul(shown) > MAX_LOOKS {
+            return Err(JobError::TooMuch {
+                prefixes: lengths.len(),
+                shown,
+            });
+        }
         let mut needed = Plan::new(profile, &clip, &lengths)?.shown_frames();
         // The control holds the first frame, whatever the prefixes show.
         if needed.first() != Some(&0) {
@@ -57,10 +64,33 @@ impl ClipJob {
         })
     }
 
+    /// What is asked.
+    #[must_use]
+    pub fn request(&self) -> &ScoreRequest {
+        &self.request
+    }
+
     /// The frames without which it cannot be scored, ascending.
     #[must_use]
     pub fn needed(&self) -> &[usize] {
         &self.needed
+    }
+
+    /// Memory that the frames take so far [bytes].
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.frames.bytes()
+    }
+
+    /// Whether every frame that is needed has come.
+    ///
+    /// # Errors
+    /// [`JobError::Missing`].
+    pub fn check_complete(&self) -> Result<(), JobError> {
+        match self.frames.missing(&self.needed) {
+            Some((count, first)) => Err(JobError::Missing { count, first }),
+            None => Ok(()),
+        }
     }
 
     /// Takes a frame; one that is not needed is dropped.
@@ -106,9 +136,7 @@ impl ClipJob {
         device: &str,
         emit: &mut impl AsyncFnMut(ScoreEvent) -> ControlFlow<()>,
     ) -> Result<ScoreReport, JobError> {
-        if let Some((count, first)) = self.frames.missing(&self.needed) {
-            return Err(JobError::Missing { count, first });
-        }
+        self.check_complete()?;
         let started = Instant::now();
         let scorer = Scorer::new(model.clone(), options(self.profile));
         let instruction = self.request.instruction.trim();

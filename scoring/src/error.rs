@@ -23,6 +23,17 @@ pub enum JobError {
         /// What was asked for.
         frames: u32,
     },
+    /// More prefixes of more frames than can be planned.
+    #[error(
+        "{prefixes} prefixes of a video of which {shown} frames are shown are too many; ask about fewer prefixes or a \
+         shorter video"
+    )]
+    TooMuch {
+        /// How many prefixes.
+        prefixes: usize,
+        /// How many frames of the whole video are shown.
+        shown: usize,
+    },
     /// A watched robot was asked about as a video, or the other way round.
     #[error("the number of frames must be {want}")]
     Kind {

@@ -70,6 +70,14 @@ impl Frames {
         }
     }
 
+    /// Memory that the pictures take [bytes].
+    pub(crate) fn bytes(&self) -> usize {
+        self.frames
+            .values()
+            .next()
+            .map_or(0, |first| first.data().len() * self.frames.len())
+    }
+
     /// Those of `wanted` that are not there: how many, and the first.
     pub(crate) fn missing(&self, wanted: &[usize]) -> Option<(usize, usize)> {
         let mut missing = wanted

@@ -9,6 +9,7 @@
 //! - `sessions`: the rules of each robot: when it gets chunks, what a command, a stop, a success change
 //! - [`chunking`]: how the next chunk of a robot meets the one that is running
 //! - `scene`: questions about what a robot sees, answered on a thread of their own
+//! - [`scorer`]: the hosted progress scorer, its files and its thread
 //! - [`policies`]: the policy behind a trait, its thread, and which device it may run on
 //! - [`web`]: routes, the page inside the binary, health and metrics
 //! - [`sim_robot`]: the built-in robot, a client like any other
@@ -27,12 +28,14 @@ pub mod chunking;
 pub mod client;
 pub mod episodes;
 pub mod evaluation;
+mod line;
 pub mod mailbox;
 mod metrics;
 pub mod npy;
 pub mod policies;
 mod robots;
 mod scene;
+pub mod scorer;
 pub mod scoring;
 mod sessions;
 pub mod sim_robot;

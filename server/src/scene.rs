@@ -4,6 +4,7 @@
 //! robot. A viewer that asks again, says stop or leaves ends its answer after the token being written.
 
 use crate::{
+    line::{Line, Waits},
     policies::{
         actor::ActorError,
         images::image_of,
@@ -30,10 +31,7 @@ use std::{
 };
 use vision::RgbImage;
 
-mod line;
 mod marking;
-
-use line::{Line, Waits};
 
 /// An answer is told at most this often: 30 times a second.
 const PERIOD: Duration = Duration::from_millis(33);

@@ -4,11 +4,16 @@ use crate::{
     metrics::Metrics,
     policies::{Actor, inference::Inference, speaker::Answering},
     scene::Asking,
+    scorer::{Scoring, desk::Desk},
     sessions::{Registry, registry::Limits},
     web::{self, routes::Studio},
 };
 use axum::serve::ListenerExt as _;
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -21,6 +26,8 @@ pub struct Config {
     pub policy: Result<Box<dyn Actor>, String>,
     /// Who answers questions about the scene, or why nobody does, in words for the person who asks.
     pub speaker: Answering,
+    /// The hosted scorer of videos, or why there is none, in words for the person who wants to score.
+    pub scorer: Scoring,
     /// What is accepted, and how long is waited.
     pub limits: Limits,
 }
@@ -31,6 +38,7 @@ impl std::fmt::Debug for Config {
         f.debug_struct("Config")
             .field("policy", &policy)
             .field("speaker", &self.speaker)
+            .field("scorer", &self.scorer)
             .field("limits", &self.limits)
             .finish()
     }
@@ -39,7 +47,7 @@ impl std::fmt::Debug for Config {
 /// The studio could not start or broke.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// No thread for the policy or for whoever answers questions.
+    /// No thread for the policy, for whoever answers questions, or for the scorer.
     #[error("cannot start a thread for a model: {0}")]
     Thread(std::io::Error),
     /// The listening socket broke.
@@ -47,7 +55,7 @@ pub enum ServeError {
     Socket(std::io::Error),
 }
 
-/// Serves robots, viewers and the page on `listener` until `shutdown` resolves, then stops gracefully: no
+/// Serves robots, viewers, the scorer and the page on `listener` until `shutdown` resolves, then stops gracefully: no
 /// new connections, every robot and viewer gets a close frame (a robot that loses its studio holds), and the
 /// inference thread is joined.
 ///
@@ -61,12 +69,14 @@ pub async fn serve(
     let Config {
         policy,
         speaker,
+        scorer,
         limits,
     } = config;
     let metrics = Arc::new(Metrics::new());
     let (inference, thread) =
         Inference::start(policy, metrics.clone(), limits.max_batch).map_err(ServeError::Thread)?;
     let (asking, answering) = Asking::start(speaker).map_err(ServeError::Thread)?;
+    let (desk, scoring) = Desk::open(scorer, limits.max_scorings).map_err(ServeError::Thread)?;
     let stop = CancellationToken::new();
     let connections = TaskTracker::new();
     let studio = Studio {
@@ -76,6 +86,7 @@ pub async fn serve(
             metrics,
             limits,
         )),
+        desk: desk.clone(),
         stop: stop.clone(),
         connections: connections.clone(),
     };
@@ -100,6 +111,7 @@ pub async fn serve(
         ended = &mut server => Some(ended),
     };
     stop.cancel();
+    desk.close();
     connections.close();
     if tokio::time::timeout(GOODBYE, connections.wait())
         .await
@@ -123,6 +135,18 @@ pub async fn serve(
     for thread in [thread, answering].into_iter().flatten() {
         let joined = tokio::task::spawn_blocking(move || thread.join()).await;
         if !matches!(joined, Ok(Ok(()))) {
+            tracing::error!("the thread of a model crashed");
+        }
+    }
+    // A point of a large model may take minutes, and whoever waited for it is gone.
+    if let Some(thread) = scoring {
+        let patience = Instant::now() + GOODBYE;
+        while !thread.is_finished() && Instant::now() < patience {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        if !thread.is_finished() {
+            tracing::warn!("the scorer is in the middle of a video and is left behind");
+        } else if thread.join().is_err() {
             tracing::error!("the thread of a model crashed");
         }
     }

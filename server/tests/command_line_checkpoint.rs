@@ -230,3 +230,45 @@ fn a_lerobot_folder_needs_its_base_and_a_calibration_its_joints() {
     let broken = act(&base, &question, &[("--calibration", &file)]);
     assert!(error(&broken).contains("joints.json"), "{}", error(&broken));
 }
+
+#[test]
+fn bench_measures_a_checkpoint_of_any_robot() {
+    let bench = |case: &str, more: &[&str]| {
+        let mut arguments = vec![
+            "bench",
+            "policy",
+            "--device",
+            "cpu",
+            "--json",
+            "--repeats",
+            "2",
+        ];
+        arguments.extend(more);
+        let folder = goldens().join(case).join("checkpoint");
+        studio(&arguments, &[("--policy", &folder)])
+    };
+    let output = bench("two_cameras", &["--tag", "pair", "--batches", "2,3"]);
+    let times = &json(&output)["policy"];
+    for mode in ["continuous", "discrete"] {
+        let times = &times[mode];
+        assert_eq!(times["tag"], "pair");
+        assert_eq!(times["images"], 2);
+        assert_eq!(times["total"]["n"], 2);
+        for count in ["2", "3"] {
+            let per_chunk = times["per_chunk_of_batch"][count]["median"].as_f64();
+            assert!(per_chunk > Some(0.0), "{times}");
+        }
+    }
+    // The first there is, when none is named.
+    let output = bench("two_cameras", &[]);
+    assert_eq!(json(&output)["policy"]["continuous"]["tag"], "other");
+    assert!(error(&bench("two_cameras", &["--tag", "nobody"])).contains("other, pair"));
+    // This one's random head ends no map about such a picture.
+    let output = bench("think_per_layer", &[]);
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        words.contains("not measured: continuous, depth full"),
+        "{words}"
+    );
+    assert!(json(&output)["policy"]["continuous"]["total"]["n"] == 2);
+}

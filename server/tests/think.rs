@@ -53,6 +53,7 @@ async fn watched(made: &Made) -> (Vec<Trace>, Vec<Call>, Vec<u8>) {
     let config = Config {
         policy: Ok(Box::new(recorder)),
         speaker: nobody("test"),
+        scorer: policy_studio::scorer::nobody("The test"),
         // A busy machine may take long over a depth map.
         limits: Limits {
             max_chunk_age: Duration::from_secs(20),
@@ -220,7 +221,7 @@ fn compare(made: &Made, calls: &[Call], trace: &Trace) {
         .actions
         .iter()
         .fold(1.0_f32, |most, x| most.max(x.abs()));
-    let rows = answer["actions"].as_array().unwrap().iter();
+    let rows = answer["chunk"].as_array().unwrap().iter();
     let told = rows.flat_map(|row| row.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()));
     for (sent, told) in trace.actions.iter().zip(told) {
         assert!((f64::from(*sent) - told).abs() < 1e-5 * f64::from(largest));

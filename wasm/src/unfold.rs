@@ -140,7 +140,9 @@ fn position_of(
                 begun > want
             })
         }
-        DecodeError::BadShape(_) | DecodeError::UnfinishedCharacter => None,
+        DecodeError::BadShape(_)
+        | DecodeError::UnfinishedCharacter
+        | DecodeError::OutOfRange { .. } => None,
     }
 }
 

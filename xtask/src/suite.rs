@@ -30,6 +30,7 @@ pub(crate) fn run(part: Option<Part>) -> Result<()> {
         page::build(false)?;
     }
     if wanted(Part::Rust) {
+        tools::ensure_ffmpeg()?;
         step("rust tests", cargo().args(["test", "--no-fail-fast"]))?;
         step(
             "page logic tests",

@@ -87,26 +87,29 @@ pub(crate) fn ensure_chromium() -> Result<PathBuf> {
     if let Some(found) = find_chromium() {
         return Ok(found);
     }
-    install(
+    apt_install(
+        "Chromium and its driver",
         &["chromium", "chromium-driver", "libvulkan1"],
-        "no Chromium found: install Chromium or Chrome, or set CHROMIUM to its path",
-    )?;
+    )
+    .context("no Chromium found: install Chromium or Chrome, or set CHROMIUM to its path")?;
     find_chromium()
         .context("Chromium was installed but is not on the PATH; set CHROMIUM to its path")
 }
 
-/// The ffmpeg that makes the videos of the browser journeys.
+/// ffmpeg with ffprobe: the scorer reads videos with them, and its tests make some.
 pub(crate) fn ensure_ffmpeg() -> Result<()> {
-    if output_of(Command::new("ffmpeg").arg("-version")).is_some() {
+    let there = |program: &str| output_of(Command::new(program).arg("-version")).is_some();
+    if there("ffmpeg") && there("ffprobe") {
         return Ok(());
     }
-    install(&["ffmpeg"], "no ffmpeg found: install it")
+    apt_install("ffmpeg", &["ffmpeg"])
+        .context("the tests of videos need ffmpeg and ffprobe on the PATH")
 }
 
-/// Installs Debian's packages; elsewhere says what is `missing`.
-fn install(packages: &[&str], missing: &str) -> Result<()> {
+/// Installs Debian packages.
+fn apt_install(what: &str, packages: &[&str]) -> Result<()> {
     if output_of(Command::new("apt-get").arg("--version")).is_none() {
-        bail!("{missing}");
+        bail!("{what} cannot be installed from here: there is no apt-get");
     }
     let sudo = output_of(Command::new("id").arg("-u")).is_some_and(|uid| uid != "0");
     let apt = |arguments: &[&str]| {
@@ -120,10 +123,8 @@ fn install(packages: &[&str], missing: &str) -> Result<()> {
         command
     };
     step("refreshing the package list", &mut apt(&["update", "-q"]))?;
-    step(
-        &format!("installing {}", packages.join(", ")),
-        apt(&["install", "-y", "-q"]).args(packages),
-    )
+    let install = [&["install", "-y", "-q"], packages].concat();
+    step(&format!("installing {what}"), &mut apt(&install))
 }
 
 fn find_chromium() -> Option<PathBuf> {

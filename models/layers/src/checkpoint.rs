@@ -24,7 +24,12 @@ use shard::{Location, Shard};
 type Widen = fn(&[u8], &mut Vec<f32>);
 
 const SINGLE_FILE: &str = "model.safetensors";
-const INDEX_FILE: &str = "model.safetensors.index.json";
+/// Where a folder says which shard holds which tensor.
+pub const INDEX_FILE: &str = "model.safetensors.index.json";
+
+/// No weight is as large as this. Turning over the highest bit of the exponent multiplies by 2^128, which puts any value
+/// that was not tiny beyond it.
+const IMPLAUSIBLE: f32 = 1e20;
 
 /// Values handed out at a time, unless a row is longer.
 const PIECE: usize = 1 << 20;
@@ -250,11 +255,40 @@ impl Checkpoint {
         seen.join("+")
     }
 
+    /// That there is a tensor `name` of the shape `expected`.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Missing`] or [`CheckpointError::Shape`].
+    pub fn expect(&self, name: &str, expected: &[usize]) -> Result<(), CheckpointError> {
+        self.find(name, expected).map(|_| ())
+    }
+
+    fn find(&self, name: &str, expected: &[usize]) -> Result<(&Location, &Shard), CheckpointError> {
+        let missing = || CheckpointError::Missing {
+            name: name.to_owned(),
+            place: self.place.clone(),
+            expected: expected.to_vec(),
+        };
+        let location = self.tensors.get(name).ok_or_else(missing)?;
+        let shard = self.shards.get(location.shard).ok_or_else(missing)?;
+        if location.shape == expected {
+            return Ok((location, shard));
+        }
+        Err(CheckpointError::Shape {
+            name: name.to_owned(),
+            file: shard.name(),
+            expected: expected.to_vec(),
+            found: location.shape.clone(),
+        })
+    }
+
     /// Values of a tensor as `f32`, row-major, after checking that it has the shape `expected`.
     ///
     /// # Errors
     /// As [`Checkpoint::read_pieces`].
     pub fn read_f32(&self, name: &str, expected: &[usize]) -> Result<Vec<f32>, CheckpointError> {
+        // Before room is made for what may be a wrong size.
+        self.expect(name, expected)?;
         let mut all = Vec::new();
         all.reserve_exact(expected.iter().product());
         self.read_pieces(name, expected, &|_| {}, |piece| {
@@ -268,7 +302,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// [`CheckpointError::Missing`], [`CheckpointError::Shape`], [`CheckpointError::Type`],
-    /// [`CheckpointError::NotFinite`], [`CheckpointError::BadFile`] or
+    /// [`CheckpointError::NotFinite`], [`CheckpointError::Implausible`], [`CheckpointError::BadFile`] or
     /// [`CheckpointError::Io`]. After an error, some pieces may have been handed out.
     pub fn read_pieces(
         &self,
@@ -277,21 +311,7 @@ impl Checkpoint {
         read: &dyn Fn(u64),
         mut take: impl FnMut(&[f32]),
     ) -> Result<(), CheckpointError> {
-        let missing = || CheckpointError::Missing {
-            name: name.to_owned(),
-            place: self.place.clone(),
-            expected: expected.to_vec(),
-        };
-        let location = self.tensors.get(name).ok_or_else(missing)?;
-        let shard = self.shards.get(location.shard).ok_or_else(missing)?;
-        if location.shape != expected {
-            return Err(CheckpointError::Shape {
-                name: name.to_owned(),
-                file: shard.name(),
-                expected: expected.to_vec(),
-                found: location.shape.clone(),
-            });
-        }
+        let (location, shard) = self.find(name, expected)?;
         let (size, convert): (usize, Widen) = match location.dtype {
             Dtype::F32 => (4, |bytes, into| {
                 let (raw, _) = bytes.as_chunks::<4>();
@@ -330,14 +350,20 @@ impl Checkpoint {
             let count = piece.min(left);
             values.clear();
             convert(reader.next(count * size)?, &mut values);
-            // NaN and infinity are the only damage inside weights that can be told from weights.
+            // What can be told from weights is damage. A NaN is not below the bound either.
             if !values
                 .iter()
-                .fold(true, |finite, value| finite & value.is_finite())
+                .fold(true, |sound, value| sound & (value.abs() < IMPLAUSIBLE))
             {
-                return Err(CheckpointError::NotFinite {
-                    name: name.to_owned(),
-                    file: shard.name(),
+                let value = values
+                    .iter()
+                    .find(|value| value.is_nan() || value.abs() >= IMPLAUSIBLE);
+                let (name, file) = (name.to_owned(), shard.name());
+                return Err(match value.copied() {
+                    Some(value) if value.is_finite() => {
+                        CheckpointError::Implausible { name, file, value }
+                    }
+                    _ => CheckpointError::NotFinite { name, file },
                 });
             }
             take(&values);

@@ -99,6 +99,18 @@ pub enum CheckpointError {
         /// Where it lies.
         file: String,
     },
+    /// A tensor holds a value that no network has: a bit of its exponent was turned over.
+    #[error(
+        "tensor {name} in {file} holds the value {value:e}, which no weight is: the file is damaged"
+    )]
+    Implausible {
+        /// Full name, with prefix.
+        name: String,
+        /// Where it lies.
+        file: String,
+        /// The first such value.
+        value: f32,
+    },
     /// A weight is too large for the precision asked for.
     #[error("tensor {name} holds weights beyond the range of {precision}; load it as bf16 or f32")]
     OutOfRange {

@@ -44,7 +44,7 @@ mod wait;
 mod weights;
 
 pub use attention::{Columns, MASKED, attend, attend_over, fold_heads, unfold_heads};
-pub use checkpoint::{Checkpoint, TensorInfo};
+pub use checkpoint::{Checkpoint, INDEX_FILE, TensorInfo};
 pub use error::CheckpointError;
 pub use files::{FileError, FileStore, ModelFiles};
 pub use kv_cache::KvCache;

@@ -126,6 +126,8 @@ impl<'a> Weights<'a> {
     /// # Errors
     /// As [`Checkpoint::read_pieces`].
     pub fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, CheckpointError> {
+        // Before room is made for what may be a wrong size.
+        self.shared.checkpoint.expect(&self.full(name), shape)?;
         let mut values = Vec::new();
         values.reserve_exact(shape.iter().product());
         self.pieces(name, shape, |piece| values.extend_from_slice(piece))?;

@@ -68,7 +68,7 @@ fn the_three_float_types_are_read_as_f32() {
         .iter()
         .flat_map(|&x| half::f16::from_f32(x).to_le_bytes())
         .collect();
-    let brain: Vec<u8> = [0.15625_f32, 3.0e38]
+    let brain: Vec<u8> = [0.15625_f32, 3.0e18]
         .iter()
         .flat_map(|&x| half::bf16::from_f32(x).to_le_bytes())
         .collect();
@@ -84,7 +84,7 @@ fn the_three_float_types_are_read_as_f32() {
     assert_eq!(checkpoint.read_f32("half", &[2]).unwrap(), [1.5, -2.0]);
     assert_eq!(
         checkpoint.read_f32("brain", &[2]).unwrap(),
-        [0.15625, half::bf16::from_f32(3.0e38).to_f32()]
+        [0.15625, half::bf16::from_f32(3.0e18).to_f32()]
     );
     assert_eq!(checkpoint.parameters(), 7);
     assert_eq!(checkpoint.dtype(), "BF16+F16+F32+I64");
@@ -322,6 +322,13 @@ fn infinity_is_damage_and_a_large_weight_too_much_for_f16() {
             &[1, 2],
             f32s(&[1.0, f32::INFINITY]),
         ),
+        // The highest bit of the exponent of 0.01, turned over.
+        (
+            "flipped.weight",
+            Dtype::F32,
+            &[1, 2],
+            f32s(&[1.0, f32::from_bits(0.01_f32.to_bits() ^ 1 << 30)]),
+        ),
     ]);
     let checkpoint =
         Checkpoint::from_memory([("model.safetensors".to_owned(), Cow::Owned(bytes))]).unwrap();
@@ -329,6 +336,12 @@ fn infinity_is_damage_and_a_large_weight_too_much_for_f16() {
     let weights = Weights::new(&checkpoint, "", &device);
     let error = weights.linear("bad", 2, 1, false).unwrap_err();
     assert!(matches!(&error, CheckpointError::NotFinite { name, .. } if name == "bad.weight"));
+    let error = weights.linear("flipped", 2, 1, false).unwrap_err();
+    assert!(
+        matches!(&error, CheckpointError::Implausible { name, value, .. }
+            if name == "flipped.weight" && *value > 1e36),
+        "{error}"
+    );
     weights.linear("big", 2, 1, false).unwrap();
     let half = weights.in_precision(layers::Precision::F16).unwrap();
     let error = half.linear("big", 2, 1, false).unwrap_err();

@@ -17,7 +17,7 @@ use crate::error::ActError;
 use crate::expert::{Expert, StepModulation};
 use crate::image_input::ImageBatch;
 use crate::noise::standard_normal;
-use crate::policy::{FAST_FOLDER, Modulations, Policy, Ready};
+use crate::policy::{Modulations, Policy, Ready};
 use crate::prefix::Prefix;
 use crate::sampler::{integrate, visible_tokens};
 
@@ -245,7 +245,7 @@ impl Policy {
         let Some(head) = &self.token_head else {
             return Err(ActError::ModeUnavailable {
                 mode: Mode::Discrete,
-                reason: format!("the policy has no action tokenizer in {FAST_FOLDER}/"),
+                reason: self.no_tokens.clone(),
             });
         };
         let first = group.first();

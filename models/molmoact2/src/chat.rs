@@ -20,6 +20,7 @@ use crate::config::{Config, Kind};
 use crate::error::{LoadError, parse_json};
 use crate::files::Files;
 use crate::processor_config::ProcessorConfig;
+use crate::spelling;
 use crate::vlm::AskError;
 use crate::words::{IMAGE, TOKENIZER_CONFIG_FILE, TokenizerConfig, Words, image_token_in};
 
@@ -28,7 +29,7 @@ const TEMPLATE_FILE: &str = "chat_template.jinja";
 /// The same as older writers put it, wrapped in JSON.
 const TEMPLATE_JSON_FILE: &str = "chat_template.json";
 /// Says which tokens end an answer.
-const GENERATION_FILE: &str = "generation_config.json";
+pub(crate) const GENERATION_FILE: &str = "generation_config.json";
 
 /// How a checkpoint is spoken to.
 #[derive(Debug, Clone)]
@@ -79,15 +80,7 @@ impl Chat {
             (None, Kind::VisionLanguage) => Format::Family,
             (None, Kind::Policy) => Format::Actions,
         };
-        let given = match files.find(GENERATION_FILE)? {
-            Some(bytes) => parse_json::<Generation>(GENERATION_FILE, &bytes)?.eos_token_id,
-            None => None,
-        };
-        let mut stops = match given {
-            Some(Ids::One(id)) => vec![id],
-            Some(Ids::Several(ids)) => ids,
-            None => Vec::new(),
-        };
+        let mut stops = ends(files)?;
         if stops.is_empty() {
             stops.push(config.eos_token_id.unwrap_or_else(|| words.bos()));
         }
@@ -169,6 +162,27 @@ impl Chat {
             )
             .map_err(failed)
     }
+}
+
+/// The tokens that end an answer by `generation_config.json`; none where it is absent or names none.
+pub(crate) fn ends(files: &Files) -> Result<Vec<u32>, LoadError> {
+    let given = match files.find(GENERATION_FILE)? {
+        Some(bytes) => {
+            spelling::check_settings(
+                &bytes,
+                GENERATION_FILE,
+                &["eos_token_id", "bos_token_id"],
+                &[],
+            )?;
+            parse_json::<Generation>(GENERATION_FILE, &bytes)?.eos_token_id
+        }
+        None => None,
+    };
+    Ok(match given {
+        Some(Ids::One(id)) => vec![id],
+        Some(Ids::Several(ids)) => ids,
+        None => Vec::new(),
+    })
 }
 
 fn family(question: &str, images: usize) -> String {

@@ -270,7 +270,7 @@ impl TopConfig {
 
 impl Config {
     /// Keys of `config.json` that nothing here reads and that are not known to change nothing, with their section.
-    /// The reference ignores keys it does not know, and so does this reader.
+    /// [`Config::parse`] takes a file with them only where they are off (null, false, 0 or empty) or private (`_...`).
     ///
     /// # Errors
     /// [`LoadError::BadFile`] if it is not JSON.

@@ -34,22 +34,6 @@ pub(crate) struct ActionIds {
     pub(crate) end_of_text: u32,
 }
 
-impl ActionIds {
-    /// The action tokens between the first start and the end after it (from the beginning if there
-    /// is no start, to the end if there is no end), anything else in between skipped.
-    fn span(&self, generated: &[u32]) -> Vec<u32> {
-        let start = generated.iter().position(|&id| id == self.start);
-        let inside = generated
-            .get(start.map_or(0, |start| start + 1)..)
-            .unwrap_or_default();
-        inside
-            .iter()
-            .take_while(|&&id| start.is_none() || id != self.end)
-            .filter_map(|&id| self.vocabulary.fast_id(id))
-            .collect()
-    }
-}
-
 /// Who is told the FAST ids so far, after every action token.
 pub type Written<'a> = dyn FnMut(&[u32]) + Send + 'a;
 
@@ -229,11 +213,11 @@ impl TokenHead {
                         return Err(ActError::NoEnd { limit: *limit });
                     }
                     if self.ids.vocabulary.fast_id(token).is_some() {
-                        written(&self.ids.span(all));
+                        written(&self.ids.vocabulary.from_vlm_as_reference(all));
                     }
                     return Ok(Some(token));
                 }
-                decoded.fast_ids = self.ids.span(all);
+                decoded.fast_ids = self.ids.vocabulary.from_vlm_as_reference(all);
                 if decoded.fast_ids.is_empty() {
                     return Err(ActError::NoActionTokens {
                         generated: decoded.generated.len(),
@@ -308,29 +292,7 @@ pub(crate) async fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, 
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use super::{ActionIds, VlmVocabulary, likeliest};
-
-    /// The reference's rule, case by case (`_extract_discrete_token_bins`).
-    #[test]
-    fn the_answer_is_what_stands_between_start_and_end() {
-        let ids = ActionIds {
-            vocabulary: VlmVocabulary::molmoact2(10, 5, 1, 2).unwrap(),
-            start: 1,
-            end: 2,
-            end_of_text: 0,
-        };
-        for (generated, expected) in [
-            (&[1, 10, 14, 2, 0][..], &[0, 4][..]),
-            (&[11, 1, 12, 2, 13, 0], &[2]),
-            (&[1, 10, 3, 15, 11, 2], &[0, 1]),
-            (&[2, 1, 12, 0], &[2]),
-            (&[10, 2, 11, 0], &[0, 1]),
-            (&[1, 2, 10], &[]),
-            (&[0], &[]),
-        ] {
-            assert_eq!(ids.span(generated), expected, "{generated:?}");
-        }
-    }
+    use super::likeliest;
 
     #[test]
     fn the_likeliest_allowed_token_is_picked_and_the_first_of_equals() {

@@ -65,7 +65,9 @@ pub enum LoadError {
     #[error(transparent)]
     Checkpoint(#[from] layers::CheckpointError),
     /// The action tokenizer.
-    #[error("the action tokenizer in openfast/ cannot be used: {0}")]
+    #[error(
+        "the action tokenizer (openfast/ in the policy's folder, unless another was named) cannot be used: {0}"
+    )]
     ActionTokenizer(#[from] openfast::LoadError),
 }
 

@@ -11,6 +11,9 @@ use crate::error::LoadError;
 use crate::lerobot;
 use crate::policy::FAST_FOLDER;
 
+/// The folder that the published action tokenizer is downloaded into, beside the checkpoints that use it.
+pub(crate) const PUBLISHED_FAST: &str = "MolmoAct2-FAST-Tokenizer";
+
 /// A policy's files by their names relative to its folder, such as `config.json` or
 /// `openfast/tokenizer.json`.
 #[derive(Debug)]
@@ -132,8 +135,8 @@ impl Files {
     }
 
     /// `tokenizer.json` and `processor_config.json` of the action tokenizer: those of
-    /// [`Files::with_action_tokenizer`], else from the policy's own `openfast/` or from its base's; `None` if neither
-    /// has both.
+    /// [`Files::with_action_tokenizer`], else from the policy's own `openfast/`, from its base's, or from the folder
+    /// `MolmoAct2-FAST-Tokenizer` beside either; `None` if none of them has both.
     ///
     /// # Errors
     /// [`LoadError::Io`].
@@ -146,11 +149,40 @@ impl Files {
             self.find(&format!("{FAST_FOLDER}/tokenizer.json"))?,
             self.find(&format!("{FAST_FOLDER}/processor_config.json"))?,
         );
-        match (own, self.base()) {
-            ((Some(tokenizer), Some(config)), _) => Ok(Some((tokenizer, config))),
-            (_, Some(base)) => base.action_tokenizer(),
-            (_, None) => Ok(None),
+        if let (Some(tokenizer), Some(config)) = own {
+            return Ok(Some((tokenizer, config)));
         }
+        if let Some(base) = self.base()
+            && let Some(found) = base.action_tokenizer()?
+        {
+            return Ok(Some(found));
+        }
+        let Some(published) = self.published_tokenizer() else {
+            return Ok(None);
+        };
+        let (tokenizer, config) = (
+            published.find("tokenizer.json")?.map(Cow::into_owned),
+            published
+                .find("processor_config.json")?
+                .map(Cow::into_owned),
+        );
+        Ok(tokenizer
+            .zip(config)
+            .map(|(tokenizer, config)| (Cow::Owned(tokenizer), Cow::Owned(config))))
+    }
+
+    /// The folder of the published action tokenizer beside this one.
+    fn published_tokenizer(&self) -> Option<Self> {
+        let Source::Folder(folder) = &self.source else {
+            return None;
+        };
+        // `.` and the like have no parent by name.
+        let folder = folder.canonicalize().ok()?.parent()?.join(PUBLISHED_FAST);
+        folder.is_dir().then_some(Self {
+            source: Source::Folder(folder),
+            base: None,
+            tokenizer: None,
+        })
     }
 
     /// The weights.

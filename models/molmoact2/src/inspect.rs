@@ -13,8 +13,8 @@ use crate::layout::{self, Entry, Part};
 use crate::load::Described;
 use crate::loader;
 use crate::norm_stats::{NormMode, Tag};
-use crate::processor_config::ProcessorConfig;
-use crate::prompt::TOKENIZER_FILE;
+use crate::surroundings;
+use crate::token_head;
 
 /// Bytes beside the weights: pieces of the files being read, the program itself, the tokenizer (90 MB were measured with
 /// the published sizes).
@@ -31,8 +31,10 @@ pub struct Inspection {
     pub summary: String,
     /// The heads it can answer with; empty for a plain VLM.
     pub modes: Vec<Mode>,
-    /// Whether an action tokenizer lies beside the weights, as the discrete mode needs.
+    /// Whether it has an action tokenizer that fits it, as the discrete mode needs.
     pub action_tokenizer: bool,
+    /// Why it has no discrete mode, if it has none and is a policy.
+    pub no_discrete: Option<String>,
     /// Whether it predicts a depth map before it acts.
     pub depth_reasoning: bool,
     /// Euler steps of the flow.
@@ -65,8 +67,10 @@ pub struct Inspection {
     pub misshapen: Vec<String>,
     /// Tensors that nothing asks for.
     pub unexpected: Vec<String>,
-    /// Keys of `config.json` that this reader, like the reference, does not know.
+    /// Keys of `config.json` that nobody here knows, all of them off.
     pub unknown_keys: Vec<String>,
+    /// Robots in its statistics that it cannot answer, with the reason.
+    pub unusable_tags: Vec<String>,
     /// Whatever else keeps it from being loaded, in words.
     pub problems: Vec<String>,
 }
@@ -134,19 +138,16 @@ pub fn inspect(files: &Files) -> Result<Inspection, LoadError> {
     let mut problems = Vec::new();
     let (config, described, layout) = describe(files, &bytes, &mut problems)?;
     let small = files.base().unwrap_or(files);
-    if let Err(error) = ProcessorConfig::read(small, &config) {
-        problems.push(error.to_string());
-    }
-    if let Err(error) = small.read(TOKENIZER_FILE) {
-        problems.push(error.to_string());
-    }
-    let action_tokenizer = match files.action_tokenizer() {
-        Ok(found) => found.is_some(),
-        Err(error) => {
-            problems.push(error.to_string());
-            false
-        }
-    };
+    let checks = [
+        loader::check_supported(&config),
+        surroundings::check(small, &config),
+    ];
+    problems.extend(
+        checks
+            .into_iter()
+            .filter_map(Result::err)
+            .map(|error| error.to_string()),
+    );
     let expected = layout::tensors(&config);
     let checkpoint = files
         .checkpoint()
@@ -156,9 +157,20 @@ pub fn inspect(files: &Files) -> Result<Inspection, LoadError> {
     let trained = described
         .as_ref()
         .map_or(config.action_mode, |described| described.trained);
+    let no_tokens = match token_head::tokenizer_for(files, &config, trained) {
+        Ok(found) => found.err(),
+        Err(error) => {
+            problems.push(error.to_string());
+            Some(error.to_string())
+        }
+    };
+    let mut unusable_tags = Vec::new();
     let tags = described
         .as_ref()
-        .map(|described| tags(described, &mut problems));
+        .map(|described| tags(described, &mut unusable_tags));
+    if tags.as_ref().is_some_and(Vec::is_empty) {
+        problems.append(&mut unusable_tags);
+    }
     let mut parts = BTreeMap::new();
     for entry in &expected {
         *parts.entry(entry.part).or_insert(0) += entry.parameters();
@@ -167,8 +179,9 @@ pub fn inspect(files: &Files) -> Result<Inspection, LoadError> {
         name: files.name(),
         layout,
         summary: summary(&config, trained),
-        modes: modes(&config, trained, action_tokenizer),
-        action_tokenizer,
+        modes: modes(&config, trained, no_tokens.is_none()),
+        action_tokenizer: no_tokens.is_none(),
+        no_discrete: no_tokens.filter(|_| config.kind == Kind::Policy),
         depth_reasoning: config.enable_depth_reasoning,
         flow_steps: config.flow_matching_num_steps,
         max_horizon: config.max_action_horizon,
@@ -196,6 +209,7 @@ pub fn inspect(files: &Files) -> Result<Inspection, LoadError> {
         misshapen: weights.misshapen,
         unexpected: weights.unexpected,
         unknown_keys: Config::unknown_keys(&small.read(config::FILE)?)?,
+        unusable_tags,
         problems,
     })
 }
@@ -252,13 +266,14 @@ fn modes(config: &Config, trained: ActionMode, action_tokenizer: bool) -> Vec<Mo
         .collect()
 }
 
-fn tags(described: &Described, problems: &mut Vec<String>) -> Vec<TagFound> {
+/// A fine-tuned checkpoint may carry the statistics of robots that its shorter chunk does not fit.
+fn tags(described: &Described, unusable: &mut Vec<String>) -> Vec<TagFound> {
     let mode = described.stats.mode();
     let mut found = Vec::new();
     for tag in described.stats.tags() {
         match tag.rows(&described.config) {
             Ok(rows) => found.push(tag_found(tag, mode, rows.horizon, rows.count)),
-            Err(error) => problems.push(error.to_string()),
+            Err(error) => unusable.push(error.to_string()),
         }
     }
     found

@@ -1,6 +1,7 @@
 //! Every tensor a checkpoint in the published layout has, by its configuration: name, shape, the part of the network it
-//! belongs to, and what it is kept in once loaded. For those who look at a checkpoint without loading it or make one;
-//! the loader does not read this table, and a test holds the two together.
+//! belongs to, and what it is kept in once loaded. For those who look at a checkpoint without loading it or make one, and
+//! for the loader, which holds a checkpoint against this table before it reads; what it then reads, it names itself, and a
+//! test holds the two together.
 
 use layers::Precision;
 

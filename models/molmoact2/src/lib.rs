@@ -64,6 +64,8 @@ pub mod processor_config;
 pub mod prompt;
 mod sampler;
 mod sequences;
+mod spelling;
+mod surroundings;
 mod text_model;
 mod token_head;
 mod vit;

@@ -1,6 +1,5 @@
 //! From a policy's files to a policy.
 
-use std::borrow::Cow;
 use std::sync::Mutex;
 
 use burn::tensor::Device;
@@ -8,20 +7,17 @@ use layers::{Precision, Progress};
 
 use crate::action::Mode;
 use crate::calibration::Calibration;
-use crate::chat::Chat;
 use crate::config::{self, ActionMode, Config, Kind};
 use crate::depth::DepthIds;
 use crate::depth::walk::DepthHead;
-use crate::error::LoadError;
+use crate::error::{LoadError, bad_value};
 use crate::files::Files;
-use crate::image_input::ImageInput;
 use crate::info::{PolicyInfo, TagInfo};
 use crate::lerobot::{self, Lerobot};
 use crate::network::Network;
-use crate::norm_stats::NormStats;
+use crate::norm_stats::{self, NormStats};
 use crate::policy::Policy;
-use crate::processor_config::ProcessorConfig;
-use crate::prompt::{self, PromptWriter};
+use crate::surroundings::OfPolicy;
 use crate::token_head::load_token_head;
 
 /// How a policy is loaded.
@@ -61,7 +57,7 @@ impl Described {
             if config.kind == Kind::VisionLanguage {
                 return Err(LoadError::Unsupported {
                     what: "no action expert and no action tokens".to_owned(),
-                    why: "it answers questions and moves no robot".to_owned(),
+                    why: "it answers questions (policy-studio ask) and moves no robot".to_owned(),
                 });
             }
             return Ok(Self {
@@ -83,6 +79,26 @@ impl Described {
             trained,
             normalize_language,
         })
+    }
+}
+
+/// The robots that the checkpoint can answer. A fine-tuned one may carry the statistics of others, whose chunks are longer
+/// than its own; but one is needed.
+fn tags(stats: &NormStats, config: &Config) -> Result<Vec<TagInfo>, LoadError> {
+    let (mut tags, mut refused) = (Vec::new(), None);
+    for tag in stats.tags() {
+        match tag.rows(config) {
+            Ok(rows) => tags.push(TagInfo::new(tag, rows)),
+            Err(error) => refused = Some(error),
+        }
+    }
+    match refused {
+        Some(error) if tags.is_empty() => Err(bad_value(
+            norm_stats::FILE,
+            "metadata_by_tag",
+            format!("names no robot that fits this checkpoint: {error}"),
+        )),
+        _ => Ok(tags),
     }
 }
 
@@ -111,23 +127,12 @@ impl Policy {
         // What LeRobot leaves in the base.
         let small = files.base().unwrap_or(files);
         let config = &described.config;
-        let processor = ProcessorConfig::read(small, config)?;
-        let images = ImageInput::new(&processor, config)?;
-        if images.is_tiled() {
-            return Err(LoadError::Unsupported {
-                what: "image_processor.crop_mode = \"overlap-and-resize-c2\"".to_owned(),
-                why: "robot policies use \"resize\"; several crops per image are read for questions alone"
-                    .to_owned(),
-            });
-        }
-        let tokenizer_config: Option<Cow<'_, [u8]>> = small.find(prompt::TOKENIZER_CONFIG_FILE)?;
-        let writer = PromptWriter::new(
-            &small.read(prompt::TOKENIZER_FILE)?,
-            tokenizer_config.as_deref(),
-            config,
-            &images,
-        )?;
-        let chat = Chat::read(small, config, &processor, writer.words())?;
+        let OfPolicy {
+            images,
+            writer,
+            chat,
+        } = OfPolicy::read(small, config)?;
+        let tags = tags(&described.stats, config)?;
         let checkpoint = files.checkpoint()?;
         let network = Network::load_as(
             &checkpoint,
@@ -136,7 +141,11 @@ impl Policy {
             options.precision,
             options.progress,
         )?;
-        let token_head = load_token_head(files, config, described.trained, &network)?;
+        let (token_head, no_tokens) =
+            match load_token_head(files, config, described.trained, &network)? {
+                Ok(head) => (Some(head), String::new()),
+                Err(why) => (None, why),
+            };
         let depth = DepthIds::of(config).map(|ids| DepthHead::new(ids, config, network.text()));
         let mut modes = Vec::new();
         if network.expert().is_some() && described.trained != ActionMode::Discrete {
@@ -147,11 +156,7 @@ impl Policy {
         }
         let info = PolicyInfo {
             name: files.name(),
-            tags: described
-                .stats
-                .tags()
-                .filter_map(|tag| Some(TagInfo::new(tag, tag.rows(config).ok()?)))
-                .collect(),
+            tags,
             modes,
             depth_cells: depth.as_ref().map(|head| head.ids.cells),
             depth_codes: depth.as_ref().map_or(0, |head| head.ids.codes),
@@ -177,6 +182,7 @@ impl Policy {
             chat,
             network,
             token_head,
+            no_tokens,
             depth,
             info,
             modulations: Mutex::new(None),

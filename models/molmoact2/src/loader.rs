@@ -18,6 +18,8 @@
 //! Which layers stay in `f32` whatever precision is asked for: the pooling, whose inputs and scores leave the range of
 //! `f16`, and the expert's way in and out, where an error reaches the actions unmixed. See [`Kept`] for four bits.
 
+use std::collections::BTreeSet;
+
 use burn::tensor::Device;
 use layers::{
     Checkpoint, CheckpointError, GateHalf, GatedMlp, Precision, Progress, Rotary, Weights,
@@ -26,6 +28,7 @@ use layers::{
 use crate::config::{AdapterConfig, Config, TextConfig, VitConfig};
 use crate::connector::Connector;
 use crate::error::LoadError;
+use crate::layout;
 use crate::network::Network;
 use crate::text_model::{TextAttention, TextBlock, TextModel};
 
@@ -65,6 +68,7 @@ impl Network {
     ) -> Result<Self, LoadError> {
         check_supported(config)?;
         let prefix = find_prefix(checkpoint, config)?;
+        hold_against(checkpoint, &prefix, config)?;
         let weights = Weights::telling(checkpoint, prefix, device, progress);
         let kept = Kept::new(&weights, precision)?;
         let taps = vision::taps(&config.adapter, &config.vit)?;
@@ -134,6 +138,34 @@ pub(crate) fn find_prefix(
         })
 }
 
+/// Before gigabytes are read, or room is made for them, that all tensors are there in their shapes, and no others.
+fn hold_against(
+    checkpoint: &Checkpoint,
+    prefix: &str,
+    config: &Config,
+) -> Result<(), CheckpointError> {
+    let mut known = BTreeSet::new();
+    for entry in layout::tensors(config) {
+        let name = format!("{prefix}{}", entry.name);
+        checkpoint.expect(&name, &entry.shape)?;
+        known.insert(name);
+    }
+    let blocks = layout::vit_blocks(config);
+    let names: Vec<String> = checkpoint
+        .names()
+        .filter(|name| !known.contains(*name))
+        .filter(|name| !may_be_left(name.strip_prefix(prefix).unwrap_or(name), blocks))
+        .map(str::to_owned)
+        .collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    Err(CheckpointError::LeftOver {
+        place: checkpoint.place().to_owned(),
+        names,
+    })
+}
+
 fn unsupported(what: impl Into<String>, why: impl Into<String>) -> LoadError {
     LoadError::Unsupported {
         what: what.into(),
@@ -142,7 +174,7 @@ fn unsupported(what: impl Into<String>, why: impl Into<String>) -> LoadError {
 }
 
 /// Refuses what the network would compute wrongly, by name.
-fn check_supported(config: &Config) -> Result<(), LoadError> {
+pub(crate) fn check_supported(config: &Config) -> Result<(), LoadError> {
     let text = &config.text;
     let wants = |ok: bool, what: String, why: &str| {
         if ok {

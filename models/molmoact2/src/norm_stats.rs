@@ -8,10 +8,12 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::calibration::Calibration;
 use crate::config::TopConfig;
 use crate::error::{ActError, LoadError, bad_value};
+use crate::spelling;
 
 mod feature;
 
@@ -121,6 +123,7 @@ impl NormStats {
     /// [`LoadError`] naming the tag and the key that is missing, of the wrong length or impossible.
     pub fn parse(bytes: &[u8]) -> Result<Self, LoadError> {
         let raw: RawStats = crate::error::parse_json(FILE, bytes)?;
+        check_spelling(&crate::error::parse_json(FILE, bytes)?)?;
         if let Some(format) = raw.format.filter(|format| format != FORMAT) {
             return Err(LoadError::Unsupported {
                 what: format!("norm_stats format {format:?}"),
@@ -253,7 +256,7 @@ impl Tag {
                 "n_action_steps",
                 format!(
                     "is {count}; rows {first} to {} of {horizon} are asked for",
-                    first + count
+                    first.saturating_add(count)
                 ),
             ));
         }
@@ -326,6 +329,37 @@ impl Tag {
         })
     }
 }
+
+/// Most keys may be absent, so a damaged one would go unnoticed.
+fn check_spelling(raw: &Value) -> Result<(), LoadError> {
+    let check = |value: &Value, known: &[&str], place: &str| match value.as_object() {
+        Some(keys) => spelling::check(keys, known, FILE, place),
+        None => Ok(()),
+    };
+    check(raw, &["format", "norm_mode", "metadata_by_tag"], "")?;
+    let tags = raw.get("metadata_by_tag").and_then(Value::as_object);
+    for (name, tag) in tags.into_iter().flatten() {
+        check(tag, &TAG_KEYS, &format!("metadata_by_tag.{name}: "))?;
+        for key in ["state_stats", "action_stats"] {
+            let place = format!("metadata_by_tag.{name}.{key}: ");
+            check(tag.get(key).unwrap_or(&Value::Null), &feature::KEYS, &place)?;
+        }
+    }
+    Ok(())
+}
+
+/// Keys of a robot that are read.
+const TAG_KEYS: [&str; 9] = [
+    "camera_keys",
+    "camera_keys_alternative",
+    "setup_type",
+    "control_mode",
+    "action_horizon",
+    "n_action_steps",
+    "normalize_gripper",
+    "state_stats",
+    "action_stats",
+];
 
 fn short_names(keys: &[String]) -> Vec<String> {
     let short = |key: &String| key.rsplit('.').next().unwrap_or(key).to_owned();

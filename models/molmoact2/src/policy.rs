@@ -19,6 +19,7 @@ use crate::info::PolicyInfo;
 use crate::network::Network;
 use crate::norm_stats::{ChunkRows, NormStats, Tag};
 use crate::prompt::{Prompt, PromptWriter, Question, Style};
+use crate::token_head::NoTokens;
 
 /// Folder of the action tokenizer inside a policy.
 pub(crate) const FAST_FOLDER: &str = "openfast";
@@ -37,6 +38,8 @@ pub struct Policy {
     pub(crate) chat: Chat,
     pub(crate) network: Network,
     pub(crate) token_head: Option<TokenHead>,
+    /// Why there is no token head, where there is none.
+    pub(crate) no_tokens: NoTokens,
     pub(crate) depth: Option<DepthHead>,
     pub(crate) info: PolicyInfo,
     /// What the times of the flow do to the expert, for the number of steps asked for last.
@@ -201,11 +204,7 @@ impl Policy {
             Mode::Continuous => {
                 format!("the checkpoint was trained for {trained:?} and has no use for the expert")
             }
-            Mode::Discrete if trained == ActionMode::Continuous => {
-                "the checkpoint's token head was never trained (action_mode is continuous)"
-                    .to_owned()
-            }
-            Mode::Discrete => format!("the policy has no action tokenizer in {FAST_FOLDER}/"),
+            Mode::Discrete => self.no_tokens.clone(),
         };
         Err(ActError::ModeUnavailable { mode, reason })
     }

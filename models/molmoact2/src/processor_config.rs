@@ -7,6 +7,7 @@ use vision::Tiling;
 use crate::config::Config;
 use crate::error::{LoadError, bad_value, parse_json};
 use crate::files::Files;
+use crate::spelling;
 
 /// File name in a policy folder.
 pub const FILE: &str = "processor_config.json";
@@ -86,6 +87,41 @@ fn yes() -> bool {
     true
 }
 
+/// Keys at the top of the file that are read and may be absent.
+const KEYS: [&str; 6] = [
+    "image_processor",
+    "image_use_col_tokens",
+    "use_single_crop_col_tokens",
+    "use_single_crop_start_token",
+    "use_low_res_token_for_global_crops",
+    "chat_template",
+];
+
+/// Keys of `image_processor` that are read.
+const IMAGE_KEYS: [&str; 9] = [
+    "size",
+    "patch_size",
+    "pooling_size",
+    "image_mean",
+    "image_std",
+    "crop_mode",
+    "max_crops",
+    "overlap_margins",
+    "resample",
+];
+
+fn check_spelling(raw: &Value) -> Result<(), LoadError> {
+    let image = raw.get("image_processor").and_then(Value::as_object);
+    match (raw.as_object(), image) {
+        (Some(top), Some(image)) => {
+            spelling::check(top, &KEYS, FILE, "")?;
+            spelling::check(image, &IMAGE_KEYS, FILE, "image_processor: ")
+        }
+        // Reading it says what is missing.
+        _ => Ok(()),
+    }
+}
+
 impl ProcessorConfig {
     /// Reads the bytes of `processor_config.json` and holds them against `config`.
     ///
@@ -119,6 +155,7 @@ impl ProcessorConfig {
                 parse_json(IMAGE_FILE, &alone)?,
             );
         }
+        check_spelling(&raw)?;
         let read = Self::deserialize(raw).map_err(|error| LoadError::BadFile {
             file: FILE.to_owned(),
             place: String::new(),
@@ -222,11 +259,14 @@ impl ProcessorConfig {
                 ),
             ));
         }
-        if image.pooling_size.contains(&0) {
+        // A window of more patches than a side has would pool what is not there.
+        let side = height.max(width) / image.patch_size.max(1);
+        let [down, across] = image.pooling_size;
+        if !(1..=side).contains(&down) || !(1..=side).contains(&across) {
             return Err(bad_value(
                 FILE,
                 "image_processor.pooling_size",
-                "contains 0",
+                format!("is [{down}, {across}]; 1 to {side} patches make a window"),
             ));
         }
         Ok(())

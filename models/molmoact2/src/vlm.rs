@@ -16,8 +16,8 @@ use crate::load::LoadOptions;
 use crate::marks::Markup;
 use crate::network::Network;
 use crate::policy::Policy;
-use crate::processor_config::ProcessorConfig;
-use crate::words::{TOKENIZER_CONFIG_FILE, TOKENIZER_FILE, Words};
+use crate::surroundings::OfSpeaker;
+use crate::words::Words;
 
 /// A vision-language model: images and a question in, an answer in words out.
 ///
@@ -189,14 +189,11 @@ impl Vlm {
         };
         // What LeRobot leaves in the base.
         let small = files.base().unwrap_or(files);
-        let processor = ProcessorConfig::read(small, &config)?;
-        let images = ImageInput::new(&processor, &config)?;
-        let words = Words::new(
-            &small.read(TOKENIZER_FILE)?,
-            small.find(TOKENIZER_CONFIG_FILE)?.as_deref(),
-            &config,
-        )?;
-        let chat = Chat::read(small, &config, &processor, &words)?;
+        let OfSpeaker {
+            images,
+            words,
+            chat,
+        } = OfSpeaker::read(small, &config)?;
         let checkpoint = files.checkpoint()?;
         let network = Network::load_as(
             &checkpoint,

@@ -7,6 +7,7 @@ use tokenizers::Tokenizer;
 
 use crate::config::Config;
 use crate::error::{ActError, LoadError, bad_value, parse_json};
+use crate::spelling;
 
 /// File name in a policy folder.
 pub const TOKENIZER_FILE: &str = "tokenizer.json";
@@ -174,6 +175,13 @@ fn bos_id(
 ) -> Result<u32, LoadError> {
     let name = match tokenizer_config_json {
         Some(bytes) => {
+            // Ids are what other files of a checkpoint hold.
+            spelling::check_settings(
+                bytes,
+                TOKENIZER_CONFIG_FILE,
+                &["bos_token", "eos_token"],
+                &["bos_token_id", "eos_token_id"],
+            )?;
             let read: TokenizerConfig = parse_json(TOKENIZER_CONFIG_FILE, bytes)?;
             read.bos_token.or(read.eos_token).map(TokenName::text)
         }

@@ -125,6 +125,7 @@ fn with_config(case: &str, change: impl Fn(&mut serde_json::Value)) -> Files {
         "processor_config.json",
         "tokenizer.json",
         "tokenizer_config.json",
+        "generation_config.json",
     ];
     Files::from_memory(names.map(|name| {
         let mut bytes = std::fs::read(folder.join(name)).unwrap();
@@ -223,4 +224,56 @@ fn weights_that_contradict_the_configuration_are_named_with_both_shapes() {
         ),
         "{error}"
     );
+}
+
+/// The same with the checkpoint's action tokenizer.
+fn with_tokens(case: &str, change: impl Fn(&mut serde_json::Value)) -> Files {
+    let folder = Golden::open(case).checkpoint().join("openfast");
+    let [tokenizer, config] = ["tokenizer.json", "processor_config.json"]
+        .map(|name| std::fs::read(folder.join(name)).unwrap());
+    with_config(case, change).with_action_tokenizer(tokenizer.into(), config.into())
+}
+
+#[test]
+fn the_end_of_text_may_be_named_by_the_generation_config_alone() {
+    let device = layers::device::cpu();
+    let (golden, whole, scene) = open("one_camera");
+    let files = with_tokens("one_camera", |config| {
+        config["eos_token_id"] = serde_json::Value::Null;
+    });
+    let policy = Policy::load(&files, &device).unwrap();
+    assert_eq!(policy.info().modes, [Mode::Continuous, Mode::Discrete]);
+    let options = ActOptions {
+        mode: Mode::Discrete,
+        ..ActOptions::default()
+    };
+    let generated = |policy: &Policy| {
+        let action = policy.act(&scene.observation(), &options).unwrap();
+        action.generated_ids
+    };
+    assert_eq!(generated(&policy), generated(&whole));
+    let end = golden.ints("forced_ids").last().copied().unwrap();
+    assert_eq!(generated(&policy).last().copied(), u32::try_from(end).ok());
+}
+
+#[test]
+fn a_tokenizer_of_another_model_takes_only_the_discrete_mode_away() {
+    let files = with_tokens("one_camera", |config| {
+        config["num_action_tokens"] = 20.into();
+    });
+    let policy = Policy::load(&files, &layers::device::cpu()).unwrap();
+    assert_eq!(policy.info().modes, [Mode::Continuous]);
+    let scene = Scene::of(&Golden::open("one_camera"));
+    let options = ActOptions {
+        mode: Mode::Discrete,
+        ..ActOptions::default()
+    };
+    let error = policy.act(&scene.observation(), &options).unwrap_err();
+    assert!(
+        error.to_string().contains("num_action_tokens is 20"),
+        "{error}"
+    );
+    let found = molmoact2::inspect::inspect(&files).unwrap();
+    assert_eq!(found.modes, [Mode::Continuous]);
+    assert!(found.no_discrete.unwrap().contains("num_action_tokens"));
 }

@@ -297,9 +297,98 @@ fn a_key_that_would_change_what_is_computed_is_refused_and_one_that_changes_noth
     ] {
         put(section, key, value).unwrap();
     }
-    let unknown = put("text_config", "mood", json!("cheerful")).unwrap();
-    assert_eq!(
-        Config::unknown_keys(&serde_json::to_vec(&unknown).unwrap()).unwrap(),
-        ["text_config.mood"]
-    );
+}
+
+#[test]
+fn a_key_that_nobody_knows_is_refused_unless_it_is_off() {
+    let put = |section: &str, key: &str, value: Value| {
+        let mut raw = raw("one_camera");
+        let keys = if section.is_empty() {
+            &mut raw
+        } else {
+            &mut raw[section]
+        };
+        keys[key] = value;
+        parse(&raw).map(|_| raw)
+    };
+    for (section, key, value) in [
+        ("", "use_proprioception_mlp", json!(true)),
+        ("text_config", "mood", json!("cheerful")),
+        ("vit_config", "register_tokens", json!(4)),
+        ("adapter_config", "levels", json!([1, 2])),
+        ("action_expert_config", "solver", json!({"kind": "heun"})),
+    ] {
+        let error = put(section, key, value).unwrap_err();
+        assert!(
+            error.contains(key) && error.contains(section) && error.contains("take it out"),
+            "{error}"
+        );
+    }
+    for off in [
+        json!(null),
+        json!(false),
+        json!(0),
+        json!(""),
+        json!([]),
+        json!({}),
+    ] {
+        let unknown = put("text_config", "mood", off).unwrap();
+        assert_eq!(
+            Config::unknown_keys(&serde_json::to_vec(&unknown).unwrap()).unwrap(),
+            ["text_config.mood"]
+        );
+    }
+    // What frameworks write of their own accord.
+    for (key, value) in [
+        ("_commit_hash", json!("1dbc166c")),
+        ("transformers_version", json!("4.57.1")),
+        ("top_k", json!(50)),
+        ("torchscript", json!(false)),
+    ] {
+        put("", key, value).unwrap();
+    }
+}
+
+/// A damaged number must not ask for more memory than there is, or for no time to end.
+#[test]
+fn a_size_that_no_network_has_is_refused_before_anything_is_made_for_it() {
+    for (section, key) in [
+        ("text_config", "intermediate_size"),
+        ("text_config", "vocab_size"),
+        ("text_config", "max_position_embeddings"),
+        ("text_config", "num_hidden_layers"),
+        ("vit_config", "image_num_pos"),
+        ("adapter_config", "intermediate_size"),
+        ("action_expert_config", "timestep_embed_dim"),
+        ("", "max_action_horizon"),
+        ("", "max_action_dim"),
+        ("", "num_depth_codes"),
+    ] {
+        for size in [1_u64 << 40, u64::MAX] {
+            let mut raw = raw("one_camera");
+            let keys = if section.is_empty() {
+                &mut raw
+            } else {
+                &mut raw[section]
+            };
+            keys[key] = size.into();
+            let error = parse(&raw).unwrap_err();
+            assert!(
+                error.contains(key) && error.contains(&size.to_string()),
+                "{error}"
+            );
+        }
+    }
+    for (section, key, value) in [
+        ("text_config", "layer_norm_eps", json!(-1.0)),
+        ("action_expert_config", "mlp_ratio", json!(-3.0)),
+        ("action_expert_config", "mlp_ratio", json!(1e300)),
+    ] {
+        let mut raw = raw("one_camera");
+        raw[section][key] = value;
+        assert!(parse(&raw).unwrap_err().contains(key));
+    }
+    let mut raw = raw("one_camera");
+    raw["norm_stats_filename"] = json!("../../passwd");
+    assert!(parse(&raw).unwrap_err().contains("norm_stats_filename"));
 }

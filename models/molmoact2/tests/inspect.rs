@@ -171,7 +171,7 @@ fn what_is_missing_or_wrong_is_collected() {
         config["text_config"]["num_hidden_layers"] = 3.into();
         config["action_expert_config"]["num_layers"] = 3.into();
         config["text_config"]["intermediate_size"] = 50.into();
-        config["vit_config"]["patch_noise"] = 0.5.into();
+        config["vit_config"]["patch_noise"] = 0.into();
         Some(serde_json::to_vec(&config).unwrap())
     });
     assert!(
@@ -180,5 +180,69 @@ fn what_is_missing_or_wrong_is_collected() {
         other.missing
     );
     assert!(other.misshapen.iter().any(|name| name.contains("ff_proj")));
+    // What loading refuses, looking tells.
+    let unlike = changed(|name, bytes| {
+        if name != "config.json" {
+            return Some(bytes);
+        }
+        let mut config: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        config["num_state_tokens"] = 255.into();
+        config["state_token_start_id"] =
+            (config["state_token_start_id"].as_u64().unwrap() + 1).into();
+        config["text_config"]["norm_after"] = true.into();
+        Some(serde_json::to_vec(&config).unwrap())
+    });
+    assert!(!unlike.is_complete());
+    for words in ["<state_0>", "norm_after"] {
+        let told = unlike
+            .problems
+            .iter()
+            .any(|problem| problem.contains(words));
+        assert!(told, "{words}: {:?}", unlike.problems);
+    }
     assert_eq!(other.unknown_keys, ["vit_config.patch_noise"]);
+}
+
+/// A fine-tuned checkpoint may carry robots whose chunks are longer than its own.
+#[test]
+fn a_robot_that_does_not_fit_is_told_apart_and_only_having_none_is_a_problem() {
+    let longer = |tags: &[&str]| {
+        let folder = Golden::open("two_cameras").checkpoint();
+        let mut stats: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(folder.join("norm_stats.json")).unwrap())
+                .unwrap();
+        for tag in tags {
+            stats["metadata_by_tag"][tag]["action_horizon"] = 30.into();
+        }
+        let files = std::fs::read_dir(&folder).unwrap().filter_map(|file| {
+            let path = file.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            let bytes = match name.as_str() {
+                "norm_stats.json" => serde_json::to_vec(&stats).unwrap(),
+                _ if path.is_file() => std::fs::read(&path).unwrap(),
+                _ => return None,
+            };
+            Some((name, bytes.into()))
+        });
+        Files::from_memory(files.collect::<Vec<_>>())
+    };
+    let device = layers::device::cpu();
+    let files = longer(&["other"]);
+    let found = inspect(&files).unwrap();
+    assert!(found.is_complete() && found.tags.len() == 1, "{found:?}");
+    assert!(
+        found.unusable_tags[0].contains("other") && found.unusable_tags[0].contains("30"),
+        "{:?}",
+        found.unusable_tags
+    );
+    let policy = Policy::load(&files, &device).unwrap();
+    assert_eq!(policy.info().tags.len(), 1);
+
+    let files = longer(&["other", "pair"]);
+    assert!(!inspect(&files).unwrap().is_complete());
+    let error = Policy::load(&files, &device).unwrap_err().to_string();
+    assert!(
+        error.contains("norm_stats.json") && error.contains("action_horizon"),
+        "{error}"
+    );
 }

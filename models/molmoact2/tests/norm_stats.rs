@@ -151,3 +151,59 @@ fn a_horizon_beyond_the_checkpoint_is_refused() {
         );
     }
 }
+
+#[test]
+fn statistics_that_no_data_have_and_damaged_keys_are_refused() {
+    let whole: Value =
+        serde_json::from_slice(&read("one_camera/checkpoint/norm_stats.json")).unwrap();
+    let refused = |change: &dyn Fn(&mut Value)| {
+        let mut stats = whole.clone();
+        change(&mut stats);
+        NormStats::parse(&serde_json::to_vec(&stats).unwrap())
+            .unwrap_err()
+            .to_string()
+    };
+    fn rename(keys: &mut Value, from: &str, to: &str) {
+        let keys = keys.as_object_mut().unwrap();
+        let value = keys.remove(from).unwrap();
+        keys.insert(to.to_owned(), value);
+    }
+    let error = refused(&|stats| {
+        let stats = &mut stats["metadata_by_tag"]["so101"]["action_stats"];
+        let (low, high) = (stats["q01"].clone(), stats["q99"].clone());
+        stats["q01"] = high;
+        stats["q99"] = low;
+    });
+    assert!(
+        error.contains("so101") && error.contains("q01") && error.contains("above q99"),
+        "{error}"
+    );
+    let error = refused(&|stats| {
+        stats["metadata_by_tag"]["so101"]["state_stats"]["std"][2] = json!(-1.0);
+    });
+    assert!(error.contains("state_stats.std"), "{error}");
+    let error = refused(&|stats| rename(stats, "norm_mode", "norm_modd"));
+    assert!(
+        error.contains("norm_modd") && error.contains("\"norm_mode\""),
+        "{error}"
+    );
+    let error = refused(&|stats| {
+        rename(
+            &mut stats["metadata_by_tag"]["so101"]["action_stats"],
+            "mask",
+            "masj",
+        );
+    });
+    assert!(
+        error.contains("action_stats") && error.contains("masj"),
+        "{error}"
+    );
+    let error = refused(&|stats| {
+        rename(
+            &mut stats["metadata_by_tag"]["so101"],
+            "control_mode",
+            "control_mmde",
+        );
+    });
+    assert!(error.contains("control_mmde"), "{error}");
+}

@@ -1,6 +1,6 @@
 //! Several chunks of one shape at once.
 
-use crate::bpe::Workspace;
+use crate::encode::Workspace;
 use crate::{DecodeError, EncodeError, Encoded, FastTokenizer, Shape};
 
 /// One chunk of a batch failed; nothing of the batch is given.

@@ -32,12 +32,11 @@ pub struct ProcessorConfig {
 impl ProcessorConfig {
     pub(crate) fn parse(json: &[u8]) -> Result<Self, LoadError> {
         let config: Self = serde_json::from_slice(json).map_err(LoadError::Config)?;
-        // The encoder works in float32, so the scale must survive there.
-        if !((config.scale as f32).is_normal() && config.scale > 0.0) {
+        if !usable_scale(config.scale) {
             return Err(LoadError::BadConfig {
                 field: "scale",
                 value: config.scale.to_string(),
-                want: "a positive number that float32 can hold",
+                want: SCALES,
             });
         }
         if config.min_token.unsigned_abs() > char::MAX as u32 {
@@ -58,6 +57,16 @@ impl ProcessorConfig {
             dims: self.action_dim?,
         })
     }
+}
+
+/// What [`usable_scale`] takes, in words.
+pub(crate) const SCALES: &str = "a positive number between 1e-30 and 3e38";
+
+/// Whether coefficients can be scaled with it. The encoder works in float32, so it must survive
+/// there. And no stream may decode to infinities: its coefficients are below 2^22 (twice the range
+/// of Unicode), so that over at most 1024 steps no action exceeds 2^22 * sqrt(2 * 1024) / scale.
+pub(crate) fn usable_scale(scale: f64) -> bool {
+    (1e-30..=3e38).contains(&scale)
 }
 
 /// The parts of `tokenizer.json` that decide what it does.

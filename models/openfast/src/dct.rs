@@ -75,6 +75,13 @@ pub(crate) struct Dct {
     inverse: Columns,
 }
 
+/// Memory for transforming forward, to be reused.
+#[derive(Debug, Default)]
+pub(crate) struct Workspace {
+    sums: Vec<[f64; LANES]>,
+    differences: Vec<[f64; LANES]>,
+}
+
 impl Dct {
     /// Prepares a transform over `horizon` samples (at least one; the caller has checked).
     pub(crate) fn new(horizon: usize) -> Self {
@@ -106,16 +113,20 @@ impl Dct {
     }
 
     /// `[horizon, dims]` samples to `[horizon, dims]` coefficients, frequency outer, each passed
-    /// through `finish`.
+    /// through `finish`. What `out` and `workspace` held before does not matter.
     pub(crate) fn forward_with<T: Copy + Default>(
         &self,
         samples: &[f32],
         dims: usize,
+        workspace: &mut Workspace,
+        out: &mut Vec<T>,
         finish: impl Fn(f64) -> T,
-    ) -> Vec<T> {
-        let mut out = vec![T::default(); samples.len()];
-        let mut sums = vec![[0.0; LANES]; self.horizon];
-        let mut differences = vec![[0.0; LANES]; self.horizon / 2];
+    ) {
+        let Workspace { sums, differences } = workspace;
+        // Only the lengths matter: every place is written before it is read.
+        out.resize(samples.len(), T::default());
+        sums.resize(self.horizon, [0.0; LANES]);
+        differences.resize(self.horizon / 2, [0.0; LANES]);
         for from in (0..dims).step_by(LANES) {
             let to = dims.min(from + LANES);
             let rows = samples.chunks_exact(dims);
@@ -132,8 +143,8 @@ impl Dct {
             let mut step = 1;
             let mut folded = sums.as_mut_slice();
             for rows in &self.folds {
-                folded = fold(folded, &mut differences);
-                rows.multiply(&differences, |row, values| {
+                folded = fold(folded, differences);
+                rows.multiply(differences, |row, values| {
                     put((2 * row + 1) * step, values);
                 });
                 step *= 2;
@@ -141,7 +152,6 @@ impl Dct {
             self.last
                 .multiply(folded, |row, values| put(row * step, values));
         }
-        out
     }
 
     /// `[horizon, dims]` coefficients, each divided by `scale`, back to samples.
@@ -349,6 +359,8 @@ mod tests {
 
     #[test]
     fn both_directions_are_products_with_the_basis() {
+        // One for all, so that each finds what the one before left.
+        let mut workspace = Workspace::default();
         for horizon in [1, 2, 3, 7, 8, 15, 16, 17, 30, 50] {
             for dims in [1, 3, 8, 11] {
                 let dct = Dct::new(horizon);
@@ -365,7 +377,8 @@ mod tests {
                     .collect();
                 let samples: Vec<f32> = values.iter().map(|&v| v as f32).collect();
                 let at = |t: usize, d: usize| f64::from(*values.get(t * dims + d).unwrap());
-                let forward = dct.forward_with(&samples, dims, |c| c);
+                let mut forward = vec![f64::NAN; 3];
+                dct.forward_with(&samples, dims, &mut workspace, &mut forward, |c| c);
                 let inverse = dct.inverse(&values, dims, 4.0);
                 for k in 0..horizon {
                     for d in 0..dims {

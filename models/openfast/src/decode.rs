@@ -1,5 +1,6 @@
 //! Token ids to action chunk.
 
+use crate::encode::all_finite;
 use crate::utf8::Pending;
 use crate::{DecodeError, FastTokenizer, Shape};
 
@@ -36,7 +37,7 @@ impl FastTokenizer {
     /// reference answers zeros instead, which a robot takes for a pose.
     pub fn decode(&self, ids: &[u32], shape: Shape) -> Result<Vec<f32>, DecodeError> {
         let coefficients = self.coefficients(ids, shape)?;
-        self.inverse_dct(&coefficients, shape)
+        Ok(self.inverse(&coefficients, shape))
     }
 
     /// Decodes a stream to quantised coefficients, `[horizon, dims]`, frequency outer.
@@ -63,7 +64,8 @@ impl FastTokenizer {
     /// Computed in float64, as in the reference.
     ///
     /// # Errors
-    /// For a bad shape, or when there are not `horizon * dims` coefficients.
+    /// For a bad shape, when there are not `horizon * dims` coefficients, and when they are so large
+    /// that the actions are not finite.
     pub fn inverse_dct(&self, coefficients: &[i32], shape: Shape) -> Result<Vec<f32>, DecodeError> {
         let want = shape.values().ok_or(DecodeError::BadShape(shape))?;
         if coefficients.len() != want {
@@ -73,8 +75,26 @@ impl FastTokenizer {
                 shape,
             });
         }
+        let chunk = self.inverse(coefficients, shape);
+        if all_finite(&chunk) {
+            return Ok(chunk);
+        }
+        let bad = chunk.iter().position(|value| !value.is_finite());
+        let dim = bad.unwrap_or_default() % shape.dims;
+        let column = coefficients.iter().skip(dim).step_by(shape.dims).copied();
+        let largest = column.enumerate().max_by_key(|(_, c)| c.unsigned_abs());
+        let (frequency, coefficient) = largest.unwrap_or_default();
+        Err(DecodeError::OutOfRange {
+            frequency,
+            dim,
+            coefficient,
+        })
+    }
+
+    /// Finite for the coefficients of any stream: see [`crate::config::usable_scale`].
+    fn inverse(&self, coefficients: &[i32], shape: Shape) -> Vec<f32> {
         let dct = self.dct(shape.horizon);
-        Ok(dct.inverse(coefficients, shape.dims, self.inner.config.scale))
+        dct.inverse(coefficients, shape.dims, self.inner.config.scale)
     }
 
     /// The best chunk known from the beginning of a stream, to draw while tokens arrive: low
@@ -88,7 +108,7 @@ impl FastTokenizer {
         let known = coefficients.len();
         coefficients.resize(want, 0);
         Ok(Partial {
-            chunk: self.inverse_dct(&coefficients, shape)?,
+            chunk: self.inverse(&coefficients, shape),
             coefficients,
             known,
         })
@@ -128,7 +148,7 @@ impl FastTokenizer {
             coefficients = vec![0; want];
         }
         Ok(AsReference {
-            chunk: self.inverse_dct(&coefficients, shape)?,
+            chunk: self.inverse(&coefficients, shape),
             zeros,
             fault: self.coefficients(ids, shape).err(),
         })

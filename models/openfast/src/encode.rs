@@ -1,7 +1,6 @@
 //! Action chunk to token ids.
 
-use crate::bpe::Workspace;
-use crate::{EncodeError, FastTokenizer, Shape};
+use crate::{EncodeError, FastTokenizer, Shape, bpe, dct};
 
 /// An encoded chunk.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,6 +53,15 @@ enum Misfit {
     Nearest,
 }
 
+/// Memory for encoding, to be reused.
+#[derive(Debug, Default)]
+pub(crate) struct Workspace {
+    scaled: Vec<f32>,
+    text: Vec<u32>,
+    dct: dct::Workspace,
+    bpe: bpe::Workspace,
+}
+
 impl FastTokenizer {
     /// Encodes a chunk of normalised actions, `[horizon, dims]` row-major, to the same ids as the
     /// reference.
@@ -94,11 +102,18 @@ impl FastTokenizer {
         misfit: Misfit,
         workspace: &mut Workspace,
     ) -> Result<Encoded, EncodeError> {
-        let scaled = self.scaled(chunk, shape)?;
+        let Workspace {
+            scaled,
+            text,
+            dct,
+            bpe,
+        } = workspace;
+        self.scale(chunk, shape, dct, scaled)?;
         let vocabulary = &self.inner.vocabulary;
         let min_token = i64::from(self.inner.config.min_token);
         let plainly = |&value: &f32| plain_character(value, self.inner.config.min_token);
-        let mut text: Vec<u32> = scaled.iter().map(plainly).collect();
+        text.clear();
+        text.extend(scaled.iter().map(plainly));
         // Nearly all are as wanted, in both modes.
         let odd = |character: &u32| !vocabulary.is_plain(*character);
         let begin = text.iter().position(odd).unwrap_or(text.len());
@@ -147,7 +162,7 @@ impl FastTokenizer {
             }
         }
         let mut ids = Vec::with_capacity(text.len() / 4 + 8);
-        self.inner.bpe.encode(&text, workspace, &mut ids);
+        self.inner.bpe.encode(text, bpe, &mut ids);
         Ok(Encoded { ids, lost })
     }
 
@@ -158,15 +173,22 @@ impl FastTokenizer {
     /// # Errors
     /// For a bad shape and for values that are not finite.
     pub fn quantise(&self, chunk: &[f32], shape: Shape) -> Result<Vec<f32>, EncodeError> {
-        let mut quantised = self.scaled(chunk, shape)?;
+        let mut quantised = Vec::new();
+        self.scale(chunk, shape, &mut dct::Workspace::default(), &mut quantised)?;
         for value in &mut quantised {
             *value = round(*value);
         }
         Ok(quantised)
     }
 
-    /// The scaled coefficients before rounding.
-    fn scaled(&self, chunk: &[f32], shape: Shape) -> Result<Vec<f32>, EncodeError> {
+    /// Writes the scaled coefficients before rounding to `scaled`.
+    fn scale(
+        &self,
+        chunk: &[f32],
+        shape: Shape,
+        workspace: &mut dct::Workspace,
+        scaled: &mut Vec<f32>,
+    ) -> Result<(), EncodeError> {
         let want = shape.values().ok_or(EncodeError::BadShape(shape))?;
         if chunk.len() != want {
             return Err(EncodeError::WrongLength {
@@ -185,13 +207,14 @@ impl FastTokenizer {
             });
         }
         let scale = self.inner.config.scale as f32;
-        let dct = self.dct(shape.horizon);
-        Ok(dct.forward_with(chunk, shape.dims, |c| c as f32 * scale))
+        self.dct(shape.horizon)
+            .forward_with(chunk, shape.dims, workspace, scaled, |c| c as f32 * scale);
+        Ok(())
     }
 }
 
 /// Whether no value is infinite or NaN: without a way out on the first, which goes several at a time.
-fn all_finite(values: &[f32]) -> bool {
+pub(crate) fn all_finite(values: &[f32]) -> bool {
     let magnitude = |value: &f32| (value.to_bits() & 0x7FFF_FFFF) as i32;
     values.iter().map(magnitude).fold(0, i32::max) < 0x7F80_0000
 }

@@ -161,6 +161,19 @@ pub enum DecodeError {
         /// The shape.
         shape: Shape,
     },
+    /// A coefficient so large that the actions overflow float32. No stream stands for one; only
+    /// [`crate::FastTokenizer::inverse_dct`] can be given it.
+    #[error(
+        "coefficient {coefficient} at frequency {frequency}, dimension {dim} is out of range: with this scale it gives actions beyond float32"
+    )]
+    OutOfRange {
+        /// Row of the coefficient.
+        frequency: usize,
+        /// Column of the coefficient.
+        dim: usize,
+        /// The quantised coefficient.
+        coefficient: i32,
+    },
 }
 
 /// The grammar cannot do what was asked.

@@ -18,7 +18,8 @@ use tokenizers::tokenizer::{
 };
 use tokenizers::{NormalizerWrapper, TokenizerImpl};
 
-use crate::dct::Dct;
+use crate::config::usable_scale;
+use crate::dct::{self, Dct};
 use crate::vocabulary::Vocabulary;
 use crate::{EncodeError, Shape};
 
@@ -161,8 +162,7 @@ pub fn fit(
 }
 
 fn check(chunks: &[Chunk<'_>], options: &FitOptions) -> Result<(), FitError> {
-    let scale = options.scale as f32;
-    if !(scale.is_normal() && scale > 0.0) {
+    if !usable_scale(options.scale) {
         return Err(FitError::BadScale(options.scale));
     }
     if !(1..=Vocabulary::MAX_IDS).contains(&options.vocab_size) {
@@ -221,6 +221,8 @@ fn transform(
         highest: f32::NEG_INFINITY,
     };
     let mut dct: Option<Dct> = None;
+    let mut workspace = dct::Workspace::default();
+    let mut coefficients: Vec<f64> = Vec::new();
     for (done, chunk) in chunks.iter().enumerate() {
         progress(Progress {
             phase: Phase::Transform,
@@ -232,7 +234,8 @@ fn transform(
             Some(same) if same.horizon() == horizon => same,
             _ => Dct::new(horizon),
         };
-        for coefficient in transform.forward_with(chunk.values, dims, |c| c) {
+        transform.forward_with(chunk.values, dims, &mut workspace, &mut coefficients, |c| c);
+        for &coefficient in &coefficients {
             let value = (coefficient as f32 * scale).round_ties_even();
             out.lowest = out.lowest.min(value);
             out.highest = out.highest.max(value);

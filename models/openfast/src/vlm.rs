@@ -15,9 +15,11 @@ use std::path::Path;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::Value;
 
 use crate::LoadError;
 
+mod answer;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod tests;
@@ -33,6 +35,8 @@ pub struct VlmVocabulary {
     direction: Direction,
     start: Option<u32>,
     end: Option<u32>,
+    /// What a model writes after the end token, and stops.
+    end_of_text: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +60,7 @@ pub enum VlmError {
     },
     /// An id of the model that is no action token, or a start or end where none may stand.
     #[error(
-        "token {position} is id {id} of the model, which is no action token; an answer is action tokens alone, or those between one start and one end token"
+        "token {position} is id {id} of the model, which is no action token; an answer is action tokens alone, or those between one start and one end token (and the end of text after it)"
     )]
     Unexpected {
         /// Where in the stream.
@@ -82,6 +86,8 @@ struct Keys {
     num_action_tokens: Option<u32>,
     action_start_token_id: Option<u32>,
     action_end_token_id: Option<u32>,
+    /// A number; in other configurations a list of them, or nothing.
+    eos_token_id: Option<Value>,
     fast_skip_tokens: Option<u32>,
     text_tokenizer_name: Option<String>,
     checkpoint_path: Option<String>,
@@ -199,6 +205,7 @@ impl VlmVocabulary {
             direction: Direction::Up,
             start,
             end,
+            end_of_text: None,
         })
     }
 
@@ -212,14 +219,19 @@ impl VlmVocabulary {
             };
             LoadError::NoVlmVocabulary { reason }
         };
-        Self::up(
+        let vocabulary = Self::up(
             keys.action_token_start_id
                 .ok_or_else(|| missing("action_token_start_id"))?,
             keys.num_action_tokens
                 .ok_or_else(|| missing("num_action_tokens"))?,
             keys.action_start_token_id,
             keys.action_end_token_id,
-        )
+        )?;
+        let end_of_text = keys.eos_token_id.as_ref().and_then(Value::as_u64);
+        Ok(Self {
+            end_of_text: end_of_text.and_then(|id| u32::try_from(id).ok()),
+            ..vocabulary
+        })
     }
 
     fn counting_down(keys: &Keys, tokenizer_json: &[u8]) -> Result<Self, LoadError> {
@@ -246,6 +258,7 @@ impl VlmVocabulary {
                 direction: Direction::Down,
                 start: None,
                 end: None,
+                end_of_text: None,
             }),
             _ => Err(bad(format!(
                 "`fast_skip_tokens` is {skip}, but the text tokenizer has only {size} ids"
@@ -324,37 +337,6 @@ impl VlmVocabulary {
         wrapped.insert(0, start);
         wrapped.push(end);
         Ok(wrapped)
-    }
-
-    /// The model's ids to FAST ids. Takes action tokens alone, or those between the start token at
-    /// the beginning and the end token at the end. (The reference takes what lies between the first
-    /// start and the next end, and skips what is no action token.)
-    ///
-    /// # Errors
-    /// For any other id at any other place.
-    #[allow(clippy::wrong_self_convention, reason = "the counterpart of `to_vlm`")]
-    pub fn from_vlm(&self, ids: &[u32]) -> Result<Vec<u32>, VlmError> {
-        let (inside, offset) = match (ids, self.start, self.end) {
-            ([first, rest @ ..], Some(start), Some(end)) if *first == start => {
-                let (last, inside) = rest.split_last().ok_or(VlmError::NoEnd { end })?;
-                if *last != end && self.fast_id(*last).is_some() {
-                    return Err(VlmError::NoEnd { end });
-                }
-                // Anything else at the end is found below, after what stands before it.
-                (if *last == end { inside } else { rest }, 1)
-            }
-            _ => (ids, 0),
-        };
-        inside
-            .iter()
-            .enumerate()
-            .map(|(index, &id)| {
-                self.fast_id(id).ok_or(VlmError::Unexpected {
-                    position: index + offset,
-                    id,
-                })
-            })
-            .collect()
     }
 }
 

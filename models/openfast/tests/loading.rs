@@ -152,6 +152,37 @@ fn strict_decoding_says_what_is_wrong() {
 }
 
 #[test]
+fn actions_beyond_float32_are_an_error_and_not_infinities() {
+    // The largest coefficients that a stream can stand for, with the smallest scale.
+    let four_bytes = file(&["ô", "ı", "¿"], &[]);
+    let config = br#"{"scale": 1.01e-30, "min_token": 1114111}"#;
+    let tokenizer = load(&four_bytes, config).unwrap();
+    let shape = Shape {
+        horizon: Shape::MAX_HORIZON,
+        dims: 1,
+    };
+    let largest = [0, 1, 2, 2].repeat(shape.horizon);
+    let coefficients = tokenizer.coefficients(&largest, shape).unwrap();
+    assert_eq!(coefficients, vec![2 * 1_114_111; shape.horizon]);
+    let chunk = tokenizer.decode(&largest, shape).unwrap();
+    assert!(chunk.iter().all(|value| value.is_finite()));
+    assert!(chunk.iter().any(|value| *value > 1e37), "{:?}", &chunk[..3]);
+
+    // Larger ones can only be given directly.
+    let shape = row(2);
+    let error = tokenizer.inverse_dct(&[0, i32::MIN], shape).unwrap_err();
+    assert_eq!(
+        error,
+        DecodeError::OutOfRange {
+            frequency: 0,
+            dim: 1,
+            coefficient: i32::MIN
+        }
+    );
+    assert!(error.to_string().contains("out of range"), "{error}");
+}
+
+#[test]
 fn files_of_another_kind_are_refused() {
     let good = file(&["7"], &[]);
     assert!(load(&good, CONFIG).is_ok());

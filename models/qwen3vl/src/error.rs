@@ -168,6 +168,14 @@ pub enum ScoreError {
         /// Positions there are.
         max: usize,
     },
+    /// A question about images to a checkpoint that says nothing of them.
+    #[error(
+        "this checkpoint does not say how single images are resized; add its preprocessor_config.json to the folder"
+    )]
+    NoImages,
+    /// An answer to nothing.
+    #[error("there is nothing to answer: the prompt has no tokens")]
+    EmptyPrompt,
     /// A result that is no number.
     #[error("{what} is not a finite number")]
     NotFinite {

@@ -100,3 +100,53 @@ pub fn smart_resize(
         height: out_h as usize,
     })
 }
+
+/// The same of a single image: its own pixels count, and one with sides below `factor` is enlarged, not refused.
+///
+/// # Errors
+/// [`ScoreError::BadFrameSize`] for an image without pixels or with an aspect above 200.
+#[allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "counts of pixels are far below 2^53 and not negative"
+)]
+pub fn smart_resize_still(
+    size: FrameSize,
+    factor: usize,
+    budget: PixelBudget,
+) -> Result<FrameSize, ScoreError> {
+    let FrameSize { width, height } = size;
+    let refuse = |reason: String| ScoreError::BadFrameSize {
+        width,
+        height,
+        reason,
+    };
+    if width == 0 || height == 0 {
+        return Err(refuse("there are no pixels".to_owned()));
+    }
+    let (w, h) = (width as f64, height as f64);
+    if w.max(h) / w.min(h) > MOST_ASPECT {
+        return Err(refuse(format!(
+            "one side is more than {MOST_ASPECT} times the other"
+        )));
+    }
+    let step = factor.max(1) as f64;
+    let near = |side: f64| (side / step).round_ties_even() * step;
+    let (near_h, near_w) = (near(h), near(w));
+    let (out_h, out_w) = if near_h * near_w > budget.most as f64 {
+        let beta = (h * w / budget.most as f64).sqrt();
+        let down = |side: f64| step.max((side / beta / step).floor() * step);
+        (down(h), down(w))
+    } else if near_h * near_w < budget.least as f64 {
+        let beta = (budget.least as f64 / (h * w)).sqrt();
+        let up = |side: f64| (side * beta / step).ceil() * step;
+        (up(h), up(w))
+    } else {
+        (near_h, near_w)
+    };
+    Ok(FrameSize {
+        width: out_w as usize,
+        height: out_h as usize,
+    })
+}

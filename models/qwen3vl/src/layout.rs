@@ -4,6 +4,10 @@ use crate::error::ScoreError;
 
 /// Begins a turn.
 const IM_START: &str = "<|im_start|>";
+/// Ends a turn.
+pub const IM_END: &str = "<|im_end|>";
+/// Ends a text.
+pub const END_OF_TEXT: &str = "<|endoftext|>";
 /// Before a picture.
 pub const VISION_START: &str = "<|vision_start|>";
 /// After a picture.
@@ -79,6 +83,12 @@ pub fn before_block(seconds: f64) -> Result<String, ScoreError> {
         });
     }
     Ok(format!("<{seconds:.1} seconds>{VISION_START}"))
+}
+
+/// Ends the user's turn and begins the answer.
+#[must_use]
+pub fn answer_turn() -> &'static str {
+    "<|im_end|>\n<|im_start|>assistant\n"
 }
 
 /// What stands after a block's tokens.

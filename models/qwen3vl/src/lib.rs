@@ -11,17 +11,25 @@
 //! 5. *Asking.* [`Network::log_probs`] reads [`Tail`]s behind marked places of a context and gives the
 //!    log-probabilities of tokens that may follow, without changing the context. All prefixes of a video, and all
 //!    questions about them, share one reading of it. [`Network::packed_log_probs`] does all of it in a single pass.
+//! 6. *Answering.* [`Qwen3Vl::write`] continues a context with the likeliest tokens; [`Qwen3Vl::converse`] reads a turn of
+//!    texts and images for it.
 //!
 //! Only the rows of the output head that are asked for are computed, in shards of the vocabulary where a buffer's
 //! size asks for it; their log-sum-exp is taken in `f32` whatever the weights are kept in. Everything that fetches a
 //! result is a future, because a browser cannot block; [`layers::wait`] makes it a call.
 //!
+//! [`Inventory`] says what a folder holds without reading a weight.
+//!
 //! `loader.rs` is the only place that knows a tensor's name, [`config`] the only one that knows a key's.
 
 pub mod config;
 mod context;
+mod converse;
+mod ends;
 pub mod error;
 mod frame_size;
+mod generate;
+mod inventory;
 pub mod layout;
 mod loader;
 mod model;
@@ -39,8 +47,11 @@ mod words;
 
 pub use config::Config;
 pub use context::{Context, Mark, PackedTail, Piece, Tail};
+pub use converse::Part;
 pub use error::{LoadError, ScoreError};
-pub use frame_size::{FrameSize, OddFrames, PixelBudget, smart_resize};
+pub use frame_size::{FrameSize, OddFrames, PixelBudget, smart_resize, smart_resize_still};
+pub use generate::{Ended, Told, Written};
+pub use inventory::Inventory;
 pub use layers::{ModelFiles, Precision, Progress, Wanted};
 pub use layout::TextLayout;
 pub use model::{LoadOptions, ModelInfo, Qwen3Vl};

@@ -31,11 +31,36 @@ use crate::vision_tower::{Merger, VisionBlock, VisionTower};
 const VISION: &str = "model.visual";
 const TEXT: &str = "model.language_model";
 const HEAD: &str = "lm_head.weight";
+const EMBEDDING: &str = "model.language_model.embed_tokens.weight";
 /// Of every layer norm in the vision tower.
 const EPS: f64 = 1e-6;
 
 /// What a browser guarantees for one buffer that a shader reads.
 const SHARD_BYTES: u64 = 128 << 20;
+
+/// Whether a tensor is a table of the vocabulary, which devices keep in shards.
+pub(crate) fn is_vocabulary(name: &str) -> bool {
+    [EMBEDDING, HEAD].contains(&name)
+}
+
+/// Refuses weights of another model, by the one tensor that every configuration has.
+///
+/// # Errors
+/// [`CheckpointError::Missing`] for a checkpoint without it. Everything else is found out when it is loaded.
+pub(crate) fn check_embedding(
+    checkpoint: &Checkpoint,
+    config: &Config,
+) -> Result<(), CheckpointError> {
+    let expected = [config.text.vocab_size, config.text.hidden_size];
+    if checkpoint.shape(EMBEDDING) == Some(&expected) {
+        return Ok(());
+    }
+    Err(CheckpointError::Missing {
+        name: EMBEDDING.to_owned(),
+        place: checkpoint.place().to_owned(),
+        expected: expected.to_vec(),
+    })
+}
 
 impl Network {
     /// Reads every tensor of `checkpoint` onto `device`.
@@ -201,7 +226,7 @@ fn load_text(kept: &Kept, config: &Config, shard_bytes: u64) -> Result<TextModel
         kept.delicate
             .vocabulary(name, text.vocab_size, text.hidden_size, shard_bytes)
     };
-    let embedding = vocabulary(&format!("{TEXT}.embed_tokens.weight"))?;
+    let embedding = vocabulary(EMBEDDING)?;
     let head = if config.tie_word_embeddings {
         None
     } else {

@@ -4,6 +4,7 @@ use burn::tensor::Device;
 use layers::{ModelFiles, Precision, Progress};
 
 use crate::config::{self, Config};
+use crate::ends;
 use crate::error::{LoadError, ScoreError};
 use crate::network::Network;
 use crate::video_config::VideoConfig;
@@ -65,6 +66,8 @@ pub struct ModelInfo {
 pub struct Qwen3Vl {
     words: Words,
     video: VideoInput,
+    images: Option<VideoInput>,
+    ends: Vec<u32>,
     network: Network,
     info: ModelInfo,
 }
@@ -81,7 +84,9 @@ impl Qwen3Vl {
     ) -> Result<Self, LoadError> {
         let config = Config::parse(&files.read(config::FILE)?)?;
         let video = VideoConfig::read(files, &config)?;
+        let images = VideoConfig::read_images(files, &config)?;
         let words = Words::new(&files.read(words::FILE)?, &config)?;
+        let ends = ends::read(files, &words)?;
         let checkpoint = files.checkpoint()?;
         let network = Network::load(&checkpoint, &config, device, options)?;
         let info = ModelInfo {
@@ -93,6 +98,8 @@ impl Qwen3Vl {
         };
         Ok(Self {
             video: VideoInput::new(&video, &config.vision),
+            images: images.map(|images| VideoInput::new(&images, &config.vision)),
+            ends,
             words,
             network,
             info,
@@ -117,6 +124,16 @@ impl Qwen3Vl {
     /// Frames to blocks of patches.
     pub fn video(&self) -> &VideoInput {
         &self.video
+    }
+
+    /// Single images to blocks of patches; none where the checkpoint does not say how they are resized.
+    pub fn images(&self) -> Option<&VideoInput> {
+        self.images.as_ref()
+    }
+
+    /// Tokens that end an answer.
+    pub fn ends(&self) -> &[u32] {
+        &self.ends
     }
 
     /// The network itself: seeing, reading, scoring.

@@ -72,18 +72,25 @@ impl Sequence {
 
     /// Adds tokens of text.
     pub(crate) fn push_text(&mut self, network: &Network, ids: &[u32]) -> Result<(), ScoreError> {
+        let visual = network.config().visual_ids();
+        if let Some(&id) = ids.iter().find(|id| visual.contains(id)) {
+            return Err(ScoreError::VisualTokenInText { id });
+        }
+        self.push_ids(network, ids)
+    }
+
+    /// Adds a token that the model wrote: whatever it is, it is text.
+    pub(crate) fn push_written(&mut self, network: &Network, id: u32) -> Result<(), ScoreError> {
+        self.push_ids(network, &[id])
+    }
+
+    fn push_ids(&mut self, network: &Network, ids: &[u32]) -> Result<(), ScoreError> {
         if ids.is_empty() {
             return Ok(());
         }
         let vocab_size = network.text().vocab_size();
-        let visual = network.config().visual_ids();
-        for &id in ids {
-            if id as usize >= vocab_size {
-                return Err(ScoreError::UnknownToken { id, vocab_size });
-            }
-            if visual.contains(&id) {
-                return Err(ScoreError::VisualTokenInText { id });
-            }
+        if let Some(&id) = ids.iter().find(|id| **id as usize >= vocab_size) {
+            return Err(ScoreError::UnknownToken { id, vocab_size });
         }
         let next = self
             .next

@@ -1,5 +1,5 @@
 //! `video_preprocessor_config.json`, or the same keys under `video_processor` in `processor_config.json`, where
-//! transformers 5 writes them.
+//! transformers 5 writes them; for single images `preprocessor_config.json` and `image_processor`.
 
 use layers::ModelFiles;
 use serde::Deserialize;
@@ -13,6 +13,8 @@ use crate::frame_size::PixelBudget;
 pub const FILE: &str = "video_preprocessor_config.json";
 /// File name in a model folder that transformers 5 wrote.
 pub const PROCESSOR_FILE: &str = "processor_config.json";
+/// File name in a model folder, for single images.
+pub const IMAGE_FILE: &str = "preprocessor_config.json";
 
 /// What is read of it. The classes of the reference have defaults for all of it that no published checkpoint uses, so
 /// the keys that matter must be there.
@@ -28,7 +30,13 @@ pub struct VideoConfig {
 
 #[derive(Deserialize)]
 struct Raw {
-    size: Size,
+    #[serde(default)]
+    size: Option<Size>,
+    /// An older spelling of `size`.
+    #[serde(default)]
+    min_pixels: Option<usize>,
+    #[serde(default)]
+    max_pixels: Option<usize>,
     image_mean: [f32; 3],
     image_std: [f32; 3],
     #[serde(default)]
@@ -79,6 +87,23 @@ impl VideoConfig {
             format!("no {FILE}"),
             "it says how frames are resized",
         ))
+    }
+
+    /// How single images are resized, where a model's files say so: a model that is only asked about videos does without.
+    ///
+    /// # Errors
+    /// As [`VideoConfig::read`].
+    pub fn read_images(files: &ModelFiles, config: &Config) -> Result<Option<Self>, LoadError> {
+        if let Some(bytes) = files.find(IMAGE_FILE)? {
+            return Self::of(parse_json(IMAGE_FILE, &bytes)?, IMAGE_FILE, "", config).map(Some);
+        }
+        let Some(bytes) = files.find(PROCESSOR_FILE)? else {
+            return Ok(None);
+        };
+        let mut raw: Value = parse_json(PROCESSOR_FILE, &bytes)?;
+        raw.get_mut("image_processor")
+            .map(|section| Self::of(section.take(), PROCESSOR_FILE, "image_processor", config))
+            .transpose()
     }
 
     fn of(
@@ -173,9 +198,19 @@ impl VideoConfig {
                 format!("is {:?}; numbers above 0 are needed", raw.image_std),
             ));
         }
-        let budget = PixelBudget {
-            least: raw.size.shortest_edge,
-            most: raw.size.longest_edge,
+        let budget = match (&raw.size, raw.min_pixels, raw.max_pixels) {
+            (Some(size), _, _) => PixelBudget {
+                least: size.shortest_edge,
+                most: size.longest_edge,
+            },
+            (None, Some(least), Some(most)) => PixelBudget { least, most },
+            (None, _, _) => {
+                return Err(bad_value(
+                    file,
+                    key("size"),
+                    "is missing; it bounds the pixels (longest_edge, shortest_edge)",
+                ));
+            }
         };
         if budget.least == 0 || budget.least > budget.most {
             return Err(bad_value(

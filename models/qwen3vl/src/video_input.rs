@@ -4,7 +4,7 @@ use vision::{RgbImage, resize_bicubic_u8};
 
 use crate::config::VisionConfig;
 use crate::error::ScoreError;
-use crate::frame_size::{FrameSize, OddFrames, PixelBudget, smart_resize};
+use crate::frame_size::{FrameSize, OddFrames, PixelBudget, smart_resize, smart_resize_still};
 use crate::video_config::VideoConfig;
 
 /// Patches of a picture.
@@ -130,6 +130,19 @@ impl VideoInput {
             grid,
             patches: self.patchify(&frames, grid),
         })
+    }
+
+    /// A single image, which is read as a block that has it twice.
+    ///
+    /// # Errors
+    /// As [`smart_resize_still`], and [`ScoreError::Frame`].
+    pub fn still(&self, image: &RgbImage) -> Result<Block, ScoreError> {
+        let own = FrameSize {
+            width: image.width(),
+            height: image.height(),
+        };
+        let size = smart_resize_still(own, self.factor(), self.budget)?;
+        self.block([image, image], size)
     }
 
     /// All frames of a video as blocks, resized to the size that the whole video gets; the last frame of an odd

@@ -110,6 +110,11 @@ impl Words {
         }
     }
 
+    /// Number of tokens that the model has.
+    pub fn vocab_size(&self) -> usize {
+        self.vocab_size
+    }
+
     /// The id of a token, if there is such a token.
     pub fn id(&self, token: &str) -> Option<u32> {
         self.tokenizer.token_to_id(token)

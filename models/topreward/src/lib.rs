@@ -13,7 +13,7 @@
 //!   well as on the episode.
 //! - Over a set: [`roc_auc`]. For training: [`RabcWeights`], [`top_awr`], values ([`impute`],
 //!   [`discounted`]), a curve for [`every_frame`]. For comparison: the baseline that asks for percentages
-//!   ([`gvl`]), with NumPy's shuffling ([`NumpyRng`]). For others to read: [`Record`].
+//!   ([`gvl`]), with NumPy's shuffling ([`NumpyRng`]). For others to read: [`Record`], [`GvlRecord`].
 //!
 //! Rounding is to even throughout, as in NumPy. Every function here is held to what the reference code and
 //! LeRobot compute (`tests/goldens/topreward`). Nothing of that reads files or knows a network; with the feature
@@ -24,6 +24,7 @@ mod controls;
 mod curve;
 mod error;
 pub mod gvl;
+mod gvl_record;
 mod linspace;
 mod numpy_rng;
 mod prefixes;
@@ -42,6 +43,7 @@ pub use clip::Clip;
 pub use controls::{ControlInstruction, ControlKind, control_instructions};
 pub use curve::{every_frame, min_max, success_score};
 pub use error::Error;
+pub use gvl_record::{GvlEpisode, GvlRecord, gvl_mean_voc};
 pub use numpy_rng::NumpyRng;
 pub use prefixes::Prefixes;
 pub use profile::{Block, Frames, Profile};

@@ -102,12 +102,17 @@ impl FromStr for Prefixes {
         match text.trim() {
             "all" => Ok(Self::Every),
             "blocks" => Ok(Self::Blocks),
-            list if list.contains(',') => list
-                .split(',')
-                .filter(|part| !part.trim().is_empty())
-                .map(number)
-                .collect::<Result<_, _>>()
-                .map(Self::Lengths),
+            list if list.contains(',') => {
+                let lengths: Vec<usize> = list
+                    .split(',')
+                    .filter(|part| !part.trim().is_empty())
+                    .map(number)
+                    .collect::<Result<_, _>>()?;
+                if lengths.is_empty() {
+                    return Err(Error::NoPrefixes);
+                }
+                Ok(Self::Lengths(lengths))
+            }
             count => number(count).map(Self::Spread),
         }
     }

@@ -173,4 +173,13 @@ impl Score {
             .map(|(moving, frozen)| moving - frozen)
             .collect()
     }
+
+    /// Whether the frozen frame rises about as the video does: such a curve shows the number of images, not progress.
+    #[must_use]
+    pub fn rises_when_frozen(&self) -> bool {
+        match (self.curve.voc, self.static_voc) {
+            (Some(own), Some(frozen)) => frozen >= own - 0.1,
+            _ => false,
+        }
+    }
 }

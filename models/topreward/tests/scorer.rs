@@ -258,6 +258,70 @@ fn a_score_has_its_controls_and_can_be_stopped() {
 }
 
 #[test]
+fn each_prefix_has_a_description_of_its_own() {
+    let mut random = Random::new(23);
+    let film = noise(&mut random, 7, 64, 64);
+    let scorer = Scorer::new(
+        random_model(8, PLENTY),
+        ScorerOptions {
+            pre_resize: None,
+            ..ScorerOptions::new(Profile::Aligned)
+        },
+    );
+    let prefixes = Prefixes::Lengths(vec![2, 5, 7]);
+    let request = Request {
+        clip: Clip::new(7, 2.0).unwrap(),
+        prefixes: &prefixes,
+        instruction: "open the drawer",
+        other_task: Some("close the box"),
+        description: None,
+    };
+    let mut told = Vec::new();
+    let described = layers::wait(scorer.score_described(&film, &request, &mut |point| {
+        told.push((point.frozen, point.length, point.description.to_owned()));
+        assert_eq!(point.of, 6);
+        ControlFlow::Continue(())
+    }))
+    .unwrap();
+    assert_eq!(described.score.setting.prefix_lengths, [2, 5, 7]);
+    assert_eq!(described.descriptions.len(), 3);
+    assert_eq!(
+        described.score.setting.description.as_ref(),
+        described.descriptions.last()
+    );
+    assert_eq!(told.len(), 6);
+    // A description given from outside has the same effect on its own prefix and its controls.
+    for (index, length) in [2, 5, 7].into_iter().enumerate() {
+        assert_eq!(
+            told[index],
+            (false, length, described.descriptions[index].clone())
+        );
+        let one = Prefixes::Lengths(vec![length]);
+        let by_hand = Request {
+            prefixes: &one,
+            description: Some(&described.descriptions[index]),
+            ..request.clone()
+        };
+        let by_hand = layers::wait(scorer.score(&film, &by_hand, &mut async |_: Scored<'_>| {
+            ControlFlow::Continue(())
+        }))
+        .unwrap();
+        let same =
+            |left: f64, right: f64| assert!((left - right).abs() < 1e-5, "{left} and {right}");
+        same(
+            described.score.curve.log_probs[index],
+            by_hand.curve.log_probs[0],
+        );
+        for (left, right) in described.score.controls.iter().zip(&by_hand.controls) {
+            same(left.curve.log_probs[index], right.curve.log_probs[0]);
+        }
+    }
+    let stopped =
+        layers::wait(scorer.score_described(&film, &request, &mut |_| ControlFlow::Break(())));
+    assert!(matches!(stopped, Err(ScorerError::Stopped)));
+}
+
+#[test]
 fn a_robot_that_is_watched_is_scored_as_its_finished_clip() {
     let mut worst = 0.0_f64;
     for (seed, frames, fps) in [(21, 1, 2.0), (22, 2, 2.0), (23, 7, 2.0), (24, 8, 1.0)] {

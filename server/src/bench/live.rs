@@ -94,6 +94,7 @@ pub async fn measure(actor: Box<dyn Actor>, plan: LivePlan) -> Result<LiveTimes,
     let config = Config {
         policy: Ok(actor),
         speaker: crate::policies::speaker::nobody("A measurement"),
+        scorer: crate::scorer::nobody("A measurement"),
         limits: Limits {
             chunking: plan.chunking,
             ..Limits::default()

@@ -4,10 +4,12 @@
 //! - `pieces`: the tokenizer and the simulator
 //! - `live`: a whole studio over the loopback (command to motion, control rate, stop)
 //! - `robots`: several robots at one policy, answered together or one at a time
+//! - `score`: the progress scorer, one reading of a video against one per prefix
 //! - `stats`: medians
 
 pub mod live;
 pub mod pieces;
 pub mod policy;
 pub mod robots;
+pub mod score;
 pub mod stats;

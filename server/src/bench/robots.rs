@@ -120,6 +120,7 @@ pub async fn measure(policy: &Shared, plan: RobotsPlan) -> Result<RobotsTimes, L
     let config = Config {
         policy: Ok(Box::new(policy.clone())),
         speaker: crate::policies::speaker::nobody("A measurement"),
+        scorer: crate::scorer::nobody("A measurement"),
         limits: Limits {
             max_batch: plan.max_batch,
             chunking: plan.chunking,

@@ -15,7 +15,7 @@ use depth_image::Painter;
 use molmoact2::{ActOptions, Decoding, Depth, DepthCache, Mode, Observation};
 use policy_studio::{
     npy,
-    policies::{Actor, DepthInfo, TagInfo},
+    policies::{Actor, DepthInfo, TagInfo, hosted::Hosted},
 };
 use std::{
     path::{Path, PathBuf},
@@ -77,10 +77,6 @@ pub(super) struct Act {
     /// Discrete mode: which tokens can be picked.
     #[arg(long, value_enum, default_value = "masked")]
     decoding: DecodingArgument,
-    /// Discrete mode: folder of the OpenFAST tokenizer; openfast/ in the policy's folder when absent, and the nano's where
-    /// there is none.
-    #[arg(long, value_name = "DIR")]
-    fast: Option<PathBuf>,
     /// Whether and how to reason about depth first (Think checkpoints).
     #[arg(long, value_enum, default_value = "off")]
     depth: DepthArgument,
@@ -112,40 +108,33 @@ impl Act {
             .iter()
             .map(|path| read(path))
             .collect::<anyhow::Result<Vec<_>>>()?;
-        let options = self.options()?;
+        let noise = self.noise.as_deref().map(npy::read).transpose()?;
+        let depth = self.depth()?;
         let chosen = self.policy.device()?;
         let mut setup = self.policy.setup();
-        setup.fast.clone_from(&self.fast);
         self.decoder.put_into(&mut setup);
         setup.fast_of_nano = self.mode == ModeArgument::Discrete;
         let hosted = self.policy.load_as(&setup, &chosen)?;
         if hosted.tokenizer_is_the_nanos() {
             eprintln!(
-                "warning: there is no openfast/ in the policy's folder; its tokens are read with the nano policy's \
-                 tokenizer, which is right only if it was trained with that. Give the right one with --fast DIR"
+                "warning: there is neither openfast/ in the policy's folder nor MolmoAct2-FAST-Tokenizer/ beside it; its \
+                 tokens are read with the nano policy's tokenizer, which is right only if it was trained with that. Give \
+                 the right one with --fast DIR"
             );
         }
         let painter = self.painter(hosted.info().depth.as_ref(), &chosen.device)?;
         let tag = self.tag(&hosted.info().tags)?;
-        // A robot whose statistics name no cameras takes what it is given.
-        let cameras = tag.cameras.len();
-        if (cameras > 0 && images.len() != cameras) || state.len() != tag.state_dim {
-            bail!(
-                "the tag {:?} wants {} images ({}) and {} state values, {} and {} were given",
-                tag.tag,
-                tag.cameras.len(),
-                tag.cameras.join(", "),
-                tag.state_dim,
-                images.len(),
-                state.len()
-            );
+        if let Some(noise) = &noise {
+            self.check_noise(noise, tag, &hosted)?;
         }
+        warn_of_length(&depth, hosted.policy().info().depth_cells);
         let observation = Observation {
             images: &images,
             state: &state,
             task: &self.task,
-            tag: &tag.tag,
+            tag,
         };
+        let options = self.options(noise, depth);
         let action = hosted.policy().act(&observation, &options)?;
         let picture = match (&painter, &action.depth) {
             (Some(painter), Some(depth)) => painter.draw(depth)?,
@@ -185,9 +174,8 @@ impl Act {
         }
     }
 
-    fn options(&self) -> anyhow::Result<ActOptions> {
-        let noise = self.noise.as_deref().map(npy::read).transpose()?;
-        Ok(ActOptions {
+    fn options(&self, noise: Option<npy::Array>, depth: Depth) -> ActOptions {
+        ActOptions {
             continuation: None,
             mode: match self.mode {
                 ModeArgument::Continuous => Mode::Continuous,
@@ -200,9 +188,36 @@ impl Act {
                 DecodingArgument::Masked => Decoding::Masked,
                 DecodingArgument::Strict => Decoding::Strict,
             },
-            depth: self.depth()?,
+            depth,
             dumps: self.dump.is_some(),
-        })
+        }
+    }
+
+    /// Noise of the right number of values may still lie the wrong way round.
+    fn check_noise(&self, noise: &npy::Array, tag: &str, hosted: &Hosted) -> anyhow::Result<()> {
+        if self.mode == ModeArgument::Discrete {
+            eprintln!("warning: --noise is for the continuous mode; the discrete one takes none");
+            return Ok(());
+        }
+        let policy = hosted.policy();
+        let (Some(tag), Some(expert)) = (policy.info().tag(tag), policy.network().expert()) else {
+            // There is a better reason for refusing the question.
+            return Ok(());
+        };
+        let want = [tag.horizon, expert.max_action_dim()];
+        // The reference draws it for a batch of one.
+        let shape = noise
+            .shape
+            .strip_prefix(&[1])
+            .filter(|rest| rest.len() == 2);
+        if shape.unwrap_or(&noise.shape) != want {
+            bail!(
+                "--noise has shape {:?}; tag {:?} of this policy takes {want:?}, its horizon by max_action_dim",
+                noise.shape,
+                tag.tag
+            );
+        }
+        Ok(())
     }
 
     fn depth(&self) -> anyhow::Result<Depth> {
@@ -229,22 +244,32 @@ impl Act {
         })
     }
 
-    fn tag<'a>(&self, tags: &'a [TagInfo]) -> anyhow::Result<&'a TagInfo> {
-        let known = || -> String {
-            let names: Vec<&str> = tags.iter().map(|tag| tag.tag.as_str()).collect();
-            names.join(", ")
-        };
+    /// The tag that was named, which the policy may still refuse with its reason, or the only one there is.
+    fn tag<'a>(&'a self, tags: &'a [TagInfo]) -> anyhow::Result<&'a str> {
         match (&self.tag, tags) {
-            (Some(wanted), _) => tags
-                .iter()
-                .find(|tag| tag.tag == *wanted)
-                .with_context(|| format!("the policy has no tag {wanted:?}; it knows {}", known())),
-            (None, [only]) => Ok(only),
-            (None, _) => bail!(
-                "the policy knows several tags; choose one with --tag: {}",
-                known()
-            ),
+            (Some(wanted), _) => Ok(wanted.trim()),
+            (None, [only]) => Ok(&only.tag),
+            (None, _) => {
+                let names: Vec<&str> = tags.iter().map(|tag| tag.tag.as_str()).collect();
+                bail!(
+                    "the policy knows several tags; choose one with --tag: {}",
+                    names.join(", ")
+                )
+            }
         }
+    }
+}
+
+/// As the reference does, a map of another number of cells is not used; whoever gave it should know.
+fn warn_of_length(depth: &Depth, cells: Option<usize>) {
+    if let (Depth::Adaptive { cache: Some(cache) }, Some(cells)) = (depth, cells)
+        && cache.codes.len() != cells
+    {
+        eprintln!(
+            "warning: --previous-depth holds {} codes where this policy's map has {cells} cells; it is not used and every \
+             cell is written anew",
+            cache.codes.len()
+        );
     }
 }
 
@@ -262,7 +287,10 @@ fn numbers(text: &str) -> anyhow::Result<Vec<f32>> {
 
 /// Reads a PNG or JPEG file.
 pub(super) fn read(path: &Path) -> anyhow::Result<RgbImage> {
-    let image = image::open(path)
+    // What a file holds decides, whatever it is called.
+    let image = image::ImageReader::open(path)
+        .map_err(image::ImageError::from)
+        .and_then(|reader| reader.with_guessed_format()?.decode())
         .with_context(|| format!("cannot read the image {}", path.display()))?
         .into_rgb8();
     let (width, height) = image.dimensions();

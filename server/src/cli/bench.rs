@@ -1,19 +1,24 @@
 //! `bench`: every number that the README quotes.
 
+mod inference;
+mod score;
+
 use super::{policy::PolicyArguments, runtime};
+use anyhow::bail;
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use openfast::Shape;
 use policy_studio::{
     bench::{
         live::{self, LivePlan, LiveTimes},
         pieces::{self, SimTimes, TokenizerTimes},
-        policy::{self, InferenceTimes},
+        policy::InferenceTimes,
         robots::{self, RobotsPlan, RobotsTimes, Shared},
+        score::ScoreTimes,
         stats::Millis,
     },
     chunking::Chunking,
-    policies::{Actor, hosted::Hosted},
+    policies::Actor,
     sim_robot::TAG,
     web::{PageInfo, page_info},
 };
@@ -33,6 +38,8 @@ enum Part {
     Live,
     /// One, two, four and eight robots at one policy, asked for together and one at a time.
     Robots,
+    /// The progress scorer: one reading of a video against one per prefix, and every precision. Needs --scorer.
+    Score,
     /// Sizes of the page inside this binary.
     Page,
 }
@@ -41,8 +48,10 @@ enum Part {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   policy-studio bench
-  policy-studio bench policy --repeats 50
+  policy-studio bench policy --repeats 50 --batches 2,8
+  policy-studio bench policy --policy ~/checkpoints/MolmoAct2-Think-LIBERO --tag libero --dtype bf16
   policy-studio bench robots --secs 20
+  policy-studio bench score --scorer ~/checkpoints/Qwen3-VL-2B-Instruct
   policy-studio bench live --json")]
 pub(super) struct Bench {
     /// What to measure; everything when absent.
@@ -50,9 +59,17 @@ pub(super) struct Bench {
     parts: Vec<Part>,
     #[command(flatten)]
     policy: PolicyArguments,
+    #[command(flatten)]
+    scorer: score::ScorerArguments,
     /// Measurements of each number.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     repeats: u64,
+    /// Robot whose chunks the part `policy` measures; the built-in one when absent, or the first that the policy knows.
+    #[arg(long)]
+    tag: Option<String>,
+    /// Also measure so many robots together in the part `policy`, several numbers with commas between.
+    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..=64))]
+    batches: Vec<u64>,
     /// Seconds over which the control rate is measured.
     #[arg(long, value_name = "SECS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
     secs: u64,
@@ -81,6 +98,8 @@ struct Measured {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     robots: BTreeMap<String, Vec<RobotsTimes>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    score: Option<ScoreTimes>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     page: Option<PageInfo>,
 }
 
@@ -106,15 +125,15 @@ impl Bench {
             measured.device = chosen.words();
             let mut hosted = self.policy.load(&chosen)?;
             let modes = hosted.info().modes.clone();
+            let tag = inference::tag(&hosted, self.tag.as_deref())?;
             if self.wants(Part::Policy) {
-                for mode in &modes {
-                    let times = inference(&mut hosted, *mode, repeats)?;
-                    measured.policy.insert(name(*mode).to_owned(), times);
-                }
+                let batches = self.batches.iter().copied().map(usize::try_from);
+                let batches = batches.collect::<Result<Vec<_>, _>>()?;
+                measured.policy = inference::measure(&mut hosted, &tag, repeats, &batches)?;
             }
             if self.wants(Part::Fast)
                 && let (Some(files), Some(tag)) =
-                    (&hosted.info().tokenizer, hosted.info().tags.first())
+                    (&hosted.info().tokenizer, hosted.info().tag(&tag))
             {
                 let shape = Shape {
                     horizon: tag.horizon,
@@ -122,15 +141,23 @@ impl Bench {
                 };
                 measured.fast = Some(pieces::tokenizer(files, shape, repeats)?);
             }
+            let drives_sim = hosted.info().tag(TAG).is_some();
+            if self.parts.is_empty() && !drives_sim {
+                eprintln!(
+                    "the parts robots and live are left out: they need the built-in robot, whose tag {TAG:?} this policy \
+                     does not have"
+                );
+            }
+            let wants_sim = |part| self.parts.contains(&part) || (self.wants(part) && drives_sim);
             drop(hosted);
-            if self.wants(Part::Robots) {
+            if wants_sim(Part::Robots) {
                 let shared = Shared::new(Box::new(self.policy.load(&chosen)?));
                 for mode in &modes {
                     let times = self.robots(&shared, *mode)?;
                     measured.robots.insert(name(*mode).to_owned(), times);
                 }
             }
-            if self.wants(Part::Live) {
+            if wants_sim(Part::Live) {
                 for mode in modes {
                     let plan = LivePlan {
                         mode,
@@ -150,6 +177,16 @@ impl Bench {
         }
         if self.wants(Part::Sim) {
             measured.sim = Some(pieces::simulator(repeats));
+        }
+        if let Some(folder) = &self.scorer.scorer
+            && self.wants(Part::Score)
+        {
+            let chosen = self.policy.device()?;
+            measured.device = chosen.words();
+            let precision = self.policy.precision();
+            measured.score = Some(self.scorer.measure(folder, &chosen.device, precision)?);
+        } else if self.parts.contains(&Part::Score) {
+            bail!("name the checkpoint to measure with --scorer DIR");
         }
         if self.wants(Part::Page) {
             measured.page = Some(page_info());
@@ -186,17 +223,6 @@ impl Bench {
     }
 }
 
-fn inference(hosted: &mut Hosted, mode: Mode, repeats: usize) -> anyhow::Result<InferenceTimes> {
-    let bar = ProgressBar::new(repeats as u64 + 2)
-        .with_style(ProgressStyle::with_template(
-            "{msg} {wide_bar} {pos}/{len}",
-        )?)
-        .with_message(name(mode));
-    let times = policy::measure(hosted, TAG, mode, repeats, &|| bar.inc(1))?;
-    bar.finish_and_clear();
-    Ok(times)
-}
-
 fn name(mode: Mode) -> &'static str {
     match mode {
         Mode::Continuous => "continuous",
@@ -218,11 +244,17 @@ impl fmt::Display for Measured {
             writeln!(f, "device: {}", self.device)?;
         }
         for (mode, times) in &self.policy {
-            let tokens = times.prompt_tokens;
-            writeln!(f, "\ninference, {mode}, {tokens} prompt tokens")?;
+            let (tokens, images, tag) = (times.prompt_tokens, times.images, &times.tag);
+            writeln!(
+                f,
+                "\ninference, {mode}: {tag}, {images} pictures, {tokens} prompt tokens"
+            )?;
             line(f, "total", &times.total)?;
             for (stage, of) in &times.stages {
                 line(f, stage, of)?;
+            }
+            for (count, of) in &times.per_chunk_of_batch {
+                line(f, &format!("per chunk, {count} together"), of)?;
             }
         }
         if let Some(times) = &self.fast {
@@ -270,6 +302,9 @@ impl fmt::Display for Measured {
                     times.latency.p95
                 )?;
             }
+        }
+        if let Some(times) = &self.score {
+            score::write(f, times)?;
         }
         if let Some(page) = &self.page {
             writeln!(

@@ -167,11 +167,8 @@ impl fmt::Display for Findings {
                 found.max_positions
             )?;
         }
-        if !found.action_tokenizer && !found.modes.is_empty() {
-            writeln!(
-                f,
-                "           without an action tokenizer in openfast/, which the discrete mode needs"
-            )?;
+        if let Some(why) = &found.no_discrete {
+            writeln!(f, "           no discrete mode: {why}")?;
         }
         for found in &found.tags {
             tag(f, found)?;
@@ -205,9 +202,10 @@ impl fmt::Display for Findings {
         list(f, "unexpected tensors", &found.unexpected)?;
         list(
             f,
-            "keys of config.json that change nothing here",
+            "keys of config.json that are not known here and are off",
             &found.unknown_keys,
         )?;
+        list(f, "robots that it cannot answer", &found.unusable_tags)?;
         list(f, "problems", &found.problems)?;
         writeln!(
             f,

@@ -14,6 +14,7 @@ mod inspect;
 mod policy;
 mod probe_adapter;
 mod score;
+mod scorer;
 mod serve;
 mod sim;
 mod synthesise;
@@ -87,9 +88,20 @@ pub(crate) fn main() -> ExitCode {
         }
     };
     outcome.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
+        eprintln!("error: {}", in_one_line(&error));
         ExitCode::FAILURE
     })
+}
+
+/// An error and what is behind it. Some errors have that in their own words; it is not said twice.
+fn in_one_line(error: &anyhow::Error) -> String {
+    let mut line = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !line.contains(&cause) {
+            line = format!("{line}: {cause}");
+        }
+    }
+    line
 }
 
 /// To standard error; what comes and goes is of interest in a studio and in a robot, elsewhere it would be in
@@ -158,5 +170,21 @@ async fn asked_to_stop() {
     tokio::select! {
         () = interrupt => {}
         () = terminate => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_one_line;
+
+    #[test]
+    fn what_an_error_says_itself_is_not_said_again() {
+        let cause = || std::io::Error::other("no such file");
+        let error = anyhow::Error::new(cause())
+            .context("chunk 3")
+            .context("a.npy");
+        assert_eq!(in_one_line(&error), "a.npy: chunk 3: no such file");
+        let error = anyhow::Error::new(cause()).context("cannot read a.npy: no such file");
+        assert_eq!(in_one_line(&error), "cannot read a.npy: no such file");
     }
 }

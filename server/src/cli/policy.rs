@@ -46,6 +46,10 @@ pub(super) struct PolicyArguments {
     /// The checkpoint that a LeRobot folder was made from, for what that folder leaves out; its weights are not needed.
     #[arg(long, value_name = "DIR", requires = "policy")]
     base: Option<PathBuf>,
+    /// Folder of the OpenFAST tokenizer that the policy writes its action tokens with; when absent, openfast/ in the policy's
+    /// folder or MolmoAct2-FAST-Tokenizer/ beside it.
+    #[arg(long, value_name = "DIR")]
+    fast: Option<PathBuf>,
     /// JSON file with `joint_signs` and `joint_offsets`, for a robot that counts its joints otherwise than the checkpoint:
     /// model = sign * robot + offset.
     #[arg(long, value_name = "FILE", requires = "policy")]
@@ -68,6 +72,10 @@ impl PolicyArguments {
         self.device.into()
     }
 
+    pub(super) fn precision(&self) -> Precision {
+        self.dtype
+    }
+
     pub(super) fn source(&self) -> Source {
         self.policy.clone().map_or(Source::Nano, Source::Folder)
     }
@@ -75,6 +83,7 @@ impl PolicyArguments {
     pub(super) fn setup(&self) -> Setup {
         Setup {
             base: self.base.clone(),
+            fast: self.fast.clone(),
             calibration: self.calibration.clone(),
             precision: self.dtype,
             ..Setup::default()
@@ -108,6 +117,9 @@ impl PolicyArguments {
     pub(super) fn asked(&self) -> anyhow::Result<&Path> {
         if self.calibration.is_some() {
             bail!("--calibration is about a robot's joints, and no robot is asked");
+        }
+        if self.fast.is_some() {
+            bail!("--fast is about action tokens, and no robot is asked");
         }
         self.policy.as_deref().context(
             "the built-in nano policy writes actions, not answers; name a vision-language model with --policy DIR, \

@@ -5,6 +5,7 @@ use super::{
     depth::{DecoderArgument, DepthArgument},
     policy::PolicyArguments,
     runtime,
+    scorer::ScorerArguments,
 };
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -17,6 +18,7 @@ use policy_studio::{
         device::Chosen,
         speaker::{Answering, Model, Speaker, nobody},
     },
+    scorer::Scoring,
     serve,
     sim_robot::{self, SimConfig},
 };
@@ -33,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 /// The policy, or why there is none.
 type Acting = Result<Box<dyn Actor>, String>;
 
-/// Start the studio: the policy, the page, the endpoints for robots, and a simulated robot.
+/// Start the studio: the policy, the scorer, the page, the endpoints for robots, and a simulated robot.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   policy-studio serve
@@ -41,6 +43,8 @@ type Acting = Result<Box<dyn Actor>, String>;
   policy-studio serve --listen 0.0.0.0:9000 --no-sim
   policy-studio serve --policy ~/checkpoints/MolmoAct2-SO100_101 --device wgpu
   policy-studio serve --ask ~/checkpoints/Molmo2-ER
+  policy-studio serve --scorer ~/checkpoints/Qwen3-VL-2B-Instruct
+  policy-studio serve --scorer ~/checkpoints/Qwen3-VL-8B-Instruct --score-here --scorer-dtype int8
   policy-studio serve --policy ~/checkpoints/MolmoAct2-Think-LIBERO --depth full
   policy-studio serve --sims 2")]
 pub(super) struct Serve {
@@ -57,6 +61,8 @@ pub(super) struct Serve {
     depth: Option<DepthArgument>,
     #[command(flatten)]
     decoder: DecoderArgument,
+    #[command(flatten)]
+    scorer: ScorerArguments,
     /// Start without the simulated robot.
     #[arg(long)]
     no_sim: bool,
@@ -92,7 +98,7 @@ impl Serve {
             )
         })?;
         let address = listener.local_addr().context("the socket has no address")?;
-        let (policy, speaker) = self.models()?;
+        let (policy, speaker, scorer) = self.models()?;
 
         let url = format!("http://{}", reachable(address));
         let stop = CancellationToken::new();
@@ -125,6 +131,7 @@ impl Serve {
         let config = Config {
             policy,
             speaker,
+            scorer,
             limits: Limits {
                 chunking: self.chunking,
                 max_batch: usize::try_from(self.max_batch)?,
@@ -140,15 +147,21 @@ impl Serve {
         Ok(ended?)
     }
 
-    /// A missing nano policy is told and lived with; a checkpoint that was asked for must load. One that only answers
-    /// questions leaves the studio without a policy.
-    fn models(&self) -> anyhow::Result<(Acting, Answering)> {
+    /// A missing nano policy is told and lived with; a checkpoint that was asked for must load.
+    fn models(&self) -> anyhow::Result<(Acting, Answering, Scoring)> {
         let chosen = self.policy.device()?;
         eprintln!("device: {}", chosen.words());
+        let scorer = self.scorer.host(&chosen)?;
+        let (policy, speaker) = self.actors(&chosen)?;
+        Ok((policy, speaker, scorer))
+    }
+
+    /// One that only answers questions leaves the studio without a policy.
+    fn actors(&self, chosen: &Chosen) -> anyhow::Result<(Acting, Answering)> {
         let asked = self
             .ask
             .as_deref()
-            .map(|folder| self.speaker(folder, &chosen))
+            .map(|folder| self.speaker(folder, chosen))
             .transpose()?;
         if let Some(folder) = self.policy.plain_vlm()? {
             if asked.is_some() {
@@ -163,9 +176,9 @@ impl Serve {
                 folder.display()
             );
             eprintln!("no policy: {reason}");
-            return Ok((Err(reason), Ok(self.speaker(folder, &chosen)?)));
+            return Ok((Err(reason), Ok(self.speaker(folder, chosen)?)));
         }
-        let (policy, own) = self.policy(&chosen)?;
+        let (policy, own) = self.policy(chosen)?;
         Ok((policy, asked.map_or(own, Ok)))
     }
 

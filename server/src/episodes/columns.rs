@@ -19,8 +19,8 @@ use super::DataSetError;
 
 /// An open file.
 pub struct Table {
-    path: PathBuf,
-    reader: SerializedFileReader<File>,
+    pub(super) path: PathBuf,
+    pub(super) reader: SerializedFileReader<File>,
 }
 
 impl std::fmt::Debug for Table {
@@ -79,20 +79,29 @@ impl Table {
         Ok(Vectors { dims, values })
     }
 
+    /// A column of numbers, one per row. Truth values are 0 and 1.
+    ///
+    /// # Errors
+    /// When it is missing or holds something else.
+    pub fn numbers(&self, column: &str) -> Result<Vec<f64>, DataSetError> {
+        let leaf = self.read(column)?;
+        if leaf.lengths.iter().any(|&length| length != 1) {
+            return Err(self.bad(column, "is no column of single numbers".to_owned()));
+        }
+        Ok(leaf.numbers)
+    }
+
     /// A column of whole numbers, one per row.
     ///
     /// # Errors
     /// When it is missing or holds something else.
     pub fn integers(&self, column: &str) -> Result<Vec<i64>, DataSetError> {
-        let leaf = self.read(column)?;
-        if leaf.lengths.iter().any(|&length| length != 1) {
-            return Err(self.bad(column, "is no column of single numbers".to_owned()));
-        }
+        let numbers = self.numbers(column)?;
         let whole = |value: &f64| value.fract() == 0.0 && value.abs() < 9e15;
-        if !leaf.numbers.iter().all(whole) {
+        if !numbers.iter().all(whole) {
             return Err(self.bad(column, "holds numbers that are not whole".to_owned()));
         }
-        Ok(leaf.numbers.into_iter().map(|value| value as i64).collect())
+        Ok(numbers.into_iter().map(|value| value as i64).collect())
     }
 
     /// Names of the top-level columns, with the index of their leaf.
@@ -137,6 +146,7 @@ impl Table {
                     leaf.extend(reader, |value| value as f64)
                 }
                 ColumnReader::Int32ColumnReader(reader) => leaf.extend(reader, f64::from),
+                ColumnReader::BoolColumnReader(reader) => leaf.extend(reader, f64::from),
                 _ => return Err(self.bad(column, "does not hold numbers".to_owned())),
             };
             if let Err(error) = read {
@@ -154,7 +164,7 @@ impl Table {
         Ok(leaf)
     }
 
-    fn bad(&self, column: &str, problem: String) -> DataSetError {
+    pub(super) fn bad(&self, column: &str, problem: String) -> DataSetError {
         DataSetError::BadColumn {
             path: self.path.clone(),
             column: column.to_owned(),
@@ -163,7 +173,7 @@ impl Table {
     }
 }
 
-fn broken(path: &Path, error: &ParquetError) -> DataSetError {
+pub(super) fn broken(path: &Path, error: &ParquetError) -> DataSetError {
     DataSetError::Parquet {
         path: path.to_owned(),
         reason: error.to_string(),

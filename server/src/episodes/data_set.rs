@@ -23,6 +23,15 @@ pub struct Info {
     /// Frames there should be.
     #[serde(default)]
     pub total_frames: Option<usize>,
+    /// Episodes per folder, in the layouts that have a file per episode.
+    #[serde(default)]
+    pub chunks_size: Option<usize>,
+    /// Where the rows of an episode are, as a template.
+    #[serde(default)]
+    pub data_path: Option<String>,
+    /// Where the videos of an episode are, as a template.
+    #[serde(default)]
+    pub video_path: Option<String>,
     /// The columns.
     #[serde(default)]
     pub features: BTreeMap<String, Feature>,
@@ -128,6 +137,12 @@ impl DataSet {
         })
     }
 
+    /// Its folder.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// What `info.json` says.
     #[must_use]
     pub fn info(&self) -> &Info {
@@ -202,8 +217,13 @@ impl DataSet {
     }
 
     /// Every parquet file under `data`, in the order of the numbers in their names.
-    fn files(&self) -> Result<Vec<PathBuf>, DataSetError> {
-        let data = self.root.join("data");
+    pub(super) fn files(&self) -> Result<Vec<PathBuf>, DataSetError> {
+        self.parquet_files("data")
+    }
+
+    /// Every parquet file under a folder of the data set, in the order of the numbers in their names.
+    pub(super) fn parquet_files(&self, folder: &str) -> Result<Vec<PathBuf>, DataSetError> {
+        let data = self.root.join(folder);
         let mut files = Vec::new();
         let mut folders = vec![data.clone()];
         while let Some(folder) = folders.pop() {
@@ -291,7 +311,7 @@ fn episode(index: i64, mut rows: Vec<Row>, wanted: &Wanted<'_>) -> Result<Episod
     })
 }
 
-fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, DataSetError> {
+pub(super) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, DataSetError> {
     let bytes = std::fs::read(path).map_err(|source| DataSetError::Read {
         path: path.to_owned(),
         source,

@@ -82,4 +82,23 @@ pub enum DataSetError {
     /// Dimensions that the vectors do not have.
     #[error("{0}")]
     BadDims(String),
+    /// A camera that is not there, or a choice that was not made.
+    #[error("{problem}; the cameras of this data set are {}", there.join(", "))]
+    Camera {
+        /// What is wrong.
+        problem: String,
+        /// The cameras there are.
+        there: Vec<String>,
+    },
+    /// A data set without pictures.
+    #[error("{} has no cameras: no feature of its meta/info.json is a video or an image", .0.display())]
+    NoCameras(PathBuf),
+    /// A path template that cannot be filled in.
+    #[error("meta/info.json: {key} {problem}")]
+    Template {
+        /// Which.
+        key: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
 }

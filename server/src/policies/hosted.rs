@@ -1,6 +1,7 @@
 //! A MolmoAct2 policy as the server hosts it.
 
 use super::{
+    action_tokenizer,
     actor::{
         ActRequest, Acted, Actor, ActorError, ActorInfo, News, TagInfo, TokenizerFiles, Told,
         Written,
@@ -154,7 +155,7 @@ impl Hosted {
                 (files, name_of(folder))
             }
         };
-        let (files, tokenizer_of_nano) = with_tokenizer(files, setup)?;
+        let (files, tokenizer_of_nano) = action_tokenizer::put_into(files, setup)?;
         let options = LoadOptions {
             calibration: setup.calibration.as_deref().map(calibration).transpose()?,
             precision: setup.precision,
@@ -221,48 +222,17 @@ impl Hosted {
         }
     }
 
+    /// From now on it reasons about depth like this, if it can.
+    pub fn set_depth(&mut self, mode: DepthMode) {
+        if let Some(depth) = &mut self.info.depth {
+            depth.mode = mode;
+        }
+    }
+
     /// The policy itself, for those who want to know more than a robot does.
     pub fn policy(&self) -> &Policy {
         &self.policy
     }
-}
-
-/// The files with the action tokenizer that was asked for, and whether it is the nano's for want of another.
-fn with_tokenizer(files: Files, setup: &Setup) -> Result<(Files, bool), LoadError> {
-    if let Some(folder) = &setup.fast {
-        let read = |name: &str| {
-            let path = folder.join(name);
-            std::fs::read(&path).map_err(|source| LoadError::Tokenizer {
-                name: folder.display().to_string(),
-                error: openfast::LoadError::Read { path, source },
-            })
-        };
-        // Some writers put the tokenizer one folder deeper.
-        let tokenizer = read("tokenizer.json")
-            .or_else(|error| read("bpe_tokenizer/tokenizer.json").map_err(|_| error))?;
-        let config = read("processor_config.json")?;
-        let files = files.with_action_tokenizer(tokenizer.into(), config.into());
-        return Ok((files, false));
-    }
-    let own = files
-        .action_tokenizer()
-        .map_err(|error| LoadError::Policy {
-            name: files.name(),
-            error,
-        })?;
-    if !setup.fast_of_nano || own.is_some() {
-        return Ok((files, false));
-    }
-    let nano = nano::files();
-    let Some((tokenizer, config)) = nano
-        .as_ref()
-        .and_then(|nano| nano.action_tokenizer().ok().flatten())
-    else {
-        return Ok((files, false));
-    };
-    let (tokenizer, config) = (tokenizer.into_owned(), config.into_owned());
-    let files = files.with_action_tokenizer(tokenizer.into(), config.into());
-    Ok((files, true))
 }
 
 fn name_of(folder: &Path) -> String {

@@ -3,12 +3,14 @@
 //! - [`actor`]: the trait that the server knows; tests put a scripted one in its place
 //! - [`molmoact2`](hosted): the real one
 //! - [`nano`]: the weights inside the binary
+//! - `action_tokenizer`: whose tokenizer a policy is given
 //! - `depth_setup` and `depth_memory`: how it reasons about depth, and what is remembered of each robot for that
 //! - [`device`] and [`probe`]: which device may be used, found out in a child process
 //! - [`batch`]: the questions of several robots, asked together
 //! - [`speaker`]: who answers questions in words
 //! - [`inference`] and [`queue`]: the thread that owns the policy, and what waits for it
 
+mod action_tokenizer;
 pub mod actor;
 mod batch;
 mod depth_memory;

@@ -1,6 +1,9 @@
 //! The frames of a video that can be shown.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 use topreward::{
     Profile,
     scorer::{Film, ScorerError},
@@ -37,11 +40,19 @@ impl Film for Kept {
     }
 }
 
-/// Takes frames one by one and keeps those that the profile can show: an hour of video stays small.
+/// Which frames are kept.
+#[derive(Debug, Clone)]
+enum Keep {
+    /// Those that a profile can show of a video at so many frames per second, and the last one.
+    Shown { profile: Profile, fps: f64 },
+    /// These.
+    Only(BTreeSet<usize>),
+}
+
+/// Takes frames one by one and keeps those that can be shown: an hour of video stays small.
 #[derive(Debug)]
 pub struct Keeper {
-    profile: Profile,
-    fps: f64,
+    keep: Keep,
     side: Option<usize>,
     frames: BTreeMap<usize, RgbImage>,
     /// The newest frame if it was not kept: the last one may be shown whatever its number.
@@ -50,16 +61,36 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// For a video at `fps` frames per second, its frames squeezed to squares of `side` pixels.
+    /// For what `profile` can show of a video at `fps` frames per second, its frames squeezed to squares of `side`
+    /// pixels.
     #[must_use]
     pub fn new(profile: Profile, fps: f64, side: Option<usize>) -> Self {
+        Self::of(Keep::Shown { profile, fps }, side)
+    }
+
+    /// For these frames alone.
+    #[must_use]
+    pub fn only(frames: impl IntoIterator<Item = usize>, side: Option<usize>) -> Self {
+        Self::of(Keep::Only(frames.into_iter().collect()), side)
+    }
+
+    fn of(keep: Keep, side: Option<usize>) -> Self {
         Self {
-            profile,
-            fps,
+            keep,
             side,
             frames: BTreeMap::new(),
             newest: None,
             count: 0,
+        }
+    }
+
+    /// Whether frame `index` is kept; `last` if it is known to be the last one. Others are counted, and need not be
+    /// decoded.
+    #[must_use]
+    pub fn wants(&self, index: usize, last: bool) -> bool {
+        match &self.keep {
+            Keep::Shown { profile, fps } => last || index == 0 || profile.may_show(index, *fps),
+            Keep::Only(frames) => frames.contains(&index),
         }
     }
 
@@ -71,12 +102,18 @@ impl Keeper {
         let index = self.count;
         self.count += 1;
         self.newest = None;
-        if index == 0 || self.profile.may_show(index, self.fps) {
+        if self.wants(index, false) {
             self.frames.insert(index, squeeze(frame, self.side)?);
-        } else {
+        } else if matches!(self.keep, Keep::Shown { .. }) {
             self.newest = Some(frame);
         }
         Ok(())
+    }
+
+    /// Counts a frame that nobody [wants](Self::wants).
+    pub fn pass(&mut self) {
+        self.count += 1;
+        self.newest = None;
     }
 
     /// How many frames came.
@@ -134,5 +171,23 @@ mod tests {
                 assert!(kept.frames.len() <= shown.len() + 1);
             }
         }
+    }
+
+    #[test]
+    fn only_the_frames_asked_for_are_kept() {
+        let mut keeper = Keeper::only([4, 1], None);
+        for index in 0..7 {
+            assert_eq!(keeper.wants(index, true), index == 1 || index == 4);
+            if keeper.wants(index, false) {
+                let frame = RgbImage::new(3, 2, vec![index as u8; 18]).unwrap();
+                keeper.take(frame).unwrap();
+            } else {
+                keeper.pass();
+            }
+        }
+        let kept = keeper.finish().unwrap();
+        assert_eq!(kept.count(), 7);
+        assert_eq!(kept.frames.keys().copied().collect::<Vec<_>>(), [1, 4]);
+        assert!(kept.frame(6).is_err());
     }
 }

@@ -3,14 +3,29 @@
 //! - [`Kept`]: the frames of a video that a profile can show, squeezed as they come in, and how many there were
 //! - [`stills`]: frames from a folder of images
 //! - [`video`]: frames from a video file, decoded by the system's ffmpeg as a child process
+//! - [`footage`]: frames of an episode of a data set, whichever way it keeps them
 //! - [`progress`]: a curve for every frame of a data set, in the file that LeRobot's trainer reads
+//! - [`picture`]: a score as a picture
+//! - [`Journal`]: one line per finished episode, so that an interrupted run goes on where it was
+//! - [`Store`]: everything that is kept of a data set's scores
+//! - [`Summary`]: what they come to
+//! - [`export`]: weights and values for training
 
+pub mod export;
+pub mod footage;
+mod journal;
 mod kept;
+pub mod picture;
 pub mod progress;
 pub mod stills;
+mod store;
+mod summary;
 pub mod video;
 
+pub use journal::Journal;
 pub use kept::{Keeper, Kept};
+pub use store::{Finished, RunSetting, Store};
+pub use summary::{Failure, Summary};
 
 use std::{io, path::PathBuf, process::ExitStatus};
 
@@ -73,6 +88,47 @@ pub enum ScoringError {
         /// The video.
         path: PathBuf,
     },
+    /// A section of a video with fewer frames than it should have.
+    #[error(
+        "{}: {want} frames should follow from {from_secs:.3} s on, but there are {got}; the data set's metadata and this \
+         file do not belong together", path.display()
+    )]
+    TooShort {
+        /// The video.
+        path: PathBuf,
+        /// Where the section begins [s].
+        from_secs: f64,
+        /// Frames that there should be.
+        want: usize,
+        /// Frames that there are.
+        got: usize,
+    },
+    /// A folder with results of something else.
+    #[error(
+        "{}: the results in this folder were made with {key} {theirs}, this run has {ours}; name another folder with \
+         --out, or remove this one", path.display()
+    )]
+    OtherSetting {
+        /// The folder.
+        path: PathBuf,
+        /// What differs.
+        key: String,
+        /// What it was.
+        theirs: String,
+        /// What it is.
+        ours: String,
+    },
+    /// A file of results that cannot be used.
+    #[error("{}: {reason}", path.display())]
+    BadResult {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// What is made of the scores.
+    #[error(transparent)]
+    Method(#[from] topreward::Error),
     /// A parquet file that cannot be written.
     #[error("{}: {source}", path.display())]
     Parquet {

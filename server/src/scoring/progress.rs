@@ -107,7 +107,7 @@ fn write_to(
     Ok(())
 }
 
-fn write_column<T: parquet::data_type::DataType>(
+pub(super) fn write_column<T: parquet::data_type::DataType>(
     rows: &mut SerializedRowGroupWriter<'_, File>,
     values: &[T::T],
     there: &[i16],

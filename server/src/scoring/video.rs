@@ -9,7 +9,6 @@ use std::{
     path::Path,
     process::{Command, Stdio},
 };
-use topreward::Profile;
 use vision::RgbImage;
 
 /// The program that decodes, found on the path.
@@ -19,15 +18,26 @@ const FFPROBE: &str = "ffprobe";
 /// No picture has a longer side [pixels].
 const MAX_SIDE: usize = 1 << 15;
 
-/// Decodes a file. `tell` is told how many frames have come.
+/// The part of a file that is wanted.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Section {
+    /// When its first frame is shown [s].
+    pub from_secs: f64,
+    /// How many frames it has, each once.
+    pub frames: usize,
+    /// Frames per second of the file.
+    pub fps: f64,
+}
+
+/// Decodes a file, or a section of it. `tell` is told how many frames have come.
 ///
 /// # Errors
-/// [`ScoringError`] when there is no ffmpeg, when it fails, and for a file without frames.
+/// [`ScoringError`] when there is no ffmpeg, when it fails, for a file without frames, and for a section with fewer
+/// than it should have.
 pub fn read(
     path: &Path,
-    profile: Profile,
-    fps: f64,
-    side: Option<usize>,
+    section: Option<Section>,
+    mut keeper: Keeper,
     tell: &mut dyn FnMut(usize),
 ) -> Result<Kept, ScoringError> {
     let io = |source| ScoringError::Io {
@@ -36,10 +46,23 @@ pub fn read(
     };
     // A missing file is said by its name, not in the decoder's words.
     std::fs::metadata(path).map_err(io)?;
+    let (mut seek, mut limit) = (Vec::new(), Vec::new());
+    if let Some(section) = section {
+        // Half a frame early, so that the rounding of times cannot skip the first one. ffmpeg decodes from the key frame
+        // before and drops what is earlier.
+        let from = section.from_secs - 0.5 / section.fps;
+        if from > 0.0 {
+            seek = vec!["-ss".to_owned(), format!("{from:.6}")];
+        }
+        limit = vec!["-frames:v".to_owned(), section.frames.to_string()];
+    }
     let mut child = Command::new(FFMPEG)
-        .args(["-nostdin", "-v", "error", "-i"])
+        .args(["-nostdin", "-v", "error"])
+        .args(seek)
+        .arg("-i")
         .arg(path)
         .args(["-map", "0:v:0", "-fps_mode", "passthrough"])
+        .args(limit)
         .args(["-f", "image2pipe", "-c:v", "ppm", "-"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -53,7 +76,6 @@ pub fn read(
             stderr.read_to_string(&mut said).map(|_| said)
         })
     });
-    let mut keeper = Keeper::new(profile, fps, side);
     let streamed = match child.stdout.take() {
         Some(stdout) => frames(path, BufReader::new(stdout), &mut keeper, tell),
         None => Ok(()),
@@ -77,6 +99,16 @@ pub fn read(
     if keeper.count() == 0 {
         return Err(ScoringError::NoFrames {
             path: path.to_owned(),
+        });
+    }
+    if let Some(section) = section
+        && keeper.count() != section.frames
+    {
+        return Err(ScoringError::TooShort {
+            path: path.to_owned(),
+            from_secs: section.from_secs,
+            want: section.frames,
+            got: keeper.count(),
         });
     }
     keeper

@@ -39,6 +39,8 @@ pub struct Limits {
     pub chunking: Chunking,
     /// Robots whose questions the policy is asked in one batch, at most.
     pub max_batch: usize,
+    /// Videos that are being scored on the studio, wait for that or are being sent, at most.
+    pub max_scorings: usize,
 }
 
 impl Default for Limits {
@@ -53,6 +55,7 @@ impl Default for Limits {
             max_lossy_bytes: 1 << 20,
             chunking: Chunking::default(),
             max_batch: 8,
+            max_scorings: 8,
         }
     }
 }

@@ -1,10 +1,14 @@
-//! HTTP: the page, the two WebSockets, health, metrics, and the policy's tokenizer for the page.
+//! HTTP: the page, the two WebSockets, health, metrics, the policy's tokenizer for the page, and the scorer.
 //!
 //! - [`routes`]: paths and handlers
 //! - [`files`]: the page inside the binary
+//! - `scorer`: the scorer's files, and scoring on the studio
+//! - `ranges`: parts of large files
 
 mod files;
+pub(crate) mod ranges;
 pub(crate) mod routes;
+mod scorer;
 
 pub use files::{PageInfo, page_info};
 pub(crate) use routes::router;

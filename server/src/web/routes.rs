@@ -1,7 +1,7 @@
 //! Paths and their handlers.
 
-use super::files;
-use crate::{policies::TokenizerFiles, robots, sessions::Registry, viewers};
+use super::{files, scorer};
+use crate::{policies::TokenizerFiles, robots, scorer::desk::Desk, sessions::Registry, viewers};
 use axum::{
     Json, Router,
     extract::{Path, State, WebSocketUpgrade},
@@ -20,6 +20,7 @@ const TRANSPORT_LIMIT_BYTES: usize = MAX_FRAME_BYTES + (1 << 20);
 #[derive(Debug, Clone)]
 pub(crate) struct Studio {
     pub(crate) registry: Arc<Registry>,
+    pub(crate) desk: Arc<Desk>,
     /// Cancelled when the studio stops.
     pub(crate) stop: CancellationToken,
     /// Connections that outlive their HTTP request.
@@ -36,6 +37,7 @@ pub(crate) fn router(studio: Studio) -> Router {
         .route("/api/policy/openfast/{file}", get(tokenizer))
         .route("/api/policy/depth_decoder.safetensors", get(depth_decoder))
         .route("/api/robots", get(robot_list))
+        .merge(scorer::routes())
         .fallback(page)
         .with_state(studio)
 }
@@ -52,6 +54,7 @@ async fn robot(State(studio): State<Studio>, upgrade: WebSocketUpgrade) -> Respo
             registry,
             stop,
             connections,
+            ..
         } = studio;
         connections.track_future(robots::bridge(socket, registry, stop))
     })
@@ -63,6 +66,7 @@ async fn viewer(State(studio): State<Studio>, upgrade: WebSocketUpgrade) -> Resp
             registry,
             stop,
             connections,
+            ..
         } = studio;
         connections.track_future(viewers::bridge(socket, registry, stop))
     })

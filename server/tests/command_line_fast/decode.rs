@@ -205,6 +205,42 @@ fn ids_of_a_model_and_robot_units_go_both_ways() {
     let read = |name: &str| npy::read(&folder.0.join(name)).unwrap().values;
     assert_eq!(read("a.npy"), read("b.npy"));
     assert_eq!(read("a.npy"), read("c.npy"));
+    // A model's whole answer ends with the end of text. What else stands around it is refused, and skipped only
+    // where the reference's behaviour is asked for.
+    let end_of_text = u32::try_from(config["eos_token_id"].as_u64().unwrap()).unwrap();
+    let answers: Vec<Vec<u32>> = wrapped
+        .iter()
+        .map(|wrapped| [&wrapped[..], &[end_of_text]].concat())
+        .collect();
+    let write = |answers: &[Vec<u32>]| {
+        let json = serde_json::to_string(answers).unwrap();
+        folder.write("answers.json", json.as_bytes());
+    };
+    write(&answers);
+    assert!(
+        decode("answers.json", "d.npy", &["--vlm", &nano])
+            .status
+            .success()
+    );
+    assert_eq!(read("a.npy"), read("d.npy"));
+    let mut chatty = answers;
+    chatty[2].insert(0, 5);
+    chatty[2].insert(4, end);
+    write(&chatty);
+    let output = decode("answers.json", "d.npy", &["--vlm", &nano]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(words(&output).contains("stream 2"), "{}", words(&output));
+    assert!(!folder.has("d.npy"));
+    let compatible = ["--vlm", &nano, "--as-reference", "--json"];
+    let output = decode("answers.json", "d.npy", &compatible);
+    assert_eq!(output.status.code(), Some(0), "{}", words(&output));
+    assert!(words(&output).contains("stream 2"), "{}", words(&output));
+    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(summary["faulty_streams"], 1);
+    // Two tokens before the end that stands too early are too few.
+    assert_eq!(summary["zero_chunks"], 1);
+    assert_eq!(read("d.npy")[..192], read("a.npy")[..192]);
+
     let refused = decode("plain.json", "d.npy", &["--vlm", &nano]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(

@@ -204,9 +204,14 @@ fn what_a_vocabulary_cannot_express_is_said_replaced_or_refused() {
     refused(&[&decode[..], &[&chunks]].concat(), 1, "coefficients");
     assert!(!folder.has("out.npy"));
 
+    let cost = summary["largest_added_error_nearest"].clone();
     let summary = json(&[&encode[..], &["--nearest"]].concat());
     assert_eq!(summary["undecodable_chunks"], 0);
     assert!(summary["largest_added_error"].as_f64().unwrap() > 0.0);
+    // It was foretold, unless a chunk that decodes anyway costs more.
+    assert!(cost.as_f64().unwrap() > 0.0);
+    assert!(cost.as_f64().unwrap() <= summary["largest_added_error"].as_f64().unwrap());
+    assert_eq!(summary["largest_added_error_nearest"], 0.0);
     let output = fast(&[&decode[..], &[&chunks]].concat());
     assert_eq!(output.status.code(), Some(0), "{}", words(&output));
 

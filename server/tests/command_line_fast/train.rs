@@ -16,7 +16,7 @@ fn a_trained_tokenizer_encodes_decodes_and_tells_what_it_is() {
         "--json",
     ];
     let report = json(&[&train[..], &["--declare-shape", "--vocab-size", "256"]].concat());
-    assert_eq!(report["chunks_trained_on"], 180);
+    assert_eq!(report["chunks_trained_on"], 200);
     assert_eq!(report["chunks_held_out"], 20);
     assert_eq!(report["measured_on_held_out"], true);
     assert_eq!(report["quality"]["dims"].as_array().unwrap().len(), 3);
@@ -88,6 +88,21 @@ fn a_trained_tokenizer_encodes_decodes_and_tells_what_it_is() {
     refused(&train, 1, "--force");
     json(&[&train[..], &["--force", "--hold-out", "0"]].concat());
 
+    // What is written does not depend on what is measured on.
+    let held = folder.file("held");
+    let report = json(
+        &[
+            &["train", "--out", &held, "--actions", &actions][..],
+            &["--json"],
+        ]
+        .concat(),
+    );
+    assert_eq!(report["chunks_held_out"], 20);
+    for file in ["tokenizer.json", "processor_config.json"] {
+        let read = |folder: &str| fs::read(Path::new(folder).join(file)).unwrap();
+        assert!(read(&held) == read(&tokenizer), "{file}");
+    }
+
     // Two files at once, everything seen; a complete alphabet has no holes.
     let complete = folder.file("complete");
     let more = [
@@ -133,8 +148,13 @@ fn training_refuses_what_it_cannot_use() {
         ),
         (&["--actions", &none], 1, "no chunk"),
         (&["--actions", &degrees], 1, "normalised"),
-        (&["--actions", &broken], 1, "chunk 1"),
+        (
+            &["--actions", &three, "--actions", &broken],
+            1,
+            "broken.npy: chunk 1: the action at step 1, dimension 2 is inf; only finite values can be encoded\n",
+        ),
         (&["--actions", &three, "--scale", "0"], 1, "scale"),
+        (&["--actions", &three, "--scale", "-4"], 1, "scale is -4"),
         (&["--actions", &three, "--scale", "ten"], 2, "--scale"),
         (
             &["--actions", &three, "--horizon", "5"],
@@ -183,12 +203,9 @@ fn a_data_set_is_cut_normalised_and_trained_on() {
             "--complete-alphabet",
             "--json",
         ]);
-        // Five episodes, one of them too short; one of the other four is held out.
-        let (seen, unseen) = (
-            report["chunks_trained_on"].as_u64().unwrap(),
-            report["chunks_held_out"].as_u64().unwrap(),
-        );
-        assert_eq!(seen + unseen, 21 + 3 + 36 + 12);
+        // Five episodes, one of them too short; one of the other four is measured on.
+        assert_eq!(report["chunks_trained_on"], 21 + 3 + 36 + 12);
+        let unseen = report["chunks_held_out"].as_u64().unwrap();
         assert!([21, 3, 36, 12].contains(&unseen), "{unseen}");
         assert_eq!(report["dim_names"][0], "joint_0_deg");
         assert_eq!(report["dim_names"].as_array().unwrap().len(), 6);

@@ -10,6 +10,7 @@ use policy_studio::{
         ActRequest, Acted, Actor, ActorError, ActorInfo, TagInfo,
         speaker::{Answering, nobody},
     },
+    scorer::{self, Scoring},
     serve,
 };
 use protocol::{
@@ -140,15 +141,30 @@ impl TestStudio {
         speaker: Answering,
         limits: Limits,
     ) -> Self {
+        Self::of(Config {
+            policy,
+            speaker,
+            scorer: scorer::nobody("The test"),
+            limits,
+        })
+        .await
+    }
+
+    pub async fn with_scorer(scorer: Scoring, limits: Limits) -> Self {
+        Self::of(Config {
+            policy: Err("none".to_owned()),
+            speaker: nobody("The test"),
+            scorer,
+            limits,
+        })
+        .await
+    }
+
+    pub async fn of(config: Config) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(async move {
-            let config = Config {
-                policy,
-                speaker,
-                limits,
-            };
             serve(listener, config, async {
                 stopped.await.ok();
             })

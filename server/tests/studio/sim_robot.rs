@@ -307,6 +307,7 @@ async fn it_dials_again_when_the_studio_was_away() {
     let config = policy_studio::Config {
         policy: Err("none".to_owned()),
         speaker: policy_studio::policies::speaker::nobody("The test"),
+        scorer: policy_studio::scorer::nobody("The test"),
         limits: Limits::default(),
     };
     let second = tokio::spawn(policy_studio::serve(

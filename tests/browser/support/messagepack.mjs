@@ -1,7 +1,14 @@
 // MessagePack as far as page, worker and studio use it.
 
-/** The bytes of a value: maps, lists, texts, byte strings and whole numbers from zero. */
+/** The bytes of a value: nothing, maps, lists, texts, byte strings and whole numbers from zero. */
 export function pack(value) {
+  if (value === null) return Buffer.from([0xc0]);
+  if (value instanceof Uint8Array) {
+    const length = Buffer.alloc(5);
+    length[0] = 0xc6;
+    length.writeUInt32BE(value.length, 1);
+    return Buffer.concat([length, value]);
+  }
   if (typeof value === "string") {
     const text = Buffer.from(value);
     return Buffer.concat([Buffer.from([0xda, text.length >> 8, text.length & 255]), text]);

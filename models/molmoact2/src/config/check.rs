@@ -3,8 +3,19 @@
 use super::{ActionMode, Config, FILE, Kind};
 use crate::error::{LoadError, bad_value};
 
+/// Bounds far above any network of this family. They keep a damaged number from asking for more memory than there is,
+/// and every product of sizes in range.
+const MOST: usize = 1 << 20;
+const MOST_IDS: usize = 1 << 24;
+const MOST_LAYERS: usize = 1 << 12;
+const MOST_PIXELS: usize = 1 << 14;
+const MOST_CELLS: usize = 1 << 12;
+const MOST_ROWS: usize = 1 << 12;
+
 pub(crate) fn check(config: &Config) -> Result<(), LoadError> {
     positive(config)?;
+    bounded(config)?;
+    rates(config)?;
     shapes(config)?;
     heads(config)?;
     token_ids(config)?;
@@ -73,13 +84,129 @@ fn positive(config: &Config) -> Result<(), LoadError> {
         ]
     });
     let robot = robot.into_iter().filter(|_| config.kind == Kind::Policy);
-    match sizes
+    let mut all = sizes.into_iter().chain(robot).chain(expert);
+    match all.find(|(_, size)| *size == 0 || *size > MOST_IDS) {
+        Some((key, 0)) => Err(refuse(key, "is 0 or empty".to_owned())),
+        Some((key, size)) => Err(too_large(key, size, MOST_IDS)),
+        None => Ok(()),
+    }
+}
+
+fn too_large(key: &str, size: usize, most: usize) -> LoadError {
+    refuse(key, format!("is {size}; up to {most} makes sense"))
+}
+
+/// Sizes that are much below [`MOST_IDS`].
+fn bounded(config: &Config) -> Result<(), LoadError> {
+    let (vit, adapter, text) = (&config.vit, &config.adapter, &config.text);
+    let [height, width] = vit.image_default_input_size;
+    let sizes = [
+        ("vit_config.hidden_size", vit.hidden_size, MOST),
+        ("vit_config.intermediate_size", vit.intermediate_size, MOST),
+        (
+            "vit_config.num_hidden_layers",
+            vit.num_hidden_layers,
+            MOST_LAYERS,
+        ),
+        ("vit_config.image_num_pos", vit.image_num_pos, MOST),
+        (
+            "vit_config.image_default_input_size",
+            height.max(width),
+            MOST_PIXELS,
+        ),
+        ("adapter_config.hidden_size", adapter.hidden_size, MOST),
+        (
+            "adapter_config.intermediate_size",
+            adapter.intermediate_size,
+            MOST,
+        ),
+        (
+            "adapter_config.vit_layers",
+            adapter.vit_layers.len(),
+            MOST_LAYERS,
+        ),
+        ("text_config.hidden_size", text.hidden_size, MOST),
+        (
+            "text_config.intermediate_size",
+            text.intermediate_size,
+            MOST,
+        ),
+        (
+            "text_config.num_hidden_layers",
+            text.num_hidden_layers,
+            MOST_LAYERS,
+        ),
+        (
+            "text_config.num_attention_heads",
+            text.num_attention_heads,
+            MOST_LAYERS,
+        ),
+        (
+            "text_config.num_key_value_heads",
+            text.num_key_value_heads,
+            MOST_LAYERS,
+        ),
+        ("text_config.head_dim", text.head_dim, MOST_LAYERS),
+        (
+            "text_config.additional_vocab_size",
+            text.additional_vocab_size,
+            MOST_IDS,
+        ),
+        (
+            "text_config.max_position_embeddings",
+            text.max_position_embeddings,
+            MOST,
+        ),
+        ("max_action_dim", config.max_action_dim, MOST_ROWS),
+        ("max_action_horizon", config.max_action_horizon, MOST_ROWS),
+        ("num_depth_codes", config.num_depth_codes, MOST_CELLS),
+    ];
+    let expert = config.action_expert.iter().flat_map(|expert| {
+        [
+            ("action_expert_config.hidden_size", expert.hidden_size, MOST),
+            (
+                "action_expert_config.num_layers",
+                expert.num_layers,
+                MOST_LAYERS,
+            ),
+            (
+                "action_expert_config.ffn_multiple_of",
+                expert.ffn_multiple_of,
+                MOST,
+            ),
+            (
+                "action_expert_config.timestep_embed_dim",
+                expert.timestep_embed_dim,
+                MOST,
+            ),
+        ]
+    });
+    let mut all = sizes.into_iter().chain(expert);
+    match all.find(|(_, size, most)| size > most) {
+        Some((key, size, most)) => Err(too_large(key, size, most)),
+        None => Ok(()),
+    }
+}
+
+/// Numbers that are no sizes.
+fn rates(config: &Config) -> Result<(), LoadError> {
+    let mut numbers = vec![
+        ("vit_config.layer_norm_eps", config.vit.layer_norm_eps),
+        ("text_config.layer_norm_eps", config.text.layer_norm_eps),
+    ];
+    if let Some(expert) = &config.action_expert {
+        numbers.push(("action_expert_config.qk_norm_eps", expert.qk_norm_eps));
+        numbers.push(("action_expert_config.mlp_ratio", expert.mlp_ratio));
+    }
+    // Written as a question that NaN answers with no. A ratio of a thousand is no ratio either.
+    match numbers
         .into_iter()
-        .chain(robot)
-        .chain(expert)
-        .find(|(_, size)| *size == 0)
+        .find(|(_, number)| !(*number > 0.0 && *number < 1e3))
     {
-        Some((key, _)) => Err(refuse(key, "is 0 or empty".to_owned())),
+        Some((key, number)) => Err(refuse(
+            key,
+            format!("is {number}; a number above 0 and below 1000 is needed"),
+        )),
         None => Ok(()),
     }
 }
@@ -239,8 +366,11 @@ fn token_ids(config: &Config) -> Result<(), LoadError> {
         ("action_start_token_id", config.action_start_token_id),
         ("action_end_token_id", config.action_end_token_id),
         ("action_token_start_id", config.action_token_start_id),
-        ("eos_token_id", config.eos_token_id),
     ];
+    // Some files name the end of text in generation_config.json alone.
+    if let Some(id) = config.eos_token_id {
+        fits("eos_token_id", id, 1, outputs)?;
+    }
     for (key, id) in needed {
         let Some(id) = id else {
             return Err(refuse(
@@ -305,6 +435,13 @@ fn fits(key: &str, first: u32, count: usize, limit: usize) -> Result<(), LoadErr
 }
 
 fn unsupported(config: &Config) -> Result<(), LoadError> {
+    let file = &config.norm_stats_filename;
+    if file.contains(['/', '\\']) || file == ".." {
+        return Err(refuse(
+            "norm_stats_filename",
+            format!("is {file:?}, which is not a plain file name"),
+        ));
+    }
     let no = |what: String, why: &str| {
         Err(LoadError::Unsupported {
             what,

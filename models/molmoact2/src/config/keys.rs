@@ -1,9 +1,11 @@
 //! Keys of `config.json` beyond those that are read: some would change what is computed and are refused, some are known
-//! to change nothing, the rest are reported by those who look into a checkpoint.
+//! to change nothing. One that nobody here has heard of is refused too if it is set to anything: it may ask for another
+//! network, and a robot would move by the wrong one.
 
 use serde_json::Value;
 
 use crate::error::LoadError;
+use crate::spelling;
 
 /// Keys that ask for something this network does not compute unless they are absent or at the value that asks for
 /// nothing. They come from the configuration classes of this family of models and of those it is built from.
@@ -64,7 +66,7 @@ const CHANGES: [(&str, &str); 20] = [
 ];
 
 /// Keys that decide how training went, how a framework runs the network, or that name things.
-const CHANGES_NOTHING: [&str; 48] = [
+const CHANGES_NOTHING: [&str; 52] = [
     "_name_or_path",
     "action_expert_depth_gate_init_bias",
     "architectures",
@@ -72,11 +74,15 @@ const CHANGES_NOTHING: [&str; 48] = [
     "attn_dropout",
     "attn_implementation",
     "auto_map",
+    "bos_token_id",
+    "chunk_size",
     "chunk_size_feed_forward",
+    "compile_model",
     "depth_mode",
     "dropout",
     "dtype",
     "embedding_dropout",
+    "eos_token_id",
     "float32_attention",
     "flow_matching_beta_alpha",
     "flow_matching_beta_beta",
@@ -97,11 +103,11 @@ const CHANGES_NOTHING: [&str; 48] = [
     "max_action_dim",
     "max_action_horizon",
     "model_type",
+    "n_action_steps",
+    "num_flow_timesteps",
     "output_attentions",
     "output_hidden_states",
     "pad_token_id",
-    "bos_token_id",
-    "eos_token_id",
     "problem_type",
     "residual_dropout",
     "return_dict",
@@ -113,6 +119,48 @@ const CHANGES_NOTHING: [&str; 48] = [
     "use_cache",
     "use_frame_special_tokens",
     "vit_layers",
+];
+
+/// Keys that transformers 4 wrote for every kind of model where they differed from its defaults; nothing of this family
+/// reads them.
+const OF_THE_FRAMEWORK: [&str; 37] = [
+    "add_cross_attention",
+    "bad_words_ids",
+    "begin_suppress_tokens",
+    "cross_attention_hidden_size",
+    "decoder_start_token_id",
+    "diversity_penalty",
+    "do_sample",
+    "early_stopping",
+    "encoder_no_repeat_ngram_size",
+    "exponential_decay_length_penalty",
+    "finetuning_task",
+    "length_penalty",
+    "max_length",
+    "min_length",
+    "name_or_path",
+    "no_repeat_ngram_size",
+    "num_beam_groups",
+    "num_beams",
+    "num_labels",
+    "num_return_sequences",
+    "output_scores",
+    "prefix",
+    "pruned_heads",
+    "remove_invalid_values",
+    "repetition_penalty",
+    "return_dict_in_generate",
+    "sep_token_id",
+    "suppress_tokens",
+    "task_specific_params",
+    "temperature",
+    "tf_legacy_loss",
+    "tie_encoder_decoder",
+    "top_k",
+    "top_p",
+    "torchscript",
+    "typical_p",
+    "use_bfloat16",
 ];
 
 const SECTIONS: [&str; 4] = [
@@ -162,6 +210,9 @@ const READ: [&[&str]; 5] = [
         "depth_token_start_id",
         "num_depth_tokens",
         "num_depth_codes",
+        "eos_token_id",
+        "bos_token_id",
+        "model_type",
     ],
     &[
         "hidden_size",
@@ -205,6 +256,8 @@ const READ: [&[&str]; 5] = [
         "qk_norm_type",
         "layer_norm_eps",
         "norm_after",
+        "rope_parameters",
+        "tie_word_embeddings",
     ],
     &[
         "hidden_size",
@@ -238,16 +291,37 @@ fn place(section: Option<&str>, key: &str) -> String {
 
 pub(super) fn refuse_unknown_behaviour(raw: &Value) -> Result<(), LoadError> {
     for (section, keys) in objects(raw) {
-        for (key, why) in CHANGES {
-            if let Some(value) = keys.get(key).filter(|value| !asks_for_nothing(key, value)) {
-                return Err(LoadError::Unsupported {
-                    what: format!("{} = {value} in {}", place(section, key), super::FILE),
-                    why: why.to_owned(),
-                });
-            }
+        let place_of = section.map_or_else(String::new, |section| format!("{section}: "));
+        spelling::check(keys, read_in(section), super::FILE, &place_of)?;
+        for (key, value) in keys {
+            let why = match CHANGES.iter().find(|(change, _)| change == key) {
+                Some(_) if asks_for_nothing(key, value) => continue,
+                Some((_, why)) => *why,
+                None if is_known(section, key) || key.starts_with('_') || is_off(value) => continue,
+                None => {
+                    "what it asks for is not known here, so the network could be another one; if it changes nothing in \
+                     inference, take it out of the file"
+                }
+            };
+            return Err(LoadError::Unsupported {
+                what: format!("{} = {value} in {}", place(section, key), super::FILE),
+                why: why.to_owned(),
+            });
         }
     }
     Ok(())
+}
+
+/// A value that asks for nothing, whatever its key means.
+fn is_off(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => text.is_empty(),
+        Value::Array(values) => values.is_empty(),
+        Value::Object(values) => values.is_empty(),
+        Value::Bool(true) => false,
+    }
 }
 
 fn asks_for_nothing(key: &str, value: &Value) -> bool {
@@ -267,26 +341,29 @@ fn asks_for_nothing(key: &str, value: &Value) -> bool {
     }
 }
 
+/// Whether a key is one of those that are read, refused or known to change nothing.
+fn is_known(section: Option<&str>, key: &str) -> bool {
+    read_in(section).contains(&key)
+        || CHANGES_NOTHING.contains(&key)
+        || OF_THE_FRAMEWORK.contains(&key)
+        || CHANGES.iter().any(|(change, _)| *change == key)
+        || (section.is_none() && SECTIONS.contains(&key))
+}
+
+/// The keys that are read of a section, or of the top.
+fn read_in(section: Option<&str>) -> &'static [&'static str] {
+    let index = SECTIONS.iter().position(|name| Some(*name) == section);
+    READ.get(index.map_or(0, |index| index + 1))
+        .copied()
+        .unwrap_or_default()
+}
+
 pub(super) fn unknown(raw: &Value) -> Vec<String> {
     let mut unknown = Vec::new();
-    for ((section, keys), read) in objects(raw).map(|(section, keys)| {
-        let index = SECTIONS.iter().position(|name| Some(*name) == section);
-        (
-            (section, keys),
-            READ.get(index.map_or(0, |index| index + 1))
-                .copied()
-                .unwrap_or_default(),
-        )
-    }) {
-        let known = |key: &str| {
-            read.contains(&key)
-                || CHANGES_NOTHING.contains(&key)
-                || CHANGES.iter().any(|(change, _)| *change == key)
-                || (section.is_none() && SECTIONS.contains(&key))
-        };
+    for (section, keys) in objects(raw) {
         unknown.extend(
             keys.keys()
-                .filter(|key| !known(key))
+                .filter(|key| !is_known(section, key))
                 .map(|key| place(section, key)),
         );
     }

@@ -22,6 +22,11 @@ pub struct FeatureStats {
     pub names: Option<Vec<String>>,
 }
 
+/// The keys of [`FeatureStats`].
+pub(super) const KEYS: [&str; 10] = [
+    "min", "max", "mean", "std", "q01", "q99", "q10", "q90", "mask", "names",
+];
+
 /// Whose rules hold where the two disagree: for dimensions without range, and for what is clipped.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Rules {
@@ -97,6 +102,7 @@ impl Normalizer {
             let pairs = low.into_iter().zip(high);
             pairs.map(|(low, high)| Map::Range { low, high }).collect()
         };
+        ordered(&stats, place)?;
         let maps: Vec<Map> = match mode {
             NormMode::Q01Q99 => range(need("q01", &stats.q01)?, need("q99", &stats.q99)?),
             NormMode::Q10Q90 => range(need("q10", &stats.q10)?, need("q90", &stats.q90)?),
@@ -232,6 +238,36 @@ impl Dimension {
             Map::Score { mean, std } if self.masked_in => value * std + mean,
             Map::Score { .. } | Map::Same => value,
         }
+    }
+}
+
+/// Refuses statistics that no data have: a minimum above the maximum, quantiles the wrong way round, a negative deviation.
+fn ordered(stats: &FeatureStats, place: &str) -> Result<(), LoadError> {
+    let pairs = [
+        ("min", &stats.min, "max", &stats.max),
+        ("q01", &stats.q01, "q99", &stats.q99),
+        ("q10", &stats.q10, "q90", &stats.q90),
+    ];
+    for (low_key, low, high_key, high) in pairs {
+        let (Some(low), Some(high)) = (low, high) else {
+            continue;
+        };
+        if let Some(dim) = low.iter().zip(high).position(|(low, high)| low > high) {
+            return Err(bad_value(
+                FILE,
+                format!("{place}.{low_key}"),
+                format!("is above {high_key} in dimension {dim} (from 0)"),
+            ));
+        }
+    }
+    let deviations = stats.std.iter().flatten();
+    match deviations.copied().find(|deviation| *deviation < 0.0) {
+        Some(deviation) => Err(bad_value(
+            FILE,
+            format!("{place}.std"),
+            format!("holds {deviation}; a deviation is not negative"),
+        )),
+        None => Ok(()),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::config::SCALES;
 use crate::vocabulary::Vocabulary;
 use crate::{EncodeError, LoadError, Shape};
 
@@ -42,7 +43,7 @@ pub enum FitError {
         declared: Shape,
     },
     /// The scale cannot be used.
-    #[error("the scale is {0}; it must be a positive number that float32 can hold")]
+    #[error("the scale is {0}; it must be {SCALES}")]
     BadScale(f64),
     /// The vocabulary size cannot be used.
     #[error("the vocabulary size is {0}; it must be 1 to {max}", max = Vocabulary::MAX_IDS)]

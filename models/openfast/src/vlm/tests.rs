@@ -54,6 +54,53 @@ fn only_bare_and_wrapped_spans_are_read_back() {
 }
 
 #[test]
+fn the_end_of_text_may_follow_the_end_token_and_nothing_else() {
+    let config = String::from_utf8_lossy(MOLMOACT2).replace("{\n", "{ \"eos_token_id\": 3,\n");
+    let vlm = VlmVocabulary::from_config(config.as_bytes()).unwrap();
+    assert_eq!(vlm.from_vlm(&[7, 12, 10, 8, 3]).unwrap(), [2, 0]);
+    assert_eq!(vlm.from_vlm(&[7, 12, 10, 8]).unwrap(), [2, 0]);
+    for (ids, position, id) in [
+        (&[12, 10, 3][..], 2, 3),
+        (&[12, 8, 3], 1, 8),
+        (&[7, 12, 3], 2, 3),
+        (&[7, 12, 8, 3, 3], 2, 8),
+        (&[7, 12, 8, 4], 2, 8),
+        (&[8, 3], 0, 8),
+        (&[3], 0, 3),
+    ] {
+        assert_eq!(
+            vlm.from_vlm(ids).unwrap_err(),
+            VlmError::Unexpected { position, id },
+            "{ids:?}"
+        );
+    }
+    // Several ends, or none, are no reason to refuse the file; then none is taken.
+    for value in ["[3, 4]", "null", "-1", "\"</s>\""] {
+        let config = config.replace("\"eos_token_id\": 3", &format!("\"eos_token_id\": {value}"));
+        let vlm = VlmVocabulary::from_config(config.as_bytes()).unwrap();
+        assert!(vlm.from_vlm(&[7, 12, 10, 8, 3]).is_err(), "{value}");
+        assert_eq!(vlm.from_vlm(&[7, 12, 10, 8]).unwrap(), [2, 0]);
+    }
+}
+
+#[test]
+fn the_reference_reads_what_stands_between_start_and_end_and_skips_the_rest() {
+    let vlm = VlmVocabulary::molmoact2(10, 5, 1, 2).unwrap();
+    for (ids, expected) in [
+        (&[1, 10, 14, 2, 0][..], &[0, 4][..]),
+        (&[11, 1, 12, 2, 13, 0], &[2]),
+        (&[1, 10, 3, 15, 11, 2], &[0, 1]),
+        (&[2, 1, 12, 0], &[2]),
+        (&[10, 2, 11, 0], &[0, 1]),
+        (&[1, 2, 10], &[]),
+        (&[0], &[]),
+        (&[], &[]),
+    ] {
+        assert_eq!(vlm.from_vlm_as_reference(ids), expected, "{ids:?}");
+    }
+}
+
+#[test]
 fn pi0_fast_counts_down_from_the_end_of_the_text_tokenizer() {
     // LeRobot: vocab_size - 1 - fast_skip_tokens - id, both ways.
     let config =

@@ -16,7 +16,12 @@
 //! dropped. Where the model would have resized the frames of a short prefix otherwise than those of the whole
 //! video, because that is at the bound of the pixels it may have, the prefix is read by itself. Profiles whose
 //! frames move with the prefix are always read that way.
+//!
+//! Beside it: [`Scorer::score_described`], with the model's own description before the claim, and
+//! [`Scorer::ask_percentages`], the baseline that asks for percentages in words.
 
+mod baseline;
+mod describe;
 mod film;
 mod live;
 mod plan;
@@ -24,6 +29,8 @@ mod question;
 mod reader;
 mod run;
 
+pub use baseline::BaselineAnswer;
+pub use describe::{DescribedPoint, DescribedScore, DescribedWatch};
 pub use film::{Film, Frozen, PreResized};
 pub use live::Live;
 pub use plan::{Plan, Point};

@@ -1,8 +1,14 @@
-//! Reading a video into a context, block by block.
+//! Reading a video into a context, some blocks at a time.
 
 use super::{Film, ScorerError};
 use crate::Block;
 use qwen3vl::{Context, FrameSize, Mark, Piece, Qwen3Vl, Seen, TextLayout};
+
+/// Blocks that are read in one pass at most: enough to fill a processor, few enough that their patches stay small.
+const TOGETHER: usize = 8;
+
+/// Frame numbers of a block that say which picture it is.
+type Pictures = [usize; 2];
 
 /// A video being read: what the model has of it so far. A clone goes its own way and shares what was read.
 #[derive(Debug, Clone)]
@@ -12,8 +18,8 @@ pub struct Reader<'a> {
     size: FrameSize,
     context: Context,
     after: Vec<u32>,
-    /// The last block, by its pictures: a frozen frame is looked at once.
-    last: Option<([usize; 2], Seen)>,
+    /// The last block, by its pictures, and where its features are: a frozen frame is looked at once.
+    last: Option<(Pictures, Seen, usize)>,
 }
 
 impl<'a> Reader<'a> {
@@ -45,44 +51,79 @@ impl<'a> Reader<'a> {
         film: &(impl Film + ?Sized),
         blocks: &[Block],
     ) -> Result<(), ScorerError> {
+        blocks
+            .chunks(TOGETHER)
+            .try_for_each(|some| self.read_some(film, some))
+    }
+
+    fn read_some(
+        &mut self,
+        film: &(impl Film + ?Sized),
+        blocks: &[Block],
+    ) -> Result<(), ScorerError> {
+        let mut before = Vec::with_capacity(blocks.len());
         for block in blocks {
             // The header has no special token at its end: its text and the first time are one.
-            let opening = if self.context.tokens() == 0 {
+            let opening = if self.context.tokens() == 0 && before.is_empty() {
                 self.layout.header()
             } else {
                 String::new()
             };
-            let before = self.model.before_block(&opening, block.seconds)?;
-            let pictures = block.indices.map(|index| film.picture(index));
-            let seen = match self.last.take() {
-                Some((last, seen)) if last == pictures => seen,
-                _ => self.see(film, block)?,
-            };
-            let read = self.model.network().append(
-                &mut self.context,
-                &[
-                    Piece::Text(&before),
-                    Piece::Picture {
-                        seen: &seen,
-                        block: 0,
-                    },
-                    Piece::Text(&self.after),
-                ],
-            );
-            self.last = Some((pictures, seen));
-            read?;
+            before.push(self.model.before_block(&opening, block.seconds)?);
+        }
+        let seen = self.see(film, blocks)?;
+        let mut pieces = Vec::with_capacity(3 * blocks.len());
+        for (before, (_, seen, block)) in before.iter().zip(&seen) {
+            pieces.push(Piece::Text(before));
+            pieces.push(Piece::Picture {
+                seen,
+                block: *block,
+            });
+            pieces.push(Piece::Text(&self.after));
+        }
+        self.model.network().append(&mut self.context, &pieces)?;
+        if let Some(last) = seen.last() {
+            self.last = Some(last.clone());
         }
         Ok(())
     }
 
-    fn see(&self, film: &(impl Film + ?Sized), block: &Block) -> Result<Seen, ScorerError> {
-        let [first, second] = block.indices;
-        let frames = [film.frame(first)?, film.frame(second)?];
-        let block = self
-            .model
-            .video()
-            .block([&frames[0], &frames[1]], self.size)?;
-        Ok(self.model.network().see(&[block])?)
+    /// The features of every block; each picture is looked at once.
+    fn see(
+        &self,
+        film: &(impl Film + ?Sized),
+        blocks: &[Block],
+    ) -> Result<Vec<(Pictures, Seen, usize)>, ScorerError> {
+        let pictures = |block: &Block| block.indices.map(|index| film.picture(index));
+        let known = self.last.iter().map(|(pictures, _, _)| *pictures);
+        let mut all: Vec<Pictures> = known.collect();
+        let mut new = Vec::new();
+        for block in blocks {
+            if !all.contains(&pictures(block)) {
+                all.push(pictures(block));
+                let [first, second] = block.indices;
+                let frames = [film.frame(first)?, film.frame(second)?];
+                let video = self.model.video();
+                new.push(video.block([&frames[0], &frames[1]], self.size)?);
+            }
+        }
+        let seen = if new.is_empty() {
+            None
+        } else {
+            Some(self.model.network().see(&new)?)
+        };
+        let old = all.len() - new.len();
+        Ok(blocks
+            .iter()
+            .filter_map(|block| {
+                let pictures = pictures(block);
+                let place = all.iter().position(|known| *known == pictures)?;
+                match place.checked_sub(old) {
+                    Some(place) => Some((pictures, seen.clone()?, place)),
+                    None => self.last.clone(),
+                }
+            })
+            .collect())
     }
 
     /// What has been read.

@@ -6,10 +6,16 @@ use std::fmt;
 
 #[derive(Debug, Serialize)]
 pub(super) struct Answer {
+    /// Rows of the whole chunk.
     rows: usize,
     dims: usize,
+    /// Rows of it that are meant to be executed.
     n_action_steps: usize,
+    /// Those rows in robot units, as in the dump.
     actions: Vec<Vec<f32>>,
+    /// The whole chunk in robot units.
+    chunk: Vec<Vec<f32>>,
+    /// The same before clipping and in normalised units.
     chunk_normalised: Vec<Vec<f32>>,
     action_tokens: Vec<u32>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -39,7 +45,8 @@ impl From<Action> for Answer {
             rows: action.horizon,
             dims,
             n_action_steps: action.rows,
-            actions: rows(&action.chunk),
+            actions: rows(&action.actions),
+            chunk: rows(&action.chunk),
             chunk_normalised: rows(&action.chunk_normalised),
             action_tokens: action.action_tokens,
             generated_ids: action.generated_ids,
@@ -65,7 +72,7 @@ impl From<Action> for Answer {
 
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (k, row) in self.actions.iter().enumerate() {
+        for (k, row) in self.chunk.iter().enumerate() {
             let values: Vec<String> = row.iter().map(|value| format!("{value:9.3}")).collect();
             writeln!(f, "{k:3} {}", values.join(" "))?;
         }

@@ -3,7 +3,7 @@
 use super::{chunks::Chunks, spinner};
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
-use openfast::{Chunk, Shape};
+use openfast::{Chunk, EncodeError, Shape};
 use policy_studio::episodes::{
     DataSet, NormMode, Normalisation, Stats, Wanted,
     windows::{self, Cut},
@@ -164,6 +164,7 @@ impl Corpus {
                     );
                 }
             }
+            finite(&chunks).with_context(|| file.display().to_string())?;
             corpus.values.extend(chunks.values);
         }
         corpus.origin = serde_json::json!({ "actions": files });
@@ -320,6 +321,19 @@ impl Corpus {
             .map(|group| picked.contains(group))
             .collect()
     }
+}
+
+/// Refuses NaN and infinities, and says where they are. (Fitting refuses them too, but knows no files.)
+fn finite(chunks: &Chunks) -> anyhow::Result<()> {
+    for (index, chunk) in chunks.iter().enumerate() {
+        let bad = |(_, value): &(usize, &f32)| !value.is_finite();
+        if let Some((at, &value)) = chunk.iter().enumerate().find(bad) {
+            let (step, dim) = (at / chunks.shape.dims, at % chunks.shape.dims);
+            return Err(EncodeError::NotFinite { step, dim, value })
+                .with_context(|| format!("chunk {index}"));
+        }
+    }
+    Ok(())
 }
 
 /// Says when what was read is not what `info.json` announces.

@@ -10,7 +10,7 @@ use super::{
 };
 use anyhow::{Context as _, bail};
 use clap::Args;
-use openfast::{FastTokenizer, Shape};
+use openfast::{DecodeError, FastTokenizer, Shape, VlmError};
 use policy_studio::npy;
 use serde::Serialize;
 use std::{
@@ -46,11 +46,12 @@ pub(super) struct Decode {
     /// Where the chunks go: .npy, [batch, horizon, dims], float32.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// The ids are those of this checkpoint's vocabulary (from its config.json), with or without its start and
-    /// end tokens.
+    /// The ids are those of this checkpoint's vocabulary (from its config.json): action tokens alone, or a whole
+    /// answer with its start and end tokens, and the end of text after them.
     #[arg(long, value_name = "DIR")]
     vlm: Option<PathBuf>,
-    /// Decode as the reference does, faults included: zeros where it answers zeros. To compare, not for a robot.
+    /// Decode as the reference does, faults included: zeros where it answers zeros, and with --vlm whatever stands
+    /// around and between an answer's action tokens is skipped. To compare, not for a robot.
     #[arg(long)]
     as_reference: bool,
     /// Keep only the first so many dimensions (before robot units).
@@ -73,6 +74,14 @@ struct Summary {
     /// Those among them that the reference decodes to zeros.
     zero_chunks: usize,
     out: PathBuf,
+}
+
+/// What is decoded.
+struct Stream {
+    /// FAST ids.
+    ids: Vec<u32>,
+    /// What was wrong with the answer that they are taken from; only with --as-reference.
+    fault: Option<VlmError>,
 }
 
 /// How many faults are listed one by one.
@@ -132,50 +141,52 @@ impl Decode {
             dims: side(self.dim, config.action_dim, "--dim")?,
         };
         if shape.values().is_none() {
-            bail!(
-                "a chunk of {shape} is too large: at most {} values",
-                Shape::MAX_VALUES
-            );
+            bail!(DecodeError::BadShape(shape));
         }
         Ok(shape)
     }
 
     /// The streams, in FAST ids.
-    fn streams(&self) -> anyhow::Result<Vec<Vec<u32>>> {
+    fn streams(&self) -> anyhow::Result<Vec<Stream>> {
         let streams = streams::read(&self.tokens)?;
         let Some(vlm) = load_vlm(self.vlm.as_deref())? else {
-            return Ok(streams);
+            let clean = |ids| Stream { ids, fault: None };
+            return Ok(streams.into_iter().map(clean).collect());
         };
-        streams
-            .iter()
-            .enumerate()
-            .map(|(index, ids)| {
-                vlm.from_vlm(ids)
-                    .with_context(|| format!("{}: stream {index}", self.tokens.display()))
-            })
-            .collect()
+        let fast = |(index, ids): (usize, &Vec<u32>)| match vlm.from_vlm(ids) {
+            Ok(ids) => Ok(Stream { ids, fault: None }),
+            Err(fault) if self.as_reference => Ok(Stream {
+                ids: vlm.from_vlm_as_reference(ids),
+                fault: Some(fault),
+            }),
+            Err(fault) => Err(fault).with_context(|| self.place(index)),
+        };
+        streams.iter().enumerate().map(fast).collect()
+    }
+
+    fn place(&self, stream: usize) -> String {
+        format!("{}: stream {stream}", self.tokens.display())
     }
 
     fn decode(
         &self,
         tokenizer: &FastTokenizer,
-        streams: &[Vec<u32>],
+        streams: &[Stream],
         shape: Shape,
         summary: &mut Summary,
     ) -> anyhow::Result<Vec<f32>> {
         let bar = bar(streams.len(), "streams")?;
         let mut values = Vec::new();
-        for (index, ids) in streams.iter().enumerate() {
+        for (index, Stream { ids, fault }) in streams.iter().enumerate() {
             bar.inc(1);
             if !self.as_reference {
-                let chunk = tokenizer
-                    .decode(ids, shape)
-                    .with_context(|| format!("{}: stream {index}", self.tokens.display()))?;
-                values.extend(chunk);
+                let chunk = tokenizer.decode(ids, shape);
+                values.extend(chunk.with_context(|| self.place(index))?);
                 continue;
             }
             let answer = tokenizer.decode_as_reference(ids, shape)?;
-            if let Some(fault) = answer.fault {
+            let outer = fault.as_ref().map(VlmError::to_string);
+            if let Some(fault) = outer.or(answer.fault.map(|fault| fault.to_string())) {
                 if summary.faulty_streams < LISTED {
                     let zeros = if answer.zeros { "zeros" } else { "read anyway" };
                     bar.suspend(|| eprintln!("warning: stream {index}: {zeros}: {fault}"));

@@ -82,6 +82,8 @@ struct Summary {
     /// The largest error that this adds to a chunk that still decodes: Euclidean norm over the chunk, normalised
     /// units.
     largest_added_error: f64,
+    /// The same for the chunks whose streams do not decode, if they were encoded with --nearest.
+    largest_added_error_nearest: f64,
     /// The first few.
     losses: Vec<Loss>,
     out: PathBuf,
@@ -104,7 +106,7 @@ impl Encode {
         let vlm = load_vlm(self.vlm.as_deref())?;
         let chunks = self.chunks()?;
         let encoded = self.encode(&tokenizer, &chunks)?;
-        let summary = self.summary(&tokenizer, &chunks, &encoded);
+        let summary = self.summary(&tokenizer, &chunks, &encoded)?;
         summary.warn(self.nearest);
         if self.strict && summary.lossy_chunks > 0 {
             bail!(
@@ -164,7 +166,29 @@ impl Encode {
         encoded
     }
 
-    fn summary(&self, tokenizer: &FastTokenizer, chunks: &Chunks, all: &[Encoded]) -> Summary {
+    /// What it would cost to make the streams decode that do not.
+    fn cost_of_nearest(
+        tokenizer: &FastTokenizer,
+        chunks: &Chunks,
+        all: &[Encoded],
+    ) -> anyhow::Result<f64> {
+        let mut most = 0.0f64;
+        for (chunk, encoded) in chunks.iter().zip(all) {
+            if !encoded.decodes() {
+                let nearest = tokenizer.encode_nearest(chunk, chunks.shape)?;
+                let cost = nearest.lost_norm(tokenizer.config().scale);
+                most = most.max(cost.unwrap_or_default());
+            }
+        }
+        Ok(most)
+    }
+
+    fn summary(
+        &self,
+        tokenizer: &FastTokenizer,
+        chunks: &Chunks,
+        all: &[Encoded],
+    ) -> anyhow::Result<Summary> {
         let lossy = || all.iter().enumerate().filter(|(_, e)| !e.lost.is_empty());
         let scale = tokenizer.config().scale;
         let tokens = all.iter().map(|encoded| encoded.ids.len()).sum::<usize>();
@@ -177,7 +201,7 @@ impl Encode {
                 kept: lost.kept,
             })
         });
-        Summary {
+        Ok(Summary {
             chunks: chunks.batch,
             horizon: chunks.shape.horizon,
             dims: chunks.shape.dims,
@@ -191,9 +215,10 @@ impl Encode {
                 .iter()
                 .filter_map(|encoded| encoded.lost_norm(scale))
                 .fold(0.0, f64::max),
+            largest_added_error_nearest: Self::cost_of_nearest(tokenizer, chunks, all)?,
             losses: losses.take(LISTED).collect(),
             out: self.out.clone(),
-        }
+        })
     }
 }
 
@@ -215,8 +240,8 @@ impl Summary {
         }
         if self.undecodable_chunks > 0 {
             eprintln!(
-                "  {} streams do not decode: coefficients are missing in them (--nearest writes streams that do)",
-                self.undecodable_chunks
+                "  {} streams do not decode: coefficients are missing in them (--nearest writes streams that do, with an added error of at most {:.4}: Euclidean, normalised units, over a whole chunk)",
+                self.undecodable_chunks, self.largest_added_error_nearest
             );
         }
         if nearest || self.undecodable_chunks < self.lossy_chunks {

@@ -11,7 +11,7 @@ use super::{
 };
 use anyhow::bail;
 use clap::Args;
-use openfast::{Chunk, FastTokenizer, Shape, VlmVocabulary};
+use openfast::{Chunk, EncodeError, FastTokenizer, Shape, VlmVocabulary};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
@@ -123,7 +123,9 @@ impl Inspect {
     }
 
     fn random(&self, tokenizer: &FastTokenizer) -> anyhow::Result<(Chunks, String)> {
+        /// How many, and how many values together at most.
         const COUNT: usize = 256;
+        const VALUES: usize = 1 << 22;
         let config = tokenizer.config();
         let side = |given: Option<u64>, declared: Option<usize>, usual: usize| match given {
             Some(given) => usize::try_from(given),
@@ -133,9 +135,13 @@ impl Inspect {
             horizon: side(self.horizon, config.time_horizon, 16)?,
             dims: side(self.dim, config.action_dim, 6)?,
         };
+        let Some(size) = shape.values() else {
+            bail!(EncodeError::BadShape(shape));
+        };
+        let count = COUNT.min(VALUES / size).max(1);
         let mut rng = ChaCha8Rng::seed_from_u64(0);
         let mut values = Vec::new();
-        for _ in 0..COUNT {
+        for _ in 0..count {
             let mut columns = Vec::new();
             for _ in 0..shape.dims {
                 columns.push(smooth(&mut rng, shape.horizon));
@@ -145,11 +151,11 @@ impl Inspect {
             }
         }
         let chunks = Chunks {
-            batch: COUNT,
+            batch: count,
             shape,
             values,
         };
-        let words = format!("{COUNT} smooth random trajectories of {shape} (seed 0)");
+        let words = format!("{count} smooth random trajectories of {shape} (seed 0)");
         Ok((chunks, words))
     }
 }

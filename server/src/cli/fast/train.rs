@@ -22,11 +22,12 @@ use std::{
 /// Train a tokenizer on recorded actions, and report what it costs and what it loses.
 ///
 /// The same chunks and options give the files that the reference implementation's `fit` writes. What is reported
-/// is measured on chunks held out of training (whole episodes of a data set).
+/// is measured on chunks (whole episodes of a data set) that were held out of a second, otherwise equal training,
+/// so that the figures are those of chunks to come.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   policy-studio fast train --actions chunks.npy --out DIR
-  policy-studio fast train --actions a.npy --actions b.npy --out DIR --scale 20 --vocab-size 2048 --hold-out 0
+  policy-studio fast train --actions a.npy --actions b.npy --out DIR --scale 20 --vocab-size 2048 --hold-out 0.2
   policy-studio fast train --dataset ~/datasets/my_arm --horizon 30 --out DIR --declare-shape
   policy-studio fast train --dataset ~/datasets/two_arms --horizon 50 --dims 0:6,7:13 --relative-dims 0,1,2,3,4,5 \\
       --normalise min-max --complete-alphabet --out DIR --json > report.json")]
@@ -46,7 +47,7 @@ pub(super) struct Train {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// What coefficients are multiplied with before rounding: larger is finer and takes more tokens.
-    #[arg(long, default_value_t = 10.0)]
+    #[arg(long, default_value_t = 10.0, allow_negative_numbers = true)]
     scale: f64,
     /// How many ids to stop at.
     #[arg(long, value_name = "IDS", default_value_t = 1024)]
@@ -58,9 +59,10 @@ pub(super) struct Train {
     /// Write the chunks' shape into processor_config.json, so that decoding need not be told.
     #[arg(long)]
     declare_shape: bool,
-    /// The share of chunks (of episodes, in a data set) kept out of training, to measure on; 0 trains on all and
-    /// measures on the same.
-    #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = share)]
+    /// The share of chunks (of episodes, in a data set) to measure on, with a tokenizer trained on the others for
+    /// that alone: the one that is written is trained on all. 0 measures that one on what it has seen, in half the
+    /// time.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = share, allow_negative_numbers = true)]
     hold_out: f64,
     /// Write into a folder that is not empty.
     #[arg(long)]
@@ -82,10 +84,13 @@ fn share(text: &str) -> Result<f64, String> {
 #[derive(Debug, Serialize)]
 struct Report {
     out: PathBuf,
+    /// What the tokenizer in `out` is trained on: everything.
     chunks_trained_on: usize,
+    /// Those among them that `quality` is measured on, with a tokenizer trained on the others.
     chunks_held_out: usize,
-    /// Whether the figures are of chunks that training did not see.
+    /// Whether there were any; otherwise `quality` is measured on all, with the tokenizer in `out`.
     measured_on_held_out: bool,
+    /// Of the tokenizer in `out`.
     vocabulary: VocabularyFacts,
     quality: Quality,
     dim_names: Vec<String>,
@@ -101,6 +106,7 @@ impl Train {
             None => Corpus::of_files(&self.actions)?,
         };
         let chunks = corpus.chunks();
+        let fitted = self.fit(&chunks)?;
         let held_out = corpus.held_out(self.hold_out);
         let part = |wanted: bool| -> Vec<Chunk<'_>> {
             let pairs = chunks.iter().zip(&held_out);
@@ -110,12 +116,15 @@ impl Train {
                 .collect()
         };
         let (seen, unseen) = (part(false), part(true));
-        let fitted = self.fit(&seen)?;
-        let measured_on = if unseen.is_empty() { &seen } else { &unseen };
-        let quality = quality::measure(fitted.tokenizer(), measured_on, &Bins::of(&seen))?;
+        let quality = if unseen.is_empty() {
+            quality::measure(fitted.tokenizer(), &chunks, &Bins::of(&chunks))?
+        } else {
+            let without = self.fit(&seen)?;
+            quality::measure(without.tokenizer(), &unseen, &Bins::of(&seen))?
+        };
         let report = Report {
             out: self.out.clone(),
-            chunks_trained_on: seen.len(),
+            chunks_trained_on: chunks.len(),
             chunks_held_out: unseen.len(),
             measured_on_held_out: !unseen.is_empty(),
             vocabulary: VocabularyFacts::of(fitted.tokenizer()),
@@ -195,7 +204,10 @@ impl fmt::Display for Report {
             "trained on {} chunks, measured on {}",
             self.chunks_trained_on,
             if self.measured_on_held_out {
-                format!("{} held out", self.chunks_held_out)
+                format!(
+                    "{} of them, held out of a second training",
+                    self.chunks_held_out
+                )
             } else {
                 "the same".to_owned()
             }

@@ -18,6 +18,9 @@ pub(super) struct Report {
     pub(super) secs: f64,
     #[serde(flatten)]
     pub(super) score: Score,
+    /// What the model said of each prefix, where it was asked to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) descriptions: Option<Vec<String>>,
 }
 
 /// Width of a full bar.
@@ -71,9 +74,10 @@ impl fmt::Display for Report {
             let name = format!("\"{}\"", control.asked.instruction);
             line(f, &name, control.curve.voc, control.curve.success_score)?;
         }
-        if let (Some(own), Some(frozen)) = (curve.voc, *static_voc)
-            && frozen >= own - 0.1
-        {
+        if let Some(last) = self.descriptions.as_ref().and_then(|all| all.last()) {
+            writeln!(f, "\nof the whole video the model said: {last}")?;
+        }
+        if self.score.rises_when_frozen() {
             writeln!(
                 f,
                 "\nThe frozen frame rises as the video does: this curve shows the number of images, not progress."

@@ -1,4 +1,4 @@
-//! Questions that wait: one per viewer, answered in the order in which they came, each told its place.
+//! A line of those who wait to be served by one thread, in the order in which they came, each told its place.
 
 use std::{
     collections::VecDeque,
@@ -6,18 +6,18 @@ use std::{
 };
 
 /// Something that waits and can be told how many are before it.
-pub(super) trait Waits {
+pub(crate) trait Waits {
     /// Whether nobody wants it any more.
     fn is_unwanted(&self) -> bool;
 
-    /// Takes note of the number before it, the one being answered included. Called under the line's lock, so the
+    /// Takes note of the number before it, the one being served included. Called under the line's lock, so the
     /// newest call is the truth; it must not wait.
     fn moved_up(&self, ahead: usize);
 }
 
 /// First come, first served; one place per key.
 #[derive(Debug)]
-pub(super) struct Line<T> {
+pub(crate) struct Line<T> {
     state: Mutex<State<T>>,
     filled: Condvar,
 }
@@ -25,13 +25,13 @@ pub(super) struct Line<T> {
 #[derive(Debug)]
 struct State<T> {
     waiting: VecDeque<(u64, T)>,
-    is_answering: bool,
+    is_serving: bool,
     closed: bool,
 }
 
 impl<T: Waits> State<T> {
     fn tell_places(&self) {
-        let before = usize::from(self.is_answering);
+        let before = usize::from(self.is_serving);
         for (place, (_, item)) in self.waiting.iter().enumerate() {
             item.moved_up(before + place);
         }
@@ -39,11 +39,11 @@ impl<T: Waits> State<T> {
 }
 
 impl<T: Waits> Line<T> {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             state: Mutex::new(State {
                 waiting: VecDeque::new(),
-                is_answering: false,
+                is_serving: false,
                 closed: false,
             }),
             filled: Condvar::new(),
@@ -52,7 +52,7 @@ impl<T: Waits> Line<T> {
 
     /// Goes to the end, or takes the place of the one that waits under the same key; that one is given back, as is
     /// `item` itself if it is unwanted. An item that was slow to come is thus never put in the place of its successor.
-    pub(super) fn join(&self, key: u64, item: T) -> Option<T> {
+    pub(crate) fn join(&self, key: u64, item: T) -> Option<T> {
         let mut state = self.lock();
         if state.closed || item.is_unwanted() {
             return Some(item);
@@ -71,7 +71,7 @@ impl<T: Waits> Line<T> {
     }
 
     /// Takes out what waits under a key; the others move up.
-    pub(super) fn leave(&self, key: u64) -> Option<T> {
+    pub(crate) fn leave(&self, key: u64) -> Option<T> {
         let mut state = self.lock();
         let at = state.waiting.iter().position(|(other, _)| *other == key)?;
         let (_, item) = state.waiting.remove(at)?;
@@ -79,16 +79,16 @@ impl<T: Waits> Line<T> {
         Some(item)
     }
 
-    /// Says that the one before is answered and waits for the next; `None` once closed.
-    pub(super) fn next(&self) -> Option<T> {
+    /// Says that the one before is served and waits for the next; `None` once closed.
+    pub(crate) fn next(&self) -> Option<T> {
         let mut state = self.lock();
-        state.is_answering = false;
+        state.is_serving = false;
         loop {
             if state.closed {
                 return None;
             }
             if let Some((_, item)) = state.waiting.pop_front() {
-                state.is_answering = true;
+                state.is_serving = true;
                 state.tell_places();
                 return Some(item);
             }
@@ -100,7 +100,7 @@ impl<T: Waits> Line<T> {
     }
 
     /// Drops what waits and lets [`next`](Self::next) return.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
         state.waiting.clear();

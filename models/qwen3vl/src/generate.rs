@@ -1,0 +1,129 @@
+//! Writing an answer token by token, the likeliest one each time.
+
+use std::ops::ControlFlow;
+
+use burn::tensor::Tensor;
+use layers::read_back;
+
+use crate::context::{Context, Piece};
+use crate::error::ScoreError;
+use crate::model::Qwen3Vl;
+use crate::network::Network;
+use crate::sequence::Sequence;
+use crate::stage::unwatched;
+use crate::text_model::{Needed, Rows};
+
+/// Why an answer ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// The model ended it.
+    EndOfText,
+    /// It has as many tokens as were allowed.
+    MaxTokens,
+    /// Whoever was told of it has seen enough.
+    Stopped,
+}
+
+/// Told each token as it is chosen; may ask to stop.
+pub type Told<'a> = dyn FnMut(u32) -> ControlFlow<()> + 'a;
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// Its tokens, without the one that ended it.
+    pub ids: Vec<u32>,
+    /// In words, special tokens left out.
+    pub text: String,
+    /// Why it ends.
+    pub ended: Ended,
+}
+
+impl Qwen3Vl {
+    /// Reads `prompt` after what `context` holds and continues it with at most `most` tokens.
+    ///
+    /// The context is taken: a clone of it costs next to nothing and stays as it is.
+    ///
+    /// # Errors
+    /// [`ScoreError::EmptyPrompt`], and as [`Network::append`] and [`Network::log_probs`].
+    pub async fn write(
+        &self,
+        mut context: Context,
+        prompt: &[u32],
+        most: usize,
+        told: &mut Told<'_>,
+    ) -> Result<Written, ScoreError> {
+        let network = self.network();
+        let (&last, before) = prompt.split_last().ok_or(ScoreError::EmptyPrompt)?;
+        network.append(&mut context, &[Piece::Text(before)])?;
+        let mut ids = Vec::new();
+        let mut ended = Ended::MaxTokens;
+        let mut next = last;
+        while ids.len() < most {
+            let scores = read_back(network.step(&mut context, next)?).await?;
+            next = likeliest(&scores).ok_or(ScoreError::NotFinite {
+                what: "every score of the language model",
+            })?;
+            if self.ends().contains(&next) {
+                ended = Ended::EndOfText;
+                break;
+            }
+            ids.push(next);
+            if told(next).is_break() {
+                ended = Ended::Stopped;
+                break;
+            }
+        }
+        Ok(Written {
+            text: self.words().decode(&ids)?,
+            ids,
+            ended,
+        })
+    }
+}
+
+impl Network {
+    /// Reads one token into `context` and gives the scores of what may follow, `[1, tokens]`.
+    fn step(&self, context: &mut Context, id: u32) -> Result<Tensor<2>, ScoreError> {
+        let mut sequence = Sequence::from(context.next);
+        sequence.push_written(self, id)?;
+        let joined = sequence.join(self).ok_or(ScoreError::EmptyPrompt)?;
+        let past_len = context.tokens();
+        let rows = Rows {
+            x: joined.x,
+            deepstack: joined.deepstack,
+            rotary: self.text.rotation.rotary(&sequence.places, &self.device),
+            past: &context.past,
+            past_len,
+            past_bias: None,
+            own_bias: None,
+        };
+        let read = self.text.forward(rows, &Needed::Some(vec![0]), &unwatched);
+        let hidden = read.hidden.ok_or(ScoreError::EmptyPrompt)?;
+        context.past.extend(read.own);
+        context.next = sequence.next;
+        Ok(self.text.head().logits(&hidden))
+    }
+}
+
+/// The first of the largest scores; NaN counts as impossible.
+fn likeliest(scores: &[f32]) -> Option<u32> {
+    let mut best: Option<(u32, f32)> = None;
+    for (id, &score) in (0..).zip(scores) {
+        if !score.is_nan() && best.is_none_or(|(_, most)| score > most) {
+            best = Some((id, score));
+        }
+    }
+    best.map(|(id, _)| id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::likeliest;
+
+    #[test]
+    fn the_first_of_the_largest_is_taken() {
+        assert_eq!(likeliest(&[1.0, 5.0, f32::NAN, 5.0]), Some(1));
+        assert_eq!(likeliest(&[f32::NAN]), None);
+        assert_eq!(likeliest(&[]), None);
+    }
+}

@@ -1,0 +1,74 @@
+//! The baseline on this crate's own model: one long question about shuffled frames, answered in words.
+
+use super::{Film, Scorer, ScorerError};
+use crate::{Error, gvl};
+use qwen3vl::{Ended, Part, Told};
+use vision::{RgbImage, resample_bicubic_u8};
+
+/// Frames are squeezed to this square first, as everywhere in the reference [pixels].
+const SIDE: usize = 244;
+/// And then to this one: its image loader rounds to multiples of 28, which the model's own do not divide [pixels].
+const LOADER_SIDE: usize = 252;
+
+/// What came of a question.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BaselineAnswer {
+    /// As the model wrote it.
+    pub text: String,
+    /// How many tokens that are.
+    pub tokens: usize,
+    /// Whether the model ended it, and was not cut off.
+    pub ended: Ended,
+    /// What it says, or why that cannot be used. The reference leaves such episodes out of its mean.
+    pub read: Result<gvl::Answer, Error>,
+}
+
+impl Scorer {
+    /// Asks for the percentages of `shown`, an answer of at most `most` tokens. The scorer's options do not matter.
+    ///
+    /// # Errors
+    /// [`ScorerError`]. An answer that cannot be read is none.
+    pub async fn ask_percentages(
+        &self,
+        film: &(impl Film + ?Sized),
+        shown: &gvl::Shown,
+        instruction: &str,
+        most: usize,
+        told: &mut Told<'_>,
+    ) -> Result<BaselineAnswer, ScorerError> {
+        let question = shown.question(instruction);
+        let images = question
+            .iter()
+            .filter_map(|piece| match piece {
+                gvl::Piece::Frame(index) => Some(squeeze(film, *index)),
+                gvl::Piece::Text(_) => None,
+            })
+            .collect::<Result<Vec<RgbImage>, ScorerError>>()?;
+        let mut images = images.iter();
+        let parts: Vec<Part<'_>> = question
+            .iter()
+            .filter_map(|piece| match piece {
+                gvl::Piece::Text(text) => Some(Part::Text(text)),
+                gvl::Piece::Frame(_) => images.next().map(Part::Image),
+            })
+            .collect();
+        let (context, prompt) = self.model().converse(&parts)?;
+        let written = self.model().write(context, &prompt, most, told).await?;
+        Ok(BaselineAnswer {
+            read: shown.read(&written.text),
+            tokens: written.ids.len(),
+            text: written.text,
+            ended: written.ended,
+        })
+    }
+}
+
+fn squeeze(film: &(impl Film + ?Sized), index: usize) -> Result<RgbImage, ScorerError> {
+    let frame = film.frame(index)?;
+    let bad = |error: vision::ImageError| ScorerError::Frame {
+        index,
+        reason: error.to_string(),
+    };
+    let small = resample_bicubic_u8(&frame, SIDE, SIDE).map_err(bad)?;
+    resample_bicubic_u8(&small, LOADER_SIDE, LOADER_SIDE).map_err(bad)
+}

@@ -1,0 +1,177 @@
+//! The variant that puts the model's own description of what it sees before the claim.
+//!
+//! Each prefix gets a description of its own, as in the reference: one of the whole video would tell the first prefixes
+//! how it ends. Writing takes one pass per token and prefix, so this is many times slower than the plain question.
+
+use super::{Film, Frozen, Plan, PreResized, Question, Reader, Request, Scorer, ScorerError};
+use crate::{
+    ControlInstruction, Curve, DESCRIBE_TOKENS, Error, Score, Setting, control_instructions,
+    describe,
+};
+use qwen3vl::FrameSize;
+use std::ops::ControlFlow;
+
+/// A point of a described curve, as soon as it is known.
+#[derive(Debug, Clone, Copy)]
+pub struct DescribedPoint<'a> {
+    /// Length of the prefix [frames].
+    pub length: usize,
+    /// What the model said of it.
+    pub description: &'a str,
+    /// Natural logarithm of the probability of ` True` for the instruction.
+    pub log_prob: f64,
+    /// Points known, controls included.
+    pub done: usize,
+    /// All of them.
+    pub of: usize,
+    /// Whether the point belongs to the frozen frame.
+    pub frozen: bool,
+}
+
+/// Told every point; may ask to stop.
+pub type DescribedWatch<'a> = &'a mut dyn FnMut(DescribedPoint<'_>) -> ControlFlow<()>;
+
+/// A score and what the model said on the way.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DescribedScore {
+    /// The score; its setting has the description of the longest prefix.
+    pub score: Score,
+    /// One description per prefix.
+    pub descriptions: Vec<String>,
+}
+
+/// Log-probabilities of both answers per question, and what was said, per point.
+struct Read {
+    answers: Vec<Vec<[f32; 2]>>,
+    descriptions: Vec<String>,
+}
+
+impl Scorer {
+    /// As [`Scorer::score`], with a description of each prefix before the claims about it; the frozen frame has its own.
+    ///
+    /// # Errors
+    /// [`ScorerError`].
+    pub async fn score_described(
+        &self,
+        film: &(impl Film + ?Sized),
+        request: &Request<'_>,
+        watch: DescribedWatch<'_>,
+    ) -> Result<DescribedScore, ScorerError> {
+        let profile = self.options().profile;
+        let lengths = request.prefixes.lengths(&request.clip, profile)?;
+        let plan = Plan::new(profile, &request.clip, &lengths)?;
+        let controls = control_instructions(request.instruction, request.other_task);
+        let mut claims = vec![request.instruction];
+        claims.extend(controls.iter().map(|control| control.instruction.as_str()));
+        let own = self
+            .read_described(film, &plan, &claims, false, watch)
+            .await?;
+        let first = claims.get(..1).unwrap_or_default();
+        let frozen = self
+            .read_described(&Frozen(film), &plan, first, true, watch)
+            .await?;
+        let mut curves = (0..claims.len())
+            .map(|claim| curve(&own.answers, claim, &plan))
+            .collect::<Result<Vec<_>, _>>()?
+            .into_iter();
+        let curve_of_claim = curves.next().ok_or(Error::NoPrefixes)?;
+        let descriptions: Vec<String> = plan
+            .answers
+            .iter()
+            .filter_map(|point| own.descriptions.get(*point).cloned())
+            .collect();
+        let last = descriptions.last().map(String::as_str).unwrap_or_default();
+        let prompt = self.prompt(request.instruction, Some(last))?;
+        let setting = Setting::new(profile, &prompt, &request.clip, &lengths)?;
+        let controls: Vec<(ControlInstruction, Curve)> = controls.into_iter().zip(curves).collect();
+        let frozen = curve(&frozen.answers, 0, &plan)?;
+        Ok(DescribedScore {
+            score: Score::new(setting, curve_of_claim, frozen, controls),
+            descriptions,
+        })
+    }
+
+    async fn read_described(
+        &self,
+        film: &(impl Film + ?Sized),
+        plan: &Plan,
+        claims: &[&str],
+        frozen: bool,
+        watch: &mut dyn FnMut(DescribedPoint<'_>) -> ControlFlow<()>,
+    ) -> Result<Read, ScorerError> {
+        let options = self.options();
+        let film = PreResized {
+            film,
+            side: options.pre_resize,
+        };
+        let first = film.frame(0)?;
+        let own = FrameSize {
+            width: first.width(),
+            height: first.height(),
+        };
+        drop(first);
+        let mut read = Read {
+            answers: Vec::new(),
+            descriptions: Vec::new(),
+        };
+        for point in &plan.points {
+            let size = self
+                .model()
+                .video()
+                .frame_size(point.frames, own, self.odd())?;
+            let mut reader = Reader::new(self.model(), options.layout, size)?;
+            reader.read(&film, &point.blocks)?;
+            let description = self.describe(&reader).await?;
+            let questions = claims
+                .iter()
+                .map(|claim| {
+                    let prompt = self.prompt(claim, Some(&description))?;
+                    Question::new(self.model().words(), options.layout, &prompt)
+                })
+                .collect::<Result<Vec<_>, ScorerError>>()?;
+            let answers = self.ask(&reader, &questions).await?;
+            if let Some([yes, _]) = answers.first() {
+                let told = watch(DescribedPoint {
+                    length: point.length,
+                    description: &description,
+                    log_prob: f64::from(*yes),
+                    done: read.answers.len() + 1 + if frozen { plan.points.len() } else { 0 },
+                    of: 2 * plan.points.len(),
+                    frozen,
+                });
+                if told.is_break() {
+                    return Err(ScorerError::Stopped);
+                }
+            }
+            read.answers.push(answers);
+            read.descriptions.push(description);
+        }
+        Ok(read)
+    }
+
+    /// What the model says of the video where `reader` is. Tokens with a meaning of their own are left out.
+    async fn describe(&self, reader: &Reader<'_>) -> Result<String, ScorerError> {
+        let (_, after) = describe();
+        let prompt = format!("{}{after}", self.options().layout.close());
+        let ids = self.model().words().encode(&prompt)?;
+        let written = self
+            .model()
+            .write(reader.context().clone(), &ids, DESCRIBE_TOKENS, &mut |_| {
+                ControlFlow::Continue(())
+            })
+            .await?;
+        Ok(written.text.trim().to_owned())
+    }
+}
+
+/// A claim's value per prefix asked for, from one per point read.
+fn curve(answers: &[Vec<[f32; 2]>], claim: usize, plan: &Plan) -> Result<Curve, Error> {
+    let of = |side: usize| -> Vec<f64> {
+        plan.answers
+            .iter()
+            .filter_map(|point| answers.get(*point)?.get(claim)?.get(side))
+            .map(|value| f64::from(*value))
+            .collect()
+    };
+    Curve::new(of(0), of(1))
+}

@@ -1,0 +1,35 @@
+//! Recorded episodes that the studio can show: `GET /api/episodes`.
+
+use serde::{Deserialize, Serialize};
+
+/// All of them, data set by data set.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct EpisodeList {
+    /// In the order of the data sets on the command line, and of the episodes in them.
+    pub episodes: Vec<RecordedEpisode>,
+}
+
+/// A recorded episode, as one of its cameras saw it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RecordedEpisode {
+    /// Unique within the studio.
+    pub id: String,
+    /// Name of the data set's folder.
+    pub dataset: String,
+    /// Its number there.
+    pub episode: u64,
+    /// What the robot was told; empty where that was not recorded.
+    pub instruction: String,
+    /// Which camera.
+    pub camera: String,
+    /// Rate of the frames [1/s].
+    pub fps: f64,
+    /// How many there are.
+    pub frames: u32,
+    /// Where the video is, on the studio; it can be fetched by range, and may hold other episodes too.
+    pub video_url: String,
+    /// When its first frame is shown in the video [s].
+    pub from_secs: f64,
+    /// When its last frame ends [s].
+    pub to_secs: f64,
+}

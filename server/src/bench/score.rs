@@ -1,0 +1,324 @@
+//! The progress scorer: one reading of a video against one per prefix, and what each precision costs.
+//!
+//! Every form answers the same question in the same round, so that what else the machine does meets all of them.
+
+use super::stats::{Millis, millis};
+use layers::{Device, ModelFiles, Precision};
+use qwen3vl::{LoadOptions, Qwen3Vl, TextLayout};
+use serde::Serialize;
+use std::{borrow::Cow, ops::ControlFlow, path::Path, time::Instant};
+use topreward::{
+    Clip, Prefixes, Profile, Prompt,
+    scorer::{Film, Form, Plan, Question, Scorer, ScorerError, ScorerOptions},
+    spearman,
+};
+use vision::RgbImage;
+
+/// What is measured.
+#[derive(Debug, Clone)]
+pub struct ScorePlan {
+    /// Seconds of the clip.
+    pub clip_secs: f64,
+    /// Its frames per second.
+    pub fps: f64,
+    /// Numbers of prefixes.
+    pub prefixes: Vec<usize>,
+    /// Rounds of each.
+    pub repeats: usize,
+    /// What the weights are kept in where the forms are compared.
+    pub precision: Precision,
+    /// Precisions to compare with each other.
+    pub precisions: Vec<Precision>,
+}
+
+/// One number of prefixes.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FormTimes {
+    /// How many prefixes there are.
+    pub prefixes: usize,
+    /// Every prefix from its beginning.
+    pub naive: Millis,
+    /// The video once, a point as soon as it can be had.
+    pub streaming: Millis,
+    /// The video once, all questions in one pass.
+    pub packed: Millis,
+    /// Median over the rounds of the time of `naive` divided by that of `streaming`.
+    pub streaming_ratio: f64,
+    /// The same of `packed`.
+    pub packed_ratio: f64,
+    /// Largest difference of a log-probability between the forms.
+    pub largest_difference: f64,
+    /// Lengths of the prefixes [frames].
+    pub lengths: Vec<usize>,
+    /// `ln p( True)` at each, read the naive way.
+    pub log_probs: Vec<f64>,
+}
+
+/// One precision.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PrecisionTimes {
+    /// Its name.
+    pub precision: String,
+    /// Bytes that the weights take.
+    pub weight_bytes: u64,
+    /// Time of a curve, streaming.
+    pub streaming: Millis,
+    /// Rank correlation of the curve with that in f32; none where one of them is constant.
+    pub rank_correlation: Option<f64>,
+    /// Largest difference of a log-probability from f32.
+    pub largest_difference: f64,
+}
+
+/// Everything.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ScoreTimes {
+    /// Name of the checkpoint's folder.
+    pub scorer: String,
+    /// Values in it.
+    pub parameters: u64,
+    /// What the forms were compared in.
+    pub precision: String,
+    /// Frames of the clip.
+    pub frames: usize,
+    /// Its frames per second.
+    pub fps: f64,
+    /// Frames that the model is shown of all of it.
+    pub shown_frames: usize,
+    /// Side of a frame [pixels].
+    pub side: usize,
+    /// The claim.
+    pub instruction: &'static str,
+    /// Per number of prefixes.
+    pub forms: Vec<FormTimes>,
+    /// Per precision, at the number of prefixes in the middle.
+    pub precisions: Vec<PrecisionTimes>,
+}
+
+/// Why nothing could be measured.
+#[derive(Debug, thiserror::Error)]
+pub enum ScoreBenchError {
+    /// The checkpoint.
+    #[error(transparent)]
+    Load(#[from] qwen3vl::error::LoadError),
+    /// Its folder.
+    #[error(transparent)]
+    Files(#[from] layers::FileError),
+    /// The method.
+    #[error(transparent)]
+    Method(#[from] topreward::Error),
+    /// The model.
+    #[error(transparent)]
+    Scorer(#[from] ScorerError),
+}
+
+const INSTRUCTION: &str = "open the drawer";
+const FORMS: [Form; 3] = [Form::Naive, Form::Streaming, Form::Packed];
+
+/// A clip that a formula defines: smooth, with some noise, every frame another.
+#[derive(Debug, Clone, Copy)]
+pub struct Synthetic {
+    /// Sides of a frame [pixels].
+    pub side: usize,
+}
+
+impl Film for Synthetic {
+    fn frame(&self, index: usize) -> Result<Cow<'_, RgbImage>, ScorerError> {
+        let (side, seed) = (self.side as u64, index as u64);
+        let mut bytes = Vec::with_capacity(self.side * self.side * 3);
+        for y in 0..side {
+            for x in 0..side {
+                for c in 0..3_u64 {
+                    let at = (y * side + x) * 3 + c;
+                    let mut noise = at.wrapping_mul(2_654_435_761).wrapping_add(seed) & 0xFFFF_FFFF;
+                    noise ^= noise >> 15;
+                    noise = noise.wrapping_mul(2_246_822_519) & 0xFFFF_FFFF;
+                    let wave = (x * (c + 2) + y * (3 - c) + seed * 29) % 192;
+                    bytes.push((wave + (noise >> 26)) as u8);
+                }
+            }
+        }
+        RgbImage::new(self.side, self.side, bytes)
+            .map(Cow::Owned)
+            .map_err(|error| ScorerError::Frame {
+                index,
+                reason: error.to_string(),
+            })
+    }
+}
+
+fn load(folder: &Path, device: &Device, precision: Precision) -> Result<Qwen3Vl, ScoreBenchError> {
+    let options = LoadOptions {
+        precision,
+        ..LoadOptions::default()
+    };
+    Ok(Qwen3Vl::load(
+        &ModelFiles::open_dir(folder)?,
+        device,
+        &options,
+    )?)
+}
+
+fn curve(
+    scorer: &Scorer,
+    film: &Synthetic,
+    plan: &Plan,
+    question: &Question,
+) -> Result<Vec<f64>, ScorerError> {
+    let questions = std::slice::from_ref(question);
+    let answers = layers::wait(scorer.answer(
+        film,
+        plan,
+        questions,
+        &mut async |_: usize, _: &[[f32; 2]]| ControlFlow::Continue(()),
+    ))?;
+    let answers = answers.first().cloned().unwrap_or_default();
+    Ok(plan
+        .answers
+        .iter()
+        .filter_map(|point| answers.get(*point)?.first())
+        .map(|value| f64::from(*value))
+        .collect())
+}
+
+/// Measures a checkpoint. `tell` is told what is being measured.
+///
+/// # Errors
+/// [`ScoreBenchError`].
+pub fn measure(
+    folder: &Path,
+    device: &Device,
+    plan: &ScorePlan,
+    tell: &dyn Fn(String),
+) -> Result<ScoreTimes, ScoreBenchError> {
+    let frames = (plan.clip_secs * plan.fps).round() as usize;
+    let clip = Clip::new(frames, plan.fps)?;
+    let profile = Profile::Aligned;
+    let options = ScorerOptions::new(profile);
+    let side = options.pre_resize.unwrap_or(244);
+    let film = Synthetic { side };
+    let model = load(folder, device, plan.precision)?;
+    let prompt = Prompt::new(INSTRUCTION)?;
+    let question = Question::new(model.words(), TextLayout::Plain, &prompt)?;
+    let info = model.info().clone();
+    let mut scorer = Scorer::new(model, options);
+    // Warms up with the least.
+    let least = Plan::new(profile, &clip, &[1])?;
+    curve(&scorer, &film, &least, &question)?;
+    let mut forms = Vec::new();
+    for &count in &plan.prefixes {
+        let lengths = Prefixes::Spread(count).lengths(&clip, profile)?;
+        let points = Plan::new(profile, &clip, &lengths)?;
+        let mut times = [const { Vec::new() }; 3];
+        let mut curves = [const { Vec::new() }; 3];
+        for round in 1..=plan.repeats {
+            for ((form, times), kept) in FORMS.into_iter().zip(&mut times).zip(&mut curves) {
+                tell(format!(
+                    "{count} prefixes, {form:?}, round {round} of {}",
+                    plan.repeats
+                ));
+                scorer = scorer.with_options(ScorerOptions { form, ..options });
+                let started = Instant::now();
+                *kept = curve(&scorer, &film, &points, &question)?;
+                times.push(millis(started.elapsed()));
+            }
+        }
+        let [naive, streaming, packed] = &times;
+        let ratio = |other: &[f64]| {
+            let ratios = naive.iter().zip(other).map(|(naive, other)| naive / other);
+            Millis::of(ratios.collect()).median
+        };
+        let [reference, others @ ..] = &curves;
+        let largest_difference = others
+            .iter()
+            .map(|other| largest(reference, other))
+            .fold(0.0, f64::max);
+        forms.push(FormTimes {
+            prefixes: lengths.len(),
+            streaming_ratio: ratio(streaming),
+            packed_ratio: ratio(packed),
+            naive: Millis::of(naive.clone()),
+            streaming: Millis::of(streaming.clone()),
+            packed: Millis::of(packed.clone()),
+            largest_difference,
+            lengths,
+            log_probs: reference.clone(),
+        });
+    }
+    drop(scorer);
+    let precisions = precisions(folder, device, plan, &clip, &film, tell)?;
+    Ok(ScoreTimes {
+        scorer: info.name,
+        parameters: info.parameters,
+        precision: plan.precision.to_string(),
+        frames,
+        fps: plan.fps,
+        shown_frames: profile.frames(&clip, frames)?.indices.len(),
+        side,
+        instruction: INSTRUCTION,
+        forms,
+        precisions,
+    })
+}
+
+fn precisions(
+    folder: &Path,
+    device: &Device,
+    plan: &ScorePlan,
+    clip: &Clip,
+    film: &Synthetic,
+    tell: &dyn Fn(String),
+) -> Result<Vec<PrecisionTimes>, ScoreBenchError> {
+    let mut measured = Vec::new();
+    if plan.precisions.is_empty() {
+        return Ok(measured);
+    }
+    let profile = Profile::Aligned;
+    let count = plan
+        .prefixes
+        .get(plan.prefixes.len() / 2)
+        .copied()
+        .unwrap_or(15);
+    let lengths = Prefixes::Spread(count).lengths(clip, profile)?;
+    let points = Plan::new(profile, clip, &lengths)?;
+    let prompt = Prompt::new(INSTRUCTION)?;
+    let mut exact: Option<Vec<f64>> = None;
+    // f32 first: the others are held against it, and it is not measured twice.
+    let all = [Precision::F32].into_iter().chain(
+        plan.precisions
+            .iter()
+            .copied()
+            .filter(|precision| *precision != Precision::F32),
+    );
+    for precision in all {
+        tell(precision.to_string());
+        let model = load(folder, device, precision)?;
+        let weight_bytes = model.info().weight_bytes;
+        let question = Question::new(model.words(), TextLayout::Plain, &prompt)?;
+        let scorer = Scorer::new(model, ScorerOptions::new(profile));
+        let mut times = Vec::new();
+        let mut found = Vec::new();
+        for round in 0..=plan.repeats {
+            let started = Instant::now();
+            found = curve(&scorer, film, &points, &question)?;
+            if round > 0 {
+                times.push(millis(started.elapsed()));
+            }
+        }
+        let reference = exact.get_or_insert_with(|| found.clone());
+        measured.push(PrecisionTimes {
+            precision: precision.to_string(),
+            weight_bytes,
+            streaming: Millis::of(times),
+            rank_correlation: spearman(&found, reference)?,
+            largest_difference: largest(reference, &found),
+        });
+    }
+    Ok(measured)
+}
+
+fn largest(left: &[f64], right: &[f64]) -> f64 {
+    left.iter()
+        .zip(right)
+        .map(|(left, right)| (left - right).abs())
+        .fold(0.0, f64::max)
+}

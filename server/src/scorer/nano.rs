@@ -1,0 +1,23 @@
+//! The nano scorer inside the binary, so that the binary alone works.
+
+use layers::ModelFiles;
+use rust_embed::RustEmbed;
+use std::borrow::Cow;
+
+#[derive(RustEmbed)]
+#[folder = "../models/nano/qwen3vl"]
+struct Nano;
+
+/// Its files, or `None` when this binary was built without them.
+pub(super) fn model_files() -> Option<ModelFiles> {
+    Nano::get("config.json")?;
+    Some(ModelFiles::from_memory(Nano::iter().filter_map(|name| {
+        let content = content(&name)?;
+        Some((name.into_owned(), content))
+    })))
+}
+
+/// One of them.
+pub(super) fn content(name: &str) -> Option<Cow<'static, [u8]>> {
+    Nano::get(name).map(|file| file.data)
+}

@@ -1,0 +1,255 @@
+//! Files by range: large ones that a page fetches piece by piece, and videos in which it seeks.
+//!
+//! One range per request (RFC 9110, section 14). What is asked for in another way, several ranges among it, is answered
+//! with the whole file, as the standard allows.
+
+use axum::{
+    body::{Body, Bytes},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use std::{borrow::Cow, fs::Metadata, io, ops::Range, path::PathBuf, time::SystemTime};
+use tokio::{
+    fs::File,
+    io::{AsyncReadExt as _, AsyncSeekExt as _},
+};
+
+/// Bytes read at a time.
+const PIECE_BYTES: u64 = 256 << 10;
+
+/// Where bytes come from.
+#[derive(Debug, Clone)]
+pub(crate) enum Content {
+    /// A file as it was when it was looked at.
+    File {
+        path: PathBuf,
+        bytes: u64,
+        modified: Option<SystemTime>,
+    },
+    /// In this binary.
+    Memory(Bytes),
+}
+
+impl Content {
+    pub(crate) fn of_file(path: PathBuf, about: &Metadata) -> Self {
+        Self::File {
+            path,
+            bytes: about.len(),
+            modified: about.modified().ok(),
+        }
+    }
+
+    pub(crate) fn of_memory(content: Cow<'static, [u8]>) -> Self {
+        Self::Memory(match content {
+            Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+            Cow::Owned(bytes) => Bytes::from(bytes),
+        })
+    }
+
+    fn bytes(&self) -> u64 {
+        match self {
+            Self::File { bytes, .. } => *bytes,
+            Self::Memory(bytes) => bytes.len() as u64,
+        }
+    }
+
+    async fn body(&self, range: Range<u64>) -> io::Result<Body> {
+        match self {
+            Self::Memory(bytes) => {
+                let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
+                Ok(Body::from(bytes.slice(place(range.start)..place(range.end))))
+            }
+            Self::File {
+                path,
+                bytes,
+                modified,
+            } => {
+                let mut file = File::open(path).await?;
+                let about = file.metadata().await?;
+                if about.len() != *bytes || about.modified().ok() != *modified {
+                    return Err(io::Error::other(
+                        "the file has changed since the studio was started; start it again",
+                    ));
+                }
+                file.seek(io::SeekFrom::Start(range.start)).await?;
+                Ok(streamed(file, range.end - range.start))
+            }
+        }
+    }
+}
+
+/// The next `left` bytes of a file, a piece at a time and only as fast as they are taken.
+fn streamed(file: File, left: u64) -> Body {
+    let pieces = futures_util::stream::try_unfold((file, left), async |(mut file, left)| {
+        if left == 0 {
+            return Ok(None);
+        }
+        let most = usize::try_from(left.min(PIECE_BYTES)).map_err(io::Error::other)?;
+        let mut piece = vec![0; most];
+        let read = file.read(&mut piece).await?;
+        if read == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        piece.truncate(read);
+        Ok::<_, io::Error>(Some((Bytes::from(piece), (file, left - read as u64))))
+    });
+    Body::from_stream(pieces)
+}
+
+/// What is served under an address.
+#[derive(Debug, Clone)]
+pub(crate) struct Representation {
+    pub(crate) content: Content,
+    /// With its quotes; the same for as long as the bytes are.
+    pub(crate) etag: String,
+    /// Media type.
+    pub(crate) kind: &'static str,
+}
+
+/// What a request is about.
+#[derive(Debug, PartialEq, Eq)]
+enum Asked {
+    Everything,
+    Part(Range<u64>),
+    /// No byte of the file is in the range, or it is none.
+    Outside,
+}
+
+/// Answers a GET or a HEAD.
+pub(crate) async fn respond(
+    method: &Method,
+    headers: &HeaderMap,
+    what: &Representation,
+) -> Response {
+    let Representation {
+        content,
+        etag,
+        kind,
+    } = what;
+    let bytes = content.bytes();
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let is_known = text(header::IF_NONE_MATCH).is_some_and(|known| {
+        known
+            .split(',')
+            .map(|one| one.trim().trim_start_matches("W/"))
+            .any(|one| one == etag || one == "*")
+    });
+    // Ranges are defined for GET alone, and one of another version of the file would be glued to the wrong bytes.
+    let is_current = text(header::IF_RANGE).is_none_or(|version| version.trim() == etag);
+    let asked = match text(header::RANGE) {
+        Some(range) if method == Method::GET && is_current => asked(range, bytes),
+        _ => Asked::Everything,
+    };
+    let (status, part) = match asked {
+        _ if is_known => (StatusCode::NOT_MODIFIED, 0..0),
+        Asked::Everything => (StatusCode::OK, 0..bytes),
+        Asked::Part(part) => (StatusCode::PARTIAL_CONTENT, part),
+        Asked::Outside => (StatusCode::RANGE_NOT_SATISFIABLE, 0..0),
+    };
+    let body = match status {
+        StatusCode::NOT_MODIFIED => Ok(Body::empty()),
+        StatusCode::RANGE_NOT_SATISFIABLE => Ok(Body::from(format!(
+            "there are {bytes} bytes, counted from 0; no range of them was asked for\n"
+        ))),
+        _ if method == Method::HEAD => Ok(Body::empty()),
+        _ => content.body(part.clone()).await,
+    };
+    let body = match body {
+        Ok(body) => body,
+        Err(error) => {
+            tracing::warn!("{content:?} cannot be served: {error}");
+            return (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response();
+        }
+    };
+    let mut response = (status, body).into_response();
+    let set = response.headers_mut();
+    let mut put = |name, value: &str| {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            set.insert(name, value);
+        }
+    };
+    put(header::ETAG, etag);
+    put(header::CACHE_CONTROL, "no-cache");
+    put(header::ACCEPT_RANGES, "bytes");
+    put(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    match status {
+        StatusCode::NOT_MODIFIED => {}
+        StatusCode::RANGE_NOT_SATISFIABLE => {
+            put(header::CONTENT_TYPE, "text/plain; charset=utf-8");
+            put(header::CONTENT_RANGE, &format!("bytes */{bytes}"));
+        }
+        _ => {
+            put(header::CONTENT_TYPE, kind);
+            put(header::CONTENT_LENGTH, &(part.end - part.start).to_string());
+            if status == StatusCode::PARTIAL_CONTENT {
+                let last = part.end.saturating_sub(1);
+                let range = format!("bytes {}-{last}/{bytes}", part.start);
+                put(header::CONTENT_RANGE, &range);
+            }
+        }
+    }
+    response
+}
+
+/// What a `Range` header asks for of a file of `bytes` bytes.
+fn asked(range: &str, bytes: u64) -> Asked {
+    let Some((unit, set)) = range.split_once('=') else {
+        return Asked::Outside;
+    };
+    if !unit.trim().eq_ignore_ascii_case("bytes") || set.contains(',') {
+        return Asked::Everything;
+    }
+    let number = |text: &str| match text {
+        "" => Some(None),
+        digits if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+            // More than can be counted is beyond the end of every file.
+            Some(Some(digits.parse::<u64>().unwrap_or(u64::MAX)))
+        }
+        _ => None,
+    };
+    let ends = set.trim().split_once('-');
+    match ends.and_then(|(first, last)| Some((number(first)?, number(last)?))) {
+        Some((Some(first), last)) if first < bytes && last.is_none_or(|last| first <= last) => {
+            let last = last.unwrap_or(u64::MAX).min(bytes - 1);
+            Asked::Part(first..last + 1)
+        }
+        // The last so many bytes; all of them, if there are fewer.
+        Some((None, Some(count))) if count > 0 && bytes > 0 => {
+            Asked::Part(bytes.saturating_sub(count)..bytes)
+        }
+        _ => Asked::Outside,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_range_is_what_the_standard_says_it_is() {
+        for (range, part) in [
+            ("bytes=0-0", 0..1),
+            ("bytes=3-5", 3..6),
+            ("bytes=3-", 3..10),
+            ("bytes=9-99999999999999999999999", 9..10),
+            ("bytes=-4", 6..10),
+            ("bytes=-10", 0..10),
+            ("bytes=-99999999999999999999999", 0..10),
+            ("Bytes = 0-1 ", 0..2),
+        ] {
+            assert_eq!(asked(range, 10), Asked::Part(part), "{range}");
+        }
+        for range in [
+            "bytes=10-", "bytes=5-4", "bytes=-0", "bytes=-", "bytes=", "bytes=a-b", "bytes=1-2-3",
+            "bytes=+1-2", "bytes", "", "bytes=99999999999999999999999-",
+        ] {
+            assert_eq!(asked(range, 10), Asked::Outside, "{range}");
+        }
+        for range in ["bytes=0-1,3-4", "lines=1-2"] {
+            assert_eq!(asked(range, 10), Asked::Everything, "{range}");
+        }
+        for range in ["bytes=0-", "bytes=-1", "bytes=0-0"] {
+            assert_eq!(asked(range, 0), Asked::Outside, "{range}");
+        }
+    }
+}
