@@ -1,6 +1,6 @@
 //! Where the frames of a scored video come from, which of them a scorer is shown, and when they were taken.
 
-use serde::Deserialize;
+use protocol::episodes::RecordedEpisode;
 use topreward::{Clip, Prefixes, Profile};
 
 use crate::figures;
@@ -12,44 +12,20 @@ const NEAR_WHOLE: f64 = 0.005;
 /// Fewer steps between frames than this say little about the rate.
 const LEAST_STEPS: usize = 5;
 
-/// A recorded episode, as the studio lists it.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct Episode {
-    /// Unique within the studio.
-    pub id: String,
-    /// The data set.
-    pub dataset: String,
-    /// Its number there.
-    pub episode: u64,
-    /// What the robot was told.
-    pub instruction: String,
-    /// Rate of the frames [1/s].
-    pub fps: f64,
-    /// How many there are.
-    pub frames: u32,
-    /// The file that holds it, and maybe other episodes.
-    pub video_url: String,
-    /// Where in the file it begins [s].
-    #[serde(default)]
-    pub from_secs: f64,
-    /// Where it ends [s].
-    #[serde(default)]
-    pub to_secs: f64,
-}
-
-impl Episode {
-    /// What people call it.
-    #[must_use]
-    pub fn title(&self) -> String {
-        format!("{}, episode {}", self.dataset, self.episode)
-    }
-}
-
-/// Every recorded episode: `GET /api/episodes`.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-pub struct EpisodeList {
-    /// In the studio's order.
-    pub episodes: Vec<Episode>,
+/// What people call a recorded episode.
+#[must_use]
+pub fn title(episode: &RecordedEpisode) -> String {
+    let instruction = if episode.instruction.is_empty() {
+        "no instruction recorded"
+    } else {
+        &episode.instruction
+    };
+    format!(
+        "{}, episode {}, {}: {instruction}",
+        episode.dataset,
+        episode.episode,
+        figures::plain_name(&episode.camera).to_lowercase()
+    )
 }
 
 /// How long a video is, and where in its file it begins.
@@ -91,7 +67,7 @@ impl Extent {
 
     /// Of a recorded episode.
     #[must_use]
-    pub fn of_episode(episode: &Episode) -> Self {
+    pub fn of_episode(episode: &RecordedEpisode) -> Self {
         Self {
             frames: episode.frames,
             fps: episode.fps,
@@ -308,16 +284,24 @@ mod tests {
 
     #[test]
     fn an_episode_inside_a_longer_file_begins_where_it_says() {
-        let list: EpisodeList = serde_json::from_str(
-            r#"{"episodes":[{"id":"a/0","dataset":"a","episode":0,"instruction":"open the drawer","fps":30.0,
-                "frames":123,"video_url":"/api/episodes/a/0.mp4","from_secs":7.5,"to_secs":11.6}]}"#,
-        )
-        .unwrap();
-        let episode = &list.episodes[0];
-        assert_eq!(episode.title(), "a, episode 0");
-        let extent = Extent::of_episode(episode);
+        let mut episode = RecordedEpisode {
+            id: "a/0/front".to_owned(),
+            dataset: "a".to_owned(),
+            episode: 0,
+            instruction: "open the drawer".to_owned(),
+            camera: "front".to_owned(),
+            fps: 30.0,
+            frames: 123,
+            video_url: "/api/episodes/a/0/front.mp4".to_owned(),
+            from_secs: 7.5,
+            to_secs: 11.6,
+        };
+        assert_eq!(title(&episode), "a, episode 0, front: open the drawer");
+        let extent = Extent::of_episode(&episode);
         assert!((extent.seek_secs(3) - (7.5 + 3.5 / 30.0)).abs() < 1e-12);
         assert!((extent.secs() - 4.1).abs() < 1e-12);
+        episode.instruction.clear();
+        assert!(title(&episode).ends_with("no instruction recorded"));
     }
 
     #[test]

@@ -69,6 +69,8 @@ pub struct Scoring {
     sent: u32,
     to_send: u32,
     closed: bool,
+    /// Jobs of others that come first.
+    ahead: u32,
     /// Page milliseconds of the newest steps.
     steps: VecDeque<f64>,
     report: Option<ScoreReport>,
@@ -132,7 +134,9 @@ impl Scoring {
             return;
         }
         match event {
+            ScoreEvent::Waiting { ahead, .. } => self.ahead = ahead,
             ScoreEvent::Started { device, curves, .. } => {
+                self.ahead = 0;
                 self.device = device;
                 self.lines = curves
                     .into_iter()

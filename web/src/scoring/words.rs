@@ -48,6 +48,10 @@ impl Scoring {
                     self.sent, self.to_send
                 )
             }
+            State::Running if self.ahead > 0 => match self.ahead {
+                1 => "One video of somebody else is scored first".to_owned(),
+                ahead => format!("{ahead} videos of others are scored first"),
+            },
             State::Running if self.done == 0 => "Looking at the first frames…".to_owned(),
             State::Running => {
                 let left = self.left_secs().map_or_else(String::new, |left| {

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use leptos::prelude::*;
+use protocol::episodes::RecordedEpisode;
 use web_sys::AbortController;
 
 use super::film::Film;
 use super::live::Live;
 use super::loading::Then;
 use crate::following::Following;
-use crate::footage::Episode;
 use crate::scorer::{Held, Hosted, Place};
 use crate::scoring::Scoring;
 use crate::ui::settings;
@@ -79,7 +79,7 @@ pub(crate) struct Desk {
     pub(super) source: RwSignal<Source>,
     /// The camera of the robot; none means the first.
     pub(super) camera: RwSignal<Option<String>>,
-    pub(super) episodes: RwSignal<Vec<Episode>>,
+    pub(super) episodes: RwSignal<Vec<RecordedEpisode>>,
     /// The chosen one's id.
     pub(super) episode: RwSignal<Option<String>>,
     pub(super) opened: RwSignal<Opened>,
@@ -147,7 +147,7 @@ impl Default for Desk {
 
 impl Desk {
     /// The chosen episode, or the first.
-    pub(super) fn chosen_episode(self) -> Option<Episode> {
+    pub(super) fn chosen_episode(self) -> Option<RecordedEpisode> {
         let chosen = self.episode.get();
         self.episodes.with(|episodes| {
             let named = episodes

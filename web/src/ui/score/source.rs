@@ -10,7 +10,7 @@ use super::desk::{Desk, Opened, Source, VideoFacts};
 use super::film::Film;
 use super::live;
 use crate::figures;
-use crate::footage::Extent;
+use crate::footage::{Extent, title};
 use crate::ui::store::Studio;
 
 #[component]
@@ -123,7 +123,7 @@ fn Episodes() -> impl IntoView {
             >
                 <For each=move || desk.episodes.get() key=|episode| episode.id.clone() let:episode>
                     {
-                        let text = format!("{} — {}", episode.title(), episode.instruction);
+                        let text = title(&episode);
                         let id = episode.id.clone();
                         view! {
                             <option
