@@ -15,7 +15,17 @@ const LEAST_STEPS: usize = 5;
 /// What people call a recorded episode.
 #[must_use]
 pub fn title(episode: &RecordedEpisode) -> String {
-    format!("{}, episode {}", episode.dataset, episode.episode)
+    let instruction = if episode.instruction.is_empty() {
+        "no instruction recorded"
+    } else {
+        &episode.instruction
+    };
+    format!(
+        "{}, episode {}, {}: {instruction}",
+        episode.dataset,
+        episode.episode,
+        figures::plain_name(&episode.camera).to_lowercase()
+    )
 }
 
 /// How long a video is, and where in its file it begins.
@@ -274,17 +284,24 @@ mod tests {
 
     #[test]
     fn an_episode_inside_a_longer_file_begins_where_it_says() {
-        let list: protocol::episodes::EpisodeList = serde_json::from_str(
-            r#"{"episodes":[{"id":"a/0","dataset":"a","episode":0,"instruction":"open the drawer",
-                "camera":"observation.images.top","fps":30.0,
-                "frames":123,"video_url":"/api/episodes/a/0.mp4","from_secs":7.5,"to_secs":11.6}]}"#,
-        )
-        .unwrap();
-        let episode = &list.episodes[0];
-        assert_eq!(title(episode), "a, episode 0");
-        let extent = Extent::of_episode(episode);
+        let mut episode = RecordedEpisode {
+            id: "a/0/front".to_owned(),
+            dataset: "a".to_owned(),
+            episode: 0,
+            instruction: "open the drawer".to_owned(),
+            camera: "front".to_owned(),
+            fps: 30.0,
+            frames: 123,
+            video_url: "/api/episodes/a/0/front.mp4".to_owned(),
+            from_secs: 7.5,
+            to_secs: 11.6,
+        };
+        assert_eq!(title(&episode), "a, episode 0, front: open the drawer");
+        let extent = Extent::of_episode(&episode);
         assert!((extent.seek_secs(3) - (7.5 + 3.5 / 30.0)).abs() < 1e-12);
         assert!((extent.secs() - 4.1).abs() < 1e-12);
+        episode.instruction.clear();
+        assert!(title(&episode).ends_with("no instruction recorded"));
     }
 
     #[test]

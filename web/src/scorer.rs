@@ -12,8 +12,8 @@ pub enum Hosted {
     /// Not asked yet, or not answered.
     #[default]
     Unknown,
-    /// The studio serves none.
-    Nothing,
+    /// The studio serves none; what to start, in its own words.
+    Nothing(String),
     /// It could not be asked; why, in words.
     Failed(String),
     /// This one.
@@ -25,7 +25,6 @@ impl Hosted {
     #[must_use]
     pub fn read(status: u16, body: &str) -> Self {
         match status {
-            200 if body.trim() == "null" => Self::Nothing,
             200 => serde_json::from_str(body).map_or_else(
                 |error| {
                     Self::Failed(format!(
@@ -34,7 +33,7 @@ impl Hosted {
                 },
                 Self::Scorer,
             ),
-            404 => Self::Nothing,
+            404 => Self::Nothing(figures::capitalised(body.trim())),
             status => Self::Failed(format!(
                 "The studio did not say which scorer it has: {}",
                 said(status, body)
@@ -47,7 +46,7 @@ impl Hosted {
     pub fn manifest(&self) -> Option<&ScorerManifest> {
         match self {
             Self::Scorer(manifest) => Some(manifest),
-            Self::Unknown | Self::Nothing | Self::Failed(_) => None,
+            Self::Unknown | Self::Nothing(_) | Self::Failed(_) => None,
         }
     }
 }
@@ -320,8 +319,10 @@ mod tests {
 
     #[test]
     fn the_studios_answer_is_read_or_said_why_not() {
-        assert_eq!(Hosted::read(404, "no"), Hosted::Nothing);
-        assert_eq!(Hosted::read(200, "null\n"), Hosted::Nothing);
+        assert_eq!(
+            Hosted::read(404, "start it with --scorer DIR\n"),
+            Hosted::Nothing("Start it with --scorer DIR".to_owned())
+        );
         let failed = Hosted::read(503, "still starting");
         assert!(matches!(&failed, Hosted::Failed(why) if why.ends_with("still starting")));
         let failed = Hosted::read(502, "<html>");

@@ -49,8 +49,8 @@ impl Scoring {
                 )
             }
             State::Running if self.ahead > 0 => match self.ahead {
-                1 => "Waiting for the studio: 1 video comes first".to_owned(),
-                ahead => format!("Waiting for the studio: {ahead} videos come first"),
+                1 => "One video of somebody else is scored first".to_owned(),
+                ahead => format!("{ahead} videos of others are scored first"),
             },
             State::Running if self.done == 0 => "Looking at the first frames…".to_owned(),
             State::Running => {

@@ -24,6 +24,7 @@ mod table;
 
 use leptos::ev;
 use leptos::prelude::*;
+use protocol::episodes::EpisodeList;
 use protocol::score::ScorerManifest;
 use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
@@ -73,10 +74,8 @@ pub(crate) fn ScorePanel() -> impl IntoView {
             </p>
             {move || match hosted.get() {
                 Hosted::Unknown => view! { <p class="quiet">"Asking the studio which scorer it has…"</p> }.into_any(),
-                Hosted::Nothing => view! {
-                    <p class="empty-note" data-testid="score-unavailable">
-                        "This studio serves no scorer. Start it with --scorer DIR, the folder of a Qwen3-VL checkpoint."
-                    </p>
+                Hosted::Nothing(why) => view! {
+                    <p class="empty-note" data-testid="score-unavailable">{why}</p>
                 }.into_any(),
                 Hosted::Failed(reason) => view! {
                     <div class="verdict bad" data-testid="score-unavailable">

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use leptos::prelude::*;
+use protocol::episodes::RecordedEpisode;
 use web_sys::AbortController;
 
 use super::film::Film;

@@ -29,13 +29,6 @@ pub(super) fn ScorerBox(manifest: ScorerManifest) -> impl IntoView {
         figures::bytes(manifest.bytes()),
         manifest.dtype
     );
-    let about = if manifest.is_nano {
-        "It knows only the built-in robot and its tasks; of anything else its curve says nothing. Large models score any \
-         video and any sentence without having been trained for them (zero-shot)."
-    } else {
-        "It was trained for no robot and no task: it scores any video and any sentence (zero-shot)."
-    };
-    let note = Some(manifest.note.clone()).filter(|note| !note.is_empty());
     let studio_device = manifest.studio_device.clone();
     let can_choose = studio_device.is_some();
     let place = desk.place;
@@ -75,7 +68,7 @@ pub(super) fn ScorerBox(manifest: ScorerManifest) -> impl IntoView {
                         " "
                         <span class="quiet num">{size}</span>
                     </p>
-                    <p class="quiet" data-testid="scorer-about">{note.unwrap_or_else(|| about.to_owned())}</p>
+                    <p class="quiet" data-testid="scorer-about">{manifest.note}</p>
                 </div>
                 <Show when=move || can_choose>
                     <div class="segmented" role="group" aria-label="Where it computes">

@@ -29,7 +29,7 @@ pub(super) fn SourceBox() -> impl IntoView {
         }
     };
     view! {
-        <div class="source">
+        <div class="source" data-testid="score-source" data-source=move || desk.source.get().word()>
             <div class="segmented" role="group" aria-label="What is scored">
                 {option(Source::Robot, "score-source-robot", "The robot, live")}
                 <Show when=move || has_episodes.get()>
@@ -123,7 +123,7 @@ fn Episodes() -> impl IntoView {
             >
                 <For each=move || desk.episodes.get() key=|episode| episode.id.clone() let:episode>
                     {
-                        let text = format!("{} — {}", title(&episode), episode.instruction);
+                        let text = title(&episode);
                         let id = episode.id.clone();
                         view! {
                             <option
