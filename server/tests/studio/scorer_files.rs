@@ -349,3 +349,24 @@ fn what_is_no_qwen3_vl_checkpoint_is_refused_with_the_reason() {
     fs::remove_file(weights).unwrap();
     assert!(refusal(&folder.0).contains("safetensors"));
 }
+
+#[test]
+fn the_nano_scorer_is_in_the_binary_where_its_folder_was() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../models/nano/qwen3vl");
+    let nano = ScorerFiles::nano();
+    if !folder.join("config.json").exists() {
+        let said = nano.unwrap_err().to_string();
+        assert!(said.contains("--scorer DIR"), "{said}");
+        return;
+    }
+    let nano = nano.unwrap();
+    let manifest = nano.manifest();
+    assert!(manifest.is_nano && manifest.note.contains("only the built-in robot"));
+    assert!(manifest.bytes() < 15_000_000, "{}", manifest.bytes());
+    assert_eq!(
+        manifest.id,
+        ScorerFiles::open_dir(&folder).unwrap().manifest().id
+    );
+    nano.load(&layers::device::cpu(), &qwen3vl::LoadOptions::default())
+        .unwrap();
+}
