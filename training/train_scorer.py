@@ -86,6 +86,7 @@ def main() -> None:
     parser.add_argument("--resume", type=Path)
     parser.add_argument("--minutes", type=float, default=45)
     parser.add_argument("--sight", type=float, default=0.2, help="share of the time for the tower alone")
+    parser.add_argument("--sight-rate", type=float, default=0.4, help="the tower's rates, as a share of the others")
     parser.add_argument("--muon", type=float, default=4e-3)
     parser.add_argument("--adam", type=float, default=2e-3)
     parser.add_argument("--clips", type=int, default=10)
@@ -114,7 +115,11 @@ def main() -> None:
           f"{len(episodes.about)} episodes, {len(episodes.progress)} frames", flush=True)
     maker = Maker(episodes, tasks, tokenizer, options.seed)
     yes, no = (tokenizer.encode(word).ids[0] for word in (" True", " False"))
-    optimiser = Optimiser({"network": network, "teacher": teacher}, options.muon, options.adam)
+    rate = options.sight_rate
+    optimisers = [
+        Optimiser({"visual": network.visual}, options.muon * rate, options.adam * rate),
+        Optimiser({"language": network.language_model, "teacher": teacher}, options.muon, options.adam),
+    ]
     average = {name: value.clone() for name, value in network.state_dict().items()}
     started, step, seen, shown, kept = time.time(), 0, {}, 0.0, 0.0
     log = (options.out / "loss.csv").open("w")
@@ -134,10 +139,11 @@ def main() -> None:
             log_probs, merged = network(batch)
             found = losses(log_probs, batch.progress, batch.is_static, yes, no)
             found["sight"] = teacher(merged, batch.facts)
-            loss = found["cross"] + 0.5 * found["level"] + 0.2 * found["sight"]
+            loss = found["cross"] + 0.5 * found["level"] + 0.3 * found["sight"]
             loss = loss + 0.05 * found.get("drift", 0.0) + 0.5 * found.get("spread", 0.0)
         loss.backward()
-        optimiser.step(scale)
+        for optimiser in optimisers:
+            optimiser.step(scale)
         step += 1
         with torch.no_grad():
             decay = min(0.997, step / (step + 20))

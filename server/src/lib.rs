@@ -16,6 +16,7 @@
 //! - [`evaluation`], [`bench`]: success rates and speeds, for the command line
 //! - [`npy`], [`episodes`]: recorded actions, read from NumPy files and LeRobot data sets
 //! - [`scoring`]: videos for the progress scorer, and the file of its curves
+//! - [`recordings`]: recorded episodes and their videos, for pages
 //! - [`synthesise`]: random checkpoints in the published layout, to load and to time
 //! - [`client`]: a viewer as a program
 //!
@@ -33,6 +34,7 @@ pub mod mailbox;
 mod metrics;
 pub mod npy;
 pub mod policies;
+pub mod recordings;
 mod robots;
 mod scene;
 pub mod scorer;

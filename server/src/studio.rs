@@ -3,6 +3,7 @@
 use crate::{
     metrics::Metrics,
     policies::{Actor, inference::Inference, speaker::Answering},
+    recordings::Recordings,
     scene::Asking,
     scorer::{Scoring, desk::Desk},
     sessions::{Registry, registry::Limits},
@@ -28,6 +29,8 @@ pub struct Config {
     pub speaker: Answering,
     /// The hosted scorer of videos, or why there is none, in words for the person who wants to score.
     pub scorer: Scoring,
+    /// Recorded episodes, for pages that score them.
+    pub recordings: Recordings,
     /// What is accepted, and how long is waited.
     pub limits: Limits,
 }
@@ -39,6 +42,7 @@ impl std::fmt::Debug for Config {
             .field("policy", &policy)
             .field("speaker", &self.speaker)
             .field("scorer", &self.scorer)
+            .field("episodes", &self.recordings.list().episodes.len())
             .field("limits", &self.limits)
             .finish()
     }
@@ -70,6 +74,7 @@ pub async fn serve(
         policy,
         speaker,
         scorer,
+        recordings,
         limits,
     } = config;
     let metrics = Arc::new(Metrics::new());
@@ -87,6 +92,7 @@ pub async fn serve(
             limits,
         )),
         desk: desk.clone(),
+        recordings: Arc::new(recordings),
         stop: stop.clone(),
         connections: connections.clone(),
     };

@@ -268,3 +268,71 @@ fn serve_says_where_it_is_and_stops_when_asked_to() {
         assert_eq!(status.code(), Some(0), "{signal}");
     }
 }
+
+/// Folders of the repository.
+fn folder(name: &str) -> String {
+    format!("{}/../{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn serve_refuses_what_is_no_scorer_and_no_data_set() {
+    let policy = folder("models/nano/molmoact2");
+    let scorer = folder("tests/goldens/qwen3vl/tied/checkpoint");
+    for (arguments, status, reason) in [
+        (&["--scorer", &policy] as &[&str], 1, "model_type"),
+        (&["--scorer", "/nowhere"], 1, "/nowhere"),
+        (&["--score-here"], 2, "--scorer"),
+        (&["--scorer", &scorer, "--scorer-dtype", "f8"], 2, "f8"),
+        (&["--dataset", &policy], 1, "meta/info.json"),
+        (&["--camera", "top"], 2, "--dataset"),
+    ] {
+        let common = [
+            "serve",
+            "--no-sim",
+            "--listen",
+            "127.0.0.1:0",
+            "--device",
+            "cpu",
+        ];
+        let output = run(&[&common, arguments].concat());
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(status), "{arguments:?}: {said}");
+        assert!(said.contains(reason), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn doctor_looks_at_the_scorer() {
+    let look = |scorer: &str, more: &[&str]| {
+        let common = ["doctor", "--json", "--device", "cpu", "--scorer", scorer];
+        run(&[&common, more].concat())
+    };
+    let checkpoint = folder("tests/goldens/qwen3vl/tied/checkpoint");
+    let report = json(&look(&checkpoint, &[]));
+    assert_eq!(report["scorer"]["found"], true);
+    assert_eq!(report["scorer"]["name"], "checkpoint");
+    assert_eq!(report["scorer"]["parameters"], 226_688);
+    assert_eq!(report["scorer"]["device"], Value::Null);
+    let here = json(&look(
+        &checkpoint,
+        &["--score-here", "--scorer-dtype", "int8"],
+    ));
+    let device = here["scorer"]["device"].as_str().unwrap();
+    assert!(
+        device.starts_with("cpu") && device.ends_with("int8"),
+        "{device}"
+    );
+    let wrong = look(&folder("models/nano/molmoact2"), &[]);
+    assert_eq!(wrong.status.code(), Some(1));
+    let report = json(&wrong);
+    assert_eq!(
+        (&report["scorer"]["found"], &report["healthy"]),
+        (&false.into(), &false.into())
+    );
+    assert!(
+        report["scorer"]["error"]
+            .as_str()
+            .unwrap()
+            .contains("model_type")
+    );
+}

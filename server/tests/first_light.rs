@@ -83,6 +83,7 @@ async fn the_shipped_policy_does_what_it_is_told() {
         policy: Ok(policy),
         speaker: nobody("The nano policy"),
         scorer: policy_studio::scorer::nobody("The test"),
+        recordings: Default::default(),
         limits: Limits::default(),
     };
     let studio = tokio::spawn(serve(listener, config, stop.clone().cancelled_owned()));

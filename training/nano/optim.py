@@ -40,6 +40,10 @@ class Muon:
                 matrix.mul_(1 - rate * self.weight_decay).sub_(change, alpha=rate)
 
 
+# Rows of these are looked up one by one, which orthogonalising them together would ignore.
+TABLES = ("wte", "positional", "embed_tokens", "pos_embed")
+
+
 class Optimiser:
     """Both, with one schedule: a rate in [0, 1] scales `muon_rate` and `adam_rate`."""
 
@@ -49,7 +53,7 @@ class Optimiser:
             for name, value in module.named_parameters():
                 if not value.requires_grad:
                     continue
-                if "wte" in name or "positional" in name or label == "head":
+                if any(part in name for part in TABLES) or label == "head":
                     table.append(value)
                 elif value.ndim == 2 and min(value.shape) >= 16:
                     matrices.append(value)

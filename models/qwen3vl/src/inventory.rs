@@ -38,7 +38,9 @@ impl Inventory {
         } else {
             video_config::PROCESSOR_FILE
         };
-        let mut names = [config::FILE, words::FILE, frames].map(str::to_owned).to_vec();
+        let mut names = [config::FILE, words::FILE, frames]
+            .map(str::to_owned)
+            .to_vec();
         if files.find(INDEX_FILE)?.is_some() {
             names.push(INDEX_FILE.to_owned());
         }
@@ -89,9 +91,16 @@ mod tests {
             ]
         );
         assert!(tied.largest_tensor_values > 0 && tied.largest_tensor_values < tied.parameters);
-        assert!(inventory("tied_again").files.contains(&"processor_config.json".to_owned()));
+        assert!(
+            inventory("tied_again")
+                .files
+                .contains(&"processor_config.json".to_owned())
+        );
         let shards = inventory("untied_odd").files;
-        assert!(shards.contains(&"model.safetensors.index.json".to_owned()), "{shards:?}");
+        assert!(
+            shards.contains(&"model.safetensors.index.json".to_owned()),
+            "{shards:?}"
+        );
         assert!(shards.contains(&"model-00003-of-00003.safetensors".to_owned()));
         assert_eq!(shards.len(), 7);
     }
@@ -100,7 +109,12 @@ mod tests {
     fn weights_of_another_model_are_refused() {
         let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
             .join("../../tests/goldens/qwen3vl/tied/checkpoint");
-        let read = |name: &str| (name.to_owned(), std::fs::read(folder.join(name)).unwrap().into());
+        let read = |name: &str| {
+            (
+                name.to_owned(),
+                std::fs::read(folder.join(name)).unwrap().into(),
+            )
+        };
         let header = br#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#;
         let mut weights = (header.len() as u64).to_le_bytes().to_vec();
         weights.extend(header);

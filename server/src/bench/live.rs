@@ -95,6 +95,7 @@ pub async fn measure(actor: Box<dyn Actor>, plan: LivePlan) -> Result<LiveTimes,
         policy: Ok(actor),
         speaker: crate::policies::speaker::nobody("A measurement"),
         scorer: crate::scorer::nobody("A measurement"),
+        recordings: Default::default(),
         limits: Limits {
             chunking: plan.chunking,
             ..Limits::default()

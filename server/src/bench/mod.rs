@@ -1,6 +1,7 @@
 //! Every number that the README quotes, measured here.
 //!
 //! - `policy`: inference per stage, each mode
+//! - `processor`: time that a process has had a processor
 //! - `pieces`: the tokenizer and the simulator
 //! - `live`: a whole studio over the loopback (command to motion, control rate, stop)
 //! - `robots`: several robots at one policy, answered together or one at a time
@@ -10,6 +11,7 @@
 pub mod live;
 pub mod pieces;
 pub mod policy;
+pub mod processor;
 pub mod robots;
 pub mod score;
 pub mod stats;

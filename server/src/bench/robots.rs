@@ -121,6 +121,7 @@ pub async fn measure(policy: &Shared, plan: RobotsPlan) -> Result<RobotsTimes, L
         policy: Ok(Box::new(policy.clone())),
         speaker: crate::policies::speaker::nobody("A measurement"),
         scorer: crate::scorer::nobody("A measurement"),
+        recordings: Default::default(),
         limits: Limits {
             max_batch: plan.max_batch,
             chunking: plan.chunking,

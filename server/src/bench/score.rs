@@ -2,11 +2,14 @@
 //!
 //! Every form answers the same question in the same round, so that what else the machine does meets all of them.
 
-use super::stats::{Millis, millis};
+use super::{
+    processor::processor_time,
+    stats::{Millis, millis},
+};
 use layers::{Device, ModelFiles, Precision};
 use qwen3vl::{LoadOptions, Qwen3Vl, TextLayout};
 use serde::Serialize;
-use std::{borrow::Cow, ops::ControlFlow, path::Path, time::Instant};
+use std::{borrow::Cow, collections::BTreeMap, ops::ControlFlow, path::Path, time::Instant};
 use topreward::{
     Clip, Prefixes, Profile, Prompt,
     scorer::{Film, Form, Plan, Question, Scorer, ScorerError, ScorerOptions},
@@ -46,12 +49,45 @@ pub struct FormTimes {
     pub streaming_ratio: f64,
     /// The same of `packed`.
     pub packed_ratio: f64,
+    /// Processor time of all threads in these three, where the system says it: what they cost on a busy machine too.
+    pub processor: Option<ProcessorTimes>,
     /// Largest difference of a log-probability between the forms.
     pub largest_difference: f64,
     /// Lengths of the prefixes [frames].
     pub lengths: Vec<usize>,
     /// `ln p( True)` at each, read the naive way.
     pub log_probs: Vec<f64>,
+}
+
+/// Processor time, medians over the rounds [ms].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[allow(missing_docs, reason = "as in the times by the clock")]
+pub struct ProcessorTimes {
+    pub naive: f64,
+    pub streaming: f64,
+    pub packed: f64,
+    pub streaming_ratio: f64,
+    pub packed_ratio: f64,
+}
+
+impl ProcessorTimes {
+    fn of(times: &[Vec<f64>; 3]) -> Option<Self> {
+        let [naive, streaming, packed] = times;
+        let median = |times: &[f64]| (!times.is_empty()).then(|| Millis::of(times.to_vec()).median);
+        Some(Self {
+            naive: median(naive)?,
+            streaming: median(streaming)?,
+            packed: median(packed)?,
+            streaming_ratio: ratio(naive, streaming),
+            packed_ratio: ratio(naive, packed),
+        })
+    }
+}
+
+/// Median over the rounds.
+fn ratio(naive: &[f64], other: &[f64]) -> f64 {
+    let ratios = naive.iter().zip(other).map(|(naive, other)| naive / other);
+    Millis::of(ratios.collect()).median
 }
 
 /// One precision.
@@ -114,36 +150,58 @@ pub enum ScoreBenchError {
 const INSTRUCTION: &str = "open the drawer";
 const FORMS: [Form; 3] = [Form::Naive, Form::Streaming, Form::Packed];
 
-/// A clip that a formula defines: smooth, with some noise, every frame another.
-#[derive(Debug, Clone, Copy)]
-pub struct Synthetic {
-    /// Sides of a frame [pixels].
-    pub side: usize,
+/// A clip that a formula defines: smooth, with some noise, every frame another. Frames are made before anything is timed.
+#[derive(Debug)]
+struct Synthetic(BTreeMap<usize, RgbImage>);
+
+impl Synthetic {
+    /// The frames with these numbers, squares of `side` pixels.
+    fn new(indices: &[usize], side: usize) -> Result<Self, ScorerError> {
+        indices
+            .iter()
+            .map(|&index| {
+                let frame = RgbImage::new(side, side, synthetic(index, side)).map_err(|error| {
+                    ScorerError::Frame {
+                        index,
+                        reason: error.to_string(),
+                    }
+                })?;
+                Ok((index, frame))
+            })
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
 }
 
 impl Film for Synthetic {
     fn frame(&self, index: usize) -> Result<Cow<'_, RgbImage>, ScorerError> {
-        let (side, seed) = (self.side as u64, index as u64);
-        let mut bytes = Vec::with_capacity(self.side * self.side * 3);
-        for y in 0..side {
-            for x in 0..side {
-                for c in 0..3_u64 {
-                    let at = (y * side + x) * 3 + c;
-                    let mut noise = at.wrapping_mul(2_654_435_761).wrapping_add(seed) & 0xFFFF_FFFF;
-                    noise ^= noise >> 15;
-                    noise = noise.wrapping_mul(2_246_822_519) & 0xFFFF_FFFF;
-                    let wave = (x * (c + 2) + y * (3 - c) + seed * 29) % 192;
-                    bytes.push((wave + (noise >> 26)) as u8);
-                }
-            }
-        }
-        RgbImage::new(self.side, self.side, bytes)
-            .map(Cow::Owned)
-            .map_err(|error| ScorerError::Frame {
+        self.0
+            .get(&index)
+            .map(Cow::Borrowed)
+            .ok_or_else(|| ScorerError::Frame {
                 index,
-                reason: error.to_string(),
+                reason: "it was not made".to_owned(),
             })
     }
+}
+
+/// Pixels of a frame; `models/topreward/benches/reference.py` makes the same.
+fn synthetic(index: usize, side: usize) -> Vec<u8> {
+    let (side, seed) = (side as u64, index as u64);
+    let mut bytes = Vec::new();
+    for y in 0..side {
+        for x in 0..side {
+            for c in 0..3_u64 {
+                let at = (y * side + x) * 3 + c;
+                let mut noise = at.wrapping_mul(2_654_435_761).wrapping_add(seed) & 0xFFFF_FFFF;
+                noise ^= noise >> 15;
+                noise = noise.wrapping_mul(2_246_822_519) & 0xFFFF_FFFF;
+                let wave = (x * (c + 2) + y * (3 - c) + seed * 29) % 192;
+                bytes.push((wave + (noise >> 26)) as u8);
+            }
+        }
+    }
+    bytes
 }
 
 fn load(folder: &Path, device: &Device, precision: Precision) -> Result<Qwen3Vl, ScoreBenchError> {
@@ -195,7 +253,8 @@ pub fn measure(
     let profile = Profile::Aligned;
     let options = ScorerOptions::new(profile);
     let side = options.pre_resize.unwrap_or(244);
-    let film = Synthetic { side };
+    let shown = profile.frames(&clip, frames)?.indices;
+    let film = Synthetic::new(&shown, side)?;
     let model = load(folder, device, plan.precision)?;
     let prompt = Prompt::new(INSTRUCTION)?;
     let question = Question::new(model.words(), TextLayout::Plain, &prompt)?;
@@ -209,24 +268,25 @@ pub fn measure(
         let lengths = Prefixes::Spread(count).lengths(&clip, profile)?;
         let points = Plan::new(profile, &clip, &lengths)?;
         let mut times = [const { Vec::new() }; 3];
+        let mut processor = [const { Vec::new() }; 3];
         let mut curves = [const { Vec::new() }; 3];
         for round in 1..=plan.repeats {
-            for ((form, times), kept) in FORMS.into_iter().zip(&mut times).zip(&mut curves) {
+            let places = times.iter_mut().zip(&mut processor).zip(&mut curves);
+            for (form, ((times, processor), kept)) in FORMS.into_iter().zip(places) {
                 tell(format!(
                     "{count} prefixes, {form:?}, round {round} of {}",
                     plan.repeats
                 ));
                 scorer = scorer.with_options(ScorerOptions { form, ..options });
-                let started = Instant::now();
+                let (started, before) = (Instant::now(), processor_time());
                 *kept = curve(&scorer, &film, &points, &question)?;
                 times.push(millis(started.elapsed()));
+                if let (Some(before), Some(after)) = (before, processor_time()) {
+                    processor.push(millis(after.saturating_sub(before)));
+                }
             }
         }
         let [naive, streaming, packed] = &times;
-        let ratio = |other: &[f64]| {
-            let ratios = naive.iter().zip(other).map(|(naive, other)| naive / other);
-            Millis::of(ratios.collect()).median
-        };
         let [reference, others @ ..] = &curves;
         let largest_difference = others
             .iter()
@@ -234,8 +294,9 @@ pub fn measure(
             .fold(0.0, f64::max);
         forms.push(FormTimes {
             prefixes: lengths.len(),
-            streaming_ratio: ratio(streaming),
-            packed_ratio: ratio(packed),
+            streaming_ratio: ratio(naive, streaming),
+            packed_ratio: ratio(naive, packed),
+            processor: ProcessorTimes::of(&processor),
             naive: Millis::of(naive.clone()),
             streaming: Millis::of(streaming.clone()),
             packed: Millis::of(packed.clone()),
@@ -252,7 +313,7 @@ pub fn measure(
         precision: plan.precision.to_string(),
         frames,
         fps: plan.fps,
-        shown_frames: profile.frames(&clip, frames)?.indices.len(),
+        shown_frames: shown.len(),
         side,
         instruction: INSTRUCTION,
         forms,

@@ -1,6 +1,9 @@
 //! `doctor`: what this machine can do, and what is wrong with it.
 
-use super::policy::{PolicyArguments, choose};
+use super::{
+    policy::{PolicyArguments, choose},
+    scorer::ScorerArguments,
+};
 use clap::Args;
 use layers::{Check, SelfTestReport};
 use policy_studio::{
@@ -11,16 +14,19 @@ use protocol::Mode;
 use serde::Serialize;
 use std::{fmt, net::TcpListener, process::ExitCode};
 
-/// Look at the device, the numbers it computes, the policy, the port and the page. Exit status 1 when a studio
+/// Look at the device, the numbers it computes, the policy, the scorer, the port and the page. Exit status 1 when a studio
 /// could not do its work here.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   policy-studio doctor
   policy-studio doctor --json
-  policy-studio doctor --policy ~/checkpoints/MolmoAct2 --listen 0.0.0.0:9000")]
+  policy-studio doctor --policy ~/checkpoints/MolmoAct2 --listen 0.0.0.0:9000
+  policy-studio doctor --scorer ~/checkpoints/Qwen3-VL-2B-Instruct")]
 pub(super) struct Doctor {
     #[command(flatten)]
     policy: PolicyArguments,
+    #[command(flatten)]
+    scorer: ScorerArguments,
     /// The address that `serve` would listen on.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
     listen: String,
@@ -37,6 +43,7 @@ struct Findings {
     self_test: Vec<Check>,
     port: PortFinding,
     policy: PolicyFinding,
+    scorer: ScorerFinding,
     page: PageInfo,
 }
 
@@ -62,6 +69,19 @@ struct PolicyFinding {
     parameters: u64,
     modes: Vec<Mode>,
     tags: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct ScorerFinding {
+    /// Whether its files are there and are what they should be.
+    found: bool,
+    name: String,
+    parameters: u64,
+    bytes: u64,
+    /// Where `serve` with the same options would score; nowhere when it only serves the files.
+    device: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }
@@ -107,6 +127,27 @@ impl Doctor {
                 ..PolicyFinding::default()
             },
         };
+        let scorer = match self.scorer.host(&chosen, &|_| ()) {
+            Ok(Ok(scorer)) => {
+                let manifest = scorer.manifest();
+                ScorerFinding {
+                    found: true,
+                    name: manifest.name.clone(),
+                    parameters: manifest.parameters,
+                    bytes: manifest.bytes(),
+                    device: manifest.studio_device.clone(),
+                    error: None,
+                }
+            }
+            Ok(Err(reason)) => ScorerFinding {
+                error: Some(reason),
+                ..ScorerFinding::default()
+            },
+            Err(error) => ScorerFinding {
+                error: Some(format!("{error:#}")),
+                ..ScorerFinding::default()
+            },
+        };
         let port = match TcpListener::bind(&self.listen) {
             Ok(_) => PortFinding {
                 listen: self.listen.clone(),
@@ -125,7 +166,11 @@ impl Doctor {
             reason: reason.clone(),
         }));
         Ok(Findings {
-            healthy: report.passed() && policy.loaded && not_usable.is_none(),
+            // A studio without the nano scorer does everything else.
+            healthy: report.passed()
+                && policy.loaded
+                && not_usable.is_none()
+                && (scorer.found || self.scorer.is_nano()),
             version: policy_studio::VERSION,
             device: DeviceFinding {
                 chosen: chosen.kind,
@@ -135,6 +180,7 @@ impl Doctor {
             self_test: report.checks,
             port,
             policy,
+            scorer,
             page: page_info(),
         })
     }
@@ -149,6 +195,7 @@ impl fmt::Display for Findings {
             self_test,
             port,
             policy,
+            scorer,
             page,
         } = self;
         writeln!(f, "policy-studio {version}")?;
@@ -179,6 +226,20 @@ impl fmt::Display for Findings {
                 policy.tags.join(", ")
             )?,
             Some(error) => writeln!(f, "policy     not loaded: {error}")?,
+        }
+        match &scorer.error {
+            None => writeln!(
+                f,
+                "scorer     {}, {:.1} million parameters, {:.1} MB, {}",
+                scorer.name,
+                scorer.parameters as f64 / 1e6,
+                scorer.bytes as f64 / 1e6,
+                match &scorer.device {
+                    Some(device) => format!("in pages and on {device}"),
+                    None => "in pages".to_owned(),
+                }
+            )?,
+            Some(error) => writeln!(f, "scorer     none: {error}")?,
         }
         match &port.error {
             None => writeln!(f, "port       {} is free", port.listen)?,

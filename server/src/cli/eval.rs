@@ -1,4 +1,6 @@
-//! `eval`: success rates in the simulator.
+//! `eval`: success rates in the simulator, of a policy or of a progress scorer.
+
+mod scorer;
 
 use super::policy::PolicyArguments;
 use clap::{Args, ValueEnum};
@@ -10,8 +12,8 @@ use policy_studio::{
     sim_robot,
 };
 use protocol::Mode;
-use sim::TaskFamily;
-use std::{process::ExitCode, time::Duration};
+use sim::{CONTROL_RATE_HZ, TaskFamily};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Modes {
@@ -22,16 +24,28 @@ enum Modes {
 }
 
 /// Measure how often the policy succeeds in the simulator, per task family, beside two controls: the same
-/// scenes with a wrong instruction, and the mean action repeated.
+/// scenes with a wrong instruction, and the mean action repeated. With --scorer, measure how well a progress scorer judges
+/// episodes of the simulator, beside its controls: a frozen frame, a wrong instruction, and the true progress.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   policy-studio eval
   policy-studio eval --episodes 20 --families reach,push --mode continuous
   policy-studio eval --chunking plain --latency-ms 150 --no-controls
-  policy-studio eval --policy ~/runs/nano/last --json > report.json")]
+  policy-studio eval --policy ~/runs/nano/last --json > report.json
+  policy-studio eval --scorer models/nano/qwen3vl --episodes 50")]
 pub(super) struct Eval {
     #[command(flatten)]
     policy: PolicyArguments,
+    /// Evaluate a progress scorer instead: the folder of a Qwen3-VL checkpoint. Every other episode is solved by the
+    /// scripted expert, the others fail.
+    #[arg(long, value_name = "DIR", conflicts_with_all = [
+        "policy", "base", "calibration", "mode", "no_controls", "max_secs", "rows", "chunking", "latency_ms",
+        "assumed_latency_ms", "tag",
+    ])]
+    scorer: Option<PathBuf>,
+    /// Frames per second of the videos that a scorer is shown: 30 or a number that divides it.
+    #[arg(long, value_name = "F", requires = "scorer", default_value_t = CONTROL_RATE_HZ)]
+    fps: u32,
     /// Episodes per family, for each mode and control.
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
     episodes: u64,
@@ -85,27 +99,30 @@ fn family(name: &str) -> Result<TaskFamily, String> {
 
 impl Eval {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        if let Some(folder) = &self.scorer {
+            return self.run_scorer(folder);
+        }
         let chosen = self.policy.device()?;
         eprintln!("device: {}", chosen.words());
-        let jobs = self.jobs.map_or_else(
-            || std::thread::available_parallelism().map_or(1, usize::from),
-            |jobs| usize::try_from(jobs).unwrap_or(1),
-        );
         let mut actors: Vec<Box<dyn Actor>> = Vec::new();
-        for _ in 0..jobs {
+        for _ in 0..self.jobs() {
             actors.push(Box::new(self.policy.load(&chosen)?));
         }
         let plan = self.plan(actors.first().map(|actor| actor.info()));
-        let bar = ProgressBar::new(plan.episodes().len() as u64).with_style(
-            ProgressStyle::with_template(
-                "{elapsed_precise} {wide_bar} {pos}/{len} episodes, {eta} to go",
-            )?,
-        );
+        let bar = bar(plan.episodes().len())?;
         let report = evaluate(&plan, &mut actors, &|done| bar.set_position(done as u64));
         bar.finish_and_clear();
         let report = report?;
         super::print(&report, self.json)?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// How many episodes run at the same time.
+    fn jobs(&self) -> usize {
+        self.jobs.map_or_else(
+            || std::thread::available_parallelism().map_or(1, usize::from),
+            |jobs| usize::try_from(jobs).unwrap_or(1),
+        )
     }
 
     fn plan(&self, info: Option<&ActorInfo>) -> Plan {
@@ -135,4 +152,10 @@ impl Eval {
             assumed_latency: self.assumed_latency_ms.map(Duration::from_millis),
         }
     }
+}
+
+fn bar(episodes: usize) -> anyhow::Result<ProgressBar> {
+    let style = "{elapsed_precise} {wide_bar} {pos}/{len} episodes, {eta} to go";
+    let style = ProgressStyle::with_template(style)?;
+    Ok(ProgressBar::new(episodes as u64).with_style(style))
 }

@@ -72,6 +72,7 @@ impl PolicyArguments {
         self.device.into()
     }
 
+    /// What the large weight matrices are kept in.
     pub(super) fn precision(&self) -> Precision {
         self.dtype
     }

@@ -30,6 +30,10 @@ pub(super) struct ScorerArguments {
 }
 
 impl ScorerArguments {
+    pub(super) fn is_nano(&self) -> bool {
+        self.scorer.is_none()
+    }
+
     /// What the files say, without loading a weight.
     ///
     /// # Errors
@@ -42,27 +46,27 @@ impl ScorerArguments {
     }
 
     /// A missing nano scorer is told and lived with; a checkpoint that was asked for must be one. `policy` is where the
-    /// policy runs.
+    /// policy runs; `say` is told what becomes of it, in words.
     ///
     /// # Errors
     /// A folder that is no scorer, a device that was asked for and cannot be used, and weights that cannot be loaded
     /// where that was asked for.
-    pub(super) fn host(&self, policy: &Chosen) -> anyhow::Result<Scoring> {
+    pub(super) fn host(&self, policy: &Chosen, say: &dyn Fn(&str)) -> anyhow::Result<Scoring> {
         let files = match self.files() {
             Ok(files) => files,
             Err(error) if self.scorer.is_none() => {
-                eprintln!("no scorer: {error}");
+                say(&format!("no scorer: {error}"));
                 return Ok(Err(error.to_string()));
             }
             Err(error) => bail!(error),
         };
         let manifest = files.manifest();
-        eprintln!(
+        say(&format!(
             "scorer: {}, {:.1} million parameters, {:.1} MB for pages that score themselves",
             manifest.name,
             manifest.parameters as f64 / 1e6,
             manifest.bytes() as f64 / 1e6
-        );
+        ));
         let is_asked_for = self.score_here || self.scorer_device.is_some();
         let chosen = match self.scorer_device {
             Some(device) => choose(device.into())?,
@@ -70,13 +74,16 @@ impl ScorerArguments {
             None => policy.clone(),
         };
         if !is_asked_for && !manifest.is_nano && chosen.kind == "cpu" {
-            eprintln!("scoring: in pages; with --score-here also on {}", chosen.words());
+            say(&format!(
+                "scoring: in pages; with --score-here also on {}",
+                chosen.words()
+            ));
             return Ok(Ok(Scorer::new(files, None)));
         }
         let device = format!("{}, {}", chosen.words(), self.scorer_dtype);
         match self.load(&files, &chosen) {
             Ok(model) => {
-                eprintln!("scoring: in pages and on {device}");
+                say(&format!("scoring: in pages and on {device}"));
                 let judge: Arc<dyn Judge> = Arc::new(Model {
                     name: files.manifest().name.clone(),
                     device,
@@ -87,7 +94,7 @@ impl ScorerArguments {
             Err(error) if is_asked_for => Err(error.into()),
             // Nobody asked for it, and pages may have the room that this device has not.
             Err(error) => {
-                eprintln!("scoring: in pages alone; on {device}: {error}");
+                say(&format!("scoring: in pages alone; on {device}: {error}"));
                 Ok(Ok(Scorer::new(files, None)))
             }
         }

@@ -18,6 +18,7 @@ use policy_studio::{
         device::Chosen,
         speaker::{Answering, Model, Speaker, nobody},
     },
+    recordings::Recordings,
     scorer::Scoring,
     serve,
     sim_robot::{self, SimConfig},
@@ -43,7 +44,7 @@ type Acting = Result<Box<dyn Actor>, String>;
   policy-studio serve --listen 0.0.0.0:9000 --no-sim
   policy-studio serve --policy ~/checkpoints/MolmoAct2-SO100_101 --device wgpu
   policy-studio serve --ask ~/checkpoints/Molmo2-ER
-  policy-studio serve --scorer ~/checkpoints/Qwen3-VL-2B-Instruct
+  policy-studio serve --scorer ~/checkpoints/Qwen3-VL-2B-Instruct --dataset ~/data/so101_drawer
   policy-studio serve --scorer ~/checkpoints/Qwen3-VL-8B-Instruct --score-here --scorer-dtype int8
   policy-studio serve --policy ~/checkpoints/MolmoAct2-Think-LIBERO --depth full
   policy-studio serve --sims 2")]
@@ -63,6 +64,12 @@ pub(super) struct Serve {
     decoder: DecoderArgument,
     #[command(flatten)]
     scorer: ScorerArguments,
+    /// A LeRobot data set whose episodes pages can score; may be given several times.
+    #[arg(long, value_name = "DIR")]
+    dataset: Vec<PathBuf>,
+    /// The camera of the data sets that is shown; the first whose pictures are videos when absent.
+    #[arg(long, value_name = "NAME", requires = "dataset")]
+    camera: Option<String>,
     /// Start without the simulated robot.
     #[arg(long)]
     no_sim: bool,
@@ -98,6 +105,7 @@ impl Serve {
             )
         })?;
         let address = listener.local_addr().context("the socket has no address")?;
+        let recordings = self.recordings()?;
         let (policy, speaker, scorer) = self.models()?;
 
         let url = format!("http://{}", reachable(address));
@@ -132,6 +140,7 @@ impl Serve {
             policy,
             speaker,
             scorer,
+            recordings,
             limits: Limits {
                 chunking: self.chunking,
                 max_batch: usize::try_from(self.max_batch)?,
@@ -147,11 +156,36 @@ impl Serve {
         Ok(ended?)
     }
 
+    /// A data set that was named must be one; an episode of it whose video is missing is told and lived with.
+    fn recordings(&self) -> anyhow::Result<Recordings> {
+        const SHOWN: usize = 3;
+        let mut recordings = Recordings::default();
+        for folder in &self.dataset {
+            let added = recordings.add(folder, self.camera.as_deref())?;
+            eprintln!(
+                "data set: {}, {} episodes seen by {}",
+                added.dataset, added.episodes, added.camera
+            );
+            for reason in added.left_out.iter().take(SHOWN) {
+                eprintln!("  left out: {reason}");
+            }
+            if let Some(more) = added
+                .left_out
+                .len()
+                .checked_sub(SHOWN)
+                .filter(|more| *more > 0)
+            {
+                eprintln!("  and {more} more");
+            }
+        }
+        Ok(recordings)
+    }
+
     /// A missing nano policy is told and lived with; a checkpoint that was asked for must load.
     fn models(&self) -> anyhow::Result<(Acting, Answering, Scoring)> {
         let chosen = self.policy.device()?;
         eprintln!("device: {}", chosen.words());
-        let scorer = self.scorer.host(&chosen)?;
+        let scorer = self.scorer.host(&chosen, &|words| eprintln!("{words}"))?;
         let (policy, speaker) = self.actors(&chosen)?;
         Ok((policy, speaker, scorer))
     }

@@ -4,6 +4,7 @@
 //! - `driver`: what the arm is told in each tick: chunks that take time to arrive
 //! - [`seam`]: how far the target jumps where two chunks meet
 //! - [`report`]: success rates per condition and family
+//! - [`scorer`]: the same for a progress scorer, over episodes with a known end
 //!
 //! Two controls guard against numbers that mean nothing. *Wrong instruction*: the scene's own task is scored
 //! while the policy is told another one over the same scene; a policy that looks at the scene instead of
@@ -13,6 +14,7 @@
 mod driver;
 pub mod episode;
 pub mod report;
+pub mod scorer;
 pub mod seam;
 
 use crate::{

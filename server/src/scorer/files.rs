@@ -75,11 +75,7 @@ impl ScorerFiles {
         Self::read(name, model, Some(folder))
     }
 
-    fn read(
-        name: String,
-        model: ModelFiles,
-        folder: Option<&Path>,
-    ) -> Result<Self, ScorerError> {
+    fn read(name: String, model: ModelFiles, folder: Option<&Path>) -> Result<Self, ScorerError> {
         let inventory = Inventory::read(&model).map_err(|error| ScorerError::Model {
             name: folder.map_or_else(|| name.clone(), |folder| folder.display().to_string()),
             error: Box::new(error),
@@ -134,7 +130,11 @@ impl ScorerFiles {
 
     /// A file by its name, if the manifest has it. There is no way from a name to any other file.
     pub(crate) fn find(&self, name: &str) -> Option<Representation> {
-        let place = self.manifest.files.iter().position(|file| file.name == name)?;
+        let place = self
+            .manifest
+            .files
+            .iter()
+            .position(|file| file.name == name)?;
         Some(Representation {
             content: self.contents.get(place)?.clone(),
             // A name may hold what a tag must not.

@@ -80,8 +80,9 @@ where
 
 fn take(mut clip: ClipJob, message: &[u8], number: u64) -> Result<ClipJob, Refusal> {
     let frame: ScoreFrame = decoded(message, number, "a frame")?;
-    clip.take(frame)
-        .map_err(|error: JobError| Refusal::bad(format!("message {number} of the body: {error}")))?;
+    clip.take(frame).map_err(|error: JobError| {
+        Refusal::bad(format!("message {number} of the body: {error}"))
+    })?;
     if clip.bytes() > MAX_HELD_BYTES {
         return Err(Refusal::too_large(format!(
             "the frames of this video take more than {} MiB; score a part of it, send smaller frames, or use the profile \
@@ -102,7 +103,9 @@ fn decoded<M: serde::de::DeserializeOwned>(
             FrameError::BadBody { reason, .. } => reason,
             other => other.to_string(),
         };
-        Refusal::bad(format!("message {number} of the body is not {what}: {reason}"))
+        Refusal::bad(format!(
+            "message {number} of the body is not {what}: {reason}"
+        ))
     })
 }
 
@@ -160,7 +163,10 @@ where
                 ))),
             };
         }
-        let length = self.waiting.first_chunk().map(|length| u32::from_le_bytes(*length));
+        let length = self
+            .waiting
+            .first_chunk()
+            .map(|length| u32::from_le_bytes(*length));
         let length = length.unwrap_or_default();
         if length > most {
             return Err(Refusal::too_large(format!(
@@ -189,13 +195,17 @@ where
                 .map_err(|_| {
                     Refusal::new(
                         StatusCode::REQUEST_TIMEOUT,
-                        format!("no byte of the body came for {} s", self.silence.as_secs_f64()),
+                        format!(
+                            "no byte of the body came for {} s",
+                            self.silence.as_secs_f64()
+                        ),
                     )
                 })?;
             let Some(piece) = piece else {
                 return Ok(false);
             };
-            let piece = piece.map_err(|error| Refusal::bad(format!("the body broke off: {error}")))?;
+            let piece =
+                piece.map_err(|error| Refusal::bad(format!("the body broke off: {error}")))?;
             self.taken += piece.len() as u64;
             if self.taken > MAX_BODY_BYTES {
                 return Err(Refusal::too_large(format!(

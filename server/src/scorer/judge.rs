@@ -46,8 +46,10 @@ impl Judge for Model {
         clip: ClipJob,
         emit: &mut dyn FnMut(ScoreEvent) -> ControlFlow<()>,
     ) -> ScoreOutcome {
-        layers::wait(clip.score(&self.model, &self.name, &self.device, &mut async |event| {
-            emit(event)
-        }))
+        layers::wait(
+            clip.score(&self.model, &self.name, &self.device, &mut async |event| {
+                emit(event)
+            }),
+        )
     }
 }

@@ -3,8 +3,10 @@
 //! - [`routes`]: paths and handlers
 //! - [`files`]: the page inside the binary
 //! - `scorer`: the scorer's files, and scoring on the studio
+//! - `episodes`: recorded episodes and their videos
 //! - `ranges`: parts of large files
 
+mod episodes;
 mod files;
 pub(crate) mod ranges;
 pub(crate) mod routes;

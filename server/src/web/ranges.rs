@@ -57,7 +57,9 @@ impl Content {
         match self {
             Self::Memory(bytes) => {
                 let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
-                Ok(Body::from(bytes.slice(place(range.start)..place(range.end))))
+                Ok(Body::from(
+                    bytes.slice(place(range.start)..place(range.end)),
+                ))
             }
             Self::File {
                 path,
@@ -240,8 +242,17 @@ mod tests {
             assert_eq!(asked(range, 10), Asked::Part(part), "{range}");
         }
         for range in [
-            "bytes=10-", "bytes=5-4", "bytes=-0", "bytes=-", "bytes=", "bytes=a-b", "bytes=1-2-3",
-            "bytes=+1-2", "bytes", "", "bytes=99999999999999999999999-",
+            "bytes=10-",
+            "bytes=5-4",
+            "bytes=-0",
+            "bytes=-",
+            "bytes=",
+            "bytes=a-b",
+            "bytes=1-2-3",
+            "bytes=+1-2",
+            "bytes",
+            "",
+            "bytes=99999999999999999999999-",
         ] {
             assert_eq!(asked(range, 10), Asked::Outside, "{range}");
         }

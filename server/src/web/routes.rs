@@ -1,7 +1,10 @@
 //! Paths and their handlers.
 
-use super::{files, scorer};
-use crate::{policies::TokenizerFiles, robots, scorer::desk::Desk, sessions::Registry, viewers};
+use super::{episodes, files, scorer};
+use crate::{
+    policies::TokenizerFiles, recordings::Recordings, robots, scorer::desk::Desk,
+    sessions::Registry, viewers,
+};
 use axum::{
     Json, Router,
     extract::{Path, State, WebSocketUpgrade},
@@ -21,6 +24,7 @@ const TRANSPORT_LIMIT_BYTES: usize = MAX_FRAME_BYTES + (1 << 20);
 pub(crate) struct Studio {
     pub(crate) registry: Arc<Registry>,
     pub(crate) desk: Arc<Desk>,
+    pub(crate) recordings: Arc<Recordings>,
     /// Cancelled when the studio stops.
     pub(crate) stop: CancellationToken,
     /// Connections that outlive their HTTP request.
@@ -38,6 +42,7 @@ pub(crate) fn router(studio: Studio) -> Router {
         .route("/api/policy/depth_decoder.safetensors", get(depth_decoder))
         .route("/api/robots", get(robot_list))
         .merge(scorer::routes())
+        .merge(episodes::routes())
         .fallback(page)
         .with_state(studio)
 }

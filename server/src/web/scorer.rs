@@ -70,7 +70,10 @@ async fn score(State(studio): State<Studio>, body: Body) -> Response {
                 )
                     .into_response();
             }
-            Err(Refusal { status, words: said }) => words(status, &said),
+            Err(Refusal {
+                status,
+                words: said,
+            }) => words(status, &said),
         },
         Err(Closed::NoScorer(reason)) => words(StatusCode::NOT_FOUND, &reason),
         Err(Closed::FilesOnly) => words(
@@ -81,7 +84,9 @@ async fn score(State(studio): State<Studio>, body: Body) -> Response {
         Err(Closed::Full { jobs }) => {
             let mut full = words(
                 StatusCode::SERVICE_UNAVAILABLE,
-                &format!("{jobs} videos are being scored here or wait, and no more can; try again later"),
+                &format!(
+                    "{jobs} videos are being scored here or wait, and no more can; try again later"
+                ),
             );
             let retry = header::HeaderValue::from_static(RETRY_SECS);
             full.headers_mut().insert(header::RETRY_AFTER, retry);

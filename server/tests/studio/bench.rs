@@ -10,6 +10,7 @@ use policy_studio::{
         ActRequest, Acted, Actor, ActorError, ActorInfo, TagInfo,
         speaker::{Answering, nobody},
     },
+    recordings::Recordings,
     scorer::{self, Scoring},
     serve,
 };
@@ -145,6 +146,7 @@ impl TestStudio {
             policy,
             speaker,
             scorer: scorer::nobody("The test"),
+            recordings: Recordings::default(),
             limits,
         })
         .await
@@ -155,7 +157,19 @@ impl TestStudio {
             policy: Err("none".to_owned()),
             speaker: nobody("The test"),
             scorer,
+            recordings: Recordings::default(),
             limits,
+        })
+        .await
+    }
+
+    pub async fn with_recordings(recordings: Recordings) -> Self {
+        Self::of(Config {
+            policy: Err("none".to_owned()),
+            speaker: nobody("The test"),
+            scorer: scorer::nobody("The test"),
+            recordings,
+            limits: Limits::default(),
         })
         .await
     }

@@ -88,7 +88,9 @@ impl TestStudio {
             socket.write_all(request).await.ok();
             socket.read_to_end(&mut answer).await.unwrap();
         };
-        timeout(6 * SOON, exchange).await.expect("an answer in time");
+        timeout(6 * SOON, exchange)
+            .await
+            .expect("an answer in time");
         HttpAnswer::parse(&answer)
     }
 }

@@ -13,7 +13,14 @@ mod chunking;
 mod control;
 mod gathering;
 mod http;
+#[path = "../command_line_score/made.rs"]
+#[allow(
+    dead_code,
+    reason = "the tests of the command line make more kinds of data sets"
+)]
+mod made;
 mod recorder;
+mod recordings;
 mod scene;
 mod scorer_files;
 mod scoring;

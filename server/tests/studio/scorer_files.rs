@@ -62,7 +62,11 @@ async fn the_manifest_names_what_is_needed_and_nothing_else() {
     fs::write(folder.0.join("secret.txt"), "a secret").unwrap();
     let studio = studio(&folder.0).await;
     let manifest = manifest(&studio).await;
-    let names: Vec<&str> = manifest.files.iter().map(|file| file.name.as_str()).collect();
+    let names: Vec<&str> = manifest
+        .files
+        .iter()
+        .map(|file| file.name.as_str())
+        .collect();
     assert_eq!(
         names,
         [
@@ -80,16 +84,26 @@ async fn the_manifest_names_what_is_needed_and_nothing_else() {
         assert_eq!(file.bytes, content.len() as u64);
         let path = format!("/api/scorer/files/{}", file.name);
         let answer = studio.request("GET", &path, "").await;
-        assert_eq!((answer.status, answer.body == content), (200, true), "{path}");
+        assert_eq!(
+            (answer.status, answer.body == content),
+            (200, true),
+            "{path}"
+        );
         assert_eq!(answer.header("content-length"), content.len().to_string());
     }
     assert!(!manifest.is_nano && manifest.note.contains("Zero-shot"));
     assert_eq!(manifest.studio_device, None);
     assert!(manifest.parameters > manifest.largest_tensor_values);
-    assert_eq!(manifest.dtype, "F32");
+    assert_eq!(manifest.dtype, "BF16");
     // Another copy of the same files is the same scorer, and one changed weight makes another of it.
     let copy = Folder::copy_of(&folder.0, "copy");
-    let again = |folder: &Folder| ScorerFiles::open_dir(&folder.0).unwrap().manifest().id.clone();
+    let again = |folder: &Folder| {
+        ScorerFiles::open_dir(&folder.0)
+            .unwrap()
+            .manifest()
+            .id
+            .clone()
+    };
     assert_eq!(again(&copy), manifest.id);
     let shard = copy.0.join("model-00002-of-00003.safetensors");
     let mut weights = fs::read(&shard).unwrap();
@@ -134,7 +148,9 @@ async fn nothing_beside_the_listed_files_can_be_had() {
             assert!(!answer.text().contains("secret\""), "{path}");
         }
     }
-    let answer = studio.request("POST", "/api/scorer/files/config.json", "").await;
+    let answer = studio
+        .request("POST", "/api/scorer/files/config.json", "")
+        .await;
     assert_eq!(answer.status, 405);
 }
 
@@ -145,7 +161,9 @@ async fn a_file_can_be_had_in_parts() {
     let size = whole.len();
     let path = "/api/scorer/files/model.safetensors";
     let ranged = async |range: &str| {
-        studio.request("GET", path, &format!("Range: {range}\r\n")).await
+        studio
+            .request("GET", path, &format!("Range: {range}\r\n"))
+            .await
     };
     let last = size - 1;
     for (range, part) in [
@@ -167,11 +185,20 @@ async fn a_file_can_be_had_in_parts() {
         assert_eq!(answer.header("accept-ranges"), "bytes");
         assert!(answer.body == whole[part], "{range}");
     }
-    for range in [format!("bytes={size}-"), "bytes=9-3".into(), "bytes=x-3".into(), "bytes=-0".into()] {
+    for range in [
+        format!("bytes={size}-"),
+        "bytes=9-3".into(),
+        "bytes=x-3".into(),
+        "bytes=-0".into(),
+    ] {
         let answer = ranged(&range).await;
         assert_eq!(answer.status, 416, "{range}");
         assert_eq!(answer.header("content-range"), format!("bytes */{size}"));
-        assert!(answer.text().contains(&size.to_string()), "{}", answer.text());
+        assert!(
+            answer.text().contains(&size.to_string()),
+            "{}",
+            answer.text()
+        );
     }
     for range in ["bytes=0-1,5-6", "rows=0-1"] {
         let answer = ranged(range).await;
@@ -196,15 +223,25 @@ async fn a_part_of_another_version_is_never_given() {
     let etag = whole.header("etag");
     let id = manifest(&studio).await.id;
     assert!(etag.starts_with(&format!("\"{id}")), "{etag}");
-    let other = studio.request("HEAD", "/api/scorer/files/config.json", "").await;
+    let other = studio
+        .request("HEAD", "/api/scorer/files/config.json", "")
+        .await;
     assert_ne!(other.header("etag"), etag);
 
     let asked = async |headers: String| studio.request("GET", path, &headers).await;
     let same = asked(format!("Range: bytes=1-2\r\nIf-Range: {etag}\r\n")).await;
     assert_eq!((same.status, same.body.len()), (206, 2));
-    for version in ["\"older\"", &format!("W/{etag}"), "Wed, 21 Oct 2015 07:28:00 GMT"] {
+    for version in [
+        "\"older\"",
+        &format!("W/{etag}"),
+        "Wed, 21 Oct 2015 07:28:00 GMT",
+    ] {
         let another = asked(format!("Range: bytes=1-2\r\nIf-Range: {version}\r\n")).await;
-        assert_eq!((another.status, another.body.len()), (200, size), "{version}");
+        assert_eq!(
+            (another.status, another.body.len()),
+            (200, size),
+            "{version}"
+        );
     }
     let known = asked(format!("If-None-Match: \"older\", {etag}\r\n")).await;
     assert_eq!((known.status, known.body.len()), (304, 0));
@@ -250,7 +287,12 @@ async fn files_of_gigabytes_are_streamed() {
     bytes.extend(data);
     let size = bytes.len() as u64 + hole;
     fs::write(&weights, &bytes).unwrap();
-    fs::File::options().write(true).open(&weights).unwrap().set_len(size).unwrap();
+    fs::File::options()
+        .write(true)
+        .open(&weights)
+        .unwrap()
+        .set_len(size)
+        .unwrap();
 
     let studio = studio(&folder.0).await;
     let manifest = manifest(&studio).await;
@@ -262,7 +304,10 @@ async fn files_of_gigabytes_are_streamed() {
     assert_eq!((end.status, end.body), (206, vec![0; 10]));
     // The whole of it begins at once; whoever leaves ends it.
     let mut socket = TcpStream::connect(&studio.address).await.unwrap();
-    socket.write_all(head("GET", path, "").as_bytes()).await.unwrap();
+    socket
+        .write_all(head("GET", path, "").as_bytes())
+        .await
+        .unwrap();
     let mut begun = vec![0; 1 << 20];
     socket.read_exact(&mut begun).await.unwrap();
     drop(socket);
@@ -289,7 +334,10 @@ fn what_is_no_qwen3_vl_checkpoint_is_refused_with_the_reason() {
     assert!(refusal(Path::new("/nowhere")).contains("/nowhere"));
     let own = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../models/nano/molmoact2");
     let said = refusal(&own);
-    assert!(said.contains("model_type") && said.contains("molmoact2"), "{said}");
+    assert!(
+        said.contains("model_type") && said.contains("molmoact2"),
+        "{said}"
+    );
     let folder = Folder::copy_of(&golden("tied"), "refused");
     fs::write(folder.0.join("tokenizer.json"), "{}").unwrap();
     assert!(refusal(&folder.0).contains("tokenizer.json"));

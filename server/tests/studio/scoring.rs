@@ -38,6 +38,9 @@ use vision::RgbImage;
 
 const PATH: &str = "/api/scorer/score";
 
+/// What is wrong with a request.
+type Change<'a> = &'a dyn Fn(&mut ScoreRequest);
+
 /// Does what the instruction says: `points 20` gives as many, 5 ms each; `panic` and `fail`.
 #[derive(Default)]
 struct Scripted {
@@ -172,7 +175,10 @@ async fn begun(studio: &TestStudio, request: &ScoreRequest) -> (TcpStream, Vec<u
     let length = format!("Content-Length: {}\r\n", body.len());
     let mut socket = TcpStream::connect(&studio.address).await.unwrap();
     let head = head("POST", PATH, &length);
-    socket.write_all(&[head.as_bytes(), &body].concat()).await.unwrap();
+    socket
+        .write_all(&[head.as_bytes(), &body].concat())
+        .await
+        .unwrap();
     let mut answer = Vec::new();
     read_until(&mut socket, &mut answer, "{\"").await;
     (socket, answer)
@@ -185,7 +191,9 @@ async fn read_until(socket: &mut TcpStream, answer: &mut Vec<u8>, words: &str) {
             assert!(read > 0, "{}", String::from_utf8_lossy(answer));
         }
     };
-    timeout(SOON, wanted).await.unwrap_or_else(|_| panic!("no {words}"));
+    timeout(SOON, wanted)
+        .await
+        .unwrap_or_else(|_| panic!("no {words}"));
 }
 
 async fn until(what: &str, mut holds: impl FnMut() -> bool) {
@@ -217,7 +225,10 @@ async fn the_studio_scores_as_the_command_line_does() {
         model: model.clone(),
     };
     let scorer = Scorer::new(files, Some(Arc::new(judge)));
-    assert_eq!(scorer.manifest().studio_device.as_deref(), Some("cpu (test)"));
+    assert_eq!(
+        scorer.manifest().studio_device.as_deref(),
+        Some("cpu (test)")
+    );
     let studio = TestStudio::with_scorer(Ok(scorer), Limits::default()).await;
     let asked = ScoreRequest {
         other_instruction: Some("close the box".to_owned()),
@@ -240,8 +251,14 @@ async fn the_studio_scores_as_the_command_line_does() {
         ]
     );
     let report = report(&events);
-    assert_eq!((report.scorer.as_str(), report.profile.as_str()), ("checkpoint", "aligned"));
-    assert_eq!((report.frames, report.prefix_lengths.as_slice()), (23, [1, 7, 12, 23].as_slice()));
+    assert_eq!(
+        (report.scorer.as_str(), report.profile.as_str()),
+        ("checkpoint", "aligned")
+    );
+    assert_eq!(
+        (report.frames, report.prefix_lengths.as_slice()),
+        (23, [1, 7, 12, 23].as_slice())
+    );
 
     // What was told on the way is what is in the report, point by point.
     let points: Vec<CurvePoint> = events
@@ -254,7 +271,10 @@ async fn the_studio_scores_as_the_command_line_does() {
         .collect();
     assert_eq!(points.len(), 4 * 4);
     for point in points {
-        let place = report.prefix_lengths.iter().position(|length| *length == point.length);
+        let place = report
+            .prefix_lengths
+            .iter()
+            .position(|length| *length == point.length);
         let curve = &report.curves[point.curve as usize];
         assert_eq!(curve.log_probs[place.unwrap()], point.log_prob);
         assert_eq!(curve.false_log_probs[place.unwrap()], point.false_log_prob);
@@ -281,7 +301,11 @@ async fn the_studio_scores_as_the_command_line_does() {
     ];
     for (curve, native) in report.curves.iter().zip(native) {
         for (ours, theirs) in curve.log_probs.iter().zip(native) {
-            assert!((ours - theirs).abs() <= 1e-6, "{:?}: {ours} {theirs}", curve.heading);
+            assert!(
+                (ours - theirs).abs() <= 1e-6,
+                "{:?}: {ours} {theirs}",
+                curve.heading
+            );
         }
     }
     assert_eq!(report.curves[0].voc, score.curve.voc);
@@ -325,30 +349,88 @@ async fn bodies_that_are_no_job_are_refused_in_words() {
         (whole[..40].to_vec(), 400, "the body ends after 36 of the"),
         (whole[..whole.len() - 1].to_vec(), 400, "of message 7"),
         ([whole.clone(), vec![9]].concat(), 400, "1 of the 4 bytes"),
-        (huge(u32::MAX), 413, "message 1 of the body is said to have 4294967295 bytes"),
-        ([framed(&good), huge(u32::MAX)].concat(), 413, "message 2"),
-        ([framed(&good), huge(0)].concat(), 400, "message 2 of the body is not a frame"),
-        (huge(0), 400, "message 1 of the body is not a request"),
-        (framed(&frame(1, 0)), 400, "message 1 of the body is not a request"),
-        ([framed(&good), framed(&good)].concat(), 400, "message 2 of the body is not a frame"),
-        (b"{\"job\": 1}".to_vec(), 413, "message 1"),
-        (framed(&good), 400, "5 frames that are shown did not come, the first is frame 0"),
-        (with_frame(&|frame| frame.job = 2), 400, "a frame of job 2"),
-        (with_frame(&|frame| frame.index = 23), 400, "frame 23 came, but the video has 23"),
-        (with_frame(&|frame| (frame.index, frame.width) = (5, 0)), 400, "0x60"),
-        (with_frame(&|frame| (frame.index, frame.height) = (5, 0)), 400, "80x0"),
-        (with_frame(&|frame| (frame.index, frame.width) = (5, u32::MAX)), 400, "8192"),
-        (with_frame(&|frame| (frame.index, frame.width) = (5, 81)), 400, "81x60 with 14400 bytes"),
-        (with_frame(&|frame| { frame.index = 5; frame.rgb.pop(); }), 400, "14399 bytes"),
-        ([with_frame(&|f| f.index = 5), framed(&frame(1, 5))].concat(), 400, "frame 5 came twice"),
         (
-            [with_frame(&|f| f.index = 5), framed(&ScoreFrame { height: 30, rgb: vec![0; 7200], ..frame(1, 10) })]
-                .concat(),
+            huge(u32::MAX),
+            413,
+            "message 1 of the body is said to have 4294967295 bytes",
+        ),
+        ([framed(&good), huge(u32::MAX)].concat(), 413, "message 2"),
+        (
+            [framed(&good), huge(0)].concat(),
+            400,
+            "message 2 of the body is not a frame",
+        ),
+        (huge(0), 400, "message 1 of the body is not a request"),
+        (
+            framed(&frame(1, 0)),
+            400,
+            "message 1 of the body is not a request",
+        ),
+        (
+            [framed(&good), framed(&good)].concat(),
+            400,
+            "message 2 of the body is not a frame",
+        ),
+        (b"{\"job\": 1}".to_vec(), 413, "message 1"),
+        (
+            framed(&good),
+            400,
+            "5 frames that are shown did not come, the first is frame 0",
+        ),
+        (with_frame(&|frame| frame.job = 2), 400, "a frame of job 2"),
+        (
+            with_frame(&|frame| frame.index = 23),
+            400,
+            "frame 23 came, but the video has 23",
+        ),
+        (
+            with_frame(&|frame| (frame.index, frame.width) = (5, 0)),
+            400,
+            "0x60",
+        ),
+        (
+            with_frame(&|frame| (frame.index, frame.height) = (5, 0)),
+            400,
+            "80x0",
+        ),
+        (
+            with_frame(&|frame| (frame.index, frame.width) = (5, u32::MAX)),
+            400,
+            "8192",
+        ),
+        (
+            with_frame(&|frame| (frame.index, frame.width) = (5, 81)),
+            400,
+            "81x60 with 14400 bytes",
+        ),
+        (
+            with_frame(&|frame| {
+                frame.index = 5;
+                frame.rgb.pop();
+            }),
+            400,
+            "14399 bytes",
+        ),
+        (
+            [with_frame(&|f| f.index = 5), framed(&frame(1, 5))].concat(),
+            400,
+            "frame 5 came twice",
+        ),
+        (
+            [
+                with_frame(&|f| f.index = 5),
+                framed(&ScoreFrame {
+                    height: 30,
+                    rgb: vec![0; 7200],
+                    ..frame(1, 10)
+                }),
+            ]
+            .concat(),
             400,
             "all frames of a video have one size",
         ),
     ];
-    let requests: [(&dyn Fn(&mut ScoreRequest), &str); 15] = [
+    let requests: [(Change, &str); 15] = [
         (&|r| r.fps = f64::NAN, "not a frame rate"),
         (&|r| r.fps = 0.0, "not a frame rate"),
         (&|r| r.fps = -30.0, "not a frame rate"),
@@ -361,8 +443,14 @@ async fn bodies_that_are_no_job_are_refused_in_words() {
         (&|r| r.prefixes = "1,24".into(), "the clip has 23"),
         (&|r| r.prefixes = ",".into(), "prefix"),
         (&|r| r.instruction = "  ".into(), "instruction has 0 bytes"),
-        (&|r| r.instruction = "x".repeat(4_001), "instruction has 4001 bytes"),
-        (&|r| r.other_instruction = Some(String::new()), "other task's instruction has 0 bytes"),
+        (
+            &|r| r.instruction = "x".repeat(4_001),
+            "instruction has 4001 bytes",
+        ),
+        (
+            &|r| r.other_instruction = Some(String::new()),
+            "other task's instruction has 0 bytes",
+        ),
         (
             // Planned for minutes and gigabytes, if it were planned.
             &|r| (r.frames, r.fps, r.prefixes) = (Some(1 << 20), 2.0, "all".into()),
@@ -396,12 +484,21 @@ async fn a_body_that_stops_coming_is_given_up() {
     let mut socket = TcpStream::connect(&studio.address).await.unwrap();
     let length = format!("Content-Length: {}\r\n", good.len());
     let head = head("POST", PATH, &length);
-    socket.write_all(&[head.as_bytes(), &good[..100]].concat()).await.unwrap();
+    socket
+        .write_all(&[head.as_bytes(), &good[..100]].concat())
+        .await
+        .unwrap();
     let mut answer = Vec::new();
-    timeout(SOON, socket.read_to_end(&mut answer)).await.unwrap().unwrap();
+    timeout(SOON, socket.read_to_end(&mut answer))
+        .await
+        .unwrap()
+        .unwrap();
     let answer = HttpAnswer::parse(&answer);
     assert_eq!(answer.status, 408, "{}", answer.text());
-    assert_eq!(failure(&events(&studio.post(PATH, &good).await)), "to its end");
+    assert_eq!(
+        failure(&events(&studio.post(PATH, &good).await)),
+        "to its end"
+    );
 }
 
 #[tokio::test]
@@ -409,7 +506,10 @@ async fn leaving_stops_the_job() {
     let (studio, judge) = scripted(Limits::default()).await;
     let (socket, _) = begun(&studio, &request(1, "points 4000")).await;
     drop(socket);
-    until("the job is broken off", || judge.broken_off.load(Ordering::SeqCst) == 1).await;
+    until("the job is broken off", || {
+        judge.broken_off.load(Ordering::SeqCst) == 1
+    })
+    .await;
     assert!(judge.points.load(Ordering::SeqCst) < 4000);
     // The thread is free for the next.
     let answer = studio.post(PATH, &body(&request(2, "points 2"))).await;
@@ -426,17 +526,35 @@ async fn jobs_wait_in_line_and_know_their_place() {
     let (mut first, mut heard) = begun(&studio, &request(1, "points 300")).await;
     let (second, waiting) = begun(&studio, &request(2, "points 4000")).await;
     let waiting = String::from_utf8_lossy(&waiting).into_owned();
-    assert!(waiting.contains(r#"{"waiting":{"job":2,"ahead":1}}"#), "{waiting}");
+    assert!(
+        waiting.contains(r#"{"waiting":{"job":2,"ahead":1}}"#),
+        "{waiting}"
+    );
     let (mut third, mut told) = begun(&studio, &request(3, "points 2")).await;
     assert!(String::from_utf8_lossy(&told).contains(r#"{"waiting":{"job":3,"ahead":2}}"#));
     let full = studio.post(PATH, &body(&request(4, "points 1"))).await;
-    assert_eq!((full.status, full.header("retry-after")), (503, "5"), "{}", full.text());
-    assert!(full.text().contains("3 videos are being scored"), "{}", full.text());
+    assert_eq!(
+        (full.status, full.header("retry-after")),
+        (503, "5"),
+        "{}",
+        full.text()
+    );
+    assert!(
+        full.text().contains("3 videos are being scored"),
+        "{}",
+        full.text()
+    );
     // The second goes away while it waits; the third moves up at once.
     drop(second);
     read_until(&mut third, &mut told, r#"{"waiting":{"job":3,"ahead":1}}"#).await;
-    timeout(SOON, first.read_to_end(&mut heard)).await.unwrap().unwrap();
-    timeout(SOON, third.read_to_end(&mut told)).await.unwrap().unwrap();
+    timeout(SOON, first.read_to_end(&mut heard))
+        .await
+        .unwrap()
+        .unwrap();
+    timeout(SOON, third.read_to_end(&mut told))
+        .await
+        .unwrap()
+        .unwrap();
     for (bytes, points) in [(heard, 300), (told, 2)] {
         let events = events(&HttpAnswer::parse(&bytes));
         assert_eq!(failure(&events), "to its end");
@@ -480,7 +598,10 @@ async fn stopping_the_studio_ends_a_job_with_words() {
     let (mut socket, mut heard) = begun(&studio, &request(1, "points 4000")).await;
     let (_waiting, _) = begun(&studio, &request(2, "points 4000")).await;
     studio.stop().await;
-    timeout(SOON, socket.read_to_end(&mut heard)).await.unwrap().unwrap();
+    timeout(SOON, socket.read_to_end(&mut heard))
+        .await
+        .unwrap()
+        .unwrap();
     let events = events(&HttpAnswer::parse(&heard));
     assert!(matches!(
         events.last(),

@@ -308,6 +308,7 @@ async fn it_dials_again_when_the_studio_was_away() {
         policy: Err("none".to_owned()),
         speaker: policy_studio::policies::speaker::nobody("The test"),
         scorer: policy_studio::scorer::nobody("The test"),
+        recordings: Default::default(),
         limits: Limits::default(),
     };
     let second = tokio::spawn(policy_studio::serve(

@@ -109,6 +109,23 @@ fn the_time_left_follows_the_pace() {
 }
 
 #[test]
+fn the_place_in_the_studios_line_is_told_until_the_job_begins() {
+    let mut scoring = Scoring::default();
+    let job = scoring.begin(request(Some(40)), Some(1)).job;
+    scoring.sent_frame(job);
+    scoring.close(job);
+    for (ahead, words) in [
+        (2, "Waiting for the studio: 2 videos come first"),
+        (1, "Waiting for the studio: 1 video comes first"),
+    ] {
+        scoring.heard(ScoreEvent::Waiting { job, ahead }, 0.0);
+        assert_eq!(scoring.words(), words);
+    }
+    scoring.heard(started(job), 1.0);
+    assert_eq!(scoring.words(), "Looking at the first frames…");
+}
+
+#[test]
 fn the_report_replaces_the_points() {
     let mut scoring = Scoring::default();
     let job = scoring.begin(request(Some(4)), None).job;

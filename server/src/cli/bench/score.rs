@@ -83,6 +83,17 @@ pub(super) fn write(f: &mut fmt::Formatter<'_>, times: &ScoreTimes) -> fmt::Resu
             forms.packed_ratio,
             forms.largest_difference
         )?;
+        if let Some(processor) = &forms.processor {
+            writeln!(
+                f,
+                "      processor time: {:16.1} ms {:21.1} ms ({:5.2} times) {:16.1} ms ({:5.2} times)",
+                processor.naive,
+                processor.streaming,
+                processor.streaming_ratio,
+                processor.packed,
+                processor.packed_ratio
+            )?;
+        }
     }
     for precision in &times.precisions {
         let rank = precision

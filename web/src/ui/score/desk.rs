@@ -14,6 +14,7 @@ use crate::following::Following;
 use crate::scorer::{Held, Hosted, Place};
 use crate::scoring::Scoring;
 use crate::ui::settings;
+use protocol::episodes::RecordedEpisode;
 
 /// Where the pictures come from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

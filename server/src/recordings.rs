@@ -1,0 +1,195 @@
+//! Recorded episodes for pages: what there is, and the videos that they are in.
+//!
+//! Everything is looked up once, when the studio starts. A page asks by number, so no address leads to a file that is not
+//! a video of a listed episode.
+
+use crate::{
+    episodes::{DataSet, DataSetError, Footage},
+    web::ranges::{Content, Representation},
+};
+use protocol::episodes::{EpisodeList, RecordedEpisode};
+use std::{
+    collections::BTreeMap,
+    path::{Component, Path, PathBuf},
+    time::UNIX_EPOCH,
+};
+
+/// A data set that cannot be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordingsError {
+    /// It cannot be read.
+    #[error(transparent)]
+    DataSet(#[from] DataSetError),
+    /// There is nothing to be seen in it.
+    #[error(
+        "{} has no camera whose pictures are videos; data sets of images can be scored with `policy-studio score --dataset`",
+        .0.display()
+    )]
+    NoVideos(PathBuf),
+    /// The rate of its frames is not known.
+    #[error("{}: meta/info.json does not say a rate above 0 (fps)", .0.display())]
+    NoRate(PathBuf),
+}
+
+/// What became of a data set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Added {
+    /// Name of its folder.
+    pub dataset: String,
+    /// The camera that is shown.
+    pub camera: String,
+    /// How many episodes are listed.
+    pub episodes: usize,
+    /// Those that are not, and why.
+    pub left_out: Vec<String>,
+}
+
+/// The episodes of some data sets.
+#[derive(Debug, Default)]
+pub struct Recordings {
+    list: EpisodeList,
+    /// Per data set, each file once.
+    videos: Vec<Vec<Representation>>,
+}
+
+impl Recordings {
+    /// Lists the episodes of a LeRobot data set as `camera` saw them, or the first camera with videos.
+    ///
+    /// # Errors
+    /// [`RecordingsError`]; an episode without its video is left out instead.
+    pub fn add(&mut self, folder: &Path, camera: Option<&str>) -> Result<Added, RecordingsError> {
+        let data_set = DataSet::open(folder)?;
+        let no_videos = || RecordingsError::NoVideos(folder.to_owned());
+        let cameras = data_set.cameras();
+        let mut videos = cameras.iter().filter(|(_, is_video)| *is_video);
+        let camera = match camera {
+            None => videos.next().ok_or_else(no_videos)?.0.to_owned(),
+            Some(name) => {
+                let camera = data_set.camera(Some(name))?;
+                if !videos.any(|(name, _)| *name == camera) {
+                    return Err(no_videos());
+                }
+                camera
+            }
+        };
+        let fps = data_set
+            .info()
+            .fps
+            .filter(|fps| fps.is_finite() && *fps > 0.0);
+        let fps = fps.ok_or_else(|| RecordingsError::NoRate(folder.to_owned()))?;
+        let set = self.videos.len();
+        let mut files = Files::default();
+        let mut added = Added {
+            dataset: name_of(folder),
+            camera,
+            episodes: 0,
+            left_out: Vec::new(),
+        };
+        for entry in data_set.listing()?.episodes {
+            let found = match data_set.footage(&entry, &added.camera) {
+                Ok(Footage::Video {
+                    path,
+                    from_secs,
+                    frames,
+                }) => files
+                    .place(folder, &path)
+                    .map(|place| (place, from_secs, frames)),
+                Ok(Footage::Stills(_)) => Err("its pictures are no video".to_owned()),
+                Err(error) => Err(error.to_string()),
+            };
+            let (place, from_secs, frames) = match found {
+                Ok(found) => found,
+                Err(reason) => {
+                    added
+                        .left_out
+                        .push(format!("episode {}: {reason}", entry.index));
+                    continue;
+                }
+            };
+            added.episodes += 1;
+            self.list.episodes.push(RecordedEpisode {
+                id: format!("{set}/{}", entry.index),
+                dataset: added.dataset.clone(),
+                episode: entry.index,
+                instruction: entry.task,
+                camera: added.camera.clone(),
+                fps,
+                frames: u32::try_from(frames).unwrap_or(u32::MAX),
+                video_url: format!("/api/episodes/video/{set}/{place}"),
+                from_secs,
+                to_secs: from_secs + frames as f64 / fps,
+            });
+        }
+        self.videos.push(files.videos);
+        Ok(added)
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn list(&self) -> &EpisodeList {
+        &self.list
+    }
+
+    /// A video by the numbers in its address.
+    pub(crate) fn video(&self, set: usize, place: usize) -> Option<&Representation> {
+        self.videos.get(set)?.get(place)
+    }
+}
+
+/// The files of a data set, each once: those of the newest layout hold many episodes.
+#[derive(Default)]
+struct Files {
+    places: BTreeMap<PathBuf, Result<usize, String>>,
+    videos: Vec<Representation>,
+}
+
+impl Files {
+    fn place(&mut self, folder: &Path, path: &Path) -> Result<usize, String> {
+        if let Some(known) = self.places.get(path) {
+            return known.clone();
+        }
+        let place = open(folder, path).map(|video| {
+            self.videos.push(video);
+            self.videos.len() - 1
+        });
+        self.places.insert(path.to_owned(), place.clone());
+        place
+    }
+}
+
+fn open(folder: &Path, path: &Path) -> Result<Representation, String> {
+    // The template of the path is the data set's own, and a data set may come from anybody.
+    let inside = path.strip_prefix(folder).is_ok_and(|below| {
+        below
+            .components()
+            .all(|part| matches!(part, Component::Normal(_)))
+    });
+    if !inside {
+        return Err(format!("{} is outside of the data set", path.display()));
+    }
+    let about = std::fs::metadata(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    if !about.is_file() {
+        return Err(format!("{} is no file", path.display()));
+    }
+    let modified = about.modified().ok();
+    let micros = modified
+        .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
+        .map_or(0, |since| since.as_micros());
+    Ok(Representation {
+        etag: format!("\"{:x}-{micros:x}\"", about.len()),
+        content: Content::of_file(path.to_owned(), &about),
+        kind: mime_guess::from_path(path)
+            .first_raw()
+            .filter(|kind| kind.starts_with("video/"))
+            .unwrap_or("application/octet-stream"),
+    })
+}
+
+/// The name of a folder, also of `.` and `..`.
+fn name_of(folder: &Path) -> String {
+    let whole = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    whole.file_name().map_or_else(
+        || folder.display().to_string(),
+        |name| name.to_string_lossy().into_owned(),
+    )
+}
