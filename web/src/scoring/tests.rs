@@ -85,16 +85,7 @@ fn the_time_left_follows_the_pace() {
     scoring.sent_frame(job);
     scoring.sent_frame(job + 1);
     assert_eq!(scoring.share(), Some(0.25));
-    for _ in 0..3 {
-        scoring.sent_frame(job);
-    }
-    scoring.close(job);
-    for (ahead, words) in [(2, "2 videos of others"), (1, "One video of somebody")] {
-        scoring.heard(ScoreEvent::Waiting { job, ahead }, 0.0);
-        assert!(scoring.words().starts_with(words), "{}", scoring.words());
-    }
     scoring.heard(started(job), 0.0);
-    assert_eq!(scoring.words(), "Looking at the first frames…");
     for step in 1..=4 {
         scoring.heard(
             points(job, step * 10, &[-1.0], step, 24),
@@ -115,8 +106,8 @@ fn the_place_in_the_studios_line_is_told_until_the_job_begins() {
     scoring.sent_frame(job);
     scoring.close(job);
     for (ahead, words) in [
-        (2, "Waiting for the studio: 2 videos come first"),
-        (1, "Waiting for the studio: 1 video comes first"),
+        (2, "2 videos of others are scored first"),
+        (1, "One video of somebody else is scored first"),
     ] {
         scoring.heard(ScoreEvent::Waiting { job, ahead }, 0.0);
         assert_eq!(scoring.words(), words);
