@@ -89,6 +89,8 @@ def main() -> None:
     parser.add_argument("--sight-rate", type=float, default=0.4, help="the tower's rates, as a share of the others")
     parser.add_argument("--muon", type=float, default=4e-3)
     parser.add_argument("--adam", type=float, default=2e-3)
+    parser.add_argument("--drift", type=float, default=0.05, help="weight of the mean slope on frozen clips")
+    parser.add_argument("--push", type=float, default=0.0, help="share of further questions that are about pushing")
     parser.add_argument("--clips", type=int, default=10)
     parser.add_argument("--questions", type=int, default=6)
     parser.add_argument("--seed", type=int, default=0)
@@ -113,7 +115,7 @@ def main() -> None:
         teacher.load_state_dict(held["teacher"])
     print(f"{sum(p.numel() for p in network.parameters())} parameters, vocabulary of {vocab}, "
           f"{len(episodes.about)} episodes, {len(episodes.progress)} frames", flush=True)
-    maker = Maker(episodes, tasks, tokenizer, options.seed)
+    maker = Maker(episodes, tasks, tokenizer, options.seed, options.push)
     yes, no = (tokenizer.encode(word).ids[0] for word in (" True", " False"))
     rate = options.sight_rate
     optimisers = [
@@ -140,7 +142,7 @@ def main() -> None:
             found = losses(log_probs, batch.progress, batch.is_static, yes, no)
             found["sight"] = teacher(merged, batch.facts)
             loss = found["cross"] + 0.5 * found["level"] + 0.3 * found["sight"]
-            loss = loss + 0.05 * found.get("drift", 0.0) + 0.5 * found.get("spread", 0.0)
+            loss = loss + options.drift * found.get("drift", 0.0) + 0.5 * found.get("spread", 0.0)
         loss.backward()
         for optimiser in optimisers:
             optimiser.step(scale)

@@ -104,7 +104,7 @@ fn the_truth_rises_to_the_end_where_a_task_is_solved_and_not_where_the_arm_stand
 fn the_figures_are_the_same_whatever_the_number_of_threads() {
     let told = Mutex::new(Vec::new());
     let one = evaluate(&plan(2), &scorers(1), &|done| {
-        told.lock().unwrap().push(done)
+        told.lock().unwrap().push(done);
     })
     .unwrap();
     let two = evaluate(&plan(2), &scorers(2), &|_| {}).unwrap();

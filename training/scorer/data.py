@@ -116,10 +116,13 @@ class Batch:
 
 
 class Maker:
-    """Makes batches; `seed` decides them."""
+    """Makes batches; `seed` decides them. `push` is the share of further questions that are about pushing, which takes
+    longest to learn: it alone is seen only beside the first picture."""
 
-    def __init__(self, episodes: Episodes, tasks: list[Task], tokenizer: Tokenizer, seed: int):
-        self.episodes, self.tasks, self.tokenizer = episodes, tasks, tokenizer
+    def __init__(self, episodes: Episodes, tasks: list[Task], tokenizer: Tokenizer, seed: int, push: float = 0.0):
+        self.episodes, self.tasks, self.tokenizer, self.push = episodes, tasks, tokenizer, push
+        # Episodes in which a cube is displaced along the table teach it.
+        self.pushed = [e for e, row in enumerate(self.episodes.about) if tasks[int(row[0])].family == 1]
         self.rng = random.Random(seed)
         self.encoded: dict[str, list[int]] = {}
         self.head = self.ids(HEAD)
@@ -144,7 +147,7 @@ class Maker:
         """Pairs of frames, the frame that it starts from, whether it is frozen, the episode."""
         rng, about, starts = self.rng, self.episodes.about, self.episodes.starts
         while True:
-            episode = rng.randrange(len(about))
+            episode = rng.choice(self.pushed) if rng.random() < self.push else rng.randrange(len(about))
             length = int(about[episode, 3])
             start = int(starts[episode])
             if rng.random() < 0.25:
@@ -166,12 +169,15 @@ class Maker:
         rng, about = self.rng, self.episodes.about
         told = int(about[episode, 0])
         here = [c for c in range(len(self.tasks)) if self.episodes.progress[self.episodes.starts[episode], c] >= 0]
+        pushes = [c for c in here if self.tasks[c].family == 1]
         related = [c for c in here if self.tasks[c].colour == self.tasks[told].colour]
         chosen = []
         for index in range(count):
             draw = rng.random()
             if index == 0 or draw < 0.15:
                 code = told
+            elif pushes and rng.random() < self.push:
+                code = rng.choice([c for c in pushes if c in related] or pushes)
             elif draw < 0.5:
                 code = rng.choice(related)
             elif draw < 0.9:

@@ -69,8 +69,6 @@ pub struct Scoring {
     sent: u32,
     to_send: u32,
     closed: bool,
-    /// Jobs of others that come first.
-    ahead: u32,
     /// Page milliseconds of the newest steps.
     steps: VecDeque<f64>,
     report: Option<ScoreReport>,

@@ -38,7 +38,7 @@ use vision::RgbImage;
 
 const PATH: &str = "/api/scorer/score";
 
-/// What is done to a request that was right.
+/// What is wrong with a request.
 type Change<'a> = &'a dyn Fn(&mut ScoreRequest);
 
 /// Does what the instruction says: `points 20` gives as many, 5 ms each; `panic` and `fail`.
@@ -430,7 +430,7 @@ async fn bodies_that_are_no_job_are_refused_in_words() {
             "all frames of a video have one size",
         ),
     ];
-    let requests: [(Change<'_>, &str); 15] = [
+    let requests: [(Change, &str); 15] = [
         (&|r| r.fps = f64::NAN, "not a frame rate"),
         (&|r| r.fps = 0.0, "not a frame rate"),
         (&|r| r.fps = -30.0, "not a frame rate"),

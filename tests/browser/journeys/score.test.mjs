@@ -254,6 +254,44 @@ test("a cancel stops at once, and a second load takes the kept files", { timeout
   }
 });
 
+test("the studio scores the same frames through the same panel, and finds the same", { timeout: 300_000 }, async () => {
+  const here = await startStudio("--no-sim", "--score-here");
+  const page = await open(browser, here.url);
+  const posted = [];
+  page.on("request", (request) => request.method() === "POST" && posted.push(new URL(request.url()).pathname));
+  try {
+    await eventually("the scorer's description", () => part(page, "scorer-name").count(), (n) => n === 1);
+    await part(page, "score-on-studio").click();
+    assert.match(await part(page, "scorer-where").innerText(), /sent to the studio/);
+    await give(page, "reach.webm", await film(recorded), "video/webm");
+    await part(page, "score-sentence").fill(SENTENCE);
+    const outcome = async () => {
+      await part(page, "score-begin").click();
+      await eventually("it begins", () => state(page), (s) => s !== "done");
+      await eventually("the curve", () => state(page), (s) => s === "done" || s === "failed", 180_000);
+      assert.equal(await state(page), "done", await part(page, "score-words").innerText());
+      return findings(page);
+    };
+    const onStudio = await outcome();
+    assert.deepEqual(posted, ["/api/scorer/score"]);
+    assert.equal(await scorer(page), "absent", "nothing was loaded into the tab");
+    await show(page);
+    await keep(page, "48-score-on-studio");
+    await part(page, "score-in-tab").click();
+    const inTab = await outcome();
+    assert.equal(posted.length, 1, "in the tab nothing is sent");
+    assert.deepEqual(Object.keys(inTab), Object.keys(onStudio));
+    for (const [kind, { success }] of Object.entries(inTab)) {
+      const difference = Math.abs(success - onStudio[kind].success);
+      assert.ok(difference < 1e-3, `${kind}: ${difference} between tab and studio`);
+    }
+    assert.deepEqual(page.problems, []);
+  } finally {
+    await page.close();
+    await here.stop();
+  }
+});
+
 test("a worker that does not hear a cancel is started again and has its scorer again", { timeout: 300_000 }, async () => {
   const page = await browser.newPage();
   try {

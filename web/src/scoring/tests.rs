@@ -85,16 +85,7 @@ fn the_time_left_follows_the_pace() {
     scoring.sent_frame(job);
     scoring.sent_frame(job + 1);
     assert_eq!(scoring.share(), Some(0.25));
-    for _ in 0..3 {
-        scoring.sent_frame(job);
-    }
-    scoring.close(job);
-    for (ahead, words) in [(2, "2 videos of others"), (1, "One video of somebody")] {
-        scoring.heard(ScoreEvent::Waiting { job, ahead }, 0.0);
-        assert!(scoring.words().starts_with(words), "{}", scoring.words());
-    }
     scoring.heard(started(job), 0.0);
-    assert_eq!(scoring.words(), "Looking at the first frames…");
     for step in 1..=4 {
         scoring.heard(
             points(job, step * 10, &[-1.0], step, 24),
@@ -106,6 +97,23 @@ fn the_time_left_follows_the_pace() {
     assert_eq!(scoring.words(), "4 of 24 points, about 10 s left");
     assert_eq!(figures::span(125.2), "2 min 5 s");
     assert_eq!(figures::span(0.44), "0.4 s");
+}
+
+#[test]
+fn the_place_in_the_studios_line_is_told_until_the_job_begins() {
+    let mut scoring = Scoring::default();
+    let job = scoring.begin(request(Some(40)), Some(1)).job;
+    scoring.sent_frame(job);
+    scoring.close(job);
+    for (ahead, words) in [
+        (2, "2 videos of others are scored first"),
+        (1, "One video of somebody else is scored first"),
+    ] {
+        scoring.heard(ScoreEvent::Waiting { job, ahead }, 0.0);
+        assert_eq!(scoring.words(), words);
+    }
+    scoring.heard(started(job), 1.0);
+    assert_eq!(scoring.words(), "Looking at the first frames…");
 }
 
 #[test]

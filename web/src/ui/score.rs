@@ -39,7 +39,6 @@ use super::store::Studio;
 use crate::reconnect::Connection;
 use crate::scorer::{Held, Hosted};
 use crate::scoring::State;
-use protocol::episodes::EpisodeList;
 
 #[component]
 pub(crate) fn ScorePanel() -> impl IntoView {

@@ -14,7 +14,6 @@ use crate::following::Following;
 use crate::scorer::{Held, Hosted, Place};
 use crate::scoring::Scoring;
 use crate::ui::settings;
-use protocol::episodes::RecordedEpisode;
 
 /// Where the pictures come from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
