@@ -63,6 +63,8 @@ pub struct Scoring {
     state: State,
     request: Option<ScoreRequest>,
     device: String,
+    /// Videos that come first on the studio.
+    ahead: u32,
     lines: Vec<Line>,
     done: u32,
     of: u32,
