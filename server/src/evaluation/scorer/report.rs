@@ -180,7 +180,7 @@ impl fmt::Display for Report {
         }
         writeln!(
             f,
-            "\n{:12}{:>10}{:>12}{:>16}{:>18}{:>26}",
+            "\n{:12}{:>10}{:>12}{:>16}{:>18}{:>28}",
             "the arm",
             "episodes",
             "successful",
@@ -197,7 +197,7 @@ impl fmt::Display for Report {
                 + figures.failure_score.unwrap_or(0.0) * lost as f64;
             writeln!(
                 f,
-                "{name:12}{:>10}{:>12}{:>16}{:>18}{:>26}",
+                "{name:12}{:>10}{:>12}{:>16}{:>18}{:>28}",
                 figures.episodes,
                 figures.successes,
                 number(Some(total / figures.episodes.max(1) as f64)),
