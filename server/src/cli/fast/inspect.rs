@@ -9,7 +9,7 @@ use super::{
     report::{Described, bar_of},
     vocabulary::{self, VocabularyFacts},
 };
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use clap::Args;
 use openfast::{Chunk, EncodeError, FastTokenizer, Shape, VlmVocabulary};
 use rand::{RngExt as _, SeedableRng as _};
@@ -105,7 +105,8 @@ impl Inspect {
             .iter()
             .map(|values| Chunk { values, shape })
             .collect();
-        let quality = quality::measure(&tokenizer, &each, &Bins::of(&each))?;
+        let quality = quality::measure(&tokenizer, &each, &Bins::of(&each))
+            .with_context(|| measured_on.clone())?;
         if let Some(output) = picture {
             let svg = picture::draw(&quality, &measured_on);
             output.write(|path| std::fs::write(path, svg))?;
