@@ -65,11 +65,12 @@ fn every_frame_that_is_shown_was_filmed_at_any_rate() {
                 assert_eq!((picture.width(), picture.height()), (244, 244));
             }
             assert_ne!(film.instruction, film.wrong_instruction);
-            assert_eq!(
-                film.succeeded,
-                behaviour == Behaviour::Solve,
-                "{behaviour:?}"
-            );
+            // An arm that stops or leaves late has succeeded before.
+            match behaviour {
+                Behaviour::Solve => assert!(film.succeeded),
+                Behaviour::DoAnother | Behaviour::StandStill => assert!(!film.succeeded),
+                Behaviour::Stall | Behaviour::Leave => {}
+            }
         }
     }
 }
@@ -110,7 +111,8 @@ fn the_figures_are_the_same_whatever_the_number_of_threads() {
     let two = evaluate(&plan(2), &scorers(2), &|_| {}).unwrap();
     assert_eq!(one, two);
     assert_eq!(told.into_inner().unwrap(), [1, 2, 3, 4]);
-    assert_eq!((one.all.episodes, one.all.successes), (4, 2));
+    // The expert's two, and one arm that stopped when it had succeeded.
+    assert_eq!((one.all.episodes, one.all.successes), (4, 3));
     assert_eq!(
         one.families.keys().collect::<Vec<_>>(),
         [&"pick_up", &"reach"]
@@ -161,14 +163,7 @@ fn the_command_prints_figures_per_family_and_behaviour() {
     assert_eq!(report["fps"], 10);
     assert_eq!(report["profile"], "aligned");
     assert_eq!(report["families"]["reach"]["episodes"], 2);
-    for figure in [
-        "voc",
-        "truth_voc",
-        "static_voc",
-        "success_auc",
-        "wrong_gap",
-        "wrong_below",
-    ] {
+    for figure in ["voc", "truth_voc", "static_voc", "wrong_gap", "wrong_below"] {
         assert!(report["all"][figure].is_number(), "{figure}: {report}");
     }
     let wrong = eval(&["--chunking", "plain"]);
