@@ -47,8 +47,13 @@ fn every_case_equals_the_reference() {
                 .into_iter()
                 .map(|f| format!("{case}: {f:?}")),
         );
-        // A case that compares next to nothing would pass as easily.
-        assert!(findings.all.len() >= 15, "{case}: {}", findings.all.len());
+        // A case that compares next to nothing would pass as easily. The smallest scorer has two layers of each kind.
+        let least = if case.starts_with("qwen3vl/") { 13 } else { 15 };
+        assert!(
+            findings.all.len() >= least,
+            "{case}: {}",
+            findings.all.len()
+        );
         for measure in [Measure::Relative, Measure::Exact] {
             assert!(findings.all.iter().any(|f| f.measure == measure), "{case}");
         }
