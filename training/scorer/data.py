@@ -117,7 +117,7 @@ class Batch:
 
 class Maker:
     """Makes batches; `seed` decides them. `push` is the share of further questions that are about pushing, which takes
-    longest to learn: it alone is seen only beside the first picture."""
+    longest to learn: how far a cube was moved shows only beside the first picture."""
 
     def __init__(self, episodes: Episodes, tasks: list[Task], tokenizer: Tokenizer, seed: int, push: float = 0.0):
         self.episodes, self.tasks, self.tokenizer, self.push = episodes, tasks, tokenizer, push

@@ -1,7 +1,7 @@
 // A sentence typed in the browser moves the robot, the page explains why, and a stop halts it.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { eventually, keep, launch, open, part, seeFrames, succeedWithin, command } from "../support/browser.mjs";
+import { command, eventually, exampleSentences, keep, launch, open, part, seeFrames, succeedWithin } from "../support/browser.mjs";
 import { startStudio } from "../support/studio.mjs";
 
 let studio, browser, page;
@@ -71,10 +71,6 @@ test("stop halts the robot at once and stays until it is released", { timeout: 1
 test("the page reports no error of its own", () => {
   assert.deepEqual(page.problems, []);
 });
-
-async function exampleSentences(page) {
-  return page.locator('[data-testid^="example-"]').allInnerTexts();
-}
 
 const jointText = (page) => part(page, "joint-state").getAttribute("data-state");
 

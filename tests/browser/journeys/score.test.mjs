@@ -2,16 +2,15 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
-import { command, eventually, keep, launch, open, part, seeFrames, taskState } from "../support/browser.mjs";
+import { command, eventually, exampleSentences, keep, launch, open, part, seeFrames, taskState } from "../support/browser.mjs";
 import { startStudio } from "../support/studio.mjs";
-import { drop, film, greyOf, greys, recordRobot } from "../support/video.mjs";
+import { drop, film, greyOf, greys, longest, recordRobot } from "../support/video.mjs";
 
 let studio, browser, recorded;
-const SENTENCE = "reach the red cube";
 
 before(async () => {
   studio = await startStudio();
-  recorded = await recordRobot(studio.url, SENTENCE);
+  recorded = await recordRobot(studio.url);
   browser = await launch();
 }, { timeout: 300_000 });
 
@@ -95,9 +94,10 @@ test("a robot that is followed gets a curve while it works, and its controls aft
     await eventually("it waits", () => part(page, "score-hint").innerText(), (t) => t.includes("next command"));
 
     await notePoints(page);
-    await command(page, SENTENCE);
+    const sentence = longest(await exampleSentences(page));
+    await command(page, sentence);
     await eventually("points come while the robot works", () => pointsSeen(page), (seen) => seen.length >= 3, 60_000);
-    assert.equal(await part(page, "score-asked").innerText(), `\u201c${SENTENCE}\u201d`);
+    assert.equal(await part(page, "score-asked").innerText(), `\u201c${sentence}\u201d`);
     await show(page);
     await keep(page, "41-score-live");
     try {
@@ -129,7 +129,7 @@ test("a video that is dropped on the page is scored in the tab", { timeout: 300_
     await give(page, "reach.webm", await film(recorded), "video/webm");
     assert.equal(Number(await part(page, "score-fps").inputValue()), recorded.fps, "the measured rate");
     assert.match(await part(page, "score-file-frames").innerText(), new RegExp(`^${recorded.pictures.length} frames, \\d+ of them read$`));
-    await part(page, "score-sentence").fill(SENTENCE);
+    await part(page, "score-sentence").fill(recorded.sentence);
     await page.locator(".settings > summary").click();
     await part(page, "score-other").fill("push the green cube away");
     await notePoints(page);
@@ -220,7 +220,7 @@ test("a cancel stops at once, and a second load takes the kept files", { timeout
   const page = await panel();
   try {
     await give(page, "long.mp4", await film(recorded, { type: "mp4", times: times(90) }), "video/mp4");
-    await part(page, "score-sentence").fill(SENTENCE);
+    await part(page, "score-sentence").fill(recorded.sentence);
     await choosePrefixes(page, "all");
     await part(page, "score-begin").click();
     await eventually("points", async () => (await part(page, "score-curve").count()) && points(page), (n) => n >= 2, 180_000);
@@ -255,7 +255,7 @@ test("a cancel stops at once, and a second load takes the kept files", { timeout
 });
 
 test("the studio scores the same frames through the same panel, and finds the same", { timeout: 300_000 }, async () => {
-  const here = await startStudio("--no-sim", "--score-here");
+  const here = await startStudio("--no-sim");
   const page = await open(browser, here.url);
   const posted = [];
   page.on("request", (request) => request.method() === "POST" && posted.push(new URL(request.url()).pathname));
@@ -264,7 +264,7 @@ test("the studio scores the same frames through the same panel, and finds the sa
     await part(page, "score-on-studio").click();
     assert.match(await part(page, "scorer-where").innerText(), /sent to the studio/);
     await give(page, "reach.webm", await film(recorded), "video/webm");
-    await part(page, "score-sentence").fill(SENTENCE);
+    await part(page, "score-sentence").fill(recorded.sentence);
     const outcome = async () => {
       await part(page, "score-begin").click();
       await eventually("it begins", () => state(page), (s) => s !== "done");
@@ -305,7 +305,7 @@ test("a worker that does not hear a cancel is started again and has its scorer a
     await page.goto(studio.url);
     await seeFrames(page);
     await give(page, "long.webm", await film(recorded, { times: times(90) }), "video/webm");
-    await part(page, "score-sentence").fill(SENTENCE);
+    await part(page, "score-sentence").fill(recorded.sentence);
     await choosePrefixes(page, "all");
     await part(page, "score-begin").click();
     await eventually("points", async () => (await part(page, "score-curve").count()) && points(page), (n) => n >= 2, 180_000);

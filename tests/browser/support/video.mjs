@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
-import { command, eventually, launch, open, seeFrames, taskState } from "./browser.mjs";
+import { command, eventually, exampleSentences, launch, open, seeFrames, taskState } from "./browser.mjs";
 import { unpack } from "./messagepack.mjs";
 
 const run = promisify(execFile);
@@ -23,13 +23,18 @@ async function inFolder(work) {
   }
 }
 
+/** Of a scene's examples the one that takes the robot the longest: reaching is over before there are three points. */
+export const longest = (sentences) =>
+  sentences.find((sentence) => sentence.includes("tray")) ?? sentences.find((sentence) => !sentence.startsWith("reach")) ?? sentences[0];
+
 /**
- * Has the robot carry out a sentence and records what its viewers see, once to its success if it succeeds at all.
- * Gives the pictures (JPEG) and their rate by the robot's clock [1/s].
+ * Has the robot carry out one of its examples and records what its viewers see, once to its success if it succeeds at all.
+ * Gives the sentence, the pictures (JPEG) and their rate by the robot's clock [1/s].
  */
-export async function recordRobot(url, sentence, camera = "overview", attempts = 4) {
+export async function recordRobot(url, camera = "overview", attempts = 4) {
   const browser = await launch();
   let pictures = [];
+  let sentence;
   await browser.routeWebSocket(/\/ws\/viewer$/, (page) => {
     const studio = page.connectToServer();
     studio.onMessage((message) => {
@@ -46,6 +51,8 @@ export async function recordRobot(url, sentence, camera = "overview", attempts =
     for (let attempt = 1; ; attempt++) {
       await page.locator('[data-testid="reset-button"]').click();
       await new Promise((resolve) => setTimeout(resolve, 1000));
+      // Every scene has cubes of its own.
+      sentence = longest(await exampleSentences(page));
       await command(page, sentence);
       await eventually("the robot works on it", () => taskState(page), (s) => s === "running" || s === "succeeded");
       pictures = [];
@@ -57,7 +64,7 @@ export async function recordRobot(url, sentence, camera = "overview", attempts =
       }
     }
     const seconds = (pictures.at(-1).at - pictures[0].at) / 1e6;
-    return { pictures: pictures.map((picture) => picture.jpeg), fps: Math.round((pictures.length - 1) / seconds) };
+    return { sentence, pictures: pictures.map((picture) => picture.jpeg), fps: Math.round((pictures.length - 1) / seconds) };
   } finally {
     await browser.close();
   }
