@@ -94,6 +94,9 @@ test("a robot that is followed gets a curve while it works, and its controls aft
     await eventually("it waits", () => part(page, "score-hint").innerText(), (t) => t.includes("next command"));
 
     await notePoints(page);
+    // What was recorded is done; a fresh scene has it to do.
+    await part(page, "reset-button").click();
+    await new Promise((resolve) => setTimeout(resolve, 1000));
     const sentence = longest(await exampleSentences(page));
     await command(page, sentence);
     await eventually("points come while the robot works", () => pointsSeen(page), (seen) => seen.length >= 3, 60_000);
@@ -243,6 +246,7 @@ test("a cancel stops at once, and a second load takes the kept files", { timeout
 
     // Forgotten, they are fetched anew.
     await part(page, "scorer-forget").click();
+    await new Promise((resolve) => setTimeout(resolve, 1000));
     await page.reload();
     await seeFrames(page);
     await part(page, "scorer-load").click();
