@@ -40,13 +40,38 @@ pub(crate) struct Bpe {
 /// Characters of at most two bytes.
 const KNOWN: usize = 0x800;
 
-#[derive(Debug, Clone, Copy)]
-struct Known {
-    class: Class,
-    /// How many of its bytes have tokens.
-    kept: u8,
-    /// Those bytes.
-    bytes: [u8; 2],
+/// A character's class and those of its bytes that have tokens, in one number, because it is looked up
+/// for every coefficient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Known(u32);
+
+impl Known {
+    const CLASS: u32 = 0xFF00_0000;
+
+    fn new(class: Class, bytes: &[u8]) -> Self {
+        let [first, second] = [0, 1].map(|index| bytes.get(index).copied().unwrap_or_default());
+        let kept = bytes.len().min(2) as u8;
+        Self(u32::from_le_bytes([first, second, kept, class as u8]))
+    }
+
+    fn class(self) -> Class {
+        let class = (self.0 >> 24) as u8;
+        let all = [Class::Letter, Class::Number, Class::Space];
+        let named = all.into_iter().find(|&named| named as u8 == class);
+        named.unwrap_or(Class::Other)
+    }
+
+    /// How many of its bytes have tokens, and these bytes.
+    #[inline]
+    fn spelled(self) -> (usize, [u8; 2]) {
+        let kept = self.0 >> 16 & 3;
+        (kept as usize, (self.0 as u16).to_le_bytes())
+    }
+
+    #[inline]
+    fn is_like(self, other: Self) -> bool {
+        (self.0 ^ other.0) & Self::CLASS == 0
+    }
 }
 
 /// Memory for encoding, to be reused.
@@ -110,23 +135,13 @@ impl Bpe {
             .added
             .iter()
             .map(|(content, id)| (content.chars().map(u32::from).collect::<Box<[u32]>>(), *id));
-        let mut known = Box::new(
-            [Known {
-                class: Class::Other,
-                kept: 0,
-                bytes: [0; 2],
-            }; KNOWN],
-        );
+        let mut known = Box::new([Known(0); KNOWN]);
         for (character, entry) in ('\0'..).zip(known.iter_mut()) {
-            entry.class = Class::of(character as u32);
             let mut buffer = [0; 4];
-            for byte in character.encode_utf8(&mut buffer).bytes() {
-                let has_token = bytes.get(usize::from(byte)).copied().flatten().is_some();
-                if has_token && let Some(place) = entry.bytes.get_mut(usize::from(entry.kept)) {
-                    *place = byte;
-                    entry.kept += 1;
-                }
-            }
+            let spelled = character.encode_utf8(&mut buffer).bytes();
+            let has_token = |byte: &u8| bytes.get(usize::from(*byte)).copied().flatten().is_some();
+            let kept: Vec<u8> = spelled.filter(has_token).collect();
+            *entry = Known::new(Class::of(character as u32), &kept);
         }
         Ok(Self {
             bytes,
@@ -196,7 +211,7 @@ impl Bpe {
 
     fn class(&self, character: u32) -> Class {
         match self.known.get(character as usize) {
-            Some(known) => known.class,
+            Some(known) => known.class(),
             None => Class::of(character),
         }
     }
@@ -205,18 +220,19 @@ impl Bpe {
     /// Finds the same word as [`word_length`], and spells it on the way.
     fn plain_word(&self, text: &[u32], bytes: &mut [u8]) -> Option<(usize, usize)> {
         let first = *text.first()?;
-        let class = self.known.get(first as usize)?.class;
-        if !self.use_regex || class == Class::Space || first == APOSTROPHE {
+        let like = *self.known.get(first as usize)?;
+        if !self.use_regex || like.class() == Class::Space || first == APOSTROPHE {
             return None;
         }
         let (mut length, mut end) = (0, 0);
         for &character in text {
-            let known = self.known.get(character as usize)?;
-            if known.class != class {
+            let known = *self.known.get(character as usize)?;
+            if !known.is_like(like) {
                 break;
             }
-            *bytes.get_mut(end..)?.first_chunk_mut()? = known.bytes;
-            end += usize::from(known.kept);
+            let (kept, spelled) = known.spelled();
+            *bytes.get_mut(end..)?.first_chunk_mut()? = spelled;
+            end += kept;
             length += 1;
         }
         Some((length, end))

@@ -15,14 +15,14 @@
 //! Backwards every coefficient goes to the samples of one end by itself, so that those which are
 //! zero can be passed over, and most are.
 
-mod pair;
+mod eight;
+mod forward;
 
 use std::f64::consts::FRAC_PI_2;
 
-use pair::Pair;
+use eight::{Eight as _, Eight32, Eight64, LANES};
+use forward::{Forward, Room};
 
-/// Columns that are transformed at a time, their sums in registers.
-const LANES: usize = 8;
 /// Samples of a column that are summed at a time on the way back.
 const BLOCK: usize = 4;
 
@@ -67,10 +67,8 @@ pub(crate) fn basis(horizon: usize) -> Vec<f64> {
 #[derive(Debug, Clone)]
 pub(crate) struct Dct {
     horizon: usize,
-    /// From folded samples to coefficients. The sums of an even number of samples are again samples
-    /// to be folded: fold by fold, the differences' matrix, and at last the sums'.
-    folds: Vec<Rows>,
-    last: Rows,
+    exact: Forward<Eight64, 2>,
+    quick: Forward<Eight32, 4>,
     /// From coefficients to one end of their columns; the other end is its mirror image.
     inverse: Columns,
 }
@@ -78,8 +76,8 @@ pub(crate) struct Dct {
 /// Memory for transforming forward, to be reused.
 #[derive(Debug, Default)]
 pub(crate) struct Workspace {
-    sums: Vec<[f64; LANES]>,
-    differences: Vec<[f64; LANES]>,
+    exact: Room<Eight64>,
+    quick: Room<Eight32>,
 }
 
 impl Dct {
@@ -87,23 +85,10 @@ impl Dct {
     pub(crate) fn new(horizon: usize) -> Self {
         let basis = basis(horizon);
         let at = |k: usize, t: usize| basis.get(k * horizon + t).copied().unwrap_or_default();
-        let mut folds = Vec::new();
-        let mut size = horizon;
-        let mut step = 1;
-        let last = loop {
-            folds.push(Rows::new(size / 2, |row, t| at((2 * row + 1) * step, t)));
-            step *= 2;
-            let odd = !size.is_multiple_of(2);
-            // The middle of an odd number of samples is its own mirror image: a sum, no difference.
-            size = size.div_ceil(2);
-            if odd || size < 4 {
-                break Rows::new(size, |row, t| at(row * step, t));
-            }
-        };
         Self {
             horizon,
-            folds,
-            last,
+            exact: Forward::new(horizon, at),
+            quick: Forward::new(horizon, at),
             inverse: Columns::new(horizon, horizon.div_ceil(2), at),
         }
     }
@@ -112,46 +97,75 @@ impl Dct {
         self.horizon
     }
 
-    /// `[horizon, dims]` samples to `[horizon, dims]` coefficients, frequency outer, each passed
-    /// through `finish`. What `out` and `workspace` held before does not matter.
-    pub(crate) fn forward_with<T: Copy + Default>(
+    /// `[horizon, dims]` samples to `[horizon, dims]` coefficients, frequency outer. What `out` and
+    /// `workspace` held before does not matter.
+    pub(crate) fn forward(
         &self,
         samples: &[f32],
         dims: usize,
         workspace: &mut Workspace,
-        out: &mut Vec<T>,
-        finish: impl Fn(f64) -> T,
+        out: &mut Vec<f64>,
     ) {
-        let Workspace { sums, differences } = workspace;
-        // Only the lengths matter: every place is written before it is read.
-        out.resize(samples.len(), T::default());
-        sums.resize(self.horizon, [0.0; LANES]);
-        differences.resize(self.horizon / 2, [0.0; LANES]);
-        for from in (0..dims).step_by(LANES) {
-            let to = dims.min(from + LANES);
-            let rows = samples.chunks_exact(dims);
-            for (place, row) in sums.iter_mut().zip(rows) {
-                *place = wide(row.get(from..to));
-            }
-            let mut put = |k: usize, values: [f64; LANES]| {
-                let values = values.map(&finish);
-                let place = out.get_mut(k * dims + from..k * dims + to);
-                for (place, value) in place.unwrap_or_default().iter_mut().zip(values) {
-                    *place = value;
-                }
-            };
-            let mut step = 1;
-            let mut folded = sums.as_mut_slice();
-            for rows in &self.folds {
-                folded = fold(folded, differences);
-                rows.multiply(differences, |row, values| {
-                    put((2 * row + 1) * step, values);
-                });
-                step *= 2;
-            }
-            self.last
-                .multiply(folded, |row, values| put(row * step, values));
+        out.resize(samples.len(), 0.0);
+        for from in groups(dims) {
+            let columns = self
+                .exact
+                .columns(samples, dims, from, &mut workspace.exact);
+            write(columns, out, from, dims, |values| values.values());
         }
+    }
+
+    /// Coefficients in float32 and times `scale`, for rounding: exact, and rounded to float32 before and
+    /// after the product, or else so near to that that the nearest whole number is the same. No sample
+    /// has a magnitude above `largest`.
+    pub(crate) fn forward_for_rounding(
+        &self,
+        samples: &[f32],
+        dims: usize,
+        scale: f32,
+        largest: f32,
+        workspace: &mut Workspace,
+        out: &mut Vec<f32>,
+    ) {
+        out.resize(samples.len(), 0.0);
+        let sure = 0.5 - self.quick_error(scale, largest);
+        for from in groups(dims) {
+            // Not for infinities and NaN either.
+            if sure > 0.4 {
+                let columns = self
+                    .quick
+                    .columns(samples, dims, from, &mut workspace.quick);
+                let mut off = Eight32::default();
+                write(columns, out, from, dims, |values| {
+                    let values = values.times(scale);
+                    off = values.off_whole(off);
+                    values.values()
+                });
+                if off.values().into_iter().all(|off| off < sure) {
+                    continue;
+                }
+            }
+            let columns = self
+                .exact
+                .columns(samples, dims, from, &mut workspace.exact);
+            write(columns, out, from, dims, |values| {
+                values.values().map(|c| c as f32 * scale)
+            });
+        }
+    }
+
+    /// How far scaled coefficients that are computed in float32 can be from exact ones, at most.
+    ///
+    /// A weight, a fold and the product with it are rounded, then every sum, of at most half as many as
+    /// there are samples; in the end the result and the scaled result, here and where it is computed
+    /// exactly. Each of these is off by 2^-24 of a magnitude which the sum of the magnitudes of all
+    /// products bounds: all samples, times the largest weight.
+    fn quick_error(&self, scale: f32, largest: f32) -> f32 {
+        let samples = self.horizon as f64;
+        let magnitude = (2.0 * samples).sqrt() * f64::from(largest) * f64::from(scale.abs());
+        let roundings = 0.5 * samples + 4.0 + 2.0 * (self.horizon.ilog2() as f64 + 1.0);
+        // A hundredth more for errors of errors, and for a sum that is rounded away from zero.
+        (1.01 * roundings * magnitude * 2.0f64.powi(-24)) as f32
     }
 
     /// `[horizon, dims]` coefficients, each divided by `scale`, back to samples.
@@ -213,88 +227,37 @@ impl Dct {
     }
 }
 
-/// Replaces samples by the sums of both ends, which are half as many, and gives the differences.
-fn fold<'a>(
-    samples: &'a mut [[f64; LANES]],
-    differences: &mut [[f64; LANES]],
-) -> &'a mut [[f64; LANES]] {
-    let (begin, end) = samples.split_at_mut(samples.len().div_ceil(2));
-    // An odd number leaves its middle, the last of the beginning, as it is.
-    let ends = begin.iter_mut().zip(end.iter().rev());
-    for ((first, last), difference) in ends.zip(differences) {
-        for ((first, last), difference) in first.iter_mut().zip(last).zip(difference) {
-            *difference = *first - last;
-            *first += last;
+/// Where every eight columns begin, last ones first: see [`write`].
+fn groups(dims: usize) -> impl Iterator<Item = usize> {
+    (0..dims).step_by(LANES).rev()
+}
+
+/// Writes columns, from the column `from` on, into `[horizon, dims]`.
+///
+/// Eight values are written also where fewer columns are left, as long as there is room: those too many
+/// fall on the beginning of the next row, which is written after this one, or with columns that are still
+/// to come.
+#[inline]
+fn write<E: Copy, T: Copy>(
+    columns: &[E],
+    out: &mut [T],
+    from: usize,
+    dims: usize,
+    mut finish: impl FnMut(E) -> [T; LANES],
+) {
+    let mut at = from;
+    for column in columns {
+        let values = finish(*column);
+        let places = out.get_mut(at..).unwrap_or_default();
+        at += dims;
+        if let Some(whole) = places.first_chunk_mut() {
+            *whole = values;
+            continue;
+        }
+        for (place, value) in places.iter_mut().zip(values) {
+            *place = value;
         }
     }
-    begin
-}
-
-/// Values of a row, filled up with zeros.
-#[inline]
-fn wide(row: Option<&[f32]>) -> [f64; LANES] {
-    let row = row.unwrap_or_default();
-    if let Some(whole) = row.first_chunk::<LANES>() {
-        return whole.map(f64::from);
-    }
-    let mut wide = [0.0; LANES];
-    for (place, &value) in wide.iter_mut().zip(row) {
-        *place = f64::from(value);
-    }
-    wide
-}
-
-/// A square matrix to multiply with [`LANES`] columns at a time. Its rows are taken in twos, so that
-/// there is enough to do while sums wait for each other.
-#[derive(Debug, Clone)]
-struct Rows {
-    size: usize,
-    /// `[row / 2, column]`, two rows side by side.
-    pairs: Vec<[f64; 2]>,
-}
-
-impl Rows {
-    fn new(size: usize, at: impl Fn(usize, usize) -> f64) -> Self {
-        let value = |row, column| if row < size { at(row, column) } else { 0.0 };
-        let pairs = (0..size)
-            .step_by(2)
-            .flat_map(|row| (0..size).map(move |column| (row, column)))
-            .map(|(row, column)| [value(row, column), value(row + 1, column)])
-            .collect();
-        Self { size, pairs }
-    }
-
-    /// Gives every row of the product, with its index.
-    #[inline]
-    fn multiply(&self, columns: &[[f64; LANES]], mut give: impl FnMut(usize, [f64; LANES])) {
-        // A matrix of size zero has no pairs.
-        for (pair, weights) in self.pairs.chunks_exact(self.size.max(1)).enumerate() {
-            let zero = Pair::both(0.0);
-            let (mut one, mut two) = ([zero; LANES / 2], [zero; LANES / 2]);
-            for ([first, second], values) in weights.iter().zip(columns) {
-                let (first, second) = (Pair::both(*first), Pair::both(*second));
-                let (values, _) = values.as_chunks();
-                for ((one, two), value) in one.iter_mut().zip(&mut two).zip(values) {
-                    let value = Pair::of(*value);
-                    *one = one.plus_product(first, value);
-                    *two = two.plus_product(second, value);
-                }
-            }
-            give(2 * pair, side_by_side(one));
-            if 2 * pair + 1 < self.size {
-                give(2 * pair + 1, side_by_side(two));
-            }
-        }
-    }
-}
-
-#[inline]
-fn side_by_side(pairs: [Pair; LANES / 2]) -> [f64; LANES] {
-    let mut all = [0.0; LANES];
-    for (two, pair) in all.as_chunks_mut().0.iter_mut().zip(pairs) {
-        *two = pair.values();
-    }
-    all
 }
 
 /// A matrix of which few rows are added up, each in its own place.
@@ -378,7 +341,7 @@ mod tests {
                 let samples: Vec<f32> = values.iter().map(|&v| v as f32).collect();
                 let at = |t: usize, d: usize| f64::from(*values.get(t * dims + d).unwrap());
                 let mut forward = vec![f64::NAN; 3];
-                dct.forward_with(&samples, dims, &mut workspace, &mut forward, |c| c);
+                dct.forward(&samples, dims, &mut workspace, &mut forward);
                 let inverse = dct.inverse(&values, dims, 4.0);
                 for k in 0..horizon {
                     for d in 0..dims {
@@ -392,6 +355,72 @@ mod tests {
                         let got = f64::from(*inverse.get(k * dims + d).unwrap());
                         assert!((got - want / 4.0).abs() < 1e-5);
                     }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn coefficients_for_rounding_round_as_exact_ones() {
+        let mut workspace = Workspace::default();
+        let (mut quick, mut exact) = (vec![f32::NAN; 5], Vec::new());
+        let mut state = 7u64;
+        let mut draw = move || {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            (state >> 40) as f32 / 8_388_608.0 - 1.0
+        };
+        for horizon in [1, 2, 3, 5, 7, 8, 15, 16, 30, 50, 64, 100] {
+            let dct = Dct::new(horizon);
+            for (dims, scale, size) in [
+                (1, 10.0, 1.0),
+                (6, 10.0, 1.0),
+                (7, 37.5, 0.3),
+                (8, 100.0, 1.0),
+                (14, 10.0, 1.0),
+                (21, 1.0, 50.0),
+                (32, 1000.0, 4.0),
+                (3, 10.0, 1e30),
+                (9, -10.0, 1.0),
+                (2, 0.0, 1.0),
+                (5, 1e-6, 1e-30),
+            ] {
+                let mut samples: Vec<f32> = (0..horizon * dims).map(|_| size * draw()).collect();
+                // Columns that end on ties, or near: at rest, where the mean counts alone.
+                let step = 0.5 / (scale * (horizon as f32).sqrt());
+                for (d, tie) in (0..dims).step_by(3).zip([1.0f32, -3.0, 7.0]) {
+                    for row in samples.chunks_exact_mut(dims) {
+                        row[d] = tie * step;
+                    }
+                }
+                let samples: Vec<f32> = samples
+                    .into_iter()
+                    .map(|v| if v.is_finite() { v } else { 0.5 })
+                    .collect();
+                let largest = samples.iter().fold(0.0f32, |a, b| a.max(b.abs()));
+                dct.forward_for_rounding(
+                    &samples,
+                    dims,
+                    scale,
+                    largest,
+                    &mut workspace,
+                    &mut quick,
+                );
+                dct.forward(&samples, dims, &mut workspace, &mut exact);
+                assert_eq!(quick.len(), exact.len());
+                let error = dct.quick_error(scale, largest);
+                for (quick, exact) in quick.iter().zip(&exact) {
+                    let want = *exact as f32 * scale;
+                    assert_eq!(
+                        quick.round_ties_even(),
+                        want.round_ties_even(),
+                        "{horizon}x{dims} {scale}"
+                    );
+                    assert!(
+                        (quick - want).abs() <= error || error > 0.1,
+                        "{quick} {want} {error}"
+                    );
                 }
             }
         }

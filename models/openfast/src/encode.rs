@@ -1,5 +1,7 @@
 //! Action chunk to token ids.
 
+use std::ops::RangeInclusive;
+
 use crate::{EncodeError, FastTokenizer, Shape, bpe, dct};
 
 /// An encoded chunk.
@@ -114,9 +116,13 @@ impl FastTokenizer {
         let plainly = |&value: &f32| plain_character(value, self.inner.config.min_token);
         text.clear();
         text.extend(scaled.iter().map(plainly));
-        // Nearly all are as wanted, in both modes.
-        let odd = |character: &u32| !vocabulary.is_plain(*character);
-        let begin = text.iter().position(odd).unwrap_or(text.len());
+        // Nearly all chunks are wholly as wanted, in both modes.
+        let begin = if all_within(text, vocabulary.plain_range()) {
+            text.len()
+        } else {
+            let odd = |character: &u32| !vocabulary.is_plain(*character);
+            text.iter().position(odd).unwrap_or(text.len())
+        };
         text.truncate(begin);
         let mut lost = Vec::new();
         for (index, value) in scaled.iter().enumerate().skip(begin) {
@@ -197,7 +203,8 @@ impl FastTokenizer {
                 shape,
             });
         }
-        if !all_finite(chunk) {
+        let largest = largest_magnitude(chunk);
+        if !largest.is_finite() {
             let index = chunk.iter().position(|value| !value.is_finite());
             let index = index.unwrap_or_default();
             return Err(EncodeError::NotFinite {
@@ -208,15 +215,27 @@ impl FastTokenizer {
         }
         let scale = self.inner.config.scale as f32;
         self.dct(shape.horizon)
-            .forward_with(chunk, shape.dims, workspace, scaled, |c| c as f32 * scale);
+            .forward_for_rounding(chunk, shape.dims, scale, largest, workspace, scaled);
         Ok(())
     }
 }
 
-/// Whether no value is infinite or NaN: without a way out on the first, which goes several at a time.
-pub(crate) fn all_finite(values: &[f32]) -> bool {
+/// The largest magnitude; infinity or NaN where there is one.
+pub(crate) fn largest_magnitude(values: &[f32]) -> f32 {
+    // Of magnitudes the bits have the same order, and those of NaN are above all. As whole numbers they
+    // are compared several at a time.
     let magnitude = |value: &f32| (value.to_bits() & 0x7FFF_FFFF) as i32;
-    values.iter().map(magnitude).fold(0, i32::max) < 0x7F80_0000
+    let largest = values.iter().map(magnitude).fold(0, i32::max);
+    f32::from_bits(largest as u32)
+}
+
+/// Whether all characters are in the range: without a way out at the first that is not, which goes several
+/// at a time.
+fn all_within(text: &[u32], range: &RangeInclusive<u32>) -> bool {
+    let (low, high) = (*range.start(), *range.end());
+    // The highest bit of a difference says whether it is below zero, as long as no number has that bit.
+    let outside = |&c: &u32| c | c.wrapping_sub(low) | high.wrapping_sub(c);
+    text.iter().map(outside).fold(0, |all, one| all | one) >> 31 == 0
 }
 
 /// Added to a float64 of magnitude below 2^51, this leaves no bits for a fraction: the sum is rounded
@@ -235,20 +254,23 @@ fn round(value: f32) -> f32 {
     }
 }
 
+/// Added to a float32 of magnitude below 2^22, this does the same in that precision.
+const WHOLE_32: f32 = 12_582_912.0;
+
 /// The character that the rounded value stands for, where both are small; something that is no
 /// character elsewhere, and below `min_token`.
 fn plain_character(value: f32, min_token: i32) -> u32 {
-    let rounded = (f64::from(value) + WHOLE).to_bits() as u32;
-    if value.abs() < 1_000_000.0 {
-        rounded.wrapping_sub(min_token as u32)
-    } else {
-        u32::MAX
-    }
+    let rounded = (value + WHOLE_32)
+        .to_bits()
+        .wrapping_sub(WHOLE_32.to_bits());
+    // Without a branch, so that it goes several at a time: all bits are set where the value is large.
+    let is_small = u32::from(value.abs() < 1_000_000.0);
+    rounded.wrapping_sub(min_token as u32) | is_small.wrapping_sub(1)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{all_finite, plain_character, round};
+    use super::{all_within, largest_magnitude, plain_character, round};
 
     #[test]
     fn plain_characters_are_rounded_values_above_the_smallest() {
@@ -269,20 +291,32 @@ mod tests {
     }
 
     #[test]
-    fn finds_what_is_not_finite() {
-        assert!(all_finite(&[]));
-        assert!(all_finite(&[
-            0.0,
-            -0.0,
-            f32::MAX,
-            f32::MIN,
-            f32::MIN_POSITIVE
-        ]));
+    fn finds_the_largest_magnitude_and_what_is_not_finite() {
+        assert_eq!(largest_magnitude(&[]), 0.0);
+        assert_eq!(largest_magnitude(&[0.25, -3.5, -0.0]), 3.5);
+        let extremes = [0.0, -0.0, f32::MAX, f32::MIN, f32::MIN_POSITIVE];
+        assert_eq!(largest_magnitude(&extremes), f32::MAX);
         for bad in [f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             let mut values = [1.0; 21];
             values[17] = bad;
-            assert!(!all_finite(&values));
+            assert!(!largest_magnitude(&values).is_finite());
         }
+    }
+
+    #[test]
+    fn finds_characters_outside_a_range() {
+        for bad in [2, 0, 10, 0x7FFF_FFFF, 0x8000_0000, 0x8000_0005, u32::MAX] {
+            for place in 0..19 {
+                let mut text = [3; 19];
+                text[18 - place] = 9;
+                assert!(all_within(&text, &(3..=9)));
+                text[place] = bad;
+                assert!(!all_within(&text, &(3..=9)), "{bad}");
+            }
+        }
+        assert!(!all_within(&[0], &(1..=0)));
+        assert!(!all_within(&[1], &(1..=0)));
+        assert!(all_within(&[], &(1..=0)));
     }
 
     #[test]

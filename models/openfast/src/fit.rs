@@ -234,7 +234,7 @@ fn transform(
             Some(same) if same.horizon() == horizon => same,
             _ => Dct::new(horizon),
         };
-        transform.forward_with(chunk.values, dims, &mut workspace, &mut coefficients, |c| c);
+        transform.forward(chunk.values, dims, &mut workspace, &mut coefficients);
         for &coefficient in &coefficients {
             let value = (coefficient as f32 * scale).round_ties_even();
             out.lowest = out.lowest.min(value);

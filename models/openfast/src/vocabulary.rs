@@ -8,6 +8,7 @@
 //! encoding drops.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::RangeInclusive;
 
 use crate::LoadError;
 use crate::utf8::{Pending, characters_begun};
@@ -81,6 +82,8 @@ pub(crate) struct Vocabulary {
     expressible: Option<(u32, u32)>,
     /// Which of the first characters are expressible; these are the usual ones.
     plain: Box<[bool]>,
+    /// The longest range of these that the encoder can write.
+    plain_range: RangeInclusive<u32>,
 }
 
 impl Vocabulary {
@@ -158,8 +161,19 @@ impl Vocabulary {
             bytes,
             expressible: None,
             plain: Box::default(),
+            plain_range: 1..=0,
         };
         vocabulary.plain = (0..0x800).map(|c| vocabulary.can_express(c)).collect();
+        let ranges = vocabulary.plain.chunk_by(|a, b| a == b);
+        let mut from = 0;
+        for range in ranges {
+            let to = from + range.len() as u32;
+            let longest = vocabulary.plain_range.clone().count();
+            if range.first() == Some(&true) && range.len() > longest {
+                vocabulary.plain_range = from..=to - 1;
+            }
+            from = to;
+        }
         let basic_plane = 0..=0xFFFF;
         vocabulary.expressible = basic_plane
             .clone()
@@ -211,6 +225,11 @@ impl Vocabulary {
             .get(character as usize)
             .copied()
             .unwrap_or_default()
+    }
+
+    /// The longest range of usual characters that the encoder can write; empty if there is none.
+    pub(crate) fn plain_range(&self) -> &RangeInclusive<u32> {
+        &self.plain_range
     }
 
     /// Whether the encoder can write this character.

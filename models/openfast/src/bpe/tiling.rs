@@ -294,6 +294,8 @@ impl Tiling {
         })
     }
 
+    /// Apart from what asks, which mostly knows the answer: the loop there is shorter without it.
+    #[inline(never)]
     fn judge(&self, mut left: u16, mut right: u16) -> bool {
         // Before this was made, the pair now at the edge was there to be merged.
         let mut until = u32::MAX;
