@@ -71,7 +71,7 @@ def main() -> None:
     asked = 0
     for blocks in (1, 2, 3):
         batch = maker.batch(2, blocks, 2)
-        found, _ = network(batch)
+        found = network(batch)[0]
         for clip in range(2):
             for point in range(blocks):
                 for question in range(2):

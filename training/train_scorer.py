@@ -10,13 +10,13 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from nano.optim import Optimiser
 from scorer.config import TOKENS, Sizes, config_json, preprocessor_json
-from scorer.data import Episodes, Maker, tasks_of
+from scorer.data import Episodes, Features, Maker, tasks_of
 from scorer.network import Scorer
 from scorer.tokenizer import train as train_tokenizer
 
@@ -41,6 +41,34 @@ class Teacher(nn.Module):
         where = F.smooth_l1_loss(cubes[:, :, 1:4], truth[:, :, 1:4] * 10, beta=0.1, reduction="none").mean(-1)
         held = F.binary_cross_entropy_with_logits(cubes[:, :, 4], truth[:, :, 4], reduction="none")
         return loss + ((where + 0.3 * held) * there).sum() / there.sum().clamp(min=1)
+
+
+class Witness(nn.Module):
+    """Must say in the language model, where a block ends: after two layers where every cube is, and after three how far it
+    is from where it was in the first block. That is what pushing is about, and the questions alone teach it slowly. Thrown
+    away afterwards."""
+
+    # Further than this a cube was carried, not pushed [m].
+    FAR = 0.1
+
+    def __init__(self, hidden: int):
+        super().__init__()
+        head = lambda outputs: nn.Sequential(  # noqa: E731
+            nn.LayerNorm(hidden), nn.Linear(hidden, 192), nn.GELU(), nn.Linear(192, outputs)
+        )
+        self.place, self.way = head(12), head(8)
+
+    def forward(self, early: Tensor, middle: Tensor, facts: Tensor, moved: Tensor) -> dict[str, Tensor]:
+        there = moved[..., 2]
+        truth = facts[:, 5:].view(*there.shape, 7)[..., 1:4] * 10
+        place = F.smooth_l1_loss(self.place(early).view_as(truth), truth, beta=0.1, reduction="none").mean(-1)
+        way = moved[..., :2].clamp(-self.FAR, self.FAR) * 20
+        off = F.smooth_l1_loss(self.way(middle).view_as(way), way, beta=0.1, reduction="none").mean(-1)
+        # Few cubes move; as many of the loss's parts are about them as about the others.
+        moves = there * (moved[..., :2].norm(dim=-1) > 0.003)
+        rests = there - moves
+        share = lambda loss, mask: (loss * mask).sum() / mask.sum().clamp(min=1)  # noqa: E731
+        return {"place": share(place, there), "moved": 0.5 * (share(off, moves) + share(off, rests))}
 
 
 def losses(log_probs: Tensor, progress: Tensor, is_static: Tensor, yes: int, no: int) -> dict[str, Tensor]:
@@ -83,16 +111,20 @@ def main() -> None:
     parser.add_argument("--data", type=Path, nargs="+", required=True)
     parser.add_argument("--sentences", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--resume", type=Path)
+    parser.add_argument("--resume", type=Path, help="`raw.pt` of a run, or a checkpoint folder")
     parser.add_argument("--minutes", type=float, default=45)
+    parser.add_argument("--hold-tower", action="store_true", help="the tower learns no more; what it says is computed once")
     parser.add_argument("--sight", type=float, default=0.2, help="share of the time for the tower alone")
     parser.add_argument("--sight-rate", type=float, default=0.4, help="the tower's rates, as a share of the others")
     parser.add_argument("--muon", type=float, default=4e-3)
     parser.add_argument("--adam", type=float, default=2e-3)
     parser.add_argument("--drift", type=float, default=0.05, help="weight of the mean slope on frozen clips")
+    parser.add_argument("--moved", type=float, default=0.5, help="weight of saying where the cubes are and how far the cubes are from where they were")
     parser.add_argument("--push", type=float, default=0.0, help="share of further questions that are about pushing")
+    parser.add_argument("--features", type=Path, help="keeps what the tower says for the next run on the same data and tower")
     parser.add_argument("--clips", type=int, default=10)
     parser.add_argument("--questions", type=int, default=6)
+    parser.add_argument("--points", type=int, help="blocks of a clip after which questions are asked; after all if not given")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
@@ -102,46 +134,63 @@ def main() -> None:
     tasks = tasks_of(options.sentences)
     options.out.mkdir(parents=True, exist_ok=True)
     if options.resume:
-        tokenizer = Tokenizer.from_file(str(options.resume.parent / "latest" / "tokenizer.json"))
+        folder = options.resume if options.resume.is_dir() else options.resume.parent / "latest"
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     else:
         tokenizer = train_tokenizer([words for task in tasks for words in task.wordings])
     vocab = tokenizer.get_vocab_size(with_added_tokens=True)
     network = Scorer(Sizes(vocab=vocab))
     episodes = Episodes(options.data)
-    teacher = Teacher(network.s.hidden, episodes.facts.shape[1])
-    if options.resume:
+    teachers = nn.ModuleDict({
+        "sight": Teacher(network.s.hidden, episodes.facts.shape[1]), "moved": Witness(network.s.hidden)
+    })
+    if options.resume and options.resume.is_dir():
+        state = load_file(options.resume / "model.safetensors")
+        network.load_state_dict({name.removeprefix("model."): value.float() for name, value in state.items()})
+    elif options.resume:
         held = torch.load(options.resume)
         network.load_state_dict(held["network"])
-        teacher.load_state_dict(held["teacher"])
+        teachers.load_state_dict(held["teachers"], strict=False)
     print(f"{sum(p.numel() for p in network.parameters())} parameters, vocabulary of {vocab}, "
           f"{len(episodes.about)} episodes, {len(episodes.progress)} frames", flush=True)
     maker = Maker(episodes, tasks, tokenizer, options.seed, options.push)
     yes, no = (tokenizer.encode(word).ids[0] for word in (" True", " False"))
     rate = options.sight_rate
-    optimisers = [
-        Optimiser({"visual": network.visual}, options.muon * rate, options.adam * rate),
-        Optimiser({"language": network.language_model, "teacher": teacher}, options.muon, options.adam),
-    ]
+    optimisers = [Optimiser({"language": network.language_model, "teachers": teachers}, options.muon, options.adam)]
+    features = None
+    if options.hold_tower:
+        network.visual.requires_grad_(False)
+        began = time.time()
+        features = Features(episodes, network.visual, options.features)
+        print(f"what the tower says of {len(features.held)} pairs of frames: {time.time() - began:.0f} s", flush=True)
+    else:
+        optimisers.append(Optimiser({"visual": network.visual}, options.muon * rate, options.adam * rate))
     average = {name: value.clone() for name, value in network.state_dict().items()}
-    started, step, seen, shown, kept = time.time(), 0, {}, 0.0, 0.0
+    step, seen, spent, shown, kept, last = 0, {}, 0.0, -60.0, 0.0, time.time()
     log = (options.out / "loss.csv").open("w")
     while True:
-        share = (time.time() - started) / 60 / options.minutes
+        # Seconds that a stopped process slept through do not count.
+        now = time.time()
+        spent, last = spent + min(now - last, 20.0), now
+        share = spent / 60 / options.minutes
         if share >= 1:
             break
         scale = min(1.0, (step + 1) / 40) * min(1.0, (1 - share) / 0.5)
         if share < options.sight:
-            batch = maker.batch(40, 1, 1)
-            merged, _ = network.visual(batch.first, batch.second)
-            found = {"sight": teacher(merged, batch.facts)}
+            batch = maker.batch(40, 1, 1, see=features is None)
+            merged, _ = features.of(batch) if features else network.visual(batch.first, batch.second)
+            found = {"sight": teachers["sight"](merged, batch.facts)}
             loss = found["sight"]
         else:
             blocks = rng.choice([1, 2, 3, 3, 4, 4, 5, 5, 6, 8])
-            batch = maker.batch(max(2, options.clips * 4 // (blocks + 1)), blocks, options.questions)
-            log_probs, merged = network(batch)
+            clips = max(2, options.clips * 4 // (blocks + 1))
+            batch = maker.batch(clips, blocks, options.questions, options.points, see=features is None)
+            log_probs, merged, early, middle = network(batch, features.of(batch) if features else None)
             found = losses(log_probs, batch.progress, batch.is_static, yes, no)
-            found["sight"] = teacher(merged, batch.facts)
+            found |= teachers["moved"](early, middle, batch.facts, batch.moved)
+            found["sight"] = teachers["sight"](merged, batch.facts)
             loss = found["cross"] + 0.5 * found["level"] + 0.3 * found["sight"]
+            loss = loss + options.moved * (found["place"] + found["moved"])
             loss = loss + options.drift * found.get("drift", 0.0) + 0.5 * found.get("spread", 0.0)
         loss.backward()
         for optimiser in optimisers:
@@ -154,20 +203,20 @@ def main() -> None:
         for name, value in found.items():
             value = float(value)
             seen[name] = value if name not in seen else 0.97 * seen[name] + 0.03 * value
-        if time.time() - shown > 20:
-            shown = time.time()
+        if spent - shown > 20:
+            shown = spent
             line = " ".join(f"{name} {value:.4f}" for name, value in sorted(seen.items()))
-            print(f"{(shown - started) / 60:6.1f} min step {step:5} {line}", flush=True)
-            log.write(f"{(shown - started) / 60:.2f},{step},{seen.get('sight', 0):.5f},{seen.get('level', 0):.5f},{seen.get('cross', 0):.5f}\n")
+            print(f"{spent / 60:6.1f} min step {step:5} {line}", flush=True)
+            log.write(f"{spent / 60:.2f},{step},{seen.get('sight', 0):.5f},{seen.get('level', 0):.5f},{seen.get('cross', 0):.5f}\n")
             log.flush()
-        if time.time() - kept > 240:
-            kept = time.time()
-            keep(options.out, network, teacher, average, tokenizer)
-    keep(options.out, network, teacher, average, tokenizer)
+        if spent - kept > 240:
+            kept = spent
+            keep(options.out, network, teachers, average, tokenizer)
+    keep(options.out, network, teachers, average, tokenizer)
 
 
-def keep(out: Path, network: Scorer, teacher: Teacher, average: dict[str, Tensor], tokenizer: Tokenizer) -> None:
-    torch.save({"network": network.state_dict(), "teacher": teacher.state_dict()}, out / "raw.pt")
+def keep(out: Path, network: Scorer, teachers: nn.ModuleDict, average: dict[str, Tensor], tokenizer: Tokenizer) -> None:
+    torch.save({"network": network.state_dict(), "teachers": teachers.state_dict()}, out / "raw.pt")
     held = {name: value.clone() for name, value in network.state_dict().items()}
     network.load_state_dict(average)
     write(out / "latest", network, tokenizer)

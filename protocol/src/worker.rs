@@ -124,6 +124,11 @@ pub enum FromWorker {
     },
     /// Where the tab is with its scorer.
     Scorer(ScorerState),
+    /// The answer to [`ToWorker::ForgetScorers`].
+    ScorersForgotten {
+        /// Why the files are still there, and what to do; `None` when they are gone.
+        problem: Option<String>,
+    },
     /// What happens to a job of scoring.
     Score(ScoreEvent),
 }

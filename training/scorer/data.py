@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,6 +69,11 @@ class Episodes:
         values = torch.from_numpy(np.ascontiguousarray(cut[:, self.order])).float()
         return values / 127.5 - 1.0
 
+    def moved(self, frame: int, start: int) -> np.ndarray:
+        """How far every cube is along the table from where it was [m], and whether there is one, `[4, 3]`."""
+        now, then = (self.facts[at, 5:].reshape(4, 7) for at in (frame, start))
+        return np.concatenate((now[:, 1:3] - then[:, 1:3], now[:, :1]), 1)
+
     def progress_from(self, frame: int, start: int, tasks: list[Task]) -> np.ndarray:
         """Progress of every task in `frame` of a clip that starts at frame `start`; below 0 where the cube is missing."""
         value = self.progress[frame].copy()
@@ -92,6 +98,46 @@ class Episodes:
         return value
 
 
+def features_row(first: int, second: int) -> int:
+    """Where `Features` holds two frames that are read together: a frame and the next, or a frame twice."""
+    assert second in (first, first + 1)
+    return 2 * first + (second - first)
+
+
+class Features:
+    """What a tower that no longer learns says of every two frames that a clip may put together: a frame and the next of
+    its episode, a frame twice. `held` `[2 * frames, 1 + taps, TOKENS, hidden]`, 16-bit."""
+
+    @torch.no_grad()
+    def __init__(
+        self, episodes: Episodes, tower: Callable[[Tensor, Tensor], tuple[Tensor, list[Tensor]]], kept: Path | None = None
+    ):
+        """`kept`: a file that has it from an earlier run on the same data and tower, or will."""
+        frames, self.held = int(episodes.starts[-1]), None
+        if kept and kept.exists():
+            self.held = torch.load(kept)
+            assert len(self.held) == 2 * frames, f"{kept} is of other episodes"
+            return
+        for begin in range(0, frames, 64):
+            at = [min(f, frames - 1) for f in range(begin, begin + 65)]
+            patches = episodes.patches(at)
+            here, after = patches[:-1], patches[1:]
+            first = torch.stack((here, here), 1).flatten(0, 1)
+            second = torch.stack((here, after), 1).flatten(0, 1)
+            merged, taps = tower(first, second)
+            said = torch.stack((merged, *taps), 1)
+            if self.held is None:
+                self.held = torch.empty(2 * frames, *said.shape[1:], dtype=torch.float16)
+            end = min(2 * frames, 2 * begin + len(said))
+            self.held[2 * begin : end] = said[: end - 2 * begin].half()
+        if kept:
+            torch.save(self.held, kept)
+
+    def of(self, batch: Batch) -> tuple[Tensor, list[Tensor]]:
+        said = self.held[batch.rows].float()
+        return said[:, 0], list(said[:, 1:].unbind(1))
+
+
 @dataclass
 class Batch:
     clips: int
@@ -110,9 +156,13 @@ class Batch:
     question_places: Tensor
     question_mask: Tensor
     question_last: Tensor
-    progress: Tensor  # [clips, blocks, questions]
+    progress: Tensor  # [clips, points, questions]
     is_static: Tensor  # [clips]
     facts: Tensor  # of the second frame of each block, [clips * blocks, facts]
+    ends: Tensor  # how many of the video's ids each block's beginning has, [clips, blocks]
+    points: Tensor  # blocks after which questions are asked, ascending, [clips, points]
+    moved: Tensor  # where every cube is beside where it was in the first frame [m], and whether there is one, [clips, blocks, 4, 3]
+    rows: Tensor  # of `Features.held`, of every block, [clips * blocks]
 
 
 class Maker:
@@ -190,14 +240,19 @@ class Maker:
             chosen.append((code, sentence))
         return chosen
 
-    def batch(self, clips: int, blocks: int, questions: int) -> Batch:
+    def batch(self, clips: int, blocks: int, questions: int, points: int | None = None, see: bool = True) -> Batch:
+        """Questions are put after `points` of the blocks of each clip, after all unless said. Without `see` the pictures
+        stay where they are, for a tower whose output is held."""
         episodes, tasks = self.episodes, self.tasks
-        firsts, seconds, rows, statics, goals, facts = [], [], [], [], [], []
+        points = blocks if points is None else min(points, blocks)
+        firsts, seconds, rows, statics, goals, facts, moved = [], [], [], [], [], [], []
+        chosen_points = torch.tensor([sorted(self.rng.sample(range(blocks), points)) for _ in range(clips)])
         asked = []
-        for _ in range(clips):
+        for clip in range(clips):
             pairs, start, is_static, episode = self.clip(blocks)
             chosen = self.questions(episode, questions)
-            values = [episodes.progress_from(second, start, tasks) for _, second in pairs]
+            values = [episodes.progress_from(pairs[point][1], start, tasks) for point in chosen_points[clip].tolist()]
+            moved.append([episodes.moved(second, start) for _, second in pairs])
             goals.append([[max(0.0, float(v[c])) if c >= 0 else 0.0 for c, _ in chosen] for v in values])
             firsts += [a for a, _ in pairs]
             seconds += [b for _, b in pairs]
@@ -215,15 +270,16 @@ class Maker:
             ends.append(end)
             nexts.append(after)
             picture_rows.append(pictures)
-        ends, nexts = torch.tensor(ends), torch.tensor(nexts)
+        all_ends = torch.tensor(ends)
+        ends, nexts = all_ends.gather(1, chosen_points), torch.tensor(nexts).gather(1, chosen_points)
         picture_row = torch.tensor(picture_rows).flatten()
         picture_clip = torch.arange(clips).repeat_interleave(blocks * TOKENS)
         heads = len(self.head)
         columns = torch.arange(length)
-        seen = columns[None, None] < ends[:, :, None]  # [clips, blocks, length]
+        seen = columns[None, None] < ends[:, :, None]  # [clips, points, length]
         causal = torch.ones(heads, heads).tril().bool()
         head_mask = torch.cat((
-            seen.flatten(0, 1)[:, None].expand(-1, heads, -1), causal.expand(clips * blocks, -1, -1)
+            seen.flatten(0, 1)[:, None].expand(-1, heads, -1), causal.expand(clips * points, -1, -1)
         ), -1)[:, None]
         head_places = (nexts.flatten()[:, None] + torch.arange(heads))[..., None].expand(-1, -1, 3)
         longest = max(len(ids) for clip in asked for ids in clip)
@@ -234,20 +290,24 @@ class Maker:
                 question_ids[clip, index, : len(ids)] = torch.tensor(ids)
                 last[clip, index] = len(ids) - 1
         causal = torch.ones(longest, longest).tril().bool()
-        before = torch.cat((seen, torch.ones(clips, blocks, heads, dtype=torch.bool)), -1)
+        before = torch.cat((seen, torch.ones(clips, points, heads, dtype=torch.bool)), -1)
         before = before[:, :, None, None].expand(-1, -1, questions, longest, -1).flatten(0, 2)
         question_mask = torch.cat((before, causal.expand(before.shape[0], -1, -1)), -1)[:, None]
         starts = (nexts + heads)[:, :, None].expand(-1, -1, questions).flatten()
         question_places = (starts[:, None] + torch.arange(longest))[..., None].expand(-1, -1, 3)
-        frames, where = np.unique(np.array(firsts + seconds), return_inverse=True)
-        patches = episodes.patches([int(f) for f in frames])
-        where = torch.from_numpy(where)
+        first = second = torch.empty(0)
+        if see:
+            frames, where = np.unique(np.array(firsts + seconds), return_inverse=True)
+            patches = episodes.patches([int(f) for f in frames])
+            where = torch.from_numpy(where)
+            first, second = patches[where[: len(firsts)]], patches[where[len(firsts) :]]
         return Batch(
-            clips, blocks, patches[where[: len(firsts)]], patches[where[len(firsts) :]], video_ids, places,
+            clips, blocks, first, second, video_ids, places,
             torch.ones(length, length).tril().bool()[None, None], picture_clip, picture_row,
             torch.tensor(self.head), head_places, head_mask, question_ids, question_places, question_mask,
-            last[:, None].expand(-1, blocks, -1).flatten(), torch.tensor(goals), torch.tensor(statics),
-            torch.from_numpy(np.stack(facts)),
+            last[:, None].expand(-1, points, -1).flatten(), torch.tensor(goals), torch.tensor(statics),
+            torch.from_numpy(np.stack(facts)), all_ends, chosen_points, torch.from_numpy(np.array(moved, np.float32)),
+            torch.tensor([features_row(a, b) for a, b in zip(firsts, seconds, strict=True)]),
         )  # fmt: skip
 
     def video(self, pairs: list[tuple[int, int]], is_static: bool) -> tuple[list, list, list, list, list]:

@@ -177,31 +177,41 @@ class Scorer(nn.Module):
         angles = places[..., self.axis].float() * self.frequencies
         return angles.cos(), angles.sin()
 
-    def forward(self, batch: "Batch") -> Tensor:  # noqa: F821
-        """Log-probabilities of every token where each question ends, `[clips, points, questions, vocab]`."""
+    def forward(self, batch: "Batch", said: tuple[Tensor, list[Tensor]] | None = None) -> tuple[Tensor, ...]:  # noqa: F821
+        """Log-probabilities of every token where each question ends, `[clips, points, questions, vocab]`; the blocks'
+        tokens `[clips * blocks, TOKENS, hidden]`; and what comes out of the second and of the third layer where each block
+        ends, `[clips, blocks, hidden]`. `said`: what the tower says, where that is known."""
         table = self.language_model["embed_tokens"]
-        merged, taps = self.visual(batch.first, batch.second)
-        clips, blocks = batch.clips, batch.blocks
+        merged, taps = said or self.visual(batch.first, batch.second)
+        clips, points = batch.points.shape
         x = table(batch.video_ids)
         x = x.index_put((batch.picture_clip, batch.picture_row), merged.reshape(-1, self.s.hidden))
         taps = [torch.zeros_like(x).index_put((batch.picture_clip, batch.picture_row), t.reshape(-1, self.s.hidden)) for t in taps]
-        head = table(batch.head_ids)[None, None].expand(clips, blocks, -1, -1).flatten(0, 1)
+        head = table(batch.head_ids)[None, None].expand(clips, points, -1, -1).flatten(0, 1)
         questions = batch.question_ids.shape[1]
-        own = table(batch.question_ids)[:, None].expand(-1, blocks, -1, -1, -1).flatten(0, 2)
+        own = table(batch.question_ids)[:, None].expand(-1, points, -1, -1, -1).flatten(0, 2)
         turn = self.rotary(batch.video_places), self.rotary(batch.head_places), self.rotary(batch.question_places)
+        rows, ends = torch.arange(own.shape[0]), []
         for index, layer in enumerate(self.language_model["layers"]):
+            is_last = index == self.s.layers - 1
             vq, vk, vv = layer.project(x, turn[0])
             hq, hk, hv = layer.project(head, turn[1])
             oq, ok, ov = layer.project(own, turn[2])
-            x = layer.finish(x, vq, vk, vv, batch.video_mask)
+            if not is_last:
+                x = layer.finish(x, vq, vk, vv, batch.video_mask)
             if index < len(taps):
                 x = x + taps[index]
-            vk, vv = (t.repeat_interleave(blocks, 0) for t in (vk, vv))
+            if index in (1, 2):
+                ends.append(x[torch.arange(clips)[:, None], batch.ends - 1])
+            vk, vv = (t.repeat_interleave(points, 0) for t in (vk, vv))
             hk, hv = torch.cat((vk, hk), 2), torch.cat((vv, hv), 2)
-            head = layer.finish(head, hq, hk, hv, batch.head_mask)
+            if not is_last:
+                head = layer.finish(head, hq, hk, hv, batch.head_mask)
             hk, hv = (t.repeat_interleave(questions, 0) for t in (hk, hv))
-            own = layer.finish(own, oq, torch.cat((hk, ok), 2), torch.cat((hv, ov), 2), batch.question_mask)
-        rows = torch.arange(own.shape[0])
-        last = self.language_model["norm"](own[rows, batch.question_last])
-        logits = F.linear(last, table.weight).float()
-        return logits.log_softmax(-1).view(clips, blocks, questions, -1), merged
+            mask = batch.question_mask
+            if is_last:  # Nothing reads the other rows.
+                own, oq = own[rows, batch.question_last][:, None], oq[rows, :, batch.question_last][:, :, None]
+                mask = mask[rows, :, batch.question_last][:, :, None]
+            own = layer.finish(own, oq, torch.cat((hk, ok), 2), torch.cat((hv, ov), 2), mask)
+        logits = F.linear(self.language_model["norm"](own[:, 0]), table.weight).float()
+        return logits.log_softmax(-1).view(clips, points, questions, -1), merged, *ends

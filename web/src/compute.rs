@@ -68,6 +68,7 @@ impl Compute {
             | FromWorker::Encoded { .. }
             | FromWorker::Drawn { .. }
             | FromWorker::Scorer(_)
+            | FromWorker::ScorersForgotten { .. }
             | FromWorker::Score(_) => {}
         }
     }

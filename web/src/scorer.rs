@@ -91,7 +91,17 @@ pub struct Held {
     wanted: Option<Option<String>>,
     asked: bool,
     cancelling: bool,
-    forgotten: bool,
+    forgetting: Forgetting,
+}
+
+/// What became of the wish that kept files be forgotten.
+#[derive(Debug, Clone, Default, PartialEq)]
+enum Forgetting {
+    #[default]
+    Unasked,
+    Asked,
+    Done,
+    Failed(String),
 }
 
 impl Held {
@@ -156,9 +166,20 @@ impl Held {
         }
     }
 
-    /// The kept files are forgotten.
+    /// Somebody wants the kept files forgotten.
     pub fn forget(&mut self) {
-        self.forgotten = true;
+        self.forgetting = Forgetting::Asked;
+    }
+
+    /// They are, or `problem` says why not.
+    pub fn forgotten(&mut self, problem: Option<String>) {
+        self.forgetting = problem.map_or(Forgetting::Done, Forgetting::Failed);
+    }
+
+    /// Whether they are.
+    #[must_use]
+    pub fn is_forgotten(&self) -> bool {
+        self.forgetting == Forgetting::Done
     }
 
     /// Whether it can score now.
@@ -230,12 +251,17 @@ impl Held {
     /// How it stands, in words.
     #[must_use]
     pub fn words(&self) -> String {
+        match &self.forgetting {
+            Forgetting::Asked => return "Forgetting the kept files…".to_owned(),
+            Forgetting::Failed(problem) => return figures::capitalised(problem),
+            Forgetting::Unasked | Forgetting::Done => {}
+        }
         match &self.state {
             _ if self.cancelling => "Stopping…".to_owned(),
             None if self.wanted.is_some() => {
                 "Waiting for this tab's worker and its self-test…".to_owned()
             }
-            None if self.forgotten => {
+            None if self.is_forgotten() => {
                 "Nothing of it is kept here. The next load fetches every file.".to_owned()
             }
             None => "Not in this tab yet.".to_owned(),
@@ -273,7 +299,7 @@ impl Held {
                         figures::bytes(bytes)
                     ),
                 };
-                let forgotten = if self.forgotten {
+                let forgotten = if self.is_forgotten() {
                     " Its kept files are forgotten."
                 } else {
                     ""
@@ -286,7 +312,7 @@ impl Held {
                     figures::millis(ready.millis)
                 )
             }
-            Some(ScorerState::Cancelled) if self.forgotten => {
+            Some(ScorerState::Cancelled) if self.is_forgotten() => {
                 "Stopped, and what had arrived is forgotten.".to_owned()
             }
             Some(ScorerState::Cancelled) => {
@@ -392,7 +418,13 @@ mod tests {
         assert_eq!(held.name(), "cancelled");
         assert!(held.words().contains("goes on from there"));
         held.forget();
-        assert!(held.words().contains("forgotten"));
+        assert!(held.words().contains("Forgetting"));
+        held.forgotten(Some("another tab has one open".to_owned()));
+        assert_eq!(held.words(), "Another tab has one open");
+        assert!(!held.is_forgotten());
+        held.forget();
+        held.forgotten(None);
+        assert!(held.is_forgotten() && held.words().contains("forgotten"));
         // Late news of the load that was cancelled.
         held.apply(ready(1));
         assert_eq!(held.name(), "cancelled");

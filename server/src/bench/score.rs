@@ -6,10 +6,11 @@ use super::{
     processor::processor_time,
     stats::{Millis, millis},
 };
-use layers::{Device, ModelFiles, Precision};
+use crate::scorer::ScorerFiles;
+use layers::{Device, Precision};
 use qwen3vl::{LoadOptions, Qwen3Vl, TextLayout};
 use serde::Serialize;
-use std::{borrow::Cow, collections::BTreeMap, ops::ControlFlow, path::Path, time::Instant};
+use std::{borrow::Cow, collections::BTreeMap, ops::ControlFlow, time::Instant};
 use topreward::{
     Clip, Prefixes, Profile, Prompt,
     scorer::{Film, Form, Plan, Question, Scorer, ScorerError, ScorerOptions},
@@ -108,7 +109,7 @@ pub struct PrecisionTimes {
 /// Everything.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ScoreTimes {
-    /// Name of the checkpoint's folder.
+    /// Name of the checkpoint.
     pub scorer: String,
     /// Values in it.
     pub parameters: u64,
@@ -135,10 +136,7 @@ pub struct ScoreTimes {
 pub enum ScoreBenchError {
     /// The checkpoint.
     #[error(transparent)]
-    Load(#[from] qwen3vl::error::LoadError),
-    /// Its folder.
-    #[error(transparent)]
-    Files(#[from] layers::FileError),
+    Checkpoint(#[from] crate::scorer::ScorerError),
     /// The method.
     #[error(transparent)]
     Method(#[from] topreward::Error),
@@ -204,16 +202,12 @@ fn synthetic(index: usize, side: usize) -> Vec<u8> {
     bytes
 }
 
-fn load(folder: &Path, device: &Device, precision: Precision) -> Result<Qwen3Vl, ScoreBenchError> {
+fn load(files: &ScorerFiles, device: &Device, precision: Precision) -> Result<Qwen3Vl, ScoreBenchError> {
     let options = LoadOptions {
         precision,
         ..LoadOptions::default()
     };
-    Ok(Qwen3Vl::load(
-        &ModelFiles::open_dir(folder)?,
-        device,
-        &options,
-    )?)
+    Ok(files.load(device, &options)?)
 }
 
 fn curve(
@@ -243,7 +237,7 @@ fn curve(
 /// # Errors
 /// [`ScoreBenchError`].
 pub fn measure(
-    folder: &Path,
+    files: &ScorerFiles,
     device: &Device,
     plan: &ScorePlan,
     tell: &dyn Fn(String),
@@ -255,7 +249,7 @@ pub fn measure(
     let side = options.pre_resize.unwrap_or(244);
     let shown = profile.frames(&clip, frames)?.indices;
     let film = Synthetic::new(&shown, side)?;
-    let model = load(folder, device, plan.precision)?;
+    let model = load(files, device, plan.precision)?;
     let prompt = Prompt::new(INSTRUCTION)?;
     let question = Question::new(model.words(), TextLayout::Plain, &prompt)?;
     let info = model.info().clone();
@@ -306,9 +300,9 @@ pub fn measure(
         });
     }
     drop(scorer);
-    let precisions = precisions(folder, device, plan, &clip, &film, tell)?;
+    let precisions = precisions(files, device, plan, &clip, &film, tell)?;
     Ok(ScoreTimes {
-        scorer: info.name,
+        scorer: files.manifest().name.clone(),
         parameters: info.parameters,
         precision: plan.precision.to_string(),
         frames,
@@ -322,7 +316,7 @@ pub fn measure(
 }
 
 fn precisions(
-    folder: &Path,
+    files: &ScorerFiles,
     device: &Device,
     plan: &ScorePlan,
     clip: &Clip,
@@ -352,7 +346,7 @@ fn precisions(
     );
     for precision in all {
         tell(precision.to_string());
-        let model = load(folder, device, precision)?;
+        let model = load(files, device, precision)?;
         let weight_bytes = model.info().weight_bytes;
         let question = Question::new(model.words(), TextLayout::Plain, &prompt)?;
         let scorer = Scorer::new(model, ScorerOptions::new(profile));

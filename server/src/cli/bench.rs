@@ -4,7 +4,6 @@ mod inference;
 mod score;
 
 use super::{policy::PolicyArguments, runtime};
-use anyhow::bail;
 use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 use openfast::Shape;
@@ -38,7 +37,7 @@ enum Part {
     Live,
     /// One, two, four and eight robots at one policy, asked for together and one at a time.
     Robots,
-    /// The progress scorer: one reading of a video against one per prefix, and every precision. Needs --scorer.
+    /// The progress scorer: one reading of a video against one per prefix, and every precision.
     Score,
     /// Sizes of the page inside this binary.
     Page,
@@ -51,6 +50,7 @@ enum Part {
   policy-studio bench policy --repeats 50 --batches 2,8
   policy-studio bench policy --policy ~/checkpoints/MolmoAct2-Think-LIBERO --tag libero --dtype bf16
   policy-studio bench robots --secs 20
+  policy-studio bench score
   policy-studio bench score --scorer ~/checkpoints/Qwen3-VL-2B-Instruct
   policy-studio bench live --json")]
 pub(super) struct Bench {
@@ -178,15 +178,11 @@ impl Bench {
         if self.wants(Part::Sim) {
             measured.sim = Some(pieces::simulator(repeats));
         }
-        if let Some(folder) = &self.scorer.scorer
-            && self.wants(Part::Score)
-        {
+        if self.wants(Part::Score) {
             let chosen = self.policy.device()?;
             measured.device = chosen.words();
             let precision = self.policy.precision();
-            measured.score = Some(self.scorer.measure(folder, &chosen.device, precision)?);
-        } else if self.parts.contains(&Part::Score) {
-            bail!("name the checkpoint to measure with --scorer DIR");
+            measured.score = Some(self.scorer.measure(&chosen.device, precision)?);
         }
         if self.wants(Part::Page) {
             measured.page = Some(page_info());

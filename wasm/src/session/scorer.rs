@@ -84,13 +84,10 @@ pub(super) fn cancel(session: &Shared) {
 
 /// Forgets the files of every scorer; the one that is loaded stays loaded.
 pub(super) async fn forget() {
-    if let Err(reason) = kept::forget_all().await {
-        tell(ScorerState::Failed {
-            reason: format!(
-                "the kept files could not be forgotten: {reason}; close other tabs of the studio and try again"
-            ),
-        });
-    }
+    let problem = kept::forget_all().await.err().map(|reason| {
+        format!("the kept files could not be forgotten: {reason}; close other tabs of the studio and try again")
+    });
+    post(&FromWorker::ScorersForgotten { problem });
 }
 
 async fn bring(

@@ -33,7 +33,7 @@ use web_sys::{DragEvent, Response};
 pub(crate) use desk::Desk;
 pub(crate) use job::{heard, worker_is_anew};
 pub(crate) use live::{reported, robot_changed, saw};
-pub(crate) use loading::{pump, scorer_heard};
+pub(crate) use loading::{forgotten, pump, scorer_heard};
 
 use super::store::Studio;
 use crate::reconnect::Connection;

@@ -173,6 +173,7 @@ fn receive(studio: Studio, data: &wasm_bindgen::JsValue) {
         }),
         FromWorker::Timed(_) => {}
         FromWorker::Scorer(state) => score::scorer_heard(studio, state),
+        FromWorker::ScorersForgotten { problem } => score::forgotten(studio, problem),
         FromWorker::Score(event) => score::heard(studio, event),
     }
     // What a person looks at goes before what is only compared.

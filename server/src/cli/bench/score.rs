@@ -3,14 +3,17 @@
 use clap::Args;
 use indicatif::ProgressBar;
 use layers::{Device, Precision};
-use policy_studio::bench::score::{self, ScorePlan, ScoreTimes};
+use policy_studio::{
+    bench::score::{self, ScorePlan, ScoreTimes},
+    scorer::ScorerFiles,
+};
 use std::{fmt, path::PathBuf, time::Duration};
 
 #[derive(Debug, Args)]
 pub(super) struct ScorerArguments {
-    /// Folder of a Qwen3-VL checkpoint, for the part score.
+    /// Folder of a Qwen3-VL checkpoint, for the part score; the nano scorer inside this binary when absent.
     #[arg(long, value_name = "DIR")]
-    pub(super) scorer: Option<PathBuf>,
+    scorer: Option<PathBuf>,
     /// Seconds of the clip that is scored.
     #[arg(long, value_name = "SECS", default_value_t = 33.0)]
     clip_secs: f64,
@@ -35,7 +38,6 @@ pub(super) struct ScorerArguments {
 impl ScorerArguments {
     pub(super) fn measure(
         &self,
-        folder: &std::path::Path,
         device: &Device,
         precision: Precision,
     ) -> anyhow::Result<ScoreTimes> {
@@ -51,9 +53,13 @@ impl ScorerArguments {
                 self.precisions.clone()
             },
         };
+        let files = match &self.scorer {
+            None => ScorerFiles::nano(),
+            Some(folder) => ScorerFiles::open_dir(folder),
+        }?;
         let spinner = ProgressBar::new_spinner();
         spinner.enable_steady_tick(Duration::from_millis(200));
-        let times = score::measure(folder, device, &plan, &|what| spinner.set_message(what))?;
+        let times = score::measure(&files, device, &plan, &|what| spinner.set_message(what))?;
         spinner.finish_and_clear();
         Ok(times)
     }

@@ -59,6 +59,7 @@ pub(super) fn ScorerBox(manifest: ScorerManifest) -> impl IntoView {
             data-testid="scorer"
             data-place=move || place.get().word()
             data-state=move || desk.held.with(Held::name)
+            data-is-forgotten=move || desk.held.with(Held::is_forgotten).to_string()
             data-fetched-bytes=move || desk.held.with(Held::fetched_bytes).map(|bytes| bytes.to_string())
         >
             <div class="scorer-head">

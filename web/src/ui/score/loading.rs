@@ -84,9 +84,16 @@ pub(super) fn cancel_load(studio: Studio) {
 
 /// Takes the weights out of this browser's storage.
 pub(super) fn forget(studio: Studio) {
-    worker::post(studio, &ToWorker::ForgetScorers);
     studio.score.held.update(Held::forget);
-    keep(studio.score, false);
+    worker::post(studio, &ToWorker::ForgetScorers);
+}
+
+/// What became of that.
+pub(crate) fn forgotten(studio: Studio, problem: Option<String>) {
+    if problem.is_none() {
+        keep(studio.score, false);
+    }
+    studio.score.held.update(|held| held.forgotten(problem));
 }
 
 /// Whether there are files in this browser's storage, now and at the next visit.
