@@ -202,7 +202,11 @@ fn synthetic(index: usize, side: usize) -> Vec<u8> {
     bytes
 }
 
-fn load(files: &ScorerFiles, device: &Device, precision: Precision) -> Result<Qwen3Vl, ScoreBenchError> {
+fn load(
+    files: &ScorerFiles,
+    device: &Device,
+    precision: Precision,
+) -> Result<Qwen3Vl, ScoreBenchError> {
     let options = LoadOptions {
         precision,
         ..LoadOptions::default()
