@@ -5,7 +5,7 @@
 //! and keeps nothing; for more rows a tile of outputs at a time, which is then multiplied as any matrix.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use half::{bf16, f16};
+use half::{bf16, f16, slice::HalfFloatSliceExt as _};
 
 use crate::precision::{INT4_BLOCK, Precision};
 
