@@ -20,7 +20,7 @@ mod forward;
 
 use std::f64::consts::FRAC_PI_2;
 
-use eight::{Eight as _, Eight32, Eight64, LANES};
+use eight::{Eight, Eight32, Eight64, LANES};
 use forward::{Forward, Room};
 
 /// Samples of a column that are summed at a time on the way back.
@@ -111,7 +111,7 @@ impl Dct {
             let columns = self
                 .exact
                 .columns(samples, dims, from, &mut workspace.exact);
-            write(columns, out, from, dims, |values| values.values());
+            write(columns, out, from, dims, Eight::values);
         }
     }
 

@@ -8,7 +8,7 @@
 //! encoding drops.
 
 use std::collections::{HashMap, HashSet};
-use std::ops::RangeInclusive;
+use std::ops::Range;
 
 use crate::LoadError;
 use crate::utf8::{Pending, characters_begun};
@@ -83,7 +83,7 @@ pub(crate) struct Vocabulary {
     /// Which of the first characters are expressible; these are the usual ones.
     plain: Box<[bool]>,
     /// The longest range of these that the encoder can write.
-    plain_range: RangeInclusive<u32>,
+    plain_range: Range<u32>,
 }
 
 impl Vocabulary {
@@ -161,16 +161,16 @@ impl Vocabulary {
             bytes,
             expressible: None,
             plain: Box::default(),
-            plain_range: 1..=0,
+            plain_range: 0..0,
         };
         vocabulary.plain = (0..0x800).map(|c| vocabulary.can_express(c)).collect();
         let ranges = vocabulary.plain.chunk_by(|a, b| a == b);
         let mut from = 0;
         for range in ranges {
             let to = from + range.len() as u32;
-            let longest = vocabulary.plain_range.clone().count();
+            let longest = vocabulary.plain_range.len();
             if range.first() == Some(&true) && range.len() > longest {
-                vocabulary.plain_range = from..=to - 1;
+                vocabulary.plain_range = from..to;
             }
             from = to;
         }
@@ -228,7 +228,7 @@ impl Vocabulary {
     }
 
     /// The longest range of usual characters that the encoder can write; empty if there is none.
-    pub(crate) fn plain_range(&self) -> &RangeInclusive<u32> {
+    pub(crate) fn plain_range(&self) -> &Range<u32> {
         &self.plain_range
     }
 

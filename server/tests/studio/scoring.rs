@@ -3,18 +3,21 @@
 mod asking;
 mod refused;
 
-use super::{bench::*, scorer_files::golden};
-use asking::*;
+use super::{bench::*, http::HttpAnswer, scorer_files::golden};
+use asking::{
+    PATH, begun, body, events, failure, picture, read_until, report, request, scripted, until,
+};
 use policy_studio::{
     Limits,
     scorer::{Model, Scorer, ScorerFiles},
 };
-use protocol::score::{CurveKind, ScoreEvent, ScoreOutcome};
+use protocol::score::{CurveKind, CurvePoint, ScoreEvent, ScoreOutcome, ScoreRequest};
 use qwen3vl::LoadOptions;
 use std::{
+    ops::ControlFlow,
     sync::{Arc, atomic::Ordering},
-    time::Duration,
 };
+use tokio::{io::AsyncReadExt as _, time::timeout};
 use topreward::{
     Clip, Prefixes, Profile,
     scorer::{Request, ScorerOptions},

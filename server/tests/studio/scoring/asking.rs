@@ -10,9 +10,7 @@ use policy_studio::{
     scorer::{Judge, Scorer, ScorerFiles},
 };
 use protocol::{
-    score::{
-        CurveKind, CurvePoint, ScoreEvent, ScoreFrame, ScoreOutcome, ScoreReport, ScoreRequest,
-    },
+    score::{ScoreEvent, ScoreFrame, ScoreOutcome, ScoreReport, ScoreRequest},
     worker::to_bytes,
 };
 use scoring::ClipJob;

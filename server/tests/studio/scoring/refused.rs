@@ -4,9 +4,10 @@ use super::super::{
     bench::*,
     http::{HttpAnswer, head},
 };
-use super::asking::*;
+use super::asking::{PATH, body, events, failure, frame, framed, request, scripted};
 use policy_studio::Limits;
 use protocol::score::{ScoreFrame, ScoreRequest};
+use std::sync::atomic::Ordering;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
