@@ -98,7 +98,8 @@ impl Dct {
     }
 
     /// `[horizon, dims]` samples to `[horizon, dims]` coefficients, frequency outer. What `out` and
-    /// `workspace` held before does not matter.
+    /// `workspace` held before does not matter. Fitting needs them, which a browser does not do.
+    #[cfg(any(test, not(target_arch = "wasm32")))]
     pub(crate) fn forward(
         &self,
         samples: &[f32],

@@ -1,6 +1,6 @@
 // Real videos: of the simulated robot as its viewers see it, and of pictures that say their own number.
 import { execFile } from "node:child_process";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
@@ -82,30 +82,6 @@ export const film = ({ pictures, fps }, { type = "webm", times = 1 } = {}) => in
     ...codec, "-pix_fmt", "yuv420p", out);
   return readFile(out);
 });
-
-/**
- * A LeRobot data set of videos (v2.1) in `folder`, an episode per film: `{ task, frames, bytes }`, `bytes` an MP4.
- * There are no rows: pages are shown what the metadata list.
- */
-export async function dataSet(folder, fps, films) {
-  const camera = "observation.images.overview";
-  const write = async (name, content) => {
-    await mkdir(path.dirname(path.join(folder, name)), { recursive: true });
-    await writeFile(path.join(folder, name), content);
-  };
-  const total = films.reduce((sum, { frames }) => sum + frames, 0);
-  await write("meta/info.json", JSON.stringify({
-    codebase_version: "v2.1", fps, total_episodes: films.length, total_frames: total, chunks_size: 1000,
-    data_path: "data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet",
-    video_path: "videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06d}.mp4",
-    features: { [camera]: { dtype: "video", shape: [256, 256, 3], names: ["height", "width", "channels"] } },
-  }));
-  const lines = films.map(({ task, frames }, index) => JSON.stringify({ episode_index: index, tasks: [task], length: frames }));
-  await write("meta/episodes.jsonl", lines.join("\n"));
-  for (const [index, { bytes }] of films.entries()) {
-    await write(`videos/chunk-000/${camera}/episode_${String(index).padStart(6, "0")}.mp4`, bytes);
-  }
-}
 
 /** A film of grey pictures: number `n` is as bright as `greyOf(n)`, from 0 to 255. */
 export const greyOf = (index) => 20 + 4 * index;
