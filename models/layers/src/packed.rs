@@ -328,8 +328,6 @@ mod tests {
         out
     }
 
-    /// Odd sizes, one row and many, a part of the outputs: always what widening first and multiplying in `f32` gives,
-    /// and near the exact product by what the format leaves of a weight.
     #[test]
     fn every_f16_is_widened_exactly() {
         for bits in 0..=u16::MAX {
@@ -342,6 +340,8 @@ mod tests {
         }
     }
 
+    /// Odd sizes, one row and many, a part of the outputs: always what widening first and multiplying in `f32` gives,
+    /// and near the exact product by what the format leaves of a weight.
     #[test]
     fn a_product_equals_that_of_the_widened_matrix() {
         let device = crate::device::cpu();
