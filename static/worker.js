@@ -1,6 +1,6 @@
 // Loads the compute module into a Web Worker and tells the page how much of it has arrived.
 // Everything else is Rust: see wasm/.
-import init from "./studio-worker.js";
+import init, { start } from "./studio-worker.js";
 
 const response = await fetch(new URL("./studio-worker_bg.wasm", import.meta.url));
 if (!response.ok) {
@@ -23,6 +23,9 @@ const counted = response.body.pipeThrough(
 );
 
 // A new response, so that the module is compiled while it arrives.
-await init({
+const module = await init({
   module_or_path: new Response(counted, { headers: { "Content-Type": "application/wasm" } }),
 });
+// Before anything else and only once: see wasm/build.rs.
+module.__wasm_call_ctors();
+start();

@@ -58,9 +58,9 @@ struct Session {
 
 type Shared = Rc<RefCell<Session>>;
 
-/// Starts the worker; called by the module's own initialisation.
+/// Starts the worker; called by `static/worker.js` once the module's constructors have run (see `build.rs`).
 #[allow(unreachable_pub, reason = "wasm-bindgen exports public functions only")]
-#[wasm_bindgen(start)]
+#[wasm_bindgen]
 pub fn start() {
     console_error_panic_hook::set_once();
     let session = Shared::default();

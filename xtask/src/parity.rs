@@ -18,6 +18,8 @@ pub(crate) fn build() -> Result<PathBuf> {
             .args(["rustc", "--release", "--package", "parity", "--lib"])
             .args(["--crate-type", "cdylib"])
             .args(["--target", "wasm32-unknown-unknown"])
+            // As in wasm/build.rs.
+            .args(["--", "-C", "link-arg=--export=__wasm_call_ctors"])
             .env("CARGO_TARGET_DIR", target_dir()),
     )?;
     let folder = target_dir().join("parity");

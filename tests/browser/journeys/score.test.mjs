@@ -1,10 +1,12 @@
 // How far it got: a robot that is watched and videos that are dropped on the page become progress curves in the tab.
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { after, before, test } from "node:test";
 import { command, eventually, exampleSentences, keep, launch, open, part, seeFrames, taskState } from "../support/browser.mjs";
 import { startStudio } from "../support/studio.mjs";
-import { drop, film, greyOf, greys, longest, recordRobot } from "../support/video.mjs";
+import { dataSet, drop, film, greyOf, greys, longest, recordRobot } from "../support/video.mjs";
 
 let studio, browser, recorded;
 
@@ -321,6 +323,41 @@ test("a worker that does not hear a cancel is started again and has its scorer a
     assert.ok(Number(await part(page, "scorer").getAttribute("data-fetched-bytes")) < 100_000);
   } finally {
     await page.close();
+  }
+});
+
+test("an episode that was recorded is chosen from the studio's data set and scored", { timeout: 300_000 }, async () => {
+  const folder = await mkdtemp(path.join(tmpdir(), "studio-episodes-"));
+  const start = { ...recorded, pictures: recorded.pictures.slice(0, 12) };
+  await dataSet(folder, recorded.fps, [
+    { task: "hold still", frames: start.pictures.length, bytes: await film(start, { type: "mp4" }) },
+    { task: recorded.sentence, frames: recorded.pictures.length, bytes: await film(recorded, { type: "mp4" }) },
+  ]);
+  const here = await startStudio("--no-sim", "--dataset", folder);
+  const page = await open(browser, here.url);
+  try {
+    await part(page, "score-source-episode").click();
+    const listed = part(page, "score-episode").locator("option");
+    await eventually("both episodes", () => listed.count(), (n) => n === 2);
+    assert.equal(await part(page, "score-sentence").inputValue(), "hold still", "what the data set says was done");
+    // By keyboard, as the select of any form.
+    await part(page, "score-episode").focus();
+    await page.keyboard.press("ArrowDown");
+    await eventually("its own sentence", () => part(page, "score-sentence").inputValue(), (s) => s === recorded.sentence);
+    await part(page, "score-begin").click();
+    await eventually("the curve", () => state(page), (s) => s === "done" || s === "failed", 180_000);
+    assert.equal(await state(page), "done", await part(page, "score-words").innerText());
+    const [download] = await Promise.all([page.waitForEvent("download"), part(page, "score-download").click()]);
+    const report = JSON.parse(await readFile(await download.path(), "utf8"));
+    assert.equal(report.frames, recorded.pictures.length, "the whole episode");
+    assert.equal(report.fps, recorded.fps);
+    await show(page);
+    await keep(page, "49-score-recorded");
+    assert.deepEqual(page.problems, []);
+  } finally {
+    await page.close();
+    await here.stop();
+    await rm(folder, { recursive: true, force: true });
   }
 });
 

@@ -1,7 +1,8 @@
 // Fetches a case's files and has the module compare them; messages are answered one after the other.
 import init, { compare_case } from "/built/parity.js";
 
-const ready = init();
+// Constructors once, as static/worker.js does.
+const ready = init().then((module) => module.__wasm_call_ctors());
 let last = Promise.resolve();
 
 async function run({ name, device, paths }) {

@@ -1,6 +1,6 @@
 // Real videos: of the simulated robot as its viewers see it, and of pictures that say their own number.
 import { execFile } from "node:child_process";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
@@ -83,6 +83,17 @@ export const film = ({ pictures, fps }, { type = "webm", times = 1 } = {}) => in
   return readFile(out);
 });
 
+/** `count` of these pictures, evenly from the first to the last, as `[height, width, 3]` bytes. */
+export const pixels = ({ pictures }, count, width, height) => inFolder(async (folder) => {
+  const even = Array.from({ length: count }, (_, index) => pictures[Math.round((index * (pictures.length - 1)) / (count - 1))]);
+  await Promise.all(even.map((jpeg, index) => writeFile(path.join(folder, `${String(index).padStart(5, "0")}.jpg`), jpeg)));
+  const out = path.join(folder, "pixels.rgb");
+  await ffmpeg("-i", path.join(folder, "%05d.jpg"), "-vf", `scale=${width}:${height}`, "-f", "rawvideo", "-pix_fmt", "rgb24", out);
+  const bytes = new Uint8Array(await readFile(out));
+  const size = width * height * 3;
+  return Array.from({ length: count }, (_, index) => bytes.slice(index * size, (index + 1) * size));
+});
+
 /** A film of grey pictures: number `n` is as bright as `greyOf(n)`, from 0 to 255. */
 export const greyOf = (index) => 20 + 4 * index;
 export const greys = (count, fps) => inFolder(async (folder) => {
@@ -92,6 +103,24 @@ export const greys = (count, fps) => inFolder(async (folder) => {
     + "geq=lum='16+(20+4*N)*219/255':cb=128:cr=128", "-c:v", "libvpx-vp9", "-crf", "4", "-b:v", "0", "-g", "25", out);
   return readFile(out);
 });
+
+/** A LeRobot data set (v2.1) of `{ task, frames, bytes }`, as much of one as its episodes can be scored by. */
+export async function dataSet(folder, fps, episodes, camera = "observation.images.front") {
+  const video = "videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06d}.mp4";
+  const frames = episodes.reduce((sum, episode) => sum + episode.frames, 0);
+  const info = {
+    codebase_version: "v2.1", robot_type: "so101", fps, total_episodes: episodes.length, total_frames: frames,
+    chunks_size: 1000, data_path: "data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet", video_path: video,
+    features: { [camera]: { dtype: "video", shape: [240, 320, 3], names: ["height", "width", "channels"] } },
+  };
+  const lines = episodes.map(({ task, frames }, index) => JSON.stringify({ episode_index: index, tasks: [task], length: frames }));
+  await mkdir(path.join(folder, "meta"), { recursive: true });
+  await mkdir(path.join(folder, "videos/chunk-000", camera), { recursive: true });
+  await writeFile(path.join(folder, "meta/info.json"), JSON.stringify(info));
+  await writeFile(path.join(folder, "meta/episodes.jsonl"), lines.map((line) => `${line}\n`).join(""));
+  await Promise.all(episodes.map(({ bytes }, index) =>
+    writeFile(path.join(folder, "videos/chunk-000", camera, `episode_${String(index).padStart(6, "0")}.mp4`), bytes)));
+}
 
 /** Drops a file on an element of the page, as a person does. */
 export async function drop(page, selector, name, bytes, type) {
