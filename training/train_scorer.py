@@ -25,22 +25,28 @@ BOTTOM, TOP = -5.0, 2.0
 
 
 class Teacher(nn.Module):
-    """Must say from one block's tokens where everything is; thrown away afterwards."""
+    """Must say from one block's tokens where everything is: of the hand and of every colour, which token shows it and what
+    that token says. Every token is read alike, so what is learnt in one place of the table is known in all. Thrown away
+    afterwards."""
 
-    def __init__(self, hidden: int, facts: int):
+    def __init__(self, hidden: int):
         super().__init__()
-        self.mix = nn.Linear(TOKENS * hidden, 256)
-        self.out = nn.Linear(256, facts)
+        self.look = nn.Sequential(nn.LayerNorm(hidden), nn.Linear(hidden, 5))
+        self.say = nn.Sequential(nn.LayerNorm(hidden), nn.Linear(hidden, 192), nn.GELU(), nn.Linear(192, 5 + 4 * 5))
 
-    def forward(self, merged: Tensor, facts: Tensor) -> Tensor:
-        said = self.out(F.gelu(self.mix(merged.flatten(1))))
-        position = F.smooth_l1_loss(said[:, :5], facts[:, :5] * 10, beta=0.1)
-        cubes, truth = said[:, 5:].view(-1, 4, 7), facts[:, 5:].view(-1, 4, 7)
+    def forward(self, merged: Tensor, facts: Tensor) -> dict[str, Tensor]:
+        look, said = self.look(merged).softmax(1), self.say(merged)
+        hand = (look[..., :1] * said[..., :5]).sum(1)
+        cubes = (look[..., 1:, None] * said[..., 5:].unflatten(-1, (4, 5))).sum(1)
+        truth = facts[:, 5:].view(-1, 4, 7)
         there = truth[:, :, 0]
-        loss = position + 0.3 * F.binary_cross_entropy_with_logits(cubes[:, :, 0], there)
-        where = F.smooth_l1_loss(cubes[:, :, 1:4], truth[:, :, 1:4] * 10, beta=0.1, reduction="none").mean(-1)
+        loss = F.smooth_l1_loss(hand, facts[:, :5] * 10, beta=0.03)
+        loss = loss + 0.3 * F.binary_cross_entropy_with_logits(cubes[:, :, 0], there)
+        where = F.smooth_l1_loss(cubes[:, :, 1:4], truth[:, :, 1:4] * 10, beta=0.03, reduction="none").mean(-1)
         held = F.binary_cross_entropy_with_logits(cubes[:, :, 4], truth[:, :, 4], reduction="none")
-        return loss + ((where + 0.3 * held) * there).sum() / there.sum().clamp(min=1)
+        count = there.sum().clamp(min=1)
+        off = (cubes[:, :, 1:3].detach() / 10 - truth[:, :, 1:3]).norm(dim=-1)
+        return {"sight": loss + ((where + 0.3 * held) * there).sum() / count, "off_mm": 1e3 * (off * there).sum() / count}
 
 
 class Witness(nn.Module):
@@ -113,6 +119,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--resume", type=Path, help="`raw.pt` of a run, or a checkpoint folder")
     parser.add_argument("--minutes", type=float, default=45)
+    parser.add_argument("--new-tower", action="store_true", help="the tower begins anew, the language model does not")
     parser.add_argument("--hold-tower", action="store_true", help="the tower learns no more; what it says is computed once")
     parser.add_argument("--sight", type=float, default=0.2, help="share of the time for the tower alone")
     parser.add_argument("--sight-rate", type=float, default=0.4, help="the tower's rates, as a share of the others")
@@ -120,6 +127,7 @@ def main() -> None:
     parser.add_argument("--adam", type=float, default=2e-3)
     parser.add_argument("--drift", type=float, default=0.05, help="weight of the mean slope on frozen clips")
     parser.add_argument("--moved", type=float, default=0.5, help="weight of saying where the cubes are and how far the cubes are from where they were")
+    parser.add_argument("--back", type=float, default=0.2, help="weight of a head's attention to where the first block ends")
     parser.add_argument("--push", type=float, default=0.0, help="share of further questions that are about pushing")
     parser.add_argument("--features", type=Path, help="keeps what the tower says for the next run on the same data and tower")
     parser.add_argument("--clips", type=int, default=10)
@@ -142,7 +150,7 @@ def main() -> None:
     network = Scorer(Sizes(vocab=vocab))
     episodes = Episodes(options.data)
     teachers = nn.ModuleDict({
-        "sight": Teacher(network.s.hidden, episodes.facts.shape[1]), "moved": Witness(network.s.hidden)
+        "sight": Teacher(network.s.hidden), "moved": Witness(network.s.hidden)
     })
     if options.resume and options.resume.is_dir():
         state = load_file(options.resume / "model.safetensors")
@@ -151,6 +159,8 @@ def main() -> None:
         held = torch.load(options.resume)
         network.load_state_dict(held["network"])
         teachers.load_state_dict(held["teachers"], strict=False)
+    if options.new_tower:
+        network.visual = Scorer(Sizes(vocab=vocab)).visual
     print(f"{sum(p.numel() for p in network.parameters())} parameters, vocabulary of {vocab}, "
           f"{len(episodes.about)} episodes, {len(episodes.progress)} frames", flush=True)
     maker = Maker(episodes, tasks, tokenizer, options.seed, options.push)
@@ -179,18 +189,22 @@ def main() -> None:
         if share < options.sight:
             batch = maker.batch(40, 1, 1, see=features is None)
             merged, _ = features.of(batch) if features else network.visual(batch.first, batch.second)
-            found = {"sight": teachers["sight"](merged, batch.facts)}
+            found = teachers["sight"](merged, batch.facts)
             loss = found["sight"]
         else:
             blocks = rng.choice([1, 2, 3, 3, 4, 4, 5, 5, 6, 8])
             clips = max(2, options.clips * 4 // (blocks + 1))
             batch = maker.batch(clips, blocks, options.questions, options.points, see=features is None)
-            log_probs, merged, early, middle = network(batch, features.of(batch) if features else None)
+            log_probs, merged, early, middle, back = network(batch, features.of(batch) if features else None)
             found = losses(log_probs, batch.progress, batch.is_static, yes, no)
             found |= teachers["moved"](early, middle, batch.facts, batch.moved)
-            found["sight"] = teachers["sight"](merged, batch.facts)
+            found |= teachers["sight"](merged, batch.facts)
+            if blocks > 1:
+                # Comparing with the first block begins with looking at it, which the questions alone never taught.
+                found["back"] = -back[:, 1:].mean()
             loss = found["cross"] + 0.5 * found["level"] + 0.3 * found["sight"]
             loss = loss + options.moved * (found["place"] + found["moved"])
+            loss = loss + options.back * found.get("back", 0.0)
             loss = loss + options.drift * found.get("drift", 0.0) + 0.5 * found.get("spread", 0.0)
         loss.backward()
         for optimiser in optimisers:

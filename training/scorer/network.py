@@ -23,6 +23,26 @@ def merge_order() -> Tensor:
     return torch.stack((grid // side, grid % side), -1)
 
 
+def smooth_patches(outputs: int) -> Tensor:
+    """Weights `[outputs, 3, 2, PATCH, PATCH]` that begin as the lowest cosines over a patch, of each colour, of two frames
+    together and of what changed between them: where a coloured thing is within a patch, one can read off these, and
+    hardly off as many sums of noise."""
+    at = (torch.arange(PATCH) + 0.5) * torch.pi / PATCH
+    waves = sorted(((u, v) for u in range(PATCH) for v in range(PATCH)), key=lambda wave: (sum(wave), wave))
+    found = []
+    for u, v in waves:
+        wave = (u * at).cos()[:, None] * (v * at).cos()[None] / (2 * PATCH**2)
+        gain = 1.0 if u + v == 0 else 4.0
+        for colour in range(3):
+            for later in (1.0, -1.0):
+                weight = torch.zeros(3, 2, PATCH, PATCH)
+                weight[colour, 0], weight[colour, 1] = gain * wave, gain * later * wave
+                found.append(weight)
+        if len(found) >= outputs:
+            break
+    return torch.stack(found[:outputs])
+
+
 class VisionBlock(nn.Module):
     def __init__(self, s: Sizes):
         super().__init__()
@@ -171,6 +191,7 @@ class Scorer(nn.Module):
             else:
                 fan = value[0].numel()
                 value.normal_(std=fan**-0.5 * (0.4 if "o_proj" in name or "down_proj" in name else 1.0))
+        self.visual.patch_embed["proj"].weight.copy_(smooth_patches(self.s.vision_hidden))
 
     def rotary(self, places: Tensor) -> tuple[Tensor, Tensor]:
         """`places` `[n, rows, 3]`."""
@@ -180,7 +201,8 @@ class Scorer(nn.Module):
     def forward(self, batch: "Batch", said: tuple[Tensor, list[Tensor]] | None = None) -> tuple[Tensor, ...]:  # noqa: F821
         """Log-probabilities of every token where each question ends, `[clips, points, questions, vocab]`; the blocks'
         tokens `[clips * blocks, TOKENS, hidden]`; and what comes out of the second and of the third layer where each block
-        ends, `[clips, blocks, hidden]`. `said`: what the tower says, where that is known."""
+        ends, `[clips, blocks, hidden]`, with how much of its attention a head of the third layer pays there to where the
+        first block ends, `[clips, blocks]`, as a logarithm. `said`: what the tower says, where that is known."""
         table = self.language_model["embed_tokens"]
         merged, taps = said or self.visual(batch.first, batch.second)
         clips, points = batch.points.shape
@@ -197,6 +219,8 @@ class Scorer(nn.Module):
             vq, vk, vv = layer.project(x, turn[0])
             hq, hk, hv = layer.project(head, turn[1])
             oq, ok, ov = layer.project(own, turn[2])
+            if index == 2:
+                back = self.look_back(vq[:, 0], vk[:, 0], batch.ends)
             if not is_last:
                 x = layer.finish(x, vq, vk, vv, batch.video_mask)
             if index < len(taps):
@@ -214,4 +238,15 @@ class Scorer(nn.Module):
                 mask = mask[rows, :, batch.question_last][:, :, None]
             own = layer.finish(own, oq, torch.cat((hk, ok), 2), torch.cat((hv, ov), 2), mask)
         logits = F.linear(self.language_model["norm"](own[:, 0]), table.weight).float()
-        return logits.log_softmax(-1).view(clips, points, questions, -1), merged, *ends
+        return logits.log_softmax(-1).view(clips, points, questions, -1), merged, *ends, back
+
+    @staticmethod
+    def look_back(q: Tensor, k: Tensor, ends: Tensor) -> Tensor:
+        """The logarithm of the attention from where each block ends to where the first one does, `[clips, blocks]`;
+        `q` and `k` `[clips, rows, head_dim]` of one head."""
+        clips = torch.arange(len(ends))[:, None]
+        rows = torch.arange(k.shape[1])
+        scores = q[clips, ends - 1] @ k.transpose(1, 2) * k.shape[-1] ** -0.5
+        scores = scores.masked_fill(rows >= ends[..., None], -torch.inf)
+        first = (ends[:, :1, None] - 1).expand(-1, ends.shape[1], -1)
+        return scores.log_softmax(-1).gather(-1, first)[..., 0]

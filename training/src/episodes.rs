@@ -38,6 +38,9 @@ pub(crate) struct Options {
     /// Seed of the first scene; scene i has seed + i.
     #[arg(long, default_value_t = 20_000_000)]
     seed: u64,
+    /// Frames of an episode at most: with 1, scenes before anything happens, to learn to see from.
+    #[arg(long, default_value_t = usize::MAX, hide_default_value = true)]
+    most_frames: usize,
 }
 
 /// One episode.
@@ -77,7 +80,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
                 .into_par_iter()
                 .for_each_with(sender, |sender, index| {
                     // The receiver only goes away when it failed; its error is reported.
-                    let _ = sender.send(episode(options.seed + index));
+                    let _ = sender.send(episode(options.seed + index, options.most_frames));
                 });
         });
         for episode in receiver {
@@ -118,7 +121,7 @@ fn bytes_of(values: &[f32]) -> Vec<u8> {
         .collect()
 }
 
-fn episode(seed: u64) -> anyhow::Result<Episode> {
+fn episode(seed: u64, most_frames: usize) -> anyhow::Result<Episode> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x6570_6973);
     let families = TaskFamily::all();
     let family = families
@@ -161,6 +164,9 @@ fn episode(seed: u64) -> anyhow::Result<Episode> {
                         -1.0
                     }
                 }));
+            if found.frames >= most_frames {
+                break;
+            }
         }
         let disturb = &mut |target: &JointVector, world: &World| {
             if is_rough {

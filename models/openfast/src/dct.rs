@@ -12,19 +12,17 @@
 //! symmetry: rows of even k are the same forwards and backwards, rows of odd k change sign. So the
 //! samples are folded into the sums and the differences of the two ends, and each half takes a
 //! matrix of a quarter of the size; as long as their number is even, the sums can be folded again.
-//! Backwards every coefficient goes to the samples of one end by itself, so that those which are
-//! zero can be passed over, and most are.
+//! The way back is in [`inverse`].
 
 mod eight;
 mod forward;
+mod inverse;
 
 use std::f64::consts::FRAC_PI_2;
 
 use eight::{Eight, Eight32, Eight64, LANES};
 use forward::{Forward, Room};
-
-/// Samples of a column that are summed at a time on the way back.
-const BLOCK: usize = 4;
+use inverse::Inverse;
 
 /// The basis for one horizon, `[horizon, horizon]`, frequency outer: weight times cosine.
 pub(crate) fn basis(horizon: usize) -> Vec<f64> {
@@ -69,8 +67,7 @@ pub(crate) struct Dct {
     horizon: usize,
     exact: Forward<Eight64, 2>,
     quick: Forward<Eight32, 4>,
-    /// From coefficients to one end of their columns; the other end is its mirror image.
-    inverse: Columns,
+    inverse: Inverse,
 }
 
 /// Memory for transforming forward, to be reused.
@@ -89,7 +86,7 @@ impl Dct {
             horizon,
             exact: Forward::new(horizon, at),
             quick: Forward::new(horizon, at),
-            inverse: Columns::new(horizon, horizon.div_ceil(2), at),
+            inverse: Inverse::new(horizon, at),
         }
     }
 
@@ -171,60 +168,7 @@ impl Dct {
 
     /// `[horizon, dims]` coefficients, each divided by `scale`, back to samples.
     pub(crate) fn inverse(&self, coefficients: &[i32], dims: usize, scale: f64) -> Vec<f32> {
-        let width = self.inverse.width;
-        // For every dimension one end of its column, from even and from odd frequencies.
-        let mut ends = vec![0.0; 2 * width * dims];
-        // Room for one more than there can be: see below.
-        let mut found = vec![0usize; dims + 1];
-        for (k, row) in coefficients.chunks_exact(dims).enumerate() {
-            // Most rows of high frequencies are zero.
-            if row.iter().fold(0, |some, &c| some | c) == 0 {
-                continue;
-            }
-            // The others mostly too, here and there: found without a branch that no processor could
-            // guess, by writing every place and going on only after one that counts.
-            let mut count = 0;
-            for (dim, &c) in row.iter().enumerate() {
-                if let Some(place) = found.get_mut(count) {
-                    *place = dim;
-                }
-                count += usize::from(c != 0);
-            }
-            for &dim in found.iter().take(count) {
-                let weight = row.get(dim).copied().map_or(0.0, f64::from);
-                let from = (2 * dim + k % 2) * width;
-                let sums = ends.get_mut(from..from + width).unwrap_or_default();
-                self.inverse.add(k, weight, sums);
-            }
-        }
-        let unit = 1.0 / scale;
-        let half = self.horizon.div_ceil(2);
-        let mut out = vec![0.0; coefficients.len()];
-        let mut begin = vec![0.0f32; width];
-        let mut end = vec![0.0f32; width];
-        for (dim, halves) in ends.chunks_exact(2 * width).enumerate() {
-            let (even, odd) = halves.split_at(width);
-            for (place, (even, odd)) in begin.iter_mut().zip(even.iter().zip(odd)) {
-                *place = ((even + odd) * unit) as f32;
-            }
-            for (place, (even, odd)) in end.iter_mut().zip(even.iter().zip(odd)) {
-                *place = ((even - odd) * unit) as f32;
-            }
-            // The middle of an odd number of rows is written twice, with the same value.
-            let rows = out.chunks_exact_mut(dims);
-            for (row, &value) in rows.zip(&begin).take(half) {
-                if let Some(place) = row.get_mut(dim) {
-                    *place = value;
-                }
-            }
-            let rows = out.chunks_exact_mut(dims).rev();
-            for (row, &value) in rows.zip(&end).take(half) {
-                if let Some(place) = row.get_mut(dim) {
-                    *place = value;
-                }
-            }
-        }
-        out
+        self.inverse.samples(coefficients, dims, scale)
     }
 }
 
@@ -257,43 +201,6 @@ fn write<E: Copy, T: Copy>(
         }
         for (place, value) in places.iter_mut().zip(values) {
             *place = value;
-        }
-    }
-}
-
-/// A matrix of which few rows are added up, each in its own place.
-#[derive(Debug, Clone)]
-struct Columns {
-    /// Columns, those included that fill up with zeros to what is summed at a time.
-    width: usize,
-    /// `[row, column]`
-    values: Vec<f64>,
-}
-
-impl Columns {
-    fn new(rows: usize, columns: usize, at: impl Fn(usize, usize) -> f64) -> Self {
-        let width = columns.next_multiple_of(BLOCK);
-        let value = |row, column| {
-            if column < columns {
-                at(row, column)
-            } else {
-                0.0
-            }
-        };
-        let values = (0..rows)
-            .flat_map(|row| (0..width).map(move |column| (row, column)))
-            .map(|(row, column)| value(row, column))
-            .collect();
-        Self { width, values }
-    }
-
-    /// Adds a row, times its weight.
-    #[inline]
-    fn add(&self, row: usize, weight: f64, sums: &mut [f64]) {
-        let from = row * self.width;
-        let row = self.values.get(from..from + self.width).unwrap_or_default();
-        for (sum, value) in sums.iter_mut().zip(row) {
-            *sum += weight * value;
         }
     }
 }

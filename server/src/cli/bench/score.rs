@@ -24,7 +24,7 @@ pub(super) struct ScorerArguments {
     #[arg(long, value_name = "K,...", value_delimiter = ',', default_values_t = [5, 15, 60])]
     clip_prefixes: Vec<usize>,
     /// Rounds in which the ways of reading take turns.
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=1000))]
     rounds: u64,
     /// Precisions to compare with f32; none with an empty list.
     #[arg(long, value_name = "TYPE,...", value_delimiter = ',', default_values_t = [
