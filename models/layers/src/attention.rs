@@ -1,6 +1,8 @@
 //! Dot-product attention with grouped key and value heads.
 
-use burn::tensor::{Tensor, activation};
+use burn::tensor::Tensor;
+
+use crate::pointwise::softmax;
 
 /// Added to a score that must not count. Large enough that its exponential is exactly zero in
 /// `f32` beside any real score, small enough that adding it never overflows.
@@ -42,7 +44,7 @@ pub fn attend(
                 .reshape([kv_heads, stacked, columns])
         };
     }
-    let mixed = activation::softmax(scores, 2).matmul(value);
+    let mixed = softmax(scores).matmul(value);
     if grouped {
         mixed.reshape([heads, rows, value_dim])
     } else {
@@ -91,7 +93,7 @@ pub fn attend_over(query: Tensor<3>, parts: &[Columns]) -> Tensor<3> {
             }
         })
         .collect();
-    let shares = activation::softmax(Tensor::cat(scores, 2), 2);
+    let shares = softmax(Tensor::cat(scores, 2));
     let mut first = 0;
     let mut mixed = None;
     for part in parts {

@@ -241,7 +241,7 @@ fn widened(value: f16) -> f32 {
 }
 
 /// Calls `work` with every run of `size` values and its number, on all cores where there are several.
-fn each_chunk(values: &mut [f32], size: usize, work: impl Fn(usize, &mut [f32]) + Sync) {
+pub(crate) fn each_chunk(values: &mut [f32], size: usize, work: impl Fn(usize, &mut [f32]) + Sync) {
     let size = size.max(1);
     #[cfg(not(target_arch = "wasm32"))]
     {

@@ -121,19 +121,22 @@ fn axis(input: usize, output: usize, filter: Filter, rounding: Rounding) -> Axis
     Axis { taps, bits }
 }
 
-/// One output byte from the bytes of one channel, `step` apart.
+/// A sum of weighted bytes as a byte. Sums begin at one half.
 #[inline]
 #[allow(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "clamped to a byte"
 )]
-fn mix(bytes: impl Iterator<Item = u8>, weights: &[i32], bits: u32) -> u8 {
-    let half = (1 << bits) / 2;
-    let sum: i32 = bytes
-        .zip(weights)
-        .fold(half, |sum, (byte, weight)| sum + i32::from(byte) * weight);
+fn byte(sum: i32, bits: u32) -> u8 {
     (sum >> bits).clamp(0, 255) as u8
+}
+
+/// Adds a weighted byte. Never wraps, by the choice of [`MOST_BITS`]; a check in every step would cost several times
+/// what the step does.
+#[inline]
+fn add(sum: i32, byte: u8, weight: i32) -> i32 {
+    sum.wrapping_add(i32::from(byte).wrapping_mul(weight))
 }
 
 /// Resizes to `width` x `height` pixels with a triangle filter, ignoring the aspect ratio.
@@ -220,12 +223,17 @@ fn resample_columns(
     let stride = width * 3;
     let mut data = Vec::with_capacity(byte_len(width, height)?);
     let Axis { taps, bits } = axis(image.height(), height, filter, rounding);
+    let mut sums = vec![0; stride];
     for taps in &taps {
+        sums.fill((1 << bits) / 2);
         let lines = image.data().get(taps.first * stride..).unwrap_or_default();
-        for column in 0..stride {
-            let bytes = lines.iter().skip(column).step_by(stride).copied();
-            data.push(mix(bytes, &taps.weights, bits));
+        // Line by line, as they lie in memory.
+        for (line, weight) in lines.chunks_exact(stride).zip(&taps.weights) {
+            for (sum, value) in sums.iter_mut().zip(line) {
+                *sum = add(*sum, *value, *weight);
+            }
         }
+        data.extend(sums.iter().map(|sum| byte(*sum, bits)));
     }
     RgbImage::new(width, height, data)
 }
@@ -243,10 +251,15 @@ fn resample_rows(
     let mut data = Vec::with_capacity(byte_len(width, image.height())?);
     for line in image.data().chunks_exact(image.width() * 3) {
         for taps in &taps {
-            for channel in 0..3 {
-                let bytes = line.iter().skip(taps.first * 3 + channel).step_by(3);
-                data.push(mix(bytes.copied(), &taps.weights, bits));
+            let (pixels, _) = line.as_chunks::<3>();
+            let pixels = pixels.get(taps.first..).unwrap_or_default();
+            let mut sums = [(1 << bits) / 2; 3];
+            for (pixel, weight) in pixels.iter().zip(&taps.weights) {
+                for (sum, value) in sums.iter_mut().zip(pixel) {
+                    *sum = add(*sum, *value, *weight);
+                }
             }
+            data.extend(sums.map(|sum| byte(sum, bits)));
         }
     }
     RgbImage::new(width, image.height(), data)
