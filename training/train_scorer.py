@@ -54,27 +54,25 @@ class Witness(nn.Module):
     is from where it was in the first block. That is what pushing is about, and the questions alone teach it slowly. Thrown
     away afterwards."""
 
-    # Further than this a cube was carried, not pushed [m].
-    FAR = 0.1
-
     def __init__(self, hidden: int):
         super().__init__()
+        # Where a block ends, most of a state is the same whatever is seen. Normalised by itself, nothing else would be left.
         head = lambda outputs: nn.Sequential(  # noqa: E731
-            nn.LayerNorm(hidden), nn.Linear(hidden, 192), nn.GELU(), nn.Linear(192, outputs)
+            nn.BatchNorm1d(hidden, affine=False), nn.Linear(hidden, 192), nn.GELU(), nn.Linear(192, outputs)
         )
         self.place, self.way = head(12), head(8)
 
     def forward(self, early: Tensor, middle: Tensor, facts: Tensor, moved: Tensor) -> dict[str, Tensor]:
-        there = moved[..., 2]
-        truth = facts[:, 5:].view(*there.shape, 7)[..., 1:4] * 10
-        place = F.smooth_l1_loss(self.place(early).view_as(truth), truth, beta=0.1, reduction="none").mean(-1)
-        way = moved[..., :2].clamp(-self.FAR, self.FAR) * 20
-        off = F.smooth_l1_loss(self.way(middle).view_as(way), way, beta=0.1, reduction="none").mean(-1)
+        here = facts[:, 5:].view(*moved.shape[:-1], 7)
+        there, truth = moved[..., 2], here[..., 1:4] * 10
+        place = F.smooth_l1_loss(self.place(early.flatten(0, 1)).view_as(truth), truth, beta=0.03, reduction="none").mean(-1)
+        way = moved[..., :2] * 10
+        off = F.smooth_l1_loss(self.way(middle.flatten(0, 1)).view_as(way), way, beta=0.03, reduction="none").mean(-1)
         # Few cubes move; as many of the loss's parts are about them as about the others.
         moves = there * (moved[..., :2].norm(dim=-1) > 0.003)
         rests = there - moves
         share = lambda loss, mask: (loss * mask).sum() / mask.sum().clamp(min=1)  # noqa: E731
-        return {"place": share(place, there), "moved": 0.5 * (share(off, moves) + share(off, rests))}
+        return {"place": share(place, here[..., 0]), "moved": 0.5 * (share(off, moves) + share(off, rests))}
 
 
 def losses(log_probs: Tensor, progress: Tensor, is_static: Tensor, yes: int, no: int) -> dict[str, Tensor]:
@@ -127,6 +125,7 @@ def main() -> None:
     parser.add_argument("--adam", type=float, default=2e-3)
     parser.add_argument("--drift", type=float, default=0.05, help="weight of the mean slope on frozen clips")
     parser.add_argument("--moved", type=float, default=0.5, help="weight of saying where the cubes are and how far the cubes are from where they were")
+    parser.add_argument("--jumps", type=float, default=0.4, help="share of steps about clips that jump to another episode")
     parser.add_argument("--back", type=float, default=0.2, help="weight of a head's attention to where the first block ends")
     parser.add_argument("--push", type=float, default=0.0, help="share of further questions that are about pushing")
     parser.add_argument("--features", type=Path, help="keeps what the tower says for the next run on the same data and tower")
@@ -191,6 +190,11 @@ def main() -> None:
             merged, _ = features.of(batch) if features else network.visual(batch.first, batch.second)
             found = teachers["sight"](merged, batch.facts)
             loss = found["sight"]
+        elif rng.random() < options.jumps:
+            batch = maker.batch(2 * options.clips, rng.choice([2, 2, 3]), 1, 1, see=features is None, jump=True)
+            _, early, middle, back = network.watch(batch, features.of(batch) if features else None)
+            found = {f"jump_{name}": value for name, value in teachers["moved"](early, middle, batch.facts, batch.moved).items()}
+            loss = found["jump_place"] + found["jump_moved"] - options.back * back[:, 1:].mean()
         else:
             blocks = rng.choice([1, 2, 3, 3, 4, 4, 5, 5, 6, 8])
             clips = max(2, options.clips * 4 // (blocks + 1))

@@ -72,7 +72,7 @@ class Episodes:
     def moved(self, frame: int, start: int) -> np.ndarray:
         """How far every cube is along the table from where it was [m], and whether there is one, `[4, 3]`."""
         now, then = (self.facts[at, 5:].reshape(4, 7) for at in (frame, start))
-        return np.concatenate((now[:, 1:3] - then[:, 1:3], now[:, :1]), 1)
+        return np.concatenate((now[:, 1:3] - then[:, 1:3], now[:, :1] * then[:, :1]), 1)
 
     def progress_from(self, frame: int, start: int, tasks: list[Task]) -> np.ndarray:
         """Progress of every task in `frame` of a clip that starts at frame `start`; below 0 where the cube is missing."""
@@ -214,6 +214,18 @@ class Maker:
                 frames.append(frames[-1])
             return list(zip(frames[::2], frames[1::2])), begin, False, episode
 
+    def jump(self, blocks: int) -> tuple[list[tuple[int, int]], int, bool, int]:
+        """As `clip`, but after the first block it goes on in another episode: cubes are far from where they were, which
+        teaches to compare with less patience than the small ways of pushing."""
+        pairs, start, _, episode = self.clip(blocks)
+        there = pairs[0]
+        while blocks > 1 and self.clip_episode(start) == episode:
+            pairs, _, _, episode = self.clip(blocks)
+        return [there, *pairs[1:]], start, False, episode
+
+    def clip_episode(self, frame: int) -> int:
+        return int(np.searchsorted(self.episodes.starts, frame, "right")) - 1
+
     def questions(self, episode: int, count: int) -> list[tuple[int, str]]:
         """Codes of tasks, -1 for one that nothing completes, and sentences."""
         rng, about = self.rng, self.episodes.about
@@ -240,16 +252,19 @@ class Maker:
             chosen.append((code, sentence))
         return chosen
 
-    def batch(self, clips: int, blocks: int, questions: int, points: int | None = None, see: bool = True) -> Batch:
+    def batch(
+        self, clips: int, blocks: int, questions: int, points: int | None = None, see: bool = True, jump: bool = False
+    ) -> Batch:
         """Questions are put after `points` of the blocks of each clip, after all unless said. Without `see` the pictures
-        stay where they are, for a tower whose output is held."""
+        stay where they are, for a tower whose output is held. With `jump` what happens makes no sense, so that nothing can
+        be asked but where the cubes are."""
         episodes, tasks = self.episodes, self.tasks
         points = blocks if points is None else min(points, blocks)
         firsts, seconds, rows, statics, goals, facts, moved = [], [], [], [], [], [], []
         chosen_points = torch.tensor([sorted(self.rng.sample(range(blocks), points)) for _ in range(clips)])
         asked = []
         for clip in range(clips):
-            pairs, start, is_static, episode = self.clip(blocks)
+            pairs, start, is_static, episode = self.jump(blocks) if jump else self.clip(blocks)
             chosen = self.questions(episode, questions)
             values = [episodes.progress_from(pairs[point][1], start, tasks) for point in chosen_points[clip].tolist()]
             moved.append([episodes.moved(second, start) for _, second in pairs])

@@ -240,6 +240,25 @@ class Scorer(nn.Module):
         logits = F.linear(self.language_model["norm"](own[:, 0]), table.weight).float()
         return logits.log_softmax(-1).view(clips, points, questions, -1), merged, *ends, back
 
+    def watch(self, batch: "Batch", said: tuple[Tensor, list[Tensor]] | None = None) -> tuple[Tensor, ...]:  # noqa: F821
+        """Of what `forward` gives, that which needs no questions: the first three layers where each block ends."""
+        merged, taps = said or self.visual(batch.first, batch.second)
+        clips = torch.arange(batch.clips)[:, None]
+        x = self.language_model["embed_tokens"](batch.video_ids)
+        x = x.index_put((batch.picture_clip, batch.picture_row), merged.reshape(-1, self.s.hidden))
+        turn, ends = self.rotary(batch.video_places), []
+        for index, layer in enumerate(self.language_model["layers"][:3]):
+            q, k, v = layer.project(x, turn)
+            if index == 2:
+                back = self.look_back(q[:, 0], k[:, 0], batch.ends)
+            x = layer.finish(x, q, k, v, batch.video_mask)
+            if index < len(taps):
+                x = x.index_put(
+                    (batch.picture_clip, batch.picture_row), taps[index].reshape(-1, self.s.hidden), accumulate=True)
+            if index > 0:
+                ends.append(x[clips, batch.ends - 1])
+        return merged, *ends, back
+
     @staticmethod
     def look_back(q: Tensor, k: Tensor, ends: Tensor) -> Tensor:
         """The logarithm of the attention from where each block ends to where the first one does, `[clips, blocks]`;
