@@ -26,7 +26,7 @@ pub fn gelu_tanh<const D: usize>(x: Tensor<D>) -> Tensor<D> {
             *x /= 1.0 + exp(-*x * (*x * *x * CUBIC + TWICE));
         }
     };
-    in_place(x, TASK, work).unwrap_or_else(|x| {
+    in_place(x, TASK, work, |x| {
         let inner = (x.clone().square() * CUBIC + TWICE) * x.clone();
         x * activation::sigmoid(inner)
     })
@@ -77,7 +77,7 @@ pub(crate) fn softmax(scores: Tensor<3>) -> Tensor<3> {
     let columns = columns.max(1);
     let run = (TASK / columns).max(1) * columns;
     let work = |values: &mut [f32]| values.chunks_exact_mut(columns).for_each(softmax_row);
-    in_place(scores, run, work).unwrap_or_else(|scores| activation::softmax(scores, 2))
+    in_place(scores, run, work, |scores| activation::softmax(scores, 2))
 }
 
 fn softmax_row(row: &mut [f32]) {
@@ -111,16 +111,17 @@ fn softmax_row(row: &mut [f32]) {
     }
 }
 
-/// Lets `work` change the tensor's own values, in runs of `size`; gives the tensor back where they are not in the memory
-/// of this process or not `f32`.
+/// Lets `work` change the tensor's own values, in runs of `size`. Where they are not in the memory of this process or not
+/// `f32`, `otherwise` gives the result.
 fn in_place<const D: usize>(
     x: Tensor<D>,
     size: usize,
     work: impl Fn(&mut [f32]) + Sync,
-) -> Result<Tensor<D>, Tensor<D>> {
+    otherwise: impl FnOnce(Tensor<D>) -> Tensor<D>,
+) -> Tensor<D> {
     let device = x.device();
     if !is_cpu(&device) || x.dtype() != DType::F32 {
-        return Err(x);
+        return otherwise(x);
     }
     // Nothing is copied unless something else reads the tensor too.
     let mut data = x.into_data();
@@ -129,7 +130,7 @@ fn in_place<const D: usize>(
         .map(|values| each_chunk(values, size, |_, run| work(run)))
         .is_ok();
     let x = Tensor::from_data(data, &device);
-    if is_done { Ok(x) } else { Err(x) }
+    if is_done { x } else { otherwise(x) }
 }
 
 /// `e^x` within 2e-7 of it, as Cephes computes it: a power of two times a polynomial. Exactly zero below where normal
@@ -180,9 +181,9 @@ mod tests {
         (0..count).map(|_| draw()).collect()
     }
 
-    fn assert_near(found: Vec<f32>, wanted: Vec<f32>) {
+    fn assert_near(found: &[f32], wanted: &[f32]) {
         assert_eq!(found.len(), wanted.len());
-        for (found, wanted) in found.iter().zip(&wanted) {
+        for (found, wanted) in found.iter().zip(wanted) {
             assert!(
                 (found - wanted).abs() <= 3e-7 * (1.0 + wanted.abs()),
                 "{found} {wanted}"
@@ -227,7 +228,7 @@ mod tests {
             let before = values(scores.clone());
             let found = softmax(scores.clone());
             assert_eq!(values(scores), before);
-            assert_near(values(found), values(wanted));
+            assert_near(&values(found), &values(wanted));
         }
         let lost = softmax(Tensor::from_data([[[1.0, f32::NAN, 2.0]]], &device));
         assert!(values(lost).iter().all(|x| x.is_nan()));
@@ -239,16 +240,16 @@ mod tests {
         let x = Tensor::<2>::from_data(TensorData::new(noise(40_000, 9.0), [100, 400]), &device);
         let inner = (x.clone().square() * 0.044_715 + 1.0) * x.clone() * 0.797_884_560_802_865_4;
         let wanted = x.clone() * (inner.tanh() + 1.0) * 0.5;
-        assert_near(values(gelu_tanh(x.clone())), values(wanted));
+        assert_near(&values(gelu_tanh(x.clone())), &values(wanted));
         // A part of a tensor is not its whole memory.
         let part = x.clone().narrow(1, 3, 20);
         let wanted = values(gelu_tanh(x.clone()).narrow(1, 3, 20));
-        assert_near(values(gelu_tanh(part)), wanted);
+        assert_near(&values(gelu_tanh(part)), &wanted);
 
         let (first, second) = (x.clone().narrow(1, 0, 200), x.clone().narrow(1, 200, 200));
         let wanted = activation::silu(first.clone()) * second.clone();
-        assert_near(values(gated(x.clone(), true)), values(wanted));
+        assert_near(&values(gated(x.clone(), true)), &values(wanted));
         let wanted = activation::silu(second) * first;
-        assert_near(values(gated(x, false)), values(wanted));
+        assert_near(&values(gated(x, false)), &values(wanted));
     }
 }
