@@ -1,9 +1,9 @@
 //! Says to the linker that constructors are ours to call.
 //!
-//! The kernel compiler beneath burn registers itself in thousands of constructors. A linker for WebAssembly that sees
+//! The kernel compiler beneath burn registers itself in many constructors. A linker for WebAssembly that sees
 //! nobody call them puts all of them before *every* function that JavaScript can call, which is right for a program
-//! that is called once. A worker is called for each message, promise and handle: it was found to spend half its time
-//! there. With the function exported, `static/worker.js` calls it, once.
+//! that is called once. A worker is called for each message, promise and handle: encoding action
+//! tokens was timed at less than half the speed for it. With the function exported, `static/worker.js` calls it, once.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

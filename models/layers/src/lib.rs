@@ -24,6 +24,7 @@
 
 mod attention;
 mod checkpoint;
+mod chunks;
 pub mod device;
 mod error;
 mod files;

@@ -7,6 +7,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use half::{bf16, f16, slice::HalfFloatSliceExt as _};
 
+use crate::chunks::each_chunk;
 use crate::precision::{INT4_BLOCK, Precision};
 
 /// Values in a widened tile: large enough to keep the product busy, small enough to stay near the cores.
@@ -238,23 +239,6 @@ fn widened(value: f16) -> f32 {
     // Infinities and NaN keep the exponent that says so.
     let special = u32::from(bits & 0x7C00 == 0x7C00).wrapping_neg() & 0x7F80_0000;
     f32::from_bits(magnitude | special | (bits & 0x8000) << 16)
-}
-
-/// Calls `work` with every run of `size` values and its number, on all cores where there are several.
-pub(crate) fn each_chunk(values: &mut [f32], size: usize, work: impl Fn(usize, &mut [f32]) + Sync) {
-    let size = size.max(1);
-    #[cfg(not(target_arch = "wasm32"))]
-    {
-        use rayon::prelude::*;
-        values
-            .par_chunks_mut(size)
-            .enumerate()
-            .for_each(|(index, chunk)| work(index, chunk));
-    }
-    #[cfg(target_arch = "wasm32")]
-    for (index, chunk) in values.chunks_mut(size).enumerate() {
-        work(index, chunk);
-    }
 }
 
 fn dot(a: &[f32], b: &[f32]) -> f32 {

@@ -6,7 +6,7 @@
 
 use burn::tensor::{DType, Tensor, TensorData, activation};
 
-use crate::packed::each_chunk;
+use crate::chunks::each_chunk;
 use crate::precision::is_cpu;
 
 /// Values that one task takes at a time, about: few enough to stay near their core.
@@ -165,7 +165,7 @@ fn exp(x: f32) -> f32 {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, reason = "a test ends where it fails")]
 mod tests {
     use super::*;
     use crate::attention::MASKED;
