@@ -37,7 +37,7 @@ pub(crate) fn gated(both: Tensor<2>, is_first_gate: bool) -> Tensor<2> {
     let [rows, width] = both.dims();
     let half = width / 2;
     let device = both.device();
-    let (first, second) = if is_cpu(&device) {
+    let both = if is_cpu(&device) {
         let data = both.into_data();
         if let Ok(values) = data.as_slice::<f32>() {
             let mut out = vec![0.0; rows * half];
@@ -58,11 +58,12 @@ pub(crate) fn gated(both: Tensor<2>, is_first_gate: bool) -> Tensor<2> {
             });
             return Tensor::from_data(TensorData::new(out, [rows, half]), &device);
         }
-        let both = Tensor::<2>::from_data(data, &device);
-        (both.clone().narrow(1, 0, half), both.narrow(1, half, half))
+        Tensor::from_data(data, &device)
     } else {
-        (both.clone().narrow(1, 0, half), both.narrow(1, half, half))
+        both
     };
+    let first = both.clone().narrow(1, 0, half);
+    let second = both.narrow(1, half, half);
     let (gate, up) = if is_first_gate {
         (first, second)
     } else {
