@@ -6,7 +6,8 @@ use depth_decoder::DepthDecoder;
 use layers::device;
 use protocol::worker::{ComputeKind, DecoderOutcome, DrawOutcome, DrawRequest};
 
-use super::{Shared, chosen_device, refuse, timed_out, what_is_missing};
+use super::Shared;
+use super::devices::{chosen_device, refuse, timed_out, what_is_missing};
 use crate::drawing::{draw, open};
 use crate::scope::{fetch_bytes, within};
 

@@ -9,7 +9,8 @@ use qwen3vl::{LoadOptions, Qwen3Vl};
 use wasm_bindgen::JsCast;
 use web_sys::AbortController;
 
-use super::{Shared, chosen_device};
+use super::Shared;
+use super::devices::{chosen_device, what_is_missing};
 use crate::clock::now_millis;
 use crate::fetching::{fetch_all, place};
 use crate::fitting;
@@ -195,7 +196,7 @@ async fn device(session: &Shared) -> Result<(ComputeKind, burn::tensor::Device),
             return Ok(found);
         }
         if session.borrow().settled || now_millis() - started_millis > DEVICE_MILLIS {
-            return Err(Failure::Refused(super::what_is_missing(
+            return Err(Failure::Refused(what_is_missing(
                 session,
                 "nothing in this browser computes right",
             )));

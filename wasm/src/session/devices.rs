@@ -1,0 +1,234 @@
+//! The devices that the worker may compute on: each tried before it is used, one chosen, and out once it fails.
+
+use burn::tensor::Device;
+use layers::device;
+use protocol::worker::{ComputeDevice, ComputeKind, ComputeReport, FromWorker, Verdict};
+
+use super::Shared;
+use crate::choose::choose;
+use crate::clock::now_millis;
+use crate::probe;
+use crate::scope::{adapter, breathe, post, scope, within};
+
+/// Opening an adapter.
+const OPEN_MILLIS: i32 = 15_000;
+/// A dozen shaders on a software adapter take tens of seconds; longer than this and nobody would wait for it.
+const SELF_TEST_MILLIS: i32 = 60_000;
+/// Timing after the self-test.
+const TIMING_MILLIS: i32 = 15_000;
+/// The page gives the worker this name to keep it off WebGPU, after a worker died there.
+const CPU_ONLY: &str = "cpu-only";
+
+/// CPU first: it is ready in a moment, and the page can decode on it while WebGPU is still being tried.
+pub(super) async fn try_all(session: Shared) {
+    let cpu = probe::testing(
+        ComputeKind::Cpu,
+        "burn-flex in wasm, 128-bit SIMD, one thread",
+    );
+    session.borrow_mut().reports.push(cpu.clone());
+    decide(&session);
+    breathe().await;
+    let (report, device) = try_cpu(cpu).await;
+    conclude(&session, report, Some(device));
+
+    let gpu = probe::testing(ComputeKind::Webgpu, "WebGPU");
+    session.borrow_mut().reports.push(gpu.clone());
+    decide(&session);
+    breathe().await;
+    let started_millis = now_millis();
+    let passed = session.borrow().reports.clone();
+    let (mut report, device) = if scope().name() == CPU_ONLY {
+        let why = "the worker died while it was being tested; the tab now runs without it";
+        (
+            ComputeDevice {
+                verdict: Verdict::Refused(why.to_owned()),
+                ..gpu
+            },
+            None,
+        )
+    } else {
+        try_webgpu(gpu, &passed).await
+    };
+    report.probe_millis = now_millis() - started_millis;
+    session.borrow_mut().settled = true;
+    conclude(&session, report, device);
+    let wish = session.borrow().wish;
+    if let Some(kind) = wish {
+        test_postponed(session, kind).await;
+    }
+}
+
+async fn try_cpu(mut report: ComputeDevice) -> (ComputeDevice, Device) {
+    let started_millis = now_millis();
+    let device = device::cpu();
+    probe::self_test(&device, &mut report).await;
+    if report.verdict == Verdict::Passed {
+        match probe::time_products(&device).await {
+            Ok(products) => report.products = products,
+            Err(why) => report.verdict = Verdict::Refused(why),
+        }
+    }
+    report.probe_millis = now_millis() - started_millis;
+    (report, device)
+}
+
+async fn try_webgpu(
+    mut report: ComputeDevice,
+    passed: &[ComputeDevice],
+) -> (ComputeDevice, Option<Device>) {
+    let named = match within(OPEN_MILLIS, adapter()).await {
+        Some(Ok(named)) => named,
+        Some(Err(why)) => return unavailable(report, why),
+        None => return unavailable(report, timed_out("looking for an adapter", OPEN_MILLIS)),
+    };
+    report.name = if named.software {
+        format!("{} (software)", named.name)
+    } else {
+        named.name
+    };
+    let device = match within(OPEN_MILLIS, device::gpu_async()).await {
+        Some(Ok(gpu)) => gpu.device,
+        Some(Err(error)) => return unavailable(report, error.to_string()),
+        None => return unavailable(report, timed_out("opening the adapter", OPEN_MILLIS)),
+    };
+    match within(TIMING_MILLIS, probe::time_smallest(&device)).await {
+        Some(Ok(product)) => {
+            report.products = vec![product];
+            if let Some(why) = probe::postponement(product, passed) {
+                report.verdict = Verdict::Postponed(why);
+                return (report, Some(device));
+            }
+        }
+        Some(Err(why)) => report.verdict = Verdict::Refused(why),
+        None => report.verdict = Verdict::Refused(timed_out("a small product", TIMING_MILLIS)),
+    }
+    if report.verdict == Verdict::Testing {
+        test_and_time(&device, &mut report).await;
+    }
+    (report, Some(device))
+}
+
+/// The self-test and, if it passes, the timing; each with its limit.
+async fn test_and_time(device: &Device, report: &mut ComputeDevice) {
+    if within(SELF_TEST_MILLIS, probe::self_test(device, report))
+        .await
+        .is_none()
+    {
+        report.verdict = Verdict::Refused(timed_out("the self-test", SELF_TEST_MILLIS));
+    }
+    if report.verdict == Verdict::Passed {
+        match within(TIMING_MILLIS, probe::time_products(device)).await {
+            Some(Ok(products)) => report.products = products,
+            Some(Err(why)) => report.verdict = Verdict::Refused(why),
+            None => report.verdict = Verdict::Refused(timed_out("the timing", TIMING_MILLIS)),
+        }
+    }
+}
+
+/// Gives a postponed device the self-test that it still owes.
+pub(super) async fn test_postponed(session: Shared, kind: ComputeKind) {
+    let found = {
+        let mut session = session.borrow_mut();
+        let device = session
+            .opened
+            .iter()
+            .find(|(known, _)| *known == kind)
+            .map(|(_, device)| device.clone());
+        let report = session
+            .reports
+            .iter_mut()
+            .find(|known| known.kind == kind && matches!(known.verdict, Verdict::Postponed(_)));
+        device.zip(report.map(|report| {
+            report.verdict = Verdict::Testing;
+            report.clone()
+        }))
+    };
+    if let Some((device, mut report)) = found {
+        decide(&session);
+        let started_millis = now_millis();
+        test_and_time(&device, &mut report).await;
+        report.probe_millis += now_millis() - started_millis;
+        conclude(&session, report, None);
+    }
+}
+
+fn unavailable(report: ComputeDevice, why: String) -> (ComputeDevice, Option<Device>) {
+    (
+        ComputeDevice {
+            verdict: Verdict::Unavailable(why),
+            ..report
+        },
+        None,
+    )
+}
+
+pub(super) fn timed_out(what: &str, millis: i32) -> String {
+    format!("{what} did not finish within {} s", millis / 1000)
+}
+
+fn conclude(session: &Shared, report: ComputeDevice, device: Option<Device>) {
+    {
+        let mut session = session.borrow_mut();
+        if let Some(device) = device {
+            session.opened.push((report.kind, device));
+        }
+        if let Some(slot) = session
+            .reports
+            .iter_mut()
+            .find(|known| known.kind == report.kind)
+        {
+            *slot = report;
+        }
+    }
+    decide(session);
+}
+
+/// Chooses among what is known and tells the page.
+pub(super) fn decide(session: &Shared) {
+    let report = {
+        let mut session = session.borrow_mut();
+        let choice = choose(&session.reports, session.wish);
+        session.chosen = choice.chosen;
+        ComputeReport {
+            devices: session.reports.clone(),
+            chosen: choice.chosen,
+            chosen_by_visitor: choice.by_visitor,
+            reason: choice.reason,
+            settled: session.settled,
+        }
+    };
+    post(&FromWorker::Devices(report));
+}
+
+/// Where to compute now.
+pub(super) fn chosen_device(session: &Shared) -> Option<(ComputeKind, Device)> {
+    let session = session.borrow();
+    let kind = session.chosen?;
+    session
+        .opened
+        .iter()
+        .find(|(known, _)| *known == kind)
+        .cloned()
+}
+
+pub(super) fn refuse(session: &Shared, kind: ComputeKind, why: String) {
+    if let Some(report) = session
+        .borrow_mut()
+        .reports
+        .iter_mut()
+        .find(|known| known.kind == kind)
+    {
+        report.verdict = Verdict::Refused(why);
+    }
+    decide(session);
+}
+
+/// Why nothing can be computed: no device, or else `without`.
+pub(super) fn what_is_missing(session: &Shared, without: &str) -> String {
+    let session = session.borrow();
+    if session.chosen.is_none() {
+        choose(&session.reports, session.wish).reason
+    } else {
+        without.to_owned()
+    }
+}
