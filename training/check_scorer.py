@@ -19,7 +19,7 @@ from tokenizers import Tokenizer
 from transformers import AutoTokenizer, Qwen3VLForConditionalGeneration
 
 from scorer.config import PATCH, PATCHES, SIDE, Sizes
-from scorer.data import Batch, Episodes, Maker, tasks_of
+from scorer.data import Clips, Episodes, Maker, Questions, tasks_of
 from scorer.network import Scorer
 
 # Both compute in float32, in another order.
@@ -34,19 +34,17 @@ def ours(folder: Path) -> Scorer:
     return network.eval()
 
 
-def prompt(batch: Batch, clip: int, point: int, question: int) -> list[int]:
+def prompt(clips: Clips, asked: Questions, clip: int, point: int, question: int) -> list[int]:
     """Ids of one question about the first `point + 1` blocks of a clip."""
-    row = clip * batch.blocks + point
-    end = int(batch.head_mask[row, 0, 0].sum()) - 1
-    last = int(batch.question_last[row * batch.question_ids.shape[1] + question])
-    video = batch.video_ids[clip, :end].tolist()
-    return video + batch.head_ids.tolist() + batch.question_ids[clip, question, : last + 1].tolist()
+    last = int(asked.last[(clip * clips.blocks + point) * asked.ids.shape[1] + question])
+    video = clips.ids[clip, : clips.ends[clip, point]].tolist()
+    return video + asked.head_ids.tolist() + asked.ids[clip, question, : last + 1].tolist()
 
 
-def pixels(batch: Batch, clip: int, points: int) -> torch.Tensor:
+def pixels(clips: Clips, clip: int, points: int) -> torch.Tensor:
     """`[patches, 3 * 2 * PATCH * PATCH]`: two frames of a patch lie together, colour by colour."""
-    rows = slice(clip * batch.blocks, clip * batch.blocks + points)
-    pair = [frame[rows].reshape(-1, 3, PATCH * PATCH) for frame in (batch.first, batch.second)]
+    rows = slice(clip * clips.blocks, clip * clips.blocks + points)
+    pair = [frame[rows].reshape(-1, 3, PATCH * PATCH) for frame in (clips.first, clips.second)]
     return torch.stack(pair, 2).reshape(points * PATCHES, -1)
 
 
@@ -70,16 +68,17 @@ def main() -> None:
     worst = worst_true = 0.0
     asked = 0
     for blocks in (1, 2, 3):
-        batch = maker.batch(2, blocks, 2)
-        found = network(batch)[0]
+        clips = maker.clips(2, blocks)
+        asked_of = maker.ask(clips, 2)
+        found = network(network.watch(clips), asked_of)
         for clip in range(2):
             for point in range(blocks):
                 for question in range(2):
-                    ids = torch.tensor([prompt(batch, clip, point, question)])
+                    ids = torch.tensor([prompt(clips, asked_of, clip, point, question)])
                     logits = reference(
                         input_ids=ids,
                         attention_mask=torch.ones_like(ids),
-                        pixel_values_videos=pixels(batch, clip, point + 1),
+                        pixel_values_videos=pixels(clips, clip, point + 1),
                         video_grid_thw=torch.tensor([[point + 1, grid, grid]]),
                         mm_token_type_ids=2 * (ids == maker.pad).int(),
                     ).logits[0, -1]

@@ -18,6 +18,7 @@ from nano.optim import Optimiser
 from scorer.config import TOKENS, Sizes, config_json, preprocessor_json
 from scorer.data import Episodes, Features, Maker, tasks_of
 from scorer.network import Scorer
+from scorer.successor import Successor
 from scorer.tokenizer import train as train_tokenizer
 
 # ln p(True) - ln p(False) of a task that has not begun, and of one that is done.
@@ -118,6 +119,8 @@ def main() -> None:
     parser.add_argument("--resume", type=Path, help="`raw.pt` of a run, or a checkpoint folder")
     parser.add_argument("--minutes", type=float, default=45)
     parser.add_argument("--new-tower", action="store_true", help="the tower begins anew, the language model does not")
+    parser.add_argument("--like", type=Path, help="a checkpoint folder: its language model is taken, and the tower, which then "
+                        "learns alone, learns to say what that checkpoint's tower says as well")
     parser.add_argument("--hold-tower", action="store_true", help="the tower learns no more; what it says is computed once")
     parser.add_argument("--sight", type=float, default=0.2, help="share of the time for the tower alone")
     parser.add_argument("--sight-rate", type=float, default=0.4, help="the tower's rates, as a share of the others")
@@ -140,8 +143,9 @@ def main() -> None:
     rng = random.Random(options.seed)
     tasks = tasks_of(options.sentences)
     options.out.mkdir(parents=True, exist_ok=True)
-    if options.resume:
-        folder = options.resume if options.resume.is_dir() else options.resume.parent / "latest"
+    if options.like or options.resume:
+        folder = options.like or options.resume
+        folder = folder if folder.is_dir() else folder.parent / "latest"
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     else:
         tokenizer = train_tokenizer([words for task in tasks for words in task.wordings])
@@ -149,17 +153,22 @@ def main() -> None:
     network = Scorer(Sizes(vocab=vocab))
     episodes = Episodes(options.data)
     teachers = nn.ModuleDict({
-        "sight": Teacher(network.s.hidden), "moved": Witness(network.s.hidden)
+        "sight": Teacher(network.s.hidden), "sight_tap": Teacher(network.s.hidden), "moved": Witness(network.s.hidden)
     })
     if options.resume and options.resume.is_dir():
-        state = load_file(options.resume / "model.safetensors")
-        network.load_state_dict({name.removeprefix("model."): value.float() for name, value in state.items()})
+        read(options.resume, network)
     elif options.resume:
         held = torch.load(options.resume)
         network.load_state_dict(held["network"])
         teachers.load_state_dict(held["teachers"], strict=False)
     if options.new_tower:
         network.visual = Scorer(Sizes(vocab=vocab)).visual
+    successor = None
+    if options.like:
+        old = Scorer(network.s)
+        read(options.like, old)
+        network.language_model = old.language_model
+        successor, options.sight = Successor(network.visual, old.visual), 1.0
     print(f"{sum(p.numel() for p in network.parameters())} parameters, vocabulary of {vocab}, "
           f"{len(episodes.about)} episodes, {len(episodes.progress)} frames", flush=True)
     maker = Maker(episodes, tasks, tokenizer, options.seed, options.push)
@@ -174,6 +183,10 @@ def main() -> None:
         print(f"what the tower says of {len(features.held)} pairs of frames: {time.time() - began:.0f} s", flush=True)
     else:
         optimisers.append(Optimiser({"visual": network.visual}, options.muon * rate, options.adam * rate))
+    if successor:
+        clips = maker.clips(900, 1)
+        explained = successor.start(clips.first, clips.second)
+        print(f"of what the old tower says, {' '.join(f'{share:.3f}' for share in explained)} can be read off", flush=True)
     average = {name: value.clone() for name, value in network.state_dict().items()}
     step, seen, spent, shown, kept, last = 0, {}, 0.0, -60.0, 0.0, time.time()
     log = (options.out / "loss.csv").open("w")
@@ -186,27 +199,38 @@ def main() -> None:
             break
         scale = min(1.0, (step + 1) / 40) * min(1.0, (1 - share) / 0.5)
         if share < options.sight:
-            batch = maker.batch(40, 1, 1, see=features is None)
-            merged, _ = features.of(batch) if features else network.visual(batch.first, batch.second)
-            found = teachers["sight"](merged, batch.facts)
-            loss = found["sight"]
+            clips = maker.clips(40, 1)
+            unlike = None
+            if successor:
+                merged, taps, unlike = successor(clips.first, clips.second)
+            else:
+                merged, taps = network.visual(clips.first, clips.second)
+            found = teachers["sight"](merged, clips.facts)
+            # Most of what the language model reads may come in by the way that does not go through the last blocks.
+            found |= {f"tap_{name}": value for name, value in teachers["sight_tap"](taps[-1], clips.facts).items()}
+            loss = found["sight"] + found["tap_sight"]
+            if unlike is not None:
+                found |= {f"unlike_{output}": share for output, share in enumerate(unlike)}
+                loss = loss + unlike.sum()
         elif rng.random() < options.jumps:
-            batch = maker.batch(2 * options.clips, rng.choice([2, 2, 3]), 1, 1, see=features is None, jump=True)
-            _, early, middle, back = network.watch(batch, features.of(batch) if features else None)
-            found = {f"jump_{name}": value for name, value in teachers["moved"](early, middle, batch.facts, batch.moved).items()}
-            loss = found["jump_place"] + found["jump_moved"] - options.back * back[:, 1:].mean()
+            clips = maker.clips(2 * options.clips, rng.choice([2, 2, 3]), see=features is None, jump=True)
+            watched = network.watch(clips, features.of(clips) if features else None, depth=3)
+            told = teachers["moved"](watched.early, watched.middle, clips.facts, clips.moved)
+            found = {f"jump_{name}": value for name, value in told.items()}
+            loss = found["jump_place"] + found["jump_moved"] - options.back * watched.back[:, 1:].mean()
         else:
             blocks = rng.choice([1, 2, 3, 3, 4, 4, 5, 5, 6, 8])
-            clips = max(2, options.clips * 4 // (blocks + 1))
-            batch = maker.batch(clips, blocks, options.questions, options.points, see=features is None)
-            log_probs, merged, early, middle, back = network(batch, features.of(batch) if features else None)
-            found = losses(log_probs, batch.progress, batch.is_static, yes, no)
-            found |= teachers["moved"](early, middle, batch.facts, batch.moved)
-            found |= teachers["sight"](merged, batch.facts)
+            clips = maker.clips(max(2, options.clips * 4 // (blocks + 1)), blocks, see=features is None)
+            asked = maker.ask(clips, options.questions, options.points)
+            watched = network.watch(clips, features.of(clips) if features else None)
+            found = losses(network(watched, asked), asked.progress, clips.is_static, yes, no)
+            found |= teachers["moved"](watched.early, watched.middle, clips.facts, clips.moved)
+            if features is None:
+                found |= teachers["sight"](watched.merged, clips.facts)
             if blocks > 1:
                 # Comparing with the first block begins with looking at it, which the questions alone never taught.
-                found["back"] = -back[:, 1:].mean()
-            loss = found["cross"] + 0.5 * found["level"] + 0.3 * found["sight"]
+                found["back"] = -watched.back[:, 1:].mean()
+            loss = found["cross"] + 0.5 * found["level"] + 0.3 * found.get("sight", 0.0)
             loss = loss + options.moved * (found["place"] + found["moved"])
             loss = loss + options.back * found.get("back", 0.0)
             loss = loss + options.drift * found.get("drift", 0.0) + 0.5 * found.get("spread", 0.0)
@@ -227,10 +251,19 @@ def main() -> None:
             print(f"{spent / 60:6.1f} min step {step:5} {line}", flush=True)
             log.write(f"{spent / 60:.2f},{step},{seen.get('sight', 0):.5f},{seen.get('level', 0):.5f},{seen.get('cross', 0):.5f}\n")
             log.flush()
-        if spent - kept > 240:
+        if spent - kept > 240 and not successor:
             kept = spent
             keep(options.out, network, teachers, average, tokenizer)
+    if successor:
+        network.load_state_dict(average)
+        successor.finish()
+        average = network.state_dict()
     keep(options.out, network, teachers, average, tokenizer)
+
+
+def read(folder: Path, network: Scorer) -> None:
+    state = load_file(folder / "model.safetensors")
+    network.load_state_dict({name.removeprefix("model."): value.float() for name, value in state.items()})
 
 
 def keep(out: Path, network: Scorer, teachers: nn.ModuleDict, average: dict[str, Tensor], tokenizer: Tokenizer) -> None:

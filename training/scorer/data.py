@@ -1,4 +1,4 @@
-"""Episodes as `training episodes` writes them, and batches of clips with questions about them."""
+"""Episodes as `training episodes` writes them, and clips of them with questions about them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch import Tensor
 
@@ -133,40 +134,50 @@ class Features:
         if kept:
             torch.save(self.held, kept)
 
-    def of(self, batch: Batch) -> tuple[Tensor, list[Tensor]]:
-        said = self.held[batch.rows].float()
+    def of(self, clips: Clips) -> tuple[Tensor, list[Tensor]]:
+        said = self.held[clips.rows].float()
         return said[:, 0], list(said[:, 1:].unbind(1))
 
 
 @dataclass
-class Batch:
-    clips: int
+class Clips:
+    """Clips of equally many blocks, as the model reads them."""
+
     blocks: int
-    first: Tensor
+    pairs: list[list[tuple[int, int]]]  # frames of every block
+    starts: list[int]  # the frame that each clip starts from
+    episodes: list[int]
+    first: Tensor  # patches of every block's two frames; empty without `see`
     second: Tensor
-    video_ids: Tensor
-    video_places: Tensor
-    video_mask: Tensor
-    picture_clip: Tensor
+    ids: Tensor  # [clips, rows]
+    places: Tensor  # [clips, rows, 3]
+    picture_clip: Tensor  # where the pictures' tokens go
     picture_row: Tensor
-    head_ids: Tensor
-    head_places: Tensor
-    head_mask: Tensor
-    question_ids: Tensor
-    question_places: Tensor
-    question_mask: Tensor
-    question_last: Tensor
-    progress: Tensor  # [clips, points, questions]
+    ends: Tensor  # how many of the ids each block's beginning has, [clips, blocks]
+    nexts: Tensor  # which place follows each block, [clips, blocks]
     is_static: Tensor  # [clips]
     facts: Tensor  # of the second frame of each block, [clips * blocks, facts]
-    ends: Tensor  # how many of the video's ids each block's beginning has, [clips, blocks]
-    points: Tensor  # blocks after which questions are asked, ascending, [clips, points]
     moved: Tensor  # where every cube is beside where it was in the first frame [m], and whether there is one, [clips, blocks, 4, 3]
     rows: Tensor  # of `Features.held`, of every block, [clips * blocks]
 
 
+@dataclass
+class Questions:
+    """What is asked of each clip, the same after each of its `points`."""
+
+    points: Tensor  # blocks after which the questions are put, ascending, [clips, points]
+    head_ids: Tensor
+    head_places: Tensor
+    head_mask: Tensor
+    ids: Tensor  # [clips, questions, rows]
+    places: Tensor
+    mask: Tensor
+    last: Tensor  # [clips * points * questions]
+    progress: Tensor  # [clips, points, questions]
+
+
 class Maker:
-    """Makes batches; `seed` decides them. `push` is the share of further questions that are about pushing, which takes
+    """Makes clips and questions; `seed` decides them. `push` is the share of further questions that are about pushing, which takes
     longest to learn: how far a cube was moved shows only beside the first picture."""
 
     def __init__(self, episodes: Episodes, tasks: list[Task], tokenizer: Tokenizer, seed: int, push: float = 0.0):
@@ -252,78 +263,87 @@ class Maker:
             chosen.append((code, sentence))
         return chosen
 
-    def batch(
-        self, clips: int, blocks: int, questions: int, points: int | None = None, see: bool = True, jump: bool = False
-    ) -> Batch:
-        """Questions are put after `points` of the blocks of each clip, after all unless said. Without `see` the pictures
-        stay where they are, for a tower whose output is held. With `jump` what happens makes no sense, so that nothing can
-        be asked but where the cubes are."""
-        episodes, tasks = self.episodes, self.tasks
-        points = blocks if points is None else min(points, blocks)
-        firsts, seconds, rows, statics, goals, facts, moved = [], [], [], [], [], [], []
-        chosen_points = torch.tensor([sorted(self.rng.sample(range(blocks), points)) for _ in range(clips)])
-        asked = []
-        for clip in range(clips):
-            pairs, start, is_static, episode = self.jump(blocks) if jump else self.clip(blocks)
-            chosen = self.questions(episode, questions)
-            values = [episodes.progress_from(pairs[point][1], start, tasks) for point in chosen_points[clip].tolist()]
-            moved.append([episodes.moved(second, start) for _, second in pairs])
-            goals.append([[max(0.0, float(v[c])) if c >= 0 else 0.0 for c, _ in chosen] for v in values])
-            firsts += [a for a, _ in pairs]
-            seconds += [b for _, b in pairs]
-            facts += [episodes.facts[b] for _, b in pairs]
-            statics.append(is_static)
-            asked.append([self.ids(f"{HEAD} {words}{QUESTION}")[len(self.head) :] for _, words in chosen])
-            rows.append(self.video(pairs, is_static))
-        length = max(len(ids) for ids, *_ in rows)
-        video_ids = torch.full((clips, length), self.pad)
-        places = torch.zeros(clips, length, 3, dtype=torch.long)
-        ends, nexts, picture_rows = [], [], []
-        for clip, (ids, where, end, after, pictures) in enumerate(rows):
+    def clips(self, count: int, blocks: int, see: bool = True, jump: bool = False) -> Clips:
+        """Without `see` the pictures stay where they are, for a tower whose output is held. With `jump` what happens makes no
+        sense, so that nothing can be asked but where the cubes are."""
+        episodes = self.episodes
+        drawn = [self.jump(blocks) if jump else self.clip(blocks) for _ in range(count)]
+        texts = [self.video(pairs, is_static) for pairs, _, is_static, _ in drawn]
+        length = max(len(ids) for ids, *_ in texts)
+        video_ids = torch.full((count, length), self.pad)
+        places = torch.zeros(count, length, 3, dtype=torch.long)
+        for clip, (ids, where, *_) in enumerate(texts):
             video_ids[clip, : len(ids)] = torch.tensor(ids)
             places[clip, : len(ids)] = torch.tensor(where)
-            ends.append(end)
-            nexts.append(after)
-            picture_rows.append(pictures)
-        all_ends = torch.tensor(ends)
-        ends, nexts = all_ends.gather(1, chosen_points), torch.tensor(nexts).gather(1, chosen_points)
-        picture_row = torch.tensor(picture_rows).flatten()
-        picture_clip = torch.arange(clips).repeat_interleave(blocks * TOKENS)
-        heads = len(self.head)
-        columns = torch.arange(length)
-        seen = columns[None, None] < ends[:, :, None]  # [clips, points, length]
-        causal = torch.ones(heads, heads).tril().bool()
-        head_mask = torch.cat((
-            seen.flatten(0, 1)[:, None].expand(-1, heads, -1), causal.expand(clips * points, -1, -1)
-        ), -1)[:, None]
-        head_places = (nexts.flatten()[:, None] + torch.arange(heads))[..., None].expand(-1, -1, 3)
-        longest = max(len(ids) for clip in asked for ids in clip)
-        question_ids = torch.zeros(clips, questions, longest, dtype=torch.long)
-        last = torch.zeros(clips, questions, dtype=torch.long)
-        for clip, chosen in enumerate(asked):
-            for index, ids in enumerate(chosen):
-                question_ids[clip, index, : len(ids)] = torch.tensor(ids)
-                last[clip, index] = len(ids) - 1
-        causal = torch.ones(longest, longest).tril().bool()
-        before = torch.cat((seen, torch.ones(clips, points, heads, dtype=torch.bool)), -1)
-        before = before[:, :, None, None].expand(-1, -1, questions, longest, -1).flatten(0, 2)
-        question_mask = torch.cat((before, causal.expand(before.shape[0], -1, -1)), -1)[:, None]
-        starts = (nexts + heads)[:, :, None].expand(-1, -1, questions).flatten()
-        question_places = (starts[:, None] + torch.arange(longest))[..., None].expand(-1, -1, 3)
+        ends, nexts, picture_rows = zip(*(text[2:] for text in texts), strict=True)
+        firsts, seconds = zip(*(pair for pairs, *_ in drawn for pair in pairs), strict=True)
         first = second = torch.empty(0)
         if see:
             frames, where = np.unique(np.array(firsts + seconds), return_inverse=True)
             patches = episodes.patches([int(f) for f in frames])
             where = torch.from_numpy(where)
             first, second = patches[where[: len(firsts)]], patches[where[len(firsts) :]]
-        return Batch(
-            clips, blocks, first, second, video_ids, places,
-            torch.ones(length, length).tril().bool()[None, None], picture_clip, picture_row,
-            torch.tensor(self.head), head_places, head_mask, question_ids, question_places, question_mask,
-            last[:, None].expand(-1, points, -1).flatten(), torch.tensor(goals), torch.tensor(statics),
-            torch.from_numpy(np.stack(facts)), all_ends, chosen_points, torch.from_numpy(np.array(moved, np.float32)),
-            torch.tensor([features_row(a, b) for a, b in zip(firsts, seconds, strict=True)]),
-        )  # fmt: skip
+        moved = [[episodes.moved(frame, start) for _, frame in pairs] for pairs, start, *_ in drawn]
+        return Clips(
+            blocks=blocks,
+            pairs=[pairs for pairs, *_ in drawn],
+            starts=[start for _, start, _, _ in drawn],
+            episodes=[episode for *_, episode in drawn],
+            first=first,
+            second=second,
+            ids=video_ids,
+            places=places,
+            picture_clip=torch.arange(count).repeat_interleave(blocks * TOKENS),
+            picture_row=torch.tensor(picture_rows).flatten(),
+            ends=torch.tensor(ends),
+            nexts=torch.tensor(nexts),
+            is_static=torch.tensor([is_static for _, _, is_static, _ in drawn]),
+            facts=torch.from_numpy(np.stack([episodes.facts[frame] for frame in seconds])),
+            moved=torch.from_numpy(np.array(moved, np.float32)),
+            rows=torch.tensor([features_row(a, b) for a, b in zip(firsts, seconds, strict=True)]),
+        )
+
+    def ask(self, clips: Clips, count: int, points: int | None = None) -> Questions:
+        """`count` questions after each of `points` of every clip's blocks, after all unless said."""
+        number, blocks = clips.ends.shape
+        points = blocks if points is None else min(points, blocks)
+        at = torch.tensor([sorted(self.rng.sample(range(blocks), points)) for _ in range(number)])
+        ids = torch.zeros(number, count, 0, dtype=torch.long)
+        last = torch.zeros(number, count, dtype=torch.long)
+        goals = []
+        for clip in range(number):
+            chosen = self.questions(clips.episodes[clip], count)
+            frames = [clips.pairs[clip][point][1] for point in at[clip].tolist()]
+            values = [self.episodes.progress_from(frame, clips.starts[clip], self.tasks) for frame in frames]
+            goals.append([[max(0.0, float(v[code])) if code >= 0 else 0.0 for code, _ in chosen] for v in values])
+            for index, (_, words) in enumerate(chosen):
+                asked = torch.tensor(self.ids(f"{HEAD} {words}{QUESTION}")[len(self.head) :])
+                ids = F.pad(ids, (0, max(0, len(asked) - ids.shape[2])))
+                ids[clip, index, : len(asked)] = asked
+                last[clip, index] = len(asked) - 1
+        ends, nexts = clips.ends.gather(1, at), clips.nexts.gather(1, at)
+        heads, longest = len(self.head), ids.shape[2]
+        seen = torch.arange(clips.ids.shape[1])[None, None] < ends[:, :, None]  # [clips, points, length]
+        causal = torch.ones(heads, heads).tril().bool()
+        head_mask = torch.cat((
+            seen.flatten(0, 1)[:, None].expand(-1, heads, -1), causal.expand(number * points, -1, -1)
+        ), -1)[:, None]  # fmt: skip
+        before = torch.cat((seen, torch.ones(number, points, heads, dtype=torch.bool)), -1)
+        before = before[:, :, None, None].expand(-1, -1, count, longest, -1).flatten(0, 2)
+        causal = torch.ones(longest, longest).tril().bool()
+        starts = (nexts + heads)[:, :, None].expand(-1, -1, count).flatten()
+        flat = lambda places: places[..., None].expand(-1, -1, 3)  # noqa: E731
+        return Questions(
+            points=at,
+            head_ids=torch.tensor(self.head),
+            head_places=flat(nexts.flatten()[:, None] + torch.arange(heads)),
+            head_mask=head_mask,
+            ids=ids,
+            places=flat(starts[:, None] + torch.arange(longest)),
+            mask=torch.cat((before, causal.expand(before.shape[0], -1, -1)), -1)[:, None],
+            last=last[:, None].expand(-1, points, -1).flatten(),
+            progress=torch.tensor(goals),
+        )
 
     def video(self, pairs: list[tuple[int, int]], is_static: bool) -> tuple[list, list, list, list, list]:
         """Ids, places, where each block ends and which place follows it, rows of the pictures' tokens."""

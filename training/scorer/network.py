@@ -3,11 +3,17 @@ its prefixes and questions, as scoring does."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import FRAME_VALUES, MERGE, PATCH, PATCHES, SIDE, TOKENS, Sizes
+
+if TYPE_CHECKING:
+    from .data import Clips, Questions
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -155,6 +161,18 @@ class Layer(nn.Module):
         return x + self.mlp["down_proj"](F.silu(self.mlp["gate_proj"](y)) * self.mlp["up_proj"](y))
 
 
+@dataclass
+class Watched:
+    """What reading clips leaves."""
+
+    held: list[tuple[Tensor, Tensor]]  # keys and values of every layer, [clips, heads, rows, head_dim]
+    merged: Tensor  # the blocks' tokens, [clips * blocks, TOKENS, hidden]
+    early: Tensor  # what comes out of the second layer where each block ends, [clips, blocks, hidden]
+    middle: Tensor  # and of the third
+    # How much attention a head of the third layer pays there to where the first block ends, a logarithm, [clips, blocks].
+    back: Tensor
+
+
 class Scorer(nn.Module):
     """`visual` and `language_model`, as `state_dict` of the published model names them under `model.`."""
 
@@ -198,66 +216,54 @@ class Scorer(nn.Module):
         angles = places[..., self.axis].float() * self.frequencies
         return angles.cos(), angles.sin()
 
-    def forward(self, batch: "Batch", said: tuple[Tensor, list[Tensor]] | None = None) -> tuple[Tensor, ...]:  # noqa: F821
-        """Log-probabilities of every token where each question ends, `[clips, points, questions, vocab]`; the blocks'
-        tokens `[clips * blocks, TOKENS, hidden]`; and what comes out of the second and of the third layer where each block
-        ends, `[clips, blocks, hidden]`, with how much of its attention a head of the third layer pays there to where the
-        first block ends, `[clips, blocks]`, as a logarithm. `said`: what the tower says, where that is known."""
-        table = self.language_model["embed_tokens"]
-        merged, taps = said or self.visual(batch.first, batch.second)
-        clips, points = batch.points.shape
-        x = table(batch.video_ids)
-        x = x.index_put((batch.picture_clip, batch.picture_row), merged.reshape(-1, self.s.hidden))
-        taps = [torch.zeros_like(x).index_put((batch.picture_clip, batch.picture_row), t.reshape(-1, self.s.hidden)) for t in taps]
-        head = table(batch.head_ids)[None, None].expand(clips, points, -1, -1).flatten(0, 1)
-        questions = batch.question_ids.shape[1]
-        own = table(batch.question_ids)[:, None].expand(-1, points, -1, -1, -1).flatten(0, 2)
-        turn = self.rotary(batch.video_places), self.rotary(batch.head_places), self.rotary(batch.question_places)
-        rows, ends = torch.arange(own.shape[0]), []
-        for index, layer in enumerate(self.language_model["layers"]):
-            is_last = index == self.s.layers - 1
-            vq, vk, vv = layer.project(x, turn[0])
-            hq, hk, hv = layer.project(head, turn[1])
-            oq, ok, ov = layer.project(own, turn[2])
+    def watch(self, clips: Clips, said: tuple[Tensor, list[Tensor]] | None = None, depth: int | None = None) -> Watched:
+        """Reads clips through the first `depth` layers, all unless said. `said`: what the tower says, where that is known."""
+        merged, taps = said or self.visual(clips.first, clips.second)
+        where = clips.picture_clip, clips.picture_row
+        x = self.language_model["embed_tokens"](clips.ids)
+        x = x.index_put(where, merged.flatten(0, 1))
+        turn, rows = self.rotary(clips.places), clips.ids.shape[1]
+        mask = torch.ones(rows, rows).tril().bool()[None, None]
+        clip = torch.arange(len(clips.ids))[:, None]
+        held, ends, back = [], [], None
+        for index, layer in enumerate(self.language_model["layers"][:depth]):
+            q, k, v = layer.project(x, turn)
+            held.append((k, v))
+            if index == self.s.layers - 1:  # Questions read no further.
+                break
             if index == 2:
-                back = self.look_back(vq[:, 0], vk[:, 0], batch.ends)
-            if not is_last:
-                x = layer.finish(x, vq, vk, vv, batch.video_mask)
+                back = self.look_back(q[:, 0], k[:, 0], clips.ends)
+            x = layer.finish(x, q, k, v, mask)
             if index < len(taps):
-                x = x + taps[index]
-            if index in (1, 2):
-                ends.append(x[torch.arange(clips)[:, None], batch.ends - 1])
-            vk, vv = (t.repeat_interleave(points, 0) for t in (vk, vv))
+                x = x.index_put(where, taps[index].flatten(0, 1), accumulate=True)
+            ends.append(x[clip, clips.ends - 1])
+        return Watched(held, merged, ends[1], ends[2], back)
+
+    def forward(self, watched: Watched, asked: Questions) -> Tensor:
+        """Log-probabilities of every token where each question ends, `[clips, points, questions, vocab]`."""
+        table = self.language_model["embed_tokens"]
+        clips, points = asked.points.shape
+        head = table(asked.head_ids)[None, None].expand(clips, points, -1, -1).flatten(0, 1)
+        questions = asked.ids.shape[1]
+        own = table(asked.ids)[:, None].expand(-1, points, -1, -1, -1).flatten(0, 2)
+        head_turn, own_turn = self.rotary(asked.head_places), self.rotary(asked.places)
+        rows = torch.arange(own.shape[0])
+        for layer, video in zip(self.language_model["layers"], watched.held, strict=True):
+            is_last = layer is self.language_model["layers"][-1]
+            hq, hk, hv = layer.project(head, head_turn)
+            oq, ok, ov = layer.project(own, own_turn)
+            vk, vv = (t.repeat_interleave(points, 0) for t in video)
             hk, hv = torch.cat((vk, hk), 2), torch.cat((vv, hv), 2)
             if not is_last:
-                head = layer.finish(head, hq, hk, hv, batch.head_mask)
+                head = layer.finish(head, hq, hk, hv, asked.head_mask)
             hk, hv = (t.repeat_interleave(questions, 0) for t in (hk, hv))
-            mask = batch.question_mask
+            mask = asked.mask
             if is_last:  # Nothing reads the other rows.
-                own, oq = own[rows, batch.question_last][:, None], oq[rows, :, batch.question_last][:, :, None]
-                mask = mask[rows, :, batch.question_last][:, :, None]
+                own, oq = own[rows, asked.last][:, None], oq[rows, :, asked.last][:, :, None]
+                mask = mask[rows, :, asked.last][:, :, None]
             own = layer.finish(own, oq, torch.cat((hk, ok), 2), torch.cat((hv, ov), 2), mask)
         logits = F.linear(self.language_model["norm"](own[:, 0]), table.weight).float()
-        return logits.log_softmax(-1).view(clips, points, questions, -1), merged, *ends, back
-
-    def watch(self, batch: "Batch", said: tuple[Tensor, list[Tensor]] | None = None) -> tuple[Tensor, ...]:  # noqa: F821
-        """Of what `forward` gives, that which needs no questions: the first three layers where each block ends."""
-        merged, taps = said or self.visual(batch.first, batch.second)
-        clips = torch.arange(batch.clips)[:, None]
-        x = self.language_model["embed_tokens"](batch.video_ids)
-        x = x.index_put((batch.picture_clip, batch.picture_row), merged.reshape(-1, self.s.hidden))
-        turn, ends = self.rotary(batch.video_places), []
-        for index, layer in enumerate(self.language_model["layers"][:3]):
-            q, k, v = layer.project(x, turn)
-            if index == 2:
-                back = self.look_back(q[:, 0], k[:, 0], batch.ends)
-            x = layer.finish(x, q, k, v, batch.video_mask)
-            if index < len(taps):
-                x = x.index_put(
-                    (batch.picture_clip, batch.picture_row), taps[index].reshape(-1, self.s.hidden), accumulate=True)
-            if index > 0:
-                ends.append(x[clips, batch.ends - 1])
-        return merged, *ends, back
+        return logits.log_softmax(-1).view(clips, points, questions, -1)
 
     @staticmethod
     def look_back(q: Tensor, k: Tensor, ends: Tensor) -> Tensor:
