@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use crate::pointwise::softmax;
+use crate::softmax::{Scores, softmax};
 
 /// Added to a score that must not count. Large enough that its exponential is exactly zero in
 /// `f32` beside any real score, small enough that adding it never overflows.
@@ -25,7 +25,7 @@ pub fn attend(
     bias: Option<&Tensor<3>>,
 ) -> Tensor<3> {
     let [heads, rows, head_dim] = query.dims();
-    let [kv_heads, columns, value_dim] = value.dims();
+    let [kv_heads, _, value_dim] = value.dims();
     let stacked = heads / kv_heads * rows;
     let grouped = heads != kv_heads;
     let query = if grouped {
@@ -33,18 +33,8 @@ pub fn attend(
     } else {
         query
     };
-    let mut scores = query.matmul(key.swap_dims(1, 2));
-    if let Some(bias) = bias {
-        let [parts, of_rows, _] = bias.dims();
-        scores = if !grouped && (parts == 1 || parts == heads) {
-            scores + bias.clone()
-        } else {
-            let bias = bias.clone().reshape([parts, 1, of_rows, columns]);
-            (scores.reshape([parts, heads / parts, rows, columns]) + bias)
-                .reshape([kv_heads, stacked, columns])
-        };
-    }
-    let mixed = softmax(scores).matmul(value);
+    let scores = query.matmul(key.swap_dims(1, 2));
+    let mixed = softmax(vec![Scores { scores, bias }], heads).matmul(value);
     if grouped {
         mixed.reshape([heads, rows, value_dim])
     } else {
@@ -83,17 +73,12 @@ pub fn attend_over(query: Tensor<3>, parts: &[Columns]) -> Tensor<3> {
     let query = query.reshape([kv_heads, stacked, head_dim]);
     let scores = parts
         .iter()
-        .map(|part| {
-            let [_, columns, _] = part.key.dims();
-            let scores = query.clone().matmul(part.key.clone().swap_dims(1, 2));
-            match &part.bias {
-                Some(bias) => (scores.reshape([heads, rows, columns]) + bias.clone())
-                    .reshape([kv_heads, stacked, columns]),
-                None => scores,
-            }
+        .map(|part| Scores {
+            scores: query.clone().matmul(part.key.clone().swap_dims(1, 2)),
+            bias: part.bias.as_ref(),
         })
         .collect();
-    let shares = softmax(Tensor::cat(scores, 2));
+    let shares = softmax(scores, heads);
     let mut first = 0;
     let mut mixed = None;
     for part in parts {
@@ -110,27 +95,4 @@ pub fn attend_over(query: Tensor<3>, parts: &[Columns]) -> Tensor<3> {
     mixed
         .unwrap_or_else(|| query.zeros_like())
         .reshape([heads, rows, head_dim])
-}
-
-/// Moves the heads of `sequences` sequences of equal length in front: `[sequences * tokens, heads, head_dim]` to
-/// `[sequences * heads, tokens, head_dim]`.
-pub fn fold_heads(x: Tensor<3>, sequences: usize) -> Tensor<3> {
-    let [rows, heads, head_dim] = x.dims();
-    if sequences == 1 {
-        return x.swap_dims(0, 1);
-    }
-    let tokens = rows / sequences;
-    x.reshape([sequences, tokens, heads, head_dim])
-        .swap_dims(1, 2)
-        .reshape([sequences * heads, tokens, head_dim])
-}
-
-/// The inverse of [`fold_heads`], the heads of a token side by side: `[sequences * heads, tokens, head_dim]` to
-/// `[sequences * tokens, heads * head_dim]`.
-pub fn unfold_heads(x: Tensor<3>, sequences: usize) -> Tensor<2> {
-    let [folded, tokens, head_dim] = x.dims();
-    let heads = folded / sequences;
-    x.reshape([sequences, heads, tokens, head_dim])
-        .swap_dims(1, 2)
-        .reshape([sequences * tokens, heads * head_dim])
 }

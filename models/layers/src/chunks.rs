@@ -6,13 +6,48 @@ pub(crate) fn each_chunk(values: &mut [f32], size: usize, work: impl Fn(usize, &
     #[cfg(not(target_arch = "wasm32"))]
     {
         use rayon::prelude::*;
+        let widest = Widest::new();
         values
             .par_chunks_mut(size)
             .enumerate()
-            .for_each(|(index, chunk)| work(index, chunk));
+            .for_each(|(index, chunk)| {
+                widest.run(
+                    #[inline(always)]
+                    || work(index, chunk),
+                );
+            });
     }
     #[cfg(target_arch = "wasm32")]
     for (index, chunk) in values.chunks_mut(size).enumerate() {
         work(index, chunk);
+    }
+}
+
+/// The widest vectors of this processor. Every x86-64 has those of 128 bits, for which everything is compiled; of the
+/// others' rules, each has its full width from the beginning.
+#[cfg(not(target_arch = "wasm32"))]
+#[derive(Clone, Copy)]
+struct Widest {
+    #[cfg(target_arch = "x86_64")]
+    avx2: Option<pulp::x86::V3>,
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+impl Widest {
+    fn new() -> Self {
+        Self {
+            #[cfg(target_arch = "x86_64")]
+            avx2: pulp::x86::V3::try_new(),
+        }
+    }
+
+    /// `work`, with what is inlined into it compiled for these vectors.
+    #[inline(always)]
+    fn run(self, work: impl FnOnce()) {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(avx2) = self.avx2 {
+            return avx2.vectorize(work);
+        }
+        work();
     }
 }

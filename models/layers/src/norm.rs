@@ -1,11 +1,12 @@
 //! Normalisation over the last axis.
 
-use burn::tensor::{Tensor, module};
+use burn::tensor::Tensor;
+
+use crate::pointwise::{layer_norm, rms_norm};
 
 /// Divides by the root of the mean square over the last axis: `x / sqrt(mean(x²) + eps)`.
 pub fn rms_normalise<const D: usize>(x: Tensor<D>, eps: f64) -> Tensor<D> {
-    let mean_square = x.clone().square().mean_dim(D - 1);
-    x * (mean_square + eps).sqrt().recip()
+    rms_norm(x, None, eps)
 }
 
 /// RMS normalisation with a weight per column.
@@ -26,7 +27,7 @@ impl RmsNorm {
 
     /// `[rows, width]` to the same shape.
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        rms_normalise(x, self.eps) * self.weight.clone()
+        rms_norm(x, Some(&self.weight), self.eps)
     }
 }
 
@@ -49,6 +50,6 @@ impl LayerNorm {
 
     /// `[rows, width]` to the same shape.
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        module::layer_norm(x, self.weight.clone(), Some(self.bias.clone()), self.eps)
+        layer_norm(x, &self.weight, &self.bias, self.eps)
     }
 }

@@ -4,15 +4,15 @@
 //! again. Here a formula is one loop, with an exponential that the compiler can compute several of at a time, over the
 //! tensor's own memory. Other devices are given the same formulas as tensor operations.
 
-use burn::tensor::{DType, Tensor, TensorData, activation};
+use burn::tensor::{DType, Tensor, TensorData, activation, module};
 
 use crate::chunks::each_chunk;
 use crate::precision::is_cpu;
 
 /// Values that one task takes at a time, about: few enough to stay near their core.
-const TASK: usize = 1 << 13;
+pub(crate) const TASK: usize = 1 << 13;
 /// Kept side by side in sums and maxima.
-const LANES: usize = 8;
+pub(crate) const LANES: usize = 8;
 
 /// GELU in its tanh form.
 ///
@@ -21,15 +21,20 @@ const LANES: usize = 8;
 pub fn gelu_tanh<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     const TWICE: f32 = 2.0 * 0.797_884_6;
     const CUBIC: f32 = TWICE * 0.044_715;
-    let work = |values: &mut [f32]| {
-        for x in values {
-            *x /= 1.0 + exp(-*x * (*x * *x * CUBIC + TWICE));
-        }
-    };
-    in_place(x, TASK, work, |x| {
-        let inner = (x.clone().square() * CUBIC + TWICE) * x.clone();
-        x * activation::sigmoid(inner)
-    })
+    in_place(
+        x,
+        TASK,
+        #[inline(always)]
+        |values: &mut [f32]| {
+            for x in values {
+                *x /= 1.0 + exp(-*x * (*x * *x * CUBIC + TWICE));
+            }
+        },
+        |x| {
+            let inner = (x.clone().square() * CUBIC + TWICE) * x.clone();
+            x * activation::sigmoid(inner)
+        },
+    )
 }
 
 /// Of rows `[rows, 2 * half]`, `silu` of one half times the other, `[rows, half]`.
@@ -42,20 +47,25 @@ pub(crate) fn gated(both: Tensor<2>, is_first_gate: bool) -> Tensor<2> {
         if let Ok(values) = data.as_slice::<f32>() {
             let mut out = vec![0.0; rows * half];
             let some = (TASK / width.max(1)).max(1);
-            each_chunk(&mut out, some * half, |index, out| {
-                let values = values.get(index * some * width..).unwrap_or_default();
-                for (row, out) in values.chunks_exact(width).zip(out.chunks_exact_mut(half)) {
-                    let (first, second) = row.split_at(half);
-                    let (gates, ups) = if is_first_gate {
-                        (first, second)
-                    } else {
-                        (second, first)
-                    };
-                    for ((out, gate), up) in out.iter_mut().zip(gates).zip(ups) {
-                        *out = gate / (1.0 + exp(-gate)) * up;
+            each_chunk(
+                &mut out,
+                some * half,
+                #[inline(always)]
+                |index, out| {
+                    let values = values.get(index * some * width..).unwrap_or_default();
+                    for (row, out) in values.chunks_exact(width).zip(out.chunks_exact_mut(half)) {
+                        let (first, second) = row.split_at(half);
+                        let (gates, ups) = if is_first_gate {
+                            (first, second)
+                        } else {
+                            (second, first)
+                        };
+                        for ((out, gate), up) in out.iter_mut().zip(gates).zip(ups) {
+                            *out = gate / (1.0 + exp(-gate)) * up;
+                        }
                     }
-                }
-            });
+                },
+            );
             return Tensor::from_data(TensorData::new(out, [rows, half]), &device);
         }
         Tensor::from_data(data, &device)
@@ -72,49 +82,158 @@ pub(crate) fn gated(both: Tensor<2>, is_first_gate: bool) -> Tensor<2> {
     activation::silu(gate) * up
 }
 
-/// Softmax over the last axis.
-pub(crate) fn softmax(scores: Tensor<3>) -> Tensor<3> {
-    let [_, _, columns] = scores.dims();
-    let columns = columns.max(1);
-    let run = (TASK / columns).max(1) * columns;
-    let work = |values: &mut [f32]| values.chunks_exact_mut(columns).for_each(softmax_row);
-    in_place(scores, run, work, |scores| activation::softmax(scores, 2))
+/// GELU in its exact form, `x` times the normal distribution's share below it.
+pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    in_place(
+        x,
+        TASK,
+        #[inline(always)]
+        |values: &mut [f32]| {
+            for x in values {
+                let away = x.abs();
+                // A product would make NaN of 0 times infinity.
+                let tail = if away < 13.0 {
+                    away * upper_tail(away)
+                } else {
+                    0.0
+                };
+                let most = if *x > 0.0 { *x } else { 0.0 };
+                *x = if x.is_nan() { *x } else { most - tail };
+            }
+        },
+        activation::gelu,
+    )
 }
 
-fn softmax_row(row: &mut [f32]) {
-    let mut most = [f32::NEG_INFINITY; LANES];
-    let (runs, rest) = row.as_chunks::<LANES>();
-    for run in runs {
-        for (most, x) in most.iter_mut().zip(run) {
-            *most = if *x > *most { *x } else { *most };
-        }
+/// The share of the normal distribution above `z`, which is not below 0, within 2e-7 of it: a polynomial in `1 / (1 + c z)`
+/// times `e^(-z²/2)`, fitted to the ratio of the two for `z` up to 13.
+#[inline(always)]
+fn upper_tail(z: f32) -> f32 {
+    let t = (1.0 + 0.23 * z).recip();
+    let mut p = -0.078_366_65;
+    for c in [
+        0.289_901_74,
+        -0.277_013_07,
+        0.300_122_5,
+        -0.031_923_495,
+        0.119_056_09,
+        0.085_890_64,
+        0.092_358_715,
+        -2.646_900_7e-5,
+    ] {
+        p = p * t + c;
     }
-    let most = most
-        .iter()
-        .chain(rest)
-        .fold(f32::NEG_INFINITY, |a, b| a.max(*b));
+    p * exp(-0.5 * z * z)
+}
+/// `sqrt(mean(x²) + eps)`.
+#[inline(always)]
+pub(crate) fn root_mean_square(values: &[f32], eps: f32) -> f32 {
+    (sum(values, |x| x * x) / values.len() as f32 + eps).sqrt()
+}
+
+/// `x / sqrt(mean(x²) + eps)` over the last axis, times a weight for each of its values if there are any.
+pub(crate) fn rms_norm<const D: usize>(
+    x: Tensor<D>,
+    weight: Option<&Tensor<2>>,
+    eps: f64,
+) -> Tensor<D> {
+    let width = x.dims().last().copied().unwrap_or(1).max(1);
+    let host = host_weight(&x, weight.cloned());
+    in_place(
+        x,
+        whole_rows(width),
+        #[inline(always)]
+        |values: &mut [f32]| {
+            for row in values.chunks_exact_mut(width) {
+                let share = root_mean_square(row, eps as f32).recip();
+                match &host {
+                    Some(weight) => {
+                        for (x, weight) in row.iter_mut().zip(weight) {
+                            *x = *x * share * weight;
+                        }
+                    }
+                    None => row.iter_mut().for_each(|x| *x *= share),
+                }
+            }
+        },
+        |x| {
+            let mean_square = x.clone().square().mean_dim(D - 1);
+            let x = x * (mean_square + eps).sqrt().recip();
+            match weight {
+                Some(weight) => {
+                    let mut shape = [1; D];
+                    if let Some(last) = shape.last_mut() {
+                        *last = width;
+                    }
+                    x * weight.clone().reshape(shape)
+                }
+                None => x,
+            }
+        },
+    )
+}
+
+/// `(x - mean) / sqrt(variance + eps)` over the last axis, times weight, plus bias (`[width]` each).
+pub(crate) fn layer_norm<const D: usize>(
+    x: Tensor<D>,
+    weight: &Tensor<1>,
+    bias: &Tensor<1>,
+    eps: f64,
+) -> Tensor<D> {
+    let width = x.dims().last().copied().unwrap_or(1).max(1);
+    let affine = host_weight(&x, Some(weight.clone())).zip(host_weight(&x, Some(bias.clone())));
+    in_place(
+        x,
+        whole_rows(width),
+        #[inline(always)]
+        |values: &mut [f32]| {
+            let (weight, bias) = affine.as_ref().map_or((&[][..], &[][..]), |(w, b)| (w, b));
+            for row in values.chunks_exact_mut(width) {
+                let mean = sum(row, |x| x) / width as f32;
+                let variance = sum(row, |x| (x - mean) * (x - mean)) / width as f32;
+                let share = (variance + eps as f32).sqrt().recip();
+                for ((x, weight), bias) in row.iter_mut().zip(weight).zip(bias) {
+                    *x = (*x - mean) * share * weight + bias;
+                }
+            }
+        },
+        |x| module::layer_norm(x, weight.clone(), Some(bias.clone()), eps),
+    )
+}
+
+/// Values of as many whole rows as one task takes.
+fn whole_rows(width: usize) -> usize {
+    (TASK / width).max(1) * width
+}
+
+/// A weight in the memory of this process, if `x` is there too.
+fn host_weight<const D: usize, const W: usize>(
+    x: &Tensor<D>,
+    weight: Option<Tensor<W>>,
+) -> Option<Vec<f32>> {
+    if !is_cpu(&x.device()) {
+        return None;
+    }
+    weight?.into_data().try_into_vec().ok()
+}
+
+/// The sum of `term` over values, several of them at a time.
+#[inline(always)]
+fn sum(values: &[f32], term: impl Fn(f32) -> f32) -> f32 {
     let mut sums = [0.0; LANES];
-    let (runs, rest) = row.as_chunks_mut::<LANES>();
+    let (runs, rest) = values.as_chunks::<LANES>();
     for run in runs {
         for (sum, x) in sums.iter_mut().zip(run) {
-            *x = exp(*x - most);
-            *sum += *x;
+            *sum += term(*x);
         }
     }
-    let mut sum: f32 = sums.iter().sum();
-    for x in rest {
-        *x = exp(*x - most);
-        sum += *x;
-    }
-    let share = sum.recip();
-    for x in row {
-        *x *= share;
-    }
+    let rest: f32 = rest.iter().map(|x| term(*x)).sum();
+    sums.iter().sum::<f32>() + rest
 }
 
 /// Lets `work` change the tensor's own values, in runs of `size`. Where they are not in the memory of this process or not
 /// `f32`, `otherwise` gives the result.
-fn in_place<const D: usize>(
+pub(crate) fn in_place<const D: usize>(
     x: Tensor<D>,
     size: usize,
     work: impl Fn(&mut [f32]) + Sync,
@@ -126,18 +245,22 @@ fn in_place<const D: usize>(
     }
     // Nothing is copied unless something else reads the tensor too.
     let mut data = x.into_data();
-    let is_done = data
-        .as_mut_slice::<f32>()
-        .map(|values| each_chunk(values, size, |_, run| work(run)))
-        .is_ok();
-    let x = Tensor::from_data(data, &device);
-    if is_done { x } else { otherwise(x) }
+    let Ok(values) = data.as_mut_slice::<f32>() else {
+        return otherwise(Tensor::from_data(data, &device));
+    };
+    each_chunk(
+        values,
+        size,
+        #[inline(always)]
+        |_, run| work(run),
+    );
+    Tensor::from_data(data, &device)
 }
 
 /// `e^x` within 2e-7 of it, as Cephes computes it: a power of two times a polynomial. Exactly zero below where normal
 /// numbers end, the largest powers above 88 stay at `e^88`, and NaN stays NaN.
-#[inline]
-fn exp(x: f32) -> f32 {
+#[inline(always)]
+pub(crate) fn exp(x: f32) -> f32 {
     const LOWEST: f32 = -87.0;
     const HIGHEST: f32 = 88.0;
     // Added and subtracted, it rounds to a whole number, which meanwhile stands in the lowest bits.
@@ -167,11 +290,10 @@ fn exp(x: f32) -> f32 {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test ends where it fails")]
-mod tests {
+pub(crate) mod tests {
     use super::*;
-    use crate::attention::MASKED;
 
-    fn noise(count: usize, size: f32) -> Vec<f32> {
+    pub(crate) fn noise(count: usize, size: f32) -> Vec<f32> {
         let mut state = 1u64;
         let mut draw = move || {
             state = state
@@ -182,7 +304,7 @@ mod tests {
         (0..count).map(|_| draw()).collect()
     }
 
-    fn assert_near(found: &[f32], wanted: &[f32]) {
+    pub(crate) fn assert_near(found: &[f32], wanted: &[f32]) {
         assert_eq!(found.len(), wanted.len());
         for (found, wanted) in found.iter().zip(wanted) {
             assert!(
@@ -192,7 +314,7 @@ mod tests {
         }
     }
 
-    fn values<const D: usize>(x: Tensor<D>) -> Vec<f32> {
+    pub(crate) fn values<const D: usize>(x: Tensor<D>) -> Vec<f32> {
         x.into_data().try_to_vec().unwrap()
     }
 
@@ -205,7 +327,7 @@ mod tests {
             assert!(off < 2e-7, "{x}: {off}");
         }
         assert_eq!(exp(0.0), 1.0);
-        for x in [-87.1, -1000.0, MASKED, f32::NEG_INFINITY] {
+        for x in [-87.1, -1000.0, -1e30, f32::NEG_INFINITY] {
             assert_eq!(exp(x), 0.0, "{x}");
         }
         for x in [88.5, 1e30, f32::INFINITY] {
@@ -215,33 +337,23 @@ mod tests {
     }
 
     #[test]
-    fn softmax_is_the_backends() {
-        let device = crate::device::cpu();
-        for [parts, rows, columns] in [[1, 1, 1], [2, 3, 7], [3, 5, 8], [2, 70, 333]] {
-            let mut scores = noise(parts * rows * columns, 20.0);
-            for x in scores.iter_mut().skip(1).step_by(5) {
-                *x += MASKED;
-            }
-            let data = TensorData::new(scores, [parts, rows, columns]);
-            let scores = Tensor::<3>::from_data(data, &device);
-            let wanted = activation::softmax(scores.clone(), 2);
-            // What else reads the scores must not see them change.
-            let before = values(scores.clone());
-            let found = softmax(scores.clone());
-            assert_eq!(values(scores), before);
-            assert_near(&values(found), &values(wanted));
-        }
-        let lost = softmax(Tensor::from_data([[[1.0, f32::NAN, 2.0]]], &device));
-        assert!(values(lost).iter().all(|x| x.is_nan()));
-    }
-
-    #[test]
     fn gelu_and_gates_are_the_backends() {
         let device = crate::device::cpu();
         let x = Tensor::<2>::from_data(TensorData::new(noise(40_000, 9.0), [100, 400]), &device);
         let inner = (x.clone().square() * 0.044_715 + 1.0) * x.clone() * 0.797_884_560_802_865_4;
         let wanted = x.clone() * (inner.tanh() + 1.0) * 0.5;
         assert_near(&values(gelu_tanh(x.clone())), &values(wanted));
+        assert_near(
+            &values(gelu(x.clone())),
+            &values(activation::gelu(x.clone())),
+        );
+        let ends = Tensor::<1>::from_data(
+            [f32::INFINITY, f32::NEG_INFINITY, -1e30, 0.0, 1e30],
+            &device,
+        );
+        assert_eq!(values(gelu(ends)), [f32::INFINITY, 0.0, 0.0, 0.0, 1e30]);
+        let lost = values(gelu(Tensor::<1>::from_data([f32::NAN], &device)));
+        assert!(lost.iter().all(|x| x.is_nan()));
         // A part of a tensor is not its whole memory.
         let part = x.clone().narrow(1, 3, 20);
         let wanted = values(gelu_tanh(x.clone()).narrow(1, 3, 20));
@@ -252,5 +364,38 @@ mod tests {
         assert_near(&values(gated(x.clone(), true)), &values(wanted));
         let wanted = activation::silu(second) * first;
         assert_near(&values(gated(x, false)), &values(wanted));
+    }
+    #[test]
+    fn norms_are_their_formulas() {
+        let device = crate::device::cpu();
+        for (rows, width) in [(1, 1), (3, 7), (50, 128), (2, 1031)] {
+            let x = noise(rows * width, 3.0);
+            let x = Tensor::<2>::from_data(TensorData::new(x, [rows, width]), &device) + 1.5;
+            let some = |seed: f32| {
+                Tensor::<1>::from_data(TensorData::new(noise(width, seed), [width]), &device)
+            };
+            let (weight, bias) = (some(1.0), some(2.0));
+            let mean_square = x.clone().square().mean_dim(1);
+            let wanted = x.clone() / (mean_square + 1e-5).sqrt();
+            assert_near(
+                &values(rms_norm(x.clone(), None, 1e-5)),
+                &values(wanted.clone()),
+            );
+            let row = weight.clone().reshape([1, width]);
+            let found = rms_norm(x.clone(), Some(&row), 1e-5);
+            assert_near(&values(found), &values(wanted * row));
+
+            let centred = x.clone() - x.clone().mean_dim(1);
+            let variance = centred.clone().square().mean_dim(1);
+            let wanted = centred / (variance + 1e-5).sqrt() * weight.clone().reshape([1, width])
+                + bias.clone().reshape([1, width]);
+            let found = layer_norm(x, &weight, &bias, 1e-5);
+            for (found, wanted) in values(found).iter().zip(values(wanted)) {
+                assert!(
+                    (found - wanted).abs() < 2e-6 * (1.0 + wanted.abs()),
+                    "{found} {wanted}"
+                );
+            }
+        }
     }
 }

@@ -103,6 +103,19 @@ impl Rotary {
         }
     }
 
+    /// The table in the memory of this process, if it has `positions` positions for heads of `head_dim`.
+    pub(crate) fn on_host(&self, positions: usize, head_dim: usize) -> Option<HostRotary> {
+        if self.positions() != positions || 2 * self.half != head_dim {
+            return None;
+        }
+        let values = |table: &Tensor<3>| table.clone().into_data().try_into_vec::<f32>().ok();
+        Some(HostRotary {
+            cos: values(&self.cos)?,
+            sin: values(&self.sin)?,
+            head_dim,
+        })
+    }
+
     /// Rotates `[positions, heads, head_dim]`.
     pub fn apply(&self, x: Tensor<3>) -> Tensor<3> {
         let swapped = Tensor::cat(
@@ -113,5 +126,30 @@ impl Rotary {
             2,
         );
         x * self.cos.clone() + swapped * self.sin.clone()
+    }
+}
+
+/// A [`Rotary`] in the memory of this process.
+pub(crate) struct HostRotary {
+    cos: Vec<f32>,
+    sin: Vec<f32>,
+    head_dim: usize,
+}
+
+impl HostRotary {
+    /// Rotates one head at `position`.
+    pub(crate) fn turn(&self, position: usize, head: &mut [f32]) {
+        let start = position * self.head_dim;
+        let half = self.head_dim / 2;
+        // Of the sines, the second half's: the first half's have their sign turned.
+        let cos = self.cos.get(start..start + half).unwrap_or_default();
+        let sin = self
+            .sin
+            .get(start + half..start + 2 * half)
+            .unwrap_or_default();
+        let (first, second) = head.split_at_mut(half);
+        for (((a, b), cos), sin) in first.iter_mut().zip(second).zip(cos).zip(sin) {
+            (*a, *b) = (*a * cos - *b * sin, *b * cos + *a * sin);
+        }
     }
 }

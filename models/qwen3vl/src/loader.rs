@@ -15,8 +15,8 @@
 
 use burn::tensor::Device;
 use layers::{
-    Checkpoint, CheckpointError, GateHalf, GatedMlp, Linear, Precision, Progress, Vocabulary,
-    Weights,
+    Checkpoint, CheckpointError, GateHalf, GatedMlp, HeadNorm, Linear, Precision, Progress,
+    QkvHeads, Vocabulary, Weights,
 };
 
 use crate::config::{Config, TextConfig, VisionConfig};
@@ -37,6 +37,9 @@ const EPS: f64 = 1e-6;
 
 /// What a browser guarantees for one buffer that a shader reads.
 const SHARD_BYTES: u64 = 128 << 20;
+/// Tokens or patches that the CPU takes through the network at a time: enough for its products to be quick, few enough for
+/// their scores of attention to stay near the core.
+const ROWS_ON_CPU: usize = 256;
 
 /// Whether a tensor is a table of the vocabulary, which devices keep in shards.
 pub(crate) fn is_vocabulary(name: &str) -> bool {
@@ -75,13 +78,12 @@ impl Network {
         options: &LoadOptions<'_>,
     ) -> Result<Self, LoadError> {
         let kept = Kept::new(checkpoint, device, options.precision, options.progress)?;
-        let shard_bytes = options
-            .shard_bytes
-            .unwrap_or(if *device == layers::device::cpu() {
-                u64::MAX
-            } else {
-                SHARD_BYTES
-            });
+        let (most_bytes, rows_together) = if *device == layers::device::cpu() {
+            (u64::MAX, ROWS_ON_CPU)
+        } else {
+            (SHARD_BYTES, usize::MAX)
+        };
+        let shard_bytes = options.shard_bytes.unwrap_or(most_bytes);
         let network = Self {
             vision: load_vision(&kept, &config.vision)?,
             text: load_text(&kept, config, shard_bytes)?,
@@ -89,6 +91,7 @@ impl Network {
             device: device.clone(),
             weight_bytes: kept.main.kept(),
             scores: options.scores.max(1),
+            rows_together,
         };
         let tied = config.tie_word_embeddings;
         // Some files hold a tied head a second time, and frequencies, which are computed.
@@ -139,8 +142,11 @@ fn load_vision(kept: &Kept, vision: &VisionConfig) -> Result<VisionTower, Checkp
                 norm2: weights.layer_norm(&name("norm2"), hidden, EPS)?,
                 fc1: weights.linear(&name("mlp.linear_fc1"), hidden, inner, true)?,
                 fc2: weights.linear(&name("mlp.linear_fc2"), inner, hidden, true)?,
-                heads: vision.num_heads,
-                head_dim: vision.head_dim(),
+                layout: QkvHeads {
+                    heads: vision.num_heads,
+                    kv_heads: vision.num_heads,
+                    head_dim: vision.head_dim(),
+                },
             })
         })
         .collect::<Result<_, CheckpointError>>()?;
@@ -280,11 +286,15 @@ fn load_block(
                 bias,
             )?,
             out: weights.linear(&name("self_attn.o_proj"), heads * head_dim, hidden, bias)?,
-            qk_weight: weights.upload(qk_weight, [1, heads + kv_heads, head_dim]),
-            heads,
-            kv_heads,
-            head_dim,
-            eps,
+            norm: HeadNorm {
+                weight: weights.upload(qk_weight, [1, heads + kv_heads, head_dim]),
+                eps,
+            },
+            layout: QkvHeads {
+                heads,
+                kv_heads,
+                head_dim,
+            },
         },
         mlp_norm: weights.rms_norm(&name("post_attention_layernorm"), hidden, eps)?,
         mlp: GatedMlp::new(

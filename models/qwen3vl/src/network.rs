@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::error::ScoreError;
 use crate::stage::{Watch, unwatched};
 use crate::text_model::TextModel;
-use crate::video_input::Block;
+use crate::video_input::{Block, Grid};
 use crate::vision_tower::{Seen, VisionTower};
 
 /// Everything a checkpoint holds.
@@ -19,6 +19,8 @@ pub struct Network {
     pub(crate) weight_bytes: u64,
     /// Most scores of attention at a time.
     pub(crate) scores: usize,
+    /// Most rows at a time where that is not for memory's sake.
+    pub(crate) rows_together: usize,
 }
 
 impl Network {
@@ -74,7 +76,15 @@ impl Network {
             }
         }
         self.vision
-            .forward(blocks, grid, self.scores, watch)
+            .forward(blocks, self.blocks_together(grid), grid, watch)
             .ok_or(ScoreError::NoFrames)
+    }
+    /// How many temporal blocks of a grid the vision tower may take at a time; at least one.
+    fn blocks_together(&self, grid: Grid) -> usize {
+        let patches = grid.patches().max(1);
+        let scores = self.config.vision.num_heads * patches * patches;
+        (self.scores / scores.max(1))
+            .min(self.rows_together / patches)
+            .max(1)
     }
 }

@@ -16,8 +16,8 @@ use crate::text_model::{Needed, Rows};
 impl Network {
     /// Reads `pieces` after what `context` holds; every token sees everything before it.
     ///
-    /// Long pieces are read in parts, so that the scores of attention stay within what the network was loaded for;
-    /// that changes nothing in the result.
+    /// Long pieces are read in parts, so that the scores of attention stay within what the network was loaded for, and on the
+    /// CPU near their core; that changes nothing in the result.
     ///
     /// # Errors
     /// [`ScoreError`] for tokens that are not in the vocabulary or stand for pictures, blocks that were not seen, and
@@ -67,6 +67,7 @@ impl Network {
         let half = past / 2;
         ((half * half + allowed).isqrt())
             .saturating_sub(half)
+            .min(self.rows_together)
             .max(1)
     }
 

@@ -4,7 +4,10 @@
 //! its own tokens, and the caller keeps them or does not. So any number of questions can look at one video.
 
 use burn::tensor::{Int, Tensor};
-use layers::{Columns, GatedMlp, Linear, RmsNorm, Rotary, Vocabulary, attend_over, rms_normalise};
+use layers::{
+    Columns, GatedMlp, HeadNorm, Linear, QkvHeads, RmsNorm, Rotary, Vocabulary, attend_over,
+    unfold_heads,
+};
 
 use crate::context::Past;
 use crate::positions::TextRotation;
@@ -16,45 +19,21 @@ pub(crate) struct TextAttention {
     /// Queries, keys and values side by side.
     pub(crate) qkv: Linear,
     pub(crate) out: Linear,
-    /// `[1, heads + kv_heads, head_dim]`: the norm weights of queries (times the scale of the scores) and keys.
-    pub(crate) qk_weight: Tensor<3>,
-    pub(crate) heads: usize,
-    pub(crate) kv_heads: usize,
-    pub(crate) head_dim: usize,
-    pub(crate) eps: f64,
+    /// Of queries and keys; the scale of the scores is in its weights.
+    pub(crate) norm: HeadNorm,
+    pub(crate) layout: QkvHeads,
 }
 
 impl TextAttention {
     /// Queries, keys and values of `x` (`[tokens, hidden]`), heads first, rotated.
     fn project(&self, x: Tensor<2>, rotary: &Rotary) -> [Tensor<3>; 3] {
-        let [tokens, _] = x.dims();
-        let (heads, kv_heads, head_dim) = (self.heads, self.kv_heads, self.head_dim);
-        let all = self
-            .qkv
-            .forward(x)
-            .reshape([tokens, heads + 2 * kv_heads, head_dim]);
-        let value = all
-            .clone()
-            .narrow(1, heads + kv_heads, kv_heads)
-            .swap_dims(0, 1);
-        let placed =
-            rms_normalise(all.narrow(1, 0, heads + kv_heads), self.eps) * self.qk_weight.clone();
-        let placed = rotary.apply(placed).swap_dims(0, 1);
-        [
-            placed.clone().narrow(0, 0, heads),
-            placed.narrow(0, heads, kv_heads),
-            value,
-        ]
+        let rows = self.qkv.forward(x);
+        self.layout.split(rows, 1, Some(&self.norm), rotary, 1.0)
     }
 
     fn mix(&self, query: Tensor<3>, columns: &[Columns]) -> Tensor<2> {
-        let [_, rows, _] = query.dims();
-        let mixed = attend_over(query, columns);
-        self.out.forward(
-            mixed
-                .swap_dims(0, 1)
-                .reshape([rows, self.heads * self.head_dim]),
-        )
+        self.out
+            .forward(unfold_heads(attend_over(query, columns), 1))
     }
 }
 

@@ -3,8 +3,8 @@
 //!
 //! Temporal blocks never look at each other: a block's features are the same whatever video it stands in.
 
-use burn::tensor::{Device, Tensor, TensorData, activation};
-use layers::{LayerNorm, Linear, Rotary, attend, gelu_tanh};
+use burn::tensor::{Device, Tensor, TensorData};
+use layers::{LayerNorm, Linear, QkvHeads, Rotary, attend, gelu, gelu_tanh, unfold_heads};
 
 use crate::config::VisionConfig;
 use crate::position_table::PositionTable;
@@ -22,8 +22,7 @@ pub(crate) struct VisionBlock {
     pub(crate) norm2: LayerNorm,
     pub(crate) fc1: Linear,
     pub(crate) fc2: Linear,
-    pub(crate) heads: usize,
-    pub(crate) head_dim: usize,
+    pub(crate) layout: QkvHeads,
 }
 
 impl VisionBlock {
@@ -35,30 +34,13 @@ impl VisionBlock {
     }
 
     fn attention(&self, x: Tensor<2>, blocks: usize, rotary: &Rotary) -> Tensor<2> {
-        let [rows, _] = x.dims();
-        let patches = rows / blocks.max(1);
-        let (heads, head_dim) = (self.heads, self.head_dim);
-        let all = self.qkv.forward(x).reshape([rows, 3 * heads, head_dim]);
-        let placed = rotary.apply(all.clone().narrow(1, 0, 2 * heads));
+        let scale = (self.layout.head_dim as f32).sqrt().recip();
         // Blocks become a part of the head axis: no patch looks into another block.
-        let by_head = |x: Tensor<3>| {
-            x.reshape([blocks, patches, heads, head_dim])
-                .swap_dims(1, 2)
-                .reshape([blocks * heads, patches, head_dim])
-        };
-        let scale = (head_dim as f32).sqrt().recip();
-        let mixed = attend(
-            by_head(placed.clone().narrow(1, 0, heads)) * scale,
-            by_head(placed.narrow(1, heads, heads)),
-            by_head(all.narrow(1, 2 * heads, heads)),
-            None,
-        );
-        self.proj.forward(
-            mixed
-                .reshape([blocks, heads, patches, head_dim])
-                .swap_dims(1, 2)
-                .reshape([rows, heads * head_dim]),
-        )
+        let [query, key, value] =
+            self.layout
+                .split(self.qkv.forward(x), blocks, None, rotary, scale);
+        self.proj
+            .forward(unfold_heads(attend(query, key, value, None), blocks))
     }
 }
 
@@ -84,7 +66,7 @@ impl Merger {
             self.norm.forward(x).reshape(together)
         };
         // The exact GELU here, the tanh form in the blocks.
-        self.fc2.forward(activation::gelu(self.fc1.forward(normed)))
+        self.fc2.forward(gelu(self.fc1.forward(normed)))
     }
 }
 
@@ -137,20 +119,16 @@ impl Seen {
 }
 
 impl VisionTower {
-    /// Features of `blocks`, which all have the grid `grid` and whole patches.
-    ///
-    /// At most as many blocks are run together as `scores` values of attention allow.
+    /// Features of `blocks`, which all have the grid `grid` and whole patches; `together` of them at a time, at least one.
     pub(crate) fn forward(
         &self,
         blocks: &[Block],
+        together: usize,
         grid: Grid,
-        scores: usize,
         watch: Watch<'_>,
     ) -> Option<Seen> {
-        let each = self.config.num_heads * grid.patches() * grid.patches();
-        let together = (scores / each.max(1)).max(1);
         let parts: Vec<(Tensor<2>, Vec<Tensor<2>>)> = blocks
-            .chunks(together)
+            .chunks(together.max(1))
             .map(|blocks| self.run(blocks, grid, watch))
             .collect();
         let merged = parts.iter().map(|(merged, _)| merged.clone()).collect();
