@@ -1,66 +1,13 @@
 //! Which scorer there is, and how far this tab is with it.
 
-use protocol::score::ScorerManifest;
+mod hosted;
+
+pub use hosted::{Hosted, said};
+
 use protocol::worker::{ComputeKind, ScorerState};
 
 use crate::compute::in_sentence;
 use crate::figures;
-
-/// What the studio has to score with.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub enum Hosted {
-    /// Not asked yet, or not answered.
-    #[default]
-    Unknown,
-    /// The studio serves none; what to start, in its own words.
-    Nothing(String),
-    /// It could not be asked; why, in words.
-    Failed(String),
-    /// This one.
-    Scorer(ScorerManifest),
-}
-
-impl Hosted {
-    /// The studio's answer to `GET /api/scorer`.
-    #[must_use]
-    pub fn read(status: u16, body: &str) -> Self {
-        match status {
-            200 => serde_json::from_str(body).map_or_else(
-                |error| {
-                    Self::Failed(format!(
-                        "The studio describes its scorer in a way that this page cannot read ({error}). Reload the page."
-                    ))
-                },
-                Self::Scorer,
-            ),
-            404 => Self::Nothing(figures::capitalised(body.trim())),
-            status => Self::Failed(format!(
-                "The studio did not say which scorer it has: {}",
-                said(status, body)
-            )),
-        }
-    }
-
-    /// The scorer, if there is one.
-    #[must_use]
-    pub fn manifest(&self) -> Option<&ScorerManifest> {
-        match self {
-            Self::Scorer(manifest) => Some(manifest),
-            Self::Unknown | Self::Nothing(_) | Self::Failed(_) => None,
-        }
-    }
-}
-
-/// What an answer that is none says: its own words, if it has any.
-#[must_use]
-pub fn said(status: u16, body: &str) -> String {
-    let body = body.trim();
-    if body.is_empty() || body.starts_with('<') {
-        format!("it answered {status}.")
-    } else {
-        body.to_owned()
-    }
-}
 
 /// Where scores are computed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -341,23 +288,6 @@ mod tests {
             memory_bytes: 0,
             millis: 812.0,
         })
-    }
-
-    #[test]
-    fn the_studios_answer_is_read_or_said_why_not() {
-        assert_eq!(
-            Hosted::read(404, "start it with --scorer DIR\n"),
-            Hosted::Nothing("Start it with --scorer DIR".to_owned())
-        );
-        let failed = Hosted::read(503, "still starting");
-        assert!(matches!(&failed, Hosted::Failed(why) if why.ends_with("still starting")));
-        let failed = Hosted::read(502, "<html>");
-        assert!(matches!(&failed, Hosted::Failed(why) if why.ends_with("answered 502.")));
-        assert!(matches!(Hosted::read(200, "{}"), Hosted::Failed(_)));
-        let manifest = r#"{"name":"nano","id":"1","note":"","is_nano":true,"parameters":5000000,"dtype":"F32",
-            "largest_tensor_values":1,"files":[{"name":"config.json","bytes":10}],"studio_device":null}"#;
-        let hosted = Hosted::read(200, manifest);
-        assert_eq!(hosted.manifest().map(ScorerManifest::bytes), Some(10));
     }
 
     #[test]
