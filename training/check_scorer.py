@@ -70,7 +70,7 @@ def main() -> None:
     for blocks in (1, 2, 3):
         clips = maker.clips(2, blocks)
         asked_of = maker.ask(clips, 2)
-        found = network(network.watch(clips), asked_of)
+        found, _ = network(network.watch(clips), asked_of)
         for clip in range(2):
             for point in range(blocks):
                 for question in range(2):

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from nano.optim import Optimiser
 from scorer.config import TOKENS, Sizes, config_json, preprocessor_json
-from scorer.data import Episodes, Features, Maker, tasks_of
+from scorer.data import Episodes, Features, Maker, Questions, tasks_of
 from scorer.network import Scorer
 from scorer.successor import Successor
 from scorer.tokenizer import train as train_tokenizer
@@ -76,6 +76,23 @@ class Witness(nn.Module):
         return {"place": share(place, here[..., 0]), "moved": 0.5 * (share(off, moves) + share(off, rests))}
 
 
+class Listener(nn.Module):
+    """Must say where a question ends, before the last layer, what its answer needs to know of the cube that it names. One
+    number per question teaches slowly what of all that is seen is meant. Thrown away afterwards."""
+
+    def __init__(self, hidden: int):
+        super().__init__()
+        self.say = nn.Sequential(nn.BatchNorm1d(hidden, affine=False), nn.Linear(hidden, 192), nn.GELU(), nn.Linear(192, 9))
+
+    def forward(self, late: Tensor, asked: Questions) -> dict[str, Tensor]:
+        said = self.say(late.flatten(0, 2)).view_as(asked.named)
+        off = F.smooth_l1_loss(said, asked.named * 10, beta=0.03, reduction="none")
+        there, is_push = asked.is_named.float().unbind(-1)
+        is_push = there * is_push
+        share = lambda loss, mask: (loss.mean(-1) * mask).sum() / mask.sum().clamp(min=1)  # noqa: E731
+        return {"named": share(off[..., :7], there), "along": share(off[..., 7:], is_push)}
+
+
 def losses(log_probs: Tensor, progress: Tensor, is_static: Tensor, yes: int, no: int) -> dict[str, Tensor]:
     """`log_probs` `[clips, points, questions, vocab]`."""
     target = torch.sigmoid(BOTTOM + (TOP - BOTTOM) * progress)
@@ -128,6 +145,7 @@ def main() -> None:
     parser.add_argument("--adam", type=float, default=2e-3)
     parser.add_argument("--drift", type=float, default=0.05, help="weight of the mean slope on frozen clips")
     parser.add_argument("--moved", type=float, default=0.5, help="weight of saying where the cubes are and how far the cubes are from where they were")
+    parser.add_argument("--named", type=float, default=1.0, help="weight of saying of the cube that a question names what matters")
     parser.add_argument("--jumps", type=float, default=0.4, help="share of steps about clips that jump to another episode")
     parser.add_argument("--back", type=float, default=0.2, help="weight of a head's attention to where the first block ends")
     parser.add_argument("--push", type=float, default=0.0, help="share of further questions that are about pushing")
@@ -153,7 +171,8 @@ def main() -> None:
     network = Scorer(Sizes(vocab=vocab))
     episodes = Episodes(options.data)
     teachers = nn.ModuleDict({
-        "sight": Teacher(network.s.hidden), "sight_tap": Teacher(network.s.hidden), "moved": Witness(network.s.hidden)
+        "sight": Teacher(network.s.hidden), "sight_tap": Teacher(network.s.hidden), "moved": Witness(network.s.hidden),
+        "named": Listener(network.s.hidden),
     })
     if options.resume and options.resume.is_dir():
         read(options.resume, network)
@@ -223,7 +242,9 @@ def main() -> None:
             clips = maker.clips(max(2, options.clips * 4 // (blocks + 1)), blocks, see=features is None)
             asked = maker.ask(clips, options.questions, options.points)
             watched = network.watch(clips, features.of(clips) if features else None)
-            found = losses(network(watched, asked), asked.progress, clips.is_static, yes, no)
+            log_probs, late = network(watched, asked)
+            found = losses(log_probs, asked.progress, clips.is_static, yes, no)
+            found |= teachers["named"](late, asked)
             found |= teachers["moved"](watched.early, watched.middle, clips.facts, clips.moved)
             if features is None:
                 found |= teachers["sight"](watched.merged, clips.facts)
@@ -232,6 +253,7 @@ def main() -> None:
                 found["back"] = -watched.back[:, 1:].mean()
             loss = found["cross"] + 0.5 * found["level"] + 0.3 * found.get("sight", 0.0)
             loss = loss + options.moved * (found["place"] + found["moved"])
+            loss = loss + options.named * (found["named"] + found["along"])
             loss = loss + options.back * found.get("back", 0.0)
             loss = loss + options.drift * found.get("drift", 0.0) + 0.5 * found.get("spread", 0.0)
         loss.backward()

@@ -20,6 +20,8 @@ from .tokenizer import HEAD, QUESTION, TURN
 
 UNMOVED, PUSH, LOW = 0.012, 0.05, 0.032
 APPROACH = 0.4
+# Along the table, of the directions in their order.
+WAYS = ((0, -1), (0, 1), (-1, 0), (1, 0))
 GRID = SIDE // PATCH // MERGE
 
 
@@ -75,6 +77,21 @@ class Episodes:
         now, then = (self.facts[at, 5:].reshape(4, 7) for at in (frame, start))
         return np.concatenate((now[:, 1:3] - then[:, 1:3], now[:, :1] * then[:, :1]), 1)
 
+    def named(self, frame: int, start: int, task: Task) -> tuple[np.ndarray, tuple[bool, bool]]:
+        """Of the cube that a task names [m]: how far it is along the table from where it was, its height, whether it is
+        held, the way from the hand to it, and how far it went in the task's direction and beside it; and whether there is
+        such a cube, and such a direction."""
+        now, then = self.facts[frame], self.facts[start]
+        cube, was = (f[5 + 7 * task.colour : 12 + 7 * task.colour] for f in (now, then))
+        moved = cube[1:3] - was[1:3]
+        forth = side = 0.0
+        if task.direction is not None:
+            along = np.array(WAYS[task.direction], np.float32)
+            forth = float(moved @ along)
+            side = float(np.linalg.norm(moved - along * forth))
+        told = np.array([*moved, cube[3], cube[4] / 10, *(cube[1:4] - now[:3]), forth, side], np.float32)
+        return told, (bool(cube[0] * was[0] > 0.5), task.direction is not None)
+
     def progress_from(self, frame: int, start: int, tasks: list[Task]) -> np.ndarray:
         """Progress of every task in `frame` of a clip that starts at frame `start`; below 0 where the cube is missing."""
         value = self.progress[frame].copy()
@@ -84,7 +101,7 @@ class Episodes:
                 continue
             cube, was = (f[5 + 7 * task.colour : 12 + 7 * task.colour] for f in (now, then))
             moved = cube[1:3] - was[1:3]
-            along = np.array([(0, -1), (0, 1), (-1, 0), (1, 0)][task.direction], np.float32)
+            along = np.array(WAYS[task.direction], np.float32)
             forth = float(moved @ along)
             side = float(np.linalg.norm(moved - along * forth))
             near = value[task.colour]  # Reaching for the same cube.
@@ -174,6 +191,8 @@ class Questions:
     mask: Tensor
     last: Tensor  # [clips * points * questions]
     progress: Tensor  # [clips, points, questions]
+    named: Tensor  # of the cube that each question names, as `Episodes.named` has it, [clips, points, questions, 9]
+    is_named: Tensor  # whether there is one, and whether it is about pushing, [clips, points, questions, 2]
 
 
 class Maker:
@@ -310,12 +329,22 @@ class Maker:
         at = torch.tensor([sorted(self.rng.sample(range(blocks), points)) for _ in range(number)])
         ids = torch.zeros(number, count, 0, dtype=torch.long)
         last = torch.zeros(number, count, dtype=torch.long)
-        goals = []
+        goals, named, is_named = [], [], []
+        nothing = np.zeros(9, np.float32), (False, False)
         for clip in range(number):
             chosen = self.questions(clips.episodes[clip], count)
             frames = [clips.pairs[clip][point][1] for point in at[clip].tolist()]
             values = [self.episodes.progress_from(frame, clips.starts[clip], self.tasks) for frame in frames]
             goals.append([[max(0.0, float(v[code])) if code >= 0 else 0.0 for code, _ in chosen] for v in values])
+            told = [
+                [
+                    self.episodes.named(frame, clips.starts[clip], self.tasks[code]) if code >= 0 else nothing
+                    for code, _ in chosen
+                ]
+                for frame in frames
+            ]
+            named.append([[what for what, _ in row] for row in told])
+            is_named.append([[there for _, there in row] for row in told])
             for index, (_, words) in enumerate(chosen):
                 asked = torch.tensor(self.ids(f"{HEAD} {words}{QUESTION}")[len(self.head) :])
                 ids = F.pad(ids, (0, max(0, len(asked) - ids.shape[2])))
@@ -343,6 +372,8 @@ class Maker:
             mask=torch.cat((before, causal.expand(before.shape[0], -1, -1)), -1)[:, None],
             last=last[:, None].expand(-1, points, -1).flatten(),
             progress=torch.tensor(goals),
+            named=torch.from_numpy(np.array(named, np.float32)),
+            is_named=torch.tensor(is_named),
         )
 
     def video(self, pairs: list[tuple[int, int]], is_static: bool) -> tuple[list, list, list, list, list]:

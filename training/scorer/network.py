@@ -239,8 +239,9 @@ class Scorer(nn.Module):
             ends.append(x[clip, clips.ends - 1])
         return Watched(held, merged, ends[1], ends[2], back)
 
-    def forward(self, watched: Watched, asked: Questions) -> Tensor:
-        """Log-probabilities of every token where each question ends, `[clips, points, questions, vocab]`."""
+    def forward(self, watched: Watched, asked: Questions) -> tuple[Tensor, Tensor]:
+        """Log-probabilities of every token where each question ends, `[clips, points, questions, vocab]`, and what comes out
+        of the last layer but one there, `[clips, points, questions, hidden]`."""
         table = self.language_model["embed_tokens"]
         clips, points = asked.points.shape
         head = table(asked.head_ids)[None, None].expand(clips, points, -1, -1).flatten(0, 1)
@@ -259,11 +260,13 @@ class Scorer(nn.Module):
             hk, hv = (t.repeat_interleave(questions, 0) for t in (hk, hv))
             mask = asked.mask
             if is_last:  # Nothing reads the other rows.
+                late = own[rows, asked.last]
                 own, oq = own[rows, asked.last][:, None], oq[rows, :, asked.last][:, :, None]
                 mask = mask[rows, :, asked.last][:, :, None]
             own = layer.finish(own, oq, torch.cat((hk, ok), 2), torch.cat((hv, ov), 2), mask)
         logits = F.linear(self.language_model["norm"](own[:, 0]), table.weight).float()
-        return logits.log_softmax(-1).view(clips, points, questions, -1)
+        shape = clips, points, questions, -1
+        return logits.log_softmax(-1).view(shape), late.view(shape)
 
     @staticmethod
     def look_back(q: Tensor, k: Tensor, ends: Tensor) -> Tensor:
