@@ -10,6 +10,7 @@ difference of a log-probability over the whole vocabulary, and of ` True`; exits
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
@@ -18,8 +19,9 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer, Qwen3VLForConditionalGeneration
 
+from scorer.clips import Clips, Maker, Questions
 from scorer.config import PATCH, PATCHES, SIDE, Sizes
-from scorer.data import Clips, Episodes, Maker, Questions, tasks_of
+from scorer.episodes import Episodes, tasks_of
 from scorer.network import Scorer
 
 # Both compute in float32, in another order.
@@ -29,14 +31,15 @@ TOLERANCE = 2e-4
 def ours(folder: Path) -> Scorer:
     """The training network with the folder's weights."""
     state = {name.removeprefix("model."): value.float() for name, value in load_file(folder / "model.safetensors").items()}
-    network = Scorer(Sizes(vocab=state["language_model.embed_tokens.weight"].shape[0]))
+    layers = json.loads((folder / "config.json").read_text())["text_config"]["num_hidden_layers"]
+    network = Scorer(Sizes(vocab=state["language_model.embed_tokens.weight"].shape[0], layers=layers))
     network.load_state_dict(state)
     return network.eval()
 
 
 def prompt(clips: Clips, asked: Questions, clip: int, point: int, question: int) -> list[int]:
     """Ids of one question about the first `point + 1` blocks of a clip."""
-    last = int(asked.last[(clip * clips.blocks + point) * asked.ids.shape[1] + question])
+    last = int(asked.last[clip * clips.blocks + point, question]) % asked.ids.shape[2]
     video = clips.ids[clip, : clips.ends[clip, point]].tolist()
     return video + asked.head_ids.tolist() + asked.ids[clip, question, : last + 1].tolist()
 

@@ -16,7 +16,9 @@ from torch import Tensor, nn
 
 from nano.optim import Optimiser
 from scorer.config import TOKENS, Sizes, config_json, preprocessor_json
-from scorer.data import Episodes, Features, Maker, Questions, tasks_of
+from scorer.clips import Maker, Questions
+from scorer.episodes import Episodes, tasks_of
+from scorer.features import Features
 from scorer.network import Scorer
 from scorer.successor import Successor
 from scorer.tokenizer import train as train_tokenizer
@@ -78,31 +80,44 @@ class Witness(nn.Module):
 
 class Listener(nn.Module):
     """Must say where a question ends, before the last layer, what its answer needs to know of the cube that it names. One
-    number per question teaches slowly what of all that is seen is meant. Thrown away afterwards."""
+    number per question teaches slowly what of all that is seen is meant. It only adds up, so that the network has to have
+    found it out by itself. Thrown away afterwards."""
 
     def __init__(self, hidden: int):
         super().__init__()
-        self.say = nn.Sequential(nn.BatchNorm1d(hidden, affine=False), nn.Linear(hidden, 192), nn.GELU(), nn.Linear(192, 9))
+        self.say = nn.Sequential(nn.BatchNorm1d(hidden, affine=False), nn.Linear(hidden, 9))
 
     def forward(self, late: Tensor, asked: Questions) -> dict[str, Tensor]:
         said = self.say(late.flatten(0, 2)).view_as(asked.named)
         off = F.smooth_l1_loss(said, asked.named * 10, beta=0.03, reduction="none")
         there, is_push = asked.is_named.float().unbind(-1)
         is_push = there * is_push
+        moves = is_push * has_moved(asked)
         share = lambda loss, mask: (loss.mean(-1) * mask).sum() / mask.sum().clamp(min=1)  # noqa: E731
-        return {"named": share(off[..., :7], there), "along": share(off[..., 7:], is_push)}
+        along = off[..., 7:]
+        # Few of the named cubes have moved; they count as much as the others together.
+        return {"named": share(off[..., :7], there), "along": share(along, moves) + share(along, is_push - moves)}
 
 
-def losses(log_probs: Tensor, progress: Tensor, is_static: Tensor, yes: int, no: int) -> dict[str, Tensor]:
+def has_moved(asked: Questions) -> Tensor:
+    """Whether the named cube is not where it was, `[clips, points, questions]`."""
+    return (asked.named[..., :2].norm(dim=-1) > 0.006).float()
+
+
+def losses(log_probs: Tensor, asked: Questions, is_static: Tensor, yes: int, no: int) -> dict[str, Tensor]:
     """`log_probs` `[clips, points, questions, vocab]`."""
+    progress = asked.progress
+    # Pushes that have begun are rare and the hardest to judge.
+    weight = 1 + 2 * asked.is_named[..., 1] * has_moved(asked)
+    weight = weight / weight.mean()
     target = torch.sigmoid(BOTTOM + (TOP - BOTTOM) * progress)
     true, false = log_probs[..., yes], log_probs[..., no]
     entropy = -(target * target.clamp(1e-6).log() + (1 - target) * (1 - target).clamp(1e-6).log())
     cross = -(target * true + (1 - target) * false) - entropy
     # The reward is ln p(True): at the bottom, where cross entropy hardly sees it, it is asked for itself.
     wanted = target.log()
-    level = F.smooth_l1_loss(true, wanted, beta=0.3)
-    found = {"cross": cross.mean(), "level": level}
+    level = (weight * F.smooth_l1_loss(true, wanted, beta=0.3, reduction="none")).mean()
+    found = {"cross": (weight * cross).mean(), "level": level}
     still = true[is_static]
     if still.shape[0] > 0 and still.shape[1] > 2:
         steps = torch.arange(still.shape[1]).float()
@@ -135,6 +150,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--resume", type=Path, help="`raw.pt` of a run, or a checkpoint folder")
     parser.add_argument("--minutes", type=float, default=45)
+    parser.add_argument("--layers", type=int, default=Sizes.layers, help="of the language model; more than the resumed ones "
+                        "begin as layers that change nothing, before the last")
     parser.add_argument("--new-tower", action="store_true", help="the tower begins anew, the language model does not")
     parser.add_argument("--like", type=Path, help="a checkpoint folder: its language model is taken, and the tower, which then "
                         "learns alone, learns to say what that checkpoint's tower says as well")
@@ -168,7 +185,7 @@ def main() -> None:
     else:
         tokenizer = train_tokenizer([words for task in tasks for words in task.wordings])
     vocab = tokenizer.get_vocab_size(with_added_tokens=True)
-    network = Scorer(Sizes(vocab=vocab))
+    network = Scorer(Sizes(vocab=vocab, layers=options.layers))
     episodes = Episodes(options.data)
     teachers = nn.ModuleDict({
         "sight": Teacher(network.s.hidden), "sight_tap": Teacher(network.s.hidden), "moved": Witness(network.s.hidden),
@@ -178,8 +195,8 @@ def main() -> None:
         read(options.resume, network)
     elif options.resume:
         held = torch.load(options.resume)
-        network.load_state_dict(held["network"])
-        teachers.load_state_dict(held["teachers"], strict=False)
+        network.load_state_dict(deepened(held["network"], network))
+        teachers.load_state_dict(fitting(held["teachers"], teachers), strict=False)
     if options.new_tower:
         network.visual = Scorer(Sizes(vocab=vocab)).visual
     successor = None
@@ -238,12 +255,12 @@ def main() -> None:
             found = {f"jump_{name}": value for name, value in told.items()}
             loss = found["jump_place"] + found["jump_moved"] - options.back * watched.back[:, 1:].mean()
         else:
-            blocks = rng.choice([1, 2, 3, 3, 4, 4, 5, 5, 6, 8])
+            blocks = rng.choice([1, 2, 3, 3, 4, 4, 5, 5, 6, 7])
             clips = maker.clips(max(2, options.clips * 4 // (blocks + 1)), blocks, see=features is None)
             asked = maker.ask(clips, options.questions, options.points)
             watched = network.watch(clips, features.of(clips) if features else None)
             log_probs, late = network(watched, asked)
-            found = losses(log_probs, asked.progress, clips.is_static, yes, no)
+            found = losses(log_probs, asked, clips.is_static, yes, no)
             found |= teachers["named"](late, asked)
             found |= teachers["moved"](watched.early, watched.middle, clips.facts, clips.moved)
             if features is None:
@@ -285,7 +302,30 @@ def main() -> None:
 
 def read(folder: Path, network: Scorer) -> None:
     state = load_file(folder / "model.safetensors")
-    network.load_state_dict({name.removeprefix("model."): value.float() for name, value in state.items()})
+    state = {name.removeprefix("model."): value.float() for name, value in state.items()}
+    network.load_state_dict(deepened(state, network))
+
+
+def deepened(state: dict[str, Tensor], network: Scorer) -> dict[str, Tensor]:
+    """`state` of a network with as many layers or fewer: further ones, which at first change nothing, come before its last."""
+    prefix, count = "language_model.layers.", network.s.layers
+    had = 1 + max(int(name.removeprefix(prefix).split(".")[0]) for name in state if name.startswith(prefix))
+    moved = {}
+    for name, value in state.items():
+        if name.startswith(f"{prefix}{had - 1}."):
+            name = f"{prefix}{count - 1}." + name.removeprefix(f"{prefix}{had - 1}.")
+        moved[name] = value
+    for name, value in network.state_dict().items():
+        if name not in moved:
+            adds = name.endswith(("o_proj.weight", "down_proj.weight"))
+            moved[name] = torch.zeros_like(value) if adds else value.clone()
+    return moved
+
+
+def fitting(state: dict[str, Tensor], module: nn.Module) -> dict[str, Tensor]:
+    """What of `state` has the shapes that `module` has."""
+    wanted = module.state_dict()
+    return {name: value for name, value in state.items() if name in wanted and wanted[name].shape == value.shape}
 
 
 def keep(out: Path, network: Scorer, teachers: nn.ModuleDict, average: dict[str, Tensor], tokenizer: Tokenizer) -> None:

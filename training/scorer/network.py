@@ -10,10 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nano import fused
+from nano.network import RmsNorm
+
 from .config import FRAME_VALUES, MERGE, PATCH, PATCHES, SIDE, TOKENS, Sizes
 
 if TYPE_CHECKING:
-    from .data import Clips, Questions
+    from .clips import Clips, Questions
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -131,34 +134,37 @@ class Layer(nn.Module):
             "k_proj": nn.Linear(s.hidden, kv, bias=False),
             "v_proj": nn.Linear(s.hidden, kv, bias=False),
             "o_proj": nn.Linear(q, s.hidden, bias=False),
-            "q_norm": nn.RMSNorm(s.head_dim, eps=s.eps),
-            "k_norm": nn.RMSNorm(s.head_dim, eps=s.eps),
+            "q_norm": RmsNorm(s.head_dim, s.eps),
+            "k_norm": RmsNorm(s.head_dim, s.eps),
         })
         self.mlp = nn.ModuleDict({
             "gate_proj": nn.Linear(s.hidden, s.inner, bias=False),
             "up_proj": nn.Linear(s.hidden, s.inner, bias=False),
             "down_proj": nn.Linear(s.inner, s.hidden, bias=False),
         })
-        self.input_layernorm = nn.RMSNorm(s.hidden, eps=s.eps)
-        self.post_attention_layernorm = nn.RMSNorm(s.hidden, eps=s.eps)
+        self.input_layernorm = RmsNorm(s.hidden, s.eps)
+        self.post_attention_layernorm = RmsNorm(s.hidden, s.eps)
 
     def project(self, x: Tensor, rotary: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values `[n, heads, rows, head_dim]`."""
         n, rows, _ = x.shape
-        x = self.input_layernorm(x)
-        cos, sin = (part.unsqueeze(1) for part in rotary)
-        split = lambda y: y.view(n, rows, -1, self.s.head_dim)  # noqa: E731
-        q = self.self_attn["q_norm"](split(self.self_attn["q_proj"](x))).transpose(1, 2)
-        k = self.self_attn["k_norm"](split(self.self_attn["k_proj"](x))).transpose(1, 2)
-        return rotate(q, cos, sin), rotate(k, cos, sin), split(self.self_attn["v_proj"](x)).transpose(1, 2)
+        part, s = self.self_attn, self.s
+        weight = torch.cat([part[name].weight for name in ("q_proj", "k_proj", "v_proj")])
+        # The places of every clip are its own, so the rows of all are one long batch of one.
+        projected = F.linear(self.input_layernorm(x), weight).view(1, n * rows, -1)
+        cos, sin = (half.reshape(n * rows, -1) for half in rotary)
+        norms = part["q_norm"].weight, part["k_norm"].weight
+        found = fused.heads(projected, *norms, cos, sin, s.heads, s.kv_heads, s.eps)
+        return tuple(y.view(-1, n, rows, s.head_dim).transpose(0, 1) for y in found)
 
     def finish(self, x: Tensor, q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
         share = self.s.heads // self.s.kv_heads
         k, v = k.repeat_interleave(share, 1), v.repeat_interleave(share, 1)
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         x = x + self.self_attn["o_proj"](mixed.transpose(1, 2).flatten(2))
-        y = self.post_attention_layernorm(x)
-        return x + self.mlp["down_proj"](F.silu(self.mlp["gate_proj"](y)) * self.mlp["up_proj"](y))
+        weight = torch.cat([self.mlp[name].weight for name in ("gate_proj", "up_proj")])
+        inner = fused.swiglu(F.linear(self.post_attention_layernorm(x), weight), value_first=False)
+        return x + self.mlp["down_proj"](inner)
 
 
 @dataclass
@@ -183,7 +189,7 @@ class Scorer(nn.Module):
         self.language_model = nn.ModuleDict({
             "embed_tokens": nn.Embedding(s.vocab, s.hidden),
             "layers": nn.ModuleList(Layer(s) for _ in range(s.layers)),
-            "norm": nn.RMSNorm(s.hidden, eps=s.eps),
+            "norm": RmsNorm(s.hidden, s.eps),
         })
         pairs = s.head_dim // 2
         frequencies = 1.0 / (s.rope_theta ** (torch.arange(0, s.head_dim, 2).float() / s.head_dim))
@@ -246,9 +252,10 @@ class Scorer(nn.Module):
         clips, points = asked.points.shape
         head = table(asked.head_ids)[None, None].expand(clips, points, -1, -1).flatten(0, 1)
         questions = asked.ids.shape[1]
-        own = table(asked.ids)[:, None].expand(-1, points, -1, -1, -1).flatten(0, 2)
+        # All questions of a point lie in a row and do not see each other, so that what they share is not copied.
+        own = table(asked.ids)[:, None].expand(-1, points, -1, -1, -1).flatten(2, 3).flatten(0, 1)
         head_turn, own_turn = self.rotary(asked.head_places), self.rotary(asked.places)
-        rows = torch.arange(own.shape[0])
+        rows = torch.arange(own.shape[0])[:, None]
         for layer, video in zip(self.language_model["layers"], watched.held, strict=True):
             is_last = layer is self.language_model["layers"][-1]
             hq, hk, hv = layer.project(head, head_turn)
@@ -257,14 +264,12 @@ class Scorer(nn.Module):
             hk, hv = torch.cat((vk, hk), 2), torch.cat((vv, hv), 2)
             if not is_last:
                 head = layer.finish(head, hq, hk, hv, asked.head_mask)
-            hk, hv = (t.repeat_interleave(questions, 0) for t in (hk, hv))
             mask = asked.mask
             if is_last:  # Nothing reads the other rows.
-                late = own[rows, asked.last]
-                own, oq = own[rows, asked.last][:, None], oq[rows, :, asked.last][:, :, None]
-                mask = mask[rows, :, asked.last][:, :, None]
+                late = own = own[rows, asked.last]
+                oq, mask = oq.transpose(1, 2)[rows, asked.last].transpose(1, 2), mask[rows, :, asked.last].transpose(1, 2)
             own = layer.finish(own, oq, torch.cat((hk, ok), 2), torch.cat((hv, ov), 2), mask)
-        logits = F.linear(self.language_model["norm"](own[:, 0]), table.weight).float()
+        logits = F.linear(self.language_model["norm"](own), table.weight).float()
         shape = clips, points, questions, -1
         return logits.log_softmax(-1).view(shape), late.view(shape)
 

@@ -1,7 +1,31 @@
 //! Work on runs of values, side by side.
 
-/// Calls `work` with every run of `size` values and its number, on all cores where there are several.
+/// As many values as are worth a thread of their own where each costs a nanosecond or so: waking one costs as much as
+/// tens of thousands of them.
+const LIGHT: usize = 1 << 15;
+
+/// Calls `work`, which is light, with every run of `size` values and its number; on several cores where there are many.
 pub(crate) fn each_chunk(values: &mut [f32], size: usize, work: impl Fn(usize, &mut [f32]) + Sync) {
+    spread(values, size, LIGHT, work);
+}
+
+/// The same for `work` that is worth a core however few the values.
+pub(crate) fn each_heavy_chunk(
+    values: &mut [f32],
+    size: usize,
+    work: impl Fn(usize, &mut [f32]) + Sync,
+) {
+    spread(values, size, 1, work);
+}
+
+/// `least`: values that a thread takes at least.
+#[inline(always)]
+fn spread(
+    values: &mut [f32],
+    size: usize,
+    least: usize,
+    work: impl Fn(usize, &mut [f32]) + Sync,
+) {
     let size = size.max(1);
     #[cfg(not(target_arch = "wasm32"))]
     {
@@ -10,6 +34,7 @@ pub(crate) fn each_chunk(values: &mut [f32], size: usize, work: impl Fn(usize, &
         values
             .par_chunks_mut(size)
             .enumerate()
+            .with_min_len(least.div_ceil(size))
             .for_each(|(index, chunk)| {
                 widest.run(
                     #[inline(always)]
@@ -17,6 +42,8 @@ pub(crate) fn each_chunk(values: &mut [f32], size: usize, work: impl Fn(usize, &
                 );
             });
     }
+    #[cfg(target_arch = "wasm32")]
+    let _ = least;
     #[cfg(target_arch = "wasm32")]
     for (index, chunk) in values.chunks_mut(size).enumerate() {
         work(index, chunk);

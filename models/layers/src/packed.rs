@@ -7,7 +7,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use half::{bf16, f16, slice::HalfFloatSliceExt as _};
 
-use crate::chunks::each_chunk;
+use crate::chunks::each_heavy_chunk;
 use crate::precision::{INT4_BLOCK, Precision};
 
 /// Values in a widened tile: large enough to keep the product busy, small enough to stay near the cores.
@@ -178,7 +178,7 @@ impl Packed {
     pub fn tile(&self, first: usize, count: usize, device: &Device) -> Tensor<2> {
         let mut values = vec![0.0; count * self.inputs];
         let stripe = self.inputs.max(1) * CHUNK;
-        each_chunk(&mut values, stripe, |index, stripe| {
+        each_heavy_chunk(&mut values, stripe, |index, stripe| {
             for (row, into) in stripe.chunks_mut(self.inputs.max(1)).enumerate() {
                 self.widen(first + index * CHUNK + row, into);
             }
@@ -216,7 +216,7 @@ impl Packed {
     ) -> Tensor<2> {
         // One stretch of `rows` values per output, turned around at the end.
         let mut products = vec![0.0; count * rows];
-        each_chunk(&mut products, rows.max(1) * CHUNK, |index, products| {
+        each_heavy_chunk(&mut products, rows.max(1) * CHUNK, |index, products| {
             let mut weights = vec![0.0; self.inputs];
             for (output, products) in products.chunks_mut(rows.max(1)).enumerate() {
                 self.widen(first + index * CHUNK + output, &mut weights);

@@ -1,12 +1,9 @@
-"""Episodes as `training episodes` writes them, and clips of them with questions about them."""
+"""Clips of episodes, and questions about them."""
 
 from __future__ import annotations
 
-import json
 import random
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,146 +11,12 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from .config import FRAME_VALUES, MERGE, PATCH, PATCHES, SIDE, TOKENS
-from .network import merge_order
+from .config import MERGE, PATCH, SIDE, TOKENS
+from .episodes import Episodes, Task
+from .features import features_row
 from .tokenizer import HEAD, QUESTION, TURN
 
-UNMOVED, PUSH, LOW = 0.012, 0.05, 0.032
-APPROACH = 0.4
-# Along the table, of the directions in their order.
-WAYS = ((0, -1), (0, 1), (-1, 0), (1, 0))
 GRID = SIDE // PATCH // MERGE
-
-
-@dataclass
-class Task:
-    family: int  # reach, push, pick up, place
-    colour: int
-    direction: int | None
-    wordings: list[str]
-
-
-def tasks_of(path: Path) -> list[Task]:
-    """`training sentences`, in the order of the codes."""
-    return [Task(t["family"], t["object"], t["direction"], t["wordings"]) for t in json.loads(path.read_text())]
-
-
-class Episodes:
-    """Arrays of one or more folders."""
-
-    def __init__(self, folders: list[Path]):
-        parts = []
-        for folder in folders:
-            meta = json.loads((folder / "meta.json").read_text())
-            n = meta["frames"]
-            parts.append((
-                np.memmap(folder / "pictures.u8", np.uint8, "r", shape=(n, SIDE, SIDE, 3)),
-                np.fromfile(folder / "progress.f32", np.float32).reshape(n, -1),
-                np.fromfile(folder / "facts.f32", np.float32).reshape(n, -1),
-                np.fromfile(folder / "about.i32", np.int32).reshape(-1, 4),
-            ))
-        self.pictures = [p[0] for p in parts]
-        self.progress = np.concatenate([p[1] for p in parts])
-        self.facts = np.concatenate([p[2] for p in parts])
-        self.about = np.concatenate([p[3] for p in parts])
-        self.starts = np.concatenate(([0], np.cumsum(self.about[:, 3])))
-        self.bounds = np.cumsum([0] + [len(p) for p in self.pictures])
-        places = merge_order().numpy()
-        self.order = places[:, 0] * (SIDE // PATCH) + places[:, 1]
-
-    def patches(self, frames: list[int]) -> Tensor:
-        """`[n, PATCHES, 3 * PATCH * PATCH]`, in the order in which the model reads them."""
-        out = np.empty((len(frames), SIDE, SIDE, 3), np.uint8)
-        for row, frame in enumerate(frames):
-            part = int(np.searchsorted(self.bounds, frame, "right")) - 1
-            out[row] = self.pictures[part][frame - self.bounds[part]]
-        side = SIDE // PATCH
-        cut = out.reshape(-1, side, PATCH, side, PATCH, 3).transpose(0, 1, 3, 5, 2, 4).reshape(-1, PATCHES, FRAME_VALUES)
-        values = torch.from_numpy(np.ascontiguousarray(cut[:, self.order])).float()
-        return values / 127.5 - 1.0
-
-    def moved(self, frame: int, start: int) -> np.ndarray:
-        """How far every cube is along the table from where it was [m], and whether there is one, `[4, 3]`."""
-        now, then = (self.facts[at, 5:].reshape(4, 7) for at in (frame, start))
-        return np.concatenate((now[:, 1:3] - then[:, 1:3], now[:, :1] * then[:, :1]), 1)
-
-    def named(self, frame: int, start: int, task: Task) -> tuple[np.ndarray, tuple[bool, bool]]:
-        """Of the cube that a task names [m]: how far it is along the table from where it was, its height, whether it is
-        held, the way from the hand to it, and how far it went in the task's direction and beside it; and whether there is
-        such a cube, and such a direction."""
-        now, then = self.facts[frame], self.facts[start]
-        cube, was = (f[5 + 7 * task.colour : 12 + 7 * task.colour] for f in (now, then))
-        moved = cube[1:3] - was[1:3]
-        forth = side = 0.0
-        if task.direction is not None:
-            along = np.array(WAYS[task.direction], np.float32)
-            forth = float(moved @ along)
-            side = float(np.linalg.norm(moved - along * forth))
-        told = np.array([*moved, cube[3], cube[4] / 10, *(cube[1:4] - now[:3]), forth, side], np.float32)
-        return told, (bool(cube[0] * was[0] > 0.5), task.direction is not None)
-
-    def progress_from(self, frame: int, start: int, tasks: list[Task]) -> np.ndarray:
-        """Progress of every task in `frame` of a clip that starts at frame `start`; below 0 where the cube is missing."""
-        value = self.progress[frame].copy()
-        now, then = self.facts[frame], self.facts[start]
-        for code, task in enumerate(tasks):
-            if task.family != 1 or value[code] < 0:
-                continue
-            cube, was = (f[5 + 7 * task.colour : 12 + 7 * task.colour] for f in (now, then))
-            moved = cube[1:3] - was[1:3]
-            along = np.array(WAYS[task.direction], np.float32)
-            forth = float(moved @ along)
-            side = float(np.linalg.norm(moved - along * forth))
-            near = value[task.colour]  # Reaching for the same cube.
-            if cube[4] > 0.5 or cube[3] > LOW or side > PUSH:
-                value[code] = 0.0
-            elif np.linalg.norm(moved) < UNMOVED:
-                value[code] = APPROACH * near
-            elif forth <= side:
-                value[code] = 0.0
-            else:
-                value[code] = APPROACH + (1 - APPROACH) * min(1.0, forth / PUSH)
-        return value
-
-
-def features_row(first: int, second: int) -> int:
-    """Where `Features` holds two frames that are read together: a frame and the next, or a frame twice."""
-    assert second in (first, first + 1)
-    return 2 * first + (second - first)
-
-
-class Features:
-    """What a tower that no longer learns says of every two frames that a clip may put together: a frame and the next of
-    its episode, a frame twice. `held` `[2 * frames, 1 + taps, TOKENS, hidden]`, 16-bit."""
-
-    @torch.no_grad()
-    def __init__(
-        self, episodes: Episodes, tower: Callable[[Tensor, Tensor], tuple[Tensor, list[Tensor]]], kept: Path | None = None
-    ):
-        """`kept`: a file that has it from an earlier run on the same data and tower, or will."""
-        frames, self.held = int(episodes.starts[-1]), None
-        if kept and kept.exists():
-            self.held = torch.load(kept)
-            assert len(self.held) == 2 * frames, f"{kept} is of other episodes"
-            return
-        for begin in range(0, frames, 64):
-            at = [min(f, frames - 1) for f in range(begin, begin + 65)]
-            patches = episodes.patches(at)
-            here, after = patches[:-1], patches[1:]
-            first = torch.stack((here, here), 1).flatten(0, 1)
-            second = torch.stack((here, after), 1).flatten(0, 1)
-            merged, taps = tower(first, second)
-            said = torch.stack((merged, *taps), 1)
-            if self.held is None:
-                self.held = torch.empty(2 * frames, *said.shape[1:], dtype=torch.float16)
-            end = min(2 * frames, 2 * begin + len(said))
-            self.held[2 * begin : end] = said[: end - 2 * begin].half()
-        if kept:
-            torch.save(self.held, kept)
-
-    def of(self, clips: Clips) -> tuple[Tensor, list[Tensor]]:
-        said = self.held[clips.rows].float()
-        return said[:, 0], list(said[:, 1:].unbind(1))
 
 
 @dataclass
@@ -186,10 +49,11 @@ class Questions:
     head_ids: Tensor
     head_places: Tensor
     head_mask: Tensor
+    # All questions about a point lie in a row.
     ids: Tensor  # [clips, questions, rows]
-    places: Tensor
+    places: Tensor  # [clips * points, questions * rows, 3]
     mask: Tensor
-    last: Tensor  # [clips * points * questions]
+    last: Tensor  # which of those rows each question ends with, [clips * points, questions]
     progress: Tensor  # [clips, points, questions]
     named: Tensor  # of the cube that each question names, as `Episodes.named` has it, [clips, points, questions, 9]
     is_named: Tensor  # whether there is one, and whether it is about pushing, [clips, points, questions, 2]
@@ -357,10 +221,10 @@ class Maker:
         head_mask = torch.cat((
             seen.flatten(0, 1)[:, None].expand(-1, heads, -1), causal.expand(number * points, -1, -1)
         ), -1)[:, None]  # fmt: skip
-        before = torch.cat((seen, torch.ones(number, points, heads, dtype=torch.bool)), -1)
-        before = before[:, :, None, None].expand(-1, -1, count, longest, -1).flatten(0, 2)
-        causal = torch.ones(longest, longest).tril().bool()
-        starts = (nexts + heads)[:, :, None].expand(-1, -1, count).flatten()
+        # Each question sees the video until there, the head, and itself.
+        before = torch.cat((seen, torch.ones(number, points, heads, dtype=torch.bool)), -1).flatten(0, 1)
+        itself = torch.block_diag(*[torch.ones(longest, longest).tril()] * count).bool()
+        starts = (nexts + heads).flatten()[:, None, None].expand(-1, count, longest)
         flat = lambda places: places[..., None].expand(-1, -1, 3)  # noqa: E731
         return Questions(
             points=at,
@@ -368,9 +232,11 @@ class Maker:
             head_places=flat(nexts.flatten()[:, None] + torch.arange(heads)),
             head_mask=head_mask,
             ids=ids,
-            places=flat(starts[:, None] + torch.arange(longest)),
-            mask=torch.cat((before, causal.expand(before.shape[0], -1, -1)), -1)[:, None],
-            last=last[:, None].expand(-1, points, -1).flatten(),
+            places=flat((starts + torch.arange(longest)).flatten(1)),
+            mask=torch.cat((
+                before[:, None].expand(-1, len(itself), -1), itself.expand(number * points, -1, -1)
+            ), -1)[:, None],  # fmt: skip
+            last=(last + longest * torch.arange(count))[:, None].expand(-1, points, -1).flatten(0, 1),
             progress=torch.tensor(goals),
             named=torch.from_numpy(np.array(named, np.float32)),
             is_named=torch.tensor(is_named),
