@@ -20,12 +20,7 @@ pub(crate) fn each_heavy_chunk(
 
 /// `least`: values that a thread takes at least.
 #[inline(always)]
-fn spread(
-    values: &mut [f32],
-    size: usize,
-    least: usize,
-    work: impl Fn(usize, &mut [f32]) + Sync,
-) {
+fn spread(values: &mut [f32], size: usize, least: usize, work: impl Fn(usize, &mut [f32]) + Sync) {
     let size = size.max(1);
     #[cfg(not(target_arch = "wasm32"))]
     {
