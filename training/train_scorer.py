@@ -123,9 +123,13 @@ def losses(log_probs: Tensor, asked: Questions, is_static: Tensor, yes: int, no:
         steps = torch.arange(still.shape[1]).float()
         steps = (steps - steps.mean()) / steps.std()
         spread = still - still.mean(1, keepdim=True)
-        slope = (spread * steps[None, :, None]).mean(1)
-        # Rank correlation does not care how small a drift is, so neither may this.
-        found["drift"] = (slope / (spread.square().mean(1) + 1e-6).sqrt()).mean().square()
+        slope = (spread * steps[None, :, None]).mean(1)  # [clips, questions]
+        # Rank correlation does not care how small a drift is, so neither may this; upwards for one family and downwards for
+        # another is none the better.
+        rises = slope / (spread.square().mean(1) + 1e-6).sqrt()
+        families = asked.families[is_static]
+        of = [rises[families == family].mean().square() for family in families.unique().tolist()]
+        found["drift"] = torch.stack(of).mean()
         found["spread"] = spread.square().mean()
     return found
 
@@ -160,7 +164,8 @@ def main() -> None:
     parser.add_argument("--sight-rate", type=float, default=0.4, help="the tower's rates, as a share of the others")
     parser.add_argument("--muon", type=float, default=4e-3)
     parser.add_argument("--adam", type=float, default=2e-3)
-    parser.add_argument("--drift", type=float, default=0.05, help="weight of the mean slope on frozen clips")
+    parser.add_argument("--constant", type=float, default=0.5, help="share of the time after which the rates begin to fall")
+    parser.add_argument("--drift", type=float, default=0.05, help="weight of each family's mean slope on frozen clips")
     parser.add_argument("--moved", type=float, default=0.5, help="weight of saying where the cubes are and how far the cubes are from where they were")
     parser.add_argument("--named", type=float, default=1.0, help="weight of saying of the cube that a question names what matters")
     parser.add_argument("--jumps", type=float, default=0.4, help="share of steps about clips that jump to another episode")
@@ -233,7 +238,7 @@ def main() -> None:
         share = spent / 60 / options.minutes
         if share >= 1:
             break
-        scale = min(1.0, (step + 1) / 40) * min(1.0, (1 - share) / 0.5)
+        scale = min(1.0, (step + 1) / 40) * min(1.0, (1 - share) / (1 - options.constant))
         if share < options.sight:
             clips = maker.clips(40, 1)
             unlike = None

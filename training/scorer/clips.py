@@ -54,6 +54,7 @@ class Questions:
     places: Tensor  # [clips * points, questions * rows, 3]
     mask: Tensor
     last: Tensor  # which of those rows each question ends with, [clips * points, questions]
+    families: Tensor  # what each question is about, -1 for what nothing completes, [clips, questions]
     progress: Tensor  # [clips, points, questions]
     named: Tensor  # of the cube that each question names, as `Episodes.named` has it, [clips, points, questions, 9]
     is_named: Tensor  # whether there is one, and whether it is about pushing, [clips, points, questions, 2]
@@ -95,7 +96,8 @@ class Maker:
             length = int(about[episode, 3])
             start = int(starts[episode])
             if rng.random() < 0.25:
-                frame = start + rng.randrange(length)
+                # The control that scoring shows is the first frame, held.
+                frame = start + (0 if rng.random() < 0.5 else rng.randrange(length))
                 return [(frame, frame)] * blocks, frame, True, episode
             is_odd = rng.random() < 0.5
             needed = 2 * blocks - is_odd
@@ -193,10 +195,11 @@ class Maker:
         at = torch.tensor([sorted(self.rng.sample(range(blocks), points)) for _ in range(number)])
         ids = torch.zeros(number, count, 0, dtype=torch.long)
         last = torch.zeros(number, count, dtype=torch.long)
-        goals, named, is_named = [], [], []
+        families, goals, named, is_named = [], [], [], []
         nothing = np.zeros(9, np.float32), (False, False)
         for clip in range(number):
             chosen = self.questions(clips.episodes[clip], count)
+            families.append([self.tasks[code].family if code >= 0 else -1 for code, _ in chosen])
             frames = [clips.pairs[clip][point][1] for point in at[clip].tolist()]
             values = [self.episodes.progress_from(frame, clips.starts[clip], self.tasks) for frame in frames]
             goals.append([[max(0.0, float(v[code])) if code >= 0 else 0.0 for code, _ in chosen] for v in values])
@@ -237,6 +240,7 @@ class Maker:
                 before[:, None].expand(-1, len(itself), -1), itself.expand(number * points, -1, -1)
             ), -1)[:, None],  # fmt: skip
             last=(last + longest * torch.arange(count))[:, None].expand(-1, points, -1).flatten(0, 1),
+            families=torch.tensor(families),
             progress=torch.tensor(goals),
             named=torch.from_numpy(np.array(named, np.float32)),
             is_named=torch.tensor(is_named),
