@@ -31,7 +31,7 @@ class Sizes:
     taps: tuple[int, ...] = (0, 2)
     hidden: int = 128
     inner: int = 384
-    layers: int = 5
+    layers: int = 6
     heads: int = 4
     kv_heads: int = 2
     head_dim: int = 32
