@@ -28,7 +28,6 @@ sys.path.insert(0, str(GOLDENS))
 from generate import frame, network, save  # noqa: E402
 from tiny_tokenizer import tokenizer  # noqa: E402
 
-PATCH, MERGE = 16, 2
 SIZES = {
     # 8, 66 and 290 million parameters.
     "nano": dict(
@@ -62,8 +61,7 @@ class Reference:
     def __init__(self, folder):
         self.model = Qwen3VLForConditionalGeneration.from_pretrained(
             folder, dtype=torch.float32, attn_implementation="sdpa").eval()
-        size = json.loads((folder / "video_preprocessor_config.json").read_text())["size"]
-        self.video = Qwen3VLVideoProcessor(size=size)
+        self.video = Qwen3VLVideoProcessor.from_pretrained(folder)
         file = transformers.PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"))
         self.ids = lambda text: file.encode(text, add_special_tokens=False)
         self.pad, self.end = self.model.config.video_token_id, self.model.config.vision_end_token_id
@@ -74,7 +72,7 @@ class Reference:
         frames = np.stack([self.frames[index] for pair in pairs for index in pair])
         made = self.video(videos=[torch.from_numpy(frames).permute(0, 3, 1, 2)], do_sample_frames=False, return_tensors="pt")
         grid = made["video_grid_thw"]
-        tokens = int(grid[0, 1:].prod()) // MERGE**2
+        tokens = int(grid[0, 1:].prod()) // self.video.merge_size**2
         texts = [f"<{(a / fps + b / fps) / 2:.1f} seconds><|vision_start|>{'<|video_pad|>' * tokens}<|vision_end|>" for a, b in pairs]
         return made["pixel_values_videos"], grid, texts
 
