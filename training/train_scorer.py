@@ -238,7 +238,7 @@ def main() -> None:
         share = spent / 60 / options.minutes
         if share >= 1:
             break
-        scale = min(1.0, (step + 1) / 40) * min(1.0, (1 - share) / (1 - options.constant))
+        scale = min(1.0, (step + 1) / 40) * min(1.0, (1 - share) / max(1e-6, 1 - options.constant))
         if share < options.sight:
             clips = maker.clips(40, 1)
             unlike = None
