@@ -15,8 +15,8 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from nano.optim import Optimiser
-from scorer.config import TOKENS, Sizes, config_json, preprocessor_json
 from scorer.clips import Maker, Questions
+from scorer.config import TOKENS, Sizes, config_json, preprocessor_json
 from scorer.episodes import Episodes, tasks_of
 from scorer.features import Features
 from scorer.network import Scorer
@@ -315,6 +315,8 @@ def deepened(state: dict[str, Tensor], network: Scorer) -> dict[str, Tensor]:
     """`state` of a network with as many layers or fewer: further ones, which at first change nothing, come before its last."""
     prefix, count = "language_model.layers.", network.s.layers
     had = 1 + max(int(name.removeprefix(prefix).split(".")[0]) for name in state if name.startswith(prefix))
+    if had > count:
+        raise SystemExit(f"the checkpoint has {had} layers; --layers {count} would lose some, give at least {had}")
     moved = {}
     for name, value in state.items():
         if name.startswith(f"{prefix}{had - 1}."):
