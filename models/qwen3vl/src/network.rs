@@ -79,6 +79,7 @@ impl Network {
             .forward(blocks, self.blocks_together(grid), grid, watch)
             .ok_or(ScoreError::NoFrames)
     }
+
     /// How many temporal blocks of a grid the vision tower may take at a time; at least one.
     fn blocks_together(&self, grid: Grid) -> usize {
         let patches = grid.patches().max(1);
