@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 
 /// Longest text of any kind (instructions, names, reasons), in bytes.
 pub const MAX_TEXT_BYTES: usize = 2000;
+/// Longest name (a robot, joint, camera, tag or unit, the id of a robot), in bytes.
+pub const MAX_NAME_BYTES: usize = 256;
 /// Longest side of an image in pixels.
 pub const MAX_IMAGE_SIDE: u32 = 4096;
 /// Most values in a state or action vector.
@@ -177,6 +179,21 @@ pub(crate) fn text(
             message,
             field,
             format!("{} bytes of text, at most {MAX_TEXT_BYTES}", value.len()),
+        ));
+    }
+    Ok(())
+}
+
+pub(crate) fn name(
+    message: &'static str,
+    field: &'static str,
+    value: &str,
+) -> Result<(), FrameError> {
+    if value.len() > MAX_NAME_BYTES {
+        return Err(invalid(
+            message,
+            field,
+            format!("a name of {} bytes, at most {MAX_NAME_BYTES}", value.len()),
         ));
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use crate::common::{
     CameraDescription, ErrorMessage, JointDescription, MAX_DIMS, MAX_ROWS, MAX_VIEWS, TaskState,
-    View, finite, text,
+    View, finite, name, text,
 };
 use crate::frame::{FrameError, Message, direction, invalid};
 use serde::{Deserialize, Serialize};
@@ -23,14 +23,26 @@ pub struct RobotHello {
     /// Sentences that make sense for this robot, for the page to offer.
     #[serde(default)]
     pub example_instructions: Vec<String>,
+    /// Nothing real moves.
+    #[serde(default)]
+    pub simulated: bool,
+    /// The token of the welcome before, with which a robot takes its place back although the studio still counts its
+    /// old connection as open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume_token: Option<String>,
 }
 
 impl Message for RobotHello {
     const KIND: u8 = 0x01;
     const NAME: &'static str = "RobotHello";
     fn validate(&self) -> Result<(), FrameError> {
-        text(Self::NAME, "name", &self.name)?;
-        text(Self::NAME, "tag", &self.tag)?;
+        name(Self::NAME, "name", &self.name)?;
+        name(Self::NAME, "tag", &self.tag)?;
+        name(
+            Self::NAME,
+            "resume_token",
+            self.resume_token.as_deref().unwrap_or_default(),
+        )?;
         if self.joints.is_empty() || self.joints.len() > MAX_DIMS {
             return Err(invalid(
                 Self::NAME,
@@ -39,7 +51,8 @@ impl Message for RobotHello {
             ));
         }
         for joint in &self.joints {
-            text(Self::NAME, "joints.name", &joint.name)?;
+            name(Self::NAME, "joints.name", &joint.name)?;
+            name(Self::NAME, "joints.unit", &joint.unit)?;
             if !(joint.min.is_finite() && joint.max.is_finite() && joint.min < joint.max) {
                 return Err(invalid(
                     Self::NAME,
@@ -176,6 +189,9 @@ pub struct RobotWelcome {
     pub policy: String,
     /// The studio's version, for logs.
     pub studio_version: String,
+    /// To be sent in the hello of the next connection. Secret: whoever has it can take the robot's place.
+    #[serde(default)]
+    pub resume_token: String,
 }
 
 impl Message for RobotWelcome {

@@ -1,7 +1,7 @@
 //! Viewer <-> studio. Viewers watch and command; what they get is lossy and always the newest.
 
 use crate::common::{
-    CameraDescription, ErrorMessage, JointDescription, Mode, Stage, TaskState, View, text,
+    CameraDescription, ErrorMessage, JointDescription, Mode, Stage, TaskState, View, name, text,
 };
 use crate::depth::{DepthDescription, DepthReasoning};
 use crate::frame::{FrameError, Message, direction};
@@ -35,7 +35,7 @@ impl Message for Watch {
     const KIND: u8 = 0x22;
     const NAME: &'static str = "Watch";
     fn validate(&self) -> Result<(), FrameError> {
-        text(Self::NAME, "robot_id", &self.robot_id)
+        name(Self::NAME, "robot_id", &self.robot_id)
     }
 }
 
@@ -54,21 +54,40 @@ impl Message for Command {
     const KIND: u8 = 0x23;
     const NAME: &'static str = "Command";
     fn validate(&self) -> Result<(), FrameError> {
-        text(Self::NAME, "robot_id", &self.robot_id)?;
+        name(Self::NAME, "robot_id", &self.robot_id)?;
         text(Self::NAME, "text", &self.text)
     }
 }
 
-/// Stops a robot at once and latches.
+/// Stops a robot at once and latches. Sent again until [`StopAccepted`] echoes its `press_id`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StopRobot {
     /// Robot to stop.
     pub robot_id: String,
+    /// Chosen by the viewer, one number per press; a press that arrives twice stops once.
+    #[serde(default)]
+    pub press_id: u64,
 }
 
 impl Message for StopRobot {
     const KIND: u8 = 0x24;
     const NAME: &'static str = "StopRobot";
+    fn validate(&self) -> Result<(), FrameError> {
+        name(Self::NAME, "robot_id", &self.robot_id)
+    }
+}
+
+/// Stops every robot that the studio knows, connected or not, and latches.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StopAll {
+    /// As in [`StopRobot`].
+    #[serde(default)]
+    pub press_id: u64,
+}
+
+impl Message for StopAll {
+    const KIND: u8 = 0x29;
+    const NAME: &'static str = "StopAll";
 }
 
 /// Lifts a latched stop.
@@ -81,6 +100,9 @@ pub struct ReleaseRobot {
 impl Message for ReleaseRobot {
     const KIND: u8 = 0x25;
     const NAME: &'static str = "ReleaseRobot";
+    fn validate(&self) -> Result<(), FrameError> {
+        name(Self::NAME, "robot_id", &self.robot_id)
+    }
 }
 
 /// Asks a simulated robot for a fresh scene.
@@ -96,6 +118,9 @@ pub struct ResetRobot {
 impl Message for ResetRobot {
     const KIND: u8 = 0x26;
     const NAME: &'static str = "ResetRobot";
+    fn validate(&self) -> Result<(), FrameError> {
+        name(Self::NAME, "robot_id", &self.robot_id)
+    }
 }
 
 /// One action dimension as the checkpoint's norm_stats describe it.
@@ -167,6 +192,15 @@ pub struct RobotSummary {
     pub example_instructions: Vec<String>,
     /// Whether it is connected now.
     pub connected: bool,
+    /// The robot said that nothing real moves.
+    #[serde(default)]
+    pub simulated: bool,
+    /// It goes on when the viewer that commanded it is gone; otherwise it then holds.
+    #[serde(default)]
+    pub unattended: bool,
+    /// Contradictions between its announcement and the policy, such as joints in radians under statistics in degrees.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// Every robot that the studio knows; sent at the start and whenever it changes.
@@ -325,8 +359,11 @@ pub struct RobotStatus {
     pub task_secs: f32,
     /// The robot holds because nothing valid arrived.
     pub holding: bool,
-    /// A stop was asked for and the studio passed it on.
+    /// A stop is latched in the studio.
     pub stop_requested: bool,
+    /// The latched stop was written to the robot's connection.
+    #[serde(default)]
+    pub stop_delivered: bool,
     /// The robot itself confirmed that it stopped and latched.
     pub stopped: bool,
     /// Control ticks, late ones, clamped targets, refused chunks: see `RobotReport`.
@@ -347,6 +384,55 @@ impl Message for RobotStatus {
     const NAME: &'static str = "RobotStatus";
 }
 
+/// A robot that a stop was latched for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoppedRobot {
+    /// Which robot.
+    pub robot_id: String,
+    /// Whether it is connected, so that the stop is on its way; otherwise it meets the stop when it dials in.
+    pub connected: bool,
+}
+
+/// The answer to [`StopRobot`] and [`StopAll`], to the viewer that pressed, once the latch is where a restart finds it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StopAccepted {
+    /// The press.
+    pub press_id: u64,
+    /// The robots that are latched by it.
+    pub robots: Vec<StoppedRobot>,
+    /// Why the latch would not survive a restart of the studio; empty when it does. The robots are stopped either way.
+    #[serde(default)]
+    pub not_on_disk: String,
+}
+
+impl Message for StopAccepted {
+    const KIND: u8 = 0x3a;
+    const NAME: &'static str = "StopAccepted";
+    fn validate(&self) -> Result<(), FrameError> {
+        text(Self::NAME, "not_on_disk", &self.not_on_disk)
+    }
+}
+
+/// The studio is alive; sent every 500 ms. A viewer that misses it for a second says that the link is dead.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heartbeat {
+    /// Counts up by one per heartbeat of this connection.
+    pub beat: u64,
+    /// Parts of the studio that do not answer, one sentence each.
+    #[serde(default)]
+    pub problems: Vec<String>,
+}
+
+impl Message for Heartbeat {
+    const KIND: u8 = 0x3b;
+    const NAME: &'static str = "Heartbeat";
+    fn validate(&self) -> Result<(), FrameError> {
+        self.problems
+            .iter()
+            .try_for_each(|problem| text(Self::NAME, "problems", problem))
+    }
+}
+
 direction! {
     /// What a viewer may send.
     FromViewer, "a viewer", {
@@ -358,6 +444,8 @@ direction! {
         Command(Command),
         /// Stop it.
         Stop(StopRobot),
+        /// Stop all of them.
+        StopAll(StopAll),
         /// Release it.
         Release(ReleaseRobot),
         /// Fresh scene.
@@ -390,6 +478,10 @@ direction! {
         Scene(SceneAsked),
         /// An answer so far.
         Answer(Answer),
+        /// A stop is latched.
+        StopAccepted(StopAccepted),
+        /// The studio is alive.
+        Heartbeat(Heartbeat),
         /// A refusal.
         Error(ErrorMessage),
     }

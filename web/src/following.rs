@@ -65,6 +65,7 @@ mod tests {
             task_secs,
             holding: false,
             stop_requested: false,
+            stop_delivered: false,
             stopped: false,
             ticks: 0,
             late_ticks: 0,

@@ -129,6 +129,7 @@ mod tests {
             task_secs: 2.14,
             holding: false,
             stop_requested: false,
+            stop_delivered: false,
             stopped: false,
             ticks: 0,
             late_ticks: 0,

@@ -11,8 +11,8 @@ use protocol::{
     robot::{ActionChunk, Instruction, Observation, Release, ResetScene, RobotWelcome, Stop},
     scene::{Answer, AnswerState, Answerer, Ask, MarkShape, SceneAsked, SceneMark, StopAnswer},
     viewer::{
-        Command, PolicyDescription, ResetRobot, TokensOrigin, TokensSoFar, Trace, ViewerHello,
-        ViewerWelcome, Watch,
+        Command, Heartbeat, PolicyDescription, ResetRobot, StopAccepted, StopAll, StopRobot,
+        StoppedRobot, TokensOrigin, TokensSoFar, Trace, ViewerHello, ViewerWelcome, Watch,
     },
 };
 
@@ -134,6 +134,38 @@ fn small_messages_have_these_bytes() {
         },
         "PS[01][7f][83][a4]code[a1]c[a7]message[a1]m[a5]fatal[c3]",
     );
+}
+
+#[test]
+fn stops_and_what_answers_them_have_these_bytes() {
+    golden(
+        &StopRobot {
+            robot_id: "a".to_owned(),
+            press_id: 7,
+        },
+        "PS[01][24][82][a8]robot_id[a1]a[a8]press_id[07]",
+    );
+    golden(&StopAll { press_id: 8 }, "PS[01][29][81][a8]press_id[08]");
+    let accepted = StopAccepted {
+        press_id: 8,
+        robots: vec![StoppedRobot {
+            robot_id: "a".to_owned(),
+            connected: true,
+        }],
+        not_on_disk: String::new(),
+    };
+    golden(
+        &accepted,
+        "PS[01][3a][83][a8]press_id[08][a6]robots[91][82][a8]robot_id[a1]a[a9]connected[c3][ab]not_on_disk[a0]",
+    );
+    let beat = Heartbeat {
+        beat: 9,
+        problems: vec!["p".to_owned()],
+    };
+    golden(&beat, "PS[01][3b][82][a4]beat[09][a8]problems[91][a1]p");
+    // From before presses had numbers.
+    let older = b"PS\x01\x24\x81\xa8robot_id\xa1a";
+    assert_eq!(decode::<StopRobot>(older).unwrap().press_id, 0);
 }
 
 #[test]
@@ -358,6 +390,7 @@ fn every_message_is_read_back_as_it_was_written() {
             robot_id: "a".to_owned(),
             policy: "p".to_owned(),
             studio_version: "v".to_owned(),
+            resume_token: "t".to_owned(),
         }
         .into(),
     ];

@@ -78,6 +78,8 @@ fn contradictions_are_refused_with_the_field() {
         cameras: Vec::new(),
         control_rate_hz: 30.0,
         example_instructions: Vec::new(),
+        simulated: false,
+        resume_token: None,
     };
     assert!(reason(encode(&hello)).contains("RobotHello.joints: 0 joints"));
 }

@@ -272,6 +272,7 @@ impl Bench {
         let pressed_at = Instant::now();
         let stop = StopRobot {
             robot_id: self.robot_id.clone(),
+            press_id: 0,
         };
         self.viewer.send(&stop.into()).await?;
         self.status("the robot's halt", |status| status.stopped)

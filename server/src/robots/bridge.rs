@@ -128,6 +128,7 @@ fn greet(
         robot_id,
         policy: registry.policy().name,
         studio_version: VERSION.to_owned(),
+        resume_token: String::new(),
     }));
     if let Some(info) = registry.inference.info()
         && info.tag(&tag).is_none()

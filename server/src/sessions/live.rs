@@ -341,6 +341,7 @@ impl Live {
             task_secs: about_this.map_or(0.0, |report| report.task_secs),
             holding: report.is_some_and(|report| report.holding),
             stop_requested: self.stop_requested,
+            stop_delivered: false,
             stopped: report.is_some_and(|report| report.stopped),
             ticks: report.map_or(0, |report| report.ticks),
             late_ticks: report.map_or(0, |report| report.late_ticks),
@@ -360,6 +361,9 @@ impl Live {
             control_rate_hz: self.hello.control_rate_hz,
             example_instructions: self.hello.example_instructions.clone(),
             connected: self.connected,
+            simulated: self.hello.simulated,
+            unattended: self.hello.simulated,
+            warnings: Vec::new(),
         }
     }
 }

@@ -299,6 +299,8 @@ mod tests {
             cameras: Vec::new(),
             control_rate_hz: 30.0,
             example_instructions: Vec::new(),
+            simulated: false,
+            resume_token: None,
         }
     }
 

@@ -67,6 +67,8 @@ pub(super) fn hello(name: &str, world: &World) -> RobotHello {
         cameras: cameras.collect(),
         control_rate_hz: CONTROL_RATE_HZ as f32,
         example_instructions: examples(world),
+        simulated: true,
+        resume_token: None,
     }
 }
 

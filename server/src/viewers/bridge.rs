@@ -160,6 +160,12 @@ impl Viewer<'_> {
                     .stop("a viewer pressed stop".to_owned());
                 Ok(())
             }
+            FromViewer::StopAll(_) => {
+                for robot in self.registry.robots() {
+                    robot.stop("a viewer stopped all robots".to_owned());
+                }
+                Ok(())
+            }
             FromViewer::Release(release) => {
                 self.robot(&release.robot_id)?.release();
                 Ok(())

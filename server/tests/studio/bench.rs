@@ -243,6 +243,8 @@ pub fn hello(name: &str) -> RobotHello {
         }],
         control_rate_hz: 30.0,
         example_instructions: vec!["go 5".to_owned()],
+        simulated: false,
+        resume_token: None,
     }
 }
 

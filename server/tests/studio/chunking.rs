@@ -138,6 +138,7 @@ async fn after_a_stop_nothing_is_continued() {
     let robot_id = || "arm".to_owned();
     let stop = StopRobot {
         robot_id: robot_id(),
+        press_id: 0,
     };
     viewer.send(&stop.into()).await.unwrap();
     while !matches!(robot.robot.next().await, ToRobot::Stop(_)) {}

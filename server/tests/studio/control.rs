@@ -10,6 +10,7 @@ use std::time::Duration;
 fn stop(robot_id: &str) -> FromViewer {
     StopRobot {
         robot_id: robot_id.to_owned(),
+        press_id: 0,
     }
     .into()
 }

@@ -151,6 +151,7 @@ async fn robots_that_stopped_or_left_while_they_waited_cost_nothing() {
     let mut crowd = Crowd::gather(&["go 1", "go 2", "go 3"], 8).await;
     let stop = StopRobot {
         robot_id: "arm0".to_owned(),
+        press_id: 0,
     };
     crowd.viewers[0].send(&stop.into()).await.unwrap();
     wait_status(&mut crowd.viewers[0], |status| status.stop_requested).await;

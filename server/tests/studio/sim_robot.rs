@@ -202,6 +202,7 @@ async fn stop_halts_it_and_it_stays_halted_until_released() {
     .await;
     let stop = StopRobot {
         robot_id: "sim".to_owned(),
+        press_id: 0,
     };
     viewer.send(&stop.into()).await.unwrap();
     wait_status(&mut viewer, |status| status.stopped).await;

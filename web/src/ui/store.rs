@@ -162,6 +162,7 @@ impl Studio {
             }
             ToViewer::Scene(scene) => self.asking.update(|asking| asking.saw(scene)),
             ToViewer::Answer(answer) => self.asking.update(|asking| asking.heard(answer)),
+            ToViewer::StopAccepted(_) | ToViewer::Heartbeat(_) => {}
             ToViewer::Status(status) if self.watches(&status.robot_id) => self.reported(status),
             ToViewer::Error(error) => {
                 if error.fatal {
@@ -313,7 +314,10 @@ impl Studio {
             stop.waits_for_connection = !live;
         });
         if live {
-            self.send(StopRobot { robot_id });
+            self.send(StopRobot {
+                robot_id,
+                press_id: 0,
+            });
         }
     }
 
