@@ -8,6 +8,7 @@
 //! - `viewers`: a page's connection; what waits for it is bounded in bytes and loses the oldest pictures
 //! - `sessions`: the rules of each robot: when it gets chunks, what a command, a stop, a success change
 //! - [`chunking`]: how the next chunk of a robot meets the one that is running
+//! - [`data`]: the data folder: latched stops and the record of commands, which survive a restart
 //! - `scene`: questions about what a robot sees, answered on a thread of their own
 //! - [`scorer`]: the hosted progress scorer, its files and its thread
 //! - [`policies`]: the policy behind a trait, its thread, and which device it may run on
@@ -27,6 +28,7 @@
 pub mod bench;
 pub mod chunking;
 pub mod client;
+pub mod data;
 pub mod episodes;
 pub mod evaluation;
 mod line;

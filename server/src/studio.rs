@@ -1,6 +1,7 @@
 //! The studio: everything behind one listening socket, from start to graceful stop.
 
 use crate::{
+    data::{self, events::Events, latches::Latches},
     metrics::Metrics,
     policies::{Actor, inference::Inference, speaker::Answering},
     recordings::Recordings,
@@ -12,6 +13,7 @@ use crate::{
 use axum::serve::ListenerExt as _;
 use std::{
     future::Future,
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -29,6 +31,8 @@ pub struct Config {
     pub speaker: Answering,
     /// The hosted scorer of videos, or why there is none, in words for the person who wants to score.
     pub scorer: Scoring,
+    /// The data folder, in which latched stops survive a restart; `None` keeps nothing.
+    pub data: Option<PathBuf>,
     /// Recorded episodes, for pages that score them.
     pub recordings: Recordings,
     /// What is accepted, and how long is waited.
@@ -54,6 +58,9 @@ pub enum ServeError {
     /// No thread for the policy, for whoever answers questions, or for the scorer.
     #[error("cannot start a thread for a model: {0}")]
     Thread(std::io::Error),
+    /// The data folder cannot be used.
+    #[error(transparent)]
+    Data(#[from] data::DataError),
     /// The listening socket broke.
     #[error("the listening socket failed: {0}")]
     Socket(std::io::Error),
@@ -75,8 +82,14 @@ pub async fn serve(
         speaker,
         scorer,
         recordings,
+        data,
         limits,
     } = config;
+    if let Some(folder) = &data {
+        data::open(folder)?;
+    }
+    let latches = Arc::new(Latches::open(data.as_deref())?);
+    let events = Events::open(data.as_deref()).map_err(ServeError::Thread)?;
     let metrics = Arc::new(Metrics::new());
     let (inference, thread) =
         Inference::start(policy, metrics.clone(), limits.max_batch).map_err(ServeError::Thread)?;
@@ -89,6 +102,8 @@ pub async fn serve(
             inference.clone(),
             asking.clone(),
             metrics,
+            latches,
+            events,
             limits,
         )),
         desk: desk.clone(),

@@ -8,8 +8,99 @@ use axum::extract::ws::{CloseFrame, Message, close_code};
 use bytes::Bytes;
 use futures_util::{Sink, SinkExt as _, Stream, StreamExt as _};
 use protocol::{ErrorMessage, FrameError};
-use std::time::Duration;
-use tokio::time::{Instant, timeout, timeout_at};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout, timeout_at},
+};
+
+/// When a peer was last heard, and when it last answered a ping.
+#[derive(Debug)]
+pub(crate) struct Heard {
+    from: Instant,
+    /// Milliseconds after `from`.
+    anything: AtomicU64,
+    pong: AtomicU64,
+    /// Counts what was heard.
+    count: AtomicU64,
+    again: Notify,
+}
+
+impl Default for Heard {
+    fn default() -> Self {
+        Self {
+            from: Instant::now(),
+            anything: AtomicU64::new(0),
+            pong: AtomicU64::new(0),
+            count: AtomicU64::new(0),
+            again: Notify::new(),
+        }
+    }
+}
+
+impl Heard {
+    fn now_millis(&self) -> u64 {
+        self.from
+            .elapsed()
+            .as_millis()
+            .try_into()
+            .unwrap_or(u64::MAX)
+    }
+
+    /// Something came.
+    pub(crate) fn note(&self) {
+        self.anything.store(self.now_millis(), Ordering::Relaxed);
+        self.count.fetch_add(1, Ordering::Relaxed);
+        self.again.notify_waiters();
+    }
+
+    fn note_pong(&self) {
+        self.pong.store(self.now_millis(), Ordering::Relaxed);
+    }
+
+    fn since(&self, noted: &AtomicU64) -> Duration {
+        Duration::from_millis(
+            self.now_millis()
+                .saturating_sub(noted.load(Ordering::Relaxed)),
+        )
+    }
+
+    /// How long nothing came.
+    pub(crate) fn silent_for(&self) -> Duration {
+        self.since(&self.anything)
+    }
+
+    /// How long no ping was answered: it may send and not read.
+    pub(crate) fn deaf_for(&self) -> Duration {
+        self.since(&self.pong)
+    }
+
+    /// Waits until something comes that was not there at the call; false when nothing does in time.
+    pub(crate) async fn again_within(&self, limit: Duration) -> bool {
+        let before = self.count.load(Ordering::Relaxed);
+        let comes = async {
+            loop {
+                let again = self.again.notified();
+                if self.count.load(Ordering::Relaxed) != before {
+                    return;
+                }
+                again.await;
+            }
+        };
+        timeout(limit, comes).await.is_ok()
+    }
+
+    /// When the silence has lasted for `limit`.
+    fn silent_until(&self, limit: Duration) -> Instant {
+        self.from + Duration::from_millis(self.anything.load(Ordering::Relaxed)) + limit
+    }
+}
 
 /// Refused frames in a row after which a connection ends.
 const MAX_BAD_FRAMES: u32 = 20;
@@ -33,6 +124,7 @@ pub(crate) struct Reader<'a, S, M> {
     decode: Decode<M>,
     limits: Limits,
     metrics: &'a Metrics,
+    heard: Arc<Heard>,
     bad_frames: u32,
 }
 
@@ -56,8 +148,14 @@ where
             decode,
             limits,
             metrics,
+            heard: Arc::default(),
             bad_frames: 0,
         }
+    }
+
+    /// When the peer was last heard.
+    pub(crate) fn heard(&self) -> &Arc<Heard> {
+        &self.heard
     }
 
     /// The first message, within the time for it. Pings do not extend that time.
@@ -92,7 +190,9 @@ where
     /// broken frames.
     pub(crate) async fn next(&mut self) -> Result<Read<M>, End> {
         loop {
-            let Ok(item) = timeout(self.limits.silence, self.stream.next()).await else {
+            // Since it was last heard, not since this call: a caller may look at its clock between two messages.
+            let until = self.heard.silent_until(self.limits.silence);
+            let Ok(item) = timeout_at(until, self.stream.next()).await else {
                 return Err(self.refuse(
                     "silent",
                     format!(
@@ -113,6 +213,10 @@ where
             Some(Err(error)) => return Err(self.broken(&error.to_string())),
             Some(Ok(message)) => message,
         };
+        self.heard.note();
+        if matches!(message, Message::Pong(_)) {
+            self.heard.note_pong();
+        }
         match message {
             Message::Close(_) => Err(End::Left),
             Message::Ping(_) | Message::Pong(_) => Ok(None),
@@ -184,10 +288,21 @@ where
 pub(crate) trait Source {
     /// The next frame; `None` at the end.
     fn next_frame(&self) -> impl Future<Output = Option<Bytes>> + Send;
+
+    /// The frame of the last [`next_frame`](Self::next_frame) was written.
+    fn was_written(&self) {}
+
+    /// A frame that goes out with every ping, for peers that cannot see pings.
+    fn heartbeat(&self) -> Option<Bytes> {
+        None
+    }
+
+    /// A write that takes longer than this ends the connection.
+    fn write_within(&self) -> Duration;
 }
 
-/// Writes frames and pings until the source ends or a write takes longer than the permitted silence, then
-/// says goodbye.
+/// Writes frames and pings until the source ends or a write takes too long, then says goodbye. After a write that
+/// took too long nothing is written any more, and the caller must end the connection.
 pub(crate) async fn write<K, Src>(mut sink: K, source: &Src, limits: Limits, goodbye: &str)
 where
     K: Sink<Message> + Unpin,
@@ -197,17 +312,26 @@ where
     pings.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     pings.reset();
     loop {
-        let message = tokio::select! {
+        // A ping first: beside a flood of frames it would never have its turn.
+        let (message, is_frame) = tokio::select! {
             biased;
+            _ = pings.tick() => (Message::Ping(Bytes::new()), false),
             frame = source.next_frame() => match frame {
-                Some(frame) => Message::Binary(frame),
+                Some(frame) => (Message::Binary(frame), true),
                 None => break,
             },
-            _ = pings.tick() => Message::Ping(Bytes::new()),
         };
-        match timeout(limits.silence, sink.send(message)).await {
+        let heartbeat = source.heartbeat().filter(|_| !is_frame);
+        let sent = timeout(source.write_within(), async {
+            sink.send(message).await?;
+            if let Some(heartbeat) = heartbeat {
+                sink.send(Message::Binary(heartbeat)).await?;
+            }
+            Ok::<_, K::Error>(())
+        });
+        match sent.await {
+            Ok(Ok(())) if is_frame => source.was_written(),
             Ok(Ok(())) => {}
-            // The reader notices the same and ends the session; there is nobody left to tell.
             Ok(Err(_)) | Err(_) => return,
         }
     }

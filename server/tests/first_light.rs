@@ -84,6 +84,7 @@ async fn the_shipped_policy_does_what_it_is_told() {
         speaker: nobody("The nano policy"),
         scorer: policy_studio::scorer::nobody("The test"),
         recordings: Default::default(),
+        data: None,
         limits: Limits::default(),
     };
     let studio = tokio::spawn(serve(listener, config, stop.clone().cancelled_owned()));

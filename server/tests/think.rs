@@ -55,6 +55,7 @@ async fn watched(made: &Made) -> (Vec<Trace>, Vec<Call>, Vec<u8>) {
         speaker: nobody("test"),
         scorer: policy_studio::scorer::nobody("The test"),
         recordings: Default::default(),
+        data: None,
         // A busy machine may take long over a depth map.
         limits: Limits {
             max_chunk_age: Duration::from_secs(20),

@@ -96,6 +96,7 @@ pub async fn measure(actor: Box<dyn Actor>, plan: LivePlan) -> Result<LiveTimes,
         speaker: crate::policies::speaker::nobody("A measurement"),
         scorer: crate::scorer::nobody("A measurement"),
         recordings: Default::default(),
+        data: None,
         limits: Limits {
             chunking: plan.chunking,
             ..Limits::default()

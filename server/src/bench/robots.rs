@@ -122,6 +122,7 @@ pub async fn measure(policy: &Shared, plan: RobotsPlan) -> Result<RobotsTimes, L
         speaker: crate::policies::speaker::nobody("A measurement"),
         scorer: crate::scorer::nobody("A measurement"),
         recordings: Default::default(),
+        data: None,
         limits: Limits {
             max_batch: plan.max_batch,
             chunking: plan.chunking,

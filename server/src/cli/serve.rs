@@ -85,6 +85,12 @@ pub(super) struct Serve {
     /// Robots that the policy answers together, at most, when several wait.
     #[arg(long, value_name = "N", default_value_t = Limits::default().max_batch as u64, value_parser = clap::value_parser!(u64).range(1..=64))]
     max_batch: u64,
+    /// Folder in which stops, and later more, are kept between two runs; the platform's for this account when absent.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Let robots go on when the viewer that commanded them is gone (simulated robots always do).
+    #[arg(long)]
+    unattended: bool,
     /// Open the page in the browser.
     #[arg(long)]
     open: bool,
@@ -105,6 +111,11 @@ impl Serve {
             )
         })?;
         let address = listener.local_addr().context("the socket has no address")?;
+        let data = match &self.data {
+            Some(folder) => folder.clone(),
+            None => policy_studio::data::default_folder()?,
+        };
+        policy_studio::data::open(&data)?;
         let recordings = self.recordings()?;
         let (policy, speaker, scorer) = self.models()?;
 
@@ -141,7 +152,9 @@ impl Serve {
             speaker,
             scorer,
             recordings,
+            data: Some(data),
             limits: Limits {
+                unattended: self.unattended,
                 chunking: self.chunking,
                 max_batch: usize::try_from(self.max_batch)?,
                 ..Limits::default()

@@ -3,9 +3,10 @@
 use crate::{
     VERSION,
     mailbox::Mailbox,
+    metrics::Metrics,
     policies::inference::unknown_tag,
-    sessions::{Registry, Session, session::refusal},
-    wire::{self, End, Read, Reader, Source},
+    sessions::{Registry, Session, connection::Connection, registry::Limits, session::refusal},
+    wire::{self, End, Heard, Read, Reader, Source},
 };
 use axum::extract::ws::Message;
 use bytes::Bytes;
@@ -14,21 +15,31 @@ use protocol::{
     ErrorMessage, FromRobot, ToRobot,
     robot::{RobotHello, RobotWelcome},
 };
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use tokio_util::sync::CancellationToken;
 
-/// The mailbox as frames, telling the session when a stop leaves.
+/// The mailbox as frames, telling the session when a stop leaves and when it has left.
 struct Outgoing {
     mailbox: Arc<Mailbox>,
-    session: Option<Arc<Session>>,
+    limits: Limits,
+    session: Option<(Arc<Session>, Connection)>,
+    /// The frame on its way is a stop.
+    is_stop: AtomicBool,
 }
 
 impl Source for Outgoing {
     async fn next_frame(&self) -> Option<Bytes> {
         loop {
             let message = self.mailbox.next().await?;
-            if let (ToRobot::Stop(_), Some(session)) = (&message, &self.session) {
+            if let (ToRobot::Stop(_), Some((session, _))) = (&message, &self.session) {
                 session.stop_left();
+                self.is_stop.store(true, Ordering::Release);
             }
             match message.encode() {
                 Ok(frame) => return Some(frame.into()),
@@ -36,6 +47,34 @@ impl Source for Outgoing {
                 Err(error) => tracing::error!("a message to a robot was dropped: {error}"),
             }
         }
+    }
+
+    fn was_written(&self) {
+        if self.is_stop.swap(false, Ordering::AcqRel)
+            && let Some((session, connection)) = &self.session
+        {
+            session.stop_delivered(connection.number);
+        }
+    }
+
+    fn write_within(&self) -> Duration {
+        self.limits.robot_write_within
+    }
+}
+
+/// Gives the robot's place back when its connection ends, by a panic too.
+struct Place {
+    registry: Arc<Registry>,
+    session: Arc<Session>,
+    connection: Connection,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.connection.mailbox.close();
+        self.registry
+            .disconnect(&self.session, self.connection.number);
+        tracing::info!("robot {} left", self.session.robot_id());
     }
 }
 
@@ -49,37 +88,70 @@ where
     let limits = registry.limits;
     let metrics = registry.metrics.clone();
     let mut reader = Reader::new(stream, FromRobot::decode, limits, &metrics);
+    let heard = reader.heard().clone();
     let mailbox = Arc::<Mailbox>::default();
 
     let greeted = tokio::select! {
-        hello = reader.hello() => hello.and_then(|message| greet(message, &registry, &mailbox)),
+        hello = reader.hello() => match hello {
+            Ok(message) => greet(message, &registry, &mailbox, &heard).await,
+            Err(end) => Err(end),
+        },
         () = stop.cancelled() => Err(End::Left),
     };
-    let session = match greeted {
-        Ok(session) => session,
+    let (session, connection) = match greeted {
+        Ok(place) => place,
         Err(end) => {
             say(&mailbox, end);
             mailbox.close();
             let outgoing = Outgoing {
                 mailbox,
+                limits,
                 session: None,
+                is_stop: AtomicBool::new(false),
             };
             wire::write(sink, &outgoing, limits, "refused").await;
             return;
         }
     };
+    let place = Place {
+        registry: registry.clone(),
+        session: session.clone(),
+        connection: connection.clone(),
+    };
 
-    let writer = tokio::spawn({
+    let mut writer = tokio::spawn({
         let outgoing = Outgoing {
             mailbox: mailbox.clone(),
-            session: Some(session.clone()),
+            limits,
+            session: Some((session.clone(), connection.clone())),
+            is_stop: AtomicBool::new(false),
         };
         async move { wire::write(sink, &outgoing, limits, "the studio ends this connection").await }
     });
+    let mut looks = tokio::time::interval(limits.ping_every);
     let end = loop {
         let read = tokio::select! {
             read = reader.next() => read,
             () = stop.cancelled() => break End::Left,
+            () = connection.cut.cancelled() => break replaced(),
+            // Whoever cannot be written to cannot be stopped either: a connection lives in both directions or ends.
+            written = &mut writer => {
+                tracing::warn!(
+                    "{} does not read: its connection ends",
+                    session.robot_id()
+                );
+                if written.is_err() {
+                    tracing::error!("the writer of a robot's connection crashed");
+                }
+                return;
+            }
+            _ = looks.tick() => {
+                let deaf_for = heard.deaf_for();
+                if deaf_for < limits.deaf_after {
+                    continue;
+                }
+                break deaf(deaf_for, &metrics);
+            }
         };
         match read {
             Ok(Read::Message(message)) => handle(message, &session, &registry, &mailbox),
@@ -91,12 +163,26 @@ where
         }
     };
     say(&mailbox, end);
-    mailbox.close();
-    registry.disconnect(&session);
-    tracing::info!("robot {} left", session.robot_id());
+    drop(place);
     if writer.await.is_err() {
         tracing::error!("the writer of a robot's connection crashed");
     }
+}
+
+fn replaced() -> End {
+    End::Refused(fatal(
+        "replaced",
+        "another connection has taken the place of this one",
+    ))
+}
+
+fn deaf(deaf_for: Duration, metrics: &Metrics) -> End {
+    metrics.error("deaf");
+    let words = format!(
+        "no ping was answered for {:.0} s: this robot does not read its connection, so a stop would not reach it",
+        deaf_for.as_secs_f32()
+    );
+    End::Refused(fatal("deaf", &words))
 }
 
 fn say(mailbox: &Mailbox, end: End) {
@@ -106,11 +192,12 @@ fn say(mailbox: &Mailbox, end: End) {
     }
 }
 
-fn greet(
+async fn greet(
     message: FromRobot,
     registry: &Registry,
     mailbox: &Arc<Mailbox>,
-) -> Result<Arc<Session>, End> {
+    heard: &Arc<Heard>,
+) -> Result<(Arc<Session>, Connection), End> {
     let FromRobot::Hello(hello) = message else {
         registry.metrics.error("no_hello");
         return Err(End::Refused(fatal(
@@ -119,23 +206,28 @@ fn greet(
         )));
     };
     let tag = hello.tag.clone();
-    let session = registry
-        .connect(hello, mailbox)
-        .map_err(|full| End::Refused(fatal("full", &full.to_string())))?;
+    let (session, connection) =
+        registry
+            .connect(hello, mailbox, heard)
+            .await
+            .map_err(|refused| {
+                registry.metrics.error(&refused.code);
+                End::Refused(refused)
+            })?;
     let robot_id = session.robot_id();
     tracing::info!("robot {robot_id} is here");
     mailbox.put(ToRobot::Welcome(RobotWelcome {
         robot_id,
         policy: registry.policy().name,
         studio_version: VERSION.to_owned(),
-        resume_token: String::new(),
+        resume_token: connection.resume_token.clone(),
     }));
     if let Some(info) = registry.inference.info()
         && info.tag(&tag).is_none()
     {
         mailbox.put(refusal("unknown_tag", unknown_tag(&tag, info)).into());
     }
-    Ok(session)
+    Ok((session, connection))
 }
 
 fn handle(message: FromRobot, session: &Arc<Session>, registry: &Registry, mailbox: &Mailbox) {

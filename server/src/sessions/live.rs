@@ -68,12 +68,16 @@ pub(crate) struct Live {
     instruction: String,
     mode: Mode,
     commanded_at: Option<Instant>,
+    /// The viewer that gave the instruction in force.
+    operator: Option<u64>,
     /// When the policy was last asked about this command.
     asked_at: Option<Instant>,
     command_to_chunk_millis: Option<f32>,
     stop_requested: bool,
     /// When the stop that has not left yet arrived.
     stop_asked_at: Option<Instant>,
+    /// The latched stop was written to this connection.
+    stop_delivered: bool,
     succeeded_at: Option<Instant>,
     report: Option<RobotReport>,
     next_chunk_id: u64,
@@ -90,14 +94,24 @@ impl Live {
             instruction: String::new(),
             mode: Mode::default(),
             commanded_at: None,
+            operator: None,
             asked_at: None,
             command_to_chunk_millis: None,
             stop_requested: false,
             stop_asked_at: None,
+            stop_delivered: false,
             succeeded_at: None,
             report: None,
             next_chunk_id: 1,
             execution: Execution::default(),
+        }
+    }
+
+    /// A robot whose stop was latched before this session began.
+    pub(crate) fn stopped(robot_id: String, hello: RobotHello) -> Self {
+        Self {
+            stop_requested: true,
+            ..Self::new(robot_id, hello)
         }
     }
 
@@ -107,6 +121,7 @@ impl Live {
         self.hello = hello;
         self.connected = true;
         self.report = None;
+        self.stop_delivered = false;
         self.next_chunk_id = 1;
         self.forget_command();
         self.execution.forget();
@@ -115,6 +130,7 @@ impl Live {
     /// The connection is gone.
     pub(crate) fn disconnected(&mut self) {
         self.connected = false;
+        self.stop_delivered = false;
         self.forget_command();
         self.execution.forget();
     }
@@ -123,13 +139,14 @@ impl Live {
         self.epoch += 1;
         self.instruction.clear();
         self.commanded_at = None;
+        self.operator = None;
         self.asked_at = None;
         self.command_to_chunk_millis = None;
         self.succeeded_at = None;
     }
 
-    /// A sentence from a viewer; in force from the next observation on.
-    pub(crate) fn command(&mut self, text: &str, mode: Mode, now: Instant) {
+    /// An instruction from the viewer `operator`; in force from the next observation on.
+    pub(crate) fn command(&mut self, text: &str, mode: Mode, operator: u64, now: Instant) {
         let text = text.trim();
         if text.is_empty() {
             self.execution.forget();
@@ -143,6 +160,18 @@ impl Live {
         text.clone_into(&mut self.instruction);
         self.mode = mode;
         self.commanded_at = Some(now);
+        self.operator = Some(operator).filter(|_| !self.instruction.is_empty());
+    }
+
+    /// The viewer is gone. Whether that ended an instruction: a robot that moves real things does not go on when the
+    /// person who set it off can no longer stop it.
+    pub(crate) fn operator_gone(&mut self, viewer: u64) -> bool {
+        if self.operator != Some(viewer) {
+            return false;
+        }
+        self.forget_command();
+        self.execution.forget();
+        true
     }
 
     /// The sentence in force.
@@ -150,11 +179,12 @@ impl Live {
         &self.instruction
     }
 
-    /// A stop, latched until [`release`](Self::release).
+    /// A stop, latched until [`release`](Self::release). It ends the instruction too, so that a release moves nothing.
     pub(crate) fn stop(&mut self, now: Instant) {
-        self.epoch += 1;
+        self.forget_command();
         self.execution.forget();
         self.stop_requested = true;
+        self.stop_delivered = false;
         self.stop_asked_at.get_or_insert(now);
     }
 
@@ -164,17 +194,22 @@ impl Live {
         Some(now.saturating_duration_since(asked_at))
     }
 
+    /// The stop was written to the robot's connection.
+    pub(crate) fn stop_delivered(&mut self) {
+        self.stop_delivered = self.stop_requested;
+    }
+
     /// Whether a stop is latched.
     pub(crate) fn is_stopped(&self) -> bool {
         self.stop_requested
     }
 
-    /// Lifts the stop. The sentence stays in force.
+    /// Lifts the stop. Nothing moves until the next command.
     pub(crate) fn release(&mut self) {
-        self.epoch += 1;
+        self.forget_command();
         self.stop_requested = false;
         self.stop_asked_at = None;
-        self.asked_at = None;
+        self.stop_delivered = false;
     }
 
     /// A fresh scene: what was computed for the old one is dropped, and so is the sentence about it.
@@ -341,7 +376,7 @@ impl Live {
             task_secs: about_this.map_or(0.0, |report| report.task_secs),
             holding: report.is_some_and(|report| report.holding),
             stop_requested: self.stop_requested,
-            stop_delivered: false,
+            stop_delivered: self.stop_delivered,
             stopped: report.is_some_and(|report| report.stopped),
             ticks: report.map_or(0, |report| report.ticks),
             late_ticks: report.map_or(0, |report| report.late_ticks),
@@ -352,7 +387,7 @@ impl Live {
     }
 
     /// As the robot list shows it.
-    pub(crate) fn summary(&self) -> RobotSummary {
+    pub(crate) fn summary(&self, unattended: bool) -> RobotSummary {
         RobotSummary {
             robot_id: self.robot_id.clone(),
             name: self.hello.name.clone(),
@@ -362,8 +397,11 @@ impl Live {
             example_instructions: self.hello.example_instructions.clone(),
             connected: self.connected,
             simulated: self.hello.simulated,
-            unattended: self.hello.simulated,
+            unattended: unattended || self.hello.simulated,
             warnings: Vec::new(),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,15 +2,19 @@
 //!
 //! - [`live`]: the rules of one robot as a plain value; time is handed in
 //! - [`execution`]: what it is executing, as far as the studio knows
+//! - [`connection`]: a robot's connection, and the token with which the next one takes its place
+//! - [`presses`]: stop presses that were carried out lately
 //! - [`session`]: those rules connected to the wire, the policy and the viewers
 //! - [`audience`]: the viewers of one robot
 //! - [`depth`]: a depth map as viewers are told
 //! - [`registry`]: all robots and all viewers
 
 mod audience;
+pub(crate) mod connection;
 mod depth;
 mod execution;
 pub(crate) mod live;
+mod presses;
 pub(crate) mod registry;
 pub(crate) mod session;
 

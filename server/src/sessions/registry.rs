@@ -1,20 +1,33 @@
 //! All robots and all viewers of one studio.
 
-use super::{live::Live, session::Session};
+use super::{
+    connection::Connection,
+    presses::Presses,
+    session::{Services, Session, refusal},
+};
 use crate::{
     chunking::Chunking,
+    data::{
+        events::Events,
+        latches::{Change, Latches},
+    },
     mailbox::Mailbox,
     metrics::Metrics,
     policies::inference::Inference,
     scene::Asking,
     viewers::outbox::{Key, Outbox},
+    wire::Heard,
 };
 use protocol::{
+    ErrorMessage,
     robot::RobotHello,
     viewer::{PolicyDescription, RobotList},
 };
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -33,6 +46,14 @@ pub struct Limits {
     pub ping_every: Duration,
     /// A connection without any traffic for this long is dropped.
     pub silence: Duration,
+    /// A write to a robot that takes longer than this ends its connection: what cannot be written is also the stop.
+    pub robot_write_within: Duration,
+    /// A robot that answers no ping for this long does not read, and its connection ends.
+    pub deaf_after: Duration,
+    /// A viewer that was not heard for this long is gone, and the instructions that it gave end.
+    pub operator_gone_after: Duration,
+    /// Robots go on when the viewer that commanded them is gone. Simulated ones always do.
+    pub unattended: bool,
     /// Bytes of pictures, states and traces that may wait for one viewer.
     pub max_lossy_bytes: usize,
     /// How the next chunk of a robot meets the running one.
@@ -50,8 +71,12 @@ impl Default for Limits {
             max_viewers: 256,
             max_chunk_age: Duration::from_secs(1),
             hello_within: Duration::from_secs(5),
-            ping_every: Duration::from_secs(5),
+            ping_every: Duration::from_millis(500),
             silence: Duration::from_secs(15),
+            robot_write_within: Duration::from_secs(2),
+            deaf_after: Duration::from_secs(10),
+            operator_gone_after: Duration::from_secs(2),
+            unattended: false,
             max_lossy_bytes: 1 << 20,
             chunking: Chunking::default(),
             max_batch: 8,
@@ -62,6 +87,9 @@ impl Default for Limits {
 
 /// Robots that left are still listed, so that a page can say so; the oldest are forgotten beyond this.
 const MAX_KNOWN_ROBOTS: usize = 128;
+
+/// A connection whose robot is alive is heard again within this time: it is pinged twice a second.
+const PROVES_ALIVE_WITHIN: Duration = Duration::from_millis(1200);
 
 /// The studio is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -77,7 +105,10 @@ pub(crate) struct Registry {
     pub(crate) inference: Arc<Inference>,
     pub(crate) asking: Arc<Asking>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) latches: Arc<Latches>,
+    pub(crate) events: Events,
     pub(crate) limits: Limits,
+    next_connection: AtomicU64,
     inner: Mutex<Inner>,
 }
 
@@ -85,7 +116,15 @@ pub(crate) struct Registry {
 struct Inner {
     robots: Vec<Arc<Session>>,
     viewers: Vec<Arc<Outbox>>,
+    presses: Presses,
     next_key: u64,
+}
+
+/// Why a robot did not get its place at once.
+enum NoPlace {
+    Full(Full),
+    /// Another connection has it.
+    Taken(Arc<Session>),
 }
 
 impl Registry {
@@ -93,13 +132,18 @@ impl Registry {
         inference: Arc<Inference>,
         asking: Arc<Asking>,
         metrics: Arc<Metrics>,
+        latches: Arc<Latches>,
+        events: Events,
         limits: Limits,
     ) -> Self {
         Self {
             inference,
             asking,
             metrics,
+            latches,
+            events,
             limits,
+            next_connection: AtomicU64::new(1),
             inner: Mutex::default(),
         }
     }
@@ -108,73 +152,162 @@ impl Registry {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A robot dialled in. Its name becomes its id; a second robot of the same name gets a number behind it,
-    /// and one that had left under that name takes its old place.
-    pub(crate) fn connect(
+    /// A robot dialled in. Its name becomes its id, and its connection the one that the studio drives.
+    ///
+    /// Where another connection of that name is open, the token of its welcome takes the place over at once. Without the
+    /// token the other one is listened for: it was pinged all along, so one that says nothing for
+    /// [`PROVES_ALIVE_WITHIN`] is dead and not yet noticed, and is cut; one that is alive keeps the place, and the
+    /// newcomer is refused. A second place beside it would be a robot without the stop of the first.
+    ///
+    /// # Errors
+    /// The refusal to send, fatal.
+    pub(crate) async fn connect(
         &self,
-        mut hello: RobotHello,
+        hello: RobotHello,
         mailbox: &Arc<Mailbox>,
-    ) -> Result<Arc<Session>, Full> {
-        let session = {
+        heard: &Arc<Heard>,
+    ) -> Result<(Arc<Session>, Connection), ErrorMessage> {
+        let number = self.next_connection.fetch_add(1, Ordering::Relaxed);
+        let connection = Connection::new(number, mailbox.clone(), heard.clone());
+        let fatal = |code: &str, message: String| ErrorMessage {
+            fatal: true,
+            ..refusal(code, message)
+        };
+        let other = match self.claim(&hello, &connection, None) {
+            Ok(session) => return Ok((session, connection)),
+            Err(NoPlace::Full(full)) => return Err(fatal("full", full.to_string())),
+            Err(NoPlace::Taken(other)) => other,
+        };
+        let old = other.connection();
+        if !old.heard.again_within(PROVES_ALIVE_WITHIN).await {
+            tracing::warn!(
+                "{}: the old connection is dead and is cut for a new one",
+                other.robot_id()
+            );
+            match self.claim(&hello, &connection, Some(old.number)) {
+                Ok(session) => return Ok((session, connection)),
+                Err(NoPlace::Full(full)) => return Err(fatal("full", full.to_string())),
+                Err(NoPlace::Taken(_)) => {}
+            }
+        }
+        Err(fatal(
+            "name_taken",
+            format!(
+                "a robot named {:?} is connected and alive; give this one another name, or send the resume_token of \
+                 its last welcome to take its place",
+                hello.name
+            ),
+        ))
+    }
+
+    /// Takes the place of the robot's name, if it is free, resumed by its token, or that of the connection `dead`.
+    fn claim(
+        &self,
+        hello: &RobotHello,
+        connection: &Connection,
+        dead: Option<u64>,
+    ) -> Result<Arc<Session>, NoPlace> {
+        let (session, is_further) = {
             let mut inner = self.lock();
-            let connected = inner.robots.iter().filter(|robot| robot.is_connected());
-            if connected.count() >= self.limits.max_robots {
-                return Err(Full {
+            let robot_id = id_of(&hello.name);
+            let known = inner
+                .robots
+                .iter()
+                .find(|robot| robot.robot_id() == robot_id)
+                .cloned();
+            let connected = known.as_ref().filter(|robot| robot.is_connected());
+            if let Some(robot) = connected {
+                let old = robot.connection();
+                if !old.is_resumed_by(hello.resume_token.as_deref()) && dead != Some(old.number) {
+                    return Err(NoPlace::Taken(robot.clone()));
+                }
+            }
+            let is_further = connected.is_none();
+            let all_connected = inner.robots.iter().filter(|robot| robot.is_connected());
+            let is_full = all_connected.count() >= self.limits.max_robots
+                || (self.latches.is_full() && !self.latches.is_latched(&robot_id));
+            if is_further && is_full {
+                return Err(NoPlace::Full(Full {
                     limit: self.limits.max_robots,
                     what: "robots",
-                });
+                }));
             }
-            let wanted = id_of(&hello.name);
-            let mut robot_id = wanted.clone();
-            let mut number = 1;
-            let known = loop {
-                let known = inner
-                    .robots
-                    .iter()
-                    .find(|robot| robot.robot_id() == robot_id);
-                match known {
-                    Some(robot) if robot.is_connected() => {
-                        number += 1;
-                        robot_id = format!("{wanted}-{number}");
-                    }
-                    other => break other.cloned(),
+            let session = match known {
+                Some(session) => {
+                    session.reconnect(hello.clone(), connection.clone());
+                    session
                 }
+                None => self.add(&mut inner, robot_id, hello, connection),
             };
-            if number > 1 {
-                hello.name = format!("{} {number}", hello.name);
-            }
-            if let Some(session) = known {
-                session.reconnect(hello, mailbox.clone());
-                session
-            } else {
-                inner.next_key += 1;
-                let session = Arc::new(Session::new(
-                    inner.next_key,
-                    Live::new(robot_id, hello),
-                    mailbox.clone(),
-                    self.inference.clone(),
-                    self.metrics.clone(),
-                    self.limits,
-                ));
-                inner.robots.push(session.clone());
-                if inner.robots.len() > MAX_KNOWN_ROBOTS
-                    && let Some(oldest) = inner.robots.iter().position(|r| !r.is_connected())
-                {
-                    inner.robots.remove(oldest);
-                }
-                session
-            }
+            (session, is_further)
         };
-        self.metrics.robots.inc();
+        if is_further {
+            self.metrics.robots.inc();
+        }
         self.broadcast_robots();
         Ok(session)
     }
 
+    fn add(
+        &self,
+        inner: &mut Inner,
+        robot_id: String,
+        hello: &RobotHello,
+        connection: &Connection,
+    ) -> Arc<Session> {
+        inner.next_key += 1;
+        let session = Arc::new(Session::new(
+            inner.next_key,
+            robot_id,
+            hello.clone(),
+            connection.clone(),
+            Services {
+                inference: self.inference.clone(),
+                metrics: self.metrics.clone(),
+                latches: self.latches.clone(),
+                limits: self.limits,
+            },
+        ));
+        inner.robots.push(session.clone());
+        if inner.robots.len() > MAX_KNOWN_ROBOTS
+            && let Some(oldest) = inner.robots.iter().position(|r| !r.is_connected())
+        {
+            inner.robots.remove(oldest);
+        }
+        session
+    }
+
     /// A robot's connection ended.
-    pub(crate) fn disconnect(&self, session: &Session) {
-        session.disconnect();
-        self.metrics.robots.dec();
-        self.broadcast_robots();
+    pub(crate) fn disconnect(&self, session: &Session, connection_number: u64) {
+        if session.disconnect(connection_number) {
+            self.metrics.robots.dec();
+            self.broadcast_robots();
+        }
+    }
+
+    /// Stops one robot or, without a robot, all of them. The robots, and the change of the table of latches to wait for;
+    /// a press that was carried out before changes nothing.
+    pub(crate) fn stop(
+        &self,
+        robots: &[Arc<Session>],
+        press_id: u64,
+        reason: &str,
+    ) -> Option<Change> {
+        let is_new = self.lock().presses.is_new(press_id);
+        if !is_new {
+            return None;
+        }
+        robots.iter().map(|robot| robot.stop(reason)).max()
+    }
+
+    /// A viewer is gone or silent: what it set off ends, unless it may run unattended.
+    pub(crate) fn operator_gone(&self, viewer: u64, name: &str) {
+        for robot in self.robots() {
+            if robot.operator_gone(viewer) {
+                let robot_id = robot.robot_id();
+                self.events.note("operator_gone", &robot_id, name, "", "");
+            }
+        }
     }
 
     /// The robot of that id, if it was ever here.
@@ -283,7 +416,9 @@ mod tests {
         let metrics = Arc::new(Metrics::new());
         let (inference, _) = Inference::start(Err("none".to_owned()), metrics.clone(), 1).unwrap();
         let (asking, _) = Asking::start(Err("nobody".to_owned())).unwrap();
-        Registry::new(inference, asking, metrics, limits)
+        let latches = Arc::new(Latches::open(None).unwrap());
+        let events = Events::open(None).unwrap();
+        Registry::new(inference, asking, metrics, latches, events, limits)
     }
 
     fn hello(name: &str) -> RobotHello {
@@ -304,37 +439,111 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_second_robot_of_the_same_name_gets_a_number() {
+    async fn connect(
+        registry: &Registry,
+        hello: RobotHello,
+    ) -> (Arc<Session>, Connection, Arc<Heard>) {
+        let heard = Arc::<Heard>::default();
+        let (session, connection) = registry
+            .connect(hello, &Arc::default(), &heard)
+            .await
+            .unwrap();
+        (session, connection, heard)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_name_whose_robot_is_alive_is_refused_and_the_robot_keeps_its_place() {
         let registry = registry(Limits::default());
-        let first = registry.connect(hello("Arm A"), &Arc::default()).unwrap();
-        let second = registry.connect(hello("Arm A"), &Arc::default()).unwrap();
+        let (first, connection, heard) = connect(&registry, hello("Arm A")).await;
         assert_eq!(first.robot_id(), "arm-a");
-        assert_eq!(second.robot_id(), "arm-a-2");
-        assert_eq!(second.summary().name, "Arm A 2");
+        tokio::spawn(async move {
+            loop {
+                heard.note();
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        });
+        let refused = registry
+            .connect(hello("Arm A"), &Arc::default(), &Arc::default())
+            .await
+            .unwrap_err();
+        assert_eq!((refused.code.as_str(), refused.fatal), ("name_taken", true));
+        assert!(first.is_connected() && !connection.cut.is_cancelled());
     }
 
-    #[test]
-    fn a_robot_that_comes_back_takes_its_old_place_and_stays_stopped() {
+    #[tokio::test(start_paused = true)]
+    async fn a_dead_connection_is_cut_for_a_new_one_which_inherits_the_stop() {
         let registry = registry(Limits::default());
-        let first = registry.connect(hello("arm"), &Arc::default()).unwrap();
-        first.stop("test".to_owned());
-        registry.disconnect(&first);
+        let (first, old, _) = connect(&registry, hello("arm")).await;
+        let _ = first.stop("test");
         let mailbox = Arc::<Mailbox>::default();
-        let again = registry.connect(hello("arm"), &mailbox).unwrap();
-        assert!(Arc::ptr_eq(&first, &again));
+        let (again, new) = registry
+            .connect(hello("arm"), &mailbox, &Arc::default())
+            .await
+            .unwrap();
+        assert!(Arc::ptr_eq(&first, &again) && old.cut.is_cancelled());
         assert!(matches!(mailbox.take(), Some(protocol::ToRobot::Stop(_))));
-        assert_eq!(registry.robot_list().robots.len(), 1);
+        // The end of the old connection is not the end of the robot.
+        registry.disconnect(&first, old.number);
+        assert!(again.is_connected());
+        registry.disconnect(&again, new.number);
+        assert!(!again.is_connected());
     }
 
-    #[test]
-    fn a_full_studio_says_so() {
+    #[tokio::test(start_paused = true)]
+    async fn the_token_of_its_welcome_takes_the_place_over_at_once() {
+        let registry = registry(Limits::default());
+        let (first, old, heard) = connect(&registry, hello("arm")).await;
+        heard.note();
+        let mut resuming = hello("arm");
+        resuming.resume_token = Some(old.resume_token.clone());
+        let (again, _, _) = connect(&registry, resuming).await;
+        assert!(Arc::ptr_eq(&first, &again) && old.cut.is_cancelled());
+        assert_eq!(registry.metrics.robots.get(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_is_remembered_behind_ten_thousand_other_robots() {
+        let registry = registry(Limits::default());
+        let (arm, connection, _) = connect(&registry, hello("arm")).await;
+        let _ = arm.stop("test");
+        registry.disconnect(&arm, connection.number);
+        for number in 0..10_000 {
+            let (other, connection, _) = connect(&registry, hello(&format!("r{number}"))).await;
+            registry.disconnect(&other, connection.number);
+        }
+        assert!(registry.robot("arm").is_none(), "only its latch is kept");
+        let mailbox = Arc::<Mailbox>::default();
+        let (again, _) = registry
+            .connect(hello("arm"), &mailbox, &Arc::default())
+            .await
+            .unwrap();
+        assert!(matches!(mailbox.take(), Some(protocol::ToRobot::Stop(_))));
+        assert_eq!(
+            again
+                .command("go", protocol::Mode::Continuous, 1)
+                .unwrap_err()
+                .code,
+            "stopped"
+        );
+        again.release();
+        assert!(
+            again
+                .command("go", protocol::Mode::Continuous, 1)
+                .is_err_and(|e| e.code == "no_policy")
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_studio_says_so() {
         let registry = registry(Limits {
             max_robots: 1,
             ..Limits::default()
         });
-        let _first = registry.connect(hello("a"), &Arc::default()).unwrap();
-        let refused = registry.connect(hello("b"), &Arc::default()).unwrap_err();
-        assert!(refused.to_string().contains("at most 1 robots"));
+        let _first = connect(&registry, hello("a")).await;
+        let refused = registry
+            .connect(hello("b"), &Arc::default(), &Arc::default())
+            .await
+            .unwrap_err();
+        assert!(refused.message.contains("at most 1 robots"));
     }
 }

@@ -5,12 +5,13 @@
 
 use super::{
     audience::Audience,
+    connection::Connection,
     live::{Live, NoJob},
     registry::Limits,
 };
 use crate::{
     chunking::{Chunking, committed::Committed},
-    mailbox::Mailbox,
+    data::latches::{Change, Latches},
     metrics::Metrics,
     policies::{
         actor::{Acted, ActorError},
@@ -43,8 +44,8 @@ pub(crate) struct Session {
     /// Names this robot in the inference queue.
     key: u64,
     live: Mutex<Live>,
-    /// The wire to the robot while it is connected.
-    mailbox: Mutex<Arc<Mailbox>>,
+    /// The newest connection of the robot.
+    connection: Mutex<Connection>,
     audience: Audience,
     /// One picture of this robot is compressed at a time; what comes meanwhile is skipped.
     compressing: AtomicBool,
@@ -52,9 +53,16 @@ pub(crate) struct Session {
     /// The newest observation with pictures, for questions.
     scene: Mutex<Option<Arc<Observation>>>,
     last_problem: Mutex<Option<(String, Instant)>>,
-    inference: Arc<Inference>,
-    metrics: Arc<Metrics>,
-    limits: Limits,
+    services: Services,
+}
+
+/// What every session uses.
+#[derive(Debug, Clone)]
+pub(crate) struct Services {
+    pub(crate) inference: Arc<Inference>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) latches: Arc<Latches>,
+    pub(crate) limits: Limits,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -63,26 +71,31 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Session {
+    /// The session of a robot that was not here before. One that was stopped in an earlier run of the studio is
+    /// stopped: it hears so before anything else.
     pub(crate) fn new(
         key: u64,
-        live: Live,
-        mailbox: Arc<Mailbox>,
-        inference: Arc<Inference>,
-        metrics: Arc<Metrics>,
-        limits: Limits,
+        robot_id: String,
+        hello: RobotHello,
+        connection: Connection,
+        services: Services,
     ) -> Self {
+        let live = if services.latches.is_latched(&robot_id) {
+            connection.mailbox.put(still_stopped());
+            Live::stopped(robot_id, hello)
+        } else {
+            Live::new(robot_id, hello)
+        };
         Self {
             key,
             live: Mutex::new(live),
-            mailbox: Mutex::new(mailbox),
-            audience: Audience::new(metrics.clone()),
+            connection: Mutex::new(connection),
+            audience: Audience::new(services.metrics.clone()),
             compressing: AtomicBool::new(false),
             last_views_at: Mutex::default(),
             scene: Mutex::default(),
             last_problem: Mutex::default(),
-            inference,
-            metrics,
-            limits,
+            services,
         }
     }
 
@@ -95,24 +108,27 @@ impl Session {
     }
 
     pub(crate) fn summary(&self) -> RobotSummary {
-        lock(&self.live).summary()
+        lock(&self.live).summary(self.services.limits.unattended)
+    }
+
+    /// The newest connection.
+    pub(crate) fn connection(&self) -> Connection {
+        lock(&self.connection).clone()
     }
 
     // ---- from the robot
 
-    /// The robot dialled in again under the same name.
-    pub(crate) fn reconnect(&self, hello: RobotHello, mailbox: Arc<Mailbox>) {
+    /// The robot dialled in again under the same name. Its old connection, if there still is one, is cut.
+    pub(crate) fn reconnect(&self, hello: RobotHello, connection: Connection) {
         {
-            // One critical section, or a stop in between would go to the old wire alone.
+            // One critical section, or a stop in between would go to the old connection alone.
             let mut live = lock(&self.live);
             live.reconnected(hello);
             if live.is_stopped() {
-                mailbox.put(ToRobot::Stop(Stop {
-                    reason: "stopped before the connection was lost; release it in the page"
-                        .to_owned(),
-                }));
+                connection.mailbox.put(still_stopped());
             }
-            *lock(&self.mailbox) = mailbox;
+            let old = std::mem::replace(&mut *lock(&self.connection), connection);
+            old.cut.cancel();
         }
         self.publish_status();
     }
@@ -131,21 +147,30 @@ impl Session {
         same_body
     }
 
-    pub(crate) fn disconnect(&self) {
-        lock(&self.live).disconnected();
+    /// A connection of the robot ended. False, and nothing changes, when another has taken its place.
+    pub(crate) fn disconnect(&self, connection_number: u64) -> bool {
+        {
+            let mut live = lock(&self.live);
+            if !live.connected || lock(&self.connection).number != connection_number {
+                return false;
+            }
+            live.disconnected();
+        }
+        *lock(&self.scene) = None;
         self.publish_status();
+        true
     }
 
     pub(crate) fn observed(self: &Arc<Self>, observation: Observation) {
         let now = Instant::now();
-        self.metrics.observations.inc();
+        self.services.metrics.observations.inc();
         let observation = Arc::new(observation);
         if !observation.views.is_empty() {
             *lock(&self.scene) = Some(observation.clone());
         }
-        let job = lock(&self.live).job(&observation, self.inference.info(), now);
+        let job = lock(&self.live).job(&observation, self.services.inference.info(), now);
         match job {
-            Ok(job) => self.inference.ask(self.key, job, self.clone()),
+            Ok(job) => self.services.inference.ask(self.key, job, self.clone()),
             Err(NoJob::Idle) => {}
             Err(NoJob::Problem(words)) => self.tell_problem("no_chunk", &words),
         }
@@ -211,8 +236,19 @@ impl Session {
     /// A stop has left towards the robot.
     pub(crate) fn stop_left(&self) {
         if let Some(took) = lock(&self.live).stop_left(Instant::now()) {
-            self.metrics.observe_stop_dispatch(took);
+            self.services.metrics.observe_stop_dispatch(took);
         }
+    }
+
+    /// The stop has been written to the robot's connection.
+    pub(crate) fn stop_delivered(&self, connection_number: u64) {
+        {
+            let mut live = lock(&self.live);
+            if lock(&self.connection).number == connection_number {
+                live.stop_delivered();
+            }
+        }
+        self.publish_status();
     }
 
     // ---- from viewers
@@ -225,7 +261,12 @@ impl Session {
     /// Gives the robot a sentence; an empty one ends its task.
     ///
     /// Returns why nothing will happen although the sentence was passed on.
-    pub(crate) fn command(&self, text: &str, mode: Mode) -> Result<(), ErrorMessage> {
+    pub(crate) fn command(
+        &self,
+        text: &str,
+        mode: Mode,
+        operator: u64,
+    ) -> Result<(), ErrorMessage> {
         {
             let mut live = lock(&self.live);
             if !live.connected {
@@ -237,7 +278,16 @@ impl Session {
                     ),
                 ));
             }
-            if let (Some(info), false) = (self.inference.info(), text.trim().is_empty())
+            if live.is_stopped() && !text.trim().is_empty() {
+                return Err(refusal(
+                    "stopped",
+                    format!(
+                        "{} is stopped and takes no instruction; release it first, then give the instruction again",
+                        live.robot_id
+                    ),
+                ));
+            }
+            if let (Some(info), false) = (self.services.inference.info(), text.trim().is_empty())
                 && !info.modes.contains(&mode)
             {
                 return Err(refusal(
@@ -245,49 +295,105 @@ impl Session {
                     format!("the policy {:?} has no {mode:?} head", info.name),
                 ));
             }
-            live.command(text, mode, Instant::now());
-            lock(&self.mailbox).put(ToRobot::Instruction(Instruction {
-                text: live.instruction().to_owned(),
-            }));
+            live.command(text, mode, operator, Instant::now());
+            lock(&self.connection)
+                .mailbox
+                .put(ToRobot::Instruction(Instruction {
+                    text: live.instruction().to_owned(),
+                }));
         }
         self.publish_status();
-        match self.inference.unavailable() {
+        match self.services.inference.unavailable() {
             Some(reason) if !text.trim().is_empty() => Err(refusal("no_policy", reason)),
             _ => Ok(()),
         }
     }
 
-    /// Halts the robot: the stop overtakes everything that waits for it, and latches here and there.
-    pub(crate) fn stop(&self, reason: String) {
-        {
+    /// Halts the robot: the stop overtakes everything that waits for it, and latches here, there and on disk. The
+    /// change of the table of latches, to wait for; the stop itself waits for nothing.
+    pub(crate) fn stop(&self, reason: &str) -> Change {
+        let change = {
             let mut live = lock(&self.live);
             live.stop(Instant::now());
-            lock(&self.mailbox).put(ToRobot::Stop(Stop { reason }));
-        }
-        self.metrics.stops.inc();
+            let mailbox = &lock(&self.connection).mailbox;
+            mailbox.put(ToRobot::Stop(Stop {
+                reason: reason.to_owned(),
+            }));
+            // Behind the stop: its task has ended, so that a release finds none.
+            mailbox.put(ToRobot::Instruction(Instruction {
+                text: String::new(),
+            }));
+            self.services.latches.latch(&live.robot_id, reason)
+        };
+        self.services.metrics.stops.inc();
         self.publish_status();
+        change
     }
 
+    /// Lifts the stop; the robot idles until the next command.
     pub(crate) fn release(&self) {
         {
             let mut live = lock(&self.live);
             live.release();
-            lock(&self.mailbox).put(ToRobot::Release(Release {}));
+            lock(&self.connection)
+                .mailbox
+                .put(ToRobot::Release(Release {}));
+            // It holds in memory at once. Until it is on disk a restart finds the robot stopped, which is safe.
+            let _ = self.services.latches.release(&live.robot_id);
         }
         self.publish_status();
     }
 
-    pub(crate) fn reset(&self, scene: ResetScene) {
+    /// Asks for a fresh scene.
+    pub(crate) fn reset(&self, scene: ResetScene) -> Result<(), ErrorMessage> {
         {
             let mut live = lock(&self.live);
+            if live.is_stopped() {
+                return Err(refusal(
+                    "stopped",
+                    format!(
+                        "{} is stopped and takes no new scene; release it first",
+                        live.robot_id
+                    ),
+                ));
+            }
             live.reset();
-            let mailbox = lock(&self.mailbox);
+            let mailbox = &lock(&self.connection).mailbox;
             mailbox.put(ToRobot::Instruction(Instruction {
                 text: String::new(),
             }));
             mailbox.put(ToRobot::Reset(scene));
         }
         self.publish_status();
+        Ok(())
+    }
+
+    /// The viewer is gone or silent. Whether that ended an instruction of its; one that was chosen to run unattended
+    /// goes on.
+    pub(crate) fn operator_gone(&self, viewer: u64) -> bool {
+        {
+            let mut live = lock(&self.live);
+            if self.services.limits.unattended
+                || live.hello.simulated
+                || !live.operator_gone(viewer)
+            {
+                return false;
+            }
+            lock(&self.connection)
+                .mailbox
+                .put(ToRobot::Instruction(Instruction {
+                    text: String::new(),
+                }));
+        }
+        self.publish_status();
+        self.audience.control(&refusal(
+            "operator_gone",
+            format!(
+                "whoever gave {} its instruction is gone, so it holds; give the instruction again to go on",
+                self.robot_id()
+            ),
+        ));
+        true
     }
 
     // ---- to viewers
@@ -320,10 +426,17 @@ impl Session {
             }
             *last = Some((words.to_owned(), now));
         }
-        self.metrics.error(code);
+        self.services.metrics.error(code);
         tracing::warn!("{}: {words}", self.robot_id());
         self.audience.control(&refusal(code, words));
     }
+}
+
+/// What a robot hears first when its stop is older than its connection.
+fn still_stopped() -> ToRobot {
+    ToRobot::Stop(Stop {
+        reason: "stopped before this connection; release it in the page".to_owned(),
+    })
 }
 
 /// A refusal that leaves the connection open.
@@ -337,9 +450,10 @@ pub(crate) fn refusal(code: impl Into<String>, message: impl Into<String>) -> Er
 
 impl Asker for Session {
     fn still_wanted(&self, job: &Job) -> bool {
-        let verdict = lock(&self.live).check(job, self.limits.max_chunk_age, Instant::now());
+        let verdict =
+            lock(&self.live).check(job, self.services.limits.max_chunk_age, Instant::now());
         if let Err(reason) = verdict {
-            self.metrics.chunk_dropped(reason.code());
+            self.services.metrics.chunk_dropped(reason.code());
         }
         verdict.is_ok()
     }
@@ -347,8 +461,9 @@ impl Asker for Session {
     fn begins(&self, job: &Job) -> Option<Committed> {
         let committed = lock(&self.live).begins(job, Instant::now());
         // The discrete head has no flow to steer.
-        committed
-            .filter(|_| self.limits.chunking == Chunking::RealTime && job.mode == Mode::Continuous)
+        committed.filter(|_| {
+            self.services.limits.chunking == Chunking::RealTime && job.mode == Mode::Continuous
+        })
     }
 
     fn wrote(&self, job: &Job, tokens: &[u32], rows: usize, dims: usize) {
@@ -370,33 +485,38 @@ impl Asker for Session {
 
     fn answer(&self, job: &Job, acted: &Acted) -> Option<u64> {
         let mut live = lock(&self.live);
-        let chunk = live.chunk(job, acted, self.limits.max_chunk_age, Instant::now());
+        let chunk = live.chunk(
+            job,
+            acted,
+            self.services.limits.max_chunk_age,
+            Instant::now(),
+        );
         match chunk {
             Ok((chunk, is_first)) => {
                 let chunk_id = chunk.chunk_id;
                 // Still under the lock of `live`: no stop can come between the check and the mailbox.
-                let taken = lock(&self.mailbox).put(ToRobot::Chunk(chunk));
+                let taken = lock(&self.connection).mailbox.put(ToRobot::Chunk(chunk));
                 drop(live);
                 if is_first {
                     self.publish_status();
                 }
                 if taken {
-                    self.metrics.chunks.inc();
+                    self.services.metrics.chunks.inc();
                     return Some(chunk_id);
                 }
-                self.metrics.chunk_dropped("connection_closed");
+                self.services.metrics.chunk_dropped("connection_closed");
                 None
             }
             Err(reason) => {
                 drop(live);
-                self.metrics.chunk_dropped(reason.code());
+                self.services.metrics.chunk_dropped(reason.code());
                 if reason == super::live::NoChunk::TooOld {
                     self.tell_problem(
                         "chunk_too_old",
                         &format!(
                             "the policy took {:.1} s, chunks older than {:.1} s are not sent; use a faster device",
                             job.arrived_at.elapsed().as_secs_f32(),
-                            self.limits.max_chunk_age.as_secs_f32()
+                            self.services.limits.max_chunk_age.as_secs_f32()
                         ),
                     );
                 }
@@ -429,7 +549,11 @@ impl Asker for Session {
             latency_micros: chunk.latency.as_micros().try_into().unwrap_or(u64::MAX),
             committed_rows: count(chunk.committed_rows),
             depth: acted.depth.map(|depth| {
-                let tag = self.inference.info().and_then(|info| info.tag(&job.tag));
+                let tag = self
+                    .services
+                    .inference
+                    .info()
+                    .and_then(|info| info.tag(&job.tag));
                 let camera = tag.and_then(|tag| tag.cameras.first().cloned());
                 Box::new(super::depth::told(depth, camera.unwrap_or_default()))
             }),

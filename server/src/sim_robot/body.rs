@@ -218,7 +218,10 @@ impl Body {
         self.unsent = None;
         if connection > 0 {
             // The scene may have changed since the hello was prepared.
-            let hello = hello(&self.name, &self.world);
+            let hello = RobotHello {
+                resume_token: self.shared.resume_token(),
+                ..hello(&self.name, &self.world)
+            };
             self.send(&hello);
         }
     }

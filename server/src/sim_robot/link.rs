@@ -7,7 +7,10 @@ use futures_util::{
     stream::{SplitSink, SplitStream},
 };
 use protocol::ToRobot;
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::{PoisonError, atomic::Ordering},
+    time::Duration,
+};
 use tokio::{net::TcpStream, time::timeout};
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async_with_config,
@@ -18,8 +21,8 @@ use tokio_util::sync::CancellationToken;
 /// Pause before the first attempt to reconnect; doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// The studio pings every 5 s; silence for this long means that it is gone.
-const SILENCE: Duration = Duration::from_secs(15);
+/// The studio pings twice a second; silence for this long means that it is gone.
+const SILENCE: Duration = Duration::from_secs(5);
 
 /// Small packets leave at once.
 const NO_DELAY: bool = true;
@@ -178,6 +181,14 @@ async fn say(sink: &mut SplitSink<Socket, Message>, outgoing: &mut Outgoing) -> 
 fn receive(frame: &[u8], shared: &Shared) {
     match ToRobot::decode(frame) {
         Ok(message) => {
+            if let ToRobot::Welcome(welcome) = &message
+                && !welcome.resume_token.is_empty()
+            {
+                *shared
+                    .resume_token
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner) = Some(welcome.resume_token.clone());
+            }
             shared.inbox.put(message);
         }
         Err(error) => tracing::warn!("the studio sent a broken frame: {error}"),

@@ -13,7 +13,7 @@ pub mod player;
 use crate::mailbox::Mailbox;
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Instant,
@@ -75,6 +75,8 @@ struct Shared {
     /// 0 while there is no connection, else a number that grows with each.
     connection: AtomicU64,
     ended: AtomicBool,
+    /// Takes the robot's place back at the studio, whose old connection may still count as open.
+    resume_token: Mutex<Option<String>>,
     started_at: Instant,
 }
 
@@ -86,6 +88,13 @@ impl Shared {
             .as_micros()
             .try_into()
             .unwrap_or(u64::MAX)
+    }
+
+    fn resume_token(&self) -> Option<String> {
+        self.resume_token
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     fn has_ended(&self) -> bool {
@@ -111,6 +120,7 @@ pub async fn run(config: SimConfig, stop: CancellationToken) -> Result<(), SimEr
         inbox: Mailbox::default(),
         connection: AtomicU64::new(0),
         ended: AtomicBool::new(false),
+        resume_token: Mutex::default(),
         started_at: Instant::now(),
     });
     let (pictures_in, pictures) = mpsc::channel(PICTURES_WAITING);

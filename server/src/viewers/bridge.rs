@@ -5,21 +5,40 @@ use crate::{
     VERSION,
     metrics::Metrics,
     scene::{self, Wanted},
-    sessions::{Registry, Session, session::refusal},
+    sessions::{Registry, Session, registry::Limits, session::refusal},
     wire::{self, End, Read, Reader, Source},
 };
 use axum::extract::ws::Message;
 use bytes::Bytes;
 use futures_util::{Sink, Stream, StreamExt as _};
 use protocol::{
-    ErrorMessage, FromViewer, Message as ProtocolMessage, scene::Ask, viewer::ViewerWelcome,
+    ErrorMessage, FromViewer, Message as ProtocolMessage,
+    scene::Ask,
+    viewer::{Heartbeat, StopAccepted, StoppedRobot, ViewerWelcome},
 };
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+/// Of the name that a client gives itself, this much stands in records and reasons.
+const MAX_CLIENT_CHARS: usize = 64;
+
+/// Stops of one viewer whose answer may wait for the disk.
+const MAX_ANSWERS: usize = 16;
+
+/// The outbox as frames, and a heartbeat once the viewer is greeted.
 struct Outgoing {
     outbox: Arc<Outbox>,
     metrics: Arc<Metrics>,
+    limits: Limits,
+    is_greeted: Arc<AtomicBool>,
+    beats: AtomicU64,
 }
 
 impl Source for Outgoing {
@@ -30,6 +49,28 @@ impl Source for Outgoing {
             self.metrics.viewer_messages_dropped.inc_by(dropped);
         }
         frame
+    }
+
+    fn heartbeat(&self) -> Option<Bytes> {
+        if !self.is_greeted.load(Ordering::Acquire) {
+            return None;
+        }
+        let beat = self.beats.fetch_add(1, Ordering::Relaxed);
+        let heartbeat = Heartbeat {
+            beat,
+            problems: Vec::new(),
+        };
+        match protocol::encode(&heartbeat) {
+            Ok(frame) => Some(frame.into()),
+            Err(error) => {
+                tracing::warn!("a heartbeat was dropped: {error}");
+                None
+            }
+        }
+    }
+
+    fn write_within(&self) -> Duration {
+        self.limits.silence
     }
 }
 
@@ -44,47 +85,78 @@ where
     let metrics = registry.metrics.clone();
     let mut reader = Reader::new(stream, FromViewer::decode, limits, &metrics);
     let outbox = Arc::new(Outbox::new(limits.max_lossy_bytes));
-    let writer = tokio::spawn({
+    let is_greeted = Arc::<AtomicBool>::default();
+    let mut writer = tokio::spawn({
         let outgoing = Outgoing {
             outbox: outbox.clone(),
             metrics: metrics.clone(),
+            limits,
+            is_greeted: is_greeted.clone(),
+            beats: AtomicU64::new(0),
         };
         async move { wire::write(sink, &outgoing, limits, "the studio ends this connection").await }
     });
 
     let mut viewer = Viewer {
-        registry: &registry,
-        outbox: &outbox,
+        registry: registry.clone(),
+        outbox: outbox.clone(),
         watched: None,
         key: registry.asking.new_viewer(),
+        name: String::new(),
         asked: None,
+        answers: Arc::new(Semaphore::new(MAX_ANSWERS)),
+        is_greeted,
+        is_absent: false,
     };
     let end = tokio::select! {
         end = viewer.serve(&mut reader) => end,
         () = stop.cancelled() => End::Left,
+        written = &mut writer => {
+            if written.is_err() {
+                tracing::error!("the writer of a viewer's connection crashed");
+            }
+            return;
+        }
     };
-    viewer.leave();
     if let End::Refused(error) = end {
         tracing::info!("a viewer's connection is refused: {}", error.message);
         put(&outbox, &error);
     }
-    outbox.close();
+    drop(viewer);
     if writer.await.is_err() {
         tracing::error!("the writer of a viewer's connection crashed");
     }
 }
 
-struct Viewer<'a> {
-    registry: &'a Registry,
-    outbox: &'a Arc<Outbox>,
+struct Viewer {
+    registry: Arc<Registry>,
+    outbox: Arc<Outbox>,
     watched: Option<Arc<Session>>,
-    /// Names this viewer where questions wait.
+    /// Names this viewer where questions wait, and as an operator.
     key: u64,
+    /// The same for people.
+    name: String,
     /// The question at hand, and how to end it.
     asked: Option<(u64, Wanted)>,
+    /// Stops whose answer waits for the disk.
+    answers: Arc<Semaphore>,
+    is_greeted: Arc<AtomicBool>,
+    /// It was not heard for so long that what it set off has ended.
+    is_absent: bool,
 }
 
-impl Viewer<'_> {
+/// A viewer leaves its places, by a panic too.
+impl Drop for Viewer {
+    fn drop(&mut self) {
+        self.unwatch();
+        self.abandon_question();
+        self.outbox.close();
+        self.registry.remove_viewer(&self.outbox);
+        self.registry.operator_gone(self.key, &self.name);
+    }
+}
+
+impl Viewer {
     async fn serve<S, E>(&mut self, reader: &mut Reader<'_, S, FromViewer>) -> End
     where
         S: Stream<Item = Result<Message, E>> + Unpin,
@@ -93,20 +165,38 @@ impl Viewer<'_> {
         if let Err(end) = self.greet(reader).await {
             return end;
         }
+        let heard = reader.heard().clone();
+        let limits = self.registry.limits;
+        let mut looks = tokio::time::interval(limits.operator_gone_after / 8);
         loop {
-            match reader.next().await {
+            let read = tokio::select! {
+                read = reader.next() => read,
+                _ = looks.tick() => {
+                    self.look(heard.silent_for() >= limits.operator_gone_after);
+                    continue;
+                }
+            };
+            match read {
                 Ok(Read::Message(message)) => {
                     if let Err(error) = self.handle(message) {
-                        put(self.outbox, &error);
+                        put(&self.outbox, &error);
                     }
                 }
-                Ok(Read::Refused(error)) => put(self.outbox, &error),
+                Ok(Read::Refused(error)) => put(&self.outbox, &error),
                 Err(end) => break end,
             }
         }
     }
 
-    async fn greet<S, E>(&self, reader: &mut Reader<'_, S, FromViewer>) -> Result<(), End>
+    /// A viewer that is silent cannot stop what it set off.
+    fn look(&mut self, is_absent: bool) {
+        if is_absent && !self.is_absent {
+            self.registry.operator_gone(self.key, &self.name);
+        }
+        self.is_absent = is_absent;
+    }
+
+    async fn greet<S, E>(&mut self, reader: &mut Reader<'_, S, FromViewer>) -> Result<(), End>
     where
         S: Stream<Item = Result<Message, E>> + Unpin,
         E: std::fmt::Display,
@@ -119,16 +209,18 @@ impl Viewer<'_> {
                 fatal: true,
             }));
         };
-        self.registry.add_viewer(self.outbox).map_err(|full| {
+        self.registry.add_viewer(&self.outbox).map_err(|full| {
             End::Refused(ErrorMessage {
                 code: "full".to_owned(),
                 message: full.to_string(),
                 fatal: true,
             })
         })?;
-        tracing::debug!("viewer {:?} is here", hello.client);
+        let client: String = hello.client.chars().take(MAX_CLIENT_CHARS).collect();
+        self.name = format!("viewer {} ({client})", self.key);
+        tracing::debug!("{} is here", self.name);
         put(
-            self.outbox,
+            &self.outbox,
             &ViewerWelcome {
                 studio_version: VERSION.to_owned(),
                 policy: self.registry.policy(),
@@ -139,6 +231,7 @@ impl Viewer<'_> {
             Ok(frame) => self.outbox.put_newest(Key::Robots, frame.into()),
             Err(error) => tracing::warn!("the robot list was not sent: {error}"),
         }
+        self.is_greeted.store(true, Ordering::Release);
         Ok(())
     }
 
@@ -148,31 +241,36 @@ impl Viewer<'_> {
             FromViewer::Watch(watch) => {
                 let session = self.robot(&watch.robot_id)?;
                 self.unwatch();
-                session.watch(self.outbox);
+                session.watch(&self.outbox);
                 self.watched = Some(session);
                 Ok(())
             }
-            FromViewer::Command(command) => self
-                .robot(&command.robot_id)?
-                .command(&command.text, command.mode),
+            FromViewer::Command(command) => {
+                let given =
+                    self.robot(&command.robot_id)?
+                        .command(&command.text, command.mode, self.key);
+                self.note("command", &command.robot_id, &command.text, &given);
+                given
+            }
             FromViewer::Stop(stop) => {
-                self.robot(&stop.robot_id)?
-                    .stop("a viewer pressed stop".to_owned());
+                let robot = self.robot(&stop.robot_id)?;
+                self.stop("stop", &[robot], stop.press_id);
                 Ok(())
             }
-            FromViewer::StopAll(_) => {
-                for robot in self.registry.robots() {
-                    robot.stop("a viewer stopped all robots".to_owned());
-                }
+            FromViewer::StopAll(stop) => {
+                let robots = self.registry.robots();
+                self.stop("stop_all", &robots, stop.press_id);
                 Ok(())
             }
             FromViewer::Release(release) => {
                 self.robot(&release.robot_id)?.release();
+                self.note("release", &release.robot_id, "", &Ok(()));
                 Ok(())
             }
             FromViewer::Reset(reset) => {
-                self.robot(&reset.robot_id)?.reset(reset.scene);
-                Ok(())
+                let given = self.robot(&reset.robot_id)?.reset(reset.scene);
+                self.note("reset", &reset.robot_id, "", &given);
+                given
             }
             FromViewer::Ask(ask) => {
                 self.ask(ask);
@@ -189,13 +287,61 @@ impl Viewer<'_> {
         }
     }
 
+    fn note(
+        &self,
+        what: &'static str,
+        robot_id: &str,
+        text: &str,
+        given: &Result<(), ErrorMessage>,
+    ) {
+        let refused = given.as_ref().err().map_or("", |error| error.code.as_str());
+        let events = &self.registry.events;
+        events.note(what, robot_id, &self.name, text, refused);
+    }
+
+    /// Stops robots at once; answers when the latches are on disk, and waits for that nowhere. A press that comes again
+    /// stops nothing and is answered again, because the first answer may be lost.
+    fn stop(&self, what: &'static str, robots: &[Arc<Session>], press_id: u64) {
+        let reason = format!("{} pressed stop", self.name);
+        let change = self.registry.stop(robots, press_id, &reason);
+        if change.is_some() {
+            for robot in robots {
+                let robot_id = robot.robot_id();
+                tracing::info!("{robot_id} is stopped: {reason}");
+                self.note(what, &robot_id, "", &Ok(()));
+            }
+        }
+        let mut accepted = StopAccepted {
+            press_id,
+            robots: robots
+                .iter()
+                .map(|robot| StoppedRobot {
+                    robot_id: robot.robot_id(),
+                    connected: robot.is_connected(),
+                })
+                .collect(),
+            not_on_disk: String::new(),
+        };
+        let Ok(permit) = self.answers.clone().try_acquire_owned() else {
+            // Presses are sent again, so another answer will come.
+            return;
+        };
+        let (registry, outbox) = (self.registry.clone(), self.outbox.clone());
+        tokio::spawn(async move {
+            let on_disk = registry.latches.on_disk(change).await;
+            accepted.not_on_disk = on_disk.err().unwrap_or_default();
+            put(&outbox, &accepted);
+            drop(permit);
+        });
+    }
+
     fn ask(&mut self, ask: Ask) {
         self.abandon_question();
         // Every question gets an answer, so that nobody waits for one in vain.
         let robot = match self.robot(&ask.robot_id) {
             Ok(robot) => robot,
             Err(error) => {
-                scene::refuse(self.outbox, ask.question_id, &error.message);
+                scene::refuse(&self.outbox, ask.question_id, &error.message);
                 return;
             }
         };
@@ -238,15 +384,9 @@ impl Viewer<'_> {
 
     fn unwatch(&mut self) {
         if let Some(session) = self.watched.take() {
-            session.unwatch(self.outbox);
+            session.unwatch(&self.outbox);
             self.outbox.forget_watched();
         }
-    }
-
-    fn leave(&mut self) {
-        self.unwatch();
-        self.abandon_question();
-        self.registry.remove_viewer(self.outbox);
     }
 }
 

@@ -147,6 +147,7 @@ impl TestStudio {
             speaker,
             scorer: scorer::nobody("The test"),
             recordings: Recordings::default(),
+            data: None,
             limits,
         })
         .await
@@ -158,6 +159,7 @@ impl TestStudio {
             speaker: nobody("The test"),
             scorer,
             recordings: Recordings::default(),
+            data: None,
             limits,
         })
         .await
@@ -169,6 +171,7 @@ impl TestStudio {
             speaker: nobody("The test"),
             scorer: scorer::nobody("The test"),
             recordings,
+            data: None,
             limits: Limits::default(),
         })
         .await

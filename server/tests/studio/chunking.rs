@@ -147,6 +147,7 @@ async fn after_a_stop_nothing_is_continued() {
     };
     viewer.send(&release.into()).await.unwrap();
     while !matches!(robot.robot.next().await, ToRobot::Release(_)) {}
+    command(&mut viewer, "arm", "go").await;
     let asked = record.lock().unwrap().len();
     let chunk = robot.chunk().await;
     assert!(record.lock().unwrap()[asked].continuation.is_none());

@@ -53,7 +53,7 @@ async fn a_robot_gets_chunks_only_while_it_has_an_instruction() {
 async fn two_robots_follow_their_own_commands() {
     let studio = TestStudio::start().await;
     let mut one = Robot::connect(&studio, "arm").await;
-    let mut two = Robot::connect(&studio, "arm").await;
+    let mut two = Robot::connect(&studio, "arm-2").await;
     assert_eq!(
         (one.robot_id.as_str(), two.robot_id.as_str()),
         ("arm", "arm-2")
@@ -130,17 +130,20 @@ async fn a_stop_reaches_the_robot_at_once_and_latches_until_released() {
     );
     let status = wait_status(&mut viewer, |status| status.stop_requested).await;
     assert!(!status.stopped, "the robot has not confirmed yet");
-    // A new sentence does not lift a stop.
+    // An instruction does not lift a stop, and does not wait for its end either.
     command(&mut viewer, "arm", "go 6").await;
+    assert_eq!(wait_error(&mut viewer).await.code, "stopped");
+    viewer.send(&release("arm")).await.unwrap();
+    while !matches!(robot.next().await, ToRobot::Release(_)) {}
     assert!(
         robot
             .chunks_within(Duration::from_millis(300))
             .await
-            .is_empty()
+            .is_empty(),
+        "a release moves nothing"
     );
-    viewer.send(&release("arm")).await.unwrap();
-    while !matches!(robot.next().await, ToRobot::Release(_)) {}
-    assert_eq!(robot.chunk().await.actions[0], 6.0);
+    command(&mut viewer, "arm", "go 7").await;
+    assert_eq!(robot.chunk().await.actions[0], 7.0);
     let metrics = studio.get("/metrics", "").await;
     assert!(
         metrics.contains("policy_studio_stop_dispatch_seconds_count 1"),

@@ -25,6 +25,7 @@ mod scene;
 mod scorer_files;
 mod scoring;
 mod sim_robot;
+mod stops;
 mod tokens;
 mod viewers;
 mod web;

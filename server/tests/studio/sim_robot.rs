@@ -231,7 +231,9 @@ async fn stop_halts_it_and_it_stays_halted_until_released() {
         robot_id: "sim".to_owned(),
     };
     viewer.send(&release.into()).await.unwrap();
-    wait_status(&mut viewer, |status| !status.stopped && !status.holding).await;
+    wait_status(&mut viewer, |status| !status.stopped).await;
+    command(&mut viewer, "sim", &reach(3)).await;
+    wait_status(&mut viewer, |status| !status.holding).await;
     running.end().await;
 }
 
@@ -310,6 +312,7 @@ async fn it_dials_again_when_the_studio_was_away() {
         speaker: policy_studio::policies::speaker::nobody("The test"),
         scorer: policy_studio::scorer::nobody("The test"),
         recordings: Default::default(),
+        data: None,
         limits: Limits::default(),
     };
     let second = tokio::spawn(policy_studio::serve(

@@ -1,0 +1,327 @@
+//! Stops that arrive and hold: whatever happens to connections, names and the studio in between.
+
+use super::bench::*;
+use futures_util::StreamExt as _;
+use policy_studio::{Config, Limits, client::ViewerClient, policies::speaker::nobody, scorer};
+use protocol::{
+    ToRobot, ToViewer,
+    robot::RobotHello,
+    viewer::{Heartbeat, ReleaseRobot, StopAccepted, StopAll, StopRobot},
+};
+use std::{path::PathBuf, time::Duration};
+use tokio_tungstenite::tungstenite::Message;
+
+fn config(limits: Limits, data: Option<PathBuf>) -> Config {
+    Config {
+        policy: Ok(Box::new(Scripted::new())),
+        speaker: nobody("The test"),
+        scorer: scorer::nobody("The test"),
+        recordings: Default::default(),
+        data,
+        limits,
+    }
+}
+
+async fn press(viewer: &mut ViewerClient, robot_id: &str, press_id: u64) -> StopAccepted {
+    let stop = StopRobot {
+        robot_id: robot_id.to_owned(),
+        press_id,
+    };
+    viewer.send(&stop.into()).await.unwrap();
+    accepted(viewer).await
+}
+
+async fn accepted(viewer: &mut ViewerClient) -> StopAccepted {
+    viewer
+        .wait_for("the answer to a stop", SOON, |message| match message {
+            ToViewer::StopAccepted(accepted) => Some(accepted),
+            _ => None,
+        })
+        .await
+        .unwrap()
+}
+
+async fn release(viewer: &mut ViewerClient, robot_id: &str) {
+    let release = ReleaseRobot {
+        robot_id: robot_id.to_owned(),
+    };
+    viewer.send(&release.into()).await.unwrap();
+}
+
+/// Says hello with a token and gives the first message and the robot.
+async fn resume(studio: &TestStudio, hello: RobotHello) -> (ToRobot, Robot) {
+    let mut robot = Robot {
+        socket: dial(studio, "/ws/robot").await,
+        robot_id: String::new(),
+        sequence: 0,
+    };
+    robot.send(hello).await;
+    (robot.next().await, robot)
+}
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("stops-{name}-{}", std::process::id()));
+        std::fs::remove_dir_all(&folder).ok();
+        Self(folder)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).ok();
+    }
+}
+
+#[tokio::test]
+async fn a_press_is_answered_with_its_number_and_stops_once() {
+    let studio = TestStudio::start().await;
+    let mut robot = Robot::connect(&studio, "arm").await;
+    let mut viewer = studio.watcher("arm").await;
+    let answer = press(&mut viewer, "arm", 77).await;
+    assert_eq!(answer.press_id, 77);
+    assert_eq!(answer.robots[0].robot_id, "arm");
+    assert!(answer.robots[0].connected);
+    assert!(answer.not_on_disk.contains("data folder"), "{answer:?}");
+    while !matches!(robot.next().await, ToRobot::Stop(_)) {}
+    let status = wait_status(&mut viewer, |status| status.stop_delivered).await;
+    assert!(status.stop_requested && !status.stopped);
+    release(&mut viewer, "arm").await;
+    wait_status(&mut viewer, |status| !status.stop_requested).await;
+    // The same press again, as a page sends it whose answer was lost: answered, and nothing stops.
+    assert_eq!(press(&mut viewer, "arm", 77).await.press_id, 77);
+    command(&mut viewer, "arm", "go 4").await;
+    assert_eq!(robot.chunk().await.actions[0], 4.0);
+    assert_eq!(press(&mut viewer, "arm", 78).await.press_id, 78);
+    wait_status(&mut viewer, |status| status.stop_requested).await;
+}
+
+#[tokio::test]
+async fn stop_all_reaches_every_robot_at_once() {
+    let studio = TestStudio::start().await;
+    let mut robots = Vec::new();
+    for name in ["one", "two", "three"] {
+        robots.push(Robot::connect(&studio, name).await);
+    }
+    let mut viewer = studio.viewer().await;
+    viewer.send(&StopAll { press_id: 5 }.into()).await.unwrap();
+    let answer = accepted(&mut viewer).await;
+    assert_eq!((answer.press_id, answer.robots.len()), (5, 3));
+    for robot in &mut robots {
+        while !matches!(robot.next().await, ToRobot::Stop(_)) {}
+    }
+}
+
+#[tokio::test]
+async fn a_stop_for_a_robot_that_is_gone_meets_it_when_it_dials_in() {
+    let studio = TestStudio::start().await;
+    let robot = Robot::connect(&studio, "arm").await;
+    let mut viewer = studio.watcher("arm").await;
+    drop(robot);
+    wait_status(&mut viewer, |status| !status.connected).await;
+    let answer = press(&mut viewer, "arm", 1).await;
+    assert!(!answer.robots[0].connected);
+    let (first, _robot) = resume(&studio, hello("arm")).await;
+    assert!(matches!(first, ToRobot::Stop(_)), "{first:?}");
+}
+
+#[tokio::test]
+async fn a_latch_is_on_disk_when_the_stop_is_answered() {
+    let folder = Folder::new("restart");
+    let first = TestStudio::of(config(Limits::default(), Some(folder.0.clone()))).await;
+    let _robot = Robot::connect(&first, "arm").await;
+    let mut viewer = first.watcher("arm").await;
+    assert_eq!(press(&mut viewer, "arm", 1).await.not_on_disk, "");
+    // As after a kill -9: the first studio is not asked to end, and a second one starts from the same folder.
+    let second = TestStudio::of(config(Limits::default(), Some(folder.0.clone()))).await;
+    let (message, mut robot) = resume(&second, hello("arm")).await;
+    assert!(matches!(message, ToRobot::Stop(_)), "{message:?}");
+    let mut viewer = second.watcher("arm").await;
+    assert!(wait_status(&mut viewer, |_| true).await.stop_requested);
+    command(&mut viewer, "arm", "go 1").await;
+    assert_eq!(wait_error(&mut viewer).await.code, "stopped");
+    release(&mut viewer, "arm").await;
+    wait_status(&mut viewer, |status| !status.stop_requested).await;
+    assert!(
+        robot
+            .chunks_within(Duration::from_millis(300))
+            .await
+            .is_empty()
+    );
+    command(&mut viewer, "arm", "go 2").await;
+    assert_eq!(robot.chunk().await.actions[0], 2.0);
+    let events = std::fs::read_to_string(folder.0.join("events.jsonl")).unwrap();
+    assert!(
+        events.contains("\"what\":\"stop\"") && events.contains("viewer"),
+        "{events}"
+    );
+}
+
+#[tokio::test]
+async fn a_robot_that_dials_again_while_its_old_connection_lives_keeps_its_stop() {
+    let studio = TestStudio::start().await;
+    let mut old = Robot {
+        socket: dial(&studio, "/ws/robot").await,
+        robot_id: String::new(),
+        sequence: 0,
+    };
+    old.send(hello("arm")).await;
+    let token = loop {
+        if let ToRobot::Welcome(welcome) = old.next().await {
+            break welcome.resume_token;
+        }
+    };
+    let mut viewer = studio.watcher("arm").await;
+    press(&mut viewer, "arm", 1).await;
+    let resuming = RobotHello {
+        resume_token: Some(token),
+        ..hello("arm")
+    };
+    let (first, mut new) = resume(&studio, resuming).await;
+    assert!(matches!(first, ToRobot::Stop(_)), "{first:?}");
+    let ToRobot::Welcome(welcome) = new.next().await else {
+        panic!("the welcome comes next");
+    };
+    assert_eq!(welcome.robot_id, "arm");
+    assert_eq!(last_error(&mut old.socket).await.code, "replaced");
+    let robots = studio.get("/api/robots", "").await;
+    assert_eq!(robots.matches("robot_id").count(), 1, "{robots}");
+    assert!(
+        new.chunks_within(Duration::from_millis(200))
+            .await
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn a_second_robot_of_a_name_that_is_alive_is_refused() {
+    let studio = TestStudio::start().await;
+    let mut first = Robot::connect(&studio, "arm").await;
+    let alive = tokio::spawn(async move {
+        // Reading answers the pings.
+        first.try_next(Duration::from_secs(3)).await;
+        first
+    });
+    let mut second = dial(&studio, "/ws/robot").await;
+    let frame = protocol::encode(&hello("arm")).unwrap();
+    use futures_util::SinkExt as _;
+    second.send(Message::Binary(frame.into())).await.unwrap();
+    let error = last_error(&mut second).await;
+    assert_eq!(error.code, "name_taken");
+    assert!(error.message.contains("resume_token"), "{error:?}");
+    let mut first = alive.await.unwrap();
+    let mut viewer = studio.watcher("arm").await;
+    command(&mut viewer, "arm", "go 3").await;
+    assert_eq!(first.chunk().await.actions[0], 3.0);
+}
+
+#[tokio::test]
+async fn a_robot_whose_old_connection_is_dead_and_unnoticed_gets_its_place_back() {
+    let studio = TestStudio::start().await;
+    // Never read again, so its pings are not answered.
+    let dead = Robot::connect(&studio, "arm").await;
+    let mut viewer = studio.watcher("arm").await;
+    press(&mut viewer, "arm", 1).await;
+    let (first, _new) = resume(&studio, hello("arm")).await;
+    assert!(matches!(first, ToRobot::Stop(_)), "{first:?}");
+    drop(dead);
+}
+
+#[tokio::test]
+async fn a_robot_that_does_not_read_is_cut_and_its_viewers_learn_of_it() {
+    let limits = Limits {
+        deaf_after: Duration::from_secs(1),
+        ..Limits::default()
+    };
+    let studio = TestStudio::of(config(limits, None)).await;
+    let robot = Robot::connect(&studio, "arm").await;
+    let (sink, _unread) = robot.socket.split();
+    let mut sink = sink;
+    let mut viewer = studio.watcher("arm").await;
+    let sending = tokio::spawn(async move {
+        use futures_util::SinkExt as _;
+        for sequence in 1.. {
+            let frame = protocol::encode(&observation(sequence)).unwrap();
+            if sink.send(Message::Binary(frame.into())).await.is_err() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    let status = wait_status(&mut viewer, |status| !status.connected).await;
+    assert!(!status.connected);
+    sending.abort();
+}
+
+#[tokio::test]
+async fn a_robot_stops_when_the_viewer_that_set_it_off_leaves() {
+    let studio = TestStudio::of(config(Limits::default(), None)).await;
+    let mut robot = Robot::connect(&studio, "arm").await;
+    let mut operator = studio.watcher("arm").await;
+    let mut other = studio.watcher("arm").await;
+    command(&mut operator, "arm", "go 5").await;
+    robot.chunk().await;
+    drop(operator);
+    let error = wait_error(&mut other).await;
+    assert_eq!(error.code, "operator_gone");
+    robot.chunks_within(Duration::from_millis(100)).await;
+    assert!(
+        robot
+            .chunks_within(Duration::from_millis(300))
+            .await
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn a_robot_stops_when_the_viewer_that_set_it_off_falls_silent() {
+    let studio = TestStudio::of(config(Limits::default(), None)).await;
+    let mut robot = Robot::connect(&studio, "arm").await;
+    let mut operator = studio.watcher("arm").await;
+    command(&mut operator, "arm", "go 5").await;
+    robot.chunk().await;
+    // Not reading is not answering pings, as when a laptop sleeps.
+    let mut driven = true;
+    for _ in 0..50 {
+        driven = !robot
+            .chunks_within(Duration::from_millis(100))
+            .await
+            .is_empty();
+        if !driven {
+            break;
+        }
+    }
+    assert!(!driven, "still driven after five seconds");
+    // A simulated robot, or one that was chosen to run unattended, goes on.
+    let limits = Limits {
+        unattended: true,
+        operator_gone_after: Duration::from_millis(300),
+        ..Limits::default()
+    };
+    let studio = TestStudio::of(config(limits, None)).await;
+    let mut robot = Robot::connect(&studio, "arm").await;
+    let mut operator = studio.watcher("arm").await;
+    command(&mut operator, "arm", "go 5").await;
+    robot.chunk().await;
+    drop(operator);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(robot.chunk().await.actions[0], 5.0);
+}
+
+#[tokio::test]
+async fn viewers_hear_a_heartbeat_twice_a_second() {
+    let studio = TestStudio::start().await;
+    let mut viewer = studio.viewer().await;
+    let started = std::time::Instant::now();
+    let mut beats = Vec::new();
+    while beats.len() < 4 {
+        if let ToViewer::Heartbeat(Heartbeat { beat, problems }) = viewer.next().await.unwrap() {
+            assert!(problems.is_empty(), "{problems:?}");
+            beats.push(beat);
+        }
+    }
+    assert_eq!(beats, [0, 1, 2, 3]);
+    assert!(started.elapsed() < Duration::from_secs(6));
+}
