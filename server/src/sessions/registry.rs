@@ -451,7 +451,7 @@ mod tests {
         (session, connection, heard)
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_name_whose_robot_is_alive_is_refused_and_the_robot_keeps_its_place() {
         let registry = registry(Limits::default());
         let (first, connection, heard) = connect(&registry, hello("Arm A")).await;
@@ -470,7 +470,7 @@ mod tests {
         assert!(first.is_connected() && !connection.cut.is_cancelled());
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_dead_connection_is_cut_for_a_new_one_which_inherits_the_stop() {
         let registry = registry(Limits::default());
         let (first, old, _) = connect(&registry, hello("arm")).await;
@@ -489,7 +489,7 @@ mod tests {
         assert!(!again.is_connected());
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn the_token_of_its_welcome_takes_the_place_over_at_once() {
         let registry = registry(Limits::default());
         let (first, old, heard) = connect(&registry, hello("arm")).await;
@@ -501,7 +501,7 @@ mod tests {
         assert_eq!(registry.metrics.robots.get(), 1);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_stop_is_remembered_behind_ten_thousand_other_robots() {
         let registry = registry(Limits::default());
         let (arm, connection, _) = connect(&registry, hello("arm")).await;
@@ -533,7 +533,7 @@ mod tests {
         );
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_full_studio_says_so() {
         let registry = registry(Limits {
             max_robots: 1,
