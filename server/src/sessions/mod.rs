@@ -2,6 +2,8 @@
 //!
 //! - [`live`]: the rules of one robot as a plain value; time is handed in
 //! - [`execution`]: what it is executing, as far as the studio knows
+//! - [`freshness`]: how much longer than usual an observation was on its way
+//! - [`units`]: what a robot announces, held against the statistics of its norm tag
 //! - [`session`]: those rules connected to the wire, the policy and the viewers
 //! - [`audience`]: the viewers of one robot
 //! - [`depth`]: a depth map as viewers are told
@@ -10,9 +12,11 @@
 mod audience;
 mod depth;
 mod execution;
+mod freshness;
 pub(crate) mod live;
 pub(crate) mod registry;
 pub(crate) mod session;
+mod units;
 
 pub(crate) use registry::Registry;
 pub(crate) use session::Session;

@@ -3,6 +3,7 @@
 use super::{live::Live, session::Session};
 use crate::{
     chunking::Chunking,
+    health::Health,
     mailbox::Mailbox,
     metrics::Metrics,
     policies::inference::Inference,
@@ -77,6 +78,7 @@ pub(crate) struct Registry {
     pub(crate) inference: Arc<Inference>,
     pub(crate) asking: Arc<Asking>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) health: Arc<Health>,
     pub(crate) limits: Limits,
     inner: Mutex<Inner>,
 }
@@ -93,12 +95,14 @@ impl Registry {
         inference: Arc<Inference>,
         asking: Arc<Asking>,
         metrics: Arc<Metrics>,
+        health: Arc<Health>,
         limits: Limits,
     ) -> Self {
         Self {
             inference,
             asking,
             metrics,
+            health,
             limits,
             inner: Mutex::default(),
         }
@@ -281,9 +285,11 @@ mod tests {
 
     fn registry(limits: Limits) -> Registry {
         let metrics = Arc::new(Metrics::new());
-        let (inference, _) = Inference::start(Err("none".to_owned()), metrics.clone(), 1).unwrap();
-        let (asking, _) = Asking::start(Err("nobody".to_owned())).unwrap();
-        Registry::new(inference, asking, metrics, limits)
+        let health = Health::new();
+        let (inference, _) =
+            Inference::start(Err("none".to_owned()), metrics.clone(), 1, &health).unwrap();
+        let (asking, _) = Asking::start(Err("nobody".to_owned()), &health).unwrap();
+        Registry::new(inference, asking, metrics, health, limits)
     }
 
     fn hello(name: &str) -> RobotHello {

@@ -63,7 +63,7 @@ where
         end = viewer.serve(&mut reader) => end,
         () = stop.cancelled() => End::Left,
     };
-    viewer.leave();
+    drop(viewer);
     if let End::Refused(error) = end {
         tracing::info!("a viewer's connection is refused: {}", error.message);
         put(&outbox, &error);
@@ -247,6 +247,13 @@ impl Viewer<'_> {
         self.unwatch();
         self.abandon_question();
         self.registry.remove_viewer(self.outbox);
+    }
+}
+
+impl Drop for Viewer<'_> {
+    /// However its task ends, nothing is kept for it afterwards.
+    fn drop(&mut self) {
+        self.leave();
     }
 }
 
