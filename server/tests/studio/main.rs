@@ -12,6 +12,7 @@ mod bench;
 mod chunking;
 mod control;
 mod gathering;
+mod health;
 mod http;
 #[path = "../command_line_score/made.rs"]
 #[allow(
@@ -19,6 +20,7 @@ mod http;
     reason = "the tests of the command line make more kinds of data sets"
 )]
 mod made;
+mod pictures;
 mod recorder;
 mod recordings;
 mod scene;
@@ -26,5 +28,6 @@ mod scorer_files;
 mod scoring;
 mod sim_robot;
 mod tokens;
+mod units;
 mod viewers;
 mod web;
