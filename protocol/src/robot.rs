@@ -7,6 +7,9 @@ use crate::common::{
 use crate::frame::{FrameError, Message, direction, invalid};
 use serde::{Deserialize, Serialize};
 
+/// Latest time of a robot's clock, in microseconds: beyond 100,000 years, so that times can be added.
+pub const MAX_CLOCK_MICROS: u64 = 1 << 62;
+
 /// First message of a robot.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RobotHello {
@@ -111,6 +114,16 @@ impl Message for Observation {
     const KIND: u8 = 0x02;
     const NAME: &'static str = "Observation";
     fn validate(&self) -> Result<(), FrameError> {
+        if self.captured_at_micros > MAX_CLOCK_MICROS {
+            return Err(invalid(
+                Self::NAME,
+                "captured_at_micros",
+                format!(
+                    "{} is no time of a clock; microseconds that count up, at most 2^62",
+                    self.captured_at_micros
+                ),
+            ));
+        }
         if self.state.is_empty() || self.state.len() > MAX_DIMS {
             return Err(invalid(
                 Self::NAME,

@@ -3,6 +3,7 @@
 //! One listening socket serves everything; [`serve`] is handed the socket, the policy and the signal to stop,
 //! so that the binary, the tests and other programs start it the same way. From the wire inwards:
 //!
+//! - `health`: which part of the studio does not answer, for `/healthz`, viewers and the log
 //! - `wire`: what all WebSockets share (first message in time, pings, silence, refusals in words)
 //! - `robots`: a robot's connection; its orders wait in [`mailbox`], one slot per kind, stop first
 //! - `viewers`: a page's connection; what waits for it is bounded in bytes and loses the oldest pictures
@@ -13,6 +14,7 @@
 //! - [`scorer`]: the hosted progress scorer, its files and its thread
 //! - [`policies`]: the policy behind a trait, its thread, and which device it may run on
 //! - [`web`]: routes, the page inside the binary, health and metrics
+//! - [`signals`]: what asks a program to stop, and ends it
 //! - [`sim_robot`]: the built-in robot, a client like any other
 //! - [`evaluation`], [`bench`]: success rates and speeds, for the command line
 //! - [`npy`], [`episodes`]: recorded actions, read from NumPy files and LeRobot data sets
@@ -31,10 +33,12 @@ pub mod client;
 pub mod data;
 pub mod episodes;
 pub mod evaluation;
+mod health;
 mod line;
 pub mod mailbox;
 mod metrics;
 pub mod npy;
+mod panics;
 pub mod policies;
 pub mod recordings;
 mod robots;
@@ -42,6 +46,7 @@ mod scene;
 pub mod scorer;
 pub mod scoring;
 mod sessions;
+pub mod signals;
 pub mod sim_robot;
 mod studio;
 pub mod synthesise;

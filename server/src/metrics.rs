@@ -27,6 +27,7 @@ pub(crate) struct Metrics {
     pub(crate) viewers: Gauge,
     pub(crate) observations: Counter,
     pub(crate) observations_replaced: Counter,
+    pub(crate) observations_over_budget: Counter,
     pub(crate) chunks: Counter,
     pub(crate) stops: Counter,
     pub(crate) inference_failures: Counter,
@@ -54,6 +55,7 @@ impl Metrics {
             viewers: Gauge::default(),
             observations: Counter::default(),
             observations_replaced: Counter::default(),
+            observations_over_budget: Counter::default(),
             chunks: Counter::default(),
             stops: Counter::default(),
             inference_failures: Counter::default(),
@@ -78,6 +80,7 @@ impl Metrics {
             viewers,
             observations,
             observations_replaced,
+            observations_over_budget,
             chunks,
             stops,
             inference_failures,
@@ -102,6 +105,11 @@ impl Metrics {
             "observations_replaced",
             "Observations replaced by a newer one before the policy took them",
             observations_replaced.clone(),
+        );
+        registry.register(
+            "observations_over_budget",
+            "Observations whose pictures were dropped because those before of the same robot still took its memory",
+            observations_over_budget.clone(),
         );
         registry.register("chunks", "Action chunks sent to robots", chunks.clone());
         registry.register(

@@ -4,7 +4,9 @@
 //! robot. A viewer that asks again, says stop or leaves ends its answer after the token being written.
 
 use crate::{
+    health::{Health, Rule, Work},
     line::{Line, Waits},
+    panics::caught,
     policies::{
         actor::ActorError,
         images::image_of,
@@ -21,7 +23,6 @@ use protocol::{
 };
 use std::{
     ops::ControlFlow,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
@@ -117,6 +118,7 @@ impl Asking {
     /// Starts the thread, if there is somebody to answer.
     pub(crate) fn start(
         speaker: Answering,
+        health: &Health,
     ) -> std::io::Result<(Arc<Self>, Option<JoinHandle<()>>)> {
         let asking = Arc::new(Self {
             line: Arc::new(Line::new()),
@@ -128,10 +130,17 @@ impl Asking {
             return Ok((asking, None));
         };
         let (line, closing) = (asking.line.clone(), asking.closing.clone());
+        let part = health.part("the model that answers questions", Rule::Learned);
         let thread = std::thread::Builder::new().name("scene".to_owned());
         let thread = thread.spawn(move || {
+            let _alive = part.thread();
             while let Some(question) = line.next() {
-                answer(speaker.as_ref(), &question, &closing);
+                let work = part.work("answering a question");
+                // Nothing that a question does ends the thread.
+                let answered = caught(|| answer(speaker.as_ref(), &question, &closing, &work));
+                if let Err(words) = answered {
+                    tracing::error!("a question was lost to a crash: {words}");
+                }
             }
         })?;
         Ok((asking, Some(thread)))
@@ -250,7 +259,7 @@ pub(crate) fn refuse(to: &Outbox, question_id: u64, reason: &str) {
     tell(to, &failed(question_id, &ActorError::new(reason)));
 }
 
-fn answer(speaker: &dyn Speaker, question: &Question, closing: &AtomicBool) {
+fn answer(speaker: &dyn Speaker, question: &Question, closing: &AtomicBool, work: &Work) {
     let Question {
         ask,
         images,
@@ -270,8 +279,9 @@ fn answer(speaker: &dyn Speaker, question: &Question, closing: &AtomicBool) {
         .collect();
     let mut text = String::new();
     let mut told_at = Instant::now();
-    let spoken = catch_unwind(AssertUnwindSafe(|| {
+    let spoken = caught(|| {
         speaker.speak(&ask.question, images, &mut |piece| {
+            work.beat();
             if unwanted() {
                 return ControlFlow::Break(());
             }
@@ -288,7 +298,7 @@ fn answer(speaker: &dyn Speaker, question: &Question, closing: &AtomicBool) {
             }
             ControlFlow::Continue(())
         })
-    }))
+    })
     .unwrap_or_else(|_| Err(ActorError::new("the model crashed on this question")));
     match spoken {
         Ok(reply) => question.tell(&whole(ask, reply)),

@@ -2,6 +2,7 @@
 
 use crate::{
     data::{self, events::Events, latches::Latches},
+    health::{Health, Part, Rule, Watchdog},
     metrics::Metrics,
     policies::{Actor, inference::Inference, speaker::Answering},
     recordings::Recordings,
@@ -11,17 +12,22 @@ use crate::{
     web::{self, routes::Studio},
 };
 use axum::serve::ListenerExt as _;
-use std::{
-    future::Future,
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, Instant},
+use std::{future::Future, path::PathBuf, sync::Arc, thread::JoinHandle, time::Duration};
+use tokio::{net::TcpListener, time::MissedTickBehavior};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{AbortOnDropHandle, TaskTracker},
 };
-use tokio::net::TcpListener;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// Connections get this long to say goodbye.
-const GOODBYE: Duration = Duration::from_secs(3);
+/// Connections get this long to say goodbye, from the moment the studio stops.
+const GOODBYE: Duration = Duration::from_millis(1500);
+/// The socket is let go by then.
+const SOCKET: Duration = Duration::from_secs(2);
+/// The threads of models are waited for until then: after that they are left behind, because a point of a large model
+/// takes minutes, and one that hangs never ends.
+const THREADS: Duration = Duration::from_secs(3);
+/// The runtime says this often that it runs.
+const RUNTIME_BEAT: Duration = Duration::from_millis(250);
 
 /// What a studio is started with.
 pub struct Config {
@@ -67,8 +73,9 @@ pub enum ServeError {
 }
 
 /// Serves robots, viewers, the scorer and the page on `listener` until `shutdown` resolves, then stops gracefully: no
-/// new connections, every robot and viewer gets a close frame (a robot that loses its studio holds), and the
-/// inference thread is joined.
+/// new connections, every robot and viewer gets a close frame (a robot that loses its studio holds), and the threads of
+/// models end after what they are computing. All of that takes at most three seconds: threads that need longer are left
+/// behind, so whoever calls this should end the process, or at least not wait for them.
 ///
 /// # Errors
 /// [`ServeError`] when the inference thread or the socket cannot be had.
@@ -91,10 +98,17 @@ pub async fn serve(
     let latches = Arc::new(Latches::open(data.as_deref())?);
     let events = Events::open(data.as_deref()).map_err(ServeError::Thread)?;
     let metrics = Arc::new(Metrics::new());
-    let (inference, thread) =
-        Inference::start(policy, metrics.clone(), limits.max_batch).map_err(ServeError::Thread)?;
-    let (asking, answering) = Asking::start(speaker).map_err(ServeError::Thread)?;
-    let (desk, scoring) = Desk::open(scorer, limits.max_scorings).map_err(ServeError::Thread)?;
+    let health = Health::new();
+    let mut threads = Threads::default();
+    let (inference, thread) = Inference::start(policy, metrics.clone(), limits.max_batch, &health)
+        .map_err(ServeError::Thread)?;
+    threads.add("the policy", thread);
+    let (asking, thread) = Asking::start(speaker, &health).map_err(ServeError::Thread)?;
+    threads.add("the model that answers questions", thread);
+    let (desk, thread) =
+        Desk::open(scorer, limits.max_scorings, &health).map_err(ServeError::Thread)?;
+    threads.add("the scorer", thread);
+    let _watchdog = Watchdog::start(health.clone()).map_err(ServeError::Thread)?;
     let stop = CancellationToken::new();
     let connections = TaskTracker::new();
     let studio = Studio {
@@ -104,6 +118,7 @@ pub async fn serve(
             metrics,
             latches,
             events,
+            health.clone(),
             limits,
         )),
         desk: desk.clone(),
@@ -111,6 +126,9 @@ pub async fn serve(
         stop: stop.clone(),
         connections: connections.clone(),
     };
+    let _beating = AbortOnDropHandle::new(tokio::spawn(beat(
+        health.part("the runtime that serves connections", Rule::Fixed),
+    )));
 
     let router = web::router(studio);
     let mut server = tokio::spawn({
@@ -131,10 +149,15 @@ pub async fn serve(
         () = shutdown => None,
         ended = &mut server => Some(ended),
     };
+    let asked_at = tokio::time::Instant::now();
+    health.close();
     stop.cancel();
     desk.close();
     connections.close();
-    if tokio::time::timeout(GOODBYE, connections.wait())
+    // They end after the chunk, the token and the point that they are computing.
+    inference.stop();
+    asking.stop();
+    if tokio::time::timeout_at(asked_at + GOODBYE, connections.wait())
         .await
         .is_err()
     {
@@ -142,7 +165,7 @@ pub async fn serve(
     }
     let result = match served {
         Some(ended) => flatten(ended),
-        None => match tokio::time::timeout(GOODBYE, &mut server).await {
+        None => match tokio::time::timeout_at(asked_at + SOCKET, &mut server).await {
             Ok(ended) => flatten(ended),
             Err(_) => {
                 server.abort();
@@ -150,28 +173,44 @@ pub async fn serve(
             }
         },
     };
-    inference.stop();
-    asking.stop();
-    // They end after the chunk, and the token, that they are computing.
-    for thread in [thread, answering].into_iter().flatten() {
-        let joined = tokio::task::spawn_blocking(move || thread.join()).await;
-        if !matches!(joined, Ok(Ok(()))) {
-            tracing::error!("the thread of a model crashed");
-        }
-    }
-    // A point of a large model may take minutes, and whoever waited for it is gone.
-    if let Some(thread) = scoring {
-        let patience = Instant::now() + GOODBYE;
-        while !thread.is_finished() && Instant::now() < patience {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        if !thread.is_finished() {
-            tracing::warn!("the scorer is in the middle of a video and is left behind");
-        } else if thread.join().is_err() {
-            tracing::error!("the thread of a model crashed");
-        }
-    }
+    threads.end_by(asked_at + THREADS).await;
     result
+}
+
+/// Says that the runtime runs.
+async fn beat(part: Arc<Part>) {
+    let work = part.work("held up");
+    let mut ticks = tokio::time::interval(RUNTIME_BEAT);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        work.beat();
+    }
+}
+
+/// Threads that compute.
+#[derive(Debug, Default)]
+struct Threads(Vec<(&'static str, JoinHandle<()>)>);
+
+impl Threads {
+    fn add(&mut self, name: &'static str, threads: impl IntoIterator<Item = JoinHandle<()>>) {
+        self.0
+            .extend(threads.into_iter().map(|thread| (name, thread)));
+    }
+
+    /// Joins those that have ended until then, and leaves the others behind.
+    async fn end_by(self, until: tokio::time::Instant) {
+        for (name, thread) in self.0 {
+            while !thread.is_finished() && tokio::time::Instant::now() < until {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            if !thread.is_finished() {
+                tracing::warn!("{name} is in the middle of something and is left behind");
+            } else if thread.join().is_err() {
+                tracing::error!("the thread of {name} crashed");
+            }
+        }
+    }
 }
 
 fn flatten(

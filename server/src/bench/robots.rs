@@ -104,6 +104,10 @@ impl Actor for Shared {
         self.lock().act_batch(requests, told);
     }
 
+    fn forget(&mut self, robot: u64) {
+        self.lock().forget(robot);
+    }
+
     fn encode(&mut self, chunk_normalised: &[f32], rows: usize, dims: usize) -> Option<Vec<u32>> {
         self.lock().encode(chunk_normalised, rows, dims)
     }

@@ -23,6 +23,7 @@ use clap::{Parser, Subcommand};
 use std::{
     io::{IsTerminal as _, Write as _},
     process::ExitCode,
+    time::Duration,
 };
 
 const EXAMPLES: &str = "\
@@ -135,6 +136,9 @@ fn print<T: serde::Serialize + std::fmt::Display>(result: &T, json: bool) -> any
     }
 }
 
+/// Tasks of the runtime get this long to end.
+const LEFTOVERS: Duration = Duration::from_millis(500);
+
 /// A runtime for the asynchronous subcommands.
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     use anyhow::Context as _;
@@ -144,33 +148,13 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
         .context("cannot start the asynchronous runtime")
 }
 
-/// Resolves at the first Ctrl-C or SIGTERM.
-async fn asked_to_stop() {
-    let interrupt = async {
-        if let Err(error) = tokio::signal::ctrl_c().await {
-            tracing::warn!("Ctrl-C cannot be heard: {error}");
-            std::future::pending::<()>().await;
-        }
-    };
-    #[cfg(unix)]
-    let terminate = async {
-        use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminate) => {
-                terminate.recv().await;
-            }
-            Err(error) => {
-                tracing::warn!("SIGTERM cannot be heard: {error}");
-                std::future::pending::<()>().await;
-            }
-        }
-    };
-    #[cfg(not(unix))]
-    let terminate = std::future::pending::<()>();
-    tokio::select! {
-        () = interrupt => {}
-        () = terminate => {}
-    }
+/// Runs an asynchronous subcommand. What is left when it is done is not waited for: a thread that computes may need
+/// minutes, and one that hangs never ends.
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = runtime()?;
+    let done = runtime.block_on(work);
+    runtime.shutdown_timeout(LEFTOVERS);
+    done
 }
 
 #[cfg(test)]

@@ -19,6 +19,9 @@ pub(super) struct ProbeAdapter {
     /// Test an adapter that says of itself that it is software.
     #[arg(long)]
     even_software: bool,
+    /// End when standard input ends: whoever waited is gone.
+    #[arg(long, hide = true)]
+    while_stdin_is_open: bool,
 }
 
 impl ProbeAdapter {
@@ -27,6 +30,17 @@ impl ProbeAdapter {
             Family::Wgpu => Gpu::Wgpu,
             Family::Cuda => Gpu::Cuda,
         };
-        probe::child(gpu, self.even_software);
+        if self.while_stdin_is_open {
+            std::thread::spawn(end_with_stdin);
+        }
+        probe::run_child(gpu, self.even_software);
     }
+}
+
+/// A child has a process group of its own, so Ctrl-C in the terminal does not reach it.
+#[expect(clippy::exit, reason = "a driver may hang; nothing is left to be done")]
+fn end_with_stdin() {
+    let ended = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+    tracing::debug!("nobody waits any more: {ended:?}");
+    std::process::exit(1);
 }

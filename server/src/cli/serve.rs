@@ -1,10 +1,9 @@
 //! `serve`: the studio.
 
 use super::{
-    asked_to_stop,
+    block_on,
     depth::{DecoderArgument, DepthArgument},
     policy::PolicyArguments,
-    runtime,
     scorer::ScorerArguments,
 };
 use anyhow::{Context as _, bail};
@@ -20,7 +19,7 @@ use policy_studio::{
     },
     recordings::Recordings,
     scorer::Scoring,
-    serve,
+    serve, signals,
     sim_robot::{self, SimConfig},
 };
 use std::{
@@ -29,9 +28,13 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
+    time::Duration,
 };
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
+
+/// Simulated robots get this long to end when the studio has ended.
+const ROBOTS: Duration = Duration::from_millis(500);
 
 /// The policy, or why there is none.
 type Acting = Result<Box<dyn Actor>, String>;
@@ -98,7 +101,7 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        runtime()?.block_on(self.serve())?;
+        block_on(self.serve())?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -160,11 +163,19 @@ impl Serve {
                 ..Limits::default()
             },
         };
-        let ended = serve(listener, config, asked_to_stop()).await;
+        let asked_to_stop = signals::listen().context("cannot listen for signals")?;
+        let ended = serve(listener, config, asked_to_stop.cancelled_owned()).await;
         eprintln!("stopping");
         stop.cancel();
-        while let Some(robot) = robots.join_next().await {
-            robot.context("a simulated robot crashed")??;
+        let left = async {
+            while let Some(robot) = robots.join_next().await {
+                robot.context("a simulated robot crashed")??;
+            }
+            anyhow::Ok(())
+        };
+        match tokio::time::timeout(ROBOTS, left).await {
+            Ok(left) => left?,
+            Err(_) => tracing::warn!("a simulated robot hangs and is left behind"),
         }
         Ok(ended?)
     }

@@ -1,10 +1,12 @@
 //! `sim`: the built-in robot as a process of its own.
 
-use super::{asked_to_stop, runtime};
+use super::block_on;
 use clap::Args;
-use policy_studio::sim_robot::{self, SimConfig};
+use policy_studio::{
+    signals,
+    sim_robot::{self, SimConfig},
+};
 use std::process::ExitCode;
-use tokio_util::sync::CancellationToken;
 
 /// Run the simulated robot and let it dial in to a studio, here or elsewhere.
 #[derive(Debug, Args)]
@@ -30,17 +32,9 @@ impl Sim {
             seed,
             name,
         } = self;
-        runtime()?.block_on(async {
-            let stop = CancellationToken::new();
-            let robot = sim_robot::run(SimConfig::new(connect, name, seed), stop.clone());
-            tokio::pin!(robot);
-            tokio::select! {
-                ended = &mut robot => ended?,
-                () = asked_to_stop() => {
-                    stop.cancel();
-                    robot.await?;
-                }
-            }
+        block_on(async {
+            let stop = signals::listen()?;
+            sim_robot::run(SimConfig::new(connect, name, seed), stop).await?;
             Ok(ExitCode::SUCCESS)
         })
     }

@@ -209,6 +209,9 @@ pub trait Actor: Send {
         }
     }
 
+    /// A robot is gone; nothing of it need be remembered.
+    fn forget(&mut self, _robot: u64) {}
+
     /// OpenFAST ids of a chunk that the continuous head made, so that it can travel and be shown as tokens.
     /// `None` when the policy has no tokenizer or the chunk cannot be written in it.
     fn encode(

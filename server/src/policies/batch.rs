@@ -1,37 +1,24 @@
 //! The questions of several robots, asked together: prepared, answered, explained, each for itself.
 //!
-//! What goes wrong with one robot's question (a picture that cannot be read, a policy that fails or panics on
-//! it) costs that robot one chunk and nobody else anything: after a panic in a batch those that have no answer
-//! yet are asked again one by one.
+//! What goes wrong with one robot's question (a policy that fails or panics on it) costs that robot one chunk and
+//! nobody else anything: after a panic in a batch those that have no answer yet are asked again one by one.
 
 use super::{
     actor::{ActRequest, Acted, Actor, ActorError, News, TagInfo, tokens_of},
-    inference::{Asker, Explained, Job, unknown_tag},
+    decoding::Decoded,
+    inference::{Explained, Job, unknown_tag},
 };
-use crate::{chunking::committed::Committed, metrics::Metrics};
+use crate::{chunking::committed::Committed, health::Work, metrics::Metrics, panics::caught};
 use protocol::viewer::TokensOrigin;
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-    time::{Duration, Instant},
-};
-use vision::RgbImage;
+use std::time::{Duration, Instant};
 
 /// Tokens of a chunk that is being written are told at most this often: 30 times a second. A chunk that is
 /// done sooner is told only when it is.
 const TOKENS_PERIOD: Duration = Duration::from_millis(33);
 
-/// One robot's question.
-pub(super) struct Queued {
-    pub(super) robot: u64,
-    pub(super) job: Job,
-    pub(super) asker: Arc<dyn Asker>,
-}
-
-/// The same, with everything that the policy wants to know.
+/// One robot's question, with everything that the policy wants to know.
 struct Prepared {
-    queued: Queued,
-    images: Vec<RgbImage>,
+    queued: Decoded,
     committed: Option<Committed>,
     rows: usize,
     dims: usize,
@@ -50,7 +37,7 @@ struct Sent {
 }
 
 /// Answers what is still wanted of `waiting`.
-pub(super) fn answer(actor: &mut dyn Actor, waiting: Vec<Queued>, metrics: &Metrics) {
+pub(super) fn answer(actor: &mut dyn Actor, waiting: Vec<Decoded>, metrics: &Metrics, work: &Work) {
     let mut ready: Vec<Prepared> = waiting
         .into_iter()
         .filter_map(|queued| prepare(actor, queued, metrics))
@@ -59,13 +46,13 @@ pub(super) fn answer(actor: &mut dyn Actor, waiting: Vec<Queued>, metrics: &Metr
         return;
     }
     metrics.observe_batch(ready.len());
-    if let Err(panic) = ask(actor, &mut ready, metrics) {
+    if let Err(panic) = ask(actor, &mut ready, metrics, work) {
         let alone = ready.len() == 1;
         for one in ready.iter_mut().filter(|prepared| !prepared.is_done) {
             let panic = if alone {
                 Some(panic.clone())
             } else {
-                ask(actor, std::slice::from_mut(one), metrics).err()
+                ask(actor, std::slice::from_mut(one), metrics, work).err()
             };
             if let Some(panic) = panic {
                 one.fail(&panic, metrics);
@@ -82,24 +69,18 @@ pub(super) fn answer(actor: &mut dyn Actor, waiting: Vec<Queued>, metrics: &Metr
 
 /// What the policy wants to know about a question; `None` when nobody wants the answer any more, or when the
 /// asker was told what is wrong with it.
-fn prepare(actor: &dyn Actor, queued: Queued, metrics: &Metrics) -> Option<Prepared> {
-    if !queued.asker.still_wanted(&queued.job) {
+fn prepare(actor: &dyn Actor, queued: Decoded, metrics: &Metrics) -> Option<Prepared> {
+    if !told_session(|| queued.asker.still_wanted(&queued.job)).unwrap_or(false) {
         return None;
     }
-    let read = catch_unwind(AssertUnwindSafe(|| {
+    let read = caught(|| {
         let tag = tag_of(actor, &queued.job)?;
-        let images = tag
-            .cameras
-            .iter()
-            .map(|camera| super::images::image_of(&queued.job.observation, camera))
-            .collect::<Result<Vec<_>, _>>()?;
-        Ok((images, tag.horizon, tag.action.len()))
-    }));
-    match read.unwrap_or_else(|panic| Err(panicked(panic.as_ref()))) {
-        Ok((images, rows, dims)) => Some(Prepared {
-            committed: queued.asker.begins(&queued.job),
+        Ok((tag.horizon, tag.action.len()))
+    });
+    match read.unwrap_or_else(|words| Err(panicked(&words))) {
+        Ok((rows, dims)) => Some(Prepared {
+            committed: told_session(|| queued.asker.begins(&queued.job)).flatten(),
             queued,
-            images,
             rows,
             dims,
             told_at: None,
@@ -108,7 +89,7 @@ fn prepare(actor: &dyn Actor, queued: Queued, metrics: &Metrics) -> Option<Prepa
         }),
         Err(error) => {
             metrics.inference_failures.inc();
-            queued.asker.failed(&queued.job, &error);
+            told_session(|| queued.asker.failed(&queued.job, &error));
             None
         }
     }
@@ -121,7 +102,12 @@ fn tag_of<'a>(actor: &'a dyn Actor, job: &Job) -> Result<&'a TagInfo, ActorError
 }
 
 /// Asks the policy; the error is its panic.
-fn ask(actor: &mut dyn Actor, ready: &mut [Prepared], metrics: &Metrics) -> Result<(), ActorError> {
+fn ask(
+    actor: &mut dyn Actor,
+    ready: &mut [Prepared],
+    metrics: &Metrics,
+    work: &Work,
+) -> Result<(), ActorError> {
     let started = Instant::now();
     // What the answers change lies apart from what the requests borrow.
     let (mut states, questions): (Vec<State<'_>>, Vec<Question<'_>>) =
@@ -129,8 +115,9 @@ fn ask(actor: &mut dyn Actor, ready: &mut [Prepared], metrics: &Metrics) -> Resu
     let requests: Vec<ActRequest<'_>> = questions.iter().map(Question::request).collect();
     // The policy is a value of its own: whatever a panic leaves half done in it is not seen by anyone else, and
     // it is asked again from the start.
-    catch_unwind(AssertUnwindSafe(|| {
+    caught(|| {
         actor.act_batch(&requests, &mut |place, news| {
+            work.beat();
             if let (Some(question), Some(state)) = (questions.get(place), states.get_mut(place)) {
                 match news {
                     News::Wrote(tokens) => question.wrote(state, tokens),
@@ -138,14 +125,13 @@ fn ask(actor: &mut dyn Actor, ready: &mut [Prepared], metrics: &Metrics) -> Resu
                 }
             }
         });
-    }))
-    .map_err(|panic| panicked(panic.as_ref()))
+    })
+    .map_err(|words| panicked(&words))
 }
 
 /// The part of a [`Prepared`] that stays as it is while the policy computes.
 struct Question<'a> {
-    queued: &'a Queued,
-    images: &'a [RgbImage],
+    queued: &'a Decoded,
     committed: Option<&'a Committed>,
     rows: usize,
     dims: usize,
@@ -167,7 +153,6 @@ impl Prepared {
         };
         let question = Question {
             queued: &self.queued,
-            images: &self.images,
             committed: self.committed.as_ref(),
             rows: self.rows,
             dims: self.dims,
@@ -178,16 +163,16 @@ impl Prepared {
     fn fail(&mut self, error: &ActorError, metrics: &Metrics) {
         self.is_done = true;
         metrics.inference_failures.inc();
-        self.queued.asker.failed(&self.queued.job, error);
+        told_session(|| self.queued.asker.failed(&self.queued.job, error));
     }
 
     /// Tells those who watch about the chunk that was sent, now that no robot waits.
     fn explain(self, actor: &mut dyn Actor) {
-        let Queued { job, asker, .. } = &self.queued;
+        let Decoded { job, asker, .. } = &self.queued;
         let Some(sent) = self.sent else {
             return;
         };
-        let tokens = catch_unwind(AssertUnwindSafe(|| tokens_of(actor, job.mode, &sent.acted)))
+        let tokens = caught(|| tokens_of(actor, job.mode, &sent.acted))
             .unwrap_or((Vec::new(), TokensOrigin::Encoded));
         let chunk = Explained {
             id: sent.chunk_id,
@@ -195,17 +180,19 @@ impl Prepared {
             committed_rows: sent.committed_rows,
             latency: sent.latency,
         };
-        asker.explain(job, chunk, sent.acted);
+        told_session(|| asker.explain(job, chunk, sent.acted));
     }
 }
 
 impl Question<'_> {
     fn request(&self) -> ActRequest<'_> {
-        let Queued { robot, job, .. } = self.queued;
+        let Decoded {
+            robot, job, images, ..
+        } = self.queued;
         ActRequest {
             robot: *robot,
             tag: &job.tag,
-            images: self.images,
+            images,
             state: &job.observation.state,
             instruction: &job.instruction,
             mode: job.mode,
@@ -225,8 +212,8 @@ impl Question<'_> {
         let told = *state.told_at.get_or_insert(now);
         if now.saturating_duration_since(told) >= TOKENS_PERIOD {
             *state.told_at = Some(now);
-            let Queued { job, asker, .. } = self.queued;
-            asker.wrote(job, tokens, self.rows, self.dims);
+            let Decoded { job, asker, .. } = self.queued;
+            told_session(|| asker.wrote(job, tokens, self.rows, self.dims));
         }
     }
 
@@ -240,12 +227,12 @@ impl Question<'_> {
         if std::mem::replace(state.is_done, true) {
             return;
         }
-        let Queued { job, asker, .. } = self.queued;
+        let Decoded { job, asker, .. } = self.queued;
         match acted.and_then(|acted| check(acted, self.rows, self.dims)) {
             Ok(mut acted) => {
                 metrics.observe_inference(started.elapsed(), &acted.stages);
                 let committed_rows = self.committed.map_or(0, |rows| rows.freeze(&mut acted));
-                if let Some(chunk_id) = asker.answer(job, &acted) {
+                if let Some(chunk_id) = told_session(|| asker.answer(job, &acted)).flatten() {
                     let latency = job.arrived_at.elapsed();
                     metrics.observe_latency(latency);
                     if self.committed.is_some() {
@@ -261,7 +248,7 @@ impl Question<'_> {
             }
             Err(error) => {
                 metrics.inference_failures.inc();
-                asker.failed(job, &error);
+                told_session(|| asker.failed(job, &error));
             }
         }
     }
@@ -293,11 +280,13 @@ fn check(acted: Acted, want_rows: usize, want_dims: usize) -> Result<Acted, Acto
     }
 }
 
-fn panicked(panic: &(dyn std::any::Any + Send)) -> ActorError {
-    let words = panic
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("no message");
+fn panicked(words: &str) -> ActorError {
     ActorError::new(format!("the policy crashed on this observation: {words}"))
+}
+
+/// Tells a session something. A crash there is no fault of the policy and costs nobody else anything.
+fn told_session<T>(tell: impl FnOnce() -> T) -> Option<T> {
+    caught(tell)
+        .inspect_err(|words| tracing::error!("the state of a robot crashed: {words}"))
+        .ok()
 }

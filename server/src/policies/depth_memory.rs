@@ -37,6 +37,11 @@ impl DepthMemory {
         }
     }
 
+    /// A robot is gone, and so is what it saw.
+    pub(super) fn forget(&mut self, robot: u64) {
+        self.robots.remove(&robot);
+    }
+
     /// Keeps what a call left.
     pub(super) fn remember(&mut self, robot: u64, tag: &str, cache: DepthCache) {
         self.calls += 1;

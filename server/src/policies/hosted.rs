@@ -425,6 +425,10 @@ impl Actor for Hosted {
         }
     }
 
+    fn forget(&mut self, robot: u64) {
+        self.depth.forget(robot);
+    }
+
     fn encode(&mut self, chunk_normalised: &[f32], rows: usize, dims: usize) -> Option<Vec<u32>> {
         let shape = Shape {
             horizon: rows,

@@ -8,11 +8,13 @@
 //! - [`device`] and [`probe`]: which device may be used, found out in a child process
 //! - [`batch`]: the questions of several robots, asked together
 //! - [`speaker`]: who answers questions in words
+//! - [`decoding`] and [`images`]: views become pixels, beside the thread of the policy
 //! - [`inference`] and [`queue`]: the thread that owns the policy, and what waits for it
 
 mod action_tokenizer;
 pub mod actor;
 mod batch;
+mod decoding;
 mod depth_memory;
 mod depth_setup;
 pub mod device;

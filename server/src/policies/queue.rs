@@ -19,6 +19,7 @@ pub(crate) struct LatestQueue<T> {
 struct State<T> {
     waiting: VecDeque<(u64, T)>,
     closed: bool,
+    nudged: bool,
 }
 
 impl<T> Default for LatestQueue<T> {
@@ -27,6 +28,7 @@ impl<T> Default for LatestQueue<T> {
             state: Mutex::new(State {
                 waiting: VecDeque::new(),
                 closed: false,
+                nudged: false,
             }),
             filled: Condvar::new(),
         }
@@ -57,14 +59,15 @@ impl<T> LatestQueue<T> {
     }
 
     /// Waits until there is a job, then takes what waits: at most `most` jobs (at least one), whose turn it is
-    /// first. Never waits for more to come. `None` once closed.
+    /// first. Never waits for more to come. Nothing at all after a [`nudge`](Self::nudge); `None` once closed.
     pub(crate) fn take(&self, most: usize) -> Option<Vec<T>> {
         let mut state = self.lock();
         loop {
             if state.closed {
                 return None;
             }
-            if !state.waiting.is_empty() {
+            let nudged = std::mem::take(&mut state.nudged);
+            if nudged || !state.waiting.is_empty() {
                 let count = state.waiting.len().min(most.max(1));
                 return Some(state.waiting.drain(..count).map(|(_, job)| job).collect());
             }
@@ -73,6 +76,23 @@ impl<T> LatestQueue<T> {
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// Lets [`take`](Self::take) return once, even with nothing.
+    pub(crate) fn nudge(&self) {
+        self.lock().nudged = true;
+        self.filled.notify_one();
+    }
+
+    /// Drops what waits under a key; whether something did.
+    pub(crate) fn forget(&self, key: u64) -> bool {
+        let mut state = self.lock();
+        let Some(at) = state.waiting.iter().position(|(other, _)| *other == key) else {
+            return false;
+        };
+        let forgotten = state.waiting.remove(at);
+        drop(state);
+        forgotten.is_some()
     }
 
     /// Drops what waits and lets [`take`](Self::take) return.
@@ -126,6 +146,17 @@ mod tests {
         assert_eq!(queue.take(3), Some(vec![10, 2, 3]));
         queue.put(1, 11);
         assert_eq!(queue.take(3), Some(vec![4, 5, 11]));
+    }
+
+    #[test]
+    fn what_is_forgotten_is_not_served() {
+        let queue = LatestQueue::default();
+        queue.put(1, "a");
+        queue.put(2, "b");
+        assert!(queue.forget(1) && !queue.forget(1));
+        assert_eq!(queue.take(4), Some(vec!["b"]));
+        queue.nudge();
+        assert_eq!(queue.take(4), Some(Vec::new()));
     }
 
     #[test]

@@ -227,6 +227,10 @@ async fn greet(
     {
         mailbox.put(refusal("unknown_tag", unknown_tag(&tag, info)).into());
     }
+    for contradiction in session.contradictions() {
+        tracing::warn!("{}: {}", session.robot_id(), contradiction.message);
+        mailbox.put(contradiction.into());
+    }
     Ok((session, connection))
 }
 
@@ -267,5 +271,88 @@ fn fatal(code: &str, message: &str) -> ErrorMessage {
         code: code.to_owned(),
         message: message.to_owned(),
         fatal: true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+
+    use super::*;
+    use crate::{
+        health::Health, metrics::Metrics, policies::inference::Inference, scene::Asking,
+        sessions::registry::Limits,
+    };
+    use protocol::JointDescription;
+    use std::{
+        convert::Infallible,
+        pin::Pin,
+        task::{Context, Poll},
+    };
+
+    /// Says hello, then crashes whoever reads it.
+    struct Cursed(Option<Message>);
+
+    impl Stream for Cursed {
+        type Item = Result<Message, Infallible>;
+
+        fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+            match self.0.take() {
+                Some(hello) => Poll::Ready(Some(Ok(hello))),
+                None => panic!("a bug in the bridge"),
+            }
+        }
+    }
+
+    impl Sink<Message> for Cursed {
+        type Error = Infallible;
+
+        fn poll_ready(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn start_send(self: Pin<&mut Self>, _: Message) -> Result<(), Infallible> {
+            Ok(())
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_robot_whose_connection_crashes_is_gone() {
+        let metrics = Arc::new(Metrics::new());
+        let health = Health::new();
+        let none = || Err("none".to_owned());
+        let (inference, _) = Inference::start(none(), metrics.clone(), 1, &health).unwrap();
+        let (asking, _) = Asking::start(none(), &health).unwrap();
+        let registry = Registry::new(inference, asking, metrics, health, Limits::default());
+        let registry = Arc::new(registry);
+        let hello = protocol::encode(&RobotHello {
+            name: "arm".to_owned(),
+            tag: "tag".to_owned(),
+            joints: vec![JointDescription {
+                name: "pan".to_owned(),
+                unit: "deg".to_owned(),
+                min: -1.0,
+                max: 1.0,
+            }],
+            cameras: Vec::new(),
+            control_rate_hz: 30.0,
+            example_instructions: Vec::new(),
+            simulated: false,
+            resume_token: None,
+        });
+        let wire = Cursed(Some(Message::Binary(hello.unwrap().into())));
+        let task = tokio::spawn(bridge(wire, registry.clone(), CancellationToken::new()));
+        assert!(task.await.unwrap_err().is_panic());
+        let robots = registry.robot_list().robots;
+        assert_eq!((robots.len(), robots[0].connected), (1, false));
+        assert_eq!(registry.metrics.robots.get(), 0);
     }
 }

@@ -1,5 +1,6 @@
 //! What a camera's view becomes for people: JPEG for colour, eight bits for depth.
 
+use crate::policies::images;
 use jpeg_encoder::{ColorType, Encoder};
 use protocol::{View, ViewEncoding};
 
@@ -10,11 +11,12 @@ const NEAREST_MM: u16 = 200;
 /// Depth that becomes 255, millimetres.
 const FARTHEST_MM: u16 = 1200;
 
-/// Converts a robot's view; a JPEG passes through untouched.
+/// Converts a robot's view; a JPEG passes through untouched if it is what it is announced as.
 ///
 /// # Errors
-/// In words, naming the view, when the picture cannot be compressed.
+/// In words, naming the view, when the picture cannot be compressed, or is one that nobody should decode.
 pub(crate) fn for_viewers(view: &View) -> Result<View, String> {
+    images::check(view)?;
     let (encoding, data) = match view.encoding {
         ViewEncoding::Jpeg | ViewEncoding::DepthGray8 => (view.encoding, view.data.clone()),
         ViewEncoding::Rgb8 => (ViewEncoding::Jpeg, jpeg(view)?),
@@ -97,6 +99,28 @@ mod tests {
             decoded
                 .pixels()
                 .all(|p| p.0.iter().all(|c| c.abs_diff(200) <= 3))
+        );
+    }
+
+    #[test]
+    fn a_jpeg_of_another_size_than_announced_reaches_nobody() {
+        let raw = View {
+            name: "overview".to_owned(),
+            encoding: ViewEncoding::Rgb8,
+            width: 40,
+            height: 30,
+            data: vec![200; 40 * 30 * 3],
+        };
+        let honest = for_viewers(&raw).unwrap();
+        assert_eq!(for_viewers(&honest).unwrap(), honest);
+        let liar = View {
+            width: 41,
+            ..honest
+        };
+        let words = for_viewers(&liar).unwrap_err();
+        assert!(
+            words.contains("41x30") && words.contains("40x30"),
+            "{words}"
         );
     }
 }

@@ -4,7 +4,11 @@
 //! each ([`intake`](super::intake)). Whoever leaves takes the job along; a job that fails or crashes fails alone.
 
 use super::{Judge, Scorer, Scoring};
-use crate::line::{Line, Waits};
+use crate::{
+    health::{Health, Rule, Work},
+    line::{Line, Waits},
+    panics::caught,
+};
 use axum::body::Bytes;
 use futures_util::Stream;
 use protocol::score::{ScoreEvent, ScoreOutcome};
@@ -12,7 +16,6 @@ use scoring::ClipJob;
 use std::{
     convert::Infallible,
     ops::ControlFlow,
-    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{
         Arc,
@@ -110,6 +113,7 @@ impl Desk {
     pub(crate) fn open(
         scoring: Scoring,
         max_jobs: usize,
+        health: &Health,
     ) -> std::io::Result<(Arc<Self>, Option<JoinHandle<()>>)> {
         let desk = Arc::new(Self {
             scoring,
@@ -123,13 +127,19 @@ impl Desk {
         let Some(judge) = judge else {
             return Ok((desk, None));
         };
+        let part = health.part("the scorer", Rule::Learned);
         let thread = std::thread::Builder::new()
             .name("scorer".to_owned())
             .spawn({
                 let desk = desk.clone();
                 move || {
+                    let _alive = part.thread();
                     while let Some(job) = desk.line.next() {
-                        desk.serve(judge.as_ref(), job);
+                        let work = part.work("scoring a video");
+                        // Nothing that a video does ends the thread.
+                        if let Err(words) = caught(|| desk.serve(judge.as_ref(), job, &work)) {
+                            tracing::error!("a video was lost to a crash: {words}");
+                        }
                     }
                 }
             })?;
@@ -181,7 +191,7 @@ impl Desk {
         }
     }
 
-    fn serve(&self, judge: &dyn Judge, job: Job) {
+    fn serve(&self, judge: &dyn Judge, job: Job, work: &Work) {
         let Job { clip, to, _place } = job;
         if to.is_closed() {
             return;
@@ -189,15 +199,16 @@ impl Desk {
         let number = clip.request().job;
         let frames = clip.request().frames;
         let started = Instant::now();
-        let judged = catch_unwind(AssertUnwindSafe(|| {
+        let judged = caught(|| {
             judge.judge(clip, &mut |event| {
+                work.beat();
                 if self.closing.load(Ordering::Acquire) || !tell(&to, &event) {
                     ControlFlow::Break(())
                 } else {
                     ControlFlow::Continue(())
                 }
             })
-        }));
+        });
         let outcome = judged.unwrap_or_else(|_| ScoreOutcome::Failed {
             reason: "the scorer crashed on this video; the studio's log says where".to_owned(),
         });

@@ -4,6 +4,8 @@
 //! - [`execution`]: what it is executing, as far as the studio knows
 //! - [`connection`]: a robot's connection, and the token with which the next one takes its place
 //! - [`presses`]: stop presses that were carried out lately
+//! - [`freshness`]: how much longer than usual an observation was on its way
+//! - [`units`]: what a robot announces, held against the statistics of its norm tag
 //! - [`session`]: those rules connected to the wire, the policy and the viewers
 //! - [`audience`]: the viewers of one robot
 //! - [`depth`]: a depth map as viewers are told
@@ -13,10 +15,12 @@ mod audience;
 pub(crate) mod connection;
 mod depth;
 mod execution;
+mod freshness;
 pub(crate) mod live;
 mod presses;
 pub(crate) mod registry;
 pub(crate) mod session;
+mod units;
 
 pub(crate) use registry::Registry;
 pub(crate) use session::Session;

@@ -11,6 +11,7 @@ use crate::{
         events::Events,
         latches::{Change, Latches},
     },
+    health::Health,
     mailbox::Mailbox,
     metrics::Metrics,
     policies::inference::Inference,
@@ -107,6 +108,7 @@ pub(crate) struct Registry {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) latches: Arc<Latches>,
     pub(crate) events: Events,
+    pub(crate) health: Arc<Health>,
     pub(crate) limits: Limits,
     next_connection: AtomicU64,
     inner: Mutex<Inner>,
@@ -134,6 +136,7 @@ impl Registry {
         metrics: Arc<Metrics>,
         latches: Arc<Latches>,
         events: Events,
+        health: Arc<Health>,
         limits: Limits,
     ) -> Self {
         Self {
@@ -142,6 +145,7 @@ impl Registry {
             metrics,
             latches,
             events,
+            health,
             limits,
             next_connection: AtomicU64::new(1),
             inner: Mutex::default(),
@@ -414,11 +418,13 @@ mod tests {
 
     fn registry(limits: Limits) -> Registry {
         let metrics = Arc::new(Metrics::new());
-        let (inference, _) = Inference::start(Err("none".to_owned()), metrics.clone(), 1).unwrap();
-        let (asking, _) = Asking::start(Err("nobody".to_owned())).unwrap();
+        let health = Health::new();
+        let (inference, _) =
+            Inference::start(Err("none".to_owned()), metrics.clone(), 1, &health).unwrap();
+        let (asking, _) = Asking::start(Err("nobody".to_owned()), &health).unwrap();
         let latches = Arc::new(Latches::open(None).unwrap());
         let events = Events::open(None).unwrap();
-        Registry::new(inference, asking, metrics, latches, events, limits)
+        Registry::new(inference, asking, metrics, latches, events, health, limits)
     }
 
     fn hello(name: &str) -> RobotHello {

@@ -6,8 +6,10 @@
 use super::{
     audience::Audience,
     connection::Connection,
-    live::{Live, NoJob},
+    freshness::Freshness,
+    live::Live,
     registry::Limits,
+    units::{self, Contradiction},
 };
 use crate::{
     chunking::{Chunking, committed::Committed},
@@ -17,24 +19,25 @@ use crate::{
         actor::{Acted, ActorError},
         inference::{Asker, Explained, Inference, Job},
     },
-    robots::views::for_viewers,
+    robots::{
+        budget::{Budget, ROBOT_BYTES},
+        showing::Turns,
+    },
     viewers::outbox::{Key, Outbox},
 };
 use protocol::{
-    ErrorMessage, Mode, ToRobot,
+    ErrorMessage, Message as _, Mode, ToRobot,
     robot::{Instruction, Observation, Release, ResetScene, RobotHello, RobotReport, Stop},
     viewer::{RobotState, RobotSummary, TokensSoFar, Trace, ViewFrame},
 };
 use std::{
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU32},
     time::{Duration, Instant},
 };
 
-/// Views to viewers at most this often: 12 a second.
-const VIEW_PERIOD: Duration = Duration::from_millis(80);
+mod seeing;
+use seeing::Seen;
+
 /// The same problem is not told to viewers more often than this.
 const PROBLEM_PERIOD: Duration = Duration::from_secs(3);
 
@@ -47,11 +50,16 @@ pub(crate) struct Session {
     /// The newest connection of the robot.
     connection: Mutex<Connection>,
     audience: Audience,
-    /// One picture of this robot is compressed at a time; what comes meanwhile is skipped.
-    compressing: AtomicBool,
-    last_views_at: Mutex<Option<Instant>>,
+    /// Its views for people.
+    turns: Turns,
+    /// The bytes of its pictures, wherever they are.
+    pictures: Arc<Budget>,
+    over_budget: AtomicU32,
+    freshness: Mutex<Freshness>,
+    /// What it announced and the policy knows otherwise.
+    contradictions: Mutex<Vec<Contradiction>>,
     /// The newest observation with pictures, for questions.
-    scene: Mutex<Option<Arc<Observation>>>,
+    scene: Mutex<Option<Seen>>,
     last_problem: Mutex<Option<(String, Instant)>>,
     services: Services,
 }
@@ -80,6 +88,7 @@ impl Session {
         connection: Connection,
         services: Services,
     ) -> Self {
+        let contradictions = contradictions(&hello, &services.inference);
         let live = if services.latches.is_latched(&robot_id) {
             connection.mailbox.put(still_stopped());
             Live::stopped(robot_id, hello)
@@ -91,8 +100,11 @@ impl Session {
             live: Mutex::new(live),
             connection: Mutex::new(connection),
             audience: Audience::new(services.metrics.clone()),
-            compressing: AtomicBool::new(false),
-            last_views_at: Mutex::default(),
+            turns: Turns::default(),
+            pictures: Budget::new(ROBOT_BYTES),
+            over_budget: AtomicU32::new(0),
+            freshness: Mutex::default(),
+            contradictions: Mutex::new(contradictions),
             scene: Mutex::default(),
             last_problem: Mutex::default(),
             services,
@@ -108,7 +120,11 @@ impl Session {
     }
 
     pub(crate) fn summary(&self) -> RobotSummary {
-        lock(&self.live).summary(self.services.limits.unattended)
+        let mut summary = lock(&self.live).summary(self.services.limits.unattended);
+        let contradictions = lock(&self.contradictions);
+        let warnings = contradictions.iter().map(|found| found.words.clone());
+        summary.warnings.extend(warnings);
+        summary
     }
 
     /// The newest connection.
@@ -116,11 +132,22 @@ impl Session {
         lock(&self.connection).clone()
     }
 
+    /// What it announced and the policy knows otherwise, one refusal each.
+    pub(crate) fn contradictions(&self) -> Vec<ErrorMessage> {
+        let contradictions = lock(&self.contradictions);
+        let found = contradictions.iter();
+        found
+            .map(|found| refusal(found.code, found.words.clone()))
+            .collect()
+    }
+
     // ---- from the robot
 
     /// The robot dialled in again under the same name. Its old connection, if there still is one, is cut.
     pub(crate) fn reconnect(&self, hello: RobotHello, connection: Connection) {
         {
+            *lock(&self.contradictions) = contradictions(&hello, &self.services.inference);
+            self.forget_pictures();
             // One critical section, or a stop in between would go to the old connection alone.
             let mut live = lock(&self.live);
             live.reconnected(hello);
@@ -156,7 +183,7 @@ impl Session {
             }
             live.disconnected();
         }
-        *lock(&self.scene) = None;
+        self.forget_pictures();
         self.publish_status();
         true
     }
@@ -164,16 +191,9 @@ impl Session {
     pub(crate) fn observed(self: &Arc<Self>, observation: Observation) {
         let now = Instant::now();
         self.services.metrics.observations.inc();
-        let observation = Arc::new(observation);
-        if !observation.views.is_empty() {
-            *lock(&self.scene) = Some(observation.clone());
-        }
-        let job = lock(&self.live).job(&observation, self.services.inference.info(), now);
-        match job {
-            Ok(job) => self.services.inference.ask(self.key, job, self.clone()),
-            Err(NoJob::Idle) => {}
-            Err(NoJob::Problem(words)) => self.tell_problem("no_chunk", &words),
-        }
+        let late = lock(&self.freshness).arrived(observation.captured_at_micros, now);
+        let (observation, lease) = self.keep(observation);
+        self.ask(&observation, lease.clone(), late, now);
         if self.audience.is_empty() {
             return;
         }
@@ -188,39 +208,7 @@ impl Session {
                 commanded: observation.commanded.clone(),
             },
         );
-        if !observation.views.is_empty() && self.views_are_due(now) {
-            let session = self.clone();
-            tokio::task::spawn_blocking(move || session.show_views(&robot_id, &observation));
-        }
-    }
-
-    fn views_are_due(&self, now: Instant) -> bool {
-        let mut last = lock(&self.last_views_at);
-        if last.is_some_and(|last| now.saturating_duration_since(last) < VIEW_PERIOD)
-            || self.compressing.swap(true, Ordering::AcqRel)
-        {
-            return false;
-        }
-        *last = Some(now);
-        true
-    }
-
-    fn show_views(&self, robot_id: &str, observation: &Observation) {
-        for view in &observation.views {
-            match for_viewers(view) {
-                Ok(view) => self.audience.newest(
-                    &Key::View(view.name.clone()),
-                    &ViewFrame {
-                        robot_id: robot_id.to_owned(),
-                        sequence: observation.sequence,
-                        captured_at_micros: observation.captured_at_micros,
-                        view,
-                    },
-                ),
-                Err(words) => self.tell_problem("bad_view", &words),
-            }
-        }
-        self.compressing.store(false, Ordering::Release);
+        self.show(robot_id, observation, lease, now);
     }
 
     pub(crate) fn reported(&self, report: RobotReport) {
@@ -255,7 +243,9 @@ impl Session {
 
     /// What the robot saw last.
     pub(crate) fn scene(&self) -> Option<Arc<Observation>> {
-        lock(&self.scene).clone()
+        lock(&self.scene)
+            .as_ref()
+            .map(|(observation, _)| observation.clone())
     }
 
     /// Gives the robot a sentence; an empty one ends its task.
@@ -293,6 +283,15 @@ impl Session {
                 return Err(refusal(
                     "mode_unavailable",
                     format!("the policy {:?} has no {mode:?} head", info.name),
+                ));
+            }
+            let contradictions = lock(&self.contradictions);
+            if let Some(found) = contradictions.iter().find(|found| found.refused)
+                && !text.trim().is_empty()
+            {
+                return Err(refusal(
+                    found.code,
+                    format!("{} is not driven: {}", live.robot_id, found.words),
                 ));
             }
             live.command(text, mode, operator, Instant::now());
@@ -437,6 +436,11 @@ fn still_stopped() -> ToRobot {
     ToRobot::Stop(Stop {
         reason: "stopped before this connection; release it in the page".to_owned(),
     })
+/// What a robot announces and the policy knows otherwise.
+fn contradictions(hello: &RobotHello, inference: &Inference) -> Vec<Contradiction> {
+    let tag = inference.info().and_then(|info| info.tag(&hello.tag));
+    tag.map(|tag| units::contradictions(hello, tag))
+        .unwrap_or_default()
 }
 
 /// A refusal that leaves the connection open.
@@ -494,6 +498,12 @@ impl Asker for Session {
         match chunk {
             Ok((chunk, is_first)) => {
                 let chunk_id = chunk.chunk_id;
+                if let Err(error) = chunk.validate() {
+                    drop(live);
+                    self.services.metrics.chunk_dropped("invalid");
+                    self.tell_problem("bad_chunk", &format!("a chunk was not sent: {error}"));
+                    return None;
+                }
                 // Still under the lock of `live`: no stop can come between the check and the mailbox.
                 let taken = lock(&self.connection).mailbox.put(ToRobot::Chunk(chunk));
                 drop(live);
@@ -514,7 +524,8 @@ impl Asker for Session {
                     self.tell_problem(
                         "chunk_too_old",
                         &format!(
-                            "the policy took {:.1} s, chunks older than {:.1} s are not sent; use a faster device",
+                            "the chunk was ready {:.1} s after its picture, and those older than {:.1} s are not sent; \
+                             use a faster device, or a faster network",
                             job.arrived_at.elapsed().as_secs_f32(),
                             self.services.limits.max_chunk_age.as_secs_f32()
                         ),

@@ -16,7 +16,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +28,8 @@ pub const TAG: &str = "policy_studio_sim";
 
 /// Frames that may wait for the network: pictures are dropped when they do not fit.
 const PICTURES_WAITING: usize = 2;
+/// Its threads are over so soon after it was stopped, or are left behind.
+const ENDS_WITHIN: Duration = Duration::from_millis(400);
 /// Reports and errors that may wait; a report that does not fit is tried again in the next tick.
 const REPORTS_WAITING: usize = 8;
 
@@ -131,9 +133,19 @@ pub async fn run(config: SimConfig, stop: CancellationToken) -> Result<(), SimEr
     let mut outgoing = Outgoing { pictures, reports };
     link::run(&url, &config, &shared, &mut outgoing, &stop).await;
     shared.ended.store(true, Ordering::Release);
-    let joined = tokio::task::spawn_blocking(move || (body.join(), eyes.join())).await;
-    if !matches!(joined, Ok((Ok(()), Ok(())))) {
-        tracing::error!("a thread of the simulated robot {:?} crashed", config.name);
+    let until = tokio::time::Instant::now() + ENDS_WITHIN;
+    for thread in [body, eyes] {
+        while !thread.is_finished() && tokio::time::Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        if !thread.is_finished() {
+            tracing::warn!(
+                "a thread of the simulated robot {:?} hangs and is left behind",
+                config.name
+            );
+        } else if thread.join().is_err() {
+            tracing::error!("a thread of the simulated robot {:?} crashed", config.name);
+        }
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use super::outbox::{Key, Outbox};
 use crate::{
     VERSION,
+    health::Health,
     metrics::Metrics,
     scene::{self, Wanted},
     sessions::{Registry, Session, registry::Limits, session::refusal},
@@ -29,6 +30,9 @@ use tokio_util::sync::CancellationToken;
 /// Of the name that a client gives itself, this much stands in records and reasons.
 const MAX_CLIENT_CHARS: usize = 64;
 
+/// Sentences about parts that do not answer in one heartbeat.
+const MAX_PROBLEMS: usize = 8;
+
 /// Stops of one viewer whose answer may wait for the disk.
 const MAX_ANSWERS: usize = 16;
 
@@ -37,6 +41,7 @@ struct Outgoing {
     outbox: Arc<Outbox>,
     metrics: Arc<Metrics>,
     limits: Limits,
+    health: Arc<Health>,
     is_greeted: Arc<AtomicBool>,
     beats: AtomicU64,
 }
@@ -56,10 +61,9 @@ impl Source for Outgoing {
             return None;
         }
         let beat = self.beats.fetch_add(1, Ordering::Relaxed);
-        let heartbeat = Heartbeat {
-            beat,
-            problems: Vec::new(),
-        };
+        let mut problems = self.health.problems();
+        problems.truncate(MAX_PROBLEMS);
+        let heartbeat = Heartbeat { beat, problems };
         match protocol::encode(&heartbeat) {
             Ok(frame) => Some(frame.into()),
             Err(error) => {
@@ -91,6 +95,7 @@ where
             outbox: outbox.clone(),
             metrics: metrics.clone(),
             limits,
+            health: registry.health.clone(),
             is_greeted: is_greeted.clone(),
             beats: AtomicU64::new(0),
         };

@@ -77,8 +77,14 @@ async fn viewer(State(studio): State<Studio>, upgrade: WebSocketUpgrade) -> Resp
     })
 }
 
-async fn health() -> &'static str {
-    "ok\n"
+/// `ok`, or status 503 and what does not answer.
+async fn health(State(studio): State<Studio>) -> Response {
+    let problems = studio.registry.health.report();
+    if problems.is_empty() {
+        return "ok\n".into_response();
+    }
+    let body = serde_json::json!({ "status": "failing", "problems": problems });
+    (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
 }
 
 async fn metrics(State(studio): State<Studio>) -> Response {

@@ -12,6 +12,7 @@ mod bench;
 mod chunking;
 mod control;
 mod gathering;
+mod health;
 mod http;
 #[path = "../command_line_score/made.rs"]
 #[allow(
@@ -19,6 +20,7 @@ mod http;
     reason = "the tests of the command line make more kinds of data sets"
 )]
 mod made;
+mod pictures;
 mod recorder;
 mod recordings;
 mod scene;
@@ -27,5 +29,6 @@ mod scoring;
 mod sim_robot;
 mod stops;
 mod tokens;
+mod units;
 mod viewers;
 mod web;

@@ -1,0 +1,239 @@
+//! What hangs or crashes is told, and a studio ends whatever hangs in it.
+
+use super::bench::*;
+use molmoact2::{Reply, Told};
+use policy_studio::{
+    Limits,
+    policies::{ActRequest, Acted, Actor, ActorError, ActorInfo, speaker::Speaker},
+};
+use protocol::{
+    ToViewer,
+    scene::{AnswerState, Ask},
+};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use vision::RgbImage;
+
+/// Hangs until it is let go.
+#[derive(Clone, Default)]
+struct Hanging(Arc<AtomicBool>);
+
+impl Hanging {
+    fn hang(&self) {
+        while !self.0.load(Ordering::Acquire) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn let_go(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+/// Panics with something that panics once more when it is dropped.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("once more");
+    }
+}
+
+/// [`Scripted`] that hangs when it is told to `hang`, and throws a [`Bomb`] when told to `explode`.
+struct Moody {
+    scripted: Scripted,
+    hanging: Hanging,
+}
+
+impl Actor for Moody {
+    fn info(&self) -> &ActorInfo {
+        self.scripted.info()
+    }
+
+    fn act(&mut self, request: &ActRequest<'_>) -> Result<Acted, ActorError> {
+        match request.instruction {
+            "hang" => {
+                self.hanging.hang();
+                Err(ActorError::new("it hung"))
+            }
+            "explode" => std::panic::panic_any(Bomb),
+            _ => self.scripted.act(request),
+        }
+    }
+}
+
+async fn moody() -> (TestStudio, Hanging) {
+    let hanging = Hanging::default();
+    let actor = Moody {
+        scripted: Scripted::new(),
+        hanging: hanging.clone(),
+    };
+    let studio = TestStudio::with(Ok(Box::new(actor)), quick()).await;
+    (studio, hanging)
+}
+
+/// The body of `/healthz` once its status is this.
+async fn health(studio: &TestStudio, status: &str) -> String {
+    let until = Instant::now() + SOON;
+    loop {
+        let answer = studio.get("/healthz", "").await;
+        if answer.starts_with(&format!("HTTP/1.1 {status}")) {
+            let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+            return body.to_owned();
+        }
+        assert!(Instant::now() < until, "{answer}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Observes without waiting for anything.
+async fn keep_observing(robot: &mut Robot, times: usize) {
+    for _ in 0..times {
+        robot.observe().await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_policy_that_hangs_is_seen_by_healthz_and_again_when_it_gets_on() {
+    let (studio, hanging) = moody().await;
+    let mut robot = Robot::connect(&studio, "arm").await;
+    let mut viewer = studio.watcher("arm").await;
+    command(&mut viewer, "arm", "go 5").await;
+    robot.chunk().await;
+    assert_eq!(health(&studio, "200").await, "ok\n");
+    command(&mut viewer, "arm", "hang").await;
+    wait_status(&mut viewer, |status| status.instruction == "hang").await;
+    let asked_at = Instant::now();
+    keep_observing(&mut robot, 3).await;
+    let body = health(&studio, "503").await;
+    eprintln!("told after {:?}: {body}", asked_at.elapsed());
+    let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+    let problem = &body["problems"][0];
+    assert_eq!(
+        (problem["part"].as_str(), problem["state"].as_str()),
+        (Some("the policy"), Some("busy"))
+    );
+    let message = problem["message"].as_str().unwrap();
+    assert!(message.contains("computing a chunk for"), "{message}");
+    assert!(problem["for_secs"].as_f64().unwrap() > 1.0);
+    assert!(problem["since_unix_secs"].as_u64().unwrap() > 1_700_000_000);
+    hanging.let_go();
+    health(&studio, "200").await;
+    command(&mut viewer, "arm", "go 3").await;
+    wait_status(&mut viewer, |status| status.instruction == "go 3").await;
+    assert_eq!(robot.chunk().await.actions[0], 3.0);
+    studio.stop().await;
+}
+
+#[tokio::test]
+async fn a_policy_that_hangs_on_its_first_question_is_told_as_what_it_is() {
+    let (studio, hanging) = moody().await;
+    let mut robot = Robot::connect(&studio, "arm").await;
+    let mut viewer = studio.watcher("arm").await;
+    command(&mut viewer, "arm", "hang").await;
+    wait_status(&mut viewer, |status| status.instruction == "hang").await;
+    keep_observing(&mut robot, 3).await;
+    let body = health(&studio, "503").await;
+    assert!(body.contains("it is the first time"), "{body}");
+    hanging.let_go();
+    health(&studio, "200").await;
+}
+
+#[tokio::test]
+async fn a_studio_whose_policy_hangs_ends_nevertheless() {
+    let (studio, _hanging) = moody().await;
+    let mut robot = Robot::connect(&studio, "arm").await;
+    let mut viewer = studio.watcher("arm").await;
+    command(&mut viewer, "arm", "hang").await;
+    wait_status(&mut viewer, |status| status.instruction == "hang").await;
+    keep_observing(&mut robot, 5).await;
+    let asked_at = Instant::now();
+    studio.stop().await;
+    eprintln!("ended after {:?}", asked_at.elapsed());
+}
+
+#[tokio::test]
+async fn whatever_a_policy_throws_costs_one_chunk() {
+    let (studio, _) = moody().await;
+    let mut robot = Robot::connect(&studio, "arm").await;
+    let mut viewer = studio.watcher("arm").await;
+    command(&mut viewer, "arm", "explode").await;
+    wait_status(&mut viewer, |status| status.instruction == "explode").await;
+    keep_observing(&mut robot, 5).await;
+    assert_eq!(wait_error(&mut viewer).await.code, "inference_failed");
+    assert_eq!(health(&studio, "200").await, "ok\n");
+    command(&mut viewer, "arm", "go 4").await;
+    wait_status(&mut viewer, |status| status.instruction == "go 4").await;
+    assert_eq!(robot.chunk().await.actions[0], 4.0);
+}
+
+/// Says a piece, then hangs.
+struct Stuck(Hanging);
+
+impl Speaker for Stuck {
+    fn name(&self) -> &str {
+        "stuck"
+    }
+
+    fn speak(
+        &self,
+        _question: &str,
+        _images: &[RgbImage],
+        told: &mut Told<'_>,
+    ) -> Result<Reply, ActorError> {
+        let _ = told("the red ");
+        self.0.hang();
+        Err(ActorError::new("it hung"))
+    }
+}
+
+#[tokio::test]
+async fn a_model_that_hangs_in_an_answer_is_told_and_left_behind() {
+    let hanging = Hanging::default();
+    let speaker: Arc<dyn Speaker> = Arc::new(Stuck(hanging.clone()));
+    let studio = TestStudio::with_speaker(
+        Ok(Box::new(Scripted::new())),
+        Ok(speaker),
+        Limits::default(),
+    )
+    .await;
+    let mut robot = Robot::connect(&studio, "arm").await;
+    robot.observe().await;
+    let mut viewer = studio.watcher("arm").await;
+    let ask = |question_id| Ask {
+        question_id,
+        robot_id: "arm".to_owned(),
+        question: "what is it?".to_owned(),
+        cameras: vec!["eye".to_owned()],
+    };
+    let mut question_id = 0;
+    // The first picture may still be on its way.
+    loop {
+        question_id += 1;
+        viewer.send(&ask(question_id).into()).await.unwrap();
+        let state = viewer
+            .wait_for("an answer", SOON, |message| match message {
+                ToViewer::Answer(answer) if answer.question_id == question_id => match answer.state
+                {
+                    AnswerState::Waiting => None,
+                    state => Some(state),
+                },
+                _ => None,
+            })
+            .await
+            .unwrap();
+        if state == AnswerState::Writing {
+            break;
+        }
+    }
+    let body = health(&studio, "503").await;
+    assert!(body.contains("the model that answers questions"), "{body}");
+    assert!(!body.contains("the policy"), "{body}");
+    studio.stop().await;
+}

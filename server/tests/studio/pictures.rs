@@ -1,0 +1,356 @@
+//! Pictures that cost more than they should: refused in words, forgotten in time, in nobody's way.
+
+use super::bench::*;
+use jpeg_encoder::{ColorType, Encoder};
+use policy_studio::{
+    Limits,
+    client::ViewerClient,
+    policies::{ActorError, speaker::Speaker},
+};
+use protocol::{
+    ErrorMessage, ToRobot, ToViewer, View, ViewEncoding,
+    robot::Observation,
+    scene::{AnswerState, Ask},
+};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// A grey JPEG.
+fn jpeg(width: u16, height: u16, progressive_scans: Option<u8>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = Encoder::new(&mut bytes, 80);
+    if let Some(scans) = progressive_scans {
+        encoder.set_progressive_scans(scans);
+    }
+    let grey = vec![120; usize::from(width) * usize::from(height)];
+    encoder
+        .encode(&grey, width, height, ColorType::Luma)
+        .unwrap();
+    bytes
+}
+
+/// The same file with another size in its header.
+fn with_size(mut jpeg: Vec<u8>, width: u16, height: u16) -> Vec<u8> {
+    let frame = jpeg
+        .windows(2)
+        .position(|pair| pair[0] == 0xff && matches!(pair[1], 0xc0..=0xc2))
+        .unwrap();
+    jpeg[frame + 5..frame + 7].copy_from_slice(&height.to_be_bytes());
+    jpeg[frame + 7..frame + 9].copy_from_slice(&width.to_be_bytes());
+    jpeg
+}
+
+/// The same file with its scans said so many times.
+fn again(jpeg: &[u8], times: usize) -> Vec<u8> {
+    let at = jpeg
+        .windows(2)
+        .position(|pair| pair == [0xff, 0xda])
+        .unwrap();
+    let (head, scans) = jpeg.split_at(at);
+    let mut bytes = head.to_vec();
+    for _ in 0..times {
+        bytes.extend_from_slice(&scans[..scans.len() - 2]);
+    }
+    bytes.extend_from_slice(&[0xff, 0xd9]);
+    bytes
+}
+
+fn seeing(sequence: u64, encoding: ViewEncoding, size: (u32, u32), data: Vec<u8>) -> Observation {
+    Observation {
+        views: vec![View {
+            name: "eye".to_owned(),
+            encoding,
+            width: size.0,
+            height: size.1,
+            data,
+        }],
+        ..observation(sequence)
+    }
+}
+
+/// A commanded robot and who watches it.
+async fn driven(studio: &TestStudio, name: &str) -> (Robot, ViewerClient) {
+    let robot = Robot::connect(studio, name).await;
+    let mut viewer = studio.watcher(name).await;
+    command(&mut viewer, name, "go 1").await;
+    wait_status(&mut viewer, |status| status.instruction == "go 1").await;
+    (robot, viewer)
+}
+
+async fn wait_code(viewer: &mut ViewerClient, code: &str) -> ErrorMessage {
+    loop {
+        let error = wait_error(viewer).await;
+        if error.code == code {
+            return error;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_picture_that_costs_too_much_is_refused_in_words_and_the_robot_goes_on() {
+    let studio = TestStudio::start().await;
+    let (mut robot, mut viewer) = driven(&studio, "arm").await;
+    let liar = with_size(jpeg(32, 24, None), 12_000, 12_000);
+    let bomb = again(&jpeg(32, 24, Some(4)), 1000);
+    let legal = with_size(jpeg(32, 24, None), 4096, 4096);
+    for (size, data, words) in [
+        (
+            (32, 24),
+            liar,
+            "announced as 32x24, its JPEG is 12000x12000",
+        ),
+        ((32, 24), bomb, "scans"),
+        ((4096, 4096), legal, "16.8 million pixels"),
+    ] {
+        let observed = seeing(1, ViewEncoding::Jpeg, size, data);
+        robot.send(observed).await;
+        let error = wait_code(&mut viewer, "inference_failed").await;
+        assert!(error.message.contains(words), "{error:?}");
+        assert_eq!(robot.chunk().await.actions[0], 1.0);
+        // The next question is due a while after this one.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+}
+
+#[tokio::test]
+async fn an_honest_jpeg_is_answered() {
+    let studio = TestStudio::start().await;
+    let (mut robot, _viewer) = driven(&studio, "arm").await;
+    for scans in [None, Some(4)] {
+        robot
+            .send(seeing(1, ViewEncoding::Jpeg, (32, 24), jpeg(32, 24, scans)))
+            .await;
+        loop {
+            if let ToRobot::Chunk(chunk) = robot.next().await {
+                assert_eq!(chunk.actions[0], 1.0);
+                break;
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+}
+
+/// Never answers.
+struct Mute;
+
+impl Speaker for Mute {
+    fn name(&self) -> &str {
+        "mute"
+    }
+
+    fn speak(
+        &self,
+        _question: &str,
+        _images: &[vision::RgbImage],
+        _told: &mut molmoact2::Told<'_>,
+    ) -> Result<molmoact2::Reply, ActorError> {
+        Err(ActorError::new("it says nothing"))
+    }
+}
+
+#[tokio::test]
+async fn what_a_robot_saw_is_forgotten_when_it_leaves() {
+    let speaker: Arc<dyn Speaker> = Arc::new(Mute);
+    let policy = Ok(Box::new(Scripted::new()) as _);
+    let studio = TestStudio::with_speaker(policy, Ok(speaker), Limits::default()).await;
+    let mut robot = Robot::connect(&studio, "arm").await;
+    let mut viewer = studio.watcher("arm").await;
+    robot.observe().await;
+    let mut question_id = 0;
+    let mut ask = async |viewer: &mut ViewerClient| {
+        question_id += 1;
+        let ask = Ask {
+            question_id,
+            robot_id: "arm".to_owned(),
+            question: "what is it?".to_owned(),
+            cameras: vec!["eye".to_owned()],
+        };
+        viewer.send(&ask.into()).await.unwrap();
+        viewer
+            .wait_for("an end", SOON, |message| match message {
+                ToViewer::Answer(answer) if answer.question_id == question_id => {
+                    (answer.state == AnswerState::Failed).then_some(answer.error)
+                }
+                _ => None,
+            })
+            .await
+            .unwrap()
+    };
+    while ask(&mut viewer).await != "it says nothing" {
+        robot.observe().await;
+    }
+    drop(robot);
+    wait_status(&mut viewer, |status| !status.connected).await;
+    let words = ask(&mut viewer).await;
+    assert_ne!(words, "it says nothing", "its picture is still here");
+}
+
+#[tokio::test]
+async fn pictures_that_come_faster_than_they_are_used_are_counted_and_told() {
+    let studio = TestStudio::start().await;
+    let (mut robot, mut viewer) = driven(&studio, "arm").await;
+    // The policy looks at the small picture for a while; the large ones wait beside it.
+    let data = vec![128; 2300 * 2200 * 3];
+    let large = seeing(1, ViewEncoding::Rgb8, (2300, 2200), data);
+    command(&mut viewer, "arm", "slow").await;
+    wait_status(&mut viewer, |status| status.instruction == "slow").await;
+    let mut told = None;
+    for _ in 0..40 {
+        robot.send(large.clone()).await;
+        let metrics = studio.get("/metrics", "").await;
+        if !metrics.contains("observations_over_budget_total 0") {
+            told = Some(metrics);
+            break;
+        }
+    }
+    assert!(told.is_some(), "sixteen megabytes each, and none too many");
+}
+
+/// A robot whose clock keeps time.
+async fn observe_at(robot: &mut Robot, started: Instant, ago: Duration) {
+    let now = started.elapsed();
+    robot.sequence += 1;
+    let observed = Observation {
+        captured_at_micros: 1_000_000_000 + now.saturating_sub(ago).as_micros() as u64,
+        ..observation(robot.sequence)
+    };
+    robot.send(observed).await;
+}
+
+#[tokio::test]
+async fn a_picture_that_a_clogged_network_held_back_is_old() {
+    let studio = TestStudio::start().await;
+    let (mut robot, mut viewer) = driven(&studio, "arm").await;
+    let started = Instant::now();
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    for _ in 0..6 {
+        observe_at(&mut robot, started, Duration::ZERO).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // A pause of two seconds; what then arrives was captured at its beginning.
+    while robot.try_next(Duration::from_millis(400)).await.is_some() {}
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    observe_at(&mut robot, started, Duration::from_millis(1900)).await;
+    let error = wait_code(&mut viewer, "no_chunk").await;
+    assert!(error.message.contains("later than it should"), "{error:?}");
+    assert!(robot.try_next(Duration::from_millis(300)).await.is_none());
+    observe_at(&mut robot, started, Duration::ZERO).await;
+    loop {
+        if let ToRobot::Chunk(_) = robot.next().await {
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_time_that_no_clock_shows_is_refused_and_no_chunk_counted() {
+    let studio = TestStudio::start().await;
+    let (mut robot, _viewer) = driven(&studio, "arm").await;
+    // Written by hand, because the codec refuses to write it.
+    let mut frame = protocol::encode(&observation(1)).unwrap();
+    let key = b"captured_at_micros";
+    let at = frame
+        .windows(key.len())
+        .position(|window| window == key)
+        .unwrap()
+        + key.len();
+    // 1000 is cd 03 e8.
+    assert_eq!(frame[at], 0xcd);
+    frame.splice(at..at + 3, [0xcf].into_iter().chain([0xff; 8]));
+    robot.send_bytes(frame).await;
+    let error = loop {
+        match robot.next().await {
+            ToRobot::Error(error) => break error,
+            ToRobot::Chunk(chunk) => panic!("{chunk:?}"),
+            _ => {}
+        }
+    };
+    assert_eq!((error.code.as_str(), error.fatal), ("invalid", false));
+    assert!(error.message.contains("captured_at_micros"), "{error:?}");
+    let metrics = studio.get("/metrics", "").await;
+    assert!(
+        metrics.contains("policy_studio_chunks_total 0"),
+        "{metrics}"
+    );
+    assert_eq!(robot.chunk().await.actions[0], 1.0);
+}
+
+/// Chunks that a robot gets in this time, while it observes thirty times a second.
+async fn rate(robot: &mut Robot, time: Duration) -> f64 {
+    let started = Instant::now();
+    let mut chunks = 0;
+    let mut ticks = tokio::time::interval(Duration::from_millis(33));
+    while started.elapsed() < time {
+        ticks.tick().await;
+        robot.observe().await;
+        while let Some(message) = robot.try_next(Duration::from_millis(1)).await {
+            chunks += u32::from(matches!(message, ToRobot::Chunk(_)));
+        }
+    }
+    f64::from(chunks) / started.elapsed().as_secs_f64()
+}
+
+/// Figures, not a test of times: run with `--ignored --nocapture`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "measures for half a minute"]
+async fn chunks_of_others_beside_the_worst_pictures() {
+    const TIME: Duration = Duration::from_secs(4);
+    let grey = |side: u16, scans| jpeg(side, side, scans);
+    let raw = vec![128; 4096 * 1300 * 3];
+    let worst = [
+        (
+            "grey JPEG 12000x12000 announced as 4096x4096",
+            ViewEncoding::Jpeg,
+            (4096, 4096),
+            with_size(grey(4096, None), 12_000, 12_000),
+        ),
+        (
+            "grey JPEG 12000x12000 announced as 2000x2000",
+            ViewEncoding::Jpeg,
+            (2000, 2000),
+            with_size(grey(4096, None), 12_000, 12_000),
+        ),
+        (
+            "progressive JPEG 4096x4096",
+            ViewEncoding::Jpeg,
+            (4096, 4096),
+            grey(4096, Some(10)),
+        ),
+        (
+            "progressive JPEG 2828x2828",
+            ViewEncoding::Jpeg,
+            (2828, 2828),
+            grey(2828, Some(10)),
+        ),
+        (
+            "JPEG 2828x2828, 64 scans",
+            ViewEncoding::Jpeg,
+            (2828, 2828),
+            again(&grey(2828, Some(4)), 14),
+        ),
+        ("raw 4096x1300", ViewEncoding::Rgb8, (4096, 1300), raw),
+    ];
+    for (name, encoding, size, data) in worst {
+        let studio = TestStudio::start().await;
+        let (mut other, _watching) = driven(&studio, "other").await;
+        rate(&mut other, TIME / 4).await;
+        let alone = rate(&mut other, TIME).await;
+        let (mut large, watching) = driven(&studio, "large").await;
+        let frame = protocol::encode(&seeing(1, encoding, size, data)).unwrap();
+        let flood = tokio::spawn(async move {
+            loop {
+                large.send_bytes(frame.clone()).await;
+                while large.try_next(Duration::from_millis(1)).await.is_some() {}
+            }
+        });
+        let beside = rate(&mut other, TIME).await;
+        flood.abort();
+        drop(watching);
+        eprintln!(
+            "{name}: {alone:.2} chunks/s alone, {beside:.2} beside it, {:.0} %",
+            beside / alone * 100.0
+        );
+    }
+}

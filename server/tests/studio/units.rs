@@ -1,0 +1,93 @@
+//! A robot that counts otherwise than the policy's data is told so, and is not driven.
+
+use super::bench::*;
+use futures_util::SinkExt as _;
+use protocol::{FromRobot, ToRobot, robot::RobotHello};
+use std::time::Duration;
+use tokio_tungstenite::tungstenite::Message;
+
+async fn connect(studio: &TestStudio, hello: RobotHello) -> Robot {
+    let mut robot = Robot {
+        socket: dial(studio, "/ws/robot").await,
+        robot_id: "arm".to_owned(),
+        sequence: 0,
+    };
+    let frame = FromRobot::from(hello).encode().unwrap();
+    robot
+        .socket
+        .send(Message::Binary(frame.into()))
+        .await
+        .unwrap();
+    robot
+}
+
+async fn told(robot: &mut Robot) -> protocol::ErrorMessage {
+    loop {
+        if let ToRobot::Error(error) = robot.next().await {
+            return error;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_robot_in_radians_is_refused_before_it_moves() {
+    let studio = TestStudio::start().await;
+    let mut hello = hello("arm");
+    for joint in &mut hello.joints {
+        joint.unit = "rad".to_owned();
+        (joint.min, joint.max) = (-1.9, 1.9);
+    }
+    let mut robot = connect(&studio, hello.clone()).await;
+    let error = told(&mut robot).await;
+    assert_eq!(
+        (error.code.as_str(), error.fatal),
+        ("units_mismatch", false)
+    );
+    assert!(
+        error.message.contains("-1.9 to 1.9 rad") && error.message.contains("-100 to 100"),
+        "{error:?}"
+    );
+    let mut viewer = studio.watcher("arm").await;
+    command(&mut viewer, "arm", "go 64").await;
+    let refused = wait_error(&mut viewer).await;
+    assert_eq!(refused.code, "units_mismatch");
+    assert!(refused.message.contains("is not driven"), "{refused:?}");
+    assert!(
+        robot
+            .chunks_within(Duration::from_millis(400))
+            .await
+            .is_empty()
+    );
+    let robots = studio.get("/api/robots", "").await;
+    assert!(robots.contains("other units"), "{robots}");
+    // An end of what is not going on is no command.
+    command(&mut viewer, "arm", "").await;
+    // Corrected, it is driven.
+    drop(robot);
+    wait_status(&mut viewer, |status| !status.connected).await;
+    hello.joints = super::bench::hello("arm").joints;
+    let mut robot = connect(&studio, hello).await;
+    wait_status(&mut viewer, |status| status.connected).await;
+    command(&mut viewer, "arm", "go 5").await;
+    wait_status(&mut viewer, |status| status.instruction == "go 5").await;
+    assert_eq!(robot.chunk().await.actions[0], 5.0);
+    let robots = studio.get("/api/robots", "").await;
+    assert!(robots.contains("\"warnings\":[]"), "{robots}");
+}
+
+#[tokio::test]
+async fn joints_in_another_order_are_refused() {
+    let studio = TestStudio::start().await;
+    let mut hello = hello("arm");
+    hello.joints.reverse();
+    let mut robot = connect(&studio, hello).await;
+    let error = told(&mut robot).await;
+    assert_eq!(error.code, "joint_order");
+    assert!(
+        error.message.contains("(b, a)") && error.message.contains("(a, b)"),
+        "{error:?}"
+    );
+    let mut viewer = studio.watcher("arm").await;
+    command(&mut viewer, "arm", "go 64").await;
+    assert_eq!(wait_error(&mut viewer).await.code, "joint_order");
+}
