@@ -3,6 +3,7 @@
 //! One listening socket serves everything; [`serve`] is handed the socket, the policy and the signal to stop,
 //! so that the binary, the tests and other programs start it the same way. From the wire inwards:
 //!
+//! - `listener`: accepts connections and keeps room for the next; `socket`: a WebSocket and what may come over it when
 //! - `wire`: what all WebSockets share (first message in time, pings, silence, refusals in words)
 //! - `robots`: a robot's connection; its orders wait in [`mailbox`], one slot per kind, stop first
 //! - `viewers`: a page's connection; what waits for it is bounded in bytes and loses the oldest pictures
@@ -30,9 +31,11 @@ pub mod client;
 pub mod episodes;
 pub mod evaluation;
 mod line;
+mod listener;
 pub mod mailbox;
 mod metrics;
 pub mod npy;
+mod peer_log;
 pub mod policies;
 pub mod recordings;
 mod robots;
@@ -41,6 +44,7 @@ pub mod scorer;
 pub mod scoring;
 mod sessions;
 pub mod sim_robot;
+mod socket;
 mod studio;
 pub mod synthesise;
 mod viewers;

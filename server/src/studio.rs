@@ -1,15 +1,16 @@
 //! The studio: everything behind one listening socket, from start to graceful stop.
 
 use crate::{
+    listener,
     metrics::Metrics,
     policies::{Actor, inference::Inference, speaker::Answering},
     recordings::Recordings,
     scene::Asking,
     scorer::{Scoring, desk::Desk},
     sessions::{Registry, registry::Limits},
+    socket::WaitingRoom,
     web::{self, routes::Studio},
 };
-use axum::serve::ListenerExt as _;
 use std::{
     future::Future,
     sync::Arc,
@@ -93,24 +94,21 @@ pub async fn serve(
         )),
         desk: desk.clone(),
         recordings: Arc::new(recordings),
+        waiting: WaitingRoom::new(limits.max_ungreeted),
         stop: stop.clone(),
         connections: connections.clone(),
     };
 
+    tokio::spawn({
+        let (registry, stop) = (studio.registry.clone(), stop.clone());
+        async move {
+            stop.run_until_cancelled(registry.keep_viewers_told()).await;
+        }
+    });
     let router = web::router(studio);
     let mut server = tokio::spawn({
         let stop = stop.clone();
-        async move {
-            // A stop is a few bytes: waiting to fill a packet would cost it 40 ms.
-            let listener = listener.tap_io(|socket| {
-                if let Err(error) = socket.set_nodelay(true) {
-                    tracing::debug!("a connection keeps its small packets back: {error}");
-                }
-            });
-            axum::serve(listener, router)
-                .with_graceful_shutdown(async move { stop.cancelled().await })
-                .await
-        }
+        async move { listener::serve(listener, router, limits.max_connections, stop).await }
     });
     let served = tokio::select! {
         () = shutdown => None,

@@ -3,6 +3,7 @@
 use crate::{
     VERSION,
     mailbox::Mailbox,
+    peer_log::PeerLog,
     policies::inference::unknown_tag,
     sessions::{Registry, Session, session::refusal},
     wire::{self, End, Read, Reader, Source},
@@ -14,8 +15,11 @@ use protocol::{
     ErrorMessage, FromRobot, ToRobot,
     robot::{RobotHello, RobotWelcome},
 };
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use tokio_util::sync::CancellationToken;
+
+/// Connections that are refused, of all peers.
+static REFUSALS: LazyLock<PeerLog> = LazyLock::new(PeerLog::default);
 
 /// The mailbox as frames, telling the session when a stop leaves.
 struct Outgoing {
@@ -76,15 +80,16 @@ where
         };
         async move { wire::write(sink, &outgoing, limits, "the studio ends this connection").await }
     });
+    let log = PeerLog::default();
     let end = loop {
         let read = tokio::select! {
             read = reader.next() => read,
             () = stop.cancelled() => break End::Left,
         };
         match read {
-            Ok(Read::Message(message)) => handle(message, &session, &registry, &mailbox),
+            Ok(Read::Message(message)) => handle(message, &session, &registry, &mailbox, &log),
             Ok(Read::Refused(error)) => {
-                tracing::info!("{}: {}", session.robot_id(), error.message);
+                log.say(&session.robot_id(), &error.message);
                 mailbox.put(error.into());
             }
             Err(end) => break end,
@@ -101,7 +106,7 @@ where
 
 fn say(mailbox: &Mailbox, end: End) {
     if let End::Refused(error) = end {
-        tracing::info!("a robot's connection is refused: {}", error.message);
+        REFUSALS.say(&"a robot's connection is refused", &error.message);
         mailbox.put(error.into());
     }
 }
@@ -138,16 +143,24 @@ fn greet(
     Ok(session)
 }
 
-fn handle(message: FromRobot, session: &Arc<Session>, registry: &Registry, mailbox: &Mailbox) {
+fn handle(
+    message: FromRobot,
+    session: &Arc<Session>,
+    registry: &Registry,
+    mailbox: &Mailbox,
+    log: &PeerLog,
+) {
     match message {
         FromRobot::Observation(observation) => session.observed(observation),
         FromRobot::Report(report) => session.reported(report),
         FromRobot::Error(error) => {
-            tracing::info!("{} says: {}", session.robot_id(), error.message);
-            session.robot_error(&ErrorMessage {
-                fatal: false,
-                ..error
-            });
+            // Faster than anybody can read they would drive what else waits for its viewers out of their queues.
+            if log.say(&format_args!("{} says", session.robot_id()), &error.message) {
+                session.robot_error(&ErrorMessage {
+                    fatal: false,
+                    ..error
+                });
+            }
         }
         FromRobot::Hello(hello) => update(hello, session, registry, mailbox),
     }

@@ -17,6 +17,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
+use tokio::sync::Notify;
 
 /// What a studio accepts, how long it waits, and how it drives.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -39,8 +40,12 @@ pub struct Limits {
     pub chunking: Chunking,
     /// Robots whose questions the policy is asked in one batch, at most.
     pub max_batch: usize,
-    /// Videos that are being scored on the studio, wait for that or are being sent, at most.
+    /// Videos that are being scored on the studio or wait for that, at most.
     pub max_scorings: usize,
+    /// Connections of any kind that are open at once.
+    pub max_connections: usize,
+    /// WebSockets that have not said hello; beyond this the oldest goes.
+    pub max_ungreeted: usize,
 }
 
 impl Default for Limits {
@@ -52,16 +57,21 @@ impl Default for Limits {
             hello_within: Duration::from_secs(5),
             ping_every: Duration::from_secs(5),
             silence: Duration::from_secs(15),
-            max_lossy_bytes: 1 << 20,
+            max_lossy_bytes: 4 << 20,
             chunking: Chunking::default(),
             max_batch: 8,
             max_scorings: 8,
+            max_connections: 1024,
+            max_ungreeted: 64,
         }
     }
 }
 
 /// Robots that left are still listed, so that a page can say so; the oldest are forgotten beyond this.
 const MAX_KNOWN_ROBOTS: usize = 128;
+
+/// Viewers are told of robots that come, go and change at most this often.
+const ROBOTS_PERIOD: Duration = Duration::from_millis(100);
 
 /// The studio is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -79,6 +89,7 @@ pub(crate) struct Registry {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) limits: Limits,
     inner: Mutex<Inner>,
+    robots_changed: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -101,6 +112,7 @@ impl Registry {
             metrics,
             limits,
             inner: Mutex::default(),
+            robots_changed: Notify::new(),
         }
     }
 
@@ -197,8 +209,22 @@ impl Registry {
         }
     }
 
-    /// Tells every viewer who is there.
+    /// Every viewer is to be told who is there.
     pub(crate) fn broadcast_robots(&self) {
+        self.robots_changed.notify_one();
+    }
+
+    /// Tells it at once, but not more often than ten times a second: the list can be long, and robots that come and go
+    /// quickly would keep everybody busy with it.
+    pub(crate) async fn keep_viewers_told(&self) {
+        loop {
+            self.robots_changed.notified().await;
+            self.send_robots();
+            tokio::time::sleep(ROBOTS_PERIOD).await;
+        }
+    }
+
+    fn send_robots(&self) {
         let frame = match protocol::encode(&self.robot_list()) {
             Ok(frame) => bytes::Bytes::from(frame),
             Err(error) => {

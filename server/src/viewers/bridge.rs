@@ -4,6 +4,7 @@ use super::outbox::{Key, Outbox};
 use crate::{
     VERSION,
     metrics::Metrics,
+    peer_log::{PeerLog, one_line},
     scene::{self, Wanted},
     sessions::{Registry, Session, session::refusal},
     wire::{self, End, Read, Reader, Source},
@@ -14,8 +15,14 @@ use futures_util::{Sink, Stream, StreamExt as _};
 use protocol::{
     ErrorMessage, FromViewer, Message as ProtocolMessage, scene::Ask, viewer::ViewerWelcome,
 };
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+
+/// Connections that are refused, of all peers.
+static REFUSALS: LazyLock<PeerLog> = LazyLock::new(PeerLog::default);
+/// Questions of one viewer whose pictures are being prepared; all but the newest are given up, but not at once.
+const MAX_ASKING: usize = 2;
 
 struct Outgoing {
     outbox: Arc<Outbox>,
@@ -58,6 +65,7 @@ where
         watched: None,
         key: registry.asking.new_viewer(),
         asked: None,
+        asking: Arc::new(Semaphore::new(MAX_ASKING)),
     };
     let end = tokio::select! {
         end = viewer.serve(&mut reader) => end,
@@ -65,7 +73,7 @@ where
     };
     viewer.leave();
     if let End::Refused(error) = end {
-        tracing::info!("a viewer's connection is refused: {}", error.message);
+        REFUSALS.say(&"a viewer's connection is refused", &error.message);
         put(&outbox, &error);
     }
     outbox.close();
@@ -82,6 +90,8 @@ struct Viewer<'a> {
     key: u64,
     /// The question at hand, and how to end it.
     asked: Option<(u64, Wanted)>,
+    /// Questions whose pictures are being prepared.
+    asking: Arc<Semaphore>,
 }
 
 impl Viewer<'_> {
@@ -126,7 +136,7 @@ impl Viewer<'_> {
                 fatal: true,
             })
         })?;
-        tracing::debug!("viewer {:?} is here", hello.client);
+        tracing::debug!("viewer {:?} is here", one_line(&hello.client));
         put(
             self.outbox,
             &ViewerWelcome {
@@ -191,6 +201,7 @@ impl Viewer<'_> {
 
     fn ask(&mut self, ask: Ask) {
         self.abandon_question();
+        self.outbox.turn_to_question(ask.question_id);
         // Every question gets an answer, so that nobody waits for one in vain.
         let robot = match self.robot(&ask.robot_id) {
             Ok(robot) => robot,
@@ -199,13 +210,21 @@ impl Viewer<'_> {
                 return;
             }
         };
+        let Ok(permit) = self.asking.clone().try_acquire_owned() else {
+            scene::refuse(
+                self.outbox,
+                ask.question_id,
+                "the questions before this one are still being prepared; ask more slowly",
+            );
+            return;
+        };
         let scene = robot.scene();
         let wanted = Wanted::default();
         self.asked = Some((ask.question_id, wanted.clone()));
         let (asking, outbox, key) = (self.registry.asking.clone(), self.outbox.clone(), self.key);
-        // Pictures are decoded and compressed there.
-        tokio::task::spawn_blocking(move || {
-            asking.ask(key, ask, scene.as_deref(), &outbox, &wanted);
+        tokio::spawn(async move {
+            asking.ask(key, ask, scene, &outbox, &wanted).await;
+            drop(permit);
         });
     }
 

@@ -13,12 +13,14 @@ mod chunking;
 mod control;
 mod gathering;
 mod http;
+mod limits;
 #[path = "../command_line_score/made.rs"]
 #[allow(
     dead_code,
     reason = "the tests of the command line make more kinds of data sets"
 )]
 mod made;
+mod memory;
 mod recorder;
 mod recordings;
 mod scene;
