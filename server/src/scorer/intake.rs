@@ -29,8 +29,9 @@ const MAX_HELD_BYTES: usize = 512 << 20;
 const MAX_VALUES: usize = 64;
 /// What is still read of a body that was refused, so that whoever sends it gets to read why.
 const MAX_DRAINED_BYTES: u64 = 1 << 30;
-/// And for how long.
+/// And for how long, where it comes quickly.
 const DRAINED_WITHIN: Duration = Duration::from_secs(10);
+const PIECE_WITHIN: Duration = Duration::from_secs(1);
 /// Bodies that are read to be thrown away, at once; others are reset.
 static DRAINS: Semaphore = Semaphore::const_new(8);
 
@@ -156,7 +157,8 @@ where
     let until = Instant::now() + DRAINED_WITHIN;
     let mut left = MAX_DRAINED_BYTES;
     while left > 0 {
-        match timeout_at(until, body.next()).await {
+        let piece = timeout_at(until.min(Instant::now() + PIECE_WITHIN), body.next());
+        match piece.await {
             Ok(Some(Ok(piece))) => left = left.saturating_sub(piece.len() as u64),
             _ => return,
         }

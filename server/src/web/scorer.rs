@@ -66,7 +66,9 @@ async fn score(State(studio): State<Studio>, body: Body) -> Response {
         )
             .into_response(),
         Err(refused) => {
-            intake::drain(&mut body).await;
+            if !refused.was_slow() {
+                intake::drain(&mut body).await;
+            }
             match refused {
                 Refused::Closed(closed) => told(closed),
                 Refused::Body(refusal) => match refusal.status {
@@ -81,6 +83,13 @@ async fn score(State(studio): State<Studio>, body: Body) -> Response {
 enum Refused {
     Closed(Closed),
     Body(Refusal),
+}
+
+impl Refused {
+    /// What is still to come would not come any faster.
+    fn was_slow(&self) -> bool {
+        matches!(self, Self::Body(refusal) if refusal.status == StatusCode::REQUEST_TIMEOUT)
+    }
 }
 
 /// Reads a video, and gives it a place in the line when it is whole.
