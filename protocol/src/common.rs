@@ -1,12 +1,19 @@
 //! Nouns that the robot and the viewer dialect share.
 
-use crate::frame::{FrameError, Message, invalid};
+use crate::bounded;
+use crate::frame::{FrameError, MAX_FRAME_BYTES, Message, invalid};
 use serde::{Deserialize, Serialize};
 
 /// Longest text of any kind (instructions, names, reasons), in bytes.
 pub const MAX_TEXT_BYTES: usize = 2000;
 /// Longest name (a robot, joint, camera, tag or unit, the id of a robot), in bytes.
 pub const MAX_NAME_BYTES: usize = 256;
+/// Longest text of a model (a prompt, an answer) or of a recording, in bytes.
+pub const MAX_LONG_TEXT_BYTES: usize = 64 << 10;
+/// Longest explanation of an error, in bytes.
+pub const MAX_ERROR_BYTES: usize = 4000;
+/// Longest code of an error, in bytes.
+pub const MAX_CODE_BYTES: usize = 64;
 /// Longest side of an image in pixels.
 pub const MAX_IMAGE_SIDE: u32 = 4096;
 /// Most values in a state or action vector.
@@ -15,6 +22,14 @@ pub const MAX_DIMS: usize = 64;
 pub const MAX_ROWS: usize = 256;
 /// Most cameras on one robot.
 pub const MAX_VIEWS: usize = 8;
+/// Most example instructions of one robot.
+pub const MAX_EXAMPLES: usize = 64;
+/// Most action tokens of one chunk.
+pub const MAX_TOKENS: usize = 1 << 16;
+/// Most measured stages of one computation.
+pub const MAX_STAGES: usize = 64;
+/// Most entries of lists that the studio makes of files and recordings.
+pub const MAX_LISTED: usize = 1 << 20;
 
 /// How the pixels of a [`View`] are packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +49,7 @@ pub enum ViewEncoding {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct View {
     /// Camera name, as announced by the robot.
+    #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub name: String,
     /// Packing of `data`.
     pub encoding: ViewEncoding,
@@ -42,7 +58,10 @@ pub struct View {
     /// Height in pixels.
     pub height: u32,
     /// The pixels.
-    #[serde(with = "serde_bytes")]
+    #[serde(
+        serialize_with = "serde_bytes::serialize",
+        deserialize_with = "bounded::bytes::<MAX_FRAME_BYTES, _>"
+    )]
     pub data: Vec<u8>,
 }
 
@@ -96,8 +115,10 @@ impl View {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JointDescription {
     /// For example `shoulder_pan`.
+    #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub name: String,
     /// `deg`, `rad`, `m` or `percent`.
+    #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub unit: String,
     /// Lower limit in that unit. The robot clamps to it itself.
     pub min: f32,
@@ -109,6 +130,7 @@ pub struct JointDescription {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CameraDescription {
     /// View name.
+    #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub name: String,
     /// Width in pixels.
     pub width: u32,
@@ -134,6 +156,10 @@ pub enum Mode {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stage {
     /// `preprocess`, `vision`, `prefill`, `flow`, `decode`, `postprocess`.
+    #[serde(
+        serialize_with = "bounded::shortened_text::<MAX_NAME_BYTES, _>",
+        deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>"
+    )]
     pub name: String,
     /// Wall time in microseconds.
     pub micros: u64,
@@ -157,8 +183,16 @@ pub enum TaskState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorMessage {
     /// Stable short word for programs, for example `wrong_version`.
+    #[serde(
+        serialize_with = "bounded::shortened_text::<MAX_CODE_BYTES, _>",
+        deserialize_with = "bounded::text::<MAX_CODE_BYTES, _>"
+    )]
     pub code: String,
     /// What was wrong, where, and what to do.
+    #[serde(
+        serialize_with = "bounded::shortened_text::<MAX_ERROR_BYTES, _>",
+        deserialize_with = "bounded::text::<MAX_ERROR_BYTES, _>"
+    )]
     pub message: String,
     /// Whether the connection ends.
     pub fatal: bool,
@@ -167,6 +201,7 @@ pub struct ErrorMessage {
 impl Message for ErrorMessage {
     const KIND: u8 = 0x7f;
     const NAME: &'static str = "Error";
+    const MAX_BYTES: usize = 8 << 10;
 }
 
 pub(crate) fn text(

@@ -1,6 +1,7 @@
 //! What a policy that reasons about depth writes before it acts.
 
-use crate::common::View;
+use crate::bounded;
+use crate::common::{MAX_NAME_BYTES, View};
 use crate::frame::{FrameError, invalid};
 use serde::{Deserialize, Serialize};
 
@@ -51,16 +52,20 @@ pub struct DepthDescription {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DepthReasoning {
     /// Name of the view that it is about: the policy's first camera.
+    #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub camera: String,
     /// The code of every cell, row by row from the top left.
+    #[serde(deserialize_with = "bounded::list::<_, MAX_DEPTH_CELLS, _>")]
     pub codes: Vec<u32>,
     /// Cells per row.
     pub columns: u32,
     /// Per cell, whether the policy wrote it in this decision; otherwise it was replayed from the one before.
+    #[serde(deserialize_with = "bounded::list::<_, MAX_DEPTH_CELLS, _>")]
     pub regenerated: Vec<bool>,
     /// Per cell, the cosine similarity of its pixels to those of the decision before, which decided that.
     /// Empty when there was no picture to compare with; then every cell was written.
     #[serde(default)]
+    #[serde(deserialize_with = "bounded::list::<_, MAX_DEPTH_CELLS, _>")]
     pub similarity: Vec<f32>,
     /// A cell whose similarity is below this is written anew.
     pub threshold: f32,

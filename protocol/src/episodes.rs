@@ -1,11 +1,14 @@
 //! Recorded episodes that the studio can show: `GET /api/episodes`.
 
+use crate::bounded;
+use crate::common::{MAX_LISTED, MAX_LONG_TEXT_BYTES};
 use serde::{Deserialize, Serialize};
 
 /// All of them, data set by data set.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct EpisodeList {
     /// In the order of the data sets on the command line, and of the episodes in them.
+    #[serde(deserialize_with = "bounded::list::<_, MAX_LISTED, _>")]
     pub episodes: Vec<RecordedEpisode>,
 }
 
@@ -13,20 +16,25 @@ pub struct EpisodeList {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RecordedEpisode {
     /// Unique within the studio.
+    #[serde(deserialize_with = "bounded::text::<MAX_LONG_TEXT_BYTES, _>")]
     pub id: String,
     /// Name of the data set's folder.
+    #[serde(deserialize_with = "bounded::text::<MAX_LONG_TEXT_BYTES, _>")]
     pub dataset: String,
     /// Its number there.
     pub episode: u64,
     /// What the robot was told; empty where that was not recorded.
+    #[serde(deserialize_with = "bounded::text::<MAX_LONG_TEXT_BYTES, _>")]
     pub instruction: String,
     /// Which camera.
+    #[serde(deserialize_with = "bounded::text::<MAX_LONG_TEXT_BYTES, _>")]
     pub camera: String,
     /// Rate of the frames [1/s].
     pub fps: f64,
     /// How many there are.
     pub frames: u32,
     /// Where the video is, on the studio; it can be fetched by range, and may hold other episodes too.
+    #[serde(deserialize_with = "bounded::text::<MAX_LONG_TEXT_BYTES, _>")]
     pub video_url: String,
     /// When its first frame is shown in the video [s].
     pub from_secs: f64,

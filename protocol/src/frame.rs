@@ -4,6 +4,7 @@
 //! in any language with its stock library, and so that a later minor addition (a new field) does not
 //! break an older peer: unknown fields are ignored, missing optional ones take their default.
 
+use crate::{bounded::shortened, common::MAX_LONG_TEXT_BYTES, shape};
 use serde::{Serialize, de::DeserializeOwned};
 
 /// The wire version that this crate speaks. A peer of another version is refused with its number.
@@ -18,12 +19,19 @@ pub const HEADER_BYTES: usize = 4;
 /// Largest frame that either side accepts. Three raw 640x480 views with depth fit several times over.
 pub const MAX_FRAME_BYTES: usize = 16 << 20;
 
+/// Longest explanation of a decoder, in bytes: it can hold what the peer wrote.
+const MAX_REASON_BYTES: usize = 400;
+
 /// A message type with its place in the kind table of `README.md`.
 pub trait Message: Serialize + DeserializeOwned {
     /// Fourth byte of the frame.
     const KIND: u8;
     /// Its name in errors.
     const NAME: &'static str;
+    /// Largest frame of this kind, header included; known from the header, so a larger one is not decoded.
+    const MAX_BYTES: usize = 8 << 10;
+    /// Most MessagePack values in its body, keys and the values of unknown fields counted.
+    const MAX_VALUES: usize = 1 << 10;
 
     /// Checks what the types alone cannot: lengths that must agree, finite numbers, sane sizes.
     ///
@@ -50,6 +58,16 @@ pub enum FrameError {
     TooLarge {
         /// Bytes in the frame.
         got: usize,
+    },
+    /// Larger than its kind may be.
+    #[error("{message}: a frame of {got} bytes, at most {limit} are taken; send less in it")]
+    TooLargeForKind {
+        /// Message name.
+        message: &'static str,
+        /// Bytes in the frame.
+        got: usize,
+        /// [`Message::MAX_BYTES`] of the kind.
+        limit: usize,
     },
     /// Not our magic.
     #[error(
@@ -109,6 +127,7 @@ impl FrameError {
         match self {
             Self::Truncated { .. } => "truncated",
             Self::TooLarge { .. } => "too_large",
+            Self::TooLargeForKind { .. } => "too_large_for_kind",
             Self::BadMagic { .. } => "bad_magic",
             Self::WrongVersion { .. } => "wrong_version",
             Self::UnexpectedKind { .. } => "unexpected_kind",
@@ -144,7 +163,20 @@ pub fn encode<M: Message>(message: &M) -> Result<Vec<u8>, FrameError> {
     if bytes.len() > MAX_FRAME_BYTES {
         return Err(FrameError::TooLarge { got: bytes.len() });
     }
+    check_size::<M>(bytes.len() - HEADER_BYTES)?;
     Ok(bytes)
+}
+
+fn check_size<M: Message>(body_bytes: usize) -> Result<(), FrameError> {
+    let got = HEADER_BYTES + body_bytes;
+    if got > M::MAX_BYTES {
+        return Err(FrameError::TooLargeForKind {
+            message: M::NAME,
+            got,
+            limit: M::MAX_BYTES,
+        });
+    }
+    Ok(())
 }
 
 /// Checks the header and returns the kind and the body.
@@ -184,10 +216,14 @@ pub fn decode<M: Message>(bytes: &[u8]) -> Result<M, FrameError> {
 }
 
 pub(crate) fn decode_body<M: Message>(body: &[u8]) -> Result<M, FrameError> {
-    let message: M = rmp_serde::from_slice(body).map_err(|e| FrameError::BadBody {
+    check_size::<M>(body.len())?;
+    let bad = |reason: String| FrameError::BadBody {
         message: M::NAME,
-        reason: e.to_string(),
-    })?;
+        // The decoder's words may quote what it found.
+        reason: shortened(&reason, MAX_REASON_BYTES),
+    };
+    shape::check(body, M::MAX_VALUES, MAX_LONG_TEXT_BYTES).map_err(bad)?;
+    let message: M = rmp_serde::from_slice(body).map_err(|e| bad(e.to_string()))?;
     message.validate()?;
     Ok(message)
 }

@@ -12,6 +12,7 @@
 //! - [`score`]: a video and a sentence, to the worker or to the studio
 //! - [`worker`]: the page <-> its compute worker, inside one browser tab
 
+mod bounded;
 pub mod common;
 pub mod depth;
 pub mod episodes;
@@ -19,9 +20,11 @@ pub mod frame;
 pub mod robot;
 pub mod scene;
 pub mod score;
+mod shape;
 pub mod viewer;
 pub mod worker;
 
+pub use bounded::shortened;
 pub use common::{
     CameraDescription, ErrorMessage, JointDescription, Mode, Stage, TaskState, View, ViewEncoding,
 };

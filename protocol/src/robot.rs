@@ -1,10 +1,11 @@
 //! Robot <-> studio. The robot dials in, says what it is, streams observations and receives chunks.
 
+use crate::bounded;
 use crate::common::{
-    CameraDescription, ErrorMessage, JointDescription, MAX_DIMS, MAX_ROWS, MAX_VIEWS, TaskState,
-    View, finite, name, text,
+    CameraDescription, ErrorMessage, JointDescription, MAX_DIMS, MAX_EXAMPLES, MAX_NAME_BYTES,
+    MAX_ROWS, MAX_TEXT_BYTES, MAX_VIEWS, TaskState, View, finite, name, text,
 };
-use crate::frame::{FrameError, Message, direction, invalid};
+use crate::frame::{FrameError, MAX_FRAME_BYTES, Message, direction, invalid};
 use serde::{Deserialize, Serialize};
 
 /// Latest time of a robot's clock, in microseconds: beyond 100,000 years, so that times can be added.
@@ -14,17 +15,22 @@ pub const MAX_CLOCK_MICROS: u64 = 1 << 62;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RobotHello {
     /// Name for people; the studio makes it unique.
+    #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub name: String,
     /// Which norm tag of the checkpoint this embodiment uses.
+    #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub tag: String,
     /// Joints in the order of state and action vectors.
+    #[serde(deserialize_with = "bounded::list::<_, MAX_DIMS, _>")]
     pub joints: Vec<JointDescription>,
     /// Cameras in the order that the policy wants.
+    #[serde(deserialize_with = "bounded::list::<_, MAX_VIEWS, _>")]
     pub cameras: Vec<CameraDescription>,
     /// Rate at which the robot consumes chunk rows.
     pub control_rate_hz: f32,
     /// Sentences that make sense for this robot, for the page to offer.
     #[serde(default)]
+    #[serde(deserialize_with = "bounded::texts::<MAX_EXAMPLES, MAX_TEXT_BYTES, _>")]
     pub example_instructions: Vec<String>,
     /// Nothing real moves.
     #[serde(default)]
@@ -32,12 +38,15 @@ pub struct RobotHello {
     /// The token of the welcome before, with which a robot takes its place back although the studio still counts its
     /// old connection as open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "bounded::optional_text::<MAX_NAME_BYTES, _>")]
     pub resume_token: Option<String>,
 }
 
 impl Message for RobotHello {
     const KIND: u8 = 0x01;
     const NAME: &'static str = "RobotHello";
+    const MAX_BYTES: usize = 64 << 10;
+    const MAX_VALUES: usize = 2 << 10;
     fn validate(&self) -> Result<(), FrameError> {
         name(Self::NAME, "name", &self.name)?;
         name(Self::NAME, "tag", &self.tag)?;
@@ -74,6 +83,9 @@ impl Message for RobotHello {
                 format!("{} cameras, at most {MAX_VIEWS}", self.cameras.len()),
             ));
         }
+        for camera in &self.cameras {
+            name(Self::NAME, "cameras.name", &camera.name)?;
+        }
         if !(self.control_rate_hz.is_finite() && (0.1..=1000.0).contains(&self.control_rate_hz)) {
             return Err(invalid(
                 Self::NAME,
@@ -81,11 +93,11 @@ impl Message for RobotHello {
                 format!("{} Hz, expected 0.1 to 1000", self.control_rate_hz),
             ));
         }
-        if self.example_instructions.len() > 64 {
+        if self.example_instructions.len() > MAX_EXAMPLES {
             return Err(invalid(
                 Self::NAME,
                 "example_instructions",
-                "more than 64 sentences",
+                format!("more than {MAX_EXAMPLES} sentences"),
             ));
         }
         self.example_instructions
@@ -102,17 +114,21 @@ pub struct Observation {
     /// The robot's own monotonic clock when the state was read.
     pub captured_at_micros: u64,
     /// Proprioception, in the joints' order and units.
+    #[serde(deserialize_with = "bounded::list::<_, MAX_DIMS, _>")]
     pub state: Vec<f32>,
     /// Last commanded target in the same order and units, for the time line.
     #[serde(default)]
+    #[serde(deserialize_with = "bounded::list::<_, MAX_DIMS, _>")]
     pub commanded: Vec<f32>,
     /// Colour views in camera order, then depth views; may be empty for a state-only observation.
+    #[serde(deserialize_with = "bounded::list::<_, { 2 * MAX_VIEWS }, _>")]
     pub views: Vec<View>,
 }
 
 impl Message for Observation {
     const KIND: u8 = 0x02;
     const NAME: &'static str = "Observation";
+    const MAX_BYTES: usize = MAX_FRAME_BYTES;
     fn validate(&self) -> Result<(), FrameError> {
         if self.captured_at_micros > MAX_CLOCK_MICROS {
             return Err(invalid(
@@ -161,6 +177,7 @@ pub struct RobotReport {
     /// The robot's own monotonic clock.
     pub at_micros: u64,
     /// The instruction that `task` is about.
+    #[serde(deserialize_with = "bounded::text::<MAX_TEXT_BYTES, _>")]
     pub instruction: String,
     /// The robot's own success test, where it has one.
     pub task: TaskState,
@@ -180,12 +197,14 @@ pub struct RobotReport {
     pub refused_chunks: u64,
     /// Why the last one was refused, in words.
     #[serde(default)]
+    #[serde(deserialize_with = "bounded::text::<MAX_TEXT_BYTES, _>")]
     pub last_refusal: String,
 }
 
 impl Message for RobotReport {
     const KIND: u8 = 0x03;
     const NAME: &'static str = "RobotReport";
+    const MAX_BYTES: usize = 16 << 10;
     fn validate(&self) -> Result<(), FrameError> {
         text(Self::NAME, "instruction", &self.instruction)?;
         text(Self::NAME, "last_refusal", &self.last_refusal)?;
@@ -197,13 +216,23 @@ impl Message for RobotReport {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RobotWelcome {
     /// Unique in this studio; viewers name the robot by it.
+    #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub robot_id: String,
     /// The policy that will drive it.
+    #[serde(
+        serialize_with = "bounded::shortened_text::<MAX_TEXT_BYTES, _>",
+        deserialize_with = "bounded::text::<MAX_TEXT_BYTES, _>"
+    )]
     pub policy: String,
     /// The studio's version, for logs.
+    #[serde(
+        serialize_with = "bounded::shortened_text::<MAX_NAME_BYTES, _>",
+        deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>"
+    )]
     pub studio_version: String,
     /// To be sent in the hello of the next connection. Secret: whoever has it can take the robot's place.
     #[serde(default)]
+    #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub resume_token: String,
 }
 
@@ -232,12 +261,15 @@ pub struct ActionChunk {
     /// Values per row.
     pub dims: u32,
     /// Row-major `[rows, dims]`, absolute targets in the joints' units.
+    #[serde(deserialize_with = "bounded::list::<_, { MAX_ROWS * MAX_DIMS }, _>")]
     pub actions: Vec<f32>,
 }
 
 impl Message for ActionChunk {
     const KIND: u8 = 0x12;
     const NAME: &'static str = "ActionChunk";
+    const MAX_BYTES: usize = 256 << 10;
+    const MAX_VALUES: usize = 32 << 10;
     fn validate(&self) -> Result<(), FrameError> {
         let (rows, dims) = (self.rows as usize, self.dims as usize);
         if rows == 0 || rows > MAX_ROWS || dims == 0 || dims > MAX_DIMS {
@@ -273,6 +305,7 @@ impl Message for ActionChunk {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instruction {
     /// The sentence, as typed.
+    #[serde(deserialize_with = "bounded::text::<MAX_TEXT_BYTES, _>")]
     pub text: String,
 }
 
@@ -288,6 +321,10 @@ impl Message for Instruction {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stop {
     /// Who or what asked, in words.
+    #[serde(
+        serialize_with = "bounded::shortened_text::<MAX_TEXT_BYTES, _>",
+        deserialize_with = "bounded::text::<MAX_TEXT_BYTES, _>"
+    )]
     pub reason: String,
 }
 

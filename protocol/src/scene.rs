@@ -3,31 +3,50 @@
 //! Asking moves nothing: a question is answered by a model of its own or beside the policy, from the pictures that
 //! the robot sent last. They are sent back first, so that what is shown with the answer is what was asked about.
 
-use crate::common::{MAX_VIEWS, Stage, View, text};
-use crate::frame::{FrameError, Message, invalid};
+use crate::bounded;
+use crate::common::{
+    MAX_ERROR_BYTES, MAX_LONG_TEXT_BYTES, MAX_NAME_BYTES, MAX_STAGES, MAX_TEXT_BYTES, MAX_VIEWS,
+    Stage, View, name, text,
+};
+use crate::frame::{FrameError, MAX_FRAME_BYTES, Message, invalid};
 use serde::{Deserialize, Serialize};
+
+/// Most marks of one answer.
+pub const MAX_MARKS: usize = 512;
 
 /// A question. A viewer has one at a time: a new one ends the one before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ask {
     /// Robot whose pictures are asked about.
+    #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub robot_id: String,
     /// Chosen by the viewer; the answer carries it.
     pub question_id: u64,
     /// Colour views to show the model, in this order, 1 to 8.
+    #[serde(deserialize_with = "bounded::texts::<MAX_VIEWS, MAX_NAME_BYTES, _>")]
     pub cameras: Vec<String>,
     /// The question.
+    #[serde(deserialize_with = "bounded::text::<MAX_TEXT_BYTES, _>")]
     pub question: String,
 }
 
 impl Message for Ask {
     const KIND: u8 = 0x27;
     const NAME: &'static str = "Ask";
+    const MAX_BYTES: usize = 32 << 10;
     fn validate(&self) -> Result<(), FrameError> {
-        text(Self::NAME, "robot_id", &self.robot_id)?;
+        name(Self::NAME, "robot_id", &self.robot_id)?;
         text(Self::NAME, "question", &self.question)?;
-        for camera in &self.cameras {
-            text(Self::NAME, "cameras", camera)?;
+        for (place, camera) in self.cameras.iter().enumerate() {
+            name(Self::NAME, "cameras", camera)?;
+            // The model would be shown the same picture again, at the same cost.
+            if self.cameras.iter().take(place).any(|other| other == camera) {
+                return Err(invalid(
+                    Self::NAME,
+                    "cameras",
+                    format!("{camera:?} is named twice"),
+                ));
+            }
         }
         if (1..=MAX_VIEWS).contains(&self.cameras.len()) {
             Ok(())
@@ -58,9 +77,17 @@ impl Message for StopAnswer {
 pub struct Answerer {
     /// Name of the model.
     #[serde(default)]
+    #[serde(
+        serialize_with = "bounded::shortened_optional_text::<MAX_TEXT_BYTES, _>",
+        deserialize_with = "bounded::optional_text::<MAX_TEXT_BYTES, _>"
+    )]
     pub model: Option<String>,
     /// Why nobody answers and what to do about it, in words.
     #[serde(default)]
+    #[serde(
+        serialize_with = "bounded::shortened_optional_text::<MAX_ERROR_BYTES, _>",
+        deserialize_with = "bounded::optional_text::<MAX_ERROR_BYTES, _>"
+    )]
     pub unavailable: Option<String>,
 }
 
@@ -70,18 +97,21 @@ pub struct SceneAsked {
     /// The question.
     pub question_id: u64,
     /// Which robot.
+    #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub robot_id: String,
     /// Observation that the pictures belong to.
     pub sequence: u64,
     /// When they were taken, robot clock.
     pub captured_at_micros: u64,
     /// In the order of the question (`Jpeg`).
+    #[serde(deserialize_with = "bounded::list::<_, MAX_VIEWS, _>")]
     pub views: Vec<View>,
 }
 
 impl Message for SceneAsked {
     const KIND: u8 = 0x38;
     const NAME: &'static str = "SceneAsked";
+    const MAX_BYTES: usize = MAX_FRAME_BYTES;
     fn validate(&self) -> Result<(), FrameError> {
         self.views
             .iter()
@@ -135,8 +165,13 @@ pub enum MarkShape {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SceneMark {
     /// The view that it is in.
+    #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub view: String,
     /// What is marked, in the model's words; may be empty.
+    #[serde(
+        serialize_with = "bounded::shortened_text::<MAX_NAME_BYTES, _>",
+        deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>"
+    )]
     pub label: String,
     /// The model's number for it.
     pub id: u32,
@@ -156,20 +191,36 @@ pub struct Answer {
     /// While `Waiting`: questions before this one, that being answered included.
     pub ahead: u32,
     /// As the model wrote it.
+    #[serde(
+        serialize_with = "bounded::shortened_text::<MAX_LONG_TEXT_BYTES, _>",
+        deserialize_with = "bounded::text::<MAX_LONG_TEXT_BYTES, _>"
+    )]
     pub text: String,
     /// With its markup replaced by what it marks.
+    #[serde(
+        serialize_with = "bounded::shortened_text::<MAX_LONG_TEXT_BYTES, _>",
+        deserialize_with = "bounded::text::<MAX_LONG_TEXT_BYTES, _>"
+    )]
     pub plain: String,
     /// Points and boxes in it.
+    #[serde(deserialize_with = "bounded::list::<_, MAX_MARKS, _>")]
     pub marks: Vec<SceneMark>,
     /// Tokens of the answer; 0 while it is written.
     pub tokens: u32,
     /// Why it failed; else empty.
+    #[serde(
+        serialize_with = "bounded::shortened_text::<MAX_ERROR_BYTES, _>",
+        deserialize_with = "bounded::text::<MAX_ERROR_BYTES, _>"
+    )]
     pub error: String,
     /// Time per stage, at the end.
+    #[serde(deserialize_with = "bounded::list::<_, MAX_STAGES, _>")]
     pub stages: Vec<Stage>,
 }
 
 impl Message for Answer {
     const KIND: u8 = 0x39;
     const NAME: &'static str = "Answer";
+    const MAX_BYTES: usize = 1 << 20;
+    const MAX_VALUES: usize = 16 << 10;
 }

@@ -6,31 +6,49 @@
 //! (`u32`, little endian) and its MessagePack, the request first, then [`ScoreFrame`]s; the answer is one JSON
 //! [`ScoreEvent`] per line, while it is computed. Leaving the connection stops the job.
 
+use crate::bounded;
+use crate::common::{MAX_LISTED, MAX_LONG_TEXT_BYTES, MAX_NAME_BYTES};
 use serde::{Deserialize, Serialize};
+
+/// Largest picture of a job, in bytes: 5000x4000.
+pub const MAX_PICTURE_BYTES: usize = 64 << 20;
+/// Longest list of prefixes, in bytes.
+pub const MAX_PREFIXES_BYTES: usize = 1 << 20;
+/// Most curves of a job.
+pub const MAX_CURVES: usize = 16;
 
 /// What the studio hosts for scoring: `GET /api/scorer`. Its files are at `/api/scorer/files/{name}` and can be fetched
 /// by range.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ScorerManifest {
     /// Name of the checkpoint's folder.
+    #[serde(deserialize_with = "bounded::text::<MAX_LONG_TEXT_BYTES, _>")]
     pub name: String,
     /// A hash over names and sizes of the files, all of the small ones and samples of the large ones: weights of another
     /// id are another model.
+    #[serde(deserialize_with = "bounded::text::<MAX_LONG_TEXT_BYTES, _>")]
     pub id: String,
     /// What people should know of it, such as that it knows only the built-in robot.
+    #[serde(deserialize_with = "bounded::text::<MAX_LONG_TEXT_BYTES, _>")]
     pub note: String,
     /// Whether it is the small one that comes with the studio.
     pub is_nano: bool,
     /// Values in the checkpoint.
     pub parameters: u64,
     /// Types that the files are stored in, such as `BF16`.
+    #[serde(deserialize_with = "bounded::text::<MAX_LONG_TEXT_BYTES, _>")]
     pub dtype: String,
     /// Values of the largest tensor that a device must hold in one piece, the vocabulary's table apart: that one is
     /// kept in shards.
     pub largest_tensor_values: u64,
     /// Configuration, tokenizer and weights.
+    #[serde(deserialize_with = "bounded::list::<_, MAX_LISTED, _>")]
     pub files: Vec<ScorerFile>,
     /// Where the studio itself can score, such as `NVIDIA H100 (wgpu)`; absent where it only serves the files.
+    #[serde(
+        default,
+        deserialize_with = "bounded::optional_text::<MAX_LONG_TEXT_BYTES, _>"
+    )]
     pub studio_device: Option<String>,
 }
 
@@ -38,6 +56,7 @@ pub struct ScorerManifest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScorerFile {
     /// Name inside the folder.
+    #[serde(deserialize_with = "bounded::text::<MAX_LONG_TEXT_BYTES, _>")]
     pub name: String,
     /// Its size.
     pub bytes: u64,
@@ -56,8 +75,13 @@ pub struct ScoreRequest {
     /// Chosen by the page, in every event of the job.
     pub job: u64,
     /// What the video is claimed to complete.
+    #[serde(deserialize_with = "bounded::text::<MAX_LONG_TEXT_BYTES, _>")]
     pub instruction: String,
     /// What another episode was told, for the control; the words of the instruction are shuffled when absent.
+    #[serde(
+        default,
+        deserialize_with = "bounded::optional_text::<MAX_LONG_TEXT_BYTES, _>"
+    )]
     pub other_instruction: Option<String>,
     /// Rate of the frames [1/s].
     pub fps: f64,
@@ -65,9 +89,11 @@ pub struct ScoreRequest {
     /// sent as it comes and whose job goes on until it is closed.
     pub frames: Option<u32>,
     /// `aligned`, `legacy` or `lerobot`.
+    #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub profile: String,
     /// A number of prefixes, `all`, `blocks`, or lengths separated by commas; ignored for a watched robot, where every
     /// frame is a point.
+    #[serde(deserialize_with = "bounded::text::<MAX_PREFIXES_BYTES, _>")]
     pub prefixes: String,
 }
 
@@ -83,7 +109,10 @@ pub struct ScoreFrame {
     /// Rows of pixels.
     pub height: u32,
     /// `[height, width, 3]`, red, green, blue.
-    #[serde(with = "serde_bytes")]
+    #[serde(
+        serialize_with = "serde_bytes::serialize",
+        deserialize_with = "bounded::bytes::<MAX_PICTURE_BYTES, _>"
+    )]
     pub rgb: Vec<u8>,
 }
 
@@ -109,6 +138,7 @@ pub struct CurveHeading {
     /// What it is for.
     pub kind: CurveKind,
     /// The sentence.
+    #[serde(deserialize_with = "bounded::text::<MAX_LONG_TEXT_BYTES, _>")]
     pub instruction: String,
 }
 
@@ -141,8 +171,10 @@ pub enum ScoreEvent {
         /// The job.
         job: u64,
         /// Where: `wasm CPU`, an adapter's name, or the studio's device.
+        #[serde(deserialize_with = "bounded::text::<MAX_LONG_TEXT_BYTES, _>")]
         device: String,
         /// The curves, the instruction's own first.
+        #[serde(deserialize_with = "bounded::list::<_, MAX_CURVES, _>")]
         curves: Vec<CurveHeading>,
     },
     /// Points of one prefix, one per curve that was asked about there.
@@ -150,6 +182,7 @@ pub enum ScoreEvent {
         /// The job.
         job: u64,
         /// The points.
+        #[serde(deserialize_with = "bounded::list::<_, MAX_CURVES, _>")]
         points: Vec<CurvePoint>,
         /// Steps done, of [`ScoreEvent::Points::of`].
         done: u32,
@@ -190,6 +223,7 @@ pub enum ScoreOutcome {
     /// It could not go on; in words for a person.
     Failed {
         /// What was wrong and what to do.
+        #[serde(deserialize_with = "bounded::text::<MAX_LONG_TEXT_BYTES, _>")]
         reason: String,
     },
 }
@@ -198,16 +232,20 @@ pub enum ScoreOutcome {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ScoreReport {
     /// The scorer's name.
+    #[serde(deserialize_with = "bounded::text::<MAX_LONG_TEXT_BYTES, _>")]
     pub scorer: String,
     /// Which frames were shown, and at which times. Values of different profiles cannot be compared.
+    #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub profile: String,
     /// Rate of the frames [1/s].
     pub fps: f64,
     /// Length of the video [frames].
     pub frames: u32,
     /// Length of each prefix [frames].
+    #[serde(deserialize_with = "bounded::list::<_, MAX_LISTED, _>")]
     pub prefix_lengths: Vec<u32>,
     /// In the order of [`ScoreEvent::Started`].
+    #[serde(deserialize_with = "bounded::list::<_, MAX_CURVES, _>")]
     pub curves: Vec<ScoreCurve>,
     /// Time of everything after the last frame came [ms].
     pub millis: f64,
@@ -227,10 +265,13 @@ pub struct ScoreCurve {
     #[serde(flatten)]
     pub heading: CurveHeading,
     /// Natural logarithm of the probability of ` True`, per prefix.
+    #[serde(deserialize_with = "bounded::list::<_, MAX_LISTED, _>")]
     pub log_probs: Vec<f64>,
     /// The same of ` False`.
+    #[serde(deserialize_with = "bounded::list::<_, MAX_LISTED, _>")]
     pub false_log_probs: Vec<f64>,
     /// `log_probs` from 0 (lowest) to 1 (highest) within this curve.
+    #[serde(deserialize_with = "bounded::list::<_, MAX_LISTED, _>")]
     pub progress: Vec<f64>,
     /// Rank correlation with time; none where it is undefined.
     pub voc: Option<f64>,

@@ -1,18 +1,31 @@
 //! Viewer <-> studio. Viewers watch and command; what they get is lossy and always the newest.
 
+use crate::bounded;
 use crate::common::{
-    CameraDescription, ErrorMessage, JointDescription, Mode, Stage, TaskState, View, name, text,
+    CameraDescription, ErrorMessage, JointDescription, MAX_DIMS, MAX_EXAMPLES, MAX_LONG_TEXT_BYTES,
+    MAX_NAME_BYTES, MAX_ROWS, MAX_STAGES, MAX_TEXT_BYTES, MAX_TOKENS, MAX_VIEWS, Mode, Stage,
+    TaskState, View, name, text,
 };
 use crate::depth::{DepthDescription, DepthReasoning};
-use crate::frame::{FrameError, Message, direction};
+use crate::frame::{FrameError, MAX_FRAME_BYTES, Message, direction};
 use crate::robot::ResetScene;
 use crate::scene::{Answer, Answerer, Ask, SceneAsked, StopAnswer};
 use serde::{Deserialize, Serialize};
+
+/// Most robots of a list. With the largest hello that a robot may say, a list of so many can still be sent.
+pub const MAX_ROBOTS: usize = 192;
+/// Most robots that one press stops, those of earlier days included.
+pub const MAX_STOPPED: usize = 16 << 10;
+/// Most contradictions that are told of one robot.
+pub const MAX_WARNINGS: usize = 8;
+/// Longest sentence about a contradiction, in bytes.
+pub const MAX_WARNING_BYTES: usize = 1000;
 
 /// First message of a viewer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ViewerHello {
     /// Software and version, for the log.
+    #[serde(deserialize_with = "bounded::text::<MAX_TEXT_BYTES, _>")]
     pub client: String,
 }
 
@@ -28,6 +41,7 @@ impl Message for ViewerHello {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watch {
     /// Robot to watch.
+    #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub robot_id: String,
 }
 
@@ -43,8 +57,10 @@ impl Message for Watch {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Command {
     /// Robot to command.
+    #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub robot_id: String,
     /// The sentence; empty ends the current one and lets the robot hold.
+    #[serde(deserialize_with = "bounded::text::<MAX_TEXT_BYTES, _>")]
     pub text: String,
     /// Which head of the policy to use.
     pub mode: Mode,
@@ -63,6 +79,7 @@ impl Message for Command {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StopRobot {
     /// Robot to stop.
+    #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub robot_id: String,
     /// Chosen by the viewer, one number per press; a press that arrives twice stops once.
     #[serde(default)]
@@ -94,6 +111,7 @@ impl Message for StopAll {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReleaseRobot {
     /// Robot to release.
+    #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub robot_id: String,
 }
 
@@ -109,6 +127,7 @@ impl Message for ReleaseRobot {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResetRobot {
     /// Robot to reset.
+    #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub robot_id: String,
     /// What to ask for.
     #[serde(default)]
@@ -127,6 +146,7 @@ impl Message for ResetRobot {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ActionDimension {
     /// For example `gripper`.
+    #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub name: String,
     /// Robot-unit value of normalised -1.
     pub low: f32,
@@ -140,16 +160,26 @@ pub struct ActionDimension {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PolicyDescription {
     /// Checkpoint name.
+    #[serde(
+        serialize_with = "bounded::shortened_text::<MAX_TEXT_BYTES, _>",
+        deserialize_with = "bounded::text::<MAX_TEXT_BYTES, _>"
+    )]
     pub name: String,
     /// Parameter count.
     pub parameters: u64,
     /// Where it runs, in words.
+    #[serde(
+        serialize_with = "bounded::shortened_text::<MAX_TEXT_BYTES, _>",
+        deserialize_with = "bounded::text::<MAX_TEXT_BYTES, _>"
+    )]
     pub device: String,
     /// Rows of a chunk.
     pub horizon: u32,
     /// Modes that the checkpoint was trained for.
+    #[serde(deserialize_with = "bounded::list::<_, MAX_VIEWS, _>")]
     pub modes: Vec<Mode>,
     /// Dimensions of an action.
+    #[serde(deserialize_with = "bounded::list::<_, MAX_DIMS, _>")]
     pub action: Vec<ActionDimension>,
     /// Whether `/api/policy/openfast/{tokenizer.json,processor_config.json}` are there to be fetched.
     pub has_tokenizer: bool,
@@ -162,6 +192,10 @@ pub struct PolicyDescription {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ViewerWelcome {
     /// The studio's version.
+    #[serde(
+        serialize_with = "bounded::shortened_text::<MAX_NAME_BYTES, _>",
+        deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>"
+    )]
     pub studio_version: String,
     /// The hosted policy.
     pub policy: PolicyDescription,
@@ -173,22 +207,31 @@ pub struct ViewerWelcome {
 impl Message for ViewerWelcome {
     const KIND: u8 = 0x31;
     const NAME: &'static str = "ViewerWelcome";
+    const MAX_BYTES: usize = 256 << 10;
 }
 
 /// A robot as the list shows it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RobotSummary {
     /// Unique id.
+    #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub robot_id: String,
     /// Name for people.
+    #[serde(
+        serialize_with = "bounded::shortened_text::<MAX_NAME_BYTES, _>",
+        deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>"
+    )]
     pub name: String,
     /// Joints in vector order.
+    #[serde(deserialize_with = "bounded::list::<_, MAX_DIMS, _>")]
     pub joints: Vec<JointDescription>,
     /// Cameras.
+    #[serde(deserialize_with = "bounded::list::<_, MAX_VIEWS, _>")]
     pub cameras: Vec<CameraDescription>,
     /// Control rate.
     pub control_rate_hz: f32,
     /// Sentences to offer.
+    #[serde(deserialize_with = "bounded::texts::<MAX_EXAMPLES, MAX_TEXT_BYTES, _>")]
     pub example_instructions: Vec<String>,
     /// Whether it is connected now.
     pub connected: bool,
@@ -200,6 +243,10 @@ pub struct RobotSummary {
     pub unattended: bool,
     /// Contradictions between its announcement and the policy, such as joints in radians under statistics in degrees.
     #[serde(default)]
+    #[serde(
+        serialize_with = "bounded::shortened_texts::<MAX_WARNINGS, MAX_WARNING_BYTES, _>",
+        deserialize_with = "bounded::texts::<MAX_WARNINGS, MAX_WARNING_BYTES, _>"
+    )]
     pub warnings: Vec<String>,
 }
 
@@ -207,18 +254,22 @@ pub struct RobotSummary {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RobotList {
     /// In order of arrival.
+    #[serde(deserialize_with = "bounded::list::<_, MAX_ROBOTS, _>")]
     pub robots: Vec<RobotSummary>,
 }
 
 impl Message for RobotList {
     const KIND: u8 = 0x32;
     const NAME: &'static str = "RobotList";
+    const MAX_BYTES: usize = MAX_FRAME_BYTES;
+    const MAX_VALUES: usize = 1 << 20;
 }
 
 /// One view of the watched robot. Lossy: a slow viewer misses some, never gets an old one late.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ViewFrame {
     /// Which robot.
+    #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub robot_id: String,
     /// Observation that it belongs to.
     pub sequence: u64,
@@ -231,6 +282,7 @@ pub struct ViewFrame {
 impl Message for ViewFrame {
     const KIND: u8 = 0x33;
     const NAME: &'static str = "ViewFrame";
+    const MAX_BYTES: usize = MAX_FRAME_BYTES;
     fn validate(&self) -> Result<(), FrameError> {
         self.view.validate(Self::NAME)
     }
@@ -240,14 +292,17 @@ impl Message for ViewFrame {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RobotState {
     /// Which robot.
+    #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub robot_id: String,
     /// Observation that it belongs to.
     pub sequence: u64,
     /// Robot clock.
     pub captured_at_micros: u64,
     /// Proprioception in joint order and units.
+    #[serde(deserialize_with = "bounded::list::<_, MAX_DIMS, _>")]
     pub state: Vec<f32>,
     /// Commanded target in joint order and units; may be empty.
+    #[serde(deserialize_with = "bounded::list::<_, MAX_DIMS, _>")]
     pub commanded: Vec<f32>,
 }
 
@@ -270,20 +325,27 @@ pub enum TokensOrigin {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Trace {
     /// Which robot.
+    #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub robot_id: String,
     /// The chunk that it explains.
     pub chunk_id: u64,
     /// Observation that it was computed from.
     pub observation_sequence: u64,
     /// The instruction as typed.
+    #[serde(deserialize_with = "bounded::text::<MAX_TEXT_BYTES, _>")]
     pub instruction: String,
     /// Head that made it.
     pub mode: Mode,
     /// The prompt as text, image tokens folded.
+    #[serde(
+        serialize_with = "bounded::shortened_text::<MAX_LONG_TEXT_BYTES, _>",
+        deserialize_with = "bounded::text::<MAX_LONG_TEXT_BYTES, _>"
+    )]
     pub prompt: String,
     /// Number of prompt tokens, image tokens included.
     pub prompt_tokens: u32,
     /// OpenFAST ids (not VLM ids).
+    #[serde(deserialize_with = "bounded::list::<_, MAX_TOKENS, _>")]
     pub action_tokens: Vec<u32>,
     /// Where they come from.
     pub tokens_origin: TokensOrigin,
@@ -292,10 +354,13 @@ pub struct Trace {
     /// Values per row.
     pub dims: u32,
     /// Row-major `[rows, dims]`, normalised, as the policy computed it.
+    #[serde(deserialize_with = "bounded::list::<_, { MAX_ROWS * MAX_DIMS }, _>")]
     pub chunk_normalised: Vec<f32>,
     /// Row-major `[rows, dims]` in robot units, as the robot was sent it.
+    #[serde(deserialize_with = "bounded::list::<_, { MAX_ROWS * MAX_DIMS }, _>")]
     pub actions: Vec<f32>,
     /// Time per stage.
+    #[serde(deserialize_with = "bounded::list::<_, MAX_STAGES, _>")]
     pub stages: Vec<Stage>,
     /// From the observation's arrival to the chunk's departure, waiting included.
     pub latency_micros: u64,
@@ -311,6 +376,8 @@ pub struct Trace {
 impl Message for Trace {
     const KIND: u8 = 0x35;
     const NAME: &'static str = "Trace";
+    const MAX_BYTES: usize = MAX_FRAME_BYTES;
+    const MAX_VALUES: usize = 256 << 10;
     fn validate(&self) -> Result<(), FrameError> {
         match &self.depth {
             Some(depth) => depth.validate(Self::NAME),
@@ -325,11 +392,13 @@ impl Message for Trace {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokensSoFar {
     /// Which robot.
+    #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub robot_id: String,
     /// Observation that the decision is computed from; its [`Trace`] names the same one. Not every stream
     /// ends in a trace: a decision that is superseded or stopped is never sent.
     pub observation_sequence: u64,
     /// OpenFAST ids from the first to the newest.
+    #[serde(deserialize_with = "bounded::list::<_, MAX_TOKENS, _>")]
     pub tokens: Vec<u32>,
     /// Rows of the chunk that they will make.
     pub rows: u32,
@@ -340,16 +409,20 @@ pub struct TokensSoFar {
 impl Message for TokensSoFar {
     const KIND: u8 = 0x37;
     const NAME: &'static str = "TokensSoFar";
+    const MAX_BYTES: usize = 512 << 10;
+    const MAX_VALUES: usize = 128 << 10;
 }
 
 /// What the watched robot is doing now. Never dropped: the newest one always arrives.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RobotStatus {
     /// Which robot.
+    #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub robot_id: String,
     /// Whether it is connected.
     pub connected: bool,
     /// The instruction in force.
+    #[serde(deserialize_with = "bounded::text::<MAX_TEXT_BYTES, _>")]
     pub instruction: String,
     /// Head in use.
     pub mode: Mode,
@@ -388,6 +461,7 @@ impl Message for RobotStatus {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoppedRobot {
     /// Which robot.
+    #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub robot_id: String,
     /// Whether it is connected, so that the stop is on its way; otherwise it meets the stop when it dials in.
     pub connected: bool,
@@ -399,18 +473,22 @@ pub struct StopAccepted {
     /// The press.
     pub press_id: u64,
     /// The robots that are latched by it.
+    #[serde(deserialize_with = "bounded::list::<_, MAX_STOPPED, _>")]
     pub robots: Vec<StoppedRobot>,
     /// Why the latch would not survive a restart of the studio; empty when it does. The robots are stopped either way.
     #[serde(default)]
+    #[serde(
+        serialize_with = "bounded::shortened_text::<MAX_TEXT_BYTES, _>",
+        deserialize_with = "bounded::text::<MAX_TEXT_BYTES, _>"
+    )]
     pub not_on_disk: String,
 }
 
 impl Message for StopAccepted {
     const KIND: u8 = 0x3a;
     const NAME: &'static str = "StopAccepted";
-    fn validate(&self) -> Result<(), FrameError> {
-        text(Self::NAME, "not_on_disk", &self.not_on_disk)
-    }
+    const MAX_BYTES: usize = 8 << 20;
+    const MAX_VALUES: usize = 128 << 10;
 }
 
 /// The studio is alive; sent every 500 ms. A viewer that misses it for a second says that the link is dead.
@@ -420,17 +498,17 @@ pub struct Heartbeat {
     pub beat: u64,
     /// Parts of the studio that do not answer, one sentence each.
     #[serde(default)]
+    #[serde(
+        serialize_with = "bounded::shortened_texts::<MAX_VIEWS, MAX_TEXT_BYTES, _>",
+        deserialize_with = "bounded::texts::<MAX_VIEWS, MAX_TEXT_BYTES, _>"
+    )]
     pub problems: Vec<String>,
 }
 
 impl Message for Heartbeat {
     const KIND: u8 = 0x3b;
     const NAME: &'static str = "Heartbeat";
-    fn validate(&self) -> Result<(), FrameError> {
-        self.problems
-            .iter()
-            .try_for_each(|problem| text(Self::NAME, "problems", problem))
-    }
+    const MAX_BYTES: usize = 32 << 10;
 }
 
 direction! {

@@ -164,6 +164,21 @@ pub fn from_bytes<M: DeserializeOwned>(bytes: &[u8]) -> Result<M, FrameError> {
     })
 }
 
+/// Reads one message that came over a network: one of more than `most` MessagePack values, or that nests deeply, is
+/// refused before anything is made of it.
+///
+/// # Errors
+/// [`FrameError::BadBody`] for whatever is no such message.
+pub fn from_foreign_bytes<M: DeserializeOwned>(bytes: &[u8], most: usize) -> Result<M, FrameError> {
+    crate::shape::check(bytes, most, crate::score::MAX_PREFIXES_BYTES).map_err(|reason| {
+        FrameError::BadBody {
+            message: "message",
+            reason,
+        }
+    })?;
+    from_bytes(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

@@ -4,6 +4,7 @@
 //! so that the binary, the tests and other programs start it the same way. From the wire inwards:
 //!
 //! - `health`: which part of the studio does not answer, for `/healthz`, viewers and the log
+//! - `listener`: accepts connections and keeps room for the next; `socket`: a WebSocket and what may come over it when
 //! - `wire`: what all WebSockets share (first message in time, pings, silence, refusals in words)
 //! - `robots`: a robot's connection; its orders wait in [`mailbox`], one slot per kind, stop first
 //! - `viewers`: a page's connection; what waits for it is bounded in bytes and loses the oldest pictures
@@ -35,10 +36,12 @@ pub mod episodes;
 pub mod evaluation;
 mod health;
 mod line;
+mod listener;
 pub mod mailbox;
 mod metrics;
 pub mod npy;
 mod panics;
+mod peer_log;
 pub mod policies;
 pub mod recordings;
 mod robots;
@@ -48,6 +51,7 @@ pub mod scoring;
 mod sessions;
 pub mod signals;
 pub mod sim_robot;
+mod socket;
 mod studio;
 pub mod synthesise;
 mod viewers;

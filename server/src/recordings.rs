@@ -7,10 +7,12 @@ use crate::{
     episodes::{DataSet, DataSetError, Footage},
     web::ranges::{Content, Representation},
 };
+use bytes::Bytes;
 use protocol::episodes::{EpisodeList, RecordedEpisode};
 use std::{
     collections::BTreeMap,
     path::{Component, Path, PathBuf},
+    sync::OnceLock,
     time::UNIX_EPOCH,
 };
 
@@ -50,6 +52,8 @@ pub struct Recordings {
     list: EpisodeList,
     /// Per data set, each file once.
     videos: Vec<Vec<Representation>>,
+    /// The list as pages get it.
+    json: OnceLock<Bytes>,
 }
 
 impl Recordings {
@@ -121,7 +125,21 @@ impl Recordings {
             });
         }
         self.videos.push(files.videos);
+        self.json = OnceLock::new();
         Ok(added)
+    }
+
+    /// The same as JSON, written once: whoever reads it slowly holds no copy.
+    pub(crate) fn json(&self) -> Bytes {
+        self.json
+            .get_or_init(|| match serde_json::to_vec(&self.list) {
+                Ok(json) => json.into(),
+                Err(error) => {
+                    tracing::error!("the list of episodes cannot be written: {error}");
+                    Bytes::from_static(b"{\"episodes\":[]}")
+                }
+            })
+            .clone()
     }
 
     /// All of them.

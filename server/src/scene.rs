@@ -9,7 +9,6 @@ use crate::{
     panics::caught,
     policies::{
         actor::ActorError,
-        images::image_of,
         speaker::{Answering, Speaker},
     },
     robots::views::for_viewers,
@@ -30,12 +29,19 @@ use std::{
     thread::JoinHandle,
     time::{Duration, Instant},
 };
-use vision::RgbImage;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 mod marking;
+mod pictures;
 
 /// An answer is told at most this often: 30 times a second.
 const PERIOD: Duration = Duration::from_millis(33);
+/// Pictures that are compressed for those who asked, at once.
+const MAX_PREPARING: usize = 4;
+/// Pictures of all questions that wait, as the robots sent them.
+const MAX_HELD_KIB: usize = 64 << 10;
+/// A question counts as this much at least, so that no more than 64 wait.
+const MIN_HELD_KIB: u32 = 1 << 10;
 
 /// Whether the answer to a question is still wanted; shared by whoever asked and whoever answers.
 #[derive(Debug, Clone, Default)]
@@ -66,7 +72,10 @@ impl Wanted {
 
 struct Question {
     ask: Ask,
-    images: Vec<RgbImage>,
+    /// Whose pictures are decoded when the question is put.
+    observation: Arc<Observation>,
+    /// What they take while it waits.
+    _held: OwnedSemaphorePermit,
     to: Arc<Outbox>,
     wanted: Wanted,
 }
@@ -104,6 +113,10 @@ pub(crate) struct Asking {
     speaker: Answering,
     closing: Arc<AtomicBool>,
     next_viewer: AtomicU64,
+    /// Questions whose pictures are being prepared.
+    preparing: Semaphore,
+    /// KiB of pictures that questions may hold.
+    room: Arc<Semaphore>,
 }
 
 impl std::fmt::Debug for Asking {
@@ -125,6 +138,8 @@ impl Asking {
             speaker,
             closing: Arc::default(),
             next_viewer: AtomicU64::default(),
+            preparing: Semaphore::new(MAX_PREPARING),
+            room: Arc::new(Semaphore::new(MAX_HELD_KIB)),
         });
         let Ok(speaker) = asking.speaker.clone() else {
             return Ok((asking, None));
@@ -165,21 +180,29 @@ impl Asking {
         self.next_viewer.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Takes a question about an observation; blocks while its pictures are decoded. Whatever comes of it is told to
-    /// `to`.
-    pub(crate) fn ask(
-        &self,
+    /// Takes a question about an observation, after its pictures were compressed for whoever asked. Whatever comes of it
+    /// is told to `to`.
+    pub(crate) async fn ask(
+        self: Arc<Self>,
         viewer: u64,
         ask: Ask,
-        observation: Option<&Observation>,
+        observation: Option<Arc<Observation>>,
         to: &Arc<Outbox>,
         wanted: &Wanted,
     ) {
+        let Ok(_preparing) = self.preparing.acquire().await else {
+            return;
+        };
         if !wanted.is_heard() {
             return;
         }
         let (question_id, robot_id) = (ask.question_id, ask.robot_id.clone());
-        let outcome = self.question(ask, observation, to.clone(), wanted.clone());
+        let outcome = tokio::task::spawn_blocking({
+            let (asking, to, wanted) = (self.clone(), to.clone(), wanted.clone());
+            move || asking.question(ask, observation, to, wanted)
+        })
+        .await
+        .unwrap_or_else(|_| Err(ActorError::new("the studio crashed on these pictures")));
         match outcome {
             _ if !wanted.is_heard() => {}
             Ok((scene, question)) => {
@@ -199,7 +222,7 @@ impl Asking {
     fn question(
         &self,
         ask: Ask,
-        observation: Option<&Observation>,
+        observation: Option<Arc<Observation>>,
         to: Arc<Outbox>,
         wanted: Wanted,
     ) -> Result<(SceneAsked, Question), ActorError> {
@@ -208,15 +231,24 @@ impl Asking {
         }
         let observation = observation
             .ok_or_else(|| ActorError::new(format!("{} has sent no picture yet", ask.robot_id)))?;
-        let mut views = Vec::with_capacity(ask.cameras.len());
-        let mut images = Vec::with_capacity(ask.cameras.len());
-        for camera in &ask.cameras {
-            images.push(image_of(observation, camera)?);
-            let view = observation.views.iter().find(|view| view.name == *camera);
-            if let Some(view) = view {
-                views.push(for_viewers(view).map_err(ActorError::new)?);
-            }
-        }
+        let asked = pictures::asked(&ask.cameras, &observation)?;
+        let bytes: usize = observation.views.iter().map(|view| view.data.len()).sum();
+        let held = u32::try_from(bytes >> 10)
+            .unwrap_or(u32::MAX)
+            .max(MIN_HELD_KIB);
+        let held = self
+            .room
+            .clone()
+            .try_acquire_many_owned(held)
+            .map_err(|_| {
+                ActorError::new(
+                    "as many questions wait as the studio keeps pictures for; ask again later",
+                )
+            })?;
+        let views = asked
+            .into_iter()
+            .map(|view| for_viewers(view).map_err(ActorError::new))
+            .collect::<Result<Vec<_>, _>>()?;
         let scene = SceneAsked {
             question_id: ask.question_id,
             robot_id: ask.robot_id.clone(),
@@ -226,7 +258,8 @@ impl Asking {
         };
         let question = Question {
             ask,
-            images,
+            observation,
+            _held: held,
             to,
             wanted,
         };
@@ -262,7 +295,7 @@ pub(crate) fn refuse(to: &Outbox, question_id: u64, reason: &str) {
 fn answer(speaker: &dyn Speaker, question: &Question, closing: &AtomicBool, work: &Work) {
     let Question {
         ask,
-        images,
+        observation,
         wanted,
         ..
     } = question;
@@ -273,6 +306,14 @@ fn answer(speaker: &dyn Speaker, question: &Question, closing: &AtomicBool, work
         return;
     }
     question.tell(&blank(question_id, AnswerState::Writing));
+    let decoded = pictures::decoded(&ask.cameras, observation);
+    let images = match decoded {
+        Ok(images) => images,
+        Err(error) => {
+            question.tell(&failed(question_id, &error));
+            return;
+        }
+    };
     let sizes: Vec<[usize; 2]> = images
         .iter()
         .map(|image| [image.width(), image.height()])
@@ -280,7 +321,7 @@ fn answer(speaker: &dyn Speaker, question: &Question, closing: &AtomicBool, work
     let mut text = String::new();
     let mut told_at = Instant::now();
     let spoken = caught(|| {
-        speaker.speak(&ask.question, images, &mut |piece| {
+        speaker.speak(&ask.question, &images, &mut |piece| {
             work.beat();
             if unwanted() {
                 return ControlFlow::Break(());

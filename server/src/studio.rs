@@ -3,15 +3,16 @@
 use crate::{
     data::{self, events::Events, latches::Latches},
     health::{Health, Part, Rule, Watchdog},
+    listener,
     metrics::Metrics,
     policies::{Actor, inference::Inference, speaker::Answering},
     recordings::Recordings,
     scene::Asking,
     scorer::{Scoring, desk::Desk},
     sessions::{Registry, registry::Limits},
+    socket::WaitingRoom,
     web::{self, routes::Studio},
 };
-use axum::serve::ListenerExt as _;
 use std::{future::Future, path::PathBuf, sync::Arc, thread::JoinHandle, time::Duration};
 use tokio::{net::TcpListener, time::MissedTickBehavior};
 use tokio_util::{
@@ -123,6 +124,7 @@ pub async fn serve(
         )),
         desk: desk.clone(),
         recordings: Arc::new(recordings),
+        waiting: WaitingRoom::new(limits.max_ungreeted),
         stop: stop.clone(),
         connections: connections.clone(),
     };
@@ -130,20 +132,16 @@ pub async fn serve(
         health.part("the runtime that serves connections", Rule::Fixed),
     )));
 
+    tokio::spawn({
+        let (registry, stop) = (studio.registry.clone(), stop.clone());
+        async move {
+            stop.run_until_cancelled(registry.keep_viewers_told()).await;
+        }
+    });
     let router = web::router(studio);
     let mut server = tokio::spawn({
         let stop = stop.clone();
-        async move {
-            // A stop is a few bytes: waiting to fill a packet would cost it 40 ms.
-            let listener = listener.tap_io(|socket| {
-                if let Err(error) = socket.set_nodelay(true) {
-                    tracing::debug!("a connection keeps its small packets back: {error}");
-                }
-            });
-            axum::serve(listener, router)
-                .with_graceful_shutdown(async move { stop.cancelled().await })
-                .await
-        }
+        async move { listener::serve(listener, router, limits.max_connections, stop).await }
     });
     let served = tokio::select! {
         () = shutdown => None,

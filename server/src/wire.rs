@@ -261,13 +261,7 @@ where
     /// The transport gave up. Its error type is not ours, so the one case with a remedy is known by its words.
     fn broken(&self, words: &str) -> End {
         if words.contains("too long") || words.contains("too big") {
-            return self.refuse(
-                "too_large",
-                format!(
-                    "{words}; a frame is at most {} bytes, send smaller images",
-                    protocol::MAX_FRAME_BYTES
-                ),
-            );
+            return self.refuse("too_large", format!("{words}; send smaller images"));
         }
         self.metrics.error("connection");
         tracing::debug!("a connection broke: {words}");

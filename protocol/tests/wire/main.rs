@@ -1,6 +1,7 @@
 //! The wire, byte by byte: a change here is a change of the protocol.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod limits;
 mod refusals;
 
 use protocol::{

@@ -2,12 +2,20 @@
 
 use proptest::prelude::*;
 use protocol::{
-    FrameError, FromRobot, FromViewer, MAX_FRAME_BYTES, ToRobot, ToViewer, VERSION, decode, encode,
-    kind_of,
-    robot::{ActionChunk, Instruction, Release, RobotHello},
+    CameraDescription, ErrorMessage, FrameError, FromRobot, FromViewer, JointDescription,
+    MAX_FRAME_BYTES, Mode, TaskState, ToRobot, ToViewer, VERSION, decode, encode, kind_of,
+    robot::{
+        ActionChunk, Instruction, Release, ResetScene, RobotHello, RobotReport, RobotWelcome, Stop,
+    },
+    scene::{Answerer, SceneAsked, StopAnswer},
+    viewer::{
+        ActionDimension, Command, Heartbeat, PolicyDescription, ReleaseRobot, ResetRobot,
+        RobotList, RobotState, RobotStatus, RobotSummary, StopAccepted, StopAll, StopRobot,
+        StoppedRobot, TokensSoFar, Trace, ViewFrame, ViewerHello, ViewerWelcome, Watch,
+    },
 };
 
-use crate::{answer, ask, chunk, observation, trace};
+use crate::{answer, ask, chunk, depth, observation, trace};
 
 #[test]
 fn broken_headers_are_named() {
@@ -84,16 +92,206 @@ fn contradictions_are_refused_with_the_field() {
     assert!(reason(encode(&hello)).contains("RobotHello.joints: 0 joints"));
 }
 
-/// The valid frames from which the broken ones are made.
+/// Valid frames of all kinds, from which the broken ones are made.
 fn frames() -> Vec<Vec<u8>> {
+    let joint = JointDescription {
+        name: "j".to_owned(),
+        unit: "deg".to_owned(),
+        min: -1.0,
+        max: 1.0,
+    };
+    let camera = CameraDescription {
+        name: "o".to_owned(),
+        width: 2,
+        height: 2,
+        has_depth: true,
+    };
+    let id = || "a".to_owned();
     vec![
-        encode(&chunk()).unwrap(),
-        encode(&observation()).unwrap(),
-        encode(&trace()).unwrap(),
-        encode(&ask()).unwrap(),
-        encode(&answer()).unwrap(),
-        encode(&Release {}).unwrap(),
+        encode(&RobotHello {
+            name: id(),
+            tag: id(),
+            joints: vec![joint.clone()],
+            cameras: vec![camera.clone()],
+            control_rate_hz: 30.0,
+            example_instructions: vec![id()],
+            simulated: true,
+            resume_token: Some(id()),
+        }),
+        encode(&observation()),
+        encode(&RobotReport {
+            at_micros: 1,
+            instruction: id(),
+            task: TaskState::Running,
+            task_secs: 1.0,
+            holding: false,
+            stopped: false,
+            ticks: 1,
+            late_ticks: 1,
+            clamped: 1,
+            refused_chunks: 1,
+            last_refusal: id(),
+        }),
+        encode(&RobotWelcome {
+            robot_id: id(),
+            policy: id(),
+            studio_version: id(),
+            resume_token: id(),
+        }),
+        encode(&chunk()),
+        encode(&Instruction { text: id() }),
+        encode(&Stop { reason: id() }),
+        encode(&Release {}),
+        encode(&ResetScene { seed: Some(1) }),
+        encode(&ViewerHello { client: id() }),
+        encode(&Watch { robot_id: id() }),
+        encode(&Command {
+            robot_id: id(),
+            text: id(),
+            mode: Mode::Discrete,
+        }),
+        encode(&StopRobot {
+            robot_id: id(),
+            press_id: 1,
+        }),
+        encode(&ReleaseRobot { robot_id: id() }),
+        encode(&ResetRobot {
+            robot_id: id(),
+            scene: ResetScene { seed: None },
+        }),
+        encode(&ask()),
+        encode(&StopAnswer { question_id: 1 }),
+        encode(&StopAll { press_id: 1 }),
+        encode(&ViewerWelcome {
+            studio_version: id(),
+            policy: PolicyDescription {
+                name: id(),
+                parameters: 1,
+                device: id(),
+                horizon: 1,
+                modes: vec![Mode::Continuous],
+                action: vec![ActionDimension {
+                    name: id(),
+                    low: 0.0,
+                    high: 1.0,
+                    normalised: true,
+                }],
+                has_tokenizer: true,
+                depth: None,
+            },
+            answerer: Answerer {
+                model: Some(id()),
+                unavailable: Some(id()),
+            },
+        }),
+        encode(&RobotList {
+            robots: vec![RobotSummary {
+                robot_id: id(),
+                name: id(),
+                joints: vec![joint],
+                cameras: vec![camera],
+                control_rate_hz: 30.0,
+                example_instructions: vec![id()],
+                connected: true,
+                simulated: false,
+                unattended: false,
+                warnings: vec![id()],
+            }],
+        }),
+        encode(&ViewFrame {
+            robot_id: id(),
+            sequence: 1,
+            captured_at_micros: 1,
+            view: observation().views.remove(0),
+        }),
+        encode(&RobotState {
+            robot_id: id(),
+            sequence: 1,
+            captured_at_micros: 1,
+            state: vec![0.0],
+            commanded: vec![0.0],
+        }),
+        encode(&trace()),
+        encode(&Trace {
+            depth: Some(Box::new(depth())),
+            ..trace()
+        }),
+        encode(&RobotStatus {
+            robot_id: id(),
+            connected: true,
+            instruction: id(),
+            mode: Mode::Continuous,
+            task: TaskState::Idle,
+            task_secs: 0.0,
+            holding: false,
+            stop_requested: false,
+            stop_delivered: false,
+            stopped: false,
+            ticks: 0,
+            late_ticks: 0,
+            clamped: 0,
+            refused_chunks: 0,
+            command_to_chunk_millis: Some(1.0),
+        }),
+        encode(&TokensSoFar {
+            robot_id: id(),
+            observation_sequence: 1,
+            tokens: vec![1, 300],
+            rows: 1,
+            dims: 1,
+        }),
+        encode(&SceneAsked {
+            question_id: 1,
+            robot_id: id(),
+            sequence: 1,
+            captured_at_micros: 1,
+            views: observation().views,
+        }),
+        encode(&answer()),
+        encode(&StopAccepted {
+            press_id: 1,
+            robots: vec![StoppedRobot {
+                robot_id: id(),
+                connected: true,
+            }],
+            not_on_disk: id(),
+        }),
+        encode(&Heartbeat {
+            beat: 1,
+            problems: vec![id()],
+        }),
+        encode(&ErrorMessage {
+            code: id(),
+            message: id(),
+            fatal: false,
+        }),
     ]
+    .into_iter()
+    .map(Result::unwrap)
+    .collect()
+}
+
+#[test]
+fn the_frames_to_be_damaged_are_whole_and_of_all_kinds() {
+    let mut kinds: Vec<u8> = Vec::new();
+    for frame in frames() {
+        let read = [
+            FromRobot::decode(&frame).is_ok(),
+            ToRobot::decode(&frame).is_ok(),
+            FromViewer::decode(&frame).is_ok(),
+            ToViewer::decode(&frame).is_ok(),
+        ];
+        assert!(read.contains(&true), "{:02x}", frame[3]);
+        kinds.push(frame[3]);
+    }
+    kinds.dedup();
+    let all = (0x01..=0x03)
+        .chain(0x11..=0x16)
+        .chain(0x21..=0x29)
+        .chain(0x31..=0x3b)
+        .chain([0x7f]);
+    kinds.sort_unstable();
+    assert_eq!(kinds, all.collect::<Vec<u8>>());
 }
 
 fn read_as_everything(bytes: &[u8]) {
@@ -123,15 +321,31 @@ proptest! {
 
     #[test]
     fn no_damage_to_a_frame_makes_a_decoder_panic(
-        which in 0..4_usize,
+        which: prop::sample::Index,
         at: prop::sample::Index,
         byte: u8,
         cut: prop::sample::Index,
     ) {
-        let mut bytes = frames().swap_remove(which);
+        let mut all = frames();
+        let mut bytes = all.swap_remove(which.index(all.len()));
         let position = at.index(bytes.len());
         bytes[position] = byte;
         bytes.truncate(cut.index(bytes.len()) + 1);
+        read_as_everything(&bytes);
+    }
+
+    #[test]
+    fn no_exchange_of_parts_of_frames_makes_a_decoder_panic(
+        [one, other]: [prop::sample::Index; 2],
+        [from, to, place]: [prop::sample::Index; 3],
+    ) {
+        let all = frames();
+        let mut bytes = one.get(&all).clone();
+        let donor = other.get(&all);
+        let (from, to) = (from.index(donor.len()), to.index(donor.len()));
+        let part = donor[from.min(to)..from.max(to)].to_vec();
+        let place = place.index(bytes.len());
+        bytes.splice(place..place, part);
         read_as_everything(&bytes);
     }
 

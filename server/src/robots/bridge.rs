@@ -4,6 +4,7 @@ use crate::{
     VERSION,
     mailbox::Mailbox,
     metrics::Metrics,
+    peer_log::PeerLog,
     policies::inference::unknown_tag,
     sessions::{Registry, Session, connection::Connection, registry::Limits, session::refusal},
     wire::{self, End, Heard, Read, Reader, Source},
@@ -17,12 +18,15 @@ use protocol::{
 };
 use std::{
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 use tokio_util::sync::CancellationToken;
+
+/// Connections that are refused, of all peers.
+static REFUSALS: LazyLock<PeerLog> = LazyLock::new(PeerLog::default);
 
 /// The mailbox as frames, telling the session when a stop leaves and when it has left.
 struct Outgoing {
@@ -129,6 +133,7 @@ where
         async move { wire::write(sink, &outgoing, limits, "the studio ends this connection").await }
     });
     let mut looks = tokio::time::interval(limits.ping_every);
+    let log = PeerLog::default();
     let end = loop {
         let read = tokio::select! {
             read = reader.next() => read,
@@ -154,9 +159,9 @@ where
             }
         };
         match read {
-            Ok(Read::Message(message)) => handle(message, &session, &registry, &mailbox),
+            Ok(Read::Message(message)) => handle(message, &session, &registry, &mailbox, &log),
             Ok(Read::Refused(error)) => {
-                tracing::info!("{}: {}", session.robot_id(), error.message);
+                log.say(&session.robot_id(), &error.message);
                 mailbox.put(error.into());
             }
             Err(end) => break end,
@@ -187,7 +192,7 @@ fn deaf(deaf_for: Duration, metrics: &Metrics) -> End {
 
 fn say(mailbox: &Mailbox, end: End) {
     if let End::Refused(error) = end {
-        tracing::info!("a robot's connection is refused: {}", error.message);
+        REFUSALS.say(&"a robot's connection is refused", &error.message);
         mailbox.put(error.into());
     }
 }
@@ -234,16 +239,24 @@ async fn greet(
     Ok((session, connection))
 }
 
-fn handle(message: FromRobot, session: &Arc<Session>, registry: &Registry, mailbox: &Mailbox) {
+fn handle(
+    message: FromRobot,
+    session: &Arc<Session>,
+    registry: &Registry,
+    mailbox: &Mailbox,
+    log: &PeerLog,
+) {
     match message {
         FromRobot::Observation(observation) => session.observed(observation),
         FromRobot::Report(report) => session.reported(report),
         FromRobot::Error(error) => {
-            tracing::info!("{} says: {}", session.robot_id(), error.message);
-            session.robot_error(&ErrorMessage {
-                fatal: false,
-                ..error
-            });
+            // Faster than anybody can read they would drive what else waits for its viewers out of their queues.
+            if log.say(&format_args!("{} says", session.robot_id()), &error.message) {
+                session.robot_error(&ErrorMessage {
+                    fatal: false,
+                    ..error
+                });
+            }
         }
         FromRobot::Hello(hello) => update(hello, session, registry, mailbox),
     }

@@ -1,7 +1,7 @@
 //! A model's marks as viewers are told of them.
 
 use molmoact2::marks::{Markup, Shapes};
-use protocol::scene::{MarkShape, SceneMark};
+use protocol::scene::{MAX_MARKS, MarkShape, SceneMark};
 
 /// Marks in the views of these names, in the order of the question.
 pub(super) fn scene_marks(marks: &[Markup], views: &[String]) -> Vec<SceneMark> {
@@ -41,5 +41,6 @@ pub(super) fn scene_marks(marks: &[Markup], views: &[String]) -> Vec<SceneMark> 
             }
         }
     }
+    found.truncate(MAX_MARKS);
     found
 }

@@ -3,7 +3,10 @@
 //! How many jobs there can be at once, those whose frames still arrive among them, is bounded, and so is the memory of
 //! each ([`intake`](super::intake)). Whoever leaves takes the job along; a job that fails or crashes fails alone.
 
-use super::{Judge, Scorer, Scoring};
+use super::{
+    Judge, Scorer, Scoring,
+    uploads::{Held, Upload, Uploads},
+};
 use crate::{
     health::{Health, Rule, Work},
     line::{Line, Waits},
@@ -23,7 +26,7 @@ use std::{
     },
     task::{Context, Poll},
     thread::JoinHandle,
-    time::Instant,
+    time::{Duration, Instant},
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
@@ -43,6 +46,8 @@ pub(crate) enum Closed {
         /// How many that are.
         jobs: usize,
     },
+    /// Many are sending videos, all of them quickly.
+    Uploading,
 }
 
 /// A place among the jobs, until it is dropped.
@@ -53,6 +58,7 @@ struct Job {
     to: mpsc::Sender<Bytes>,
     /// Given back when the job is over, however it ends.
     _place: Place,
+    _held: Held,
 }
 
 impl Job {
@@ -96,6 +102,7 @@ pub(crate) struct Desk {
     line: Line<Job>,
     places: Arc<Semaphore>,
     max_jobs: usize,
+    uploads: Arc<Uploads>,
     next: AtomicU64,
     closing: AtomicBool,
 }
@@ -120,6 +127,7 @@ impl Desk {
             line: Line::new(),
             places: Arc::new(Semaphore::new(max_jobs)),
             max_jobs,
+            uploads: Arc::default(),
             next: AtomicU64::default(),
             closing: AtomicBool::default(),
         });
@@ -154,7 +162,17 @@ impl Desk {
         self.scoring.as_ref().map_err(String::as_str)
     }
 
-    /// A place for a job, before any of it is read.
+    /// Lets a video come in, of which some must come in each `window`. It has no place in the line yet.
+    ///
+    /// # Errors
+    /// [`Closed`].
+    pub(crate) fn upload(&self, window: Duration) -> Result<Upload, Closed> {
+        // Who would find no place now is spared the sending.
+        drop(self.place()?);
+        self.uploads.begin(window).ok_or(Closed::Uploading)
+    }
+
+    /// A place for a job that is whole.
     ///
     /// # Errors
     /// [`Closed`].
@@ -174,13 +192,14 @@ impl Desk {
     }
 
     /// Puts a job at the end of the line. Dropping what is given back takes it out, or stops it after its next point.
-    pub(crate) fn join(self: &Arc<Self>, place: Place, clip: ClipJob) -> Events {
+    pub(crate) fn join(self: &Arc<Self>, place: Place, clip: ClipJob, held: Held) -> Events {
         let (to, lines) = mpsc::channel(MAX_LINES);
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let job = Job {
             clip,
             to,
             _place: place,
+            _held: held,
         };
         // No two jobs have one number, so what is given back is this job: the studio stops.
         drop(self.line.join(number, job));
@@ -192,7 +211,12 @@ impl Desk {
     }
 
     fn serve(&self, judge: &dyn Judge, job: Job, work: &Work) {
-        let Job { clip, to, _place } = job;
+        let Job {
+            clip,
+            to,
+            _place,
+            _held,
+        } = job;
         if to.is_closed() {
             return;
         }

@@ -2,15 +2,20 @@
 //!
 //! Bytes are taken as they come and become squeezed pictures at once; a body is never in memory as a whole.
 
+use super::uploads::{Ended, Held, Upload};
 use axum::{body::Bytes, http::StatusCode};
 use futures_util::{Stream, StreamExt as _};
 use protocol::{
     FrameError,
     score::{ScoreFrame, ScoreRequest},
-    worker::from_bytes,
+    worker::from_foreign_bytes,
 };
 use scoring::{ClipJob, JobError};
 use std::{fmt::Display, time::Duration};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout_at},
+};
 
 /// Largest body: ten minutes at two frames of 1920x1080 per second are 7.5 GB, five of 1280x720 1.7 GB.
 const MAX_BODY_BYTES: u64 = 8 << 30;
@@ -20,8 +25,15 @@ const MAX_MESSAGE_BYTES: u32 = 64 << 20;
 const MAX_REQUEST_BYTES: u32 = 1 << 20;
 /// Memory of a job's frames. Profiles that squeeze them to 244x244 fill it after 25 minutes, at two per second.
 const MAX_HELD_BYTES: usize = 512 << 20;
+/// MessagePack values of a message: a frame has six and their names.
+const MAX_VALUES: usize = 64;
 /// What is still read of a body that was refused, so that whoever sends it gets to read why.
 const MAX_DRAINED_BYTES: u64 = 1 << 30;
+/// And for how long, where it comes quickly.
+const DRAINED_WITHIN: Duration = Duration::from_secs(10);
+const PIECE_WITHIN: Duration = Duration::from_secs(1);
+/// Bodies that are read to be thrown away, at once; others are reset.
+static DRAINS: Semaphore = Semaphore::const_new(8);
 
 /// A body that is no job.
 #[derive(Debug)]
@@ -48,15 +60,26 @@ impl Refusal {
     }
 }
 
-/// Reads a job whose frames are all there. A body that pauses for longer than `silence` is given up.
-pub(crate) async fn read<S, E>(body: &mut S, silence: Duration) -> Result<ClipJob, Refusal>
+impl From<Ended> for Refusal {
+    fn from(ended: Ended) -> Self {
+        let status = match ended {
+            Ended::Slow(_) | Ended::TooLong => StatusCode::REQUEST_TIMEOUT,
+            Ended::SentAway | Ended::NoMemory => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self::new(status, ended.words())
+    }
+}
+
+/// Reads a job whose frames are all there, and what memory it holds.
+pub(crate) async fn read<S, E>(body: &mut S, upload: Upload) -> Result<(ClipJob, Held), Refusal>
 where
     S: Stream<Item = Result<Bytes, E>> + Unpin,
     E: Display,
 {
     let mut messages = Messages {
         body,
-        silence,
+        upload,
+        clip_bytes: 0,
         waiting: Vec::new(),
         taken: 0,
         number: 0,
@@ -73,9 +96,11 @@ where
     while let Some(message) = messages.next(MAX_MESSAGE_BYTES).await? {
         let number = messages.number;
         clip = aside(move || take(clip, &message, number)).await?;
+        messages.clip_bytes = clip.bytes();
     }
     clip.check_complete().map_err(Refusal::bad)?;
-    Ok(clip)
+    messages.upload.hold(clip.bytes()).await?;
+    Ok((clip, messages.upload.end()))
 }
 
 fn take(mut clip: ClipJob, message: &[u8], number: u64) -> Result<ClipJob, Refusal> {
@@ -98,7 +123,7 @@ fn decoded<M: serde::de::DeserializeOwned>(
     number: u64,
     what: &str,
 ) -> Result<M, Refusal> {
-    from_bytes(message).map_err(|error| {
+    from_foreign_bytes(message, MAX_VALUES).map_err(|error| {
         let reason = match error {
             FrameError::BadBody { reason, .. } => reason,
             other => other.to_string(),
@@ -122,13 +147,18 @@ async fn aside<T: Send + 'static>(
 }
 
 /// Reads on without keeping anything: a connection that is closed while bytes still come is reset, and the answer lost.
-pub(crate) async fn drain<S, E>(body: &mut S, silence: Duration)
+pub(crate) async fn drain<S, E>(body: &mut S)
 where
     S: Stream<Item = Result<Bytes, E>> + Unpin,
 {
+    let Ok(_place) = DRAINS.try_acquire() else {
+        return;
+    };
+    let until = Instant::now() + DRAINED_WITHIN;
     let mut left = MAX_DRAINED_BYTES;
     while left > 0 {
-        match tokio::time::timeout(silence, body.next()).await {
+        let piece = timeout_at(until.min(Instant::now() + PIECE_WITHIN), body.next());
+        match piece.await {
             Ok(Some(Ok(piece))) => left = left.saturating_sub(piece.len() as u64),
             _ => return,
         }
@@ -138,7 +168,9 @@ where
 /// Messages of a body: each its length (`u32`, little endian) and as many bytes.
 struct Messages<'a, S> {
     body: &'a mut S,
-    silence: Duration,
+    upload: Upload,
+    /// Memory of the frames so far.
+    clip_bytes: usize,
     /// What has come and not been taken.
     waiting: Vec<u8>,
     /// Bytes that have come.
@@ -190,22 +222,13 @@ where
     /// Waits until so many bytes wait; `false` where the body ends before.
     async fn fill(&mut self, bytes: usize) -> Result<bool, Refusal> {
         while self.waiting.len() < bytes {
-            let piece = tokio::time::timeout(self.silence, self.body.next())
-                .await
-                .map_err(|_| {
-                    Refusal::new(
-                        StatusCode::REQUEST_TIMEOUT,
-                        format!(
-                            "no byte of the body came for {} s",
-                            self.silence.as_secs_f64()
-                        ),
-                    )
-                })?;
+            let piece = self.upload.next(self.body.next()).await?;
             let Some(piece) = piece else {
                 return Ok(false);
             };
             let piece =
                 piece.map_err(|error| Refusal::bad(format!("the body broke off: {error}")))?;
+            self.upload.came(piece.len())?;
             self.taken += piece.len() as u64;
             if self.taken > MAX_BODY_BYTES {
                 return Err(Refusal::too_large(format!(
@@ -214,6 +237,9 @@ where
                 )));
             }
             self.waiting.extend_from_slice(&piece);
+            // While a message is read, it is there twice.
+            let held = self.clip_bytes + 2 * self.waiting.capacity();
+            self.upload.hold(held).await?;
         }
         Ok(true)
     }

@@ -3,6 +3,7 @@
 //! - [`ScorerFiles`]: what is served and what it says about itself; `nano` is the one inside the binary
 //! - [`Judge`]: who scores on the studio; [`Model`] is the real one, tests put a scripted one in its place
 //! - `desk`: one line of jobs for all pages, and the thread that works it off
+//! - `uploads`: videos that are arriving, how many and how slowly
 //! - `intake`: a job out of the body of a request
 
 pub(crate) mod desk;
@@ -11,6 +12,7 @@ mod id;
 pub(crate) mod intake;
 mod judge;
 mod nano;
+pub(crate) mod uploads;
 
 pub use files::{ScorerError, ScorerFiles};
 pub use judge::{Judge, Model};

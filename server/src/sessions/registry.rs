@@ -31,6 +31,7 @@ use std::{
     },
     time::Duration,
 };
+use tokio::sync::Notify;
 
 /// What a studio accepts, how long it waits, and how it drives.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -61,8 +62,12 @@ pub struct Limits {
     pub chunking: Chunking,
     /// Robots whose questions the policy is asked in one batch, at most.
     pub max_batch: usize,
-    /// Videos that are being scored on the studio, wait for that or are being sent, at most.
+    /// Videos that are being scored on the studio or wait for that, at most.
     pub max_scorings: usize,
+    /// Connections of any kind that are open at once.
+    pub max_connections: usize,
+    /// WebSockets that have not said hello; beyond this the oldest goes.
+    pub max_ungreeted: usize,
 }
 
 impl Default for Limits {
@@ -78,10 +83,12 @@ impl Default for Limits {
             deaf_after: Duration::from_secs(10),
             operator_gone_after: Duration::from_secs(2),
             unattended: false,
-            max_lossy_bytes: 1 << 20,
+            max_lossy_bytes: 4 << 20,
             chunking: Chunking::default(),
             max_batch: 8,
             max_scorings: 8,
+            max_connections: 1024,
+            max_ungreeted: 64,
         }
     }
 }
@@ -91,6 +98,8 @@ const MAX_KNOWN_ROBOTS: usize = 128;
 
 /// A connection whose robot is alive is heard again within this time: it is pinged twice a second.
 const PROVES_ALIVE_WITHIN: Duration = Duration::from_millis(1200);
+/// Viewers are told of robots that come, go and change at most this often.
+const ROBOTS_PERIOD: Duration = Duration::from_millis(100);
 
 /// The studio is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -112,6 +121,7 @@ pub(crate) struct Registry {
     pub(crate) limits: Limits,
     next_connection: AtomicU64,
     inner: Mutex<Inner>,
+    robots_changed: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -149,6 +159,7 @@ impl Registry {
             limits,
             next_connection: AtomicU64::new(1),
             inner: Mutex::default(),
+            robots_changed: Notify::new(),
         }
     }
 
@@ -334,8 +345,22 @@ impl Registry {
         }
     }
 
-    /// Tells every viewer who is there.
+    /// Every viewer is to be told who is there.
     pub(crate) fn broadcast_robots(&self) {
+        self.robots_changed.notify_one();
+    }
+
+    /// Tells it at once, but not more often than ten times a second: the list can be long, and robots that come and go
+    /// quickly would keep everybody busy with it.
+    pub(crate) async fn keep_viewers_told(&self) {
+        loop {
+            self.robots_changed.notified().await;
+            self.send_robots();
+            tokio::time::sleep(ROBOTS_PERIOD).await;
+        }
+    }
+
+    fn send_robots(&self) {
         let frame = match protocol::encode(&self.robot_list()) {
             Ok(frame) => bytes::Bytes::from(frame),
             Err(error) => {

@@ -436,6 +436,8 @@ fn still_stopped() -> ToRobot {
     ToRobot::Stop(Stop {
         reason: "stopped before this connection; release it in the page".to_owned(),
     })
+}
+
 /// What a robot announces and the policy knows otherwise.
 fn contradictions(hello: &RobotHello, inference: &Inference) -> Vec<Contradiction> {
     let tag = inference.info().and_then(|info| info.tag(&hello.tag));

@@ -5,6 +5,7 @@ use crate::{
     VERSION,
     health::Health,
     metrics::Metrics,
+    peer_log::{PeerLog, one_line},
     scene::{self, Wanted},
     sessions::{Registry, Session, registry::Limits, session::refusal},
     wire::{self, End, Read, Reader, Source},
@@ -19,7 +20,7 @@ use protocol::{
 };
 use std::{
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -27,12 +28,14 @@ use std::{
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+/// Connections that are refused, of all peers.
+static REFUSALS: LazyLock<PeerLog> = LazyLock::new(PeerLog::default);
+/// Questions of one viewer whose pictures are being prepared; all but the newest are given up, but not at once.
+const MAX_ASKING: usize = 2;
 /// Of the name that a client gives itself, this much stands in records and reasons.
 const MAX_CLIENT_CHARS: usize = 64;
-
 /// Sentences about parts that do not answer in one heartbeat.
 const MAX_PROBLEMS: usize = 8;
-
 /// Stops of one viewer whose answer may wait for the disk.
 const MAX_ANSWERS: usize = 16;
 
@@ -112,6 +115,7 @@ where
         answers: Arc::new(Semaphore::new(MAX_ANSWERS)),
         is_greeted,
         is_absent: false,
+        asking: Arc::new(Semaphore::new(MAX_ASKING)),
     };
     let end = tokio::select! {
         end = viewer.serve(&mut reader) => end,
@@ -124,7 +128,7 @@ where
         }
     };
     if let End::Refused(error) = end {
-        tracing::info!("a viewer's connection is refused: {}", error.message);
+        REFUSALS.say(&"a viewer's connection is refused", &error.message);
         put(&outbox, &error);
     }
     drop(viewer);
@@ -148,6 +152,8 @@ struct Viewer {
     is_greeted: Arc<AtomicBool>,
     /// It was not heard for so long that what it set off has ended.
     is_absent: bool,
+    /// Questions whose pictures are being prepared.
+    asking: Arc<Semaphore>,
 }
 
 /// A viewer leaves its places, by a panic too.
@@ -221,7 +227,10 @@ impl Viewer {
                 fatal: true,
             })
         })?;
-        let client: String = hello.client.chars().take(MAX_CLIENT_CHARS).collect();
+        let client: String = one_line(&hello.client)
+            .chars()
+            .take(MAX_CLIENT_CHARS)
+            .collect();
         self.name = format!("viewer {} ({client})", self.key);
         tracing::debug!("{} is here", self.name);
         put(
@@ -342,6 +351,7 @@ impl Viewer {
 
     fn ask(&mut self, ask: Ask) {
         self.abandon_question();
+        self.outbox.turn_to_question(ask.question_id);
         // Every question gets an answer, so that nobody waits for one in vain.
         let robot = match self.robot(&ask.robot_id) {
             Ok(robot) => robot,
@@ -350,13 +360,21 @@ impl Viewer {
                 return;
             }
         };
+        let Ok(permit) = self.asking.clone().try_acquire_owned() else {
+            scene::refuse(
+                self.outbox,
+                ask.question_id,
+                "the questions before this one are still being prepared; ask more slowly",
+            );
+            return;
+        };
         let scene = robot.scene();
         let wanted = Wanted::default();
         self.asked = Some((ask.question_id, wanted.clone()));
         let (asking, outbox, key) = (self.registry.asking.clone(), self.outbox.clone(), self.key);
-        // Pictures are decoded and compressed there.
-        tokio::task::spawn_blocking(move || {
-            asking.ask(key, ask, scene.as_deref(), &outbox, &wanted);
+        tokio::spawn(async move {
+            asking.ask(key, ask, scene, &outbox, &wanted).await;
+            drop(permit);
         });
     }
 

@@ -3,8 +3,9 @@
 //! Two kinds of message: a *control* message always arrives, a *lossy* one may be dropped. A message with a
 //! key replaces an older one of the same key that still waits (a newer picture of the same camera, a newer
 //! status of the same robot), so a slow viewer sees less often but never sees something old late. When the
-//! lossy messages exceed the limit, the oldest of them goes. Putting never waits, hence a stalled viewer
-//! costs a robot nothing.
+//! lossy messages exceed the limit, the oldest of them goes. Control messages without a key have a limit of
+//! their own; those with one wait once per key, and of questions only the newest has any. So everything that
+//! waits is bounded. Putting never waits, hence a stalled viewer costs a robot nothing.
 
 use bytes::Bytes;
 use std::{
@@ -13,8 +14,11 @@ use std::{
 };
 use tokio::sync::Notify;
 
-/// Unkeyed control messages (errors) kept for a viewer that does not read.
+/// Unkeyed control messages (errors) kept for a viewer that does not read, and their bytes. The newest is always kept.
 const MAX_PLAIN_CONTROL: usize = 64;
+const MAX_PLAIN_CONTROL_BYTES: usize = 256 << 10;
+/// Lossy messages kept: of small ones very many would fit.
+const MAX_LOSSY: usize = 256;
 
 /// Which message a newer one replaces.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,11 +52,19 @@ struct Entry {
     frame: Bytes,
 }
 
+impl Entry {
+    fn is_plain_control(&self) -> bool {
+        !self.lossy && self.key.is_none()
+    }
+}
+
 #[derive(Debug, Default)]
 struct Queue {
     entries: VecDeque<Entry>,
     lossy_bytes: usize,
     dropped: u64,
+    /// The one question that may have messages here.
+    question: Option<u64>,
     closed: bool,
 }
 
@@ -103,7 +115,11 @@ impl Outbox {
 
     fn put(&self, entry: Entry) {
         let mut queue = self.lock();
-        if queue.closed {
+        let of_an_older_question = match entry.key {
+            Some(Key::Scene(id) | Key::Answer(id)) => queue.question != Some(id),
+            _ => false,
+        };
+        if queue.closed || of_an_older_question {
             return;
         }
         let Queue {
@@ -125,12 +141,14 @@ impl Outbox {
             }
             *older = entry;
         } else {
-            if !entry.lossy && entry.key.is_none() {
-                drop_oldest_plain_control(entries);
+            if entry.is_plain_control() {
+                make_room_for_plain_control(entries, entry.frame.len());
             }
             entries.push_back(entry);
         }
-        while *lossy_bytes > self.max_lossy_bytes {
+        let lossy = entries.iter().filter(|waiting| waiting.lossy).count();
+        let mut too_many = lossy.saturating_sub(MAX_LOSSY);
+        while *lossy_bytes > self.max_lossy_bytes || too_many > 0 {
             let Some(oldest) = entries.iter().position(|waiting| waiting.lossy) else {
                 break;
             };
@@ -138,6 +156,7 @@ impl Outbox {
                 *lossy_bytes -= gone.frame.len();
                 *dropped += 1;
             }
+            too_many = too_many.saturating_sub(1);
         }
         drop(queue);
         self.filled.notify_one();
@@ -150,6 +169,15 @@ impl Outbox {
             .entries
             .retain(|entry| !entry.lossy && entry.key != Some(Key::Status));
         queue.lossy_bytes = 0;
+    }
+
+    /// Takes messages about this question from now on, and forgets those about any other.
+    pub(crate) fn turn_to_question(&self, id: u64) {
+        let mut queue = self.lock();
+        queue.question = Some(id);
+        queue
+            .entries
+            .retain(|entry| !matches!(entry.key, Some(Key::Scene(_) | Key::Answer(_))));
     }
 
     /// Forgets what waits about a question.
@@ -200,12 +228,18 @@ impl Outbox {
     }
 }
 
-fn drop_oldest_plain_control(entries: &mut VecDeque<Entry>) {
-    let plain = |entry: &Entry| !entry.lossy && entry.key.is_none();
-    if entries.iter().filter(|entry| plain(entry)).count() >= MAX_PLAIN_CONTROL
-        && let Some(oldest) = entries.iter().position(plain)
-    {
-        entries.remove(oldest);
+fn make_room_for_plain_control(entries: &mut VecDeque<Entry>, bytes: usize) {
+    let plain = entries.iter().filter(|entry| entry.is_plain_control());
+    let (mut count, mut all_bytes) = plain.fold((1, bytes), |(count, bytes), entry| {
+        (count + 1, bytes + entry.frame.len())
+    });
+    while count > MAX_PLAIN_CONTROL || all_bytes > MAX_PLAIN_CONTROL_BYTES {
+        let oldest = entries.iter().position(Entry::is_plain_control);
+        let Some(gone) = oldest.and_then(|oldest| entries.remove(oldest)) else {
+            break;
+        };
+        count -= 1;
+        all_bytes -= gone.frame.len();
     }
 }
 
@@ -274,6 +308,41 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn large_errors_do_not_pile_up_either_and_the_newest_is_kept() {
+        let outbox = Outbox::new(1000);
+        for content in 0..100 {
+            outbox.put_control(frame(content, 64 << 10));
+        }
+        assert_eq!(rest(&outbox).await, [96, 97, 98, 99]);
+        let outbox = Outbox::new(1000);
+        outbox.put_control(frame(1, 10));
+        outbox.put_control(frame(2, 1 << 20));
+        assert_eq!(rest(&outbox).await, [2]);
+    }
+
+    #[tokio::test]
+    async fn small_lossy_messages_under_ever_new_names_do_not_pile_up() {
+        let outbox = Outbox::new(1 << 20);
+        for name in 0..10_000 {
+            outbox.put_newest(Key::View(name.to_string()), frame(1, 10));
+        }
+        assert_eq!(outbox.lock().entries.len(), MAX_LOSSY);
+        assert_eq!(outbox.take_dropped(), 10_000 - MAX_LOSSY as u64);
+    }
+
+    #[tokio::test]
+    async fn of_ever_new_questions_only_the_newest_waits() {
+        let outbox = Outbox::new(1000);
+        for id in 0..60_000 {
+            outbox.turn_to_question(id);
+            outbox.put_newest(Key::Answer(id), frame(1, 10));
+        }
+        outbox.put_newest(Key::Answer(7), frame(2, 10));
+        outbox.put_newest(Key::Scene(59_999), frame(3, 10));
+        assert_eq!(rest(&outbox).await, [1, 3]);
+    }
+
+    #[tokio::test]
     async fn watching_another_robot_forgets_what_waited_about_the_last() {
         let outbox = Outbox::new(1000);
         outbox.put_lossy(frame(1, 10));
@@ -288,10 +357,13 @@ mod tests {
         let outbox = Outbox::new(1000);
         for id in 1..=2 {
             let content = u8::try_from(id).unwrap();
+            outbox.turn_to_question(id);
             outbox.put_newest(Key::Scene(id), frame(content, 10));
             outbox.put_newest(Key::Answer(id), frame(content, 10));
         }
         outbox.forget_question(1);
-        assert_eq!(rest(&outbox).await, [2, 2]);
+        assert_eq!(outbox.lock().entries.len(), 2);
+        outbox.forget_question(2);
+        assert!(rest(&outbox).await.is_empty());
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{ranges, routes::Studio};
 use axum::{
-    Json, Router,
+    Router,
     extract::{Path, State},
     http::{HeaderMap, Method, StatusCode, header},
     response::{IntoResponse, Response},
@@ -17,8 +17,11 @@ pub(super) fn routes() -> Router<Studio> {
 
 async fn list(State(studio): State<Studio>) -> Response {
     (
-        [(header::CACHE_CONTROL, "no-cache")],
-        Json(studio.recordings.list()),
+        [
+            (header::CACHE_CONTROL, "no-cache"),
+            (header::CONTENT_TYPE, "application/json"),
+        ],
+        studio.recordings.json(),
     )
         .into_response()
 }

@@ -67,6 +67,11 @@ fn is_hidden(path: &str) -> bool {
     path.ends_with(".br") || path.ends_with(".gz") || path.starts_with('.')
 }
 
+/// The page itself, if it is built.
+pub(super) fn index() -> Option<std::borrow::Cow<'static, [u8]>> {
+    Page::get("index.html").map(|file| file.data)
+}
+
 /// Answers a GET for a path of the page. A path without a file extension is the page itself, so that links
 /// into it can be opened.
 pub(crate) fn serve(path: &str, headers: &HeaderMap) -> Response {

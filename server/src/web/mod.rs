@@ -2,12 +2,14 @@
 //!
 //! - [`routes`]: paths and handlers
 //! - [`files`]: the page inside the binary
+//! - `guard`: what every answer says to the browser
 //! - `scorer`: the scorer's files, and scoring on the studio
 //! - `episodes`: recorded episodes and their videos
 //! - `ranges`: parts of large files
 
 mod episodes;
 mod files;
+mod guard;
 pub(crate) mod ranges;
 pub(crate) mod routes;
 mod scorer;

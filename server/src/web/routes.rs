@@ -1,23 +1,26 @@
 //! Paths and their handlers.
 
-use super::{episodes, files, scorer};
+use super::{episodes, files, guard, scorer};
 use crate::{
-    policies::TokenizerFiles, recordings::Recordings, robots, scorer::desk::Desk,
-    sessions::Registry, viewers,
+    policies::TokenizerFiles,
+    recordings::Recordings,
+    robots,
+    scorer::desk::Desk,
+    sessions::Registry,
+    socket::{self, Peer, WaitingRoom},
+    viewers,
 };
 use axum::{
     Json, Router,
-    extract::{Path, State, WebSocketUpgrade},
+    body::Bytes,
+    extract::{Path, Request, State},
     http::{HeaderMap, StatusCode, Uri, header},
     response::{IntoResponse, Response},
     routing::get,
 };
-use protocol::{MAX_FRAME_BYTES, viewer::PolicyDescription, viewer::RobotList};
+use protocol::{viewer::PolicyDescription, viewer::RobotList};
 use std::sync::Arc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-
-/// Room for a frame slightly too large, so that it is refused in words rather than by the transport.
-const TRANSPORT_LIMIT_BYTES: usize = MAX_FRAME_BYTES + (1 << 20);
 
 /// What every handler shares.
 #[derive(Debug, Clone)]
@@ -25,6 +28,8 @@ pub(crate) struct Studio {
     pub(crate) registry: Arc<Registry>,
     pub(crate) desk: Arc<Desk>,
     pub(crate) recordings: Arc<Recordings>,
+    /// WebSockets that have not said hello.
+    pub(crate) waiting: Arc<WaitingRoom>,
     /// Cancelled when the studio stops.
     pub(crate) stop: CancellationToken,
     /// Connections that outlive their HTTP request.
@@ -44,35 +49,34 @@ pub(crate) fn router(studio: Studio) -> Router {
         .merge(scorer::routes())
         .merge(episodes::routes())
         .fallback(page)
+        .layer(axum::middleware::from_fn(guard::guarded))
         .with_state(studio)
 }
 
-fn bounded(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
-    upgrade
-        .max_message_size(TRANSPORT_LIMIT_BYTES)
-        .max_frame_size(TRANSPORT_LIMIT_BYTES)
-}
-
-async fn robot(State(studio): State<Studio>, upgrade: WebSocketUpgrade) -> Response {
-    bounded(upgrade).on_upgrade(move |socket| {
-        let Studio {
-            registry,
-            stop,
-            connections,
-            ..
-        } = studio;
+async fn robot(State(studio): State<Studio>, request: Request) -> Response {
+    let Studio {
+        registry,
+        stop,
+        connections,
+        waiting,
+        ..
+    } = studio;
+    let within = registry.limits.silence;
+    socket::upgrade(Peer::Robot, &waiting, within, request, move |socket| {
         connections.track_future(robots::bridge(socket, registry, stop))
     })
 }
 
-async fn viewer(State(studio): State<Studio>, upgrade: WebSocketUpgrade) -> Response {
-    bounded(upgrade).on_upgrade(move |socket| {
-        let Studio {
-            registry,
-            stop,
-            connections,
-            ..
-        } = studio;
+async fn viewer(State(studio): State<Studio>, request: Request) -> Response {
+    let Studio {
+        registry,
+        stop,
+        connections,
+        waiting,
+        ..
+    } = studio;
+    let within = registry.limits.silence;
+    socket::upgrade(Peer::Viewer, &waiting, within, request, move |socket| {
         connections.track_future(viewers::bridge(socket, registry, stop))
     })
 }
@@ -119,8 +123,8 @@ async fn tokenizer(State(studio): State<Studio>, Path(file): Path<String>) -> Re
         return not_found("the hosted policy has no OpenFAST tokenizer");
     };
     let content = match file.as_str() {
-        "tokenizer.json" => files.tokenizer_json.clone(),
-        "processor_config.json" => files.processor_config_json.clone(),
+        "tokenizer.json" => shared(files, |files| &files.tokenizer_json),
+        "processor_config.json" => shared(files, |files| &files.processor_config_json),
         _ => return not_found("an OpenFAST tokenizer is tokenizer.json and processor_config.json"),
     };
     (
@@ -145,11 +149,22 @@ async fn depth_decoder(State(studio): State<Studio>) -> Response {
                 (header::CONTENT_TYPE, "application/octet-stream"),
                 (header::CACHE_CONTROL, "no-cache"),
             ],
-            bytes.to_vec(),
+            shared(bytes, |bytes| bytes),
         )
             .into_response(),
         None => not_found("the hosted policy has no depth decoder"),
     }
+}
+
+/// Bytes that all answers have in common: a peer that reads slowly holds no copy.
+fn shared<T: Send + Sync + 'static>(owner: &Arc<T>, bytes: fn(&T) -> &[u8]) -> Bytes {
+    struct Shared<T>(Arc<T>, fn(&T) -> &[u8]);
+    impl<T> AsRef<[u8]> for Shared<T> {
+        fn as_ref(&self) -> &[u8] {
+            (self.1)(&self.0)
+        }
+    }
+    Bytes::from_owner(Shared(owner.clone(), bytes))
 }
 
 fn not_found(words: &'static str) -> Response {

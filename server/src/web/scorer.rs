@@ -2,12 +2,12 @@
 
 use super::{ranges, routes::Studio};
 use crate::scorer::{
-    desk::Closed,
+    desk::{Closed, Events},
     intake::{self, Refusal},
 };
 use axum::{
     Json, Router,
-    body::Body,
+    body::{Body, BodyDataStream},
     extract::{Path, State},
     http::{HeaderMap, Method, StatusCode, header},
     response::{IntoResponse, Response},
@@ -55,46 +55,75 @@ async fn file(
 }
 
 async fn score(State(studio): State<Studio>, body: Body) -> Response {
-    let silence = studio.registry.limits.silence;
     let mut body = body.into_data_stream();
-    let refused = match studio.desk.place() {
-        Ok(place) => match intake::read(&mut body, silence).await {
-            Ok(clip) => {
-                return (
-                    [
-                        (header::CONTENT_TYPE, "application/x-ndjson"),
-                        (header::CACHE_CONTROL, "no-store"),
-                        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-                    ],
-                    Body::from_stream(studio.desk.join(place, clip)),
-                )
-                    .into_response();
+    match accept(&studio, &mut body).await {
+        Ok(events) => (
+            [
+                (header::CONTENT_TYPE, "application/x-ndjson"),
+                (header::CACHE_CONTROL, "no-store"),
+            ],
+            Body::from_stream(events),
+        )
+            .into_response(),
+        Err(refused) => {
+            if !refused.was_slow() {
+                intake::drain(&mut body).await;
             }
-            Err(Refusal {
-                status,
-                words: said,
-            }) => words(status, &said),
-        },
-        Err(Closed::NoScorer(reason)) => words(StatusCode::NOT_FOUND, &reason),
-        Err(Closed::FilesOnly) => words(
+            match refused {
+                Refused::Closed(closed) => told(closed),
+                Refused::Body(refusal) => match refusal.status {
+                    StatusCode::SERVICE_UNAVAILABLE => later(&refusal.words),
+                    status => words(status, &refusal.words),
+                },
+            }
+        }
+    }
+}
+
+enum Refused {
+    Closed(Closed),
+    Body(Refusal),
+}
+
+impl Refused {
+    /// What is still to come would not come any faster.
+    fn was_slow(&self) -> bool {
+        matches!(self, Self::Body(refusal) if refusal.status == StatusCode::REQUEST_TIMEOUT)
+    }
+}
+
+/// Reads a video, and gives it a place in the line when it is whole.
+async fn accept(studio: &Studio, body: &mut BodyDataStream) -> Result<Events, Refused> {
+    let window = studio.registry.limits.silence;
+    let upload = studio.desk.upload(window).map_err(Refused::Closed)?;
+    let (clip, held) = intake::read(body, upload).await.map_err(Refused::Body)?;
+    let place = studio.desk.place().map_err(Refused::Closed)?;
+    Ok(studio.desk.join(place, clip, held))
+}
+
+fn told(closed: Closed) -> Response {
+    match closed {
+        Closed::NoScorer(reason) => words(StatusCode::NOT_FOUND, &reason),
+        Closed::FilesOnly => words(
             StatusCode::CONFLICT,
             "this studio serves the scorer's files and does not score; score in the browser, or start the studio with \
              --score-here",
         ),
-        Err(Closed::Full { jobs }) => {
-            let mut full = words(
-                StatusCode::SERVICE_UNAVAILABLE,
-                &format!(
-                    "{jobs} videos are being scored here or wait, and no more can; try again later"
-                ),
-            );
-            let retry = header::HeaderValue::from_static(RETRY_SECS);
-            full.headers_mut().insert(header::RETRY_AFTER, retry);
-            full
+        Closed::Full { jobs } => later(&format!(
+            "{jobs} videos are being scored here or wait, and no more can; try again later"
+        )),
+        Closed::Uploading => {
+            later("as many videos as can be received at once are being sent; try again later")
         }
-    };
-    intake::drain(&mut body, silence).await;
-    refused
+    }
+}
+
+/// There will be room again.
+fn later(said: &str) -> Response {
+    let mut full = words(StatusCode::SERVICE_UNAVAILABLE, said);
+    let retry = header::HeaderValue::from_static(RETRY_SECS);
+    full.headers_mut().insert(header::RETRY_AFTER, retry);
+    full
 }
 
 fn words(status: StatusCode, words: &str) -> Response {

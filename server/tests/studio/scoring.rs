@@ -2,6 +2,7 @@
 
 mod asking;
 mod refused;
+mod uploads;
 
 use super::{bench::*, http::HttpAnswer, scorer_files::golden};
 use asking::{

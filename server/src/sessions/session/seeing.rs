@@ -78,7 +78,10 @@ impl Session {
         let job = {
             let mut live = lock(&self.live);
             let is_driven = !live.instruction().is_empty() && !live.is_stopped();
-            if late > self.services.limits.max_chunk_age && is_driven && !observation.views.is_empty() {
+            if late > self.services.limits.max_chunk_age
+                && is_driven
+                && !observation.views.is_empty()
+            {
                 Err(NoJob::Problem(format!(
                     "a picture arrived {:.1} s later than it should; chunks for pictures older than {:.1} s are not \
                      sent; the network or the robot's computer cannot keep up",
@@ -92,7 +95,9 @@ impl Session {
         match job {
             Ok(mut job) => {
                 job.arrived_at = now.checked_sub(late).unwrap_or(now);
-                self.services.inference.ask(self.key, job, self.clone(), lease);
+                self.services
+                    .inference
+                    .ask(self.key, job, self.clone(), lease);
             }
             Err(NoJob::Idle) => {}
             Err(NoJob::Problem(words)) => self.tell_problem("no_chunk", &words),

@@ -1,0 +1,51 @@
+//! The pictures that a question is about: which, how large, and their pixels when they are needed.
+
+use crate::policies::{actor::ActorError, images::image_of};
+use protocol::{View, ViewEncoding, robot::Observation};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use vision::RgbImage;
+
+/// Pixels of all pictures of a question: eight of 1920x1080, or one of 4096x4096.
+const MAX_PIXELS: u64 = 4096 * 4096;
+
+/// The views that a question is about, where the model can be shown them all.
+pub(super) fn asked<'a>(
+    cameras: &[String],
+    observation: &'a Observation,
+) -> Result<Vec<&'a View>, ActorError> {
+    let mut views = Vec::with_capacity(cameras.len());
+    for camera in cameras {
+        let view = observation.views.iter().find(|view| view.name == *camera);
+        let view =
+            view.ok_or_else(|| ActorError::new(format!("the observation has no view {camera:?}")))?;
+        if !matches!(view.encoding, ViewEncoding::Rgb8 | ViewEncoding::Jpeg) {
+            return Err(ActorError::new(format!(
+                "view {camera:?} holds depth, the model wants colour"
+            )));
+        }
+        views.push(view);
+    }
+    let pixels: u64 = views
+        .iter()
+        .map(|view| u64::from(view.width) * u64::from(view.height))
+        .sum();
+    if pixels > MAX_PIXELS {
+        return Err(ActorError::new(format!(
+            "the pictures have {pixels} pixels together, at most {MAX_PIXELS} are shown to the model; name fewer cameras, \
+             or let the robot send smaller pictures"
+        )));
+    }
+    Ok(views)
+}
+
+/// Their pixels. Many times the size of what was sent, so only for the question whose turn it is.
+pub(super) fn decoded(
+    cameras: &[String],
+    observation: &Observation,
+) -> Result<Vec<RgbImage>, ActorError> {
+    catch_unwind(AssertUnwindSafe(|| {
+        let images = cameras.iter();
+        images.map(|camera| image_of(observation, camera)).collect()
+    }))
+    .unwrap_or_else(|_| Err(ActorError::new("the studio crashed on these pictures")))
+}

@@ -1,0 +1,280 @@
+//! What a peer may do, how much of it, and that others are served meanwhile.
+
+use super::bench::*;
+use bytes::Bytes;
+use futures_util::{SinkExt as _, StreamExt as _};
+use policy_studio::Limits;
+use protocol::{
+    CameraDescription, ErrorMessage, FromRobot, JointDescription, Message as _, ToViewer,
+    robot::RobotHello,
+};
+use std::time::{Duration, Instant};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::{sleep, timeout},
+};
+use tokio_tungstenite::{MaybeTlsStream, tungstenite::Message};
+
+/// A hello of nearly as many bytes as one may have.
+fn large_hello(name: &str) -> RobotHello {
+    let mut hello = RobotHello {
+        joints: (0..64)
+            .map(|_| JointDescription {
+                name: "j".repeat(256),
+                unit: "u".repeat(256),
+                min: -1.0,
+                max: 1.0,
+            })
+            .collect(),
+        cameras: (0..8)
+            .map(|_| CameraDescription {
+                name: "c".repeat(256),
+                ..hello(name).cameras.remove(0)
+            })
+            .collect(),
+        ..hello(name)
+    };
+    while protocol::encode(&hello).is_ok() {
+        hello.example_instructions.push("e".repeat(2000));
+    }
+    hello.example_instructions.pop();
+    assert!(protocol::encode(&hello).unwrap().len() > RobotHello::MAX_BYTES - 2100);
+    hello
+}
+
+#[tokio::test]
+async fn a_page_that_opens_later_sees_all_robots_however_large_their_hellos_are() {
+    let studio = TestStudio::start().await;
+    let mut robots = Vec::new();
+    for number in 0..64 {
+        let mut socket = dial(&studio, "/ws/robot").await;
+        let hello = large_hello(&format!("arm{number}"));
+        let frame = protocol::encode(&hello).unwrap();
+        socket.send(Message::Binary(frame.into())).await.unwrap();
+        assert!(socket.next().await.unwrap().is_ok());
+        robots.push(socket);
+    }
+    let mut viewer = studio.viewer().await;
+    let seen = viewer.wait_for("the robots", SOON, |message| match message {
+        ToViewer::Robots(list) => Some(list.robots.len()),
+        _ => None,
+    });
+    assert_eq!(seen.await.unwrap(), 64);
+}
+
+/// A hello whose field is too long, written by hand because the codec does not write it.
+#[tokio::test]
+async fn a_hello_with_long_names_is_refused_and_hides_nobody() {
+    #[derive(serde::Serialize)]
+    struct Camera {
+        name: String,
+        width: u32,
+        height: u32,
+    }
+    #[derive(serde::Serialize)]
+    struct Hello {
+        name: &'static str,
+        tag: &'static str,
+        joints: Vec<JointDescription>,
+        cameras: Vec<Camera>,
+        control_rate_hz: f32,
+    }
+    let studio = TestStudio::start().await;
+    let _arm = Robot::connect(&studio, "arm").await;
+    for (camera, unit) in [(300, 3), (3, 300), (10 << 20, 3), (3, 10 << 20)] {
+        let hostile = Hello {
+            name: "hostile",
+            tag: TAG,
+            joints: vec![JointDescription {
+                unit: "u".repeat(unit),
+                ..hello("x").joints.remove(0)
+            }],
+            cameras: vec![Camera {
+                name: "c".repeat(camera),
+                width: 1,
+                height: 1,
+            }],
+            control_rate_hz: 30.0,
+        };
+        let mut frame = b"PS\x01\x01".to_vec();
+        frame.extend(rmp_serde::to_vec_named(&hostile).unwrap());
+        let mut socket = dial(&studio, "/ws/robot").await;
+        socket.send(Message::Binary(frame.into())).await.ok();
+        let end = async { while let Some(Ok(_)) = socket.next().await {} };
+        timeout(SOON, end).await.expect("it is sent away");
+    }
+    let mut viewer = studio.viewer().await;
+    let seen = viewer.wait_for("the robots", SOON, |message| match message {
+        ToViewer::Robots(list) => Some(list.robots[0].robot_id.clone()),
+        _ => None,
+    });
+    assert_eq!(seen.await.unwrap(), "arm");
+}
+
+#[tokio::test]
+async fn a_viewer_sends_small_messages_only() {
+    let studio = TestStudio::start().await;
+    let mut socket = dial(&studio, "/ws/viewer").await;
+    let hello = protocol::viewer::ViewerHello {
+        client: "test".to_owned(),
+    };
+    let frame = protocol::encode(&hello).unwrap();
+    socket.send(Message::Binary(frame.into())).await.unwrap();
+    // Within what its connection takes, and not within what the message may have.
+    let mut long = b"PS\x01\x22\x81\xa8robot_id\xda".to_vec();
+    long.extend(9000_u16.to_be_bytes());
+    long.extend([b'x'; 9000]);
+    socket.send(Message::Binary(long.into())).await.unwrap();
+    let error = loop {
+        if let Some(Ok(Message::Binary(frame))) = socket.next().await
+            && let Ok(error) = protocol::decode::<ErrorMessage>(&frame)
+        {
+            break error;
+        }
+    };
+    assert_eq!(
+        (error.code.as_str(), error.fatal),
+        ("too_large_for_kind", false)
+    );
+    let huge = Message::Binary(Bytes::from(vec![0; 100 << 10]));
+    socket.send(huge).await.ok();
+    let error = last_error(&mut socket).await;
+    assert_eq!((error.code.as_str(), error.fatal), ("too_large", true));
+}
+
+#[tokio::test]
+async fn a_robot_may_send_a_picture_right_behind_its_hello() {
+    let studio = TestStudio::start().await;
+    let mut socket = dial(&studio, "/ws/robot").await;
+    let mut picture = observation(1);
+    picture.views[0].width = 640;
+    picture.views[0].height = 480;
+    picture.views[0].data = vec![7; 640 * 480 * 3];
+    for message in [FromRobot::from(hello("arm")), picture.into()] {
+        let frame = message.encode().unwrap();
+        socket.feed(Message::Binary(frame.into())).await.unwrap();
+    }
+    socket.flush().await.unwrap();
+    let until = Instant::now() + SOON;
+    loop {
+        let metrics = studio.get("/metrics", "").await;
+        if metrics.contains("policy_studio_observations_total 1") {
+            break;
+        }
+        assert!(Instant::now() < until, "{metrics}");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn the_longest_waiting_connection_without_a_hello_goes_first() {
+    let limits = Limits {
+        max_ungreeted: 4,
+        ..Limits::default()
+    };
+    let studio = TestStudio::with(Ok(Box::new(Scripted::new())), limits).await;
+    let mut greeted = Robot::connect(&studio, "arm").await;
+    let mut waiting = Vec::new();
+    for _ in 0..8 {
+        waiting.push(dial(&studio, "/ws/viewer").await);
+    }
+    for socket in waiting.iter_mut().take(4) {
+        let end = async { while let Some(Ok(_)) = socket.next().await {} };
+        timeout(Duration::from_secs(3), end)
+            .await
+            .expect("it is sent away");
+    }
+    let mut last = waiting.pop().unwrap();
+    let hello = protocol::viewer::ViewerHello {
+        client: "test".to_owned(),
+    };
+    let frame = protocol::encode(&hello).unwrap();
+    last.send(Message::Binary(frame.into())).await.unwrap();
+    assert!(matches!(last.next().await, Some(Ok(Message::Binary(_)))));
+    greeted.observe().await;
+}
+
+#[tokio::test]
+async fn a_message_that_drips_ends_the_connection_whatever_pings_come_between() {
+    let studio = TestStudio::with(Ok(Box::new(Scripted::new())), quick()).await;
+    let mut robot = Robot::connect(&studio, "arm").await;
+    let started = Instant::now();
+    let MaybeTlsStream::Plain(stream) = robot.socket.get_mut() else {
+        unreachable!()
+    };
+    // A fragment that is not the last, and then pings.
+    stream
+        .write_all(&[0x02, 0x81, 0, 0, 0, 0, 1])
+        .await
+        .unwrap();
+    loop {
+        let ping = [0x89, 0x80, 0, 0, 0, 0];
+        if stream.write_all(&ping).await.is_err() {
+            break;
+        }
+        assert!(started.elapsed() < SOON);
+        sleep(Duration::from_millis(50)).await;
+        let mut drained = [0; 4096];
+        match timeout(Duration::from_millis(1), stream.read(&mut drained)).await {
+            Ok(Ok(0) | Err(_)) => break,
+            _ => {}
+        }
+    }
+    assert!(started.elapsed() < Duration::from_secs(4));
+}
+
+#[tokio::test]
+async fn a_flood_of_pings_ends_the_connection() {
+    let studio = TestStudio::start().await;
+    let mut robot = Robot::connect(&studio, "arm").await;
+    let MaybeTlsStream::Plain(stream) = robot.socket.get_mut() else {
+        unreachable!()
+    };
+    let pings = [0x89, 0x80, 0, 0, 0, 0].repeat(1000);
+    stream.write_all(&pings).await.ok();
+    let end = async {
+        let mut drained = vec![0; 1 << 16];
+        while matches!(stream.read(&mut drained).await, Ok(1..)) {}
+    };
+    timeout(Duration::from_secs(4), end)
+        .await
+        .expect("it is sent away");
+}
+
+#[tokio::test]
+async fn whoever_only_sits_there_goes_when_others_come() {
+    let limits = Limits {
+        max_connections: 8,
+        ..Limits::default()
+    };
+    let studio = TestStudio::with(Ok(Box::new(Scripted::new())), limits).await;
+    let mut robot = Robot::connect(&studio, "arm").await;
+    let mut idle = Vec::new();
+    for _ in 0..50 {
+        idle.push(TcpStream::connect(&studio.address).await.unwrap());
+    }
+    assert!(studio.get("/healthz", "").await.contains("200 OK"));
+    let mut viewer = studio.watcher("arm").await;
+    wait_status(&mut viewer, |status| status.connected).await;
+    command(&mut viewer, "arm", "go 5").await;
+    assert_eq!(robot.chunk().await.actions[0], 5.0);
+}
+
+#[tokio::test]
+async fn every_answer_says_what_a_browser_may_do_with_it() {
+    let studio = TestStudio::start().await;
+    for path in ["/", "/api/robots", "/nothing.js", "/metrics", "/ws/robot"] {
+        let answer = studio.request("GET", path, "").await;
+        let policy = answer.header("content-security-policy");
+        assert!(
+            policy.contains("frame-ancestors 'none'"),
+            "{path}: {policy}"
+        );
+        assert!(policy.contains("ws://test wss://test"), "{path}: {policy}");
+        assert!(!policy.contains("unsafe-eval'") || policy.contains("'wasm-unsafe-eval'"));
+        assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
+        assert_eq!(answer.header("referrer-policy"), "no-referrer", "{path}");
+        assert_eq!(answer.header("x-frame-options"), "DENY", "{path}");
+    }
+}

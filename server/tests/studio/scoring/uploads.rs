@@ -1,0 +1,69 @@
+//! Videos that are sent slowly, and that nobody else waits for them.
+
+use super::super::{bench::*, http::head};
+use super::asking::{PATH, body, events, failure, request, scripted};
+use policy_studio::Limits;
+use std::time::{Duration, Instant};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::{sleep, timeout},
+};
+
+/// Begins to send a video, and does not go on.
+async fn begin(studio: &TestStudio, bytes: usize) -> TcpStream {
+    let video = body(&request(1, "points 1"));
+    let length = format!("Content-Length: {}\r\n", 1 << 30);
+    let mut socket = TcpStream::connect(&studio.address).await.unwrap();
+    let head = head("POST", PATH, &length);
+    socket
+        .write_all(&[head.as_bytes(), &video[..bytes]].concat())
+        .await
+        .unwrap();
+    socket
+}
+
+#[tokio::test]
+async fn dripping_uploads_keep_nobody_out() {
+    let limits = Limits {
+        max_scorings: 8,
+        ..Limits::default()
+    };
+    let (studio, _) = scripted(limits).await;
+    let mut drips = Vec::new();
+    for _ in 0..40 {
+        drips.push(begin(&studio, 200).await);
+        sleep(Duration::from_millis(20)).await;
+    }
+    sleep(Duration::from_millis(300)).await;
+    for drip in &mut drips {
+        drip.write_all(b"x").await.ok();
+    }
+    for job in 0..10 {
+        let answer = studio.post(PATH, &body(&request(job, "points 1"))).await;
+        assert_eq!(failure(&events(&answer)), "to its end");
+    }
+}
+
+#[tokio::test]
+async fn a_drip_is_told_that_it_is_too_slow() {
+    let (studio, _) = scripted(quick()).await;
+    let started = Instant::now();
+    let mut socket = begin(&studio, 300).await;
+    let mut answer = Vec::new();
+    let drip = async {
+        loop {
+            socket.write_all(b"x").await.ok();
+            match timeout(Duration::from_millis(100), socket.read_buf(&mut answer)).await {
+                Ok(Ok(0) | Err(_)) => break,
+                Ok(Ok(_)) if answer.ends_with(b"video\n") => break,
+                _ => {}
+            }
+        }
+    };
+    timeout(SOON, drip).await.unwrap();
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    assert!(answer.contains("of the body came in 0.9 s"), "{answer}");
+    assert!(started.elapsed() < Duration::from_secs(5));
+}
