@@ -61,9 +61,9 @@ impl Connection {
             Self::Live => "Connected".to_owned(),
             Self::Silent => "No answer".to_owned(),
             Self::Waiting { attempt, .. } if attempt > 1 => {
-                format!("Connection lost, attempt {attempt}")
+                format!("No connection, attempt {attempt}")
             }
-            Self::Waiting { .. } => "Connection lost".to_owned(),
+            Self::Waiting { .. } => "No connection".to_owned(),
             Self::Refused => "Refused".to_owned(),
         }
     }

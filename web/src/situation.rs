@@ -111,7 +111,7 @@ fn unheard(seen: &Seen, status: Option<&RobotStatus>) -> Situation {
         ),
         Connection::Live | Connection::Waiting { .. } => Situation::new(
             state,
-            "The connection to the studio is lost.",
+            "There is no connection to the studio.",
             with_last("Trying again."),
         ),
     }
