@@ -236,7 +236,7 @@ pub(crate) fn load_tokenizer(studio: Studio) {
         .welcome
         .with_untracked(|welcome| welcome.as_ref().is_some_and(|w| w.policy.has_tokenizer));
     if let (true, Some(base)) = (has_tokenizer, settings::base()) {
-        let file = |name| address::of(&base, &format!("api/policy/openfast/{name}"));
+        let file = |name: &str| address::of(&base, &format!("api/policy/openfast/{name}"));
         post(
             studio,
             &ToWorker::LoadTokenizer {
