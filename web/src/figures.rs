@@ -28,6 +28,17 @@ pub fn span(secs: f64) -> String {
     }
 }
 
+/// How old a picture is, in whole seconds: `12 s old`, `2 min 5 s old`.
+#[must_use]
+pub fn age(millis: f64) -> String {
+    let secs = (millis.max(0.0) / 1e3).floor() as u64;
+    if secs < 60 {
+        format!("{secs} s old")
+    } else {
+        format!("{} min {} s old", secs / 60, secs % 60)
+    }
+}
+
 /// Fractions of microseconds too: `0.84 µs`, `13.2 µs`, `1.2 ms`.
 pub fn fine_micros(micros: f64) -> String {
     if micros < 10.0 {
@@ -140,6 +151,13 @@ pub fn plain_name(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_age_is_told_in_whole_seconds() {
+        assert_eq!(age(1_990.0), "1 s old");
+        assert_eq!(age(12_000.0), "12 s old");
+        assert_eq!(age(125_400.0), "2 min 5 s old");
+    }
 
     #[test]
     fn durations_keep_three_digits() {

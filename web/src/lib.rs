@@ -5,7 +5,9 @@
 //! plain Rust with native tests:
 //!
 //! - [`situation`]: what the robot is doing, in one sentence
-//! - [`reconnect`]: when to try a lost connection again
+//! - [`stopping`]: a stop, from the press to the studio's answer
+//! - [`reconnect`]: whether the wire is alive, and when to dial again
+//! - [`address`]: where the studio is, at the root of a host or beneath it
 //! - [`history`]: the joints' recent past
 //! - [`decisions`]: the recent chunks, their decodes, and which one is looked at
 //! - [`unfold`]: a chunk as it unfolds from its tokens
@@ -30,6 +32,7 @@
 //!
 //! The panels are in `ui`, which exists in a browser only. `README.md` lists the hooks for tests.
 
+pub mod address;
 pub mod asking;
 pub mod colour;
 pub mod compute;
@@ -49,6 +52,7 @@ pub mod score_wire;
 pub mod scorer;
 pub mod scoring;
 pub mod situation;
+pub mod stopping;
 pub mod stream;
 pub mod trial;
 pub mod unfold;

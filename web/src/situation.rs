@@ -1,19 +1,26 @@
 //! What the robot is doing, in one plain sentence. Also what is said aloud to those who do not see it.
+//!
+//! Only what can be known is said: of a robot that is not heard the last that was heard, as that.
 
 use protocol::TaskState;
-use protocol::viewer::RobotStatus;
+use protocol::viewer::{RobotStatus, RobotSummary};
 
+use crate::figures;
 use crate::reconnect::Connection;
+use crate::stopping::{BY_HAND, Seen, Stopping};
 
 /// A sentence, a second one with details, and a stable word for styles and tests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Situation {
-    /// `idle`, `running`, `succeeded`, `unknown`, `holding`, `stopping`, `stopped` or `disconnected`.
+    /// `idle`, `running`, `succeeded`, `unknown`, `holding`, `stopping`, `undelivered`, `unconfirmed`, `stopped` or
+    /// `disconnected`.
     pub state: &'static str,
     /// The sentence. Changes only when something happened, so it can be announced.
     pub headline: String,
     /// What else there is to know; may change all the time. May be empty.
     pub detail: String,
+    /// The studio holds a stop of the robot in view, so that there is something to release.
+    pub is_latched: bool,
 }
 
 impl Situation {
@@ -22,65 +29,208 @@ impl Situation {
             state,
             headline: headline.into(),
             detail: detail.into(),
+            is_latched: false,
+        }
+    }
+
+    fn latched(self) -> Self {
+        Self {
+            is_latched: true,
+            ..self
         }
     }
 }
 
-/// Puts what is known into words. `robots` is how many the studio knows.
-pub fn situation(connection: Connection, robots: usize, status: Option<&RobotStatus>) -> Situation {
-    match connection {
-        Connection::Connecting => {
-            return Situation::new("disconnected", "Connecting to the studio …", "");
-        }
-        Connection::Waiting { .. } => {
-            return Situation::new(
-                "disconnected",
-                "The connection to the studio is lost.",
-                "Without it the robot holds its position by itself. Trying again.",
-            );
-        }
-        Connection::Refused => {
-            return Situation::new(
-                "disconnected",
-                "The studio refused this page.",
-                "Reload it: page and studio are probably of different versions.",
-            );
-        }
-        Connection::Live => {}
-    }
-    let Some(status) = status else {
-        return if robots == 0 {
-            Situation::new(
-                "disconnected",
-                "No robot is connected yet.",
-                "Start one with: policy-studio sim",
-            )
+/// Puts what is known into words. `status` is the newest of the robot in view, whenever it came.
+pub fn situation(seen: &Seen, stopping: &Stopping, status: Option<&RobotStatus>) -> Situation {
+    let mut said = if let Some(stop) = stopping.say(seen) {
+        let state = if stop.is_late {
+            "undelivered"
         } else {
-            Situation::new("idle", "Waiting for the robot's first report …", "")
+            "stopping"
         };
+        return Situation::new(state, stop.headline, stop.detail);
+    } else {
+        match seen.connection {
+            Connection::Live => of_studio(seen, stopping, status),
+            _ => unheard(seen, status),
+        }
     };
-    of_robot(status)
+    let note = stopping.note(seen);
+    if !note.is_empty() {
+        said.detail = format!("{} {note}", said.detail).trim_start().to_owned();
+    }
+    said
 }
 
-fn of_robot(status: &RobotStatus) -> Situation {
-    let sentence = quoted(&status.instruction);
-    if !status.connected {
-        return Situation::new(
-            "disconnected",
-            "The robot is gone.",
-            "It holds its position by itself and comes back into view when it dials in again.",
+/// Why a command cannot be given now; `None` when it can.
+pub fn held_back(seen: &Seen, stopping: &Stopping, status: Option<&RobotStatus>) -> Option<String> {
+    if stopping.is_open() {
+        return Some(
+            "A stop is on its way: nothing else is sent until the studio holds it.".into(),
         );
     }
+    if seen.connection != Connection::Live {
+        return Some("There is no connection to the studio, so nothing can be sent.".into());
+    }
+    let robot = seen.watched?;
+    let status = status.filter(|status| status.robot_id == robot)?;
+    if status.stop_requested || status.stopped {
+        return Some(
+            "The robot is stopped. Release it first: nothing moves until a new instruction.".into(),
+        );
+    }
+    (!status.connected).then(|| "The studio has no connection to the robot.".into())
+}
+
+fn unheard(seen: &Seen, status: Option<&RobotStatus>) -> Situation {
+    let state = "disconnected";
+    let last = last_heard(seen, status);
+    let with_last = |words: &str| format!("{words} {last}").trim_end().to_owned();
+    if seen.upgrade_is_blocked && seen.connection != Connection::Refused {
+        return Situation::new(
+            state,
+            "The studio answers, but its WebSocket does not open.",
+            with_last(
+                "A proxy in between may be dropping the WebSocket upgrade: it must speak HTTP/1.1 to the studio and pass on \
+                 the headers Upgrade, Connection and Host (the studio’s README has an example for nginx). Trying again.",
+            ),
+        );
+    }
+    match seen.connection {
+        Connection::Connecting => Situation::new(state, "Connecting to the studio …", ""),
+        Connection::Silent => Situation::new(
+            state,
+            "The studio is not heard any more.",
+            with_last("The link is dead or the studio hangs."),
+        ),
+        Connection::Refused => Situation::new(
+            state,
+            "Page and studio are of different versions.",
+            with_last("Reload the page: this one can neither show nor stop a robot."),
+        ),
+        Connection::Live | Connection::Waiting { .. } => Situation::new(
+            state,
+            "There is no connection to the studio.",
+            with_last("Trying again."),
+        ),
+    }
+}
+
+/// What was known of the robot in view when it was last heard of, and what may have become of it.
+fn last_heard(seen: &Seen, status: Option<&RobotStatus>) -> String {
+    let Some(status) = status else {
+        return String::new();
+    };
+    let is_unattended = robot_of(seen, status).is_some_and(|robot| robot.unattended);
     if status.stopped {
+        "When last heard of, the robot was stopped and had confirmed it.".to_owned()
+    } else if status.stop_requested {
+        format!(
+            "When last heard of, the studio held a stop that the robot had not confirmed. {BY_HAND}"
+        )
+    } else if !status.connected {
+        "When last heard of, the studio had no connection to the robot.".to_owned()
+    } else if status.instruction.is_empty() {
+        "When last heard of, the robot had no instruction.".to_owned()
+    } else if is_unattended {
+        "The robot may still be moving: it goes on without this page.".to_owned()
+    } else {
+        "The robot may still be moving. The studio lets it hold about two seconds after it loses the page that gave the \
+         instruction; this page cannot see whether it has."
+            .to_owned()
+    }
+}
+
+fn robot_of<'a>(seen: &Seen<'a>, status: &RobotStatus) -> Option<&'a RobotSummary> {
+    seen.robots
+        .iter()
+        .find(|robot| robot.robot_id == status.robot_id)
+}
+
+fn of_studio(seen: &Seen, stopping: &Stopping, status: Option<&RobotStatus>) -> Situation {
+    if let Some(watched) = seen.watched
+        && !seen.knows(watched)
+    {
+        return Situation::new(
+            "disconnected",
+            "The studio does not know this robot.",
+            "It comes into view when it dials in; a studio that was restarted knows no robot until then.",
+        );
+    }
+    match status {
+        Some(status) => of_robot(seen, stopping, status),
+        None if seen.robots.is_empty() => Situation::new(
+            "disconnected",
+            "No robot is connected yet.",
+            "Start one with: policy-studio sim",
+        ),
+        None => Situation::new("idle", "Waiting for the robot's first report …", ""),
+    }
+}
+
+fn of_robot(seen: &Seen, stopping: &Stopping, status: &RobotStatus) -> Situation {
+    let is_listed = robot_of(seen, status).is_none_or(|robot| robot.connected);
+    if !(status.connected && is_listed) {
+        let headline = "The studio has no connection to the robot.";
+        return if status.stop_requested || status.stopped {
+            Situation::new(
+                "disconnected",
+                headline,
+                "A stop is latched and meets it when it dials in.",
+            )
+            .latched()
+        } else {
+            Situation::new(
+                "disconnected",
+                headline,
+                "What it does now cannot be seen from here. It comes back into view when it dials in.",
+            )
+        };
+    }
+    if status.stopped {
+        let took = stopping
+            .confirmed_after_millis()
+            .map(|millis| {
+                format!(
+                    "It took {} from the press to the robot’s word. ",
+                    figures::millis(millis)
+                )
+            })
+            .unwrap_or_default();
         return Situation::new(
             "stopped",
             "Stopped. The robot confirmed it.",
-            "Nothing moves it until it is released.",
-        );
+            format!("{took}After a release nothing moves until a new instruction."),
+        )
+        .latched();
     }
     if status.stop_requested {
-        return Situation::new("stopping", "Stopping …", "The robot has not confirmed yet.");
+        return stopping_robot(seen, stopping, status).latched();
     }
+    working(status)
+}
+
+fn stopping_robot(seen: &Seen, stopping: &Stopping, status: &RobotStatus) -> Situation {
+    let is_late = stopping.is_unconfirmed(seen.now_millis);
+    let (state, headline) = if is_late {
+        ("unconfirmed", "The robot has NOT confirmed the stop.")
+    } else {
+        ("stopping", "Stopping …")
+    };
+    let mut detail = if status.stop_delivered {
+        "The studio holds the stop and has written it to the robot’s connection; the robot has not confirmed yet.".to_owned()
+    } else {
+        "The studio holds the stop; it is not written to the robot’s connection yet.".to_owned()
+    };
+    if is_late {
+        detail = format!("{BY_HAND} {detail}");
+    }
+    Situation::new(state, headline, detail)
+}
+
+fn working(status: &RobotStatus) -> Situation {
+    let sentence = quoted(&status.instruction);
     if status.instruction.is_empty() {
         return Situation::new("idle", "Ready.", "Tell the robot what to do.");
     }
@@ -94,7 +244,7 @@ fn of_robot(status: &RobotStatus) -> Situation {
         _ if status.holding => Situation::new(
             "holding",
             format!("Holding: {sentence}"),
-            "No valid plan has arrived for 300 ms, so the robot keeps its position.",
+            "The robot reports that no valid plan has arrived for 300 ms and that it keeps its position.",
         ),
         TaskState::Running => Situation::new("running", format!("Working on {sentence}"), elapsed),
         TaskState::Unknown => Situation::new(
@@ -105,7 +255,7 @@ fn of_robot(status: &RobotStatus) -> Situation {
         TaskState::Idle => Situation::new(
             "idle",
             format!("About to begin {sentence}"),
-            "The robot has not taken it up yet.",
+            "The robot has not reported that it took it up.",
         ),
     }
 }
@@ -115,72 +265,4 @@ fn quoted(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use protocol::Mode;
-
-    fn status() -> RobotStatus {
-        RobotStatus {
-            robot_id: "a".into(),
-            connected: true,
-            instruction: "reach the red cube".into(),
-            mode: Mode::Continuous,
-            task: TaskState::Running,
-            task_secs: 2.14,
-            holding: false,
-            stop_requested: false,
-            stop_delivered: false,
-            stopped: false,
-            ticks: 0,
-            late_ticks: 0,
-            clamped: 0,
-            refused_chunks: 0,
-            command_to_chunk_millis: None,
-        }
-    }
-
-    fn state_of(status: &RobotStatus) -> &'static str {
-        situation(Connection::Live, 1, Some(status)).state
-    }
-
-    #[test]
-    fn a_running_task_names_the_sentence_and_the_time() {
-        let said = situation(Connection::Live, 1, Some(&status()));
-        assert_eq!(said.state, "running");
-        assert!(said.headline.contains("reach the red cube"));
-        assert_eq!(said.detail, "2.1 s");
-    }
-
-    #[test]
-    fn a_stop_outranks_success_and_a_lost_wire_outranks_everything() {
-        let mut status = status();
-        status.task = TaskState::Succeeded;
-        assert_eq!(state_of(&status), "succeeded");
-        status.stop_requested = true;
-        assert_eq!(state_of(&status), "stopping");
-        status.stopped = true;
-        assert_eq!(state_of(&status), "stopped");
-        let lost = Connection::Live.after_loss();
-        assert_eq!(situation(lost, 1, Some(&status)).state, "disconnected");
-        status.connected = false;
-        assert_eq!(state_of(&status), "disconnected");
-    }
-
-    #[test]
-    fn holding_matters_only_while_there_is_work() {
-        let mut status = status();
-        status.holding = true;
-        assert_eq!(state_of(&status), "holding");
-        status.task = TaskState::Succeeded;
-        assert_eq!(state_of(&status), "succeeded");
-        status.instruction.clear();
-        status.task = TaskState::Idle;
-        assert_eq!(state_of(&status), "idle");
-    }
-
-    #[test]
-    fn without_a_robot_it_says_how_to_get_one() {
-        let said = situation(Connection::Live, 0, None);
-        assert!(said.detail.contains("policy-studio sim"));
-    }
-}
+mod tests;

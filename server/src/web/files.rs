@@ -93,8 +93,26 @@ pub(crate) fn serve(path: &str, headers: &HeaderMap) -> Response {
         )
             .into_response();
     }
-    file("index.html", headers)
-        .unwrap_or_else(|| (StatusCode::SERVICE_UNAVAILABLE, Html(NOT_BUILT)).into_response())
+    let folders = wanted.matches('/').count();
+    let page = if folders == 0 {
+        file("index.html", headers)
+    } else {
+        beneath(folders)
+    };
+    page.unwrap_or_else(|| (StatusCode::SERVICE_UNAVAILABLE, Html(NOT_BUILT)).into_response())
+}
+
+/// The page for a path with so many folders. Its files are named relative to the root, wherever a proxy has put that.
+fn beneath(folders: usize) -> Option<Response> {
+    let plain = Page::get("index.html")?;
+    let page = rebased(&String::from_utf8_lossy(&plain.data), folders);
+    Some(([(header::CACHE_CONTROL, REVALIDATE)], Html(page)).into_response())
+}
+
+/// The same page, with every address in it meant from so many folders above.
+fn rebased(page: &str, folders: usize) -> String {
+    let base = format!("<head><base href=\"{}\">", "../".repeat(folders));
+    page.replacen("<head>", &base, 1)
 }
 
 fn file(path: &str, headers: &HeaderMap) -> Option<Response> {
@@ -198,6 +216,15 @@ mod tests {
         assert!(!accepts("br;q=0, gzip", "br"));
         assert!(!accepts("gzip", "br"));
         assert!(!accepts("brotli", "br"));
+    }
+
+    #[test]
+    fn a_page_under_a_longer_path_names_its_files_from_the_root() {
+        let page = "<html><head><link href=\"./a.css\"></head></html>";
+        assert_eq!(
+            rebased(page, 2),
+            "<html><head><base href=\"../../\"><link href=\"./a.css\"></head></html>"
+        );
     }
 
     #[test]

@@ -1,8 +1,9 @@
 // MessagePack as far as page, worker and studio use it.
 
-/** The bytes of a value: nothing, maps, lists, texts, byte strings and whole numbers from zero. */
+/** The bytes of a value: nothing, truth values, maps, lists, texts, byte strings and numbers. */
 export function pack(value) {
   if (value === null) return Buffer.from([0xc0]);
+  if (typeof value === "boolean") return Buffer.from([value ? 0xc3 : 0xc2]);
   if (value instanceof Uint8Array) {
     const length = Buffer.alloc(5);
     length[0] = 0xc6;
@@ -15,6 +16,11 @@ export function pack(value) {
   }
   if (typeof value === "number") {
     const number = Buffer.alloc(9);
+    if (!Number.isSafeInteger(value) || value < 0) {
+      number[0] = 0xcb;
+      number.writeDoubleBE(value, 1);
+      return number;
+    }
     number[0] = 0xcf;
     number.writeBigUInt64BE(BigInt(value), 1);
     return number;

@@ -1,6 +1,9 @@
 // Starts the real binary on a free port and tells where it listens.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
 
 const BINARY = process.env.POLICY_STUDIO ?? "policy-studio";
 const START_TIMEOUT_MILLIS = 120_000;
@@ -36,11 +39,24 @@ async function end(child, signal = "SIGINT") {
   clearTimeout(late);
 }
 
-/** A running studio: `url`, `stop()`, and `log()` for diagnosis. */
+/** A running studio with a data folder of its own, so that no journey meets the latches of another. */
 export async function startStudio(...args) {
-  const child = run(["serve", "--listen", "127.0.0.1:0", "--device", "cpu", ...args]);
+  const data = await newDataFolder();
+  const studio = await startStudioIn(data, ...args);
+  const stop = async () => {
+    await studio.stop();
+    await rm(data, { recursive: true, force: true });
+  };
+  return { ...studio, stop };
+}
+
+export const newDataFolder = () => mkdtemp(path.join(tmpdir(), "studio-data-"));
+
+/** A running studio that keeps its data there: `url`, `stop()`, `kill()` without a goodbye, and `log()` for diagnosis. */
+export async function startStudioIn(data, ...args) {
+  const child = run(["serve", "--listen", "127.0.0.1:0", "--data", data, "--device", "cpu", ...args]);
   const [url] = await waitFor(child, /http:\/\/127\.0\.0\.1:\d+/);
-  return { url, log: () => child.log, stop: () => end(child) };
+  return { url, log: () => child.log, stop: () => end(child), kill: () => end(child, "SIGKILL") };
 }
 
 /** A simulated robot as a process of its own; `kill()` gives it no chance to say goodbye. */

@@ -12,7 +12,7 @@ use crate::colour::{FAR_METRES, NEAR_METRES, css_gradient};
 use crate::figures;
 
 /// A picture older than this is said to be old.
-const STALE_MILLIS: f64 = 1_500.0;
+const STALE_MILLIS: f64 = 1_000.0;
 
 /// A canvas to be: which view of which robot, and what to call it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -86,7 +86,7 @@ fn CameraView(place: Place) -> impl IntoView {
     let studio = expect_context::<Studio>();
     let canvas = NodeRef::<html::Canvas>::new();
     let meter = RwSignal::new(Meter::default());
-    let view_name = place.view.clone();
+    let (view_name, aged) = (place.view.clone(), place.view.clone());
     Effect::new(move |_| {
         if let Some(painter) = canvas.get().and_then(|canvas| Painter::new(canvas, meter)) {
             let view_name = view_name.clone();
@@ -95,17 +95,24 @@ fn CameraView(place: Place) -> impl IntoView {
             });
         }
     });
-    let is_stale = Memo::new(move |_| {
-        let shown_at = meter.with(|meter| meter.shown_at_millis);
-        shown_at > 0.0 && studio.now_millis.get() - shown_at > STALE_MILLIS
+    // Of the newest picture, once it is stale; the meter is read too seldom for that.
+    let age = Memo::new(move |_| {
+        let now = studio.now_millis.get();
+        let shown_at = studio.painters.with_value(|painters| {
+            painters
+                .get(&aged)
+                .map_or(0.0, |painter| painter.shown_at_millis())
+        });
+        let age_millis = now - shown_at;
+        (shown_at > 0.0 && age_millis > STALE_MILLIS).then(|| figures::age(age_millis))
     });
+    let is_stale = Memo::new(move |_| age.with(Option::is_some));
     let rate = move || {
         let meter = meter.get();
         if meter.shown_at_millis == 0.0 {
             "waiting".to_owned()
         } else if is_stale.get() {
-            let age_millis = (studio.now_millis.get() - meter.shown_at_millis).max(0.0);
-            format!("no picture for {:.0} s", age_millis / 1e3)
+            "no new picture".to_owned()
         } else {
             format!(
                 "{}×{}, {:.0} fps",
@@ -122,10 +129,14 @@ fn CameraView(place: Place) -> impl IntoView {
             </div>
         }
     });
-    let described = if place.is_depth {
+    let subject = if place.is_depth {
         format!("{}: near is bright, far is dark", place.label)
     } else {
-        format!("{} camera, live", place.label)
+        format!("{} camera", place.label)
+    };
+    let described = move || match age.get() {
+        Some(age) => format!("{subject}, {age}"),
+        None => subject.clone(),
     };
     view! {
         <figure class="camera" class:stale=is_stale class:depth=place.is_depth>
@@ -138,6 +149,9 @@ fn CameraView(place: Place) -> impl IntoView {
                 data-testid=place.hook
                 data-frames="0"
             ></canvas>
+            <p class="age num" aria-hidden="true" hidden=move || !is_stale.get()>
+                {age}
+            </p>
             <figcaption>
                 <span class="name">{place.label}</span>
                 <span class="rate num">{rate}</span>

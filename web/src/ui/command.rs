@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use protocol::{Mode, TaskState};
 
 use super::store::Studio;
+use crate::reconnect::Connection;
 
 /// Shown before the robot told its own examples.
 const PLACEHOLDER: &str = "push the red cube to the left";
@@ -20,6 +21,27 @@ pub(crate) fn CommandPanel() -> impl IntoView {
             .map(|robot| robot.example_instructions)
             .unwrap_or_default()
     });
+    let warnings = Memo::new(move |_| {
+        studio
+            .robot()
+            .map(|robot| robot.warnings)
+            .unwrap_or_default()
+    });
+    let held_back = Memo::new(move |_| studio.held_back());
+    let is_held_back = Memo::new(move |_| held_back.with(Option::is_some));
+    // Not while the page opens: it would come and go before anybody had read it.
+    let reason = Memo::new(move |_| {
+        held_back
+            .get()
+            .filter(|_| studio.connection.get() != Connection::Connecting)
+    });
+    // What was refused for a reason that is over.
+    Effect::new(move |_| {
+        if !is_held_back.get() {
+            studio.refusal.set(None);
+        }
+    });
+    let held = move || is_held_back.get().to_string();
     let placeholder = move || {
         examples.with(|examples| {
             examples
@@ -52,6 +74,16 @@ pub(crate) fn CommandPanel() -> impl IntoView {
     view! {
         <section class="panel command" id="command" aria-labelledby="command-title">
             <h2 id="command-title">"Tell it what to do"</h2>
+            <Show when=move || !warnings.with(Vec::is_empty)>
+                <div class="warnings" role="note" data-testid="robot-warnings">
+                    <strong>"Warning before it moves"</strong>
+                    <ul>
+                        <For each=move || warnings.get() key=Clone::clone let:warning>
+                            <li>{warning}</li>
+                        </For>
+                    </ul>
+                </div>
+            </Show>
             <form
                 class="sentence"
                 on:submit=move |event| {
@@ -67,13 +99,30 @@ pub(crate) fn CommandPanel() -> impl IntoView {
                     autocapitalize="off"
                     enterkeyhint="send"
                     aria-label="Sentence for the robot"
+                    aria-describedby="command-reason command-error"
                     data-testid="command-input"
                     placeholder=placeholder
                     prop:value=text
                     on:input:target=move |event| text.set(event.target().value())
                 />
-                <button type="submit" class="button primary" data-testid="command-send">"Send"</button>
+                // Not `disabled`: the keyboard reaches it and the reason is read. The next sentence can be typed meanwhile.
+                <button
+                    type="submit"
+                    class="button primary"
+                    data-testid="command-send"
+                    aria-disabled=held
+                    aria-describedby="command-reason"
+                >"Send"</button>
             </form>
+            <p class="held-back" id="command-reason" role="status" data-testid="command-reason" hidden=move || reason.with(Option::is_none)>
+                {reason}
+            </p>
+            <p
+                class="refusal"
+                id="command-error"
+                role="alert"
+                data-testid="command-error"
+            >{move || studio.refusal.get().filter(|refusal| reason.with(|reason| reason.as_ref() != Some(refusal)))}</p>
             <div class="examples" role="group" aria-label="Examples">
                 <For
                     each=move || examples.get().into_iter().enumerate()
@@ -86,6 +135,7 @@ pub(crate) fn CommandPanel() -> impl IntoView {
                             <button
                                 type="button"
                                 class="example"
+                                aria-disabled=held
                                 data-testid=format!("example-{index}")
                                 on:click=move |_| send(sentence.clone())
                             >{shown}</button>

@@ -1,10 +1,8 @@
-//! Always in view: what the robot is doing, and the button that stops it.
+//! Always in view: what the robot is doing, and the buttons that stop it and the others.
 
-use leptos::html;
 use leptos::prelude::*;
 
 use super::store::Studio;
-use crate::figures;
 
 #[component]
 pub(crate) fn Dock() -> impl IntoView {
@@ -12,34 +10,16 @@ pub(crate) fn Dock() -> impl IntoView {
     let situation = Memo::new(move |_| studio.situation());
     let state = Memo::new(move |_| situation.with(|said| said.state));
     let headline = Memo::new(move |_| situation.with(|said| said.headline.clone()));
-    let is_stopped = Memo::new(move |_| state.get() == "stopped");
-    let release = NodeRef::<html::Button>::new();
-
-    let detail = move || {
-        let stop = studio.stop.get();
-        if stop.waits_for_connection {
-            return "The stop goes out as soon as the connection is back.".to_owned();
-        }
-        match (state.get(), stop.confirmed_after_millis) {
-            ("stopped", Some(millis)) => format!(
-                "It took {} from the press to the robot's word. Nothing moves it until it is released.",
-                figures::millis(millis)
-            ),
-            _ => situation.with(|said| said.detail.clone()),
-        }
-    };
-    // A keyboard user who stopped the robot finds the way back under the fingers.
-    Effect::new(move |was_stopped: Option<bool>| {
-        let stopped = is_stopped.get();
-        if stopped
-            && was_stopped == Some(false)
-            && let Some(button) = release.get_untracked()
-        {
-            button.focus().ok();
-        }
-        stopped
+    let detail = Memo::new(move |_| situation.with(|said| said.detail.clone()));
+    let is_latched = Memo::new(move |_| situation.with(|said| said.is_latched));
+    let has_several = Memo::new(move |_| studio.robots.with(|robots| robots.len() > 1));
+    // What to do about a stop that failed is read aloud with the sentence; other details change too often.
+    let aloud = Memo::new(move |_| {
+        situation.with(|said| match said.state {
+            "undelivered" | "unconfirmed" => format!("{} {}", said.headline, said.detail),
+            _ => said.headline.clone(),
+        })
     });
-    let can_stop = move || studio.watched.with(Option::is_some);
     view! {
         <section class="dock" aria-label="Robot control" data-state=state>
             <div class="dock-inner">
@@ -48,22 +28,37 @@ pub(crate) fn Dock() -> impl IntoView {
                     <p class="headline">{headline}</p>
                     <p class="detail num">{detail}</p>
                 </div>
-                <p class="visually-hidden" aria-live="assertive" data-testid="announcement">{headline}</p>
-                <div class="stopped" data-testid="stopped-banner" hidden=move || !is_stopped.get()>
+                <p class="visually-hidden" aria-live="assertive" data-testid="announcement">{aloud}</p>
+                // The focus is not moved here: whoever presses the space bar twice would take the stop back.
+                <div class="stopped" data-testid="stopped-banner" hidden=move || !is_latched.get()>
                     <button
-                        node_ref=release
                         type="button"
                         class="button release"
                         data-testid="release-button"
+                        aria-describedby="release-about"
                         on:click=move |_| studio.press_release()
-                    >"Release"</button>
+                    >
+                        <span>"Release"</span>
+                        <small id="release-about">"nothing moves until a new instruction"</small>
+                    </button>
                 </div>
+                <Show when=move || has_several.get()>
+                    <button
+                        type="button"
+                        class="stop all"
+                        data-testid="stop-all-button"
+                        aria-keyshortcuts="Shift+Escape"
+                        on:click=move |_| studio.press_stop_all()
+                    >
+                        <span>"Stop all"</span>
+                        <kbd aria-hidden="true">"Shift Esc"</kbd>
+                    </button>
+                </Show>
                 <button
                     type="button"
                     class="stop"
                     data-testid="stop-button"
                     aria-keyshortcuts="Escape Space"
-                    disabled=move || !can_stop()
                     on:click=move |_| studio.press_stop()
                 >
                     <span>"Stop"</span>

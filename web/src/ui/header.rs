@@ -5,7 +5,6 @@ use leptos::prelude::*;
 use super::settings;
 use super::store::Studio;
 use crate::figures;
-use crate::reconnect::Connection;
 
 #[component]
 pub(crate) fn Header() -> impl IntoView {
@@ -100,12 +99,7 @@ fn Mark() -> impl IntoView {
 fn ConnectionPill() -> impl IntoView {
     let studio = expect_context::<Studio>();
     let state = Memo::new(move |_| studio.connection.get().state());
-    let words = move || match studio.connection.get() {
-        Connection::Waiting { attempt, .. } if attempt > 1 => {
-            format!("Connection lost, attempt {attempt}")
-        }
-        connection => connection.words().to_owned(),
-    };
+    let words = move || studio.connection.get().words();
     view! {
         <p class="pill" role="status" data-testid="connection" data-state=state>
             <span class="dot" aria-hidden="true"></span>
@@ -144,7 +138,7 @@ fn RobotSelect() -> impl IntoView {
                                 value=value
                                 selected=move || studio.watched.with(|w| w.as_deref() == Some(robot_id.as_str()))
                             >
-                                {if connected { name } else { format!("{name} (gone)") }}
+                                {if connected { name } else { format!("{name} (not connected)") }}
                             </option>
                         }
                     }

@@ -1,4 +1,4 @@
-//! The keyboard: Escape stops the robot from anywhere, Space from anywhere that has no use for it.
+//! The keyboard: Escape stops the robot from anywhere, Space from anywhere that has no use for it, Shift+Escape all robots.
 
 use leptos::ev;
 use leptos::prelude::*;
@@ -8,18 +8,17 @@ use super::store::Studio;
 
 pub(crate) fn listen(studio: Studio) {
     let handle = window_event_listener(ev::keydown, move |event: KeyboardEvent| {
-        if event.is_composing() || event.repeat() {
+        if event.repeat() {
             return;
         }
-        let stops = match event.key().as_str() {
-            "Escape" => true,
-            " " => !focus_uses_space(),
-            _ => false,
-        };
-        if stops {
-            event.prevent_default();
-            studio.press_stop();
+        match event.key().as_str() {
+            // Also in the middle of composing a character: a stop is worth more than a word.
+            "Escape" if event.shift_key() => studio.press_stop_all(),
+            "Escape" => studio.press_stop(),
+            " " if !event.is_composing() && !focus_uses_space() => studio.press_stop(),
+            _ => return,
         }
+        event.prevent_default();
     });
     on_cleanup(move || handle.remove());
 }

@@ -2,11 +2,13 @@
 //!
 //! - [`store`]: everything the page knows, as signals
 //! - [`socket`]: the wire to the studio
+//! - [`clock`]: what has to happen a few times a second, in a hidden tab too
+//! - [`stop`]: stops as they are pressed, sent and told
 //! - [`worker`]: the wire to the compute worker
 //! - [`painter`]: camera images onto canvases
 //! - one module per panel: [`header`], [`cameras`], [`command`], [`trace`] (with [`timeline`],
 //!   [`joints`], [`depth`], [`stages`]), [`wrote`] (with [`chips`], [`heatmap`], [`course`], [`scrubber`], [`verdict`]),
-//!   [`ask`], [`score`], [`browser`], [`dock`], [`notices`]
+//!   [`ask`], [`score`], [`browser`], [`dock`], [`notices`], [`problems`]
 //! - [`keys`], [`settings`]: the keyboard, and what the visitor's browser remembers
 
 #![allow(
@@ -18,6 +20,7 @@ mod ask;
 mod browser;
 mod cameras;
 mod chips;
+mod clock;
 mod command;
 mod course;
 mod depth;
@@ -30,11 +33,13 @@ mod joints;
 mod keys;
 mod notices;
 mod painter;
+mod problems;
 mod score;
 mod scrubber;
 mod settings;
 mod socket;
 mod stages;
+mod stop;
 mod store;
 mod timeline;
 mod trace;
@@ -57,10 +62,11 @@ pub fn start() {
 
 #[component]
 fn Page() -> impl IntoView {
+    settings::go_to_root();
     let studio = Studio::new();
     provide_context(studio);
-    socket::connect(studio);
-    socket::watch_silence(studio);
+    clock::beat(studio);
+    clock::start(studio);
     worker::start_after_first_frame(studio);
     store::tick(studio);
     keys::listen(studio);
@@ -68,6 +74,7 @@ fn Page() -> impl IntoView {
         <a class="skip" href="#command">"Skip to the command"</a>
         <header::Header/>
         <notices::Notices/>
+        <problems::Problems/>
         <main>
             <div class="column">
                 <cameras::Cameras/>

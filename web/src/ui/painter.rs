@@ -66,6 +66,11 @@ impl Painter {
         self.frames.get()
     }
 
+    /// Page milliseconds of the newest picture; 0 before the first.
+    pub(crate) fn shown_at_millis(&self) -> f64 {
+        self.shown_at_millis.get()
+    }
+
     /// Shows a picture, at once or as soon as the one before it is decoded.
     pub(crate) fn show(painter: &Rc<Self>, view: View) {
         match view.encoding {

@@ -98,7 +98,7 @@ pub(crate) fn ScorePanel() -> impl IntoView {
 /// Asks the studio what it has to score with, and which episodes are recorded.
 fn inquire(desk: Desk) {
     spawn_local(async move {
-        let hosted = match fetch("/api/scorer").await {
+        let hosted = match fetch("api/scorer").await {
             Ok((status, body)) => Hosted::read(status, &body),
             Err(reason) => Hosted::Failed(reason),
         };
@@ -115,7 +115,7 @@ fn inquire(desk: Desk) {
             desk.hosted.set(hosted);
         }
         // A studio that keeps no episodes has none to choose from.
-        if let Ok((200, body)) = fetch("/api/episodes").await
+        if let Ok((200, body)) = fetch("api/episodes").await
             && let Ok(list) = serde_json::from_str::<EpisodeList>(&body)
         {
             desk.episodes.set(list.episodes);

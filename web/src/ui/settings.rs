@@ -85,6 +85,30 @@ pub(crate) fn wants_less_motion() -> bool {
         .is_some_and(|query| query.matches())
 }
 
+/// The address that everything of the studio is named from: the page's own, or what the studio wrote into a page that
+/// was asked for under a longer path.
+pub(crate) fn base() -> Option<String> {
+    document().base_uri().ok()?
+}
+
+/// A page that was asked for under a longer path goes on at the studio's root, where its links lead.
+pub(crate) fn go_to_root() {
+    let Ok(Some(element)) = document().query_selector("base[href]") else {
+        return;
+    };
+    let (Some(base), Ok(history)) = (base(), window().history()) else {
+        return;
+    };
+    let rest = |part: Result<String, JsValue>| part.unwrap_or_default();
+    let location = window().location();
+    let address = format!("{base}{}{}", rest(location.search()), rest(location.hash()));
+    // As an absolute address, because what it was relative to changes.
+    element.set_attribute("href", &base).ok();
+    history
+        .replace_state_with_url(&JsValue::NULL, "", Some(&address))
+        .ok();
+}
+
 /// The robot that the address asks for: `?robot=…`.
 pub(crate) fn robot_in_address() -> Option<String> {
     let search = window().location().search().ok()?;

@@ -1,20 +1,22 @@
-//! The wire to the studio: one WebSocket, opened again when it breaks.
-
-use std::time::Duration;
+//! The wire to the studio: one WebSocket, opened again when it breaks. When, is decided in [`crate::reconnect`].
 
 use leptos::prelude::*;
 use protocol::viewer::{FromViewer, ViewerHello};
 use protocol::{FrameError, ToViewer};
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::Closure;
-use web_sys::{BinaryType, CloseEvent, Event, MessageEvent, WebSocket};
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+use web_sys::{
+    AbortSignal, BinaryType, CloseEvent, Event, MessageEvent, RequestInit, Response, WebSocket,
+};
 
 use super::store::{Studio, now_millis};
-use crate::reconnect::Connection;
+use super::{clock, settings, stop};
+use crate::address;
+use crate::reconnect::{Connection, Link, Step};
 
-/// A robot that is connected reports every second. Silence longer than this means that the wire is dead
-/// though the browser has not noticed.
-const SILENCE_MILLIS: f64 = 6_000.0;
+/// How long plain HTTP may take to show that it reaches the studio.
+const PROBE_MILLIS: u32 = 3_000;
 
 struct Open {
     socket: WebSocket,
@@ -24,27 +26,29 @@ struct Open {
     _on_close: Closure<dyn FnMut(CloseEvent)>,
 }
 
-/// The socket in use and when it last spoke.
+/// The socket in use and what is known of it.
 #[derive(Clone, Copy)]
 pub(crate) struct Wire {
     open: StoredValue<Option<Open>, LocalStorage>,
-    heard_at_millis: StoredValue<f64>,
+    link: StoredValue<Link>,
+    is_probing: StoredValue<bool>,
 }
 
 impl Default for Wire {
     fn default() -> Self {
         Self {
             open: StoredValue::new_local(None),
-            heard_at_millis: StoredValue::new(0.0),
+            link: StoredValue::new(Link::new(now_millis())),
+            is_probing: StoredValue::new(false),
         }
     }
 }
 
 impl Wire {
-    /// Sends one message.
+    /// Hands one message to the browser, which is not to say that it arrives.
     ///
     /// # Errors
-    /// Why it was not sent, in words for a person.
+    /// Why it was not handed over, in words for a person.
     pub(crate) fn send(self, message: &FromViewer) -> Result<(), String> {
         let bytes = message.encode().map_err(|error| error.to_string())?;
         self.open.with_value(|open| match open {
@@ -57,42 +61,85 @@ impl Wire {
     }
 }
 
-/// Opens the wire; what happens next is up to its events.
-pub(crate) fn connect(studio: Studio) {
-    if let Some(open) = open(studio) {
-        studio.wire.open.set_value(Some(open));
-    } else {
-        lost(studio);
+/// Tells the link what happened, and the page what that means.
+fn tell<T>(studio: Studio, event: impl FnOnce(&mut Link) -> T) -> Option<T> {
+    let outcome = studio.wire.link.try_update_value(event);
+    let (connection, is_blocked) = studio
+        .wire
+        .link
+        .with_value(|link| (link.connection(), link.upgrade_is_blocked()));
+    if studio.connection.get_untracked() != connection {
+        studio.connection.set(connection);
+        if connection != Connection::Live {
+            // Of a studio that is not heard nothing is known.
+            studio.problems.set(vec![]);
+        }
+    }
+    if studio.upgrade_is_blocked.get_untracked() != is_blocked {
+        studio.upgrade_is_blocked.set(is_blocked);
+    }
+    outcome
+}
+
+/// Does what is due: noticing silence, hanging up, dialling.
+pub(crate) fn beat(studio: Studio, now_millis: f64) {
+    let urgent = stop::is_urgent(studio);
+    // Hanging up is followed by dialling, which may be due at once.
+    for _ in 0..2 {
+        match tell(studio, |link| link.beat(now_millis, urgent)) {
+            Some(Step::HangUp) => abandon(studio),
+            Some(Step::Dial) => {
+                abandon(studio);
+                connect(studio);
+            }
+            Some(Step::Stay) | None => break,
+        }
+    }
+    probe(studio);
+}
+
+/// Somebody looks at the page again, or the network came back.
+pub(crate) fn hurry(studio: Studio) {
+    let now = now_millis();
+    tell(studio, |link| link.hurry(now));
+}
+
+/// The studio said hello.
+pub(crate) fn welcomed(studio: Studio) {
+    let now = now_millis();
+    tell(studio, |link| link.welcomed(now));
+}
+
+/// Page and studio speak different versions.
+pub(crate) fn refuse(studio: Studio) {
+    tell(studio, Link::refuse);
+}
+
+fn connect(studio: Studio) {
+    match open(studio) {
+        Some(open) => studio.wire.open.set_value(Some(open)),
+        None => lost(studio),
     }
 }
 
+fn lost(studio: Studio) {
+    let now = now_millis();
+    tell(studio, |link| link.closed(now));
+    clock::beat(studio);
+}
+
 fn open(studio: Studio) -> Option<Open> {
-    let location = window().location();
-    let scheme = if location.protocol().ok()? == "https:" {
-        "wss"
-    } else {
-        "ws"
-    };
-    let socket = WebSocket::new(&format!("{scheme}://{}/ws/viewer", location.host().ok()?)).ok()?;
+    let address = address::of_socket(&settings::base()?, "ws/viewer");
+    let socket = WebSocket::new(&address).ok()?;
     socket.set_binary_type(BinaryType::Arraybuffer);
 
     let on_open = Closure::<dyn FnMut(Event)>::new(move |_| {
+        tell(studio, Link::opened);
         let client = format!("page {}", env!("CARGO_PKG_VERSION"));
         studio.send(ViewerHello { client });
     });
     let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
-        studio.wire.heard_at_millis.set_value(now_millis());
-        let Ok(buffer) = event.data().dyn_into::<js_sys::ArrayBuffer>() else {
-            return;
-        };
-        match ToViewer::decode(&js_sys::Uint8Array::new(&buffer).to_vec()) {
-            Ok(message) => studio.receive(message),
-            // A newer studio may say more than this page knows.
-            Err(FrameError::UnexpectedKind { .. }) => {}
-            Err(error) => studio.notify(format!(
-                "The studio said something this page cannot read: {error}"
-            )),
-        }
+        hear(studio, &event);
     });
     let on_close = Closure::<dyn FnMut(CloseEvent)>::new(move |_| lost(studio));
 
@@ -107,47 +154,66 @@ fn open(studio: Studio) -> Option<Open> {
     })
 }
 
-fn lost(studio: Studio) {
-    let next = studio.connection.get_untracked().after_loss();
-    studio.connection.set(next);
-    if let Connection::Waiting { pause_millis, .. } = next {
-        // Only one socket may speak: the old one's events are cut before a new one opens.
-        set_timeout(
-            move || {
-                abandon(studio);
-                connect(studio);
-            },
-            Duration::from_millis(u64::from(pause_millis)),
-        );
+fn hear(studio: Studio, event: &MessageEvent) {
+    let now = now_millis();
+    tell(studio, |link| link.heard(now));
+    // The timers of a hidden tab sleep, the socket does not.
+    if document().hidden() {
+        clock::beat(studio);
+    }
+    let Ok(buffer) = event.data().dyn_into::<js_sys::ArrayBuffer>() else {
+        return;
+    };
+    match ToViewer::decode(&js_sys::Uint8Array::new(&buffer).to_vec()) {
+        Ok(message) => studio.receive(message),
+        // A newer studio may say more than this page knows.
+        Err(FrameError::UnexpectedKind { .. }) => {}
+        Err(error) => {
+            if matches!(error, FrameError::WrongVersion { .. }) {
+                refuse(studio);
+            }
+            studio.notify(format!(
+                "The studio said something this page cannot read: {error}"
+            ));
+        }
     }
 }
 
 fn abandon(studio: Studio) {
-    studio.wire.open.update_value(|open| {
-        if let Some(open) = open.take() {
-            open.socket.set_onopen(None);
-            open.socket.set_onmessage(None);
-            open.socket.set_onclose(None);
-            open.socket.close().ok();
-        }
+    // Only one socket may speak: the old one's events are cut before a new one opens.
+    let old = studio.wire.open.try_update_value(Option::take).flatten();
+    if let Some(open) = old {
+        open.socket.set_onopen(None);
+        open.socket.set_onmessage(None);
+        open.socket.set_onclose(None);
+        open.socket.close().ok();
+        // Not now: it may be one of its closures that runs.
+        set_timeout(move || drop(open), std::time::Duration::ZERO);
+    }
+}
+
+/// Finds out whether plain HTTP reaches the studio when no socket opens.
+fn probe(studio: Studio) {
+    let number = studio.wire.link.with_value(Link::wants_probe);
+    let (Some(number), false) = (number, studio.wire.is_probing.get_value()) else {
+        return;
+    };
+    studio.wire.is_probing.set_value(true);
+    spawn_local(async move {
+        let answered = is_healthy().await;
+        studio.wire.is_probing.set_value(false);
+        tell(studio, |link| link.probed(number, answered));
     });
 }
 
-/// Notices a wire that is dead without having been closed.
-pub(crate) fn watch_silence(studio: Studio) {
-    set_interval(
-        move || {
-            let live = studio.connection.get_untracked() == Connection::Live;
-            let speaks = studio
-                .robots
-                .with_untracked(|robots| robots.iter().any(|robot| robot.connected));
-            let silent_millis = now_millis() - studio.wire.heard_at_millis.get_value();
-            // A hidden tab is throttled and may hear late; it is checked when it is looked at again.
-            if live && speaks && silent_millis > SILENCE_MILLIS && !document().hidden() {
-                abandon(studio);
-                lost(studio);
-            }
-        },
-        Duration::from_secs(1),
-    );
+async fn is_healthy() -> bool {
+    let init = RequestInit::new();
+    init.set_signal(Some(&AbortSignal::timeout_with_u32(PROBE_MILLIS)));
+    // The time, so that no cache answers for the studio.
+    let address = format!("healthz?at={}", now_millis());
+    let asked = window().fetch_with_str_and_init(&address, &init);
+    match JsFuture::from(asked).await {
+        Ok(response) => response.unchecked_into::<Response>().ok(),
+        Err(_) => false,
+    }
 }

@@ -5,12 +5,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use leptos::prelude::*;
-use protocol::Mode;
 use protocol::robot::ResetScene;
 use protocol::viewer::{
-    Command, FromViewer, ReleaseRobot, ResetRobot, RobotList, RobotState, RobotStatus,
-    RobotSummary, StopRobot, ToViewer, ViewerWelcome, Watch,
+    Command, FromViewer, ResetRobot, RobotList, RobotState, RobotStatus, RobotSummary, ToViewer,
+    ViewerWelcome, Watch,
 };
+use protocol::{ErrorMessage, Mode};
 
 use super::painter::Painter;
 use super::{score, settings, socket, worker};
@@ -20,13 +20,21 @@ use crate::decisions::Decisions;
 use crate::depth::Drawings;
 use crate::history::History;
 use crate::reconnect::Connection;
-use crate::situation::{Situation, situation};
+use crate::stopping::Stopping;
 use crate::stream::Stream;
 use crate::trial::Trial;
 use crate::unfold::Unfolding;
 
 /// Plots follow the robot at this pace; faster would cost the visitor's battery and show nothing more.
 const REDRAW_MILLIS: u64 = 80;
+/// Refusals of a command, which are shown where it was typed.
+const OF_COMMANDS: [&str; 5] = [
+    "stopped",
+    "units_mismatch",
+    "robot_disconnected",
+    "mode_unavailable",
+    "no_policy",
+];
 
 /// Something that went wrong and that a person should read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,21 +43,14 @@ pub(crate) struct Notice {
     pub(crate) text: String,
 }
 
-/// A stop that was pressed here.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(crate) struct StopPress {
-    /// When, in page milliseconds; `None` when none is outstanding.
-    pub(crate) pressed_at_millis: Option<f64>,
-    /// How long the robot's confirmation took.
-    pub(crate) confirmed_after_millis: Option<f64>,
-    /// It could not be sent yet and goes out first thing after the connection is back.
-    pub(crate) waits_for_connection: bool,
-}
-
 /// The page's state. Copies are handles to the same signals.
 #[derive(Clone, Copy)]
 pub(crate) struct Studio {
     pub(crate) connection: RwSignal<Connection>,
+    /// Plain HTTP reaches the studio and a WebSocket does not.
+    pub(crate) upgrade_is_blocked: RwSignal<bool>,
+    /// Parts of the studio that do not answer, as long as it says so.
+    pub(crate) problems: RwSignal<Vec<String>>,
     pub(crate) welcome: RwSignal<Option<ViewerWelcome>>,
     pub(crate) robots: RwSignal<Vec<RobotSummary>>,
     pub(crate) watched: RwSignal<Option<String>>,
@@ -78,19 +79,26 @@ pub(crate) struct Studio {
     pub(crate) score: score::Desk,
     pub(crate) mode: RwSignal<Mode>,
     pub(crate) notices: RwSignal<Vec<Notice>>,
-    pub(crate) stop: RwSignal<StopPress>,
+    /// Why the last command was not taken.
+    pub(crate) refusal: RwSignal<Option<String>>,
+    /// Stops that were pressed here.
+    pub(crate) stopping: RwSignal<Stopping>,
     /// One per camera on the page, by view name.
     pub(crate) painters: StoredValue<HashMap<String, Rc<Painter>>, LocalStorage>,
     pub(crate) wire: socket::Wire,
     pub(crate) worker: worker::Handle,
     has_new: StoredValue<bool>,
     chosen_by_visitor: StoredValue<bool>,
+    /// The robot that this connection was told to show.
+    asked_for: StoredValue<Option<String>>,
 }
 
 impl Studio {
     pub(crate) fn new() -> Self {
         Self {
             connection: RwSignal::default(),
+            upgrade_is_blocked: RwSignal::new(false),
+            problems: RwSignal::new(vec![]),
             welcome: RwSignal::new(None),
             robots: RwSignal::new(vec![]),
             watched: RwSignal::new(None),
@@ -109,12 +117,14 @@ impl Studio {
             score: score::Desk::default(),
             mode: RwSignal::new(Mode::Continuous),
             notices: RwSignal::new(vec![]),
-            stop: RwSignal::default(),
+            refusal: RwSignal::new(None),
+            stopping: RwSignal::new(Stopping::new(first_press())),
             painters: StoredValue::new_local(HashMap::new()),
             wire: socket::Wire::default(),
             worker: worker::Handle::default(),
             has_new: StoredValue::new(false),
             chosen_by_visitor: StoredValue::new(false),
+            asked_for: StoredValue::new(None),
         }
     }
 
@@ -162,14 +172,13 @@ impl Studio {
             }
             ToViewer::Scene(scene) => self.asking.update(|asking| asking.saw(scene)),
             ToViewer::Answer(answer) => self.asking.update(|asking| asking.heard(answer)),
-            ToViewer::StopAccepted(_) | ToViewer::Heartbeat(_) => {}
-            ToViewer::Status(status) if self.watches(&status.robot_id) => self.reported(status),
-            ToViewer::Error(error) => {
-                if error.fatal {
-                    self.connection.set(Connection::Refused);
-                }
-                self.notify(error.message);
+            ToViewer::StopAccepted(answer) => {
+                self.stopping.update(|stopping| stopping.accepted(answer));
+                self.send_stops();
             }
+            ToViewer::Heartbeat(beat) => self.suffers(beat.problems),
+            ToViewer::Status(status) if self.watches(&status.robot_id) => self.reported(status),
+            ToViewer::Error(error) => self.refused(error),
             // Something of a robot that was watched a moment ago.
             ToViewer::Frame(_)
             | ToViewer::State(_)
@@ -190,28 +199,50 @@ impl Studio {
         // Whoever was answering before a reconnection answers no more.
         self.asking.update(Asking::lost);
         self.welcome.set(Some(welcome));
-        self.connection.set(Connection::Live);
+        // What was known of the robot is of the connection before; the list and the robot's status follow at once.
+        self.asked_for.set_value(None);
+        self.status.set(None);
+        self.stopping.update(Stopping::connected);
+        socket::welcomed(self);
+        self.send_stops();
         worker::load_tokenizer(self);
         worker::load_depth_decoder(self);
-        if let Some(robot_id) = self.watched.get_untracked() {
-            self.send(Watch { robot_id });
-            if self.stop.with_untracked(|stop| stop.waits_for_connection) {
-                self.press_stop();
-            }
+    }
+
+    fn suffers(self, problems: Vec<String>) {
+        // Told once and not with every heartbeat.
+        if self.problems.with_untracked(|known| *known != problems) {
+            self.problems.set(problems);
         }
+    }
+
+    fn refused(self, error: ErrorMessage) {
+        if error.code == "wrong_version" {
+            socket::refuse(self);
+        }
+        let is_stop = self.stopping.with_untracked(Stopping::is_open);
+        // The dock says what becomes of a stop, which is sent until the robot is known.
+        if is_stop && error.code == "unknown_robot" {
+            return;
+        }
+        if OF_COMMANDS.contains(&error.code.as_str()) {
+            return self.refusal.set(Some(error.message));
+        }
+        let goes_on = error.fatal && error.code != "wrong_version";
+        self.notify(if goes_on {
+            format!(
+                "The studio ended the connection: {}. The page connects again by itself.",
+                error.message.trim_end_matches('.')
+            )
+        } else {
+            error.message
+        });
     }
 
     fn reported(self, status: RobotStatus) {
         score::reported(self, &status);
-        if status.stopped {
-            self.stop.update(|stop| {
-                if let Some(pressed) = stop.pressed_at_millis.take() {
-                    stop.confirmed_after_millis = Some(now_millis() - pressed);
-                }
-            });
-        } else if !status.stop_requested {
-            self.stop.update(|stop| stop.confirmed_after_millis = None);
-        }
+        let now = now_millis();
+        self.stopping.update(|stopping| stopping.seen(&status, now));
         if self
             .status
             .with_untracked(|old| old.as_ref() != Some(&status))
@@ -229,7 +260,7 @@ impl Studio {
             .as_deref()
             .is_some_and(|id| known(id) || self.chosen_by_visitor.get_value())
         {
-            return;
+            return self.look();
         }
         let from_address = settings::robot_in_address().filter(|id| known(id));
         let first = robots
@@ -251,13 +282,34 @@ impl Studio {
     fn watch(self, robot_id: String) {
         self.status.set(None);
         self.newest.set(None);
-        self.stop.set(StopPress::default());
+        self.refusal.set(None);
+        self.stopping.update(Stopping::looks_elsewhere);
         self.history.update_value(History::clear);
         self.decisions.update(Decisions::clear);
         self.stream.set(Stream::default());
-        self.watched.set(Some(robot_id.clone()));
+        self.watched.set(Some(robot_id));
         score::robot_changed(self);
-        self.send(Watch { robot_id });
+        self.look();
+    }
+
+    /// Has this connection show the watched robot, once the studio knows it: after a restart it may dial in later.
+    fn look(self) {
+        let Some(robot_id) = self.watched.get_untracked() else {
+            return;
+        };
+        let is_known = self
+            .robots
+            .with_untracked(|robots| robots.iter().any(|robot| robot.robot_id == robot_id));
+        if !is_known {
+            return self.asked_for.set_value(None);
+        }
+        let is_asked = self
+            .asked_for
+            .with_value(|asked| asked.as_deref() == Some(robot_id.as_str()));
+        if !is_asked && self.connection.get_untracked() == Connection::Live {
+            self.asked_for.set_value(Some(robot_id.clone()));
+            self.send(Watch { robot_id });
+        }
     }
 
     fn watches(self, robot_id: &str) -> bool {
@@ -276,56 +328,24 @@ impl Studio {
         })
     }
 
-    /// What the robot is doing, in words.
-    pub(crate) fn situation(self) -> Situation {
-        let robots = self.robots.with(Vec::len);
-        let mut status = self.status.get();
-        if let (Some(status), Some(robot)) = (status.as_mut(), self.robot()) {
-            status.connected &= robot.connected;
-        }
-        situation(self.connection.get(), robots, status.as_ref())
-    }
-
     /// Gives the watched robot a sentence. Says why when that is not possible.
     pub(crate) fn command(self, text: &str) -> bool {
         let mode = self.mode.get_untracked();
-        match self.watched.get_untracked() {
-            Some(robot_id) => self.send(Command {
-                robot_id,
-                text: text.to_owned(),
-                mode,
-            }),
-            None => {
-                self.notify("There is no robot to tell that to yet.".to_owned());
-                false
-            }
-        }
-    }
-
-    /// Stops the watched robot, now or as soon as the connection is back.
-    pub(crate) fn press_stop(self) {
-        let Some(robot_id) = self.watched.get_untracked() else {
-            return;
+        let outcome = match (untrack(|| self.held_back()), self.watched.get_untracked()) {
+            (Some(reason), _) => Err(reason),
+            (None, None) => Err("There is no robot to tell that to yet.".to_owned()),
+            (None, Some(robot_id)) => self.wire.send(
+                &Command {
+                    robot_id,
+                    text: text.to_owned(),
+                    mode,
+                }
+                .into(),
+            ),
         };
-        let live = self.connection.get_untracked() == Connection::Live;
-        self.stop.update(|stop| {
-            stop.pressed_at_millis = live.then(now_millis);
-            stop.confirmed_after_millis = None;
-            stop.waits_for_connection = !live;
-        });
-        if live {
-            self.send(StopRobot {
-                robot_id,
-                press_id: 0,
-            });
-        }
-    }
-
-    pub(crate) fn press_release(self) {
-        if let Some(robot_id) = self.watched.get_untracked() {
-            self.stop.set(StopPress::default());
-            self.send(ReleaseRobot { robot_id });
-        }
+        let is_sent = outcome.is_ok();
+        self.refusal.set(outcome.err());
+        is_sent
     }
 
     pub(crate) fn press_reset(self) {
@@ -337,9 +357,13 @@ impl Studio {
         }
     }
 
-    /// Sends one message; says so when it cannot.
+    /// Sends one message; says so when it cannot, and when it would arrive late if at all.
     pub(crate) fn send(self, message: impl Into<FromViewer>) -> bool {
-        match self.wire.send(&message.into()) {
+        let outcome = match self.connection.get_untracked() {
+            Connection::Silent => Err("That was not sent: the studio is not heard.".to_owned()),
+            _ => self.wire.send(&message.into()),
+        };
+        match outcome {
             Ok(()) => true,
             Err(why) => {
                 self.notify(why);
@@ -369,7 +393,19 @@ pub(crate) fn now_millis() -> f64 {
         .map_or(0.0, |performance| performance.now())
 }
 
-/// Keeps the plots and the ages going.
+/// A number from which this tab counts its presses. It stays exact as a JavaScript number.
+fn first_press() -> u64 {
+    const BELOW: f64 = 9_007_199_254_740_992.0;
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "from 0 to 2^53"
+    )]
+    let number = (js_sys::Math::random() * BELOW) as u64;
+    number
+}
+
+/// Keeps the plots going.
 pub(crate) fn tick(studio: Studio) {
     set_interval(
         move || {
@@ -379,16 +415,5 @@ pub(crate) fn tick(studio: Studio) {
             }
         },
         Duration::from_millis(REDRAW_MILLIS),
-    );
-    set_interval(
-        move || {
-            let now = now_millis();
-            studio.now_millis.set(now);
-            let mut stream = studio.stream.get_untracked();
-            if stream.give_up(now) {
-                studio.stream.set(stream);
-            }
-        },
-        Duration::from_millis(500),
     );
 }

@@ -15,6 +15,7 @@ use web_sys::{ErrorEvent, MessageEvent, Worker, WorkerOptions, WorkerType};
 
 use super::store::{Studio, now_millis};
 use super::{score, settings};
+use crate::address;
 use crate::compute::Phase;
 use crate::depth::Drawings;
 use crate::unfold::Unfolding;
@@ -234,16 +235,13 @@ pub(crate) fn load_tokenizer(studio: Studio) {
     let has_tokenizer = studio
         .welcome
         .with_untracked(|welcome| welcome.as_ref().is_some_and(|w| w.policy.has_tokenizer));
-    let Ok(origin) = window().location().origin() else {
-        return;
-    };
-    if has_tokenizer {
-        let folder = format!("{origin}/api/policy/openfast");
+    if let (true, Some(base)) = (has_tokenizer, settings::base()) {
+        let file = |name: &str| address::of(&base, &format!("api/policy/openfast/{name}"));
         post(
             studio,
             &ToWorker::LoadTokenizer {
-                tokenizer_url: format!("{folder}/tokenizer.json"),
-                processor_config_url: format!("{folder}/processor_config.json"),
+                tokenizer_url: file("tokenizer.json"),
+                processor_config_url: file("processor_config.json"),
             },
         );
     }
@@ -257,8 +255,8 @@ pub(crate) fn load_depth_decoder(studio: Studio) {
             .and_then(|w| w.policy.depth)
             .is_some_and(|depth| depth.has_decoder)
     });
-    if let (true, Ok(origin)) = (has_decoder, window().location().origin()) {
-        let url = format!("{origin}/api/policy/depth_decoder.safetensors");
+    if let (true, Some(base)) = (has_decoder, settings::base()) {
+        let url = address::of(&base, "api/policy/depth_decoder.safetensors");
         post(studio, &ToWorker::LoadDepthDecoder { url });
     }
 }

@@ -14,11 +14,12 @@ use super::film::Film;
 use super::live;
 use super::loading::{Then, with_scorer};
 use super::post::{Body, post};
+use crate::address;
 use crate::footage::Extent;
 use crate::scorer::{Held, Place};
 use crate::scoring::{Scoring, State};
 use crate::ui::store::{Studio, now_millis};
-use crate::ui::worker;
+use crate::ui::{settings, worker};
 
 /// A worker that does not answer to a cancel within this time is computing and hears nothing.
 const STOP_PATIENCE: Duration = Duration::from_millis(2_500);
@@ -53,7 +54,10 @@ fn video(desk: Desk, sentence: &str) -> Result<Video, String> {
                 .ok_or_else(|| "Choose an episode first.".to_owned())?;
             (
                 Extent::of_episode(&episode),
-                Reel::At(episode.video_url.clone()),
+                Reel::At(address::of(
+                    &settings::base().unwrap_or_default(),
+                    &episode.video_url,
+                )),
             )
         }
         Source::File | Source::Robot => {

@@ -6,6 +6,7 @@ use protocol::worker::{LoadScorer, ScorerState, ToWorker};
 use super::desk::Desk;
 use super::job::{Video, begin, clear_view, end_current, refuse};
 use super::live;
+use crate::address;
 use crate::scorer::{Held, Place};
 use crate::scoring::Scoring;
 use crate::ui::store::Studio;
@@ -69,8 +70,8 @@ pub(crate) fn pump(studio: Studio) {
         return;
     }
     let asked = desk.held.try_update_untracked(Held::ask).flatten();
-    if let (Some(precision), Ok(origin)) = (asked, window().location().origin()) {
-        let url = format!("{origin}/api/scorer");
+    if let (Some(precision), Some(base)) = (asked, settings::base()) {
+        let url = address::of(&base, "api/scorer");
         worker::post(studio, &ToWorker::LoadScorer(LoadScorer { url, precision }));
     }
 }

@@ -66,7 +66,7 @@ pub(super) async fn post(studio: Studio, job: u64, body: Body) -> Result<(), Str
     init.set_body_opt_blob(Some(&body.into_blob()?));
     init.set_signal(Some(&abort.signal()));
     studio.score.abort.set_value(Some(abort));
-    let sent = window().fetch_with_str_and_init("/api/scorer/score", &init);
+    let sent = window().fetch_with_str_and_init("api/scorer/score", &init);
     let response: Response = JsFuture::from(sent)
         .await
         .map_err(|_| "The studio did not answer; is it still running?".to_owned())?

@@ -1,0 +1,317 @@
+// A stop pressed in any state of the link is taken by the studio, or the page says within a second that it is not.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { rm } from "node:fs/promises";
+import { command, eventually, exampleSentences, keep, launch, open, part, seeFrames, taskState } from "../support/browser.mjs";
+import { startWire } from "../support/proxy.mjs";
+import { newDataFolder, startSim, startStudio, startStudioIn } from "../support/studio.mjs";
+import { errorMessage, heartbeat, listenIn, otherVersion } from "../support/wire.mjs";
+
+const pause = (millis) => new Promise((resolve) => setTimeout(resolve, millis));
+
+/** A page that sees the robot through this wire, told to do something. */
+async function working(url) {
+  const page = await open(browser, url);
+  await seeFrames(page);
+  await command(page, (await exampleSentences(page))[0]);
+  await eventually("the robot works", () => taskState(page), (s) => ["running", "succeeded"].includes(s), 60_000);
+  return page;
+}
+
+/**
+ * Presses, and tells what the page said how many milliseconds after the press: that the studio holds the stop, or that it
+ * has not arrived. Measured in the page, from the key or the click to the change of the words.
+ */
+async function press(page, how = () => page.keyboard.press("Escape")) {
+  await page.evaluate(() => {
+    const status = document.querySelector('[data-testid="task-status"]');
+    const heard = { pressedAt: null, said: [] };
+    window.heard = heard;
+    const note = () => heard.said.push({ at: performance.now(), state: status.dataset.state, text: status.innerText });
+    new MutationObserver(note).observe(status, { subtree: true, childList: true, characterData: true, attributes: true });
+    const pressed = () => (heard.pressedAt ??= performance.now());
+    for (const kind of ["keydown", "click"]) addEventListener(kind, pressed, { capture: true, once: true });
+  });
+  await how();
+  const verdict = () => page.evaluate(() => {
+    const { pressedAt, said } = window.heard;
+    const found = said.find(({ at, state, text }) =>
+      at >= pressedAt && (state === "stopped" || /NOT arrived|The studio holds the stop|stop is latched/.test(text)));
+    return found && { ...found, after: found.at - pressedAt };
+  });
+  const said = await eventually("the page tells what became of the stop", verdict, Boolean, 5_000);
+  assert.ok(said.after < 1_000, `said only after ${said.after} ms: ${said.text}`);
+  return said;
+}
+
+const isHeld = ({ text, state }) => state === "stopped" || /holds the stop|latched/.test(text);
+const says = (page, words) => eventually(
+  `the dock says ${words}`, () => part(page, "task-status").innerText(), (text) => words.test(text), 30_000);
+const isStopped = (page) => eventually("the robot confirms", () => taskState(page), (s) => s === "stopped", 30_000);
+const joints = async (page) => JSON.parse(await part(page, "joint-state").getAttribute("data-state"));
+
+/** The largest movement of a joint over a while, in robot units. */
+async function movement(page, millis = 1_200) {
+  const before = await joints(page);
+  await pause(millis);
+  const now = await joints(page);
+  return Math.max(...now.map((value, index) => Math.abs(value - before[index])));
+}
+
+let browser;
+before(async () => {
+  browser = await launch();
+});
+after(async () => {
+  await browser?.close();
+});
+
+test("live: the stop is taken, commands are refused with the reason, a release moves nothing", { timeout: 240_000 }, async (t) => {
+  const studio = await startStudio();
+  t.after(() => studio.stop());
+  const page = await working(studio.url);
+  assert.ok(isHeld(await press(page)));
+  await isStopped(page);
+  await pause(400);
+  assert.ok((await movement(page)) < 0.3, "it moves after the stop");
+  await keep(page, "20-stopped");
+
+  const [sentence] = await exampleSentences(page);
+  await command(page, sentence);
+  assert.match(await part(page, "command-reason").innerText(), /Release it first/);
+  assert.equal(await part(page, "command-send").getAttribute("aria-disabled"), "true");
+  assert.ok((await movement(page)) < 0.3, "a command moves a stopped robot");
+
+  await part(page, "release-button").click();
+  await eventually("released", () => taskState(page), (s) => s === "idle", 10_000);
+  assert.ok((await movement(page, 2_000)) < 0.3, "the release moves the robot");
+  await part(page, "command-reason").waitFor({ state: "hidden" });
+  await command(page, sentence);
+  await eventually("a new instruction works", () => taskState(page), (s) => s === "running", 20_000);
+  await eventually("it moves", () => movement(page, 400), (most) => most > 0.5, 20_000);
+  assert.deepEqual(page.problems, []);
+  await page.close();
+});
+
+test("hammering the space bar does not take the stop back", { timeout: 120_000 }, async (t) => {
+  const studio = await startStudio();
+  t.after(() => studio.stop());
+  const page = await working(studio.url);
+  await page.evaluate(() => document.activeElement?.blur());
+  for (let press = 0; press < 8; press++) {
+    await page.keyboard.press("Space");
+    await pause(120);
+  }
+  await isStopped(page);
+  await page.close();
+});
+
+test("dead and unnoticed: within a second it is said, and the stop arrives once the link is back", { timeout: 240_000 }, async (t) => {
+  const studio = await startStudio();
+  const wire = await startWire(studio.url);
+  t.after(async () => {
+    await wire.close();
+    await studio.stop();
+  });
+  const page = await working(wire.url);
+  assert.equal(await part(page, "connection").getAttribute("data-state"), "live");
+  wire.die();
+  const said = await press(page, () => part(page, "stop-button").click());
+  assert.match(said.text, /NOT arrived/);
+  assert.match(said.text, /emergency stop/);
+  assert.equal(said.state, "undelivered");
+  await keep(page, "21-not-arrived");
+  await eventually(
+    "the page sees that the link is dead", () => part(page, "connection").getAttribute("data-state"),
+    (state) => state !== "live", 3_000);
+  await eventually("the picture's age is told", () => page.locator(".camera .age").first().innerText(), (t) => / s old$/.test(t));
+  await pause(4_000);
+  assert.match(await part(page, "task-status").innerText(), /NOT arrived/, "it goes on saying so");
+  wire.revive();
+  await isStopped(page);
+  await page.close();
+});
+
+test("a link that dies is said within two seconds, truly, and a command is not kept for later", { timeout: 240_000 }, async (t) => {
+  const studio = await startStudio();
+  const wire = await startWire(studio.url);
+  t.after(async () => {
+    await wire.close();
+    await studio.stop();
+  });
+  const page = await working(wire.url);
+  wire.die();
+  const from = Date.now();
+  await eventually(
+    "the dock says it", () => taskState(page), (state) => state === "disconnected", 3_000);
+  assert.ok(Date.now() - from < 2_000, `after ${Date.now() - from} ms`);
+  const said = await part(page, "task-status").innerText();
+  assert.match(said, /may still be moving/);
+  assert.doesNotMatch(said, /holds its position/);
+  await keep(page, "22-link-dead");
+  await command(page, "something else");
+  assert.match(await part(page, "command-reason").innerText(), /no connection/);
+  wire.revive();
+  await eventually("live again", () => part(page, "connection").getAttribute("data-state"), (s) => s === "live", 20_000);
+  await pause(1_000);
+  assert.ok(!(await part(page, "task-status").innerText()).includes("something else"));
+  await page.close();
+});
+
+test("reconnecting: the stop goes out first thing", { timeout: 240_000 }, async (t) => {
+  const studio = await startStudio();
+  const wire = await startWire(studio.url);
+  t.after(async () => {
+    await wire.close();
+    await studio.stop();
+  });
+  const page = await working(wire.url);
+  wire.target = "http://127.0.0.1:9";
+  wire.cut();
+  await eventually("lost", () => part(page, "connection").getAttribute("data-state"), (s) => s === "waiting", 5_000);
+  await pause(2_500);
+  const said = await press(page);
+  assert.match(said.text, /NOT arrived: the studio is not reached/);
+  wire.target = studio.url;
+  await isStopped(page);
+  await page.close();
+});
+
+test("a fatal error ends the connection and not the page", { timeout: 240_000 }, async (t) => {
+  const studio = await startStudio();
+  const own = await launch();
+  t.after(async () => {
+    await own.close();
+    await studio.stop();
+  });
+  const wire = await listenIn(own);
+  const page = await open(own, studio.url);
+  await seeFrames(page);
+  for (const code of ["silent", "full", "hello_timeout"]) {
+    wire.say(errorMessage({ code, message: `for a test: ${code}`, fatal: true }));
+    wire.hangUp();
+    const said = await press(page);
+    assert.ok(isHeld(said) || /NOT arrived/.test(said.text));
+    await isStopped(page);
+    assert.equal(await part(page, "connection").getAttribute("data-state"), "live");
+    await part(page, "release-button").click();
+    await eventually("released", () => taskState(page), (s) => s === "idle", 10_000);
+  }
+  await page.close();
+});
+
+test("another version of the protocol: a stop pressed says that it cannot be sent", { timeout: 120_000 }, async (t) => {
+  const studio = await startStudio();
+  const own = await launch();
+  t.after(async () => {
+    await own.close();
+    await studio.stop();
+  });
+  const wire = await listenIn(own);
+  wire.change = () => otherVersion();
+  const page = await open(own, studio.url);
+  await eventually("refused", () => part(page, "connection").getAttribute("data-state"), (s) => s === "refused", 30_000);
+  const said = await press(page);
+  assert.match(said.text, /NOT arrived and cannot be sent/);
+  assert.match(said.text, /reload the page/);
+  await page.close();
+});
+
+test("a tab that was frozen for as long as the studio waits stops the robot when it is back", { timeout: 240_000 }, async (t) => {
+  const studio = await startStudio();
+  t.after(() => studio.stop());
+  const page = await working(studio.url);
+  const session = await browser.newCDPSession(page);
+  await session.send("Page.setWebLifecycleState", { state: "frozen" });
+  await pause(20_000);
+  await session.send("Page.setWebLifecycleState", { state: "active" });
+  const said = await press(page);
+  assert.ok(isHeld(said) || /NOT arrived/.test(said.text));
+  await isStopped(page);
+  await page.close();
+});
+
+test("kill -9: a stop pressed while the studio is away latches when it is back, before the robot moves", { timeout: 300_000 }, async (t) => {
+  const data = await newDataFolder();
+  let studio = await startStudioIn(data, "--no-sim");
+  const wires = [await startWire(studio.url), await startWire(studio.url)];
+  const [toPage, toRobot] = wires;
+  const sim = await startSim(toRobot.url, "--name", "arm");
+  t.after(async () => {
+    await sim.stop();
+    for (const wire of wires) await wire.close();
+    await studio.stop();
+    await rm(data, { recursive: true, force: true });
+  });
+  const page = await working(toPage.url);
+  await studio.kill();
+  const said = await press(page);
+  assert.match(said.text, /NOT arrived/);
+  // The robot is away for longer than the studio: until it dials in, the studio does not know it.
+  toRobot.target = "http://127.0.0.1:9";
+  studio = await startStudioIn(data, "--no-sim");
+  toPage.target = studio.url;
+  await says(page, /NOT arrived: the studio does not know the robot/);
+  await keep(page, "23-unknown-robot");
+  toRobot.target = studio.url;
+  await isStopped(page);
+  assert.ok((await movement(page)) < 0.3);
+
+  // And what the studio said that it holds, it holds after the next kill.
+  await studio.kill();
+  studio = await startStudioIn(data, "--no-sim");
+  for (const wire of wires) wire.target = studio.url;
+  await isStopped(page);
+  await page.close();
+});
+
+test("Shift+Escape and the button stop all robots", { timeout: 240_000 }, async (t) => {
+  const studio = await startStudio("--sims", "2");
+  t.after(() => studio.stop());
+  const page = await working(studio.url);
+  const all = part(page, "stop-all-button");
+  await all.waitFor();
+  const [first, second] = await part(page, "robot-select").locator("option").evaluateAll((all) => all.map((o) => o.value));
+  await part(page, "robot-select").selectOption(second);
+  await command(page, (await exampleSentences(page))[0]);
+  await eventually("the second works too", () => taskState(page), (s) => ["running", "succeeded"].includes(s), 60_000);
+  const said = await press(page, () => page.keyboard.press("Shift+Escape"));
+  assert.ok(isHeld(said), said.text);
+  await isStopped(page);
+  await says(page, /The studio holds the stop of \S+ and \S+\./);
+  await keep(page, "24-all-stopped");
+  await part(page, "robot-select").selectOption(first);
+  await isStopped(page);
+  await part(page, "release-button").click();
+  await eventually("released", () => taskState(page), (s) => s === "idle", 10_000);
+  await all.click();
+  await isStopped(page);
+  await page.close();
+});
+
+test("what the studio says of itself is shown once and as long as it lasts", { timeout: 120_000 }, async (t) => {
+  const studio = await startStudio();
+  const own = await launch();
+  t.after(async () => {
+    await own.close();
+    await studio.stop();
+  });
+  const wire = await listenIn(own);
+  const page = await open(own, studio.url);
+  await seeFrames(page);
+  const problems = ["The policy's thread has not answered for 2 s."];
+  wire.change = (frame) => (frame[3] === 0x3b ? heartbeat({ beat: 1, problems }) : frame);
+  const banner = part(page, "problems");
+  await eventually("the banner", () => banner.innerText(), (text) => text.includes(problems[0]), 5_000);
+  assert.equal(await banner.getAttribute("role"), "alert");
+  await banner.evaluate((element) => {
+    window.changes = 0;
+    new MutationObserver((all) => (window.changes += all.length)).observe(element, { subtree: true, childList: true, characterData: true });
+  });
+  await keep(page, "25-problems");
+  await pause(2_000);
+  assert.equal(await page.evaluate(() => window.changes), 0, "told again with every heartbeat");
+  wire.change = (frame) => frame;
+  await eventually("its end", () => banner.innerText(), (text) => text === "", 5_000);
+  await page.close();
+});

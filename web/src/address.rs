@@ -1,0 +1,55 @@
+//! Addresses of the studio. The page may stand under a path of a proxy, so nothing is named from the root of its host.
+
+/// A path of the studio as an absolute address. `base` is the document's base address, `path` may begin with a slash.
+/// What is an absolute address already stays as it is.
+pub fn of(base: &str, path: &str) -> String {
+    if path.contains("://") {
+        return path.to_owned();
+    }
+    let place = base.split(['?', '#']).next().unwrap_or(base);
+    let folder = place
+        .rfind('/')
+        .and_then(|at| place.get(..=at))
+        .unwrap_or_default();
+    format!("{folder}{}", path.trim_start_matches('/'))
+}
+
+/// The same for a WebSocket.
+pub fn of_socket(base: &str, path: &str) -> String {
+    let address = of(base, path);
+    match address.strip_prefix("http") {
+        Some(rest) => format!("ws{rest}"),
+        None => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_path_stays_beneath_the_page() {
+        for (base, path, address) in [
+            ("http://a:1/", "/api/scorer", "http://a:1/api/scorer"),
+            (
+                "http://a/studio/",
+                "/api/scorer",
+                "http://a/studio/api/scorer",
+            ),
+            ("http://a/studio/", "healthz", "http://a/studio/healthz"),
+            ("http://a/s/index.html?robot=x/y#z", "api", "http://a/s/api"),
+            ("http://a/s/", "https://b/c.mp4", "https://b/c.mp4"),
+        ] {
+            assert_eq!(of(base, path), address);
+        }
+    }
+
+    #[test]
+    fn a_socket_is_as_secret_as_its_page() {
+        assert_eq!(
+            of_socket("http://a/studio/?robot=b", "/ws/viewer"),
+            "ws://a/studio/ws/viewer"
+        );
+        assert_eq!(of_socket("https://a/", "ws/viewer"), "wss://a/ws/viewer");
+    }
+}

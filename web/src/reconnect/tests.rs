@@ -1,0 +1,170 @@
+use super::*;
+
+/// Asks every 50 ms, as a page does, and tells what was to be done when.
+fn watch(link: &mut Link, from: u32, to: u32, urgent: bool) -> Vec<(u32, Step)> {
+    (from..to)
+        .step_by(50)
+        .map(|now| (now, link.beat(f64::from(now), urgent)))
+        .filter(|(_, step)| *step != Step::Stay)
+        .collect()
+}
+
+fn live() -> Link {
+    let mut link = Link::new(0.0);
+    assert_eq!(link.beat(0.0, false), Step::Dial);
+    link.opened();
+    link.welcomed(0.0);
+    link
+}
+
+#[test]
+fn pauses_double_up_to_a_limit_and_start_over_after_success() {
+    let mut connection = Connection::Live;
+    let mut pauses = vec![];
+    for _ in 0..12 {
+        connection = connection.after_loss();
+        if let Connection::Waiting { pause_millis, .. } = connection {
+            pauses.push(pause_millis);
+        }
+    }
+    assert_eq!(
+        pauses.get(..5),
+        Some([500, 1000, 2000, 4000, 5000].as_slice())
+    );
+    assert_eq!(pauses.last(), Some(&5000));
+    assert_eq!(
+        Connection::Live.after_loss(),
+        Connection::Waiting {
+            attempt: 1,
+            pause_millis: 500
+        }
+    );
+}
+
+#[test]
+fn only_another_version_is_final() {
+    assert_eq!(Connection::Refused.after_loss(), Connection::Refused);
+    let mut link = live();
+    link.refuse();
+    assert!(watch(&mut link, 0, 60_000, true).is_empty());
+    link.closed(60_000.0);
+    assert_eq!(link.connection(), Connection::Refused);
+}
+
+#[test]
+fn a_second_without_a_word_is_said_and_after_two_another_socket_is_dialled() {
+    let mut link = live();
+    for now in (0..5_000).step_by(500) {
+        link.heard(f64::from(now));
+        assert!(watch(&mut link, now, now + 500, false).is_empty());
+        assert_eq!(link.connection(), Connection::Live);
+    }
+    // The last word was at 4500.
+    watch(&mut link, 5_000, 5_500, false);
+    assert_eq!(link.connection(), Connection::Live);
+    watch(&mut link, 5_500, 5_550, false);
+    assert_eq!(link.connection(), Connection::Silent);
+    assert_eq!(
+        watch(&mut link, 5_550, 6_600, false),
+        [(6_500, Step::Dial)],
+        "no pause: two seconds were waited already"
+    );
+    assert_eq!(link.connection().state(), "waiting");
+}
+
+#[test]
+fn a_word_ends_the_silence() {
+    let mut link = live();
+    watch(&mut link, 0, 1_500, false);
+    assert_eq!(link.connection(), Connection::Silent);
+    link.heard(1_500.0);
+    assert_eq!(link.connection(), Connection::Live);
+}
+
+#[test]
+fn a_page_that_slept_first_reads_what_waits_for_it() {
+    let mut link = live();
+    // A hidden tab is run once a second at best; its messages come after this.
+    assert_eq!(link.beat(60_000.0, false), Step::Stay);
+    assert_eq!(link.connection(), Connection::Live);
+    link.heard(60_010.0);
+    assert_eq!(link.beat(61_000.0, false), Step::Stay);
+    assert_eq!(link.connection(), Connection::Live);
+    // But only once: with nothing waiting, the silence is believed however seldom the page is run.
+    assert_eq!(link.beat(62_000.0, false), Step::Stay);
+    assert_eq!(link.beat(63_000.0, false), Step::Dial);
+}
+
+#[test]
+fn an_attempt_that_hangs_is_given_up_and_made_again() {
+    let mut link = Link::new(0.0);
+    let steps = watch(&mut link, 0, 30_000, false);
+    assert_eq!(
+        steps.get(..4),
+        Some(
+            [
+                (0, Step::Dial),
+                (2_000, Step::HangUp),
+                (2_500, Step::Dial),
+                (6_500, Step::HangUp),
+            ]
+            .as_slice()
+        )
+    );
+    assert!(steps.len() > 6, "{steps:?}");
+}
+
+#[test]
+fn a_stop_that_waits_shortens_the_pauses_and_so_does_somebody_who_looks() {
+    let mut link = live();
+    for now in [0.0, 1.0, 2.0, 3.0, 4.0] {
+        link.closed(now);
+    }
+    assert!(watch(&mut link, 50, 4_900, false).is_empty());
+    assert_eq!(link.beat(4_900.0, true), Step::Dial);
+    link.closed(4_910.0);
+    assert_eq!(watch(&mut link, 4_950, 5_300, true), [(5_200, Step::Dial)]);
+    link.closed(5_300.0);
+    link.hurry(5_350.0);
+    assert_eq!(watch(&mut link, 5_350, 5_400, false), [(5_350, Step::Dial)]);
+}
+
+#[test]
+fn a_proxy_that_drops_the_upgrade_is_told_from_a_studio_that_is_away() {
+    let fails = |link: &mut Link, at: f64| {
+        link.hurry(at);
+        assert_eq!(link.beat(at, false), Step::Dial);
+        link.closed(at + 1.0);
+    };
+    let mut link = Link::new(0.0);
+    for at in [0.0, 100.0] {
+        fails(&mut link, at);
+        assert_eq!(link.wants_probe(), None);
+    }
+    fails(&mut link, 200.0);
+    assert_eq!(link.wants_probe(), Some(3));
+    link.probed(3, true);
+    assert_eq!(link.wants_probe(), None, "once per attempt");
+    assert!(
+        !link.upgrade_is_blocked(),
+        "the studio may have come up just now"
+    );
+    fails(&mut link, 300.0);
+    link.probed(4, true);
+    assert!(link.upgrade_is_blocked());
+    // The studio is away: nothing is known of the proxy.
+    fails(&mut link, 400.0);
+    link.probed(5, false);
+    assert!(!link.upgrade_is_blocked());
+    fails(&mut link, 500.0);
+    link.probed(6, true);
+    fails(&mut link, 600.0);
+    link.probed(7, true);
+    link.hurry(700.0);
+    assert_eq!(link.beat(700.0, false), Step::Dial);
+    link.opened();
+    assert!(!link.upgrade_is_blocked());
+    // An answer that comes late says nothing any more.
+    link.probed(7, true);
+    assert!(!link.upgrade_is_blocked());
+}
