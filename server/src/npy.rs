@@ -13,6 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::episodes::Cause;
 use half::f16;
 use header::Header;
 
@@ -64,12 +65,12 @@ impl Kind {
 #[derive(Debug, thiserror::Error)]
 pub enum NpyError {
     /// It cannot be read at all.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}: {cause}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        cause: io::Error,
     },
     /// It is something else.
     #[error("{} is not a .npy file: {reason}", path.display())]
@@ -106,9 +107,9 @@ pub enum NpyError {
 /// # Errors
 /// [`NpyError`] names the file and what is wrong with it.
 pub fn read(path: &Path) -> Result<Array, NpyError> {
-    let bytes = std::fs::read(path).map_err(|source| NpyError::Read {
+    let bytes = std::fs::read(path).map_err(|cause| NpyError::Read {
         path: path.to_owned(),
-        source,
+        cause,
     })?;
     parse(&bytes, path)
 }
@@ -118,6 +119,9 @@ fn parse(bytes: &[u8], path: &Path) -> Result<Array, NpyError> {
         path: path.to_owned(),
         reason: reason.to_owned(),
     };
+    if let Some(what) = Cause::of_first(bytes.get(..512).unwrap_or(bytes)) {
+        return Err(not_npy(&format!("it {what}")));
+    }
     let (header, data) = header::split(bytes).map_err(not_npy)?;
     let Header {
         descr,

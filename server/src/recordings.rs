@@ -11,6 +11,7 @@ use bytes::Bytes;
 use protocol::episodes::{EpisodeList, RecordedEpisode};
 use std::{
     collections::BTreeMap,
+    io,
     path::{Component, Path, PathBuf},
     sync::OnceLock,
     time::UNIX_EPOCH,
@@ -44,6 +45,8 @@ pub struct Added {
     pub episodes: usize,
     /// Those that are not, and why.
     pub left_out: Vec<String>,
+    /// What else of the data set is not as it should be.
+    pub notes: Vec<String>,
 }
 
 /// The episodes of some data sets.
@@ -57,30 +60,41 @@ pub struct Recordings {
 }
 
 impl Recordings {
-    /// Lists the episodes of a LeRobot data set as `camera` saw them, or the first camera with videos.
+    /// Lists the episodes of a LeRobot data set as `camera` saw them, or the first camera with videos that are no depth.
     ///
     /// # Errors
     /// [`RecordingsError`]; an episode without its video is left out instead.
     pub fn add(&mut self, folder: &Path, camera: Option<&str>) -> Result<Added, RecordingsError> {
         let data_set = DataSet::open(folder)?;
         let no_videos = || RecordingsError::NoVideos(folder.to_owned());
-        let cameras = data_set.cameras();
-        let mut videos = cameras.iter().filter(|(_, is_video)| *is_video);
+        let is_video = |(_, is_video): &&(&str, bool)| *is_video;
         let camera = match camera {
-            None => videos.next().ok_or_else(no_videos)?.0.to_owned(),
+            None => {
+                let cameras = data_set.colour_cameras();
+                let first = cameras.iter().find(is_video);
+                first.ok_or_else(no_videos)?.0.to_owned()
+            }
             Some(name) => {
                 let camera = data_set.camera(Some(name))?;
-                if !videos.any(|(name, _)| *name == camera) {
+                let cameras = data_set.cameras();
+                if !cameras
+                    .iter()
+                    .filter(is_video)
+                    .any(|(name, _)| *name == camera)
+                {
                     return Err(no_videos());
                 }
                 camera
             }
         };
         let fps = data_set
-            .info()
-            .fps
-            .filter(|fps| fps.is_finite() && *fps > 0.0);
-        let fps = fps.ok_or_else(|| RecordingsError::NoRate(folder.to_owned()))?;
+            .fps(&camera)
+            .ok_or_else(|| RecordingsError::NoRate(folder.to_owned()))?;
+        let listing = data_set.listing()?;
+        let inside = Inside::of(folder).map_err(|cause| DataSetError::Read {
+            path: folder.to_owned(),
+            cause,
+        })?;
         let set = self.videos.len();
         let mut files = Files::default();
         let mut added = Added {
@@ -88,17 +102,19 @@ impl Recordings {
             camera,
             episodes: 0,
             left_out: Vec::new(),
+            notes: listing.notes,
         };
-        for entry in data_set.listing()?.episodes {
+        for entry in listing.episodes {
             let found = match data_set.footage(&entry, &added.camera) {
                 Ok(Footage::Video {
                     path,
                     from_secs,
                     frames,
                 }) => files
-                    .place(folder, &path)
+                    .place(&inside, &path)
                     .map(|place| (place, from_secs, frames)),
                 Ok(Footage::Stills(_)) => Err("its pictures are no video".to_owned()),
+                Err(DataSetError::BadEpisode { problem, .. }) => Err(problem),
                 Err(error) => Err(error.to_string()),
             };
             let (place, from_secs, frames) = match found {
@@ -162,11 +178,11 @@ struct Files {
 }
 
 impl Files {
-    fn place(&mut self, folder: &Path, path: &Path) -> Result<usize, String> {
+    fn place(&mut self, inside: &Inside, path: &Path) -> Result<usize, String> {
         if let Some(known) = self.places.get(path) {
             return known.clone();
         }
-        let place = open(folder, path).map(|video| {
+        let place = open(inside, path).map(|video| {
             self.videos.push(video);
             self.videos.len() - 1
         });
@@ -175,16 +191,55 @@ impl Files {
     }
 }
 
-fn open(folder: &Path, path: &Path) -> Result<Representation, String> {
-    // The template of the path is the data set's own, and a data set may come from anybody.
-    let inside = path.strip_prefix(folder).is_ok_and(|below| {
-        below
-            .components()
-            .all(|part| matches!(part, Component::Normal(_)))
-    });
-    if !inside {
-        return Err(format!("{} is outside of the data set", path.display()));
+/// Where the files of a data set may really be. A data set may come from anybody, with links among its files, and what
+/// a page is shown must not be another file of this machine.
+struct Inside {
+    folders: Vec<PathBuf>,
+}
+
+impl Inside {
+    /// Beneath the folder itself, which may be a link: somebody named it. In the cache of Hugging Face all files are links
+    /// to the blobs of the same repository (`datasets--NAME/snapshots/REVISION/...` to `datasets--NAME/blobs/...`).
+    fn of(folder: &Path) -> io::Result<Self> {
+        let folder = folder.canonicalize()?;
+        let mut folders = vec![folder.clone()];
+        let named = |path: &Path, is: &dyn Fn(&str) -> bool| {
+            let name = path.file_name().and_then(|name| name.to_str());
+            name.is_some_and(is)
+        };
+        if let Some(snapshots) = folder
+            .parent()
+            .filter(|up| named(up, &|name| name == "snapshots"))
+            && let Some(repository) = snapshots
+                .parent()
+                .filter(|up| named(up, &|name| name.starts_with("datasets--")))
+        {
+            let blobs = repository.join("blobs");
+            // A link in the place of the blobs would make them anything.
+            folders.extend(blobs.canonicalize().ok().filter(|real| *real == blobs));
+        }
+        Ok(Self { folders })
     }
+
+    /// Where a file really is.
+    fn resolve(&self, path: &Path) -> Result<PathBuf, String> {
+        let real = path
+            .canonicalize()
+            .map_err(|error| format!("{}: {error}", path.display()))?;
+        if self.folders.iter().any(|folder| real.starts_with(folder)) {
+            return Ok(real);
+        }
+        Err(format!(
+            "{} is a link to {}, which is outside of the data set; put the file itself there",
+            path.display(),
+            real.display()
+        ))
+    }
+}
+
+fn open(inside: &Inside, named: &Path) -> Result<Representation, String> {
+    // The name says what it is, also where it is a link to a blob without one.
+    let path = &inside.resolve(named)?;
     let about = std::fs::metadata(path).map_err(|error| format!("{}: {error}", path.display()))?;
     if !about.is_file() {
         return Err(format!("{} is no file", path.display()));
@@ -196,7 +251,7 @@ fn open(folder: &Path, path: &Path) -> Result<Representation, String> {
     Ok(Representation {
         etag: format!("\"{:x}-{micros:x}\"", about.len()),
         content: Content::of_file(path.to_owned(), &about),
-        kind: mime_guess::from_path(path)
+        kind: mime_guess::from_path(named)
             .first_raw()
             .filter(|kind| kind.starts_with("video/"))
             .unwrap_or("application/octet-stream"),

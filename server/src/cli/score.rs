@@ -100,3 +100,23 @@ impl Score {
 fn bar(template: &str) -> anyhow::Result<ProgressBar> {
     Ok(ProgressBar::no_length().with_style(ProgressStyle::with_template(template)?))
 }
+
+/// Says what of a data set is not as it should be; not a thousand times.
+fn notes(notes: &[String]) {
+    const SHOWN: usize = 20;
+    for note in notes.iter().take(SHOWN) {
+        eprintln!("note: {note}");
+    }
+    if let Some(more) = notes.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+        eprintln!("note: and {more} more");
+    }
+}
+
+/// What went wrong with an episode, for a sentence that has named it already.
+fn of_episode(index: u64, error: &anyhow::Error) -> String {
+    let words = super::in_one_line(error);
+    let named = format!("episode {index}: ");
+    words
+        .strip_prefix(&named)
+        .map_or_else(|| words.clone(), str::to_owned)
+}

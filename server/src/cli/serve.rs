@@ -190,6 +190,9 @@ impl Serve {
                 "data set: {}, {} episodes seen by {}",
                 added.dataset, added.episodes, added.camera
             );
+            for note in added.notes.iter().take(SHOWN) {
+                eprintln!("  note: {note}");
+            }
             for reason in added.left_out.iter().take(SHOWN) {
                 eprintln!("  left out: {reason}");
             }

@@ -3,40 +3,45 @@
 use std::ops::Range;
 
 use parquet::{
+    basic::LogicalType,
     column::reader::{ColumnReader, ColumnReaderImpl},
     data_type::{ByteArray, ByteArrayType},
     errors::ParquetError,
-    file::reader::FileReader as _,
 };
 
 use super::{
     DataSetError,
-    columns::{Table, broken},
+    columns::{Table, unharmed},
 };
 
-/// Values of some rows; a row can have none, one or several.
-type ByRow = Vec<Vec<ByteArray>>;
+/// All values that are taken out of a column may have this many bytes ...
+const BYTES: u64 = 64 << 20;
+/// ... or so many times those of the file: images hardly shrink.
+const UNFOLDING: u64 = 4;
 
 impl Table {
-    /// A column of texts or of lists of texts.
+    /// A column of texts or of lists of texts. A row can have none.
     ///
     /// # Errors
     /// When it is missing, or holds something else than UTF-8.
     pub fn texts(&self, column: &str) -> Result<Vec<Vec<String>>, DataSetError> {
-        let rows = self.rows();
         let leaf = self.leaf(column, None)?;
-        self.byte_rows(column, leaf, 0..rows)?
-            .into_iter()
-            .map(|row| {
-                row.into_iter()
-                    .map(|value| {
-                        String::from_utf8(value.data().to_vec()).map_err(|_| {
-                            self.bad(column, "holds texts that are no UTF-8".to_owned())
-                        })
-                    })
-                    .collect()
-            })
-            .collect()
+        let mut texts = Vec::new();
+        self.byte_rows(column, leaf, 0..self.rows(), &mut |value| match value {
+            None => {
+                texts.push(Vec::new());
+                true
+            }
+            Some(value) => {
+                let text = std::str::from_utf8(value.data());
+                let row = texts.last_mut();
+                text.ok()
+                    .zip(row)
+                    .map(|(text, row)| row.push(text.to_owned()))
+                    .is_some()
+            }
+        })?;
+        Ok(texts)
     }
 
     /// The part `part` of a column of records, of these rows: its bytes, where there are any.
@@ -50,22 +55,37 @@ impl Table {
         rows: Range<usize>,
     ) -> Result<Vec<Option<Vec<u8>>>, DataSetError> {
         let leaf = self.leaf(column, Some(part))?;
-        Ok(self
-            .byte_rows(column, leaf, rows)?
-            .into_iter()
-            .map(|row| row.first().map(|value| value.data().to_vec()))
-            .collect())
+        let mut parts: Vec<Option<Vec<u8>>> = Vec::new();
+        self.byte_rows(column, leaf, rows, &mut |value| {
+            match (value, parts.last_mut()) {
+                (None, _) => parts.push(None),
+                (Some(value), Some(part @ None)) => *part = Some(value.data().to_vec()),
+                (Some(_), _) => {}
+            }
+            true
+        })?;
+        Ok(parts)
     }
 
     /// Number of rows.
     #[must_use]
     pub fn rows(&self) -> usize {
-        usize::try_from(self.reader.metadata().file_metadata().num_rows()).unwrap_or(0)
+        usize::try_from(self.metadata.file_metadata().num_rows()).unwrap_or(0)
+    }
+
+    /// Names of the columns that hold texts, one per row.
+    pub(super) fn text_columns(&self) -> Vec<String> {
+        let schema = self.metadata.file_metadata().schema_descr();
+        let of_texts = schema.columns().iter().filter(|leaf| {
+            leaf.path().parts().len() == 1
+                && matches!(leaf.logical_type_ref(), Some(LogicalType::String))
+        });
+        of_texts.map(|leaf| leaf.name().to_owned()).collect()
     }
 
     /// Index of the leaf of a column, or of a part of it.
     fn leaf(&self, column: &str, part: Option<&str>) -> Result<usize, DataSetError> {
-        let schema = self.reader.metadata().file_metadata().schema_descr();
+        let schema = self.metadata.file_metadata().schema_descr();
         let found = schema.columns().iter().position(|leaf| {
             let parts = leaf.path().parts();
             parts.first().is_some_and(|name| name == column)
@@ -86,53 +106,95 @@ impl Table {
         })
     }
 
+    /// Tells `each` where a row begins (without a value) and the values of the row after that.
     fn byte_rows(
         &self,
         column: &str,
         leaf: usize,
         rows: Range<usize>,
-    ) -> Result<ByRow, DataSetError> {
-        let mut found = Vec::with_capacity(rows.len());
-        let mut first = 0;
-        for group in 0..self.reader.num_row_groups() {
-            let reader = self
-                .reader
-                .get_row_group(group)
-                .map_err(|error| broken(&self.path, &error))?;
-            let count = usize::try_from(reader.metadata().num_rows()).unwrap_or(0);
-            let start = rows.start.clamp(first, first + count) - first;
-            let end = rows.end.clamp(first, first + count) - first;
-            first += count;
-            if start == end {
+        each: &mut dyn FnMut(Option<&ByteArray>) -> bool,
+    ) -> Result<(), DataSetError> {
+        let most = BYTES.max(self.bytes.saturating_mul(UNFOLDING));
+        let there = self
+            .metadata
+            .file_metadata()
+            .schema_descr()
+            .column(leaf)
+            .max_def_level();
+        let (mut first, mut taken) = (0_usize, 0_u64);
+        for group in 0..self.metadata.num_row_groups() {
+            let count = usize::try_from(self.metadata.row_group(group).num_rows()).unwrap_or(0);
+            let end = first.saturating_add(count);
+            let (from, to) = (rows.start.clamp(first, end), rows.end.clamp(first, end));
+            let (skip, wanted) = (from - first, to.saturating_sub(from));
+            first = end;
+            if wanted == 0 {
                 continue;
             }
-            let column_reader = reader
-                .get_column_reader(leaf)
-                .map_err(|error| broken(&self.path, &error))?;
-            let ColumnReader::ByteArrayColumnReader(mut column_reader) = column_reader else {
+            let ColumnReader::ByteArrayColumnReader(mut reader) = self.reader(group, leaf)? else {
                 return Err(self.bad(column, "holds neither texts nor files".to_owned()));
             };
-            read(&mut column_reader, start, end - start, &mut found)
-                .map_err(|error| broken(&self.path, &error))?;
+            let mut count_and_tell = |value: Option<&ByteArray>| {
+                taken = taken.saturating_add(value.map_or(0, |value| value.len() as u64));
+                if taken > most {
+                    return Err(Stopped::TooMany);
+                }
+                if each(value) {
+                    Ok(())
+                } else {
+                    Err(Stopped::NoText)
+                }
+            };
+            match unharmed(|| read(&mut reader, there, skip, wanted, &mut count_and_tell)) {
+                Ok(Ok(())) => {}
+                Ok(Err(Stopped::Parquet(error))) => return Err(self.broken(&error)),
+                Ok(Err(Stopped::NoText)) => {
+                    return Err(self.bad(column, "holds texts that are no UTF-8".to_owned()));
+                }
+                Ok(Err(Stopped::TooMany)) => {
+                    return Err(DataSetError::TooLarge {
+                        path: self.path.clone(),
+                        problem: format!(
+                            "has {} bytes, and its column {column:?} unfolds to more than {most}",
+                            self.bytes
+                        ),
+                    });
+                }
+                Err(reason) => return Err(self.damaged(reason)),
+            }
         }
-        Ok(found)
+        Ok(())
     }
 }
 
-/// Appends `count` rows after the first `skip`.
+/// Why a column is not read to its end.
+enum Stopped {
+    Parquet(ParquetError),
+    NoText,
+    TooMany,
+}
+
+impl From<ParquetError> for Stopped {
+    fn from(error: ParquetError) -> Self {
+        Self::Parquet(error)
+    }
+}
+
+/// Tells of `count` rows after the first `skip`; a value is there at level `there`.
 fn read(
     reader: &mut ColumnReaderImpl<ByteArrayType>,
+    there: i16,
     skip: usize,
     count: usize,
-    found: &mut ByRow,
-) -> Result<(), ParquetError> {
+    tell: &mut dyn FnMut(Option<&ByteArray>) -> Result<(), Stopped>,
+) -> Result<(), Stopped> {
     /// Rows per call: they can be whole images.
     const ROWS: usize = 64;
     reader.skip_records(skip)?;
     let mut left = count;
     while left > 0 {
         let (mut definitions, mut repetitions, mut values) = (Vec::new(), Vec::new(), Vec::new());
-        let (rows, present, levels) = reader.read_records(
+        let (rows, _, levels) = reader.read_records(
             left.min(ROWS),
             Some(&mut definitions),
             Some(&mut repetitions),
@@ -142,21 +204,15 @@ fn read(
             return Ok(());
         }
         left -= rows;
-        let there = definitions.iter().copied().max().unwrap_or_default();
-        let mut values = values.into_iter();
-        for level in 0..levels.max(rows) {
-            if repetitions
-                .get(level)
-                .is_none_or(|repetition| *repetition == 0)
-            {
-                found.push(Vec::new());
+        let mut values = values.iter();
+        for place in 0..levels {
+            if repetitions.get(place).is_none_or(|level| *level == 0) {
+                tell(None)?;
             }
-            // Where every place has a value there is nothing to look up; else the places that have one are the highest.
-            let has = present == levels
-                || definitions.is_empty()
-                || (present > 0 && definitions.get(level) == Some(&there));
-            if has && let (Some(value), Some(row)) = (values.next(), found.last_mut()) {
-                row.push(value);
+            if definitions.get(place).is_none_or(|level| *level == there)
+                && let Some(value) = values.next()
+            {
+                tell(Some(value))?;
             }
         }
     }

@@ -1,26 +1,39 @@
 //! Columns of one parquet file.
 //!
-//! Vectors are stored as lists (of fixed size or not) or, with one dimension, as plain numbers. Every row must hold
-//! one, and all must be equally long: a gap in a robot's actions is not something to fill in silently.
+//! Vectors are stored as lists (of fixed size or not) or, with one dimension, as plain numbers. Every row should hold
+//! one, and all should be equally long: a gap in a robot's actions is not something to fill in silently, so a row without
+//! a vector is told apart and costs the episode that it belongs to.
 
 use std::{
     fs::File,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex},
 };
 
 use parquet::{
-    column::reader::{ColumnReader, ColumnReaderImpl},
-    data_type::DataType,
+    column::reader::{ColumnReader, get_column_reader},
     errors::ParquetError,
-    file::{reader::FileReader as _, serialized_reader::SerializedFileReader},
+    file::metadata::ParquetMetaData,
 };
 
-use super::DataSetError;
+use super::{
+    Cause, DataSetError, footer,
+    leaf::{Leaf, LeafError},
+    pages::{self, Refusal},
+};
+
+/// Values that a column of a file may always have ...
+const VALUES: u64 = 1 << 20;
+/// ... and so many more for each byte of the file.
+const VALUES_PER_BYTE: u64 = 8;
 
 /// An open file.
 pub struct Table {
     pub(super) path: PathBuf,
-    pub(super) reader: SerializedFileReader<File>,
+    pub(super) metadata: ParquetMetaData,
+    file: Arc<Mutex<File>>,
+    pub(super) bytes: u64,
+    refusal: Refusal,
 }
 
 impl std::fmt::Debug for Table {
@@ -30,12 +43,17 @@ impl std::fmt::Debug for Table {
 }
 
 /// A column of vectors.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Vectors {
-    /// Length of each.
-    pub dims: usize,
-    /// `[rows, dims]`, row-major.
-    pub values: Vec<f32>,
+#[derive(Debug)]
+pub(super) struct Vectors {
+    /// Length of most.
+    pub(super) dims: usize,
+    /// One row after the other.
+    pub(super) values: Vec<f32>,
+    /// How many belong to each row; none where it is one.
+    pub(super) lengths: Option<Vec<u32>>,
+    /// Rows that are empty or have an empty place.
+    pub(super) holes: Vec<usize>,
+    pub(super) rows: usize,
 }
 
 impl Table {
@@ -44,14 +62,30 @@ impl Table {
     /// # Errors
     /// When it is missing, or no parquet file.
     pub fn open(path: &Path) -> Result<Self, DataSetError> {
-        let file = File::open(path).map_err(|source| DataSetError::Read {
+        let unreadable = |cause| DataSetError::Read {
             path: path.to_owned(),
-            source,
-        })?;
-        let reader = SerializedFileReader::new(file).map_err(|error| broken(path, &error))?;
+            cause,
+        };
+        let mut file = File::open(path).map_err(unreadable)?;
+        let bytes = file.metadata().map_err(unreadable)?.len();
+        if let Some(what) = Cause::of_parquet(&mut file, bytes) {
+            return Err(DataSetError::NotItself {
+                path: path.to_owned(),
+                what,
+            });
+        }
+        let metadata = unharmed(|| footer::read(&mut file, bytes))
+            .and_then(|read| read)
+            .map_err(|reason| DataSetError::Parquet {
+                path: path.to_owned(),
+                reason,
+            })?;
         Ok(Self {
             path: path.to_owned(),
-            reader,
+            metadata,
+            file: Arc::new(Mutex::new(file)),
+            bytes,
+            refusal: Refusal::default(),
         })
     }
 
@@ -64,49 +98,65 @@ impl Table {
     /// A column of numbers or of lists of numbers.
     ///
     /// # Errors
-    /// When it is missing, holds something else, or rows that are empty or of another length.
-    pub fn vectors(&self, column: &str) -> Result<Vectors, DataSetError> {
-        let leaf = self.read(column)?;
-        let dims = leaf.lengths.first().copied().unwrap_or_default();
-        if let Some(row) = leaf.lengths.iter().position(|&length| length != dims) {
-            let length = leaf.lengths.get(row).copied().unwrap_or_default();
-            return Err(self.bad(
-                column,
-                format!("row {row} has {length} values, the first row has {dims}"),
-            ));
-        }
-        let values = leaf.numbers.into_iter().map(|value| value as f32).collect();
-        Ok(Vectors { dims, values })
+    /// When it is missing, or holds something else. Rows that are empty or of another length are told apart.
+    pub(super) fn vectors(&self, column: &str) -> Result<Vectors, DataSetError> {
+        let leaf: Leaf<f32> = self.read(column)?;
+        Ok(leaf.into_vectors())
     }
 
     /// A column of numbers, one per row. Truth values are 0 and 1.
     ///
     /// # Errors
-    /// When it is missing or holds something else.
+    /// When it is missing, holds something else, or a row is empty.
     pub fn numbers(&self, column: &str) -> Result<Vec<f64>, DataSetError> {
-        let leaf = self.read(column)?;
-        if leaf.lengths.iter().any(|&length| length != 1) {
-            return Err(self.bad(column, "is no column of single numbers".to_owned()));
+        let leaf: Leaf<f64> = self.read(column)?;
+        match leaf.first_hole() {
+            Some(row) => {
+                let problem = format!("row {row} is empty or has an empty place");
+                Err(self.bad(column, problem))
+            }
+            None => leaf
+                .into_numbers()
+                .ok_or_else(|| self.bad(column, "is no column of single numbers".to_owned())),
         }
-        Ok(leaf.numbers)
     }
 
     /// A column of whole numbers, one per row.
     ///
     /// # Errors
-    /// When it is missing or holds something else.
+    /// When it is missing, holds something else, or a row is empty.
     pub fn integers(&self, column: &str) -> Result<Vec<i64>, DataSetError> {
         let numbers = self.numbers(column)?;
-        let whole = |value: &f64| value.fract() == 0.0 && value.abs() < 9e15;
-        if !numbers.iter().all(whole) {
+        if !numbers.iter().copied().all(is_whole) {
             return Err(self.bad(column, "holds numbers that are not whole".to_owned()));
         }
         Ok(numbers.into_iter().map(|value| value as i64).collect())
     }
 
+    /// A column of numbers, of which rows may be empty.
+    ///
+    /// # Errors
+    /// When it is missing or holds something else.
+    pub fn sparse_numbers(&self, column: &str) -> Result<Vec<Option<f64>>, DataSetError> {
+        let leaf: Leaf<f64> = self.read(column)?;
+        leaf.into_single()
+            .ok_or_else(|| self.bad(column, "is no column of single numbers".to_owned()))
+    }
+
+    /// A column of whole numbers from 0 on, of which rows may be empty or something else.
+    ///
+    /// # Errors
+    /// When it is missing or holds something else.
+    pub fn sparse_counts(&self, column: &str) -> Result<Vec<Option<u64>>, DataSetError> {
+        let numbers = self.sparse_numbers(column)?.into_iter();
+        Ok(numbers
+            .map(|value| Some(value.filter(|value| is_whole(*value) && *value >= 0.0)? as u64))
+            .collect())
+    }
+
     /// Names of the top-level columns, with the index of their leaf.
     fn columns(&self) -> impl Iterator<Item = (&str, usize)> {
-        let schema = self.reader.metadata().file_metadata().schema_descr();
+        let schema = self.metadata.file_metadata().schema_descr();
         schema
             .columns()
             .iter()
@@ -114,7 +164,14 @@ impl Table {
             .filter_map(|(leaf, column)| Some((column.path().parts().first()?.as_str(), leaf)))
     }
 
-    fn read(&self, column: &str) -> Result<Leaf, DataSetError> {
+    /// Names of the top-level columns.
+    pub(super) fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.columns().map(|(name, _)| name.to_owned()).collect();
+        names.dedup();
+        names
+    }
+
+    fn read<N: Number>(&self, column: &str) -> Result<Leaf<N>, DataSetError> {
         let mut leaves = self.columns().filter(|(name, _)| *name == column);
         let index = match (leaves.next(), leaves.next()) {
             (Some((_, leaf)), None) => leaf,
@@ -122,46 +179,70 @@ impl Table {
                 return Err(self.bad(column, "is a record, not a vector".to_owned()));
             }
             (None, _) => {
-                let mut there: Vec<String> =
-                    self.columns().map(|(name, _)| name.to_owned()).collect();
-                there.dedup();
                 return Err(DataSetError::NoColumn {
                     path: self.path.clone(),
                     column: column.to_owned(),
-                    there,
+                    there: self.names(),
                 });
             }
         };
-        let mut leaf = Leaf::default();
-        for group in 0..self.reader.num_row_groups() {
-            let reader = self
-                .reader
-                .get_row_group(group)
-                .and_then(|group| group.get_column_reader(index))
-                .map_err(|error| broken(&self.path, &error))?;
-            let read = match reader {
-                ColumnReader::FloatColumnReader(reader) => leaf.extend(reader, f64::from),
-                ColumnReader::DoubleColumnReader(reader) => leaf.extend(reader, |value| value),
-                ColumnReader::Int64ColumnReader(reader) => {
-                    leaf.extend(reader, |value| value as f64)
+        let mut leaf = Leaf::<N>::new(self.metadata.file_metadata().schema_descr().column(index));
+        for group in 0..self.metadata.num_row_groups() {
+            let reader = self.reader(group, index)?;
+            let read = unharmed(|| match reader {
+                ColumnReader::FloatColumnReader(reader) => {
+                    leaf.extend(reader, |value| Some(N::of(f64::from(*value))))
                 }
-                ColumnReader::Int32ColumnReader(reader) => leaf.extend(reader, f64::from),
-                ColumnReader::BoolColumnReader(reader) => leaf.extend(reader, f64::from),
-                _ => return Err(self.bad(column, "does not hold numbers".to_owned())),
-            };
-            if let Err(error) = read {
-                return Err(match error {
-                    LeafError::Parquet(error) => broken(&self.path, &error),
-                    LeafError::Hole { row } => {
-                        self.bad(column, format!("row {row} is empty or has an empty place"))
-                    }
-                    LeafError::Nested => {
-                        self.bad(column, "holds lists of lists, not vectors".to_owned())
-                    }
-                });
+                ColumnReader::DoubleColumnReader(reader) => {
+                    leaf.extend(reader, |value| Some(N::of(*value)))
+                }
+                ColumnReader::Int64ColumnReader(reader) => {
+                    leaf.extend(reader, |value| Some(N::of(*value as f64)))
+                }
+                ColumnReader::Int32ColumnReader(reader) => {
+                    leaf.extend(reader, |value| Some(N::of(f64::from(*value))))
+                }
+                ColumnReader::BoolColumnReader(reader) => {
+                    leaf.extend(reader, |value| Some(N::of(f64::from(*value))))
+                }
+                // Half precision is stored as two bytes.
+                ColumnReader::FixedLenByteArrayColumnReader(reader) if leaf.is_half() => leaf
+                    .extend(reader, |value| {
+                        let bytes = value.data().first_chunk::<2>()?;
+                        Some(N::of(half::f16::from_le_bytes(*bytes).to_f64()))
+                    }),
+                _ => Err(LeafError::NoNumbers),
+            });
+            match read {
+                Ok(Ok(())) => {}
+                Ok(Err(LeafError::Parquet(error))) => return Err(self.broken(&error)),
+                Ok(Err(LeafError::NoNumbers)) => {
+                    return Err(self.bad(column, "does not hold numbers".to_owned()));
+                }
+                Ok(Err(LeafError::Nested)) => {
+                    return Err(self.bad(column, "holds lists of lists, not vectors".to_owned()));
+                }
+                Err(reason) => return Err(self.damaged(reason)),
             }
         }
         Ok(leaf)
+    }
+
+    /// The reader of a leaf in a row group.
+    pub(super) fn reader(&self, group: usize, leaf: usize) -> Result<ColumnReader, DataSetError> {
+        let rows = self.metadata.row_group(group);
+        let most = VALUES.saturating_add(self.bytes.saturating_mul(VALUES_PER_BYTE));
+        let pages = pages::pages(
+            &self.file,
+            self.bytes,
+            rows,
+            rows.column(leaf),
+            most,
+            &self.refusal,
+        )
+        .map_err(|error| self.broken(&error))?;
+        let about = self.metadata.file_metadata().schema_descr().column(leaf);
+        Ok(get_column_reader(about, pages))
     }
 
     pub(super) fn bad(&self, column: &str, problem: String) -> DataSetError {
@@ -171,78 +252,60 @@ impl Table {
             problem,
         }
     }
-}
 
-pub(super) fn broken(path: &Path, error: &ParquetError) -> DataSetError {
-    DataSetError::Parquet {
-        path: path.to_owned(),
-        reason: error.to_string(),
-    }
-}
-
-/// The numbers of one leaf column and how many belong to each row.
-#[derive(Debug, Default)]
-struct Leaf {
-    numbers: Vec<f64>,
-    lengths: Vec<usize>,
-}
-
-enum LeafError {
-    Parquet(ParquetError),
-    /// A row without a value, or with a null among them.
-    Hole {
-        row: usize,
-    },
-    Nested,
-}
-
-impl Leaf {
-    fn extend<T: DataType>(
-        &mut self,
-        mut reader: ColumnReaderImpl<T>,
-        number: impl Fn(T::T) -> f64,
-    ) -> Result<(), LeafError> {
-        /// Rows per call, so that levels never take much memory.
-        const ROWS: usize = 1 << 14;
-        let (mut definitions, mut repetitions, mut values) = (Vec::new(), Vec::new(), Vec::new());
-        loop {
-            definitions.clear();
-            repetitions.clear();
-            values.clear();
-            let (rows, present, levels) = reader
-                .read_records(
-                    ROWS,
-                    Some(&mut definitions),
-                    Some(&mut repetitions),
-                    &mut values,
-                )
-                .map_err(LeafError::Parquet)?;
-            if rows == 0 {
-                return Ok(());
-            }
-            let row = self.lengths.len();
-            if repetitions.is_empty() {
-                self.lengths.extend(std::iter::repeat_n(1, rows));
-            }
-            for &level in &repetitions {
-                match (level, self.lengths.last_mut()) {
-                    (0, _) => self.lengths.push(1),
-                    (1, Some(length)) => *length += 1,
-                    _ => return Err(LeafError::Nested),
-                }
-            }
-            // Where something is missing there are fewer values than levels.
-            if present != levels {
-                let highest = definitions.iter().copied().max().unwrap_or_default();
-                let first = definitions.iter().position(|&level| level < highest);
-                let before = first.unwrap_or_default();
-                let row = match repetitions.get(..=before) {
-                    Some(levels) => row + levels.iter().filter(|&&level| level == 0).count() - 1,
-                    None => row + before,
-                };
-                return Err(LeafError::Hole { row });
-            }
-            self.numbers.extend(values.drain(..).map(&number));
+    /// A file that cannot be decoded, or was not decoded any further.
+    pub(super) fn broken(&self, error: &ParquetError) -> DataSetError {
+        match self.refusal.words() {
+            Some(problem) => DataSetError::TooLarge {
+                path: self.path.clone(),
+                problem,
+            },
+            None => self.damaged(error.to_string()),
         }
     }
+
+    pub(super) fn damaged(&self, reason: String) -> DataSetError {
+        DataSetError::Parquet {
+            path: self.path.clone(),
+            reason,
+        }
+    }
+}
+
+fn is_whole(value: f64) -> bool {
+    value.fract() == 0.0 && value.abs() < 9e15
+}
+
+/// What numbers of a file become.
+pub(super) trait Number: Copy {
+    /// What stands where there is none.
+    const NONE: Self;
+    fn of(value: f64) -> Self;
+    fn single(self) -> f32;
+}
+
+impl Number for f32 {
+    const NONE: Self = f32::NAN;
+    fn of(value: f64) -> Self {
+        value as f32
+    }
+    fn single(self) -> f32 {
+        self
+    }
+}
+
+impl Number for f64 {
+    const NONE: Self = f64::NAN;
+    fn of(value: f64) -> Self {
+        value
+    }
+    fn single(self) -> f32 {
+        self as f32
+    }
+}
+
+/// Runs a decoder; a bug of it that a damaged file brings to light is that file's fault alone.
+pub(super) fn unharmed<T>(run: impl FnOnce() -> T) -> Result<T, String> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(run))
+        .map_err(|_| "is damaged in a way that its decoder does not expect".to_owned())
 }

@@ -1,28 +1,45 @@
 //! Why a data set could not be used.
 
+use super::Cause;
 use std::{io, path::PathBuf};
 
-/// A data set could not be read.
+/// A data set could not be read. Each says what is behind it in its own words, once.
 #[derive(Debug, thiserror::Error)]
 pub enum DataSetError {
     /// A file is missing or unreadable.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}: {cause}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The folder is no data set.
     #[error("{} is no LeRobot data set: there is no meta/info.json in it", .0.display())]
     NotADataSet(PathBuf),
+    /// A file is something else than its name says.
+    #[error("{} {what}", path.display())]
+    NotItself {
+        /// The file.
+        path: PathBuf,
+        /// What it is instead.
+        what: Cause,
+    },
     /// A file is not the JSON it should be.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {reason}", path.display())]
     Json {
         /// The file.
         path: PathBuf,
         /// Where and why.
-        source: serde_json::Error,
+        reason: String,
+    },
+    /// A file that would take more memory than such a file has any use for.
+    #[error("{} {problem}; a file of a recording has no need of that, so it is not read", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// What is too large, and where the limit is.
+        problem: String,
     },
     /// A layout that is not known here.
     #[error("{} has the layout {version:?}; v2.0, v2.1 and v3.0 can be read", path.display())]
@@ -101,4 +118,15 @@ pub enum DataSetError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A path of the data set's own that leads out of it.
+    #[error("{} is outside of the data set", .0.display())]
+    Outside(PathBuf),
+}
+
+impl DataSetError {
+    /// Whether it is the state of the whole folder rather than of one file.
+    #[must_use]
+    pub fn is_of_the_whole_folder(&self) -> bool {
+        matches!(self, Self::NotItself { what, .. } if what.is_of_the_whole_folder())
+    }
 }

@@ -33,9 +33,7 @@ pub enum Still {
     File(PathBuf),
 }
 
-/// The layouts' own defaults, where `info.json` has no template.
-const DATA_V2: &str = "data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet";
-const DATA_V3: &str = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet";
+/// The layouts' own templates, where `info.json` has none.
 const VIDEO_V2: &str =
     "videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06d}.mp4";
 const VIDEO_V3: &str = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4";
@@ -60,86 +58,78 @@ impl DataSet {
     }
 
     fn video(&self, entry: &Entry, camera: &str) -> Result<Footage, DataSetError> {
-        let shared = self.info().codebase_version == "v3.0";
-        let place = entry.videos.get(camera);
-        if shared && place.is_none() {
-            return Err(DataSetError::BadEpisode {
-                episode: i64::try_from(entry.index).unwrap_or(i64::MAX),
-                problem: format!("the metadata have no video of {camera}"),
-            });
-        }
+        let shared = self.info().shares_files();
+        let usual = if shared { VIDEO_V3 } else { VIDEO_V2 };
+        let template = self.info().video_path.as_deref().unwrap_or(usual);
+        let place = match entry.videos.get(camera) {
+            Some(place) => Some(place.clone().map_err(|problem| bad(entry, problem))?),
+            None if shared => {
+                let problem = format!("the metadata have no video of {camera}");
+                return Err(bad(entry, problem));
+            }
+            None => None,
+        };
         let mut values = self.numbers_of(entry);
         values.push(("video_key", Value::Text(camera)));
         if let Some((file, _)) = place {
             values.push(("chunk_index", Value::Number(file.chunk)));
             values.push(("file_index", Value::Number(file.file)));
         }
-        let usual = if shared { VIDEO_V3 } else { VIDEO_V2 };
-        let template = self.info().video_path.as_deref().unwrap_or(usual);
         Ok(Footage::Video {
-            path: self.root().join(fill("video_path", template, &values)?),
-            from_secs: place.map_or(0.0, |(_, from)| *from),
+            path: self.beneath(fill("video_path", template, &values)?)?,
+            from_secs: place.map_or(0.0, |(_, from)| from),
             frames: entry.frames,
         })
     }
 
     fn stills(&self, entry: &Entry, camera: &str) -> Result<Footage, DataSetError> {
-        let mut values = self.numbers_of(entry);
-        if let Some(file) = entry.data {
-            values.push(("chunk_index", Value::Number(file.chunk)));
-            values.push(("file_index", Value::Number(file.file)));
+        let rows = self.row_finder().find(entry);
+        let rows = rows.map_err(|problem| bad(entry, problem))?;
+        if let Some(problem) = rows.disagreement(entry) {
+            return Err(bad(entry, problem));
         }
-        let usual = if entry.data.is_some() {
-            DATA_V3
+        let place = rows.place.ok_or_else(|| {
+            let problem = format!("its rows are not together in {}", rows.path.display());
+            bad(entry, problem)
+        })?;
+        let table = Table::open(&rows.path)?;
+        let bytes = table.parts(camera, "bytes", place.clone())?;
+        // Where all pictures are in the rows, nobody needs their names.
+        let paths = if bytes.iter().all(Option::is_some) {
+            vec![None; bytes.len()]
         } else {
-            DATA_V2
+            table.parts(camera, "path", place)?
         };
-        let template = self.info().data_path.as_deref().unwrap_or(usual);
-        let path = self.root().join(fill("data_path", template, &values)?);
-        let table = Table::open(&path)?;
-        let bad = |problem: String| DataSetError::BadEpisode {
-            episode: i64::try_from(entry.index).unwrap_or(i64::MAX),
-            problem,
-        };
-        let index = i64::try_from(entry.index).unwrap_or(i64::MAX);
-        let episodes = table.integers("episode_index")?;
-        let first = episodes
-            .iter()
-            .position(|episode| *episode == index)
-            .ok_or_else(|| bad(format!("{} has no rows of it", path.display())))?;
-        let rows = episodes
-            .iter()
-            .skip(first)
-            .take_while(|episode| **episode == index)
-            .count();
-        if rows != entry.frames {
-            return Err(bad(format!(
-                "{} has {rows} rows of it, the metadata say {}",
-                path.display(),
-                entry.frames
-            )));
-        }
-        let bytes = table.parts(camera, "bytes", first..first + rows)?;
-        let paths = table.parts(camera, "path", first..first + rows)?;
         (0..)
             .zip(bytes.into_iter().zip(paths))
             .map(|(frame, (bytes, path))| match (bytes, path) {
                 (Some(bytes), _) => Ok(Still::Bytes(bytes)),
                 (None, Some(path)) => {
                     let path = String::from_utf8_lossy(&path).into_owned();
-                    Ok(Still::File(self.root().join(path)))
+                    Ok(Still::File(self.beneath(path)?))
                 }
-                (None, None) => Err(bad(format!("frame {frame} has no image of {camera}"))),
+                (None, None) => Err(bad(
+                    entry,
+                    format!("frame {frame} has no image of {camera}"),
+                )),
             })
             .collect::<Result<_, DataSetError>>()
             .map(Footage::Stills)
     }
 
-    fn numbers_of(&self, entry: &Entry) -> Vec<(&'static str, Value<'static>)> {
+    /// What a template says of an episode.
+    pub(super) fn numbers_of(&self, entry: &Entry) -> Vec<(&'static str, Value<'static>)> {
         let chunk = self.info().chunks_size.unwrap_or(CHUNK).max(1) as u64;
         vec![
             ("episode_chunk", Value::Number(entry.index / chunk)),
             ("episode_index", Value::Number(entry.index)),
         ]
+    }
+}
+
+fn bad(entry: &Entry, problem: String) -> DataSetError {
+    DataSetError::BadEpisode {
+        episode: i64::try_from(entry.index).unwrap_or(i64::MAX),
+        problem,
     }
 }

@@ -1,10 +1,14 @@
 //! Which episodes a data set has, what the robot was told in each, and in which files they are.
+//!
+//! Each layout keeps that in its own place; where that place is empty or broken, the other layout's is looked at (a
+//! conversion that was not finished leaves both), and then the rows. What a command does not use may be missing or odd: an
+//! episode without it has none.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-use super::{DataSet, DataSetError, columns::Table};
+use super::{DataSet, DataSetError, columns::Table, json, names::EPISODES_V3, recorded::foreign};
 
 /// An episode, as the metadata know it.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,16 +19,18 @@ pub struct Entry {
     pub frames: usize,
     /// What the robot was told: the first of its tasks, as it is written. Empty where there is none.
     pub task: String,
-    /// The number of its first frame in the whole data set.
+    /// The number of its first frame in the whole data set, as the metadata say or by the lengths before it; the rows
+    /// know better ([`DataSet::row_finder`]).
     pub first_index: i64,
     /// The file of its rows, where several episodes share one.
     pub(super) data: Option<FileNumber>,
-    /// The file of each camera's video and when the episode begins there [s], where several episodes share one.
-    pub(super) videos: BTreeMap<String, (FileNumber, f64)>,
+    /// The file of each camera's video and when the episode begins there [s], where several episodes share one; or why
+    /// that cannot be.
+    pub(super) videos: BTreeMap<String, Result<(FileNumber, f64), String>>,
 }
 
 /// `chunk-000/file-012`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct FileNumber {
     pub(super) chunk: u64,
     pub(super) file: u64,
@@ -35,15 +41,20 @@ pub(super) struct FileNumber {
 pub struct Listing {
     /// The episodes.
     pub episodes: Vec<Entry>,
+    /// What was not read or not found, in words.
+    pub notes: Vec<String>,
 }
 
 #[derive(Deserialize)]
 struct Line {
     episode_index: u64,
     #[serde(default)]
-    tasks: Vec<String>,
+    tasks: serde_json::Value,
     length: usize,
 }
+
+/// Episodes that a data set may always have, whatever its files are long.
+const EPISODES: u64 = 1 << 16;
 
 impl Listing {
     /// A task that is another than that of the episode at `place`, from the episodes after it and then those before it.
@@ -60,176 +71,293 @@ impl Listing {
 }
 
 impl DataSet {
-    /// Names of the features that are videos or images, with whether they are videos.
-    #[must_use]
-    pub fn cameras(&self) -> Vec<(&str, bool)> {
-        self.info()
-            .features
-            .iter()
-            .filter_map(|(name, feature)| match feature.dtype.as_str() {
-                "video" => Some((name.as_str(), true)),
-                "image" => Some((name.as_str(), false)),
-                _ => None,
-            })
-            .collect()
-    }
-
-    /// The camera of this name, or the only one.
-    ///
-    /// # Errors
-    /// [`DataSetError::NoCameras`], and [`DataSetError::Camera`] for a name that is not there or is needed.
-    pub fn camera(&self, name: Option<&str>) -> Result<String, DataSetError> {
-        let cameras = self.cameras();
-        let there = || cameras.iter().map(|(name, _)| (*name).to_owned()).collect();
-        match (name, cameras.as_slice()) {
-            (_, []) => Err(DataSetError::NoCameras(self.root().to_owned())),
-            (None, [(only, _)]) => Ok((*only).to_owned()),
-            (None, _) => Err(DataSetError::Camera {
-                problem: "there are several cameras, and one must be named".to_owned(),
-                there: there(),
-            }),
-            (Some(name), _) => {
-                let short = format!("observation.images.{name}");
-                cameras
-                    .iter()
-                    .find(|(known, _)| *known == name || *known == short)
-                    .map(|(known, _)| (*known).to_owned())
-                    .ok_or_else(|| DataSetError::Camera {
-                        problem: format!("there is no camera {name:?}"),
-                        there: there(),
-                    })
-            }
-        }
-    }
-
     /// Reads the metadata of every episode.
     ///
     /// # Errors
-    /// When they are missing or cannot be read.
+    /// When they are missing or cannot be read, and the rows do not tell either.
     pub fn listing(&self) -> Result<Listing, DataSetError> {
-        let mut episodes = if self.info().codebase_version == "v3.0" {
-            self.shared_files()?
-        } else {
-            self.own_files()?
+        let mut notes = Vec::new();
+        let mut sources: [fn(&Self, &mut Vec<String>) -> Result<Vec<Entry>, DataSetError>; 3] =
+            [Self::own_files, Self::shared_files, Self::of_rows];
+        if self.info().shares_files() {
+            sources.swap(0, 1);
+        }
+        let mut first_error = None;
+        let mut found = None;
+        for source in sources {
+            match source(self, &mut notes) {
+                Ok(episodes) if !episodes.is_empty() => {
+                    found = Some(episodes);
+                    break;
+                }
+                Ok(_) => {}
+                Err(error) if error.is_of_the_whole_folder() => return Err(error),
+                Err(error) => {
+                    first_error.get_or_insert(error);
+                }
+            }
+        }
+        let Some(mut episodes) = found else {
+            return Err(first_error
+                .unwrap_or_else(|| DataSetError::NoFiles(self.root().join("meta/episodes"))));
         };
+        if let Some(error) = first_error {
+            notes.push(error.to_string());
+        }
+        // The first of two with the same number; a conversion or a resumed recording can write both.
         episodes.sort_by_key(|episode| episode.index);
-        Ok(Listing { episodes })
+        let mut seen = BTreeSet::new();
+        let all = episodes.len();
+        episodes.retain(|episode| seen.insert(episode.index));
+        if episodes.len() < all {
+            notes.push(format!(
+                "the metadata list {} episodes twice; the first of each is taken",
+                all - episodes.len()
+            ));
+        }
+        self.compare_places(&mut episodes);
+        self.find_tasks(&mut episodes, &mut notes);
+        if let Some(announced) = self.info().total_episodes
+            && announced != episodes.len()
+        {
+            notes.push(format!(
+                "meta/info.json announces {announced} episodes, {} are listed",
+                episodes.len()
+            ));
+        }
+        Ok(Listing { episodes, notes })
     }
 
     /// Layouts v2.0 and v2.1: `meta/episodes.jsonl`, a file per episode.
-    fn own_files(&self) -> Result<Vec<Entry>, DataSetError> {
+    fn own_files(&self, notes: &mut Vec<String>) -> Result<Vec<Entry>, DataSetError> {
         let path = self.root().join("meta/episodes.jsonl");
-        let text = std::fs::read_to_string(&path).map_err(|source| DataSetError::Read {
-            path: path.clone(),
-            source,
-        })?;
-        let mut first_index = 0;
-        text.lines()
-            .filter(|line| !line.trim().is_empty())
-            .map(|line| {
-                let line: Line =
-                    serde_json::from_str(line).map_err(|source| DataSetError::Json {
-                        path: path.clone(),
-                        source,
-                    })?;
-                let entry = Entry {
+        let mut episodes: Vec<Entry> = Vec::new();
+        json::lines(
+            &path,
+            &mut |line: Line| {
+                let task = match line.tasks {
+                    serde_json::Value::Array(tasks) => tasks.into_iter().next().unwrap_or_default(),
+                    task => task,
+                };
+                episodes.push(Entry {
                     index: line.episode_index,
                     frames: line.length,
-                    task: line.tasks.into_iter().next().unwrap_or_default(),
-                    first_index,
+                    task: task.as_str().unwrap_or_default().to_owned(),
+                    first_index: 0,
                     data: None,
                     videos: BTreeMap::new(),
-                };
-                first_index += i64::try_from(line.length).unwrap_or(0);
-                Ok(entry)
-            })
-            .collect()
+                });
+                Ok(())
+            },
+            &mut |problem| notes.push(problem),
+        )?;
+        episodes.sort_by_key(|episode| episode.index);
+        count(&mut episodes);
+        Ok(episodes)
     }
 
     /// Layout v3.0: `meta/episodes/`, several episodes per file.
-    fn shared_files(&self) -> Result<Vec<Entry>, DataSetError> {
+    fn shared_files(&self, notes: &mut Vec<String>) -> Result<Vec<Entry>, DataSetError> {
+        let files = self.parquet_files("meta/episodes", &[EPISODES_V3])?;
+        notes.extend(foreign(&files.foreign));
         let mut episodes = Vec::new();
-        for path in self.parquet_files("meta/episodes")? {
-            let table = Table::open(&path)?;
-            let whole = |column: &str| -> Result<Vec<u64>, DataSetError> {
-                table
-                    .integers(column)?
-                    .into_iter()
-                    .map(|value| {
-                        u64::try_from(value).map_err(|_| {
-                            table.bad(column, format!("holds {value}, which is below 0"))
-                        })
-                    })
-                    .collect()
-            };
-            let indices = whole("episode_index")?;
-            let frames = whole("length")?;
-            let first_indices = table.integers("dataset_from_index")?;
-            let tasks = table.texts("tasks")?;
-            let data = files(whole("data/chunk_index")?, whole("data/file_index")?);
-            let mut videos = Vec::new();
-            for (camera, is_video) in self.cameras() {
-                if is_video {
-                    let of = |what: &str| format!("videos/{camera}/{what}");
-                    let numbers = files(whole(&of("chunk_index"))?, whole(&of("file_index"))?);
-                    let from = table.numbers(&of("from_timestamp"))?;
-                    let places: Vec<_> = numbers.into_iter().zip(from).collect();
-                    videos.push((camera, places));
-                }
+        let mut first_error = None;
+        for path in files.data {
+            match Table::open(&path).and_then(|table| self.of_table(&table, &mut episodes)) {
+                Ok(()) => {}
+                Err(error) if error.is_of_the_whole_folder() => return Err(error),
+                Err(error) if first_error.is_none() => first_error = Some(error),
+                Err(error) => notes.push(error.to_string()),
             }
-            let rows = indices
-                .into_iter()
-                .zip(frames)
-                .zip(first_indices)
-                .zip(tasks)
-                .zip(data);
-            for (row, ((((index, frames), first_index), tasks), data)) in rows.enumerate() {
-                episodes.push(Entry {
-                    index,
-                    frames: usize::try_from(frames).unwrap_or(0),
-                    task: tasks.into_iter().next().unwrap_or_default(),
-                    first_index,
-                    data: Some(data),
-                    videos: videos
-                        .iter()
-                        .filter_map(|(camera, places)| {
-                            Some(((*camera).to_owned(), *places.get(row)?))
-                        })
-                        .collect(),
-                });
-            }
+        }
+        match first_error {
+            Some(error) if episodes.is_empty() => return Err(error),
+            Some(error) => notes.push(error.to_string()),
+            None => {}
         }
         Ok(episodes)
     }
 
-    /// Whether each episode succeeded, where the rows say so (`next.success` in any of its frames).
+    fn of_table(&self, table: &Table, episodes: &mut Vec<Entry>) -> Result<(), DataSetError> {
+        let rows = table.rows() as u64;
+        if rows.saturating_add(episodes.len() as u64) > EPISODES.max(table.bytes) {
+            return Err(DataSetError::TooLarge {
+                path: table.path.clone(),
+                problem: format!("has {} bytes and {rows} rows", table.bytes),
+            });
+        }
+        // What is missing or odd is none.
+        let counts = |column: &str| table.sparse_counts(column).unwrap_or_default();
+        let at = |column: &[Option<u64>], row: usize| column.get(row).copied().flatten();
+        let indices = table.sparse_counts("episode_index")?;
+        let from = counts("dataset_from_index");
+        let to = if table.has("length") {
+            Vec::new()
+        } else {
+            table.sparse_counts("dataset_to_index")?
+        };
+        let lengths = counts("length");
+        let tasks = table.texts("tasks").unwrap_or_default();
+        let data = (counts("data/chunk_index"), counts("data/file_index"));
+        let mut videos = Vec::new();
+        for (camera, _) in self.cameras().iter().filter(|(_, is_video)| *is_video) {
+            let of = |what: &str| format!("videos/{camera}/{what}");
+            let from = table.sparse_numbers(&of("from_timestamp"));
+            videos.push((
+                *camera,
+                counts(&of("chunk_index")),
+                counts(&of("file_index")),
+                from.unwrap_or_default(),
+            ));
+        }
+        let file = |chunks: &[Option<u64>], files: &[Option<u64>], row: usize| {
+            Some(FileNumber {
+                chunk: at(chunks, row)?,
+                file: at(files, row)?,
+            })
+        };
+        for (row, index) in indices.into_iter().enumerate() {
+            let first = at(&from, row);
+            let length = at(&lengths, row).or_else(|| at(&to, row)?.checked_sub(first?));
+            let (Some(index), Some(length)) = (index, length) else {
+                return Err(table.bad(
+                    "length",
+                    format!("row {row} has no episode_index or no length"),
+                ));
+            };
+            let place =
+                |(camera, chunks, files, from): &(&str, Vec<_>, Vec<_>, Vec<Option<f64>>)| {
+                    let from = from
+                        .get(row)
+                        .copied()
+                        .flatten()
+                        .filter(|from| *from >= 0.0)?;
+                    Some(((*camera).to_owned(), Ok((file(chunks, files, row)?, from))))
+                };
+            episodes.push(Entry {
+                index,
+                frames: usize::try_from(length).unwrap_or(usize::MAX),
+                task: tasks
+                    .get(row)
+                    .and_then(|tasks| tasks.first())
+                    .cloned()
+                    .unwrap_or_default(),
+                first_index: first
+                    .and_then(|first| i64::try_from(first).ok())
+                    .unwrap_or(0),
+                data: file(&data.0, &data.1, row),
+                videos: videos.iter().filter_map(place).collect(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Two episodes cannot be at the same time of the same video: nobody can say whose frames those are.
+    fn compare_places(&self, episodes: &mut [Entry]) {
+        for (camera, _) in self.cameras() {
+            let Some(fps) = self.fps(camera) else {
+                continue;
+            };
+            let mut places: Vec<(FileNumber, f64, usize)> = Vec::new();
+            for (number, episode) in episodes.iter().enumerate() {
+                if let Some(Ok((file, from))) = episode.videos.get(camera) {
+                    places.push((*file, *from, number));
+                }
+            }
+            places.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
+            for pair in places.windows(2) {
+                let [(file, from, first), (other, next, second)] = pair else {
+                    continue;
+                };
+                let frames = episodes.get(*first).map_or(0, |episode| episode.frames);
+                // A frame of tolerance: times are rounded.
+                let end = from + (frames as f64 - 1.0).max(0.5) / fps;
+                if file != other || *next >= end {
+                    continue;
+                }
+                for (one, another, at) in [(first, second, from), (second, first, next)] {
+                    let of = episodes.get(*another).map_or(0, |episode| episode.index);
+                    let problem = format!(
+                        "the metadata let it begin at {at:.3} s of a video of {camera} (chunk {}, file {}), where they \
+                         have episode {of} too",
+                        file.chunk, file.file
+                    );
+                    if let Some(place) = episodes
+                        .get_mut(*one)
+                        .and_then(|episode| episode.videos.get_mut(camera))
+                    {
+                        *place = Err(problem);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Where no metadata can be read: what the rows say.
+    fn of_rows(&self, notes: &mut Vec<String>) -> Result<Vec<Entry>, DataSetError> {
+        let mut lengths: BTreeMap<u64, usize> = BTreeMap::new();
+        for path in self.files()?.data {
+            match Table::open(&path).and_then(|table| table.sparse_counts("episode_index")) {
+                Ok(rows) => {
+                    for episode in rows.into_iter().flatten() {
+                        *lengths.entry(episode).or_default() += 1;
+                    }
+                }
+                Err(error) if error.is_of_the_whole_folder() => return Err(error),
+                Err(error) => notes.push(error.to_string()),
+            }
+        }
+        let mut episodes: Vec<Entry> = lengths
+            .into_iter()
+            .map(|(index, frames)| Entry {
+                index,
+                frames,
+                task: String::new(),
+                first_index: 0,
+                data: None,
+                videos: BTreeMap::new(),
+            })
+            .collect();
+        count(&mut episodes);
+        Ok(episodes)
+    }
+
+    /// Whether each episode succeeded, where the rows say so (`next.success` in any of its frames). A file that does not
+    /// say it is passed over.
     ///
     /// # Errors
-    /// When a file cannot be read.
+    /// When there are no files.
     pub fn successes(&self) -> Result<Option<BTreeMap<u64, bool>>, DataSetError> {
         const COLUMN: &str = "next.success";
         if !self.info().features.contains_key(COLUMN) {
             return Ok(None);
         }
         let mut successes = BTreeMap::new();
-        for path in self.files()? {
-            let table = Table::open(&path)?;
-            let rows = table.integers("episode_index")?.into_iter();
-            for (episode, success) in rows.zip(table.numbers(COLUMN)?) {
-                let Ok(episode) = u64::try_from(episode) else {
-                    continue;
-                };
-                *successes.entry(episode).or_insert(false) |= success != 0.0;
+        for path in self.files()?.data {
+            let Ok(table) = Table::open(&path) else {
+                continue;
+            };
+            let columns = table
+                .sparse_counts("episode_index")
+                .and_then(|rows| Ok((rows, table.sparse_numbers(COLUMN)?)));
+            let Ok((rows, values)) = columns else {
+                continue;
+            };
+            for (episode, success) in rows.into_iter().zip(values) {
+                if let (Some(episode), Some(success)) = (episode, success) {
+                    *successes.entry(episode).or_insert(false) |= success != 0.0;
+                }
             }
         }
         Ok(Some(successes))
     }
 }
 
-fn files(chunks: Vec<u64>, files: Vec<u64>) -> Vec<FileNumber> {
-    chunks
-        .into_iter()
-        .zip(files)
-        .map(|(chunk, file)| FileNumber { chunk, file })
-        .collect()
+/// Numbers the frames of episodes that come one after the other.
+fn count(episodes: &mut [Entry]) {
+    let mut first = 0_i64;
+    for episode in episodes {
+        episode.first_index = first;
+        first = first.saturating_add(i64::try_from(episode.frames).unwrap_or(i64::MAX));
+    }
 }

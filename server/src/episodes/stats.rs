@@ -1,13 +1,13 @@
 //! Recorded statistics of a vector.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
-use serde::Deserialize;
+use serde_json::Value;
 
-use super::DataSetError;
+use super::{DataSetError, json};
 
 /// Statistics per dimension. Which there are depends on who recorded the data set, and when.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the keys of the file")]
 pub struct Stats {
     pub min: Option<Vec<f64>>,
@@ -20,62 +20,70 @@ pub struct Stats {
     pub count: Option<Vec<f64>>,
 }
 
-#[derive(Deserialize)]
+#[derive(serde::Deserialize)]
 struct Line {
-    stats: std::collections::BTreeMap<String, serde_json::Value>,
+    #[serde(default)]
+    stats: BTreeMap<String, Value>,
 }
 
 impl Stats {
-    pub(super) fn parse(value: &serde_json::Value, key: &str) -> Result<Self, DataSetError> {
-        let bad = |problem| DataSetError::BadStats {
-            key: key.to_owned(),
-            problem,
+    /// What there is of them: a figure that is no vector is none, a value that is no number is not a number.
+    pub(super) fn parse(value: &Value) -> Self {
+        let figure = |name: &str| {
+            let mut list = value.get(name)?;
+            // Some writers wrap the list once.
+            if let Some([inner @ Value::Array(_)]) = list.as_array().map(Vec::as_slice) {
+                list = inner;
+            }
+            let numbers = list.as_array()?.iter();
+            Some(
+                numbers
+                    .map(|value| value.as_f64().unwrap_or(f64::NAN))
+                    .collect(),
+            )
         };
-        let stats = Self::deserialize(value).map_err(|error| bad(error.to_string()))?;
-        let lengths: Vec<usize> = [
-            &stats.min,
-            &stats.max,
-            &stats.mean,
-            &stats.std,
-            &stats.q01,
-            &stats.q99,
-        ]
-        .into_iter()
-        .flatten()
-        .map(Vec::len)
-        .collect();
-        if lengths.windows(2).any(|pair| pair.first() != pair.last()) {
-            return Err(bad("they are not equally long".to_owned()));
+        Self {
+            min: figure("min"),
+            max: figure("max"),
+            mean: figure("mean"),
+            std: figure("std"),
+            q01: figure("q01"),
+            q99: figure("q99"),
+            count: figure("count"),
         }
-        Ok(stats)
     }
 
     /// Adds up `meta/episodes_stats.jsonl` (layout v2.1), as LeRobot does: quantiles cannot be added up.
     pub(super) fn of_episodes(path: &Path, key: &str) -> Result<Option<Self>, DataSetError> {
-        let text = std::fs::read_to_string(path).map_err(|source| DataSetError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
         let mut episodes = Vec::new();
-        for line in text.lines().filter(|line| !line.trim().is_empty()) {
-            let line: Line = serde_json::from_str(line).map_err(|source| DataSetError::Json {
-                path: path.to_owned(),
-                source,
-            })?;
-            if let Some(stats) = line.stats.get(key) {
-                episodes.push(Self::parse(stats, key)?);
-            }
+        let mut broken = None;
+        json::lines(
+            path,
+            &mut |line: Line| {
+                episodes.extend(line.stats.get(key).map(Self::parse));
+                Ok(())
+            },
+            &mut |problem| {
+                broken.get_or_insert(problem);
+            },
+        )?;
+        // Without one of its episodes the sum would be that of another data set.
+        if let Some(problem) = broken {
+            return Err(DataSetError::BadStats {
+                key: key.to_owned(),
+                problem,
+            });
         }
         if episodes.is_empty() {
             return Ok(None);
         }
-        let weights: Vec<f64> = episodes
+        let counts: Option<Vec<f64>> = episodes
             .iter()
-            .map(|stats| {
-                let count = stats.count.as_ref().and_then(|count| count.first());
-                count.copied().unwrap_or(1.0)
-            })
+            .map(|stats| stats.count.as_ref()?.first().copied())
             .collect();
+        let Some(weights) = counts.filter(|counts| counts.iter().all(|count| *count > 0.0)) else {
+            return Ok(None);
+        };
         let total: f64 = weights.iter().sum();
         let fold = |read: fn(&Self) -> &Option<Vec<f64>>, with: fn(f64, f64) -> f64| {
             let mut arrays = episodes.iter().map(|stats| read(stats).clone());
@@ -88,8 +96,9 @@ impl Stats {
                 Some(sum)
             })
         };
-        let min = fold(|stats| &stats.min, f64::min);
-        let max = fold(|stats| &stats.max, f64::max);
+        // What is no number in one episode is none in all of them.
+        let min = fold(|stats| &stats.min, |a, b| either(a, b, f64::min));
+        let max = fold(|stats| &stats.max, |a, b| either(a, b, f64::max));
         let means: Option<Vec<&Vec<f64>>> =
             episodes.iter().map(|stats| stats.mean.as_ref()).collect();
         let deviations: Option<Vec<&Vec<f64>>> =
@@ -213,6 +222,15 @@ impl Stats {
             q99,
             count: Some(vec![rows as f64]),
         }
+    }
+}
+
+/// One of two numbers; not a number where one of them is none.
+fn either(a: f64, b: f64, which: fn(f64, f64) -> f64) -> f64 {
+    if a.is_nan() || b.is_nan() {
+        f64::NAN
+    } else {
+        which(a, b)
     }
 }
 

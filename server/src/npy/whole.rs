@@ -9,9 +9,9 @@ use super::{NpyError, header};
 /// # Errors
 /// [`NpyError`] names the file and what is wrong with it.
 pub fn read_whole_numbers(path: &Path) -> Result<Vec<i64>, NpyError> {
-    let bytes = std::fs::read(path).map_err(|source| NpyError::Read {
+    let bytes = std::fs::read(path).map_err(|cause| NpyError::Read {
         path: path.to_owned(),
-        source,
+        cause,
     })?;
     let not_npy = |reason: &str| NpyError::NotNpy {
         path: path.to_owned(),

@@ -1,6 +1,10 @@
 //! Weights and values that trainers make of curves.
 
-use super::{ScoringError, Store, progress::write_column, store::write};
+use super::{
+    ScoringError, Store,
+    progress::{finish, index_of, unfinished, write_column},
+    store::write,
+};
 use parquet::{
     data_type::{FloatType, Int64Type},
     errors::ParquetError,
@@ -8,7 +12,7 @@ use parquet::{
     schema::parser::parse_message_type,
 };
 use serde::Serialize;
-use std::{fs::File, path::Path, sync::Arc};
+use std::{fs::File, sync::Arc};
 use topreward::{Impute, Rabc, RabcWeights, TopAwr, discounted, impute, top_awr};
 
 /// The weight of every frame in reward-aligned behaviour cloning.
@@ -25,6 +29,10 @@ pub const VALUES_FILE: &str = "value_annotations.json";
 /// [`ScoringError`].
 pub fn rabc(store: &Store, chunk: usize) -> Result<(), ScoringError> {
     let path = store.folder().join(RABC_FILE);
+    let failed = |source| ScoringError::Parquet {
+        path: path.clone(),
+        source,
+    };
     let episodes = store.progress()?;
     let known: Vec<Vec<Option<f32>>> = episodes
         .iter()
@@ -38,7 +46,8 @@ pub fn rabc(store: &Store, chunk: usize) -> Result<(), ScoringError> {
     let mut numbers = [const { Vec::new() }; 3];
     for episode in &episodes {
         for frame in (0_i64..).take(episode.progress.len()) {
-            let row = [episode.first_index + frame, episode.episode_index, frame];
+            let index = index_of(episode, frame).map_err(failed)?;
+            let row = [index, episode.episode_index, frame];
             for (column, value) in numbers.iter_mut().zip(row) {
                 column.push(value);
             }
@@ -51,14 +60,18 @@ pub fn rabc(store: &Store, chunk: usize) -> Result<(), ScoringError> {
         .map(|delta| delta.map_or(f32::NAN, |delta| delta as f32))
         .collect();
     let flat: Vec<f32> = weights.weights().into_iter().flatten().collect();
-    columns(&path, &numbers, &[deltas, flat]).map_err(|source| ScoringError::Parquet {
+    let io = |source| ScoringError::Io {
         path: path.clone(),
         source,
-    })
+    };
+    let (file, unfinished) = unfinished(&path).map_err(io)?;
+    let copy = file.try_clone().map_err(io)?;
+    columns(copy, &numbers, &[deltas, flat]).map_err(failed)?;
+    finish(&file, &unfinished, &path).map_err(io)
 }
 
 fn columns(
-    path: &Path,
+    file: File,
     numbers: &[Vec<i64>; 3],
     values: &[Vec<f32>; 2],
 ) -> Result<(), ParquetError> {
@@ -73,7 +86,7 @@ fn columns(
     let properties = WriterProperties::builder()
         .set_compression(parquet::basic::Compression::SNAPPY)
         .build();
-    let mut writer = SerializedFileWriter::new(File::create(path)?, schema, Arc::new(properties))?;
+    let mut writer = SerializedFileWriter::new(file, schema, Arc::new(properties))?;
     let mut rows = writer.next_row_group()?;
     let there = vec![1_i16; numbers.first().map_or(0, Vec::len)];
     for column in numbers {

@@ -25,6 +25,14 @@ impl Journal {
             path: path.to_owned(),
             source,
         };
+        // A data set may come from anybody, and results lie in it by default: nothing is written through its links.
+        if path.is_symlink() {
+            return Err(ScoringError::BadResult {
+                path: path.to_owned(),
+                reason: "is a link, and results are not written through links; remove it"
+                    .to_owned(),
+            });
+        }
         let text = match std::fs::read(path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),

@@ -4,6 +4,7 @@
 //! `sarm_progress.parquet` is what the public visualizer plots.
 
 use super::ScoringError;
+use crate::episodes::Indices;
 use parquet::{
     data_type::{FloatType, Int64Type},
     errors::ParquetError,
@@ -14,7 +15,12 @@ use parquet::{
     },
     schema::parser::parse_message_type,
 };
-use std::{fs::File, path::Path, sync::Arc};
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// What LeRobot names the file, in the root of the data set.
 pub const FILE: &str = "topreward_progress.parquet";
@@ -33,8 +39,8 @@ const SCHEMA: &str = "message schema {
 pub struct EpisodeProgress {
     /// Its number in the data set.
     pub episode_index: i64,
-    /// The number of its first frame in the whole data set.
-    pub first_index: i64,
+    /// The numbers of its frames in the whole data set.
+    pub indices: Indices,
     /// Progress at every frame, from 0 to 1.
     pub progress: Vec<f32>,
 }
@@ -53,15 +59,35 @@ pub fn write(
         path: path.to_owned(),
         source,
     };
-    let unfinished = path.with_extension("parquet.unfinished");
-    let file = File::create(&unfinished).map_err(io)?;
-    write_to(file, vlm_name, reward_model_path, episodes).map_err(|source| {
-        ScoringError::Parquet {
-            path: path.to_owned(),
-            source,
-        }
+    let (file, unfinished) = unfinished(path).map_err(io)?;
+    write_to(
+        file.try_clone().map_err(io)?,
+        vlm_name,
+        reward_model_path,
+        episodes,
+    )
+    .map_err(|source| ScoringError::Parquet {
+        path: path.to_owned(),
+        source,
     })?;
-    std::fs::rename(&unfinished, path).map_err(io)
+    finish(&file, &unfinished, path).map_err(io)
+}
+
+/// A new file beside `path`, which takes its place once it is whole. What stood under that name before, a link of a data
+/// set from elsewhere among it, is not written through.
+pub(super) fn unfinished(path: &Path) -> io::Result<(File, PathBuf)> {
+    let unfinished = path.with_extension("parquet.unfinished");
+    match std::fs::remove_file(&unfinished) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    Ok((File::create_new(&unfinished)?, unfinished))
+}
+
+/// To the disk first, and under its name then.
+pub(super) fn finish(file: &File, unfinished: &Path, path: &Path) -> io::Result<()> {
+    file.sync_all()?;
+    std::fs::rename(unfinished, path)
 }
 
 fn write_to(
@@ -90,7 +116,7 @@ fn write_to(
     let mut progress = Vec::new();
     for episode in episodes {
         for (frame, value) in (0_i64..).zip(&episode.progress) {
-            index.push(episode.first_index + frame);
+            index.push(index_of(episode, frame)?);
             episode_index.push(episode.episode_index);
             frame_index.push(frame);
             progress.push(*value);
@@ -105,6 +131,19 @@ fn write_to(
     rows.close()?;
     writer.close()?;
     Ok(())
+}
+
+/// The number of a frame in the whole data set.
+pub(super) fn index_of(episode: &EpisodeProgress, frame: i64) -> Result<i64, ParquetError> {
+    let place = usize::try_from(frame).ok();
+    place
+        .and_then(|frame| episode.indices.at(frame))
+        .ok_or_else(|| {
+            ParquetError::General(format!(
+                "episode {} has no row for frame {frame}",
+                episode.episode_index
+            ))
+        })
 }
 
 pub(super) fn write_column<T: parquet::data_type::DataType>(
@@ -136,13 +175,13 @@ mod tests {
         let episodes = [
             EpisodeProgress {
                 episode_index: 0,
-                first_index: 0,
+                indices: Indices::From(0),
                 progress: vec![0.0, 0.5, 1.0],
             },
             EpisodeProgress {
                 episode_index: 2,
-                first_index: 7,
-                progress: vec![1.0],
+                indices: Indices::Each(vec![7, 9]),
+                progress: vec![1.0, 0.5],
             },
         ];
         write(&path, "Qwen/Qwen3-VL-8B-Instruct", None, &episodes).unwrap();
@@ -179,7 +218,8 @@ mod tests {
                 (0, 0, 0, 0.0),
                 (1, 0, 1, 0.5),
                 (2, 0, 2, 1.0),
-                (7, 2, 0, 1.0)
+                (7, 2, 0, 1.0),
+                (9, 2, 1, 0.5)
             ]
         );
         std::fs::remove_dir_all(folder).unwrap();

@@ -12,6 +12,7 @@ use super::{
     Journal, ScoringError, Summary, picture,
     progress::{self, EpisodeProgress},
 };
+use crate::episodes::Indices;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
     collections::BTreeMap,
@@ -53,8 +54,8 @@ pub struct Finished {
     pub record: Record,
     /// Its score.
     pub score: Score,
-    /// The number of its first frame in the whole data set.
-    pub first_index: i64,
+    /// The numbers of its frames in the whole data set.
+    pub indices: Indices,
 }
 
 /// The file of an episode.
@@ -62,6 +63,9 @@ pub struct Finished {
 struct EpisodeFile {
     episode_index: usize,
     first_index: i64,
+    /// Where its frames do not have one number after the other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    indices: Option<Vec<i64>>,
     #[serde(flatten)]
     score: Score,
 }
@@ -96,7 +100,9 @@ impl Store {
                 Finished {
                     record,
                     score: file.score,
-                    first_index: file.first_index,
+                    indices: file
+                        .indices
+                        .map_or(Indices::From(file.first_index), Indices::Each),
                 },
             );
         }
@@ -119,6 +125,13 @@ impl Store {
         &self.finished
     }
 
+    /// Gives the frames of a finished episode the numbers that its rows bear now.
+    pub fn number(&mut self, episode_index: usize, indices: Indices) {
+        if let Some(finished) = self.finished.get_mut(&episode_index) {
+            finished.indices = indices;
+        }
+    }
+
     /// Keeps a score: its file and its picture first, its line last.
     ///
     /// # Errors
@@ -127,7 +140,11 @@ impl Store {
         let index = finished.record.episode_index;
         let file = EpisodeFile {
             episode_index: index,
-            first_index: finished.first_index,
+            first_index: finished.indices.at(0).unwrap_or_default(),
+            indices: match &finished.indices {
+                Indices::From(_) => None,
+                Indices::Each(indices) => Some(indices.clone()),
+            },
             score: finished.score.clone(),
         };
         write(&episode_path(&self.folder, index, "json"), &file)?;
@@ -151,7 +168,7 @@ impl Store {
                 let progress = &finished.score.curve.progress;
                 Ok(EpisodeProgress {
                     episode_index: i64::try_from(*index).unwrap_or(i64::MAX),
-                    first_index: finished.first_index,
+                    indices: finished.indices.clone(),
                     progress: every_frame(&setting.prefix_lengths, progress, setting.frames)?,
                 })
             })

@@ -159,3 +159,117 @@ fn what_cannot_be_shown_is_refused_or_left_out_with_the_reason() {
     fs::write(&info, value.to_string()).unwrap();
     assert!(refusal(&videos, None).contains("fps"));
 }
+
+/// A data set may come from anybody, with links among its files.
+#[cfg(unix)]
+#[test]
+fn links_are_followed_within_the_data_set_alone() {
+    use std::os::unix::fs::symlink;
+    let outside = Folder::new("rec-beside");
+    let secret = outside.file("secret.mp4");
+    fs::write(&secret, "not yours").unwrap();
+    let listed = |folder: &std::path::Path| {
+        let added = Recordings::default().add(folder, None).unwrap();
+        (added.episodes, added.left_out)
+    };
+    let video = |folder: &Folder, number: usize| {
+        folder
+            .0
+            .join(format!("videos/chunk-000/{CAMERA}/episode_{number:06}.mp4"))
+    };
+    // A file that is a link to another one of this machine.
+    let set = made::v2_videos("rec-link");
+    fs::remove_file(video(&set, 1)).unwrap();
+    symlink(&secret, video(&set, 1)).unwrap();
+    let (episodes, left_out) = listed(&set.0);
+    assert_eq!(episodes, 2);
+    assert!(
+        left_out[0].contains("outside of the data set"),
+        "{left_out:?}"
+    );
+    // One to a link, and one that stays within.
+    let inner = set.0.join("inner.mp4");
+    symlink(&secret, &inner).unwrap();
+    fs::remove_file(video(&set, 1)).unwrap();
+    symlink(&inner, video(&set, 1)).unwrap();
+    assert_eq!(listed(&set.0).0, 2);
+    fs::remove_file(video(&set, 1)).unwrap();
+    symlink(video(&set, 2), video(&set, 1)).unwrap();
+    assert_eq!(listed(&set.0).0, 3);
+    // The set itself may be a link: somebody named it.
+    let link = outside.0.join("set");
+    symlink(&set.0, &link).unwrap();
+    assert_eq!(listed(&link).0, 3);
+    // A folder that is a link to one beside the set.
+    let folder = set.0.join("videos");
+    fs::rename(&folder, outside.0.join("videos")).unwrap();
+    symlink(outside.0.join("videos"), &folder).unwrap();
+    let (episodes, left_out) = listed(&set.0);
+    assert_eq!((episodes, left_out.len()), (0, 3));
+
+    // The cache of Hugging Face: every file is a link to a blob of the same repository, and to no other.
+    let whole = made::v2_videos("rec-cache-whole");
+    let cache = Folder::new("rec-cache");
+    let repository = cache.0.join("datasets--lab--drawer");
+    let snapshot = repository.join("snapshots/0123abcd");
+    fs::create_dir_all(repository.join("blobs")).unwrap();
+    for (number, name) in [
+        "meta/info.json".to_owned(),
+        "meta/episodes.jsonl".to_owned(),
+        format!("videos/chunk-000/{CAMERA}/episode_000000.mp4"),
+        format!("videos/chunk-000/{CAMERA}/episode_000001.mp4"),
+        format!("videos/chunk-000/{CAMERA}/episode_000002.mp4"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let blob = repository.join(format!("blobs/{number:040}"));
+        fs::copy(whole.0.join(&name), &blob).unwrap();
+        let link = snapshot.join(&name);
+        fs::create_dir_all(link.parent().unwrap()).unwrap();
+        symlink(blob, link).unwrap();
+    }
+    let mut recordings = Recordings::default();
+    assert_eq!(recordings.add(&snapshot, None).unwrap().episodes, 3);
+    let last = snapshot.join(format!("videos/chunk-000/{CAMERA}/episode_000002.mp4"));
+    fs::remove_file(&last).unwrap();
+    let other = cache.0.join("datasets--lab--other/blobs");
+    fs::create_dir_all(&other).unwrap();
+    fs::copy(&secret, other.join("blob")).unwrap();
+    symlink(other.join("blob"), &last).unwrap();
+    assert_eq!(listed(&snapshot).0, 2);
+}
+
+#[test]
+fn what_is_not_shown_does_not_stop_a_data_set() {
+    let set = made::v3_videos("rec-odd");
+    // What macOS leaves beside files, an unfinished file, a depth camera that comes first, and no tasks.
+    for name in ["data/chunk-000", "meta/episodes/chunk-000"] {
+        fs::write(
+            set.file(&format!("{name}/._file-000.parquet")),
+            b"\x00\x05\x16\x07",
+        )
+        .unwrap();
+        fs::write(set.file(&format!("{name}/file-009.parquet")), "PAR1").unwrap();
+    }
+    let info = set.0.join("meta/info.json");
+    let mut value: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(&info).unwrap()).unwrap();
+    value["features"]["observation.images.a_range"] = serde_json::json!({
+        "dtype": "video", "shape": [48, 64, 1], "info": {"video.is_depth_map": true}
+    });
+    fs::write(&info, value.to_string()).unwrap();
+    let added = Recordings::default().add(&set.0, None).unwrap();
+    assert_eq!((added.episodes, added.camera.as_str()), (3, CAMERA));
+    assert!(
+        added
+            .notes
+            .iter()
+            .any(|note| note.contains("was never finished")),
+        "{:?}",
+        added.notes
+    );
+    let refused = Recordings::default().add(&set.0, Some("a_range"));
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("is a depth camera"), "{refused}");
+}

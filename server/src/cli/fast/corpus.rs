@@ -5,7 +5,7 @@ use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use openfast::{Chunk, EncodeError, Shape};
 use policy_studio::episodes::{
-    DataSet, NormMode, Normalisation, Stats, Wanted,
+    DataSet, Episode, Feature, NormMode, Normalisation, Recorded, Stats, Used, Wanted,
     windows::{self, Cut},
 };
 use std::{
@@ -182,18 +182,28 @@ impl Corpus {
             max_episodes: how.max_episodes.map(usize::try_from).transpose()?,
         };
         let bar = spinner("reading episodes")?;
-        let episodes = data_set.episodes(&wanted, &|done, files| {
+        let chosen = how.dims.as_ref().map(|Dims(dims)| dims.as_slice());
+        let used = Used {
+            actions: chosen,
+            states: Some(&relative),
+        };
+        let Recorded {
+            episodes,
+            left_out,
+            notes,
+        } = data_set.recorded(&wanted, used, &|done, files| {
             bar.set_message(format!("reading episodes: file {done} of {files}"));
         })?;
         bar.finish_and_clear();
+        let left_out_indices: Vec<i64> = left_out.iter().map(|one| one.episode).collect();
+        tell(
+            notes.into_iter().chain(
+                left_out
+                    .into_iter()
+                    .map(|one| format!("episode {} is left out: {}", one.episode, one.reason)),
+            ),
+        );
         let all = episodes.first().map_or(0, |episode| episode.action_dims);
-        if let Some(other) = episodes.iter().find(|episode| episode.action_dims != all) {
-            bail!(
-                "episode {} has {} action dimensions, the first has {all}",
-                other.index,
-                other.action_dims
-            );
-        }
         compare_with_info(&data_set, &episodes, how);
         let dims = how
             .dims
@@ -225,7 +235,7 @@ impl Corpus {
         let normalisation = if mode == NormMode::None {
             None
         } else {
-            let stats = statistics(&data_set, &episodes, mode, how)?.of_dims(&dims)?;
+            let stats = statistics(&data_set, &episodes, mode, how, &dims).of_dims(&dims)?;
             if !relative.is_empty() {
                 eprintln!(
                     "note: the statistics are those of the recorded actions, also for relative dimensions (as in LeRobot's trainer)"
@@ -245,7 +255,7 @@ impl Corpus {
             .info()
             .features
             .get(&how.action_key)
-            .and_then(policy_studio::episodes::Feature::dim_names)
+            .and_then(Feature::dim_names)
             .filter(|names| names.len() == all)
             .map_or(vec![], |names| {
                 let picked = dims.iter().filter_map(|&dim| names.get(dim).cloned());
@@ -254,6 +264,7 @@ impl Corpus {
         let origin = serde_json::json!({
             "dataset": root,
             "episodes": episodes.len(),
+            "episodes_left_out": left_out_indices,
             "action_horizon": horizon,
             "action_key": how.action_key,
             "encoded_dims": dims,
@@ -337,18 +348,11 @@ fn finite(chunks: &Chunks) -> anyhow::Result<()> {
 }
 
 /// Says when what was read is not what `info.json` announces.
-fn compare_with_info(
-    data_set: &DataSet,
-    episodes: &[policy_studio::episodes::Episode],
-    how: &DataSetArguments,
-) {
+fn compare_with_info(data_set: &DataSet, episodes: &[Episode], how: &DataSetArguments) {
     if how.max_episodes.is_some() {
         return;
     }
-    let frames: usize = episodes
-        .iter()
-        .map(policy_studio::episodes::Episode::frames)
-        .sum();
+    let frames: usize = episodes.iter().map(Episode::frames).sum();
     let info = data_set.info();
     for (what, announced, read) in [
         ("episodes", info.total_episodes, episodes.len()),
@@ -360,31 +364,75 @@ fn compare_with_info(
     }
 }
 
-/// The recorded statistics, or those of the actions themselves where the mode's figures are not recorded.
+/// Says what is not as it should be; not a thousand times.
+fn tell(words: impl Iterator<Item = String>) {
+    const SHOWN: usize = 20;
+    let mut more = 0_usize;
+    for (number, words) in words.enumerate() {
+        if number < SHOWN {
+            eprintln!("note: {words}");
+        } else {
+            more += 1;
+        }
+    }
+    if more > 0 {
+        eprintln!("note: and {more} more of the kind");
+    }
+}
+
+/// The recorded statistics, or those of the actions themselves where the mode's figures are not recorded, or cannot be
+/// used for the dimensions that are encoded.
 fn statistics(
     data_set: &DataSet,
-    episodes: &[policy_studio::episodes::Episode],
+    episodes: &[Episode],
     mode: NormMode,
     how: &DataSetArguments,
-) -> anyhow::Result<Stats> {
-    let recorded = data_set.stats(&how.action_key)?;
-    let enough = |stats: &Stats| match mode {
-        NormMode::Quantiles => stats.q01.is_some() && stats.q99.is_some(),
-        NormMode::MinMax => stats.min.is_some() && stats.max.is_some(),
-        NormMode::MeanStd => stats.mean.is_some() && stats.std.is_some(),
-        NormMode::None => true,
+    dims: &[usize],
+) -> Stats {
+    let all = episodes.first().map_or(0, |episode| episode.action_dims);
+    let figures = |stats: Stats| match mode {
+        NormMode::Quantiles => [("q01", stats.q01), ("q99", stats.q99)],
+        NormMode::MinMax => [("min", stats.min), ("max", stats.max)],
+        NormMode::MeanStd => [("mean", stats.mean), ("std", stats.std)],
+        NormMode::None => [("", None), ("", None)],
     };
-    if let Some(stats) = recorded.filter(enough) {
-        return Ok(stats);
-    }
+    let reason = match data_set.stats(&how.action_key) {
+        Err(error) => error.to_string(),
+        Ok(None) => "the data set does not record what this normalisation needs".to_owned(),
+        Ok(Some(stats)) => match unusable(figures(stats.clone()), all, dims) {
+            None => return stats,
+            Some(reason) => reason,
+        },
+    };
     eprintln!(
-        "note: the data set does not record what this normalisation needs; computed from the {} episodes read",
+        "note: {reason}; computed from the {} episodes read",
         episodes.len()
     );
-    let dims = episodes.first().map_or(0, |episode| episode.action_dims);
-    let all: Vec<f32> = episodes
+    let values: Vec<f32> = episodes
         .iter()
         .flat_map(|episode| episode.actions.iter().copied())
         .collect();
-    Ok(Stats::of_values(&all, dims))
+    Stats::of_values(&values, all)
+}
+
+/// Why recorded figures are not those of the actions.
+fn unusable(figures: [(&str, Option<Vec<f64>>); 2], all: usize, dims: &[usize]) -> Option<String> {
+    for (name, figure) in figures {
+        let Some(figure) = figure else {
+            return Some("the data set does not record what this normalisation needs".to_owned());
+        };
+        if figure.len() != all {
+            return Some(format!(
+                "the recorded {name} has {} values, the actions have {all}",
+                figure.len()
+            ));
+        }
+        let is_odd = |dim: &&usize| figure.get(**dim).is_some_and(|value| !value.is_finite());
+        if let Some(dim) = dims.iter().find(is_odd) {
+            return Some(format!(
+                "the recorded {name} of dimension {dim} is NaN or infinite"
+            ));
+        }
+    }
+    None
 }

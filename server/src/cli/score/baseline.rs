@@ -159,10 +159,10 @@ impl Score {
         let data_set = DataSet::open(folder)?;
         let camera = data_set.camera(self.set.camera.as_deref())?;
         let fps = data_set
-            .info()
-            .fps
-            .context("meta/info.json does not say fps")?;
+            .fps(&camera)
+            .context("meta/info.json does not say a rate above 0 (fps)")?;
         let listing = data_set.listing()?;
+        super::notes(&listing.notes);
         let chosen_episodes = self.set.choose(&listing)?;
         let out = self.set.out(folder);
         std::fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
@@ -222,10 +222,14 @@ impl Score {
                     journal.add(&record)?;
                     records.push(record);
                 }
-                Err(error) => failed.push(Failure {
-                    episode_index: entry.index,
-                    error: format!("{error:#}"),
-                }),
+                Err(error) => {
+                    let error = super::of_episode(entry.index, &error);
+                    bar.suspend(|| eprintln!("episode {}: {error}", entry.index));
+                    failed.push(Failure {
+                        episode_index: entry.index,
+                        error,
+                    });
+                }
             }
         }
         bar.finish_and_clear();

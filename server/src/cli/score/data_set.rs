@@ -6,10 +6,10 @@ use super::{
     bar,
     selection::{Episodes, parse_labels},
 };
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use policy_studio::{
-    episodes::{DataSet, Entry, Listing},
+    episodes::{DataSet, Entry, Indices, Listing, RowFinder},
     scoring::{Failure, Finished, Keeper, RunSetting, Store, Summary, export, footage},
 };
 use std::{
@@ -97,7 +97,8 @@ impl DataSetArguments {
 
     fn labels(&self, data_set: &DataSet) -> anyhow::Result<Option<BTreeMap<u64, bool>>> {
         let Some(path) = &self.labels else {
-            return Ok(data_set.successes()?);
+            // Rows that cannot be asked leave an area out that nobody has asked for.
+            return Ok(data_set.successes().unwrap_or_default());
         };
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("cannot read {}", path.display()))?;
@@ -179,11 +180,11 @@ impl Score {
         let data_set = DataSet::open(folder)?;
         let camera = data_set.camera(self.set.camera.as_deref())?;
         let fps = data_set
-            .info()
-            .fps
-            .context("meta/info.json does not say fps")?;
+            .fps(&camera)
+            .context("meta/info.json does not say a rate above 0 (fps)")?;
         Clip::new(1, fps)?;
         let listing = data_set.listing()?;
+        super::notes(&listing.notes);
         let chosen_episodes = self.set.choose(&listing)?;
         let labels = self.set.labels(&data_set)?;
         let chosen = super::super::policy::choose(asking.device.into())?;
@@ -207,6 +208,7 @@ impl Score {
         let whole = bar("{msg} {wide_bar} {pos}/{len} episodes, {eta} to go")?;
         whole.set_length(chosen_episodes.len() as u64);
         let (mut failed, mut scored, mut skipped) = (Vec::new(), 0, 0);
+        let mut finder = data_set.row_finder();
         for (index, place) in chosen_episodes.into_iter().enumerate() {
             let Some(entry) = listing.episodes.get(place) else {
                 continue;
@@ -222,33 +224,42 @@ impl Score {
                 .other_instruction
                 .as_deref()
                 .or_else(|| listing.other_task(place));
-            match self.score_episode(&scorer, &data_set, entry, &camera, fps, other) {
-                Ok(Told { score, .. }) => {
+            let told = indices(&mut finder, entry).and_then(|indices| {
+                let told = self.score_episode(&scorer, &data_set, entry, &camera, fps, other)?;
+                Ok((told.score, indices))
+            });
+            match told {
+                Ok((score, indices)) => {
                     store.add(Finished {
                         record: Record::new(index, &setting.dataset, episode_index, &score),
                         score,
-                        first_index: entry.first_index,
+                        indices,
                     })?;
                     scored += 1;
                 }
                 Err(error) => {
-                    whole.suspend(|| eprintln!("episode {}: {error:#}", entry.index));
+                    let error = super::of_episode(entry.index, &error);
+                    whole.suspend(|| eprintln!("episode {}: {error}", entry.index));
                     failed.push(Failure {
                         episode_index: entry.index,
-                        error: format!("{error:#}"),
+                        error,
                     });
                 }
             }
             whole.inc(1);
         }
         whole.finish_and_clear();
+        number_again(&mut store, &listing, &mut finder);
         let model = &scorer.model().info().name;
         store.write_progress(&out, model)?;
         if self.set.into_dataset {
             store.write_progress(folder, model)?;
         }
         self.export(&store)?;
-        let all = failed.is_empty();
+        // Episodes that the data set announces and nothing lists were asked for too.
+        let announced = data_set.info().total_episodes.unwrap_or_default();
+        let all = failed.is_empty()
+            && (self.set.episodes.is_some() || announced <= listing.episodes.len());
         let summary = Summary::new(
             model,
             &setting.dataset,
@@ -281,13 +292,19 @@ impl Score {
         other_task: Option<&str>,
     ) -> anyhow::Result<Told> {
         let options = scorer.options();
+        let instruction = self.instruction.as_deref().unwrap_or(&entry.task);
+        if instruction.trim().is_empty() {
+            bail!(
+                "the data set does not say what the robot was told in it; say it with --instruction"
+            );
+        }
         let pictures = data_set.footage(entry, camera)?;
         let keeper = Keeper::new(options.profile, fps, options.pre_resize);
         let film = footage::read(data_set.root(), &pictures, fps, keeper, &mut |_| ())?;
         let request = Request {
             clip: Clip::new(film.count(), fps)?,
             prefixes: &self.asking.prefixes,
-            instruction: self.instruction.as_deref().unwrap_or(&entry.task),
+            instruction,
             other_task,
             description: None,
         };
@@ -312,4 +329,48 @@ impl Score {
         }
         Ok(())
     }
+}
+
+/// The numbers of an episode's frames: those of its rows. Where the data set has no rows on this disk, or they bear no
+/// numbers, those that the metadata give it.
+fn indices(finder: &mut RowFinder<'_>, entry: &Entry) -> anyhow::Result<Indices> {
+    let by_metadata = Indices::From(entry.first_index);
+    let rows = match finder.find(entry) {
+        Ok(rows) => rows,
+        Err(_) if !finder.has_files() => return Ok(by_metadata),
+        Err(reason) => bail!("{reason}"),
+    };
+    if let Some(problem) = rows.disagreement(entry) {
+        bail!("{problem}");
+    }
+    Ok(rows.indices.unwrap_or(by_metadata))
+}
+
+/// Numbers the frames of all finished episodes as their rows are numbered now, and says where the metadata say otherwise.
+fn number_again(store: &mut Store, listing: &Listing, finder: &mut RowFinder<'_>) {
+    let mut notes = Vec::new();
+    for entry in &listing.episodes {
+        let known = usize::try_from(entry.index).ok().and_then(|index| {
+            let frames = store.finished().get(&index)?.score.setting.frames;
+            Some((index, frames))
+        });
+        let Some((index, frames)) = known else {
+            continue;
+        };
+        let Ok(rows) = finder.find(entry) else {
+            continue;
+        };
+        let Some(indices) = rows.indices.filter(|_| rows.count == frames) else {
+            continue;
+        };
+        if let Some(first) = indices.at(0).filter(|first| *first != entry.first_index) {
+            notes.push(format!(
+                "episode {}: its rows have the numbers (index) from {first} on, by the metadata they would begin at {}; \
+                 what is written has those of the rows",
+                entry.index, entry.first_index
+            ));
+        }
+        store.number(index, indices);
+    }
+    super::notes(&notes);
 }

@@ -73,6 +73,8 @@ impl Episodes {
 /// # Errors
 /// With the line that is neither.
 pub(super) fn parse_labels(text: &str) -> anyhow::Result<BTreeMap<u64, bool>> {
+    // Programs of Windows begin a text with a byte order mark.
+    let text = text.trim_start_matches('\u{feff}');
     if text.trim_start().starts_with('{') {
         return Ok(serde_json::from_str(text)?);
     }
@@ -84,8 +86,8 @@ pub(super) fn parse_labels(text: &str) -> anyhow::Result<BTreeMap<u64, bool>> {
         }
         let parsed = line.split_once(',').and_then(|(episode, outcome)| {
             let outcome = match outcome.trim().to_ascii_lowercase().as_str() {
-                "1" | "true" => true,
-                "0" | "false" => false,
+                "1" | "1.0" | "true" => true,
+                "0" | "0.0" | "false" => false,
                 _ => return None,
             };
             Some((episode.trim().parse::<u64>().ok()?, outcome))
@@ -94,7 +96,8 @@ pub(super) fn parse_labels(text: &str) -> anyhow::Result<BTreeMap<u64, bool>> {
             Some((episode, outcome)) => {
                 labels.insert(episode, outcome);
             }
-            None if number == 0 => {}
+            // A heading, but not an episode with an outcome that nobody understands.
+            None if number == 0 && !line.starts_with(|first: char| first.is_ascii_digit()) => {}
             None => bail!(
                 "line {}: {line:?} is not EPISODE,0 or EPISODE,1",
                 number + 1
@@ -115,11 +118,12 @@ mod tests {
         for text in [
             "episode_index,success\n0,1\n3,0\n",
             "0,true\n\n 3 , False",
+            "\u{feff}0,1.0\r\n3,0.0\r\n",
             "{\"0\": true, \"3\": false}",
         ] {
             assert_eq!(parse_labels(text).unwrap(), expected, "{text}");
         }
-        for text in ["0,1\n3,maybe", "{\"0\": 1}", "0,1\nthree,1"] {
+        for text in ["0,1\n3,maybe", "{\"0\": 1}", "0,1\nthree,1", "0,maybe\n3,1"] {
             assert!(parse_labels(text).is_err(), "{text}");
         }
     }

@@ -1,0 +1,208 @@
+//! Which files of a data set's folder are its data.
+//!
+//! A folder holds more than its layout says: what macOS, Windows, editors and notebooks leave behind, copies, files of
+//! another layout after half a conversion. Data is what is named like data.
+
+use super::{DataSet, DataSetError};
+use std::{
+    collections::BTreeSet,
+    path::{Component, Path, PathBuf},
+};
+
+/// The layouts' own templates, where `info.json` has none.
+pub(super) const DATA_V2: &str =
+    "data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet";
+pub(super) const DATA_V3: &str = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet";
+pub(super) const EPISODES_V3: &str =
+    "meta/episodes/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet";
+
+/// Folders within folders that are looked into.
+const DEPTH: usize = 6;
+/// Files of a data set: more than any has.
+const FILES: usize = 1 << 20;
+
+/// Files with rows.
+#[derive(Debug, Default)]
+pub(super) struct Files {
+    /// In the order of the numbers in their names.
+    pub(super) data: Vec<PathBuf>,
+    /// Parquet files whose names are no data's, and which are not read.
+    pub(super) foreign: Vec<PathBuf>,
+}
+
+impl DataSet {
+    /// Every parquet file under a folder of the data set that is named like `templates` say, or every one that a person
+    /// would see, where none is.
+    pub(super) fn parquet_files(
+        &self,
+        folder: &str,
+        templates: &[&str],
+    ) -> Result<Files, DataSetError> {
+        let top = self.root().join(folder);
+        let mut found = Vec::new();
+        let mut seen = BTreeSet::new();
+        let mut folders = vec![(top.clone(), 0)];
+        while let Some((folder, depth)) = folders.pop() {
+            // A link to a folder above would lead around for ever.
+            if !seen.insert(folder.canonicalize().unwrap_or_else(|_| folder.clone())) {
+                continue;
+            }
+            let failed = |cause| DataSetError::Read {
+                path: folder.clone(),
+                cause,
+            };
+            for entry in std::fs::read_dir(&folder).map_err(failed)? {
+                let entry = entry.map_err(failed)?;
+                if !is_visible(&entry.file_name().to_string_lossy()) {
+                    continue;
+                }
+                let path = entry.path();
+                if path.is_dir() {
+                    if depth < DEPTH {
+                        folders.push((path, depth + 1));
+                    }
+                } else if path.extension().is_some_and(|name| name == "parquet") {
+                    found.push(path);
+                }
+            }
+            if found.len() > FILES {
+                return Err(DataSetError::TooLarge {
+                    path: top,
+                    problem: format!("has more than {FILES} files"),
+                });
+            }
+        }
+        let is_data = |path: &PathBuf| {
+            let below = path.strip_prefix(self.root()).unwrap_or(path);
+            templates
+                .iter()
+                .any(|template| is_named_like(template, below))
+        };
+        let (mut data, mut foreign): (Vec<PathBuf>, Vec<PathBuf>) =
+            found.into_iter().partition(is_data);
+        if data.is_empty() {
+            std::mem::swap(&mut data, &mut foreign);
+        }
+        if data.is_empty() {
+            return Err(DataSetError::NoFiles(top));
+        }
+        data.sort_by_cached_key(|path| numbers(path.strip_prefix(&top).unwrap_or(path)));
+        Ok(Files { data, foreign })
+    }
+
+    /// The data set's own template of its rows' files, or its layout's.
+    pub(super) fn data_template(&self) -> &str {
+        let usual = if self.info().shares_files() {
+            DATA_V3
+        } else {
+            DATA_V2
+        };
+        self.info().data_path.as_deref().unwrap_or(usual)
+    }
+
+    /// Every file with rows.
+    pub(super) fn files(&self) -> Result<Files, DataSetError> {
+        self.parquet_files("data", &[self.data_template()])
+    }
+
+    /// A path that the data set itself names: it must be beneath the folder.
+    ///
+    /// # Errors
+    /// [`DataSetError::Outside`] for one that begins elsewhere or goes up.
+    pub(crate) fn beneath(&self, path: impl AsRef<Path>) -> Result<PathBuf, DataSetError> {
+        let path = path.as_ref();
+        let is_below = path
+            .components()
+            .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+        if is_below {
+            Ok(self.root().join(path))
+        } else {
+            Err(DataSetError::Outside(self.root().join(path)))
+        }
+    }
+}
+
+/// Whether a name is one that people gave: not one that begins with a dot (`._file`, `.ipynb_checkpoints`), is a
+/// leftover of an editor (`~`) or of an archive of macOS (`__MACOSX`).
+fn is_visible(name: &str) -> bool {
+    !name.starts_with(['.', '~']) && !name.ends_with('~') && !name.starts_with("__")
+}
+
+/// Whether a path is what a template becomes with some numbers and names.
+fn is_named_like(template: &str, path: &Path) -> bool {
+    let Some(path) = path.to_str() else {
+        return false;
+    };
+    let path = path.replace('\\', "/");
+    let mut rest = path.as_str();
+    let mut template = template.strip_prefix("./").unwrap_or(template);
+    while let Some((literal, after)) = template.split_once('{') {
+        let Some((place, after)) = after.split_once('}') else {
+            return false;
+        };
+        let Some(left) = rest.strip_prefix(literal) else {
+            return false;
+        };
+        let is_text = place.split(':').next() == Some("video_key");
+        let end = left
+            .find(|character: char| {
+                if is_text {
+                    character == '/'
+                } else {
+                    !character.is_ascii_digit()
+                }
+            })
+            .unwrap_or(left.len());
+        if end == 0 {
+            return false;
+        }
+        rest = left.get(end..).unwrap_or_default();
+        template = after;
+    }
+    rest == template
+}
+
+/// `chunk-000/file-012.parquet` is 0, 12.
+fn numbers(path: &Path) -> Vec<u64> {
+    path.to_string_lossy()
+        .split(|character: char| !character.is_ascii_digit())
+        .filter_map(|digits| digits.parse().ok())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_is_what_is_named_like_the_template() {
+        for (path, is_data) in [
+            ("data/chunk-000/file-000.parquet", true),
+            ("data/chunk-012/file-1234.parquet", true),
+            ("data/chunk-000/file-000 (1).parquet", false),
+            ("data/chunk-000/file-000_copy.parquet", false),
+            ("data/chunk-000/episode_000000.parquet", false),
+            ("data/chunk-/file-000.parquet", false),
+            ("data/old/chunk-000/file-000.parquet", false),
+        ] {
+            assert_eq!(is_named_like(DATA_V3, Path::new(path)), is_data, "{path}");
+        }
+        let own = "./rows/{episode_chunk}/{video_key}/{episode_index:04d}.parquet";
+        assert!(is_named_like(own, Path::new("rows/3/top/0007.parquet")));
+        assert!(!is_named_like("rows/{broken", Path::new("rows/3")));
+    }
+
+    #[test]
+    fn what_systems_and_editors_leave_behind_is_no_data() {
+        for name in [
+            "._file-000.parquet",
+            ".ipynb_checkpoints",
+            "__MACOSX",
+            "~$a.parquet",
+            "a.parquet~",
+        ] {
+            assert!(!is_visible(name), "{name}");
+        }
+        assert!(is_visible("file-000.parquet") && is_visible("chunk-000"));
+    }
+}

@@ -1,0 +1,436 @@
+//! The vectors of a data set, episode by episode.
+//!
+//! The rows say themselves which episode and frame they are; where they lie is not asked. A file that cannot be read or
+//! rows that do not make an episode cost that file's or that episode's part of the data set, and are named.
+
+use super::{
+    DataSet, DataSetError,
+    columns::{Table, Vectors},
+};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+/// What to read.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// Column of the actions.
+    pub action_key: &'a str,
+    /// Column of the states, where they are needed.
+    pub state_key: Option<&'a str>,
+    /// The first so many episodes.
+    pub max_episodes: Option<usize>,
+}
+
+/// Dimensions that are used; in the others a value may be anything. All when absent.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Used<'a> {
+    /// Of the actions.
+    pub actions: Option<&'a [usize]>,
+    /// Of the states.
+    pub states: Option<&'a [usize]>,
+}
+
+/// One episode's vectors, in the order of its frames.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Episode {
+    /// `episode_index`.
+    pub index: i64,
+    /// Dimensions of an action.
+    pub action_dims: usize,
+    /// `[frames, action_dims]`.
+    pub actions: Vec<f32>,
+    /// Dimensions of a state; 0 when no states were asked for.
+    pub state_dims: usize,
+    /// `[frames, state_dims]`.
+    pub states: Vec<f32>,
+}
+
+impl Episode {
+    /// How many frames.
+    #[must_use]
+    pub fn frames(&self) -> usize {
+        self.actions.len() / self.action_dims.max(1)
+    }
+}
+
+/// What was read, and what was not.
+#[derive(Debug, Default)]
+pub struct Recorded {
+    /// Whole episodes, in the order of their indices.
+    pub episodes: Vec<Episode>,
+    /// Episodes that are not among them.
+    pub left_out: Vec<LeftOut>,
+    /// Files that were not used, in words.
+    pub notes: Vec<String>,
+}
+
+/// An episode that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// `episode_index`.
+    pub episode: i64,
+    /// Why.
+    pub reason: String,
+}
+
+impl From<LeftOut> for DataSetError {
+    fn from(left_out: LeftOut) -> Self {
+        Self::BadEpisode {
+            episode: left_out.episode,
+            problem: left_out.reason,
+        }
+    }
+}
+
+/// Numbers that are always read ...
+const NUMBERS: usize = 8 << 20;
+/// ... or so many for each that `info.json` announces, or for each byte on disk where it announces none.
+const TIMES_ANNOUNCED: usize = 2;
+
+impl DataSet {
+    /// Reads actions, and states where asked for. `progress` is told how many of how many files are done.
+    ///
+    /// # Errors
+    /// As [`Self::recorded`].
+    pub fn episodes(
+        &self,
+        wanted: &Wanted<'_>,
+        progress: &dyn Fn(usize, usize),
+    ) -> Result<Vec<Episode>, DataSetError> {
+        Ok(self.recorded(wanted, Used::default(), progress)?.episodes)
+    }
+
+    /// Reads actions, and states where asked for, of every episode that is whole. `progress` is told how many of how many
+    /// files are done.
+    ///
+    /// # Errors
+    /// When there is no whole episode: what is wrong with the first. For a folder that was cloned without its files.
+    pub fn recorded(
+        &self,
+        wanted: &Wanted<'_>,
+        used: Used<'_>,
+        progress: &dyn Fn(usize, usize),
+    ) -> Result<Recorded, DataSetError> {
+        let files = self.files()?;
+        let limit = wanted
+            .max_episodes
+            .map_or(i64::MAX, |most| i64::try_from(most).unwrap_or(i64::MAX));
+        let mut rows = Rows {
+            drafts: BTreeMap::new(),
+            passed: false,
+            numbers: 0,
+            most: self.most_numbers(wanted, &files.data),
+        };
+        let mut recorded = Recorded::default();
+        recorded.notes.extend(foreign(&files.foreign));
+        let mut first_error = None;
+        for (done, path) in files.data.iter().enumerate() {
+            progress(done, files.data.len());
+            // Files are in the order of their episodes where names mean anything; and where they do not, the rows tell.
+            if wanted
+                .max_episodes
+                .is_some_and(|most| rows.drafts.len() >= most)
+                && rows.passed
+            {
+                break;
+            }
+            match rows.read(path, wanted, limit) {
+                Ok(()) => {}
+                Err(error @ DataSetError::TooLarge { .. }) => return Err(error),
+                Err(error) if error.is_of_the_whole_folder() => return Err(error),
+                Err(error) => {
+                    recorded.notes.push(format!("{error} (not read)"));
+                    first_error.get_or_insert(error);
+                }
+            }
+        }
+        progress(files.data.len(), files.data.len());
+        for (index, draft) in rows.drafts {
+            match draft.episode(index, wanted, used) {
+                Ok((episode, note)) => {
+                    recorded.episodes.push(episode);
+                    recorded.notes.extend(note);
+                }
+                Err(reason) => recorded.left_out.push(LeftOut {
+                    episode: index,
+                    reason,
+                }),
+            }
+        }
+        self.leave_out_other_dims(&mut recorded, wanted);
+        if recorded.episodes.is_empty() {
+            return Err(first_error.unwrap_or_else(|| {
+                let first = recorded.left_out.into_iter().next();
+                first.map_or_else(
+                    || DataSetError::NoFiles(self.root().join("data")),
+                    DataSetError::from,
+                )
+            }));
+        }
+        Ok(recorded)
+    }
+
+    /// How many numbers all episodes together may have.
+    fn most_numbers(&self, wanted: &Wanted<'_>, files: &[PathBuf]) -> usize {
+        let dims = |key: &str| {
+            let feature = self.info().features.get(key);
+            feature.map_or(64, |feature| {
+                feature.shape.iter().product::<usize>().clamp(1, 4096)
+            })
+        };
+        let each = dims(wanted.action_key) + wanted.state_key.map_or(0, dims);
+        let on_disk = || {
+            let bytes = files
+                .iter()
+                .filter_map(|path| Some(path.metadata().ok()?.len()));
+            usize::try_from(bytes.sum::<u64>()).unwrap_or(usize::MAX)
+        };
+        // A row takes some bytes, whatever is announced.
+        let frames = on_disk().min(self.info().total_frames.unwrap_or(usize::MAX));
+        NUMBERS.max(frames.saturating_mul(each).saturating_mul(TIMES_ANNOUNCED))
+    }
+
+    /// Episodes of other dimensions than `info.json` says, or than most, were recorded otherwise.
+    fn leave_out_other_dims(&self, recorded: &mut Recorded, wanted: &Wanted<'_>) {
+        let mut often: BTreeMap<(usize, usize), usize> = BTreeMap::new();
+        for episode in &recorded.episodes {
+            let frames = often.entry((episode.action_dims, episode.state_dims));
+            *frames.or_default() += episode.frames();
+        }
+        let announced = self.info().features.get(wanted.action_key);
+        let announced = announced.map(|feature| feature.shape.iter().product::<usize>());
+        let usual = often
+            .iter()
+            .max_by_key(|((actions, _), frames)| (Some(*actions) == announced, **frames))
+            .map(|(dims, _)| *dims);
+        let Some((actions, states)) = usual else {
+            return;
+        };
+        let mut kept = Vec::new();
+        for episode in std::mem::take(&mut recorded.episodes) {
+            if (episode.action_dims, episode.state_dims) == (actions, states) {
+                kept.push(episode);
+            } else {
+                recorded.left_out.push(LeftOut {
+                    episode: episode.index,
+                    reason: format!(
+                        "it has {} action dimensions and {} of the state, the data set has {actions} and {states}",
+                        episode.action_dims, episode.state_dims
+                    ),
+                });
+            }
+        }
+        recorded.episodes = kept;
+        recorded.left_out.sort_by_key(|left_out| left_out.episode);
+    }
+}
+
+/// What is said of files whose names are no data's.
+pub(super) fn foreign(files: &[PathBuf]) -> Option<String> {
+    let first = files.first()?;
+    let more = match files.len() {
+        1 => String::new(),
+        count => format!(" and {} more", count - 1),
+    };
+    Some(format!(
+        "{}{more} is not named as this layout names its files (not read)",
+        first.display()
+    ))
+}
+
+/// Rows on their way into episodes.
+struct Rows {
+    drafts: BTreeMap<i64, Draft>,
+    /// Whether a file held none but later episodes than those wanted.
+    passed: bool,
+    numbers: usize,
+    most: usize,
+}
+
+impl Rows {
+    fn read(&mut self, path: &Path, wanted: &Wanted<'_>, limit: i64) -> Result<(), DataSetError> {
+        let table = Table::open(path)?;
+        let episodes = table.integers("episode_index")?;
+        if episodes.iter().all(|&episode| episode >= limit) {
+            self.passed = true;
+            return Ok(());
+        }
+        let frames = frames(&table)?;
+        let actions = table.vectors(wanted.action_key)?;
+        let states = wanted.state_key.map(|key| table.vectors(key)).transpose()?;
+        let mut states = states.as_ref().map(Vectors::rows);
+        let place =
+            |key: &str, problem: &str| format!("{}, column {key:?}: {problem}", path.display());
+        for ((episode, frame), action) in episodes.into_iter().zip(frames).zip(actions.rows()) {
+            let state = states.as_mut().and_then(Iterator::next);
+            if episode >= limit {
+                continue;
+            }
+            let draft = self.drafts.entry(episode).or_default();
+            let state = state.transpose().map(Option::unwrap_or_default);
+            let (action, state) = match (action, state) {
+                (Ok(action), Ok(state)) => (action, state),
+                (Err(problem), _) => {
+                    draft.spoil(|| place(wanted.action_key, &problem));
+                    continue;
+                }
+                (_, Err(problem)) => {
+                    draft.spoil(|| place(wanted.state_key.unwrap_or_default(), &problem));
+                    continue;
+                }
+            };
+            self.numbers += action.len() + state.len() + 2;
+            if self.numbers > self.most {
+                return Err(DataSetError::TooLarge {
+                    path: path.to_owned(),
+                    problem: format!(
+                        "and the files before it hold more than the {} numbers that meta/info.json and the files' own \
+                         sizes account for",
+                        self.most
+                    ),
+                });
+            }
+            draft.push(frame, action, state);
+        }
+        Ok(())
+    }
+}
+
+/// Which frame of its episode each row is; where that is not recorded, by the rows' numbers in the data set.
+fn frames(table: &Table) -> Result<Vec<i64>, DataSetError> {
+    if table.has("frame_index") || !table.has("index") {
+        return table.integers("frame_index");
+    }
+    let episodes = table.integers("episode_index")?;
+    let indices = table.integers("index")?;
+    let mut first: BTreeMap<i64, i64> = BTreeMap::new();
+    for (episode, index) in episodes.iter().zip(&indices) {
+        let known = first.entry(*episode).or_insert(*index);
+        *known = (*known).min(*index);
+    }
+    let from = |episode: &i64| first.get(episode).copied().unwrap_or_default();
+    let places = episodes.iter().zip(indices);
+    Ok(places
+        .map(|(episode, index)| index - from(episode))
+        .collect())
+}
+
+/// An episode whose rows are still coming.
+#[derive(Default)]
+struct Draft {
+    frames: Vec<i64>,
+    action_dims: usize,
+    actions: Vec<f32>,
+    state_dims: usize,
+    states: Vec<f32>,
+    /// What is wrong with the first row that is.
+    problem: Option<String>,
+}
+
+impl Draft {
+    fn spoil(&mut self, problem: impl FnOnce() -> String) {
+        if self.problem.is_none() {
+            self.problem = Some(problem());
+            self.frames = Vec::new();
+            self.actions = Vec::new();
+            self.states = Vec::new();
+        }
+    }
+
+    fn push(&mut self, frame: i64, action: &[f32], state: &[f32]) {
+        if self.problem.is_some() {
+            return;
+        }
+        if self.frames.is_empty() {
+            (self.action_dims, self.state_dims) = (action.len(), state.len());
+        }
+        if action.len() != self.action_dims || state.len() != self.state_dims {
+            self.spoil(|| {
+                format!("frame {frame} has another number of dimensions than those before")
+            });
+            return;
+        }
+        self.frames.push(frame);
+        self.actions.extend_from_slice(action);
+        self.states.extend_from_slice(state);
+    }
+
+    /// In the order of the frames, each once.
+    fn episode(
+        self,
+        index: i64,
+        wanted: &Wanted<'_>,
+        used: Used<'_>,
+    ) -> Result<(Episode, Option<String>), String> {
+        if let Some(problem) = self.problem {
+            return Err(problem);
+        }
+        let mut order: Vec<usize> = (0..self.frames.len()).collect();
+        order.sort_by_key(|place| self.frames.get(*place).copied());
+        let vector = |values: &[f32], dims: usize, place: usize| -> Vec<f32> {
+            let all = values.chunks(dims.max(1));
+            all.skip(place).take(1).flatten().copied().collect()
+        };
+        let row = |place: usize| {
+            (
+                self.frames.get(place).copied().unwrap_or_default(),
+                vector(&self.actions, self.action_dims, place),
+                vector(&self.states, self.state_dims, place),
+            )
+        };
+        let mut episode = Episode {
+            index,
+            action_dims: self.action_dims,
+            actions: Vec::with_capacity(self.actions.len()),
+            state_dims: self.state_dims,
+            states: Vec::with_capacity(self.states.len()),
+        };
+        let (mut expected, mut before, mut doubled) = (0, None, 0_usize);
+        for place in order {
+            let now @ (frame, ..) = row(place);
+            if before.as_ref() == Some(&now) {
+                doubled += 1;
+                continue;
+            }
+            if frame < expected {
+                return Err(format!(
+                    "frame {frame} is there twice, with different values"
+                ));
+            }
+            if frame > expected {
+                return Err(missing(expected, frame - 1));
+            }
+            for (key, values, dims) in [
+                (wanted.action_key, &now.1, used.actions),
+                (wanted.state_key.unwrap_or_default(), &now.2, used.states),
+            ] {
+                let is_used = |dim: usize| dims.is_none_or(|dims| dims.contains(&dim));
+                let bad = |(dim, value): (usize, &f32)| !value.is_finite() && is_used(dim);
+                if let Some(dim) = values.iter().enumerate().position(bad) {
+                    return Err(format!(
+                        "frame {frame}: dimension {dim} of {key:?} is not a finite number"
+                    ));
+                }
+            }
+            episode.actions.extend_from_slice(&now.1);
+            episode.states.extend_from_slice(&now.2);
+            expected += 1;
+            before = Some(now);
+        }
+        let note = (doubled > 0).then(|| {
+            format!("episode {index}: {doubled} of its rows are there twice and alike; each is taken once")
+        });
+        Ok((episode, note))
+    }
+}
+
+/// `frame 17 is missing`, `frames 10 to 13 are missing`.
+pub(super) fn missing(first: i64, last: i64) -> String {
+    if first == last {
+        format!("frame {first} is missing")
+    } else {
+        format!("frames {first} to {last} are missing")
+    }
+}

@@ -1,0 +1,229 @@
+//! Where the rows of an episode are, and which numbers they bear: asked of the rows, not of the metadata.
+
+use super::{
+    DataSet, DataSetError, Entry,
+    columns::Table,
+    names::Files,
+    recorded::missing,
+    template::{Value, fill},
+};
+use std::{
+    cell::OnceCell,
+    collections::{BTreeMap, btree_map::Entry as Place},
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// The numbers of an episode's frames in the whole data set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Indices {
+    /// One after the other, from this on.
+    From(i64),
+    /// Each its own.
+    Each(Vec<i64>),
+}
+
+impl Indices {
+    fn of(indices: Vec<i64>) -> Self {
+        match indices.first() {
+            Some(&first) if (first..).zip(&indices).all(|(next, index)| next == *index) => {
+                Self::From(first)
+            }
+            _ => Self::Each(indices),
+        }
+    }
+
+    /// The number of a frame.
+    #[must_use]
+    pub fn at(&self, frame: usize) -> Option<i64> {
+        match self {
+            Self::From(first) => first.checked_add(i64::try_from(frame).ok()?),
+            Self::Each(indices) => indices.get(frame).copied(),
+        }
+    }
+}
+
+/// The rows of an episode.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnRows {
+    /// The file that they are in.
+    pub path: PathBuf,
+    /// How many there are.
+    pub count: usize,
+    /// Where they stand in the file, if they stand together and in the order of their frames.
+    pub place: Option<Range<usize>>,
+    /// Their numbers in the whole data set (`index`), in the order of the frames; none where rows bear none.
+    pub indices: Option<Indices>,
+    /// What the robot was told in the first of them, as a number.
+    pub task_index: Option<i64>,
+    /// What keeps them from being a whole episode.
+    pub problem: Option<String>,
+}
+
+impl OwnRows {
+    /// What the metadata of the episode say otherwise than its rows, if they do.
+    #[must_use]
+    pub fn disagreement(&self, entry: &Entry) -> Option<String> {
+        let path = self.path.display();
+        if self.count != entry.frames {
+            let because = self.problem.as_ref();
+            let because = because.map_or_else(String::new, |problem| format!(" ({problem})"));
+            return Some(format!(
+                "{path} has {} rows of it{because}, the metadata say {}",
+                self.count, entry.frames
+            ));
+        }
+        let problem = self.problem.as_ref()?;
+        Some(format!(
+            "its rows in {path} are no whole episode: {problem}"
+        ))
+    }
+}
+
+type OfFile = Result<BTreeMap<i64, OwnRows>, String>;
+
+/// Looks for rows: first where the metadata say that they are, then everywhere.
+#[derive(Debug)]
+pub struct RowFinder<'a> {
+    data_set: &'a DataSet,
+    files: OnceCell<Files>,
+    read: BTreeMap<PathBuf, Arc<OfFile>>,
+}
+
+impl DataSet {
+    /// A finder of rows, which remembers what it has read.
+    #[must_use]
+    pub fn row_finder(&self) -> RowFinder<'_> {
+        RowFinder {
+            data_set: self,
+            files: OnceCell::new(),
+            read: BTreeMap::new(),
+        }
+    }
+
+    /// The file in which the rows of an episode should be.
+    fn data_file(&self, entry: &Entry) -> Option<PathBuf> {
+        let mut values = self.numbers_of(entry);
+        if let Some(file) = entry.data {
+            values.push(("chunk_index", Value::Number(file.chunk)));
+            values.push(("file_index", Value::Number(file.file)));
+        }
+        let path = fill("data_path", self.data_template(), &values).ok()?;
+        self.beneath(path).ok()
+    }
+}
+
+impl RowFinder<'_> {
+    /// The rows of an episode.
+    ///
+    /// # Errors
+    /// In words: when no file has any, with what is wrong with the file that should.
+    pub fn find(&mut self, entry: &Entry) -> Result<OwnRows, String> {
+        let index = i64::try_from(entry.index).unwrap_or(i64::MAX);
+        let mut reason = None;
+        if let Some(path) = self.data_set.data_file(entry).filter(|path| path.is_file()) {
+            match self.of_file(&path).as_ref() {
+                Ok(episodes) => {
+                    if let Some(rows) = episodes.get(&index) {
+                        return Ok(rows.clone());
+                    }
+                }
+                Err(problem) => reason = Some(problem.clone()),
+            }
+        }
+        // A file that is broken has lost them; another file is asked only where that one is whole, or none.
+        if let Some(reason) = reason {
+            return Err(reason);
+        }
+        let files: Vec<PathBuf> = self.files()?.data.clone();
+        for path in &files {
+            if let Ok(episodes) = self.of_file(path).as_ref()
+                && let Some(rows) = episodes.get(&index)
+            {
+                return Ok(rows.clone());
+            }
+        }
+        Err(format!(
+            "no file under {} has rows of it",
+            self.data_set.root().join("data").display()
+        ))
+    }
+
+    /// Whether the data set has files with rows at all: it can be on this disk without them.
+    #[must_use]
+    pub fn has_files(&self) -> bool {
+        self.files().is_ok()
+    }
+
+    fn files(&self) -> Result<&Files, String> {
+        if self.files.get().is_none() {
+            let files = self.data_set.files().map_err(|error| error.to_string())?;
+            self.files.set(files).ok();
+        }
+        self.files.get().ok_or_else(String::new)
+    }
+
+    fn of_file(&mut self, path: &Path) -> Arc<OfFile> {
+        match self.read.entry(path.to_owned()) {
+            Place::Occupied(known) => Arc::clone(known.get()),
+            Place::Vacant(place) => {
+                let read = read(path).map_err(|error| error.to_string());
+                Arc::clone(place.insert(Arc::new(read)))
+            }
+        }
+    }
+}
+
+/// What the rows of a file say of themselves.
+fn read(path: &Path) -> Result<BTreeMap<i64, OwnRows>, DataSetError> {
+    let table = Table::open(path)?;
+    let episodes = table.integers("episode_index")?;
+    let frames = table.sparse_numbers("frame_index").ok();
+    let indices = table.sparse_numbers("index").ok();
+    let tasks = table.sparse_numbers("task_index").ok();
+    // Where each episode's rows stand.
+    let mut places: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
+    for (row, episode) in episodes.into_iter().enumerate() {
+        places.entry(episode).or_default().push(row);
+    }
+    let at = |column: &Option<Vec<Option<f64>>>, row: usize| -> Option<i64> {
+        let value = (*column.as_ref()?.get(row)?)?;
+        (value.fract() == 0.0).then_some(value as i64)
+    };
+    let of = |(episode, mut rows): (i64, Vec<usize>)| {
+        if frames.is_some() {
+            rows.sort_by_key(|row| at(&frames, *row));
+        }
+        let numbers = rows.iter().map(|row| at(&frames, *row));
+        let problem = frames.as_ref().and_then(|_| out_of_order(numbers));
+        let own: Option<Vec<i64>> = rows.iter().map(|row| at(&indices, *row)).collect();
+        let first = rows.first().copied().unwrap_or_default();
+        let stand_together = (first..).zip(&rows).all(|(next, row)| next == *row);
+        let found = OwnRows {
+            path: path.to_owned(),
+            count: rows.len(),
+            place: stand_together.then(|| first..first + rows.len()),
+            indices: own.map(Indices::of),
+            task_index: at(&tasks, first),
+            problem,
+        };
+        (episode, found)
+    };
+    Ok(places.into_iter().map(of).collect())
+}
+
+/// What is wrong with the frames of an episode, in their order.
+fn out_of_order(frames: impl Iterator<Item = Option<i64>>) -> Option<String> {
+    for (expected, frame) in (0..).zip(frames) {
+        match frame {
+            None => return Some("a row of it has no frame_index".to_owned()),
+            Some(frame) if frame > expected => return Some(missing(expected, frame - 1)),
+            Some(frame) if frame < expected => {
+                return Some(format!("frame {frame} is there twice"));
+            }
+            Some(_) => {}
+        }
+    }
+    None
+}

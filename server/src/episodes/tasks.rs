@@ -1,0 +1,95 @@
+//! What robots were told, where the metadata of episodes do not say it: each row has the number of a task, and a table of
+//! the data set has the sentence.
+
+use super::{DataSet, DataSetError, Entry, columns::Table, json};
+use std::{collections::BTreeMap, path::Path};
+
+#[derive(serde::Deserialize)]
+struct Line {
+    task_index: i64,
+    task: String,
+}
+
+impl DataSet {
+    /// Finds the tasks of the episodes that have none. What is not found stays empty; `notes` is told why.
+    pub(super) fn find_tasks(&self, episodes: &mut [Entry], notes: &mut Vec<String>) {
+        if episodes.iter().all(|episode| !episode.task.is_empty()) {
+            return;
+        }
+        let tasks = match self.tasks(notes) {
+            Ok(tasks) if !tasks.is_empty() => tasks,
+            Ok(_) => return,
+            Err(error) => return notes.push(error.to_string()),
+        };
+        let mut finder = self.row_finder();
+        // Where the rows are not there to be asked, the only task is that of all episodes.
+        let only = (tasks.len() == 1).then(|| tasks.values().next()).flatten();
+        let mut lost: Option<String> = None;
+        for episode in episodes
+            .iter_mut()
+            .filter(|episode| episode.task.is_empty())
+        {
+            let found = finder.find(episode);
+            let number = found.as_ref().ok().and_then(|rows| rows.task_index);
+            match number.and_then(|number| tasks.get(&number)).or(only) {
+                Some(task) => episode.task.clone_from(task),
+                None => {
+                    let reason = found
+                        .err()
+                        .unwrap_or_else(|| "its rows name none of the tasks".to_owned());
+                    lost.get_or_insert(format!(
+                        "the task of episode {} is not known: {reason}",
+                        episode.index
+                    ));
+                }
+            }
+        }
+        notes.extend(lost);
+    }
+
+    /// The sentences by their numbers, from whichever table there is.
+    fn tasks(&self, notes: &mut Vec<String>) -> Result<BTreeMap<i64, String>, DataSetError> {
+        let table = self.root().join("meta/tasks.parquet");
+        let lines = self.root().join("meta/tasks.jsonl");
+        let mut first_error = None;
+        if table.is_file() {
+            match of_table(&table) {
+                Ok(tasks) => return Ok(tasks),
+                Err(error) => first_error = Some(error),
+            }
+        }
+        if lines.is_file() {
+            let mut tasks = BTreeMap::new();
+            json::lines(
+                &lines,
+                &mut |line: Line| {
+                    tasks.insert(line.task_index, line.task);
+                    Ok(())
+                },
+                &mut |problem| notes.push(problem),
+            )?;
+            return Ok(tasks);
+        }
+        first_error.map_or_else(|| Ok(BTreeMap::new()), Err)
+    }
+}
+
+/// `meta/tasks.parquet`: the sentence is the index of a pandas table, under whatever name that was written.
+fn of_table(path: &Path) -> Result<BTreeMap<i64, String>, DataSetError> {
+    let table = Table::open(path)?;
+    let texts = table.text_columns();
+    let usual = ["task", "__index_level_0__"]
+        .into_iter()
+        .find(|name| texts.iter().any(|text| text == name));
+    let column = usual
+        .or(texts.first().map(String::as_str))
+        .unwrap_or("task");
+    let numbers = table.sparse_numbers("task_index")?.into_iter();
+    let pairs = numbers
+        .zip(table.texts(column)?)
+        .filter_map(|(number, text)| {
+            let number = number.filter(|number| number.fract() == 0.0)?;
+            Some((number as i64, text.into_iter().next()?))
+        });
+    Ok(pairs.collect())
+}

@@ -1,0 +1,25 @@
+//! Data sets as people have them: what is not needed may be odd, rows are believed before metadata, and a file costs
+//! itself.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod reading;
+mod scoring;
+mod set;
+mod table;
+mod unfolding;
+
+use serde_json::Value;
+use std::process::{Command, Output};
+
+fn words(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", words(output)))
+}
+
+fn studio() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_policy-studio"))
+}

@@ -1,0 +1,360 @@
+//! `fast train`: rows of whatever is whole.
+
+use crate::{
+    json,
+    set::{
+        self, DATA, EPISODES, LENGTHS, POINTER, SIDECAR, Set, own_file, rows, taken, with, without,
+    },
+    studio,
+    table::{self, Column},
+    words,
+};
+use serde_json::{Value, json};
+use std::{fs, process::Output};
+
+/// Trains, and answers what came of it and the tokenizer.
+fn train(set: &Set, more: &[&str]) -> (Output, Option<Vec<u8>>) {
+    let out = Set::empty();
+    let output = studio()
+        .args([
+            "fast",
+            "train",
+            "--horizon",
+            "6",
+            "--sample-fraction",
+            "1",
+            "--hold-out",
+            "0",
+            "--json",
+        ])
+        .args(more)
+        .arg("--dataset")
+        .arg(&set.0)
+        .arg("--out")
+        .arg(out.at("tokenizer"))
+        .output()
+        .unwrap();
+    let tokenizer = fs::read(out.at("tokenizer/tokenizer.json")).ok();
+    (output, tokenizer)
+}
+
+/// It works, says these words, and makes what it makes of the other.
+fn same_as(twin: &Set, set: &Set, said: &[&str]) {
+    let (expected, ours) = (train(twin, &[]), train(set, &[]));
+    assert_eq!(expected.0.status.code(), Some(0), "{}", words(&expected.0));
+    assert_eq!(ours.0.status.code(), Some(0), "{}", words(&ours.0));
+    assert!(
+        ours.1.is_some() && ours.1 == expected.1,
+        "{}",
+        words(&ours.0)
+    );
+    for said in said {
+        assert!(words(&ours.0).contains(said), "{said}: {}", words(&ours.0));
+    }
+    assert_eq!(
+        json(&ours.0)["chunks_trained_on"],
+        json(&expected.0)["chunks_trained_on"]
+    );
+}
+
+/// It does not work, and says these words, each once.
+fn refused(set: &Set, said: &[&str]) {
+    let (output, tokenizer) = train(set, &[]);
+    assert_eq!(output.status.code(), Some(1), "{}", words(&output));
+    assert!(tokenizer.is_none());
+    for said in said {
+        assert_eq!(
+            words(&output).matches(said).count(),
+            1,
+            "{said}: {}",
+            words(&output)
+        );
+    }
+}
+
+/// A set of these episodes alone.
+fn only(episodes: &[usize]) -> Set {
+    let set = Set::v3();
+    set.rows(DATA, &rows(episodes));
+    set
+}
+
+#[test]
+fn what_systems_and_people_leave_behind_is_no_data() {
+    let (twin, set) = (Set::v3(), Set::v3());
+    for name in [DATA, EPISODES, "meta/info.json", "meta/tasks.parquet"] {
+        let (folder, file) = name.rsplit_once('/').unwrap();
+        set.write(&format!("{folder}/._{file}"), SIDECAR);
+    }
+    for name in [
+        "data/chunk-000/.ipynb_checkpoints/file-000-checkpoint.parquet",
+        "data/__MACOSX/chunk-000/._file-000.parquet",
+        "data/chunk-000/file-000 (1).parquet",
+        "data/chunk-000/file-000_backup.parquet",
+        "data/chunk-000/~file-000.parquet",
+        "data/.cache/huggingface/file-000.parquet",
+    ] {
+        set.copy(DATA, name);
+    }
+    for name in [
+        "Thumbs.db",
+        "desktop.ini",
+        ".DS_Store",
+        "file-000.parquet~",
+        "file-000.parquet.incomplete",
+    ] {
+        set.write(&format!("data/chunk-000/{name}"), "not a table");
+    }
+    same_as(
+        &twin,
+        &set,
+        &["file-000 (1).parquet and 1 more is not named"],
+    );
+}
+
+#[test]
+fn half_a_conversion_leaves_both_layouts_and_one_is_read() {
+    let (twin, set) = (Set::v3(), Set::v3());
+    for episode in 0..LENGTHS.len() {
+        set.rows(&own_file(episode), &rows(&[episode]));
+    }
+    same_as(&twin, &set, &[]);
+    // Files of a layout that info.json does not name yet are better than none.
+    let old = Set::v21();
+    fs::remove_dir_all(old.at("data")).unwrap();
+    old.rows(DATA, &rows(&[0, 1, 2]));
+    same_as(&twin, &old, &[]);
+}
+
+#[test]
+fn files_that_were_never_finished_are_named_and_cost_what_they_held() {
+    let twin = only(&[0, 1]);
+    for (content, cause) in [
+        (None, "its end (the parquet footer) is missing"),
+        (Some(Vec::new()), "is empty (0 bytes)"),
+        (Some(vec![0; 4096]), "nothing but zeros"),
+        (
+            Some(b"<!DOCTYPE html><html>Access denied</html>".to_vec()),
+            "is a web page",
+        ),
+    ] {
+        let set = only(&[0, 1]);
+        let last = "data/chunk-000/file-001.parquet";
+        set.rows(last, &rows(&[2]));
+        match content {
+            None => set.cut(last),
+            Some(content) => set.write(last, content),
+        }
+        same_as(&twin, &set, &["file-001.parquet", cause]);
+    }
+    // One file of a layout that has a file for each, damaged in its middle.
+    let set = Set::v21();
+    let mut whole = fs::read(set.at(&own_file(2))).unwrap();
+    let end = whole.len() - 40;
+    whole[end..end + 20].fill(0xFF);
+    set.write(&own_file(2), whole);
+    same_as(&twin, &set, &["episode_000002.parquet"]);
+    // Nothing whole is left.
+    let set = only(&[0]);
+    set.cut(DATA);
+    refused(&set, &["file-000.parquet was never finished"]);
+}
+
+#[test]
+fn a_clone_without_its_files_is_refused_as_such() {
+    let set = Set::v21();
+    set.write(&own_file(1), POINTER);
+    refused(
+        &set,
+        &[
+            "episode_000001.parquet is a Git LFS pointer",
+            "`git lfs pull`",
+        ],
+    );
+    let set = Set::v3();
+    set.write("meta/info.json", POINTER);
+    refused(&set, &["info.json is a Git LFS pointer", "`git lfs pull`"]);
+}
+
+#[test]
+fn an_episode_whose_rows_are_no_episode_is_left_out_by_name() {
+    let twin = only(&[0, 2]);
+    let all = rows(&[0, 1, 2]);
+    let count: usize = LENGTHS.iter().sum();
+    let kept =
+        |keep: &dyn Fn(usize) -> bool| (0..count).filter(|row| keep(*row)).collect::<Vec<_>>();
+    let spoiled = |spoil: &dyn Fn(&mut Vec<Option<Vec<f32>>>)| {
+        let mut actions: Vec<_> = [0, 1, 2]
+            .into_iter()
+            .flat_map(|episode| {
+                (0..LENGTHS[episode]).map(move |frame| Some(set::action(episode, frame)))
+            })
+            .collect();
+        spoil(&mut actions);
+        with(all.clone(), "action", Column::Vectors(actions))
+    };
+    // Episode 1 begins in row 12.
+    for (columns, cause) in [
+        (
+            taken(&all, &kept(&|row| !(14..18).contains(&row))),
+            "frames 2 to 5 are missing",
+        ),
+        (taken(&all, &kept(&|row| row != 12)), "frame 0 is missing"),
+        (spoiled(&|actions| actions[15] = None), "row 15 is empty"),
+        (
+            spoiled(&|actions| actions[15] = Some(vec![1.0])),
+            "row 15 has 1 values",
+        ),
+        (
+            spoiled(&|actions| actions[15] = Some(vec![0.0, f32::NAN, 0.0])),
+            "frame 3: dimension 1 of \"action\"",
+        ),
+    ] {
+        let set = only(&[0, 1, 2]);
+        set.rows(DATA, &columns);
+        same_as(&twin, &set, &["note: episode 1 is left out: ", cause]);
+    }
+    // Twice the same is the same; twice and otherwise is not known.
+    let order: Vec<usize> = (0..count).chain(12..26).collect();
+    let set = only(&[0, 1, 2]);
+    set.rows(DATA, &taken(&all, &order));
+    same_as(
+        &only(&[0, 1, 2]),
+        &set,
+        &["episode 1: 14 of its rows are there twice"],
+    );
+}
+
+#[test]
+fn what_is_not_encoded_may_be_anything() {
+    let dims = ["--dims", "0:1,2:3"];
+    let set = only(&[0, 1, 2]);
+    let (_, expected) = train(&set, &dims);
+    let mut actions = Vec::new();
+    for (episode, length) in LENGTHS.iter().enumerate() {
+        for frame in 0..*length {
+            let mut action = set::action(episode, frame);
+            action[1] = f32::NAN;
+            actions.push(Some(action));
+        }
+    }
+    let odd = with(rows(&[0, 1, 2]), "action", Column::Vectors(actions));
+    let odd = with(odd, "observation.state", Column::Texts(vec![None; 42]));
+    set.rows(DATA, &without(without(odd, "task_index"), "index"));
+    set.write("meta/tasks.parquet", "not a table");
+    set.write(
+        "meta/stats.json",
+        "{\"observation.images.top\": {\"mean\": [[[NaN]]], \"std\": [[[-Infinity]]]}}",
+    );
+    let mut info: Value =
+        serde_json::from_slice(&fs::read(set.at("meta/info.json")).unwrap()).unwrap();
+    info["features"]["odd"] = Value::Null;
+    info["features"]["odder"] = json!({"dtype": 7, "shape": "wide", "names": 3.5});
+    info["total_tasks"] = json!("?");
+    info["splits"] = Value::Null;
+    let text =
+        format!("\u{feff}{}", info.to_string().replace("\"?\"", "NaN")).replace(',', ",\r\n");
+    set.write("meta/info.json", text);
+    let (output, tokenizer) = train(&set, &dims);
+    assert_eq!(output.status.code(), Some(0), "{}", words(&output));
+    assert!(
+        tokenizer.is_some() && tokenizer == expected,
+        "{}",
+        words(&output)
+    );
+}
+
+#[test]
+fn numbers_are_numbers_however_they_are_stored() {
+    let twin = only(&[0, 1, 2]);
+    let all = rows(&[0, 1, 2]);
+    let doubles: Vec<_> = (0..3)
+        .flat_map(|episode| {
+            (0..LENGTHS[episode]).map(move |frame| {
+                let action = set::action(episode, frame);
+                Some(action.into_iter().map(f64::from).collect())
+            })
+        })
+        .collect();
+    let mut other = with(all.clone(), "action", Column::Doubles(doubles));
+    let narrow = (0..3).flat_map(|episode| vec![Some(episode); LENGTHS[episode as usize]]);
+    other = with(other, "episode_index", Column::I32(narrow.collect()));
+    let as_float =
+        (0..3).flat_map(|episode: usize| (0..LENGTHS[episode]).map(|frame| Some(frame as f64)));
+    other = with(other, "frame_index", Column::F64(as_float.collect()));
+    other.reverse();
+    let set = only(&[0]);
+    set.rows(DATA, &other);
+    same_as(&twin, &set, &[]);
+    // Without frame_index the numbers in the whole set say the order.
+    let set = only(&[0]);
+    let backwards: Vec<usize> = (0..42).rev().collect();
+    set.rows(DATA, &taken(&without(all, "frame_index"), &backwards));
+    same_as(&twin, &set, &[]);
+}
+
+#[test]
+fn recorded_statistics_that_are_no_numbers_are_computed() {
+    let figures =
+        |q99: Value| json!({"action": {"q01": [-20.0, -20.0, -20.0], "q99": q99, "count": [42]}});
+    let whole = only(&[0, 1, 2]);
+    whole.write(
+        "meta/stats.json",
+        figures(json!([20.0, 20.0, 20.0])).to_string(),
+    );
+    let with_camera = only(&[0, 1, 2]);
+    let mut stats = figures(json!([20.0, 20.0, 20.0]));
+    stats["observation.images.top"] = json!({"mean": ["nan"]});
+    with_camera.write(
+        "meta/stats.json",
+        stats.to_string().replace("\"nan\"", "NaN"),
+    );
+    same_as(&whole, &with_camera, &[]);
+    let needed = only(&[0, 1, 2]);
+    needed.write(
+        "meta/stats.json",
+        figures(json!([20.0, 20.0, "nan"]))
+            .to_string()
+            .replace("\"nan\"", "NaN"),
+    );
+    let computed = only(&[0, 1, 2]);
+    same_as(
+        &computed,
+        &needed,
+        &["the recorded q99 of dimension 2 is NaN or infinite; computed"],
+    );
+    for (content, cause) in [
+        ("", "stats.json is empty (0 bytes)"),
+        ("{\"action\": {\"q01\": [", "stats.json was never finished"),
+        (
+            "{\"action\": {\"q01\": [0], \"q99\": [1]}}",
+            "the recorded q01 has 1 values",
+        ),
+        (POINTER, "stats.json is a Git LFS pointer"),
+    ] {
+        let set = only(&[0, 1, 2]);
+        set.write("meta/stats.json", content);
+        same_as(&computed, &set, &[cause]);
+    }
+    // Nobody needs them.
+    let (output, _) = train(&needed, &["--normalise", "none", "--scale", "0.5"]);
+    assert!(!words(&output).contains("NaN"), "{}", words(&output));
+}
+
+#[test]
+fn every_cause_is_said_once() {
+    let set = Set::empty();
+    refused(&set, &["is no LeRobot data set"]);
+    set.write("meta/info.json", "{\"codebase_version\": \"v2.1\"");
+    refused(&set, &["info.json was never finished"]);
+    set.write("meta/info.json", "[]");
+    refused(&set, &["is no object"]);
+    set.write("meta/info.json", "{\"codebase_version\": \"v2.1\"}");
+    refused(&set, &["No such file or directory"]);
+    set.write("data/chunk-000/notes.txt", "");
+    refused(&set, &["there is no .parquet file"]);
+    set.rows(&own_file(0), &without(rows(&[0]), "action"));
+    refused(&set, &["has no column \"action\""]);
+    table::write(&set.at(&own_file(0)), &without(rows(&[0]), "episode_index"));
+    refused(&set, &["has no column \"episode_index\""]);
+}
