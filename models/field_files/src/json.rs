@@ -57,7 +57,7 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
     let text = standard(bytes)?;
     match typed(&text) {
         // Only a tree keeps the last of two.
-        Err(error) if error.reason.contains("duplicate field") => from_value(tree(&text)?),
+        Err(error) if error.reason.contains("duplicate field") => from_value(&tree(&text)?),
         read => read,
     }
 }
@@ -66,7 +66,7 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
 ///
 /// # Errors
 /// [`JsonError`] with the key, for values of another type than `T` has there.
-pub fn from_value<T: DeserializeOwned>(tree: Value) -> Result<T, JsonError> {
+pub fn from_value<T: DeserializeOwned>(tree: &Value) -> Result<T, JsonError> {
     serde_path_to_error::deserialize(tree).map_err(located)
 }
 
@@ -309,7 +309,7 @@ mod tests {
             error.contains("arm.scale") && error.contains("NaN"),
             "{error}"
         );
-        let error = from_value::<Stats>(parse(br#"{"scale": -Infinity}"#).unwrap()).unwrap_err();
+        let error = from_value::<Stats>(&parse(br#"{"scale": -Infinity}"#).unwrap()).unwrap_err();
         assert!(
             error.to_string().contains("scale: invalid type: -Infinity"),
             "{error}"

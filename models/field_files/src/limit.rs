@@ -14,20 +14,34 @@ use crate::foreign::Foreign;
 pub struct Limit(pub u64);
 
 impl Limit {
-    /// `config.json`, `processor_config.json` and the like, chat templates, calibrations: published ones have 20 kB.
-    pub const SETTINGS: Self = Self(4 << 20);
-    /// `norm_stats.json`, `stats.json`, `info.json`: published ones have up to 1 MB.
-    pub const STATISTICS: Self = Self(16 << 20);
+    /// `config.json`, `norm_stats.json`, `info.json` and the like: published ones have up to 1 MB.
+    pub const SETTINGS: Self = Self(16 << 20);
+    /// Chat templates: published ones have up to 30 kB.
+    pub const TEMPLATE: Self = Self(128 << 10);
     /// `tokenizer.json`: those of a quarter of a million tokens have 20 MB.
     pub const TOKENIZER: Self = Self(32 << 20);
     /// `model.safetensors.index.json`: published ones have up to 10 MB.
     pub const INDEX: Self = Self(32 << 20);
     /// Small weights that are read whole: the statistics of a LeRobot policy, a depth decoder (20 MB).
-    pub const SMALL_WEIGHTS: Self = Self(128 << 20);
-    /// Arrays that are given by hand.
-    pub const ARRAY: Self = Self(64 << 20);
+    pub const SMALL_WEIGHTS: Self = Self(64 << 20);
+    /// An array of one question: noise, depth codes.
+    pub const ARRAY: Self = Self(16 << 20);
     /// A picture as a file.
     pub const PICTURE: Self = Self(64 << 20);
+
+    /// That of the file `name` of a model, with or without folders in front.
+    #[must_use]
+    pub fn of(name: &str) -> Self {
+        let name = name.rsplit(['/', '\\']).next().unwrap_or(name);
+        let ends_in = |ending: &str| name.to_ascii_lowercase().ends_with(ending);
+        match name {
+            "tokenizer.json" | "vocab.json" | "merges.txt" => Self::TOKENIZER,
+            _ if ends_in(".safetensors.index.json") => Self::INDEX,
+            _ if ends_in(".jinja") => Self::TEMPLATE,
+            _ if ends_in(".safetensors") => Self::SMALL_WEIGHTS,
+            _ => Self::SETTINGS,
+        }
+    }
 }
 
 /// A file could not be read whole. Its words begin with the file.
@@ -170,6 +184,19 @@ mod tests {
         });
         let missing = read(Path::new("/nowhere/at/all"), Limit(4)).unwrap_err();
         assert!(missing.is_missing() && missing.to_string().contains("/nowhere/at/all"));
+    }
+
+    #[test]
+    fn the_name_of_a_file_tells_its_limit() {
+        for (name, limit) in [
+            ("config.json", Limit::SETTINGS),
+            ("openfast/tokenizer.json", Limit::TOKENIZER),
+            ("model.safetensors.index.json", Limit::INDEX),
+            ("chat_template.jinja", Limit::TEMPLATE),
+            ("state.safetensors", Limit::SMALL_WEIGHTS),
+        ] {
+            assert_eq!(Limit::of(name), limit, "{name}");
+        }
     }
 
     #[test]
