@@ -19,6 +19,7 @@
 //! - [`sim_robot`]: the built-in robot, a client like any other
 //! - [`evaluation`], [`bench`]: success rates and speeds, for the command line
 //! - [`npy`], [`episodes`]: recorded actions, read from NumPy files and LeRobot data sets
+//! - [`pictures`]: picture files, decoded within bounds
 //! - [`scoring`]: videos for the progress scorer, and the file of its curves
 //! - [`recordings`]: recorded episodes and their videos, for pages
 //! - [`synthesise`]: random checkpoints in the published layout, to load and to time
@@ -42,6 +43,7 @@ mod metrics;
 pub mod npy;
 mod panics;
 mod peer_log;
+pub mod pictures;
 pub mod policies;
 pub mod recordings;
 mod robots;

@@ -13,11 +13,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::episodes::Cause;
+use field_files::{Limit, ReadError};
 use half::f16;
 use header::Header;
 
 pub use whole::read_whole_numbers;
+
+/// Largest file: a corpus for an action tokenizer may have hundreds of millions of values, and twice its bytes are in
+/// memory while it is read.
+const MOST: Limit = Limit(8 << 30);
 
 /// An array in row-major order.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,14 +68,9 @@ impl Kind {
 /// A `.npy` file could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum NpyError {
-    /// It cannot be read at all.
-    #[error("cannot read {}: {cause}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        cause: io::Error,
-    },
+    /// It cannot be read at all, is a stand-in for the file, or is too large.
+    #[error(transparent)]
+    Read(#[from] ReadError),
     /// It is something else.
     #[error("{} is not a .npy file: {reason}", path.display())]
     NotNpy {
@@ -107,11 +106,15 @@ pub enum NpyError {
 /// # Errors
 /// [`NpyError`] names the file and what is wrong with it.
 pub fn read(path: &Path) -> Result<Array, NpyError> {
-    let bytes = std::fs::read(path).map_err(|cause| NpyError::Read {
-        path: path.to_owned(),
-        cause,
-    })?;
-    parse(&bytes, path)
+    read_within(path, MOST)
+}
+
+/// Reads a file of at most `limit` bytes, where it is known that little is needed.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_within(path: &Path, limit: Limit) -> Result<Array, NpyError> {
+    parse(&field_files::read(path, limit)?, path)
 }
 
 fn parse(bytes: &[u8], path: &Path) -> Result<Array, NpyError> {
@@ -119,9 +122,6 @@ fn parse(bytes: &[u8], path: &Path) -> Result<Array, NpyError> {
         path: path.to_owned(),
         reason: reason.to_owned(),
     };
-    if let Some(what) = Cause::of_first(bytes.get(..512).unwrap_or(bytes)) {
-        return Err(not_npy(&format!("it {what}")));
-    }
     let (header, data) = header::split(bytes).map_err(not_npy)?;
     let Header {
         descr,

@@ -12,7 +12,7 @@ use protocol::episodes::{EpisodeList, RecordedEpisode};
 use std::{
     collections::BTreeMap,
     io,
-    path::{Component, Path, PathBuf},
+    path::{Path, PathBuf},
     sync::OnceLock,
     time::UNIX_EPOCH,
 };

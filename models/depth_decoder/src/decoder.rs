@@ -5,6 +5,7 @@ use std::path::Path;
 use burn::tensor::module::{conv_transpose2d, conv2d};
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
 use burn::tensor::{Device, Tensor, TensorData, activation};
+use field_files::Limit;
 use layers::{Checkpoint, Weights};
 
 use crate::error::DepthDecoderError;
@@ -48,10 +49,7 @@ impl DepthDecoder {
     /// # Errors
     /// [`DepthDecoderError`] with the tensor that is missing or of another shape.
     pub fn open(file: &Path, device: &Device) -> Result<Self, DepthDecoderError> {
-        let bytes = std::fs::read(file).map_err(|source| DepthDecoderError::Io {
-            file: file.display().to_string(),
-            source,
-        })?;
+        let bytes = field_files::read(file, Limit::SMALL_WEIGHTS)?;
         Self::from_bytes(bytes, device)
     }
 

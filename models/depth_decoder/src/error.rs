@@ -9,14 +9,9 @@ pub enum DepthDecoderError {
     /// The file.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// The file could not be read.
-    #[error("cannot read {file}: {source}")]
-    Io {
-        /// Path of the file.
-        file: String,
-        /// What the operating system said.
-        source: std::io::Error,
-    },
+    /// The file could not be read, is not what its name says, or is too large to be that.
+    #[error(transparent)]
+    Read(#[from] field_files::ReadError),
     /// The tensors are not those of a depth decoder.
     #[error("{name} has shape {shape:?}; {want}")]
     Layout {

@@ -14,10 +14,14 @@ use half::slice::HalfFloatSliceExt as _;
 use safetensors::Dtype;
 
 use crate::error::CheckpointError;
-use crate::files::{FileStore, whole};
+use crate::files::FileStore;
 
+mod found;
+mod index;
 mod shard;
 
+use found::{Found, InFolder, InStore, Place};
+use index::Index;
 use shard::{Location, Shard};
 
 /// Appends the values of stored bytes.
@@ -30,6 +34,9 @@ pub const INDEX_FILE: &str = "model.safetensors.index.json";
 /// No weight is as large as this. Turning over the highest bit of the exponent multiplies by 2^128, which puts any value
 /// that was not tiny beyond it.
 const IMPLAUSIBLE: f32 = 1e20;
+
+/// Most tensors of a checkpoint. Those that are read here have a few thousand.
+const MOST_TENSORS: usize = 200_000;
 
 /// Values handed out at a time, unless a row is longer.
 const PIECE: usize = 1 << 20;
@@ -56,45 +63,16 @@ pub struct TensorInfo<'a> {
     pub bytes: u64,
 }
 
-/// Which shard holds which tensor, by an index file.
-struct Index {
-    file: String,
-    shards: BTreeMap<String, String>,
-}
-
 impl Checkpoint {
-    /// Opens the weights in `folder`: all shards of `model.safetensors.index.json` where that
-    /// exists, else `model.safetensors`.
+    /// Opens the weights in `folder`: all shards of `model.safetensors.index.json` where they are there, else
+    /// `model.safetensors`, else the shards that number themselves.
     ///
     /// # Errors
-    /// [`CheckpointError::NoWeights`], [`CheckpointError::MissingShard`],
-    /// [`CheckpointError::BadFile`], [`CheckpointError::Index`],
-    /// [`CheckpointError::Duplicate`] or [`CheckpointError::Io`].
+    /// [`CheckpointError::NoWeights`], [`CheckpointError::MissingShards`], [`CheckpointError::BadFile`],
+    /// [`CheckpointError::Index`], [`CheckpointError::Duplicate`], [`CheckpointError::Read`] or
+    /// [`CheckpointError::Io`].
     pub fn open_dir(folder: &Path) -> Result<Self, CheckpointError> {
-        let place = folder.display().to_string();
-        let path = folder.join(INDEX_FILE);
-        if !path.is_file() {
-            let single = folder.join(SINGLE_FILE);
-            if !single.is_file() {
-                return Err(CheckpointError::NoWeights { place });
-            }
-            return Self::from_shards(place, vec![Shard::File(single)], None);
-        }
-        let file = path.display().to_string();
-        let text = std::fs::read(&path).map_err(|source| CheckpointError::Io {
-            file: file.clone(),
-            source,
-        })?;
-        let index = Index::parse(&text, file)?;
-        let mut shards = Vec::new();
-        for name in index.names() {
-            let path = folder.join(&name);
-            if !path.is_file() {
-                return Err(CheckpointError::MissingShard { shard: name });
-            }
-            shards.push(Shard::File(path));
-        }
-        Self::from_shards(place, shards, Some(&index))
+        Self::open(&InFolder(folder))
     }
 
     /// Opens the weights in a store, as [`Checkpoint::open_dir`] does in a folder.
@@ -102,36 +80,19 @@ impl Checkpoint {
     /// # Errors
     /// As [`Checkpoint::open_dir`].
     pub fn open_store(store: &Arc<dyn FileStore>) -> Result<Self, CheckpointError> {
-        let place = store.name();
-        let io = |file: &str| {
-            let file = file.to_owned();
-            |source| CheckpointError::Io { file, source }
-        };
-        let shard = |name: String| Shard::Store {
-            name,
-            store: store.clone(),
-        };
-        let Some(text) = whole(&**store, INDEX_FILE).map_err(io(INDEX_FILE))? else {
-            if store.len(SINGLE_FILE).map_err(io(SINGLE_FILE))?.is_none() {
-                return Err(CheckpointError::NoWeights { place });
-            }
-            return Self::from_shards(place, vec![shard(SINGLE_FILE.to_owned())], None);
-        };
-        let index = Index::parse(&text, INDEX_FILE.to_owned())?;
-        let mut shards = Vec::new();
-        for name in index.names() {
-            if store.len(&name).map_err(io(&name))?.is_none() {
-                return Err(CheckpointError::MissingShard { shard: name });
-            }
-            shards.push(shard(name));
-        }
-        Self::from_shards(place, shards, Some(&index))
+        Self::open(&InStore(store))
+    }
+
+    fn open(place: &dyn Place) -> Result<Self, CheckpointError> {
+        let Found { names, index } = Found::in_place(place)?;
+        let shards = names.into_iter().map(|name| place.shard(name)).collect();
+        Self::from_shards(place.name(), shards, index.as_ref())
     }
 
     /// Reads weights that are already in memory: every `*.safetensors` among `files`.
     ///
     /// # Errors
-    /// As [`Checkpoint::open_dir`], except for [`CheckpointError::Io`].
+    /// As [`Checkpoint::open_dir`], except for [`CheckpointError::Read`].
     pub fn from_memory(
         files: impl IntoIterator<Item = (String, Cow<'static, [u8]>)>,
     ) -> Result<Self, CheckpointError> {
@@ -145,15 +106,14 @@ impl Checkpoint {
                 index = Some(Index::parse(&bytes, name)?);
             }
         }
-        let wanted = index.as_ref().map(Index::names).unwrap_or_default();
-        if let Some(shard) = wanted
-            .into_iter()
-            .find(|want| !shards.iter().any(|shard| shard.name().ends_with(want)))
-        {
-            return Err(CheckpointError::MissingShard { shard });
-        }
         if shards.is_empty() {
-            return Err(CheckpointError::NoWeights { place });
+            return Err(CheckpointError::NoWeights {
+                place,
+                instead: String::new(),
+            });
+        }
+        if let Some(index) = &index {
+            index.all_there(|want| shards.iter().any(|shard| shard.name().ends_with(want)))?;
         }
         Self::from_shards(place, shards, index.as_ref())
     }
@@ -165,7 +125,13 @@ impl Checkpoint {
     ) -> Result<Self, CheckpointError> {
         let mut tensors: BTreeMap<String, Location> = BTreeMap::new();
         for (number, shard) in shards.iter().enumerate() {
-            for (name, location) in shard.tensors(number)? {
+            let in_shard = shard.tensors(number)?;
+            if tensors.len() + in_shard.len() > MOST_TENSORS {
+                return Err(shard.bad(format!(
+                    "with it the checkpoint has more than {MOST_TENSORS} tensors, which no network has"
+                )));
+            }
+            for (name, location) in in_shard {
                 if let Some(index) = index {
                     index.holds(&name, &shard.name())?;
                 }
@@ -181,17 +147,8 @@ impl Checkpoint {
                 tensors.insert(name, location);
             }
         }
-        if let Some(index) = index
-            && let Some((name, shard)) = index
-                .shards
-                .iter()
-                .find(|(name, _)| !tensors.contains_key(*name))
-        {
-            return Err(CheckpointError::Index {
-                index: index.file.clone(),
-                name: name.clone(),
-                problem: format!("is listed in {shard}, which does not hold it"),
-            });
+        if let Some(index) = index {
+            index.all_held(|name| tensors.contains_key(name))?;
         }
         Ok(Self {
             place,
@@ -341,7 +298,11 @@ impl Checkpoint {
                 });
             }
         };
-        let row = expected.last().copied().unwrap_or(1).max(1);
+        // A vector is no row: it comes in pieces like everything else.
+        let row = match expected {
+            [] | [_] => 1,
+            [.., last] => (*last).max(1),
+        };
         let piece = (PIECE / row).max(1) * row;
         let mut left: usize = expected.iter().product();
         let mut reader = shard.reader(location.offset)?;
@@ -371,56 +332,5 @@ impl Checkpoint {
             left -= count;
         }
         Ok(())
-    }
-}
-
-impl Index {
-    fn parse(text: &[u8], file: String) -> Result<Self, CheckpointError> {
-        #[derive(serde::Deserialize)]
-        struct Raw {
-            weight_map: BTreeMap<String, String>,
-        }
-        let bad = |reason: String| CheckpointError::BadFile {
-            file: file.clone(),
-            reason,
-        };
-        let Raw { weight_map } =
-            serde_json::from_slice(text).map_err(|error| bad(error.to_string()))?;
-        // A shard lies beside its index. Anything else would let a file name reach out of the folder.
-        if let Some(name) = weight_map
-            .values()
-            .find(|name| name.contains(['/', '\\']) || name.as_str() == "..")
-        {
-            return Err(bad(format!("shard name {name:?} is not a plain file name")));
-        }
-        if weight_map.is_empty() {
-            return Err(bad("it lists no tensors".to_owned()));
-        }
-        Ok(Self {
-            file,
-            shards: weight_map,
-        })
-    }
-
-    /// Shard file names, each once, sorted.
-    fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.shards.values().cloned().collect();
-        names.sort();
-        names.dedup();
-        names
-    }
-
-    /// That this index puts `name` into the shard of that file name.
-    fn holds(&self, name: &str, shard: &str) -> Result<(), CheckpointError> {
-        let problem = match self.shards.get(name) {
-            Some(listed) if shard.ends_with(listed) => return Ok(()),
-            Some(listed) => format!("is listed in {listed} but lies in {shard}"),
-            None => format!("lies in {shard} but is not listed"),
-        };
-        Err(CheckpointError::Index {
-            index: self.file.clone(),
-            name: name.to_owned(),
-            problem,
-        })
     }
 }

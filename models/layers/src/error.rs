@@ -5,12 +5,17 @@
 pub enum CheckpointError {
     /// The folder holds neither one safetensors file nor an index of several.
     #[error(
-        "no weights in {place}: expected `model.safetensors` or `model.safetensors.index.json`"
+        "no weights in {place}: expected `model.safetensors` or `model.safetensors.index.json`{instead}"
     )]
     NoWeights {
         /// The folder, or "the files in memory".
         place: String,
+        /// What lies there in their place and what to do about it, or nothing.
+        instead: String,
     },
+    /// A file that is not what its name says, or that is too large to be that.
+    #[error(transparent)]
+    Read(#[from] field_files::ReadError),
     /// A file could not be opened or read.
     #[error("cannot read {file}: {source}")]
     Io {
@@ -19,22 +24,36 @@ pub enum CheckpointError {
         /// What the operating system said.
         source: std::io::Error,
     },
-    /// A file is not safetensors, is cut short, or its header contradicts itself.
-    #[error("{file} is not a usable safetensors file: {reason}")]
+    /// A file is not safetensors, is cut short, or its header contradicts itself; or an index is none.
+    #[error("{file} is not a usable {kind}: {reason}")]
     BadFile {
         /// Name of the file.
         file: String,
+        /// What it should be.
+        kind: &'static str,
         /// What is wrong with it.
         reason: String,
     },
-    /// The index names a shard that is not there.
-    #[error("the weight index lists shard {shard}, which is not there: the download is incomplete")]
-    MissingShard {
-        /// File name in the index.
-        shard: String,
+    /// Shards are not there.
+    #[error(
+        "{} of {of} weight files that {listed} are not there: {}{unfinished}. The download is incomplete: get them \
+         again", .missing.len(), few(.missing)
+    )]
+    MissingShards {
+        /// Where it is said that they are: `model.safetensors.index.json lists`, or what their names tell.
+        listed: String,
+        /// Their file names, sorted.
+        missing: Vec<String>,
+        /// How many there should be.
+        of: usize,
+        /// Unfinished downloads in the folder, in words, or nothing.
+        unfinished: String,
     },
     /// The index and the shards disagree.
-    #[error("{index}: tensor {name} {problem}")]
+    #[error(
+        "{index}: tensor {name} {problem}. The index belongs to another build of this checkpoint, or a weight file does; \
+         get both again from one place"
+    )]
     Index {
         /// The index file.
         index: String,
@@ -134,4 +153,14 @@ pub enum CheckpointError {
         /// Their names, sorted.
         names: Vec<String>,
     },
+}
+
+/// The first of some names, as a sentence lists them.
+fn few(names: &[String]) -> String {
+    const SHOWN: usize = 4;
+    let first = names.iter().take(SHOWN).cloned().collect::<Vec<_>>();
+    match names.len().saturating_sub(SHOWN) {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
+    }
 }

@@ -6,6 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use field_files::{Foreign, Limit, ReadError};
+
 use crate::checkpoint::Checkpoint;
 use crate::error::CheckpointError;
 
@@ -49,14 +51,9 @@ pub enum FileError {
         /// The file, with its folder if it has one.
         name: String,
     },
-    /// It is there but could not be read.
-    #[error("cannot read {file}: {source}")]
-    Io {
-        /// Path of the file.
-        file: String,
-        /// What the operating system said.
-        source: std::io::Error,
-    },
+    /// It is there but could not be read, is not what its name says, or is too large to be that.
+    #[error(transparent)]
+    Read(#[from] ReadError),
 }
 
 impl ModelFiles {
@@ -117,29 +114,18 @@ impl ModelFiles {
     /// Bytes of the file `name`, or `None` if there is no such file.
     ///
     /// # Errors
-    /// [`FileError::Io`] if it is there and cannot be read.
+    /// [`FileError::Read`] if it is there and cannot be read, or is not what its name says.
     pub fn find(&self, name: &str) -> Result<Option<Cow<'_, [u8]>>, FileError> {
         match &self.source {
-            Source::Folder(folder) => {
-                let path = folder.join(name);
-                if !path.is_file() {
-                    return Ok(None);
+            Source::Folder(folder) => Ok(find_in(folder, name)?.map(Cow::Owned)),
+            Source::Memory(files) => match files.get(name) {
+                Some(bytes) => {
+                    genuine(name, bytes)?;
+                    Ok(Some(Cow::Borrowed(&**bytes)))
                 }
-                match std::fs::read(&path) {
-                    Ok(bytes) => Ok(Some(Cow::Owned(bytes))),
-                    Err(source) => Err(FileError::Io {
-                        file: path.display().to_string(),
-                        source,
-                    }),
-                }
-            }
-            Source::Memory(files) => Ok(files.get(name).map(|bytes| Cow::Borrowed(&**bytes))),
-            Source::Store(store) => whole(&**store, name)
-                .map(|bytes| bytes.map(Cow::Owned))
-                .map_err(|source| FileError::Io {
-                    file: name.to_owned(),
-                    source,
-                }),
+                None => Ok(None),
+            },
+            Source::Store(store) => Ok(whole(&**store, name, Limit::of(name))?.map(Cow::Owned)),
         }
     }
 
@@ -162,14 +148,54 @@ impl ModelFiles {
     }
 }
 
+/// Bytes of the file `name` in `folder`, or `None` if there is no such file.
+///
+/// # Errors
+/// [`ReadError`] if it is there and cannot be read, is not what its name says, or is too large to be that.
+pub fn find_in(folder: &Path, name: &str) -> Result<Option<Vec<u8>>, ReadError> {
+    let path = folder.join(name);
+    // A link that leads nowhere is a file that was lost, not one that never was.
+    if !path.is_file() && Foreign::broken_link(&path).is_none() {
+        return Ok(None);
+    }
+    field_files::read(&path, Limit::of(name)).map(Some)
+}
+
+/// That `bytes` are not a stand-in for the file `name`.
+fn genuine(name: &str, bytes: &[u8]) -> Result<(), ReadError> {
+    match Foreign::of(bytes, bytes.len() as u64) {
+        Some(foreign) => Err(ReadError::Foreign {
+            file: name.to_owned(),
+            foreign,
+        }),
+        None => Ok(()),
+    }
+}
+
 /// All bytes of a store's file, or `None` if there is no such file.
-pub(crate) fn whole(store: &dyn FileStore, name: &str) -> io::Result<Option<Vec<u8>>> {
-    let Some(bytes) = store.len(name)? else {
+pub(crate) fn whole(
+    store: &dyn FileStore,
+    name: &str,
+    limit: Limit,
+) -> Result<Option<Vec<u8>>, ReadError> {
+    let io = |source| ReadError::Io {
+        file: name.to_owned(),
+        source,
+    };
+    let Some(size) = store.len(name).map_err(io)? else {
         return Ok(None);
     };
-    let bytes = usize::try_from(bytes).map_err(io::Error::other)?;
+    if size > limit.0 {
+        return Err(ReadError::TooLarge {
+            file: name.to_owned(),
+            size,
+            limit: limit.0,
+        });
+    }
+    let bytes = usize::try_from(size).map_err(|error| io(io::Error::other(error)))?;
     let mut content = vec![0; bytes];
-    store.read_at(name, 0, &mut content)?;
+    store.read_at(name, 0, &mut content).map_err(io)?;
+    genuine(name, &content)?;
     Ok(Some(content))
 }
 
@@ -229,7 +255,7 @@ mod tests {
         kept.pop();
         assert!(matches!(
             store(&kept).checkpoint(),
-            Err(CheckpointError::MissingShard { shard }) if shard == "two.safetensors"
+            Err(CheckpointError::MissingShards { missing, of: 2, .. }) if missing == ["two.safetensors"]
         ));
         let single = store(&[("model.safetensors", shard("a", 1.0))]);
         assert_eq!(single.checkpoint().unwrap().parameters(), 1);

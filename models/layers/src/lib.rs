@@ -50,7 +50,7 @@ mod weights;
 pub use attention::{Columns, MASKED, attend, attend_over};
 pub use checkpoint::{Checkpoint, INDEX_FILE, TensorInfo};
 pub use error::CheckpointError;
-pub use files::{FileError, FileStore, ModelFiles};
+pub use files::{FileError, FileStore, ModelFiles, find_in};
 pub use heads::{HeadNorm, QkvHeads, fold_heads, unfold_heads};
 pub use kv_cache::KvCache;
 pub use linear::Linear;

@@ -104,7 +104,8 @@ fn shards_are_one_table_and_a_missing_shard_is_named() {
     std::fs::remove_file(folder.0.join("two.safetensors")).unwrap();
     let error = folder.open().unwrap_err();
     assert!(
-        matches!(&error, CheckpointError::MissingShard { shard } if shard == "two.safetensors")
+        matches!(&error, CheckpointError::MissingShards { missing, of: 2, .. } if missing == &["two.safetensors"]),
+        "{error}"
     );
 }
 

@@ -11,9 +11,7 @@
 //!
 //! where one image is `<|image|>` and several are `Image 1<|image|>Image 2<|image|>…`.
 
-use minijinja::syntax::SyntaxConfig;
-use minijinja::value::Value;
-use minijinja::{Environment, ErrorKind, context};
+use field_files::Limit;
 use serde::Deserialize;
 
 use crate::config::{Config, Kind};
@@ -21,6 +19,7 @@ use crate::error::{LoadError, parse_json};
 use crate::files::Files;
 use crate::processor_config::ProcessorConfig;
 use crate::spelling;
+use crate::template::{Template, TemplateError};
 use crate::vlm::AskError;
 use crate::words::{IMAGE, TOKENIZER_CONFIG_FILE, TokenizerConfig, Words, image_token_in};
 
@@ -43,11 +42,21 @@ pub(crate) struct Chat {
 
 #[derive(Debug, Clone)]
 enum Format {
-    Template(String),
+    Template(Template),
     /// The one at the top of this file.
     Family,
     /// A policy without a template: it was made for actions alone.
     Actions,
+    /// A policy with a template that cannot be read, and why.
+    Broken(String),
+}
+
+fn refused(file: &str, error: &TemplateError) -> LoadError {
+    LoadError::BadFile {
+        file: file.to_owned(),
+        place: "chat template: ".to_owned(),
+        reason: error.to_string(),
+    }
 }
 
 #[derive(Deserialize)]
@@ -76,7 +85,15 @@ impl Chat {
         words: &Words,
     ) -> Result<Self, LoadError> {
         let format = match (template(files, processor)?, config.kind) {
-            (Some(template), _) => Format::Template(template),
+            (Some((file, text)), kind) => match Template::new(text) {
+                Ok(template) => Format::Template(template),
+                Err(error @ TemplateError::Unbounded { .. }) => {
+                    return Err(refused(file, &error));
+                }
+                // Who only asks for actions never renders it.
+                Err(error) if kind == Kind::Policy => Format::Broken(error.to_string()),
+                Err(error) => return Err(refused(file, &error)),
+            },
             (None, Kind::VisionLanguage) => Format::Family,
             (None, Kind::Policy) => Format::Actions,
         };
@@ -85,17 +102,29 @@ impl Chat {
             stops.push(config.eos_token_id.unwrap_or_else(|| words.bos()));
         }
         let name = |id: u32| words.token(id).unwrap_or_default();
-        Ok(Self {
+        let chat = Self {
             bos_token: name(words.bos()),
             eos_token: stops.first().map(|id| name(*id)).unwrap_or_default(),
             format,
             stops,
-        })
+        };
+        chat.try_out()?;
+        Ok(chat)
+    }
+
+    /// Tries the template out: one that goes on for ever would only be found when somebody asks.
+    fn try_out(&self) -> Result<(), LoadError> {
+        match &self.format {
+            Format::Template(template) => template
+                .try_out(&self.bos_token, &self.eos_token)
+                .map_err(|error| refused(TEMPLATE_FILE, &error)),
+            _ => Ok(()),
+        }
     }
 
     /// Whether the checkpoint was made to be asked questions.
     pub(crate) fn can_answer(&self) -> bool {
-        !matches!(self.format, Format::Actions)
+        !matches!(self.format, Format::Actions | Format::Broken(_))
     }
 
     /// Whether this token ends an answer.
@@ -115,9 +144,16 @@ impl Chat {
         }
         match &self.format {
             Format::Actions => Err(AskError::ActionsOnly),
+            Format::Broken(reason) => Err(AskError::Template {
+                reason: reason.clone(),
+            }),
             Format::Family => Ok(family(question, images)),
             Format::Template(template) => {
-                let text = self.render(template, question, images)?;
+                let text = template
+                    .render(question, images, &self.bos_token, &self.eos_token)
+                    .map_err(|error| AskError::Template {
+                        reason: error.to_string(),
+                    })?;
                 let shown = text.matches(IMAGE).count();
                 if shown == images {
                     Ok(text)
@@ -128,39 +164,6 @@ impl Chat {
                 }
             }
         }
-    }
-
-    fn render(&self, template: &str, question: &str, images: usize) -> Result<String, AskError> {
-        let failed = |error: minijinja::Error| AskError::Template {
-            reason: error.to_string(),
-        };
-        let mut environment = Environment::new();
-        // As the reference sets its own environment up.
-        let syntax = SyntaxConfig::builder()
-            .trim_blocks(true)
-            .lstrip_blocks(true)
-            .build()
-            .map_err(failed)?;
-        environment.set_syntax(syntax);
-        environment
-            .set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-        environment.add_function("raise_exception", |reason: String| -> Result<Value, _> {
-            Err(minijinja::Error::new(ErrorKind::InvalidOperation, reason))
-        });
-        let image = context! { type => "image" };
-        let mut content = vec![image; images];
-        content.push(context! { type => "text", text => question });
-        environment
-            .render_str(
-                template,
-                context! {
-                    messages => vec![context! { role => "user", content => content }],
-                    add_generation_prompt => true,
-                    bos_token => self.bos_token.as_str(),
-                    eos_token => self.eos_token.as_str(),
-                },
-            )
-            .map_err(failed)
     }
 }
 
@@ -193,31 +196,52 @@ fn family(question: &str, images: usize) -> String {
     format!("{shown}<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n")
 }
 
-/// The template, from the first of the places where writers put it.
-fn template(files: &Files, processor: &ProcessorConfig) -> Result<Option<String>, LoadError> {
-    if let Some(bytes) = files.find(TEMPLATE_FILE)? {
+/// The template and the file it is in, from the first of the places where writers put it.
+fn template(
+    files: &Files,
+    processor: &ProcessorConfig,
+) -> Result<Option<(&'static str, String)>, LoadError> {
+    let (file, text) = if let Some(bytes) = files.find(TEMPLATE_FILE)? {
         let text = std::str::from_utf8(&bytes).map_err(|error| LoadError::BadFile {
             file: TEMPLATE_FILE.to_owned(),
             place: String::new(),
             reason: error.to_string(),
         })?;
-        return Ok(Some(text.to_owned()));
-    }
-    if let Some(bytes) = files.find(TEMPLATE_JSON_FILE)? {
+        (
+            TEMPLATE_FILE,
+            text.trim_start_matches('\u{feff}').to_owned(),
+        )
+    } else if let Some(bytes) = files.find(TEMPLATE_JSON_FILE)? {
         let wrapped: Wrapped = parse_json(TEMPLATE_JSON_FILE, &bytes)?;
-        return Ok(Some(wrapped.chat_template));
-    }
-    if let Some(template) = &processor.chat_template {
-        return Ok(Some(template.clone()));
-    }
-    let Some(bytes) = files.find(TOKENIZER_CONFIG_FILE)? else {
+        (TEMPLATE_JSON_FILE, wrapped.chat_template)
+    } else if let Some(template) = &processor.chat_template {
+        (crate::processor_config::FILE, template.clone())
+    } else if let Some(bytes) = files.find(TOKENIZER_CONFIG_FILE)? {
+        // Several named templates can stand here too; none of the known checkpoints does that.
+        let read: TokenizerConfig = parse_json(TOKENIZER_CONFIG_FILE, &bytes)?;
+        let text = read
+            .chat_template
+            .and_then(|template| template.as_str().map(str::to_owned));
+        match text {
+            Some(text) => (TOKENIZER_CONFIG_FILE, text),
+            None => return Ok(None),
+        }
+    } else {
         return Ok(None);
     };
-    // Several named templates can stand here too; none of the known checkpoints does that.
-    let read: TokenizerConfig = parse_json(TOKENIZER_CONFIG_FILE, &bytes)?;
-    Ok(read
-        .chat_template
-        .and_then(|template| template.as_str().map(str::to_owned)))
+    // Wherever it stands, it is as long as a template is.
+    if text.len() as u64 > Limit::TEMPLATE.0 {
+        return Err(LoadError::BadFile {
+            file: file.to_owned(),
+            place: "chat template: ".to_owned(),
+            reason: format!(
+                "it has {} bytes; at most {} are read: no template is that long",
+                text.len(),
+                Limit::TEMPLATE.0
+            ),
+        });
+    }
+    Ok(Some((file, text)))
 }
 
 #[cfg(test)]
@@ -239,17 +263,18 @@ mod tests {
     fn a_template_that_raises_says_why() {
         let template =
             "{% if messages[0].role == 'user' %}{{ raise_exception('no users') }}{% endif %}";
-        let error = chat(Format::Template(template.to_owned()))
-            .text("What?", 1)
-            .unwrap_err();
+        let error = chat(Format::Template(
+            Template::new(template.to_owned()).unwrap(),
+        ))
+        .text("What?", 1)
+        .unwrap_err();
         assert!(error.to_string().contains("no users"), "{error}");
     }
 
     #[test]
     fn a_template_that_hides_an_image_is_refused() {
-        let chat = chat(Format::Template(
-            "<|image|>{{ messages[0].content }}".to_owned(),
-        ));
+        let template = "<|image|>{{ messages[0].content }}".to_owned();
+        let chat = chat(Format::Template(Template::new(template).unwrap()));
         assert!(chat.text("What?", 1).is_ok());
         let error = chat.text("What?", 2).unwrap_err();
         assert!(
@@ -269,6 +294,18 @@ mod tests {
         assert_eq!(
             chat.text("Why?", 0).unwrap(),
             "<|im_start|>user\nWhy?<|im_end|>\n<|im_start|>assistant\n"
+        );
+    }
+
+    #[test]
+    fn a_template_without_an_end_is_refused_before_anybody_asks() {
+        let endless =
+            "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}";
+        let chat = chat(Format::Template(Template::new(endless.to_owned()).unwrap()));
+        let error = chat.try_out().unwrap_err().to_string();
+        assert!(
+            error.contains("chat template") && error.contains("too much"),
+            "{error}"
         );
     }
 

@@ -373,16 +373,17 @@ fn forget_robots(raw: &mut Value) {
 }
 
 fn section<T: serde::de::DeserializeOwned>(raw: &Value, key: Option<&str>) -> Result<T, LoadError> {
-    let bad = |reason: String| LoadError::BadFile {
-        file: FILE.to_owned(),
-        place: key.map_or_else(String::new, |key| format!("{key}: ")),
-        reason,
-    };
+    let place = key.map_or_else(String::new, |key| format!("{key}: "));
     let value = match key {
-        Some(key) => raw.get(key).ok_or_else(|| bad("is missing".to_owned()))?,
+        Some(key) => raw.get(key).ok_or_else(|| LoadError::BadFile {
+            file: FILE.to_owned(),
+            place: place.clone(),
+            reason: "is missing".to_owned(),
+        })?,
         None => raw,
     };
-    T::deserialize(value).map_err(|error| bad(error.to_string()))
+    field_files::json::from_value(value)
+        .map_err(|error| crate::error::bad_json(FILE, &place, &error))
 }
 
 /// Brings both spellings of the rotary settings together.

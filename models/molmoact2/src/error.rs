@@ -1,5 +1,7 @@
 //! What can be wrong with a policy's files, and with what it is asked.
 
+use field_files::json::JsonError;
+
 use crate::action::Mode;
 
 /// Why a policy could not be loaded.
@@ -15,14 +17,9 @@ pub enum LoadError {
         /// The file, with its folder if it has one.
         name: String,
     },
-    /// A file is there but could not be read.
-    #[error("cannot read {file}: {source}")]
-    Io {
-        /// Path of the file.
-        file: String,
-        /// What the operating system said.
-        source: std::io::Error,
-    },
+    /// A file is there but could not be read, is not what its name says, or is too large to be that.
+    #[error(transparent)]
+    Read(#[from] field_files::ReadError),
     /// A file is not JSON, or a value in it has the wrong type or is missing.
     #[error("{file} cannot be used: {place}{reason}")]
     BadFile {
@@ -54,8 +51,7 @@ pub enum LoadError {
     /// A LeRobot folder without the checkpoint it was made from.
     #[error(
         "this is a LeRobot policy folder: the sizes of its network, its tokenizer and its image processing lie in the \
-         checkpoint it was made from, {checkpoint_path:?}; give that folder as the base (--base DIR; its weights are not \
-         needed)"
+         checkpoint it was made from, {checkpoint_path:?}; give that folder as the base (its weights are not needed)"
     )]
     NeedsBase {
         /// `checkpoint_path` in the folder's `config.json`.
@@ -294,9 +290,14 @@ pub(crate) fn parse_json<T: serde::de::DeserializeOwned>(
     file: &str,
     bytes: &[u8],
 ) -> Result<T, LoadError> {
-    serde_json::from_slice(bytes).map_err(|error| LoadError::BadFile {
+    field_files::json::parse(bytes).map_err(|error| bad_json(file, "", &error))
+}
+
+/// A [`LoadError::BadFile`] of what [`field_files::json`] found in the part `place` of a file.
+pub(crate) fn bad_json(file: &str, place: &str, error: &JsonError) -> LoadError {
+    LoadError::BadFile {
         file: file.to_owned(),
-        place: String::new(),
+        place: place.to_owned(),
         reason: error.to_string(),
-    })
+    }
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use field_files::{Foreign, ReadError};
 use layers::Checkpoint;
 
 use crate::config;
@@ -101,7 +102,7 @@ impl Files {
     /// Bytes of the file `name`, which must exist.
     ///
     /// # Errors
-    /// [`LoadError::MissingFile`] or [`LoadError::Io`].
+    /// [`LoadError::MissingFile`] or [`LoadError::Read`].
     pub fn read(&self, name: &str) -> Result<Cow<'_, [u8]>, LoadError> {
         self.find(name)?.ok_or_else(|| LoadError::MissingFile {
             name: match &self.source {
@@ -114,23 +115,21 @@ impl Files {
     /// Bytes of the file `name`, or `None` if there is no such file.
     ///
     /// # Errors
-    /// [`LoadError::Io`] if it is there and cannot be read.
+    /// [`LoadError::Read`] if it is there and cannot be read, or is not what its name says.
     pub fn find(&self, name: &str) -> Result<Option<Cow<'_, [u8]>>, LoadError> {
         match &self.source {
-            Source::Folder(folder) => {
-                let path = folder.join(name);
-                if !path.is_file() {
-                    return Ok(None);
-                }
-                match std::fs::read(&path) {
-                    Ok(bytes) => Ok(Some(Cow::Owned(bytes))),
-                    Err(source) => Err(LoadError::Io {
-                        file: path.display().to_string(),
-                        source,
-                    }),
-                }
-            }
-            Source::Memory(files) => Ok(files.get(name).map(|bytes| Cow::Borrowed(&**bytes))),
+            Source::Folder(folder) => Ok(layers::find_in(folder, name)?.map(Cow::Owned)),
+            Source::Memory(files) => match files.get(name) {
+                None => Ok(None),
+                Some(bytes) => match Foreign::of(bytes, bytes.len() as u64) {
+                    None => Ok(Some(Cow::Borrowed(&**bytes))),
+                    Some(foreign) => Err(ReadError::Foreign {
+                        file: name.to_owned(),
+                        foreign,
+                    }
+                    .into()),
+                },
+            },
         }
     }
 
@@ -139,7 +138,7 @@ impl Files {
     /// `MolmoAct2-FAST-Tokenizer` beside either; `None` if none of them has both.
     ///
     /// # Errors
-    /// [`LoadError::Io`].
+    /// [`LoadError::Read`].
     #[allow(clippy::type_complexity, reason = "two files")]
     pub fn action_tokenizer(&self) -> Result<Option<(Cow<'_, [u8]>, Cow<'_, [u8]>)>, LoadError> {
         if let Some([tokenizer, config]) = &self.tokenizer {

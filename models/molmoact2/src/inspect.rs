@@ -270,6 +270,7 @@ fn modes(config: &Config, trained: ActionMode, action_tokenizer: bool) -> Vec<Mo
 fn tags(described: &Described, unusable: &mut Vec<String>) -> Vec<TagFound> {
     let mode = described.stats.mode();
     let mut found = Vec::new();
+    unusable.extend(described.stats.unusable().map(|error| error.to_string()));
     for tag in described.stats.tags() {
         match tag.rows(&described.config) {
             Ok(rows) => found.push(tag_found(tag, mode, rows.horizon, rows.count)),
@@ -363,10 +364,12 @@ fn memory(expected: &[Entry], config: &Config, precision: Precision) -> Memory {
         .map(|entry| entry.loaded_bytes(precision))
         .max()
         .unwrap_or(0);
+    // Cosines and sines of every position, and the angles that they are made of.
+    let rotary = 3 * 4 * (text.max_position_embeddings * text.head_dim) as u64;
     Memory {
         precision,
         weights,
-        peak_on_cpu: weights + READING_BYTES,
-        peak_beside_gpu: 2 * largest + READING_BYTES,
+        peak_on_cpu: weights + rotary + READING_BYTES,
+        peak_beside_gpu: 2 * largest + rotary + READING_BYTES,
     }
 }

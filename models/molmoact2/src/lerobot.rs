@@ -73,7 +73,7 @@ pub(crate) struct Lerobot {
 
 /// Whether these are the bytes of LeRobot's `config.json`.
 pub(crate) fn is_lerobot(config: &[u8]) -> bool {
-    serde_json::from_slice::<Value>(config).is_ok_and(|raw| {
+    field_files::json::parse::<Value>(config).is_ok_and(|raw| {
         raw.get("type").is_some_and(Value::is_string) && raw.get("model_type").is_none()
     })
 }
@@ -82,7 +82,8 @@ pub(crate) fn is_lerobot(config: &[u8]) -> bool {
 /// published layout.
 pub(crate) fn local_base(config: &[u8]) -> Option<PathBuf> {
     let base = PathBuf::from(policy_config(config).ok()?.checkpoint_path);
-    let published = std::fs::read(base.join(config::FILE)).is_ok_and(|config| !is_lerobot(&config));
+    let published = layers::find_in(&base, config::FILE)
+        .is_ok_and(|config| config.is_some_and(|config| !is_lerobot(&config)));
     published.then_some(base)
 }
 

@@ -66,6 +66,7 @@ mod sampler;
 mod sequences;
 mod spelling;
 mod surroundings;
+mod template;
 mod text_model;
 mod token_head;
 mod vit;

@@ -92,6 +92,7 @@ fn tags(stats: &NormStats, config: &Config) -> Result<Vec<TagInfo>, LoadError> {
             Err(error) => refused = Some(error),
         }
     }
+    let refused = stats.unusable().next().or(refused);
     match refused {
         Some(error) if tags.is_empty() => Err(bad_value(
             norm_stats::FILE,

@@ -84,6 +84,8 @@ pub struct ChunkRows {
 pub struct NormStats {
     mode: NormMode,
     tags: BTreeMap<String, Tag>,
+    /// Robots whose statistics are not finite where they are needed, with what is wrong.
+    unusable: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -134,12 +136,32 @@ impl NormStats {
             return Err(bad_value(FILE, "metadata_by_tag", "names no robot"));
         }
         let mode = raw.norm_mode;
-        let tags = raw
-            .metadata_by_tag
-            .into_iter()
-            .map(|(name, raw)| Ok((name.clone(), tag(name, raw, mode)?)))
-            .collect::<Result<_, LoadError>>()?;
-        Ok(Self { mode, tags })
+        let (mut tags, mut unusable) = (BTreeMap::new(), BTreeMap::new());
+        let mut refused = None;
+        for (name, raw) in raw.metadata_by_tag {
+            // NaN in the statistics of one robot is no reason to do without the others.
+            let odd = odd(&raw, mode);
+            match tag(name.clone(), raw, mode) {
+                Ok(tag) => {
+                    tags.insert(name, tag);
+                }
+                Err(error) => match odd {
+                    Some(problem) => {
+                        unusable.insert(name, problem);
+                        refused = refused.or(Some(error));
+                    }
+                    None => return Err(error),
+                },
+            }
+        }
+        match refused {
+            Some(error) if tags.is_empty() => Err(error),
+            _ => Ok(Self {
+                mode,
+                tags,
+                unusable,
+            }),
+        }
     }
 
     /// A single robot whose statistics come from elsewhere.
@@ -147,6 +169,7 @@ impl NormStats {
         Self {
             mode,
             tags: BTreeMap::from([(tag.name.clone(), tag)]),
+            unusable: BTreeMap::new(),
         }
     }
 
@@ -204,17 +227,32 @@ impl NormStats {
         self.tags.values()
     }
 
+    /// Why the robots that are in the file and cannot be used cannot be.
+    pub fn unusable(&self) -> impl Iterator<Item = ActError> {
+        self.unusable.iter().map(|(tag, problem)| ActError::BadTag {
+            tag: tag.clone(),
+            key: "the statistics",
+            problem: problem.clone(),
+        })
+    }
+
     /// The robot called `name`.
     ///
     /// # Errors
-    /// [`ActError::UnknownTag`] with the names there are.
+    /// [`ActError::UnknownTag`] with the names there are, [`ActError::BadTag`] for one whose statistics cannot be used.
     pub fn tag(&self, name: &str) -> Result<&Tag, ActError> {
-        self.tags
-            .get(name.trim())
-            .ok_or_else(|| ActError::UnknownTag {
+        let name = name.trim();
+        if let Some(problem) = self.unusable.get(name) {
+            return Err(ActError::BadTag {
                 tag: name.to_owned(),
-                known: self.tags.keys().cloned().collect(),
-            })
+                key: "the statistics",
+                problem: problem.clone(),
+            });
+        }
+        self.tags.get(name).ok_or_else(|| ActError::UnknownTag {
+            tag: name.to_owned(),
+            known: self.tags.keys().cloned().collect(),
+        })
     }
 }
 
@@ -364,6 +402,21 @@ const TAG_KEYS: [&str; 9] = [
 fn short_names(keys: &[String]) -> Vec<String> {
     let short = |key: &String| key.rsplit('.').next().unwrap_or(key).to_owned();
     keys.iter().map(short).collect()
+}
+
+/// What of a robot's statistics is needed and not finite, in words.
+fn odd(raw: &RawTag, mode: NormMode) -> Option<String> {
+    [
+        ("state_stats", &raw.state_stats),
+        ("action_stats", &raw.action_stats),
+    ]
+    .into_iter()
+    .find_map(|(key, stats)| {
+        let (array, dim) = stats.as_ref()?.not_finite(mode)?;
+        Some(format!(
+            "hold NaN or Infinity: {key}.{array}, dimension {dim} (from 0)"
+        ))
+    })
 }
 
 fn tag(name: String, raw: RawTag, mode: NormMode) -> Result<Tag, LoadError> {

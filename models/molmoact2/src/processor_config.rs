@@ -5,7 +5,7 @@ use serde_json::Value;
 use vision::Tiling;
 
 use crate::config::Config;
-use crate::error::{LoadError, bad_value, parse_json};
+use crate::error::{LoadError, bad_json, bad_value, parse_json};
 use crate::files::Files;
 use crate::spelling;
 
@@ -156,11 +156,8 @@ impl ProcessorConfig {
             );
         }
         check_spelling(&raw)?;
-        let read = Self::deserialize(raw).map_err(|error| LoadError::BadFile {
-            file: FILE.to_owned(),
-            place: String::new(),
-            reason: error.to_string(),
-        })?;
+        let read: Self =
+            field_files::json::from_value(&raw).map_err(|error| bad_json(FILE, "", &error))?;
         read.check(config)?;
         Ok(read)
     }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use tokenizers::Tokenizer;
 
 use crate::config::Config;
-use crate::error::{ActError, LoadError, bad_value, parse_json};
+use crate::error::{ActError, LoadError, bad_json, bad_value, parse_json};
 use crate::spelling;
 
 /// File name in a policy folder.
@@ -83,12 +83,13 @@ impl Words {
         tokenizer_config_json: Option<&[u8]>,
         config: &Config,
     ) -> Result<Self, LoadError> {
-        let tokenizer =
-            Tokenizer::from_bytes(tokenizer_json).map_err(|error| LoadError::BadFile {
-                file: TOKENIZER_FILE.to_owned(),
-                place: String::new(),
-                reason: error.to_string(),
-            })?;
+        let text = field_files::json::standard(tokenizer_json)
+            .map_err(|error| bad_json(TOKENIZER_FILE, "", &error))?;
+        let tokenizer = Tokenizer::from_bytes(&text).map_err(|error| LoadError::BadFile {
+            file: TOKENIZER_FILE.to_owned(),
+            place: String::new(),
+            reason: error.to_string(),
+        })?;
         let bos = bos_id(&tokenizer, tokenizer_config_json, config)?;
         let words = Self {
             tokenizer,

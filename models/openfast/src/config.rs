@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use field_files::json;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -30,8 +31,8 @@ pub struct ProcessorConfig {
 }
 
 impl ProcessorConfig {
-    pub(crate) fn parse(json: &[u8]) -> Result<Self, LoadError> {
-        let config: Self = serde_json::from_slice(json).map_err(LoadError::Config)?;
+    pub(crate) fn parse(text: &[u8]) -> Result<Self, LoadError> {
+        let config: Self = json::parse(text).map_err(LoadError::Config)?;
         if !usable_scale(config.scale) {
             return Err(LoadError::BadConfig {
                 field: "scale",
@@ -165,9 +166,9 @@ fn not_fast(part: &'static str, found: impl Into<String>, want: &'static str) ->
 
 impl Layout {
     /// Reads and checks.
-    pub(crate) fn read(json: &[u8]) -> Result<Contents, LoadError> {
-        let layout: Self = serde_json::from_slice(json)
-            .map_err(|error| LoadError::Tokenizer(error.to_string()))?;
+    pub(crate) fn read(text: &[u8]) -> Result<Contents, LoadError> {
+        let layout: Self =
+            json::parse(text).map_err(|error| LoadError::Tokenizer(error.to_string()))?;
         if layout.normalizer.is_some() {
             // It would rewrite characters, that is, coefficients.
             return Err(not_fast("normalizer", "present", "none"));

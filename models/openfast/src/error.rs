@@ -1,25 +1,21 @@
 //! What can go wrong, with the figures a person needs to put it right.
 
-use std::path::PathBuf;
+use field_files::ReadError;
+use field_files::json::JsonError;
 
 use crate::Shape;
 
 /// A tokenizer folder or its bytes could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// A file is missing or unreadable.
-    #[error("cannot read {}: {source}; a tokenizer folder holds tokenizer.json (or bpe_tokenizer/tokenizer.json) and processor_config.json", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    /// A file is missing or unreadable, is not what its name says, or is too large to be that.
+    #[error("{0}{}", if .0.is_missing() { "; a tokenizer folder holds tokenizer.json (or bpe_tokenizer/tokenizer.json) and processor_config.json" } else { "" })]
+    Read(#[from] ReadError),
     /// `processor_config.json` is not the JSON it should be.
     #[error(
         "processor_config.json: {0}; it must give at least the numbers `scale` and `min_token`"
     )]
-    Config(#[source] serde_json::Error),
+    Config(#[source] JsonError),
     /// `processor_config.json` holds a value that cannot be used.
     #[error("processor_config.json: `{field}` is {value}, it must be {want}")]
     BadConfig {
@@ -43,21 +39,16 @@ pub enum LoadError {
         /// What FAST files hold there.
         want: &'static str,
     },
-    /// A file of a model's checkpoint is missing or unreadable.
-    #[error("cannot read {}: {source}; a checkpoint folder holds config.json", path.display())]
-    ReadCheckpoint {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    /// A file of a model's checkpoint is missing or unreadable, is not what its name says, or is too large to be that.
+    #[error("{0}{}", if .0.is_missing() { "; a checkpoint folder holds config.json" } else { "" })]
+    ReadCheckpoint(ReadError),
     /// A file of a model's checkpoint is not the JSON it should be.
     #[error("{file} of the model: {source}")]
     VlmJson {
         /// The file.
         file: &'static str,
         /// Why.
-        source: serde_json::Error,
+        source: JsonError,
     },
     /// A model's checkpoint does not say which of its ids stand for FAST's.
     #[error("the model's configuration gives no action tokens: {reason}")]

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use field_files::Limit;
+
 use crate::bpe::Bpe;
 use crate::config::Layout;
 use crate::dct::{self, Dct};
@@ -58,15 +60,25 @@ impl FastTokenizer {
     /// # Errors
     /// When a file is missing or is not what [`Self::from_bytes`] accepts.
     pub fn from_dir(dir: &Path) -> Result<Self, LoadError> {
-        let read = |name: &str| {
-            let path = dir.join(name);
-            std::fs::read(&path).map_err(|source| LoadError::Read { path, source })
-        };
-        let tokenizer = read("tokenizer.json").or_else(|missing| {
+        let (tokenizer, config) = Self::files(dir)?;
+        Self::from_bytes(&tokenizer, &config)
+    }
+
+    /// The contents of the two files of a folder, as [`Self::from_dir`] finds them: `tokenizer.json` first.
+    ///
+    /// # Errors
+    /// When a file is missing, is not what its name says, or is too large to be that.
+    pub fn files(dir: &Path) -> Result<(Vec<u8>, Vec<u8>), LoadError> {
+        let read = |name: &str| field_files::read(&dir.join(name), Limit::of(name));
+        let tokenizer = match read("tokenizer.json") {
             // What is said to be missing is the usual place.
-            read("bpe_tokenizer/tokenizer.json").map_err(|_| missing)
-        })?;
-        Self::from_bytes(&tokenizer, &read("processor_config.json")?)
+            Err(missing) if missing.is_missing() => match read("bpe_tokenizer/tokenizer.json") {
+                Err(deeper) if deeper.is_missing() => Err(missing),
+                deeper => deeper,
+            },
+            read => read,
+        }?;
+        Ok((tokenizer, read("processor_config.json")?))
     }
 
     /// Loads from the contents of the two files.

@@ -13,6 +13,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use field_files::{Limit, json};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
@@ -94,8 +95,8 @@ struct Keys {
 }
 
 impl Keys {
-    fn parse(json: &[u8]) -> Result<Self, LoadError> {
-        serde_json::from_slice(json).map_err(|source| LoadError::VlmJson {
+    fn parse(text: &[u8]) -> Result<Self, LoadError> {
+        json::parse(text).map_err(|source| LoadError::VlmJson {
             file: CONFIG_FILE,
             source,
         })
@@ -128,19 +129,16 @@ impl VlmVocabulary {
     /// # Errors
     /// When a file is missing or does not give the figures; the error says which.
     pub fn from_dir(dir: &Path) -> Result<Self, LoadError> {
-        let read = |name: &str| {
-            let path = dir.join(name);
-            std::fs::read(&path).map_err(|source| LoadError::ReadCheckpoint { path, source })
-        };
-        let config = read(CONFIG_FILE)?;
+        let read = |name: &str| field_files::read(&dir.join(name), Limit::of(name));
+        let config = read(CONFIG_FILE).map_err(LoadError::ReadCheckpoint)?;
         let keys = Keys::parse(&config)?;
         if keys.action_token_start_id.is_some() || keys.fast_skip_tokens.is_none() {
             return Self::counting_up(&keys);
         }
-        let tokenizer = dir.join(TOKENIZER_FILE);
-        match std::fs::read(&tokenizer) {
+        match read(TOKENIZER_FILE) {
             Ok(tokenizer) => Self::counting_down(&keys, &tokenizer),
-            Err(_) => Err(no_text_tokenizer(&keys)),
+            Err(error) if error.is_missing() => Err(no_text_tokenizer(&keys)),
+            Err(error) => Err(LoadError::ReadCheckpoint(error)),
         }
     }
 
@@ -240,7 +238,7 @@ impl VlmVocabulary {
             .fast_skip_tokens
             .ok_or_else(|| bad("`fast_skip_tokens` is missing".to_owned()))?;
         let tokenizer: TextTokenizer =
-            serde_json::from_slice(tokenizer_json).map_err(|source| LoadError::VlmJson {
+            json::parse(tokenizer_json).map_err(|source| LoadError::VlmJson {
                 file: TOKENIZER_FILE,
                 source,
             })?;

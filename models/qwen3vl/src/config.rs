@@ -7,7 +7,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::error::{LoadError, bad_value, parse_json, unsupported};
+use crate::error::{LoadError, bad_json, bad_value, parse_json, unsupported};
 
 mod check;
 
@@ -141,7 +141,8 @@ impl Config {
         if top.quantization_config.is_some() {
             return Err(unsupported(
                 "a quantization_config",
-                "weights in F32, F16 or BF16 are read; fewer bits are made while loading (--precision)",
+                "weights in F32, F16 or BF16 are read, and made smaller while loading where that is asked for; get the same \
+                 model unquantized (its name then lacks FP8, AWQ, GPTQ and the like)",
             ));
         }
         let mut text: TextConfig = section(&raw, Some("text_config"))?;
@@ -193,16 +194,16 @@ fn refuse_other_models(raw: &Value) -> Result<(), LoadError> {
 }
 
 fn section<T: serde::de::DeserializeOwned>(raw: &Value, key: Option<&str>) -> Result<T, LoadError> {
-    let bad = |reason: String| LoadError::BadFile {
-        file: FILE,
-        place: key.map_or_else(String::new, |key| format!("{key}: ")),
-        reason,
-    };
+    let place = key.map_or_else(String::new, |key| format!("{key}: "));
     let value = match key {
-        Some(key) => raw.get(key).ok_or_else(|| bad("is missing".to_owned()))?,
+        Some(key) => raw.get(key).ok_or_else(|| LoadError::BadFile {
+            file: FILE,
+            place: place.clone(),
+            reason: "is missing".to_owned(),
+        })?,
         None => raw,
     };
-    T::deserialize(value).map_err(|error| bad(error.to_string()))
+    field_files::json::from_value(value).map_err(|error| bad_json(FILE, place, &error))
 }
 
 /// Brings both spellings of the rotary settings together: `rope_theta` beside `rope_scaling`, as published, and all of
@@ -215,11 +216,8 @@ fn resolve_rope(text: &mut TextConfig) -> Result<(), LoadError> {
     ] {
         let Some(value) = value else { continue };
         let place = format!("text_config.{key}");
-        let rope = Rope::deserialize(&value).map_err(|error| LoadError::BadFile {
-            file: FILE,
-            place: format!("{place}: "),
-            reason: error.to_string(),
-        })?;
+        let rope: Rope = field_files::json::from_value(&value)
+            .map_err(|error| bad_json(FILE, format!("{place}: "), &error))?;
         if rope
             .rope_type
             .as_deref()

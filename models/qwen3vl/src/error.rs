@@ -1,13 +1,14 @@
 //! What can be wrong with a model's files, and with what it is asked.
 
+use field_files::json::JsonError;
+use layers::FileError;
+
 /// Why a model could not be loaded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
     /// A file of the model is missing or unreadable.
-    #[error(
-        "{0}; a model folder holds config.json, tokenizer.json, video_preprocessor_config.json and safetensors files"
-    )]
+    #[error("{0}{}", what_belongs(.0))]
     File(#[from] layers::FileError),
     /// A file is not JSON, or a value in it has the wrong type or is missing.
     #[error("{file} cannot be used: {place}{reason}")]
@@ -187,6 +188,16 @@ pub enum ScoreError {
     ReadBack(#[from] layers::ReadBackError),
 }
 
+/// What a folder holds, for whoever misses a file in it.
+fn what_belongs(error: &FileError) -> &'static str {
+    match error {
+        FileError::Missing { .. } => {
+            "; a model folder holds config.json, tokenizer.json, video_preprocessor_config.json and safetensors files"
+        }
+        FileError::Read(_) => "",
+    }
+}
+
 /// A [`LoadError::BadValue`].
 pub(crate) fn bad_value(
     file: &'static str,
@@ -213,9 +224,14 @@ pub(crate) fn parse_json<T: serde::de::DeserializeOwned>(
     file: &'static str,
     bytes: &[u8],
 ) -> Result<T, LoadError> {
-    serde_json::from_slice(bytes).map_err(|error| LoadError::BadFile {
+    field_files::json::parse(bytes).map_err(|error| bad_json(file, String::new(), &error))
+}
+
+/// A [`LoadError::BadFile`] of what [`field_files::json`] found in the part `place` of a file.
+pub(crate) fn bad_json(file: &'static str, place: String, error: &JsonError) -> LoadError {
+    LoadError::BadFile {
         file,
-        place: String::new(),
+        place,
         reason: error.to_string(),
-    })
+    }
 }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::config::Config;
-use crate::error::{LoadError, bad_value, parse_json, unsupported};
+use crate::error::{LoadError, bad_json, bad_value, parse_json, unsupported};
 use crate::frame_size::PixelBudget;
 
 /// File name in a model folder.
@@ -117,14 +117,13 @@ impl VideoConfig {
         } else {
             format!("{section}.")
         };
-        let raw: Raw = serde_json::from_value(raw).map_err(|error| LoadError::BadFile {
-            file,
-            place: if section.is_empty() {
+        let raw: Raw = field_files::json::from_value(&raw).map_err(|error| {
+            let place = if section.is_empty() {
                 String::new()
             } else {
                 format!("{section}: ")
-            },
-            reason: error.to_string(),
+            };
+            bad_json(file, place, &error)
         })?;
         let key = |name: &str| format!("{place}{name}");
         let vision = &config.vision;

@@ -3,7 +3,7 @@
 use tokenizers::Tokenizer;
 
 use crate::config::{self, Config};
-use crate::error::{LoadError, ScoreError, bad_value};
+use crate::error::{LoadError, ScoreError, bad_json, bad_value};
 use crate::layout::{VISION_END, VISION_START};
 
 /// File name in a model folder.
@@ -24,12 +24,13 @@ impl Words {
     /// # Errors
     /// [`LoadError::BadFile`] or [`LoadError::BadValue`].
     pub fn new(tokenizer_json: &[u8], config: &Config) -> Result<Self, LoadError> {
-        let tokenizer =
-            Tokenizer::from_bytes(tokenizer_json).map_err(|error| LoadError::BadFile {
-                file: FILE,
-                place: String::new(),
-                reason: error.to_string(),
-            })?;
+        let text = field_files::json::standard(tokenizer_json)
+            .map_err(|error| bad_json(FILE, String::new(), &error))?;
+        let tokenizer = Tokenizer::from_bytes(&text).map_err(|error| LoadError::BadFile {
+            file: FILE,
+            place: String::new(),
+            reason: error.to_string(),
+        })?;
         for (key, token, id) in [
             (
                 "vision_start_token_id",

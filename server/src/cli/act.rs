@@ -12,16 +12,16 @@ use answer::Answer;
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use depth_image::Painter;
+use field_files::Limit;
 use molmoact2::{ActOptions, Decoding, Depth, DepthCache, Mode, Observation};
 use policy_studio::{
-    npy,
+    npy, pictures,
     policies::{Actor, DepthInfo, TagInfo, hosted::Hosted},
 };
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
 };
-use vision::RgbImage;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum ModeArgument {
@@ -103,12 +103,12 @@ pub(super) struct Act {
 impl Act {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let state = numbers(&self.state)?;
-        let images = self
-            .images
-            .iter()
-            .map(|path| read(path))
-            .collect::<anyhow::Result<Vec<_>>>()?;
-        let noise = self.noise.as_deref().map(npy::read).transpose()?;
+        let images = pictures::read_all(self.images.iter().map(PathBuf::as_path))?;
+        let noise = self
+            .noise
+            .as_deref()
+            .map(|file| npy::read_within(file, Limit::ARRAY))
+            .transpose()?;
         let depth = self.depth()?;
         let chosen = self.policy.device()?;
         let mut setup = self.policy.setup();
@@ -229,7 +229,7 @@ impl Act {
             (DepthArgument::Adaptive, previous) => Depth::Adaptive {
                 cache: match previous {
                     Some((image, codes)) => Some(DepthCache {
-                        image: read(image)?,
+                        image: pictures::read(image)?,
                         codes: read_codes(codes)?,
                     }),
                     None => None,
@@ -283,22 +283,6 @@ fn numbers(text: &str) -> anyhow::Result<Vec<f32>> {
                 .with_context(|| format!("--state: {word:?} is not a number"))
         })
         .collect()
-}
-
-/// Reads a PNG or JPEG file.
-pub(super) fn read(path: &Path) -> anyhow::Result<RgbImage> {
-    // What a file holds decides, whatever it is called.
-    let image = image::ImageReader::open(path)
-        .map_err(image::ImageError::from)
-        .and_then(|reader| reader.with_guessed_format()?.decode())
-        .with_context(|| format!("cannot read the image {}", path.display()))?
-        .into_rgb8();
-    let (width, height) = image.dimensions();
-    Ok(RgbImage::new(
-        width as usize,
-        height as usize,
-        image.into_raw(),
-    )?)
 }
 
 fn read_codes(path: &Path) -> anyhow::Result<Vec<u32>> {

@@ -7,6 +7,7 @@ use molmoact2::{
     AskOptions, Ended, Reply,
     marks::{BoundingBox, Markup, Point, Shapes},
 };
+use policy_studio::pictures;
 use serde::Serialize;
 use std::{
     io::Write as _,
@@ -92,11 +93,7 @@ impl Ask {
         if self.draw.is_some() && self.images.is_empty() {
             bail!("--draw needs an --image to draw on");
         }
-        let images = self
-            .images
-            .iter()
-            .map(|path| super::act::read(path))
-            .collect::<anyhow::Result<Vec<_>>>()?;
+        let images = pictures::read_all(self.images.iter().map(PathBuf::as_path))?;
         let folder = self.policy.asked()?;
         let chosen = self.policy.device()?;
         let vlm = self.policy.load_vlm(folder, &chosen)?;

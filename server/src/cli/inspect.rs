@@ -1,12 +1,13 @@
 //! `inspect`: what a checkpoint is.
 
-use anyhow::Context as _;
+use anyhow::anyhow;
 use clap::Args;
 use molmoact2::{
     Files,
     inspect::{Inspection, Memory, TagFound, inspect},
     layout::Part,
 };
+use policy_studio::policies::hosted::advice;
 use serde::Serialize;
 use std::{fmt, path::PathBuf, process::ExitCode};
 
@@ -45,8 +46,10 @@ impl Inspect {
         if let Some(base) = &self.base {
             files = files.with_base(Files::open_dir(base)?);
         }
-        let found =
-            inspect(&files).with_context(|| format!("cannot inspect {}", self.folder.display()))?;
+        let found = inspect(&files).map_err(|error| {
+            let advice = advice(&error);
+            anyhow!("cannot inspect {}: {error}{advice}", self.folder.display())
+        })?;
         let findings = Findings {
             complete: found.is_complete(),
             found,

@@ -1,12 +1,12 @@
 //! The options that choose a policy and a device, shared by the subcommands.
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use molmoact2::{Files, LoadOptions, Precision, Vlm};
 use policy_studio::policies::{
     device::{self, Chosen, Wanted},
-    hosted::{Hosted, Setup, Source},
+    hosted::{Hosted, Setup, Source, advice},
     probe::{Gpu, TIME_LIMIT},
 };
 use std::{
@@ -144,8 +144,15 @@ impl PolicyArguments {
             progress: Some(&tell),
             ..LoadOptions::default()
         };
-        Vlm::load_with(&files, &chosen.device, &options)
-            .with_context(|| format!("cannot load {}", folder.display()))
+        Vlm::load_with(&files, &chosen.device, &options).map_err(|error| {
+            // The option is about the policy, not about a second model.
+            let advice = if self.policy.as_deref() == Some(folder) {
+                advice(&error)
+            } else {
+                ""
+            };
+            anyhow!("cannot load {}: {error}{advice}", folder.display())
+        })
     }
 
     pub(super) fn load_as(&self, setup: &Setup, chosen: &Chosen) -> anyhow::Result<Hosted> {

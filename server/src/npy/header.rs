@@ -2,6 +2,9 @@
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 
+/// Longest header: those of arrays of numbers have a hundred bytes.
+const MOST: usize = 64 << 10;
+
 /// What the header says.
 #[derive(Debug, PartialEq)]
 pub(super) struct Header {
@@ -29,6 +32,9 @@ pub(super) fn split(bytes: &[u8]) -> Result<(&str, &[u8]), &'static str> {
         }
         _ => return Err("its version is none of 1, 2 and 3"),
     };
+    if length > MOST {
+        return Err("its header is longer than any array's");
+    }
     let (header, data) = rest.split_at_checked(length).ok_or(short)?;
     let header = std::str::from_utf8(header).map_err(|_| "its header is no text")?;
     Ok((header, data))

@@ -1,5 +1,6 @@
 //! Whole numbers in `.npy` files: int32 and int64, as index arrays are saved.
 
+use field_files::Limit;
 use std::path::Path;
 
 use super::{NpyError, header};
@@ -9,10 +10,7 @@ use super::{NpyError, header};
 /// # Errors
 /// [`NpyError`] names the file and what is wrong with it.
 pub fn read_whole_numbers(path: &Path) -> Result<Vec<i64>, NpyError> {
-    let bytes = std::fs::read(path).map_err(|cause| NpyError::Read {
-        path: path.to_owned(),
-        cause,
-    })?;
+    let bytes = field_files::read(path, Limit::ARRAY)?;
     let not_npy = |reason: &str| NpyError::NotNpy {
         path: path.to_owned(),
         reason: reason.to_owned(),

@@ -5,21 +5,16 @@ use super::{
     nano,
 };
 use molmoact2::Files;
+use openfast::FastTokenizer;
 
 /// The files with the action tokenizer that was asked for, and whether it is the nano's for want of another.
 pub(super) fn put_into(files: Files, setup: &Setup) -> Result<(Files, bool), LoadError> {
     if let Some(folder) = &setup.fast {
-        let read = |name: &str| {
-            let path = folder.join(name);
-            std::fs::read(&path).map_err(|source| LoadError::Tokenizer {
+        let (tokenizer, config) =
+            FastTokenizer::files(folder).map_err(|error| LoadError::Tokenizer {
                 name: folder.display().to_string(),
-                error: openfast::LoadError::Read { path, source },
-            })
-        };
-        // Some writers put the tokenizer one folder deeper.
-        let tokenizer = read("tokenizer.json")
-            .or_else(|error| read("bpe_tokenizer/tokenizer.json").map_err(|_| error))?;
-        let config = read("processor_config.json")?;
+                error,
+            })?;
         let files = files.with_action_tokenizer(tokenizer.into(), config.into());
         return Ok((files, false));
     }

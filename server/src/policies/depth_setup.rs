@@ -2,10 +2,10 @@
 
 use super::{actor::DepthInfo, hosted::Setup};
 use depth_decoder::{DepthDecoder, DepthDecoderError, FILE_NAME};
+use field_files::{Foreign, Limit};
 use molmoact2::PolicyInfo;
 use protocol::depth::DepthMode;
 use std::{
-    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -19,14 +19,9 @@ pub enum DepthError {
          leave --depth and --depth-decoder out, or give a Think checkpoint"
     )]
     NotTrained,
-    /// The decoder's file could not be read.
-    #[error("cannot read the depth decoder {}: {source}", .file.display())]
-    Io {
-        /// The file.
-        file: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
+    /// The decoder's file could not be read, is not what its name says, or is too large to be that.
+    #[error("the depth decoder: {0}")]
+    Read(#[from] field_files::ReadError),
     /// The file is no depth decoder.
     #[error("{}: {source}", .file.display())]
     Decoder {
@@ -63,7 +58,7 @@ pub(super) fn depth_info(
     let beside = || {
         folder
             .map(|folder| folder.join(FILE_NAME))
-            .filter(|file| file.is_file())
+            .filter(|file| file.is_file() || Foreign::broken_link(file).is_some())
     };
     let decoder = match setup.depth_decoder.clone().or_else(beside) {
         Some(file) => Some(decoder(file, policy.depth_codes)?),
@@ -79,10 +74,7 @@ pub(super) fn depth_info(
 
 /// The bytes of a decoder that reads and that knows all codes of the policy.
 fn decoder(file: PathBuf, written: usize) -> Result<Vec<u8>, DepthError> {
-    let bytes = match std::fs::read(&file) {
-        Ok(bytes) => bytes,
-        Err(source) => return Err(DepthError::Io { file, source }),
-    };
+    let bytes = field_files::read(&file, Limit::SMALL_WEIGHTS)?;
     match DepthDecoder::from_bytes(bytes.clone(), &layers::device::cpu()) {
         Ok(decoder) if decoder.codes() < written => Err(DepthError::Codes {
             file,

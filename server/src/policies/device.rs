@@ -50,7 +50,7 @@ impl Chosen {
 
 /// The GPU that was asked for by name cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("--device {wanted}: {name}: {reason}; use --device auto or --device cpu")]
+#[error("the device {wanted} was asked for: {name}: {reason}; ask for auto or cpu")]
 pub struct NotUsable {
     /// The word of the command line.
     pub wanted: &'static str,

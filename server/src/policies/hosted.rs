@@ -11,6 +11,7 @@ use super::{
     nano,
     speaker::{Answering, TalkingPolicy, nobody},
 };
+use field_files::Limit;
 use molmoact2::{
     ActError, ActOptions, Action, Calibration, Depth, Files, LoadOptions, Observation, Policy,
     Precision, Progress, Request,
@@ -63,7 +64,7 @@ pub enum LoadError {
     )]
     NoNano,
     /// The checkpoint does not load.
-    #[error("cannot load the policy {name}: {error}")]
+    #[error("cannot load the policy {name}: {error}{}", advice(.error))]
     Policy {
         /// Folder or name.
         name: String,
@@ -94,6 +95,15 @@ pub enum LoadError {
         /// What was wrong.
         error: Box<DepthError>,
     },
+}
+
+/// The option that helps, for the commands that load a policy; all of them have it.
+#[must_use]
+pub fn advice(error: &molmoact2::LoadError) -> &'static str {
+    match error {
+        molmoact2::LoadError::NeedsBase { .. } => " (--base DIR)",
+        _ => "",
+    }
 }
 
 /// The policy, its tokenizer, and what they say about themselves.
@@ -253,7 +263,7 @@ fn calibration(file: &Path) -> Result<Calibration, LoadError> {
         name: name.clone(),
         error,
     };
-    let bytes = std::fs::read(file).map_err(|error| failed(error.into()))?;
+    let bytes = field_files::read(file, Limit::SETTINGS).map_err(|error| failed(error.into()))?;
     Calibration::parse(&bytes, &name).map_err(|error| failed(error.into()))
 }
 

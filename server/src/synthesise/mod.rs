@@ -71,6 +71,9 @@ pub enum SynthesiseError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// A file that was given is not what its name says, or is too large to be that.
+    #[error(transparent)]
+    Read(#[from] field_files::ReadError),
     /// There is something in the folder.
     #[error("{0} is not empty; give a folder that does not exist yet")]
     NotEmpty(String),
@@ -94,7 +97,7 @@ pub(crate) fn io_error(file: &Path) -> impl FnOnce(io::Error) -> SynthesiseError
 pub fn synthesise(plan: &Plan, progress: &dyn Fn(u64, u64)) -> Result<Written, SynthesiseError> {
     let folder = &plan.folder;
     let text = match &plan.config {
-        Some(file) => fs::read_to_string(file).map_err(io_error(file))?,
+        Some(file) => field_files::read_text(file, Limit::SETTINGS)?,
         None => PUBLISHED.to_owned(),
     };
     let config = Config::parse(text.as_bytes())?;
@@ -107,7 +110,7 @@ pub fn synthesise(plan: &Plan, progress: &dyn Fn(u64, u64)) -> Result<Written, S
         return Err(SynthesiseError::NotEmpty(folder.display().to_string()));
     }
     let stats = match &plan.stats {
-        Some(file) => fs::read_to_string(file).map_err(io_error(file))?,
+        Some(file) => field_files::read_text(file, Limit::SETTINGS)?,
         None => pretty(&norm_stats(&config)),
     };
     let (tokenizer, tokenizer_config) = tokenizer::files(&config)?;

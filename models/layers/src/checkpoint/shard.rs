@@ -4,17 +4,22 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use field_files::Foreign;
 use safetensors::Dtype;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use crate::error::CheckpointError;
 use crate::files::FileStore;
 
-/// Largest header accepted, the same bound the safetensors crate uses.
-const MAX_HEADER_BYTES: u64 = 100_000_000;
+/// Largest header accepted: five times that of a network of a hundred thousand tensors.
+const MAX_HEADER_BYTES: u64 = 16 << 20;
+/// Most axes of a tensor.
+const MAX_AXES: usize = 8;
+/// Why a file is shorter than it says.
+const INTERRUPTED: &str = "the download or the copy of it was interrupted; get it again";
 /// Bytes in front of the header that hold its length.
 const LENGTH_BYTES: u64 = 8;
 
@@ -53,7 +58,7 @@ impl Shard {
     pub(super) fn len(&self) -> Result<u64, CheckpointError> {
         match self {
             Self::File(path) => Ok(std::fs::metadata(path)
-                .map_err(|source| self.io(source))?
+                .map_err(|source| self.opening(path, source))?
                 .len()),
             Self::Memory { bytes, .. } => Ok(bytes.len() as u64),
             Self::Store { name, store } => store
@@ -67,7 +72,7 @@ impl Shard {
     pub(super) fn reader(&self, offset: u64) -> Result<Reader<'_>, CheckpointError> {
         match self {
             Self::File(path) => {
-                let mut file = File::open(path).map_err(|source| self.io(source))?;
+                let mut file = File::open(path).map_err(|source| self.opening(path, source))?;
                 file.seek(SeekFrom::Start(offset))
                     .map_err(|source| self.io(source))?;
                 Ok(Reader::File {
@@ -93,6 +98,13 @@ impl Shard {
         }
     }
 
+    fn opening(&self, path: &Path, source: std::io::Error) -> CheckpointError {
+        match Foreign::broken_link(path) {
+            Some(foreign) => self.bad(format!("it {foreign}")),
+            None => self.io(source),
+        }
+    }
+
     fn io(&self, source: std::io::Error) -> CheckpointError {
         CheckpointError::Io {
             file: self.name(),
@@ -103,7 +115,20 @@ impl Shard {
     pub(super) fn bad(&self, reason: impl Into<String>) -> CheckpointError {
         CheckpointError::BadFile {
             file: self.name(),
+            kind: "safetensors file",
             reason: reason.into(),
+        }
+    }
+
+    /// What is wrong with a file whose header cannot be used: what it is instead, if that can be told, else `reason`.
+    fn no_header(&self, total: u64, reason: impl Into<String>) -> CheckpointError {
+        let start = usize::try_from(total.min(1024)).unwrap_or(0);
+        let instead = self
+            .reader(0)
+            .and_then(|mut reader| Ok(Foreign::instead(reader.next(start)?, total)));
+        match instead {
+            Ok(Some(foreign)) => self.bad(format!("it {foreign}")),
+            _ => self.bad(reason),
         }
     }
 
@@ -111,22 +136,34 @@ impl Shard {
     pub(super) fn tensors(&self, index: usize) -> Result<Vec<(String, Location)>, CheckpointError> {
         let total = self.len()?;
         if total < LENGTH_BYTES {
-            return Err(self.bad("it is shorter than a header"));
+            return Err(
+                self.no_header(total, format!("it is shorter than a header: {INTERRUPTED}"))
+            );
         }
         let mut reader = self.reader(0)?;
         let header_bytes = <[u8; 8]>::try_from(reader.next(8)?)
             .map(u64::from_le_bytes)
             .map_err(|_| self.bad("it is shorter than a header"))?;
         let data_start = LENGTH_BYTES.saturating_add(header_bytes);
-        if header_bytes > MAX_HEADER_BYTES || data_start > total {
-            return Err(self.bad(format!(
-                "it announces a header of {header_bytes} bytes in a file of {total}"
-            )));
+        if header_bytes > MAX_HEADER_BYTES {
+            let reason = format!(
+                "it announces a header of {header_bytes} bytes in a file of {total}; at most {MAX_HEADER_BYTES} are read"
+            );
+            return Err(self.no_header(total, reason));
+        }
+        if data_start > total {
+            let reason = format!(
+                "it announces a header of {header_bytes} bytes in a file of {total}: {INTERRUPTED}"
+            );
+            return Err(self.no_header(total, reason));
         }
         let header_len =
             usize::try_from(header_bytes).map_err(|error| self.bad(error.to_string()))?;
-        let Entries(mut entries) = serde_json::from_slice(reader.next(header_len)?)
-            .map_err(|error| self.bad(format!("its header cannot be read: {error}")))?;
+        let Entries(mut entries) =
+            serde_json::from_slice(reader.next(header_len)?).map_err(|error| {
+                self.no_header(total, format!("its header cannot be read: {error}"))
+            })?;
+        drop(reader);
         entries.sort_by_key(|(_, entry)| entry.data_offsets);
         let mut names = BTreeSet::new();
         let mut end = 0;
@@ -139,6 +176,12 @@ impl Shard {
                 .try_fold(1_u64, |count, &n| count.checked_mul(n as u64))
                 .and_then(|count| count.checked_mul(entry.dtype.bitsize() as u64))
                 .map(|bits| bits.div_ceil(8));
+            if entry.shape.len() > MAX_AXES {
+                return Err(self.bad(format!(
+                    "tensor {name} has {} axes; at most {MAX_AXES} are read",
+                    entry.shape.len()
+                )));
+            }
             if start != end || wanted != stop.checked_sub(start) {
                 return Err(self.bad(format!(
                     "tensor {name} of type {:?} and shape {:?} does not fit its bytes {start}..{stop}, which begin after \
@@ -161,10 +204,15 @@ impl Shard {
                 },
             ));
         }
-        if data_start.saturating_add(end) != total {
+        let wanted = data_start.saturating_add(end);
+        if wanted > total {
             return Err(self.bad(format!(
-                "its tensors end at byte {} of {total}",
-                data_start.saturating_add(end)
+                "its tensors end at byte {wanted} of {total}: {INTERRUPTED}"
+            )));
+        }
+        if wanted < total {
+            return Err(self.bad(format!(
+                "its tensors end at byte {wanted} of {total}: what follows belongs to none of them"
             )));
         }
         Ok(found)

@@ -7,7 +7,9 @@ use crate::error::{LoadError, bad_value};
 /// and every product of sizes in range.
 const MOST: usize = 1 << 20;
 const MOST_IDS: usize = 1 << 24;
-const MOST_LAYERS: usize = 1 << 14;
+const MOST_LAYERS: usize = 1 << 10;
+/// The tables of the rotary positions have as many rows.
+const MOST_POSITIONS: usize = 1 << 18;
 const MOST_PIXELS: usize = 1 << 14;
 const MOST_CELLS: usize = 1 << 12;
 const MOST_ROWS: usize = 1 << 12;
@@ -155,7 +157,7 @@ fn bounded(config: &Config) -> Result<(), LoadError> {
         (
             "text_config.max_position_embeddings",
             text.max_position_embeddings,
-            MOST,
+            MOST_POSITIONS,
         ),
         ("max_action_dim", config.max_action_dim, MOST_ROWS),
         ("max_action_horizon", config.max_action_horizon, MOST_ROWS),

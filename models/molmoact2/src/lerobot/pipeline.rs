@@ -181,7 +181,7 @@ fn settings<T: serde::de::DeserializeOwned>(
 ) -> Result<T, LoadError> {
     let step = steps.iter().find(|step| step.registry_name == name);
     let config = step.map_or(&Value::Null, |step| &step.config);
-    T::deserialize(config).map_err(|error| bad(file, format!("{name}: {error}")))
+    field_files::json::from_value(config).map_err(|error| bad(file, format!("{name}: {error}")))
 }
 
 fn joints(file: &str, steps: &[RawStep], name: &str) -> Result<Option<Calibration>, LoadError> {

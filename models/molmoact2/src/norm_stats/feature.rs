@@ -1,6 +1,8 @@
 //! One vector's statistics, and the mapping they make.
 
-use serde::Deserialize;
+use field_files::json::maybe_finite;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 use super::{FILE, NormMode};
 use crate::error::{LoadError, bad_value};
@@ -9,17 +11,80 @@ use crate::error::{LoadError, bad_value};
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[allow(missing_docs, reason = "the fields are the keys of the file")]
 pub struct FeatureStats {
+    #[serde(default, deserialize_with = "maybe_finite")]
     pub min: Option<Vec<f32>>,
+    #[serde(default, deserialize_with = "maybe_finite")]
     pub max: Option<Vec<f32>>,
+    #[serde(default, deserialize_with = "maybe_finite")]
     pub mean: Option<Vec<f32>>,
+    #[serde(default, deserialize_with = "maybe_finite")]
     pub std: Option<Vec<f32>>,
+    #[serde(default, deserialize_with = "maybe_finite")]
     pub q01: Option<Vec<f32>>,
+    #[serde(default, deserialize_with = "maybe_finite")]
     pub q99: Option<Vec<f32>>,
+    #[serde(default, deserialize_with = "maybe_finite")]
     pub q10: Option<Vec<f32>>,
+    #[serde(default, deserialize_with = "maybe_finite")]
     pub q90: Option<Vec<f32>>,
     /// False where a dimension is not normalised.
     pub mask: Option<Vec<bool>>,
+    #[serde(default, deserialize_with = "texts")]
     pub names: Option<Vec<String>>,
+}
+
+/// Names of dimensions, which only people read: `None` where it is anything but a list of texts.
+fn texts<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<String>>, D::Error> {
+    let found = Option::<Value>::deserialize(from)?;
+    Ok(found.and_then(|found| {
+        let list = found.as_array()?.iter();
+        list.map(|name| name.as_str().map(str::to_owned)).collect()
+    }))
+}
+
+impl FeatureStats {
+    fn arrays_mut(&mut self) -> [(&'static str, &mut Option<Vec<f32>>); 8] {
+        [
+            ("mean", &mut self.mean),
+            ("std", &mut self.std),
+            ("min", &mut self.min),
+            ("max", &mut self.max),
+            ("q01", &mut self.q01),
+            ("q99", &mut self.q99),
+            ("q10", &mut self.q10),
+            ("q90", &mut self.q90),
+        ]
+    }
+
+    fn arrays(&self) -> [(&'static str, &Option<Vec<f32>>); 8] {
+        [
+            ("mean", &self.mean),
+            ("std", &self.std),
+            ("min", &self.min),
+            ("max", &self.max),
+            ("q01", &self.q01),
+            ("q99", &self.q99),
+            ("q10", &self.q10),
+            ("q90", &self.q90),
+        ]
+    }
+
+    /// The first array that `mode` reads and that holds a value which is not finite, with the dimension.
+    pub(super) fn not_finite(&self, mode: NormMode) -> Option<(&'static str, usize)> {
+        let needed: &[&str] = match mode {
+            NormMode::Q01Q99 => &["q01", "q99"],
+            NormMode::Q10Q90 => &["q10", "q90"],
+            NormMode::MinMax => &["min", "max"],
+            NormMode::MeanStd => &["mean", "std"],
+            NormMode::None => &[],
+        };
+        let read = self.arrays().into_iter();
+        read.filter(|(key, _)| needed.contains(key))
+            .find_map(|(key, array)| {
+                let values = array.as_ref()?;
+                Some((key, values.iter().position(|value| !value.is_finite())?))
+            })
+    }
 }
 
 /// The keys of [`FeatureStats`].
@@ -83,12 +148,13 @@ impl Normalizer {
     }
 
     fn with_rules(
-        stats: FeatureStats,
+        mut stats: FeatureStats,
         mode: NormMode,
         place: &str,
         rules: Rules,
     ) -> Result<Self, LoadError> {
         let dims = lengths(&stats, place)?;
+        finite(&mut stats, mode, place)?;
         let need = |key: &str, values: &Option<Vec<f32>>| {
             values.clone().ok_or_else(|| {
                 bad_value(
@@ -271,28 +337,33 @@ fn ordered(stats: &FeatureStats, place: &str) -> Result<(), LoadError> {
     }
 }
 
+/// Refuses values that are not finite where `mode` reads them, and forgets the array where it does not: writers put NaN
+/// where they had no data.
+fn finite(stats: &mut FeatureStats, mode: NormMode, place: &str) -> Result<(), LoadError> {
+    if let Some((key, dim)) = stats.not_finite(mode) {
+        return Err(bad_value(
+            FILE,
+            format!("{place}.{key}"),
+            format!(
+                "holds NaN or Infinity in dimension {dim} (from 0), and norm_mode {mode:?} needs it: the data that the \
+                 statistics were computed over were not finite; compute them again"
+            ),
+        ));
+    }
+    let odd = |values: &Vec<f32>| values.iter().any(|value| !value.is_finite());
+    for (_, array) in stats.arrays_mut() {
+        if array.as_ref().is_some_and(odd) {
+            *array = None;
+        }
+    }
+    Ok(())
+}
+
 /// The common length of all arrays.
 fn lengths(stats: &FeatureStats, place: &str) -> Result<usize, LoadError> {
-    let numbers = [
-        ("mean", &stats.mean),
-        ("std", &stats.std),
-        ("min", &stats.min),
-        ("max", &stats.max),
-        ("q01", &stats.q01),
-        ("q99", &stats.q99),
-        ("q10", &stats.q10),
-        ("q90", &stats.q90),
-    ];
     let mut found: Vec<(&str, usize)> = Vec::new();
-    for (key, values) in numbers {
+    for (key, values) in stats.arrays() {
         let Some(values) = values else { continue };
-        if values.iter().any(|value| !value.is_finite()) {
-            return Err(bad_value(
-                FILE,
-                format!("{place}.{key}"),
-                "holds a value that is not finite",
-            ));
-        }
         found.push((key, values.len()));
     }
     found.extend(stats.mask.iter().map(|mask| ("mask", mask.len())));

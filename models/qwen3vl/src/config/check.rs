@@ -5,6 +5,8 @@ use crate::error::{LoadError, bad_value, unsupported};
 
 /// A bound on every size, far above any published one, that keeps products of a few of them in range.
 const MOST: usize = 1 << 20;
+/// A bound on the number of layers: each is an entry of some table before a weight is looked for.
+const MOST_LAYERS: usize = 1 << 10;
 
 pub(super) fn check(config: &Config) -> Result<(), LoadError> {
     sizes(config)?;
@@ -46,13 +48,17 @@ fn sizes(config: &Config) -> Result<(), LoadError> {
             text.max_position_embeddings,
         ),
     ];
+    let most = |key: &str| match key {
+        "vision_config.depth" | "text_config.num_hidden_layers" => MOST_LAYERS,
+        _ => MOST,
+    };
     match sizes
         .into_iter()
-        .find(|(_, size)| !(1..=MOST).contains(size))
+        .find(|(key, size)| !(1..=most(key)).contains(size))
     {
         Some((key, size)) => Err(refuse(
             key,
-            format!("is {size}; a number from 1 to {MOST} is needed"),
+            format!("is {size}; a number from 1 to {} is needed", most(key)),
         )),
         None => Ok(()),
     }

@@ -1,6 +1,7 @@
 //! Token files: a JSON list of lists of ids.
 
 use anyhow::{Context as _, bail};
+use field_files::Limit;
 use serde_json::Value;
 use std::{
     fmt::Write as _,
@@ -9,9 +10,12 @@ use std::{
     path::Path,
 };
 
+/// Largest file of streams: what they become is twice that.
+const MOST: Limit = Limit(1 << 30);
+
 /// Reads streams of token ids.
 pub(super) fn read(path: &Path) -> anyhow::Result<Vec<Vec<u32>>> {
-    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let bytes = field_files::read(path, MOST)?;
     if let Ok(streams) = serde_json::from_slice(&bytes) {
         return Ok(streams);
     }

@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, bail};
 use clap::Args;
+use field_files::Limit;
 use molmoact2::norm_stats::{self, NormStats, Normalizer};
 use std::path::PathBuf;
 
@@ -27,8 +28,7 @@ impl UnitsArguments {
         } else {
             path.clone()
         };
-        let bytes =
-            std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let bytes = field_files::read(&file, Limit::SETTINGS)?;
         let stats =
             NormStats::parse(&bytes).with_context(|| format!("--norm-stats {}", file.display()))?;
         let tag = match &self.tag {

@@ -1,0 +1,439 @@
+//! A chat template in the Jinja language, rendered within bounds.
+//!
+//! A template comes with a checkpoint and is a program: two nested loops run for a day, and `"a" * 10 ** 9` takes a
+//! gigabyte. The engine counts what a template does and makes, instructions and bytes alike (its *fuel*), and stops when
+//! that is hundreds of times what published templates need. Its count has gaps: a list that holds the same list twice,
+//! forty times over, is small until it is printed or measured. So a template is read and rendered on a thread of its own,
+//! what it prints is counted by the byte, and nobody waits for it longer than [`LIMIT`]; one that was given up is not
+//! asked again.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Value;
+use minijinja::{Environment, Error, ErrorKind, Output, State, context, escape_formatter};
+
+/// What one rendering may cost: an instruction costs one, and so do 64 bytes that it makes. Published templates take a few
+/// hundred, and a question is as long as a person writes; this much is reached within a second and in 13 MiB.
+const FUEL: u64 = 200_000;
+
+/// Calls within calls: loops that call themselves, and values within values.
+const DEEPEST: usize = 100;
+
+/// Bytes of the stack on which a template is read and rendered. The engine bounds calls, but not how deep a chain of a
+/// hundred thousand operators or of lists within lists is, and walks along both; this holds what the size of a template
+/// and the fuel allow. Only what is used becomes memory.
+#[cfg(not(target_arch = "wasm32"))]
+const STACK: usize = 512 << 20;
+
+/// Longest that a rendering is waited for; published templates take a millisecond.
+#[cfg(not(target_arch = "wasm32"))]
+const LIMIT: std::time::Duration = std::time::Duration::from_secs(3);
+
+/// Most memory that a template may take when it is tried out.
+#[cfg(not(target_arch = "wasm32"))]
+const MEMORY: u64 = 128 << 20;
+
+/// Most bytes of one printed value.
+const OUTPUT: usize = 1 << 20;
+
+/// Name of the only template of an environment.
+const NAME: &str = "chat_template";
+
+/// A template, ready to be rendered.
+#[derive(Clone)]
+pub(crate) struct Template {
+    environment: Arc<Environment<'static>>,
+    /// A thread is still at it.
+    given_up: Arc<AtomicBool>,
+}
+
+impl fmt::Debug for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Template").finish_non_exhaustive()
+    }
+}
+
+/// Why a template could not be rendered.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TemplateError {
+    /// It does or makes more than any template has to.
+    #[error(
+        "it does too much: a template renders a question within {FUEL} steps of 64 bytes and {DEEPEST} calls within calls, \
+         and this one goes on ({reason}). Get the file again from where the checkpoint comes from"
+    )]
+    Unbounded {
+        /// What the engine said.
+        reason: String,
+    },
+    /// It is no Jinja, or it raised an error.
+    #[error("{reason}")]
+    Failed {
+        /// What the engine said.
+        reason: String,
+    },
+}
+
+impl From<minijinja::Error> for TemplateError {
+    fn from(error: minijinja::Error) -> Self {
+        let reason = error.to_string();
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+        // An error in a loop within a block is wrapped in where it was.
+        while let Some(one) = cause {
+            if let Some(known) = one.downcast_ref::<minijinja::Error>() {
+                let too_deep = known.kind() == ErrorKind::InvalidOperation
+                    && known.to_string().contains("recursion limit");
+                if known.kind() == ErrorKind::OutOfFuel || too_deep {
+                    return Self::Unbounded { reason };
+                }
+            }
+            cause = one.source();
+        }
+        Self::Failed { reason }
+    }
+}
+
+/// Whether a rendering may go on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Watch {
+    /// Its time alone: beside it others take memory.
+    Time,
+    /// Its time and the memory of this process.
+    TimeAndMemory,
+}
+
+/// Runs on a thread with a [`STACK`] of its own, and gives it up when it goes on for too long.
+#[cfg(not(target_arch = "wasm32"))]
+fn with_room<T: Send + 'static>(
+    watch: Watch,
+    run: impl FnOnce() -> Result<T, TemplateError> + Send + 'static,
+) -> Result<T, TemplateError> {
+    use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+    use std::time::{Duration, Instant};
+
+    let failed = |reason: &str| TemplateError::Failed {
+        reason: reason.to_owned(),
+    };
+    let given_up = |reason: &str| TemplateError::Unbounded {
+        reason: reason.to_owned(),
+    };
+    let (tell, told) = sync_channel(1);
+    std::thread::Builder::new()
+        .name("template".to_owned())
+        .stack_size(STACK)
+        .spawn(move || tell.send(run()).ok())
+        .map_err(|error| failed(&format!("no thread for it: {error}")))?;
+    let (began, before) = (Instant::now(), resident_bytes());
+    loop {
+        match told.recv_timeout(Duration::from_millis(5)) {
+            Ok(answer) => return answer,
+            Err(RecvTimeoutError::Disconnected) => return Err(failed("the engine crashed")),
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        if began.elapsed() > LIMIT {
+            return Err(given_up("it was given up after some seconds"));
+        }
+        if watch == Watch::TimeAndMemory
+            && let (Some(before), Some(now)) = (before, resident_bytes())
+            && now > before + MEMORY
+        {
+            return Err(given_up("it took too much memory"));
+        }
+    }
+}
+
+/// Memory of this process, where the system says it.
+#[cfg(not(target_arch = "wasm32"))]
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().trim_end_matches(" kB").parse().ok()?;
+    Some(kib << 10)
+}
+
+/// A page has one stack, and nothing but itself to lose.
+#[cfg(target_arch = "wasm32")]
+fn with_room<T>(
+    _: Watch,
+    run: impl FnOnce() -> Result<T, TemplateError>,
+) -> Result<T, TemplateError> {
+    run()
+}
+
+/// Counts what is written, and takes no more than [`OUTPUT`] bytes.
+struct Bounded<'a, 'b> {
+    out: &'a mut Output<'b>,
+    left: usize,
+}
+
+impl fmt::Write for Bounded<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.left = self.left.checked_sub(text.len()).ok_or(fmt::Error)?;
+        self.out.write_str(text)
+    }
+}
+
+/// Prints a value as the engine does without escaping, up to a bound.
+fn print(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
+    if value.is_undefined() {
+        // The engine's own way knows what an undefined value means.
+        return escape_formatter(out, state, value);
+    }
+    let mut bounded = Bounded { out, left: OUTPUT };
+    fmt::write(&mut bounded, format_args!("{value}"))
+        .map_err(|_| Error::new(ErrorKind::OutOfFuel, "it prints too much"))
+}
+
+impl Template {
+    /// Reads a template.
+    ///
+    /// # Errors
+    /// [`TemplateError::Failed`] where it is no Jinja.
+    pub(crate) fn new(text: String) -> Result<Self, TemplateError> {
+        with_room(Watch::TimeAndMemory, || Self::read(text))
+    }
+
+    fn read(text: String) -> Result<Self, TemplateError> {
+        let mut environment = Environment::new();
+        // As the reference sets its own environment up.
+        let syntax = SyntaxConfig::builder()
+            .trim_blocks(true)
+            .lstrip_blocks(true)
+            .build()?;
+        environment.set_syntax(syntax);
+        environment.set_fuel(Some(FUEL));
+        environment.set_recursion_limit(DEEPEST);
+        environment
+            .set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment.add_function("raise_exception", |reason: String| -> Result<Value, _> {
+            Err(minijinja::Error::new(ErrorKind::InvalidOperation, reason))
+        });
+        environment.set_formatter(print);
+        environment.add_template_owned(NAME, text)?;
+        Ok(Self {
+            environment: Arc::new(environment),
+            given_up: Arc::default(),
+        })
+    }
+
+    /// Renders small questions, as the first thing that is done with a template.
+    ///
+    /// # Errors
+    /// [`TemplateError::Unbounded`]. A template that does not like these questions may like others.
+    pub(crate) fn try_out(&self, bos_token: &str, eos_token: &str) -> Result<(), TemplateError> {
+        for images in 0..=2 {
+            let tried = self.watched(
+                Watch::TimeAndMemory,
+                "What is there?",
+                images,
+                bos_token,
+                eos_token,
+            );
+            if let Err(error @ TemplateError::Unbounded { .. }) = tried {
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// A question about `images` images.
+    ///
+    /// # Errors
+    /// [`TemplateError`].
+    pub(crate) fn render(
+        &self,
+        question: &str,
+        images: usize,
+        bos_token: &str,
+        eos_token: &str,
+    ) -> Result<String, TemplateError> {
+        self.watched(Watch::Time, question, images, bos_token, eos_token)
+    }
+
+    fn watched(
+        &self,
+        watch: Watch,
+        question: &str,
+        images: usize,
+        bos_token: &str,
+        eos_token: &str,
+    ) -> Result<String, TemplateError> {
+        if self.given_up.load(Ordering::Relaxed) {
+            return Err(TemplateError::Unbounded {
+                reason: "it was given up before".to_owned(),
+            });
+        }
+        let environment = self.environment.clone();
+        let [question, bos_token, eos_token] = [question, bos_token, eos_token].map(str::to_owned);
+        let written = with_room(watch, move || {
+            written(&environment, &question, images, &bos_token, &eos_token)
+        });
+        // What ran out of fuel has ended, and the next question may be shorter.
+        if let Err(TemplateError::Unbounded { reason }) = &written
+            && !reason.contains("fuel")
+        {
+            self.given_up.store(true, Ordering::Relaxed);
+        }
+        written
+    }
+}
+
+fn written(
+    environment: &Environment<'_>,
+    question: &str,
+    images: usize,
+    bos_token: &str,
+    eos_token: &str,
+) -> Result<String, TemplateError> {
+    let image = context! { type => "image" };
+    let mut content = vec![image; images];
+    content.push(context! { type => "text", text => question });
+    let rendered = environment.get_template(NAME)?.render(context! {
+        messages => vec![context! { role => "user", content => content }],
+        add_generation_prompt => true,
+        bos_token => bos_token,
+        eos_token => eos_token,
+    })?;
+    Ok(rendered)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn rendered(text: &str) -> Result<String, TemplateError> {
+        Template::new(text.to_owned())?.render("What?", 1, "<s>", "</s>")
+    }
+
+    #[test]
+    fn whatever_goes_on_for_ever_or_unfolds_is_stopped_at_once() {
+        for text in [
+            "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}",
+            "{% for a in range(10 ** 9) %}x{% endfor %}",
+            "{{ 'a' * 10 ** 9 }}",
+            "{{ ('a' * 10 ** 7)|length }}",
+            "{{ ([0] * 10 ** 9)|length }}",
+            "{% set ns = namespace(x='aaaaaaaa') %}{% for i in range(60) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}{{ ns.x|length }}",
+            "{% set ns = namespace(x='aaaaaaaa') %}{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}{{ ns.x|length }}",
+            "{% set ns = namespace(x='aaaaaaaa') %}{% for i in range(60) %}{% set ns.x = ns.x.replace('a', ns.x) %}{% endfor %}{{ ns.x|length }}",
+            "{% set ns = namespace(x='aaaaaaaa') %}{% for i in range(60) %}{% set ns.x = ns.x|replace('a', ns.x) %}{% endfor %}{{ ns.x|length }}",
+            "{% set ns = namespace(x='aaaaaaaa') %}{% for i in range(60) %}{% set ns.x = ns.x.join([ns.x, ns.x, ns.x]) %}{% endfor %}{{ ns.x|length }}",
+            "{% set ns = namespace(x='aaaaaaaa') %}{% for i in range(60) %}{% set ns.x = [ns.x, ns.x]|join(ns.x) %}{% endfor %}{{ ns.x|length }}",
+            "{% set ns = namespace(x='a') %}{% for i in range(60) %}{% set ns.x %}{{ ns.x }}{{ ns.x }}{% endset %}{% endfor %}{{ ns.x|length }}",
+            "{{ 'a'|indent(10 ** 9) }}{{ ('a\n' * 1000)|indent(10 ** 6) }}",
+            "{{ range(10 ** 9)|list|length }}",
+            "{{ range(10 ** 9)|sum }}",
+            "{{ range(10 ** 9)|sort|first }}",
+            "{{ range(10 ** 9)|reverse|first }}{{ range(10 ** 9)|map('string')|join('x')|length }}",
+            "{{ range(10 ** 9)|batch(2)|list|length }}",
+            "{{ (range(10 ** 5)|list|string) * 1000 }}",
+            "{{ 7 in range(10 ** 9) }}{{ -1 in range(10 ** 9) }}{{ range(10 ** 9)|max }}",
+            "{% set ns = namespace(x='aaaaaaaa' * 9999) %}{% for i in range(99999) %}{% if 'b' in ns.x %}{% endif %}{% endfor %}",
+            "{% set ns = namespace(x='aaaaaaaa' * 9999) %}{% for i in range(99999) %}{{ ns.x.count('b') }}{{ ns.x.find('b') }}{% endfor %}",
+            "{% set ns = namespace(x='aaaaaaaa' * 9999) %}{% for i in range(99999) %}{% if ns.x.upper() == ns.x.lower() %}{% endif %}{% endfor %}",
+        ] {
+            match rendered(text) {
+                Err(TemplateError::Unbounded { .. }) => {}
+                // Refused for another reason, or cheap in this engine.
+                Err(TemplateError::Failed { reason }) => println!("{text}: {reason}"),
+                Ok(short) => assert!(short.len() < 1 << 20, "{text}: {} bytes", short.len()),
+            }
+        }
+        for text in [
+            "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}",
+            "{{ 'a' * 10 ** 9 }}",
+            "{% set ns = namespace(x='aaaaaaaa') %}{% for i in range(60) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}",
+        ] {
+            let refused = rendered(text).unwrap_err();
+            assert!(
+                matches!(refused, TemplateError::Unbounded { .. }),
+                "{text}: {refused}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_the_engine_does_not_count_is_given_up_and_not_asked_again() {
+        for text in [
+            "{% set ns = namespace(x=[0]) %}{% for i in range(60) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x }}",
+            "{% set ns = namespace(x=[0]) %}{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}{{ ns.x|length }}",
+        ] {
+            let template = Template::new(text.to_owned()).unwrap();
+            let began = std::time::Instant::now();
+            assert!(matches!(
+                template.try_out("", ""),
+                Err(TemplateError::Unbounded { .. })
+            ));
+            assert!(began.elapsed() < 4 * LIMIT);
+        }
+        let slow = "{% set ns = namespace(x=[0]) %}{% for i in range(60) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x ~ '' }}";
+        let template = Template::new(slow.to_owned()).unwrap();
+        assert!(template.try_out("", "").is_err());
+        let again = template.render("What?", 1, "", "").unwrap_err().to_string();
+        assert!(again.contains("given up before"), "{again}");
+    }
+
+    #[test]
+    fn a_long_question_is_within_the_bounds() {
+        let text = "{% for m in messages %}{% for c in m.content %}{% if c.type == 'text' %}{{ c.text.strip() }}{% endif %}\
+                    {% endfor %}{% endfor %}";
+        let template = Template::new(text.to_owned()).unwrap();
+        let question = "long ".repeat(100_000);
+        let rendered = template.render(&question, 8, "", "").unwrap();
+        assert_eq!(rendered, question.trim());
+    }
+
+    #[test]
+    fn nothing_that_is_nested_or_chained_ends_the_stack() {
+        let around = |open: &str, close: &str| {
+            format!("{{{{ {}0{} }}}}", open.repeat(5000), close.repeat(5000))
+        };
+        let chain = |first: &str, link: &str| {
+            format!("{{{{ {first}{} }}}}", link.repeat((120 << 10) / link.len()))
+        };
+        for refused in [
+            around("[", "]"),
+            around("(", ")"),
+            around("{'a':", "}"),
+            format!(
+                "{}{}",
+                "{% if 1 %}".repeat(5000),
+                "{% endif %}".repeat(5000)
+            ),
+            "{% for x in [1] recursive %}{{ loop([1]) }}{% endfor %}".to_owned(),
+        ] {
+            assert!(rendered(&refused).is_err(), "{}", &refused[..40]);
+        }
+        for text in [
+            chain("", "-") + "1",
+            chain("1", "+1"),
+            chain("'a'", "~1"),
+            chain("1", "|string"),
+            chain("messages", ".a"),
+            chain("messages", "[0]"),
+            chain("1", " and 1"),
+            chain("1", "<1"),
+            chain("1", " if 1"),
+            chain("", "not ") + "1",
+            chain("messages", "()"),
+            chain("1", " is int"),
+        ] {
+            // Whatever it says, it says it.
+            let _ = rendered(&text);
+        }
+        for wrap in ["[ns.x]", "{'a': ns.x}", "namespace(x=ns.x)"] {
+            for show in ["", "{{ ns.x }}", "{% if ns.x == ns.x %}{% endif %}"] {
+                let text = format!(
+                    "{{% set ns = namespace(x=[0]) %}}{{% for i in range(15000) %}}{{% set ns.x = {wrap} %}}{{% endfor %}}{show}"
+                );
+                let _ = rendered(&text);
+            }
+        }
+    }
+}
