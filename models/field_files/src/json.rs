@@ -1,0 +1,343 @@
+//! JSON as Python's `json` module writes and reads it.
+//!
+//! That is more than the standard: `NaN`, `Infinity` and `-Infinity` stand where a number was not finite, a key that is
+//! given twice means its last value, and editors put a byte order mark in front. A value that nobody asks for may be
+//! anything; one that is asked for and is not finite is an error that says so, and where.
+//!
+//! Memory is bounded by counting the values first: a tree of a hundred thousand objects takes thousands of times what
+//! its text does.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{DeserializeOwned, Deserializer, SeqAccess, Visitor};
+use serde_json::Value;
+
+use crate::foreign::Foreign;
+
+/// Most values of one text. The largest tokenizers have 1.3 million.
+pub const MOST_VALUES: usize = 1_500_000;
+/// Most objects of one text, each of which takes 600 bytes as a tree.
+pub const MOST_OBJECTS: usize = 100_000;
+
+/// A text that is no JSON, or not that of the type asked for. Its words follow a file's name and a colon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JsonError {
+    /// Where in the text, such as `action.q99[2]`; empty for the whole.
+    path: String,
+    reason: String,
+}
+
+impl JsonError {
+    fn whole(reason: impl fmt::Display) -> Self {
+        Self {
+            path: String::new(),
+            reason: reason.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for JsonError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.path.is_empty() {
+            write!(f, "{}: ", self.path)?;
+        }
+        f.write_str(&self.reason)
+    }
+}
+
+impl std::error::Error for JsonError {}
+
+/// Reads `bytes` as JSON of the type `T`.
+///
+/// # Errors
+/// [`JsonError`] with the key: for text that is no JSON, for something else in its place (a pointer of Git LFS, a web
+/// page), for more than [`MOST_VALUES`] values, and for values of another type than `T` has there.
+pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
+    let text = standard(bytes)?;
+    match typed(&text) {
+        // Only a tree keeps the last of two.
+        Err(error) if error.reason.contains("duplicate field") => from_value(tree(&text)?),
+        read => read,
+    }
+}
+
+/// Reads a tree as the type `T`.
+///
+/// # Errors
+/// [`JsonError`] with the key, for values of another type than `T` has there.
+pub fn from_value<T: DeserializeOwned>(tree: Value) -> Result<T, JsonError> {
+    serde_path_to_error::deserialize(tree).map_err(located)
+}
+
+/// `bytes` as standard JSON: without a byte order mark, and with the texts `"NaN"`, `"Infinity"` and `"-Infinity"` in
+/// place of those words, which no number is. For readers that are not [`parse`].
+///
+/// # Errors
+/// [`JsonError`] where this is something else than JSON, or holds more values than are read.
+pub fn standard(bytes: &[u8]) -> Result<Cow<'_, [u8]>, JsonError> {
+    if let Some(foreign) = Foreign::instead(bytes, bytes.len() as u64) {
+        return Err(JsonError::whole(format_args!("it {foreign}")));
+    }
+    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+        return Err(JsonError::whole(
+            "it is UTF-16 text; JSON is UTF-8: save it again as that",
+        ));
+    }
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let Scan {
+        values,
+        objects,
+        words,
+    } = Scan::of(bytes);
+    if values > MOST_VALUES || objects > MOST_OBJECTS {
+        return Err(JsonError::whole(format_args!(
+            "it has {values} values in {objects} objects; at most {MOST_VALUES} in {MOST_OBJECTS} are read: no file of its \
+             kind has as many"
+        )));
+    }
+    if words.is_empty() {
+        return Ok(Cow::Borrowed(bytes));
+    }
+    let mut text = Vec::with_capacity(bytes.len() + 2 * words.len());
+    let mut done = 0;
+    for (at, word) in words {
+        text.extend_from_slice(bytes.get(done..at).unwrap_or_default());
+        text.push(b'"');
+        text.extend_from_slice(word);
+        text.push(b'"');
+        done = at + word.len();
+    }
+    text.extend_from_slice(bytes.get(done..).unwrap_or_default());
+    Ok(Cow::Owned(text))
+}
+
+/// What a text holds, told without reading it.
+struct Scan {
+    values: usize,
+    objects: usize,
+    /// Words that are no JSON, where they begin.
+    words: Vec<(usize, &'static [u8])>,
+}
+
+impl Scan {
+    fn of(bytes: &[u8]) -> Self {
+        let (mut values, mut objects, mut words) = (1, 0, Vec::new());
+        let (mut at, mut inside) = (0, false);
+        while let Some(&byte) = bytes.get(at) {
+            match byte {
+                b'"' => inside = !inside,
+                b'\\' if inside => at += 1,
+                _ if inside => {}
+                b',' | b':' | b'[' => values += 1,
+                b'{' => {
+                    values += 1;
+                    objects += 1;
+                }
+                b'N' | b'I' | b'-' => {
+                    let rest = bytes.get(at..).unwrap_or_default();
+                    let known: [&'static [u8]; 3] = [b"NaN", b"Infinity", b"-Infinity"];
+                    if let Some(word) = known.into_iter().find(|word| rest.starts_with(word)) {
+                        words.push((at, word));
+                        at += word.len() - 1;
+                    }
+                }
+                _ => {}
+            }
+            at += 1;
+        }
+        Self {
+            values,
+            objects,
+            words,
+        }
+    }
+}
+
+fn typed<T: DeserializeOwned>(text: &[u8]) -> Result<T, JsonError> {
+    let mut reader = serde_json::Deserializer::from_slice(text);
+    let read = serde_path_to_error::deserialize(&mut reader).map_err(located)?;
+    reader.end().map_err(JsonError::whole)?;
+    Ok(read)
+}
+
+fn tree(text: &[u8]) -> Result<Value, JsonError> {
+    serde_json::from_slice(text).map_err(JsonError::whole)
+}
+
+fn located(error: serde_path_to_error::Error<serde_json::Error>) -> JsonError {
+    let path = error.path().to_string();
+    let mut reason = error.into_inner().to_string();
+    for word in ["NaN", "Infinity", "-Infinity"] {
+        let found = format!("string \"{word}\"");
+        if reason.contains(&found) {
+            reason = reason.replace(&found, &format!("{word}, which is not a finite number"));
+        }
+    }
+    JsonError {
+        path: if path == "." { String::new() } else { path },
+        reason,
+    }
+}
+
+/// Reads numbers of which some may not be finite (`NaN`, `Infinity`, or null as pandas writes them), for
+/// `#[serde(deserialize_with)]` on an optional list: who uses a value checks it.
+///
+/// # Errors
+/// As the deserialiser.
+pub fn maybe_finite<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<f32>>, D::Error> {
+    struct Numbers;
+
+    impl<'de> Visitor<'de> for Numbers {
+        type Value = Option<Vec<f32>>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of numbers")
+        }
+
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_none<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_some<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
+            from.deserialize_seq(self)
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+            let mut values = Vec::new();
+            while let Some(Number(value)) = items.next_element()? {
+                values.push(value);
+            }
+            Ok(Some(values))
+        }
+    }
+
+    from.deserialize_option(Numbers)
+}
+
+/// A number, or what stands for one that is not finite.
+struct Number(f32);
+
+impl<'de> serde::Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct One;
+
+        impl Visitor<'_> for One {
+            type Value = Number;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number")
+            }
+
+            fn visit_f64<E>(self, value: f64) -> Result<Number, E> {
+                Ok(Number(value as f32))
+            }
+
+            fn visit_i64<E>(self, value: i64) -> Result<Number, E> {
+                Ok(Number(value as f32))
+            }
+
+            fn visit_u64<E>(self, value: u64) -> Result<Number, E> {
+                Ok(Number(value as f32))
+            }
+
+            fn visit_unit<E>(self) -> Result<Number, E> {
+                Ok(Number(f32::NAN))
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Number, E> {
+                match text {
+                    "NaN" => Ok(Number(f32::NAN)),
+                    "Infinity" => Ok(Number(f32::INFINITY)),
+                    "-Infinity" => Ok(Number(f32::NEG_INFINITY)),
+                    other => Err(E::invalid_type(serde::de::Unexpected::Str(other), &self)),
+                }
+            }
+        }
+
+        from.deserialize_any(One)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    struct Stats {
+        scale: f64,
+        #[serde(default, deserialize_with = "maybe_finite")]
+        q99: Option<Vec<f32>>,
+    }
+
+    #[test]
+    fn what_python_writes_is_read() {
+        let text = b"\xef\xbb\xbf{\"mean\": NaN, \"a\\\"NaN\": [-Infinity, Infinity], \"scale\": 2, \"scale\": 3}";
+        let read: Stats = parse(text).unwrap();
+        assert_eq!(
+            read,
+            Stats {
+                scale: 3.0,
+                q99: None
+            }
+        );
+        let tree: Value = parse(text).unwrap();
+        assert_eq!(tree["mean"], "NaN");
+        assert_eq!(tree["a\"NaN"][0], "-Infinity");
+        let read: Stats = parse(br#"{"scale": 1, "q99": [1, 2.5, NaN, null, Infinity]}"#).unwrap();
+        let q99 = read.q99.unwrap();
+        assert_eq!(q99[..2], [1.0, 2.5]);
+        assert!(q99[2].is_nan() && q99[3].is_nan() && q99[4] == f32::INFINITY);
+        let read: Stats = parse(br#"{"scale": 1, "q99": null}"#).unwrap();
+        assert_eq!(read.q99, None);
+    }
+
+    #[test]
+    fn what_is_needed_and_not_finite_is_named_with_its_place() {
+        let text = br#"{"arm": {"scale": NaN}}"#;
+        let error = parse::<BTreeMap<String, Stats>>(text)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("arm.scale") && error.contains("NaN"),
+            "{error}"
+        );
+        let error = from_value::<Stats>(parse(br#"{"scale": -Infinity}"#).unwrap()).unwrap_err();
+        assert!(
+            error.to_string().contains("scale: invalid type: -Infinity"),
+            "{error}"
+        );
+        let error = parse::<Stats>(br#"{"scale": 1, "q99": ["many"]}"#).unwrap_err();
+        assert!(error.to_string().contains("q99"), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_json_says_what_it_is() {
+        let said = |bytes: &[u8]| parse::<Value>(bytes).unwrap_err().to_string();
+        assert!(said(b"version https://git-lfs.github.com/spec/v1\nsize 1\n").contains("Git LFS"));
+        assert!(said(b"\xff\xfe{\0}\0").contains("UTF-16"));
+        assert!(said(b"").contains("0 bytes"));
+        assert!(said(b"{} {}").contains("trailing"));
+        assert!(said(b"{\"a\": N}").contains("expected value"));
+        let deep = [b"[".repeat(100_000), b"]".repeat(100_000)].concat();
+        assert!(said(&deep).contains("recursion limit"));
+    }
+
+    #[test]
+    fn a_text_of_too_many_values_is_refused_before_it_is_read() {
+        let many = format!("[{}0]", "0,".repeat(MOST_VALUES));
+        let error = parse::<Value>(many.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains("values"), "{error}");
+        let objects = format!("[{}0]", "{},".repeat(MOST_OBJECTS + 1));
+        assert!(parse::<Value>(objects.as_bytes()).is_err());
+        let text = format!("\"{}\"", ",".repeat(MOST_VALUES));
+        assert!(parse::<Value>(text.as_bytes()).is_ok());
+    }
+}

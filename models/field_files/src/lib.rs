@@ -1,0 +1,21 @@
+//! Files that others wrote, as they reach people.
+//!
+//! A folder holds more than its format says: pointers of Git LFS in place of weights, web pages saved under the name of
+//! a file, downloads that stopped half-way, JSON with a NaN in it, and files of a size that nobody meant to load. Every
+//! reader of such a folder meets the same ones, so they are told here once:
+//!
+//! - [`Foreign`] says what a file is that is not what its name says, and what to do about it;
+//! - [`read`] and [`read_text`] read a whole file, up to a [`Limit`];
+//! - [`json`] reads JSON as Python's `json` module writes and reads it, up to a number of values;
+//! - [`folder`] tells data from what else lies in a folder, and an unfinished download from a missing file.
+//!
+//! A crate of its own because the action tokenizer, the networks and the server all need it and have nothing else in
+//! common. It depends on no platform: in a browser [`Foreign::of`] and [`json`] work on bytes.
+
+pub mod folder;
+mod foreign;
+pub mod json;
+mod limit;
+
+pub use foreign::Foreign;
+pub use limit::{Limit, ReadError, read, read_text};

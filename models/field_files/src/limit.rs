@@ -1,0 +1,200 @@
+//! Whole files, up to a limit.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use crate::foreign::Foreign;
+
+/// How much of a kind of file is taken into memory.
+///
+/// Several times what the largest published file of that kind has, and so little that what is made of it stays within
+/// what loading may take beside the weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit(pub u64);
+
+impl Limit {
+    /// `config.json`, `processor_config.json` and the like, chat templates, calibrations: published ones have 20 kB.
+    pub const SETTINGS: Self = Self(4 << 20);
+    /// `norm_stats.json`, `stats.json`, `info.json`: published ones have up to 1 MB.
+    pub const STATISTICS: Self = Self(16 << 20);
+    /// `tokenizer.json`: those of a quarter of a million tokens have 20 MB.
+    pub const TOKENIZER: Self = Self(32 << 20);
+    /// `model.safetensors.index.json`: published ones have up to 10 MB.
+    pub const INDEX: Self = Self(32 << 20);
+    /// Small weights that are read whole: the statistics of a LeRobot policy, a depth decoder (20 MB).
+    pub const SMALL_WEIGHTS: Self = Self(128 << 20);
+    /// Arrays that are given by hand.
+    pub const ARRAY: Self = Self(64 << 20);
+    /// A picture as a file.
+    pub const PICTURE: Self = Self(64 << 20);
+}
+
+/// A file could not be read whole. Its words begin with the file.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The operating system.
+    #[error("cannot read {file}: {source}")]
+    Io {
+        /// Path of the file.
+        file: String,
+        /// What it said.
+        source: io::Error,
+    },
+    /// Something else in its place.
+    #[error("{file} {foreign}")]
+    Foreign {
+        /// Path of the file.
+        file: String,
+        /// What it is.
+        foreign: Foreign,
+    },
+    /// It is larger than any file of its kind.
+    #[error(
+        "{file} has {size} bytes; at most {limit} are read of such a file: it is not what its name says, or damaged"
+    )]
+    TooLarge {
+        /// Path of the file.
+        file: String,
+        /// Bytes that it has, as far as is known.
+        size: u64,
+        /// Bytes that are read.
+        limit: u64,
+    },
+    /// It is no UTF-8.
+    #[error("{file} is not UTF-8 text: byte {at} (from 0) belongs to no character")]
+    NotText {
+        /// Path of the file.
+        file: String,
+        /// The first such byte.
+        at: usize,
+    },
+}
+
+impl ReadError {
+    /// Whether the file is not there.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+}
+
+/// Reads the file `path` whole if it has at most `limit` bytes and is a file at all, not a stand-in for one
+/// ([`Foreign::of`]).
+///
+/// # Errors
+/// [`ReadError`], which names the file.
+pub fn read(path: &Path, limit: Limit) -> Result<Vec<u8>, ReadError> {
+    let file = || path.display().to_string();
+    let failed = |source| match Foreign::broken_link(path) {
+        Some(foreign) => ReadError::Foreign {
+            file: file(),
+            foreign,
+        },
+        None => ReadError::Io {
+            file: file(),
+            source,
+        },
+    };
+    let opened = File::open(path).map_err(failed)?;
+    let metadata = opened.metadata().map_err(failed)?;
+    let too_large = |size| ReadError::TooLarge {
+        file: file(),
+        size,
+        limit: limit.0,
+    };
+    if metadata.is_file() && metadata.len() > limit.0 {
+        return Err(too_large(metadata.len()));
+    }
+    let mut bytes = Vec::new();
+    if metadata.is_file() {
+        bytes.reserve_exact(usize::try_from(metadata.len()).unwrap_or(0));
+    }
+    // A pipe has no length, and a file may grow while it is read.
+    opened
+        .take(limit.0.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
+    let size = bytes.len() as u64;
+    if size > limit.0 {
+        return Err(too_large(size));
+    }
+    match Foreign::of(&bytes, size) {
+        Some(foreign) => Err(ReadError::Foreign {
+            file: file(),
+            foreign,
+        }),
+        None => Ok(bytes),
+    }
+}
+
+/// Reads the text file `path` as [`read`] does, without the mark that some editors put in front of UTF-8.
+///
+/// # Errors
+/// [`ReadError`], which names the file.
+pub fn read_text(path: &Path, limit: Limit) -> Result<String, ReadError> {
+    let bytes = read(path, limit)?;
+    let text = String::from_utf8(bytes).map_err(|error| ReadError::NotText {
+        file: path.display().to_string(),
+        at: error.utf8_error().valid_up_to(),
+    })?;
+    Ok(match text.strip_prefix('\u{feff}') {
+        Some(rest) => rest.to_owned(),
+        None => text,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn with_file<T>(name: &str, bytes: &[u8], test: impl FnOnce(&Path) -> T) -> T {
+        let path = std::env::temp_dir().join(format!("limit-{}-{name}", std::process::id()));
+        std::fs::write(&path, bytes).unwrap();
+        let tested = test(&path);
+        std::fs::remove_file(path).unwrap();
+        tested
+    }
+
+    #[test]
+    fn a_file_at_the_limit_is_read_and_one_above_is_named_with_both_sizes() {
+        with_file("size", b"12345", |path| {
+            assert_eq!(read(path, Limit(5)).unwrap(), b"12345");
+            let error = read(path, Limit(4)).unwrap_err().to_string();
+            assert!(
+                error.contains("size") && error.contains("5 bytes") && error.contains("at most 4"),
+                "{error}"
+            );
+        });
+        let missing = read(Path::new("/nowhere/at/all"), Limit(4)).unwrap_err();
+        assert!(missing.is_missing() && missing.to_string().contains("/nowhere/at/all"));
+    }
+
+    #[test]
+    fn a_pointer_is_no_file() {
+        with_file(
+            "lfs",
+            b"version https://git-lfs.github.com/spec/v1\nsize 7\n",
+            |path| {
+                let error = read(path, Limit::SETTINGS).unwrap_err().to_string();
+                assert!(
+                    error.contains("Git LFS") && error.contains("lfs"),
+                    "{error}"
+                );
+            },
+        );
+    }
+
+    #[test]
+    fn text_has_no_mark_in_front_and_no_other_encoding() {
+        with_file("bom", b"\xef\xbb\xbfyes", |path| {
+            assert_eq!(read_text(path, Limit(9)).unwrap(), "yes");
+        });
+        with_file("latin", b"caf\xe9", |path| {
+            let error = read_text(path, Limit(9)).unwrap_err().to_string();
+            assert!(error.contains("byte 3"), "{error}");
+        });
+    }
+}
