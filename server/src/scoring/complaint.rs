@@ -1,6 +1,6 @@
 //! What ffmpeg complains of, in the words of a person.
 
-use std::path::Path;
+use std::{fs::File, io::Read as _, path::Path};
 
 /// Lines of a complaint that are shown.
 const LINES: usize = 3;
@@ -8,7 +8,7 @@ const LINES: usize = 3;
 /// The cause behind what ffmpeg or ffprobe said of `path`, with its own last words.
 pub(super) fn cause(path: &Path, said: &str) -> String {
     let own = own_words(path, said);
-    let Some(cause) = known(said) else {
+    let Some(cause) = known(path, said) else {
         return if own.is_empty() {
             "it said nothing".to_owned()
         } else {
@@ -18,7 +18,7 @@ pub(super) fn cause(path: &Path, said: &str) -> String {
     format!("{cause} (it said: {own})")
 }
 
-fn known(said: &str) -> Option<String> {
+fn known(path: &Path, said: &str) -> Option<String> {
     let has = |words: &str| said.contains(words);
     if let Some(codec) = missing_decoder(said) {
         return Some(format!(
@@ -26,7 +26,10 @@ fn known(said: &str) -> Option<String> {
              install -c conda-forge ffmpeg; or a static build of ffmpeg.org), and see what it can with `policy-studio doctor`"
         ));
     }
-    let cause = if has("moov atom not found") {
+    // Said of anything with the ending of an MP4 file, too.
+    let cause = if has("moov atom not found") && !begins_with_boxes(path) {
+        "it is no video, whatever its name says"
+    } else if has("moov atom not found") {
         "the file was never finished, as when a recording is interrupted or a download stops: its index is missing. \
          Record or copy it again; tools such as untrunc may recover its frames"
     } else if has("Picture size") {
@@ -46,6 +49,19 @@ fn known(said: &str) -> Option<String> {
         return None;
     };
     Some(cause.to_owned())
+}
+
+/// Whether a file begins as MP4 and its kin do: with a length and the name of a box. One that cannot be read is believed to.
+fn begins_with_boxes(path: &Path) -> bool {
+    const BOXES: [&[u8]; 7] = [
+        b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot",
+    ];
+    let mut beginning = [0; 8];
+    File::open(path)
+        .and_then(|mut file| file.read_exact(&mut beginning))
+        .map_or(true, |()| {
+            BOXES.iter().any(|name| beginning.ends_with(name))
+        })
 }
 
 /// The codec that there is no decoder of, as versions from 4 to 9 say it.

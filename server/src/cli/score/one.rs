@@ -18,7 +18,7 @@ use topreward::{Clip, scorer::Request};
 /// Where the frames of one video come from, looked at already.
 pub(super) enum Source {
     Folder(Folder),
-    File { path: PathBuf, frames: Frames },
+    File { path: PathBuf, plan: Plan },
 }
 
 impl Source {
