@@ -62,7 +62,8 @@ impl PositionTable {
         values
     }
 
-    /// `count` places spread evenly over the side, in `f32` and from both ends as `torch.linspace` counts them.
+    /// `count` places spread evenly over the side, in `f32` and from both ends as `torch.linspace` counts them, which
+    /// fuses the step and the subtraction from the end.
     fn between(&self, count: usize) -> Vec<Between> {
         let last = self.side.saturating_sub(1);
         let end = last as f32;
@@ -76,7 +77,7 @@ impl PositionTable {
                 let at = if count == 1 || index < count / 2 {
                     step * index as f32
                 } else {
-                    end - step * (count - 1 - index) as f32
+                    (-step).mul_add((count - 1 - index) as f32, end)
                 };
                 let first = (at as usize).min(last);
                 Between {
@@ -86,5 +87,31 @@ impl PositionTable {
                 }
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PositionTable;
+
+    /// Of `torch.linspace(0, side - 1, count)`, torch 2.11.0: places that rounding twice would miss by the last bit.
+    #[test]
+    fn places_are_torchs_to_the_bit() {
+        for (side, count, index, place) in [
+            (8, 16, 10, 4.666_666_5_f32),
+            (8, 19, 15, 5.833_333_5),
+            (8, 20, 12, 4.421_052_5),
+            (64, 258, 132, 32.357_975),
+            (64, 258, 134, 32.848_247),
+            (64, 258, 136, 33.338_52),
+            (64, 259, 136, 33.209_3),
+            (64, 259, 144, 35.162_792),
+        ] {
+            let places = PositionTable::new(Vec::new(), side, 0).between(count);
+            let found = places
+                .get(index)
+                .map(|between| between.first as f32 + between.share);
+            assert_eq!(found, Some(place), "{side} {count} {index}");
+        }
     }
 }

@@ -12,6 +12,7 @@
 //! reference computes (`tests/goldens/vision`).
 
 mod error;
+mod fused;
 mod normalize;
 mod patches;
 mod pooling;

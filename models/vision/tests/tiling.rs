@@ -2,16 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::path::PathBuf;
+mod common;
 
+use common::frame;
 use proptest::prelude::*;
 use serde_json::Value;
 use vision::{ImageError, PixelNormalization, RgbImage, Tiling};
 
 fn golden() -> Value {
-    let path =
-        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/goldens/vision/tilings.json");
-    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+    common::golden("tilings.json")
 }
 
 fn numbers<const N: usize>(value: &Value) -> [usize; N] {
@@ -41,16 +40,8 @@ fn words(values: impl IntoIterator<Item = u32>) -> String {
     format!("{hash:016x}")
 }
 
-/// The frame that `generate.py` defines by the same formula.
 fn noise(width: usize, height: usize, seed: u64) -> RgbImage {
-    let byte = |at: u64| {
-        let mut value = (at * 2_654_435_761 + seed) & 0xFFFF_FFFF;
-        value ^= value >> 15;
-        value = (value * 2_246_822_519) & 0xFFFF_FFFF;
-        u8::try_from(value >> 24).unwrap()
-    };
-    let bytes = (0..(width * height * 3) as u64).map(byte).collect();
-    RgbImage::new(width, height, bytes).unwrap()
+    frame("noise", width, height, seed)
 }
 
 #[test]
@@ -84,7 +75,7 @@ fn crops_and_windows_are_the_references() {
     let halves = PixelNormalization::new([0.5; 3], [0.5; 3]).unwrap();
     let golden = golden();
     let cases = golden["cuts"].as_array().unwrap();
-    assert!(cases.len() > 80);
+    assert!(cases.len() > 85);
     for case in cases {
         let about = format!("{} {}", case["name"], case["input"]);
         let [width, height] = numbers(&case["input"]);

@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 sys.path.insert(0, str(Path(__file__).parent.parent / "molmoact2"))
 import tiny_checkpoint as tiny  # noqa: E402
 from cases import adapter, case, expert, text, vit  # noqa: E402
+from threads import one_but_for_resizing  # noqa: E402
 
 from lerobot.policies.molmoact2.molmoact2_hf_model import modeling_molmoact2 as reference  # noqa: E402
 from lerobot.policies.molmoact2.molmoact2_hf_model.configuration_molmoact2 import MolmoAct2Config  # noqa: E402
@@ -329,6 +330,6 @@ def run(name, spec):
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
+    one_but_for_resizing()
     for chosen in sys.argv[1:] or CASES:
         run(chosen, CASES[chosen])

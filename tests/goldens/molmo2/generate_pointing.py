@@ -18,6 +18,7 @@ import torch
 import generate as plain
 from cases import adapter, case, text, vit
 from generate import HERE, tiny
+from threads import one_but_for_resizing
 
 NAME = "pointing"
 # Each piece is a token of its own, so that the token before determines the token after.
@@ -111,6 +112,6 @@ def main():
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
+    one_but_for_resizing()
     np.seterr(all="raise")
     main()

@@ -21,6 +21,7 @@ from lerobot.policies.molmoact2.molmoact2_hf_model.configuration_molmoact2 impor
 from lerobot.policies.molmoact2.processor_molmoact2 import _load_local_molmoact2_processor
 
 from cases import CASES
+from threads import one_but_for_resizing
 from tiny_checkpoint import write_checkpoint
 
 HERE = Path(__file__).parent
@@ -317,6 +318,6 @@ def report(name, model, out):
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
+    one_but_for_resizing()
     for chosen in sys.argv[1:] or CASES:
         run(chosen, CASES[chosen])

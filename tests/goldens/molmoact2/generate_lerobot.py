@@ -29,6 +29,7 @@ from lerobot.processor import (
 
 from cases import CASES
 from generate import make_images
+from threads import one_but_for_resizing
 from tiny_checkpoint import feature_stats
 
 HERE = Path(__file__).parent
@@ -185,6 +186,6 @@ def run(name, case):
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
+    one_but_for_resizing()
     for name, case in LEROBOT.items():
         run(name, case)

@@ -19,6 +19,7 @@ from lerobot.policies.molmoact2.processor_molmoact2 import _load_local_molmoact2
 
 from cases import CASES
 from generate import HERE, load_reference
+from threads import one_but_for_resizing
 
 # case, schedule, rows left over, delay, execution horizon, largest guidance
 RUNS = [
@@ -83,7 +84,7 @@ def run(name, schedule, left, delay, horizon, largest, seed):
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
+    one_but_for_resizing()
     out, about = {}, []
     for index, entry in enumerate(RUNS):
         name, schedule, left, delay, horizon, largest = entry

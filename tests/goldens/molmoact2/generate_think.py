@@ -22,6 +22,7 @@ from lerobot.policies.molmoact2.processor_molmoact2 import _load_local_molmoact2
 
 from cases import THINK_CASES
 from generate import HERE, load_reference, make_images, prompt
+from threads import one_but_for_resizing
 from tiny_checkpoint import write_checkpoint, write_weights
 
 DEPTH_ROWS_SCALE = 9.0
@@ -360,6 +361,6 @@ def report(name, out):
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
+    one_but_for_resizing()
     for chosen in sys.argv[1:] or THINK_CASES:
         run(chosen, THINK_CASES[chosen])

@@ -2,8 +2,7 @@
 
 Usage: python generate.py    (the versions are named in ../README.md)
 
-The frames are noise of a hash of the byte's position, so that they need not be stored and any pixel that
-reads from the wrong place shows; the large outputs are kept as FNV-1a hashes.
+The frames are those of frames.py; the large outputs are kept as FNV-1a hashes.
 """
 
 import json
@@ -17,6 +16,8 @@ from safetensors.torch import save_file
 
 from lerobot.policies.molmoact2.molmoact2_hf_model import image_processing_molmoact2 as processing
 from lerobot.policies.molmoact2.molmoact2_hf_model.modeling_molmoact2 import MolmoAct2VisionBackbone
+
+from frames import FRAMES, fnv1a, kept, noise
 
 HERE = Path(__file__).parent
 BILINEAR = 2
@@ -40,6 +41,46 @@ RESIZES = [
     ((7, 1), (14, 28)),
     ((2, 1000), (42, 42)),
     ((300, 200), (1, 1)),
+    # What cameras give, at the size of the published checkpoints and at that of the nano.
+    ((224, 224), (378, 378)),
+    ((320, 240), (378, 378)),
+    ((848, 480), (378, 378)),
+    ((800, 600), (378, 378)),
+    ((480, 640), (378, 378)),
+    ((1920, 1080), (378, 378)),
+    ((640, 360), (96, 96)),
+    ((640, 480), (96, 96)),
+    ((224, 224), (96, 96)),
+    ((1280, 720), (96, 96)),
+    ((320, 240), (96, 96)),
+    # On both sides of the sum of sides at which PyTorch changes kernels.
+    ((100, 80), (64, 64)),
+    ((100, 80), (65, 63)),
+    ((100, 80), (64, 65)),
+    ((100, 80), (65, 64)),
+    ((100, 80), (127, 1)),
+    ((100, 80), (1, 127)),
+    ((100, 80), (128, 1)),
+    ((100, 80), (1, 128)),
+    ((50, 35), (70, 70)),
+    # One axis left alone, sides of one pixel, and very long and thin.
+    ((640, 480), (640, 96)),
+    ((640, 480), (96, 480)),
+    ((200, 300), (1, 300)),
+    ((1, 1), (378, 378)),
+    ((1, 500), (378, 378)),
+    ((1000, 1), (378, 378)),
+    ((2, 1000), (378, 378)),
+    ((5, 3), (700, 11)),
+    ((300, 200), (1, 378)),
+    ((1999, 7), (3, 378)),
+]
+
+# Those that every frame goes through, in other noise and in slopes too.
+REAL = [
+    (size, (side, side))
+    for side in (378, 96)
+    for size in ((640, 360), (640, 480), (224, 224), (1280, 720))
 ]
 
 # The same for the resizing with antialiasing.
@@ -59,6 +100,14 @@ RESAMPLES = [
     ((2, 1000), (32, 64)),
     ((1000, 3), (7, 5)),
     ((300, 200), (1, 1)),
+    ((848, 480), (320, 320)),
+    ((800, 600), (320, 320)),
+    ((480, 640), (320, 320)),
+    ((1920, 1080), (320, 320)),
+    ((5, 900), (320, 320)),
+    ((3, 1000), (320, 320)),
+    ((1000, 3), (320, 320)),
+    ((640, 320), (320, 320)),
 ]
 
 # (rows, columns) of the grid, (rows, columns) of a window.
@@ -74,38 +123,22 @@ MEANS = {
 }
 
 
-def noise(width, height, seed):
-    """`[height, width, 3]` bytes; the test computes the same."""
-    at = np.arange(width * height * 3, dtype=np.uint64)
-    value = (at * 2654435761 + seed) & 0xFFFFFFFF
-    value ^= value >> 15
-    value = (value * 2246822519) & 0xFFFFFFFF
-    return (value >> 24).astype(np.uint8).reshape(height, width, 3)
-
-
-def fnv1a(data):
-    value = 0xCBF29CE484222325
-    for byte in data:
-        value = ((value ^ byte) * 0x100000001B3) & 0xFFFFFFFFFFFFFFFF
-    return f"{value:016x}"
-
-
 def resizes():
+    cases = [(*sizes, index, "noise") for index, sizes in enumerate(RESIZES)]
+    cases += [(*sizes, 300 + seed, "noise") for sizes in REAL for seed in range(2)]
+    cases += [(*sizes, index, "slopes") for index, sizes in enumerate(REAL)]
     rows = []
-    for index, ((width, height), (out_width, out_height)) in enumerate(RESIZES):
-        image = noise(width, height, index)
+    for (width, height), (out_width, out_height), seed, frame in cases:
+        image = FRAMES[frame](width, height, seed)
         unit = processing.resize_image(image, [out_height, out_width], BILINEAR)
         levels = unit.astype(np.float64) * 255
         data = np.rint(levels).astype(np.uint8)
         assert np.abs(levels - data).max() < 1e-3
+        # In the other layout in memory, which takes another way through the kernel, it is the same.
+        planes = np.ascontiguousarray(image.transpose(2, 0, 1)).transpose(1, 2, 0)
+        assert np.array_equal(unit, processing.resize_image(planes, [out_height, out_width], BILINEAR))
         rows.append(
-            dict(
-                input=[width, height],
-                output=[out_width, out_height],
-                seed=index,
-                first=data.reshape(-1)[:24].tolist(),
-                fnv1a=fnv1a(data.tobytes()),
-            )
+            dict(frame=frame, input=[width, height], output=[out_width, out_height], seed=seed, **kept(data))
         )
     return rows
 
@@ -114,31 +147,28 @@ def resamples():
     """Pillow's own resizing, with antialiasing."""
     rows = []
     for index, ((width, height), (out_width, out_height)) in enumerate(RESAMPLES):
-        image = noise(width, height, 200 + index)
-        data = np.asarray(Image.fromarray(image).resize((out_width, out_height), Image.BILINEAR))
-        rows.append(
-            dict(
-                input=[width, height],
-                output=[out_width, out_height],
-                seed=200 + index,
-                first=data.reshape(-1)[:24].tolist(),
-                fnv1a=fnv1a(data.tobytes()),
+        for frame in ("noise", "slopes"):
+            image = FRAMES[frame](width, height, 200 + index)
+            data = np.asarray(Image.fromarray(image).resize((out_width, out_height), Image.BILINEAR))
+            rows.append(
+                dict(frame=frame, input=[width, height], output=[out_width, out_height], seed=200 + index, **kept(data))
             )
-        )
     return rows
 
 
 def whole_path():
     """Frame to pixel values, as the processor gives them: hashed as little-endian f32."""
     rows = []
-    for index, (size, patch, pooling) in enumerate([(56, 14, 2), (40, 8, 2), (70, 14, 2), (378, 14, 2)]):
-        image = noise(80, 60, 100 + index)
+    cases = [(size, 80, 60) for size in ((56, 14, 2), (40, 8, 2), (70, 14, 2), (378, 14, 2))]
+    cases += [((378, 14, 2), 640, 480), ((378, 14, 2), 1280, 720), ((96, 16, 2), 640, 360), ((96, 16, 2), 320, 240)]
+    for index, ((size, patch, pooling), width, height) in enumerate(cases):
+        image = noise(width, height, 100 + index)
         grid, pixels, pool = processing.image_to_patches_and_grids(
             image, 8, [4, 4], [size, size], BILINEAR, [0.5] * 3, [0.5] * 3, patch, pooling, pooling, "resize"
         )
         rows.append(
             dict(
-                input=[80, 60], seed=100 + index, size=size, patch=patch, pooling=pooling,
+                input=[width, height], seed=100 + index, size=size, patch=patch, pooling=pooling,
                 grid=grid[0, :2].tolist(), shape=list(pixels.shape),
                 first=[float(x) for x in pixels.reshape(-1)[:8]],
                 fnv1a=fnv1a(pixels.astype("<f4").tobytes()),
@@ -194,7 +224,8 @@ def normalisations():
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
+    # With one thread, PyTorch takes its kernel of small outputs for large ones too (../molmoact2/threads.py).
+    torch.set_num_threads(2)
     if torch.backends.cpu.get_cpu_capability() == "DEFAULT":
         raise SystemExit("this processor has no fused multiply-add; PyTorch resizes differently on it")
     payload = dict(resizes=resizes(), resamples=resamples(), paths=whole_path(), poolings=poolings())

@@ -10,7 +10,8 @@ import json
 import numpy as np
 import torch
 
-from generate import BILINEAR, HERE, noise, processing
+from frames import noise
+from generate import BILINEAR, HERE, processing
 
 # crop size, patch size, most crops, margins, window
 SETTINGS = {
@@ -21,10 +22,15 @@ SETTINGS = {
     "many": (48, 8, 24, [2, 1], [2, 3]),
 }
 
-# (width, height); the published setting gets the first few only, its outputs are large.
+# (width, height)
 SIZES = [
     (640, 480), (1280, 720), (100, 90), (378, 378), (61, 997), (1, 1), (53, 37), (224, 224), (112, 112), (113, 300),
     (28, 28), (27, 29), (320, 96), (96, 320), (42, 700), (1500, 40), (333, 334), (2, 1000), (70, 56), (56, 70),
+]
+
+# For the published setting, whose outputs are large: what cameras give, and the smallest and the longest.
+PUBLISHED_SIZES = [
+    (640, 480), (1280, 720), (100, 90), (378, 378), (640, 360), (224, 224), (480, 640), (1920, 1080), (1, 1), (30, 1500),
 ]
 
 
@@ -64,7 +70,7 @@ def choices():
 def cuts():
     rows = []
     for name, (size, patch, crops, margins, window) in SETTINGS.items():
-        for index, (width, height) in enumerate(SIZES[:4] if name == "published" else SIZES):
+        for index, (width, height) in enumerate(PUBLISHED_SIZES if name == "published" else SIZES):
             image = noise(width, height, 1000 + index)
             grid, pixels, pool = processing.image_to_patches_and_grids(
                 image, crops, margins, [size, size], BILINEAR, [0.5] * 3, [0.5] * 3, patch, window[1], window[0],
@@ -80,7 +86,8 @@ def cuts():
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
+    # Not one: see ../molmoact2/threads.py.
+    torch.set_num_threads(2)
     payload = dict(choices=choices(), cuts=cuts())
     lines = [
         f' "{key}": [\n' + ",\n".join("  " + json.dumps(row) for row in rows) + "\n ]"
