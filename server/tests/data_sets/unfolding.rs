@@ -92,7 +92,10 @@ fn many(actions: Vec<Option<Vec<f32>>>) -> Columns {
     let count = actions.len() as i64;
     vec![
         ("action".to_owned(), Column::Vectors(actions)),
-        ("frame_index".to_owned(), Column::whole((0..count).map(|_| 0))),
+        (
+            "frame_index".to_owned(),
+            Column::whole((0..count).map(|_| 0)),
+        ),
         (
             "episode_index".to_owned(),
             Column::whole((0..count).map(|_| 0)),

@@ -10,9 +10,7 @@ use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use policy_studio::{
     episodes::{DataSet, Entry, Indices, Listing, RowFinder},
-    scoring::{
-        Failure, Finished, FolderLock, Keeper, RunSetting, Store, Summary, export, footage,
-    },
+    scoring::{Failure, Finished, FolderLock, Keeper, RunSetting, Store, Summary, export, footage},
 };
 use std::{
     collections::BTreeMap,
