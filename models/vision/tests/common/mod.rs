@@ -1,5 +1,5 @@
 //! The goldens' frames, and what they keep of resized ones (`tests/goldens/vision/frames.py`).
-#![allow(dead_code, reason = "not every test uses all of it")]
+#![allow(dead_code, unreachable_pub, reason = "not every test uses all of it")]
 
 use std::path::PathBuf;
 
