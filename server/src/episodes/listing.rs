@@ -53,6 +53,9 @@ struct Line {
     length: usize,
 }
 
+/// A place where episodes are listed; words about what was not read go into the second.
+type Source = fn(&DataSet, &mut Vec<String>) -> Result<Vec<Entry>, DataSetError>;
+
 /// Episodes that a data set may always have, whatever its files are long.
 const EPISODES: u64 = 1 << 16;
 
@@ -77,8 +80,7 @@ impl DataSet {
     /// When they are missing or cannot be read, and the rows do not tell either.
     pub fn listing(&self) -> Result<Listing, DataSetError> {
         let mut notes = Vec::new();
-        let mut sources: [fn(&Self, &mut Vec<String>) -> Result<Vec<Entry>, DataSetError>; 3] =
-            [Self::own_files, Self::shared_files, Self::of_rows];
+        let mut sources: [Source; 3] = [Self::own_files, Self::shared_files, Self::of_rows];
         if self.info().shares_files() {
             sources.swap(0, 1);
         }

@@ -86,6 +86,7 @@ impl DataSet {
         if data.is_empty() {
             return Err(DataSetError::NoFiles(top));
         }
+        foreign.sort();
         data.sort_by_cached_key(|path| numbers(path.strip_prefix(&top).unwrap_or(path)));
         Ok(Files { data, foreign })
     }

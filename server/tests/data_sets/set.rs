@@ -8,16 +8,16 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-pub const LENGTHS: [usize; 3] = [12, 14, 16];
-pub const TASKS: [&str; 2] = ["open the drawer", "close the box"];
-pub const TOP: &str = "observation.images.top";
-pub const DIMS: usize = 3;
-pub const DATA: &str = "data/chunk-000/file-000.parquet";
-pub const EPISODES: &str = "meta/episodes/chunk-000/file-000.parquet";
+pub(crate) const LENGTHS: [usize; 3] = [12, 14, 16];
+pub(crate) const TASKS: [&str; 2] = ["open the drawer", "close the box"];
+pub(crate) const TOP: &str = "observation.images.top";
+pub(crate) const DIMS: usize = 3;
+pub(crate) const DATA: &str = "data/chunk-000/file-000.parquet";
+pub(crate) const EPISODES: &str = "meta/episodes/chunk-000/file-000.parquet";
 
 /// A folder that goes away with the test.
 #[derive(Debug)]
-pub struct Set(pub PathBuf);
+pub(crate) struct Set(pub(crate) PathBuf);
 
 impl Drop for Set {
     fn drop(&mut self) {
@@ -26,7 +26,7 @@ impl Drop for Set {
 }
 
 impl Set {
-    pub fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         static MADE: AtomicUsize = AtomicUsize::new(0);
         let number = MADE.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("set-{}-{number}", std::process::id()));
@@ -36,7 +36,7 @@ impl Set {
     }
 
     /// Layout v3.0, all episodes in one file, pictures in a column.
-    pub fn v3() -> Self {
+    pub(crate) fn v3() -> Self {
         let set = Self::empty();
         set.info("v3.0", &[]);
         set.rows(DATA, &rows(&[0, 1, 2]));
@@ -46,7 +46,7 @@ impl Set {
     }
 
     /// Layout v2.1, a file per episode.
-    pub fn v21() -> Self {
+    pub(crate) fn v21() -> Self {
         let set = Self::empty();
         set.info("v2.1", &[]);
         let mut lines = Vec::new();
@@ -65,41 +65,37 @@ impl Set {
         set
     }
 
-    pub fn str(&self) -> &str {
-        self.0.to_str().unwrap()
-    }
-
-    pub fn at(&self, name: &str) -> PathBuf {
+    pub(crate) fn at(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 
-    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) {
         let path = self.at(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, content).unwrap();
     }
 
-    pub fn rows(&self, name: &str, columns: &Columns) {
+    pub(crate) fn rows(&self, name: &str, columns: &Columns) {
         table::write(&self.at(name), columns);
     }
 
-    pub fn lines(&self, name: &str, lines: &[Value]) {
+    pub(crate) fn lines(&self, name: &str, lines: &[Value]) {
         let lines: Vec<String> = lines.iter().map(|line| format!("{line}\n")).collect();
         self.write(name, lines.concat());
     }
 
     /// The whole file, cut to its first half.
-    pub fn cut(&self, name: &str) {
+    pub(crate) fn cut(&self, name: &str) {
         let whole = fs::read(self.at(name)).unwrap();
         self.write(name, &whole[..whole.len() / 2]);
     }
 
-    pub fn copy(&self, from: &str, to: &str) {
+    pub(crate) fn copy(&self, from: &str, to: &str) {
         let content = fs::read(self.at(from)).unwrap();
         self.write(to, content);
     }
 
-    pub fn info(&self, version: &str, more: &[(&str, Value)]) {
+    pub(crate) fn info(&self, version: &str, more: &[(&str, Value)]) {
         let mut features = json!({
             "action": {"dtype": "float32", "shape": [DIMS], "names": null},
             TOP: {"dtype": "image", "shape": [24, 32, 3], "names": ["height", "width", "channels"]},
@@ -120,7 +116,7 @@ impl Set {
         self.write("meta/info.json", info.to_string());
     }
 
-    pub fn tasks(&self) {
+    pub(crate) fn tasks(&self) {
         let columns = vec![
             ("task_index".to_owned(), Column::whole([0, 1])),
             (
@@ -132,11 +128,11 @@ impl Set {
     }
 }
 
-pub fn own_file(episode: usize) -> String {
+pub(crate) fn own_file(episode: usize) -> String {
     format!("data/chunk-000/episode_{episode:06}.parquet")
 }
 
-pub fn task(episode: usize) -> &'static str {
+pub(crate) fn task(episode: usize) -> &'static str {
     TASKS[episode % 2]
 }
 
@@ -144,7 +140,7 @@ fn first(episode: usize) -> usize {
     LENGTHS[..episode].iter().sum()
 }
 
-pub fn action(episode: usize, frame: usize) -> Vec<f32> {
+pub(crate) fn action(episode: usize, frame: usize) -> Vec<f32> {
     (0..DIMS)
         .map(|dim| ((frame * (dim + 1)) as f32 * 0.2 + episode as f32).sin() * 20.0)
         .collect()
@@ -162,7 +158,7 @@ fn picture(episode: usize, frame: usize) -> Vec<u8> {
 }
 
 /// The rows of these episodes.
-pub fn rows(episodes: &[usize]) -> Columns {
+pub(crate) fn rows(episodes: &[usize]) -> Columns {
     let all: Vec<(usize, usize)> = episodes
         .iter()
         .flat_map(|&episode| (0..LENGTHS[episode]).map(move |frame| (episode, frame)))
@@ -201,7 +197,7 @@ pub fn rows(episodes: &[usize]) -> Columns {
 }
 
 /// `meta/episodes`.
-pub fn episodes() -> Columns {
+pub(crate) fn episodes() -> Columns {
     let of =
         |value: &dyn Fn(usize) -> usize| Column::whole((0..3).map(|episode| value(episode) as i64));
     vec![
@@ -226,19 +222,19 @@ pub fn episodes() -> Columns {
 }
 
 /// These columns with one replaced, or added.
-pub fn with(mut columns: Columns, name: &str, column: Column) -> Columns {
+pub(crate) fn with(mut columns: Columns, name: &str, column: Column) -> Columns {
     columns.retain(|(known, _)| known != name);
     columns.push((name.to_owned(), column));
     columns
 }
 
-pub fn without(mut columns: Columns, name: &str) -> Columns {
+pub(crate) fn without(mut columns: Columns, name: &str) -> Columns {
     columns.retain(|(known, _)| known != name);
     columns
 }
 
 /// Rows of these columns, in this order.
-pub fn taken(columns: &Columns, rows: &[usize]) -> Columns {
+pub(crate) fn taken(columns: &Columns, rows: &[usize]) -> Columns {
     columns
         .iter()
         .map(|(name, column)| (name.clone(), column.take(rows)))
@@ -246,7 +242,7 @@ pub fn taken(columns: &Columns, rows: &[usize]) -> Columns {
 }
 
 /// What Git LFS leaves in place of a file.
-pub const POINTER: &str =
+pub(crate) const POINTER: &str =
     "version https://git-lfs.github.com/spec/v1\noid sha256:abab\nsize 12345\n";
 /// What macOS puts beside each file on a disk of another system.
-pub const SIDECAR: &[u8] = b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        \x00\x02";
+pub(crate) const SIDECAR: &[u8] = b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        \x00\x02";

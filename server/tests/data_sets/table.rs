@@ -1,7 +1,6 @@
 //! Parquet files as pyarrow writes them for LeRobot, and as it should not.
 
 use parquet::{
-    basic::Compression,
     data_type::{ByteArray, ByteArrayType, DataType, DoubleType, FloatType, Int32Type, Int64Type},
     file::{
         properties::WriterProperties,
@@ -13,7 +12,7 @@ use std::{fs, fs::File, path::Path, sync::Arc};
 
 /// A value per row, or none.
 #[derive(Debug, Clone)]
-pub enum Column {
+pub(crate) enum Column {
     I64(Vec<Option<i64>>),
     I32(Vec<Option<i32>>),
     F64(Vec<Option<f64>>),
@@ -26,12 +25,12 @@ pub enum Column {
 }
 
 impl Column {
-    pub fn whole(values: impl IntoIterator<Item = i64>) -> Self {
+    pub(crate) fn whole(values: impl IntoIterator<Item = i64>) -> Self {
         Self::I64(values.into_iter().map(Some).collect())
     }
 
     /// Rows of this column, in this order.
-    pub fn take(&self, rows: &[usize]) -> Self {
+    pub(crate) fn take(&self, rows: &[usize]) -> Self {
         fn of<T: Clone>(values: &[T], rows: &[usize]) -> Vec<T> {
             rows.iter().map(|row| values[*row].clone()).collect()
         }
@@ -49,19 +48,13 @@ impl Column {
 }
 
 /// Columns by their names.
-pub type Columns = Vec<(String, Column)>;
+pub(crate) type Columns = Vec<(String, Column)>;
 
-pub fn write(path: &Path, columns: &Columns) {
+pub(crate) fn write(path: &Path, columns: &Columns) {
     write_as(path, columns, WriterProperties::default());
 }
 
-pub fn packed(compression: Compression) -> WriterProperties {
-    WriterProperties::builder()
-        .set_compression(compression)
-        .build()
-}
-
-pub fn write_as(path: &Path, columns: &Columns, properties: WriterProperties) {
+pub(crate) fn write_as(path: &Path, columns: &Columns, properties: WriterProperties) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     let lines: Vec<String> = columns
         .iter()

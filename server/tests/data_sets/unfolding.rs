@@ -213,9 +213,9 @@ fn lists_of_episodes_that_take_no_bytes_are_not_made() {
         words(&output)
     );
     assert!(mib < MOST_MIB, "{mib} MiB");
-    // One text of a megabyte, pointed at by two thousand rows.
+    // One text of 64 KiB, pointed at by two thousand rows.
     let set = Set::v3();
-    let long = "open the drawer ".repeat(1 << 16);
+    let long = "open the drawer ".repeat(1 << 12);
     let count = 2000;
     let columns = with(episodes(), "tasks", Column::Texts(vec![Some(long); count]));
     let columns = with(columns, "episode_index", Column::whole(0..count as i64));
