@@ -84,9 +84,13 @@ impl Chat {
         processor: &ProcessorConfig,
         words: &Words,
     ) -> Result<Self, LoadError> {
+        let mut stands_in = TEMPLATE_FILE;
         let format = match (template(files, processor)?, config.kind) {
             (Some((file, text)), kind) => match Template::new(text) {
-                Ok(template) => Format::Template(template),
+                Ok(template) => {
+                    stands_in = file;
+                    Format::Template(template)
+                }
                 Err(error @ TemplateError::Unbounded { .. }) => {
                     return Err(refused(file, &error));
                 }
@@ -108,16 +112,16 @@ impl Chat {
             format,
             stops,
         };
-        chat.try_out()?;
+        chat.try_out(stands_in)?;
         Ok(chat)
     }
 
     /// Tries the template out: one that goes on for ever would only be found when somebody asks.
-    fn try_out(&self) -> Result<(), LoadError> {
+    fn try_out(&self, file: &str) -> Result<(), LoadError> {
         match &self.format {
             Format::Template(template) => template
                 .try_out(&self.bos_token, &self.eos_token)
-                .map_err(|error| refused(TEMPLATE_FILE, &error)),
+                .map_err(|error| refused(file, &error)),
             _ => Ok(()),
         }
     }
@@ -302,7 +306,7 @@ mod tests {
         let endless =
             "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}";
         let chat = chat(Format::Template(Template::new(endless.to_owned()).unwrap()));
-        let error = chat.try_out().unwrap_err().to_string();
+        let error = chat.try_out(TEMPLATE_FILE).unwrap_err().to_string();
         assert!(
             error.contains("chat template") && error.contains("too much"),
             "{error}"

@@ -9,7 +9,7 @@ use crate::Shape;
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// A file is missing or unreadable, is not what its name says, or is too large to be that.
-    #[error("{0}{}", if .0.is_missing() { "; a tokenizer folder holds tokenizer.json (or bpe_tokenizer/tokenizer.json) and processor_config.json" } else { "" })]
+    #[error("{}{}", .0, if_missing(.0, "; a tokenizer folder holds tokenizer.json (or bpe_tokenizer/tokenizer.json) and processor_config.json"))]
     Read(#[from] ReadError),
     /// `processor_config.json` is not the JSON it should be.
     #[error(
@@ -40,7 +40,7 @@ pub enum LoadError {
         want: &'static str,
     },
     /// A file of a model's checkpoint is missing or unreadable, is not what its name says, or is too large to be that.
-    #[error("{0}{}", if .0.is_missing() { "; a checkpoint folder holds config.json" } else { "" })]
+    #[error("{}{}", .0, if_missing(.0, "; a checkpoint folder holds config.json"))]
     ReadCheckpoint(ReadError),
     /// A file of a model's checkpoint is not the JSON it should be.
     #[error("{file} of the model: {source}")]
@@ -187,4 +187,9 @@ pub enum GrammarError {
         /// Coefficients that remain.
         remaining: usize,
     },
+}
+
+/// What a folder holds, for whoever misses a file in it.
+fn if_missing(error: &ReadError, holds: &'static str) -> &'static str {
+    if error.is_missing() { holds } else { "" }
 }

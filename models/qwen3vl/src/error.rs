@@ -8,7 +8,7 @@ use layers::FileError;
 #[non_exhaustive]
 pub enum LoadError {
     /// A file of the model is missing or unreadable.
-    #[error("{0}{}", what_belongs(.0))]
+    #[error("{}{}", .0, what_belongs(.0))]
     File(#[from] layers::FileError),
     /// A file is not JSON, or a value in it has the wrong type or is missing.
     #[error("{file} cannot be used: {place}{reason}")]

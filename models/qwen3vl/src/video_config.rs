@@ -73,12 +73,12 @@ impl VideoConfig {
     /// [`LoadError`], which names the file and the key.
     pub fn read(files: &ModelFiles, config: &Config) -> Result<Self, LoadError> {
         if let Some(bytes) = files.find(FILE)? {
-            return Self::of(parse_json(FILE, &bytes)?, FILE, "", config);
+            return Self::of(&parse_json(FILE, &bytes)?, FILE, "", config);
         }
         if let Some(bytes) = files.find(PROCESSOR_FILE)? {
-            let mut raw: Value = parse_json(PROCESSOR_FILE, &bytes)?;
-            if let Some(section) = raw.get_mut("video_processor") {
-                return Self::of(section.take(), PROCESSOR_FILE, "video_processor", config);
+            let raw: Value = parse_json(PROCESSOR_FILE, &bytes)?;
+            if let Some(section) = raw.get("video_processor") {
+                return Self::of(section, PROCESSOR_FILE, "video_processor", config);
             }
         }
         // The usual file is the one to be named.
@@ -95,19 +95,19 @@ impl VideoConfig {
     /// As [`VideoConfig::read`].
     pub fn read_images(files: &ModelFiles, config: &Config) -> Result<Option<Self>, LoadError> {
         if let Some(bytes) = files.find(IMAGE_FILE)? {
-            return Self::of(parse_json(IMAGE_FILE, &bytes)?, IMAGE_FILE, "", config).map(Some);
+            return Self::of(&parse_json(IMAGE_FILE, &bytes)?, IMAGE_FILE, "", config).map(Some);
         }
         let Some(bytes) = files.find(PROCESSOR_FILE)? else {
             return Ok(None);
         };
-        let mut raw: Value = parse_json(PROCESSOR_FILE, &bytes)?;
-        raw.get_mut("image_processor")
-            .map(|section| Self::of(section.take(), PROCESSOR_FILE, "image_processor", config))
+        let raw: Value = parse_json(PROCESSOR_FILE, &bytes)?;
+        raw.get("image_processor")
+            .map(|section| Self::of(section, PROCESSOR_FILE, "image_processor", config))
             .transpose()
     }
 
     fn of(
-        raw: Value,
+        raw: &Value,
         file: &'static str,
         section: &str,
         config: &Config,
@@ -117,7 +117,7 @@ impl VideoConfig {
         } else {
             format!("{section}.")
         };
-        let raw: Raw = field_files::json::from_value(&raw).map_err(|error| {
+        let raw: Raw = field_files::json::from_value(raw).map_err(|error| {
             let place = if section.is_empty() {
                 String::new()
             } else {

@@ -10,6 +10,7 @@ mod decoder;
 mod tokenizer;
 mod weights;
 
+use field_files::Limit;
 use molmoact2::{Config, layout, layout::Entry};
 use serde_json::{Value, json};
 use std::{
