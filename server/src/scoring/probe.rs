@@ -28,11 +28,21 @@ pub(super) fn named(path: &Path) -> OsString {
     name
 }
 
+/// A stream of a file, as a decoder is asked for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stream {
+    /// Its number among all streams of the file.
+    pub index: usize,
+    /// What its pictures are first made of, if they have more than 8 bits: the same pixels with 8, so that colours come about
+    /// in the same way as in files of 8 bits. ffmpeg has another way for deep pictures, with other neighbours.
+    pub narrowed: Option<&'static str>,
+}
+
 /// A stream of pictures.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pictures {
-    /// Its number among all streams of the file.
-    pub stream: usize,
+    /// Which.
+    pub stream: Stream,
     /// How many a second, as the file says it.
     pub fps: Option<f64>,
     /// How many frames there are, as the file says it; of files whose index says it exactly.
@@ -246,7 +256,10 @@ fn choose(path: &Path, answer: &Value) -> Result<Pictures, ScoringError> {
     }
     let rate = |key| text(stream, key).and_then(ratio);
     Ok(Pictures {
-        stream: *index,
+        stream: Stream {
+            index: *index,
+            narrowed: text(stream, "pix_fmt").and_then(narrowed),
+        },
         fps: rate("avg_frame_rate").or_else(|| rate("r_frame_rate")),
         frames: is_indexed(answer)
             .then(|| number(stream, "nb_frames"))
@@ -255,6 +268,20 @@ fn choose(path: &Path, answer: &Value) -> Result<Pictures, ScoringError> {
         grid: rate("r_frame_rate"),
         notes,
     })
+}
+
+/// The pixel format of 8 bits beside one of more: `yuv420p` of `yuv420p10le`.
+fn narrowed(format: &str) -> Option<&'static str> {
+    if let "p010le" | "p010be" | "p012le" | "p016le" | "p016be" = format {
+        return Some("yuv420p");
+    }
+    ["yuv420p", "yuv422p", "yuv444p"]
+        .into_iter()
+        .find(|narrow| {
+            format
+                .strip_prefix(narrow)
+                .is_some_and(|depth| depth.starts_with(|digit: char| digit.is_ascii_digit()))
+        })
 }
 
 /// Says how pictures are taken that could be taken in more ways than one.
@@ -388,6 +415,16 @@ mod tests {
     }
 
     #[test]
+    fn deep_pictures_have_a_narrow_form() {
+        assert_eq!(narrowed("yuv420p10le"), Some("yuv420p"));
+        assert_eq!(narrowed("yuv444p12be"), Some("yuv444p"));
+        assert_eq!(narrowed("p010le"), Some("yuv420p"));
+        for format in ["yuv420p", "yuvj420p", "gray12le", "gbrp10le", "rgb24"] {
+            assert_eq!(narrowed(format), None, "{format}");
+        }
+    }
+
+    #[test]
     fn covers_are_passed_over_and_the_default_is_taken() {
         let path = Path::new("a.mkv");
         let stream = |index: u64, attached: u64, default: u64| {
@@ -397,9 +434,9 @@ mod tests {
         let audio = json!({"index": 0, "codec_type": "audio", "codec_name": "aac"});
         let of = |streams: Vec<Value>| choose(path, &json!({ "streams": streams }));
         let found = of(vec![audio.clone(), stream(1, 1, 1), stream(2, 0, 0)]).unwrap();
-        assert_eq!((found.stream, found.fps), (2, Some(30.0)));
+        assert_eq!((found.stream.index, found.fps), (2, Some(30.0)));
         let found = of(vec![stream(0, 0, 0), stream(1, 0, 1)]).unwrap();
-        assert_eq!(found.stream, 1);
+        assert_eq!(found.stream.index, 1);
         assert!(found.notes[0].contains("2 streams"), "{:?}", found.notes);
         let error = of(vec![audio]).unwrap_err().to_string();
         assert!(error.contains("audio (aac)"), "{error}");
@@ -407,7 +444,7 @@ mod tests {
         assert!(error.contains("cover"), "{error}");
         // A transport stream of a version that tells of its programs alone.
         let programs = json!({"programs": [{"streams": [stream(3, 0, 0)]}]});
-        assert_eq!(choose(path, &programs).unwrap().stream, 3);
+        assert_eq!(choose(path, &programs).unwrap().stream.index, 3);
         assert!(choose(path, &json!({})).is_err());
     }
 }

@@ -9,7 +9,7 @@ use super::{
     child::{Patience, Running},
     complaint, file,
     ppm::{self, Broken},
-    probe::{self, Packets},
+    probe::{self, Packets, Stream},
     tools::{self, FFMPEG},
 };
 use std::{io::BufRead, path::Path, process::Command};
@@ -28,13 +28,13 @@ const SAME_RATE: f64 = 0.01;
 pub enum Frames {
     /// Every coded frame once, whatever its time stamp, so that frame numbers are those of the recording.
     Each {
-        /// Number of the stream; the first with pictures when absent.
-        stream: Option<usize>,
+        /// Which stream; the first with pictures when absent.
+        stream: Option<Stream>,
     },
     /// What is shown at every step of a clock, for files whose frames do not follow each other evenly.
     Timed {
-        /// Number of the stream.
-        stream: usize,
+        /// Which stream.
+        stream: Stream,
         /// Steps per second.
         fps: f64,
     },
@@ -126,7 +126,7 @@ pub fn plan(path: &Path, fps: Option<f64>) -> Result<Plan, ScoringError> {
         stream: Some(stream),
     };
     let mut notes = pictures.notes.clone();
-    let packets = match probe::packets(path, stream) {
+    let packets = match probe::packets(path, stream.index) {
         // Only how much of it is there would be known.
         Err(_) if fps.is_some() => Packets::default(),
         packets => packets?,
@@ -231,7 +231,7 @@ fn ask(
     command: &mut Command,
     path: &Path,
     wanted: Frames,
-    (stream, own): (Option<usize>, f64),
+    (stream, own): (Option<Stream>, f64),
     once: &str,
 ) {
     command.args(["-nostdin", "-hide_banner", "-v", "error"]);
@@ -248,19 +248,29 @@ fn ask(
         .arg("-i")
         .arg(probe::named(path));
     // V is a stream of pictures that is no cover.
-    let map = stream.map_or_else(|| "0:V:0".to_owned(), |stream| format!("0:{stream}"));
+    let map = stream.map_or_else(
+        || "0:V:0".to_owned(),
+        |stream| format!("0:{}", stream.index),
+    );
     command.args(["-map", &map]);
+    let mut filters: Vec<String> = Vec::new();
     match wanted {
         Frames::Each { .. } => {}
-        Frames::Timed { fps, .. } => {
-            command.args(["-vf", &format!("fps=fps={fps}:round=near")]);
-        }
+        Frames::Timed { fps, .. } => filters.push(format!("fps=fps={fps}:round=near")),
         Frames::Section(section) => {
             let round = section.sought_from(own).map_or("near", |_| "down");
             let Section { fps, frames, .. } = section;
-            let filter = format!("fps=fps={fps}:round={round}:start_time=0");
-            command.args(["-vf", &filter, "-frames:v", &frames.to_string()]);
+            filters.push(format!("fps=fps={fps}:round={round}:start_time=0"));
+            command.args(["-frames:v", &frames.to_string()]);
         }
+    }
+    filters.extend(
+        stream
+            .and_then(|stream| stream.narrowed)
+            .map(|format| format!("format={format}")),
+    );
+    if !filters.is_empty() {
+        command.args(["-vf", &filters.join(",")]);
     }
     command.args([once, "passthrough"]).args([
         "-f",
@@ -275,7 +285,7 @@ fn ask(
 
 /// Which stream of a data set's video has the pictures, and their rate [1/s]. What is odd is said; what is not known does not
 /// stop anybody.
-fn stream_of(path: &Path, fps: f64) -> (Option<usize>, f64) {
+fn stream_of(path: &Path, fps: f64) -> (Option<Stream>, f64) {
     let Ok(pictures) = probe::pictures(path) else {
         return (None, fps);
     };
