@@ -28,7 +28,7 @@ use crate::{
 use protocol::{
     ErrorMessage, Message as _, Mode, ToRobot,
     robot::{Instruction, Observation, Release, ResetScene, RobotHello, RobotReport, Stop},
-    viewer::{RobotState, RobotSummary, TokensSoFar, Trace, ViewFrame},
+    viewer::{RobotState, RobotSummary, TokensSoFar, Trace},
 };
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU32},
