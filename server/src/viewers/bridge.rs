@@ -362,7 +362,7 @@ impl Viewer {
         };
         let Ok(permit) = self.asking.clone().try_acquire_owned() else {
             scene::refuse(
-                self.outbox,
+                &self.outbox,
                 ask.question_id,
                 "the questions before this one are still being prepared; ask more slowly",
             );
