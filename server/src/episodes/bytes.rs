@@ -121,6 +121,7 @@ impl Table {
             .schema_descr()
             .column(leaf)
             .max_def_level();
+        let left = self.room();
         let (mut first, mut taken) = (0_usize, 0_u64);
         for group in 0..self.metadata.num_row_groups() {
             let count = usize::try_from(self.metadata.row_group(group).num_rows()).unwrap_or(0);
@@ -131,7 +132,9 @@ impl Table {
             if wanted == 0 {
                 continue;
             }
-            let ColumnReader::ByteArrayColumnReader(mut reader) = self.reader(group, leaf)? else {
+            let ColumnReader::ByteArrayColumnReader(mut reader) =
+                self.reader(group, leaf, &left)?
+            else {
                 return Err(self.bad(column, "holds neither texts nor files".to_owned()));
             };
             let mut count_and_tell = |value: Option<&ByteArray>| {

@@ -19,7 +19,7 @@ use parquet::{
 use super::{
     Cause, DataSetError, footer,
     leaf::{Leaf, LeafError},
-    pages::{self, Refusal},
+    pages::{self, Left, Refusal},
 };
 
 /// Values that a column of a file may always have ...
@@ -187,8 +187,9 @@ impl Table {
             }
         };
         let mut leaf = Leaf::<N>::new(self.metadata.file_metadata().schema_descr().column(index));
+        let left = self.room();
         for group in 0..self.metadata.num_row_groups() {
-            let reader = self.reader(group, index)?;
+            let reader = self.reader(group, index, &left)?;
             let read = unharmed(|| match reader {
                 ColumnReader::FloatColumnReader(reader) => {
                     leaf.extend(reader, |value| Some(N::of(f64::from(*value))))
@@ -228,16 +229,25 @@ impl Table {
         Ok(leaf)
     }
 
+    /// How many values a column of this file may have.
+    pub(super) fn room(&self) -> Left {
+        Left::new(VALUES.saturating_add(self.bytes.saturating_mul(VALUES_PER_BYTE)))
+    }
+
     /// The reader of a leaf in a row group.
-    pub(super) fn reader(&self, group: usize, leaf: usize) -> Result<ColumnReader, DataSetError> {
+    pub(super) fn reader(
+        &self,
+        group: usize,
+        leaf: usize,
+        left: &Left,
+    ) -> Result<ColumnReader, DataSetError> {
         let rows = self.metadata.row_group(group);
-        let most = VALUES.saturating_add(self.bytes.saturating_mul(VALUES_PER_BYTE));
         let pages = pages::pages(
             &self.file,
             self.bytes,
             rows,
             rows.column(leaf),
-            most,
+            left,
             &self.refusal,
         )
         .map_err(|error| self.broken(&error))?;

@@ -231,20 +231,38 @@ fn levels(thrift: &mut Thrift<'_>) -> Option<usize> {
     }
 }
 
+/// How many values a column may still have, in all row groups of a file together.
+#[derive(Debug, Clone)]
+pub(super) struct Left(Arc<Mutex<u64>>);
+
+impl Left {
+    pub(super) fn new(values: u64) -> Self {
+        Self(Arc::new(Mutex::new(values)))
+    }
+
+    /// Whether there is room for so many.
+    fn take(&self, values: u64) -> bool {
+        let mut left = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let after = left.checked_sub(values);
+        *left = after.unwrap_or_default();
+        after.is_some()
+    }
+}
+
 /// Pages of a column, whose values are counted.
 struct Counted {
     pages: SerializedPageReader<Guarded>,
-    left: u64,
+    left: Left,
     refusal: Refusal,
 }
 
-/// The pages of a column of a row group, with room for `values` values.
+/// The pages of a column of a row group.
 pub(super) fn pages(
     file: &Arc<Mutex<File>>,
     bytes: u64,
     group: &RowGroupMetaData,
     column: &ColumnChunkMetaData,
-    values: u64,
+    left: &Left,
     refusal: &Refusal,
 ) -> Result<Box<dyn PageReader>> {
     let guarded = Guarded {
@@ -257,22 +275,18 @@ pub(super) fn pages(
     let rows = usize::try_from(group.num_rows()).unwrap_or_default();
     Ok(Box::new(Counted {
         pages: SerializedPageReader::new(Arc::new(guarded), column, rows, None)?,
-        left: values,
+        left: left.clone(),
         refusal: refusal.clone(),
     }))
 }
 
 impl Counted {
-    fn checked(&mut self, page: Page) -> Result<Page> {
+    fn checked(&self, page: Page) -> Result<Page> {
         let values = u64::from(page.num_values());
         let fits = match &page {
             // A value of a dictionary takes four bytes at least.
             Page::DictionaryPage { buf, .. } => values <= buf.len() as u64 / 4,
-            _ => {
-                let left = self.left.checked_sub(values);
-                self.left = left.unwrap_or_default();
-                left.is_some()
-            }
+            _ => self.left.take(values),
         };
         if fits {
             return Ok(page);

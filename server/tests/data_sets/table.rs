@@ -55,6 +55,16 @@ pub(crate) fn write(path: &Path, columns: &Columns) {
 }
 
 pub(crate) fn write_as(path: &Path, columns: &Columns, properties: WriterProperties) {
+    write_times(path, columns, properties, 1);
+}
+
+/// The same rows in so many row groups.
+pub(crate) fn write_times(
+    path: &Path,
+    columns: &Columns,
+    properties: WriterProperties,
+    times: usize,
+) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     let lines: Vec<String> = columns
         .iter()
@@ -77,45 +87,47 @@ pub(crate) fn write_as(path: &Path, columns: &Columns, properties: WriterPropert
         Arc::new(parse_message_type(&format!("message schema {{ {} }}", lines.join(" "))).unwrap());
     let file = File::create(path).unwrap();
     let mut writer = SerializedFileWriter::new(file, schema, Arc::new(properties)).unwrap();
-    let mut group = writer.next_row_group().unwrap();
-    for (_, column) in columns {
-        match column {
-            Column::I64(values) => flat::<Int64Type>(&mut group, values, 1),
-            Column::I32(values) => flat::<Int32Type>(&mut group, values, 1),
-            Column::F64(values) => flat::<DoubleType>(&mut group, values, 1),
-            Column::Texts(values) => {
-                let values: Vec<Option<ByteArray>> = values
-                    .iter()
-                    .map(|text| text.as_deref().map(ByteArray::from))
-                    .collect();
-                flat::<ByteArrayType>(&mut group, &values, 1);
-            }
-            Column::Files(values) => {
-                let bytes: Vec<Option<ByteArray>> = values
-                    .iter()
-                    .map(|bytes| Some(ByteArray::from(bytes.clone())))
-                    .collect();
-                flat::<ByteArrayType>(&mut group, &bytes, 2);
-                flat::<ByteArrayType>(&mut group, &vec![None; values.len()], 2);
-            }
-            Column::Vectors(rows) => nested::<FloatType>(&mut group, rows),
-            Column::Doubles(rows) => nested::<DoubleType>(&mut group, rows),
-            Column::Lists(rows) => {
-                let rows: Vec<Option<Vec<ByteArray>>> = rows
-                    .iter()
-                    .map(|row| {
-                        Some(
-                            row.iter()
-                                .map(|text| ByteArray::from(text.as_str()))
-                                .collect(),
-                        )
-                    })
-                    .collect();
-                nested::<ByteArrayType>(&mut group, &rows);
+    for _ in 0..times {
+        let mut group = writer.next_row_group().unwrap();
+        for (_, column) in columns {
+            match column {
+                Column::I64(values) => flat::<Int64Type>(&mut group, values, 1),
+                Column::I32(values) => flat::<Int32Type>(&mut group, values, 1),
+                Column::F64(values) => flat::<DoubleType>(&mut group, values, 1),
+                Column::Texts(values) => {
+                    let values: Vec<Option<ByteArray>> = values
+                        .iter()
+                        .map(|text| text.as_deref().map(ByteArray::from))
+                        .collect();
+                    flat::<ByteArrayType>(&mut group, &values, 1);
+                }
+                Column::Files(values) => {
+                    let bytes: Vec<Option<ByteArray>> = values
+                        .iter()
+                        .map(|bytes| Some(ByteArray::from(bytes.clone())))
+                        .collect();
+                    flat::<ByteArrayType>(&mut group, &bytes, 2);
+                    flat::<ByteArrayType>(&mut group, &vec![None; values.len()], 2);
+                }
+                Column::Vectors(rows) => nested::<FloatType>(&mut group, rows),
+                Column::Doubles(rows) => nested::<DoubleType>(&mut group, rows),
+                Column::Lists(rows) => {
+                    let rows: Vec<Option<Vec<ByteArray>>> = rows
+                        .iter()
+                        .map(|row| {
+                            Some(
+                                row.iter()
+                                    .map(|text| ByteArray::from(text.as_str()))
+                                    .collect(),
+                            )
+                        })
+                        .collect();
+                    nested::<ByteArrayType>(&mut group, &rows);
+                }
             }
         }
+        group.close().unwrap();
     }
-    group.close().unwrap();
     writer.close().unwrap();
 }
 

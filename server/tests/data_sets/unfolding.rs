@@ -125,6 +125,14 @@ fn values_that_take_no_bytes_are_not_made() {
 }
 
 #[test]
+fn values_are_counted_over_all_row_groups() {
+    let set = Set::v3();
+    let columns = many(vec![Some(vec![0.5; 2]); 400_000]);
+    table::write_times(&set.at(DATA), &columns, zstd().build(), 12);
+    refused(&set, "so it is not read");
+}
+
+#[test]
 fn pages_that_unfold_are_refused_before_they_do() {
     let set = Set::v3();
     for compression in [Compression::ZSTD(ZstdLevel::default()), Compression::SNAPPY] {
