@@ -39,19 +39,26 @@ The curve says what order the frames are in, the raw values and the controls say
 frame some models score as well as on the episode.
 
 A data set is scored episode by episode; a run that was interrupted goes on where it was. Status is 0 when everything was
-scored, 1 when something was not, 2 for arguments that cannot be."
+scored, 1 when something was not, or when there was nothing to score, 2 for arguments that cannot be. What is doubtful about
+a video or about the order of images is said on standard error.
+
+Videos are decoded by ffmpeg (4.4 or newer) and looked at by ffprobe; `policy-studio doctor` says what they can do. They are
+turned as they say, and taken by their time stamps where frames do not follow each other evenly. Pixels are taken as they are
+stored: not stretched where they are not square, not deinterlaced, not tone-mapped."
 )]
 pub(super) struct Score {
-    /// A video file; decoded by the system's ffmpeg.
+    /// A video file of any kind that the system's ffmpeg decodes.
     #[arg(long, value_name = "FILE")]
     video: Option<PathBuf>,
-    /// A folder of PNG or JPEG images, taken in the order of their names.
+    /// A folder of PNG or JPEG images, taken in the order in which a person counts their names: 2 before 10. Hidden files are
+    /// passed over.
     #[arg(long, value_name = "DIR", requires = "fps")]
     frames: Option<PathBuf>,
     /// A LeRobot data set (v2.0, v2.1, v3.0): every episode, told its own task.
     #[arg(long, value_name = "DIR")]
     dataset: Option<PathBuf>,
-    /// Frames per second at which the video was recorded; a video file's or data set's own rate when absent.
+    /// Frames per second at which the video was recorded, each frame counting once; a video file's or data set's own rate when
+    /// absent.
     #[arg(long, value_name = "F", conflicts_with = "dataset")]
     fps: Option<f64>,
     /// What the robot was told; of a data set, instead of its tasks.

@@ -186,6 +186,13 @@ pub fn values(store: &Store, gamma: f64, how: Option<Impute>) -> Result<(), Scor
             rewards,
         });
     }
+    if episodes.is_empty() {
+        return Err(ScoringError::BadResult {
+            path: store.folder().join(VALUES_FILE),
+            reason: "no episode has two scored prefixes, and values are made of two at least"
+                .to_owned(),
+        });
+    }
     let file = ValuesFile {
         gamma,
         impute: how,

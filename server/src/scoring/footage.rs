@@ -27,7 +27,7 @@ pub fn read(
                 frames: *frames,
                 fps,
             };
-            video::read(path, Some(section), keeper, tell)
+            video::read(path, video::Frames::Section(section), keeper, tell)
         }
         Footage::Stills(stills) => {
             stills::read_all(data_set, stills, keeper, &mut |done, _| tell(done))

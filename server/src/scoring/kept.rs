@@ -10,6 +10,9 @@ use topreward::{
 };
 use vision::{ImageError, RgbImage};
 
+/// Bytes that kept frames take at most.
+const MOST_BYTES: usize = 4 << 30;
+
 /// Frames by number, squeezed already.
 #[derive(Debug, Clone)]
 pub struct Kept {
@@ -40,6 +43,20 @@ impl Film for Kept {
     }
 }
 
+/// Why a frame cannot be kept.
+#[derive(Debug, thiserror::Error)]
+pub enum KeepError {
+    /// It cannot be squeezed.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// All frames together take too much memory.
+    #[error(
+        "the frames that can be shown take more than {} GiB of memory; take a shorter video, a profile that shows fewer of \
+         them, or --pre-resize SIDE", MOST_BYTES >> 30
+    )]
+    TooMuch,
+}
+
 /// Which frames are kept.
 #[derive(Debug, Clone)]
 enum Keep {
@@ -58,6 +75,7 @@ pub struct Keeper {
     /// The newest frame if it was not kept: the last one may be shown whatever its number.
     newest: Option<RgbImage>,
     count: usize,
+    bytes: usize,
 }
 
 impl Keeper {
@@ -81,6 +99,7 @@ impl Keeper {
             frames: BTreeMap::new(),
             newest: None,
             count: 0,
+            bytes: 0,
         }
     }
 
@@ -97,13 +116,18 @@ impl Keeper {
     /// The next frame.
     ///
     /// # Errors
-    /// [`ImageError`] when it cannot be squeezed.
-    pub fn take(&mut self, frame: RgbImage) -> Result<(), ImageError> {
+    /// [`KeepError`].
+    pub fn take(&mut self, frame: RgbImage) -> Result<(), KeepError> {
         let index = self.count;
         self.count += 1;
         self.newest = None;
         if self.wants(index, false) {
-            self.frames.insert(index, squeeze(frame, self.side)?);
+            let frame = squeeze(frame, self.side)?;
+            self.bytes += frame.data().len();
+            if self.bytes > MOST_BYTES {
+                return Err(KeepError::TooMuch);
+            }
+            self.frames.insert(index, frame);
         } else if matches!(self.keep, Keep::Shown { .. }) {
             self.newest = Some(frame);
         }

@@ -1,39 +1,68 @@
-//! Images as a video: a folder's PNG and JPEG files in the order of their names, or those of a data set's column.
+//! Images as a video: a folder's PNG and JPEG files in the order of counting, or those of a data set's column.
 
-use super::{Keeper, Kept, ScoringError};
+use super::{Keeper, Kept, ScoringError, order, still};
 use crate::episodes::Still;
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
-use vision::RgbImage;
 
-/// Reads a folder. `tell` is told how many of how many images have been read.
-///
-/// # Errors
-/// [`ScoringError`] for a folder without images, or an image that cannot be decoded or differs in size.
-pub fn read(
-    folder: &Path,
-    keeper: Keeper,
-    tell: &mut dyn FnMut(usize, usize),
-) -> Result<Kept, ScoringError> {
-    let files = images(folder)?;
-    let stills: Vec<Still> = files.into_iter().map(Still::File).collect();
-    read_all(folder, &stills, keeper, tell)
+/// Kinds of other files that an error names.
+const NAMED: usize = 3;
+
+/// The images of a folder, in their order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Folder {
+    path: PathBuf,
+    stills: Vec<Still>,
+    doubt: Option<String>,
 }
 
-/// How many images a folder has.
-///
-/// # Errors
-/// [`ScoringError`] when it has none or cannot be read.
-pub fn count(folder: &Path) -> Result<usize, ScoringError> {
-    Ok(images(folder)?.len())
+impl Folder {
+    /// Looks for images. Hidden files are none.
+    ///
+    /// # Errors
+    /// [`ScoringError`] when it has none or cannot be read.
+    pub fn open(path: &Path) -> Result<Self, ScoringError> {
+        let mut files = images(path)?;
+        let doubt = order::sort(&mut files);
+        Ok(Self {
+            path: path.to_owned(),
+            stills: files.into_iter().map(Still::File).collect(),
+            doubt,
+        })
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.stills.len()
+    }
+
+    /// What is doubtful about their order, in a sentence.
+    #[must_use]
+    pub fn doubt(&self) -> Option<&str> {
+        self.doubt.as_deref()
+    }
+
+    /// Reads them. `tell` is told how many of how many have been read.
+    ///
+    /// # Errors
+    /// [`ScoringError`] for an image that cannot be decoded or differs in size.
+    pub fn read(
+        &self,
+        keeper: Keeper,
+        tell: &mut dyn FnMut(usize, usize),
+    ) -> Result<Kept, ScoringError> {
+        read_all(&self.path, &self.stills, keeper, tell)
+    }
 }
 
 /// Reads images that belong together; `whole` is what an error is about that is not of one of them.
 ///
 /// # Errors
-/// As [`read`].
+/// As [`Folder::read`].
 pub fn read_all(
     whole: &Path,
     stills: &[Still],
@@ -58,7 +87,7 @@ pub fn read_all(
             Still::File(path) => path.clone(),
             Still::Bytes(_) => whole.join(format!("frame {index}")),
         };
-        let frame = decode(&path, still)?;
+        let frame = still::decode(&path, still)?;
         let own = (frame.width(), frame.height());
         let first = *size.get_or_insert(own);
         if own != first {
@@ -86,36 +115,42 @@ fn images(folder: &Path) -> Result<Vec<PathBuf>, ScoringError> {
         source,
     };
     let mut files = Vec::new();
+    let mut others: BTreeMap<String, usize> = BTreeMap::new();
     for entry in fs::read_dir(folder).map_err(io)? {
-        let path = entry.map_err(io)?.path();
-        let is_image = path
+        let entry = entry.map_err(io)?;
+        // What a Mac, a file manager or a download keeps beside the data.
+        if !field_files::folder::is_data(&entry.file_name().to_string_lossy()) {
+            continue;
+        }
+        let path = entry.path();
+        let extension = path
             .extension()
-            .and_then(|extension| extension.to_str())
-            .is_some_and(|extension| {
-                ["png", "jpg", "jpeg"].contains(&extension.to_ascii_lowercase().as_str())
-            });
-        if is_image && path.is_file() {
+            .map(|extension| extension.to_string_lossy().to_ascii_lowercase())
+            .unwrap_or_default();
+        if path.is_dir() {
+            *others.entry("folders".to_owned()).or_default() += 1;
+        } else if ["png", "jpg", "jpeg"].contains(&extension.as_str()) {
             files.push(path);
+        } else {
+            *others.entry(format!(".{extension} files")).or_default() += 1;
         }
     }
     if files.is_empty() {
+        let words: Vec<String> = others
+            .iter()
+            .take(NAMED)
+            .map(|(kind, count)| format!("{count} {kind}"))
+            .collect();
         return Err(ScoringError::NoImages {
             path: folder.to_owned(),
+            has: if words.is_empty() {
+                "it is empty".to_owned()
+            } else {
+                format!("there are {}", words.join(", "))
+            },
         });
     }
-    files.sort_by(|left, right| left.file_name().cmp(&right.file_name()));
     Ok(files)
-}
-
-fn decode(path: &Path, still: &Still) -> Result<RgbImage, ScoringError> {
-    let image = match still {
-        Still::File(path) => image::open(path),
-        Still::Bytes(bytes) => image::load_from_memory(bytes),
-    }
-    .map_err(|error| bad(path, error.to_string()))?
-    .into_rgb8();
-    let (width, height) = (image.width() as usize, image.height() as usize);
-    RgbImage::new(width, height, image.into_raw()).map_err(|error| bad(path, error.to_string()))
 }
 
 fn bad(path: &Path, reason: String) -> ScoringError {

@@ -9,7 +9,7 @@
 //! | `summary.json` | what the scores come to |
 
 use super::{
-    Journal, ScoringError, Summary, picture,
+    FolderLock, Journal, ScoringError, Summary, picture,
     progress::{self, EpisodeProgress},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -72,19 +72,22 @@ pub struct Store {
     folder: PathBuf,
     journal: Journal,
     finished: BTreeMap<usize, Finished>,
+    _lock: FolderLock,
 }
 
 impl Store {
-    /// Opens a folder, making it if it is not there, and reads what is finished.
+    /// Opens a folder, making it if it is not there, and reads what is finished. It is this run's alone until the store is
+    /// dropped.
     ///
     /// # Errors
-    /// [`ScoringError::OtherSetting`] for a folder with results of another setting, [`ScoringError::BadResult`] for files
+    /// [`ScoringError::Busy`] while another run has it, [`ScoringError::OtherSetting`] for a folder with results of another setting, [`ScoringError::BadResult`] for files
     /// that cannot be read, [`ScoringError::Io`].
     pub fn open(folder: &Path, setting: &RunSetting) -> Result<Self, ScoringError> {
         std::fs::create_dir_all(folder.join("episodes")).map_err(|source| ScoringError::Io {
             path: folder.to_owned(),
             source,
         })?;
+        let lock = FolderLock::take(folder)?;
         check_setting(folder, setting)?;
         let (journal, records) = Journal::open::<Record>(&folder.join("predictions.jsonl"))?;
         let mut finished = BTreeMap::new();
@@ -104,6 +107,7 @@ impl Store {
             folder: folder.to_owned(),
             journal,
             finished,
+            _lock: lock,
         })
     }
 
@@ -226,13 +230,33 @@ pub(super) fn write(path: &Path, value: &impl Serialize) -> Result<(), ScoringEr
     write_bytes(path, &text)
 }
 
-/// Under another name first, so that nobody reads half of it.
+/// Under another name first, so that nobody reads half of it, and to the disk before it gets its own: a line of the
+/// journal, which is synced, must not outlive the file that it speaks of.
 fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), ScoringError> {
+    use std::io::Write as _;
     let io = |source| ScoringError::Io {
         path: path.to_owned(),
         source,
     };
     let unfinished = path.with_extension("unfinished");
-    std::fs::write(&unfinished, bytes).map_err(io)?;
-    std::fs::rename(&unfinished, path).map_err(io)
+    let mut file = std::fs::File::create(&unfinished).map_err(io)?;
+    file.write_all(bytes)
+        .and_then(|()| file.sync_all())
+        .map_err(io)?;
+    drop(file);
+    std::fs::rename(&unfinished, path).map_err(io)?;
+    sync_folder(path);
+    Ok(())
+}
+
+/// The new name of a file to the disk, where folders can be synced.
+fn sync_folder(path: &Path) {
+    if cfg!(unix)
+        && let Some(folder) = path.parent()
+    {
+        // Some drives cannot; the file is there either way unless the power fails in this moment.
+        std::fs::File::open(folder)
+            .and_then(|folder| folder.sync_all())
+            .ok();
+    }
 }

@@ -1,11 +1,11 @@
 //! The baseline, of one video and of a data set.
 
-use super::{Score, bar};
+use super::{Score, bar, one::Source};
 use anyhow::Context as _;
 use clap::Args;
 use policy_studio::{
     episodes::DataSet,
-    scoring::{Failure, Journal, Keeper, footage, stills},
+    scoring::{Failure, FolderLock, Journal, Keeper, footage},
 };
 use qwen3vl::Ended;
 use serde::Serialize;
@@ -101,16 +101,17 @@ impl fmt::Display for Set {
 
 impl Score {
     pub(super) fn ask_one(&self) -> anyhow::Result<ExitCode> {
-        let total = match &self.frames {
-            Some(folder) => stills::count(folder)?,
+        let source = self.source_of_any_rate()?;
+        let total = match &source {
+            Source::Folder(folder) => folder.count(),
             // A pipe does not say how many frames are to come, and which ones are shown depends on that.
-            None => self
+            file @ Source::File { .. } => file
                 .film(Keeper::new(Profile::Aligned, 1.0, Some(1)))?
                 .count(),
         };
         let shown = self.baseline.gvl()?.show(total, 0)?;
         let wanted = shown.chronological.iter().copied().chain([shown.first]);
-        let film = self.film(Keeper::only(wanted, None))?;
+        let film = source.film(Keeper::only(wanted, None))?;
         let chosen = super::super::policy::choose(self.asking.device.into())?;
         let scorer = self.asking.load(&chosen.device)?;
         let instruction = self.instruction()?;
@@ -149,7 +150,7 @@ impl Score {
         };
         super::super::print(&one, self.json)?;
         Ok(if usable {
-            ExitCode::SUCCESS
+            source.status(&film)
         } else {
             ExitCode::FAILURE
         })
@@ -165,7 +166,7 @@ impl Score {
         let listing = data_set.listing()?;
         let chosen_episodes = self.set.choose(&listing)?;
         let out = self.set.out(folder);
-        std::fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
+        let _lock = FolderLock::take(&out)?;
         let (mut journal, mut records) =
             Journal::open::<GvlRecord>(&out.join("gvl_predictions.jsonl"))?;
         let finished: HashSet<u64> = records
@@ -222,10 +223,14 @@ impl Score {
                     journal.add(&record)?;
                     records.push(record);
                 }
-                Err(error) => failed.push(Failure {
-                    episode_index: entry.index,
-                    error: format!("{error:#}"),
-                }),
+                Err(error) => {
+                    let error = super::super::in_one_line(&error);
+                    bar.suspend(|| eprintln!("episode {}: {error}", entry.index));
+                    failed.push(Failure {
+                        episode_index: entry.index,
+                        error,
+                    });
+                }
             }
         }
         bar.finish_and_clear();

@@ -6,11 +6,11 @@ use super::{
     bar,
     selection::{Episodes, parse_labels},
 };
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use policy_studio::{
     episodes::{DataSet, Entry, Listing},
-    scoring::{Failure, Finished, Keeper, RunSetting, Store, Summary, export, footage},
+    scoring::{Failure, Finished, FolderLock, Keeper, RunSetting, Store, Summary, export, footage},
 };
 use std::{
     collections::BTreeMap,
@@ -87,12 +87,17 @@ impl DataSetArguments {
             .unwrap_or_else(|| data_set.join("topreward"))
     }
 
-    /// Places in the listing.
+    /// Places in the listing, one at least.
     pub(super) fn choose(&self, listing: &Listing) -> anyhow::Result<Vec<usize>> {
-        match &self.episodes {
-            None => Ok((0..listing.episodes.len()).collect()),
-            Some(episodes) => episodes.places(listing),
+        let places: Vec<usize> = match &self.episodes {
+            None => (0..listing.episodes.len()).collect(),
+            Some(episodes) => episodes.places(listing)?,
+        };
+        // A run that does nothing is no success.
+        if places.is_empty() {
+            bail!("there are no episodes in the data set: nothing to score");
         }
+        Ok(places)
     }
 
     fn labels(&self, data_set: &DataSet) -> anyhow::Result<Option<BTreeMap<u64, bool>>> {
@@ -203,6 +208,10 @@ impl Score {
         };
         let out = self.set.out(folder);
         let mut store = Store::open(&out, &setting)?;
+        let same = |one: &Path, other: &Path| one.canonicalize().ok() == other.canonicalize().ok();
+        let _into = (self.set.into_dataset && !same(&out, folder))
+            .then(|| FolderLock::take(folder))
+            .transpose()?;
         let scorer = asking.load(&chosen.device)?;
         let whole = bar("{msg} {wide_bar} {pos}/{len} episodes, {eta} to go")?;
         whole.set_length(chosen_episodes.len() as u64);
@@ -232,10 +241,11 @@ impl Score {
                     scored += 1;
                 }
                 Err(error) => {
-                    whole.suspend(|| eprintln!("episode {}: {error:#}", entry.index));
+                    let error = super::super::in_one_line(&error);
+                    whole.suspend(|| eprintln!("episode {}: {error}", entry.index));
                     failed.push(Failure {
                         episode_index: entry.index,
-                        error: format!("{error:#}"),
+                        error,
                     });
                 }
             }
@@ -243,11 +253,14 @@ impl Score {
         }
         whole.finish_and_clear();
         let model = &scorer.model().info().name;
-        store.write_progress(&out, model)?;
-        if self.set.into_dataset {
-            store.write_progress(folder, model)?;
+        // Files without a row would look like results.
+        if !store.finished().is_empty() {
+            store.write_progress(&out, model)?;
+            if self.set.into_dataset {
+                store.write_progress(folder, model)?;
+            }
+            self.export(&store)?;
         }
-        self.export(&store)?;
         let all = failed.is_empty();
         let summary = Summary::new(
             model,
@@ -257,6 +270,13 @@ impl Score {
             labels.as_ref(),
         )?;
         store.write_summary(&summary)?;
+        let labelled = summary.metrics.successes + summary.metrics.failures;
+        if let Some(path) = self.set.labels.as_ref().filter(|_| labelled == 0) {
+            eprintln!(
+                "note: {}: no scored episode has a label there",
+                path.display()
+            );
+        }
         let report = SetReport {
             out,
             scored,

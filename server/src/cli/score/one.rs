@@ -2,18 +2,94 @@
 
 use super::{Score, bar, report::Report};
 use anyhow::{Context as _, bail};
-use policy_studio::scoring::{Keeper, Kept, stills, video};
-use std::{process::ExitCode, time::Instant};
+use policy_studio::scoring::{
+    Keeper, Kept, ScoringError,
+    stills::Folder,
+    tools::FFPROBE,
+    video::{self, Plan},
+};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Instant,
+};
 use topreward::{Clip, scorer::Request};
+
+/// Where the frames of one video come from, looked at already.
+pub(super) enum Source {
+    Folder(Folder),
+    File { path: PathBuf, plan: Plan },
+}
+
+impl Source {
+    fn file(path: &Path, plan: Plan) -> Self {
+        for words in &plan.notes {
+            note(path, words);
+        }
+        Self::File {
+            path: path.to_owned(),
+            plan,
+        }
+    }
+
+    /// Says what is missing of a video that gave a film. What is there is scored, but that is not what was asked for.
+    pub(super) fn status(&self, film: &Kept) -> ExitCode {
+        match self {
+            Self::File { path, plan } => match plan.shortage(film.count()) {
+                Some(words) => {
+                    note(path, &format!("{words}; only what is there is scored"));
+                    ExitCode::FAILURE
+                }
+                None => ExitCode::SUCCESS,
+            },
+            Self::Folder(_) => ExitCode::SUCCESS,
+        }
+    }
+
+    /// Reads what `keeper` wants.
+    pub(super) fn film(&self, keeper: Keeper) -> anyhow::Result<Kept> {
+        let (bar, film);
+        match self {
+            Self::Folder(folder) => {
+                bar = super::bar("reading {wide_bar} {pos}/{len} images")?;
+                film = folder.read(keeper, &mut |done, of| {
+                    bar.set_length(of as u64);
+                    bar.set_position(done as u64);
+                });
+            }
+            Self::File { path, plan } => {
+                bar = super::bar("decoding {pos} frames")?;
+                film = video::read(path, plan.frames, keeper, &mut |done| {
+                    bar.set_position(done as u64);
+                });
+            }
+        }
+        bar.finish_and_clear();
+        film.map_err(in_other_ways)
+    }
+}
+
+/// An error of one video, with the way that a data set does not have.
+fn in_other_ways(error: ScoringError) -> anyhow::Error {
+    let way = match &error {
+        ScoringError::NoDecoder { program: FFPROBE } => "or say the frame rate with --fps F",
+        ScoringError::NoDecoder { .. } => {
+            "or write the frames to a folder and give --frames DIR --fps F"
+        }
+        ScoringError::NoRate { .. } => "say it with --fps F",
+        _ => return error.into(),
+    };
+    anyhow::anyhow!("{error}; {way}")
+}
 
 impl Score {
     pub(super) fn score_one(&self) -> anyhow::Result<ExitCode> {
         let asking = &self.asking;
         let options = asking.options();
-        let fps = self.fps()?;
+        let (source, fps) = self.source()?;
         // Asked before anything is read: a rate of nothing would keep every frame.
         Clip::new(1, fps)?;
-        let film = self.film(Keeper::new(options.profile, fps, options.pre_resize))?;
+        let film = source.film(Keeper::new(options.profile, fps, options.pre_resize))?;
         let clip = Clip::new(film.count(), fps)?;
         // A list that does not fit the clip is refused before a model is loaded.
         asking.prefixes.lengths(&clip, asking.profile)?;
@@ -41,7 +117,7 @@ impl Score {
             descriptions: scored.descriptions,
         };
         super::super::print(&report, self.json)?;
-        Ok(ExitCode::SUCCESS)
+        Ok(source.status(&film))
     }
 
     /// Of one video.
@@ -51,35 +127,42 @@ impl Score {
             .context("say what the robot was told with --instruction")
     }
 
-    pub(super) fn fps(&self) -> anyhow::Result<f64> {
-        if let Some(fps) = self.fps {
-            return Ok(fps);
-        }
-        let Some(file) = &self.video else {
-            bail!("--frames needs --fps: images do not say at which rate they were taken");
-        };
-        video::frame_rate(file)?
-            .with_context(|| format!("{} does not say its rate; give --fps", file.display()))
-    }
-
-    pub(super) fn film(&self, keeper: Keeper) -> anyhow::Result<Kept> {
+    /// Looks at what is to be scored: where its frames are, and how many there are a second. What is doubtful about them is
+    /// said on standard error.
+    pub(super) fn source(&self) -> anyhow::Result<(Source, f64)> {
         if let Some(folder) = &self.frames {
-            let bar = bar("reading {wide_bar} {pos}/{len} images")?;
-            let film = stills::read(folder, keeper, &mut |done, of| {
-                bar.set_length(of as u64);
-                bar.set_position(done as u64);
-            })?;
-            bar.finish_and_clear();
-            return Ok(film);
+            let fps = self
+                .fps
+                .context("--frames needs --fps: images do not say at which rate they were taken")?;
+            let images = Folder::open(folder)?;
+            if let Some(doubt) = images.doubt() {
+                note(folder, doubt);
+            }
+            return Ok((Source::Folder(images), fps));
         }
         let Some(file) = &self.video else {
             bail!("give --video FILE or --frames DIR");
         };
-        let bar = bar("decoding {pos} frames")?;
-        let film = video::read(file, None, keeper, &mut |done| {
-            bar.set_position(done as u64);
-        })?;
-        bar.finish_and_clear();
-        Ok(film)
+        let plan = video::plan(file, self.fps).map_err(in_other_ways)?;
+        let fps = plan.fps;
+        Ok((Source::file(file, plan), fps))
     }
+
+    /// The same for a method that does not ask when frames were taken.
+    pub(super) fn source_of_any_rate(&self) -> anyhow::Result<Source> {
+        let Some(file) = &self.video else {
+            return Ok(self.source()?.0);
+        };
+        let plan = match video::plan(file, self.fps) {
+            Err(ScoringError::NoRate { .. } | ScoringError::NoDecoder { .. }) => {
+                video::plan(file, Some(1.0))
+            }
+            plan => plan,
+        };
+        Ok(Source::file(file, plan.map_err(in_other_ways)?))
+    }
+}
+
+fn note(path: &Path, words: &str) {
+    eprintln!("note: {}: {words}", path.display());
 }
