@@ -1,5 +1,7 @@
 //! `doctor`: what this machine can do, and what is wrong with it.
 
+mod videos;
+
 use super::{
     policy::{PolicyArguments, choose},
     scorer::ScorerArguments,
@@ -13,9 +15,10 @@ use policy_studio::{
 use protocol::Mode;
 use serde::Serialize;
 use std::{fmt, net::TcpListener, process::ExitCode};
+use videos::VideoFinding;
 
-/// Look at the device, the numbers it computes, the policy, the scorer, the port and the page. Exit status 1 when a studio
-/// could not do its work here.
+/// Look at the device, the numbers it computes, the policy, the scorer, the port, the page, and the programs that videos are
+/// read with. Exit status 1 when a studio could not do its work here; it can without videos.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   policy-studio doctor
@@ -45,6 +48,7 @@ struct Findings {
     policy: PolicyFinding,
     scorer: ScorerFinding,
     page: PageInfo,
+    videos: VideoFinding,
 }
 
 #[derive(Debug, Serialize)]
@@ -182,6 +186,7 @@ impl Doctor {
             policy,
             scorer,
             page: page_info(),
+            videos: VideoFinding::look(),
         })
     }
 }
@@ -197,6 +202,7 @@ impl fmt::Display for Findings {
             policy,
             scorer,
             page,
+            videos,
         } = self;
         writeln!(f, "policy-studio {version}")?;
         writeln!(f, "device     {} ({})", device.chosen, device.name)?;
@@ -263,6 +269,7 @@ impl fmt::Display for Findings {
                 "page       not built into this binary; run `cargo xtask build` in the repository"
             )?;
         }
+        videos.fmt(f)?;
         writeln!(
             f,
             "{}",
