@@ -32,7 +32,9 @@ enum Modes {
   policy-studio eval --episodes 20 --families reach,push --mode continuous
   policy-studio eval --chunking plain --latency-ms 150 --no-controls
   policy-studio eval --policy ~/runs/nano/last --json > report.json
-  policy-studio eval --scorer models/nano/qwen3vl --episodes 50")]
+  policy-studio eval --scorer models/nano/qwen3vl --episodes 50
+
+Status is 0 when every episode was run, however many succeeded; 1 when one could not be; 2 for arguments that cannot be.")]
 pub(super) struct Eval {
     #[command(flatten)]
     policy: PolicyArguments,
@@ -62,7 +64,7 @@ pub(super) struct Eval {
     #[arg(long)]
     no_controls: bool,
     /// Simulated seconds after which an episode counts as failed.
-    #[arg(long, value_name = "SECS", default_value_t = 10.0)]
+    #[arg(long, value_name = "SECS", default_value_t = 10.0, value_parser = secs, allow_negative_numbers = true)]
     max_secs: f64,
     /// Rows of a chunk to execute before asking again; the policy's own number when absent.
     #[arg(long, value_name = "N")]
@@ -85,6 +87,13 @@ pub(super) struct Eval {
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
+}
+
+fn secs(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(secs) if secs > 0.0 && secs <= 86_400.0 => Ok(secs),
+        _ => Err("it must be above 0 and at most 86400 seconds".to_owned()),
+    }
 }
 
 fn family(name: &str) -> Result<TaskFamily, String> {

@@ -35,7 +35,10 @@ Examples:
   policy-studio score --scorer DIR --video episode.mp4 --instruction \"open the drawer\"
                                                a progress curve of a video, with its controls
   policy-studio fast inspect --tokenizer DIR   what an action tokenizer can and cannot say
-  policy-studio bench live --json              how fast everything is";
+  policy-studio bench live --json              how fast everything is
+
+Exit status: 0 when everything that was asked for was done, 1 when it was not or there was nothing to do (standard error
+says why), 2 when the command line itself was wrong.";
 
 #[derive(Debug, Parser)]
 #[command(

@@ -138,6 +138,9 @@ pub enum EvaluationError {
         /// Its words.
         error: ActorError,
     },
+    /// A plan without an episode, or without time for one: its success rates would say nothing.
+    #[error("nothing to evaluate: {0}")]
+    Nothing(&'static str),
     /// No actors, or a thread of the evaluation crashed.
     #[error("{0}")]
     Thread(&'static str),
@@ -159,6 +162,14 @@ pub fn evaluate(
         .ok_or(EvaluationError::Thread("no policy was given"))?;
     let rules = rules(plan, &info)?;
     let episodes = plan.episodes();
+    if episodes.is_empty() {
+        return Err(EvaluationError::Nothing(
+            "the plan has no episodes (no family, no mode of this policy, or a count of 0)",
+        ));
+    }
+    if rules.max_ticks == 0 {
+        return Err(EvaluationError::Nothing("an episode has no time to run"));
+    }
     let next = AtomicUsize::new(0);
     let finished = AtomicUsize::new(0);
     let outcomes: Mutex<Vec<(usize, Outcome)>> = Mutex::default();
