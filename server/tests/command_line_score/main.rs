@@ -2,8 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod data_set;
+#[cfg(unix)]
+mod decoder;
 mod made;
+mod stills;
 mod variants;
+mod videos;
 
 use serde_json::Value;
 use std::{
