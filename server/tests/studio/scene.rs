@@ -1,5 +1,7 @@
 //! Questions about what a robot sees.
 
+mod limits;
+
 use super::bench::*;
 use molmoact2::{Ended, Files, Reply, Told, Vlm};
 use policy_studio::{
