@@ -125,7 +125,10 @@ fn order(hello: &RobotHello, tag: &TagInfo) -> Option<Contradiction> {
         {
             elsewhere.push(format!(
                 "{:?} is number {} of the robot and number {} of the tag",
-                shown(name),
+                hello
+                    .joints
+                    .get(place)
+                    .map_or(name.clone(), |joint| shown(&joint.name)),
                 place + 1,
                 there + 1
             ));

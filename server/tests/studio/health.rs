@@ -4,6 +4,7 @@ use super::bench::*;
 use molmoact2::{Reply, Told};
 use policy_studio::{
     Limits,
+    chunking::Chunking,
     policies::{ActRequest, Acted, Actor, ActorError, ActorInfo, speaker::Speaker},
 };
 use protocol::{
@@ -73,7 +74,12 @@ async fn moody() -> (TestStudio, Hanging) {
         scripted: Scripted::new(),
         hanging: hanging.clone(),
     };
-    let studio = TestStudio::with(Ok(Box::new(actor)), quick()).await;
+    // A viewer that waits for something else answers no pings, so silence must be allowed.
+    let limits = Limits {
+        chunking: Chunking::Plain,
+        ..Limits::default()
+    };
+    let studio = TestStudio::with(Ok(Box::new(actor)), limits).await;
     (studio, hanging)
 }
 
