@@ -35,6 +35,7 @@ fn child() {
             speaker: nobody("The test"),
             scorer: scorer::nobody("The test"),
             recordings: Recordings::default(),
+            data: None,
             limits: Limits::default(),
         };
         let asked = signals::listen().unwrap();
