@@ -134,7 +134,7 @@ fn a_lerobot_folder_is_told_from_a_published_one() {
     let alone = inspect(&Files::open_dir(&folder).unwrap())
         .unwrap_err()
         .to_string();
-    assert!(alone.contains("--base"), "{alone}");
+    assert!(alone.contains("as the base"), "{alone}");
 }
 
 /// One golden checkpoint in memory, its files changed by `change`.
