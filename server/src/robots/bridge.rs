@@ -293,8 +293,10 @@ mod tests {
 
     use super::*;
     use crate::{
-        health::Health, metrics::Metrics, policies::inference::Inference, scene::Asking,
-        sessions::registry::Limits,
+        data::{events::Events, latches::Latches},
+        health::Health,
+        policies::inference::Inference,
+        scene::Asking,
     };
     use protocol::JointDescription;
     use std::{
@@ -341,10 +343,13 @@ mod tests {
     async fn a_robot_whose_connection_crashes_is_gone() {
         let metrics = Arc::new(Metrics::new());
         let health = Health::new();
-        let none = || Err("none".to_owned());
-        let (inference, _) = Inference::start(none(), metrics.clone(), 1, &health).unwrap();
-        let (asking, _) = Asking::start(none(), &health).unwrap();
-        let registry = Registry::new(inference, asking, metrics, health, Limits::default());
+        let (inference, _) =
+            Inference::start(Err("none".to_owned()), metrics.clone(), 1, &health).unwrap();
+        let (asking, _) = Asking::start(Err("none".to_owned()), &health).unwrap();
+        let latches = Arc::new(Latches::open(None).unwrap());
+        let events = Events::open(None).unwrap();
+        let limits = Limits::default();
+        let registry = Registry::new(inference, asking, metrics, latches, events, health, limits);
         let registry = Arc::new(registry);
         let hello = protocol::encode(&RobotHello {
             name: "arm".to_owned(),
