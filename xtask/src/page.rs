@@ -15,7 +15,7 @@ use std::{
 };
 
 /// What the page is made of. A change in any of these files means a new build.
-const SOURCES: [&str; 15] = [
+const SOURCES: [&str; 16] = [
     "Cargo.lock",
     "Cargo.toml",
     "Trunk.toml",
@@ -24,6 +24,7 @@ const SOURCES: [&str; 15] = [
     "web",
     "wasm",
     "protocol",
+    "models/field_files",
     "models/openfast",
     "models/depth_decoder",
     "models/layers",
