@@ -315,7 +315,7 @@ where
                 None => break,
             },
         };
-        let heartbeat = source.heartbeat().filter(|_| !is_frame);
+        let heartbeat = if is_frame { None } else { source.heartbeat() };
         let sent = timeout(source.write_within(), async {
             sink.send(message).await?;
             if let Some(heartbeat) = heartbeat {

@@ -123,7 +123,7 @@ fn without_its_base_a_folder_says_which_one_to_give() {
         .unwrap_err()
         .to_string();
     assert!(
-        error.contains("tiny/two_cameras") && error.contains("--base"),
+        error.contains("tiny/two_cameras") && error.contains("as the base"),
         "{error}"
     );
     let wrong = Files::open_dir(&folder("lerobot_pair")).unwrap();

@@ -29,7 +29,9 @@ const MOST_DEPTH: usize = 16;
 pub(super) fn read(file: &mut File, bytes: u64) -> Result<ParquetMetaData, String> {
     let io = |error: std::io::Error| error.to_string();
     let mut end = [0; END as usize];
-    let end_at = bytes.checked_sub(END).ok_or("is too short for parquet")?;
+    let end_at = bytes.checked_sub(END).ok_or(
+        "is too short for parquet: it was never finished, as after an interrupted recording, copy or download",
+    )?;
     file.seek(SeekFrom::Start(end_at)).map_err(io)?;
     file.read_exact(&mut end).map_err(io)?;
     let (length, magic) = end.split_first_chunk::<4>().ok_or("has no end")?;

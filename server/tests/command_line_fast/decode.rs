@@ -84,7 +84,7 @@ fn bad_token_files_are_refused_with_the_place() {
         ("[[true]]", "[0][0] is true"),
         ("[[[1]]]", "[0][0] is a list"),
         ("[[1,", "is not JSON"),
-        ("", "is not JSON"),
+        ("", "has 0 bytes"),
     ] {
         let tokens = folder.write("tokens.json", content.as_bytes());
         let decode = [

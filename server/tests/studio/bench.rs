@@ -114,6 +114,7 @@ pub fn quick() -> Limits {
         silence: Duration::from_millis(900),
         max_chunk_age: Duration::from_millis(250),
         chunking: Chunking::Plain,
+        unattended: true,
         ..Limits::default()
     }
 }
@@ -126,8 +127,10 @@ pub struct TestStudio {
 
 impl TestStudio {
     pub async fn start() -> Self {
+        // A viewer that a test does not read for a while must not end the instruction; `stops` tests that it does.
         let limits = Limits {
             chunking: Chunking::Plain,
+            unattended: true,
             ..Limits::default()
         };
         Self::with(Ok(Box::new(Scripted::new())), limits).await
@@ -333,16 +336,17 @@ impl Robot {
     }
 
     pub async fn next(&mut self) -> ToRobot {
-        loop {
-            match timeout(SOON, self.socket.next())
-                .await
-                .expect("a message in time")
-            {
-                Some(Ok(Message::Binary(frame))) => return ToRobot::decode(&frame).unwrap(),
-                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                other => panic!("expected a message, got {other:?}"),
+        let message = async {
+            loop {
+                match self.socket.next().await {
+                    Some(Ok(Message::Binary(frame))) => return ToRobot::decode(&frame).unwrap(),
+                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                    other => panic!("expected a message, got {other:?}"),
+                }
             }
-        }
+        };
+        // Pings come all the time, so the wait is for all of it.
+        timeout(SOON, message).await.expect("a message in time")
     }
 
     /// Observes until a chunk comes.

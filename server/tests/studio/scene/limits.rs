@@ -35,10 +35,9 @@ async fn pictures_are_counted_before_and_decoded_when_the_turn_comes() {
     let refused = last(&mut viewer, 1).await;
     assert_eq!(refused.state, AnswerState::Failed);
     assert!(refused.error.contains("33554432 pixels"), "{refused:?}");
-    // One alone may be asked about; that it is no picture shows when it is decoded, after it was accepted.
+    // One alone may be asked about, were it a picture.
     ask(&mut viewer, 2, &["eye"], "anything").await;
-    let (scene, answers) = told(&mut viewer, 2).await;
-    assert!(scene.is_some());
+    let (_, answers) = told(&mut viewer, 2).await;
     let refused = answers.last().unwrap();
     assert_eq!(refused.state, AnswerState::Failed);
     assert!(refused.error.contains("\"eye\""), "{refused:?}");
