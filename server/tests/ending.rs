@@ -56,6 +56,10 @@ fn child() {
     });
     runtime.shutdown_timeout(Duration::from_millis(500));
     done.unwrap();
+    #[allow(
+        clippy::exit,
+        reason = "as a program ends, without waiting for threads that hang"
+    )]
     std::process::exit(0);
 }
 

@@ -183,7 +183,9 @@ fn an_episode_whose_rows_are_no_episode_is_left_out_by_name() {
     let count: usize = LENGTHS.iter().sum();
     let kept =
         |keep: &dyn Fn(usize) -> bool| (0..count).filter(|row| keep(*row)).collect::<Vec<_>>();
-    let spoiled = |spoil: &dyn Fn(&mut Vec<Option<Vec<f32>>>)| {
+    /// The rows of a column of lists.
+    type Lists = Vec<Option<Vec<f32>>>;
+    let spoiled = |spoil: &dyn Fn(&mut Lists)| {
         let mut actions: Vec<_> = [0, 1, 2]
             .into_iter()
             .flat_map(|episode| {

@@ -216,9 +216,9 @@ async fn a_message_that_drips_ends_the_connection_whatever_pings_come_between() 
         assert!(started.elapsed() < SOON);
         sleep(Duration::from_millis(50)).await;
         let mut drained = [0; 4096];
-        match timeout(Duration::from_millis(1), stream.read(&mut drained)).await {
-            Ok(Ok(0) | Err(_)) => break,
-            _ => {}
+        let read = timeout(Duration::from_millis(1), stream.read(&mut drained)).await;
+        if let Ok(Ok(0) | Err(_)) = read {
+            break;
         }
     }
     assert!(started.elapsed() < Duration::from_secs(4));
