@@ -7,7 +7,7 @@ use crate::error::{LoadError, bad_value};
 /// and every product of sizes in range.
 const MOST: usize = 1 << 20;
 const MOST_IDS: usize = 1 << 24;
-const MOST_LAYERS: usize = 1 << 10;
+const MOST_LAYERS: usize = 1 << 14;
 /// The tables of the rotary positions have as many rows.
 const MOST_POSITIONS: usize = 1 << 18;
 const MOST_PIXELS: usize = 1 << 14;
