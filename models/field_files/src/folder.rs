@@ -1,8 +1,8 @@
-//! What lies in a folder beside its data.
+//! Files in a folder that are not its data.
 
 use std::path::Path;
 
-/// Whether a name is one of data: not hidden, as macOS sidecars (`._x`), `.cache` and `.DS_Store` are, and not that of a
+/// True for the name of a data file: not hidden, as macOS sidecars (`._x`), `.cache` and `.DS_Store` are, and not that of a
 /// file which a download or an editor has not finished.
 #[must_use]
 pub fn is_data(name: &str) -> bool {

@@ -1,4 +1,4 @@
-//! What a file is that is not what its name says.
+//! The cause when a file is not what its name says.
 
 use std::fmt;
 use std::fs::File;
@@ -67,7 +67,7 @@ const KINDS: [(&[u8], &str); 14] = [
     ),
 ];
 
-/// What download servers say in place of a file.
+/// Answers of download servers that are saved in place of a file.
 const SERVER_WORDS: [&str; 9] = [
     "entry not found",
     "repository not found",
@@ -81,7 +81,7 @@ const SERVER_WORDS: [&str; 9] = [
 ];
 
 impl Foreign {
-    /// What bytes are that begin with `start` and are `size` long, if they are none of what any reader here wants:
+    /// The kind of bytes that begin with `start` and are `size` long, if they are none of what any reader here wants:
     /// neither weights nor JSON nor Parquet nor a picture begins like that.
     ///
     /// Formats that some reader wants are not told here: see [`Foreign::instead`].
@@ -119,7 +119,7 @@ impl Foreign {
         None
     }
 
-    /// What bytes are in place of JSON or of safetensors: as [`Foreign::of`], and the kinds of file that begin in a way
+    /// The kind of bytes in place of JSON or of safetensors: as [`Foreign::of`], and the kinds of file that begin in a way
     /// of their own.
     #[must_use]
     pub fn instead(start: &[u8], size: u64) -> Option<Self> {
