@@ -5,8 +5,9 @@
 //! reader of such a folder meets the same ones, so they are told here once:
 //!
 //! - [`Foreign`] says what a file is that is not what its name says, and what to do about it;
-//! - [`read`] and [`read_text`] read a whole file, up to a [`Limit`];
-//! - [`json`] reads JSON as Python's `json` module writes and reads it, up to a number of values;
+//! - [`read`], [`read_any`] and [`read_text`] read a whole file, up to a [`Limit`];
+//! - [`json`] reads JSON as Python's `json` module writes and reads it, up to a number of values; [`read_json`],
+//!   [`read_json_tree`] and [`read_json_lines`] do so from a file;
 //! - [`folder`] tells data from what else lies in a folder, and an unfinished download from a missing file.
 //!
 //! A crate of its own because the action tokenizer, the networks and the server all need it and have nothing else in
@@ -16,6 +17,8 @@ pub mod folder;
 mod foreign;
 pub mod json;
 mod limit;
+mod read_json;
 
 pub use foreign::Foreign;
-pub use limit::{Limit, ReadError, read, read_text};
+pub use limit::{Limit, ReadError, read, read_any, read_text};
+pub use read_json::{read_json, read_json_lines, read_json_tree};

@@ -233,7 +233,7 @@ fn files_that_are_none_cost_themselves() {
     }
     for (name, cause) in [
         ("cut", "was never finished"),
-        ("empty", "is empty (0 bytes)"),
+        ("empty", "has 0 bytes: it was never finished"),
     ] {
         for file in [EPISODES, DATA] {
             let last = file.replace("file-000", "file-001");
