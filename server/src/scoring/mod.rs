@@ -206,12 +206,4 @@ pub enum ScoringError {
     /// What is made of the scores.
     #[error(transparent)]
     Method(#[from] topreward::Error),
-    /// A parquet file that cannot be written.
-    #[error("{}: {source}", path.display())]
-    Parquet {
-        /// Which.
-        path: PathBuf,
-        /// Why not.
-        source: parquet::errors::ParquetError,
-    },
 }

@@ -13,9 +13,11 @@ use super::{
     progress::{self, EpisodeProgress},
 };
 use crate::episodes::Indices;
+use field_files::write_whole;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
     collections::BTreeMap,
+    io::Write as _,
     path::{Path, PathBuf},
 };
 use topreward::{Profile, Record, Score, Template, every_frame};
@@ -247,33 +249,10 @@ pub(super) fn write(path: &Path, value: &impl Serialize) -> Result<(), ScoringEr
     write_bytes(path, &text)
 }
 
-/// Under another name first, so that nobody reads half of it, and to the disk before it gets its own: a line of the
-/// journal, which is synced, must not outlive the file that it speaks of.
+/// To the disk before it has its name: a line of the journal, which is synced, must not outlive the file that it speaks of.
 fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), ScoringError> {
-    use std::io::Write as _;
-    let io = |source| ScoringError::Io {
+    write_whole(path, |file| file.write_all(bytes)).map_err(|source| ScoringError::Io {
         path: path.to_owned(),
         source,
-    };
-    let unfinished = path.with_extension("unfinished");
-    let mut file = std::fs::File::create(&unfinished).map_err(io)?;
-    file.write_all(bytes)
-        .and_then(|()| file.sync_all())
-        .map_err(io)?;
-    drop(file);
-    std::fs::rename(&unfinished, path).map_err(io)?;
-    sync_folder(path);
-    Ok(())
-}
-
-/// The new name of a file to the disk, where folders can be synced.
-fn sync_folder(path: &Path) {
-    if cfg!(unix)
-        && let Some(folder) = path.parent()
-    {
-        // Some drives cannot; the file is there either way unless the power fails in this moment.
-        std::fs::File::open(folder)
-            .and_then(|folder| folder.sync_all())
-            .ok();
-    }
+    })
 }
