@@ -44,8 +44,6 @@ pub use summary::{Failure, Summary};
 
 use std::{io, path::PathBuf, process::ExitStatus};
 
-/// A picture or a frame has no more pixels: 8192 times 8192.
-pub const MOST_PIXELS: usize = 1 << 26;
 /// A video has no more frames: ten hours at 30 per second.
 pub const MOST_FRAMES: usize = 30 * 36_000;
 
@@ -85,9 +83,12 @@ pub enum ScoringError {
     /// A file that cannot be read whole.
     #[error(transparent)]
     Unreadable(#[from] field_files::ReadError),
-    /// An image that cannot be decoded, or has another size than the first.
+    /// An image that cannot be read or decoded.
+    #[error(transparent)]
+    Image(#[from] crate::pictures::PictureError),
+    /// An image that does not belong to those before it, or cannot be kept.
     #[error("{}: {reason}", path.display())]
-    Image {
+    Misfit {
         /// Which.
         path: PathBuf,
         /// Why not.

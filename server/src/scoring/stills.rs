@@ -154,7 +154,7 @@ fn images(folder: &Path) -> Result<Vec<PathBuf>, ScoringError> {
 }
 
 fn bad(path: &Path, reason: String) -> ScoringError {
-    ScoringError::Image {
+    ScoringError::Misfit {
         path: path.to_owned(),
         reason,
     }
