@@ -29,6 +29,10 @@ impl Limit {
     pub const ARRAY: Self = Self(16 << 20);
     /// A picture as a file.
     pub const PICTURE: Self = Self(64 << 20);
+    /// The score of one video: a hundred thousand points, each with its controls, have less.
+    pub const SCORE: Self = Self(64 << 20);
+    /// What was written of all episodes of a data set: some kilobytes for each of the 65,536 that one may have.
+    pub const RESULTS: Self = Self(128 << 20);
 
     /// That of the file `name` of a model, with or without folders in front.
     #[must_use]

@@ -196,6 +196,9 @@ pub enum ScoringError {
         /// What it is.
         ours: String,
     },
+    /// A file of an earlier run that cannot be read.
+    #[error("{0} (it is of an earlier run; name another folder with --out, or remove its folder)")]
+    Earlier(#[source] field_files::ReadError),
     /// A file of results that cannot be used.
     #[error("{}: {reason}", path.display())]
     BadResult {
