@@ -139,6 +139,12 @@ pub enum AskError {
         /// What went wrong in it.
         reason: String,
     },
+    /// A file of the checkpoint that only answers need cannot be read.
+    #[error("{reason}; an answer needs what it says")]
+    Unreadable {
+        /// The file, and what is wrong with it.
+        reason: String,
+    },
     /// Options that mean nothing.
     #[error("{option} is {value}; {wanted}")]
     BadOption {
@@ -240,6 +246,11 @@ impl Vlm {
         self.chat.can_answer()
     }
 
+    /// Why it cannot be asked questions, where that is a fault of its files.
+    pub fn answering_fault(&self) -> Option<&str> {
+        self.chat.fault()
+    }
+
     /// Answers a question about any number of images, waiting for the device. `told` is called with each new
     /// piece of the answer, which ends between characters; the pieces together are [`Reply::text`].
     ///
@@ -281,6 +292,11 @@ impl Policy {
     /// Whether the policy was also made to be asked questions.
     pub fn can_answer(&self) -> bool {
         self.chat.can_answer()
+    }
+
+    /// Why it cannot be asked questions, where that is a fault of its files: it acts all the same.
+    pub fn answering_fault(&self) -> Option<&str> {
+        self.chat.fault()
     }
 
     /// Answers a question in words, as [`Vlm::ask`] does.

@@ -21,7 +21,7 @@ impl Qwen3Vl {
     /// answer, for [`Qwen3Vl::write`].
     ///
     /// # Errors
-    /// [`ScoreError::SpecialInText`] for words with a token of its own meaning in them, [`ScoreError::NoImages`], and as
+    /// [`ScoreError::SpecialInText`] for words with a token of its own meaning in them, and as [`Qwen3Vl::images`],
     /// [`VideoInput::still`](crate::VideoInput::still) and [`Network::append`](crate::Network::append).
     pub fn converse(&self, parts: &[Part<'_>]) -> Result<(Context, Vec<u32>), ScoreError> {
         let mut context = Context::default();
@@ -34,7 +34,7 @@ impl Qwen3Vl {
                     text.push_str(words);
                 }
                 Part::Image(image) => {
-                    let input = self.images().ok_or(ScoreError::NoImages)?;
+                    let input = self.images()?;
                     let seen = self.network().see(&[input.still(image)?])?;
                     text.push_str(VISION_START);
                     let ids = self.words().encode(&text)?;

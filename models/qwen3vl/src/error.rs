@@ -174,6 +174,12 @@ pub enum ScoreError {
         "this checkpoint does not say how single images are resized; add its preprocessor_config.json to the folder"
     )]
     NoImages,
+    /// A file of the checkpoint that only some questions need cannot be used.
+    #[error("{reason}; the question needs what it says")]
+    Settings {
+        /// The file, and what is wrong with it.
+        reason: String,
+    },
     /// An answer to nothing.
     #[error("there is nothing to answer: the prompt has no tokens")]
     EmptyPrompt,

@@ -44,7 +44,7 @@ impl Qwen3Vl {
     /// The context is taken: a clone of it costs next to nothing and stays as it is.
     ///
     /// # Errors
-    /// [`ScoreError::EmptyPrompt`], and as [`Network::append`] and [`Network::log_probs`].
+    /// [`ScoreError::EmptyPrompt`], and as [`Qwen3Vl::ends`], [`Network::append`] and [`Network::log_probs`].
     pub async fn write(
         &self,
         mut context: Context,
@@ -53,6 +53,7 @@ impl Qwen3Vl {
         told: &mut Told<'_>,
     ) -> Result<Written, ScoreError> {
         let network = self.network();
+        let ends = self.ends()?;
         let (&last, before) = prompt.split_last().ok_or(ScoreError::EmptyPrompt)?;
         network.append(&mut context, &[Piece::Text(before)])?;
         let mut ids = Vec::new();
@@ -63,7 +64,7 @@ impl Qwen3Vl {
             next = likeliest(&scores).ok_or(ScoreError::NotFinite {
                 what: "every score of the language model",
             })?;
-            if self.ends().contains(&next) {
+            if ends.contains(&next) {
                 ended = Ended::EndOfText;
                 break;
             }

@@ -66,14 +66,17 @@ pub struct ModelInfo {
 pub struct Qwen3Vl {
     words: Words,
     video: VideoInput,
-    images: Option<VideoInput>,
-    ends: Vec<u32>,
+    /// Or why they cannot be had: who scores videos needs neither these ...
+    images: Result<Option<VideoInput>, String>,
+    /// ... nor these.
+    ends: Result<Vec<u32>, String>,
     network: Network,
     info: ModelInfo,
 }
 
 impl Qwen3Vl {
-    /// Reads a model as `options` say and puts its weights on `device`.
+    /// Reads a model as `options` say and puts its weights on `device`. Files that only some questions need (how single
+    /// images are resized, what ends an answer) may be broken; whoever asks such a question is told.
     ///
     /// # Errors
     /// [`LoadError`], which names the file and the key or tensor.
@@ -84,9 +87,11 @@ impl Qwen3Vl {
     ) -> Result<Self, LoadError> {
         let config = Config::parse(&files.read(config::FILE)?)?;
         let video = VideoConfig::read(files, &config)?;
-        let images = VideoConfig::read_images(files, &config)?;
+        let images = VideoConfig::read_images(files, &config)
+            .map(|images| images.map(|images| VideoInput::new(&images, &config.vision)))
+            .map_err(|error| error.to_string());
         let words = Words::new(&files.read(words::FILE)?, &config)?;
-        let ends = ends::read(files, &words)?;
+        let ends = ends::read(files, &words).map_err(|error| error.to_string());
         let checkpoint = files.checkpoint()?;
         let network = Network::load(&checkpoint, &config, device, options)?;
         let info = ModelInfo {
@@ -98,7 +103,7 @@ impl Qwen3Vl {
         };
         Ok(Self {
             video: VideoInput::new(&video, &config.vision),
-            images: images.map(|images| VideoInput::new(&images, &config.vision)),
+            images,
             ends,
             words,
             network,
@@ -126,14 +131,32 @@ impl Qwen3Vl {
         &self.video
     }
 
-    /// Single images to blocks of patches; none where the checkpoint does not say how they are resized.
-    pub fn images(&self) -> Option<&VideoInput> {
-        self.images.as_ref()
+    /// Single images to blocks of patches.
+    ///
+    /// # Errors
+    /// [`ScoreError::NoImages`] where the checkpoint does not say how they are resized, [`ScoreError::Settings`] where it
+    /// says so in a file that cannot be used.
+    pub fn images(&self) -> Result<&VideoInput, ScoreError> {
+        match &self.images {
+            Ok(Some(images)) => Ok(images),
+            Ok(None) => Err(ScoreError::NoImages),
+            Err(reason) => Err(ScoreError::Settings {
+                reason: reason.clone(),
+            }),
+        }
     }
 
     /// Tokens that end an answer.
-    pub fn ends(&self) -> &[u32] {
-        &self.ends
+    ///
+    /// # Errors
+    /// [`ScoreError::Settings`] where the checkpoint says it in a file that cannot be used.
+    pub fn ends(&self) -> Result<&[u32], ScoreError> {
+        match &self.ends {
+            Ok(ends) => Ok(ends),
+            Err(reason) => Err(ScoreError::Settings {
+                reason: reason.clone(),
+            }),
+        }
     }
 
     /// The network itself: seeing, reading, scoring.

@@ -151,7 +151,7 @@ fn an_answer_ends_at_its_end_token_at_its_length_or_when_stopped() {
         Qwen3Vl::load(&files, &common::device(), &qwen3vl::LoadOptions::default())
     };
     let model = with(format!("{{\"eos_token_id\": [1, {end}]}}")).unwrap();
-    assert_eq!(model.ends(), [1, end]);
+    assert_eq!(model.ends().unwrap(), [1, end]);
     let (context, prompt) = described(&golden, &model);
     let written = write(&model, context.clone(), &prompt, 24);
     assert_eq!(
@@ -164,7 +164,7 @@ fn an_answer_ends_at_its_end_token_at_its_length_or_when_stopped() {
         model.words().id("<|im_end|>"),
         model.words().id("<|endoftext|>"),
     ];
-    assert_eq!(model.ends(), told.map(Option::unwrap));
+    assert_eq!(model.ends().unwrap(), told.map(Option::unwrap));
     let written = write(&model, context.clone(), &prompt, 3);
     assert_eq!(
         (&written.ids[..], written.ended),
@@ -186,20 +186,33 @@ fn an_answer_ends_at_its_end_token_at_its_length_or_when_stopped() {
     );
     assert_eq!(seen, stopped.ids);
 
-    let nothing = layers::wait(model.write(context, &[], 3, &mut |_| ControlFlow::Continue(())));
+    let nothing =
+        layers::wait(model.write(context.clone(), &[], 3, &mut |_| ControlFlow::Continue(())));
     assert!(matches!(nothing, Err(ScoreError::EmptyPrompt)));
-    let beyond = with("{\"eos_token_id\": 99999}".to_owned())
-        .unwrap_err()
-        .to_string();
-    assert!(beyond.contains("eos_token_id has 99999"), "{beyond}");
+    // Who asks for no answer needs no end of it; who does is told.
+    for (config, words) in [
+        ("{\"eos_token_id\": 99999}", "eos_token_id has 99999"),
+        ("{\"eos_token_id\": [1,", "never finished"),
+        ("", "0 bytes"),
+    ] {
+        let model = with(config.to_owned()).unwrap();
+        let asked = layers::wait(model.write(context.clone(), &prompt, 3, &mut |_| {
+            ControlFlow::Continue(())
+        }));
+        let said = asked.unwrap_err().to_string();
+        assert!(
+            said.contains("generation_config.json") && said.contains(words),
+            "{said}"
+        );
+    }
     let single = with(format!("{{\"eos_token_id\": {end}}}")).unwrap();
-    assert_eq!(single.ends(), [end]);
+    assert_eq!(single.ends().unwrap(), [end]);
 }
 
 #[test]
 fn a_checkpoint_without_image_settings_is_asked_about_videos_only() {
     let model = Golden::open("one_kv_head").load(Precision::F32);
-    assert!(model.images().is_none());
+    assert!(matches!(model.images(), Err(ScoreError::NoImages)));
     let image = frame(40, 40, 1);
     let refused = model
         .converse(&[Part::Image(&image)])

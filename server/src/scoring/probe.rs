@@ -85,12 +85,11 @@ pub fn pictures(path: &Path) -> Result<Pictures, ScoringError> {
             said: complaint::cause(path, &ended.said),
         });
     }
+    let answer = String::from_utf8_lossy(&answer);
     let answer: Value =
-        serde_json::from_str(&String::from_utf8_lossy(&answer)).map_err(|error| {
-            ScoringError::Program {
-                program,
-                reason: format!("what it says of {} is not JSON: {error}", path.display()),
-            }
+        field_files::json::parse(answer.as_bytes()).map_err(|error| ScoringError::Program {
+            program,
+            reason: format!("what it says of {} cannot be used: {error}", path.display()),
         })?;
     choose(path, &answer)
 }

@@ -131,7 +131,7 @@ fn files_that_were_never_finished_are_named_and_cost_what_they_held() {
     let twin = only(&[0, 1]);
     for (content, cause) in [
         (None, "its end (the parquet footer) is missing"),
-        (Some(Vec::new()), "is empty (0 bytes)"),
+        (Some(Vec::new()), "has 0 bytes: it was never finished"),
         (Some(vec![0; 4096]), "nothing but zeros"),
         (
             Some(b"<!DOCTYPE html><html>Access denied</html>".to_vec()),
@@ -326,7 +326,7 @@ fn recorded_statistics_that_are_no_numbers_are_computed() {
         &["the recorded q99 of dimension 2 is NaN or infinite; computed"],
     );
     for (content, cause) in [
-        ("", "stats.json is empty (0 bytes)"),
+        ("", "stats.json has 0 bytes"),
         ("{\"action\": {\"q01\": [", "stats.json was never finished"),
         (
             "{\"action\": {\"q01\": [0], \"q99\": [1]}}",

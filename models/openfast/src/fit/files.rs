@@ -1,7 +1,9 @@
 //! A fitted tokenizer and the three files that `save_pretrained` writes.
 
+use std::io::Write as _;
 use std::path::Path;
 
+use field_files::write_whole;
 use serde::Serialize;
 
 use super::{ByteLevelBpe, FitError, FitOptions};
@@ -96,7 +98,8 @@ impl Fitted {
         std::fs::create_dir_all(folder).map_err(|source| write(folder, source))?;
         for (name, content) in &self.files {
             let path = folder.join(name);
-            std::fs::write(&path, content).map_err(|source| write(&path, source))?;
+            write_whole(&path, |file| file.write_all(content.as_bytes()))
+                .map_err(|source| write(&path, source))?;
         }
         Ok(())
     }

@@ -2,8 +2,12 @@
 
 use anyhow::Context as _;
 use depth_decoder::{DepthDecoder, DepthPicture};
+use field_files::write_whole;
 use molmoact2::DepthTrace;
-use std::path::Path;
+use std::{
+    io::{Cursor, Write as _},
+    path::Path,
+};
 
 /// The policy's depth decoder.
 pub(super) struct Painter(DepthDecoder);
@@ -28,13 +32,15 @@ pub(super) fn write(path: &Path, picture: Option<&DepthPicture>) -> anyhow::Resu
     let picture = picture.context(
         "--depth-image: the codes that the model wrote fill no square, so there is no picture of them",
     )?;
-    image::save_buffer_with_format(
-        path,
+    let mut png = Cursor::new(Vec::new());
+    image::write_buffer_with_format(
+        &mut png,
         &picture.grey(),
         u32::try_from(picture.width)?,
         u32::try_from(picture.height)?,
         image::ExtendedColorType::L8,
         image::ImageFormat::Png,
-    )
-    .with_context(|| format!("cannot write {}", path.display()))
+    )?;
+    write_whole(path, |file| file.write_all(png.get_ref()))
+        .with_context(|| format!("cannot write {}", path.display()))
 }

@@ -235,7 +235,8 @@ impl Score {
         }
         bar.finish_and_clear();
         let (voc_mean, used) = gvl_mean_voc(&records)?;
-        let all = failed.is_empty();
+        // A run without one usable answer has scored nothing.
+        let all = failed.is_empty() && used > 0 && self.set.has_all(&data_set, &listing);
         let set = Set {
             model_name: scorer.model().info().name.clone(),
             dataset_name: name,
