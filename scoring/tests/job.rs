@@ -9,7 +9,7 @@ use scoring::{ClipJob, JobError, Next, watch};
 use std::{collections::VecDeque, ops::ControlFlow, path::Path, sync::Arc};
 use topreward::{
     Clip, Prefixes, Profile,
-    scorer::{Request, Scored, Scorer, ScorerOptions},
+    scorer::{Request, ScoredPoint, Scorer, ScorerOptions},
 };
 use vision::RgbImage;
 
@@ -100,9 +100,11 @@ fn a_video_scores_as_the_scorer_scores_it() {
         description: None,
     };
     let scorer = Scorer::new(model, ScorerOptions::new(Profile::Aligned));
-    let expected = layers::wait(scorer.score(&film, &whole, &mut async |_: Scored<'_>| {
-        ControlFlow::Continue(())
-    }))
+    let expected = layers::wait(
+        scorer.score(&film, &whole, &mut async |_: ScoredPoint<'_>| {
+            ControlFlow::Continue(())
+        }),
+    )
     .unwrap();
     assert_eq!(report.prefix_lengths, [1, 7, 13, 19]);
     let own = report.curve(CurveKind::Instruction).unwrap();

@@ -27,7 +27,7 @@ pub fn min_max(log_probs: &[f64]) -> Result<Vec<f64>, Error> {
 ///
 /// # Errors
 /// [`Error::Lengths`] when the two differ in length, [`Error::NoPrefixes`] when they are empty.
-pub fn every_frame(
+pub fn interpolate_progress(
     prefix_lengths: &[usize],
     progress: &[f64],
     frames: usize,

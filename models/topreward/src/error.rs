@@ -104,7 +104,7 @@ pub enum Error {
         "a robot that is being watched cannot be scored at {fps} frames per second with profile {profile}: use aligned at 2 \
          or fewer per second, or lerobot"
     )]
-    NotLive {
+    NotStreamable {
         /// The profile.
         profile: crate::Profile,
         /// Frames per second.

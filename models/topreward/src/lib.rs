@@ -12,7 +12,7 @@
 //!   ([`control_instructions`]). It is never without them, because on a frozen frame some models score as
 //!   well as on the episode.
 //! - Over a set: [`roc_auc`]. For training: [`RabcWeights`], [`top_awr`], values ([`impute`],
-//!   [`discounted`]), a curve for [`every_frame`]. For comparison: the baseline that asks for percentages
+//!   [`discounted`]), a curve for [`interpolate_progress`]. For comparison: the baseline that asks for percentages
 //!   ([`gvl`]), with NumPy's shuffling ([`NumpyRng`]). For others to read: [`Record`], [`GvlRecord`].
 //!
 //! Rounding is to even throughout, as in NumPy. Every function here is held to what the reference code and
@@ -40,8 +40,10 @@ mod top_awr;
 mod values;
 
 pub use clip::Clip;
+#[cfg(feature = "scorer")]
+pub use controls::FrozenFirstFrame;
 pub use controls::{ControlInstruction, ControlKind, control_instructions};
-pub use curve::{every_frame, min_max, success_score};
+pub use curve::{interpolate_progress, min_max, success_score};
 pub use error::Error;
 pub use gvl_record::{GvlEpisode, GvlRecord, gvl_mean_voc};
 pub use numpy_rng::NumpyRng;
@@ -51,6 +53,6 @@ pub use prompt::{DESCRIBE, DESCRIBE_TOKENS, Prompt, Template, describe, negation
 pub use rabc::{Rabc, RabcWeights};
 pub use rank::{average_ranks, roc_auc, spearman, voc};
 pub use record::Record;
-pub use score::{Control, Curve, Score, Setting};
-pub use top_awr::{Centre, TopAwr, top_awr};
+pub use score::{Control, Curve, Score, ScoreConfig};
+pub use top_awr::{Center, TopAwr, top_awr};
 pub use values::{Impute, discounted, impute};

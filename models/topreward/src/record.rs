@@ -62,8 +62,8 @@ impl Record {
     /// The record of a scored episode.
     #[must_use]
     pub fn new(index: usize, dataset: &str, episode_index: usize, score: &Score) -> Self {
-        let setting = &score.setting;
-        let last_frames: Vec<usize> = setting
+        let config = &score.config;
+        let last_frames: Vec<usize> = config
             .prefix_lengths
             .iter()
             .map(|length| length.saturating_sub(1))
@@ -72,27 +72,27 @@ impl Record {
             index,
             dataset: dataset.to_owned(),
             episode_index,
-            instruction: setting.instruction.clone(),
+            instruction: config.instruction.clone(),
             reward: score.curve.log_probs.last().copied().unwrap_or(f64::NAN),
             reduction: "mean".to_owned(),
             normalized_log_probs: Some(score.curve.progress.clone()),
             token_count: 1,
-            num_frames: setting.frames,
+            num_frames: config.frames,
             voc: score.curve.voc,
             error: None,
             original_frames_task_completion_rates: Some(
                 last_frames
                     .iter()
-                    .map(|&frame| gvl::completion(frame, setting.frames))
+                    .map(|&frame| gvl::completion(frame, config.frames))
                     .collect(),
             ),
             original_frames_indices: Some(last_frames),
-            trajectory_description: setting.description.clone(),
-            prefix_lengths: Some(setting.prefix_lengths.clone()),
+            trajectory_description: config.description.clone(),
+            prefix_lengths: Some(config.prefix_lengths.clone()),
             prefix_rewards: Some(score.curve.log_probs.clone()),
             false_reward: score.curve.false_log_probs.last().copied(),
             prefix_false_rewards: Some(score.curve.false_log_probs.clone()),
-            profile: setting.profile.name().to_owned(),
+            profile: config.profile.name().to_owned(),
             static_voc: score.static_voc,
             success_score: score.curve.success_score,
         }

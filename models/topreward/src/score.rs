@@ -56,7 +56,7 @@ pub struct Control {
 
 /// How a clip was asked about: everything that makes log-probabilities comparable, or not.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Setting {
+pub struct ScoreConfig {
     /// Which frames were shown, and at which times.
     pub profile: Profile,
     /// Whether the question was a turn of a conversation.
@@ -76,7 +76,7 @@ pub struct Setting {
     pub shown_frames: Vec<usize>,
 }
 
-impl Setting {
+impl ScoreConfig {
     /// # Errors
     /// [`Error::BadPrefix`].
     pub fn new(
@@ -107,7 +107,7 @@ impl Setting {
 pub struct Score {
     /// How it was asked.
     #[serde(flatten)]
-    pub setting: Setting,
+    pub config: ScoreConfig,
     /// What the instruction scored.
     #[serde(flatten)]
     pub curve: Curve,
@@ -128,7 +128,7 @@ impl Score {
     /// Puts a curve and its controls together. `frozen` is the curve of the frozen first frame.
     #[must_use]
     pub fn new(
-        setting: Setting,
+        config: ScoreConfig,
         curve: Curve,
         frozen: Curve,
         controls: Vec<(ControlInstruction, Curve)>,
@@ -142,7 +142,7 @@ impl Score {
             })
             .collect();
         Self {
-            setting,
+            config,
             curve,
             static_voc: frozen.voc,
             static_success_score: frozen.success_score,

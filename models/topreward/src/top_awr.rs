@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// What is taken off a step's progress before it is weighed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Centre {
+pub enum Center {
     /// Nothing: equation 3 of the paper as it is printed.
     #[default]
     Nothing,
@@ -23,7 +23,7 @@ pub struct TopAwr {
     /// No step weighs more.
     pub max: f64,
     /// What is taken off first.
-    pub centre: Centre,
+    pub center: Center,
 }
 
 impl Default for TopAwr {
@@ -32,7 +32,7 @@ impl Default for TopAwr {
         Self {
             tau: 2.0,
             max: 2.0,
-            centre: Centre::Nothing,
+            center: Center::Nothing,
         }
     }
 }
@@ -66,8 +66,8 @@ pub fn top_awr(episodes: &[Vec<f64>], settings: TopAwr) -> Result<Vec<Vec<f64>>,
         })
         .collect();
     let count = steps.iter().map(Vec::len).sum::<usize>();
-    let off = match settings.centre {
-        Centre::DataSetMean if count > 0 => steps.iter().flatten().sum::<f64>() / count as f64,
+    let off = match settings.center {
+        Center::DataSetMean if count > 0 => steps.iter().flatten().sum::<f64>() / count as f64,
         _ => 0.0,
     };
     Ok(steps

@@ -1,6 +1,6 @@
 //! The baseline on this crate's own model: one long question about shuffled frames, answered in words.
 
-use super::{Film, Scorer, ScorerError};
+use super::{FrameSource, Scorer, ScorerError};
 use crate::{Error, gvl};
 use qwen3vl::{Ended, Part, Told};
 use vision::{RgbImage, resample_bicubic_u8};
@@ -30,7 +30,7 @@ impl Scorer {
     /// [`ScorerError`]. An answer that cannot be read is none.
     pub async fn ask_percentages(
         &self,
-        film: &(impl Film + ?Sized),
+        source: &(impl FrameSource + ?Sized),
         shown: &gvl::Shown,
         instruction: &str,
         most: usize,
@@ -40,7 +40,7 @@ impl Scorer {
         let images = question
             .iter()
             .filter_map(|piece| match piece {
-                gvl::Piece::Frame(index) => Some(squeeze(film, *index)),
+                gvl::Piece::Frame(index) => Some(squeeze(source, *index)),
                 gvl::Piece::Text(_) => None,
             })
             .collect::<Result<Vec<RgbImage>, ScorerError>>()?;
@@ -63,8 +63,8 @@ impl Scorer {
     }
 }
 
-fn squeeze(film: &(impl Film + ?Sized), index: usize) -> Result<RgbImage, ScorerError> {
-    let frame = film.frame(index)?;
+fn squeeze(source: &(impl FrameSource + ?Sized), index: usize) -> Result<RgbImage, ScorerError> {
+    let frame = source.frame(index)?;
     let bad = |error: vision::ImageError| ScorerError::Frame {
         index,
         reason: error.to_string(),

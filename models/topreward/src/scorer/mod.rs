@@ -1,14 +1,14 @@
 //! The model behind the method: frames in, log-probabilities out.
 //!
-//! [`Scorer::score`] asks about a [`Film`] in one of three [`Form`]s, which agree to rounding:
+//! [`Scorer::score`] asks about a [`FrameSource`] in one of three [`ReadStrategy`]s, which agree to rounding:
 //!
-//! - [`Form::Naive`] reads every prefix from its beginning, as the method is defined.
-//! - [`Form::Streaming`] reads the video once, block after block, and asks as soon as a prefix ends: one block
+//! - [`ReadStrategy::Naive`] reads every prefix from its beginning, as the method is defined.
+//! - [`ReadStrategy::Streaming`] reads the video once, block after block, and asks as soon as a prefix ends: one block
 //!   in, one point out. It needs the least memory and works on a video that is still being taken.
-//! - [`Form::Packed`] reads the video once, in as few passes as there are prefixes, and asks everything at the
+//! - [`ReadStrategy::Packed`] reads the video once, in as few passes as there are prefixes, and asks everything at the
 //!   end in one, with a mask that hides the questions from each other.
 //!
-//! A robot that is being watched is scored frame by frame ([`Live`]), in the streaming form.
+//! A robot that is being watched is scored frame by frame ([`StreamingScorer`]), with the streaming strategy.
 //!
 //! One reading serves all prefixes because a prefix of the frames is a prefix of the tokens: no block of two
 //! frames looks at a later one, its time is its own, and the question comes last. A prefix of an odd number of
@@ -22,21 +22,21 @@
 
 mod baseline;
 mod describe;
-mod film;
-mod live;
-mod plan;
+mod frame_source;
 mod question;
-mod reader;
+mod read_plan;
 mod run;
+mod streaming;
+mod video_reader;
 
 pub use baseline::BaselineAnswer;
-pub use describe::{DescribedPoint, DescribedScore, DescribedWatch};
-pub use film::{Film, Frozen, PreResized};
-pub use live::Live;
-pub use plan::{Plan, Point};
+pub use describe::{DescribedPoint, DescribedScore, OnDescribedPoint};
+pub use frame_source::{FrameSource, PreResized};
 pub use question::Question;
-pub use reader::Reader;
-pub use run::{Form, Request, Scored, Scorer, ScorerOptions};
+pub use read_plan::{PlannedPrefix, ReadPlan};
+pub use run::{ReadStrategy, Request, ScoredPoint, Scorer, ScorerOptions};
+pub use streaming::StreamingScorer;
+pub use video_reader::VideoReader;
 
 use crate::Error;
 

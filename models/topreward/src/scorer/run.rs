@@ -1,16 +1,16 @@
 //! Asking about a video.
 
-use super::{Film, Frozen, Plan, Point, PreResized, Question, Reader, ScorerError};
+use super::{FrameSource, PlannedPrefix, PreResized, Question, ReadPlan, ScorerError, VideoReader};
 use crate::{
-    Clip, ControlInstruction, Curve, Error, Prefixes, Profile, Prompt, Score, Setting, Template,
-    control_instructions,
+    Clip, ControlInstruction, Curve, Error, FrozenFirstFrame, Prefixes, Profile, Prompt, Score,
+    ScoreConfig, Template, control_instructions,
 };
 use qwen3vl::{FrameSize, Mark, OddFrames, Qwen3Vl, Tail, TextLayout};
 use std::{ops::ControlFlow, sync::Arc};
 
 /// In which order things are read. The results agree to rounding.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Form {
+pub enum ReadStrategy {
     /// Every prefix from its beginning.
     Naive,
     /// The video once, a point as soon as its prefix has been read.
@@ -32,7 +32,7 @@ pub struct ScorerOptions {
     /// Side of the square that frames are squeezed to first [pixels].
     pub pre_resize: Option<usize>,
     /// In which order things are read.
-    pub form: Form,
+    pub strategy: ReadStrategy,
 }
 
 impl ScorerOptions {
@@ -44,7 +44,7 @@ impl ScorerOptions {
             template: Template::Without,
             layout: TextLayout::Plain,
             pre_resize: profile.pre_resize(),
-            form: Form::default(),
+            strategy: ReadStrategy::default(),
         }
     }
 }
@@ -66,7 +66,7 @@ pub struct Request<'a> {
 
 /// One prefix, as soon as it has been asked about.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Scored<'a> {
+pub struct ScoredPoint<'a> {
     /// Length of the prefix [frames].
     pub length: usize,
     /// Natural logarithms of the probabilities of ` True` and ` False`: of the instruction, then of the controls in the
@@ -75,12 +75,12 @@ pub struct Scored<'a> {
     /// Prefixes known and prefixes to come, those of the frozen frame included.
     pub done: usize,
     /// All of them.
-    pub of: usize,
+    pub total: usize,
     /// Whether the prefix is of the frozen frame.
     pub frozen: bool,
 }
 
-impl Scored<'_> {
+impl ScoredPoint<'_> {
     /// Natural logarithm of the probability of ` True` for the instruction.
     #[must_use]
     pub fn log_prob(&self) -> f64 {
@@ -129,33 +129,33 @@ impl Scorer {
     }
 
     /// Scores a video with its controls: its negation and another instruction on the same reading of the video,
-    /// and the instruction on its first frame held. `watch` is told every prefix and may ask to stop; it is awaited, so
+    /// and the instruction on its first frame held. `on_point` is told every prefix and may ask to stop; it is awaited, so
     /// that a browser's event loop can run in between.
     ///
     /// # Errors
     /// [`ScorerError`].
     pub async fn score(
         &self,
-        film: &(impl Film + ?Sized),
+        source: &(impl FrameSource + ?Sized),
         request: &Request<'_>,
-        watch: &mut impl AsyncFnMut(Scored<'_>) -> ControlFlow<()>,
+        on_point: &mut impl AsyncFnMut(ScoredPoint<'_>) -> ControlFlow<()>,
     ) -> Result<Score, ScorerError> {
         let clip = request.clip;
         let lengths = request.prefixes.lengths(&clip, self.options.profile)?;
-        let plan = Plan::new(self.options.profile, &clip, &lengths)?;
+        let plan = ReadPlan::new(self.options.profile, &clip, &lengths)?;
         let prompt = self.prompt(request.instruction, request.description)?;
         let (controls, questions) = self.questions(&prompt, request.other_task)?;
         let each = plan.points.len();
-        let of = 2 * each;
+        let total = 2 * each;
         let mut done = 0;
         let answers = self
-            .answer(film, &plan, &questions, &mut async |length, answers| {
+            .answer(source, &plan, &questions, &mut async |length, answers| {
                 done += 1;
-                watch(Scored {
+                on_point(ScoredPoint {
                     length,
                     answers,
                     done,
-                    of,
+                    total,
                     frozen: false,
                 })
                 .await
@@ -163,20 +163,25 @@ impl Scorer {
             .await?;
         let first = questions.get(..1).unwrap_or_default();
         let frozen = self
-            .answer(&Frozen(film), &plan, first, &mut async |length, answers| {
-                done += 1;
-                watch(Scored {
-                    length,
-                    answers,
-                    done,
-                    of,
-                    frozen: true,
-                })
-                .await
-            })
+            .answer(
+                &FrozenFirstFrame(source),
+                &plan,
+                first,
+                &mut async |length, answers| {
+                    done += 1;
+                    on_point(ScoredPoint {
+                        length,
+                        answers,
+                        done,
+                        total,
+                        frozen: true,
+                    })
+                    .await
+                },
+            )
             .await?;
-        let setting = Setting::new(self.options.profile, &prompt, &clip, &lengths)?;
-        together(setting, &plan, &answers, &frozen, controls)
+        let config = ScoreConfig::new(self.options.profile, &prompt, &clip, &lengths)?;
+        assemble(config, &plan, &answers, &frozen, controls)
     }
 
     /// The instruction's question, then those of its controls.
@@ -211,64 +216,68 @@ impl Scorer {
         Question::new(self.model.words(), self.options.layout, prompt)
     }
 
-    /// Log-probabilities of the answers to `questions` at every point of `plan`, per question and point. `tell` is told
+    /// Log-probabilities of the answers to `questions` at every point of `plan`, per question and point. `on_answers` is told
     /// each point's as soon as they are known.
     ///
     /// # Errors
     /// [`ScorerError`].
     pub async fn answer(
         &self,
-        film: &(impl Film + ?Sized),
-        plan: &Plan,
+        source: &(impl FrameSource + ?Sized),
+        plan: &ReadPlan,
         questions: &[Question],
-        tell: &mut impl AsyncFnMut(usize, &[[f32; 2]]) -> ControlFlow<()>,
+        on_answers: &mut impl AsyncFnMut(usize, &[[f32; 2]]) -> ControlFlow<()>,
     ) -> Result<Answers, ScorerError> {
-        let film = PreResized {
-            film,
+        let source = PreResized {
+            source,
             side: self.options.pre_resize,
         };
         let Some(last) = plan.points.last() else {
             return Ok(vec![Vec::new(); questions.len()]);
         };
-        let first = film.frame(0)?;
+        let first = source.frame(0)?;
         let own = FrameSize {
             width: first.width(),
             height: first.height(),
         };
         drop(first);
-        let size_of = |point: &Point| self.model.video().frame_size(point.frames, own, self.odd());
+        let size_of = |point: &PlannedPrefix| {
+            self.model
+                .video()
+                .frame_size(point.frames, own, self.odd_frames())
+        };
         let size = size_of(last)?;
         let mut points: Vec<Vec<[f32; 2]>> = Vec::with_capacity(plan.points.len());
         let mut pending: Vec<(usize, Mark)> = Vec::new();
-        let mut reader = Reader::new(&self.model, self.options.layout, size)?;
+        let mut reader = VideoReader::new(&self.model, self.options.layout, size)?;
         let mut read = 0;
         for (index, point) in plan.points.iter().enumerate() {
             let own_size = size_of(point)?;
-            let alone = self.options.form == Form::Naive
+            let alone = self.options.strategy == ReadStrategy::Naive
                 || !self.options.profile.prefix_stable()
                 || own_size != size;
             let answers = if alone {
-                let mut alone = Reader::new(&self.model, self.options.layout, own_size)?;
-                alone.read(&film, &point.blocks)?;
+                let mut alone = VideoReader::new(&self.model, self.options.layout, own_size)?;
+                alone.read(&source, &point.blocks)?;
                 self.ask(&alone, questions).await?
             } else {
                 let whole = point.whole_blocks();
-                reader.read(&film, point.blocks.get(read..whole).unwrap_or_default())?;
+                reader.read(&source, point.blocks.get(read..whole).unwrap_or_default())?;
                 read = whole;
                 match point.half_block() {
                     Some(half) => {
                         let mut aside = reader.clone();
-                        aside.read(&film, std::slice::from_ref(half))?;
+                        aside.read(&source, std::slice::from_ref(half))?;
                         self.ask(&aside, questions).await?
                     }
-                    None if self.options.form == Form::Packed => {
+                    None if self.options.strategy == ReadStrategy::Packed => {
                         pending.push((index, reader.mark()));
                         Vec::new()
                     }
                     None => self.ask(&reader, questions).await?,
                 }
             };
-            if !answers.is_empty() && tell(point.length, &answers).await.is_break() {
+            if !answers.is_empty() && on_answers(point.length, &answers).await.is_break() {
                 return Err(ScorerError::Stopped);
             }
             points.push(answers);
@@ -277,7 +286,7 @@ impl Scorer {
         let packed = self.ask_at(&reader, &marks, questions).await?;
         for ((index, _), answers) in pending.into_iter().zip(packed) {
             if let (Some(place), Some(point)) = (points.get_mut(index), plan.points.get(index)) {
-                if tell(point.length, &answers).await.is_break() {
+                if on_answers(point.length, &answers).await.is_break() {
                     return Err(ScorerError::Stopped);
                 }
                 *place = answers;
@@ -294,7 +303,7 @@ impl Scorer {
     }
 
     /// The publication's processor counts an odd frame otherwise than LeRobot's.
-    pub(super) fn odd(&self) -> OddFrames {
+    pub(super) fn odd_frames(&self) -> OddFrames {
         match self.options.profile {
             Profile::Lerobot => OddFrames::Padded,
             Profile::Aligned | Profile::Legacy => OddFrames::HalfToEven,
@@ -304,7 +313,7 @@ impl Scorer {
     /// The answers to every question where the reader is.
     pub(super) async fn ask(
         &self,
-        reader: &Reader<'_>,
+        reader: &VideoReader<'_>,
         questions: &[Question],
     ) -> Result<Vec<[f32; 2]>, ScorerError> {
         let answers = self.ask_at(reader, &[reader.mark()], questions).await?;
@@ -314,7 +323,7 @@ impl Scorer {
     /// The answers to every question at each of the marks, all in one pass.
     async fn ask_at(
         &self,
-        reader: &Reader<'_>,
+        reader: &VideoReader<'_>,
         marks: &[Mark],
         questions: &[Question],
     ) -> Result<Vec<Vec<[f32; 2]>>, ScorerError> {
@@ -352,9 +361,9 @@ impl Scorer {
 }
 
 /// Curves of answers per question and point, and of those on the frozen frame.
-pub(super) fn together(
-    setting: Setting,
-    plan: &Plan,
+pub(super) fn assemble(
+    config: ScoreConfig,
+    plan: &ReadPlan,
     answers: &Answers,
     frozen: &Answers,
     controls: Vec<ControlInstruction>,
@@ -367,11 +376,11 @@ pub(super) fn together(
     let own = curves.next().ok_or(Error::NoPrefixes)?;
     let frozen = frozen.first().ok_or(Error::NoPrefixes)?;
     let controls: Vec<(ControlInstruction, Curve)> = controls.into_iter().zip(curves).collect();
-    Ok(Score::new(setting, own, curve(frozen, plan)?, controls))
+    Ok(Score::new(config, own, curve(frozen, plan)?, controls))
 }
 
 /// A value per prefix asked for, from one per point read.
-fn curve(answers: &[[f32; 2]], plan: &Plan) -> Result<Curve, Error> {
+fn curve(answers: &[[f32; 2]], plan: &ReadPlan) -> Result<Curve, Error> {
     let of = |side: usize| -> Vec<f64> {
         plan.answers
             .iter()

@@ -1,8 +1,12 @@
 //! Scoring a video that is still being taken.
 
-use super::run::{Answers, together};
-use super::{Film, Frozen, Plan, PreResized, Question, Reader, Scored, Scorer, ScorerError};
-use crate::{Clip, ControlInstruction, Error, Prefixes, Prompt, Score, Setting};
+use super::run::{Answers, assemble};
+use super::{
+    FrameSource, PreResized, Question, ReadPlan, ScoredPoint, Scorer, ScorerError, VideoReader,
+};
+use crate::{
+    Clip, ControlInstruction, Error, FrozenFirstFrame, Prefixes, Prompt, Score, ScoreConfig,
+};
 use qwen3vl::FrameSize;
 use std::{borrow::Cow, collections::BTreeMap, ops::ControlFlow};
 use vision::RgbImage;
@@ -12,7 +16,7 @@ use vision::RgbImage;
 /// Whole blocks are read once and stay read; the half block of an odd frame is read aside. Frames are those of a clip at
 /// the rate at which they come, so a [`Score`] of them equals that of the finished clip with every prefix.
 #[derive(Debug)]
-pub struct Live<'a> {
+pub struct StreamingScorer<'a> {
     scorer: &'a Scorer,
     prompt: Prompt,
     controls: Vec<ControlInstruction>,
@@ -20,8 +24,8 @@ pub struct Live<'a> {
     fps: f64,
     frames: usize,
     /// The first frame and those that are not read yet.
-    kept: Kept,
-    reader: Option<(Reader<'a>, FrameSize)>,
+    kept: UnreadFrames,
+    reader: Option<(VideoReader<'a>, FrameSize)>,
     /// Whole blocks that the reader has.
     read: usize,
     /// Per frame that came, both answers to each question.
@@ -29,9 +33,9 @@ pub struct Live<'a> {
 }
 
 #[derive(Debug, Default)]
-struct Kept(BTreeMap<usize, RgbImage>);
+struct UnreadFrames(BTreeMap<usize, RgbImage>);
 
-impl Film for Kept {
+impl FrameSource for UnreadFrames {
     fn frame(&self, index: usize) -> Result<Cow<'_, RgbImage>, ScorerError> {
         self.0
             .get(&index)
@@ -43,7 +47,7 @@ impl Film for Kept {
     }
 }
 
-impl<'a> Live<'a> {
+impl<'a> StreamingScorer<'a> {
     /// Nothing has been seen yet. Frames will come at `fps` per second.
     ///
     /// # Errors
@@ -58,7 +62,7 @@ impl<'a> Live<'a> {
         Clip::new(1, fps)?;
         let profile = scorer.options().profile;
         if !profile.shows_every_frame(fps) {
-            return Err(Error::NotLive { profile, fps }.into());
+            return Err(Error::NotStreamable { profile, fps }.into());
         }
         let prompt = scorer.prompt(instruction, None)?;
         let (controls, questions) = scorer.questions(&prompt, other_task)?;
@@ -69,7 +73,7 @@ impl<'a> Live<'a> {
             questions,
             fps,
             frames: 0,
-            kept: Kept::default(),
+            kept: UnreadFrames::default(),
             reader: None,
             read: 0,
             points: Vec::new(),
@@ -97,7 +101,7 @@ impl<'a> Live<'a> {
         let length = self.frames + 1;
         let clip = Clip::new(length, self.fps)?;
         let options = self.scorer.options();
-        let plan = Plan::new(options.profile, &clip, &[length])?;
+        let plan = ReadPlan::new(options.profile, &clip, &[length])?;
         let Some(point) = plan.points.first() else {
             return Ok(None);
         };
@@ -109,30 +113,30 @@ impl<'a> Live<'a> {
         let model = self.scorer.model();
         let size = model
             .video()
-            .frame_size(point.frames, own, self.scorer.odd())?;
+            .frame_size(point.frames, own, self.scorer.odd_frames())?;
         let (mut reader, first_size) = match self.reader.take() {
             Some(held) => held,
-            None => (Reader::new(model, options.layout, size)?, size),
+            None => (VideoReader::new(model, options.layout, size)?, size),
         };
         if size != first_size {
             self.reader = Some((reader, first_size));
             return Ok(None);
         }
         self.kept.0.insert(self.frames, frame);
-        let film = PreResized {
-            film: &self.kept,
+        let source = PreResized {
+            source: &self.kept,
             side,
         };
         let whole = point.whole_blocks();
         let result = async {
             reader.read(
-                &film,
+                &source,
                 point.blocks.get(self.read..whole).unwrap_or_default(),
             )?;
             match point.half_block() {
                 Some(half) => {
                     let mut aside = reader.clone();
-                    aside.read(&film, std::slice::from_ref(half))?;
+                    aside.read(&source, std::slice::from_ref(half))?;
                     self.scorer.ask(&aside, &self.questions).await
                 }
                 None => self.scorer.ask(&reader, &self.questions).await,
@@ -162,35 +166,35 @@ impl<'a> Live<'a> {
         Ok(self.points.last().map(Vec::as_slice))
     }
 
-    /// No more frames come: the control on the frozen first frame, and everything together. `watch` is told every point
+    /// No more frames come: the control on the frozen first frame, and everything together. `on_point` is told every point
     /// of the control.
     ///
     /// # Errors
     /// [`ScorerError`]; [`ScorerError::Ask`] when no frame came.
     pub async fn finish(
         self,
-        watch: &mut impl AsyncFnMut(Scored<'_>) -> ControlFlow<()>,
+        on_point: &mut impl AsyncFnMut(ScoredPoint<'_>) -> ControlFlow<()>,
     ) -> Result<Score, ScorerError> {
         let profile = self.scorer.options().profile;
         let clip = Clip::new(self.frames, self.fps)?;
         let lengths = Prefixes::Lengths((1..=self.frames).collect()).lengths(&clip, profile)?;
-        let plan = Plan::new(profile, &clip, &lengths)?;
+        let plan = ReadPlan::new(profile, &clip, &lengths)?;
         let first = self.questions.get(..1).unwrap_or_default();
-        let of = plan.points.len();
+        let total = plan.points.len();
         let mut done = 0;
         let frozen = self
             .scorer
             .answer(
-                &Frozen(&self.kept),
+                &FrozenFirstFrame(&self.kept),
                 &plan,
                 first,
                 &mut async |length, answers| {
                     done += 1;
-                    watch(Scored {
+                    on_point(ScoredPoint {
                         length,
                         answers,
                         done,
-                        of,
+                        total,
                         frozen: true,
                     })
                     .await
@@ -209,7 +213,7 @@ impl<'a> Live<'a> {
                     .collect()
             })
             .collect();
-        let setting = Setting::new(profile, &self.prompt, &clip, &lengths)?;
-        together(setting, &plan, &answers, &frozen, self.controls)
+        let config = ScoreConfig::new(profile, &self.prompt, &clip, &lengths)?;
+        assemble(config, &plan, &answers, &frozen, self.controls)
     }
 }

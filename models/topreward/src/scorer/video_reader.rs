@@ -1,28 +1,28 @@
 //! Reading a video into a context, some blocks at a time.
 
-use super::{Film, ScorerError};
+use super::{FrameSource, ScorerError};
 use crate::Block;
 use qwen3vl::{Context, FrameSize, Mark, Piece, Qwen3Vl, Seen, TextLayout};
 
 /// Blocks that are read in one pass at most: enough to fill a processor, few enough that their patches stay small.
-const TOGETHER: usize = 8;
+const BLOCKS_PER_PASS: usize = 8;
 
 /// Frame numbers of a block that say which picture it is.
-type Pictures = [usize; 2];
+type ImageIds = [usize; 2];
 
 /// A video being read: what the model has of it so far. A clone goes its own way and shares what was read.
 #[derive(Debug, Clone)]
-pub struct Reader<'a> {
+pub struct VideoReader<'a> {
     model: &'a Qwen3Vl,
     layout: TextLayout,
     size: FrameSize,
     context: Context,
     after: Vec<u32>,
-    /// The last block, by its pictures, and where its features are: a frozen frame is looked at once.
-    last: Option<(Pictures, Seen, usize)>,
+    /// The last block, by its image ids, and where its features are: a frozen frame is looked at once.
+    last: Option<(ImageIds, Seen, usize)>,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> VideoReader<'a> {
     /// Nothing is read yet. Frames will be resized to `size`.
     ///
     /// # Errors
@@ -42,23 +42,23 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Reads the next blocks of `film`.
+    /// Reads the next blocks of `source`.
     ///
     /// # Errors
     /// [`ScorerError`]; what was read before stays.
     pub fn read(
         &mut self,
-        film: &(impl Film + ?Sized),
+        source: &(impl FrameSource + ?Sized),
         blocks: &[Block],
     ) -> Result<(), ScorerError> {
         blocks
-            .chunks(TOGETHER)
-            .try_for_each(|some| self.read_some(film, some))
+            .chunks(BLOCKS_PER_PASS)
+            .try_for_each(|some| self.read_some(source, some))
     }
 
     fn read_some(
         &mut self,
-        film: &(impl Film + ?Sized),
+        source: &(impl FrameSource + ?Sized),
         blocks: &[Block],
     ) -> Result<(), ScorerError> {
         let mut before = Vec::with_capacity(blocks.len());
@@ -71,7 +71,7 @@ impl<'a> Reader<'a> {
             };
             before.push(self.model.before_block(&opening, block.seconds)?);
         }
-        let seen = self.see(film, blocks)?;
+        let seen = self.see(source, blocks)?;
         let mut pieces = Vec::with_capacity(3 * blocks.len());
         for (before, (_, seen, block)) in before.iter().zip(&seen) {
             pieces.push(Piece::Text(before));
@@ -91,18 +91,18 @@ impl<'a> Reader<'a> {
     /// The features of every block; each picture is looked at once.
     fn see(
         &self,
-        film: &(impl Film + ?Sized),
+        source: &(impl FrameSource + ?Sized),
         blocks: &[Block],
-    ) -> Result<Vec<(Pictures, Seen, usize)>, ScorerError> {
-        let pictures = |block: &Block| block.indices.map(|index| film.picture(index));
-        let known = self.last.iter().map(|(pictures, _, _)| *pictures);
-        let mut all: Vec<Pictures> = known.collect();
+    ) -> Result<Vec<(ImageIds, Seen, usize)>, ScorerError> {
+        let image_ids = |block: &Block| block.indices.map(|index| source.image_id(index));
+        let known = self.last.iter().map(|(image_ids, _, _)| *image_ids);
+        let mut all: Vec<ImageIds> = known.collect();
         let mut new = Vec::new();
         for block in blocks {
-            if !all.contains(&pictures(block)) {
-                all.push(pictures(block));
+            if !all.contains(&image_ids(block)) {
+                all.push(image_ids(block));
                 let [first, second] = block.indices;
-                let frames = [film.frame(first)?, film.frame(second)?];
+                let frames = [source.frame(first)?, source.frame(second)?];
                 let video = self.model.video();
                 new.push(video.block([&frames[0], &frames[1]], self.size)?);
             }
@@ -116,10 +116,10 @@ impl<'a> Reader<'a> {
         Ok(blocks
             .iter()
             .filter_map(|block| {
-                let pictures = pictures(block);
-                let place = all.iter().position(|known| *known == pictures)?;
+                let image_ids = image_ids(block);
+                let place = all.iter().position(|known| *known == image_ids)?;
                 match place.checked_sub(old) {
-                    Some(place) => Some((pictures, seen.clone()?, place)),
+                    Some(place) => Some((image_ids, seen.clone()?, place)),
                     None => self.last.clone(),
                 }
             })
