@@ -60,14 +60,14 @@ impl GvlRecord {
         episode_index: u64,
         instruction: &str,
         total: usize,
-        shown: &gvl::Shown,
+        shown: &gvl::ShownFrames,
         answer: &str,
     ) -> Self {
-        let read = shown.read(answer);
-        let said = gvl::percentages(answer);
-        let no_mass = u32::from(said.is_err());
-        let said = said.unwrap_or_default();
-        let valid_length = said.len() == shown.shuffled.len();
+        let parsed = shown.parse(answer);
+        let percentages = gvl::percentages(answer);
+        let no_mass = u32::from(percentages.is_err());
+        let percentages = percentages.unwrap_or_default();
+        let valid_length = percentages.len() == shown.shuffled.len();
         Self {
             index,
             dataset: dataset.to_owned(),
@@ -86,11 +86,11 @@ impl GvlRecord {
             context_episodes_count: 0,
             context_episodes_indices: Vec::new(),
             context_episodes_frames_per_episode: Vec::new(),
-            predicted_percentages: said,
+            predicted_percentages: percentages,
             valid_length,
             metrics: BTreeMap::from([(
                 "voc".to_owned(),
-                read.as_ref().map_or(0.0, |answer| answer.voc),
+                parsed.as_ref().map_or(0.0, |answer| answer.voc),
             )]),
             error_count: BTreeMap::from([
                 (MISMATCH.to_owned(), u32::from(!valid_length)),

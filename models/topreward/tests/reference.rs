@@ -367,8 +367,8 @@ fn the_baseline_asks_what_the_reference_asks() {
             .question("open the drawer")
             .into_iter()
             .map(|piece| match piece {
-                gvl::Piece::Text(text) => Value::from(text),
-                gvl::Piece::Frame(frame) => Value::from(frame),
+                gvl::QuestionPart::Text(text) => Value::from(text),
+                gvl::QuestionPart::Frame(frame) => Value::from(frame),
             })
             .collect();
         assert_eq!(question, case.question);
@@ -378,12 +378,12 @@ fn the_baseline_asks_what_the_reference_asks() {
             said.map(|value| format!("{value}% ")).collect()
         };
         if case.total <= 100 {
-            let knows = shown.read(&say(&|frame| frame)).unwrap();
+            let knows = shown.parse(&say(&|frame| frame)).unwrap();
             assert!((knows.voc - 1.0).abs() < 1e-12 && !knows.undefined);
         }
-        let dull = shown.read(&say(&|_| 50)).unwrap();
+        let dull = shown.parse(&say(&|_| 50)).unwrap();
         assert!(dull.voc == 0.0 && dull.undefined);
-        assert!(shown.read("10%").is_err());
+        assert!(shown.parse("10%").is_err());
     }
 }
 

@@ -20,42 +20,45 @@ pub struct BaselineAnswer {
     /// Whether the model ended it, and was not cut off.
     pub ended: Ended,
     /// What it says, or why that cannot be used. The reference leaves such episodes out of its mean.
-    pub read: Result<gvl::Answer, Error>,
+    pub parsed: Result<gvl::Answer, Error>,
 }
 
 impl Scorer {
-    /// Asks for the percentages of `shown`, an answer of at most `most` tokens. The scorer's options do not matter.
+    /// Asks for the percentages of `shown`, an answer of at most `max_tokens` tokens. The scorer's options do not matter.
     ///
     /// # Errors
     /// [`ScorerError`]. An answer that cannot be read is none.
     pub async fn ask_percentages(
         &self,
         source: &(impl FrameSource + ?Sized),
-        shown: &gvl::Shown,
+        shown: &gvl::ShownFrames,
         instruction: &str,
-        most: usize,
-        told: &mut Told<'_>,
+        max_tokens: usize,
+        on_token: &mut Told<'_>,
     ) -> Result<BaselineAnswer, ScorerError> {
         let question = shown.question(instruction);
         let images = question
             .iter()
-            .filter_map(|piece| match piece {
-                gvl::Piece::Frame(index) => Some(squeeze(source, *index)),
-                gvl::Piece::Text(_) => None,
+            .filter_map(|part| match part {
+                gvl::QuestionPart::Frame(index) => Some(squeeze(source, *index)),
+                gvl::QuestionPart::Text(_) => None,
             })
             .collect::<Result<Vec<RgbImage>, ScorerError>>()?;
         let mut images = images.iter();
         let parts: Vec<Part<'_>> = question
             .iter()
-            .filter_map(|piece| match piece {
-                gvl::Piece::Text(text) => Some(Part::Text(text)),
-                gvl::Piece::Frame(_) => images.next().map(Part::Image),
+            .filter_map(|part| match part {
+                gvl::QuestionPart::Text(text) => Some(Part::Text(text)),
+                gvl::QuestionPart::Frame(_) => images.next().map(Part::Image),
             })
             .collect();
         let (context, prompt) = self.model().converse(&parts)?;
-        let written = self.model().write(context, &prompt, most, told).await?;
+        let written = self
+            .model()
+            .write(context, &prompt, max_tokens, on_token)
+            .await?;
         Ok(BaselineAnswer {
-            read: shown.read(&written.text),
+            parsed: shown.parse(&written.text),
             tokens: written.ids.len(),
             text: written.text,
             ended: written.ended,

@@ -131,9 +131,9 @@ impl Score {
             text,
             tokens,
             ended,
-            read,
+            parsed,
         } = answer;
-        let usable = read.is_ok();
+        let usable = parsed.is_ok();
         let one = One {
             method: "gvl",
             scorer: scorer.model().info().name.clone(),
@@ -141,9 +141,12 @@ impl Score {
             instruction: instruction.to_owned(),
             frames: shown.chronological,
             shuffled: shown.shuffled,
-            percentages: read.as_ref().ok().map(|answer| answer.percentages.clone()),
-            voc: read.as_ref().ok().map(|answer| answer.voc),
-            error: read.err().map(|error| error.to_string()),
+            percentages: parsed
+                .as_ref()
+                .ok()
+                .map(|answer| answer.percentages.clone()),
+            voc: parsed.as_ref().ok().map(|answer| answer.voc),
+            error: parsed.err().map(|error| error.to_string()),
             answer: text,
             answer_tokens: tokens,
             ended_itself: ended == Ended::EndOfText,
