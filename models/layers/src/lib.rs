@@ -64,7 +64,7 @@ pub use read_back::{ReadBackError, read_back};
 pub use rotary::Rotary;
 pub use self_test::{Check, SelfTestReport, self_test};
 pub use table::Table;
-pub use vocabulary::{Vocabulary, Wanted};
+pub use vocabulary::{TokenQuery, Vocabulary};
 pub use wait::wait;
 pub use weights::{Progress, Weights};
 

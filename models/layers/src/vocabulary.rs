@@ -35,7 +35,7 @@ struct Shard {
 
 /// The natural logarithm of a token's probability is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wanted {
+pub struct TokenQuery {
     /// Which hidden state.
     pub row: usize,
     /// Which token.
@@ -101,7 +101,7 @@ impl Vocabulary {
         Tensor::cat(scores, 1)
     }
 
-    /// `ln p(id)` under the softmax over all tokens, for each of `wanted`, whose rows are rows of `hidden`
+    /// `ln p(id)` under the softmax over all tokens, for each of `queries`, whose rows are rows of `hidden`
     /// (`[rows, width]`) and whose ids are below [`Vocabulary::len`].
     ///
     /// Scores and sums are `f32` whatever the rows are kept in; the sums of the shards are joined in `f64`.
@@ -111,19 +111,19 @@ impl Vocabulary {
     pub async fn log_probs(
         &self,
         hidden: &Tensor<2>,
-        wanted: &[Wanted],
+        queries: &[TokenQuery],
     ) -> Result<Vec<f32>, ReadBackError> {
         let [rows, _] = hidden.dims();
         let largest = self.shards.iter().map(|shard| shard.head.outputs()).max();
         let each = (SCORES / largest.unwrap_or(1).max(1)).max(1);
-        let mut found = vec![f32::NAN; wanted.len()];
+        let mut found = vec![f32::NAN; queries.len()];
         for first in (0..rows).step_by(each) {
             let count = each.min(rows - first);
-            let asked: Vec<(usize, Wanted)> = wanted
+            let asked: Vec<(usize, TokenQuery)> = queries
                 .iter()
                 .copied()
                 .enumerate()
-                .filter(|(_, wanted)| (first..first + count).contains(&wanted.row))
+                .filter(|(_, query)| (first..first + count).contains(&query.row))
                 .collect();
             if asked.is_empty() {
                 continue;
@@ -150,9 +150,9 @@ impl Vocabulary {
                     }
                 }
             }
-            for ((place, wanted), score) in asked.iter().zip(scores) {
+            for ((place, query), score) in asked.iter().zip(scores) {
                 if let (Some(slot), Some(sum)) =
-                    (found.get_mut(*place), sums.get(wanted.row - first))
+                    (found.get_mut(*place), sums.get(query.row - first))
                 {
                     *slot = (f64::from(score) - sum.ln()) as f32;
                 }
@@ -169,7 +169,7 @@ impl Shard {
         &self,
         hidden: &Tensor<2>,
         first_row: usize,
-        asked: &[(usize, Wanted)],
+        asked: &[(usize, TokenQuery)],
     ) -> (Tensor<1>, Vec<usize>) {
         let scores = self.head.forward(hidden.clone());
         let [rows, tokens] = scores.dims();
@@ -177,13 +177,13 @@ impl Shard {
         let sum = (scores.clone() - most.clone()).exp().sum_dim(1);
         let mut inside = Vec::new();
         let mut parts = vec![most.reshape([rows]), sum.reshape([rows])];
-        for (place, (_, wanted)) in asked.iter().enumerate() {
-            let Some(column) = (wanted.id as usize).checked_sub(self.first) else {
+        for (place, (_, query)) in asked.iter().enumerate() {
+            let Some(column) = (query.id as usize).checked_sub(self.first) else {
                 continue;
             };
             if column < tokens {
                 inside.push(place);
-                let row = scores.clone().narrow(0, wanted.row - first_row, 1);
+                let row = scores.clone().narrow(0, query.row - first_row, 1);
                 parts.push(row.narrow(1, column, 1).reshape([1]));
             }
         }

@@ -1,9 +1,9 @@
 //! What the model has read, and what can be asked about it.
 
 use burn::tensor::Tensor;
-use layers::Wanted;
+use layers::TokenQuery;
 
-use crate::vision_tower::Seen;
+use crate::vision_tower::VisionTokens;
 
 /// What the model has read so far: keys and values of every layer, and where the next token stands.
 ///
@@ -21,11 +21,11 @@ impl Context {
         self.past.tokens()
     }
 
-    /// This place in the sequence, to which a [`Tail`] can be attached later, when more has been read.
-    pub fn mark(&self) -> Mark {
-        Mark {
+    /// This place in the sequence, to which a [`Suffix`] can be attached later, when more has been read.
+    pub fn position(&self) -> ContextPosition {
+        ContextPosition {
             tokens: self.tokens(),
-            next: self.next,
+            next_position: self.next,
         }
     }
 
@@ -81,22 +81,22 @@ impl Past {
 
 /// A place in a sequence.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Mark {
+pub struct ContextPosition {
     /// Tokens before it.
     pub tokens: usize,
     /// Where a token of text stands that follows here. Not `tokens`: a picture takes fewer places than tokens.
-    pub next: u32,
+    pub next_position: u32,
 }
 
 /// Something to read.
 #[derive(Debug, Clone, Copy)]
-pub enum Piece<'a> {
+pub enum Segment<'a> {
     /// Tokens of text.
     Text(&'a [u32]),
     /// One temporal block.
-    Picture {
+    VisionBlock {
         /// What the vision tower made of it and perhaps others.
-        seen: &'a Seen,
+        tokens: &'a VisionTokens,
         /// Which of them, from 0.
         block: usize,
     },
@@ -104,22 +104,22 @@ pub enum Piece<'a> {
 
 /// A text after a place in a context, and what is asked about it. The text does not become a part of the context.
 #[derive(Debug, Clone, Copy)]
-pub struct Tail<'a> {
+pub struct Suffix<'a> {
     /// Where it follows. It sees what lies before this place, and itself.
-    pub from: Mark,
+    pub position: ContextPosition,
     /// Its tokens, at least one.
     pub ids: &'a [u32],
-    /// Probabilities of what may follow its tokens; rows count from 0 within the tail.
-    pub wanted: &'a [Wanted],
+    /// Probabilities of what may follow its tokens; rows count from 0 within the suffix.
+    pub queries: &'a [TokenQuery],
 }
 
-/// A [`Tail`] of a sequence that is read in the same pass.
+/// A [`Suffix`] of a sequence that is read in the same pass.
 #[derive(Debug, Clone, Copy)]
-pub struct PackedTail<'a> {
-    /// It follows this many of the pieces.
-    pub after_pieces: usize,
+pub struct PackedSuffix<'a> {
+    /// It follows this many of the segments.
+    pub after_segments: usize,
     /// Its tokens, at least one.
     pub ids: &'a [u32],
-    /// As in [`Tail::wanted`].
-    pub wanted: &'a [Wanted],
+    /// As in [`Suffix::queries`].
+    pub queries: &'a [TokenQuery],
 }

@@ -145,7 +145,7 @@ pub enum ScoreError {
     },
     /// A mark that lies beyond what the context holds.
     #[error("the tail starts after {tokens} tokens, but the context holds {held}")]
-    NoSuchMark {
+    NoSuchPosition {
         /// Tokens before the tail.
         tokens: usize,
         /// Tokens held.

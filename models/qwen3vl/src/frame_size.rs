@@ -111,7 +111,7 @@ pub fn smart_resize(
     clippy::cast_sign_loss,
     reason = "counts of pixels are far below 2^53 and not negative"
 )]
-pub fn smart_resize_still(
+pub fn smart_resize_image(
     size: FrameSize,
     factor: usize,
     budget: PixelBudget,

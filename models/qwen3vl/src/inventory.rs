@@ -6,8 +6,8 @@ use std::path::Path;
 use crate::config::{self, Config};
 use crate::error::LoadError;
 use crate::loader::{check_embedding, is_vocabulary};
+use crate::tokenizer::{self, TextTokenizer};
 use crate::video_config::{self, VideoConfig};
-use crate::words::{self, Words};
 
 /// What can be told from the small files and from the headers of the large ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +30,7 @@ impl Inventory {
     pub fn read(files: &ModelFiles) -> Result<Self, LoadError> {
         let config = Config::parse(&files.read(config::FILE)?)?;
         VideoConfig::read(files, &config)?;
-        Words::new(&files.read(words::FILE)?, &config)?;
+        TextTokenizer::new(&files.read(tokenizer::FILE)?, &config)?;
         let checkpoint = files.checkpoint()?;
         check_embedding(&checkpoint, &config)?;
         let frames = if files.find(video_config::FILE)?.is_some() {
@@ -38,7 +38,7 @@ impl Inventory {
         } else {
             video_config::PROCESSOR_FILE
         };
-        let mut names = [config::FILE, words::FILE, frames]
+        let mut names = [config::FILE, tokenizer::FILE, frames]
             .map(str::to_owned)
             .to_vec();
         if files.find(INDEX_FILE)?.is_some() {

@@ -11,7 +11,7 @@
 //! joined, and the factor of the attention scores is folded into the norm of the queries.
 //!
 //! What a score is made of is a difference of small log-probabilities, so whatever precision is asked for, the vision
-//! tower, the embeddings and the output head keep at least sixteen bits; see [`Kept`].
+//! tower, the embeddings and the output head keep at least sixteen bits; see [`WeightsByUse`].
 
 use burn::tensor::Device;
 use layers::{
@@ -77,7 +77,7 @@ impl Network {
         device: &Device,
         options: &LoadOptions<'_>,
     ) -> Result<Self, LoadError> {
-        let kept = Kept::new(checkpoint, device, options.precision, options.progress)?;
+        let weights = WeightsByUse::new(checkpoint, device, options.precision, options.progress)?;
         let (most_bytes, rows_together) = if *device == layers::device::cpu() {
             (u64::MAX, ROWS_ON_CPU)
         } else {
@@ -85,31 +85,32 @@ impl Network {
         };
         let shard_bytes = options.shard_bytes.unwrap_or(most_bytes);
         let network = Self {
-            vision: load_vision(&kept, &config.vision)?,
-            text: load_text(&kept, config, shard_bytes)?,
+            vision: load_vision(&weights, &config.vision)?,
+            text: load_text(&weights, config, shard_bytes)?,
             config: config.clone(),
             device: device.clone(),
-            weight_bytes: kept.main.kept(),
+            weight_bytes: weights.main.kept(),
             scores: options.scores.max(1),
             rows_together,
         };
         let tied = config.tie_word_embeddings;
         // Some files hold a tied head a second time, and frequencies, which are computed.
-        kept.main
+        weights
+            .main
             .finish(|name| (tied && name == HEAD) || name.ends_with("rotary_emb.inv_freq"))?;
         Ok(network)
     }
 }
 
 /// One checkpoint, read in the precisions that different parts are kept in.
-struct Kept<'a> {
+struct WeightsByUse<'a> {
     /// The precision asked for: the language model's layers.
     main: Weights<'a>,
     /// At least sixteen bits: the vision tower, embeddings and output head.
     delicate: Weights<'a>,
 }
 
-impl<'a> Kept<'a> {
+impl<'a> WeightsByUse<'a> {
     fn new(
         checkpoint: &'a Checkpoint,
         device: &'a Device,
@@ -128,8 +129,11 @@ impl<'a> Kept<'a> {
     }
 }
 
-fn load_vision(kept: &Kept, vision: &VisionConfig) -> Result<VisionTower, CheckpointError> {
-    let weights = &kept.delicate;
+fn load_vision(
+    weights: &WeightsByUse,
+    vision: &VisionConfig,
+) -> Result<VisionTower, CheckpointError> {
+    let weights = &weights.delicate;
     let hidden = vision.hidden_size;
     let blocks = (0..vision.depth)
         .map(|index| {
@@ -226,10 +230,15 @@ fn load_merger(
     })
 }
 
-fn load_text(kept: &Kept, config: &Config, shard_bytes: u64) -> Result<TextModel, CheckpointError> {
+fn load_text(
+    weights: &WeightsByUse,
+    config: &Config,
+    shard_bytes: u64,
+) -> Result<TextModel, CheckpointError> {
     let text = &config.text;
     let vocabulary = |name: &str| -> Result<Vocabulary, CheckpointError> {
-        kept.delicate
+        weights
+            .delicate
             .vocabulary(name, text.vocab_size, text.hidden_size, shard_bytes)
     };
     let embedding = vocabulary(EMBEDDING)?;
@@ -239,13 +248,13 @@ fn load_text(kept: &Kept, config: &Config, shard_bytes: u64) -> Result<TextModel
         Some(vocabulary(HEAD)?)
     };
     let blocks = (0..text.num_hidden_layers)
-        .map(|index| load_block(&kept.main, text, index))
+        .map(|index| load_block(&weights.main, text, index))
         .collect::<Result<_, CheckpointError>>()?;
     Ok(TextModel {
         embedding,
         head,
         blocks,
-        final_norm: kept.main.rms_norm(
+        final_norm: weights.main.rms_norm(
             &format!("{TEXT}.norm"),
             text.hidden_size,
             text.rms_norm_eps,

@@ -4,12 +4,12 @@ use burn::tensor::Device;
 use layers::{ModelFiles, Precision, Progress};
 
 use crate::config::{self, Config};
-use crate::ends;
 use crate::error::{LoadError, ScoreError};
 use crate::network::Network;
+use crate::stop_tokens;
+use crate::tokenizer::{self, TextTokenizer};
 use crate::video_config::VideoConfig;
 use crate::video_input::VideoInput;
-use crate::words::{self, Words};
 
 /// How a model is loaded.
 #[derive(Clone)]
@@ -21,7 +21,7 @@ pub struct LoadOptions<'a> {
     pub shard_bytes: Option<u64>,
     /// Most scores of attention at a time. The default, 2^25, fills 128 MiB.
     pub scores: usize,
-    /// Told the bytes of the weights read so far and of all of them, every few megabytes.
+    /// Called with the bytes of the weights read so far and of all of them, every few megabytes.
     pub progress: Option<Progress<'a>>,
 }
 
@@ -64,10 +64,10 @@ pub struct ModelInfo {
 /// The network, its tokenizer and its image processing.
 #[derive(Debug)]
 pub struct Qwen3Vl {
-    words: Words,
+    tokenizer: TextTokenizer,
     video: VideoInput,
     images: Option<VideoInput>,
-    ends: Vec<u32>,
+    stop_tokens: Vec<u32>,
     network: Network,
     info: ModelInfo,
 }
@@ -85,8 +85,8 @@ impl Qwen3Vl {
         let config = Config::parse(&files.read(config::FILE)?)?;
         let video = VideoConfig::read(files, &config)?;
         let images = VideoConfig::read_images(files, &config)?;
-        let words = Words::new(&files.read(words::FILE)?, &config)?;
-        let ends = ends::read(files, &words)?;
+        let tokenizer = TextTokenizer::new(&files.read(tokenizer::FILE)?, &config)?;
+        let stop_tokens = stop_tokens::read(files, &tokenizer)?;
         let checkpoint = files.checkpoint()?;
         let network = Network::load(&checkpoint, &config, device, options)?;
         let info = ModelInfo {
@@ -99,8 +99,8 @@ impl Qwen3Vl {
         Ok(Self {
             video: VideoInput::new(&video, &config.vision),
             images: images.map(|images| VideoInput::new(&images, &config.vision)),
-            ends,
-            words,
+            stop_tokens,
+            tokenizer,
             network,
             info,
         })
@@ -117,8 +117,8 @@ impl Qwen3Vl {
     }
 
     /// Text to token ids and back.
-    pub fn words(&self) -> &Words {
-        &self.words
+    pub fn tokenizer(&self) -> &TextTokenizer {
+        &self.tokenizer
     }
 
     /// Frames to blocks of patches.
@@ -132,8 +132,8 @@ impl Qwen3Vl {
     }
 
     /// Tokens that end an answer.
-    pub fn ends(&self) -> &[u32] {
-        &self.ends
+    pub fn stop_tokens(&self) -> &[u32] {
+        &self.stop_tokens
     }
 
     /// The network itself: seeing, reading, scoring.
@@ -148,6 +148,6 @@ impl Qwen3Vl {
     /// [`ScoreError::BadTime`], [`ScoreError::Tokenizer`].
     pub fn before_block(&self, opening: &str, seconds: f64) -> Result<Vec<u32>, ScoreError> {
         let text = format!("{opening}{}", crate::layout::before_block(seconds)?);
-        self.words.encode(&text)
+        self.tokenizer.encode(&text)
     }
 }

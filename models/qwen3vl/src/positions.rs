@@ -7,15 +7,19 @@ use crate::config::{TextConfig, VisionConfig};
 use crate::video_input::{Grid, merge_order};
 
 /// Time, height and width of a token.
-pub type Place = [u32; 3];
+pub type MropePosition = [u32; 3];
 
 /// Places of `count` tokens of text from `next` on: every one is a step in all three.
-pub fn text_places(next: u32, count: usize) -> impl Iterator<Item = Place> {
+pub fn text_positions(next: u32, count: usize) -> impl Iterator<Item = MropePosition> {
     (next..).take(count).map(|at| [at; 3])
 }
 
 /// Places of a picture of `rows` x `columns` tokens: one time, and rows and columns counted from it.
-pub fn picture_places(next: u32, rows: usize, columns: usize) -> impl Iterator<Item = Place> {
+pub fn vision_positions(
+    next: u32,
+    rows: usize,
+    columns: usize,
+) -> impl Iterator<Item = MropePosition> {
     (next..).take(rows).flat_map(move |row| {
         (next..)
             .take(columns)
@@ -24,7 +28,7 @@ pub fn picture_places(next: u32, rows: usize, columns: usize) -> impl Iterator<I
 }
 
 /// The place after a picture of `rows` x `columns` tokens that starts at `next`.
-pub fn after_picture(next: u32, rows: usize, columns: usize) -> u32 {
+pub fn position_after_vision(next: u32, rows: usize, columns: usize) -> u32 {
     next.saturating_add(u32::try_from(rows.max(columns)).unwrap_or(u32::MAX))
 }
 
@@ -62,12 +66,12 @@ impl TextRotation {
         Self { pairs }
     }
 
-    pub(crate) fn rotary(&self, places: &[Place], device: &Device) -> Rotary {
-        let angles: Vec<f32> = places
+    pub(crate) fn rotary(&self, positions: &[MropePosition], device: &Device) -> Rotary {
+        let angles: Vec<f32> = positions
             .iter()
-            .flat_map(|place| {
+            .flat_map(|position| {
                 self.pairs.iter().map(|(frequency, axis)| {
-                    frequency * place.get(*axis).copied().unwrap_or_default() as f32
+                    frequency * position.get(*axis).copied().unwrap_or_default() as f32
                 })
             })
             .collect();

@@ -1,12 +1,12 @@
-//! Pieces of text and pictures as one run of rows for the language model.
+//! Segments of text and vision as one run of rows for the language model.
 
 use burn::tensor::{Tensor, TensorData};
 use layers::MASKED;
 
-use crate::context::Piece;
+use crate::context::Segment;
 use crate::error::ScoreError;
 use crate::network::Network;
-use crate::positions::{Place, after_picture, picture_places, text_places};
+use crate::positions::{MropePosition, position_after_vision, text_positions, vision_positions};
 
 /// Rows that follow each other, before it is said who sees whom.
 pub(crate) struct Sequence {
@@ -14,7 +14,7 @@ pub(crate) struct Sequence {
     embedded: Vec<Tensor<2>>,
     /// Per layer, what is added there, in the same parts.
     deepstack: Vec<Vec<Tensor<2>>>,
-    pub(crate) places: Vec<Place>,
+    pub(crate) positions: Vec<MropePosition>,
     /// Where the next token of text stands.
     pub(crate) next: u32,
 }
@@ -31,39 +31,43 @@ impl Sequence {
         Self {
             embedded: Vec::new(),
             deepstack: Vec::new(),
-            places: Vec::new(),
+            positions: Vec::new(),
             next,
         }
     }
 
     /// Number of rows.
     pub(crate) fn len(&self) -> usize {
-        self.places.len()
+        self.positions.len()
     }
 
-    /// Adds a piece.
-    pub(crate) fn push(&mut self, network: &Network, piece: Piece<'_>) -> Result<(), ScoreError> {
-        match piece {
-            Piece::Text(ids) => self.push_text(network, ids),
-            Piece::Picture { seen, block } => {
-                if block >= seen.blocks {
+    /// Adds a segment.
+    pub(crate) fn push(
+        &mut self,
+        network: &Network,
+        segment: Segment<'_>,
+    ) -> Result<(), ScoreError> {
+        match segment {
+            Segment::Text(ids) => self.push_text(network, ids),
+            Segment::VisionBlock { tokens, block } => {
+                if block >= tokens.blocks {
                     return Err(ScoreError::NoSuchBlock {
                         block,
-                        blocks: seen.blocks,
+                        blocks: tokens.blocks,
                     });
                 }
-                let tokens = seen.tokens();
-                let part = |all: &Tensor<2>| all.clone().narrow(0, block * tokens, tokens);
-                let next = after_picture(self.next, seen.rows, seen.columns);
+                let count = tokens.tokens();
+                let part = |all: &Tensor<2>| all.clone().narrow(0, block * count, count);
+                let next = position_after_vision(self.next, tokens.rows, tokens.columns);
                 check_position(network, next)?;
-                self.deepstack.resize_with(seen.deepstack.len(), Vec::new);
+                self.deepstack.resize_with(tokens.deepstack.len(), Vec::new);
                 self.fill(network);
-                self.embedded.push(part(&seen.merged));
-                for (features, all) in self.deepstack.iter_mut().zip(&seen.deepstack) {
+                self.embedded.push(part(&tokens.merged));
+                for (features, all) in self.deepstack.iter_mut().zip(&tokens.deepstack) {
                     features.push(part(all));
                 }
-                self.places
-                    .extend(picture_places(self.next, seen.rows, seen.columns));
+                self.positions
+                    .extend(vision_positions(self.next, tokens.rows, tokens.columns));
                 self.next = next;
                 Ok(())
             }
@@ -97,7 +101,7 @@ impl Sequence {
             .saturating_add(u32::try_from(ids.len()).unwrap_or(u32::MAX));
         check_position(network, next)?;
         self.embedded.push(network.text().embedding.select(ids));
-        self.places.extend(text_places(self.next, ids.len()));
+        self.positions.extend(text_positions(self.next, ids.len()));
         self.next = next;
         Ok(())
     }

@@ -22,7 +22,7 @@ pub enum Stage {
 }
 
 /// Shown every stage as it is computed.
-pub type Watch<'a> = &'a dyn Fn(Stage, &Tensor<2>);
+pub type OnStage<'a> = &'a dyn Fn(Stage, &Tensor<2>);
 
 /// Looks at nothing.
 pub(crate) fn unwatched(_: Stage, _: &Tensor<2>) {}

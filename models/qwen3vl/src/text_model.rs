@@ -11,7 +11,7 @@ use layers::{
 
 use crate::context::Past;
 use crate::positions::TextRotation;
-use crate::stage::{Stage, Watch};
+use crate::stage::{OnStage, Stage};
 
 /// Self-attention with grouped key and value heads.
 #[derive(Debug)]
@@ -77,7 +77,7 @@ pub(crate) struct Rows<'a> {
 
 /// Of which rows the final hidden state is needed.
 #[derive(Debug, Clone)]
-pub(crate) enum Needed {
+pub(crate) enum HiddenRows {
     /// None; nothing after the last layer's keys and values is computed.
     None,
     /// These, in this order.
@@ -110,7 +110,12 @@ impl TextModel {
         self.max_positions
     }
 
-    pub(crate) fn forward(&self, rows: Rows<'_>, needed: &Needed, watch: Watch<'_>) -> Read {
+    pub(crate) fn forward(
+        &self,
+        rows: Rows<'_>,
+        needed: &HiddenRows,
+        on_stage: OnStage<'_>,
+    ) -> Read {
         let Rows {
             mut x,
             mut deepstack,
@@ -120,7 +125,7 @@ impl TextModel {
             past_bias,
             own_bias,
         } = rows;
-        watch(Stage::Embedded, &x);
+        on_stage(Stage::Embedded, &x);
         let last = self.blocks.len().saturating_sub(1);
         let mut own = Vec::with_capacity(self.blocks.len());
         for (layer, block) in self.blocks.iter().enumerate() {
@@ -131,9 +136,9 @@ impl TextModel {
             if layer == last {
                 // From here on only the rows that are asked for matter.
                 match needed {
-                    Needed::None => return Read { hidden: None, own },
-                    Needed::All => {}
-                    Needed::Some(rows) => {
+                    HiddenRows::None => return Read { hidden: None, own },
+                    HiddenRows::All => {}
+                    HiddenRows::Some(rows) => {
                         let rows = index(rows, &x);
                         x = x.select(0, rows.clone());
                         query = query.select(1, rows.clone());
@@ -169,10 +174,10 @@ impl TextModel {
             if let Some(features) = deepstack.get(layer) {
                 x = x + features.clone();
             }
-            watch(Stage::Layer(layer), &x);
+            on_stage(Stage::Layer(layer), &x);
         }
         let hidden = self.final_norm.forward(x);
-        watch(Stage::Final, &hidden);
+        on_stage(Stage::Final, &hidden);
         Read {
             hidden: Some(hidden),
             own,

@@ -4,7 +4,7 @@ use vision::{RgbImage, resize_bicubic_u8};
 
 use crate::config::VisionConfig;
 use crate::error::ScoreError;
-use crate::frame_size::{FrameSize, OddFrames, PixelBudget, smart_resize, smart_resize_still};
+use crate::frame_size::{FrameSize, OddFrames, PixelBudget, smart_resize, smart_resize_image};
 use crate::video_config::VideoConfig;
 
 /// Patches of a picture.
@@ -136,12 +136,12 @@ impl VideoInput {
     ///
     /// # Errors
     /// As [`smart_resize_still`], and [`ScoreError::Frame`].
-    pub fn still(&self, image: &RgbImage) -> Result<Block, ScoreError> {
+    pub fn image(&self, image: &RgbImage) -> Result<Block, ScoreError> {
         let own = FrameSize {
             width: image.width(),
             height: image.height(),
         };
-        let size = smart_resize_still(own, self.factor(), self.budget)?;
+        let size = smart_resize_image(own, self.factor(), self.budget)?;
         self.block([image, image], size)
     }
 

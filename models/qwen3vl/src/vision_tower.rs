@@ -9,7 +9,7 @@ use layers::{LayerNorm, Linear, QkvHeads, Rotary, attend, gelu, gelu_tanh, unfol
 use crate::config::VisionConfig;
 use crate::position_table::PositionTable;
 use crate::positions::vision_rotary;
-use crate::stage::{Stage, Watch};
+use crate::stage::{OnStage, Stage};
 use crate::video_input::{Block, Grid};
 
 /// One pre-norm block: attention over one temporal block's patches, then a feed-forward layer.
@@ -85,7 +85,7 @@ pub(crate) struct VisionTower {
 
 /// What the vision tower makes of some temporal blocks of one grid.
 #[derive(Debug, Clone)]
-pub struct Seen {
+pub struct VisionTokens {
     /// Tokens of one block, along height and width.
     pub(crate) rows: usize,
     pub(crate) columns: usize,
@@ -96,7 +96,7 @@ pub struct Seen {
     pub(crate) deepstack: Vec<Tensor<2>>,
 }
 
-impl Seen {
+impl VisionTokens {
     /// Number of temporal blocks.
     pub fn blocks(&self) -> usize {
         self.blocks
@@ -112,7 +112,7 @@ impl Seen {
         &self.merged
     }
 
-    /// What is added after the first layers of the language model, in order, each as [`Seen::merged`].
+    /// What is added after the first layers of the language model, in order, each as [`VisionTokens::merged`].
     pub fn deepstack(&self) -> &[Tensor<2>] {
         &self.deepstack
     }
@@ -125,11 +125,11 @@ impl VisionTower {
         blocks: &[Block],
         together: usize,
         grid: Grid,
-        watch: Watch<'_>,
-    ) -> Option<Seen> {
+        on_stage: OnStage<'_>,
+    ) -> Option<VisionTokens> {
         let parts: Vec<(Tensor<2>, Vec<Tensor<2>>)> = blocks
             .chunks(together.max(1))
-            .map(|blocks| self.run(blocks, grid, watch))
+            .map(|blocks| self.run(blocks, grid, on_stage))
             .collect();
         let merged = parts.iter().map(|(merged, _)| merged.clone()).collect();
         let deepstack = (0..self.deepstack.len())
@@ -139,7 +139,7 @@ impl VisionTower {
             })
             .collect::<Option<_>>()?;
         let merge = self.config.spatial_merge_size;
-        Some(Seen {
+        Some(VisionTokens {
             rows: grid.rows / merge,
             columns: grid.columns / merge,
             blocks: blocks.len(),
@@ -148,7 +148,12 @@ impl VisionTower {
         })
     }
 
-    fn run(&self, blocks: &[Block], grid: Grid, watch: Watch<'_>) -> (Tensor<2>, Vec<Tensor<2>>) {
+    fn run(
+        &self,
+        blocks: &[Block],
+        grid: Grid,
+        on_stage: OnStage<'_>,
+    ) -> (Tensor<2>, Vec<Tensor<2>>) {
         let count = blocks.len();
         let rows = count * grid.patches();
         let values: Vec<f32> = blocks
@@ -168,20 +173,20 @@ impl VisionTower {
         );
         let rotary = vision_rotary(&self.config, grid, &self.device).repeated(count);
         let embedded = self.patch_embed.forward(patches);
-        watch(Stage::PatchEmbedding, &embedded);
+        on_stage(Stage::PatchEmbedding, &embedded);
         let mut x = embedded + positions.repeat_dim(0, count);
         let mut taps = Vec::with_capacity(self.deepstack.len());
         for (index, block) in self.blocks.iter().enumerate() {
             x = block.forward(x, count, &rotary);
-            watch(Stage::VisionBlock(index), &x);
+            on_stage(Stage::VisionBlock(index), &x);
             if let Some((_, merger)) = self.deepstack.iter().find(|(after, _)| *after == index) {
                 let features = merger.forward(x.clone());
-                watch(Stage::Deepstack(taps.len()), &features);
+                on_stage(Stage::Deepstack(taps.len()), &features);
                 taps.push(features);
             }
         }
         let merged = self.merger.forward(x);
-        watch(Stage::Merged, &merged);
+        on_stage(Stage::Merged, &merged);
         (merged, taps)
     }
 }

@@ -108,7 +108,7 @@ fn frames_of_cameras_become_the_pixels_of_the_reference() {
     for case in &golden.stills {
         let [width, height] = case.input;
         let image = frame(width, height, case.seed);
-        let block = model.images().unwrap().still(&image).unwrap();
+        let block = model.images().unwrap().image(&image).unwrap();
         faults.extend(fault(case, &[block]));
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));

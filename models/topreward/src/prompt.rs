@@ -1,7 +1,7 @@
 //! The words around the video. Every byte of them moves the result.
 //!
-//! A prompt is a header, the video's blocks (which the model's own crate writes, with their times), a tail,
-//! and an answer whose probability is read where the tail ends. What the model reads is tokenised from the
+//! A prompt is a header, the video's blocks (which the model's own crate writes, with their times), a suffix,
+//! and an answer whose probability is read where the suffix ends. What the model reads is tokenised from the
 //! end of the video to the end of the answer at once, because a word's token includes the space before it.
 
 use crate::Error;
@@ -96,7 +96,7 @@ impl Prompt {
 
     /// What stands between the last block and the answer.
     #[must_use]
-    pub fn tail(&self) -> String {
+    pub fn suffix(&self) -> String {
         let claim = match &self.description {
             None => CLAIM.to_owned(),
             Some(description) => format!("{description}{CLAIM_AFTER_DESCRIPTION}"),
@@ -174,11 +174,11 @@ mod tests {
     fn a_turn_is_never_closed_without_template() {
         let prompt = Prompt::new("open the drawer").unwrap();
         assert_eq!(
-            prompt.tail() + prompt.yes(),
+            prompt.suffix() + prompt.yes(),
             "The above video shows a robot manipulation trajectory that completes the following task: \
              open the drawer Decide whether the above statement is True or not. The answer is: True"
         );
-        assert!(!prompt.tail().contains("<|im_end|>"));
+        assert!(!prompt.suffix().contains("<|im_end|>"));
     }
 
     #[test]

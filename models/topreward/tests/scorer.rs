@@ -6,7 +6,7 @@ mod common;
 use std::ops::ControlFlow;
 
 use common::{Random, noise, random_model};
-use qwen3vl::{OddFrames, PackedTail, Piece, Qwen3Vl, TextLayout, layout};
+use qwen3vl::{OddFrames, PackedSuffix, Qwen3Vl, Segment, TextLayout, layout};
 use topreward::{
     Clip, Prefixes, Profile, Prompt, Template,
     scorer::{
@@ -38,7 +38,7 @@ fn questions(model: &Qwen3Vl, layout: TextLayout, template: Template) -> Vec<Que
     .iter()
     .map(|instruction| {
         let prompt = Prompt::new(instruction).unwrap().with_template(template);
-        Question::new(model.words(), layout, &prompt).unwrap()
+        Question::new(model.tokenizer(), layout, &prompt).unwrap()
     })
     .collect()
 }
@@ -91,8 +91,8 @@ fn one_sequence(
                 .unwrap()
         })
         .collect();
-    let seen = model.network().see(&patches).unwrap();
-    let after = model.words().encode(layout::after_block()).unwrap();
+    let seen = model.network().encode_video(&patches).unwrap();
+    let after = model.tokenizer().encode(layout::after_block()).unwrap();
     let header = layout.header();
     let before: Vec<Vec<u32>> = (0..)
         .zip(blocks)
@@ -101,19 +101,22 @@ fn one_sequence(
             model.before_block(opening, block.seconds).unwrap()
         })
         .collect();
-    let mut pieces = Vec::new();
+    let mut segments = Vec::new();
     for (block, before) in before.iter().enumerate() {
-        pieces.push(Piece::Text(before));
-        pieces.push(Piece::Picture { seen: &seen, block });
-        pieces.push(Piece::Text(&after));
+        segments.push(Segment::Text(before));
+        segments.push(Segment::VisionBlock {
+            tokens: &seen,
+            block,
+        });
+        segments.push(Segment::Text(&after));
     }
-    let wanted = question.wanted();
-    let tail = PackedTail {
-        after_pieces: pieces.len(),
+    let queries = question.queries();
+    let suffix = PackedSuffix {
+        after_segments: segments.len(),
         ids: &question.ids,
-        wanted: &wanted,
+        queries: &queries,
     };
-    let found = layers::wait(model.network().packed_log_probs(&pieces, &[tail])).unwrap();
+    let found = layers::wait(model.network().packed_log_probs(&segments, &[suffix])).unwrap();
     [found[0][0], found[0][1]]
 }
 

@@ -259,7 +259,7 @@ pub fn measure(
     let film = Synthetic::new(&shown, side)?;
     let model = load(files, device, plan.precision)?;
     let prompt = Prompt::new(INSTRUCTION)?;
-    let question = Question::new(model.words(), TextLayout::Plain, &prompt)?;
+    let question = Question::new(model.tokenizer(), TextLayout::Plain, &prompt)?;
     let info = model.info().clone();
     let mut scorer = Scorer::new(model, options);
     // Warms up with the least.
@@ -359,7 +359,7 @@ fn precisions(
         tell(precision.to_string());
         let model = load(files, device, precision)?;
         let weight_bytes = model.info().weight_bytes;
-        let question = Question::new(model.words(), TextLayout::Plain, &prompt)?;
+        let question = Question::new(model.tokenizer(), TextLayout::Plain, &prompt)?;
         let scorer = Scorer::new(model, ScorerOptions::new(profile));
         let mut times = Vec::new();
         let mut found = Vec::new();

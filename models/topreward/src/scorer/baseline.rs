@@ -2,7 +2,7 @@
 
 use super::{FrameSource, Scorer, ScorerError};
 use crate::{Error, gvl};
-use qwen3vl::{Ended, Part, Told};
+use qwen3vl::{OnToken, Part, StopReason};
 use vision::{RgbImage, resample_bicubic_u8};
 
 /// Frames are squeezed to this square first, as everywhere in the reference [pixels].
@@ -18,7 +18,7 @@ pub struct BaselineAnswer {
     /// How many tokens that are.
     pub tokens: usize,
     /// Whether the model ended it, and was not cut off.
-    pub ended: Ended,
+    pub stop_reason: StopReason,
     /// What it says, or why that cannot be used. The reference leaves such episodes out of its mean.
     pub parsed: Result<gvl::Answer, Error>,
 }
@@ -34,7 +34,7 @@ impl Scorer {
         shown: &gvl::ShownFrames,
         instruction: &str,
         max_tokens: usize,
-        on_token: &mut Told<'_>,
+        on_token: &mut OnToken<'_>,
     ) -> Result<BaselineAnswer, ScorerError> {
         let question = shown.question(instruction);
         let images = question
@@ -52,16 +52,16 @@ impl Scorer {
                 gvl::QuestionPart::Frame(_) => images.next().map(Part::Image),
             })
             .collect();
-        let (context, prompt) = self.model().converse(&parts)?;
-        let written = self
+        let (context, prompt) = self.model().prefill_turn(&parts)?;
+        let generated = self
             .model()
-            .write(context, &prompt, max_tokens, on_token)
+            .generate(context, &prompt, max_tokens, on_token)
             .await?;
         Ok(BaselineAnswer {
-            parsed: shown.parse(&written.text),
-            tokens: written.ids.len(),
-            text: written.text,
-            ended: written.ended,
+            parsed: shown.parse(&generated.text),
+            tokens: generated.ids.len(),
+            text: generated.text,
+            stop_reason: generated.stop_reason,
         })
     }
 }

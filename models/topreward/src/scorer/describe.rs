@@ -30,7 +30,7 @@ pub struct DescribedPoint<'a> {
     pub frozen: bool,
 }
 
-/// Told every point; may ask to stop.
+/// Called with every point; a break stops the scoring.
 pub type OnDescribedPoint<'a> = &'a mut dyn FnMut(DescribedPoint<'_>) -> ControlFlow<()>;
 
 /// A score and what the model said on the way.
@@ -128,7 +128,7 @@ impl Scorer {
                 .iter()
                 .map(|claim| {
                     let prompt = self.prompt(claim, Some(&description))?;
-                    Question::new(self.model().words(), options.layout, &prompt)
+                    Question::new(self.model().tokenizer(), options.layout, &prompt)
                 })
                 .collect::<Result<Vec<_>, ScorerError>>()?;
             let answers = self.ask(&reader, &questions).await?;
@@ -155,14 +155,14 @@ impl Scorer {
     async fn describe(&self, reader: &VideoReader<'_>) -> Result<String, ScorerError> {
         let (_, after) = describe();
         let prompt = format!("{}{after}", self.options().layout.close());
-        let ids = self.model().words().encode(&prompt)?;
-        let written = self
+        let ids = self.model().tokenizer().encode(&prompt)?;
+        let generated = self
             .model()
-            .write(reader.context().clone(), &ids, DESCRIBE_TOKENS, &mut |_| {
+            .generate(reader.context().clone(), &ids, DESCRIBE_TOKENS, &mut |_| {
                 ControlFlow::Continue(())
             })
             .await?;
-        Ok(written.text.trim().to_owned())
+        Ok(generated.text.trim().to_owned())
     }
 }
 

@@ -5,7 +5,7 @@ use crate::{
     Clip, ControlInstruction, Curve, Error, FrozenFirstFrame, Prefixes, Profile, Prompt, Score,
     ScoreConfig, Template, control_instructions,
 };
-use qwen3vl::{FrameSize, Mark, OddFrames, Qwen3Vl, Tail, TextLayout};
+use qwen3vl::{ContextPosition, FrameSize, OddFrames, Qwen3Vl, Suffix, TextLayout};
 use std::{ops::ControlFlow, sync::Arc};
 
 /// In which order things are read. The results agree to rounding.
@@ -213,7 +213,7 @@ impl Scorer {
     }
 
     fn question(&self, prompt: &Prompt) -> Result<Question, ScorerError> {
-        Question::new(self.model.words(), self.options.layout, prompt)
+        Question::new(self.model.tokenizer(), self.options.layout, prompt)
     }
 
     /// Log-probabilities of the answers to `questions` at every point of `plan`, per question and point. `on_answers` is told
@@ -248,7 +248,7 @@ impl Scorer {
         };
         let size = size_of(last)?;
         let mut points: Vec<Vec<[f32; 2]>> = Vec::with_capacity(plan.points.len());
-        let mut pending: Vec<(usize, Mark)> = Vec::new();
+        let mut pending: Vec<(usize, ContextPosition)> = Vec::new();
         let mut reader = VideoReader::new(&self.model, self.options.layout, size)?;
         let mut read = 0;
         for (index, point) in plan.points.iter().enumerate() {
@@ -271,7 +271,7 @@ impl Scorer {
                         self.ask(&aside, questions).await?
                     }
                     None if self.options.strategy == ReadStrategy::Packed => {
-                        pending.push((index, reader.mark()));
+                        pending.push((index, reader.position()));
                         Vec::new()
                     }
                     None => self.ask(&reader, questions).await?,
@@ -282,8 +282,9 @@ impl Scorer {
             }
             points.push(answers);
         }
-        let marks: Vec<Mark> = pending.iter().map(|(_, mark)| *mark).collect();
-        let packed = self.ask_at(&reader, &marks, questions).await?;
+        let positions: Vec<ContextPosition> =
+            pending.iter().map(|(_, position)| *position).collect();
+        let packed = self.ask_at(&reader, &positions, questions).await?;
         for ((index, _), answers) in pending.into_iter().zip(packed) {
             if let (Some(place), Some(point)) = (points.get_mut(index), plan.points.get(index)) {
                 if on_answers(point.length, &answers).await.is_break() {
@@ -316,40 +317,40 @@ impl Scorer {
         reader: &VideoReader<'_>,
         questions: &[Question],
     ) -> Result<Vec<[f32; 2]>, ScorerError> {
-        let answers = self.ask_at(reader, &[reader.mark()], questions).await?;
+        let answers = self.ask_at(reader, &[reader.position()], questions).await?;
         Ok(answers.into_iter().next().unwrap_or_default())
     }
 
-    /// The answers to every question at each of the marks, all in one pass.
+    /// The answers to every question at each of the positions, all in one pass.
     async fn ask_at(
         &self,
         reader: &VideoReader<'_>,
-        marks: &[Mark],
+        positions: &[ContextPosition],
         questions: &[Question],
     ) -> Result<Vec<Vec<[f32; 2]>>, ScorerError> {
-        if marks.is_empty() || questions.is_empty() {
+        if positions.is_empty() || questions.is_empty() {
             return Ok(Vec::new());
         }
-        let wanted: Vec<_> = questions.iter().map(Question::wanted).collect();
-        let tails: Vec<Tail<'_>> = marks
+        let queries: Vec<_> = questions.iter().map(Question::queries).collect();
+        let suffixes: Vec<Suffix<'_>> = positions
             .iter()
-            .flat_map(|mark| {
+            .flat_map(|position| {
                 questions
                     .iter()
-                    .zip(&wanted)
-                    .map(|(question, wanted)| Tail {
-                        from: *mark,
+                    .zip(&queries)
+                    .map(|(question, queries)| Suffix {
+                        position: *position,
                         ids: &question.ids,
-                        wanted,
+                        queries,
                     })
             })
             .collect();
-        let found = self
+        let log_probs = self
             .model
             .network()
-            .log_probs(reader.context(), &tails)
+            .log_probs(reader.context(), &suffixes)
             .await?;
-        let pairs: Vec<[f32; 2]> = found
+        let pairs: Vec<[f32; 2]> = log_probs
             .iter()
             .filter_map(|pair| <[f32; 2]>::try_from(pair.as_slice()).ok())
             .collect();

@@ -2,7 +2,7 @@
 
 use super::{FrameSource, ScorerError};
 use crate::Block;
-use qwen3vl::{Context, FrameSize, Mark, Piece, Qwen3Vl, Seen, TextLayout};
+use qwen3vl::{Context, ContextPosition, FrameSize, Qwen3Vl, Segment, TextLayout, VisionTokens};
 
 /// Blocks that are read in one pass at most: enough to fill a processor, few enough that their patches stay small.
 const BLOCKS_PER_PASS: usize = 8;
@@ -19,7 +19,7 @@ pub struct VideoReader<'a> {
     context: Context,
     after: Vec<u32>,
     /// The last block, by its image ids, and where its features are: a frozen frame is looked at once.
-    last: Option<(ImageIds, Seen, usize)>,
+    last: Option<(ImageIds, VisionTokens, usize)>,
 }
 
 impl<'a> VideoReader<'a> {
@@ -37,7 +37,7 @@ impl<'a> VideoReader<'a> {
             layout,
             size,
             context: Context::default(),
-            after: model.words().encode(qwen3vl::layout::after_block())?,
+            after: model.tokenizer().encode(qwen3vl::layout::after_block())?,
             last: None,
         })
     }
@@ -71,29 +71,29 @@ impl<'a> VideoReader<'a> {
             };
             before.push(self.model.before_block(&opening, block.seconds)?);
         }
-        let seen = self.see(source, blocks)?;
-        let mut pieces = Vec::with_capacity(3 * blocks.len());
-        for (before, (_, seen, block)) in before.iter().zip(&seen) {
-            pieces.push(Piece::Text(before));
-            pieces.push(Piece::Picture {
-                seen,
+        let encoded = self.encode_video(source, blocks)?;
+        let mut segments = Vec::with_capacity(3 * blocks.len());
+        for (before, (_, tokens, block)) in before.iter().zip(&encoded) {
+            segments.push(Segment::Text(before));
+            segments.push(Segment::VisionBlock {
+                tokens,
                 block: *block,
             });
-            pieces.push(Piece::Text(&self.after));
+            segments.push(Segment::Text(&self.after));
         }
-        self.model.network().append(&mut self.context, &pieces)?;
-        if let Some(last) = seen.last() {
+        self.model.network().append(&mut self.context, &segments)?;
+        if let Some(last) = encoded.last() {
             self.last = Some(last.clone());
         }
         Ok(())
     }
 
-    /// The features of every block; each picture is looked at once.
-    fn see(
+    /// The features of every block; each image is encoded once.
+    fn encode_video(
         &self,
         source: &(impl FrameSource + ?Sized),
         blocks: &[Block],
-    ) -> Result<Vec<(ImageIds, Seen, usize)>, ScorerError> {
+    ) -> Result<Vec<(ImageIds, VisionTokens, usize)>, ScorerError> {
         let image_ids = |block: &Block| block.indices.map(|index| source.image_id(index));
         let known = self.last.iter().map(|(image_ids, _, _)| *image_ids);
         let mut all: Vec<ImageIds> = known.collect();
@@ -107,19 +107,19 @@ impl<'a> VideoReader<'a> {
                 new.push(video.block([&frames[0], &frames[1]], self.size)?);
             }
         }
-        let seen = if new.is_empty() {
+        let tokens = if new.is_empty() {
             None
         } else {
-            Some(self.model.network().see(&new)?)
+            Some(self.model.network().encode_video(&new)?)
         };
         let old = all.len() - new.len();
         Ok(blocks
             .iter()
             .filter_map(|block| {
                 let image_ids = image_ids(block);
-                let place = all.iter().position(|known| *known == image_ids)?;
-                match place.checked_sub(old) {
-                    Some(place) => Some((image_ids, seen.clone()?, place)),
+                let index = all.iter().position(|known| *known == image_ids)?;
+                match index.checked_sub(old) {
+                    Some(block) => Some((image_ids, tokens.clone()?, block)),
                     None => self.last.clone(),
                 }
             })
@@ -134,7 +134,7 @@ impl<'a> VideoReader<'a> {
 
     /// Where the video ends so far.
     #[must_use]
-    pub fn mark(&self) -> Mark {
-        self.context.mark()
+    pub fn position(&self) -> ContextPosition {
+        self.context.position()
     }
 }

@@ -7,7 +7,7 @@ use policy_studio::{
     episodes::DataSet,
     scoring::{Failure, FolderLock, Journal, Keeper, footage},
 };
-use qwen3vl::Ended;
+use qwen3vl::StopReason;
 use serde::Serialize;
 use std::{collections::HashSet, fmt, ops::ControlFlow, path::Path, process::ExitCode};
 use topreward::{GvlRecord, Profile, gvl::Gvl, gvl_mean_voc, scorer::BaselineAnswer};
@@ -130,7 +130,7 @@ impl Score {
         let BaselineAnswer {
             text,
             tokens,
-            ended,
+            stop_reason,
             parsed,
         } = answer;
         let usable = parsed.is_ok();
@@ -149,7 +149,7 @@ impl Score {
             error: parsed.err().map(|error| error.to_string()),
             answer: text,
             answer_tokens: tokens,
-            ended_itself: ended == Ended::EndOfText,
+            ended_itself: stop_reason == StopReason::EndOfText,
         };
         super::super::print(&one, self.json)?;
         Ok(if usable {

@@ -11,14 +11,14 @@ pub(crate) const FILE: &str = "tokenizer.json";
 
 /// A checkpoint's tokenizer.
 #[derive(Debug, Clone)]
-pub struct Words {
+pub struct TextTokenizer {
     tokenizer: Tokenizer,
     vocab_size: usize,
     /// Added tokens as text, longest first.
     special: Vec<String>,
 }
 
-impl Words {
+impl TextTokenizer {
     /// Reads `tokenizer.json` and holds the ids of the vision tokens against `config`.
     ///
     /// # Errors
