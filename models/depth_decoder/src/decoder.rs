@@ -133,7 +133,7 @@ impl DepthDecoder {
         rows: usize,
         columns: usize,
     ) -> Result<DepthPicture, DepthDecoderError> {
-        layers::wait(self.draw_async(codes, rows, columns))
+        layers::block_on(self.draw_async(codes, rows, columns))
     }
 
     /// Draws `rows` x `columns` codes, given row by row.

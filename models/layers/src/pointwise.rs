@@ -6,7 +6,7 @@
 
 use burn::tensor::{DType, Tensor, TensorData, activation, module};
 
-use crate::chunks::each_chunk;
+use crate::parallel::for_each_chunk;
 use crate::precision::is_cpu;
 
 /// Values that one task takes at a time, about: few enough to stay near their core.
@@ -47,7 +47,7 @@ pub(crate) fn gated(both: Tensor<2>, is_first_gate: bool) -> Tensor<2> {
         if let Ok(values) = data.as_slice::<f32>() {
             let mut out = vec![0.0; rows * half];
             let some = (TASK / width.max(1)).max(1);
-            each_chunk(
+            for_each_chunk(
                 &mut out,
                 some * half,
                 #[inline(always)]
@@ -248,7 +248,7 @@ pub(crate) fn in_place<const D: usize>(
     let Ok(values) = data.as_mut_slice::<f32>() else {
         return otherwise(Tensor::from_data(data, &device));
     };
-    each_chunk(
+    for_each_chunk(
         values,
         size,
         #[inline(always)]

@@ -5,7 +5,7 @@
 //!
 //! Where the numbers are computed depends on the device. The CPU backend stores `bf16` and `f16` tensors but converts
 //! them whole on one thread for every product and rounds the result, and it keeps four-bit values in a byte each; so on
-//! the CPU low-precision matrices stay in memory of ours ([`crate::packed`]) and are widened to `f32` a tile at a time on
+//! the CPU low-precision matrices stay in memory of ours ([`crate::quantized_matrix`]) and are widened to `f32` a tile at a time on
 //! all cores. On a GPU `bf16` and `f16` matrices are tensors of that type, multiplied by activations rounded to it.
 
 use burn::tensor::{DType, Device};

@@ -280,7 +280,7 @@ mod tests {
 
     #[test]
     fn the_cpu_backend_passes() {
-        let report = crate::wait(self_test(&crate::device::cpu()));
+        let report = crate::block_on(self_test(&crate::device::cpu()));
         for check in &report.checks {
             println!("{:40} max error {:.2e}", check.name, check.max_error);
         }

@@ -2,7 +2,7 @@
 
 use burn::tensor::{DType, Tensor, TensorData, activation};
 
-use crate::chunks::each_chunk;
+use crate::parallel::for_each_chunk;
 use crate::pointwise::{LANES, TASK, exp};
 use crate::precision::is_cpu;
 
@@ -60,7 +60,7 @@ fn alone(part: Scores<'_>, heads: usize) -> Tensor<3> {
     // Nothing is copied unless something else reads the tensor too.
     let mut scores = part.scores.into_data();
     let values = scores.as_mut_slice::<f32>().unwrap_or_default();
-    each_chunk(
+    for_each_chunk(
         values,
         some * columns,
         #[inline(always)]
@@ -92,7 +92,7 @@ fn joined(parts: Vec<Scores<'_>>, heads: usize) -> Tensor<3> {
     let width: usize = sources.iter().map(|(columns, ..)| columns).sum();
     let mut all = vec![0.0; kv_heads * stacked * width];
     let some = (TASK / width.max(1)).max(1);
-    each_chunk(
+    for_each_chunk(
         &mut all,
         some * width,
         #[inline(always)]
@@ -198,7 +198,7 @@ fn softmax_row(row: &mut [f32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attention::MASKED;
+    use crate::attention::MASK_VALUE;
     use crate::pointwise::tests::{assert_near, noise, values};
 
     fn plain(scores: Tensor<3>) -> Scores<'static> {
@@ -211,7 +211,7 @@ mod tests {
         for [parts, rows, columns] in [[1, 1, 1], [2, 3, 7], [3, 5, 8], [2, 70, 333]] {
             let mut scores = noise(parts * rows * columns, 20.0);
             for x in scores.iter_mut().skip(1).step_by(5) {
-                *x += MASKED;
+                *x += MASK_VALUE;
             }
             let data = TensorData::new(scores, [parts, rows, columns]);
             let scores = Tensor::<3>::from_data(data, &device);

@@ -8,12 +8,12 @@
 use burn::tensor::{Element, Tensor};
 use half::{bf16, f16};
 
+use crate::embedding::Embedding;
 use crate::error::CheckpointError;
 use crate::linear::Linear;
-use crate::packed::Packed;
 use crate::precision::{Precision, is_cpu};
+use crate::quantized_matrix::QuantizedMatrix;
 use crate::read_back::{ReadBackError, read_back};
-use crate::table::Table;
 use crate::weights::Weights;
 
 /// Scores computed at a time, so that many rows over a large vocabulary need not be in memory together.
@@ -29,7 +29,7 @@ pub struct Vocabulary {
 #[derive(Debug)]
 struct Shard {
     first: usize,
-    table: Table,
+    embedding: Embedding,
     head: Linear,
 }
 
@@ -61,12 +61,12 @@ impl Vocabulary {
     /// Embeddings of `ids`, each below [`Vocabulary::len`]: `[ids, width]`.
     pub fn select(&self, ids: &[u32]) -> Tensor<2> {
         if let [only] = self.shards.as_slice() {
-            return only.table.select(ids);
+            return only.embedding.select(ids);
         }
         let runs = self.runs(ids);
         Tensor::cat(
             runs.iter()
-                .map(|(shard, ids)| shard.table.select(ids))
+                .map(|(shard, ids)| shard.embedding.select(ids))
                 .collect(),
             0,
         )
@@ -232,12 +232,12 @@ impl Weights<'_> {
         width: usize,
         shard_bytes: u64,
     ) -> Result<Vocabulary, CheckpointError> {
-        let tables = if is_cpu(self.device())
-            && let Some(mut packed) = Packed::with_capacity(self.precision(), rows, width)
+        let embeddings = if is_cpu(self.device())
+            && let Some(mut packed) = QuantizedMatrix::with_capacity(self.precision(), rows, width)
         {
             self.matrix_pieces(name, [rows, width], 1.0, |_, rows| packed.push_rows(rows))?;
             self.keep(packed.bytes());
-            vec![Table::packed(packed, self.device())]
+            vec![Embedding::quantized(packed, self.device())]
         } else {
             match self.precision() {
                 Precision::F16 => self.shards(name, rows, width, shard_bytes, f16::from_f32)?,
@@ -246,15 +246,15 @@ impl Weights<'_> {
             }
         };
         let mut first = 0;
-        let shards = tables
+        let shards = embeddings
             .into_iter()
-            .map(|table| {
+            .map(|embedding| {
                 let shard = Shard {
                     first,
-                    head: table.head(),
-                    table,
+                    head: embedding.head(),
+                    embedding,
                 };
-                first += shard.table.len();
+                first += shard.embedding.len();
                 shard
             })
             .collect();
@@ -268,15 +268,15 @@ impl Weights<'_> {
         width: usize,
         shard_bytes: u64,
         convert: impl Fn(f32) -> T,
-    ) -> Result<Vec<Table>, CheckpointError> {
+    ) -> Result<Vec<Embedding>, CheckpointError> {
         let row_bytes = (width.max(1) * T::dtype().size()) as u64;
         let each = usize::try_from(shard_bytes / row_bytes).unwrap_or(rows);
         let each = each.clamp(1, rows.max(1)) * width;
-        let mut tables = Vec::new();
+        let mut embeddings = Vec::new();
         let mut held: Vec<T> = Vec::with_capacity(each);
         let upload = |values: Vec<T>| {
             let count = values.len() / width.max(1);
-            Table::new(self.upload_as(values, [count, width], T::dtype()))
+            Embedding::new(self.upload_as(values, [count, width], T::dtype()))
         };
         self.matrix_pieces(name, [rows, width], 1.0, |_, mut piece| {
             while !piece.is_empty() {
@@ -284,7 +284,7 @@ impl Weights<'_> {
                 held.extend(now.iter().map(|&value| convert(value)));
                 piece = later;
                 if held.len() == each {
-                    tables.push(upload(std::mem::replace(
+                    embeddings.push(upload(std::mem::replace(
                         &mut held,
                         Vec::with_capacity(each),
                     )));
@@ -292,8 +292,8 @@ impl Weights<'_> {
             }
         })?;
         if !held.is_empty() {
-            tables.push(upload(held));
+            embeddings.push(upload(held));
         }
-        Ok(tables)
+        Ok(embeddings)
     }
 }

@@ -370,7 +370,7 @@ fn precisions_share_one_list_of_what_was_taken() {
     let exact = Weights::new(&checkpoint, "", &device);
     let small = exact.in_precision(layers::Precision::Int8).unwrap();
     exact.linear("a", 3, 2, false).unwrap();
-    let table = small.table(&[("table", 4)], 3).unwrap();
+    let table = small.embedding(&[("table", 4)], 3).unwrap();
     assert_eq!(table.len(), 4);
     assert_eq!(exact.kept(), 24 + 4 * (3 + 4));
     small.finish(|_| false).unwrap();

@@ -16,7 +16,7 @@
 //!
 //! Only the rows of the output head that are asked for are computed, in shards of the vocabulary where a buffer's
 //! size asks for it; their log-sum-exp is taken in `f32` whatever the weights are kept in. Everything that fetches a
-//! result is a future, because a browser cannot block; [`layers::wait`] makes it a call.
+//! result is a future, because a browser cannot block; [`layers::block_on`] makes it a call.
 //!
 //! [`Inventory`] says what a folder holds without reading a weight.
 //!

@@ -117,7 +117,7 @@ impl<'a> WeightsByUse<'a> {
         precision: Precision,
         progress: Option<Progress<'a>>,
     ) -> Result<Self, CheckpointError> {
-        let weights = Weights::telling(checkpoint, "", device, progress);
+        let weights = Weights::with_progress(checkpoint, "", device, progress);
         let delicate = match precision {
             Precision::Int8 | Precision::Int4 => Precision::F16,
             other => other,

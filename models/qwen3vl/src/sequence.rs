@@ -1,7 +1,7 @@
 //! Segments of text and vision as one run of rows for the language model.
 
 use burn::tensor::{Tensor, TensorData};
-use layers::MASKED;
+use layers::MASK_VALUE;
 
 use crate::context::Segment;
 use crate::error::ScoreError;
@@ -154,7 +154,7 @@ pub(crate) fn bias(
     let sees = &sees;
     let values: Vec<f32> = (0..rows)
         .flat_map(|row| {
-            (0..columns).map(move |column| if sees(row, column) { 0.0 } else { MASKED })
+            (0..columns).map(move |column| if sees(row, column) { 0.0 } else { MASK_VALUE })
         })
         .collect();
     values.iter().any(|value| *value != 0.0).then(|| {

@@ -5,8 +5,8 @@
 
 use burn::tensor::{Int, Tensor};
 use layers::{
-    Columns, GatedMlp, HeadNorm, Linear, QkvHeads, RmsNorm, Rotary, Vocabulary, attend_over,
-    unfold_heads,
+    Columns, GatedMlp, HeadNorm, Linear, QkvHeads, RmsNorm, Rotary, Vocabulary, attention_over,
+    merge_heads,
 };
 
 use crate::context::Past;
@@ -33,7 +33,7 @@ impl TextAttention {
 
     fn mix(&self, query: Tensor<3>, columns: &[Columns]) -> Tensor<2> {
         self.out
-            .forward(unfold_heads(attend_over(query, columns), 1))
+            .forward(merge_heads(attention_over(query, columns), 1))
     }
 }
 

@@ -4,7 +4,7 @@
 //! Temporal blocks never look at each other: a block's features are the same whatever video it stands in.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use layers::{LayerNorm, Linear, QkvHeads, Rotary, attend, gelu, gelu_tanh, unfold_heads};
+use layers::{LayerNorm, Linear, QkvHeads, Rotary, attention, gelu, gelu_tanh, merge_heads};
 
 use crate::config::VisionConfig;
 use crate::position_table::PositionTable;
@@ -40,7 +40,7 @@ impl VisionBlock {
             self.layout
                 .split(self.qkv.forward(x), blocks, None, rotary, scale);
         self.proj
-            .forward(unfold_heads(attend(query, key, value, None), blocks))
+            .forward(merge_heads(attention(query, key, value, None), blocks))
     }
 }
 

@@ -44,7 +44,8 @@ fn answers(case: &str) -> Answers {
 }
 
 fn generate(model: &Qwen3Vl, context: Context, prompt: &[u32], most: usize) -> Generated {
-    layers::wait(model.generate(context, prompt, most, &mut |_| ControlFlow::Continue(()))).unwrap()
+    layers::block_on(model.generate(context, prompt, most, &mut |_| ControlFlow::Continue(())))
+        .unwrap()
 }
 
 fn compare(case: &str, answer: &Answer, written: &Generated, length: usize) {
@@ -171,7 +172,7 @@ fn an_answer_ends_at_its_end_token_at_its_length_or_when_stopped() {
         (&answer.ids[..3], StopReason::MaxTokens)
     );
     let mut seen = Vec::new();
-    let stopped = layers::wait(model.generate(context.clone(), &prompt, 24, &mut |id| {
+    let stopped = layers::block_on(model.generate(context.clone(), &prompt, 24, &mut |id| {
         seen.push(id);
         if seen.len() == 2 {
             ControlFlow::Break(())
@@ -186,7 +187,8 @@ fn an_answer_ends_at_its_end_token_at_its_length_or_when_stopped() {
     );
     assert_eq!(seen, stopped.ids);
 
-    let nothing = layers::wait(model.generate(context, &[], 3, &mut |_| ControlFlow::Continue(())));
+    let nothing =
+        layers::block_on(model.generate(context, &[], 3, &mut |_| ControlFlow::Continue(())));
     assert!(matches!(nothing, Err(ScoreError::EmptyPrompt)));
     let beyond = with("{\"eos_token_id\": 99999}".to_owned())
         .unwrap_err()

@@ -175,7 +175,7 @@ fn log_probs_behind_a_cache_are_those_of_the_reference() {
             queries: &queries,
         };
         let before = context.tokens();
-        let found = layers::wait(network.log_probs(&context, &[suffix])).unwrap();
+        let found = layers::block_on(network.log_probs(&context, &[suffix])).unwrap();
         assert_eq!(context.tokens(), before);
         let (gap, largest) = error(&found[0], &expected);
         println!("{case:14} log-probs off by {gap:.2e} of {largest:.1}");

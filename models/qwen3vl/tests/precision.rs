@@ -43,7 +43,7 @@ fn every_precision_answers_near_the_reference() {
                 queries: &queries,
             };
             let found =
-                layers::wait(model.network().packed_log_probs(&segments, &[suffix])).unwrap();
+                layers::block_on(model.network().packed_log_probs(&segments, &[suffix])).unwrap();
             let (gap, largest) = error(&found[0], expected);
             let target = golden.number("target");
             let stored_short = model.info().dtype == "BF16";

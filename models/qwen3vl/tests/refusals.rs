@@ -181,7 +181,7 @@ fn questions_that_cannot_be_are_refused() {
             ids,
             queries: &queries,
         };
-        layers::wait(network.log_probs(&context, &[suffix]))
+        layers::block_on(network.log_probs(&context, &[suffix]))
     };
     let beyond = ContextPosition {
         tokens: 7,

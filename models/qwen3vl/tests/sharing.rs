@@ -89,7 +89,7 @@ fn naive(model: &Qwen3Vl, made: &Prefixes) -> Vec<Vec<f32>> {
                 queries: &asked,
             }];
             let scores = model.network().packed_log_probs(&segments, &suffixes);
-            found.extend(layers::wait(scores).unwrap());
+            found.extend(layers::block_on(scores).unwrap());
         }
     }
     found
@@ -143,7 +143,7 @@ fn streaming_marked_and_packed_prefixes_are_the_naive_ones() {
                         queries,
                     }];
                     let scores = network.log_probs(&context, &suffixes);
-                    streamed.extend(layers::wait(scores).unwrap());
+                    streamed.extend(layers::block_on(scores).unwrap());
                 }
             }
             let suffixes: Vec<Suffix<'_>> = positions
@@ -159,7 +159,7 @@ fn streaming_marked_and_packed_prefixes_are_the_naive_ones() {
                         })
                 })
                 .collect();
-            let marked = layers::wait(network.log_probs(&context, &suffixes)).unwrap();
+            let marked = layers::block_on(network.log_probs(&context, &suffixes)).unwrap();
             let packed: Vec<PackedSuffix<'_>> = (1..=5)
                 .flat_map(|blocks| {
                     made.questions
@@ -173,7 +173,7 @@ fn streaming_marked_and_packed_prefixes_are_the_naive_ones() {
                 })
                 .collect();
             let packed =
-                layers::wait(network.packed_log_probs(&made.segments(5), &packed)).unwrap();
+                layers::block_on(network.packed_log_probs(&made.segments(5), &packed)).unwrap();
             for (form, found) in [
                 ("streamed", &streamed),
                 ("marked", &marked),
@@ -209,7 +209,7 @@ fn a_clone_of_a_context_is_not_disturbed() {
             ids: question,
             queries: &asked,
         };
-        layers::wait(network.log_probs(context, &[suffix])).unwrap()
+        layers::block_on(network.log_probs(context, &[suffix])).unwrap()
     };
     let before = ask(&context);
     let mut other = context.clone();

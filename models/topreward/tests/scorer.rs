@@ -23,7 +23,7 @@ const TOLERANCE: f32 = 1e-5;
 type Answers = Vec<Vec<[f32; 2]>>;
 
 fn ask(scorer: &Scorer, video: &[RgbImage], plan: &ReadPlan, questions: &[Question]) -> Answers {
-    layers::wait(scorer.answer(video, plan, questions, &mut async |_, _| {
+    layers::block_on(scorer.answer(video, plan, questions, &mut async |_, _| {
         ControlFlow::Continue(())
     }))
     .unwrap()
@@ -116,7 +116,7 @@ fn one_sequence(
         ids: &question.ids,
         queries: &queries,
     };
-    let found = layers::wait(model.network().packed_log_probs(&segments, &[suffix])).unwrap();
+    let found = layers::block_on(model.network().packed_log_probs(&segments, &[suffix])).unwrap();
     [found[0][0], found[0][1]]
 }
 
@@ -220,14 +220,15 @@ fn a_score_has_its_controls_and_can_be_stopped() {
         description: None,
     };
     let mut points = Vec::new();
-    let score = layers::wait(
-        scorer.score(&video, &request, &mut async |point: ScoredPoint<'_>| {
-            assert_eq!(point.answers.len(), if point.frozen { 1 } else { 3 });
-            points.push((point.frozen, point.total, point.log_prob()));
-            ControlFlow::Continue(())
-        }),
-    )
-    .unwrap();
+    let score =
+        layers::block_on(
+            scorer.score(&video, &request, &mut async |point: ScoredPoint<'_>| {
+                assert_eq!(point.answers.len(), if point.frozen { 1 } else { 3 });
+                points.push((point.frozen, point.total, point.log_prob()));
+                ControlFlow::Continue(())
+            }),
+        )
+        .unwrap();
     assert_eq!(score.config.prefix_lengths, [1, 3, 6, 9]);
     assert_eq!(score.config.profile, Profile::Legacy);
     assert_eq!(score.controls.len(), 2);
@@ -243,25 +244,26 @@ fn a_score_has_its_controls_and_can_be_stopped() {
     // The first prefix has one frame, so the frozen video starts with the same value.
     assert!((score.static_log_probs[0] - score.curve.log_probs[0]).abs() < 1e-5);
     assert!((score.static_log_probs[3] - score.curve.log_probs[3]).abs() > 1e-4);
-    let stopped = layers::wait(
-        scorer.score(&video, &request, &mut async |point: ScoredPoint<'_>| {
-            if point.done == 2 {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
-        }),
-    );
+    let stopped =
+        layers::block_on(
+            scorer.score(&video, &request, &mut async |point: ScoredPoint<'_>| {
+                if point.done == 2 {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            }),
+        );
     assert!(matches!(stopped, Err(ScorerError::Stopped)));
     let special = Request {
         instruction: "go<|im_end|>",
         ..request
     };
-    let refused = layers::wait(
-        scorer.score(&video, &special, &mut async |_: ScoredPoint<'_>| {
-            ControlFlow::Continue(())
-        }),
-    );
+    let refused = layers::block_on(scorer.score(&video, &special, &mut async |_: ScoredPoint<
+        '_,
+    >| {
+        ControlFlow::Continue(())
+    }));
     assert!(matches!(refused, Err(ScorerError::Ask(_))));
 }
 
@@ -285,7 +287,7 @@ fn each_prefix_has_a_description_of_its_own() {
         description: None,
     };
     let mut told = Vec::new();
-    let described = layers::wait(scorer.score_described(&video, &request, &mut |point| {
+    let described = layers::block_on(scorer.score_described(&video, &request, &mut |point| {
         told.push((point.frozen, point.length, point.description.to_owned()));
         assert_eq!(point.total, 6);
         ControlFlow::Continue(())
@@ -310,10 +312,11 @@ fn each_prefix_has_a_description_of_its_own() {
             description: Some(&described.descriptions[index]),
             ..request.clone()
         };
-        let by_hand = layers::wait(scorer.score(&video, &by_hand, &mut async |_: ScoredPoint| {
-            ControlFlow::Continue(())
-        }))
-        .unwrap();
+        let by_hand =
+            layers::block_on(scorer.score(&video, &by_hand, &mut async |_: ScoredPoint| {
+                ControlFlow::Continue(())
+            }))
+            .unwrap();
         let same =
             |left: f64, right: f64| assert!((left - right).abs() < 1e-5, "{left} and {right}");
         same(
@@ -325,7 +328,7 @@ fn each_prefix_has_a_description_of_its_own() {
         }
     }
     let stopped =
-        layers::wait(scorer.score_described(&video, &request, &mut |_| ControlFlow::Break(())));
+        layers::block_on(scorer.score_described(&video, &request, &mut |_| ControlFlow::Break(())));
     assert!(matches!(stopped, Err(ScorerError::Stopped)));
 }
 
@@ -342,12 +345,13 @@ fn a_robot_that_is_watched_is_scored_as_its_finished_clip() {
             StreamingScorer::new(&scorer, fps, "open the drawer", Some("close the box")).unwrap();
         let mut told = Vec::new();
         for frame in &video {
-            let answers = layers::wait(live.push(frame.clone())).unwrap().unwrap();
+            let answers = layers::block_on(live.push(frame.clone())).unwrap().unwrap();
             assert_eq!(answers.len(), 3);
             told.push(f64::from(answers[0][0]));
         }
-        let live =
-            layers::wait(live.finish(&mut async |_: ScoredPoint<'_>| ControlFlow::Continue(())));
+        let live = layers::block_on(
+            live.finish(&mut async |_: ScoredPoint<'_>| ControlFlow::Continue(())),
+        );
         let live = live.unwrap();
         assert_eq!(live.curve.log_probs, told);
         let prefixes = Prefixes::Lengths((1..=frames).collect());
@@ -358,10 +362,11 @@ fn a_robot_that_is_watched_is_scored_as_its_finished_clip() {
             other_task: Some("close the box"),
             description: None,
         };
-        let whole = layers::wait(scorer.score(&video, &request, &mut async |_: ScoredPoint| {
-            ControlFlow::Continue(())
-        }))
-        .unwrap();
+        let whole =
+            layers::block_on(scorer.score(&video, &request, &mut async |_: ScoredPoint| {
+                ControlFlow::Continue(())
+            }))
+            .unwrap();
         assert_eq!(live.config, whole.config);
         let pairs = [
             (&live.curve.log_probs, &whole.curve.log_probs),
@@ -404,12 +409,16 @@ fn a_robot_is_watched_only_where_every_frame_is_shown_and_as_long_as_the_model_c
     let video = noise(&mut Random::new(1), 6, 96, 96);
     let told = video
         .iter()
-        .take_while(|frame| layers::wait(live.push((*frame).clone())).unwrap().is_some())
+        .take_while(|frame| {
+            layers::block_on(live.push((*frame).clone()))
+                .unwrap()
+                .is_some()
+        })
         .count();
     assert!((2..6).contains(&told), "{told}");
     assert_eq!(live.frames(), told);
     assert!(
-        layers::wait(live.finish(&mut async |_: ScoredPoint<'_>| ControlFlow::Continue(())))
+        layers::block_on(live.finish(&mut async |_: ScoredPoint<'_>| ControlFlow::Continue(())))
             .is_ok()
     );
 }

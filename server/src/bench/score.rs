@@ -225,7 +225,7 @@ fn curve(
     question: &Question,
 ) -> Result<Vec<f64>, ScorerError> {
     let questions = std::slice::from_ref(question);
-    let answers = layers::wait(scorer.answer(
+    let answers = layers::block_on(scorer.answer(
         film,
         plan,
         questions,

@@ -125,31 +125,33 @@ impl Asking {
             ControlFlow::Continue(())
         };
         if self.describe {
-            let described = layers::wait(scorer.score_described(film, request, &mut |point| {
-                tell(
-                    point.frozen,
-                    point.length,
-                    point.log_prob,
-                    point.done,
-                    point.total,
-                )
-            }))?;
+            let described =
+                layers::block_on(scorer.score_described(film, request, &mut |point| {
+                    tell(
+                        point.frozen,
+                        point.length,
+                        point.log_prob,
+                        point.done,
+                        point.total,
+                    )
+                }))?;
             return Ok(Told {
                 score: described.score,
                 descriptions: Some(described.descriptions),
             });
         }
-        let score = layers::wait(
-            scorer.score(film, request, &mut async |point: ScoredPoint| {
-                tell(
-                    point.frozen,
-                    point.length,
-                    point.log_prob(),
-                    point.done,
-                    point.total,
-                )
-            }),
-        )?;
+        let score =
+            layers::block_on(
+                scorer.score(film, request, &mut async |point: ScoredPoint| {
+                    tell(
+                        point.frozen,
+                        point.length,
+                        point.log_prob(),
+                        point.done,
+                        point.total,
+                    )
+                }),
+            )?;
         Ok(Told {
             score,
             descriptions: None,

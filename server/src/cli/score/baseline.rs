@@ -116,7 +116,7 @@ impl Score {
         let scorer = self.asking.load(&chosen.device)?;
         let instruction = self.instruction()?;
         let bar = bar("{spinner} {pos} tokens written")?;
-        let answer = layers::wait(scorer.ask_percentages(
+        let answer = layers::block_on(scorer.ask_percentages(
             &film,
             &shown,
             instruction,
@@ -200,7 +200,7 @@ impl Score {
                 let pictures = data_set.footage(entry, &camera)?;
                 let film = footage::read(folder, &pictures, fps, keeper, &mut |_| ())?;
                 let mut tokens = 0;
-                Ok(layers::wait(scorer.ask_percentages(
+                Ok(layers::block_on(scorer.ask_percentages(
                     &film,
                     &shown,
                     instruction,

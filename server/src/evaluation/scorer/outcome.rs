@@ -50,11 +50,11 @@ impl Outcome {
             other_task: Some(&filmed.wrong_instruction),
             description: None,
         };
-        let score = layers::wait(
-            scorer.score(&filmed, &request, &mut async |_: ScoredPoint| {
-                ControlFlow::Continue(())
-            }),
-        )?;
+        let score = layers::block_on(scorer.score(
+            &filmed,
+            &request,
+            &mut async |_: ScoredPoint| ControlFlow::Continue(()),
+        ))?;
         Self::new(&filmed, &score)
     }
 
