@@ -4,16 +4,12 @@ use burn::tensor::Tensor;
 
 use crate::softmax::{Scores, softmax};
 
-/// Added to a score that must not count. Large enough that its exponential is exactly zero in
-/// `f32` beside any real score, small enough that adding it never overflows.
-pub const MASK_VALUE: f32 = -1e30;
-
 /// Attention of every query head over its group's keys and values.
 ///
 /// - `query`: `[heads, rows, head_dim]`, already multiplied by the scale of the scores.
 /// - `key`, `value`: `[kv_heads, columns, head_dim]`; query head `h` reads key head
 ///   `h / (heads / kv_heads)`.
-/// - `bias`: `[parts, rows or 1, columns]`, added to the scores ([`MASK_VALUE`] where a row may not look). `parts`
+/// - `bias`: `[parts, rows or 1, columns]`, added to the scores ([`MASK_VALUE`](crate::MASK_VALUE) where a row may not look). `parts`
 ///   divides `heads`: each part is for the heads of one sequence; a single part is for all.
 ///
 /// Returns `[heads, rows, head_dim]`. The query heads of a group are stacked as extra rows of one

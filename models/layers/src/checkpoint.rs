@@ -8,21 +8,20 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 
 use half::slice::HalfFloatSliceExt as _;
 use safetensors::Dtype;
 
 use crate::error::CheckpointError;
-use crate::files::FileStore;
+use crate::files::{ModelFiles, Storage};
 
-mod found;
 mod index;
 mod shard;
+mod weight_files;
 
-use found::{Found, InFolder, InStore, Place};
 use index::Index;
 use shard::{Location, Shard};
+use weight_files::{FolderSource, StoreSource, WeightFiles, WeightSource};
 
 /// Appends the values of stored bytes.
 type Widen = fn(&[u8], &mut Vec<f32>);
@@ -72,21 +71,32 @@ impl Checkpoint {
     /// [`CheckpointError::Index`], [`CheckpointError::Duplicate`], [`CheckpointError::Read`] or
     /// [`CheckpointError::Io`].
     pub fn open_dir(folder: &Path) -> Result<Self, CheckpointError> {
-        Self::open(&InFolder(folder))
+        Self::from_source(&FolderSource(folder))
     }
 
-    /// Opens the weights in a store, as [`Checkpoint::open_dir`] does in a folder.
+    /// Opens the weights of a model: the `model*.safetensors` files, as [`Checkpoint::open_dir`] finds them in a folder.
     ///
     /// # Errors
     /// As [`Checkpoint::open_dir`].
-    pub fn open_store(store: &Arc<dyn FileStore>) -> Result<Self, CheckpointError> {
-        Self::open(&InStore(store))
+    pub fn open(files: &ModelFiles) -> Result<Self, CheckpointError> {
+        match files.storage() {
+            Storage::Folder(folder) => Self::open_dir(folder),
+            // Borrowed bytes are shared, not copied; owned ones are copied once.
+            Storage::Memory(files) => Self::from_memory(
+                files
+                    .iter()
+                    // A folder may have statistics in safetensors files too.
+                    .filter(|(name, _)| name.starts_with("model") && name.contains(".safetensors"))
+                    .map(|(name, bytes)| (name.clone(), bytes.clone())),
+            ),
+            Storage::Store(store) => Self::from_source(&StoreSource(store)),
+        }
     }
 
-    fn open(place: &dyn Place) -> Result<Self, CheckpointError> {
-        let Found { names, index } = Found::in_place(place)?;
-        let shards = names.into_iter().map(|name| place.shard(name)).collect();
-        Self::from_shards(place.name(), shards, index.as_ref())
+    fn from_source(source: &dyn WeightSource) -> Result<Self, CheckpointError> {
+        let WeightFiles { names, index } = WeightFiles::find(source)?;
+        let shards = names.into_iter().map(|name| source.shard(name)).collect();
+        Self::from_shards(source.name(), shards, index.as_ref())
     }
 
     /// Reads weights that are already in memory: every `*.safetensors` among `files`.

@@ -63,7 +63,7 @@ impl QkvHeads {
                 .map(|weight| weight.as_slice::<f32>().unwrap_or_default());
             let eps = norm.map_or(0.0, |norm| norm.eps as f32);
             let values = data.as_slice::<f32>().unwrap_or_default();
-            let from = Source {
+            let from = ProjectionRows {
                 values,
                 width: (heads + 2 * kv_heads) * head_dim,
                 head_dim,
@@ -108,7 +108,7 @@ impl QkvHeads {
 }
 
 /// The rows of a projection in the memory of this process.
-struct Source<'a> {
+struct ProjectionRows<'a> {
     values: &'a [f32],
     /// Of a row.
     width: usize,
@@ -118,7 +118,7 @@ struct Source<'a> {
     tokens: usize,
 }
 
-impl Source<'_> {
+impl ProjectionRows<'_> {
     /// Heads `first .. first + count` in front, each after `work`, which is given the number of the head among all, the row,
     /// and the head's values.
     fn take(

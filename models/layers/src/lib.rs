@@ -47,7 +47,7 @@ mod transpose;
 mod vocabulary;
 mod weights;
 
-pub use attention::{Columns, MASK_VALUE, attention, attention_over};
+pub use attention::{Columns, attention, attention_over};
 pub use block_on::block_on;
 pub use checkpoint::{Checkpoint, INDEX_FILE, TensorInfo};
 pub use embedding::Embedding;
@@ -65,6 +65,7 @@ pub use ragged::Ragged;
 pub use read_back::{ReadBackError, read_back};
 pub use rotary::Rotary;
 pub use self_test::{Check, SelfTestReport, self_test};
+pub use softmax::MASK_VALUE;
 pub use vocabulary::{TokenQuery, Vocabulary};
 pub use weights::{Progress, Weights};
 

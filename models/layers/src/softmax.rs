@@ -6,6 +6,10 @@ use crate::parallel::for_each_chunk;
 use crate::pointwise::{LANES, TASK, exp};
 use crate::precision::is_cpu;
 
+/// Added to a score that must not count. Large enough that its exponential is exactly zero in
+/// `f32` beside any real score, small enough that adding it never overflows.
+pub const MASK_VALUE: f32 = -1e30;
+
 /// Scores of some columns.
 pub(crate) struct Scores<'a> {
     /// `[kv_heads, heads / kv_heads * rows, columns]`: the query heads of a group under each other.
@@ -198,7 +202,6 @@ fn softmax_row(row: &mut [f32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attention::MASK_VALUE;
     use crate::pointwise::tests::{assert_near, noise, values};
 
     fn plain(scores: Tensor<3>) -> Scores<'static> {

@@ -1,6 +1,6 @@
 //! What a model's files hold, without reading a weight.
 
-use layers::{INDEX_FILE, ModelFiles};
+use layers::{Checkpoint, INDEX_FILE, ModelFiles};
 use std::path::Path;
 
 use crate::config::{self, Config};
@@ -31,7 +31,7 @@ impl Inventory {
         let config = Config::parse(&files.read(config::FILE)?)?;
         VideoConfig::read(files, &config)?;
         TextTokenizer::new(&files.read(tokenizer::FILE)?, &config)?;
-        let checkpoint = files.checkpoint()?;
+        let checkpoint = Checkpoint::open(files)?;
         check_embedding(&checkpoint, &config)?;
         let frames = if files.find(video_config::FILE)?.is_some() {
             video_config::FILE

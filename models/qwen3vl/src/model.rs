@@ -1,7 +1,7 @@
 //! A checkpoint, ready to be asked.
 
 use burn::tensor::Device;
-use layers::{ModelFiles, Precision, Progress};
+use layers::{Checkpoint, ModelFiles, Precision, Progress};
 
 use crate::config::{self, Config};
 use crate::error::{LoadError, ScoreError};
@@ -87,7 +87,7 @@ impl Qwen3Vl {
         let images = VideoConfig::read_images(files, &config)?;
         let tokenizer = TextTokenizer::new(&files.read(tokenizer::FILE)?, &config)?;
         let stop_tokens = stop_tokens::read(files, &tokenizer)?;
-        let checkpoint = files.checkpoint()?;
+        let checkpoint = Checkpoint::open(files)?;
         let network = Network::load(&checkpoint, &config, device, options)?;
         let info = ModelInfo {
             name: files.name(),
