@@ -1,8 +1,9 @@
 //! What a policy that reasons about depth writes before it acts.
 
 use crate::bounded;
-use crate::common::{MAX_NAME_BYTES, View};
+use crate::common::View;
 use crate::frame::{FrameError, invalid};
+use crate::limits::MAX_NAME_BYTES;
 use serde::{Deserialize, Serialize};
 
 /// Most cells of a depth map. The published checkpoints have 100.

@@ -1,7 +1,7 @@
 //! Recorded episodes that the studio can show: `GET /api/episodes`.
 
 use crate::bounded;
-use crate::common::{MAX_LISTED, MAX_LONG_TEXT_BYTES};
+use crate::limits::{MAX_LISTED, MAX_LONG_TEXT_BYTES};
 use serde::{Deserialize, Serialize};
 
 /// All of them, data set by data set.

@@ -4,7 +4,9 @@
 //! in any language with its stock library, and so that a later minor addition (a new field) does not
 //! break an older peer: unknown fields are ignored, missing optional ones take their default.
 
-use crate::{bounded::shortened, common::MAX_LONG_TEXT_BYTES, shape};
+use crate::bounded::shortened;
+use crate::limits::{MAX_FRAME_BYTES, MAX_LONG_TEXT_BYTES};
+use crate::shape;
 use serde::{Serialize, de::DeserializeOwned};
 
 /// The wire version that this crate speaks. A peer of another version is refused with its number.
@@ -15,9 +17,6 @@ pub const MAGIC: [u8; 2] = *b"PS";
 
 /// Bytes before the MessagePack body.
 pub const HEADER_BYTES: usize = 4;
-
-/// Largest frame that either side accepts. Three raw 640x480 views with depth fit several times over.
-pub const MAX_FRAME_BYTES: usize = 16 << 20;
 
 /// Longest explanation of a decoder, in bytes: it can hold what the peer wrote.
 const MAX_REASON_BYTES: usize = 400;

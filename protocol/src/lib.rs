@@ -3,7 +3,8 @@
 //! Pure types and codecs, no input or output, native and wasm alike. `README.md` beside this crate is
 //! the one page that describes the wire for people who write a client in another language.
 //!
-//! - [`frame`]: the four-byte header, encoding, decoding, limits and errors
+//! - [`frame`]: the four-byte header, encoding, decoding and errors
+//! - [`limits`]: upper bounds of everything that a peer fills
 //! - [`common`]: nouns that both dialects use (views, joints, chunks, modes)
 //! - [`depth`]: what a policy that reasons about depth writes
 //! - [`robot`]: robot <-> studio
@@ -17,6 +18,7 @@ pub mod common;
 pub mod depth;
 pub mod episodes;
 pub mod frame;
+pub mod limits;
 pub mod robot;
 pub mod scene;
 pub mod score;
@@ -28,6 +30,7 @@ pub use bounded::shortened;
 pub use common::{
     CameraDescription, ErrorMessage, JointDescription, Mode, Stage, TaskState, View, ViewEncoding,
 };
-pub use frame::{FrameError, MAX_FRAME_BYTES, Message, VERSION, decode, encode, kind_of};
+pub use frame::{FrameError, Message, VERSION, decode, encode, kind_of};
+pub use limits::MAX_FRAME_BYTES;
 pub use robot::{FromRobot, ToRobot};
 pub use viewer::{FromViewer, ToViewer};

@@ -2,10 +2,12 @@
 
 use crate::bounded;
 use crate::common::{
-    CameraDescription, ErrorMessage, JointDescription, MAX_DIMS, MAX_EXAMPLES, MAX_NAME_BYTES,
-    MAX_ROWS, MAX_TEXT_BYTES, MAX_VIEWS, TaskState, View, finite, name, text,
+    CameraDescription, ErrorMessage, JointDescription, TaskState, View, finite, name, text,
 };
-use crate::frame::{FrameError, MAX_FRAME_BYTES, Message, direction, invalid};
+use crate::frame::{FrameError, Message, direction, invalid};
+use crate::limits::{
+    MAX_DIMS, MAX_EXAMPLES, MAX_FRAME_BYTES, MAX_NAME_BYTES, MAX_ROWS, MAX_TEXT_BYTES, MAX_VIEWS,
+};
 use serde::{Deserialize, Serialize};
 
 /// Latest time of a robot's clock, in microseconds: beyond 100,000 years, so that times can be added.

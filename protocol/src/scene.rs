@@ -4,11 +4,12 @@
 //! the robot sent last. They are sent back first, so that what is shown with the answer is what was asked about.
 
 use crate::bounded;
-use crate::common::{
-    MAX_ERROR_BYTES, MAX_LONG_TEXT_BYTES, MAX_NAME_BYTES, MAX_STAGES, MAX_TEXT_BYTES, MAX_VIEWS,
-    Stage, View, name, text,
+use crate::common::{Stage, View, name, text};
+use crate::frame::{FrameError, Message, invalid};
+use crate::limits::{
+    MAX_ERROR_BYTES, MAX_FRAME_BYTES, MAX_LONG_TEXT_BYTES, MAX_NAME_BYTES, MAX_STAGES,
+    MAX_TEXT_BYTES, MAX_VIEWS,
 };
-use crate::frame::{FrameError, MAX_FRAME_BYTES, Message, invalid};
 use serde::{Deserialize, Serialize};
 
 /// Most marks of one answer.

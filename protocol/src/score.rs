@@ -7,7 +7,7 @@
 //! [`ScoreEvent`] per line, while it is computed. Leaving the connection stops the job.
 
 use crate::bounded;
-use crate::common::{MAX_LISTED, MAX_LONG_TEXT_BYTES, MAX_NAME_BYTES};
+use crate::limits::{MAX_LISTED, MAX_LONG_TEXT_BYTES, MAX_NAME_BYTES};
 use serde::{Deserialize, Serialize};
 
 /// Largest picture of a job, in bytes: 5000x4000.

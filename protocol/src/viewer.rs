@@ -2,12 +2,14 @@
 
 use crate::bounded;
 use crate::common::{
-    CameraDescription, ErrorMessage, JointDescription, MAX_DIMS, MAX_EXAMPLES, MAX_LONG_TEXT_BYTES,
-    MAX_NAME_BYTES, MAX_ROWS, MAX_STAGES, MAX_TEXT_BYTES, MAX_TOKENS, MAX_VIEWS, Mode, Stage,
-    TaskState, View, name, text,
+    CameraDescription, ErrorMessage, JointDescription, Mode, Stage, TaskState, View, name, text,
 };
 use crate::depth::{DepthDescription, DepthReasoning};
-use crate::frame::{FrameError, MAX_FRAME_BYTES, Message, direction};
+use crate::frame::{FrameError, Message, direction};
+use crate::limits::{
+    MAX_DIMS, MAX_EXAMPLES, MAX_FRAME_BYTES, MAX_LONG_TEXT_BYTES, MAX_NAME_BYTES, MAX_ROWS,
+    MAX_STAGES, MAX_TEXT_BYTES, MAX_TOKENS, MAX_VIEWS,
+};
 use crate::robot::ResetScene;
 use crate::scene::{Answer, Answerer, Ask, SceneAsked, StopAnswer};
 use serde::{Deserialize, Serialize};

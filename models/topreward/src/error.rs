@@ -105,8 +105,8 @@ pub enum Error {
          or fewer per second, or lerobot"
     )]
     NotStreamable {
-        /// The profile.
-        profile: crate::Profile,
+        /// Name of the profile.
+        profile: &'static str,
         /// Frames per second.
         fps: f64,
     },

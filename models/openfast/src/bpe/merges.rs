@@ -3,6 +3,10 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+/// Tokens in the order of their making: below this the single bytes, from here on the merges. It is
+/// not the order of their ids.
+pub(super) const FIRST_MADE: u16 = 256;
+
 /// What two neighbours become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Merge {

@@ -1,6 +1,6 @@
 //! What pairs of tokens make.
 
-use super::tiling::FIRST_MADE;
+use super::merges::FIRST_MADE;
 
 /// What pairs of numbers make: small tables, because most pairs make nothing, and are many.
 #[derive(Debug)]

@@ -18,14 +18,10 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::merges::{Merge, Merges, merge_word};
+use super::merges::{FIRST_MADE, Merge, Merges, merge_word};
 use super::pairs::Pairs;
 use super::runs::{Run, Runs};
 use super::trie::Trie;
-
-/// Tokens in the order of their making: below this the single bytes, from here on the merges. It is
-/// not the order of their ids.
-pub(super) const FIRST_MADE: u16 = 256;
 
 /// What is needed of a token when it is tried.
 #[derive(Debug, Clone, Copy, Default)]

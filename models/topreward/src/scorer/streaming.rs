@@ -62,6 +62,7 @@ impl<'a> StreamingScorer<'a> {
         Clip::new(1, fps)?;
         let profile = scorer.options().profile;
         if !profile.shows_every_frame(fps) {
+            let profile = profile.name();
             return Err(Error::NotStreamable { profile, fps }.into());
         }
         let prompt = scorer.prompt(instruction, None)?;
