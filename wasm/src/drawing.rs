@@ -32,7 +32,7 @@ pub async fn draw(
 ) -> Result<DepthDrawing, DrawFailure> {
     let started_millis = now_millis();
     let picture = decoder
-        .draw_async(
+        .decode_async(
             &request.codes,
             request.rows as usize,
             request.columns as usize,
@@ -80,7 +80,7 @@ mod tests {
             columns: 3,
         };
         let drawing = layers::block_on(draw(&request, &decoder, ComputeKind::Cpu)).unwrap();
-        let picture = decoder.draw(&request.codes, 2, 3).unwrap();
+        let picture = decoder.decode(&request.codes, 2, 3).unwrap();
         assert_eq!((drawing.width, drawing.height), (24, 16));
         assert_eq!(drawing.floats(), picture.values);
 

@@ -5,7 +5,7 @@
 //! as zero. The transform runs in `openfast`, in microseconds; the comparison with what a robot was sent is
 //! [`decode`](crate::decode)'s.
 
-use openfast::{DecodeError, FastTokenizer, Partial, Shape};
+use openfast::{DecodeError, FastTokenizer, PartialDecode, Shape};
 use protocol::viewer::ActionDimension;
 use protocol::worker::{EncodeRequest, StreamFault, UnfoldOutcome, UnfoldRequest, Unfolded};
 
@@ -99,7 +99,7 @@ fn readable<'a>(
     tokens: &'a [u32],
     shape: Shape,
     tokenizer: &FastTokenizer,
-) -> Result<(&'a [u32], Partial, Option<StreamFault>), String> {
+) -> Result<(&'a [u32], PartialDecode, Option<StreamFault>), String> {
     let mut readable = tokens;
     let mut fault = None;
     loop {

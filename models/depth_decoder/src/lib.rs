@@ -17,15 +17,15 @@
 //!
 //! A crate of its own because the browser's compute worker draws too, and has no use for the rest of the policy.
 //!
-//! [`DepthDecoder`] reads the file and draws, a [`DepthPicture`] is what comes out.
+//! [`DepthDecoder`] reads the file and draws, a [`DepthImage`] is what comes out.
 
 mod decoder;
+mod depth_image;
 mod error;
-mod picture;
 
 pub use decoder::DepthDecoder;
+pub use depth_image::DepthImage;
 pub use error::DepthDecoderError;
-pub use picture::DepthPicture;
 
 /// What the converted file is called beside a checkpoint.
 pub const FILE_NAME: &str = "depth_decoder.safetensors";

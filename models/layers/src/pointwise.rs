@@ -385,9 +385,9 @@ pub(crate) mod tests {
             let found = rms_norm(x.clone(), Some(&row), 1e-5);
             assert_near(&values(found), &values(wanted * row));
 
-            let centred = x.clone() - x.clone().mean_dim(1);
-            let variance = centred.clone().square().mean_dim(1);
-            let wanted = centred / (variance + 1e-5).sqrt() * weight.clone().reshape([1, width])
+            let centered = x.clone() - x.clone().mean_dim(1);
+            let variance = centered.clone().square().mean_dim(1);
+            let wanted = centered / (variance + 1e-5).sqrt() * weight.clone().reshape([1, width])
                 + bias.clone().reshape([1, width]);
             let found = layer_norm(x, &weight, &bias, 1e-5);
             for (found, wanted) in values(found).iter().zip(values(wanted)) {

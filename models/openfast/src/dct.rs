@@ -21,7 +21,7 @@ mod inverse;
 use std::f64::consts::FRAC_PI_2;
 
 use eight::{Eight, Eight32, Eight64, LANES};
-use forward::{Forward, Room};
+use forward::{Forward, Scratch};
 use inverse::Inverse;
 
 /// The basis for one horizon, `[horizon, horizon]`, frequency outer: weight times cosine.
@@ -73,8 +73,8 @@ pub(crate) struct Dct {
 /// Memory for transforming forward, to be reused.
 #[derive(Debug, Default)]
 pub(crate) struct Workspace {
-    exact: Room<Eight64>,
-    quick: Room<Eight32>,
+    exact: Scratch<Eight64>,
+    quick: Scratch<Eight32>,
 }
 
 impl Dct {

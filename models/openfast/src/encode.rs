@@ -10,7 +10,7 @@ pub struct Encoded {
     /// The token ids.
     pub ids: Vec<u32>,
     /// The coefficients that the vocabulary could not express as wanted. Empty for most chunks.
-    pub lost: Vec<Lost>,
+    pub lost: Vec<LostCoefficient>,
 }
 
 impl Encoded {
@@ -35,7 +35,7 @@ impl Encoded {
 
 /// A coefficient that the vocabulary could not express.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lost {
+pub struct LostCoefficient {
     /// Row of the coefficient (0 is the mean).
     pub frequency: usize,
     /// Column of the coefficient.
@@ -159,7 +159,7 @@ impl FastTokenizer {
             let kept = kept.map(|character| i64::from(character as u32));
             if kept != Some(offset) {
                 let kept = kept.and_then(|character| i32::try_from(character + min_token).ok());
-                lost.push(Lost {
+                lost.push(LostCoefficient {
                     frequency,
                     dim,
                     wanted,
@@ -178,13 +178,13 @@ impl FastTokenizer {
     ///
     /// # Errors
     /// For a bad shape and for values that are not finite.
-    pub fn quantise(&self, chunk: &[f32], shape: Shape) -> Result<Vec<f32>, EncodeError> {
-        let mut quantised = Vec::new();
-        self.scale(chunk, shape, &mut dct::Workspace::default(), &mut quantised)?;
-        for value in &mut quantised {
+    pub fn quantize(&self, chunk: &[f32], shape: Shape) -> Result<Vec<f32>, EncodeError> {
+        let mut quantized = Vec::new();
+        self.scale(chunk, shape, &mut dct::Workspace::default(), &mut quantized)?;
+        for value in &mut quantized {
             *value = round(*value);
         }
-        Ok(quantised)
+        Ok(quantized)
     }
 
     /// Writes the scaled coefficients before rounding to `scaled`.

@@ -101,8 +101,8 @@ mod vocabulary;
 
 pub use batch::BatchError;
 pub use config::ProcessorConfig;
-pub use decode::{AsReference, Partial};
-pub use encode::{Encoded, Lost};
+pub use decode::{PartialDecode, ReferenceDecode};
+pub use encode::{Encoded, LostCoefficient};
 pub use error::{DecodeError, EncodeError, GrammarError, LoadError};
 #[cfg(not(target_arch = "wasm32"))]
 pub use fit::{Alphabet, Chunk, FitError, FitOptions, Fitted, Phase, Progress, fit};

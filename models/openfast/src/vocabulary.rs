@@ -49,12 +49,12 @@ impl Class {
 
 /// Where an id's characters are, so that decoding most ids is copying.
 #[derive(Debug, Clone, Copy, Default)]
-struct Whole {
+struct CharacterRange {
     start: usize,
     len: usize,
 }
 
-impl Whole {
+impl CharacterRange {
     fn of(piece: &Piece, characters: &mut Vec<u32>) -> Option<Self> {
         piece.class?;
         let text = std::str::from_utf8(&piece.bytes).ok()?;
@@ -70,7 +70,7 @@ impl Whole {
 pub(crate) struct Vocabulary {
     pieces: Vec<Option<Piece>>,
     /// By id; empty where it is not whole characters.
-    wholes: Vec<Whole>,
+    wholes: Vec<CharacterRange>,
     /// What the wholes are pieces of.
     characters: Vec<u32>,
     classes: Vec<Class>,
@@ -149,7 +149,7 @@ impl Vocabulary {
         let mut characters = Vec::new();
         let wholes = pieces
             .iter()
-            .map(|piece| Whole::of(piece.as_ref()?, &mut characters));
+            .map(|piece| CharacterRange::of(piece.as_ref()?, &mut characters));
         let wholes = wholes.map(Option::unwrap_or_default).collect();
         let class_of = pieces.iter().map(|piece| piece.as_ref()?.class).collect();
         let mut vocabulary = Self {

@@ -87,7 +87,7 @@ pub(crate) enum HiddenRows {
 }
 
 /// What a forward pass gives.
-pub(crate) struct Read {
+pub(crate) struct ForwardOutput {
     /// Final normalised hidden states, if any were needed.
     pub(crate) hidden: Option<Tensor<2>>,
     /// Keys and values of the rows, first layer first.
@@ -115,7 +115,7 @@ impl TextModel {
         rows: Rows<'_>,
         needed: &HiddenRows,
         on_stage: OnStage<'_>,
-    ) -> Read {
+    ) -> ForwardOutput {
         let Rows {
             mut x,
             mut deepstack,
@@ -136,7 +136,7 @@ impl TextModel {
             if layer == last {
                 // From here on only the rows that are asked for matter.
                 match needed {
-                    HiddenRows::None => return Read { hidden: None, own },
+                    HiddenRows::None => return ForwardOutput { hidden: None, own },
                     HiddenRows::All => {}
                     HiddenRows::Some(rows) => {
                         let rows = index(rows, &x);
@@ -178,7 +178,7 @@ impl TextModel {
         }
         let hidden = self.final_norm.forward(x);
         on_stage(Stage::Final, &hidden);
-        Read {
+        ForwardOutput {
             hidden: Some(hidden),
             own,
         }

@@ -85,12 +85,12 @@ fn axis(input: usize, output: usize, filter: Filter, rounding: Rounding) -> Axis
     let per_widening = 1.0 / widening;
     let exact: Vec<(usize, Vec<f64>)> = (0..output)
         .map(|index| {
-            let centre = (index as f64 + 0.5) * scale;
+            let center = (index as f64 + 0.5) * scale;
             // Below zero the cast gives 0, as the clamp of the originals does.
-            let first = (centre - reach + 0.5) as usize;
-            let end = ((centre + reach + 0.5) as usize).min(input);
+            let first = (center - reach + 0.5) as usize;
+            let end = ((center + reach + 0.5) as usize).min(input);
             let raw: Vec<f64> = (first..end)
-                .map(|at| (filter.height)((at as f64 - centre + 0.5) * per_widening))
+                .map(|at| (filter.height)((at as f64 - center + 0.5) * per_widening))
                 .collect();
             let total: f64 = raw.iter().sum();
             (first, raw.iter().map(|weight| weight / total).collect())

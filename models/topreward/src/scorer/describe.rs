@@ -43,7 +43,7 @@ pub struct DescribedScore {
 }
 
 /// Log-probabilities of both answers per question, and what was said, per point.
-struct Read {
+struct DescribedAnswers {
     answers: Vec<Vec<[f32; 2]>>,
     descriptions: Vec<String>,
 }
@@ -100,7 +100,7 @@ impl Scorer {
         claims: &[&str],
         frozen: bool,
         on_point: &mut dyn FnMut(DescribedPoint<'_>) -> ControlFlow<()>,
-    ) -> Result<Read, ScorerError> {
+    ) -> Result<DescribedAnswers, ScorerError> {
         let options = self.options();
         let source = PreResized {
             source,
@@ -112,7 +112,7 @@ impl Scorer {
             height: first.height(),
         };
         drop(first);
-        let mut read = Read {
+        let mut read = DescribedAnswers {
             answers: Vec::new(),
             descriptions: Vec::new(),
         };
