@@ -26,7 +26,7 @@ pub enum DepthMode {
 
 impl DepthMode {
     /// The word for it on the command line and in the page.
-    pub fn word(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Off => "off",
             Self::Full => "full",

@@ -4,9 +4,9 @@
 //! in any language with its stock library, and so that a later minor addition (a new field) does not
 //! break an older peer: unknown fields are ignored, missing optional ones take their default.
 
+use crate::body_scan;
 use crate::bounded::shortened;
 use crate::limits::{MAX_FRAME_BYTES, MAX_LONG_TEXT_BYTES};
-use crate::shape;
 use serde::{Serialize, de::DeserializeOwned};
 
 /// The wire version that this crate speaks. A peer of another version is refused with its number.
@@ -221,7 +221,7 @@ pub(crate) fn decode_body<M: Message>(body: &[u8]) -> Result<M, FrameError> {
         // The decoder's words may quote what it found.
         reason: shortened(&reason, MAX_REASON_BYTES),
     };
-    shape::check(body, M::MAX_VALUES, MAX_LONG_TEXT_BYTES).map_err(bad)?;
+    body_scan::check(body, M::MAX_VALUES, MAX_LONG_TEXT_BYTES).map_err(bad)?;
     let message: M = rmp_serde::from_slice(body).map_err(|e| bad(e.to_string()))?;
     message.validate()?;
     Ok(message)

@@ -13,6 +13,7 @@
 //! - [`score`]: a video and a sentence, to the worker or to the studio
 //! - [`worker`]: the page <-> its compute worker, inside one browser tab
 
+mod body_scan;
 mod bounded;
 pub mod common;
 pub mod depth;
@@ -22,7 +23,6 @@ pub mod limits;
 pub mod robot;
 pub mod scene;
 pub mod score;
-mod shape;
 pub mod viewer;
 pub mod worker;
 

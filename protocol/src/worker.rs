@@ -11,8 +11,8 @@ mod depth;
 mod scorer;
 
 pub use codec::{
-    CodecRun, CodecTiming, EncodeRequest, StreamFault, TimeOutcome, UnfoldOutcome, UnfoldRequest,
-    Unfolded,
+    CodecRun, CodecTiming, EncodeRequest, PartialDecode, PartialDecodeOutcome,
+    PartialDecodeRequest, StreamFault, TimeOutcome,
 };
 pub use compute::{
     ComputeDevice, ComputeKind, ComputeReport, SelfTestCheck, TimedProduct, Verdict,
@@ -40,7 +40,7 @@ pub enum ToWorker {
     /// Decode the tokens of one decision and compare.
     Decode(DecodeRequest),
     /// Read a stream as far as it has come.
-    Unfold(UnfoldRequest),
+    DecodePartial(PartialDecodeRequest),
     /// Write a chunk as tokens.
     Encode(EncodeRequest),
     /// Time the codec, one run after the other.
@@ -91,19 +91,19 @@ pub enum FromWorker {
         /// What came of it.
         outcome: DecodeOutcome,
     },
-    /// The answer to one [`UnfoldRequest`].
-    Unfolded {
+    /// The answer to one [`PartialDecodeRequest`].
+    PartiallyDecoded {
         /// The request's own number.
         request_id: u64,
         /// What came of it.
-        outcome: UnfoldOutcome,
+        outcome: PartialDecodeOutcome,
     },
     /// The answer to one [`EncodeRequest`]: the chunk as a stream, and what that stream gives again.
     Encoded {
         /// The request's own number.
         request_id: u64,
         /// What came of it.
-        outcome: UnfoldOutcome,
+        outcome: PartialDecodeOutcome,
     },
     /// The answer to [`ToWorker::Time`].
     Timed(TimeOutcome),
@@ -169,8 +169,11 @@ pub fn from_bytes<M: DeserializeOwned>(bytes: &[u8]) -> Result<M, FrameError> {
 ///
 /// # Errors
 /// [`FrameError::BadBody`] for whatever is no such message.
-pub fn from_foreign_bytes<M: DeserializeOwned>(bytes: &[u8], most: usize) -> Result<M, FrameError> {
-    crate::shape::check(bytes, most, crate::score::MAX_PREFIXES_BYTES).map_err(|reason| {
+pub fn from_untrusted_bytes<M: DeserializeOwned>(
+    bytes: &[u8],
+    most: usize,
+) -> Result<M, FrameError> {
+    crate::body_scan::check(bytes, most, crate::score::MAX_PREFIXES_BYTES).map_err(|reason| {
         FrameError::BadBody {
             message: "message",
             reason,

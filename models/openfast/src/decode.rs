@@ -17,7 +17,7 @@ pub struct ReferenceDecode {
 
 /// What is known of a chunk before its stream has ended. See [`FastTokenizer::decode_partial`].
 #[derive(Debug, Clone, PartialEq)]
-pub struct PartialDecode {
+pub struct PartialChunk {
     /// The chunk so far, `[horizon, dims]` row-major, normalised.
     pub chunk: Vec<f32>,
     /// The quantised coefficients so far, `[horizon, dims]`, frequency outer; zero from `known` on.
@@ -102,12 +102,12 @@ impl FastTokenizer {
     ///
     /// # Errors
     /// When the beginning can no longer become the encoding of a chunk of this shape.
-    pub fn decode_partial(&self, ids: &[u32], shape: Shape) -> Result<PartialDecode, DecodeError> {
+    pub fn decode_partial(&self, ids: &[u32], shape: Shape) -> Result<PartialChunk, DecodeError> {
         let want = shape.values().ok_or(DecodeError::BadShape(shape))?;
         let (mut coefficients, _) = self.read(ids, shape, want)?;
         let known = coefficients.len();
         coefficients.resize(want, 0);
-        Ok(PartialDecode {
+        Ok(PartialChunk {
             chunk: self.inverse(&coefficients, shape),
             coefficients,
             known,

@@ -101,7 +101,7 @@ mod vocabulary;
 
 pub use batch::BatchError;
 pub use config::ProcessorConfig;
-pub use decode::{PartialDecode, ReferenceDecode};
+pub use decode::{PartialChunk, ReferenceDecode};
 pub use encode::{Encoded, LostCoefficient};
 pub use error::{DecodeError, EncodeError, GrammarError, LoadError};
 #[cfg(not(target_arch = "wasm32"))]

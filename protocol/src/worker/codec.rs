@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// The tokens of a stream so far; the answer is the best chunk that they give.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct UnfoldRequest {
+pub struct PartialDecodeRequest {
     /// Chosen by the page, returned with the answer.
     pub request_id: u64,
     /// OpenFAST ids so far.
@@ -21,7 +21,7 @@ pub struct UnfoldRequest {
     pub action: Vec<ActionDimension>,
 }
 
-impl UnfoldRequest {
+impl PartialDecodeRequest {
     /// All tokens of a decision.
     pub fn of(trace: &Trace, action: &[ActionDimension], request_id: u64) -> Self {
         Self {
@@ -35,11 +35,11 @@ impl UnfoldRequest {
     }
 }
 
-/// What came of an [`UnfoldRequest`] or of an [`EncodeRequest`].
+/// What came of an [`PartialDecodeRequest`] or of an [`EncodeRequest`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum UnfoldOutcome {
+pub enum PartialDecodeOutcome {
     /// The readable beginning of the stream.
-    Unfolded(Unfolded),
+    Decoded(PartialDecode),
     /// Nothing could be read at all; in words for a person.
     Failed {
         /// What was wrong and what to do.
@@ -49,7 +49,7 @@ pub enum UnfoldOutcome {
 
 /// What the beginning of a stream stands for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Unfolded {
+pub struct PartialDecode {
     /// The stream itself.
     pub tokens: Vec<u32>,
     /// Rows of the chunk.
@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn the_codec_s_messages_survive_the_trip() {
         for asked in [
-            ToWorker::Unfold(UnfoldRequest {
+            ToWorker::DecodePartial(PartialDecodeRequest {
                 request_id: 1,
                 tokens: vec![3, 9],
                 ended: false,
@@ -168,9 +168,9 @@ mod tests {
                 asked
             );
         }
-        let told = FromWorker::Unfolded {
+        let told = FromWorker::PartiallyDecoded {
             request_id: 1,
-            outcome: UnfoldOutcome::Unfolded(Unfolded {
+            outcome: PartialDecodeOutcome::Decoded(PartialDecode {
                 tokens: vec![3, 9],
                 rows: 2,
                 dims: 1,

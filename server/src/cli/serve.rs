@@ -284,7 +284,7 @@ impl Serve {
                     };
                     eprintln!(
                         "depth: {}, {} cells, {drawn}",
-                        depth.mode.word(),
+                        depth.mode.name(),
                         depth.cells
                     );
                 }
