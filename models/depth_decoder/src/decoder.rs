@@ -128,7 +128,7 @@ impl DepthDecoder {
         1 << self.doublings.len()
     }
 
-    /// Draws `rows` x `columns` codes, waiting for the device.
+    /// Decodes `rows` x `columns` codes, blocking until the device has finished.
     ///
     /// # Errors
     /// As [`DepthDecoder::decode_async`].
@@ -141,7 +141,8 @@ impl DepthDecoder {
         layers::block_on(self.decode_async(codes, rows, columns))
     }
 
-    /// Draws `rows` x `columns` codes, given row by row.
+    /// Decodes `rows` x `columns` codes, given row by row, to an image with [`DepthDecoder::cell_pixels`] pixels per cell
+    /// and side.
     ///
     /// # Errors
     /// [`DepthDecoderError::WrongGrid`], [`DepthDecoderError::BadCode`].
@@ -201,7 +202,7 @@ impl DepthDecoder {
     }
 }
 
-/// Which axis of a kernel counts its inputs.
+/// Order of the first two axes of a kernel.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum KernelLayout {
     /// `[outputs, inputs, size, size]`.

@@ -1,4 +1,4 @@
-//! What the decoder draws.
+//! The decoder's output.
 
 /// A decoded depth map. Values are relative and grow towards the camera, as those it was trained on.
 #[derive(Debug, Clone, PartialEq)]

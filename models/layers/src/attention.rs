@@ -38,7 +38,7 @@ pub fn attention(
     }
 }
 
-/// Some of the columns that a query may look at.
+/// A run of columns (keys and values) that queries attend to.
 #[derive(Debug, Clone)]
 pub struct Columns {
     /// `[kv_heads, columns, head_dim]`, rotated.
@@ -50,7 +50,7 @@ pub struct Columns {
 }
 
 /// [`attention()`] over several runs of columns as if they were one, without joining their keys and values in memory: a
-/// long cache is only read, whoever looks at it. Scores are joined, for one softmax over all.
+/// long cache is read, never copied. Scores are joined, for one softmax over all.
 pub fn attention_over(query: Tensor<3>, parts: &[Columns]) -> Tensor<3> {
     if let [only] = parts {
         return attention(

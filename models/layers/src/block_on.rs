@@ -1,4 +1,4 @@
-//! Waiting for a future on the current thread.
+//! Running a future to completion on the current thread.
 
 use std::future::Future;
 use std::pin::pin;

@@ -1,7 +1,7 @@
 //! Safetensors files as one table of named tensors.
 //!
 //! Only headers are read when a checkpoint is opened; each tensor's bytes are fetched a few megabytes at a time when it
-//! is asked for, so a checkpoint of many gigabytes needs no memory of its own. Positioned reads are used rather than a
+//! is read, so an open checkpoint of many gigabytes takes next to no memory. Positioned reads are used rather than a
 //! memory map: every tensor is read exactly once, and a file that shrinks or a disk that fails is then an error instead
 //! of a signal.
 
@@ -27,7 +27,7 @@ use weight_files::{FolderSource, StoreSource, WeightFiles, WeightSource};
 type Widen = fn(&[u8], &mut Vec<f32>);
 
 const SINGLE_FILE: &str = "model.safetensors";
-/// Where a folder says which shard holds which tensor.
+/// Name of the index file, which assigns every tensor to a shard.
 pub const INDEX_FILE: &str = "model.safetensors.index.json";
 
 /// No weight is as large as this. Turning over the highest bit of the exponent multiplies by 2^128, which puts any value
@@ -49,7 +49,7 @@ pub struct Checkpoint {
     tensors: BTreeMap<String, Location>,
 }
 
-/// What a checkpoint says of a tensor without reading it.
+/// Metadata of a tensor, from the header alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TensorInfo<'a> {
     /// Full name, with prefix.
@@ -167,7 +167,7 @@ impl Checkpoint {
         })
     }
 
-    /// Where it was opened, for people: the folder, or that the files are in memory.
+    /// Description of where it was opened, for messages: the folder, or that the files are in memory.
     pub fn place(&self) -> &str {
         &self.place
     }
@@ -222,7 +222,7 @@ impl Checkpoint {
         seen.join("+")
     }
 
-    /// That there is a tensor `name` of the shape `expected`.
+    /// Checks that there is a tensor `name` of the shape `expected`.
     ///
     /// # Errors
     /// [`CheckpointError::Missing`] or [`CheckpointError::Shape`].
@@ -265,7 +265,7 @@ impl Checkpoint {
     }
 
     /// Hands the values of a tensor to `take` as `f32`, row-major, some whole rows (of the last axis) at a time, after
-    /// checking that it has the shape `expected`. `read` is told the bytes of each piece.
+    /// checking that it has the shape `expected`. `read` is called with the number of bytes of each piece.
     ///
     /// # Errors
     /// [`CheckpointError::Missing`], [`CheckpointError::Shape`], [`CheckpointError::Type`],
@@ -321,7 +321,7 @@ impl Checkpoint {
             let count = piece.min(left);
             values.clear();
             convert(reader.next(count * size)?, &mut values);
-            // What can be told from weights is damage. A NaN is not below the bound either.
+            // Damage that shows in the values. A NaN is not below the bound either.
             if !values
                 .iter()
                 .fold(true, |sound, value| sound & (value.abs() < IMPLAUSIBLE))

@@ -14,7 +14,7 @@ pub struct ModelFiles {
     storage: Storage,
 }
 
-/// Where the bytes of a model's files are.
+/// Location of the bytes of a model's files.
 #[derive(Debug)]
 pub(crate) enum Storage {
     Folder(PathBuf),
@@ -24,13 +24,13 @@ pub(crate) enum Storage {
 
 /// Files that are neither in a folder nor in memory, such as those that a browser keeps for a page.
 pub trait FileStore: std::fmt::Debug + Send + Sync {
-    /// For people: what the files belong to.
+    /// Name of the model that the files belong to, for messages.
     fn name(&self) -> String;
 
     /// Bytes of the file `name`, or `None` if there is no such file.
     ///
     /// # Errors
-    /// What kept it from being looked at.
+    /// Any failure to look the file up.
     fn len(&self, name: &str) -> io::Result<Option<u64>>;
 
     /// Fills `bytes` with those of the file `name` from `offset` on.
@@ -153,7 +153,7 @@ pub fn find_in(folder: &Path, name: &str) -> Result<Option<Vec<u8>>, ReadError> 
     field_files::read(&path, Limit::of(name)).map(Some)
 }
 
-/// That `bytes` are not a stand-in for the file `name`.
+/// Checks that `bytes` are not a stand-in for the file `name`.
 fn genuine(name: &str, bytes: &[u8]) -> Result<(), ReadError> {
     match Foreign::of(bytes, bytes.len() as u64) {
         Some(foreign) => Err(ReadError::Foreign {

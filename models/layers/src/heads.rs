@@ -11,7 +11,7 @@ use crate::pointwise::root_mean_square;
 use crate::precision::is_cpu;
 use crate::rotary::Rotary;
 
-/// How a row of a projection holds queries, keys and values: one head after the other.
+/// Layout of queries, keys and values in a row of a projection: one head after the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QkvHeads {
     /// Of queries.

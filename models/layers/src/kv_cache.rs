@@ -10,8 +10,8 @@ const FEWEST: usize = 32;
 ///
 /// The first tokens are kept as they come. Tokens added later are written into room that was made ahead, half
 /// as much again each time it runs out, so that a token costs its own copy and not one of all before it.
-/// Writing in place needs the tensors to be nobody else's: what [`KvCache::extend`] and [`KvCache::layers`]
-/// give must be dropped before the next token. Where it is not, as in a clone, burn copies.
+/// Writing in place requires unshared tensors: the ones that [`KvCache::extend`] and [`KvCache::layers`]
+/// return must be dropped before the next token. Where they are not, as in a clone, burn copies.
 #[derive(Debug, Clone, Default)]
 pub struct KvCache {
     layers: Vec<Layer>,

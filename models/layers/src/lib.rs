@@ -4,8 +4,8 @@
 //! A network is built in two steps. [`Checkpoint`] opens safetensors files (one or many shards,
 //! from a folder or from memory) and knows the name, type and shape of every tensor.
 //! [`Weights`] hands tensors to a loader one by one, checks each shape, keeps layers in the
-//! [`Precision`] asked for, and at the end names what nobody asked for. No tensor is ever whole
-//! in memory twice: files are read a few megabytes at a time straight into what is kept.
+//! requested [`Precision`], and at the end reports tensors that were not taken. No tensor is ever whole
+//! in memory twice: files are read a few megabytes at a time straight into their destination.
 //!
 //! [`ModelFiles`] are the files of a model by name, and a [`Vocabulary`] keeps a large table of tokens in shards.
 //!
@@ -19,7 +19,7 @@
 //! [`device`] makes the devices and [`self_test`] decides whether one may be trusted: some
 //! drivers answer with wrong products rather than with an error.
 //!
-//! Which backends exist is decided by this crate's `Cargo.toml` alone; nothing here is generic
+//! The backends are chosen by this crate's `Cargo.toml` alone; nothing here is generic
 //! over a backend, the device a tensor lives on carries it.
 
 mod attention;

@@ -1,7 +1,7 @@
-//! What lies between the products, on the CPU in one pass over memory.
+//! Pointwise operations between matrix products; on the CPU in one pass over memory.
 //!
-//! The CPU backend takes every exponential by a call of its own, and every step of a formula reads and writes all values
-//! again. Here a formula is one loop, with an exponential that the compiler can compute several of at a time, over the
+//! The CPU backend calls a function per exponential, and every step of a formula reads and writes all values
+//! again. Here a formula is one loop, with an exponential that the compiler can vectorize, over the
 //! tensor's own memory. Other devices are given the same formulas as tensor operations.
 
 use burn::tensor::{DType, Tensor, TensorData, activation, module};

@@ -125,13 +125,13 @@ fn joined(parts: Vec<Scores<'_>>, heads: usize) -> Tensor<3> {
     Tensor::from_data(TensorData::new(all, [kv_heads, stacked, width]), &device)
 }
 
-/// What is added to scores, in the memory of this process.
+/// Values added to scores, in the memory of this process.
 struct Bias {
     values: TensorData,
     /// Rows of scores of a head, and heads that share a part.
     rows: usize,
     sharing: usize,
-    /// Rows of a part: as many as of a head, or one for all.
+    /// Rows of a part: those of a head, or one for all.
     of_rows: usize,
 }
 
@@ -147,7 +147,7 @@ impl Bias {
         }
     }
 
-    /// What is added to row `at` of all.
+    /// Values added to row `at` of all rows.
     fn of(&self, at: usize, columns: usize) -> &[f32] {
         let (head, row) = (at / self.rows, at % self.rows);
         let row = row.min(self.of_rows.saturating_sub(1));

@@ -3,7 +3,7 @@
 //! A vocabulary of 151,936 tokens in vectors of 2,048 takes 622 MB in `f16`, more than a buffer may hold on many
 //! devices (a browser guarantees 128 MiB). It is therefore kept in shards of whole rows. Embeddings come from the
 //! shard that has them; scores are computed shard by shard, and what leaves a shard is the largest score, the sum of
-//! the exponentials above it, and the few scores that were asked for.
+//! the exponentials above it, and the few scores that were queried.
 
 use burn::tensor::{Element, Tensor};
 use half::{bf16, f16};
@@ -33,12 +33,12 @@ struct Shard {
     head: Linear,
 }
 
-/// The natural logarithm of a token's probability is asked for.
+/// A query for the natural logarithm of a token's probability.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TokenQuery {
-    /// Which hidden state.
+    /// Row of the hidden state.
     pub row: usize,
-    /// Which token.
+    /// Id of the token.
     pub id: u32,
 }
 
@@ -53,7 +53,7 @@ impl Vocabulary {
         self.len == 0
     }
 
-    /// In how many shards it is kept.
+    /// Number of shards.
     pub fn shards(&self) -> usize {
         self.shards.len()
     }
@@ -131,7 +131,7 @@ impl Vocabulary {
             let some = hidden.clone().narrow(0, first, count);
             let mut sums = vec![Sum::default(); count];
             let mut scores = vec![0.0_f32; asked.len()];
-            // Everything is asked of the device before the first answer is awaited.
+            // All work is submitted to the device before the first result is awaited.
             let answers: Vec<_> = self
                 .shards
                 .iter()
@@ -163,7 +163,7 @@ impl Vocabulary {
 }
 
 impl Shard {
-    /// Per row the largest score, per row the sum of exponentials above it, then the scores asked for that lie in
+    /// Per row the largest score, per row the sum of exponentials above it, then the queried scores that lie in
     /// this shard, with their places in `asked`.
     fn ask(
         &self,

@@ -16,7 +16,7 @@ use crate::precision::{Precision, is_cpu};
 use crate::quantized_matrix::QuantizedMatrix;
 use crate::transpose::transpose_into;
 
-/// Told how many bytes of how many have been read.
+/// Callback for bytes read so far and bytes in total.
 pub type Progress<'a> = &'a dyn Fn(u64, u64);
 
 /// Reads tensors onto a device and remembers which were taken.
@@ -24,7 +24,7 @@ pub type Progress<'a> = &'a dyn Fn(u64, u64);
 /// Names are given relative to a prefix, since the same network sits under different prefixes in
 /// different files. Shapes are given as the configuration implies them; a checkpoint that
 /// disagrees is refused with both shapes. Linear layers and tables are kept in the precision
-/// asked for ([`Weights::in_precision`]), everything else in `f32`.
+/// requested ([`Weights::in_precision`]), everything else in `f32`.
 #[derive(Debug, Clone)]
 pub struct Weights<'a> {
     shared: Rc<Shared<'a>>,
@@ -58,7 +58,7 @@ impl<'a> Weights<'a> {
         Self::with_progress(checkpoint, prefix, device, None)
     }
 
-    /// The same, telling `progress` while it reads.
+    /// The same, reporting to `progress` while it reads.
     pub fn with_progress(
         checkpoint: &'a Checkpoint,
         prefix: impl Into<String>,
@@ -101,7 +101,7 @@ impl<'a> Weights<'a> {
         }
     }
 
-    /// What layers and tables are kept in.
+    /// Precision of layers and embeddings.
     pub fn precision(&self) -> Precision {
         self.precision
     }
@@ -378,7 +378,7 @@ impl<'a> Weights<'a> {
     /// which `ignored` says yes (names relative to the prefix where they carry it).
     ///
     /// # Errors
-    /// [`CheckpointError::LeftOver`] with the names nobody asked for.
+    /// [`CheckpointError::LeftOver`] with the names of tensors that were not taken.
     pub fn finish(self, ignored: impl Fn(&str) -> bool) -> Result<(), CheckpointError> {
         let shared = &self.shared;
         let taken = shared.taken.borrow();

@@ -357,7 +357,7 @@ fn infinity_is_damage_and_a_large_weight_too_much_for_f16() {
         .unwrap();
 }
 
-/// What one reader takes, its copies in other precisions have taken too, and the bytes kept add up.
+/// Tensors taken by one reader count as taken for its copies in other precisions, and the bytes kept add up.
 #[test]
 fn precisions_share_one_list_of_what_was_taken() {
     let bytes = file(&[

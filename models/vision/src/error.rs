@@ -1,6 +1,6 @@
-//! Why an image could not be used.
+//! An image could not be used.
 
-/// Why an image could not be used.
+/// An image could not be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImageError {
@@ -21,7 +21,7 @@ pub enum ImageError {
         width: usize,
         /// Rows.
         height: usize,
-        /// Bytes that the size asks for.
+        /// Bytes that the size requires.
         want: usize,
         /// Bytes given.
         got: usize,

@@ -17,10 +17,10 @@ use crate::{ImageError, RgbImage};
 /// Most fraction bits of a weight: a byte times a sum of weights then fits 32 bits with sign.
 const MOST_BITS: u32 = 32 - 8 - 2;
 
-/// How many times taller than wide an image is when its columns are resized first.
+/// Ratio of height to width above which columns are resized first.
 const TALL: usize = 100;
 
-/// How far a filter reaches at its natural size, in source pixels, and its height at a distance from the centre.
+/// A filter: its reach at its natural size, in source pixels, and its height at a distance from the center.
 #[derive(Clone, Copy)]
 struct Filter {
     reach: f64,
@@ -49,7 +49,7 @@ const BICUBIC: Filter = Filter {
     },
 };
 
-/// How weights become integers.
+/// Rounding of weights to integers.
 #[derive(Clone, Copy)]
 enum Rounding {
     /// [`MOST_BITS`], always.

@@ -23,7 +23,7 @@ use crate::{ImageError, RgbImage};
 /// The largest sum of an output's width and height for which PyTorch takes its kernel of small outputs.
 const SMALL: usize = 128;
 
-/// Where an output coordinate reads from, along one axis.
+/// The two source pixels of an output coordinate, along one axis.
 #[derive(Clone, Copy)]
 struct Tap {
     /// The nearer-to-zero neighbour.

@@ -9,7 +9,7 @@ use crate::{
     ImageError, PixelNormalization, RgbImage, patchify, pooling_indices, resize_bilinear_u8,
 };
 
-/// How images are tiled.
+/// Parameters of the tiling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tiling {
     /// Pixels along one side of a crop, which is square, and of the view of the whole.
@@ -48,7 +48,7 @@ pub struct Tiles {
     pub pool_indices: Vec<i32>,
 }
 
-/// Where one row (or column) of patches of the resized image is looked up.
+/// The crop and its patch in which one row (or column) of patches of the resized image is looked up.
 #[derive(Clone, Copy)]
 struct PatchSource {
     crop: usize,
@@ -67,7 +67,7 @@ impl Tiling {
         self.crop_patches().saturating_sub(left + right)
     }
 
-    /// Whether the numbers can be at all.
+    /// Checks that the parameters describe a tiling.
     ///
     /// # Errors
     /// [`ImageError::BadTiling`].

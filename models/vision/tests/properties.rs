@@ -1,4 +1,4 @@
-//! What holds for any image.
+//! Properties of any image.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

@@ -17,9 +17,9 @@ use crate::files::{FileStore, find_in, whole};
 /// Most names that a message lists.
 const SHOWN: usize = 4;
 
-/// Where files are.
+/// Place where the files of a checkpoint are looked up.
 pub(super) trait WeightSource {
-    /// For people.
+    /// Description for messages.
     fn name(&self) -> String;
     /// The bytes of a small file, or `None` if it is not there.
     fn small(&self, name: &str) -> Result<Option<Vec<u8>>, CheckpointError>;
@@ -27,7 +27,7 @@ pub(super) trait WeightSource {
     fn has(&self, name: &str) -> Result<bool, CheckpointError>;
     /// A file of weights.
     fn shard(&self, name: String) -> Shard;
-    /// What a file is called in messages.
+    /// Name of a file in messages.
     fn file(&self, name: &str) -> String;
     /// Names of all files that are no hidden ones, sorted, where they can be listed.
     fn files(&self) -> Vec<String>;
@@ -117,7 +117,7 @@ impl WeightSource for StoreSource<'_> {
 /// The files that are the weights.
 pub(super) struct WeightFiles {
     pub(super) names: Vec<String>,
-    /// What they are held against.
+    /// The index that they are checked against.
     pub(super) index: Option<Index>,
 }
 
@@ -183,7 +183,7 @@ impl WeightFiles {
     }
 }
 
-/// How many shards there are by the name of one.
+/// Number of shards, from the name of one.
 fn numbered(name: &str) -> Option<usize> {
     let rest = name.strip_prefix("model-")?.strip_suffix(".safetensors")?;
     let (number, of) = rest.split_once("-of-")?;
@@ -215,7 +215,7 @@ fn with_unfinished(error: CheckpointError, source: &dyn WeightSource) -> Checkpo
     }
 }
 
-/// What lies in a folder in place of its weights, in words.
+/// Description of the files that lie in a folder in place of its weights.
 fn instead(files: &[String], unfinished: &[String]) -> String {
     if !unfinished.is_empty() {
         return format!(
