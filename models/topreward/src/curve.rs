@@ -57,7 +57,7 @@ pub fn interpolate_progress(
     Ok(curve)
 }
 
-/// How likely the episode succeeded: the mean of the last three raw log-probabilities, of all when there
+/// Success score of an episode: the mean of the last three raw log-probabilities, of all when there
 /// are fewer. Comparable between episodes of one model and profile; no threshold is known.
 #[must_use]
 pub fn success_score(log_probs: &[f64]) -> Option<f64> {

@@ -2,13 +2,13 @@
 
 use crate::{Error, NumpyRng, curve::same_length, rank};
 
-/// Which frames the baseline is shown and how it is seeded.
+/// Sampler of the frames that the baseline is shown.
 #[derive(Debug, Clone)]
 pub struct Gvl {
-    /// How many frames; all of an episode that has no more.
+    /// Number of frames; all of an episode that has no more.
     frames: usize,
     seed: u64,
-    /// Drawn from by one episode after the other.
+    /// Generator of the draws, advanced by one episode after the other.
     draws: NumpyRng,
 }
 
@@ -23,7 +23,7 @@ impl Gvl {
         }
     }
 
-    /// What the next episode of `total` frames is asked about. Episodes must come in the reference's order
+    /// Draws the frames of the next episode, which has `total` frames. Episodes must come in the reference's order
     /// for equal draws; the shuffling depends on `episode_index` alone.
     ///
     /// # Errors
@@ -54,7 +54,7 @@ impl Gvl {
     }
 }
 
-/// How far an episode is at a frame if it advances evenly [percent, 0 to 100].
+/// Completion of an episode at a frame if it advances evenly [percent, 0 to 100].
 #[must_use]
 pub fn completion(index: usize, total: usize) -> u32 {
     if total <= 1 {
@@ -66,20 +66,20 @@ pub fn completion(index: usize, total: usize) -> u32 {
 /// The frames of one question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShownFrames {
-    /// In the order of time.
+    /// Frame indices in the order of time.
     pub chronological: Vec<usize>,
-    /// The same in the order in which the model sees them.
+    /// The same in the order in which they are shown.
     pub shuffled: Vec<usize>,
-    /// How far the episode is at each of `chronological` if it advances evenly [percent].
+    /// Completion of the episode at each of `chronological` if it advances evenly [percent].
     pub completion: Vec<u32>,
     /// The frame that is shown as the start.
     pub first: usize,
 }
 
-/// A piece of the question.
+/// A part of the question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum QuestionPart {
-    /// Words.
+    /// Text.
     Text(String),
     /// A frame of the episode, squeezed to 244x244.
     Frame(usize),
@@ -118,7 +118,7 @@ impl ShownFrames {
         parts
     }
 
-    /// What the answer is worth: its percentages in the order of time, and their value-order correlation,
+    /// Parses the answer: its percentages in the order of time, and their value-order correlation,
     /// 0 where that is undefined.
     ///
     /// # Errors
@@ -144,10 +144,10 @@ impl ShownFrames {
     }
 }
 
-/// What the baseline said of one episode.
+/// The baseline's answer for one episode.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
-    /// In the order of time.
+    /// Frame indices in the order of time.
     pub percentages: Vec<f64>,
     /// Value-order correlation; also the baseline's success score.
     pub voc: f64,

@@ -1,4 +1,4 @@
-//! The words around the video. Every byte of them moves the result.
+//! The text around the video. Every byte of it changes the result.
 //!
 //! A prompt is a header, the video's blocks (which the model's own crate writes, with their times), a suffix,
 //! and an answer whose probability is read where the suffix ends. What the model reads is tokenised from the
@@ -60,7 +60,7 @@ impl Prompt {
         self
     }
 
-    /// Puts what the model said when asked [`DESCRIBE`] before the claim.
+    /// Puts the model's answer to [`DESCRIBE`] before the claim.
     ///
     /// # Errors
     /// [`Error::ControlToken`].
@@ -70,7 +70,7 @@ impl Prompt {
         Ok(self)
     }
 
-    /// What is claimed.
+    /// The instruction that the claim is about.
     #[must_use]
     pub fn instruction(&self) -> &str {
         &self.instruction
@@ -82,19 +82,19 @@ impl Prompt {
         self.template
     }
 
-    /// What the model said of the video, where that is part of the prompt.
+    /// The model's description of the video, where that is part of the prompt.
     #[must_use]
     pub fn description(&self) -> Option<&str> {
         self.description.as_deref()
     }
 
-    /// What stands before the first block of the video.
+    /// Text before the first block of the video.
     #[must_use]
     pub fn header(&self) -> &'static str {
         TURN
     }
 
-    /// What stands between the last block and the answer.
+    /// Text between the last block and the answer.
     #[must_use]
     pub fn suffix(&self) -> String {
         let claim = match &self.description {
@@ -127,7 +127,7 @@ impl Prompt {
 /// The prompt to which a description is the answer, of at most [`DESCRIBE_TOKENS`] tokens, each the most
 /// probable one. It is a conversation whatever the template of the question.
 pub const DESCRIBE: &str = "Describe the robot manipulation trajectory in this video:";
-/// How long a description may get [tokens].
+/// Maximum length of a description [tokens].
 pub const DESCRIBE_TOKENS: usize = 256;
 
 /// The text around the video when asking for a description: what stands before it and what after.

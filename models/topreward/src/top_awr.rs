@@ -1,9 +1,9 @@
-//! TOP-AWR: how much each step of an episode weighs in advantage-weighted regression.
+//! TOP-AWR: weights of the steps of an episode in advantage-weighted regression.
 
 use crate::Error;
 use serde::{Deserialize, Serialize};
 
-/// What is taken off a step's progress before it is weighed.
+/// Baseline subtracted from a step's progress before it is weighed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Center {
@@ -15,14 +15,14 @@ pub enum Center {
     DataSetMean,
 }
 
-/// What [`top_awr`] weighs with.
+/// Parameters of [`top_awr`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TopAwr {
     /// The weight of a step that changes nothing.
     pub tau: f64,
-    /// No step weighs more.
+    /// Upper bound of a weight.
     pub max: f64,
-    /// What is taken off first.
+    /// Baseline subtracted first.
     pub center: Center,
 }
 

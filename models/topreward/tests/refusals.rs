@@ -1,4 +1,4 @@
-//! What cannot be asked is refused with its reason, and nothing panics.
+//! Requests that cannot be scored are refused with the reason, and nothing panics.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use proptest::prelude::*;

@@ -1,4 +1,4 @@
-//! Controls: questions whose curve should not rise.
+//! Controls: questions whose curve must not rise.
 //!
 //! A model can answer by the number of images it was shown. On a frozen frame such a model scores almost as
 //! well as on the episode itself, and only the control shows it.

@@ -1,4 +1,4 @@
-//! The baseline on this crate's own model: one long question about shuffled frames, answered in words.
+//! The baseline on this crate's own model: one long question about shuffled frames, answered in text.
 
 use super::{FrameSource, Scorer, ScorerError};
 use crate::{Error, gvl};
@@ -10,16 +10,16 @@ const SIDE: usize = 244;
 /// And then to this one: its image loader rounds to multiples of 28, which the model's own do not divide [pixels].
 const LOADER_SIDE: usize = 252;
 
-/// What came of a question.
+/// Answer to the baseline's question.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BaselineAnswer {
-    /// As the model wrote it.
+    /// The generated text.
     pub text: String,
-    /// How many tokens that are.
+    /// Number of generated tokens.
     pub tokens: usize,
-    /// Whether the model ended it, and was not cut off.
+    /// Reason why the generation ended.
     pub stop_reason: StopReason,
-    /// What it says, or why that cannot be used. The reference leaves such episodes out of its mean.
+    /// The parsed answer, or the reason why it cannot be used. The reference leaves such episodes out of its mean.
     pub parsed: Result<gvl::Answer, Error>,
 }
 

@@ -1,7 +1,7 @@
-//! The variant that puts the model's own description of what it sees before the claim.
+//! The variant that puts the model's own description of the video before the claim.
 //!
-//! Each prefix gets a description of its own, as in the reference: one of the whole video would tell the first prefixes
-//! how it ends. Writing takes one pass per token and prefix, so this is many times slower than the plain question.
+//! Each prefix has a separate description, as in the reference: one of the whole video would leak the outcome to the
+//! first prefixes. Generating takes one pass per token and prefix, so this is many times slower than the plain question.
 
 use super::{
     FrameSource, PreResized, Question, ReadPlan, Request, Scorer, ScorerError, VideoReader,
@@ -18,13 +18,13 @@ use std::ops::ControlFlow;
 pub struct DescribedPoint<'a> {
     /// Length of the prefix [frames].
     pub length: usize,
-    /// What the model said of it.
+    /// The model's description of the prefix.
     pub description: &'a str,
     /// Natural logarithm of the probability of ` True` for the instruction.
     pub log_prob: f64,
     /// Points known, controls included.
     pub done: usize,
-    /// All of them.
+    /// All points.
     pub total: usize,
     /// Whether the point belongs to the frozen frame.
     pub frozen: bool,
@@ -33,16 +33,16 @@ pub struct DescribedPoint<'a> {
 /// Called with every point; a break stops the scoring.
 pub type OnDescribedPoint<'a> = &'a mut dyn FnMut(DescribedPoint<'_>) -> ControlFlow<()>;
 
-/// A score and what the model said on the way.
+/// A score and the descriptions behind it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DescribedScore {
-    /// The score; its setting has the description of the longest prefix.
+    /// The score; its configuration has the description of the longest prefix.
     pub score: Score,
     /// One description per prefix.
     pub descriptions: Vec<String>,
 }
 
-/// Log-probabilities of both answers per question, and what was said, per point.
+/// Log-probabilities of both answers per question, and the description, per point.
 struct DescribedAnswers {
     answers: Vec<Vec<[f32; 2]>>,
     descriptions: Vec<String>,
@@ -151,7 +151,7 @@ impl Scorer {
         Ok(read)
     }
 
-    /// What the model says of the video where `reader` is. Tokens with a meaning of their own are left out.
+    /// Generates a description of the video up to the reader's position, without special tokens.
     async fn describe(&self, reader: &VideoReader<'_>) -> Result<String, ScorerError> {
         let (_, after) = describe();
         let prompt = format!("{}{after}", self.options().layout.close());
@@ -166,7 +166,7 @@ impl Scorer {
     }
 }
 
-/// A claim's value per prefix asked for, from one per point read.
+/// Values of a claim per requested prefix, from one per point read.
 fn curve(answers: &[Vec<[f32; 2]>], claim: usize, plan: &ReadPlan) -> Result<Curve, Error> {
     let of = |side: usize| -> Vec<f64> {
         plan.answers

@@ -1,10 +1,10 @@
-//! Where frames come from.
+//! Sources of frames.
 
 use super::ScorerError;
 use std::borrow::Cow;
 use vision::RgbImage;
 
-/// A video whose frames can be had by number.
+/// A video whose frames are accessible by index.
 pub trait FrameSource {
     /// Frame `index`, from 0.
     ///
@@ -12,7 +12,7 @@ pub trait FrameSource {
     /// [`ScorerError::Frame`] where there is none.
     fn frame(&self, index: usize) -> Result<Cow<'_, RgbImage>, ScorerError>;
 
-    /// A number that two frames share only if they are the same picture, so that it is looked at once.
+    /// Identity of the image: two frames share it only if they are the same image, which is then encoded once.
     fn image_id(&self, index: usize) -> usize {
         index
     }

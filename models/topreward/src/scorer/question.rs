@@ -1,18 +1,18 @@
-//! A prompt in tokens.
+//! A tokenized prompt.
 
 use super::ScorerError;
 use crate::Prompt;
 use layers::TokenQuery;
 use qwen3vl::{TextLayout, TextTokenizer};
 
-/// What stands after the video, and which probabilities are read where it ends.
+/// The tokens after the video, and the two answers whose probabilities are read at their end.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Question {
     /// Everything from the end of the video to the place of the answer.
     pub ids: Vec<u32>,
-    /// ` True`.
+    /// Token of ` True`.
     pub yes: u32,
-    /// ` False`.
+    /// Token of ` False`.
     pub no: u32,
 }
 
@@ -20,7 +20,7 @@ impl Question {
     /// The prompt's suffix in the tokens of a model.
     ///
     /// # Errors
-    /// [`ScorerError::Model`] for an instruction with a token of its own meaning in it, [`ScorerError::Answer`]
+    /// [`ScorerError::Model`] for an instruction that contains a special token, [`ScorerError::Answer`]
     /// when an answer is not one token.
     pub fn new(
         tokenizer: &TextTokenizer,
@@ -48,7 +48,7 @@ impl Question {
         })
     }
 
-    /// Both answers, where the suffix ends.
+    /// Queries for both answers at the end of the suffix.
     #[must_use]
     pub fn queries(&self) -> [TokenQuery; 2] {
         let row = self.ids.len().saturating_sub(1);

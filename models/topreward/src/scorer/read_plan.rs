@@ -1,20 +1,20 @@
-//! What has to be read, and where it has to be asked.
+//! Plan of a scoring run: the blocks to read, and the points at which the question is scored.
 
 use crate::{Block, Clip, Error, Profile};
 
 /// One prefix.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlannedPrefix {
-    /// Its length [frames].
+    /// Length of the prefix [frames].
     pub length: usize,
     /// The frames it shows, in pairs.
     pub blocks: Vec<Block>,
-    /// How many frames it shows.
+    /// Number of frames shown.
     pub frames: usize,
 }
 
 impl PlannedPrefix {
-    /// How many of its blocks have two frames of their own.
+    /// Number of blocks with two different frames.
     #[must_use]
     pub fn whole_blocks(&self) -> usize {
         self.frames / 2
@@ -30,14 +30,14 @@ impl PlannedPrefix {
 /// The prefixes of a clip, ascending, each set of shown frames once.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReadPlan {
-    /// What is read.
+    /// The distinct prefixes to read.
     pub points: Vec<PlannedPrefix>,
-    /// Per prefix asked for, which point answers it.
+    /// Per requested prefix, the index of the point that answers it.
     pub answers: Vec<usize>,
 }
 
 impl ReadPlan {
-    /// For prefixes of these lengths, ascending.
+    /// Plans prefixes of these lengths, ascending.
     ///
     /// # Errors
     /// [`Error::BadPrefix`].
@@ -62,7 +62,7 @@ impl ReadPlan {
         Ok(Self { points, answers })
     }
 
-    /// Which frames are shown at all, ascending: a decoder need not keep the others.
+    /// Indices of all frames that are shown, ascending: a decoder need not keep the others.
     #[must_use]
     pub fn shown_frames(&self) -> Vec<usize> {
         let mut shown: Vec<usize> = self

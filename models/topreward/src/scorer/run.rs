@@ -1,4 +1,4 @@
-//! Asking about a video.
+//! Scoring a video.
 
 use super::{FrameSource, PlannedPrefix, PreResized, Question, ReadPlan, ScorerError, VideoReader};
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
 use qwen3vl::{ContextPosition, FrameSize, OddFrames, Qwen3Vl, Suffix, TextLayout};
 use std::{ops::ControlFlow, sync::Arc};
 
-/// In which order things are read. The results agree to rounding.
+/// Order of reading. The results agree to rounding.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ReadStrategy {
     /// Every prefix from its beginning.
@@ -20,23 +20,23 @@ pub enum ReadStrategy {
     Packed,
 }
 
-/// How a scorer asks.
+/// Options of a scorer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ScorerOptions {
-    /// Which frames are shown.
+    /// Frame sampling.
     pub profile: Profile,
-    /// With or without a conversation around the question.
+    /// Whether the question is a turn of a conversation.
     pub template: Template,
-    /// How the video stands in the text.
+    /// Layout of the video in the text.
     pub layout: TextLayout,
-    /// Side of the square that frames are squeezed to first [pixels].
+    /// Side of the square that frames are resized to first, ignoring their aspect [pixels].
     pub pre_resize: Option<usize>,
-    /// In which order things are read.
+    /// Order of reading.
     pub strategy: ReadStrategy,
 }
 
 impl ScorerOptions {
-    /// The reference's way in this profile.
+    /// The reference's options for this profile.
     #[must_use]
     pub fn new(profile: Profile) -> Self {
         Self {
@@ -49,22 +49,22 @@ impl ScorerOptions {
     }
 }
 
-/// What is asked about a video.
+/// A request to score a video.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request<'a> {
-    /// How long it is.
+    /// Extent of the video.
     pub clip: Clip,
-    /// Which prefixes.
+    /// The prefixes to score.
     pub prefixes: &'a Prefixes,
-    /// What it is claimed to complete.
+    /// The instruction that the video is claimed to complete.
     pub instruction: &'a str,
     /// An instruction of another episode, for the control.
     pub other_task: Option<&'a str>,
-    /// What the model said of the video, to be put before the claim.
+    /// A description of the video, put before the claim.
     pub description: Option<&'a str>,
 }
 
-/// One prefix, as soon as it has been asked about.
+/// The values of one prefix, as soon as they are known.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ScoredPoint<'a> {
     /// Length of the prefix [frames].
@@ -74,7 +74,7 @@ pub struct ScoredPoint<'a> {
     pub answers: &'a [[f32; 2]],
     /// Prefixes known and prefixes to come, those of the frozen frame included.
     pub done: usize,
-    /// All of them.
+    /// All prefixes of the run.
     pub total: usize,
     /// Whether the prefix is of the frozen frame.
     pub frozen: bool,
@@ -90,7 +90,7 @@ impl ScoredPoint<'_> {
     }
 }
 
-/// A model that scores videos. A clone asks the same model.
+/// A model that scores videos. A clone shares the model.
 #[derive(Debug, Clone)]
 pub struct Scorer {
     model: Arc<Qwen3Vl>,
@@ -101,7 +101,7 @@ pub struct Scorer {
 pub(super) type Answers = Vec<Vec<[f32; 2]>>;
 
 impl Scorer {
-    /// `model`, asked as `options` say.
+    /// A scorer of `model` with `options`.
     #[must_use]
     pub fn new(model: impl Into<Arc<Qwen3Vl>>, options: ScorerOptions) -> Self {
         Self {
@@ -116,20 +116,20 @@ impl Scorer {
         &self.model
     }
 
-    /// How it asks.
+    /// Its options.
     #[must_use]
     pub fn options(&self) -> &ScorerOptions {
         &self.options
     }
 
-    /// The same model, asking in another way.
+    /// The same model with other options.
     #[must_use]
     pub fn with_options(self, options: ScorerOptions) -> Self {
         Self { options, ..self }
     }
 
     /// Scores a video with its controls: its negation and another instruction on the same reading of the video,
-    /// and the instruction on its first frame held. `on_point` is told every prefix and may ask to stop; it is awaited, so
+    /// and the instruction on its first frame held. `on_point` is called with every prefix and may break; it is awaited, so
     /// that a browser's event loop can run in between.
     ///
     /// # Errors
@@ -216,8 +216,8 @@ impl Scorer {
         Question::new(self.model.tokenizer(), self.options.layout, prompt)
     }
 
-    /// Log-probabilities of the answers to `questions` at every point of `plan`, per question and point. `on_answers` is told
-    /// each point's as soon as they are known.
+    /// Log-probabilities of the answers to `questions` at every point of `plan`, per question and point. `on_answers` is
+    /// called with each point's as soon as they are known.
     ///
     /// # Errors
     /// [`ScorerError`].
@@ -380,7 +380,7 @@ pub(super) fn assemble(
     Ok(Score::new(config, own, curve(frozen, plan)?, controls))
 }
 
-/// A value per prefix asked for, from one per point read.
+/// Values per requested prefix, from one per point read.
 fn curve(answers: &[[f32; 2]], plan: &ReadPlan) -> Result<Curve, Error> {
     let of = |side: usize| -> Vec<f64> {
         plan.answers

@@ -1,4 +1,4 @@
-//! Scoring a video that is still being taken.
+//! Scoring a video that is still being recorded.
 
 use super::run::{Answers, assemble};
 use super::{
@@ -11,7 +11,7 @@ use qwen3vl::FrameSize;
 use std::{borrow::Cow, collections::BTreeMap, ops::ControlFlow};
 use vision::RgbImage;
 
-/// A robot being watched: every frame that comes is a prefix, and its answers are known before the next one comes.
+/// Scorer of a live camera: every frame is a prefix, scored before the next one arrives.
 ///
 /// Whole blocks are read once and stay read; the half block of an odd frame is read aside. Frames are those of a clip at
 /// the rate at which they come, so a [`Score`] of them equals that of the finished clip with every prefix.
@@ -23,12 +23,12 @@ pub struct StreamingScorer<'a> {
     questions: Vec<Question>,
     fps: f64,
     frames: usize,
-    /// The first frame and those that are not read yet.
+    /// The first frame and those that have not been read.
     kept: UnreadFrames,
     reader: Option<(VideoReader<'a>, FrameSize)>,
-    /// Whole blocks that the reader has.
+    /// Number of whole blocks read.
     read: usize,
-    /// Per frame that came, both answers to each question.
+    /// Per frame, both answers to each question.
     points: Vec<Vec<[f32; 2]>>,
 }
 
@@ -48,7 +48,7 @@ impl FrameSource for UnreadFrames {
 }
 
 impl<'a> StreamingScorer<'a> {
-    /// Nothing has been seen yet. Frames will come at `fps` per second.
+    /// A scorer before its first frame. Frames come at `fps` per second.
     ///
     /// # Errors
     /// [`ScorerError::Ask`] for an instruction that cannot be, and for a rate at which not every frame is shown; [`ScorerError::Model`] and
@@ -81,20 +81,20 @@ impl<'a> StreamingScorer<'a> {
         })
     }
 
-    /// The sentences beside the instruction that are asked about, in the order of the answers.
+    /// The control instructions, in the order of the answers.
     #[must_use]
     pub fn controls(&self) -> &[ControlInstruction] {
         &self.controls
     }
 
-    /// How many frames came.
+    /// Number of frames so far.
     #[must_use]
     pub fn frames(&self) -> usize {
         self.frames
     }
 
-    /// The next frame: both answers to the instruction and to each control, where the video ends now. None when the
-    /// model cannot look at a longer video at this size; what was scored before stays.
+    /// Takes the next frame and returns both answers to the instruction and to each control, for the video up to it. `None`
+    /// when the model cannot take a longer video at this size; what was scored before stays.
     ///
     /// # Errors
     /// [`ScorerError`]; the frame is then not part of the clip.
@@ -167,8 +167,8 @@ impl<'a> StreamingScorer<'a> {
         Ok(self.points.last().map(Vec::as_slice))
     }
 
-    /// No more frames come: the control on the frozen first frame, and everything together. `on_point` is told every point
-    /// of the control.
+    /// Ends the video: computes the control on the frozen first frame and assembles the score. `on_point` is called with
+    /// every point of the control.
     ///
     /// # Errors
     /// [`ScorerError`]; [`ScorerError::Ask`] when no frame came.
@@ -202,7 +202,7 @@ impl<'a> StreamingScorer<'a> {
                 },
             )
             .await?;
-        // A point stands for the shortest prefix that shows its frames, and every frame was asked about.
+        // A point stands for the shortest prefix that shows its frames, and every frame was scored.
         let answers: Answers = (0..self.questions.len())
             .map(|question| {
                 plan.points

@@ -1,4 +1,4 @@
-//! Reading a video into a context, some blocks at a time.
+//! Prefill of a video into a context, some blocks at a time.
 
 use super::{FrameSource, ScorerError};
 use crate::Block;
@@ -7,10 +7,10 @@ use qwen3vl::{Context, ContextPosition, FrameSize, Qwen3Vl, Segment, TextLayout,
 /// Blocks that are read in one pass at most: enough to fill a processor, few enough that their patches stay small.
 const BLOCKS_PER_PASS: usize = 8;
 
-/// Frame numbers of a block that say which picture it is.
+/// Identities of the two images of a block.
 type ImageIds = [usize; 2];
 
-/// A video being read: what the model has of it so far. A clone goes its own way and shares what was read.
+/// A video being read: the context so far. A clone continues independently and shares what was read.
 #[derive(Debug, Clone)]
 pub struct VideoReader<'a> {
     model: &'a Qwen3Vl,
@@ -23,7 +23,7 @@ pub struct VideoReader<'a> {
 }
 
 impl<'a> VideoReader<'a> {
-    /// Nothing is read yet. Frames will be resized to `size`.
+    /// An empty reader. Frames will be resized to `size`.
     ///
     /// # Errors
     /// [`ScorerError::Model`].
@@ -126,13 +126,13 @@ impl<'a> VideoReader<'a> {
             .collect())
     }
 
-    /// What has been read.
+    /// The context read so far.
     #[must_use]
     pub fn context(&self) -> &Context {
         &self.context
     }
 
-    /// Where the video ends so far.
+    /// Position of the end of the video so far.
     #[must_use]
     pub fn position(&self) -> ContextPosition {
         self.context.position()
