@@ -1,4 +1,4 @@
-//! Writing an answer token by token, the likeliest one each time.
+//! Greedy generation, token by token.
 
 use std::ops::ControlFlow;
 
@@ -13,14 +13,14 @@ use crate::sequence::Sequence;
 use crate::stage::unwatched;
 use crate::text_model::{HiddenRows, Rows};
 
-/// Why an answer ends.
+/// Reason for the end of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopReason {
-    /// The model ended it.
+    /// The model generated a stop token.
     EndOfText,
-    /// It has as many tokens as were allowed.
+    /// The maximum number of tokens was reached.
     MaxTokens,
-    /// Whoever was told of it has seen enough.
+    /// The caller stopped the generation.
     Stopped,
 }
 
@@ -32,9 +32,9 @@ pub type OnToken<'a> = dyn FnMut(u32) -> ControlFlow<()> + 'a;
 pub struct Generated {
     /// Its tokens, without the one that ended it.
     pub ids: Vec<u32>,
-    /// In words, special tokens left out.
+    /// Its text, special tokens left out.
     pub text: String,
-    /// Why it ends.
+    /// Reason for its end.
     pub stop_reason: StopReason,
 }
 
@@ -82,7 +82,7 @@ impl Qwen3Vl {
 }
 
 impl Network {
-    /// Reads one token into `context` and gives the scores of what may follow, `[1, tokens]`.
+    /// Reads one token into `context` and returns the logits of the next token, `[1, tokens]`.
     fn step(&self, context: &mut Context, id: u32) -> Result<Tensor<2>, ScoreError> {
         let mut sequence = Sequence::from(context.next);
         sequence.push_written(self, id)?;
@@ -107,7 +107,7 @@ impl Network {
     }
 }
 
-/// The first of the largest scores; NaN counts as impossible.
+/// Index of the first of the largest logits; NaN counts as impossible.
 fn likeliest(scores: &[f32]) -> Option<u32> {
     let mut best: Option<(u32, f32)> = None;
     for (id, &score) in (0..).zip(scores) {

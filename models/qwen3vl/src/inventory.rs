@@ -1,4 +1,4 @@
-//! What a model's files hold, without reading a weight.
+//! Inspection of a model's files without reading a weight.
 
 use layers::{Checkpoint, INDEX_FILE, ModelFiles};
 use std::path::Path;
@@ -9,7 +9,7 @@ use crate::loader::{check_embedding, is_vocabulary};
 use crate::tokenizer::{self, TextTokenizer};
 use crate::video_config::{self, VideoConfig};
 
-/// What can be told from the small files and from the headers of the large ones.
+/// Facts from the small files and from the headers of the large ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inventory {
     /// Names of the files that scoring takes: configuration, tokenizer, frame sizes, weights.
@@ -44,7 +44,7 @@ impl Inventory {
         if files.find(INDEX_FILE)?.is_some() {
             names.push(INDEX_FILE.to_owned());
         }
-        // For people the checkpoint names its files with their folder.
+        // The checkpoint names its files with their folder, for messages.
         names.extend(checkpoint.files().iter().filter_map(|file| {
             let name = Path::new(file).file_name()?;
             Some(name.to_string_lossy().into_owned())

@@ -1,26 +1,26 @@
-//! Qwen3-VL, from 2B to 32B: a video and a text in, the probability of what may follow out.
+//! Qwen3-VL, from 2B to 32B: videos, images and text in, log-probabilities of tokens or an answer out.
 //!
 //! [`Qwen3Vl::load`] reads a folder in the published layout (`config.json`, `tokenizer.json`,
 //! `video_preprocessor_config.json`, safetensors in one or many shards). The way through:
 //!
 //! 1. *Frames.* [`VideoInput`] resizes two frames at a time and cuts them into patches: a [`Block`].
-//! 2. *Vision.* [`Network::encode_video`] makes tokens of blocks ([`VisionTokens`]), and further features for the first layers of the
-//!    language model. Blocks never look at each other.
-//! 3. *Text.* [`TextTokenizer`] makes ids of text, [`layout`] says what stands around a block: its time in words.
-//! 4. *Reading.* [`Network::append`] reads [`Segment`]s into a [`Context`], a cache that can be extended at any time.
-//! 5. *Asking.* [`Network::log_probs`] reads [`Suffix`]s behind marked places of a context and gives the
+//! 2. *Vision.* [`Network::encode_video`] encodes blocks to tokens ([`VisionTokens`]), with further features for the
+//!    first layers of the language model (deepstack). Blocks do not attend to each other.
+//! 3. *Text.* [`TextTokenizer`] maps text to ids, [`layout`] has the text around a block: its timestamp.
+//! 4. *Prefill.* [`Network::append`] reads [`Segment`]s into a [`Context`], a cache that can be extended at any time.
+//! 5. *Scoring.* [`Network::log_probs`] reads [`Suffix`]s after [`ContextPosition`]s of a context and returns the
 //!    log-probabilities of tokens that may follow, without changing the context. All prefixes of a video, and all
-//!    questions about them, share one reading of it. [`Network::packed_log_probs`] does all of it in a single pass.
-//! 6. *Answering.* [`Qwen3Vl::generate`] continues a context with the likeliest tokens; [`Qwen3Vl::prefill_turn`] reads a turn of
-//!    texts and images for it.
+//!    questions about them, share one prefill. [`Network::packed_log_probs`] does all of it in a single pass.
+//! 6. *Generation.* [`Qwen3Vl::generate`] continues a context greedily; [`Qwen3Vl::prefill_turn`] reads a turn of texts
+//!    and images for it.
 //!
-//! Only the rows of the output head that are asked for are computed, in shards of the vocabulary where a buffer's
-//! size asks for it; their log-sum-exp is taken in `f32` whatever the weights are kept in. Everything that fetches a
+//! Only the queried rows of the output head are computed, in shards of the vocabulary where the size of a buffer
+//! requires it; their log-sum-exp is taken in `f32` whatever the weights are kept in. Everything that fetches a
 //! result is a future, because a browser cannot block; [`layers::block_on`] makes it a call.
 //!
-//! [`Inventory`] says what a folder holds without reading a weight.
+//! [`Inventory`] describes a folder without reading a weight.
 //!
-//! `loader.rs` is the only place that knows a tensor's name, [`config`] the only one that knows a key's.
+//! Tensor names appear in `loader.rs` only, keys of `config.json` in [`config`] only.
 
 pub mod config;
 mod context;

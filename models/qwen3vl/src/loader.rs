@@ -1,4 +1,4 @@
-//! From checkpoint names to modules. Only this file knows a tensor's name.
+//! Mapping of checkpoint names to modules. Tensor names appear in this file only.
 //!
 //! # Names
 //! | part | names |
@@ -10,8 +10,8 @@
 //! Linear weights are stored `[outputs, inputs]` and transposed here once. Projections that read the same input are
 //! joined, and the factor of the attention scores is folded into the norm of the queries.
 //!
-//! What a score is made of is a difference of small log-probabilities, so whatever precision is asked for, the vision
-//! tower, the embeddings and the output head keep at least sixteen bits; see [`WeightsByUse`].
+//! Scores are differences of small log-probabilities, so whatever precision is requested, the vision tower, the
+//! embeddings and the output head keep at least sixteen bits; see [`WeightsByUse`].
 
 use burn::tensor::Device;
 use layers::{
@@ -35,7 +35,7 @@ const EMBEDDING: &str = "model.language_model.embed_tokens.weight";
 /// Of every layer norm in the vision tower.
 const EPS: f64 = 1e-6;
 
-/// What a browser guarantees for one buffer that a shader reads.
+/// Size of a storage buffer that every browser guarantees [bytes].
 const SHARD_BYTES: u64 = 128 << 20;
 /// Tokens or patches that the CPU takes through the network at a time: enough for its products to be quick, few enough for
 /// their scores of attention to stay near the core.
@@ -102,9 +102,9 @@ impl Network {
     }
 }
 
-/// One checkpoint, read in the precisions that different parts are kept in.
+/// Readers of one checkpoint, by the precision of the parts.
 struct WeightsByUse<'a> {
-    /// The precision asked for: the language model's layers.
+    /// The requested precision: the language model's layers.
     main: Weights<'a>,
     /// At least sixteen bits: the vision tower, embeddings and output head.
     delicate: Weights<'a>,

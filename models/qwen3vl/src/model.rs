@@ -1,4 +1,4 @@
-//! A checkpoint, ready to be asked.
+//! A loaded checkpoint.
 
 use burn::tensor::Device;
 use layers::{Checkpoint, ModelFiles, Precision, Progress};
@@ -11,10 +11,10 @@ use crate::tokenizer::{self, TextTokenizer};
 use crate::video_config::VideoConfig;
 use crate::video_input::VideoInput;
 
-/// How a model is loaded.
+/// Options for loading a model.
 #[derive(Clone)]
 pub struct LoadOptions<'a> {
-    /// What the language model's layers are kept in; the rest keeps at least sixteen bits.
+    /// Precision of the language model's layers; the rest keeps at least sixteen bits.
     pub precision: Precision,
     /// Most bytes of a shard of the vocabulary; `None` for no bound on the CPU and 128 MiB elsewhere, which every
     /// browser guarantees.
@@ -46,7 +46,7 @@ impl std::fmt::Debug for LoadOptions<'_> {
     }
 }
 
-/// What there is to say about a loaded model.
+/// Description of a loaded model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelInfo {
     /// Name of its folder, or "memory".
@@ -55,7 +55,7 @@ pub struct ModelInfo {
     pub parameters: u64,
     /// The types the checkpoint is stored in, such as "BF16".
     pub dtype: String,
-    /// What the language model's layers are kept in.
+    /// Precision of the language model's layers.
     pub precision: Precision,
     /// Bytes that the weights take.
     pub weight_bytes: u64,
@@ -111,22 +111,22 @@ impl Qwen3Vl {
         self.network.config()
     }
 
-    /// What there is to say about it.
+    /// Description of the model.
     pub fn info(&self) -> &ModelInfo {
         &self.info
     }
 
-    /// Text to token ids and back.
+    /// The tokenizer.
     pub fn tokenizer(&self) -> &TextTokenizer {
         &self.tokenizer
     }
 
-    /// Frames to blocks of patches.
+    /// Preprocessing of videos: frames to blocks of patches.
     pub fn video(&self) -> &VideoInput {
         &self.video
     }
 
-    /// Single images to blocks of patches; none where the checkpoint does not say how they are resized.
+    /// Preprocessing of single images; none where the checkpoint does not define how they are resized.
     pub fn images(&self) -> Option<&VideoInput> {
         self.images.as_ref()
     }
@@ -136,12 +136,12 @@ impl Qwen3Vl {
         &self.stop_tokens
     }
 
-    /// The network itself: seeing, reading, scoring.
+    /// The network: vision tower and language model.
     pub fn network(&self) -> &Network {
         &self.network
     }
 
-    /// Ids of what stands before a block's tokens; `opening` is what comes before it without a special token in
+    /// Ids of the text before a block's tokens; `opening` is text that comes before it without a special token in
     /// between (the header of the turn before the first block).
     ///
     /// # Errors

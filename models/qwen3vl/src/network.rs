@@ -44,8 +44,8 @@ impl Network {
         self.weight_bytes
     }
 
-    /// Runs temporal blocks of one grid through the vision tower. No block looks at another, so it does not matter
-    /// which are seen together.
+    /// Runs temporal blocks of one grid through the vision tower. No block attends to another, so it does not matter
+    /// which are encoded together.
     ///
     /// # Errors
     /// [`ScoreError::NoFrames`] without blocks, [`ScoreError::BadBlock`] for blocks of different grids or with
@@ -84,7 +84,7 @@ impl Network {
             .ok_or(ScoreError::NoFrames)
     }
 
-    /// How many temporal blocks of a grid the vision tower may take at a time; at least one.
+    /// Maximum number of temporal blocks of a grid per pass of the vision tower; at least one.
     fn blocks_together(&self, grid: Grid) -> usize {
         let patches = grid.patches().max(1);
         let scores = self.config.vision.num_heads * patches * patches;

@@ -1,4 +1,4 @@
-//! Reading segments into a context, and asking about it.
+//! Prefill of a context, and log-probabilities of suffixes.
 //!
 //! One video serves any number of prefixes and questions: a prefix of the video is a prefix of the cache, and a
 //! question after it is a [`Suffix`], whose keys and values are dropped when it has been answered.
@@ -14,7 +14,7 @@ use crate::stage::{OnStage, unwatched};
 use crate::text_model::{HiddenRows, Rows};
 
 impl Network {
-    /// Reads `segments` after what `context` holds; every token sees everything before it.
+    /// Appends `segments` to `context`; every token attends to everything before it.
     ///
     /// Long segments are read in parts, so that the scores of attention stay within what the network was loaded for, and on the
     /// CPU near their core; that changes nothing in the result.
@@ -64,7 +64,7 @@ impl Network {
         Ok(())
     }
 
-    /// How many rows may look at `past` columns and themselves at a time.
+    /// Maximum number of rows that may attend to `past` columns and themselves at a time.
     fn rows_within(&self, past: usize) -> usize {
         let allowed = self.scores / self.text.heads.max(1);
         // The largest r with r (past + r) <= allowed.
@@ -75,10 +75,10 @@ impl Network {
             .max(1)
     }
 
-    /// `ln p` of what may follow the tokens of `suffixes`, each suffix's in the order of its `queries`.
+    /// `ln p` of the queried tokens after those of `suffixes`, each suffix's in the order of its `queries`.
     ///
-    /// A suffix sees what lies before its position, and itself; suffixes do not see each other, and the context stays as it
-    /// is. Suffixes of one call are read together as far as the scores of attention allow.
+    /// A suffix attends to everything before its position and to itself, not to other suffixes. The context stays as it is.
+    /// Suffixes of one call are read together as far as the memory for scores of attention allows.
     ///
     /// # Errors
     /// [`ScoreError`] for positions beyond the context, rows beyond a suffix, and tokens as in [`Network::append`].
@@ -97,7 +97,7 @@ impl Network {
         Ok(log_probs)
     }
 
-    /// How many of the suffixes can be read together; at least one.
+    /// Number of the suffixes that can be read together; at least one.
     fn together(&self, suffixes: &[Suffix<'_>]) -> usize {
         let allowed = self.scores / self.text.heads.max(1);
         let (mut rows, mut past) = (0, 0);
@@ -225,7 +225,7 @@ impl Network {
         rows: &SuffixRows,
         counts: impl Iterator<Item = usize>,
     ) -> Result<Vec<Vec<f32>>, ScoreError> {
-        // Each row once, however many tokens are asked for there.
+        // Each row once, however many tokens are queried there.
         let mut needed: Vec<usize> = rows.queries.iter().map(|query| query.row).collect();
         needed.sort_unstable();
         needed.dedup();
@@ -289,14 +289,14 @@ impl Network {
     }
 }
 
-/// The rows of some suffixes under each other.
+/// The rows of several suffixes, stacked.
 #[derive(Default)]
 struct SuffixRows {
-    /// Per row, how many tokens it sees of what lies before the suffix.
+    /// Per row, number of tokens before the suffix that it attends to.
     past: Vec<usize>,
-    /// Per row, which suffix it belongs to; rows of a video have 0, suffixes count from 1.
+    /// Per row, number of its suffix from 1; 0 for rows of the video.
     suffix: Vec<usize>,
-    /// With rows counted over all.
+    /// Queries, with rows counted over all.
     queries: Vec<TokenQuery>,
 }
 

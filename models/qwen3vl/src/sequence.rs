@@ -1,4 +1,4 @@
-//! Segments of text and vision as one run of rows for the language model.
+//! Segments of text and vision as one sequence of rows for the language model.
 
 use burn::tensor::{Tensor, TensorData};
 use layers::MASK_VALUE;
@@ -8,11 +8,11 @@ use crate::error::ScoreError;
 use crate::network::Network;
 use crate::positions::{MropePosition, position_after_vision, text_positions, vision_positions};
 
-/// Rows that follow each other, before it is said who sees whom.
+/// Rows in sequence, before masks are applied.
 pub(crate) struct Sequence {
     /// Embeddings, `[rows, hidden]` together.
     embedded: Vec<Tensor<2>>,
-    /// Per layer, what is added there, in the same parts.
+    /// Per layer, features added there, in the same parts.
     deepstack: Vec<Vec<Tensor<2>>>,
     pub(crate) positions: Vec<MropePosition>,
     /// Where the next token of text stands.
@@ -26,7 +26,7 @@ pub(crate) struct Joined {
 }
 
 impl Sequence {
-    /// Nothing yet; the next token of text stands at `next`.
+    /// An empty sequence; the next text token has the position `next`.
     pub(crate) fn from(next: u32) -> Self {
         Self {
             embedded: Vec::new(),
@@ -83,7 +83,7 @@ impl Sequence {
         self.push_ids(network, ids)
     }
 
-    /// Adds a token that the model wrote: whatever it is, it is text.
+    /// Adds a generated token; any id counts as text.
     pub(crate) fn push_written(&mut self, network: &Network, id: u32) -> Result<(), ScoreError> {
         self.push_ids(network, &[id])
     }
@@ -143,8 +143,8 @@ fn check_position(network: &Network, next: u32) -> Result<(), ScoreError> {
     Ok(())
 }
 
-/// Who may look at whom: `sees(row, column)`, as what is added to the scores, `[1, rows, columns]`. `None` where
-/// everybody sees everything.
+/// Attention mask `sees(row, column)` as a bias for the scores, `[1, rows, columns]`. `None` where every row attends to
+/// every column.
 pub(crate) fn bias(
     network: &Network,
     rows: usize,

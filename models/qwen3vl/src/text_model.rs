@@ -1,7 +1,7 @@
 //! The language model: Qwen3's pre-norm blocks, rotated in three coordinates.
 //!
-//! Keys and values of what was read before are only looked at here, never changed: a forward pass gives back those of
-//! its own tokens, and the caller keeps them or does not. So any number of questions can look at one video.
+//! The cache is never changed here: a forward pass returns the keys and values of its tokens, and the caller keeps them
+//! or not. So any number of questions can share one video.
 
 use burn::tensor::{Int, Tensor};
 use layers::{
@@ -63,7 +63,7 @@ pub struct TextModel {
 pub(crate) struct Rows<'a> {
     /// Embeddings, pictures included: `[rows, hidden]`.
     pub(crate) x: Tensor<2>,
-    /// What is added after the first layers: `[rows, hidden]` each.
+    /// Features added after the first layers: `[rows, hidden]` each.
     pub(crate) deepstack: Vec<Tensor<2>>,
     pub(crate) rotary: Rotary,
     /// Of what was read before, the first `past_len` tokens.
@@ -75,7 +75,7 @@ pub(crate) struct Rows<'a> {
     pub(crate) own_bias: Option<Tensor<3>>,
 }
 
-/// Of which rows the final hidden state is needed.
+/// Rows whose final hidden state is needed.
 #[derive(Debug, Clone)]
 pub(crate) enum HiddenRows {
     /// None; nothing after the last layer's keys and values is computed.
@@ -86,16 +86,16 @@ pub(crate) enum HiddenRows {
     All,
 }
 
-/// What a forward pass gives.
+/// Output of a forward pass.
 pub(crate) struct ForwardOutput {
-    /// Final normalised hidden states, if any were needed.
+    /// Final normalized hidden states, if any were needed.
     pub(crate) hidden: Option<Tensor<2>>,
     /// Keys and values of the rows, first layer first.
     pub(crate) own: Vec<(Tensor<3>, Tensor<3>)>,
 }
 
 impl TextModel {
-    /// Number of tokens it knows.
+    /// Size of the vocabulary.
     pub fn vocab_size(&self) -> usize {
         self.embedding.len()
     }
@@ -134,7 +134,7 @@ impl TextModel {
             own.push((key.clone(), value.clone()));
             let mut biases = [past_bias.clone(), own_bias.clone()];
             if layer == last {
-                // From here on only the rows that are asked for matter.
+                // From here on only the queried rows matter.
                 match needed {
                     HiddenRows::None => return ForwardOutput { hidden: None, own },
                     HiddenRows::All => {}

@@ -94,7 +94,7 @@ impl TextTokenizer {
         }
     }
 
-    /// Refuses a text from outside that would bring in a token with a meaning of its own.
+    /// Refuses text from outside that contains a special token.
     ///
     /// # Errors
     /// [`ScoreError::SpecialInText`].
@@ -111,7 +111,7 @@ impl TextTokenizer {
         }
     }
 
-    /// Number of tokens that the model has.
+    /// Size of the model's vocabulary.
     pub fn vocab_size(&self) -> usize {
         self.vocab_size
     }

@@ -7,21 +7,21 @@ use crate::error::ScoreError;
 use crate::layout::{TextLayout, VISION_END, VISION_START, answer_turn};
 use crate::model::Qwen3Vl;
 
-/// A piece of a turn.
+/// A part of a turn.
 #[derive(Debug, Clone, Copy)]
 pub enum Part<'a> {
-    /// Words. Texts that follow each other are one text, nothing stands between them.
+    /// Text. Consecutive texts are joined without a separator.
     Text(&'a str),
     /// An image, resized as the checkpoint says.
     Image(&'a RgbImage),
 }
 
 impl Qwen3Vl {
-    /// Reads the turn but for its end; gives what was read, and the tokens from the last image on to the place of the
+    /// Prefills the turn but for its end; returns the context, and the tokens from the last image on to the place of the
     /// answer, for [`Qwen3Vl::generate`].
     ///
     /// # Errors
-    /// [`ScoreError::SpecialInText`] for words with a token of its own meaning in them, [`ScoreError::NoImages`], and as
+    /// [`ScoreError::SpecialInText`] for text that contains a special token, [`ScoreError::NoImages`], and as
     /// [`VideoInput::image`](crate::VideoInput::image) and [`Network::append`](crate::Network::append).
     pub fn prefill_turn(&self, parts: &[Part<'_>]) -> Result<(Context, Vec<u32>), ScoreError> {
         let mut context = Context::default();

@@ -7,17 +7,17 @@ use crate::error::ScoreError;
 use crate::frame_size::{FrameSize, OddFrames, PixelBudget, smart_resize, smart_resize_image};
 use crate::video_config::VideoConfig;
 
-/// Patches of a picture.
+/// Grid of patches of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Grid {
-    /// Along the height.
+    /// Patches along the height.
     pub rows: usize,
-    /// Along the width.
+    /// Patches along the width.
     pub columns: usize,
 }
 
 impl Grid {
-    /// Patches.
+    /// Number of patches.
     #[must_use]
     pub fn patches(self) -> usize {
         self.rows * self.columns
@@ -34,7 +34,7 @@ pub struct Block {
     pub patches: Vec<f32>,
 }
 
-/// Makes blocks of frames.
+/// Preprocessing of frames to blocks.
 #[derive(Debug, Clone)]
 pub struct VideoInput {
     patch: usize,
@@ -45,7 +45,7 @@ pub struct VideoInput {
 }
 
 impl VideoInput {
-    /// For a checkpoint.
+    /// The preprocessing of a checkpoint.
     pub fn new(video: &VideoConfig, vision: &VisionConfig) -> Self {
         let level = |channel: usize| -> [f32; 256] {
             // In the order in which the reference rounds: mean and deviation are scaled, not the byte.

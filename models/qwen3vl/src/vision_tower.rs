@@ -1,7 +1,7 @@
 //! The vision tower: patches of two frames in, tokens for the language model out, and the same for a few blocks on
 //! the way, which go into the first layers of the language model (deepstack).
 //!
-//! Temporal blocks never look at each other: a block's features are the same whatever video it stands in.
+//! Temporal blocks do not attend to each other: a block's features are the same in every video.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use layers::{LayerNorm, Linear, QkvHeads, Rotary, attention, gelu, gelu_tanh, merge_heads};
@@ -83,7 +83,7 @@ pub(crate) struct VisionTower {
     pub(crate) device: Device,
 }
 
-/// What the vision tower makes of some temporal blocks of one grid.
+/// Output of the vision tower for temporal blocks of one grid.
 #[derive(Debug, Clone)]
 pub struct VisionTokens {
     /// Tokens of one block, along height and width.
@@ -112,7 +112,7 @@ impl VisionTokens {
         &self.merged
     }
 
-    /// What is added after the first layers of the language model, in order, each as [`VisionTokens::merged`].
+    /// Features added after the first layers of the language model, in order, each as [`VisionTokens::merged`].
     pub fn deepstack(&self) -> &[Tensor<2>] {
         &self.deepstack
     }

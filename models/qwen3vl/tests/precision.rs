@@ -1,4 +1,4 @@
-//! What each precision costs, on the golden checkpoints: printed, and held to bounds wide enough for networks this
+//! Cost of each precision on the golden checkpoints: printed, and held to bounds wide enough for networks this
 //! narrow, whose few weights average little out.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

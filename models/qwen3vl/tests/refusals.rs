@@ -1,4 +1,4 @@
-//! What is wrong with a model's files or a question is said with the file, the key and the value.
+//! Errors of a model's files or a question name the file, the key and the value.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;

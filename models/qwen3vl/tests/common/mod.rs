@@ -169,7 +169,7 @@ impl Script {
     }
 }
 
-/// What `generate.py` calls a frame.
+/// The frame of `generate.py`.
 pub fn frame(width: usize, height: usize, seed: u64) -> RgbImage {
     let mut bytes = Vec::with_capacity(width * height * 3);
     for y in 0..height as u64 {
