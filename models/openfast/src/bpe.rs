@@ -29,11 +29,11 @@ pub(crate) struct Bpe {
     bytes: [Option<u32>; 256],
     merges: Merges,
     tiling: Option<Tiling>,
-    /// Words that are tokens whatever the merges say.
+    /// Words that are tokens regardless of the merges.
     words: Option<HashMap<Box<[u8]>, u32>>,
     use_regex: bool,
     added: Vec<(Box<[u32]>, u32)>,
-    /// What the encoder must know of the first characters, which are the usual ones.
+    /// Classes and bytes of the first characters, which are the usual ones.
     known: Box<[CharacterBytes; KNOWN_CHARACTERS]>,
 }
 
@@ -61,7 +61,7 @@ impl CharacterBytes {
         named.unwrap_or(Class::Other)
     }
 
-    /// How many of its bytes have tokens, and these bytes.
+    /// Number of its bytes that have tokens, and these bytes.
     #[inline]
     fn spelled(self) -> (usize, [u8; 2]) {
         let kept = self.0 >> 16 & 3;

@@ -4,18 +4,18 @@ use crate::encode::largest_magnitude;
 use crate::utf8::Pending;
 use crate::{DecodeError, FastTokenizer, Shape};
 
-/// What the reference makes of a stream. See [`FastTokenizer::decode_as_reference`].
+/// The reference's decoding of a stream. See [`FastTokenizer::decode_as_reference`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReferenceDecode {
     /// The chunk, `[horizon, dims]` row-major, normalised.
     pub chunk: Vec<f32>,
     /// Whether the chunk is the reference's silent stand-in, all zeros.
     pub zeros: bool,
-    /// What [`FastTokenizer::decode`] would have said.
+    /// The error of [`FastTokenizer::decode`] for the same stream.
     pub fault: Option<DecodeError>,
 }
 
-/// What is known of a chunk before its stream has ended. See [`FastTokenizer::decode_partial`].
+/// A chunk decoded from the beginning of a stream. See [`FastTokenizer::decode_partial`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct PartialChunk {
     /// The chunk so far, `[horizon, dims]` row-major, normalised.

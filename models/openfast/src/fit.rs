@@ -46,18 +46,18 @@ pub struct Chunk<'a> {
     pub shape: Shape,
 }
 
-/// How to fit.
+/// Options of a fit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FitOptions {
-    /// What orthonormal coefficients are multiplied with before rounding: larger is finer and costs
+    /// Factor of the orthonormal coefficients before rounding: larger is finer and costs
     /// more tokens. The reference's default is 10.
     pub scale: f64,
-    /// How many ids to stop at. The reference's default is 1024.
+    /// Maximum number of ids. The reference's default is 1024.
     pub vocab_size: u32,
     /// Written to `processor_config.json`, so that decoding needs no shape. Every chunk must then
     /// have it.
     pub declared: Option<Shape>,
-    /// Which symbols are in the vocabulary whether or not they occur.
+    /// Symbols that are in the vocabulary whether or not they occur.
     pub alphabet: Alphabet,
 }
 
@@ -72,7 +72,7 @@ impl Default for FitOptions {
     }
 }
 
-/// What fitting is busy with.
+/// Phase of a fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// Transforming and quantising; counted in chunks.
@@ -83,7 +83,7 @@ pub enum Phase {
     Merges,
 }
 
-/// Where fitting stands.
+/// Progress of a fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
     /// The phase.
@@ -98,7 +98,7 @@ pub struct Progress {
 struct Quantized {
     /// One after the other; whole numbers.
     values: Vec<f32>,
-    /// Where each chunk ends in `values`.
+    /// End of each chunk in `values`.
     ends: Vec<usize>,
     lowest: f32,
     highest: f32,

@@ -133,7 +133,7 @@ fn what_was_saved_loads_and_encodes_alike() {
     }
 }
 
-/// What the complete alphabet is for: unseen chunks lose nothing inside the range, and no id is wasted.
+/// Purpose of the complete alphabet: unseen chunks lose nothing inside the range, and no id is wasted.
 #[test]
 fn a_complete_alphabet_has_no_holes_and_wastes_no_id() {
     let mut lossless = [0, 0];

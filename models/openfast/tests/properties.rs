@@ -1,4 +1,4 @@
-//! What must hold for any input, on tokenizers fitted by the reference.
+//! Properties of any input, on tokenizers fitted by the reference.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;

@@ -15,7 +15,7 @@ pub(crate) struct Sequence {
     /// Per layer, features added there, in the same parts.
     deepstack: Vec<Vec<Tensor<2>>>,
     pub(crate) positions: Vec<MropePosition>,
-    /// Where the next token of text stands.
+    /// M-RoPE position of the next text token.
     pub(crate) next: u32,
 }
 

@@ -47,7 +47,7 @@ impl<E: Eight, const ROWS: usize> Forward<E, ROWS> {
     }
 
     /// The coefficients, by frequency, of the eight columns of `[horizon, dims]` samples from the column
-    /// `from` on, or of as many as there are.
+    /// `from` on, or fewer at the end.
     #[inline]
     pub(super) fn columns<'a>(
         &self,
