@@ -1,4 +1,4 @@
-//! Nouns that the robot and the viewer dialect share.
+//! Types shared by the robot and the viewer messages.
 
 use crate::bounded;
 use crate::frame::{FrameError, Message, invalid};
@@ -8,7 +8,7 @@ use crate::limits::{
 };
 use serde::{Deserialize, Serialize};
 
-/// How the pixels of a [`View`] are packed.
+/// Packing of the pixels of a [`View`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ViewEncoding {
@@ -43,7 +43,7 @@ pub struct View {
 }
 
 impl View {
-    /// Checks that the sizes are sane and agree with the number of bytes.
+    /// Checks that the sizes are in range and agree with the number of bytes.
     ///
     /// # Errors
     /// [`FrameError::Invalid`] with the expected size.
@@ -118,7 +118,7 @@ pub struct CameraDescription {
     pub has_depth: bool,
 }
 
-/// Which head of the policy makes the chunk.
+/// Head of the policy that generates the chunk.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
@@ -142,7 +142,7 @@ pub struct Stage {
     pub micros: u64,
 }
 
-/// What the robot says about the task that it was given.
+/// State of the robot's task, by its own success test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskState {
@@ -152,20 +152,20 @@ pub enum TaskState {
     Running,
     /// The robot's own success test passed.
     Succeeded,
-    /// The robot has no success test for this sentence; it is still handed to the policy.
+    /// The robot has no success test for this instruction; the policy gets it all the same.
     Unknown,
 }
 
-/// A refusal or failure, in words for a person. The sender closes after it only when `fatal`.
+/// A refusal or failure, as text for a person. The sender closes after it only when `fatal`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorMessage {
-    /// Stable short word for programs, for example `wrong_version`.
+    /// Stable identifier for programs, for example `wrong_version`.
     #[serde(
         serialize_with = "bounded::shortened_text::<MAX_CODE_BYTES, _>",
         deserialize_with = "bounded::text::<MAX_CODE_BYTES, _>"
     )]
     pub code: String,
-    /// What was wrong, where, and what to do.
+    /// The problem, where it is, and the remedy.
     #[serde(
         serialize_with = "bounded::shortened_text::<MAX_ERROR_BYTES, _>",
         deserialize_with = "bounded::text::<MAX_ERROR_BYTES, _>"

@@ -32,7 +32,7 @@ pub trait Message: Serialize + DeserializeOwned {
     /// Most MessagePack values in its body, keys and the values of unknown fields counted.
     const MAX_VALUES: usize = 1 << 10;
 
-    /// Checks what the types alone cannot: lengths that must agree, finite numbers, sane sizes.
+    /// Checks the constraints beyond the types: lengths that must agree, finite numbers, sizes in range.
     ///
     /// # Errors
     /// [`FrameError::Invalid`] naming the field and what was expected.
@@ -41,7 +41,7 @@ pub trait Message: Serialize + DeserializeOwned {
     }
 }
 
-/// Why a frame was refused. Every variant says what was found, so that it can be shown to the peer.
+/// Refusal of a frame. Every variant has the offending value, so that it can be shown to the peer.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum FrameError {
     /// Fewer bytes than a header.
@@ -68,7 +68,7 @@ pub enum FrameError {
         /// [`Message::MAX_BYTES`] of the kind.
         limit: usize,
     },
-    /// Not our magic.
+    /// Other first bytes than [`MAGIC`].
     #[error(
         "frame starts with {got:02x?} instead of \"PS\"; this endpoint speaks the studio protocol only"
     )]
@@ -89,7 +89,7 @@ pub enum FrameError {
     UnexpectedKind {
         /// The kind byte.
         got: u8,
-        /// Who was speaking.
+        /// The sender.
         expected: &'static str,
     },
     /// The body is not the MessagePack map of that kind.
@@ -97,7 +97,7 @@ pub enum FrameError {
     BadBody {
         /// Message name.
         message: &'static str,
-        /// The decoder's words.
+        /// Message of the decoder.
         reason: String,
     },
     /// A field's value is impossible.
@@ -107,7 +107,7 @@ pub enum FrameError {
         message: &'static str,
         /// Field name.
         field: &'static str,
-        /// What is wrong and what was expected.
+        /// The problem and the expected value.
         reason: String,
     },
     /// The value could not be written (only a bug or exhausted memory can cause this).
@@ -115,7 +115,7 @@ pub enum FrameError {
     Encode {
         /// Message name.
         message: &'static str,
-        /// The encoder's words.
+        /// Message of the encoder.
         reason: String,
     },
 }
@@ -247,7 +247,7 @@ macro_rules! direction {
         pub enum $name { $($(#[$vdoc])* $variant($ty)),+ }
 
         impl $name {
-            /// Reads whichever message of this direction the frame holds.
+            /// Decodes a message of this direction.
             ///
             /// # Errors
             /// See [`FrameError`](crate::FrameError); a kind of another direction is `UnexpectedKind`.
@@ -259,7 +259,7 @@ macro_rules! direction {
                 }
             }
 
-            /// Writes the message as a frame.
+            /// Encodes the message as a frame.
             ///
             /// # Errors
             /// See [`encode`](crate::encode).
