@@ -11,7 +11,7 @@ use std::{
     path::Path,
     process::{Command, Output},
 };
-use topreward::{Profile, scorer::Film as _};
+use topreward::{Profile, scorer::FrameSource as _};
 
 /// How many frames [`pictures`] makes, and how many a second.
 const FRAMES: usize = 30;
