@@ -67,13 +67,15 @@ pub(crate) fn lint() -> Result<()> {
         denying(workspace(&mut cargo(), "clippy").arg("--all-targets")),
     )?;
     tools::ensure_wasm_target()?;
+    // With them go all of our crates that they use.
     for package in ["studio-page", "studio-worker"] {
         step(
             &format!("lints, {package} in the browser"),
             denying(
                 cargo()
                     .args(["clippy", "--release", "--target", tools::WASM_TARGET])
-                    .args(["--package", package]),
+                    .args(["--package", package])
+                    .env("CLIPPY_CONF_DIR", root().join(".config/wasm")),
             ),
         )?;
     }
