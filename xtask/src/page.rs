@@ -112,7 +112,10 @@ pub(crate) fn build_for_development() -> Result<()> {
         }
         copy(&built, &folder.join(file))?;
     }
-    println!("{}", folder.display());
+    println!(
+        "Serve it with\n    POLICY_STUDIO_PAGE={} policy-studio serve\nand reload the page after every `cargo xtask dev`.",
+        folder.display()
+    );
     Ok(())
 }
 
