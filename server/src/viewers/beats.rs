@@ -26,7 +26,7 @@ struct Sent {
     times: VecDeque<Instant>,
 }
 
-/// Why something came too late, in words that follow a colon.
+/// Why something came too late, in words that follow "it came".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Late {
     /// So long ago the named heartbeat was sent.
@@ -39,15 +39,12 @@ pub(crate) enum Late {
 
 impl fmt::Display for Late {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const HEARD: &str = "the last heartbeat that its sender had heard was sent";
+        const HEARD: &str = "after the last heartbeat of the studio that its sender had heard";
         match self {
-            Self::Old(age) => write!(f, "{HEARD} {:.1} s before", age.as_secs_f32()),
-            Self::Forgotten => write!(f, "{HEARD} more than half a minute before"),
+            Self::Old(age) => write!(f, "{:.1} s {HEARD}", age.as_secs_f32()),
+            Self::Forgotten => write!(f, "more than half a minute {HEARD}"),
             Self::Unknown(beat) => {
-                write!(
-                    f,
-                    "it names heartbeat {beat}, which this connection never had"
-                )
+                write!(f, "with heartbeat {beat}, which this connection never had")
             }
         }
     }

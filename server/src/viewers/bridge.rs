@@ -287,8 +287,8 @@ impl Viewer {
             refusal(
                 "late",
                 format!(
-                    "{what} came too late and was not carried out: {late}; the connection was interrupted or is slow. \
-                     Look at the robot, then give it again if it is still wanted."
+                    "{what} came {late}: too late, so it was not carried out; the connection was interrupted or is slow; \
+                     look at the robot, then do it again if it is still wanted"
                 ),
             )
         })
