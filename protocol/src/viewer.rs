@@ -64,6 +64,10 @@ pub struct Command {
     pub text: String,
     /// Which head of the policy to use.
     pub mode: Mode,
+    /// The newest [`Heartbeat`] that the viewer had heard when this was given, by which the studio knows one that a dead
+    /// link kept for later. Absent from clients that do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heard_beat: Option<u64>,
 }
 
 impl Message for Command {
@@ -113,6 +117,9 @@ pub struct ReleaseRobot {
     /// Robot to release.
     #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub robot_id: String,
+    /// As in [`Command`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heard_beat: Option<u64>,
 }
 
 impl Message for ReleaseRobot {
@@ -132,6 +139,9 @@ pub struct ResetRobot {
     /// What to ask for.
     #[serde(default)]
     pub scene: ResetScene,
+    /// As in [`Command`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heard_beat: Option<u64>,
 }
 
 impl Message for ResetRobot {
@@ -491,7 +501,8 @@ impl Message for StopAccepted {
     const MAX_VALUES: usize = 128 << 10;
 }
 
-/// The studio is alive; sent every 500 ms. A viewer that misses it for a second says that the link is dead.
+/// The studio is alive; sent behind the welcome and every 500 ms. A viewer that misses it for a second says that the link
+/// is dead.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heartbeat {
     /// Counts up by one per heartbeat of this connection.

@@ -97,6 +97,7 @@ async fn watched(made: &Made) -> (Vec<Trace>, Vec<Call>, Vec<u8>) {
         robot_id: robot_id.clone(),
         text: "pick up the red cube".to_owned(),
         mode: Mode::Continuous,
+        heard_beat: None,
     };
     viewer.send(&command.clone().into()).await.unwrap();
     let first = viewer
@@ -108,7 +109,11 @@ async fn watched(made: &Made) -> (Vec<Trace>, Vec<Call>, Vec<u8>) {
         .unwrap();
     // Another scene on the same table: some cells change, however far the robot got on a busy machine.
     let scene = ResetScene { seed: Some(2) };
-    let reset = ResetRobot { robot_id, scene };
+    let reset = ResetRobot {
+        robot_id,
+        scene,
+        heard_beat: None,
+    };
     viewer.send(&reset.into()).await.unwrap();
     viewer.send(&command.into()).await.unwrap();
     let mut traces = vec![first];

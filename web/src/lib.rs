@@ -6,6 +6,7 @@
 //!
 //! - [`situation`]: what the robot is doing, in one sentence
 //! - [`stopping`]: a stop, from the press to the studio's answer
+//! - [`pending`]: an instruction, until the studio is known to have it
 //! - [`reconnect`]: whether the wire is alive, and when to dial again
 //! - [`address`]: where the studio is, at the root of a host or beneath it
 //! - [`history`]: the joints' recent past
@@ -45,6 +46,7 @@ pub mod following;
 pub mod footage;
 pub mod heat;
 pub mod history;
+pub mod pending;
 pub mod plot;
 pub mod prompt;
 pub mod reconnect;

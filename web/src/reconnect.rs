@@ -121,6 +121,8 @@ pub struct Link {
     ended_at: f64,
     dial_at: f64,
     heard_at: f64,
+    /// The newest heartbeat of this connection.
+    heard_beat: Option<u64>,
     /// When this was last asked, to know a page that slept.
     asked_at: f64,
     /// The page slept, and its messages were waited for once.
@@ -142,6 +144,7 @@ impl Link {
             ended_at: now_millis,
             dial_at: now_millis,
             heard_at: now_millis,
+            heard_beat: None,
             asked_at: now_millis,
             waited_for_messages: false,
             unopened: 0,
@@ -205,6 +208,7 @@ impl Link {
     fn dialled(&mut self, now_millis: f64) {
         self.dialled_at = Some(now_millis);
         self.is_open = false;
+        self.heard_beat = None;
     }
 
     /// Dials as soon as possible: somebody looks at the page again, or the network came back.
@@ -233,6 +237,16 @@ impl Link {
         if self.connection == Connection::Silent {
             self.connection = Connection::Live;
         }
+    }
+
+    /// A heartbeat came.
+    pub fn heartbeat(&mut self, beat: u64) {
+        self.heard_beat = self.heard_beat.max(Some(beat));
+    }
+
+    /// The newest heartbeat of this connection, for messages that shall not arrive late.
+    pub fn heard_beat(&self) -> Option<u64> {
+        self.heard_beat
     }
 
     /// The socket closed, or could not be made.

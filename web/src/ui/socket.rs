@@ -45,6 +45,11 @@ impl Default for Wire {
 }
 
 impl Wire {
+    /// The newest heartbeat of this connection.
+    pub(crate) fn heard_beat(self) -> Option<u64> {
+        self.link.with_value(Link::heard_beat)
+    }
+
     /// Hands one message to the browser, which is not to say that it arrives.
     ///
     /// # Errors
@@ -108,6 +113,11 @@ pub(crate) fn hurry(studio: Studio) {
 pub(crate) fn welcomed(studio: Studio) {
     let now = now_millis();
     tell(studio, |link| link.welcomed(now));
+}
+
+/// A heartbeat came.
+pub(crate) fn heartbeat(studio: Studio, beat: u64) {
+    tell(studio, |link| link.heartbeat(beat));
 }
 
 /// Page and studio speak different versions.

@@ -7,6 +7,7 @@ use protocol::viewer::ReleaseRobot;
 
 use super::clock;
 use super::store::{Studio, now_millis};
+use crate::pending::Pending;
 use crate::situation::{self, Situation};
 use crate::stopping::{LATE_MILLIS, Seen, Stopping, Target};
 
@@ -34,6 +35,7 @@ impl Studio {
                 .collect::<Vec<_>>()
         });
         self.refusal.set(None);
+        self.pending.update_value(Pending::forget);
         self.stopping
             .update(|stopping| stopping.press(target, seen, now));
         // Sends it, or dials for it.
@@ -62,7 +64,10 @@ impl Studio {
     /// Lifts the stop of the robot in view.
     pub(crate) fn press_release(self) {
         if let Some(robot_id) = self.watched.get_untracked()
-            && self.send(ReleaseRobot { robot_id })
+            && self.send(ReleaseRobot {
+                robot_id,
+                heard_beat: self.wire.heard_beat(),
+            })
         {
             self.stopping.update(Stopping::released);
         }

@@ -19,6 +19,7 @@ use crate::compute::Compute;
 use crate::decisions::Decisions;
 use crate::depth::Drawings;
 use crate::history::History;
+use crate::pending::Pending;
 use crate::reconnect::Connection;
 use crate::stopping::Stopping;
 use crate::stream::Stream;
@@ -28,7 +29,8 @@ use crate::unfold::Unfolding;
 /// Plots follow the robot at this pace; faster would cost the visitor's battery and show nothing more.
 const REDRAW_MILLIS: u64 = 80;
 /// Refusals of a command, which are shown where it was typed.
-const OF_COMMANDS: [&str; 5] = [
+const OF_COMMANDS: [&str; 6] = [
+    "late",
     "stopped",
     "units_mismatch",
     "robot_disconnected",
@@ -81,6 +83,8 @@ pub(crate) struct Studio {
     pub(crate) notices: RwSignal<Vec<Notice>>,
     /// Why the last command was not taken.
     pub(crate) refusal: RwSignal<Option<String>>,
+    /// The last command, until the studio is known to have it.
+    pub(crate) pending: StoredValue<Pending>,
     /// Stops that were pressed here.
     pub(crate) stopping: RwSignal<Stopping>,
     /// One per camera on the page, by view name.
@@ -118,6 +122,7 @@ impl Studio {
             mode: RwSignal::new(Mode::Continuous),
             notices: RwSignal::new(vec![]),
             refusal: RwSignal::new(None),
+            pending: StoredValue::new(Pending::default()),
             stopping: RwSignal::new(Stopping::new(first_press())),
             painters: StoredValue::new_local(HashMap::new()),
             wire: socket::Wire::default(),
@@ -176,7 +181,10 @@ impl Studio {
                 self.stopping.update(|stopping| stopping.accepted(answer));
                 self.send_stops();
             }
-            ToViewer::Heartbeat(beat) => self.suffers(beat.problems),
+            ToViewer::Heartbeat(heartbeat) => {
+                socket::heartbeat(self, heartbeat.beat);
+                self.suffers(heartbeat.problems);
+            }
             ToViewer::Status(status) if self.watches(&status.robot_id) => self.reported(status),
             ToViewer::Error(error) => self.refused(error),
             // Something of a robot that was watched a moment ago.
@@ -203,6 +211,7 @@ impl Studio {
         self.asked_for.set_value(None);
         self.status.set(None);
         self.stopping.update(Stopping::connected);
+        self.pending.update_value(Pending::reconnected);
         socket::welcomed(self);
         self.send_stops();
         worker::load_tokenizer(self);
@@ -226,6 +235,7 @@ impl Studio {
             return;
         }
         if OF_COMMANDS.contains(&error.code.as_str()) {
+            self.pending.update_value(Pending::forget);
             return self.refusal.set(Some(error.message));
         }
         let goes_on = error.fatal && error.code != "wrong_version";
@@ -243,11 +253,18 @@ impl Studio {
         score::reported(self, &status);
         let now = now_millis();
         self.stopping.update(|stopping| stopping.seen(&status, now));
+        let lost = self
+            .pending
+            .try_update_value(|pending| pending.seen(&status, now))
+            .flatten();
         if self
             .status
             .with_untracked(|old| old.as_ref() != Some(&status))
         {
             self.status.set(Some(status));
+        }
+        if lost.is_some() {
+            self.refusal.set(lost);
         }
     }
 
@@ -283,6 +300,7 @@ impl Studio {
         self.status.set(None);
         self.newest.set(None);
         self.refusal.set(None);
+        self.pending.update_value(Pending::forget);
         self.stopping.update(Stopping::looks_elsewhere);
         self.history.update_value(History::clear);
         self.decisions.update(Decisions::clear);
@@ -334,16 +352,22 @@ impl Studio {
         let outcome = match (untrack(|| self.held_back()), self.watched.get_untracked()) {
             (Some(reason), _) => Err(reason),
             (None, None) => Err("There is no robot to tell that to yet.".to_owned()),
-            (None, Some(robot_id)) => self.wire.send(
-                &Command {
+            (None, Some(robot_id)) => {
+                self.pending
+                    .update_value(|pending| pending.give(&robot_id, text, now_millis()));
+                let command = Command {
                     robot_id,
                     text: text.to_owned(),
                     mode,
-                }
-                .into(),
-            ),
+                    heard_beat: self.wire.heard_beat(),
+                };
+                self.wire.send(&command.into())
+            }
         };
         let is_sent = outcome.is_ok();
+        if !is_sent {
+            self.pending.update_value(Pending::forget);
+        }
         self.refusal.set(outcome.err());
         is_sent
     }
@@ -353,6 +377,7 @@ impl Studio {
             self.send(ResetRobot {
                 robot_id,
                 scene: ResetScene { seed: None },
+                heard_beat: self.wire.heard_beat(),
             });
         }
     }
