@@ -1,26 +1,29 @@
-//! The studio's own wire protocol: what crosses a WebSocket between a robot, the studio and a viewer.
+//! The wire protocol of Policy Studio: messages between robots, the studio and viewers, over WebSockets.
 //!
 //! Pure types and codecs, no input or output, native and wasm alike. `README.md` beside this crate is
 //! the one page that describes the wire for people who write a client in another language.
 //!
-//! - [`frame`]: the four-byte header, encoding, decoding, limits and errors
-//! - [`common`]: nouns that both dialects use (views, joints, chunks, modes)
-//! - [`depth`]: what a policy that reasons about depth writes
+//! - [`frame`]: the four-byte header, encoding, decoding and errors
+//! - [`limits`]: upper bounds of everything that a peer fills
+//! - [`common`]: types shared by robot and viewer messages (views, joints, modes)
+//! - [`depth`]: depth maps of policies that reason about depth
 //! - [`robot`]: robot <-> studio
 //! - [`viewer`]: viewer <-> studio
 //! - [`episodes`]: recorded episodes
-//! - [`score`]: a video and a sentence, to the worker or to the studio
+//! - [`scene`]: questions about a robot's camera images
+//! - [`score`]: a video and an instruction, to the worker or to the studio
 //! - [`worker`]: the page <-> its compute worker, inside one browser tab
 
+mod body_scan;
 mod bounded;
 pub mod common;
 pub mod depth;
 pub mod episodes;
 pub mod frame;
+pub mod limits;
 pub mod robot;
 pub mod scene;
 pub mod score;
-mod shape;
 pub mod viewer;
 pub mod worker;
 
@@ -28,6 +31,7 @@ pub use bounded::shortened;
 pub use common::{
     CameraDescription, ErrorMessage, JointDescription, Mode, Stage, TaskState, View, ViewEncoding,
 };
-pub use frame::{FrameError, MAX_FRAME_BYTES, Message, VERSION, decode, encode, kind_of};
+pub use frame::{FrameError, Message, VERSION, decode, encode, kind_of};
+pub use limits::MAX_FRAME_BYTES;
 pub use robot::{FromRobot, ToRobot};
 pub use viewer::{FromViewer, ToViewer};

@@ -86,7 +86,7 @@ fn receive(session: &Shared, data: &JsValue) {
                 });
             });
         }
-        Ok(ToWorker::Unfold(request)) => post(&FromWorker::Unfolded {
+        Ok(ToWorker::DecodePartial(request)) => post(&FromWorker::PartiallyDecoded {
             request_id: request.request_id,
             outcome: tokens::with_tokenizer(session, |tokenizer| unfold(&request, tokenizer)),
         }),

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use protocol::viewer::ActionDimension;
-use protocol::worker::{UnfoldOutcome, Unfolded};
+use protocol::worker::{PartialDecode, PartialDecodeOutcome};
 
 /// A chunk on trial.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trial {
-    base: Arc<Unfolded>,
+    base: Arc<PartialDecode>,
     chunk: Vec<f32>,
     /// Counts the changes.
     version: u64,
@@ -21,7 +21,7 @@ pub struct Trial {
 
 impl Trial {
     /// A trial that begins with what a decision's tokens give. `first_version` is above that of every trial before.
-    pub fn new(base: Arc<Unfolded>, first_version: u64) -> Self {
+    pub fn new(base: Arc<PartialDecode>, first_version: u64) -> Self {
         Self {
             chunk: base.chunk_normalised.clone(),
             base,
@@ -33,7 +33,7 @@ impl Trial {
     }
 
     /// What it began with.
-    pub fn base(&self) -> &Arc<Unfolded> {
+    pub fn base(&self) -> &Arc<PartialDecode> {
         &self.base
     }
 
@@ -80,16 +80,16 @@ impl Trial {
     }
 
     /// Files what the worker wrote.
-    pub fn answered(&mut self, version: u64, outcome: UnfoldOutcome) {
+    pub fn answered(&mut self, version: u64, outcome: PartialDecodeOutcome) {
         if self.out.take_if(|out| *out == version).is_none() {
             return;
         }
         match outcome {
-            UnfoldOutcome::Unfolded(unfolded) => {
+            PartialDecodeOutcome::Decoded(unfolded) => {
                 self.failure = None;
                 self.written = Some((version, unfolded.tokens));
             }
-            UnfoldOutcome::Failed { reason } => {
+            PartialDecodeOutcome::Failed { reason } => {
                 self.failure = Some(reason);
                 self.written = Some((version, self.base.tokens.clone()));
             }
@@ -146,8 +146,8 @@ mod tests {
     use super::*;
     use crate::units::in_robot_units;
 
-    fn unfolded(tokens: &[u32]) -> Unfolded {
-        Unfolded {
+    fn unfolded(tokens: &[u32]) -> PartialDecode {
+        PartialDecode {
             tokens: tokens.to_vec(),
             rows: 2,
             dims: 2,
@@ -172,9 +172,15 @@ mod tests {
         trial.set(1, 0, 7.0);
         assert_eq!(trial.chunk(), [0.1, 0.2, 1.0, 0.4]);
         assert_eq!(trial.ask(), None, "one is out");
-        trial.answered(first, UnfoldOutcome::Unfolded(unfolded(&[1, 2, 3, 4])));
+        trial.answered(
+            first,
+            PartialDecodeOutcome::Decoded(unfolded(&[1, 2, 3, 4])),
+        );
         assert_eq!(trial.ask(), Some(12));
-        trial.answered(12, UnfoldOutcome::Unfolded(unfolded(&[1, 9, 9, 3, 4])));
+        trial.answered(
+            12,
+            PartialDecodeOutcome::Decoded(unfolded(&[1, 9, 9, 3, 4])),
+        );
         assert_eq!(trial.ask(), None);
         assert_eq!(trial.written().unwrap().1.len(), 5);
         trial.reset();

@@ -7,7 +7,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use protocol::worker::{UnfoldOutcome, Unfolded};
+use protocol::worker::{PartialDecode, PartialDecodeOutcome};
 
 /// Where a stream comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +67,7 @@ struct Picture {
     source: Source,
     count: usize,
     ended: bool,
-    found: Result<Arc<Unfolded>, String>,
+    found: Result<Arc<PartialDecode>, String>,
 }
 
 /// The question that is out.
@@ -103,9 +103,9 @@ pub struct Drawn {
     /// The first so many of them are drawn.
     pub count: usize,
     /// What these give; absent while the worker has not answered.
-    pub now: Option<Arc<Unfolded>>,
+    pub now: Option<Arc<PartialDecode>>,
     /// What all of them give.
-    pub whole: Option<Arc<Unfolded>>,
+    pub whole: Option<Arc<PartialDecode>>,
     /// Why nothing could be read, in words.
     pub failure: Option<String>,
 }
@@ -185,7 +185,7 @@ impl Unfolding {
     }
 
     /// Files an answer. One that nobody waits for any more is dropped.
-    pub fn answered(&mut self, id: u64, outcome: UnfoldOutcome) {
+    pub fn answered(&mut self, id: u64, outcome: PartialDecodeOutcome) {
         let Some(out) = self.out.take_if(|out| out.id == id) else {
             return;
         };
@@ -197,8 +197,8 @@ impl Unfolding {
             count: out.count,
             ended: out.ended,
             found: match outcome {
-                UnfoldOutcome::Unfolded(unfolded) => Ok(Arc::new(unfolded)),
-                UnfoldOutcome::Failed { reason } => Err(reason),
+                PartialDecodeOutcome::Decoded(unfolded) => Ok(Arc::new(unfolded)),
+                PartialDecodeOutcome::Failed { reason } => Err(reason),
             },
         };
         if out.is_part {
@@ -314,9 +314,9 @@ mod tests {
     }
 
     /// Every token brings two coefficients, whose values are the token's number.
-    fn outcome(ask: &Ask) -> UnfoldOutcome {
+    fn outcome(ask: &Ask) -> PartialDecodeOutcome {
         let known = 2 * ask.tokens.len();
-        UnfoldOutcome::Unfolded(Unfolded {
+        PartialDecodeOutcome::Decoded(PartialDecode {
             tokens: ask.tokens.clone(),
             rows: ask.rows,
             dims: ask.dims,
@@ -409,7 +409,7 @@ mod tests {
         unfolding.look(Some(subject(Source::Decision(1), 2, true)));
         let ask = unfolding.ask().unwrap();
         let reason = "not loaded".to_owned();
-        unfolding.answered(ask.id, UnfoldOutcome::Failed { reason });
+        unfolding.answered(ask.id, PartialDecodeOutcome::Failed { reason });
         assert_eq!(unfolding.drawn().failure.as_deref(), Some("not loaded"));
         assert_eq!(unfolding.ask(), None);
         unfolding.restart();

@@ -263,7 +263,7 @@ impl Vlm {
         options: &AskOptions,
         told: &mut Told<'_>,
     ) -> Result<Reply, AskError> {
-        layers::wait(self.ask_async(question, images, options, told))
+        layers::block_on(self.ask_async(question, images, options, told))
     }
 
     /// Like [`Vlm::ask`], without blocking the thread on the device.
@@ -317,6 +317,6 @@ impl Policy {
             chat: &self.chat,
             image_patch_id: self.config.image_patch_id,
         };
-        layers::wait(speaker.answer(question, images, options, told))
+        layers::block_on(speaker.answer(question, images, options, told))
     }
 }

@@ -1,4 +1,4 @@
-//! What happens to a camera frame before the vision tower, bit for bit as the reference does it.
+//! Image preprocessing for vision transformers, bit for bit as the Python references compute it.
 //!
 //! A frame is an [`RgbImage`]. It is resized on bytes ([`resize_bilinear_u8`]), mapped to floats and cut
 //! into flat patches ([`patchify`] with a [`PixelNormalization`]). [`pooling_indices`] says which patches

@@ -471,12 +471,12 @@ fn a_newer_peer_may_add_fields_and_an_older_one_may_lack_optional_ones() {
     #[derive(serde::Serialize)]
     struct Newer {
         text: &'static str,
-        colour: &'static str,
+        color: &'static str,
     }
     let mut frame = b"PS\x01\x13".to_vec();
     let newer = Newer {
         text: "go",
-        colour: "red",
+        color: "red",
     };
     frame.extend(rmp_serde::to_vec_named(&newer).unwrap());
     assert_eq!(decode::<Instruction>(&frame).unwrap().text, "go");

@@ -1,4 +1,4 @@
-//! What is not a message, or contradicts itself, is refused with its reason; no bytes make a decoder panic.
+//! Anything that is not a message, or contradicts itself, is refused with the reason; no bytes make a decoder panic.
 
 use proptest::prelude::*;
 use protocol::{

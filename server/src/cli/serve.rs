@@ -287,7 +287,7 @@ impl Serve {
                     };
                     eprintln!(
                         "depth: {}, {} cells, {drawn}",
-                        depth.mode.word(),
+                        depth.mode.name(),
                         depth.cells
                     );
                 }

@@ -101,7 +101,7 @@ fn columns(
 struct TopAwrFile {
     tau: f64,
     max: f64,
-    centre: topreward::Centre,
+    centre: topreward::Center,
     episodes: Vec<TopAwrEpisode>,
 }
 
@@ -130,14 +130,14 @@ pub fn awr(store: &Store, settings: TopAwr) -> Result<(), ScoringError> {
         .zip(weights)
         .map(|((index, episode), weights)| TopAwrEpisode {
             episode_index: *index,
-            prefix_lengths: episode.score.setting.prefix_lengths.clone(),
+            prefix_lengths: episode.score.config.prefix_lengths.clone(),
             weights,
         })
         .collect();
     let file = TopAwrFile {
         tau: settings.tau,
         max: settings.max,
-        centre: settings.centre,
+        centre: settings.center,
         episodes,
     };
     write(&store.folder().join(TOP_AWR_FILE), &file)
@@ -173,7 +173,7 @@ pub fn values(store: &Store, gamma: f64, how: Option<Impute>) -> Result<(), Scor
     }
     let mut episodes = Vec::new();
     for (index, episode) in store.finished() {
-        let setting = &episode.score.setting;
+        let setting = &episode.score.config;
         let log_probs = &episode.score.curve.log_probs;
         if log_probs.len() < 2 {
             continue;

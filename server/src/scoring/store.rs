@@ -20,7 +20,7 @@ use std::{
     io::Write as _,
     path::{Path, PathBuf},
 };
-use topreward::{Profile, Record, Score, Template, every_frame};
+use topreward::{Profile, Record, Score, Template, interpolate_progress};
 
 /// What scores must agree in to lie in one folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -195,12 +195,16 @@ impl Store {
         self.finished
             .iter()
             .map(|(index, finished)| {
-                let setting = &finished.score.setting;
+                let setting = &finished.score.config;
                 let progress = &finished.score.curve.progress;
                 Ok(EpisodeProgress {
                     episode_index: i64::try_from(*index).unwrap_or(i64::MAX),
                     indices: finished.indices.clone(),
-                    progress: every_frame(&setting.prefix_lengths, progress, setting.frames)?,
+                    progress: interpolate_progress(
+                        &setting.prefix_lengths,
+                        progress,
+                        setting.frames,
+                    )?,
                 })
             })
             .collect()

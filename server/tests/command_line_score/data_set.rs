@@ -16,7 +16,7 @@ use std::{
     path::Path,
     process::{Command, Output},
 };
-use topreward::{Profile, scorer::Film as _};
+use topreward::{Profile, scorer::FrameSource as _};
 
 /// The grey of every frame of every episode, as it is read.
 fn greys(folder: &Folder, episodes: usize) -> Vec<Vec<f64>> {

@@ -11,7 +11,7 @@ use policy_studio::scoring::{
 };
 use serde_json::Value;
 use std::{fs, path::Path, process::Command};
-use topreward::{Profile, scorer::Film as _};
+use topreward::{Profile, scorer::FrameSource as _};
 
 /// Decodes all frames of a file, each as its mean brightness.
 fn levels(path: &Path, frames: Frames) -> Vec<f64> {

@@ -6,8 +6,8 @@ use js_sys::{Reflect, Uint8Array};
 use leptos::prelude::*;
 use protocol::viewer::ActionDimension;
 use protocol::worker::{
-    CodecRun, ComputeKind, DecodeRequest, DrawRequest, EncodeRequest, FromWorker, ToWorker,
-    UnfoldRequest, Verdict, from_bytes, to_bytes,
+    CodecRun, ComputeKind, DecodeRequest, DrawRequest, EncodeRequest, FromWorker,
+    PartialDecodeRequest, ToWorker, Verdict, from_bytes, to_bytes,
 };
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::Closure;
@@ -158,7 +158,7 @@ fn receive(studio: Studio, data: &wasm_bindgen::JsValue) {
                 .decisions
                 .update(|decisions| decisions.decoded(request_id, outcome));
         }
-        FromWorker::Unfolded {
+        FromWorker::PartiallyDecoded {
             request_id,
             outcome,
         } => studio
@@ -294,7 +294,7 @@ pub(crate) fn unfold(studio: Studio) {
         .try_update_untracked(Unfolding::ask)
         .flatten();
     if let Some(ask) = ask {
-        let request = UnfoldRequest {
+        let request = PartialDecodeRequest {
             request_id: ask.id,
             tokens: ask.tokens,
             ended: ask.ended,
@@ -302,7 +302,7 @@ pub(crate) fn unfold(studio: Studio) {
             dims: ask.dims,
             action: action_dimensions(studio),
         };
-        post(studio, &ToWorker::Unfold(request));
+        post(studio, &ToWorker::DecodePartial(request));
     }
 }
 

@@ -60,7 +60,7 @@ impl Fitted {
             .map_err(|error| FitError::Bpe(error.to_string()))?
             + "\n";
         Ok(Self {
-            // Loaded from what will be written, so that nobody uses anything else.
+            // Loaded from the files that will be written, so that both are the same.
             tokenizer: FastTokenizer::from_bytes(
                 tokenizer_json.as_bytes(),
                 processor_json.as_bytes(),

@@ -1,7 +1,7 @@
 //! `--dump`: everything about an answer as one safetensors file, for comparing with another implementation.
 
 use anyhow::Context as _;
-use depth_decoder::DepthPicture;
+use depth_decoder::DepthImage;
 use field_files::write_whole;
 use molmoact2::Action;
 use safetensors::{Dtype, tensor::TensorView};
@@ -28,7 +28,7 @@ type Entry = (&'static str, Dtype, Vec<usize>, Vec<u8>);
 pub(super) fn write(
     path: &Path,
     action: &Action,
-    picture: Option<&DepthPicture>,
+    picture: Option<&DepthImage>,
 ) -> anyhow::Result<()> {
     let mut entries = entries(action);
     if let Some(picture) = picture {

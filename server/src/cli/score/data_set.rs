@@ -374,7 +374,7 @@ fn number_again(store: &mut Store, listing: &Listing, finder: &mut RowFinder<'_>
     let mut notes = Vec::new();
     for entry in &listing.episodes {
         let known = usize::try_from(entry.index).ok().and_then(|index| {
-            let frames = store.finished().get(&index)?.score.setting.frames;
+            let frames = store.finished().get(&index)?.score.config.frames;
             Some((index, frames))
         });
         let Some((index, frames)) = known else {

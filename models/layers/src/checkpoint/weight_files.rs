@@ -1,4 +1,4 @@
-//! Which files of a folder are its weights.
+//! The files of a folder that are its weights.
 //!
 //! A folder holds more than its weights: an index of another build beside one whole file, shards whose download was
 //! interrupted, weights in another format. What is there decides, not what an index says of it.
@@ -17,9 +17,9 @@ use crate::files::{FileStore, find_in, whole};
 /// Most names that a message lists.
 const SHOWN: usize = 4;
 
-/// Where files are.
-pub(super) trait Place {
-    /// For people.
+/// Place where the files of a checkpoint are looked up.
+pub(super) trait WeightSource {
+    /// Description for messages.
     fn name(&self) -> String;
     /// The bytes of a small file, or `None` if it is not there.
     fn small(&self, name: &str) -> Result<Option<Vec<u8>>, CheckpointError>;
@@ -27,7 +27,7 @@ pub(super) trait Place {
     fn has(&self, name: &str) -> Result<bool, CheckpointError>;
     /// A file of weights.
     fn shard(&self, name: String) -> Shard;
-    /// What a file is called in messages.
+    /// Name of a file in messages.
     fn file(&self, name: &str) -> String;
     /// Names of all files that are no hidden ones, sorted, where they can be listed.
     fn files(&self) -> Vec<String>;
@@ -35,9 +35,9 @@ pub(super) trait Place {
     fn unfinished(&self) -> Vec<String>;
 }
 
-pub(super) struct InFolder<'a>(pub(super) &'a Path);
+pub(super) struct FolderSource<'a>(pub(super) &'a Path);
 
-impl Place for InFolder<'_> {
+impl WeightSource for FolderSource<'_> {
     fn name(&self) -> String {
         self.0.display().to_string()
     }
@@ -75,9 +75,9 @@ impl Place for InFolder<'_> {
     }
 }
 
-pub(super) struct InStore<'a>(pub(super) &'a Arc<dyn FileStore>);
+pub(super) struct StoreSource<'a>(pub(super) &'a Arc<dyn FileStore>);
 
-impl Place for InStore<'_> {
+impl WeightSource for StoreSource<'_> {
     fn name(&self) -> String {
         self.0.name()
     }
@@ -115,29 +115,29 @@ impl Place for InStore<'_> {
 }
 
 /// The files that are the weights.
-pub(super) struct Found {
+pub(super) struct WeightFiles {
     pub(super) names: Vec<String>,
-    /// What they are held against.
+    /// The index that they are checked against.
     pub(super) index: Option<Index>,
 }
 
-impl Found {
-    pub(super) fn in_place(place: &dyn Place) -> Result<Self, CheckpointError> {
+impl WeightFiles {
+    pub(super) fn find(source: &dyn WeightSource) -> Result<Self, CheckpointError> {
         let single = || Self {
             names: vec![SINGLE_FILE.to_owned()],
             index: None,
         };
-        let has_single = place.has(SINGLE_FILE)?;
-        let Some(text) = place.small(INDEX_FILE)? else {
+        let has_single = source.has(SINGLE_FILE)?;
+        let Some(text) = source.small(INDEX_FILE)? else {
             if has_single {
                 return Ok(single());
             }
-            return Self::by_their_numbers(place);
+            return Self::by_their_numbers(source);
         };
-        let index = Index::parse(&text, place.file(INDEX_FILE))?;
+        let index = Index::parse(&text, source.file(INDEX_FILE))?;
         let mut there = Vec::new();
         for name in index.names() {
-            if place.has(&name)? {
+            if source.has(&name)? {
                 there.push(name);
             }
         }
@@ -148,18 +148,18 @@ impl Found {
             }),
             // One whole file beside the index of a build that is not here: the index is what does not belong.
             Err(_) if has_single => Ok(single()),
-            Err(error) => Err(with_unfinished(error, place)),
+            Err(error) => Err(with_unfinished(error, source)),
         }
     }
 
     /// Shards without an index, `model-00001-of-00003.safetensors` and so on: they name each other.
-    fn by_their_numbers(place: &dyn Place) -> Result<Self, CheckpointError> {
-        let files = place.files();
+    fn by_their_numbers(source: &dyn WeightSource) -> Result<Self, CheckpointError> {
+        let files = source.files();
         let counts = files.iter().filter_map(|name| numbered(name));
         let Some(of) = counts.max() else {
             return Err(CheckpointError::NoWeights {
-                place: place.name(),
-                instead: instead(&files, &place.unfinished()),
+                place: source.name(),
+                instead: instead(&files, &source.unfinished()),
             });
         };
         let names: Vec<String> = (1..=of)
@@ -174,16 +174,16 @@ impl Found {
             return Ok(Self { names, index: None });
         }
         let error = CheckpointError::MissingShards {
-            listed: format!("the others in {} count", place.name()),
+            listed: format!("the others in {} count", source.name()),
             missing,
             of,
             unfinished: String::new(),
         };
-        Err(with_unfinished(error, place))
+        Err(with_unfinished(error, source))
     }
 }
 
-/// How many shards there are by the name of one.
+/// Number of shards, from the name of one.
 fn numbered(name: &str) -> Option<usize> {
     let rest = name.strip_prefix("model-")?.strip_suffix(".safetensors")?;
     let (number, of) = rest.split_once("-of-")?;
@@ -191,7 +191,7 @@ fn numbered(name: &str) -> Option<usize> {
     of.parse().ok().filter(|of| (1..=10_000).contains(of))
 }
 
-fn with_unfinished(error: CheckpointError, place: &dyn Place) -> CheckpointError {
+fn with_unfinished(error: CheckpointError, source: &dyn WeightSource) -> CheckpointError {
     match error {
         CheckpointError::MissingShards {
             listed,
@@ -199,7 +199,7 @@ fn with_unfinished(error: CheckpointError, place: &dyn Place) -> CheckpointError
             of,
             ..
         } => {
-            let unfinished = place.unfinished();
+            let unfinished = source.unfinished();
             CheckpointError::MissingShards {
                 listed,
                 missing,
@@ -215,7 +215,7 @@ fn with_unfinished(error: CheckpointError, place: &dyn Place) -> CheckpointError
     }
 }
 
-/// What lies in a folder in place of its weights, in words.
+/// Description of the files that lie in a folder in place of its weights.
 fn instead(files: &[String], unfinished: &[String]) -> String {
     if !unfinished.is_empty() {
         return format!(

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use burn::tensor::{DType, Device, FloatDType, Int, Tensor, TensorData};
 
 use crate::linear::Linear;
-use crate::packed::Packed;
+use crate::quantized_matrix::QuantizedMatrix;
 
 /// Rows that are looked up by number. Rows come out in `f32` whatever the table is kept in.
 #[derive(Debug, Clone)]
-pub struct Table {
+pub struct Embedding {
     rows: Rows,
     device: Device,
 }
@@ -23,10 +23,10 @@ enum Rows {
     /// Any float type the device has.
     Tensor(Tensor<2>),
     /// In the memory of this process.
-    Packed(Arc<Packed>),
+    Quantized(Arc<QuantizedMatrix>),
 }
 
-impl Table {
+impl Embedding {
     /// From `[rows, width]`.
     pub fn new(rows: Tensor<2>) -> Self {
         Self {
@@ -36,9 +36,9 @@ impl Table {
     }
 
     /// From a packed matrix on `device`, which is the CPU.
-    pub fn packed(rows: Packed, device: &Device) -> Self {
+    pub fn quantized(rows: QuantizedMatrix, device: &Device) -> Self {
         Self {
-            rows: Rows::Packed(Arc::new(rows)),
+            rows: Rows::Quantized(Arc::new(rows)),
             device: device.clone(),
         }
     }
@@ -50,7 +50,7 @@ impl Table {
                 let [rows, _] = rows.dims();
                 rows
             }
-            Rows::Packed(rows) => rows.outputs(),
+            Rows::Quantized(rows) => rows.outputs(),
         }
     }
 
@@ -63,11 +63,11 @@ impl Table {
     pub fn head(&self) -> Linear {
         match &self.rows {
             Rows::Tensor(rows) => Linear::new(rows.clone().transpose(), None),
-            Rows::Packed(rows) => Linear::sharing(rows.clone(), None, &self.device),
+            Rows::Quantized(rows) => Linear::sharing(rows.clone(), None, &self.device),
         }
     }
 
-    /// The rows `ids`, each below [`Table::len`]: `[ids, width]`.
+    /// The rows `ids`, each below [`Embedding::len`]: `[ids, width]`.
     pub fn select(&self, ids: &[u32]) -> Tensor<2> {
         match &self.rows {
             Rows::Tensor(_) => {
@@ -78,7 +78,7 @@ impl Table {
                     &self.device,
                 ))
             }
-            Rows::Packed(rows) => {
+            Rows::Quantized(rows) => {
                 let ids: Vec<usize> = ids.iter().map(|&id| id as usize).collect();
                 rows.rows(&ids, &self.device)
             }
@@ -95,7 +95,7 @@ impl Table {
                     _ => found.cast(FloatDType::F32),
                 }
             }
-            Rows::Packed(rows) => {
+            Rows::Quantized(rows) => {
                 let ids: Vec<usize> = ids
                     .into_data()
                     .iter::<i64>()

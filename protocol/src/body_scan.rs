@@ -1,4 +1,4 @@
-//! A look over a MessagePack body before anything is made of it: how deep it nests and how many values it has.
+//! Scan of a MessagePack body before it is decoded: nesting depth and number of values.
 //!
 //! Fields that are not known are skipped, so a frame full of them costs no memory, but skipping deep ones would cost
 //! the stack, and millions of them seconds. This reads markers and lengths alone, in a loop, and stops at the limits.
@@ -10,7 +10,7 @@ pub(crate) const MAX_DEPTH: usize = 12;
 /// byte strings and texts not) or a text longer than `longest`, which a decoder may quote in its error, or announces
 /// more than it holds. What follows the first value is not looked at.
 pub(crate) fn check(body: &[u8], most: usize, longest: usize) -> Result<(), String> {
-    // What is still to come in each open list or map.
+    // Values to come in each open list or map.
     let mut open = [0_u64; MAX_DEPTH];
     let mut depth = 0;
     let mut values = 0_usize;
@@ -64,13 +64,13 @@ pub(crate) fn check(body: &[u8], most: usize, longest: usize) -> Result<(), Stri
     }
 }
 
-/// What a marker says about its value.
+/// Extent of a value, from its marker.
 struct Item<'a> {
     /// Values inside it; a map has two per entry.
     children: u64,
     /// Bytes of its content.
     skip: u64,
-    /// What follows the marker and its length.
+    /// Bytes after the marker and its length.
     after: &'a [u8],
 }
 

@@ -1,24 +1,24 @@
-//! Where frames come from.
+//! Sources of frames.
 
 use super::ScorerError;
 use std::borrow::Cow;
 use vision::RgbImage;
 
-/// A video whose frames can be had by number.
-pub trait Film {
+/// A video whose frames are accessible by index.
+pub trait FrameSource {
     /// Frame `index`, from 0.
     ///
     /// # Errors
     /// [`ScorerError::Frame`] where there is none.
     fn frame(&self, index: usize) -> Result<Cow<'_, RgbImage>, ScorerError>;
 
-    /// A number that two frames share only if they are the same picture, so that it is looked at once.
-    fn picture(&self, index: usize) -> usize {
+    /// Identity of the image: two frames share it only if they are the same image, which is then encoded once.
+    fn image_id(&self, index: usize) -> usize {
         index
     }
 }
 
-impl Film for [RgbImage] {
+impl FrameSource for [RgbImage] {
     fn frame(&self, index: usize) -> Result<Cow<'_, RgbImage>, ScorerError> {
         self.get(index)
             .map(Cow::Borrowed)
@@ -29,38 +29,24 @@ impl Film for [RgbImage] {
     }
 }
 
-impl Film for Vec<RgbImage> {
+impl FrameSource for Vec<RgbImage> {
     fn frame(&self, index: usize) -> Result<Cow<'_, RgbImage>, ScorerError> {
         self.as_slice().frame(index)
     }
 }
 
-/// The first frame of a film, for as long as the film: the control that a sound reward stays flat on.
-#[derive(Debug, Clone, Copy)]
-pub struct Frozen<'a, F: ?Sized>(pub &'a F);
-
-impl<F: Film + ?Sized> Film for Frozen<'_, F> {
-    fn frame(&self, _: usize) -> Result<Cow<'_, RgbImage>, ScorerError> {
-        self.0.frame(0)
-    }
-
-    fn picture(&self, _: usize) -> usize {
-        self.0.picture(0)
-    }
-}
-
-/// A film whose frames are squeezed to a square, aspect ignored, before the model resizes them.
+/// A source whose frames are squeezed to a square, aspect ignored, before the model resizes them.
 #[derive(Debug, Clone, Copy)]
 pub struct PreResized<'a, F: ?Sized> {
     /// The frames.
-    pub film: &'a F,
+    pub source: &'a F,
     /// The side of the square [pixels]; none for frames as they are.
     pub side: Option<usize>,
 }
 
-impl<F: Film + ?Sized> Film for PreResized<'_, F> {
+impl<F: FrameSource + ?Sized> FrameSource for PreResized<'_, F> {
     fn frame(&self, index: usize) -> Result<Cow<'_, RgbImage>, ScorerError> {
-        let frame = self.film.frame(index)?;
+        let frame = self.source.frame(index)?;
         let Some(side) = self.side else {
             return Ok(frame);
         };
@@ -75,7 +61,7 @@ impl<F: Film + ?Sized> Film for PreResized<'_, F> {
             })
     }
 
-    fn picture(&self, index: usize) -> usize {
-        self.film.picture(index)
+    fn image_id(&self, index: usize) -> usize {
+        self.source.image_id(index)
     }
 }

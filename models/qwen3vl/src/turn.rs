@@ -2,53 +2,53 @@
 
 use vision::RgbImage;
 
-use crate::context::{Context, Piece};
+use crate::context::{Context, Segment};
 use crate::error::ScoreError;
 use crate::layout::{TextLayout, VISION_END, VISION_START, answer_turn};
 use crate::model::Qwen3Vl;
 
-/// A piece of a turn.
+/// A part of a turn.
 #[derive(Debug, Clone, Copy)]
 pub enum Part<'a> {
-    /// Words. Texts that follow each other are one text, nothing stands between them.
+    /// Text. Consecutive texts are joined without a separator.
     Text(&'a str),
     /// An image, resized as the checkpoint says.
     Image(&'a RgbImage),
 }
 
 impl Qwen3Vl {
-    /// Reads the turn but for its end; gives what was read, and the tokens from the last image on to the place of the
-    /// answer, for [`Qwen3Vl::write`].
+    /// Prefills the turn but for its end; returns the context, and the tokens from the last image on to the place of the
+    /// answer, for [`Qwen3Vl::generate`].
     ///
     /// # Errors
-    /// [`ScoreError::SpecialInText`] for words with a token of its own meaning in them, and as [`Qwen3Vl::images`],
-    /// [`VideoInput::still`](crate::VideoInput::still) and [`Network::append`](crate::Network::append).
-    pub fn converse(&self, parts: &[Part<'_>]) -> Result<(Context, Vec<u32>), ScoreError> {
+    /// [`ScoreError::SpecialInText`] for text that contains a special token, and as [`Qwen3Vl::images`],
+    /// [`VideoInput::image`](crate::VideoInput::image) and [`Network::append`](crate::Network::append).
+    pub fn prefill_turn(&self, parts: &[Part<'_>]) -> Result<(Context, Vec<u32>), ScoreError> {
         let mut context = Context::default();
         // A turn of images begins as one of a video in the plain layout.
         let mut text = TextLayout::Plain.header();
         for part in parts {
             match part {
                 Part::Text(words) => {
-                    self.words().check_plain(words)?;
+                    self.tokenizer().check_plain(words)?;
                     text.push_str(words);
                 }
                 Part::Image(image) => {
                     let input = self.images()?;
-                    let seen = self.network().see(&[input.still(image)?])?;
+                    let tokens = self.network().encode_video(&[input.image(image)?])?;
                     text.push_str(VISION_START);
-                    let ids = self.words().encode(&text)?;
-                    let picture = Piece::Picture {
-                        seen: &seen,
+                    let ids = self.tokenizer().encode(&text)?;
+                    let image_block = Segment::VisionBlock {
+                        tokens: &tokens,
                         block: 0,
                     };
                     self.network()
-                        .append(&mut context, &[Piece::Text(&ids), picture])?;
+                        .append(&mut context, &[Segment::Text(&ids), image_block])?;
                     VISION_END.clone_into(&mut text);
                 }
             }
         }
         text.push_str(answer_turn());
-        Ok((context, self.words().encode(&text)?))
+        Ok((context, self.tokenizer().encode(&text)?))
     }
 }

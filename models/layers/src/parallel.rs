@@ -1,16 +1,20 @@
 //! Work on runs of values, side by side.
 
-/// As many values as are worth a thread of their own where each costs a nanosecond or so: waking one costs as much as
-/// tens of thousands of them.
+/// Least number of values per thread where each costs about a nanosecond: waking a thread costs as much as tens of
+/// thousands of them.
 const LIGHT: usize = 1 << 15;
 
 /// Calls `work`, which is light, with every run of `size` values and its number; on several cores where there are many.
-pub(crate) fn each_chunk(values: &mut [f32], size: usize, work: impl Fn(usize, &mut [f32]) + Sync) {
+pub(crate) fn for_each_chunk(
+    values: &mut [f32],
+    size: usize,
+    work: impl Fn(usize, &mut [f32]) + Sync,
+) {
     spread(values, size, LIGHT, work);
 }
 
 /// The same for `work` that is worth a core however few the values.
-pub(crate) fn each_heavy_chunk(
+pub(crate) fn for_each_heavy_chunk(
     values: &mut [f32],
     size: usize,
     work: impl Fn(usize, &mut [f32]) + Sync,

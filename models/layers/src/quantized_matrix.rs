@@ -7,7 +7,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use half::{bf16, f16, slice::HalfFloatSliceExt as _};
 
-use crate::chunks::each_heavy_chunk;
+use crate::parallel::for_each_heavy_chunk;
 use crate::precision::{INT4_BLOCK, Precision};
 
 /// Values in a widened tile: large enough to keep the product busy, small enough to stay near the cores.
@@ -24,7 +24,7 @@ const HALF_BLOCK: usize = INT4_BLOCK / 2;
 
 /// A matrix `[outputs, inputs]` in a precision below `f32`.
 #[derive(Debug)]
-pub struct Packed {
+pub struct QuantizedMatrix {
     inputs: usize,
     outputs: usize,
     values: Values,
@@ -45,7 +45,7 @@ enum Values {
     },
 }
 
-impl Packed {
+impl QuantizedMatrix {
     /// An empty matrix that will hold `outputs` rows; `None` for [`Precision::F32`].
     pub fn with_capacity(precision: Precision, outputs: usize, inputs: usize) -> Option<Self> {
         let count = outputs * inputs;
@@ -178,7 +178,7 @@ impl Packed {
     pub fn tile(&self, first: usize, count: usize, device: &Device) -> Tensor<2> {
         let mut values = vec![0.0; count * self.inputs];
         let stripe = self.inputs.max(1) * CHUNK;
-        each_heavy_chunk(&mut values, stripe, |index, stripe| {
+        for_each_heavy_chunk(&mut values, stripe, |index, stripe| {
             for (row, into) in stripe.chunks_mut(self.inputs.max(1)).enumerate() {
                 self.widen(first + index * CHUNK + row, into);
             }
@@ -216,7 +216,7 @@ impl Packed {
     ) -> Tensor<2> {
         // One stretch of `rows` values per output, turned around at the end.
         let mut products = vec![0.0; count * rows];
-        each_heavy_chunk(&mut products, rows.max(1) * CHUNK, |index, products| {
+        for_each_heavy_chunk(&mut products, rows.max(1) * CHUNK, |index, products| {
             let mut weights = vec![0.0; self.inputs];
             for (output, products) in products.chunks_mut(rows.max(1)).enumerate() {
                 self.widen(first + index * CHUNK + output, &mut weights);
@@ -337,7 +337,8 @@ mod tests {
         ] {
             for (outputs, inputs) in [(3, 5), (70, 33), (130, 64)] {
                 let weights = wave(outputs * inputs);
-                let mut packed = Packed::with_capacity(precision, outputs, inputs).unwrap();
+                let mut packed =
+                    QuantizedMatrix::with_capacity(precision, outputs, inputs).unwrap();
                 let (front, back) = weights.split_at(inputs);
                 packed.push_rows(front);
                 packed.push_rows(back);
@@ -377,7 +378,7 @@ mod tests {
     fn a_row_of_zeros_stays_zero() {
         let device = crate::device::cpu();
         for precision in [Precision::Int8, Precision::Int4, Precision::F16] {
-            let mut packed = Packed::with_capacity(precision, 1, 40).unwrap();
+            let mut packed = QuantizedMatrix::with_capacity(precision, 1, 40).unwrap();
             packed.push_rows(&[0.0; 40]);
             let data = packed.rows(&[0], &device).into_data();
             assert_eq!(data.as_slice::<f32>().unwrap(), [0.0; 40]);

@@ -1,20 +1,20 @@
-//! What has to be read, and where it has to be asked.
+//! Plan of a scoring run: the blocks to read, and the points at which the question is scored.
 
 use crate::{Block, Clip, Error, Profile};
 
 /// One prefix.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Point {
-    /// Its length [frames].
+pub struct PlannedPrefix {
+    /// Length of the prefix [frames].
     pub length: usize,
     /// The frames it shows, in pairs.
     pub blocks: Vec<Block>,
-    /// How many frames it shows.
+    /// Number of frames shown.
     pub frames: usize,
 }
 
-impl Point {
-    /// How many of its blocks have two frames of their own.
+impl PlannedPrefix {
+    /// Number of blocks with two different frames.
     #[must_use]
     pub fn whole_blocks(&self) -> usize {
         self.frames / 2
@@ -29,20 +29,20 @@ impl Point {
 
 /// The prefixes of a clip, ascending, each set of shown frames once.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Plan {
-    /// What is read.
-    pub points: Vec<Point>,
-    /// Per prefix asked for, which point answers it.
+pub struct ReadPlan {
+    /// The distinct prefixes to read.
+    pub points: Vec<PlannedPrefix>,
+    /// Per requested prefix, the index of the point that answers it.
     pub answers: Vec<usize>,
 }
 
-impl Plan {
-    /// For prefixes of these lengths, ascending.
+impl ReadPlan {
+    /// Plans prefixes of these lengths, ascending.
     ///
     /// # Errors
     /// [`Error::BadPrefix`].
     pub fn new(profile: Profile, clip: &Clip, lengths: &[usize]) -> Result<Self, Error> {
-        let mut points: Vec<Point> = Vec::with_capacity(lengths.len());
+        let mut points: Vec<PlannedPrefix> = Vec::with_capacity(lengths.len());
         let mut answers = Vec::with_capacity(lengths.len());
         for &length in lengths {
             let frames = profile.frames(clip, length)?;
@@ -51,7 +51,7 @@ impl Plan {
                 .last()
                 .is_none_or(|point| point.blocks != blocks || point.frames != frames.indices.len())
             {
-                points.push(Point {
+                points.push(PlannedPrefix {
                     length,
                     blocks,
                     frames: frames.indices.len(),
@@ -62,7 +62,7 @@ impl Plan {
         Ok(Self { points, answers })
     }
 
-    /// Which frames are shown at all, ascending: a decoder need not keep the others.
+    /// Indices of all frames that are shown, ascending: a decoder need not keep the others.
     #[must_use]
     pub fn shown_frames(&self) -> Vec<usize> {
         let mut shown: Vec<usize> = self
@@ -79,7 +79,7 @@ impl Plan {
     /// Blocks of two frames in the longest prefix.
     #[must_use]
     pub fn whole_blocks(&self) -> usize {
-        self.points.last().map_or(0, Point::whole_blocks)
+        self.points.last().map_or(0, PlannedPrefix::whole_blocks)
     }
 }
 
@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn a_prefix_that_shows_nothing_new_is_read_once() {
         let clip = Clip::new(40, 10.0).unwrap();
-        let plan = Plan::new(Profile::Aligned, &clip, &[1, 3, 6, 7, 40]).unwrap();
+        let plan = ReadPlan::new(Profile::Aligned, &clip, &[1, 3, 6, 7, 40]).unwrap();
         assert_eq!(plan.answers, [0, 0, 1, 1, 2]);
         assert_eq!(plan.shown_frames(), [0, 5, 10, 15, 20, 25, 30, 35]);
         assert_eq!(plan.whole_blocks(), 4);

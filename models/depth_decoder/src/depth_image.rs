@@ -1,8 +1,8 @@
-//! What the decoder draws.
+//! The decoder's output.
 
 /// A decoded depth map. Values are relative and grow towards the camera, as those it was trained on.
 #[derive(Debug, Clone, PartialEq)]
-pub struct DepthPicture {
+pub struct DepthImage {
     /// Pixels per row.
     pub width: usize,
     /// Rows.
@@ -11,9 +11,9 @@ pub struct DepthPicture {
     pub values: Vec<f32>,
 }
 
-impl DepthPicture {
+impl DepthImage {
     /// Grey levels from 0 (the farthest point of this picture) to 255 (the nearest); 0 where all are equal.
-    pub fn grey(&self) -> Vec<u8> {
+    pub fn gray(&self) -> Vec<u8> {
         let least = self.values.iter().copied().fold(f32::INFINITY, f32::min);
         let most = self
             .values

@@ -1,4 +1,4 @@
-//! Waiting for a future on the current thread.
+//! Running a future to completion on the current thread.
 
 use std::future::Future;
 use std::pin::pin;
@@ -19,7 +19,7 @@ impl Wake for Unpark {
 /// Reading a tensor back is a future everywhere, because a browser cannot block. Where blocking
 /// is possible this turns it back into a call. On the browser's own thread it must not be used
 /// with a GPU device: the read-back would wait for the event loop it is blocking.
-pub fn wait<F: Future>(future: F) -> F::Output {
+pub fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut context = Context::from_waker(&waker);

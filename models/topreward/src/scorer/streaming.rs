@@ -1,37 +1,41 @@
-//! Scoring a video that is still being taken.
+//! Scoring a video that is still being recorded.
 
-use super::run::{Answers, together};
-use super::{Film, Frozen, Plan, PreResized, Question, Reader, Scored, Scorer, ScorerError};
-use crate::{Clip, ControlInstruction, Error, Prefixes, Prompt, Score, Setting};
+use super::run::{Answers, assemble};
+use super::{
+    FrameSource, PreResized, Question, ReadPlan, ScoredPoint, Scorer, ScorerError, VideoReader,
+};
+use crate::{
+    Clip, ControlInstruction, Error, FrozenFirstFrame, Prefixes, Prompt, Score, ScoreConfig,
+};
 use qwen3vl::FrameSize;
 use std::{borrow::Cow, collections::BTreeMap, ops::ControlFlow};
 use vision::RgbImage;
 
-/// A robot being watched: every frame that comes is a prefix, and its answers are known before the next one comes.
+/// Scorer of a live camera: every frame is a prefix, scored before the next one arrives.
 ///
 /// Whole blocks are read once and stay read; the half block of an odd frame is read aside. Frames are those of a clip at
 /// the rate at which they come, so a [`Score`] of them equals that of the finished clip with every prefix.
 #[derive(Debug)]
-pub struct Live<'a> {
+pub struct StreamingScorer<'a> {
     scorer: &'a Scorer,
     prompt: Prompt,
     controls: Vec<ControlInstruction>,
     questions: Vec<Question>,
     fps: f64,
     frames: usize,
-    /// The first frame and those that are not read yet.
-    kept: Kept,
-    reader: Option<(Reader<'a>, FrameSize)>,
-    /// Whole blocks that the reader has.
+    /// The first frame and those that have not been read.
+    kept: UnreadFrames,
+    reader: Option<(VideoReader<'a>, FrameSize)>,
+    /// Number of whole blocks read.
     read: usize,
-    /// Per frame that came, both answers to each question.
+    /// Per frame, both answers to each question.
     points: Vec<Vec<[f32; 2]>>,
 }
 
 #[derive(Debug, Default)]
-struct Kept(BTreeMap<usize, RgbImage>);
+struct UnreadFrames(BTreeMap<usize, RgbImage>);
 
-impl Film for Kept {
+impl FrameSource for UnreadFrames {
     fn frame(&self, index: usize) -> Result<Cow<'_, RgbImage>, ScorerError> {
         self.0
             .get(&index)
@@ -43,8 +47,8 @@ impl Film for Kept {
     }
 }
 
-impl<'a> Live<'a> {
-    /// Nothing has been seen yet. Frames will come at `fps` per second.
+impl<'a> StreamingScorer<'a> {
+    /// A scorer before its first frame. Frames come at `fps` per second.
     ///
     /// # Errors
     /// [`ScorerError::Ask`] for an instruction that cannot be, and for a rate at which not every frame is shown; [`ScorerError::Model`] and
@@ -58,7 +62,8 @@ impl<'a> Live<'a> {
         Clip::new(1, fps)?;
         let profile = scorer.options().profile;
         if !profile.shows_every_frame(fps) {
-            return Err(Error::NotLive { profile, fps }.into());
+            let profile = profile.name();
+            return Err(Error::NotStreamable { profile, fps }.into());
         }
         let prompt = scorer.prompt(instruction, None)?;
         let (controls, questions) = scorer.questions(&prompt, other_task)?;
@@ -69,27 +74,27 @@ impl<'a> Live<'a> {
             questions,
             fps,
             frames: 0,
-            kept: Kept::default(),
+            kept: UnreadFrames::default(),
             reader: None,
             read: 0,
             points: Vec::new(),
         })
     }
 
-    /// The sentences beside the instruction that are asked about, in the order of the answers.
+    /// The control instructions, in the order of the answers.
     #[must_use]
     pub fn controls(&self) -> &[ControlInstruction] {
         &self.controls
     }
 
-    /// How many frames came.
+    /// Number of frames so far.
     #[must_use]
     pub fn frames(&self) -> usize {
         self.frames
     }
 
-    /// The next frame: both answers to the instruction and to each control, where the video ends now. None when the
-    /// model cannot look at a longer video at this size; what was scored before stays.
+    /// Takes the next frame and returns both answers to the instruction and to each control, for the video up to it. `None`
+    /// when the model cannot take a longer video at this size; what was scored before stays.
     ///
     /// # Errors
     /// [`ScorerError`]; the frame is then not part of the clip.
@@ -97,7 +102,7 @@ impl<'a> Live<'a> {
         let length = self.frames + 1;
         let clip = Clip::new(length, self.fps)?;
         let options = self.scorer.options();
-        let plan = Plan::new(options.profile, &clip, &[length])?;
+        let plan = ReadPlan::new(options.profile, &clip, &[length])?;
         let Some(point) = plan.points.first() else {
             return Ok(None);
         };
@@ -109,30 +114,30 @@ impl<'a> Live<'a> {
         let model = self.scorer.model();
         let size = model
             .video()
-            .frame_size(point.frames, own, self.scorer.odd())?;
+            .frame_size(point.frames, own, self.scorer.odd_frames())?;
         let (mut reader, first_size) = match self.reader.take() {
             Some(held) => held,
-            None => (Reader::new(model, options.layout, size)?, size),
+            None => (VideoReader::new(model, options.layout, size)?, size),
         };
         if size != first_size {
             self.reader = Some((reader, first_size));
             return Ok(None);
         }
         self.kept.0.insert(self.frames, frame);
-        let film = PreResized {
-            film: &self.kept,
+        let source = PreResized {
+            source: &self.kept,
             side,
         };
         let whole = point.whole_blocks();
         let result = async {
             reader.read(
-                &film,
+                &source,
                 point.blocks.get(self.read..whole).unwrap_or_default(),
             )?;
             match point.half_block() {
                 Some(half) => {
                     let mut aside = reader.clone();
-                    aside.read(&film, std::slice::from_ref(half))?;
+                    aside.read(&source, std::slice::from_ref(half))?;
                     self.scorer.ask(&aside, &self.questions).await
                 }
                 None => self.scorer.ask(&reader, &self.questions).await,
@@ -162,42 +167,42 @@ impl<'a> Live<'a> {
         Ok(self.points.last().map(Vec::as_slice))
     }
 
-    /// No more frames come: the control on the frozen first frame, and everything together. `watch` is told every point
-    /// of the control.
+    /// Ends the video: computes the control on the frozen first frame and assembles the score. `on_point` is called with
+    /// every point of the control.
     ///
     /// # Errors
     /// [`ScorerError`]; [`ScorerError::Ask`] when no frame came.
     pub async fn finish(
         self,
-        watch: &mut impl AsyncFnMut(Scored<'_>) -> ControlFlow<()>,
+        on_point: &mut impl AsyncFnMut(ScoredPoint<'_>) -> ControlFlow<()>,
     ) -> Result<Score, ScorerError> {
         let profile = self.scorer.options().profile;
         let clip = Clip::new(self.frames, self.fps)?;
         let lengths = Prefixes::Lengths((1..=self.frames).collect()).lengths(&clip, profile)?;
-        let plan = Plan::new(profile, &clip, &lengths)?;
+        let plan = ReadPlan::new(profile, &clip, &lengths)?;
         let first = self.questions.get(..1).unwrap_or_default();
-        let of = plan.points.len();
+        let total = plan.points.len();
         let mut done = 0;
         let frozen = self
             .scorer
             .answer(
-                &Frozen(&self.kept),
+                &FrozenFirstFrame(&self.kept),
                 &plan,
                 first,
                 &mut async |length, answers| {
                     done += 1;
-                    watch(Scored {
+                    on_point(ScoredPoint {
                         length,
                         answers,
                         done,
-                        of,
+                        total,
                         frozen: true,
                     })
                     .await
                 },
             )
             .await?;
-        // A point stands for the shortest prefix that shows its frames, and every frame was asked about.
+        // A point stands for the shortest prefix that shows its frames, and every frame was scored.
         let answers: Answers = (0..self.questions.len())
             .map(|question| {
                 plan.points
@@ -209,7 +214,7 @@ impl<'a> Live<'a> {
                     .collect()
             })
             .collect();
-        let setting = Setting::new(profile, &self.prompt, &clip, &lengths)?;
-        together(setting, &plan, &answers, &frozen, self.controls)
+        let config = ScoreConfig::new(profile, &self.prompt, &clip, &lengths)?;
+        assemble(config, &plan, &answers, &frozen, self.controls)
     }
 }

@@ -1,11 +1,11 @@
-//! Which tokens end an answer.
+//! Tokens that end an answer.
 
 use layers::ModelFiles;
 use serde::Deserialize;
 
 use crate::error::{LoadError, bad_value, parse_json};
 use crate::layout::{END_OF_TEXT, IM_END};
-use crate::words::Words;
+use crate::tokenizer::TextTokenizer;
 
 /// File name in a model folder.
 const FILE: &str = "generation_config.json";
@@ -28,27 +28,33 @@ enum Ids {
 ///
 /// # Errors
 /// [`LoadError`] for a file that cannot be used, or an id that the model has no token for.
-pub(crate) fn read(files: &ModelFiles, words: &Words) -> Result<Vec<u32>, LoadError> {
-    let said = match files.find(FILE)? {
+pub(crate) fn read(files: &ModelFiles, tokenizer: &TextTokenizer) -> Result<Vec<u32>, LoadError> {
+    let given = match files.find(FILE)? {
         Some(bytes) => parse_json::<Raw>(FILE, &bytes)?.eos_token_id,
         None => None,
     };
-    let ends = match said {
+    let ids = match given {
         Some(Ids::One(id)) => vec![id],
         Some(Ids::Some(ids)) => ids,
         None => {
             return Ok([IM_END, END_OF_TEXT]
                 .iter()
-                .filter_map(|token| words.id(token))
+                .filter_map(|token| tokenizer.id(token))
                 .collect());
         }
     };
-    match ends.iter().find(|id| **id as usize >= words.vocab_size()) {
+    match ids
+        .iter()
+        .find(|id| **id as usize >= tokenizer.vocab_size())
+    {
         Some(id) => Err(bad_value(
             FILE,
             "eos_token_id",
-            format!("has {id}, but the model has {} tokens", words.vocab_size()),
+            format!(
+                "has {id}, but the model has {} tokens",
+                tokenizer.vocab_size()
+            ),
         )),
-        None => Ok(ends),
+        None => Ok(ids),
     }
 }

@@ -1,18 +1,15 @@
-//! Controls: questions whose curve should not rise.
-//!
-//! A model can answer by the number of images it was shown. On a frozen frame such a model scores almost as
-//! well as on the episode itself, and only the control shows it.
+//! Instructions that the episode does not complete.
 
 use crate::{NumpyRng, negation};
 use serde::{Deserialize, Serialize};
 
-/// Why an instruction is a control.
+/// Kind of a control instruction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ControlKind {
     /// The instruction's opposite.
     Negation,
-    /// What another episode was told.
+    /// The instruction of another episode.
     OtherTask,
     /// The instruction's own words in another order, where no other task is known.
     ShuffledWords,
@@ -21,9 +18,9 @@ pub enum ControlKind {
 /// An instruction that the episode does not complete.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ControlInstruction {
-    /// Why it is a control.
+    /// Kind of the control.
     pub kind: ControlKind,
-    /// The sentence.
+    /// The text of the instruction.
     pub instruction: String,
 }
 

@@ -1,31 +1,35 @@
-//! Reading pieces into a context, and asking about it.
+//! Prefill of a context, and log-probabilities of suffixes.
 //!
 //! One video serves any number of prefixes and questions: a prefix of the video is a prefix of the cache, and a
-//! question after it is a [`Tail`], whose keys and values are dropped when it has been answered.
+//! question after it is a [`Suffix`], whose keys and values are dropped when it has been answered.
 
 use burn::tensor::Tensor;
-use layers::Wanted;
+use layers::TokenQuery;
 
-use crate::context::{Context, Mark, PackedTail, Piece, Tail};
+use crate::context::{Context, ContextPosition, PackedSuffix, Segment, Suffix};
 use crate::error::ScoreError;
 use crate::network::Network;
 use crate::sequence::{Sequence, bias};
-use crate::stage::{Watch, unwatched};
-use crate::text_model::{Needed, Rows};
+use crate::stage::{OnStage, unwatched};
+use crate::text_model::{HiddenRows, Rows};
 
 impl Network {
-    /// Reads `pieces` after what `context` holds; every token sees everything before it.
+    /// Appends `segments` to `context`; every token attends to everything before it.
     ///
-    /// Long pieces are read in parts, so that the scores of attention stay within what the network was loaded for, and on the
+    /// Long segments are read in parts, so that the scores of attention stay within what the network was loaded for, and on the
     /// CPU near their core; that changes nothing in the result.
     ///
     /// # Errors
     /// [`ScoreError`] for tokens that are not in the vocabulary or stand for pictures, blocks that were not seen, and
     /// sequences that are too long. The context is then as it was before.
-    pub fn append(&self, context: &mut Context, pieces: &[Piece<'_>]) -> Result<(), ScoreError> {
+    pub fn append(
+        &self,
+        context: &mut Context,
+        segments: &[Segment<'_>],
+    ) -> Result<(), ScoreError> {
         let mut sequence = Sequence::from(context.next);
-        for piece in pieces {
-            sequence.push(self, *piece)?;
+        for segment in segments {
+            sequence.push(self, *segment)?;
         }
         let total = sequence.len();
         let Some(joined) = sequence.join(self) else {
@@ -35,8 +39,8 @@ impl Network {
         while first < total {
             let past_len = context.tokens();
             let count = self.rows_within(past_len).min(total - first);
-            let places = sequence
-                .places
+            let mrope_positions = sequence
+                .positions
                 .get(first..first + count)
                 .unwrap_or_default();
             let rows = Rows {
@@ -46,13 +50,13 @@ impl Network {
                     .iter()
                     .map(|features| features.clone().narrow(0, first, count))
                     .collect(),
-                rotary: self.text.rotation.rotary(places, &self.device),
+                rotary: self.text.rotation.rotary(mrope_positions, &self.device),
                 past: &context.past,
                 past_len,
                 past_bias: None,
                 own_bias: bias(self, count, count, |row, column| column <= row),
             };
-            let read = self.text.forward(rows, &Needed::None, &unwatched);
+            let read = self.text.forward(rows, &HiddenRows::None, &unwatched);
             context.past.extend(read.own);
             first += count;
         }
@@ -60,7 +64,7 @@ impl Network {
         Ok(())
     }
 
-    /// How many rows may look at `past` columns and themselves at a time.
+    /// Maximum number of rows that may attend to `past` columns and themselves at a time.
     fn rows_within(&self, past: usize) -> usize {
         let allowed = self.scores / self.text.heads.max(1);
         // The largest r with r (past + r) <= allowed.
@@ -71,35 +75,35 @@ impl Network {
             .max(1)
     }
 
-    /// `ln p` of what may follow the tokens of `tails`, each tail's in the order of its `wanted`.
+    /// `ln p` of the queried tokens after those of `suffixes`, each suffix's in the order of its `queries`.
     ///
-    /// A tail sees what lies before its mark, and itself; tails do not see each other, and the context stays as it
-    /// is. Tails of one call are read together as far as the scores of attention allow.
+    /// A suffix attends to everything before its position and to itself, not to other suffixes. The context stays as it is.
+    /// Suffixes of one call are read together as far as the memory for scores of attention allows.
     ///
     /// # Errors
-    /// [`ScoreError`] for marks beyond the context, rows beyond a tail, and tokens as in [`Network::append`].
+    /// [`ScoreError`] for positions beyond the context, rows beyond a suffix, and tokens as in [`Network::append`].
     pub async fn log_probs(
         &self,
         context: &Context,
-        tails: &[Tail<'_>],
+        suffixes: &[Suffix<'_>],
     ) -> Result<Vec<Vec<f32>>, ScoreError> {
-        let mut found = Vec::with_capacity(tails.len());
-        let mut rest = tails;
+        let mut log_probs = Vec::with_capacity(suffixes.len());
+        let mut rest = suffixes;
         while !rest.is_empty() {
             let (now, later) = rest.split_at(self.together(rest));
-            found.extend(self.group(context, now).await?);
+            log_probs.extend(self.group(context, now).await?);
             rest = later;
         }
-        Ok(found)
+        Ok(log_probs)
     }
 
-    /// How many of the tails can be read together; at least one.
-    fn together(&self, tails: &[Tail<'_>]) -> usize {
+    /// Number of the suffixes that can be read together; at least one.
+    fn together(&self, suffixes: &[Suffix<'_>]) -> usize {
         let allowed = self.scores / self.text.heads.max(1);
         let (mut rows, mut past) = (0, 0);
-        let fits = tails.iter().take_while(|tail| {
-            rows += tail.ids.len();
-            past = past.max(tail.from.tokens);
+        let fits = suffixes.iter().take_while(|suffix| {
+            rows += suffix.ids.len();
+            past = past.max(suffix.position.tokens);
             rows * (rows + past) <= allowed
         });
         fits.count().max(1)
@@ -108,43 +112,50 @@ impl Network {
     async fn group(
         &self,
         context: &Context,
-        tails: &[Tail<'_>],
+        suffixes: &[Suffix<'_>],
     ) -> Result<Vec<Vec<f32>>, ScoreError> {
         let held = context.tokens();
-        let mut rows = TailRows::default();
-        let mut places = Vec::new();
+        let mut rows = SuffixRows::default();
+        let mut mrope_positions = Vec::new();
         let mut embedded = Vec::new();
-        for tail in tails {
-            let Mark { tokens, next } = tail.from;
+        for suffix in suffixes {
+            let ContextPosition {
+                tokens,
+                next_position,
+            } = suffix.position;
             if tokens > held {
-                return Err(ScoreError::NoSuchMark { tokens, held });
+                return Err(ScoreError::NoSuchPosition { tokens, held });
             }
-            let mut sequence = Sequence::from(next);
-            sequence.push_text(self, tail.ids)?;
-            rows.add(tokens, tail.ids, tail.wanted)?;
+            let mut sequence = Sequence::from(next_position);
+            sequence.push_text(self, suffix.ids)?;
+            rows.add(tokens, suffix.ids, suffix.queries)?;
             embedded.extend(sequence.join(self).map(|joined| joined.x));
-            places.extend(sequence.places);
+            mrope_positions.extend(sequence.positions);
         }
         let past_len = rows.past.iter().copied().max().unwrap_or(0);
         let count = rows.past.len();
         let input = Rows {
             x: Tensor::cat(embedded, 0),
             deepstack: Vec::new(),
-            rotary: self.text.rotation.rotary(&places, &self.device),
+            rotary: self.text.rotation.rotary(&mrope_positions, &self.device),
             past: &context.past,
             past_len,
             past_bias: bias(self, count, past_len, |row, column| {
                 rows.past.get(row).is_some_and(|past| column < *past)
             }),
             own_bias: bias(self, count, count, |row, column| {
-                column <= row && rows.tail.get(row) == rows.tail.get(column)
+                column <= row && rows.suffix.get(row) == rows.suffix.get(column)
             }),
         };
-        self.answer(input, &rows, tails.iter().map(|tail| tail.wanted.len()))
-            .await
+        self.answer(
+            input,
+            &rows,
+            suffixes.iter().map(|suffix| suffix.queries.len()),
+        )
+        .await
     }
 
-    /// The same in a single pass over everything: `pieces` are read once, and each tail behind the pieces that it
+    /// The same in a single pass over everything: `segments` are read once, and each suffix behind the segments that it
     /// follows, with a mask that hides the others from it. Nothing is kept.
     ///
     /// Equal to [`Network::append`] and [`Network::log_probs`], but for rounding. The scores of attention of all rows
@@ -154,33 +165,33 @@ impl Network {
     /// As these two.
     pub async fn packed_log_probs(
         &self,
-        pieces: &[Piece<'_>],
-        tails: &[PackedTail<'_>],
+        segments: &[Segment<'_>],
+        suffixes: &[PackedSuffix<'_>],
     ) -> Result<Vec<Vec<f32>>, ScoreError> {
         let mut sequence = Sequence::from(0);
-        // Marks before the first piece and after each.
-        let mut marks = vec![Mark::default()];
-        for piece in pieces {
-            sequence.push(self, *piece)?;
-            marks.push(Mark {
+        // Positions before the first segment and after each.
+        let mut positions = vec![ContextPosition::default()];
+        for segment in segments {
+            sequence.push(self, *segment)?;
+            positions.push(ContextPosition {
                 tokens: sequence.len(),
-                next: sequence.next,
+                next_position: sequence.next,
             });
         }
         let video = sequence.len();
-        let mut rows = TailRows::default();
+        let mut rows = SuffixRows::default();
         rows.past.resize(video, 0);
-        rows.tail.resize(video, 0);
-        for tail in tails {
-            let Some(mark) = marks.get(tail.after_pieces) else {
-                return Err(ScoreError::NoSuchMark {
-                    tokens: tail.after_pieces,
-                    held: pieces.len(),
+        rows.suffix.resize(video, 0);
+        for suffix in suffixes {
+            let Some(position) = positions.get(suffix.after_segments) else {
+                return Err(ScoreError::NoSuchPosition {
+                    tokens: suffix.after_segments,
+                    held: segments.len(),
                 });
             };
-            sequence.next = mark.next;
-            sequence.push_text(self, tail.ids)?;
-            rows.add(mark.tokens, tail.ids, tail.wanted)?;
+            sequence.next = position.next_position;
+            sequence.push_text(self, suffix.ids)?;
+            rows.add(position.tokens, suffix.ids, suffix.queries)?;
         }
         let count = sequence.len();
         let Some(joined) = sequence.join(self) else {
@@ -190,43 +201,49 @@ impl Network {
         let input = Rows {
             x: joined.x,
             deepstack: joined.deepstack,
-            rotary: self.text.rotation.rotary(&sequence.places, &self.device),
+            rotary: self.text.rotation.rotary(&sequence.positions, &self.device),
             past: &empty.past,
             past_len: 0,
             past_bias: None,
             own_bias: bias(self, count, count, |row, column| {
-                let own = rows.tail.get(row) == rows.tail.get(column);
+                let own = rows.suffix.get(row) == rows.suffix.get(column);
                 let before = rows.past.get(row).is_some_and(|past| column < *past);
                 column <= row && (own || before)
             }),
         };
-        self.answer(input, &rows, tails.iter().map(|tail| tail.wanted.len()))
-            .await
+        self.answer(
+            input,
+            &rows,
+            suffixes.iter().map(|suffix| suffix.queries.len()),
+        )
+        .await
     }
 
     async fn answer(
         &self,
         input: Rows<'_>,
-        rows: &TailRows,
+        rows: &SuffixRows,
         counts: impl Iterator<Item = usize>,
     ) -> Result<Vec<Vec<f32>>, ScoreError> {
-        // Each row once, however many tokens are asked for there.
-        let mut needed: Vec<usize> = rows.wanted.iter().map(|wanted| wanted.row).collect();
+        // Each row once, however many tokens are queried there.
+        let mut needed: Vec<usize> = rows.queries.iter().map(|query| query.row).collect();
         needed.sort_unstable();
         needed.dedup();
-        let wanted: Vec<Wanted> = rows
-            .wanted
+        let queries: Vec<TokenQuery> = rows
+            .queries
             .iter()
-            .map(|wanted| Wanted {
-                row: needed.partition_point(|row| *row < wanted.row),
-                id: wanted.id,
+            .map(|query| TokenQuery {
+                row: needed.partition_point(|row| *row < query.row),
+                id: query.id,
             })
             .collect();
         let mut all = Vec::new();
         if !needed.is_empty() {
-            let read = self.text.forward(input, &Needed::Some(needed), &unwatched);
+            let read = self
+                .text
+                .forward(input, &HiddenRows::Some(needed), &unwatched);
             if let Some(hidden) = read.hidden {
-                all = self.text.head().log_probs(&hidden, &wanted).await?;
+                all = self.text.head().log_probs(&hidden, &queries).await?;
             }
         }
         if all.iter().any(|value| !value.is_finite()) {
@@ -240,19 +257,19 @@ impl Network {
             .collect())
     }
 
-    /// Final hidden states of `pieces` read from the beginning, every row, `[rows, hidden]`, showing every stage to
-    /// `watch`. For holding the network against the reference.
+    /// Final hidden states of `segments` read from the beginning, every row, `[rows, hidden]`, showing every stage to
+    /// `on_stage`. For holding the network against the reference.
     ///
     /// # Errors
     /// As [`Network::append`].
-    pub fn hidden_watched(
+    pub fn hidden_states_watched(
         &self,
-        pieces: &[Piece<'_>],
-        watch: Watch<'_>,
+        segments: &[Segment<'_>],
+        on_stage: OnStage<'_>,
     ) -> Result<Option<Tensor<2>>, ScoreError> {
         let mut sequence = Sequence::from(0);
-        for piece in pieces {
-            sequence.push(self, *piece)?;
+        for segment in segments {
+            sequence.push(self, *segment)?;
         }
         let count = sequence.len();
         let Some(joined) = sequence.join(self) else {
@@ -262,46 +279,46 @@ impl Network {
         let input = Rows {
             x: joined.x,
             deepstack: joined.deepstack,
-            rotary: self.text.rotation.rotary(&sequence.places, &self.device),
+            rotary: self.text.rotation.rotary(&sequence.positions, &self.device),
             past: &empty.past,
             past_len: 0,
             past_bias: None,
             own_bias: bias(self, count, count, |row, column| column <= row),
         };
-        Ok(self.text.forward(input, &Needed::All, watch).hidden)
+        Ok(self.text.forward(input, &HiddenRows::All, on_stage).hidden)
     }
 }
 
-/// The rows of some tails under each other.
+/// The rows of several suffixes, stacked.
 #[derive(Default)]
-struct TailRows {
-    /// Per row, how many tokens it sees of what lies before the tail.
+struct SuffixRows {
+    /// Per row, number of tokens before the suffix that it attends to.
     past: Vec<usize>,
-    /// Per row, which tail it belongs to; rows of a video have 0, tails count from 1.
-    tail: Vec<usize>,
-    /// With rows counted over all.
-    wanted: Vec<Wanted>,
+    /// Per row, number of its suffix from 1; 0 for rows of the video.
+    suffix: Vec<usize>,
+    /// Queries, with rows counted over all.
+    queries: Vec<TokenQuery>,
 }
 
-impl TailRows {
-    fn add(&mut self, past: usize, ids: &[u32], wanted: &[Wanted]) -> Result<(), ScoreError> {
+impl SuffixRows {
+    fn add(&mut self, past: usize, ids: &[u32], queries: &[TokenQuery]) -> Result<(), ScoreError> {
         let tokens = ids.len();
         if tokens == 0 {
             return Err(ScoreError::NoSuchRow { row: 0, tokens });
         }
         let first = self.past.len();
-        for Wanted { row, id } in wanted.iter().copied() {
+        for TokenQuery { row, id } in queries.iter().copied() {
             if row >= tokens {
                 return Err(ScoreError::NoSuchRow { row, tokens });
             }
-            self.wanted.push(Wanted {
+            self.queries.push(TokenQuery {
                 row: first + row,
                 id,
             });
         }
-        let tail = self.tail.last().copied().unwrap_or(0) + 1;
+        let suffix = self.suffix.last().copied().unwrap_or(0) + 1;
         self.past.resize(first + tokens, past);
-        self.tail.resize(first + tokens, tail);
+        self.suffix.resize(first + tokens, suffix);
         Ok(())
     }
 }

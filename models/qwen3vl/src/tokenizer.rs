@@ -11,14 +11,14 @@ pub(crate) const FILE: &str = "tokenizer.json";
 
 /// A checkpoint's tokenizer.
 #[derive(Debug, Clone)]
-pub struct Words {
+pub struct TextTokenizer {
     tokenizer: Tokenizer,
     vocab_size: usize,
     /// Added tokens as text, longest first.
     special: Vec<String>,
 }
 
-impl Words {
+impl TextTokenizer {
     /// Reads `tokenizer.json` and holds the ids of the vision tokens against `config`.
     ///
     /// # Errors
@@ -94,7 +94,7 @@ impl Words {
         }
     }
 
-    /// Refuses a text from outside that would bring in a token with a meaning of its own.
+    /// Refuses text from outside that contains a special token.
     ///
     /// # Errors
     /// [`ScoreError::SpecialInText`].
@@ -111,7 +111,7 @@ impl Words {
         }
     }
 
-    /// Number of tokens that the model has.
+    /// Size of the model's vocabulary.
     pub fn vocab_size(&self) -> usize {
         self.vocab_size
     }
