@@ -44,8 +44,9 @@ impl JsonError {
 
     fn foreign(foreign: Foreign) -> Self {
         Self {
-            instead: Some(foreign.clone()),
-            ..Self::whole(format_args!("it {foreign}"))
+            path: String::new(),
+            reason: format!("it {foreign}"),
+            instead: Some(foreign),
         }
     }
 

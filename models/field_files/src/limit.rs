@@ -95,7 +95,7 @@ pub enum ReadError {
         /// Path of the file.
         file: String,
         /// Where and why.
-        error: JsonError,
+        error: Box<JsonError>,
     },
 }
 

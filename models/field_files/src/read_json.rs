@@ -88,7 +88,7 @@ fn of(path: &Path, error: JsonError) -> ReadError {
         Some(foreign) => ReadError::foreign(path, foreign.clone()),
         None => ReadError::Json {
             file: path.display().to_string(),
-            error,
+            error: Box::new(error),
         },
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use field_files::{Limit, read_json_tree};
+use field_files::{Foreign, Limit, ReadError, read_json_tree};
 
 use super::{DataSetError, Info, Stats};
 
@@ -21,7 +21,11 @@ impl DataSet {
     pub fn open(root: &Path) -> Result<Self, DataSetError> {
         let path = root.join("meta/info.json");
         if !path.is_file() {
-            return Err(DataSetError::NotADataSet(root.to_owned()));
+            // A file that was lost, not one that never was.
+            return Err(match Foreign::broken_link(&path) {
+                Some(foreign) => ReadError::foreign(&path, foreign).into(),
+                None => DataSetError::NotADataSet(root.to_owned()),
+            });
         }
         let value = read_json_tree(&path, Limit::SETTINGS)?;
         if !value.is_object() {

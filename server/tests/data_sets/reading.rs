@@ -176,6 +176,26 @@ fn a_clone_without_its_files_is_refused_as_such() {
     refused(&set, &["info.json is a Git LFS pointer", "`git lfs pull`"]);
 }
 
+#[cfg(unix)]
+#[test]
+fn links_that_were_copied_without_their_files_are_told() {
+    let link = |set: &Set, name: &str, target: &str| {
+        fs::remove_file(set.at(name)).ok();
+        std::os::unix::fs::symlink(target, set.at(name)).unwrap();
+    };
+    let set = Set::v3();
+    link(&set, "meta/info.json", "../../../blobs/abab");
+    refused(&set, &["info.json is a link to ../../../blobs/abab"]);
+    let set = only(&[0, 1]);
+    let last = "data/chunk-000/file-001.parquet";
+    link(&set, last, "../../.git/annex/objects/zz/SHA256E-s1--a");
+    same_as(
+        &only(&[0, 1]),
+        &set,
+        &["file-001.parquet is kept by git-annex", "git annex get"],
+    );
+}
+
 #[test]
 fn an_episode_whose_rows_are_no_episode_is_left_out_by_name() {
     let twin = only(&[0, 2]);
