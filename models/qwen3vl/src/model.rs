@@ -91,7 +91,7 @@ impl Qwen3Vl {
             .map(|images| images.map(|images| VideoInput::new(&images, &config.vision)))
             .map_err(|error| error.to_string());
         let tokenizer = TextTokenizer::new(&files.read(tokenizer::FILE)?, &config)?;
-        let stop_tokens = stop_tokens::read(files, \&tokenizer).map_err(|error| error.to_string());
+        let stop_tokens = stop_tokens::read(files, &tokenizer).map_err(|error| error.to_string());
         let checkpoint = Checkpoint::open(files)?;
         let network = Network::load(&checkpoint, &config, device, options)?;
         let info = ModelInfo {

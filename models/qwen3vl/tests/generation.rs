@@ -187,8 +187,9 @@ fn an_answer_ends_at_its_end_token_at_its_length_or_when_stopped() {
     );
     assert_eq!(seen, stopped.ids);
 
-    let nothing =
-        layers::block_on(model.generate(context.clone(), &[], 3, &mut |_| ControlFlow::Continue(())));
+    let nothing = layers::block_on(
+        model.generate(context.clone(), &[], 3, &mut |_| ControlFlow::Continue(())),
+    );
     assert!(matches!(nothing, Err(ScoreError::EmptyPrompt)));
     // Who asks for no answer needs no end of it; who does is told.
     for (config, words) in [
