@@ -13,6 +13,38 @@
 //! - [`scene`]: questions about a robot's camera images
 //! - [`score`]: a video and an instruction, to the worker or to the studio
 //! - [`worker`]: the page <-> its compute worker, inside one browser tab
+//!
+//! # Example
+//!
+//! ```
+//! use protocol::{FromRobot, robot::Observation};
+//!
+//! let observation = Observation {
+//!     sequence: 1,
+//!     captured_at_micros: 33_333,
+//!     state: vec![10.0, -4.5],
+//!     commanded: vec![10.0, -4.0],
+//!     views: Vec::new(),
+//! };
+//! let frame = protocol::encode(&observation)?;
+//! // "PS", the version, the kind; a MessagePack map follows.
+//! assert_eq!(&frame[..4], b"PS\x01\x02");
+//! assert_eq!(FromRobot::decode(&frame)?, FromRobot::from(observation.clone()));
+//!
+//! // A message that breaks a rule is refused on both sides, with the field and the value.
+//! let broken = Observation {
+//!     state: vec![f32::NAN, 0.0],
+//!     ..observation
+//! };
+//! let error = protocol::encode(&broken).unwrap_err();
+//! assert_eq!(
+//!     error.to_string(),
+//!     "Observation.state: value 0 is not a finite number"
+//! );
+//! # Ok::<(), protocol::FrameError>(())
+//! ```
+//!
+//! `examples/robot.rs` is a whole robot over a WebSocket, `examples/robot.py` the same in Python.
 
 mod body_scan;
 mod bounded;

@@ -5,7 +5,47 @@
 //! writes each whole number as the Unicode character of that number, frequency outer and dimension
 //! inner, and hands the text to a byte-level BPE (`bpe.rs`). Decoding walks back (`decode.rs`).
 //!
-//! The map:
+//! # Example
+//!
+//! ```
+//! use openfast::{Alphabet, Chunk, FitOptions, Shape, fit};
+//!
+//! // Fifty chunks of eight time steps of two joints, normalized to -1..=1.
+//! let shape = Shape { horizon: 8, dims: 2 };
+//! let curve = |start: usize| (0..16).map(move |at| (0.2 * (start + at) as f32).sin());
+//! let recorded: Vec<Vec<f32>> = (0..50).map(|start| curve(start).collect()).collect();
+//! let chunks: Vec<Chunk<'_>> = recorded
+//!     .iter()
+//!     .map(|values| Chunk { values, shape })
+//!     .collect();
+//!
+//! // A tokenizer is fitted to them, with an alphabet in which no coefficient is missing.
+//! let options = FitOptions {
+//!     vocab_size: 256,
+//!     alphabet: Alphabet::Complete,
+//!     ..FitOptions::default()
+//! };
+//! let fitted = fit(&chunks, &options, &|_| ())?;
+//! let tokenizer = fitted.tokenizer();
+//!
+//! let chunk = &recorded[7];
+//! let encoded = tokenizer.encode(chunk, shape)?;
+//! assert!(encoded.lost.is_empty());
+//! assert!(encoded.ids.len() < chunk.len());
+//!
+//! let decoded = tokenizer.decode(&encoded.ids, shape)?;
+//! for (decoded, given) in decoded.iter().zip(chunk) {
+//!     assert!((decoded - given).abs() < 0.15);
+//! }
+//!
+//! // A stream that is not a whole chunk is an error, where the reference returns zeros.
+//! assert!(tokenizer.decode(&encoded.ids[1..], shape).is_err());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A published tokenizer is loaded from its folder instead: [`FastTokenizer::from_dir`].
+//!
+//! # The map
 //!
 //! - [`FastTokenizer`]: loads a tokenizer folder, has the meaning of every id.
 //! - [`FastTokenizer::encode`]: the reference's ids, and the coefficients it would have lost unsaid.

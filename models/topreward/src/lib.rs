@@ -18,6 +18,31 @@
 //! Rounding is to even throughout, as in NumPy. Every function here is tested against the reference code and
 //! LeRobot (`tests/goldens/topreward`). Nothing here reads files; only [`scorer`], behind the feature `scorer`, which
 //! is on by default, uses a network.
+//!
+//! # Example
+//!
+//! ```
+//! use topreward::{Clip, Curve, Prefixes, Profile};
+//!
+//! // Ten seconds at 30 frames per second, scored at five prefixes.
+//! let clip = Clip::new(300, 30.0)?;
+//! let lengths = Prefixes::Spread(5).lengths(&clip, Profile::Aligned)?;
+//! assert_eq!(lengths, [1, 75, 150, 225, 300]);
+//!
+//! // Two frames per second are shown to the model.
+//! let shown = Profile::Aligned.frames(&clip, 300)?;
+//! assert_eq!(shown.indices.len(), 20);
+//!
+//! // The model's log-probabilities of " True" and " False", one per prefix, become a curve.
+//! let yes = vec![-4.0, -3.1, -2.2, -2.4, -0.6];
+//! let no = yes.iter().map(|log_prob: &f64| (1.0 - log_prob.exp()).ln()).collect();
+//! let curve = Curve::new(yes, no)?;
+//! assert_eq!((curve.progress[0], curve.progress[4]), (0.0, 1.0));
+//! assert!((curve.voc.unwrap_or_default() - 0.9).abs() < 1e-9);
+//! # Ok::<(), topreward::Error>(())
+//! ```
+//!
+//! With a model, `scorer::Scorer::score` does all of it: `examples/quickstart.rs`.
 
 mod clip;
 mod controls;

@@ -77,6 +77,8 @@ pub struct ScoreConfig {
 }
 
 impl ScoreConfig {
+    /// The configuration of a score of `clip` at `prefix_lengths` [frames], as `profile` samples them.
+    ///
     /// # Errors
     /// [`Error::BadPrefix`].
     pub fn new(
