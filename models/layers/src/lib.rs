@@ -25,6 +25,7 @@
 mod attention;
 mod block_on;
 mod checkpoint;
+mod config;
 pub mod device;
 mod embedding;
 mod error;
@@ -50,6 +51,7 @@ mod weights;
 pub use attention::{Columns, attention, attention_over};
 pub use block_on::block_on;
 pub use checkpoint::{Checkpoint, INDEX_FILE, TensorInfo};
+pub use config::{ConfigError, config_section, parse_config};
 pub use embedding::Embedding;
 pub use error::CheckpointError;
 pub use files::{FileError, FileStore, ModelFiles, find_in};
