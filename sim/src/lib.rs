@@ -5,7 +5,7 @@
 //!   (`scene`), and the same seed with the same targets gives the same episode bit for bit.
 //! * [`Camera`] pictures come from a small software rasteriser (`raster`, `mesh`, `render`), with depth for
 //!   the overview camera. No GPU is used, so they too are the same everywhere.
-//! * [`Task`] says what may be asked (`task`), in words (`wordings` out, sentences in through `words`), and
+//! * [`Task`] says what may be asked (`task`), in words (`phrase_instruction` out, sentences in through `parse_instruction`), and
 //!   [`TaskMonitor`] reads success from the physics (`monitor`).
 //! * [`TaskProgress`] says how far a task is (`progress`), and a [`Demonstration`] is an episode that succeeds or fails on
 //!   purpose (`demonstration`).
@@ -22,9 +22,11 @@ mod arm;
 mod camera;
 mod demonstration;
 mod expert;
-mod figures;
 mod mesh;
+mod meshes;
 mod monitor;
+mod parse_instruction;
+mod phrase_instruction;
 mod physics;
 mod progress;
 mod raster;
@@ -33,8 +35,6 @@ mod scene;
 mod shadow;
 mod task;
 mod trig;
-mod wordings;
-mod words;
 mod world;
 
 pub use arm::{JOINTS, JointInfo};
@@ -44,11 +44,11 @@ pub use expert::Expert;
 pub use monitor::{
     DWELL_TICKS, PICK_HEIGHT, PUSH_DISTANCE, REACH_DISTANCE, REACH_DISTURBANCE, Status, TaskMonitor,
 };
+pub use parse_instruction::ParseError;
 pub use progress::TaskProgress;
 pub use render::Rendered;
 pub use scene::{CUBE_HALF, Colour, Tray};
 pub use task::{Direction, Task, TaskFamily};
-pub use words::ParseError;
 pub use world::{Object, StepReport, World};
 
 /// Control ticks per second.

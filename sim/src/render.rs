@@ -5,8 +5,8 @@ use std::cell::RefCell;
 use rapier3d::math::Vec3;
 
 use crate::camera::{Camera, HEIGHT_PIXELS, View, WIDTH_PIXELS};
-use crate::figures;
 use crate::mesh::Triangle;
+use crate::meshes;
 use crate::raster::{OVERSAMPLING, Samples, TABLE, WIDTH};
 use crate::shadow::ShadowMap;
 use crate::world::World;
@@ -42,7 +42,7 @@ const TO_LIGHT: Vec3 = Vec3::new(0.30, -0.42, 1.0);
 /// Draws the world as a camera sees it.
 pub(crate) fn render(world: &World, camera: Camera) -> Rendered {
     let view = camera.view(&world.arm());
-    let mesh = figures::scene(world);
+    let mesh = meshes::scene(world);
     BUFFERS.with_borrow_mut(|Buffers { samples, shadows }| {
         shadows.draw(&mesh.triangles, TO_LIGHT);
         samples.clear(&view);

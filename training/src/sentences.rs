@@ -57,7 +57,7 @@ pub(crate) fn print() -> anyhow::Result<()> {
                 .direction
                 .and_then(|d| Direction::ALL.iter().position(|o| *o == d)),
             canonical: task.canonical(),
-            wordings: task.wordings(),
+            wordings: task.phrasings(),
         })
         .collect();
     println!("{}", serde_json::to_string_pretty(&all)?);

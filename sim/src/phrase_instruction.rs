@@ -90,7 +90,7 @@ impl Task {
     }
 
     /// Every wording that [`instruction`](Self::instruction) may give.
-    pub fn wordings(&self) -> Vec<String> {
+    pub fn phrasings(&self) -> Vec<String> {
         let templates: &[&str] = match self.family {
             TaskFamily::Reach => &REACH,
             TaskFamily::Push => &PUSH,
@@ -114,9 +114,9 @@ impl Task {
 
     /// A wording at random.
     pub fn instruction(&self, rng: &mut impl Rng) -> String {
-        let wordings = self.wordings();
-        let index = rng.random_range(0..wordings.len().max(1));
-        wordings
+        let phrasings = self.phrasings();
+        let index = rng.random_range(0..phrasings.len().max(1));
+        phrasings
             .into_iter()
             .nth(index)
             .unwrap_or_else(|| self.canonical())

@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn every_wording_of_every_task_reads_back_as_that_task() {
-        let mut wordings = 0;
+        let mut phrasings = 0;
         for seed in 0..12 {
             let world = World::new(seed);
             for family in TaskFamily::all() {
@@ -261,8 +261,8 @@ mod tests {
                             direction,
                         };
                         assert_eq!(Task::parse(&task.canonical(), &world), Ok(task));
-                        for wording in task.wordings() {
-                            wordings += 1;
+                        for wording in task.phrasings() {
+                            phrasings += 1;
                             assert_eq!(Task::parse(&wording, &world), Ok(task), "{wording:?}");
                             let shouted = format!(
                                 "  Please, {}!! ",
@@ -274,7 +274,7 @@ mod tests {
                 }
             }
         }
-        assert!(wordings > 1000, "{wordings}");
+        assert!(phrasings > 1000, "{phrasings}");
     }
 
     #[test]
