@@ -8,7 +8,7 @@ use crate::{DOF, Expert, JointVector, Status, TaskMonitor, World};
 
 /// What the arm does about a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Behaviour {
+pub enum Behavior {
     /// The scripted expert solves it.
     Solve,
     /// The expert begins and then the arm stands still.
@@ -21,9 +21,9 @@ pub enum Behaviour {
     StandStill,
 }
 
-impl Behaviour {
+impl Behavior {
     /// All of them.
-    pub const ALL: [Behaviour; 5] = [
+    pub const ALL: [Behavior; 5] = [
         Self::Solve,
         Self::Stall,
         Self::DoAnother,
@@ -57,7 +57,7 @@ pub struct Demonstration {
     world: World,
     task: Task,
     done: Task,
-    behaviour: Behaviour,
+    behavior: Behavior,
     monitor: TaskMonitor,
     rng: ChaCha8Rng,
     tick: u32,
@@ -70,22 +70,22 @@ pub struct Demonstration {
 
 impl Demonstration {
     /// The scene of `seed`, a task of `family` in it, and what the arm does about it.
-    pub fn new(seed: u64, family: TaskFamily, behaviour: Behaviour) -> Demonstration {
+    pub fn new(seed: u64, family: TaskFamily, behavior: Behavior) -> Demonstration {
         let world = World::new(seed);
         let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x6465_6d6f);
         let task = Task::sample(family, &world, &mut rng);
-        let done = if behaviour == Behaviour::DoAnother {
+        let done = if behavior == Behavior::DoAnother {
             task.wrong(&world, &mut rng)
         } else {
             task
         };
-        let turn = match behaviour {
-            Behaviour::StandStill => 0,
-            Behaviour::Stall | Behaviour::Leave => rng.random_range(12..42),
-            Behaviour::Solve | Behaviour::DoAnother => u32::MAX,
+        let turn = match behavior {
+            Behavior::StandStill => 0,
+            Behavior::Stall | Behavior::Leave => rng.random_range(12..42),
+            Behavior::Solve | Behavior::DoAnother => u32::MAX,
         };
-        let end = match behaviour {
-            Behaviour::Solve => MOST_TICKS,
+        let end = match behavior {
+            Behavior::Solve => MOST_TICKS,
             _ => rng.random_range(SHORTEST_TICKS..LONGEST_TICKS),
         };
         let mut elsewhere = world.state();
@@ -100,7 +100,7 @@ impl Demonstration {
             world,
             task,
             done,
-            behaviour,
+            behavior,
             rng,
             tick: 0,
             turn,
@@ -120,8 +120,8 @@ impl Demonstration {
     }
 
     /// What the arm does about its task.
-    pub fn behaviour(&self) -> Behaviour {
-        self.behaviour
+    pub fn behavior(&self) -> Behavior {
+        self.behavior
     }
 
     /// The scene as it is.
@@ -149,7 +149,7 @@ impl Demonstration {
         self.tick += 1;
         let before = self.succeeded();
         self.monitor.update(&self.world);
-        if self.behaviour == Behaviour::Solve && !before && self.succeeded() {
+        if self.behavior == Behavior::Solve && !before && self.succeeded() {
             let after = self.rng.random_range(8..AFTERMATH_TICKS);
             self.end = self.end.min(self.tick + after);
         }
@@ -158,8 +158,8 @@ impl Demonstration {
 
     fn target(&mut self) -> JointVector {
         if self.tick >= self.turn {
-            return match self.behaviour {
-                Behaviour::Leave => self.elsewhere,
+            return match self.behavior {
+                Behavior::Leave => self.elsewhere,
                 _ => self.held_pose(),
             };
         }

@@ -39,7 +39,7 @@ mod world;
 
 pub use arm::{JOINTS, JointInfo};
 pub use camera::{Camera, HEIGHT_PIXELS, WIDTH_PIXELS};
-pub use demonstration::{Behaviour, Demonstration};
+pub use demonstration::{Behavior, Demonstration};
 pub use expert::Expert;
 pub use monitor::{
     DWELL_TICKS, PICK_HEIGHT, PUSH_DISTANCE, REACH_DISTANCE, REACH_DISTURBANCE, Status, TaskMonitor,
@@ -47,7 +47,7 @@ pub use monitor::{
 pub use parse_instruction::ParseError;
 pub use progress::TaskProgress;
 pub use render::Rendered;
-pub use scene::{CUBE_HALF, Colour, Tray};
+pub use scene::{CUBE_HALF, Color, Tray};
 pub use task::{Direction, Task, TaskFamily};
 pub use world::{Object, StepReport, World};
 

@@ -8,7 +8,7 @@ use rapier3d::math::{Pose, Vec3};
 use crate::arm::{ArmPose, FINGER_HALF, FOREARM, HAND, SHOULDER_HEIGHT, UPPER_ARM};
 use crate::mesh::Mesh;
 use crate::physics::tray_boxes;
-use crate::scene::{CUBE_HALF, Colour, Tray};
+use crate::scene::{CUBE_HALF, Color, Tray};
 use crate::world::World;
 
 const GRAPHITE: Vec3 = Vec3::new(0.23, 0.25, 0.29);
@@ -17,12 +17,12 @@ const DARK: Vec3 = Vec3::new(0.13, 0.14, 0.16);
 const TIP: Vec3 = Vec3::new(0.93, 0.24, 0.72);
 const TRAY: Vec3 = Vec3::new(0.56, 0.60, 0.66);
 
-fn cube_colour(colour: Colour) -> Vec3 {
-    match colour {
-        Colour::Red => Vec3::new(0.90, 0.12, 0.10),
-        Colour::Green => Vec3::new(0.10, 0.68, 0.22),
-        Colour::Blue => Vec3::new(0.08, 0.28, 0.93),
-        Colour::Yellow => Vec3::new(0.99, 0.82, 0.05),
+fn cube_color(color: Color) -> Vec3 {
+    match color {
+        Color::Red => Vec3::new(0.90, 0.12, 0.10),
+        Color::Green => Vec3::new(0.10, 0.68, 0.22),
+        Color::Blue => Vec3::new(0.08, 0.28, 0.93),
+        Color::Yellow => Vec3::new(0.99, 0.82, 0.05),
     }
 }
 
@@ -32,12 +32,12 @@ pub(crate) fn scene(world: &World) -> Mesh {
         casts_shadow: true,
         ..Mesh::default()
     };
-    for (index, colour) in world.colours().iter().enumerate() {
-        mesh.bevelled_box(
+    for (index, color) in world.colors().iter().enumerate() {
+        mesh.beveled_box(
             world.cube_pose(index),
             Vec3::splat(CUBE_HALF),
             0.0025,
-            cube_colour(*colour),
+            cube_color(*color),
         );
     }
     tray(&mut mesh, &world.tray());
@@ -46,8 +46,8 @@ pub(crate) fn scene(world: &World) -> Mesh {
 }
 
 fn tray(mesh: &mut Mesh, tray: &Tray) {
-    for (half, centre) in tray_boxes(tray) {
-        mesh.bevelled_box(Pose::from_translation(centre), half, 0.0012, TRAY);
+    for (half, center) in tray_boxes(tray) {
+        mesh.beveled_box(Pose::from_translation(center), half, 0.0012, TRAY);
     }
 }
 
@@ -56,7 +56,7 @@ fn arm(mesh: &mut Mesh, arm: &ArmPose) {
     mesh.stump(ground, (0.0, 0.062), (0.016, 0.060), 28, DARK);
     mesh.stump(ground, (0.016, 0.052), (0.050, 0.046), 28, GRAPHITE);
     let turret = arm.turret * Pose::translation(0.010, 0.0, SHOULDER_HEIGHT / 2.0 + 0.022);
-    mesh.bevelled_box(
+    mesh.beveled_box(
         turret,
         Vec3::new(0.034, 0.030, SHOULDER_HEIGHT / 2.0 - 0.022),
         0.006,
@@ -72,7 +72,7 @@ fn arm(mesh: &mut Mesh, arm: &ArmPose) {
     // The hand: motor, palm, fingers.
     let hand = arm.hand;
     mesh.stump(hand, (0.070, 0.021), (HAND - 0.012, 0.019), 16, GRAPHITE);
-    mesh.bevelled_box(
+    mesh.beveled_box(
         hand * Pose::translation(0.0, 0.0, 0.068),
         Vec3::new(0.016, 0.050, 0.011),
         0.004,
@@ -83,9 +83,9 @@ fn arm(mesh: &mut Mesh, arm: &ArmPose) {
     for side in [1.0f32, -1.0] {
         let finger = arm.finger(side);
         let tip = finger * Pose::translation(0.0, 0.0, tip_half.z - FINGER_HALF.z);
-        mesh.bevelled_box(tip, tip_half, 0.0015, TIP);
+        mesh.beveled_box(tip, tip_half, 0.0015, TIP);
         let upper = finger * Pose::translation(0.0, 0.0, FINGER_HALF.z - rest);
-        mesh.bevelled_box(
+        mesh.beveled_box(
             upper,
             Vec3::new(FINGER_HALF.x * 0.85, FINGER_HALF.y * 0.9, rest),
             0.001,
@@ -97,12 +97,12 @@ fn arm(mesh: &mut Mesh, arm: &ArmPose) {
 /// A link of the arm along the z axis of `pose`, slightly tapered, with a light stripe.
 fn link(mesh: &mut Mesh, pose: Pose, length: f32, half_width: f32) {
     let middle = pose * Pose::translation(0.0, 0.0, length / 2.0);
-    mesh.bevelled_box(
+    mesh.beveled_box(
         middle,
         Vec3::new(half_width, half_width * 0.95, length / 2.0),
         0.006,
         GRAPHITE,
     );
     let stripe = Vec3::new(half_width + 0.0012, half_width * 0.5, length * 0.28);
-    mesh.bevelled_box(middle, stripe, 0.001, STEEL);
+    mesh.beveled_box(middle, stripe, 0.001, STEEL);
 }

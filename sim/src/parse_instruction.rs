@@ -1,6 +1,6 @@
 //! Sentences read as tasks.
 
-use crate::scene::Colour;
+use crate::scene::Color;
 use crate::task::{Direction, Task, TaskFamily};
 use crate::world::World;
 
@@ -9,27 +9,27 @@ use crate::world::World;
 pub enum ParseError {
     /// No cube is named.
     #[error("which cube? The sentence {sentence:?} names no colour; here are: {present}")]
-    NoColour {
+    NoColor {
         /// The sentence.
         sentence: String,
         /// The colours in the scene.
         present: String,
     },
     /// A colour is named that no cube here has.
-    #[error("there is no {colour} cube here; there are: {present}")]
+    #[error("there is no {color} cube here; there are: {present}")]
     NoSuchCube {
         /// The colour that was asked for.
-        colour: &'static str,
+        color: &'static str,
         /// The colours in the scene.
         present: String,
     },
     /// More than one cube is named.
-    #[error("one cube at a time: the sentence {sentence:?} names {colours}")]
+    #[error("one cube at a time: the sentence {sentence:?} names {colors}")]
     SeveralCubes {
         /// The sentence.
         sentence: String,
         /// The colours that were named.
-        colours: String,
+        colors: String,
     },
     /// More than one direction is named.
     #[error("one direction at a time: the sentence {sentence:?} names {directions}")]
@@ -41,20 +41,20 @@ pub enum ParseError {
     },
     /// The verb is unknown or missing.
     #[error(
-        "what should be done with the {colour} cube? Understood are: reach, touch or point at it; push, slide or move \
+        "what should be done with the {color} cube? Understood are: reach, touch or point at it; push, slide or move \
          it left, right, forward or back; pick it up, lift or grab it; put or drop it in the tray"
     )]
     NoVerb {
         /// The colour that was named.
-        colour: &'static str,
+        color: &'static str,
     },
     /// A push without a direction.
     #[error(
-        "push the {colour} cube where to? Understood are: left, right, forward (away from the camera), back (towards the camera)"
+        "push the {color} cube where to? Understood are: left, right, forward (away from the camera), back (towards the camera)"
     )]
     NoDirection {
         /// The colour that was named.
-        colour: &'static str,
+        color: &'static str,
     },
 }
 
@@ -69,13 +69,13 @@ impl Task {
     pub fn parse(instruction: &str, world: &World) -> Result<Task, ParseError> {
         let words = Words::new(instruction);
         let object = words.cube(world)?;
-        let colour = object.name();
-        let family = words.family().ok_or(ParseError::NoVerb { colour })?;
+        let color = object.name();
+        let family = words.family().ok_or(ParseError::NoVerb { color })?;
         let direction = match family {
             TaskFamily::Push => Some(
                 words
                     .direction()?
-                    .ok_or(ParseError::NoDirection { colour })?,
+                    .ok_or(ParseError::NoDirection { color })?,
             ),
             TaskFamily::Reach | TaskFamily::PickUp | TaskFamily::Place => None,
         };
@@ -136,30 +136,30 @@ impl<'a> Words<'a> {
         })
     }
 
-    fn cube(&self, world: &World) -> Result<Colour, ParseError> {
+    fn cube(&self, world: &World) -> Result<Color, ParseError> {
         let present = || {
-            let names: Vec<&str> = world.colours().iter().map(|colour| colour.name()).collect();
+            let names: Vec<&str> = world.colors().iter().map(|color| color.name()).collect();
             names.join(", ")
         };
-        let named: Vec<Colour> = Colour::ALL
+        let named: Vec<Color> = Color::ALL
             .into_iter()
-            .filter(|colour| self.has(&[colour.name()]))
+            .filter(|color| self.has(&[color.name()]))
             .collect();
         match named.as_slice() {
-            [] => Err(ParseError::NoColour {
+            [] => Err(ParseError::NoColor {
                 sentence: self.sentence.to_owned(),
                 present: present(),
             }),
-            [colour] if world.colours().contains(colour) => Ok(*colour),
-            [colour] => Err(ParseError::NoSuchCube {
-                colour: colour.name(),
+            [color] if world.colors().contains(color) => Ok(*color),
+            [color] => Err(ParseError::NoSuchCube {
+                color: color.name(),
                 present: present(),
             }),
             several => {
-                let colours: Vec<&str> = several.iter().map(|colour| colour.name()).collect();
+                let colors: Vec<&str> = several.iter().map(|color| color.name()).collect();
                 Err(ParseError::SeveralCubes {
                     sentence: self.sentence.to_owned(),
-                    colours: colours.join(" and "),
+                    colors: colors.join(" and "),
                 })
             }
         }
@@ -249,7 +249,7 @@ mod tests {
         for seed in 0..12 {
             let world = World::new(seed);
             for family in TaskFamily::all() {
-                for object in world.colours() {
+                for object in world.colors() {
                     let directions: Vec<Option<Direction>> = match family {
                         TaskFamily::Push => Direction::ALL.into_iter().map(Some).collect(),
                         _ => vec![None],
@@ -280,7 +280,7 @@ mod tests {
     #[test]
     fn free_wordings_are_understood() {
         let world = World::new(3);
-        let [here, ..] = world.colours() else {
+        let [here, ..] = world.colors() else {
             unreachable!("scenes have cubes")
         };
         let push = |direction| Task {
@@ -322,13 +322,13 @@ mod tests {
     #[test]
     fn errors_say_what_would_be_understood() {
         let world = World::new(3);
-        let [here, ..] = world.colours() else {
+        let [here, ..] = world.colors() else {
             unreachable!("scenes have cubes")
         };
         let here = here.name();
-        let absent = Colour::ALL
+        let absent = Color::ALL
             .into_iter()
-            .find(|c| !world.colours().contains(c))
+            .find(|c| !world.colors().contains(c))
             .unwrap()
             .name();
         let text = |sentence: &str| Task::parse(sentence, &world).unwrap_err().to_string();

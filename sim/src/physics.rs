@@ -362,9 +362,9 @@ fn add_table_and_tray(tray: &Tray, colliders: &mut ColliderSet) {
     colliders.insert(fixed(
         ColliderBuilder::cuboid(3.0, 3.0, 0.5).translation(Vec3::new(0.0, 0.0, -0.5)),
     ));
-    for (half, centre) in tray_boxes(tray) {
+    for (half, center) in tray_boxes(tray) {
         colliders.insert(fixed(
-            ColliderBuilder::cuboid(half.x, half.y, half.z).translation(centre),
+            ColliderBuilder::cuboid(half.x, half.y, half.z).translation(center),
         ));
     }
 }

@@ -72,13 +72,13 @@ fn shade(triangle: &Triangle) -> u32 {
     let light = 0.34 + 0.22 * sky + 0.62 * sun;
     let channel = |v: f32| (((v * v * light).sqrt().min(1.0) * 255.0) + 0.5) as u32;
     0xff00_0000
-        | channel(triangle.colour.x) << 16
-        | channel(triangle.colour.y) << 8
-        | channel(triangle.colour.z)
+        | channel(triangle.color.x) << 16
+        | channel(triangle.color.y) << 8
+        | channel(triangle.color.z)
 }
 
 /// Colour of the table at a spot, 0..255 per channel.
-fn table_colour(shadows: &ShadowMap, x: f32, y: f32) -> Vec3 {
+fn table_color(shadows: &ShadowMap, x: f32, y: f32) -> Vec3 {
     let (dx, dy) = (x - 0.20, y);
     let distance = (dx * dx + dy * dy).min(4.0);
     // A pool of light over the work area that fades into the backdrop.
@@ -92,7 +92,7 @@ fn table_colour(shadows: &ShadowMap, x: f32, y: f32) -> Vec3 {
 fn resolve(samples: &Samples, shadows: &ShadowMap, view: &View) -> Vec<u8> {
     let mut rgb = vec![0u8; WIDTH_PIXELS * HEIGHT_PIXELS * 3];
     let scale = 2.0 * view.half_width / WIDTH_PIXELS as f32;
-    let rows = samples.colour.chunks_exact(WIDTH * OVERSAMPLING);
+    let rows = samples.color.chunks_exact(WIDTH * OVERSAMPLING);
     for (y, (rows, out)) in rows.zip(rgb.chunks_exact_mut(WIDTH_PIXELS * 3)).enumerate() {
         let (upper, lower) = rows.split_at(WIDTH);
         let down = (y as f32 + 0.5 - HEIGHT_PIXELS as f32 / 2.0) * scale;
@@ -111,8 +111,8 @@ fn resolve(samples: &Samples, shadows: &ShadowMap, view: &View) -> Vec<u8> {
                     1e3
                 };
                 let spot = view.eye + ray * reach;
-                let colour = table_colour(shadows, spot.x, spot.y);
-                [colour.x, colour.y, colour.z].map(|v| v as u32 * bare)
+                let color = table_color(shadows, spot.x, spot.y);
+                [color.x, color.y, color.z].map(|v| v as u32 * bare)
             };
             if let ([a, b], [c, d], [red, green, blue]) = (above, below, pixel) {
                 let bare = [a, b, c, d]

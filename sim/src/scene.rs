@@ -14,7 +14,7 @@ pub const CUBE_HALF: f32 = 0.02;
 /// Colour of a cube; no two cubes in a scene share one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Colour {
+pub enum Color {
     /// Red.
     Red,
     /// Green.
@@ -25,9 +25,9 @@ pub enum Colour {
     Yellow,
 }
 
-impl Colour {
+impl Color {
     /// Every colour.
-    pub const ALL: [Colour; 4] = [Colour::Red, Colour::Green, Colour::Blue, Colour::Yellow];
+    pub const ALL: [Color; 4] = [Color::Red, Color::Green, Color::Blue, Color::Yellow];
 
     /// The English word.
     pub fn name(self) -> &'static str {
@@ -43,7 +43,7 @@ impl Colour {
 /// A cube's place at the start.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct CubePlacement {
-    pub(crate) colour: Colour,
+    pub(crate) color: Color,
     pub(crate) x: f32,
     pub(crate) y: f32,
     pub(crate) yaw_deg: f32,
@@ -114,7 +114,7 @@ impl Layout {
                         layout
                             .cubes
                             .iter()
-                            .filter(|other| other.colour != cube.colour)
+                            .filter(|other| other.color != cube.color)
                             .map(|other| Vec3::new(other.x, other.y, CUBE_HALF)),
                         &layout.tray,
                     )
@@ -131,11 +131,11 @@ impl Layout {
             x: 0.19 + rng.random_range(-0.015f32..0.015),
             y: 0.20 + rng.random_range(-0.015f32..0.015),
         };
-        let mut colours = Colour::ALL;
-        colours.shuffle(rng);
+        let mut colors = Color::ALL;
+        colors.shuffle(rng);
         let count = rng.random_range(2..=3usize);
         let mut cubes: Vec<CubePlacement> = Vec::with_capacity(count);
-        for colour in colours.into_iter().take(count) {
+        for color in colors.into_iter().take(count) {
             // Two or three cubes always fit; the bound only keeps the loop from being endless in theory.
             for _ in 0..200 {
                 let x = rng.random_range(0.185f32..0.295);
@@ -147,7 +147,7 @@ impl Layout {
                 });
                 if clear {
                     cubes.push(CubePlacement {
-                        colour,
+                        color,
                         x,
                         y,
                         yaw_deg,

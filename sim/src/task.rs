@@ -5,7 +5,7 @@ use rand::RngExt as _;
 use rapier3d::math::Vec3;
 use serde::{Deserialize, Serialize};
 
-use crate::scene::{Colour, Tray};
+use crate::scene::{Color, Tray};
 use crate::world::World;
 
 /// A family of tasks.
@@ -159,7 +159,7 @@ pub struct Task {
     /// The kind of task.
     pub family: TaskFamily,
     /// The cube it is about.
-    pub object: Colour,
+    pub object: Color,
     /// Where to push it; only for [`TaskFamily::Push`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub direction: Option<Direction>,
@@ -177,15 +177,15 @@ impl Task {
 
     /// Every task of a family that can be done in the scene as it is.
     pub fn options(family: TaskFamily, world: &World) -> Vec<Task> {
-        let colours = world.colours();
+        let colors = world.colors();
         let at = |index: usize| world.cube_pose(index).translation;
         let tray = world.tray();
         if family != TaskFamily::Push {
             // The tray has room for one cube.
             let in_tray = |index: usize| tray.covers(at(index).x, at(index).y, 0.0);
-            let full = (0..colours.len()).any(in_tray);
+            let full = (0..colors.len()).any(in_tray);
             let possible = family != TaskFamily::Place || !full;
-            return colours
+            return colors
                 .iter()
                 .filter(|_| possible)
                 .map(|object| Task {
@@ -196,9 +196,9 @@ impl Task {
                 .collect();
         }
         let mut options = Vec::new();
-        for (index, object) in colours.iter().enumerate() {
+        for (index, object) in colors.iter().enumerate() {
             for direction in Direction::ALL {
-                let others = (0..colours.len()).filter(|other| *other != index).map(at);
+                let others = (0..colors.len()).filter(|other| *other != index).map(at);
                 if push_is_feasible(at(index), direction, others, &tray) {
                     options.push(Task {
                         family,
@@ -219,8 +219,8 @@ impl Task {
     }
 
     fn fallback(family: TaskFamily, world: &World, rng: &mut impl Rng) -> Task {
-        let index = rng.random_range(0..world.colours().len().max(1));
-        let object = world.colours().get(index).copied().unwrap_or(Colour::Red);
+        let index = rng.random_range(0..world.colors().len().max(1));
+        let object = world.colors().get(index).copied().unwrap_or(Color::Red);
         let at = world.cube_pose(index).translation;
         let tray = world.tray();
         let roomiest = Direction::ALL
@@ -258,9 +258,7 @@ impl Task {
                     ..*self
                 },
                 None => {
-                    let other = Colour::ALL
-                        .into_iter()
-                        .find(|colour| *colour != self.object);
+                    let other = Color::ALL.into_iter().find(|color| *color != self.object);
                     Task {
                         object: other.unwrap_or(self.object),
                         ..*self

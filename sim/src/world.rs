@@ -9,7 +9,7 @@ use crate::arm::{ArmPose, GRIPPER, JOINTS, JointInfo, inverse_kinematics, percen
 use crate::camera::Camera;
 use crate::physics::{Physics, SUBSTEP_SECS, SUBSTEPS};
 use crate::render::Rendered;
-use crate::scene::{CUBE_HALF, Colour, Layout, Tray};
+use crate::scene::{CUBE_HALF, Color, Layout, Tray};
 use crate::{CONTROL_RATE_HZ, DOF, JointVector};
 
 /// Share of the remaining way that a servo covers in one physics step.
@@ -23,7 +23,7 @@ pub struct Object {
     /// For example `red cube`.
     pub name: String,
     /// Its colour.
-    pub colour: Colour,
+    pub color: Color,
     /// Centre, metres, table frame (x away from the robot, y to the robot's left, z up).
     pub position: [f32; 3],
     /// Orientation in the table frame, a unit quaternion (x, y, z, w).
@@ -65,7 +65,7 @@ pub struct World {
     tick: u64,
     joints: JointVector,
     tray: Tray,
-    colours: Vec<Colour>,
+    colors: Vec<Color>,
     physics: Physics,
 }
 
@@ -94,7 +94,7 @@ impl World {
             tick: 0,
             joints,
             tray: layout.tray,
-            colours: layout.cubes.iter().map(|cube| cube.colour).collect(),
+            colors: layout.cubes.iter().map(|cube| cube.color).collect(),
             physics,
         }
     }
@@ -126,16 +126,16 @@ impl World {
 
     /// The cubes.
     pub fn objects(&self) -> Vec<Object> {
-        self.colours
+        self.colors
             .iter()
             .enumerate()
-            .map(|(index, colour)| {
+            .map(|(index, color)| {
                 let pose = self.physics.cube(index);
                 let (t, r) = (pose.translation, pose.rotation);
                 let held = self.physics.held() == Some(index);
                 Object {
-                    name: format!("{} cube", colour.name()),
-                    colour: *colour,
+                    name: format!("{} cube", color.name()),
+                    color: *color,
                     position: [t.x, t.y, t.z],
                     rotation: [r.x, r.y, r.z, r.w],
                     half_size: CUBE_HALF,
@@ -148,15 +148,15 @@ impl World {
     }
 
     /// The cube of a colour, if the scene has one.
-    pub fn object(&self, colour: Colour) -> Option<Object> {
+    pub fn object(&self, color: Color) -> Option<Object> {
         self.objects()
             .into_iter()
-            .find(|object| object.colour == colour)
+            .find(|object| object.color == color)
     }
 
     /// The colours of the cubes, in the order of [`World::objects`].
-    pub fn colours(&self) -> &[Colour] {
-        &self.colours
+    pub fn colors(&self) -> &[Color] {
+        &self.colors
     }
 
     /// The tray.
@@ -165,7 +165,7 @@ impl World {
     }
 
     /// The point between the finger tips: metres, table frame.
-    pub fn tool_centre_point(&self) -> [f32; 3] {
+    pub fn tool_center_point(&self) -> [f32; 3] {
         let tcp = self.arm().tcp();
         [tcp.x, tcp.y, tcp.z]
     }
@@ -214,8 +214,8 @@ impl World {
         self.physics.held()
     }
 
-    pub(crate) fn index_of(&self, colour: Colour) -> Option<usize> {
-        self.colours.iter().position(|c| *c == colour)
+    pub(crate) fn index_of(&self, color: Color) -> Option<usize> {
+        self.colors.iter().position(|c| *c == color)
     }
 
     fn substep(&mut self, goal: &JointVector, report: &mut StepReport) {

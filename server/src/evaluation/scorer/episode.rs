@@ -2,7 +2,7 @@
 
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
-use sim::{Behaviour, CONTROL_RATE_HZ, Camera, Demonstration, TaskFamily, TaskProgress, World};
+use sim::{Behavior, CONTROL_RATE_HZ, Camera, Demonstration, TaskFamily, TaskProgress, World};
 use std::{borrow::Cow, collections::BTreeMap};
 use topreward::{
     Clip,
@@ -19,7 +19,7 @@ pub struct Episode {
     /// Family of the task.
     pub family: TaskFamily,
     /// What the arm does about it.
-    pub behaviour: Behaviour,
+    pub behaviour: Behavior,
     /// Seed of the scene, the task and the wordings.
     pub seed: u64,
 }
