@@ -10,7 +10,7 @@ use image::imageops::FilterType;
 use image::{GrayImage, Luma, RgbImage};
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
-use sim::{Camera, Expert, Rendered, Status, Task, TaskFamily, TaskMonitor, World};
+use sim::{Camera, Expert, Rendered, Status, Task, TaskFamily, TaskMonitor, World, render};
 
 const COLUMNS: u32 = 6;
 
@@ -53,7 +53,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut moments = Vec::new();
     while world.tick() < 300 {
         if world.tick().is_multiple_of(3) {
-            moments.push((world.render(Camera::Overview), world.render(Camera::Wrist)));
+            moments.push((
+                render(&world, Camera::Overview),
+                render(&world, Camera::Wrist),
+            ));
         }
         if monitor.status() == Status::Succeeded {
             break;

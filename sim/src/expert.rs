@@ -13,8 +13,9 @@ use crate::arm::{
     ArmPose, FINGER_BELOW_TCP, FINGER_HALF, GRIPPER, gap_from_percent, inverse_kinematics,
     percent_from_gap,
 };
-use crate::scene::{CUBE_HALF, Tray};
-use crate::task::{Direction, Task, TaskFamily};
+use crate::direction::Direction;
+use crate::objects::{CUBE_HALF, Tray};
+use crate::task::{Task, TaskFamily};
 use crate::world::{World, servo_tick};
 use crate::{CONTROL_RATE_HZ, JointVector, trig};
 

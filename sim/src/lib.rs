@@ -21,10 +21,12 @@
 mod arm;
 mod camera;
 mod demonstration;
+mod direction;
 mod expert;
 mod mesh;
 mod meshes;
 mod monitor;
+mod objects;
 mod parse_instruction;
 mod phrase_instruction;
 mod physics;
@@ -40,15 +42,16 @@ mod world;
 pub use arm::{JOINTS, JointInfo};
 pub use camera::{Camera, HEIGHT_PIXELS, WIDTH_PIXELS};
 pub use demonstration::{Behavior, Demonstration};
+pub use direction::Direction;
 pub use expert::Expert;
 pub use monitor::{
     DWELL_TICKS, PICK_HEIGHT, PUSH_DISTANCE, REACH_DISTANCE, REACH_DISTURBANCE, Status, TaskMonitor,
 };
+pub use objects::{CUBE_HALF, Color, Tray};
 pub use parse_instruction::ParseError;
 pub use progress::TaskProgress;
-pub use render::Rendered;
-pub use scene::{CUBE_HALF, Color, Tray};
-pub use task::{Direction, Task, TaskFamily};
+pub use render::{Rendered, render};
+pub use task::{Task, TaskFamily};
 pub use world::{Object, StepReport, World};
 
 /// Control ticks per second.

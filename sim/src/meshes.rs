@@ -7,8 +7,7 @@ use rapier3d::math::{Pose, Vec3};
 
 use crate::arm::{ArmPose, FINGER_HALF, FOREARM, HAND, SHOULDER_HEIGHT, UPPER_ARM};
 use crate::mesh::Mesh;
-use crate::physics::tray_boxes;
-use crate::scene::{CUBE_HALF, Color, Tray};
+use crate::objects::{CUBE_HALF, Color, Tray};
 use crate::world::World;
 
 const GRAPHITE: Vec3 = Vec3::new(0.23, 0.25, 0.29);
@@ -46,7 +45,7 @@ pub(crate) fn scene(world: &World) -> Mesh {
 }
 
 fn tray(mesh: &mut Mesh, tray: &Tray) {
-    for (half, center) in tray_boxes(tray) {
+    for (half, center) in tray.boxes() {
         mesh.beveled_box(Pose::from_translation(center), half, 0.0012, TRAY);
     }
 }

@@ -4,7 +4,7 @@ use rapier3d::math::Vec3;
 use serde::Serialize;
 
 use crate::CONTROL_RATE_HZ;
-use crate::scene::{CUBE_HALF, Tray};
+use crate::objects::{CUBE_HALF, Tray};
 use crate::task::{Task, TaskFamily};
 use crate::world::World;
 

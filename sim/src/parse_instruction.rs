@@ -1,7 +1,8 @@
 //! Sentences read as tasks.
 
-use crate::scene::Color;
-use crate::task::{Direction, Task, TaskFamily};
+use crate::direction::Direction;
+use crate::objects::Color;
+use crate::task::{Task, TaskFamily};
 use crate::world::World;
 
 /// A sentence that names no task in this scene. Each message says what would be understood.

@@ -3,7 +3,8 @@
 use rand::Rng;
 use rand::RngExt as _;
 
-use crate::task::{Direction, Task, TaskFamily};
+use crate::direction::Direction;
+use crate::task::{Task, TaskFamily};
 
 const CUBE_NOUNS: [&str; 2] = ["cube", "block"];
 

@@ -15,7 +15,8 @@ use rapier3d::prelude::{
 };
 
 use crate::arm::{ArmPose, FINGER_BELOW_TCP, FINGER_HALF, FOREARM, rot_z};
-use crate::scene::{CUBE_HALF, Layout, Tray};
+use crate::objects::{CUBE_HALF, Tray};
+use crate::scene::Layout;
 
 /// Physics steps per control tick.
 pub(crate) const SUBSTEPS: u32 = 4;
@@ -362,24 +363,9 @@ fn add_table_and_tray(tray: &Tray, colliders: &mut ColliderSet) {
     colliders.insert(fixed(
         ColliderBuilder::cuboid(3.0, 3.0, 0.5).translation(Vec3::new(0.0, 0.0, -0.5)),
     ));
-    for (half, center) in tray_boxes(tray) {
+    for (half, center) in tray.boxes() {
         colliders.insert(fixed(
             ColliderBuilder::cuboid(half.x, half.y, half.z).translation(center),
         ));
     }
-}
-
-/// The tray's floor and four walls: half sizes and centres, metres, table frame.
-pub(crate) fn tray_boxes(tray: &Tray) -> [(Vec3, Vec3); 5] {
-    let (half, wall) = (Tray::HALF, Tray::WALL / 2.0);
-    let (floor, height) = (Tray::FLOOR / 2.0, Tray::HEIGHT / 2.0);
-    let at = |dx: f32, dy: f32, z: f32| Vec3::new(tray.x + dx, tray.y + dy, z);
-    let off = half - wall;
-    [
-        (Vec3::new(half, half, floor), at(0.0, 0.0, floor)),
-        (Vec3::new(wall, half, height), at(off, 0.0, height)),
-        (Vec3::new(wall, half, height), at(-off, 0.0, height)),
-        (Vec3::new(half, wall, height), at(0.0, off, height)),
-        (Vec3::new(half, wall, height), at(0.0, -off, height)),
-    ]
 }

@@ -3,7 +3,7 @@
 use rapier3d::math::Vec3;
 
 use crate::monitor::{PICK_HEIGHT, PUSH_DISTANCE, REACH_DISTANCE};
-use crate::scene::{CUBE_HALF, Tray};
+use crate::objects::{CUBE_HALF, Tray};
 use crate::task::{Task, TaskFamily};
 use crate::world::World;
 

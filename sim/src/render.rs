@@ -39,8 +39,8 @@ thread_local! {
 /// Towards the light, not normalised: from the viewer's upper left, in front.
 const TO_LIGHT: Vec3 = Vec3::new(0.30, -0.42, 1.0);
 
-/// Draws the world as a camera sees it.
-pub(crate) fn render(world: &World, camera: Camera) -> Rendered {
+/// The image of a scene from a camera.
+pub fn render(world: &World, camera: Camera) -> Rendered {
     let view = camera.view(&world.arm());
     let mesh = meshes::scene(world);
     BUFFERS.with_borrow_mut(|Buffers { samples, shadows }| {

@@ -6,10 +6,9 @@ use rapier3d::math::{Pose, Vec3};
 use serde::Serialize;
 
 use crate::arm::{ArmPose, GRIPPER, JOINTS, JointInfo, inverse_kinematics, percent_from_gap};
-use crate::camera::Camera;
+use crate::objects::{CUBE_HALF, Color, Tray};
 use crate::physics::{Physics, SUBSTEP_SECS, SUBSTEPS};
-use crate::render::Rendered;
-use crate::scene::{CUBE_HALF, Color, Layout, Tray};
+use crate::scene::Layout;
 use crate::{CONTROL_RATE_HZ, DOF, JointVector};
 
 /// Share of the remaining way that a servo covers in one physics step.
@@ -191,11 +190,6 @@ impl World {
         }
         self.tick += 1;
         report
-    }
-
-    /// The picture of a camera.
-    pub fn render(&self, camera: Camera) -> Rendered {
-        crate::render::render(self, camera)
     }
 
     pub(crate) fn arm(&self) -> ArmPose {

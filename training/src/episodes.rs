@@ -190,7 +190,7 @@ fn episode(seed: u64, most_frames: usize) -> anyhow::Result<Episode> {
 
 /// The overview picture as the scorer reads it.
 fn picture(world: &World) -> anyhow::Result<Vec<u8>> {
-    let picture = world.render(Camera::Overview);
+    let picture = sim::render(world, Camera::Overview);
     let image = RgbImage::new(picture.width, picture.height, picture.rgb)?;
     let squeezed = resample_bicubic_u8(&image, SQUEEZED, SQUEEZED)?;
     Ok(resize_bicubic_u8(&squeezed, SIDE, SIDE)?.data().to_vec())

@@ -17,7 +17,7 @@ pub(crate) const FACTS: usize = 5 + 4 * 7;
 pub(crate) fn pictures(world: &World, side: usize) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(Camera::ALL.len() * side * side * 3);
     for camera in Camera::ALL {
-        let picture = world.render(camera);
+        let picture = sim::render(world, camera);
         let image = RgbImage::new(picture.width, picture.height, picture.rgb)?;
         bytes.extend(resize_bilinear_u8(&image, side, side)?.data());
     }

@@ -104,7 +104,7 @@ impl Episode {
 }
 
 fn picture(world: &World, index: usize, options: &ScorerOptions) -> Result<RgbImage, ScorerError> {
-    let seen = world.render(Camera::Overview);
+    let seen = sim::render(world, Camera::Overview);
     RgbImage::new(seen.width, seen.height, seen.rgb)
         .and_then(|frame| match options.pre_resize {
             None => Ok(frame),
