@@ -100,7 +100,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         for (name, rendered) in [("overview", overview), ("wrist", wrist)] {
             let image = picture(rendered);
             image.save(folder.join(format!("{name}.png")))?;
-            // Nearest neighbours of a bilinear resize without smoothing: the worst case for thin features.
+            // Nearest neighbors of a bilinear resize without smoothing: the worst case for thin features.
             let small = image::imageops::resize(&image, 112, 112, FilterType::Nearest);
             image::imageops::resize(&small, 560, 560, FilterType::Nearest)
                 .save(folder.join(format!("{name}_112.png")))?;

@@ -5,19 +5,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::objects::Tray;
 
-/// A direction on the table **as the viewer of the overview camera sees it**.
+/// A direction on the table **in the image of the overview camera**.
 ///
-/// That camera faces the robot, so the viewer's left is the robot's right.
+/// That camera faces the robot, so the image's left is the robot's right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Direction {
-    /// To the left edge of the picture: -y in the table frame.
+    /// To the left edge of the image: -y in the table frame.
     Left,
-    /// To the right edge of the picture: +y in the table frame.
+    /// To the right edge of the image: +y in the table frame.
     Right,
-    /// Away from the camera, towards the robot's base (up in the picture): -x in the table frame.
+    /// Away from the camera, towards the robot's base (up in the image): -x in the table frame.
     Forward,
-    /// Back towards the camera (down in the picture): +x in the table frame.
+    /// Back towards the camera (down in the image): +x in the table frame.
     Back,
 }
 
@@ -35,7 +35,7 @@ impl Direction {
         }
     }
 
-    /// The other way.
+    /// The opposite direction.
     #[must_use]
     pub fn opposite(self) -> Direction {
         match self {
@@ -61,7 +61,7 @@ impl Direction {
         Vec3::new(x, y, 0.0)
     }
 
-    /// How far a cube at `at` may still be pushed before it leaves the work area, metres.
+    /// Distance that a cube at `at` can be pushed before it leaves the work area, meters.
     pub(crate) fn room(self, at: Vec3, tray: &Tray) -> f32 {
         match self {
             Self::Left => at.y + 0.205,
@@ -72,11 +72,11 @@ impl Direction {
     }
 }
 
-/// Least room that a push needs, metres: the success distance and some.
+/// Least room that a push needs, meters: the success distance and a margin.
 const PUSH_ROOM: f32 = 0.075;
 
-/// Whether a cube can be pushed: there is room behind it for the fingers, before it to move, and an arm's
-/// reach for both.
+/// Whether a cube can be pushed: there is room behind it for the fingers, room in front of it to move, and both
+/// are within the arm's reach.
 pub(crate) fn push_is_feasible(
     cube: Vec3,
     direction: Direction,

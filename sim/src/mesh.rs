@@ -1,16 +1,16 @@
-//! Triangles, and the few solids that the scene is made of.
+//! Triangles, and the few solids that make up the scene.
 
 use rapier3d::math::{Pose, Vec3};
 
 use crate::trig;
 
-/// A flat coloured triangle in the table frame.
+/// A flat colored triangle in the table frame.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Triangle {
     pub(crate) corners: [Vec3; 3],
     /// Outward unit normal.
     pub(crate) normal: Vec3,
-    /// Colour under full light, each channel in 0..1, as displayed.
+    /// Color under full light, each channel in 0..1, as displayed.
     pub(crate) color: Vec3,
     /// Whether it darkens the table.
     pub(crate) casts_shadow: bool,
@@ -48,7 +48,7 @@ impl Mesh {
         }
     }
 
-    /// A box with bevelled edges; `half` are its half sizes in the frame of `pose`.
+    /// A box with beveled edges; `half` are its half sizes in the frame of `pose`.
     pub(crate) fn beveled_box(&mut self, pose: Pose, half: Vec3, bevel: f32, color: Vec3) {
         let center = pose.translation;
         let inner = half - Vec3::splat(bevel);
@@ -128,7 +128,7 @@ impl Mesh {
         }
     }
 
-    /// A cylinder along the y axis of `pose`, centred.
+    /// A cylinder along the y axis of `pose`, centerd.
     pub(crate) fn axle(&mut self, pose: Pose, radius: f32, half_length: f32, color: Vec3) {
         let turned = pose * Pose::rotation(Vec3::new(std::f32::consts::FRAC_PI_2, 0.0, 0.0));
         self.stump(

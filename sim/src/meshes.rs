@@ -1,7 +1,7 @@
-//! What the scene looks like: the solids drawn for cubes, tray and arm.
+//! Meshes of the scene: the solids drawn for cubes, tray and arm.
 //!
-//! Colours are plain and far apart, so that a small network at a low resolution tells them apart: a light
-//! table, a graphite arm, and finger tips in a colour that no cube has.
+//! Colors are plain and far apart, so that a small network at a low resolution tells them apart: a light
+//! table, a graphite arm, and finger tips in a color that no cube has.
 
 use rapier3d::math::{Pose, Vec3};
 
@@ -25,7 +25,7 @@ fn cube_color(color: Color) -> Vec3 {
     }
 }
 
-/// Everything in the scene but the table.
+/// Mesh of the scene without the table.
 pub(crate) fn scene(world: &World) -> Mesh {
     let mut mesh = Mesh {
         casts_shadow: true,

@@ -3,10 +3,10 @@
 use rapier3d::math::Vec3;
 use serde::{Deserialize, Serialize};
 
-/// Half the side of a cube, metres.
+/// Half the side of a cube, meters.
 pub const CUBE_HALF: f32 = 0.02;
 
-/// Colour of a cube; no two cubes in a scene share one.
+/// Color of a cube; no two cubes in a scene share one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Color {
@@ -21,7 +21,7 @@ pub enum Color {
 }
 
 impl Color {
-    /// Every colour.
+    /// Every color.
     pub const ALL: [Color; 4] = [Color::Red, Color::Green, Color::Blue, Color::Yellow];
 
     /// The English word.
@@ -38,29 +38,29 @@ impl Color {
 /// The tray: an open box with its sides along the table's axes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Tray {
-    /// Centre of the floor's underside, metres, table frame.
+    /// Center of the floor's underside along x, meters, table frame.
     pub x: f32,
-    /// See `x`.
+    /// Center of the floor's underside along y, meters.
     pub y: f32,
 }
 
 impl Tray {
-    /// Half the outer side, metres.
+    /// Half the outer side, meters.
     pub const HALF: f32 = 0.060;
-    /// Thickness of the walls, metres.
+    /// Thickness of the walls, meters.
     pub const WALL: f32 = 0.005;
-    /// Thickness of the floor, metres.
+    /// Thickness of the floor, meters.
     pub const FLOOR: f32 = 0.004;
-    /// Height of the walls, metres.
+    /// Height of the walls, meters.
     pub const HEIGHT: f32 = 0.022;
 
-    /// Whether a point (metres, table frame) lies over the tray's floor, at least `margin` inside the walls.
+    /// Whether a point (meters, table frame) lies over the tray's floor, at least `margin` inside the walls.
     pub fn covers(&self, x: f32, y: f32, margin: f32) -> bool {
         let reach = Self::HALF - Self::WALL - margin;
         (x - self.x).abs() <= reach && (y - self.y).abs() <= reach
     }
 
-    /// Height of whatever of the tray is under the point, or 0 where there is only the table.
+    /// Height of the tray under a point, or 0 where there is only the table.
     pub(crate) fn height_at(&self, x: f32, y: f32) -> f32 {
         let (dx, dy) = ((x - self.x).abs(), (y - self.y).abs());
         if dx > Self::HALF || dy > Self::HALF {

@@ -1,43 +1,43 @@
-//! Sentences read as tasks.
+//! Parses an instruction into a task.
 
 use crate::direction::Direction;
 use crate::objects::Color;
 use crate::task::{Task, TaskFamily};
 use crate::world::World;
 
-/// A sentence that names no task in this scene. Each message says what would be understood.
+/// An instruction that names no task in this scene. Each message lists what is understood.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseError {
     /// No cube is named.
-    #[error("which cube? The sentence {sentence:?} names no colour; here are: {present}")]
+    #[error("which cube? The instruction {instruction:?} names no colour; here are: {present}")]
     NoColor {
-        /// The sentence.
-        sentence: String,
-        /// The colours in the scene.
+        /// The instruction.
+        instruction: String,
+        /// The colors in the scene.
         present: String,
     },
-    /// A colour is named that no cube here has.
+    /// A color is named that no cube here has.
     #[error("there is no {color} cube here; there are: {present}")]
     NoSuchCube {
-        /// The colour that was asked for.
+        /// The color named.
         color: &'static str,
-        /// The colours in the scene.
+        /// The colors in the scene.
         present: String,
     },
     /// More than one cube is named.
-    #[error("one cube at a time: the sentence {sentence:?} names {colors}")]
+    #[error("one cube at a time: the instruction {instruction:?} names {colors}")]
     SeveralCubes {
-        /// The sentence.
-        sentence: String,
-        /// The colours that were named.
+        /// The instruction.
+        instruction: String,
+        /// The colors named.
         colors: String,
     },
     /// More than one direction is named.
-    #[error("one direction at a time: the sentence {sentence:?} names {directions}")]
+    #[error("one direction at a time: the instruction {instruction:?} names {directions}")]
     SeveralDirections {
-        /// The sentence.
-        sentence: String,
-        /// The directions that were named.
+        /// The instruction.
+        instruction: String,
+        /// The directions named.
         directions: String,
     },
     /// The verb is unknown or missing.
@@ -46,7 +46,7 @@ pub enum ParseError {
          it left, right, forward or back; pick it up, lift or grab it; put or drop it in the tray"
     )]
     NoVerb {
-        /// The colour that was named.
+        /// The color named.
         color: &'static str,
     },
     /// A push without a direction.
@@ -54,19 +54,19 @@ pub enum ParseError {
         "push the {color} cube where to? Understood are: left, right, forward (away from the camera), back (towards the camera)"
     )]
     NoDirection {
-        /// The colour that was named.
+        /// The color named.
         color: &'static str,
     },
 }
 
 impl Task {
-    /// The task that a sentence asks for in this scene.
+    /// The task that an instruction asks for in this scene.
     ///
-    /// Case, punctuation, articles and politeness do not matter. Cubes are told apart by colour; directions
-    /// are those of the overview camera's viewer (see [`Direction`]).
+    /// Case, punctuation, articles and politeness do not matter. Cubes are told apart by color; directions
+    /// are those of the overview camera's image (see [`Direction`]).
     ///
     /// # Errors
-    /// [`ParseError`] says what is missing or ambiguous and what would be understood.
+    /// [`ParseError`] names what is missing or ambiguous and what is understood.
     pub fn parse(instruction: &str, world: &World) -> Result<Task, ParseError> {
         let words = Words::new(instruction);
         let object = words.cube(world)?;
@@ -88,9 +88,9 @@ impl Task {
     }
 }
 
-/// The lower-case words of a sentence.
+/// The lower-case words of an instruction.
 struct Words<'a> {
-    sentence: &'a str,
+    instruction: &'a str,
     words: Vec<String>,
 }
 
@@ -117,13 +117,13 @@ const CARRY_VERBS: [&str; 6] = ["move", "bring", "put", "place", "drop", "set"];
 const HAND_NOUNS: [&str; 6] = ["gripper", "arm", "hand", "finger", "fingers", "fingertips"];
 
 impl<'a> Words<'a> {
-    fn new(sentence: &'a str) -> Self {
-        let words = sentence
+    fn new(instruction: &'a str) -> Self {
+        let words = instruction
             .split(|c: char| !c.is_alphanumeric())
             .filter(|word| !word.is_empty())
             .map(str::to_lowercase)
             .collect();
-        Self { sentence, words }
+        Self { instruction, words }
     }
 
     fn has(&self, set: &[&str]) -> bool {
@@ -148,7 +148,7 @@ impl<'a> Words<'a> {
             .collect();
         match named.as_slice() {
             [] => Err(ParseError::NoColor {
-                sentence: self.sentence.to_owned(),
+                instruction: self.instruction.to_owned(),
                 present: present(),
             }),
             [color] if world.colors().contains(color) => Ok(*color),
@@ -159,7 +159,7 @@ impl<'a> Words<'a> {
             several => {
                 let colors: Vec<&str> = several.iter().map(|color| color.name()).collect();
                 Err(ParseError::SeveralCubes {
-                    sentence: self.sentence.to_owned(),
+                    instruction: self.instruction.to_owned(),
                     colors: colors.join(" and "),
                 })
             }
@@ -231,7 +231,7 @@ impl<'a> Words<'a> {
             several => {
                 let names: Vec<&str> = several.iter().map(|direction| direction.name()).collect();
                 Err(ParseError::SeveralDirections {
-                    sentence: self.sentence.to_owned(),
+                    instruction: self.instruction.to_owned(),
                     directions: names.join(" and "),
                 })
             }
@@ -294,7 +294,7 @@ mod tests {
             object: *here,
             direction: None,
         };
-        for (sentence, task) in [
+        for (instruction, task) in [
             (
                 "Could you push {} towards the robot?",
                 push(Direction::Forward),
@@ -315,8 +315,12 @@ mod tests {
                 plain(TaskFamily::Reach),
             ),
         ] {
-            let sentence = sentence.replace("{}", here.name());
-            assert_eq!(Task::parse(&sentence, &world), Ok(task), "{sentence:?}");
+            let instruction = instruction.replace("{}", here.name());
+            assert_eq!(
+                Task::parse(&instruction, &world),
+                Ok(task),
+                "{instruction:?}"
+            );
         }
     }
 
@@ -332,7 +336,7 @@ mod tests {
             .find(|c| !world.colors().contains(c))
             .unwrap()
             .name();
-        let text = |sentence: &str| Task::parse(sentence, &world).unwrap_err().to_string();
+        let text = |instruction: &str| Task::parse(instruction, &world).unwrap_err().to_string();
         assert!(text("push it to the left").contains(here));
         assert!(text(&format!("lift the {absent} cube")).contains(here));
         assert!(text(&format!("push the {here} cube")).contains("left, right, forward"));

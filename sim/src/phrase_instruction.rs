@@ -1,4 +1,4 @@
-//! Wordings: a task as a sentence, in many ways.
+//! Phrases a task as an instruction, in many wordings.
 
 use rand::Rng;
 use rand::RngExt as _;
@@ -75,7 +75,7 @@ fn fill(template: &str, task: &Task, noun: &str, direction: &str) -> String {
 }
 
 impl Task {
-    /// The plain wording: `push the red cube to the left`.
+    /// The canonical wording: `push the red cube to the left`.
     pub fn canonical(&self) -> String {
         let (template, direction) = match (self.family, self.direction) {
             (TaskFamily::Reach, _) => ("reach the {c} {n}", ""),
@@ -103,9 +103,9 @@ impl Task {
         for template in templates {
             for noun in CUBE_NOUNS {
                 for direction in directions {
-                    let sentence = fill(template, self, noun, direction).trim_end().to_owned();
-                    if !all.contains(&sentence) {
-                        all.push(sentence);
+                    let instruction = fill(template, self, noun, direction).trim_end().to_owned();
+                    if !all.contains(&instruction) {
+                        all.push(instruction);
                     }
                 }
             }
@@ -113,7 +113,7 @@ impl Task {
         all
     }
 
-    /// A wording at random.
+    /// A random wording.
     pub fn instruction(&self, rng: &mut impl Rng) -> String {
         let phrasings = self.phrasings();
         let index = rng.random_range(0..phrasings.len().max(1));

@@ -11,26 +11,26 @@ pub(crate) const WIDTH: usize = WIDTH_PIXELS * OVERSAMPLING;
 /// Rows of samples.
 pub(crate) const HEIGHT: usize = HEIGHT_PIXELS * OVERSAMPLING;
 
-/// Nothing closer than this is drawn, metres.
+/// Nothing closer than this is drawn, meters.
 const NEAR: f32 = 0.012;
 
-/// Colour of a sample where only the table is.
+/// Color of a sample where only the table is.
 pub(crate) const TABLE: u32 = 0;
 
-/// Colour and depth of every sample of a picture.
+/// Color and depth of every sample of an image.
 #[derive(Debug, Default)]
 pub(crate) struct Samples {
-    /// 1 / distance along the optical axis, per metre; 0 where there is nothing.
+    /// 1 / distance along the optical axis, per meter; 0 where there is nothing.
     pub(crate) inverse_depth: Vec<f32>,
     /// 0xff_rr_gg_bb, or [`TABLE`].
     pub(crate) color: Vec<u32>,
-    /// Horizontal coordinate of the centre of each column: looking it up lets the loops below run in
+    /// Horizontal coordinate of the center of each column: looking it up lets the loops below run in
     /// vector registers, which converting an index does not.
     columns: Vec<f32>,
 }
 
 impl Samples {
-    /// Forgets the last picture and puts the table plane (z = 0) behind everything.
+    /// Clears the buffers and draws the table plane (z = 0) as the background.
     pub(crate) fn clear(&mut self, view: &View) {
         self.color.clear();
         self.color.resize(WIDTH * HEIGHT, TABLE);
@@ -73,7 +73,7 @@ impl Samples {
         }
     }
 
-    /// Fills a projected triangle: sample coordinates and inverse depth, which is affine over the picture.
+    /// Fills a projected triangle: sample coordinates and inverse depth, which is affine over the image.
     fn fill(&mut self, corners: [Vec3; 3], color: u32) {
         let [a, b, c] = corners;
         let (ab, ac) = (b - a, c - a);
@@ -130,7 +130,7 @@ fn clip_near(corners: [Vec3; 3], out: &mut [Vec3; 4]) -> usize {
     count
 }
 
-/// Calls `row(y, from, to)` for every row of samples whose centres lie in the triangle.
+/// Calls `row(y, from, to)` for every row of samples whose centers lie in the triangle.
 pub(crate) fn scan(
     corners: [[f32; 2]; 3],
     width: usize,
@@ -140,7 +140,7 @@ pub(crate) fn scan(
     let mut sorted = corners;
     sorted.sort_by(|[_, a], [_, b]| a.total_cmp(b));
     let [[x0, y0], [x1, y1], [x2, y2]] = sorted;
-    // First sample whose centre is at or after the coordinate.
+    // First sample whose center is at or after the coordinate.
     let first = |v: f32, most: usize| (v - 0.5).ceil().clamp(0.0, most as f32) as usize;
     for y in first(y0, height)..first(y2, height) {
         let at = y as f32 + 0.5;

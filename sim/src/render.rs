@@ -1,4 +1,4 @@
-//! Pictures: the scene's triangles shaded, filled, and averaged down, over a table with soft shadows.
+//! Images: the scene's triangles shaded, filled, and averaged down, over a table with soft shadows.
 
 use std::cell::RefCell;
 
@@ -11,7 +11,7 @@ use crate::raster::{OVERSAMPLING, Samples, TABLE, WIDTH};
 use crate::shadow::ShadowMap;
 use crate::world::World;
 
-/// A picture.
+/// A rendered image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rendered {
     /// Pixels per row.
@@ -20,12 +20,12 @@ pub struct Rendered {
     pub height: usize,
     /// Red, green, blue per pixel, row by row from the top left: `width * height * 3` bytes.
     pub rgb: Vec<u8>,
-    /// Distance along the optical axis in millimetres per pixel, 0 where there is nothing within 65 m;
+    /// Distance along the optical axis in millimeters per pixel, 0 where there is nothing within 65 m;
     /// only the overview camera measures it.
     pub depth_mm: Option<Vec<u16>>,
 }
 
-/// Buffers kept between pictures: they are the size of a picture, and clearing is cheaper than allocating.
+/// Buffers kept between images: they are the size of an image, and clearing is cheaper than allocating.
 #[derive(Default)]
 struct Buffers {
     samples: Samples,
@@ -36,7 +36,7 @@ thread_local! {
     static BUFFERS: RefCell<Buffers> = RefCell::default();
 }
 
-/// Towards the light, not normalised: from the viewer's upper left, in front.
+/// Towards the light, not normalized: from the viewer's upper left, in front.
 const TO_LIGHT: Vec3 = Vec3::new(0.30, -0.42, 1.0);
 
 /// The image of a scene from a camera.
@@ -65,7 +65,7 @@ pub fn render(world: &World, camera: Camera) -> Rendered {
     })
 }
 
-/// Colour of a lit triangle, packed. Light adds up in linear space, taken as the square of the displayed value.
+/// Color of a lit triangle, packed. Light adds up in linear space, taken as the square of the displayed value.
 fn shade(triangle: &Triangle) -> u32 {
     let sun = triangle.normal.dot(TO_LIGHT.normalize()).max(0.0);
     let sky = 0.5 + 0.5 * triangle.normal.z;
@@ -77,7 +77,7 @@ fn shade(triangle: &Triangle) -> u32 {
         | channel(triangle.color.z)
 }
 
-/// Colour of the table at a spot, 0..255 per channel.
+/// Color of the table at a spot, 0..255 per channel.
 fn table_color(shadows: &ShadowMap, x: f32, y: f32) -> Vec3 {
     let (dx, dy) = (x - 0.20, y);
     let distance = (dx * dx + dy * dy).min(4.0);

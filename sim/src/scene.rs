@@ -1,4 +1,4 @@
-//! What stands on the table at the start of an episode.
+//! Random initial layouts of the scene.
 
 use rand::RngExt as _;
 use rand::seq::SliceRandom as _;
@@ -8,7 +8,7 @@ use rapier3d::math::Vec3;
 use crate::direction::{Direction, push_is_feasible};
 use crate::objects::{CUBE_HALF, Color, Tray};
 
-/// A cube's place at the start.
+/// Initial placement of a cube.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct CubePlacement {
     pub(crate) color: Color,
@@ -17,18 +17,18 @@ pub(crate) struct CubePlacement {
     pub(crate) yaw_deg: f32,
 }
 
-/// Everything random about an episode's start.
+/// Initial layout of an episode.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Layout {
     pub(crate) cubes: Vec<CubePlacement>,
     pub(crate) tray: Tray,
-    /// Where the tool centre point starts, metres, table frame.
+    /// Initial tool center point, meters, table frame.
     pub(crate) tcp: Vec3,
     pub(crate) hand_yaw_deg: f32,
     pub(crate) gripper_percent: f32,
 }
 
-/// Smallest distance between the centres of two cubes, metres: the open gripper fits between them.
+/// Smallest distance between the centers of two cubes, meters: the open gripper fits between them.
 const SEPARATION: f32 = 0.085;
 
 impl Layout {

@@ -1,4 +1,4 @@
-//! What the robot may be asked to do.
+//! Tasks: their families, sampling, and tasks that rule one another out.
 
 use rand::Rng;
 use rand::RngExt as _;
@@ -44,29 +44,29 @@ impl TaskFamily {
     }
 }
 
-/// Something to do in a scene.
+/// A task in a scene.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Task {
     /// The kind of task.
     pub family: TaskFamily,
-    /// The cube it is about.
+    /// The cube to act on.
     pub object: Color,
-    /// Where to push it; only for [`TaskFamily::Push`].
+    /// Direction of the push; only for [`TaskFamily::Push`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub direction: Option<Direction>,
 }
 
 impl Task {
-    /// A task of `family` that can be done in the scene as it is at the start of an episode.
+    /// A feasible task of `family` in the scene at the start of an episode.
     ///
-    /// Later, when none can be done any more (a full tray, cubes at the edge), a random cube is chosen all the
-    /// same, and for a push the direction with the most room; [`Task::options`] then is empty.
+    /// Later, when no task is feasible any more (a full tray, cubes at the edge), it is a task with a random cube, and
+    /// for a push the direction with the most room; [`Task::options`] is empty then.
     pub fn sample(family: TaskFamily, world: &World, rng: &mut impl Rng) -> Task {
         let options = Self::options(family, world);
         Self::draw(&options, rng).unwrap_or_else(|| Self::fallback(family, world, rng))
     }
 
-    /// Every task of a family that can be done in the scene as it is.
+    /// Every task of a family that is feasible in the present scene.
     pub fn options(family: TaskFamily, world: &World) -> Vec<Task> {
         let colors = world.colors();
         let at = |index: usize| world.cube_pose(index).translation;
@@ -125,10 +125,10 @@ impl Task {
     }
 
     /// Another task over the same scene whose success rules out success of this one: another cube, or for a
-    /// push, half of the time, another direction. It can be done if any such task can.
+    /// push, half of the time, another direction. It is feasible if any such task is.
     ///
-    /// Reaching, pushing, lifting or placing another cube leaves this task's own cube where it is, so a
-    /// policy that follows the wrong words must fail this task.
+    /// Reaching, pushing, lifting or placing another cube leaves this task's cube in place, so a policy that
+    /// follows the wrong instruction must fail this task.
     pub fn wrong(&self, world: &World, rng: &mut impl Rng) -> Task {
         let mut options = Self::options(self.family, world);
         options.retain(|task| task != self);

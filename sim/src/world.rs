@@ -13,31 +13,31 @@ use crate::{CONTROL_RATE_HZ, DOF, JointVector};
 
 /// Share of the remaining way that a servo covers in one physics step.
 const SERVO_GAIN: f32 = 0.34;
-/// The finger tips are kept at least this far above whatever is under them, metres.
+/// The finger tips are kept at least this far above whatever is under them, meters.
 const CLEARANCE: f32 = 0.002;
 
-/// A cube, as the simulator knows it.
+/// State of a cube.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Object {
-    /// For example `red cube`.
+    /// Name, for example `red cube`.
     pub name: String,
-    /// Its colour.
+    /// Its color.
     pub color: Color,
-    /// Centre, metres, table frame (x away from the robot, y to the robot's left, z up).
+    /// Center, meters, table frame (x away from the robot, y to the robot's left, z up).
     pub position: [f32; 3],
     /// Orientation in the table frame, a unit quaternion (x, y, z, w).
     pub rotation: [f32; 4],
-    /// Half the side, metres.
+    /// Half the side, meters.
     pub half_size: f32,
     /// Whether the gripper holds it.
     pub held: bool,
     /// Whether a finger touches it without holding it.
     pub touched: bool,
-    /// Metres per second.
+    /// Speed, meters per second.
     pub speed: f32,
 }
 
-/// What one [`World::step`] did with the target it was given.
+/// Changes that one [`World::step`] made to its target.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct StepReport {
     /// The target held a NaN or an infinity; the arm held its position instead.
@@ -51,7 +51,7 @@ pub struct StepReport {
 }
 
 impl StepReport {
-    /// Whether anything about the target was changed.
+    /// Whether the target was changed in any way.
     pub fn clamped(&self) -> bool {
         self.refused || self.blocked || self.limited.contains(&true) || self.slowed.contains(&true)
     }
@@ -80,7 +80,7 @@ impl std::fmt::Debug for World {
 }
 
 impl World {
-    /// A scene drawn from `seed`: two or three cubes of different colours, a tray, and the arm near its rest
+    /// A scene drawn from `seed`: two or three cubes of different colors, a tray, and the arm near its rest
     /// pose. The same seed and the same targets give the same episode, bit for bit.
     pub fn new(seed: u64) -> World {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -146,14 +146,14 @@ impl World {
             .collect()
     }
 
-    /// The cube of a colour, if the scene has one.
+    /// The cube of a color, if the scene has one.
     pub fn object(&self, color: Color) -> Option<Object> {
         self.objects()
             .into_iter()
             .find(|object| object.color == color)
     }
 
-    /// The colours of the cubes, in the order of [`World::objects`].
+    /// The colors of the cubes, in the order of [`World::objects`].
     pub fn colors(&self) -> &[Color] {
         &self.colors
     }
@@ -163,7 +163,7 @@ impl World {
         self.tray
     }
 
-    /// The point between the finger tips: metres, table frame.
+    /// The point between the finger tips: meters, table frame.
     pub fn tool_center_point(&self) -> [f32; 3] {
         let tcp = self.arm().tcp();
         [tcp.x, tcp.y, tcp.z]
@@ -249,7 +249,7 @@ impl World {
         );
     }
 
-    /// Height of the lowest finger point (or of the carried cube's lowest corner) over what is under it.
+    /// Height of the lowest finger point (or of the carried cube's lowest corner) over the surface below it.
     fn clearance(&self, joints: &JointVector) -> f32 {
         let arm = ArmPose::from_joints(joints);
         let now = self.arm();
@@ -282,7 +282,7 @@ impl World {
     }
 }
 
-/// Where the servos bring the joints in one physics step.
+/// Joint positions after one physics step of the servos.
 fn servo_step(from: &JointVector, goal: &JointVector, slowed: &mut [bool; DOF]) -> JointVector {
     let mut next = *from;
     for (((value, goal), info), slowed) in next.iter_mut().zip(goal).zip(&JOINTS).zip(slowed) {
@@ -294,13 +294,13 @@ fn servo_step(from: &JointVector, goal: &JointVector, slowed: &mut [bool; DOF]) 
     next
 }
 
-/// Where the servos bring the joints in one control tick, with nothing in the way.
+/// Joint positions after one control tick of the servos, with nothing in the way.
 pub(crate) fn servo_tick(from: &JointVector, goal: &JointVector) -> JointVector {
     let mut slowed = [false; DOF];
     (0..SUBSTEPS).fold(*from, |state, _| servo_step(&state, goal, &mut slowed))
 }
 
-/// The corners of a cube about its centre, metres.
+/// The corners of a cube about its center, meters.
 fn cube_corners() -> [Vec3; 8] {
     let sign = |bit: u8, index: u8| {
         if index & bit == 0 {
