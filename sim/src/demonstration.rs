@@ -56,6 +56,7 @@ const MOST_TICKS: u32 = 300;
 pub struct Demonstration {
     world: World,
     task: Task,
+    /// The task that the expert carries out: another one for [`Behavior::DoAnother`].
     executed: Task,
     behavior: Behavior,
     monitor: TaskMonitor,
@@ -112,11 +113,6 @@ impl Demonstration {
     /// The task of the instruction.
     pub fn task(&self) -> &Task {
         &self.task
-    }
-
-    /// The task that the expert carries out: another one for [`Behavior::DoAnother`].
-    pub fn executed_task(&self) -> &Task {
-        &self.executed
     }
 
     /// The arm's behavior.

@@ -14,8 +14,8 @@
 //!
 //! Units: meters, degrees for the first five joints and percent (0 closed, 100 open) for the gripper,
 //! 30 ticks per second. Frames: the table frame has its origin under the arm's pan axis, x away from the
-//! robot, y to the robot's left, z up. Left, right, forward and back in tasks are those of the overview
-//! camera's image, which faces the robot: see [`Direction`].
+//! robot, y to the robot's left, z up. Left, right, forward and back in tasks are those of the image of the
+//! overview camera, which faces the robot: see [`Direction`].
 //!
 //! The crate has no sockets, threads, clocks or files, and compiles for wasm.
 
