@@ -3,7 +3,7 @@
 /// Milliseconds since some fixed moment, with fractions.
 #[cfg(target_family = "wasm")]
 pub fn now_millis() -> f64 {
-    crate::scope::performance_now()
+    crate::worker_scope::performance_now()
 }
 
 /// Milliseconds since some fixed moment, with fractions.

@@ -1,10 +1,10 @@
 //! The worker's life: try the devices, then answer the page.
 
-mod depth;
+mod depth_images;
 mod devices;
-mod jobs;
+mod score_jobs;
 mod scorer;
-mod tokens;
+mod tokenizer;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -19,8 +19,8 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{AbortController, MessageEvent};
 
-use crate::scope::{post, scope};
-use crate::unfold::{encode, unfold};
+use crate::partial_decode::{decode_partial, encode};
+use crate::worker_scope::{global_scope, post};
 
 #[derive(Default)]
 struct Session {
@@ -30,11 +30,11 @@ struct Session {
     chosen: Option<ComputeKind>,
     settled: bool,
     tokenizer: Option<FastTokenizer>,
-    depth: Option<depth::Held>,
+    depth: Option<depth_images::Held>,
     scorer: Option<scorer::Held>,
     /// Stops the scorer's load that is on its way.
     fetching: Option<AbortController>,
-    jobs: BTreeMap<u64, jobs::Job>,
+    jobs: BTreeMap<u64, score_jobs::Job>,
 }
 
 type Shared = Rc<RefCell<Session>>;
@@ -49,7 +49,7 @@ pub fn start() {
     let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
         receive(&for_messages, &event.data());
     });
-    scope().set_onmessage(Some(on_message.as_ref().unchecked_ref()));
+    global_scope().set_onmessage(Some(on_message.as_ref().unchecked_ref()));
     // The listener lives as long as the worker.
     on_message.forget();
     post(&FromWorker::Started);
@@ -72,14 +72,15 @@ fn receive(session: &Shared, data: &JsValue) {
         }) => {
             let session = session.clone();
             spawn_local(async move {
-                let outcome = tokens::load(&session, &tokenizer_url, &processor_config_url).await;
+                let outcome =
+                    tokenizer::load(&session, &tokenizer_url, &processor_config_url).await;
                 post(&FromWorker::Tokenizer(outcome));
             });
         }
         Ok(ToWorker::Decode(request)) => {
             let session = session.clone();
             spawn_local(async move {
-                let outcome = tokens::answer(&session, &request).await;
+                let outcome = tokenizer::answer(&session, &request).await;
                 post(&FromWorker::Decoded {
                     request_id: request.request_id,
                     outcome,
@@ -88,22 +89,28 @@ fn receive(session: &Shared, data: &JsValue) {
         }
         Ok(ToWorker::Unfold(request)) => post(&FromWorker::Unfolded {
             request_id: request.request_id,
-            outcome: tokens::with_tokenizer(session, |tokenizer| unfold(&request, tokenizer)),
+            outcome: tokenizer::with_tokenizer(session, |tokenizer| {
+                decode_partial(&request, tokenizer)
+            }),
         }),
         Ok(ToWorker::Encode(request)) => post(&FromWorker::Encoded {
             request_id: request.request_id,
-            outcome: tokens::with_tokenizer(session, |tokenizer| encode(&request, tokenizer)),
+            outcome: tokenizer::with_tokenizer(session, |tokenizer| encode(&request, tokenizer)),
         }),
         Ok(ToWorker::Time(runs)) => {
             let session = session.clone();
             spawn_local(async move {
-                post(&FromWorker::Timed(tokens::time_all(&session, runs).await));
+                post(&FromWorker::Timed(
+                    tokenizer::time_all(&session, runs).await,
+                ));
             });
         }
         Ok(ToWorker::LoadDepthDecoder { url }) => {
             let session = session.clone();
             spawn_local(async move {
-                post(&FromWorker::DepthDecoder(depth::load(&session, &url).await));
+                post(&FromWorker::DepthDecoder(
+                    depth_images::load(&session, &url).await,
+                ));
             });
         }
         Ok(ToWorker::Draw(request)) => {
@@ -111,7 +118,7 @@ fn receive(session: &Shared, data: &JsValue) {
             spawn_local(async move {
                 post(&FromWorker::Drawn {
                     request_id: request.request_id,
-                    outcome: depth::answer(&session, &request).await,
+                    outcome: depth_images::answer(&session, &request).await,
                 });
             });
         }
@@ -121,10 +128,10 @@ fn receive(session: &Shared, data: &JsValue) {
         }
         Ok(ToWorker::CancelScorer) => scorer::cancel(session),
         Ok(ToWorker::ForgetScorers) => spawn_local(scorer::forget()),
-        Ok(ToWorker::Score(request)) => jobs::open(session, request),
-        Ok(ToWorker::ScoreFrame(frame)) => jobs::take(session, frame),
-        Ok(ToWorker::ScoreClose { job }) => jobs::close(session, job),
-        Ok(ToWorker::ScoreCancel { job }) => jobs::cancel(session, job),
+        Ok(ToWorker::Score(request)) => score_jobs::open(session, request),
+        Ok(ToWorker::ScoreFrame(frame)) => score_jobs::take(session, frame),
+        Ok(ToWorker::ScoreClose { job }) => score_jobs::close(session, job),
+        Ok(ToWorker::ScoreCancel { job }) => score_jobs::cancel(session, job),
         Err(error) => web_sys::console::error_1(&error.to_string().into()),
     }
 }

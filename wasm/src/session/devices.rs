@@ -5,10 +5,10 @@ use layers::device;
 use protocol::worker::{ComputeDevice, ComputeKind, ComputeReport, FromWorker, Verdict};
 
 use super::Shared;
-use crate::choose::choose;
 use crate::clock::now_millis;
+use crate::device_choice::choose;
 use crate::probe;
-use crate::scope::{adapter, breathe, post, scope, within};
+use crate::worker_scope::{adapter, global_scope, post, with_timeout, yield_to_event_loop};
 
 /// Opening an adapter.
 const OPEN_MILLIS: i32 = 15_000;
@@ -27,17 +27,17 @@ pub(super) async fn try_all(session: Shared) {
     );
     session.borrow_mut().reports.push(cpu.clone());
     decide(&session);
-    breathe().await;
+    yield_to_event_loop().await;
     let (report, device) = try_cpu(cpu).await;
     conclude(&session, report, Some(device));
 
     let gpu = probe::testing(ComputeKind::Webgpu, "WebGPU");
     session.borrow_mut().reports.push(gpu.clone());
     decide(&session);
-    breathe().await;
+    yield_to_event_loop().await;
     let started_millis = now_millis();
     let passed = session.borrow().reports.clone();
-    let (mut report, device) = if scope().name() == CPU_ONLY {
+    let (mut report, device) = if global_scope().name() == CPU_ONLY {
         let why = "the worker died while it was being tested; the tab now runs without it";
         (
             ComputeDevice {
@@ -76,7 +76,7 @@ async fn try_webgpu(
     mut report: ComputeDevice,
     passed: &[ComputeDevice],
 ) -> (ComputeDevice, Option<Device>) {
-    let named = match within(OPEN_MILLIS, adapter()).await {
+    let named = match with_timeout(OPEN_MILLIS, adapter()).await {
         Some(Ok(named)) => named,
         Some(Err(why)) => return unavailable(report, why),
         None => return unavailable(report, timed_out("looking for an adapter", OPEN_MILLIS)),
@@ -86,12 +86,12 @@ async fn try_webgpu(
     } else {
         named.name
     };
-    let device = match within(OPEN_MILLIS, device::gpu_async()).await {
+    let device = match with_timeout(OPEN_MILLIS, device::gpu_async()).await {
         Some(Ok(gpu)) => gpu.device,
         Some(Err(error)) => return unavailable(report, error.to_string()),
         None => return unavailable(report, timed_out("opening the adapter", OPEN_MILLIS)),
     };
-    match within(TIMING_MILLIS, probe::time_smallest(&device)).await {
+    match with_timeout(TIMING_MILLIS, probe::time_smallest(&device)).await {
         Some(Ok(product)) => {
             report.products = vec![product];
             if let Some(why) = probe::postponement(product, passed) {
@@ -110,14 +110,14 @@ async fn try_webgpu(
 
 /// The self-test and, if it passes, the timing; each with its limit.
 async fn test_and_time(device: &Device, report: &mut ComputeDevice) {
-    if within(SELF_TEST_MILLIS, probe::self_test(device, report))
+    if with_timeout(SELF_TEST_MILLIS, probe::self_test(device, report))
         .await
         .is_none()
     {
         report.verdict = Verdict::Refused(timed_out("the self-test", SELF_TEST_MILLIS));
     }
     if report.verdict == Verdict::Passed {
-        match within(TIMING_MILLIS, probe::time_products(device)).await {
+        match with_timeout(TIMING_MILLIS, probe::time_products(device)).await {
             Some(Ok(products)) => report.products = products,
             Some(Err(why)) => report.verdict = Verdict::Refused(why),
             None => report.verdict = Verdict::Refused(timed_out("the timing", TIMING_MILLIS)),

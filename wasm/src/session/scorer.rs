@@ -12,10 +12,10 @@ use web_sys::AbortController;
 use super::Shared;
 use super::devices::{chosen_device, what_is_missing};
 use crate::clock::now_millis;
-use crate::fetching::{fetch_all, place};
-use crate::fitting;
-use crate::kept;
-use crate::scope::{adapter_limits, breathe, fetch_bytes, post, property};
+use crate::opfs_cache;
+use crate::scorer_download::{fetch_all, place};
+use crate::scorer_fit;
+use crate::worker_scope::{adapter_limits, fetch_bytes, post, property, yield_to_event_loop};
 
 /// Time between two reports of progress [ms].
 const TELL_EVERY_MILLIS: f64 = 80.0;
@@ -85,7 +85,7 @@ pub(super) fn cancel(session: &Shared) {
 
 /// Forgets the files of every scorer; the one that is loaded stays loaded.
 pub(super) async fn forget() {
-    let problem = kept::forget_all().await.err().map(|reason| {
+    let problem = opfs_cache::forget_all().await.err().map(|reason| {
         format!("the kept files could not be forgotten: {reason}; close other tabs of the studio and try again")
     });
     post(&FromWorker::ScorersForgotten { problem });
@@ -107,7 +107,7 @@ async fn bring(
     let (kind, device) = device(session).await?;
     let has_f16 = Precision::F16.check(&device).is_ok();
     let precision = match &wanted.precision {
-        None => fitting::precision(&manifest, kind, has_f16),
+        None => scorer_fit::precision(&manifest, kind, has_f16),
         Some(name) => name.parse().map_err(Failure::Refused)?,
     };
     precision
@@ -117,7 +117,7 @@ async fn bring(
         ComputeKind::Webgpu => adapter_limits().await,
         ComputeKind::Cpu => None,
     };
-    if let Some(reason) = fitting::refusal(&manifest, kind, precision, limits) {
+    if let Some(reason) = scorer_fit::refusal(&manifest, kind, precision, limits) {
         return Err(Failure::Refused(reason));
     }
     let folder = place(&manifest).await.map_err(Failure::Refused)?;
@@ -148,7 +148,7 @@ async fn bring(
             Failure::Failed(why)
         }
     })?;
-    breathe().await;
+    yield_to_event_loop().await;
     if signal.aborted() {
         return Err(Failure::Cancelled);
     }
@@ -159,7 +159,7 @@ async fn bring(
             tell(ScorerState::Loading { read, of });
         }
     };
-    let files = kept::model_files(&manifest.name, fetched.files);
+    let files = opfs_cache::model_files(&manifest.name, fetched.files);
     let options = LoadOptions {
         precision,
         progress: Some(&progress),
@@ -201,7 +201,7 @@ async fn device(session: &Shared) -> Result<(ComputeKind, burn::tensor::Device),
                 "nothing in this browser computes right",
             )));
         }
-        breathe().await;
+        yield_to_event_loop().await;
     }
 }
 

@@ -16,7 +16,7 @@ pub struct DrawFailure(#[from] DepthDecoderError);
 
 impl DrawFailure {
     /// Whether the device failed, so that another one may do better.
-    pub fn is_of_the_device(&self) -> bool {
+    pub fn is_device_error(&self) -> bool {
         matches!(self.0, DepthDecoderError::ReadBack { .. })
     }
 }
@@ -93,7 +93,7 @@ mod tests {
             ComputeKind::Cpu,
         ))
         .unwrap_err();
-        assert!(!failure.is_of_the_device());
+        assert!(!failure.is_device_error());
         assert!(failure.to_string().contains("codes below 12"), "{failure}");
         assert!(open(b"nothing", &layers::device::cpu()).is_err());
     }

@@ -20,27 +20,27 @@ use web_sys::{
     FileSystemSyncAccessHandle, StorageEstimate,
 };
 
-use crate::scope::{property, scope, words};
+use crate::worker_scope::{error_text, global_scope, property};
 
 /// Folder of all scorers in the page's private file system.
 const SCORERS: &str = "scorers";
 
 /// One file being filled or read.
-pub(crate) enum Kept {
+pub(crate) enum CachedFile {
     /// In the browser's private file system, opened by this tab alone.
     Disk(FileSystemSyncAccessHandle),
     /// In memory, where the browser keeps nothing.
     Memory(Vec<u8>),
 }
 
-impl Kept {
+impl CachedFile {
     /// Bytes that are there.
     pub(crate) fn len(&self) -> Result<u64, String> {
         match self {
             Self::Disk(handle) => handle
                 .get_size()
                 .map(|bytes| bytes as u64)
-                .map_err(|error| words(&error)),
+                .map_err(|error| error_text(&error)),
             Self::Memory(bytes) => Ok(bytes.len() as u64),
         }
     }
@@ -50,10 +50,10 @@ impl Kept {
         match self {
             Self::Disk(handle) => {
                 let options = FileSystemReadWriteOptions::new();
-                options.set_at(handle.get_size().map_err(|error| words(&error))?);
+                options.set_at(handle.get_size().map_err(|error| error_text(&error))?);
                 let written = handle
                     .write_with_u8_array_and_options(bytes, &options)
-                    .map_err(|error| words(&error))?;
+                    .map_err(|error| error_text(&error))?;
                 if written as usize == bytes.len() {
                     Ok(())
                 } else {
@@ -70,7 +70,9 @@ impl Kept {
     /// Throws away what is there.
     pub(crate) fn clear(&mut self) -> Result<(), String> {
         match self {
-            Self::Disk(handle) => handle.truncate_with_u32(0).map_err(|error| words(&error)),
+            Self::Disk(handle) => handle
+                .truncate_with_u32(0)
+                .map_err(|error| error_text(&error)),
             Self::Memory(bytes) => {
                 bytes.clear();
                 Ok(())
@@ -85,7 +87,7 @@ impl Kept {
                 options.set_at(offset as f64);
                 let read = handle
                     .read_with_u8_array_and_options(into, &options)
-                    .map_err(|error| io::Error::other(words(&error)))?;
+                    .map_err(|error| io::Error::other(error_text(&error)))?;
                 if read as usize == into.len() {
                     Ok(())
                 } else {
@@ -105,7 +107,7 @@ impl Kept {
     }
 }
 
-impl Drop for Kept {
+impl Drop for CachedFile {
     fn drop(&mut self) {
         if let Self::Disk(handle) = self {
             // Another tab can open it only now.
@@ -116,7 +118,7 @@ impl Drop for Kept {
 
 thread_local! {
     /// Handles belong to this thread, and a store of files may be named from any: a store is a number here.
-    static OPEN: RefCell<BTreeMap<u64, BTreeMap<String, Kept>>> = const { RefCell::new(BTreeMap::new()) };
+    static OPEN: RefCell<BTreeMap<u64, BTreeMap<String, CachedFile>>> = const { RefCell::new(BTreeMap::new()) };
 }
 
 static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -129,7 +131,7 @@ struct Opened {
 }
 
 /// A model's files, of which `files` are all.
-pub(crate) fn model_files(name: &str, files: BTreeMap<String, Kept>) -> ModelFiles {
+pub(crate) fn model_files(name: &str, files: BTreeMap<String, CachedFile>) -> ModelFiles {
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     OPEN.with_borrow_mut(|open| open.insert(number, files));
     ModelFiles::from_store(Arc::new(Opened {
@@ -181,7 +183,10 @@ pub(crate) async fn folder(id: &str) -> Result<FileSystemDirectoryHandle, String
 ///
 /// # Errors
 /// In words; also when another tab has it open.
-pub(crate) async fn open(folder: &FileSystemDirectoryHandle, name: &str) -> Result<Kept, String> {
+pub(crate) async fn open(
+    folder: &FileSystemDirectoryHandle,
+    name: &str,
+) -> Result<CachedFile, String> {
     let options = FileSystemGetFileOptions::new();
     options.set_create(true);
     // A shard's name may be anything but a path.
@@ -189,7 +194,7 @@ pub(crate) async fn open(folder: &FileSystemDirectoryHandle, name: &str) -> Resu
     let file: FileSystemFileHandle =
         settled(folder.get_file_handle_with_options(&name, &options)).await?;
     let handle: FileSystemSyncAccessHandle = settled(file.create_sync_access_handle()).await?;
-    Ok(Kept::Disk(handle))
+    Ok(CachedFile::Disk(handle))
 }
 
 /// Forgets the files of every scorer.
@@ -210,18 +215,18 @@ pub(crate) async fn forget_all() -> Result<(), String> {
 
 /// Bytes that the browser would still keep for this page, where it says so.
 pub(crate) async fn room() -> Option<u64> {
-    let estimate = scope().navigator().storage().estimate().ok()?;
+    let estimate = global_scope().navigator().storage().estimate().ok()?;
     let estimate: StorageEstimate = JsFuture::from(estimate).await.ok()?.unchecked_into();
     let number = |key: &str| property(&estimate, key).as_f64();
     Some((number("quota")? - number("usage").unwrap_or(0.0)).max(0.0) as u64)
 }
 
 async fn root() -> Result<FileSystemDirectoryHandle, String> {
-    let storage = property(&scope().navigator(), "storage");
+    let storage = property(&global_scope().navigator(), "storage");
     if property(&storage, "getDirectory").is_undefined() {
         return Err("this browser keeps no files for pages".to_owned());
     }
-    settled(scope().navigator().storage().get_directory()).await
+    settled(global_scope().navigator().storage().get_directory()).await
 }
 
 async fn subfolder(
@@ -237,5 +242,5 @@ async fn settled<T: JsCast>(promise: impl Into<Promise>) -> Result<T, String> {
     JsFuture::from(promise.into())
         .await
         .map(JsCast::unchecked_into)
-        .map_err(|error| words(&error))
+        .map_err(|error| error_text(&error))
 }

@@ -12,7 +12,7 @@ use protocol::worker::{EncodeRequest, StreamFault, UnfoldOutcome, UnfoldRequest,
 use crate::decode::in_robot_units;
 
 /// Reads `request.tokens` as far as they can be read.
-pub fn unfold(request: &UnfoldRequest, tokenizer: &FastTokenizer) -> UnfoldOutcome {
+pub fn decode_partial(request: &UnfoldRequest, tokenizer: &FastTokenizer) -> UnfoldOutcome {
     let shape = shape_of(request.rows, request.dims);
     read(
         &request.tokens,
@@ -227,7 +227,10 @@ mod tests {
         let whole = tokenizer.coefficients(&ids, SHAPE).unwrap();
         let mut worst_before = f32::INFINITY;
         for count in 0..=ids.len() {
-            let found = unfolded(unfold(&ask(&ids[..count], count == ids.len()), &tokenizer));
+            let found = unfolded(decode_partial(
+                &ask(&ids[..count], count == ids.len()),
+                &tokenizer,
+            ));
             assert_eq!(found.fault, None);
             assert_eq!(found.token_lengths.len(), count);
             let known = found.known as usize;
@@ -256,7 +259,7 @@ mod tests {
         let ids = tokenizer.encode_nearest(&chunk(), SHAPE).unwrap().ids;
         let mut wrong = ids.clone();
         wrong[2] = 60_000;
-        let found = unfolded(unfold(&ask(&wrong, true), &tokenizer));
+        let found = unfolded(decode_partial(&ask(&wrong, true), &tokenizer));
         let fault = found.fault.unwrap();
         assert_eq!(fault.position, Some(2));
         assert!(
@@ -267,13 +270,13 @@ mod tests {
             fault.reason
         );
         assert_eq!(found.token_lengths.len(), 2);
-        let before = unfolded(unfold(&ask(&ids[..2], false), &tokenizer));
+        let before = unfolded(decode_partial(&ask(&ids[..2], false), &tokenizer));
         assert_eq!(found.coefficients, before.coefficients);
 
         // Too many, with a wrong one behind them: the first fault counts.
         let mut long = [ids.clone(), ids.clone()].concat();
         long.push(60_000);
-        let found = unfolded(unfold(&ask(&long, false), &tokenizer));
+        let found = unfolded(decode_partial(&ask(&long, false), &tokenizer));
         assert_eq!(found.fault.unwrap().position, Some(ids.len() as u32));
         assert_eq!(found.known as usize, SHAPE.horizon * SHAPE.dims);
     }
@@ -283,8 +286,13 @@ mod tests {
         let tokenizer = tokenizer();
         let ids = tokenizer.encode_nearest(&chunk(), SHAPE).unwrap().ids;
         let cut = &ids[..ids.len() - 1];
-        assert_eq!(unfolded(unfold(&ask(cut, false), &tokenizer)).fault, None);
-        let fault = unfolded(unfold(&ask(cut, true), &tokenizer)).fault.unwrap();
+        assert_eq!(
+            unfolded(decode_partial(&ask(cut, false), &tokenizer)).fault,
+            None
+        );
+        let fault = unfolded(decode_partial(&ask(cut, true), &tokenizer))
+            .fault
+            .unwrap();
         assert_eq!(fault.position, None);
         assert!(
             fault.reason.contains("stands for") || fault.reason.contains("inside a character"),
@@ -314,7 +322,7 @@ mod tests {
             UnfoldOutcome::Failed { reason } if reason.contains("step 0, dimension 3")
         ));
         assert!(matches!(
-            unfold(&UnfoldRequest { dims: 5, ..ask(&[], false) }, &tokenizer),
+            decode_partial(&UnfoldRequest { dims: 5, ..ask(&[], false) }, &tokenizer),
             UnfoldOutcome::Failed { reason } if reason.contains("describes 6")
         ));
     }

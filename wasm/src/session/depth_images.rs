@@ -8,8 +8,8 @@ use protocol::worker::{ComputeKind, DecoderOutcome, DrawOutcome, DrawRequest};
 
 use super::Shared;
 use super::devices::{chosen_device, refuse, timed_out, what_is_missing};
-use crate::drawing::{draw, open};
-use crate::scope::{fetch_bytes, within};
+use crate::depth_image::{draw, open};
+use crate::worker_scope::{fetch_bytes, with_timeout};
 
 /// One picture; the published decoder takes a fraction of a second on a laptop's CPU.
 const DRAW_MILLIS: i32 = 30_000;
@@ -72,9 +72,9 @@ pub(super) async fn answer(session: &Shared, request: &DrawRequest) -> DrawOutco
                 Err(error) => return failed(error.to_string()),
             },
         };
-        let why = match within(DRAW_MILLIS, draw(request, &decoder, kind)).await {
+        let why = match with_timeout(DRAW_MILLIS, draw(request, &decoder, kind)).await {
             Some(Ok(drawing)) => return DrawOutcome::Drawn(drawing),
-            Some(Err(failure)) if failure.is_of_the_device() => failure.to_string(),
+            Some(Err(failure)) if failure.is_device_error() => failure.to_string(),
             Some(Err(failure)) => return failed(failure.to_string()),
             None => timed_out("a depth picture", DRAW_MILLIS),
         };

@@ -24,7 +24,7 @@ const MAX_BATCH: u32 = 4096;
 ///
 /// # Errors
 /// In words, when the tokenizer cannot write or read chunks of that shape.
-pub fn time(run: CodecRun, tokenizer: &FastTokenizer) -> Result<CodecTiming, String> {
+pub fn time_codec(run: CodecRun, tokenizer: &FastTokenizer) -> Result<CodecTiming, String> {
     let CodecRun { rows, dims, batch } = run;
     if !(1..=MAX_BATCH).contains(&batch) {
         return Err(format!("a batch has 1 to {MAX_BATCH} chunks, not {batch}"));
@@ -167,13 +167,13 @@ mod tests {
             dims: 6,
             batch: 4,
         };
-        let timing = time(run, &tokenizer).unwrap();
+        let timing = time_codec(run, &tokenizer).unwrap();
         assert!(timing.encode_micros > 0.0 && timing.encode_micros < 1e5);
         assert!(timing.decode_micros > 0.0 && timing.decode_micros < 1e5);
         assert!(timing.tokens > 1.0);
-        let none = time(CodecRun { batch: 0, ..run }, &tokenizer).unwrap_err();
+        let none = time_codec(CodecRun { batch: 0, ..run }, &tokenizer).unwrap_err();
         assert!(none.contains("1 to 4096"), "{none}");
-        let flat = time(CodecRun { rows: 0, ..run }, &tokenizer).unwrap_err();
+        let flat = time_codec(CodecRun { rows: 0, ..run }, &tokenizer).unwrap_err();
         assert!(flat.contains("0×6"), "{flat}");
     }
 }

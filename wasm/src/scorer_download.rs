@@ -8,8 +8,8 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{AbortSignal, Request, RequestInit, Response};
 
-use crate::kept::{self, Kept};
-use crate::scope::{scope, words};
+use crate::opfs_cache::{self, CachedFile};
+use crate::worker_scope::{error_text, global_scope};
 
 /// Bytes asked for at a time: small enough to stop soon and lose little, large enough for a fast line.
 const PIECE_BYTES: u64 = 4 << 20;
@@ -19,7 +19,7 @@ const MOST_IN_MEMORY: u64 = 512 << 20;
 /// What came of it.
 pub(crate) struct Fetched {
     /// The files under their names.
-    pub(crate) files: BTreeMap<String, Kept>,
+    pub(crate) files: BTreeMap<String, CachedFile>,
     /// Bytes that crossed the network.
     pub(crate) bytes: u64,
     /// Whether they were kept for the next visit.
@@ -34,10 +34,10 @@ pub(crate) async fn place(
     manifest: &ScorerManifest,
 ) -> Result<Option<web_sys::FileSystemDirectoryHandle>, String> {
     let bytes = manifest.bytes();
-    let why = match kept::folder(&manifest.id).await {
+    let why = match opfs_cache::folder(&manifest.id).await {
         Err(why) => why,
         // What is kept already counts as used, so room for all of it is more than is needed.
-        Ok(folder) => match kept::room().await {
+        Ok(folder) => match opfs_cache::room().await {
             Some(room) if room < bytes && bytes > MOST_IN_MEMORY => {
                 format!("the browser has room for {} more", megabytes(room))
             }
@@ -69,13 +69,13 @@ pub(crate) async fn fetch_all(
     let mut had = 0;
     for file in &manifest.files {
         let mut kept = match folder {
-            None => Kept::Memory(Vec::new()),
-            Some(folder) => match kept::open(folder, &file.name).await {
+            None => CachedFile::Memory(Vec::new()),
+            Some(folder) => match opfs_cache::open(folder, &file.name).await {
                 Ok(kept) => kept,
                 // Another tab has it: this one fetches it for itself, if it can.
                 Err(_) if file.bytes <= MOST_IN_MEMORY => {
                     is_kept = false;
-                    Kept::Memory(Vec::new())
+                    CachedFile::Memory(Vec::new())
                 }
                 Err(why) => {
                     return Err(format!(
@@ -132,14 +132,14 @@ async fn piece(
     let init = RequestInit::new();
     init.set_signal(Some(signal));
     let request = Request::new_with_str_and_init(&format!("{url}/files/{}", file.name), &init)
-        .map_err(|error| failed(words(&error)))?;
+        .map_err(|error| failed(error_text(&error)))?;
     request
         .headers()
         .set("Range", &format!("bytes={from}-{}", to - 1))
-        .map_err(|error| failed(words(&error)))?;
-    let response: Response = JsFuture::from(scope().fetch_with_request(&request))
+        .map_err(|error| failed(error_text(&error)))?;
+    let response: Response = JsFuture::from(global_scope().fetch_with_request(&request))
         .await
-        .map_err(|error| failed(words(&error)))?
+        .map_err(|error| failed(error_text(&error)))?
         .unchecked_into();
     if response.status() != 206 {
         return Err(failed(format!(
@@ -149,10 +149,10 @@ async fn piece(
     }
     let buffer = response
         .array_buffer()
-        .map_err(|error| failed(words(&error)))?;
+        .map_err(|error| failed(error_text(&error)))?;
     let buffer = JsFuture::from(buffer)
         .await
-        .map_err(|error| failed(words(&error)))?;
+        .map_err(|error| failed(error_text(&error)))?;
     let bytes = Uint8Array::new(&buffer).to_vec();
     if bytes.len() as u64 == to - from {
         Ok(bytes)

@@ -43,7 +43,7 @@ pub fn choose(devices: &[ComputeDevice], wish: Option<ComputeKind>) -> Choice {
         return Choice {
             reason: format!(
                 "{} was asked for but {}. {}",
-                capitalised(kind_name(kind)),
+                capitalized(kind_name(kind)),
                 why_not(devices, kind),
                 automatic.reason
             ),
@@ -68,7 +68,7 @@ pub fn choose(devices: &[ComputeDevice], wish: Option<ComputeKind>) -> Choice {
             Some(only.kind),
             format!(
                 "{} is what passed the self-test.",
-                capitalised(kind_name(only.kind))
+                capitalized(kind_name(only.kind))
             ),
         ),
         [first, others @ ..] => {
@@ -109,7 +109,7 @@ fn faster_in_words(fastest: &ComputeDevice, slower: &ComputeDevice) -> String {
     match common_product(fastest, slower) {
         Some((fast, slow)) => format!(
             "{} is faster here: a {size}×{size} product takes {:.1} ms, {:.1} ms on {}.",
-            capitalised(kind_name(fastest.kind)),
+            capitalized(kind_name(fastest.kind)),
             fast.millis,
             slow.millis,
             kind_name(slower.kind),
@@ -117,7 +117,7 @@ fn faster_in_words(fastest: &ComputeDevice, slower: &ComputeDevice) -> String {
         ),
         None => format!(
             "{} was measured; {} was not.",
-            capitalised(kind_name(fastest.kind)),
+            capitalized(kind_name(fastest.kind)),
             kind_name(slower.kind)
         ),
     }
@@ -136,7 +136,7 @@ fn why_not(devices: &[ComputeDevice], kind: ComputeKind) -> String {
     }
 }
 
-fn capitalised(name: &str) -> String {
+fn capitalized(name: &str) -> String {
     let mut letters = name.chars();
     letters
         .next()

@@ -10,15 +10,15 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{DedicatedWorkerGlobalScope, Response};
 
-use crate::fitting::AdapterLimits;
+use crate::scorer_fit::AdapterLimits;
 
 /// The worker's global object.
-pub(crate) fn scope() -> DedicatedWorkerGlobalScope {
+pub(crate) fn global_scope() -> DedicatedWorkerGlobalScope {
     js_sys::global().unchecked_into()
 }
 
 pub(crate) fn performance_now() -> f64 {
-    scope()
+    global_scope()
         .performance()
         .map_or(0.0, |performance| performance.now())
 }
@@ -27,7 +27,7 @@ pub(crate) fn performance_now() -> f64 {
 pub(crate) fn post(message: &FromWorker) {
     match to_bytes(message) {
         Ok(bytes) => {
-            scope()
+            global_scope()
                 .post_message(&Uint8Array::from(bytes.as_slice()))
                 .ok();
         }
@@ -36,7 +36,7 @@ pub(crate) fn post(message: &FromWorker) {
 }
 
 /// Waits for `future`, at most `millis`. A WebGPU promise may never settle after a device error.
-pub(crate) async fn within<F: Future>(millis: i32, future: F) -> Option<F::Output> {
+pub(crate) async fn with_timeout<F: Future>(millis: i32, future: F) -> Option<F::Output> {
     let mut timer = JsFuture::from(sleep(millis));
     let mut future = pin!(future);
     poll_fn(|context| {
@@ -49,13 +49,13 @@ pub(crate) async fn within<F: Future>(millis: i32, future: F) -> Option<F::Outpu
 }
 
 /// Lets the event loop run, so that messages are answered between two long computations.
-pub(crate) async fn breathe() {
+pub(crate) async fn yield_to_event_loop() {
     JsFuture::from(sleep(0)).await.ok();
 }
 
 fn sleep(millis: i32) -> Promise {
     Promise::new(&mut |resolve, _reject| {
-        scope()
+        global_scope()
             .set_timeout_with_callback_and_timeout_and_arguments_0(&resolve, millis)
             .ok();
     })
@@ -67,23 +67,25 @@ fn sleep(millis: i32) -> Promise {
 /// A sentence with the address and what went wrong.
 pub(crate) async fn fetch_bytes(url: &str) -> Result<Vec<u8>, String> {
     let failed = |what: String| format!("{url} could not be fetched: {what}");
-    let response: Response = JsFuture::from(scope().fetch_with_str(url))
+    let response: Response = JsFuture::from(global_scope().fetch_with_str(url))
         .await
-        .map_err(|e| failed(words(&e)))?
+        .map_err(|e| failed(error_text(&e)))?
         .unchecked_into();
     if !response.ok() {
         return Err(failed(format!("the studio answered {}", response.status())));
     }
-    let buffer = response.array_buffer().map_err(|e| failed(words(&e)))?;
+    let buffer = response
+        .array_buffer()
+        .map_err(|e| failed(error_text(&e)))?;
     let buffer = JsFuture::from(buffer)
         .await
-        .map_err(|e| failed(words(&e)))?;
+        .map_err(|e| failed(error_text(&e)))?;
     Ok(Uint8Array::new(&buffer).to_vec())
 }
 
 /// What a WebGPU adapter calls itself.
 #[derive(Debug, Clone)]
-pub(crate) struct AdapterName {
+pub(crate) struct AdapterInfo {
     /// Vendor, architecture and description, as far as the browser tells.
     pub(crate) name: String,
     /// Whether it says of itself that it is a software fallback.
@@ -101,13 +103,16 @@ pub(crate) async fn adapter_limits() -> Option<AdapterLimits> {
 }
 
 async fn open_adapter() -> Result<JsValue, String> {
-    let gpu = property(&scope().navigator(), "gpu");
+    let gpu = property(&global_scope().navigator(), "gpu");
     if gpu.is_undefined() {
         return Err("this browser offers no WebGPU on this page; it needs a recent browser and https or localhost".to_owned());
     }
     let request: js_sys::Function = property(&gpu, "requestAdapter").unchecked_into();
-    let promise: Promise = request.call0(&gpu).map_err(|e| words(&e))?.unchecked_into();
-    let adapter = JsFuture::from(promise).await.map_err(|e| words(&e))?;
+    let promise: Promise = request
+        .call0(&gpu)
+        .map_err(|e| error_text(&e))?
+        .unchecked_into();
+    let adapter = JsFuture::from(promise).await.map_err(|e| error_text(&e))?;
     if adapter.is_null() || adapter.is_undefined() {
         return Err("the browser knows WebGPU but found no adapter it may use".to_owned());
     }
@@ -118,7 +123,7 @@ async fn open_adapter() -> Result<JsValue, String> {
 ///
 /// # Errors
 /// Why there is none, in words.
-pub(crate) async fn adapter() -> Result<AdapterName, String> {
+pub(crate) async fn adapter() -> Result<AdapterInfo, String> {
     let adapter = open_adapter().await?;
     let info = property(&adapter, "info");
     let text = |key: &str| property(&info, key).as_string().filter(|s| !s.is_empty());
@@ -135,7 +140,7 @@ pub(crate) async fn adapter() -> Result<AdapterName, String> {
         || parts
             .iter()
             .any(|part| part.eq_ignore_ascii_case("swiftshader"));
-    Ok(AdapterName {
+    Ok(AdapterInfo {
         name: if parts.is_empty() {
             "unnamed adapter".to_owned()
         } else {
@@ -150,7 +155,7 @@ pub(crate) fn property(object: &JsValue, key: &str) -> JsValue {
 }
 
 /// A JavaScript error as text.
-pub(crate) fn words(error: &JsValue) -> String {
+pub(crate) fn error_text(error: &JsValue) -> String {
     property(error, "message")
         .as_string()
         .or_else(|| error.as_string())

@@ -16,7 +16,7 @@ use scoring::{ClipJob, JobError, Next, watch};
 use wasm_bindgen_futures::spawn_local;
 
 use super::Shared;
-use crate::scope::{breathe, post};
+use crate::worker_scope::{post, yield_to_event_loop};
 
 const NO_SCORER: &str = "no scorer is loaded in this tab; load one first";
 /// Frames of a watched robot that wait, at most: at two per second half a minute, then the device is too slow for it.
@@ -178,7 +178,7 @@ pub(super) fn cancel(session: &Shared, job: u64) {
 /// Posts an event and lets the page's messages in.
 async fn told(line: &Line, event: ScoreEvent) -> ControlFlow<()> {
     post(&FromWorker::Score(event));
-    breathe().await;
+    yield_to_event_loop().await;
     line.flow()
 }
 

@@ -7,9 +7,9 @@ use protocol::worker::{
 
 use super::Shared;
 use super::devices::{chosen_device, refuse, timed_out, what_is_missing};
+use crate::codec_timing::time_codec;
 use crate::decode::{DecodeFailure, decode};
-use crate::scope::{breathe, fetch_bytes, within};
-use crate::timing::time;
+use crate::worker_scope::{fetch_bytes, with_timeout, yield_to_event_loop};
 
 /// One decode; on a software adapter it takes well below a second once its shaders are compiled.
 const DECODE_MILLIS: i32 = 15_000;
@@ -36,8 +36,8 @@ pub(super) async fn time_all(session: &Shared, runs: Vec<CodecRun>) -> TimeOutco
     };
     let mut timings = Vec::with_capacity(runs.len());
     for run in runs {
-        breathe().await;
-        match time(run, &tokenizer) {
+        yield_to_event_loop().await;
+        match time_codec(run, &tokenizer) {
             Ok(timing) => timings.push(timing),
             Err(reason) => return TimeOutcome::Failed { reason },
         }
@@ -76,17 +76,17 @@ pub(super) async fn answer(session: &Shared, request: &DecodeRequest) -> DecodeO
                 reason: what_is_missing(session, NO_TOKENIZER),
             };
         };
-        let failure = match within(DECODE_MILLIS, decode(request, &tokenizer, &device, kind)).await
-        {
-            Some(Ok(comparison)) => return DecodeOutcome::Compared(comparison),
-            Some(Err(failure @ DecodeFailure::ReadBack { .. })) => failure.to_string(),
-            Some(Err(failure)) => {
-                return DecodeOutcome::Failed {
-                    reason: failure.to_string(),
-                };
-            }
-            None => timed_out("a decode", DECODE_MILLIS),
-        };
+        let failure =
+            match with_timeout(DECODE_MILLIS, decode(request, &tokenizer, &device, kind)).await {
+                Some(Ok(comparison)) => return DecodeOutcome::Compared(comparison),
+                Some(Err(failure @ DecodeFailure::ReadBack { .. })) => failure.to_string(),
+                Some(Err(failure)) => {
+                    return DecodeOutcome::Failed {
+                        reason: failure.to_string(),
+                    };
+                }
+                None => timed_out("a decode", DECODE_MILLIS),
+            };
         // The device failed, not the tokens: it is out, and the next best one tries again.
         refuse(session, kind, failure);
     }
