@@ -1,4 +1,4 @@
-//! Pictures of an expert episode: both cameras (and depth) every few ticks, on one sheet.
+//! Images of an expert episode: both cameras (and depth) every few ticks, on one sheet.
 //!
 //! `cargo run -p sim --example contact_sheet -- [folder] [seed] [family]` writes `sheet.png` (overview, wrist
 //! and depth, one column per moment), `overview.png`, `wrist.png` and the two at 112 x 112, as a policy sees

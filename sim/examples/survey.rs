@@ -1,4 +1,4 @@
-//! How well the expert does: success rate, episode length and cost per family, over many seeds.
+//! Survey of the expert: success rate, episode length and cost per family, over many seeds.
 //!
 //! `cargo run -p sim --example survey -- [seeds] [first seed]`
 

@@ -1,8 +1,8 @@
-//! How long the action codec takes in this tab.
+//! Timing of the action codec in this tab.
 //!
-//! A browser's clock is coarse on purpose, so a round repeats the call until it lasts; rounds are short, so that
-//! on a busy machine most of them are not interrupted, and their median counts. Chunks are smooth motions, as
-//! robots make them.
+//! A browser's clock is coarse on purpose, so a round repeats the call until it is long enough to measure. Rounds are
+//! short, so that on a busy machine most of them are not interrupted, and the median is reported. Chunks are smooth
+//! motions, like a robot's.
 
 use openfast::{FastTokenizer, Shape};
 use protocol::worker::{CodecRun, CodecTiming};
@@ -13,17 +13,17 @@ use crate::clock::now_millis;
 const ROUNDS: usize = 41;
 /// A round lasts at least this long: twenty ticks of the coarsest clock.
 const ROUND_MILLIS: f64 = 2.0;
-/// The quickest of so many tells how long a round is; one alone may have been interrupted.
+/// Attempts whose fastest determines the length of a round; a single one may have been interrupted.
 const TRIES: usize = 4;
-/// Calls of one round at most, should the clock stand still.
+/// Upper bound of the calls of a round, in case the clock stands still.
 const MAX_CALLS: u32 = 1 << 20;
-/// Chunks of one batch at most.
+/// Largest batch [chunks].
 const MAX_BATCH: u32 = 4096;
 
-/// Times writing and reading `run.batch` chunks at once.
+/// Times encoding and decoding `run.batch` chunks at once.
 ///
 /// # Errors
-/// In words, when the tokenizer cannot write or read chunks of that shape.
+/// A message when the tokenizer cannot encode or decode chunks of that shape.
 pub fn time_codec(run: CodecRun, tokenizer: &FastTokenizer) -> Result<CodecTiming, String> {
     let CodecRun { rows, dims, batch } = run;
     if !(1..=MAX_BATCH).contains(&batch) {
@@ -34,26 +34,26 @@ pub fn time_codec(run: CodecRun, tokenizer: &FastTokenizer) -> Result<CodecTimin
         dims: dims as usize,
     };
     let chunks = motions(shape, batch as usize);
-    let in_words = |error: &dyn std::fmt::Display| format!("{rows}×{dims}: {error}");
+    let with_shape = |error: &dyn std::fmt::Display| format!("{rows}×{dims}: {error}");
     let values = shape.values().unwrap_or(1);
-    // What is read must be readable, so these are written with the nearest coefficients that exist.
+    // Decoding needs valid streams, so the chunks are encoded with the nearest coefficients of the vocabulary.
     let streams = chunks
         .chunks_exact(values)
         .map(|chunk| tokenizer.encode_nearest(chunk, shape).map(|e| e.ids))
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|e| in_words(&e))?;
+        .map_err(|e| with_shape(&e))?;
     let tokens: usize = streams.iter().map(Vec::len).sum();
     let encode_millis = median_millis(|| {
         tokenizer
             .encode_batch(std::hint::black_box(&chunks), shape)
             .map(|encoded| encoded.len())
-            .map_err(|e| in_words(&e))
+            .map_err(|e| with_shape(&e))
     })?;
     let decode_millis = median_millis(|| {
         tokenizer
             .decode_batch(std::hint::black_box(&streams), shape)
             .map(|decoded| decoded.len())
-            .map_err(|e| in_words(&e))
+            .map_err(|e| with_shape(&e))
     })?;
     let per_chunk = 1e3 / f64::from(batch);
     Ok(CodecTiming {
@@ -65,8 +65,8 @@ pub fn time_codec(run: CodecRun, tokenizer: &FastTokenizer) -> Result<CodecTimin
     })
 }
 
-/// The median over the rounds of one call's time. The rounds that find out how many calls a round needs warm
-/// up as well; a counted round then reads the clock twice, because that costs more than a call does.
+/// Median time of one call over all rounds. Finding the number of calls per round also warms up. A measured round reads
+/// the clock only twice, because that costs more than a call.
 fn median_millis(mut call: impl FnMut() -> Result<usize, String>) -> Result<f64, String> {
     let mut round = |calls: u32| -> Result<f64, String> {
         let started = now_millis();
@@ -94,9 +94,9 @@ fn median_millis(mut call: impl FnMut() -> Result<usize, String>) -> Result<f64,
     Ok(rounds.get(ROUNDS / 2).copied().unwrap_or_default())
 }
 
-/// Smooth motions from one pose to another with a little sway, `[batch, rows, dims]`, normalised. The same
-/// ones every time. The transform makes the coefficients of a long chunk larger, so a long one moves less: a
-/// tokenizer that was fitted to short chunks has no larger coefficients.
+/// Smooth motions from one pose to another with a little sway, `[batch, rows, dims]`, normalized and deterministic.
+/// The transform makes the coefficients of a long chunk larger, so long chunks move less: a tokenizer that was fitted
+/// to short chunks has no larger coefficients.
 fn motions(shape: Shape, batch: usize) -> Vec<f32> {
     let mut state = 0x9E37_79B9_7F4A_7C15_u64;
     // SplitMix64, to a number in -1..1.
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timing_is_per_chunk_and_nonsense_is_refused_in_words() {
+    fn a_timing_is_per_chunk_and_invalid_runs_are_refused() {
         let folder = concat!(
             env!("CARGO_MANIFEST_DIR"),
             "/../tests/goldens/molmoact2/two_cameras/checkpoint/openfast"

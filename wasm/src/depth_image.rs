@@ -1,6 +1,6 @@
-//! Depth codes as a picture, on the visitor's device.
+//! Depth codes decoded to a depth image, on the viewer's device.
 //!
-//! The decoder's weights are kept as bytes and put on a device when something is to be drawn there: a visitor may
+//! The decoder's weights stay in memory as bytes and are loaded onto a device when an image is requested: the viewer may
 //! choose another device at any time, and a device may be refused.
 
 use burn::tensor::Device;
@@ -9,19 +9,19 @@ use protocol::worker::{ComputeKind, DepthDrawing, DrawRequest};
 
 use crate::clock::now_millis;
 
-/// Why there is no picture.
+/// Error of drawing a depth image.
 #[derive(Debug, thiserror::Error)]
 #[error("the depth codes cannot be drawn: {0}")]
 pub struct DrawFailure(#[from] DepthDecoderError);
 
 impl DrawFailure {
-    /// Whether the device failed, so that another one may do better.
+    /// Whether the device failed, so that another one may succeed.
     pub fn is_device_error(&self) -> bool {
         matches!(self.0, DepthDecoderError::ReadBack { .. })
     }
 }
 
-/// Draws the codes of a request with a decoder that is on `kind`.
+/// Decodes the codes of a request with a decoder that is loaded on `kind`.
 ///
 /// # Errors
 /// [`DrawFailure`] for codes that the decoder does not know, for a grid that they do not fill, and when the device fails.
@@ -51,10 +51,10 @@ pub async fn draw(
     })
 }
 
-/// Puts a decoder on a device.
+/// Loads a decoder onto a device.
 ///
 /// # Errors
-/// [`DrawFailure`] when the bytes are no depth decoder.
+/// [`DrawFailure`] when the bytes are not a depth decoder.
 pub fn open(bytes: &[u8], device: &Device) -> Result<DepthDecoder, DrawFailure> {
     Ok(DepthDecoder::from_bytes(bytes.to_vec(), device)?)
 }
@@ -64,8 +64,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    /// PyTorch's picture of the same codes is compared in `models/depth_decoder`; here it is that the worker's way
-    /// there changes nothing.
+    /// `models/depth_decoder` compares with PyTorch's image of the same codes; this checks that the worker changes
+    /// nothing on the way.
     #[test]
     fn a_drawing_is_what_the_decoder_draws() {
         let file = concat!(

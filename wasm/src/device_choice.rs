@@ -1,23 +1,23 @@
-//! Which device to compute on.
+//! Choice of the device to compute on.
 //!
-//! Only a device that passed the self-test may be chosen, also by a visitor. Among several the faster
-//! one wins, by measurement: a software WebGPU adapter is a hundred times slower than the CPU path, and
-//! a real GPU only wins where its read-back is worth the wait.
+//! Only a device that passed the self-test can be chosen, even by a viewer. Among several, the one that was measured
+//! to be faster is used: a software WebGPU adapter is a hundred times slower than the CPU path, and a real GPU wins
+//! only where the computation outweighs the read-back.
 
 use protocol::worker::{ComputeDevice, ComputeKind, TimedProduct, Verdict};
 
 /// A decision and its reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Choice {
-    /// Where to compute, or nowhere.
+    /// Device to compute on, if any.
     pub chosen: Option<ComputeKind>,
-    /// Whether that is what the visitor asked for.
+    /// Whether the viewer chose it.
     pub by_visitor: bool,
-    /// Why, in a sentence.
+    /// Reason, as a sentence.
     pub reason: String,
 }
 
-/// The name of a kind in sentences.
+/// Name of a device kind within a sentence.
 pub fn kind_name(kind: ComputeKind) -> &'static str {
     match kind {
         ComputeKind::Cpu => "the CPU",
@@ -25,13 +25,13 @@ pub fn kind_name(kind: ComputeKind) -> &'static str {
     }
 }
 
-/// Decides among `devices`, following `wish` if that device passed its self-test.
-pub fn choose(devices: &[ComputeDevice], wish: Option<ComputeKind>) -> Choice {
+/// Chooses among `devices`; follows `preference` if that device passed its self-test.
+pub fn choose(devices: &[ComputeDevice], preference: Option<ComputeKind>) -> Choice {
     let passed: Vec<&ComputeDevice> = devices
         .iter()
         .filter(|device| device.verdict == Verdict::Passed)
         .collect();
-    if let Some(kind) = wish {
+    if let Some(kind) = preference {
         if passed.iter().any(|device| device.kind == kind) {
             return Choice {
                 chosen: Some(kind),
@@ -84,13 +84,13 @@ pub fn choose(devices: &[ComputeDevice], wish: Option<ComputeKind>) -> Choice {
             } else {
                 first
             };
-            automatic(Some(fastest.kind), faster_in_words(fastest, slower))
+            automatic(Some(fastest.kind), speed_comparison(fastest, slower))
         }
     }
 }
 
-/// Whether `a` is faster than `b` on the largest product that both were timed on. A device without a
-/// common measurement is never called faster.
+/// Whether `a` is faster than `b` on the largest product that both were timed on. Without a common measurement
+/// neither is faster.
 fn is_faster(a: &ComputeDevice, b: &ComputeDevice) -> bool {
     common_product(a, b).is_some_and(|(a, b)| a.millis < b.millis)
 }
@@ -105,7 +105,7 @@ fn common_product(a: &ComputeDevice, b: &ComputeDevice) -> Option<(TimedProduct,
         .max_by_key(|(of_a, _)| of_a.size)
 }
 
-fn faster_in_words(fastest: &ComputeDevice, slower: &ComputeDevice) -> String {
+fn speed_comparison(fastest: &ComputeDevice, slower: &ComputeDevice) -> String {
     match common_product(fastest, slower) {
         Some((fast, slow)) => format!(
             "{} is faster here: a {size}×{size} product takes {:.1} ms, {:.1} ms on {}.",
@@ -182,12 +182,12 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_device_is_never_chosen_however_fast_or_wanted() {
+    fn a_refused_device_is_never_chosen_however_fast_or_preferred() {
         let cpu = device(ComputeKind::Cpu, Verdict::Passed, &[(512, 9.0)]);
         let wrong = Verdict::Refused("wrong results: matmul is off by 1.5e1".into());
         let gpu = device(ComputeKind::Webgpu, wrong, &[(512, 0.1)]);
-        for wish in [None, Some(ComputeKind::Webgpu)] {
-            let choice = choose(&[cpu.clone(), gpu.clone()], wish);
+        for preference in [None, Some(ComputeKind::Webgpu)] {
+            let choice = choose(&[cpu.clone(), gpu.clone()], preference);
             assert_eq!(
                 (choice.chosen, choice.by_visitor),
                 (Some(ComputeKind::Cpu), false)
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_visitors_wish_wins_over_speed() {
+    fn a_viewers_preference_wins_over_speed() {
         let cpu = device(ComputeKind::Cpu, Verdict::Passed, &[(512, 9.0)]);
         let gpu = device(ComputeKind::Webgpu, Verdict::Passed, &[(512, 900.0)]);
         let choice = choose(&[cpu, gpu], Some(ComputeKind::Webgpu));

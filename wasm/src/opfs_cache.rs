@@ -1,8 +1,8 @@
-//! Files that the browser keeps for this studio, in its private file system.
+//! A cache of model files in the browser's origin private file system (OPFS).
 //!
-//! Weights never lie in the worker's memory as a whole: they go from the network to a kept file a few megabytes at a
-//! time, and from there to the device tensor by tensor. A file that was cut off is longer by what had arrived, so the
-//! next visit goes on where the last one stopped.
+//! Weights are never in the worker's memory as a whole: they go from the network to a cached file a few megabytes at a
+//! time, and from there to the device tensor by tensor. An interrupted download keeps the bytes received, so the next
+//! visit continues where the last one stopped.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -22,19 +22,19 @@ use web_sys::{
 
 use crate::worker_scope::{error_text, global_scope, property};
 
-/// Folder of all scorers in the page's private file system.
+/// Folder of all scorers.
 const SCORERS: &str = "scorers";
 
-/// One file being filled or read.
+/// A file being written or read.
 pub(crate) enum CachedFile {
-    /// In the browser's private file system, opened by this tab alone.
+    /// In the browser's private file system, opened exclusively by this tab.
     Disk(FileSystemSyncAccessHandle),
-    /// In memory, where the browser keeps nothing.
+    /// In memory, where the browser offers no storage.
     Memory(Vec<u8>),
 }
 
 impl CachedFile {
-    /// Bytes that are there.
+    /// Size [bytes].
     pub(crate) fn len(&self) -> Result<u64, String> {
         match self {
             Self::Disk(handle) => handle
@@ -45,7 +45,7 @@ impl CachedFile {
         }
     }
 
-    /// Puts bytes at the end.
+    /// Appends bytes.
     pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<(), String> {
         match self {
             Self::Disk(handle) => {
@@ -60,14 +60,14 @@ impl CachedFile {
                     Err("the browser's storage is full".to_owned())
                 }
             }
-            Self::Memory(kept) => {
-                kept.extend_from_slice(bytes);
+            Self::Memory(stored) => {
+                stored.extend_from_slice(bytes);
                 Ok(())
             }
         }
     }
 
-    /// Throws away what is there.
+    /// Truncates the file to zero bytes.
     pub(crate) fn clear(&mut self) -> Result<(), String> {
         match self {
             Self::Disk(handle) => handle
@@ -110,43 +110,43 @@ impl CachedFile {
 impl Drop for CachedFile {
     fn drop(&mut self) {
         if let Self::Disk(handle) = self {
-            // Another tab can open it only now.
+            // Only now can another tab open it.
             handle.close();
         }
     }
 }
 
 thread_local! {
-    /// Handles belong to this thread, and a store of files may be named from any: a store is a number here.
+    /// Handles belong to this thread, but a store of files must be `Send`: it refers to its handles by number.
     static OPEN: RefCell<BTreeMap<u64, BTreeMap<String, CachedFile>>> = const { RefCell::new(BTreeMap::new()) };
 }
 
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
-/// Opened files under their names, as a model is read from them; closed when dropped.
+/// A set of open files that a model is loaded from; closed on drop.
 #[derive(Debug)]
-struct Opened {
+struct OpenFiles {
     number: u64,
     name: String,
 }
 
-/// A model's files, of which `files` are all.
+/// The files of a model.
 pub(crate) fn model_files(name: &str, files: BTreeMap<String, CachedFile>) -> ModelFiles {
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     OPEN.with_borrow_mut(|open| open.insert(number, files));
-    ModelFiles::from_store(Arc::new(Opened {
+    ModelFiles::from_store(Arc::new(OpenFiles {
         number,
         name: name.to_owned(),
     }))
 }
 
-impl Drop for Opened {
+impl Drop for OpenFiles {
     fn drop(&mut self) {
         OPEN.with_borrow_mut(|open| open.remove(&self.number));
     }
 }
 
-impl FileStore for Opened {
+impl FileStore for OpenFiles {
     fn name(&self) -> String {
         self.name.clone()
     }
@@ -170,26 +170,26 @@ impl FileStore for Opened {
     }
 }
 
-/// The folder in which a scorer's files are kept.
+/// The folder of a scorer's files.
 ///
 /// # Errors
-/// Why this browser keeps nothing, in words.
+/// A message if this browser offers no storage.
 pub(crate) async fn folder(id: &str) -> Result<FileSystemDirectoryHandle, String> {
     let scorers = subfolder(&root().await?, SCORERS).await?;
     subfolder(&scorers, id).await
 }
 
-/// Opens a file of a folder, made if it is not there.
+/// Opens a file of a folder and creates it if it does not exist.
 ///
 /// # Errors
-/// In words; also when another tab has it open.
+/// A message, also when another tab has it open.
 pub(crate) async fn open(
     folder: &FileSystemDirectoryHandle,
     name: &str,
 ) -> Result<CachedFile, String> {
     let options = FileSystemGetFileOptions::new();
     options.set_create(true);
-    // A shard's name may be anything but a path.
+    // The name of a shard must not be a path.
     let name = name.replace('/', "_");
     let file: FileSystemFileHandle =
         settled(folder.get_file_handle_with_options(&name, &options)).await?;
@@ -197,13 +197,13 @@ pub(crate) async fn open(
     Ok(CachedFile::Disk(handle))
 }
 
-/// Forgets the files of every scorer.
+/// Deletes the files of every scorer.
 ///
 /// # Errors
-/// In words; also while another tab has one open.
-pub(crate) async fn forget_all() -> Result<(), String> {
+/// A message, also while another tab has one open.
+pub(crate) async fn delete_all() -> Result<(), String> {
     let root = root().await?;
-    // One that is not there is forgotten.
+    // Created first, because removing a folder that does not exist is an error.
     let options = FileSystemGetDirectoryOptions::new();
     options.set_create(true);
     settled::<JsValue>(root.get_directory_handle_with_options(SCORERS, &options)).await?;
@@ -213,8 +213,8 @@ pub(crate) async fn forget_all() -> Result<(), String> {
     Ok(())
 }
 
-/// Bytes that the browser would still keep for this page, where it says so.
-pub(crate) async fn room() -> Option<u64> {
+/// Storage that the browser still offers this page [bytes], where it reports it.
+pub(crate) async fn available_bytes() -> Option<u64> {
     let estimate = global_scope().navigator().storage().estimate().ok()?;
     let estimate: StorageEstimate = JsFuture::from(estimate).await.ok()?.unchecked_into();
     let number = |key: &str| property(&estimate, key).as_f64();

@@ -1,9 +1,8 @@
-//! A stream of action tokens as far as it has come: which coefficients each token brought, and the best
-//! chunk that they give.
+//! Decodes an incomplete stream of action tokens: the coefficients of each token, and the best chunk that they give.
 //!
-//! Low frequencies come first, so the chunk is coarse at first and gains detail. What has not arrived counts
-//! as zero. The transform runs in `openfast`, in microseconds; the comparison with what a robot was sent is
-//! [`decode`](crate::decode)'s.
+//! Low frequencies come first, so the chunk is coarse at first and gains detail. Coefficients that have not arrived are
+//! zero. The transform runs in `openfast`, in microseconds; [`decode`](crate::decode) compares complete streams with the
+//! chunk that the robot was sent.
 
 use openfast::{DecodeError, FastTokenizer, Partial, Shape};
 use protocol::viewer::ActionDimension;
@@ -11,7 +10,7 @@ use protocol::worker::{EncodeRequest, StreamFault, UnfoldOutcome, UnfoldRequest,
 
 use crate::decode::in_robot_units;
 
-/// Reads `request.tokens` as far as they can be read.
+/// Decodes `request.tokens` up to the first fault.
 pub fn decode_partial(request: &UnfoldRequest, tokenizer: &FastTokenizer) -> UnfoldOutcome {
     let shape = shape_of(request.rows, request.dims);
     read(
@@ -27,8 +26,7 @@ pub fn decode_partial(request: &UnfoldRequest, tokenizer: &FastTokenizer) -> Unf
     )
 }
 
-/// Writes `request.chunk_normalised` as tokens, each coefficient the nearest that the vocabulary has, and
-/// reads them back.
+/// Encodes `request.chunk_normalised` with the nearest coefficients of the vocabulary and decodes the tokens again.
 pub fn encode(request: &EncodeRequest, tokenizer: &FastTokenizer) -> UnfoldOutcome {
     let shape = shape_of(request.rows, request.dims);
     tokenizer
@@ -94,7 +92,7 @@ fn read(
     })
 }
 
-/// The longest beginning that can be read, what it gives, and why it ends where it does.
+/// The longest valid prefix, its decode, and the fault that ends it.
 fn readable<'a>(
     tokens: &'a [u32],
     shape: Shape,
@@ -116,12 +114,12 @@ fn readable<'a>(
         readable = before;
         fault = Some(StreamFault {
             position: Some(position as u32),
-            reason: in_words(&error),
+            reason: fault_reason(&error),
         });
     }
 }
 
-/// The token with which the stream went wrong.
+/// Position of the first invalid token.
 fn position_of(
     error: &DecodeError,
     tokens: &[u32],
@@ -146,8 +144,8 @@ fn position_of(
     }
 }
 
-/// The error without its position, which the page shows in its own place and counts from one.
-fn in_words(error: &DecodeError) -> String {
+/// The error without its position, which the page shows separately, counted from one.
+fn fault_reason(error: &DecodeError) -> String {
     match error {
         DecodeError::UnknownId { id, vocabulary, .. } => {
             format!("The id {id} is not in this vocabulary, whose ids end below {vocabulary}")
@@ -254,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_goes_wrong_is_read_up_to_there_and_the_token_is_named() {
+    fn an_invalid_stream_is_decoded_up_to_the_fault_and_the_token_is_named() {
         let tokenizer = tokenizer();
         let ids = tokenizer.encode_nearest(&chunk(), SHAPE).unwrap().ids;
         let mut wrong = ids.clone();
@@ -282,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_ended_too_early_says_so_and_one_that_goes_on_does_not() {
+    fn a_stream_that_ended_too_early_has_a_fault_and_an_open_one_does_not() {
         let tokenizer = tokenizer();
         let ids = tokenizer.encode_nearest(&chunk(), SHAPE).unwrap().ids;
         let cut = &ids[..ids.len() - 1];
@@ -302,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tried_chunk_becomes_tokens_that_give_it_back() {
+    fn an_edited_chunk_survives_encoding() {
         let tokenizer = tokenizer();
         let mut request = EncodeRequest {
             request_id: 1,

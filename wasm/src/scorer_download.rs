@@ -1,4 +1,4 @@
-//! Bringing a scorer's files into the tab by range, a few megabytes at a time.
+//! Downloads a scorer's files into the tab by range requests of a few megabytes.
 
 use std::collections::BTreeMap;
 
@@ -11,33 +11,33 @@ use web_sys::{AbortSignal, Request, RequestInit, Response};
 use crate::opfs_cache::{self, CachedFile};
 use crate::worker_scope::{error_text, global_scope};
 
-/// Bytes asked for at a time: small enough to stop soon and lose little, large enough for a fast line.
-const PIECE_BYTES: u64 = 4 << 20;
-/// Without a place to keep files they are held in memory, up to this.
+/// Bytes of one range request: small enough to cancel soon and lose little, large enough for a fast connection.
+const RANGE_BYTES: u64 = 4 << 20;
+/// Largest total size of files held in memory where the browser offers no storage.
 const MOST_IN_MEMORY: u64 = 512 << 20;
 
-/// What came of it.
-pub(crate) struct Fetched {
-    /// The files under their names.
+/// Result of a download.
+pub(crate) struct Download {
+    /// The files by name.
     pub(crate) files: BTreeMap<String, CachedFile>,
-    /// Bytes that crossed the network.
+    /// Bytes received over the network.
     pub(crate) bytes: u64,
-    /// Whether they were kept for the next visit.
+    /// Whether the files stay in the browser's storage for the next visit.
     pub(crate) is_kept: bool,
 }
 
-/// Where the files will be: a folder that the browser keeps, or memory if they are few.
+/// The folder in the browser's storage for the files, or `None` to hold them in memory if they are small.
 ///
 /// # Errors
-/// That they do not fit, in words.
-pub(crate) async fn place(
+/// A message if they fit in neither.
+pub(crate) async fn open_storage(
     manifest: &ScorerManifest,
 ) -> Result<Option<web_sys::FileSystemDirectoryHandle>, String> {
     let bytes = manifest.bytes();
     let why = match opfs_cache::folder(&manifest.id).await {
         Err(why) => why,
-        // What is kept already counts as used, so room for all of it is more than is needed.
-        Ok(folder) => match opfs_cache::room().await {
+        // Cached files count as used storage, so requiring room for all of them is conservative.
+        Ok(folder) => match opfs_cache::available_bytes().await {
             Some(room) if room < bytes && bytes > MOST_IN_MEMORY => {
                 format!("the browser has room for {} more", megabytes(room))
             }
@@ -53,26 +53,26 @@ pub(crate) async fn place(
     ))
 }
 
-/// Fetches what is not kept. `tell` is told bytes in the tab, and bytes of them that had been kept.
+/// Downloads what is not cached. `on_progress` receives the bytes present, and the bytes that were cached before.
 ///
 /// # Errors
-/// In words; what has arrived is kept.
+/// A message; received bytes stay cached.
 pub(crate) async fn fetch_all(
     url: &str,
     manifest: &ScorerManifest,
     folder: Option<&web_sys::FileSystemDirectoryHandle>,
     signal: &AbortSignal,
-    tell: &mut dyn FnMut(u64, u64),
-) -> Result<Fetched, String> {
-    let mut opened = Vec::new();
+    on_progress: &mut dyn FnMut(u64, u64),
+) -> Result<Download, String> {
+    let mut files_to_fetch = Vec::new();
     let mut is_kept = folder.is_some();
-    let mut had = 0;
+    let mut cached_bytes = 0;
     for file in &manifest.files {
-        let mut kept = match folder {
+        let mut cached = match folder {
             None => CachedFile::Memory(Vec::new()),
             Some(folder) => match opfs_cache::open(folder, &file.name).await {
-                Ok(kept) => kept,
-                // Another tab has it: this one fetches it for itself, if it can.
+                Ok(cached) => cached,
+                // Another tab has it open: this tab downloads its own copy, if it fits in memory.
                 Err(_) if file.bytes <= MOST_IN_MEMORY => {
                     is_kept = false;
                     CachedFile::Memory(Vec::new())
@@ -85,44 +85,45 @@ pub(crate) async fn fetch_all(
                 }
             },
         };
-        if kept.len()? > file.bytes {
-            kept.clear()?;
+        if cached.len()? > file.bytes {
+            cached.clear()?;
         }
-        had += kept.len()?;
-        opened.push((file, kept));
+        cached_bytes += cached.len()?;
+        files_to_fetch.push((file, cached));
     }
-    tell(had, had);
-    let mut received = had;
+    on_progress(cached_bytes, cached_bytes);
+    let mut received = cached_bytes;
     let mut files = BTreeMap::new();
-    for (file, mut kept) in opened {
+    for (file, mut cached) in files_to_fetch {
         loop {
-            let from = kept.len()?;
+            let from = cached.len()?;
             if from >= file.bytes {
                 break;
             }
-            let piece = piece(url, file, from, signal).await?;
-            kept.append(&piece)
+            let bytes = fetch_range(url, file, from, signal).await?;
+            cached
+                .append(&bytes)
                 .map_err(|why| format!("{} cannot be kept: {why}", file.name))?;
-            received += piece.len() as u64;
-            tell(received, had);
+            received += bytes.len() as u64;
+            on_progress(received, cached_bytes);
         }
-        files.insert(file.name.clone(), kept);
+        files.insert(file.name.clone(), cached);
     }
-    Ok(Fetched {
+    Ok(Download {
         files,
-        bytes: received - had,
+        bytes: received - cached_bytes,
         is_kept,
     })
 }
 
 /// The bytes of a file from `from` on.
-async fn piece(
+async fn fetch_range(
     url: &str,
     file: &ScorerFile,
     from: u64,
     signal: &AbortSignal,
 ) -> Result<Vec<u8>, String> {
-    let to = (from + PIECE_BYTES).min(file.bytes);
+    let to = (from + RANGE_BYTES).min(file.bytes);
     let failed = |what: String| {
         format!(
             "{} could not be fetched from byte {from} on: {what}",

@@ -1,26 +1,26 @@
-//! Whether a scorer fits into this tab, asked before anything is downloaded.
+//! Whether a scorer fits into this tab, checked before anything is downloaded.
 
 use layers::Precision;
 use protocol::score::ScorerManifest;
 use protocol::worker::ComputeKind;
 
-/// What a WebGPU adapter grants [bytes].
+/// Limits of a WebGPU adapter [bytes].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AdapterLimits {
-    /// Of one buffer.
+    /// Largest buffer.
     pub buffer_bytes: u64,
-    /// Of what one shader reads of a buffer.
+    /// Largest binding of a buffer to a shader.
     pub binding_bytes: u64,
 }
 
-/// WebAssembly addresses 4 GiB; modules, activations and one tensor on its way need some of them.
+/// WebAssembly addresses 4 GiB; modules, activations and one tensor in transit need the rest.
 const CPU_WEIGHT_BYTES: u64 = 3 << 30;
 /// Projections that read the same input are joined into one matrix, at most two of the largest.
 const JOINED: u64 = 2;
 
-/// What the weights are kept in when nobody says: on the CPU, which widens everything to `f32` anyway, the most exact
-/// that fits; on WebGPU what halves the memory where the adapter computes with it.
-pub fn precision(manifest: &ScorerManifest, kind: ComputeKind, has_f16: bool) -> Precision {
+/// Default precision of the weights. On the CPU, which widens everything to `f32`, the most exact one that fits; on
+/// WebGPU `f16` where the adapter supports it, which halves the memory.
+pub fn default_precision(manifest: &ScorerManifest, kind: ComputeKind, has_f16: bool) -> Precision {
     match kind {
         ComputeKind::Webgpu if has_f16 && manifest.dtype != "F32" => Precision::F16,
         ComputeKind::Webgpu => Precision::F32,
@@ -31,12 +31,12 @@ pub fn precision(manifest: &ScorerManifest, kind: ComputeKind, has_f16: bool) ->
     }
 }
 
-/// About the bytes that weights take.
+/// Approximate memory of the weights [bytes].
 pub fn weight_bytes(manifest: &ScorerManifest, precision: Precision) -> u64 {
     precision.matrix_bytes(1, manifest.parameters)
 }
 
-/// Why it does not fit, with what to do; `None` if it may.
+/// The reason that a scorer does not fit, with a remedy; `None` if it fits.
 pub fn refusal(
     manifest: &ScorerManifest,
     kind: ComputeKind,
@@ -100,7 +100,7 @@ mod tests {
         let two = manifest(2_127_532_032, 2048 * 6144);
         let eight = manifest(8_767_123_696, 4096 * 12288);
         let on_cpu = |manifest: &ScorerManifest| {
-            let precision = precision(manifest, ComputeKind::Cpu, false);
+            let precision = default_precision(manifest, ComputeKind::Cpu, false);
             (
                 precision,
                 refusal(manifest, ComputeKind::Cpu, precision, None),
@@ -126,7 +126,10 @@ mod tests {
         };
         assert!(!refused(&two, Precision::F16));
         assert!(refused(&eight, Precision::F16));
-        assert_eq!(precision(&two, ComputeKind::Webgpu, true), Precision::F16);
+        assert_eq!(
+            default_precision(&two, ComputeKind::Webgpu, true),
+            Precision::F16
+        );
         assert_eq!(precision(&two, ComputeKind::Webgpu, false), Precision::F32);
     }
 }

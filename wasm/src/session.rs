@@ -1,4 +1,4 @@
-//! The worker's life: try the devices, then answer the page.
+//! The worker's session: tests the devices, then handles the page's messages.
 
 mod depth_images;
 mod devices;
@@ -26,25 +26,25 @@ use crate::worker_scope::{global_scope, post};
 struct Session {
     reports: Vec<ComputeDevice>,
     opened: Vec<(ComputeKind, Device)>,
-    wish: Option<ComputeKind>,
+    preference: Option<ComputeKind>,
     chosen: Option<ComputeKind>,
     settled: bool,
     tokenizer: Option<FastTokenizer>,
-    depth: Option<depth_images::Held>,
-    scorer: Option<scorer::Held>,
-    /// Stops the scorer's load that is on its way.
+    depth: Option<depth_images::LoadedDecoder>,
+    scorer: Option<scorer::LoadedScorer>,
+    /// Aborts the scorer's load in progress.
     fetching: Option<AbortController>,
     jobs: BTreeMap<u64, score_jobs::Job>,
 }
 
-type Shared = Rc<RefCell<Session>>;
+type SharedSession = Rc<RefCell<Session>>;
 
-/// Starts the worker; called by `static/worker.js` once the module's constructors have run (see `build.rs`).
+/// Starts the worker; `static/worker.js` calls it once the module's constructors have run (see `build.rs`).
 #[allow(unreachable_pub, reason = "wasm-bindgen exports public functions only")]
 #[wasm_bindgen]
 pub fn start() {
     console_error_panic_hook::set_once();
-    let session = Shared::default();
+    let session = SharedSession::default();
     let for_messages = session.clone();
     let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
         receive(&for_messages, &event.data());
@@ -53,16 +53,16 @@ pub fn start() {
     // The listener lives as long as the worker.
     on_message.forget();
     post(&FromWorker::Started);
-    spawn_local(devices::try_all(session));
+    spawn_local(devices::test_all(session));
 }
 
-fn receive(session: &Shared, data: &JsValue) {
+fn receive(session: &SharedSession, data: &JsValue) {
     let bytes = Uint8Array::new(data).to_vec();
     match from_bytes::<ToWorker>(&bytes) {
-        Ok(ToWorker::Choose(wish)) => {
-            session.borrow_mut().wish = wish;
-            devices::decide(session);
-            if let Some(kind) = wish {
+        Ok(ToWorker::Choose(preference)) => {
+            session.borrow_mut().preference = preference;
+            devices::choose_device(session);
+            if let Some(kind) = preference {
                 spawn_local(devices::test_postponed(session.clone(), kind));
             }
         }
@@ -122,14 +122,14 @@ fn receive(session: &Shared, data: &JsValue) {
                 });
             });
         }
-        Ok(ToWorker::LoadScorer(wanted)) => {
+        Ok(ToWorker::LoadScorer(request)) => {
             let session = session.clone();
-            spawn_local(async move { scorer::load(&session, &wanted).await });
+            spawn_local(async move { scorer::load(&session, &request).await });
         }
         Ok(ToWorker::CancelScorer) => scorer::cancel(session),
         Ok(ToWorker::ForgetScorers) => spawn_local(scorer::forget()),
         Ok(ToWorker::Score(request)) => score_jobs::open(session, request),
-        Ok(ToWorker::ScoreFrame(frame)) => score_jobs::take(session, frame),
+        Ok(ToWorker::ScoreFrame(frame)) => score_jobs::push_frame(session, frame),
         Ok(ToWorker::ScoreClose { job }) => score_jobs::close(session, job),
         Ok(ToWorker::ScoreCancel { job }) => score_jobs::cancel(session, job),
         Err(error) => web_sys::console::error_1(&error.to_string().into()),

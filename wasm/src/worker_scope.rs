@@ -1,4 +1,4 @@
-//! What the worker needs of its browser: time, time-outs, fetching, posting, and the adapter's name.
+//! The worker's global scope: time, time-outs, fetching, posting messages, and the WebGPU adapter's name.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -23,7 +23,7 @@ pub(crate) fn performance_now() -> f64 {
         .map_or(0.0, |performance| performance.now())
 }
 
-/// Sends one message to the page. Encoding fails only when memory runs out; then there is nobody to tell.
+/// Sends one message to the page. Encoding fails only when memory runs out, so the error goes to the console.
 pub(crate) fn post(message: &FromWorker) {
     match to_bytes(message) {
         Ok(bytes) => {
@@ -35,7 +35,7 @@ pub(crate) fn post(message: &FromWorker) {
     }
 }
 
-/// Waits for `future`, at most `millis`. A WebGPU promise may never settle after a device error.
+/// Waits for `future`, at most `millis`; `None` on time-out. A WebGPU promise may never settle after a device error.
 pub(crate) async fn with_timeout<F: Future>(millis: i32, future: F) -> Option<F::Output> {
     let mut timer = JsFuture::from(sleep(millis));
     let mut future = pin!(future);
@@ -48,7 +48,7 @@ pub(crate) async fn with_timeout<F: Future>(millis: i32, future: F) -> Option<F:
     .await
 }
 
-/// Lets the event loop run, so that messages are answered between two long computations.
+/// Yields to the event loop, so that messages are handled between two long computations.
 pub(crate) async fn yield_to_event_loop() {
     JsFuture::from(sleep(0)).await.ok();
 }
@@ -64,7 +64,7 @@ fn sleep(millis: i32) -> Promise {
 /// The bytes at `url`.
 ///
 /// # Errors
-/// A sentence with the address and what went wrong.
+/// A sentence with the URL and the cause.
 pub(crate) async fn fetch_bytes(url: &str) -> Result<Vec<u8>, String> {
     let failed = |what: String| format!("{url} could not be fetched: {what}");
     let response: Response = JsFuture::from(global_scope().fetch_with_str(url))
@@ -83,16 +83,16 @@ pub(crate) async fn fetch_bytes(url: &str) -> Result<Vec<u8>, String> {
     Ok(Uint8Array::new(&buffer).to_vec())
 }
 
-/// What a WebGPU adapter calls itself.
+/// Name of a WebGPU adapter.
 #[derive(Debug, Clone)]
 pub(crate) struct AdapterInfo {
-    /// Vendor, architecture and description, as far as the browser tells.
+    /// Vendor, architecture and description, as far as the browser reports them.
     pub(crate) name: String,
-    /// Whether it says of itself that it is a software fallback.
+    /// Whether it reports to be a software fallback.
     pub(crate) software: bool,
 }
 
-/// What the browser's WebGPU adapter grants, as a device that asks for all of it has it.
+/// Limits of the browser's WebGPU adapter.
 pub(crate) async fn adapter_limits() -> Option<AdapterLimits> {
     let limits = property(&open_adapter().await.ok()?, "limits");
     let bytes = |key: &str| property(&limits, key).as_f64().map(|bytes| bytes as u64);
@@ -119,11 +119,11 @@ async fn open_adapter() -> Result<JsValue, String> {
     Ok(adapter)
 }
 
-/// Asks the browser for a WebGPU adapter without opening it.
+/// Requests a WebGPU adapter from the browser without opening a device.
 ///
 /// # Errors
-/// Why there is none, in words.
-pub(crate) async fn adapter() -> Result<AdapterInfo, String> {
+/// The reason that there is none.
+pub(crate) async fn adapter_info() -> Result<AdapterInfo, String> {
     let adapter = open_adapter().await?;
     let info = property(&adapter, "info");
     let text = |key: &str| property(&info, key).as_string().filter(|s| !s.is_empty());
@@ -154,7 +154,7 @@ pub(crate) fn property(object: &JsValue, key: &str) -> JsValue {
     Reflect::get(object, &key.into()).unwrap_or(JsValue::UNDEFINED)
 }
 
-/// A JavaScript error as text.
+/// Message of a JavaScript error.
 pub(crate) fn error_text(error: &JsValue) -> String {
     property(error, "message")
         .as_string()

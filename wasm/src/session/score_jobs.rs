@@ -1,7 +1,7 @@
-//! The session's jobs of scoring.
+//! The session's scoring jobs.
 //!
-//! A job is collected (its frames arrive), then computed between other messages: after every point the event loop runs,
-//! so that a job can be stopped and the page's other questions are answered.
+//! A job first collects its frames and is then computed between other messages: the event loop runs after every point,
+//! so that a job can be cancelled and the page's other requests are answered.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -15,46 +15,47 @@ use protocol::worker::FromWorker;
 use scoring::{ClipJob, JobError, Next, watch};
 use wasm_bindgen_futures::spawn_local;
 
-use super::Shared;
+use super::SharedSession;
 use crate::worker_scope::{post, yield_to_event_loop};
 
 const NO_SCORER: &str = "no scorer is loaded in this tab; load one first";
-/// Frames of a watched robot that wait, at most: at two per second half a minute, then the device is too slow for it.
+/// Largest number of queued frames of a live robot: half a minute at two frames per second. A device that falls further
+/// behind is too slow.
 const WAITING_FRAMES: usize = 64;
 
-/// What is known of a job.
+/// State of a job.
 pub(super) enum Job {
-    /// Its frames arrive.
+    /// Frames are arriving.
     Collecting(Box<ClipJob>),
-    /// It is computed.
-    Running(Rc<Line>),
+    /// The job is being computed.
+    Running(Rc<JobQueue>),
 }
 
-/// What a running job has not taken yet.
+/// Messages that a running job has not processed yet.
 #[derive(Default)]
-pub(super) struct Line {
-    waiting: RefCell<Waiting>,
+pub(super) struct JobQueue {
+    state: RefCell<QueueState>,
 }
 
 #[derive(Default)]
-struct Waiting {
+struct QueueState {
     frames: VecDeque<ScoreFrame>,
     is_closed: bool,
     is_cancelled: bool,
     waker: Option<Waker>,
 }
 
-impl Line {
-    fn change(&self, change: impl FnOnce(&mut Waiting)) {
-        let mut waiting = self.waiting.borrow_mut();
-        change(&mut waiting);
-        if let Some(waker) = waiting.waker.take() {
+impl JobQueue {
+    fn change(&self, change: impl FnOnce(&mut QueueState)) {
+        let mut state = self.state.borrow_mut();
+        change(&mut state);
+        if let Some(waker) = state.waker.take() {
             waker.wake();
         }
     }
 
     fn flow(&self) -> ControlFlow<()> {
-        if self.waiting.borrow().is_cancelled {
+        if self.state.borrow().is_cancelled {
             ControlFlow::Break(())
         } else {
             ControlFlow::Continue(())
@@ -63,25 +64,25 @@ impl Line {
 
     async fn next(&self) -> Next {
         poll_fn(|context| {
-            let mut waiting = self.waiting.borrow_mut();
-            if waiting.is_cancelled {
+            let mut state = self.state.borrow_mut();
+            if state.is_cancelled {
                 return Poll::Ready(Next::Cancelled);
             }
-            if let Some(frame) = waiting.frames.pop_front() {
+            if let Some(frame) = state.frames.pop_front() {
                 return Poll::Ready(Next::Frame(frame));
             }
-            if waiting.is_closed {
+            if state.is_closed {
                 return Poll::Ready(Next::Closed);
             }
-            waiting.waker = Some(context.waker().clone());
+            state.waker = Some(context.waker().clone());
             Poll::Pending
         })
         .await
     }
 }
 
-/// Begins a job.
-pub(super) fn open(session: &Shared, request: ScoreRequest) {
+/// Starts a job.
+pub(super) fn open(session: &SharedSession, request: ScoreRequest) {
     let job = request.job;
     if request.frames.is_some() {
         match ClipJob::open(request) {
@@ -90,39 +91,39 @@ pub(super) fn open(session: &Shared, request: ScoreRequest) {
         }
         return;
     }
-    let Some(held) = session.borrow().scorer.clone() else {
+    let Some(loaded) = session.borrow().scorer.clone() else {
         return end(job, failed(NO_SCORER));
     };
-    let line = Rc::new(Line::default());
-    insert(session, job, Job::Running(line.clone()));
+    let queue = Rc::new(JobQueue::default());
+    insert(session, job, Job::Running(queue.clone()));
     let session = session.clone();
     spawn_local(async move {
         let outcome = watch(
             &request,
-            &held.model,
-            &held.name,
-            &held.device,
-            &mut async || line.next().await,
-            &mut async |event| told(&line, event).await,
+            &loaded.model,
+            &loaded.name,
+            &loaded.device,
+            &mut async || queue.next().await,
+            &mut async |event| emit(&queue, event).await,
         )
         .await;
         finish(&session, job, outcome);
     });
 }
 
-/// Gives a job its next frame.
-pub(super) fn take(session: &Shared, frame: ScoreFrame) {
+/// Adds a frame to a job.
+pub(super) fn push_frame(session: &SharedSession, frame: ScoreFrame) {
     let job = frame.job;
     let result = match session.borrow_mut().jobs.get_mut(&job) {
-        // It has ended, and the page will hear so.
+        // It has ended; the page is about to receive that.
         None => Ok(()),
         Some(Job::Collecting(clip)) => clip.take(frame),
-        Some(Job::Running(line)) => {
-            if line.waiting.borrow().frames.len() < WAITING_FRAMES {
-                line.change(|waiting| waiting.frames.push_back(frame));
+        Some(Job::Running(queue)) => {
+            if queue.state.borrow().frames.len() < WAITING_FRAMES {
+                queue.change(|state| state.frames.push_back(frame));
             } else {
-                // What has been scored is worth more than what this device would never reach.
-                line.change(|waiting| waiting.is_closed = true);
+                // Finishing with the frames so far is worth more than frames that this device would never reach.
+                queue.change(|state| state.is_closed = true);
             }
             Ok(())
         }
@@ -133,60 +134,63 @@ pub(super) fn take(session: &Shared, frame: ScoreFrame) {
     }
 }
 
-/// No more frames of a job come.
-pub(super) fn close(session: &Shared, job: u64) {
+/// Marks a job's frames as complete.
+pub(super) fn close(session: &SharedSession, job: u64) {
     let running = match session.borrow().jobs.get(&job) {
         None => return,
-        Some(Job::Running(line)) => Some(line.clone()),
+        Some(Job::Running(queue)) => Some(queue.clone()),
         Some(Job::Collecting(_)) => None,
     };
-    if let Some(line) = running {
-        return line.change(|waiting| waiting.is_closed = true);
+    if let Some(queue) = running {
+        return queue.change(|state| state.is_closed = true);
     }
     let Some(Job::Collecting(clip)) = session.borrow_mut().jobs.remove(&job) else {
         return;
     };
-    let Some(held) = session.borrow().scorer.clone() else {
+    let Some(loaded) = session.borrow().scorer.clone() else {
         return end(job, failed(NO_SCORER));
     };
-    let line = Rc::new(Line::default());
-    insert(session, job, Job::Running(line.clone()));
+    let queue = Rc::new(JobQueue::default());
+    insert(session, job, Job::Running(queue.clone()));
     let session = session.clone();
     spawn_local(async move {
         let outcome = clip
-            .score(&held.model, &held.name, &held.device, &mut async |event| {
-                told(&line, event).await
-            })
+            .score(
+                &loaded.model,
+                &loaded.name,
+                &loaded.device,
+                &mut async |event| emit(&queue, event).await,
+            )
             .await;
         finish(&session, job, outcome);
     });
 }
 
-/// Stops a job.
-pub(super) fn cancel(session: &Shared, job: u64) {
+/// Cancels a job.
+pub(super) fn cancel(session: &SharedSession, job: u64) {
     let running = match session.borrow().jobs.get(&job) {
         None => return,
         Some(Job::Collecting(_)) => None,
-        Some(Job::Running(line)) => Some(line.clone()),
+        Some(Job::Running(queue)) => Some(queue.clone()),
     };
     match running {
-        Some(line) => line.change(|waiting| waiting.is_cancelled = true),
+        Some(queue) => queue.change(|state| state.is_cancelled = true),
         None => finish(session, job, ScoreOutcome::Stopped),
     }
 }
 
-/// Posts an event and lets the page's messages in.
-async fn told(line: &Line, event: ScoreEvent) -> ControlFlow<()> {
+/// Posts an event and lets the event loop process the page's messages.
+async fn emit(queue: &JobQueue, event: ScoreEvent) -> ControlFlow<()> {
     post(&FromWorker::Score(event));
     yield_to_event_loop().await;
-    line.flow()
+    queue.flow()
 }
 
-fn insert(session: &Shared, number: u64, job: Job) {
+fn insert(session: &SharedSession, number: u64, job: Job) {
     session.borrow_mut().jobs.insert(number, job);
 }
 
-fn finish(session: &Shared, job: u64, outcome: ScoreOutcome) {
+fn finish(session: &SharedSession, job: u64, outcome: ScoreOutcome) {
     session.borrow_mut().jobs.remove(&job);
     end(job, outcome);
 }

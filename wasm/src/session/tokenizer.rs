@@ -1,23 +1,23 @@
-//! The policy's action tokenizer in the worker: loaded, decoding, encoding, timed.
+//! The session's action tokenizer: loading, decoding, encoding, timing.
 
 use openfast::FastTokenizer;
 use protocol::worker::{
     CodecRun, DecodeOutcome, DecodeRequest, TimeOutcome, TokenizerOutcome, UnfoldOutcome,
 };
 
-use super::Shared;
-use super::devices::{chosen_device, refuse, timed_out, what_is_missing};
+use super::SharedSession;
+use super::devices::{chosen_device, missing_reason, refuse, timed_out};
 use crate::codec_timing::time_codec;
 use crate::decode::{DecodeFailure, decode};
 use crate::worker_scope::{fetch_bytes, with_timeout, yield_to_event_loop};
 
-/// One decode; on a software adapter it takes well below a second once its shaders are compiled.
+/// Time limit of a decode; on a software adapter it takes well below a second once its shaders are compiled.
 const DECODE_MILLIS: i32 = 15_000;
 const NO_TOKENIZER: &str = "The policy's action tokenizer is not loaded.";
 
-/// Needs no device: the transform of one chunk takes microseconds wherever it runs.
+/// Runs `work` with the tokenizer. No device is involved: the transform of one chunk takes microseconds on the CPU.
 pub(super) fn with_tokenizer(
-    session: &Shared,
+    session: &SharedSession,
     work: impl FnOnce(&FastTokenizer) -> UnfoldOutcome,
 ) -> UnfoldOutcome {
     match &session.borrow().tokenizer {
@@ -28,7 +28,7 @@ pub(super) fn with_tokenizer(
     }
 }
 
-pub(super) async fn time_all(session: &Shared, runs: Vec<CodecRun>) -> TimeOutcome {
+pub(super) async fn time_all(session: &SharedSession, runs: Vec<CodecRun>) -> TimeOutcome {
     let Some(tokenizer) = session.borrow().tokenizer.clone() else {
         return TimeOutcome::Failed {
             reason: NO_TOKENIZER.to_owned(),
@@ -46,7 +46,7 @@ pub(super) async fn time_all(session: &Shared, runs: Vec<CodecRun>) -> TimeOutco
 }
 
 pub(super) async fn load(
-    session: &Shared,
+    session: &SharedSession,
     tokenizer_url: &str,
     config_url: &str,
 ) -> TokenizerOutcome {
@@ -68,12 +68,12 @@ async fn fetch_tokenizer(tokenizer_url: &str, config_url: &str) -> Result<FastTo
         .map_err(|error| format!("the policy's action tokenizer cannot be read: {error}"))
 }
 
-pub(super) async fn answer(session: &Shared, request: &DecodeRequest) -> DecodeOutcome {
+pub(super) async fn answer(session: &SharedSession, request: &DecodeRequest) -> DecodeOutcome {
     loop {
         let tokenizer = session.borrow().tokenizer.clone();
         let Some((tokenizer, (kind, device))) = tokenizer.zip(chosen_device(session)) else {
             return DecodeOutcome::Failed {
-                reason: what_is_missing(session, NO_TOKENIZER),
+                reason: missing_reason(session, NO_TOKENIZER),
             };
         };
         let failure =
@@ -87,7 +87,7 @@ pub(super) async fn answer(session: &Shared, request: &DecodeRequest) -> DecodeO
                 }
                 None => timed_out("a decode", DECODE_MILLIS),
             };
-        // The device failed, not the tokens: it is out, and the next best one tries again.
+        // The device failed, not the tokens: it is refused, and the next best one is used.
         refuse(session, kind, failure);
     }
 }
