@@ -4,7 +4,7 @@ use protocol::worker::{
     ComputeKind, ComputeReport, DecoderOutcome, FromWorker, TimeOutcome, TokenizerOutcome, Verdict,
 };
 
-use crate::figures;
+use crate::format;
 
 /// How far the worker is.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -120,7 +120,7 @@ impl Compute {
     pub fn summary(&self) -> String {
         match &self.phase {
             Phase::Waiting => "starts after the cameras".to_owned(),
-            Phase::Loading { received } => format!("loading, {}", figures::megabytes(*received)),
+            Phase::Loading { received } => format!("loading, {}", format::megabytes(*received)),
             Phase::Dead { .. } => "stopped".to_owned(),
             Phase::Running => match &self.report {
                 Some(report) => match report.chosen_device() {

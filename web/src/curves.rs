@@ -2,9 +2,9 @@
 
 use protocol::score::CurveKind;
 
-use crate::figures;
+use crate::format;
 use crate::plot::{Frame, HEIGHT, Point, WIDTH};
-use crate::scoring::Line;
+use crate::score_job::Line;
 
 /// Smallest span of ln p(True) that is drawn over the full height, so that noise does not look like progress.
 const LEAST_NATS: f32 = 0.25;
@@ -180,7 +180,7 @@ fn value_ticks(frame: &Frame, scale: Scale, has_points: bool) -> Vec<Tick> {
             let decimals = (-step.log10().floor()).clamp(0.0, 4.0) as usize;
             ticks
                 .into_iter()
-                .map(|value| (at(value), figures::decimal(f64::from(value), decimals)))
+                .map(|value| (at(value), format::decimal(f64::from(value), decimals)))
                 .collect()
         }
     }

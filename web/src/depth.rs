@@ -4,7 +4,7 @@ use protocol::depth::{DepthMode, DepthReasoning};
 use protocol::worker::{DepthDrawing, DrawOutcome};
 use protocol::{View, ViewEncoding};
 
-use crate::colour::DepthColours;
+use crate::depth_colors::DepthColours;
 
 /// Digits that tell a cell near the threshold (0.996) from the threshold.
 const COSINE_DIGITS: usize = 4;

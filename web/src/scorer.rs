@@ -1,13 +1,13 @@
 //! Which scorer there is, and how far this tab is with it.
 
-mod hosted;
+mod served;
 
-pub use hosted::{Hosted, said};
+pub use served::{Hosted, said};
 
 use protocol::worker::{ComputeKind, ScorerState};
 
 use crate::compute::in_sentence;
-use crate::figures;
+use crate::format;
 
 /// Where scores are computed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -200,7 +200,7 @@ impl Held {
     pub fn words(&self) -> String {
         match &self.forgetting {
             Forgetting::Asked => return "Forgetting the kept files…".to_owned(),
-            Forgetting::Failed(problem) => return figures::capitalised(problem),
+            Forgetting::Failed(problem) => return format::capitalised(problem),
             Forgetting::Unasked | Forgetting::Done => {}
         }
         match &self.state {
@@ -217,20 +217,20 @@ impl Held {
             }
             Some(ScorerState::Fetching { received, of, kept }) => {
                 let from_before = if *kept > 0 {
-                    format!(", {} of it kept from before", figures::bytes(*kept))
+                    format!(", {} of it kept from before", format::bytes(*kept))
                 } else {
                     String::new()
                 };
                 format!(
                     "Fetching: {} of {}{from_before}",
-                    figures::bytes(*received),
-                    figures::bytes(*of)
+                    format::bytes(*received),
+                    format::bytes(*of)
                 )
             }
             Some(ScorerState::Loading { read, of }) => format!(
                 "Putting weights on the device: {} of {}",
-                figures::bytes(*read),
-                figures::bytes(*of)
+                format::bytes(*read),
+                format::bytes(*of)
             ),
             Some(ScorerState::Ready(ready)) => {
                 let fetched = match (ready.fetched_bytes, ready.is_kept) {
@@ -238,12 +238,12 @@ impl Held {
                     (bytes, true) => {
                         format!(
                             "{} fetched and kept for the next visit",
-                            figures::bytes(bytes)
+                            format::bytes(bytes)
                         )
                     }
                     (bytes, false) => format!(
                         "{} fetched; this browser does not keep them",
-                        figures::bytes(bytes)
+                        format::bytes(bytes)
                     ),
                 };
                 let forgotten = if self.is_forgotten() {
@@ -254,9 +254,9 @@ impl Held {
                 format!(
                     "In this tab, on {}: {} in {}, {fetched}. Ready after {}.{forgotten}",
                     in_sentence(ready.computed_on),
-                    figures::bytes(ready.weight_bytes),
+                    format::bytes(ready.weight_bytes),
                     ready.precision,
-                    figures::millis(ready.millis)
+                    format::millis(ready.millis)
                 )
             }
             Some(ScorerState::Cancelled) if self.is_forgotten() => {
@@ -266,7 +266,7 @@ impl Held {
                 "Stopped. What has arrived is kept, and the next load goes on from there."
                     .to_owned()
             }
-            Some(ScorerState::Failed { reason }) => figures::capitalised(reason),
+            Some(ScorerState::Failed { reason }) => format::capitalised(reason),
         }
     }
 }

@@ -7,9 +7,9 @@
 use protocol::FromViewer;
 use protocol::viewer::{RobotStatus, StopAccepted, StopAll, StopRobot};
 
-mod words;
+mod text;
 
-pub use words::{BY_HAND, Said, Seen};
+pub use text::{BY_HAND, Said, Seen};
 
 /// A press that was not answered is sent again after this long.
 const AGAIN_MILLIS: f64 = 250.0;

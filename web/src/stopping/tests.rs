@@ -5,7 +5,7 @@ use protocol::TaskState;
 use protocol::viewer::{RobotSummary, StoppedRobot};
 
 use super::*;
-use crate::reconnect::Connection;
+use crate::backoff::Connection;
 
 const FIRST: u64 = 7_000;
 

@@ -6,12 +6,12 @@ use leptos::either::Either;
 use leptos::prelude::*;
 use protocol::scene::{Ask, StopAnswer};
 
-use super::store::Studio;
-use crate::asking::{State, cameras};
-use crate::figures;
+use super::state::Studio;
+use crate::format;
+use crate::scene_question::{State, cameras};
 
 mod answer;
-mod still;
+mod snapshots;
 
 /// Shown before anything is asked.
 const PLACEHOLDER: &str = "What is on the table?";
@@ -53,7 +53,7 @@ pub(crate) fn AskPanel() -> impl IntoView {
             }}
             <Show when=move || is_asked.get()>
                 <div class="result">
-                    <still::Stills looked_at/>
+                    <snapshots::Stills looked_at/>
                     <answer::AnswerText looked_at/>
                 </div>
             </Show>
@@ -131,7 +131,7 @@ fn Question() -> impl IntoView {
                 <div class="segmented" role="group" aria-labelledby="ask-cameras">
                     <For each=move || known.get() key=Clone::clone let:name>
                         {
-                            let (shown, hook) = (figures::plain_name(&name), format!("ask-camera-{name}"));
+                            let (shown, hook) = (format::plain_name(&name), format!("ask-camera-{name}"));
                             let (pressed, pushed) = (name.clone(), name);
                             view! {
                                 <button

@@ -6,10 +6,10 @@ use leptos::html;
 use leptos::prelude::*;
 use protocol::viewer::RobotSummary;
 
-use super::painter::{Meter, Painter};
-use super::store::Studio;
-use crate::colour::{FAR_METRES, NEAR_METRES, css_gradient};
-use crate::figures;
+use super::canvas_image::{Meter, Painter};
+use super::state::Studio;
+use crate::depth_colors::{FAR_METRES, NEAR_METRES, css_gradient};
+use crate::format;
 
 /// A picture older than this is said to be old.
 const STALE_MILLIS: f64 = 1_000.0;
@@ -39,7 +39,7 @@ fn slots(robot: &RobotSummary) -> Vec<Place> {
             let name = camera.name.clone();
             slot(
                 name.clone(),
-                figures::plain_name(&name),
+                format::plain_name(&name),
                 format!("view-{name}"),
                 false,
             )
@@ -52,7 +52,7 @@ fn slots(robot: &RobotSummary) -> Vec<Place> {
         } else {
             format!("view-{view}")
         };
-        let label = format!("{} depth", figures::plain_name(&camera.name));
+        let label = format!("{} depth", format::plain_name(&camera.name));
         slots.push(slot(view, label, hook, true));
     }
     slots
@@ -104,7 +104,7 @@ fn CameraView(place: Place) -> impl IntoView {
                 .map_or(0.0, |painter| painter.shown_at_millis())
         });
         let age_millis = now - shown_at;
-        (shown_at > 0.0 && age_millis > STALE_MILLIS).then(|| figures::age(age_millis))
+        (shown_at > 0.0 && age_millis > STALE_MILLIS).then(|| format::age(age_millis))
     });
     let is_stale = Memo::new(move |_| age.with(Option::is_some));
     let rate = move || {

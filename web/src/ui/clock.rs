@@ -13,7 +13,7 @@ use wasm_bindgen::prelude::Closure;
 use web_sys::{Event, MessageEvent, Worker};
 
 use super::socket;
-use super::store::{Studio, now_millis};
+use super::state::{Studio, now_millis};
 
 /// A worker that does nothing but tick, as often as this. Relative to the page, as Trunk writes it.
 const SCRIPT: &str = "clock.js";

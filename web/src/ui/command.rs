@@ -4,8 +4,8 @@ use leptos::html;
 use leptos::prelude::*;
 use protocol::{Mode, TaskState};
 
-use super::store::Studio;
-use crate::reconnect::Connection;
+use super::state::Studio;
+use crate::backoff::Connection;
 
 /// Shown before the robot told its own examples.
 const PLACEHOLDER: &str = "push the red cube to the left";
@@ -67,7 +67,7 @@ pub(crate) fn CommandPanel() -> impl IntoView {
             .map(|millis| {
                 format!(
                     "First plan {} after the command",
-                    crate::figures::millis(f64::from(millis))
+                    crate::format::millis(f64::from(millis))
                 )
             })
     };

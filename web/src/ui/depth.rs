@@ -3,6 +3,9 @@
 //! Both carry the same cells. On the camera's picture the replayed ones are dimmed; on the depth map every cell can be
 //! pointed at and reached with the arrow keys.
 
+mod cells;
+mod table;
+
 use std::rc::Rc;
 
 use leptos::html;
@@ -11,14 +14,15 @@ use protocol::View;
 use protocol::depth::{DepthDescription, DepthReasoning};
 use protocol::worker::{ComputeKind, DecoderOutcome, DrawOutcome};
 
-use super::depth_cells::Cells;
-use super::depth_table::DepthTable;
-use super::painter::{Meter, Painter};
-use super::store::Studio;
+use super::canvas_image::{Meter, Painter};
+use super::state::Studio;
 use super::worker;
-use crate::colour::{DepthColours, css_gradient};
+use cells::Cells;
+use table::DepthTable;
+
 use crate::compute::in_sentence;
-use crate::{depth, figures};
+use crate::depth_colors::{DepthColours, css_gradient};
+use crate::{depth, format};
 
 /// What the parts of the block share.
 #[derive(Clone, Copy)]
@@ -162,14 +166,14 @@ fn Block(shared: Shared) -> impl IntoView {
                             <Canvas view=frame hook="depth-frame" label=Signal::derive(move || {
                                 format!(
                                     "What the {} camera saw. {}.",
-                                    figures::plain_name(&camera.get()),
+                                    format::plain_name(&camera.get()),
                                     counts.get()
                                 )
                             })/>
                             <Outline shared dims=true/>
                         </div>
                         <figcaption>
-                            <span>{move || figures::plain_name(&camera.get())}</span>
+                            <span>{move || format::plain_name(&camera.get())}</span>
                             <span class="quiet">{dimmed}</span>
                         </figcaption>
                     </figure>
@@ -343,7 +347,7 @@ fn Caption(shared: Shared, drawn: Memo<Option<Drawn>>) -> impl IntoView {
                     format!(
                         "Drawn in this tab on {} in {}",
                         in_sentence(kind),
-                        figures::duration(micros)
+                        format::duration(micros)
                     ),
                 ),
                 None => (

@@ -3,8 +3,8 @@
 use leptos::prelude::*;
 
 use super::settings;
-use super::store::Studio;
-use crate::figures;
+use super::state::Studio;
+use crate::format;
 
 #[component]
 pub(crate) fn Header() -> impl IntoView {
@@ -30,7 +30,7 @@ pub(crate) fn Header() -> impl IntoView {
                         {move || match policy() {
                             Some(policy) => view! {
                                 <strong>{policy.name.clone()}</strong>
-                                <span class="quiet num">{figures::count(policy.parameters)}</span>
+                                <span class="quiet num">{format::count(policy.parameters)}</span>
                                 <span class="quiet">{format!("on {}", policy.device)}</span>
                                 {policy.depth.map(|depth| view! {
                                     <span class="quiet" data-testid="policy-depth" data-mode=depth.mode.word()>

@@ -4,10 +4,10 @@ use leptos::prelude::*;
 use protocol::JointDescription;
 use protocol::worker::DecodeOutcome;
 
-use super::store::Studio;
+use super::state::Studio;
 use crate::decisions::Decision;
-use crate::figures;
-use crate::history::History;
+use crate::format;
+use crate::joint_history::History;
 use crate::plot::{Frame, HEIGHT, Point, WIDTH};
 use crate::units::{column, in_robot_units};
 
@@ -79,7 +79,7 @@ fn JointPlot(index: usize, joint: JointDescription) -> impl IntoView {
     let studio = expect_context::<Studio>();
     let range = joint.max - joint.min;
     let unit = joint.unit.clone();
-    let name = figures::plain_name(&joint.name);
+    let name = format::plain_name(&joint.name);
     let drawing = Memo::new(move |_| {
         studio.redraw.track();
         let rate_hz = studio.robot().map_or(30.0, |robot| robot.control_rate_hz);
@@ -113,7 +113,7 @@ fn JointPlot(index: usize, joint: JointDescription) -> impl IntoView {
                     .and_then(|state| state.state.get(index))
                     .map_or_else(
                         || "–".to_owned(),
-                        |value| figures::joint_value(*value, &unit),
+                        |value| format::joint_value(*value, &unit),
                     )
             })
         }

@@ -1,55 +1,48 @@
 //! The panels, and what connects them to the studio, the worker and the keyboard.
 //!
-//! - [`store`]: everything the page knows, as signals
+//! - [`state`]: everything the page knows, as signals
 //! - [`socket`]: the wire to the studio
 //! - [`clock`]: what has to happen a few times a second, in a hidden tab too
 //! - [`stop`]: stops as they are pressed, sent and told
 //! - [`worker`]: the wire to the compute worker
-//! - [`painter`]: camera images onto canvases
+//! - [`canvas_image`]: camera images onto canvases
 //! - one module per panel: [`header`], [`cameras`], [`command`], [`trace`] (with [`timeline`],
-//!   [`joints`], [`depth`], [`stages`]), [`wrote`] (with [`chips`], [`heatmap`], [`course`], [`scrubber`], [`verdict`]),
-//!   [`ask`], [`score`], [`browser`], [`dock`], [`notices`], [`problems`]
-//! - [`keys`], [`settings`]: the keyboard, and what the visitor's browser remembers
+//!   [`joints`], [`depth`], [`stages`]), [`action_tokens`] ,
+//!   [`ask`], [`score`], [`compute`], [`dock`], [`notices`], [`problems`]
+//! - [`keyboard`], [`settings`]: the keyboard, and what the visitor's browser remembers
 
 #![allow(
     unreachable_pub,
     reason = "leptos makes the inner function of a component `pub` whatever is written"
 )]
 
+mod action_tokens;
 mod ask;
-mod browser;
 mod cameras;
-mod chips;
+mod canvas_image;
 mod clock;
 mod command;
-mod course;
+mod compute;
 mod depth;
-mod depth_cells;
-mod depth_table;
 mod dock;
 mod header;
-mod heatmap;
 mod joints;
-mod keys;
+mod keyboard;
 mod notices;
-mod painter;
 mod problems;
 mod score;
-mod scrubber;
 mod settings;
 mod socket;
 mod stages;
+mod state;
 mod stop;
-mod store;
 mod timeline;
 mod trace;
-mod verdict;
 mod worker;
-mod wrote;
 
 use leptos::prelude::*;
 
-use store::Studio;
+use state::Studio;
 
 /// Puts the page into the document's body.
 pub fn start() {
@@ -68,8 +61,8 @@ fn Page() -> impl IntoView {
     clock::beat(studio);
     clock::start(studio);
     worker::start_after_first_frame(studio);
-    store::tick(studio);
-    keys::listen(studio);
+    state::tick(studio);
+    keyboard::listen(studio);
     view! {
         <a class="skip" href="#command">"Skip to the command"</a>
         <header::Header/>
@@ -86,8 +79,8 @@ fn Page() -> impl IntoView {
             </div>
             <div class="column wide">
                 <score::ScorePanel/>
-                <wrote::WrotePanel/>
-                <browser::BrowserPanel/>
+                <action_tokens::WrotePanel/>
+                <compute::BrowserPanel/>
             </div>
         </main>
         <dock::Dock/>

@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 
-use super::store::Studio;
+use super::state::Studio;
 
 #[component]
 pub(crate) fn Problems() -> impl IntoView {

@@ -1,26 +1,26 @@
 //! How far it got: a video and a sentence become a progress curve, in this tab or on the studio's device.
 //!
-//! - [`desk`]: what the panel knows
-//! - [`hosted`], [`loading`]: which scorer, and its way into the tab
-//! - [`source`], [`question`]: which video, which sentence
-//! - [`job`], [`live`], [`post`]: what happens then, in the worker, with a robot, on the studio
-//! - [`film`], [`darkroom`]: pictures of a video, pixels of a picture
+//! - [`state`]: what the panel knows
+//! - [`scorer_box`], [`scorer_loading`]: which scorer, and its way into the tab
+//! - [`source`], [`instruction_form`]: which video, which sentence
+//! - [`job`], [`live`], [`upload`]: what happens then, in the worker, with a robot, on the studio
+//! - [`video_element`], [`frame_capture`]: pictures of a video, pixels of a picture
 //! - [`result`], [`plots`], [`legend`], [`table`]: what comes of it
 
-mod darkroom;
-mod desk;
-mod film;
-mod hosted;
+mod frame_capture;
+mod instruction_form;
 mod job;
 mod legend;
 mod live;
-mod loading;
 mod plots;
-mod post;
-mod question;
 mod result;
+mod scorer_box;
+mod scorer_loading;
 mod source;
+mod state;
 mod table;
+mod upload;
+mod video_element;
 
 use leptos::ev;
 use leptos::prelude::*;
@@ -30,15 +30,15 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{DragEvent, Response};
 
-pub(crate) use desk::Desk;
 pub(crate) use job::{heard, worker_is_anew};
 pub(crate) use live::{reported, robot_changed, saw};
-pub(crate) use loading::{forgotten, pump, scorer_heard};
+pub(crate) use scorer_loading::{forgotten, pump, scorer_heard};
+pub(crate) use state::Desk;
 
-use super::store::Studio;
-use crate::reconnect::Connection;
+use super::state::Studio;
+use crate::backoff::Connection;
+use crate::score_job::State;
 use crate::scorer::{Held, Hosted};
-use crate::scoring::State;
 
 #[component]
 pub(crate) fn ScorePanel() -> impl IntoView {
@@ -83,9 +83,9 @@ pub(crate) fn ScorePanel() -> impl IntoView {
                     </div>
                 }.into_any(),
                 Hosted::Scorer(manifest) => view! {
-                    <hosted::ScorerBox manifest/>
+                    <scorer_box::ScorerBox manifest/>
                     <source::SourceBox/>
-                    <question::Question/>
+                    <instruction_form::Question/>
                 }.into_any(),
             }}
             <Show when=move || has_begun.get()>
@@ -129,7 +129,7 @@ async fn fetch(path: &str) -> Result<(u16, String), String> {
         .await
         .map_err(failed)?
         .unchecked_into();
-    let body = post::text(&response).await.unwrap_or_default();
+    let body = upload::text(&response).await.unwrap_or_default();
     Ok((response.status(), body))
 }
 

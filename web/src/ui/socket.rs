@@ -1,4 +1,4 @@
-//! The wire to the studio: one WebSocket, opened again when it breaks. When, is decided in [`crate::reconnect`].
+//! The wire to the studio: one WebSocket, opened again when it breaks. When, is decided in [`crate::backoff`].
 
 use leptos::prelude::*;
 use protocol::viewer::{FromViewer, ViewerHello};
@@ -10,10 +10,10 @@ use web_sys::{
     AbortSignal, BinaryType, CloseEvent, Event, MessageEvent, RequestInit, Response, WebSocket,
 };
 
-use super::store::{Studio, now_millis};
+use super::state::{Studio, now_millis};
 use super::{clock, settings, stop};
-use crate::address;
-use crate::reconnect::{Connection, Link, Step};
+use crate::backoff::{Connection, Link, Step};
+use crate::studio_url;
 
 /// How long plain HTTP may take to show that it reaches the studio.
 const PROBE_MILLIS: u32 = 3_000;
@@ -129,7 +129,7 @@ fn lost(studio: Studio) {
 }
 
 fn open(studio: Studio) -> Option<Open> {
-    let address = address::of_socket(&settings::base()?, "ws/viewer");
+    let address = studio_url::of_socket(&settings::base()?, "ws/viewer");
     let socket = WebSocket::new(&address).ok()?;
     socket.set_binary_type(BinaryType::Arraybuffer);
 

@@ -2,9 +2,9 @@
 
 use leptos::prelude::*;
 
-use super::store::Studio;
+use super::state::Studio;
 use super::trace::shown_trace;
-use crate::figures;
+use crate::format;
 
 #[component]
 pub(crate) fn Stages() -> impl IntoView {
@@ -27,7 +27,7 @@ pub(crate) fn Stages() -> impl IntoView {
                 <span class="quiet num">
                     {move || format!(
                         "{} from the picture to the plan{}",
-                        figures::duration(latency.get()),
+                        format::duration(latency.get()),
                         begins_with(committed.get()),
                     )}
                 </span>
@@ -51,13 +51,13 @@ pub(crate) fn Stages() -> impl IntoView {
                         view! {
                             <div>
                                 <dt><span class=class></span>{stage.name.clone()}</dt>
-                                <dd>{figures::duration(stage.micros)}</dd>
+                                <dd>{format::duration(stage.micros)}</dd>
                             </div>
                         }
                     }).collect_view())}
                     <div>
                         <dt><span class="swatch waiting"></span>"waiting"</dt>
-                        <dd>{move || figures::duration(waiting())}</dd>
+                        <dd>{move || format::duration(waiting())}</dd>
                     </div>
                 </dl>
             </div>

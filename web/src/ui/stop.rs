@@ -6,8 +6,8 @@ use leptos::prelude::*;
 use protocol::viewer::ReleaseRobot;
 
 use super::clock;
-use super::store::{Studio, now_millis};
-use crate::situation::{self, Situation};
+use super::state::{Studio, now_millis};
+use crate::status_text::{self, Situation};
 use crate::stopping::{LATE_MILLIS, Seen, Stopping, Target};
 
 impl Studio {
@@ -71,14 +71,14 @@ impl Studio {
     /// What the robot is doing, in words.
     pub(crate) fn situation(self) -> Situation {
         self.status.with(|status| {
-            self.knowing(|seen, stopping| situation::situation(seen, stopping, status.as_ref()))
+            self.knowing(|seen, stopping| status_text::situation(seen, stopping, status.as_ref()))
         })
     }
 
     /// Why a command cannot be given now; `None` when it can.
     pub(crate) fn held_back(self) -> Option<String> {
         self.status.with(|status| {
-            self.knowing(|seen, stopping| situation::held_back(seen, stopping, status.as_ref()))
+            self.knowing(|seen, stopping| status_text::held_back(seen, stopping, status.as_ref()))
         })
     }
 

@@ -4,8 +4,8 @@ use leptos::prelude::*;
 use protocol::Mode;
 use web_sys::KeyboardEvent;
 
-use super::store::Studio;
-use crate::figures;
+use super::state::Studio;
+use crate::format;
 
 /// One bar.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,7 +59,7 @@ pub(crate) fn Timeline() -> impl IntoView {
                         "decision {} of {}, {}",
                         position(),
                         bars.len(),
-                        figures::duration(bar.latency_micros)
+                        format::duration(bar.latency_micros)
                     )
                 },
             )
@@ -103,7 +103,7 @@ pub(crate) fn Timeline() -> impl IntoView {
                         class="decision"
                         class:shown=bar.is_shown
                         class:discrete={bar.mode == Mode::Discrete}
-                        title=figures::duration(bar.latency_micros)
+                        title=format::duration(bar.latency_micros)
                         on:click=move |_| look(bar.number)
                     >
                         <span style=move || {

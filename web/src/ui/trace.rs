@@ -6,7 +6,7 @@ use protocol::viewer::Trace;
 use super::depth::DepthBlock;
 use super::joints::JointPlots;
 use super::stages::Stages;
-use super::store::Studio;
+use super::state::Studio;
 use super::timeline::Timeline;
 use crate::prompt::{Piece, pieces};
 

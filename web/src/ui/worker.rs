@@ -13,12 +13,12 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::Closure;
 use web_sys::{ErrorEvent, MessageEvent, Worker, WorkerOptions, WorkerType};
 
-use super::store::{Studio, now_millis};
+use super::state::{Studio, now_millis};
 use super::{score, settings};
-use crate::address;
 use crate::compute::Phase;
 use crate::depth::Drawings;
-use crate::unfold::Unfolding;
+use crate::partial_decode::Unfolding;
+use crate::studio_url;
 
 /// Relative to the page, as Trunk writes it.
 const SCRIPT: &str = "worker.js";
@@ -236,7 +236,7 @@ pub(crate) fn load_tokenizer(studio: Studio) {
         .welcome
         .with_untracked(|welcome| welcome.as_ref().is_some_and(|w| w.policy.has_tokenizer));
     if let (true, Some(base)) = (has_tokenizer, settings::base()) {
-        let file = |name: &str| address::of(&base, &format!("api/policy/openfast/{name}"));
+        let file = |name: &str| studio_url::of(&base, &format!("api/policy/openfast/{name}"));
         post(
             studio,
             &ToWorker::LoadTokenizer {
@@ -256,7 +256,7 @@ pub(crate) fn load_depth_decoder(studio: Studio) {
             .is_some_and(|depth| depth.has_decoder)
     });
     if let (true, Some(base)) = (has_decoder, settings::base()) {
-        let url = address::of(&base, "api/policy/depth_decoder.safetensors");
+        let url = studio_url::of(&base, "api/policy/depth_decoder.safetensors");
         post(studio, &ToWorker::LoadDepthDecoder { url });
     }
 }

@@ -5,8 +5,8 @@ use leptos::prelude::*;
 use protocol::scene::SceneMark;
 
 use super::stop;
-use crate::asking::{COLOURS, name_of, place_of};
-use crate::ui::store::Studio;
+use crate::scene_question::{COLOURS, name_of, place_of};
+use crate::ui::state::Studio;
 
 #[component]
 pub(super) fn AnswerText(looked_at: RwSignal<Option<usize>>) -> impl IntoView {

@@ -8,17 +8,17 @@ use protocol::score::{ScoreEvent, ScoreFrame, ScoreOutcome, ScoreRequest};
 use protocol::worker::ToWorker;
 use wasm_bindgen_futures::spawn_local;
 
-use super::darkroom::Picture;
-use super::desk::{Desk, Opened, Source};
-use super::film::Film;
+use super::frame_capture::Picture;
 use super::live;
-use super::loading::{Then, with_scorer};
-use super::post::{Body, post};
-use crate::address;
-use crate::footage::Extent;
+use super::scorer_loading::{Then, with_scorer};
+use super::state::{Desk, Opened, Source};
+use super::upload::{Body, post};
+use super::video_element::Film;
+use crate::frame_sampling::Extent;
+use crate::score_job::{Scoring, State};
 use crate::scorer::{Held, Place};
-use crate::scoring::{Scoring, State};
-use crate::ui::store::{Studio, now_millis};
+use crate::studio_url;
+use crate::ui::state::{Studio, now_millis};
 use crate::ui::{settings, worker};
 
 /// A worker that does not answer to a cancel within this time is computing and hears nothing.
@@ -54,7 +54,7 @@ fn video(desk: Desk, sentence: &str) -> Result<Video, String> {
                 .ok_or_else(|| "Choose an episode first.".to_owned())?;
             (
                 Extent::of_episode(&episode),
-                Reel::At(address::of(
+                Reel::At(studio_url::of(
                     &settings::base().unwrap_or_default(),
                     &episode.video_url,
                 )),

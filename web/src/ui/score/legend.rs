@@ -2,10 +2,10 @@
 
 use leptos::prelude::*;
 
-use crate::figures;
-use crate::findings::{Finding, findings, name_of, word_of};
-use crate::scoring::State;
-use crate::ui::store::Studio;
+use crate::format;
+use crate::score_job::State;
+use crate::score_summary::{Finding, findings, name_of, word_of};
+use crate::ui::state::Studio;
 
 #[component]
 pub(super) fn Legend() -> impl IntoView {
@@ -46,7 +46,7 @@ pub(super) fn Legend() -> impl IntoView {
 fn row(finding: Finding) -> impl IntoView {
     let word = word_of(finding.kind);
     let number = |value: Option<f64>| {
-        value.map_or_else(|| "–".to_owned(), |value| figures::decimal(value, 2))
+        value.map_or_else(|| "–".to_owned(), |value| format::decimal(value, 2))
     };
     view! {
         <tr

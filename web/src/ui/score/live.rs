@@ -11,17 +11,17 @@ use protocol::viewer::{RobotStatus, ViewFrame};
 use protocol::worker::ToWorker;
 use wasm_bindgen_futures::spawn_local;
 
-use super::darkroom::{Darkroom, Picture};
-use super::desk::Desk;
+use super::frame_capture::{Darkroom, Picture};
 use super::job::{self, close, give_up, hand_over};
-use super::loading::{Then, with_scorer};
-use super::post::Body;
-use crate::following::{Following, Step};
-use crate::footage::Sampler;
+use super::scorer_loading::{Then, with_scorer};
+use super::state::Desk;
+use super::upload::Body;
+use crate::auto_score::{Following, Step};
+use crate::frame_sampling::Sampler;
+use crate::score_job::Scoring;
 use crate::scorer::{Held, Place};
-use crate::scoring::Scoring;
-use crate::ui::painter::decode_jpeg;
-use crate::ui::store::Studio;
+use crate::ui::canvas_image::decode_jpeg;
+use crate::ui::state::Studio;
 
 /// The pose at the end is seen if the watching goes on for a moment.
 const LAST_LOOK: Duration = Duration::from_millis(600);

@@ -5,13 +5,13 @@ use leptos::prelude::*;
 use protocol::score::{CurveKind, ScoreRequest};
 use web_sys::{KeyboardEvent, PointerEvent};
 
-use super::desk::Desk;
+use super::state::Desk;
 use crate::curves::{Plot, Scale};
-use crate::figures;
-use crate::findings::{short_name_of, word_of};
+use crate::format;
 use crate::plot::{HEIGHT, WIDTH};
-use crate::scoring::{Line, Scoring};
-use crate::ui::store::Studio;
+use crate::score_job::{Line, Scoring};
+use crate::score_summary::{short_name_of, word_of};
+use crate::ui::state::Studio;
 
 /// Keys that go far go this far [points].
 const PAGE: usize = 5;
@@ -214,7 +214,7 @@ pub(super) fn Moment() -> impl IntoView {
                     {move || values.get().unwrap_or_default().into_iter().map(|value| view! {
                         <div class=word_of(value.kind)>
                             <dt>{short_name_of(value.kind)}</dt>
-                            <dd>{figures::decimal(value.log_prob, 3)}</dd>
+                            <dd>{format::decimal(value.log_prob, 3)}</dd>
                             <dd class="quiet">{value.progress.map(|progress| format!("{progress:.2}"))}</dd>
                         </div>
                     }).collect_view()}
@@ -262,7 +262,7 @@ fn in_words(desk: Desk, length: u32) -> String {
                 format!(
                     "{} {}{progress}",
                     short_name_of(value.kind),
-                    figures::decimal(value.log_prob, 2)
+                    format::decimal(value.log_prob, 2)
                 )
             })
             .collect();

@@ -10,9 +10,9 @@ use super::legend::Legend;
 use super::live;
 use super::plots::{Moment, Plots};
 use super::table::PointTable;
-use crate::findings::remarks;
-use crate::scoring::{Scoring, State};
-use crate::ui::store::Studio;
+use crate::score_job::{Scoring, State};
+use crate::score_summary::remarks;
+use crate::ui::state::Studio;
 
 #[component]
 pub(super) fn Outcome() -> impl IntoView {

@@ -6,12 +6,12 @@ use leptos::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{File, FileList};
 
-use super::desk::{Desk, Opened, Source, VideoFacts};
-use super::film::Film;
 use super::live;
-use crate::figures;
-use crate::footage::{Extent, title};
-use crate::ui::store::Studio;
+use super::state::{Desk, Opened, Source, VideoFacts};
+use super::video_element::Film;
+use crate::format;
+use crate::frame_sampling::{Extent, title};
+use crate::ui::state::Studio;
 
 #[component]
 pub(super) fn SourceBox() -> impl IntoView {
@@ -75,7 +75,7 @@ fn Cameras() -> impl IntoView {
                 <div class="segmented" role="group" aria-labelledby="score-cameras">
                     <For each=move || names.get() key=Clone::clone let:name>
                         {
-                            let (shown, hook) = (figures::plain_name(&name), format!("score-camera-{name}"));
+                            let (shown, hook) = (format::plain_name(&name), format!("score-camera-{name}"));
                             let (pressed, pushed) = (name.clone(), name);
                             view! {
                                 <button
@@ -105,7 +105,7 @@ fn Episodes() -> impl IntoView {
             let extent = Extent::of_episode(&episode);
             format!(
                 "{}: {} frames at {} per second",
-                figures::span(extent.secs()),
+                format::span(extent.secs()),
                 episode.frames,
                 episode.fps
             )
@@ -215,7 +215,7 @@ fn Facts(facts: VideoFacts) -> impl IntoView {
     view! {
         <span class="num">
             <strong class="file-name">{facts.name}</strong>
-            {format!(" {}, {}×{}", figures::span(facts.secs), facts.width, facts.height)}
+            {format!(" {}, {}×{}", format::span(facts.secs), facts.width, facts.height)}
         </span>
         <label class="inline">
             <input

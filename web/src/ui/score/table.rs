@@ -3,10 +3,10 @@
 use leptos::prelude::*;
 
 use super::plots::values_at;
-use crate::figures;
-use crate::findings::name_of;
-use crate::scoring::Scoring;
-use crate::ui::store::Studio;
+use crate::format;
+use crate::score_job::Scoring;
+use crate::score_summary::name_of;
+use crate::ui::state::Studio;
 
 #[component]
 pub(super) fn PointTable() -> impl IntoView {
@@ -34,7 +34,7 @@ pub(super) fn PointTable() -> impl IntoView {
                         |value| {
                             let progress = value.progress.map(|progress| format!("{progress:.3}"));
                             (
-                                figures::decimal(value.log_prob, 4),
+                                format::decimal(value.log_prob, 4),
                                 progress.unwrap_or_else(|| "–".to_owned()),
                             )
                         },

@@ -2,7 +2,7 @@
 
 use protocol::score::CurveKind;
 
-use crate::scoring::{Line, Scoring};
+use crate::score_job::{Line, Scoring};
 
 /// A frozen frame whose rank correlation with time is above this rises.
 const RISES: f64 = 0.5;

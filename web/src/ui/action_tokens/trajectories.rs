@@ -6,14 +6,14 @@ use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use web_sys::{Element, KeyboardEvent, PointerEvent};
 
-use super::store::Studio;
-use super::worker::action_dimensions;
-use super::wrote::{Wrote, hold};
-use crate::figures;
+use super::{Wrote, hold};
+use crate::format;
+use crate::partial_decode::Drawn;
 use crate::plot::{Frame, HEIGHT, Point, WIDTH};
-use crate::trial::{Trial, normalised};
-use crate::unfold::Drawn;
+use crate::ui::state::Studio;
+use crate::ui::worker::action_dimensions;
 use crate::units::{column, in_robot_units};
+use crate::what_if::{Trial, normalised};
 
 /// Smallest span in robot units that is drawn, so that a resting joint looks at rest.
 const LEAST_RANGE: f32 = 40.0;
@@ -238,7 +238,7 @@ fn joint(studio: Studio, wrote: Wrote, dim: usize) -> impl IntoView {
             .get(dim)
             .map_or(value, |dimension| in_robot_units(value, dimension));
         let at = step.get() as f32 / wrote.rate_hz.get().max(0.1);
-        let text = figures::joint_value(value, &wrote.unit(dim));
+        let text = format::joint_value(value, &wrote.unit(dim));
         Some(format!(
             "{text} at {at:.2} s; left and right choose the moment"
         ))
@@ -262,7 +262,7 @@ fn joint(studio: Studio, wrote: Wrote, dim: usize) -> impl IntoView {
         // Nobody knows yet how far a stream has to go.
         Some(_) if !wrote.drawn.with(|drawn| drawn.ended) => "so far".to_owned(),
         Some(gap) if gap < 0.05 => "arrived".to_owned(),
-        Some(gap) => format!("± {}", figures::joint_value(gap, &wrote.unit(dim))),
+        Some(gap) => format!("± {}", format::joint_value(gap, &wrote.unit(dim))),
     };
     let part = move |pick: fn(&Course) -> &String| move || course.with(|c| pick(c).clone());
     view! {

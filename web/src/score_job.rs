@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 
 use protocol::score::{CurveKind, CurvePoint, ScoreEvent, ScoreOutcome, ScoreReport, ScoreRequest};
 
-use crate::figures;
+use crate::format;
 
-mod line;
-mod words;
+mod curve;
+mod text;
 
-pub use line::Line;
+pub use curve::Line;
 
 /// So many of the newest steps say how long the next ones will take.
 const PACE_OVER: usize = 12;
@@ -223,7 +223,7 @@ impl Scoring {
     pub fn fail(&mut self, reason: &str) {
         if self.state.is_open() {
             self.state = State::Failed;
-            self.note = figures::capitalised(reason);
+            self.note = format::capitalised(reason);
         }
     }
 

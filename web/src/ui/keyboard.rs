@@ -4,7 +4,7 @@ use leptos::ev;
 use leptos::prelude::*;
 use web_sys::KeyboardEvent;
 
-use super::store::Studio;
+use super::state::Studio;
 
 pub(crate) fn listen(studio: Studio) {
     let handle = window_event_listener(ev::keydown, move |event: KeyboardEvent| {

@@ -7,12 +7,12 @@ use leptos::prelude::*;
 use protocol::episodes::RecordedEpisode;
 use web_sys::AbortController;
 
-use super::film::Film;
 use super::live::Live;
-use super::loading::Then;
-use crate::following::Following;
+use super::scorer_loading::Then;
+use super::video_element::Film;
+use crate::auto_score::Following;
+use crate::score_job::Scoring;
 use crate::scorer::{Held, Hosted, Place};
-use crate::scoring::Scoring;
 use crate::ui::settings;
 
 /// Where the pictures come from.

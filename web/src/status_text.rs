@@ -5,8 +5,8 @@
 use protocol::TaskState;
 use protocol::viewer::{RobotStatus, RobotSummary};
 
-use crate::figures;
-use crate::reconnect::Connection;
+use crate::backoff::Connection;
+use crate::format;
 use crate::stopping::{BY_HAND, Seen, Stopping};
 
 /// A sentence, a second one with details, and a stable word for styles and tests.
@@ -194,7 +194,7 @@ fn of_robot(seen: &Seen, stopping: &Stopping, status: &RobotStatus) -> Situation
             .map(|millis| {
                 format!(
                     "It took {} from the press to the robot’s word. ",
-                    figures::millis(millis)
+                    format::millis(millis)
                 )
             })
             .unwrap_or_default();

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use leptos::prelude::*;
 
-use super::store::Studio;
-use super::wrote::{Wrote, hold};
-use crate::figures;
-use crate::heat;
-use crate::unfold::Source;
+use super::{Wrote, hold};
+use crate::coefficients;
+use crate::format;
+use crate::partial_decode::Source;
+use crate::ui::state::Studio;
 
 /// Playing all tokens takes about this long, however many there are.
 const PLAY_MILLIS: u64 = 4_500;
@@ -58,7 +58,7 @@ pub(crate) fn Scrubber() -> impl IntoView {
         if count.get_untracked() >= all.get_untracked() {
             cut(0);
         }
-        if super::settings::wants_less_motion() {
+        if crate::ui::settings::wants_less_motion() {
             return step();
         }
         let millis =
@@ -67,7 +67,7 @@ pub(crate) fn Scrubber() -> impl IntoView {
         timer.set_value(started.ok());
         is_playing.set(timer.with_value(Option::is_some));
     };
-    let words = Memo::new(move |_| wrote.drawn.with(crate::unfold::Drawn::in_words));
+    let words = Memo::new(move |_| wrote.drawn.with(crate::partial_decode::Drawn::in_words));
     let detail = move || {
         let rate_hz = wrote.rate_hz.get();
         wrote.drawn.with(|drawn| {
@@ -75,7 +75,9 @@ pub(crate) fn Scrubber() -> impl IntoView {
             let dims = whole.dims.max(1) as usize;
             let known = drawn.known();
             let upto = known.checked_div(dims)?.checked_sub(1);
-            let hz = upto.map(|k| heat::hertz_words(heat::hertz(k, whole.rows as usize, rate_hz)));
+            let hz = upto.map(|k| {
+                coefficients::hertz_words(coefficients::hertz(k, whole.rows as usize, rate_hz))
+            });
             let reach = match hz {
                 Some(hz) if hz == "0" => "The mean of every joint".to_owned(),
                 Some(hz) => format!("Every joint up to {hz} Hz"),
@@ -87,14 +89,14 @@ pub(crate) fn Scrubber() -> impl IntoView {
             Some(match far {
                 Some((gap, dim)) => format!(
                     "{reach}; at most {} from the whole, on {}.",
-                    figures::joint_value(gap, &wrote.unit(dim)),
+                    format::joint_value(gap, &wrote.unit(dim)),
                     wrote.name(dim).to_lowercase()
                 ),
                 None => format!("{reach}."),
             })
         })
     };
-    let play_words = move || match (is_playing.get(), super::settings::wants_less_motion()) {
+    let play_words = move || match (is_playing.get(), crate::ui::settings::wants_less_motion()) {
         (true, _) => "Pause",
         (false, true) => "Next token",
         (false, false) => "Play",

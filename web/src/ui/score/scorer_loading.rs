@@ -3,13 +3,13 @@
 use leptos::prelude::*;
 use protocol::worker::{LoadScorer, ScorerState, ToWorker};
 
-use super::desk::Desk;
 use super::job::{Video, begin, clear_view, end_current, refuse};
 use super::live;
-use crate::address;
+use super::state::Desk;
+use crate::score_job::Scoring;
 use crate::scorer::{Held, Place};
-use crate::scoring::Scoring;
-use crate::ui::store::Studio;
+use crate::studio_url;
+use crate::ui::state::Studio;
 use crate::ui::{settings, worker};
 
 /// What begins when the scorer is there.
@@ -71,7 +71,7 @@ pub(crate) fn pump(studio: Studio) {
     }
     let asked = desk.held.try_update_untracked(Held::ask).flatten();
     if let (Some(precision), Some(base)) = (asked, settings::base()) {
-        let url = address::of(&base, "api/scorer");
+        let url = studio_url::of(&base, "api/scorer");
         worker::post(studio, &ToWorker::LoadScorer(LoadScorer { url, precision }));
     }
 }

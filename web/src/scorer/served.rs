@@ -2,7 +2,7 @@
 
 use protocol::score::ScorerManifest;
 
-use crate::figures;
+use crate::format;
 
 /// What the studio has to score with.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -31,7 +31,7 @@ impl Hosted {
                 },
                 Self::Scorer,
             ),
-            404 => Self::Nothing(figures::capitalised(body.trim())),
+            404 => Self::Nothing(format::capitalised(body.trim())),
             status => Self::Failed(format!(
                 "The studio did not say which scorer it has: {}",
                 said(status, body)

@@ -5,9 +5,9 @@ use protocol::viewer::TokensOrigin;
 use wasm_bindgen::JsCast;
 use web_sys::{HtmlElement, KeyboardEvent};
 
-use super::store::Studio;
-use super::wrote::{Wrote, hold};
-use crate::heat;
+use super::{Wrote, hold};
+use crate::coefficients;
+use crate::ui::state::Studio;
 
 /// Coefficients of a token that are told one by one; more would be a wall of numbers.
 const TOLD: usize = 4;
@@ -177,7 +177,8 @@ fn chips(wrote: Wrote) -> Vec<Chip> {
                     Some(span) => {
                         let first = span.start / dims;
                         let last = (span.end - 1) / dims;
-                        let hz = |k| heat::hertz_words(heat::hertz(k, rows, rate_hz));
+                        let hz =
+                            |k| coefficients::hertz_words(coefficients::hertz(k, rows, rate_hz));
                         let count = match span.len() {
                             1 => "1 coefficient".to_owned(),
                             count => format!("{count} coefficients"),
@@ -190,8 +191,8 @@ fn chips(wrote: Wrote) -> Vec<Chip> {
                         (
                             format!(
                                 "--from: {:.3}; --to: {:.3}",
-                                heat::band(first, rows),
-                                heat::band(last, rows)
+                                coefficients::band(first, rows),
+                                coefficients::band(last, rows)
                             ),
                             about,
                         )
@@ -230,8 +231,12 @@ fn About() -> impl IntoView {
                     continue;
                 }
                 told += 1;
-                let hz = heat::hertz_words(heat::hertz(at / dims, whole.rows as usize, rate_hz));
-                let what = format!("{} {}", wrote.name(at % dims), heat::signed(value));
+                let hz = coefficients::hertz_words(coefficients::hertz(
+                    at / dims,
+                    whole.rows as usize,
+                    rate_hz,
+                ));
+                let what = format!("{} {}", wrote.name(at % dims), coefficients::signed(value));
                 match lines.last_mut().filter(|(before, _)| *before == hz) {
                     Some((_, words)) => {
                         words.push_str(", ");

@@ -10,8 +10,8 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{HtmlVideoElement, Url};
 
-use super::darkroom::{Darkroom, Picture};
-use crate::footage::rate_of;
+use super::frame_capture::{Darkroom, Picture};
+use crate::frame_sampling::rate_of;
 
 /// A file that says nothing for this long says nothing at all.
 const OPEN_MILLIS: i32 = 20_000;

@@ -4,9 +4,9 @@ use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use web_sys::{Element, HtmlElement, KeyboardEvent, MouseEvent};
 
-use super::depth::Shared;
-use super::wrote::hold;
+use super::Shared;
 use crate::depth;
+use crate::ui::action_tokens::hold;
 
 /// One focusable place per cell over the depth map.
 #[component]

@@ -13,8 +13,8 @@ use web_sys::{
     Blob, BlobPropertyBag, CanvasRenderingContext2d, HtmlCanvasElement, ImageBitmap, ImageData,
 };
 
-use super::store::now_millis;
-use crate::colour::DepthColours;
+use super::state::now_millis;
+use crate::depth_colors::DepthColours;
 
 /// The meter shows a mean over this many pictures.
 const METER_OVER: f64 = 8.0;

@@ -3,12 +3,12 @@
 use leptos::prelude::*;
 use topreward::Profile;
 
-use super::desk::{Desk, Opened, Source};
 use super::job::score;
 use super::live;
-use super::loading::{Then, with_scorer};
+use super::scorer_loading::{Then, with_scorer};
+use super::state::{Desk, Opened, Source};
 use crate::scorer::Place;
-use crate::ui::store::Studio;
+use crate::ui::state::Studio;
 
 const PREFIXES: [(&str, &str); 3] = [
     ("15", "15, evenly spread"),

@@ -12,18 +12,18 @@ use protocol::viewer::{
 };
 use protocol::{ErrorMessage, Mode};
 
-use super::painter::Painter;
+use super::canvas_image::Painter;
 use super::{score, settings, socket, worker};
-use crate::asking::Asking;
+use crate::backoff::Connection;
 use crate::compute::Compute;
 use crate::decisions::Decisions;
 use crate::depth::Drawings;
-use crate::history::History;
-use crate::reconnect::Connection;
+use crate::joint_history::History;
+use crate::partial_decode::Unfolding;
+use crate::scene_question::Asking;
 use crate::stopping::Stopping;
-use crate::stream::Stream;
-use crate::trial::Trial;
-use crate::unfold::Unfolding;
+use crate::token_stream::Stream;
+use crate::what_if::Trial;
 
 /// Plots follow the robot at this pace; faster would cost the visitor's battery and show nothing more.
 const REDRAW_MILLIS: u64 = 80;

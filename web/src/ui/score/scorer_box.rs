@@ -3,11 +3,11 @@
 use leptos::prelude::*;
 use protocol::score::ScorerManifest;
 
-use super::loading::{cancel_load, forget, load};
+use super::scorer_loading::{cancel_load, forget, load};
 use crate::compute::{Phase, in_sentence};
-use crate::figures;
+use crate::format;
 use crate::scorer::{Held, Place};
-use crate::ui::store::Studio;
+use crate::ui::state::Studio;
 
 /// What weights can be kept in, as the worker knows it.
 const PRECISIONS: [(&str, &str); 6] = [
@@ -25,8 +25,8 @@ pub(super) fn ScorerBox(manifest: ScorerManifest) -> impl IntoView {
     let desk = studio.score;
     let size = format!(
         "{} parameters, {} of {}",
-        figures::count(manifest.parameters),
-        figures::bytes(manifest.bytes()),
+        format::count(manifest.parameters),
+        format::bytes(manifest.bytes()),
         manifest.dtype
     );
     let studio_device = manifest.studio_device.clone();
@@ -120,7 +120,7 @@ fn InTab(is_nano: bool, all_bytes: u64) -> impl IntoView {
     let load_words = move || match state.get() {
         "cancelled" => "Go on loading".to_owned(),
         "refused" | "failed" => "Try again".to_owned(),
-        _ => format!("Load {}", figures::bytes(all_bytes)),
+        _ => format!("Load {}", format::bytes(all_bytes)),
     };
     view! {
         <div class="in-tab" class:bad=is_bad>

@@ -3,7 +3,7 @@
 use protocol::episodes::RecordedEpisode;
 use topreward::{Clip, Prefixes, Profile};
 
-use crate::figures;
+use crate::format;
 
 /// Frames of one video that a scorer is shown at most; the reference stops looking at as many.
 pub const MOST_SHOWN: usize = 768;
@@ -24,7 +24,7 @@ pub fn title(episode: &RecordedEpisode) -> String {
         "{}, episode {}, {}: {instruction}",
         episode.dataset,
         episode.episode,
-        figures::plain_name(&episode.camera).to_lowercase()
+        format::plain_name(&episode.camera).to_lowercase()
     )
 }
 
@@ -93,7 +93,7 @@ impl Extent {
     /// # Errors
     /// No frames, an unknown profile or choice of prefixes, or more frames than [`MOST_SHOWN`]; in words.
     pub fn shown(&self, profile: &str, prefixes: &str) -> Result<Vec<u32>, String> {
-        let words = |error: topreward::Error| figures::capitalised(&error.to_string());
+        let words = |error: topreward::Error| format::capitalised(&error.to_string());
         let clip = Clip::new(self.frames as usize, self.fps).map_err(words)?;
         let profile: Profile = profile.parse().map_err(words)?;
         let prefixes: Prefixes = prefixes.parse().map_err(words)?;

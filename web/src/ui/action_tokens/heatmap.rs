@@ -4,9 +4,9 @@ use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use web_sys::{Element, MouseEvent};
 
-use super::store::Studio;
-use super::wrote::{Wrote, hold};
-use crate::heat::{self, Cell};
+use super::{Wrote, hold};
+use crate::coefficients::{self, Cell};
+use crate::ui::state::Studio;
 
 /// Beyond these a cell is too small for a number.
 const MAX_NUMBERED: (usize, usize) = (20, 8);
@@ -56,7 +56,7 @@ pub(crate) fn HeatMap() -> impl IntoView {
             .with_untracked(|drawn| drawn.spans().iter().position(|span| span.contains(&index)))
     };
     let rows = move || (0..shape.get().0).collect::<Vec<_>>();
-    let scale = move || heat::signed(largest.get() as i32);
+    let scale = move || coefficients::signed(largest.get() as i32);
     view! {
         <figure class="picture">
             <figcaption>"Coefficients" <span class="quiet">"by frequency"</span></figcaption>
@@ -128,7 +128,8 @@ fn row(
                             .filter(|_| index < known);
                         Cell {
                             value,
-                            strength: value.map_or(0, |value| heat::strength(value, largest)),
+                            strength: value
+                                .map_or(0, |value| coefficients::strength(value, largest)),
                             is_marked: marked.as_ref().is_some_and(|span| span.contains(&index)),
                             is_changed: base.as_ref().is_some_and(|base| {
                                 value.is_some() && base.coefficients.get(index).copied() != value
@@ -142,10 +143,10 @@ fn row(
     let label = move || {
         let (rows, _) = shape.get();
         let every = rows.div_ceil(LABELS).max(1);
-        let hertz = heat::hertz(k, rows, wrote.rate_hz.get());
-        (k % every == 0).then(|| heat::hertz_words(hertz))
+        let hertz = coefficients::hertz(k, rows, wrote.rate_hz.get());
+        (k % every == 0).then(|| coefficients::hertz_words(hertz))
     };
-    let style = move || format!("--from: {:.3}", heat::band(k, shape.get().0));
+    let style = move || format!("--from: {:.3}", coefficients::band(k, shape.get().0));
     view! {
         <tr>
             <th scope="row" style=style>{label}</th>

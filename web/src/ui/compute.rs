@@ -3,10 +3,10 @@
 use leptos::prelude::*;
 use protocol::worker::{CodecRun, ComputeDevice, ComputeKind, TimeOutcome, TokenizerOutcome};
 
-use super::store::Studio;
+use super::state::Studio;
 use super::{settings, worker};
 use crate::compute::{Phase, kind_name, short, verdict_words};
-use crate::figures;
+use crate::format;
 
 #[component]
 pub(crate) fn BrowserPanel() -> impl IntoView {
@@ -54,7 +54,7 @@ pub(crate) fn BrowserPanel() -> impl IntoView {
                 Phase::Loading { received } => view! {
                     <div class="progress">
                         <progress aria-label="Loading the compute worker"></progress>
-                        <span class="num quiet">{format!("Loading the compute worker, {}", figures::megabytes(received))}</span>
+                        <span class="num quiet">{format!("Loading the compute worker, {}", format::megabytes(received))}</span>
                     </div>
                 }.into_any(),
                 Phase::Dead { reason } => view! {
@@ -124,8 +124,8 @@ fn CodecTimes() -> impl IntoView {
                     "This tab reads a {}×{} chunk in {}, writes it in {}.",
                     first.run.rows,
                     first.run.dims,
-                    figures::fine_micros(first.decode_micros),
-                    figures::fine_micros(first.encode_micros)
+                    format::fine_micros(first.decode_micros),
+                    format::fine_micros(first.encode_micros)
                 )
             });
             let data = timings
@@ -148,8 +148,8 @@ fn CodecTimes() -> impl IntoView {
                             <td>{format!("{rows}×{dims}")}</td>
                             <td>{batch}</td>
                             <td>{format!("{:.1}", timing.tokens)}</td>
-                            <td>{figures::fine_micros(timing.decode_micros)}</td>
-                            <td>{figures::fine_micros(timing.encode_micros)}</td>
+                            <td>{format::fine_micros(timing.decode_micros)}</td>
+                            <td>{format::fine_micros(timing.encode_micros)}</td>
                         </tr>
                     }
                 })
@@ -195,7 +195,7 @@ fn device_view(device: &ComputeDevice) -> impl IntoView + use<> {
     let passed = device.checks.iter().filter(|check| check.passed).count();
     let count = device.checks.len();
     let probe = (device.probe_millis > 0.0)
-        .then(|| format!("tried in {}", figures::millis(device.probe_millis)));
+        .then(|| format!("tried in {}", format::millis(device.probe_millis)));
     let timings: Vec<String> = device
         .products
         .iter()
@@ -203,7 +203,7 @@ fn device_view(device: &ComputeDevice) -> impl IntoView + use<> {
             let size = p.size;
             format!(
                 "{size}×{size} product {} ({} GFLOP/s)",
-                figures::millis(p.millis),
+                format::millis(p.millis),
                 short(p.gflops())
             )
         })

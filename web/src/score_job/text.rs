@@ -1,7 +1,7 @@
 //! How far a job is, in shares, in time and in words.
 
 use super::{Scoring, State};
-use crate::figures;
+use crate::format;
 
 impl Scoring {
     /// Share of the work that is done; `None` while that cannot be said.
@@ -55,7 +55,7 @@ impl Scoring {
             State::Running if self.done == 0 => "Looking at the first frames…".to_owned(),
             State::Running => {
                 let left = self.left_secs().map_or_else(String::new, |left| {
-                    format!(", about {} left", figures::span(left))
+                    format!(", about {} left", format::span(left))
                 });
                 if self.of > 0 {
                     format!("{} of {} points{left}", self.done, self.of)
@@ -93,7 +93,7 @@ impl Scoring {
         format!(
             "{points} {} in {}{on}, profile “{}”. {}",
             if points == 1 { "point" } else { "points" },
-            figures::span(report.millis / 1e3),
+            format::span(report.millis / 1e3),
             report.profile,
             self.note
         )

@@ -8,9 +8,9 @@ use wasm_bindgen_futures::JsFuture;
 use web_sys::{AbortController, Blob, ReadableStreamDefaultReader, RequestInit, Response};
 
 use super::job::heard;
-use crate::score_wire::{Lines, framed};
+use crate::score_http::{Lines, framed};
 use crate::scorer::said;
-use crate::ui::store::Studio;
+use crate::ui::state::Studio;
 
 /// What goes up.
 pub(super) struct Body {

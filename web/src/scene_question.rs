@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use protocol::View;
 use protocol::scene::{Answer, AnswerState, MarkShape, SceneAsked, SceneMark};
 
-use crate::figures;
+use crate::format;
 
 /// Colours of marks, told apart by group; over again after the last.
 pub const COLOURS: u32 = 6;
@@ -214,8 +214,8 @@ fn took(answer: &Answer) -> String {
     format!(
         "{} tokens: {} to look, then {} for each",
         answer.tokens,
-        figures::duration(micros(false)),
-        figures::duration(each)
+        format::duration(micros(false)),
+        format::duration(each)
     )
 }
 
@@ -238,7 +238,7 @@ pub fn name_of(mark: &SceneMark, all: &[SceneMark]) -> String {
 #[must_use]
 pub fn place_of(mark: &SceneMark, several: bool) -> String {
     let view = if several {
-        format!(" in {}", figures::plain_name(&mark.view))
+        format!(" in {}", format::plain_name(&mark.view))
     } else {
         String::new()
     };

@@ -3,18 +3,25 @@
 //! Three pictures of one thing. The scrubber below them shows how the motion grows out of the tokens; a token
 //! that is pointed at is pointed at in all of them.
 
+mod decode_check;
+mod heatmap;
+mod scrubber;
+mod token_list;
+mod trajectories;
+
 use leptos::prelude::*;
 use protocol::viewer::{TokensOrigin, Trace};
 
-use super::chips::Chips;
-use super::course::Courses;
-use super::heatmap::HeatMap;
-use super::scrubber::Scrubber;
-use super::store::Studio;
-use super::verdict::Verdict;
+use super::state::Studio;
 use super::worker;
-use crate::trial::Trial;
-use crate::unfold::{Drawn, Source, Subject};
+use decode_check::Verdict;
+use heatmap::HeatMap;
+use scrubber::Scrubber;
+use token_list::Chips;
+use trajectories::Courses;
+
+use crate::partial_decode::{Drawn, Source, Subject};
+use crate::what_if::Trial;
 
 /// What the pictures share.
 #[derive(Clone, Copy)]
@@ -44,10 +51,14 @@ impl Wrote {
             })
         };
         Self {
-            drawn: Memo::new(move |_| studio.unfolding.with(crate::unfold::Unfolding::drawn)),
+            drawn: Memo::new(move |_| {
+                studio
+                    .unfolding
+                    .with(crate::partial_decode::Unfolding::drawn)
+            }),
             hovered: RwSignal::new(None),
             chosen: RwSignal::new(None),
-            names: joint(|joint| crate::figures::plain_name(&joint.name)),
+            names: joint(|joint| crate::format::plain_name(&joint.name)),
             units: joint(|joint| joint.unit.clone()),
             rate_hz: Memo::new(move |_| studio.robot().map_or(30.0, |robot| robot.control_rate_hz)),
             trial: studio.trial,

@@ -95,8 +95,8 @@ fn the_time_left_follows_the_pace() {
     assert_eq!(scoring.left_secs(), Some(10.0));
     assert_eq!(scoring.share(), Some(4.0 / 24.0));
     assert_eq!(scoring.words(), "4 of 24 points, about 10 s left");
-    assert_eq!(figures::span(125.2), "2 min 5 s");
-    assert_eq!(figures::span(0.44), "0.4 s");
+    assert_eq!(format::span(125.2), "2 min 5 s");
+    assert_eq!(format::span(0.44), "0.4 s");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use protocol::viewer::{RobotSummary, StopAccepted};
 
 use super::{LATE_MILLIS, Press, Stopping, Target};
-use crate::reconnect::Connection;
+use crate::backoff::Connection;
 
 /// What to do while the studio cannot be relied on.
 pub const BY_HAND: &str = "Use the robot’s own emergency stop.";

@@ -4,11 +4,11 @@ use leptos::prelude::*;
 use protocol::viewer::{TokensOrigin, Trace};
 use protocol::worker::{Comparison, DecodeOutcome, TokenizerOutcome};
 
-use super::store::Studio;
-use super::trace::shown_trace;
 use crate::compute::{Phase, in_sentence, kind_name};
-use crate::figures;
-use crate::unfold::Source;
+use crate::format;
+use crate::partial_decode::Source;
+use crate::ui::state::Studio;
+use crate::ui::trace::shown_trace;
 
 #[component]
 pub(crate) fn Verdict() -> impl IntoView {
@@ -21,7 +21,7 @@ pub(crate) fn Verdict() -> impl IntoView {
                 .and_then(|decision| decision.decode.clone())
         })
     });
-    let wrote = expect_context::<super::wrote::Wrote>();
+    let wrote = expect_context::<super::Wrote>();
     let is_sent = Memo::new(move |_| {
         wrote
             .drawn
@@ -56,18 +56,18 @@ fn verdict(comparison: &Comparison, trace: &Trace, studio: Studio) -> impl IntoV
     let in_units = joint.map(|joint| {
         format!(
             ", at most {}{} on {}",
-            figures::difference(comparison.max_difference_in_robot_units),
-            figures::unit_sign(&joint.unit),
-            figures::plain_name(&joint.name).to_lowercase()
+            format::difference(comparison.max_difference_in_robot_units),
+            format::unit_sign(&joint.unit),
+            format::plain_name(&joint.name).to_lowercase()
         )
     });
     let details = format!(
         "Max difference {} of {} allowed (normalised){}. Computed on {} in {}, {}×{} values.",
-        figures::difference(comparison.max_difference),
-        figures::difference(comparison.tolerance),
+        format::difference(comparison.max_difference),
+        format::difference(comparison.tolerance),
         in_units.unwrap_or_default(),
         in_sentence(comparison.computed_on),
-        figures::duration(comparison.micros),
+        format::duration(comparison.micros),
         trace.rows,
         trace.dims,
     );

@@ -8,10 +8,10 @@ use leptos::prelude::*;
 use protocol::View;
 use protocol::scene::{MarkShape, SceneMark};
 
-use crate::asking::{COLOURS, name_of};
-use crate::figures;
-use crate::ui::painter::{Meter, Painter};
-use crate::ui::store::Studio;
+use crate::format;
+use crate::scene_question::{COLOURS, name_of};
+use crate::ui::canvas_image::{Meter, Painter};
+use crate::ui::state::Studio;
 
 /// Room for a letter, in its height.
 const LETTER: f64 = 0.58;
@@ -66,7 +66,7 @@ fn Still(name: String, looked_at: RwSignal<Option<usize>>) -> impl IntoView {
             .map(|(index, (mark, name))| (index, mark, name));
         here.collect::<Vec<_>>()
     });
-    let label = figures::plain_name(&name);
+    let label = format::plain_name(&name);
     let when = taken.map_or_else(String::new, |secs| format!("robot's clock {secs:.2} s"));
     let described = format!("{label} camera, the picture that was asked about");
     view! {
