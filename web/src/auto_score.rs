@@ -5,9 +5,9 @@ use protocol::viewer::RobotStatus;
 
 /// What a robot's report means for whoever follows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub enum FollowStep {
     /// Go on.
-    Stay,
+    Continue,
     /// It works on a sentence that nobody has followed yet.
     Begin(String),
     /// What was followed is over.
@@ -16,14 +16,14 @@ pub enum Step {
 
 /// Follows a robot from command to command.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Following {
+pub struct InstructionFollower {
     /// The sentence in force and how long the robot has been at it [s], once it was begun with.
     command: Option<(String, f32)>,
 }
 
-impl Following {
+impl InstructionFollower {
     /// Takes in the robot's newest report.
-    pub fn see(&mut self, status: &RobotStatus) -> Step {
+    pub fn update(&mut self, status: &RobotStatus) -> FollowStep {
         let is_working = status.connected
             && !status.stopped
             && !status.stop_requested
@@ -33,18 +33,18 @@ impl Following {
         match &mut self.command {
             None if is_working => {
                 self.command = Some((sentence.clone(), status.task_secs));
-                Step::Begin(sentence.clone())
+                FollowStep::Begin(sentence.clone())
             }
-            None => Step::Stay,
+            None => FollowStep::Continue,
             // Its clock goes back when the same sentence is given again.
             Some((begun, secs)) if is_working && begun == sentence && status.task_secs >= *secs => {
                 *secs = status.task_secs;
-                Step::Stay
+                FollowStep::Continue
             }
             Some(_) => {
                 // What comes instead is begun with at the next report.
                 self.command = None;
-                Step::End
+                FollowStep::End
             }
         }
     }
@@ -77,45 +77,48 @@ mod tests {
 
     #[test]
     fn a_command_is_followed_until_it_succeeds() {
-        let mut following = Following::default();
-        assert_eq!(following.see(&status("", TaskState::Idle, 0.0)), Step::Stay);
+        let mut follower = InstructionFollower::default();
         assert_eq!(
-            following.see(&status("reach", TaskState::Idle, 0.0)),
-            Step::Stay
-        );
-        let began = following.see(&status("reach", TaskState::Running, 0.1));
-        assert_eq!(began, Step::Begin("reach".to_owned()));
-        assert_eq!(
-            following.see(&status("reach", TaskState::Running, 1.0)),
-            Step::Stay
+            follower.update(&status("", TaskState::Idle, 0.0)),
+            FollowStep::Continue
         );
         assert_eq!(
-            following.see(&status("reach", TaskState::Succeeded, 2.0)),
-            Step::End
+            follower.update(&status("reach", TaskState::Idle, 0.0)),
+            FollowStep::Continue
+        );
+        let began = follower.update(&status("reach", TaskState::Running, 0.1));
+        assert_eq!(began, FollowStep::Begin("reach".to_owned()));
+        assert_eq!(
+            follower.update(&status("reach", TaskState::Running, 1.0)),
+            FollowStep::Continue
         );
         assert_eq!(
-            following.see(&status("reach", TaskState::Succeeded, 3.0)),
-            Step::Stay
+            follower.update(&status("reach", TaskState::Succeeded, 2.0)),
+            FollowStep::End
+        );
+        assert_eq!(
+            follower.update(&status("reach", TaskState::Succeeded, 3.0)),
+            FollowStep::Continue
         );
     }
 
     #[test]
     fn another_command_and_the_same_again_end_it_and_begin_anew() {
-        let mut following = Following::default();
-        following.see(&status("reach", TaskState::Unknown, 0.1));
+        let mut follower = InstructionFollower::default();
+        follower.update(&status("reach", TaskState::Unknown, 0.1));
         assert_eq!(
-            following.see(&status("push", TaskState::Running, 0.0)),
-            Step::End
+            follower.update(&status("push", TaskState::Running, 0.0)),
+            FollowStep::End
         );
-        let began = following.see(&status("push", TaskState::Running, 0.2));
-        assert_eq!(began, Step::Begin("push".to_owned()));
-        following.see(&status("push", TaskState::Running, 4.0));
+        let began = follower.update(&status("push", TaskState::Running, 0.2));
+        assert_eq!(began, FollowStep::Begin("push".to_owned()));
+        follower.update(&status("push", TaskState::Running, 4.0));
         assert_eq!(
-            following.see(&status("push", TaskState::Running, 0.1)),
-            Step::End
+            follower.update(&status("push", TaskState::Running, 0.1)),
+            FollowStep::End
         );
-        let again = following.see(&status("push", TaskState::Running, 0.2));
-        assert_eq!(again, Step::Begin("push".to_owned()));
+        let again = follower.update(&status("push", TaskState::Running, 0.2));
+        assert_eq!(again, FollowStep::Begin("push".to_owned()));
     }
 
     #[test]
@@ -126,12 +129,12 @@ mod tests {
             |status: &mut RobotStatus| status.connected = false,
             |status: &mut RobotStatus| status.instruction.clear(),
         ] {
-            let mut following = Following::default();
-            following.see(&status("reach", TaskState::Running, 0.1));
+            let mut follower = InstructionFollower::default();
+            follower.update(&status("reach", TaskState::Running, 0.1));
             let mut after = status("reach", TaskState::Running, 0.2);
             change(&mut after);
-            assert_eq!(following.see(&after), Step::End);
-            assert_eq!(following.see(&after), Step::Stay);
+            assert_eq!(follower.update(&after), FollowStep::End);
+            assert_eq!(follower.update(&after), FollowStep::Continue);
         }
     }
 }

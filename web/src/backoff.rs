@@ -55,7 +55,7 @@ impl Connection {
     }
 
     /// In words.
-    pub fn words(self) -> String {
+    pub fn label(self) -> String {
         match self {
             Self::Connecting => "Connecting".to_owned(),
             Self::Live => "Connected".to_owned(),
@@ -100,13 +100,13 @@ impl Connection {
 
 /// What is to be done with the socket now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub enum LinkAction {
     /// Nothing.
-    Stay,
+    Wait,
     /// Give up the socket, if there is one.
-    HangUp,
+    Close,
     /// Give up the socket, if there is one, and open another.
-    Dial,
+    Connect,
 }
 
 /// Follows the wire from dialling to its end.
@@ -114,17 +114,17 @@ pub enum Step {
 pub struct Link {
     connection: Connection,
     /// When the attempt at hand began; none while the next one is waited for.
-    dialled_at: Option<f64>,
+    connecting_since: Option<f64>,
     /// The socket of the attempt at hand opened.
     is_open: bool,
     /// When the last attempt ended, and when the next one begins.
     ended_at: f64,
-    dial_at: f64,
-    heard_at: f64,
+    retry_at: f64,
+    last_message_at: f64,
     /// When this was last asked, to know a page that slept.
-    asked_at: f64,
+    polled_at: f64,
     /// The page slept, and its messages were waited for once.
-    waited_for_messages: bool,
+    waited_for_backlog: bool,
     /// Attempts in a row whose socket did not open.
     unopened: u32,
     /// Up to which of them plain HTTP was tried, and how often in a row it was answered.
@@ -137,13 +137,13 @@ impl Link {
     pub fn new(now_millis: f64) -> Self {
         Self {
             connection: Connection::Connecting,
-            dialled_at: None,
+            connecting_since: None,
             is_open: false,
             ended_at: now_millis,
-            dial_at: now_millis,
-            heard_at: now_millis,
-            asked_at: now_millis,
-            waited_for_messages: false,
+            retry_at: now_millis,
+            last_message_at: now_millis,
+            polled_at: now_millis,
+            waited_for_backlog: false,
             unopened: 0,
             probed: 0,
             answered: 0,
@@ -156,60 +156,62 @@ impl Link {
     }
 
     /// What to do now. To be asked a few times a second. `urgent`: a stop waits to be sent.
-    pub fn beat(&mut self, now_millis: f64, urgent: bool) -> Step {
-        let slept = now_millis - self.asked_at > SLEPT_MILLIS;
-        self.asked_at = now_millis;
+    pub fn poll(&mut self, now_millis: f64, urgent: bool) -> LinkAction {
+        let slept = now_millis - self.polled_at > SLEPT_MILLIS;
+        self.polled_at = now_millis;
         match self.connection {
-            Connection::Refused => Step::Stay,
-            Connection::Live | Connection::Silent => self.listen(now_millis, slept),
-            Connection::Connecting | Connection::Waiting { .. } => self.wait(now_millis, urgent),
+            Connection::Refused => LinkAction::Wait,
+            Connection::Live | Connection::Silent => self.poll_open(now_millis, slept),
+            Connection::Connecting | Connection::Waiting { .. } => {
+                self.poll_closed(now_millis, urgent)
+            }
         }
     }
 
-    fn listen(&mut self, now_millis: f64, slept: bool) -> Step {
-        let silence = now_millis - self.heard_at;
+    fn poll_open(&mut self, now_millis: f64, slept: bool) -> LinkAction {
+        let silence = now_millis - self.last_message_at;
         if silence < SILENT_MILLIS {
-            return Step::Stay;
+            return LinkAction::Wait;
         }
-        if slept && !self.waited_for_messages {
-            self.waited_for_messages = true;
-            return Step::Stay;
+        if slept && !self.waited_for_backlog {
+            self.waited_for_backlog = true;
+            return LinkAction::Wait;
         }
         if silence < DEAD_MILLIS {
             self.connection = Connection::Silent;
-            return Step::Stay;
+            return LinkAction::Wait;
         }
         self.closed(now_millis);
-        self.dialled(now_millis);
-        Step::Dial
+        self.start_attempt(now_millis);
+        LinkAction::Connect
     }
 
-    fn wait(&mut self, now_millis: f64, urgent: bool) -> Step {
-        if let Some(since) = self.dialled_at {
+    fn poll_closed(&mut self, now_millis: f64, urgent: bool) -> LinkAction {
+        if let Some(since) = self.connecting_since {
             let longer = f64::from(1_u32 << self.connection.attempt().min(4));
             if now_millis - since < (OPEN_MILLIS * longer).min(OPEN_LONGEST_MILLIS) {
-                return Step::Stay;
+                return LinkAction::Wait;
             }
             self.closed(now_millis);
-            return Step::HangUp;
+            return LinkAction::Close;
         }
         let is_due =
-            now_millis >= self.dial_at || (urgent && now_millis >= self.ended_at + URGENT_MILLIS);
+            now_millis >= self.retry_at || (urgent && now_millis >= self.ended_at + URGENT_MILLIS);
         if !is_due {
-            return Step::Stay;
+            return LinkAction::Wait;
         }
-        self.dialled(now_millis);
-        Step::Dial
+        self.start_attempt(now_millis);
+        LinkAction::Connect
     }
 
-    fn dialled(&mut self, now_millis: f64) {
-        self.dialled_at = Some(now_millis);
+    fn start_attempt(&mut self, now_millis: f64) {
+        self.connecting_since = Some(now_millis);
         self.is_open = false;
     }
 
     /// Dials as soon as possible: somebody looks at the page again, or the network came back.
-    pub fn hurry(&mut self, now_millis: f64) {
-        self.dial_at = self.dial_at.min(now_millis);
+    pub fn retry_now(&mut self, now_millis: f64) {
+        self.retry_at = self.retry_at.min(now_millis);
     }
 
     /// The socket opened; the studio has still to say hello.
@@ -223,13 +225,13 @@ impl Link {
     /// The studio said hello.
     pub fn welcomed(&mut self, now_millis: f64) {
         self.connection = Connection::Live;
-        self.heard(now_millis);
+        self.message_received(now_millis);
     }
 
     /// The studio said anything.
-    pub fn heard(&mut self, now_millis: f64) {
-        self.heard_at = now_millis;
-        self.waited_for_messages = false;
+    pub fn message_received(&mut self, now_millis: f64) {
+        self.last_message_at = now_millis;
+        self.waited_for_backlog = false;
         if self.connection == Connection::Silent {
             self.connection = Connection::Live;
         }
@@ -237,14 +239,14 @@ impl Link {
 
     /// The socket closed, or could not be made.
     pub fn closed(&mut self, now_millis: f64) {
-        if self.dialled_at.take().is_some() && !self.is_open {
+        if self.connecting_since.take().is_some() && !self.is_open {
             self.unopened = self.unopened.saturating_add(1);
         }
         self.is_open = false;
         self.ended_at = now_millis;
         self.connection = self.connection.after_loss();
         if let Connection::Waiting { pause_millis, .. } = self.connection {
-            self.dial_at = now_millis + f64::from(pause_millis);
+            self.retry_at = now_millis + f64::from(pause_millis);
         }
     }
 

@@ -6,7 +6,7 @@ pub fn hertz(k: usize, rows: usize, rate_hz: f32) -> f32 {
 }
 
 /// A frequency in three digits: `0`, `0.94`, `14.1`.
-pub fn hertz_words(hertz: f32) -> String {
+pub fn hertz_text(hertz: f32) -> String {
     if hertz == 0.0 {
         "0".to_owned()
     } else if hertz < 9.995 {
@@ -94,9 +94,9 @@ mod tests {
         assert_eq!(hertz(1, 16, 30.0), 0.9375);
         // The highest stays below half the rate.
         assert!(hertz(15, 16, 30.0) < 15.0);
-        assert_eq!(hertz_words(hertz(1, 16, 30.0)), "0.94");
-        assert_eq!(hertz_words(hertz(15, 16, 30.0)), "14.1");
-        assert_eq!(hertz_words(0.0), "0");
+        assert_eq!(hertz_text(hertz(1, 16, 30.0)), "0.94");
+        assert_eq!(hertz_text(hertz(15, 16, 30.0)), "14.1");
+        assert_eq!(hertz_text(0.0), "0");
     }
 
     #[test]

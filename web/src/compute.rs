@@ -150,7 +150,7 @@ pub fn kind_name(kind: ComputeKind) -> &'static str {
 }
 
 /// The same after "on".
-pub fn in_sentence(kind: ComputeKind) -> &'static str {
+pub fn kind_phrase(kind: ComputeKind) -> &'static str {
     match kind {
         ComputeKind::Cpu => "the CPU",
         ComputeKind::Webgpu => "WebGPU",
@@ -158,7 +158,7 @@ pub fn in_sentence(kind: ComputeKind) -> &'static str {
 }
 
 /// A verdict as a stable word, a short phrase, and the reason.
-pub fn verdict_words(verdict: &Verdict) -> (&'static str, &'static str, Option<&str>) {
+pub fn verdict_text(verdict: &Verdict) -> (&'static str, &'static str, Option<&str>) {
     match verdict {
         Verdict::Testing => ("testing", "Being tested", None),
         Verdict::Postponed(why) => ("postponed", "Not tested yet", Some(why)),

@@ -3,9 +3,9 @@
 //! Lightness falls steadily with distance, so the picture reads without colour vision and in print.
 
 /// Nearest depth of the viewer's grey scale in metres (see `protocol::ViewEncoding::DepthGray8`).
-pub const NEAR_METRES: f32 = 0.2;
+pub const NEAR_METERS: f32 = 0.2;
 /// Farthest depth of the viewer's grey scale in metres.
-pub const FAR_METRES: f32 = 1.2;
+pub const FAR_METERS: f32 = 1.2;
 
 /// From near to far, evenly spaced.
 const STOPS: [[f32; 3]; 7] = [
@@ -18,49 +18,49 @@ const STOPS: [[f32; 3]; 7] = [
     [24.0, 26.0, 62.0],
 ];
 /// A pixel without a reading.
-const NOTHING: [u8; 4] = [118, 122, 128, 255];
+const NO_READING: [u8; 4] = [118, 122, 128, 255];
 
 /// RGBA for each grey value: 0 is no reading, 1 is near, 255 is far.
 #[derive(Debug, Clone)]
-pub struct DepthColours([[u8; 4]; 256]);
+pub struct DepthColors([[u8; 4]; 256]);
 
-impl Default for DepthColours {
+impl Default for DepthColors {
     fn default() -> Self {
-        let mut table = [NOTHING; 256];
-        for (grey, entry) in table.iter_mut().enumerate().skip(1) {
-            *entry = at((grey - 1) as f32 / 254.0);
+        let mut table = [NO_READING; 256];
+        for (gray, entry) in table.iter_mut().enumerate().skip(1) {
+            *entry = at((gray - 1) as f32 / 254.0);
         }
         Self(table)
     }
 }
 
-impl DepthColours {
+impl DepthColors {
     /// One grey value's colour.
-    pub fn of(&self, grey: u8) -> [u8; 4] {
-        self.0.get(usize::from(grey)).copied().unwrap_or(NOTHING)
+    pub fn of(&self, gray: u8) -> [u8; 4] {
+        self.0.get(usize::from(gray)).copied().unwrap_or(NO_READING)
     }
 
     /// Paints a `DepthGray8` image as RGBA.
-    pub fn paint_grey(&self, grey: &[u8]) -> Vec<u8> {
-        grey.iter().flat_map(|&value| self.of(value)).collect()
+    pub fn paint_gray(&self, gray: &[u8]) -> Vec<u8> {
+        gray.iter().flat_map(|&value| self.of(value)).collect()
     }
 
     /// Paints little-endian millimetres as RGBA on the same scale.
-    pub fn paint_millimetres(&self, bytes: &[u8]) -> Vec<u8> {
+    pub fn paint_millimeters(&self, bytes: &[u8]) -> Vec<u8> {
         let pairs = bytes
             .chunks_exact(2)
             .filter_map(|pair| pair.first_chunk::<2>());
         pairs
-            .flat_map(|pair| self.of(grey_of_millimetres(u16::from_le_bytes(*pair))))
+            .flat_map(|pair| self.of(gray_from_millimeters(u16::from_le_bytes(*pair))))
             .collect()
     }
 }
 
-fn grey_of_millimetres(millimetres: u16) -> u8 {
-    if millimetres == 0 {
+fn gray_from_millimeters(millimeters: u16) -> u8 {
+    if millimeters == 0 {
         return 0;
     }
-    let share = (f32::from(millimetres) / 1000.0 - NEAR_METRES) / (FAR_METRES - NEAR_METRES);
+    let share = (f32::from(millimeters) / 1000.0 - NEAR_METERS) / (FAR_METERS - NEAR_METERS);
     1 + (share.clamp(0.0, 1.0) * 254.0).round() as u8
 }
 
@@ -70,7 +70,7 @@ fn at(share: f32) -> [u8; 4] {
     let blend = position - index as f32;
     let [from, to] = match STOPS.get(index..index + 2) {
         Some(&[from, to]) => [from, to],
-        _ => return NOTHING,
+        _ => return NO_READING,
     };
     let mut rgba = [255; 4];
     for (channel, (a, b)) in rgba.iter_mut().zip(from.iter().zip(to)) {
@@ -99,24 +99,24 @@ mod tests {
 
     #[test]
     fn lightness_falls_with_distance() {
-        let colours = DepthColours::default();
-        for grey in 1..255u8 {
+        let colors = DepthColors::default();
+        for gray in 1..255u8 {
             assert!(
-                lightness(colours.of(grey)) >= lightness(colours.of(grey + 1)) - 0.6,
-                "{grey}"
+                lightness(colors.of(gray)) >= lightness(colors.of(gray + 1)) - 0.6,
+                "{gray}"
             );
         }
-        assert!(lightness(colours.of(1)) - lightness(colours.of(255)) > 180.0);
+        assert!(lightness(colors.of(1)) - lightness(colors.of(255)) > 180.0);
     }
 
     #[test]
     fn millimetres_and_grey_agree() {
-        let colours = DepthColours::default();
+        let colors = DepthColors::default();
         let near = 200u16.to_le_bytes();
         let far = 1200u16.to_le_bytes();
         let none = 0u16.to_le_bytes();
-        let painted = colours.paint_millimetres(&[near, far, none].concat());
-        assert_eq!(painted, colours.paint_grey(&[1, 255, 0]));
-        assert_eq!(&painted[8..12], &NOTHING);
+        let painted = colors.paint_millimeters(&[near, far, none].concat());
+        assert_eq!(painted, colors.paint_gray(&[1, 255, 0]));
+        assert_eq!(&painted[8..12], &NO_READING);
     }
 }

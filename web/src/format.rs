@@ -132,7 +132,7 @@ pub fn bytes(bytes: u64) -> String {
 }
 
 /// With a capital first letter, as the beginning of a sentence.
-pub fn capitalised(text: &str) -> String {
+pub fn capitalized(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| {
         first.to_uppercase().chain(letters).collect()
@@ -187,8 +187,8 @@ mod tests {
         assert_eq!(bytes(4_260_000_000), "4.26 GB");
         assert_eq!(bytes(14_230_000), "14.2 MB");
         assert_eq!(bytes(812_345), "812 kB");
-        assert_eq!(capitalised("é fini"), "É fini");
-        assert_eq!(capitalised(""), "");
+        assert_eq!(capitalized("é fini"), "É fini");
+        assert_eq!(capitalized(""), "");
     }
 
     #[test]

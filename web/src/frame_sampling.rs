@@ -6,15 +6,15 @@ use topreward::{Clip, Prefixes, Profile};
 use crate::format;
 
 /// Frames of one video that a scorer is shown at most; the reference stops looking at as many.
-pub const MOST_SHOWN: usize = 768;
+pub const MAX_FRAMES: usize = 768;
 /// A measured rate this close to a whole number is that: 29.97 is taken for 30.
 const NEAR_WHOLE: f64 = 0.005;
 /// Fewer steps between frames than this say little about the rate.
-const LEAST_STEPS: usize = 5;
+const MIN_STEPS: usize = 5;
 
 /// What people call a recorded episode.
 #[must_use]
-pub fn title(episode: &RecordedEpisode) -> String {
+pub fn episode_title(episode: &RecordedEpisode) -> String {
     let instruction = if episode.instruction.is_empty() {
         "no instruction recorded"
     } else {
@@ -30,7 +30,7 @@ pub fn title(episode: &RecordedEpisode) -> String {
 
 /// How long a video is, and where in its file it begins.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Extent {
+pub struct VideoExtent {
     /// How many frames.
     pub frames: u32,
     /// Rate [1/s].
@@ -39,7 +39,7 @@ pub struct Extent {
     pub from_secs: f64,
 }
 
-impl Extent {
+impl VideoExtent {
     /// Of a file that says how long it is, and of which the rate is known or believed.
     ///
     /// # Errors
@@ -91,9 +91,9 @@ impl Extent {
     /// The frames that a scorer is shown, and the last one, ascending.
     ///
     /// # Errors
-    /// No frames, an unknown profile or choice of prefixes, or more frames than [`MOST_SHOWN`]; in words.
-    pub fn shown(&self, profile: &str, prefixes: &str) -> Result<Vec<u32>, String> {
-        let words = |error: topreward::Error| format::capitalised(&error.to_string());
+    /// No frames, an unknown profile or choice of prefixes, or more frames than [`MAX_FRAMES`]; in words.
+    pub fn frames_to_show(&self, profile: &str, prefixes: &str) -> Result<Vec<u32>, String> {
+        let words = |error: topreward::Error| format::capitalized(&error.to_string());
         let clip = Clip::new(self.frames as usize, self.fps).map_err(words)?;
         let profile: Profile = profile.parse().map_err(words)?;
         let prefixes: Prefixes = prefixes.parse().map_err(words)?;
@@ -103,7 +103,7 @@ impl Extent {
             .map_err(words)?
             .indices
             .len();
-        if whole > MOST_SHOWN {
+        if whole > MAX_FRAMES {
             return Err(format!(
                 "With this profile the scorer would be shown {whole} frames; {MOST_SHOWN} is the most. Take a shorter \
                  video, or the profile “aligned”, which looks twice a second."
@@ -111,7 +111,7 @@ impl Extent {
         }
         let lengths = prefixes.lengths(&clip, profile).map_err(words)?;
         let last = clip.frames() - 1;
-        let mut shown = vec![0, last];
+        let mut frames_to_show = vec![0, last];
         // Shorter prefixes show the first of the frames that longer ones do, unless the profile is of the other kind.
         let needed = if profile.prefix_stable() {
             lengths.len().saturating_sub(1)
@@ -119,11 +119,11 @@ impl Extent {
             0
         };
         for &length in lengths.get(needed..).unwrap_or_default() {
-            shown.extend(profile.frames(&clip, length).map_err(words)?.indices);
+            indices.extend(profile.frames(&clip, length).map_err(words)?.indices);
         }
-        shown.sort_unstable();
-        shown.dedup();
-        Ok(shown
+        indices.sort_unstable();
+        indices.dedup();
+        Ok(indices
             .into_iter()
             .filter_map(|index| u32::try_from(index).ok())
             .collect())
@@ -133,7 +133,7 @@ impl Extent {
 /// The rate of a video [1/s] from frames that were seen while it played: the time of each in the file [s] and how many
 /// frames had been shown by then. `None` if they do not agree on one.
 #[must_use]
-pub fn rate_of(seen: &[(f64, f64)]) -> Option<f64> {
+pub fn estimate_rate(seen: &[(f64, f64)]) -> Option<f64> {
     let mut steps: Vec<f64> = seen
         .windows(2)
         .filter_map(|pair| {
@@ -145,7 +145,7 @@ pub fn rate_of(seen: &[(f64, f64)]) -> Option<f64> {
             (frames >= 1.0 && step.is_finite() && step > 0.0).then_some(step)
         })
         .collect();
-    if steps.len() < LEAST_STEPS {
+    if steps.len() < MIN_STEPS {
         return None;
     }
     steps.sort_by(f64::total_cmp);
@@ -184,7 +184,7 @@ impl Sampler {
 
     /// The number, in the video, of a picture taken at this moment; `None` for one that is not looked at. Numbers that are
     /// left out are of moments at which no picture came: the one before was still the newest then.
-    pub fn see(&mut self, captured_at_micros: u64) -> Option<u32> {
+    pub fn frame_index(&mut self, captured_at_micros: u64) -> Option<u32> {
         let started = *self.started_at_micros.get_or_insert(captured_at_micros);
         let elapsed = captured_at_micros.checked_sub(started)?;
         let index = u32::try_from(elapsed / Self::STEP_MICROS).ok()?;
@@ -201,8 +201,8 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
 
-    fn extent(frames: u32, fps: f64) -> Extent {
-        Extent {
+    fn extent(frames: u32, fps: f64) -> VideoExtent {
+        VideoExtent {
             frames,
             fps,
             from_secs: 0.0,
@@ -211,16 +211,19 @@ mod tests {
 
     #[test]
     fn two_frames_a_second_are_taken_and_the_last_one() {
-        let shown = extent(100, 30.0).shown("aligned", "15").unwrap();
-        assert_eq!(shown, [0, 15, 30, 45, 60, 75, 90, 99]);
-        let legacy = extent(100, 30.0).shown("legacy", "15").unwrap();
-        assert!(legacy.len() > shown.len(), "{legacy:?}");
+        let frames_to_show = extent(100, 30.0).frames_to_show("aligned", "15").unwrap();
+        assert_eq!(indices, [0, 15, 30, 45, 60, 75, 90, 99]);
+        let legacy = extent(100, 30.0).frames_to_show("legacy", "15").unwrap();
+        assert!(legacy.len() > indices.len(), "{legacy:?}");
         assert_eq!((legacy[0], *legacy.last().unwrap()), (0, 99));
         assert_eq!(
-            extent(5, 30.0).shown("lerobot", "all").unwrap(),
+            extent(5, 30.0).frames_to_show("lerobot", "all").unwrap(),
             [0, 1, 2, 3, 4]
         );
-        assert_eq!(extent(1, 30.0).shown("aligned", "blocks").unwrap(), [0]);
+        assert_eq!(
+            extent(1, 30.0).frames_to_show("aligned", "blocks").unwrap(),
+            [0]
+        );
     }
 
     /// Whatever any prefix shows is among them.
@@ -229,7 +232,8 @@ mod tests {
         for (frames, fps) in [(984, 30.0), (123, 29.97), (7, 2.0), (61, 50.0)] {
             for profile in Profile::ALL {
                 for prefixes in ["15", "all", "blocks"] {
-                    let Ok(shown) = extent(frames, fps).shown(profile.name(), prefixes) else {
+                    let Ok(indices) = extent(frames, fps).frames_to_show(profile.name(), prefixes)
+                    else {
                         assert_eq!(profile, Profile::Lerobot, "{frames} at {fps}");
                         continue;
                     };
@@ -238,7 +242,7 @@ mod tests {
                     for length in choice.lengths(&clip, profile).unwrap() {
                         for index in profile.frames(&clip, length).unwrap().indices {
                             assert!(
-                                shown.contains(&(index as u32)),
+                                indices.contains(&(index as u32)),
                                 "{profile} {prefixes} {index}"
                             );
                         }
@@ -250,24 +254,26 @@ mod tests {
 
     #[test]
     fn what_cannot_be_scored_is_said_in_words() {
-        let too_many = extent(100_000, 30.0).shown("lerobot", "15").unwrap_err();
+        let too_many = extent(100_000, 30.0)
+            .frames_to_show("lerobot", "15")
+            .unwrap_err();
         assert!(too_many.contains("100000 frames"), "{too_many}");
         assert!(
             extent(10, 30.0)
-                .shown("fancy", "15")
+                .frames_to_show("fancy", "15")
                 .unwrap_err()
                 .contains("profile")
         );
-        assert!(extent(10, 30.0).shown("aligned", "x").is_err());
-        assert!(extent(0, 30.0).shown("aligned", "15").is_err());
+        assert!(extent(10, 30.0).frames_to_show("aligned", "x").is_err());
+        assert!(extent(0, 30.0).frames_to_show("aligned", "15").is_err());
         assert!(
-            Extent::of_file(4.0, 0.0)
+            VideoExtent::of_file(4.0, 0.0)
                 .unwrap_err()
                 .contains("frame rate")
         );
-        assert!(Extent::of_file(4.0, f64::NAN).is_err());
+        assert!(VideoExtent::of_file(4.0, f64::NAN).is_err());
         assert!(
-            Extent::of_file(f64::INFINITY, 30.0)
+            VideoExtent::of_file(f64::INFINITY, 30.0)
                 .unwrap_err()
                 .contains("how long")
         );
@@ -275,11 +281,11 @@ mod tests {
 
     #[test]
     fn a_file_is_cut_into_frames_and_each_is_met_in_its_middle() {
-        let extent = Extent::of_file(4.1, 30.0).unwrap();
+        let extent = VideoExtent::of_file(4.1, 30.0).unwrap();
         assert_eq!(extent.frames, 123);
         assert!((extent.seek_secs(0) - 0.5 / 30.0).abs() < 1e-12);
         assert!(extent.seek_secs(122) < 4.1);
-        assert_eq!(Extent::of_file(0.01, 30.0).unwrap().frames, 1);
+        assert_eq!(VideoExtent::of_file(0.01, 30.0).unwrap().frames, 1);
     }
 
     #[test]
@@ -296,12 +302,15 @@ mod tests {
             from_secs: 7.5,
             to_secs: 11.6,
         };
-        assert_eq!(title(&episode), "a, episode 0, front: open the drawer");
-        let extent = Extent::of_episode(&episode);
+        assert_eq!(
+            episode_title(&episode),
+            "a, episode 0, front: open the drawer"
+        );
+        let extent = VideoExtent::of_episode(&episode);
         assert!((extent.seek_secs(3) - (7.5 + 3.5 / 30.0)).abs() < 1e-12);
         assert!((extent.secs() - 4.1).abs() < 1e-12);
         episode.instruction.clear();
-        assert!(title(&episode).ends_with("no instruction recorded"));
+        assert!(episode_title(&episode).ends_with("no instruction recorded"));
     }
 
     #[test]
@@ -314,16 +323,19 @@ mod tests {
                 .collect()
         };
         let all: Vec<u32> = (0..16).collect();
-        assert_eq!(rate_of(&at(30.0, &all)), Some(30.0));
-        assert_eq!(rate_of(&at(10.0, &[0, 1, 2, 4, 5, 8, 9, 10])), Some(10.0));
-        assert_eq!(rate_of(&at(17.0, &all)), Some(17.0));
+        assert_eq!(estimate_rate(&at(30.0, &all)), Some(30.0));
+        assert_eq!(
+            estimate_rate(&at(10.0, &[0, 1, 2, 4, 5, 8, 9, 10])),
+            Some(10.0)
+        );
+        assert_eq!(estimate_rate(&at(17.0, &all)), Some(17.0));
         // Too few, or frames that come when they like.
-        assert_eq!(rate_of(&at(30.0, &[0, 1, 2])), None);
+        assert_eq!(estimate_rate(&at(30.0, &[0, 1, 2])), None);
         let moody: Vec<(f64, f64)> = (0..12_u32)
             .map(|frame| (f64::from(frame * frame) * 0.01, f64::from(frame)))
             .collect();
-        assert_eq!(rate_of(&moody), None);
-        assert_eq!(rate_of(&[(0.1, 1.0); 20]), None);
+        assert_eq!(estimate_rate(&moody), None);
+        assert_eq!(estimate_rate(&[(0.1, 1.0); 20]), None);
     }
 
     #[test]
@@ -331,15 +343,15 @@ mod tests {
         let mut sampler = Sampler::default();
         let mut taken = Vec::new();
         for frame in 0..40_u64 {
-            if let Some(index) = sampler.see(7_000_000 + frame * 33_333) {
+            if let Some(index) = sampler.frame_index(7_000_000 + frame * 33_333) {
                 taken.push((frame, index));
             }
         }
         assert_eq!(taken, [(0, 0), (16, 1), (31, 2)]);
         // Nothing came for two seconds.
-        assert_eq!(sampler.see(7_000_000 + 3_100_000), Some(6));
+        assert_eq!(sampler.frame_index(7_000_000 + 3_100_000), Some(6));
         // A clock that goes back, or a picture twice.
-        assert_eq!(sampler.see(6_000_000), None);
-        assert_eq!(sampler.see(7_000_000 + 3_100_000), None);
+        assert_eq!(sampler.frame_index(6_000_000), None);
+        assert_eq!(sampler.frame_index(7_000_000 + 3_100_000), None);
     }
 }

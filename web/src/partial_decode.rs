@@ -11,31 +11,31 @@ use protocol::worker::{UnfoldOutcome, Unfolded};
 
 /// Where a stream comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
+pub enum TokenSource {
     /// A decision of this page's list, by its number.
     Decision(u64),
     /// A decision that the policy is still writing, by its observation.
     Stream(u64),
     /// A chunk that the visitor changed; never leaves the tab.
-    Trial(u64),
+    WhatIf(u64),
 }
 
-impl Source {
+impl TokenSource {
     /// The stable word for tests.
     pub fn word(self) -> &'static str {
         match self {
             Self::Decision(_) => "decision",
             Self::Stream(_) => "stream",
-            Self::Trial(_) => "trial",
+            Self::WhatIf(_) => "trial",
         }
     }
 }
 
 /// The stream to look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Subject {
+pub struct TokenInput {
     /// Where it comes from.
-    pub source: Source,
+    pub source: TokenSource,
     /// OpenFAST ids so far.
     pub tokens: Vec<u32>,
     /// No more will come.
@@ -48,7 +48,7 @@ pub struct Subject {
 
 /// What the worker is to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ask {
+pub struct PartialRequest {
     /// Number of the request.
     pub id: u64,
     /// Tokens to read.
@@ -63,8 +63,8 @@ pub struct Ask {
 
 /// An answer, and what it is about.
 #[derive(Debug, Clone, PartialEq)]
-struct Picture {
-    source: Source,
+struct Answer {
+    source: TokenSource,
     count: usize,
     ended: bool,
     found: Result<Arc<Unfolded>, String>,
@@ -72,9 +72,9 @@ struct Picture {
 
 /// The question that is out.
 #[derive(Debug, Clone, Copy)]
-struct Out {
+struct Pending {
     id: u64,
-    source: Source,
+    source: TokenSource,
     count: usize,
     ended: bool,
     is_part: bool,
@@ -82,20 +82,20 @@ struct Out {
 
 /// The state of the panel.
 #[derive(Debug, Clone, Default)]
-pub struct Unfolding {
-    subject: Option<Subject>,
+pub struct PartialDecode {
+    input: Option<TokenInput>,
     cut: Option<usize>,
-    whole: Option<Picture>,
-    part: Option<Picture>,
-    out: Option<Out>,
+    whole: Option<Answer>,
+    part: Option<Answer>,
+    out: Option<Pending>,
     last_id: u64,
 }
 
 /// Everything that the pictures show at one moment.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Drawn {
+pub struct DecodeView {
     /// Where the stream comes from.
-    pub source: Option<Source>,
+    pub source: Option<TokenSource>,
     /// Its tokens.
     pub tokens: Vec<u32>,
     /// Whether more tokens may come.
@@ -110,29 +110,29 @@ pub struct Drawn {
     pub failure: Option<String>,
 }
 
-impl Unfolding {
+impl PartialDecode {
     /// Looks at a stream, or at none. Another source shows all of it again.
-    pub fn look(&mut self, subject: Option<Subject>) {
-        let source = subject.as_ref().map(|subject| subject.source);
-        if source != self.subject.as_ref().map(|subject| subject.source) {
+    pub fn select(&mut self, input: Option<TokenInput>) {
+        let source = input.as_ref().map(|input| input.source);
+        if source != self.input.as_ref().map(|input| input.source) {
             self.cut = None;
             self.part = None;
         }
-        if subject.is_none() {
+        if input.is_none() {
             self.whole = None;
         }
-        self.subject = subject;
+        self.input = input;
     }
 
     /// Shows the first `count` tokens alone; all of them follow the stream again.
-    pub fn cut(&mut self, count: usize) {
+    pub fn show_first(&mut self, count: usize) {
         let all = self.tokens();
         self.cut = Some(count).filter(|count| *count < all);
     }
 
     /// Tokens of the stream.
     pub fn tokens(&self) -> usize {
-        self.subject.as_ref().map_or(0, |s| s.tokens.len())
+        self.input.as_ref().map_or(0, |s| s.tokens.len())
     }
 
     /// How many of them are shown.
@@ -149,38 +149,38 @@ impl Unfolding {
     }
 
     /// The next question, if one is due; it then counts as asked.
-    pub fn ask(&mut self) -> Option<Ask> {
+    pub fn ask(&mut self) -> Option<PartialRequest> {
         if self.out.is_some() {
             return None;
         }
-        let subject = self.subject.as_ref()?;
-        let is_about = |picture: &Option<Picture>, count: usize, ended: bool| {
-            picture.as_ref().is_some_and(|picture| {
-                (picture.source, picture.count, picture.ended) == (subject.source, count, ended)
+        let input = self.input.as_ref()?;
+        let is_about = |answer: &Option<Answer>, count: usize, ended: bool| {
+            answer.as_ref().is_some_and(|answer| {
+                (answer.source, answer.count, answer.ended) == (input.source, count, ended)
             })
         };
-        let all = subject.tokens.len();
-        let is_part = is_about(&self.whole, all, subject.ended);
+        let all = input.tokens.len();
+        let is_part = is_about(&self.whole, all, input.ended);
         let (count, ended) = if is_part {
             let cut = self.cut.filter(|cut| !is_about(&self.part, *cut, false))?;
             (cut, false)
         } else {
-            (all, subject.ended)
+            (all, input.ended)
         };
         self.last_id += 1;
-        self.out = Some(Out {
+        self.out = Some(Pending {
             id: self.last_id,
-            source: subject.source,
+            source: input.source,
             count,
             ended,
             is_part,
         });
-        Some(Ask {
+        Some(PartialRequest {
             id: self.last_id,
-            tokens: subject.tokens.get(..count)?.to_vec(),
+            tokens: input.tokens.get(..count)?.to_vec(),
             ended,
-            rows: subject.rows,
-            dims: subject.dims,
+            rows: input.rows,
+            dims: input.dims,
         })
     }
 
@@ -189,10 +189,10 @@ impl Unfolding {
         let Some(out) = self.out.take_if(|out| out.id == id) else {
             return;
         };
-        if self.subject.as_ref().map(|s| s.source) != Some(out.source) {
+        if self.input.as_ref().map(|s| s.source) != Some(out.source) {
             return;
         }
-        let picture = Picture {
+        let answer = Answer {
             source: out.source,
             count: out.count,
             ended: out.ended,
@@ -202,22 +202,22 @@ impl Unfolding {
             },
         };
         if out.is_part {
-            self.part = Some(picture);
+            self.part = Some(answer);
         } else {
-            self.whole = Some(picture);
+            self.whole = Some(answer);
         }
     }
 
     /// What to draw. While a new stream waits for its first answer, the one before it stays as a whole.
-    pub fn drawn(&self) -> Drawn {
-        let Some(subject) = &self.subject else {
-            return Drawn::default();
+    pub fn view(&self) -> DecodeView {
+        let Some(input) = &self.input else {
+            return DecodeView::default();
         };
         let whole = self.whole.as_ref();
-        if let Some(before) = whole.filter(|picture| picture.source != subject.source)
+        if let Some(before) = whole.filter(|answer| answer.source != input.source)
             && let Ok(found) = &before.found
         {
-            return Drawn {
+            return DecodeView {
                 source: Some(before.source),
                 tokens: found.tokens.clone(),
                 ended: before.ended,
@@ -227,24 +227,24 @@ impl Unfolding {
                 failure: None,
             };
         }
-        let found = |picture: Option<&Picture>| picture.and_then(|p| p.found.clone().ok());
+        let found = |answer: Option<&Answer>| answer.and_then(|p| p.found.clone().ok());
         let now = match self.cut {
             Some(_) => found(self.part.as_ref().or(whole)),
             None => found(whole),
         };
-        Drawn {
-            source: Some(subject.source),
-            tokens: subject.tokens.clone(),
-            ended: subject.ended,
+        DecodeView {
+            source: Some(input.source),
+            tokens: input.tokens.clone(),
+            ended: input.ended,
             count: self.count(),
             now,
             whole: found(whole),
-            failure: whole.and_then(|picture| picture.found.as_ref().err().cloned()),
+            failure: whole.and_then(|answer| answer.found.as_ref().err().cloned()),
         }
     }
 }
 
-impl Drawn {
+impl DecodeView {
     /// Coefficients of a whole chunk.
     pub fn coefficients(&self) -> usize {
         self.whole
@@ -258,7 +258,7 @@ impl Drawn {
     }
 
     /// `17 of 34 tokens, 61 of 96 coefficients`.
-    pub fn in_words(&self) -> String {
+    pub fn summary(&self) -> String {
         let tokens = if self.ended {
             format!("{} of {} tokens", self.count, self.tokens.len())
         } else {
@@ -303,8 +303,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn subject(source: Source, count: u32, ended: bool) -> Subject {
-        Subject {
+    fn input(source: TokenSource, count: u32, ended: bool) -> TokenInput {
+        TokenInput {
             source,
             tokens: (0..count).collect(),
             ended,
@@ -314,7 +314,7 @@ mod tests {
     }
 
     /// Every token brings two coefficients, whose values are the token's number.
-    fn outcome(ask: &Ask) -> UnfoldOutcome {
+    fn outcome(ask: &PartialRequest) -> UnfoldOutcome {
         let known = 2 * ask.tokens.len();
         UnfoldOutcome::Unfolded(Unfolded {
             tokens: ask.tokens.clone(),
@@ -329,91 +329,91 @@ mod tests {
         })
     }
 
-    fn settle(unfolding: &mut Unfolding) -> usize {
+    fn settle(partial_decode: &mut PartialDecode) -> usize {
         let mut asked = 0;
-        while let Some(ask) = unfolding.ask() {
+        while let Some(ask) = partial_decode.ask() {
             asked += 1;
-            unfolding.answered(ask.id, outcome(&ask));
+            partial_decode.answered(ask.id, outcome(&ask));
         }
         asked
     }
 
     #[test]
     fn the_whole_is_asked_first_and_then_the_cut() {
-        let mut unfolding = Unfolding::default();
-        assert_eq!(unfolding.ask(), None);
-        unfolding.look(Some(subject(Source::Decision(1), 4, true)));
-        unfolding.cut(1);
-        assert_eq!(settle(&mut unfolding), 2);
-        let drawn = unfolding.drawn();
-        assert_eq!(drawn.in_words(), "1 of 4 tokens, 2 of 8 coefficients");
-        assert_eq!(drawn.spans(), [0..2, 2..4, 4..6, 6..8]);
-        assert_eq!(drawn.farthest().map(|f| f.0), Some(6.0));
-        assert_eq!(settle(&mut unfolding), 0, "nothing is asked twice");
-        unfolding.cut(4);
+        let mut partial_decode = PartialDecode::default();
+        assert_eq!(partial_decode.ask(), None);
+        partial_decode.select(Some(input(TokenSource::Decision(1), 4, true)));
+        partial_decode.show_first(1);
+        assert_eq!(settle(&mut partial_decode), 2);
+        let view = partial_decode.view();
+        assert_eq!(view.summary(), "1 of 4 tokens, 2 of 8 coefficients");
+        assert_eq!(view.spans(), [0..2, 2..4, 4..6, 6..8]);
+        assert_eq!(view.farthest().map(|f| f.0), Some(6.0));
+        assert_eq!(settle(&mut partial_decode), 0, "nothing is asked twice");
+        partial_decode.show_first(4);
         assert_eq!(
-            unfolding.drawn().in_words(),
+            partial_decode.view().summary(),
             "4 of 4 tokens, 8 of 8 coefficients"
         );
     }
 
     #[test]
     fn one_question_is_out_at_a_time_and_the_newest_cut_wins() {
-        let mut unfolding = Unfolding::default();
-        unfolding.look(Some(subject(Source::Decision(1), 4, true)));
-        settle(&mut unfolding);
-        unfolding.cut(1);
-        let first = unfolding.ask().unwrap();
-        unfolding.cut(2);
-        unfolding.cut(3);
-        assert_eq!(unfolding.ask(), None);
-        unfolding.answered(first.id, outcome(&first));
-        let second = unfolding.ask().unwrap();
+        let mut partial_decode = PartialDecode::default();
+        partial_decode.select(Some(input(TokenSource::Decision(1), 4, true)));
+        settle(&mut partial_decode);
+        partial_decode.show_first(1);
+        let first = partial_decode.ask().unwrap();
+        partial_decode.show_first(2);
+        partial_decode.show_first(3);
+        assert_eq!(partial_decode.ask(), None);
+        partial_decode.answered(first.id, outcome(&first));
+        let second = partial_decode.ask().unwrap();
         assert_eq!(second.tokens.len(), 3);
     }
 
     #[test]
     fn a_stream_grows_and_its_decision_takes_its_place_without_a_gap() {
-        let mut unfolding = Unfolding::default();
+        let mut partial_decode = PartialDecode::default();
         for count in 1..=3 {
-            unfolding.look(Some(subject(Source::Stream(9), count, false)));
-            settle(&mut unfolding);
+            partial_decode.select(Some(input(TokenSource::Stream(9), count, false)));
+            settle(&mut partial_decode);
         }
         assert_eq!(
-            unfolding.drawn().in_words(),
+            partial_decode.view().summary(),
             "3 tokens so far, 6 of 8 coefficients"
         );
-        unfolding.look(Some(subject(Source::Decision(1), 4, true)));
-        assert_eq!(unfolding.drawn().source, Some(Source::Stream(9)));
-        settle(&mut unfolding);
-        assert_eq!(unfolding.drawn().source, Some(Source::Decision(1)));
-        assert_eq!(unfolding.drawn().known(), 8);
+        partial_decode.select(Some(input(TokenSource::Decision(1), 4, true)));
+        assert_eq!(partial_decode.view().source, Some(TokenSource::Stream(9)));
+        settle(&mut partial_decode);
+        assert_eq!(partial_decode.view().source, Some(TokenSource::Decision(1)));
+        assert_eq!(partial_decode.view().known(), 8);
     }
 
     #[test]
     fn a_late_answer_about_another_stream_is_dropped() {
-        let mut unfolding = Unfolding::default();
-        unfolding.look(Some(subject(Source::Decision(1), 4, true)));
-        let late = unfolding.ask().unwrap();
-        unfolding.look(Some(subject(Source::Decision(2), 3, true)));
-        unfolding.answered(late.id, outcome(&late));
-        assert_eq!(unfolding.drawn().now, None);
-        assert_eq!(unfolding.ask().unwrap().tokens.len(), 3);
-        unfolding.look(None);
-        assert_eq!(unfolding.drawn(), Drawn::default());
+        let mut partial_decode = PartialDecode::default();
+        partial_decode.select(Some(input(TokenSource::Decision(1), 4, true)));
+        let late = partial_decode.ask().unwrap();
+        partial_decode.select(Some(input(TokenSource::Decision(2), 3, true)));
+        partial_decode.answered(late.id, outcome(&late));
+        assert_eq!(partial_decode.view().now, None);
+        assert_eq!(partial_decode.ask().unwrap().tokens.len(), 3);
+        partial_decode.select(None);
+        assert_eq!(partial_decode.view(), DecodeView::default());
     }
 
     #[test]
     fn a_failure_is_kept_in_words_and_a_restarted_worker_is_asked_again() {
-        let mut unfolding = Unfolding::default();
-        unfolding.look(Some(subject(Source::Decision(1), 2, true)));
-        let ask = unfolding.ask().unwrap();
+        let mut partial_decode = PartialDecode::default();
+        partial_decode.select(Some(input(TokenSource::Decision(1), 2, true)));
+        let ask = partial_decode.ask().unwrap();
         let reason = "not loaded".to_owned();
-        unfolding.answered(ask.id, UnfoldOutcome::Failed { reason });
-        assert_eq!(unfolding.drawn().failure.as_deref(), Some("not loaded"));
-        assert_eq!(unfolding.ask(), None);
-        unfolding.restart();
-        assert_eq!(settle(&mut unfolding), 1);
-        assert_eq!(unfolding.drawn().failure, None);
+        partial_decode.answered(ask.id, UnfoldOutcome::Failed { reason });
+        assert_eq!(partial_decode.view().failure.as_deref(), Some("not loaded"));
+        assert_eq!(partial_decode.ask(), None);
+        partial_decode.restart();
+        assert_eq!(settle(&mut partial_decode), 1);
+        assert_eq!(partial_decode.view().failure, None);
     }
 }

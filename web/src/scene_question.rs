@@ -8,7 +8,7 @@ use protocol::scene::{Answer, AnswerState, MarkShape, SceneAsked, SceneMark};
 use crate::format;
 
 /// Colours of marks, told apart by group; over again after the last.
-pub const COLOURS: u32 = 6;
+pub const MARK_COLORS: u32 = 6;
 
 /// How far a question is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl State {
 
 /// The newest question, the pictures it is about and its answer.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Asking {
+pub struct SceneQuestion {
     question_id: u64,
     state: State,
     question: String,
@@ -62,7 +62,7 @@ pub struct Asking {
     answer: Option<Answer>,
 }
 
-impl Asking {
+impl SceneQuestion {
     /// Starts over with a question; gives its number.
     pub fn ask(&mut self, question: &str) -> u64 {
         *self = Self {
@@ -75,14 +75,14 @@ impl Asking {
     }
 
     /// Takes in the pictures, unless they are of an older question.
-    pub fn saw(&mut self, scene: SceneAsked) {
+    pub fn on_images(&mut self, scene: SceneAsked) {
         if scene.question_id == self.question_id {
             self.scene = Some(scene);
         }
     }
 
     /// Takes in more of the answer, unless it is of an older question or came late.
-    pub fn heard(&mut self, answer: Answer) {
+    pub fn on_answer(&mut self, answer: Answer) {
         if answer.question_id != self.question_id || !self.state.is_open() {
             return;
         }
@@ -102,7 +102,7 @@ impl Asking {
     }
 
     /// The connection is gone, and with it whoever was answering.
-    pub fn lost(&mut self) {
+    pub fn connection_lost(&mut self) {
         if self.state.is_open() {
             self.state = State::Failed;
             let answer = self.answer.get_or_insert_with(|| empty(self.question_id));
@@ -221,7 +221,7 @@ fn took(answer: &Answer) -> String {
 
 /// What a mark is called: its label, and its number where others of the same label are told apart by it.
 #[must_use]
-pub fn name_of(mark: &SceneMark, all: &[SceneMark]) -> String {
+pub fn mark_name(mark: &SceneMark, all: &[SceneMark]) -> String {
     let label = match (mark.label.is_empty(), mark.shape) {
         (false, _) => &mark.label,
         (true, MarkShape::Point { .. }) => "point",
@@ -236,7 +236,7 @@ pub fn name_of(mark: &SceneMark, all: &[SceneMark]) -> String {
 
 /// Where a mark is, for those who do not see it; the view is named if there are `several`.
 #[must_use]
-pub fn place_of(mark: &SceneMark, several: bool) -> String {
+pub fn mark_position(mark: &SceneMark, several: bool) -> String {
     let view = if several {
         format!(" in {}", format::plain_name(&mark.view))
     } else {
@@ -283,33 +283,39 @@ mod tests {
         }
     }
 
-    fn text(asking: &Asking) -> &str {
-        asking.answer().map_or("", |answer| &answer.text)
+    fn text(scene_question: &SceneQuestion) -> &str {
+        scene_question.answer().map_or("", |answer| &answer.text)
     }
 
     #[test]
     fn only_the_newest_question_is_heard() {
-        let mut asking = Asking::default();
-        assert_eq!(asking.state(), State::Idle);
-        let first = asking.ask("a");
-        let second = asking.ask("b");
+        let mut scene_question = SceneQuestion::default();
+        assert_eq!(scene_question.state(), State::Idle);
+        let first = scene_question.ask("a");
+        let second = scene_question.ask("b");
         assert_ne!(first, second);
-        asking.heard(answer(first, AnswerState::Done, "old"));
-        assert_eq!((asking.state(), text(&asking)), (State::Waiting, ""));
-        asking.heard(answer(second, AnswerState::Writing, "n"));
-        asking.heard(answer(second, AnswerState::Done, "new"));
-        asking.heard(answer(second, AnswerState::Writing, "n"));
-        assert_eq!((asking.state(), text(&asking)), (State::Done, "new"));
-        asking.lost();
-        assert_eq!(asking.state(), State::Done);
+        scene_question.on_answer(answer(first, AnswerState::Done, "old"));
+        assert_eq!(
+            (scene_question.state(), text(&scene_question)),
+            (State::Waiting, "")
+        );
+        scene_question.on_answer(answer(second, AnswerState::Writing, "n"));
+        scene_question.on_answer(answer(second, AnswerState::Done, "new"));
+        scene_question.on_answer(answer(second, AnswerState::Writing, "n"));
+        assert_eq!(
+            (scene_question.state(), text(&scene_question)),
+            (State::Done, "new")
+        );
+        scene_question.connection_lost();
+        assert_eq!(scene_question.state(), State::Done);
     }
 
     #[test]
     fn the_note_says_who_is_before_and_what_it_took() {
-        let mut asking = Asking::default();
-        assert_eq!(asking.note(), "");
-        let id = asking.ask("a");
-        assert_eq!(asking.note(), "Asking…");
+        let mut scene_question = SceneQuestion::default();
+        assert_eq!(scene_question.note(), "");
+        let id = scene_question.ask("a");
+        assert_eq!(scene_question.note(), "Asking…");
         let waiting = |ahead| Answer {
             ahead,
             ..answer(id, AnswerState::Waiting, "")
@@ -319,19 +325,23 @@ mod tests {
             (1, "One question"),
             (0, "Next"),
         ] {
-            asking.heard(waiting(ahead));
-            assert!(asking.note().starts_with(words), "{}", asking.note());
-            assert!(asking.state().is_open());
+            scene_question.on_answer(waiting(ahead));
+            assert!(
+                scene_question.note().starts_with(words),
+                "{}",
+                scene_question.note()
+            );
+            assert!(scene_question.state().is_open());
         }
-        asking.heard(answer(id, AnswerState::Writing, ""));
-        assert_eq!(asking.note(), "Looking at the picture…");
-        asking.heard(answer(id, AnswerState::Writing, "w"));
-        assert_eq!(asking.note(), "Writing…");
+        scene_question.on_answer(answer(id, AnswerState::Writing, ""));
+        assert_eq!(scene_question.note(), "Looking at the picture…");
+        scene_question.on_answer(answer(id, AnswerState::Writing, "w"));
+        assert_eq!(scene_question.note(), "Writing…");
         let stage = |name: &str, micros| Stage {
             name: name.to_owned(),
             micros,
         };
-        asking.heard(Answer {
+        scene_question.on_answer(Answer {
             tokens: 10,
             stages: vec![
                 stage("vision", 1_000),
@@ -341,35 +351,38 @@ mod tests {
             ..answer(id, AnswerState::Done, "words")
         });
         assert_eq!(
-            asking.note(),
+            scene_question.note(),
             "10 tokens: 1.5 ms to look, then 4.0 ms for each"
         );
     }
 
     #[test]
     fn a_failure_keeps_what_was_written() {
-        let mut asking = Asking::default();
-        let id = asking.ask("a");
-        asking.heard(answer(id, AnswerState::Writing, "half"));
-        asking.lost();
-        assert_eq!((asking.state(), text(&asking)), (State::Failed, "half"));
+        let mut scene_question = SceneQuestion::default();
+        let id = scene_question.ask("a");
+        scene_question.on_answer(answer(id, AnswerState::Writing, "half"));
+        scene_question.connection_lost();
+        assert_eq!(
+            (scene_question.state(), text(&scene_question)),
+            (State::Failed, "half")
+        );
         assert!(
-            asking
+            scene_question
                 .answer()
                 .is_some_and(|a| a.error.contains("ask again"))
         );
-        let id = asking.ask("b");
-        asking.heard(Answer {
+        let id = scene_question.ask("b");
+        scene_question.on_answer(Answer {
             error: "no".to_owned(),
             ..answer(id, AnswerState::Failed, "")
         });
-        assert!(asking.answer().is_some_and(|a| a.error == "no"));
+        assert!(scene_question.answer().is_some_and(|a| a.error == "no"));
     }
 
     #[test]
     fn marks_are_told_by_view_and_in_words() {
-        let mut asking = Asking::default();
-        let id = asking.ask("a");
+        let mut scene_question = SceneQuestion::default();
+        let id = scene_question.ask("a");
         let mark = |view: &str, shape: MarkShape| SceneMark {
             view: view.to_owned(),
             label: "cup".to_owned(),
@@ -377,7 +390,7 @@ mod tests {
             group: 0,
             shape,
         };
-        asking.heard(Answer {
+        scene_question.on_answer(Answer {
             marks: vec![
                 mark("wrist", MarkShape::Point { x: 3.4, y: 5.6 }),
                 mark(
@@ -392,12 +405,12 @@ mod tests {
             ],
             ..answer(id, AnswerState::Done, "")
         });
-        assert_eq!(asking.marks("wrist").len(), 1);
-        assert_eq!(asking.marks("cellar").len(), 0);
-        let all = asking.all_marks();
+        assert_eq!(scene_question.marks("wrist").len(), 1);
+        assert_eq!(scene_question.marks("cellar").len(), 0);
+        let all = scene_question.all_marks();
         let words: Vec<String> = all
             .iter()
-            .map(|mark| format!("{}: {}", name_of(mark, &all), place_of(mark, true)))
+            .map(|mark| format!("{}: {}", mark_name(mark, &all), mark_position(mark, true)))
             .collect();
         assert_eq!(
             words,
@@ -406,13 +419,13 @@ mod tests {
                 "cup 2: box from 1, 2 to 3, 4 px in Overview"
             ]
         );
-        assert_eq!(place_of(&all[0], false), "point at 3, 6 px");
-        assert_eq!(name_of(&all[0], &all[..1]), "cup");
+        assert_eq!(mark_position(&all[0], false), "point at 3, 6 px");
+        assert_eq!(mark_name(&all[0], &all[..1]), "cup");
         let unnamed = SceneMark {
             label: String::new(),
             ..all[0].clone()
         };
-        assert_eq!(name_of(&unnamed, &all[..1]), "point");
+        assert_eq!(mark_name(&unnamed, &all[..1]), "point");
     }
 
     #[test]

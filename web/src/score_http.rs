@@ -8,22 +8,22 @@ use serde::Serialize;
 ///
 /// # Errors
 /// A message that cannot be written, in words.
-pub fn framed<M: Serialize>(message: &M) -> Result<Vec<u8>, String> {
+pub fn length_prefixed<M: Serialize>(message: &M) -> Result<Vec<u8>, String> {
     let bytes = to_bytes(message).map_err(|error| error.to_string())?;
     let length = u32::try_from(bytes.len())
         .map_err(|_| "a frame is larger than the studio takes".to_owned())?;
-    let mut framed = length.to_le_bytes().to_vec();
-    framed.extend_from_slice(&bytes);
-    Ok(framed)
+    let mut message = length.to_le_bytes().to_vec();
+    message.extend_from_slice(&bytes);
+    Ok(message)
 }
 
 /// Events from the bytes of an answer, however they are cut.
 #[derive(Debug, Clone, Default)]
-pub struct Lines {
+pub struct EventLines {
     rest: Vec<u8>,
 }
 
-impl Lines {
+impl EventLines {
     /// Takes in more bytes; gives the events that are whole now.
     ///
     /// # Errors
@@ -65,7 +65,7 @@ mod tests {
             height: 1,
             rgb: vec![1, 2, 3, 4, 5, 6],
         };
-        let bytes = framed(&frame).unwrap();
+        let bytes = length_prefixed(&frame).unwrap();
         let length = u32::from_le_bytes(bytes[..4].try_into().unwrap());
         assert_eq!(length as usize, bytes.len() - 4);
         assert_eq!(from_bytes::<ScoreFrame>(&bytes[4..]).unwrap(), frame);
@@ -81,14 +81,14 @@ mod tests {
             .map(|job| serde_json::to_string(&event(job)).unwrap() + "\n")
             .collect();
         for size in [1, 7, 1000] {
-            let mut lines = Lines::default();
+            let mut lines = EventLines::default();
             let mut heard = Vec::new();
             for piece in text.as_bytes().chunks(size) {
                 heard.extend(lines.push(piece).unwrap());
             }
             assert_eq!(heard, [event(0), event(1), event(2)]);
         }
-        let mut lines = Lines::default();
+        let mut lines = EventLines::default();
         assert_eq!(lines.push(b"\r\n\n").unwrap(), []);
         assert!(lines.push(b"{\"new\":1}\n").unwrap_err().contains("Reload"));
     }

@@ -9,7 +9,7 @@ use crate::format;
 mod curve;
 mod text;
 
-pub use curve::Line;
+pub use curve::Curve;
 
 /// So many of the newest steps say how long the next ones will take.
 const PACE_OVER: usize = 12;
@@ -58,14 +58,14 @@ impl State {
 
 /// The newest job.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Scoring {
+pub struct ScoreJob {
     job: u64,
     state: State,
     request: Option<ScoreRequest>,
     device: String,
     /// Videos that come first on the studio.
     ahead: u32,
-    lines: Vec<Line>,
+    curves: Vec<Curve>,
     done: u32,
     of: u32,
     sent: u32,
@@ -77,7 +77,7 @@ pub struct Scoring {
     note: String,
 }
 
-impl Scoring {
+impl ScoreJob {
     /// Starts over; gives the request with its number. `to_send` frames are needed, if that is known.
     pub fn begin(&mut self, request: ScoreRequest, to_send: Option<usize>) -> ScoreRequest {
         let request = ScoreRequest {
@@ -129,7 +129,7 @@ impl Scoring {
     }
 
     /// Takes in what happened, unless it is of an older job or came late.
-    pub fn heard(&mut self, event: ScoreEvent, now_millis: f64) {
+    pub fn on_event(&mut self, event: ScoreEvent, now_millis: f64) {
         if event.job() != self.job || !self.state.is_open() {
             return;
         }
@@ -138,9 +138,9 @@ impl Scoring {
             ScoreEvent::Started { device, curves, .. } => {
                 self.ahead = 0;
                 self.device = device;
-                self.lines = curves
+                self.curves = curves
                     .into_iter()
-                    .map(|heading| Line {
+                    .map(|heading| Curve {
                         heading,
                         points: Vec::new(),
                     })
@@ -167,20 +167,20 @@ impl Scoring {
     }
 
     fn put(&mut self, point: CurvePoint) {
-        let line = usize::try_from(point.curve)
+        let curve = usize::try_from(point.curve)
             .ok()
-            .and_then(|curve| self.lines.get_mut(curve));
-        if let Some(line) = line.filter(|_| point.log_prob.is_finite()) {
-            line.put(point.length, point.log_prob);
+            .and_then(|curve| self.curves.get_mut(curve));
+        if let Some(curve) = curve.filter(|_| point.log_prob.is_finite()) {
+            curve.put(point.length, point.log_prob);
         }
     }
 
     fn scored(&mut self, report: ScoreReport) {
         self.state = State::Done;
-        self.lines = report
+        self.curves = report
             .curves
             .iter()
-            .map(|curve| Line {
+            .map(|curve| Curve {
                 heading: curve.heading.clone(),
                 points: report
                     .prefix_lengths
@@ -223,7 +223,7 @@ impl Scoring {
     pub fn fail(&mut self, reason: &str) {
         if self.state.is_open() {
             self.state = State::Failed;
-            self.note = format::capitalised(reason);
+            self.note = format::capitalized(reason);
         }
     }
 
@@ -294,26 +294,26 @@ impl Scoring {
 
     /// The curves so far, the instruction's own first.
     #[must_use]
-    pub fn lines(&self) -> &[Line] {
-        &self.lines
+    pub fn curves(&self) -> &[Curve] {
+        &self.curves
     }
 
     /// The curve of a kind.
     #[must_use]
-    pub fn line(&self, kind: CurveKind) -> Option<&Line> {
-        self.lines.iter().find(|line| line.heading.kind == kind)
+    pub fn curve(&self, kind: CurveKind) -> Option<&Curve> {
+        self.curves.iter().find(|curve| curve.heading.kind == kind)
     }
 
     /// The curves as they are drawn: as they are, or what the frozen frame has taken from each.
     #[must_use]
-    pub fn drawn(&self, subtract_frozen: bool) -> Vec<Line> {
-        match self.line(CurveKind::Frozen).filter(|_| subtract_frozen) {
-            None => self.lines.clone(),
+    pub fn drawn(&self, subtract_frozen: bool) -> Vec<Curve> {
+        match self.curve(CurveKind::Frozen).filter(|_| subtract_frozen) {
+            None => self.curves.clone(),
             Some(frozen) => {
-                let others = self.lines.iter();
+                let others = self.curves.iter();
                 others
-                    .filter(|line| line.heading.kind != CurveKind::Frozen)
-                    .map(|line| line.above(frozen))
+                    .filter(|curve| curve.heading.kind != CurveKind::Frozen)
+                    .map(|curve| curve.above(frozen))
                     .collect()
             }
         }
@@ -322,7 +322,7 @@ impl Scoring {
     /// Lengths of the prefixes that any curve has, ascending.
     #[must_use]
     pub fn lengths(&self) -> Vec<u32> {
-        let points = self.lines.iter().flat_map(|line| &line.points);
+        let points = self.curves.iter().flat_map(|curve| &curve.points);
         let mut lengths: Vec<u32> = points.map(|point| point.0).collect();
         lengths.sort_unstable();
         lengths.dedup();

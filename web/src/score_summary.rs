@@ -2,7 +2,7 @@
 
 use protocol::score::CurveKind;
 
-use crate::score_job::{Line, Scoring};
+use crate::score_job::{Curve, ScoreJob};
 
 /// A frozen frame whose rank correlation with time is above this rises.
 const RISES: f64 = 0.5;
@@ -11,7 +11,7 @@ const LIKE_THE_VIDEO: f64 = 0.5;
 
 /// One curve in numbers.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Finding {
+pub struct CurveSummary {
     /// Why it was asked.
     pub kind: CurveKind,
     /// The sentence.
@@ -26,21 +26,21 @@ pub struct Finding {
 
 /// The numbers of every curve that has points, the instruction's own first.
 #[must_use]
-pub fn findings(lines: &[Line]) -> Vec<Finding> {
-    let own = lines
+pub fn summarize(curves: &[Curve]) -> Vec<CurveSummary> {
+    let own = curves
         .iter()
-        .find(|line| line.heading.kind == CurveKind::Instruction);
-    let own_score = own.and_then(Line::success_score);
-    lines
+        .find(|curve| curve.heading.kind == CurveKind::Instruction);
+    let own_score = own.and_then(Curve::success_score);
+    curves
         .iter()
-        .filter(|line| !line.points.is_empty())
-        .map(|line| {
-            let success_score = line.success_score();
-            let is_own = line.heading.kind == CurveKind::Instruction;
-            Finding {
-                kind: line.heading.kind,
-                sentence: line.heading.instruction.clone(),
-                voc: line.voc(),
+        .filter(|curve| !curve.points.is_empty())
+        .map(|curve| {
+            let success_score = curve.success_score();
+            let is_own = curve.heading.kind == CurveKind::Instruction;
+            CurveSummary {
+                kind: curve.heading.kind,
+                sentence: curve.heading.instruction.clone(),
+                voc: curve.voc(),
                 success_score,
                 gap: own_score
                     .zip(success_score)
@@ -53,7 +53,7 @@ pub fn findings(lines: &[Line]) -> Vec<Finding> {
 
 /// A curve's name in a legend.
 #[must_use]
-pub fn name_of(kind: CurveKind) -> &'static str {
+pub fn curve_name(kind: CurveKind) -> &'static str {
     match kind {
         CurveKind::Instruction => "The video",
         CurveKind::Frozen => "Frozen first frame",
@@ -65,7 +65,7 @@ pub fn name_of(kind: CurveKind) -> &'static str {
 
 /// The same at the end of a line, where there is little room.
 #[must_use]
-pub fn short_name_of(kind: CurveKind) -> &'static str {
+pub fn short_curve_name(kind: CurveKind) -> &'static str {
     match kind {
         CurveKind::Instruction => "video",
         CurveKind::Frozen => "frozen",
@@ -77,7 +77,7 @@ pub fn short_name_of(kind: CurveKind) -> &'static str {
 
 /// What a curve is for, as a stable word for style and tests.
 #[must_use]
-pub fn word_of(kind: CurveKind) -> &'static str {
+pub fn curve_id(kind: CurveKind) -> &'static str {
     match kind {
         CurveKind::Instruction => "instruction",
         CurveKind::Frozen => "frozen",
@@ -89,22 +89,22 @@ pub fn word_of(kind: CurveKind) -> &'static str {
 
 /// How much a remark takes from the curve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Weight {
+pub enum Severity {
     /// The curve does not show progress.
-    Grave,
+    Severe,
     /// It is to be read with care.
-    Light,
+    Minor,
     /// The control is as it should be.
     Good,
 }
 
-impl Weight {
+impl Severity {
     /// For style and tests.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Self::Grave => "grave",
-            Self::Light => "light",
+            Self::Severe => "grave",
+            Self::Minor => "light",
             Self::Good => "good",
         }
     }
@@ -114,26 +114,26 @@ impl Weight {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Remark {
     /// How grave it is.
-    pub weight: Weight,
+    pub severity: Severity,
     /// In plain words.
     pub words: String,
 }
 
 /// What has to be said of a finished job, the gravest first.
 #[must_use]
-pub fn remarks(scoring: &Scoring) -> Vec<Remark> {
-    let mut remarks: Vec<Remark> = [frozen(scoring), sentences(scoring)]
+pub fn remarks(score_job: &ScoreJob) -> Vec<Remark> {
+    let mut remarks: Vec<Remark> = [frozen(score_job), sentences(score_job)]
         .into_iter()
         .flatten()
         .collect();
-    remarks.sort_by_key(|remark| remark.weight as u8);
+    remarks.sort_by_key(|remark| remark.severity as u8);
     remarks
 }
 
 /// Whether the number of images alone makes the curve rise.
-fn frozen(scoring: &Scoring) -> Option<Remark> {
-    let own = scoring.line(CurveKind::Instruction)?;
-    let frozen = scoring.line(CurveKind::Frozen)?;
+fn frozen(score_job: &ScoreJob) -> Option<Remark> {
+    let own = score_job.curve(CurveKind::Instruction)?;
+    let frozen = score_job.curve(CurveKind::Frozen)?;
     if own.points.len() < 2 || frozen.points.len() < 2 {
         return None;
     }
@@ -145,7 +145,7 @@ fn frozen(scoring: &Scoring) -> Option<Remark> {
     };
     Some(if frozen_rises && share >= LIKE_THE_VIDEO {
         Remark {
-            weight: Weight::Grave,
+            severity: Severity::Severe,
             words: format!(
                 "This curve shows the number of images, not progress: one frozen frame, shown again and again, rises {}. \
                  Subtract it to see what the video adds.",
@@ -158,7 +158,7 @@ fn frozen(scoring: &Scoring) -> Option<Remark> {
         }
     } else if frozen_rises {
         Remark {
-            weight: Weight::Light,
+            severity: Severity::Minor,
             words: format!(
                 "The frozen frame rises too, but only {:.0} % as far as the video.",
                 share * 100.0
@@ -166,26 +166,26 @@ fn frozen(scoring: &Scoring) -> Option<Remark> {
         }
     } else {
         Remark {
-            weight: Weight::Good,
+            severity: Severity::Good,
             words: "The frozen frame does not rise with the number of images.".to_owned(),
         }
     })
 }
 
 /// Whether the model minds the sentence at all.
-fn sentences(scoring: &Scoring) -> Option<Remark> {
-    let own = scoring.line(CurveKind::Instruction)?.success_score()?;
-    let beaten: Vec<&str> = scoring
-        .lines()
+fn sentences(score_job: &ScoreJob) -> Option<Remark> {
+    let own = score_job.curve(CurveKind::Instruction)?.success_score()?;
+    let beaten: Vec<&str> = score_job
+        .curves()
         .iter()
-        .filter(|line| {
+        .filter(|curve| {
             matches!(
-                line.heading.kind,
+                curve.heading.kind,
                 CurveKind::Negation | CurveKind::OtherTask | CurveKind::ShuffledWords
             )
         })
-        .filter(|line| line.success_score().is_some_and(|score| score >= own))
-        .map(|line| match line.heading.kind {
+        .filter(|curve| curve.success_score().is_some_and(|score| score >= own))
+        .map(|curve| match curve.heading.kind {
             CurveKind::Negation => "its denial",
             CurveKind::OtherTask => "another task’s sentence",
             CurveKind::Instruction | CurveKind::Frozen | CurveKind::ShuffledWords => {
@@ -194,7 +194,7 @@ fn sentences(scoring: &Scoring) -> Option<Remark> {
         })
         .collect();
     (!beaten.is_empty()).then(|| Remark {
-        weight: Weight::Light,
+        severity: Severity::Minor,
         words: format!(
             "At the end the scorer finds {} at least as probable as the sentence.",
             beaten.join(" and ")
@@ -209,9 +209,9 @@ mod tests {
     use protocol::score::{CurveHeading, CurvePoint, ScoreEvent, ScoreRequest};
 
     /// A job with these curves.
-    fn scored(curves: &[(CurveKind, &[f64])]) -> Scoring {
-        let mut scoring = Scoring::default();
-        let job = scoring
+    fn scored(curves: &[(CurveKind, &[f64])]) -> ScoreJob {
+        let mut score_job = ScoreJob::default();
+        let job = score_job
             .begin(
                 ScoreRequest {
                     job: 0,
@@ -227,14 +227,14 @@ mod tests {
             .job;
         let headings = curves.iter().map(|(kind, _)| CurveHeading {
             kind: *kind,
-            instruction: word_of(*kind).to_owned(),
+            instruction: curve_id(*kind).to_owned(),
         });
         let started = ScoreEvent::Started {
             job,
             device: String::new(),
             curves: headings.collect(),
         };
-        scoring.heard(started, 0.0);
+        score_job.on_event(started, 0.0);
         for (curve, (_, values)) in curves.iter().enumerate() {
             let points = values.iter().enumerate().map(|(at, value)| CurvePoint {
                 curve: curve as u32,
@@ -249,9 +249,9 @@ mod tests {
                 of: 2,
                 millis: 1.0,
             };
-            scoring.heard(points, 0.0);
+            score_job.on_event(points, 0.0);
         }
-        scoring
+        score_job
     }
 
     const RISING: &[f64] = &[-4.0, -3.0, -2.0, -1.0];
@@ -262,7 +262,7 @@ mod tests {
             (CurveKind::Instruction, RISING),
             (CurveKind::Frozen, &[-4.0, -3.2, -2.5, -1.6]),
         ]));
-        assert_eq!(said[0].weight, Weight::Grave);
+        assert_eq!(said[0].severity, Severity::Severe);
         assert!(said[0].words.contains("the number of images, not progress"));
         assert!(said[0].words.contains("80 % as far"), "{}", said[0].words);
         let said = remarks(&scored(&[
@@ -281,10 +281,10 @@ mod tests {
             ]))
         };
         let creeping = said(&[-4.0, -3.9, -3.8, -3.7]);
-        assert_eq!(creeping[0].weight, Weight::Light);
+        assert_eq!(creeping[0].severity, Severity::Minor);
         assert!(creeping[0].words.contains("10 %"), "{}", creeping[0].words);
-        assert_eq!(said(&[-4.0; 4])[0].weight, Weight::Good);
-        assert_eq!(said(&[-2.0, -3.0, -4.0, -5.0])[0].weight, Weight::Good);
+        assert_eq!(said(&[-4.0; 4])[0].severity, Severity::Good);
+        assert_eq!(said(&[-2.0, -3.0, -4.0, -5.0])[0].severity, Severity::Good);
         // One point is no curve.
         assert!(said(&[-4.0]).is_empty());
         // A video that does not move at all, and a frozen frame that does.
@@ -292,24 +292,24 @@ mod tests {
             (CurveKind::Instruction, &[-1.0; 4]),
             (CurveKind::Frozen, RISING),
         ]));
-        assert_eq!(level[0].weight, Weight::Grave);
+        assert_eq!(level[0].severity, Severity::Severe);
     }
 
     #[test]
     fn gaps_say_how_far_the_controls_are_below() {
-        let scoring = scored(&[
+        let score_job = scored(&[
             (CurveKind::Instruction, RISING),
             (CurveKind::Negation, &[-4.0, -2.0, -1.0, -1.0]),
             (CurveKind::OtherTask, &[-9.0, -9.0, -9.0, -9.0]),
             (CurveKind::Frozen, &[]),
         ]);
-        let found = findings(scoring.lines());
+        let found = summarize(score_job.curves());
         assert_eq!(found.len(), 3, "an empty curve has no numbers");
         assert_eq!((found[0].gap, found[0].voc), (None, Some(1.0)));
         assert_eq!(found[0].success_score, Some(-2.0));
         assert_eq!(found[2].gap, Some(7.0));
         assert_eq!(found[2].voc, None, "level");
-        let said = remarks(&scoring);
+        let said = remarks(&score_job);
         assert_eq!(said.len(), 1);
         assert!(
             said[0].words.contains("its denial at least"),

@@ -2,16 +2,16 @@
 
 mod served;
 
-pub use served::{Hosted, said};
+pub use served::{ServedScorer, error_text};
 
 use protocol::worker::{ComputeKind, ScorerState};
 
-use crate::compute::in_sentence;
+use crate::compute::kind_phrase;
 use crate::format;
 
 /// Where scores are computed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub enum Place {
+pub enum ScoreLocation {
     /// In this tab's worker: no picture leaves the browser.
     #[default]
     Tab,
@@ -19,7 +19,7 @@ pub enum Place {
     Studio,
 }
 
-impl Place {
+impl ScoreLocation {
     /// A stable word for tests.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -32,7 +32,7 @@ impl Place {
 
 /// A scorer as this tab has it.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Held {
+pub struct TabScorer {
     state: Option<ScorerState>,
     /// What the language model's matrices are to be kept in, once somebody asked for the scorer.
     wanted: Option<Option<String>>,
@@ -51,7 +51,7 @@ enum Forgetting {
     Failed(String),
 }
 
-impl Held {
+impl TabScorer {
     /// Somebody wants it, in this precision or in the scorer's own.
     pub fn want(&mut self, precision: Option<String>) {
         *self = Self {
@@ -197,10 +197,10 @@ impl Held {
 
     /// How it stands, in words.
     #[must_use]
-    pub fn words(&self) -> String {
+    pub fn text(&self) -> String {
         match &self.forgetting {
             Forgetting::Asked => return "Forgetting the kept files…".to_owned(),
-            Forgetting::Failed(problem) => return format::capitalised(problem),
+            Forgetting::Failed(problem) => return format::capitalized(problem),
             Forgetting::Unasked | Forgetting::Done => {}
         }
         match &self.state {
@@ -253,7 +253,7 @@ impl Held {
                 };
                 format!(
                     "In this tab, on {}: {} in {}, {fetched}. Ready after {}.{forgotten}",
-                    in_sentence(ready.computed_on),
+                    kind_phrase(ready.computed_on),
                     format::bytes(ready.weight_bytes),
                     ready.precision,
                     format::millis(ready.millis)
@@ -266,7 +266,7 @@ impl Held {
                 "Stopped. What has arrived is kept, and the next load goes on from there."
                     .to_owned()
             }
-            Some(ScorerState::Failed { reason }) => format::capitalised(reason),
+            Some(ScorerState::Failed { reason }) => format::capitalized(reason),
         }
     }
 }
@@ -292,76 +292,76 @@ mod tests {
 
     #[test]
     fn the_worker_is_asked_once_and_again_after_it_began_anew() {
-        let mut held = Held::default();
-        assert_eq!((held.ask(), held.name()), (None, "absent"));
-        held.want(Some("int8".to_owned()));
-        assert_eq!(held.name(), "waiting");
-        assert_eq!(held.ask(), Some(Some("int8".to_owned())));
-        assert_eq!(held.ask(), None);
-        held.apply(ScorerState::Fetching {
+        let mut tab_scorer = TabScorer::default();
+        assert_eq!((tab_scorer.ask(), tab_scorer.name()), (None, "absent"));
+        tab_scorer.want(Some("int8".to_owned()));
+        assert_eq!(tab_scorer.name(), "waiting");
+        assert_eq!(tab_scorer.ask(), Some(Some("int8".to_owned())));
+        assert_eq!(tab_scorer.ask(), None);
+        tab_scorer.apply(ScorerState::Fetching {
             received: 5_000_000,
             of: 10_000_000,
             kept: 2_000_000,
         });
-        assert_eq!(held.share(), Some(0.5));
+        assert_eq!(tab_scorer.share(), Some(0.5));
         assert_eq!(
-            held.words(),
+            tab_scorer.text(),
             "Fetching: 5.0 MB of 10.0 MB, 2.0 MB of it kept from before"
         );
-        held.apply(ready(8_000_000));
-        assert!(held.is_ready() && !held.is_loading());
+        tab_scorer.apply(ready(8_000_000));
+        assert!(tab_scorer.is_ready() && !tab_scorer.is_loading());
         assert!(
-            held.words().contains("8.0 MB fetched and kept"),
+            tab_scorer.text().contains("8.0 MB fetched and kept"),
             "{}",
-            held.words()
+            tab_scorer.text()
         );
-        held.restarted();
-        assert!(held.is_loading());
-        assert_eq!(held.ask(), Some(Some("int8".to_owned())));
-        held.apply(ready(0));
-        assert!(held.words().contains("from files kept here"));
-        assert_eq!(held.fetched_bytes(), Some(0));
+        tab_scorer.restarted();
+        assert!(tab_scorer.is_loading());
+        assert_eq!(tab_scorer.ask(), Some(Some("int8".to_owned())));
+        tab_scorer.apply(ready(0));
+        assert!(tab_scorer.text().contains("from files kept here"));
+        assert_eq!(tab_scorer.fetched_bytes(), Some(0));
     }
 
     #[test]
     fn a_refusal_and_a_cancel_end_the_wish() {
-        let mut held = Held::default();
-        held.want(None);
-        held.ask();
-        held.apply(ScorerState::Refused {
+        let mut tab_scorer = TabScorer::default();
+        tab_scorer.want(None);
+        tab_scorer.ask();
+        tab_scorer.apply(ScorerState::Refused {
             reason: "it needs 9 GB".to_owned(),
         });
-        assert_eq!(held.failure(), Some("it needs 9 GB"));
-        assert!(held.words().contains("nothing was downloaded"));
-        assert!(!held.is_loading());
-        held.restarted();
-        assert_eq!(held.ask(), None);
+        assert_eq!(tab_scorer.failure(), Some("it needs 9 GB"));
+        assert!(tab_scorer.text().contains("nothing was downloaded"));
+        assert!(!tab_scorer.is_loading());
+        tab_scorer.restarted();
+        assert_eq!(tab_scorer.ask(), None);
 
-        held.want(None);
-        held.ask();
-        held.cancel();
-        assert_eq!(held.name(), "cancelling");
+        tab_scorer.want(None);
+        tab_scorer.ask();
+        tab_scorer.cancel();
+        assert_eq!(tab_scorer.name(), "cancelling");
         // News that were on their way.
-        held.apply(ScorerState::Loading { read: 1, of: 2 });
-        assert_eq!(held.name(), "cancelling");
-        held.apply(ScorerState::Cancelled);
-        assert_eq!(held.name(), "cancelled");
-        assert!(held.words().contains("goes on from there"));
-        held.forget();
-        assert!(held.words().contains("Forgetting"));
-        held.forgotten(Some("another tab has one open".to_owned()));
-        assert_eq!(held.words(), "Another tab has one open");
-        assert!(!held.is_forgotten());
-        held.forget();
-        held.forgotten(None);
-        assert!(held.is_forgotten() && held.words().contains("forgotten"));
+        tab_scorer.apply(ScorerState::Loading { read: 1, of: 2 });
+        assert_eq!(tab_scorer.name(), "cancelling");
+        tab_scorer.apply(ScorerState::Cancelled);
+        assert_eq!(tab_scorer.name(), "cancelled");
+        assert!(tab_scorer.text().contains("goes on from there"));
+        tab_scorer.forget();
+        assert!(tab_scorer.text().contains("Forgetting"));
+        tab_scorer.forgotten(Some("another tab has one open".to_owned()));
+        assert_eq!(tab_scorer.text(), "Another tab has one open");
+        assert!(!tab_scorer.is_forgotten());
+        tab_scorer.forget();
+        tab_scorer.forgotten(None);
+        assert!(tab_scorer.is_forgotten() && tab_scorer.text().contains("forgotten"));
         // Late news of the load that was cancelled.
-        held.apply(ready(1));
-        assert_eq!(held.name(), "cancelled");
+        tab_scorer.apply(ready(1));
+        assert_eq!(tab_scorer.name(), "cancelled");
 
         // Before the worker was even asked.
-        held.want(None);
-        held.cancel();
-        assert_eq!((held.name(), held.ask()), ("cancelled", None));
+        tab_scorer.want(None);
+        tab_scorer.cancel();
+        assert_eq!((tab_scorer.name(), tab_scorer.ask()), ("cancelled", None));
     }
 }

@@ -7,11 +7,11 @@ use protocol::viewer::{RobotStatus, RobotSummary};
 
 use crate::backoff::Connection;
 use crate::format;
-use crate::stopping::{BY_HAND, Seen, Stopping};
+use crate::stopping::{BY_HAND, PageKnowledge, Stopping};
 
 /// A sentence, a second one with details, and a stable word for styles and tests.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Situation {
+pub struct StatusText {
     /// `idle`, `running`, `succeeded`, `unknown`, `holding`, `stopping`, `undelivered`, `unconfirmed`, `stopped` or
     /// `disconnected`.
     pub state: &'static str,
@@ -23,7 +23,7 @@ pub struct Situation {
     pub is_latched: bool,
 }
 
-impl Situation {
+impl StatusText {
     fn new(state: &'static str, headline: impl Into<String>, detail: impl Into<String>) -> Self {
         Self {
             state,
@@ -42,14 +42,18 @@ impl Situation {
 }
 
 /// Puts what is known into words. `status` is the newest of the robot in view, whenever it came.
-pub fn situation(seen: &Seen, stopping: &Stopping, status: Option<&RobotStatus>) -> Situation {
+pub fn status_text(
+    seen: &PageKnowledge,
+    stopping: &Stopping,
+    status: Option<&RobotStatus>,
+) -> StatusText {
     let mut said = if let Some(stop) = stopping.say(seen) {
         let state = if stop.is_late {
             "undelivered"
         } else {
             "stopping"
         };
-        return Situation::new(state, stop.headline, stop.detail);
+        return StatusText::new(state, stop.headline, stop.detail);
     } else {
         match seen.connection {
             Connection::Live => of_studio(seen, stopping, status),
@@ -64,7 +68,11 @@ pub fn situation(seen: &Seen, stopping: &Stopping, status: Option<&RobotStatus>)
 }
 
 /// Why a command cannot be given now; `None` when it can.
-pub fn held_back(seen: &Seen, stopping: &Stopping, status: Option<&RobotStatus>) -> Option<String> {
+pub fn blocked_reason(
+    seen: &PageKnowledge,
+    stopping: &Stopping,
+    status: Option<&RobotStatus>,
+) -> Option<String> {
     if stopping.is_open() {
         return Some(
             "A stop is on its way: nothing else is sent until the studio holds it.".into(),
@@ -83,12 +91,12 @@ pub fn held_back(seen: &Seen, stopping: &Stopping, status: Option<&RobotStatus>)
     (!status.connected).then(|| "The studio has no connection to the robot.".into())
 }
 
-fn unheard(seen: &Seen, status: Option<&RobotStatus>) -> Situation {
+fn unheard(seen: &PageKnowledge, status: Option<&RobotStatus>) -> StatusText {
     let state = "disconnected";
     let last = last_heard(seen, status);
     let with_last = |words: &str| format!("{words} {last}").trim_end().to_owned();
     if seen.upgrade_is_blocked && seen.connection != Connection::Refused {
-        return Situation::new(
+        return StatusText::new(
             state,
             "The studio answers, but its WebSocket does not open.",
             with_last(
@@ -98,18 +106,18 @@ fn unheard(seen: &Seen, status: Option<&RobotStatus>) -> Situation {
         );
     }
     match seen.connection {
-        Connection::Connecting => Situation::new(state, "Connecting to the studio …", ""),
-        Connection::Silent => Situation::new(
+        Connection::Connecting => StatusText::new(state, "Connecting to the studio …", ""),
+        Connection::Silent => StatusText::new(
             state,
             "The studio is not heard any more.",
             with_last("The link is dead or the studio hangs."),
         ),
-        Connection::Refused => Situation::new(
+        Connection::Refused => StatusText::new(
             state,
             "Page and studio are of different versions.",
             with_last("Reload the page: this one can neither show nor stop a robot."),
         ),
-        Connection::Live | Connection::Waiting { .. } => Situation::new(
+        Connection::Live | Connection::Waiting { .. } => StatusText::new(
             state,
             "There is no connection to the studio.",
             with_last("Trying again."),
@@ -118,7 +126,7 @@ fn unheard(seen: &Seen, status: Option<&RobotStatus>) -> Situation {
 }
 
 /// What was known of the robot in view when it was last heard of, and what may have become of it.
-fn last_heard(seen: &Seen, status: Option<&RobotStatus>) -> String {
+fn last_heard(seen: &PageKnowledge, status: Option<&RobotStatus>) -> String {
     let Some(status) = status else {
         return String::new();
     };
@@ -142,17 +150,21 @@ fn last_heard(seen: &Seen, status: Option<&RobotStatus>) -> String {
     }
 }
 
-fn robot_of<'a>(seen: &Seen<'a>, status: &RobotStatus) -> Option<&'a RobotSummary> {
+fn robot_of<'a>(seen: &PageKnowledge<'a>, status: &RobotStatus) -> Option<&'a RobotSummary> {
     seen.robots
         .iter()
         .find(|robot| robot.robot_id == status.robot_id)
 }
 
-fn of_studio(seen: &Seen, stopping: &Stopping, status: Option<&RobotStatus>) -> Situation {
+fn of_studio(
+    seen: &PageKnowledge,
+    stopping: &Stopping,
+    status: Option<&RobotStatus>,
+) -> StatusText {
     if let Some(watched) = seen.watched
         && !seen.knows(watched)
     {
-        return Situation::new(
+        return StatusText::new(
             "disconnected",
             "The studio does not know this robot.",
             "It comes into view when it dials in; a studio that was restarted knows no robot until then.",
@@ -160,28 +172,28 @@ fn of_studio(seen: &Seen, stopping: &Stopping, status: Option<&RobotStatus>) -> 
     }
     match status {
         Some(status) => of_robot(seen, stopping, status),
-        None if seen.robots.is_empty() => Situation::new(
+        None if seen.robots.is_empty() => StatusText::new(
             "disconnected",
             "No robot is connected yet.",
             "Start one with: policy-studio sim",
         ),
-        None => Situation::new("idle", "Waiting for the robot's first report …", ""),
+        None => StatusText::new("idle", "Waiting for the robot's first report …", ""),
     }
 }
 
-fn of_robot(seen: &Seen, stopping: &Stopping, status: &RobotStatus) -> Situation {
+fn of_robot(seen: &PageKnowledge, stopping: &Stopping, status: &RobotStatus) -> StatusText {
     let is_listed = robot_of(seen, status).is_none_or(|robot| robot.connected);
     if !(status.connected && is_listed) {
         let headline = "The studio has no connection to the robot.";
         return if status.stop_requested || status.stopped {
-            Situation::new(
+            StatusText::new(
                 "disconnected",
                 headline,
                 "A stop is latched and meets it when it dials in.",
             )
             .latched()
         } else {
-            Situation::new(
+            StatusText::new(
                 "disconnected",
                 headline,
                 "What it does now cannot be seen from here. It comes back into view when it dials in.",
@@ -198,7 +210,7 @@ fn of_robot(seen: &Seen, stopping: &Stopping, status: &RobotStatus) -> Situation
                 )
             })
             .unwrap_or_default();
-        return Situation::new(
+        return StatusText::new(
             "stopped",
             "Stopped. The robot confirmed it.",
             format!("{took}After a release nothing moves until a new instruction."),
@@ -211,7 +223,7 @@ fn of_robot(seen: &Seen, stopping: &Stopping, status: &RobotStatus) -> Situation
     working(status)
 }
 
-fn stopping_robot(seen: &Seen, stopping: &Stopping, status: &RobotStatus) -> Situation {
+fn stopping_robot(seen: &PageKnowledge, stopping: &Stopping, status: &RobotStatus) -> StatusText {
     let is_late = stopping.is_unconfirmed(seen.now_millis);
     let (state, headline) = if is_late {
         ("unconfirmed", "The robot has NOT confirmed the stop.")
@@ -226,33 +238,33 @@ fn stopping_robot(seen: &Seen, stopping: &Stopping, status: &RobotStatus) -> Sit
     if is_late {
         detail = format!("{BY_HAND} {detail}");
     }
-    Situation::new(state, headline, detail)
+    StatusText::new(state, headline, detail)
 }
 
-fn working(status: &RobotStatus) -> Situation {
+fn working(status: &RobotStatus) -> StatusText {
     let sentence = quoted(&status.instruction);
     if status.instruction.is_empty() {
-        return Situation::new("idle", "Ready.", "Tell the robot what to do.");
+        return StatusText::new("idle", "Ready.", "Tell the robot what to do.");
     }
     let elapsed = format!("{:.1} s", status.task_secs.max(0.0));
     match status.task {
-        TaskState::Succeeded => Situation::new(
+        TaskState::Succeeded => StatusText::new(
             "succeeded",
             format!("Done: {sentence}"),
             format!("The robot's own test passed after {elapsed}."),
         ),
-        _ if status.holding => Situation::new(
+        _ if status.holding => StatusText::new(
             "holding",
             format!("Holding: {sentence}"),
             "The robot reports that no valid plan has arrived for 300 ms and that it keeps its position.",
         ),
-        TaskState::Running => Situation::new("running", format!("Working on {sentence}"), elapsed),
-        TaskState::Unknown => Situation::new(
+        TaskState::Running => StatusText::new("running", format!("Working on {sentence}"), elapsed),
+        TaskState::Unknown => StatusText::new(
             "unknown",
             format!("Working on {sentence}"),
             format!("{elapsed}. The robot has no test of its own for this sentence."),
         ),
-        TaskState::Idle => Situation::new(
+        TaskState::Idle => StatusText::new(
             "idle",
             format!("About to begin {sentence}"),
             "The robot has not reported that it took it up.",

@@ -9,7 +9,7 @@ use protocol::viewer::{RobotStatus, StopAccepted, StopAll, StopRobot};
 
 mod text;
 
-pub use text::{BY_HAND, Said, Seen};
+pub use text::{BY_HAND, PageKnowledge, StopText};
 
 /// A press that was not answered is sent again after this long.
 const AGAIN_MILLIS: f64 = 250.0;

@@ -2,21 +2,21 @@
 
 /// A path of the studio as an absolute address. `base` is the document's base address, `path` may begin with a slash.
 /// What is an absolute address already stays as it is.
-pub fn of(base: &str, path: &str) -> String {
+pub fn resolve(base: &str, path: &str) -> String {
     if path.contains("://") {
         return path.to_owned();
     }
-    let place = base.split(['?', '#']).next().unwrap_or(base);
-    let folder = place
+    let page = base.split(['?', '#']).next().unwrap_or(base);
+    let folder = page
         .rfind('/')
-        .and_then(|at| place.get(..=at))
+        .and_then(|at| page.get(..=at))
         .unwrap_or_default();
     format!("{folder}{}", path.trim_start_matches('/'))
 }
 
 /// The same for a WebSocket.
-pub fn of_socket(base: &str, path: &str) -> String {
-    let address = of(base, path);
+pub fn websocket(base: &str, path: &str) -> String {
+    let address = resolve(base, path);
     match address.strip_prefix("http") {
         Some(rest) => format!("ws{rest}"),
         None => address,
@@ -40,16 +40,16 @@ mod tests {
             ("http://a/s/index.html?robot=x/y#z", "api", "http://a/s/api"),
             ("http://a/s/", "https://b/c.mp4", "https://b/c.mp4"),
         ] {
-            assert_eq!(of(base, path), address);
+            assert_eq!(resolve(base, path), address);
         }
     }
 
     #[test]
     fn a_socket_is_as_secret_as_its_page() {
         assert_eq!(
-            of_socket("http://a/studio/?robot=b", "/ws/viewer"),
+            websocket("http://a/studio/?robot=b", "/ws/viewer"),
             "ws://a/studio/ws/viewer"
         );
-        assert_eq!(of_socket("https://a/", "ws/viewer"), "wss://a/ws/viewer");
+        assert_eq!(websocket("https://a/", "ws/viewer"), "wss://a/ws/viewer");
     }
 }

@@ -3,18 +3,18 @@
 use protocol::viewer::TokensSoFar;
 
 /// A stream that grows no more is given up after this long: not every one ends in a decision.
-const GIVE_UP_MILLIS: f64 = 1_500.0;
+const EXPIRY_MILLIS: f64 = 1_500.0;
 
 /// The newest tokens, until their decision is there.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Stream {
+pub struct TokenStream {
     newest: Option<TokensSoFar>,
-    heard_at_millis: f64,
+    updated_at_millis: f64,
     /// The newest decision; what belongs to it or to an older one comes late.
     done: Option<u64>,
 }
 
-impl Stream {
+impl TokenStream {
     /// Takes in more tokens.
     pub fn push(&mut self, tokens: TokensSoFar, now_millis: f64) {
         if self
@@ -24,7 +24,7 @@ impl Stream {
             return;
         }
         self.newest = Some(tokens);
-        self.heard_at_millis = now_millis;
+        self.updated_at_millis = now_millis;
     }
 
     /// A decision about this observation is there, so its stream is over.
@@ -40,8 +40,8 @@ impl Stream {
     }
 
     /// Lets go of a stream that stopped growing. Returns whether there was one.
-    pub fn give_up(&mut self, now_millis: f64) -> bool {
-        let is_late = now_millis - self.heard_at_millis > GIVE_UP_MILLIS;
+    pub fn expire(&mut self, now_millis: f64) -> bool {
+        let is_late = now_millis - self.updated_at_millis > EXPIRY_MILLIS;
         is_late && self.newest.take().is_some()
     }
 
@@ -65,13 +65,13 @@ mod tests {
         }
     }
 
-    fn written(stream: &Stream) -> Option<usize> {
+    fn written(stream: &TokenStream) -> Option<usize> {
         stream.newest().map(|newest| newest.tokens.len())
     }
 
     #[test]
     fn a_stream_ends_with_its_decision_and_not_with_an_older_one() {
-        let mut stream = Stream::default();
+        let mut stream = TokenStream::default();
         stream.push(tokens(7, 2), 0.0);
         stream.push(tokens(7, 3), 30.0);
         stream.decided(6);
@@ -86,11 +86,11 @@ mod tests {
 
     #[test]
     fn a_stream_that_falls_silent_is_given_up() {
-        let mut stream = Stream::default();
+        let mut stream = TokenStream::default();
         stream.push(tokens(7, 2), 100.0);
-        assert!(!stream.give_up(1_000.0));
-        assert!(stream.give_up(2_000.0));
-        assert!(!stream.give_up(3_000.0));
+        assert!(!stream.expire(1_000.0));
+        assert!(stream.expire(2_000.0));
+        assert!(!stream.expire(3_000.0));
         assert_eq!(written(&stream), None);
     }
 }

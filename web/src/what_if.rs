@@ -7,7 +7,7 @@ use protocol::worker::{UnfoldOutcome, Unfolded};
 
 /// A chunk on trial.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Trial {
+pub struct WhatIf {
     base: Arc<Unfolded>,
     chunk: Vec<f32>,
     /// Counts the changes.
@@ -19,7 +19,7 @@ pub struct Trial {
     failure: Option<String>,
 }
 
-impl Trial {
+impl WhatIf {
     /// A trial that begins with what a decision's tokens give. `first_version` is above that of every trial before.
     pub fn new(base: Arc<Unfolded>, first_version: u64) -> Self {
         Self {
@@ -130,7 +130,7 @@ impl Trial {
 }
 
 /// The normalised value that stands for a robot value.
-pub fn normalised(robot_units: f32, dimension: &ActionDimension) -> f32 {
+pub fn normalize(robot_units: f32, dimension: &ActionDimension) -> f32 {
     let span = dimension.high - dimension.low;
     let value = if dimension.normalised && span.abs() > 0.0 {
         (robot_units - dimension.low) * 2.0 / span - 1.0
@@ -144,7 +144,7 @@ pub fn normalised(robot_units: f32, dimension: &ActionDimension) -> f32 {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
-    use crate::units::in_robot_units;
+    use crate::units::to_robot_units;
 
     fn unfolded(tokens: &[u32]) -> Unfolded {
         Unfolded {
@@ -160,51 +160,51 @@ mod tests {
         }
     }
 
-    fn trial() -> Trial {
-        Trial::new(Arc::new(unfolded(&[1, 2, 3, 4])), 10)
+    fn what_if() -> WhatIf {
+        WhatIf::new(Arc::new(unfolded(&[1, 2, 3, 4])), 10)
     }
 
     #[test]
     fn a_change_is_written_once_and_the_newest_wins() {
-        let mut trial = trial();
-        let first = trial.ask().unwrap();
-        trial.set(1, 0, 0.5);
-        trial.set(1, 0, 7.0);
-        assert_eq!(trial.chunk(), [0.1, 0.2, 1.0, 0.4]);
-        assert_eq!(trial.ask(), None, "one is out");
-        trial.answered(first, UnfoldOutcome::Unfolded(unfolded(&[1, 2, 3, 4])));
-        assert_eq!(trial.ask(), Some(12));
-        trial.answered(12, UnfoldOutcome::Unfolded(unfolded(&[1, 9, 9, 3, 4])));
-        assert_eq!(trial.ask(), None);
-        assert_eq!(trial.written().unwrap().1.len(), 5);
-        trial.reset();
-        assert_eq!((trial.chunk()[2], trial.ask()), (0.3, Some(13)));
+        let mut what_if = what_if();
+        let first = what_if.ask().unwrap();
+        what_if.set(1, 0, 0.5);
+        what_if.set(1, 0, 7.0);
+        assert_eq!(what_if.chunk(), [0.1, 0.2, 1.0, 0.4]);
+        assert_eq!(what_if.ask(), None, "one is out");
+        what_if.answered(first, UnfoldOutcome::Unfolded(unfolded(&[1, 2, 3, 4])));
+        assert_eq!(what_if.ask(), Some(12));
+        what_if.answered(12, UnfoldOutcome::Unfolded(unfolded(&[1, 9, 9, 3, 4])));
+        assert_eq!(what_if.ask(), None);
+        assert_eq!(what_if.written().unwrap().1.len(), 5);
+        what_if.reset();
+        assert_eq!((what_if.chunk()[2], what_if.ask()), (0.3, Some(13)));
     }
 
     #[test]
     fn what_changed_lies_between_what_stayed() {
-        let trial = trial();
-        assert_eq!(trial.changed_tokens(&[1, 2, 3, 4]), 4..4);
-        assert_eq!(trial.changed_tokens(&[1, 9, 9, 3, 4]), 1..3);
-        assert_eq!(trial.changed_tokens(&[7]), 0..1);
-        assert_eq!(trial.changed_tokens(&[1, 2, 2, 3, 4]), 2..3);
-        assert_eq!(trial.changed_coefficients(&[5, 1, 0, 2]), 2);
+        let what_if = what_if();
+        assert_eq!(what_if.changed_tokens(&[1, 2, 3, 4]), 4..4);
+        assert_eq!(what_if.changed_tokens(&[1, 9, 9, 3, 4]), 1..3);
+        assert_eq!(what_if.changed_tokens(&[7]), 0..1);
+        assert_eq!(what_if.changed_tokens(&[1, 2, 2, 3, 4]), 2..3);
+        assert_eq!(what_if.changed_coefficients(&[5, 1, 0, 2]), 2);
     }
 
     #[test]
     fn values_that_cannot_be_are_not_wanted() {
-        let mut trial = trial();
-        trial.set(0, 0, f32::NAN);
-        trial.set(9, 0, 0.5);
-        trial.set(0, 9, 0.5);
-        assert_eq!(trial.version(), 10);
+        let mut what_if = what_if();
+        what_if.set(0, 0, f32::NAN);
+        what_if.set(9, 0, 0.5);
+        what_if.set(0, 9, 0.5);
+        assert_eq!(what_if.version(), 10);
         let joint = ActionDimension {
             name: "j".into(),
             low: -40.0,
             high: 60.0,
             normalised: true,
         };
-        assert_eq!(normalised(in_robot_units(0.25, &joint), &joint), 0.25);
-        assert_eq!(normalised(900.0, &joint), 1.0);
+        assert_eq!(normalize(to_robot_units(0.25, &joint), &joint), 0.25);
+        assert_eq!(normalize(900.0, &joint), 1.0);
     }
 }

@@ -1,17 +1,17 @@
 use super::*;
 
 /// Asks every 50 ms, as a page does, and tells what was to be done when.
-fn watch(link: &mut Link, from: u32, to: u32, urgent: bool) -> Vec<(u32, Step)> {
+fn watch(link: &mut Link, from: u32, to: u32, urgent: bool) -> Vec<(u32, LinkAction)> {
     (from..to)
         .step_by(50)
-        .map(|now| (now, link.beat(f64::from(now), urgent)))
-        .filter(|(_, step)| *step != Step::Stay)
+        .map(|now| (now, link.poll(f64::from(now), urgent)))
+        .filter(|(_, action)| *action != LinkAction::Wait)
         .collect()
 }
 
 fn live() -> Link {
     let mut link = Link::new(0.0);
-    assert_eq!(link.beat(0.0, false), Step::Dial);
+    assert_eq!(link.poll(0.0, false), LinkAction::Connect);
     link.opened();
     link.welcomed(0.0);
     link
@@ -55,7 +55,7 @@ fn only_another_version_is_final() {
 fn a_second_without_a_word_is_said_and_after_two_another_socket_is_dialled() {
     let mut link = live();
     for now in (0..5_000).step_by(500) {
-        link.heard(f64::from(now));
+        link.message_received(f64::from(now));
         assert!(watch(&mut link, now, now + 500, false).is_empty());
         assert_eq!(link.connection(), Connection::Live);
     }
@@ -66,7 +66,7 @@ fn a_second_without_a_word_is_said_and_after_two_another_socket_is_dialled() {
     assert_eq!(link.connection(), Connection::Silent);
     assert_eq!(
         watch(&mut link, 5_550, 6_600, false),
-        [(6_500, Step::Dial)],
+        [(6_500, LinkAction::Connect)],
         "no pause: two seconds were waited already"
     );
     assert_eq!(link.connection().state(), "waiting");
@@ -77,7 +77,7 @@ fn a_word_ends_the_silence() {
     let mut link = live();
     watch(&mut link, 0, 1_500, false);
     assert_eq!(link.connection(), Connection::Silent);
-    link.heard(1_500.0);
+    link.message_received(1_500.0);
     assert_eq!(link.connection(), Connection::Live);
 }
 
@@ -85,14 +85,14 @@ fn a_word_ends_the_silence() {
 fn a_page_that_slept_first_reads_what_waits_for_it() {
     let mut link = live();
     // A hidden tab is run once a second at best; its messages come after this.
-    assert_eq!(link.beat(60_000.0, false), Step::Stay);
+    assert_eq!(link.poll(60_000.0, false), LinkAction::Wait);
     assert_eq!(link.connection(), Connection::Live);
-    link.heard(60_010.0);
-    assert_eq!(link.beat(61_000.0, false), Step::Stay);
+    link.message_received(60_010.0);
+    assert_eq!(link.poll(61_000.0, false), LinkAction::Wait);
     assert_eq!(link.connection(), Connection::Live);
     // But only once: with nothing waiting, the silence is believed however seldom the page is run.
-    assert_eq!(link.beat(62_000.0, false), Step::Stay);
-    assert_eq!(link.beat(63_000.0, false), Step::Dial);
+    assert_eq!(link.poll(62_000.0, false), LinkAction::Wait);
+    assert_eq!(link.poll(63_000.0, false), LinkAction::Connect);
 }
 
 #[test]
@@ -103,10 +103,10 @@ fn an_attempt_that_hangs_is_given_up_and_made_again() {
         steps.get(..4),
         Some(
             [
-                (0, Step::Dial),
-                (2_000, Step::HangUp),
-                (2_500, Step::Dial),
-                (6_500, Step::HangUp),
+                (0, LinkAction::Connect),
+                (2_000, LinkAction::Close),
+                (2_500, LinkAction::Connect),
+                (6_500, LinkAction::Close),
             ]
             .as_slice()
         )
@@ -121,19 +121,25 @@ fn a_stop_that_waits_shortens_the_pauses_and_so_does_somebody_who_looks() {
         link.closed(now);
     }
     assert!(watch(&mut link, 50, 4_900, false).is_empty());
-    assert_eq!(link.beat(4_900.0, true), Step::Dial);
+    assert_eq!(link.poll(4_900.0, true), LinkAction::Connect);
     link.closed(4_910.0);
-    assert_eq!(watch(&mut link, 4_950, 5_300, true), [(5_200, Step::Dial)]);
+    assert_eq!(
+        watch(&mut link, 4_950, 5_300, true),
+        [(5_200, LinkAction::Connect)]
+    );
     link.closed(5_300.0);
-    link.hurry(5_350.0);
-    assert_eq!(watch(&mut link, 5_350, 5_400, false), [(5_350, Step::Dial)]);
+    link.retry_now(5_350.0);
+    assert_eq!(
+        watch(&mut link, 5_350, 5_400, false),
+        [(5_350, LinkAction::Connect)]
+    );
 }
 
 #[test]
 fn a_proxy_that_drops_the_upgrade_is_told_from_a_studio_that_is_away() {
     let fails = |link: &mut Link, at: f64| {
-        link.hurry(at);
-        assert_eq!(link.beat(at, false), Step::Dial);
+        link.retry_now(at);
+        assert_eq!(link.poll(at, false), LinkAction::Connect);
         link.closed(at + 1.0);
     };
     let mut link = Link::new(0.0);
@@ -160,8 +166,8 @@ fn a_proxy_that_drops_the_upgrade_is_told_from_a_studio_that_is_away() {
     link.probed(6, true);
     fails(&mut link, 600.0);
     link.probed(7, true);
-    link.hurry(700.0);
-    assert_eq!(link.beat(700.0, false), Step::Dial);
+    link.retry_now(700.0);
+    assert_eq!(link.poll(700.0, false), LinkAction::Connect);
     link.opened();
     assert!(!link.upgrade_is_blocked());
     // An answer that comes late says nothing any more.

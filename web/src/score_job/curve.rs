@@ -5,14 +5,14 @@ use topreward::{min_max, success_score, voc};
 
 /// One curve as far as it is known.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Line {
+pub struct Curve {
     /// What it is for.
     pub heading: CurveHeading,
     /// Length of the prefix [frames] and ln p(True), ascending by length.
     pub points: Vec<(u32, f64)>,
 }
 
-impl Line {
+impl Curve {
     pub(super) fn put(&mut self, length: u32, log_prob: f64) {
         match self.points.binary_search_by_key(&length, |point| point.0) {
             Ok(at) => {

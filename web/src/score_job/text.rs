@@ -1,9 +1,9 @@
 //! How far a job is, in shares, in time and in words.
 
-use super::{Scoring, State};
+use super::{ScoreJob, State};
 use crate::format;
 
-impl Scoring {
+impl ScoreJob {
     /// Share of the work that is done; `None` while that cannot be said.
     #[must_use]
     pub fn share(&self) -> Option<f64> {
@@ -30,7 +30,7 @@ impl Scoring {
 
     /// How it stands, in words.
     #[must_use]
-    pub fn words(&self) -> String {
+    pub fn text(&self) -> String {
         match self.state {
             State::Idle => String::new(),
             State::Loading => "The scorer is being loaded; scoring begins by itself.".to_owned(),
@@ -74,7 +74,7 @@ impl Scoring {
     /// Frames of a robot that were handed over and have no point yet.
     #[must_use]
     pub fn behind(&self) -> u32 {
-        let newest = self.lines.first().map(|line| line.points.last());
+        let newest = self.curves.first().map(|curve| curve.points.last());
         newest.map_or(0, |newest| {
             self.sent.saturating_sub(newest.map_or(0, |point| point.0))
         })

@@ -6,7 +6,7 @@ use crate::format;
 
 /// What the studio has to score with.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub enum Hosted {
+pub enum ServedScorer {
     /// Not asked yet, or not answered.
     #[default]
     Unknown,
@@ -18,7 +18,7 @@ pub enum Hosted {
     Scorer(ScorerManifest),
 }
 
-impl Hosted {
+impl ServedScorer {
     /// The studio's answer to `GET /api/scorer`.
     #[must_use]
     pub fn read(status: u16, body: &str) -> Self {
@@ -31,10 +31,10 @@ impl Hosted {
                 },
                 Self::Scorer,
             ),
-            404 => Self::Nothing(format::capitalised(body.trim())),
+            404 => Self::Nothing(format::capitalized(body.trim())),
             status => Self::Failed(format!(
                 "The studio did not say which scorer it has: {}",
-                said(status, body)
+                error_text(status, body)
             )),
         }
     }
@@ -51,7 +51,7 @@ impl Hosted {
 
 /// What an answer that is none says: its own words, if it has any.
 #[must_use]
-pub fn said(status: u16, body: &str) -> String {
+pub fn error_text(status: u16, body: &str) -> String {
     let body = body.trim();
     if body.is_empty() || body.starts_with('<') {
         format!("it answered {status}.")
@@ -67,17 +67,20 @@ mod tests {
     #[test]
     fn the_studios_answer_is_read_or_said_why_not() {
         assert_eq!(
-            Hosted::read(404, "start it with --scorer DIR\n"),
-            Hosted::Nothing("Start it with --scorer DIR".to_owned())
+            ServedScorer::read(404, "start it with --scorer DIR\n"),
+            ServedScorer::Nothing("Start it with --scorer DIR".to_owned())
         );
-        let failed = Hosted::read(503, "still starting");
-        assert!(matches!(&failed, Hosted::Failed(why) if why.ends_with("still starting")));
-        let failed = Hosted::read(502, "<html>");
-        assert!(matches!(&failed, Hosted::Failed(why) if why.ends_with("answered 502.")));
-        assert!(matches!(Hosted::read(200, "{}"), Hosted::Failed(_)));
+        let failed = ServedScorer::read(503, "still starting");
+        assert!(matches!(&failed, ServedScorer::Failed(why) if why.ends_with("still starting")));
+        let failed = ServedScorer::read(502, "<html>");
+        assert!(matches!(&failed, ServedScorer::Failed(why) if why.ends_with("answered 502.")));
+        assert!(matches!(
+            ServedScorer::read(200, "{}"),
+            ServedScorer::Failed(_)
+        ));
         let manifest = r#"{"name":"nano","id":"1","note":"","is_nano":true,"parameters":5000000,"dtype":"F32",
             "largest_tensor_values":1,"files":[{"name":"config.json","bytes":10}],"studio_device":null}"#;
-        let hosted = Hosted::read(200, manifest);
-        assert_eq!(hosted.manifest().map(ScorerManifest::bytes), Some(10));
+        let served = ServedScorer::read(200, manifest);
+        assert_eq!(served.manifest().map(ScorerManifest::bytes), Some(10));
     }
 }

@@ -46,19 +46,19 @@ fn lost() -> Connection {
 }
 
 /// What is said of a robot that goes on without a page, or does not.
-fn said_of(connection: Connection, status: &RobotStatus, unattended: bool) -> Situation {
+fn said_of(connection: Connection, status: &RobotStatus, unattended: bool) -> StatusText {
     let robots = [robot(unattended)];
-    let seen = Seen {
+    let seen = PageKnowledge {
         connection,
         upgrade_is_blocked: false,
         robots: &robots,
         watched: Some("a"),
         now_millis: 0.0,
     };
-    situation(&seen, &Stopping::new(1), Some(status))
+    status_text(&seen, &Stopping::new(1), Some(status))
 }
 
-fn said(status: &RobotStatus) -> Situation {
+fn said(status: &RobotStatus) -> StatusText {
     said_of(Connection::Live, status, false)
 }
 
@@ -112,21 +112,21 @@ fn holding_matters_only_while_there_is_work() {
 
 #[test]
 fn without_a_robot_it_says_how_to_get_one() {
-    let seen = Seen {
+    let seen = PageKnowledge {
         connection: Connection::Live,
         upgrade_is_blocked: false,
         robots: &[],
         watched: None,
         now_millis: 0.0,
     };
-    let said = situation(&seen, &Stopping::new(1), None);
+    let said = status_text(&seen, &Stopping::new(1), None);
     assert!(said.detail.contains("policy-studio sim"));
     // A robot that was watched, and a studio that was restarted since.
-    let seen = Seen {
+    let seen = PageKnowledge {
         watched: Some("a"),
         ..seen
     };
-    let said = situation(&seen, &Stopping::new(1), Some(&status()));
+    let said = status_text(&seen, &Stopping::new(1), Some(&status()));
     assert_eq!(said.state, "disconnected");
     assert!(said.headline.contains("does not know this robot"));
 }
@@ -189,14 +189,14 @@ fn a_robot_that_does_not_confirm_within_a_second_is_said_loudly() {
         let status = with_stop(false, delivered);
         stopping.seen(&status, 0.0);
         let at = |now_millis| {
-            let seen = Seen {
+            let seen = PageKnowledge {
                 connection: Connection::Live,
                 upgrade_is_blocked: false,
                 robots: &robots,
                 watched: Some("a"),
                 now_millis,
             };
-            situation(&seen, &stopping, Some(&status))
+            status_text(&seen, &stopping, Some(&status))
         };
         assert_eq!(at(LATE_MILLIS - 1.0).state, "stopping");
         let late = at(LATE_MILLIS);
@@ -211,7 +211,7 @@ fn a_robot_that_does_not_confirm_within_a_second_is_said_loudly() {
 #[test]
 fn a_press_outranks_the_link_and_its_answer_is_added() {
     let robots = [robot(false)];
-    let seen = Seen {
+    let seen = PageKnowledge {
         connection: lost(),
         upgrade_is_blocked: true,
         robots: &robots,
@@ -220,9 +220,9 @@ fn a_press_outranks_the_link_and_its_answer_is_added() {
     };
     let mut stopping = Stopping::new(1);
     stopping.press(Target::All, vec![], 0.0);
-    let late = situation(&seen, &stopping, Some(&status()));
+    let late = status_text(&seen, &stopping, Some(&status()));
     assert_eq!(late.state, "undelivered");
-    assert!(held_back(&seen, &stopping, Some(&status())).is_some());
+    assert!(blocked_reason(&seen, &stopping, Some(&status())).is_some());
     stopping.accepted(StopAccepted {
         press_id: 1,
         robots: vec![StoppedRobot {
@@ -231,11 +231,11 @@ fn a_press_outranks_the_link_and_its_answer_is_added() {
         }],
         not_on_disk: "read-only".into(),
     });
-    let live = Seen {
+    let live = PageKnowledge {
         connection: Connection::Live,
         ..seen
     };
-    let said = situation(&live, &stopping, Some(&with_stop(true, true)));
+    let said = status_text(&live, &stopping, Some(&with_stop(true, true)));
     assert_eq!(said.state, "stopped");
     assert!(said.detail.contains("holds the stop of arm"), "{said:?}");
     assert!(said.detail.contains("read-only"));
@@ -243,14 +243,14 @@ fn a_press_outranks_the_link_and_its_answer_is_added() {
 
 #[test]
 fn a_blocked_upgrade_says_what_a_proxy_must_do() {
-    let seen = Seen {
+    let seen = PageKnowledge {
         connection: lost(),
         upgrade_is_blocked: true,
         robots: &[],
         watched: None,
         now_millis: 0.0,
     };
-    let said = situation(&seen, &Stopping::new(1), None);
+    let said = status_text(&seen, &Stopping::new(1), None);
     assert!(said.headline.contains("WebSocket"));
     for word in [
         "proxy",
@@ -267,7 +267,7 @@ fn a_blocked_upgrade_says_what_a_proxy_must_do() {
 #[test]
 fn a_command_is_held_back_with_its_reason() {
     let robots = [robot(false)];
-    let seen = Seen {
+    let seen = PageKnowledge {
         connection: Connection::Live,
         upgrade_is_blocked: false,
         robots: &robots,
@@ -275,14 +275,15 @@ fn a_command_is_held_back_with_its_reason() {
         now_millis: 0.0,
     };
     let stopping = Stopping::new(1);
-    let why = |seen: &Seen, status: &RobotStatus| held_back(seen, &stopping, Some(status));
+    let why =
+        |seen: &PageKnowledge, status: &RobotStatus| blocked_reason(seen, &stopping, Some(status));
     assert_eq!(why(&seen, &status()), None);
     for stopped in [false, true] {
         let reason = why(&seen, &with_stop(stopped, true)).unwrap();
         assert!(reason.contains("Release"), "{reason}");
         assert!(reason.contains("nothing moves until a new instruction"));
     }
-    let silent = Seen {
+    let silent = PageKnowledge {
         connection: Connection::Silent,
         ..seen
     };

@@ -44,8 +44,8 @@ fn status(id: &str) -> RobotStatus {
     }
 }
 
-fn seen(connection: Connection, robots: &[RobotSummary], now_millis: f64) -> Seen<'_> {
-    Seen {
+fn seen(connection: Connection, robots: &[RobotSummary], now_millis: f64) -> PageKnowledge<'_> {
+    PageKnowledge {
         connection,
         upgrade_is_blocked: false,
         robots,
@@ -277,7 +277,7 @@ fn looking_at_another_robot_does_not_take_a_press_back() {
     stopping.looks_elsewhere();
     let robots = [robot("a"), robot("b")];
     let said = stopping
-        .say(&Seen {
+        .say(&PageKnowledge {
             watched: Some("b"),
             ..seen(Connection::Silent, &robots, 950.0)
         })

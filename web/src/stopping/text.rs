@@ -12,7 +12,7 @@ const MOST_NAMES: usize = 4;
 
 /// What the page knows when it speaks.
 #[derive(Debug, Clone, Copy)]
-pub struct Seen<'a> {
+pub struct PageKnowledge<'a> {
     /// The wire.
     pub connection: Connection,
     /// Plain HTTP reaches the studio and a WebSocket does not.
@@ -25,7 +25,7 @@ pub struct Seen<'a> {
     pub now_millis: f64,
 }
 
-impl Seen<'_> {
+impl PageKnowledge<'_> {
     /// Whether the studio listed a robot.
     pub fn knows(&self, robot_id: &str) -> bool {
         self.robots.iter().any(|robot| robot.robot_id == robot_id)
@@ -42,7 +42,7 @@ impl Seen<'_> {
 
 /// A sentence, a second one, and whether it is about a stop that failed so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Said {
+pub struct StopText {
     /// The press is older than what a stop may take.
     pub is_late: bool,
     /// The sentence; changes only when something happened.
@@ -53,7 +53,7 @@ pub struct Said {
 
 impl Stopping {
     /// What is said of presses that the studio has not answered; nothing when there is none. Outranks everything else.
-    pub fn say(&self, seen: &Seen) -> Option<Said> {
+    pub fn say(&self, seen: &PageKnowledge) -> Option<StopText> {
         // The worst one is told: a late one before others, the oldest first.
         let press = self
             .presses
@@ -62,7 +62,7 @@ impl Stopping {
             .or_else(|| self.presses.first())?;
         let stop = subject(&press.target, seen);
         if seen.connection == Connection::Refused {
-            return Some(Said {
+            return Some(StopText {
                 is_late: true,
                 headline: format!("{stop} has NOT arrived and cannot be sent from this page."),
                 detail: format!(
@@ -76,14 +76,14 @@ impl Stopping {
             } else {
                 "Not sent yet: there is no connection to the studio at this moment."
             };
-            return Some(Said {
+            return Some(StopText {
                 is_late: false,
                 headline: "Stopping …".to_owned(),
                 detail: detail.to_owned(),
             });
         }
         let (headline, why) = late(press, &stop, seen);
-        Some(Said {
+        Some(StopText {
             is_late: true,
             headline,
             detail: format!("{BY_HAND} {why}"),
@@ -91,7 +91,7 @@ impl Stopping {
     }
 
     /// What the studio answered to the newest press, beyond what the robot in view shows by itself.
-    pub fn note(&self, seen: &Seen) -> String {
+    pub fn note(&self, seen: &PageKnowledge) -> String {
         let Some((target, answer)) = &self.taken else {
             return String::new();
         };
@@ -120,7 +120,7 @@ impl Stopping {
     }
 }
 
-fn subject(target: &Target, seen: &Seen) -> String {
+fn subject(target: &Target, seen: &PageKnowledge) -> String {
     match target {
         Target::All => "The stop of all robots".to_owned(),
         Target::Robot(id) if seen.watched == Some(id) => "The stop".to_owned(),
@@ -128,7 +128,7 @@ fn subject(target: &Target, seen: &Seen) -> String {
     }
 }
 
-fn late(press: &Press, stop: &str, seen: &Seen) -> (String, String) {
+fn late(press: &Press, stop: &str, seen: &PageKnowledge) -> (String, String) {
     let is_unknown = match &press.target {
         Target::Robot(robot_id) => !seen.knows(robot_id),
         Target::All => false,
@@ -157,7 +157,7 @@ fn late(press: &Press, stop: &str, seen: &Seen) -> (String, String) {
     (headline, goes_on.to_owned())
 }
 
-fn all_robots(answer: &StopAccepted, seen: &Seen) -> String {
+fn all_robots(answer: &StopAccepted, seen: &PageKnowledge) -> String {
     let named = |connected: bool| {
         let names: Vec<String> = answer
             .robots

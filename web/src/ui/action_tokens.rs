@@ -14,19 +14,19 @@ use protocol::viewer::{TokensOrigin, Trace};
 
 use super::state::Studio;
 use super::worker;
-use decode_check::Verdict;
+use decode_check::DecodeCheck;
 use heatmap::HeatMap;
 use scrubber::Scrubber;
-use token_list::Chips;
-use trajectories::Courses;
+use token_list::TokenList;
+use trajectories::Trajectories;
 
-use crate::partial_decode::{Drawn, Source, Subject};
-use crate::what_if::Trial;
+use crate::partial_decode::{DecodeView, TokenInput, TokenSource};
+use crate::what_if::WhatIf;
 
 /// What the pictures share.
 #[derive(Clone, Copy)]
-pub(crate) struct Wrote {
-    pub(crate) drawn: Memo<Drawn>,
+pub(crate) struct TokenPanel {
+    pub(crate) view: Memo<DecodeView>,
     /// The token under the pointer.
     pub(crate) hovered: RwSignal<Option<usize>>,
     /// The token that was chosen.
@@ -37,10 +37,10 @@ pub(crate) struct Wrote {
     pub(crate) units: Memo<Vec<String>>,
     pub(crate) rate_hz: Memo<f32>,
     /// A chunk that the visitor changes.
-    pub(crate) trial: RwSignal<Option<Trial>>,
+    pub(crate) what_if: RwSignal<Option<WhatIf>>,
 }
 
-impl Wrote {
+impl TokenPanel {
     fn new(studio: Studio) -> Self {
         let joint = move |pick: fn(&protocol::JointDescription) -> String| {
             Memo::new(move |_| {
@@ -51,17 +51,17 @@ impl Wrote {
             })
         };
         Self {
-            drawn: Memo::new(move |_| {
+            view: Memo::new(move |_| {
                 studio
-                    .unfolding
-                    .with(crate::partial_decode::Unfolding::drawn)
+                    .partial_decode
+                    .with(crate::partial_decode::PartialDecode::view)
             }),
             hovered: RwSignal::new(None),
             chosen: RwSignal::new(None),
             names: joint(|joint| crate::format::plain_name(&joint.name)),
             units: joint(|joint| joint.unit.clone()),
             rate_hz: Memo::new(move |_| studio.robot().map_or(30.0, |robot| robot.control_rate_hz)),
-            trial: studio.trial,
+            what_if: studio.what_if,
         }
     }
 
@@ -85,7 +85,7 @@ impl Wrote {
 }
 
 /// Keeps the decision in view while a person looks at parts of it.
-pub(crate) fn hold(studio: Studio) {
+pub(crate) fn pin_shown(studio: Studio) {
     let shown = studio
         .decisions
         .with_untracked(|decisions| decisions.shown().map(|decision| decision.number));
@@ -98,28 +98,28 @@ pub(crate) fn hold(studio: Studio) {
 }
 
 /// What is looked at: what the visitor tries, else the stream while the page follows along, else the decision in view.
-fn subject(studio: Studio) -> Option<Subject> {
-    let trial = studio.trial.with(|trial| {
-        let trial = trial.as_ref()?;
-        let (version, tokens) = trial.written()?;
-        Some(Subject {
-            source: Source::Trial(*version),
+fn input(studio: Studio) -> Option<TokenInput> {
+    let what_if = studio.what_if.with(|what_if| {
+        let what_if = what_if.as_ref()?;
+        let (version, tokens) = what_if.written()?;
+        Some(TokenInput {
+            source: TokenSource::WhatIf(*version),
             tokens: tokens.clone(),
             ended: true,
-            rows: trial.base().rows,
-            dims: trial.base().dims,
+            rows: what_if.base().rows,
+            dims: what_if.base().dims,
         })
     });
-    if trial.is_some() {
-        return trial;
+    if what_if.is_some() {
+        return what_if;
     }
     let is_pinned = studio.decisions.with(|decisions| decisions.is_pinned());
     let stream = studio.stream.with(|stream| {
         stream
             .newest()
             .filter(|_| !is_pinned)
-            .map(|newest| Subject {
-                source: Source::Stream(newest.observation_sequence),
+            .map(|newest| TokenInput {
+                source: TokenSource::Stream(newest.observation_sequence),
                 tokens: newest.tokens.clone(),
                 ended: false,
                 rows: newest.rows,
@@ -130,8 +130,8 @@ fn subject(studio: Studio) -> Option<Subject> {
         studio.decisions.with(|decisions| {
             let decision = decisions.shown()?;
             let trace = &decision.trace;
-            (!trace.action_tokens.is_empty()).then(|| Subject {
-                source: Source::Decision(decision.number),
+            (!trace.action_tokens.is_empty()).then(|| TokenInput {
+                source: TokenSource::Decision(decision.number),
                 tokens: trace.action_tokens.clone(),
                 ended: true,
                 rows: trace.rows,
@@ -142,24 +142,26 @@ fn subject(studio: Studio) -> Option<Subject> {
 }
 
 #[component]
-pub(crate) fn WrotePanel() -> impl IntoView {
+pub(crate) fn ActionTokensPanel() -> impl IntoView {
     let studio = expect_context::<Studio>();
-    let wrote = Wrote::new(studio);
-    provide_context(wrote);
-    let subject = Memo::new(move |_| subject(studio));
+    let panel = TokenPanel::new(studio);
+    provide_context(panel);
+    let input = Memo::new(move |_| input(studio));
     Effect::new(move |_| {
-        let subject = subject.get();
-        studio.unfolding.update(|unfolding| unfolding.look(subject));
+        let input = input.get();
+        studio
+            .partial_decode
+            .update(|partial_decode| partial_decode.select(input));
     });
     Effect::new(move |_| {
         // Whatever changed, there may be something to read now.
-        studio.unfolding.track();
+        studio.partial_decode.track();
         studio.compute.track();
-        worker::unfold(studio);
+        worker::decode_partially(studio);
     });
     Effect::new(move |_| {
-        studio.trial.track();
-        worker::encode(studio);
+        studio.what_if.track();
+        worker::encode_what_if(studio);
     });
     // A trial belongs to the decision that it began with.
     let shown = Memo::new(move |_| {
@@ -169,42 +171,42 @@ pub(crate) fn WrotePanel() -> impl IntoView {
     });
     Effect::new(move |_| {
         shown.track();
-        studio.trial.set(None);
+        studio.what_if.set(None);
     });
     // A token of another stream is another token.
-    let source = Memo::new(move |_| wrote.drawn.with(|drawn| drawn.source));
+    let source = Memo::new(move |_| panel.view.with(|view| view.source));
     Effect::new(move |_| {
         source.track();
-        wrote.hovered.set(None);
-        wrote.chosen.set(None);
+        panel.hovered.set(None);
+        panel.chosen.set(None);
     });
     let trace = super::trace::shown_trace(studio);
-    let has_any = Memo::new(move |_| wrote.drawn.with(|drawn| drawn.source.is_some()));
+    let has_any = Memo::new(move |_| panel.view.with(|view| view.source.is_some()));
     let is_held = Memo::new(move |_| studio.decisions.with(|decisions| decisions.is_pinned()));
     let summary = move || {
-        wrote.drawn.with(|drawn| match drawn.source {
-            Some(Source::Stream(_)) => Some("being written at this moment".to_owned()),
-            Some(Source::Trial(_)) => {
-                Some(format!("{} tokens for your change", drawn.tokens.len()))
+        panel.view.with(|view| match view.source {
+            Some(TokenSource::Stream(_)) => Some("being written at this moment".to_owned()),
+            Some(TokenSource::WhatIf(_)) => {
+                Some(format!("{} tokens for your change", view.tokens.len()))
             }
-            Some(_) => trace.with(|trace| trace.as_ref().map(in_short)),
+            Some(_) => trace.with(|trace| trace.as_ref().map(summary)),
             None => None,
         })
     };
-    let known = move || wrote.drawn.with(Drawn::known).to_string();
-    let all = move || wrote.drawn.with(Drawn::coefficients).to_string();
+    let known = move || panel.view.with(DecodeView::known).to_string();
+    let all = move || panel.view.with(DecodeView::coefficients).to_string();
     view! {
         <section
             class="panel wrote"
             aria-labelledby="wrote-title"
             data-testid="unfold"
-            data-source=move || source.get().map_or("none", Source::word)
+            data-source=move || source.get().map_or("none", TokenSource::word)
             data-decision=move || match source.get() {
-                Some(Source::Decision(number)) => Some(number.to_string()),
+                Some(TokenSource::Decision(number)) => Some(number.to_string()),
                 _ => None,
             }
-            data-tokens=move || wrote.drawn.with(|drawn| drawn.count).to_string()
-            data-of-tokens=move || wrote.drawn.with(|drawn| drawn.tokens.len()).to_string()
+            data-tokens=move || panel.view.with(|view| view.count).to_string()
+            data-of-tokens=move || panel.view.with(|view| view.tokens.len()).to_string()
             data-known=known
             data-of-coefficients=all
         >
@@ -212,7 +214,7 @@ pub(crate) fn WrotePanel() -> impl IntoView {
                 <h2 id="wrote-title">
                     "What it wrote"
                     <span class="quiet num" class:live-writing=move || {
-                        matches!(source.get(), Some(Source::Stream(_)))
+                        matches!(source.get(), Some(TokenSource::Stream(_)))
                     }>{summary}</span>
                 </h2>
                 <button
@@ -225,22 +227,22 @@ pub(crate) fn WrotePanel() -> impl IntoView {
             </div>
             <Show
                 when=move || has_any.get()
-                fallback=move || view! { <Nothing/> }
+                fallback=move || view! { <EmptyNote/> }
             >
                 <div class="wrote-grid">
-                    <Chips/>
+                    <TokenList/>
                     <HeatMap/>
-                    <Courses/>
+                    <Trajectories/>
                 </div>
                 <Scrubber/>
                 <Fault/>
             </Show>
-            <Verdict/>
+            <DecodeCheck/>
         </section>
     }
 }
 
-fn in_short(trace: &Trace) -> String {
+fn summary(trace: &Trace) -> String {
     let count = trace.action_tokens.len();
     match trace.tokens_origin {
         TokensOrigin::Generated => format!("{count} action tokens, written by the policy"),
@@ -252,7 +254,7 @@ fn in_short(trace: &Trace) -> String {
 
 /// Before the first decision, and after one without tokens.
 #[component]
-fn Nothing() -> impl IntoView {
+fn EmptyNote() -> impl IntoView {
     let studio = expect_context::<Studio>();
     let has_decision = move || {
         studio
@@ -280,15 +282,14 @@ fn Nothing() -> impl IntoView {
 /// Why the stream cannot be read further.
 #[component]
 fn Fault() -> impl IntoView {
-    let wrote = expect_context::<Wrote>();
+    let panel = expect_context::<TokenPanel>();
     let fault = Memo::new(move |_| {
-        wrote.drawn.with(|drawn| {
-            drawn
-                .failure
+        panel.view.with(|view| {
+            view.failure
                 .clone()
                 .map(|reason| (None, reason))
                 .or_else(|| {
-                    let fault = drawn.whole.as_ref()?.fault.as_ref()?;
+                    let fault = view.whole.as_ref()?.fault.as_ref()?;
                     Some((fault.position, fault.reason.clone()))
                 })
         })

@@ -38,7 +38,11 @@ pub(crate) fn AskPanel() -> impl IntoView {
             .with(|welcome| welcome.as_ref()?.answerer.model.clone())
             .map(|name| view! { <span class="quiet" data-testid="ask-model">{name}</span> })
     };
-    let is_asked = Memo::new(move |_| studio.asking.with(|asking| asking.state() != State::Idle));
+    let is_asked = Memo::new(move |_| {
+        studio
+            .scene_question
+            .with(|scene_question| scene_question.state() != State::Idle)
+    });
     view! {
         <section class="panel ask" id="ask" aria-labelledby="ask-title" data-testid="ask-panel">
             <div class="title-row">
@@ -53,7 +57,7 @@ pub(crate) fn AskPanel() -> impl IntoView {
             }}
             <Show when=move || is_asked.get()>
                 <div class="result">
-                    <snapshots::Stills looked_at/>
+                    <snapshots::Snapshots looked_at/>
                     <answer::AnswerText looked_at/>
                 </div>
             </Show>
@@ -160,8 +164,8 @@ fn send(studio: Studio, question: &str, cameras: Vec<String>) -> bool {
         studio.notify("This robot has no camera to ask about.".to_owned());
         return false;
     }
-    let mut asking = studio.asking.get_untracked();
-    let question_id = asking.ask(question);
+    let mut scene_question = studio.scene_question.get_untracked();
+    let question_id = scene_question.ask(question);
     let sent = studio.send(Ask {
         robot_id,
         question_id,
@@ -169,13 +173,15 @@ fn send(studio: Studio, question: &str, cameras: Vec<String>) -> bool {
         question: question.to_owned(),
     });
     if sent {
-        studio.asking.set(asking);
+        studio.scene_question.set(scene_question);
     }
     sent
 }
 
 /// Ends the answer at hand.
 fn stop(studio: Studio) {
-    let question_id = studio.asking.with_untracked(|asking| asking.question_id());
+    let question_id = studio
+        .scene_question
+        .with_untracked(|scene_question| scene_question.question_id());
     studio.send(StopAnswer { question_id });
 }

@@ -6,9 +6,9 @@ use leptos::html;
 use leptos::prelude::*;
 use protocol::viewer::RobotSummary;
 
-use super::canvas_image::{Meter, Painter};
+use super::canvas_image::{CanvasImage, FrameMeter};
 use super::state::Studio;
-use crate::depth_colors::{FAR_METRES, NEAR_METRES, css_gradient};
+use crate::depth_colors::{FAR_METERS, NEAR_METERS, css_gradient};
 use crate::format;
 
 /// A picture older than this is said to be old.
@@ -16,7 +16,7 @@ const STALE_MILLIS: f64 = 1_000.0;
 
 /// A canvas to be: which view of which robot, and what to call it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Place {
+struct ViewSlot {
     robot_id: String,
     view: String,
     label: String,
@@ -24,15 +24,15 @@ struct Place {
     is_depth: bool,
 }
 
-fn slots(robot: &RobotSummary) -> Vec<Place> {
-    let slot = |view: String, label: String, hook: String, is_depth: bool| Place {
+fn slots(robot: &RobotSummary) -> Vec<ViewSlot> {
+    let slot = |view: String, label: String, hook: String, is_depth: bool| ViewSlot {
         robot_id: robot.robot_id.clone(),
         view,
         label,
         hook,
         is_depth,
     };
-    let mut slots: Vec<Place> = robot
+    let mut slots: Vec<ViewSlot> = robot
         .cameras
         .iter()
         .map(|camera| {
@@ -73,8 +73,8 @@ pub(crate) fn Cameras() -> impl IntoView {
                 when=move || !slots.with(Vec::is_empty)
                 fallback=|| view! { <div class="camera empty"><p>"No picture yet"</p></div> }
             >
-                <For each=move || slots.get() key=Clone::clone let:place>
-                    <CameraView place/>
+                <For each=move || slots.get() key=Clone::clone let:slot>
+                    <CameraView slot/>
                 </For>
             </Show>
         </section>
@@ -82,26 +82,29 @@ pub(crate) fn Cameras() -> impl IntoView {
 }
 
 #[component]
-fn CameraView(place: Place) -> impl IntoView {
+fn CameraView(slot: ViewSlot) -> impl IntoView {
     let studio = expect_context::<Studio>();
     let canvas = NodeRef::<html::Canvas>::new();
-    let meter = RwSignal::new(Meter::default());
-    let (view_name, aged) = (place.view.clone(), place.view.clone());
+    let meter = RwSignal::new(FrameMeter::default());
+    let (view_name, aged) = (slot.view.clone(), slot.view.clone());
     Effect::new(move |_| {
-        if let Some(painter) = canvas.get().and_then(|canvas| Painter::new(canvas, meter)) {
+        if let Some(canvas_image) = canvas
+            .get()
+            .and_then(|canvas| CanvasImage::new(canvas, meter))
+        {
             let view_name = view_name.clone();
-            studio.painters.update_value(|painters| {
-                painters.insert(view_name, Rc::new(painter));
+            studio.canvas_images.update_value(|canvas_images| {
+                canvas_images.insert(view_name, Rc::new(canvas_image));
             });
         }
     });
     // Of the newest picture, once it is stale; the meter is read too seldom for that.
     let age = Memo::new(move |_| {
         let now = studio.now_millis.get();
-        let shown_at = studio.painters.with_value(|painters| {
-            painters
+        let shown_at = studio.canvas_images.with_value(|canvas_images| {
+            canvas_images
                 .get(&aged)
-                .map_or(0.0, |painter| painter.shown_at_millis())
+                .map_or(0.0, |canvas_image| canvas_image.shown_at_millis())
         });
         let age_millis = now - shown_at;
         (shown_at > 0.0 && age_millis > STALE_MILLIS).then(|| format::age(age_millis))
@@ -120,7 +123,7 @@ fn CameraView(place: Place) -> impl IntoView {
             )
         }
     };
-    let legend = place.is_depth.then(|| {
+    let legend = slot.is_depth.then(|| {
         view! {
             <div class="legend" aria-hidden="true">
                 <span>{format!("{NEAR_METRES} m")}</span>
@@ -129,31 +132,31 @@ fn CameraView(place: Place) -> impl IntoView {
             </div>
         }
     });
-    let subject = if place.is_depth {
-        format!("{}: near is bright, far is dark", place.label)
+    let subject = if slot.is_depth {
+        format!("{}: near is bright, far is dark", slot.label)
     } else {
-        format!("{} camera", place.label)
+        format!("{} camera", slot.label)
     };
     let described = move || match age.get() {
         Some(age) => format!("{subject}, {age}"),
         None => subject.clone(),
     };
     view! {
-        <figure class="camera" class:stale=is_stale class:depth=place.is_depth>
+        <figure class="camera" class:stale=is_stale class:depth=slot.is_depth>
             <canvas
                 node_ref=canvas
                 width="320"
                 height="240"
                 role="img"
                 aria-label=described
-                data-testid=place.hook
+                data-testid=slot.hook
                 data-frames="0"
             ></canvas>
             <p class="age num" aria-hidden="true" hidden=move || !is_stale.get()>
                 {age}
             </p>
             <figcaption>
-                <span class="name">{place.label}</span>
+                <span class="name">{slot.label}</span>
                 <span class="rate num">{rate}</span>
                 {legend}
             </figcaption>

@@ -14,7 +14,7 @@ use web_sys::{
 };
 
 use super::state::now_millis;
-use crate::depth_colors::DepthColours;
+use crate::depth_colors::DepthColors;
 
 /// The meter shows a mean over this many pictures.
 const METER_OVER: f64 = 8.0;
@@ -23,7 +23,7 @@ const METER_MILLIS: f64 = 500.0;
 
 /// How a view is doing.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(crate) struct Meter {
+pub(crate) struct FrameMeter {
     pub(crate) width: u32,
     pub(crate) height: u32,
     pub(crate) frames_per_second: f64,
@@ -32,26 +32,26 @@ pub(crate) struct Meter {
 }
 
 /// One canvas and its pictures.
-pub(crate) struct Painter {
+pub(crate) struct CanvasImage {
     canvas: HtmlCanvasElement,
     context: CanvasRenderingContext2d,
-    colours: DepthColours,
+    colors: DepthColors,
     frames: Cell<u64>,
     is_busy: Cell<bool>,
     waiting: RefCell<Option<View>>,
     interval_millis: Cell<f64>,
     shown_at_millis: Cell<f64>,
-    meter: RwSignal<Meter>,
+    meter: RwSignal<FrameMeter>,
 }
 
-impl Painter {
+impl CanvasImage {
     /// A painter for `canvas`; `None` when the browser gives no 2d context.
-    pub(crate) fn new(canvas: HtmlCanvasElement, meter: RwSignal<Meter>) -> Option<Self> {
+    pub(crate) fn new(canvas: HtmlCanvasElement, meter: RwSignal<FrameMeter>) -> Option<Self> {
         let context = canvas.get_context("2d").ok()??.dyn_into().ok()?;
         Some(Self {
             canvas,
             context,
-            colours: DepthColours::default(),
+            colors: DepthColors::default(),
             frames: Cell::new(0),
             is_busy: Cell::new(false),
             waiting: RefCell::new(None),
@@ -72,21 +72,23 @@ impl Painter {
     }
 
     /// Shows a picture, at once or as soon as the one before it is decoded.
-    pub(crate) fn show(painter: &Rc<Self>, view: View) {
+    pub(crate) fn show(image: &Rc<Self>, view: View) {
         match view.encoding {
             ViewEncoding::Jpeg => {
-                painter.waiting.replace(Some(view));
-                if !painter.is_busy.replace(true) {
-                    let painter = painter.clone();
+                image.waiting.replace(Some(view));
+                if !image.is_busy.replace(true) {
+                    let image = image.clone();
                     spawn_local(async move {
-                        painter.drain().await;
-                        painter.is_busy.set(false);
+                        image.drain().await;
+                        image.is_busy.set(false);
                     });
                 }
             }
-            ViewEncoding::DepthGray8 => painter.put(&view, &painter.colours.paint_grey(&view.data)),
+            ViewEncoding::DepthGray8 => {
+                image.draw_rgba(&view, &image.colors.paint_gray(&view.data));
+            }
             ViewEncoding::DepthMillimetresU16 => {
-                painter.put(&view, &painter.colours.paint_millimetres(&view.data));
+                image.draw_rgba(&view, &image.colors.paint_millimeters(&view.data));
             }
             ViewEncoding::Rgb8 => {
                 let triples = view
@@ -94,7 +96,7 @@ impl Painter {
                     .chunks_exact(3)
                     .filter_map(|rgb| rgb.first_chunk::<3>());
                 let rgba: Vec<u8> = triples.flat_map(|&[r, g, b]| [r, g, b, 255]).collect();
-                painter.put(&view, &rgba);
+                image.draw_rgba(&view, &rgba);
             }
         }
     }
@@ -107,34 +109,34 @@ impl Painter {
             };
             // A picture that does not decode is skipped; the next one comes in a moment.
             if let Some(bitmap) = decode_jpeg(&view).await {
-                self.fit(bitmap.width(), bitmap.height());
+                self.resize(bitmap.width(), bitmap.height());
                 self.context
                     .draw_image_with_image_bitmap(&bitmap, 0.0, 0.0)
                     .ok();
-                self.shown(bitmap.width(), bitmap.height());
+                self.record_frame(bitmap.width(), bitmap.height());
                 bitmap.close();
             }
         }
     }
 
-    fn put(&self, view: &View, rgba: &[u8]) {
+    fn draw_rgba(&self, view: &View, rgba: &[u8]) {
         let image =
             ImageData::new_with_u8_clamped_array_and_sh(Clamped(rgba), view.width, view.height);
         if let Ok(image) = image {
-            self.fit(view.width, view.height);
+            self.resize(view.width, view.height);
             self.context.put_image_data(&image, 0.0, 0.0).ok();
-            self.shown(view.width, view.height);
+            self.record_frame(view.width, view.height);
         }
     }
 
-    fn fit(&self, width: u32, height: u32) {
+    fn resize(&self, width: u32, height: u32) {
         if (self.canvas.width(), self.canvas.height()) != (width, height) {
             self.canvas.set_width(width);
             self.canvas.set_height(height);
         }
     }
 
-    fn shown(&self, width: u32, height: u32) {
+    fn record_frame(&self, width: u32, height: u32) {
         let frames = self.frames.get() + 1;
         self.frames.set(frames);
         self.canvas
@@ -152,10 +154,10 @@ impl Painter {
             };
             self.interval_millis.set(next);
         }
-        let told = self.meter.get_untracked();
-        if now - told.shown_at_millis > METER_MILLIS || told.shown_at_millis == 0.0 {
+        let reported = self.meter.get_untracked();
+        if now - reported.shown_at_millis > METER_MILLIS || reported.shown_at_millis == 0.0 {
             let mean = self.interval_millis.get();
-            self.meter.set(Meter {
+            self.meter.set(FrameMeter {
                 width,
                 height,
                 frames_per_second: if mean > 0.0 { 1e3 / mean } else { 0.0 },

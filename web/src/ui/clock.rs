@@ -27,13 +27,13 @@ pub(crate) fn start(studio: Studio) {
     set_interval(
         move || {
             if now_millis() - studio.now_millis.get_untracked() > LATE_MILLIS {
-                beat(studio);
+                tick(studio);
             }
         },
         TICK,
     );
     if let Ok(worker) = Worker::new(SCRIPT) {
-        let on_tick = Closure::<dyn FnMut(MessageEvent)>::new(move |_: MessageEvent| beat(studio));
+        let on_tick = Closure::<dyn FnMut(MessageEvent)>::new(move |_: MessageEvent| tick(studio));
         worker.set_onmessage(Some(on_tick.as_ref().unchecked_ref()));
         // Both last as long as the page.
         on_tick.forget();
@@ -46,13 +46,13 @@ pub(crate) fn start(studio: Studio) {
 }
 
 /// One tick. Everything in it goes by the time, so an early one does no harm.
-pub(crate) fn beat(studio: Studio) {
+pub(crate) fn tick(studio: Studio) {
     let now = now_millis();
     studio.now_millis.set(now);
-    socket::beat(studio, now);
+    socket::tick(studio, now);
     studio.send_stops();
     let mut stream = studio.stream.get_untracked();
-    if stream.give_up(now) {
+    if stream.expire(now) {
         studio.stream.set(stream);
     }
 }
@@ -60,5 +60,5 @@ pub(crate) fn beat(studio: Studio) {
 /// Somebody looks at the page again, or the network came back.
 fn hurry(studio: Studio) {
     socket::hurry(studio);
-    beat(studio);
+    tick(studio);
 }

@@ -27,21 +27,21 @@ pub(crate) fn CommandPanel() -> impl IntoView {
             .map(|robot| robot.warnings)
             .unwrap_or_default()
     });
-    let held_back = Memo::new(move |_| studio.held_back());
-    let is_held_back = Memo::new(move |_| held_back.with(Option::is_some));
+    let blocked_reason = Memo::new(move |_| studio.blocked_reason());
+    let is_blocked = Memo::new(move |_| blocked_reason.with(Option::is_some));
     // Not while the page opens: it would come and go before anybody had read it.
     let reason = Memo::new(move |_| {
-        held_back
+        blocked_reason
             .get()
             .filter(|_| studio.connection.get() != Connection::Connecting)
     });
     // What was refused for a reason that is over.
     Effect::new(move |_| {
-        if !is_held_back.get() {
+        if !is_blocked.get() {
             studio.refusal.set(None);
         }
     });
-    let held = move || is_held_back.get().to_string();
+    let held = move || is_blocked.get().to_string();
     let placeholder = move || {
         examples.with(|examples| {
             examples

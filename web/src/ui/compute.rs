@@ -5,11 +5,11 @@ use protocol::worker::{CodecRun, ComputeDevice, ComputeKind, TimeOutcome, Tokeni
 
 use super::state::Studio;
 use super::{settings, worker};
-use crate::compute::{Phase, kind_name, short, verdict_words};
+use crate::compute::{Phase, kind_name, short, verdict_text};
 use crate::format;
 
 #[component]
-pub(crate) fn BrowserPanel() -> impl IntoView {
+pub(crate) fn ComputePanel() -> impl IntoView {
     let studio = expect_context::<Studio>();
     let phase = Memo::new(move |_| studio.compute.with(|compute| compute.phase.clone()));
     let report = Memo::new(move |_| studio.compute.with(|compute| compute.report.clone()));
@@ -190,7 +190,7 @@ fn CodecTimes() -> impl IntoView {
 }
 
 fn device_view(device: &ComputeDevice) -> impl IntoView + use<> {
-    let (state, words, why) = verdict_words(&device.verdict);
+    let (state, words, why) = verdict_text(&device.verdict);
     let why = why.map(str::to_owned);
     let passed = device.checks.iter().filter(|check| check.passed).count();
     let count = device.checks.len();

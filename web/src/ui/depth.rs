@@ -14,14 +14,14 @@ use protocol::View;
 use protocol::depth::{DepthDescription, DepthReasoning};
 use protocol::worker::{ComputeKind, DecoderOutcome, DrawOutcome};
 
-use super::canvas_image::{Meter, Painter};
+use super::canvas_image::{CanvasImage, FrameMeter};
 use super::state::Studio;
 use super::worker;
 use cells::Cells;
 use table::DepthTable;
 
-use crate::compute::in_sentence;
-use crate::depth_colors::{DepthColours, css_gradient};
+use crate::compute::kind_phrase;
+use crate::depth_colors::{DepthColors, css_gradient};
 use crate::{depth, format};
 
 /// What the parts of the block share.
@@ -208,7 +208,7 @@ fn drawn(shared: Shared) -> Memo<Option<Drawn>> {
     let decoder = Memo::new(move |_| studio.compute.with(|compute| compute.depth_decoder.clone()));
     Effect::new(move |_| {
         // Also after an answer: the worker draws one picture at a time.
-        studio.drawings.track();
+        studio.depth_images.track();
         if !can_draw.get() {
             return;
         }
@@ -220,24 +220,24 @@ fn drawn(shared: Shared) -> Memo<Option<Drawn>> {
             }
         });
     });
-    let colours = DepthColours::default();
+    let colors = DepthColors::default();
     Memo::new(move |before: Option<&Option<Drawn>>| {
         shared.depth.with(|depth| {
             let depth = depth.as_ref()?;
             let codes = |instead: String| {
                 let known = described.get().map_or(0, |described| described.codes);
                 Some(Drawn {
-                    view: depth::paint_codes(depth, known, &colours),
+                    view: depth::paint_codes(depth, known, &colors),
                     by_decoder: None,
                     instead,
                 })
             };
             let outcome = studio
-                .drawings
-                .with(|drawings| drawings.of(&depth.codes).cloned());
+                .depth_images
+                .with(|depth_images| depth_images.outcome_for(&depth.codes).cloned());
             match outcome {
                 Some(DrawOutcome::Drawn(drawing)) => Some(Drawn {
-                    view: depth::paint(&drawing, &colours),
+                    view: depth::paint(&drawing, &colors),
                     by_decoder: Some((drawing.computed_on, drawing.micros)),
                     instead: String::new(),
                 }),
@@ -267,17 +267,17 @@ fn waiting_for(described: Option<DepthDescription>, decoder: Option<DecoderOutco
 #[component]
 fn Canvas(view: Memo<Option<View>>, hook: &'static str, label: Signal<String>) -> impl IntoView {
     let canvas = NodeRef::<html::Canvas>::new();
-    let meter = RwSignal::new(Meter::default());
-    let painter = StoredValue::new_local(None::<Rc<Painter>>);
+    let meter = RwSignal::new(FrameMeter::default());
+    let canvas_image = StoredValue::new_local(None::<Rc<CanvasImage>>);
     Effect::new(move |_| {
         let Some(canvas) = canvas.get() else {
             return;
         };
-        if painter.with_value(Option::is_none) {
-            painter.set_value(Painter::new(canvas, meter).map(Rc::new));
+        if canvas_image.with_value(Option::is_none) {
+            canvas_image.set_value(CanvasImage::new(canvas, meter).map(Rc::new));
         }
-        if let (Some(painter), Some(view)) = (painter.get_value(), view.get()) {
-            Painter::show(&painter, view);
+        if let (Some(canvas_image), Some(view)) = (canvas_image.get_value(), view.get()) {
+            CanvasImage::show(&canvas_image, view);
         }
     });
     let is_described = move || label.with(|label| !label.is_empty());
@@ -346,7 +346,7 @@ fn Caption(shared: Shared, drawn: Memo<Option<Drawn>>) -> impl IntoView {
                     ("near".to_owned(), "far".to_owned()),
                     format!(
                         "Drawn in this tab on {} in {}",
-                        in_sentence(kind),
+                        kind_phrase(kind),
                         format::duration(micros)
                     ),
                 ),
@@ -378,7 +378,7 @@ fn About(shared: Shared) -> impl IntoView {
         let cell = shared.marked().and_then(|index| shared.cell(index));
         cell.map_or_else(
             || "Point at a cell, or go through them with the arrow keys.".to_owned(),
-            |cell| depth::cell_words(&cell, shared.threshold()),
+            |cell| depth::cell_text(&cell, shared.threshold()),
         )
     };
     let fate = move || {

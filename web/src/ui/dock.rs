@@ -7,15 +7,15 @@ use super::state::Studio;
 #[component]
 pub(crate) fn Dock() -> impl IntoView {
     let studio = expect_context::<Studio>();
-    let situation = Memo::new(move |_| studio.situation());
-    let state = Memo::new(move |_| situation.with(|said| said.state));
-    let headline = Memo::new(move |_| situation.with(|said| said.headline.clone()));
-    let detail = Memo::new(move |_| situation.with(|said| said.detail.clone()));
-    let is_latched = Memo::new(move |_| situation.with(|said| said.is_latched));
+    let status_text = Memo::new(move |_| studio.status_text());
+    let state = Memo::new(move |_| status_text.with(|said| said.state));
+    let headline = Memo::new(move |_| status_text.with(|said| said.headline.clone()));
+    let detail = Memo::new(move |_| status_text.with(|said| said.detail.clone()));
+    let is_latched = Memo::new(move |_| status_text.with(|said| said.is_latched));
     let has_several = Memo::new(move |_| studio.robots.with(|robots| robots.len() > 1));
     // What to do about a stop that failed is read aloud with the sentence; other details change too often.
     let aloud = Memo::new(move |_| {
-        situation.with(|said| match said.state {
+        status_text.with(|said| match said.state {
             "undelivered" | "unconfirmed" => format!("{} {}", said.headline, said.detail),
             _ => said.headline.clone(),
         })

@@ -99,7 +99,7 @@ fn Mark() -> impl IntoView {
 fn ConnectionPill() -> impl IntoView {
     let studio = expect_context::<Studio>();
     let state = Memo::new(move |_| studio.connection.get().state());
-    let words = move || studio.connection.get().words();
+    let words = move || studio.connection.get().label();
     view! {
         <p class="pill" role="status" data-testid="connection" data-state=state>
             <span class="dot" aria-hidden="true"></span>

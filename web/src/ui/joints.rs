@@ -8,8 +8,8 @@ use super::state::Studio;
 use crate::decisions::Decision;
 use crate::format;
 use crate::joint_history::History;
-use crate::plot::{Frame, HEIGHT, Point, WIDTH};
-use crate::units::{column, in_robot_units};
+use crate::plot::{HEIGHT, PlotFrame, Point, WIDTH};
+use crate::units::{column, to_robot_units};
 
 /// What a live plot shows of the past.
 const PAST_MICROS: i64 = 4_000_000;
@@ -99,7 +99,7 @@ fn JointPlot(index: usize, joint: JointDescription) -> impl IntoView {
                 source.draw(index, range, |value| {
                     action
                         .as_ref()
-                        .map_or(value, |dimension| in_robot_units(value, dimension))
+                        .map_or(value, |dimension| to_robot_units(value, dimension))
                 })
             })
         })
@@ -197,7 +197,7 @@ impl Source<'_> {
         }
         let every = [&measured, &commanded, &planned];
         let values = every.into_iter().flatten().map(|point| point.value);
-        let frame = Frame::around(from, to, values, range);
+        let frame = PlotFrame::containing(from, to, values, range);
         Drawing {
             measured: frame.path(measured.into_iter(), GAP_MICROS),
             commanded: frame.path(commanded.into_iter(), GAP_MICROS),
@@ -240,7 +240,7 @@ impl Source<'_> {
 }
 
 /// A few values as dots: a path of zero-length strokes with round caps.
-fn dots(frame: &Frame, points: &[Point]) -> String {
+fn dots(frame: &PlotFrame, points: &[Point]) -> String {
     points
         .iter()
         .step_by(points.len().div_ceil(DOTS).max(1))

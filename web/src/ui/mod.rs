@@ -58,10 +58,10 @@ fn Page() -> impl IntoView {
     settings::go_to_root();
     let studio = Studio::new();
     provide_context(studio);
-    clock::beat(studio);
+    clock::tick(studio);
     clock::start(studio);
     worker::start_after_first_frame(studio);
-    state::tick(studio);
+    state::start_redraw(studio);
     keyboard::listen(studio);
     view! {
         <a class="skip" href="#command">"Skip to the command"</a>
@@ -79,8 +79,8 @@ fn Page() -> impl IntoView {
             </div>
             <div class="column wide">
                 <score::ScorePanel/>
-                <action_tokens::WrotePanel/>
-                <compute::BrowserPanel/>
+                <action_tokens::ActionTokensPanel/>
+                <compute::ComputePanel/>
             </div>
         </main>
         <dock::Dock/>

@@ -30,31 +30,35 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{DragEvent, Response};
 
-pub(crate) use job::{heard, worker_is_anew};
-pub(crate) use live::{reported, robot_changed, saw};
-pub(crate) use scorer_loading::{forgotten, pump, scorer_heard};
-pub(crate) use state::Desk;
+pub(crate) use job::{on_event, worker_restarted};
+pub(crate) use live::{on_frame, on_status, robot_changed};
+pub(crate) use scorer_loading::{cache_deleted, on_scorer_state, pump};
+pub(crate) use state::ScoreState;
 
 use super::state::Studio;
 use crate::backoff::Connection;
 use crate::score_job::State;
-use crate::scorer::{Held, Hosted};
+use crate::scorer::{ServedScorer, TabScorer};
 
 #[component]
 pub(crate) fn ScorePanel() -> impl IntoView {
     let studio = expect_context::<Studio>();
-    let desk = studio.score;
+    let score = studio.score;
     let is_over = RwSignal::new(false);
     listen_for_files(studio, is_over);
     // A studio that was started again may host another scorer.
     let is_live = Memo::new(move |_| studio.connection.get() == Connection::Live);
     Effect::new(move |_| {
         if is_live.get() {
-            inquire(desk);
+            inquire(score);
         }
     });
-    let hosted = Memo::new(move |_| desk.hosted.get());
-    let has_begun = Memo::new(move |_| desk.scoring.with(|scoring| scoring.state() != State::Idle));
+    let served = Memo::new(move |_| score.served.get());
+    let has_begun = Memo::new(move |_| {
+        score
+            .score_job
+            .with(|score_job| score_job.state() != State::Idle)
+    });
     view! {
         <section
             class="panel score"
@@ -71,18 +75,18 @@ pub(crate) fn ScorePanel() -> impl IntoView {
                 "A video model is shown more and more of a video, and each time how probable it finds that the video completes \
                  your sentence: that is the curve. Controls beside it show whether it means anything."
             </p>
-            {move || match hosted.get() {
-                Hosted::Unknown => view! { <p class="quiet">"Asking the studio which scorer it has…"</p> }.into_any(),
-                Hosted::Nothing(why) => view! {
+            {move || match served.get() {
+                ServedScorer::Unknown => view! { <p class="quiet">"Asking the studio which scorer it has…"</p> }.into_any(),
+                ServedScorer::Nothing(why) => view! {
                     <p class="empty-note" data-testid="score-unavailable">{why}</p>
                 }.into_any(),
-                Hosted::Failed(reason) => view! {
+                ServedScorer::Failed(reason) => view! {
                     <div class="verdict bad" data-testid="score-unavailable">
                         <p>{reason}</p>
-                        <button type="button" class="button" on:click=move |_| inquire(desk)>"Ask again"</button>
+                        <button type="button" class="button" on:click=move |_| inquire(score)>"Ask again"</button>
                     </div>
                 }.into_any(),
-                Hosted::Scorer(manifest) => view! {
+                ServedScorer::Scorer(manifest) => view! {
                     <scorer_box::ScorerBox manifest/>
                     <source::SourceBox/>
                     <instruction_form::Question/>
@@ -96,29 +100,29 @@ pub(crate) fn ScorePanel() -> impl IntoView {
 }
 
 /// Asks the studio what it has to score with, and which episodes are recorded.
-fn inquire(desk: Desk) {
+fn inquire(score: ScoreState) {
     spawn_local(async move {
-        let hosted = match fetch("api/scorer").await {
-            Ok((status, body)) => Hosted::read(status, &body),
-            Err(reason) => Hosted::Failed(reason),
+        let served = match fetch("api/scorer").await {
+            Ok((status, body)) => ServedScorer::read(status, &body),
+            Err(reason) => ServedScorer::Failed(reason),
         };
-        let id = |hosted: &Hosted| {
-            hosted
+        let id = |served: &ServedScorer| {
+            served
                 .manifest()
                 .map(|manifest: &ScorerManifest| manifest.id.clone())
         };
-        let (before, now) = (desk.hosted.with_untracked(id), id(&hosted));
+        let (before, now) = (score.served.with_untracked(id), id(&served));
         if before.is_some() && before != now {
-            desk.held.update(Held::drop_all);
+            score.tab_scorer.update(TabScorer::drop_all);
         }
-        if desk.hosted.with_untracked(|known| *known != hosted) {
-            desk.hosted.set(hosted);
+        if score.served.with_untracked(|known| *known != served) {
+            score.served.set(served);
         }
         // A studio that keeps no episodes has none to choose from.
         if let Ok((200, body)) = fetch("api/episodes").await
             && let Ok(list) = serde_json::from_str::<EpisodeList>(&body)
         {
-            desk.episodes.set(list.episodes);
+            score.episodes.set(list.episodes);
         }
     });
 }
@@ -129,7 +133,7 @@ async fn fetch(path: &str) -> Result<(u16, String), String> {
         .await
         .map_err(failed)?
         .unchecked_into();
-    let body = upload::text(&response).await.unwrap_or_default();
+    let body = upload::body_text(&response).await.unwrap_or_default();
     Ok((response.status(), body))
 }
 
@@ -165,8 +169,8 @@ fn listen_for_files(studio: Studio, is_over: RwSignal<bool>) {
         event.prevent_default();
         if studio
             .score
-            .hosted
-            .with_untracked(|hosted| hosted.manifest().is_none())
+            .served
+            .with_untracked(|served| served.manifest().is_none())
         {
             return studio
                 .notify("This studio serves no scorer, so the video was not taken.".to_owned());

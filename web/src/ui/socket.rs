@@ -12,7 +12,7 @@ use web_sys::{
 
 use super::state::{Studio, now_millis};
 use super::{clock, settings, stop};
-use crate::backoff::{Connection, Link, Step};
+use crate::backoff::{Connection, Link, LinkAction};
 use crate::studio_url;
 
 /// How long plain HTTP may take to show that it reaches the studio.
@@ -82,17 +82,17 @@ fn tell<T>(studio: Studio, event: impl FnOnce(&mut Link) -> T) -> Option<T> {
 }
 
 /// Does what is due: noticing silence, hanging up, dialling.
-pub(crate) fn beat(studio: Studio, now_millis: f64) {
+pub(crate) fn tick(studio: Studio, now_millis: f64) {
     let urgent = stop::is_urgent(studio);
     // Hanging up is followed by dialling, which may be due at once.
     for _ in 0..2 {
-        match tell(studio, |link| link.beat(now_millis, urgent)) {
-            Some(Step::HangUp) => abandon(studio),
-            Some(Step::Dial) => {
+        match tell(studio, |link| link.poll(now_millis, urgent)) {
+            Some(LinkAction::Close) => abandon(studio),
+            Some(LinkAction::Connect) => {
                 abandon(studio);
                 connect(studio);
             }
-            Some(Step::Stay) | None => break,
+            Some(LinkAction::Wait) | None => break,
         }
     }
     probe(studio);
@@ -101,7 +101,7 @@ pub(crate) fn beat(studio: Studio, now_millis: f64) {
 /// Somebody looks at the page again, or the network came back.
 pub(crate) fn hurry(studio: Studio) {
     let now = now_millis();
-    tell(studio, |link| link.hurry(now));
+    tell(studio, |link| link.retry_now(now));
 }
 
 /// The studio said hello.
@@ -125,11 +125,11 @@ fn connect(studio: Studio) {
 fn lost(studio: Studio) {
     let now = now_millis();
     tell(studio, |link| link.closed(now));
-    clock::beat(studio);
+    clock::tick(studio);
 }
 
 fn open(studio: Studio) -> Option<Open> {
-    let address = studio_url::of_socket(&settings::base()?, "ws/viewer");
+    let address = studio_url::websocket(&settings::base()?, "ws/viewer");
     let socket = WebSocket::new(&address).ok()?;
     socket.set_binary_type(BinaryType::Arraybuffer);
 
@@ -156,10 +156,10 @@ fn open(studio: Studio) -> Option<Open> {
 
 fn hear(studio: Studio, event: &MessageEvent) {
     let now = now_millis();
-    tell(studio, |link| link.heard(now));
+    tell(studio, |link| link.message_received(now));
     // The timers of a hidden tab sleep, the socket does not.
     if document().hidden() {
-        clock::beat(studio);
+        clock::tick(studio);
     }
     let Ok(buffer) = event.data().dyn_into::<js_sys::ArrayBuffer>() else {
         return;

@@ -12,18 +12,18 @@ use protocol::viewer::{
 };
 use protocol::{ErrorMessage, Mode};
 
-use super::canvas_image::Painter;
+use super::canvas_image::CanvasImage;
 use super::{score, settings, socket, worker};
 use crate::backoff::Connection;
 use crate::compute::Compute;
 use crate::decisions::Decisions;
-use crate::depth::Drawings;
+use crate::depth::DepthImages;
 use crate::joint_history::History;
-use crate::partial_decode::Unfolding;
-use crate::scene_question::Asking;
+use crate::partial_decode::PartialDecode;
+use crate::scene_question::SceneQuestion;
 use crate::stopping::Stopping;
-use crate::token_stream::Stream;
-use crate::what_if::Trial;
+use crate::token_stream::TokenStream;
+use crate::what_if::WhatIf;
 
 /// Plots follow the robot at this pace; faster would cost the visitor's battery and show nothing more.
 const REDRAW_MILLIS: u64 = 80;
@@ -65,18 +65,18 @@ pub(crate) struct Studio {
     pub(crate) now_millis: RwSignal<f64>,
     pub(crate) decisions: RwSignal<Decisions>,
     /// A question about the scene and its answer.
-    pub(crate) asking: RwSignal<Asking>,
+    pub(crate) scene_question: RwSignal<SceneQuestion>,
     /// The decision that is being written.
-    pub(crate) stream: RwSignal<Stream>,
+    pub(crate) stream: RwSignal<TokenStream>,
     /// A chunk that the visitor changes, in this tab alone.
-    pub(crate) trial: RwSignal<Option<Trial>>,
+    pub(crate) what_if: RwSignal<Option<WhatIf>>,
     /// The tokens that are looked at.
-    pub(crate) unfolding: RwSignal<Unfolding>,
+    pub(crate) partial_decode: RwSignal<PartialDecode>,
     /// Depth maps as the worker draws them.
-    pub(crate) drawings: RwSignal<Drawings>,
+    pub(crate) depth_images: RwSignal<DepthImages>,
     pub(crate) compute: RwSignal<Compute>,
     /// Videos and what they score.
-    pub(crate) score: score::Desk,
+    pub(crate) score: score::ScoreState,
     pub(crate) mode: RwSignal<Mode>,
     pub(crate) notices: RwSignal<Vec<Notice>>,
     /// Why the last command was not taken.
@@ -84,11 +84,11 @@ pub(crate) struct Studio {
     /// Stops that were pressed here.
     pub(crate) stopping: RwSignal<Stopping>,
     /// One per camera on the page, by view name.
-    pub(crate) painters: StoredValue<HashMap<String, Rc<Painter>>, LocalStorage>,
+    pub(crate) canvas_images: StoredValue<HashMap<String, Rc<CanvasImage>>, LocalStorage>,
     pub(crate) wire: socket::Wire,
-    pub(crate) worker: worker::Handle,
+    pub(crate) worker: worker::WorkerHandle,
     has_new: StoredValue<bool>,
-    chosen_by_visitor: StoredValue<bool>,
+    chosen_by_viewer: StoredValue<bool>,
     /// The robot that this connection was told to show.
     asked_for: StoredValue<Option<String>>,
 }
@@ -108,22 +108,22 @@ impl Studio {
             redraw: RwSignal::new(0),
             now_millis: RwSignal::new(now_millis()),
             decisions: RwSignal::default(),
-            asking: RwSignal::default(),
+            scene_question: RwSignal::default(),
             stream: RwSignal::default(),
-            trial: RwSignal::new(None),
-            unfolding: RwSignal::default(),
-            drawings: RwSignal::default(),
+            what_if: RwSignal::new(None),
+            partial_decode: RwSignal::default(),
+            depth_images: RwSignal::default(),
             compute: RwSignal::default(),
-            score: score::Desk::default(),
+            score: score::ScoreState::default(),
             mode: RwSignal::new(Mode::Continuous),
             notices: RwSignal::new(vec![]),
             refusal: RwSignal::new(None),
             stopping: RwSignal::new(Stopping::new(first_press())),
-            painters: StoredValue::new_local(HashMap::new()),
+            canvas_images: StoredValue::new_local(HashMap::new()),
             wire: socket::Wire::default(),
-            worker: worker::Handle::default(),
+            worker: worker::WorkerHandle::default(),
             has_new: StoredValue::new(false),
-            chosen_by_visitor: StoredValue::new(false),
+            chosen_by_viewer: StoredValue::new(false),
             asked_for: StoredValue::new(None),
         }
     }
@@ -137,11 +137,11 @@ impl Studio {
                 self.keep_watching();
             }
             ToViewer::Frame(frame) if self.watches(&frame.robot_id) => {
-                score::saw(self, &frame);
+                score::on_frame(self, &frame);
                 let name = frame.view.name.clone();
-                let painter = self.painters.with_value(|all| all.get(&name).cloned());
-                if let Some(painter) = painter {
-                    Painter::show(&painter, frame.view);
+                let canvas_image = self.canvas_images.with_value(|all| all.get(&name).cloned());
+                if let Some(canvas_image) = canvas_image {
+                    CanvasImage::show(&canvas_image, frame.view);
                 }
             }
             ToViewer::State(state) if self.watches(&state.robot_id) => {
@@ -164,14 +164,18 @@ impl Studio {
                     self.stream.update_untracked(|stream| stream.decided(about));
                 }
                 self.has_new.set_value(true);
-                worker::pump(self);
+                worker::decode_next(self);
             }
             ToViewer::Tokens(tokens) if self.watches(&tokens.robot_id) => {
                 self.stream
                     .update(|stream| stream.push(tokens, now_millis()));
             }
-            ToViewer::Scene(scene) => self.asking.update(|asking| asking.saw(scene)),
-            ToViewer::Answer(answer) => self.asking.update(|asking| asking.heard(answer)),
+            ToViewer::Scene(scene) => self
+                .scene_question
+                .update(|scene_question| scene_question.on_images(scene)),
+            ToViewer::Answer(answer) => self
+                .scene_question
+                .update(|scene_question| scene_question.on_answer(answer)),
             ToViewer::StopAccepted(answer) => {
                 self.stopping.update(|stopping| stopping.accepted(answer));
                 self.send_stops();
@@ -197,7 +201,7 @@ impl Studio {
             self.mode.set(*first);
         }
         // Whoever was answering before a reconnection answers no more.
-        self.asking.update(Asking::lost);
+        self.scene_question.update(SceneQuestion::connection_lost);
         self.welcome.set(Some(welcome));
         // What was known of the robot is of the connection before; the list and the robot's status follow at once.
         self.asked_for.set_value(None);
@@ -240,7 +244,7 @@ impl Studio {
     }
 
     fn reported(self, status: RobotStatus) {
-        score::reported(self, &status);
+        score::on_status(self, &status);
         let now = now_millis();
         self.stopping.update(|stopping| stopping.seen(&status, now));
         if self
@@ -258,7 +262,7 @@ impl Studio {
         let watched = self.watched.get_untracked();
         if watched
             .as_deref()
-            .is_some_and(|id| known(id) || self.chosen_by_visitor.get_value())
+            .is_some_and(|id| known(id) || self.chosen_by_viewer.get_value())
         {
             return self.look();
         }
@@ -274,7 +278,7 @@ impl Studio {
 
     /// Watches a robot because the visitor said so.
     pub(crate) fn choose(self, robot_id: String) {
-        self.chosen_by_visitor.set_value(true);
+        self.chosen_by_viewer.set_value(true);
         settings::put_robot_in_address(&robot_id);
         self.watch(robot_id);
     }
@@ -286,7 +290,7 @@ impl Studio {
         self.stopping.update(Stopping::looks_elsewhere);
         self.history.update_value(History::clear);
         self.decisions.update(Decisions::clear);
-        self.stream.set(Stream::default());
+        self.stream.set(TokenStream::default());
         self.watched.set(Some(robot_id));
         score::robot_changed(self);
         self.look();
@@ -331,7 +335,10 @@ impl Studio {
     /// Gives the watched robot a sentence. Says why when that is not possible.
     pub(crate) fn command(self, text: &str) -> bool {
         let mode = self.mode.get_untracked();
-        let outcome = match (untrack(|| self.held_back()), self.watched.get_untracked()) {
+        let outcome = match (
+            untrack(|| self.blocked_reason()),
+            self.watched.get_untracked(),
+        ) {
             (Some(reason), _) => Err(reason),
             (None, None) => Err("There is no robot to tell that to yet.".to_owned()),
             (None, Some(robot_id)) => self.wire.send(
@@ -406,7 +413,7 @@ fn first_press() -> u64 {
 }
 
 /// Keeps the plots going.
-pub(crate) fn tick(studio: Studio) {
+pub(crate) fn start_redraw(studio: Studio) {
     set_interval(
         move || {
             if studio.has_new.get_value() {

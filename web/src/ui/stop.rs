@@ -7,8 +7,8 @@ use protocol::viewer::ReleaseRobot;
 
 use super::clock;
 use super::state::{Studio, now_millis};
-use crate::status_text::{self, Situation};
-use crate::stopping::{LATE_MILLIS, Seen, Stopping, Target};
+use crate::status_text::{self, StatusText};
+use crate::stopping::{LATE_MILLIS, PageKnowledge, Stopping, Target};
 
 impl Studio {
     /// Stops the robot in view; all of them while none is.
@@ -37,10 +37,10 @@ impl Studio {
         self.stopping
             .update(|stopping| stopping.press(target, seen, now));
         // Sends it, or dials for it.
-        clock::beat(self);
+        clock::tick(self);
         // On time, and not with the next tick.
         set_timeout(
-            move || clock::beat(self),
+            move || clock::tick(self),
             Duration::from_secs_f64(LATE_MILLIS / 1e3),
         );
     }
@@ -69,23 +69,25 @@ impl Studio {
     }
 
     /// What the robot is doing, in words.
-    pub(crate) fn situation(self) -> Situation {
+    pub(crate) fn status_text(self) -> StatusText {
         self.status.with(|status| {
-            self.knowing(|seen, stopping| status_text::situation(seen, stopping, status.as_ref()))
+            self.knowing(|seen, stopping| status_text::status_text(seen, stopping, status.as_ref()))
         })
     }
 
     /// Why a command cannot be given now; `None` when it can.
-    pub(crate) fn held_back(self) -> Option<String> {
+    pub(crate) fn blocked_reason(self) -> Option<String> {
         self.status.with(|status| {
-            self.knowing(|seen, stopping| status_text::held_back(seen, stopping, status.as_ref()))
+            self.knowing(|seen, stopping| {
+                status_text::blocked_reason(seen, stopping, status.as_ref())
+            })
         })
     }
 
-    fn knowing<T>(self, tell: impl FnOnce(&Seen, &Stopping) -> T) -> T {
+    fn knowing<T>(self, tell: impl FnOnce(&PageKnowledge, &Stopping) -> T) -> T {
         self.robots.with(|robots| {
             self.watched.with(|watched| {
-                let seen = Seen {
+                let seen = PageKnowledge {
                     connection: self.connection.get(),
                     upgrade_is_blocked: self.upgrade_is_blocked.get(),
                     robots,

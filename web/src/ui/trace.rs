@@ -8,7 +8,7 @@ use super::joints::JointPlots;
 use super::stages::Stages;
 use super::state::Studio;
 use super::timeline::Timeline;
-use crate::prompt::{Piece, pieces};
+use crate::prompt::{Segment, segments};
 
 /// The trace of the decision in view.
 pub(crate) fn shown_trace(studio: Studio) -> Memo<Option<Trace>> {
@@ -76,22 +76,22 @@ fn Prompt() -> impl IntoView {
             </h3>
             <p class="instruction">"\u{201c}"{instruction}"\u{201d}"</p>
             <div class="prompt" data-testid="trace-prompt" tabindex="0" role="region" aria-label="Prompt">
-                {move || text.with(|text| pieces(text).into_iter().map(piece_view).collect_view())}
+                {move || text.with(|text| segments(text).into_iter().map(segment_view).collect_view())}
             </div>
         </div>
     }
 }
 
-fn piece_view(piece: Piece) -> AnyView {
+fn segment_view(piece: Segment) -> AnyView {
     match piece {
-        Piece::Words(words) => view! { <span>{words}</span> }.into_any(),
-        Piece::Mark { name, family } => {
+        Segment::Text(text) => view! { <span>{text}</span> }.into_any(),
+        Segment::SpecialToken { name, family } => {
             view! { <span class=format!("mark-chip {}", family.class())>{name}</span> }.into_any()
         }
-        Piece::Image { patches: 1 } => {
+        Segment::Image { patches: 1 } => {
             view! { <span class="mark-chip image">"image"</span> }.into_any()
         }
-        Piece::Image { patches } => {
+        Segment::Image { patches } => {
             view! { <span class="mark-chip image">{format!("image, {patches} patches")}</span> }
                 .into_any()
         }

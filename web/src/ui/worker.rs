@@ -16,8 +16,8 @@ use web_sys::{ErrorEvent, MessageEvent, Worker, WorkerOptions, WorkerType};
 use super::state::{Studio, now_millis};
 use super::{score, settings};
 use crate::compute::Phase;
-use crate::depth::Drawings;
-use crate::partial_decode::Unfolding;
+use crate::depth::DepthImages;
+use crate::partial_decode::PartialDecode;
 use crate::studio_url;
 
 /// Relative to the page, as Trunk writes it.
@@ -35,13 +35,13 @@ struct Running {
 
 /// The worker in use, and the decode that it works on.
 #[derive(Clone, Copy)]
-pub(crate) struct Handle {
+pub(crate) struct WorkerHandle {
     running: StoredValue<Option<Running>, LocalStorage>,
     in_flight: StoredValue<Option<u64>>,
     cpu_only: StoredValue<bool>,
 }
 
-impl Default for Handle {
+impl Default for WorkerHandle {
     fn default() -> Self {
         Self {
             running: StoredValue::new_local(None),
@@ -55,9 +55,11 @@ impl Default for Handle {
 pub(crate) fn start_after_first_frame(studio: Studio) {
     let handle = StoredValue::new(None::<IntervalHandle>);
     let poll = move || {
-        let seen = studio
-            .painters
-            .with_value(|painters| painters.values().any(|painter| painter.frames() > 0));
+        let seen = studio.canvas_images.with_value(|canvas_images| {
+            canvas_images
+                .values()
+                .any(|canvas_image| canvas_image.frames() > 0)
+        });
         if seen || now_millis() > LATEST_START_MILLIS {
             if let Some(handle) = handle.get_value() {
                 handle.clear();
@@ -78,9 +80,9 @@ pub(crate) fn start(studio: Studio) {
         Err(reason) => Phase::Dead { reason },
     };
     studio.worker.in_flight.set_value(None);
-    studio.unfolding.update(Unfolding::restart);
-    studio.drawings.update(Drawings::restart);
-    score::worker_is_anew(studio, "The worker that computed it ended; score it again.");
+    studio.partial_decode.update(PartialDecode::restart);
+    studio.depth_images.update(DepthImages::restart);
+    score::worker_restarted(studio, "The worker that computed it ended; score it again.");
     studio.compute.update(|compute| compute.phase = phase);
 }
 
@@ -147,8 +149,8 @@ fn receive(studio: Studio, data: &wasm_bindgen::JsValue) {
             request_id,
             outcome,
         } => studio
-            .drawings
-            .update(|drawings| drawings.answered(request_id, outcome)),
+            .depth_images
+            .update(|depth_images| depth_images.answered(request_id, outcome)),
         FromWorker::Decoded {
             request_id,
             outcome,
@@ -162,24 +164,24 @@ fn receive(studio: Studio, data: &wasm_bindgen::JsValue) {
             request_id,
             outcome,
         } => studio
-            .unfolding
-            .update(|unfolding| unfolding.answered(request_id, outcome)),
+            .partial_decode
+            .update(|partial_decode| partial_decode.answered(request_id, outcome)),
         FromWorker::Encoded {
             request_id,
             outcome,
-        } => studio.trial.update(|trial| {
-            if let Some(trial) = trial {
-                trial.answered(request_id, outcome);
+        } => studio.what_if.update(|what_if| {
+            if let Some(what_if) = what_if {
+                what_if.answered(request_id, outcome);
             }
         }),
         FromWorker::Timed(_) => {}
-        FromWorker::Scorer(state) => score::scorer_heard(studio, state),
-        FromWorker::ScorersForgotten { problem } => score::forgotten(studio, problem),
-        FromWorker::Score(event) => score::heard(studio, event),
+        FromWorker::Scorer(state) => score::on_scorer_state(studio, state),
+        FromWorker::ScorersForgotten { problem } => score::cache_deleted(studio, problem),
+        FromWorker::Score(event) => score::on_event(studio, event),
     }
     // What a person looks at goes before what is only compared.
-    unfold(studio);
-    pump(studio);
+    decode_partially(studio);
+    decode_next(studio);
     score::pump(studio);
 }
 
@@ -204,7 +206,7 @@ fn died(studio: Studio, message: &str) {
     } else {
         format!("The compute worker ended: {message}")
     };
-    score::worker_is_anew(studio, &reason);
+    score::worker_restarted(studio, &reason);
     studio
         .compute
         .update(|compute| compute.phase = Phase::Dead { reason });
@@ -236,7 +238,7 @@ pub(crate) fn load_tokenizer(studio: Studio) {
         .welcome
         .with_untracked(|welcome| welcome.as_ref().is_some_and(|w| w.policy.has_tokenizer));
     if let (true, Some(base)) = (has_tokenizer, settings::base()) {
-        let file = |name: &str| studio_url::of(&base, &format!("api/policy/openfast/{name}"));
+        let file = |name: &str| studio_url::resolve(&base, &format!("api/policy/openfast/{name}"));
         post(
             studio,
             &ToWorker::LoadTokenizer {
@@ -256,7 +258,7 @@ pub(crate) fn load_depth_decoder(studio: Studio) {
             .is_some_and(|depth| depth.has_decoder)
     });
     if let (true, Some(base)) = (has_decoder, settings::base()) {
-        let url = studio_url::of(&base, "api/policy/depth_decoder.safetensors");
+        let url = studio_url::resolve(&base, "api/policy/depth_decoder.safetensors");
         post(studio, &ToWorker::LoadDepthDecoder { url });
     }
 }
@@ -264,8 +266,8 @@ pub(crate) fn load_depth_decoder(studio: Studio) {
 /// Has the worker draw depth codes, unless their picture is there or it is at another one.
 pub(crate) fn draw(studio: Studio, codes: &[u32], rows: u32, columns: u32) {
     let ask = studio
-        .drawings
-        .try_update_untracked(|drawings| drawings.ask(codes))
+        .depth_images
+        .try_update_untracked(|depth_images| depth_images.ask(codes))
         .flatten();
     if let Some(request_id) = ask {
         let codes = codes.to_vec();
@@ -282,7 +284,7 @@ pub(crate) fn draw(studio: Studio, codes: &[u32], rows: u32, columns: u32) {
 }
 
 /// Has the worker read the next piece of the stream that is looked at.
-pub(crate) fn unfold(studio: Studio) {
+pub(crate) fn decode_partially(studio: Studio) {
     if !studio
         .compute
         .with_untracked(crate::compute::Compute::has_tokenizer)
@@ -290,8 +292,8 @@ pub(crate) fn unfold(studio: Studio) {
         return;
     }
     let ask = studio
-        .unfolding
-        .try_update_untracked(Unfolding::ask)
+        .partial_decode
+        .try_update_untracked(PartialDecode::ask)
         .flatten();
     if let Some(ask) = ask {
         let request = UnfoldRequest {
@@ -307,16 +309,16 @@ pub(crate) fn unfold(studio: Studio) {
 }
 
 /// Has the worker write the newest change of a trial.
-pub(crate) fn encode(studio: Studio) {
+pub(crate) fn encode_what_if(studio: Studio) {
     let request = studio
-        .trial
-        .try_update_untracked(|trial| {
-            let trial = trial.as_mut()?;
+        .what_if
+        .try_update_untracked(|what_if| {
+            let what_if = what_if.as_mut()?;
             Some(EncodeRequest {
-                request_id: trial.ask()?,
-                chunk_normalised: trial.chunk().to_vec(),
-                rows: trial.base().rows,
-                dims: trial.base().dims,
+                request_id: what_if.ask()?,
+                chunk_normalised: what_if.chunk().to_vec(),
+                rows: what_if.base().rows,
+                dims: what_if.base().dims,
                 action: action_dimensions(studio),
             })
         })
@@ -344,7 +346,7 @@ pub(crate) fn time_codec(studio: Studio, runs: Vec<CodecRun>) {
 
 /// Gives the worker the next decision, one at a time: when it falls behind, older ones wait until they
 /// are looked at.
-pub(crate) fn pump(studio: Studio) {
+pub(crate) fn decode_next(studio: Studio) {
     if studio.worker.in_flight.get_value().is_some()
         || !studio
             .compute

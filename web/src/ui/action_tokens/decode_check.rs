@@ -4,14 +4,14 @@ use leptos::prelude::*;
 use protocol::viewer::{TokensOrigin, Trace};
 use protocol::worker::{Comparison, DecodeOutcome, TokenizerOutcome};
 
-use crate::compute::{Phase, in_sentence, kind_name};
+use crate::compute::{Phase, kind_name, kind_phrase};
 use crate::format;
-use crate::partial_decode::Source;
+use crate::partial_decode::TokenSource;
 use crate::ui::state::Studio;
 use crate::ui::trace::shown_trace;
 
 #[component]
-pub(crate) fn Verdict() -> impl IntoView {
+pub(crate) fn DecodeCheck() -> impl IntoView {
     let studio = expect_context::<Studio>();
     let trace = shown_trace(studio);
     let decode = Memo::new(move |_| {
@@ -21,18 +21,21 @@ pub(crate) fn Verdict() -> impl IntoView {
                 .and_then(|decision| decision.decode.clone())
         })
     });
-    let wrote = expect_context::<super::Wrote>();
+    let panel = expect_context::<super::TokenPanel>();
     let is_sent = Memo::new(move |_| {
-        wrote
-            .drawn
-            .with(|drawn| !matches!(drawn.source, Some(Source::Stream(_) | Source::Trial(_))))
+        panel.view.with(|view| {
+            !matches!(
+                view.source,
+                Some(TokenSource::Stream(_) | TokenSource::WhatIf(_))
+            )
+        })
     });
     move || {
         // What is being written, or tried, has been sent to nobody.
         let trace = trace.get().filter(|_| is_sent.get())?;
         Some(match decode.get() {
             Some(DecodeOutcome::Compared(comparison)) => {
-                verdict(&comparison, &trace, studio).into_any()
+                comparison_view(&comparison, &trace, studio).into_any()
             }
             Some(DecodeOutcome::Failed { reason }) => not_decoded("failed", reason).into_any(),
             None => not_decoded("waiting", waiting_for(studio)).into_any(),
@@ -40,7 +43,11 @@ pub(crate) fn Verdict() -> impl IntoView {
     }
 }
 
-fn verdict(comparison: &Comparison, trace: &Trace, studio: Studio) -> impl IntoView + use<> {
+fn comparison_view(
+    comparison: &Comparison,
+    trace: &Trace,
+    studio: Studio,
+) -> impl IntoView + use<> {
     let is_equal = comparison.is_equal();
     let headline = match (is_equal, trace.tokens_origin) {
         (true, TokensOrigin::Encoded) => {
@@ -66,7 +73,7 @@ fn verdict(comparison: &Comparison, trace: &Trace, studio: Studio) -> impl IntoV
         format::difference(comparison.max_difference),
         format::difference(comparison.tolerance),
         in_units.unwrap_or_default(),
-        in_sentence(comparison.computed_on),
+        kind_phrase(comparison.computed_on),
         format::duration(comparison.micros),
         trace.rows,
         trace.dims,
@@ -82,7 +89,7 @@ fn verdict(comparison: &Comparison, trace: &Trace, studio: Studio) -> impl IntoV
             data-tolerance=format!("{:e}", comparison.tolerance)
             data-computed-on=kind_name(comparison.computed_on)
         >
-            <VerdictMark good={is_equal}/>
+            <CheckMark good={is_equal}/>
             <div>
                 <p>{headline}</p>
                 <p class="quiet num">{details}</p>
@@ -100,7 +107,7 @@ fn not_decoded(state: &'static str, words: String) -> impl IntoView {
 }
 
 #[component]
-fn VerdictMark(good: bool) -> impl IntoView {
+fn CheckMark(good: bool) -> impl IntoView {
     let path = if good {
         "M5 10.5 l3.4 3.4 L15 7"
     } else {

@@ -4,7 +4,7 @@ use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use web_sys::{Element, MouseEvent};
 
-use super::{Wrote, hold};
+use super::{TokenPanel, pin_shown};
 use crate::coefficients::{self, Cell};
 use crate::ui::state::Studio;
 
@@ -16,18 +16,17 @@ const LABELS: usize = 20;
 #[component]
 pub(crate) fn HeatMap() -> impl IntoView {
     let studio = expect_context::<Studio>();
-    let wrote = expect_context::<Wrote>();
+    let panel = expect_context::<TokenPanel>();
     let shape = Memo::new(move |_| {
-        wrote.drawn.with(|drawn| {
-            drawn
-                .whole
+        panel.view.with(|view| {
+            view.whole
                 .as_ref()
                 .map_or((0, 0), |whole| (whole.rows as usize, whole.dims as usize))
         })
     });
     let largest = Memo::new(move |_| {
-        wrote.drawn.with(|drawn| {
-            let whole = drawn.whole.as_ref();
+        panel.view.with(|view| {
+            let whole = view.whole.as_ref();
             let coefficients = whole.map(|whole| whole.coefficients.as_slice());
             coefficients
                 .unwrap_or_default()
@@ -38,8 +37,8 @@ pub(crate) fn HeatMap() -> impl IntoView {
         })
     });
     let marked = Memo::new(move |_| {
-        let index = wrote.marked()?;
-        wrote.drawn.with(|drawn| drawn.spans().get(index).cloned())
+        let index = panel.marked()?;
+        panel.view.with(|view| view.spans().get(index).cloned())
     });
     let is_dense = move || {
         let (rows, dims) = shape.get();
@@ -51,9 +50,9 @@ pub(crate) fn HeatMap() -> impl IntoView {
             .and_then(|target| target.dyn_into::<Element>().ok())
             .and_then(|element| element.get_attribute("data-coefficient"))
             .and_then(|index| index.parse().ok())?;
-        wrote
-            .drawn
-            .with_untracked(|drawn| drawn.spans().iter().position(|span| span.contains(&index)))
+        panel
+            .view
+            .with_untracked(|view| view.spans().iter().position(|span| span.contains(&index)))
     };
     let rows = move || (0..shape.get().0).collect::<Vec<_>>();
     let scale = move || coefficients::signed(largest.get() as i32);
@@ -65,12 +64,12 @@ pub(crate) fn HeatMap() -> impl IntoView {
                     class="heat num"
                     class:has-mark=move || marked.with(|marked| marked.as_ref().is_some_and(|span| !span.is_empty()))
                     data-testid="unfold-coefficients"
-                    on:mouseover=move |event| wrote.hovered.set(token_at(&event))
-                    on:mouseleave=move |_| wrote.hovered.set(None)
+                    on:mouseover=move |event| panel.hovered.set(token_at(&event))
+                    on:mouseleave=move |_| panel.hovered.set(None)
                     on:click=move |event| {
                         if let Some(token) = token_at(&event) {
-                            hold(studio);
-                            wrote.chosen.set(Some(token));
+                            pin_shown(studio);
+                            panel.chosen.set(Some(token));
                         }
                     }
                 >
@@ -78,13 +77,13 @@ pub(crate) fn HeatMap() -> impl IntoView {
                         <tr>
                             <th scope="col">"Hz"</th>
                             {move || (0..shape.get().1).map(|dim| view! {
-                                <th scope="col"><span>{wrote.name(dim)}</span></th>
+                                <th scope="col"><span>{panel.name(dim)}</span></th>
                             }).collect_view()}
                         </tr>
                     </thead>
                     <tbody>
                         <For each=rows key=move |k| (*k, shape.get_untracked()) let(k)>
-                            {row(wrote, k, shape, largest, marked)}
+                            {row(panel, k, shape, largest, marked)}
                         </For>
                     </tbody>
                 </table>
@@ -104,7 +103,7 @@ pub(crate) fn HeatMap() -> impl IntoView {
 }
 
 fn row(
-    wrote: Wrote,
+    panel: TokenPanel,
     k: usize,
     shape: Memo<(usize, usize)>,
     largest: Memo<u32>,
@@ -114,15 +113,15 @@ fn row(
         let (_, dims) = shape.get();
         let largest = largest.get();
         marked.with(|marked| {
-            wrote.drawn.with(|drawn| {
-                let known = drawn.known();
+            panel.view.with(|view| {
+                let known = view.known();
                 let first = k * dims;
-                let base = wrote
-                    .trial
-                    .with(|trial| trial.as_ref().map(|trial| trial.base().clone()));
+                let base = panel
+                    .what_if
+                    .with(|what_if| what_if.as_ref().map(|what_if| what_if.base().clone()));
                 (first..first + dims)
                     .map(|index| {
-                        let now = drawn.now.as_ref();
+                        let now = view.now.as_ref();
                         let value = now
                             .and_then(|now| now.coefficients.get(index).copied())
                             .filter(|_| index < known);
@@ -143,8 +142,8 @@ fn row(
     let label = move || {
         let (rows, _) = shape.get();
         let every = rows.div_ceil(LABELS).max(1);
-        let hertz = coefficients::hertz(k, rows, wrote.rate_hz.get());
-        (k % every == 0).then(|| coefficients::hertz_words(hertz))
+        let hertz = coefficients::hertz(k, rows, panel.rate_hz.get());
+        (k % every == 0).then(|| coefficients::hertz_text(hertz))
     };
     let style = move || format!("--from: {:.3}", coefficients::band(k, shape.get().0));
     view! {

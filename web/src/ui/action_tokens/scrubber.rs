@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use leptos::prelude::*;
 
-use super::{Wrote, hold};
+use super::{TokenPanel, pin_shown};
 use crate::coefficients;
 use crate::format;
-use crate::partial_decode::Source;
+use crate::partial_decode::TokenSource;
 use crate::ui::state::Studio;
 
 /// Playing all tokens takes about this long, however many there are.
@@ -18,7 +18,7 @@ const STEP_MILLIS: (u64, u64) = (60, 420);
 #[component]
 pub(crate) fn Scrubber() -> impl IntoView {
     let studio = expect_context::<Studio>();
-    let wrote = expect_context::<Wrote>();
+    let panel = expect_context::<TokenPanel>();
     let timer = StoredValue::new_local(None::<IntervalHandle>);
     let is_playing = RwSignal::new(false);
     let stop = move || {
@@ -31,17 +31,19 @@ pub(crate) fn Scrubber() -> impl IntoView {
     };
     on_cleanup(stop);
     // Another stream is looked at: the play is over.
-    let source = Memo::new(move |_| wrote.drawn.with(|drawn| drawn.source));
+    let source = Memo::new(move |_| panel.view.with(|view| view.source));
     Effect::new(move |_| {
         source.track();
         stop();
     });
-    let count = Memo::new(move |_| wrote.drawn.with(|drawn| drawn.count));
-    let all = Memo::new(move |_| wrote.drawn.with(|drawn| drawn.tokens.len()));
-    let is_stream = Memo::new(move |_| matches!(source.get(), Some(Source::Stream(_))));
+    let count = Memo::new(move |_| panel.view.with(|view| view.count));
+    let all = Memo::new(move |_| panel.view.with(|view| view.tokens.len()));
+    let is_stream = Memo::new(move |_| matches!(source.get(), Some(TokenSource::Stream(_))));
     let cut = move |to: usize| {
-        hold(studio);
-        studio.unfolding.update(|unfolding| unfolding.cut(to));
+        pin_shown(studio);
+        studio
+            .partial_decode
+            .update(|partial_decode| partial_decode.show_first(to));
     };
     let step = move || {
         let (count, all) = (count.get_untracked(), all.get_untracked());
@@ -67,30 +69,30 @@ pub(crate) fn Scrubber() -> impl IntoView {
         timer.set_value(started.ok());
         is_playing.set(timer.with_value(Option::is_some));
     };
-    let words = Memo::new(move |_| wrote.drawn.with(crate::partial_decode::Drawn::in_words));
+    let words = Memo::new(move |_| panel.view.with(crate::partial_decode::DecodeView::summary));
     let detail = move || {
-        let rate_hz = wrote.rate_hz.get();
-        wrote.drawn.with(|drawn| {
-            let whole = drawn.whole.as_ref()?;
+        let rate_hz = panel.rate_hz.get();
+        panel.view.with(|view| {
+            let whole = view.whole.as_ref()?;
             let dims = whole.dims.max(1) as usize;
-            let known = drawn.known();
+            let known = view.known();
             let upto = known.checked_div(dims)?.checked_sub(1);
             let hz = upto.map(|k| {
-                coefficients::hertz_words(coefficients::hertz(k, whole.rows as usize, rate_hz))
+                coefficients::hertz_text(coefficients::hertz(k, whole.rows as usize, rate_hz))
             });
             let reach = match hz {
                 Some(hz) if hz == "0" => "The mean of every joint".to_owned(),
                 Some(hz) => format!("Every joint up to {hz} Hz"),
                 None => "Not yet the mean of every joint".to_owned(),
             };
-            let far = drawn
+            let far = view
                 .farthest()
-                .filter(|_| drawn.ended && known >= dims && drawn.count < drawn.tokens.len());
+                .filter(|_| view.ended && known >= dims && view.count < view.tokens.len());
             Some(match far {
                 Some((gap, dim)) => format!(
                     "{reach}; at most {} from the whole, on {}.",
-                    format::joint_value(gap, &wrote.unit(dim)),
-                    wrote.name(dim).to_lowercase()
+                    format::joint_value(gap, &panel.unit(dim)),
+                    panel.name(dim).to_lowercase()
                 ),
                 None => format!("{reach}."),
             })

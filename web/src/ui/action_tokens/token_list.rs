@@ -5,25 +5,25 @@ use protocol::viewer::TokensOrigin;
 use wasm_bindgen::JsCast;
 use web_sys::{HtmlElement, KeyboardEvent};
 
-use super::{Wrote, hold};
+use super::{TokenPanel, pin_shown};
 use crate::coefficients;
 use crate::ui::state::Studio;
 
 /// Coefficients of a token that are told one by one; more would be a wall of numbers.
-const TOLD: usize = 4;
+const MAX_LISTED: usize = 4;
 
 /// One token as it is shown.
 #[derive(Debug, Clone, PartialEq)]
-struct Chip {
+struct TokenChip {
     class: String,
     style: String,
     about: String,
 }
 
 #[component]
-pub(crate) fn Chips() -> impl IntoView {
+pub(crate) fn TokenList() -> impl IntoView {
     let studio = expect_context::<Studio>();
-    let wrote = expect_context::<Wrote>();
+    let panel = expect_context::<TokenPanel>();
     let origin = Memo::new(move |_| {
         studio.decisions.with(|decisions| {
             decisions
@@ -34,11 +34,10 @@ pub(crate) fn Chips() -> impl IntoView {
                 })
         })
     });
-    let chips = Memo::new(move |_| chips(wrote));
+    let chips = Memo::new(move |_| chips(panel));
     let tokens = move || {
-        wrote.drawn.with(|drawn| {
-            drawn
-                .tokens
+        panel.view.with(|view| {
+            view.tokens
                 .clone()
                 .into_iter()
                 .enumerate()
@@ -46,11 +45,11 @@ pub(crate) fn Chips() -> impl IntoView {
         })
     };
     let on_key = move |event: KeyboardEvent| {
-        let count = wrote.drawn.with_untracked(|drawn| drawn.tokens.len());
+        let count = panel.view.with_untracked(|view| view.tokens.len());
         let Some(last) = count.checked_sub(1) else {
             return;
         };
-        let at = wrote.chosen.get_untracked().unwrap_or(0);
+        let at = panel.chosen.get_untracked().unwrap_or(0);
         let then = match event.key().as_str() {
             "ArrowRight" | "ArrowDown" => (at + 1).min(last),
             "ArrowLeft" | "ArrowUp" => at.saturating_sub(1),
@@ -69,10 +68,10 @@ pub(crate) fn Chips() -> impl IntoView {
                 data-testid="trace-tokens"
                 data-origin=move || origin.get()
                 on:keydown=on_key
-                on:mouseleave=move |_| wrote.hovered.set(None)
+                on:mouseleave=move |_| panel.hovered.set(None)
             >
                 <For each=tokens key=|token| *token let((index, id))>
-                    <li>{chip(studio, wrote, chips, index, id)}</li>
+                    <li>{token_button(studio, panel, chips, index, id)}</li>
                 </For>
             </ol>
             <About/>
@@ -80,74 +79,82 @@ pub(crate) fn Chips() -> impl IntoView {
     }
 }
 
-fn chip(
+fn token_button(
     studio: Studio,
-    wrote: Wrote,
-    chips: Memo<Vec<Chip>>,
+    panel: TokenPanel,
+    chips: Memo<Vec<TokenChip>>,
     index: usize,
     id: u32,
 ) -> impl IntoView {
-    let part = move |pick: fn(&Chip) -> &String| {
-        move || chips.with(|chips| chips.get(index).map(|chip| pick(chip).clone()))
+    let part = move |pick: fn(&TokenChip) -> &String| {
+        move || {
+            chips.with(|chips| {
+                chips
+                    .get(index)
+                    .map(|token_button| pick(token_button).clone())
+            })
+        }
     };
-    let is_entry = move || wrote.chosen.get().unwrap_or(0) == index;
+    let is_entry = move || panel.chosen.get().unwrap_or(0) == index;
     view! {
         <button
             type="button"
-            class=part(|chip| &chip.class)
-            style=part(|chip| &chip.style)
+            class=part(|token_button| &token_button.class)
+            style=part(|token_button| &token_button.style)
             data-token=index.to_string()
             tabindex=move || if is_entry() { "0" } else { "-1" }
-            aria-pressed=move || (wrote.chosen.get() == Some(index)).to_string()
-            aria-label=move || part(|chip| &chip.about)().map(|about| format!("Token {}, id {id}: {about}", index + 1))
-            on:mouseenter=move |_| wrote.hovered.set(Some(index))
+            aria-pressed=move || (panel.chosen.get() == Some(index)).to_string()
+            aria-label=move || part(|token_button| &token_button.about)().map(|about| format!("Token {}, id {id}: {about}", index + 1))
+            on:mouseenter=move |_| panel.hovered.set(Some(index))
             on:focus=move |_| {
-                hold(studio);
-                wrote.chosen.set(Some(index));
+                pin_shown(studio);
+                panel.chosen.set(Some(index));
             }
             on:click=move |_| {
-                hold(studio);
-                wrote.chosen.set(Some(index));
+                pin_shown(studio);
+                panel.chosen.set(Some(index));
             }
         >{id}</button>
     }
 }
 
 fn focus(index: usize) {
-    let chip = document()
+    let token_button = document()
         .query_selector(&format!("[data-token=\"{index}\"]"))
         .ok()
         .flatten();
-    if let Some(chip) = chip.and_then(|chip| chip.dyn_into::<HtmlElement>().ok()) {
-        chip.focus().ok();
+    if let Some(token_button) =
+        token_button.and_then(|token_button| token_button.dyn_into::<HtmlElement>().ok())
+    {
+        token_button.focus().ok();
     }
 }
 
-fn chips(wrote: Wrote) -> Vec<Chip> {
-    let marked = wrote.marked();
-    let rate_hz = wrote.rate_hz.get();
-    wrote.drawn.with(|drawn| {
-        let changed = wrote
-            .trial
-            .with(|trial| {
-                trial
+fn chips(panel: TokenPanel) -> Vec<TokenChip> {
+    let marked = panel.marked();
+    let rate_hz = panel.rate_hz.get();
+    panel.view.with(|view| {
+        let changed = panel
+            .what_if
+            .with(|what_if| {
+                what_if
                     .as_ref()
-                    .map(|trial| trial.changed_tokens(&drawn.tokens))
+                    .map(|what_if| what_if.changed_tokens(&view.tokens))
             })
             .unwrap_or_default();
-        let spans = drawn.spans();
-        let (rows, dims) = drawn.whole.as_ref().map_or((1, 1), |whole| {
+        let spans = view.spans();
+        let (rows, dims) = view.whole.as_ref().map_or((1, 1), |whole| {
             (whole.rows as usize, whole.dims.max(1) as usize)
         });
-        let fault = drawn
+        let fault = view
             .whole
             .as_ref()
             .and_then(|whole| whole.fault.as_ref()?.position);
-        (0..drawn.tokens.len())
+        (0..view.tokens.len())
             .map(|index| {
                 let span = spans.get(index);
                 let mut class = "token".to_owned();
-                if index >= drawn.count {
+                if index >= view.count {
                     class.push_str(" later");
                 }
                 if marked == Some(index) {
@@ -162,7 +169,7 @@ fn chips(wrote: Wrote) -> Vec<Chip> {
                         class.push_str(" fault");
                         (String::new(), "cannot be read".to_owned())
                     }
-                    None if drawn.whole.is_none() => (String::new(), "not read yet".to_owned()),
+                    None if view.whole.is_none() => (String::new(), "not read yet".to_owned()),
                     None => {
                         class.push_str(" unread");
                         (String::new(), "not read, it comes after a fault".to_owned())
@@ -178,7 +185,7 @@ fn chips(wrote: Wrote) -> Vec<Chip> {
                         let first = span.start / dims;
                         let last = (span.end - 1) / dims;
                         let hz =
-                            |k| coefficients::hertz_words(coefficients::hertz(k, rows, rate_hz));
+                            |k| coefficients::hertz_text(coefficients::hertz(k, rows, rate_hz));
                         let count = match span.len() {
                             1 => "1 coefficient".to_owned(),
                             count => format!("{count} coefficients"),
@@ -198,7 +205,7 @@ fn chips(wrote: Wrote) -> Vec<Chip> {
                         )
                     }
                 };
-                Chip {
+                TokenChip {
                     class,
                     style,
                     about,
@@ -211,32 +218,32 @@ fn chips(wrote: Wrote) -> Vec<Chip> {
 /// What the token in question stands for, in words.
 #[component]
 fn About() -> impl IntoView {
-    let wrote = expect_context::<Wrote>();
-    let told = Memo::new(move |_| {
-        let index = wrote.marked()?;
-        let rate_hz = wrote.rate_hz.get();
-        wrote.drawn.with(|drawn| {
-            let id = drawn.tokens.get(index)?;
-            let whole = drawn.whole.as_ref()?;
+    let panel = expect_context::<TokenPanel>();
+    let listed = Memo::new(move |_| {
+        let index = panel.marked()?;
+        let rate_hz = panel.rate_hz.get();
+        panel.view.with(|view| {
+            let id = view.tokens.get(index)?;
+            let whole = view.whole.as_ref()?;
             let dims = whole.dims.max(1) as usize;
-            let headline = format!("Token {} of {}, id {id}", index + 1, drawn.tokens.len());
-            let Some(span) = drawn.spans().get(index).cloned() else {
+            let headline = format!("Token {} of {}, id {id}", index + 1, view.tokens.len());
+            let Some(span) = view.spans().get(index).cloned() else {
                 return Some((headline, vec![], "It cannot be read.".to_owned()));
             };
             let mut lines: Vec<(String, String)> = vec![];
-            let mut told = 0;
+            let mut listed = 0;
             for at in span.clone() {
                 let value = whole.coefficients.get(at).copied().unwrap_or(0);
-                if value == 0 || told >= 3 * TOLD {
+                if value == 0 || listed >= 3 * MAX_LISTED {
                     continue;
                 }
-                told += 1;
-                let hz = coefficients::hertz_words(coefficients::hertz(
+                listed += 1;
+                let hz = coefficients::hertz_text(coefficients::hertz(
                     at / dims,
                     whole.rows as usize,
                     rate_hz,
                 ));
-                let what = format!("{} {}", wrote.name(at % dims), coefficients::signed(value));
+                let what = format!("{} {}", panel.name(at % dims), coefficients::signed(value));
                 match lines.last_mut().filter(|(before, _)| *before == hz) {
                     Some((_, words)) => {
                         words.push_str(", ");
@@ -247,7 +254,7 @@ fn About() -> impl IntoView {
             }
             let values = whole.coefficients.get(span.clone()).unwrap_or_default();
             let zeros = values.iter().filter(|value| **value == 0).count();
-            let rest = values.len() - zeros - told;
+            let rest = values.len() - zeros - listed;
             let foot = match (values.len(), zeros, rest) {
                 (0, _, _) => "It completes the coefficient before it.".to_owned(),
                 (_, 0, 0) => String::new(),
@@ -260,7 +267,7 @@ fn About() -> impl IntoView {
     });
     view! {
         <div class="about num" data-testid="token-about">
-            {move || match told.get() {
+            {move || match listed.get() {
                 None => view! {
                     <p class="quiet">"Point at a token, or choose one with the arrow keys, to see what it stands for."</p>
                 }.into_any(),

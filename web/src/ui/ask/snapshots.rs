@@ -9,57 +9,61 @@ use protocol::View;
 use protocol::scene::{MarkShape, SceneMark};
 
 use crate::format;
-use crate::scene_question::{COLOURS, name_of};
-use crate::ui::canvas_image::{Meter, Painter};
+use crate::scene_question::{MARK_COLORS, mark_name};
+use crate::ui::canvas_image::{CanvasImage, FrameMeter};
 use crate::ui::state::Studio;
 
 /// Room for a letter, in its height.
 const LETTER: f64 = 0.58;
 
 #[component]
-pub(super) fn Stills(looked_at: RwSignal<Option<usize>>) -> impl IntoView {
+pub(super) fn Snapshots(looked_at: RwSignal<Option<usize>>) -> impl IntoView {
     let studio = expect_context::<Studio>();
     // A picture is told apart by its question, so that it is drawn once and not at every token.
     let places = Memo::new(move |_| {
-        studio.asking.with(|asking| {
-            let id = asking.question_id();
-            let names = asking.views().iter().map(|view| view.name.clone());
+        studio.scene_question.with(|scene_question| {
+            let id = scene_question.question_id();
+            let names = scene_question.views().iter().map(|view| view.name.clone());
             names.map(|name| (id, name)).collect::<Vec<_>>()
         })
     });
     view! {
         <div class="stills">
             <For each=move || places.get() key=Clone::clone let((_id, name))>
-                <Still name looked_at/>
+                <Snapshot name looked_at/>
             </For>
         </div>
     }
 }
 
 #[component]
-fn Still(name: String, looked_at: RwSignal<Option<usize>>) -> impl IntoView {
+fn Snapshot(name: String, looked_at: RwSignal<Option<usize>>) -> impl IntoView {
     let studio = expect_context::<Studio>();
-    let (view, taken) = studio.asking.with_untracked(|asking| {
-        let view = asking.views().iter().find(|view| view.name == name);
-        (view.cloned(), asking.captured_at_secs())
+    let (view, taken) = studio.scene_question.with_untracked(|scene_question| {
+        let view = scene_question.views().iter().find(|view| view.name == name);
+        (view.cloned(), scene_question.captured_at_secs())
     });
     let (width, height) = view
         .as_ref()
         .map_or((1, 1), |view: &View| (view.width, view.height));
     let canvas = NodeRef::<html::Canvas>::new();
-    let meter = RwSignal::new(Meter::default());
+    let meter = RwSignal::new(FrameMeter::default());
     Effect::new(move |_| {
-        if let Some(painter) = canvas.get().and_then(|canvas| Painter::new(canvas, meter))
+        if let Some(canvas_image) = canvas
+            .get()
+            .and_then(|canvas| CanvasImage::new(canvas, meter))
             && let Some(view) = view.clone()
         {
-            Painter::show(&Rc::new(painter), view);
+            CanvasImage::show(&Rc::new(canvas_image), view);
         }
     });
     // With their places in the answer.
     let of = name.clone();
     let marks = Memo::new(move |_| {
-        let all = studio.asking.with(|asking| asking.all_marks());
-        let named = all.iter().map(|mark| (mark.clone(), name_of(mark, &all)));
+        let all = studio
+            .scene_question
+            .with(|scene_question| scene_question.all_marks());
+        let named = all.iter().map(|mark| (mark.clone(), mark_name(mark, &all)));
         let here = named
             .enumerate()
             .filter(|(_, (mark, _))| mark.view == of)
@@ -114,7 +118,7 @@ fn drawn(
 ) -> impl IntoView {
     let unit = width.min(height) / 60.0;
     let letters = 3.0 * unit;
-    let colour = format!("--mark: var(--mark-{})", mark.group % COLOURS);
+    let color = format!("--mark: var(--mark-{})", mark.group % MARK_COLORS);
     let label_width =
         f64::from(u32::try_from(name.chars().count()).unwrap_or(u32::MAX)) * LETTER * letters
             + 1.6 * unit;
@@ -161,7 +165,7 @@ fn drawn(
         <g
             class="spot"
             class:seen=move || looked_at.get() == Some(index)
-            style=colour
+            style=color
             data-testid="ask-mark"
             data-id=mark.id
             data-label=mark.label

@@ -6,7 +6,7 @@ use web_sys::{Element, HtmlElement, KeyboardEvent, MouseEvent};
 
 use super::Shared;
 use crate::depth;
-use crate::ui::action_tokens::hold;
+use crate::ui::action_tokens::pin_shown;
 
 /// One focusable place per cell over the depth map.
 #[component]
@@ -89,9 +89,9 @@ fn one_cell(shared: Shared, index: usize) -> impl IntoView {
             data-code=move || cell.get().map(|cell| cell.code.to_string())
             data-regenerated=move || cell.get().map(|cell| cell.regenerated.to_string())
             data-cosine=move || cell.get().and_then(|cell| cell.cosine).map(|cosine| cosine.to_string())
-            aria-label=move || cell.get().map(|cell| depth::cell_words(&cell, shared.threshold()))
+            aria-label=move || cell.get().map(|cell| depth::cell_text(&cell, shared.threshold()))
             on:focus=move |_| {
-                hold(shared.studio);
+                pin_shown(shared.studio);
                 shared.chosen.set(Some(index));
             }
         ></div>

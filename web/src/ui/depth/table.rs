@@ -25,7 +25,7 @@ pub(crate) fn DepthTable(depth: Memo<Option<DepthReasoning>>) -> impl IntoView {
                             let fate = if cell.regenerated { "regenerated" } else { "replayed" };
                             let cosine = cell
                                 .cosine
-                                .map(|cosine| depth::cosine_words(cosine, map.threshold));
+                                .map(|cosine| depth::cosine_text(cosine, map.threshold));
                             view! {
                                 <td class=fate>
                                     {cell.code}

@@ -6,28 +6,28 @@ use wasm_bindgen::JsCast;
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement};
 
 /// Width of the copy that stays in the page [pixels].
-const COPY_WIDTH: f64 = 240.0;
+const THUMBNAIL_WIDTH: f64 = 240.0;
 /// How well it is kept, from 0 to 1.
-const COPY_QUALITY: f64 = 0.82;
+const THUMBNAIL_QUALITY: f64 = 0.82;
 
 /// A picture as a scorer is given it.
 #[derive(Debug, Clone)]
-pub(super) struct Picture {
+pub(super) struct CapturedFrame {
     pub(super) width: u32,
     pub(super) height: u32,
     /// `[height, width, 3]`
     pub(super) rgb: Vec<u8>,
     /// A small one, as an address that an `img` shows.
-    pub(super) copy: String,
+    pub(super) thumbnail: String,
 }
 
 /// Two canvases that nobody sees.
-pub(super) struct Darkroom {
+pub(super) struct FrameCapture {
     full: CanvasRenderingContext2d,
     small: CanvasRenderingContext2d,
 }
 
-impl Darkroom {
+impl FrameCapture {
     /// # Errors
     /// A browser without a 2d context, in words.
     pub(super) fn new() -> Result<Self, String> {
@@ -54,12 +54,12 @@ impl Darkroom {
     ///
     /// # Errors
     /// What the browser refused, in words.
-    pub(super) fn develop(
+    pub(super) fn capture(
         &self,
         width: u32,
         height: u32,
         draw: impl FnOnce(&CanvasRenderingContext2d) -> bool,
-    ) -> Result<Picture, String> {
+    ) -> Result<CapturedFrame, String> {
         let canvas = fit(&self.full, width, height)?;
         if !draw(&self.full) {
             return Err("The browser did not draw the picture.".to_owned());
@@ -73,24 +73,24 @@ impl Darkroom {
         for pixel in pixels.chunks_exact(4) {
             rgb.extend_from_slice(pixel.get(..3).unwrap_or_default());
         }
-        Ok(Picture {
+        Ok(CapturedFrame {
             width,
             height,
             rgb,
-            copy: self.copy(&canvas).unwrap_or_default(),
+            thumbnail: self.thumbnail(&canvas).unwrap_or_default(),
         })
     }
 
-    fn copy(&self, full: &HtmlCanvasElement) -> Option<String> {
+    fn thumbnail(&self, full: &HtmlCanvasElement) -> Option<String> {
         let (width, height) = (f64::from(full.width()), f64::from(full.height()));
-        let share = (COPY_WIDTH / width).min(1.0);
+        let share = (THUMBNAIL_WIDTH / width).min(1.0);
         let (width, height) = ((width * share).round(), (height * share).round().max(1.0));
         let small = fit(&self.small, width as u32, height as u32).ok()?;
         self.small
             .draw_image_with_html_canvas_element_and_dw_and_dh(full, 0.0, 0.0, width, height)
             .ok()?;
         small
-            .to_data_url_with_type_and_encoder_options("image/jpeg", &COPY_QUALITY.into())
+            .to_data_url_with_type_and_encoder_options("image/jpeg", &THUMBNAIL_QUALITY.into())
             .ok()
     }
 }

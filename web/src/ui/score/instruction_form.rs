@@ -3,11 +3,11 @@
 use leptos::prelude::*;
 use topreward::Profile;
 
-use super::job::score;
+use super::job::score_video;
 use super::live;
-use super::scorer_loading::{Then, with_scorer};
-use super::state::{Desk, Opened, Source};
-use crate::scorer::Place;
+use super::scorer_loading::{AfterLoad, with_scorer};
+use super::state::{OpenedFile, ScoreState, VideoSource};
+use crate::scorer::ScoreLocation;
 use crate::ui::state::Studio;
 
 const PREFIXES: [(&str, &str); 3] = [
@@ -17,59 +17,59 @@ const PREFIXES: [(&str, &str); 3] = [
 ];
 
 /// The sentence as it stands in the field: the visitor's, or the source's own.
-fn sentence(studio: Studio, desk: Desk) -> String {
-    if let Some(typed) = desk.typed.get() {
+fn sentence(studio: Studio, score: ScoreState) -> String {
+    if let Some(typed) = score.typed.get() {
         return typed;
     }
-    match desk.source.get() {
-        Source::Robot => studio.status.with(|status| {
+    match score.source.get() {
+        VideoSource::Robot => studio.status.with(|status| {
             status
                 .as_ref()
                 .map(|status| status.instruction.clone())
                 .unwrap_or_default()
         }),
-        Source::Episode => desk
+        VideoSource::Episode => score
             .chosen_episode()
             .map(|episode| episode.instruction)
             .unwrap_or_default(),
-        Source::File => String::new(),
+        VideoSource::File => String::new(),
     }
 }
 
 #[component]
 pub(super) fn Question() -> impl IntoView {
     let studio = expect_context::<Studio>();
-    let desk = studio.score;
-    let text = Memo::new(move |_| sentence(studio, desk));
-    let is_robot = Memo::new(move |_| desk.source.get() == Source::Robot);
+    let score = studio.score;
+    let text = Memo::new(move |_| sentence(studio, score));
+    let is_robot = Memo::new(move |_| score.source.get() == VideoSource::Robot);
     let begin = move || {
         if !is_robot.get_untracked() {
-            score(studio, &text.get_untracked());
-        } else if desk.follows.get_untracked() {
+            score_video(studio, &text.get_untracked());
+        } else if score.follows.get_untracked() {
             live::unfollow(studio);
         } else {
-            with_scorer(studio, Then::Follow);
+            with_scorer(studio, AfterLoad::Follow);
         }
     };
-    let button = move || match (is_robot.get(), desk.follows.get()) {
+    let button = move || match (is_robot.get(), score.follows.get()) {
         (true, true) => "Stop following",
         (true, false) => "Score live",
         (false, _) => "Score",
     };
     // A large scorer is loaded on purpose; the small one comes by itself.
     let is_missing = Memo::new(move |_| {
-        let is_large = desk
-            .hosted
-            .with(|hosted| hosted.manifest().is_some_and(|manifest| !manifest.is_nano));
+        let is_large = score
+            .served
+            .with(|served| served.manifest().is_some_and(|manifest| !manifest.is_nano));
         is_large
-            && desk.place.get() == Place::Tab
-            && desk
-                .held
-                .with(|held| !held.is_ready() && !held.is_loading())
+            && score.location.get() == ScoreLocation::Tab
+            && score
+                .tab_scorer
+                .with(|tab_scorer| !tab_scorer.is_ready() && !tab_scorer.is_loading())
     });
-    let has_video = Memo::new(move |_| match desk.source.get() {
-        Source::Robot | Source::Episode => true,
-        Source::File => matches!(desk.opened.get(), Opened::Video(_)),
+    let has_video = Memo::new(move |_| match score.source.get() {
+        VideoSource::Robot | VideoSource::Episode => true,
+        VideoSource::File => matches!(score.opened.get(), OpenedFile::Video(_)),
     });
     let hint = move || {
         if is_missing.get() {
@@ -77,17 +77,17 @@ pub(super) fn Question() -> impl IntoView {
         } else if !has_video.get() {
             "Choose a video first."
         } else if is_robot.get()
-            && desk.follows.get()
-            && !desk.scoring.with(|s| s.state().is_open())
+            && score.follows.get()
+            && !score.score_job.with(|s| s.state().is_open())
         {
             "Waiting for the next command to the robot."
         } else {
             ""
         }
     };
-    let placeholder = move || match desk.source.get() {
-        Source::Robot => "whatever the robot is told",
-        Source::Episode | Source::File => "what the video is claimed to complete",
+    let placeholder = move || match score.source.get() {
+        VideoSource::Robot => "whatever the robot is told",
+        VideoSource::Episode | VideoSource::File => "what the video is claimed to complete",
     };
     view! {
         <form
@@ -106,10 +106,10 @@ pub(super) fn Question() -> impl IntoView {
                 data-testid="score-sentence"
                 placeholder=placeholder
                 prop:value=text
-                on:input:target=move |event| desk.typed.set(Some(event.target().value()))
+                on:input:target=move |event| score.typed.set(Some(event.target().value()))
                 on:blur=move |_| {
-                    if desk.typed.with_untracked(|typed| typed.as_ref().is_some_and(|typed| typed.trim().is_empty())) {
-                        desk.typed.set(None);
+                    if score.typed.with_untracked(|typed| typed.as_ref().is_some_and(|typed| typed.trim().is_empty())) {
+                        score.typed.set(None);
                     }
                 }
             />
@@ -132,19 +132,19 @@ pub(super) fn Question() -> impl IntoView {
 #[component]
 fn Settings() -> impl IntoView {
     let studio = expect_context::<Studio>();
-    let desk = studio.score;
-    let is_robot = Memo::new(move |_| desk.source.get() == Source::Robot);
+    let score = studio.score;
+    let is_robot = Memo::new(move |_| score.source.get() == VideoSource::Robot);
     // The words that stand for themselves in the request.
     let known =
         |words: &[&'static str], word: &str| words.iter().copied().find(|known| *known == word);
     let choose_prefixes = move |word: String| {
         if let Some(word) = known(&PREFIXES.map(|(word, _)| word), &word) {
-            desk.prefixes.set(word);
+            score.prefixes.set(word);
         }
     };
     let choose_profile = move |word: String| {
         if let Some(word) = known(&Profile::ALL.map(Profile::name), &word) {
-            desk.profile.set(word);
+            score.profile.set(word);
         }
     };
     view! {
@@ -160,8 +160,8 @@ fn Settings() -> impl IntoView {
                         autocomplete="off"
                         placeholder="else the words are shuffled"
                         data-testid="score-other"
-                        prop:value=desk.other
-                        on:input:target=move |event| desk.other.set(event.target().value())
+                        prop:value=score.other
+                        on:input:target=move |event| score.other.set(event.target().value())
                     />
                 </label>
                 <Show when=move || !is_robot.get()>
@@ -169,7 +169,7 @@ fn Settings() -> impl IntoView {
                         <span class="label">"Points of the curve"</span>
                         <select data-testid="score-prefixes" on:change:target=move |event| choose_prefixes(event.target().value())>
                             {PREFIXES.into_iter().map(|(word, text)| view! {
-                                <option value=word selected=move || desk.prefixes.get() == word>{text}</option>
+                                <option value=word selected=move || score.prefixes.get() == word>{text}</option>
                             }).collect_view()}
                         </select>
                     </label>
@@ -179,7 +179,7 @@ fn Settings() -> impl IntoView {
                             {Profile::ALL.into_iter().map(|profile| view! {
                                 <option
                                     value=profile.name()
-                                    selected=move || desk.profile.get() == profile.name()
+                                    selected=move || score.profile.get() == profile.name()
                                 >{about(profile)}</option>
                             }).collect_view()}
                         </select>

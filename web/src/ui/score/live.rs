@@ -11,15 +11,15 @@ use protocol::viewer::{RobotStatus, ViewFrame};
 use protocol::worker::ToWorker;
 use wasm_bindgen_futures::spawn_local;
 
-use super::frame_capture::{Darkroom, Picture};
-use super::job::{self, close, give_up, hand_over};
-use super::scorer_loading::{Then, with_scorer};
-use super::state::Desk;
-use super::upload::Body;
-use crate::auto_score::{Following, Step};
+use super::frame_capture::{CapturedFrame, FrameCapture};
+use super::job::{self, close, fail_job, send_captured};
+use super::scorer_loading::{AfterLoad, with_scorer};
+use super::state::ScoreState;
+use super::upload::UploadBody;
+use crate::auto_score::{FollowStep, InstructionFollower};
 use crate::frame_sampling::Sampler;
-use crate::score_job::Scoring;
-use crate::scorer::{Held, Place};
+use crate::score_job::ScoreJob;
+use crate::scorer::{ScoreLocation, TabScorer};
 use crate::ui::canvas_image::decode_jpeg;
 use crate::ui::state::Studio;
 
@@ -31,7 +31,7 @@ const MOST_FRAMES: u32 = 240;
 const MOST_BEHIND: u32 = 48;
 
 /// A robot that is being watched.
-pub(super) struct Live {
+pub(super) struct LiveRobot {
     job: u64,
     robot_id: String,
     camera: String,
@@ -40,30 +40,31 @@ pub(super) struct Live {
     is_busy: bool,
     /// Frames that were handed over.
     handed: u32,
-    last: Option<Rc<Picture>>,
-    darkroom: Rc<Darkroom>,
-    body: Option<Body>,
+    last: Option<Rc<CapturedFrame>>,
+    capture: Rc<FrameCapture>,
+    body: Option<UploadBody>,
 }
 
 /// Ends the watching and what it was for.
-pub(super) fn abandon(desk: Desk) {
-    desk.live.set_value(None);
+pub(super) fn drop_live(score: ScoreState) {
+    score.live.set_value(None);
 }
 
 /// The same if it is for this job.
-pub(super) fn abandon_job(desk: Desk, job: u64) {
-    if is_watching(desk, job) {
-        abandon(desk);
+pub(super) fn drop_job(score: ScoreState, job: u64) {
+    if is_watching(score, job) {
+        drop_live(score);
     }
 }
 
 /// Whether the robot is being watched for this job.
-pub(super) fn is_watching(desk: Desk, job: u64) -> bool {
-    live_job(desk) == Some(job)
+pub(super) fn is_watching(score: ScoreState, job: u64) -> bool {
+    live_job(score) == Some(job)
 }
 
-fn live_job(desk: Desk) -> Option<u64> {
-    desk.live
+fn live_job(score: ScoreState) -> Option<u64> {
+    score
+        .live
         .with_value(|live| live.as_ref().map(|live| live.job))
 }
 
@@ -82,19 +83,19 @@ pub(super) fn camera(studio: Studio) -> Option<String> {
 
 /// Scores the robot's commands from now on; the one it is at, from here.
 pub(super) fn follow(studio: Studio) {
-    let desk = studio.score;
-    desk.follows.set(true);
-    desk.following.set_value(Following::default());
+    let score = studio.score;
+    score.follows.set(true);
+    score.follower.set_value(InstructionFollower::default());
     let status = studio.status.get_untracked();
     if let Some(status) = &status {
-        reported(studio, status);
+        on_status(studio, status);
     }
     // Nobody commands it, but there is a sentence: it may be moved in another way.
-    let typed = desk.typed.get_untracked().unwrap_or_default();
-    if live_job(desk).is_none() && !typed.trim().is_empty() {
-        watch(studio, &typed);
-    } else if live_job(desk).is_none() {
-        desk.scoring.update(Scoring::forget_wait);
+    let typed = score.typed.get_untracked().unwrap_or_default();
+    if live_job(score).is_none() && !typed.trim().is_empty() {
+        start_live(studio, &typed);
+    } else if live_job(score).is_none() {
+        score.score_job.update(ScoreJob::forget_wait);
     }
 }
 
@@ -105,71 +106,74 @@ pub(super) fn unfollow(studio: Studio) {
 }
 
 /// Takes in the robot's newest report.
-pub(crate) fn reported(studio: Studio, status: &RobotStatus) {
-    let desk = studio.score;
-    let is_waiting = desk.then.with_value(Option::is_some);
-    if !desk.follows.get_untracked() || is_waiting {
+pub(crate) fn on_status(studio: Studio, status: &RobotStatus) {
+    let score = studio.score;
+    let is_waiting = score.after_load.with_value(Option::is_some);
+    if !score.follows.get_untracked() || is_waiting {
         return;
     }
-    let step = desk
-        .following
-        .try_update_value(|following| following.see(status));
+    let step = score
+        .follower
+        .try_update_value(|follower| follower.update(status));
     match step {
-        Some(Step::Begin(sentence)) => {
-            let typed = desk
+        Some(FollowStep::Begin(sentence)) => {
+            let typed = score
                 .typed
                 .get_untracked()
                 .filter(|typed| !typed.trim().is_empty());
-            watch(studio, typed.as_deref().unwrap_or(&sentence));
+            start_live(studio, typed.as_deref().unwrap_or(&sentence));
         }
-        Some(Step::End) => finish_soon(studio),
-        Some(Step::Stay) if status.stopped || !status.connected => finish_soon(studio),
-        Some(Step::Stay) | None => {}
+        Some(FollowStep::End) => finish_soon(studio),
+        Some(FollowStep::Continue) if status.stopped || !status.connected => finish_soon(studio),
+        Some(FollowStep::Continue) | None => {}
     }
 }
 
 /// Another robot is watched.
 pub(crate) fn robot_changed(studio: Studio) {
-    studio.score.following.set_value(Following::default());
+    studio
+        .score
+        .follower
+        .set_value(InstructionFollower::default());
     finish(studio);
 }
 
-fn watch(studio: Studio, sentence: &str) {
-    let is_missing = studio.score.place.get_untracked() == Place::Tab
-        && !studio.score.held.with_untracked(Held::is_ready);
+fn start_live(studio: Studio, sentence: &str) {
+    let is_missing = studio.score.location.get_untracked() == ScoreLocation::Tab
+        && !studio.score.tab_scorer.with_untracked(TabScorer::is_ready);
     if is_missing {
         // The worker began anew, and its scorer is on the way again.
-        return with_scorer(studio, Then::Follow);
+        return with_scorer(studio, AfterLoad::Follow);
     }
-    if let Err(reason) = try_watch(studio, sentence) {
+    if let Err(reason) = try_start_live(studio, sentence) {
         studio.score.follows.set(false);
         job::refuse(studio, reason);
     }
 }
 
-fn try_watch(studio: Studio, sentence: &str) -> Result<(), String> {
-    let desk = studio.score;
+fn try_start_live(studio: Studio, sentence: &str) -> Result<(), String> {
+    let score = studio.score;
     let robot_id = studio
         .watched
         .get_untracked()
         .ok_or_else(|| "There is no robot to watch yet.".to_owned())?;
     let camera = untrack(|| camera(studio))
         .ok_or_else(|| "This robot has no camera to watch it with.".to_owned())?;
-    let darkroom = Rc::new(Darkroom::new()?);
+    let capture = Rc::new(FrameCapture::new()?);
     let asked = ScoreRequest {
         // The only one whose frames and times are known before the video is over.
         profile: "aligned".to_owned(),
-        ..job::request(desk, sentence, Sampler::FPS, None)?
+        ..job::request(score, sentence, Sampler::FPS, None)?
     };
     let request = job::start(studio, asked, None);
-    let body = match desk.running_on.get_value() {
-        Place::Tab => {
+    let body = match score.running_on.get_value() {
+        ScoreLocation::Tab => {
             worker_post(studio, &request);
             None
         }
-        Place::Studio => Some(Body::new(&request)?),
+        ScoreLocation::Studio => Some(UploadBody::new(&request)?),
     };
-    desk.live.set_value(Some(Live {
+    score.live.set_value(Some(LiveRobot {
         job: request.job,
         robot_id,
         camera,
@@ -178,7 +182,7 @@ fn try_watch(studio: Studio, sentence: &str) -> Result<(), String> {
         is_busy: false,
         handed: 0,
         last: None,
-        darkroom,
+        capture,
         body,
     }));
     Ok(())
@@ -189,14 +193,14 @@ fn worker_post(studio: Studio, request: &ScoreRequest) {
 }
 
 /// Takes in a picture of the robot.
-pub(crate) fn saw(studio: Studio, frame: &ViewFrame) {
-    let desk = studio.score;
-    let begin = desk.live.try_update_value(|live| {
+pub(crate) fn on_frame(studio: Studio, frame: &ViewFrame) {
+    let score = studio.score;
+    let begin = score.live.try_update_value(|live| {
         let live = live.as_mut()?;
         if live.robot_id != frame.robot_id || live.camera != frame.view.name {
             return None;
         }
-        let index = live.sampler.see(frame.captured_at_micros)?;
+        let index = live.sampler.frame_index(frame.captured_at_micros)?;
         live.queue.push_back((index, frame.view.clone()));
         let was_busy = std::mem::replace(&mut live.is_busy, true);
         (!was_busy).then_some(live.job)
@@ -204,8 +208,8 @@ pub(crate) fn saw(studio: Studio, frame: &ViewFrame) {
     if let Some(job) = begin.flatten() {
         spawn_local(async move {
             if let Err(reason) = drain(studio, job).await {
-                abandon_job(desk, job);
-                give_up(studio, job, &reason);
+                drop_job(score, job);
+                fail_job(studio, job, &reason);
             }
         });
     }
@@ -213,9 +217,9 @@ pub(crate) fn saw(studio: Studio, frame: &ViewFrame) {
 
 /// Hands over what waits, in its order.
 async fn drain(studio: Studio, job: u64) -> Result<(), String> {
-    let desk = studio.score;
+    let score = studio.score;
     loop {
-        let next = desk.live.try_update_value(|live| {
+        let next = score.live.try_update_value(|live| {
             let live = live.as_mut().filter(|live| live.job == job)?;
             let next = live.queue.pop_front();
             if next.is_none() {
@@ -223,13 +227,13 @@ async fn drain(studio: Studio, job: u64) -> Result<(), String> {
             }
             let (index, view) = next?;
             let last = live.last.clone();
-            Some((index, view, live.handed, live.darkroom.clone(), last))
+            Some((index, view, live.handed, live.capture.clone(), last))
         });
-        let Some((index, view, handed, darkroom, last)) = next.flatten() else {
+        let Some((index, view, handed, capture, last)) = next.flatten() else {
             return Ok(());
         };
         // A picture that does not decode is as if it had not come.
-        let picture = match develop(&darkroom, &view).await {
+        let picture = match capture_view(&capture, &view).await {
             Some(picture) => Rc::new(picture),
             None => match &last {
                 Some(last) => last.clone(),
@@ -238,10 +242,10 @@ async fn drain(studio: Studio, job: u64) -> Result<(), String> {
         };
         let before = last.unwrap_or_else(|| picture.clone());
         for index in handed..index {
-            give(studio, job, index, &before)?;
+            send_frame(studio, job, index, &before)?;
         }
-        give(studio, job, index, &picture)?;
-        desk.live.update_value(|live| {
+        send_frame(studio, job, index, &picture)?;
+        score.live.update_value(|live| {
             if let Some(live) = live.as_mut().filter(|live| live.job == job) {
                 live.handed = index + 1;
                 live.last = Some(picture);
@@ -252,17 +256,17 @@ async fn drain(studio: Studio, job: u64) -> Result<(), String> {
 }
 
 /// Gives one frame to the worker, or lays it aside for the studio.
-fn give(studio: Studio, job: u64, index: u32, picture: &Picture) -> Result<(), String> {
-    let desk = studio.score;
-    if !is_watching(desk, job) {
+fn send_frame(studio: Studio, job: u64, index: u32, picture: &CapturedFrame) -> Result<(), String> {
+    let score = studio.score;
+    if !is_watching(score, job) {
         return Ok(());
     }
-    let mut body = desk
+    let mut body = score
         .live
         .try_update_value(|live| live.as_mut().and_then(|live| live.body.take()))
         .flatten();
-    let outcome = hand_over(studio, job, index, picture, body.as_mut());
-    desk.live.update_value(|live| {
+    let outcome = send_captured(studio, job, index, picture, body.as_mut());
+    score.live.update_value(|live| {
         if let Some(live) = live.as_mut().filter(|live| live.job == job) {
             live.body = body;
         }
@@ -272,8 +276,8 @@ fn give(studio: Studio, job: u64, index: u32, picture: &Picture) -> Result<(), S
 
 /// Ends a watch that has become too long, or that the scorer cannot follow.
 fn keep_within(studio: Studio, job: u64, frames: u32) {
-    let desk = studio.score;
-    let behind = desk.scoring.with_untracked(Scoring::behind);
+    let score = studio.score;
+    let behind = score.score_job.with_untracked(ScoreJob::behind);
     let remark = if frames >= MOST_FRAMES {
         "Two minutes are watched at most; the rest was not."
     } else if behind > MOST_BEHIND {
@@ -281,13 +285,15 @@ fn keep_within(studio: Studio, job: u64, frames: u32) {
     } else {
         return;
     };
-    desk.scoring.update(|scoring| scoring.remark(job, remark));
+    score
+        .score_job
+        .update(|score_job| score_job.remark(job, remark));
     finish(studio);
 }
 
-async fn develop(darkroom: &Darkroom, view: &View) -> Option<Picture> {
+async fn capture_view(capture: &FrameCapture, view: &View) -> Option<CapturedFrame> {
     let bitmap = decode_jpeg(view).await?;
-    let picture = darkroom.develop(bitmap.width(), bitmap.height(), |context| {
+    let picture = capture.capture(bitmap.width(), bitmap.height(), |context| {
         context
             .draw_image_with_image_bitmap(&bitmap, 0.0, 0.0)
             .is_ok()
@@ -312,17 +318,17 @@ fn finish_soon(studio: Studio) {
 
 /// No more pictures: what was seen is scored with its controls.
 pub(super) fn finish(studio: Studio) {
-    let desk = studio.score;
-    let Some(live) = desk.live.try_update_value(Option::take).flatten() else {
+    let score = studio.score;
+    let Some(live) = score.live.try_update_value(Option::take).flatten() else {
         return;
     };
     if live.last.is_none() {
         let reason = "No picture of this camera came while the robot was watched.";
-        return give_up(studio, live.job, reason);
+        return fail_job(studio, live.job, reason);
     }
     spawn_local(async move {
         if let Err(reason) = close(studio, live.job, live.body).await {
-            give_up(studio, live.job, &reason);
+            fail_job(studio, live.job, &reason);
         }
     });
 }

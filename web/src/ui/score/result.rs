@@ -10,48 +10,52 @@ use super::legend::Legend;
 use super::live;
 use super::plots::{Moment, Plots};
 use super::table::PointTable;
-use crate::score_job::{Scoring, State};
+use crate::score_job::{ScoreJob, State};
 use crate::score_summary::remarks;
 use crate::ui::state::Studio;
 
 #[component]
 pub(super) fn Outcome() -> impl IntoView {
     let studio = expect_context::<Studio>();
-    let desk = studio.score;
-    let has_points = Memo::new(move |_| desk.scoring.with(|scoring| !scoring.lengths().is_empty()));
+    let score = studio.score;
+    let has_points = Memo::new(move |_| {
+        score
+            .score_job
+            .with(|score_job| !score_job.lengths().is_empty())
+    });
     let has_frozen = Memo::new(move |_| {
-        desk.scoring.with(|scoring| {
-            scoring
-                .line(CurveKind::Frozen)
-                .is_some_and(|line| !line.points.is_empty())
+        score.score_job.with(|score_job| {
+            score_job
+                .curve(CurveKind::Frozen)
+                .is_some_and(|curve| !curve.points.is_empty())
         })
     });
     let said = Memo::new(move |_| {
-        desk.scoring.with(|scoring| {
-            let is_over = scoring.state() == State::Done;
+        score.score_job.with(|score_job| {
+            let is_over = score_job.state() == State::Done;
             if is_over {
-                remarks(scoring)
+                remarks(score_job)
             } else {
                 Vec::new()
             }
         })
     });
     let asked = move || {
-        desk.scoring.with(|scoring| {
-            scoring
+        score.score_job.with(|score_job| {
+            score_job
                 .request()
                 .map(|request| format!("\u{201c}{}\u{201d}", request.instruction))
         })
     };
     view! {
-        <div class="outcome" data-testid="score-result" data-state=move || desk.scoring.with(|s| s.state().name())>
-            <Course/>
+        <div class="outcome" data-testid="score-result" data-state=move || score.score_job.with(|s| s.state().name())>
+            <Progress/>
             <ul class="remarks">
                 {move || said.get().into_iter().map(|remark| view! {
                     <li
-                        class=format!("remark {}", remark.weight.name())
+                        class=format!("remark {}", remark.severity.name())
                         data-testid="score-remark"
-                        data-weight=remark.weight.name()
+                        data-weight=remark.severity.name()
                     >{remark.words}</li>
                 }).collect_view()}
             </ul>
@@ -62,9 +66,9 @@ pub(super) fn Outcome() -> impl IntoView {
                         <input
                             type="checkbox"
                             data-testid="score-subtract"
-                            prop:checked=desk.subtracts
+                            prop:checked=score.subtracts
                             disabled=move || !has_frozen.get()
-                            on:change:target=move |event| desk.subtracts.set(event.target().checked())
+                            on:change:target=move |event| score.subtracts.set(event.target().checked())
                         />
                         "Subtract the frozen frame"
                     </label>
@@ -85,17 +89,18 @@ pub(super) fn Outcome() -> impl IntoView {
 
 /// How far the job is, and how to end it.
 #[component]
-fn Course() -> impl IntoView {
+fn Progress() -> impl IntoView {
     let studio = expect_context::<Studio>();
-    let desk = studio.score;
-    let state = Memo::new(move |_| desk.scoring.with(Scoring::state));
-    let words = Memo::new(move |_| desk.scoring.with(Scoring::words));
+    let score = studio.score;
+    let state = Memo::new(move |_| score.score_job.with(ScoreJob::state));
+    let words = Memo::new(move |_| score.score_job.with(ScoreJob::text));
     let is_open = Memo::new(move |_| state.get().is_open());
     let is_watching = Memo::new(move |_| {
-        desk.scoring
-            .with(|scoring| scoring.is_live() && scoring.is_open())
+        score
+            .score_job
+            .with(|score_job| score_job.is_live() && score_job.is_open())
     });
-    let share = move || desk.scoring.with(Scoring::share);
+    let share = move || score.score_job.with(ScoreJob::share);
     // Words that come many times a second are read aloud once, when there are no more.
     let read_aloud = move || (!is_open.get()).then(|| words.get());
     view! {
@@ -137,8 +142,12 @@ fn Course() -> impl IntoView {
 #[component]
 fn Download() -> impl IntoView {
     let studio = expect_context::<Studio>();
-    let desk = studio.score;
-    let report = Memo::new(move |_| desk.scoring.with(|scoring| scoring.report().cloned()));
+    let score = studio.score;
+    let report = Memo::new(move |_| {
+        score
+            .score_job
+            .with(|score_job| score_job.report().cloned())
+    });
     let link = RwSignal::new(None::<(String, String)>);
     let revoke = move || {
         if let Some((address, _)) = link.get_untracked() {

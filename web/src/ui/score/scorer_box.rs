@@ -3,10 +3,10 @@
 use leptos::prelude::*;
 use protocol::score::ScorerManifest;
 
-use super::scorer_loading::{cancel_load, forget, load};
-use crate::compute::{Phase, in_sentence};
+use super::scorer_loading::{cancel_load, delete_cache, load};
+use crate::compute::{Phase, kind_phrase};
 use crate::format;
-use crate::scorer::{Held, Place};
+use crate::scorer::{ScoreLocation, TabScorer};
 use crate::ui::state::Studio;
 
 /// What weights can be kept in, as the worker knows it.
@@ -22,7 +22,7 @@ const PRECISIONS: [(&str, &str); 6] = [
 #[component]
 pub(super) fn ScorerBox(manifest: ScorerManifest) -> impl IntoView {
     let studio = expect_context::<Studio>();
-    let desk = studio.score;
+    let score = studio.score;
     let size = format!(
         "{} parameters, {} of {}",
         format::count(manifest.parameters),
@@ -31,23 +31,23 @@ pub(super) fn ScorerBox(manifest: ScorerManifest) -> impl IntoView {
     );
     let studio_device = manifest.studio_device.clone();
     let can_choose = studio_device.is_some();
-    let place = desk.place;
+    let location = score.location;
     if !can_choose {
-        place.set(Place::Tab);
+        location.set(ScoreLocation::Tab);
     }
-    let where_to = move || match (place.get(), &studio_device) {
-        (Place::Studio, Some(device)) => format!(
+    let where_to = move || match (location.get(), &studio_device) {
+        (ScoreLocation::Studio, Some(device)) => format!(
             "The pictures are sent to the studio and scored there, on {device}. Nothing is loaded into this tab."
         ),
         _ => "Pictures stay in this tab: nothing is uploaded.".to_owned(),
     };
-    let option = move |this: Place, hook: &'static str, name: &'static str| {
+    let option = move |this: ScoreLocation, hook: &'static str, name: &'static str| {
         view! {
             <button
                 type="button"
                 data-testid=hook
-                aria-pressed=move || (place.get() == this).to_string()
-                on:click=move |_| place.set(this)
+                aria-pressed=move || (location.get() == this).to_string()
+                on:click=move |_| location.set(this)
             >{name}</button>
         }
     };
@@ -57,10 +57,10 @@ pub(super) fn ScorerBox(manifest: ScorerManifest) -> impl IntoView {
         <div
             class="scorer"
             data-testid="scorer"
-            data-place=move || place.get().word()
-            data-state=move || desk.held.with(Held::name)
-            data-is-forgotten=move || desk.held.with(Held::is_forgotten).to_string()
-            data-fetched-bytes=move || desk.held.with(Held::fetched_bytes).map(|bytes| bytes.to_string())
+            data-place=move || location.get().word()
+            data-state=move || score.tab_scorer.with(TabScorer::name)
+            data-is-forgotten=move || score.tab_scorer.with(TabScorer::is_forgotten).to_string()
+            data-fetched-bytes=move || score.tab_scorer.with(TabScorer::fetched_bytes).map(|bytes| bytes.to_string())
         >
             <div class="scorer-head">
                 <div>
@@ -73,13 +73,13 @@ pub(super) fn ScorerBox(manifest: ScorerManifest) -> impl IntoView {
                 </div>
                 <Show when=move || can_choose>
                     <div class="segmented" role="group" aria-label="Where it computes">
-                        {option(Place::Tab, "score-in-tab", "In this tab")}
-                        {option(Place::Studio, "score-on-studio", "On the studio")}
+                        {option(ScoreLocation::Tab, "score-in-tab", "In this tab")}
+                        {option(ScoreLocation::Studio, "score-on-studio", "On the studio")}
                     </div>
                 </Show>
             </div>
             <p class="quiet" data-testid="scorer-where">{where_to}</p>
-            <Show when=move || place.get() == Place::Tab>
+            <Show when=move || location.get() == ScoreLocation::Tab>
                 <InTab is_nano all_bytes/>
             </Show>
         </div>
@@ -90,11 +90,11 @@ pub(super) fn ScorerBox(manifest: ScorerManifest) -> impl IntoView {
 #[component]
 fn InTab(is_nano: bool, all_bytes: u64) -> impl IntoView {
     let studio = expect_context::<Studio>();
-    let desk = studio.score;
-    let state = Memo::new(move |_| desk.held.with(Held::name));
-    let is_loading = Memo::new(move |_| desk.held.with(Held::is_loading));
-    let is_ready = Memo::new(move |_| desk.held.with(Held::is_ready));
-    let may_keep = Memo::new(move |_| desk.keeps.get() && !is_loading.get());
+    let score = studio.score;
+    let state = Memo::new(move |_| score.tab_scorer.with(TabScorer::name));
+    let is_loading = Memo::new(move |_| score.tab_scorer.with(TabScorer::is_loading));
+    let is_ready = Memo::new(move |_| score.tab_scorer.with(TabScorer::is_ready));
+    let may_keep = Memo::new(move |_| score.has_cached_files.get() && !is_loading.get());
     let dead = Memo::new(move |_| {
         studio
             .compute
@@ -105,16 +105,16 @@ fn InTab(is_nano: bool, all_bytes: u64) -> impl IntoView {
         if dead.get() {
             "This tab’s worker has ended. Start it again under “What this tab computes”.".to_owned()
         } else {
-            desk.held.with(Held::words)
+            score.tab_scorer.with(TabScorer::text)
         }
     };
-    let share = move || desk.held.with(Held::share);
+    let share = move || score.tab_scorer.with(TabScorer::share);
     // The visitor chose another device after it was loaded.
     let elsewhere = Memo::new(move |_| {
         let chosen = studio
             .compute
             .with(|compute| compute.report.as_ref().and_then(|report| report.chosen));
-        let here = desk.held.with(Held::computed_on)?;
+        let here = score.tab_scorer.with(TabScorer::computed_on)?;
         chosen.filter(|chosen| *chosen != here)
     });
     let load_words = move || match state.get() {
@@ -139,10 +139,10 @@ fn InTab(is_nano: bool, all_bytes: u64) -> impl IntoView {
                         <span class="label">"Weights in"</span>
                         <select
                             data-testid="scorer-precision"
-                            on:change:target=move |event| desk.precision.set(event.target().value())
+                            on:change:target=move |event| score.precision.set(event.target().value())
                         >
                             {PRECISIONS.into_iter().map(|(word, text)| view! {
-                                <option value=word selected=move || desk.precision.get() == word>{text}</option>
+                                <option value=word selected=move || score.precision.get() == word>{text}</option>
                             }).collect_view()}
                         </select>
                     </label>
@@ -152,7 +152,7 @@ fn InTab(is_nano: bool, all_bytes: u64) -> impl IntoView {
                 </Show>
                 {move || elsewhere.get().map(|kind| view! {
                     <button type="button" class="button" data-testid="scorer-move" on:click=move |_| load(studio)>
-                        {format!("Move it to {}", in_sentence(kind))}
+                        {format!("Move it to {}", kind_phrase(kind))}
                     </button>
                 })}
                 <Show when=move || is_loading.get()>
@@ -170,7 +170,7 @@ fn InTab(is_nano: bool, all_bytes: u64) -> impl IntoView {
                         class="button plain"
                         title="Takes the weights out of this browser’s storage"
                         data-testid="scorer-forget"
-                        on:click=move |_| forget(studio)
+                        on:click=move |_| delete_cache(studio)
                     >"Forget kept files"</button>
                 </Show>
             </div>

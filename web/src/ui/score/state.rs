@@ -7,17 +7,17 @@ use leptos::prelude::*;
 use protocol::episodes::RecordedEpisode;
 use web_sys::AbortController;
 
-use super::live::Live;
-use super::scorer_loading::Then;
-use super::video_element::Film;
-use crate::auto_score::Following;
-use crate::score_job::Scoring;
-use crate::scorer::{Held, Hosted, Place};
+use super::live::LiveRobot;
+use super::scorer_loading::AfterLoad;
+use super::video_element::VideoElement;
+use crate::auto_score::InstructionFollower;
+use crate::score_job::ScoreJob;
+use crate::scorer::{ScoreLocation, ServedScorer, TabScorer};
 use crate::ui::settings;
 
 /// Where the pictures come from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum Source {
+pub(super) enum VideoSource {
     /// A camera of the robot that is watched.
     #[default]
     Robot,
@@ -27,7 +27,7 @@ pub(super) enum Source {
     File,
 }
 
-impl Source {
+impl VideoSource {
     /// A stable word for tests.
     pub(super) fn word(self) -> &'static str {
         match self {
@@ -40,7 +40,7 @@ impl Source {
 
 /// The visitor's file.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) enum Opened {
+pub(super) enum OpenedFile {
     /// None was given.
     #[default]
     Nothing,
@@ -65,24 +65,24 @@ pub(super) struct VideoFacts {
 
 /// The panel's state. Copies are handles to the same signals.
 #[derive(Clone, Copy)]
-pub(crate) struct Desk {
+pub(crate) struct ScoreState {
     /// What the studio has to score with.
-    pub(super) hosted: RwSignal<Hosted>,
+    pub(super) served: RwSignal<ServedScorer>,
     /// The scorer in this tab.
-    pub(super) held: RwSignal<Held>,
+    pub(super) tab_scorer: RwSignal<TabScorer>,
     /// Whether files of a scorer are in this browser's storage.
-    pub(super) keeps: RwSignal<bool>,
+    pub(super) has_cached_files: RwSignal<bool>,
     /// Where the visitor wants to compute.
-    pub(super) place: RwSignal<Place>,
+    pub(super) location: RwSignal<ScoreLocation>,
     /// What the weights are to be kept in; empty for the scorer's own way.
     pub(super) precision: RwSignal<String>,
-    pub(super) source: RwSignal<Source>,
+    pub(super) source: RwSignal<VideoSource>,
     /// The camera of the robot; none means the first.
     pub(super) camera: RwSignal<Option<String>>,
     pub(super) episodes: RwSignal<Vec<RecordedEpisode>>,
     /// The chosen one's id.
     pub(super) episode: RwSignal<Option<String>>,
-    pub(super) opened: RwSignal<Opened>,
+    pub(super) opened: RwSignal<OpenedFile>,
     /// Rate of the visitor's file, as it stands in its field.
     pub(super) fps: RwSignal<String>,
     /// The sentence as typed; none while the source's own stands there.
@@ -91,33 +91,33 @@ pub(crate) struct Desk {
     pub(super) other: RwSignal<String>,
     pub(super) prefixes: RwSignal<&'static str>,
     pub(super) profile: RwSignal<&'static str>,
-    pub(super) scoring: RwSignal<Scoring>,
+    pub(super) score_job: RwSignal<ScoreJob>,
     /// Small copies of the frames that were handed over, by their number.
-    pub(super) copies: RwSignal<BTreeMap<u32, String>>,
+    pub(super) thumbnails: RwSignal<BTreeMap<u32, String>>,
     /// The prefix that is looked at; none for the newest.
     pub(super) looked_at: RwSignal<Option<u32>>,
     pub(super) subtracts: RwSignal<bool>,
     /// Whether the robot's commands are scored as they come.
     pub(super) follows: RwSignal<bool>,
-    pub(super) following: StoredValue<Following>,
-    pub(super) live: StoredValue<Option<Live>, LocalStorage>,
-    pub(super) film: StoredValue<Option<Rc<Film>>, LocalStorage>,
+    pub(super) follower: StoredValue<InstructionFollower>,
+    pub(super) live: StoredValue<Option<LiveRobot>, LocalStorage>,
+    pub(super) video_element: StoredValue<Option<Rc<VideoElement>>, LocalStorage>,
     /// Which of the files that were given is the newest.
     pub(super) files_given: StoredValue<u64>,
     /// What waits for the scorer.
-    pub(super) then: StoredValue<Option<Then>, LocalStorage>,
+    pub(super) after_load: StoredValue<Option<AfterLoad>, LocalStorage>,
     /// Where the job at hand is computed.
-    pub(super) running_on: StoredValue<Place>,
+    pub(super) running_on: StoredValue<ScoreLocation>,
     pub(super) abort: StoredValue<Option<AbortController>, LocalStorage>,
 }
 
-impl Default for Desk {
+impl Default for ScoreState {
     fn default() -> Self {
         Self {
-            hosted: RwSignal::default(),
-            held: RwSignal::default(),
-            keeps: RwSignal::new(settings::keeps_scorer()),
-            place: RwSignal::default(),
+            served: RwSignal::default(),
+            tab_scorer: RwSignal::default(),
+            has_cached_files: RwSignal::new(settings::keeps_scorer()),
+            location: RwSignal::default(),
             precision: RwSignal::default(),
             source: RwSignal::default(),
             camera: RwSignal::new(None),
@@ -129,23 +129,23 @@ impl Default for Desk {
             other: RwSignal::default(),
             prefixes: RwSignal::new("15"),
             profile: RwSignal::new("aligned"),
-            scoring: RwSignal::default(),
-            copies: RwSignal::default(),
+            score_job: RwSignal::default(),
+            thumbnails: RwSignal::default(),
             looked_at: RwSignal::new(None),
             subtracts: RwSignal::new(false),
             follows: RwSignal::new(false),
-            following: StoredValue::default(),
+            follower: StoredValue::default(),
             live: StoredValue::new_local(None),
-            film: StoredValue::new_local(None),
+            video_element: StoredValue::new_local(None),
             files_given: StoredValue::new(0),
-            then: StoredValue::new_local(None),
+            after_load: StoredValue::new_local(None),
             running_on: StoredValue::default(),
             abort: StoredValue::new_local(None),
         }
     }
 }
 
-impl Desk {
+impl ScoreState {
     /// The chosen episode, or the first.
     pub(super) fn chosen_episode(self) -> Option<RecordedEpisode> {
         let chosen = self.episode.get();
@@ -159,14 +159,14 @@ impl Desk {
 
     /// Whether the scorer is the small one.
     pub(super) fn is_nano(self) -> bool {
-        self.hosted
-            .with_untracked(|hosted| hosted.manifest().is_some_and(|manifest| manifest.is_nano))
+        self.served
+            .with_untracked(|served| served.manifest().is_some_and(|manifest| manifest.is_nano))
     }
 
     /// The copy of the last frame of a prefix, and that frame's number.
-    pub(super) fn copy_at(self, length: u32) -> Option<(u32, String)> {
-        self.copies.with(|copies| {
-            let shown = copies.range(..length).next_back();
+    pub(super) fn thumbnail_at(self, length: u32) -> Option<(u32, String)> {
+        self.thumbnails.with(|thumbnails| {
+            let shown = thumbnails.range(..length).next_back();
             shown.map(|(index, copy)| (*index, copy.clone()))
         })
     }

@@ -7,23 +7,23 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{AbortController, Blob, ReadableStreamDefaultReader, RequestInit, Response};
 
-use super::job::heard;
-use crate::score_http::{Lines, framed};
-use crate::scorer::said;
+use super::job::on_event;
+use crate::score_http::{EventLines, length_prefixed};
+use crate::scorer::error_text;
 use crate::ui::state::Studio;
 
 /// What goes up.
-pub(super) struct Body {
+pub(super) struct UploadBody {
     request: ScoreRequest,
     frames: Array,
     count: u32,
 }
 
-impl Body {
+impl UploadBody {
     /// # Errors
     /// A request that cannot be written, in words.
     pub(super) fn new(request: &ScoreRequest) -> Result<Self, String> {
-        framed(request)?;
+        length_prefixed(request)?;
         Ok(Self {
             request: request.clone(),
             frames: Array::new(),
@@ -36,7 +36,7 @@ impl Body {
     pub(super) fn push(&mut self, frame: &ScoreFrame) -> Result<(), String> {
         // Outside of this module's own memory, which cannot shrink again.
         self.frames
-            .push(&Uint8Array::from(framed(frame)?.as_slice()));
+            .push(&Uint8Array::from(length_prefixed(frame)?.as_slice()));
         self.count += 1;
         Ok(())
     }
@@ -47,8 +47,9 @@ impl Body {
             self.request.frames = Some(self.count);
             "all".clone_into(&mut self.request.prefixes);
         }
-        self.frames
-            .unshift(&Uint8Array::from(framed(&self.request)?.as_slice()));
+        self.frames.unshift(&Uint8Array::from(
+            length_prefixed(&self.request)?.as_slice(),
+        ));
         Blob::new_with_u8_array_sequence(&self.frames)
             .map_err(|_| "The browser has no memory for the pictures.".to_owned())
     }
@@ -58,7 +59,7 @@ impl Body {
 ///
 /// # Errors
 /// Why there is no answer, or none to its end; in words.
-pub(super) async fn post(studio: Studio, job: u64, body: Body) -> Result<(), String> {
+pub(super) async fn upload(studio: Studio, job: u64, body: UploadBody) -> Result<(), String> {
     let abort =
         AbortController::new().map_err(|_| "This browser cannot stop a request.".to_owned())?;
     let init = RequestInit::new();
@@ -72,16 +73,16 @@ pub(super) async fn post(studio: Studio, job: u64, body: Body) -> Result<(), Str
         .map_err(|_| "The studio did not answer; is it still running?".to_owned())?
         .unchecked_into();
     if !response.ok() {
-        let words = text(&response).await.unwrap_or_default();
+        let words = body_text(&response).await.unwrap_or_default();
         return Err(format!(
             "The studio does not score this: {}",
-            said(response.status(), &words)
+            error_text(response.status(), &words)
         ));
     }
     let broken = || "The studio’s answer broke off; score it again.".to_owned();
     let stream = response.body().ok_or_else(broken)?;
     let reader: ReadableStreamDefaultReader = stream.get_reader().unchecked_into();
-    let mut lines = Lines::default();
+    let mut lines = EventLines::default();
     loop {
         let piece = JsFuture::from(reader.read()).await.map_err(|_| broken())?;
         let property = |key: &str| Reflect::get(&piece, &key.into()).unwrap_or(JsValue::UNDEFINED);
@@ -95,7 +96,7 @@ pub(super) async fn post(studio: Studio, job: u64, body: Body) -> Result<(), Str
         for event in lines.push(&bytes.to_vec())? {
             let is_end = matches!(event, protocol::score::ScoreEvent::Ended { .. });
             if event.job() == job {
-                heard(studio, event);
+                on_event(studio, event);
             }
             if is_end {
                 return Ok(());
@@ -105,7 +106,7 @@ pub(super) async fn post(studio: Studio, job: u64, body: Body) -> Result<(), Str
 }
 
 /// A response's body as text.
-pub(super) async fn text(response: &Response) -> Option<String> {
+pub(super) async fn body_text(response: &Response) -> Option<String> {
     JsFuture::from(response.text().ok()?)
         .await
         .ok()?

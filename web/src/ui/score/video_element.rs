@@ -10,8 +10,8 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{HtmlVideoElement, Url};
 
-use super::frame_capture::{Darkroom, Picture};
-use crate::frame_sampling::rate_of;
+use super::frame_capture::{CapturedFrame, FrameCapture};
+use crate::frame_sampling::estimate_rate;
 
 /// A file that says nothing for this long says nothing at all.
 const OPEN_MILLIS: i32 = 20_000;
@@ -31,15 +31,15 @@ const NOT_SUPPORTED: f64 = 4.0;
 type OnPicture = Closure<dyn FnMut(JsValue, JsValue)>;
 
 /// One video.
-pub(super) struct Film {
+pub(super) struct VideoElement {
     video: HtmlVideoElement,
-    darkroom: Darkroom,
+    capture: FrameCapture,
     /// An address of the browser's own, to be given back.
     own_address: Option<String>,
     listener: Rc<RefCell<Option<OnPicture>>>,
 }
 
-impl Drop for Film {
+impl Drop for VideoElement {
     fn drop(&mut self) {
         self.video.remove_attribute("src").ok();
         self.video.load();
@@ -50,7 +50,7 @@ impl Drop for Film {
     }
 }
 
-impl Film {
+impl VideoElement {
     /// Opens a file that the visitor gave. It is read where it is and goes nowhere.
     ///
     /// # Errors
@@ -78,27 +78,28 @@ impl Film {
         video.set_muted(true);
         video.set_preload("auto");
         video.set_attribute("playsinline", "").ok();
-        let film = Self {
+        let video_element = Self {
             video,
-            darkroom: Darkroom::new()?,
+            capture: FrameCapture::new()?,
             own_address,
             listener: Rc::default(),
         };
-        film.until(
-            OPEN_MILLIS,
-            |video, then| video.set_onloadeddata(then),
-            |video| video.set_src(address),
-        )
-        .await?;
-        if film.video.video_width() == 0 || film.video.video_height() == 0 {
+        video_element
+            .until(
+                OPEN_MILLIS,
+                |video, then| video.set_onloadeddata(then),
+                |video| video.set_src(address),
+            )
+            .await?;
+        if video_element.video.video_width() == 0 || video_element.video.video_height() == 0 {
             return Err("There is no picture in that file.".to_owned());
         }
         // Recordings of browsers do not say how long they are until they have been read.
-        if !film.video.duration().is_finite() {
-            film.seek(PAST_THE_END_SECS).await?;
-            film.seek(0.0).await?;
+        if !video_element.video.duration().is_finite() {
+            video_element.seek(PAST_THE_END_SECS).await?;
+            video_element.seek(0.0).await?;
         }
-        Ok(film)
+        Ok(video_element)
     }
 
     /// How long it is [s].
@@ -115,10 +116,10 @@ impl Film {
     ///
     /// # Errors
     /// Why there is none, in words.
-    pub(super) async fn picture(&self, secs: f64) -> Result<Picture, String> {
+    pub(super) async fn picture(&self, secs: f64) -> Result<CapturedFrame, String> {
         self.seek(secs).await?;
         let (width, height) = self.size();
-        self.darkroom.develop(width, height, |context| {
+        self.capture.capture(width, height, |context| {
             context
                 .draw_image_with_html_video_element(&self.video, 0.0, 0.0)
                 .is_ok()
@@ -220,7 +221,7 @@ impl Film {
             .ok();
         self.video.pause().ok();
         let seen = seen.borrow();
-        rate_of(&seen)
+        estimate_rate(&seen)
     }
 }
 
