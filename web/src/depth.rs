@@ -5,6 +5,7 @@ use protocol::worker::{DepthDrawing, DrawOutcome};
 use protocol::{View, ViewEncoding};
 
 use crate::depth_colors::DepthColors;
+use crate::latest::Latest;
 
 /// Digits that tell a cell near the threshold (0.996) from the threshold.
 const COSINE_DIGITS: usize = 4;
@@ -210,32 +211,29 @@ fn rgb(width: u32, height: u32, pixels: impl Iterator<Item = [u8; 4]>) -> View {
 /// The worker's newest picture, and the one it is asked for.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DepthImages {
-    last_id: u64,
-    asked: Option<(u64, Vec<u32>)>,
+    request: Latest<Vec<u32>>,
     drawn: Option<(Vec<u32>, DrawOutcome)>,
 }
 
 impl DepthImages {
     /// The number of a request for these codes, if one is due: their picture is not there, and the worker is free.
     pub fn ask(&mut self, codes: &[u32]) -> Option<u64> {
-        if self.asked.is_some() || self.outcome_for(codes).is_some() {
+        if !self.request.is_free() || self.outcome_for(codes).is_some() {
             return None;
         }
-        self.last_id += 1;
-        self.asked = Some((self.last_id, codes.to_vec()));
-        Some(self.last_id)
+        self.request.send(codes.to_vec())
     }
 
     /// Files an answer; one that nobody waits for is ignored.
     pub fn answered(&mut self, id: u64, outcome: DrawOutcome) {
-        if let Some((_, codes)) = self.asked.take_if(|(asked, _)| *asked == id) {
+        if let Some(codes) = self.request.answered(id) {
             self.drawn = Some((codes, outcome));
         }
     }
 
     /// The worker started again and knows nothing of what it was asked.
     pub fn restart(&mut self) {
-        self.asked = None;
+        self.request.reset();
         self.drawn = None;
     }
 

@@ -7,6 +7,7 @@
 //! - [`status_text`]: what the robot is doing, in one sentence
 //! - [`stopping`]: a stop, from the press to the studio's answer
 //! - [`backoff`]: whether the wire is alive, and when to dial again
+//! - [`latest`]: one request in flight, the newest wins
 //! - [`studio_url`]: where the studio is, at the root of a host or beneath it
 //! - [`joint_history`]: the joints' recent past
 //! - [`decisions`]: the recent chunks, their decodes, and which one is looked at
@@ -43,6 +44,7 @@ pub mod depth_colors;
 pub mod format;
 pub mod frame_sampling;
 pub mod joint_history;
+pub mod latest;
 pub mod partial_decode;
 pub mod plot;
 pub mod prompt;

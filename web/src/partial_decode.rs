@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use protocol::worker::{UnfoldOutcome, Unfolded};
 
+use crate::latest::Latest;
+
 /// Where a stream comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenSource {
@@ -70,10 +72,9 @@ struct Answer {
     found: Result<Arc<Unfolded>, String>,
 }
 
-/// The question that is out.
+/// The request in flight.
 #[derive(Debug, Clone, Copy)]
 struct Pending {
-    id: u64,
     source: TokenSource,
     count: usize,
     ended: bool,
@@ -87,8 +88,7 @@ pub struct PartialDecode {
     cut: Option<usize>,
     whole: Option<Answer>,
     part: Option<Answer>,
-    out: Option<Pending>,
-    last_id: u64,
+    request: Latest<Pending>,
 }
 
 /// Everything that the pictures show at one moment.
@@ -143,14 +143,14 @@ impl PartialDecode {
 
     /// Forgets what is out: a worker that started again knows nothing of it.
     pub fn restart(&mut self) {
-        self.out = None;
+        self.request.reset();
         self.whole = None;
         self.part = None;
     }
 
     /// The next question, if one is due; it then counts as asked.
     pub fn ask(&mut self) -> Option<PartialRequest> {
-        if self.out.is_some() {
+        if !self.request.is_free() {
             return None;
         }
         let input = self.input.as_ref()?;
@@ -167,16 +167,14 @@ impl PartialDecode {
         } else {
             (all, input.ended)
         };
-        self.last_id += 1;
-        self.out = Some(Pending {
-            id: self.last_id,
+        let id = self.request.send(Pending {
             source: input.source,
             count,
             ended,
             is_part,
-        });
+        })?;
         Some(PartialRequest {
-            id: self.last_id,
+            id,
             tokens: input.tokens.get(..count)?.to_vec(),
             ended,
             rows: input.rows,
@@ -186,22 +184,22 @@ impl PartialDecode {
 
     /// Files an answer. One that nobody waits for any more is dropped.
     pub fn answered(&mut self, id: u64, outcome: UnfoldOutcome) {
-        let Some(out) = self.out.take_if(|out| out.id == id) else {
+        let Some(request) = self.request.answered(id) else {
             return;
         };
-        if self.input.as_ref().map(|s| s.source) != Some(out.source) {
+        if self.input.as_ref().map(|s| s.source) != Some(request.source) {
             return;
         }
         let answer = Answer {
-            source: out.source,
-            count: out.count,
-            ended: out.ended,
+            source: request.source,
+            count: request.count,
+            ended: request.ended,
             found: match outcome {
                 UnfoldOutcome::Unfolded(unfolded) => Ok(Arc::new(unfolded)),
                 UnfoldOutcome::Failed { reason } => Err(reason),
             },
         };
-        if out.is_part {
+        if request.is_part {
             self.part = Some(answer);
         } else {
             self.whole = Some(answer);

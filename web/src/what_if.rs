@@ -5,6 +5,8 @@ use std::sync::Arc;
 use protocol::viewer::ActionDimension;
 use protocol::worker::{UnfoldOutcome, Unfolded};
 
+use crate::latest::Latest;
+
 /// A chunk on trial.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WhatIf {
@@ -12,8 +14,8 @@ pub struct WhatIf {
     chunk: Vec<f32>,
     /// Counts the changes.
     version: u64,
-    /// The change that the worker writes now.
-    out: Option<u64>,
+    /// The change that the worker is encoding.
+    request: Latest<u64>,
     /// The newest change that was written, and its tokens.
     written: Option<(u64, Vec<u32>)>,
     failure: Option<String>,
@@ -26,7 +28,7 @@ impl WhatIf {
             chunk: base.chunk_normalised.clone(),
             base,
             version: first_version,
-            out: None,
+            request: Latest::after(first_version),
             written: None,
             failure: None,
         }
@@ -72,18 +74,17 @@ impl WhatIf {
     /// The change to write next, if one is due; it then counts as out.
     pub fn ask(&mut self) -> Option<u64> {
         let is_written = self.written.as_ref().map(|written| written.0) == Some(self.version);
-        if self.out.is_some() || is_written {
+        if is_written {
             return None;
         }
-        self.out = Some(self.version);
-        self.out
+        self.request.send(self.version)
     }
 
     /// Files what the worker wrote.
-    pub fn answered(&mut self, version: u64, outcome: UnfoldOutcome) {
-        if self.out.take_if(|out| *out == version).is_none() {
+    pub fn answered(&mut self, id: u64, outcome: UnfoldOutcome) {
+        let Some(version) = self.request.answered(id) else {
             return;
-        }
+        };
         match outcome {
             UnfoldOutcome::Unfolded(unfolded) => {
                 self.failure = None;
