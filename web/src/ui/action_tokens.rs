@@ -12,8 +12,9 @@ mod trajectories;
 use leptos::prelude::*;
 use protocol::viewer::{TokensOrigin, Trace};
 
+use super::shown_decision::shown_trace;
 use super::state::Studio;
-use super::worker;
+use super::worker::requests;
 use decode_check::DecodeCheck;
 use heatmap::HeatMap;
 use scrubber::Scrubber;
@@ -84,19 +85,6 @@ impl TokenPanel {
     }
 }
 
-/// Keeps the decision in view while a person looks at parts of it.
-pub(crate) fn pin_shown(studio: Studio) {
-    let shown = studio
-        .decisions
-        .with_untracked(|decisions| decisions.shown().map(|decision| decision.number));
-    let is_held = studio
-        .decisions
-        .with_untracked(crate::decisions::Decisions::is_pinned);
-    if let (Some(number), false) = (shown, is_held) {
-        studio.decisions.update(|decisions| decisions.pin(number));
-    }
-}
-
 /// What is looked at: what the visitor tries, else the stream while the page follows along, else the decision in view.
 fn input(studio: Studio) -> Option<TokenInput> {
     let what_if = studio.what_if.with(|what_if| {
@@ -157,11 +145,11 @@ pub(crate) fn ActionTokensPanel() -> impl IntoView {
         // Whatever changed, there may be something to read now.
         studio.partial_decode.track();
         studio.compute.track();
-        worker::decode_partially(studio);
+        requests::decode_partially(studio);
     });
     Effect::new(move |_| {
         studio.what_if.track();
-        worker::encode_what_if(studio);
+        requests::encode_what_if(studio);
     });
     // A trial belongs to the decision that it began with.
     let shown = Memo::new(move |_| {
@@ -180,7 +168,7 @@ pub(crate) fn ActionTokensPanel() -> impl IntoView {
         panel.hovered.set(None);
         panel.chosen.set(None);
     });
-    let trace = super::trace::shown_trace(studio);
+    let trace = shown_trace(studio);
     let has_any = Memo::new(move |_| panel.view.with(|view| view.source.is_some()));
     let is_held = Memo::new(move |_| studio.decisions.with(|decisions| decisions.is_pinned()));
     let summary = move || {

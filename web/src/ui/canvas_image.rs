@@ -13,7 +13,7 @@ use web_sys::{
     Blob, BlobPropertyBag, CanvasRenderingContext2d, HtmlCanvasElement, ImageBitmap, ImageData,
 };
 
-use super::state::now_millis;
+use super::time::now_millis;
 use crate::depth_colors::DepthColors;
 
 /// The meter shows a mean over this many pictures.

@@ -3,8 +3,9 @@
 use leptos::prelude::*;
 use protocol::worker::{CodecRun, ComputeDevice, ComputeKind, TimeOutcome, TokenizerOutcome};
 
+use super::settings;
 use super::state::Studio;
-use super::{settings, worker};
+use super::worker::{lifecycle, requests};
 use crate::compute::{Phase, kind_name, short, verdict_text};
 use crate::format;
 
@@ -26,7 +27,7 @@ pub(crate) fn ComputePanel() -> impl IntoView {
             "webgpu" => Some(ComputeKind::Webgpu),
             _ => None,
         };
-        worker::choose(studio, wish);
+        requests::choose(studio, wish);
     };
     let wish = settings::compute().map_or("auto", settings::compute_word);
     let option = move |word: &'static str, text: &'static str| {
@@ -60,7 +61,7 @@ pub(crate) fn ComputePanel() -> impl IntoView {
                 Phase::Dead { reason } => view! {
                     <div class="verdict bad">
                         <p>{reason}</p>
-                        <button type="button" class="button" on:click=move |_| worker::start(studio)>"Start it again"</button>
+                        <button type="button" class="button" on:click=move |_| lifecycle::start(studio)>"Start it again"</button>
                     </div>
                 }.into_any(),
                 Phase::Running => ().into_any(),
@@ -111,7 +112,7 @@ fn CodecTimes() -> impl IntoView {
                 .as_ref()
                 .map(|w| (w.policy.horizon, w.policy.action.len() as u32))
         });
-        worker::time_codec(studio, runs(own));
+        requests::time_codec(studio, runs(own));
     };
     let found = move || match timing.get() {
         None => ().into_any(),

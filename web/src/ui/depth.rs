@@ -16,7 +16,7 @@ use protocol::worker::{ComputeKind, DecoderOutcome, DrawOutcome};
 
 use super::canvas_image::{CanvasImage, FrameMeter};
 use super::state::Studio;
-use super::worker;
+use super::worker::requests;
 use cells::Cells;
 use table::DepthTable;
 
@@ -216,7 +216,7 @@ fn drawn(shared: Shared) -> Memo<Option<Drawn>> {
             if let Some(depth) = depth
                 && depth.rows() * depth.columns as usize == depth.codes.len()
             {
-                worker::draw(studio, &depth.codes, depth.rows() as u32, depth.columns);
+                requests::draw(studio, &depth.codes, depth.rows() as u32, depth.columns);
             }
         });
     });

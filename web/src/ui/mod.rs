@@ -22,22 +22,30 @@ mod cameras;
 mod canvas_image;
 mod clock;
 mod command;
+mod commands;
 mod compute;
 mod depth;
+mod dispatch;
 mod dock;
 mod header;
 mod joints;
 mod keyboard;
 mod notices;
 mod problems;
+mod robot_selection;
 mod score;
+mod send;
 mod settings;
+mod shown_decision;
 mod socket;
 mod stages;
 mod state;
 mod stop;
+mod stop_press;
+mod time;
 mod timeline;
 mod trace;
+mod wire;
 mod worker;
 
 use leptos::prelude::*;
@@ -58,10 +66,12 @@ fn Page() -> impl IntoView {
     settings::go_to_root();
     let studio = Studio::new();
     provide_context(studio);
-    clock::tick(studio);
+    dispatch::start(studio);
+    worker::dispatch::start(studio);
+    socket::tick(studio);
     clock::start(studio);
-    worker::start_after_first_frame(studio);
-    state::start_redraw(studio);
+    worker::lifecycle::start_after_first_frame(studio);
+    clock::start_redraw(studio);
     keyboard::listen(studio);
     view! {
         <a class="skip" href="#command">"Skip to the command"</a>

@@ -9,18 +9,22 @@
 
 mod frame_capture;
 mod instruction_form;
-mod job;
+pub(super) mod job;
 mod legend;
-mod live;
+pub(super) mod live;
+mod live_robot;
 mod plots;
 mod result;
 mod scorer_box;
-mod scorer_loading;
+pub(super) mod scorer_loading;
 mod source;
-mod state;
+pub(super) mod start_job;
+pub(super) mod state;
 mod table;
 mod upload;
+mod video;
 mod video_element;
+mod video_job;
 
 use leptos::ev;
 use leptos::prelude::*;
@@ -30,15 +34,11 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{DragEvent, Response};
 
-pub(crate) use job::{on_event, worker_restarted};
-pub(crate) use live::{on_frame, on_status, robot_changed};
-pub(crate) use scorer_loading::{cache_deleted, on_scorer_state, pump};
-pub(crate) use state::ScoreState;
-
 use super::state::Studio;
 use crate::backoff::Connection;
 use crate::score_job::State;
 use crate::scorer::{ServedScorer, TabScorer};
+use state::ScoreState;
 
 #[component]
 pub(crate) fn ScorePanel() -> impl IntoView {

@@ -110,7 +110,7 @@ pub(crate) fn go_to_root() {
 }
 
 /// The robot that the address asks for: `?robot=…`.
-pub(crate) fn robot_in_address() -> Option<String> {
+pub(crate) fn robot_in_url() -> Option<String> {
     let search = window().location().search().ok()?;
     web_sys::UrlSearchParams::new_with_str(&search)
         .ok()?
@@ -118,7 +118,7 @@ pub(crate) fn robot_in_address() -> Option<String> {
 }
 
 /// Makes the address one that can be sent to somebody.
-pub(crate) fn put_robot_in_address(robot_id: &str) {
+pub(crate) fn put_robot_in_url(robot_id: &str) {
     let Ok(query) = web_sys::UrlSearchParams::new() else {
         return;
     };

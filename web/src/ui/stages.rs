@@ -2,8 +2,8 @@
 
 use leptos::prelude::*;
 
+use super::shown_decision::shown_trace;
 use super::state::Studio;
-use super::trace::shown_trace;
 use crate::format;
 
 #[component]

@@ -67,7 +67,7 @@ pub(crate) fn Timeline() -> impl IntoView {
     };
     let look = move |number: u64| {
         studio.decisions.update(|decisions| decisions.pin(number));
-        super::worker::decode_next(studio);
+        super::worker::requests::decode_next(studio);
     };
     let follow = move || studio.decisions.update(|decisions| decisions.follow());
     let on_key = move |event: KeyboardEvent| {
@@ -82,7 +82,7 @@ pub(crate) fn Timeline() -> impl IntoView {
         };
         event.prevent_default();
         studio.decisions.update(|decisions| decisions.step(steps));
-        super::worker::decode_next(studio);
+        super::worker::requests::decode_next(studio);
     };
     view! {
         <div class="timeline" hidden=move || bars.with(Vec::is_empty)>

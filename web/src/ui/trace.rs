@@ -1,7 +1,6 @@
 //! Why the robot moved: one decision, from the sentence to the joints.
 
 use leptos::prelude::*;
-use protocol::viewer::Trace;
 
 use super::depth::DepthBlock;
 use super::joints::JointPlots;
@@ -9,15 +8,6 @@ use super::stages::Stages;
 use super::state::Studio;
 use super::timeline::Timeline;
 use crate::prompt::{Segment, segments};
-
-/// The trace of the decision in view.
-pub(crate) fn shown_trace(studio: Studio) -> Memo<Option<Trace>> {
-    Memo::new(move |_| {
-        studio
-            .decisions
-            .with(|decisions| decisions.shown().map(|decision| decision.trace.clone()))
-    })
-}
 
 #[component]
 pub(crate) fn TracePanel() -> impl IntoView {

@@ -7,8 +7,8 @@ use protocol::worker::{Comparison, DecodeOutcome, TokenizerOutcome};
 use crate::compute::{Phase, kind_name, kind_phrase};
 use crate::format;
 use crate::partial_decode::TokenSource;
+use crate::ui::shown_decision::shown_trace;
 use crate::ui::state::Studio;
-use crate::ui::trace::shown_trace;
 
 #[component]
 pub(crate) fn DecodeCheck() -> impl IntoView {

@@ -4,8 +4,9 @@ use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use web_sys::{Element, MouseEvent};
 
-use super::{TokenPanel, pin_shown};
+use super::TokenPanel;
 use crate::coefficients::{self, Cell};
+use crate::ui::shown_decision::pin_shown;
 use crate::ui::state::Studio;
 
 /// Beyond these a cell is too small for a number.

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use leptos::prelude::*;
 
-use super::{TokenPanel, pin_shown};
+use super::TokenPanel;
 use crate::coefficients;
 use crate::format;
 use crate::partial_decode::TokenSource;
+use crate::ui::shown_decision::pin_shown;
 use crate::ui::state::Studio;
 
 /// Playing all tokens takes about this long, however many there are.

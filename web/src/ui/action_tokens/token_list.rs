@@ -5,8 +5,9 @@ use protocol::viewer::TokensOrigin;
 use wasm_bindgen::JsCast;
 use web_sys::{HtmlElement, KeyboardEvent};
 
-use super::{TokenPanel, pin_shown};
+use super::TokenPanel;
 use crate::coefficients;
+use crate::ui::shown_decision::pin_shown;
 use crate::ui::state::Studio;
 
 /// Coefficients of a token that are told one by one; more would be a wall of numbers.

@@ -6,12 +6,13 @@ use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use web_sys::{Element, KeyboardEvent, PointerEvent};
 
-use super::{TokenPanel, pin_shown};
+use super::TokenPanel;
 use crate::format;
 use crate::partial_decode::DecodeView;
 use crate::plot::{HEIGHT, PlotFrame, Point, WIDTH};
+use crate::ui::shown_decision::pin_shown;
 use crate::ui::state::Studio;
-use crate::ui::worker::action_dimensions;
+use crate::ui::worker::requests::action_dimensions;
 use crate::units::{column, to_robot_units};
 use crate::what_if::{WhatIf, normalize};
 

@@ -6,7 +6,7 @@ use web_sys::{Element, HtmlElement, KeyboardEvent, MouseEvent};
 
 use super::Shared;
 use crate::depth;
-use crate::ui::action_tokens::pin_shown;
+use crate::ui::shown_decision::pin_shown;
 
 /// One focusable place per cell over the depth map.
 #[component]

@@ -3,10 +3,9 @@
 use leptos::prelude::*;
 use topreward::Profile;
 
-use super::job::score_video;
 use super::live;
-use super::scorer_loading::{AfterLoad, with_scorer};
-use super::state::{OpenedFile, ScoreState, VideoSource};
+use super::start_job::{score_video, with_scorer};
+use super::state::{AfterLoad, OpenedFile, ScoreState, VideoSource};
 use crate::scorer::ScoreLocation;
 use crate::ui::state::Studio;
 

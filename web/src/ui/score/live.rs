@@ -13,8 +13,9 @@ use wasm_bindgen_futures::spawn_local;
 
 use super::frame_capture::{CapturedFrame, FrameCapture};
 use super::job::{self, close, fail_job, send_captured};
-use super::scorer_loading::{AfterLoad, with_scorer};
-use super::state::ScoreState;
+use super::live_robot::LiveRobot;
+use super::scorer_loading::wait_for_scorer;
+use super::state::AfterLoad;
 use super::upload::UploadBody;
 use crate::auto_score::{FollowStep, InstructionFollower};
 use crate::frame_sampling::Sampler;
@@ -29,44 +30,6 @@ const LAST_LOOK: Duration = Duration::from_millis(600);
 const MOST_FRAMES: u32 = 240;
 /// A scorer that is this far behind cannot follow [frames].
 const MOST_BEHIND: u32 = 48;
-
-/// A robot that is being watched.
-pub(super) struct LiveRobot {
-    job: u64,
-    robot_id: String,
-    camera: String,
-    sampler: Sampler,
-    queue: VecDeque<(u32, View)>,
-    is_busy: bool,
-    /// Frames that were handed over.
-    handed: u32,
-    last: Option<Rc<CapturedFrame>>,
-    capture: Rc<FrameCapture>,
-    body: Option<UploadBody>,
-}
-
-/// Ends the watching and what it was for.
-pub(super) fn drop_live(score: ScoreState) {
-    score.live.set_value(None);
-}
-
-/// The same if it is for this job.
-pub(super) fn drop_job(score: ScoreState, job: u64) {
-    if is_watching(score, job) {
-        drop_live(score);
-    }
-}
-
-/// Whether the robot is being watched for this job.
-pub(super) fn is_watching(score: ScoreState, job: u64) -> bool {
-    live_job(score) == Some(job)
-}
-
-fn live_job(score: ScoreState) -> Option<u64> {
-    score
-        .live
-        .with_value(|live| live.as_ref().map(|live| live.job))
-}
 
 /// The camera that is watched: the chosen one, the overview, or the first.
 pub(super) fn camera(studio: Studio) -> Option<String> {
@@ -92,9 +55,9 @@ pub(super) fn follow(studio: Studio) {
     }
     // Nobody commands it, but there is a sentence: it may be moved in another way.
     let typed = score.typed.get_untracked().unwrap_or_default();
-    if live_job(score).is_none() && !typed.trim().is_empty() {
+    if score.live_job().is_none() && !typed.trim().is_empty() {
         start_live(studio, &typed);
-    } else if live_job(score).is_none() {
+    } else if score.live_job().is_none() {
         score.score_job.update(ScoreJob::forget_wait);
     }
 }
@@ -143,7 +106,7 @@ fn start_live(studio: Studio, sentence: &str) {
         && !studio.score.tab_scorer.with_untracked(TabScorer::is_ready);
     if is_missing {
         // The worker began anew, and its scorer is on the way again.
-        return with_scorer(studio, AfterLoad::Follow);
+        return wait_for_scorer(studio, AfterLoad::Follow);
     }
     if let Err(reason) = try_start_live(studio, sentence) {
         studio.score.follows.set(false);
@@ -168,7 +131,7 @@ fn try_start_live(studio: Studio, sentence: &str) -> Result<(), String> {
     let request = job::start(studio, asked, None);
     let body = match score.running_on.get_value() {
         ScoreLocation::Tab => {
-            worker_post(studio, &request);
+            studio.worker.post(&ToWorker::Score(request.clone()));
             None
         }
         ScoreLocation::Studio => Some(UploadBody::new(&request)?),
@@ -188,10 +151,6 @@ fn try_start_live(studio: Studio, sentence: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn worker_post(studio: Studio, request: &ScoreRequest) {
-    crate::ui::worker::post(studio, &ToWorker::Score(request.clone()));
-}
-
 /// Takes in a picture of the robot.
 pub(crate) fn on_frame(studio: Studio, frame: &ViewFrame) {
     let score = studio.score;
@@ -208,7 +167,7 @@ pub(crate) fn on_frame(studio: Studio, frame: &ViewFrame) {
     if let Some(job) = begin.flatten() {
         spawn_local(async move {
             if let Err(reason) = drain(studio, job).await {
-                drop_job(score, job);
+                score.drop_live_job(job);
                 fail_job(studio, job, &reason);
             }
         });
@@ -258,7 +217,7 @@ async fn drain(studio: Studio, job: u64) -> Result<(), String> {
 /// Gives one frame to the worker, or lays it aside for the studio.
 fn send_frame(studio: Studio, job: u64, index: u32, picture: &CapturedFrame) -> Result<(), String> {
     let score = studio.score;
-    if !is_watching(score, job) {
+    if !score.is_watching(job) {
         return Ok(());
     }
     let mut body = score
@@ -303,12 +262,12 @@ async fn capture_view(capture: &FrameCapture, view: &View) -> Option<CapturedFra
 }
 
 fn finish_soon(studio: Studio) {
-    let Some(job) = live_job(studio.score) else {
+    let Some(job) = studio.score.live_job() else {
         return;
     };
     set_timeout(
         move || {
-            if is_watching(studio.score, job) {
+            if studio.score.is_watching(job) {
                 finish(studio);
             }
         },

@@ -3,7 +3,8 @@
 use leptos::prelude::*;
 use protocol::score::ScorerManifest;
 
-use super::scorer_loading::{cancel_load, delete_cache, load};
+use super::scorer_loading::{delete_cache, load};
+use super::start_job::cancel_load;
 use crate::compute::{Phase, kind_phrase};
 use crate::format;
 use crate::scorer::{ScoreLocation, TabScorer};

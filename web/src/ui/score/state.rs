@@ -7,8 +7,8 @@ use leptos::prelude::*;
 use protocol::episodes::RecordedEpisode;
 use web_sys::AbortController;
 
-use super::live::LiveRobot;
-use super::scorer_loading::AfterLoad;
+use super::live_robot::LiveRobot;
+use super::video::Video;
 use super::video_element::VideoElement;
 use crate::auto_score::InstructionFollower;
 use crate::score_job::ScoreJob;
@@ -61,6 +61,14 @@ pub(super) struct VideoFacts {
     pub(super) height: u32,
     /// Rate of the frames [1/s], if it could be measured.
     pub(super) rate: Option<f64>,
+}
+
+/// A job that starts once the scorer is loaded.
+pub(super) enum AfterLoad {
+    /// The robot is followed.
+    Follow,
+    /// This video is scored.
+    Video(Video),
 }
 
 /// The panel's state. Copies are handles to the same signals.
@@ -169,5 +177,43 @@ impl ScoreState {
             let shown = thumbnails.range(..length).next_back();
             shown.map(|(index, copy)| (*index, copy.clone()))
         })
+    }
+
+    /// Number of the job that scores a robot live.
+    pub(super) fn live_job(self) -> Option<u64> {
+        self.live
+            .with_value(|live| live.as_ref().map(|live| live.job))
+    }
+
+    /// Whether this job scores a robot live.
+    pub(super) fn is_watching(self, job: u64) -> bool {
+        self.live_job() == Some(job)
+    }
+
+    /// Stops watching the robot and drops the frames that were not sent.
+    pub(super) fn drop_live(self) {
+        self.live.set_value(None);
+    }
+
+    /// The same, if this job is the one that watches it.
+    pub(super) fn drop_live_job(self, job: u64) {
+        if self.is_watching(job) {
+            self.drop_live();
+        }
+    }
+
+    /// Clears what is shown of the previous job.
+    pub(super) fn clear_view(self) {
+        self.thumbnails.update(BTreeMap::clear);
+        self.looked_at.set(None);
+    }
+
+    /// Follows a restart of the worker, which has lost its scorer and its job.
+    pub(in crate::ui) fn worker_restarted(self, reason: &str) {
+        self.tab_scorer.update(TabScorer::restarted);
+        if self.running_on.get_value() == ScoreLocation::Tab {
+            self.drop_live();
+            self.score_job.update(|score_job| score_job.lost(reason));
+        }
     }
 }

@@ -2,15 +2,13 @@
 
 use js_sys::{Array, Reflect, Uint8Array};
 use leptos::prelude::*;
-use protocol::score::{ScoreFrame, ScoreRequest};
+use protocol::score::{ScoreEvent, ScoreFrame, ScoreRequest};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{AbortController, Blob, ReadableStreamDefaultReader, RequestInit, Response};
 
-use super::job::on_event;
 use crate::score_http::{EventLines, length_prefixed};
 use crate::scorer::error_text;
-use crate::ui::state::Studio;
 
 /// What goes up.
 pub(super) struct UploadBody {
@@ -55,18 +53,20 @@ impl UploadBody {
     }
 }
 
-/// Sends a job and hears it to its end.
+/// Sends a job and passes its events to `on_event` until it ends.
 ///
 /// # Errors
-/// Why there is no answer, or none to its end; in words.
-pub(super) async fn upload(studio: Studio, job: u64, body: UploadBody) -> Result<(), String> {
-    let abort =
-        AbortController::new().map_err(|_| "This browser cannot stop a request.".to_owned())?;
+/// The reason that there is no answer, or none to its end, as a sentence.
+pub(super) async fn upload(
+    abort: &AbortController,
+    job: u64,
+    body: UploadBody,
+    mut on_event: impl FnMut(ScoreEvent),
+) -> Result<(), String> {
     let init = RequestInit::new();
     init.set_method("POST");
     init.set_body_opt_blob(Some(&body.into_blob()?));
     init.set_signal(Some(&abort.signal()));
-    studio.score.abort.set_value(Some(abort));
     let sent = window().fetch_with_str_and_init("api/scorer/score", &init);
     let response: Response = JsFuture::from(sent)
         .await
@@ -94,9 +94,9 @@ pub(super) async fn upload(studio: Studio, job: u64, body: UploadBody) -> Result
             continue;
         };
         for event in lines.push(&bytes.to_vec())? {
-            let is_end = matches!(event, protocol::score::ScoreEvent::Ended { .. });
+            let is_end = matches!(event, ScoreEvent::Ended { .. });
             if event.job() == job {
-                on_event(studio, event);
+                on_event(event);
             }
             if is_end {
                 return Ok(());

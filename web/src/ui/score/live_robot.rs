@@ -1,0 +1,25 @@
+//! A robot whose frames are being scored live.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use protocol::View;
+
+use super::frame_capture::{CapturedFrame, FrameCapture};
+use super::upload::UploadBody;
+use crate::frame_sampling::Sampler;
+
+/// A robot that is being watched.
+pub(super) struct LiveRobot {
+    pub(super) job: u64,
+    pub(super) robot_id: String,
+    pub(super) camera: String,
+    pub(super) sampler: Sampler,
+    pub(super) queue: VecDeque<(u32, View)>,
+    pub(super) is_busy: bool,
+    /// Frames that were handed over.
+    pub(super) handed: u32,
+    pub(super) last: Option<Rc<CapturedFrame>>,
+    pub(super) capture: Rc<FrameCapture>,
+    pub(super) body: Option<UploadBody>,
+}
