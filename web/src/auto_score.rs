@@ -1,28 +1,28 @@
-//! When the scoring of a robot begins and ends: with its commands.
+//! Start and end of automatic scoring: it follows the robot from instruction to instruction.
 
 use protocol::TaskState;
 use protocol::viewer::RobotStatus;
 
-/// What a robot's report means for whoever follows it.
+/// Consequence of a robot's status for the scoring.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FollowStep {
-    /// Go on.
+    /// Nothing changes.
     Continue,
-    /// It works on a sentence that nobody has followed yet.
+    /// The robot works on this new instruction.
     Begin(String),
-    /// What was followed is over.
+    /// The instruction that was followed has ended.
     End,
 }
 
-/// Follows a robot from command to command.
+/// Follows a robot from instruction to instruction.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct InstructionFollower {
-    /// The sentence in force and how long the robot has been at it [s], once it was begun with.
+    /// The instruction that is followed, and the time that the robot has worked on it [s].
     command: Option<(String, f32)>,
 }
 
 impl InstructionFollower {
-    /// Takes in the robot's newest report.
+    /// Processes the robot's newest status.
     pub fn update(&mut self, status: &RobotStatus) -> FollowStep {
         let is_working = status.connected
             && !status.stopped
@@ -36,13 +36,13 @@ impl InstructionFollower {
                 FollowStep::Begin(sentence.clone())
             }
             None => FollowStep::Continue,
-            // Its clock goes back when the same sentence is given again.
+            // The time is reset when the same instruction is given again.
             Some((begun, secs)) if is_working && begun == sentence && status.task_secs >= *secs => {
                 *secs = status.task_secs;
                 FollowStep::Continue
             }
             Some(_) => {
-                // What comes instead is begun with at the next report.
+                // The next status starts its successor.
                 self.command = None;
                 FollowStep::End
             }

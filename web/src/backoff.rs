@@ -1,49 +1,49 @@
-//! The wire to the studio: whether it is alive, and when to dial again. Time comes from outside.
+//! The link to the studio: whether it is alive, and when to reconnect. The caller supplies the time.
 
-/// First pause.
+/// First pause between two attempts.
 const FIRST_MILLIS: u32 = 500;
-/// Longest pause: somebody who restarts the studio should not wait long for the page.
+/// Longest pause: after a restart of the studio the page is back soon.
 const LONGEST_MILLIS: u32 = 5_000;
-/// Pause while a stop waits to be sent.
+/// Pause while a stop is waiting to be sent.
 const URGENT_MILLIS: f64 = 250.0;
-/// The studio sends a heartbeat every 500 ms. After this long without a word the page says that nothing comes.
+/// Silence after which the page shows that the studio is not heard; its heartbeat comes every 500 ms.
 const SILENT_MILLIS: f64 = 1_000.0;
-/// After this long without a word the socket is given up.
+/// Silence after which the socket is replaced.
 const DEAD_MILLIS: f64 = 2_000.0;
-/// A page that was not run for this long has messages waiting that it has not read yet.
+/// Gap between two polls after which messages may be waiting that the page has not read yet.
 const SLEPT_MILLIS: f64 = 700.0;
-/// How long the first attempt may take from dialling to the studio's welcome; each further one twice as long.
+/// Time limit of the first attempt, from opening the socket to the studio's welcome; doubled for each further one.
 const OPEN_MILLIS: f64 = 2_000.0;
-/// The longest that an attempt may take.
+/// Upper bound of that limit.
 const OPEN_LONGEST_MILLIS: f64 = 5_000.0;
-/// After so many attempts whose socket did not open, the page asks whether plain HTTP reaches the studio.
+/// Failed attempts in a row after which the page checks whether plain HTTP reaches the studio.
 const PROBE_FROM: u32 = 3;
-/// So many attempts in a row did not open although plain HTTP got an answer after each: not the studio's absence.
+/// Failed attempts in a row, each with an answer over plain HTTP, that show that the studio is not the cause.
 const BLOCKED_FROM: u32 = 2;
 
-/// The page's wire to the studio.
+/// State of the page's connection to the studio.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Connection {
-    /// First attempt under way.
+    /// The first attempt is in progress.
     #[default]
     Connecting,
-    /// Open, and the studio is heard.
+    /// Open, and messages arrive.
     Live,
-    /// Open as far as the browser knows, but nothing is heard.
+    /// Open as far as the browser knows, but no messages arrive.
     Silent,
-    /// Lost or never made; the next attempt comes by itself.
+    /// Closed; the next attempt follows automatically.
     Waiting {
-        /// Which attempt comes next, from 1.
+        /// Number of the next attempt, from 1.
         attempt: u32,
         /// Pause before it in milliseconds.
         pause_millis: u32,
     },
-    /// Page and studio speak different versions of the protocol: the one case in which trying again helps nobody.
+    /// Page and studio speak different versions of the protocol: the one case in which reconnecting cannot help.
     Refused,
 }
 
 impl Connection {
-    /// For `data-state` and styles.
+    /// Stable name for `data-state` and styles.
     pub fn state(self) -> &'static str {
         match self {
             Self::Connecting => "connecting",
@@ -54,7 +54,7 @@ impl Connection {
         }
     }
 
-    /// In words.
+    /// Label of the connection for people.
     pub fn label(self) -> String {
         match self {
             Self::Connecting => "Connecting".to_owned(),
@@ -68,12 +68,12 @@ impl Connection {
         }
     }
 
-    /// Whether what is sent may arrive. Only a stop is sent into silence: everything else would arrive late.
+    /// Whether a message may arrive. Only stops are sent into silence: everything else would arrive late.
     pub fn may_carry(self) -> bool {
         matches!(self, Self::Live | Self::Silent)
     }
 
-    /// The state after the wire broke; a refusal stays.
+    /// The state after the connection broke; a refusal is final.
     pub fn after_loss(self) -> Self {
         match self {
             Self::Refused => Self::Refused,
@@ -98,42 +98,42 @@ impl Connection {
     }
 }
 
-/// What is to be done with the socket now.
+/// Action on the socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkAction {
     /// Nothing.
     Wait,
-    /// Give up the socket, if there is one.
+    /// Close the socket, if there is one.
     Close,
-    /// Give up the socket, if there is one, and open another.
+    /// Close the socket, if there is one, and open another.
     Connect,
 }
 
-/// Follows the wire from dialling to its end.
+/// The link from the first attempt to its end.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Link {
     connection: Connection,
-    /// When the attempt at hand began; none while the next one is waited for.
+    /// Start of the attempt in progress; absent between attempts.
     connecting_since: Option<f64>,
-    /// The socket of the attempt at hand opened.
+    /// Whether the socket of this attempt has opened.
     is_open: bool,
-    /// When the last attempt ended, and when the next one begins.
+    /// End of the last attempt.
     ended_at: f64,
     retry_at: f64,
     last_message_at: f64,
-    /// When this was last asked, to know a page that slept.
+    /// Time of the last poll, to detect a page that was suspended.
     polled_at: f64,
-    /// The page slept, and its messages were waited for once.
+    /// Whether the link waited once for the messages of a suspended page.
     waited_for_backlog: bool,
-    /// Attempts in a row whose socket did not open.
+    /// Failed attempts in a row.
     unopened: u32,
-    /// Up to which of them plain HTTP was tried, and how often in a row it was answered.
+    /// Failed attempt of the last probe.
     probed: u32,
     answered: u32,
 }
 
 impl Link {
-    /// A link that dials at once.
+    /// A link that connects at once.
     pub fn new(now_millis: f64) -> Self {
         Self {
             connection: Connection::Connecting,
@@ -150,12 +150,12 @@ impl Link {
         }
     }
 
-    /// What a person is shown.
+    /// The state to show.
     pub fn connection(&self) -> Connection {
         self.connection
     }
 
-    /// What to do now. To be asked a few times a second. `urgent`: a stop waits to be sent.
+    /// Next action; to be called a few times a second. `urgent`: a stop is waiting to be sent.
     pub fn poll(&mut self, now_millis: f64, urgent: bool) -> LinkAction {
         let slept = now_millis - self.polled_at > SLEPT_MILLIS;
         self.polled_at = now_millis;
@@ -209,12 +209,12 @@ impl Link {
         self.is_open = false;
     }
 
-    /// Dials as soon as possible: somebody looks at the page again, or the network came back.
+    /// Reconnects as soon as possible: the page is in view again, or the network came back.
     pub fn retry_now(&mut self, now_millis: f64) {
         self.retry_at = self.retry_at.min(now_millis);
     }
 
-    /// The socket opened; the studio has still to say hello.
+    /// Records that the socket opened; the studio's welcome has yet to come.
     pub fn opened(&mut self) {
         self.is_open = true;
         self.unopened = 0;
@@ -222,13 +222,13 @@ impl Link {
         self.answered = 0;
     }
 
-    /// The studio said hello.
+    /// Records the studio's welcome.
     pub fn welcomed(&mut self, now_millis: f64) {
         self.connection = Connection::Live;
         self.message_received(now_millis);
     }
 
-    /// The studio said anything.
+    /// Records a message of any kind.
     pub fn message_received(&mut self, now_millis: f64) {
         self.last_message_at = now_millis;
         self.waited_for_backlog = false;
@@ -237,7 +237,7 @@ impl Link {
         }
     }
 
-    /// The socket closed, or could not be made.
+    /// Records that the socket closed or could not be created.
     pub fn closed(&mut self, now_millis: f64) {
         if self.connecting_since.take().is_some() && !self.is_open {
             self.unopened = self.unopened.saturating_add(1);
@@ -250,26 +250,26 @@ impl Link {
         }
     }
 
-    /// Page and studio speak different versions.
+    /// Records that page and studio speak different versions.
     pub fn refuse(&mut self) {
         self.connection = Connection::Refused;
     }
 
-    /// Whether it is time to see if plain HTTP reaches the studio; the number is for [`Link::probed`].
+    /// The number of a probe over plain HTTP, for [`Link::probed`]; `None` while none is due.
     pub fn wants_probe(&self) -> Option<u32> {
         (self.unopened >= PROBE_FROM && self.probed < self.unopened).then_some(self.unopened)
     }
 
-    /// Whether plain HTTP reached the studio.
+    /// Records whether a probe was answered.
     pub fn probed(&mut self, number: u32, answered: bool) {
-        // A socket that opened in the meantime has answered the question.
+        // A socket that opened in the meantime makes the probe obsolete.
         if number <= self.unopened {
             self.probed = number;
             self.answered = if answered { self.answered + 1 } else { 0 };
         }
     }
 
-    /// Plain HTTP reaches the studio and a WebSocket does not.
+    /// Whether plain HTTP reaches the studio and a WebSocket does not.
     pub fn upgrade_is_blocked(&self) -> bool {
         self.answered >= BLOCKED_FROM
     }

@@ -1,6 +1,6 @@
-//! Coefficients as colours, and the frequencies that they stand for.
+//! DCT coefficients as colors, and their frequencies.
 
-/// The frequency of coefficient `k` of a chunk of `rows` steps at `rate_hz`: half a turn per chunk and step of k.
+/// Frequency of coefficient `k` of a chunk of `rows` steps at `rate_hz`: `k` half periods per chunk.
 pub fn hertz(k: usize, rows: usize, rate_hz: f32) -> f32 {
     k as f32 * rate_hz / (2.0 * rows.max(1) as f32)
 }
@@ -16,15 +16,15 @@ pub fn hertz_text(hertz: f32) -> String {
     }
 }
 
-/// Where a frequency stands between the lowest (0) and the highest (1). Low ones, where motions have their
-/// weight, get more of the scale.
+/// Position of a frequency between the lowest (0) and the highest (1). Low frequencies, which carry most of a motion,
+/// take more of the scale.
 pub fn band(k: usize, rows: usize) -> f32 {
     let highest = rows.saturating_sub(1).max(1);
     (k as f32 / highest as f32).clamp(0.0, 1.0).sqrt()
 }
 
-/// How strongly a coefficient is coloured, in percent: logarithmic, because the mean of a motion is far
-/// larger than its detail and both should be seen. Never nothing unless the coefficient is zero.
+/// Color strength of a coefficient in percent. It is logarithmic, because the mean of a motion is far larger than its
+/// detail and both should be visible; only zero coefficients have none.
 pub fn strength(coefficient: i32, largest: u32) -> u32 {
     if coefficient == 0 {
         return 0;
@@ -34,7 +34,7 @@ pub fn strength(coefficient: i32, largest: u32) -> u32 {
     (14.0 + 86.0 * share.min(1.0)).round() as u32
 }
 
-/// A whole number with a true minus sign and a plus: `+3`, `−12`, `0`.
+/// An integer with an explicit sign: `+3`, `−12`, `0`.
 pub fn signed(value: i32) -> String {
     match value {
         0 => "0".to_owned(),
@@ -43,16 +43,16 @@ pub fn signed(value: i32) -> String {
     }
 }
 
-/// How a cell of the map looks.
+/// Appearance of a cell of the heat map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cell {
     /// The coefficient; absent while it has not arrived.
     pub value: Option<i32>,
-    /// Percent of the colour.
+    /// Color strength in percent.
     pub strength: u32,
-    /// The token in question brings it.
+    /// Whether the marked token contains it.
     pub is_marked: bool,
-    /// It differs from the decision that a trial began with.
+    /// Whether it differs from the decision that is being edited.
     pub is_changed: bool,
 }
 
@@ -78,7 +78,7 @@ impl Cell {
         class
     }
 
-    /// What stands in it.
+    /// Text of the cell.
     pub fn text(&self) -> String {
         self.value.map(signed).unwrap_or_default()
     }

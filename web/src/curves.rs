@@ -1,4 +1,4 @@
-//! The geometry of progress curves: time of the video to the right, values up, names at the lines' ends.
+//! The geometry of progress curves: time of the video to the right, values up, names at the curves' ends.
 
 use protocol::score::CurveKind;
 
@@ -6,17 +6,17 @@ use crate::format;
 use crate::plot::{HEIGHT, PlotFrame, Point, WIDTH};
 use crate::score_job::Curve;
 
-/// Smallest span of ln p(True) that is drawn over the full height, so that noise does not look like progress.
+/// Smallest span of ln p(True) that fills the height, so that noise does not look like progress.
 const MIN_NATS: f32 = 0.25;
-/// A robot that is watched gets at least this much room [s].
+/// Shortest time axis of a live robot [s].
 const MIN_LIVE_SECS: f64 = 8.0;
-/// Names at the lines' ends keep this distance, as a share of the height.
+/// Distance between the names at the curves' ends, as a share of the height.
 const NAME_GAP: f32 = 0.085;
 
-/// What goes up.
+/// The vertical axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scale {
-    /// ln p(True), or its distance from the frozen frame's.
+    /// ln p(True), or its difference from the frozen frame's.
     Raw,
     /// From 0 to 1 within each curve.
     Progress,
@@ -25,29 +25,29 @@ pub enum Scale {
 /// One curve in drawing units.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stroke {
-    /// What it is for.
+    /// Kind of the curve.
     pub kind: CurveKind,
-    /// The line.
+    /// SVG path of the line.
     pub path: String,
-    /// A dot per point, for lines whose caps are round.
+    /// SVG path of one dot per point, for strokes with round caps.
     pub dots: String,
-    /// Height of its last point, in shares of the drawing from above.
+    /// Height of its last point, as a share of the drawing from the top.
     pub end: Option<f32>,
 }
 
-/// A mark on an axis: its place, in shares of the drawing, and its words.
+/// A tick of an axis: its position as a share of the drawing, and its label.
 pub type Tick = (f32, String);
 
-/// A plot.
+/// A plot of several curves.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plot {
-    /// The instruction's own last, so that it lies above its controls.
+    /// The curves; the instruction's is last, so that it lies above its controls.
     pub strokes: Vec<Stroke>,
-    /// From the top.
+    /// Ticks of the values, from the top.
     pub values: Vec<Tick>,
-    /// From the left [s].
+    /// Ticks of the time [s], from the left.
     pub times: Vec<Tick>,
-    /// Where names stand at the right edge, from the top.
+    /// Positions of the names at the right edge, from the top.
     pub names: Vec<(CurveKind, f32)>,
     frame: PlotFrame,
 }
@@ -103,13 +103,13 @@ impl Plot {
         }
     }
 
-    /// Place of a prefix, in shares from the left.
+    /// Position of a prefix, as a share from the left.
     #[must_use]
     pub fn position(&self, length: u32, fps: f64) -> f32 {
         self.frame.x(micros(f64::from(length) / fps)) / WIDTH
     }
 
-    /// Which of `lengths` is nearest to a place in shares from the left.
+    /// The one of `lengths` that is nearest to a position, given as a share from the left.
     #[must_use]
     pub fn nearest(&self, share: f64, lengths: &[u32], fps: f64) -> Option<u32> {
         let distance = |length: u32| (f64::from(self.position(length, fps)) - share).abs();
@@ -119,7 +119,7 @@ impl Plot {
             .min_by(|a, b| distance(*a).total_cmp(&distance(*b)))
     }
 
-    /// Whether the value zero is inside, and where, in shares from above.
+    /// Position of the value zero as a share from the top, if it is within the plot.
     #[must_use]
     pub fn zero(&self) -> Option<f32> {
         (self.frame.low < 0.0 && self.frame.high > 0.0).then(|| self.frame.y(0.0) / HEIGHT)
@@ -139,7 +139,7 @@ fn newest_secs(curves: &[Curve], fps: f64) -> f64 {
 fn points(curve: &Curve, fps: f64, scale: Scale) -> Vec<Point> {
     let values = match scale {
         Scale::Raw => curve.values(),
-        // One point is the highest there is, which says nothing.
+        // A single point is its own maximum, which means nothing.
         Scale::Progress if curve.points.len() < 2 => Vec::new(),
         Scale::Progress => curve.progress(),
     };
@@ -186,7 +186,7 @@ fn value_ticks(frame: &PlotFrame, scale: Scale, has_points: bool) -> Vec<Tick> {
     }
 }
 
-/// Whole seconds, five of them or so; tenths for videos of a second or two.
+/// Ticks at about five whole seconds, or at tenths for videos of a second or two.
 fn time_ticks(to_secs: f64) -> Vec<Tick> {
     const STEPS: [f64; 12] = [
         0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0,
@@ -205,7 +205,7 @@ fn time_ticks(to_secs: f64) -> Vec<Tick> {
         .collect()
 }
 
-/// Places for the names, at their lines' ends but apart from each other, and inside.
+/// Positions of the names: at their curves' ends, but apart from each other and inside the plot.
 fn spread(strokes: &[Stroke]) -> Vec<(CurveKind, f32)> {
     let ends = strokes
         .iter()

@@ -1,4 +1,4 @@
-//! What the policy saw in depth: the cells of its map in words and outlines, and the picture that the worker draws of it.
+//! Depth reasoning: the cells of a depth map as text and outlines, and the depth image that the worker decodes.
 
 use protocol::depth::{DepthMode, DepthReasoning};
 use protocol::worker::{DepthDrawing, DrawOutcome};
@@ -7,27 +7,27 @@ use protocol::{View, ViewEncoding};
 use crate::depth_colors::DepthColors;
 use crate::latest::Latest;
 
-/// Digits that tell a cell near the threshold (0.996) from the threshold.
+/// Digits that distinguish a cell near the threshold (0.996) from the threshold.
 const COSINE_DIGITS: usize = 4;
 
-/// One cell of a map.
+/// One cell of a depth map.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Cell {
-    /// Counted from 0, row by row.
+    /// Index, from 0, row by row.
     pub index: usize,
-    /// Counted from 0.
+    /// Row, from 0.
     pub row: usize,
-    /// Counted from 0.
+    /// Column, from 0.
     pub column: usize,
-    /// What was written there.
+    /// Its depth code.
     pub code: u32,
-    /// Whether the policy wrote it in this decision.
+    /// Whether the policy generated it in this decision.
     pub regenerated: bool,
-    /// How much the camera sees there what it saw before; absent without a picture to compare with.
+    /// Cosine similarity of the camera's image there with the previous one; absent without an image to compare with.
     pub cosine: Option<f32>,
 }
 
-/// One cell.
+/// The cell with this index.
 pub fn cell(depth: &DepthReasoning, index: usize) -> Option<Cell> {
     let columns = depth.columns.max(1) as usize;
     Some(Cell {
@@ -40,14 +40,14 @@ pub fn cell(depth: &DepthReasoning, index: usize) -> Option<Cell> {
     })
 }
 
-/// All of them, row by row.
+/// All cells, row by row.
 pub fn cells(depth: &DepthReasoning) -> Vec<Cell> {
     (0..depth.codes.len())
         .filter_map(|index| cell(depth, index))
         .collect()
 }
 
-/// A cosine with a few digits, never rounded across the threshold.
+/// A cosine with four digits, never rounded across the threshold.
 pub fn cosine_text(cosine: f32, threshold: f32) -> String {
     let shift = 10_f64.powi(COSINE_DIGITS as i32);
     let scaled = f64::from(cosine) * shift;
@@ -60,7 +60,7 @@ pub fn cosine_text(cosine: f32, threshold: f32) -> String {
     format!("{:.COSINE_DIGITS$}", rounded / shift)
 }
 
-/// What happened to a cell and why.
+/// Whether a cell was regenerated or replayed, and why.
 pub fn cell_reason(cell: &Cell, threshold: f32) -> String {
     match cell.cosine {
         Some(cosine) => {
@@ -76,7 +76,7 @@ pub fn cell_reason(cell: &Cell, threshold: f32) -> String {
     }
 }
 
-/// A cell for somebody who does not see it.
+/// Description of a cell for those who do not see it.
 pub fn cell_text(cell: &Cell, threshold: f32) -> String {
     format!(
         "Row {}, column {}: code {}, {}",
@@ -87,7 +87,7 @@ pub fn cell_text(cell: &Cell, threshold: f32) -> String {
     )
 }
 
-/// How many cells were written and how many replayed.
+/// Numbers of regenerated and replayed cells.
 pub fn counts(depth: &DepthReasoning) -> String {
     let (all, written) = (depth.codes.len(), depth.written());
     format!(
@@ -96,7 +96,7 @@ pub fn counts(depth: &DepthReasoning) -> String {
     )
 }
 
-/// Why so many, for a policy that reasons in this mode.
+/// Reason of these numbers, for a policy that reasons in this mode.
 pub fn reason(depth: &DepthReasoning, mode: DepthMode) -> String {
     let passes = match depth.forwards {
         1 => "1 pass".to_owned(),
@@ -167,7 +167,7 @@ pub fn replayed(depth: &DepthReasoning) -> String {
         .collect()
 }
 
-/// A drawing as an image: the nearest point of the picture is bright, the farthest dark.
+/// A decoded depth map as an image: the nearest point is bright, the farthest dark.
 pub fn paint(drawing: &DepthDrawing, colors: &DepthColors) -> View {
     let values = drawing.floats();
     let least = values.iter().copied().fold(f32::INFINITY, f32::min);
@@ -183,7 +183,7 @@ pub fn paint(drawing: &DepthDrawing, colors: &DepthColors) -> View {
     )
 }
 
-/// The codes themselves as an image with one pixel per cell, on the same colours by number.
+/// The codes as an image with one pixel per cell, colored by number.
 pub fn paint_codes(depth: &DepthReasoning, known: u32, colors: &DepthColors) -> View {
     let last = known.saturating_sub(1).max(1) as f32;
     let cells = depth.rows() * depth.columns as usize;
@@ -208,7 +208,7 @@ fn rgb(width: u32, height: u32, pixels: impl Iterator<Item = [u8; 4]>) -> View {
     }
 }
 
-/// The worker's newest picture, and the one it is asked for.
+/// The worker's newest depth image, and the request in flight.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DepthImages {
     request: Latest<Vec<u32>>,
@@ -216,7 +216,7 @@ pub struct DepthImages {
 }
 
 impl DepthImages {
-    /// The number of a request for these codes, if one is due: their picture is not there, and the worker is free.
+    /// The number of a request for these codes; `None` if their image is there or another request is in flight.
     pub fn ask(&mut self, codes: &[u32]) -> Option<u64> {
         if !self.request.is_free() || self.outcome_for(codes).is_some() {
             return None;
@@ -224,20 +224,20 @@ impl DepthImages {
         self.request.send(codes.to_vec())
     }
 
-    /// Files an answer; one that nobody waits for is ignored.
+    /// Stores an answer; one that is not awaited is ignored.
     pub fn answered(&mut self, id: u64, outcome: DrawOutcome) {
         if let Some(codes) = self.request.answered(id) {
             self.drawn = Some((codes, outcome));
         }
     }
 
-    /// The worker started again and knows nothing of what it was asked.
+    /// Follows a restart of the worker, which has lost the request in flight.
     pub fn restart(&mut self) {
         self.request.reset();
         self.drawn = None;
     }
 
-    /// What came of these codes.
+    /// Outcome for these codes.
     pub fn outcome_for(&self, codes: &[u32]) -> Option<&DrawOutcome> {
         self.drawn
             .as_ref()
@@ -269,7 +269,7 @@ mod tests {
     fn a_cell_says_what_happened_to_it_and_why() {
         let depth = depth();
         assert_eq!(counts(&depth), "3 of 4 cells regenerated, 1 replayed");
-        // Rounded to the nearest, 0.99596 would be told as equal to the threshold.
+        // Rounded to nearest, 0.99596 would appear equal to the threshold.
         assert_eq!(
             cell_text(&cell(&depth, 1).unwrap(), 0.996),
             "Row 1, column 2: code 9, regenerated: cosine 0.9959, below 0.996"

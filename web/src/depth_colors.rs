@@ -1,13 +1,13 @@
-//! Depth as colour: near is bright and warm, far is dark and cool, no reading is grey.
+//! Depth as color: near is bright and warm, far is dark and cool, no reading is gray.
 //!
-//! Lightness falls steadily with distance, so the picture reads without colour vision and in print.
+//! Lightness falls steadily with distance, so the image is readable without color vision and in print.
 
-/// Nearest depth of the viewer's grey scale in metres (see `protocol::ViewEncoding::DepthGray8`).
+/// Nearest depth of the viewer's gray scale in meters (see `protocol::ViewEncoding::DepthGray8`).
 pub const NEAR_METERS: f32 = 0.2;
-/// Farthest depth of the viewer's grey scale in metres.
+/// Farthest depth of the viewer's gray scale in meters.
 pub const FAR_METERS: f32 = 1.2;
 
-/// From near to far, evenly spaced.
+/// Color stops from near to far, evenly spaced.
 const STOPS: [[f32; 3]; 7] = [
     [252.0, 243.0, 200.0],
     [250.0, 205.0, 120.0],
@@ -17,10 +17,10 @@ const STOPS: [[f32; 3]; 7] = [
     [72.0, 48.0, 112.0],
     [24.0, 26.0, 62.0],
 ];
-/// A pixel without a reading.
+/// Color of a pixel without a reading.
 const NO_READING: [u8; 4] = [118, 122, 128, 255];
 
-/// RGBA for each grey value: 0 is no reading, 1 is near, 255 is far.
+/// RGBA by gray value: 0 is no reading, 1 is near, 255 is far.
 #[derive(Debug, Clone)]
 pub struct DepthColors([[u8; 4]; 256]);
 
@@ -35,7 +35,7 @@ impl Default for DepthColors {
 }
 
 impl DepthColors {
-    /// One grey value's colour.
+    /// Color of a gray value.
     pub fn of(&self, gray: u8) -> [u8; 4] {
         self.0.get(usize::from(gray)).copied().unwrap_or(NO_READING)
     }
@@ -45,7 +45,7 @@ impl DepthColors {
         gray.iter().flat_map(|&value| self.of(value)).collect()
     }
 
-    /// Paints little-endian millimetres as RGBA on the same scale.
+    /// Paints little-endian millimeters as RGBA on the same scale.
     pub fn paint_millimeters(&self, bytes: &[u8]) -> Vec<u8> {
         let pairs = bytes
             .chunks_exact(2)

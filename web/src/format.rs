@@ -1,4 +1,4 @@
-//! Numbers as people read them.
+//! Formatting of numbers, units and names for people.
 
 /// Microseconds as `430 µs`, `12.3 ms` or `1.24 s`.
 pub fn duration(micros: u64) -> String {
@@ -14,7 +14,7 @@ pub fn duration(micros: u64) -> String {
     }
 }
 
-/// A time as people say it: `0.4 s`, `12 s`, `2 min 5 s`.
+/// A time span: `0.4 s`, `12 s`, `2 min 5 s`.
 #[must_use]
 pub fn span(secs: f64) -> String {
     let secs = secs.max(0.0);
@@ -28,7 +28,7 @@ pub fn span(secs: f64) -> String {
     }
 }
 
-/// How old a picture is, in whole seconds: `12 s old`, `2 min 5 s old`.
+/// Age of an image in whole seconds: `12 s old`, `2 min 5 s old`.
 #[must_use]
 pub fn age(millis: f64) -> String {
     let secs = (millis.max(0.0) / 1e3).floor() as u64;
@@ -39,7 +39,7 @@ pub fn age(millis: f64) -> String {
     }
 }
 
-/// Fractions of microseconds too: `0.84 µs`, `13.2 µs`, `1.2 ms`.
+/// Microseconds with fractions: `0.84 µs`, `13.2 µs`, `1.2 ms`.
 pub fn fine_micros(micros: f64) -> String {
     if micros < 10.0 {
         format!("{micros:.2} µs")
@@ -50,7 +50,7 @@ pub fn fine_micros(micros: f64) -> String {
     }
 }
 
-/// Milliseconds in the same words.
+/// Milliseconds as [`duration`] formats them.
 pub fn millis(millis: f64) -> String {
     duration((millis.max(0.0) * 1e3).round() as u64)
 }
@@ -87,7 +87,7 @@ pub fn difference(value: f32) -> String {
     }
 }
 
-/// The sign of a unit as the protocol names it.
+/// Symbol of a unit of the protocol.
 pub fn unit_sign(unit: &str) -> &str {
     match unit {
         "deg" => "°",
@@ -98,7 +98,7 @@ pub fn unit_sign(unit: &str) -> &str {
     }
 }
 
-/// A joint value with its unit and a true minus sign, in a constant number of decimals.
+/// A joint value with its unit, a true minus sign and a constant number of decimals.
 pub fn joint_value(value: f32, unit: &str) -> String {
     let decimals = if matches!(unit, "rad" | "m") { 3 } else { 1 };
     let text = format!("{value:.decimals$}{}", unit_sign(unit));
@@ -112,14 +112,14 @@ pub fn joint_value(value: f32, unit: &str) -> String {
 pub fn decimal(value: f64, decimals: usize) -> String {
     let text = format!("{value:.decimals$}");
     match text.strip_prefix('-') {
-        // Not a minus before nothing.
+        // No minus before zero.
         Some(rest) if rest.chars().all(|digit| matches!(digit, '0' | '.')) => rest.to_owned(),
         Some(rest) => format!("\u{2212}{rest}"),
         None => text,
     }
 }
 
-/// Bytes in the unit that people say them in: `812 kB`, `14.2 MB`, `4.26 GB`.
+/// Bytes as `812 kB`, `14.2 MB` or `4.26 GB`.
 pub fn bytes(bytes: u64) -> String {
     let value = bytes as f64;
     if value >= 1e9 {
@@ -131,7 +131,7 @@ pub fn bytes(bytes: u64) -> String {
     }
 }
 
-/// With a capital first letter, as the beginning of a sentence.
+/// The text with a capital first letter, as the beginning of a sentence.
 pub fn capitalized(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| {
@@ -139,7 +139,7 @@ pub fn capitalized(text: &str) -> String {
     })
 }
 
-/// `shoulder_pan` as `Shoulder pan`.
+/// A name for people: `shoulder_pan` as `Shoulder pan`.
 pub fn plain_name(name: &str) -> String {
     let mut words = name.replace(['_', '.'], " ");
     if let Some(first) = words.get_mut(0..1) {

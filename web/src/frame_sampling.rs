@@ -1,18 +1,18 @@
-//! Where the frames of a scored video come from, which of them a scorer is shown, and when they were taken.
+//! Frames of a scored video: their source, the ones that the scorer is shown, and their times.
 
 use protocol::episodes::RecordedEpisode;
 use topreward::{Clip, Prefixes, Profile};
 
 use crate::format;
 
-/// Frames of one video that a scorer is shown at most; the reference stops looking at as many.
+/// Largest number of frames of one video that a scorer is shown, as in the reference.
 pub const MAX_FRAMES: usize = 768;
-/// A measured rate this close to a whole number is that: 29.97 is taken for 30.
+/// Relative distance within which a measured rate is rounded to a whole number: 29.97 becomes 30.
 const NEAR_WHOLE: f64 = 0.005;
-/// Fewer steps between frames than this say little about the rate.
+/// Smallest number of steps between frames from which a rate is estimated.
 const MIN_STEPS: usize = 5;
 
-/// What people call a recorded episode.
+/// Title of a recorded episode.
 #[must_use]
 pub fn episode_title(episode: &RecordedEpisode) -> String {
     let instruction = if episode.instruction.is_empty() {
@@ -28,22 +28,22 @@ pub fn episode_title(episode: &RecordedEpisode) -> String {
     )
 }
 
-/// How long a video is, and where in its file it begins.
+/// Length of a video, and its start in its file.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct VideoExtent {
-    /// How many frames.
+    /// Number of frames.
     pub frames: u32,
-    /// Rate [1/s].
+    /// Frame rate [1/s].
     pub fps: f64,
-    /// Time of its beginning in the file [s].
+    /// Start in the file [s].
     pub from_secs: f64,
 }
 
 impl VideoExtent {
-    /// Of a file that says how long it is, and of which the rate is known or believed.
+    /// The extent of a whole file, from its duration and frame rate.
     ///
     /// # Errors
-    /// A rate or a length that cannot be, in words.
+    /// A message for an invalid rate or duration.
     pub fn of_file(duration_secs: f64, fps: f64) -> Result<Self, String> {
         if !(fps.is_finite() && (0.1..=1000.0).contains(&fps)) {
             return Err(
@@ -65,7 +65,7 @@ impl VideoExtent {
         })
     }
 
-    /// Of a recorded episode.
+    /// The extent of a recorded episode.
     #[must_use]
     pub fn of_episode(episode: &RecordedEpisode) -> Self {
         Self {
@@ -81,23 +81,23 @@ impl VideoExtent {
         f64::from(self.frames) / self.fps
     }
 
-    /// The middle of the time for which a frame is shown [s in the file]: players round, and the middle is the one
-    /// place that is right either way.
+    /// The middle of the display time of a frame [s in the file]: players round up or down, and the middle is right either
+    /// way.
     #[must_use]
     pub fn seek_secs(&self, index: u32) -> f64 {
         self.from_secs + (f64::from(index) + 0.5) / self.fps
     }
 
-    /// The frames that a scorer is shown, and the last one, ascending.
+    /// Indices of the frames that a scorer is shown, and of the last frame, ascending.
     ///
     /// # Errors
-    /// No frames, an unknown profile or choice of prefixes, or more frames than [`MAX_FRAMES`]; in words.
+    /// A message for no frames, an unknown profile or choice of prefixes, or more frames than [`MAX_FRAMES`].
     pub fn frames_to_show(&self, profile: &str, prefixes: &str) -> Result<Vec<u32>, String> {
         let words = |error: topreward::Error| format::capitalized(&error.to_string());
         let clip = Clip::new(self.frames as usize, self.fps).map_err(words)?;
         let profile: Profile = profile.parse().map_err(words)?;
         let prefixes: Prefixes = prefixes.parse().map_err(words)?;
-        // Found out before anything grows with the length of the clip.
+        // Checked before anything is allocated by the length of the clip.
         let whole = profile
             .frames(&clip, clip.frames())
             .map_err(words)?
@@ -112,7 +112,7 @@ impl VideoExtent {
         let lengths = prefixes.lengths(&clip, profile).map_err(words)?;
         let last = clip.frames() - 1;
         let mut frames_to_show = vec![0, last];
-        // Shorter prefixes show the first of the frames that longer ones do, unless the profile is of the other kind.
+        // With a prefix-stable profile, shorter prefixes show the first of the frames that longer ones do.
         let needed = if profile.prefix_stable() {
             lengths.len().saturating_sub(1)
         } else {
@@ -130,8 +130,8 @@ impl VideoExtent {
     }
 }
 
-/// The rate of a video [1/s] from frames that were seen while it played: the time of each in the file [s] and how many
-/// frames had been shown by then. `None` if they do not agree on one.
+/// The frame rate of a video [1/s], estimated from frames that were observed while it played: the time of each in the
+/// file [s], and the number of frames presented until then. `None` if they do not agree on a rate.
 #[must_use]
 pub fn estimate_rate(seen: &[(f64, f64)]) -> Option<f64> {
     let mut steps: Vec<f64> = seen
@@ -150,7 +150,7 @@ pub fn estimate_rate(seen: &[(f64, f64)]) -> Option<f64> {
     }
     steps.sort_by(f64::total_cmp);
     let median = *steps.get(steps.len() / 2)?;
-    // Some files give times in whole milliseconds.
+    // Some files store times in whole milliseconds.
     let tolerance = 0.1 * median + 0.0011;
     let agreeing: Vec<f64> = steps
         .iter()
@@ -169,7 +169,7 @@ pub fn estimate_rate(seen: &[(f64, f64)]) -> Option<f64> {
     })
 }
 
-/// Looks at a robot at a steady rate, by the robot's own clock.
+/// Samples the images of a live robot at a steady rate, by the robot's clock.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Sampler {
     started_at_micros: Option<u64>,
@@ -177,13 +177,13 @@ pub struct Sampler {
 }
 
 impl Sampler {
-    /// Time from one frame to the next [µs].
+    /// Period of the samples [µs].
     pub const STEP_MICROS: u64 = 500_000;
-    /// Their rate [1/s].
+    /// Rate of the samples [1/s].
     pub const FPS: f64 = 2.0;
 
-    /// The number, in the video, of a picture taken at this moment; `None` for one that is not looked at. Numbers that are
-    /// left out are of moments at which no picture came: the one before was still the newest then.
+    /// The frame index of an image captured at this moment; `None` for an image that is not sampled. Skipped indices are
+    /// moments without an image, at which the previous one was still the newest.
     pub fn frame_index(&mut self, captured_at_micros: u64) -> Option<u32> {
         let started = *self.started_at_micros.get_or_insert(captured_at_micros);
         let elapsed = captured_at_micros.checked_sub(started)?;
@@ -226,7 +226,7 @@ mod tests {
         );
     }
 
-    /// Whatever any prefix shows is among them.
+    /// Every frame of every prefix is included.
     #[test]
     fn no_prefix_shows_another_frame() {
         for (frames, fps) in [(984, 30.0), (123, 29.97), (7, 2.0), (61, 50.0)] {
@@ -329,7 +329,7 @@ mod tests {
             Some(10.0)
         );
         assert_eq!(estimate_rate(&at(17.0, &all)), Some(17.0));
-        // Too few, or frames that come when they like.
+        // Too few frames, or an irregular rate.
         assert_eq!(estimate_rate(&at(30.0, &[0, 1, 2])), None);
         let moody: Vec<(f64, f64)> = (0..12_u32)
             .map(|frame| (f64::from(frame * frame) * 0.01, f64::from(frame)))
@@ -348,9 +348,9 @@ mod tests {
             }
         }
         assert_eq!(taken, [(0, 0), (16, 1), (31, 2)]);
-        // Nothing came for two seconds.
+        // No image for two seconds.
         assert_eq!(sampler.frame_index(7_000_000 + 3_100_000), Some(6));
-        // A clock that goes back, or a picture twice.
+        // A clock that goes back, or a repeated image.
         assert_eq!(sampler.frame_index(6_000_000), None);
         assert_eq!(sampler.frame_index(7_000_000 + 3_100_000), None);
     }

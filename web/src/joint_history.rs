@@ -1,10 +1,10 @@
-//! The joints' recent past, by the robot's own clock.
+//! Recent joint states, by the robot's clock.
 
 use std::collections::VecDeque;
 
 use protocol::viewer::RobotState;
 
-/// Kept span. Long enough to see what became of a plan that is looked at a little later.
+/// Time span kept: long enough to show the outcome of a plan that is viewed a little later.
 const KEEP_MICROS: u64 = 30_000_000;
 
 /// Recent joint states, oldest first.
@@ -14,8 +14,7 @@ pub struct History {
 }
 
 impl History {
-    /// Adds a state. One that is older than the newest means that the robot started again: the past
-    /// is forgotten.
+    /// Adds a state. One that is older than the newest means that the robot was restarted, so the history is cleared.
     pub fn push(&mut self, sample: RobotState) {
         if self.samples.back().is_some_and(|newest| {
             sample.captured_at_micros <= newest.captured_at_micros
@@ -34,7 +33,7 @@ impl History {
         }
     }
 
-    /// Forgets everything.
+    /// Removes all states.
     pub fn clear(&mut self) {
         self.samples.clear();
     }
@@ -52,8 +51,8 @@ impl History {
         })
     }
 
-    /// When an observation was captured. States are lossy, so a missing one is interpolated between
-    /// its neighbours, or placed before the oldest by the mean pace.
+    /// Capture time of an observation. States are lossy, so a missing one is interpolated between its neighbors, or
+    /// extrapolated by the mean rate.
     pub fn time_of(&self, sequence: u64) -> Option<i64> {
         let after = self
             .samples

@@ -1,8 +1,7 @@
-//! A chunk as it unfolds from its tokens: which stream is looked at, up to which token, what the worker has
-//! found, and what it is to read next.
+//! Decoding of the first tokens of a stream: the stream in view, the number of tokens shown, and the worker's answers.
 //!
-//! One question is out at a time and the newest wins, so a fast stream or a quick hand on the scrubber never
-//! piles up work. Until an answer is there, the picture before it stays.
+//! One request is in flight at a time and the newest wins ([`Latest`]). Until its answer arrives, the previous one
+//! remains in view.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,19 +10,19 @@ use protocol::worker::{UnfoldOutcome, Unfolded};
 
 use crate::latest::Latest;
 
-/// Where a stream comes from.
+/// Source of a token stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenSource {
-    /// A decision of this page's list, by its number.
+    /// A decision of this page, by its number.
     Decision(u64),
-    /// A decision that the policy is still writing, by its observation.
+    /// A decision that the policy is still generating, by its observation.
     Stream(u64),
-    /// A chunk that the visitor changed; never leaves the tab.
+    /// A chunk that the viewer edited, by the number of the edit; it never leaves the tab.
     WhatIf(u64),
 }
 
 impl TokenSource {
-    /// The stable word for tests.
+    /// Stable name for tests.
     pub fn word(self) -> &'static str {
         match self {
             Self::Decision(_) => "decision",
@@ -33,14 +32,14 @@ impl TokenSource {
     }
 }
 
-/// The stream to look at.
+/// The stream in view.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenInput {
-    /// Where it comes from.
+    /// Its source.
     pub source: TokenSource,
-    /// OpenFAST ids so far.
+    /// OpenFAST ids.
     pub tokens: Vec<u32>,
-    /// No more will come.
+    /// Whether the stream is complete.
     pub ended: bool,
     /// Rows of the chunk.
     pub rows: u32,
@@ -48,14 +47,14 @@ pub struct TokenInput {
     pub dims: u32,
 }
 
-/// What the worker is to read.
+/// A request for the worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartialRequest {
     /// Number of the request.
     pub id: u64,
-    /// Tokens to read.
+    /// Tokens to decode.
     pub tokens: Vec<u32>,
-    /// No more will come.
+    /// Whether the stream is complete.
     pub ended: bool,
     /// Rows of the chunk.
     pub rows: u32,
@@ -63,7 +62,7 @@ pub struct PartialRequest {
     pub dims: u32,
 }
 
-/// An answer, and what it is about.
+/// An answer, and its request.
 #[derive(Debug, Clone, PartialEq)]
 struct Answer {
     source: TokenSource,
@@ -81,7 +80,7 @@ struct Pending {
     is_part: bool,
 }
 
-/// The state of the panel.
+/// State of the panel.
 #[derive(Debug, Clone, Default)]
 pub struct PartialDecode {
     input: Option<TokenInput>,
@@ -91,27 +90,27 @@ pub struct PartialDecode {
     request: Latest<Pending>,
 }
 
-/// Everything that the pictures show at one moment.
+/// Content of the panel at one moment.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DecodeView {
-    /// Where the stream comes from.
+    /// Source of the stream.
     pub source: Option<TokenSource>,
     /// Its tokens.
     pub tokens: Vec<u32>,
-    /// Whether more tokens may come.
+    /// Whether it is complete.
     pub ended: bool,
-    /// The first so many of them are drawn.
+    /// Number of tokens that are shown, from the first.
     pub count: usize,
-    /// What these give; absent while the worker has not answered.
+    /// Decode of these tokens; absent until the worker has answered.
     pub now: Option<Arc<Unfolded>>,
-    /// What all of them give.
+    /// Decode of all tokens.
     pub whole: Option<Arc<Unfolded>>,
-    /// Why nothing could be read, in words.
+    /// The reason that nothing could be decoded.
     pub failure: Option<String>,
 }
 
 impl PartialDecode {
-    /// Looks at a stream, or at none. Another source shows all of it again.
+    /// Selects the stream in view, or none. Another source shows all of its tokens.
     pub fn select(&mut self, input: Option<TokenInput>) {
         let source = input.as_ref().map(|input| input.source);
         if source != self.input.as_ref().map(|input| input.source) {
@@ -124,31 +123,31 @@ impl PartialDecode {
         self.input = input;
     }
 
-    /// Shows the first `count` tokens alone; all of them follow the stream again.
+    /// Shows only the first `count` tokens; all of them follow the stream again.
     pub fn show_first(&mut self, count: usize) {
         let all = self.tokens();
         self.cut = Some(count).filter(|count| *count < all);
     }
 
-    /// Tokens of the stream.
+    /// Number of tokens of the stream.
     pub fn tokens(&self) -> usize {
         self.input.as_ref().map_or(0, |s| s.tokens.len())
     }
 
-    /// How many of them are shown.
+    /// Number of tokens shown.
     pub fn count(&self) -> usize {
         let all = self.tokens();
         self.cut.map_or(all, |cut| cut.min(all))
     }
 
-    /// Forgets what is out: a worker that started again knows nothing of it.
+    /// Follows a restart of the worker, which has lost the request in flight.
     pub fn restart(&mut self) {
         self.request.reset();
         self.whole = None;
         self.part = None;
     }
 
-    /// The next question, if one is due; it then counts as asked.
+    /// Puts the next request in flight and returns it, if one is due.
     pub fn ask(&mut self) -> Option<PartialRequest> {
         if !self.request.is_free() {
             return None;
@@ -182,7 +181,7 @@ impl PartialDecode {
         })
     }
 
-    /// Files an answer. One that nobody waits for any more is dropped.
+    /// Stores an answer; one about another stream is dropped.
     pub fn answered(&mut self, id: u64, outcome: UnfoldOutcome) {
         let Some(request) = self.request.answered(id) else {
             return;
@@ -206,7 +205,7 @@ impl PartialDecode {
         }
     }
 
-    /// What to draw. While a new stream waits for its first answer, the one before it stays as a whole.
+    /// Content to draw. While a new stream waits for its first answer, the previous one remains.
     pub fn view(&self) -> DecodeView {
         let Some(input) = &self.input else {
             return DecodeView::default();
@@ -243,19 +242,19 @@ impl PartialDecode {
 }
 
 impl DecodeView {
-    /// Coefficients of a whole chunk.
+    /// Number of coefficients of the whole chunk.
     pub fn coefficients(&self) -> usize {
         self.whole
             .as_ref()
             .map_or(0, |whole| whole.rows as usize * whole.dims as usize)
     }
 
-    /// Coefficients that the shown tokens bring.
+    /// Number of coefficients in the shown tokens.
     pub fn known(&self) -> usize {
         self.now.as_ref().map_or(0, |now| now.known as usize)
     }
 
-    /// `17 of 34 tokens, 61 of 96 coefficients`.
+    /// A summary: `17 of 34 tokens, 61 of 96 coefficients`.
     pub fn summary(&self) -> String {
         let tokens = if self.ended {
             format!("{} of {} tokens", self.count, self.tokens.len())
@@ -268,7 +267,7 @@ impl DecodeView {
         }
     }
 
-    /// The coefficients that each token brings, as ranges into `[rows, dims]`, for those that could be read.
+    /// The coefficients of each valid token, as ranges into `[rows, dims]`.
     pub fn spans(&self) -> Vec<Range<usize>> {
         let lengths = self.whole.as_ref().map(|whole| &whole.token_lengths);
         let mut begun = 0;
@@ -283,7 +282,7 @@ impl DecodeView {
             .collect()
     }
 
-    /// The largest difference to the whole chunk in robot units, and the dimension that has it.
+    /// The largest difference from the whole chunk in robot units, and its dimension.
     pub fn farthest(&self) -> Option<(f32, usize)> {
         let (now, whole) = (self.now.as_ref()?, self.whole.as_ref()?);
         let dims = whole.dims.max(1) as usize;
@@ -311,7 +310,7 @@ mod tests {
         }
     }
 
-    /// Every token brings two coefficients, whose values are the token's number.
+    /// A decode in which every token has two coefficients.
     fn outcome(ask: &PartialRequest) -> UnfoldOutcome {
         let known = 2 * ask.tokens.len();
         UnfoldOutcome::Unfolded(Unfolded {

@@ -11,16 +11,16 @@ const MIN_SPAN: f32 = 8.0;
 /// Share of the span left free above and below.
 const MARGIN: f32 = 0.12;
 
-/// A moment and a value.
+/// A point of a plot.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Point {
-    /// Robot clock.
+    /// Time by the robot's clock.
     pub at_micros: i64,
-    /// Robot units.
+    /// Value in robot units.
     pub value: f32,
 }
 
-/// What part of time and values a plot shows.
+/// The range of times and values that a plot shows.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PlotFrame {
     /// Left edge.
@@ -34,7 +34,7 @@ pub struct PlotFrame {
 }
 
 impl PlotFrame {
-    /// A frame over that time which holds all of `values`. A flat one is widened to a tenth of `joint_range`, at most 8.
+    /// A frame over this time that contains all of `values`. A flat one is widened to a tenth of `joint_range`, at most 8.
     pub fn containing(
         from_micros: i64,
         to_micros: i64,

@@ -1,43 +1,43 @@
-//! A prompt cut into what a person reads: words, the model's own marks, and folded images.
+//! A prompt split into text, special tokens of the model, and folded images.
 
-/// One piece of a prompt.
+/// A segment of a prompt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Segment {
-    /// Plain words, line breaks included.
+    /// Plain text, including line breaks.
     Text(String),
-    /// A token of the model's own, without its brackets: `state_127`, `|im_start|`.
+    /// A special token of the model.
     SpecialToken {
-        /// What stands between the brackets.
+        /// Its name, without the brackets: `state_127`, `|im_start|`.
         name: String,
-        /// What family it belongs to, for styling.
+        /// Its family, for styling.
         family: TokenFamily,
     },
     /// A run of image patches.
     Image {
-        /// How many patches, where the prompt says.
+        /// Number of patches.
         patches: u32,
     },
 }
 
-/// What a mark stands for.
+/// Family of a special token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenFamily {
-    /// Who speaks, begins and ends.
+    /// Turns of the conversation.
     Frame,
-    /// Around and inside images.
+    /// Images.
     Image,
     /// The robot's state, one token per joint.
     State,
-    /// Set-up and control mode.
+    /// Setup and control mode.
     Setup,
-    /// Where actions (or depth) begin.
+    /// Start of actions or depth codes.
     Output,
-    /// Anything else.
+    /// Any other token.
     Other,
 }
 
 impl TokenFamily {
-    /// For styles.
+    /// Class name for the style sheet.
     pub fn class(self) -> &'static str {
         match self {
             Self::Frame => "frame",
@@ -73,8 +73,8 @@ impl TokenFamily {
     }
 }
 
-/// Cuts `prompt` into pieces. `<name>` and `<|name|>` are marks when the name is one word; a bracket
-/// that closes nothing stays a word. Runs of `<im_patch>` fold, also when written `<im_patch>×196`.
+/// Splits `prompt` into segments. `<name>` and `<|name|>` are special tokens when the name is one word; an unmatched
+/// bracket remains text. Runs of `<im_patch>` are folded, also when written `<im_patch>×196`.
 pub fn segments(prompt: &str) -> Vec<Segment> {
     let mut segments = Vec::new();
     let mut rest = prompt;
@@ -123,7 +123,7 @@ fn push_special_token<'a>(segments: &mut Vec<Segment>, name: &str, after: &'a st
     after
 }
 
-/// Reads `×196`, `x196` or `*196` after a mark; otherwise it stands once.
+/// Parses `×196`, `x196` or `*196` after a special token; without it the count is 1.
 fn repetitions(after: &str) -> (u32, &str) {
     let Some(digits) = after.strip_prefix(['×', 'x', '*']) else {
         return (1, after);

@@ -7,31 +7,31 @@ use protocol::scene::{Answer, AnswerState, MarkShape, SceneAsked, SceneMark};
 
 use crate::format;
 
-/// Colours of marks, told apart by group; over again after the last.
+/// Number of colors of marks, assigned by group and repeated.
 pub const MARK_COLORS: u32 = 6;
 
-/// How far a question is.
+/// State of a question.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum State {
-    /// Nothing was asked.
+    /// There is no question.
     #[default]
     Idle,
-    /// Asked; the model has not begun: others may be before it, or it is looking at the pictures.
+    /// Sent, but not started: other questions may come first, or the model is encoding the images.
     Waiting,
-    /// The answer is being written.
+    /// The answer is being generated.
     Writing,
-    /// The answer is whole.
+    /// The answer is complete.
     Done,
-    /// The answer reached a limit.
+    /// The answer reached the length limit.
     CutOff,
-    /// The visitor had enough of it.
+    /// The viewer stopped the answer.
     Stopped,
-    /// There is no answer.
+    /// Failed.
     Failed,
 }
 
 impl State {
-    /// For tests and style.
+    /// Stable name for tests and styles.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -45,14 +45,14 @@ impl State {
         }
     }
 
-    /// Whether more will come.
+    /// Whether the answer is still in progress.
     #[must_use]
     pub fn is_open(self) -> bool {
         matches!(self, Self::Waiting | Self::Writing)
     }
 }
 
-/// The newest question, the pictures it is about and its answer.
+/// The newest question, its images and its answer.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SceneQuestion {
     question_id: u64,
@@ -63,7 +63,7 @@ pub struct SceneQuestion {
 }
 
 impl SceneQuestion {
-    /// Starts over with a question; gives its number.
+    /// Starts a new question and returns its number.
     pub fn ask(&mut self, question: &str) -> u64 {
         *self = Self {
             question_id: self.question_id + 1,
@@ -74,14 +74,14 @@ impl SceneQuestion {
         self.question_id
     }
 
-    /// Takes in the pictures, unless they are of an older question.
+    /// Stores the images, unless they belong to an older question.
     pub fn on_images(&mut self, scene: SceneAsked) {
         if scene.question_id == self.question_id {
             self.scene = Some(scene);
         }
     }
 
-    /// Takes in more of the answer, unless it is of an older question or came late.
+    /// Applies an update of the answer, unless it belongs to an older question or came late.
     pub fn on_answer(&mut self, answer: Answer) {
         if answer.question_id != self.question_id || !self.state.is_open() {
             return;
@@ -94,14 +94,14 @@ impl SceneQuestion {
             AnswerState::Stopped => State::Stopped,
             AnswerState::Failed => State::Failed,
         };
-        // A failure in the middle leaves what was written.
+        // A failure keeps the text so far.
         match &mut self.answer {
             Some(before) if answer.state == AnswerState::Failed => before.error = answer.error,
             other => *other = Some(answer),
         }
     }
 
-    /// The connection is gone, and with it whoever was answering.
+    /// Fails an open question: its answer does not outlive the connection.
     pub fn connection_lost(&mut self) {
         if self.state.is_open() {
             self.state = State::Failed;
@@ -110,31 +110,31 @@ impl SceneQuestion {
         }
     }
 
-    /// How far it is.
+    /// State of the question.
     #[must_use]
     pub fn state(&self) -> State {
         self.state
     }
 
-    /// The question's number.
+    /// Number of the question.
     #[must_use]
     pub fn question_id(&self) -> u64 {
         self.question_id
     }
 
-    /// What was asked.
+    /// Text of the question.
     #[must_use]
     pub fn question(&self) -> &str {
         &self.question
     }
 
-    /// The pictures, in the order in which the model saw them.
+    /// The images, in the order in which the model was shown them.
     #[must_use]
     pub fn views(&self) -> &[View] {
         self.scene.as_ref().map_or(&[], |scene| &scene.views)
     }
 
-    /// When the pictures were taken, seconds of the robot's clock.
+    /// Capture time of the images, in seconds of the robot's clock.
     #[must_use]
     #[allow(clippy::cast_precision_loss, reason = "microseconds of years fit")]
     pub fn captured_at_secs(&self) -> Option<f64> {
@@ -163,7 +163,7 @@ impl SceneQuestion {
             .map_or_else(Vec::new, |answer| answer.marks.clone())
     }
 
-    /// How it stands, in words.
+    /// Progress or timing as text.
     #[must_use]
     pub fn note(&self) -> String {
         let Some(answer) = &self.answer else {
@@ -203,7 +203,7 @@ fn empty(question_id: u64) -> Answer {
     }
 }
 
-/// How long the answer took: until its first word, and for each token.
+/// Timing of the answer: until its first token, and per token.
 fn took(answer: &Answer) -> String {
     let micros = |is_decode: bool| -> u64 {
         let stages = answer.stages.iter();
@@ -219,7 +219,7 @@ fn took(answer: &Answer) -> String {
     )
 }
 
-/// What a mark is called: its label, and its number where others of the same label are told apart by it.
+/// Name of a mark: its label, with its number where several marks share the label.
 #[must_use]
 pub fn mark_name(mark: &SceneMark, all: &[SceneMark]) -> String {
     let label = match (mark.label.is_empty(), mark.shape) {
@@ -234,7 +234,7 @@ pub fn mark_name(mark: &SceneMark, all: &[SceneMark]) -> String {
     }
 }
 
-/// Where a mark is, for those who do not see it; the view is named if there are `several`.
+/// Position of a mark as text; it names the view if there are `several`.
 #[must_use]
 pub fn mark_position(mark: &SceneMark, several: bool) -> String {
     let view = if several {
@@ -253,7 +253,7 @@ pub fn mark_position(mark: &SceneMark, several: bool) -> String {
     }
 }
 
-/// The cameras to ask about: those the visitor chose, in the robot's order, or the first one.
+/// The cameras to ask about: the chosen ones in the robot's order, or the first one.
 #[must_use]
 pub fn cameras(known: &[String], chosen: &BTreeSet<String>) -> Vec<String> {
     let picked: Vec<String> = known

@@ -1,13 +1,13 @@
-//! The studio's side of scoring: one request of framed messages, one answer of lines.
+//! A scoring job over HTTP: a request body of length-prefixed messages, and a response of JSON lines.
 
 use protocol::score::ScoreEvent;
 use protocol::worker::to_bytes;
 use serde::Serialize;
 
-/// A message as it stands in the body of a request: its length (`u32`, little endian) and its MessagePack.
+/// A message of the request body: its length (`u32`, little endian) and its MessagePack.
 ///
 /// # Errors
-/// A message that cannot be written, in words.
+/// The reason that the message cannot be encoded.
 pub fn length_prefixed<M: Serialize>(message: &M) -> Result<Vec<u8>, String> {
     let bytes = to_bytes(message).map_err(|error| error.to_string())?;
     let length = u32::try_from(bytes.len())
@@ -17,17 +17,17 @@ pub fn length_prefixed<M: Serialize>(message: &M) -> Result<Vec<u8>, String> {
     Ok(message)
 }
 
-/// Events from the bytes of an answer, however they are cut.
+/// Parser of the events in a response, independent of how its bytes are split.
 #[derive(Debug, Clone, Default)]
 pub struct EventLines {
     rest: Vec<u8>,
 }
 
 impl EventLines {
-    /// Takes in more bytes; gives the events that are whole now.
+    /// Adds bytes and returns the events that are complete.
     ///
     /// # Errors
-    /// A line that is no event, in words.
+    /// A message for a line that is not an event.
     pub fn push(&mut self, bytes: &[u8]) -> Result<Vec<ScoreEvent>, String> {
         self.rest.extend_from_slice(bytes);
         let Some(end) = self.rest.iter().rposition(|byte| *byte == b'\n') else {

@@ -1,4 +1,4 @@
-//! One job of scoring, from the question to its report.
+//! One scoring job, from its request to its report.
 
 use std::collections::VecDeque;
 
@@ -11,31 +11,31 @@ mod text;
 
 pub use curve::Curve;
 
-/// So many of the newest steps say how long the next ones will take.
+/// Number of recent steps from which the remaining time is estimated.
 const PACE_OVER: usize = 12;
 
-/// How far a job is.
+/// State of a job.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum State {
-    /// Nothing was scored.
+    /// There is no job.
     #[default]
     Idle,
-    /// The scorer is not in the tab yet.
+    /// The scorer is being loaded.
     Loading,
-    /// A robot is waited for, or its frames are collected, or the points come.
+    /// Frames are being collected, or points computed.
     Running,
-    /// Someone asked to stop, and it has not stopped.
+    /// Cancelled, but not ended yet.
     Stopping,
-    /// Everything was scored.
+    /// Every point was scored.
     Done,
-    /// It was stopped.
+    /// Cancelled.
     Stopped,
-    /// It could not go on.
+    /// Failed.
     Failed,
 }
 
 impl State {
-    /// For tests and style.
+    /// Stable name for tests and styles.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -49,21 +49,21 @@ impl State {
         }
     }
 
-    /// Whether more will come.
+    /// Whether the job is still in progress.
     #[must_use]
     pub fn is_open(self) -> bool {
         matches!(self, Self::Loading | Self::Running | Self::Stopping)
     }
 }
 
-/// The newest job.
+/// The newest scoring job.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ScoreJob {
     job: u64,
     state: State,
     request: Option<ScoreRequest>,
     device: String,
-    /// Videos that come first on the studio.
+    /// Jobs that the studio scores before this one.
     ahead: u32,
     curves: Vec<Curve>,
     done: u32,
@@ -71,14 +71,14 @@ pub struct ScoreJob {
     sent: u32,
     to_send: u32,
     closed: bool,
-    /// Page milliseconds of the newest steps.
+    /// Times of the newest steps [page milliseconds].
     steps: VecDeque<f64>,
     report: Option<ScoreReport>,
     note: String,
 }
 
 impl ScoreJob {
-    /// Starts over; gives the request with its number. `to_send` frames are needed, if that is known.
+    /// Starts a new job and returns its request with its number. `to_send`: number of frames needed, if known.
     pub fn begin(&mut self, request: ScoreRequest, to_send: Option<usize>) -> ScoreRequest {
         let request = ScoreRequest {
             job: self.job + 1,
@@ -94,7 +94,7 @@ impl ScoreJob {
         request
     }
 
-    /// Waits for a scorer before it begins.
+    /// Waits for the scorer before the job starts.
     pub fn wait(&mut self) {
         *self = Self {
             job: self.job + 1,
@@ -103,7 +103,7 @@ impl ScoreJob {
         };
     }
 
-    /// Refuses to begin.
+    /// Refuses to start a job.
     pub fn refuse(&mut self, reason: String) {
         *self = Self {
             job: self.job + 1,
@@ -113,14 +113,14 @@ impl ScoreJob {
         };
     }
 
-    /// A frame was handed over.
+    /// Records that a frame was sent.
     pub fn sent_frame(&mut self, job: u64) {
         if job == self.job {
             self.sent += 1;
         }
     }
 
-    /// All frames were handed over.
+    /// Records that all frames were sent.
     pub fn close(&mut self, job: u64) {
         if job == self.job {
             self.closed = true;
@@ -128,7 +128,7 @@ impl ScoreJob {
         }
     }
 
-    /// Takes in what happened, unless it is of an older job or came late.
+    /// Applies an event, unless it belongs to an older job or came late.
     pub fn on_event(&mut self, event: ScoreEvent, now_millis: f64) {
         if event.job() != self.job || !self.state.is_open() {
             return;
@@ -193,7 +193,7 @@ impl ScoreJob {
         self.report = Some(report);
     }
 
-    /// Asks to stop; gives the job's number if there is something to stop.
+    /// Cancels the job; returns its number if it is running.
     pub fn stop(&mut self) -> Option<u64> {
         match self.state {
             State::Loading => {
@@ -208,7 +208,7 @@ impl ScoreJob {
         }
     }
 
-    /// Whoever was asked to stop this job did not answer and is gone.
+    /// Records that the worker did not respond to the cancellation and was restarted.
     pub fn gave_up(&mut self, job: u64) -> bool {
         let late = job == self.job && self.state == State::Stopping;
         if late {
@@ -219,7 +219,7 @@ impl ScoreJob {
         late
     }
 
-    /// It cannot go on; what is known stays.
+    /// Ends the job with a failure; the points so far remain.
     pub fn fail(&mut self, reason: &str) {
         if self.state.is_open() {
             self.state = State::Failed;
@@ -227,28 +227,28 @@ impl ScoreJob {
         }
     }
 
-    /// Whoever computed it is gone.
+    /// Ends the job because its worker is gone.
     pub fn lost(&mut self, reason: &str) {
         if self.state != State::Loading {
             self.fail(reason);
         }
     }
 
-    /// What was waited for is there, and nothing begins yet.
+    /// Ends waiting for the scorer without starting a job.
     pub fn forget_wait(&mut self) {
         if self.state == State::Loading {
             self.state = State::Idle;
         }
     }
 
-    /// Something to know about the job that is no failure.
+    /// Adds a note that is not a failure.
     pub fn remark(&mut self, job: u64, note: &str) {
         if job == self.job {
             note.clone_into(&mut self.note);
         }
     }
 
-    /// How far it is.
+    /// Its state.
     #[must_use]
     pub fn state(&self) -> State {
         self.state
@@ -260,19 +260,19 @@ impl ScoreJob {
         self.job
     }
 
-    /// Whether this job is being computed and nobody wants it to stop.
+    /// Whether this job is running and not cancelled.
     #[must_use]
     pub fn is_running(&self, job: u64) -> bool {
         self.job == job && self.state == State::Running
     }
 
-    /// What was asked.
+    /// Its request.
     #[must_use]
     pub fn request(&self) -> Option<&ScoreRequest> {
         self.request.as_ref()
     }
 
-    /// Whether a robot is being watched.
+    /// Whether it scores a live robot.
     #[must_use]
     pub fn is_live(&self) -> bool {
         self.request
@@ -280,31 +280,31 @@ impl ScoreJob {
             .is_some_and(|request| request.frames.is_none())
     }
 
-    /// Whether frames still come.
+    /// Whether it still takes frames.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.state == State::Running && !self.closed
     }
 
-    /// Where it is computed; empty before that is known.
+    /// The device that computes it; empty until that is known.
     #[must_use]
     pub fn device(&self) -> &str {
         &self.device
     }
 
-    /// The curves so far, the instruction's own first.
+    /// The curves so far, the instruction's first.
     #[must_use]
     pub fn curves(&self) -> &[Curve] {
         &self.curves
     }
 
-    /// The curve of a kind.
+    /// The curve of this kind.
     #[must_use]
     pub fn curve(&self, kind: CurveKind) -> Option<&Curve> {
         self.curves.iter().find(|curve| curve.heading.kind == kind)
     }
 
-    /// The curves as they are drawn: as they are, or what the frozen frame has taken from each.
+    /// The curves to draw: unchanged, or with the frozen frame's curve subtracted from each.
     #[must_use]
     pub fn drawn(&self, subtract_frozen: bool) -> Vec<Curve> {
         match self.curve(CurveKind::Frozen).filter(|_| subtract_frozen) {
@@ -319,7 +319,7 @@ impl ScoreJob {
         }
     }
 
-    /// Lengths of the prefixes that any curve has, ascending.
+    /// Prefix lengths of all curves, ascending.
     #[must_use]
     pub fn lengths(&self) -> Vec<u32> {
         let points = self.curves.iter().flat_map(|curve| &curve.points);
@@ -329,7 +329,7 @@ impl ScoreJob {
         lengths
     }
 
-    /// Rate of the frames [1/s].
+    /// Frame rate [1/s].
     #[must_use]
     pub fn fps(&self) -> f64 {
         self.request.as_ref().map_or(1.0, |request| request.fps)
@@ -341,7 +341,7 @@ impl ScoreJob {
         self.report.as_ref()
     }
 
-    /// What went wrong or should be known; may be empty.
+    /// The failure or note; may be empty.
     #[must_use]
     pub fn note(&self) -> &str {
         &self.note

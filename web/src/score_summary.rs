@@ -1,30 +1,30 @@
-//! What a set of curves says, for people: numbers beside each, and the warning where a curve is not what it seems.
+//! Summary of a set of curves: numbers for each, and warnings where a curve does not show progress.
 
 use protocol::score::CurveKind;
 
 use crate::score_job::{Curve, ScoreJob};
 
-/// A frozen frame whose rank correlation with time is above this rises.
+/// Rank correlation with time above which the frozen frame's curve counts as rising.
 const RISES: f64 = 0.5;
-/// It rises like the video if it climbs at least this share of the video's own climb.
+/// Share of the video's rise from which on the frozen frame rises like the video.
 const LIKE_THE_VIDEO: f64 = 0.5;
 
 /// One curve in numbers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CurveSummary {
-    /// Why it was asked.
+    /// Kind of the curve.
     pub kind: CurveKind,
-    /// The sentence.
+    /// The instruction.
     pub sentence: String,
     /// Rank correlation with time.
     pub voc: Option<f64>,
     /// Mean of the last three values.
     pub success_score: Option<f64>,
-    /// How far the instruction's success score is above this one's; none for the instruction itself.
+    /// Success score of the instruction minus this curve's; absent for the instruction itself.
     pub gap: Option<f64>,
 }
 
-/// The numbers of every curve that has points, the instruction's own first.
+/// Summaries of all curves with points, the instruction's first.
 #[must_use]
 pub fn summarize(curves: &[Curve]) -> Vec<CurveSummary> {
     let own = curves
@@ -51,7 +51,7 @@ pub fn summarize(curves: &[Curve]) -> Vec<CurveSummary> {
         .collect()
 }
 
-/// A curve's name in a legend.
+/// Name of a curve in the legend.
 #[must_use]
 pub fn curve_name(kind: CurveKind) -> &'static str {
     match kind {
@@ -63,7 +63,7 @@ pub fn curve_name(kind: CurveKind) -> &'static str {
     }
 }
 
-/// The same at the end of a line, where there is little room.
+/// Short name at the end of a curve.
 #[must_use]
 pub fn short_curve_name(kind: CurveKind) -> &'static str {
     match kind {
@@ -75,7 +75,7 @@ pub fn short_curve_name(kind: CurveKind) -> &'static str {
     }
 }
 
-/// What a curve is for, as a stable word for style and tests.
+/// Stable name of a kind of curve for styles and tests.
 #[must_use]
 pub fn curve_id(kind: CurveKind) -> &'static str {
     match kind {
@@ -87,19 +87,19 @@ pub fn curve_id(kind: CurveKind) -> &'static str {
     }
 }
 
-/// How much a remark takes from the curve.
+/// Severity of a remark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
     /// The curve does not show progress.
     Severe,
-    /// It is to be read with care.
+    /// The curve must be read with care.
     Minor,
-    /// The control is as it should be.
+    /// The control is as expected.
     Good,
 }
 
 impl Severity {
-    /// For style and tests.
+    /// Stable name for styles and tests.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -113,13 +113,13 @@ impl Severity {
 /// A remark on the finished curves.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Remark {
-    /// How grave it is.
+    /// Its severity.
     pub severity: Severity,
-    /// In plain words.
+    /// Its text.
     pub words: String,
 }
 
-/// What has to be said of a finished job, the gravest first.
+/// Remarks on a finished job, the most severe first.
 #[must_use]
 pub fn remarks(score_job: &ScoreJob) -> Vec<Remark> {
     let mut remarks: Vec<Remark> = [frozen(score_job), sentences(score_job)]
@@ -130,7 +130,7 @@ pub fn remarks(score_job: &ScoreJob) -> Vec<Remark> {
     remarks
 }
 
-/// Whether the number of images alone makes the curve rise.
+/// Remark on whether the number of images alone makes the curve rise.
 fn frozen(score_job: &ScoreJob) -> Option<Remark> {
     let own = score_job.curve(CurveKind::Instruction)?;
     let frozen = score_job.curve(CurveKind::Frozen)?;
@@ -172,7 +172,7 @@ fn frozen(score_job: &ScoreJob) -> Option<Remark> {
     })
 }
 
-/// Whether the model minds the sentence at all.
+/// Remark on whether the model responds to the instruction at all.
 fn sentences(score_job: &ScoreJob) -> Option<Remark> {
     let own = score_job.curve(CurveKind::Instruction)?.success_score()?;
     let beaten: Vec<&str> = score_job
@@ -285,7 +285,7 @@ mod tests {
         assert!(creeping[0].words.contains("10 %"), "{}", creeping[0].words);
         assert_eq!(said(&[-4.0; 4])[0].severity, Severity::Good);
         assert_eq!(said(&[-2.0, -3.0, -4.0, -5.0])[0].severity, Severity::Good);
-        // One point is no curve.
+        // A single point is not a curve.
         assert!(said(&[-4.0]).is_empty());
         // A video that does not move at all, and a frozen frame that does.
         let level = remarks(&scored(&[

@@ -1,4 +1,4 @@
-//! Which scorer there is, and how far this tab is with it.
+//! The scorer: the one that the studio serves, and its state in this tab.
 
 mod served;
 
@@ -9,18 +9,18 @@ use protocol::worker::{ComputeKind, ScorerState};
 use crate::compute::kind_phrase;
 use crate::format;
 
-/// Where scores are computed.
+/// Place where scores are computed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum ScoreLocation {
-    /// In this tab's worker: no picture leaves the browser.
+    /// This tab's worker: no frame leaves the browser.
     #[default]
     Tab,
-    /// On the studio's device: pictures are sent there.
+    /// The studio's device: frames are sent there.
     Studio,
 }
 
 impl ScoreLocation {
-    /// A stable word for tests.
+    /// Stable name for tests.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -30,18 +30,18 @@ impl ScoreLocation {
     }
 }
 
-/// A scorer as this tab has it.
+/// State of the scorer in this tab.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TabScorer {
     state: Option<ScorerState>,
-    /// What the language model's matrices are to be kept in, once somebody asked for the scorer.
+    /// Requested precision of the language model's matrices, once the scorer was requested.
     wanted: Option<Option<String>>,
     asked: bool,
     cancelling: bool,
     forgetting: Forgetting,
 }
 
-/// What became of the wish that kept files be forgotten.
+/// State of deleting the cached files.
 #[derive(Debug, Clone, Default, PartialEq)]
 enum Forgetting {
     #[default]
@@ -52,7 +52,7 @@ enum Forgetting {
 }
 
 impl TabScorer {
-    /// Somebody wants it, in this precision or in the scorer's own.
+    /// Requests the scorer, in this precision or its default.
     pub fn want(&mut self, precision: Option<String>) {
         *self = Self {
             wanted: Some(precision),
@@ -60,7 +60,7 @@ impl TabScorer {
         };
     }
 
-    /// The precision to ask the worker for, once.
+    /// The precision to request from the worker, once.
     pub fn ask(&mut self) -> Option<Option<String>> {
         if self.asked {
             return None;
@@ -70,9 +70,9 @@ impl TabScorer {
         Some(precision)
     }
 
-    /// Takes in what the worker says.
+    /// Applies the worker's report.
     pub fn apply(&mut self, state: ScorerState) {
-        // Of a load that nobody wants any more.
+        // Of a load that was cancelled.
         if self.wanted.is_none() {
             return;
         }
@@ -92,19 +92,19 @@ impl TabScorer {
         self.state = Some(state);
     }
 
-    /// The worker began anew and holds nothing; what was wanted is asked for again.
+    /// Follows a restart of the worker; a requested scorer is requested again.
     pub fn restarted(&mut self) {
         self.state = None;
         self.asked = false;
         self.cancelling = false;
     }
 
-    /// The studio hosts another scorer now.
+    /// Resets the state, because the studio serves another scorer.
     pub fn drop_all(&mut self) {
         *self = Self::default();
     }
 
-    /// Somebody wants the load to stop.
+    /// Cancels the load.
     pub fn cancel(&mut self) {
         self.cancelling = self.asked;
         if !self.asked {
@@ -113,35 +113,35 @@ impl TabScorer {
         }
     }
 
-    /// Somebody wants the kept files forgotten.
+    /// Records that the cached files are being deleted.
     pub fn forget(&mut self) {
         self.forgetting = Forgetting::Asked;
     }
 
-    /// They are, or `problem` says why not.
+    /// Records that they were deleted, or the problem.
     pub fn forgotten(&mut self, problem: Option<String>) {
         self.forgetting = problem.map_or(Forgetting::Done, Forgetting::Failed);
     }
 
-    /// Whether they are.
+    /// Whether the cached files were deleted.
     #[must_use]
     pub fn is_forgotten(&self) -> bool {
         self.forgetting == Forgetting::Done
     }
 
-    /// Whether it can score now.
+    /// Whether it can score.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         matches!(self.state, Some(ScorerState::Ready(_)))
     }
 
-    /// Whether it is on its way.
+    /// Whether it is being loaded.
     #[must_use]
     pub fn is_loading(&self) -> bool {
         self.wanted.is_some() && !self.is_ready()
     }
 
-    /// Why it did not come, if it did not.
+    /// The reason that loading failed.
     #[must_use]
     pub fn failure(&self) -> Option<&str> {
         match &self.state {
@@ -150,7 +150,7 @@ impl TabScorer {
         }
     }
 
-    /// A stable word for style and tests.
+    /// Stable name for styles and tests.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match &self.state {
@@ -166,7 +166,7 @@ impl TabScorer {
         }
     }
 
-    /// Share of the way, while it is on its way and that is known.
+    /// Completed share of loading, if it is known.
     #[must_use]
     pub fn share(&self) -> Option<f64> {
         let (part, whole) = match self.state {
@@ -177,7 +177,7 @@ impl TabScorer {
         (whole > 0).then(|| (part as f64 / whole as f64).min(1.0))
     }
 
-    /// The device that a scorer which is ready computes on.
+    /// The device of a scorer that is ready.
     #[must_use]
     pub fn computed_on(&self) -> Option<ComputeKind> {
         match &self.state {
@@ -186,7 +186,7 @@ impl TabScorer {
         }
     }
 
-    /// Bytes that crossed the network for the scorer that is ready.
+    /// Bytes downloaded for a scorer that is ready.
     #[must_use]
     pub fn fetched_bytes(&self) -> Option<u64> {
         match &self.state {
@@ -195,7 +195,7 @@ impl TabScorer {
         }
     }
 
-    /// How it stands, in words.
+    /// State as text.
     #[must_use]
     pub fn text(&self) -> String {
         match &self.forgetting {
@@ -341,7 +341,7 @@ mod tests {
         tab_scorer.ask();
         tab_scorer.cancel();
         assert_eq!(tab_scorer.name(), "cancelling");
-        // News that were on their way.
+        // A report that was in transit.
         tab_scorer.apply(ScorerState::Loading { read: 1, of: 2 });
         assert_eq!(tab_scorer.name(), "cancelling");
         tab_scorer.apply(ScorerState::Cancelled);
@@ -355,11 +355,11 @@ mod tests {
         tab_scorer.forget();
         tab_scorer.forgotten(None);
         assert!(tab_scorer.is_forgotten() && tab_scorer.text().contains("forgotten"));
-        // Late news of the load that was cancelled.
+        // A late report of the cancelled load.
         tab_scorer.apply(ready(1));
         assert_eq!(tab_scorer.name(), "cancelled");
 
-        // Before the worker was even asked.
+        // Cancelled before the worker received the request.
         tab_scorer.want(None);
         tab_scorer.cancel();
         assert_eq!((tab_scorer.name(), tab_scorer.ask()), ("cancelled", None));

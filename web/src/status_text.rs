@@ -1,6 +1,6 @@
-//! What the robot is doing, in one plain sentence. Also what is said aloud to those who do not see it.
+//! Status of the robot in view as text, which is also announced to screen readers.
 //!
-//! Only what can be known is said: of a robot that is not heard the last that was heard, as that.
+//! It states only what the page can know; of a robot that is not heard, the last known state, marked as such.
 
 use protocol::TaskState;
 use protocol::viewer::{RobotStatus, RobotSummary};
@@ -9,17 +9,17 @@ use crate::backoff::Connection;
 use crate::format;
 use crate::stopping::{BY_HAND, PageKnowledge, Stopping};
 
-/// A sentence, a second one with details, and a stable word for styles and tests.
+/// Status of the robot in view: a sentence, details, and a stable name for styles and tests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatusText {
-    /// `idle`, `running`, `succeeded`, `unknown`, `holding`, `stopping`, `undelivered`, `unconfirmed`, `stopped` or
-    /// `disconnected`.
+    /// Stable name: `idle`, `running`, `succeeded`, `unknown`, `holding`, `stopping`, `undelivered`, `unconfirmed`,
+    /// `stopped` or `disconnected`.
     pub state: &'static str,
-    /// The sentence. Changes only when something happened, so it can be announced.
+    /// The sentence; changes only on events, so it can be announced.
     pub headline: String,
-    /// What else there is to know; may change all the time. May be empty.
+    /// Details, which may change all the time; may be empty.
     pub detail: String,
-    /// The studio holds a stop of the robot in view, so that there is something to release.
+    /// Whether the studio holds a stop of the robot in view, which can be released.
     pub is_latched: bool,
 }
 
@@ -41,7 +41,7 @@ impl StatusText {
     }
 }
 
-/// Puts what is known into words. `status` is the newest of the robot in view, whenever it came.
+/// Status of the robot in view as text. `status` is its newest one, however old.
 pub fn status_text(
     seen: &PageKnowledge,
     stopping: &Stopping,
@@ -67,7 +67,7 @@ pub fn status_text(
     said
 }
 
-/// Why a command cannot be given now; `None` when it can.
+/// The reason that no command can be given; `None` when one can.
 pub fn blocked_reason(
     seen: &PageKnowledge,
     stopping: &Stopping,
@@ -125,7 +125,7 @@ fn unheard(seen: &PageKnowledge, status: Option<&RobotStatus>) -> StatusText {
     }
 }
 
-/// What was known of the robot in view when it was last heard of, and what may have become of it.
+/// The last known state of the robot in view, and what may have happened since.
 fn last_heard(seen: &PageKnowledge, status: Option<&RobotStatus>) -> String {
     let Some(status) = status else {
         return String::new();

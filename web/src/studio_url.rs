@@ -1,7 +1,7 @@
-//! Addresses of the studio. The page may stand under a path of a proxy, so nothing is named from the root of its host.
+//! URLs of the studio. The page may be served under a path of a proxy, so no URL is relative to the root of its host.
 
-/// A path of the studio as an absolute address. `base` is the document's base address, `path` may begin with a slash.
-/// What is an absolute address already stays as it is.
+/// A path of the studio as an absolute URL. `base` is the document's base URL; `path` may begin with a slash. An absolute
+/// URL is returned unchanged.
 pub fn resolve(base: &str, path: &str) -> String {
     if path.contains("://") {
         return path.to_owned();
@@ -14,7 +14,7 @@ pub fn resolve(base: &str, path: &str) -> String {
     format!("{folder}{}", path.trim_start_matches('/'))
 }
 
-/// The same for a WebSocket.
+/// A path of the studio as an absolute WebSocket URL.
 pub fn websocket(base: &str, path: &str) -> String {
     let address = resolve(base, path);
     match address.strip_prefix("http") {

@@ -1,21 +1,21 @@
-//! The decision that the policy is writing at this moment.
+//! The tokens of the decision that the policy is generating.
 
 use protocol::viewer::TokensSoFar;
 
-/// A stream that grows no more is given up after this long: not every one ends in a decision.
+/// Time after which a stream that stopped growing is dropped: not every one ends in a decision.
 const EXPIRY_MILLIS: f64 = 1_500.0;
 
-/// The newest tokens, until their decision is there.
+/// The newest tokens, until their decision arrives.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TokenStream {
     newest: Option<TokensSoFar>,
     updated_at_millis: f64,
-    /// The newest decision; what belongs to it or to an older one comes late.
+    /// Observation of the newest decision; tokens for it or an older one are late.
     done: Option<u64>,
 }
 
 impl TokenStream {
-    /// Takes in more tokens.
+    /// Adds tokens.
     pub fn push(&mut self, tokens: TokensSoFar, now_millis: f64) {
         if self
             .done
@@ -27,7 +27,7 @@ impl TokenStream {
         self.updated_at_millis = now_millis;
     }
 
-    /// A decision about this observation is there, so its stream is over.
+    /// Ends the stream of an observation, whose decision has arrived.
     pub fn decided(&mut self, observation_sequence: u64) {
         self.done = Some(observation_sequence);
         if self
@@ -39,13 +39,13 @@ impl TokenStream {
         }
     }
 
-    /// Lets go of a stream that stopped growing. Returns whether there was one.
+    /// Drops a stream that stopped growing; returns whether there was one.
     pub fn expire(&mut self, now_millis: f64) -> bool {
         let is_late = now_millis - self.updated_at_millis > EXPIRY_MILLIS;
         is_late && self.newest.take().is_some()
     }
 
-    /// What is being written.
+    /// The tokens generated so far.
     pub fn newest(&self) -> Option<&TokensSoFar> {
         self.newest.as_ref()
     }

@@ -1,8 +1,8 @@
-//! Normalised action values in robot units.
+//! Normalized action values in robot units.
 
 use protocol::viewer::ActionDimension;
 
-/// One value, as the reference unnormalises it: clipped first, and left as it is outside of the mask.
+/// One value, unnormalized as in the reference: clipped first, and unchanged outside the mask.
 pub fn to_robot_units(normalised: f32, dimension: &ActionDimension) -> f32 {
     let clipped = normalised.clamp(-1.0, 1.0);
     if dimension.normalised {

@@ -1,4 +1,4 @@
-//! A chunk that the visitor changes to see what the change costs in tokens. It never leaves the tab.
+//! A chunk that the viewer edits to see what the change costs in tokens. It never leaves the tab.
 
 use std::sync::Arc;
 
@@ -7,22 +7,22 @@ use protocol::worker::{UnfoldOutcome, Unfolded};
 
 use crate::latest::Latest;
 
-/// A chunk on trial.
+/// An edited chunk.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WhatIf {
     base: Arc<Unfolded>,
     chunk: Vec<f32>,
-    /// Counts the changes.
+    /// Number of the newest edit.
     version: u64,
-    /// The change that the worker is encoding.
+    /// The edit that the worker is encoding.
     request: Latest<u64>,
-    /// The newest change that was written, and its tokens.
+    /// The newest edit that was encoded, and its tokens.
     written: Option<(u64, Vec<u32>)>,
     failure: Option<String>,
 }
 
 impl WhatIf {
-    /// A trial that begins with what a decision's tokens give. `first_version` is above that of every trial before.
+    /// An edit of a decoded decision. `first_version` must be above all versions of earlier edits.
     pub fn new(base: Arc<Unfolded>, first_version: u64) -> Self {
         Self {
             chunk: base.chunk_normalised.clone(),
@@ -34,22 +34,22 @@ impl WhatIf {
         }
     }
 
-    /// What it began with.
+    /// The unedited chunk.
     pub fn base(&self) -> &Arc<Unfolded> {
         &self.base
     }
 
-    /// Row-major `[rows, dims]`, normalised, as the visitor wants it.
+    /// The edited chunk, row-major `[rows, dims]`, normalized.
     pub fn chunk(&self) -> &[f32] {
         &self.chunk
     }
 
-    /// Number of the newest change.
+    /// Number of the newest edit.
     pub fn version(&self) -> u64 {
         self.version
     }
 
-    /// Wants another value at one step of one dimension; normalised values end at 1 and -1.
+    /// Sets the value at one step of one dimension, clamped to -1..1.
     pub fn set(&mut self, step: usize, dim: usize, value: f32) {
         let dims = self.base.dims as usize;
         let wanted = value.clamp(-1.0, 1.0);
@@ -63,7 +63,7 @@ impl WhatIf {
         }
     }
 
-    /// Back to the decision.
+    /// Undoes all edits.
     pub fn reset(&mut self) {
         if self.chunk != self.base.chunk_normalised {
             self.chunk.clone_from(&self.base.chunk_normalised);
@@ -71,7 +71,7 @@ impl WhatIf {
         }
     }
 
-    /// The change to write next, if one is due; it then counts as out.
+    /// Puts the encoding of the newest edit in flight and returns its number, if one is due.
     pub fn ask(&mut self) -> Option<u64> {
         let is_written = self.written.as_ref().map(|written| written.0) == Some(self.version);
         if is_written {
@@ -80,7 +80,7 @@ impl WhatIf {
         self.request.send(self.version)
     }
 
-    /// Files what the worker wrote.
+    /// Stores the worker's answer.
     pub fn answered(&mut self, id: u64, outcome: UnfoldOutcome) {
         let Some(version) = self.request.answered(id) else {
             return;
@@ -97,18 +97,17 @@ impl WhatIf {
         }
     }
 
-    /// The tokens of the newest change that was written.
+    /// The newest edit that was encoded, and its tokens.
     pub fn written(&self) -> Option<&(u64, Vec<u32>)> {
         self.written.as_ref()
     }
 
-    /// Why the newest change could not be written.
+    /// The reason that the newest edit could not be encoded.
     pub fn failure(&self) -> Option<&str> {
         self.failure.as_deref()
     }
 
-    /// Whether a token of a trial's stream stands where the decision has another: everything between the
-    /// beginning and the end that both share.
+    /// Range of the tokens that differ from the decision's: everything between the common prefix and suffix.
     pub fn changed_tokens(&self, tokens: &[u32]) -> std::ops::Range<usize> {
         let base = &self.base.tokens;
         let same_start = base.iter().zip(tokens).take_while(|(a, b)| a == b).count();
@@ -123,14 +122,14 @@ impl WhatIf {
         same_start..tokens.len() - same_end
     }
 
-    /// How many coefficients differ from the decision's.
+    /// Number of coefficients that differ from the decision's.
     pub fn changed_coefficients(&self, coefficients: &[i32]) -> usize {
         let pairs = self.base.coefficients.iter().zip(coefficients);
         pairs.filter(|(a, b)| a != b).count()
     }
 }
 
-/// The normalised value that stands for a robot value.
+/// The normalized value of a value in robot units.
 pub fn normalize(robot_units: f32, dimension: &ActionDimension) -> f32 {
     let span = dimension.high - dimension.low;
     let value = if dimension.normalised && span.abs() > 0.0 {

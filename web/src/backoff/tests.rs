@@ -1,6 +1,6 @@
 use super::*;
 
-/// Asks every 50 ms, as a page does, and tells what was to be done when.
+/// Polls every 50 ms and returns the actions with their times.
 fn watch(link: &mut Link, from: u32, to: u32, urgent: bool) -> Vec<(u32, LinkAction)> {
     (from..to)
         .step_by(50)
@@ -59,7 +59,7 @@ fn a_second_without_a_word_is_said_and_after_two_another_socket_is_dialled() {
         assert!(watch(&mut link, now, now + 500, false).is_empty());
         assert_eq!(link.connection(), Connection::Live);
     }
-    // The last word was at 4500.
+    // The last message was at 4500.
     watch(&mut link, 5_000, 5_500, false);
     assert_eq!(link.connection(), Connection::Live);
     watch(&mut link, 5_500, 5_550, false);
@@ -84,13 +84,13 @@ fn a_word_ends_the_silence() {
 #[test]
 fn a_page_that_slept_first_reads_what_waits_for_it() {
     let mut link = live();
-    // A hidden tab is run once a second at best; its messages come after this.
+    // A hidden tab runs once a second at best; its messages come after this poll.
     assert_eq!(link.poll(60_000.0, false), LinkAction::Wait);
     assert_eq!(link.connection(), Connection::Live);
     link.message_received(60_010.0);
     assert_eq!(link.poll(61_000.0, false), LinkAction::Wait);
     assert_eq!(link.connection(), Connection::Live);
-    // But only once: with nothing waiting, the silence is believed however seldom the page is run.
+    // Only once: without waiting messages, silence counts however rarely the page runs.
     assert_eq!(link.poll(62_000.0, false), LinkAction::Wait);
     assert_eq!(link.poll(63_000.0, false), LinkAction::Connect);
 }
@@ -170,7 +170,7 @@ fn a_proxy_that_drops_the_upgrade_is_told_from_a_studio_that_is_away() {
     assert_eq!(link.poll(700.0, false), LinkAction::Connect);
     link.opened();
     assert!(!link.upgrade_is_blocked());
-    // An answer that comes late says nothing any more.
+    // A late answer has no effect.
     link.probed(7, true);
     assert!(!link.upgrade_is_blocked());
 }

@@ -1,14 +1,14 @@
-//! One curve as far as it is known.
+//! One progress curve.
 
 use protocol::score::CurveHeading;
 use topreward::{min_max, success_score, voc};
 
-/// One curve as far as it is known.
+/// One progress curve, possibly incomplete.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Curve {
-    /// What it is for.
+    /// Kind and instruction.
     pub heading: CurveHeading,
-    /// Length of the prefix [frames] and ln p(True), ascending by length.
+    /// Prefix length [frames] and ln p(True), ascending by length.
     pub points: Vec<(u32, f64)>,
 }
 
@@ -31,19 +31,19 @@ impl Curve {
         self.points.get(at.ok()?).map(|point| point.1)
     }
 
-    /// Values in order.
+    /// Values, ascending by prefix length.
     #[must_use]
     pub fn values(&self) -> Vec<f64> {
         self.points.iter().map(|point| point.1).collect()
     }
 
-    /// Values from 0 to 1 within the line; empty if they are not numbers.
+    /// Values scaled from 0 to 1 within the curve; empty if they are not finite.
     #[must_use]
     pub fn progress(&self) -> Vec<f64> {
         min_max(&self.values()).unwrap_or_default()
     }
 
-    /// Rank correlation with time; none where it is undefined.
+    /// Rank correlation with time (VOC); `None` where it is undefined.
     #[must_use]
     pub fn voc(&self) -> Option<f64> {
         voc(&self.progress()).ok().flatten()
@@ -55,7 +55,7 @@ impl Curve {
         success_score(&self.values())
     }
 
-    /// From the lowest value to the highest.
+    /// Difference between the highest and the lowest value.
     #[must_use]
     pub fn range(&self) -> f64 {
         let values = self.values();
@@ -64,7 +64,7 @@ impl Curve {
         (high - low).max(0.0)
     }
 
-    /// What this line has above another, where both are known.
+    /// The difference from another curve, at the points that both have.
     #[must_use]
     pub fn above(&self, other: &Self) -> Self {
         let points = self.points.iter();

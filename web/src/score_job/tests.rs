@@ -62,7 +62,7 @@ fn points_grow_in_the_order_of_their_prefixes_and_only_of_the_newest_job() {
     score_job.on_event(points(second, 10, &[-4.0], 2, 4), 200.0);
     score_job.on_event(points(second, 20, &[-1.0], 3, 4), 300.0);
     score_job.on_event(points(first, 30, &[-1.0], 3, 4), 300.0);
-    // A curve that nobody announced, and a value that is none.
+    // A curve that was not announced, and a value that is not a number.
     score_job.on_event(points(second, 40, &[f64::NAN, -3.0, -9.0], 3, 4), 300.0);
     let own = score_job.curve(CurveKind::Instruction).unwrap();
     assert_eq!(own.points, [(10, -4.0), (20, -1.0)]);
@@ -152,13 +152,13 @@ fn the_report_replaces_the_points() {
         "2 points in 1.2 s on wasm CPU, profile “aligned”."
     );
     assert_eq!(score_job.curves()[0].points, [(1, -2.0), (4, -1.0)]);
-    // What the frozen frame has is taken away, and it itself with it.
+    // The frozen frame's curve is subtracted and removed.
     let above = score_job.drawn(true);
     assert_eq!(above.len(), 1);
     assert_eq!(above[0].points[0], (1, 0.0));
     assert!((above[0].points[1].1 - 0.8).abs() < 1e-12);
     assert_eq!(score_job.drawn(false).len(), 2);
-    // Late news changes nothing.
+    // Late events change nothing.
     score_job.on_event(points(job, 2, &[-9.0], 1, 1), 10.0);
     score_job.fail("gone");
     assert_eq!(score_job.lengths(), [1, 4]);

@@ -1,10 +1,10 @@
-//! How far a job is, in shares, in time and in words.
+//! Progress of a job: its share, the remaining time, and text.
 
 use super::{ScoreJob, State};
 use crate::format;
 
 impl ScoreJob {
-    /// Share of the work that is done; `None` while that cannot be said.
+    /// Completed share of the work; `None` while it is unknown.
     #[must_use]
     pub fn share(&self) -> Option<f64> {
         match self.state {
@@ -18,7 +18,7 @@ impl ScoreJob {
         }
     }
 
-    /// Time until everything is scored [s], by the pace of the newest steps.
+    /// Remaining time [s], estimated from the newest steps.
     #[must_use]
     pub fn left_secs(&self) -> Option<f64> {
         let (first, last) = (self.steps.front()?, self.steps.back()?);
@@ -28,7 +28,7 @@ impl ScoreJob {
         (self.state == State::Running).then_some(each * f64::from(left))
     }
 
-    /// How it stands, in words.
+    /// Progress as text.
     #[must_use]
     pub fn text(&self) -> String {
         match self.state {
@@ -71,7 +71,7 @@ impl ScoreJob {
         }
     }
 
-    /// Frames of a robot that were handed over and have no point yet.
+    /// Frames of a live robot that were sent and have no point yet.
     #[must_use]
     pub fn behind(&self) -> u32 {
         let newest = self.curves.first().map(|curve| curve.points.last());

@@ -1,25 +1,25 @@
-//! Which scorer the studio has.
+//! The scorer that the studio serves.
 
 use protocol::score::ScorerManifest;
 
 use crate::format;
 
-/// What the studio has to score with.
+/// The scorer that the studio serves.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum ServedScorer {
-    /// Not asked yet, or not answered.
+    /// Not known yet.
     #[default]
     Unknown,
-    /// The studio serves none; what to start, in its own words.
+    /// The studio serves none; its text names the remedy.
     Nothing(String),
-    /// It could not be asked; why, in words.
+    /// The request failed; the reason.
     Failed(String),
-    /// This one.
+    /// The description of the scorer.
     Scorer(ScorerManifest),
 }
 
 impl ServedScorer {
-    /// The studio's answer to `GET /api/scorer`.
+    /// Parses the studio's response to `GET /api/scorer`.
     #[must_use]
     pub fn read(status: u16, body: &str) -> Self {
         match status {
@@ -49,7 +49,7 @@ impl ServedScorer {
     }
 }
 
-/// What an answer that is none says: its own words, if it has any.
+/// Text of an error response: its body, or its status.
 #[must_use]
 pub fn error_text(status: u16, body: &str) -> String {
     let body = body.trim();

@@ -45,7 +45,7 @@ fn lost() -> Connection {
     Connection::Live.after_loss()
 }
 
-/// What is said of a robot that goes on without a page, or does not.
+/// Status text of a robot that runs unattended, or not.
 fn said_of(connection: Connection, status: &RobotStatus, unattended: bool) -> StatusText {
     let robots = [robot(unattended)];
     let seen = PageKnowledge {
@@ -121,7 +121,7 @@ fn without_a_robot_it_says_how_to_get_one() {
     };
     let said = status_text(&seen, &Stopping::new(1), None);
     assert!(said.detail.contains("policy-studio sim"));
-    // A robot that was watched, and a studio that was restarted since.
+    // A robot that was in view, and a studio that was restarted since.
     let seen = PageKnowledge {
         watched: Some("a"),
         ..seen

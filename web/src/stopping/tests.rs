@@ -72,7 +72,7 @@ fn accepted(press_id: u64, robots: &[(&str, bool)]) -> StopAccepted {
     }
 }
 
-/// A link on which everything is sent and nothing is answered, asked every 50 ms.
+/// Times at which presses are sent, polled every 50 ms, on a link without answers.
 fn sends(stopping: &mut Stopping, from: u32, to: u32) -> Vec<u32> {
     let mut times = vec![];
     for now in (from..to).step_by(50) {
@@ -125,11 +125,11 @@ fn pressing_again_is_the_same_wish_and_goes_out_at_once() {
     stopping.press(one(), vec![], 100.0);
     let numbers: Vec<u64> = stopping.due(100.0).iter().map(|(id, _)| *id).collect();
     assert_eq!(numbers, [FIRST]);
-    // And is late since the first press.
+    // Its age counts from the first press.
     let robots = [robot("a")];
     let late = stopping.say(&seen(Connection::Live, &robots, LATE_MILLIS));
     assert!(late.is_some_and(|said| said.is_late));
-    // Once answered, it is another.
+    // Once answered, the next press is another.
     stopping.accepted(accepted(FIRST, &[("a", true)]));
     stopping.press(one(), vec![], 2_000.0);
     let numbers: Vec<u64> = stopping.due(2_000.0).iter().map(|(id, _)| *id).collect();
@@ -160,7 +160,7 @@ fn within_a_second_it_is_answered_or_said_not_to_have_arrived_whatever_the_link(
                 assert!(late.is_late);
                 assert!(late.headline.contains("NOT arrived"), "{late:?}");
                 assert!(late.detail.contains("emergency stop"), "{late:?}");
-                // What was never handed to a socket is known not to have arrived; of the rest it is not known.
+                // A press that was never handed to a socket has certainly not arrived; another one may have.
                 assert_eq!(late.headline.contains("not confirmed"), was_sent);
                 stopping.accepted(accepted(FIRST, &[("a", true)]));
                 assert_eq!(stopping.say(&seen(connection, &robots, 950.0)), None);

@@ -1,37 +1,37 @@
-//! What is said of a stop. Nothing is claimed that the page cannot know.
+//! Text about stops. It claims nothing that the page cannot know.
 
 use protocol::viewer::{RobotSummary, StopAccepted};
 
 use super::{LATE_MILLIS, Press, Stopping, Target};
 use crate::backoff::Connection;
 
-/// What to do while the studio cannot be relied on.
+/// Remedy while the studio cannot be relied on.
 pub const BY_HAND: &str = "Use the robot’s own emergency stop.";
-/// Names in one sentence; the rest is counted.
+/// Largest number of names in a sentence; the rest is counted.
 const MOST_NAMES: usize = 4;
 
-/// What the page knows when it speaks.
+/// State of the page on which the text is based.
 #[derive(Debug, Clone, Copy)]
 pub struct PageKnowledge<'a> {
-    /// The wire.
+    /// The connection to the studio.
     pub connection: Connection,
-    /// Plain HTTP reaches the studio and a WebSocket does not.
+    /// Whether plain HTTP reaches the studio and a WebSocket does not.
     pub upgrade_is_blocked: bool,
-    /// What the studio listed, on this connection or the last.
+    /// The studio's list of robots, of this connection or the last.
     pub robots: &'a [RobotSummary],
     /// The robot in view.
     pub watched: Option<&'a str>,
-    /// Now, in page milliseconds.
+    /// Current time in page milliseconds.
     pub now_millis: f64,
 }
 
 impl PageKnowledge<'_> {
-    /// Whether the studio listed a robot.
+    /// Whether the studio lists a robot.
     pub fn knows(&self, robot_id: &str) -> bool {
         self.robots.iter().any(|robot| robot.robot_id == robot_id)
     }
 
-    /// The name for people.
+    /// Name of a robot for people.
     pub fn name(&self, robot_id: &str) -> String {
         self.robots
             .iter()
@@ -40,21 +40,21 @@ impl PageKnowledge<'_> {
     }
 }
 
-/// A sentence, a second one, and whether it is about a stop that failed so far.
+/// Text about a stop: a sentence, details, and whether the stop is overdue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StopText {
-    /// The press is older than what a stop may take.
+    /// Whether the press is older than a stop may take.
     pub is_late: bool,
-    /// The sentence; changes only when something happened.
+    /// The sentence; changes only on events.
     pub headline: String,
-    /// Why, and what to do.
+    /// Reason and remedy.
     pub detail: String,
 }
 
 impl Stopping {
-    /// What is said of presses that the studio has not answered; nothing when there is none. Outranks everything else.
+    /// Text about unanswered presses; `None` without any. It outranks every other status.
     pub fn say(&self, seen: &PageKnowledge) -> Option<StopText> {
-        // The worst one is told: a late one before others, the oldest first.
+        // The worst press is shown: an overdue one first, then the oldest.
         let press = self
             .presses
             .iter()
@@ -90,7 +90,7 @@ impl Stopping {
         })
     }
 
-    /// What the studio answered to the newest press, beyond what the robot in view shows by itself.
+    /// Text about the answer to the newest press, beyond the status of the robot in view.
     pub fn note(&self, seen: &PageKnowledge) -> String {
         let Some((target, answer)) = &self.taken else {
             return String::new();
@@ -108,13 +108,13 @@ impl Stopping {
         sentences.join(" ")
     }
 
-    /// The robot in view has not confirmed the stop that the studio holds, and should have by now.
+    /// Whether the robot in view is overdue to confirm the stop that the studio holds.
     pub fn is_unconfirmed(&self, now_millis: f64) -> bool {
         self.unconfirmed_since
             .is_some_and(|since| now_millis - since >= LATE_MILLIS)
     }
 
-    /// How long it took from the press here to the word of the robot in view [ms].
+    /// Time from the press to the confirmation by the robot in view [ms].
     pub fn confirmed_after_millis(&self) -> Option<f64> {
         self.confirmed_after
     }
@@ -179,7 +179,7 @@ fn all_robots(answer: &StopAccepted, seen: &PageKnowledge) -> String {
     }
 }
 
-/// `a`, `a and b`, `a, b and 3 more`.
+/// A list of names: `a`, `a and b`, `a, b and 3 more`.
 fn list(names: &[String]) -> Option<String> {
     let mut shown: Vec<String> = names.iter().take(MOST_NAMES).cloned().collect();
     if names.len() > MOST_NAMES {

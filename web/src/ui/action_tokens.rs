@@ -1,7 +1,7 @@
-//! What the policy wrote: its tokens, the coefficients that they stand for, and the motion that these make.
+//! The action tokens of a decision: the tokens, their coefficients, and the resulting motion.
 //!
-//! Three pictures of one thing. The scrubber below them shows how the motion grows out of the tokens; a token
-//! that is pointed at is pointed at in all of them.
+//! Three views of the same data. The scrubber below them shows how the motion builds up from the tokens; a token that is
+//! pointed at is marked in all views.
 
 mod decode_check;
 mod heatmap;
@@ -24,20 +24,20 @@ use trajectories::Trajectories;
 use crate::partial_decode::{DecodeView, TokenInput, TokenSource};
 use crate::what_if::WhatIf;
 
-/// What the pictures share.
+/// State shared by the views.
 #[derive(Clone, Copy)]
 pub(crate) struct TokenPanel {
     pub(crate) view: Memo<DecodeView>,
     /// The token under the pointer.
     pub(crate) hovered: RwSignal<Option<usize>>,
-    /// The token that was chosen.
+    /// The selected token.
     pub(crate) chosen: RwSignal<Option<usize>>,
     /// Names of the dimensions, for people.
     pub(crate) names: Memo<Vec<String>>,
     /// Units of the dimensions, as the protocol names them.
     pub(crate) units: Memo<Vec<String>>,
     pub(crate) rate_hz: Memo<f32>,
-    /// A chunk that the visitor changes.
+    /// A chunk that the viewer edits.
     pub(crate) what_if: RwSignal<Option<WhatIf>>,
 }
 
@@ -66,12 +66,12 @@ impl TokenPanel {
         }
     }
 
-    /// The token that the pictures point at.
+    /// The marked token.
     pub(crate) fn marked(self) -> Option<usize> {
         self.hovered.get().or_else(|| self.chosen.get())
     }
 
-    /// A dimension's name.
+    /// Name of a dimension.
     pub(crate) fn name(self, dim: usize) -> String {
         self.names
             .with(|names| names.get(dim).cloned())
@@ -85,7 +85,8 @@ impl TokenPanel {
     }
 }
 
-/// What is looked at: what the visitor tries, else the stream while the page follows along, else the decision in view.
+/// The stream in view: the viewer's edit, else the incomplete stream while the page follows along, else the decision in
+/// view.
 fn input(studio: Studio) -> Option<TokenInput> {
     let what_if = studio.what_if.with(|what_if| {
         let what_if = what_if.as_ref()?;
@@ -142,7 +143,7 @@ pub(crate) fn ActionTokensPanel() -> impl IntoView {
             .update(|partial_decode| partial_decode.select(input));
     });
     Effect::new(move |_| {
-        // Whatever changed, there may be something to read now.
+        // Any change may make a request due.
         studio.partial_decode.track();
         studio.compute.track();
         requests::decode_partially(studio);
@@ -151,7 +152,7 @@ pub(crate) fn ActionTokensPanel() -> impl IntoView {
         studio.what_if.track();
         requests::encode_what_if(studio);
     });
-    // A trial belongs to the decision that it began with.
+    // An edit belongs to its decision.
     let shown = Memo::new(move |_| {
         studio
             .decisions
@@ -161,7 +162,7 @@ pub(crate) fn ActionTokensPanel() -> impl IntoView {
         shown.track();
         studio.what_if.set(None);
     });
-    // A token of another stream is another token.
+    // The selection does not carry over to another stream.
     let source = Memo::new(move |_| panel.view.with(|view| view.source));
     Effect::new(move |_| {
         source.track();
@@ -240,7 +241,7 @@ fn summary(trace: &Trace) -> String {
     }
 }
 
-/// Before the first decision, and after one without tokens.
+/// Note shown before the first decision, and for one without tokens.
 #[component]
 fn EmptyNote() -> impl IntoView {
     let studio = expect_context::<Studio>();
@@ -267,7 +268,7 @@ fn EmptyNote() -> impl IntoView {
     }
 }
 
-/// Why the stream cannot be read further.
+/// The fault that ends the decode.
 #[component]
 fn Fault() -> impl IntoView {
     let panel = expect_context::<TokenPanel>();

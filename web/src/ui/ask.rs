@@ -1,4 +1,4 @@
-//! Ask the scene: a question in words, the picture it is about held still, and what the answer marks in it.
+//! Panel for questions about the scene: the question, the images it is about, and the answer with its marks.
 
 use std::collections::BTreeSet;
 
@@ -13,9 +13,9 @@ use crate::scene_question::{State, cameras};
 mod answer;
 mod snapshots;
 
-/// Shown before anything is asked.
+/// Placeholder of the question.
 const PLACEHOLDER: &str = "What is on the table?";
-/// Questions of the kinds that such models are trained for.
+/// Example questions of the kinds that such models are trained for.
 const EXAMPLES: [&str; 3] = [
     "Point to every cube.",
     "Which object is closest to the gripper?",
@@ -25,7 +25,7 @@ const EXAMPLES: [&str; 3] = [
 #[component]
 pub(crate) fn AskPanel() -> impl IntoView {
     let studio = expect_context::<Studio>();
-    // A mark that the visitor looks at, by its place in the answer.
+    // The highlighted mark, by its index in the answer.
     let looked_at = RwSignal::new(None::<usize>);
     let unavailable = Memo::new(move |_| {
         studio
@@ -65,7 +65,7 @@ pub(crate) fn AskPanel() -> impl IntoView {
     }
 }
 
-/// The question and the cameras it is about.
+/// Form for the question and its cameras.
 #[component]
 fn Question() -> impl IntoView {
     let studio = expect_context::<Studio>();
@@ -154,7 +154,7 @@ fn Question() -> impl IntoView {
     }
 }
 
-/// Asks; `false`, with a notice, if that cannot be.
+/// Sends a question; `false`, with a notice, if that is not possible.
 fn send(studio: Studio, question: &str, cameras: Vec<String>) -> bool {
     let Some(robot_id) = studio.watched.get_untracked() else {
         studio.notify("There is no robot to ask about yet.".to_owned());
@@ -178,7 +178,7 @@ fn send(studio: Studio, question: &str, cameras: Vec<String>) -> bool {
     sent
 }
 
-/// Ends the answer at hand.
+/// Stops the answer.
 fn stop(studio: Studio) {
     let question_id = studio
         .scene_question

@@ -1,4 +1,4 @@
-//! The robot's cameras: the first one large, the others and the depth image beside it.
+//! Images of the robot's cameras: the first one large, the others and the depth image beside it.
 
 use std::rc::Rc;
 
@@ -11,10 +11,10 @@ use super::state::Studio;
 use crate::depth_colors::{FAR_METERS, NEAR_METERS, css_gradient};
 use crate::format;
 
-/// A picture older than this is said to be old.
+/// Age from which on an image is shown as stale.
 const STALE_MILLIS: f64 = 1_000.0;
 
-/// A canvas to be: which view of which robot, and what to call it.
+/// A canvas for a view of a robot.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct ViewSlot {
     robot_id: String,
@@ -98,7 +98,7 @@ fn CameraView(slot: ViewSlot) -> impl IntoView {
             });
         }
     });
-    // Of the newest picture, once it is stale; the meter is read too seldom for that.
+    // Age of the newest image once it is stale; the meter is updated too rarely for that.
     let age = Memo::new(move |_| {
         let now = studio.now_millis.get();
         let shown_at = studio.canvas_images.with_value(|canvas_images| {

@@ -1,5 +1,5 @@
-//! Camera images onto a canvas. A picture that comes while another is being decoded replaces the one
-//! that waits: late is worse than lost.
+//! Camera images drawn on a canvas. An image that arrives while another one is being decoded replaces the one that waits:
+//! a late image is worse than a lost one.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -16,22 +16,22 @@ use web_sys::{
 use super::time::now_millis;
 use crate::depth_colors::DepthColors;
 
-/// The meter shows a mean over this many pictures.
+/// Number of images over which the meter averages.
 const METER_OVER: f64 = 8.0;
-/// The meter's signal changes at this pace, so that the caption does not flicker.
+/// Update interval of the meter, so that the caption does not flicker.
 const METER_MILLIS: f64 = 500.0;
 
-/// How a view is doing.
+/// Size, rate and age of a view.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct FrameMeter {
     pub(crate) width: u32,
     pub(crate) height: u32,
     pub(crate) frames_per_second: f64,
-    /// Page milliseconds of the newest picture when the meter was read; 0 before the first.
+    /// Time of the newest image at the last update [page milliseconds]; 0 before the first.
     pub(crate) shown_at_millis: f64,
 }
 
-/// One canvas and its pictures.
+/// A canvas and its images.
 pub(crate) struct CanvasImage {
     canvas: HtmlCanvasElement,
     context: CanvasRenderingContext2d,
@@ -45,7 +45,7 @@ pub(crate) struct CanvasImage {
 }
 
 impl CanvasImage {
-    /// A painter for `canvas`; `None` when the browser gives no 2d context.
+    /// An image on `canvas`; `None` if the browser offers no 2d context.
     pub(crate) fn new(canvas: HtmlCanvasElement, meter: RwSignal<FrameMeter>) -> Option<Self> {
         let context = canvas.get_context("2d").ok()??.dyn_into().ok()?;
         Some(Self {
@@ -61,17 +61,17 @@ impl CanvasImage {
         })
     }
 
-    /// Pictures shown so far.
+    /// Number of images shown.
     pub(crate) fn frames(&self) -> u64 {
         self.frames.get()
     }
 
-    /// Page milliseconds of the newest picture; 0 before the first.
+    /// Time of the newest image [page milliseconds]; 0 before the first.
     pub(crate) fn shown_at_millis(&self) -> f64 {
         self.shown_at_millis.get()
     }
 
-    /// Shows a picture, at once or as soon as the one before it is decoded.
+    /// Shows an image, at once or as soon as the previous one is decoded.
     pub(crate) fn show(image: &Rc<Self>, view: View) {
         match view.encoding {
             ViewEncoding::Jpeg => {
@@ -107,7 +107,7 @@ impl CanvasImage {
             let Some(view) = next else {
                 return;
             };
-            // A picture that does not decode is skipped; the next one comes in a moment.
+            // An image that does not decode is skipped; the next one follows soon.
             if let Some(bitmap) = decode_jpeg(&view).await {
                 self.resize(bitmap.width(), bitmap.height());
                 self.context
@@ -167,7 +167,7 @@ impl CanvasImage {
     }
 }
 
-/// The picture of a JPEG; `None` if it does not decode.
+/// The bitmap of a JPEG image; `None` if it does not decode.
 pub(crate) async fn decode_jpeg(view: &View) -> Option<ImageBitmap> {
     let parts = Array::new();
     parts.push(&Uint8Array::from(view.data.as_slice()));

@@ -1,4 +1,4 @@
-//! The sentence for the robot, examples of it, and which head of the policy shall act.
+//! Panel for the instruction to the robot, with examples and the choice of the policy's head.
 
 use leptos::html;
 use leptos::prelude::*;
@@ -7,7 +7,7 @@ use protocol::{Mode, TaskState};
 use super::state::Studio;
 use crate::backoff::Connection;
 
-/// Shown before the robot told its own examples.
+/// Placeholder before the robot's examples are known.
 const PLACEHOLDER: &str = "push the red cube to the left";
 
 #[component]
@@ -29,13 +29,13 @@ pub(crate) fn CommandPanel() -> impl IntoView {
     });
     let blocked_reason = Memo::new(move |_| studio.blocked_reason());
     let is_blocked = Memo::new(move |_| blocked_reason.with(Option::is_some));
-    // Not while the page opens: it would come and go before anybody had read it.
+    // Not while the page is opening: it would vanish before it could be read.
     let reason = Memo::new(move |_| {
         blocked_reason
             .get()
             .filter(|_| studio.connection.get() != Connection::Connecting)
     });
-    // What was refused for a reason that is over.
+    // Clears a refusal whose reason no longer holds.
     Effect::new(move |_| {
         if !is_blocked.get() {
             studio.refusal.set(None);
@@ -105,7 +105,7 @@ pub(crate) fn CommandPanel() -> impl IntoView {
                     prop:value=text
                     on:input:target=move |event| text.set(event.target().value())
                 />
-                // Not `disabled`: the keyboard reaches it and the reason is read. The next sentence can be typed meanwhile.
+                // Not `disabled`: the keyboard reaches it, the reason is announced, and the next instruction can be typed meanwhile.
                 <button
                     type="submit"
                     class="button primary"
@@ -160,7 +160,7 @@ pub(crate) fn CommandPanel() -> impl IntoView {
 #[component]
 fn ModeSwitch() -> impl IntoView {
     let studio = expect_context::<Studio>();
-    // A change of mode applies to the sentence being worked on, not only to the next one.
+    // A change of mode also applies to the instruction in force.
     let choose = move |mode: Mode| {
         if studio.mode.get_untracked() == mode {
             return;

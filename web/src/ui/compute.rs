@@ -1,4 +1,4 @@
-//! Where this tab computes: what was tried, what was measured, what was refused and why.
+//! Panel of this tab's compute devices: tests, measurements and refusals.
 
 use leptos::prelude::*;
 use protocol::worker::{CodecRun, ComputeDevice, ComputeKind, TimeOutcome, TokenizerOutcome};
@@ -81,7 +81,7 @@ pub(crate) fn ComputePanel() -> impl IntoView {
     }
 }
 
-/// The shapes that are timed: the hosted policy's, and those of two common robots; one chunk and many.
+/// The runs to time: the policy's shape and those of common robots, with one chunk and with many.
 fn runs(own: Option<(u32, u32)>) -> Vec<CodecRun> {
     let mut shapes: Vec<(u32, u32)> = own.into_iter().collect();
     for shape in [(16, 6), (30, 7), (50, 14)] {
@@ -95,7 +95,7 @@ fn runs(own: Option<(u32, u32)>) -> Vec<CodecRun> {
         .collect()
 }
 
-/// How fast this tab writes and reads action tokens, on demand.
+/// Timing of the action codec in this tab, on demand.
 #[component]
 fn CodecTimes() -> impl IntoView {
     let studio = expect_context::<Studio>();

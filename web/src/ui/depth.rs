@@ -1,6 +1,6 @@
-//! What it saw in depth: the picture that was compared, and the depth map that the policy wrote about it.
+//! Depth reasoning of a decision: the image that was compared, and the depth map that the policy generated.
 //!
-//! Both carry the same cells. On the camera's picture the replayed ones are dimmed; on the depth map every cell can be
+//! Both show the same cells. On the camera's image the replayed ones are dimmed; on the depth map every cell can be
 //! pointed at and reached with the arrow keys.
 
 mod cells;
@@ -24,16 +24,16 @@ use crate::compute::kind_phrase;
 use crate::depth_colors::{DepthColors, css_gradient};
 use crate::{depth, format};
 
-/// What the parts of the block share.
+/// State shared by the parts of the block.
 #[derive(Clone, Copy)]
 pub(super) struct Shared {
     pub(super) studio: Studio,
     pub(super) depth: Memo<Option<DepthReasoning>>,
-    /// Cells per row, and rows.
+    /// Numbers of columns and rows.
     pub(super) shape: Memo<(usize, usize)>,
     /// The cell under the pointer.
     pub(super) hovered: RwSignal<Option<usize>>,
-    /// The cell that was chosen.
+    /// The selected cell.
     pub(super) chosen: RwSignal<Option<usize>>,
 }
 
@@ -52,13 +52,13 @@ impl Shared {
     }
 }
 
-/// The map as it is drawn.
+/// The depth map as it is drawn.
 #[derive(Debug, Clone, PartialEq)]
 struct Drawn {
     view: View,
-    /// Where the decoder ran and for how long; absent where the codes themselves are shown.
+    /// Device and duration of the decoder; absent where the codes themselves are shown.
     by_decoder: Option<(ComputeKind, u64)>,
-    /// Why it is not the decoder's picture.
+    /// The reason that it is not a decoded image.
     instead: String,
 }
 
@@ -134,7 +134,7 @@ fn Block(shared: Shared) -> impl IntoView {
             Some(super::settings::compute_word(kind))
         })
     };
-    // The pictures are squares to the network; people get them in the camera's own proportions.
+    // The network sees square images; the page shows them in the camera's proportions.
     let proportions = move || {
         let name = camera.get();
         let robot = studio.robot();
@@ -196,7 +196,7 @@ fn Block(shared: Shared) -> impl IntoView {
     }
 }
 
-/// The decoder's picture where there is one, else the codes.
+/// The decoded image if there is one, else the codes.
 fn drawn(shared: Shared) -> Memo<Option<Drawn>> {
     let studio = shared.studio;
     let described = Memo::new(move |_| {
@@ -207,7 +207,7 @@ fn drawn(shared: Shared) -> Memo<Option<Drawn>> {
     let can_draw = Memo::new(move |_| studio.compute.with(crate::compute::Compute::can_draw));
     let decoder = Memo::new(move |_| studio.compute.with(|compute| compute.depth_decoder.clone()));
     Effect::new(move |_| {
-        // Also after an answer: the worker draws one picture at a time.
+        // Also after an answer: one request is in flight at a time.
         studio.depth_images.track();
         if !can_draw.get() {
             return;
@@ -242,7 +242,7 @@ fn drawn(shared: Shared) -> Memo<Option<Drawn>> {
                     instead: String::new(),
                 }),
                 Some(DrawOutcome::Failed { reason }) => codes(reason),
-                // The picture before stays for the moment that drawing takes.
+                // The previous image remains until the next one is decoded.
                 None if can_draw.get() => match before.and_then(Option::as_ref) {
                     Some(before) if before.by_decoder.is_some() => Some(before.clone()),
                     _ => codes(String::new()),
@@ -253,7 +253,7 @@ fn drawn(shared: Shared) -> Memo<Option<Drawn>> {
     })
 }
 
-/// Why there is no picture yet, or never.
+/// The reason that there is no decoded image, or not yet.
 fn waiting_for(described: Option<DepthDescription>, decoder: Option<DecoderOutcome>) -> String {
     if !described.is_some_and(|described| described.has_decoder) {
         return "The studio has no depth decoder for this policy.".to_owned();
@@ -295,7 +295,7 @@ fn Canvas(view: Memo<Option<View>>, hook: &'static str, label: Signal<String>) -
     }
 }
 
-/// Lines around what was regenerated, and the cell in question.
+/// Outlines of the regenerated cells and of the marked cell.
 #[component]
 fn Outline(shared: Shared, dims: bool) -> impl IntoView {
     let path = move |draw: fn(&DepthReasoning) -> String| {
@@ -329,7 +329,7 @@ fn Outline(shared: Shared, dims: bool) -> impl IntoView {
     }
 }
 
-/// What the colours mean and who drew them.
+/// Legend of the colors, and the device that computed them.
 #[component]
 fn Caption(shared: Shared, drawn: Memo<Option<Drawn>>) -> impl IntoView {
     let known = move || {
@@ -371,7 +371,7 @@ fn Caption(shared: Shared, drawn: Memo<Option<Drawn>>) -> impl IntoView {
     }
 }
 
-/// The cell in question in words.
+/// Description of the marked cell.
 #[component]
 fn About(shared: Shared) -> impl IntoView {
     let words = move || {

@@ -1,4 +1,4 @@
-//! Always in view: what the robot is doing, and the buttons that stop it and the others.
+//! The dock, which is always in view: status of the robot, and the stop buttons.
 
 use leptos::prelude::*;
 
@@ -13,7 +13,7 @@ pub(crate) fn Dock() -> impl IntoView {
     let detail = Memo::new(move |_| status_text.with(|said| said.detail.clone()));
     let is_latched = Memo::new(move |_| status_text.with(|said| said.is_latched));
     let has_several = Memo::new(move |_| studio.robots.with(|robots| robots.len() > 1));
-    // What to do about a stop that failed is read aloud with the sentence; other details change too often.
+    // The remedy for a failed stop is announced with the sentence; other details change too often.
     let aloud = Memo::new(move |_| {
         status_text.with(|said| match said.state {
             "undelivered" | "unconfirmed" => format!("{} {}", said.headline, said.detail),
@@ -29,7 +29,7 @@ pub(crate) fn Dock() -> impl IntoView {
                     <p class="detail num">{detail}</p>
                 </div>
                 <p class="visually-hidden" aria-live="assertive" data-testid="announcement">{aloud}</p>
-                // The focus is not moved here: whoever presses the space bar twice would take the stop back.
+                // The focus is not moved here: pressing the space bar twice would release the stop.
                 <div class="stopped" data-testid="stopped-banner" hidden=move || !is_latched.get()>
                     <button
                         type="button"

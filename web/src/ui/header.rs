@@ -1,4 +1,4 @@
-//! Who is connected to what: studio, robot, policy, this tab.
+//! The header: robot, policy, this tab's device, and the connection.
 
 use leptos::prelude::*;
 
@@ -75,7 +75,7 @@ pub(crate) fn Header() -> impl IntoView {
     }
 }
 
-/// Two links and their joints.
+/// Logo: two links and their joints.
 #[component]
 fn Mark() -> impl IntoView {
     view! {

@@ -1,4 +1,4 @@
-//! One small plot per joint: where it was, where it was told to be, and where the plan takes it.
+//! Plot of every joint: measured, commanded and planned positions.
 
 use leptos::prelude::*;
 use protocol::JointDescription;
@@ -11,19 +11,19 @@ use crate::joint_history::History;
 use crate::plot::{HEIGHT, PlotFrame, Point, WIDTH};
 use crate::units::{column, to_robot_units};
 
-/// What a live plot shows of the past.
+/// Past that a live plot shows.
 const PAST_MICROS: i64 = 4_000_000;
-/// And of the future.
+/// Future that a live plot shows.
 const FUTURE_MICROS: i64 = 1_200_000;
-/// Around a decision that is held in view.
+/// Time shown around a decision that is kept in view.
 const AROUND_MICROS: i64 = 1_500_000;
-/// States further apart than this are not joined by a line.
+/// Largest gap between states that are joined by a line.
 const GAP_MICROS: i64 = 400_000;
 
-/// So many decoded values are marked: enough to see that they lie on the plan, and see the plan.
+/// Number of decoded values that are marked: enough to see that they lie on the plan without hiding it.
 const DOTS: usize = 8;
 
-/// Everything that is drawn for one joint, in drawing units.
+/// Plot of one joint, in drawing units.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Drawing {
     measured: String,
@@ -152,7 +152,7 @@ fn JointPlot(index: usize, joint: JointDescription) -> impl IntoView {
     }
 }
 
-/// What a drawing is made from.
+/// Data of a plot.
 struct Source<'a> {
     history: &'a History,
     decision: Option<&'a Decision>,
@@ -217,7 +217,7 @@ impl Source<'_> {
         }
     }
 
-    /// A joint's column of a chunk of the decision, on the robot's clock.
+    /// A joint's column of a chunk of the decision, by the robot's clock.
     fn rows(
         &self,
         starts_at: Option<i64>,

@@ -1,4 +1,5 @@
-//! The keyboard: Escape stops the robot from anywhere, Space from anywhere that has no use for it, Shift+Escape all robots.
+//! Keyboard shortcuts: Escape stops the robot, Space too where the focused element does not use it, Shift+Escape stops
+//! all robots.
 
 use leptos::ev;
 use leptos::prelude::*;
@@ -12,7 +13,7 @@ pub(crate) fn listen(studio: Studio) {
             return;
         }
         match event.key().as_str() {
-            // Also in the middle of composing a character: a stop is worth more than a word.
+            // Also while a character is being composed: a stop is worth more than a word.
             "Escape" if event.shift_key() => studio.press_stop_all(),
             "Escape" => studio.press_stop(),
             " " if !event.is_composing() && !focus_uses_space() => studio.press_stop(),

@@ -1,15 +1,16 @@
-//! The panels, and what connects them to the studio, the worker and the keyboard.
+//! The page in the browser: panels, state, and the connections to the studio and the compute worker.
 //!
-//! - [`state`]: everything the page knows, as signals
-//! - [`socket`]: the wire to the studio
-//! - [`clock`]: what has to happen a few times a second, in a hidden tab too
-//! - [`stop`]: stops as they are pressed, sent and told
-//! - [`worker`]: the wire to the compute worker
-//! - [`canvas_image`]: camera images onto canvases
-//! - one module per panel: [`header`], [`cameras`], [`command`], [`trace`] (with [`timeline`],
-//!   [`joints`], [`depth`], [`stages`]), [`action_tokens`] ,
-//!   [`ask`], [`score`], [`compute`], [`dock`], [`notices`], [`problems`]
-//! - [`keyboard`], [`settings`]: the keyboard, and what the visitor's browser remembers
+//! Modules import only from groups above their own:
+//!
+//! - Leaves: [`time`], [`settings`] (browser storage and URL), [`canvas_image`] (images on a canvas), [`wire`] (the
+//!   WebSocket), `worker::handle`
+//! - [`state`]: the page's state, as signals
+//! - Actions on the state: [`send`], [`stop`], [`socket`] (reconnecting, ticks), [`stop_press`], [`commands`],
+//!   [`shown_decision`], [`worker`] (requests, starting and restarting)
+//! - Panels: [`header`], [`notices`], [`problems`], [`cameras`], [`command`], [`ask`], [`trace`] (with [`timeline`],
+//!   [`joints`], [`depth`], [`stages`]), [`score`], [`action_tokens`], [`compute`], [`dock`]
+//! - Messages in: [`dispatch`] (of the studio) and `worker::dispatch`, with [`robot_selection`]
+//! - [`clock`] (timers) and [`keyboard`] (shortcuts)
 
 #![allow(
     unreachable_pub,

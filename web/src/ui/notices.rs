@@ -1,4 +1,4 @@
-//! What went wrong, in words, until it is read.
+//! Notices of errors, until they are dismissed.
 
 use leptos::prelude::*;
 

@@ -1,11 +1,11 @@
-//! How far it got: a video and a sentence become a progress curve, in this tab or on the studio's device.
+//! The scoring panel: a video and an instruction become a progress curve, in this tab or on the studio's device.
 //!
-//! - [`state`]: what the panel knows
-//! - [`scorer_box`], [`scorer_loading`]: which scorer, and its way into the tab
-//! - [`source`], [`instruction_form`]: which video, which sentence
-//! - [`job`], [`live`], [`upload`]: what happens then, in the worker, with a robot, on the studio
-//! - [`video_element`], [`frame_capture`]: pictures of a video, pixels of a picture
-//! - [`result`], [`plots`], [`legend`], [`table`]: what comes of it
+//! - [`state`]: the panel's state, as signals
+//! - [`scorer_box`], [`source`], [`instruction_form`]: choice of scorer, video and instruction
+//! - [`scorer_loading`], [`start_job`]: loading the scorer, and the job that waits for it
+//! - [`job`]: the course of a job; [`video_job`] and [`live`] supply its frames, [`upload`] takes it to the studio
+//! - [`video`], [`video_element`], [`live_robot`], [`frame_capture`]: videos, live robots and their frames
+//! - [`result`], [`plots`], [`legend`], [`table`]: progress, curves and numbers
 
 mod frame_capture;
 mod instruction_form;
@@ -46,7 +46,7 @@ pub(crate) fn ScorePanel() -> impl IntoView {
     let score = studio.score;
     let is_over = RwSignal::new(false);
     listen_for_files(studio, is_over);
-    // A studio that was started again may host another scorer.
+    // A restarted studio may serve another scorer.
     let is_live = Memo::new(move |_| studio.connection.get() == Connection::Live);
     Effect::new(move |_| {
         if is_live.get() {
@@ -99,7 +99,7 @@ pub(crate) fn ScorePanel() -> impl IntoView {
     }
 }
 
-/// Asks the studio what it has to score with, and which episodes are recorded.
+/// Fetches the description of the scorer and the list of recorded episodes.
 fn inquire(score: ScoreState) {
     spawn_local(async move {
         let served = match fetch("api/scorer").await {
@@ -118,7 +118,7 @@ fn inquire(score: ScoreState) {
         if score.served.with_untracked(|known| *known != served) {
             score.served.set(served);
         }
-        // A studio that keeps no episodes has none to choose from.
+        // A studio without episodes offers none.
         if let Ok((200, body)) = fetch("api/episodes").await
             && let Ok(list) = serde_json::from_str::<EpisodeList>(&body)
         {
@@ -137,7 +137,7 @@ async fn fetch(path: &str) -> Result<(u16, String), String> {
     Ok((response.status(), body))
 }
 
-/// A video may be dropped anywhere: elsewhere on the page the browser would leave the page, and the robot, for it.
+/// Accepts a video dropped anywhere: otherwise the browser would leave the page, and the robot, to open it.
 fn listen_for_files(studio: Studio, is_over: RwSignal<bool>) {
     let has_files = |event: &DragEvent| {
         event.data_transfer().is_some_and(|transfer| {
@@ -152,7 +152,7 @@ fn listen_for_files(studio: Studio, is_over: RwSignal<bool>) {
         }
     });
     let leave = window_event_listener(ev::dragleave, move |event: DragEvent| {
-        // Out of the window, not from one element into the next.
+        // Only when the pointer leaves the window, not at every element.
         if event.related_target().is_none() {
             is_over.set(false);
         }

@@ -14,7 +14,7 @@ pub(crate) fn shown_trace(studio: Studio) -> Memo<Option<Trace>> {
     })
 }
 
-/// Keeps the decision in view while a person looks at parts of it.
+/// Keeps the decision in view while its parts are inspected.
 pub(crate) fn pin_shown(studio: Studio) {
     let shown = studio
         .decisions

@@ -1,4 +1,4 @@
-//! Where the time went.
+//! Latency of a decision by stages.
 
 use leptos::prelude::*;
 
@@ -65,7 +65,7 @@ pub(crate) fn Stages() -> impl IntoView {
     }
 }
 
-/// What real-time chunking took over, because the robot was already doing it when the plan arrived.
+/// Note on the rows of the previous chunk that real-time chunking kept, because the robot was already executing them.
 fn begins_with(committed_rows: u32) -> String {
     match committed_rows {
         0 => String::new(),

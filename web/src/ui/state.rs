@@ -23,7 +23,7 @@ use crate::stopping::Stopping;
 use crate::token_stream::TokenStream;
 use crate::what_if::WhatIf;
 
-/// Something that went wrong and that a person should read.
+/// An error message for the viewer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Notice {
     pub(crate) number: u64,
@@ -34,43 +34,43 @@ pub(crate) struct Notice {
 #[derive(Clone, Copy)]
 pub(crate) struct Studio {
     pub(crate) connection: RwSignal<Connection>,
-    /// Plain HTTP reaches the studio and a WebSocket does not.
+    /// Whether plain HTTP reaches the studio and a WebSocket does not.
     pub(crate) upgrade_is_blocked: RwSignal<bool>,
-    /// Parts of the studio that do not answer, as long as it says so.
+    /// Problems that the studio reports about its parts, while they last.
     pub(crate) problems: RwSignal<Vec<String>>,
     pub(crate) welcome: RwSignal<Option<ViewerWelcome>>,
     pub(crate) robots: RwSignal<Vec<RobotSummary>>,
     pub(crate) watched: RwSignal<Option<String>>,
     pub(crate) status: RwSignal<Option<RobotStatus>>,
-    /// Newest joint state, at the pace of the wire.
+    /// Newest joint state, at the rate of the messages.
     pub(crate) newest: RwSignal<Option<RobotState>>,
-    /// The joints' past; read it when [`Studio::redraw`] changes.
+    /// Recent joint states; to be read when [`Studio::redraw`] changes.
     pub(crate) history: StoredValue<History>,
-    /// Counts up at the plots' pace while something new is there.
+    /// Counter of redraws of the plots.
     pub(crate) redraw: RwSignal<u64>,
-    /// Page milliseconds, a few times a second, for ages.
+    /// Time of the last tick [page milliseconds].
     pub(crate) now_millis: RwSignal<f64>,
     pub(crate) decisions: RwSignal<Decisions>,
-    /// A question about the scene and its answer.
+    /// The question about the scene and its answer.
     pub(crate) scene_question: RwSignal<SceneQuestion>,
-    /// The decision that is being written.
+    /// The decision that is being generated.
     pub(crate) stream: RwSignal<TokenStream>,
-    /// A chunk that the visitor changes, in this tab alone.
+    /// A chunk that the viewer edits, in this tab only.
     pub(crate) what_if: RwSignal<Option<WhatIf>>,
-    /// The tokens that are looked at.
+    /// The token stream in view, and its decode.
     pub(crate) partial_decode: RwSignal<PartialDecode>,
-    /// Depth maps as the worker draws them.
+    /// Depth images decoded by the worker.
     pub(crate) depth_images: RwSignal<DepthImages>,
     pub(crate) compute: RwSignal<Compute>,
-    /// Videos and what they score.
+    /// State of the scoring panel.
     pub(crate) score: ScoreState,
     pub(crate) mode: RwSignal<Mode>,
     pub(crate) notices: RwSignal<Vec<Notice>>,
-    /// Why the last command was not taken.
+    /// The reason that the last command was refused.
     pub(crate) refusal: RwSignal<Option<String>>,
     /// Stops that were pressed here.
     pub(crate) stopping: RwSignal<Stopping>,
-    /// One per camera on the page, by view name.
+    /// Canvases of the cameras, by view name.
     pub(crate) canvas_images: StoredValue<HashMap<String, Rc<CanvasImage>>, LocalStorage>,
     pub(crate) wire: Wire,
     pub(crate) worker: WorkerHandle,
@@ -122,7 +122,7 @@ impl Studio {
             .with_untracked(|watched| watched.as_deref() == Some(robot_id))
     }
 
-    /// The watched robot's description.
+    /// Description of the robot in view.
     pub(crate) fn robot(self) -> Option<RobotSummary> {
         let watched = self.watched.get()?;
         self.robots.with(|robots| {
@@ -133,7 +133,7 @@ impl Studio {
         })
     }
 
-    /// Shows a person that something went wrong.
+    /// Shows a notice.
     pub(crate) fn notify(self, text: String) {
         self.notices.update(|notices| {
             if notices.last().is_some_and(|last| last.text == text) {
@@ -147,7 +147,7 @@ impl Studio {
     }
 }
 
-/// A number from which this tab counts its presses. It stays exact as a JavaScript number.
+/// Random first number of this tab's presses, exact as a JavaScript number.
 fn first_press() -> u64 {
     const BELOW: f64 = 9_007_199_254_740_992.0;
     #[allow(

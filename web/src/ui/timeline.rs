@@ -1,4 +1,4 @@
-//! The recent decisions as a row of bars, as tall as they took. One can be held in view.
+//! The recent decisions as a row of bars, as high as their latencies. One can be kept in view.
 
 use leptos::prelude::*;
 use protocol::Mode;
@@ -7,7 +7,7 @@ use web_sys::KeyboardEvent;
 use super::state::Studio;
 use crate::format;
 
-/// One bar.
+/// Bar of a decision.
 #[derive(Debug, Clone, PartialEq)]
 struct Bar {
     number: u64,

@@ -1,4 +1,4 @@
-//! Why the robot moved: one decision, from the sentence to the joints.
+//! Panel of one decision, from the instruction to the joints.
 
 use leptos::prelude::*;
 

@@ -1,7 +1,7 @@
-//! The compute worker as the page uses it.
+//! The connection to the compute worker.
 //!
 //! - [`handle`]: the running worker and the listener for its messages
-//! - [`requests`]: what the page asks of it
+//! - [`requests`]: requests of the page
 //! - [`lifecycle`]: starting and restarting it
 //! - [`dispatch`]: its messages, each passed to the part of the page that it concerns
 

@@ -1,4 +1,4 @@
-//! Whether this browser's decode of the tokens equals what the robot was sent.
+//! Check that this browser's decode of the tokens equals what the robot was sent.
 
 use leptos::prelude::*;
 use protocol::viewer::{TokensOrigin, Trace};
@@ -31,7 +31,7 @@ pub(crate) fn DecodeCheck() -> impl IntoView {
         })
     });
     move || {
-        // What is being written, or tried, has been sent to nobody.
+        // Incomplete streams and edits were not sent to the robot.
         let trace = trace.get().filter(|_| is_sent.get())?;
         Some(match decode.get() {
             Some(DecodeOutcome::Compared(comparison)) => {
@@ -121,7 +121,7 @@ fn CheckMark(good: bool) -> impl IntoView {
     }
 }
 
-/// Why there is no decode yet, or why there will be none.
+/// The reason that there is no decode, or not yet.
 fn waiting_for(studio: Studio) -> String {
     let has_tokenizer = studio
         .welcome

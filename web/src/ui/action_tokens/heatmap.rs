@@ -1,4 +1,4 @@
-//! Coefficients by frequency: a table that reads like the stream, lowest frequency first.
+//! Heat map of the coefficients by frequency, in the order of the stream: lowest frequency first.
 
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
@@ -9,9 +9,9 @@ use crate::coefficients::{self, Cell};
 use crate::ui::shown_decision::pin_shown;
 use crate::ui::state::Studio;
 
-/// Beyond these a cell is too small for a number.
+/// Largest shape whose cells have room for a number.
 const MAX_NUMBERED: (usize, usize) = (20, 8);
-/// About so many frequencies are labelled.
+/// Approximate number of frequency labels.
 const LABELS: usize = 20;
 
 #[component]

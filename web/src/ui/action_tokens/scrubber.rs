@@ -1,4 +1,4 @@
-//! The first so many tokens: by hand, by keyboard, or played.
+//! Scrubber for the number of tokens shown: by pointer, by keyboard, or played.
 
 use std::time::Duration;
 
@@ -11,9 +11,9 @@ use crate::partial_decode::TokenSource;
 use crate::ui::shown_decision::pin_shown;
 use crate::ui::state::Studio;
 
-/// Playing all tokens takes about this long, however many there are.
+/// Approximate duration of playing all tokens.
 const PLAY_MILLIS: u64 = 4_500;
-/// A token is shown for at least and at most this long.
+/// Shortest and longest time that a token is shown.
 const STEP_MILLIS: (u64, u64) = (60, 420);
 
 #[component]
@@ -31,7 +31,7 @@ pub(crate) fn Scrubber() -> impl IntoView {
         is_playing.set(false);
     };
     on_cleanup(stop);
-    // Another stream is looked at: the play is over.
+    // Another stream in view ends the playback.
     let source = Memo::new(move |_| panel.view.with(|view| view.source));
     Effect::new(move |_| {
         source.track();
@@ -125,7 +125,7 @@ pub(crate) fn Scrubber() -> impl IntoView {
                 max=move || all.get().to_string()
                 step="1"
                 prop:value=move || count.get().to_string()
-                // Not `disabled`, which would take the focus away from a keyboard each time a chunk begins to arrive.
+                // Not `disabled`, which would take the keyboard focus away each time a chunk begins to arrive.
                 aria-disabled=move || is_stream.get().to_string()
                 aria-label="First tokens shown"
                 aria-valuetext=move || words.get()

@@ -1,4 +1,4 @@
-//! The action tokens in order, each in the colours of the frequencies that it brings.
+//! The action tokens in order, each in the colors of its frequencies.
 
 use leptos::prelude::*;
 use protocol::viewer::TokensOrigin;
@@ -10,10 +10,10 @@ use crate::coefficients;
 use crate::ui::shown_decision::pin_shown;
 use crate::ui::state::Studio;
 
-/// Coefficients of a token that are told one by one; more would be a wall of numbers.
+/// Number of coefficients of a token that are listed per line.
 const MAX_LISTED: usize = 4;
 
-/// One token as it is shown.
+/// Appearance of one token.
 #[derive(Debug, Clone, PartialEq)]
 struct TokenChip {
     class: String,
@@ -216,7 +216,7 @@ fn chips(panel: TokenPanel) -> Vec<TokenChip> {
     })
 }
 
-/// What the token in question stands for, in words.
+/// Description of the marked token.
 #[component]
 fn About() -> impl IntoView {
     let panel = expect_context::<TokenPanel>();

@@ -1,5 +1,5 @@
-//! The course of every joint: the whole chunk faint, the best that the shown tokens give strong. On trial the
-//! visitor drags points of it and sees what becomes of the tokens.
+//! Trajectory of every joint: the whole chunk faint, the decode of the shown tokens strong. In the edit mode the viewer
+//! drags its points and sees the effect on the tokens.
 
 use leptos::html;
 use leptos::prelude::*;
@@ -16,21 +16,21 @@ use crate::ui::worker::requests::action_dimensions;
 use crate::units::{column, to_robot_units};
 use crate::what_if::{WhatIf, normalize};
 
-/// Smallest span in robot units that is drawn, so that a resting joint looks at rest.
+/// Smallest span in robot units, so that a resting joint looks at rest.
 const MIN_RANGE: f32 = 40.0;
-/// Share of the span that is left free for a trial, above and below.
+/// Share of the span left free for editing, above and below.
 const EDIT_MARGIN: f32 = 0.7;
-/// One arrow key, normalised.
+/// Step of an arrow key, normalized.
 const KEY_STEP: f32 = 0.02;
 
-/// One joint, in drawing units.
+/// Trajectory of one joint, in drawing units.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Trajectory {
     whole: String,
     now: String,
     wanted: String,
     ticks: Vec<(f32, String)>,
-    /// How far the shown tokens are from the whole, in robot units; absent before the joint's mean arrived.
+    /// Largest difference from the whole chunk in robot units; absent before the joint's mean arrived.
     gap: Option<f32>,
     frame: Option<PlotFrame>,
 }
@@ -72,7 +72,7 @@ pub(crate) fn Trajectories() -> impl IntoView {
         }
         pin_shown(studio);
         let whole = panel.view.with_untracked(|view| view.whole.clone());
-        // Far enough for every change of the trial before.
+        // Far above every edit of the previous session.
         versions.update_value(|versions| *versions += 1 << 32);
         panel
             .what_if
@@ -108,7 +108,7 @@ pub(crate) fn Trajectories() -> impl IntoView {
     }
 }
 
-/// What the change costs, and that it goes nowhere.
+/// Note on the cost of the edit, which is sent nowhere.
 #[component]
 fn WhatIfNote() -> impl IntoView {
     let panel = expect_context::<TokenPanel>();
@@ -256,7 +256,7 @@ fn joint(studio: Studio, panel: TokenPanel, dim: usize) -> impl IntoView {
     };
     let gap = move || match trajectory.with(|trajectory| trajectory.gap) {
         None => "not yet".to_owned(),
-        // Nobody knows yet how far a stream has to go.
+        // The length of an incomplete stream is unknown.
         Some(_) if !panel.view.with(|view| view.ended) => "so far".to_owned(),
         Some(gap) if gap < 0.05 => "arrived".to_owned(),
         Some(gap) => format!("± {}", format::joint_value(gap, &panel.unit(dim))),
@@ -337,9 +337,9 @@ fn trajectory(
             })
             .collect()
     };
-    // On trial the faint line is the decision, whatever becomes of the change.
+    // While editing, the faint line remains the decision.
     let all = points(&what_if.map_or(whole, |what_if| what_if.base()).actions);
-    // A joint whose mean has not arrived would be drawn at its mid-range, which means nothing.
+    // A joint whose mean has not arrived would be drawn at its mid-range, which is meaningless.
     let now = view
         .now
         .as_ref()
@@ -347,7 +347,7 @@ fn trajectory(
         .map(|now| points(&now.actions))
         .unwrap_or_default();
     let last = i64::from(whole.rows).max(2) - 1;
-    // The frame belongs to the whole chunk, or it would jump while the tokens come.
+    // The frame is that of the whole chunk, or it would jump while tokens arrive.
     let framed = if view.ended { &all } else { &now };
     let is_framed = !framed.is_empty();
     let mut frame = PlotFrame::containing(0, last, framed.iter().map(|p| p.value), MIN_RANGE);

@@ -1,5 +1,5 @@
-//! The answer as it is written, and its marks as a list: for those who do not see the picture, and for everybody who
-//! wants to know which is which.
+//! The answer while it is generated, and its marks as a list: for those who do not see the image, and to tell marks
+//! apart.
 
 use leptos::prelude::*;
 use protocol::scene::SceneMark;
@@ -34,7 +34,7 @@ pub(super) fn AnswerText(looked_at: RwSignal<Option<usize>>) -> impl IntoView {
             .scene_question
             .with(|scene_question| scene_question.note())
     };
-    // Words that come many times a second are read aloud once, when there are no more.
+    // Text that changes many times a second is announced once, when it is complete.
     let read_aloud = move || (!state.get().is_open()).then(|| plain.get());
     view! {
         <div class="answer" data-testid="ask-answer" data-state=move || state.get().name()>
@@ -71,7 +71,7 @@ fn Marks(looked_at: RwSignal<Option<usize>>) -> impl IntoView {
             answer.map(|answer| answer.text.clone()).unwrap_or_default()
         })
     });
-    // Another answer, other marks.
+    // The marks belong to one answer.
     Effect::new(move |_| {
         marks.track();
         looked_at.set(None);
@@ -97,7 +97,7 @@ fn Marks(looked_at: RwSignal<Option<usize>>) -> impl IntoView {
     }
 }
 
-/// A mark to be pointed at, tabbed to or pressed: it then stands out in the picture.
+/// An item of the list of marks: pointed at, focused or pressed, it highlights its mark in the image.
 fn item(
     index: usize,
     mark: &SceneMark,

@@ -1,4 +1,4 @@
-//! The pictures that were asked about, held still, with the marks of the answer.
+//! The images of the question, with the marks of the answer.
 
 use std::rc::Rc;
 
@@ -13,13 +13,13 @@ use crate::scene_question::{MARK_COLORS, mark_name};
 use crate::ui::canvas_image::{CanvasImage, FrameMeter};
 use crate::ui::state::Studio;
 
-/// Room for a letter, in its height.
+/// Width of a letter relative to its height.
 const LETTER: f64 = 0.58;
 
 #[component]
 pub(super) fn Snapshots(looked_at: RwSignal<Option<usize>>) -> impl IntoView {
     let studio = expect_context::<Studio>();
-    // A picture is told apart by its question, so that it is drawn once and not at every token.
+    // Keyed by the question, so that an image is drawn once and not at every token.
     let places = Memo::new(move |_| {
         studio.scene_question.with(|scene_question| {
             let id = scene_question.question_id();
@@ -57,7 +57,7 @@ fn Snapshot(name: String, looked_at: RwSignal<Option<usize>>) -> impl IntoView {
             CanvasImage::show(&Rc::new(canvas_image), view);
         }
     });
-    // With their places in the answer.
+    // With their indices in the answer.
     let of = name.clone();
     let marks = Memo::new(move |_| {
         let all = studio
@@ -108,7 +108,7 @@ fn Snapshot(name: String, looked_at: RwSignal<Option<usize>>) -> impl IntoView {
     }
 }
 
-/// One mark on a picture of `size`; lengths are in sixtieths of its shorter side.
+/// A mark on an image of this size; lengths are in sixtieths of its shorter side.
 fn drawn(
     index: usize,
     mark: SceneMark,
@@ -122,7 +122,7 @@ fn drawn(
     let label_width =
         f64::from(u32::try_from(name.chars().count()).unwrap_or(u32::MAX)) * LETTER * letters
             + 1.6 * unit;
-    // Where the label would like to begin, and how far to the left it goes instead if there is no room.
+    // The preferred start of the label, and its position to the left if there is no room.
     let (left, middle, shape) = match mark.shape {
         MarkShape::Point { x, y } => {
             let (x, y) = (f64::from(x), f64::from(y));

@@ -1,4 +1,4 @@
-//! One place per cell over the depth map, for the pointer and for the keyboard.
+//! The cells over the depth map, for the pointer and the keyboard.
 
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
@@ -8,7 +8,7 @@ use super::Shared;
 use crate::depth;
 use crate::ui::shown_decision::pin_shown;
 
-/// One focusable place per cell over the depth map.
+/// A focusable element per cell over the depth map.
 #[component]
 pub(super) fn Cells(shared: Shared) -> impl IntoView {
     let cell_at = move |event: &MouseEvent| -> Option<usize> {

@@ -1,27 +1,27 @@
-//! Pixels of a picture, and a small copy to look at.
+//! Captures the pixels of a frame and a thumbnail.
 
 use js_sys::Object;
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement};
 
-/// Width of the copy that stays in the page [pixels].
+/// Width of a thumbnail [pixels].
 const THUMBNAIL_WIDTH: f64 = 240.0;
-/// How well it is kept, from 0 to 1.
+/// JPEG quality of a thumbnail, from 0 to 1.
 const THUMBNAIL_QUALITY: f64 = 0.82;
 
-/// A picture as a scorer is given it.
+/// A frame as the scorer receives it.
 #[derive(Debug, Clone)]
 pub(super) struct CapturedFrame {
     pub(super) width: u32,
     pub(super) height: u32,
-    /// `[height, width, 3]`
+    /// Pixels, `[height, width, 3]`.
     pub(super) rgb: Vec<u8>,
-    /// A small one, as an address that an `img` shows.
+    /// Thumbnail as a data URL.
     pub(super) thumbnail: String,
 }
 
-/// Two canvases that nobody sees.
+/// Two hidden canvases.
 pub(super) struct FrameCapture {
     full: CanvasRenderingContext2d,
     small: CanvasRenderingContext2d,
@@ -29,12 +29,12 @@ pub(super) struct FrameCapture {
 
 impl FrameCapture {
     /// # Errors
-    /// A browser without a 2d context, in words.
+    /// A message if the browser offers no 2d context.
     pub(super) fn new() -> Result<Self, String> {
         let context = || {
             let canvas: HtmlCanvasElement =
                 document().create_element("canvas").ok()?.dyn_into().ok()?;
-            // Read after every picture: kept where the processor reaches it.
+            // Read after every frame, so it stays in the CPU's memory.
             let options = Object::new();
             js_sys::Reflect::set(&options, &"willReadFrequently".into(), &true.into()).ok()?;
             canvas
@@ -50,10 +50,10 @@ impl FrameCapture {
         })
     }
 
-    /// Has `draw` put a picture of this size at the origin, and reads it.
+    /// Calls `draw` to draw a frame of this size at the origin, and reads its pixels.
     ///
     /// # Errors
-    /// What the browser refused, in words.
+    /// A message if the browser refuses.
     pub(super) fn capture(
         &self,
         width: u32,

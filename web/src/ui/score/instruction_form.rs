@@ -1,4 +1,4 @@
-//! The sentence that is scored, how it is asked, and the button that begins.
+//! Form for the instruction to score, with its settings and the start button.
 
 use leptos::prelude::*;
 use topreward::Profile;
@@ -15,7 +15,7 @@ const PREFIXES: [(&str, &str); 3] = [
     ("all", "every frame"),
 ];
 
-/// The sentence as it stands in the field: the visitor's, or the source's own.
+/// Content of the instruction field: the viewer's text, or the source's own instruction.
 fn sentence(studio: Studio, score: ScoreState) -> String {
     if let Some(typed) = score.typed.get() {
         return typed;
@@ -55,7 +55,7 @@ pub(super) fn Question() -> impl IntoView {
         (true, false) => "Score live",
         (false, _) => "Score",
     };
-    // A large scorer is loaded on purpose; the small one comes by itself.
+    // A large scorer is loaded on request only; the small one is loaded automatically.
     let is_missing = Memo::new(move |_| {
         let is_large = score
             .served
@@ -127,13 +127,13 @@ pub(super) fn Question() -> impl IntoView {
     }
 }
 
-/// What few people change.
+/// Advanced settings.
 #[component]
 fn Settings() -> impl IntoView {
     let studio = expect_context::<Studio>();
     let score = studio.score;
     let is_robot = Memo::new(move |_| score.source.get() == VideoSource::Robot);
-    // The words that stand for themselves in the request.
+    // The static strings of the request.
     let known =
         |words: &[&'static str], word: &str| words.iter().copied().find(|known| *known == word);
     let choose_prefixes = move |word: String| {

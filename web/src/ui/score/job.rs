@@ -16,10 +16,10 @@ use crate::ui::state::Studio;
 use crate::ui::time::now_millis;
 use crate::ui::worker::lifecycle;
 
-/// A worker that does not answer to a cancel within this time is computing and hears nothing.
+/// Time that a worker has to respond to a cancellation before it is restarted.
 const STOP_PATIENCE: Duration = Duration::from_millis(2_500);
 
-/// What is asked; its number comes when it begins.
+/// The request of a job; its number is set at the start.
 pub(super) fn request(
     score: ScoreState,
     sentence: &str,
@@ -51,10 +51,10 @@ pub(super) fn refuse(studio: Studio, reason: String) {
         .update(|score_job| score_job.refuse(reason));
 }
 
-/// What happens to a job, wherever it is computed.
+/// Processes an event of a job, from the worker or the studio.
 pub(crate) fn on_event(studio: Studio, event: ScoreEvent) {
     let is_end = matches!(event, ScoreEvent::Ended { .. });
-    // Steps can be counted once there is an end.
+    // The number of steps is known only once the video has ended.
     let is_full = matches!(event, ScoreEvent::Points { of, .. } if of > 0);
     let job = event.job();
     let now = now_millis();
@@ -77,7 +77,7 @@ pub(crate) fn on_event(studio: Studio, event: ScoreEvent) {
     }
 }
 
-/// Starts a job: the numbered request. Whatever ran before is stopped.
+/// Starts a job and returns its numbered request. A running job is stopped.
 pub(super) fn start(studio: Studio, request: ScoreRequest, to_send: Option<usize>) -> ScoreRequest {
     let score = studio.score;
     end_current(studio);
@@ -89,7 +89,7 @@ pub(super) fn start(studio: Studio, request: ScoreRequest, to_send: Option<usize
     begun.unwrap_or(request)
 }
 
-/// Nobody wants the job that is computed any more.
+/// Stops the running job.
 pub(super) fn end_current(studio: Studio) {
     let score = studio.score;
     score.drop_live();
@@ -113,7 +113,7 @@ fn send_stop(studio: Studio, job: u64) {
     }
 }
 
-/// Stops the job, or what waits to become one.
+/// Cancels the job, or the one that waits for the scorer.
 pub(super) fn cancel(studio: Studio) {
     let score = studio.score;
     score.after_load.set_value(None);
@@ -139,7 +139,7 @@ pub(super) fn cancel(studio: Studio) {
     );
 }
 
-/// The job cannot go on, for a reason on this side.
+/// Fails a job for a reason in the page.
 pub(super) fn fail_job(studio: Studio, job: u64, reason: &str) {
     if studio
         .score
@@ -154,7 +154,7 @@ pub(super) fn fail_job(studio: Studio, job: u64, reason: &str) {
     }
 }
 
-/// Gives the scorer one frame.
+/// Sends the scorer one frame.
 pub(super) fn send_captured(
     studio: Studio,
     job: u64,
@@ -183,7 +183,7 @@ pub(super) fn send_captured(
     Ok(())
 }
 
-/// Says that no more frames come.
+/// Reports that all frames were sent.
 pub(super) async fn close(
     studio: Studio,
     job: u64,

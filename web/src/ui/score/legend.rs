@@ -1,4 +1,4 @@
-//! The curves' names, sentences and numbers.
+//! Legend of the curves: names, instructions and numbers.
 
 use leptos::prelude::*;
 

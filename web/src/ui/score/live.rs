@@ -1,4 +1,4 @@
-//! A robot that is watched: a picture every half second, from a command to its end.
+//! Live scoring of a robot: a frame every half second, from an instruction to its end.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -24,14 +24,14 @@ use crate::scorer::{ScoreLocation, TabScorer};
 use crate::ui::canvas_image::decode_jpeg;
 use crate::ui::state::Studio;
 
-/// The pose at the end is seen if the watching goes on for a moment.
+/// Time that watching continues after the end, so that the final pose is seen.
 const LAST_LOOK: Duration = Duration::from_millis(600);
-/// So many frames are watched at most [frames of half a second].
+/// Longest video [frames of half a second].
 const MOST_FRAMES: u32 = 240;
-/// A scorer that is this far behind cannot follow [frames].
+/// Largest backlog of a scorer that can follow [frames].
 const MOST_BEHIND: u32 = 48;
 
-/// The camera that is watched: the chosen one, the overview, or the first.
+/// The camera to score: the chosen one, the overview, or the first.
 pub(super) fn camera(studio: Studio) -> Option<String> {
     let cameras = studio.robot()?.cameras;
     let chosen = studio.score.camera.get();
@@ -44,7 +44,7 @@ pub(super) fn camera(studio: Studio) -> Option<String> {
         .map(|camera| camera.name.clone())
 }
 
-/// Scores the robot's commands from now on; the one it is at, from here.
+/// Scores the robot's instructions from now on, starting with the one in force.
 pub(super) fn follow(studio: Studio) {
     let score = studio.score;
     score.follows.set(true);
@@ -53,7 +53,7 @@ pub(super) fn follow(studio: Studio) {
     if let Some(status) = &status {
         on_status(studio, status);
     }
-    // Nobody commands it, but there is a sentence: it may be moved in another way.
+    // Without an instruction in force, the typed one is scored: the robot may be moved in another way.
     let typed = score.typed.get_untracked().unwrap_or_default();
     if score.live_job().is_none() && !typed.trim().is_empty() {
         start_live(studio, &typed);
@@ -62,13 +62,13 @@ pub(super) fn follow(studio: Studio) {
     }
 }
 
-/// Follows no more commands; the one at hand is scored as far as it came.
+/// Stops following; the current job is finished with the frames so far.
 pub(super) fn unfollow(studio: Studio) {
     studio.score.follows.set(false);
     finish(studio);
 }
 
-/// Takes in the robot's newest report.
+/// Processes the robot's newest status.
 pub(crate) fn on_status(studio: Studio, status: &RobotStatus) {
     let score = studio.score;
     let is_waiting = score.after_load.with_value(Option::is_some);
@@ -92,7 +92,7 @@ pub(crate) fn on_status(studio: Studio, status: &RobotStatus) {
     }
 }
 
-/// Another robot is watched.
+/// Follows a change of the robot in view.
 pub(crate) fn robot_changed(studio: Studio) {
     studio
         .score
@@ -105,7 +105,7 @@ fn start_live(studio: Studio, sentence: &str) {
     let is_missing = studio.score.location.get_untracked() == ScoreLocation::Tab
         && !studio.score.tab_scorer.with_untracked(TabScorer::is_ready);
     if is_missing {
-        // The worker began anew, and its scorer is on the way again.
+        // The worker was restarted, and its scorer is being loaded again.
         return wait_for_scorer(studio, AfterLoad::Follow);
     }
     if let Err(reason) = try_start_live(studio, sentence) {
@@ -124,7 +124,7 @@ fn try_start_live(studio: Studio, sentence: &str) -> Result<(), String> {
         .ok_or_else(|| "This robot has no camera to watch it with.".to_owned())?;
     let capture = Rc::new(FrameCapture::new()?);
     let asked = ScoreRequest {
-        // The only one whose frames and times are known before the video is over.
+        // The only profile whose frames and times are known before the video has ended.
         profile: "aligned".to_owned(),
         ..job::request(score, sentence, Sampler::FPS, None)?
     };
@@ -151,7 +151,7 @@ fn try_start_live(studio: Studio, sentence: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Takes in a picture of the robot.
+/// Processes an image of the robot.
 pub(crate) fn on_frame(studio: Studio, frame: &ViewFrame) {
     let score = studio.score;
     let begin = score.live.try_update_value(|live| {
@@ -174,7 +174,7 @@ pub(crate) fn on_frame(studio: Studio, frame: &ViewFrame) {
     }
 }
 
-/// Hands over what waits, in its order.
+/// Sends the queued frames in order.
 async fn drain(studio: Studio, job: u64) -> Result<(), String> {
     let score = studio.score;
     loop {
@@ -191,7 +191,7 @@ async fn drain(studio: Studio, job: u64) -> Result<(), String> {
         let Some((index, view, handed, capture, last)) = next.flatten() else {
             return Ok(());
         };
-        // A picture that does not decode is as if it had not come.
+        // An image that does not decode counts as missing.
         let picture = match capture_view(&capture, &view).await {
             Some(picture) => Rc::new(picture),
             None => match &last {
@@ -214,7 +214,7 @@ async fn drain(studio: Studio, job: u64) -> Result<(), String> {
     }
 }
 
-/// Gives one frame to the worker, or lays it aside for the studio.
+/// Sends one frame to the worker, or adds it to the upload.
 fn send_frame(studio: Studio, job: u64, index: u32, picture: &CapturedFrame) -> Result<(), String> {
     let score = studio.score;
     if !score.is_watching(job) {
@@ -233,7 +233,7 @@ fn send_frame(studio: Studio, job: u64, index: u32, picture: &CapturedFrame) -> 
     outcome
 }
 
-/// Ends a watch that has become too long, or that the scorer cannot follow.
+/// Finishes a video that has become too long, or that the scorer cannot follow.
 fn keep_within(studio: Studio, job: u64, frames: u32) {
     let score = studio.score;
     let behind = score.score_job.with_untracked(ScoreJob::behind);
@@ -275,7 +275,7 @@ fn finish_soon(studio: Studio) {
     );
 }
 
-/// No more pictures: what was seen is scored with its controls.
+/// Finishes the video: its frames are scored with the controls.
 pub(super) fn finish(studio: Studio) {
     let score = studio.score;
     let Some(live) = score.live.try_update_value(Option::take).flatten() else {

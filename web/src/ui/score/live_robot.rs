@@ -9,7 +9,7 @@ use super::frame_capture::{CapturedFrame, FrameCapture};
 use super::upload::UploadBody;
 use crate::frame_sampling::Sampler;
 
-/// A robot that is being watched.
+/// State of a live scoring job.
 pub(super) struct LiveRobot {
     pub(super) job: u64,
     pub(super) robot_id: String,
@@ -17,7 +17,7 @@ pub(super) struct LiveRobot {
     pub(super) sampler: Sampler,
     pub(super) queue: VecDeque<(u32, View)>,
     pub(super) is_busy: bool,
-    /// Frames that were handed over.
+    /// Number of frames sent.
     pub(super) handed: u32,
     pub(super) last: Option<Rc<CapturedFrame>>,
     pub(super) capture: Rc<FrameCapture>,

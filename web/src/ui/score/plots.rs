@@ -1,4 +1,4 @@
-//! The curves as they grow: ln p(True) and, beside it, each curve from 0 to 1. One place on the time line is looked at.
+//! Plots of the curves: ln p(True), and each curve scaled from 0 to 1, with a cursor on the time axis.
 
 use leptos::html;
 use leptos::prelude::*;
@@ -13,7 +13,7 @@ use crate::score_job::{Curve, ScoreJob};
 use crate::score_summary::{curve_id, short_curve_name};
 use crate::ui::state::Studio;
 
-/// Keys that go far go this far [points].
+/// Step of the page keys [points].
 const PAGE: usize = 5;
 
 #[component]
@@ -75,7 +75,7 @@ pub(super) fn Plots() -> impl IntoView {
     }
 }
 
-/// Points of the instruction's own curve, for tests.
+/// Number of points of the instruction's curve, for tests.
 fn own_points(score_job: &ScoreJob) -> String {
     let own = score_job.curve(CurveKind::Instruction);
     own.map_or(0, |curve| curve.points.len()).to_string()
@@ -93,7 +93,7 @@ fn plot(score: ScoreState, scale: Scale) -> Memo<Plot> {
     })
 }
 
-/// The chosen prefix, or the newest.
+/// Length of the selected prefix, or of the newest.
 fn looked_at(score: ScoreState) -> Memo<Option<u32>> {
     Memo::new(move |_| {
         let lengths = score.score_job.with(ScoreJob::lengths);
@@ -180,7 +180,7 @@ fn Drawing(
     }
 }
 
-/// The frame at the end of the prefix that is looked at, and its values.
+/// The last frame of the selected prefix, and its values.
 #[component]
 pub(super) fn Moment() -> impl IntoView {
     let studio = expect_context::<Studio>();
@@ -227,7 +227,7 @@ pub(super) fn Moment() -> impl IntoView {
     }
 }
 
-/// A curve at one prefix.
+/// Value of a curve at one prefix.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Value {
     pub(super) kind: CurveKind,
@@ -235,7 +235,7 @@ pub(super) struct Value {
     pub(super) progress: Option<f64>,
 }
 
-/// Every curve that has a point at this prefix.
+/// Values of all curves with a point at this prefix.
 pub(super) fn values_at(curves: &[Curve], length: u32) -> Vec<Value> {
     curves
         .iter()

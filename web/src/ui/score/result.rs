@@ -1,4 +1,4 @@
-//! How far the job is, what it found, and what has to be said of it.
+//! Progress of the job, its curves, and remarks on them.
 
 use js_sys::{Array, Uint8Array};
 use leptos::prelude::*;
@@ -87,7 +87,7 @@ pub(super) fn Outcome() -> impl IntoView {
     }
 }
 
-/// How far the job is, and how to end it.
+/// Progress of the job, and the buttons to end it.
 #[component]
 fn Progress() -> impl IntoView {
     let studio = expect_context::<Studio>();
@@ -101,7 +101,7 @@ fn Progress() -> impl IntoView {
             .with(|score_job| score_job.is_live() && score_job.is_open())
     });
     let share = move || score.score_job.with(ScoreJob::share);
-    // Words that come many times a second are read aloud once, when there are no more.
+    // Text that changes many times a second is announced once, when it is final.
     let read_aloud = move || (!is_open.get()).then(|| words.get());
     view! {
         <div class="row course-row" class:wrong=move || state.get() == State::Failed>
@@ -138,7 +138,7 @@ fn Progress() -> impl IntoView {
     }
 }
 
-/// The report as a file.
+/// Download of the report.
 #[component]
 fn Download() -> impl IntoView {
     let studio = expect_context::<Studio>();

@@ -1,4 +1,4 @@
-//! Which scorer there is, where it computes, and how far this tab is with it.
+//! Box of the scorer: its description, the place where it computes, and its state in this tab.
 
 use leptos::prelude::*;
 use protocol::score::ScorerManifest;
@@ -10,7 +10,7 @@ use crate::format;
 use crate::scorer::{ScoreLocation, TabScorer};
 use crate::ui::state::Studio;
 
-/// What weights can be kept in, as the worker knows it.
+/// Precisions of the weights, by the worker's names.
 const PRECISIONS: [(&str, &str); 6] = [
     ("", "as stored"),
     ("f32", "f32"),
@@ -87,7 +87,7 @@ pub(super) fn ScorerBox(manifest: ScorerManifest) -> impl IntoView {
     }
 }
 
-/// The scorer's way into the tab.
+/// Loading of the scorer into the tab.
 #[component]
 fn InTab(is_nano: bool, all_bytes: u64) -> impl IntoView {
     let studio = expect_context::<Studio>();
@@ -110,7 +110,7 @@ fn InTab(is_nano: bool, all_bytes: u64) -> impl IntoView {
         }
     };
     let share = move || score.tab_scorer.with(TabScorer::share);
-    // The visitor chose another device after it was loaded.
+    // The viewer chose another device after the scorer was loaded.
     let elsewhere = Memo::new(move |_| {
         let chosen = studio
             .compute
@@ -127,7 +127,7 @@ fn InTab(is_nano: bool, all_bytes: u64) -> impl IntoView {
         <div class="in-tab" class:bad=is_bad>
             <p class="num" role="status" data-testid="scorer-state">{words}</p>
             <Show when=move || is_loading.get()>
-                // Without a value it only says that something goes on.
+                // Indeterminate without a value.
                 <progress
                     aria-label="Loading the scorer"
                     max="1"

@@ -30,7 +30,7 @@ pub(super) fn wait_for_scorer(studio: Studio, after_load: AfterLoad) {
     }
 }
 
-/// Has the worker fetch the scorer.
+/// Requests the scorer.
 pub(super) fn load(studio: Studio) {
     let precision = studio.score.precision.get_untracked();
     let precision = (!precision.is_empty()).then_some(precision);
@@ -41,7 +41,7 @@ pub(super) fn load(studio: Studio) {
     pump(studio);
 }
 
-/// Hands on to the worker what waits for it.
+/// Sends the worker a pending request, if it can load a scorer now.
 pub(crate) fn pump(studio: Studio) {
     let score = studio.score;
     let is_large = !score.is_nano();
@@ -63,13 +63,13 @@ pub(crate) fn pump(studio: Studio) {
     }
 }
 
-/// Takes the weights out of this browser's storage.
+/// Deletes the weights from this browser's storage.
 pub(super) fn delete_cache(studio: Studio) {
     studio.score.tab_scorer.update(TabScorer::forget);
     studio.worker.post(&ToWorker::ForgetScorers);
 }
 
-/// What became of that.
+/// Processes the outcome of the deletion.
 pub(crate) fn cache_deleted(studio: Studio, problem: Option<String>) {
     if problem.is_none() {
         set_cached(studio.score, false);
@@ -80,7 +80,7 @@ pub(crate) fn cache_deleted(studio: Studio, problem: Option<String>) {
         .update(|tab_scorer| tab_scorer.forgotten(problem));
 }
 
-/// Whether there are files in this browser's storage, now and at the next visit.
+/// Records whether files of a scorer are in this browser's storage, also for the next visit.
 pub(super) fn set_cached(score: ScoreState, has_cached_files: bool) {
     if score.has_cached_files.get_untracked() != has_cached_files {
         score.has_cached_files.set(has_cached_files);

@@ -1,4 +1,4 @@
-//! The video: a robot's camera, a recorded episode, or a file of the visitor's.
+//! Choice of the video: the robot's camera, a recorded episode, or a file.
 
 use std::rc::Rc;
 
@@ -46,7 +46,7 @@ pub(super) fn SourceBox() -> impl IntoView {
     }
 }
 
-/// Takes another source; what was typed about the one before was not about this one.
+/// Selects another source and clears the instruction that was typed for the previous one.
 fn choose(score: ScoreState, source: VideoSource) {
     if score.source.get_untracked() != source {
         score.source.set(source);
@@ -182,7 +182,7 @@ fn FileBox() -> impl IntoView {
                         if let Some(file) = input.files().and_then(|files| files.get(0)) {
                             open(studio, file);
                         }
-                        // So that the same file can be chosen again.
+                        // Cleared so that the same file can be chosen again.
                         input.set_value("");
                     }
                 />
@@ -240,7 +240,7 @@ fn Facts(facts: VideoFacts) -> impl IntoView {
     }
 }
 
-/// Takes the first of the files that were dropped.
+/// Opens the first of the dropped files.
 pub(super) fn dropped(studio: Studio, files: &FileList) {
     if let Some(file) = files.get(0) {
         if files.length() > 1 {
@@ -253,7 +253,7 @@ pub(super) fn dropped(studio: Studio, files: &FileList) {
     }
 }
 
-/// Opens a file of the visitor's and finds out what it is.
+/// Opens a file and measures its frame rate.
 fn open(studio: Studio, file: File) {
     let score = studio.score;
     choose(score, VideoSource::File);

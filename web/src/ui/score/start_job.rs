@@ -37,14 +37,14 @@ fn run(studio: Studio, job: AfterLoad) {
     }
 }
 
-/// Stops what is on its way into the tab.
+/// Cancels loading the scorer.
 pub(super) fn cancel_load(studio: Studio) {
     studio.score.tab_scorer.update(TabScorer::cancel);
     studio.worker.post(&ToWorker::CancelScorer);
     settle(studio);
 }
 
-/// What the worker says of its scorer.
+/// Processes the worker's report on its scorer.
 pub(crate) fn on_scorer_state(studio: Studio, state: ScorerState) {
     let is_kept = match &state {
         ScorerState::Fetching { received, .. } => *received > 0,
@@ -61,7 +61,7 @@ pub(crate) fn on_scorer_state(studio: Studio, state: ScorerState) {
     settle(studio);
 }
 
-/// Begins what waited for the scorer, or tells why it does not begin.
+/// Starts the job that waited for the scorer, or fails it.
 fn settle(studio: Studio) {
     let score = studio.score;
     let (is_ready, is_loading, failure) = score.tab_scorer.with_untracked(|tab_scorer| {

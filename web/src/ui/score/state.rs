@@ -1,4 +1,4 @@
-//! Everything the panel knows, as signals.
+//! State of the scoring panel, as signals.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -15,20 +15,20 @@ use crate::score_job::ScoreJob;
 use crate::scorer::{ScoreLocation, ServedScorer, TabScorer};
 use crate::ui::settings;
 
-/// Where the pictures come from.
+/// Source of the video.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum VideoSource {
-    /// A camera of the robot that is watched.
+    /// A camera of the robot in view.
     #[default]
     Robot,
     /// A recorded episode.
     Episode,
-    /// A file of the visitor's.
+    /// A file of the viewer's.
     File,
 }
 
 impl VideoSource {
-    /// A stable word for tests.
+    /// Stable name for tests.
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::Robot => "robot",
@@ -38,83 +38,83 @@ impl VideoSource {
     }
 }
 
-/// The visitor's file.
+/// The viewer's file.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) enum OpenedFile {
-    /// None was given.
+    /// There is none.
     #[default]
     Nothing,
-    /// This one is being opened.
+    /// Being opened, by its name.
     Opening(String),
-    /// It can be scored.
+    /// Ready to be scored.
     Video(VideoFacts),
-    /// It cannot; why, in words.
+    /// Not usable; the reason.
     Failed(String),
 }
 
-/// What is known of a video before it is scored.
+/// Description of a video.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct VideoFacts {
     pub(super) name: String,
     pub(super) secs: f64,
     pub(super) width: u32,
     pub(super) height: u32,
-    /// Rate of the frames [1/s], if it could be measured.
+    /// Frame rate [1/s], if it could be measured.
     pub(super) rate: Option<f64>,
 }
 
 /// A job that starts once the scorer is loaded.
 pub(super) enum AfterLoad {
-    /// The robot is followed.
+    /// Following the robot.
     Follow,
-    /// This video is scored.
+    /// Scoring this video.
     Video(Video),
 }
 
 /// The panel's state. Copies are handles to the same signals.
 #[derive(Clone, Copy)]
 pub(crate) struct ScoreState {
-    /// What the studio has to score with.
+    /// The scorer that the studio serves.
     pub(super) served: RwSignal<ServedScorer>,
     /// The scorer in this tab.
     pub(super) tab_scorer: RwSignal<TabScorer>,
     /// Whether files of a scorer are in this browser's storage.
     pub(super) has_cached_files: RwSignal<bool>,
-    /// Where the visitor wants to compute.
+    /// Place that the viewer chose for computing.
     pub(super) location: RwSignal<ScoreLocation>,
-    /// What the weights are to be kept in; empty for the scorer's own way.
+    /// Precision of the weights; empty for the default.
     pub(super) precision: RwSignal<String>,
     pub(super) source: RwSignal<VideoSource>,
-    /// The camera of the robot; none means the first.
+    /// The chosen camera of the robot.
     pub(super) camera: RwSignal<Option<String>>,
     pub(super) episodes: RwSignal<Vec<RecordedEpisode>>,
-    /// The chosen one's id.
+    /// Id of the chosen episode.
     pub(super) episode: RwSignal<Option<String>>,
     pub(super) opened: RwSignal<OpenedFile>,
-    /// Rate of the visitor's file, as it stands in its field.
+    /// Frame rate of the viewer's file, as typed.
     pub(super) fps: RwSignal<String>,
-    /// The sentence as typed; none while the source's own stands there.
+    /// The instruction as typed; `None` while the source's own is used.
     pub(super) typed: RwSignal<Option<String>>,
-    /// Another task's sentence; may be empty.
+    /// Another task's instruction; may be empty.
     pub(super) other: RwSignal<String>,
     pub(super) prefixes: RwSignal<&'static str>,
     pub(super) profile: RwSignal<&'static str>,
     pub(super) score_job: RwSignal<ScoreJob>,
-    /// Small copies of the frames that were handed over, by their number.
+    /// Thumbnails of the frames sent, by frame index.
     pub(super) thumbnails: RwSignal<BTreeMap<u32, String>>,
-    /// The prefix that is looked at; none for the newest.
+    /// Length of the selected prefix; `None` for the newest.
     pub(super) looked_at: RwSignal<Option<u32>>,
     pub(super) subtracts: RwSignal<bool>,
-    /// Whether the robot's commands are scored as they come.
+    /// Whether the robot's instructions are scored as they come.
     pub(super) follows: RwSignal<bool>,
     pub(super) follower: StoredValue<InstructionFollower>,
     pub(super) live: StoredValue<Option<LiveRobot>, LocalStorage>,
     pub(super) video_element: StoredValue<Option<Rc<VideoElement>>, LocalStorage>,
-    /// Which of the files that were given is the newest.
+    /// Number of files opened, to recognize the newest.
     pub(super) files_given: StoredValue<u64>,
-    /// What waits for the scorer.
+    /// The job that waits for the scorer.
     pub(super) after_load: StoredValue<Option<AfterLoad>, LocalStorage>,
-    /// Where the job at hand is computed.
+    /// Place where the current job is computed.
     pub(super) running_on: StoredValue<ScoreLocation>,
     pub(super) abort: StoredValue<Option<AbortController>, LocalStorage>,
 }
@@ -171,7 +171,7 @@ impl ScoreState {
             .with_untracked(|served| served.manifest().is_some_and(|manifest| manifest.is_nano))
     }
 
-    /// The copy of the last frame of a prefix, and that frame's number.
+    /// Index and thumbnail of the last frame of a prefix.
     pub(super) fn thumbnail_at(self, length: u32) -> Option<(u32, String)> {
         self.thumbnails.with(|thumbnails| {
             let shown = thumbnails.range(..length).next_back();
@@ -195,7 +195,7 @@ impl ScoreState {
         self.live.set_value(None);
     }
 
-    /// The same, if this job is the one that watches it.
+    /// Stops watching the robot if this job is the one that watches it.
     pub(super) fn drop_live_job(self, job: u64) {
         if self.is_watching(job) {
             self.drop_live();

@@ -1,4 +1,4 @@
-//! Every point as a table: for those who do not see the curves, and for everybody who wants the numbers.
+//! Table of all points, for those who do not see the curves or want the numbers.
 
 use leptos::prelude::*;
 

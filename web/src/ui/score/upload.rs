@@ -1,4 +1,4 @@
-//! The same job on the studio's device: pictures go up in one request, events come down while it is computed.
+//! A scoring job on the studio's device: one request uploads the frames, and its response streams the events.
 
 use js_sys::{Array, Reflect, Uint8Array};
 use leptos::prelude::*;
@@ -10,7 +10,7 @@ use web_sys::{AbortController, Blob, ReadableStreamDefaultReader, RequestInit, R
 use crate::score_http::{EventLines, length_prefixed};
 use crate::scorer::error_text;
 
-/// What goes up.
+/// Body of the request.
 pub(super) struct UploadBody {
     request: ScoreRequest,
     frames: Array,
@@ -19,7 +19,7 @@ pub(super) struct UploadBody {
 
 impl UploadBody {
     /// # Errors
-    /// A request that cannot be written, in words.
+    /// The reason that the request cannot be encoded.
     pub(super) fn new(request: &ScoreRequest) -> Result<Self, String> {
         length_prefixed(request)?;
         Ok(Self {
@@ -30,9 +30,9 @@ impl UploadBody {
     }
 
     /// # Errors
-    /// A frame that cannot be written, in words.
+    /// The reason that the frame cannot be encoded.
     pub(super) fn push(&mut self, frame: &ScoreFrame) -> Result<(), String> {
-        // Outside of this module's own memory, which cannot shrink again.
+        // Kept outside WebAssembly memory, which cannot shrink.
         self.frames
             .push(&Uint8Array::from(length_prefixed(frame)?.as_slice()));
         self.count += 1;
@@ -40,7 +40,7 @@ impl UploadBody {
     }
 
     fn into_blob(mut self) -> Result<Blob, String> {
-        // A robot that was watched is now as long as it was watched, and every frame of it a point.
+        // The length of a live video is known now, and every frame is a point.
         if self.request.frames.is_none() {
             self.request.frames = Some(self.count);
             "all".clone_into(&mut self.request.prefixes);
@@ -87,7 +87,7 @@ pub(super) async fn upload(
         let piece = JsFuture::from(reader.read()).await.map_err(|_| broken())?;
         let property = |key: &str| Reflect::get(&piece, &key.into()).unwrap_or(JsValue::UNDEFINED);
         if property("done").is_truthy() {
-            // An answer that ended with the end of the job has left nothing open.
+            // A complete response ends with the end of the job.
             return Err(broken());
         }
         let Ok(bytes) = property("value").dyn_into::<Uint8Array>() else {
@@ -105,7 +105,7 @@ pub(super) async fn upload(
     }
 }
 
-/// A response's body as text.
+/// Body of a response as text.
 pub(super) async fn body_text(response: &Response) -> Option<String> {
     JsFuture::from(response.text().ok()?)
         .await

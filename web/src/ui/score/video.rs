@@ -7,7 +7,7 @@ use protocol::score::ScoreRequest;
 use super::video_element::VideoElement;
 use crate::frame_sampling::VideoExtent;
 
-/// A video and what is asked about it.
+/// A video with its request.
 pub(super) struct Video {
     pub(super) request: ScoreRequest,
     pub(super) extent: VideoExtent,
@@ -15,10 +15,10 @@ pub(super) struct Video {
     pub(super) handle: VideoHandle,
 }
 
-/// The video itself.
+/// Handle of the video.
 pub(super) enum VideoHandle {
-    /// Opened when it was given.
+    /// Already open.
     Open(Rc<VideoElement>),
-    /// To be opened.
+    /// To be opened from this URL.
     At(String),
 }

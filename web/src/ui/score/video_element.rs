@@ -1,4 +1,4 @@
-//! A video in this tab: how long it is, and its pictures at any time, through the browser's own decoder.
+//! A video in this tab, decoded by the browser: its duration, and its frames at any time.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -13,28 +13,28 @@ use web_sys::{HtmlVideoElement, Url};
 use super::frame_capture::{CapturedFrame, FrameCapture};
 use crate::frame_sampling::estimate_rate;
 
-/// A file that says nothing for this long says nothing at all.
+/// Time limit for opening a file.
 const OPEN_MILLIS: i32 = 20_000;
-/// A picture that takes longer than this does not come.
+/// Time limit for seeking to a frame.
 const SEEK_MILLIS: i32 = 15_000;
-/// Playing this long tells the rate.
+/// Duration of playback to measure the frame rate.
 const LISTEN_MILLIS: i32 = 1_800;
-/// As many pictures tell it as well.
+/// Number of frames that suffices to measure it.
 const LISTEN_FRAMES: usize = 16;
-/// Later than any video ends [s]. Seeking there makes a browser find out where it does.
+/// A time after the end of any video [s]. Seeking there makes the browser determine the duration.
 const PAST_THE_END_SECS: f64 = 1e7;
-/// `MediaError.MEDIA_ERR_NETWORK` and its neighbours.
+/// `MediaError.MEDIA_ERR_NETWORK`.
 const NETWORK: f64 = 2.0;
 const DECODE: f64 = 3.0;
 const NOT_SUPPORTED: f64 = 4.0;
 
 type OnPicture = Closure<dyn FnMut(JsValue, JsValue)>;
 
-/// One video.
+/// A video element with its decoder.
 pub(super) struct VideoElement {
     video: HtmlVideoElement,
     capture: FrameCapture,
-    /// An address of the browser's own, to be given back.
+    /// An object URL to revoke.
     own_address: Option<String>,
     listener: Rc<RefCell<Option<OnPicture>>>,
 }
@@ -51,10 +51,10 @@ impl Drop for VideoElement {
 }
 
 impl VideoElement {
-    /// Opens a file that the visitor gave. It is read where it is and goes nowhere.
+    /// Opens a local file, which is not uploaded.
     ///
     /// # Errors
-    /// Why it cannot be shown, in words.
+    /// The reason that it cannot be opened.
     pub(super) async fn of_file(file: &web_sys::File) -> Result<Self, String> {
         let address = Url::create_object_url_with_blob(file)
             .map_err(|_| "The browser does not let the page open that file.".to_owned())?;
@@ -64,7 +64,7 @@ impl VideoElement {
     /// Opens a video of the studio.
     ///
     /// # Errors
-    /// Why it cannot be shown, in words.
+    /// The reason that it cannot be opened.
     pub(super) async fn of_address(address: &str) -> Result<Self, String> {
         Self::open(address, None).await
     }
@@ -94,7 +94,7 @@ impl VideoElement {
         if video_element.video.video_width() == 0 || video_element.video.video_height() == 0 {
             return Err("There is no picture in that file.".to_owned());
         }
-        // Recordings of browsers do not say how long they are until they have been read.
+        // Recordings made by browsers have no duration until they have been read.
         if !video_element.video.duration().is_finite() {
             video_element.seek(PAST_THE_END_SECS).await?;
             video_element.seek(0.0).await?;
@@ -102,20 +102,20 @@ impl VideoElement {
         Ok(video_element)
     }
 
-    /// How long it is [s].
+    /// Duration [s].
     pub(super) fn secs(&self) -> f64 {
         self.video.duration()
     }
 
-    /// Its pictures' width and height [pixels].
+    /// Width and height of its frames [pixels].
     pub(super) fn size(&self) -> (u32, u32) {
         (self.video.video_width(), self.video.video_height())
     }
 
-    /// The picture at a time [s].
+    /// The frame at a time [s].
     ///
     /// # Errors
-    /// Why there is none, in words.
+    /// The reason that there is none.
     pub(super) async fn picture(&self, secs: f64) -> Result<CapturedFrame, String> {
         self.seek(secs).await?;
         let (width, height) = self.size();
@@ -135,7 +135,7 @@ impl VideoElement {
         .await
     }
 
-    /// Does something and waits until the video says that it is done.
+    /// Performs an action and waits for the event that completes it.
     async fn until(
         &self,
         millis: i32,
@@ -186,7 +186,7 @@ impl VideoElement {
         }
     }
 
-    /// The rate of its frames [1/s], if playing a moment of it tells.
+    /// Frame rate [1/s], measured during a short playback.
     pub(super) async fn rate(&self) -> Option<f64> {
         let request: Function = property(&self.video, "requestVideoFrameCallback")
             .dyn_into()
@@ -225,7 +225,7 @@ impl VideoElement {
     }
 }
 
-/// Resolves with nothing after a while.
+/// A promise that resolves with `undefined` after a while.
 fn timer(millis: i32) -> Promise {
     Promise::new(&mut |resolve, _| {
         window()

@@ -58,7 +58,7 @@ pub(super) fn video(score: ScoreState, sentence: &str) -> Result<Video, String> 
     })
 }
 
-/// Has the video's frames read and scored.
+/// Starts scoring a video.
 pub(super) fn begin(studio: Studio, video: Video) {
     let score = studio.score;
     let request = job::start(studio, video.request.clone(), Some(video.shown.len()));
@@ -86,7 +86,7 @@ pub(super) fn begin(studio: Studio, video: Video) {
     });
 }
 
-/// Hands over every frame that is shown; `false` if nobody wants them any more.
+/// Sends every frame that the scorer is shown; `false` if the job was cancelled meanwhile.
 async fn show(
     studio: Studio,
     job: u64,

@@ -17,9 +17,9 @@ use crate::partial_decode::PartialDecode;
 use crate::ui::state::Studio;
 use crate::ui::time::now_millis;
 
-/// Relative to the page, as Trunk writes it.
+/// Script of the worker, relative to the page, as Trunk writes it.
 const SCRIPT: &str = "worker.js";
-/// The cameras come first. Without a robot the worker starts after this long.
+/// Latest start of the worker: the cameras come first, but there may be no robot.
 const LATEST_START_MILLIS: f64 = 3_000.0;
 /// Name of a worker that must not use WebGPU.
 const CPU_ONLY: &str = "cpu-only";
@@ -43,7 +43,7 @@ pub(crate) fn start_after_first_frame(studio: Studio) {
     handle.set_value(set_interval_with_handle(poll, Duration::from_millis(150)).ok());
 }
 
-/// Starts the worker, or starts it again.
+/// Starts or restarts the worker.
 pub(crate) fn start(studio: Studio) {
     let phase = match launch(studio) {
         Ok(running) => {
@@ -112,7 +112,7 @@ fn receive(studio: Studio, data: &JsValue) {
     }
 }
 
-/// A worker that died while WebGPU was being tested is started once more without it.
+/// Handles the death of the worker; one that died while WebGPU was being tested is restarted without it.
 fn died(studio: Studio, message: &str) {
     let was_testing_webgpu = studio.compute.with_untracked(|compute| {
         compute.report.as_ref().is_some_and(|report| {

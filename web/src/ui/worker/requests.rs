@@ -13,13 +13,13 @@ use crate::studio_url;
 use crate::ui::settings;
 use crate::ui::state::Studio;
 
-/// Computes where the visitor wants from now on.
+/// Selects the viewer's compute device.
 pub(crate) fn choose(studio: Studio, wish: Option<ComputeKind>) {
     settings::set_compute(wish);
     studio.worker.post(&ToWorker::Choose(wish));
 }
 
-/// Has the worker fetch the policy's tokenizer, if there is one.
+/// Requests loading the policy's tokenizer, if there is one.
 pub(crate) fn load_tokenizer(studio: Studio) {
     let has_tokenizer = studio
         .welcome
@@ -33,7 +33,7 @@ pub(crate) fn load_tokenizer(studio: Studio) {
     }
 }
 
-/// Has the worker fetch the policy's depth decoder, if there is one.
+/// Requests loading the policy's depth decoder, if there is one.
 pub(crate) fn load_depth_decoder(studio: Studio) {
     let has_decoder = studio.welcome.with_untracked(|welcome| {
         welcome
@@ -47,7 +47,7 @@ pub(crate) fn load_depth_decoder(studio: Studio) {
     }
 }
 
-/// Has the worker draw depth codes, unless their picture is there or it is at another one.
+/// Requests the image of depth codes, unless it is there or another request is in flight.
 pub(crate) fn draw(studio: Studio, codes: &[u32], rows: u32, columns: u32) {
     let ask = studio
         .depth_images
@@ -64,7 +64,7 @@ pub(crate) fn draw(studio: Studio, codes: &[u32], rows: u32, columns: u32) {
     }
 }
 
-/// Has the worker read the next piece of the stream that is looked at.
+/// Requests the next decode of the stream in view.
 pub(crate) fn decode_partially(studio: Studio) {
     if !studio.compute.with_untracked(Compute::has_tokenizer) {
         return;
@@ -86,7 +86,7 @@ pub(crate) fn decode_partially(studio: Studio) {
     }
 }
 
-/// Has the worker write the newest change of a trial.
+/// Requests the encoding of the newest edit.
 pub(crate) fn encode_what_if(studio: Studio) {
     let request = studio
         .what_if
@@ -106,7 +106,7 @@ pub(crate) fn encode_what_if(studio: Studio) {
     }
 }
 
-/// How normalised values become robot units.
+/// The mapping of normalized values to robot units.
 pub(crate) fn action_dimensions(studio: Studio) -> Vec<ActionDimension> {
     studio.welcome.with_untracked(|welcome| {
         welcome
@@ -116,13 +116,14 @@ pub(crate) fn action_dimensions(studio: Studio) -> Vec<ActionDimension> {
     })
 }
 
-/// Times the codec in this tab.
+/// Requests a timing of the codec.
 pub(crate) fn time_codec(studio: Studio, runs: Vec<CodecRun>) {
     studio.compute.update(|compute| compute.is_timing = true);
     studio.worker.post(&ToWorker::Time(runs));
 }
 
-/// Has the worker decode the next decision, one at a time: when it falls behind, older ones wait until they are viewed.
+/// Requests the decode of the next decision, one at a time: when the worker falls behind, older ones wait until they are
+/// viewed.
 pub(crate) fn decode_next(studio: Studio) {
     if !studio.worker.decode.with_value(Latest::is_free)
         || !studio.compute.with_untracked(Compute::can_decode)
