@@ -29,15 +29,17 @@ impl InstructionFollower {
             && !status.stop_requested
             && !status.instruction.is_empty()
             && matches!(status.task, TaskState::Running | TaskState::Unknown);
-        let sentence = &status.instruction;
+        let instruction = &status.instruction;
         match &mut self.command {
             None if is_working => {
-                self.command = Some((sentence.clone(), status.task_secs));
-                FollowStep::Begin(sentence.clone())
+                self.command = Some((instruction.clone(), status.task_secs));
+                FollowStep::Begin(instruction.clone())
             }
             None => FollowStep::Continue,
             // The time is reset when the same instruction is given again.
-            Some((begun, secs)) if is_working && begun == sentence && status.task_secs >= *secs => {
+            Some((begun, secs))
+                if is_working && begun == instruction && status.task_secs >= *secs =>
+            {
                 *secs = status.task_secs;
                 FollowStep::Continue
             }

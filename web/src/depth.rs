@@ -104,14 +104,14 @@ pub fn reason(depth: &DepthReasoning, mode: DepthMode) -> String {
     };
     if !depth.similarity.is_empty() {
         return format!(
-            "A cell is written anew where the camera\u{2019}s picture differs from that of the decision before: cosine \
+            "A cell is written anew where the camera\u{2019}s image differs from that of the decision before: cosine \
              similarity below {}. It took {passes} through the language model.",
             depth.threshold
         );
     }
     let cause = match mode {
         DepthMode::Adaptive => {
-            "There was no earlier picture to compare with, so every cell was written"
+            "There was no earlier image to compare with, so every cell was written"
         }
         DepthMode::Free => "The policy wrote as many cells as it liked",
         DepthMode::Full | DepthMode::Off => "Every cell is written in every decision",
@@ -287,7 +287,7 @@ mod tests {
             ..depth
         };
         assert!(cell_reason(&cell(&first, 0).unwrap(), 0.996) == "regenerated");
-        assert!(reason(&first, DepthMode::Adaptive).contains("no earlier picture"));
+        assert!(reason(&first, DepthMode::Adaptive).contains("no earlier image"));
         assert!(reason(&first, DepthMode::Full).contains("in every decision"));
     }
 

@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sentence_with_brackets_of_its_own_stays_a_sentence() {
+    fn an_instruction_with_brackets_of_its_own_stays_text() {
         assert_eq!(
             segments("a < b and <not a mark> c"),
             [words("a < b and <not a mark> c")]

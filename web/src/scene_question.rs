@@ -179,7 +179,7 @@ impl SceneQuestion {
                 1 => "One question of somebody else is answered first".to_owned(),
                 ahead => format!("{ahead} questions of others are answered first"),
             },
-            State::Writing if answer.text.is_empty() => "Looking at the picture…".to_owned(),
+            State::Writing if answer.text.is_empty() => "Looking at the image…".to_owned(),
             State::Writing => "Writing…".to_owned(),
             State::Done => took(answer),
             State::CutOff => format!("Cut off at the limit. {}", took(answer)),
@@ -334,7 +334,7 @@ mod tests {
             assert!(scene_question.state().is_open());
         }
         scene_question.on_answer(answer(id, AnswerState::Writing, ""));
-        assert_eq!(scene_question.note(), "Looking at the picture…");
+        assert_eq!(scene_question.note(), "Looking at the image…");
         scene_question.on_answer(answer(id, AnswerState::Writing, "w"));
         assert_eq!(scene_question.note(), "Writing…");
         let stage = |name: &str, micros| Stage {

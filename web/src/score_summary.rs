@@ -15,7 +15,7 @@ pub struct CurveSummary {
     /// Kind of the curve.
     pub kind: CurveKind,
     /// The instruction.
-    pub sentence: String,
+    pub instruction: String,
     /// Rank correlation with time.
     pub voc: Option<f64>,
     /// Mean of the last three values.
@@ -39,7 +39,7 @@ pub fn summarize(curves: &[Curve]) -> Vec<CurveSummary> {
             let is_own = curve.heading.kind == CurveKind::Instruction;
             CurveSummary {
                 kind: curve.heading.kind,
-                sentence: curve.heading.instruction.clone(),
+                instruction: curve.heading.instruction.clone(),
                 voc: curve.voc(),
                 success_score,
                 gap: own_score
@@ -57,8 +57,8 @@ pub fn curve_name(kind: CurveKind) -> &'static str {
     match kind {
         CurveKind::Instruction => "The video",
         CurveKind::Frozen => "Frozen first frame",
-        CurveKind::Negation => "The sentence denied",
-        CurveKind::OtherTask => "Another task’s sentence",
+        CurveKind::Negation => "The instruction negated",
+        CurveKind::OtherTask => "Another task’s instruction",
         CurveKind::ShuffledWords => "Words shuffled",
     }
 }
@@ -69,7 +69,7 @@ pub fn short_curve_name(kind: CurveKind) -> &'static str {
     match kind {
         CurveKind::Instruction => "video",
         CurveKind::Frozen => "frozen",
-        CurveKind::Negation => "denied",
+        CurveKind::Negation => "negated",
         CurveKind::OtherTask => "other task",
         CurveKind::ShuffledWords => "shuffled",
     }
@@ -122,7 +122,7 @@ pub struct Remark {
 /// Remarks on a finished job, the most severe first.
 #[must_use]
 pub fn remarks(score_job: &ScoreJob) -> Vec<Remark> {
-    let mut remarks: Vec<Remark> = [frozen(score_job), sentences(score_job)]
+    let mut remarks: Vec<Remark> = [frozen(score_job), instruction_controls(score_job)]
         .into_iter()
         .flatten()
         .collect();
@@ -173,7 +173,7 @@ fn frozen(score_job: &ScoreJob) -> Option<Remark> {
 }
 
 /// Remark on whether the model responds to the instruction at all.
-fn sentences(score_job: &ScoreJob) -> Option<Remark> {
+fn instruction_controls(score_job: &ScoreJob) -> Option<Remark> {
     let own = score_job.curve(CurveKind::Instruction)?.success_score()?;
     let beaten: Vec<&str> = score_job
         .curves()
@@ -186,8 +186,8 @@ fn sentences(score_job: &ScoreJob) -> Option<Remark> {
         })
         .filter(|curve| curve.success_score().is_some_and(|score| score >= own))
         .map(|curve| match curve.heading.kind {
-            CurveKind::Negation => "its denial",
-            CurveKind::OtherTask => "another task’s sentence",
+            CurveKind::Negation => "its negation",
+            CurveKind::OtherTask => "another task’s instruction",
             CurveKind::Instruction | CurveKind::Frozen | CurveKind::ShuffledWords => {
                 "its words in another order"
             }
@@ -196,7 +196,7 @@ fn sentences(score_job: &ScoreJob) -> Option<Remark> {
     (!beaten.is_empty()).then(|| Remark {
         severity: Severity::Minor,
         words: format!(
-            "At the end the scorer finds {} at least as probable as the sentence.",
+            "At the end the scorer finds {} at least as probable as the instruction.",
             beaten.join(" and ")
         ),
     })
@@ -312,7 +312,7 @@ mod tests {
         let said = remarks(&score_job);
         assert_eq!(said.len(), 1);
         assert!(
-            said[0].words.contains("its denial at least"),
+            said[0].words.contains("its negation at least"),
             "{}",
             said[0].words
         );

@@ -242,7 +242,7 @@ fn stopping_robot(seen: &PageKnowledge, stopping: &Stopping, status: &RobotStatu
 }
 
 fn working(status: &RobotStatus) -> StatusText {
-    let sentence = quoted(&status.instruction);
+    let instruction = quoted(&status.instruction);
     if status.instruction.is_empty() {
         return StatusText::new("idle", "Ready.", "Tell the robot what to do.");
     }
@@ -250,23 +250,25 @@ fn working(status: &RobotStatus) -> StatusText {
     match status.task {
         TaskState::Succeeded => StatusText::new(
             "succeeded",
-            format!("Done: {sentence}"),
+            format!("Done: {instruction}"),
             format!("The robot's own test passed after {elapsed}."),
         ),
         _ if status.holding => StatusText::new(
             "holding",
-            format!("Holding: {sentence}"),
+            format!("Holding: {instruction}"),
             "The robot reports that no valid plan has arrived for 300 ms and that it keeps its position.",
         ),
-        TaskState::Running => StatusText::new("running", format!("Working on {sentence}"), elapsed),
+        TaskState::Running => {
+            StatusText::new("running", format!("Working on {instruction}"), elapsed)
+        }
         TaskState::Unknown => StatusText::new(
             "unknown",
-            format!("Working on {sentence}"),
-            format!("{elapsed}. The robot has no test of its own for this sentence."),
+            format!("Working on {instruction}"),
+            format!("{elapsed}. The robot has no test of its own for this instruction."),
         ),
         TaskState::Idle => StatusText::new(
             "idle",
-            format!("About to begin {sentence}"),
+            format!("About to begin {instruction}"),
             "The robot has not reported that it took it up.",
         ),
     }

@@ -72,7 +72,7 @@ fn with_stop(stopped: bool, delivered: bool) -> RobotStatus {
 }
 
 #[test]
-fn a_running_task_names_the_sentence_and_the_time() {
+fn a_running_task_names_the_instruction_and_the_time() {
     let said = said(&status());
     assert_eq!(said.state, "running");
     assert!(said.headline.contains("reach the red cube"));

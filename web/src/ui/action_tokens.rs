@@ -260,7 +260,7 @@ fn EmptyNote() -> impl IntoView {
                     "This decision came without action tokens."
                 } else {
                     "Nothing is written yet. A motion is written as a few tokens; each stands for coefficients, \
-                     low frequencies first, and these make the path of every joint. Give the robot a sentence \
+                     low frequencies first, and these make the path of every joint. Give the robot an instruction \
                      and watch it happen here."
                 }}
             </p>

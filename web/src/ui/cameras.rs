@@ -71,7 +71,7 @@ pub(crate) fn Cameras() -> impl IntoView {
         <section class="cameras" aria-label="Cameras">
             <Show
                 when=move || !slots.with(Vec::is_empty)
-                fallback=|| view! { <div class="camera empty"><p>"No picture yet"</p></div> }
+                fallback=|| view! { <div class="camera empty"><p>"No image yet"</p></div> }
             >
                 <For each=move || slots.get() key=Clone::clone let:slot>
                     <CameraView slot/>
@@ -115,7 +115,7 @@ fn CameraView(slot: ViewSlot) -> impl IntoView {
         if meter.shown_at_millis == 0.0 {
             "waiting".to_owned()
         } else if is_stale.get() {
-            "no new picture".to_owned()
+            "no new image".to_owned()
         } else {
             format!(
                 "{}×{}, {:.0} fps",

@@ -50,10 +50,10 @@ pub(crate) fn CommandPanel() -> impl IntoView {
                 .unwrap_or_else(|| PLACEHOLDER.to_owned())
         })
     };
-    let send = move |sentence: String| {
-        let sentence = sentence.trim().to_owned();
-        if !sentence.is_empty() && studio.command(&sentence) {
-            text.set(sentence);
+    let send = move |instruction: String| {
+        let instruction = instruction.trim().to_owned();
+        if !instruction.is_empty() && studio.command(&instruction) {
+            text.set(instruction);
         }
         if let Some(input) = input.get_untracked() {
             input.focus().ok();
@@ -66,7 +66,7 @@ pub(crate) fn CommandPanel() -> impl IntoView {
             .and_then(|status| status.command_to_chunk_millis)
             .map(|millis| {
                 format!(
-                    "First plan {} after the command",
+                    "First plan {} after the instruction",
                     crate::format::millis(f64::from(millis))
                 )
             })
@@ -98,7 +98,7 @@ pub(crate) fn CommandPanel() -> impl IntoView {
                     autocomplete="off"
                     autocapitalize="off"
                     enterkeyhint="send"
-                    aria-label="Sentence for the robot"
+                    aria-label="Instruction for the robot"
                     aria-describedby="command-reason command-error"
                     data-testid="command-input"
                     placeholder=placeholder
@@ -127,17 +127,17 @@ pub(crate) fn CommandPanel() -> impl IntoView {
                 <For
                     each=move || examples.get().into_iter().enumerate()
                     key=Clone::clone
-                    let((index, sentence))
+                    let((index, instruction))
                 >
                     {
-                        let shown = sentence.clone();
+                        let shown = instruction.clone();
                         view! {
                             <button
                                 type="button"
                                 class="example"
                                 aria-disabled=held
                                 data-testid=format!("example-{index}")
-                                on:click=move |_| send(sentence.clone())
+                                on:click=move |_| send(instruction.clone())
                             >{shown}</button>
                         }
                     }
@@ -173,8 +173,8 @@ fn ModeSwitch() -> impl IntoView {
                 .map(|s| s.instruction.clone())
                 .filter(|text| !text.is_empty())
         });
-        if let Some(sentence) = running {
-            studio.command(&sentence);
+        if let Some(instruction) = running {
+            studio.command(&instruction);
         }
     };
     let offered = move |mode: Mode| {

@@ -75,7 +75,7 @@ fn Page() -> impl IntoView {
     clock::start_redraw(studio);
     keyboard::listen(studio);
     view! {
-        <a class="skip" href="#command">"Skip to the command"</a>
+        <a class="skip" href="#command">"Skip to the instruction"</a>
         <header::Header/>
         <notices::Notices/>
         <problems::Problems/>

@@ -73,7 +73,7 @@ pub(crate) fn ScorePanel() -> impl IntoView {
             </div>
             <p class="empty-note">
                 "A video model is shown more and more of a video, and each time how probable it finds that the video completes \
-                 your sentence: that is the curve. Controls beside it show whether it means anything."
+                 your instruction: that is the curve. Controls beside it show whether it means anything."
             </p>
             {move || match served.get() {
                 ServedScorer::Unknown => view! { <p class="quiet">"Asking the studio which scorer it has…"</p> }.into_any(),

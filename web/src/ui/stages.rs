@@ -26,7 +26,7 @@ pub(crate) fn Stages() -> impl IntoView {
                 "How long it took"
                 <span class="quiet num">
                     {move || format!(
-                        "{} from the picture to the plan{}",
+                        "{} from the image to the plan{}",
                         format::duration(latency.get()),
                         begins_with(committed.get()),
                     )}

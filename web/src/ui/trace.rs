@@ -25,7 +25,7 @@ pub(crate) fn TracePanel() -> impl IntoView {
             </div>
             <Show when=move || !has_any.get()>
                 <p class="empty-note">
-                    "Give the robot a sentence. Every decision of the policy then appears here: what it read, "
+                    "Give the robot an instruction. Every decision of the policy then appears here: what it read, "
                     "how long it took, and where the joints are to go."
                 </p>
             </Show>

@@ -43,7 +43,7 @@ impl FrameCapture {
                 .dyn_into::<CanvasRenderingContext2d>()
                 .ok()
         };
-        let none = || "This browser gives no canvas to read pictures with.".to_owned();
+        let none = || "This browser gives no canvas to read frames with.".to_owned();
         Ok(Self {
             full: context().ok_or_else(none)?,
             small: context().ok_or_else(none)?,
@@ -62,12 +62,12 @@ impl FrameCapture {
     ) -> Result<CapturedFrame, String> {
         let canvas = fit(&self.full, width, height)?;
         if !draw(&self.full) {
-            return Err("The browser did not draw the picture.".to_owned());
+            return Err("The browser did not draw the frame.".to_owned());
         }
         let pixels = self
             .full
             .get_image_data(0.0, 0.0, f64::from(width), f64::from(height))
-            .map_err(|_| "The browser does not let the page read the picture.".to_owned())?
+            .map_err(|_| "The browser does not let the page read the frame.".to_owned())?
             .data();
         let mut rgb = Vec::with_capacity(pixels.len() / 4 * 3);
         for pixel in pixels.chunks_exact(4) {

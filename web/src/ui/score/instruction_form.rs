@@ -16,7 +16,7 @@ const PREFIXES: [(&str, &str); 3] = [
 ];
 
 /// Content of the instruction field: the viewer's text, or the source's own instruction.
-fn sentence(studio: Studio, score: ScoreState) -> String {
+fn instruction(studio: Studio, score: ScoreState) -> String {
     if let Some(typed) = score.typed.get() {
         return typed;
     }
@@ -39,7 +39,7 @@ fn sentence(studio: Studio, score: ScoreState) -> String {
 pub(super) fn Question() -> impl IntoView {
     let studio = expect_context::<Studio>();
     let score = studio.score;
-    let text = Memo::new(move |_| sentence(studio, score));
+    let text = Memo::new(move |_| instruction(studio, score));
     let is_robot = Memo::new(move |_| score.source.get() == VideoSource::Robot);
     let begin = move || {
         if !is_robot.get_untracked() {
@@ -79,13 +79,13 @@ pub(super) fn Question() -> impl IntoView {
             && score.follows.get()
             && !score.score_job.with(|s| s.state().is_open())
         {
-            "Waiting for the next command to the robot."
+            "Waiting for the robot’s next instruction."
         } else {
             ""
         }
     };
     let placeholder = move || match score.source.get() {
-        VideoSource::Robot => "whatever the robot is told",
+        VideoSource::Robot => "the robot’s own instruction",
         VideoSource::Episode | VideoSource::File => "what the video is claimed to complete",
     };
     view! {
@@ -101,7 +101,7 @@ pub(super) fn Question() -> impl IntoView {
                 maxlength="500"
                 autocomplete="off"
                 enterkeyhint="go"
-                aria-label="Sentence that the video is claimed to complete"
+                aria-label="Instruction that the video is claimed to complete"
                 data-testid="score-sentence"
                 placeholder=placeholder
                 prop:value=text
@@ -151,7 +151,7 @@ fn Settings() -> impl IntoView {
             <summary>"Controls and frames"</summary>
             <div class="settings-grid">
                 <label>
-                    <span class="label">"Another task’s sentence, as a control"</span>
+                    <span class="label">"Another task’s instruction, as a control"</span>
                     <input
                         type="text"
                         class="field"
@@ -185,8 +185,8 @@ fn Settings() -> impl IntoView {
                     </label>
                 </Show>
                 <p class="quiet">
-                    "Two more controls are always computed: the first frame held for as long as the video, and the sentence \
-                     denied. Values of different profiles cannot be compared."
+                    "Two more controls are always computed: the first frame held for as long as the video, and the \
+                     negated instruction. Values of different profiles cannot be compared."
                 </p>
             </div>
         </details>

@@ -22,18 +22,18 @@ const STOP_PATIENCE: Duration = Duration::from_millis(2_500);
 /// The request of a job; its number is set at the start.
 pub(super) fn request(
     score: ScoreState,
-    sentence: &str,
+    instruction: &str,
     fps: f64,
     frames: Option<u32>,
 ) -> Result<ScoreRequest, String> {
-    let sentence = sentence.trim();
-    if sentence.is_empty() {
-        return Err("Write what the video is claimed to complete.".to_owned());
+    let instruction = instruction.trim();
+    if instruction.is_empty() {
+        return Err("Write the instruction that the video is claimed to complete.".to_owned());
     }
     let other = score.other.get_untracked().trim().to_owned();
     Ok(ScoreRequest {
         job: 0,
-        instruction: sentence.to_owned(),
+        instruction: instruction.to_owned(),
         other_instruction: (!other.is_empty()).then_some(other),
         fps,
         frames,

@@ -69,7 +69,7 @@ fn row(summary: CurveSummary) -> impl IntoView {
                     </svg>
                     <span>
                         {curve_name(summary.kind)}
-                        <span class="words">{summary.sentence}</span>
+                        <span class="words">{summary.instruction}</span>
                     </span>
                 </div>
             </th>

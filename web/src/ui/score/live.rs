@@ -79,12 +79,12 @@ pub(crate) fn on_status(studio: Studio, status: &RobotStatus) {
         .follower
         .try_update_value(|follower| follower.update(status));
     match step {
-        Some(FollowStep::Begin(sentence)) => {
+        Some(FollowStep::Begin(instruction)) => {
             let typed = score
                 .typed
                 .get_untracked()
                 .filter(|typed| !typed.trim().is_empty());
-            start_live(studio, typed.as_deref().unwrap_or(&sentence));
+            start_live(studio, typed.as_deref().unwrap_or(&instruction));
         }
         Some(FollowStep::End) => finish_soon(studio),
         Some(FollowStep::Continue) if status.stopped || !status.connected => finish_soon(studio),
@@ -101,20 +101,20 @@ pub(crate) fn robot_changed(studio: Studio) {
     finish(studio);
 }
 
-fn start_live(studio: Studio, sentence: &str) {
+fn start_live(studio: Studio, instruction: &str) {
     let is_missing = studio.score.location.get_untracked() == ScoreLocation::Tab
         && !studio.score.tab_scorer.with_untracked(TabScorer::is_ready);
     if is_missing {
         // The worker was restarted, and its scorer is being loaded again.
         return wait_for_scorer(studio, AfterLoad::Follow);
     }
-    if let Err(reason) = try_start_live(studio, sentence) {
+    if let Err(reason) = try_start_live(studio, instruction) {
         studio.score.follows.set(false);
         job::refuse(studio, reason);
     }
 }
 
-fn try_start_live(studio: Studio, sentence: &str) -> Result<(), String> {
+fn try_start_live(studio: Studio, instruction: &str) -> Result<(), String> {
     let score = studio.score;
     let robot_id = studio
         .watched
@@ -126,7 +126,7 @@ fn try_start_live(studio: Studio, sentence: &str) -> Result<(), String> {
     let asked = ScoreRequest {
         // The only profile whose frames and times are known before the video has ended.
         profile: "aligned".to_owned(),
-        ..job::request(score, sentence, Sampler::FPS, None)?
+        ..job::request(score, instruction, Sampler::FPS, None)?
     };
     let request = job::start(studio, asked, None);
     let body = match score.running_on.get_value() {
@@ -282,7 +282,7 @@ pub(super) fn finish(studio: Studio) {
         return;
     };
     if live.last.is_none() {
-        let reason = "No picture of this camera came while the robot was watched.";
+        let reason = "No image of this camera arrived while the robot was watched.";
         return fail_job(studio, live.job, reason);
     }
     spawn_local(async move {

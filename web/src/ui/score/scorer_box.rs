@@ -38,9 +38,9 @@ pub(super) fn ScorerBox(manifest: ScorerManifest) -> impl IntoView {
     }
     let where_to = move || match (location.get(), &studio_device) {
         (ScoreLocation::Studio, Some(device)) => format!(
-            "The pictures are sent to the studio and scored there, on {device}. Nothing is loaded into this tab."
+            "The frames are sent to the studio and scored there, on {device}. Nothing is loaded into this tab."
         ),
-        _ => "Pictures stay in this tab: nothing is uploaded.".to_owned(),
+        _ => "Frames stay in this tab: nothing is uploaded.".to_owned(),
     };
     let option = move |this: ScoreLocation, hook: &'static str, name: &'static str| {
         view! {

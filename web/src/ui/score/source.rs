@@ -90,7 +90,7 @@ fn Cameras() -> impl IntoView {
                 </div>
             </Show>
             <p class="quiet grow">
-                "Two pictures a second, each a point of the curve, from a command to its end; then the controls."
+                "Two frames a second, each a point of the curve, from an instruction to its end; then the controls."
             </p>
         </div>
     }

@@ -11,8 +11,8 @@ use crate::scorer::{ScoreLocation, TabScorer};
 use crate::ui::state::Studio;
 
 /// Scores the chosen video.
-pub(super) fn score_video(studio: Studio, sentence: &str) {
-    match video_job::video(studio.score, sentence) {
+pub(super) fn score_video(studio: Studio, instruction: &str) {
+    match video_job::video(studio.score, instruction) {
         Ok(video) => with_scorer(studio, AfterLoad::Video(video)),
         Err(reason) => refuse(studio, reason),
     }

@@ -49,7 +49,7 @@ impl UploadBody {
             length_prefixed(&self.request)?.as_slice(),
         ));
         Blob::new_with_u8_array_sequence(&self.frames)
-            .map_err(|_| "The browser has no memory for the pictures.".to_owned())
+            .map_err(|_| "The browser has no memory for the frames.".to_owned())
     }
 }
 

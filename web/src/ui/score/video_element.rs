@@ -92,7 +92,7 @@ impl VideoElement {
             )
             .await?;
         if video_element.video.video_width() == 0 || video_element.video.video_height() == 0 {
-            return Err("There is no picture in that file.".to_owned());
+            return Err("That file contains no images.".to_owned());
         }
         // Recordings made by browsers have no duration until they have been read.
         if !video_element.video.duration().is_finite() {

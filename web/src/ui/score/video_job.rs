@@ -21,7 +21,7 @@ use crate::ui::state::Studio;
 ///
 /// # Errors
 /// The reason that it cannot be scored, as a sentence.
-pub(super) fn video(score: ScoreState, sentence: &str) -> Result<Video, String> {
+pub(super) fn video(score: ScoreState, instruction: &str) -> Result<Video, String> {
     let (extent, handle) = match score.source.get_untracked() {
         VideoSource::Episode => {
             let episode = untrack(|| score.chosen_episode())
@@ -48,7 +48,7 @@ pub(super) fn video(score: ScoreState, sentence: &str) -> Result<Video, String> 
             )
         }
     };
-    let request = job::request(score, sentence, extent.fps, Some(extent.frames))?;
+    let request = job::request(score, instruction, extent.fps, Some(extent.frames))?;
     let shown = extent.frames_to_show(&request.profile, &request.prefixes)?;
     Ok(Video {
         request,
