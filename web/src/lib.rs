@@ -10,7 +10,8 @@
 //!   [`joint_history`] (recent joint states), [`units`] (normalized values in robot units), [`plot`] (geometry of a plot)
 //! - Decisions: [`decisions`] (recent chunks and their decodes), [`prompt`] (text, special tokens and images),
 //!   [`token_stream`] (tokens of a decision in progress), [`partial_decode`] (decode of the first tokens),
-//!   [`coefficients`] (DCT coefficients as colors), [`what_if`] (a chunk that the viewer edits), [`depth`] (depth reasoning)
+//!   [`coefficients`] (DCT coefficients as colors), [`trajectory`] (geometry of a joint's
+//!   trajectory), [`what_if`] (a chunk that the viewer edits), [`depth`] (depth reasoning)
 //! - Questions: [`scene_question`] (a question about the scene and its answer)
 //! - Scores: [`scorer`] (the scorer and its state in this tab), [`score_job`] (one scoring job), [`score_http`] (a job over
 //!   HTTP), [`frame_sampling`] (frames that a scorer is shown), [`auto_score`] (scoring from instruction to instruction),
@@ -44,6 +45,7 @@ pub mod status_text;
 pub mod stopping;
 pub mod studio_url;
 pub mod token_stream;
+pub mod trajectory;
 pub mod units;
 pub mod what_if;
 

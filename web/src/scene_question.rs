@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use protocol::View;
-use protocol::scene::{Answer, AnswerState, MarkShape, SceneAsked, SceneMark};
+use protocol::scene::{Answer, AnswerState, SceneAsked, SceneMark};
 
 use crate::format;
 
-/// Number of colors of marks, assigned by group and repeated.
-pub const MARK_COLORS: u32 = 6;
+mod marks;
+
+pub use marks::{MARK_COLORS, mark_name, mark_position};
 
 /// State of a question.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -148,13 +149,6 @@ impl SceneQuestion {
         self.answer.as_ref()
     }
 
-    /// Marks in one view.
-    #[must_use]
-    pub fn marks(&self, view: &str) -> Vec<SceneMark> {
-        let marks = self.answer.iter().flat_map(|answer| &answer.marks);
-        marks.filter(|mark| mark.view == view).cloned().collect()
-    }
-
     /// All marks, in the order of the answer.
     #[must_use]
     pub fn all_marks(&self) -> Vec<SceneMark> {
@@ -219,40 +213,6 @@ fn took(answer: &Answer) -> String {
     )
 }
 
-/// Name of a mark: its label, with its number where several marks share the label.
-#[must_use]
-pub fn mark_name(mark: &SceneMark, all: &[SceneMark]) -> String {
-    let label = match (mark.label.is_empty(), mark.shape) {
-        (false, _) => &mark.label,
-        (true, MarkShape::Point { .. }) => "point",
-        (true, MarkShape::Box { .. }) => "box",
-    };
-    if all.iter().filter(|other| other.group == mark.group).count() > 1 {
-        format!("{label} {}", mark.id)
-    } else {
-        label.to_owned()
-    }
-}
-
-/// Position of a mark as text; it names the view if there are `several`.
-#[must_use]
-pub fn mark_position(mark: &SceneMark, several: bool) -> String {
-    let view = if several {
-        format!(" in {}", format::plain_name(&mark.view))
-    } else {
-        String::new()
-    };
-    match mark.shape {
-        MarkShape::Point { x, y } => format!("point at {x:.0}, {y:.0} px{view}"),
-        MarkShape::Box {
-            left,
-            top,
-            right,
-            bottom,
-        } => format!("box from {left:.0}, {top:.0} to {right:.0}, {bottom:.0} px{view}"),
-    }
-}
-
 /// The cameras to ask about: the chosen ones in the robot's order, or the first one.
 #[must_use]
 pub fn cameras(known: &[String], chosen: &BTreeSet<String>) -> Vec<String> {
@@ -270,8 +230,6 @@ pub fn cameras(known: &[String], chosen: &BTreeSet<String>) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::indexing_slicing, reason = "a test may panic")]
-
     use super::*;
     use protocol::Stage;
 
@@ -377,55 +335,6 @@ mod tests {
             ..answer(id, AnswerState::Failed, "")
         });
         assert!(scene_question.answer().is_some_and(|a| a.error == "no"));
-    }
-
-    #[test]
-    fn marks_are_told_by_view_and_in_words() {
-        let mut scene_question = SceneQuestion::default();
-        let id = scene_question.ask("a");
-        let mark = |view: &str, shape: MarkShape| SceneMark {
-            view: view.to_owned(),
-            label: "cup".to_owned(),
-            id: 2,
-            group: 0,
-            shape,
-        };
-        scene_question.on_answer(Answer {
-            marks: vec![
-                mark("wrist", MarkShape::Point { x: 3.4, y: 5.6 }),
-                mark(
-                    "overview",
-                    MarkShape::Box {
-                        left: 1.0,
-                        top: 2.0,
-                        right: 3.0,
-                        bottom: 4.0,
-                    },
-                ),
-            ],
-            ..answer(id, AnswerState::Done, "")
-        });
-        assert_eq!(scene_question.marks("wrist").len(), 1);
-        assert_eq!(scene_question.marks("cellar").len(), 0);
-        let all = scene_question.all_marks();
-        let words: Vec<String> = all
-            .iter()
-            .map(|mark| format!("{}: {}", mark_name(mark, &all), mark_position(mark, true)))
-            .collect();
-        assert_eq!(
-            words,
-            [
-                "cup 2: point at 3, 6 px in Wrist",
-                "cup 2: box from 1, 2 to 3, 4 px in Overview"
-            ]
-        );
-        assert_eq!(mark_position(&all[0], false), "point at 3, 6 px");
-        assert_eq!(mark_name(&all[0], &all[..1]), "cup");
-        let unnamed = SceneMark {
-            label: String::new(),
-            ..all[0].clone()
-        };
-        assert_eq!(mark_name(&unnamed, &all[..1]), "point");
     }
 
     #[test]

@@ -8,32 +8,16 @@ use web_sys::{Element, KeyboardEvent, PointerEvent};
 
 use super::TokenPanel;
 use crate::format;
-use crate::partial_decode::DecodeView;
-use crate::plot::{HEIGHT, PlotFrame, Point, WIDTH};
+use crate::plot::{HEIGHT, WIDTH};
+use crate::trajectory::Trajectory;
 use crate::ui::shown_decision::pin_shown;
 use crate::ui::state::Studio;
 use crate::ui::worker::requests::action_dimensions;
-use crate::units::{column, to_robot_units};
-use crate::what_if::{WhatIf, normalize};
+use crate::units::to_robot_units;
+use crate::what_if::normalize;
 
-/// Smallest span in robot units, so that a resting joint looks at rest.
-const MIN_RANGE: f32 = 40.0;
-/// Share of the span left free for editing, above and below.
-const EDIT_MARGIN: f32 = 0.7;
 /// Step of an arrow key, normalized.
 const KEY_STEP: f32 = 0.02;
-
-/// Trajectory of one joint, in drawing units.
-#[derive(Debug, Clone, Default, PartialEq)]
-struct Trajectory {
-    whole: String,
-    now: String,
-    wanted: String,
-    ticks: Vec<(f32, String)>,
-    /// Largest difference from the whole chunk in robot units; absent before the joint's mean arrived.
-    gap: Option<f32>,
-    frame: Option<PlotFrame>,
-}
 
 #[component]
 pub(crate) fn Trajectories() -> impl IntoView {
@@ -168,7 +152,7 @@ fn joint(studio: Studio, panel: TokenPanel, dim: usize) -> impl IntoView {
             };
             panel
                 .view
-                .with(|view| trajectory(view, what_if.as_ref(), dim, step.get(), units))
+                .with(|view| Trajectory::new(view, what_if.as_ref(), dim, step.get(), units))
         })
     });
     let is_editing = Memo::new(move |_| panel.what_if.with(Option::is_some));
@@ -314,80 +298,5 @@ fn joint(studio: Studio, panel: TokenPanel, dim: usize) -> impl IntoView {
                 }).collect_view())}
             </div>
         </figure>
-    }
-}
-
-fn trajectory(
-    view: &DecodeView,
-    what_if: Option<&WhatIf>,
-    dim: usize,
-    step: usize,
-    robot_units: impl Fn(f32) -> f32,
-) -> Trajectory {
-    let Some(whole) = view.whole.as_deref() else {
-        return Trajectory::default();
-    };
-    let dims = whole.dims.max(1) as usize;
-    let points = |values: &[f32]| -> Vec<Point> {
-        column(values, dims, dim)
-            .enumerate()
-            .map(|(row, value)| Point {
-                at_micros: row as i64,
-                value,
-            })
-            .collect()
-    };
-    // While editing, the faint line remains the decision.
-    let all = points(&what_if.map_or(whole, |what_if| what_if.base()).actions);
-    // A joint whose mean has not arrived would be drawn at its mid-range, which is meaningless.
-    let now = view
-        .now
-        .as_ref()
-        .filter(|_| view.known() > dim)
-        .map(|now| points(&now.actions))
-        .unwrap_or_default();
-    let last = i64::from(whole.rows).max(2) - 1;
-    // The frame is that of the whole chunk, or it would jump while tokens arrive.
-    let framed = if view.ended { &all } else { &now };
-    let is_framed = !framed.is_empty();
-    let mut frame = PlotFrame::containing(0, last, framed.iter().map(|p| p.value), MIN_RANGE);
-    if what_if.is_some() {
-        let room = EDIT_MARGIN * (frame.high - frame.low);
-        frame.low -= room;
-        frame.high += room;
-    }
-    let wanted = what_if
-        .and_then(|what_if| what_if.chunk().get(step * dims + dim))
-        .map(|value| {
-            let (x, y) = (frame.x(step as i64), frame.y(robot_units(*value)));
-            format!("M{x:.1} {y:.1}h0")
-        })
-        .unwrap_or_default();
-    let gap = now
-        .iter()
-        .zip(&all)
-        .map(|(a, b)| (a.value - b.value).abs())
-        .fold(None, |most: Option<f32>, gap| {
-            Some(most.map_or(gap, |most| most.max(gap)))
-        });
-    Trajectory {
-        whole: if view.ended {
-            frame.path(all.into_iter(), i64::MAX)
-        } else {
-            String::new()
-        },
-        now: frame.path(now.into_iter(), i64::MAX),
-        wanted,
-        ticks: frame
-            .ticks()
-            .into_iter()
-            .filter(|_| is_framed)
-            .map(|value| {
-                let text = format!("{value:.0}").replace('-', "\u{2212}");
-                (frame.y(value), text)
-            })
-            .collect(),
-        gap,
-        frame: is_framed.then_some(frame),
     }
 }
