@@ -186,8 +186,8 @@ pub(crate) fn ActionTokensPanel() -> impl IntoView {
     let all = move || panel.view.with(DecodeView::coefficients).to_string();
     view! {
         <section
-            class="panel wrote"
-            aria-labelledby="wrote-title"
+            class="panel action-tokens"
+            aria-labelledby="tokens-title"
             data-testid="unfold"
             data-source=move || source.get().map_or("none", TokenSource::word)
             data-decision=move || match source.get() {
@@ -200,7 +200,7 @@ pub(crate) fn ActionTokensPanel() -> impl IntoView {
             data-of-coefficients=all
         >
             <div class="title-row">
-                <h2 id="wrote-title">
+                <h2 id="tokens-title">
                     "What it wrote"
                     <span class="quiet num" class:live-writing=move || {
                         matches!(source.get(), Some(TokenSource::Stream(_)))
@@ -218,7 +218,7 @@ pub(crate) fn ActionTokensPanel() -> impl IntoView {
                 when=move || has_any.get()
                 fallback=move || view! { <EmptyNote/> }
             >
-                <div class="wrote-grid">
+                <div class="tokens-grid">
                     <TokenList/>
                     <HeatMap/>
                     <Trajectories/>
@@ -251,7 +251,7 @@ fn EmptyNote() -> impl IntoView {
             .with(|decisions| decisions.shown().is_some())
     };
     view! {
-        <div class="wrote-nothing">
+        <div class="tokens-empty">
             <div class="ghost" aria-hidden="true">
                 {(0..24).map(|_| view! { <span></span> }).collect_view()}
             </div>

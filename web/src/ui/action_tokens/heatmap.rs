@@ -60,9 +60,9 @@ pub(crate) fn HeatMap() -> impl IntoView {
     view! {
         <figure class="picture">
             <figcaption>"Coefficients" <span class="quiet">"by frequency"</span></figcaption>
-            <div class="heat-frame" class:dense=is_dense>
+            <div class="heatmap-frame" class:dense=is_dense>
                 <table
-                    class="heat num"
+                    class="heatmap num"
                     class:has-mark=move || marked.with(|marked| marked.as_ref().is_some_and(|span| !span.is_empty()))
                     data-testid="unfold-coefficients"
                     on:mouseover=move |event| panel.hovered.set(token_at(&event))
@@ -89,13 +89,13 @@ pub(crate) fn HeatMap() -> impl IntoView {
                     </tbody>
                 </table>
             </div>
-            <p class="heat-legend quiet num">
+            <p class="heatmap-legend quiet num">
                 <span>
-                    <span class="heat-scale" aria-hidden="true"></span>
+                    <span class="heatmap-scale" aria-hidden="true"></span>
                     {move || format!("\u{2212}{0} to {1}, pale is zero", largest.get(), scale())}
                 </span>
                 <span>
-                    <span class="heat-swatch unknown" aria-hidden="true"></span>
+                    <span class="heatmap-swatch unknown" aria-hidden="true"></span>
                     "striped has not arrived"
                 </span>
             </p>

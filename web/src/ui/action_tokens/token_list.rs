@@ -65,7 +65,7 @@ pub(crate) fn TokenList() -> impl IntoView {
         <figure class="picture">
             <figcaption>"Tokens" <span class="quiet">"in the order written"</span></figcaption>
             <ol
-                class="chips num"
+                class="token-list num"
                 data-testid="trace-tokens"
                 data-origin=move || origin.get()
                 on:keydown=on_key

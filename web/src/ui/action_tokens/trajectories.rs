@@ -82,7 +82,7 @@ pub(crate) fn Trajectories() -> impl IntoView {
                     <span class="swatch decoded-line"></span>"shown tokens"
                 </span>
             </figcaption>
-            <div class="courses" class:on-trial=move || is_editing.get() data-testid="unfold-course" data-actions=actions>
+            <div class="trajectories" class:editing=move || is_editing.get() data-testid="unfold-course" data-actions=actions>
                 <For each=each key=|dim| *dim let(dim)>
                     {joint(studio, panel, dim)}
                 </For>
@@ -122,7 +122,7 @@ fn WhatIfNote() -> impl IntoView {
     move || {
         note.get().map(|note| {
             view! {
-                <div class="trial-note" data-testid="unfold-trial">
+                <div class="edit-note" data-testid="unfold-trial">
                     <p><strong>"Only in this tab: nothing of this is sent to the robot. "</strong><span class="num">{note}</span></p>
                     <button
                         type="button"
@@ -247,14 +247,14 @@ fn joint(studio: Studio, panel: TokenPanel, dim: usize) -> impl IntoView {
     };
     let part = move |pick: fn(&Trajectory) -> &String| move || trajectory.with(|c| pick(c).clone());
     view! {
-        <figure class="plot course" class:marked=is_marked>
+        <figure class="plot trajectory" class:marked=is_marked>
             <figcaption>
                 <span>{move || panel.name(dim)}</span>
                 <span class="num quiet">{gap}</span>
             </figcaption>
             <div
                 node_ref=field
-                class="course-field"
+                class="trajectory-field"
                 data-course=dim.to_string()
                 role=move || is_editing.get().then_some("slider")
                 tabindex=move || is_editing.get().then_some("0")

@@ -28,7 +28,7 @@ pub(super) fn Snapshots(looked_at: RwSignal<Option<usize>>) -> impl IntoView {
         })
     });
     view! {
-        <div class="stills">
+        <div class="snapshots">
             <For each=move || places.get() key=Clone::clone let((_id, name))>
                 <Snapshot name looked_at/>
             </For>
@@ -75,7 +75,7 @@ fn Snapshot(name: String, looked_at: RwSignal<Option<usize>>) -> impl IntoView {
     let described = format!("{label} camera, the image that was asked about");
     view! {
         <figure
-            class="still"
+            class="snapshot"
             data-testid=format!("ask-view-{name}")
             data-captured-secs=taken.map(|secs| format!("{secs:.6}"))
         >

@@ -104,7 +104,7 @@ fn Progress() -> impl IntoView {
     // Text that changes many times a second is announced once, when it is final.
     let read_aloud = move || (!is_open.get()).then(|| words.get());
     view! {
-        <div class="row course-row" class:wrong=move || state.get() == State::Failed>
+        <div class="row progress-row" class:wrong=move || state.get() == State::Failed>
             <Show when=move || is_open.get() && !is_watching.get()>
                 <progress
                     aria-label="Scoring"
