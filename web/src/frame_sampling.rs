@@ -105,13 +105,13 @@ impl VideoExtent {
             .len();
         if whole > MAX_FRAMES {
             return Err(format!(
-                "With this profile the scorer would be shown {whole} frames; {MOST_SHOWN} is the most. Take a shorter \
+                "With this profile the scorer would be shown {whole} frames; {MAX_FRAMES} is the most. Take a shorter \
                  video, or the profile “aligned”, which looks twice a second."
             ));
         }
         let lengths = prefixes.lengths(&clip, profile).map_err(words)?;
         let last = clip.frames() - 1;
-        let mut frames_to_show = vec![0, last];
+        let mut indices = vec![0, last];
         // With a prefix-stable profile, shorter prefixes show the first of the frames that longer ones do.
         let needed = if profile.prefix_stable() {
             lengths.len().saturating_sub(1)
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn two_frames_a_second_are_taken_and_the_last_one() {
-        let frames_to_show = extent(100, 30.0).frames_to_show("aligned", "15").unwrap();
+        let indices = extent(100, 30.0).frames_to_show("aligned", "15").unwrap();
         assert_eq!(indices, [0, 15, 30, 45, 60, 75, 90, 99]);
         let legacy = extent(100, 30.0).frames_to_show("legacy", "15").unwrap();
         assert!(legacy.len() > indices.len(), "{legacy:?}");

@@ -126,9 +126,9 @@ fn CameraView(slot: ViewSlot) -> impl IntoView {
     let legend = slot.is_depth.then(|| {
         view! {
             <div class="legend" aria-hidden="true">
-                <span>{format!("{NEAR_METRES} m")}</span>
+                <span>{format!("{NEAR_METERS} m")}</span>
                 <span class="scale" style=format!("background: {}", css_gradient())></span>
-                <span>{format!("{FAR_METRES} m")}</span>
+                <span>{format!("{FAR_METERS} m")}</span>
             </div>
         }
     });
