@@ -17,7 +17,7 @@ use std::{
 };
 use topreward::{
     Profile,
-    scorer::{Film as _, Plan as Shown, Scorer, ScorerOptions},
+    scorer::{FrameSource as _, ReadPlan as Shown, Scorer, ScorerOptions},
 };
 
 /// Random weights: it scores, and knows nothing.

@@ -35,6 +35,7 @@ async fn fresh_scene(viewer: &mut ViewerClient, seed: u64) -> Vec<String> {
     let reset = ResetRobot {
         robot_id: ROBOT.to_owned(),
         scene: ResetScene { seed: Some(seed) },
+        heard_beat: None,
     };
     viewer.send(&reset.into()).await.unwrap();
     let scene = sim::World::new(seed);
@@ -58,6 +59,7 @@ async fn succeeds(viewer: &mut ViewerClient, sentence: &str) -> bool {
         robot_id: ROBOT.to_owned(),
         text: sentence.to_owned(),
         mode: Mode::Continuous,
+        heard_beat: None,
     };
     viewer.send(&command.into()).await.unwrap();
     viewer

@@ -245,7 +245,7 @@ mod tests {
         request: &DecodeRequest,
         tokenizer: &FastTokenizer,
     ) -> Result<Comparison, DecodeFailure> {
-        layers::wait(decode(
+        layers::block_on(decode(
             request,
             tokenizer,
             &layers::device::cpu(),

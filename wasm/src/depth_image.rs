@@ -32,7 +32,7 @@ pub async fn draw(
 ) -> Result<DepthDrawing, DrawFailure> {
     let started_millis = now_millis();
     let picture = decoder
-        .draw_async(
+        .decode_async(
             &request.codes,
             request.rows as usize,
             request.columns as usize,
@@ -79,12 +79,12 @@ mod tests {
             rows: 2,
             columns: 3,
         };
-        let drawing = layers::wait(draw(&request, &decoder, ComputeKind::Cpu)).unwrap();
-        let picture = decoder.draw(&request.codes, 2, 3).unwrap();
+        let drawing = layers::block_on(draw(&request, &decoder, ComputeKind::Cpu)).unwrap();
+        let picture = decoder.decode(&request.codes, 2, 3).unwrap();
         assert_eq!((drawing.width, drawing.height), (24, 16));
         assert_eq!(drawing.floats(), picture.values);
 
-        let failure = layers::wait(draw(
+        let failure = layers::block_on(draw(
             &DrawRequest {
                 codes: vec![12; 6],
                 ..request

@@ -4,14 +4,19 @@
 //! zero. The transform runs in `openfast`, in microseconds; [`decode`](crate::decode) compares complete streams with the
 //! chunk that the robot was sent.
 
-use openfast::{DecodeError, FastTokenizer, Partial, Shape};
+use openfast::{DecodeError, FastTokenizer, PartialChunk, Shape};
 use protocol::viewer::ActionDimension;
-use protocol::worker::{EncodeRequest, StreamFault, UnfoldOutcome, UnfoldRequest, Unfolded};
+use protocol::worker::{
+    EncodeRequest, PartialDecode, PartialDecodeOutcome, PartialDecodeRequest, StreamFault,
+};
 
 use crate::decode::in_robot_units;
 
 /// Decodes `request.tokens` up to the first fault.
-pub fn decode_partial(request: &UnfoldRequest, tokenizer: &FastTokenizer) -> UnfoldOutcome {
+pub fn decode_partial(
+    request: &PartialDecodeRequest,
+    tokenizer: &FastTokenizer,
+) -> PartialDecodeOutcome {
     let shape = shape_of(request.rows, request.dims);
     read(
         &request.tokens,
@@ -21,21 +26,21 @@ pub fn decode_partial(request: &UnfoldRequest, tokenizer: &FastTokenizer) -> Unf
         tokenizer,
     )
     .map_or_else(
-        |reason| UnfoldOutcome::Failed { reason },
-        UnfoldOutcome::Unfolded,
+        |reason| PartialDecodeOutcome::Failed { reason },
+        PartialDecodeOutcome::Decoded,
     )
 }
 
 /// Encodes `request.chunk_normalised` with the nearest coefficients of the vocabulary and decodes the tokens again.
-pub fn encode(request: &EncodeRequest, tokenizer: &FastTokenizer) -> UnfoldOutcome {
+pub fn encode(request: &EncodeRequest, tokenizer: &FastTokenizer) -> PartialDecodeOutcome {
     let shape = shape_of(request.rows, request.dims);
     tokenizer
         .encode_nearest(&request.chunk_normalised, shape)
         .map_err(|error| error.to_string())
         .and_then(|encoded| read(&encoded.ids, true, shape, &request.action, tokenizer))
         .map_or_else(
-            |reason| UnfoldOutcome::Failed { reason },
-            UnfoldOutcome::Unfolded,
+            |reason| PartialDecodeOutcome::Failed { reason },
+            PartialDecodeOutcome::Decoded,
         )
 }
 
@@ -52,7 +57,7 @@ fn read(
     shape: Shape,
     action: &[ActionDimension],
     tokenizer: &FastTokenizer,
-) -> Result<Unfolded, String> {
+) -> Result<PartialDecode, String> {
     if action.len() != shape.dims {
         return Err(format!(
             "the policy describes {} action dimensions, a {shape} chunk has {}",
@@ -76,7 +81,7 @@ fn read(
         .zip(action.iter().cycle())
         .map(|(value, dimension)| in_robot_units(*value, dimension))
         .collect();
-    Ok(Unfolded {
+    Ok(PartialDecode {
         tokens: tokens.to_vec(),
         rows: shape.horizon as u32,
         dims: shape.dims as u32,
@@ -97,7 +102,7 @@ fn readable<'a>(
     tokens: &'a [u32],
     shape: Shape,
     tokenizer: &FastTokenizer,
-) -> Result<(&'a [u32], Partial, Option<StreamFault>), String> {
+) -> Result<(&'a [u32], PartialChunk, Option<StreamFault>), String> {
     let mut readable = tokens;
     let mut fault = None;
     loop {
@@ -200,8 +205,8 @@ mod tests {
             .collect()
     }
 
-    fn ask(tokens: &[u32], ended: bool) -> UnfoldRequest {
-        UnfoldRequest {
+    fn ask(tokens: &[u32], ended: bool) -> PartialDecodeRequest {
+        PartialDecodeRequest {
             request_id: 1,
             tokens: tokens.to_vec(),
             ended,
@@ -211,10 +216,10 @@ mod tests {
         }
     }
 
-    fn unfolded(outcome: UnfoldOutcome) -> Unfolded {
+    fn unfolded(outcome: PartialDecodeOutcome) -> PartialDecode {
         match outcome {
-            UnfoldOutcome::Unfolded(unfolded) => unfolded,
-            UnfoldOutcome::Failed { reason } => panic!("{reason}"),
+            PartialDecodeOutcome::Decoded(unfolded) => unfolded,
+            PartialDecodeOutcome::Failed { reason } => panic!("{reason}"),
         }
     }
 
@@ -317,11 +322,11 @@ mod tests {
         request.chunk_normalised[3] = f32::NAN;
         assert!(matches!(
             encode(&request, &tokenizer),
-            UnfoldOutcome::Failed { reason } if reason.contains("step 0, dimension 3")
+            PartialDecodeOutcome::Failed { reason } if reason.contains("step 0, dimension 3")
         ));
         assert!(matches!(
-            decode_partial(&UnfoldRequest { dims: 5, ..ask(&[], false) }, &tokenizer),
-            UnfoldOutcome::Failed { reason } if reason.contains("describes 6")
+            decode_partial(&PartialDecodeRequest { dims: 5, ..ask(&[], false) }, &tokenizer),
+            PartialDecodeOutcome::Failed { reason } if reason.contains("describes 6")
         ));
     }
 }

@@ -131,10 +131,10 @@ mod tests {
     fn the_cpu_path_passes_and_is_timed() {
         let device = layers::device::cpu();
         let mut report = new_report(ComputeKind::Cpu, "CPU");
-        layers::wait(self_test(&device, &mut report));
+        layers::block_on(self_test(&device, &mut report));
         assert_eq!(report.verdict, Verdict::Passed);
         assert!(report.checks.len() >= 4 && report.checks.iter().all(|check| check.passed));
-        let products = layers::wait(time_products(&device)).unwrap_or_default();
+        let products = layers::block_on(time_products(&device)).unwrap_or_default();
         assert!(!products.is_empty());
         assert!(products.iter().all(|p| p.millis > 0.0 && p.gflops() > 0.0));
     }

@@ -87,7 +87,7 @@ fn receive(session: &SharedSession, data: &JsValue) {
                 });
             });
         }
-        Ok(ToWorker::Unfold(request)) => post(&FromWorker::Unfolded {
+        Ok(ToWorker::DecodePartial(request)) => post(&FromWorker::PartiallyDecoded {
             request_id: request.request_id,
             outcome: tokenizer::with_tokenizer(session, |tokenizer| {
                 decode_partial(&request, tokenizer)

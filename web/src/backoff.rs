@@ -121,6 +121,8 @@ pub struct Link {
     ended_at: f64,
     retry_at: f64,
     last_message_at: f64,
+    /// The newest heartbeat of this connection.
+    heard_beat: Option<u64>,
     /// Time of the last poll, to detect a page that was suspended.
     polled_at: f64,
     /// Whether the link waited once for the messages of a suspended page.
@@ -142,6 +144,7 @@ impl Link {
             ended_at: now_millis,
             retry_at: now_millis,
             last_message_at: now_millis,
+            heard_beat: None,
             polled_at: now_millis,
             waited_for_backlog: false,
             unopened: 0,
@@ -207,6 +210,7 @@ impl Link {
     fn start_attempt(&mut self, now_millis: f64) {
         self.connecting_since = Some(now_millis);
         self.is_open = false;
+        self.heard_beat = None;
     }
 
     /// Reconnects as soon as possible: the page is in view again, or the network came back.
@@ -235,6 +239,16 @@ impl Link {
         if self.connection == Connection::Silent {
             self.connection = Connection::Live;
         }
+    }
+
+    /// Records a heartbeat of the studio.
+    pub fn heartbeat(&mut self, beat: u64) {
+        self.heard_beat = self.heard_beat.max(Some(beat));
+    }
+
+    /// The newest heartbeat of this connection, for messages that must not arrive late.
+    pub fn heard_beat(&self) -> Option<u64> {
+        self.heard_beat
     }
 
     /// Records that the socket closed or could not be created.

@@ -64,7 +64,7 @@ impl Compute {
                 self.timing = Some(outcome.clone());
             }
             FromWorker::Decoded { .. }
-            | FromWorker::Unfolded { .. }
+            | FromWorker::PartiallyDecoded { .. }
             | FromWorker::Encoded { .. }
             | FromWorker::Drawn { .. }
             | FromWorker::Scorer(_)

@@ -7,6 +7,7 @@
 //! - Connection: [`backoff`] (whether the link is alive, and when to reconnect), [`studio_url`] (URLs under the path of a
 //!   proxy), [`latest`] (one request in flight, the newest wins)
 //! - Robot: [`status_text`] (status as text), [`stopping`] (stops, from the press to the studio's answer),
+//!   [`pending_instruction`] (an instruction, until the studio is known to have it),
 //!   [`joint_history`] (recent joint states), [`units`] (normalized values in robot units), [`plot`] (geometry of a plot)
 //! - Decisions: [`decisions`] (recent chunks and their decodes), [`prompt`] (text, special tokens and images),
 //!   [`token_stream`] (tokens of a decision in progress), [`partial_decode`] (decode of the first tokens),
@@ -34,6 +35,7 @@ pub mod frame_sampling;
 pub mod joint_history;
 pub mod latest;
 pub mod partial_decode;
+pub mod pending_instruction;
 pub mod plot;
 pub mod prompt;
 pub mod scene_question;

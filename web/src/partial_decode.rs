@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use protocol::worker::{UnfoldOutcome, Unfolded};
+use protocol::worker::{PartialDecode, PartialDecodeOutcome};
 
 use crate::latest::Latest;
 
@@ -71,7 +71,7 @@ struct Answer {
     source: TokenSource,
     count: usize,
     ended: bool,
-    found: Result<Arc<Unfolded>, String>,
+    found: Result<Arc<PartialDecode>, String>,
 }
 
 /// The request in flight.
@@ -85,7 +85,7 @@ struct Pending {
 
 /// State of the panel.
 #[derive(Debug, Clone, Default)]
-pub struct PartialDecode {
+pub struct PartialDecoder {
     input: Option<TokenInput>,
     cut: Option<usize>,
     whole: Option<Answer>,
@@ -93,7 +93,7 @@ pub struct PartialDecode {
     request: Latest<Pending>,
 }
 
-impl PartialDecode {
+impl PartialDecoder {
     /// Selects the stream in view, or none. Another source shows all of its tokens.
     pub fn select(&mut self, input: Option<TokenInput>) {
         let source = input.as_ref().map(|input| input.source);
@@ -166,7 +166,7 @@ impl PartialDecode {
     }
 
     /// Stores an answer; one about another stream is dropped.
-    pub fn answered(&mut self, id: u64, outcome: UnfoldOutcome) {
+    pub fn answered(&mut self, id: u64, outcome: PartialDecodeOutcome) {
         let Some(request) = self.request.answered(id) else {
             return;
         };
@@ -178,8 +178,8 @@ impl PartialDecode {
             count: request.count,
             ended: request.ended,
             found: match outcome {
-                UnfoldOutcome::Unfolded(unfolded) => Ok(Arc::new(unfolded)),
-                UnfoldOutcome::Failed { reason } => Err(reason),
+                PartialDecodeOutcome::Decoded(unfolded) => Ok(Arc::new(unfolded)),
+                PartialDecodeOutcome::Failed { reason } => Err(reason),
             },
         };
         if request.is_part {
@@ -241,9 +241,9 @@ mod tests {
     }
 
     /// A decode in which every token has two coefficients.
-    fn outcome(ask: &PartialRequest) -> UnfoldOutcome {
+    fn outcome(ask: &PartialRequest) -> PartialDecodeOutcome {
         let known = 2 * ask.tokens.len();
-        UnfoldOutcome::Unfolded(Unfolded {
+        PartialDecodeOutcome::Decoded(PartialDecode {
             tokens: ask.tokens.clone(),
             rows: ask.rows,
             dims: ask.dims,
@@ -256,91 +256,97 @@ mod tests {
         })
     }
 
-    fn settle(partial_decode: &mut PartialDecode) -> usize {
+    fn settle(partial_decoder: &mut PartialDecoder) -> usize {
         let mut asked = 0;
-        while let Some(ask) = partial_decode.ask() {
+        while let Some(ask) = partial_decoder.ask() {
             asked += 1;
-            partial_decode.answered(ask.id, outcome(&ask));
+            partial_decoder.answered(ask.id, outcome(&ask));
         }
         asked
     }
 
     #[test]
     fn the_whole_is_asked_first_and_then_the_cut() {
-        let mut partial_decode = PartialDecode::default();
-        assert_eq!(partial_decode.ask(), None);
-        partial_decode.select(Some(input(TokenSource::Decision(1), 4, true)));
-        partial_decode.show_first(1);
-        assert_eq!(settle(&mut partial_decode), 2);
-        let view = partial_decode.view();
+        let mut partial_decoder = PartialDecoder::default();
+        assert_eq!(partial_decoder.ask(), None);
+        partial_decoder.select(Some(input(TokenSource::Decision(1), 4, true)));
+        partial_decoder.show_first(1);
+        assert_eq!(settle(&mut partial_decoder), 2);
+        let view = partial_decoder.view();
         assert_eq!(view.summary(), "1 of 4 tokens, 2 of 8 coefficients");
         assert_eq!(view.spans(), [0..2, 2..4, 4..6, 6..8]);
         assert_eq!(view.farthest().map(|f| f.0), Some(6.0));
-        assert_eq!(settle(&mut partial_decode), 0, "nothing is asked twice");
-        partial_decode.show_first(4);
+        assert_eq!(settle(&mut partial_decoder), 0, "nothing is asked twice");
+        partial_decoder.show_first(4);
         assert_eq!(
-            partial_decode.view().summary(),
+            partial_decoder.view().summary(),
             "4 of 4 tokens, 8 of 8 coefficients"
         );
     }
 
     #[test]
     fn one_question_is_out_at_a_time_and_the_newest_cut_wins() {
-        let mut partial_decode = PartialDecode::default();
-        partial_decode.select(Some(input(TokenSource::Decision(1), 4, true)));
-        settle(&mut partial_decode);
-        partial_decode.show_first(1);
-        let first = partial_decode.ask().unwrap();
-        partial_decode.show_first(2);
-        partial_decode.show_first(3);
-        assert_eq!(partial_decode.ask(), None);
-        partial_decode.answered(first.id, outcome(&first));
-        let second = partial_decode.ask().unwrap();
+        let mut partial_decoder = PartialDecoder::default();
+        partial_decoder.select(Some(input(TokenSource::Decision(1), 4, true)));
+        settle(&mut partial_decoder);
+        partial_decoder.show_first(1);
+        let first = partial_decoder.ask().unwrap();
+        partial_decoder.show_first(2);
+        partial_decoder.show_first(3);
+        assert_eq!(partial_decoder.ask(), None);
+        partial_decoder.answered(first.id, outcome(&first));
+        let second = partial_decoder.ask().unwrap();
         assert_eq!(second.tokens.len(), 3);
     }
 
     #[test]
     fn a_stream_grows_and_its_decision_takes_its_place_without_a_gap() {
-        let mut partial_decode = PartialDecode::default();
+        let mut partial_decoder = PartialDecoder::default();
         for count in 1..=3 {
-            partial_decode.select(Some(input(TokenSource::Stream(9), count, false)));
-            settle(&mut partial_decode);
+            partial_decoder.select(Some(input(TokenSource::Stream(9), count, false)));
+            settle(&mut partial_decoder);
         }
         assert_eq!(
-            partial_decode.view().summary(),
+            partial_decoder.view().summary(),
             "3 tokens so far, 6 of 8 coefficients"
         );
-        partial_decode.select(Some(input(TokenSource::Decision(1), 4, true)));
-        assert_eq!(partial_decode.view().source, Some(TokenSource::Stream(9)));
-        settle(&mut partial_decode);
-        assert_eq!(partial_decode.view().source, Some(TokenSource::Decision(1)));
-        assert_eq!(partial_decode.view().known(), 8);
+        partial_decoder.select(Some(input(TokenSource::Decision(1), 4, true)));
+        assert_eq!(partial_decoder.view().source, Some(TokenSource::Stream(9)));
+        settle(&mut partial_decoder);
+        assert_eq!(
+            partial_decoder.view().source,
+            Some(TokenSource::Decision(1))
+        );
+        assert_eq!(partial_decoder.view().known(), 8);
     }
 
     #[test]
     fn a_late_answer_about_another_stream_is_dropped() {
-        let mut partial_decode = PartialDecode::default();
-        partial_decode.select(Some(input(TokenSource::Decision(1), 4, true)));
-        let late = partial_decode.ask().unwrap();
-        partial_decode.select(Some(input(TokenSource::Decision(2), 3, true)));
-        partial_decode.answered(late.id, outcome(&late));
-        assert_eq!(partial_decode.view().now, None);
-        assert_eq!(partial_decode.ask().unwrap().tokens.len(), 3);
-        partial_decode.select(None);
-        assert_eq!(partial_decode.view(), DecodeView::default());
+        let mut partial_decoder = PartialDecoder::default();
+        partial_decoder.select(Some(input(TokenSource::Decision(1), 4, true)));
+        let late = partial_decoder.ask().unwrap();
+        partial_decoder.select(Some(input(TokenSource::Decision(2), 3, true)));
+        partial_decoder.answered(late.id, outcome(&late));
+        assert_eq!(partial_decoder.view().now, None);
+        assert_eq!(partial_decoder.ask().unwrap().tokens.len(), 3);
+        partial_decoder.select(None);
+        assert_eq!(partial_decoder.view(), DecodeView::default());
     }
 
     #[test]
     fn a_failure_is_kept_in_words_and_a_restarted_worker_is_asked_again() {
-        let mut partial_decode = PartialDecode::default();
-        partial_decode.select(Some(input(TokenSource::Decision(1), 2, true)));
-        let ask = partial_decode.ask().unwrap();
+        let mut partial_decoder = PartialDecoder::default();
+        partial_decoder.select(Some(input(TokenSource::Decision(1), 2, true)));
+        let ask = partial_decoder.ask().unwrap();
         let reason = "not loaded".to_owned();
-        partial_decode.answered(ask.id, UnfoldOutcome::Failed { reason });
-        assert_eq!(partial_decode.view().failure.as_deref(), Some("not loaded"));
-        assert_eq!(partial_decode.ask(), None);
-        partial_decode.restart();
-        assert_eq!(settle(&mut partial_decode), 1);
-        assert_eq!(partial_decode.view().failure, None);
+        partial_decoder.answered(ask.id, PartialDecodeOutcome::Failed { reason });
+        assert_eq!(
+            partial_decoder.view().failure.as_deref(),
+            Some("not loaded")
+        );
+        assert_eq!(partial_decoder.ask(), None);
+        partial_decoder.restart();
+        assert_eq!(settle(&mut partial_decoder), 1);
+        assert_eq!(partial_decoder.view().failure, None);
     }
 }

@@ -110,13 +110,13 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::sync::Arc;
 
-    use protocol::worker::Unfolded;
+    use protocol::worker::PartialDecode;
 
     use super::*;
 
     /// A chunk of two rows and two dimensions with these actions.
-    fn decode(known: u32, actions: [f32; 4]) -> Arc<Unfolded> {
-        Arc::new(Unfolded {
+    fn decode(known: u32, actions: [f32; 4]) -> Arc<PartialDecode> {
+        Arc::new(PartialDecode {
             tokens: vec![1, 2],
             rows: 2,
             dims: 2,

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use protocol::viewer::ActionDimension;
-use protocol::worker::{UnfoldOutcome, Unfolded};
+use protocol::worker::{PartialDecode, PartialDecodeOutcome};
 
 use crate::latest::Latest;
 
 /// An edited chunk.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WhatIf {
-    base: Arc<Unfolded>,
+    base: Arc<PartialDecode>,
     chunk: Vec<f32>,
     /// Number of the newest edit.
     version: u64,
@@ -23,7 +23,7 @@ pub struct WhatIf {
 
 impl WhatIf {
     /// An edit of a decoded decision. `first_version` must be above all versions of earlier edits.
-    pub fn new(base: Arc<Unfolded>, first_version: u64) -> Self {
+    pub fn new(base: Arc<PartialDecode>, first_version: u64) -> Self {
         Self {
             chunk: base.chunk_normalised.clone(),
             base,
@@ -35,7 +35,7 @@ impl WhatIf {
     }
 
     /// The unedited chunk.
-    pub fn base(&self) -> &Arc<Unfolded> {
+    pub fn base(&self) -> &Arc<PartialDecode> {
         &self.base
     }
 
@@ -81,16 +81,16 @@ impl WhatIf {
     }
 
     /// Stores the worker's answer.
-    pub fn answered(&mut self, id: u64, outcome: UnfoldOutcome) {
+    pub fn answered(&mut self, id: u64, outcome: PartialDecodeOutcome) {
         let Some(version) = self.request.answered(id) else {
             return;
         };
         match outcome {
-            UnfoldOutcome::Unfolded(unfolded) => {
+            PartialDecodeOutcome::Decoded(unfolded) => {
                 self.failure = None;
                 self.written = Some((version, unfolded.tokens));
             }
-            UnfoldOutcome::Failed { reason } => {
+            PartialDecodeOutcome::Failed { reason } => {
                 self.failure = Some(reason);
                 self.written = Some((version, self.base.tokens.clone()));
             }
@@ -146,8 +146,8 @@ mod tests {
     use super::*;
     use crate::units::to_robot_units;
 
-    fn unfolded(tokens: &[u32]) -> Unfolded {
-        Unfolded {
+    fn unfolded(tokens: &[u32]) -> PartialDecode {
+        PartialDecode {
             tokens: tokens.to_vec(),
             rows: 2,
             dims: 2,
@@ -172,9 +172,15 @@ mod tests {
         what_if.set(1, 0, 7.0);
         assert_eq!(what_if.chunk(), [0.1, 0.2, 1.0, 0.4]);
         assert_eq!(what_if.ask(), None, "one is out");
-        what_if.answered(first, UnfoldOutcome::Unfolded(unfolded(&[1, 2, 3, 4])));
+        what_if.answered(
+            first,
+            PartialDecodeOutcome::Decoded(unfolded(&[1, 2, 3, 4])),
+        );
         assert_eq!(what_if.ask(), Some(12));
-        what_if.answered(12, UnfoldOutcome::Unfolded(unfolded(&[1, 9, 9, 3, 4])));
+        what_if.answered(
+            12,
+            PartialDecodeOutcome::Decoded(unfolded(&[1, 9, 9, 3, 4])),
+        );
         assert_eq!(what_if.ask(), None);
         assert_eq!(what_if.written().unwrap().1.len(), 5);
         what_if.reset();

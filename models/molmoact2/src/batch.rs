@@ -96,7 +96,7 @@ impl Policy {
         at_once: usize,
         written: &mut WrittenAt<'_>,
     ) -> Vec<Result<Action, ActError>> {
-        layers::wait(self.act_batch_async(requests, at_once, written))
+        layers::block_on(self.act_batch_async(requests, at_once, written))
     }
 
     /// Like [`Policy::act_batch_streaming`], without blocking the thread on the device.

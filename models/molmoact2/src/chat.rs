@@ -49,6 +49,8 @@ enum Format {
     Actions,
     /// A policy with a template that cannot be read, and why.
     Broken(String),
+    /// A policy with a file about answers that cannot be read, and why.
+    Unreadable(String),
 }
 
 fn refused(file: &str, error: &TemplateError) -> LoadError {
@@ -84,8 +86,20 @@ impl Chat {
         processor: &ProcessorConfig,
         words: &Words,
     ) -> Result<Self, LoadError> {
+        let is_policy = config.kind == Kind::Policy;
+        let found = match template(files, processor) {
+            // Made for actions alone: nobody waits for the end of an answer.
+            Ok(None) if is_policy => Ok((None, Vec::new())),
+            found => found.and_then(|template| Ok((template, ends(files)?))),
+        };
+        // Who only asks for actions needs neither the template nor what ends an answer.
+        let (template, mut stops, unreadable) = match found {
+            Ok((template, stops)) => (template, stops, None),
+            Err(error) if is_policy => (None, Vec::new(), Some(error.to_string())),
+            Err(error) => return Err(error),
+        };
         let mut stands_in = TEMPLATE_FILE;
-        let format = match (template(files, processor)?, config.kind) {
+        let format = match (template, config.kind) {
             (Some((file, text)), kind) => match Template::new(text) {
                 Ok(template) => {
                     stands_in = file;
@@ -94,14 +108,12 @@ impl Chat {
                 Err(error @ TemplateError::Unbounded { .. }) => {
                     return Err(refused(file, &error));
                 }
-                // Who only asks for actions never renders it.
                 Err(error) if kind == Kind::Policy => Format::Broken(error.to_string()),
                 Err(error) => return Err(refused(file, &error)),
             },
             (None, Kind::VisionLanguage) => Format::Family,
-            (None, Kind::Policy) => Format::Actions,
+            (None, Kind::Policy) => unreadable.map_or(Format::Actions, Format::Unreadable),
         };
-        let mut stops = ends(files)?;
         if stops.is_empty() {
             stops.push(config.eos_token_id.unwrap_or_else(|| words.bos()));
         }
@@ -128,7 +140,15 @@ impl Chat {
 
     /// Whether the checkpoint was made to be asked questions.
     pub(crate) fn can_answer(&self) -> bool {
-        !matches!(self.format, Format::Actions | Format::Broken(_))
+        matches!(self.format, Format::Template(_) | Format::Family)
+    }
+
+    /// Why it cannot be asked questions, where that is a fault of its files.
+    pub(crate) fn fault(&self) -> Option<&str> {
+        match &self.format {
+            Format::Broken(reason) | Format::Unreadable(reason) => Some(reason),
+            Format::Template(_) | Format::Family | Format::Actions => None,
+        }
     }
 
     /// Whether this token ends an answer.
@@ -149,6 +169,9 @@ impl Chat {
         match &self.format {
             Format::Actions => Err(AskError::ActionsOnly),
             Format::Broken(reason) => Err(AskError::Template {
+                reason: reason.clone(),
+            }),
+            Format::Unreadable(reason) => Err(AskError::Unreadable {
                 reason: reason.clone(),
             }),
             Format::Family => Ok(family(question, images)),

@@ -35,6 +35,8 @@ pub struct Inspection {
     pub action_tokenizer: bool,
     /// Why it has no discrete mode, if it has none and is a policy.
     pub no_discrete: Option<String>,
+    /// Why it cannot be asked questions, where that is a fault of its files; it acts all the same.
+    pub no_answers: Option<String>,
     /// Whether it predicts a depth map before it acts.
     pub depth_reasoning: bool,
     /// Euler steps of the flow.
@@ -138,16 +140,13 @@ pub fn inspect(files: &Files) -> Result<Inspection, LoadError> {
     let mut problems = Vec::new();
     let (config, described, layout) = describe(files, &bytes, &mut problems)?;
     let small = files.base().unwrap_or(files);
-    let checks = [
-        loader::check_supported(&config),
-        surroundings::check(small, &config),
-    ];
-    problems.extend(
-        checks
-            .into_iter()
-            .filter_map(Result::err)
-            .map(|error| error.to_string()),
-    );
+    if let Err(error) = loader::check_supported(&config) {
+        problems.push(error.to_string());
+    }
+    let no_answers = surroundings::check(small, &config).unwrap_or_else(|error| {
+        problems.push(error.to_string());
+        None
+    });
     let expected = layout::tensors(&config);
     let checkpoint = files
         .checkpoint()
@@ -182,6 +181,7 @@ pub fn inspect(files: &Files) -> Result<Inspection, LoadError> {
         modes: modes(&config, trained, no_tokens.is_none()),
         action_tokenizer: no_tokens.is_none(),
         no_discrete: no_tokens.filter(|_| config.kind == Kind::Policy),
+        no_answers,
         depth_reasoning: config.enable_depth_reasoning,
         flow_steps: config.flow_matching_num_steps,
         max_horizon: config.max_action_horizon,

@@ -89,7 +89,7 @@ impl Policy {
         observation: &Observation<'_>,
         options: &ActOptions,
     ) -> Result<Action, ActError> {
-        layers::wait(self.act_async(observation, options))
+        layers::block_on(self.act_async(observation, options))
     }
 
     /// Like [`Policy::act`], and in discrete mode calls `written` after every action token with the
@@ -104,7 +104,7 @@ impl Policy {
         options: &ActOptions,
         written: &mut Written<'_>,
     ) -> Result<Action, ActError> {
-        layers::wait(self.answer(observation, options, written))
+        layers::block_on(self.answer(observation, options, written))
     }
 
     /// Answers an observation without blocking the thread on the device.

@@ -1,7 +1,7 @@
 //! Several sequences that are read and continued together.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use layers::{KvCache, MASKED};
+use layers::{KvCache, MASK_VALUE};
 
 /// What the language model keeps of several sequences, and where each of them is.
 ///
@@ -129,7 +129,7 @@ impl Sequences {
 }
 
 fn open(open: bool) -> f32 {
-    if open { 0.0 } else { MASKED }
+    if open { 0.0 } else { MASK_VALUE }
 }
 
 #[cfg(test)]

@@ -69,13 +69,15 @@ impl OfSpeaker {
     }
 }
 
-/// What keeps a checkpoint of this configuration from being used, as far as these files go.
+/// Whether these files keep a checkpoint of this configuration from being used, or only from being asked questions: then
+/// why.
 ///
 /// # Errors
 /// As loading it gives.
-pub(crate) fn check(files: &Files, config: &Config) -> Result<(), LoadError> {
-    match config.kind {
-        Kind::Policy => OfPolicy::read(files, config).map(|_| ()),
-        Kind::VisionLanguage => OfSpeaker::read(files, config).map(|_| ()),
-    }
+pub(crate) fn check(files: &Files, config: &Config) -> Result<Option<String>, LoadError> {
+    let chat = match config.kind {
+        Kind::Policy => OfPolicy::read(files, config)?.chat,
+        Kind::VisionLanguage => OfSpeaker::read(files, config)?.chat,
+    };
+    Ok(chat.fault().map(str::to_owned))
 }

@@ -6,8 +6,8 @@
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use layers::{
-    GatedMlp, KvCache, Linear, MASKED, Ragged, RmsNorm, Rotary, Table, attend, fold_heads,
-    rms_normalise, unfold_heads,
+    Embedding, GatedMlp, KvCache, Linear, MASK_VALUE, Ragged, RmsNorm, Rotary, attention,
+    merge_heads, rms_normalize, split_heads,
 };
 
 use crate::connector::index_tensor;
@@ -76,7 +76,7 @@ impl TextAttention {
     fn place(&self, x: Tensor<3>, first: usize, heads: usize, rotary: &Rotary) -> Tensor<3> {
         let weight = self.qk_weight.clone().narrow(1, first, heads);
         let x = if self.qk_norm {
-            rms_normalise(x, self.eps)
+            rms_normalize(x, self.eps)
         } else {
             x
         };
@@ -87,18 +87,18 @@ impl TextAttention {
     fn fold(x: Tensor<3>, tokens: &Ragged) -> Tensor<3> {
         let [rows, heads, head_dim] = x.dims();
         if !tokens.has_holes() {
-            return fold_heads(x, tokens.sequences());
+            return split_heads(x, tokens.sequences());
         }
         let places = tokens.spread(x.reshape([rows, heads * head_dim]));
         let [rows, _] = places.dims();
-        fold_heads(places.reshape([rows, heads, head_dim]), tokens.sequences())
+        split_heads(places.reshape([rows, heads, head_dim]), tokens.sequences())
     }
 
     /// What the queries (`[tokens, heads, head_dim]`, placed) see of keys and values, as the layer gives it on.
     fn look(&self, query: Tensor<3>, fed: &Fed, key: Tensor<3>, value: Tensor<3>) -> Tensor<2> {
         let query = Self::fold(query, &fed.tokens);
-        let mixed = attend(query, key, value, fed.bias.as_ref());
-        let places = unfold_heads(mixed, fed.tokens.sequences());
+        let mixed = attention(query, key, value, fed.bias.as_ref());
+        let places = merge_heads(mixed, fed.tokens.sequences());
         self.out.forward(fed.tokens.gather(places))
     }
 
@@ -181,7 +181,7 @@ pub(crate) struct TextBlock {
 #[derive(Debug)]
 pub struct TextModel {
     /// `[vocab_size + additional_vocab_size, hidden]`.
-    pub(crate) embedding: Table,
+    pub(crate) embedding: Embedding,
     pub(crate) blocks: Vec<TextBlock>,
     pub(crate) final_norm: RmsNorm,
     pub(crate) head: Linear,
@@ -344,7 +344,13 @@ impl TextModel {
 fn causal_bias(past: usize, tokens: usize, device: &Device) -> Tensor<3> {
     let values: Vec<f32> = (0..tokens)
         .flat_map(|row| {
-            (0..past + tokens).map(move |column| if column <= past + row { 0.0 } else { MASKED })
+            (0..past + tokens).map(move |column| {
+                if column <= past + row {
+                    0.0
+                } else {
+                    MASK_VALUE
+                }
+            })
         })
         .collect();
     Tensor::from_data(TensorData::new(values, [1, tokens, past + tokens]), device)
@@ -367,7 +373,7 @@ pub fn prefill_bias(image: &[bool], device: &Device) -> Tensor<3> {
                     if column <= row || (row_image && column_image) {
                         0.0
                     } else {
-                        MASKED
+                        MASK_VALUE
                     }
                 })
         })

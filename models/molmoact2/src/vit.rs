@@ -5,7 +5,7 @@
 //! named are not in the checkpoint and do not exist here either.
 
 use burn::tensor::Tensor;
-use layers::{LayerNorm, Linear, attend, gelu_tanh};
+use layers::{LayerNorm, Linear, attention, gelu_tanh};
 
 /// One pre-norm block: attention over one image's patches, then a feed-forward layer.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl VitBlock {
                 .narrow(1, start, count)
                 .reshape([images * count, patches, head_dim])
         };
-        let mixed = attend(
+        let mixed = attention(
             part(0, heads),
             part(heads, kv_heads),
             part(heads + kv_heads, kv_heads),

@@ -139,6 +139,12 @@ pub enum AskError {
         /// What went wrong in it.
         reason: String,
     },
+    /// A file of the checkpoint that only answers need cannot be read.
+    #[error("{reason}; an answer needs what it says")]
+    Unreadable {
+        /// The file, and what is wrong with it.
+        reason: String,
+    },
     /// Options that mean nothing.
     #[error("{option} is {value}; {wanted}")]
     BadOption {
@@ -240,6 +246,11 @@ impl Vlm {
         self.chat.can_answer()
     }
 
+    /// Why it cannot be asked questions, where that is a fault of its files.
+    pub fn answering_fault(&self) -> Option<&str> {
+        self.chat.fault()
+    }
+
     /// Answers a question about any number of images, waiting for the device. `told` is called with each new
     /// piece of the answer, which ends between characters; the pieces together are [`Reply::text`].
     ///
@@ -252,7 +263,7 @@ impl Vlm {
         options: &AskOptions,
         told: &mut Told<'_>,
     ) -> Result<Reply, AskError> {
-        layers::wait(self.ask_async(question, images, options, told))
+        layers::block_on(self.ask_async(question, images, options, told))
     }
 
     /// Like [`Vlm::ask`], without blocking the thread on the device.
@@ -283,6 +294,11 @@ impl Policy {
         self.chat.can_answer()
     }
 
+    /// Why it cannot be asked questions, where that is a fault of its files: it acts all the same.
+    pub fn answering_fault(&self) -> Option<&str> {
+        self.chat.fault()
+    }
+
     /// Answers a question in words, as [`Vlm::ask`] does.
     ///
     /// # Errors
@@ -301,6 +317,6 @@ impl Policy {
             chat: &self.chat,
             image_patch_id: self.config.image_patch_id,
         };
-        layers::wait(speaker.answer(question, images, options, told))
+        layers::block_on(speaker.answer(question, images, options, told))
     }
 }

@@ -170,7 +170,7 @@ impl Config {
         Ok(config)
     }
 
-    /// Tokens that stand for (a part of) a picture.
+    /// Placeholder tokens for images and videos.
     #[must_use]
     pub fn visual_ids(&self) -> [u32; 2] {
         [self.image_token_id, self.video_token_id]

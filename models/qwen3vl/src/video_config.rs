@@ -16,8 +16,8 @@ pub const PROCESSOR_FILE: &str = "processor_config.json";
 /// File name in a model folder, for single images.
 pub const IMAGE_FILE: &str = "preprocessor_config.json";
 
-/// What is read of it. The classes of the reference have defaults for all of it that no published checkpoint uses, so
-/// the keys that matter must be there.
+/// Preprocessing of frames. The classes of the reference have defaults for all of it that no published checkpoint uses,
+/// so the keys that matter must be there.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VideoConfig {
     /// Pixels of all frames together.
@@ -89,7 +89,7 @@ impl VideoConfig {
         ))
     }
 
-    /// How single images are resized, where a model's files say so: a model that is only asked about videos does without.
+    /// Preprocessing of single images, where a model's files define it: a model that is only used for videos does without.
     ///
     /// # Errors
     /// As [`VideoConfig::read`].

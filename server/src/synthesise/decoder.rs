@@ -5,9 +5,10 @@
 //! bilinear kernels, which fade towards the edge of the picture, and the second makes up for that.
 
 use super::{SynthesiseError, io_error};
+use field_files::write_whole;
 use molmoact2::Config;
 use safetensors::{Dtype, tensor::TensorView};
-use std::path::Path;
+use std::{io::Write as _, path::Path};
 
 /// Each doubles the picture: a cell becomes 32 pixels wide, as in the published decoder.
 const DOUBLINGS: usize = 5;
@@ -63,7 +64,8 @@ pub(super) fn write(path: &Path, config: &Config) -> Result<(), SynthesiseError>
         })
         .collect::<Result<Vec<_>, _>>()
         .map_err(invalid)?;
-    safetensors::serialize_to_file(views, None, path).map_err(invalid)
+    let bytes = safetensors::serialize(views, None).map_err(invalid)?;
+    write_whole(path, |file| file.write_all(&bytes)).map_err(io_error(path))
 }
 
 fn tensors(codes: usize, width: usize, channels: usize) -> Vec<Tensor> {

@@ -10,11 +10,12 @@ mod decoder;
 mod tokenizer;
 mod weights;
 
-use field_files::Limit;
+use field_files::{Limit, write_whole};
 use molmoact2::{Config, layout, layout::Entry};
 use serde_json::{Value, json};
 use std::{
-    fs, io,
+    fs,
+    io::{self, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -123,7 +124,7 @@ pub fn synthesise(plan: &Plan, progress: &dyn Fn(u64, u64)) -> Result<Written, S
         ("tokenizer_config.json", pretty(&tokenizer_config)),
     ] {
         let path = folder.join(name);
-        fs::write(&path, contents).map_err(io_error(&path))?;
+        write_whole(&path, |file| file.write_all(contents.as_bytes())).map_err(io_error(&path))?;
     }
     if config.enable_depth_reasoning {
         decoder::write(&folder.join(depth_decoder::FILE_NAME), &config)?;

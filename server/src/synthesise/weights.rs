@@ -1,10 +1,10 @@
 //! Shards of random values and their index.
 
 use super::{Plan, Stored, SynthesiseError, io_error};
+use field_files::write_whole;
 use molmoact2::{Config, layout::Entry};
 use serde_json::{Map, Value, json};
 use std::{
-    fs::File,
     io::{BufWriter, Write as _},
     path::Path,
 };
@@ -65,7 +65,7 @@ pub(super) fn write(
     }
     let index = json!({"metadata": {"total_size": total}, "weight_map": Value::Object(map)});
     let path = plan.folder.join("model.safetensors.index.json");
-    std::fs::write(&path, format!("{index:#}\n")).map_err(io_error(&path))?;
+    write_whole(&path, |file| writeln!(file, "{index:#}")).map_err(io_error(&path))?;
     Ok((count, bytes))
 }
 
@@ -90,9 +90,8 @@ fn write_shard(
     let mut header = Value::Object(header).to_string().into_bytes();
     // The values begin at a multiple of eight bytes.
     header.resize(header.len().next_multiple_of(8), b' ');
-    let file = File::create(path).map_err(io_error(path))?;
-    let mut file = BufWriter::with_capacity(1 << 20, file);
-    let mut write = || -> std::io::Result<()> {
+    write_whole(path, |file| {
+        let mut file = BufWriter::with_capacity(1 << 20, file);
         file.write_all(&(header.len() as u64).to_le_bytes())?;
         file.write_all(&header)?;
         let mut buffer = Vec::new();
@@ -110,8 +109,8 @@ fn write_shard(
             }
         }
         file.flush()
-    };
-    write().map_err(io_error(path))?;
+    })
+    .map_err(io_error(path))?;
     Ok(8 + header.len() as u64 + end)
 }
 

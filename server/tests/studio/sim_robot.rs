@@ -229,6 +229,7 @@ async fn stop_halts_it_and_it_stays_halted_until_released() {
     }
     let release = ReleaseRobot {
         robot_id: "sim".to_owned(),
+        heard_beat: None,
     };
     viewer.send(&release.into()).await.unwrap();
     wait_status(&mut viewer, |status| !status.stopped).await;
@@ -278,6 +279,7 @@ async fn a_fresh_scene_offers_its_own_sentences() {
     let reset = ResetRobot {
         robot_id: "sim".to_owned(),
         scene: ResetScene { seed: Some(other) },
+        heard_beat: None,
     };
     viewer.send(&reset.into()).await.unwrap();
     viewer

@@ -2,7 +2,7 @@
 
 use openfast::FastTokenizer;
 use protocol::worker::{
-    CodecRun, DecodeOutcome, DecodeRequest, TimeOutcome, TokenizerOutcome, UnfoldOutcome,
+    CodecRun, DecodeOutcome, DecodeRequest, PartialDecodeOutcome, TimeOutcome, TokenizerOutcome,
 };
 
 use super::SharedSession;
@@ -18,11 +18,11 @@ const NO_TOKENIZER: &str = "The policy's action tokenizer is not loaded.";
 /// Runs `work` with the tokenizer. No device is involved: the transform of one chunk takes microseconds on the CPU.
 pub(super) fn with_tokenizer(
     session: &SharedSession,
-    work: impl FnOnce(&FastTokenizer) -> UnfoldOutcome,
-) -> UnfoldOutcome {
+    work: impl FnOnce(&FastTokenizer) -> PartialDecodeOutcome,
+) -> PartialDecodeOutcome {
     match &session.borrow().tokenizer {
         Some(tokenizer) => work(tokenizer),
-        None => UnfoldOutcome::Failed {
+        None => PartialDecodeOutcome::Failed {
             reason: NO_TOKENIZER.to_owned(),
         },
     }

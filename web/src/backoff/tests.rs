@@ -82,6 +82,24 @@ fn a_word_ends_the_silence() {
 }
 
 #[test]
+fn the_newest_heartbeat_is_that_of_this_connection() {
+    let mut link = live();
+    assert_eq!(link.heard_beat(), None);
+    for beat in [0, 2, 1] {
+        link.heartbeat(beat);
+    }
+    assert_eq!(link.heard_beat(), Some(2));
+    // A message sent into the silence of a dying link names the heartbeat before it.
+    watch(&mut link, 0, 1_500, false);
+    assert_eq!(link.heard_beat(), Some(2));
+    let steps = watch(&mut link, 1_500, 2_500, false);
+    assert_eq!(steps, [(2_000, LinkAction::Connect)]);
+    link.opened();
+    link.welcomed(2_500.0);
+    assert_eq!(link.heard_beat(), None, "another connection counts anew");
+}
+
+#[test]
 fn a_page_that_slept_first_reads_what_waits_for_it() {
     let mut link = live();
     // A hidden tab runs once a second at best; its messages come after this poll.

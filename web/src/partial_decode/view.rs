@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use protocol::worker::Unfolded;
+use protocol::worker::PartialDecode;
 
 use super::TokenSource;
 
@@ -19,9 +19,9 @@ pub struct DecodeView {
     /// Number of tokens that are shown, from the first.
     pub count: usize,
     /// Decode of these tokens; absent until the worker has answered.
-    pub now: Option<Arc<Unfolded>>,
+    pub now: Option<Arc<PartialDecode>>,
     /// Decode of all tokens.
-    pub whole: Option<Arc<Unfolded>>,
+    pub whole: Option<Arc<PartialDecode>>,
     /// The reason that nothing could be decoded.
     pub failure: Option<String>,
 }

@@ -54,8 +54,8 @@ impl TokenPanel {
         Self {
             view: Memo::new(move |_| {
                 studio
-                    .partial_decode
-                    .with(crate::partial_decode::PartialDecode::view)
+                    .partial_decoder
+                    .with(crate::partial_decode::PartialDecoder::view)
             }),
             hovered: RwSignal::new(None),
             chosen: RwSignal::new(None),
@@ -139,12 +139,12 @@ pub(crate) fn ActionTokensPanel() -> impl IntoView {
     Effect::new(move |_| {
         let input = input.get();
         studio
-            .partial_decode
-            .update(|partial_decode| partial_decode.select(input));
+            .partial_decoder
+            .update(|partial_decoder| partial_decoder.select(input));
     });
     Effect::new(move |_| {
         // Any change may make a request due.
-        studio.partial_decode.track();
+        studio.partial_decoder.track();
         studio.compute.track();
         requests::decode_partially(studio);
     });

@@ -5,6 +5,8 @@ use protocol::robot::ResetScene;
 use protocol::viewer::{Command, ResetRobot};
 
 use super::state::Studio;
+use super::time::now_millis;
+use crate::pending_instruction::PendingInstruction;
 
 impl Studio {
     /// Gives the robot in view an instruction; `false`, with the reason shown, when that is not possible.
@@ -16,16 +18,23 @@ impl Studio {
         ) {
             (Some(reason), _) => Err(reason),
             (None, None) => Err("There is no robot to instruct yet.".to_owned()),
-            (None, Some(robot_id)) => self.wire.send(
-                &Command {
+            (None, Some(robot_id)) => {
+                self.pending_instruction
+                    .update_value(|pending| pending.give(&robot_id, text, now_millis()));
+                let command = Command {
                     robot_id,
                     text: text.to_owned(),
                     mode,
-                }
-                .into(),
-            ),
+                    heard_beat: self.wire.heard_beat(),
+                };
+                self.wire.send(&command.into())
+            }
         };
         let is_sent = outcome.is_ok();
+        if !is_sent {
+            self.pending_instruction
+                .update_value(PendingInstruction::forget);
+        }
         self.refusal.set(outcome.err());
         is_sent
     }
@@ -36,6 +45,7 @@ impl Studio {
             self.send(ResetRobot {
                 robot_id,
                 scene: ResetScene { seed: None },
+                heard_beat: self.wire.heard_beat(),
             });
         }
     }

@@ -10,11 +10,13 @@ use super::socket;
 use super::state::Studio;
 use super::time::now_millis;
 use super::worker::requests;
+use crate::pending_instruction::PendingInstruction;
 use crate::scene_question::SceneQuestion;
 use crate::stopping::Stopping;
 
 /// Error codes of refused commands, which are shown beside the command box.
-const OF_COMMANDS: [&str; 5] = [
+const OF_COMMANDS: [&str; 6] = [
+    "late",
     "stopped",
     "units_mismatch",
     "robot_disconnected",
@@ -84,7 +86,10 @@ fn receive(studio: Studio, message: ToViewer) {
             studio.stopping.update(|stopping| stopping.accepted(answer));
             studio.send_stops();
         }
-        ToViewer::Heartbeat(heartbeat) => on_problems(studio, heartbeat.problems),
+        ToViewer::Heartbeat(heartbeat) => {
+            socket::heartbeat(studio, heartbeat.beat);
+            on_problems(studio, heartbeat.problems);
+        }
         ToViewer::Status(status) if studio.watches(&status.robot_id) => on_status(studio, status),
         ToViewer::Error(error) => on_error(studio, error),
         // Of a robot that was in view a moment ago.
@@ -111,6 +116,9 @@ fn on_welcome(studio: Studio, welcome: ViewerWelcome) {
     studio.subscribed_to.set_value(None);
     studio.status.set(None);
     studio.stopping.update(Stopping::connected);
+    studio
+        .pending_instruction
+        .update_value(PendingInstruction::reconnected);
     socket::welcomed(studio);
     studio.send_stops();
     requests::load_tokenizer(studio);
@@ -134,6 +142,9 @@ fn on_error(studio: Studio, error: ErrorMessage) {
         return;
     }
     if OF_COMMANDS.contains(&error.code.as_str()) {
+        studio
+            .pending_instruction
+            .update_value(PendingInstruction::forget);
         return studio.refusal.set(Some(error.message));
     }
     let reconnects = error.fatal && error.code != "wrong_version";
@@ -153,10 +164,17 @@ fn on_status(studio: Studio, status: RobotStatus) {
     studio
         .stopping
         .update(|stopping| stopping.seen(&status, now));
+    let lost = studio
+        .pending_instruction
+        .try_update_value(|pending| pending.seen(&status, now))
+        .flatten();
     if studio
         .status
         .with_untracked(|old| old.as_ref() != Some(&status))
     {
         studio.status.set(Some(status));
+    }
+    if lost.is_some() {
+        studio.refusal.set(lost);
     }
 }

@@ -33,8 +33,8 @@ pub(crate) fn Header() -> impl IntoView {
                                 <span class="quiet num">{format::count(policy.parameters)}</span>
                                 <span class="quiet">{format!("on {}", policy.device)}</span>
                                 {policy.depth.map(|depth| view! {
-                                    <span class="quiet" data-testid="policy-depth" data-mode=depth.mode.word()>
-                                        {format!("depth {}", depth.mode.word())}
+                                    <span class="quiet" data-testid="policy-depth" data-mode=depth.mode.name()>
+                                        {format!("depth {}", depth.mode.name())}
                                     </span>
                                 })}
                             }.into_any(),

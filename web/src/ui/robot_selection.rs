@@ -9,6 +9,7 @@ use super::state::Studio;
 use crate::backoff::Connection;
 use crate::decisions::Decisions;
 use crate::joint_history::History;
+use crate::pending_instruction::PendingInstruction;
 use crate::stopping::Stopping;
 use crate::token_stream::TokenStream;
 
@@ -45,6 +46,8 @@ impl Studio {
         self.status.set(None);
         self.newest.set(None);
         self.refusal.set(None);
+        self.pending_instruction
+            .update_value(PendingInstruction::forget);
         self.stopping.update(Stopping::looks_elsewhere);
         self.history.update_value(History::clear);
         self.decisions.update(Decisions::clear);

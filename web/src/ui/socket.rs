@@ -85,6 +85,11 @@ pub(crate) fn welcomed(studio: Studio) {
     update_link(studio, |link| link.welcomed(now));
 }
 
+/// A heartbeat of the studio arrived.
+pub(crate) fn heartbeat(studio: Studio, beat: u64) {
+    update_link(studio, |link| link.heartbeat(beat));
+}
+
 /// Page and studio speak different versions.
 pub(crate) fn refuse(studio: Studio) {
     update_link(studio, Link::refuse);

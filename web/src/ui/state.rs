@@ -17,7 +17,8 @@ use crate::compute::Compute;
 use crate::decisions::Decisions;
 use crate::depth::DepthImages;
 use crate::joint_history::History;
-use crate::partial_decode::PartialDecode;
+use crate::partial_decode::PartialDecoder;
+use crate::pending_instruction::PendingInstruction;
 use crate::scene_question::SceneQuestion;
 use crate::stopping::Stopping;
 use crate::token_stream::TokenStream;
@@ -58,7 +59,7 @@ pub(crate) struct Studio {
     /// A chunk that the viewer edits, in this tab only.
     pub(crate) what_if: RwSignal<Option<WhatIf>>,
     /// The token stream in view, and its decode.
-    pub(crate) partial_decode: RwSignal<PartialDecode>,
+    pub(crate) partial_decoder: RwSignal<PartialDecoder>,
     /// Depth images decoded by the worker.
     pub(crate) depth_images: RwSignal<DepthImages>,
     pub(crate) compute: RwSignal<Compute>,
@@ -68,6 +69,8 @@ pub(crate) struct Studio {
     pub(crate) notices: RwSignal<Vec<Notice>>,
     /// The reason that the last command was refused.
     pub(crate) refusal: RwSignal<Option<String>>,
+    /// The last instruction, until the studio is known to have it.
+    pub(crate) pending_instruction: StoredValue<PendingInstruction>,
     /// Stops that were pressed here.
     pub(crate) stopping: RwSignal<Stopping>,
     /// Canvases of the cameras, by view name.
@@ -99,13 +102,14 @@ impl Studio {
             scene_question: RwSignal::default(),
             stream: RwSignal::default(),
             what_if: RwSignal::new(None),
-            partial_decode: RwSignal::default(),
+            partial_decoder: RwSignal::default(),
             depth_images: RwSignal::default(),
             compute: RwSignal::default(),
             score: ScoreState::default(),
             mode: RwSignal::new(Mode::Continuous),
             notices: RwSignal::new(vec![]),
             refusal: RwSignal::new(None),
+            pending_instruction: StoredValue::new(PendingInstruction::default()),
             stopping: RwSignal::new(Stopping::new(first_press())),
             canvas_images: StoredValue::new_local(HashMap::new()),
             wire: Wire::default(),

@@ -8,6 +8,7 @@ use protocol::viewer::ReleaseRobot;
 use super::socket;
 use super::state::Studio;
 use super::time::now_millis;
+use crate::pending_instruction::PendingInstruction;
 use crate::stopping::{LATE_MILLIS, Stopping, Target};
 
 impl Studio {
@@ -34,6 +35,8 @@ impl Studio {
                 .collect::<Vec<_>>()
         });
         self.refusal.set(None);
+        self.pending_instruction
+            .update_value(PendingInstruction::forget);
         self.stopping
             .update(|stopping| stopping.press(target, seen, now));
         // Sends it, or connects for it.
@@ -48,7 +51,10 @@ impl Studio {
     /// Releases the stop of the robot in view.
     pub(crate) fn press_release(self) {
         if let Some(robot_id) = self.watched.get_untracked()
-            && self.send(ReleaseRobot { robot_id })
+            && self.send(ReleaseRobot {
+                robot_id,
+                heard_beat: self.wire.heard_beat(),
+            })
         {
             self.stopping.update(Stopping::released);
         }

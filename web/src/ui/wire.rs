@@ -54,6 +54,11 @@ impl Wire {
         }
     }
 
+    /// The newest heartbeat of this connection, for messages that must not arrive late.
+    pub(crate) fn heard_beat(self) -> Option<u64> {
+        self.link.with_value(Link::heard_beat)
+    }
+
     /// Hands one message to the browser, which does not guarantee that it arrives.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! Values of `config.json` that cannot be, alone or together.
+//! Checks of `config.json`: values that are impossible alone or together.
 
 use super::{Config, FILE};
 use crate::error::{LoadError, bad_value, unsupported};

@@ -6,7 +6,7 @@ use sim::{Behavior, CONTROL_RATE_HZ, Camera, Demonstration, TaskFamily, TaskProg
 use std::{borrow::Cow, collections::BTreeMap};
 use topreward::{
     Clip,
-    scorer::{Film, ScorerError, ScorerOptions},
+    scorer::{FrameSource, ScorerError, ScorerOptions},
 };
 use vision::RgbImage;
 
@@ -41,7 +41,7 @@ pub struct Filmed {
     frames: BTreeMap<usize, RgbImage>,
 }
 
-impl Film for Filmed {
+impl FrameSource for Filmed {
     fn frame(&self, index: usize) -> Result<Cow<'_, RgbImage>, ScorerError> {
         self.frames
             .get(&index)

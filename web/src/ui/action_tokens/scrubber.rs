@@ -43,8 +43,8 @@ pub(crate) fn Scrubber() -> impl IntoView {
     let cut = move |to: usize| {
         pin_shown(studio);
         studio
-            .partial_decode
-            .update(|partial_decode| partial_decode.show_first(to));
+            .partial_decoder
+            .update(|partial_decoder| partial_decoder.show_first(to));
     };
     let step = move || {
         let (count, all) = (count.get_untracked(), all.get_untracked());

@@ -44,12 +44,12 @@ fn receive(studio: Studio, message: FromWorker) {
                     .update(|decisions| decisions.decoded(number, outcome));
             }
         }
-        FromWorker::Unfolded {
+        FromWorker::PartiallyDecoded {
             request_id,
             outcome,
         } => studio
-            .partial_decode
-            .update(|partial_decode| partial_decode.answered(request_id, outcome)),
+            .partial_decoder
+            .update(|partial_decoder| partial_decoder.answered(request_id, outcome)),
         FromWorker::Encoded {
             request_id,
             outcome,

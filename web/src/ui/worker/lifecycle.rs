@@ -13,7 +13,7 @@ use super::handle::RunningWorker;
 use crate::compute::Phase;
 use crate::depth::DepthImages;
 use crate::latest::Latest;
-use crate::partial_decode::PartialDecode;
+use crate::partial_decode::PartialDecoder;
 use crate::ui::state::Studio;
 use crate::ui::time::now_millis;
 
@@ -53,7 +53,7 @@ pub(crate) fn start(studio: Studio) {
         Err(reason) => Phase::Dead { reason },
     };
     studio.worker.decode.update_value(Latest::reset);
-    studio.partial_decode.update(PartialDecode::restart);
+    studio.partial_decoder.update(PartialDecoder::restart);
     studio.depth_images.update(DepthImages::restart);
     studio
         .score

@@ -3,12 +3,13 @@
 use leptos::prelude::*;
 use protocol::viewer::ActionDimension;
 use protocol::worker::{
-    CodecRun, ComputeKind, DecodeRequest, DrawRequest, EncodeRequest, ToWorker, UnfoldRequest,
+    CodecRun, ComputeKind, DecodeRequest, DrawRequest, EncodeRequest, PartialDecodeRequest,
+    ToWorker,
 };
 
 use crate::compute::Compute;
 use crate::latest::Latest;
-use crate::partial_decode::PartialDecode;
+use crate::partial_decode::PartialDecoder;
 use crate::studio_url;
 use crate::ui::settings;
 use crate::ui::state::Studio;
@@ -70,11 +71,11 @@ pub(crate) fn decode_partially(studio: Studio) {
         return;
     }
     let ask = studio
-        .partial_decode
-        .try_update_untracked(PartialDecode::ask)
+        .partial_decoder
+        .try_update_untracked(PartialDecoder::ask)
         .flatten();
     if let Some(ask) = ask {
-        let request = UnfoldRequest {
+        let request = PartialDecodeRequest {
             request_id: ask.id,
             tokens: ask.tokens,
             ended: ask.ended,
@@ -82,7 +83,7 @@ pub(crate) fn decode_partially(studio: Studio) {
             dims: ask.dims,
             action: action_dimensions(studio),
         };
-        studio.worker.post(&ToWorker::Unfold(request));
+        studio.worker.post(&ToWorker::DecodePartial(request));
     }
 }
 
