@@ -218,9 +218,9 @@ mod tests {
             choose(&[cpu.clone(), gpu.clone()], None).chosen,
             Some(ComputeKind::Cpu)
         );
-        let wished = choose(&[cpu, gpu], Some(ComputeKind::Webgpu));
+        let preferred = choose(&[cpu, gpu], Some(ComputeKind::Webgpu));
         assert_eq!(
-            (wished.chosen, wished.by_visitor),
+            (preferred.chosen, preferred.by_visitor),
             (Some(ComputeKind::Cpu), false)
         );
     }

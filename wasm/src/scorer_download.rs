@@ -14,7 +14,7 @@ use crate::worker_scope::{error_text, global_scope};
 /// Bytes of one range request: small enough to cancel soon and lose little, large enough for a fast connection.
 const RANGE_BYTES: u64 = 4 << 20;
 /// Largest total size of files held in memory where the browser offers no storage.
-const MOST_IN_MEMORY: u64 = 512 << 20;
+const MAX_IN_MEMORY: u64 = 512 << 20;
 
 /// Result of a download.
 pub(crate) struct Download {
@@ -38,13 +38,13 @@ pub(crate) async fn open_storage(
         Err(why) => why,
         // Cached files count as used storage, so requiring room for all of them is conservative.
         Ok(folder) => match opfs_cache::available_bytes().await {
-            Some(room) if room < bytes && bytes > MOST_IN_MEMORY => {
+            Some(room) if room < bytes && bytes > MAX_IN_MEMORY => {
                 format!("the browser has room for {} more", megabytes(room))
             }
             _ => return Ok(Some(folder)),
         },
     };
-    if bytes <= MOST_IN_MEMORY {
+    if bytes <= MAX_IN_MEMORY {
         return Ok(None);
     }
     Err(format!(
@@ -73,7 +73,7 @@ pub(crate) async fn fetch_all(
             Some(folder) => match opfs_cache::open(folder, &file.name).await {
                 Ok(cached) => cached,
                 // Another tab has it open: this tab downloads its own copy, if it fits in memory.
-                Err(_) if file.bytes <= MOST_IN_MEMORY => {
+                Err(_) if file.bytes <= MAX_IN_MEMORY => {
                     is_kept = false;
                     CachedFile::Memory(Vec::new())
                 }

@@ -328,14 +328,14 @@ mod tests {
 
     #[test]
     fn times_are_round() {
-        let words = |secs: f64| {
+        let text = |secs: f64| {
             time_ticks(secs)
                 .into_iter()
                 .map(|tick| tick.1)
                 .collect::<Vec<_>>()
         };
-        assert_eq!(words(4.1), ["0", "1", "2", "3", "4"]);
-        assert_eq!(words(1.0), ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
-        assert_eq!(words(33.0), ["0", "10", "20", "30"]);
+        assert_eq!(text(4.1), ["0", "1", "2", "3", "4"]);
+        assert_eq!(text(1.0), ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
+        assert_eq!(text(33.0), ["0", "10", "20", "30"]);
     }
 }

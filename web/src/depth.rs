@@ -64,11 +64,11 @@ pub fn cosine_text(cosine: f32, threshold: f32) -> String {
 pub fn cell_reason(cell: &Cell, threshold: f32) -> String {
     match cell.cosine {
         Some(cosine) => {
-            let words = cosine_text(cosine, threshold);
+            let text = cosine_text(cosine, threshold);
             if cell.regenerated {
-                format!("regenerated: cosine {words}, below {threshold}")
+                format!("regenerated: cosine {text}, below {threshold}")
             } else {
-                format!("replayed: cosine {words}, not below {threshold}")
+                format!("replayed: cosine {text}, not below {threshold}")
             }
         }
         None if cell.regenerated => "regenerated".to_owned(),
@@ -280,8 +280,8 @@ mod tests {
         );
         assert_eq!(cell(&depth, 4), None);
         assert_eq!(cosine_text(1.000_000_1, 0.996), "1.0000");
-        let words = reason(&depth, DepthMode::Adaptive);
-        assert!(words.contains("below 0.996") && words.contains("6 passes"));
+        let text = reason(&depth, DepthMode::Adaptive);
+        assert!(text.contains("below 0.996") && text.contains("6 passes"));
         let first = DepthReasoning {
             similarity: vec![],
             ..depth
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn one_picture_is_asked_for_at_a_time_and_none_twice() {
+    fn one_image_is_requested_at_a_time_and_none_twice() {
         let mut depth_images = DepthImages::default();
         let id = depth_images.ask(&[1, 2]).unwrap();
         assert_eq!(depth_images.ask(&[3, 4]), None, "the worker is busy");

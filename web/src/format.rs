@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_age_is_told_in_whole_seconds() {
+    fn an_age_is_in_whole_seconds() {
         assert_eq!(age(1_990.0), "1 s old");
         assert_eq!(age(12_000.0), "12 s old");
         assert_eq!(age(125_400.0), "2 min 5 s old");

@@ -93,14 +93,14 @@ impl VideoExtent {
     /// # Errors
     /// A message for no frames, an unknown profile or choice of prefixes, or more frames than [`MAX_FRAMES`].
     pub fn frames_to_show(&self, profile: &str, prefixes: &str) -> Result<Vec<u32>, String> {
-        let words = |error: topreward::Error| format::capitalized(&error.to_string());
-        let clip = Clip::new(self.frames as usize, self.fps).map_err(words)?;
-        let profile: Profile = profile.parse().map_err(words)?;
-        let prefixes: Prefixes = prefixes.parse().map_err(words)?;
+        let message = |error: topreward::Error| format::capitalized(&error.to_string());
+        let clip = Clip::new(self.frames as usize, self.fps).map_err(message)?;
+        let profile: Profile = profile.parse().map_err(message)?;
+        let prefixes: Prefixes = prefixes.parse().map_err(message)?;
         // Checked before anything is allocated by the length of the clip.
         let whole = profile
             .frames(&clip, clip.frames())
-            .map_err(words)?
+            .map_err(message)?
             .indices
             .len();
         if whole > MAX_FRAMES {
@@ -109,7 +109,7 @@ impl VideoExtent {
                  video, or the profile “aligned”, which looks twice a second."
             ));
         }
-        let lengths = prefixes.lengths(&clip, profile).map_err(words)?;
+        let lengths = prefixes.lengths(&clip, profile).map_err(message)?;
         let last = clip.frames() - 1;
         let mut indices = vec![0, last];
         // With a prefix-stable profile, shorter prefixes show the first of the frames that longer ones do.
@@ -119,7 +119,7 @@ impl VideoExtent {
             0
         };
         for &length in lengths.get(needed..).unwrap_or_default() {
-            indices.extend(profile.frames(&clip, length).map_err(words)?.indices);
+            indices.extend(profile.frames(&clip, length).map_err(message)?.indices);
         }
         indices.sort_unstable();
         indices.dedup();
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_scored_is_said_in_words() {
+    fn a_video_that_cannot_be_scored_is_refused_with_a_reason() {
         let too_many = extent(100_000, 30.0)
             .frames_to_show("lerobot", "15")
             .unwrap_err();

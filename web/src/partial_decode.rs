@@ -257,16 +257,16 @@ mod tests {
     }
 
     fn settle(partial_decoder: &mut PartialDecoder) -> usize {
-        let mut asked = 0;
+        let mut requests = 0;
         while let Some(ask) = partial_decoder.ask() {
-            asked += 1;
+            requests += 1;
             partial_decoder.answered(ask.id, outcome(&ask));
         }
-        asked
+        requests
     }
 
     #[test]
-    fn the_whole_is_asked_first_and_then_the_cut() {
+    fn the_whole_is_requested_first_and_then_the_cut() {
         let mut partial_decoder = PartialDecoder::default();
         assert_eq!(partial_decoder.ask(), None);
         partial_decoder.select(Some(input(TokenSource::Decision(1), 4, true)));
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_kept_in_words_and_a_restarted_worker_is_asked_again() {
+    fn a_failure_is_kept_and_a_restarted_worker_gets_the_request_again() {
         let mut partial_decoder = PartialDecoder::default();
         partial_decoder.select(Some(input(TokenSource::Decision(1), 2, true)));
         let ask = partial_decoder.ask().unwrap();

@@ -106,10 +106,10 @@ mod tests {
         assert_eq!(pending.seen(&before, 100.0), None, "it is on its way");
         pending.reconnected();
         assert_eq!(pending.seen(&status("other", ""), 9_000.0), None);
-        let words = pending.seen(&before, 9_000.0).unwrap();
+        let message = pending.seen(&before, 9_000.0).unwrap();
         assert!(
-            words.contains("push the cube") && words.contains("Send it again"),
-            "{words}"
+            message.contains("push the cube") && message.contains("Send it again"),
+            "{message}"
         );
         assert_eq!(pending.seen(&before, 9_100.0), None);
     }

@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prompt_becomes_words_marks_and_images() {
+    fn a_prompt_becomes_text_special_tokens_and_images() {
         let prompt = "<|im_end|>Image 1<im_start><im_patch><im_patch><im_patch><im_end><|im_start|>user\nThe task is to push. <state_start><state_127><state_end><action_output>";
         assert_eq!(
             segments(prompt),

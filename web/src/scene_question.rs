@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_newest_question_is_heard() {
+    fn only_the_newest_question_gets_answers() {
         let mut scene_question = SceneQuestion::default();
         assert_eq!(scene_question.state(), State::Idle);
         let first = scene_question.ask("a");
@@ -278,14 +278,14 @@ mod tests {
             ahead,
             ..answer(id, AnswerState::Waiting, "")
         };
-        for (ahead, words) in [
+        for (ahead, expected) in [
             (2, "2 questions of others"),
             (1, "One question"),
             (0, "Next"),
         ] {
             scene_question.on_answer(waiting(ahead));
             assert!(
-                scene_question.note().starts_with(words),
+                scene_question.note().starts_with(expected),
                 "{}",
                 scene_question.note()
             );

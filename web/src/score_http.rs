@@ -82,11 +82,11 @@ mod tests {
             .collect();
         for size in [1, 7, 1000] {
             let mut lines = EventLines::default();
-            let mut heard = Vec::new();
+            let mut events = Vec::new();
             for piece in text.as_bytes().chunks(size) {
-                heard.extend(lines.push(piece).unwrap());
+                events.extend(lines.push(piece).unwrap());
             }
-            assert_eq!(heard, [event(0), event(1), event(2)]);
+            assert_eq!(events, [event(0), event(1), event(2)]);
         }
         let mut lines = EventLines::default();
         assert_eq!(lines.push(b"\r\n\n").unwrap(), []);

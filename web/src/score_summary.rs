@@ -116,7 +116,7 @@ pub struct Remark {
     /// Its severity.
     pub severity: Severity,
     /// Its text.
-    pub words: String,
+    pub text: String,
 }
 
 /// Remarks on a finished job, the most severe first.
@@ -146,7 +146,7 @@ fn frozen(score_job: &ScoreJob) -> Option<Remark> {
     Some(if frozen_rises && share >= LIKE_THE_VIDEO {
         Remark {
             severity: Severity::Severe,
-            words: format!(
+            text: format!(
                 "This curve shows the number of images, not progress: one frozen frame, shown again and again, rises {}. \
                  Subtract it to see what the video adds.",
                 if share >= 1.0 {
@@ -159,7 +159,7 @@ fn frozen(score_job: &ScoreJob) -> Option<Remark> {
     } else if frozen_rises {
         Remark {
             severity: Severity::Minor,
-            words: format!(
+            text: format!(
                 "The frozen frame rises too, but only {:.0} % as far as the video.",
                 share * 100.0
             ),
@@ -167,7 +167,7 @@ fn frozen(score_job: &ScoreJob) -> Option<Remark> {
     } else {
         Remark {
             severity: Severity::Good,
-            words: "The frozen frame does not rise with the number of images.".to_owned(),
+            text: "The frozen frame does not rise with the number of images.".to_owned(),
         }
     })
 }
@@ -195,7 +195,7 @@ fn instruction_controls(score_job: &ScoreJob) -> Option<Remark> {
         .collect();
     (!beaten.is_empty()).then(|| Remark {
         severity: Severity::Minor,
-        words: format!(
+        text: format!(
             "At the end the scorer finds {} at least as probable as the instruction.",
             beaten.join(" and ")
         ),
@@ -257,36 +257,36 @@ mod tests {
     const RISING: &[f64] = &[-4.0, -3.0, -2.0, -1.0];
 
     #[test]
-    fn a_frozen_frame_that_rises_like_the_video_is_called_by_its_name() {
-        let said = remarks(&scored(&[
+    fn a_frozen_frame_that_rises_like_the_video_is_severe() {
+        let found = remarks(&scored(&[
             (CurveKind::Instruction, RISING),
             (CurveKind::Frozen, &[-4.0, -3.2, -2.5, -1.6]),
         ]));
-        assert_eq!(said[0].severity, Severity::Severe);
-        assert!(said[0].words.contains("the number of images, not progress"));
-        assert!(said[0].words.contains("80 % as far"), "{}", said[0].words);
-        let said = remarks(&scored(&[
+        assert_eq!(found[0].severity, Severity::Severe);
+        assert!(found[0].text.contains("the number of images, not progress"));
+        assert!(found[0].text.contains("80 % as far"), "{}", found[0].text);
+        let found = remarks(&scored(&[
             (CurveKind::Instruction, RISING),
             (CurveKind::Frozen, &[-4.0, -3.0, -1.0, 0.0]),
         ]));
-        assert!(said[0].words.contains("or farther"), "{}", said[0].words);
+        assert!(found[0].text.contains("or farther"), "{}", found[0].text);
     }
 
     #[test]
-    fn one_that_creeps_or_stays_is_told_apart() {
-        let said = |frozen: &[f64]| {
+    fn a_frozen_frame_that_creeps_or_stays_is_distinguished() {
+        let found = |frozen: &[f64]| {
             remarks(&scored(&[
                 (CurveKind::Instruction, RISING),
                 (CurveKind::Frozen, frozen),
             ]))
         };
-        let creeping = said(&[-4.0, -3.9, -3.8, -3.7]);
+        let creeping = found(&[-4.0, -3.9, -3.8, -3.7]);
         assert_eq!(creeping[0].severity, Severity::Minor);
-        assert!(creeping[0].words.contains("10 %"), "{}", creeping[0].words);
-        assert_eq!(said(&[-4.0; 4])[0].severity, Severity::Good);
-        assert_eq!(said(&[-2.0, -3.0, -4.0, -5.0])[0].severity, Severity::Good);
+        assert!(creeping[0].text.contains("10 %"), "{}", creeping[0].text);
+        assert_eq!(found(&[-4.0; 4])[0].severity, Severity::Good);
+        assert_eq!(found(&[-2.0, -3.0, -4.0, -5.0])[0].severity, Severity::Good);
         // A single point is not a curve.
-        assert!(said(&[-4.0]).is_empty());
+        assert!(found(&[-4.0]).is_empty());
         // A video that does not move at all, and a frozen frame that does.
         let level = remarks(&scored(&[
             (CurveKind::Instruction, &[-1.0; 4]),
@@ -309,12 +309,12 @@ mod tests {
         assert_eq!(found[0].success_score, Some(-2.0));
         assert_eq!(found[2].gap, Some(7.0));
         assert_eq!(found[2].voc, None, "level");
-        let said = remarks(&score_job);
-        assert_eq!(said.len(), 1);
+        let found = remarks(&score_job);
+        assert_eq!(found.len(), 1);
         assert!(
-            said[0].words.contains("its negation at least"),
+            found[0].text.contains("its negation at least"),
             "{}",
-            said[0].words
+            found[0].text
         );
     }
 }

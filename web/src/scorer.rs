@@ -35,8 +35,8 @@ impl ScoreLocation {
 pub struct TabScorer {
     state: Option<ScorerState>,
     /// Requested precision of the language model's matrices, once the scorer was requested.
-    wanted: Option<Option<String>>,
-    asked: bool,
+    requested: Option<Option<String>>,
+    is_requested: bool,
     cancelling: bool,
     forgetting: Forgetting,
 }
@@ -45,7 +45,7 @@ pub struct TabScorer {
 #[derive(Debug, Clone, Default, PartialEq)]
 enum Forgetting {
     #[default]
-    Unasked,
+    Idle,
     Asked,
     Done,
     Failed(String),
@@ -55,25 +55,25 @@ impl TabScorer {
     /// Requests the scorer, in this precision or its default.
     pub fn want(&mut self, precision: Option<String>) {
         *self = Self {
-            wanted: Some(precision),
+            requested: Some(precision),
             ..Self::default()
         };
     }
 
     /// The precision to request from the worker, once.
     pub fn ask(&mut self) -> Option<Option<String>> {
-        if self.asked {
+        if self.is_requested {
             return None;
         }
-        let precision = self.wanted.clone()?;
-        self.asked = true;
+        let precision = self.requested.clone()?;
+        self.is_requested = true;
         Some(precision)
     }
 
     /// Applies the worker's report.
     pub fn apply(&mut self, state: ScorerState) {
         // Of a load that was cancelled.
-        if self.wanted.is_none() {
+        if self.requested.is_none() {
             return;
         }
         if !matches!(
@@ -86,8 +86,8 @@ impl TabScorer {
             state,
             ScorerState::Refused { .. } | ScorerState::Cancelled | ScorerState::Failed { .. }
         ) {
-            self.wanted = None;
-            self.asked = false;
+            self.requested = None;
+            self.is_requested = false;
         }
         self.state = Some(state);
     }
@@ -95,7 +95,7 @@ impl TabScorer {
     /// Follows a restart of the worker; a requested scorer is requested again.
     pub fn restarted(&mut self) {
         self.state = None;
-        self.asked = false;
+        self.is_requested = false;
         self.cancelling = false;
     }
 
@@ -106,9 +106,9 @@ impl TabScorer {
 
     /// Cancels the load.
     pub fn cancel(&mut self) {
-        self.cancelling = self.asked;
-        if !self.asked {
-            self.wanted = None;
+        self.cancelling = self.is_requested;
+        if !self.is_requested {
+            self.requested = None;
             self.state = Some(ScorerState::Cancelled);
         }
     }
@@ -138,7 +138,7 @@ impl TabScorer {
     /// Whether it is being loaded.
     #[must_use]
     pub fn is_loading(&self) -> bool {
-        self.wanted.is_some() && !self.is_ready()
+        self.requested.is_some() && !self.is_ready()
     }
 
     /// The reason that loading failed.
@@ -155,7 +155,7 @@ impl TabScorer {
     pub fn name(&self) -> &'static str {
         match &self.state {
             _ if self.cancelling => "cancelling",
-            None if self.wanted.is_some() => "waiting",
+            None if self.requested.is_some() => "waiting",
             None => "absent",
             Some(ScorerState::Refused { .. }) => "refused",
             Some(ScorerState::Fetching { .. }) => "fetching",
@@ -201,11 +201,11 @@ impl TabScorer {
         match &self.forgetting {
             Forgetting::Asked => return "Forgetting the kept files…".to_owned(),
             Forgetting::Failed(problem) => return format::capitalized(problem),
-            Forgetting::Unasked | Forgetting::Done => {}
+            Forgetting::Idle | Forgetting::Done => {}
         }
         match &self.state {
             _ if self.cancelling => "Stopping…".to_owned(),
-            None if self.wanted.is_some() => {
+            None if self.requested.is_some() => {
                 "Waiting for this tab's worker and its self-test…".to_owned()
             }
             None if self.is_forgotten() => {
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn the_worker_is_asked_once_and_again_after_it_began_anew() {
+    fn the_scorer_is_requested_once_and_again_after_a_restart() {
         let mut tab_scorer = TabScorer::default();
         assert_eq!((tab_scorer.ask(), tab_scorer.name()), (None, "absent"));
         tab_scorer.want(Some("int8".to_owned()));
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_and_a_cancel_end_the_wish() {
+    fn a_refusal_and_a_cancel_end_the_request() {
         let mut tab_scorer = TabScorer::default();
         tab_scorer.want(None);
         tab_scorer.ask();

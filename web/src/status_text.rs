@@ -47,7 +47,7 @@ pub fn status_text(
     stopping: &Stopping,
     status: Option<&RobotStatus>,
 ) -> StatusText {
-    let mut said = if let Some(stop) = stopping.say(seen) {
+    let mut text = if let Some(stop) = stopping.say(seen) {
         let state = if stop.is_late {
             "undelivered"
         } else {
@@ -57,14 +57,14 @@ pub fn status_text(
     } else {
         match seen.connection {
             Connection::Live => of_studio(seen, stopping, status),
-            _ => unheard(seen, status),
+            _ => disconnected(seen, status),
         }
     };
     let note = stopping.note(seen);
     if !note.is_empty() {
-        said.detail = format!("{} {note}", said.detail).trim_start().to_owned();
+        text.detail = format!("{} {note}", text.detail).trim_start().to_owned();
     }
-    said
+    text
 }
 
 /// The reason that no command can be given; `None` when one can.
@@ -91,9 +91,9 @@ pub fn blocked_reason(
     (!status.connected).then(|| "The studio has no connection to the robot.".into())
 }
 
-fn unheard(seen: &PageKnowledge, status: Option<&RobotStatus>) -> StatusText {
+fn disconnected(seen: &PageKnowledge, status: Option<&RobotStatus>) -> StatusText {
     let state = "disconnected";
-    let last = last_heard(seen, status);
+    let last = last_known(seen, status);
     let with_last = |words: &str| format!("{words} {last}").trim_end().to_owned();
     if seen.upgrade_is_blocked && seen.connection != Connection::Refused {
         return StatusText::new(
@@ -126,7 +126,7 @@ fn unheard(seen: &PageKnowledge, status: Option<&RobotStatus>) -> StatusText {
 }
 
 /// The last known state of the robot in view, and what may have happened since.
-fn last_heard(seen: &PageKnowledge, status: Option<&RobotStatus>) -> String {
+fn last_known(seen: &PageKnowledge, status: Option<&RobotStatus>) -> String {
     let Some(status) = status else {
         return String::new();
     };

@@ -52,7 +52,7 @@ fn only_another_version_is_final() {
 }
 
 #[test]
-fn a_second_without_a_word_is_said_and_after_two_another_socket_is_dialled() {
+fn a_second_of_silence_is_shown_and_after_two_the_socket_is_replaced() {
     let mut link = live();
     for now in (0..5_000).step_by(500) {
         link.message_received(f64::from(now));
@@ -73,7 +73,7 @@ fn a_second_without_a_word_is_said_and_after_two_another_socket_is_dialled() {
 }
 
 #[test]
-fn a_word_ends_the_silence() {
+fn a_message_ends_the_silence() {
     let mut link = live();
     watch(&mut link, 0, 1_500, false);
     assert_eq!(link.connection(), Connection::Silent);
@@ -100,7 +100,7 @@ fn the_newest_heartbeat_is_that_of_this_connection() {
 }
 
 #[test]
-fn a_page_that_slept_first_reads_what_waits_for_it() {
+fn a_suspended_page_first_reads_its_waiting_messages() {
     let mut link = live();
     // A hidden tab runs once a second at best; its messages come after this poll.
     assert_eq!(link.poll(60_000.0, false), LinkAction::Wait);
@@ -133,7 +133,7 @@ fn an_attempt_that_hangs_is_given_up_and_made_again() {
 }
 
 #[test]
-fn a_stop_that_waits_shortens_the_pauses_and_so_does_somebody_who_looks() {
+fn a_waiting_stop_and_a_page_in_view_shorten_the_pauses() {
     let mut link = live();
     for now in [0.0, 1.0, 2.0, 3.0, 4.0] {
         link.closed(now);
@@ -154,7 +154,7 @@ fn a_stop_that_waits_shortens_the_pauses_and_so_does_somebody_who_looks() {
 }
 
 #[test]
-fn a_proxy_that_drops_the_upgrade_is_told_from_a_studio_that_is_away() {
+fn a_proxy_that_drops_the_upgrade_is_distinguished_from_an_absent_studio() {
     let fails = |link: &mut Link, at: f64| {
         link.retry_now(at);
         assert_eq!(link.poll(at, false), LinkAction::Connect);

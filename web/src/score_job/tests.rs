@@ -100,17 +100,17 @@ fn the_time_left_follows_the_pace() {
 }
 
 #[test]
-fn the_place_in_the_studios_line_is_told_until_the_job_begins() {
+fn the_position_in_the_queue_is_shown_until_the_job_begins() {
     let mut score_job = ScoreJob::default();
     let job = score_job.begin(request(Some(40)), Some(1)).job;
     score_job.sent_frame(job);
     score_job.close(job);
-    for (ahead, words) in [
+    for (ahead, expected) in [
         (2, "2 videos of others are scored first"),
         (1, "One video of somebody else is scored first"),
     ] {
         score_job.on_event(ScoreEvent::Waiting { job, ahead }, 0.0);
-        assert_eq!(score_job.text(), words);
+        assert_eq!(score_job.text(), expected);
     }
     score_job.on_event(started(job), 1.0);
     assert_eq!(score_job.text(), "Looking at the first frames…");

@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_studios_answer_is_read_or_said_why_not() {
+    fn the_studios_response_is_parsed_or_explained() {
         assert_eq!(
             ServedScorer::read(404, "start it with --scorer DIR\n"),
             ServedScorer::Nothing("Start it with --scorer DIR".to_owned())

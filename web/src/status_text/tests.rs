@@ -46,7 +46,7 @@ fn lost() -> Connection {
 }
 
 /// Status text of a robot that runs unattended, or not.
-fn said_of(connection: Connection, status: &RobotStatus, unattended: bool) -> StatusText {
+fn status_of(connection: Connection, status: &RobotStatus, unattended: bool) -> StatusText {
     let robots = [robot(unattended)];
     let seen = PageKnowledge {
         connection,
@@ -58,8 +58,8 @@ fn said_of(connection: Connection, status: &RobotStatus, unattended: bool) -> St
     status_text(&seen, &Stopping::new(1), Some(status))
 }
 
-fn said(status: &RobotStatus) -> StatusText {
-    said_of(Connection::Live, status, false)
+fn text(status: &RobotStatus) -> StatusText {
+    status_of(Connection::Live, status, false)
 }
 
 fn with_stop(stopped: bool, delivered: bool) -> RobotStatus {
@@ -73,11 +73,11 @@ fn with_stop(stopped: bool, delivered: bool) -> RobotStatus {
 
 #[test]
 fn a_running_task_names_the_instruction_and_the_time() {
-    let said = said(&status());
-    assert_eq!(said.state, "running");
-    assert!(said.headline.contains("reach the red cube"));
-    assert_eq!(said.detail, "2.1 s");
-    assert!(!said.is_latched);
+    let text = text(&status());
+    assert_eq!(text.state, "running");
+    assert!(text.headline.contains("reach the red cube"));
+    assert_eq!(text.detail, "2.1 s");
+    assert!(!text.is_latched);
 }
 
 #[test]
@@ -86,28 +86,28 @@ fn a_stop_outranks_success_and_a_lost_wire_outranks_everything() {
         task: TaskState::Succeeded,
         ..status()
     };
-    assert_eq!(said(&done).state, "succeeded");
+    assert_eq!(text(&done).state, "succeeded");
     let stopping = RobotStatus {
         task: TaskState::Succeeded,
         ..with_stop(false, true)
     };
-    assert_eq!(said(&stopping).state, "stopping");
-    assert_eq!(said(&with_stop(true, true)).state, "stopped");
-    let unheard = said_of(lost(), &with_stop(true, true), false);
-    assert_eq!(unheard.state, "disconnected");
-    assert!(!unheard.is_latched, "nothing can be released");
+    assert_eq!(text(&stopping).state, "stopping");
+    assert_eq!(text(&with_stop(true, true)).state, "stopped");
+    let disconnected = status_of(lost(), &with_stop(true, true), false);
+    assert_eq!(disconnected.state, "disconnected");
+    assert!(!disconnected.is_latched, "nothing can be released");
 }
 
 #[test]
 fn holding_matters_only_while_there_is_work() {
     let mut status = status();
     status.holding = true;
-    assert_eq!(said(&status).state, "holding");
+    assert_eq!(text(&status).state, "holding");
     status.task = TaskState::Succeeded;
-    assert_eq!(said(&status).state, "succeeded");
+    assert_eq!(text(&status).state, "succeeded");
     status.instruction.clear();
     status.task = TaskState::Idle;
-    assert_eq!(said(&status).state, "idle");
+    assert_eq!(text(&status).state, "idle");
 }
 
 #[test]
@@ -119,25 +119,25 @@ fn without_a_robot_it_says_how_to_get_one() {
         watched: None,
         now_millis: 0.0,
     };
-    let said = status_text(&seen, &Stopping::new(1), None);
-    assert!(said.detail.contains("policy-studio sim"));
+    let text = status_text(&seen, &Stopping::new(1), None);
+    assert!(text.detail.contains("policy-studio sim"));
     // A robot that was in view, and a studio that was restarted since.
     let seen = PageKnowledge {
         watched: Some("a"),
         ..seen
     };
-    let said = status_text(&seen, &Stopping::new(1), Some(&status()));
-    assert_eq!(said.state, "disconnected");
-    assert!(said.headline.contains("does not know this robot"));
+    let text = status_text(&seen, &Stopping::new(1), Some(&status()));
+    assert_eq!(text.state, "disconnected");
+    assert!(text.headline.contains("does not know this robot"));
 }
 
 #[test]
 fn nothing_is_claimed_of_a_robot_that_cannot_be_seen() {
     for connection in [Connection::Silent, lost(), Connection::Refused] {
-        let alone = said_of(connection, &status(), true);
+        let alone = status_of(connection, &status(), true);
         assert!(alone.detail.contains("may still be moving"), "{alone:?}");
         assert!(alone.detail.contains("goes on without this page"));
-        let attended = said_of(connection, &status(), false);
+        let attended = status_of(connection, &status(), false);
         assert!(attended.detail.contains("may still be moving"));
         assert!(attended.detail.contains("about two seconds"));
         assert!(attended.detail.contains("cannot see whether"));
@@ -145,25 +145,25 @@ fn nothing_is_claimed_of_a_robot_that_cannot_be_seen() {
             instruction: String::new(),
             ..status()
         };
-        for (status, words) in [
+        for (status, expected) in [
             (idle, "had no instruction"),
             (with_stop(true, true), "stopped and had confirmed"),
             (with_stop(false, true), "had not confirmed"),
         ] {
-            let said = said_of(connection, &status, false);
-            assert!(said.detail.contains("When last heard of"), "{said:?}");
-            assert!(said.detail.contains(words), "{said:?}");
+            let text = status_of(connection, &status, false);
+            assert!(text.detail.contains("When last heard of"), "{text:?}");
+            assert!(text.detail.contains(expected), "{text:?}");
         }
         for unattended in [true, false] {
-            let said = said_of(connection, &status(), unattended);
-            assert!(!said.detail.contains("by itself"), "{said:?}");
+            let text = status_of(connection, &status(), unattended);
+            assert!(!text.detail.contains("by itself"), "{text:?}");
         }
     }
     let gone = RobotStatus {
         connected: false,
         ..status()
     };
-    assert!(said(&gone).detail.contains("cannot be seen"));
+    assert!(text(&gone).detail.contains("cannot be seen"));
 }
 
 #[test]
@@ -172,19 +172,19 @@ fn a_robot_that_is_away_meets_its_latched_stop() {
         connected: false,
         ..with_stop(false, false)
     };
-    let said = said(&gone);
-    assert_eq!(said.state, "disconnected");
-    assert!(said.detail.contains("latched"));
+    let text = text(&gone);
+    assert_eq!(text.state, "disconnected");
+    assert!(text.detail.contains("latched"));
     assert!(
-        said.is_latched,
+        text.is_latched,
         "the latch can be released before it is back"
     );
 }
 
 #[test]
-fn a_robot_that_does_not_confirm_within_a_second_is_said_loudly() {
+fn a_robot_that_does_not_confirm_within_a_second_raises_an_alarm() {
     let robots = [robot(false)];
-    for (delivered, words) in [(true, "has written it"), (false, "not written")] {
+    for (delivered, text) in [(true, "has written it"), (false, "not written")] {
         let mut stopping = Stopping::new(1);
         let status = with_stop(false, delivered);
         stopping.seen(&status, 0.0);
@@ -202,7 +202,7 @@ fn a_robot_that_does_not_confirm_within_a_second_is_said_loudly() {
         let late = at(LATE_MILLIS);
         assert_eq!(late.state, "unconfirmed");
         assert!(late.headline.contains("NOT confirmed"));
-        assert!(late.detail.contains(words));
+        assert!(late.detail.contains(text));
         assert!(late.detail.contains("emergency stop"));
         assert!(late.is_latched);
     }
@@ -235,10 +235,10 @@ fn a_press_outranks_the_link_and_its_answer_is_added() {
         connection: Connection::Live,
         ..seen
     };
-    let said = status_text(&live, &stopping, Some(&with_stop(true, true)));
-    assert_eq!(said.state, "stopped");
-    assert!(said.detail.contains("holds the stop of arm"), "{said:?}");
-    assert!(said.detail.contains("read-only"));
+    let text = status_text(&live, &stopping, Some(&with_stop(true, true)));
+    assert_eq!(text.state, "stopped");
+    assert!(text.detail.contains("holds the stop of arm"), "{text:?}");
+    assert!(text.detail.contains("read-only"));
 }
 
 #[test]
@@ -250,8 +250,8 @@ fn a_blocked_upgrade_says_what_a_proxy_must_do() {
         watched: None,
         now_millis: 0.0,
     };
-    let said = status_text(&seen, &Stopping::new(1), None);
-    assert!(said.headline.contains("WebSocket"));
+    let text = status_text(&seen, &Stopping::new(1), None);
+    assert!(text.headline.contains("WebSocket"));
     for word in [
         "proxy",
         "HTTP/1.1",
@@ -260,7 +260,7 @@ fn a_blocked_upgrade_says_what_a_proxy_must_do() {
         "Host",
         "nginx",
     ] {
-        assert!(said.detail.contains(word), "{said:?}");
+        assert!(text.detail.contains(word), "{text:?}");
     }
 }
 

@@ -118,7 +118,7 @@ fn a_new_connection_gets_it_first() {
 }
 
 #[test]
-fn pressing_again_is_the_same_wish_and_goes_out_at_once() {
+fn pressing_again_repeats_the_same_stop_at_once() {
     let mut stopping = Stopping::new(FIRST);
     stopping.press(one(), vec![], 0.0);
     sends(&mut stopping, 0, 50);
@@ -137,7 +137,7 @@ fn pressing_again_is_the_same_wish_and_goes_out_at_once() {
 }
 
 #[test]
-fn within_a_second_it_is_answered_or_said_not_to_have_arrived_whatever_the_link() {
+fn within_a_second_it_is_answered_or_shown_as_not_arrived_whatever_the_link() {
     let robots = [robot("a")];
     let waiting = Connection::Live.after_loss();
     for connection in [
@@ -170,7 +170,7 @@ fn within_a_second_it_is_answered_or_said_not_to_have_arrived_whatever_the_link(
 }
 
 #[test]
-fn another_version_is_said_at_once() {
+fn another_version_is_shown_at_once() {
     let mut stopping = Stopping::new(FIRST);
     stopping.press(one(), vec![], 0.0);
     let robots = [robot("a")];
@@ -194,7 +194,7 @@ fn a_robot_that_a_restarted_studio_does_not_know_is_named_as_that() {
 }
 
 #[test]
-fn all_means_each_robot_that_the_visitor_saw() {
+fn all_means_each_robot_on_the_page() {
     let mut stopping = Stopping::new(FIRST);
     let known = ["a", "b", "c"].map(str::to_owned).to_vec();
     stopping.press(Target::All, known, 0.0);
@@ -248,7 +248,7 @@ fn the_answer_to_all_names_who_is_stopped_and_who_will_be() {
 }
 
 #[test]
-fn a_robot_that_does_not_confirm_is_noticed_and_the_time_to_its_word_is_told() {
+fn an_overdue_confirmation_is_noticed_and_its_time_is_measured() {
     let mut stopping = Stopping::new(FIRST);
     stopping.press(one(), vec![], 0.0);
     stopping.accepted(accepted(FIRST, &[("a", true)]));

@@ -8,7 +8,7 @@ use crate::backoff::Connection;
 /// Remedy while the studio cannot be relied on.
 pub const BY_HAND: &str = "Use the robot’s own emergency stop.";
 /// Largest number of names in a sentence; the rest is counted.
-const MOST_NAMES: usize = 4;
+const MAX_NAMES: usize = 4;
 
 /// State of the page on which the text is based.
 #[derive(Debug, Clone, Copy)]
@@ -181,9 +181,9 @@ fn all_robots(answer: &StopAccepted, seen: &PageKnowledge) -> String {
 
 /// A list of names: `a`, `a and b`, `a, b and 3 more`.
 fn list(names: &[String]) -> Option<String> {
-    let mut shown: Vec<String> = names.iter().take(MOST_NAMES).cloned().collect();
-    if names.len() > MOST_NAMES {
-        shown.push(format!("{} more", names.len() - MOST_NAMES));
+    let mut shown: Vec<String> = names.iter().take(MAX_NAMES).cloned().collect();
+    if names.len() > MAX_NAMES {
+        shown.push(format!("{} more", names.len() - MAX_NAMES));
     }
     let last = shown.pop()?;
     Some(if shown.is_empty() {

@@ -178,7 +178,7 @@ pub(crate) fn ActionTokensPanel() -> impl IntoView {
             Some(TokenSource::WhatIf(_)) => {
                 Some(format!("{} tokens for your change", view.tokens.len()))
             }
-            Some(_) => trace.with(|trace| trace.as_ref().map(summary)),
+            Some(_) => trace.with(|trace| trace.as_ref().map(trace_summary)),
             None => None,
         })
     };
@@ -231,7 +231,7 @@ pub(crate) fn ActionTokensPanel() -> impl IntoView {
     }
 }
 
-fn summary(trace: &Trace) -> String {
+fn trace_summary(trace: &Trace) -> String {
     let count = trace.action_tokens.len();
     match trace.tokens_origin {
         TokensOrigin::Generated => format!("{count} action tokens, written by the policy"),

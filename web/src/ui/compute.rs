@@ -22,16 +22,16 @@ pub(crate) fn ComputePanel() -> impl IntoView {
             .unwrap_or_default()
     };
     let choose = move |word: String| {
-        let wish = match word.as_str() {
+        let preference = match word.as_str() {
             "cpu" => Some(ComputeKind::Cpu),
             "webgpu" => Some(ComputeKind::Webgpu),
             _ => None,
         };
-        requests::choose(studio, wish);
+        requests::choose(studio, preference);
     };
-    let wish = settings::compute().map_or("auto", settings::compute_word);
+    let preference = settings::compute().map_or("auto", settings::compute_word);
     let option = move |word: &'static str, text: &'static str| {
-        view! { <option value=word selected={wish == word}>{text}</option> }
+        view! { <option value=word selected={preference == word}>{text}</option> }
     };
     view! {
         <section class="panel browser" id="browser" aria-labelledby="browser-title">
@@ -191,7 +191,7 @@ fn CodecTimes() -> impl IntoView {
 }
 
 fn device_view(device: &ComputeDevice) -> impl IntoView + use<> {
-    let (state, words, why) = verdict_text(&device.verdict);
+    let (state, verdict, why) = verdict_text(&device.verdict);
     let why = why.map(str::to_owned);
     let passed = device.checks.iter().filter(|check| check.passed).count();
     let count = device.checks.len();
@@ -240,7 +240,7 @@ fn device_view(device: &ComputeDevice) -> impl IntoView + use<> {
                 <span class="quiet">{device.name.clone()}</span>
             </div>
             <p>
-                {words}
+                {verdict}
                 {why.map(|why| format!(": {why}."))}
                 {(state == "testing").then(|| view! { <progress aria-label="Testing"></progress> })}
             </p>

@@ -95,11 +95,11 @@ pub(crate) fn DepthBlock() -> impl IntoView {
 #[component]
 fn Block(shared: Shared) -> impl IntoView {
     let studio = shared.studio;
-    let of_depth = move |words: fn(&DepthReasoning) -> String| {
+    let of_depth = move |text: fn(&DepthReasoning) -> String| {
         move || {
             shared
                 .depth
-                .with(|depth| depth.as_ref().map(words).unwrap_or_default())
+                .with(|depth| depth.as_ref().map(text).unwrap_or_default())
         }
     };
     let counts = Memo::new(move |_| of_depth(depth::counts)());
@@ -145,7 +145,7 @@ fn Block(shared: Shared) -> impl IntoView {
         )
     };
     let frame = Memo::new(move |_| shared.depth.with(|depth| depth.as_ref()?.frame.clone()));
-    let picture = Memo::new(move |_| drawn.with(|drawn| drawn.as_ref().map(|d| d.view.clone())));
+    let image = Memo::new(move |_| drawn.with(|drawn| drawn.as_ref().map(|d| d.view.clone())));
     let has_frame = Memo::new(move |_| frame.with(Option::is_some));
     view! {
         <div
@@ -180,7 +180,7 @@ fn Block(shared: Shared) -> impl IntoView {
                 </Show>
                 <figure class="depth-figure">
                     <div class="depth-stage" class:codes=move || source() == "codes" style=proportions>
-                        <Canvas view=picture hook="depth-picture" label=Signal::derive(|| String::new())/>
+                        <Canvas view=image hook="depth-picture" label=Signal::derive(|| String::new())/>
                         <Outline shared dims=false/>
                         <Cells shared/>
                     </div>
@@ -341,7 +341,7 @@ fn Caption(shared: Shared, drawn: Memo<Option<Drawn>>) -> impl IntoView {
     move || {
         drawn.with(|drawn| {
             let drawn = drawn.as_ref()?;
-            let (ends, words) = match drawn.by_decoder {
+            let (ends, text) = match drawn.by_decoder {
                 Some((kind, micros)) => (
                     ("near".to_owned(), "far".to_owned()),
                     format!(
@@ -365,7 +365,7 @@ fn Caption(shared: Shared, drawn: Memo<Option<Drawn>>) -> impl IntoView {
                     <span class="scale" aria-hidden="true" style=format!("background: {}", css_gradient())></span>
                     {ends.1}
                 </span>
-                <span class="quiet depth-who" data-testid="depth-who">{words}</span>
+                <span class="quiet depth-who" data-testid="depth-who">{text}</span>
             })
         })
     }
@@ -374,7 +374,7 @@ fn Caption(shared: Shared, drawn: Memo<Option<Drawn>>) -> impl IntoView {
 /// Description of the marked cell.
 #[component]
 fn About(shared: Shared) -> impl IntoView {
-    let words = move || {
+    let text = move || {
         let cell = shared.marked().and_then(|index| shared.cell(index));
         cell.map_or_else(
             || "Point at a cell, or go through them with the arrow keys.".to_owned(),
@@ -392,7 +392,7 @@ fn About(shared: Shared) -> impl IntoView {
     view! {
         <p class="depth-about num" data-testid="depth-about" data-fate=fate>
             <span class="depth-key" aria-hidden="true"></span>
-            {words}
+            {text}
         </p>
     }
 }

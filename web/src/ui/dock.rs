@@ -8,16 +8,16 @@ use super::state::Studio;
 pub(crate) fn Dock() -> impl IntoView {
     let studio = expect_context::<Studio>();
     let status_text = Memo::new(move |_| studio.status_text());
-    let state = Memo::new(move |_| status_text.with(|said| said.state));
-    let headline = Memo::new(move |_| status_text.with(|said| said.headline.clone()));
-    let detail = Memo::new(move |_| status_text.with(|said| said.detail.clone()));
-    let is_latched = Memo::new(move |_| status_text.with(|said| said.is_latched));
+    let state = Memo::new(move |_| status_text.with(|text| text.state));
+    let headline = Memo::new(move |_| status_text.with(|text| text.headline.clone()));
+    let detail = Memo::new(move |_| status_text.with(|text| text.detail.clone()));
+    let is_latched = Memo::new(move |_| status_text.with(|text| text.is_latched));
     let has_several = Memo::new(move |_| studio.robots.with(|robots| robots.len() > 1));
     // The remedy for a failed stop is announced with the sentence; other details change too often.
     let aloud = Memo::new(move |_| {
-        status_text.with(|said| match said.state {
-            "undelivered" | "unconfirmed" => format!("{} {}", said.headline, said.detail),
-            _ => said.headline.clone(),
+        status_text.with(|text| match text.state {
+            "undelivered" | "unconfirmed" => format!("{} {}", text.headline, text.detail),
+            _ => text.headline.clone(),
         })
     });
     view! {

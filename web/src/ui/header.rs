@@ -99,11 +99,11 @@ fn Mark() -> impl IntoView {
 fn ConnectionPill() -> impl IntoView {
     let studio = expect_context::<Studio>();
     let state = Memo::new(move |_| studio.connection.get().state());
-    let words = move || studio.connection.get().label();
+    let text = move || studio.connection.get().label();
     view! {
         <p class="pill" role="status" data-testid="connection" data-state=state>
             <span class="dot" aria-hidden="true"></span>
-            {words}
+            {text}
         </p>
     }
 }

@@ -31,8 +31,8 @@ pub(crate) fn compute() -> Option<ComputeKind> {
     }
 }
 
-pub(crate) fn set_compute(wish: Option<ComputeKind>) {
-    write(COMPUTE, wish.map(compute_word));
+pub(crate) fn set_compute(preference: Option<ComputeKind>) {
+    write(COMPUTE, preference.map(compute_word));
 }
 
 /// Name of a kind of device in storage and in the select box.

@@ -98,10 +98,10 @@ fn comparison_view(
     }
 }
 
-fn not_decoded(state: &'static str, words: String) -> impl IntoView {
+fn not_decoded(state: &'static str, text: String) -> impl IntoView {
     view! {
         <div class="verdict" class:bad={state == "failed"} data-testid="trace-decode" data-state=state>
-            <p class="quiet">{words}</p>
+            <p class="quiet">{text}</p>
         </div>
     }
 }

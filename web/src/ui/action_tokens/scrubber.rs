@@ -70,7 +70,7 @@ pub(crate) fn Scrubber() -> impl IntoView {
         timer.set_value(started.ok());
         is_playing.set(timer.with_value(Option::is_some));
     };
-    let words = Memo::new(move |_| panel.view.with(crate::partial_decode::DecodeView::summary));
+    let text = Memo::new(move |_| panel.view.with(crate::partial_decode::DecodeView::summary));
     let detail = move || {
         let rate_hz = panel.rate_hz.get();
         panel.view.with(|view| {
@@ -99,7 +99,7 @@ pub(crate) fn Scrubber() -> impl IntoView {
             })
         })
     };
-    let play_words = move || match (is_playing.get(), crate::ui::settings::wants_less_motion()) {
+    let play_label = move || match (is_playing.get(), crate::ui::settings::wants_less_motion()) {
         (true, _) => "Pause",
         (false, true) => "Next token",
         (false, false) => "Play",
@@ -117,7 +117,7 @@ pub(crate) fn Scrubber() -> impl IntoView {
                 <svg viewBox="0 0 16 16" width="14" height="14" aria-hidden="true">
                     <path d=move || if is_playing.get() { "M3 2h4v12H3zM9 2h4v12H9z" } else { "M3 1.5 14 8 3 14.5z" }/>
                 </svg>
-                {play_words}
+                {play_label}
             </button>
             <input
                 type="range"
@@ -128,7 +128,7 @@ pub(crate) fn Scrubber() -> impl IntoView {
                 // Not `disabled`, which would take the keyboard focus away each time a chunk begins to arrive.
                 aria-disabled=move || is_stream.get().to_string()
                 aria-label="First tokens shown"
-                aria-valuetext=move || words.get()
+                aria-valuetext=move || text.get()
                 data-testid="unfold-scrubber"
                 style=move || format!("--done: {:.2}%", 100.0 * count.get() as f32 / all.get().max(1) as f32)
                 on:input:target=move |event| {
@@ -143,7 +143,7 @@ pub(crate) fn Scrubber() -> impl IntoView {
                 }
             />
             <p class="scrub-words num">
-                <span data-testid="unfold-words">{words}</span>
+                <span data-testid="unfold-words">{text}</span>
                 <span class="quiet">{detail}</span>
             </p>
         </div>

@@ -246,9 +246,9 @@ fn About() -> impl IntoView {
                 ));
                 let what = format!("{} {}", panel.name(at % dims), coefficients::signed(value));
                 match lines.last_mut().filter(|(before, _)| *before == hz) {
-                    Some((_, words)) => {
-                        words.push_str(", ");
-                        words.push_str(&what);
+                    Some((_, text)) => {
+                        text.push_str(", ");
+                        text.push_str(&what);
                     }
                     None => lines.push((hz, what)),
                 }
@@ -275,7 +275,7 @@ fn About() -> impl IntoView {
                 Some((headline, lines, foot)) => view! {
                     <p class="about-title">{headline}</p>
                     <dl>
-                        {lines.into_iter().map(|(hz, words)| view! { <dt>{hz}" Hz"</dt><dd>{words}</dd> }).collect_view()}
+                        {lines.into_iter().map(|(hz, text)| view! { <dt>{hz}" Hz"</dt><dd>{text}</dd> }).collect_view()}
                     </dl>
                     <p class="quiet">{foot}</p>
                 }.into_any(),

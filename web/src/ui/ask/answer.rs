@@ -16,7 +16,7 @@ pub(super) fn AnswerText(looked_at: RwSignal<Option<usize>>) -> impl IntoView {
             .scene_question
             .with(|scene_question| scene_question.state())
     });
-    let asked = move || {
+    let question = move || {
         studio
             .scene_question
             .with(|scene_question| scene_question.question().to_owned())
@@ -38,7 +38,7 @@ pub(super) fn AnswerText(looked_at: RwSignal<Option<usize>>) -> impl IntoView {
     let read_aloud = move || (!state.get().is_open()).then(|| plain.get());
     view! {
         <div class="answer" data-testid="ask-answer" data-state=move || state.get().name()>
-            <p class="asked">{asked}</p>
+            <p class="asked">{question}</p>
             <p class="words" data-testid="ask-text">{move || plain.get()}</p>
             <p class="visually-hidden" aria-live="polite">{read_aloud}</p>
             <div class="row">

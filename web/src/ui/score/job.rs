@@ -159,23 +159,23 @@ pub(super) fn send_captured(
     studio: Studio,
     job: u64,
     index: u32,
-    picture: &CapturedFrame,
+    captured: &CapturedFrame,
     body: Option<&mut UploadBody>,
 ) -> Result<(), String> {
     let score = studio.score;
     let frame = ScoreFrame {
         job,
         index,
-        width: picture.width,
-        height: picture.height,
-        rgb: picture.rgb.clone(),
+        width: captured.width,
+        height: captured.height,
+        rgb: captured.rgb.clone(),
     };
     match body {
         Some(body) => body.push(&frame)?,
         None => studio.worker.post(&ToWorker::ScoreFrame(frame)),
     }
     score.thumbnails.update(|thumbnails| {
-        thumbnails.insert(index, picture.thumbnail.clone());
+        thumbnails.insert(index, captured.thumbnail.clone());
     });
     score
         .score_job

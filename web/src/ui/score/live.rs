@@ -27,9 +27,9 @@ use crate::ui::state::Studio;
 /// Time that watching continues after the end, so that the final pose is seen.
 const LAST_LOOK: Duration = Duration::from_millis(600);
 /// Longest video [frames of half a second].
-const MOST_FRAMES: u32 = 240;
+const MAX_FRAMES: u32 = 240;
 /// Largest backlog of a scorer that can follow [frames].
-const MOST_BEHIND: u32 = 48;
+const MAX_BACKLOG: u32 = 48;
 
 /// The camera to score: the chosen one, the overview, or the first.
 pub(super) fn camera(studio: Studio) -> Option<String> {
@@ -123,12 +123,12 @@ fn try_start_live(studio: Studio, instruction: &str) -> Result<(), String> {
     let camera = untrack(|| camera(studio))
         .ok_or_else(|| "This robot has no camera to watch it with.".to_owned())?;
     let capture = Rc::new(FrameCapture::new()?);
-    let asked = ScoreRequest {
+    let request = ScoreRequest {
         // The only profile whose frames and times are known before the video has ended.
         profile: "aligned".to_owned(),
         ..job::request(score, instruction, Sampler::FPS, None)?
     };
-    let request = job::start(studio, asked, None);
+    let request = job::start(studio, request, None);
     let body = match score.running_on.get_value() {
         ScoreLocation::Tab => {
             studio.worker.post(&ToWorker::Score(request.clone()));
@@ -143,7 +143,7 @@ fn try_start_live(studio: Studio, instruction: &str) -> Result<(), String> {
         sampler: Sampler::default(),
         queue: VecDeque::new(),
         is_busy: false,
-        handed: 0,
+        sent: 0,
         last: None,
         capture,
         body,
@@ -186,28 +186,28 @@ async fn drain(studio: Studio, job: u64) -> Result<(), String> {
             }
             let (index, view) = next?;
             let last = live.last.clone();
-            Some((index, view, live.handed, live.capture.clone(), last))
+            Some((index, view, live.sent, live.capture.clone(), last))
         });
-        let Some((index, view, handed, capture, last)) = next.flatten() else {
+        let Some((index, view, sent, capture, last)) = next.flatten() else {
             return Ok(());
         };
         // An image that does not decode counts as missing.
-        let picture = match capture_view(&capture, &view).await {
-            Some(picture) => Rc::new(picture),
+        let captured = match capture_view(&capture, &view).await {
+            Some(captured) => Rc::new(captured),
             None => match &last {
                 Some(last) => last.clone(),
                 None => continue,
             },
         };
-        let before = last.unwrap_or_else(|| picture.clone());
-        for index in handed..index {
+        let before = last.unwrap_or_else(|| captured.clone());
+        for index in sent..index {
             send_frame(studio, job, index, &before)?;
         }
-        send_frame(studio, job, index, &picture)?;
+        send_frame(studio, job, index, &captured)?;
         score.live.update_value(|live| {
             if let Some(live) = live.as_mut().filter(|live| live.job == job) {
-                live.handed = index + 1;
-                live.last = Some(picture);
+                live.sent = index + 1;
+                live.last = Some(captured);
             }
         });
         keep_within(studio, job, index + 1);
@@ -215,7 +215,12 @@ async fn drain(studio: Studio, job: u64) -> Result<(), String> {
 }
 
 /// Sends one frame to the worker, or adds it to the upload.
-fn send_frame(studio: Studio, job: u64, index: u32, picture: &CapturedFrame) -> Result<(), String> {
+fn send_frame(
+    studio: Studio,
+    job: u64,
+    index: u32,
+    captured: &CapturedFrame,
+) -> Result<(), String> {
     let score = studio.score;
     if !score.is_watching(job) {
         return Ok(());
@@ -224,7 +229,7 @@ fn send_frame(studio: Studio, job: u64, index: u32, picture: &CapturedFrame) -> 
         .live
         .try_update_value(|live| live.as_mut().and_then(|live| live.body.take()))
         .flatten();
-    let outcome = send_captured(studio, job, index, picture, body.as_mut());
+    let outcome = send_captured(studio, job, index, captured, body.as_mut());
     score.live.update_value(|live| {
         if let Some(live) = live.as_mut().filter(|live| live.job == job) {
             live.body = body;
@@ -237,9 +242,9 @@ fn send_frame(studio: Studio, job: u64, index: u32, picture: &CapturedFrame) -> 
 fn keep_within(studio: Studio, job: u64, frames: u32) {
     let score = studio.score;
     let behind = score.score_job.with_untracked(ScoreJob::behind);
-    let remark = if frames >= MOST_FRAMES {
+    let remark = if frames >= MAX_FRAMES {
         "Two minutes are watched at most; the rest was not."
-    } else if behind > MOST_BEHIND {
+    } else if behind > MAX_BACKLOG {
         "This device is too slow to follow, so the watching ended here."
     } else {
         return;
@@ -252,13 +257,13 @@ fn keep_within(studio: Studio, job: u64, frames: u32) {
 
 async fn capture_view(capture: &FrameCapture, view: &View) -> Option<CapturedFrame> {
     let bitmap = decode_jpeg(view).await?;
-    let picture = capture.capture(bitmap.width(), bitmap.height(), |context| {
+    let captured = capture.capture(bitmap.width(), bitmap.height(), |context| {
         context
             .draw_image_with_image_bitmap(&bitmap, 0.0, 0.0)
             .is_ok()
     });
     bitmap.close();
-    picture.ok()
+    captured.ok()
 }
 
 fn finish_soon(studio: Studio) {

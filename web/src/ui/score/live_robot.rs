@@ -18,7 +18,7 @@ pub(super) struct LiveRobot {
     pub(super) queue: VecDeque<(u32, View)>,
     pub(super) is_busy: bool,
     /// Number of frames sent.
-    pub(super) handed: u32,
+    pub(super) sent: u32,
     pub(super) last: Option<Rc<CapturedFrame>>,
     pub(super) capture: Rc<FrameCapture>,
     pub(super) body: Option<UploadBody>,

@@ -47,7 +47,7 @@ pub(super) fn Plots() -> impl IntoView {
             .looked_at
             .set(lengths.with_untracked(|lengths| lengths.get(then.min(last)).copied()));
     };
-    let words = move || at.get().map(|length| value_text(score, length));
+    let value_at_cursor = move || at.get().map(|length| value_text(score, length));
     let title = move || {
         if score.subtracts.get() {
             "ln p(True), above the frozen frame"
@@ -64,7 +64,7 @@ pub(super) fn Plots() -> impl IntoView {
             aria-valuemin="1"
             aria-valuemax=move || lengths.with(|lengths| lengths.len().max(1)).to_string()
             aria-valuenow=move || position().map(|place| (place + 1).to_string())
-            aria-valuetext=words
+            aria-valuetext=value_at_cursor
             data-testid="score-curve"
             data-points=move || score.score_job.with(own_points)
             on:keydown=move |event| step(&event)

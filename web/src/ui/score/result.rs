@@ -30,7 +30,7 @@ pub(super) fn Outcome() -> impl IntoView {
                 .is_some_and(|curve| !curve.points.is_empty())
         })
     });
-    let said = Memo::new(move |_| {
+    let remark_list = Memo::new(move |_| {
         score.score_job.with(|score_job| {
             let is_over = score_job.state() == State::Done;
             if is_over {
@@ -40,7 +40,7 @@ pub(super) fn Outcome() -> impl IntoView {
             }
         })
     });
-    let asked = move || {
+    let instruction = move || {
         score.score_job.with(|score_job| {
             score_job
                 .request()
@@ -51,17 +51,17 @@ pub(super) fn Outcome() -> impl IntoView {
         <div class="outcome" data-testid="score-result" data-state=move || score.score_job.with(|s| s.state().name())>
             <Progress/>
             <ul class="remarks">
-                {move || said.get().into_iter().map(|remark| view! {
+                {move || remark_list.get().into_iter().map(|remark| view! {
                     <li
                         class=format!("remark {}", remark.severity.name())
                         data-testid="score-remark"
                         data-weight=remark.severity.name()
-                    >{remark.words}</li>
+                    >{remark.text}</li>
                 }).collect_view()}
             </ul>
             <Show when=move || has_points.get()>
                 <div class="title-row">
-                    <p class="asked" data-testid="score-asked">{asked}</p>
+                    <p class="asked" data-testid="score-asked">{instruction}</p>
                     <label class="check" class:off=move || !has_frozen.get()>
                         <input
                             type="checkbox"
@@ -93,7 +93,7 @@ fn Progress() -> impl IntoView {
     let studio = expect_context::<Studio>();
     let score = studio.score;
     let state = Memo::new(move |_| score.score_job.with(ScoreJob::state));
-    let words = Memo::new(move |_| score.score_job.with(ScoreJob::text));
+    let status_line = Memo::new(move |_| score.score_job.with(ScoreJob::text));
     let is_open = Memo::new(move |_| state.get().is_open());
     let is_watching = Memo::new(move |_| {
         score
@@ -102,7 +102,7 @@ fn Progress() -> impl IntoView {
     });
     let share = move || score.score_job.with(ScoreJob::share);
     // Text that changes many times a second is announced once, when it is final.
-    let read_aloud = move || (!is_open.get()).then(|| words.get());
+    let read_aloud = move || (!is_open.get()).then(|| status_line.get());
     view! {
         <div class="row progress-row" class:wrong=move || state.get() == State::Failed>
             <Show when=move || is_open.get() && !is_watching.get()>
@@ -115,7 +115,7 @@ fn Progress() -> impl IntoView {
             <Show when=move || is_watching.get()>
                 <span class="recording" aria-hidden="true"></span>
             </Show>
-            <p class="num grow" data-testid="score-words">{words}</p>
+            <p class="num grow" data-testid="score-words">{status_line}</p>
             <p class="visually-hidden" aria-live="polite">{read_aloud}</p>
             <Show when=move || is_watching.get()>
                 <button

@@ -102,7 +102,7 @@ fn InTab(is_nano: bool, all_bytes: u64) -> impl IntoView {
             .with(|compute| matches!(compute.phase, Phase::Dead { .. }))
     });
     let is_bad = move || matches!(state.get(), "refused" | "failed");
-    let words = move || {
+    let status_line = move || {
         if dead.get() {
             "This tab’s worker has ended. Start it again under “What this tab computes”.".to_owned()
         } else {
@@ -118,14 +118,14 @@ fn InTab(is_nano: bool, all_bytes: u64) -> impl IntoView {
         let here = score.tab_scorer.with(TabScorer::computed_on)?;
         chosen.filter(|chosen| *chosen != here)
     });
-    let load_words = move || match state.get() {
+    let load_label = move || match state.get() {
         "cancelled" => "Go on loading".to_owned(),
         "refused" | "failed" => "Try again".to_owned(),
         _ => format!("Load {}", format::bytes(all_bytes)),
     };
     view! {
         <div class="in-tab" class:bad=is_bad>
-            <p class="num" role="status" data-testid="scorer-state">{words}</p>
+            <p class="num" role="status" data-testid="scorer-state">{status_line}</p>
             <Show when=move || is_loading.get()>
                 // Indeterminate without a value.
                 <progress
@@ -149,7 +149,7 @@ fn InTab(is_nano: bool, all_bytes: u64) -> impl IntoView {
                     </label>
                 </Show>
                 <Show when=move || !is_ready.get() && !is_loading.get()>
-                    <button type="button" class="button" data-testid="scorer-load" on:click=move |_| load(studio)>{load_words}</button>
+                    <button type="button" class="button" data-testid="scorer-load" on:click=move |_| load(studio)>{load_label}</button>
                 </Show>
                 {move || elsewhere.get().map(|kind| view! {
                     <button type="button" class="button" data-testid="scorer-move" on:click=move |_| load(studio)>

@@ -51,11 +51,11 @@ pub(crate) fn pump(studio: Studio) {
     {
         return;
     }
-    let asked = score
+    let precision_request = score
         .tab_scorer
         .try_update_untracked(TabScorer::ask)
         .flatten();
-    if let (Some(precision), Some(base)) = (asked, settings::base()) {
+    if let (Some(precision), Some(base)) = (precision_request, settings::base()) {
         let url = studio_url::resolve(&base, "api/scorer");
         studio
             .worker

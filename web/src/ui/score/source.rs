@@ -233,7 +233,7 @@ fn Facts(facts: VideoFacts) -> impl IntoView {
         <span class="quiet num" id="score-fps-about">
             {rate} ". "
             {move || match frames() {
-                Ok(words) => view! { <span data-testid="score-file-frames">{words}</span> }.into_any(),
+                Ok(shown_text) => view! { <span data-testid="score-file-frames">{shown_text}</span> }.into_any(),
                 Err(reason) => view! { <span class="wrong">{reason}</span> }.into_any(),
             }}
         </span>

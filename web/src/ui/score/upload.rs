@@ -73,10 +73,10 @@ pub(super) async fn upload(
         .map_err(|_| "The studio did not answer; is it still running?".to_owned())?
         .unchecked_into();
     if !response.ok() {
-        let words = body_text(&response).await.unwrap_or_default();
+        let message = body_text(&response).await.unwrap_or_default();
         return Err(format!(
             "The studio does not score this: {}",
-            error_text(response.status(), &words)
+            error_text(response.status(), &message)
         ));
     }
     let broken = || "The studio’s answer broke off; score it again.".to_owned();

@@ -116,7 +116,7 @@ impl VideoElement {
     ///
     /// # Errors
     /// The reason that there is none.
-    pub(super) async fn picture(&self, secs: f64) -> Result<CapturedFrame, String> {
+    pub(super) async fn frame_at(&self, secs: f64) -> Result<CapturedFrame, String> {
         self.seek(secs).await?;
         let (width, height) = self.size();
         self.capture.capture(width, height, |context| {

@@ -105,8 +105,10 @@ async fn show(
         {
             return Ok(false);
         }
-        let picture = video_element.picture(video.extent.seek_secs(index)).await?;
-        job::send_captured(studio, job, index, &picture, body.as_deref_mut())?;
+        let captured = video_element
+            .frame_at(video.extent.seek_secs(index))
+            .await?;
+        job::send_captured(studio, job, index, &captured, body.as_deref_mut())?;
     }
     Ok(true)
 }

@@ -15,9 +15,9 @@ use crate::ui::settings;
 use crate::ui::state::Studio;
 
 /// Selects the viewer's compute device.
-pub(crate) fn choose(studio: Studio, wish: Option<ComputeKind>) {
-    settings::set_compute(wish);
-    studio.worker.post(&ToWorker::Choose(wish));
+pub(crate) fn choose(studio: Studio, preference: Option<ComputeKind>) {
+    settings::set_compute(preference);
+    studio.worker.post(&ToWorker::Choose(preference));
 }
 
 /// Requests loading the policy's tokenizer, if there is one.
