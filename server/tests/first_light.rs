@@ -39,7 +39,7 @@ async fn fresh_scene(viewer: &mut ViewerClient, seed: u64) -> Vec<String> {
     };
     viewer.send(&reset.into()).await.unwrap();
     let scene = sim::World::new(seed);
-    let colour = scene.colours()[0].name();
+    let colour = scene.colors()[0].name();
     viewer
         .wait_for("the scene's sentences", SOON, |message| match message {
             ToViewer::Robots(list) => {
