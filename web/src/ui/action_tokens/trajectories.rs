@@ -14,7 +14,7 @@ use crate::ui::shown_decision::pin_shown;
 use crate::ui::state::Studio;
 use crate::ui::worker::requests::action_dimensions;
 use crate::units::to_robot_units;
-use crate::what_if::normalize;
+use crate::what_if::{WhatIf, normalize};
 
 /// Step of an arrow key, normalized.
 const KEY_STEP: f32 = 0.02;
