@@ -130,6 +130,9 @@ mod tests {
             default_precision(&two, ComputeKind::Webgpu, true),
             Precision::F16
         );
-        assert_eq!(precision(&two, ComputeKind::Webgpu, false), Precision::F32);
+        assert_eq!(
+            default_precision(&two, ComputeKind::Webgpu, false),
+            Precision::F32
+        );
     }
 }
