@@ -1,4 +1,4 @@
-//! What goes out to one viewer: its outbox, and heartbeats between.
+//! Frames to one viewer: its outbox, and heartbeats between.
 
 use super::{beats::Beats, outbox::Outbox};
 use crate::{health::Health, metrics::Metrics, sessions::registry::Limits, wire::Source};

@@ -5,7 +5,7 @@ use field_files::{Limit, json, write_whole};
 use serde_json::Value;
 use std::{
     fmt::Write as _,
-    io::{self, Write as _},
+    io::{self},
     path::Path,
 };
 
