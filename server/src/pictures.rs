@@ -1,6 +1,6 @@
 //! Picture files, decoded within limits: a PNG of a few kilobytes may hold a gigabyte of pixels.
 //!
-//! What a file is follows from its bytes, not from its name. Its size is read from its header and held against the
+//! The bytes of a file decide its format, not its name. Its size is read from its header and held against the
 //! [`PictureLimits`] before a pixel is decoded, and it comes out turned as its orientation tag says, as viewers show it.
 
 mod limits;
@@ -26,7 +26,7 @@ pub enum PictureError {
     Decode {
         /// The file.
         file: String,
-        /// What is wrong with it.
+        /// Its fault.
         reason: String,
     },
     /// It has more pixels than are decoded.
@@ -139,7 +139,7 @@ const ENDS_EARLY: Foreign = Foreign::Unfinished {
     sign: "it ends early",
 };
 
-/// Why a picture is not decoded.
+/// The reason why a picture is not decoded.
 enum Failed {
     Limit(PictureError),
     Image(ImageError),

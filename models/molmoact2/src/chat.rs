@@ -143,7 +143,7 @@ impl Chat {
         matches!(self.format, Format::Template(_) | Format::Family)
     }
 
-    /// Why it cannot be asked questions, where that is a fault of its files.
+    /// The fault of its files for which it cannot be asked questions, if they have one.
     pub(crate) fn fault(&self) -> Option<&str> {
         match &self.format {
             Format::Broken(reason) | Format::Unreadable(reason) => Some(reason),

@@ -35,7 +35,7 @@ pub struct Inspection {
     pub action_tokenizer: bool,
     /// Why it has no discrete mode, if it has none and is a policy.
     pub no_discrete: Option<String>,
-    /// Why it cannot be asked questions, where that is a fault of its files; it acts all the same.
+    /// The fault of its files for which it cannot be asked questions, if they have one; it acts all the same.
     pub no_answers: Option<String>,
     /// Whether it predicts a depth map before it acts.
     pub depth_reasoning: bool,

@@ -246,7 +246,7 @@ impl Vlm {
         self.chat.can_answer()
     }
 
-    /// Why it cannot be asked questions, where that is a fault of its files.
+    /// The fault of its files for which it cannot be asked questions, if they have one.
     pub fn answering_fault(&self) -> Option<&str> {
         self.chat.fault()
     }
@@ -294,7 +294,7 @@ impl Policy {
         self.chat.can_answer()
     }
 
-    /// Why it cannot be asked questions, where that is a fault of its files: it acts all the same.
+    /// The fault of its files for which it cannot be asked questions, if they have one: it acts all the same.
     pub fn answering_fault(&self) -> Option<&str> {
         self.chat.fault()
     }

@@ -13,7 +13,7 @@ use std::{
     io::{Read as _, Seek as _, SeekFrom},
 };
 
-/// How a parquet file begins and ends.
+/// The beginning and the end of a parquet file.
 const MAGIC: &[u8; 4] = b"PAR1";
 /// Bytes of a file's start that tell what it is.
 const START: u64 = 1024;
@@ -30,7 +30,7 @@ const ELEMENT_BYTES: usize = 600;
 /// Columns within columns.
 const MOST_DEPTH: usize = 16;
 
-/// What a file of `bytes` bytes is instead of parquet, if its first and last bytes tell.
+/// The thing in place of a parquet file of `bytes` bytes, if its first and last bytes tell.
 pub(super) fn instead(file: &mut File, bytes: u64) -> Option<Foreign> {
     let mut first = Vec::new();
     file.take(START).read_to_end(&mut first).ok()?;

@@ -21,7 +21,7 @@ pub(crate) const QUESTION_PIXELS: u64 = 4096 * 4096;
 /// Passes over a progressive JPEG of a robot. Encoders make about ten.
 pub(crate) const SCANS: usize = 64;
 
-/// What one picture may have at most.
+/// Limits of one picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PictureLimits {
     /// Bytes of its file.

@@ -144,7 +144,7 @@ impl Store {
         &self.folder
     }
 
-    /// What of an earlier run is lost, in words.
+    /// Losses of an earlier run, in words.
     #[must_use]
     pub fn notes(&self) -> &[String] {
         &self.notes

@@ -1,4 +1,4 @@
-//! What an earlier run wrote, and what people say of episodes.
+//! Results of an earlier run, and labels that people give episodes.
 
 use crate::{
     json,

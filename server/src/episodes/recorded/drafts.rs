@@ -81,7 +81,7 @@ impl Rows {
     }
 }
 
-/// Which frame of its episode each row is; where that is not recorded, by the rows' numbers in the data set.
+/// The number of each row in its episode; where that is not recorded, by the rows' numbers in the data set.
 fn frames(table: &Table) -> Result<Vec<i64>, DataSetError> {
     if table.has("frame_index") || !table.has("index") {
         return table.integers("frame_index");
@@ -108,7 +108,7 @@ pub(super) struct Draft {
     actions: Vec<f32>,
     state_dims: usize,
     states: Vec<f32>,
-    /// What is wrong with the first row that is.
+    /// The fault of the first row that has one.
     problem: Option<String>,
 }
 
