@@ -1,8 +1,8 @@
 //! What a policy is asked and what it answers.
 
-use crate::continuation::Continuation;
-use crate::depth::{Depth, DepthTrace};
-use crate::discrete::Decoding;
+use crate::heads::continuation::Continuation;
+use crate::heads::depth::{Depth, DepthTrace};
+use crate::heads::discrete::Decoding;
 
 /// Which head answers.
 #[derive(

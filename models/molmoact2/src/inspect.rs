@@ -6,15 +6,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use layers::{Checkpoint, Precision};
 
 use crate::action::Mode;
-use crate::config::{self, ActionMode, Config, Kind};
+use crate::checkpoint::config::{self, ActionMode, Config, Kind};
+use crate::checkpoint::files::Files;
+use crate::checkpoint::layout::{self, Entry, Part};
+use crate::checkpoint::norm_stats::{NormMode, Tag};
 use crate::error::LoadError;
-use crate::files::Files;
-use crate::layout::{self, Entry, Part};
+use crate::input::surroundings;
 use crate::load::Described;
 use crate::loader;
-use crate::norm_stats::{NormMode, Tag};
-use crate::surroundings;
-use crate::token_head;
+use crate::loader::token_head;
 
 /// Bytes beside the weights: pieces of the files being read, the program itself, the tokenizer (90 MB were measured with
 /// the published sizes).
@@ -220,7 +220,7 @@ fn describe(
     bytes: &[u8],
     problems: &mut Vec<String>,
 ) -> Result<(Config, Option<Described>, &'static str), LoadError> {
-    if crate::lerobot::is_lerobot(bytes) {
+    if crate::checkpoint::lerobot::is_lerobot(bytes) {
         let described = Described::read(files)?;
         return Ok((described.config.clone(), Some(described), "lerobot"));
     }

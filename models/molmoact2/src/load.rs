@@ -6,19 +6,19 @@ use burn::tensor::Device;
 use layers::{Precision, Progress};
 
 use crate::action::Mode;
-use crate::calibration::Calibration;
-use crate::config::{self, ActionMode, Config, Kind};
-use crate::depth::DepthIds;
-use crate::depth::walk::DepthHead;
+use crate::checkpoint::calibration::Calibration;
+use crate::checkpoint::config::{self, ActionMode, Config, Kind};
+use crate::checkpoint::files::Files;
+use crate::checkpoint::lerobot::{self, Lerobot};
+use crate::checkpoint::norm_stats::{self, NormStats};
 use crate::error::{LoadError, bad_value};
-use crate::files::Files;
+use crate::heads::depth::DepthIds;
+use crate::heads::depth::walk::DepthHead;
 use crate::info::{PolicyInfo, TagInfo};
-use crate::lerobot::{self, Lerobot};
+use crate::input::surroundings::OfPolicy;
+use crate::loader::token_head::load_token_head;
 use crate::network::Network;
-use crate::norm_stats::{self, NormStats};
 use crate::policy::Policy;
-use crate::surroundings::OfPolicy;
-use crate::token_head::load_token_head;
 
 /// How a policy is loaded.
 #[derive(Clone, Default)]

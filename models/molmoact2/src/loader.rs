@@ -25,15 +25,16 @@ use layers::{
     Checkpoint, CheckpointError, GateHalf, GatedMlp, Precision, Progress, Rotary, Weights,
 };
 
-use crate::config::{AdapterConfig, Config, TextConfig, VitConfig};
-use crate::connector::Connector;
+use crate::checkpoint::config::{AdapterConfig, Config, TextConfig, VitConfig};
+use crate::checkpoint::layout;
 use crate::error::LoadError;
-use crate::layout;
 use crate::network::Network;
-use crate::text_model::{TextAttention, TextBlock, TextModel};
+use crate::network::connector::Connector;
+use crate::network::text_model::{TextAttention, TextBlock, TextModel};
 
 mod depth_gate;
 mod expert;
+pub(crate) mod token_head;
 mod vision;
 
 const EMBEDDING: &str = "model.transformer.wte.embedding";

@@ -1,13 +1,21 @@
 //! The whole network, as parts that can be run and tested one by one.
 
+pub(crate) mod connector;
+pub(crate) mod depth_gate;
+pub(crate) mod expert;
+pub(crate) mod positions;
+pub(crate) mod sequences;
+pub(crate) mod text_model;
+pub(crate) mod vit;
+
 use burn::tensor::{Device, Tensor};
 use layers::KvCache;
 
-use crate::connector::{Connector, PoolPlan, index_tensor};
-use crate::depth::gate::DepthGate;
-use crate::expert::Expert;
-use crate::text_model::TextModel;
-use crate::vit::Vit;
+use crate::network::connector::{Connector, PoolPlan, index_tensor};
+use crate::network::depth_gate::DepthGate;
+use crate::network::expert::Expert;
+use crate::network::text_model::TextModel;
+use crate::network::vit::Vit;
 
 /// Everything a checkpoint holds, on one device.
 #[derive(Debug)]

@@ -5,21 +5,21 @@ use std::sync::{Arc, Mutex};
 use openfast::FastTokenizer;
 
 use crate::action::{ActOptions, Action, Mode, Observation};
-use crate::answer::Answer;
-use crate::batch::Request;
-use crate::chat::Chat;
-use crate::config::{ActionMode, Config};
-use crate::depth::plan::Plan;
-use crate::depth::walk::DepthHead;
-use crate::discrete::{TokenHead, Written};
+use crate::batch::answer::Answer;
+use crate::batch::run::Request;
+use crate::checkpoint::config::{ActionMode, Config};
+use crate::checkpoint::norm_stats::{ChunkRows, NormStats, Tag};
 use crate::error::ActError;
-use crate::expert::StepModulation;
-use crate::image_input::{ImageBatch, ImageInput};
+use crate::heads::depth::plan::Plan;
+use crate::heads::depth::walk::DepthHead;
+use crate::heads::discrete::{TokenHead, Written};
 use crate::info::PolicyInfo;
+use crate::input::chat::Chat;
+use crate::input::image_input::{ImageBatch, ImageInput};
+use crate::input::prompt::{Prompt, PromptWriter, Question, Style};
+use crate::loader::token_head::NoTokens;
 use crate::network::Network;
-use crate::norm_stats::{ChunkRows, NormStats, Tag};
-use crate::prompt::{Prompt, PromptWriter, Question, Style};
-use crate::token_head::NoTokens;
+use crate::network::expert::StepModulation;
 
 /// Folder of the action tokenizer inside a policy.
 pub(crate) const FAST_FOLDER: &str = "openfast";

@@ -2,8 +2,8 @@
 
 use layers::{CheckpointError, Weights};
 
-use crate::config::Config;
-use crate::depth::gate::DepthGate;
+use crate::checkpoint::config::Config;
+use crate::network::depth_gate::DepthGate;
 
 const GATE: &str = "model.action_expert_depth_gate";
 

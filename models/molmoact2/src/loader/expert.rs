@@ -2,9 +2,9 @@
 
 use layers::{CheckpointError, GateHalf, GatedMlp, Rotary};
 
-use crate::config::{ActionExpertConfig, Config};
+use crate::checkpoint::config::{ActionExpertConfig, Config};
 use crate::error::LoadError;
-use crate::expert::{Expert, ExpertBlock};
+use crate::network::expert::{Expert, ExpertBlock};
 
 use super::Kept;
 

@@ -1,0 +1,202 @@
+//! Writing an answer token by token.
+
+use std::ops::ControlFlow;
+
+use burn::tensor::{Tensor, TensorData};
+use vision::RgbImage;
+
+use crate::ask::marks;
+use crate::ask::pick::Picker;
+use crate::ask::vlm::{AskError, AskOptions, Ended, Reply};
+use crate::clock::StageClock;
+use crate::error::ActError;
+use crate::heads::discrete::{read, step};
+use crate::input::chat::Chat;
+use crate::input::image_input::{ImageBatch, ImageInput};
+use crate::input::words::{Encoded, IMAGE, Words};
+use crate::network::Network;
+use crate::network::connector::PoolPlan;
+use crate::network::text_model::{Until, prefill_bias};
+
+/// Who is told each new piece of an answer, and may stop it.
+pub type Told<'a> = dyn FnMut(&str) -> ControlFlow<()> + Send + 'a;
+
+/// What of a loaded model is needed to talk.
+pub(crate) struct Speaker<'a> {
+    pub(crate) network: &'a Network,
+    pub(crate) images: &'a ImageInput,
+    pub(crate) words: &'a Words,
+    pub(crate) chat: &'a Chat,
+    pub(crate) image_patch_id: u32,
+}
+
+impl Speaker<'_> {
+    pub(crate) async fn answer(
+        &self,
+        question: &str,
+        images: &[RgbImage],
+        options: &AskOptions,
+        told: &mut Told<'_>,
+    ) -> Result<Reply, AskError> {
+        let mut picker = Picker::new(options)?;
+        let mut clock = StageClock::start(self.network.device());
+        let prompt = self.chat.text(question, images.len())?;
+        let batch = self.images.prepare(images)?;
+        let Encoded { ids, image_type } = self.encode(&prompt, &batch)?;
+        let text = self.network.text();
+        let (tokens, max) = (ids.len(), text.max_positions());
+        if tokens >= max {
+            return Err(ActError::TooLong { tokens, max }.into());
+        }
+        clock.end("preprocess");
+
+        let features = (batch.crops > 0).then(|| self.see(batch));
+        clock.end("vision");
+
+        let embedded = self
+            .network
+            .embed_prompt(&ids, self.image_patch_id, features);
+        let bias = prefill_bias(&image_type, self.network.device());
+        let mut cache = self.network.new_cache();
+        let hidden = text.forward(embedded, Some(&bias), &mut cache, Until::LastToken);
+        let mut hidden = hidden.ok_or_else(|| ActError::ReadBack {
+            reason: "the language model gave no hidden state".to_owned(),
+        })?;
+        clock.end("prefill");
+
+        let mut written = Vec::new();
+        let mut logits = Vec::new();
+        let mut text_so_far = Streamed::default();
+        let ended = loop {
+            if written.len() >= options.max_tokens {
+                break Ended::MaxTokens;
+            }
+            let scores = read(text.logits(hidden)).await?;
+            let token = picker.pick(&scores)?;
+            if options.dumps {
+                logits.push(scores);
+            }
+            written.push(token);
+            if self.chat.ends(token) {
+                break Ended::EndOfText;
+            }
+            if let Some(piece) = text_so_far.grow(self.words.decode(&written)?)
+                && told(&piece).is_break()
+            {
+                break Ended::Stopped;
+            }
+            if cache.len() >= max {
+                break Ended::Positions;
+            }
+            hidden = step(text, &mut cache, token)?;
+        };
+        // Bytes of a character that never came to its end.
+        if let Some(rest) = text_so_far.end(self.words.decode(&written)?) {
+            // Nothing follows that could be stopped.
+            let _ = told(&rest);
+        }
+        clock.end("decode");
+        let sizes: Vec<[usize; 2]> = images
+            .iter()
+            .map(|image| [image.width(), image.height()])
+            .collect();
+        Ok(Reply {
+            marks: marks::parse(&text_so_far.told, &sizes),
+            text: text_so_far.told,
+            ids: written,
+            ended,
+            prompt,
+            prompt_ids: ids,
+            logits: options.dumps.then_some(logits),
+            stages: clock.finish(),
+        })
+    }
+
+    /// Ids of a prompt, its placeholders replaced by the tokens of the images.
+    fn encode(&self, prompt: &str, batch: &ImageBatch) -> Result<Encoded, ActError> {
+        let mut grids = batch.grids.iter();
+        let mut expanded = String::with_capacity(prompt.len());
+        let mut parts = prompt.split(IMAGE);
+        expanded.extend(parts.next());
+        for part in parts {
+            if let Some(grid) = grids.next() {
+                expanded.push_str(&self.images.tokens_of(grid));
+            }
+            expanded.push_str(part);
+        }
+        self.words.encode(expanded)
+    }
+
+    /// Image features, `[image tokens, hidden]`.
+    fn see(&self, batch: ImageBatch) -> Tensor<2> {
+        let shape = [batch.crops, batch.patches, batch.patch_len];
+        let patches =
+            Tensor::from_data(TensorData::new(batch.values, shape), self.network.device());
+        self.network
+            .see(patches, &PoolPlan::new(batch.pool_indices, batch.window))
+    }
+}
+
+/// Text that grows token by token, told only up to where it cannot change any more.
+///
+/// A byte-level token can end inside a character; until the rest comes, decoding shows U+FFFD there.
+#[derive(Debug, Default)]
+struct Streamed {
+    told: String,
+}
+
+impl Streamed {
+    /// Takes the text of all tokens so far; gives what is new and whole.
+    #[allow(clippy::needless_pass_by_value, reason = "callers have just made it")]
+    fn grow(&mut self, text: String) -> Option<String> {
+        self.add(text.trim_end_matches('\u{FFFD}'))
+    }
+
+    /// Takes the text of all tokens; gives the rest, whole or not.
+    #[allow(clippy::needless_pass_by_value, reason = "callers have just made it")]
+    fn end(&mut self, text: String) -> Option<String> {
+        self.add(&text)
+    }
+
+    fn add(&mut self, text: &str) -> Option<String> {
+        let new = text.strip_prefix(&self.told)?;
+        if new.is_empty() {
+            return None;
+        }
+        let new = new.to_owned();
+        self.told.push_str(&new);
+        Some(new)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Streamed;
+
+    #[test]
+    fn a_character_is_told_when_it_is_whole() {
+        let bytes = "aé€𝄞b".as_bytes();
+        let mut streamed = Streamed::default();
+        let mut pieces = Vec::new();
+        for end in 1..=bytes.len() {
+            let text = String::from_utf8_lossy(&bytes[..end]).into_owned();
+            pieces.extend(streamed.grow(text));
+        }
+        assert_eq!(pieces, ["a", "é", "€", "𝄞", "b"]);
+        assert_eq!(streamed.end("aé€𝄞b".to_owned()), None);
+    }
+
+    #[test]
+    fn a_broken_end_is_told_at_the_end() {
+        let mut streamed = Streamed::default();
+        assert_eq!(
+            streamed.grow("ok\u{FFFD}".to_owned()).as_deref(),
+            Some("ok")
+        );
+        assert_eq!(
+            streamed.end("ok\u{FFFD}".to_owned()).as_deref(),
+            Some("\u{FFFD}")
+        );
+        assert_eq!(streamed.told, "ok\u{FFFD}");
+    }
+}

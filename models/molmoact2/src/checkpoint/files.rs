@@ -1,0 +1,204 @@
+//! The files of a policy, from a folder or from memory.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use field_files::{Foreign, ReadError};
+use layers::Checkpoint;
+
+use crate::checkpoint::config;
+use crate::checkpoint::lerobot;
+use crate::error::LoadError;
+use crate::policy::FAST_FOLDER;
+
+/// The folder that the published action tokenizer is downloaded into, beside the checkpoints that use it.
+pub(crate) const PUBLISHED_FAST: &str = "MolmoAct2-FAST-Tokenizer";
+
+/// A policy's files by their names relative to its folder, such as `config.json` or
+/// `openfast/tokenizer.json`.
+#[derive(Debug)]
+pub struct Files {
+    source: Source,
+    base: Option<Box<Files>>,
+    /// `tokenizer.json` and `processor_config.json` of an action tokenizer from elsewhere.
+    tokenizer: Option<[Cow<'static, [u8]>; 2]>,
+}
+
+#[derive(Debug)]
+enum Source {
+    Folder(PathBuf),
+    Memory(BTreeMap<String, Cow<'static, [u8]>>),
+}
+
+impl Files {
+    /// The files in a folder. Weights are read tensor by tensor when they are needed. Where a LeRobot folder was made
+    /// from a checkpoint that is a folder on this machine, that is its base.
+    ///
+    /// # Errors
+    /// [`LoadError::MissingFile`] if there is no such folder.
+    pub fn open_dir(folder: &Path) -> Result<Self, LoadError> {
+        if !folder.is_dir() {
+            return Err(LoadError::MissingFile {
+                name: folder.display().to_string(),
+            });
+        }
+        let files = Self {
+            source: Source::Folder(folder.to_owned()),
+            base: None,
+            tokenizer: None,
+        };
+        let config = files.find(config::FILE)?.map(Cow::into_owned);
+        match config.as_deref().and_then(lerobot::local_base) {
+            Some(base) => Ok(files.with_base(Self::open_dir(&base)?)),
+            None => Ok(files),
+        }
+    }
+
+    /// Files already in memory, for a policy embedded in a binary or fetched by a page.
+    pub fn from_memory(files: impl IntoIterator<Item = (String, Cow<'static, [u8]>)>) -> Self {
+        Self {
+            source: Source::Memory(files.into_iter().collect()),
+            base: None,
+            tokenizer: None,
+        }
+    }
+
+    /// The same files, with `base` for what a LeRobot folder leaves in the checkpoint it was made from: network
+    /// sizes, tokenizer, image processing. Its weights are not looked at.
+    #[must_use]
+    pub fn with_base(mut self, base: Self) -> Self {
+        self.base = Some(Box::new(base));
+        self
+    }
+
+    /// The same files, with another action tokenizer than the one in `openfast/`, or one where there is none.
+    #[must_use]
+    pub fn with_action_tokenizer(
+        mut self,
+        tokenizer_json: Cow<'static, [u8]>,
+        processor_config_json: Cow<'static, [u8]>,
+    ) -> Self {
+        self.tokenizer = Some([tokenizer_json, processor_config_json]);
+        self
+    }
+
+    /// The files given with [`Files::with_base`].
+    pub fn base(&self) -> Option<&Self> {
+        self.base.as_deref()
+    }
+
+    /// Name for people: the folder's, or "memory".
+    pub fn name(&self) -> String {
+        match &self.source {
+            Source::Folder(folder) => folder.file_name().map_or_else(
+                || folder.display().to_string(),
+                |name| name.to_string_lossy().into_owned(),
+            ),
+            Source::Memory(_) => "memory".to_owned(),
+        }
+    }
+
+    /// Bytes of the file `name`, which must exist.
+    ///
+    /// # Errors
+    /// [`LoadError::MissingFile`] or [`LoadError::Read`].
+    pub fn read(&self, name: &str) -> Result<Cow<'_, [u8]>, LoadError> {
+        self.find(name)?.ok_or_else(|| LoadError::MissingFile {
+            name: match &self.source {
+                Source::Folder(folder) => folder.join(name).display().to_string(),
+                Source::Memory(_) => name.to_owned(),
+            },
+        })
+    }
+
+    /// Bytes of the file `name`, or `None` if there is no such file.
+    ///
+    /// # Errors
+    /// [`LoadError::Read`] if it is there and cannot be read, or is not what its name says.
+    pub fn find(&self, name: &str) -> Result<Option<Cow<'_, [u8]>>, LoadError> {
+        match &self.source {
+            Source::Folder(folder) => Ok(layers::find_in(folder, name)?.map(Cow::Owned)),
+            Source::Memory(files) => match files.get(name) {
+                None => Ok(None),
+                Some(bytes) => match Foreign::of(bytes, bytes.len() as u64) {
+                    None => Ok(Some(Cow::Borrowed(&**bytes))),
+                    Some(foreign) => Err(ReadError::Foreign {
+                        file: name.to_owned(),
+                        foreign,
+                    }
+                    .into()),
+                },
+            },
+        }
+    }
+
+    /// `tokenizer.json` and `processor_config.json` of the action tokenizer: those of
+    /// [`Files::with_action_tokenizer`], else from the policy's own `openfast/`, from its base's, or from the folder
+    /// `MolmoAct2-FAST-Tokenizer` beside either; `None` if none of them has both.
+    ///
+    /// # Errors
+    /// [`LoadError::Read`].
+    #[allow(clippy::type_complexity, reason = "two files")]
+    pub fn action_tokenizer(&self) -> Result<Option<(Cow<'_, [u8]>, Cow<'_, [u8]>)>, LoadError> {
+        if let Some([tokenizer, config]) = &self.tokenizer {
+            return Ok(Some((Cow::Borrowed(tokenizer), Cow::Borrowed(config))));
+        }
+        let own = (
+            self.find(&format!("{FAST_FOLDER}/tokenizer.json"))?,
+            self.find(&format!("{FAST_FOLDER}/processor_config.json"))?,
+        );
+        if let (Some(tokenizer), Some(config)) = own {
+            return Ok(Some((tokenizer, config)));
+        }
+        if let Some(base) = self.base()
+            && let Some(found) = base.action_tokenizer()?
+        {
+            return Ok(Some(found));
+        }
+        let Some(published) = self.published_tokenizer() else {
+            return Ok(None);
+        };
+        let (tokenizer, config) = (
+            published.find("tokenizer.json")?.map(Cow::into_owned),
+            published
+                .find("processor_config.json")?
+                .map(Cow::into_owned),
+        );
+        Ok(tokenizer
+            .zip(config)
+            .map(|(tokenizer, config)| (Cow::Owned(tokenizer), Cow::Owned(config))))
+    }
+
+    /// The folder of the published action tokenizer beside this one.
+    fn published_tokenizer(&self) -> Option<Self> {
+        let Source::Folder(folder) = &self.source else {
+            return None;
+        };
+        // `.` and the like have no parent by name.
+        let folder = folder.canonicalize().ok()?.parent()?.join(PUBLISHED_FAST);
+        folder.is_dir().then_some(Self {
+            source: Source::Folder(folder),
+            base: None,
+            tokenizer: None,
+        })
+    }
+
+    /// The weights.
+    ///
+    /// # Errors
+    /// [`LoadError::Checkpoint`].
+    pub fn checkpoint(&self) -> Result<Checkpoint, LoadError> {
+        Ok(match &self.source {
+            Source::Folder(folder) => Checkpoint::open_dir(folder)?,
+            // Borrowed bytes are shared, not copied; owned ones are copied once.
+            Source::Memory(files) => Checkpoint::from_memory(
+                files
+                    .iter()
+                    // A LeRobot folder has statistics in safetensors files too.
+                    .filter(|(name, _)| name.starts_with("model") && name.contains(".safetensors"))
+                    .map(|(name, bytes)| (name.clone(), bytes.clone())),
+            )?,
+        })
+    }
+}

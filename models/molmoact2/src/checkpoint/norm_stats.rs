@@ -1,0 +1,444 @@
+//! `norm_stats.json`: which robots a checkpoint knows, and how their units map to what the network sees.
+//!
+//! All arithmetic is in f32 and in the reference's order. Normalising: `2 (x - low) / max(high - low, 1e-6) - 1`,
+//! clipped to -1..=1. Back: clip first, then `(y + 1) (high - low) / 2 + low`. `low` and `high` are quantiles or
+//! extremes by `norm_mode`. Where the `mask` is false a value passes through (on the way back it has been
+//! clipped, on the way in not). Where the recorded minimum equals the maximum the normalised value is 0.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::checkpoint::calibration::Calibration;
+use crate::checkpoint::config::TopConfig;
+use crate::checkpoint::spelling;
+use crate::error::{ActError, LoadError, bad_value};
+
+mod feature;
+
+pub use feature::{FeatureStats, Normalizer};
+
+/// The name this file has unless `norm_stats_filename` says otherwise.
+pub const FILE: &str = "norm_stats.json";
+const FORMAT: &str = "molmoact2_norm_stats.v1";
+
+/// Which statistics the mapping uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NormMode {
+    /// 1st and 99th percentile.
+    #[serde(rename = "q01_q99")]
+    Q01Q99,
+    /// 10th and 90th percentile.
+    #[serde(rename = "q10_q90")]
+    Q10Q90,
+    /// Minimum and maximum.
+    MinMax,
+    /// Mean and standard deviation; nothing is clipped.
+    MeanStd,
+    /// Values pass through.
+    None,
+}
+
+/// One robot.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tag {
+    /// Its name in the file.
+    pub name: String,
+    /// Data set keys of the cameras, in prompt order.
+    pub camera_keys: Vec<String>,
+    /// Another set of cameras it was trained with instead, in prompt order; empty if there is none.
+    pub camera_keys_alternative: Vec<String>,
+    /// What the prompt calls the robot.
+    pub setup_type: String,
+    /// What the prompt calls its control.
+    pub control_mode: String,
+    /// Rows of a chunk; `None` takes the checkpoint's maximum.
+    pub action_horizon: Option<usize>,
+    /// Rows to execute; `None` takes the whole horizon.
+    pub n_action_steps: Option<usize>,
+    /// Whether the gripper was normalised like the joints, if the file says so.
+    pub normalize_gripper: Option<bool>,
+    /// The measured state.
+    pub state: Normalizer,
+    /// The actions; their real number of dimensions is [`Normalizer::dims`].
+    pub action: Normalizer,
+    /// How this robot counts its joints, if otherwise than its statistics.
+    pub calibration: Option<Calibration>,
+}
+
+/// Rows of a chunk and which of them are executed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChunkRows {
+    /// Rows the network makes.
+    pub horizon: usize,
+    /// First row executed: `n_obs_steps - 1`.
+    pub first: usize,
+    /// Rows executed.
+    pub count: usize,
+}
+
+/// All robots of a checkpoint.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NormStats {
+    mode: NormMode,
+    tags: BTreeMap<String, Tag>,
+    /// Robots whose statistics are not finite where they are needed, with what is wrong.
+    unusable: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+struct RawStats {
+    format: Option<String>,
+    // What the reference takes when the key is absent.
+    #[serde(default = "min_max")]
+    norm_mode: NormMode,
+    metadata_by_tag: BTreeMap<String, RawTag>,
+}
+
+#[derive(Deserialize)]
+struct RawTag {
+    #[serde(default)]
+    camera_keys: Vec<String>,
+    #[serde(default)]
+    camera_keys_alternative: Option<Vec<String>>,
+    #[serde(default)]
+    setup_type: Option<String>,
+    #[serde(default)]
+    control_mode: Option<String>,
+    action_horizon: Option<usize>,
+    n_action_steps: Option<usize>,
+    normalize_gripper: Option<bool>,
+    state_stats: Option<FeatureStats>,
+    action_stats: Option<FeatureStats>,
+}
+
+fn min_max() -> NormMode {
+    NormMode::MinMax
+}
+
+impl NormStats {
+    /// Reads the bytes of `norm_stats.json`.
+    ///
+    /// # Errors
+    /// [`LoadError`] naming the tag and the key that is missing, of the wrong length or impossible.
+    pub fn parse(bytes: &[u8]) -> Result<Self, LoadError> {
+        let raw: RawStats = crate::error::parse_json(FILE, bytes)?;
+        check_spelling(&crate::error::parse_json(FILE, bytes)?)?;
+        if let Some(format) = raw.format.filter(|format| format != FORMAT) {
+            return Err(LoadError::Unsupported {
+                what: format!("norm_stats format {format:?}"),
+                why: format!("this reader takes {FORMAT:?}"),
+            });
+        }
+        if raw.metadata_by_tag.is_empty() {
+            return Err(bad_value(FILE, "metadata_by_tag", "names no robot"));
+        }
+        let mode = raw.norm_mode;
+        let (mut tags, mut unusable) = (BTreeMap::new(), BTreeMap::new());
+        let mut refused = None;
+        for (name, raw) in raw.metadata_by_tag {
+            // NaN in the statistics of one robot is no reason to do without the others.
+            let odd = odd(&raw, mode);
+            match tag(name.clone(), raw, mode) {
+                Ok(tag) => {
+                    tags.insert(name, tag);
+                }
+                Err(error) => match odd {
+                    Some(problem) => {
+                        unusable.insert(name, problem);
+                        refused = refused.or(Some(error));
+                    }
+                    None => return Err(error),
+                },
+            }
+        }
+        match refused {
+            Some(error) if tags.is_empty() => Err(error),
+            _ => Ok(Self {
+                mode,
+                tags,
+                unusable,
+            }),
+        }
+    }
+
+    /// A single robot whose statistics come from elsewhere.
+    pub(crate) fn of_one(mode: NormMode, tag: Tag) -> Self {
+        Self {
+            mode,
+            tags: BTreeMap::from([(tag.name.clone(), tag)]),
+            unusable: BTreeMap::new(),
+        }
+    }
+
+    /// Makes every robot `calibration` is for count its joints that way.
+    ///
+    /// # Errors
+    /// [`LoadError::BadValue`] for a tag that is not there or has fewer dimensions than the calibration, and where a
+    /// robot is calibrated already.
+    pub fn calibrate(&mut self, calibration: &Calibration) -> Result<(), LoadError> {
+        let refuse = |problem: String| Err(bad_value("the calibration", "joint_signs", problem));
+        if let Some(wanted) = &calibration.tag
+            && !self.tags.contains_key(wanted)
+        {
+            let known: Vec<&str> = self.tags.keys().map(String::as_str).collect();
+            return refuse(format!(
+                "are for tag {wanted:?}; this checkpoint knows {}",
+                known.join(", ")
+            ));
+        }
+        for tag in self.tags.values_mut() {
+            if calibration
+                .tag
+                .as_ref()
+                .is_some_and(|wanted| *wanted != tag.name)
+            {
+                continue;
+            }
+            let dims = tag.state.dims().min(tag.action.dims());
+            if calibration.joints() > dims {
+                return refuse(format!(
+                    "has {} values, but tag {:?} has {dims} joints; name the tag it is for with \"tag\"",
+                    calibration.joints(),
+                    tag.name
+                ));
+            }
+            if tag.calibration.is_some() {
+                return refuse(format!(
+                    "would come on top of the calibration that tag {:?} has in its policy",
+                    tag.name
+                ));
+            }
+            tag.calibration = Some(calibration.clone());
+        }
+        Ok(())
+    }
+
+    /// Which statistics the mapping uses.
+    #[must_use]
+    pub fn mode(&self) -> NormMode {
+        self.mode
+    }
+
+    /// The robots, sorted by name.
+    pub fn tags(&self) -> impl Iterator<Item = &Tag> {
+        self.tags.values()
+    }
+
+    /// Why the robots that are in the file and cannot be used cannot be.
+    pub fn unusable(&self) -> impl Iterator<Item = ActError> {
+        self.unusable.iter().map(|(tag, problem)| ActError::BadTag {
+            tag: tag.clone(),
+            key: "the statistics",
+            problem: problem.clone(),
+        })
+    }
+
+    /// The robot called `name`.
+    ///
+    /// # Errors
+    /// [`ActError::UnknownTag`] with the names there are, [`ActError::BadTag`] for one whose statistics cannot be used.
+    pub fn tag(&self, name: &str) -> Result<&Tag, ActError> {
+        let name = name.trim();
+        if let Some(problem) = self.unusable.get(name) {
+            return Err(ActError::BadTag {
+                tag: name.to_owned(),
+                key: "the statistics",
+                problem: problem.clone(),
+            });
+        }
+        self.tags.get(name).ok_or_else(|| ActError::UnknownTag {
+            tag: name.to_owned(),
+            known: self.tags.keys().cloned().collect(),
+        })
+    }
+}
+
+impl Tag {
+    /// Rows of this robot's chunk under a checkpoint's limits.
+    ///
+    /// # Errors
+    /// [`ActError::BadTag`] when they do not fit.
+    pub fn rows(&self, config: &TopConfig) -> Result<ChunkRows, ActError> {
+        let bad = |key, problem: String| ActError::BadTag {
+            tag: self.name.clone(),
+            key,
+            problem,
+        };
+        let most = config.max_action_horizon;
+        let horizon = self.action_horizon.unwrap_or(most);
+        if horizon == 0 || horizon > most {
+            return Err(bad(
+                "action_horizon",
+                format!(
+                    "is {horizon}; this checkpoint makes 1 to {most} rows (max_action_horizon)"
+                ),
+            ));
+        }
+        let dims = self.action.dims();
+        if dims > config.max_action_dim {
+            return Err(bad(
+                "action_stats",
+                format!(
+                    "has {dims} dimensions, over max_action_dim = {}",
+                    config.max_action_dim
+                ),
+            ));
+        }
+        let first = config.n_obs_steps.saturating_sub(1);
+        let count = self.n_action_steps.unwrap_or(horizon);
+        if count == 0 || first.saturating_add(count) > horizon {
+            return Err(bad(
+                "n_action_steps",
+                format!(
+                    "is {count}; rows {first} to {} of {horizon} are asked for",
+                    first.saturating_add(count)
+                ),
+            ));
+        }
+        Ok(ChunkRows {
+            horizon,
+            first,
+            count,
+        })
+    }
+
+    /// Camera names without the data set's prefix: `observation.images.wrist` is `wrist`.
+    #[must_use]
+    pub fn cameras(&self) -> Vec<String> {
+        short_names(&self.camera_keys)
+    }
+
+    /// The cameras of the other set, named like [`Tag::cameras`].
+    #[must_use]
+    pub fn cameras_alternative(&self) -> Vec<String> {
+        short_names(&self.camera_keys_alternative)
+    }
+
+    /// Whether a question may come with this many frames. A robot whose statistics name no cameras takes any number.
+    #[must_use]
+    pub fn takes_images(&self, count: usize) -> bool {
+        let (usual, other) = (self.camera_keys.len(), self.camera_keys_alternative.len());
+        count > 0 && (usual == 0 || count == usual || (other > 0 && count == other))
+    }
+
+    /// The state as the network sees it, before binning.
+    ///
+    /// # Errors
+    /// [`ActError::WrongState`] for a state of another length.
+    pub fn normalize_state(&self, state: &[f32]) -> Result<Vec<f32>, ActError> {
+        if state.len() != self.state.dims() {
+            return Err(ActError::WrongState {
+                tag: self.name.clone(),
+                got: state.len(),
+                want: self.state.dims(),
+            });
+        }
+        let turned = match &self.calibration {
+            Some(calibration) => calibration.to_model(state),
+            None => state.to_vec(),
+        };
+        if let Some(index) = self.state.out_of_range(&turned) {
+            return Err(ActError::StateOutOfRange {
+                tag: self.name.clone(),
+                index,
+            });
+        }
+        Ok(self.state.normalize(&turned))
+    }
+
+    /// Rows of normalised actions (`[rows, dims]`) in robot units.
+    ///
+    /// # Errors
+    /// [`ActError::WrongActions`] when the values are not whole rows.
+    pub fn unnormalize_actions(&self, rows: &[f32]) -> Result<Vec<f32>, ActError> {
+        if !rows.len().is_multiple_of(self.action.dims()) {
+            return Err(ActError::WrongActions {
+                got: rows.len(),
+                want: self.action.dims(),
+            });
+        }
+        let actions = self.action.unnormalize(rows);
+        Ok(match &self.calibration {
+            Some(calibration) => calibration.to_robot(&actions, self.action.dims()),
+            None => actions,
+        })
+    }
+}
+
+/// Most keys may be absent, so a damaged one would go unnoticed.
+fn check_spelling(raw: &Value) -> Result<(), LoadError> {
+    let check = |value: &Value, known: &[&str], place: &str| match value.as_object() {
+        Some(keys) => spelling::check(keys, known, FILE, place),
+        None => Ok(()),
+    };
+    check(raw, &["format", "norm_mode", "metadata_by_tag"], "")?;
+    let tags = raw.get("metadata_by_tag").and_then(Value::as_object);
+    for (name, tag) in tags.into_iter().flatten() {
+        check(tag, &TAG_KEYS, &format!("metadata_by_tag.{name}: "))?;
+        for key in ["state_stats", "action_stats"] {
+            let place = format!("metadata_by_tag.{name}.{key}: ");
+            check(tag.get(key).unwrap_or(&Value::Null), &feature::KEYS, &place)?;
+        }
+    }
+    Ok(())
+}
+
+/// Keys of a robot that are read.
+const TAG_KEYS: [&str; 9] = [
+    "camera_keys",
+    "camera_keys_alternative",
+    "setup_type",
+    "control_mode",
+    "action_horizon",
+    "n_action_steps",
+    "normalize_gripper",
+    "state_stats",
+    "action_stats",
+];
+
+fn short_names(keys: &[String]) -> Vec<String> {
+    let short = |key: &String| key.rsplit('.').next().unwrap_or(key).to_owned();
+    keys.iter().map(short).collect()
+}
+
+/// What of a robot's statistics is needed and not finite, in words.
+fn odd(raw: &RawTag, mode: NormMode) -> Option<String> {
+    [
+        ("state_stats", &raw.state_stats),
+        ("action_stats", &raw.action_stats),
+    ]
+    .into_iter()
+    .find_map(|(key, stats)| {
+        let (array, dim) = stats.as_ref()?.not_finite(mode)?;
+        Some(format!(
+            "hold NaN or Infinity: {key}.{array}, dimension {dim} (from 0)"
+        ))
+    })
+}
+
+fn tag(name: String, raw: RawTag, mode: NormMode) -> Result<Tag, LoadError> {
+    let place = format!("metadata_by_tag.{name}");
+    let read = |key: &str, stats: Option<FeatureStats>| {
+        let place = format!("{place}.{key}");
+        match stats {
+            Some(stats) => Normalizer::new(stats, mode, &place),
+            None => Err(bad_value(FILE, place, "is missing")),
+        }
+    };
+    Ok(Tag {
+        state: read("state_stats", raw.state_stats)?,
+        action: read("action_stats", raw.action_stats)?,
+        camera_keys: raw.camera_keys,
+        camera_keys_alternative: raw.camera_keys_alternative.unwrap_or_default(),
+        setup_type: raw.setup_type.unwrap_or_default(),
+        control_mode: raw.control_mode.unwrap_or_default(),
+        action_horizon: raw.action_horizon,
+        n_action_steps: raw.n_action_steps,
+        normalize_gripper: raw.normalize_gripper,
+        calibration: None,
+        name,
+    })
+}

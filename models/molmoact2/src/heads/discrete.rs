@@ -1,0 +1,307 @@
+//! Answering in action tokens: greedy decoding through the cache.
+//!
+//! Two ways. **Masked**, the default, feeds `<action_start>` itself and at every step picks the
+//! likeliest of the tokens that can still lead to a whole chunk, so that what comes out always
+//! decodes. **Strict** is the reference's free decoding over the whole vocabulary; a stream that
+//! does not decode is an error (the reference would command the mid-range pose).
+
+use burn::tensor::Tensor;
+use layers::{KvCache, Linear};
+use openfast::{FastTokenizer, Grammar, Shape, VlmError, VlmVocabulary};
+
+use crate::batch::prefix::no_hidden;
+use crate::error::ActError;
+use crate::network::connector::index_tensor;
+use crate::network::sequences::Sequences;
+use crate::network::text_model::{TextModel, Until};
+
+/// How the token head is read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Decoding {
+    /// Only tokens that keep the stream decodable can be picked.
+    #[default]
+    Masked,
+    /// Any token can be picked, as in the reference; an undecodable stream is an error.
+    Strict,
+}
+
+/// The ids the token head uses, from the checkpoint's configuration.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ActionIds {
+    pub(crate) vocabulary: VlmVocabulary,
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+    pub(crate) end_of_text: u32,
+}
+
+/// Who is told the FAST ids so far, after every action token.
+pub type Written<'a> = dyn FnMut(&[u32]) + Send + 'a;
+
+/// What a decoding run gave.
+#[derive(Debug, Default)]
+pub(crate) struct Decoded {
+    /// FAST ids of the chunk.
+    pub(crate) fast_ids: Vec<u32>,
+    /// The scores each pick was made from, if they were asked for.
+    pub(crate) logits: Vec<Vec<f32>>,
+    /// The whole answer in the model's ids, from `<action_start>` (strict: from whatever the model
+    /// began with) to the end of text.
+    pub(crate) generated: Vec<u32>,
+}
+
+/// Everything needed to decode with the token head.
+#[derive(Debug)]
+pub(crate) struct TokenHead {
+    pub(crate) tokenizer: FastTokenizer,
+    pub(crate) ids: ActionIds,
+    /// The output head's rows for the action tokens alone.
+    pub(crate) action_head: Linear,
+}
+
+/// A chunk that is being written.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    how: How,
+    decoded: Decoded,
+    /// How it ended.
+    ended: Option<Result<(), ActError>>,
+}
+
+#[derive(Debug)]
+enum How {
+    Masked(Grammar),
+    /// The tokens that the model wrote itself so far, and how many it may write.
+    Strict {
+        all: Vec<u32>,
+        limit: usize,
+    },
+}
+
+impl TokenHead {
+    /// A chunk of this shape. `before` are the tokens of its answer that the model wrote already; in strict
+    /// decoding the chunk is looked for in them too, as the reference does.
+    pub(crate) fn stream(
+        &self,
+        decoding: Decoding,
+        shape: Shape,
+        before: &[u32],
+    ) -> Result<Stream, ActError> {
+        let how = match decoding {
+            Decoding::Masked => How::Masked(Grammar::new(&self.tokenizer, shape)?),
+            Decoding::Strict => How::Strict {
+                all: before.to_vec(),
+                limit: shape.horizon.saturating_mul(16).max(1),
+            },
+        };
+        Ok(Stream {
+            how,
+            decoded: Decoded::default(),
+            ended: None,
+        })
+    }
+
+    /// Writes the chunks `streams`, all of one way of decoding, one for each sequence of `past`; `hidden`
+    /// (`[streams, hidden]`) has the final hidden state of the last token of each, in masked decoding of
+    /// `<action_start>`. One that is done waits for the others. `written` is told the number of a stream and its
+    /// FAST ids after each of its action tokens.
+    pub(crate) async fn write(
+        &self,
+        text: &TextModel,
+        past: &mut Sequences,
+        hidden: Tensor<2>,
+        mut streams: Vec<Stream>,
+        keep_logits: bool,
+        written: &mut (dyn FnMut(usize, &[u32]) + Send),
+    ) -> Result<Vec<Result<Decoded, ActError>>, ActError> {
+        // Who goes on, in the order of the rows of `hidden`.
+        let mut writing: Vec<usize> = (0..streams.len()).collect();
+        let masked = matches!(streams.first().map(|s| &s.how), Some(How::Masked(_)));
+        let mut hidden = hidden;
+        loop {
+            let scores = if masked {
+                self.action_head.forward(hidden)
+            } else {
+                text.logits(hidden)
+            };
+            let [_, width] = scores.dims();
+            let scores = read(scores).await?;
+            let mut counts = vec![0; streams.len()];
+            let mut tokens = Vec::with_capacity(writing.len());
+            let mut going = Vec::with_capacity(writing.len());
+            for (&number, scores) in writing.iter().zip(scores.chunks(width.max(1))) {
+                let (Some(stream), Some(count)) = (streams.get_mut(number), counts.get_mut(number))
+                else {
+                    continue;
+                };
+                let mut told = |ids: &[u32]| written(number, ids);
+                let next = self.next(stream, scores, keep_logits, &mut told);
+                let (held, max) = (past.len(number), text.max_positions());
+                stream.ended = match next {
+                    Ok(Some(_)) if held >= max => Some(Err(ActError::TooLong {
+                        tokens: held + 1,
+                        max,
+                    })),
+                    Ok(Some(token)) => {
+                        tokens.push(token);
+                        going.push(number);
+                        *count = 1;
+                        None
+                    }
+                    Ok(None) => Some(Ok(())),
+                    Err(error) => Some(Err(error)),
+                };
+            }
+            writing = going;
+            if writing.is_empty() {
+                break;
+            }
+            let embedded = text.embed(&tokens);
+            hidden = text
+                .forward_several(embedded, &counts, &[], past, Until::LastToken)
+                .ok_or_else(no_hidden)?;
+        }
+        let done = |stream: Stream| match stream.ended {
+            Some(Err(error)) => Err(error),
+            Some(Ok(())) | None => Ok(stream.decoded),
+        };
+        Ok(streams.into_iter().map(done).collect())
+    }
+
+    /// Picks the next token of a stream; `None` at its end.
+    fn next(
+        &self,
+        stream: &mut Stream,
+        scores: &[f32],
+        keep_logits: bool,
+        written: &mut Written<'_>,
+    ) -> Result<Option<u32>, ActError> {
+        let Stream { how, decoded, .. } = stream;
+        if keep_logits {
+            decoded.logits.push(scores.to_vec());
+        }
+        match how {
+            How::Masked(grammar) => {
+                let id = likeliest(scores, Some(&grammar.mask()))?;
+                grammar.push(id)?;
+                decoded.fast_ids.push(id);
+                written(&decoded.fast_ids);
+                let token = self
+                    .ids
+                    .vocabulary
+                    .vlm_id(id)
+                    .ok_or(VlmError::NoActionToken {
+                        position: decoded.fast_ids.len() - 1,
+                        id,
+                        count: self.ids.vocabulary.count(),
+                    })?;
+                decoded.generated.push(token);
+                if !grammar.is_complete() {
+                    return Ok(Some(token));
+                }
+                decoded.generated.insert(0, self.ids.start);
+                decoded
+                    .generated
+                    .extend([self.ids.end, self.ids.end_of_text]);
+                Ok(None)
+            }
+            How::Strict { all, limit } => {
+                let token = likeliest(scores, None)?;
+                all.push(token);
+                decoded.generated.push(token);
+                if token != self.ids.end_of_text {
+                    if decoded.generated.len() >= *limit {
+                        return Err(ActError::NoEnd { limit: *limit });
+                    }
+                    if self.ids.vocabulary.fast_id(token).is_some() {
+                        written(&self.ids.vocabulary.from_vlm_as_reference(all));
+                    }
+                    return Ok(Some(token));
+                }
+                decoded.fast_ids = self.ids.vocabulary.from_vlm_as_reference(all);
+                if decoded.fast_ids.is_empty() {
+                    return Err(ActError::NoActionTokens {
+                        generated: decoded.generated.len(),
+                    });
+                }
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// The rows `kept` of a matrix, in that order.
+pub(crate) fn rows_of(rows: Tensor<2>, kept: &[usize]) -> Tensor<2> {
+    let [count, _] = rows.dims();
+    if kept.iter().copied().eq(0..count) {
+        return rows;
+    }
+    let device = rows.device();
+    rows.select(
+        0,
+        index_tensor(kept.iter().map(|&row| row as i32).collect(), &device),
+    )
+}
+
+/// Feeds one token; gives its final hidden state.
+pub(crate) fn step(
+    text: &TextModel,
+    cache: &mut KvCache,
+    token: u32,
+) -> Result<Tensor<2>, ActError> {
+    if cache.len() >= text.max_positions() {
+        return Err(ActError::TooLong {
+            tokens: cache.len() + 1,
+            max: text.max_positions(),
+        });
+    }
+    let embedded = text.embed(&[token]);
+    text.forward(embedded, None, cache, Until::LastToken)
+        .ok_or_else(|| ActError::ReadBack {
+            reason: "the language model gave no hidden state".to_owned(),
+        })
+}
+
+/// The first of the largest scores among those allowed, which are all without a list.
+fn likeliest(scores: &[f32], allowed: Option<&[bool]>) -> Result<u32, ActError> {
+    let mut best: Option<(u32, f32)> = None;
+    for (place, (id, &score)) in (0..).zip(scores).enumerate() {
+        let allowed = allowed.is_none_or(|list| list.get(place).copied().unwrap_or(false));
+        let better = best.is_none_or(|(_, most)| score > most);
+        if allowed && better && !score.is_nan() {
+            best = Some((id, score));
+        }
+    }
+    best.map(|(id, _)| id).ok_or(ActError::NotFinite {
+        what: "every score of the token head",
+    })
+}
+
+/// Reads a tensor's values back to the host.
+pub(crate) async fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, ActError> {
+    let failed = |reason: String| ActError::ReadBack { reason };
+    let data = tensor
+        .into_data_async()
+        .await
+        .map_err(|error| failed(format!("{error:?}")))?;
+    data.as_slice::<f32>()
+        .map(<[f32]>::to_vec)
+        .map_err(|error| failed(format!("{error:?}")))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::likeliest;
+
+    #[test]
+    fn the_likeliest_allowed_token_is_picked_and_the_first_of_equals() {
+        assert_eq!(
+            likeliest(&[3.0, 9.0, 4.0, 4.0], Some(&[true, false, true, true])).unwrap(),
+            2
+        );
+        assert_eq!(likeliest(&[3.0, 9.0, 4.0], None).unwrap(), 1);
+        assert_eq!(likeliest(&[f32::NAN, -1.0], None).unwrap(), 1);
+        assert!(likeliest(&[f32::NAN, -1.0], Some(&[true, false])).is_err());
+    }
+}

@@ -1,0 +1,322 @@
+//! A plain question as the checkpoint wants it written.
+//!
+//! Published folders bring a template in the Jinja language (`chat_template.jinja`), which is rendered as the
+//! reference's processor renders it. A plain VLM without one gets the format of its family:
+//!
+//! ```text
+//! {images}<|im_start|>user
+//! {question}<|im_end|>
+//! <|im_start|>assistant
+//! ```
+//!
+//! where one image is `<|image|>` and several are `Image 1<|image|>Image 2<|image|>…`.
+
+use field_files::Limit;
+use serde::Deserialize;
+
+use crate::ask::vlm::AskError;
+use crate::checkpoint::config::{Config, Kind};
+use crate::checkpoint::files::Files;
+use crate::checkpoint::processor_config::ProcessorConfig;
+use crate::checkpoint::spelling;
+use crate::error::{LoadError, parse_json};
+use crate::input::template::{Template, TemplateError};
+use crate::input::words::{IMAGE, TOKENIZER_CONFIG_FILE, TokenizerConfig, Words, image_token_in};
+
+/// File name in a checkpoint's folder.
+const TEMPLATE_FILE: &str = "chat_template.jinja";
+/// The same as older writers put it, wrapped in JSON.
+const TEMPLATE_JSON_FILE: &str = "chat_template.json";
+/// Says which tokens end an answer.
+pub(crate) const GENERATION_FILE: &str = "generation_config.json";
+
+/// How a checkpoint is spoken to.
+#[derive(Debug, Clone)]
+pub(crate) struct Chat {
+    format: Format,
+    /// Tokens that end an answer.
+    stops: Vec<u32>,
+    bos_token: String,
+    eos_token: String,
+}
+
+#[derive(Debug, Clone)]
+enum Format {
+    Template(Template),
+    /// The one at the top of this file.
+    Family,
+    /// A policy without a template: it was made for actions alone.
+    Actions,
+    /// A policy with a template that cannot be read, and why.
+    Broken(String),
+}
+
+fn refused(file: &str, error: &TemplateError) -> LoadError {
+    LoadError::BadFile {
+        file: file.to_owned(),
+        place: "chat template: ".to_owned(),
+        reason: error.to_string(),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Ids {
+    One(u32),
+    Several(Vec<u32>),
+}
+
+#[derive(Deserialize)]
+struct Generation {
+    eos_token_id: Option<Ids>,
+}
+
+#[derive(Deserialize)]
+struct Wrapped {
+    chat_template: String,
+}
+
+impl Chat {
+    /// Looks for the template and for the tokens that end an answer.
+    pub(crate) fn read(
+        files: &Files,
+        config: &Config,
+        processor: &ProcessorConfig,
+        words: &Words,
+    ) -> Result<Self, LoadError> {
+        let mut stands_in = TEMPLATE_FILE;
+        let format = match (template(files, processor)?, config.kind) {
+            (Some((file, text)), kind) => match Template::new(text) {
+                Ok(template) => {
+                    stands_in = file;
+                    Format::Template(template)
+                }
+                Err(error @ TemplateError::Unbounded { .. }) => {
+                    return Err(refused(file, &error));
+                }
+                // Who only asks for actions never renders it.
+                Err(error) if kind == Kind::Policy => Format::Broken(error.to_string()),
+                Err(error) => return Err(refused(file, &error)),
+            },
+            (None, Kind::VisionLanguage) => Format::Family,
+            (None, Kind::Policy) => Format::Actions,
+        };
+        let mut stops = ends(files)?;
+        if stops.is_empty() {
+            stops.push(config.eos_token_id.unwrap_or_else(|| words.bos()));
+        }
+        let name = |id: u32| words.token(id).unwrap_or_default();
+        let chat = Self {
+            bos_token: name(words.bos()),
+            eos_token: stops.first().map(|id| name(*id)).unwrap_or_default(),
+            format,
+            stops,
+        };
+        chat.try_out(stands_in)?;
+        Ok(chat)
+    }
+
+    /// Tries the template out: one that goes on for ever would only be found when somebody asks.
+    fn try_out(&self, file: &str) -> Result<(), LoadError> {
+        match &self.format {
+            Format::Template(template) => template
+                .try_out(&self.bos_token, &self.eos_token)
+                .map_err(|error| refused(file, &error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the checkpoint was made to be asked questions.
+    pub(crate) fn can_answer(&self) -> bool {
+        !matches!(self.format, Format::Actions | Format::Broken(_))
+    }
+
+    /// Whether this token ends an answer.
+    pub(crate) fn ends(&self, id: u32) -> bool {
+        self.stops.contains(&id)
+    }
+
+    /// The prompt for one question about `images` images, each of them as `<|image|>`.
+    pub(crate) fn text(&self, question: &str, images: usize) -> Result<String, AskError> {
+        if let Some(token) = image_token_in(question) {
+            return Err(AskError::ImageToken {
+                token: token.to_owned(),
+            });
+        }
+        if question.trim().is_empty() {
+            return Err(AskError::Empty);
+        }
+        match &self.format {
+            Format::Actions => Err(AskError::ActionsOnly),
+            Format::Broken(reason) => Err(AskError::Template {
+                reason: reason.clone(),
+            }),
+            Format::Family => Ok(family(question, images)),
+            Format::Template(template) => {
+                let text = template
+                    .render(question, images, &self.bos_token, &self.eos_token)
+                    .map_err(|error| AskError::Template {
+                        reason: error.to_string(),
+                    })?;
+                let shown = text.matches(IMAGE).count();
+                if shown == images {
+                    Ok(text)
+                } else {
+                    Err(AskError::Template {
+                        reason: format!("it shows {shown} images where {images} were given"),
+                    })
+                }
+            }
+        }
+    }
+}
+
+/// The tokens that end an answer by `generation_config.json`; none where it is absent or names none.
+pub(crate) fn ends(files: &Files) -> Result<Vec<u32>, LoadError> {
+    let given = match files.find(GENERATION_FILE)? {
+        Some(bytes) => {
+            spelling::check_settings(
+                &bytes,
+                GENERATION_FILE,
+                &["eos_token_id", "bos_token_id"],
+                &[],
+            )?;
+            parse_json::<Generation>(GENERATION_FILE, &bytes)?.eos_token_id
+        }
+        None => None,
+    };
+    Ok(match given {
+        Some(Ids::One(id)) => vec![id],
+        Some(Ids::Several(ids)) => ids,
+        None => Vec::new(),
+    })
+}
+
+fn family(question: &str, images: usize) -> String {
+    let shown: String = match images {
+        1 => IMAGE.to_owned(),
+        count => (1..=count).map(|k| format!("Image {k}{IMAGE}")).collect(),
+    };
+    format!("{shown}<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n")
+}
+
+/// The template and the file it is in, from the first of the places where writers put it.
+fn template(
+    files: &Files,
+    processor: &ProcessorConfig,
+) -> Result<Option<(&'static str, String)>, LoadError> {
+    let (file, text) = if let Some(bytes) = files.find(TEMPLATE_FILE)? {
+        let text = std::str::from_utf8(&bytes).map_err(|error| LoadError::BadFile {
+            file: TEMPLATE_FILE.to_owned(),
+            place: String::new(),
+            reason: error.to_string(),
+        })?;
+        (
+            TEMPLATE_FILE,
+            text.trim_start_matches('\u{feff}').to_owned(),
+        )
+    } else if let Some(bytes) = files.find(TEMPLATE_JSON_FILE)? {
+        let wrapped: Wrapped = parse_json(TEMPLATE_JSON_FILE, &bytes)?;
+        (TEMPLATE_JSON_FILE, wrapped.chat_template)
+    } else if let Some(template) = &processor.chat_template {
+        (crate::checkpoint::processor_config::FILE, template.clone())
+    } else if let Some(bytes) = files.find(TOKENIZER_CONFIG_FILE)? {
+        // Several named templates can stand here too; none of the known checkpoints does that.
+        let read: TokenizerConfig = parse_json(TOKENIZER_CONFIG_FILE, &bytes)?;
+        let text = read
+            .chat_template
+            .and_then(|template| template.as_str().map(str::to_owned));
+        match text {
+            Some(text) => (TOKENIZER_CONFIG_FILE, text),
+            None => return Ok(None),
+        }
+    } else {
+        return Ok(None);
+    };
+    // Wherever it stands, it is as long as a template is.
+    if text.len() as u64 > Limit::TEMPLATE.0 {
+        return Err(LoadError::BadFile {
+            file: file.to_owned(),
+            place: "chat template: ".to_owned(),
+            reason: format!(
+                "it has {} bytes; at most {} are read: no template is that long",
+                text.len(),
+                Limit::TEMPLATE.0
+            ),
+        });
+    }
+    Ok(Some((file, text)))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn chat(format: Format) -> Chat {
+        Chat {
+            format,
+            stops: vec![2],
+            bos_token: "<|im_end|>".to_owned(),
+            eos_token: "<|im_end|>".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_template_that_raises_says_why() {
+        let template =
+            "{% if messages[0].role == 'user' %}{{ raise_exception('no users') }}{% endif %}";
+        let error = chat(Format::Template(
+            Template::new(template.to_owned()).unwrap(),
+        ))
+        .text("What?", 1)
+        .unwrap_err();
+        assert!(error.to_string().contains("no users"), "{error}");
+    }
+
+    #[test]
+    fn a_template_that_hides_an_image_is_refused() {
+        let template = "<|image|>{{ messages[0].content }}".to_owned();
+        let chat = chat(Format::Template(Template::new(template).unwrap()));
+        assert!(chat.text("What?", 1).is_ok());
+        let error = chat.text("What?", 2).unwrap_err();
+        assert!(
+            error.to_string().contains("shows 1 images where 2"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn what_is_no_question_is_refused() {
+        let chat = chat(Format::Family);
+        assert!(matches!(chat.text(" \n", 1), Err(AskError::Empty)));
+        assert!(matches!(
+            chat.text("an <im_patch>", 1),
+            Err(AskError::ImageToken { .. })
+        ));
+        assert_eq!(
+            chat.text("Why?", 0).unwrap(),
+            "<|im_start|>user\nWhy?<|im_end|>\n<|im_start|>assistant\n"
+        );
+    }
+
+    #[test]
+    fn a_template_without_an_end_is_refused_before_anybody_asks() {
+        let endless =
+            "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}";
+        let chat = chat(Format::Template(Template::new(endless.to_owned()).unwrap()));
+        let error = chat.try_out(TEMPLATE_FILE).unwrap_err().to_string();
+        assert!(
+            error.contains("chat template") && error.contains("too much"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_policy_without_a_template_says_that_it_cannot_talk() {
+        let chat = chat(Format::Actions);
+        assert!(!chat.can_answer());
+        assert!(matches!(chat.text("Why?", 1), Err(AskError::ActionsOnly)));
+    }
+}

@@ -1,0 +1,268 @@
+//! The prompt, as text and as token ids.
+//!
+//! ```text
+//! {images}<|im_start|>user
+//! The task is to {task}. The setup is {setup}. The current state of the robot is {state}. The expected control
+//! mode is {control}. Given these, what action should the robot take to complete the task?<|im_end|>
+//! <|im_start|>assistant
+//! <action_output>
+//! ```
+//!
+//! on one line but for the two breaks after `user` and `<|im_end|>`. The beginning-of-text token is put in front
+//! of the ids unless it is there.
+
+use crate::checkpoint::config::Config;
+use crate::checkpoint::norm_stats::Tag;
+use crate::error::{ActError, LoadError};
+use crate::input::image_input::ImageInput;
+use crate::input::instruction::normalize_language;
+use crate::input::words::{Encoded, IMAGE, Words, image_token_in};
+pub use crate::input::words::{TOKENIZER_CONFIG_FILE, TOKENIZER_FILE};
+
+/// What the prompt asks for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Style {
+    /// An action.
+    #[default]
+    Action,
+    /// A depth map of the main image, then an action (Think checkpoints).
+    DepthAction,
+}
+
+/// What goes into a prompt.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'a> {
+    /// The instruction.
+    pub task: &'a str,
+    /// Whether the instruction is tidied first ([`normalize_language`]).
+    pub normalize_task: bool,
+    /// The state, normalised but not yet binned.
+    pub state_normalized: &'a [f32],
+    /// The robot.
+    pub tag: &'a Tag,
+    /// Frames.
+    pub images: usize,
+    /// What is asked for.
+    pub style: Style,
+}
+
+/// A prompt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prompt {
+    /// The text, each frame as `<|image|>`.
+    pub text: String,
+    /// Token ids, the beginning-of-text token first.
+    pub ids: Vec<u32>,
+    /// Per id, whether it stands for (a part of) an image: these see each other in both directions.
+    pub image_type: Vec<bool>,
+}
+
+/// Writes prompts for one checkpoint.
+#[derive(Debug, Clone)]
+pub struct PromptWriter {
+    words: Words,
+    num_state_tokens: usize,
+    add_setup_tokens: bool,
+    add_control_tokens: bool,
+    image_tokens: String,
+}
+
+impl PromptWriter {
+    /// Reads `tokenizer.json` and `tokenizer_config.json` (if there is one), and holds the token ids against
+    /// `config`.
+    ///
+    /// # Errors
+    /// [`LoadError`] for files that cannot be read and for ids on which they disagree.
+    pub fn new(
+        tokenizer_json: &[u8],
+        tokenizer_config_json: Option<&[u8]>,
+        config: &Config,
+        images: &ImageInput,
+    ) -> Result<Self, LoadError> {
+        let words = Words::new(tokenizer_json, tokenizer_config_json, config)?;
+        hold_robot_ids(&words, config)?;
+        Ok(Self {
+            words,
+            num_state_tokens: config.num_state_tokens,
+            add_setup_tokens: config.add_setup_tokens,
+            add_control_tokens: config.add_control_tokens,
+            image_tokens: images.token_string(),
+        })
+    }
+
+    /// The tokenizer.
+    pub(crate) fn words(&self) -> &Words {
+        &self.words
+    }
+
+    /// Writes a prompt.
+    ///
+    /// # Errors
+    /// [`ActError::ImageTokenInTask`] for an instruction that would pass for an image, [`ActError::Tokenizer`].
+    pub fn write(&self, question: &Question<'_>) -> Result<Prompt, ActError> {
+        let text = self.text(question)?;
+        let expanded = text.replace(IMAGE, &self.image_tokens);
+        let Encoded { ids, image_type } = self.words.encode(expanded)?;
+        Ok(Prompt {
+            text,
+            ids,
+            image_type,
+        })
+    }
+
+    fn text(&self, question: &Question<'_>) -> Result<String, ActError> {
+        let task = if question.normalize_task {
+            normalize_language(question.task)
+        } else {
+            question.task.to_owned()
+        };
+        if let Some(token) = image_token_in(&task) {
+            return Err(ActError::ImageTokenInTask {
+                token: token.to_owned(),
+            });
+        }
+        let tag = question.tag;
+        let setup = wrap("setup", &tag.setup_type, self.add_setup_tokens);
+        let control = wrap("control", &tag.control_mode, self.add_control_tokens);
+        let state: String = question
+            .state_normalized
+            .iter()
+            .map(|value| format!("<state_{}>", state_bin(*value, self.num_state_tokens)))
+            .collect();
+        let images: String = match question.images {
+            1 => IMAGE.to_owned(),
+            count => (1..=count).map(|k| format!("Image {k}{IMAGE}")).collect(),
+        };
+        let (request, answer) = match question.style {
+            Style::Action => (
+                "what action should the robot take to complete the task?",
+                "<action_output>",
+            ),
+            Style::DepthAction => (
+                "first predict the depth map of the main image and then predict the action the robot should \
+                 take to complete the task?",
+                "<depth_output><action_output>",
+            ),
+        };
+        Ok(format!(
+            "{images}<|im_start|>user\nThe task is to {task}. The setup is {setup}. The current state of the \
+             robot is <state_start>{state}<state_end>. The expected control mode is {control}. Given these, \
+             {request}<|im_end|>\n<|im_start|>assistant\n{answer}"
+        ))
+    }
+}
+
+/// The bin of a normalised value: -1..=1 spread over `bins`, rounded half to even. NaN is 0, which is the middle.
+#[must_use]
+#[allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "bins are few, and the value lies between 0 and their number"
+)]
+pub fn state_bin(value: f32, bins: usize) -> usize {
+    let last = bins.saturating_sub(1);
+    let value = if value.is_nan() { 0.0 } else { value };
+    let scaled = (value.clamp(-1.0, 1.0) + 1.0) / 2.0 * last as f32;
+    (scaled.round_ties_even() as usize).min(last)
+}
+
+/// `<setup_start>text<setup_end>` and the like; a text that is wrapped already, or empty, stays as it is.
+fn wrap(kind: &str, text: &str, add_tokens: bool) -> String {
+    let (start, end) = (format!("<{kind}_start>"), format!("<{kind}_end>"));
+    let wrapped = text.starts_with(&start) && text.ends_with(&end);
+    if wrapped || text.is_empty() || !add_tokens {
+        text.to_owned()
+    } else {
+        format!("{start}{text}{end}")
+    }
+}
+
+/// Ids of the tokens about robots, in the tokenizer and in the configuration.
+fn hold_robot_ids(words: &Words, config: &Config) -> Result<(), LoadError> {
+    let last_state = config.num_state_tokens.saturating_sub(1);
+    let last_state_id = u32::try_from(last_state)
+        .ok()
+        .and_then(|last| config.state_token_start_id.checked_add(last));
+    let last_state_name = format!("<state_{last_state}>");
+    for (key, token, id) in [
+        (
+            "state_start_token_id",
+            "<state_start>",
+            Some(config.state_start_token_id),
+        ),
+        (
+            "state_end_token_id",
+            "<state_end>",
+            Some(config.state_end_token_id),
+        ),
+        (
+            "state_token_start_id",
+            "<state_0>",
+            Some(config.state_token_start_id),
+        ),
+        ("num_state_tokens", &last_state_name, last_state_id),
+        (
+            "action_output_token_id",
+            "<action_output>",
+            config.action_output_token_id,
+        ),
+        (
+            "action_start_token_id",
+            "<action_start>",
+            config.action_start_token_id,
+        ),
+        (
+            "action_end_token_id",
+            "<action_end>",
+            config.action_end_token_id,
+        ),
+        (
+            "action_token_start_id",
+            "<action_0>",
+            config.action_token_start_id,
+        ),
+    ] {
+        if let Some(id) = id {
+            words.hold(key, token, id)?;
+        }
+    }
+    if config.enable_depth_reasoning {
+        hold_depth_ids(words, config)?;
+    }
+    Ok(())
+}
+
+fn hold_depth_ids(words: &Words, config: &Config) -> Result<(), LoadError> {
+    let last = config.num_depth_tokens.saturating_sub(1);
+    let last_name = format!("<depth_{last}>");
+    let first_id = config.depth_token_start_id;
+    let last_id = u32::try_from(last)
+        .ok()
+        .zip(first_id)
+        .and_then(|(last, first)| first.checked_add(last));
+    for (key, token, id) in [
+        (
+            "depth_output_token_id",
+            "<depth_output>",
+            config.depth_output_token_id,
+        ),
+        (
+            "depth_start_token_id",
+            "<depth_start>",
+            config.depth_start_token_id,
+        ),
+        (
+            "depth_end_token_id",
+            "<depth_end>",
+            config.depth_end_token_id,
+        ),
+        ("depth_token_start_id", "<depth_0>", first_id),
+        ("num_depth_tokens", last_name.as_str(), last_id),
+    ] {
+        if let Some(id) = id {
+            words.hold(key, token, id)?;
+        }
+    }
+    Ok(())
+}

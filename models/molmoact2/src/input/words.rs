@@ -1,0 +1,207 @@
+//! Text to token ids and back.
+
+use std::collections::HashSet;
+
+use serde::Deserialize;
+use tokenizers::Tokenizer;
+
+use crate::checkpoint::config::Config;
+use crate::checkpoint::spelling;
+use crate::error::{ActError, LoadError, bad_json, bad_value, parse_json};
+
+/// File name in a policy folder.
+pub const TOKENIZER_FILE: &str = "tokenizer.json";
+/// File name in a policy folder.
+pub const TOKENIZER_CONFIG_FILE: &str = "tokenizer_config.json";
+
+/// Where an image stands in the prompt's text.
+pub(crate) const IMAGE: &str = "<|image|>";
+/// Tokens that only images may bring in.
+const IMAGE_TOKENS: [&str; 10] = [
+    IMAGE,
+    "<|video|>",
+    "<im_start>",
+    "<im_end>",
+    "<im_patch>",
+    "<im_col>",
+    "<low_res_im_start>",
+    "<im_low>",
+    "<frame_start>",
+    "<frame_end>",
+];
+
+/// A token in a text that would pass for an image, or a part of one.
+pub(crate) fn image_token_in(text: &str) -> Option<&'static str> {
+    IMAGE_TOKENS.into_iter().find(|token| text.contains(token))
+}
+
+/// A checkpoint's tokenizer.
+#[derive(Debug, Clone)]
+pub(crate) struct Words {
+    tokenizer: Tokenizer,
+    bos: u32,
+    image_type_ids: HashSet<u32>,
+}
+
+/// A prompt as the language model reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Encoded {
+    /// Token ids, the beginning-of-text token first.
+    pub(crate) ids: Vec<u32>,
+    /// Per id, whether it stands for (a part of) an image.
+    pub(crate) image_type: Vec<bool>,
+}
+
+/// What is read of `tokenizer_config.json`.
+#[derive(Deserialize)]
+pub(crate) struct TokenizerConfig {
+    bos_token: Option<TokenName>,
+    eos_token: Option<TokenName>,
+    pub(crate) chat_template: Option<serde_json::Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum TokenName {
+    Plain(String),
+    Described { content: String },
+}
+
+impl TokenName {
+    fn text(self) -> String {
+        match self {
+            Self::Plain(text) | Self::Described { content: text } => text,
+        }
+    }
+}
+
+impl Words {
+    /// Reads `tokenizer.json` and `tokenizer_config.json` (if there is one), and holds the ids of image tokens
+    /// against `config`.
+    pub(crate) fn new(
+        tokenizer_json: &[u8],
+        tokenizer_config_json: Option<&[u8]>,
+        config: &Config,
+    ) -> Result<Self, LoadError> {
+        let text = field_files::json::standard(tokenizer_json)
+            .map_err(|error| bad_json(TOKENIZER_FILE, "", &error))?;
+        let tokenizer = Tokenizer::from_bytes(&text).map_err(|error| LoadError::BadFile {
+            file: TOKENIZER_FILE.to_owned(),
+            place: String::new(),
+            reason: error.to_string(),
+        })?;
+        let bos = bos_id(&tokenizer, tokenizer_config_json, config)?;
+        let words = Self {
+            tokenizer,
+            bos,
+            image_type_ids: config.image_type_ids().into_iter().collect(),
+        };
+        for (key, token, id) in [
+            (
+                "image_start_token_id",
+                "<im_start>",
+                config.image_start_token_id,
+            ),
+            ("image_end_token_id", "<im_end>", config.image_end_token_id),
+            ("image_patch_id", "<im_patch>", config.image_patch_id),
+            ("image_col_id", "<im_col>", config.image_col_id),
+            (
+                "low_res_image_start_token_id",
+                "<low_res_im_start>",
+                config.low_res_image_start_token_id,
+            ),
+        ] {
+            words.hold(key, token, id)?;
+        }
+        Ok(words)
+    }
+
+    /// The tokenizer's id and the configuration's must be the same, or every prompt would mean something else.
+    pub(crate) fn hold(&self, key: &str, token: &str, id: u32) -> Result<(), LoadError> {
+        let found = self.tokenizer.token_to_id(token);
+        if found == Some(id) {
+            return Ok(());
+        }
+        let there = found.map_or_else(|| "is not there".to_owned(), |found| format!("is {found}"));
+        Err(bad_value(
+            crate::checkpoint::config::FILE,
+            key,
+            format!("makes {token} id {id}, but in {TOKENIZER_FILE} it {there}"),
+        ))
+    }
+
+    /// The token that begins a text, and ends an answer where no file says otherwise.
+    pub(crate) fn bos(&self) -> u32 {
+        self.bos
+    }
+
+    /// The token with this id, as text.
+    pub(crate) fn token(&self, id: u32) -> Option<String> {
+        self.tokenizer.id_to_token(id)
+    }
+
+    /// Ids of a text in which images stand as their tokens.
+    pub(crate) fn encode(&self, text: String) -> Result<Encoded, ActError> {
+        let encoding = self
+            .tokenizer
+            .encode(text, true)
+            .map_err(|error| ActError::Tokenizer {
+                reason: error.to_string(),
+            })?;
+        let mut ids = encoding.get_ids().to_vec();
+        if ids.first() != Some(&self.bos) {
+            ids.insert(0, self.bos);
+        }
+        let image_type = ids
+            .iter()
+            .map(|id| self.image_type_ids.contains(id))
+            .collect();
+        Ok(Encoded { ids, image_type })
+    }
+
+    /// Text of ids, special tokens left out; bytes that are no UTF-8 become U+FFFD.
+    pub(crate) fn decode(&self, ids: &[u32]) -> Result<String, ActError> {
+        self.tokenizer
+            .decode(ids, true)
+            .map_err(|error| ActError::Tokenizer {
+                reason: error.to_string(),
+            })
+    }
+}
+
+fn bos_id(
+    tokenizer: &Tokenizer,
+    tokenizer_config_json: Option<&[u8]>,
+    config: &Config,
+) -> Result<u32, LoadError> {
+    let name = match tokenizer_config_json {
+        Some(bytes) => {
+            // Ids are what other files of a checkpoint hold.
+            spelling::check_settings(
+                bytes,
+                TOKENIZER_CONFIG_FILE,
+                &["bos_token", "eos_token"],
+                &["bos_token_id", "eos_token_id"],
+            )?;
+            let read: TokenizerConfig = parse_json(TOKENIZER_CONFIG_FILE, bytes)?;
+            read.bos_token.or(read.eos_token).map(TokenName::text)
+        }
+        None => None,
+    };
+    match name {
+        Some(name) => tokenizer.token_to_id(&name).ok_or_else(|| {
+            bad_value(
+                TOKENIZER_CONFIG_FILE,
+                "bos_token",
+                format!("is {name:?}, which {TOKENIZER_FILE} does not know"),
+            )
+        }),
+        None => config.bos_token_id.or(config.eos_token_id).ok_or_else(|| {
+            bad_value(
+                crate::checkpoint::config::FILE,
+                "bos_token_id",
+                "is missing, and so is a bos_token in tokenizer_config.json",
+            )
+        }),
+    }
+}
