@@ -65,7 +65,7 @@ fn run(folder: &Path, rounds: usize) -> Result<(), Box<dyn std::error::Error>> {
                 observation: Observation {
                     images: &images,
                     state: &state,
-                    task,
+                    instruction: task,
                     tag: &tag.tag,
                 },
                 options,

@@ -45,7 +45,7 @@ fn run(folder: &Path, answers: usize) -> Result<(), Box<dyn std::error::Error>> 
     let observation = Observation {
         images: &images,
         state: &state,
-        task: "push the red cube to the left",
+        instruction: "push the red cube to the left",
         tag: &tag.tag,
     };
     for &mode in &info.modes {

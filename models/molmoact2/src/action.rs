@@ -2,7 +2,7 @@
 
 use crate::heads::continuation::Continuation;
 use crate::heads::depth::{Depth, DepthTrace};
-use crate::heads::discrete::Decoding;
+use crate::heads::token_head::Decoding;
 
 /// Which head answers.
 #[derive(
@@ -34,7 +34,7 @@ pub struct Observation<'a> {
     /// Measured state in robot units, `state_dim` values.
     pub state: &'a [f32],
     /// The instruction, as a person wrote it.
-    pub task: &'a str,
+    pub instruction: &'a str,
     /// Which robot's statistics and wording apply.
     pub tag: &'a str,
 }
@@ -84,8 +84,8 @@ pub struct Action {
     /// The whole chunk in robot units, `[horizon, dims]`; `actions` are its rows to execute.
     pub chunk: Vec<f32>,
     /// The whole chunk as the network gave it, `[horizon, dims]`, normalised and not clipped.
-    pub chunk_normalised: Vec<f32>,
-    /// Rows of `chunk` and `chunk_normalised`: the tag's horizon.
+    pub chunk_normalized: Vec<f32>,
+    /// Rows of `chunk` and `chunk_normalized`: the tag's horizon.
     pub horizon: usize,
     /// The prompt as text, each image as its placeholder.
     pub prompt: String,

@@ -1,6 +1,6 @@
 //! Answers in words, and the points and boxes in them.
 
 pub(crate) mod generate;
-pub mod marks;
-mod pick;
+pub mod grounding;
+mod sampling;
 pub(crate) mod vlm;

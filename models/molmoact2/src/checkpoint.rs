@@ -5,8 +5,8 @@
 pub(crate) mod calibration;
 pub mod config;
 pub(crate) mod files;
-pub mod layout;
 pub(crate) mod lerobot;
 pub mod norm_stats;
 pub mod processor_config;
-pub(crate) mod spelling;
+pub mod tensors;
+pub(crate) mod unknown_keys;

@@ -124,7 +124,7 @@ pub enum ActError {
     #[error(
         "the instruction contains {token:?}, which stands for an image in the prompt; leave it out"
     )]
-    ImageTokenInTask {
+    ImageTokenInInstruction {
         /// The token as text.
         token: String,
     },

@@ -2,6 +2,6 @@
 
 pub(crate) mod continuation;
 pub mod depth;
-pub(crate) mod discrete;
+pub(crate) mod flow;
 pub(crate) mod noise;
-pub(crate) mod sampler;
+pub(crate) mod token_head;

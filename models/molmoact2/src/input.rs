@@ -1,9 +1,9 @@
 //! Inputs of the network: instructions, prompts, token ids and image patches.
 
 pub(crate) mod chat;
-pub mod image_input;
+pub mod images;
 pub mod instruction;
+pub(crate) mod preprocessing;
 pub mod prompt;
-pub(crate) mod surroundings;
 mod template;
-pub(crate) mod words;
+pub(crate) mod tokenizer;

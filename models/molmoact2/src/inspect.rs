@@ -8,11 +8,11 @@ use layers::{Checkpoint, Precision};
 use crate::action::Mode;
 use crate::checkpoint::config::{self, ActionMode, Config, Kind};
 use crate::checkpoint::files::Files;
-use crate::checkpoint::layout::{self, Entry, Part};
 use crate::checkpoint::norm_stats::{NormMode, Tag};
+use crate::checkpoint::tensors::{self, Part, TensorSpec};
 use crate::error::LoadError;
-use crate::input::surroundings;
-use crate::load::Described;
+use crate::input::preprocessing;
+use crate::load::CheckpointDescription;
 use crate::loader;
 use crate::loader::token_head;
 
@@ -46,7 +46,7 @@ pub struct Inspection {
     /// Most tokens of a prompt and its answer together.
     pub max_positions: usize,
     /// The robots it knows.
-    pub tags: Vec<TagFound>,
+    pub tags: Vec<TagInspection>,
     /// Types of the stored weights.
     pub dtype: String,
     /// Number of tensors.
@@ -77,7 +77,7 @@ pub struct Inspection {
 
 /// A robot.
 #[derive(Debug, Clone, serde::Serialize)]
-pub struct TagFound {
+pub struct TagInspection {
     /// The name of its statistics.
     pub tag: String,
     /// Cameras in the order of the prompt.
@@ -140,7 +140,7 @@ pub fn inspect(files: &Files) -> Result<Inspection, LoadError> {
     let small = files.base().unwrap_or(files);
     let checks = [
         loader::check_supported(&config),
-        surroundings::check(small, &config),
+        preprocessing::check(small, &config),
     ];
     problems.extend(
         checks
@@ -148,12 +148,12 @@ pub fn inspect(files: &Files) -> Result<Inspection, LoadError> {
             .filter_map(Result::err)
             .map(|error| error.to_string()),
     );
-    let expected = layout::tensors(&config);
+    let expected = tensors::expected(&config);
     let checkpoint = files
         .checkpoint()
         .map_err(|error| problems.push(error.to_string()))
         .ok();
-    let weights = Compared::new(&expected, checkpoint.as_ref(), &config, &mut problems);
+    let weights = TensorComparison::new(&expected, checkpoint.as_ref(), &config, &mut problems);
     let trained = described
         .as_ref()
         .map_or(config.action_mode, |described| described.trained);
@@ -219,16 +219,16 @@ fn describe(
     files: &Files,
     bytes: &[u8],
     problems: &mut Vec<String>,
-) -> Result<(Config, Option<Described>, &'static str), LoadError> {
+) -> Result<(Config, Option<CheckpointDescription>, &'static str), LoadError> {
     if crate::checkpoint::lerobot::is_lerobot(bytes) {
-        let described = Described::read(files)?;
+        let described = CheckpointDescription::read(files)?;
         return Ok((described.config.clone(), Some(described), "lerobot"));
     }
     let config = Config::parse(bytes)?;
     if config.kind == Kind::VisionLanguage {
         return Ok((config, None, "published"));
     }
-    let described = Described::read(files)
+    let described = CheckpointDescription::read(files)
         .map_err(|error| problems.push(error.to_string()))
         .ok();
     Ok((config, described, "published"))
@@ -267,7 +267,7 @@ fn modes(config: &Config, trained: ActionMode, action_tokenizer: bool) -> Vec<Mo
 }
 
 /// A fine-tuned checkpoint may carry the statistics of robots that its shorter chunk does not fit.
-fn tags(described: &Described, unusable: &mut Vec<String>) -> Vec<TagFound> {
+fn tags(described: &CheckpointDescription, unusable: &mut Vec<String>) -> Vec<TagInspection> {
     let mode = described.stats.mode();
     let mut found = Vec::new();
     unusable.extend(described.stats.unusable().map(|error| error.to_string()));
@@ -280,9 +280,14 @@ fn tags(described: &Described, unusable: &mut Vec<String>) -> Vec<TagFound> {
     found
 }
 
-fn tag_found(tag: &Tag, norm_mode: NormMode, horizon: usize, n_action_steps: usize) -> TagFound {
+fn tag_found(
+    tag: &Tag,
+    norm_mode: NormMode,
+    horizon: usize,
+    n_action_steps: usize,
+) -> TagInspection {
     let mask = tag.action.stats().mask.clone().unwrap_or_default();
-    TagFound {
+    TagInspection {
         tag: tag.name.clone(),
         cameras: tag.cameras(),
         cameras_alternative: tag.cameras_alternative(),
@@ -301,22 +306,22 @@ fn tag_found(tag: &Tag, norm_mode: NormMode, horizon: usize, n_action_steps: usi
 }
 
 #[derive(Default)]
-struct Compared {
+struct TensorComparison {
     missing: Vec<String>,
     misshapen: Vec<String>,
     unexpected: Vec<String>,
 }
 
-impl Compared {
+impl TensorComparison {
     fn new(
-        expected: &[Entry],
+        expected: &[TensorSpec],
         checkpoint: Option<&Checkpoint>,
         config: &Config,
         problems: &mut Vec<String>,
     ) -> Self {
-        let mut compared = Self::default();
+        let mut comparison = Self::default();
         let Some(checkpoint) = checkpoint else {
-            return compared;
+            return comparison;
         };
         let prefix = match loader::find_prefix(checkpoint, config) {
             Ok(prefix) => prefix,
@@ -329,26 +334,26 @@ impl Compared {
         for entry in expected {
             let name = format!("{prefix}{}", entry.name);
             match checkpoint.shape(&name) {
-                None => compared.missing.push(format!("{name} {:?}", entry.shape)),
-                Some(shape) if shape != entry.shape => compared
+                None => comparison.missing.push(format!("{name} {:?}", entry.shape)),
+                Some(shape) if shape != entry.shape => comparison
                     .misshapen
                     .push(format!("{name} is {shape:?}, expected {:?}", entry.shape)),
                 Some(_) => {}
             }
             known.insert(name);
         }
-        let blocks = layout::vit_blocks(config);
-        compared.unexpected = checkpoint
+        let blocks = tensors::vit_blocks(config);
+        comparison.unexpected = checkpoint
             .names()
             .filter(|name| !known.contains(*name))
             .filter(|name| !loader::may_be_left(name.strip_prefix(&prefix).unwrap_or(name), blocks))
             .map(str::to_owned)
             .collect();
-        compared
+        comparison
     }
 }
 
-fn memory(expected: &[Entry], config: &Config, precision: Precision) -> Memory {
+fn memory(expected: &[TensorSpec], config: &Config, precision: Precision) -> Memory {
     let text = &config.text;
     // The weights of the norms over heads are repeated for every head.
     let heads = text.num_attention_heads + text.num_key_value_heads;

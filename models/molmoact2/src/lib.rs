@@ -5,7 +5,7 @@
 //! LeRobot's ([`Files`]), [`Policy::act`] answers an [`Observation`] with an [`Action`]. The way through:
 //!
 //! 1. *Preprocess.* [`norm_stats`] normalises the state, [`instruction`] tidies the sentence,
-//!    [`prompt`] writes the prompt and its token ids, [`image_input`] cuts the frames into patches.
+//!    [`prompt`] writes the prompt and its token ids, [`images`] cuts the frames into patches.
 //! 2. *Vision.* The tower ([`Vit`]) and the [`Connector`] turn patches into vectors of the
 //!    language model's width, which are added to the image tokens' embeddings.
 //! 3. *Prefill.* The language model ([`TextModel`]) reads the prompt once and leaves its keys and
@@ -26,7 +26,7 @@
 //! the published weights go through the same code.
 //!
 //! A [`Vlm`] (`Molmo2-ER`, say) shares the first three steps and then writes an answer in words
-//! ([`Vlm::ask`]), whose points and boxes [`marks`] finds. A policy that was taught to talk can be asked too
+//! ([`Vlm::ask`]), whose points and boxes [`grounding`] finds. A policy that was taught to talk can be asked too
 //! ([`Policy::ask`]).
 
 mod action;
@@ -45,28 +45,28 @@ mod network;
 mod policy;
 
 pub use action::{ActOptions, Action, Mode, Observation, Stage};
-pub use ask::generate::Told;
-pub use ask::marks;
-pub use ask::vlm::{AskError, AskOptions, Ended, Reply, Vlm, VlmInfo};
-pub use batch::run::{Request, WrittenAt};
+pub use ask::generate::TextCallback;
+pub use ask::grounding;
+pub use ask::vlm::{AskError, AskOptions, FinishReason, Reply, Vlm, VlmInfo};
+pub use batch::run::{BatchTokenCallback, Request};
 pub use checkpoint::calibration::Calibration;
 pub use checkpoint::config::{ActionMode, Config, Kind};
 pub use checkpoint::files::Files;
-pub use checkpoint::{config, layout, norm_stats, processor_config};
+pub use checkpoint::{config, norm_stats, processor_config, tensors};
 pub use error::{ActError, LoadError};
 pub use heads::continuation::{Continuation, Schedule, Steering};
 pub use heads::depth::{self, Depth, DepthCache, DepthTrace};
-pub use heads::discrete::{Decoding, Written};
-pub use heads::sampler::{Flow, integrate, visible_tokens};
+pub use heads::flow::{Flow, integrate, visible_tokens};
+pub use heads::token_head::{Decoding, TokenCallback};
 pub use info::{ActionStats, PolicyInfo, TagInfo};
-pub use input::{image_input, instruction, prompt};
+pub use input::{images, instruction, prompt};
 pub use layers::{Precision, Progress};
 pub use load::LoadOptions;
 pub use network::Network;
 pub use network::connector::{Connector, PoolPlan};
-pub use network::depth_gate::DepthGate;
 pub use network::expert::{ChunkExpert, Expert, ExpertContext, StepModulation};
 pub use network::sequences::Sequences;
 pub use network::text_model::{TextModel, Until, prefill_bias};
+pub use network::token_gain::DepthGate;
 pub use network::vit::Vit;
 pub use policy::Policy;

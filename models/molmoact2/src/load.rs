@@ -13,9 +13,9 @@ use crate::checkpoint::lerobot::{self, Lerobot};
 use crate::checkpoint::norm_stats::{self, NormStats};
 use crate::error::{LoadError, bad_value};
 use crate::heads::depth::DepthIds;
-use crate::heads::depth::walk::DepthHead;
+use crate::heads::depth::head::DepthHead;
 use crate::info::{PolicyInfo, TagInfo};
-use crate::input::surroundings::OfPolicy;
+use crate::input::preprocessing::PolicyPreprocessing;
 use crate::loader::token_head::load_token_head;
 use crate::network::Network;
 use crate::policy::Policy;
@@ -42,14 +42,14 @@ impl std::fmt::Debug for LoadOptions<'_> {
 
 /// What a folder says before its weights are read, whichever layout it has.
 #[derive(Debug)]
-pub(crate) struct Described {
+pub(crate) struct CheckpointDescription {
     pub(crate) config: Config,
     pub(crate) stats: NormStats,
     pub(crate) trained: ActionMode,
     pub(crate) normalize_language: bool,
 }
 
-impl Described {
+impl CheckpointDescription {
     pub(crate) fn read(files: &Files) -> Result<Self, LoadError> {
         let bytes = files.read(config::FILE)?;
         if !lerobot::is_lerobot(&bytes) {
@@ -121,18 +121,18 @@ impl Policy {
         device: &Device,
         options: &LoadOptions<'_>,
     ) -> Result<Self, LoadError> {
-        let mut described = Described::read(files)?;
+        let mut described = CheckpointDescription::read(files)?;
         if let Some(calibration) = &options.calibration {
             described.stats.calibrate(calibration)?;
         }
         // What LeRobot leaves in the base.
         let small = files.base().unwrap_or(files);
         let config = &described.config;
-        let OfPolicy {
+        let PolicyPreprocessing {
             images,
             writer,
             chat,
-        } = OfPolicy::read(small, config)?;
+        } = PolicyPreprocessing::read(small, config)?;
         let tags = tags(&described.stats, config)?;
         let checkpoint = files.checkpoint()?;
         let network = Network::load_as(
@@ -142,7 +142,7 @@ impl Policy {
             options.precision,
             options.progress,
         )?;
-        let (token_head, no_tokens) =
+        let (token_head, no_token_head) =
             match load_token_head(files, config, described.trained, &network)? {
                 Ok(head) => (Some(head), String::new()),
                 Err(why) => (None, why),
@@ -167,7 +167,7 @@ impl Policy {
             precision: options.precision,
             weight_bytes: network.weight_bytes(),
         };
-        let Described {
+        let CheckpointDescription {
             config,
             stats,
             trained,
@@ -183,7 +183,7 @@ impl Policy {
             chat,
             network,
             token_head,
-            no_tokens,
+            no_token_head,
             depth,
             info,
             modulations: Mutex::new(None),

@@ -16,7 +16,7 @@
 //! the same input are joined, and the factor of the attention scores is folded into the queries.
 //!
 //! Which layers stay in `f32` whatever precision is asked for: the pooling, whose inputs and scores leave the range of
-//! `f16`, and the expert's way in and out, where an error reaches the actions unmixed. See [`Kept`] for four bits.
+//! `f16`, and the expert's way in and out, where an error reaches the actions unmixed. See [`WeightsByUse`] for four bits.
 
 use std::collections::BTreeSet;
 
@@ -26,14 +26,14 @@ use layers::{
 };
 
 use crate::checkpoint::config::{AdapterConfig, Config, TextConfig, VitConfig};
-use crate::checkpoint::layout;
+use crate::checkpoint::tensors;
 use crate::error::LoadError;
 use crate::network::Network;
 use crate::network::connector::Connector;
 use crate::network::text_model::{TextAttention, TextBlock, TextModel};
 
-mod depth_gate;
 mod expert;
+mod token_gain;
 pub(crate) mod token_head;
 mod vision;
 
@@ -69,9 +69,9 @@ impl Network {
     ) -> Result<Self, LoadError> {
         check_supported(config)?;
         let prefix = find_prefix(checkpoint, config)?;
-        hold_against(checkpoint, &prefix, config)?;
+        check_tensors(checkpoint, &prefix, config)?;
         let weights = Weights::telling(checkpoint, prefix, device, progress);
-        let kept = Kept::new(&weights, precision)?;
+        let kept = WeightsByUse::new(&weights, precision)?;
         let taps = vision::taps(&config.adapter, &config.vit)?;
         let network = Self {
             vit: vision::load_vit(&kept.delicate, &config.vit, taps)?,
@@ -81,7 +81,7 @@ impl Network {
                 Some(sizes) => Some(expert::load_expert(&kept, sizes, config)?),
                 None => None,
             },
-            depth_gate: depth_gate::load_depth_gate(&kept.exact, config)?,
+            depth_gate: token_gain::load_depth_gate(&kept.exact, config)?,
             device: device.clone(),
             weight_bytes: weights.kept(),
         };
@@ -92,7 +92,7 @@ impl Network {
 }
 
 /// One checkpoint, read in the precisions that different parts are kept in.
-struct Kept<'a> {
+struct WeightsByUse<'a> {
     /// `f32` always.
     exact: Weights<'a>,
     /// The precision asked for, but eight bits where four would be asked for: vision, expert, embeddings and output head
@@ -102,7 +102,7 @@ struct Kept<'a> {
     main: Weights<'a>,
 }
 
-impl<'a> Kept<'a> {
+impl<'a> WeightsByUse<'a> {
     fn new(weights: &Weights<'a>, precision: Precision) -> Result<Self, CheckpointError> {
         Ok(Self {
             exact: weights.exact(),
@@ -140,18 +140,18 @@ pub(crate) fn find_prefix(
 }
 
 /// Before gigabytes are read, or room is made for them, that all tensors are there in their shapes, and no others.
-fn hold_against(
+fn check_tensors(
     checkpoint: &Checkpoint,
     prefix: &str,
     config: &Config,
 ) -> Result<(), CheckpointError> {
     let mut known = BTreeSet::new();
-    for entry in layout::tensors(config) {
+    for entry in tensors::expected(config) {
         let name = format!("{prefix}{}", entry.name);
         checkpoint.expect(&name, &entry.shape)?;
         known.insert(name);
     }
-    let blocks = layout::vit_blocks(config);
+    let blocks = tensors::vit_blocks(config);
     let names: Vec<String> = checkpoint
         .names()
         .filter(|name| !known.contains(*name))
@@ -222,7 +222,7 @@ fn score_scale(head_dim: usize) -> f32 {
 }
 
 fn load_connector(
-    kept: &Kept,
+    kept: &WeightsByUse,
     adapter: &AdapterConfig,
     vit: &VitConfig,
 ) -> Result<Connector, LoadError> {
@@ -268,7 +268,7 @@ fn load_connector(
     })
 }
 
-fn load_text(kept: &Kept, text: &TextConfig) -> Result<TextModel, LoadError> {
+fn load_text(kept: &WeightsByUse, text: &TextConfig) -> Result<TextModel, LoadError> {
     let hidden = text.hidden_size;
     let weights = &kept.main;
     let embedding = kept.delicate.table(

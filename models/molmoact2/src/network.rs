@@ -1,20 +1,20 @@
 //! The whole network, as parts that can be run and tested one by one.
 
 pub(crate) mod connector;
-pub(crate) mod depth_gate;
 pub(crate) mod expert;
 pub(crate) mod positions;
 pub(crate) mod sequences;
 pub(crate) mod text_model;
+pub(crate) mod token_gain;
 pub(crate) mod vit;
 
 use burn::tensor::{Device, Tensor};
 use layers::KvCache;
 
 use crate::network::connector::{Connector, PoolPlan, index_tensor};
-use crate::network::depth_gate::DepthGate;
 use crate::network::expert::Expert;
 use crate::network::text_model::TextModel;
+use crate::network::token_gain::DepthGate;
 use crate::network::vit::Vit;
 
 /// Everything a checkpoint holds, on one device.
@@ -70,7 +70,7 @@ impl Network {
     /// - `patches`: `[images, patches, patch_values]`.
     ///
     /// Returns `[image tokens, hidden]`.
-    pub fn see(&self, patches: Tensor<3>, plan: &PoolPlan) -> Tensor<2> {
+    pub fn encode_images(&self, patches: Tensor<3>, plan: &PoolPlan) -> Tensor<2> {
         self.connector.forward(self.vit.forward(patches), plan)
     }
 

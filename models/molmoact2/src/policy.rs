@@ -10,14 +10,14 @@ use crate::batch::run::Request;
 use crate::checkpoint::config::{ActionMode, Config};
 use crate::checkpoint::norm_stats::{ChunkRows, NormStats, Tag};
 use crate::error::ActError;
-use crate::heads::depth::plan::Plan;
-use crate::heads::depth::walk::DepthHead;
-use crate::heads::discrete::{TokenHead, Written};
+use crate::heads::depth::head::DepthHead;
+use crate::heads::depth::regeneration::RegenerationPlan;
+use crate::heads::token_head::{TokenCallback, TokenHead};
 use crate::info::PolicyInfo;
 use crate::input::chat::Chat;
-use crate::input::image_input::{ImageBatch, ImageInput};
-use crate::input::prompt::{Prompt, PromptWriter, Question, Style};
-use crate::loader::token_head::NoTokens;
+use crate::input::images::{ImageBatch, ImagePreprocessor};
+use crate::input::prompt::{Prompt, PromptContent, PromptWriter, Style};
+use crate::loader::token_head::NoTokenHead;
 use crate::network::Network;
 use crate::network::expert::StepModulation;
 
@@ -33,13 +33,13 @@ pub struct Policy {
     pub(crate) trained: ActionMode,
     pub(crate) normalize_language: bool,
     pub(crate) stats: NormStats,
-    pub(crate) images: ImageInput,
+    pub(crate) images: ImagePreprocessor,
     pub(crate) writer: PromptWriter,
     pub(crate) chat: Chat,
     pub(crate) network: Network,
     pub(crate) token_head: Option<TokenHead>,
     /// Why there is no token head, where there is none.
-    pub(crate) no_tokens: NoTokens,
+    pub(crate) no_token_head: NoTokenHead,
     pub(crate) depth: Option<DepthHead>,
     pub(crate) info: PolicyInfo,
     /// What the times of the flow do to the expert, for the number of steps asked for last.
@@ -61,7 +61,7 @@ pub(crate) struct Ready<'a> {
     /// Its images, until the vision tower takes them.
     pub(crate) images: Option<ImageBatch>,
     /// How the depth map will be made, if there is to be one.
-    pub(crate) plan: Option<Plan>,
+    pub(crate) plan: Option<RegenerationPlan>,
 }
 
 impl Policy {
@@ -102,7 +102,7 @@ impl Policy {
         &self,
         observation: &Observation<'_>,
         options: &ActOptions,
-        written: &mut Written<'_>,
+        written: &mut TokenCallback<'_>,
     ) -> Result<Action, ActError> {
         layers::wait(self.answer(observation, options, written))
     }
@@ -124,7 +124,7 @@ impl Policy {
         &self,
         observation: &Observation<'_>,
         options: &ActOptions,
-        written: &mut Written<'_>,
+        written: &mut TokenCallback<'_>,
     ) -> Result<Action, ActError> {
         let request = Request {
             observation: *observation,
@@ -159,14 +159,14 @@ impl Policy {
         let plan = match observation.images.first() {
             Some(main) => {
                 let ids = self.depth.as_ref().map(|head| &head.ids);
-                Plan::new(&options.depth, ids, main)?
+                RegenerationPlan::new(&options.depth, ids, main)?
             }
             None => None,
         };
         let state = tag.normalize_state(observation.state)?;
-        let prompt = self.writer.write(&Question {
-            task: observation.task,
-            normalize_task: self.normalize_language,
+        let prompt = self.writer.write(&PromptContent {
+            instruction: observation.instruction,
+            normalize_instruction: self.normalize_language,
             state_normalized: &state,
             tag,
             images: given,
@@ -204,7 +204,7 @@ impl Policy {
             Mode::Continuous => {
                 format!("the checkpoint was trained for {trained:?} and has no use for the expert")
             }
-            Mode::Discrete => self.no_tokens.clone(),
+            Mode::Discrete => self.no_token_head.clone(),
         };
         Err(ActError::ModeUnavailable { mode, reason })
     }
@@ -232,19 +232,19 @@ impl Ready<'_> {
             .copied()
             .collect();
         let generated_ids = match &answer.depth {
-            Some(walked) => [walked.tokens.as_slice(), &answer.generated].concat(),
+            Some(depth_map) => [depth_map.tokens.as_slice(), &answer.generated].concat(),
             None => answer.generated,
         };
         let depth = answer
             .depth
             .zip(self.plan)
-            .map(|(walked, plan)| plan.trace(walked, answer.gates));
+            .map(|(depth_map, plan)| plan.trace(depth_map, answer.gates));
         Ok(Action {
             rows: count,
             dims,
             actions,
             chunk,
-            chunk_normalised: answer.chunk,
+            chunk_normalized: answer.chunk,
             horizon,
             prompt: self.prompt.text,
             prompt_ids: self.prompt.ids,

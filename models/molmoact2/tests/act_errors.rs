@@ -54,10 +54,10 @@ fn bad_questions_are_named_and_the_next_good_one_is_answered() {
     assert!(matches!(error, ActError::NotFinite { .. }));
     let error = refuse(&|_, options| options.flow_steps = usize::MAX);
     assert!(matches!(error, ActError::TooManySteps { .. }));
-    let error = refuse(&|scene, _| scene.task = "push ".repeat(600));
+    let error = refuse(&|scene, _| scene.instruction = "push ".repeat(600));
     assert!(matches!(error, ActError::TooLong { max: 512, .. }));
-    let error = refuse(&|scene, _| scene.task = "look at <im_patch>".to_owned());
-    assert!(matches!(error, ActError::ImageTokenInTask { .. }));
+    let error = refuse(&|scene, _| scene.instruction = "look at <im_patch>".to_owned());
+    assert!(matches!(error, ActError::ImageTokenInInstruction { .. }));
 
     let after = policy.act(&good.observation(), &options).unwrap();
     assert_eq!(before.actions, after.actions);

@@ -49,7 +49,7 @@ fn a_continuous_answer_equals_the_reference() {
         let expected = golden.floats("chunk_normalised");
         table.absolute(
             "chunk, end to end",
-            &action.chunk_normalised,
+            &action.chunk_normalized,
             &expected,
             1e-4,
         );
@@ -115,7 +115,7 @@ fn a_masked_discrete_answer_is_a_whole_chunk_made_of_likeliest_tokens() {
         }
         assert!(grammar.is_complete());
         let chunk = fast.decode(&action.action_tokens, shape).unwrap();
-        assert_eq!(chunk, action.chunk_normalised);
+        assert_eq!(chunk, action.chunk_normalized);
         // The first pick reads the reference's own scores for the token after <action_start>.
         let config: serde_json::Value = serde_json::from_slice(
             &std::fs::read(golden.checkpoint().join("config.json")).unwrap(),

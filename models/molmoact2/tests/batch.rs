@@ -65,7 +65,13 @@ impl Robots {
                 })
                 .collect(),
             tasks: (0..count)
-                .map(|robot| format!("{}{}", scene.task, " and again".repeat(robot * 5 % 7)))
+                .map(|robot| {
+                    format!(
+                        "{}{}",
+                        scene.instruction,
+                        " and again".repeat(robot * 5 % 7)
+                    )
+                })
                 .collect(),
             scene,
         }
@@ -75,7 +81,7 @@ impl Robots {
         Observation {
             images: &self.images[robot],
             state: &self.states[robot],
-            task: &self.tasks[robot],
+            instruction: &self.tasks[robot],
             tag: &self.scene.tag,
         }
     }
@@ -134,8 +140,8 @@ fn compare(case: &str, alone: &Action, row: &Action) -> f32 {
     near("actions", &alone.actions, &row.actions, LIMIT);
     near(
         "chunk",
-        &alone.chunk_normalised,
-        &row.chunk_normalised,
+        &alone.chunk_normalized,
+        &row.chunk_normalized,
         LIMIT,
     )
 }

@@ -61,7 +61,7 @@ fn a_continued_chunk_equals_the_reference() {
         };
         let got = policy(&golden).act(&scene.observation(), &options).unwrap();
         let name = format!("{index} {} {:?}", run.case, run.schedule);
-        table.absolute(&name, &got.chunk_normalised, &want, 1e-4);
+        table.absolute(&name, &got.chunk_normalized, &want, 1e-4);
     }
     table.finish();
 }

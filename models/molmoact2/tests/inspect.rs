@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use common::{CASES, Golden};
 use molmoact2::inspect::{Inspection, inspect};
-use molmoact2::layout::{self, Part};
+use molmoact2::tensors::{self, Part};
 use molmoact2::{Config, Files, Mode, Policy};
 
 /// Checkpoints that reason about depth, with a gate per layer, one gate, and none.
@@ -35,7 +35,7 @@ fn the_layout_lists_what_the_loader_reads() {
         let folder = Golden::open(case).checkpoint();
         let files = Files::open_dir(&folder).unwrap();
         let config = Config::parse(&std::fs::read(folder.join("config.json")).unwrap()).unwrap();
-        let listed: BTreeSet<String> = layout::tensors(&config)
+        let listed: BTreeSet<String> = tensors::expected(&config)
             .into_iter()
             .map(|entry| entry.name)
             .collect();
@@ -104,7 +104,7 @@ fn the_published_sizes_have_the_published_parameters() {
     let text = include_bytes!("../../../server/src/synthesise/published.json");
     let config = Config::parse(text).unwrap();
     let mut parts = std::collections::BTreeMap::new();
-    for entry in layout::tensors(&config) {
+    for entry in tensors::expected(&config) {
         *parts.entry(entry.part).or_insert(0) += entry.parameters();
     }
     let expected = [

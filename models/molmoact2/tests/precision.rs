@@ -56,7 +56,7 @@ fn every_precision_answers_near_the_reference_and_takes_the_memory_it_says() {
                 ..ActOptions::default()
             };
             let action = policy.act(&scene.observation(), &question).unwrap();
-            let error = difference(&action.chunk_normalised, &expected) / largest(&expected);
+            let error = difference(&action.chunk_normalized, &expected) / largest(&expected);
             let bytes = policy.info().weight_bytes;
             println!(
                 "{case:24} {precision:5} chunk off by {error:.2e} of its largest value, {bytes} bytes"

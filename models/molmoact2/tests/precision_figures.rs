@@ -139,7 +139,7 @@ fn act(row: &mut Row, golden: &Golden, precision: Precision) {
         .act(&Scene::of(golden).observation(), &question)
         .unwrap();
     let chunk = golden.floats("chunk_normalised");
-    row.chunk.see(difference(&action.chunk_normalised, &chunk));
+    row.chunk.see(difference(&action.chunk_normalized, &chunk));
     let expected = velocity(golden, action.dims);
     let found = action.velocities.unwrap().concat();
     row.velocity
@@ -180,7 +180,7 @@ fn think(row: &mut Row, golden: &Golden, precision: Precision) {
     match ask(Depth::Adaptive { cache: Some(cache) }) {
         Ok(action) => {
             let chunk = golden.floats("full.chunk_normalised");
-            let error = difference(&action.chunk_normalised, &chunk);
+            let error = difference(&action.chunk_normalized, &chunk);
             row.think_chunk.see(error);
         }
         // The generator gave <depth_end> the direction of the reference's last hidden state; other random rows lie

@@ -121,7 +121,7 @@ impl Setup {
             );
             self.table.absolute(
                 &stage("chunk"),
-                &action.chunk_normalised,
+                &action.chunk_normalized,
                 &floats("chunk_normalised"),
                 1e-4,
             );

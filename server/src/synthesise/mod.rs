@@ -11,7 +11,7 @@ mod tokenizer;
 mod weights;
 
 use field_files::Limit;
-use molmoact2::{Config, layout, layout::Entry};
+use molmoact2::{Config, tensors, tensors::TensorSpec};
 use serde_json::{Value, json};
 use std::{
     fs, io,
@@ -128,10 +128,10 @@ pub fn synthesise(plan: &Plan, progress: &dyn Fn(u64, u64)) -> Result<Written, S
     if config.enable_depth_reasoning {
         decoder::write(&folder.join(depth_decoder::FILE_NAME), &config)?;
     }
-    let entries = layout::tensors(&config);
+    let entries = tensors::expected(&config);
     let (files, bytes) = weights::write(plan, &config, &entries, progress)?;
     Ok(Written {
-        parameters: entries.iter().map(Entry::parameters).sum(),
+        parameters: entries.iter().map(TensorSpec::parameters).sum(),
         files,
         bytes,
     })

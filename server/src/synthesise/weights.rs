@@ -1,7 +1,7 @@
 //! Shards of random values and their index.
 
 use super::{Plan, Stored, SynthesiseError, io_error};
-use molmoact2::{Config, layout::Entry};
+use molmoact2::{Config, tensors::TensorSpec};
 use serde_json::{Map, Value, json};
 use std::{
     fs::File,
@@ -33,12 +33,12 @@ impl Stored {
 pub(super) fn write(
     plan: &Plan,
     config: &Config,
-    entries: &[Entry],
+    entries: &[TensorSpec],
     progress: &dyn Fn(u64, u64),
 ) -> Result<(usize, u64), SynthesiseError> {
-    let size = |entry: &Entry| entry.parameters() * plan.stored.bytes();
+    let size = |entry: &TensorSpec| entry.parameters() * plan.stored.bytes();
     let total: u64 = entries.iter().map(size).sum();
-    let mut shards: Vec<Vec<&Entry>> = Vec::new();
+    let mut shards: Vec<Vec<&TensorSpec>> = Vec::new();
     let mut room = 0;
     for entry in entries {
         if size(entry) > room {
@@ -72,7 +72,7 @@ pub(super) fn write(
 fn write_shard(
     plan: &Plan,
     config: &Config,
-    entries: &[&Entry],
+    entries: &[&TensorSpec],
     path: &Path,
     written: &mut dyn FnMut(u64),
 ) -> Result<u64, SynthesiseError> {
@@ -149,7 +149,7 @@ impl Lead {
     /// best of any number of random logits, which are about one.
     const LARGE: f32 = 200.0;
 
-    fn of(entry: &Entry, config: &Config) -> Option<Self> {
+    fn of(entry: &TensorSpec, config: &Config) -> Option<Self> {
         let end = config
             .depth_end_token_id
             .filter(|_| config.enable_depth_reasoning)?;
@@ -187,7 +187,7 @@ impl Lead {
 }
 
 impl Values {
-    fn of(entry: &Entry, seed: u64) -> Self {
+    fn of(entry: &TensorSpec, seed: u64) -> Self {
         // FNV-1a of the name: tensors differ, and a tensor is the same whatever else is written.
         let hash = entry
             .name

@@ -5,44 +5,44 @@ use std::ops::ControlFlow;
 use burn::tensor::{Tensor, TensorData};
 use vision::RgbImage;
 
-use crate::ask::marks;
-use crate::ask::pick::Picker;
-use crate::ask::vlm::{AskError, AskOptions, Ended, Reply};
+use crate::ask::grounding;
+use crate::ask::sampling::TokenSampler;
+use crate::ask::vlm::{AskError, AskOptions, FinishReason, Reply};
 use crate::clock::StageClock;
 use crate::error::ActError;
-use crate::heads::discrete::{read, step};
+use crate::heads::token_head::{read, step};
 use crate::input::chat::Chat;
-use crate::input::image_input::{ImageBatch, ImageInput};
-use crate::input::words::{Encoded, IMAGE, Words};
+use crate::input::images::{ImageBatch, ImagePreprocessor};
+use crate::input::tokenizer::{EncodedText, IMAGE, TextTokenizer};
 use crate::network::Network;
 use crate::network::connector::PoolPlan;
 use crate::network::text_model::{Until, prefill_bias};
 
 /// Who is told each new piece of an answer, and may stop it.
-pub type Told<'a> = dyn FnMut(&str) -> ControlFlow<()> + Send + 'a;
+pub type TextCallback<'a> = dyn FnMut(&str) -> ControlFlow<()> + Send + 'a;
 
 /// What of a loaded model is needed to talk.
-pub(crate) struct Speaker<'a> {
+pub(crate) struct AnswerGenerator<'a> {
     pub(crate) network: &'a Network,
-    pub(crate) images: &'a ImageInput,
-    pub(crate) words: &'a Words,
+    pub(crate) images: &'a ImagePreprocessor,
+    pub(crate) tokenizer: &'a TextTokenizer,
     pub(crate) chat: &'a Chat,
     pub(crate) image_patch_id: u32,
 }
 
-impl Speaker<'_> {
+impl AnswerGenerator<'_> {
     pub(crate) async fn answer(
         &self,
         question: &str,
         images: &[RgbImage],
         options: &AskOptions,
-        told: &mut Told<'_>,
+        on_text: &mut TextCallback<'_>,
     ) -> Result<Reply, AskError> {
-        let mut picker = Picker::new(options)?;
+        let mut sampler = TokenSampler::new(options)?;
         let mut clock = StageClock::start(self.network.device());
         let prompt = self.chat.text(question, images.len())?;
         let batch = self.images.prepare(images)?;
-        let Encoded { ids, image_type } = self.encode(&prompt, &batch)?;
+        let EncodedText { ids, image_type } = self.encode(&prompt, &batch)?;
         let text = self.network.text();
         let (tokens, max) = (ids.len(), text.max_positions());
         if tokens >= max {
@@ -66,34 +66,34 @@ impl Speaker<'_> {
 
         let mut written = Vec::new();
         let mut logits = Vec::new();
-        let mut text_so_far = Streamed::default();
-        let ended = loop {
+        let mut text_so_far = IncrementalText::default();
+        let finish_reason = loop {
             if written.len() >= options.max_tokens {
-                break Ended::MaxTokens;
+                break FinishReason::MaxTokens;
             }
             let scores = read(text.logits(hidden)).await?;
-            let token = picker.pick(&scores)?;
+            let token = sampler.sample(&scores)?;
             if options.dumps {
                 logits.push(scores);
             }
             written.push(token);
             if self.chat.ends(token) {
-                break Ended::EndOfText;
+                break FinishReason::EndOfText;
             }
-            if let Some(piece) = text_so_far.grow(self.words.decode(&written)?)
-                && told(&piece).is_break()
+            if let Some(piece) = text_so_far.grow(self.tokenizer.decode(&written)?)
+                && on_text(&piece).is_break()
             {
-                break Ended::Stopped;
+                break FinishReason::Stopped;
             }
             if cache.len() >= max {
-                break Ended::Positions;
+                break FinishReason::Positions;
             }
             hidden = step(text, &mut cache, token)?;
         };
         // Bytes of a character that never came to its end.
-        if let Some(rest) = text_so_far.end(self.words.decode(&written)?) {
+        if let Some(rest) = text_so_far.end(self.tokenizer.decode(&written)?) {
             // Nothing follows that could be stopped.
-            let _ = told(&rest);
+            let _ = on_text(&rest);
         }
         clock.end("decode");
         let sizes: Vec<[usize; 2]> = images
@@ -101,10 +101,10 @@ impl Speaker<'_> {
             .map(|image| [image.width(), image.height()])
             .collect();
         Ok(Reply {
-            marks: marks::parse(&text_so_far.told, &sizes),
-            text: text_so_far.told,
+            marks: grounding::parse(&text_so_far.emitted, &sizes),
+            text: text_so_far.emitted,
             ids: written,
-            ended,
+            finish_reason,
             prompt,
             prompt_ids: ids,
             logits: options.dumps.then_some(logits),
@@ -113,7 +113,7 @@ impl Speaker<'_> {
     }
 
     /// Ids of a prompt, its placeholders replaced by the tokens of the images.
-    fn encode(&self, prompt: &str, batch: &ImageBatch) -> Result<Encoded, ActError> {
+    fn encode(&self, prompt: &str, batch: &ImageBatch) -> Result<EncodedText, ActError> {
         let mut grids = batch.grids.iter();
         let mut expanded = String::with_capacity(prompt.len());
         let mut parts = prompt.split(IMAGE);
@@ -124,7 +124,7 @@ impl Speaker<'_> {
             }
             expanded.push_str(part);
         }
-        self.words.encode(expanded)
+        self.tokenizer.encode(expanded)
     }
 
     /// Image features, `[image tokens, hidden]`.
@@ -133,7 +133,7 @@ impl Speaker<'_> {
         let patches =
             Tensor::from_data(TensorData::new(batch.values, shape), self.network.device());
         self.network
-            .see(patches, &PoolPlan::new(batch.pool_indices, batch.window))
+            .encode_images(patches, &PoolPlan::new(batch.pool_indices, batch.window))
     }
 }
 
@@ -141,11 +141,11 @@ impl Speaker<'_> {
 ///
 /// A byte-level token can end inside a character; until the rest comes, decoding shows U+FFFD there.
 #[derive(Debug, Default)]
-struct Streamed {
-    told: String,
+struct IncrementalText {
+    emitted: String,
 }
 
-impl Streamed {
+impl IncrementalText {
     /// Takes the text of all tokens so far; gives what is new and whole.
     #[allow(clippy::needless_pass_by_value, reason = "callers have just made it")]
     fn grow(&mut self, text: String) -> Option<String> {
@@ -159,24 +159,24 @@ impl Streamed {
     }
 
     fn add(&mut self, text: &str) -> Option<String> {
-        let new = text.strip_prefix(&self.told)?;
+        let new = text.strip_prefix(&self.emitted)?;
         if new.is_empty() {
             return None;
         }
         let new = new.to_owned();
-        self.told.push_str(&new);
+        self.emitted.push_str(&new);
         Some(new)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Streamed;
+    use super::IncrementalText;
 
     #[test]
     fn a_character_is_told_when_it_is_whole() {
         let bytes = "aé€𝄞b".as_bytes();
-        let mut streamed = Streamed::default();
+        let mut streamed = IncrementalText::default();
         let mut pieces = Vec::new();
         for end in 1..=bytes.len() {
             let text = String::from_utf8_lossy(&bytes[..end]).into_owned();
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_broken_end_is_told_at_the_end() {
-        let mut streamed = Streamed::default();
+        let mut streamed = IncrementalText::default();
         assert_eq!(
             streamed.grow("ok\u{FFFD}".to_owned()).as_deref(),
             Some("ok")
@@ -197,6 +197,6 @@ mod tests {
             streamed.end("ok\u{FFFD}".to_owned()).as_deref(),
             Some("\u{FFFD}")
         );
-        assert_eq!(streamed.told, "ok\u{FFFD}");
+        assert_eq!(streamed.emitted, "ok\u{FFFD}");
     }
 }

@@ -5,16 +5,16 @@ use layers::Precision;
 use vision::RgbImage;
 
 use crate::action::Stage;
-use crate::ask::generate::{Speaker, Told};
-use crate::ask::marks::Markup;
+use crate::ask::generate::{AnswerGenerator, TextCallback};
+use crate::ask::grounding::Markup;
 use crate::checkpoint::config::{self, Config, Kind};
 use crate::checkpoint::files::Files;
 use crate::checkpoint::lerobot;
 use crate::error::{ActError, LoadError};
 use crate::input::chat::Chat;
-use crate::input::image_input::ImageInput;
-use crate::input::surroundings::OfSpeaker;
-use crate::input::words::Words;
+use crate::input::images::ImagePreprocessor;
+use crate::input::preprocessing::VlmPreprocessing;
+use crate::input::tokenizer::TextTokenizer;
 use crate::load::LoadOptions;
 use crate::network::Network;
 use crate::policy::Policy;
@@ -26,8 +26,8 @@ use crate::policy::Policy;
 #[derive(Debug)]
 pub struct Vlm {
     config: Config,
-    images: ImageInput,
-    words: Words,
+    images: ImagePreprocessor,
+    tokenizer: TextTokenizer,
     chat: Chat,
     network: Network,
     info: VlmInfo,
@@ -80,7 +80,7 @@ impl Default for AskOptions {
 /// Why an answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Ended {
+pub enum FinishReason {
     /// The model said so.
     EndOfText,
     /// It reached [`AskOptions::max_tokens`].
@@ -99,7 +99,7 @@ pub struct Reply {
     /// Its tokens, with the one that ended it.
     pub ids: Vec<u32>,
     /// Why it ended.
-    pub ended: Ended,
+    pub finish_reason: FinishReason,
     /// The points and boxes in the text, in pixels of the images as they were given.
     pub marks: Vec<Markup>,
     /// The prompt as text, each image as its placeholder.
@@ -189,11 +189,11 @@ impl Vlm {
         };
         // What LeRobot leaves in the base.
         let small = files.base().unwrap_or(files);
-        let OfSpeaker {
+        let VlmPreprocessing {
             images,
-            words,
+            tokenizer,
             chat,
-        } = OfSpeaker::read(small, &config)?;
+        } = VlmPreprocessing::read(small, &config)?;
         let checkpoint = files.checkpoint()?;
         let network = Network::load_as(
             &checkpoint,
@@ -213,7 +213,7 @@ impl Vlm {
         Ok(Self {
             config,
             images,
-            words,
+            tokenizer,
             chat,
             network,
             info,
@@ -231,7 +231,7 @@ impl Vlm {
     }
 
     /// How it reads images.
-    pub fn images(&self) -> &ImageInput {
+    pub fn images(&self) -> &ImagePreprocessor {
         &self.images
     }
 
@@ -250,9 +250,9 @@ impl Vlm {
         question: &str,
         images: &[RgbImage],
         options: &AskOptions,
-        told: &mut Told<'_>,
+        on_text: &mut TextCallback<'_>,
     ) -> Result<Reply, AskError> {
-        layers::wait(self.ask_async(question, images, options, told))
+        layers::wait(self.ask_async(question, images, options, on_text))
     }
 
     /// Like [`Vlm::ask`], without blocking the thread on the device.
@@ -264,16 +264,16 @@ impl Vlm {
         question: &str,
         images: &[RgbImage],
         options: &AskOptions,
-        told: &mut Told<'_>,
+        on_text: &mut TextCallback<'_>,
     ) -> Result<Reply, AskError> {
-        let speaker = Speaker {
+        let generator = AnswerGenerator {
             network: &self.network,
             images: &self.images,
-            words: &self.words,
+            tokenizer: &self.tokenizer,
             chat: &self.chat,
             image_patch_id: self.config.image_patch_id,
         };
-        speaker.answer(question, images, options, told).await
+        generator.answer(question, images, options, on_text).await
     }
 }
 
@@ -292,15 +292,15 @@ impl Policy {
         question: &str,
         images: &[RgbImage],
         options: &AskOptions,
-        told: &mut Told<'_>,
+        on_text: &mut TextCallback<'_>,
     ) -> Result<Reply, AskError> {
-        let speaker = Speaker {
+        let generator = AnswerGenerator {
             network: &self.network,
             images: &self.images,
-            words: self.writer.words(),
+            tokenizer: self.writer.tokenizer(),
             chat: &self.chat,
             image_patch_id: self.config.image_patch_id,
         };
-        layers::wait(speaker.answer(question, images, options, told))
+        layers::wait(generator.answer(question, images, options, on_text))
     }
 }

@@ -6,17 +6,17 @@ use burn::tensor::{Tensor, TensorData};
 use openfast::Shape;
 
 use crate::action::{ActOptions, Mode};
-use crate::batch::prefix::Prefix;
-use crate::batch::run::{Row, WrittenAt};
+use crate::batch::prefill::Prefix;
+use crate::batch::run::{BatchTokenCallback, Row};
 use crate::checkpoint::config::ActionMode;
 use crate::clock::StageClock;
 use crate::error::ActError;
-use crate::heads::continuation::{Pull, Steering};
-use crate::heads::depth::map::Walked;
-use crate::heads::discrete::{Decoding, read};
+use crate::heads::continuation::{Steering, SteeringTarget};
+use crate::heads::depth::decode_state::DepthMap;
+use crate::heads::flow::{integrate, visible_tokens};
 use crate::heads::noise::standard_normal;
-use crate::heads::sampler::{integrate, visible_tokens};
-use crate::input::image_input::ImageBatch;
+use crate::heads::token_head::{Decoding, read};
+use crate::input::images::ImageBatch;
 use crate::network::connector::PoolPlan;
 use crate::network::expert::{Expert, StepModulation};
 use crate::policy::{Modulations, Policy, Ready};
@@ -34,7 +34,7 @@ pub(crate) struct Answer {
     /// Tokens of the answer in the model's ids, without the depth map's.
     pub(crate) generated: Vec<u32>,
     pub(crate) prompt_logits: Option<Vec<f32>>,
-    pub(crate) depth: Option<Walked>,
+    pub(crate) depth: Option<DepthMap>,
     pub(crate) gates: Option<Vec<f32>>,
 }
 
@@ -44,7 +44,7 @@ type Answers = Vec<Result<Answer, ActError>>;
 /// What a flow starts from and is pulled to.
 struct Start {
     noise: Vec<f32>,
-    pull: Option<Pull>,
+    target: Option<SteeringTarget>,
 }
 
 impl Policy {
@@ -54,7 +54,7 @@ impl Policy {
         let values = TensorData::new(batch.values, shape);
         let patches = Tensor::from_data(values, self.network.device());
         let plan = PoolPlan::new(batch.pool_indices, batch.window);
-        self.network.see(patches, &plan)
+        self.network.encode_images(patches, &plan)
     }
 
     /// Answers a group with the flow-matching expert.
@@ -88,15 +88,15 @@ impl Policy {
             moved.push(self.moved(&row.ready, expert));
         }
         let most = moved.iter().copied().max().unwrap_or(0);
-        let (mut noise, mut pulls) = (Vec::new(), Vec::new());
+        let (mut noise, mut targets) = (Vec::new(), Vec::new());
         for (row, &moved) in prefix.rows.iter().zip(&moved) {
             let Some(asked) = group.get(row.place) else {
                 continue;
             };
-            let Start { noise: own, pull } =
+            let Start { noise: own, target } =
                 start(&asked.ready, asked.options, expert, [moved, most])?;
             noise.extend(own);
-            pulls.push(pull);
+            targets.push(target);
         }
         let visible: Vec<Vec<bool>> = prefix
             .rows
@@ -127,7 +127,7 @@ impl Policy {
             &context,
             &modulations,
             Tensor::from_data(TensorData::new(noise, [count * rows, most]), device),
-            Steering::of(&pulls, rows, most, device).as_ref(),
+            Steering::of(&targets, rows, most, device).as_ref(),
             dumps,
         );
         let chunks = split(&read(flow.chunk).await?, rows, most, &dims);
@@ -240,12 +240,12 @@ impl Policy {
         group: &[Row<'_>],
         features: Tensor<2>,
         clock: &mut StageClock<'_>,
-        written: &mut WrittenAt<'_>,
+        written: &mut BatchTokenCallback<'_>,
     ) -> Result<Answers, ActError> {
         let Some(head) = &self.token_head else {
             return Err(ActError::ModeUnavailable {
                 mode: Mode::Discrete,
-                reason: self.no_tokens.clone(),
+                reason: self.no_token_head.clone(),
             });
         };
         let first = group.first();
@@ -359,8 +359,8 @@ fn start(
             what: "a value of the noise",
         });
     }
-    let pull = match &options.continuation {
-        Some(running) => running.pull(horizon, dims, most)?,
+    let target = match &options.continuation {
+        Some(running) => running.steering_target(horizon, dims, most)?,
         None => None,
     };
     let zeros = std::iter::repeat_n(0.0, most.saturating_sub(moved));
@@ -369,7 +369,7 @@ fn start(
             .chunks(width.max(1))
             .flat_map(|row| row.iter().take(moved).copied().chain(zeros.clone()))
             .collect(),
-        pull,
+        target,
     })
 }
 

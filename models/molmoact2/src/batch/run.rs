@@ -13,8 +13,8 @@ use crate::action::{ActOptions, Action, Mode, Observation};
 use crate::batch::answer::Answer;
 use crate::clock::StageClock;
 use crate::error::ActError;
-use crate::heads::discrete::Decoding;
-use crate::input::image_input::ImageBatch;
+use crate::heads::token_head::Decoding;
+use crate::input::images::ImageBatch;
 use crate::policy::{Policy, Ready};
 
 /// One robot's question.
@@ -27,7 +27,7 @@ pub struct Request<'a> {
 }
 
 /// Who is told the FAST ids so far of a request, by its place in the batch, after every action token.
-pub type WrittenAt<'a> = dyn FnMut(usize, &[u32]) + Send + 'a;
+pub type BatchTokenCallback<'a> = dyn FnMut(usize, &[u32]) + Send + 'a;
 
 /// A request after preprocessing.
 pub(crate) struct Row<'a> {
@@ -94,7 +94,7 @@ impl Policy {
         &self,
         requests: &[Request<'_>],
         at_once: usize,
-        written: &mut WrittenAt<'_>,
+        written: &mut BatchTokenCallback<'_>,
     ) -> Vec<Result<Action, ActError>> {
         layers::wait(self.act_batch_async(requests, at_once, written))
     }
@@ -104,7 +104,7 @@ impl Policy {
         &self,
         requests: &[Request<'_>],
         at_once: usize,
-        written: &mut WrittenAt<'_>,
+        written: &mut BatchTokenCallback<'_>,
     ) -> Vec<Result<Action, ActError>> {
         let at_once = NonZeroUsize::new(at_once)
             .unwrap_or(NonZeroUsize::MIN)
@@ -122,7 +122,7 @@ impl Policy {
     async fn answer_together(
         &self,
         requests: &[Request<'_>],
-        written: &mut WrittenAt<'_>,
+        written: &mut BatchTokenCallback<'_>,
     ) -> Vec<Result<Action, ActError>> {
         let mut clock = StageClock::start(self.network.device());
         let mut answers: Vec<Result<Action, ActError>> = Vec::with_capacity(requests.len());
@@ -172,7 +172,7 @@ impl Policy {
         &self,
         group: &Group<'_>,
         clock: &mut StageClock<'_>,
-        written: &mut WrittenAt<'_>,
+        written: &mut BatchTokenCallback<'_>,
     ) -> Result<Vec<Result<Answer, ActError>>, ActError> {
         let features = Tensor::cat(group.features.clone(), 0);
         let rows = group.rows.as_slice();

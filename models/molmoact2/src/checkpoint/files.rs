@@ -19,14 +19,14 @@ pub(crate) const PUBLISHED_FAST: &str = "MolmoAct2-FAST-Tokenizer";
 /// `openfast/tokenizer.json`.
 #[derive(Debug)]
 pub struct Files {
-    source: Source,
+    storage: Storage,
     base: Option<Box<Files>>,
     /// `tokenizer.json` and `processor_config.json` of an action tokenizer from elsewhere.
     tokenizer: Option<[Cow<'static, [u8]>; 2]>,
 }
 
 #[derive(Debug)]
-enum Source {
+enum Storage {
     Folder(PathBuf),
     Memory(BTreeMap<String, Cow<'static, [u8]>>),
 }
@@ -44,7 +44,7 @@ impl Files {
             });
         }
         let files = Self {
-            source: Source::Folder(folder.to_owned()),
+            storage: Storage::Folder(folder.to_owned()),
             base: None,
             tokenizer: None,
         };
@@ -58,7 +58,7 @@ impl Files {
     /// Files already in memory, for a policy embedded in a binary or fetched by a page.
     pub fn from_memory(files: impl IntoIterator<Item = (String, Cow<'static, [u8]>)>) -> Self {
         Self {
-            source: Source::Memory(files.into_iter().collect()),
+            storage: Storage::Memory(files.into_iter().collect()),
             base: None,
             tokenizer: None,
         }
@@ -90,12 +90,12 @@ impl Files {
 
     /// Name for people: the folder's, or "memory".
     pub fn name(&self) -> String {
-        match &self.source {
-            Source::Folder(folder) => folder.file_name().map_or_else(
+        match &self.storage {
+            Storage::Folder(folder) => folder.file_name().map_or_else(
                 || folder.display().to_string(),
                 |name| name.to_string_lossy().into_owned(),
             ),
-            Source::Memory(_) => "memory".to_owned(),
+            Storage::Memory(_) => "memory".to_owned(),
         }
     }
 
@@ -105,9 +105,9 @@ impl Files {
     /// [`LoadError::MissingFile`] or [`LoadError::Read`].
     pub fn read(&self, name: &str) -> Result<Cow<'_, [u8]>, LoadError> {
         self.find(name)?.ok_or_else(|| LoadError::MissingFile {
-            name: match &self.source {
-                Source::Folder(folder) => folder.join(name).display().to_string(),
-                Source::Memory(_) => name.to_owned(),
+            name: match &self.storage {
+                Storage::Folder(folder) => folder.join(name).display().to_string(),
+                Storage::Memory(_) => name.to_owned(),
             },
         })
     }
@@ -117,9 +117,9 @@ impl Files {
     /// # Errors
     /// [`LoadError::Read`] if it is there and cannot be read, or is not what its name says.
     pub fn find(&self, name: &str) -> Result<Option<Cow<'_, [u8]>>, LoadError> {
-        match &self.source {
-            Source::Folder(folder) => Ok(layers::find_in(folder, name)?.map(Cow::Owned)),
-            Source::Memory(files) => match files.get(name) {
+        match &self.storage {
+            Storage::Folder(folder) => Ok(layers::find_in(folder, name)?.map(Cow::Owned)),
+            Storage::Memory(files) => match files.get(name) {
                 None => Ok(None),
                 Some(bytes) => match Foreign::of(bytes, bytes.len() as u64) {
                     None => Ok(Some(Cow::Borrowed(&**bytes))),
@@ -172,13 +172,13 @@ impl Files {
 
     /// The folder of the published action tokenizer beside this one.
     fn published_tokenizer(&self) -> Option<Self> {
-        let Source::Folder(folder) = &self.source else {
+        let Storage::Folder(folder) = &self.storage else {
             return None;
         };
         // `.` and the like have no parent by name.
         let folder = folder.canonicalize().ok()?.parent()?.join(PUBLISHED_FAST);
         folder.is_dir().then_some(Self {
-            source: Source::Folder(folder),
+            storage: Storage::Folder(folder),
             base: None,
             tokenizer: None,
         })
@@ -189,10 +189,10 @@ impl Files {
     /// # Errors
     /// [`LoadError::Checkpoint`].
     pub fn checkpoint(&self) -> Result<Checkpoint, LoadError> {
-        Ok(match &self.source {
-            Source::Folder(folder) => Checkpoint::open_dir(folder)?,
+        Ok(match &self.storage {
+            Storage::Folder(folder) => Checkpoint::open_dir(folder)?,
             // Borrowed bytes are shared, not copied; owned ones are copied once.
-            Source::Memory(files) => Checkpoint::from_memory(
+            Storage::Memory(files) => Checkpoint::from_memory(
                 files
                     .iter()
                     // A LeRobot folder has statistics in safetensors files too.

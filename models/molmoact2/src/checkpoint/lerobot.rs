@@ -21,7 +21,7 @@ use crate::error::{LoadError, bad_value, parse_json};
 
 mod pipeline;
 
-use pipeline::{Pipelines, State};
+use pipeline::{NormalizationStep, Pipelines};
 
 /// The tag of a folder whose configuration names none.
 const NAMELESS: &str = "lerobot";
@@ -139,23 +139,23 @@ pub(crate) fn read(files: &Files, config: &[u8]) -> Result<Lerobot, LoadError> {
         rows = tag.n_action_steps.unwrap_or(rows);
     }
     let tag = tag(files, &policy, &pipelines, (horizon, rows))?;
-    let packing = &pipelines.packing;
+    let pack_inputs = &pipelines.pack_inputs;
     let top = &mut config.top;
-    if packing.max_action_dim != top.max_action_dim {
+    if pack_inputs.max_action_dim != top.max_action_dim {
         return Err(bad_value(
             pipeline::PREPROCESSOR,
             "max_action_dim",
             format!(
                 "is {} but the base has {}",
-                packing.max_action_dim, top.max_action_dim
+                pack_inputs.max_action_dim, top.max_action_dim
             ),
         ));
     }
     top.max_action_horizon = horizon;
     top.n_obs_steps = 1;
-    top.num_state_tokens = packing.num_state_tokens;
-    top.add_setup_tokens = packing.add_setup_tokens;
-    top.add_control_tokens = packing.add_control_tokens;
+    top.num_state_tokens = pack_inputs.num_state_tokens;
+    top.add_setup_tokens = pack_inputs.add_setup_tokens;
+    top.add_control_tokens = pack_inputs.add_control_tokens;
     if let Some(steps) = policy.num_inference_steps {
         top.flow_matching_num_steps = steps;
     }
@@ -164,7 +164,7 @@ pub(crate) fn read(files: &Files, config: &[u8]) -> Result<Lerobot, LoadError> {
         config,
         stats: NormStats::of_one(pipelines.action.mode, tag),
         trained,
-        normalize_language: packing.normalize_language,
+        normalize_language: pack_inputs.normalize_language,
     })
 }
 
@@ -195,7 +195,7 @@ fn tag(
     pipelines: &Pipelines,
     (horizon, rows): (usize, usize),
 ) -> Result<Tag, LoadError> {
-    let packing = &pipelines.packing;
+    let pack_inputs = &pipelines.pack_inputs;
     let name = policy.norm_tag.as_deref().map(str::trim);
     let state = normalizer(files, policy, &pipelines.state, STATE)?;
     let action = normalizer(files, policy, &pipelines.action, ACTION)?;
@@ -225,14 +225,14 @@ fn tag(
             ),
         ));
     }
-    let camera_keys = if packing.image_keys.is_empty() {
+    let camera_keys = if pack_inputs.image_keys.is_empty() {
         let visual = policy.input_features.iter();
         visual
             .filter(|(_, feature)| feature.kind == "VISUAL")
             .map(|(key, _)| key.clone())
             .collect()
     } else {
-        packing.image_keys.clone()
+        pack_inputs.image_keys.clone()
     };
     Ok(Tag {
         name: name
@@ -241,8 +241,8 @@ fn tag(
             .to_owned(),
         camera_keys,
         camera_keys_alternative: Vec::new(),
-        setup_type: packing.setup_type.clone(),
-        control_mode: packing.control_mode.clone(),
+        setup_type: pack_inputs.setup_type.clone(),
+        control_mode: pack_inputs.control_mode.clone(),
         action_horizon: Some(horizon),
         n_action_steps: Some(rows),
         normalize_gripper: None,
@@ -255,7 +255,7 @@ fn tag(
 fn normalizer(
     files: &Files,
     policy: &PolicyConfig,
-    state: &State,
+    state: &NormalizationStep,
     feature: &str,
 ) -> Result<Normalizer, LoadError> {
     let mut stats = state.stats(files, feature)?;

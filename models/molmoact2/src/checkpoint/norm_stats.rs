@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::checkpoint::calibration::Calibration;
 use crate::checkpoint::config::TopConfig;
-use crate::checkpoint::spelling;
+use crate::checkpoint::unknown_keys;
 use crate::error::{ActError, LoadError, bad_value};
 
 mod feature;
@@ -371,7 +371,7 @@ impl Tag {
 /// Most keys may be absent, so a damaged one would go unnoticed.
 fn check_spelling(raw: &Value) -> Result<(), LoadError> {
     let check = |value: &Value, known: &[&str], place: &str| match value.as_object() {
-        Some(keys) => spelling::check(keys, known, FILE, place),
+        Some(keys) => unknown_keys::check(keys, known, FILE, place),
         None => Ok(()),
     };
     check(raw, &["format", "norm_mode", "metadata_by_tag"], "")?;

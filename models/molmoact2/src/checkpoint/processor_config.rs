@@ -6,7 +6,7 @@ use vision::Tiling;
 
 use crate::checkpoint::config::Config;
 use crate::checkpoint::files::Files;
-use crate::checkpoint::spelling;
+use crate::checkpoint::unknown_keys;
 use crate::error::{LoadError, bad_json, bad_value, parse_json};
 
 /// File name in a policy folder.
@@ -114,8 +114,8 @@ fn check_spelling(raw: &Value) -> Result<(), LoadError> {
     let image = raw.get("image_processor").and_then(Value::as_object);
     match (raw.as_object(), image) {
         (Some(top), Some(image)) => {
-            spelling::check(top, &KEYS, FILE, "")?;
-            spelling::check(image, &IMAGE_KEYS, FILE, "image_processor: ")
+            unknown_keys::check(top, &KEYS, FILE, "")?;
+            unknown_keys::check(image, &IMAGE_KEYS, FILE, "image_processor: ")
         }
         // Reading it says what is missing.
         _ => Ok(()),

@@ -34,7 +34,7 @@ pub enum Schedule {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Continuation {
     /// Its rows from the moment of the observation on, `[rows, dims]` row-major, normalised and
-    /// not clipped ([`crate::Action::chunk_normalised`] without its first rows).
+    /// not clipped ([`crate::Action::chunk_normalized`] without its first rows).
     pub left_over: Vec<f32>,
     /// Rows that will have been executed by the time the new chunk arrives.
     pub delay: usize,
@@ -80,12 +80,12 @@ impl Continuation {
 
     /// The pull of the running rows on a chunk of `rows` rows of which `dims` columns are real and `moved` are
     /// computed; `None` if nothing is left over.
-    pub(crate) fn pull(
+    pub(crate) fn steering_target(
         &self,
         rows: usize,
         dims: usize,
         moved: usize,
-    ) -> Result<Option<Pull>, ActError> {
+    ) -> Result<Option<SteeringTarget>, ActError> {
         let bad = |problem: String| ActError::BadContinuation { problem };
         if !self.left_over.len().is_multiple_of(dims) {
             return Err(bad(format!(
@@ -115,7 +115,7 @@ impl Continuation {
                 *slot = value;
             }
         }
-        Ok(Some(Pull {
+        Ok(Some(SteeringTarget {
             running,
             weights: self.weights(rows, left),
             max_guidance: self.max_guidance,
@@ -125,7 +125,7 @@ impl Continuation {
 
 /// What a running chunk does to a new one.
 #[derive(Debug, Clone)]
-pub(crate) struct Pull {
+pub(crate) struct SteeringTarget {
     /// `[rows, moved]`, zero past its end.
     running: Vec<f32>,
     /// Per row.
@@ -151,24 +151,25 @@ impl Steering {
     /// For chunks of `rows` rows and `moved` columns; `None` if nothing pulls at any of them. One that nothing
     /// pulls at is left as it is.
     pub(crate) fn of(
-        pulls: &[Option<Pull>],
+        targets: &[Option<SteeringTarget>],
         rows: usize,
         moved: usize,
         device: &Device,
     ) -> Option<Self> {
-        if pulls.iter().all(Option::is_none) {
+        if targets.iter().all(Option::is_none) {
             return None;
         }
-        let mut running = Vec::with_capacity(pulls.len() * rows * moved);
-        let mut weights = Vec::with_capacity(pulls.len() * rows);
-        for pull in pulls {
-            match pull {
-                Some(pull) => {
-                    running.extend_from_slice(&pull.running);
+        let mut running = Vec::with_capacity(targets.len() * rows * moved);
+        let mut weights = Vec::with_capacity(targets.len() * rows);
+        for target in targets {
+            match target {
+                Some(target) => {
+                    running.extend_from_slice(&target.running);
                     weights.extend(
-                        pull.weights
+                        target
+                            .weights
                             .iter()
-                            .map(|&weight| (weight, pull.max_guidance)),
+                            .map(|&weight| (weight, target.max_guidance)),
                     );
                 }
                 None => {
@@ -177,7 +178,7 @@ impl Steering {
                 }
             }
         }
-        let shape = [pulls.len() * rows, moved];
+        let shape = [targets.len() * rows, moved];
         Some(Self {
             running: Tensor::from_data(TensorData::new(running, shape), device),
             rows: weights,

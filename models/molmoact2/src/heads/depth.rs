@@ -5,20 +5,20 @@
 //! act, and the expert looks at those tokens too, dimmed by a learned gate.
 //!
 //! - `change.rs`: which cells of the frame differ from the last call's;
-//! - `plan.rs`: which cells are therefore written anew, and which are taken over;
-//! - `walk.rs`: writing them, of several robots together. A changed cell costs one pass through the
+//! - `regeneration.rs`: which cells are therefore written anew, and which are taken over;
+//! - `head.rs`: writing them, of several robots together. A changed cell costs one pass through the
 //!   language model; a run of unchanged ones is read in a single pass;
-//! - `map.rs`: how far one map is.
+//! - `decode_state.rs`: how far one map is.
 //!
-//! How much of the depth tokens the expert gets to see is decided in `network/depth_gate.rs`.
+//! How much of the depth tokens the expert gets to see is decided in `network/token_gain.rs`.
 //!
 //! Nothing is remembered here between calls: what the next call needs is handed out in
 //! [`DepthTrace::cache`] and taken back in [`Depth::Adaptive`].
 
 pub(crate) mod change;
-pub(crate) mod map;
-pub(crate) mod plan;
-pub(crate) mod walk;
+pub(crate) mod decode_state;
+pub(crate) mod head;
+pub(crate) mod regeneration;
 
 use vision::RgbImage;
 

@@ -18,10 +18,12 @@ use crate::ask::vlm::AskError;
 use crate::checkpoint::config::{Config, Kind};
 use crate::checkpoint::files::Files;
 use crate::checkpoint::processor_config::ProcessorConfig;
-use crate::checkpoint::spelling;
+use crate::checkpoint::unknown_keys;
 use crate::error::{LoadError, parse_json};
 use crate::input::template::{Template, TemplateError};
-use crate::input::words::{IMAGE, TOKENIZER_CONFIG_FILE, TokenizerConfig, Words, image_token_in};
+use crate::input::tokenizer::{
+    IMAGE, TOKENIZER_CONFIG_FILE, TextTokenizer, TokenizerConfig, image_token_in,
+};
 
 /// File name in a checkpoint's folder.
 const TEMPLATE_FILE: &str = "chat_template.jinja";
@@ -82,7 +84,7 @@ impl Chat {
         files: &Files,
         config: &Config,
         processor: &ProcessorConfig,
-        words: &Words,
+        tokenizer: &TextTokenizer,
     ) -> Result<Self, LoadError> {
         let mut stands_in = TEMPLATE_FILE;
         let format = match (template(files, processor)?, config.kind) {
@@ -103,11 +105,11 @@ impl Chat {
         };
         let mut stops = ends(files)?;
         if stops.is_empty() {
-            stops.push(config.eos_token_id.unwrap_or_else(|| words.bos()));
+            stops.push(config.eos_token_id.unwrap_or_else(|| tokenizer.bos()));
         }
-        let name = |id: u32| words.token(id).unwrap_or_default();
+        let name = |id: u32| tokenizer.token(id).unwrap_or_default();
         let chat = Self {
-            bos_token: name(words.bos()),
+            bos_token: name(tokenizer.bos()),
             eos_token: stops.first().map(|id| name(*id)).unwrap_or_default(),
             format,
             stops,
@@ -175,7 +177,7 @@ impl Chat {
 pub(crate) fn ends(files: &Files) -> Result<Vec<u32>, LoadError> {
     let given = match files.find(GENERATION_FILE)? {
         Some(bytes) => {
-            spelling::check_settings(
+            unknown_keys::check_settings(
                 &bytes,
                 GENERATION_FILE,
                 &["eos_token_id", "bos_token_id"],

@@ -14,10 +14,10 @@
 use crate::checkpoint::config::Config;
 use crate::checkpoint::norm_stats::Tag;
 use crate::error::{ActError, LoadError};
-use crate::input::image_input::ImageInput;
+use crate::input::images::ImagePreprocessor;
 use crate::input::instruction::normalize_language;
-use crate::input::words::{Encoded, IMAGE, Words, image_token_in};
-pub use crate::input::words::{TOKENIZER_CONFIG_FILE, TOKENIZER_FILE};
+use crate::input::tokenizer::{EncodedText, IMAGE, TextTokenizer, image_token_in};
+pub use crate::input::tokenizer::{TOKENIZER_CONFIG_FILE, TOKENIZER_FILE};
 
 /// What the prompt asks for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -31,11 +31,11 @@ pub enum Style {
 
 /// What goes into a prompt.
 #[derive(Debug, Clone, Copy)]
-pub struct Question<'a> {
+pub struct PromptContent<'a> {
     /// The instruction.
-    pub task: &'a str,
+    pub instruction: &'a str,
     /// Whether the instruction is tidied first ([`normalize_language`]).
-    pub normalize_task: bool,
+    pub normalize_instruction: bool,
     /// The state, normalised but not yet binned.
     pub state_normalized: &'a [f32],
     /// The robot.
@@ -60,7 +60,7 @@ pub struct Prompt {
 /// Writes prompts for one checkpoint.
 #[derive(Debug, Clone)]
 pub struct PromptWriter {
-    words: Words,
+    tokenizer: TextTokenizer,
     num_state_tokens: usize,
     add_setup_tokens: bool,
     add_control_tokens: bool,
@@ -77,12 +77,12 @@ impl PromptWriter {
         tokenizer_json: &[u8],
         tokenizer_config_json: Option<&[u8]>,
         config: &Config,
-        images: &ImageInput,
+        images: &ImagePreprocessor,
     ) -> Result<Self, LoadError> {
-        let words = Words::new(tokenizer_json, tokenizer_config_json, config)?;
-        hold_robot_ids(&words, config)?;
+        let tokenizer = TextTokenizer::new(tokenizer_json, tokenizer_config_json, config)?;
+        check_robot_ids(&tokenizer, config)?;
         Ok(Self {
-            words,
+            tokenizer,
             num_state_tokens: config.num_state_tokens,
             add_setup_tokens: config.add_setup_tokens,
             add_control_tokens: config.add_control_tokens,
@@ -91,18 +91,18 @@ impl PromptWriter {
     }
 
     /// The tokenizer.
-    pub(crate) fn words(&self) -> &Words {
-        &self.words
+    pub(crate) fn tokenizer(&self) -> &TextTokenizer {
+        &self.tokenizer
     }
 
     /// Writes a prompt.
     ///
     /// # Errors
-    /// [`ActError::ImageTokenInTask`] for an instruction that would pass for an image, [`ActError::Tokenizer`].
-    pub fn write(&self, question: &Question<'_>) -> Result<Prompt, ActError> {
-        let text = self.text(question)?;
+    /// [`ActError::ImageTokenInInstruction`] for an instruction that would pass for an image, [`ActError::Tokenizer`].
+    pub fn write(&self, content: &PromptContent<'_>) -> Result<Prompt, ActError> {
+        let text = self.text(content)?;
         let expanded = text.replace(IMAGE, &self.image_tokens);
-        let Encoded { ids, image_type } = self.words.encode(expanded)?;
+        let EncodedText { ids, image_type } = self.tokenizer.encode(expanded)?;
         Ok(Prompt {
             text,
             ids,
@@ -110,30 +110,30 @@ impl PromptWriter {
         })
     }
 
-    fn text(&self, question: &Question<'_>) -> Result<String, ActError> {
-        let task = if question.normalize_task {
-            normalize_language(question.task)
+    fn text(&self, content: &PromptContent<'_>) -> Result<String, ActError> {
+        let task = if content.normalize_instruction {
+            normalize_language(content.instruction)
         } else {
-            question.task.to_owned()
+            content.instruction.to_owned()
         };
         if let Some(token) = image_token_in(&task) {
-            return Err(ActError::ImageTokenInTask {
+            return Err(ActError::ImageTokenInInstruction {
                 token: token.to_owned(),
             });
         }
-        let tag = question.tag;
+        let tag = content.tag;
         let setup = wrap("setup", &tag.setup_type, self.add_setup_tokens);
         let control = wrap("control", &tag.control_mode, self.add_control_tokens);
-        let state: String = question
+        let state: String = content
             .state_normalized
             .iter()
             .map(|value| format!("<state_{}>", state_bin(*value, self.num_state_tokens)))
             .collect();
-        let images: String = match question.images {
+        let images: String = match content.images {
             1 => IMAGE.to_owned(),
             count => (1..=count).map(|k| format!("Image {k}{IMAGE}")).collect(),
         };
-        let (request, answer) = match question.style {
+        let (request, answer) = match content.style {
             Style::Action => (
                 "what action should the robot take to complete the task?",
                 "<action_output>",
@@ -179,7 +179,7 @@ fn wrap(kind: &str, text: &str, add_tokens: bool) -> String {
 }
 
 /// Ids of the tokens about robots, in the tokenizer and in the configuration.
-fn hold_robot_ids(words: &Words, config: &Config) -> Result<(), LoadError> {
+fn check_robot_ids(tokenizer: &TextTokenizer, config: &Config) -> Result<(), LoadError> {
     let last_state = config.num_state_tokens.saturating_sub(1);
     let last_state_id = u32::try_from(last_state)
         .ok()
@@ -224,16 +224,16 @@ fn hold_robot_ids(words: &Words, config: &Config) -> Result<(), LoadError> {
         ),
     ] {
         if let Some(id) = id {
-            words.hold(key, token, id)?;
+            tokenizer.check_id(key, token, id)?;
         }
     }
     if config.enable_depth_reasoning {
-        hold_depth_ids(words, config)?;
+        check_depth_ids(tokenizer, config)?;
     }
     Ok(())
 }
 
-fn hold_depth_ids(words: &Words, config: &Config) -> Result<(), LoadError> {
+fn check_depth_ids(tokenizer: &TextTokenizer, config: &Config) -> Result<(), LoadError> {
     let last = config.num_depth_tokens.saturating_sub(1);
     let last_name = format!("<depth_{last}>");
     let first_id = config.depth_token_start_id;
@@ -261,7 +261,7 @@ fn hold_depth_ids(words: &Words, config: &Config) -> Result<(), LoadError> {
         ("num_depth_tokens", last_name.as_str(), last_id),
     ] {
         if let Some(id) = id {
-            words.hold(key, token, id)?;
+            tokenizer.check_id(key, token, id)?;
         }
     }
     Ok(())

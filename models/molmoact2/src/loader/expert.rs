@@ -6,12 +6,12 @@ use crate::checkpoint::config::{ActionExpertConfig, Config};
 use crate::error::LoadError;
 use crate::network::expert::{Expert, ExpertBlock};
 
-use super::Kept;
+use super::WeightsByUse;
 
 const EXPERT: &str = "model.action_expert";
 
 pub(super) fn load_expert(
-    kept: &Kept,
+    kept: &WeightsByUse,
     expert: &ActionExpertConfig,
     config: &Config,
 ) -> Result<Expert, LoadError> {

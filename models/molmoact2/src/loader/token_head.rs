@@ -5,13 +5,13 @@ use openfast::{FastTokenizer, VlmVocabulary};
 use crate::checkpoint::config::{self, ActionMode, Config};
 use crate::checkpoint::files::{Files, PUBLISHED_FAST};
 use crate::error::{LoadError, bad_value};
-use crate::heads::discrete::{ActionIds, TokenHead};
+use crate::heads::token_head::{ActionIds, TokenHead};
 use crate::input::chat;
 use crate::network::Network;
 use crate::policy::FAST_FOLDER;
 
 /// Why there is no discrete mode, for people.
-pub(crate) type NoTokens = String;
+pub(crate) type NoTokenHead = String;
 
 /// The token head of a policy, or why it has none.
 pub(crate) fn load_token_head(
@@ -19,7 +19,7 @@ pub(crate) fn load_token_head(
     config: &Config,
     trained: ActionMode,
     network: &Network,
-) -> Result<Result<TokenHead, NoTokens>, LoadError> {
+) -> Result<Result<TokenHead, NoTokenHead>, LoadError> {
     let (tokenizer, vocabulary) = match tokenizer_for(files, config, trained)? {
         Ok(found) => found,
         Err(why) => return Ok(Err(why)),
@@ -53,7 +53,7 @@ pub(crate) fn tokenizer_for(
     files: &Files,
     config: &Config,
     trained: ActionMode,
-) -> Result<Result<(FastTokenizer, VlmVocabulary), NoTokens>, LoadError> {
+) -> Result<Result<(FastTokenizer, VlmVocabulary), NoTokenHead>, LoadError> {
     if trained == ActionMode::Continuous {
         return Ok(Err(
             "the checkpoint's token head was never trained (action_mode is continuous)".to_owned(),

@@ -12,7 +12,7 @@ pub struct Sequences {
     /// Keys and values, `[sequences * kv_heads, slots, head_dim]`.
     pub(crate) cache: KvCache,
     /// Per sequence and slot, whether it holds a token.
-    held: Vec<Vec<bool>>,
+    occupied: Vec<Vec<bool>>,
 }
 
 impl Sequences {
@@ -20,7 +20,7 @@ impl Sequences {
     pub fn new(count: usize) -> Self {
         Self {
             cache: KvCache::new(),
-            held: vec![Vec::new(); count],
+            occupied: vec![Vec::new(); count],
         }
     }
 
@@ -31,13 +31,15 @@ impl Sequences {
 
     /// Number of sequences.
     pub fn count(&self) -> usize {
-        self.held.len()
+        self.occupied.len()
     }
 
     /// Number of tokens that a sequence has, which is the position of its next.
     pub fn len(&self, sequence: usize) -> usize {
-        let held = self.held.get(sequence);
-        held.map_or(0, |held| held.iter().filter(|held| **held).count())
+        let occupied = self.occupied.get(sequence);
+        occupied.map_or(0, |occupied| {
+            occupied.iter().filter(|occupied| **occupied).count()
+        })
     }
 
     /// Whether no sequence has a token.
@@ -47,11 +49,12 @@ impl Sequences {
 
     /// Flags of the tokens of each sequence laid over the slots; a slot without a token gets `false`.
     pub fn over_slots(&self, flags: &[Vec<bool>]) -> Vec<Vec<bool>> {
-        let rows = self.held.iter().zip(flags);
-        rows.map(|(held, flags)| {
+        let rows = self.occupied.iter().zip(flags);
+        rows.map(|(occupied, flags)| {
             let mut flags = flags.iter().copied();
-            held.iter()
-                .map(|&held| held && flags.next().unwrap_or(false))
+            occupied
+                .iter()
+                .map(|&occupied| occupied && flags.next().unwrap_or(false))
                 .collect()
         })
         .collect()
@@ -68,9 +71,9 @@ impl Sequences {
         }
         Self {
             cache: self.cache.select(self.count(), kept),
-            held: kept
+            occupied: kept
                 .iter()
-                .filter_map(|&sequence| self.held.get(sequence).cloned())
+                .filter_map(|&sequence| self.occupied.get(sequence).cloned())
                 .collect(),
         }
     }
@@ -95,17 +98,17 @@ impl Sequences {
         device: &Device,
     ) -> Option<Tensor<3>> {
         let places = counts.iter().copied().max().unwrap_or(0);
-        let whole = self.held.iter().flatten().all(|&held| held);
+        let whole = self.occupied.iter().flatten().all(|&occupied| occupied);
         if places <= 1 && whole && counts.iter().all(|&count| count == places) {
             return None;
         }
         let before = self.cache.len();
         let mut values = Vec::with_capacity(self.count() * places * (before + places));
         let mut first = 0_usize;
-        for (held, &count) in self.held.iter().zip(counts) {
+        for (occupied, &count) in self.occupied.iter().zip(counts) {
             let images = image.get(first..first + count).unwrap_or_default();
             let of_image = |place: usize| images.get(place).copied().unwrap_or(false);
-            let past: Vec<f32> = held.iter().copied().map(open).collect();
+            let past: Vec<f32> = occupied.iter().copied().map(open).collect();
             for place in 0..places {
                 values.extend_from_slice(&past);
                 let both = of_image(place);
@@ -122,8 +125,8 @@ impl Sequences {
     /// Notes that the cache has grown by `counts` tokens per sequence.
     pub(crate) fn grow(&mut self, counts: &[usize]) {
         let places = counts.iter().copied().max().unwrap_or(0);
-        for (held, &count) in self.held.iter_mut().zip(counts) {
-            held.extend((0..places).map(|place| place < count));
+        for (occupied, &count) in self.occupied.iter_mut().zip(counts) {
+            occupied.extend((0..places).map(|place| place < count));
         }
     }
 }

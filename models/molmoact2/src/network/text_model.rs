@@ -32,7 +32,7 @@ pub(crate) struct TextAttention {
 }
 
 /// What is fed in one pass.
-struct Fed {
+struct PassInput {
     tokens: Ragged,
     /// At the position of each token.
     rotary: Rotary,
@@ -40,7 +40,7 @@ struct Fed {
     bias: Option<Tensor<3>>,
 }
 
-impl Fed {
+impl PassInput {
     /// The last token of each sequence that is fed any, as the only ones to look at the rest, and their rows.
     fn last(&self, device: &Device) -> (Self, Tensor<1, Int>) {
         let lens = self.tokens.lens();
@@ -73,7 +73,13 @@ impl Fed {
 impl TextAttention {
     /// `heads` heads of `x` (`[tokens, heads, head_dim]`) after norm and rotation, weights from
     /// row `first` on.
-    fn place(&self, x: Tensor<3>, first: usize, heads: usize, rotary: &Rotary) -> Tensor<3> {
+    fn norm_and_rotate(
+        &self,
+        x: Tensor<3>,
+        first: usize,
+        heads: usize,
+        rotary: &Rotary,
+    ) -> Tensor<3> {
         let weight = self.qk_weight.clone().narrow(1, first, heads);
         let x = if self.qk_norm {
             rms_normalise(x, self.eps)
@@ -95,15 +101,27 @@ impl TextAttention {
     }
 
     /// What the queries (`[tokens, heads, head_dim]`, placed) see of keys and values, as the layer gives it on.
-    fn look(&self, query: Tensor<3>, fed: &Fed, key: Tensor<3>, value: Tensor<3>) -> Tensor<2> {
-        let query = Self::fold(query, &fed.tokens);
-        let mixed = attend(query, key, value, fed.bias.as_ref());
-        let places = unfold_heads(mixed, fed.tokens.sequences());
-        self.out.forward(fed.tokens.gather(places))
+    fn attend_to(
+        &self,
+        query: Tensor<3>,
+        input: &PassInput,
+        key: Tensor<3>,
+        value: Tensor<3>,
+    ) -> Tensor<2> {
+        let query = Self::fold(query, &input.tokens);
+        let mixed = attend(query, key, value, input.bias.as_ref());
+        let places = unfold_heads(mixed, input.tokens.sequences());
+        self.out.forward(input.tokens.gather(places))
     }
 
     /// `[tokens, hidden]` to the same, extending `cache`.
-    fn forward(&self, x: Tensor<2>, fed: &Fed, cache: &mut KvCache, layer: usize) -> Tensor<2> {
+    fn forward(
+        &self,
+        x: Tensor<2>,
+        input: &PassInput,
+        cache: &mut KvCache,
+        layer: usize,
+    ) -> Tensor<2> {
         let [tokens, _] = x.dims();
         let (heads, kv_heads, head_dim) = (self.heads, self.kv_heads, self.head_dim);
         let all = self
@@ -112,22 +130,22 @@ impl TextAttention {
             .reshape([tokens, heads + 2 * kv_heads, head_dim]);
         let value = all.clone().narrow(1, heads + kv_heads, kv_heads);
         let both = all.narrow(1, 0, heads + kv_heads);
-        let placed = self.place(both, 0, heads + kv_heads, &fed.rotary);
-        let query = placed.clone().narrow(1, 0, heads);
-        let key = placed.narrow(1, heads, kv_heads);
+        let rotated = self.norm_and_rotate(both, 0, heads + kv_heads, &input.rotary);
+        let query = rotated.clone().narrow(1, 0, heads);
+        let key = rotated.narrow(1, heads, kv_heads);
         let (key, value) = cache.extend(
             layer,
-            Self::fold(key, &fed.tokens),
-            Self::fold(value, &fed.tokens),
+            Self::fold(key, &input.tokens),
+            Self::fold(value, &input.tokens),
         );
-        self.look(query, fed, key, value)
+        self.attend_to(query, input, key, value)
     }
 
     /// Only what the cache needs of this layer; gives all that it holds.
     fn keys_and_values(
         &self,
         x: Tensor<2>,
-        fed: &Fed,
+        input: &PassInput,
         cache: &mut KvCache,
         layer: usize,
     ) -> (Tensor<3>, Tensor<3>) {
@@ -139,32 +157,32 @@ impl TextAttention {
             .forward(x)
             .reshape([tokens, 2 * kv_heads, head_dim]);
         let value = both.clone().narrow(1, kv_heads, kv_heads);
-        let key = self.place(both.narrow(1, 0, kv_heads), heads, kv_heads, &fed.rotary);
+        let key = self.norm_and_rotate(both.narrow(1, 0, kv_heads), heads, kv_heads, &input.rotary);
         cache.extend(
             layer,
-            Self::fold(key, &fed.tokens),
-            Self::fold(value, &fed.tokens),
+            Self::fold(key, &input.tokens),
+            Self::fold(value, &input.tokens),
         )
     }
 
     /// Like [`TextAttention::forward`] where only the rows `last` of `x` ask, one for each sequence that is fed
     /// any token.
-    fn of_last(
+    fn forward_last(
         &self,
         x: Tensor<2>,
-        fed: &Fed,
-        (last, rows): (&Fed, Tensor<1, Int>),
+        input: &PassInput,
+        (last, rows): (&PassInput, Tensor<1, Int>),
         cache: &mut KvCache,
         layer: usize,
     ) -> Tensor<2> {
         let (heads, head_dim) = (self.heads, self.head_dim);
-        let (key, value) = self.keys_and_values(x.clone(), fed, cache, layer);
+        let (key, value) = self.keys_and_values(x.clone(), input, cache, layer);
         let x = x.select(0, rows);
         let [count, _] = x.dims();
         let query = self.qkv.columns(0, heads * head_dim).forward(x);
         let query = query.reshape([count, heads, head_dim]);
-        let query = self.place(query, 0, heads, &last.rotary);
-        self.look(query, last, key, value)
+        let query = self.norm_and_rotate(query, 0, heads, &last.rotary);
+        self.attend_to(query, last, key, value)
     }
 }
 
@@ -242,12 +260,12 @@ impl TextModel {
         until: Until,
     ) -> Option<Tensor<2>> {
         let [tokens, _] = x.dims();
-        let fed = Fed {
+        let input = PassInput {
             tokens: Ragged::new(vec![tokens], &x.device()),
             rotary: self.rotary.rows(cache.len(), tokens),
             bias: bias.cloned(),
         };
-        self.run(x, &fed, cache, until)
+        self.run(x, &input, cache, until)
     }
 
     /// Runs tokens of several sequences through the blocks, each sequence at the positions after its own tokens,
@@ -270,7 +288,7 @@ impl TextModel {
         until: Until,
     ) -> Option<Tensor<2>> {
         let device = x.device();
-        let fed = Fed {
+        let input = PassInput {
             rotary: match counts {
                 [count] => self.rotary.rows(past.len(0), *count),
                 _ => self.rotary.at(&past.positions(counts)),
@@ -278,12 +296,18 @@ impl TextModel {
             bias: past.bias(counts, image, &device),
             tokens: Ragged::new(counts.to_vec(), &device),
         };
-        let states = self.run(x, &fed, &mut past.cache, until);
+        let states = self.run(x, &input, &mut past.cache, until);
         past.grow(counts);
         states
     }
 
-    fn run(&self, x: Tensor<2>, fed: &Fed, cache: &mut KvCache, until: Until) -> Option<Tensor<2>> {
+    fn run(
+        &self,
+        x: Tensor<2>,
+        input: &PassInput,
+        cache: &mut KvCache,
+        until: Until,
+    ) -> Option<Tensor<2>> {
         let last = self.blocks.len().saturating_sub(1);
         let mut x = x;
         for (layer, block) in self.blocks.iter().enumerate() {
@@ -291,15 +315,15 @@ impl TextModel {
             let attention = &block.attention;
             match until {
                 Until::KeysAndValues if layer == last => {
-                    attention.keys_and_values(normed, fed, cache, layer);
+                    attention.keys_and_values(normed, input, cache, layer);
                     return None;
                 }
-                Until::LastToken if layer == last && fed.tokens.longest() > 1 => {
-                    let (fed_last, rows) = fed.last(&x.device());
+                Until::LastToken if layer == last && input.tokens.longest() > 1 => {
+                    let (input_last, rows) = input.last(&x.device());
                     x = x.select(0, rows.clone())
-                        + attention.of_last(normed, fed, (&fed_last, rows), cache, layer);
+                        + attention.forward_last(normed, input, (&input_last, rows), cache, layer);
                 }
-                _ => x = x + attention.forward(normed, fed, cache, layer),
+                _ => x = x + attention.forward(normed, input, cache, layer),
             }
             x = x.clone() + block.mlp.forward(block.mlp_norm.forward(x));
         }

@@ -5,14 +5,14 @@ use crate::error::{LoadError, bad_value};
 
 /// Bounds far above any network of this family. They keep a damaged number from asking for more memory than there is,
 /// and every product of sizes in range.
-const MOST: usize = 1 << 20;
-const MOST_IDS: usize = 1 << 24;
-const MOST_LAYERS: usize = 1 << 14;
+const MAX_SIZE: usize = 1 << 20;
+const MAX_IDS: usize = 1 << 24;
+const MAX_LAYERS: usize = 1 << 14;
 /// The tables of the rotary positions have as many rows.
-const MOST_POSITIONS: usize = 1 << 18;
-const MOST_PIXELS: usize = 1 << 14;
-const MOST_CELLS: usize = 1 << 12;
-const MOST_ROWS: usize = 1 << 12;
+const MAX_POSITIONS: usize = 1 << 18;
+const MAX_PIXELS: usize = 1 << 14;
+const MAX_CELLS: usize = 1 << 12;
+const MAX_ROWS: usize = 1 << 12;
 
 pub(crate) fn check(config: &Config) -> Result<(), LoadError> {
     positive(config)?;
@@ -87,9 +87,9 @@ fn positive(config: &Config) -> Result<(), LoadError> {
     });
     let robot = robot.into_iter().filter(|_| config.kind == Kind::Policy);
     let mut all = sizes.into_iter().chain(robot).chain(expert);
-    match all.find(|(_, size)| *size == 0 || *size > MOST_IDS) {
+    match all.find(|(_, size)| *size == 0 || *size > MAX_IDS) {
         Some((key, 0)) => Err(refuse(key, "is 0 or empty".to_owned())),
-        Some((key, size)) => Err(too_large(key, size, MOST_IDS)),
+        Some((key, size)) => Err(too_large(key, size, MAX_IDS)),
         None => Ok(()),
     }
 }
@@ -98,88 +98,96 @@ fn too_large(key: &str, size: usize, most: usize) -> LoadError {
     refuse(key, format!("is {size}; up to {most} makes sense"))
 }
 
-/// Sizes that are much below [`MOST_IDS`].
+/// Sizes that are much below [`MAX_IDS`].
 fn bounded(config: &Config) -> Result<(), LoadError> {
     let (vit, adapter, text) = (&config.vit, &config.adapter, &config.text);
     let [height, width] = vit.image_default_input_size;
     let sizes = [
-        ("vit_config.hidden_size", vit.hidden_size, MOST),
-        ("vit_config.intermediate_size", vit.intermediate_size, MOST),
+        ("vit_config.hidden_size", vit.hidden_size, MAX_SIZE),
+        (
+            "vit_config.intermediate_size",
+            vit.intermediate_size,
+            MAX_SIZE,
+        ),
         (
             "vit_config.num_hidden_layers",
             vit.num_hidden_layers,
-            MOST_LAYERS,
+            MAX_LAYERS,
         ),
-        ("vit_config.image_num_pos", vit.image_num_pos, MOST),
+        ("vit_config.image_num_pos", vit.image_num_pos, MAX_SIZE),
         (
             "vit_config.image_default_input_size",
             height.max(width),
-            MOST_PIXELS,
+            MAX_PIXELS,
         ),
-        ("adapter_config.hidden_size", adapter.hidden_size, MOST),
+        ("adapter_config.hidden_size", adapter.hidden_size, MAX_SIZE),
         (
             "adapter_config.intermediate_size",
             adapter.intermediate_size,
-            MOST,
+            MAX_SIZE,
         ),
         (
             "adapter_config.vit_layers",
             adapter.vit_layers.len(),
-            MOST_LAYERS,
+            MAX_LAYERS,
         ),
-        ("text_config.hidden_size", text.hidden_size, MOST),
+        ("text_config.hidden_size", text.hidden_size, MAX_SIZE),
         (
             "text_config.intermediate_size",
             text.intermediate_size,
-            MOST,
+            MAX_SIZE,
         ),
         (
             "text_config.num_hidden_layers",
             text.num_hidden_layers,
-            MOST_LAYERS,
+            MAX_LAYERS,
         ),
         (
             "text_config.num_attention_heads",
             text.num_attention_heads,
-            MOST_LAYERS,
+            MAX_LAYERS,
         ),
         (
             "text_config.num_key_value_heads",
             text.num_key_value_heads,
-            MOST_LAYERS,
+            MAX_LAYERS,
         ),
-        ("text_config.head_dim", text.head_dim, MOST_LAYERS),
+        ("text_config.head_dim", text.head_dim, MAX_LAYERS),
         (
             "text_config.additional_vocab_size",
             text.additional_vocab_size,
-            MOST_IDS,
+            MAX_IDS,
         ),
         (
             "text_config.max_position_embeddings",
             text.max_position_embeddings,
-            MOST_POSITIONS,
+            MAX_POSITIONS,
         ),
-        ("max_action_dim", config.max_action_dim, MOST_ROWS),
-        ("max_action_horizon", config.max_action_horizon, MOST_ROWS),
-        ("num_depth_codes", config.num_depth_codes, MOST_CELLS),
+        ("max_action_dim", config.max_action_dim, MAX_ROWS),
+        ("max_action_horizon", config.max_action_horizon, MAX_ROWS),
+        ("num_depth_codes", config.num_depth_codes, MAX_CELLS),
     ];
     let expert = config.action_expert.iter().flat_map(|expert| {
         [
-            ("action_expert_config.hidden_size", expert.hidden_size, MOST),
+            (
+                "action_expert_config.hidden_size",
+                expert.hidden_size,
+                MAX_SIZE,
+            ),
             (
                 "action_expert_config.num_layers",
                 expert.num_layers,
-                MOST_LAYERS,
+                MAX_LAYERS,
             ),
             (
                 "action_expert_config.ffn_multiple_of",
                 expert.ffn_multiple_of,
-                MOST,
+                MAX_SIZE,
             ),
             (
                 "action_expert_config.timestep_embed_dim",
                 expert.timestep_embed_dim,
-                MOST,
+                MAX_SIZE,
             ),
         ]
     });

@@ -4,12 +4,12 @@
 
 use serde_json::Value;
 
-use crate::checkpoint::spelling;
+use crate::checkpoint::unknown_keys;
 use crate::error::LoadError;
 
 /// Keys that ask for something this network does not compute unless they are absent or at the value that asks for
 /// nothing. They come from the configuration classes of this family of models and of those it is built from.
-const CHANGES: [(&str, &str); 20] = [
+const UNSUPPORTED: [(&str, &str); 20] = [
     (
         "quantization_config",
         "the weights would be stored in another form",
@@ -66,7 +66,7 @@ const CHANGES: [(&str, &str); 20] = [
 ];
 
 /// Keys that decide how training went, how a framework runs the network, or that name things.
-const CHANGES_NOTHING: [&str; 52] = [
+const IRRELEVANT: [&str; 52] = [
     "_name_or_path",
     "action_expert_depth_gate_init_bias",
     "architectures",
@@ -123,7 +123,7 @@ const CHANGES_NOTHING: [&str; 52] = [
 
 /// Keys that transformers 4 wrote for every kind of model where they differed from its defaults; nothing of this family
 /// reads them.
-const OF_THE_FRAMEWORK: [&str; 37] = [
+const FRAMEWORK_KEYS: [&str; 37] = [
     "add_cross_attention",
     "bad_words_ids",
     "begin_suppress_tokens",
@@ -292,9 +292,9 @@ fn place(section: Option<&str>, key: &str) -> String {
 pub(super) fn refuse_unknown_behaviour(raw: &Value) -> Result<(), LoadError> {
     for (section, keys) in objects(raw) {
         let place_of = section.map_or_else(String::new, |section| format!("{section}: "));
-        spelling::check(keys, read_in(section), super::FILE, &place_of)?;
+        unknown_keys::check(keys, read_in(section), super::FILE, &place_of)?;
         for (key, value) in keys {
-            let why = match CHANGES.iter().find(|(change, _)| change == key) {
+            let why = match UNSUPPORTED.iter().find(|(change, _)| change == key) {
                 Some(_) if asks_for_nothing(key, value) => continue,
                 Some((_, why)) => *why,
                 None if is_known(section, key) || key.starts_with('_') || is_off(value) => continue,
@@ -344,9 +344,9 @@ fn asks_for_nothing(key: &str, value: &Value) -> bool {
 /// Whether a key is one of those that are read, refused or known to change nothing.
 fn is_known(section: Option<&str>, key: &str) -> bool {
     read_in(section).contains(&key)
-        || CHANGES_NOTHING.contains(&key)
-        || OF_THE_FRAMEWORK.contains(&key)
-        || CHANGES.iter().any(|(change, _)| *change == key)
+        || IRRELEVANT.contains(&key)
+        || FRAMEWORK_KEYS.contains(&key)
+        || UNSUPPORTED.iter().any(|(change, _)| *change == key)
         || (section.is_none() && SECTIONS.contains(&key))
 }
 

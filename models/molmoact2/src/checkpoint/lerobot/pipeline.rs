@@ -15,21 +15,21 @@ pub(super) const PREPROCESSOR: &str = "policy_preprocessor.json";
 const POSTPROCESSOR: &str = "policy_postprocessor.json";
 
 /// Steps that compute something, in the order that is followed.
-const BEFORE: [&str; 4] = [
+const PREPROCESSOR_STEPS: [&str; 4] = [
     "molmoact2_state_frame_transform",
     "molmoact2_masked_normalizer",
     "molmoact2_clamp_normalized",
     "molmoact2_pack_inputs",
 ];
-const AFTER: [&str; 3] = [
+const POSTPROCESSOR_STEPS: [&str; 3] = [
     "molmoact2_clamp_action",
     "molmoact2_masked_unnormalizer",
     "molmoact2_action_frame_transform",
 ];
 /// The step of either list that older folders lack.
-const TRANSFORMS: [&str; 2] = [BEFORE[0], AFTER[2]];
+const OPTIONAL_STEPS: [&str; 2] = [PREPROCESSOR_STEPS[0], POSTPROCESSOR_STEPS[2]];
 /// Steps that only rename, batch or move.
-const INERT: [&str; 3] = [
+const IGNORED_STEPS: [&str; 3] = [
     "rename_observations_processor",
     "to_batch_processor",
     "device_processor",
@@ -49,14 +49,14 @@ struct RawStep {
 }
 
 #[derive(Debug, Deserialize)]
-struct Normalizing {
+struct NormalizerSettings {
     eps: f32,
-    norm_map: BTreeMap<String, Mode>,
+    norm_map: BTreeMap<String, NormMapMode>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-enum Mode {
+enum NormMapMode {
     Identity,
     MeanStd,
     MinMax,
@@ -65,14 +65,14 @@ enum Mode {
 }
 
 #[derive(Debug, Deserialize)]
-struct Joints {
+struct JointTransform {
     joint_signs: Option<Vec<f32>>,
     joint_offsets: Option<Vec<f32>>,
 }
 
 /// What `molmoact2_pack_inputs` was set to.
 #[derive(Debug, Deserialize)]
-pub(super) struct Packing {
+pub(super) struct PackInputs {
     #[serde(default)]
     pub(super) image_keys: Vec<String>,
     #[serde(default)]
@@ -88,7 +88,7 @@ pub(super) struct Packing {
 
 /// A normalising step.
 #[derive(Debug)]
-pub(super) struct State {
+pub(super) struct NormalizationStep {
     /// The file its statistics are in.
     pub(super) file: String,
     pub(super) mode: NormMode,
@@ -98,30 +98,30 @@ pub(super) struct State {
 /// Both pipelines.
 #[derive(Debug)]
 pub(super) struct Pipelines {
-    pub(super) packing: Packing,
+    pub(super) pack_inputs: PackInputs,
     /// Of the state, before.
-    pub(super) state: State,
+    pub(super) state: NormalizationStep,
     /// Of the action, after.
-    pub(super) action: State,
+    pub(super) action: NormalizationStep,
     pub(super) calibration: Option<Calibration>,
 }
 
 impl Pipelines {
     pub(super) fn read(files: &Files) -> Result<Self, LoadError> {
-        let before = steps(files, PREPROCESSOR, &BEFORE)?;
-        let after = steps(files, POSTPROCESSOR, &AFTER)?;
-        let packing = settings(PREPROCESSOR, &before, BEFORE[3])?;
-        let calibration = joints(PREPROCESSOR, &before, BEFORE[0])?;
-        if calibration != joints(POSTPROCESSOR, &after, AFTER[2])? {
+        let before = steps(files, PREPROCESSOR, &PREPROCESSOR_STEPS)?;
+        let after = steps(files, POSTPROCESSOR, &POSTPROCESSOR_STEPS)?;
+        let pack_inputs = settings(PREPROCESSOR, &before, PREPROCESSOR_STEPS[3])?;
+        let calibration = joint_transform(PREPROCESSOR, &before, PREPROCESSOR_STEPS[0])?;
+        if calibration != joint_transform(POSTPROCESSOR, &after, POSTPROCESSOR_STEPS[2])? {
             return Err(bad(
                 POSTPROCESSOR,
                 format!("its joint_signs and joint_offsets are not those of {PREPROCESSOR}"),
             ));
         }
         Ok(Self {
-            packing,
-            state: normalizing(PREPROCESSOR, &before, BEFORE[1], "STATE")?,
-            action: normalizing(POSTPROCESSOR, &after, AFTER[1], "ACTION")?,
+            pack_inputs,
+            state: normalization_step(PREPROCESSOR, &before, PREPROCESSOR_STEPS[1], "STATE")?,
+            action: normalization_step(POSTPROCESSOR, &after, POSTPROCESSOR_STEPS[1], "ACTION")?,
             calibration,
         })
     }
@@ -141,7 +141,7 @@ fn steps(files: &Files, file: &str, expected: &[&str]) -> Result<Vec<RawStep>, L
     let steps: Vec<RawStep> = raw
         .steps
         .into_iter()
-        .filter(|step| !INERT.contains(&step.registry_name.as_str()))
+        .filter(|step| !IGNORED_STEPS.contains(&step.registry_name.as_str()))
         .collect();
     let found: Vec<&str> = steps
         .iter()
@@ -159,7 +159,7 @@ fn steps(files: &Files, file: &str, expected: &[&str]) -> Result<Vec<RawStep>, L
     let without: Vec<&str> = expected
         .iter()
         .copied()
-        .filter(|name| !TRANSFORMS.contains(name))
+        .filter(|name| !OPTIONAL_STEPS.contains(name))
         .collect();
     if found != expected && found != without {
         return Err(bad(
@@ -184,19 +184,28 @@ fn settings<T: serde::de::DeserializeOwned>(
     field_files::json::from_value(config).map_err(|error| bad(file, format!("{name}: {error}")))
 }
 
-fn joints(file: &str, steps: &[RawStep], name: &str) -> Result<Option<Calibration>, LoadError> {
+fn joint_transform(
+    file: &str,
+    steps: &[RawStep],
+    name: &str,
+) -> Result<Option<Calibration>, LoadError> {
     if !steps.iter().any(|step| step.registry_name == name) {
         return Ok(None);
     }
-    let Joints {
+    let JointTransform {
         joint_signs,
         joint_offsets,
     } = settings(file, steps, name)?;
     Calibration::from_lists(joint_signs, joint_offsets, file)
 }
 
-fn normalizing(file: &str, steps: &[RawStep], name: &str, kind: &str) -> Result<State, LoadError> {
-    let Normalizing { eps, norm_map } = settings(file, steps, name)?;
+fn normalization_step(
+    file: &str,
+    steps: &[RawStep],
+    name: &str,
+    kind: &str,
+) -> Result<NormalizationStep, LoadError> {
+    let NormalizerSettings { eps, norm_map } = settings(file, steps, name)?;
     let step = steps.iter().find(|step| step.registry_name == name);
     let state_file = step
         .and_then(|step| step.state_file.clone())
@@ -212,20 +221,20 @@ fn normalizing(file: &str, steps: &[RawStep], name: &str, kind: &str) -> Result<
             format!("{name}: state_file {state_file:?} is not a plain file name"),
         ));
     }
-    Ok(State {
+    Ok(NormalizationStep {
         file: state_file,
-        mode: match norm_map.get(kind).copied().unwrap_or(Mode::Identity) {
-            Mode::Identity => NormMode::None,
-            Mode::MeanStd => NormMode::MeanStd,
-            Mode::MinMax => NormMode::MinMax,
-            Mode::Quantiles => NormMode::Q01Q99,
-            Mode::Quantile10 => NormMode::Q10Q90,
+        mode: match norm_map.get(kind).copied().unwrap_or(NormMapMode::Identity) {
+            NormMapMode::Identity => NormMode::None,
+            NormMapMode::MeanStd => NormMode::MeanStd,
+            NormMapMode::MinMax => NormMode::MinMax,
+            NormMapMode::Quantiles => NormMode::Q01Q99,
+            NormMapMode::Quantile10 => NormMode::Q10Q90,
         },
         eps,
     })
 }
 
-impl State {
+impl NormalizationStep {
     /// The statistics of `feature`, from tensors called `{feature}.{statistic}`.
     pub(super) fn stats(&self, files: &Files, feature: &str) -> Result<FeatureStats, LoadError> {
         let bytes = files.read(&self.file)?.into_owned();

@@ -20,7 +20,7 @@ pub(crate) fn check(
 ) -> Result<(), LoadError> {
     let absent = || known.iter().filter(|key| !keys.contains_key(**key));
     for key in keys.keys().filter(|key| !known.contains(&key.as_str())) {
-        if let Some(meant) = absent().find(|meant| is_near(key, meant)) {
+        if let Some(meant) = absent().find(|meant| differs_in_one_character(key, meant)) {
             return Err(LoadError::BadFile {
                 file: file.to_owned(),
                 place: place.to_owned(),
@@ -32,7 +32,7 @@ pub(crate) fn check(
 }
 
 /// Keys that tell the larger files of a checkpoint.
-const ELSEWHERE: [&str; 6] = [
+const KEYS_OF_OTHER_FILES: [&str; 6] = [
     "model_type",
     "metadata_by_tag",
     "image_processor",
@@ -57,7 +57,7 @@ pub(crate) fn check_settings(
         // Reading it says so.
         return Ok(());
     };
-    let mut foreign = ELSEWHERE.iter().chain(foreign);
+    let mut foreign = KEYS_OF_OTHER_FILES.iter().chain(foreign);
     match foreign.find(|key| keys.contains_key(**key)) {
         Some(key) => Err(LoadError::BadFile {
             file: file.to_owned(),
@@ -71,11 +71,11 @@ pub(crate) fn check_settings(
 }
 
 /// Words that files of checkpoints have as keys, one character from another key and meaning what they say.
-const OWN_WORDS: [&str; 1] = ["task"];
+const SIMILAR_KEYS: [&str; 1] = ["task"];
 
 /// Whether two keys differ in one character. Quantiles are keys of their own: `q50` is no damaged `q10`.
-fn is_near(key: &str, meant: &str) -> bool {
-    if OWN_WORDS.contains(&key) {
+fn differs_in_one_character(key: &str, meant: &str) -> bool {
+    if SIMILAR_KEYS.contains(&key) {
         return false;
     }
     let is_quantile = |key: &str| {

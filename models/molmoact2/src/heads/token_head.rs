@@ -9,7 +9,7 @@ use burn::tensor::Tensor;
 use layers::{KvCache, Linear};
 use openfast::{FastTokenizer, Grammar, Shape, VlmError, VlmVocabulary};
 
-use crate::batch::prefix::no_hidden;
+use crate::batch::prefill::no_hidden;
 use crate::error::ActError;
 use crate::network::connector::index_tensor;
 use crate::network::sequences::Sequences;
@@ -35,11 +35,11 @@ pub(crate) struct ActionIds {
 }
 
 /// Who is told the FAST ids so far, after every action token.
-pub type Written<'a> = dyn FnMut(&[u32]) + Send + 'a;
+pub type TokenCallback<'a> = dyn FnMut(&[u32]) + Send + 'a;
 
 /// What a decoding run gave.
 #[derive(Debug, Default)]
-pub(crate) struct Decoded {
+pub(crate) struct DecodedTokens {
     /// FAST ids of the chunk.
     pub(crate) fast_ids: Vec<u32>,
     /// The scores each pick was made from, if they were asked for.
@@ -60,15 +60,15 @@ pub(crate) struct TokenHead {
 
 /// A chunk that is being written.
 #[derive(Debug)]
-pub(crate) struct Stream {
-    how: How,
-    decoded: Decoded,
+pub(crate) struct TokenStream {
+    state: DecodingState,
+    decoded: DecodedTokens,
     /// How it ended.
     ended: Option<Result<(), ActError>>,
 }
 
 #[derive(Debug)]
-enum How {
+enum DecodingState {
     Masked(Grammar),
     /// The tokens that the model wrote itself so far, and how many it may write.
     Strict {
@@ -85,17 +85,17 @@ impl TokenHead {
         decoding: Decoding,
         shape: Shape,
         before: &[u32],
-    ) -> Result<Stream, ActError> {
-        let how = match decoding {
-            Decoding::Masked => How::Masked(Grammar::new(&self.tokenizer, shape)?),
-            Decoding::Strict => How::Strict {
+    ) -> Result<TokenStream, ActError> {
+        let state = match decoding {
+            Decoding::Masked => DecodingState::Masked(Grammar::new(&self.tokenizer, shape)?),
+            Decoding::Strict => DecodingState::Strict {
                 all: before.to_vec(),
                 limit: shape.horizon.saturating_mul(16).max(1),
             },
         };
-        Ok(Stream {
-            how,
-            decoded: Decoded::default(),
+        Ok(TokenStream {
+            state,
+            decoded: DecodedTokens::default(),
             ended: None,
         })
     }
@@ -109,13 +109,16 @@ impl TokenHead {
         text: &TextModel,
         past: &mut Sequences,
         hidden: Tensor<2>,
-        mut streams: Vec<Stream>,
+        mut streams: Vec<TokenStream>,
         keep_logits: bool,
         written: &mut (dyn FnMut(usize, &[u32]) + Send),
-    ) -> Result<Vec<Result<Decoded, ActError>>, ActError> {
+    ) -> Result<Vec<Result<DecodedTokens, ActError>>, ActError> {
         // Who goes on, in the order of the rows of `hidden`.
         let mut writing: Vec<usize> = (0..streams.len()).collect();
-        let masked = matches!(streams.first().map(|s| &s.how), Some(How::Masked(_)));
+        let masked = matches!(
+            streams.first().map(|s| &s.state),
+            Some(DecodingState::Masked(_))
+        );
         let mut hidden = hidden;
         loop {
             let scores = if masked {
@@ -160,7 +163,7 @@ impl TokenHead {
                 .forward_several(embedded, &counts, &[], past, Until::LastToken)
                 .ok_or_else(no_hidden)?;
         }
-        let done = |stream: Stream| match stream.ended {
+        let done = |stream: TokenStream| match stream.ended {
             Some(Err(error)) => Err(error),
             Some(Ok(())) | None => Ok(stream.decoded),
         };
@@ -170,18 +173,18 @@ impl TokenHead {
     /// Picks the next token of a stream; `None` at its end.
     fn next(
         &self,
-        stream: &mut Stream,
+        stream: &mut TokenStream,
         scores: &[f32],
         keep_logits: bool,
-        written: &mut Written<'_>,
+        written: &mut TokenCallback<'_>,
     ) -> Result<Option<u32>, ActError> {
-        let Stream { how, decoded, .. } = stream;
+        let TokenStream { state, decoded, .. } = stream;
         if keep_logits {
             decoded.logits.push(scores.to_vec());
         }
-        match how {
-            How::Masked(grammar) => {
-                let id = likeliest(scores, Some(&grammar.mask()))?;
+        match state {
+            DecodingState::Masked(grammar) => {
+                let id = argmax(scores, Some(&grammar.mask()))?;
                 grammar.push(id)?;
                 decoded.fast_ids.push(id);
                 written(&decoded.fast_ids);
@@ -204,8 +207,8 @@ impl TokenHead {
                     .extend([self.ids.end, self.ids.end_of_text]);
                 Ok(None)
             }
-            How::Strict { all, limit } => {
-                let token = likeliest(scores, None)?;
+            DecodingState::Strict { all, limit } => {
+                let token = argmax(scores, None)?;
                 all.push(token);
                 decoded.generated.push(token);
                 if token != self.ids.end_of_text {
@@ -262,7 +265,7 @@ pub(crate) fn step(
 }
 
 /// The first of the largest scores among those allowed, which are all without a list.
-fn likeliest(scores: &[f32], allowed: Option<&[bool]>) -> Result<u32, ActError> {
+fn argmax(scores: &[f32], allowed: Option<&[bool]>) -> Result<u32, ActError> {
     let mut best: Option<(u32, f32)> = None;
     for (place, (id, &score)) in (0..).zip(scores).enumerate() {
         let allowed = allowed.is_none_or(|list| list.get(place).copied().unwrap_or(false));
@@ -292,16 +295,16 @@ pub(crate) async fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, 
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use super::likeliest;
+    use super::argmax;
 
     #[test]
     fn the_likeliest_allowed_token_is_picked_and_the_first_of_equals() {
         assert_eq!(
-            likeliest(&[3.0, 9.0, 4.0, 4.0], Some(&[true, false, true, true])).unwrap(),
+            argmax(&[3.0, 9.0, 4.0, 4.0], Some(&[true, false, true, true])).unwrap(),
             2
         );
-        assert_eq!(likeliest(&[3.0, 9.0, 4.0], None).unwrap(), 1);
-        assert_eq!(likeliest(&[f32::NAN, -1.0], None).unwrap(), 1);
-        assert!(likeliest(&[f32::NAN, -1.0], Some(&[true, false])).is_err());
+        assert_eq!(argmax(&[3.0, 9.0, 4.0], None).unwrap(), 1);
+        assert_eq!(argmax(&[f32::NAN, -1.0], None).unwrap(), 1);
+        assert!(argmax(&[f32::NAN, -1.0], Some(&[true, false])).is_err());
     }
 }

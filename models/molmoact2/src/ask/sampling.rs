@@ -5,14 +5,14 @@ use crate::error::ActError;
 
 /// Takes the likeliest token, or draws one.
 #[derive(Debug)]
-pub(crate) struct Picker {
+pub(crate) struct TokenSampler {
     temperature: f64,
     top_p: f64,
     /// State of a SplitMix64 generator.
     state: u64,
 }
 
-impl Picker {
+impl TokenSampler {
     pub(crate) fn new(options: &AskOptions) -> Result<Self, AskError> {
         let (temperature, top_p) = (options.temperature, options.top_p);
         if !(temperature.is_finite() && temperature >= 0.0) {
@@ -37,7 +37,7 @@ impl Picker {
     }
 
     /// The id of the next token. NaN counts as impossible.
-    pub(crate) fn pick(&mut self, scores: &[f32]) -> Result<u32, ActError> {
+    pub(crate) fn sample(&mut self, scores: &[f32]) -> Result<u32, ActError> {
         let best = best(scores).ok_or(ActError::NotFinite {
             what: "every score of the language model",
         })?;
@@ -107,8 +107,8 @@ mod tests {
 
     use super::*;
 
-    fn picker(temperature: f32, top_p: f32, seed: u64) -> Picker {
-        Picker::new(&AskOptions {
+    fn sampler(temperature: f32, top_p: f32, seed: u64) -> TokenSampler {
+        TokenSampler::new(&AskOptions {
             temperature,
             top_p,
             seed,
@@ -119,19 +119,19 @@ mod tests {
 
     #[test]
     fn without_temperature_the_likeliest_is_taken_and_the_first_of_equals() {
-        let mut picker = picker(0.0, 1.0, 3);
-        assert_eq!(picker.pick(&[1.0, 5.0, f32::NAN, 5.0]).unwrap(), 1);
-        assert!(picker.pick(&[f32::NAN]).is_err());
-        assert!(picker.pick(&[]).is_err());
+        let mut sampler = sampler(0.0, 1.0, 3);
+        assert_eq!(sampler.sample(&[1.0, 5.0, f32::NAN, 5.0]).unwrap(), 1);
+        assert!(sampler.sample(&[f32::NAN]).is_err());
+        assert!(sampler.sample(&[]).is_err());
     }
 
     #[test]
     fn draws_follow_the_probabilities_and_the_seed() {
         let scores = [0.0, (3.0_f32).ln(), f32::NEG_INFINITY, (4.0_f32).ln()];
         let draw = |seed| {
-            let mut picker = picker(1.0, 1.0, seed);
+            let mut sampler = sampler(1.0, 1.0, seed);
             (0..20_000)
-                .map(|_| picker.pick(&scores).unwrap())
+                .map(|_| sampler.sample(&scores).unwrap())
                 .collect::<Vec<_>>()
         };
         let drawn = draw(7);
@@ -147,19 +147,19 @@ mod tests {
     fn top_p_keeps_the_tokens_that_reach_it() {
         // Probabilities 0.5, 0.375, 0.125: 0.6 needs the first two.
         let scores = [(3.0_f32).ln(), 0.0, (4.0_f32).ln()];
-        let mut some = picker(1.0, 0.6, 1);
-        let drawn: Vec<u32> = (0..2000).map(|_| some.pick(&scores).unwrap()).collect();
+        let mut some = sampler(1.0, 0.6, 1);
+        let drawn: Vec<u32> = (0..2000).map(|_| some.sample(&scores).unwrap()).collect();
         assert!(drawn.contains(&0) && drawn.contains(&2) && !drawn.contains(&1));
-        let mut one = picker(1.0, 0.4, 1);
-        assert!((0..500).all(|_| one.pick(&scores).unwrap() == 2));
+        let mut one = sampler(1.0, 0.4, 1);
+        assert!((0..500).all(|_| one.sample(&scores).unwrap() == 2));
     }
 
     #[test]
     fn a_low_temperature_is_nearly_greedy_and_a_bad_one_is_refused() {
-        let mut cold = picker(1e-3, 1.0, 5);
-        assert!((0..200).all(|_| cold.pick(&[1.0, 2.0, 1.5]).unwrap() == 1));
+        let mut cold = sampler(1e-3, 1.0, 5);
+        assert!((0..200).all(|_| cold.sample(&[1.0, 2.0, 1.5]).unwrap() == 1));
         let bad = |temperature, top_p| {
-            Picker::new(&AskOptions {
+            TokenSampler::new(&AskOptions {
                 temperature,
                 top_p,
                 ..AskOptions::default()

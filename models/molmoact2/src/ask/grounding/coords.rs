@@ -20,14 +20,14 @@ impl Number<'_> {
 }
 
 /// One mark as written: image, number, `N` coordinates.
-struct Written<'a, const N: usize> {
+struct RawMark<'a, const N: usize> {
     image: usize,
     id: u32,
     numbers: [Number<'a>; N],
 }
 
 /// Splits `coords`; `None` unless every group is whole and names one of `images` images.
-fn split<const N: usize>(coords: &str, images: usize) -> Option<Vec<Written<'_, N>>> {
+fn split<const N: usize>(coords: &str, images: usize) -> Option<Vec<RawMark<'_, N>>> {
     let mut marks = Vec::new();
     for group in coords.split(BETWEEN_IMAGES) {
         let mut words = group.split_ascii_whitespace();
@@ -39,7 +39,7 @@ fn split<const N: usize>(coords: &str, images: usize) -> Option<Vec<Written<'_, 
         for chunk in rest.chunks_exact(N + 1) {
             let (id, numbers) = chunk.split_first()?;
             let numbers: Vec<Number<'_>> = numbers.iter().map(|word| Number(word)).collect();
-            marks.push(Written {
+            marks.push(RawMark {
                 image,
                 id: id.parse().ok()?,
                 numbers: numbers.try_into().ok()?,
@@ -70,7 +70,7 @@ fn pixels(share: f64, pixels: usize) -> f32 {
 pub(super) fn points(coords: &str, sizes: &[[usize; 2]]) -> Option<Vec<Point>> {
     split::<2>(coords, sizes.len())?
         .into_iter()
-        .map(|Written { image, id, numbers }| {
+        .map(|RawMark { image, id, numbers }| {
             let [width, height] = *sizes.get(image)?;
             let [x, y] = numbers.map(|number| number.value(3, 1000));
             Some(Point {
@@ -93,7 +93,7 @@ pub(super) fn boxes(coords: &str, sizes: &[[usize; 2]]) -> Option<Vec<BoundingBo
     let scale = if fine { 1000 } else { 100 };
     marks
         .into_iter()
-        .map(|Written { image, id, numbers }| {
+        .map(|RawMark { image, id, numbers }| {
             let [width, height] = *sizes.get(image)?;
             let [x1, y1, x2, y2] = numbers.map(|number| number.value(1, scale));
             let (x1, y1, x2, y2) = (x1?, y1?, x2?, y2?);

@@ -3,7 +3,7 @@
 use vision::RgbImage;
 
 use super::change::{THRESHOLD, shrink, similarity};
-use super::map::Walked;
+use super::decode_state::DepthMap;
 use super::{Depth, DepthCache, DepthIds, DepthTrace};
 use crate::error::ActError;
 
@@ -18,7 +18,7 @@ pub(crate) enum Span {
 
 /// How the depth map of one call will be made.
 #[derive(Debug, Clone)]
-pub(crate) struct Plan {
+pub(crate) struct RegenerationPlan {
     /// `None` for the model to write freely.
     pub(crate) spans: Option<Vec<Span>>,
     pub(crate) similarity: Option<Vec<f32>>,
@@ -26,7 +26,7 @@ pub(crate) struct Plan {
     pub(crate) frame: RgbImage,
 }
 
-impl Plan {
+impl RegenerationPlan {
     /// `None` if depth is off. `image` is the first camera's frame.
     pub(crate) fn new(
         depth: &Depth,
@@ -81,20 +81,20 @@ impl Plan {
     }
 }
 
-impl Plan {
+impl RegenerationPlan {
     /// What the caller is told of a map made by this plan.
-    pub(crate) fn trace(self, walked: Walked, gates: Option<Vec<f32>>) -> DepthTrace {
+    pub(crate) fn trace(self, depth_map: DepthMap, gates: Option<Vec<f32>>) -> DepthTrace {
         DepthTrace {
             cache: DepthCache {
                 image: self.frame,
-                codes: walked.codes.clone(),
+                codes: depth_map.codes.clone(),
             },
-            codes: walked.codes,
-            regenerated: walked.regenerated,
+            codes: depth_map.codes,
+            regenerated: depth_map.regenerated,
             similarity: self.similarity,
-            tokens: walked.tokens,
-            forwards: walked.forwards,
-            logits: walked.logits,
+            tokens: depth_map.tokens,
+            forwards: depth_map.forwards,
+            logits: depth_map.logits,
             gates,
         }
     }

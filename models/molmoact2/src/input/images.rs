@@ -11,7 +11,7 @@ use crate::error::{ActError, LoadError, bad_value};
 
 /// How a checkpoint wants its images.
 #[derive(Debug, Clone)]
-pub struct ImageInput {
+pub struct ImagePreprocessor {
     height: usize,
     width: usize,
     patch_size: usize,
@@ -51,7 +51,7 @@ pub struct TokenGrid {
     pub crops: Option<[usize; 2]>,
 }
 
-impl ImageInput {
+impl ImagePreprocessor {
     /// From the two configuration files.
     ///
     /// # Errors
@@ -194,7 +194,7 @@ impl ImageBatch {
         i32::try_from(self.crops * self.patches).unwrap_or(i32::MAX)
     }
 
-    /// Adds the images of another question, made by the same [`ImageInput`].
+    /// Adds the images of another question, made by the same [`ImagePreprocessor`].
     pub(crate) fn append(&mut self, other: Self) {
         let offset = self.offset();
         self.pool_indices

@@ -22,7 +22,7 @@ pub struct DepthGate {
 
 /// A cache after the gate.
 #[derive(Debug)]
-pub struct Gated {
+pub struct GatedCache {
     /// The cache, keys and values of the depth tokens multiplied by their layer's gate.
     pub cache: KvCache,
     /// The gates, `[sequences, 1]` each: one per layer, or a single one. Empty if no depth token is seen.
@@ -56,14 +56,19 @@ impl DepthGate {
 
     /// Gates the depth tokens among `ids`, the tokens that `cache` holds; `visible` says which of
     /// them the expert looks at.
-    pub fn apply(&self, cache: &KvCache, ids: &[u32], visible: &[bool]) -> Gated {
+    pub fn apply(&self, cache: &KvCache, ids: &[u32], visible: &[bool]) -> GatedCache {
         let depth = ids.iter().map(|&id| self.about_depth(id)).collect();
         self.apply_to(cache, &[depth], &[visible.to_vec()])
     }
 
     /// Gates the tokens of several sequences: per sequence and slot of `cache`, `depth` says which are about depth
     /// and `visible` which of all the expert looks at.
-    pub fn apply_to(&self, cache: &KvCache, depth: &[Vec<bool>], visible: &[Vec<bool>]) -> Gated {
+    pub fn apply_to(
+        &self,
+        cache: &KvCache,
+        depth: &[Vec<bool>],
+        visible: &[Vec<bool>],
+    ) -> GatedCache {
         let both = |depth: &Vec<bool>, visible: &Vec<bool>| -> Vec<bool> {
             let pairs = depth.iter().zip(visible);
             pairs.map(|(depth, visible)| *depth && *visible).collect()
@@ -73,7 +78,7 @@ impl DepthGate {
         let layers = cache.layers();
         let any = depth.iter().flatten().any(|depth| *depth);
         let Some((first_key, _)) = layers.first().filter(|_| any) else {
-            return Gated {
+            return GatedCache {
                 cache: cache.clone(),
                 gates: Vec::new(),
             };
@@ -149,7 +154,7 @@ impl DepthGate {
             let dim = |held: &Tensor<3>| (by_sequence(held) * scale.clone()).reshape(held.dims());
             gated.extend(index, dim(key), dim(value));
         }
-        Gated {
+        GatedCache {
             cache: gated,
             gates,
         }

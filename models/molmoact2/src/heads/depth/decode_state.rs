@@ -5,12 +5,12 @@ use std::collections::VecDeque;
 use burn::tensor::Tensor;
 
 use super::DepthIds;
-use super::plan::Span;
+use super::regeneration::Span;
 use crate::error::ActError;
 
 /// A depth map that was written.
 #[derive(Debug)]
-pub(crate) struct Walked {
+pub(crate) struct DepthMap {
     /// All tokens after the prompt up to `<depth_end>`.
     pub(crate) tokens: Vec<u32>,
     pub(crate) codes: Vec<u32>,
@@ -23,7 +23,7 @@ pub(crate) struct Walked {
 
 /// A depth map that is being written.
 #[derive(Debug)]
-pub(crate) struct Walk<'a> {
+pub(crate) struct DepthDecodeState<'a> {
     /// `None` if the model writes as it likes.
     spans: Option<&'a [Span]>,
     /// What comes before the end.
@@ -49,7 +49,7 @@ pub(crate) enum Step<'a> {
 }
 
 /// What one map is fed in one pass.
-pub(crate) enum Feed {
+pub(crate) enum NextInput {
     /// The code picked for it, by its place among those picked.
     Picked(usize),
     Tokens(Vec<u32>),
@@ -57,7 +57,7 @@ pub(crate) enum Feed {
     Last(Vec<u32>),
 }
 
-impl Feed {
+impl NextInput {
     /// Number of tokens.
     pub(crate) fn len(&self) -> usize {
         match self {
@@ -67,7 +67,7 @@ impl Feed {
     }
 }
 
-impl<'a> Walk<'a> {
+impl<'a> DepthDecodeState<'a> {
     /// What is left to do of a map whose known beginning was read with the prompt.
     pub(crate) fn new(spans: Option<&'a [Span]>, limit: usize, dumps: bool) -> Self {
         let mut steps = VecDeque::new();
@@ -97,17 +97,17 @@ impl<'a> Walk<'a> {
         token: Option<u32>,
         end: u32,
         then: &[u32],
-    ) -> Result<Feed, ActError> {
+    ) -> Result<NextInput, ActError> {
         let limit = self.limit;
         let token = token.ok_or(ActError::NoDepthEnd { limit })?;
         self.tail.push(token);
         if token == end {
-            return Ok(Feed::Last([&[end], then].concat()));
+            return Ok(NextInput::Last([&[end], then].concat()));
         }
         if self.tail.len() >= limit {
             return Err(ActError::NoDepthEnd { limit });
         }
-        Ok(Feed::Tokens(vec![token]))
+        Ok(NextInput::Tokens(vec![token]))
     }
 
     /// The map, from the codes that were picked for it.
@@ -116,7 +116,7 @@ impl<'a> Walk<'a> {
         ids: &DepthIds,
         picked: Vec<u32>,
         scores: Vec<Vec<f32>>,
-    ) -> Result<Walked, ActError> {
+    ) -> Result<DepthMap, ActError> {
         if let Some(error) = self.failed {
             return Err(error);
         }
@@ -127,7 +127,7 @@ impl<'a> Walk<'a> {
                     generated: self.tail.len(),
                 });
             }
-            return Ok(Walked {
+            return Ok(DepthMap {
                 regenerated: vec![true; codes.len()],
                 codes,
                 tokens: self.tail,
@@ -157,7 +157,7 @@ impl<'a> Walk<'a> {
         let mut tokens = vec![ids.start];
         tokens.extend(codes.iter().map(|&code| ids.token(code)));
         tokens.extend(self.tail);
-        Ok(Walked {
+        Ok(DepthMap {
             tokens,
             codes,
             regenerated,

@@ -1,7 +1,7 @@
 //! Points and boxes in answers: the family's forms, and that nothing else is taken for them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use molmoact2::marks::{BoundingBox, Markup, Point, Shapes, parse, plain, plain_so_far};
+use molmoact2::grounding::{BoundingBox, Markup, Point, Shapes, parse, plain, plain_so_far};
 use proptest::prelude::*;
 
 const ONE: [[usize; 2]; 1] = [[640, 480]];

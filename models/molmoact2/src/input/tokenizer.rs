@@ -6,7 +6,7 @@ use serde::Deserialize;
 use tokenizers::Tokenizer;
 
 use crate::checkpoint::config::Config;
-use crate::checkpoint::spelling;
+use crate::checkpoint::unknown_keys;
 use crate::error::{ActError, LoadError, bad_json, bad_value, parse_json};
 
 /// File name in a policy folder.
@@ -37,7 +37,7 @@ pub(crate) fn image_token_in(text: &str) -> Option<&'static str> {
 
 /// A checkpoint's tokenizer.
 #[derive(Debug, Clone)]
-pub(crate) struct Words {
+pub(crate) struct TextTokenizer {
     tokenizer: Tokenizer,
     bos: u32,
     image_type_ids: HashSet<u32>,
@@ -45,7 +45,7 @@ pub(crate) struct Words {
 
 /// A prompt as the language model reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Encoded {
+pub(crate) struct EncodedText {
     /// Token ids, the beginning-of-text token first.
     pub(crate) ids: Vec<u32>,
     /// Per id, whether it stands for (a part of) an image.
@@ -75,7 +75,7 @@ impl TokenName {
     }
 }
 
-impl Words {
+impl TextTokenizer {
     /// Reads `tokenizer.json` and `tokenizer_config.json` (if there is one), and holds the ids of image tokens
     /// against `config`.
     pub(crate) fn new(
@@ -91,7 +91,7 @@ impl Words {
             reason: error.to_string(),
         })?;
         let bos = bos_id(&tokenizer, tokenizer_config_json, config)?;
-        let words = Self {
+        let tokenizer = Self {
             tokenizer,
             bos,
             image_type_ids: config.image_type_ids().into_iter().collect(),
@@ -111,13 +111,13 @@ impl Words {
                 config.low_res_image_start_token_id,
             ),
         ] {
-            words.hold(key, token, id)?;
+            tokenizer.check_id(key, token, id)?;
         }
-        Ok(words)
+        Ok(tokenizer)
     }
 
     /// The tokenizer's id and the configuration's must be the same, or every prompt would mean something else.
-    pub(crate) fn hold(&self, key: &str, token: &str, id: u32) -> Result<(), LoadError> {
+    pub(crate) fn check_id(&self, key: &str, token: &str, id: u32) -> Result<(), LoadError> {
         let found = self.tokenizer.token_to_id(token);
         if found == Some(id) {
             return Ok(());
@@ -141,7 +141,7 @@ impl Words {
     }
 
     /// Ids of a text in which images stand as their tokens.
-    pub(crate) fn encode(&self, text: String) -> Result<Encoded, ActError> {
+    pub(crate) fn encode(&self, text: String) -> Result<EncodedText, ActError> {
         let encoding = self
             .tokenizer
             .encode(text, true)
@@ -156,7 +156,7 @@ impl Words {
             .iter()
             .map(|id| self.image_type_ids.contains(id))
             .collect();
-        Ok(Encoded { ids, image_type })
+        Ok(EncodedText { ids, image_type })
     }
 
     /// Text of ids, special tokens left out; bytes that are no UTF-8 become U+FFFD.
@@ -177,7 +177,7 @@ fn bos_id(
     let name = match tokenizer_config_json {
         Some(bytes) => {
             // Ids are what other files of a checkpoint hold.
-            spelling::check_settings(
+            unknown_keys::check_settings(
                 bytes,
                 TOKENIZER_CONFIG_FILE,
                 &["bos_token", "eos_token"],

@@ -5,30 +5,30 @@ use crate::checkpoint::files::Files;
 use crate::checkpoint::processor_config::ProcessorConfig;
 use crate::error::LoadError;
 use crate::input::chat::Chat;
-use crate::input::image_input::ImageInput;
+use crate::input::images::ImagePreprocessor;
 use crate::input::prompt::PromptWriter;
-use crate::input::words::{TOKENIZER_CONFIG_FILE, TOKENIZER_FILE, Words};
+use crate::input::tokenizer::{TOKENIZER_CONFIG_FILE, TOKENIZER_FILE, TextTokenizer};
 
 /// Of a robot policy.
 #[derive(Debug)]
-pub(crate) struct OfPolicy {
-    pub(crate) images: ImageInput,
+pub(crate) struct PolicyPreprocessing {
+    pub(crate) images: ImagePreprocessor,
     pub(crate) writer: PromptWriter,
     pub(crate) chat: Chat,
 }
 
 /// Of a model that is asked in words.
 #[derive(Debug)]
-pub(crate) struct OfSpeaker {
-    pub(crate) images: ImageInput,
-    pub(crate) words: Words,
+pub(crate) struct VlmPreprocessing {
+    pub(crate) images: ImagePreprocessor,
+    pub(crate) tokenizer: TextTokenizer,
     pub(crate) chat: Chat,
 }
 
-impl OfPolicy {
+impl PolicyPreprocessing {
     pub(crate) fn read(files: &Files, config: &Config) -> Result<Self, LoadError> {
         let processor = ProcessorConfig::read(files, config)?;
-        let images = ImageInput::new(&processor, config)?;
+        let images = ImagePreprocessor::new(&processor, config)?;
         if images.is_tiled() {
             return Err(LoadError::Unsupported {
                 what: "image_processor.crop_mode = \"overlap-and-resize-c2\"".to_owned(),
@@ -42,7 +42,7 @@ impl OfPolicy {
             config,
             &images,
         )?;
-        let chat = Chat::read(files, config, &processor, writer.words())?;
+        let chat = Chat::read(files, config, &processor, writer.tokenizer())?;
         Ok(Self {
             images,
             writer,
@@ -51,19 +51,19 @@ impl OfPolicy {
     }
 }
 
-impl OfSpeaker {
+impl VlmPreprocessing {
     pub(crate) fn read(files: &Files, config: &Config) -> Result<Self, LoadError> {
         let processor = ProcessorConfig::read(files, config)?;
-        let images = ImageInput::new(&processor, config)?;
-        let words = Words::new(
+        let images = ImagePreprocessor::new(&processor, config)?;
+        let tokenizer = TextTokenizer::new(
             &files.read(TOKENIZER_FILE)?,
             files.find(TOKENIZER_CONFIG_FILE)?.as_deref(),
             config,
         )?;
-        let chat = Chat::read(files, config, &processor, &words)?;
+        let chat = Chat::read(files, config, &processor, &tokenizer)?;
         Ok(Self {
             images,
-            words,
+            tokenizer,
             chat,
         })
     }
@@ -75,7 +75,7 @@ impl OfSpeaker {
 /// As loading it gives.
 pub(crate) fn check(files: &Files, config: &Config) -> Result<(), LoadError> {
     match config.kind {
-        Kind::Policy => OfPolicy::read(files, config).map(|_| ()),
-        Kind::VisionLanguage => OfSpeaker::read(files, config).map(|_| ()),
+        Kind::Policy => PolicyPreprocessing::read(files, config).map(|_| ()),
+        Kind::VisionLanguage => VlmPreprocessing::read(files, config).map(|_| ()),
     }
 }

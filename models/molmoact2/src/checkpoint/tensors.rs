@@ -29,7 +29,7 @@ pub enum Part {
 
 /// What a tensor is kept in once loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kept {
+pub enum PrecisionClass {
     /// `f32`.
     Exact,
     /// The precision asked for, eight bits at least.
@@ -40,7 +40,7 @@ pub enum Kept {
 
 /// One tensor.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct TensorSpec {
     /// Its name without any prefix.
     pub name: String,
     /// Its shape in the file.
@@ -48,10 +48,10 @@ pub struct Entry {
     /// Where it belongs.
     pub part: Part,
     /// What it is kept in.
-    pub kept: Kept,
+    pub precision_class: PrecisionClass,
 }
 
-impl Entry {
+impl TensorSpec {
     /// Number of values.
     #[must_use]
     pub fn parameters(&self) -> u64 {
@@ -61,10 +61,10 @@ impl Entry {
     /// Bytes it takes once loaded.
     #[must_use]
     pub fn loaded_bytes(&self, precision: Precision) -> u64 {
-        let precision = match self.kept {
-            Kept::Exact => Precision::F32,
-            Kept::Delicate => precision.delicate(),
-            Kept::Main => precision,
+        let precision = match self.precision_class {
+            PrecisionClass::Exact => Precision::F32,
+            PrecisionClass::Delicate => precision.delicate(),
+            PrecisionClass::Main => precision,
         };
         match self.shape.as_slice() {
             [outputs, inputs] => precision.matrix_bytes(*outputs as u64, *inputs as u64),
@@ -75,8 +75,8 @@ impl Entry {
 
 /// The tensors of a checkpoint with this configuration, in the order of the network.
 #[must_use]
-pub fn tensors(config: &Config) -> Vec<Entry> {
-    let mut list = List::default();
+pub fn expected(config: &Config) -> Vec<TensorSpec> {
+    let mut list = SpecList::default();
     embeddings(&mut list, config);
     vision(&mut list, config);
     connector(&mut list, config);
@@ -90,45 +90,58 @@ pub fn tensors(config: &Config) -> Vec<Entry> {
         "lm_head.weight",
         config.text.vocab_size,
         config.text.hidden_size,
-        Kept::Delicate,
+        PrecisionClass::Delicate,
     );
-    list.entries
+    list.specs
 }
 
-struct List {
-    entries: Vec<Entry>,
+struct SpecList {
+    specs: Vec<TensorSpec>,
     part: Part,
 }
 
-impl Default for List {
+impl Default for SpecList {
     fn default() -> Self {
         Self {
-            entries: Vec::new(),
+            specs: Vec::new(),
             part: Part::Embeddings,
         }
     }
 }
 
-impl List {
-    fn push(&mut self, name: String, shape: Vec<usize>, kept: Kept) {
-        self.entries.push(Entry {
+impl SpecList {
+    fn push(&mut self, name: String, shape: Vec<usize>, precision_class: PrecisionClass) {
+        self.specs.push(TensorSpec {
             name,
             shape,
             part: self.part,
-            kept,
+            precision_class,
         });
     }
 
-    fn matrix(&mut self, name: &str, outputs: usize, inputs: usize, kept: Kept) {
-        self.push(name.to_owned(), vec![outputs, inputs], kept);
+    fn matrix(
+        &mut self,
+        name: &str,
+        outputs: usize,
+        inputs: usize,
+        precision_class: PrecisionClass,
+    ) {
+        self.push(name.to_owned(), vec![outputs, inputs], precision_class);
     }
 
     fn vector(&mut self, name: &str, len: usize) {
-        self.push(name.to_owned(), vec![len], Kept::Exact);
+        self.push(name.to_owned(), vec![len], PrecisionClass::Exact);
     }
 
-    fn linear(&mut self, name: &str, outputs: usize, inputs: usize, bias: bool, kept: Kept) {
-        self.matrix(&format!("{name}.weight"), outputs, inputs, kept);
+    fn linear(
+        &mut self,
+        name: &str,
+        outputs: usize,
+        inputs: usize,
+        bias: bool,
+        precision_class: PrecisionClass,
+    ) {
+        self.matrix(&format!("{name}.weight"), outputs, inputs, precision_class);
         if bias {
             self.vector(&format!("{name}.bias"), outputs);
         }
@@ -140,18 +153,18 @@ impl List {
     }
 }
 
-fn embeddings(list: &mut List, config: &Config) {
+fn embeddings(list: &mut SpecList, config: &Config) {
     let text = &config.text;
     for (name, rows) in [
         ("embedding", text.vocab_size),
         ("new_embedding", text.additional_vocab_size),
     ] {
         let name = format!("model.transformer.wte.{name}");
-        list.matrix(&name, rows, text.hidden_size, Kept::Delicate);
+        list.matrix(&name, rows, text.hidden_size, PrecisionClass::Delicate);
     }
 }
 
-fn vision(list: &mut List, config: &Config) {
+fn vision(list: &mut SpecList, config: &Config) {
     const VIT: &str = "model.vision_backbone.image_vit";
     list.part = Part::Vision;
     let vit = &config.vit;
@@ -162,12 +175,12 @@ fn vision(list: &mut List, config: &Config) {
         hidden,
         patch,
         true,
-        Kept::Delicate,
+        PrecisionClass::Delicate,
     );
     list.push(
         format!("{VIT}.positional_embedding"),
         vec![vit.image_num_pos, hidden],
-        Kept::Exact,
+        PrecisionClass::Exact,
     );
     for block in 0..vit_blocks(config) {
         let name = |part: &str| format!("{VIT}.transformer.resblocks.{block}.{part}");
@@ -180,7 +193,7 @@ fn vision(list: &mut List, config: &Config) {
             ("attention.wv", kv_heads, hidden),
             ("attention.wo", hidden, heads),
         ] {
-            list.linear(&name(part), outputs, inputs, true, Kept::Delicate);
+            list.linear(&name(part), outputs, inputs, true, PrecisionClass::Delicate);
         }
         list.layer_norm(&name("ffn_norm"), hidden);
         let inner = vit.intermediate_size;
@@ -189,14 +202,14 @@ fn vision(list: &mut List, config: &Config) {
             inner,
             hidden,
             true,
-            Kept::Delicate,
+            PrecisionClass::Delicate,
         );
         list.linear(
             &name("feed_forward.w2"),
             hidden,
             inner,
             true,
-            Kept::Delicate,
+            PrecisionClass::Delicate,
         );
     }
 }
@@ -215,7 +228,7 @@ pub(crate) fn vit_blocks(config: &Config) -> usize {
     from_front.max().unwrap_or(0)
 }
 
-fn connector(list: &mut List, config: &Config) {
+fn connector(list: &mut SpecList, config: &Config) {
     const BACKBONE: &str = "model.vision_backbone";
     let adapter = &config.adapter;
     let features = config.vit.hidden_size * adapter.vit_layers.len();
@@ -229,7 +242,7 @@ fn connector(list: &mut List, config: &Config) {
         ("wo", adapter.hidden_size, heads),
     ] {
         let name = format!("{BACKBONE}.image_pooling_2d.{part}");
-        list.linear(&name, outputs, inputs, true, Kept::Exact);
+        list.linear(&name, outputs, inputs, true, PrecisionClass::Exact);
     }
     list.part = Part::Projector;
     let inner = adapter.intermediate_size;
@@ -239,11 +252,11 @@ fn connector(list: &mut List, config: &Config) {
         ("w2", adapter.text_hidden_size, inner),
     ] {
         let name = format!("{BACKBONE}.image_projector.{part}");
-        list.linear(&name, outputs, inputs, false, Kept::Main);
+        list.linear(&name, outputs, inputs, false, PrecisionClass::Main);
     }
 }
 
-fn text(list: &mut List, config: &Config) {
+fn text(list: &mut SpecList, config: &Config) {
     const TRANSFORMER: &str = "model.transformer";
     list.part = Part::LanguageModel;
     let text = &config.text;
@@ -258,14 +271,14 @@ fn text(list: &mut List, config: &Config) {
             fused,
             hidden,
             text.qkv_bias,
-            Kept::Main,
+            PrecisionClass::Main,
         );
         list.linear(
             &name("self_attn.attn_out"),
             hidden,
             heads,
             false,
-            Kept::Main,
+            PrecisionClass::Main,
         );
         if text.use_qk_norm {
             list.vector(&name("self_attn.q_norm.weight"), text.head_dim);
@@ -273,20 +286,32 @@ fn text(list: &mut List, config: &Config) {
         }
         list.vector(&name("ff_norm.weight"), hidden);
         let inner = text.intermediate_size;
-        list.linear(&name("mlp.ff_proj"), 2 * inner, hidden, false, Kept::Main);
-        list.linear(&name("mlp.ff_out"), hidden, inner, false, Kept::Main);
+        list.linear(
+            &name("mlp.ff_proj"),
+            2 * inner,
+            hidden,
+            false,
+            PrecisionClass::Main,
+        );
+        list.linear(
+            &name("mlp.ff_out"),
+            hidden,
+            inner,
+            false,
+            PrecisionClass::Main,
+        );
     }
     list.vector(&format!("{TRANSFORMER}.ln_f.weight"), hidden);
 }
 
-fn expert(list: &mut List, config: &Config, sizes: &ActionExpertConfig) {
+fn expert(list: &mut SpecList, config: &Config, sizes: &ActionExpertConfig) {
     list.part = Part::Expert;
     let hidden = sizes.hidden_size;
     let inner = sizes.inner_width();
     let context = config.text.num_key_value_heads * config.text.head_dim;
     let dims = config.max_action_dim;
     let name = |part: &str| format!("model.action_expert.{part}");
-    let (exact, delicate) = (Kept::Exact, Kept::Delicate);
+    let (exact, delicate) = (PrecisionClass::Exact, PrecisionClass::Delicate);
     list.linear(
         &name("time_embed.1"),
         hidden,
@@ -324,17 +349,23 @@ fn expert(list: &mut List, config: &Config, sizes: &ActionExpertConfig) {
 }
 
 /// The gate over depth tokens: one for all layers, or one for each.
-fn depth_gate(list: &mut List, config: &Config, sizes: &ActionExpertConfig) {
+fn depth_gate(list: &mut SpecList, config: &Config, sizes: &ActionExpertConfig) {
     const GATE: &str = "model.action_expert_depth_gate";
     if !config.action_expert_depth_gate {
         return;
     }
     let width = config.text.num_key_value_heads * config.text.head_dim;
     if !config.action_expert_depth_gate_per_layer {
-        list.linear(GATE, 1, width, true, Kept::Exact);
+        list.linear(GATE, 1, width, true, PrecisionClass::Exact);
         return;
     }
     for layer in 0..sizes.num_layers {
-        list.linear(&format!("{GATE}.{layer}"), 1, width, true, Kept::Exact);
+        list.linear(
+            &format!("{GATE}.{layer}"),
+            1,
+            width,
+            true,
+            PrecisionClass::Exact,
+        );
     }
 }

@@ -11,12 +11,12 @@ use burn::tensor::{Int, Tensor};
 use layers::Linear;
 
 use super::DepthIds;
-use super::map::{Feed, Step, Walk, Walked};
-use super::plan::Span;
-use crate::batch::prefix::no_hidden;
+use super::decode_state::{DepthDecodeState, DepthMap, NextInput, Step};
+use super::regeneration::Span;
+use crate::batch::prefill::no_hidden;
 use crate::checkpoint::config::Config;
 use crate::error::ActError;
-use crate::heads::discrete::{read, rows_of};
+use crate::heads::token_head::{read, rows_of};
 use crate::network::sequences::Sequences;
 use crate::network::text_model::{TextModel, Until};
 
@@ -34,13 +34,13 @@ pub(crate) struct DepthHead {
 
 /// What to feed after `<depth_end>`, and whether anybody wants the state after it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Then<'a> {
+pub(crate) struct DepthContinuation<'a> {
     pub(crate) tokens: &'a [u32],
     pub(crate) hidden: bool,
 }
 
 /// Codes picked in one pass, and for which maps.
-struct Picks {
+struct SelectedCodes {
     maps: Vec<usize>,
     codes: Tensor<1, Int>,
     scores: Option<Tensor<2>>,
@@ -69,12 +69,16 @@ impl DepthHead {
     }
 
     /// A map of these cells after [`DepthHead::known_beginning`], or one that the model writes as it likes.
-    pub(crate) fn walk<'a>(&self, spans: Option<&'a [Span]>, dumps: bool) -> Walk<'a> {
+    pub(crate) fn decode_state<'a>(
+        &self,
+        spans: Option<&'a [Span]>,
+        dumps: bool,
+    ) -> DepthDecodeState<'a> {
         let limit = spans.map_or(self.free_limit, |_| self.end_limit);
-        Walk::new(spans, limit, dumps)
+        DepthDecodeState::new(spans, limit, dumps)
     }
 
-    /// Writes the maps `walks`, one for each sequence of `past`, which holds the prompts and the beginnings that
+    /// Writes the maps `decode_states`, one for each sequence of `past`, which holds the prompts and the beginnings that
     /// are known; `hidden` (`[maps, hidden]`) has the final hidden state of the last token of each.
     ///
     /// Returns the maps, and `[maps that are Ok, hidden]` if the state after `then` is wanted.
@@ -83,78 +87,80 @@ impl DepthHead {
         text: &TextModel,
         past: &mut Sequences,
         hidden: Tensor<2>,
-        mut walks: Vec<Walk<'_>>,
-        then: Then<'_>,
-    ) -> Result<(Vec<Result<Walked, ActError>>, Option<Tensor<2>>), ActError> {
+        mut decode_states: Vec<DepthDecodeState<'_>>,
+        then: DepthContinuation<'_>,
+    ) -> Result<(Vec<Result<DepthMap, ActError>>, Option<Tensor<2>>), ActError> {
         let mut picks = Vec::new();
         // Who goes on, in the order of the rows of `hidden`.
-        let mut writing: Vec<usize> = (0..walks.len()).collect();
+        let mut writing: Vec<usize> = (0..decode_states.len()).collect();
         let mut hidden = hidden;
         loop {
-            let picked = self.pick(&hidden, &writing, &walks);
+            let picked = self.pick(&hidden, &writing, &decode_states);
             let mut ends = self
-                .ends(text, &hidden, &writing, &walks)
+                .ends(text, &hidden, &writing, &decode_states)
                 .await?
                 .into_iter();
-            let mut feeds: Vec<(usize, Feed)> = Vec::with_capacity(writing.len());
+            let mut inputs: Vec<(usize, NextInput)> = Vec::with_capacity(writing.len());
             let mut place = 0;
             for &map in &writing {
-                let Some(walk) = walks.get_mut(map) else {
+                let Some(decode_state) = decode_states.get_mut(map) else {
                     continue;
                 };
-                let feed = match walk.steps.pop_front() {
+                let input = match decode_state.steps.pop_front() {
                     Some(Step::New) => {
                         place += 1;
-                        Ok(Feed::Picked(place - 1))
+                        Ok(NextInput::Picked(place - 1))
                     }
-                    Some(Step::Kept(codes)) => Ok(Feed::Tokens(
+                    Some(Step::Kept(codes)) => Ok(NextInput::Tokens(
                         codes.iter().map(|&code| self.ids.token(code)).collect(),
                     )),
-                    None => walk.close(ends.next(), self.ids.end, then.tokens),
+                    None => decode_state.close(ends.next(), self.ids.end, then.tokens),
                 };
                 let (tokens, max) = (past.len(map), text.max_positions());
-                match feed {
-                    Ok(feed) if tokens + feed.len() > max => {
-                        let tokens = tokens + feed.len();
-                        walk.failed = Some(ActError::TooLong { tokens, max });
+                match input {
+                    Ok(input) if tokens + input.len() > max => {
+                        let tokens = tokens + input.len();
+                        decode_state.failed = Some(ActError::TooLong { tokens, max });
                     }
-                    Ok(feed) => {
-                        walk.forwards += 1;
-                        feeds.push((map, feed));
+                    Ok(input) => {
+                        decode_state.forwards += 1;
+                        inputs.push((map, input));
                     }
-                    Err(error) => walk.failed = Some(error),
+                    Err(error) => decode_state.failed = Some(error),
                 }
             }
             let codes = picked.as_ref().map(|picked| picked.codes.clone());
             picks.extend(picked);
-            if feeds.is_empty() {
+            if inputs.is_empty() {
                 break;
             }
-            let mut counts = vec![0; walks.len()];
-            for (map, feed) in &feeds {
+            let mut counts = vec![0; decode_states.len()];
+            for (map, input) in &inputs {
                 if let Some(count) = counts.get_mut(*map) {
-                    *count = feed.len();
+                    *count = input.len();
                 }
             }
-            let done = |feed: &Feed| matches!(feed, Feed::Last(_));
-            let until = if !then.hidden && feeds.iter().all(|(_, feed)| done(feed)) {
+            let done = |input: &NextInput| matches!(input, NextInput::Last(_));
+            let until = if !then.hidden && inputs.iter().all(|(_, input)| done(input)) {
                 Until::KeysAndValues
             } else {
                 Until::LastToken
             };
-            let embedded = self.embed(text, &feeds, codes);
+            let embedded = self.embed(text, &inputs, codes);
             let states = text.forward_several(embedded, &counts, &[], past, until);
             let Some(states) = states else {
                 break;
             };
             let mut going = Vec::new();
             writing.clear();
-            for (row, (map, feed)) in feeds.iter().enumerate() {
-                if !done(feed) {
+            for (row, (map, input)) in inputs.iter().enumerate() {
+                if !done(input) {
                     going.push(row);
                     writing.push(*map);
-                } else if let Some(walk) = walks.get_mut(*map).filter(|_| then.hidden) {
-                    walk.hidden = Some(states.clone().narrow(0, row, 1));
+                } else if let Some(decode_state) =
+                    decode_states.get_mut(*map).filter(|_| then.hidden)
+                {
+                    decode_state.hidden = Some(states.clone().narrow(0, row, 1));
                 }
             }
             if going.is_empty() {
@@ -162,13 +168,20 @@ impl DepthHead {
             }
             hidden = rows_of(states, &going);
         }
-        self.finish(walks, picks, then).await
+        self.finish(decode_states, picks, then).await
     }
 
     /// The likeliest code for every map whose next cell is new; `None` if there is none.
-    fn pick(&self, hidden: &Tensor<2>, writing: &[usize], walks: &[Walk<'_>]) -> Option<Picks> {
+    fn pick(
+        &self,
+        hidden: &Tensor<2>,
+        writing: &[usize],
+        decode_states: &[DepthDecodeState<'_>],
+    ) -> Option<SelectedCodes> {
         let new = |map: usize| {
-            let step = walks.get(map).and_then(|walk| walk.steps.front());
+            let step = decode_states
+                .get(map)
+                .and_then(|decode_state| decode_state.steps.front());
             matches!(step, Some(Step::New))
         };
         let rows: Vec<usize> = (0..writing.len())
@@ -178,10 +191,13 @@ impl DepthHead {
             return None;
         }
         let scores = self.head.forward(rows_of(hidden.clone(), &rows));
-        Some(Picks {
+        Some(SelectedCodes {
             codes: scores.clone().argmax(1).reshape([rows.len()]),
             maps: writing.iter().copied().filter(|&map| new(map)).collect(),
-            scores: walks.iter().any(|walk| walk.dumps).then_some(scores),
+            scores: decode_states
+                .iter()
+                .any(|decode_state| decode_state.dumps)
+                .then_some(scores),
         })
     }
 
@@ -191,9 +207,13 @@ impl DepthHead {
         text: &TextModel,
         hidden: &Tensor<2>,
         writing: &[usize],
-        walks: &[Walk<'_>],
+        decode_states: &[DepthDecodeState<'_>],
     ) -> Result<Vec<u32>, ActError> {
-        let whole = |map: usize| walks.get(map).is_some_and(|walk| walk.steps.is_empty());
+        let whole = |map: usize| {
+            decode_states
+                .get(map)
+                .is_some_and(|decode_state| decode_state.steps.is_empty())
+        };
         let rows: Vec<usize> = (0..writing.len())
             .filter(|&row| writing.get(row).is_some_and(|&map| whole(map)))
             .collect();
@@ -208,33 +228,33 @@ impl DepthHead {
     fn embed(
         &self,
         text: &TextModel,
-        feeds: &[(usize, Feed)],
+        inputs: &[(usize, NextInput)],
         picked: Option<Tensor<1, Int>>,
     ) -> Tensor<2> {
-        let known = feeds.iter().flat_map(|(_, feed)| match feed {
-            Feed::Picked(_) => [].as_slice(),
-            Feed::Tokens(tokens) | Feed::Last(tokens) => tokens,
+        let known = inputs.iter().flat_map(|(_, input)| match input {
+            NextInput::Picked(_) => [].as_slice(),
+            NextInput::Tokens(tokens) | NextInput::Last(tokens) => tokens,
         });
         let known: Vec<u32> = known.copied().collect();
         let Some(picked) = picked else {
             return text.embed(&known);
         };
         let first = i64::from(self.ids.first);
-        let all_picked = feeds
+        let all_picked = inputs
             .iter()
             .enumerate()
-            .all(|(row, (_, feed))| matches!(feed, Feed::Picked(place) if *place == row));
+            .all(|(row, (_, input))| matches!(input, NextInput::Picked(place) if *place == row));
         let [count] = picked.dims();
-        if all_picked && feeds.len() == count {
+        if all_picked && inputs.len() == count {
             return text.embed_rows(picked + first);
         }
         // All picked ones come first, then all known ones; each is taken from there to its place.
         let mut order = Vec::new();
         let mut next = count;
-        for (_, feed) in feeds {
-            match feed {
-                Feed::Picked(place) => order.push(*place),
-                Feed::Tokens(tokens) | Feed::Last(tokens) => {
+        for (_, input) in inputs {
+            match input {
+                NextInput::Picked(place) => order.push(*place),
+                NextInput::Tokens(tokens) | NextInput::Last(tokens) => {
                     order.extend(next..next + tokens.len());
                     next += tokens.len();
                 }
@@ -250,12 +270,12 @@ impl DepthHead {
     /// Reads the picks and puts the maps together.
     async fn finish(
         &self,
-        walks: Vec<Walk<'_>>,
-        picks: Vec<Picks>,
-        then: Then<'_>,
-    ) -> Result<(Vec<Result<Walked, ActError>>, Option<Tensor<2>>), ActError> {
-        let mut scores: Vec<Vec<Vec<f32>>> = walks.iter().map(|_| Vec::new()).collect();
-        let mut codes: Vec<Vec<u32>> = walks.iter().map(|_| Vec::new()).collect();
+        decode_states: Vec<DepthDecodeState<'_>>,
+        picks: Vec<SelectedCodes>,
+        then: DepthContinuation<'_>,
+    ) -> Result<(Vec<Result<DepthMap, ActError>>, Option<Tensor<2>>), ActError> {
+        let mut scores: Vec<Vec<Vec<f32>>> = decode_states.iter().map(|_| Vec::new()).collect();
+        let mut codes: Vec<Vec<u32>> = decode_states.iter().map(|_| Vec::new()).collect();
         let mut maps = Vec::new();
         let mut picked = Vec::with_capacity(picks.len());
         for picks in picks {
@@ -277,14 +297,14 @@ impl DepthHead {
             }
         }
         let mut hidden = Vec::new();
-        let mut written = Vec::with_capacity(walks.len());
-        for ((walk, codes), scores) in walks.into_iter().zip(codes).zip(scores) {
-            let state = walk.hidden.clone();
-            let walked = walk.finish(&self.ids, codes, scores);
-            if walked.is_ok() && then.hidden {
+        let mut written = Vec::with_capacity(decode_states.len());
+        for ((decode_state, codes), scores) in decode_states.into_iter().zip(codes).zip(scores) {
+            let state = decode_state.hidden.clone();
+            let depth_map = decode_state.finish(&self.ids, codes, scores);
+            if depth_map.is_ok() && then.hidden {
                 hidden.push(state.ok_or_else(no_hidden)?);
             }
-            written.push(walked);
+            written.push(depth_map);
         }
         let hidden = (!hidden.is_empty()).then(|| Tensor::cat(hidden, 0));
         Ok((written, hidden))

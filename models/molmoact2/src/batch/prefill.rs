@@ -5,9 +5,9 @@ use burn::tensor::Tensor;
 use crate::batch::run::Row;
 use crate::clock::StageClock;
 use crate::error::ActError;
-use crate::heads::depth::map::{Walk, Walked};
-use crate::heads::depth::walk::Then;
-use crate::heads::discrete::{read, rows_of};
+use crate::heads::depth::decode_state::{DepthDecodeState, DepthMap};
+use crate::heads::depth::head::DepthContinuation;
+use crate::heads::token_head::{read, rows_of};
 use crate::network::sequences::Sequences;
 use crate::network::text_model::Until;
 use crate::policy::Policy;
@@ -32,7 +32,7 @@ pub(crate) struct PrefixRow {
     /// Scores of every id at the last token of the prompt, if asked for.
     pub(crate) prompt_logits: Option<Vec<f32>>,
     /// The depth map, if the prompt asks for one.
-    pub(crate) depth: Option<Walked>,
+    pub(crate) depth: Option<DepthMap>,
 }
 
 impl Prefix {
@@ -149,29 +149,29 @@ impl Policy {
         let Some(head) = thinking else {
             return Ok(prefix);
         };
-        let walks: Vec<Walk<'_>> = group
+        let decode_states: Vec<DepthDecodeState<'_>> = group
             .iter()
             .filter_map(|row| row.ready.plan.as_ref())
-            .map(|plan| head.walk(plan.spans.as_deref(), dumps))
+            .map(|plan| head.decode_state(plan.spans.as_deref(), dumps))
             .collect();
         let hidden = prefix.take_hidden()?;
-        let then = Then {
+        let then = DepthContinuation {
             tokens: then,
             hidden: needs_hidden,
         };
         let (written, hidden) = head
-            .write(text, &mut prefix.past, hidden, walks, then)
+            .write(text, &mut prefix.past, hidden, decode_states, then)
             .await?;
         prefix.hidden = hidden;
         let written = prefix.keep(written);
-        for (row, walked) in prefix.rows.iter_mut().zip(written) {
+        for (row, depth_map) in prefix.rows.iter_mut().zip(written) {
             let prompt = group
                 .get(row.place)
                 .map(|asked| asked.ready.prompt.ids.len());
             row.ids.truncate(prompt.unwrap_or_default());
-            row.ids.extend(&walked.tokens);
+            row.ids.extend(&depth_map.tokens);
             row.ids.extend(then.tokens);
-            row.depth = Some(walked);
+            row.depth = Some(depth_map);
         }
         clock.end("think");
         Ok(prefix)

@@ -3,7 +3,7 @@
 use layers::{CheckpointError, Weights};
 
 use crate::checkpoint::config::Config;
-use crate::network::depth_gate::DepthGate;
+use crate::network::token_gain::DepthGate;
 
 const GATE: &str = "model.action_expert_depth_gate";
 
