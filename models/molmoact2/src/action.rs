@@ -1,30 +1,10 @@
 //! What a policy is asked and what it answers.
 
+use crate::clock::Stage;
 use crate::heads::continuation::Continuation;
 use crate::heads::depth::{Depth, DepthTrace};
 use crate::heads::token_head::Decoding;
-
-/// Which head answers.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    /// The flow-matching expert.
-    #[default]
-    Continuous,
-    /// Action tokens from the language model's own head.
-    Discrete,
-}
-
-impl std::fmt::Display for Mode {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Continuous => "continuous",
-            Self::Discrete => "discrete",
-        })
-    }
-}
+use crate::mode::Mode;
 
 /// One moment of a robot, and what it is asked to do.
 #[derive(Debug, Clone, Copy)]
@@ -60,16 +40,6 @@ pub struct ActOptions {
     /// Whether to keep [`Action::velocities`], [`Action::logits`], [`Action::prompt_logits`] and
     /// the scores and gates of [`Action::depth`].
     pub dumps: bool,
-}
-
-/// How long one stage of an answer took.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-pub struct Stage {
-    /// `preprocess`, `vision`, `prefill`, `think` (only with depth), `flow` or `decode`, `postprocess`.
-    pub name: &'static str,
-    /// Wall time. In a browser on a GPU, work that was only queued counts in the stage that
-    /// waits for it.
-    pub micros: u64,
 }
 
 /// A chunk of actions and how it came about.

@@ -3,7 +3,15 @@
 use burn::tensor::Device;
 use web_time::Instant;
 
-use crate::action::Stage;
+/// How long one stage of an answer took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Stage {
+    /// `preprocess`, `vision`, `prefill`, `think` (only with depth), `flow` or `decode`, `postprocess`.
+    pub name: &'static str,
+    /// Wall time. In a browser on a GPU, work that was only queued counts in the stage that
+    /// waits for it.
+    pub micros: u64,
+}
 
 /// Measures one stage after the other.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use field_files::json::JsonError;
 
-use crate::action::Mode;
+use crate::mode::Mode;
 
 /// Why a policy could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -270,6 +270,22 @@ pub enum ActError {
         /// What the backend said.
         reason: String,
     },
+}
+
+impl ActError {
+    /// The error for a pass that should have returned hidden states and did not.
+    pub(crate) fn no_hidden_state() -> Self {
+        Self::ReadBack {
+            reason: "the language model gave no hidden state".to_owned(),
+        }
+    }
+
+    /// The error for a request of a batch that was left without an answer.
+    pub(crate) fn no_answer() -> Self {
+        Self::ReadBack {
+            reason: "the batch gave no answer".to_owned(),
+        }
+    }
 }
 
 /// A [`LoadError::BadValue`].

@@ -1,7 +1,7 @@
 //! What a loaded policy says about itself.
 
-use crate::action::Mode;
 use crate::checkpoint::norm_stats::{ChunkRows, Tag};
+use crate::mode::Mode;
 
 /// What a policy is and which robots it knows.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use layers::{Checkpoint, Precision};
 
-use crate::action::Mode;
 use crate::checkpoint::config::{self, ActionMode, Config, Kind};
 use crate::checkpoint::files::Files;
 use crate::checkpoint::norm_stats::{NormMode, Tag};
@@ -15,6 +14,7 @@ use crate::input::preprocessing;
 use crate::load::CheckpointDescription;
 use crate::loader;
 use crate::loader::token_head;
+use crate::mode::Mode;
 
 /// Bytes beside the weights: pieces of the files being read, the program itself, the tokenizer (90 MB were measured with
 /// the published sizes).

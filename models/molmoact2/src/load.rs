@@ -5,7 +5,6 @@ use std::sync::Mutex;
 use burn::tensor::Device;
 use layers::{Precision, Progress};
 
-use crate::action::Mode;
 use crate::checkpoint::calibration::Calibration;
 use crate::checkpoint::config::{self, ActionMode, Config, Kind};
 use crate::checkpoint::files::Files;
@@ -17,6 +16,7 @@ use crate::heads::depth::head::DepthHead;
 use crate::info::{PolicyInfo, TagInfo};
 use crate::input::preprocessing::PolicyPreprocessing;
 use crate::loader::token_head::load_token_head;
+use crate::mode::Mode;
 use crate::network::Network;
 use crate::policy::Policy;
 

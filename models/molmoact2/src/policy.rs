@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use openfast::FastTokenizer;
 
-use crate::action::{ActOptions, Action, Mode, Observation};
+use crate::action::{ActOptions, Action, Observation};
 use crate::batch::answer::Answer;
 use crate::batch::run::Request;
 use crate::checkpoint::config::{ActionMode, Config};
@@ -18,11 +18,9 @@ use crate::input::chat::Chat;
 use crate::input::images::{ImageBatch, ImagePreprocessor};
 use crate::input::prompt::{Prompt, PromptContent, PromptWriter, Style};
 use crate::loader::token_head::NoTokenHead;
+use crate::mode::Mode;
 use crate::network::Network;
 use crate::network::expert::StepModulation;
-
-/// Folder of the action tokenizer inside a policy.
-pub(crate) const FAST_FOLDER: &str = "openfast";
 
 /// A policy on a device, ready to act.
 #[derive(Debug)]
@@ -132,11 +130,7 @@ impl Policy {
         };
         let mut told = |_: usize, ids: &[u32]| written(ids);
         let mut answers = self.act_batch_async(&[request], 1, &mut told).await;
-        answers.pop().unwrap_or_else(|| {
-            Err(ActError::ReadBack {
-                reason: "the batch gave no answer".to_owned(),
-            })
-        })
+        answers.pop().unwrap_or_else(|| Err(ActError::no_answer()))
     }
 
     /// Checks a request and makes of it what the network reads.

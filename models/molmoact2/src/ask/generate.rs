@@ -59,9 +59,7 @@ impl AnswerGenerator<'_> {
         let bias = prefill_bias(&image_type, self.network.device());
         let mut cache = self.network.new_cache();
         let hidden = text.forward(embedded, Some(&bias), &mut cache, Until::LastToken);
-        let mut hidden = hidden.ok_or_else(|| ActError::ReadBack {
-            reason: "the language model gave no hidden state".to_owned(),
-        })?;
+        let mut hidden = hidden.ok_or_else(ActError::no_hidden_state)?;
         clock.end("prefill");
 
         let mut written = Vec::new();

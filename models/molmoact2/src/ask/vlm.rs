@@ -4,12 +4,12 @@ use burn::tensor::Device;
 use layers::Precision;
 use vision::RgbImage;
 
-use crate::action::Stage;
 use crate::ask::generate::{AnswerGenerator, TextCallback};
 use crate::ask::grounding::Markup;
 use crate::checkpoint::config::{self, Config, Kind};
 use crate::checkpoint::files::Files;
 use crate::checkpoint::lerobot;
+use crate::clock::Stage;
 use crate::error::{ActError, LoadError};
 use crate::input::chat::Chat;
 use crate::input::images::ImagePreprocessor;

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 use burn::tensor::{Tensor, TensorData};
 use openfast::Shape;
 
-use crate::action::{ActOptions, Mode};
+use crate::action::ActOptions;
 use crate::batch::prefill::Prefix;
 use crate::batch::run::{BatchTokenCallback, Row};
 use crate::checkpoint::config::ActionMode;
@@ -17,6 +17,7 @@ use crate::heads::flow::{integrate, visible_tokens};
 use crate::heads::noise::standard_normal;
 use crate::heads::token_head::{Decoding, read};
 use crate::input::images::ImageBatch;
+use crate::mode::Mode;
 use crate::network::connector::PoolPlan;
 use crate::network::expert::{Expert, StepModulation};
 use crate::policy::{Modulations, Policy, Ready};
@@ -308,11 +309,7 @@ impl Policy {
 impl Prefix {
     /// The answers of a group of `count` so far: the errors of those that failed.
     fn answers(&mut self, count: usize) -> Answers {
-        let none = || {
-            Err(ActError::ReadBack {
-                reason: "the batch gave no answer".to_owned(),
-            })
-        };
+        let none = || Err(ActError::no_answer());
         let mut answers: Answers = std::iter::repeat_with(none).take(count).collect();
         for (place, error) in std::mem::take(&mut self.failed) {
             if let Some(slot) = answers.get_mut(place) {

@@ -38,7 +38,7 @@ pub(crate) struct PrefixRow {
 impl Prefix {
     /// The hidden states the answers start from, `[rows, hidden]`.
     pub(crate) fn take_hidden(&mut self) -> Result<Tensor<2>, ActError> {
-        self.hidden.take().ok_or_else(no_hidden)
+        self.hidden.take().ok_or_else(ActError::no_hidden_state)
     }
 
     /// Drops the requests that failed in `outcome`, which has one entry for each row.
@@ -58,12 +58,6 @@ impl Prefix {
         let past = std::mem::replace(&mut self.past, Sequences::new(0));
         self.past = past.select(&kept);
         values
-    }
-}
-
-pub(crate) fn no_hidden() -> ActError {
-    ActError::ReadBack {
-        reason: "the language model gave no hidden state".to_owned(),
     }
 }
 

@@ -9,12 +9,13 @@ use std::num::NonZeroUsize;
 
 use burn::tensor::Tensor;
 
-use crate::action::{ActOptions, Action, Mode, Observation};
+use crate::action::{ActOptions, Action, Observation};
 use crate::batch::answer::Answer;
 use crate::clock::StageClock;
 use crate::error::ActError;
 use crate::heads::token_head::Decoding;
 use crate::input::images::ImageBatch;
+use crate::mode::Mode;
 use crate::policy::{Policy, Ready};
 
 /// One robot's question.
@@ -128,9 +129,6 @@ impl Policy {
         let mut answers: Vec<Result<Action, ActError>> = Vec::with_capacity(requests.len());
         let mut rows = Vec::with_capacity(requests.len());
         for (place, request) in requests.iter().enumerate() {
-            let unanswered = ActError::ReadBack {
-                reason: "the batch gave no answer".to_owned(),
-            };
             answers.push(Err(match self.prepare(request) {
                 Ok(ready) => {
                     rows.push(Row {
@@ -138,7 +136,7 @@ impl Policy {
                         options: request.options,
                         ready,
                     });
-                    unanswered
+                    ActError::no_answer()
                 }
                 Err(error) => error,
             }));

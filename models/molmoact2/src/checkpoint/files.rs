@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use field_files::{Foreign, ReadError};
 use layers::Checkpoint;
 
-use crate::checkpoint::config;
-use crate::checkpoint::lerobot;
 use crate::error::LoadError;
-use crate::policy::FAST_FOLDER;
+
+/// Folder of the action tokenizer inside a policy.
+pub(crate) const FAST_FOLDER: &str = "openfast";
 
 /// The folder that the published action tokenizer is downloaded into, beside the checkpoints that use it.
 pub(crate) const PUBLISHED_FAST: &str = "MolmoAct2-FAST-Tokenizer";
@@ -32,27 +32,21 @@ enum Storage {
 }
 
 impl Files {
-    /// The files in a folder. Weights are read tensor by tensor when they are needed. Where a LeRobot folder was made
-    /// from a checkpoint that is a folder on this machine, that is its base.
+    /// The files in a folder, without a base.
     ///
     /// # Errors
     /// [`LoadError::MissingFile`] if there is no such folder.
-    pub fn open_dir(folder: &Path) -> Result<Self, LoadError> {
+    pub(crate) fn in_folder(folder: &Path) -> Result<Self, LoadError> {
         if !folder.is_dir() {
             return Err(LoadError::MissingFile {
                 name: folder.display().to_string(),
             });
         }
-        let files = Self {
+        Ok(Self {
             storage: Storage::Folder(folder.to_owned()),
             base: None,
             tokenizer: None,
-        };
-        let config = files.find(config::FILE)?.map(Cow::into_owned);
-        match config.as_deref().and_then(lerobot::local_base) {
-            Some(base) => Ok(files.with_base(Self::open_dir(&base)?)),
-            None => Ok(files),
-        }
+        })
     }
 
     /// Files already in memory, for a policy embedded in a binary or fetched by a page.

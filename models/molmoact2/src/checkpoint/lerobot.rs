@@ -8,7 +8,8 @@
 //! What is read here becomes the same [`Config`] and [`NormStats`] as a published folder's, with one tag, so that
 //! everything behind is the same. Where LeRobot computes otherwise, it is followed: see [`Normalizer`].
 
-use std::path::PathBuf;
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -78,9 +79,25 @@ pub(crate) fn is_lerobot(config: &[u8]) -> bool {
     })
 }
 
+impl Files {
+    /// The files in a folder. Weights are read tensor by tensor when they are needed. Where a LeRobot folder was made
+    /// from a checkpoint that is a folder on this machine, that is its base.
+    ///
+    /// # Errors
+    /// [`LoadError::MissingFile`] if there is no such folder.
+    pub fn open_dir(folder: &Path) -> Result<Self, LoadError> {
+        let files = Self::in_folder(folder)?;
+        let config = files.find(config::FILE)?.map(Cow::into_owned);
+        match config.as_deref().and_then(local_base) {
+            Some(base) => Ok(files.with_base(Self::open_dir(&base)?)),
+            None => Ok(files),
+        }
+    }
+}
+
 /// The checkpoint that a LeRobot folder with this `config.json` was made from, if it is a folder on this machine in the
 /// published layout.
-pub(crate) fn local_base(config: &[u8]) -> Option<PathBuf> {
+fn local_base(config: &[u8]) -> Option<PathBuf> {
     let base = PathBuf::from(policy_config(config).ok()?.checkpoint_path);
     let published = layers::find_in(&base, config::FILE)
         .is_ok_and(|config| config.is_some_and(|config| !is_lerobot(&config)));

@@ -9,7 +9,6 @@ use burn::tensor::Tensor;
 use layers::{KvCache, Linear};
 use openfast::{FastTokenizer, Grammar, Shape, VlmError, VlmVocabulary};
 
-use crate::batch::prefill::no_hidden;
 use crate::error::ActError;
 use crate::network::connector::index_tensor;
 use crate::network::sequences::Sequences;
@@ -161,7 +160,7 @@ impl TokenHead {
             let embedded = text.embed(&tokens);
             hidden = text
                 .forward_several(embedded, &counts, &[], past, Until::LastToken)
-                .ok_or_else(no_hidden)?;
+                .ok_or_else(ActError::no_hidden_state)?;
         }
         let done = |stream: TokenStream| match stream.ended {
             Some(Err(error)) => Err(error),
@@ -259,9 +258,7 @@ pub(crate) fn step(
     }
     let embedded = text.embed(&[token]);
     text.forward(embedded, None, cache, Until::LastToken)
-        .ok_or_else(|| ActError::ReadBack {
-            reason: "the language model gave no hidden state".to_owned(),
-        })
+        .ok_or_else(ActError::no_hidden_state)
 }
 
 /// The first of the largest scores among those allowed, which are all without a list.

@@ -3,12 +3,11 @@
 use openfast::{FastTokenizer, VlmVocabulary};
 
 use crate::checkpoint::config::{self, ActionMode, Config};
-use crate::checkpoint::files::{Files, PUBLISHED_FAST};
+use crate::checkpoint::files::{FAST_FOLDER, Files, PUBLISHED_FAST};
 use crate::error::{LoadError, bad_value};
 use crate::heads::token_head::{ActionIds, TokenHead};
 use crate::input::chat;
 use crate::network::Network;
-use crate::policy::FAST_FOLDER;
 
 /// Why there is no discrete mode, for people.
 pub(crate) type NoTokenHead = String;

@@ -13,7 +13,6 @@ use layers::Linear;
 use super::DepthIds;
 use super::decode_state::{DepthDecodeState, DepthMap, NextInput, Step};
 use super::regeneration::Span;
-use crate::batch::prefill::no_hidden;
 use crate::checkpoint::config::Config;
 use crate::error::ActError;
 use crate::heads::token_head::{read, rows_of};
@@ -302,7 +301,7 @@ impl DepthHead {
             let state = decode_state.hidden.clone();
             let depth_map = decode_state.finish(&self.ids, codes, scores);
             if depth_map.is_ok() && then.hidden {
-                hidden.push(state.ok_or_else(no_hidden)?);
+                hidden.push(state.ok_or_else(ActError::no_hidden_state)?);
             }
             written.push(depth_map);
         }
