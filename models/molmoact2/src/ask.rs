@@ -2,5 +2,6 @@
 
 pub(crate) mod generate;
 pub mod grounding;
+pub(crate) mod reply;
 mod sampling;
 pub(crate) mod vlm;

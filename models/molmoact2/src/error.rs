@@ -272,6 +272,48 @@ pub enum ActError {
     },
 }
 
+/// Why a question could not be answered.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AskError {
+    /// Nothing but space.
+    #[error("the question is empty")]
+    Empty,
+    /// The question holds a token that stands for an image.
+    #[error(
+        "the question contains {token:?}, which stands for an image in the prompt; leave it out"
+    )]
+    ImageToken {
+        /// The token as text.
+        token: String,
+    },
+    /// The checkpoint was made for actions alone.
+    #[error(
+        "this policy was trained to write actions, not answers (its folder has no chat template); ask a \
+         vision-language model such as Molmo2-ER"
+    )]
+    ActionsOnly,
+    /// The checkpoint's template does not work.
+    #[error("the checkpoint's chat template cannot be used: {reason}")]
+    Template {
+        /// What went wrong in it.
+        reason: String,
+    },
+    /// Options that mean nothing.
+    #[error("{option} is {value}; {wanted}")]
+    BadOption {
+        /// The name of the option.
+        option: &'static str,
+        /// Its value.
+        value: f32,
+        /// What would do.
+        wanted: &'static str,
+    },
+    /// The network, or an image.
+    #[error(transparent)]
+    Model(#[from] ActError),
+}
+
 impl ActError {
     /// The error for a pass that should have returned hidden states and did not.
     pub(crate) fn no_hidden_state() -> Self {

@@ -3,9 +3,7 @@
 use std::sync::Mutex;
 
 use burn::tensor::Device;
-use layers::{Precision, Progress};
 
-use crate::checkpoint::calibration::Calibration;
 use crate::checkpoint::config::{self, ActionMode, Config, Kind};
 use crate::checkpoint::files::Files;
 use crate::checkpoint::lerobot::{self, Lerobot};
@@ -15,30 +13,11 @@ use crate::heads::depth::DepthIds;
 use crate::heads::depth::head::DepthHead;
 use crate::info::{PolicyInfo, TagInfo};
 use crate::input::preprocessing::PolicyPreprocessing;
+use crate::loader::options::LoadOptions;
 use crate::loader::token_head::load_token_head;
 use crate::mode::Mode;
 use crate::network::Network;
 use crate::policy::Policy;
-
-/// How a policy is loaded.
-#[derive(Clone, Default)]
-pub struct LoadOptions<'a> {
-    /// What the large matrices are kept in.
-    pub precision: Precision,
-    /// How the robot counts its joints, if otherwise than the checkpoint.
-    pub calibration: Option<Calibration>,
-    /// Told the bytes of the weights read so far and of all of them, every few megabytes.
-    pub progress: Option<Progress<'a>>,
-}
-
-impl std::fmt::Debug for LoadOptions<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LoadOptions")
-            .field("precision", &self.precision)
-            .field("calibration", &self.calibration)
-            .finish_non_exhaustive()
-    }
-}
 
 /// What a folder says before its weights are read, whichever layout it has.
 #[derive(Debug)]

@@ -33,6 +33,7 @@ use crate::network::connector::Connector;
 use crate::network::text_model::{TextAttention, TextBlock, TextModel};
 
 mod expert;
+pub(crate) mod options;
 mod token_gain;
 pub(crate) mod token_head;
 mod vision;

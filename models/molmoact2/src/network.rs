@@ -3,6 +3,8 @@
 pub(crate) mod connector;
 pub(crate) mod expert;
 pub(crate) mod positions;
+pub(crate) mod readback;
+pub(crate) mod rows;
 pub(crate) mod sequences;
 pub(crate) mod text_model;
 pub(crate) mod token_gain;
@@ -11,8 +13,9 @@ pub(crate) mod vit;
 use burn::tensor::{Device, Tensor};
 use layers::KvCache;
 
-use crate::network::connector::{Connector, PoolPlan, index_tensor};
+use crate::network::connector::{Connector, PoolPlan};
 use crate::network::expert::Expert;
+use crate::network::rows::index_tensor;
 use crate::network::text_model::TextModel;
 use crate::network::token_gain::DepthGate;
 use crate::network::vit::Vit;

@@ -3,13 +3,16 @@
 use std::sync::{Arc, Mutex};
 
 use openfast::FastTokenizer;
+use vision::RgbImage;
 
 use crate::action::{ActOptions, Action, Observation};
+use crate::ask::generate::{AnswerGenerator, TextCallback};
+use crate::ask::reply::{AskOptions, Reply};
 use crate::batch::answer::Answer;
 use crate::batch::run::Request;
 use crate::checkpoint::config::{ActionMode, Config};
 use crate::checkpoint::norm_stats::{ChunkRows, NormStats, Tag};
-use crate::error::ActError;
+use crate::error::{ActError, AskError};
 use crate::heads::depth::head::DepthHead;
 use crate::heads::depth::regeneration::RegenerationPlan;
 use crate::heads::token_head::{TokenCallback, TokenHead};
@@ -187,6 +190,32 @@ impl Policy {
             self.check_flow(&ready, options)?;
         }
         Ok(ready)
+    }
+
+    /// Whether the policy was also made to be asked questions.
+    pub fn can_answer(&self) -> bool {
+        self.chat.can_answer()
+    }
+
+    /// Answers a question in words, as [`Vlm::ask`] does.
+    ///
+    /// # Errors
+    /// [`AskError::ActionsOnly`] for a policy that was made for actions alone; else as [`Vlm::ask`].
+    pub fn ask(
+        &self,
+        question: &str,
+        images: &[RgbImage],
+        options: &AskOptions,
+        on_text: &mut TextCallback<'_>,
+    ) -> Result<Reply, AskError> {
+        let generator = AnswerGenerator {
+            network: &self.network,
+            images: &self.images,
+            tokenizer: self.writer.tokenizer(),
+            chat: &self.chat,
+            image_patch_id: self.config.image_patch_id,
+        };
+        layers::wait(generator.answer(question, images, options, on_text))
     }
 
     fn check_mode(&self, mode: Mode) -> Result<(), ActError> {

@@ -3,20 +3,21 @@
 use std::ops::ControlFlow;
 
 use burn::tensor::{Tensor, TensorData};
+use layers::KvCache;
 use vision::RgbImage;
 
 use crate::ask::grounding;
+use crate::ask::reply::{AskOptions, FinishReason, Reply};
 use crate::ask::sampling::TokenSampler;
-use crate::ask::vlm::{AskError, AskOptions, FinishReason, Reply};
 use crate::clock::StageClock;
-use crate::error::ActError;
-use crate::heads::token_head::{read, step};
+use crate::error::{ActError, AskError};
 use crate::input::chat::Chat;
 use crate::input::images::{ImageBatch, ImagePreprocessor};
 use crate::input::tokenizer::{EncodedText, IMAGE, TextTokenizer};
 use crate::network::Network;
 use crate::network::connector::PoolPlan;
-use crate::network::text_model::{Until, prefill_bias};
+use crate::network::readback::read;
+use crate::network::text_model::{TextModel, Until, prefill_bias};
 
 /// Who is told each new piece of an answer, and may stop it.
 pub type TextCallback<'a> = dyn FnMut(&str) -> ControlFlow<()> + Send + 'a;
@@ -133,6 +134,19 @@ impl AnswerGenerator<'_> {
         self.network
             .encode_images(patches, &PoolPlan::new(batch.pool_indices, batch.window))
     }
+}
+
+/// Feeds one token; gives its final hidden state.
+fn step(text: &TextModel, cache: &mut KvCache, token: u32) -> Result<Tensor<2>, ActError> {
+    if cache.len() >= text.max_positions() {
+        return Err(ActError::TooLong {
+            tokens: cache.len() + 1,
+            max: text.max_positions(),
+        });
+    }
+    let embedded = text.embed(&[token]);
+    text.forward(embedded, None, cache, Until::LastToken)
+        .ok_or_else(ActError::no_hidden_state)
 }
 
 /// Text that grows token by token, told only up to where it cannot change any more.

@@ -1,7 +1,7 @@
 //! Choosing the next token of an answer.
 
-use crate::ask::vlm::{AskError, AskOptions};
-use crate::error::ActError;
+use crate::ask::reply::AskOptions;
+use crate::error::{ActError, AskError};
 
 /// Takes the likeliest token, or draws one.
 #[derive(Debug)]

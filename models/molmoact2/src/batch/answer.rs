@@ -15,11 +15,12 @@ use crate::heads::continuation::{Steering, SteeringTarget};
 use crate::heads::depth::decode_state::DepthMap;
 use crate::heads::flow::{integrate, visible_tokens};
 use crate::heads::noise::standard_normal;
-use crate::heads::token_head::{Decoding, read};
+use crate::heads::token_head::Decoding;
 use crate::input::images::ImageBatch;
 use crate::mode::Mode;
 use crate::network::connector::PoolPlan;
 use crate::network::expert::{Expert, StepModulation};
+use crate::network::readback::read;
 use crate::policy::{Modulations, Policy, Ready};
 
 /// Most Euler steps per chunk; ten are usual, and the error falls with their number.

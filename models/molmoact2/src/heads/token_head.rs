@@ -6,11 +6,11 @@
 //! does not decode is an error (the reference would command the mid-range pose).
 
 use burn::tensor::Tensor;
-use layers::{KvCache, Linear};
+use layers::Linear;
 use openfast::{FastTokenizer, Grammar, Shape, VlmError, VlmVocabulary};
 
 use crate::error::ActError;
-use crate::network::connector::index_tensor;
+use crate::network::readback::read;
 use crate::network::sequences::Sequences;
 use crate::network::text_model::{TextModel, Until};
 
@@ -231,36 +231,6 @@ impl TokenHead {
     }
 }
 
-/// The rows `kept` of a matrix, in that order.
-pub(crate) fn rows_of(rows: Tensor<2>, kept: &[usize]) -> Tensor<2> {
-    let [count, _] = rows.dims();
-    if kept.iter().copied().eq(0..count) {
-        return rows;
-    }
-    let device = rows.device();
-    rows.select(
-        0,
-        index_tensor(kept.iter().map(|&row| row as i32).collect(), &device),
-    )
-}
-
-/// Feeds one token; gives its final hidden state.
-pub(crate) fn step(
-    text: &TextModel,
-    cache: &mut KvCache,
-    token: u32,
-) -> Result<Tensor<2>, ActError> {
-    if cache.len() >= text.max_positions() {
-        return Err(ActError::TooLong {
-            tokens: cache.len() + 1,
-            max: text.max_positions(),
-        });
-    }
-    let embedded = text.embed(&[token]);
-    text.forward(embedded, None, cache, Until::LastToken)
-        .ok_or_else(ActError::no_hidden_state)
-}
-
 /// The first of the largest scores among those allowed, which are all without a list.
 fn argmax(scores: &[f32], allowed: Option<&[bool]>) -> Result<u32, ActError> {
     let mut best: Option<(u32, f32)> = None;
@@ -274,18 +244,6 @@ fn argmax(scores: &[f32], allowed: Option<&[bool]>) -> Result<u32, ActError> {
     best.map(|(id, _)| id).ok_or(ActError::NotFinite {
         what: "every score of the token head",
     })
-}
-
-/// Reads a tensor's values back to the host.
-pub(crate) async fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, ActError> {
-    let failed = |reason: String| ActError::ReadBack { reason };
-    let data = tensor
-        .into_data_async()
-        .await
-        .map_err(|error| failed(format!("{error:?}")))?;
-    data.as_slice::<f32>()
-        .map(<[f32]>::to_vec)
-        .map_err(|error| failed(format!("{error:?}")))
 }
 
 #[cfg(test)]

@@ -14,12 +14,11 @@
 use field_files::Limit;
 use serde::Deserialize;
 
-use crate::ask::vlm::AskError;
 use crate::checkpoint::config::{Config, Kind};
 use crate::checkpoint::files::Files;
 use crate::checkpoint::processor_config::ProcessorConfig;
 use crate::checkpoint::unknown_keys;
-use crate::error::{LoadError, parse_json};
+use crate::error::{AskError, LoadError, parse_json};
 use crate::input::template::{Template, TemplateError};
 use crate::input::tokenizer::{
     IMAGE, TOKENIZER_CONFIG_FILE, TextTokenizer, TokenizerConfig, image_token_in,

@@ -1,8 +1,10 @@
 //! From patch features to language-model vectors: each output token attends over one window of
 //! patches, then a gated projection takes it to the width of the language model.
 
-use burn::tensor::{Device, Int, Tensor, TensorData, activation};
+use burn::tensor::{Device, Tensor, TensorData, activation};
 use layers::{GatedMlp, Linear, MASKED};
+
+use crate::network::rows::index_tensor;
 
 /// Which patches each output token pools.
 #[derive(Debug, Clone)]
@@ -168,10 +170,4 @@ impl Connector {
             Tensor::from_data(TensorData::new(closed, shape), device)
         })
     }
-}
-
-/// Row numbers on the device.
-pub(crate) fn index_tensor(rows: Vec<i32>, device: &Device) -> Tensor<1, Int> {
-    let count = rows.len();
-    Tensor::from_data(TensorData::new(rows, [count]), device)
 }

@@ -12,7 +12,7 @@ use layers::{
     unfold_heads,
 };
 
-use crate::network::connector::index_tensor;
+use crate::network::rows::index_tensor;
 
 /// Epsilon of the norms over the hidden width; those over heads have one in the configuration.
 const EPS: f64 = 1e-6;

@@ -11,7 +11,7 @@ use layers::{
 };
 
 use crate::error::ActError;
-use crate::network::connector::index_tensor;
+use crate::network::rows::index_tensor;
 use crate::network::sequences::Sequences;
 
 /// Self-attention with grouped key and value heads.

@@ -15,7 +15,8 @@ use super::decode_state::{DepthDecodeState, DepthMap, NextInput, Step};
 use super::regeneration::Span;
 use crate::checkpoint::config::Config;
 use crate::error::ActError;
-use crate::heads::token_head::{read, rows_of};
+use crate::network::readback::{read, read_indices};
+use crate::network::rows::rows_of;
 use crate::network::sequences::Sequences;
 use crate::network::text_model::{TextModel, Until};
 
@@ -308,22 +309,4 @@ impl DepthHead {
         let hidden = (!hidden.is_empty()).then(|| Tensor::cat(hidden, 0));
         Ok((written, hidden))
     }
-}
-
-/// Reads picks back to the host, all at once.
-async fn read_indices(picks: Vec<Tensor<1, Int>>) -> Result<Vec<u32>, ActError> {
-    if picks.is_empty() {
-        return Ok(Vec::new());
-    }
-    let failed = |reason: String| ActError::ReadBack { reason };
-    let data = Tensor::cat(picks, 0)
-        .into_data_async()
-        .await
-        .map_err(|error| failed(format!("{error:?}")))?;
-    data.convert::<i64>()
-        .as_slice::<i64>()
-        .map_err(|error| failed(format!("{error:?}")))?
-        .iter()
-        .map(|&index| u32::try_from(index).map_err(|error| failed(error.to_string())))
-        .collect()
 }
