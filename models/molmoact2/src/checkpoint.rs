@@ -4,6 +4,7 @@
 
 pub(crate) mod calibration;
 pub mod config;
+pub(crate) mod description;
 pub(crate) mod files;
 pub(crate) mod lerobot;
 pub mod norm_stats;

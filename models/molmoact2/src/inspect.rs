@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use layers::{Checkpoint, Precision};
 
 use crate::checkpoint::config::{self, ActionMode, Config, Kind};
+use crate::checkpoint::description::CheckpointDescription;
 use crate::checkpoint::files::Files;
 use crate::checkpoint::norm_stats::{NormMode, Tag};
 use crate::checkpoint::tensors::{self, Part, TensorSpec};
 use crate::error::LoadError;
 use crate::input::preprocessing;
-use crate::load::CheckpointDescription;
 use crate::loader;
 use crate::loader::token_head;
 use crate::mode::Mode;

@@ -10,9 +10,10 @@ pub(crate) mod text_model;
 pub(crate) mod token_gain;
 pub(crate) mod vit;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 use layers::KvCache;
 
+use crate::input::images::ImageBatch;
 use crate::network::connector::{Connector, PoolPlan};
 use crate::network::expert::Expert;
 use crate::network::rows::index_tensor;
@@ -75,6 +76,14 @@ impl Network {
     /// Returns `[image tokens, hidden]`.
     pub fn encode_images(&self, patches: Tensor<3>, plan: &PoolPlan) -> Tensor<2> {
         self.connector.forward(self.vit.forward(patches), plan)
+    }
+
+    /// Image features of prepared images, `[image tokens, hidden]`.
+    pub(crate) fn encode_batch(&self, batch: ImageBatch) -> Tensor<2> {
+        let shape = [batch.crops, batch.patches, batch.patch_len];
+        let patches = Tensor::from_data(TensorData::new(batch.values, shape), &self.device);
+        let plan = PoolPlan::new(batch.pool_indices, batch.window);
+        self.encode_images(patches, &plan)
     }
 
     /// Embeddings of the prompt with the image features **added** to the tokens of

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 use layers::KvCache;
 use vision::RgbImage;
 
@@ -15,7 +15,6 @@ use crate::input::chat::Chat;
 use crate::input::images::{ImageBatch, ImagePreprocessor};
 use crate::input::tokenizer::{EncodedText, IMAGE, TextTokenizer};
 use crate::network::Network;
-use crate::network::connector::PoolPlan;
 use crate::network::readback::read;
 use crate::network::text_model::{TextModel, Until, prefill_bias};
 
@@ -51,7 +50,7 @@ impl AnswerGenerator<'_> {
         }
         clock.end("preprocess");
 
-        let features = (batch.crops > 0).then(|| self.see(batch));
+        let features = (batch.crops > 0).then(|| self.network.encode_batch(batch));
         clock.end("vision");
 
         let embedded = self
@@ -124,15 +123,6 @@ impl AnswerGenerator<'_> {
             expanded.push_str(part);
         }
         self.tokenizer.encode(expanded)
-    }
-
-    /// Image features, `[image tokens, hidden]`.
-    fn see(&self, batch: ImageBatch) -> Tensor<2> {
-        let shape = [batch.crops, batch.patches, batch.patch_len];
-        let patches =
-            Tensor::from_data(TensorData::new(batch.values, shape), self.network.device());
-        self.network
-            .encode_images(patches, &PoolPlan::new(batch.pool_indices, batch.window))
     }
 }
 

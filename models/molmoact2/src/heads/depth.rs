@@ -18,6 +18,7 @@
 pub(crate) mod change;
 pub(crate) mod decode_state;
 pub(crate) mod head;
+pub(crate) mod map;
 pub(crate) mod regeneration;
 
 use vision::RgbImage;

@@ -1,9 +1,61 @@
 //! From noise to an action chunk: Euler steps along the expert's velocity.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use burn::tensor::Tensor;
 
+use crate::error::ActError;
 use crate::heads::continuation::Steering;
-use crate::network::expert::{ChunkExpert, ExpertContext, StepModulation};
+use crate::network::expert::{ChunkExpert, Expert, ExpertContext, StepModulation};
+
+/// Most Euler steps per chunk; ten are usual, and the error falls with their number.
+const MAX_STEPS: usize = 1000;
+
+/// Refuses a number of Euler steps above the bound.
+pub(crate) fn check_steps(steps: usize) -> Result<(), ActError> {
+    if steps > MAX_STEPS {
+        return Err(ActError::TooManySteps {
+            steps,
+            max: MAX_STEPS,
+        });
+    }
+    Ok(())
+}
+
+/// The modulations of the expert for the number of steps that was used last.
+#[derive(Debug, Default)]
+pub(crate) struct ModulationCache {
+    last: Mutex<Option<Modulations>>,
+}
+
+/// Modulations of the expert for one number of steps.
+#[derive(Debug)]
+struct Modulations {
+    steps: usize,
+    rows: Arc<Vec<StepModulation>>,
+}
+
+impl ModulationCache {
+    /// The modulations of `steps` Euler steps.
+    pub(crate) fn get(
+        &self,
+        expert: &Expert,
+        steps: usize,
+    ) -> Result<Arc<Vec<StepModulation>>, ActError> {
+        check_steps(steps)?;
+        // The cache holds nothing that a panic elsewhere could leave half-written.
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(last) = last.as_ref().filter(|last| last.steps == steps) {
+            return Ok(last.rows.clone());
+        }
+        let rows = Arc::new(expert.modulations(steps));
+        *last = Some(Modulations {
+            steps,
+            rows: rows.clone(),
+        });
+        Ok(rows)
+    }
+}
 
 /// Sampled chunks, and on request how they came about.
 #[derive(Debug)]

@@ -48,6 +48,9 @@ pub(crate) struct DecodedTokens {
     pub(crate) generated: Vec<u32>,
 }
 
+/// Reason for the absence of a token head, for people.
+pub(crate) type NoTokenHead = String;
+
 /// Everything needed to decode with the token head.
 #[derive(Debug)]
 pub(crate) struct TokenHead {

@@ -5,12 +5,9 @@ use openfast::{FastTokenizer, VlmVocabulary};
 use crate::checkpoint::config::{self, ActionMode, Config};
 use crate::checkpoint::files::{FAST_FOLDER, Files, PUBLISHED_FAST};
 use crate::error::{LoadError, bad_value};
-use crate::heads::token_head::{ActionIds, TokenHead};
+use crate::heads::token_head::{ActionIds, NoTokenHead, TokenHead};
 use crate::input::chat;
 use crate::network::Network;
-
-/// Why there is no discrete mode, for people.
-pub(crate) type NoTokenHead = String;
 
 /// The token head of a policy, or why it has none.
 pub(crate) fn load_token_head(

@@ -11,7 +11,8 @@ use burn::tensor::{Int, Tensor};
 use layers::Linear;
 
 use super::DepthIds;
-use super::decode_state::{DepthDecodeState, DepthMap, NextInput, Step};
+use super::decode_state::{DepthDecodeState, NextInput, Step};
+use super::map::DepthMap;
 use super::regeneration::Span;
 use crate::checkpoint::config::Config;
 use crate::error::ActError;
@@ -37,6 +38,14 @@ pub(crate) struct DepthHead {
 pub(crate) struct DepthContinuation<'a> {
     pub(crate) tokens: &'a [u32],
     pub(crate) hidden: bool,
+}
+
+impl DepthContinuation<'static> {
+    /// Nothing to feed, and no state wanted.
+    pub(crate) const NONE: Self = Self {
+        tokens: &[],
+        hidden: false,
+    };
 }
 
 /// Codes picked in one pass, and for which maps.

@@ -3,7 +3,7 @@
 use vision::RgbImage;
 
 use super::change::{THRESHOLD, shrink, similarity};
-use super::decode_state::DepthMap;
+use super::map::DepthMap;
 use super::{Depth, DepthCache, DepthIds, DepthTrace};
 use crate::error::ActError;
 

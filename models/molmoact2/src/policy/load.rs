@@ -1,65 +1,23 @@
-//! From a policy's files to a policy.
-
-use std::sync::Mutex;
+//! Loading of a policy.
 
 use burn::tensor::Device;
 
-use crate::checkpoint::config::{self, ActionMode, Config, Kind};
+use super::Policy;
+use crate::batch::model::Model;
+use crate::checkpoint::config::{ActionMode, Config};
+use crate::checkpoint::description::CheckpointDescription;
 use crate::checkpoint::files::Files;
-use crate::checkpoint::lerobot::{self, Lerobot};
 use crate::checkpoint::norm_stats::{self, NormStats};
 use crate::error::{LoadError, bad_value};
 use crate::heads::depth::DepthIds;
 use crate::heads::depth::head::DepthHead;
+use crate::heads::flow::ModulationCache;
 use crate::info::{PolicyInfo, TagInfo};
 use crate::input::preprocessing::PolicyPreprocessing;
 use crate::loader::options::LoadOptions;
 use crate::loader::token_head::load_token_head;
 use crate::mode::Mode;
 use crate::network::Network;
-use crate::policy::Policy;
-
-/// What a folder says before its weights are read, whichever layout it has.
-#[derive(Debug)]
-pub(crate) struct CheckpointDescription {
-    pub(crate) config: Config,
-    pub(crate) stats: NormStats,
-    pub(crate) trained: ActionMode,
-    pub(crate) normalize_language: bool,
-}
-
-impl CheckpointDescription {
-    pub(crate) fn read(files: &Files) -> Result<Self, LoadError> {
-        let bytes = files.read(config::FILE)?;
-        if !lerobot::is_lerobot(&bytes) {
-            let config = Config::parse(&bytes)?;
-            if config.kind == Kind::VisionLanguage {
-                return Err(LoadError::Unsupported {
-                    what: "no action expert and no action tokens".to_owned(),
-                    why: "it answers questions (policy-studio ask) and moves no robot".to_owned(),
-                });
-            }
-            return Ok(Self {
-                stats: NormStats::parse(&files.read(&config.norm_stats_filename)?)?,
-                trained: config.action_mode,
-                normalize_language: true,
-                config,
-            });
-        }
-        let Lerobot {
-            config,
-            stats,
-            trained,
-            normalize_language,
-        } = lerobot::read(files, &bytes)?;
-        Ok(Self {
-            config,
-            stats,
-            trained,
-            normalize_language,
-        })
-    }
-}
 
 /// The robots that the checkpoint can answer. A fine-tuned one may carry the statistics of others, whose chunks are longer
 /// than its own; but one is needed.
@@ -121,25 +79,22 @@ impl Policy {
             options.precision,
             options.progress,
         )?;
-        let (token_head, no_token_head) =
-            match load_token_head(files, config, described.trained, &network)? {
-                Ok(head) => (Some(head), String::new()),
-                Err(why) => (None, why),
-            };
-        let depth = DepthIds::of(config).map(|ids| DepthHead::new(ids, config, network.text()));
+        let token_head = load_token_head(files, config, described.trained, &network)?;
+        let depth_head =
+            DepthIds::of(config).map(|ids| DepthHead::new(ids, config, network.text()));
         let mut modes = Vec::new();
         if network.expert().is_some() && described.trained != ActionMode::Discrete {
             modes.push(Mode::Continuous);
         }
-        if token_head.is_some() {
+        if token_head.is_ok() {
             modes.push(Mode::Discrete);
         }
         let info = PolicyInfo {
             name: files.name(),
             tags,
             modes,
-            depth_cells: depth.as_ref().map(|head| head.ids.cells),
-            depth_codes: depth.as_ref().map_or(0, |head| head.ids.codes),
+            depth_cells: depth_head.as_ref().map(|head| head.ids.cells),
+            depth_codes: depth_head.as_ref().map_or(0, |head| head.ids.codes),
             flow_steps: config.flow_matching_num_steps,
             parameters: checkpoint.parameters(),
             dtype: checkpoint.dtype(),
@@ -152,20 +107,22 @@ impl Policy {
             trained,
             normalize_language,
         } = described;
-        Ok(Self {
+        let model = Model {
             config,
+            network,
+            modulations: ModulationCache::default(),
+            token_head,
+            depth_head,
+        };
+        Ok(Self {
+            model,
             trained,
             normalize_language,
             stats,
             images,
             writer,
             chat,
-            network,
-            token_head,
-            no_token_head,
-            depth,
             info,
-            modulations: Mutex::new(None),
         })
     }
 }
