@@ -11,13 +11,14 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::checkpoint::calibration::Calibration;
-use crate::checkpoint::config::TopConfig;
 use crate::checkpoint::unknown_keys;
 use crate::error::{ActError, LoadError, bad_value};
 
 mod feature;
+mod tag;
 
 pub use feature::{FeatureStats, Normalizer};
+pub use tag::{ChunkRows, Tag};
 
 /// The name this file has unless `norm_stats_filename` says otherwise.
 pub const FILE: &str = "norm_stats.json";
@@ -39,44 +40,6 @@ pub enum NormMode {
     MeanStd,
     /// Values pass through.
     None,
-}
-
-/// One robot.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Tag {
-    /// Its name in the file.
-    pub name: String,
-    /// Data set keys of the cameras, in prompt order.
-    pub camera_keys: Vec<String>,
-    /// Another set of cameras it was trained with instead, in prompt order; empty if there is none.
-    pub camera_keys_alternative: Vec<String>,
-    /// What the prompt calls the robot.
-    pub setup_type: String,
-    /// What the prompt calls its control.
-    pub control_mode: String,
-    /// Rows of a chunk; `None` takes the checkpoint's maximum.
-    pub action_horizon: Option<usize>,
-    /// Rows to execute; `None` takes the whole horizon.
-    pub n_action_steps: Option<usize>,
-    /// Whether the gripper was normalised like the joints, if the file says so.
-    pub normalize_gripper: Option<bool>,
-    /// The measured state.
-    pub state: Normalizer,
-    /// The actions; their real number of dimensions is [`Normalizer::dims`].
-    pub action: Normalizer,
-    /// How this robot counts its joints, if otherwise than its statistics.
-    pub calibration: Option<Calibration>,
-}
-
-/// Rows of a chunk and which of them are executed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ChunkRows {
-    /// Rows the network makes.
-    pub horizon: usize,
-    /// First row executed: `n_obs_steps - 1`.
-    pub first: usize,
-    /// Rows executed.
-    pub count: usize,
 }
 
 /// All robots of a checkpoint.
@@ -256,118 +219,6 @@ impl NormStats {
     }
 }
 
-impl Tag {
-    /// Rows of this robot's chunk under a checkpoint's limits.
-    ///
-    /// # Errors
-    /// [`ActError::BadTag`] when they do not fit.
-    pub fn rows(&self, config: &TopConfig) -> Result<ChunkRows, ActError> {
-        let bad = |key, problem: String| ActError::BadTag {
-            tag: self.name.clone(),
-            key,
-            problem,
-        };
-        let most = config.max_action_horizon;
-        let horizon = self.action_horizon.unwrap_or(most);
-        if horizon == 0 || horizon > most {
-            return Err(bad(
-                "action_horizon",
-                format!(
-                    "is {horizon}; this checkpoint makes 1 to {most} rows (max_action_horizon)"
-                ),
-            ));
-        }
-        let dims = self.action.dims();
-        if dims > config.max_action_dim {
-            return Err(bad(
-                "action_stats",
-                format!(
-                    "has {dims} dimensions, over max_action_dim = {}",
-                    config.max_action_dim
-                ),
-            ));
-        }
-        let first = config.n_obs_steps.saturating_sub(1);
-        let count = self.n_action_steps.unwrap_or(horizon);
-        if count == 0 || first.saturating_add(count) > horizon {
-            return Err(bad(
-                "n_action_steps",
-                format!(
-                    "is {count}; rows {first} to {} of {horizon} are asked for",
-                    first.saturating_add(count)
-                ),
-            ));
-        }
-        Ok(ChunkRows {
-            horizon,
-            first,
-            count,
-        })
-    }
-
-    /// Camera names without the data set's prefix: `observation.images.wrist` is `wrist`.
-    #[must_use]
-    pub fn cameras(&self) -> Vec<String> {
-        short_names(&self.camera_keys)
-    }
-
-    /// The cameras of the other set, named like [`Tag::cameras`].
-    #[must_use]
-    pub fn cameras_alternative(&self) -> Vec<String> {
-        short_names(&self.camera_keys_alternative)
-    }
-
-    /// Whether a question may come with this many frames. A robot whose statistics name no cameras takes any number.
-    #[must_use]
-    pub fn takes_images(&self, count: usize) -> bool {
-        let (usual, other) = (self.camera_keys.len(), self.camera_keys_alternative.len());
-        count > 0 && (usual == 0 || count == usual || (other > 0 && count == other))
-    }
-
-    /// The state as the network sees it, before binning.
-    ///
-    /// # Errors
-    /// [`ActError::WrongState`] for a state of another length.
-    pub fn normalize_state(&self, state: &[f32]) -> Result<Vec<f32>, ActError> {
-        if state.len() != self.state.dims() {
-            return Err(ActError::WrongState {
-                tag: self.name.clone(),
-                got: state.len(),
-                want: self.state.dims(),
-            });
-        }
-        let turned = match &self.calibration {
-            Some(calibration) => calibration.to_model(state),
-            None => state.to_vec(),
-        };
-        if let Some(index) = self.state.out_of_range(&turned) {
-            return Err(ActError::StateOutOfRange {
-                tag: self.name.clone(),
-                index,
-            });
-        }
-        Ok(self.state.normalize(&turned))
-    }
-
-    /// Rows of normalised actions (`[rows, dims]`) in robot units.
-    ///
-    /// # Errors
-    /// [`ActError::WrongActions`] when the values are not whole rows.
-    pub fn unnormalize_actions(&self, rows: &[f32]) -> Result<Vec<f32>, ActError> {
-        if !rows.len().is_multiple_of(self.action.dims()) {
-            return Err(ActError::WrongActions {
-                got: rows.len(),
-                want: self.action.dims(),
-            });
-        }
-        let actions = self.action.unnormalize(rows);
-        Ok(match &self.calibration {
-            Some(calibration) => calibration.to_robot(&actions, self.action.dims()),
-            None => actions,
-        })
-    }
-}
-
 /// Most keys may be absent, so a damaged one would go unnoticed.
 fn check_spelling(raw: &Value) -> Result<(), LoadError> {
     let check = |value: &Value, known: &[&str], place: &str| match value.as_object() {
@@ -398,11 +249,6 @@ const TAG_KEYS: [&str; 9] = [
     "state_stats",
     "action_stats",
 ];
-
-fn short_names(keys: &[String]) -> Vec<String> {
-    let short = |key: &String| key.rsplit('.').next().unwrap_or(key).to_owned();
-    keys.iter().map(short).collect()
-}
 
 /// What of a robot's statistics is needed and not finite, in words.
 fn odd(raw: &RawTag, mode: NormMode) -> Option<String> {

@@ -4,7 +4,7 @@
 //! gigabyte. The engine counts what a template does and makes, instructions and bytes alike (its *fuel*), and stops when
 //! that is hundreds of times what published templates need. Its count has gaps: a list that holds the same list twice,
 //! forty times over, is small until it is printed or measured. So a template is read and rendered on a thread of its own,
-//! what it prints is counted by the byte, and nobody waits for it longer than [`LIMIT`]; one that was given up is not
+//! what it prints is counted by the byte, and nobody waits for it longer than [`sandbox::LIMIT`]; one that was given up is not
 //! asked again.
 
 use std::fmt;
@@ -15,26 +15,16 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value;
 use minijinja::{Environment, Error, ErrorKind, Output, State, context, escape_formatter};
 
+use sandbox::{Watch, with_room};
+
+mod sandbox;
+
 /// What one rendering may cost: an instruction costs one, and so do 64 bytes that it makes. Published templates take a few
 /// hundred, and a question is as long as a person writes; this much is reached within a second and in 13 MiB.
 const FUEL: u64 = 200_000;
 
 /// Calls within calls: loops that call themselves, and values within values.
 const DEEPEST: usize = 100;
-
-/// Bytes of the stack on which a template is read and rendered. The engine bounds calls, but not how deep a chain of a
-/// hundred thousand operators or of lists within lists is, and walks along both; this holds what the size of a template
-/// and the fuel allow. Only what is used becomes memory.
-#[cfg(not(target_arch = "wasm32"))]
-const STACK: usize = 512 << 20;
-
-/// Longest that a rendering is waited for; published templates take a millisecond.
-#[cfg(not(target_arch = "wasm32"))]
-const LIMIT: std::time::Duration = std::time::Duration::from_secs(3);
-
-/// Most memory that a template may take when it is tried out.
-#[cfg(not(target_arch = "wasm32"))]
-const MEMORY: u64 = 128 << 20;
 
 /// Most bytes of one printed value.
 const OUTPUT: usize = 1 << 20;
@@ -93,75 +83,6 @@ impl From<minijinja::Error> for TemplateError {
         }
         Self::Failed { reason }
     }
-}
-
-/// Whether a rendering may go on.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Watch {
-    /// Its time alone: beside it others take memory.
-    Time,
-    /// Its time and the memory of this process.
-    TimeAndMemory,
-}
-
-/// Runs on a thread with a [`STACK`] of its own, and gives it up when it goes on for too long.
-#[cfg(not(target_arch = "wasm32"))]
-fn with_room<T: Send + 'static>(
-    watch: Watch,
-    run: impl FnOnce() -> Result<T, TemplateError> + Send + 'static,
-) -> Result<T, TemplateError> {
-    use std::sync::mpsc::{RecvTimeoutError, sync_channel};
-    use std::time::{Duration, Instant};
-
-    let failed = |reason: &str| TemplateError::Failed {
-        reason: reason.to_owned(),
-    };
-    let given_up = |reason: &str| TemplateError::Unbounded {
-        reason: reason.to_owned(),
-    };
-    let (tell, told) = sync_channel(1);
-    std::thread::Builder::new()
-        .name("template".to_owned())
-        .stack_size(STACK)
-        .spawn(move || tell.send(run()).ok())
-        .map_err(|error| failed(&format!("no thread for it: {error}")))?;
-    let (began, before) = (Instant::now(), resident_bytes());
-    loop {
-        match told.recv_timeout(Duration::from_millis(5)) {
-            Ok(answer) => return answer,
-            Err(RecvTimeoutError::Disconnected) => return Err(failed("the engine crashed")),
-            Err(RecvTimeoutError::Timeout) => {}
-        }
-        if began.elapsed() > LIMIT {
-            return Err(given_up("it was given up after some seconds"));
-        }
-        if watch == Watch::TimeAndMemory
-            && let (Some(before), Some(now)) = (before, resident_bytes())
-            && now > before + MEMORY
-        {
-            return Err(given_up("it took too much memory"));
-        }
-    }
-}
-
-/// Memory of this process, where the system says it.
-#[cfg(not(target_arch = "wasm32"))]
-fn resident_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kib: u64 = line.trim().trim_end_matches(" kB").parse().ok()?;
-    Some(kib << 10)
-}
-
-/// A page has one stack, and nothing but itself to lose.
-#[cfg(target_arch = "wasm32")]
-fn with_room<T>(
-    _: Watch,
-    run: impl FnOnce() -> Result<T, TemplateError>,
-) -> Result<T, TemplateError> {
-    run()
 }
 
 /// Counts what is written, and takes no more than [`OUTPUT`] bytes.
@@ -305,6 +226,7 @@ fn written(
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use super::sandbox::LIMIT;
     use super::*;
 
     fn rendered(text: &str) -> Result<String, TemplateError> {

@@ -1,0 +1,86 @@
+//! A thread that templates are read and rendered on, with limits on time and memory.
+
+use super::TemplateError;
+
+/// Bytes of the stack on which a template is read and rendered. The engine bounds calls, but not how deep a chain of a
+/// hundred thousand operators or of lists within lists is, and walks along both; this holds what the size of a template
+/// and the fuel allow. Only what is used becomes memory.
+#[cfg(not(target_arch = "wasm32"))]
+const STACK: usize = 512 << 20;
+
+/// Longest that a rendering is waited for; published templates take a millisecond.
+#[cfg(not(target_arch = "wasm32"))]
+pub(super) const LIMIT: std::time::Duration = std::time::Duration::from_secs(3);
+
+/// Most memory that a template may take when it is tried out.
+#[cfg(not(target_arch = "wasm32"))]
+const MEMORY: u64 = 128 << 20;
+
+/// Whether a rendering may go on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Watch {
+    /// Its time alone: beside it others take memory.
+    Time,
+    /// Its time and the memory of this process.
+    TimeAndMemory,
+}
+
+/// Runs on a thread with a [`STACK`] of its own, and gives it up when it goes on for too long.
+#[cfg(not(target_arch = "wasm32"))]
+pub(super) fn with_room<T: Send + 'static>(
+    watch: Watch,
+    run: impl FnOnce() -> Result<T, TemplateError> + Send + 'static,
+) -> Result<T, TemplateError> {
+    use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+    use std::time::{Duration, Instant};
+
+    let failed = |reason: &str| TemplateError::Failed {
+        reason: reason.to_owned(),
+    };
+    let given_up = |reason: &str| TemplateError::Unbounded {
+        reason: reason.to_owned(),
+    };
+    let (tell, told) = sync_channel(1);
+    std::thread::Builder::new()
+        .name("template".to_owned())
+        .stack_size(STACK)
+        .spawn(move || tell.send(run()).ok())
+        .map_err(|error| failed(&format!("no thread for it: {error}")))?;
+    let (began, before) = (Instant::now(), resident_bytes());
+    loop {
+        match told.recv_timeout(Duration::from_millis(5)) {
+            Ok(answer) => return answer,
+            Err(RecvTimeoutError::Disconnected) => return Err(failed("the engine crashed")),
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        if began.elapsed() > LIMIT {
+            return Err(given_up("it was given up after some seconds"));
+        }
+        if watch == Watch::TimeAndMemory
+            && let (Some(before), Some(now)) = (before, resident_bytes())
+            && now > before + MEMORY
+        {
+            return Err(given_up("it took too much memory"));
+        }
+    }
+}
+
+/// Memory of this process, where the system says it.
+#[cfg(not(target_arch = "wasm32"))]
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().trim_end_matches(" kB").parse().ok()?;
+    Some(kib << 10)
+}
+
+/// A page has one stack, and nothing but itself to lose.
+#[cfg(target_arch = "wasm32")]
+pub(super) fn with_room<T>(
+    _: Watch,
+    run: impl FnOnce() -> Result<T, TemplateError>,
+) -> Result<T, TemplateError> {
+    run()
+}
