@@ -1,23 +1,23 @@
-//! What can be wrong with a policy's files, and with what it is asked.
+//! Errors of loading, acting and asking.
 
 use field_files::json::JsonError;
 
 use crate::mode::Mode;
 
-/// Why a policy could not be loaded.
+/// A checkpoint could not be loaded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
-    /// A file of the policy is not there.
+    /// A file is missing.
     #[error(
         "{name} is missing; a policy folder holds config.json, tokenizer.json, norm_stats.json, \
              processor_config.json and safetensors files"
     )]
     MissingFile {
-        /// The file, with its folder if it has one.
+        /// The file, with its folder if known.
         name: String,
     },
-    /// A file is there but could not be read, is not what its name says, or is too large to be that.
+    /// A file could not be read, is a different kind of file than its name says, or is too large for its kind.
     #[error(transparent)]
     Read(#[from] field_files::ReadError),
     /// A file is not JSON, or a value in it has the wrong type or is missing.
@@ -27,7 +27,7 @@ pub enum LoadError {
         file: String,
         /// The part of the file, such as `text_config: `, or nothing.
         place: String,
-        /// What is wrong there.
+        /// Problem at that place.
         reason: String,
     },
     /// A value is well-formed but impossible, or contradicts another one.
@@ -37,15 +37,15 @@ pub enum LoadError {
         file: &'static str,
         /// The key, with the section it is in.
         key: String,
-        /// What is wrong with its value.
+        /// Problem with its value.
         problem: String,
     },
-    /// The checkpoint asks for something that this network does not do.
+    /// The checkpoint requires something that this network does not implement.
     #[error("this checkpoint has {what}: {why}")]
     Unsupported {
         /// Key and value.
         what: String,
-        /// Why it is refused.
+        /// Reason for the refusal.
         why: String,
     },
     /// A LeRobot folder without the checkpoint it was made from.
@@ -57,29 +57,29 @@ pub enum LoadError {
         /// `checkpoint_path` in the folder's `config.json`.
         checkpoint_path: String,
     },
-    /// The weights.
+    /// The weights cannot be used.
     #[error(transparent)]
     Checkpoint(#[from] layers::CheckpointError),
-    /// The action tokenizer.
+    /// The action tokenizer cannot be used.
     #[error(
         "the action tokenizer (openfast/ in the policy's folder, unless another was named) cannot be used: {0}"
     )]
     ActionTokenizer(#[from] openfast::LoadError),
 }
 
-/// Why a policy could not answer.
+/// A policy could not answer.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ActError {
-    /// The statistics name no such robot.
+    /// The statistics have no such tag.
     #[error("unknown tag {tag:?}; this checkpoint knows {}", .known.join(", "))]
     UnknownTag {
-        /// What was asked for.
+        /// Requested tag.
         tag: String,
-        /// What there is, sorted.
+        /// Known tags, sorted.
         known: Vec<String>,
     },
-    /// Another number of frames than the robot has cameras.
+    /// The number of images differs from the number of cameras.
     #[error(
         "{got} images were given; tag {tag:?} takes one per camera, in this order: {}",
         .cameras.join(", ")
@@ -92,27 +92,27 @@ pub enum ActError {
         /// The tag's cameras.
         cameras: Vec<String>,
     },
-    /// A state of another length than the robot's.
+    /// The state has the wrong length.
     #[error("the state has {got} values; tag {tag:?} takes {want}")]
     WrongState {
         /// The tag.
         tag: String,
         /// Values given.
         got: usize,
-        /// Values wanted.
+        /// Values expected.
         want: usize,
     },
-    /// A dimension that is not normalised lies outside the range it was trained in.
+    /// A dimension that is not normalized lies outside -1..=1.
     #[error(
         "value {index} of the state (from 0) must lie in -1..=1 for tag {tag:?}: its statistics do not normalise it"
     )]
     StateOutOfRange {
         /// The tag.
         tag: String,
-        /// Which value.
+        /// Index of the value.
         index: usize,
     },
-    /// Actions of another length than the robot's.
+    /// Actions are not whole rows.
     #[error("{got} action values cannot be split into rows of {want}")]
     WrongActions {
         /// Values given.
@@ -128,49 +128,49 @@ pub enum ActError {
         /// The token as text.
         token: String,
     },
-    /// The robot's chunk does not fit the checkpoint.
+    /// The entry of a robot in the statistics cannot be used.
     #[error("norm_stats.json: {key} of tag {tag:?} {problem}")]
     BadTag {
         /// The tag.
         tag: String,
         /// The key.
         key: &'static str,
-        /// What is wrong with it.
+        /// Problem with it.
         problem: String,
     },
-    /// A frame that cannot be used.
+    /// An image cannot be used.
     #[error("image {index}: {source}")]
     Image {
-        /// Which one, from 0.
+        /// Index of the image, from 0.
         index: usize,
-        /// What is wrong with it.
+        /// Problem with it.
         source: vision::ImageError,
     },
     /// The tokenizer failed on the prompt.
     #[error("the prompt could not be tokenised: {reason}")]
     Tokenizer {
-        /// What the tokenizer said.
+        /// Message of the tokenizer.
         reason: String,
     },
-    /// The prompt, or prompt and answer, do not fit the model's positions.
+    /// The prompt, or prompt and answer, exceed the model's positions.
     #[error(
         "{tokens} tokens do not fit the {max} positions of this model (max_position_embeddings)"
     )]
     TooLong {
         /// Tokens needed.
         tokens: usize,
-        /// Positions there are.
+        /// Positions of the model.
         max: usize,
     },
-    /// This checkpoint cannot answer that way.
+    /// The checkpoint cannot answer in this mode.
     #[error("{mode} mode is not available: {reason}")]
     ModeUnavailable {
-        /// The mode asked for.
+        /// Requested mode.
         mode: Mode,
-        /// What is missing.
+        /// Reason.
         reason: String,
     },
-    /// Noise of the wrong length.
+    /// The noise has the wrong length.
     #[error("{got} noise values were given where horizon x max_action_dim = {want} are needed")]
     BadNoise {
         /// Values given.
@@ -178,27 +178,27 @@ pub enum ActError {
         /// Values needed.
         want: usize,
     },
-    /// The running chunk that the new one should continue cannot be used.
+    /// The running chunk cannot be continued.
     #[error("the chunk cannot be continued: {problem}")]
     BadContinuation {
-        /// What is wrong.
+        /// Problem with the continuation.
         problem: String,
     },
-    /// More Euler steps than make sense; each costs a pass through the expert.
+    /// Too many Euler steps; each costs a pass through the expert.
     #[error("{steps} flow steps were asked for; at most {max} are taken")]
     TooManySteps {
-        /// Steps asked for.
+        /// Requested steps.
         steps: usize,
-        /// The bound.
+        /// Upper bound.
         max: usize,
     },
-    /// Depth was asked of a checkpoint that does not reason about it.
+    /// Depth reasoning was requested of a checkpoint without it.
     #[error(
         "this checkpoint does not reason about depth (enable_depth_reasoning is not set in \
          config.json); ask without"
     )]
     DepthUnavailable,
-    /// A depth map that is not square cannot be laid over a frame.
+    /// A depth map that is not square cannot be compared with an image.
     #[error(
         "num_depth_codes is {cells}, not a square number: cells cannot be compared with an earlier \
          frame; ask for the full depth map"
@@ -207,22 +207,22 @@ pub enum ActError {
         /// Cells of a map.
         cells: usize,
     },
-    /// The frame in the depth cache cannot be used.
+    /// The image in the depth cache cannot be used.
     #[error("the frame in the depth cache: {source}")]
     BadDepthFrame {
-        /// What is wrong with it.
+        /// Problem with it.
         source: vision::ImageError,
     },
-    /// A code in the depth cache that the model does not have.
+    /// The depth cache holds a code that the model does not have.
     #[error(
         "cell {cell} of the depth cache holds code {code}; this checkpoint has codes below {codes}"
     )]
     BadDepthCode {
-        /// Which cell, from 0.
+        /// Index of the cell, from 0.
         cell: usize,
         /// The code.
         code: u32,
-        /// How many codes there are.
+        /// Number of codes of the model.
         codes: usize,
     },
     /// The model did not end its depth map.
@@ -240,10 +240,10 @@ pub enum ActError {
     /// The tokens do not decode to a chunk.
     #[error("the action tokens do not decode: {0}")]
     Decode(#[from] openfast::DecodeError),
-    /// The token grammar could not be followed.
+    /// The token grammar cannot be followed.
     #[error("no action tokens can be picked: {0}")]
     Grammar(#[from] openfast::GrammarError),
-    /// The tokenizer has ids that the model has no tokens for.
+    /// The action tokenizer has ids without a token of the model.
     #[error("the action tokenizer does not fit the model: {0}")]
     Vocabulary(#[from] openfast::VlmError),
     /// The model answered without action tokens.
@@ -252,31 +252,31 @@ pub enum ActError {
         /// Tokens generated.
         generated: usize,
     },
-    /// The model did not stop.
+    /// The answer did not end.
     #[error("the answer did not end within {limit} tokens")]
     NoEnd {
         /// Tokens allowed.
         limit: usize,
     },
-    /// NaN or infinity where a number is needed.
+    /// A value is NaN or infinite.
     #[error("{what} is not a finite number")]
     NotFinite {
-        /// What it is.
+        /// The value.
         what: &'static str,
     },
-    /// A result could not be fetched from the device.
+    /// A result could not be read back from the device.
     #[error("the result could not be read back from the device: {reason}")]
     ReadBack {
-        /// What the backend said.
+        /// Message of the backend.
         reason: String,
     },
 }
 
-/// Why a question could not be answered.
+/// A question could not be answered.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AskError {
-    /// Nothing but space.
+    /// The question is empty or white space.
     #[error("the question is empty")]
     Empty,
     /// The question holds a token that stands for an image.
@@ -287,42 +287,42 @@ pub enum AskError {
         /// The token as text.
         token: String,
     },
-    /// The checkpoint was made for actions alone.
+    /// The checkpoint has no chat template.
     #[error(
         "this policy was trained to write actions, not answers (its folder has no chat template); ask a \
          vision-language model such as Molmo2-ER"
     )]
     ActionsOnly,
-    /// The checkpoint's template does not work.
+    /// The chat template of the checkpoint cannot be used.
     #[error("the checkpoint's chat template cannot be used: {reason}")]
     Template {
-        /// What went wrong in it.
+        /// Error of the template.
         reason: String,
     },
-    /// Options that mean nothing.
+    /// An option is out of range.
     #[error("{option} is {value}; {wanted}")]
     BadOption {
-        /// The name of the option.
+        /// Name of the option.
         option: &'static str,
         /// Its value.
         value: f32,
-        /// What would do.
+        /// Accepted values.
         wanted: &'static str,
     },
-    /// The network, or an image.
+    /// The network failed, or an image cannot be used.
     #[error(transparent)]
     Model(#[from] ActError),
 }
 
 impl ActError {
-    /// The error for a pass that should have returned hidden states and did not.
+    /// A [`ActError::ReadBack`] for a pass that returned no hidden states.
     pub(crate) fn no_hidden_state() -> Self {
         Self::ReadBack {
             reason: "the language model gave no hidden state".to_owned(),
         }
     }
 
-    /// The error for a request of a batch that was left without an answer.
+    /// A [`ActError::ReadBack`] for a request that its batch left unanswered.
     pub(crate) fn no_answer() -> Self {
         Self::ReadBack {
             reason: "the batch gave no answer".to_owned(),
@@ -351,7 +351,7 @@ pub(crate) fn parse_json<T: serde::de::DeserializeOwned>(
     field_files::json::parse(bytes).map_err(|error| bad_json(file, "", &error))
 }
 
-/// A [`LoadError::BadFile`] of what [`field_files::json`] found in the part `place` of a file.
+/// A [`LoadError::BadFile`] for an error of [`field_files::json`] in the part `place` of a file.
 pub(crate) fn bad_json(file: &str, place: &str, error: &JsonError) -> LoadError {
     LoadError::BadFile {
         file: file.to_owned(),

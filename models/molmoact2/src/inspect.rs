@@ -1,5 +1,5 @@
-//! What a checkpoint is, from its small files and the headers of its weights alone: nothing is loaded, so a folder of
-//! many gigabytes is looked through in a second. Whatever is wrong is collected instead of ending the look.
+//! A report on a checkpoint from its small files and the headers of its weights. No weights are loaded, so a folder
+//! of many gigabytes takes a second. Problems are collected, not returned at the first.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,24 +16,24 @@ use crate::loader;
 use crate::loader::token_head;
 use crate::mode::Mode;
 
-/// Bytes beside the weights: pieces of the files being read, the program itself, the tokenizer (90 MB were measured with
-/// the published sizes).
+/// Memory beside the weights: buffers of the files being read, the program itself, the tokenizer (90 MB measured
+/// with the published sizes).
 const READING_BYTES: u64 = 96 << 20;
 
-/// What was found.
+/// Report on a checkpoint.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Inspection {
-    /// The name of the folder.
+    /// Name of the folder.
     pub name: String,
     /// `published` or `lerobot`.
     pub layout: &'static str,
-    /// In a few words.
+    /// One-line summary.
     pub summary: String,
-    /// The heads it can answer with; empty for a plain VLM.
+    /// Modes it can answer in; empty for a plain VLM.
     pub modes: Vec<Mode>,
-    /// Whether it has an action tokenizer that fits it, as the discrete mode needs.
+    /// Whether it has a fitting action tokenizer, which discrete mode needs.
     pub action_tokenizer: bool,
-    /// Why it has no discrete mode, if it has none and is a policy.
+    /// Reason why a policy has no discrete mode.
     pub no_discrete: Option<String>,
     /// Whether it predicts a depth map before it acts.
     pub depth_reasoning: bool,
@@ -43,9 +43,9 @@ pub struct Inspection {
     pub max_horizon: usize,
     /// Columns of the action tensor.
     pub max_action_dim: usize,
-    /// Most tokens of a prompt and its answer together.
+    /// Limit on the tokens of a prompt and its answer together.
     pub max_positions: usize,
-    /// The robots it knows.
+    /// Robots in its statistics.
     pub tags: Vec<TagInspection>,
     /// Types of the stored weights.
     pub dtype: String,
@@ -59,30 +59,30 @@ pub struct Inspection {
     pub files: Vec<String>,
     /// Values by part.
     pub parts: BTreeMap<Part, u64>,
-    /// What each precision takes.
+    /// Memory for each precision.
     pub memory: Vec<Memory>,
-    /// Tensors that the configuration asks for and no file holds, with their shapes.
+    /// Tensors that the configuration requires and no file holds, with their shapes.
     pub missing: Vec<String>,
-    /// Tensors of another shape than the configuration asks for.
+    /// Tensors with a different shape from the configuration's.
     pub misshapen: Vec<String>,
-    /// Tensors that nothing asks for.
+    /// Tensors that are not part of the network.
     pub unexpected: Vec<String>,
-    /// Keys of `config.json` that nobody here knows, all of them off.
+    /// Unknown keys of `config.json`, all of them off.
     pub unknown_keys: Vec<String>,
-    /// Robots in its statistics that it cannot answer, with the reason.
+    /// Robots in its statistics that it cannot act for, with the reason.
     pub unusable_tags: Vec<String>,
-    /// Whatever else keeps it from being loaded, in words.
+    /// Other problems that prevent loading.
     pub problems: Vec<String>,
 }
 
-/// A robot.
+/// One robot of a checkpoint.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct TagInspection {
-    /// The name of its statistics.
+    /// Name of its statistics.
     pub tag: String,
     /// Cameras in the order of the prompt.
     pub cameras: Vec<String>,
-    /// Another set of cameras it can be given.
+    /// Alternative set of cameras.
     pub cameras_alternative: Vec<String>,
     /// Values of the state.
     pub state_dim: usize,
@@ -90,35 +90,35 @@ pub struct TagInspection {
     pub action_dim: usize,
     /// Rows of a chunk.
     pub horizon: usize,
-    /// Rows meant to be executed.
+    /// Rows to execute.
     pub n_action_steps: usize,
-    /// What the prompt calls the robot.
+    /// Wording of the prompt for the robot.
     pub setup: String,
-    /// What the prompt calls the actions.
+    /// Wording of the prompt for the actions.
     pub control_mode: String,
-    /// Which statistics scale it.
+    /// Statistics that scale it.
     pub norm_mode: NormMode,
     /// Dimensions of the action that are not scaled.
     pub unscaled: Vec<usize>,
-    /// Whether its joints are counted otherwise than the robot's.
+    /// Whether its joint signs or zero offsets differ from the robot's.
     pub calibrated: bool,
 }
 
-/// What a precision takes.
+/// Memory for one precision.
 #[derive(Debug, Clone, Copy, serde::Serialize)]
 pub struct Memory {
     /// The precision.
     pub precision: Precision,
     /// Bytes of the loaded weights.
     pub weights: u64,
-    /// Most memory of this process while loading onto the CPU.
+    /// Peak memory of the process while loading onto the CPU.
     pub peak_on_cpu: u64,
-    /// Most memory of this process while loading onto a GPU: the largest tensor and its copy on the way there.
+    /// Peak memory of the process while loading onto a GPU: the largest tensor and its copy in transfer.
     pub peak_beside_gpu: u64,
 }
 
 impl Inspection {
-    /// Whether it can be loaded, as far as headers tell.
+    /// Whether it can be loaded, judged by the headers.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.missing.is_empty()
@@ -128,11 +128,11 @@ impl Inspection {
     }
 }
 
-/// Looks at a policy folder.
+/// Inspects a checkpoint folder.
 ///
 /// # Errors
-/// [`LoadError`] if `config.json` (of a LeRobot folder, that of its base) cannot be used; without it nothing else can be
-/// said.
+/// [`LoadError`] if `config.json` (of a LeRobot folder, that of its base) cannot be used; without it nothing else
+/// can be checked.
 pub fn inspect(files: &Files) -> Result<Inspection, LoadError> {
     let bytes = files.read(config::FILE)?;
     let mut problems = Vec::new();
@@ -214,7 +214,7 @@ pub fn inspect(files: &Files) -> Result<Inspection, LoadError> {
     })
 }
 
-/// The configuration, and what else the folder says of robots if it says it well.
+/// The configuration, the description of a policy if it is valid, and the name of the layout.
 fn describe(
     files: &Files,
     bytes: &[u8],
@@ -266,7 +266,7 @@ fn modes(config: &Config, trained: ActionMode, action_tokenizer: bool) -> Vec<Mo
         .collect()
 }
 
-/// A fine-tuned checkpoint may carry the statistics of robots that its shorter chunk does not fit.
+/// The usable robots. A fine-tuned checkpoint can carry statistics of robots whose chunks are longer than its own.
 fn tags(described: &CheckpointDescription, unusable: &mut Vec<String>) -> Vec<TagInspection> {
     let mode = described.stats.mode();
     let mut found = Vec::new();
@@ -369,7 +369,7 @@ fn memory(expected: &[TensorSpec], config: &Config, precision: Precision) -> Mem
         .map(|entry| entry.loaded_bytes(precision))
         .max()
         .unwrap_or(0);
-    // Cosines and sines of every position, and the angles that they are made of.
+    // Cosines, sines and angles of every position.
     let rotary = 3 * 4 * (text.max_position_embeddings * text.head_dim) as u64;
     Memory {
         precision,

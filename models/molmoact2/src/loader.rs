@@ -1,8 +1,8 @@
-//! From checkpoint names to modules. Only this file and the one below it know a tensor's name.
+//! Tensors of a checkpoint, by name, into the network.
 //!
 //! # Names
-//! Relative to a prefix that is empty in the published files and `model.` or the like where the
-//! network was saved inside a policy; it is found by looking for the embedding table.
+//! Names follow a prefix, which is empty in the published files and `model.` or similar where the network was saved
+//! inside a policy. The name of the embedding table reveals it.
 //!
 //! | part | names |
 //! |---|---|
@@ -15,8 +15,9 @@
 //! Linear weights are stored `[outputs, inputs]` and transposed here once. Projections that read
 //! the same input are joined, and the factor of the attention scores is folded into the queries.
 //!
-//! Which layers stay in `f32` whatever precision is asked for: the pooling, whose inputs and scores leave the range of
-//! `f16`, and the expert's way in and out, where an error reaches the actions unmixed. See [`WeightsByUse`] for four bits.
+//! Some layers stay in `f32` in every precision: the pooling, whose inputs and scores exceed the range of `f16`,
+//! and the input and output layers of the expert, whose errors reach the actions directly. [`WeightsByUse`] has the
+//! rule for four bits.
 
 use std::collections::BTreeSet;
 
@@ -57,7 +58,7 @@ impl Network {
         Self::load_as(checkpoint, config, device, Precision::F32, None)
     }
 
-    /// The same with the large matrices in `precision`, telling `progress` the bytes read.
+    /// Like [`Network::load`] with the large matrices in `precision`; `progress` gets the bytes read so far.
     ///
     /// # Errors
     /// As [`Network::load`], and [`LoadError::Checkpoint`] for a precision that the device cannot compute in.
@@ -92,14 +93,14 @@ impl Network {
     }
 }
 
-/// One checkpoint, read in the precisions that different parts are kept in.
+/// One checkpoint, read in the precision of each part of the network.
 struct WeightsByUse<'a> {
-    /// `f32` always.
+    /// Always `f32`.
     exact: Weights<'a>,
-    /// The precision asked for, but eight bits where four would be asked for: vision, expert, embeddings and output head
-    /// are a fifth of the weights and lose the most.
+    /// The requested precision, but eight bits instead of four: vision, expert, embeddings and output head are a
+    /// fifth of the weights and lose the most.
     delicate: Weights<'a>,
-    /// The precision asked for.
+    /// The requested precision.
     main: Weights<'a>,
 }
 
@@ -113,8 +114,8 @@ impl<'a> WeightsByUse<'a> {
     }
 }
 
-/// Tensors that are in some files and in no network: the rotation's frequencies, which are
-/// computed, and vision blocks after the last one whose output is used.
+/// Whether a tensor may be in a file without being in the network: rotary frequencies, which are computed, and
+/// vision blocks after the last one whose output is used.
 pub(crate) fn may_be_left(name: &str, vit_blocks: usize) -> bool {
     if name.ends_with("rotary_emb.inv_freq") {
         return true;
@@ -140,7 +141,7 @@ pub(crate) fn find_prefix(
         })
 }
 
-/// Before gigabytes are read, or room is made for them, that all tensors are there in their shapes, and no others.
+/// Checks that the checkpoint has every tensor in its shape and no others, before gigabytes are read or allocated.
 fn check_tensors(
     checkpoint: &Checkpoint,
     prefix: &str,
@@ -175,7 +176,7 @@ fn unsupported(what: impl Into<String>, why: impl Into<String>) -> LoadError {
     }
 }
 
-/// Refuses what the network would compute wrongly, by name.
+/// Refuses configurations that the network does not implement, by key.
 pub(crate) fn check_supported(config: &Config) -> Result<(), LoadError> {
     let text = &config.text;
     let wants = |ok: bool, what: String, why: &str| {

@@ -1,6 +1,6 @@
-//! The two ways a policy answers.
+//! Modes of a policy, one for each head.
 
-/// Which head answers.
+/// The head that answers.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize,
 )]
@@ -9,7 +9,7 @@ pub enum Mode {
     /// The flow-matching expert.
     #[default]
     Continuous,
-    /// Action tokens from the language model's own head.
+    /// Action tokens from the language model's output head.
     Discrete,
 }
 

@@ -30,8 +30,8 @@ mod load;
 #[derive(Debug)]
 pub struct Policy {
     model: Model,
-    /// The heads that were trained. A policy made from a checkpoint may use fewer than the checkpoint's
-    /// `action_mode` says, which keeps deciding what the expert looks at.
+    /// The heads that were trained. A fine-tuned policy can use fewer than `action_mode` of its base checkpoint
+    /// names; that key still decides which tokens the expert attends to.
     trained: ActionMode,
     normalize_language: bool,
     stats: NormStats,
@@ -42,12 +42,12 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// What this policy is and which robots it knows.
+    /// Description of the policy and of its robots.
     pub fn info(&self) -> &PolicyInfo {
         &self.info
     }
 
-    /// The network, for those who want a stage of it.
+    /// The network, for access to single stages.
     pub fn network(&self) -> &Network {
         &self.model.network
     }
@@ -64,7 +64,7 @@ impl Policy {
     /// Answers an observation, waiting for the device. In a browser use [`Policy::act_async`].
     ///
     /// # Errors
-    /// [`ActError`]; bad input is named, and the policy can be asked again.
+    /// [`ActError`]. Bad input is named, and the policy stays usable.
     pub fn act(
         &self,
         observation: &Observation<'_>,
@@ -73,12 +73,11 @@ impl Policy {
         layers::wait(self.act_async(observation, options))
     }
 
-    /// Like [`Policy::act`], and in discrete mode calls `on_tokens` after every action token with the
-    /// FAST ids so far, on this thread: a caller that takes its time delays the answer. In continuous
-    /// mode there is nothing to tell.
+    /// Like [`Policy::act`], and in discrete mode calls `on_tokens` after every action token with the FAST ids so
+    /// far, on this thread, so that a slow callback delays the answer. Never called in continuous mode.
     ///
     /// # Errors
-    /// As [`Policy::act`]; ids that were told before an error belong to no chunk.
+    /// As [`Policy::act`]. Ids that were passed on before an error belong to no chunk.
     pub fn act_streaming(
         &self,
         observation: &Observation<'_>,
@@ -100,7 +99,7 @@ impl Policy {
         self.answer(observation, options, &mut |_| {}).await
     }
 
-    /// A batch of one.
+    /// Answers a batch of one.
     async fn answer(
         &self,
         observation: &Observation<'_>,
@@ -119,9 +118,8 @@ impl Policy {
     /// Answers any number of requests, at most `max_batch` of them (0 counts as 1) in one pass through the
     /// network, waiting for the device. Memory for images, prompts and chunks grows with that number.
     ///
-    /// The answers come in the order of the requests, each what [`Policy::act`] gives for it alone up to the
-    /// rounding of `f32`; one that fails does not touch the others. The [`Action::stages`] are times of the
-    /// whole batch.
+    /// The answers come in the order of the requests. Each equals the answer of [`Policy::act`] up to the rounding
+    /// of `f32`, and a failing request does not affect the others. [`Action::stages`] are times of the whole batch.
     pub fn act_batch(
         &self,
         requests: &[Request<'_>],
@@ -130,8 +128,8 @@ impl Policy {
         self.act_batch_streaming(requests, max_batch, &mut |_, _| {})
     }
 
-    /// Like [`Policy::act_batch`], and in discrete mode calls `on_tokens` with a request's place and its FAST ids
-    /// so far after each of its action tokens, as [`Policy::act_streaming`] does.
+    /// Like [`Policy::act_batch`], and in discrete mode calls `on_tokens` with the index of a request and its FAST
+    /// ids so far after each of its action tokens, as [`Policy::act_streaming`] does.
     pub fn act_batch_streaming(
         &self,
         requests: &[Request<'_>],
@@ -160,15 +158,15 @@ impl Policy {
         answers
     }
 
-    /// Whether the policy was also made to be asked questions.
+    /// Whether the policy can answer questions in text.
     pub fn can_answer(&self) -> bool {
         self.chat.can_answer()
     }
 
-    /// Answers a question in words, as [`Vlm::ask`] does.
+    /// Answers a question in text, as [`crate::Vlm::ask`] does.
     ///
     /// # Errors
-    /// [`AskError::ActionsOnly`] for a policy that was made for actions alone; else as [`Vlm::ask`].
+    /// [`AskError::ActionsOnly`] for a policy without a chat template; else as [`crate::Vlm::ask`].
     pub fn ask(
         &self,
         question: &str,
@@ -186,7 +184,7 @@ impl Policy {
         layers::wait(generator.answer(question, images, options, on_text))
     }
 
-    /// Answers one batch, whatever its size, in the order of its requests.
+    /// Answers one batch in the order of its requests.
     async fn answer_together(
         &self,
         requests: &[Request<'_>],

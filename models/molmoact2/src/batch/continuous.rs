@@ -17,7 +17,7 @@ use crate::mode::Mode;
 use crate::network::expert::{Expert, ExpertContext};
 use crate::network::readback::read;
 
-/// Start of a flow: its noise, and the running chunk that it is steered to.
+/// Start of a flow: its noise, and the target that it is steered towards.
 struct Start {
     noise: Vec<f32>,
     target: Option<SteeringTarget>,
@@ -158,7 +158,8 @@ fn visible(config: &Config, ids: &[u32]) -> Vec<bool> {
     )
 }
 
-/// Action dimensions that the flow moves: without the padding rule the network moves all, so all are computed.
+/// Action dimensions that the flow moves. Without the padding rule the network moves all of them, so all are
+/// computed.
 fn moved_dims(config: &Config, request: &PreparedRequest<'_>, expert: &Expert) -> usize {
     if config.mask_action_dim_padding {
         request.tag.action.dims()
@@ -167,7 +168,8 @@ fn moved_dims(config: &Config, request: &PreparedRequest<'_>, expert: &Expert) -
     }
 }
 
-/// The noise of a request, `[rows, most]` with zeros after its `moved` columns, and its steering target, as wide.
+/// The noise of a request, `[rows, most]` with zeros after its `moved` columns, and its steering target of the same
+/// width.
 fn start(
     request: &PreparedRequest<'_>,
     expert: &Expert,

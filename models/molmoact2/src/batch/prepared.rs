@@ -13,9 +13,9 @@ use crate::input::prompt::Prompt;
 /// One request of a batch.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
-    /// The moment to act on.
+    /// Observation to act on.
     pub observation: Observation<'a>,
-    /// How to answer.
+    /// Options of the answer.
     pub options: &'a ActOptions,
 }
 

@@ -1,8 +1,8 @@
-//! Prepared requests in groups, and each group through its head.
+//! Groups of prepared requests, each run through its head.
 //!
 //! All images of a batch go through the vision tower together. Then requests that can share every pass, that is
-//! those of one mode, one horizon and one number of flow steps, make a group: their prompts are read together,
-//! each at its own positions, and their answers written together. The robot, the length of the prompt, the number of
+//! those of one mode, one horizon and one number of flow steps, make a group: their prompts are read together, each
+//! at its own positions, and their answers are written together. The robot, the length of the prompt, the number of
 //! images, the noise, the running chunk and the action dimensions may differ within a group.
 
 use burn::tensor::Tensor;
@@ -70,7 +70,7 @@ pub(crate) async fn answer(
         let mut clock = StageClock::after(model.network.device(), &stages);
         match run_head(model, &group, &mut clock, on_tokens).await {
             Ok(outputs) => answers.extend(group.finish(outputs, clock)),
-            // One request can be the reason that its whole group failed, so each is tried again alone.
+            // One request can make its whole group fail, so each is tried again alone.
             Err(_) if group.requests.len() > 1 => groups.extend(group.split()),
             Err(error) => answers.extend(group.finish(vec![Err(error)], clock)),
         }

@@ -4,14 +4,14 @@ use layers::{Precision, Progress};
 
 use crate::checkpoint::calibration::Calibration;
 
-/// How a policy is loaded.
+/// Options of loading a checkpoint.
 #[derive(Clone, Default)]
 pub struct LoadOptions<'a> {
-    /// What the large matrices are kept in.
+    /// Precision of the large matrices.
     pub precision: Precision,
-    /// How the robot counts its joints, if otherwise than the checkpoint.
+    /// Joint signs and zero offsets of the robot, if they differ from the checkpoint's.
     pub calibration: Option<Calibration>,
-    /// Told the bytes of the weights read so far and of all of them, every few megabytes.
+    /// Callback that gets the bytes of weights read so far and in total, every few megabytes.
     pub progress: Option<Progress<'a>>,
 }
 

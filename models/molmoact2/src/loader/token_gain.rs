@@ -7,7 +7,7 @@ use crate::network::token_gain::DepthGate;
 
 const GATE: &str = "model.action_expert_depth_gate";
 
-/// The gate, if the configuration has one; without an expert there is nothing to gate.
+/// Loads the gate, if the configuration has one and an expert to use it.
 pub(super) fn load_depth_gate(
     weights: &Weights,
     config: &Config,

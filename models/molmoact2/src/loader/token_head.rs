@@ -1,4 +1,4 @@
-//! Reading the token head of a policy.
+//! The token head of a policy: action tokenizer, token ids and output rows.
 
 use openfast::{FastTokenizer, VlmVocabulary};
 
@@ -9,7 +9,7 @@ use crate::heads::token_head::{ActionIds, NoTokenHead, TokenHead};
 use crate::input::chat;
 use crate::network::Network;
 
-/// The token head of a policy, or why it has none.
+/// Loads the token head, or returns the reason for its absence.
 pub(crate) fn load_token_head(
     files: &Files,
     config: &Config,
@@ -34,7 +34,7 @@ pub(crate) fn load_token_head(
         end,
         end_of_text,
     };
-    // What the model has no token for, it cannot write.
+    // The model cannot write ids that it has no token for.
     let count = tokenizer.vocab_size().min(vocabulary.count());
     let action_head = network.text().head_for(first as usize, count);
     Ok(Ok(TokenHead {
@@ -44,7 +44,8 @@ pub(crate) fn load_token_head(
     }))
 }
 
-/// The action tokenizer of a policy and its place among the model's tokens, or why it does not answer in tokens.
+/// Loads the action tokenizer and its range of the model's tokens, or returns the reason why the policy does not
+/// answer in tokens.
 pub(crate) fn tokenizer_for(
     files: &Files,
     config: &Config,
@@ -72,8 +73,8 @@ pub(crate) fn tokenizer_for(
         .map_err(|_| bad_value(config::FILE, "num_action_tokens", format!("is {tokens}")))?;
     let vocabulary = VlmVocabulary::molmoact2(first, count, start, end)?;
     let tokenizer = FastTokenizer::from_bytes(&tokenizer, &processor)?;
-    // A fit that was asked for fewer ids than its coefficients need has a few more than it declares. One that declares
-    // more than the model has tokens belongs to another model.
+    // A tokenizer that was trained for fewer ids than its coefficients need has a few more than it declares. One
+    // that declares more ids than the model has tokens belongs to another model.
     let ids = tokenizer.vocab_size();
     let declared = tokenizer.config().vocab_size;
     let single = (0..count).any(|id| tokenizer.token_len(id) == Some(1));
@@ -87,7 +88,7 @@ pub(crate) fn tokenizer_for(
 
 const NO_IDS: &str = "config.json does not say which tokens stand for actions";
 
-/// The token that ends an answer: the reference looks into `config.json` first.
+/// The token that ends an answer; as in the reference, `config.json` has precedence.
 fn end_of_text(files: &Files, config: &Config) -> Result<u32, LoadError> {
     if let Some(id) = config.eos_token_id {
         return Ok(id);

@@ -19,8 +19,8 @@ use crate::loader::token_head::load_token_head;
 use crate::mode::Mode;
 use crate::network::Network;
 
-/// The robots that the checkpoint can answer. A fine-tuned one may carry the statistics of others, whose chunks are longer
-/// than its own; but one is needed.
+/// The robots that the checkpoint can act for; at least one is needed. A fine-tuned checkpoint can carry statistics
+/// of robots whose chunks are longer than its own.
 fn tags(stats: &NormStats, config: &Config) -> Result<Vec<TagInfo>, LoadError> {
     let (mut tags, mut refused) = (Vec::new(), None);
     for tag in stats.tags() {
@@ -49,7 +49,7 @@ impl Policy {
         Self::load_with(files, device, &LoadOptions::default())
     }
 
-    /// Reads a policy as `options` say.
+    /// Reads a policy with `options`.
     ///
     /// # Errors
     /// As [`Policy::load`].
@@ -62,7 +62,7 @@ impl Policy {
         if let Some(calibration) = &options.calibration {
             described.stats.calibrate(calibration)?;
         }
-        // What LeRobot leaves in the base.
+        // The files that a LeRobot folder leaves in its base.
         let small = files.base().unwrap_or(files);
         let config = &described.config;
         let PolicyPreprocessing {
