@@ -104,7 +104,7 @@ pub enum ActError {
     },
     /// A dimension that is not normalized lies outside -1..=1.
     #[error(
-        "value {index} of the state (from 0) must lie in -1..=1 for tag {tag:?}: its statistics do not normalise it"
+        "value {index} of the state (from 0) must lie in -1..=1 for tag {tag:?}: its statistics do not normalize it"
     )]
     StateOutOfRange {
         /// The tag.
@@ -147,7 +147,7 @@ pub enum ActError {
         source: vision::ImageError,
     },
     /// The tokenizer failed on the prompt.
-    #[error("the prompt could not be tokenised: {reason}")]
+    #[error("the prompt could not be tokenized: {reason}")]
     Tokenizer {
         /// Message of the tokenizer.
         reason: String,

@@ -189,7 +189,7 @@ pub(crate) fn check_supported(config: &Config) -> Result<(), LoadError> {
     wants(
         !text.norm_after,
         "text_config.norm_after = true".to_owned(),
-        "only blocks that normalise before their branches are implemented",
+        "only blocks that normalize before their branches are implemented",
     )?;
     wants(
         text.rope_scaling.is_none() && text.rope_scaling_layers.is_none(),

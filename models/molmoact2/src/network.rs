@@ -1,4 +1,4 @@
-//! The whole network, as parts that can be run and tested one by one.
+//! The network, as parts that can be run and tested one by one.
 
 pub(crate) mod connector;
 pub(crate) mod expert;
@@ -21,7 +21,7 @@ use crate::network::text_model::TextModel;
 use crate::network::token_gain::DepthGate;
 use crate::network::vit::Vit;
 
-/// Everything a checkpoint holds, on one device.
+/// All parts of a checkpoint's network, on one device.
 #[derive(Debug)]
 pub struct Network {
     pub(crate) vit: Vit,
@@ -54,12 +54,12 @@ impl Network {
         self.expert.as_ref()
     }
 
-    /// What dims the expert's view of depth tokens, if the checkpoint has it.
+    /// The gate over the expert's view of depth tokens, if the checkpoint has one.
     pub fn depth_gate(&self) -> Option<&DepthGate> {
         self.depth_gate.as_ref()
     }
 
-    /// Bytes that its weights take, on the device and beside it.
+    /// Bytes of the weights, on the device and on the host.
     pub fn weight_bytes(&self) -> u64 {
         self.weight_bytes
     }

@@ -1,4 +1,4 @@
-//! Normalisation against the reference, and the errors of a statistics file.
+//! Normalization against the reference, and the errors of a statistics file.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "common/inputs.rs"]

@@ -1,4 +1,4 @@
-//! Writing an answer token by token.
+//! Generation of a text answer, token by token.
 
 use std::ops::ControlFlow;
 
@@ -18,10 +18,10 @@ use crate::network::Network;
 use crate::network::readback::read;
 use crate::network::text_model::{TextModel, Until, prefill_bias};
 
-/// Who is told each new piece of an answer, and may stop it.
+/// Callback that gets each new piece of an answer and can stop the generation.
 pub type TextCallback<'a> = dyn FnMut(&str) -> ControlFlow<()> + Send + 'a;
 
-/// What of a loaded model is needed to talk.
+/// The parts of a loaded model that answer questions.
 pub(crate) struct AnswerGenerator<'a> {
     pub(crate) network: &'a Network,
     pub(crate) images: &'a ImagePreprocessor,
@@ -88,9 +88,9 @@ impl AnswerGenerator<'_> {
             }
             hidden = step(text, &mut cache, token)?;
         };
-        // Bytes of a character that never came to its end.
+        // Bytes of a character that was not completed.
         if let Some(rest) = text_so_far.end(self.tokenizer.decode(&written)?) {
-            // Nothing follows that could be stopped.
+            // Nothing is left to stop.
             let _ = on_text(&rest);
         }
         clock.end("decode");
@@ -110,7 +110,7 @@ impl AnswerGenerator<'_> {
         })
     }
 
-    /// Ids of a prompt, its placeholders replaced by the tokens of the images.
+    /// Ids of a prompt, with image tokens in place of its placeholders.
     fn encode(&self, prompt: &str, batch: &ImageBatch) -> Result<EncodedText, ActError> {
         let mut grids = batch.grids.iter();
         let mut expanded = String::with_capacity(prompt.len());
@@ -126,7 +126,7 @@ impl AnswerGenerator<'_> {
     }
 }
 
-/// Feeds one token; gives its final hidden state.
+/// Feeds one token and returns its final hidden state.
 fn step(text: &TextModel, cache: &mut KvCache, token: u32) -> Result<Tensor<2>, ActError> {
     if cache.len() >= text.max_positions() {
         return Err(ActError::TooLong {
@@ -139,22 +139,22 @@ fn step(text: &TextModel, cache: &mut KvCache, token: u32) -> Result<Tensor<2>, 
         .ok_or_else(ActError::no_hidden_state)
 }
 
-/// Text that grows token by token, told only up to where it cannot change any more.
+/// Text that grows token by token, passed on only as far as it is final.
 ///
-/// A byte-level token can end inside a character; until the rest comes, decoding shows U+FFFD there.
+/// A byte-level token can end inside a character; until the rest arrives, decoding yields U+FFFD there.
 #[derive(Debug, Default)]
 struct IncrementalText {
     emitted: String,
 }
 
 impl IncrementalText {
-    /// Takes the text of all tokens so far; gives what is new and whole.
+    /// Takes the text of all tokens so far, and returns its new complete characters.
     #[allow(clippy::needless_pass_by_value, reason = "callers have just made it")]
     fn grow(&mut self, text: String) -> Option<String> {
         self.add(text.trim_end_matches('\u{FFFD}'))
     }
 
-    /// Takes the text of all tokens; gives the rest, whole or not.
+    /// Takes the text of all tokens, and returns the rest, complete or not.
     #[allow(clippy::needless_pass_by_value, reason = "callers have just made it")]
     fn end(&mut self, text: String) -> Option<String> {
         self.add(&text)

@@ -1,6 +1,6 @@
 //! Points and boxes in an answer.
 //!
-//! What the family writes, and where that is laid down:
+//! Forms that this family of models writes, with the source of each:
 //!
 //! | form | scale | source |
 //! |---|---|---|
@@ -8,12 +8,12 @@
 //! | `<tracks coords="1 1 259 340;2 1 248 335">cup</tracks>` | 0–1000 | the same |
 //! | `<boxes coords="1 1 160 230 480 590">objects</boxes>` | 0–1000 with three digits, 0–100 with two | `BoxFormatter` in `experiments/olmo/preprocessing/box_formatter.py` of the MolmoAct2 training code |
 //! | `<point x="63.5" y="44.5" alt="cup">cup</point>`, `<points x1="…" y1="…" x2="…" …>` | per cent | Molmo 1; `LegacyPointFormatting` in the first file |
-//! | `[(0.461, 0.527), (0.498, 0.521)]` | 0–1 | what RoboPoint (arXiv 2406.10721) and RefSpatial (arXiv 2506.04308), part of Molmo2-ER's training, ask for in words |
+//! | `[(0.461, 0.527), (0.498, 0.521)]` | 0–1 | the prompts of RoboPoint (arXiv 2406.10721) and RefSpatial (arXiv 2506.04308), part of Molmo2-ER's training |
 //!
 //! `coords` holds one group per image, divided by a tab or one of `;:,`. A group is the number of the image,
-//! counted from 1 in the order of the prompt, then for every mark its number and its coordinates: x y of a
-//! point, x1 y1 x2 y2 of a box. Points have three or four digits each. The last two forms name no image, so they
-//! are read only where there was just one.
+//! counted from 1 in the order of the prompt, then for every mark its number and its coordinates: x y of a point,
+//! x1 y1 x2 y2 of a box. Points have three or four digits each. The last two forms name no image, so they are read
+//! only for a single image.
 //!
 //! Anything else stays text: a wrong count, a number out of range, an image that was not shown, an attribute
 //! without its quotes, a tag that the answer's end cut off.
@@ -23,12 +23,12 @@ use std::ops::Range;
 mod coords;
 mod tag;
 
-/// A place in an image.
+/// A point in an image.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Point {
-    /// Which of the images, from 0.
+    /// Index of the image, from 0.
     pub image: usize,
-    /// The number the model gave it: the same in several images means the same thing.
+    /// Number given by the model; equal numbers in several images denote the same thing.
     pub id: u32,
     /// Pixels from the left edge.
     pub x: f32,
@@ -39,21 +39,21 @@ pub struct Point {
 /// A rectangle in an image.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct BoundingBox {
-    /// Which of the images, from 0.
+    /// Index of the image, from 0.
     pub image: usize,
-    /// The number the model gave it.
+    /// Number given by the model.
     pub id: u32,
-    /// Pixels from the left edge to its left.
+    /// Left side, in pixels from the left edge of the image.
     pub left: f32,
-    /// Pixels from the top edge to its top.
+    /// Top side, in pixels from the top edge of the image.
     pub top: f32,
-    /// Pixels from the left edge to its right.
+    /// Right side, in pixels from the left edge of the image.
     pub right: f32,
-    /// Pixels from the top edge to its bottom.
+    /// Bottom side, in pixels from the top edge of the image.
     pub bottom: f32,
 }
 
-/// The marks of one piece of markup.
+/// Points or boxes of one piece of markup.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Shapes {
@@ -66,11 +66,11 @@ pub enum Shapes {
 /// One piece of markup in an answer.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Markup {
-    /// The bytes of the answer that it takes up.
+    /// Byte range in the answer.
     pub span: Range<usize>,
-    /// What is marked, in the model's words; may be empty.
+    /// Label in the model's wording; can be empty.
     pub label: String,
-    /// Where it is, in pixels of the images as they were given; at least one.
+    /// At least one point or box, in pixels of the images as they were given.
     #[serde(flatten)]
     pub shapes: Shapes,
 }
@@ -104,7 +104,7 @@ pub fn parse(text: &str, sizes: &[[usize; 2]]) -> Vec<Markup> {
     found
 }
 
-/// The answer as people read it: each piece of markup as its label.
+/// The answer for display, with each piece of markup replaced by its label.
 #[must_use]
 pub fn plain(text: &str, marks: &[Markup]) -> String {
     let mut out = String::with_capacity(text.len());
@@ -118,8 +118,8 @@ pub fn plain(text: &str, marks: &[Markup]) -> String {
     out
 }
 
-/// Like [`plain`], for an answer that is still being written: markup that has begun and may yet come to its end is
-/// left out instead of being shown as raw coordinates.
+/// Like [`plain`], for an unfinished answer: markup that is not complete yet is left out instead of shown as raw
+/// coordinates.
 #[must_use]
 pub fn plain_so_far(text: &str, marks: &[Markup]) -> String {
     let from = marks.last().map_or(0, |mark| mark.span.end);
@@ -130,17 +130,17 @@ pub fn plain_so_far(text: &str, marks: &[Markup]) -> String {
     plain(text.get(..open).unwrap_or(text), marks)
 }
 
-/// Where markup begins that the end of `text` cuts off.
+/// Start of markup that the end of `text` cuts off.
 fn unfinished(text: &str) -> Option<usize> {
     text.match_indices('<').find_map(|(at, opening)| {
         let rest = text.get(at + opening.len()..)?;
-        // An end tag belongs to a tag that was read without it.
+        // An end tag can belong to a tag that was read without it.
         let rest = rest.strip_prefix('/').unwrap_or(rest);
         let is_named = tag::NAMES.iter().any(|name| {
             let after = rest.strip_prefix(name);
             name.starts_with(rest) || after.is_some_and(|after| after.starts_with(' '))
         });
-        // One that came to its end and was not understood stays text.
+        // A complete one that was not understood stays text.
         (is_named && !rest.contains("</")).then_some(at)
     })
 }

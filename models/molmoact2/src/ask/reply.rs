@@ -3,18 +3,18 @@
 use crate::ask::grounding::Markup;
 use crate::clock::Stage;
 
-/// How to answer.
+/// Options of an answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AskOptions {
-    /// Most tokens of the answer.
+    /// Maximum number of tokens of the answer.
     pub max_tokens: usize,
-    /// 0 takes the likeliest token every time; above, tokens are drawn, the more freely the higher.
+    /// Sampling temperature; 0 is greedy decoding.
     pub temperature: f32,
-    /// Draw only among the likeliest tokens that together have this probability; 1 is all of them.
+    /// Nucleus sampling: the probability mass of the likeliest tokens to sample from; 1 is all of them.
     pub top_p: f32,
-    /// Seed of the draws.
+    /// Seed of the sampling.
     pub seed: u64,
-    /// Whether to keep [`Reply::logits`].
+    /// Whether to return [`Reply::logits`].
     pub dumps: bool,
 }
 
@@ -30,37 +30,37 @@ impl Default for AskOptions {
     }
 }
 
-/// Why an answer ended.
+/// Reason why an answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FinishReason {
-    /// The model said so.
+    /// The model generated an end token.
     EndOfText,
-    /// It reached [`AskOptions::max_tokens`].
+    /// [`AskOptions::max_tokens`] was reached.
     MaxTokens,
-    /// It reached the model's last position.
+    /// The last position of the model was reached.
     Positions,
-    /// Whoever asked had heard enough.
+    /// The caller stopped the generation.
     Stopped,
 }
 
 /// An answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reply {
-    /// The answer as the model wrote it, special tokens left out.
+    /// Text of the answer, without special tokens.
     pub text: String,
-    /// Its tokens, with the one that ended it.
+    /// Token ids of the answer, including the end token.
     pub ids: Vec<u32>,
-    /// Why it ended.
+    /// Reason why it ended.
     pub finish_reason: FinishReason,
     /// The points and boxes in the text, in pixels of the images as they were given.
     pub marks: Vec<Markup>,
     /// The prompt as text, each image as its placeholder.
     pub prompt: String,
-    /// The prompt as the network read it.
+    /// Token ids of the prompt.
     pub prompt_ids: Vec<u32>,
-    /// The scores each token was picked from, if asked for.
+    /// Logits that each token was sampled from, if requested.
     pub logits: Option<Vec<Vec<f32>>>,
-    /// Where the time went: `preprocess`, `vision`, `prefill`, `decode`.
+    /// Time of each stage: `preprocess`, `vision`, `prefill`, `decode`.
     pub stages: Vec<Stage>,
 }

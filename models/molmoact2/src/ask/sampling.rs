@@ -1,9 +1,9 @@
-//! Choosing the next token of an answer.
+//! Token sampling with temperature and nucleus (top-p).
 
 use crate::ask::reply::AskOptions;
 use crate::error::{ActError, AskError};
 
-/// Takes the likeliest token, or draws one.
+/// Token sampler, greedy at temperature 0.
 #[derive(Debug)]
 pub(crate) struct TokenSampler {
     temperature: f64,
@@ -36,7 +36,7 @@ impl TokenSampler {
         })
     }
 
-    /// The id of the next token. NaN counts as impossible.
+    /// Id of the next token. NaN has probability 0.
     pub(crate) fn sample(&mut self, scores: &[f32]) -> Result<u32, ActError> {
         let best = best(scores).ok_or(ActError::NotFinite {
             what: "every score of the language model",
@@ -49,16 +49,16 @@ impl TokenSampler {
             .zip(scores)
             .filter(|(_, score)| !score.is_nan())
             .map(|(id, score)| {
-                // Equal infinities differ by NaN, and are as likely as can be.
+                // Equal infinities differ by NaN, and have the highest probability.
                 let below = f64::from(*score) - most;
                 let below = if below.is_nan() { 0.0 } else { below };
                 (id, (below / self.temperature).exp())
             })
             .collect();
-        // Likeliest first; equals by id, so that the draw depends on the seed alone.
+        // Likeliest first, ties by id, so that the draw depends on the seed alone.
         shares.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         let total: f64 = shares.iter().map(|(_, share)| share).sum();
-        // As the reference: a token stays if those before it do not already make up `top_p`.
+        // As in the reference, a token stays if the tokens before it do not reach `top_p`.
         let mut kept = 0.0;
         let mut count = 0;
         for (_, share) in &shares {
@@ -75,11 +75,11 @@ impl TokenSampler {
                 return Ok(*id);
             }
         }
-        // Rounding can leave a crumb over.
+        // Rounding can leave a remainder.
         Ok(best.0)
     }
 
-    /// A number in 0..1.
+    /// A uniform draw from 0..1.
     fn uniform(&mut self) -> f64 {
         self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.state;

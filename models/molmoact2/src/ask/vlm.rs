@@ -1,4 +1,4 @@
-//! Questions in words: a plain VLM, or a policy that was taught to talk as well.
+//! Vision-language models that answer questions about images.
 
 use burn::tensor::Device;
 use layers::Precision;
@@ -17,10 +17,10 @@ use crate::input::tokenizer::TextTokenizer;
 use crate::loader::options::LoadOptions;
 use crate::network::Network;
 
-/// A vision-language model: images and a question in, an answer in words out.
+/// A vision-language model: images and a question in, text out.
 ///
-/// `Molmo2-ER` is one. A policy's folder can be read as one too if it brings a chat template; what only actions
-/// need is then left unread.
+/// `Molmo2-ER` is one. The folder of a policy with a chat template can be loaded as one too; files that only
+/// actions need are then not read.
 #[derive(Debug)]
 pub struct Vlm {
     config: Config,
@@ -31,25 +31,25 @@ pub struct Vlm {
     info: VlmInfo,
 }
 
-/// What a vision-language model is.
+/// Description of a vision-language model.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct VlmInfo {
-    /// The name of its folder.
+    /// Name of its folder.
     pub name: String,
     /// Number of weights.
     pub parameters: u64,
-    /// The type the weights are stored in.
+    /// Type that the weights are stored in.
     pub dtype: String,
-    /// What the large matrices are kept in.
+    /// Precision of the large matrices.
     pub precision: Precision,
     /// Whether images are read in several crops.
     pub tiled: bool,
-    /// Most tokens of a prompt and its answer together.
+    /// Limit on the tokens of a prompt and its answer together.
     pub max_positions: usize,
 }
 
 impl Vlm {
-    /// Whether a folder holds a model that only answers questions and moves no robot.
+    /// Whether a folder holds a model that only answers questions and has no actions.
     ///
     /// # Errors
     /// [`LoadError`] for a `config.json` that cannot be used.
@@ -66,7 +66,7 @@ impl Vlm {
         Self::load_with(files, device, &LoadOptions::default())
     }
 
-    /// Reads a checkpoint as `options` say; how a robot counts its joints is of no interest here.
+    /// Reads a checkpoint with `options`, whose calibration is ignored.
     ///
     /// # Errors
     /// As [`Vlm::load`].
@@ -81,7 +81,7 @@ impl Vlm {
         } else {
             Config::parse(&bytes)?
         };
-        // What LeRobot leaves in the base.
+        // The files that a LeRobot folder leaves in its base.
         let small = files.base().unwrap_or(files);
         let VlmPreprocessing {
             images,
@@ -114,31 +114,31 @@ impl Vlm {
         })
     }
 
-    /// What it is.
+    /// Description of the model.
     pub fn info(&self) -> &VlmInfo {
         &self.info
     }
 
-    /// The network, for those who want a stage of it.
+    /// The network, for access to single stages.
     pub fn network(&self) -> &Network {
         &self.network
     }
 
-    /// How it reads images.
+    /// The image preprocessing.
     pub fn images(&self) -> &ImagePreprocessor {
         &self.images
     }
 
-    /// Whether the checkpoint was made to be asked questions.
+    /// Whether the checkpoint can answer questions.
     pub fn can_answer(&self) -> bool {
         self.chat.can_answer()
     }
 
-    /// Answers a question about any number of images, waiting for the device. `told` is called with each new
-    /// piece of the answer, which ends between characters; the pieces together are [`Reply::text`].
+    /// Answers a question about any number of images, waiting for the device. `on_text` gets each new piece of the
+    /// answer, in whole characters; the pieces together are [`Reply::text`].
     ///
     /// # Errors
-    /// [`AskError`]; bad input is named, and the model can be asked again.
+    /// [`AskError`]. Bad input is named, and the model stays usable.
     pub fn ask(
         &self,
         question: &str,

@@ -1,9 +1,9 @@
-//! Between the joint angles a robot reports and those its checkpoint was trained on.
+//! Calibration between the joint angles of a robot and those that its checkpoint was trained on.
 //!
 //! The SO-100 and SO-101 checkpoints were trained in the joint convention LeRobot had before its calibration
-//! changed. A robot calibrated since counts its shoulder lift the other way and from elsewhere; its state has to
-//! be turned before it is normalised and the actions turned back. What to turn is data: the same two lists that
-//! LeRobot keeps in `joint_signs` and `joint_offsets`.
+//! changed. A robot that was calibrated since has another sign and zero of the shoulder lift, so its state is
+//! converted before normalization and the actions are converted back. The conversion is given by two lists, the
+//! `joint_signs` and `joint_offsets` of LeRobot.
 
 use serde::Deserialize;
 
@@ -15,9 +15,9 @@ use crate::error::LoadError;
 pub struct Calibration {
     /// 1 or -1 for each joint.
     pub joint_signs: Vec<f32>,
-    /// For each joint, in the checkpoint's units.
+    /// Zero offset of each joint, in the checkpoint's units.
     pub joint_offsets: Vec<f32>,
-    /// The tag it is for; all tags of a checkpoint when absent.
+    /// The tag that it applies to; all tags of a checkpoint when absent.
     #[serde(default)]
     pub tag: Option<String>,
 }
@@ -34,7 +34,7 @@ impl Calibration {
         Ok(read)
     }
 
-    /// Two lists that belong together, either both or neither.
+    /// A calibration from its two lists, of which both or neither are given.
     pub(crate) fn from_lists(
         signs: Option<Vec<f32>>,
         offsets: Option<Vec<f32>>,
@@ -67,7 +67,7 @@ impl Calibration {
                 "joint_signs has {signs} values and joint_offsets {offsets}; both must have one per joint"
             ));
         }
-        // The way back is right only for these.
+        // The inverse is exact only for these.
         if let Some(sign) = self.joint_signs.iter().find(|sign| sign.abs() != 1.0) {
             return bad(format!(
                 "joint_signs contains {sign}; only 1 and -1 are signs"
@@ -79,13 +79,13 @@ impl Calibration {
         Ok(())
     }
 
-    /// Joints it covers.
+    /// Number of joints that it covers.
     #[must_use]
     pub fn joints(&self) -> usize {
         self.joint_signs.len()
     }
 
-    /// A measured state as the checkpoint counts it.
+    /// A measured state in the checkpoint's convention.
     #[must_use]
     pub fn to_model(&self, state: &[f32]) -> Vec<f32> {
         let mut turned = state.to_vec();
@@ -95,7 +95,7 @@ impl Calibration {
         turned
     }
 
-    /// Rows of actions (`[rows, dims]`) as the robot counts them.
+    /// Rows of actions (`[rows, dims]`) in the robot's convention.
     #[must_use]
     pub fn to_robot(&self, actions: &[f32], dims: usize) -> Vec<f32> {
         let mut turned = actions.to_vec();

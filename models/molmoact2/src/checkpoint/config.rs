@@ -1,8 +1,8 @@
 //! `config.json`, read key by key.
 //!
-//! Names are those of the file, so that a value can be found there; sections lose their `_config`. Keys that
-//! change nothing in inference (dropout, initialisation, training) are not read. Nothing is assumed about the
-//! sizes: what a key says is used, and what contradicts another key is refused with both named.
+//! Fields are named after their keys; sections lose their `_config`. Keys that do not affect inference (dropout,
+//! initialization, training) are not read. No sizes are assumed: every value comes from the file, and contradictory
+//! values are refused with both keys named.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -19,7 +19,7 @@ pub use sections::{ActionExpertConfig, AdapterConfig, TextConfig, TopConfig, Vit
 /// File name in a policy folder.
 pub const FILE: &str = "config.json";
 
-/// Which heads were trained.
+/// The trained heads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ActionMode {
@@ -31,13 +31,13 @@ pub enum ActionMode {
     Both,
 }
 
-/// What a checkpoint was made for.
+/// Kind of a checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Robots: it has an action expert, action tokens, or both.
+    /// A robot policy, with an action expert, action tokens, or both.
     Policy,
-    /// Questions about images, and nothing else: `model_type` "molmo2", or no expert and no action tokens. The
-    /// keys about robots mean nothing in such a file and may be absent.
+    /// A plain vision-language model: `model_type` "molmo2", or no expert and no action tokens. Robot keys have no
+    /// meaning in such a file and can be absent.
     VisionLanguage,
 }
 
@@ -45,7 +45,7 @@ pub enum Kind {
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the keys of the file")]
 pub struct Config {
-    /// What the checkpoint was made for.
+    /// Kind of the checkpoint.
     pub kind: Kind,
     pub vit: VitConfig,
     pub adapter: AdapterConfig,
@@ -65,8 +65,8 @@ impl std::ops::Deref for Config {
 }
 
 impl Config {
-    /// Keys of `config.json` that nothing here reads and that are not known to change nothing, with their section.
-    /// [`Config::parse`] takes a file with them only where they are off (null, false, 0 or empty) or private (`_...`).
+    /// Keys of `config.json` that are neither read nor known to be irrelevant, with their section.
+    /// [`Config::parse`] accepts them only where they are off (null, false, 0 or empty) or private (`_...`).
     ///
     /// # Errors
     /// [`LoadError::BadFile`] if it is not JSON.
@@ -77,12 +77,12 @@ impl Config {
     /// Reads the bytes of `config.json`.
     ///
     /// # Errors
-    /// [`LoadError::BadFile`] for a missing key or a value of the wrong type, [`LoadError::BadValue`] for
-    /// values that are impossible or contradict each other, [`LoadError::Unsupported`] for kinds of model
-    /// that are not read. Each names the key.
+    /// [`LoadError::BadFile`] for a missing key or a value of the wrong type, [`LoadError::BadValue`] for values
+    /// that are impossible or contradict each other, [`LoadError::Unsupported`] for kinds of model that are not
+    /// supported. Each names the key.
     pub fn parse(bytes: &[u8]) -> Result<Self, LoadError> {
         let mut raw: Value = crate::error::parse_json(FILE, bytes)?;
-        keys::refuse_unknown_behaviour(&raw)?;
+        keys::refuse_unknown_behavior(&raw)?;
         let kind = kind(&raw)?;
         match kind {
             Kind::Policy => require(&raw)?,
@@ -142,7 +142,7 @@ fn kind(raw: &Value) -> Result<Kind, LoadError> {
     })
 }
 
-/// The first key of a policy that is not there, in the words of the reader.
+/// Refuses a policy without one of its required keys, with the message of the JSON reader.
 fn require(raw: &Value) -> Result<(), LoadError> {
     match ROBOT_KEYS.iter().find(|key| raw.get(key).is_none()) {
         Some(key) => Err(LoadError::BadFile {
@@ -154,7 +154,7 @@ fn require(raw: &Value) -> Result<(), LoadError> {
     }
 }
 
-/// Takes everything about robots out: the file of a plain VLM holds some of it as null or at its default.
+/// Removes all robot keys, some of which the file of a plain VLM holds as null or at their defaults.
 fn forget_robots(raw: &mut Value) {
     let Some(keys) = raw.as_object_mut() else {
         return;
@@ -187,7 +187,7 @@ fn section<T: serde::de::DeserializeOwned>(raw: &Value, key: Option<&str>) -> Re
         .map_err(|error| crate::error::bad_json(FILE, &place, &error))
 }
 
-/// Brings both spellings of the rotary settings together.
+/// Merges the old and the new keys of the rotary settings.
 fn resolve_rope(text: &mut TextConfig) -> Result<(), LoadError> {
     if let Some(parameters) = text.rope_parameters.take() {
         if let Some(theta) = parameters.get("rope_theta").and_then(Value::as_f64) {

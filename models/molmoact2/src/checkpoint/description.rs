@@ -1,4 +1,4 @@
-//! The small files of a policy folder, whichever layout it has.
+//! Description of a policy folder from its small files, in either layout.
 
 use crate::checkpoint::config::{self, ActionMode, Config, Kind};
 use crate::checkpoint::files::Files;
@@ -6,7 +6,7 @@ use crate::checkpoint::lerobot::{self, Lerobot};
 use crate::checkpoint::norm_stats::NormStats;
 use crate::error::LoadError;
 
-/// What a folder says before its weights are read, whichever layout it has.
+/// Configuration, statistics and trained heads of a policy, without its weights.
 #[derive(Debug)]
 pub(crate) struct CheckpointDescription {
     pub(crate) config: Config,

@@ -12,7 +12,7 @@ use crate::error::LoadError;
 /// Folder of the action tokenizer inside a policy.
 pub(crate) const FAST_FOLDER: &str = "openfast";
 
-/// The folder that the published action tokenizer is downloaded into, beside the checkpoints that use it.
+/// Folder of the published action tokenizer, beside the checkpoints that use it.
 pub(crate) const PUBLISHED_FAST: &str = "MolmoAct2-FAST-Tokenizer";
 
 /// A policy's files by their names relative to its folder, such as `config.json` or
@@ -21,7 +21,7 @@ pub(crate) const PUBLISHED_FAST: &str = "MolmoAct2-FAST-Tokenizer";
 pub struct Files {
     storage: Storage,
     base: Option<Box<Files>>,
-    /// `tokenizer.json` and `processor_config.json` of an action tokenizer from elsewhere.
+    /// `tokenizer.json` and `processor_config.json` of an action tokenizer that replaces the policy's own.
     tokenizer: Option<[Cow<'static, [u8]>; 2]>,
 }
 
@@ -58,15 +58,15 @@ impl Files {
         }
     }
 
-    /// The same files, with `base` for what a LeRobot folder leaves in the checkpoint it was made from: network
-    /// sizes, tokenizer, image processing. Its weights are not looked at.
+    /// The same files, with the checkpoint `base` that a LeRobot folder was made from, for network sizes, tokenizer
+    /// and image processing. Its weights are not read.
     #[must_use]
     pub fn with_base(mut self, base: Self) -> Self {
         self.base = Some(Box::new(base));
         self
     }
 
-    /// The same files, with another action tokenizer than the one in `openfast/`, or one where there is none.
+    /// The same files, with this action tokenizer instead of the one in `openfast/`, if any.
     #[must_use]
     pub fn with_action_tokenizer(
         mut self,
@@ -82,7 +82,7 @@ impl Files {
         self.base.as_deref()
     }
 
-    /// Name for people: the folder's, or "memory".
+    /// Name for display: the folder's, or "memory".
     pub fn name(&self) -> String {
         match &self.storage {
             Storage::Folder(folder) => folder.file_name().map_or_else(
@@ -109,7 +109,7 @@ impl Files {
     /// Bytes of the file `name`, or `None` if there is no such file.
     ///
     /// # Errors
-    /// [`LoadError::Read`] if it is there and cannot be read, or is not what its name says.
+    /// [`LoadError::Read`] if it exists and cannot be read, or is a different kind of file than its name says.
     pub fn find(&self, name: &str) -> Result<Option<Cow<'_, [u8]>>, LoadError> {
         match &self.storage {
             Storage::Folder(folder) => Ok(layers::find_in(folder, name)?.map(Cow::Owned)),
@@ -169,7 +169,7 @@ impl Files {
         let Storage::Folder(folder) = &self.storage else {
             return None;
         };
-        // `.` and the like have no parent by name.
+        // Relative names such as `.` have no parent.
         let folder = folder.canonicalize().ok()?.parent()?.join(PUBLISHED_FAST);
         folder.is_dir().then_some(Self {
             storage: Storage::Folder(folder),

@@ -1,12 +1,12 @@
-//! Policy folders as LeRobot saves them.
+//! Policy folders in LeRobot's layout.
 //!
-//! Such a folder holds the weights under a prefix, a `config.json` of LeRobot's own (`"type": "molmoact2"`), and the
-//! two pipelines `policy_preprocessor.json` and `policy_postprocessor.json` with their statistics in safetensors files.
-//! Network sizes, tokenizer and image processing are not in it: they lie in the checkpoint it was made from
-//! ([`Files::with_base`]; where `checkpoint_path` is a folder on this machine, that one).
+//! Such a folder holds the weights under a prefix, a `config.json` of LeRobot's own (`"type": "molmoact2"`), and
+//! the two pipelines `policy_preprocessor.json` and `policy_postprocessor.json` with their statistics in
+//! safetensors files. Network sizes, tokenizer and image processing stay in the checkpoint that it was made from
+//! ([`Files::with_base`]; if `checkpoint_path` is a local folder, [`Files::open_dir`] finds it).
 //!
-//! What is read here becomes the same [`Config`] and [`NormStats`] as a published folder's, with one tag, so that
-//! everything behind is the same. Where LeRobot computes otherwise, it is followed: see [`Normalizer`].
+//! The result is the same [`Config`] and [`NormStats`] as for a published folder, with one tag, so that all other
+//! code is shared. [`Normalizer`] implements the differences in LeRobot's arithmetic.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -31,7 +31,7 @@ const STATE: &str = "observation.state";
 /// The action's name in LeRobot's features.
 const ACTION: &str = "action";
 
-/// The keys of LeRobot's `config.json` that decide what is computed.
+/// The keys of LeRobot's `config.json` that affect the computation.
 #[derive(Debug, Deserialize)]
 struct PolicyConfig {
     checkpoint_path: String,
@@ -59,7 +59,7 @@ struct Feature {
     shape: Vec<usize>,
 }
 
-/// What a LeRobot folder says, over what its base says.
+/// A LeRobot folder, merged with its base.
 #[derive(Debug)]
 pub(crate) struct Lerobot {
     /// The base's configuration with the folder's changes.
@@ -68,7 +68,7 @@ pub(crate) struct Lerobot {
     pub(crate) stats: NormStats,
     /// The heads that were trained.
     pub(crate) trained: ActionMode,
-    /// Whether instructions are tidied.
+    /// Whether instructions are normalized.
     pub(crate) normalize_language: bool,
 }
 
@@ -80,8 +80,8 @@ pub(crate) fn is_lerobot(config: &[u8]) -> bool {
 }
 
 impl Files {
-    /// The files in a folder. Weights are read tensor by tensor when they are needed. Where a LeRobot folder was made
-    /// from a checkpoint that is a folder on this machine, that is its base.
+    /// The files in a folder. Weights are read tensor by tensor when they are needed. If a LeRobot folder names a
+    /// local folder as the checkpoint it was made from, that becomes its base.
     ///
     /// # Errors
     /// [`LoadError::MissingFile`] if there is no such folder.
@@ -95,7 +95,7 @@ impl Files {
     }
 }
 
-/// The checkpoint that a LeRobot folder with this `config.json` was made from, if it is a folder on this machine in the
+/// The checkpoint that a LeRobot folder with this `config.json` was made from, if it is a local folder in the
 /// published layout.
 fn local_base(config: &[u8]) -> Option<PathBuf> {
     let base = PathBuf::from(policy_config(config).ok()?.checkpoint_path);
@@ -122,7 +122,7 @@ fn policy_config(bytes: &[u8]) -> Result<PolicyConfig, LoadError> {
     Ok(read)
 }
 
-/// Reads the folder `files`, whose `config.json` is `config`, over its base.
+/// Reads the folder `files`, whose `config.json` is `config`, and merges it with its base.
 pub(crate) fn read(files: &Files, config: &[u8]) -> Result<Lerobot, LoadError> {
     let policy = policy_config(config)?;
     let Some(base) = files.base() else {
@@ -185,7 +185,7 @@ pub(crate) fn read(files: &Files, config: &[u8]) -> Result<Lerobot, LoadError> {
     })
 }
 
-/// The heads of the policy, which its base must have.
+/// The trained heads of the policy, which its base must have.
 fn trained(policy: &PolicyConfig, base: &Config) -> Result<ActionMode, LoadError> {
     let has = match policy.action_mode {
         ActionMode::Both => base.action_mode == ActionMode::Both,

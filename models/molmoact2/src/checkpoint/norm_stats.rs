@@ -1,9 +1,9 @@
-//! `norm_stats.json`: which robots a checkpoint knows, and how their units map to what the network sees.
+//! `norm_stats.json`: the robots of a checkpoint, and the normalization of their states and actions.
 //!
-//! All arithmetic is in f32 and in the reference's order. Normalising: `2 (x - low) / max(high - low, 1e-6) - 1`,
-//! clipped to -1..=1. Back: clip first, then `(y + 1) (high - low) / 2 + low`. `low` and `high` are quantiles or
-//! extremes by `norm_mode`. Where the `mask` is false a value passes through (on the way back it has been
-//! clipped, on the way in not). Where the recorded minimum equals the maximum the normalised value is 0.
+//! All arithmetic is in f32 and in the reference's order. Normalize: `2 (x - low) / max(high - low, 1e-6) - 1`,
+//! clipped to -1..=1. Unnormalize: clip, then `(y + 1) (high - low) / 2 + low`. `low` and `high` are quantiles or
+//! extremes by `norm_mode`. Where the `mask` is false a value passes through (clipped when unnormalizing, unclipped
+//! when normalizing). Where the recorded minimum equals the maximum the normalized value is 0.
 
 use std::collections::BTreeMap;
 
@@ -20,11 +20,11 @@ mod tag;
 pub use feature::{FeatureStats, Normalizer};
 pub use tag::{ChunkRows, Tag};
 
-/// The name this file has unless `norm_stats_filename` says otherwise.
+/// Default file name, which `norm_stats_filename` overrides.
 pub const FILE: &str = "norm_stats.json";
 const FORMAT: &str = "molmoact2_norm_stats.v1";
 
-/// Which statistics the mapping uses.
+/// The statistics that the normalization uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NormMode {
@@ -47,14 +47,14 @@ pub enum NormMode {
 pub struct NormStats {
     mode: NormMode,
     tags: BTreeMap<String, Tag>,
-    /// Robots whose statistics are not finite where they are needed, with what is wrong.
+    /// Robots with required statistics that are not finite, and the problem.
     unusable: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
 struct RawStats {
     format: Option<String>,
-    // What the reference takes when the key is absent.
+    // The default of the reference.
     #[serde(default = "min_max")]
     norm_mode: NormMode,
     metadata_by_tag: BTreeMap<String, RawTag>,
@@ -102,7 +102,7 @@ impl NormStats {
         let (mut tags, mut unusable) = (BTreeMap::new(), BTreeMap::new());
         let mut refused = None;
         for (name, raw) in raw.metadata_by_tag {
-            // NaN in the statistics of one robot is no reason to do without the others.
+            // NaN in the statistics of one robot does not affect the others.
             let odd = odd(&raw, mode);
             match tag(name.clone(), raw, mode) {
                 Ok(tag) => {
@@ -127,7 +127,7 @@ impl NormStats {
         }
     }
 
-    /// A single robot whose statistics come from elsewhere.
+    /// Statistics of a single robot, from another source.
     pub(crate) fn of_one(mode: NormMode, tag: Tag) -> Self {
         Self {
             mode,
@@ -136,11 +136,11 @@ impl NormStats {
         }
     }
 
-    /// Makes every robot `calibration` is for count its joints that way.
+    /// Applies `calibration` to every robot that it is for.
     ///
     /// # Errors
-    /// [`LoadError::BadValue`] for a tag that is not there or has fewer dimensions than the calibration, and where a
-    /// robot is calibrated already.
+    /// [`LoadError::BadValue`] for a tag that is unknown, has fewer dimensions than the calibration, or is
+    /// calibrated already.
     pub fn calibrate(&mut self, calibration: &Calibration) -> Result<(), LoadError> {
         let refuse = |problem: String| Err(bad_value("the calibration", "joint_signs", problem));
         if let Some(wanted) = &calibration.tag
@@ -179,7 +179,7 @@ impl NormStats {
         Ok(())
     }
 
-    /// Which statistics the mapping uses.
+    /// The statistics that the normalization uses.
     #[must_use]
     pub fn mode(&self) -> NormMode {
         self.mode
@@ -190,7 +190,7 @@ impl NormStats {
         self.tags.values()
     }
 
-    /// Why the robots that are in the file and cannot be used cannot be.
+    /// Errors of the robots in the file that cannot be used.
     pub fn unusable(&self) -> impl Iterator<Item = ActError> {
         self.unusable.iter().map(|(tag, problem)| ActError::BadTag {
             tag: tag.clone(),
@@ -202,7 +202,7 @@ impl NormStats {
     /// The robot called `name`.
     ///
     /// # Errors
-    /// [`ActError::UnknownTag`] with the names there are, [`ActError::BadTag`] for one whose statistics cannot be used.
+    /// [`ActError::UnknownTag`] with the known names, [`ActError::BadTag`] for one whose statistics cannot be used.
     pub fn tag(&self, name: &str) -> Result<&Tag, ActError> {
         let name = name.trim();
         if let Some(problem) = self.unusable.get(name) {
@@ -219,7 +219,7 @@ impl NormStats {
     }
 }
 
-/// Most keys may be absent, so a damaged one would go unnoticed.
+/// Refuses damaged keys: most keys are optional, so one would go unnoticed.
 fn check_spelling(raw: &Value) -> Result<(), LoadError> {
     let check = |value: &Value, known: &[&str], place: &str| match value.as_object() {
         Some(keys) => unknown_keys::check(keys, known, FILE, place),
@@ -250,7 +250,7 @@ const TAG_KEYS: [&str; 9] = [
     "action_stats",
 ];
 
-/// What of a robot's statistics is needed and not finite, in words.
+/// Description of the first required statistic of a robot that is not finite.
 fn odd(raw: &RawTag, mode: NormMode) -> Option<String> {
     [
         ("state_stats", &raw.state_stats),

@@ -1,4 +1,4 @@
-//! `processor_config.json`: how frames are cut up and how they are written into the prompt.
+//! `processor_config.json`: cropping of images and their tokens in the prompt.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -12,13 +12,13 @@ use crate::error::{LoadError, bad_json, bad_value, parse_json};
 /// File name in a policy folder.
 pub const FILE: &str = "processor_config.json";
 
-/// Where older writers put the section `image_processor` by itself.
+/// File in which older writers put the section `image_processor` by itself.
 pub const IMAGE_FILE: &str = "preprocessor_config.json";
 
 /// PIL's number for bilinear interpolation.
 const BILINEAR: u32 = 2;
 
-/// Height and width of the resized frame.
+/// Height and width of the resized image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[allow(missing_docs, reason = "the fields are the keys of the file")]
 pub struct Size {
@@ -45,12 +45,12 @@ pub struct ImageProcessor {
     resample: u32,
 }
 
-/// How an image is read.
+/// Cropping of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Crops {
-    /// As one view, whatever its size (`crop_mode` "resize", which robot policies use).
+    /// Resized as a whole (`crop_mode` "resize", used by robot policies).
     Whole,
-    /// As a view of the whole and overlapping crops ("overlap-and-resize-c2").
+    /// Resized as a whole, and cut into overlapping crops ("overlap-and-resize-c2").
     Tiled(Tiling),
 }
 
@@ -66,7 +66,7 @@ pub struct ProcessorConfig {
     use_single_crop_start_token: bool,
     #[serde(default)]
     use_low_res_token_for_global_crops: bool,
-    /// The template of a conversation, where the writer kept it here.
+    /// The chat template, if the writer put it here.
     #[serde(default)]
     pub(crate) chat_template: Option<String>,
 }
@@ -87,7 +87,7 @@ fn yes() -> bool {
     true
 }
 
-/// Keys at the top of the file that are read and may be absent.
+/// Keys at the top of the file that are read, all optional.
 const KEYS: [&str; 6] = [
     "image_processor",
     "image_use_col_tokens",
@@ -117,13 +117,13 @@ fn check_spelling(raw: &Value) -> Result<(), LoadError> {
             unknown_keys::check(top, &KEYS, FILE, "")?;
             unknown_keys::check(image, &IMAGE_KEYS, FILE, "image_processor: ")
         }
-        // Reading it says what is missing.
+        // Parsing reports the missing section.
         _ => Ok(()),
     }
 }
 
 impl ProcessorConfig {
-    /// Reads the bytes of `processor_config.json` and holds them against `config`.
+    /// Reads the bytes of `processor_config.json` and checks them against `config`.
     ///
     /// # Errors
     /// [`LoadError::Unsupported`] for another way of cropping or resampling, [`LoadError::BadValue`] for sizes
@@ -134,8 +134,8 @@ impl ProcessorConfig {
         Ok(read)
     }
 
-    /// Like [`ProcessorConfig::parse`], from a folder that may keep the section `image_processor` in a file of
-    /// its own, [`IMAGE_FILE`].
+    /// Like [`ProcessorConfig::parse`], from a folder that can have the section `image_processor` in a separate
+    /// file, [`IMAGE_FILE`].
     ///
     /// # Errors
     /// As [`ProcessorConfig::parse`], and [`LoadError::MissingFile`] where both files are absent.
@@ -162,7 +162,7 @@ impl ProcessorConfig {
         Ok(read)
     }
 
-    /// How an image is read.
+    /// Cropping of an image.
     #[must_use]
     pub fn crops(&self) -> Crops {
         let image = &self.image_processor;
@@ -184,13 +184,13 @@ impl ProcessorConfig {
         self.image_use_col_tokens
     }
 
-    /// Whether the view of the whole before overlapping crops starts with `<low_res_im_start>`.
+    /// Whether the whole image before overlapping crops starts with `<low_res_im_start>`.
     #[must_use]
     pub fn low_res_start(&self) -> bool {
         self.use_single_crop_start_token
     }
 
-    /// Whether each row of the tokens of a single view ends with a column token.
+    /// Whether each row of the tokens of a whole image ends with a column token.
     #[must_use]
     pub fn column_tokens(&self) -> bool {
         self.use_single_crop_col_tokens
@@ -256,7 +256,7 @@ impl ProcessorConfig {
                 ),
             ));
         }
-        // A window of more patches than a side has would pool what is not there.
+        // A window larger than the image would pool positions outside of it.
         let side = height.max(width) / image.patch_size.max(1);
         let [down, across] = image.pooling_size;
         if !(1..=side).contains(&down) || !(1..=side).contains(&across) {

@@ -1,7 +1,7 @@
-//! Every tensor a checkpoint in the published layout has, by its configuration: name, shape, the part of the network it
-//! belongs to, and what it is kept in once loaded. For those who look at a checkpoint without loading it or make one, and
-//! for the loader, which holds a checkpoint against this table before it reads; what it then reads, it names itself, and a
-//! test holds the two together.
+//! The tensors of a checkpoint in the published layout, derived from its configuration: name, shape, part of the
+//! network, and precision once loaded. Inspection and synthesis of checkpoints use this list, and the loader checks
+//! a checkpoint against it before reading. The loader has its own names for the tensors that it reads; a test
+//! compares the two.
 
 use layers::Precision;
 
@@ -27,27 +27,27 @@ pub enum Part {
     Head,
 }
 
-/// What a tensor is kept in once loaded.
+/// Rule for the precision of a tensor once loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PrecisionClass {
-    /// `f32`.
+    /// Always `f32`.
     Exact,
-    /// The precision asked for, eight bits at least.
+    /// The requested precision, but at least eight bits.
     Delicate,
-    /// The precision asked for.
+    /// The requested precision.
     Main,
 }
 
 /// One tensor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TensorSpec {
-    /// Its name without any prefix.
+    /// Name without a prefix.
     pub name: String,
-    /// Its shape in the file.
+    /// Shape in the file.
     pub shape: Vec<usize>,
-    /// Where it belongs.
+    /// Part of the network.
     pub part: Part,
-    /// What it is kept in.
+    /// Rule for its precision.
     pub precision_class: PrecisionClass,
 }
 
@@ -58,7 +58,7 @@ impl TensorSpec {
         self.shape.iter().map(|&n| n as u64).product()
     }
 
-    /// Bytes it takes once loaded.
+    /// Bytes once loaded.
     #[must_use]
     pub fn loaded_bytes(&self, precision: Precision) -> u64 {
         let precision = match self.precision_class {

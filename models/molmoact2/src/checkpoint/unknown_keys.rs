@@ -1,14 +1,14 @@
-//! Keys of JSON files that are damaged rather than absent.
+//! Damaged keys of JSON files.
 //!
-//! Many keys may be absent and then mean something. One with a turned bit would count as absent and the robot would move
-//! by another rule than its checkpoint's, so it is told apart: it differs from a key that is read in one character.
+//! Many keys are optional. A key with a flipped bit would count as absent, and the robot would move by another rule
+//! than its checkpoint's. So a key that differs in one character from a known, absent one is refused.
 
 use serde_json::{Map, Value};
 
 use crate::error::{LoadError, parse_json};
 
-/// Refuses an object in which a key looks like one of `known` that is not there. `place` says where the object stands in
-/// `file`, such as `text_config.`, or nothing.
+/// Refuses an object with a key that resembles an absent one of `known`. `place` is the path of the object in
+/// `file`, such as `text_config.`, or empty.
 ///
 /// # Errors
 /// [`LoadError::BadFile`] with both keys.
@@ -31,7 +31,7 @@ pub(crate) fn check(
     Ok(())
 }
 
-/// Keys that tell the larger files of a checkpoint.
+/// Keys that identify the larger files of a checkpoint.
 const KEYS_OF_OTHER_FILES: [&str; 6] = [
     "model_type",
     "metadata_by_tag",
@@ -41,8 +41,8 @@ const KEYS_OF_OTHER_FILES: [&str; 6] = [
     "min_token",
 ];
 
-/// Refuses a file of settings, all of which may be absent, that is another file of a checkpoint or in which one of `known`
-/// is damaged. `foreign` are further keys that it cannot have.
+/// Refuses a file of optional settings that is another file of a checkpoint or has a damaged key. `foreign` are
+/// further keys that it cannot have.
 ///
 /// # Errors
 /// [`LoadError::BadFile`].
@@ -54,7 +54,7 @@ pub(crate) fn check_settings(
 ) -> Result<(), LoadError> {
     let raw: Value = parse_json(file, bytes)?;
     let Some(keys) = raw.as_object() else {
-        // Reading it says so.
+        // Parsing reports it.
         return Ok(());
     };
     let mut foreign = KEYS_OF_OTHER_FILES.iter().chain(foreign);
@@ -70,10 +70,10 @@ pub(crate) fn check_settings(
     }
 }
 
-/// Words that files of checkpoints have as keys, one character from another key and meaning what they say.
+/// Valid keys that differ from a known key in one character.
 const SIMILAR_KEYS: [&str; 1] = ["task"];
 
-/// Whether two keys differ in one character. Quantiles are keys of their own: `q50` is no damaged `q10`.
+/// Whether two keys differ in one character. Quantiles are distinct keys: `q50` is not a damaged `q10`.
 fn differs_in_one_character(key: &str, meant: &str) -> bool {
     if SIMILAR_KEYS.contains(&key) {
         return false;

@@ -1,48 +1,48 @@
-//! Real-time chunking: a chunk that continues the one that is running.
+//! Real-time chunking: a chunk that continues the running one.
 //!
-//! While the network computes, the robot goes on executing its old chunk. Left alone the new chunk
-//! may do something else from the first row on, and the arm jerks where the two meet. So the flow
-//! is steered: at every step the chunk that the flow is heading for is compared with the rows that
-//! the running chunk still has, and part of the difference is added to the velocity. Rows that
-//! will be executed before the new chunk arrives count fully, later ones less and less.
+//! While the network computes, the robot continues to execute its running chunk. An independent new chunk can
+//! differ from the first row on, and the arm jerks where the two meet. So the flow is steered: at every step the
+//! predicted chunk is compared with the remaining rows of the running one, and part of the difference is added to
+//! the velocity. Rows that will be executed before the new chunk arrives have full weight, later rows less and
+//! less.
 //!
-//! Black et al., "Real-Time Execution of Action Chunking Flow Policies" (arXiv 2506.07339), as in
-//! lerobot 0.6.1 (`policies/rtc/modeling_rtc.py`, `RTCProcessor.denoise_step`), which takes the
-//! Jacobian of the network as the identity: the correction then costs no backward pass.
+//! Black et al., "Real-Time Execution of Action Chunking Flow Policies" (arXiv 2506.07339), as in lerobot 0.6.1
+//! (`policies/rtc/modeling_rtc.py`, `RTCProcessor.denoise_step`), which approximates the Jacobian of the network by
+//! the identity, so that the correction needs no backward pass.
 
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::error::ActError;
 
-/// How the weight of the running rows falls from the rows that are certain to be executed to the
-/// end of the overlap.
+/// Decay of the weights of the running rows, from the rows that are certain to be executed to the end of the
+/// overlap.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Schedule {
-    /// Only the certain rows count.
+    /// Full weight for the certain rows, none for the others.
     Zeros,
-    /// Every row of the overlap counts fully.
+    /// Full weight for every row of the overlap.
     Ones,
-    /// In a straight line.
+    /// Linear decay.
     #[default]
     Linear,
-    /// Faster than a straight line: `w (e^w - 1) / (e - 1)` of the linear weight `w`.
+    /// Faster than linear: `w (e^w - 1) / (e - 1)` of the linear weight `w`.
     Exp,
 }
 
-/// The chunk that is running while a new one is computed.
+/// The running chunk, and how strongly the new one is steered towards it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Continuation {
-    /// Its rows from the moment of the observation on, `[rows, dims]` row-major, normalised and
-    /// not clipped ([`crate::Action::chunk_normalized`] without its first rows).
+    /// Its rows from the time of the observation on, `[rows, dims]` row-major, normalized and not clipped
+    /// ([`crate::Action::chunk_normalized`] without its first rows).
     pub left_over: Vec<f32>,
     /// Rows that will have been executed by the time the new chunk arrives.
     pub delay: usize,
-    /// Rows over which the old chunk has a say; never more than are left over.
+    /// Rows over which the new chunk is steered; never more than are left over.
     pub overlap: usize,
-    /// How its say falls over them.
+    /// Decay of the weights over the overlap.
     pub schedule: Schedule,
-    /// Largest factor of the correction.
+    /// Upper bound on the guidance weight.
     pub max_guidance: f32,
 }
 
@@ -58,7 +58,7 @@ impl Continuation {
         }
     }
 
-    /// The weight of each of `rows` rows of the new chunk, of which the old one has `left`.
+    /// Weight of each of the `rows` rows of the new chunk, `left` of which the running chunk has.
     fn weights(&self, rows: usize, left: usize) -> Vec<f32> {
         let end = self.overlap.min(left).min(rows);
         let start = self.delay.min(end);
@@ -78,8 +78,8 @@ impl Continuation {
             .collect()
     }
 
-    /// The pull of the running rows on a chunk of `rows` rows of which `dims` columns are real and `moved` are
-    /// computed; `None` if nothing is left over.
+    /// The target of a chunk of `rows` rows, of which `dims` columns are real and `moved` are computed; `None` if
+    /// nothing is left over.
     pub(crate) fn steering_target(
         &self,
         rows: usize,
@@ -123,7 +123,7 @@ impl Continuation {
     }
 }
 
-/// What a running chunk does to a new one.
+/// The running chunk as a target of the flow.
 #[derive(Debug, Clone)]
 pub(crate) struct SteeringTarget {
     /// `[rows, moved]`, zero past its end.
@@ -133,12 +133,12 @@ pub(crate) struct SteeringTarget {
     max_guidance: f32,
 }
 
-/// Place `index` of `count` on the way down from 1 to 0, both ends left out.
+/// Step `index` of `count` on a line from 1 to 0, both ends excluded.
 fn linear(index: usize, count: usize) -> f32 {
     1.0 - (index + 1) as f32 / (count + 1) as f32
 }
 
-/// Continuations on a device, for several chunks one after the other.
+/// Steering targets of several chunks, on a device.
 #[derive(Debug, Clone)]
 pub struct Steering {
     /// `[chunks * rows, dims]`.
@@ -148,8 +148,8 @@ pub struct Steering {
 }
 
 impl Steering {
-    /// For chunks of `rows` rows and `moved` columns; `None` if nothing pulls at any of them. One that nothing
-    /// pulls at is left as it is.
+    /// For chunks of `rows` rows and `moved` columns; `None` if no chunk has a target. Chunks without a target are
+    /// not steered.
     pub(crate) fn of(
         targets: &[Option<SteeringTarget>],
         rows: usize,

@@ -1,19 +1,18 @@
 //! Reasoning about depth before acting (the Think checkpoints).
 //!
-//! The model first writes a coarse depth map of the first camera's frame: a square grid of cells,
-//! each a code from a small codebook, between `<depth_start>` and `<depth_end>`. Only then does it
-//! act, and the expert looks at those tokens too, dimmed by a learned gate.
+//! The model first writes a coarse depth map of the first camera's image: a square grid of cells, each a code from
+//! a small codebook, between `<depth_start>` and `<depth_end>`. Then it acts, and the expert also attends to the
+//! depth tokens, attenuated by a learned gate (`network/token_gain.rs`).
 //!
-//! - `change.rs`: which cells of the frame differ from the last call's;
-//! - `regeneration.rs`: which cells are therefore written anew, and which are taken over;
-//! - `head.rs`: writing them, of several robots together. A changed cell costs one pass through the
-//!   language model; a run of unchanged ones is read in a single pass;
-//! - `decode_state.rs`: how far one map is.
+//! - `change.rs`: cells of the image that differ from the last call's;
+//! - `regeneration.rs`: the plan of cells to regenerate and cells to keep;
+//! - `head.rs`: decoding the maps of several robots together. A changed cell costs one pass through the language
+//!   model; a run of unchanged cells is read in a single pass;
+//! - `decode_state.rs` and `map.rs`: one map during decoding and after it.
 //!
-//! How much of the depth tokens the expert gets to see is decided in `network/token_gain.rs`.
 //!
-//! Nothing is remembered here between calls: what the next call needs is handed out in
-//! [`DepthTrace::cache`] and taken back in [`Depth::Adaptive`].
+//! No state is kept between calls: [`DepthTrace::cache`] returns the state for the next call, and
+//! [`Depth::Adaptive`] takes it back.
 
 pub(crate) mod change;
 pub(crate) mod decode_state;
@@ -27,54 +26,53 @@ pub use change::THRESHOLD;
 
 use crate::checkpoint::config::Config;
 
-/// Whether and how an answer reasons about depth.
+/// Depth reasoning of an answer.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum Depth {
-    /// Not at all; the prompt does not ask for it.
+    /// No depth map; the prompt does not ask for one.
     #[default]
     Off,
-    /// Every cell is written anew.
+    /// Every cell is regenerated.
     Full,
-    /// Cells in which the first camera's frame has not changed keep their code.
+    /// Cells in which the first camera's image has not changed keep their code.
     Adaptive {
-        /// What the last call left ([`DepthTrace::cache`]). Without one, or with one of another
-        /// number of cells, every cell is written anew.
+        /// [`DepthTrace::cache`] of the last call. Without one, or with another number of cells, every cell is
+        /// regenerated.
         cache: Option<DepthCache>,
     },
-    /// The model writes freely until it ends the map itself, so there may be another number of
-    /// codes than cells. Only for comparing with the reference (`enable_adaptive_depth=False`).
+    /// Unrestricted decoding until the model ends the map, so the number of codes can differ from the number of
+    /// cells. Only for comparison with the reference (`enable_adaptive_depth=False`).
     Free,
 }
 
-/// What a call leaves for the next one of the same robot.
+/// State from one call to the next of the same robot.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DepthCache {
-    /// The first camera's frame, at its own size or already at the size frames are compared at.
+    /// The first camera's image, at its own size or at the size for comparison.
     pub image: RgbImage,
     /// The code of every cell, row by row.
     pub codes: Vec<u32>,
 }
 
-/// How an answer's depth map came about.
+/// The depth map of an answer, with intermediate results.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DepthTrace {
-    /// The code of every cell, row by row from the top left. In [`Depth::Free`] what was written.
+    /// The code of every cell, row by row from the top left. In [`Depth::Free`] all generated codes.
     pub codes: Vec<u32>,
-    /// Per code, whether the model wrote it in this call.
+    /// Per code, whether it was generated in this call.
     pub regenerated: Vec<bool>,
-    /// Per cell, the cosine similarity to the cached frame that decided it; `None` if there was no
-    /// frame to compare with.
+    /// Per cell, the cosine similarity to the cached image; `None` without a cached image.
     pub similarity: Option<Vec<f32>>,
     /// The tokens between prompt and action, `<depth_start>` to `<depth_end>`.
     pub tokens: Vec<u32>,
     /// Passes through the language model after the one that read the prompt.
     pub forwards: usize,
-    /// The scores of the codes for every cell that was written anew, if asked for.
+    /// Logits of the codes for every regenerated cell, if requested.
     pub logits: Option<Vec<Vec<f32>>>,
-    /// What the expert's view of the depth tokens was multiplied by, one value per layer or one for
-    /// all, if asked for and if the checkpoint has a gate (continuous mode).
+    /// Factors of the depth tokens in the expert's view, one per layer or one for all, if requested and if the
+    /// checkpoint has a gate (continuous mode).
     pub gates: Option<Vec<f32>>,
-    /// For the next call.
+    /// State for the next call.
     pub cache: DepthCache,
 }
 
@@ -85,14 +83,14 @@ pub(crate) struct DepthIds {
     pub(crate) end: u32,
     /// The id of code 0.
     pub(crate) first: u32,
-    /// Number of codes there are.
+    /// Number of codes.
     pub(crate) codes: usize,
     /// Number of cells of a map.
     pub(crate) cells: usize,
 }
 
 impl DepthIds {
-    /// `None` for a checkpoint that was not trained for it.
+    /// `None` for a checkpoint without depth reasoning.
     pub(crate) fn of(config: &Config) -> Option<Self> {
         if !config.enable_depth_reasoning {
             return None;
@@ -111,8 +109,8 @@ impl DepthIds {
         self.first.saturating_add(code)
     }
 
-    /// The codes between the first start and the end after it (from the beginning if there is no
-    /// start, to the end of the tokens if there is no end), anything else in between skipped.
+    /// The codes between the first start and the end after it (from the beginning without a start, to the end of
+    /// the tokens without an end); other tokens are skipped.
     pub(crate) fn span(&self, generated: &[u32]) -> Vec<u32> {
         let start = generated.iter().position(|&id| id == self.start);
         generated

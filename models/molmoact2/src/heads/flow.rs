@@ -1,4 +1,4 @@
-//! From noise to an action chunk: Euler steps along the expert's velocity.
+//! Flow matching: Euler integration of the expert's velocity from noise to an action chunk.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,7 +8,7 @@ use crate::error::ActError;
 use crate::heads::continuation::Steering;
 use crate::network::expert::{ChunkExpert, Expert, ExpertContext, StepModulation};
 
-/// Most Euler steps per chunk; ten are usual, and the error falls with their number.
+/// Upper bound on Euler steps per chunk. Ten are usual; the integration error falls with their number.
 const MAX_STEPS: usize = 1000;
 
 /// Refuses a number of Euler steps above the bound.
@@ -57,19 +57,19 @@ impl ModulationCache {
     }
 }
 
-/// Sampled chunks, and on request how they came about.
+/// Sampled chunks, and the velocities on request.
 #[derive(Debug)]
 pub struct Flow {
-    /// `[chunks * rows, dims]`, normalised, not clipped.
+    /// `[chunks * rows, dims]`, normalized, not clipped.
     pub chunk: Tensor<2>,
-    /// The velocity of each step as it was followed, `[chunks * rows, dims]`; empty unless asked for.
+    /// Velocity of each step after steering, `[chunks * rows, dims]`; empty unless requested.
     pub velocities: Vec<Tensor<2>>,
 }
 
 /// Takes one Euler step per modulation: time 0 is noise, time 1 the chunk, `x += v / steps`.
 ///
 /// - `noise`: `[chunks * rows, dims]`.
-/// - `steering`: towards the rows of running chunks, if there are any.
+/// - `steering`: correction towards running chunks, if there are any.
 pub fn integrate(
     expert: &ChunkExpert<'_>,
     context: &ExpertContext,
@@ -94,11 +94,11 @@ pub fn integrate(
     Flow { chunk, velocities }
 }
 
-/// Which prompt tokens the expert may look at.
+/// Flags of the prompt tokens that the expert may attend to.
 ///
-/// Where a checkpoint answers in tokens as well (`both`), everything that could give that answer
-/// away is hidden: the end-of-text token, which also opens every prompt, and each span from
-/// `action_start` to `action_end` (to the end of the prompt if it is never closed).
+/// For checkpoints that were trained on both heads (`both`), tokens that could reveal the discrete answer are
+/// hidden: the end-of-text token, which also begins every prompt, and each span from `action_start` to
+/// `action_end`, or to the end of the prompt if it is not closed.
 pub fn visible_tokens(
     ids: &[u32],
     both: bool,

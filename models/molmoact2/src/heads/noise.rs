@@ -1,10 +1,9 @@
-//! The noise a flow starts from.
+//! Initial noise of a flow.
 
-/// `count` draws from the standard normal distribution, the same for the same seed everywhere.
+/// `count` draws from the standard normal distribution, equal for equal seeds on every machine.
 ///
-/// SplitMix64 and the Box–Muller transform in `f64`: small, without state to share, and good
-/// enough for a few hundred draws. It does not reproduce another framework's generator; to
-/// compare with one, pass its noise in.
+/// SplitMix64 and the Box–Muller transform in `f64`: small, stateless, and good enough for a few hundred draws. It
+/// does not reproduce the generator of another framework; comparisons pass the noise in.
 pub(crate) fn standard_normal(seed: u64, count: usize) -> Vec<f32> {
     let mut state = seed;
     let mut uniform = move || {

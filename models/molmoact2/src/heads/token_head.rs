@@ -1,9 +1,9 @@
-//! Answering in action tokens: greedy decoding through the cache.
+//! Action tokens: greedy decoding with the token head.
 //!
-//! Two ways. **Masked**, the default, feeds `<action_start>` itself and at every step picks the
-//! likeliest of the tokens that can still lead to a whole chunk, so that what comes out always
-//! decodes. **Strict** is the reference's free decoding over the whole vocabulary; a stream that
-//! does not decode is an error (the reference would command the mid-range pose).
+//! **Masked** decoding, the default, feeds `<action_start>` itself and restricts every step to the tokens that can
+//! still lead to a complete chunk, so that the result always decodes. **Strict** decoding is the reference's,
+//! unrestricted over the whole vocabulary; a stream that does not decode is an error (the reference would command
+//! the mid-range pose).
 
 use burn::tensor::Tensor;
 use layers::Linear;
@@ -14,17 +14,17 @@ use crate::network::readback::read;
 use crate::network::sequences::Sequences;
 use crate::network::text_model::{TextModel, Until};
 
-/// How the token head is read.
+/// Decoding of action tokens.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Decoding {
-    /// Only tokens that keep the stream decodable can be picked.
+    /// Restricted to tokens that keep the stream decodable.
     #[default]
     Masked,
-    /// Any token can be picked, as in the reference; an undecodable stream is an error.
+    /// Unrestricted, as in the reference; an undecodable stream is an error.
     Strict,
 }
 
-/// The ids the token head uses, from the checkpoint's configuration.
+/// Token ids of the token head, from the checkpoint's configuration.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ActionIds {
     pub(crate) vocabulary: VlmVocabulary,
@@ -33,25 +33,25 @@ pub(crate) struct ActionIds {
     pub(crate) end_of_text: u32,
 }
 
-/// Who is told the FAST ids so far, after every action token.
+/// Callback that gets the FAST ids so far, after every action token.
 pub type TokenCallback<'a> = dyn FnMut(&[u32]) + Send + 'a;
 
-/// What a decoding run gave.
+/// Result of decoding one chunk.
 #[derive(Debug, Default)]
 pub(crate) struct DecodedTokens {
     /// FAST ids of the chunk.
     pub(crate) fast_ids: Vec<u32>,
-    /// The scores each pick was made from, if they were asked for.
+    /// Logits that each token was chosen from, if requested.
     pub(crate) logits: Vec<Vec<f32>>,
-    /// The whole answer in the model's ids, from `<action_start>` (strict: from whatever the model
-    /// began with) to the end of text.
+    /// The whole answer in the model's ids, from `<action_start>` (strict: from the first generated token) to the
+    /// end of text.
     pub(crate) generated: Vec<u32>,
 }
 
-/// Reason for the absence of a token head, for people.
+/// Reason for the absence of a token head, for display.
 pub(crate) type NoTokenHead = String;
 
-/// Everything needed to decode with the token head.
+/// Tokenizer, ids and output rows for action tokens.
 #[derive(Debug)]
 pub(crate) struct TokenHead {
     pub(crate) tokenizer: FastTokenizer,
@@ -60,19 +60,19 @@ pub(crate) struct TokenHead {
     pub(crate) action_head: Linear,
 }
 
-/// A chunk that is being written.
+/// A chunk that is being decoded.
 #[derive(Debug)]
 pub(crate) struct TokenStream {
     state: DecodingState,
     decoded: DecodedTokens,
-    /// How it ended.
+    /// The outcome, once decoding has ended.
     ended: Option<Result<(), ActError>>,
 }
 
 #[derive(Debug)]
 enum DecodingState {
     Masked(Grammar),
-    /// The tokens that the model wrote itself so far, and how many it may write.
+    /// The tokens generated so far, and the maximum number.
     Strict {
         all: Vec<u32>,
         limit: usize,
@@ -80,8 +80,8 @@ enum DecodingState {
 }
 
 impl TokenHead {
-    /// A chunk of this shape. `before` are the tokens of its answer that the model wrote already; in strict
-    /// decoding the chunk is looked for in them too, as the reference does.
+    /// Starts a chunk of this shape. `before` are the tokens generated before it; strict decoding also searches
+    /// them for action tokens, as the reference does.
     pub(crate) fn stream(
         &self,
         decoding: Decoding,
@@ -102,10 +102,10 @@ impl TokenHead {
         })
     }
 
-    /// Writes the chunks `streams`, all of one way of decoding, one for each sequence of `past`; `hidden`
-    /// (`[streams, hidden]`) has the final hidden state of the last token of each, in masked decoding of
-    /// `<action_start>`. One that is done waits for the others. `written` is told the number of a stream and its
-    /// FAST ids after each of its action tokens.
+    /// Decodes the chunks `streams`, all in the same mode, one for each sequence of `past`. `hidden` (`[streams,
+    /// hidden]`) has the final hidden state of the last token of each, in masked decoding that of `<action_start>`.
+    /// Finished streams wait for the others. `written` gets the index of a stream and its FAST ids after each of
+    /// its action tokens.
     pub(crate) async fn write(
         &self,
         text: &TextModel,
@@ -115,7 +115,7 @@ impl TokenHead {
         keep_logits: bool,
         written: &mut (dyn FnMut(usize, &[u32]) + Send),
     ) -> Result<Vec<Result<DecodedTokens, ActError>>, ActError> {
-        // Who goes on, in the order of the rows of `hidden`.
+        // Streams that continue, in the order of the rows of `hidden`.
         let mut writing: Vec<usize> = (0..streams.len()).collect();
         let masked = matches!(
             streams.first().map(|s| &s.state),
@@ -172,7 +172,7 @@ impl TokenHead {
         Ok(streams.into_iter().map(done).collect())
     }
 
-    /// Picks the next token of a stream; `None` at its end.
+    /// Chooses the next token of a stream; `None` at its end.
     fn next(
         &self,
         stream: &mut TokenStream,
@@ -234,7 +234,7 @@ impl TokenHead {
     }
 }
 
-/// The first of the largest scores among those allowed, which are all without a list.
+/// The first of the largest scores among the allowed ones; without a list all are allowed.
 fn argmax(scores: &[f32], allowed: Option<&[bool]>) -> Result<u32, ActError> {
     let mut best: Option<(u32, f32)> = None;
     for (place, (id, &score)) in (0..).zip(scores).enumerate() {

@@ -1,7 +1,7 @@
-//! A plain question as the checkpoint wants it written.
+//! Chat prompts: a question in the format of the checkpoint.
 //!
-//! Published folders bring a template in the Jinja language (`chat_template.jinja`), which is rendered as the
-//! reference's processor renders it. A plain VLM without one gets the format of its family:
+//! Published folders contain a template in the Jinja language (`chat_template.jinja`), rendered as in the
+//! reference's processor. A plain VLM without one gets the format of its family:
 //!
 //! ```text
 //! {images}<|im_start|>user
@@ -26,12 +26,12 @@ use crate::input::tokenizer::{
 
 /// File name in a checkpoint's folder.
 const TEMPLATE_FILE: &str = "chat_template.jinja";
-/// The same as older writers put it, wrapped in JSON.
+/// The template as older writers store it, wrapped in JSON.
 const TEMPLATE_JSON_FILE: &str = "chat_template.json";
-/// Says which tokens end an answer.
+/// File with the tokens that end an answer.
 pub(crate) const GENERATION_FILE: &str = "generation_config.json";
 
-/// How a checkpoint is spoken to.
+/// Chat format of a checkpoint.
 #[derive(Debug, Clone)]
 pub(crate) struct Chat {
     format: Format,
@@ -44,11 +44,11 @@ pub(crate) struct Chat {
 #[derive(Debug, Clone)]
 enum Format {
     Template(Template),
-    /// The one at the top of this file.
+    /// The format of the family, at the top of this file.
     Family,
-    /// A policy without a template: it was made for actions alone.
+    /// None: a policy without a template, trained for actions alone.
     Actions,
-    /// A policy with a template that cannot be read, and why.
+    /// A policy's template that cannot be read, with the error.
     Broken(String),
 }
 
@@ -78,7 +78,7 @@ struct Wrapped {
 }
 
 impl Chat {
-    /// Looks for the template and for the tokens that end an answer.
+    /// Reads the template and the tokens that end an answer.
     pub(crate) fn read(
         files: &Files,
         config: &Config,
@@ -95,7 +95,7 @@ impl Chat {
                 Err(error @ TemplateError::Unbounded { .. }) => {
                     return Err(refused(file, &error));
                 }
-                // Who only asks for actions never renders it.
+                // Actions do not need the template.
                 Err(error) if kind == Kind::Policy => Format::Broken(error.to_string()),
                 Err(error) => return Err(refused(file, &error)),
             },
@@ -117,7 +117,7 @@ impl Chat {
         Ok(chat)
     }
 
-    /// Tries the template out: one that goes on for ever would only be found when somebody asks.
+    /// Renders a trial question, so that an endless template is found at load time.
     fn try_out(&self, file: &str) -> Result<(), LoadError> {
         match &self.format {
             Format::Template(template) => template
@@ -127,7 +127,7 @@ impl Chat {
         }
     }
 
-    /// Whether the checkpoint was made to be asked questions.
+    /// Whether the checkpoint can answer questions.
     pub(crate) fn can_answer(&self) -> bool {
         !matches!(self.format, Format::Actions | Format::Broken(_))
     }
@@ -201,7 +201,7 @@ fn family(question: &str, images: usize) -> String {
     format!("{shown}<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n")
 }
 
-/// The template and the file it is in, from the first of the places where writers put it.
+/// The template and its file, from the first of the known locations.
 fn template(
     files: &Files,
     processor: &ProcessorConfig,
@@ -222,7 +222,7 @@ fn template(
     } else if let Some(template) = &processor.chat_template {
         (crate::checkpoint::processor_config::FILE, template.clone())
     } else if let Some(bytes) = files.find(TOKENIZER_CONFIG_FILE)? {
-        // Several named templates can stand here too; none of the known checkpoints does that.
+        // This can also be a list of named templates; no known checkpoint has one.
         let read: TokenizerConfig = parse_json(TOKENIZER_CONFIG_FILE, &bytes)?;
         let text = read
             .chat_template
@@ -234,7 +234,7 @@ fn template(
     } else {
         return Ok(None);
     };
-    // Wherever it stands, it is as long as a template is.
+    // The limit of a template file applies in every location.
     if text.len() as u64 > Limit::TEMPLATE.0 {
         return Err(LoadError::BadFile {
             file: file.to_owned(),

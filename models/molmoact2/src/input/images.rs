@@ -1,4 +1,4 @@
-//! Images as the network reads them: patches, pooling windows and image tokens.
+//! Image preprocessing: patches, pooling windows and image tokens.
 
 use vision::{
     PixelNormalization, PoolingIndices, RgbImage, Tiles, Tiling, patchify, pooling_indices,
@@ -9,7 +9,7 @@ use crate::checkpoint::config::Config;
 use crate::checkpoint::processor_config::{self, Crops, ProcessorConfig};
 use crate::error::{ActError, LoadError, bad_value};
 
-/// How a checkpoint wants its images.
+/// Image preprocessing of a checkpoint.
 #[derive(Debug, Clone)]
 pub struct ImagePreprocessor {
     height: usize,
@@ -34,7 +34,7 @@ pub struct ImageBatch {
     pub patch_len: usize,
     /// `[crops, patches, patch_len]`, row-major.
     pub values: Vec<f32>,
-    /// `[tokens of all images, window]`: patch numbers counted over all crops, -1 outside an image.
+    /// `[tokens of all images, window]`: patch indices over all crops, -1 outside an image.
     pub pool_indices: Vec<i32>,
     /// Patches per pooling window.
     pub window: usize,
@@ -45,9 +45,9 @@ pub struct ImageBatch {
 /// The tokens of one image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TokenGrid {
-    /// Rows and columns of the view of the whole.
+    /// Rows and columns of the whole image.
     pub whole: [usize; 2],
-    /// Rows and columns of the overlapping crops together, where there are any.
+    /// Rows and columns of the overlapping crops together, if there are any.
     pub crops: Option<[usize; 2]>,
 }
 
@@ -55,7 +55,7 @@ impl ImagePreprocessor {
     /// From the two configuration files.
     ///
     /// # Errors
-    /// [`LoadError::BadValue`] for a mean, deviation or pooling that cannot be.
+    /// [`LoadError::BadValue`] for an invalid mean, deviation or pooling.
     pub fn new(processor: &ProcessorConfig, config: &Config) -> Result<Self, LoadError> {
         let image = &processor.image_processor;
         let [height, width] = config.vit.image_default_input_size;
@@ -97,19 +97,19 @@ impl ImagePreprocessor {
         self.tiling.is_some()
     }
 
-    /// Image patch tokens per frame that is not tiled.
+    /// Image patch tokens of an image that is not tiled.
     #[must_use]
     pub fn tokens_per_image(&self) -> usize {
         self.windows.rows * self.windows.columns
     }
 
-    /// Rows and columns of image tokens of one frame that is not tiled.
+    /// Rows and columns of image tokens of an image that is not tiled.
     #[must_use]
     pub fn grid(&self) -> (usize, usize) {
         (self.windows.rows, self.windows.columns)
     }
 
-    /// What stands for one frame that is not tiled in the prompt.
+    /// Prompt text of the tokens of an image that is not tiled.
     #[must_use]
     pub fn token_string(&self) -> String {
         self.tokens_of(&TokenGrid {
@@ -118,7 +118,7 @@ impl ImagePreprocessor {
         })
     }
 
-    /// What stands for an image with these tokens in the prompt.
+    /// Prompt text of the tokens of an image.
     #[must_use]
     pub fn tokens_of(&self, grid: &TokenGrid) -> String {
         let part = |start: &str, [rows, columns]: [usize; 2], column_tokens: bool| {
@@ -142,10 +142,10 @@ impl ImagePreprocessor {
         }
     }
 
-    /// Resizes, normalises and cuts up the images of one question.
+    /// Resizes and normalizes the images of one question and cuts them into patches.
     ///
     /// # Errors
-    /// [`ActError::Image`] with the number of the image.
+    /// [`ActError::Image`] with the index of the image.
     pub fn prepare(&self, images: &[RgbImage]) -> Result<ImageBatch, ActError> {
         let mut batch = ImageBatch {
             crops: 0,
@@ -189,7 +189,7 @@ impl ImagePreprocessor {
 }
 
 impl ImageBatch {
-    /// The number of the next image's first patch. All patches together must fit 32 bits.
+    /// Index of the next image's first patch. All patches together must fit 32 bits.
     fn offset(&self) -> i32 {
         i32::try_from(self.crops * self.patches).unwrap_or(i32::MAX)
     }

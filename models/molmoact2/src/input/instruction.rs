@@ -1,8 +1,8 @@
-//! The sentence a person wrote, in the form the checkpoints were trained on.
+//! Normalization of instructions to the form that the checkpoints were trained on.
 //!
-//! The rules are the reference's `_normalize_question_text`, down to what Python's `re` and `str` take for
-//! white space and for the same letter: the wording decides token ids, and a policy that saw "push the cube"
-//! in training has never seen "Push the cube.".
+//! The rules are those of the reference's `_normalize_question_text`, including the white space and case folding of
+//! Python's `re` and `str`. The exact wording decides the token ids, and a policy that was trained on "push the
+//! cube" has never seen "Push the cube.".
 
 /// Stripped from both ends.
 const DELIMITERS: &str = "\"'`“”‘’[](){}";
@@ -11,8 +11,8 @@ const PUNCTUATION: &str = ".,!?;:,…";
 /// Stripped from the end after the punctuation.
 const CLOSERS: &str = "\"'”’)]}";
 
-/// Tidies an instruction: one space between words, no surrounding quotes or brackets, no "task:" or "the task is
-/// to" in front, no punctuation at the end, several sentences joined with "; ", all in lower case.
+/// Normalizes an instruction: one space between words, no surrounding quotes or brackets, no "task:" or "the task
+/// is to" in front, no punctuation at the end, several sentences joined with "; ", all in lower case.
 ///
 /// ```
 /// use molmoact2::instruction::normalize_language;
@@ -46,7 +46,7 @@ pub fn normalize_language(text: &str) -> String {
     sentence.to_lowercase()
 }
 
-/// White space as Python sees it: Unicode's, and the four information separators.
+/// White space by Python's definition: Unicode's, and the four information separators.
 fn is_space(c: char) -> bool {
     c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
 }
@@ -95,13 +95,13 @@ fn without_opening(text: &str) -> &str {
         .unwrap_or(text)
 }
 
-/// What follows at least one space.
+/// The text after at least one space.
 fn after_spaces(text: &str) -> Option<&str> {
     let rest = text.trim_start_matches(is_space);
     (rest.len() < text.len()).then_some(rest)
 }
 
-/// What follows `word` (lower-case ASCII), in whatever case it is written.
+/// The text after `word` (lower-case ASCII), ignoring case.
 fn after<'a>(text: &'a str, word: &str) -> Option<&'a str> {
     let mut rest = text.chars();
     for wanted in word.chars() {
@@ -112,7 +112,7 @@ fn after<'a>(text: &'a str, word: &str) -> Option<&'a str> {
     Some(rest.as_str())
 }
 
-/// Python's `re.IGNORECASE` also takes these for an ASCII letter: dotless and dotted i, long s, the kelvin sign.
+/// Python's `re.IGNORECASE` also equates these with an ASCII letter: dotless and dotted i, long s, the kelvin sign.
 fn same_letter(found: char, wanted: char) -> bool {
     found.to_ascii_lowercase() == wanted
         || matches!(

@@ -1,4 +1,4 @@
-//! What is read of a checkpoint beside its configuration and its weights: how it sees images and how it is spoken to.
+//! Preprocessing of a checkpoint: image processing, prompts and chat format, from its small files.
 
 use crate::checkpoint::config::{Config, Kind};
 use crate::checkpoint::files::Files;
@@ -9,7 +9,7 @@ use crate::input::images::ImagePreprocessor;
 use crate::input::prompt::PromptWriter;
 use crate::input::tokenizer::{TOKENIZER_CONFIG_FILE, TOKENIZER_FILE, TextTokenizer};
 
-/// Of a robot policy.
+/// Preprocessing of a robot policy.
 #[derive(Debug)]
 pub(crate) struct PolicyPreprocessing {
     pub(crate) images: ImagePreprocessor,
@@ -17,7 +17,7 @@ pub(crate) struct PolicyPreprocessing {
     pub(crate) chat: Chat,
 }
 
-/// Of a model that is asked in words.
+/// Preprocessing of a vision-language model.
 #[derive(Debug)]
 pub(crate) struct VlmPreprocessing {
     pub(crate) images: ImagePreprocessor,
@@ -69,10 +69,10 @@ impl VlmPreprocessing {
     }
 }
 
-/// What keeps a checkpoint of this configuration from being used, as far as these files go.
+/// Checks the files of preprocessing without keeping them.
 ///
 /// # Errors
-/// As loading it gives.
+/// The error that loading the checkpoint would return.
 pub(crate) fn check(files: &Files, config: &Config) -> Result<(), LoadError> {
     match config.kind {
         Kind::Policy => PolicyPreprocessing::read(files, config).map(|_| ()),

@@ -1,4 +1,4 @@
-//! The prompt, as text and as token ids.
+//! Prompts of a policy, as text and as token ids.
 //!
 //! ```text
 //! {images}<|im_start|>user
@@ -8,8 +8,8 @@
 //! <action_output>
 //! ```
 //!
-//! on one line but for the two breaks after `user` and `<|im_end|>`. The beginning-of-text token is put in front
-//! of the ids unless it is there.
+//! on one line except for the breaks after `user`, `<|im_end|>` and `assistant`. The beginning-of-text token is
+//! prepended to the ids unless it is there.
 
 use crate::checkpoint::config::Config;
 use crate::checkpoint::norm_stats::Tag;
@@ -19,7 +19,7 @@ use crate::input::instruction::normalize_language;
 use crate::input::tokenizer::{EncodedText, IMAGE, TextTokenizer, image_token_in};
 pub use crate::input::tokenizer::{TOKENIZER_CONFIG_FILE, TOKENIZER_FILE};
 
-/// What the prompt asks for.
+/// The output that a prompt requests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Style {
     /// An action.
@@ -29,35 +29,35 @@ pub enum Style {
     DepthAction,
 }
 
-/// What goes into a prompt.
+/// Content of a prompt.
 #[derive(Debug, Clone, Copy)]
 pub struct PromptContent<'a> {
     /// The instruction.
     pub instruction: &'a str,
-    /// Whether the instruction is tidied first ([`normalize_language`]).
+    /// Whether the instruction is normalized first ([`normalize_language`]).
     pub normalize_instruction: bool,
-    /// The state, normalised but not yet binned.
+    /// The state, normalized but not binned.
     pub state_normalized: &'a [f32],
     /// The robot.
     pub tag: &'a Tag,
-    /// Frames.
+    /// Number of images.
     pub images: usize,
-    /// What is asked for.
+    /// The requested output.
     pub style: Style,
 }
 
 /// A prompt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prompt {
-    /// The text, each frame as `<|image|>`.
+    /// The text, each image as `<|image|>`.
     pub text: String,
     /// Token ids, the beginning-of-text token first.
     pub ids: Vec<u32>,
-    /// Per id, whether it stands for (a part of) an image: these see each other in both directions.
+    /// Per id, whether it is an image token; image tokens attend to each other in both directions.
     pub image_type: Vec<bool>,
 }
 
-/// Writes prompts for one checkpoint.
+/// Writer of prompts for one checkpoint.
 #[derive(Debug, Clone)]
 pub struct PromptWriter {
     tokenizer: TextTokenizer,
@@ -68,11 +68,11 @@ pub struct PromptWriter {
 }
 
 impl PromptWriter {
-    /// Reads `tokenizer.json` and `tokenizer_config.json` (if there is one), and holds the token ids against
+    /// Reads `tokenizer.json` and `tokenizer_config.json` (if there is one), and checks the token ids against
     /// `config`.
     ///
     /// # Errors
-    /// [`LoadError`] for files that cannot be read and for ids on which they disagree.
+    /// [`LoadError`] for files that cannot be read and for ids that differ between them.
     pub fn new(
         tokenizer_json: &[u8],
         tokenizer_config_json: Option<&[u8]>,
@@ -98,7 +98,7 @@ impl PromptWriter {
     /// Writes a prompt.
     ///
     /// # Errors
-    /// [`ActError::ImageTokenInInstruction`] for an instruction that would pass for an image, [`ActError::Tokenizer`].
+    /// [`ActError::ImageTokenInInstruction`] for an instruction with an image token, [`ActError::Tokenizer`].
     pub fn write(&self, content: &PromptContent<'_>) -> Result<Prompt, ActError> {
         let text = self.text(content)?;
         let expanded = text.replace(IMAGE, &self.image_tokens);
@@ -152,7 +152,7 @@ impl PromptWriter {
     }
 }
 
-/// The bin of a normalised value: -1..=1 spread over `bins`, rounded half to even. NaN is 0, which is the middle.
+/// Bin of a normalized value: -1..=1 spread over `bins`, rounded half to even. NaN counts as 0, the middle.
 #[must_use]
 #[allow(
     clippy::cast_precision_loss,
@@ -167,7 +167,7 @@ pub fn state_bin(value: f32, bins: usize) -> usize {
     (scaled.round_ties_even() as usize).min(last)
 }
 
-/// `<setup_start>text<setup_end>` and the like; a text that is wrapped already, or empty, stays as it is.
+/// `<setup_start>text<setup_end>` and the like; a text that is empty or already wrapped is returned unchanged.
 fn wrap(kind: &str, text: &str, add_tokens: bool) -> String {
     let (start, end) = (format!("<{kind}_start>"), format!("<{kind}_end>"));
     let wrapped = text.starts_with(&start) && text.ends_with(&end);
@@ -178,7 +178,7 @@ fn wrap(kind: &str, text: &str, add_tokens: bool) -> String {
     }
 }
 
-/// Ids of the tokens about robots, in the tokenizer and in the configuration.
+/// Checks the ids of robot tokens in the tokenizer against the configuration.
 fn check_robot_ids(tokenizer: &TextTokenizer, config: &Config) -> Result<(), LoadError> {
     let last_state = config.num_state_tokens.saturating_sub(1);
     let last_state_id = u32::try_from(last_state)

@@ -1,11 +1,11 @@
 //! A chat template in the Jinja language, rendered within bounds.
 //!
 //! A template comes with a checkpoint and is a program: two nested loops run for a day, and `"a" * 10 ** 9` takes a
-//! gigabyte. The engine counts what a template does and makes, instructions and bytes alike (its *fuel*), and stops when
-//! that is hundreds of times what published templates need. Its count has gaps: a list that holds the same list twice,
-//! forty times over, is small until it is printed or measured. So a template is read and rendered on a thread of its own,
-//! what it prints is counted by the byte, and nobody waits for it longer than [`sandbox::LIMIT`]; one that was given up is not
-//! asked again.
+//! gigabyte. The engine counts the instructions and the bytes of a template (its *fuel*), and stops at hundreds of
+//! times the cost of published templates. The count has gaps: a list that holds the same list twice, nested forty
+//! times, is small until it is printed or measured. So a template is parsed and rendered on a separate thread with
+//! a time limit ([`sandbox::LIMIT`]), its output is counted by the byte, and a template that exceeded the time
+//! limit is never rendered again.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,14 +19,14 @@ use sandbox::{Watch, with_room};
 
 mod sandbox;
 
-/// What one rendering may cost: an instruction costs one, and so do 64 bytes that it makes. Published templates take a few
-/// hundred, and a question is as long as a person writes; this much is reached within a second and in 13 MiB.
+/// Fuel of one rendering: an instruction costs one, and so do 64 bytes of output. Published templates take a few
+/// hundred plus the length of the question; this limit is reached within a second and 13 MiB.
 const FUEL: u64 = 200_000;
 
-/// Calls within calls: loops that call themselves, and values within values.
+/// Maximum depth of nested calls, recursive loops and nested values.
 const DEEPEST: usize = 100;
 
-/// Most bytes of one printed value.
+/// Maximum number of bytes of one printed value.
 const OUTPUT: usize = 1 << 20;
 
 /// Name of the only template of an environment.
@@ -36,7 +36,7 @@ const NAME: &str = "chat_template";
 #[derive(Clone)]
 pub(crate) struct Template {
     environment: Arc<Environment<'static>>,
-    /// A thread is still at it.
+    /// Set after a rendering exceeded its time or memory; its thread may still run.
     given_up: Arc<AtomicBool>,
 }
 
@@ -46,22 +46,22 @@ impl fmt::Debug for Template {
     }
 }
 
-/// Why a template could not be rendered.
+/// A template could not be rendered.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TemplateError {
-    /// It does or makes more than any template has to.
+    /// It exceeds the limits.
     #[error(
         "it does too much: a template renders a question within {FUEL} steps of 64 bytes and {DEEPEST} calls within calls, \
          and this one goes on ({reason}). Get the file again from where the checkpoint comes from"
     )]
     Unbounded {
-        /// What the engine said.
+        /// Message of the engine.
         reason: String,
     },
-    /// It is no Jinja, or it raised an error.
+    /// It is not valid Jinja, or it raised an error.
     #[error("{reason}")]
     Failed {
-        /// What the engine said.
+        /// Message of the engine.
         reason: String,
     },
 }
@@ -70,7 +70,7 @@ impl From<minijinja::Error> for TemplateError {
     fn from(error: minijinja::Error) -> Self {
         let reason = error.to_string();
         let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
-        // An error in a loop within a block is wrapped in where it was.
+        // An error in a nested block is wrapped in the errors of its blocks.
         while let Some(one) = cause {
             if let Some(known) = one.downcast_ref::<minijinja::Error>() {
                 let too_deep = known.kind() == ErrorKind::InvalidOperation
@@ -85,7 +85,7 @@ impl From<minijinja::Error> for TemplateError {
     }
 }
 
-/// Counts what is written, and takes no more than [`OUTPUT`] bytes.
+/// Writer that accepts at most [`OUTPUT`] bytes.
 struct Bounded<'a, 'b> {
     out: &'a mut Output<'b>,
     left: usize,
@@ -98,10 +98,10 @@ impl fmt::Write for Bounded<'_, '_> {
     }
 }
 
-/// Prints a value as the engine does without escaping, up to a bound.
+/// Prints a value without escaping, as the engine does, up to a limit.
 fn print(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
     if value.is_undefined() {
-        // The engine's own way knows what an undefined value means.
+        // The engine's formatter handles undefined values.
         return escape_formatter(out, state, value);
     }
     let mut bounded = Bounded { out, left: OUTPUT };
@@ -113,14 +113,14 @@ impl Template {
     /// Reads a template.
     ///
     /// # Errors
-    /// [`TemplateError::Failed`] where it is no Jinja.
+    /// [`TemplateError::Failed`] if it is not valid Jinja.
     pub(crate) fn new(text: String) -> Result<Self, TemplateError> {
         with_room(Watch::TimeAndMemory, || Self::read(text))
     }
 
     fn read(text: String) -> Result<Self, TemplateError> {
         let mut environment = Environment::new();
-        // As the reference sets its own environment up.
+        // The settings of the reference's environment.
         let syntax = SyntaxConfig::builder()
             .trim_blocks(true)
             .lstrip_blocks(true)
@@ -141,10 +141,11 @@ impl Template {
         })
     }
 
-    /// Renders small questions, as the first thing that is done with a template.
+    /// Renders small trial questions, before any other use.
     ///
     /// # Errors
-    /// [`TemplateError::Unbounded`]. A template that does not like these questions may like others.
+    /// [`TemplateError::Unbounded`]. Other errors are ignored: a template that refuses these questions can accept
+    /// others.
     pub(crate) fn try_out(&self, bos_token: &str, eos_token: &str) -> Result<(), TemplateError> {
         for images in 0..=2 {
             let tried = self.watched(
@@ -161,7 +162,7 @@ impl Template {
         Ok(())
     }
 
-    /// A question about `images` images.
+    /// Renders a question about `images` images.
     ///
     /// # Errors
     /// [`TemplateError`].
@@ -193,7 +194,7 @@ impl Template {
         let written = with_room(watch, move || {
             written(&environment, &question, images, &bos_token, &eos_token)
         });
-        // What ran out of fuel has ended, and the next question may be shorter.
+        // A rendering that ran out of fuel has ended, and the next question can be shorter.
         if let Err(TemplateError::Unbounded { reason }) = &written
             && !reason.contains("fuel")
         {
@@ -346,7 +347,7 @@ mod tests {
             chain("messages", "()"),
             chain("1", " is int"),
         ] {
-            // Whatever it says, it says it.
+            // Any result will do, as long as there is one.
             let _ = rendered(&text);
         }
         for wrap in ["[ns.x]", "{'a': ns.x}", "namespace(x=ns.x)"] {

@@ -1,4 +1,4 @@
-//! Text to token ids and back.
+//! The text tokenizer of a checkpoint.
 
 use std::collections::HashSet;
 
@@ -14,9 +14,9 @@ pub const TOKENIZER_FILE: &str = "tokenizer.json";
 /// File name in a policy folder.
 pub const TOKENIZER_CONFIG_FILE: &str = "tokenizer_config.json";
 
-/// Where an image stands in the prompt's text.
+/// Placeholder of an image in the text of a prompt.
 pub(crate) const IMAGE: &str = "<|image|>";
-/// Tokens that only images may bring in.
+/// Tokens that are reserved for images.
 const IMAGE_TOKENS: [&str; 10] = [
     IMAGE,
     "<|video|>",
@@ -30,7 +30,7 @@ const IMAGE_TOKENS: [&str; 10] = [
     "<frame_end>",
 ];
 
-/// A token in a text that would pass for an image, or a part of one.
+/// The first image token in a text.
 pub(crate) fn image_token_in(text: &str) -> Option<&'static str> {
     IMAGE_TOKENS.into_iter().find(|token| text.contains(token))
 }
@@ -43,16 +43,16 @@ pub(crate) struct TextTokenizer {
     image_type_ids: HashSet<u32>,
 }
 
-/// A prompt as the language model reads it.
+/// A tokenized prompt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EncodedText {
     /// Token ids, the beginning-of-text token first.
     pub(crate) ids: Vec<u32>,
-    /// Per id, whether it stands for (a part of) an image.
+    /// Per id, whether it is an image token.
     pub(crate) image_type: Vec<bool>,
 }
 
-/// What is read of `tokenizer_config.json`.
+/// The keys of `tokenizer_config.json` that are read.
 #[derive(Deserialize)]
 pub(crate) struct TokenizerConfig {
     bos_token: Option<TokenName>,
@@ -76,7 +76,7 @@ impl TokenName {
 }
 
 impl TextTokenizer {
-    /// Reads `tokenizer.json` and `tokenizer_config.json` (if there is one), and holds the ids of image tokens
+    /// Reads `tokenizer.json` and `tokenizer_config.json` (if there is one), and checks the ids of image tokens
     /// against `config`.
     pub(crate) fn new(
         tokenizer_json: &[u8],
@@ -116,7 +116,8 @@ impl TextTokenizer {
         Ok(tokenizer)
     }
 
-    /// The tokenizer's id and the configuration's must be the same, or every prompt would mean something else.
+    /// Checks that a token has the same id in the tokenizer and in the configuration; otherwise every prompt would
+    /// have another meaning.
     pub(crate) fn check_id(&self, key: &str, token: &str, id: u32) -> Result<(), LoadError> {
         let found = self.tokenizer.token_to_id(token);
         if found == Some(id) {
@@ -130,7 +131,7 @@ impl TextTokenizer {
         ))
     }
 
-    /// The token that begins a text, and ends an answer where no file says otherwise.
+    /// The token that begins a text, and ends an answer by default.
     pub(crate) fn bos(&self) -> u32 {
         self.bos
     }
@@ -140,7 +141,7 @@ impl TextTokenizer {
         self.tokenizer.id_to_token(id)
     }
 
-    /// Ids of a text in which images stand as their tokens.
+    /// Ids of a text in which images are written as their tokens.
     pub(crate) fn encode(&self, text: String) -> Result<EncodedText, ActError> {
         let encoding = self
             .tokenizer
@@ -159,7 +160,7 @@ impl TextTokenizer {
         Ok(EncodedText { ids, image_type })
     }
 
-    /// Text of ids, special tokens left out; bytes that are no UTF-8 become U+FFFD.
+    /// Text of ids, without special tokens; invalid UTF-8 becomes U+FFFD.
     pub(crate) fn decode(&self, ids: &[u32]) -> Result<String, ActError> {
         self.tokenizer
             .decode(ids, true)
@@ -176,7 +177,7 @@ fn bos_id(
 ) -> Result<u32, LoadError> {
     let name = match tokenizer_config_json {
         Some(bytes) => {
-            // Ids are what other files of a checkpoint hold.
+            // Other files of a checkpoint hold ids instead of tokens.
             unknown_keys::check_settings(
                 bytes,
                 TOKENIZER_CONFIG_FILE,

@@ -1,12 +1,12 @@
-//! From patch features to language-model vectors: each output token attends over one window of
-//! patches, then a gated projection takes it to the width of the language model.
+//! The connector between vision and language: attention pooling over windows of patches, then a gated projection to
+//! the width of the language model.
 
 use burn::tensor::{Device, Tensor, TensorData, activation};
 use layers::{GatedMlp, Linear, MASKED};
 
 use crate::network::rows::index_tensor;
 
-/// Which patches each output token pools.
+/// Windows of patches, one for each output token.
 #[derive(Debug, Clone)]
 pub struct PoolPlan {
     /// Rows of the feature table, `-1` for "outside the image", `tokens * window` of them.
@@ -15,8 +15,8 @@ pub struct PoolPlan {
 }
 
 impl PoolPlan {
-    /// From indices `[tokens, window]`, row-major. An index counts patches over all images; a
-    /// negative one is a place outside the image. Incomplete last rows are dropped.
+    /// From indices `[tokens, window]`, row-major. An index counts patches over all images; a negative one is a
+    /// position outside the image. Incomplete last rows are dropped.
     pub fn new(indices: Vec<i32>, window: usize) -> Self {
         let window = window.max(1);
         let mut indices = indices;
@@ -54,7 +54,7 @@ impl PoolPlan {
 /// Attention pooling followed by the gated projection.
 #[derive(Debug)]
 pub struct Connector {
-    /// Already scaled.
+    /// Queries, already scaled by `1 / sqrt(head_dim)`.
     pub(crate) query: Linear,
     /// Keys and values side by side.
     pub(crate) key_value: Linear,
@@ -63,8 +63,8 @@ pub struct Connector {
     pub(crate) heads: usize,
     pub(crate) kv_heads: usize,
     pub(crate) head_dim: usize,
-    /// Whether places outside the image are left out of the mean and of the attention; else they
-    /// take part as zero features.
+    /// Whether positions outside the image are excluded from mean and attention; otherwise they count as zero
+    /// features.
     pub(crate) masked: bool,
 }
 
@@ -98,8 +98,8 @@ impl Connector {
         let shares = Tensor::<3>::from_data(TensorData::new(shares, [tokens, 1, 1]), &device);
         let mean = gathered.clone().reshape([tokens, window, width]).sum_dim(1) * shares;
 
-        // One query and a handful of keys per token: products element by element are cheaper than
-        // thousands of tiny matrix products. Axes: token, place, kv head, query in group, value.
+        // One query and a handful of keys per token: elementwise products are cheaper than thousands of tiny matrix
+        // products. Axes: token, window position, kv head, query in group, value.
         let query = self
             .query
             .forward(mean.reshape([tokens, width]))
@@ -119,8 +119,7 @@ impl Connector {
             .forward(mixed.reshape([tokens, self.heads * head_dim]))
     }
 
-    /// The features of every place of every window, zero outside the image:
-    /// `[tokens * window, features]`.
+    /// The features of every position of every window, zero outside the image: `[tokens * window, features]`.
     fn gather(
         &self,
         features: Tensor<2>,
@@ -143,7 +142,7 @@ impl Connector {
         table.select(0, index_tensor(rows, device))
     }
 
-    /// What each window's sum is multiplied by to become the mean that asks the question.
+    /// Factors that turn the sum of each window into the mean that its query is computed from.
     fn shares(&self, plan: &PoolPlan) -> Vec<f32> {
         plan.windows()
             .map(|window| {
@@ -157,7 +156,7 @@ impl Connector {
             .collect()
     }
 
-    /// Added to the scores: closes places outside the image, if they are to be left out.
+    /// Bias of the scores that masks positions outside the image, if they are excluded.
     fn bias(&self, plan: &PoolPlan, device: &Device) -> Option<Tensor<5>> {
         let any = self.masked && plan.indices.iter().any(|&index| index < 0);
         any.then(|| {

@@ -1,10 +1,10 @@
-//! The action expert: a small transformer that turns noise into an action chunk, looking at every
-//! layer of the language model through that layer's rotated keys and its values.
+//! The action expert: a small transformer that predicts the velocity of the flow from noise to an action chunk.
+//! Each block cross-attends to the rotated keys and the values of one layer of the language model.
 //!
-//! None of its normalisations has a weight. What a block does at a given time of the flow is set
-//! by nine modulation rows computed from the time alone; they are the same for every chunk, so
-//! [`Expert::modulations`] computes them once for all steps. What the prompt contributes is the
-//! same for every step, so [`Expert::context`] computes it once per chunk.
+//! Its norms have no weights. Nine modulation rows, computed from the time of the flow alone, shift, scale and gate
+//! the branches of each block (as in DiT). They are the same for every chunk, so [`Expert::modulations`] computes
+//! them once for all steps. The keys and values of the prompt are the same for every step, so [`Expert::context`]
+//! computes them once per chunk.
 
 use burn::tensor::{Tensor, TensorData, activation};
 use layers::{
@@ -14,7 +14,7 @@ use layers::{
 
 use crate::network::rows::index_tensor;
 
-/// Epsilon of the norms over the hidden width; those over heads have one in the configuration.
+/// Epsilon of the norms over the hidden width; that of the norms over heads is in the configuration.
 const EPS: f64 = 1e-6;
 
 /// One block of the expert.
@@ -36,7 +36,7 @@ struct Branch {
     gate: Tensor<2>,
 }
 
-/// What the time of one step does to every block.
+/// Modulations of all blocks at the time of one step.
 #[derive(Debug, Clone)]
 pub struct StepModulation {
     blocks: Vec<[Branch; 3]>,
@@ -44,18 +44,18 @@ pub struct StepModulation {
     final_scale: Tensor<2>,
 }
 
-/// What the prompts look like to every block: keys (normalised and scaled) and values,
-/// `[sequences * heads, tokens, head_dim]`.
+/// Prompts as every block attends to them: keys (normalized and scaled) and values, `[sequences * heads, tokens,
+/// head_dim]`.
 #[derive(Debug, Clone)]
 pub struct ExpertContext {
     pub(crate) layers: Vec<(Tensor<3>, Tensor<3>)>,
-    /// `[sequences, 1, tokens]`, closing what a shorter prompt does not have; `None` if all are as long.
+    /// `[sequences, 1, tokens]`, masking the padding of shorter prompts; `None` if all have the same length.
     bias: Option<Tensor<3>>,
 }
 
 impl ExpertContext {
     /// Keys (multiplied by `1 / sqrt(head_dim)`) and values per block, `[sequences * heads, tokens, head_dim]`,
-    /// `tokens` being the most that are seen of a prompt.
+    /// where `tokens` is the largest number of visible tokens of a prompt.
     pub fn layers(&self) -> &[(Tensor<3>, Tensor<3>)] {
         &self.layers
     }
@@ -112,16 +112,16 @@ impl Expert {
             .collect()
     }
 
-    /// Projects what the language model kept of a prompt.
+    /// Projects the cached keys and values of a prompt.
     ///
-    /// `visible[i]` says whether token `i` may be looked at. Tokens that may not are left out
-    /// altogether, which gives the same as masking them in every step.
+    /// `visible[i]` is whether the expert may attend to token `i`. Other tokens are left out, which is equivalent
+    /// to masking them in every step.
     pub fn context(&self, cache: &KvCache, visible: &[bool]) -> ExpertContext {
         self.context_of(cache, &[visible.to_vec()])
     }
 
-    /// Projects what the language model kept of several prompts; `visible` has the flags of each sequence's slots
-    /// in `cache`, `false` for one that holds no token.
+    /// Projects the cached keys and values of several prompts. `visible` has a flag for each slot of each sequence
+    /// in `cache`, `false` for a slot without a token.
     pub fn context_of(&self, cache: &KvCache, visible: &[Vec<bool>]) -> ExpertContext {
         let device = self.action_embed_device();
         let (heads, head_dim) = (self.heads, self.head_dim);
@@ -147,7 +147,7 @@ impl Expert {
                 None => all,
             }
         };
-        // All layers go through the same projection: one product for all of them.
+        // All layers share one projection, so one product serves them all.
         let project = |linear: &Linear, parts: Vec<Tensor<2>>| {
             let projected = linear.forward(Tensor::cat(parts, 0));
             if self.context_norm {
@@ -164,7 +164,7 @@ impl Expert {
             .unzip();
         let keys = project(&self.context_key, keys).reshape([count * total, heads, head_dim]);
         let keys =
-            (self.normalise_heads(keys) * self.scale()).reshape([count * total, heads * head_dim]);
+            (self.normalize_heads(keys) * self.scale()).reshape([count * total, heads * head_dim]);
         let values = project(&self.context_value, values);
         let layer = |all: &Tensor<2>, layer: usize| {
             let places = tokens.spread(all.clone().narrow(0, layer * total, total));
@@ -196,7 +196,8 @@ impl Expert {
     }
 
     /// A view of the expert for several chunks at once, all of `rows` rows, each with its own number of action
-    /// dimensions. The largest is computed for all; what a chunk does not have is zero at every step, as alone.
+    /// dimensions. The largest number is computed for all; dimensions that a chunk does not have are zero at every
+    /// step.
     pub fn for_chunks(&self, rows: usize, dims: &[usize]) -> ChunkExpert<'_> {
         let device = self.action_embed_device();
         let most = dims.iter().copied().max().unwrap_or(0);
@@ -228,7 +229,7 @@ impl Expert {
         }
     }
 
-    /// Action dimensions the network has, the padding included.
+    /// Action dimensions of the network, the padding included.
     pub fn max_action_dim(&self) -> usize {
         self.final_linear.outputs()
     }
@@ -237,7 +238,7 @@ impl Expert {
         (self.head_dim as f64).sqrt().recip()
     }
 
-    fn normalise_heads(&self, x: Tensor<3>) -> Tensor<3> {
+    fn normalize_heads(&self, x: Tensor<3>) -> Tensor<3> {
         match self.qk_norm {
             Some(eps) => rms_normalise(x, eps),
             None => x,
@@ -249,23 +250,23 @@ impl Expert {
     }
 }
 
-/// The expert with everything that depends only on the chunk's size already made.
+/// The expert with everything prepared that depends only on the size of the chunk.
 #[derive(Debug)]
 pub struct ChunkExpert<'a> {
     expert: &'a Expert,
     action_embed: Linear,
     final_linear: Linear,
-    /// At every row of every chunk.
+    /// Rotary tables for every row of every chunk.
     rotary: Option<Rotary>,
     chunks: usize,
     causal: Option<Tensor<3>>,
-    /// `[chunks * rows, dims]`, 1 for what a chunk has and 0 for what only a wider one has.
+    /// `[chunks * rows, dims]`, 1 for dimensions of the chunk and 0 for those of wider chunks only.
     real: Option<Tensor<2>>,
 }
 
 impl ChunkExpert<'_> {
-    /// Velocity of the flow at the chunks `actions` (`[chunks * rows, dims]`, normalised) and the time of
-    /// `step`, each chunk looking at its own sequence of `context`. Same shape.
+    /// Velocity of the flow at the chunks `actions` (`[chunks * rows, dims]`, normalized) and the time of `step`,
+    /// each chunk attending to its own sequence of `context`. Same shape.
     pub fn velocity(
         &self,
         actions: Tensor<2>,
@@ -304,7 +305,7 @@ impl ChunkExpert<'_> {
             .reshape([rows, 3 * heads, head_dim]);
         let fold = |x| fold_heads(x, self.chunks);
         let value = fold(all.clone().narrow(1, 2 * heads, heads));
-        let mut both = self.expert.normalise_heads(all.narrow(1, 0, 2 * heads));
+        let mut both = self.expert.normalize_heads(all.narrow(1, 0, 2 * heads));
         if let Some(rotary) = &self.rotary {
             both = rotary.apply(both);
         }
@@ -327,7 +328,7 @@ impl ChunkExpert<'_> {
                 .cross_query
                 .forward(x)
                 .reshape([rows, self.expert.heads, self.expert.head_dim]);
-        let query = fold_heads(self.expert.normalise_heads(query), self.chunks);
+        let query = fold_heads(self.expert.normalize_heads(query), self.chunks);
         let mixed = attend(query, key.clone(), value.clone(), bias);
         block.cross_out.forward(unfold_heads(mixed, self.chunks))
     }
@@ -348,7 +349,7 @@ fn pieces<const N: usize>(rows: &Tensor<2>, step: usize) -> [Tensor<2>; N] {
     })
 }
 
-/// The three branches of a block, each (shift, scale, gate), in the order the checkpoint has them.
+/// The three branches of a block, each (shift, scale, gate), in the order of the checkpoint.
 fn branches(rows: &Tensor<2>, step: usize) -> [Branch; 3] {
     let [s1, c1, g1, s2, c2, g2, s3, c3, g3] = pieces(rows, step);
     let branch = |shift, scale: Tensor<2>, gate| Branch {

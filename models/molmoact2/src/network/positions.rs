@@ -1,13 +1,13 @@
-//! Position embeddings for a grid of patches other than the one they were trained on.
+//! Position embeddings, resized to the grid of patches.
 
-/// Reach of the cubic kernel, in source places.
+/// Support of the cubic kernel, in source positions.
 const SUPPORT: f64 = 2.0;
 
-/// Resizes a square table of position embeddings to `rows` by `columns` places.
+/// Resizes a square table of position embeddings to `rows` by `columns` positions.
 ///
-/// Bicubic with antialiasing (Keys' kernel, `a = -0.5`, widened when shrinking), half-pixel
-/// centres, weights renormalised at the border: what `torch.nn.functional.interpolate` does with
-/// `mode="bicubic", antialias=True, align_corners=False`.
+/// Bicubic with antialiasing (Keys' kernel, `a = -0.5`, widened when shrinking), half-pixel centers, weights
+/// renormalized at the border, as `torch.nn.functional.interpolate` computes it with `mode="bicubic",
+/// antialias=True, align_corners=False`.
 ///
 /// - `table`: `[side * side, hidden]`, row-major.
 ///
@@ -30,18 +30,18 @@ pub(crate) fn resize(
     blend(&wide, columns * hidden, &taps(side, rows))
 }
 
-/// For each target place, the first source place and the weights from there on.
+/// For each target position, the first source position and the weights from there on.
 fn taps(source: usize, target: usize) -> Vec<(usize, Vec<f32>)> {
     let scale = source as f64 / target as f64;
     let widening = scale.max(1.0);
     let reach = SUPPORT * widening;
     (0..target)
         .map(|place| {
-            let centre = scale * (place as f64 + 0.5);
-            let first = (centre - reach + 0.5).max(0.0) as usize;
-            let end = ((centre + reach + 0.5) as usize).min(source);
+            let center = scale * (place as f64 + 0.5);
+            let first = (center - reach + 0.5).max(0.0) as usize;
+            let end = ((center + reach + 0.5) as usize).min(source);
             let weights: Vec<f64> = (first..end)
-                .map(|at| keys((at as f64 - centre + 0.5) / widening))
+                .map(|at| keys((at as f64 - center + 0.5) / widening))
                 .collect();
             let total: f64 = weights.iter().sum();
             let weights = weights.iter().map(|w| (w / total) as f32).collect();

@@ -4,7 +4,7 @@ use burn::tensor::{Int, Tensor};
 
 use crate::error::ActError;
 
-/// Reads a tensor's values back to the host.
+/// Reads the values of a tensor back to the host.
 pub(crate) async fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, ActError> {
     let failed = |reason: String| ActError::ReadBack { reason };
     let data = tensor

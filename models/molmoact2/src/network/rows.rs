@@ -1,8 +1,8 @@
-//! Rows of a matrix, selected by number.
+//! Rows of a matrix, selected by index.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-/// Row numbers on the device.
+/// Row indices on the device.
 pub(crate) fn index_tensor(rows: Vec<i32>, device: &Device) -> Tensor<1, Int> {
     let count = rows.len();
     Tensor::from_data(TensorData::new(rows, [count]), device)

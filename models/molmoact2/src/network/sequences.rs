@@ -1,12 +1,12 @@
-//! Several sequences that are read and continued together.
+//! Several token sequences in one cache, extended together.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use layers::{KvCache, MASKED};
 
-/// What the language model keeps of several sequences, and where each of them is.
+/// Cached keys and values of several sequences, and the length of each.
 ///
-/// The cache has the same number of slots for each sequence. One that is fed fewer tokens than another, or none,
-/// has slots that hold nothing of its own; nobody looks at those, and they take no position.
+/// The cache has the same number of slots for each sequence. A sequence that is extended by fewer tokens than
+/// another gets padding slots, which are masked and take no position.
 #[derive(Debug, Clone)]
 pub struct Sequences {
     /// Keys and values, `[sequences * kv_heads, slots, head_dim]`.
@@ -34,7 +34,7 @@ impl Sequences {
         self.occupied.len()
     }
 
-    /// Number of tokens that a sequence has, which is the position of its next.
+    /// Number of tokens of a sequence, which is the position of its next token.
     pub fn len(&self, sequence: usize) -> usize {
         let occupied = self.occupied.get(sequence);
         occupied.map_or(0, |occupied| {
@@ -47,7 +47,7 @@ impl Sequences {
         self.cache.is_empty()
     }
 
-    /// Flags of the tokens of each sequence laid over the slots; a slot without a token gets `false`.
+    /// Flags of the tokens of each sequence, spread over its slots; a slot without a token gets `false`.
     pub fn over_slots(&self, flags: &[Vec<bool>]) -> Vec<Vec<bool>> {
         let rows = self.occupied.iter().zip(flags);
         rows.map(|(occupied, flags)| {
@@ -88,9 +88,9 @@ impl Sequences {
         .collect()
     }
 
-    /// What the next `counts` tokens of each sequence may look at: their own sequence's tokens before them and
-    /// themselves, and among those of an image each other. `[sequences, places, slots after them]`, or `None` if
-    /// that is everything.
+    /// Attention bias of the next `counts` tokens of each sequence. A token attends to itself and to earlier tokens
+    /// of its sequence, and image tokens attend to each other in both directions. `[sequences, new slots, all
+    /// slots]`, or `None` if nothing is masked.
     pub(crate) fn bias(
         &self,
         counts: &[usize],
@@ -122,7 +122,7 @@ impl Sequences {
         Some(Tensor::from_data(TensorData::new(values, shape), device))
     }
 
-    /// Notes that the cache has grown by `counts` tokens per sequence.
+    /// Records that the cache has grown by `counts` tokens per sequence.
     pub(crate) fn grow(&mut self, counts: &[usize]) {
         let places = counts.iter().copied().max().unwrap_or(0);
         for (occupied, &count) in self.occupied.iter_mut().zip(counts) {
@@ -168,7 +168,7 @@ mod tests {
         assert_eq!(rows[0], [true, true, false]);
         assert_eq!(rows[1], [true, true, false]);
         assert_eq!(rows[2], [true, true, true]);
-        // The second sequence has one token; the places after it see no more than that.
+        // The second sequence has one token; its padding attends to no more than that.
         assert_eq!(rows[3], [true, false, false]);
         assert_eq!(rows[4], [true, false, false]);
     }

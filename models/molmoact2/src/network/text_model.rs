@@ -1,8 +1,7 @@
 //! The language model: pre-norm blocks in the shape of Qwen3 with fused projections.
 //!
-//! Attention normalises queries and keys per head before the rotation. The feed-forward gate is
-//! the second half of its projection. Embeddings are two tables one after the other; the output
-//! head knows only the first.
+//! Attention normalizes queries and keys per head before the rotation. The feed-forward gate is the second half of
+//! its projection. Embeddings are two concatenated tables; the output head covers only the first.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use layers::{
@@ -23,7 +22,7 @@ pub(crate) struct TextAttention {
     /// `[1, heads + kv_heads, head_dim]`: the norm weights of queries (times the scale of the
     /// scores) and keys.
     pub(crate) qk_weight: Tensor<3>,
-    /// Whether queries and keys are normalised per head; without, `qk_weight` is only the scale.
+    /// Whether queries and keys are normalized per head; otherwise `qk_weight` is only the scale.
     pub(crate) qk_norm: bool,
     pub(crate) heads: usize,
     pub(crate) kv_heads: usize,
@@ -31,17 +30,17 @@ pub(crate) struct TextAttention {
     pub(crate) eps: f64,
 }
 
-/// What is fed in one pass.
+/// Layout of the tokens of one pass.
 struct PassInput {
     tokens: Ragged,
-    /// At the position of each token.
+    /// Rotary tables at the position of each token.
     rotary: Rotary,
-    /// `[1 or sequences, places, slots]`; `None` if every token sees everything.
+    /// `[1 or sequences, new slots, all slots]`; `None` if nothing is masked.
     bias: Option<Tensor<3>>,
 }
 
 impl PassInput {
-    /// The last token of each sequence that is fed any, as the only ones to look at the rest, and their rows.
+    /// The layout of the last token of each sequence that has any, as the only queries, and their rows.
     fn last(&self, device: &Device) -> (Self, Tensor<1, Int>) {
         let lens = self.tokens.lens();
         let (mut rows, mut end) = (Vec::new(), 0_usize);
@@ -55,7 +54,7 @@ impl PassInput {
         let bias = self.bias.clone().map(|bias| {
             let [parts, _, _] = bias.dims();
             let of = (0..parts).map(|part| {
-                // One part serves all only where all have the same length.
+                // A single part is shared only by sequences of the same length.
                 let len = lens.get(part).copied().unwrap_or(1).max(1);
                 bias.clone().narrow(0, part, 1).narrow(1, len - 1, 1)
             });
@@ -71,8 +70,8 @@ impl PassInput {
 }
 
 impl TextAttention {
-    /// `heads` heads of `x` (`[tokens, heads, head_dim]`) after norm and rotation, weights from
-    /// row `first` on.
+    /// `heads` heads of `x` (`[tokens, heads, head_dim]`), normalized with the weights from row `first` on and
+    /// rotated.
     fn norm_and_rotate(
         &self,
         x: Tensor<3>,
@@ -89,7 +88,7 @@ impl TextAttention {
         rotary.apply(x * weight)
     }
 
-    /// Heads in front, `[sequences * heads, places, head_dim]`.
+    /// Heads moved to the front, `[sequences * heads, slots, head_dim]`.
     fn fold(x: Tensor<3>, tokens: &Ragged) -> Tensor<3> {
         let [rows, heads, head_dim] = x.dims();
         if !tokens.has_holes() {
@@ -100,7 +99,8 @@ impl TextAttention {
         fold_heads(places.reshape([rows, heads, head_dim]), tokens.sequences())
     }
 
-    /// What the queries (`[tokens, heads, head_dim]`, placed) see of keys and values, as the layer gives it on.
+    /// Attention of the rotated queries (`[tokens, heads, head_dim]`) over keys and values, projected to the hidden
+    /// width.
     fn attend_to(
         &self,
         query: Tensor<3>,
@@ -141,7 +141,7 @@ impl TextAttention {
         self.attend_to(query, input, key, value)
     }
 
-    /// Only what the cache needs of this layer; gives all that it holds.
+    /// Extends the cache by the keys and values of `x`, and returns all keys and values of this layer.
     fn keys_and_values(
         &self,
         x: Tensor<2>,
@@ -165,8 +165,8 @@ impl TextAttention {
         )
     }
 
-    /// Like [`TextAttention::forward`] where only the rows `last` of `x` ask, one for each sequence that is fed
-    /// any token.
+    /// Like [`TextAttention::forward`] with queries for the rows `last` of `x` alone, one for each sequence that
+    /// has new tokens.
     fn forward_last(
         &self,
         x: Tensor<2>,
@@ -203,33 +203,33 @@ pub struct TextModel {
     pub(crate) blocks: Vec<TextBlock>,
     pub(crate) final_norm: RmsNorm,
     pub(crate) head: Linear,
-    /// Tables for every position the model allows.
+    /// Rotary tables for every position of the model.
     pub(crate) rotary: Rotary,
 }
 
-/// How much of the last block a forward pass needs.
+/// The part of the last block that a forward pass computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Until {
-    /// The last block's keys and values; nothing after them is computed.
+    /// Keys and values alone.
     KeysAndValues,
-    /// The final normalised hidden states of the last token alone.
+    /// The final normalized hidden states of the last token alone.
     LastToken,
-    /// The final normalised hidden states of every token.
+    /// The final normalized hidden states of every token.
     EveryToken,
 }
 
 impl TextModel {
-    /// Most tokens a sequence may have.
+    /// Maximum number of tokens of a sequence.
     pub fn max_positions(&self) -> usize {
         self.rotary.positions()
     }
 
-    /// Number of ids the output head can produce.
+    /// Number of ids of the output head.
     pub fn vocab_size(&self) -> usize {
         self.head.outputs()
     }
 
-    /// Number of ids that can be read.
+    /// Number of ids of the embedding tables.
     pub fn input_vocab_size(&self) -> usize {
         self.embedding.len()
     }
@@ -244,13 +244,13 @@ impl TextModel {
         self.embedding.select_rows(ids)
     }
 
-    /// Runs `x` (`[tokens, hidden]`) through the blocks at the positions after what `cache`
-    /// holds, and extends `cache` by it.
+    /// Runs `x` (`[tokens, hidden]`) through the blocks at the positions after those in `cache`, and extends
+    /// `cache` by it.
     ///
-    /// - `bias`: `[1, tokens, tokens held + tokens]`, see [`prefill_bias`]; `None` lets every
-    ///   token see everything, which is right for a single token after the prompt.
+    /// - `bias`: `[1, tokens, tokens held + tokens]`, see [`prefill_bias`]; `None` masks nothing, which is right
+    ///   for a single token after the prompt.
     ///
-    /// Returns the hidden states `until` asks for, `[1 or tokens, hidden]`, or `None` for
+    /// Returns the hidden states that `until` selects, `[1 or tokens, hidden]`, or `None` for
     /// [`Until::KeysAndValues`].
     pub fn forward(
         &self,
@@ -272,13 +272,12 @@ impl TextModel {
     /// and extends `past` by them.
     ///
     /// - `x`: `[tokens of all sequences, hidden]`, one sequence after the other.
-    /// - `counts`: how many of them each sequence has; 0 for one that waits. Not all are 0.
-    /// - `image`: per token, whether it belongs to an image; such tokens of a sequence see each other whatever
-    ///   their order. Empty if none does.
+    /// - `counts`: number of new tokens of each sequence. Not all are 0.
+    /// - `image`: per token, whether it belongs to an image; image tokens of a sequence attend to each other in
+    ///   both directions. Empty if no token does.
     ///
-    /// Returns the hidden states `until` asks for, of [`Until::LastToken`] one row for each sequence that was fed
-    /// any token, or `None` for [`Until::KeysAndValues`]. Positions must not run out: see
-    /// [`TextModel::max_positions`].
+    /// Returns the hidden states that `until` selects, for [`Until::LastToken`] one row for each sequence with new
+    /// tokens, or `None` for [`Until::KeysAndValues`]. No sequence may exceed [`TextModel::max_positions`].
     pub fn forward_several(
         &self,
         x: Tensor<2>,
@@ -330,7 +329,7 @@ impl TextModel {
         Some(self.final_norm.forward(x))
     }
 
-    /// Like [`TextModel::forward`] for tokens after those `cache` holds, each seeing everything before it.
+    /// Like [`TextModel::forward`] for tokens after those in `cache`, with causal attention.
     ///
     /// # Errors
     /// [`ActError::TooLong`] when they do not fit the model's positions.
@@ -352,7 +351,7 @@ impl TextModel {
         Ok(self.forward(x, bias.as_ref(), cache, until))
     }
 
-    /// Scores of every output id: `[rows, hidden]` to `[rows, vocab_size]`.
+    /// Logits of every output id: `[rows, hidden]` to `[rows, vocab_size]`.
     pub fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
         self.head.forward(hidden)
     }
@@ -363,8 +362,7 @@ impl TextModel {
     }
 }
 
-/// Each of `tokens` tokens sees itself and everything before it, the `past` ones before them included:
-/// `[1, tokens, past + tokens]`.
+/// Causal bias of `tokens` tokens after `past` others: `[1, tokens, past + tokens]`.
 fn causal_bias(past: usize, tokens: usize, device: &Device) -> Tensor<3> {
     let values: Vec<f32> = (0..tokens)
         .flat_map(|row| {
@@ -374,10 +372,10 @@ fn causal_bias(past: usize, tokens: usize, device: &Device) -> Tensor<3> {
     Tensor::from_data(TensorData::new(values, [1, tokens, past + tokens]), device)
 }
 
-/// What may look at what in the prompt: a token sees itself and those before it, and image
-/// tokens see each other whatever their order, across all images together.
+/// Attention bias of a prompt: a token attends to itself and to earlier tokens, and image tokens attend to each
+/// other in both directions, across all images.
 ///
-/// `image[i]` says whether token `i` belongs to an image. Returns `[1, tokens, tokens]`.
+/// `image[i]` is whether token `i` belongs to an image. Returns `[1, tokens, tokens]`.
 pub fn prefill_bias(image: &[bool], device: &Device) -> Tensor<3> {
     let tokens = image.len();
     let values: Vec<f32> = image

@@ -1,31 +1,31 @@
-//! How much of the depth tokens the expert gets to see.
+//! A learned gain that attenuates depth tokens in the expert's view of the cache.
 //!
-//! One value between 0 and 1, computed from the mean of the values (of the cache) of everything
-//! the expert sees that is not about depth, multiplies keys and values of the depth tokens. Each
-//! layer has its own, or one, computed from the last layer, serves all.
+//! The gain is a sigmoid gate over the mean cached value of all other visible tokens, and multiplies keys and
+//! values of the depth tokens. Each layer has its own gate, or a single one, computed from the last layer, serves
+//! all.
 
 use burn::tensor::{Tensor, TensorData, activation};
 use layers::{KvCache, Linear};
 
 use crate::checkpoint::config::Config;
 
-/// The gate of a checkpoint.
+/// The depth gate of a checkpoint.
 #[derive(Debug)]
 pub struct DepthGate {
     /// One per layer, or a single one for all.
     pub(crate) heads: Vec<Linear>,
     pub(crate) per_layer: bool,
     pub(crate) singles: [Option<u32>; 3],
-    /// First code token, and how many there are.
+    /// The first code token, and the number of codes.
     pub(crate) codes: Option<(u32, usize)>,
 }
 
-/// A cache after the gate.
+/// A cache with attenuated depth tokens.
 #[derive(Debug)]
 pub struct GatedCache {
     /// The cache, keys and values of the depth tokens multiplied by their layer's gate.
     pub cache: KvCache,
-    /// The gates, `[sequences, 1]` each: one per layer, or a single one. Empty if no depth token is seen.
+    /// The gates, `[sequences, 1]` each: one per layer, or a single one. Empty if no depth token is visible.
     pub gates: Vec<Tensor<2>>,
 }
 
@@ -45,7 +45,7 @@ impl DepthGate {
         }
     }
 
-    /// Whether a token is about depth.
+    /// Whether a token is a depth token.
     pub(crate) fn about_depth(&self, id: u32) -> bool {
         self.singles.contains(&Some(id))
             || self.codes.is_some_and(|(first, count)| {
@@ -54,15 +54,15 @@ impl DepthGate {
             })
     }
 
-    /// Gates the depth tokens among `ids`, the tokens that `cache` holds; `visible` says which of
-    /// them the expert looks at.
+    /// Attenuates the depth tokens among `ids`, the tokens in `cache`; `visible` flags those that the expert
+    /// attends to.
     pub fn apply(&self, cache: &KvCache, ids: &[u32], visible: &[bool]) -> GatedCache {
         let depth = ids.iter().map(|&id| self.about_depth(id)).collect();
         self.apply_to(cache, &[depth], &[visible.to_vec()])
     }
 
-    /// Gates the tokens of several sequences: per sequence and slot of `cache`, `depth` says which are about depth
-    /// and `visible` which of all the expert looks at.
+    /// Attenuates the depth tokens of several sequences: per sequence and slot of `cache`, `depth` flags the depth
+    /// tokens and `visible` the tokens that the expert attends to.
     pub fn apply_to(
         &self,
         cache: &KvCache,

@@ -1,8 +1,7 @@
 //! The vision tower: a SigLIP-style transformer without class token and without final norm.
 //!
-//! Its output is not the last block's but the concatenation of a few blocks' outputs, in the
-//! order the adapter names them (24 then 18 in the published sizes). Blocks after the last one
-//! named are not in the checkpoint and do not exist here either.
+//! Its output is the concatenation of the outputs of a few blocks, in the order of the adapter's list (24 then 18
+//! in the published sizes). Later blocks are not in the checkpoint, nor here.
 
 use burn::tensor::Tensor;
 use layers::{LayerNorm, Linear, attend, gelu_tanh};
@@ -35,7 +34,7 @@ impl VitBlock {
         let [rows, _] = x.dims();
         let patches = rows / images;
         let (heads, kv_heads, head_dim) = (self.heads, self.kv_heads, self.head_dim);
-        // Images are a part of the head axis: no patch looks into another image.
+        // Images are a part of the head axis, so patches attend within their image alone.
         let all = self
             .qkv
             .forward(x)
@@ -68,7 +67,7 @@ pub struct Vit {
     /// `[1, patches, hidden]`.
     pub(crate) position: Tensor<3>,
     pub(crate) blocks: Vec<VitBlock>,
-    /// Blocks whose outputs make the features, in the order they are concatenated.
+    /// Blocks whose outputs are concatenated, in that order.
     pub(crate) taps: Vec<usize>,
 }
 
@@ -88,7 +87,7 @@ impl Vit {
         let [_, hidden] = embedded.dims();
         let mut x = (embedded.reshape([images, count, hidden]) + self.position.clone())
             .reshape([rows, hidden]);
-        // Only what is asked for is kept: all outputs of all images together are larger than the weights.
+        // Only the selected outputs are kept: those of all blocks and images together are larger than the weights.
         let mut tapped: Vec<Option<Tensor<2>>> = vec![None; self.taps.len()];
         for (index, block) in self.blocks.iter().enumerate() {
             x = block.forward(x, images);

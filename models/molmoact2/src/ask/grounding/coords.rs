@@ -1,9 +1,9 @@
-//! Numbers in markup, to pixels.
+//! Coordinates of markup, in pixels.
 
 use super::tag::Tag;
 use super::{BoundingBox, Point};
 
-/// What divides the groups of different images.
+/// Separators of the groups of different images.
 const BETWEEN_IMAGES: [char; 4] = ['\t', ';', ':', ','];
 
 /// One coordinate as written.
@@ -49,14 +49,14 @@ fn split<const N: usize>(coords: &str, images: usize) -> Option<Vec<RawMark<'_, 
     Some(marks)
 }
 
-/// From "1" for the first; "1.0" is written as well.
+/// Index of an image from its number: "1" or "1.0" is the first.
 fn image_number(word: &str, images: usize) -> Option<usize> {
     let word = word.strip_suffix(".0").unwrap_or(word);
     let number: usize = word.parse().ok()?;
     number.checked_sub(1).filter(|image| *image < images)
 }
 
-/// Pixels along a side of `pixels`.
+/// Position along a side of `pixels` pixels.
 #[allow(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
@@ -145,7 +145,7 @@ pub(super) fn percent(tag: &Tag<'_>, [width, height]: [usize; 2]) -> Option<Vec<
     (!points.is_empty()).then_some(points)
 }
 
-/// `[(x, y), …]` with shares of the image's sides; gives its length in bytes too.
+/// `[(x, y), …]` with fractions of the image's sides; also returns its length in bytes.
 pub(super) fn tuples(text: &str, [width, height]: [usize; 2]) -> Option<(usize, Vec<Point>)> {
     let (inside, _) = text.strip_prefix('[')?.split_once(']')?;
     let mut points = Vec::new();
@@ -154,7 +154,7 @@ pub(super) fn tuples(text: &str, [width, height]: [usize; 2]) -> Option<(usize, 
         let (pair, after) = rest.strip_prefix('(')?.split_once(')')?;
         let (x, y) = pair.split_once(',')?;
         let (x, y) = (x.trim(), y.trim());
-        // Whole numbers in brackets are mostly something else than shares.
+        // Integers in brackets are mostly not fractions.
         if !(x.contains('.') && y.contains('.')) {
             return None;
         }

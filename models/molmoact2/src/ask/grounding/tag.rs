@@ -22,7 +22,7 @@ impl<'a> Tag<'a> {
             .map(|(_, value)| *value)
     }
 
-    /// What stands in the tag, or the attribute that says the same.
+    /// Content of the tag, or the attribute with the same meaning.
     pub(super) fn label(&self) -> String {
         self.label
             .filter(|label| !label.is_empty())
@@ -74,7 +74,7 @@ pub(super) fn read(text: &str) -> Option<Tag<'_>> {
     })
 }
 
-/// Splits at the end tag, whichever of the names it has, if nothing else is tagged before it.
+/// Splits at the end tag, of any of the names, if no other tag comes before it.
 fn ended(rest: &str) -> Option<(&str, &str)> {
     let (label, end) = rest.split_at_checked(rest.find('<')?)?;
     let end = end.strip_prefix("</")?;

@@ -1,20 +1,20 @@
-//! Bounds of the single values of `config.json`.
+//! Bounds of single values of `config.json`.
 
 use super::{Config, Kind, refuse};
 use crate::error::LoadError;
 
-/// Bounds far above any network of this family. They keep a damaged number from asking for more memory than there is,
-/// and every product of sizes in range.
+/// Bounds far above any network of this family. They keep a damaged number from requesting more memory than there
+/// is, and every product of sizes in range.
 const MAX_SIZE: usize = 1 << 20;
 const MAX_IDS: usize = 1 << 24;
 const MAX_LAYERS: usize = 1 << 14;
-/// The tables of the rotary positions have as many rows.
+/// Also the number of rows of the rotary tables.
 const MAX_POSITIONS: usize = 1 << 18;
 const MAX_PIXELS: usize = 1 << 14;
 const MAX_CELLS: usize = 1 << 12;
 const MAX_ROWS: usize = 1 << 12;
 
-/// Refuses sizes that are zero or far above any network's, and rates that are no rates.
+/// Refuses sizes that are zero or far above any network's, and rates out of range.
 pub(super) fn check(config: &Config) -> Result<(), LoadError> {
     positive(config)?;
     bounded(config)?;
@@ -90,7 +90,7 @@ fn too_large(key: &str, size: usize, most: usize) -> LoadError {
     refuse(key, format!("is {size}; up to {most} makes sense"))
 }
 
-/// Sizes that are much below [`MAX_IDS`].
+/// Checks sizes with bounds far below [`MAX_IDS`].
 fn bounded(config: &Config) -> Result<(), LoadError> {
     let (vit, adapter, text) = (&config.vit, &config.adapter, &config.text);
     let [height, width] = vit.image_default_input_size;
@@ -190,7 +190,7 @@ fn bounded(config: &Config) -> Result<(), LoadError> {
     }
 }
 
-/// Numbers that are no sizes.
+/// Checks epsilons and ratios.
 fn rates(config: &Config) -> Result<(), LoadError> {
     let mut numbers = vec![
         ("vit_config.layer_norm_eps", config.vit.layer_norm_eps),
@@ -200,7 +200,7 @@ fn rates(config: &Config) -> Result<(), LoadError> {
         numbers.push(("action_expert_config.qk_norm_eps", expert.qk_norm_eps));
         numbers.push(("action_expert_config.mlp_ratio", expert.mlp_ratio));
     }
-    // Written as a question that NaN answers with no. A ratio of a thousand is no ratio either.
+    // Written so that NaN fails. A ratio of a thousand is not plausible either.
     match numbers
         .into_iter()
         .find(|(_, number)| !(*number > 0.0 && *number < 1e3))

@@ -1,4 +1,4 @@
-//! Values of `config.json` that cannot be, alone or together.
+//! Consistency of the values of `config.json`.
 
 use super::{ActionMode, Config, Kind, bounds, refuse};
 use crate::error::LoadError;

@@ -1,14 +1,14 @@
-//! Keys of `config.json` beyond those that are read: some would change what is computed and are refused, some are known
-//! to change nothing. One that nobody here has heard of is refused too if it is set to anything: it may ask for another
-//! network, and a robot would move by the wrong one.
+//! Keys of `config.json` beyond those that are read. Keys that would change the computation are refused, keys that
+//! are known to be irrelevant are ignored. An unknown key is refused as well unless it is off: it could require
+//! another network, and the robot would move by the wrong one.
 
 use serde_json::Value;
 
 use crate::checkpoint::unknown_keys;
 use crate::error::LoadError;
 
-/// Keys that ask for something this network does not compute unless they are absent or at the value that asks for
-/// nothing. They come from the configuration classes of this family of models and of those it is built from.
+/// Keys that require something this network does not compute, unless they are absent or at their neutral value.
+/// They come from the configuration classes of this family of models and of those it is built from.
 const UNSUPPORTED: [(&str, &str); 20] = [
     (
         "quantization_config",
@@ -65,7 +65,7 @@ const UNSUPPORTED: [(&str, &str); 20] = [
     ),
 ];
 
-/// Keys that decide how training went, how a framework runs the network, or that name things.
+/// Keys of training, of the framework's execution, and names.
 const IRRELEVANT: [&str; 52] = [
     "_name_or_path",
     "action_expert_depth_gate_init_bias",
@@ -121,8 +121,8 @@ const IRRELEVANT: [&str; 52] = [
     "vit_layers",
 ];
 
-/// Keys that transformers 4 wrote for every kind of model where they differed from its defaults; nothing of this family
-/// reads them.
+/// Keys that transformers 4 wrote for every kind of model where they differed from its defaults; no model of this
+/// family reads them.
 const FRAMEWORK_KEYS: [&str; 37] = [
     "add_cross_attention",
     "bad_words_ids",
@@ -289,7 +289,7 @@ fn place(section: Option<&str>, key: &str) -> String {
     section.map_or_else(|| key.to_owned(), |section| format!("{section}.{key}"))
 }
 
-pub(super) fn refuse_unknown_behaviour(raw: &Value) -> Result<(), LoadError> {
+pub(super) fn refuse_unknown_behavior(raw: &Value) -> Result<(), LoadError> {
     for (section, keys) in objects(raw) {
         let place_of = section.map_or_else(String::new, |section| format!("{section}: "));
         unknown_keys::check(keys, read_in(section), super::FILE, &place_of)?;
@@ -312,7 +312,7 @@ pub(super) fn refuse_unknown_behaviour(raw: &Value) -> Result<(), LoadError> {
     Ok(())
 }
 
-/// A value that asks for nothing, whatever its key means.
+/// Whether a value is off, whatever its key means.
 fn is_off(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,

@@ -11,7 +11,7 @@ use super::ActionMode;
 pub struct VitConfig {
     pub hidden_size: usize,
     pub intermediate_size: usize,
-    /// Blocks the tower was made with; `vit_layers` counts from this even when the file holds fewer.
+    /// Blocks of the original tower; `vit_layers` counts from this even if the file holds fewer.
     pub num_hidden_layers: usize,
     pub num_attention_heads: usize,
     pub num_key_value_heads: usize,
@@ -31,7 +31,7 @@ pub struct VitConfig {
 pub struct AdapterConfig {
     /// Blocks whose outputs are concatenated, in this order; negative ones count from the end.
     pub vit_layers: Vec<i64>,
-    /// Whether places outside the image are left out of the pooling.
+    /// Whether positions outside the image are excluded from the pooling.
     #[serde(default)]
     pub pooling_attention_mask: bool,
     pub hidden_size: usize,
@@ -96,7 +96,7 @@ pub struct ActionExpertConfig {
 }
 
 impl ActionExpertConfig {
-    /// Width inside the feed-forward layers: the ratio's, rounded up to the multiple.
+    /// Width inside the feed-forward layers: `hidden_size * mlp_ratio`, rounded up to the multiple.
     #[must_use]
     pub fn inner_width(&self) -> usize {
         let width = (self.hidden_size as f64 * self.mlp_ratio) as usize;
@@ -132,7 +132,7 @@ pub struct TopConfig {
     pub enable_depth_reasoning: bool,
     #[serde(default)]
     pub action_expert_depth_gate: bool,
-    /// Whether each layer has a gate of its own.
+    /// Whether each layer has its own gate.
     #[serde(default)]
     pub action_expert_depth_gate_per_layer: bool,
     #[serde(default = "yes")]
@@ -146,7 +146,7 @@ pub struct TopConfig {
 
     #[serde(default)]
     pub bos_token_id: Option<u32>,
-    /// The first one where the file lists several.
+    /// The first one if the file lists several.
     #[serde(default, deserialize_with = "one_or_first")]
     pub eos_token_id: Option<u32>,
     pub image_start_token_id: u32,
@@ -185,7 +185,7 @@ pub struct TopConfig {
     pub depth_end_token_id: Option<u32>,
     #[serde(default)]
     pub depth_token_start_id: Option<u32>,
-    /// Codes there are.
+    /// Number of depth codes.
     #[serde(default)]
     pub num_depth_tokens: usize,
     /// Cells of a depth map.
@@ -194,7 +194,7 @@ pub struct TopConfig {
 }
 
 impl TopConfig {
-    /// Ids that attend to each other in both directions: everything that stands for an image.
+    /// Ids of image tokens, which attend to each other in both directions.
     #[must_use]
     pub fn image_type_ids(&self) -> Vec<u32> {
         let always = [
@@ -221,7 +221,7 @@ fn norm_stats_file() -> String {
     "norm_stats.json".to_owned()
 }
 
-/// What stands for "no expert"; a plain VLM has no mode at all.
+/// Default for a file without an expert; a plain VLM has no mode.
 fn discrete_mode() -> ActionMode {
     ActionMode::Discrete
 }

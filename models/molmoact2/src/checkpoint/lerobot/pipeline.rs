@@ -1,4 +1,4 @@
-//! The two pipelines of a LeRobot folder: which steps there are, what they were set to, their statistics.
+//! The two pipelines of a LeRobot folder: their steps, settings and statistics.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::error::{LoadError, parse_json};
 pub(super) const PREPROCESSOR: &str = "policy_preprocessor.json";
 const POSTPROCESSOR: &str = "policy_postprocessor.json";
 
-/// Steps that compute something, in the order that is followed.
+/// Steps of the preprocessor that compute something, in order.
 const PREPROCESSOR_STEPS: [&str; 4] = [
     "molmoact2_state_frame_transform",
     "molmoact2_masked_normalizer",
@@ -26,7 +26,7 @@ const POSTPROCESSOR_STEPS: [&str; 3] = [
     "molmoact2_masked_unnormalizer",
     "molmoact2_action_frame_transform",
 ];
-/// The step of either list that older folders lack.
+/// The steps that older folders lack.
 const OPTIONAL_STEPS: [&str; 2] = [PREPROCESSOR_STEPS[0], POSTPROCESSOR_STEPS[2]];
 /// Steps that only rename, batch or move.
 const IGNORED_STEPS: [&str; 3] = [
@@ -70,7 +70,7 @@ struct JointTransform {
     joint_offsets: Option<Vec<f32>>,
 }
 
-/// What `molmoact2_pack_inputs` was set to.
+/// Settings of `molmoact2_pack_inputs`.
 #[derive(Debug, Deserialize)]
 pub(super) struct PackInputs {
     #[serde(default)]
@@ -86,10 +86,10 @@ pub(super) struct PackInputs {
     pub(super) max_action_dim: usize,
 }
 
-/// A normalising step.
+/// A normalization step.
 #[derive(Debug)]
 pub(super) struct NormalizationStep {
-    /// The file its statistics are in.
+    /// File of its statistics.
     pub(super) file: String,
     pub(super) mode: NormMode,
     pub(super) eps: f32,
@@ -99,9 +99,9 @@ pub(super) struct NormalizationStep {
 #[derive(Debug)]
 pub(super) struct Pipelines {
     pub(super) pack_inputs: PackInputs,
-    /// Of the state, before.
+    /// Normalization of the state.
     pub(super) state: NormalizationStep,
-    /// Of the action, after.
+    /// Normalization of the action.
     pub(super) action: NormalizationStep,
     pub(super) calibration: Option<Calibration>,
 }

@@ -1,4 +1,4 @@
-//! One vector's statistics, and the mapping they make.
+//! Statistics of one vector, and its normalization.
 
 use field_files::json::maybe_finite;
 use serde::{Deserialize, Deserializer};
@@ -27,13 +27,13 @@ pub struct FeatureStats {
     pub q10: Option<Vec<f32>>,
     #[serde(default, deserialize_with = "maybe_finite")]
     pub q90: Option<Vec<f32>>,
-    /// False where a dimension is not normalised.
+    /// False where a dimension is not normalized.
     pub mask: Option<Vec<bool>>,
     #[serde(default, deserialize_with = "texts")]
     pub names: Option<Vec<String>>,
 }
 
-/// Names of dimensions, which only people read: `None` where it is anything but a list of texts.
+/// Reads names of dimensions, which are for display only: `None` for anything but a list of strings.
 fn texts<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<String>>, D::Error> {
     let found = Option::<Value>::deserialize(from)?;
     Ok(found.and_then(|found| {
@@ -92,23 +92,23 @@ pub(super) const KEYS: [&str; 10] = [
     "min", "max", "mean", "std", "q01", "q99", "q10", "q90", "mask", "names",
 ];
 
-/// Whose rules hold where the two disagree: for dimensions without range, and for what is clipped.
+/// Source of the rules for dimensions without range and for clipping.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Rules {
-    /// Those of the published checkpoints' `norm_stats.json`.
+    /// Rules of the published checkpoints' `norm_stats.json`.
     Published,
-    /// Those of LeRobot's processors: a range of 0 becomes this, and every mode clips.
+    /// Rules of LeRobot's processors: a range of 0 becomes this value, and every mode clips.
     Lerobot(f32),
 }
 
-/// What happens to one dimension.
+/// Normalization of one dimension.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Dimension {
     rules: Rules,
     map: Map,
     /// Whether the mapping applies at all.
     masked_in: bool,
-    /// Whether the data never moved, so that the normalised value is 0.
+    /// Whether the data are constant, so that the normalized value is 0.
     constant: bool,
 }
 
@@ -119,7 +119,7 @@ enum Map {
     Same,
 }
 
-/// The mapping between robot units and normalised values of one vector.
+/// The mapping between robot units and normalized values of one vector.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Normalizer {
     dimensions: Vec<Dimension>,
@@ -137,7 +137,7 @@ impl Normalizer {
         Self::with_rules(stats, mode, place, Rules::Published)
     }
 
-    /// The same by the rules of LeRobot's normalising steps, whose `eps` this is.
+    /// Like [`Normalizer::new`] by the rules of LeRobot's normalization steps with their `eps`.
     pub(crate) fn lerobot(
         stats: FeatureStats,
         mode: NormMode,
@@ -209,8 +209,8 @@ impl Normalizer {
         self.dimensions.len()
     }
 
-    /// The first dimension that is passed through although its value lies outside -1..=1, where the rules refuse
-    /// that: a gripper in other units than its statistics.
+    /// The first dimension that passes through with a value outside -1..=1, where the rules refuse that, such as a
+    /// gripper in other units than its statistics.
     pub(crate) fn out_of_range(&self, values: &[f32]) -> Option<usize> {
         self.dimensions
             .iter()
@@ -220,13 +220,13 @@ impl Normalizer {
             })
     }
 
-    /// The arrays this was made from.
+    /// The arrays that this was made from.
     #[must_use]
     pub fn stats(&self) -> &FeatureStats {
         &self.stats
     }
 
-    /// Robot units to normalised values, `[rows, dims]` row-major.
+    /// Robot units to normalized values, `[rows, dims]` row-major.
     #[must_use]
     pub fn normalize(&self, values: &[f32]) -> Vec<f32> {
         let dimensions = self.dimensions.iter().cycle();
@@ -236,7 +236,7 @@ impl Normalizer {
             .collect()
     }
 
-    /// Normalised values to robot units, `[rows, dims]` row-major.
+    /// Normalized values to robot units, `[rows, dims]` row-major.
     #[must_use]
     pub fn unnormalize(&self, values: &[f32]) -> Vec<f32> {
         let dimensions = self.dimensions.iter().cycle();
@@ -307,7 +307,7 @@ impl Dimension {
     }
 }
 
-/// Refuses statistics that no data have: a minimum above the maximum, quantiles the wrong way round, a negative deviation.
+/// Refuses impossible statistics: a minimum above the maximum, quantiles in the wrong order, a negative deviation.
 fn ordered(stats: &FeatureStats, place: &str) -> Result<(), LoadError> {
     let pairs = [
         ("min", &stats.min, "max", &stats.max),
@@ -337,8 +337,8 @@ fn ordered(stats: &FeatureStats, place: &str) -> Result<(), LoadError> {
     }
 }
 
-/// Refuses values that are not finite where `mode` reads them, and forgets the array where it does not: writers put NaN
-/// where they had no data.
+/// Refuses values that are not finite in arrays that `mode` reads, and drops other arrays with such values: writers
+/// put NaN where they had no data.
 fn finite(stats: &mut FeatureStats, mode: NormMode, place: &str) -> Result<(), LoadError> {
     if let Some((key, dim)) = stats.not_finite(mode) {
         return Err(bad_value(

@@ -8,34 +8,34 @@ use crate::error::ActError;
 /// One robot.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tag {
-    /// Its name in the file.
+    /// Name in the file.
     pub name: String,
-    /// Data set keys of the cameras, in prompt order.
+    /// Dataset keys of the cameras, in prompt order.
     pub camera_keys: Vec<String>,
-    /// Another set of cameras it was trained with instead, in prompt order; empty if there is none.
+    /// Alternative set of cameras that it was trained with, in prompt order; empty if there is none.
     pub camera_keys_alternative: Vec<String>,
-    /// What the prompt calls the robot.
+    /// Wording of the prompt for the robot.
     pub setup_type: String,
-    /// What the prompt calls its control.
+    /// Wording of the prompt for its control mode.
     pub control_mode: String,
     /// Rows of a chunk; `None` takes the checkpoint's maximum.
     pub action_horizon: Option<usize>,
     /// Rows to execute; `None` takes the whole horizon.
     pub n_action_steps: Option<usize>,
-    /// Whether the gripper was normalised like the joints, if the file says so.
+    /// Whether the gripper was normalized like the joints, if the file states it.
     pub normalize_gripper: Option<bool>,
     /// The measured state.
     pub state: Normalizer,
     /// The actions; their real number of dimensions is [`Normalizer::dims`].
     pub action: Normalizer,
-    /// How this robot counts its joints, if otherwise than its statistics.
+    /// Joint signs and zero offsets of the robot, if they differ from the statistics'.
     pub calibration: Option<Calibration>,
 }
 
-/// Rows of a chunk and which of them are executed.
+/// Rows of a chunk, and the range of them to execute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChunkRows {
-    /// Rows the network makes.
+    /// Rows that the network generates.
     pub horizon: usize,
     /// First row executed: `n_obs_steps - 1`.
     pub first: usize,
@@ -44,7 +44,7 @@ pub struct ChunkRows {
 }
 
 impl Tag {
-    /// Rows of this robot's chunk under a checkpoint's limits.
+    /// Rows of this robot's chunk, checked against the limits of a checkpoint.
     ///
     /// # Errors
     /// [`ActError::BadTag`] when they do not fit.
@@ -92,7 +92,7 @@ impl Tag {
         })
     }
 
-    /// Camera names without the data set's prefix: `observation.images.wrist` is `wrist`.
+    /// Camera names without the prefix of the dataset: `observation.images.wrist` is `wrist`.
     #[must_use]
     pub fn cameras(&self) -> Vec<String> {
         short_names(&self.camera_keys)
@@ -104,14 +104,15 @@ impl Tag {
         short_names(&self.camera_keys_alternative)
     }
 
-    /// Whether a question may come with this many frames. A robot whose statistics name no cameras takes any number.
+    /// Whether an observation may have this many images. A robot without cameras in its statistics takes any
+    /// number.
     #[must_use]
     pub fn takes_images(&self, count: usize) -> bool {
         let (usual, other) = (self.camera_keys.len(), self.camera_keys_alternative.len());
         count > 0 && (usual == 0 || count == usual || (other > 0 && count == other))
     }
 
-    /// The state as the network sees it, before binning.
+    /// The normalized state, before binning.
     ///
     /// # Errors
     /// [`ActError::WrongState`] for a state of another length.
@@ -136,7 +137,7 @@ impl Tag {
         Ok(self.state.normalize(&turned))
     }
 
-    /// Rows of normalised actions (`[rows, dims]`) in robot units.
+    /// Rows of normalized actions (`[rows, dims]`) in robot units.
     ///
     /// # Errors
     /// [`ActError::WrongActions`] when the values are not whole rows.

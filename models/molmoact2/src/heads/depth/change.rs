@@ -1,25 +1,23 @@
-//! Which cells of a frame differ from an earlier frame.
+//! Changed cells of an image, against an earlier image.
 //!
-//! Both frames are resized to 32 pixels per cell ([`vision::resample_bilinear_u8`]) and compared
-//! cell by cell by the cosine of their bytes. The sums are f32 in the order numpy takes them
-//! (pairwise, eight at a time), so a cell near the threshold falls on the same side as in the
-//! reference.
+//! Both images are resized to 32 pixels per cell ([`vision::resample_bilinear_u8`]) and compared cell by cell by
+//! the cosine of their bytes. Sums are f32 in numpy's order (pairwise, eight at a time), so a cell near the
+//! threshold falls on the same side as in the reference.
 
 use vision::{ImageError, RgbImage, resample_bilinear_u8};
 
 /// Pixels along one side of a cell.
 const CELL: usize = 32;
-/// A cell below this cosine similarity has changed.
+/// Cosine similarity below which a cell counts as changed.
 pub const THRESHOLD: f32 = 0.996;
 
-/// A frame at the size at which frames are compared: `side` x `side` cells.
+/// An image at the size for comparison: `side` x `side` cells.
 pub(crate) fn shrink(image: &RgbImage, side: usize) -> Result<RgbImage, ImageError> {
     let size = side.saturating_mul(CELL);
     resample_bilinear_u8(image, size, size)
 }
 
-/// The cosine similarity of every cell of two frames made by [`shrink`], row by row. 1 where one of
-/// them is black.
+/// Cosine similarity of every cell of two images made by [`shrink`], row by row. 1 where one of them is black.
 pub(crate) fn similarity(current: &RgbImage, previous: &RgbImage, side: usize) -> Vec<f32> {
     (0..side * side)
         .map(|index| {
@@ -51,8 +49,8 @@ fn cell(image: &RgbImage, row: usize, column: usize) -> Vec<f32> {
         .collect()
 }
 
-/// The sum numpy computes over a contiguous axis of f32: halves down to blocks of 128, and in a
-/// block eight running sums.
+/// Pairwise sum, as numpy computes it over a contiguous axis of f32: halves down to blocks of 128, and eight
+/// running sums in a block.
 fn pairwise_sum(values: &[f32]) -> f32 {
     if values.len() < 8 {
         return values.iter().sum();

@@ -1,4 +1,4 @@
-//! One depth map while it is written.
+//! State of one depth map during decoding.
 
 use std::collections::VecDeque;
 
@@ -9,36 +9,36 @@ use super::map::DepthMap;
 use super::regeneration::Span;
 use crate::error::ActError;
 
-/// A depth map that is being written.
+/// A depth map that is being decoded.
 #[derive(Debug)]
 pub(crate) struct DepthDecodeState<'a> {
-    /// `None` if the model writes as it likes.
+    /// `None` for unrestricted decoding.
     spans: Option<&'a [Span]>,
-    /// What comes before the end.
+    /// Remaining steps before the end.
     pub(crate) steps: VecDeque<Step<'a>>,
-    /// Most tokens of the end, `<depth_end>` included.
+    /// Maximum number of tokens of the end, `<depth_end>` included.
     limit: usize,
     /// Tokens of the end so far.
     tail: Vec<u32>,
     pub(crate) forwards: usize,
-    /// Whether to keep the scores.
+    /// Whether to return the logits.
     pub(crate) dumps: bool,
-    /// The final hidden state after everything, `[1, hidden]`, if asked for.
+    /// The final hidden state after everything, `[1, hidden]`, if requested.
     pub(crate) hidden: Option<Tensor<2>>,
     pub(crate) failed: Option<ActError>,
 }
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Step<'a> {
-    /// The likeliest code.
+    /// Generates a code.
     New,
-    /// Codes that are taken over.
+    /// Reads codes that are kept.
     Kept(&'a [u32]),
 }
 
-/// What one map is fed in one pass.
+/// Input of one map in one pass.
 pub(crate) enum NextInput {
-    /// The code picked for it, by its place among those picked.
+    /// A generated code, by its index among the codes of the pass.
     Picked(usize),
     Tokens(Vec<u32>),
     /// The last tokens.
@@ -56,7 +56,7 @@ impl NextInput {
 }
 
 impl<'a> DepthDecodeState<'a> {
-    /// What is left to do of a map whose known beginning was read with the prompt.
+    /// State of a map whose known beginning was read with the prompt.
     pub(crate) fn new(spans: Option<&'a [Span]>, limit: usize, dumps: bool) -> Self {
         let mut steps = VecDeque::new();
         for (index, span) in spans.unwrap_or_default().iter().enumerate() {
@@ -79,7 +79,8 @@ impl<'a> DepthDecodeState<'a> {
         }
     }
 
-    /// Goes on with `token` after the last cell; `end` is fed together with what follows.
+    /// The input after the last cell, where `token` was generated; `end` is fed together with the tokens that
+    /// follow it.
     pub(crate) fn close(
         &mut self,
         token: Option<u32>,
@@ -98,7 +99,7 @@ impl<'a> DepthDecodeState<'a> {
         Ok(NextInput::Tokens(vec![token]))
     }
 
-    /// The map, from the codes that were picked for it.
+    /// The map, from its generated codes.
     pub(crate) fn finish(
         self,
         ids: &DepthIds,

@@ -1,11 +1,11 @@
-//! Writing depth maps, token by token through the cache.
+//! Decoding of depth maps.
 //!
-//! A code is the likeliest of the codes alone, so a map always has its cells; which one it is stays
-//! on the device until the whole map is written, and the passes follow each other without waiting
-//! for the host. After the last cell the model is free, and expected to write `<depth_end>`.
+//! Decoding is greedy and restricted to the codes, so a map always has all its cells. Generated codes stay on the
+//! device until the whole map is done, so the passes follow each other without waiting for the host. After the last
+//! cell decoding is unrestricted, and the model is expected to write `<depth_end>`.
 //!
-//! Several maps are written together: a pass feeds each of them what it needs next, one new cell, a
-//! whole run of kept ones or a token of its end, until the last is done.
+//! Several maps are decoded together. A pass extends each of them by its next input: one new cell, a run of kept
+//! cells, or a token of its end.
 
 use burn::tensor::{Int, Tensor};
 use layers::Linear;
@@ -21,19 +21,19 @@ use crate::network::rows::rows_of;
 use crate::network::sequences::Sequences;
 use crate::network::text_model::{TextModel, Until};
 
-/// Everything needed to write a depth map.
+/// Ids, output rows and limits for depth maps.
 #[derive(Debug)]
 pub(crate) struct DepthHead {
     pub(crate) ids: DepthIds,
     /// The output head's rows for the codes alone.
     pub(crate) head: Linear,
-    /// Most tokens between the last cell and `<depth_end>`, it included.
+    /// Maximum number of tokens after the last cell, `<depth_end>` included.
     pub(crate) end_limit: usize,
-    /// Most tokens of a map that the model writes freely.
+    /// Maximum number of tokens of a map in unrestricted decoding.
     pub(crate) free_limit: usize,
 }
 
-/// What to feed after `<depth_end>`, and whether anybody wants the state after it.
+/// Tokens to feed after `<depth_end>`, and whether the hidden state after them is needed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct DepthContinuation<'a> {
     pub(crate) tokens: &'a [u32],
@@ -41,14 +41,14 @@ pub(crate) struct DepthContinuation<'a> {
 }
 
 impl DepthContinuation<'static> {
-    /// Nothing to feed, and no state wanted.
+    /// No tokens, and no hidden state.
     pub(crate) const NONE: Self = Self {
         tokens: &[],
         hidden: false,
     };
 }
 
-/// Codes picked in one pass, and for which maps.
+/// Codes generated in one pass, and their maps.
 struct SelectedCodes {
     maps: Vec<usize>,
     codes: Tensor<1, Int>,
@@ -56,7 +56,7 @@ struct SelectedCodes {
 }
 
 impl DepthHead {
-    /// The bounds are the reference's.
+    /// The limits are the reference's.
     pub(crate) fn new(ids: DepthIds, config: &Config, text: &TextModel) -> Self {
         let horizon = config.max_action_horizon;
         Self {
@@ -67,8 +67,8 @@ impl DepthHead {
         }
     }
 
-    /// What can be read together with the prompt because it is known beforehand: `<depth_start>`
-    /// and the cells kept before the first new one.
+    /// Tokens that are known in advance and read together with the prompt: `<depth_start>` and the cells kept
+    /// before the first new one.
     pub(crate) fn known_beginning(&self, spans: &[Span]) -> Vec<u32> {
         let mut known = vec![self.ids.start];
         if let Some(Span::Kept(codes)) = spans.first() {
@@ -77,7 +77,7 @@ impl DepthHead {
         known
     }
 
-    /// A map of these cells after [`DepthHead::known_beginning`], or one that the model writes as it likes.
+    /// State of a map of these cells after [`DepthHead::known_beginning`]; without cells, of unrestricted decoding.
     pub(crate) fn decode_state<'a>(
         &self,
         spans: Option<&'a [Span]>,
@@ -87,10 +87,10 @@ impl DepthHead {
         DepthDecodeState::new(spans, limit, dumps)
     }
 
-    /// Writes the maps `decode_states`, one for each sequence of `past`, which holds the prompts and the beginnings that
-    /// are known; `hidden` (`[maps, hidden]`) has the final hidden state of the last token of each.
+    /// Decodes the maps `decode_states`, one for each sequence of `past`, which holds the prompts and the known
+    /// beginnings; `hidden` (`[maps, hidden]`) has the final hidden state of the last token of each.
     ///
-    /// Returns the maps, and `[maps that are Ok, hidden]` if the state after `then` is wanted.
+    /// Returns the maps, and `[maps that are Ok, hidden]` if the state after `then` is needed.
     pub(crate) async fn write(
         &self,
         text: &TextModel,
@@ -100,7 +100,7 @@ impl DepthHead {
         then: DepthContinuation<'_>,
     ) -> Result<(Vec<Result<DepthMap, ActError>>, Option<Tensor<2>>), ActError> {
         let mut picks = Vec::new();
-        // Who goes on, in the order of the rows of `hidden`.
+        // Maps that continue, in the order of the rows of `hidden`.
         let mut writing: Vec<usize> = (0..decode_states.len()).collect();
         let mut hidden = hidden;
         loop {
@@ -210,7 +210,7 @@ impl DepthHead {
         })
     }
 
-    /// The likeliest token of all for every map that has all its cells.
+    /// The likeliest token of the whole vocabulary for every map that has all its cells.
     async fn ends(
         &self,
         text: &TextModel,
@@ -233,7 +233,7 @@ impl DepthHead {
         read_indices(vec![best.reshape([rows.len()])]).await
     }
 
-    /// Embeddings of what is fed, `[tokens, hidden]`. What the host knows does not wait for what it does not.
+    /// Embeddings of the inputs, `[tokens, hidden]`. Tokens known to the host do not wait for codes on the device.
     fn embed(
         &self,
         text: &TextModel,
@@ -257,7 +257,7 @@ impl DepthHead {
         if all_picked && inputs.len() == count {
             return text.embed_rows(picked + first);
         }
-        // All picked ones come first, then all known ones; each is taken from there to its place.
+        // All generated codes come first, then all known tokens; the selection brings them into order.
         let mut order = Vec::new();
         let mut next = count;
         for (_, input) in inputs {
@@ -276,7 +276,7 @@ impl DepthHead {
         rows_of(Tensor::cat(parts, 0), &order)
     }
 
-    /// Reads the picks and puts the maps together.
+    /// Reads the generated codes back and assembles the maps.
     async fn finish(
         &self,
         decode_states: Vec<DepthDecodeState<'_>>,

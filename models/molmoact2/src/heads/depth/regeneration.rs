@@ -1,4 +1,4 @@
-//! What to write anew and what to take over.
+//! The plan of a depth map: cells to regenerate and cells to keep.
 
 use vision::RgbImage;
 
@@ -7,27 +7,27 @@ use super::map::DepthMap;
 use super::{Depth, DepthCache, DepthIds, DepthTrace};
 use crate::error::ActError;
 
-/// Neighbouring cells with the same fate, `first .. first + codes or count`.
+/// A run of cells that are all regenerated or all kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Span {
-    /// This many cells are written anew.
+    /// This many cells are regenerated.
     New(usize),
-    /// These codes are taken over.
+    /// These codes are kept.
     Kept(Vec<u32>),
 }
 
-/// How the depth map of one call will be made.
+/// Plan of the depth map of one call.
 #[derive(Debug, Clone)]
 pub(crate) struct RegenerationPlan {
-    /// `None` for the model to write freely.
+    /// `None` for unrestricted decoding.
     pub(crate) spans: Option<Vec<Span>>,
     pub(crate) similarity: Option<Vec<f32>>,
-    /// The frame for the next call to compare with.
+    /// The image that the next call compares with.
     pub(crate) frame: RgbImage,
 }
 
 impl RegenerationPlan {
-    /// `None` if depth is off. `image` is the first camera's frame.
+    /// `None` if depth reasoning is off. `image` is the first camera's.
     pub(crate) fn new(
         depth: &Depth,
         ids: Option<&DepthIds>,
@@ -42,7 +42,7 @@ impl RegenerationPlan {
             return Err(ActError::DepthUnavailable);
         };
         let side = ids.cells.isqrt();
-        // Only a square map can be laid over a frame.
+        // Only a square map can be compared with an image.
         let square = side * side == ids.cells;
         let refused = |index| move |source| ActError::Image { index, source };
         let frame = if square {
@@ -82,7 +82,7 @@ impl RegenerationPlan {
 }
 
 impl RegenerationPlan {
-    /// What the caller is told of a map made by this plan.
+    /// The trace of a map that was decoded by this plan.
     pub(crate) fn trace(self, depth_map: DepthMap, gates: Option<Vec<f32>>) -> DepthTrace {
         DepthTrace {
             cache: DepthCache {
@@ -133,7 +133,7 @@ mod tests {
     use super::{Span, spans};
 
     #[test]
-    fn neighbours_with_the_same_fate_go_together() {
+    fn neighboring_cells_of_one_kind_make_one_span() {
         let similarity = [0.5, 1.0, 0.999, 0.996, 0.995_9, f32::NEG_INFINITY, 0.997];
         assert_eq!(
             spans(&similarity, &[1, 2, 3, 4, 5, 6, 7]),

@@ -2,30 +2,30 @@
 
 use super::TemplateError;
 
-/// Bytes of the stack on which a template is read and rendered. The engine bounds calls, but not how deep a chain of a
-/// hundred thousand operators or of lists within lists is, and walks along both; this holds what the size of a template
-/// and the fuel allow. Only what is used becomes memory.
+/// Stack size of the thread. The engine limits the depth of calls, but not that of a chain of a hundred thousand
+/// operators or of nested lists, and recurses along both. This size suffices for the depth that file size and fuel
+/// allow. Only used pages become memory.
 #[cfg(not(target_arch = "wasm32"))]
 const STACK: usize = 512 << 20;
 
-/// Longest that a rendering is waited for; published templates take a millisecond.
+/// Time limit of a rendering; published templates take a millisecond.
 #[cfg(not(target_arch = "wasm32"))]
 pub(super) const LIMIT: std::time::Duration = std::time::Duration::from_secs(3);
 
-/// Most memory that a template may take when it is tried out.
+/// Memory limit of a trial rendering.
 #[cfg(not(target_arch = "wasm32"))]
 const MEMORY: u64 = 128 << 20;
 
-/// Whether a rendering may go on.
+/// Limits of a rendering.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Watch {
-    /// Its time alone: beside it others take memory.
+    /// Time alone, since other work of the process takes memory too.
     Time,
-    /// Its time and the memory of this process.
+    /// Time, and growth of the process's memory.
     TimeAndMemory,
 }
 
-/// Runs on a thread with a [`STACK`] of its own, and gives it up when it goes on for too long.
+/// Runs on a thread with a [`STACK`] of its own, and abandons it when it exceeds a limit.
 #[cfg(not(target_arch = "wasm32"))]
 pub(super) fn with_room<T: Send + 'static>(
     watch: Watch,
@@ -65,7 +65,7 @@ pub(super) fn with_room<T: Send + 'static>(
     }
 }
 
-/// Memory of this process, where the system says it.
+/// Resident memory of the process, where the system reports it.
 #[cfg(not(target_arch = "wasm32"))]
 fn resident_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
@@ -76,7 +76,7 @@ fn resident_bytes() -> Option<u64> {
     Some(kib << 10)
 }
 
-/// A page has one stack, and nothing but itself to lose.
+/// Runs in place: a page has a single stack, and only itself to lose.
 #[cfg(target_arch = "wasm32")]
 pub(super) fn with_room<T>(
     _: Watch,
