@@ -1,4 +1,4 @@
-//! Answers in words, and the points and boxes in them.
+//! Text answers to questions about images, and the points and boxes in them.
 
 pub(crate) mod generate;
 pub mod grounding;

@@ -25,7 +25,7 @@ pub(super) enum Watch {
     TimeAndMemory,
 }
 
-/// Runs on a thread with a [`STACK`] of its own, and abandons it when it exceeds a limit.
+/// Runs on a separate thread with a [`STACK`] of fixed size, and abandons it when it exceeds a limit.
 #[cfg(not(target_arch = "wasm32"))]
 pub(super) fn with_room<T: Send + 'static>(
     watch: Watch,
