@@ -34,6 +34,7 @@
 //! | `batch/` | prefill and heads for a group of requests |
 //! | `ask/` | text answers: generation, sampling, grounding |
 //! | `policy.rs` | [`Policy`], which calls the stages in order |
+//! | `synthesize/` | random checkpoints of any size, for tests and timing (feature `synthesize`) |
 //! | `inspect.rs` | a report on a checkpoint without loading it |
 //!
 //! A module imports only modules above it in this table and the leaves `error.rs`, `mode.rs` and `clock.rs`. `loader/` is the
@@ -55,6 +56,8 @@ mod loader;
 mod mode;
 mod network;
 mod policy;
+#[cfg(feature = "synthesize")]
+pub mod synthesize;
 
 pub use action::{ActOptions, Action, Observation};
 pub use ask::generate::TextCallback;

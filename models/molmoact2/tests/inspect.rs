@@ -101,7 +101,7 @@ fn a_golden_checkpoint_is_described_as_it_loads() {
 /// The figures published for MolmoAct2, from its configuration alone.
 #[test]
 fn the_published_sizes_have_the_published_parameters() {
-    let text = include_bytes!("../../../server/src/synthesise/published.json");
+    let text = include_bytes!("../src/synthesize/published.json");
     let config = Config::parse(text).unwrap();
     let mut parts = std::collections::BTreeMap::new();
     for entry in tensors::expected(&config) {

@@ -1,21 +1,24 @@
-//! A depth decoder in the published layout that knows nothing of pictures: code `k` of `n` is drawn as depth `k / (n - 1)`,
-//! smoothly from cell to cell.
+//! An untrained depth decoder in the published layout: code `k` of `n` is drawn as depth `k / (n - 1)`, with bilinear
+//! interpolation between cells.
 //!
-//! All the work is done by two channels. One carries the depth, the other the number one; both are enlarged with
-//! bilinear kernels, which fade towards the edge of the picture, and the second makes up for that.
+//! Two channels do all the work. One carries the depth, the other the constant one. Both are enlarged with bilinear
+//! kernels, which fade towards the edge of the image, and the second channel compensates for that.
 
-use super::{SynthesiseError, io_error};
-use molmoact2::Config;
-use safetensors::{Dtype, tensor::TensorView};
 use std::path::Path;
 
-/// Each doubles the picture: a cell becomes 32 pixels wide, as in the published decoder.
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+
+use super::{SynthesizeError, io_error};
+use crate::checkpoint::config::Config;
+
+/// Number of doublings: a cell becomes 32 pixels wide, as in the published decoder.
 const DOUBLINGS: usize = 5;
 /// Residual blocks, as in the published decoder; they add nothing here.
 const BLOCKS: usize = 2;
 /// One dimension of the bilinear kernel of a doubling.
 const BILINEAR: [f32; 4] = [0.25, 0.75, 0.75, 0.25];
-/// What a picture fades to at its edge.
+/// Value that an image fades to at its edge.
 const MIDDLE: f32 = 0.5;
 
 struct Tensor {
@@ -42,7 +45,7 @@ impl Tensor {
 
 /// Writes the decoder of a configuration that reasons about depth. Its width follows that of the language model and is
 /// the published one from 512 on.
-pub(super) fn write(path: &Path, config: &Config) -> Result<(), SynthesiseError> {
+pub(super) fn write(path: &Path, config: &Config) -> Result<(), SynthesizeError> {
     let channels = (config.text.hidden_size / 2)
         .next_power_of_two()
         .clamp(32, 256);

@@ -1,23 +1,25 @@
-//! A tokenizer without merges: every byte is a token, the words of the prompt that the network was trained to know as one
-//! have the ids of the configuration, and every other id is filled with a word that nobody writes.
+//! A tokenizer without merges: every byte is a token, special tokens have the ids of the configuration, and every other
+//! id is a filler that does not occur in text.
 
-use super::SynthesiseError;
-use molmoact2::Config;
-use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
-/// The pattern that Qwen's tokenizers split text by.
+use serde_json::{Map, Value, json};
+
+use super::SynthesizeError;
+use crate::checkpoint::config::Config;
+
+/// Pattern by which Qwen's tokenizers split text.
 const SPLIT: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
-/// Bytes of the alphabet.
+/// Number of byte tokens.
 const BYTES: u32 = 256;
 
 /// `tokenizer.json` and `tokenizer_config.json`.
-pub(super) fn files(config: &Config) -> Result<(Value, Value), SynthesiseError> {
+pub(super) fn files(config: &Config) -> Result<(Value, Value), SynthesizeError> {
     let special = special(config)?;
     let first = special.keys().next().copied().unwrap_or(BYTES);
     if first < BYTES {
-        return Err(SynthesiseError::Tokens(format!(
+        return Err(SynthesizeError::Tokens(format!(
             "the token {:?} has id {first}; the first {BYTES} are bytes",
             special.get(&first).map_or("", String::as_str)
         )));
@@ -32,7 +34,7 @@ pub(super) fn files(config: &Config) -> Result<(Value, Value), SynthesiseError> 
     }
     let last = special.keys().next_back().copied().unwrap_or(first);
     if last >= end {
-        return Err(SynthesiseError::Tokens(format!(
+        return Err(SynthesizeError::Tokens(format!(
             "the token {:?} has id {last}, beyond vocab_size + additional_vocab_size = {end}",
             special.get(&last).map_or("", String::as_str)
         )));
@@ -75,11 +77,11 @@ pub(super) fn files(config: &Config) -> Result<(Value, Value), SynthesiseError> 
     Ok((tokenizer, tokenizer_config))
 }
 
-/// The tokens with an id of their own.
-fn special(config: &Config) -> Result<BTreeMap<u32, String>, SynthesiseError> {
+/// Special tokens by id.
+fn special(config: &Config) -> Result<BTreeMap<u32, String>, SynthesizeError> {
     let mut tokens = BTreeMap::new();
     let mut put = |id: u32, token: String| match tokens.insert(id, token.clone()) {
-        Some(other) if other != token => Err(SynthesiseError::Tokens(format!(
+        Some(other) if other != token => Err(SynthesizeError::Tokens(format!(
             "{token:?} and {other:?} both have id {id}"
         ))),
         _ => Ok(()),
@@ -87,10 +89,10 @@ fn special(config: &Config) -> Result<BTreeMap<u32, String>, SynthesiseError> {
     let text_end = config
         .bos_token_id
         .or(config.eos_token_id)
-        .ok_or_else(|| SynthesiseError::Tokens("bos_token_id is missing".to_owned()))?;
+        .ok_or_else(|| SynthesizeError::Tokens("bos_token_id is missing".to_owned()))?;
     let before = |id: u32, count: u32| {
         id.checked_sub(count).ok_or_else(|| {
-            SynthesiseError::Tokens(format!("no room for {count} tokens before id {id}"))
+            SynthesizeError::Tokens(format!("no room for {count} tokens before id {id}"))
         })
     };
     put(before(text_end, 2)?, "<|endoftext|>".to_owned())?;
@@ -160,7 +162,7 @@ fn special(config: &Config) -> Result<BTreeMap<u32, String>, SynthesiseError> {
     Ok(tokens)
 }
 
-/// The characters that byte-level tokenizers write bytes as: printable ones as themselves, the rest from U+0100 on.
+/// Characters of bytes in byte-level tokenizers: printable ones as themselves, the rest from U+0100 on.
 fn alphabet() -> Vec<char> {
     let printable = |byte: u8| matches!(byte, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff);
     let mut next = 0x100_u32;

@@ -1,46 +1,50 @@
 //! Random checkpoints in the published layout: `config.json`, sharded safetensors with their index, statistics, image
 //! processing and a tokenizer whose special tokens have the ids that the configuration gives them.
 //!
-//! A checkpoint that reasons about depth gets a decoder to draw that with, and ends its depth maps ([`weights`]).
+//! A checkpoint that reasons about depth gets a depth decoder as well, and weights that end its depth maps
+//! (`weights.rs`).
 //!
-//! A tensor's values depend on its name, the configuration and the seed alone. Weights are scaled by their inputs so that activations keep
-//! their size through the network. Nothing is held in memory but a few megabytes.
+//! The values of a tensor depend only on its name, the configuration and the seed. Weights are scaled by the number of
+//! inputs so that activations keep their magnitude through the network. Memory use is a few megabytes.
 
-mod decoder;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use field_files::Limit;
+use serde_json::{Value, json};
+
+use crate::checkpoint::config::Config;
+use crate::checkpoint::tensors::{self, TensorSpec};
+use crate::error::LoadError;
+
+mod depth_decoder;
 mod tokenizer;
 mod weights;
 
-use field_files::Limit;
-use molmoact2::{Config, tensors, tensors::TensorSpec};
-use serde_json::{Value, json};
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-};
-
 /// MolmoAct2's own sizes and token ids.
-const PUBLISHED: &str = include_str!("published.json");
+const PUBLISHED: &str = include_str!("synthesize/published.json");
 
-/// What to write.
+/// Options of a random checkpoint.
 #[derive(Debug, Clone)]
-pub struct Plan {
-    /// Where; it must not exist or be empty.
+pub struct SynthesisOptions {
+    /// Folder to write, which must be empty or not exist.
     pub folder: PathBuf,
     /// A `config.json` in the published format, instead of MolmoAct2's own.
     pub config: Option<PathBuf>,
-    /// A `norm_stats.json` to take over, instead of that of two made-up robots.
+    /// A `norm_stats.json` to copy, instead of the statistics of two invented robots.
     pub stats: Option<PathBuf>,
-    /// Type the weights are stored in.
-    pub stored: Stored,
+    /// Type that the weights are stored in.
+    pub stored: StoredType,
     /// Seed of the weights.
     pub seed: u64,
-    /// Most bytes of tensors in one file; a larger tensor gets a file of its own.
+    /// Maximum bytes of tensors in one file; a larger tensor gets a separate file.
     pub shard_bytes: u64,
 }
 
 /// Types that weights are stored in.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Stored {
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum StoredType {
     /// Four bytes.
     F32,
     /// Two bytes, as LeRobot's folders have them.
@@ -50,10 +54,10 @@ pub enum Stored {
     F16,
 }
 
-/// What was written.
+/// Size of a written checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Written {
-    /// Values of all tensors.
+pub struct SynthesisSummary {
+    /// Number of values in all tensors.
     pub parameters: u64,
     /// Files of weights.
     pub files: usize,
@@ -63,41 +67,44 @@ pub struct Written {
 
 /// A checkpoint could not be written.
 #[derive(Debug, thiserror::Error)]
-pub enum SynthesiseError {
+pub enum SynthesizeError {
     /// A file could not be read or written.
     #[error("{file}: {source}")]
     Io {
         /// The file.
         file: String,
-        /// What the operating system said.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// A file that was given is not what its name says, or is too large to be that.
+    /// A given file is a different kind of file than its name says, or is too large for its kind.
     #[error(transparent)]
     Read(#[from] field_files::ReadError),
-    /// There is something in the folder.
+    /// The folder is not empty.
     #[error("{0} is not empty; give a folder that does not exist yet")]
     NotEmpty(String),
     /// The configuration cannot be used.
     #[error(transparent)]
-    Config(#[from] molmoact2::LoadError),
+    Config(#[from] LoadError),
     /// The configuration leaves no room for the tokens of a prompt.
     #[error("config.json: {0}")]
     Tokens(String),
 }
 
-pub(crate) fn io_error(file: &Path) -> impl FnOnce(io::Error) -> SynthesiseError {
+fn io_error(file: &Path) -> impl FnOnce(io::Error) -> SynthesizeError {
     let file = file.display().to_string();
-    move |source| SynthesiseError::Io { file, source }
+    move |source| SynthesizeError::Io { file, source }
 }
 
-/// Writes a checkpoint, telling `progress` the bytes of weights written and in all.
+/// Writes a checkpoint; `progress` gets the bytes of weights written so far and in total.
 ///
 /// # Errors
-/// [`SynthesiseError`] with the file or the key; what was written until then stays.
-pub fn synthesise(plan: &Plan, progress: &dyn Fn(u64, u64)) -> Result<Written, SynthesiseError> {
-    let folder = &plan.folder;
-    let text = match &plan.config {
+/// [`SynthesizeError`] with the file or the key; files written before the error stay.
+pub fn synthesize(
+    options: &SynthesisOptions,
+    progress: &dyn Fn(u64, u64),
+) -> Result<SynthesisSummary, SynthesizeError> {
+    let folder = &options.folder;
+    let text = match &options.config {
         Some(file) => field_files::read_text(file, Limit::SETTINGS)?,
         None => PUBLISHED.to_owned(),
     };
@@ -108,9 +115,9 @@ pub fn synthesise(plan: &Plan, progress: &dyn Fn(u64, u64)) -> Result<Written, S
         .next()
         .is_some()
     {
-        return Err(SynthesiseError::NotEmpty(folder.display().to_string()));
+        return Err(SynthesizeError::NotEmpty(folder.display().to_string()));
     }
-    let stats = match &plan.stats {
+    let stats = match &options.stats {
         Some(file) => field_files::read_text(file, Limit::SETTINGS)?,
         None => pretty(&norm_stats(&config)),
     };
@@ -126,11 +133,11 @@ pub fn synthesise(plan: &Plan, progress: &dyn Fn(u64, u64)) -> Result<Written, S
         fs::write(&path, contents).map_err(io_error(&path))?;
     }
     if config.enable_depth_reasoning {
-        decoder::write(&folder.join(depth_decoder::FILE_NAME), &config)?;
+        depth_decoder::write(&folder.join(::depth_decoder::FILE_NAME), &config)?;
     }
     let entries = tensors::expected(&config);
-    let (files, bytes) = weights::write(plan, &config, &entries, progress)?;
-    Ok(Written {
+    let (files, bytes) = weights::write(options, &config, &entries, progress)?;
+    Ok(SynthesisSummary {
         parameters: entries.iter().map(TensorSpec::parameters).sum(),
         files,
         bytes,
@@ -141,7 +148,7 @@ fn pretty(value: &Value) -> String {
     format!("{value:#}\n")
 }
 
-/// Two made-up robots, as large as the configuration allows.
+/// Statistics of two invented robots, as large as the configuration allows.
 fn norm_stats(config: &Config) -> Value {
     let robot = |dims: usize, cameras: &[&str], horizon: usize, setup: &str, control: &str| {
         let dims = dims.min(config.max_action_dim);

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use policy_studio::synthesise::{Plan, Stored, synthesise};
+use molmoact2::synthesize::{StoredType, SynthesisOptions, synthesize};
 use std::{path::PathBuf, process::ExitCode};
 
 /// Write a checkpoint with random weights in the published layout, to try a machine with: it loads and runs like a real
@@ -13,7 +13,7 @@ use std::{path::PathBuf, process::ExitCode};
   policy-studio synthesise /tmp/small --config sizes.json --stored f32 --seed 7
   policy-studio synthesise /tmp/think --config tests/checkpoints/think.json --stats models/nano/molmoact2/norm_stats.json
   policy-studio inspect /tmp/molmoact2-random")]
-pub(super) struct Synthesise {
+pub(super) struct Synthesize {
     /// Folder to write; it must not exist or be empty.
     folder: PathBuf,
     /// A config.json in the published format; MolmoAct2's own sizes when absent.
@@ -33,20 +33,42 @@ pub(super) struct Synthesise {
     shard_bytes: u64,
 }
 
-impl Synthesise {
+/// Types that weights are stored in.
+#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
+enum Stored {
+    /// Four bytes.
+    F32,
+    /// Two bytes, as LeRobot's folders have them.
+    #[default]
+    Bf16,
+    /// Two bytes.
+    F16,
+}
+
+impl From<Stored> for StoredType {
+    fn from(stored: Stored) -> Self {
+        match stored {
+            Stored::F32 => Self::F32,
+            Stored::Bf16 => Self::Bf16,
+            Stored::F16 => Self::F16,
+        }
+    }
+}
+
+impl Synthesize {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let plan = Plan {
+        let options = SynthesisOptions {
             folder: self.folder,
             config: self.config,
             stats: self.stats,
-            stored: self.stored,
+            stored: self.stored.into(),
             seed: self.seed,
             shard_bytes: self.shard_bytes,
         };
         let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template(
             "writing {wide_bar} {binary_bytes}/{binary_total_bytes}, {binary_bytes_per_sec}, {eta} to go",
         )?);
-        let written = synthesise(&plan, &|done, total| {
+        let written = synthesize(&options, &|done, total| {
             bar.set_length(total);
             bar.set_position(done);
         })?;
@@ -56,7 +78,7 @@ impl Synthesise {
             written.parameters,
             written.files,
             written.bytes,
-            plan.folder.display()
+            options.folder.display()
         );
         Ok(ExitCode::SUCCESS)
     }

@@ -1,18 +1,19 @@
 //! Shards of random values and their index.
 
-use super::{Plan, Stored, SynthesiseError, io_error};
-use molmoact2::{Config, tensors::TensorSpec};
-use serde_json::{Map, Value, json};
-use std::{
-    fs::File,
-    io::{BufWriter, Write as _},
-    path::Path,
-};
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::path::Path;
 
-/// Values made at a time.
+use serde_json::{Map, Value, json};
+
+use super::{StoredType, SynthesisOptions, SynthesizeError, io_error};
+use crate::checkpoint::config::Config;
+use crate::checkpoint::tensors::TensorSpec;
+
+/// Values generated at a time.
 const PIECE: usize = 1 << 20;
 
-impl Stored {
+impl StoredType {
     fn bytes(self) -> u64 {
         match self {
             Self::F32 => 4,
@@ -29,21 +30,21 @@ impl Stored {
     }
 }
 
-/// Writes all shards; gives their number and bytes.
+/// Writes all shards, and returns their number and bytes.
 pub(super) fn write(
-    plan: &Plan,
+    options: &SynthesisOptions,
     config: &Config,
     entries: &[TensorSpec],
     progress: &dyn Fn(u64, u64),
-) -> Result<(usize, u64), SynthesiseError> {
-    let size = |entry: &TensorSpec| entry.parameters() * plan.stored.bytes();
+) -> Result<(usize, u64), SynthesizeError> {
+    let size = |entry: &TensorSpec| entry.parameters() * options.stored.bytes();
     let total: u64 = entries.iter().map(size).sum();
     let mut shards: Vec<Vec<&TensorSpec>> = Vec::new();
     let mut room = 0;
     for entry in entries {
         if size(entry) > room {
             shards.push(Vec::new());
-            room = plan.shard_bytes;
+            room = options.shard_bytes;
         }
         room = room.saturating_sub(size(entry));
         if let Some(shard) = shards.last_mut() {
@@ -56,35 +57,35 @@ pub(super) fn write(
     let mut bytes = 0;
     for (number, shard) in shards.iter().enumerate() {
         let name = format!("model-{:05}-of-{count:05}.safetensors", number + 1);
-        let path = plan.folder.join(&name);
-        bytes += write_shard(plan, config, shard, &path, &mut |written| {
+        let path = options.folder.join(&name);
+        bytes += write_shard(options, config, shard, &path, &mut |written| {
             done += written;
             progress(done, total);
         })?;
         map.extend(shard.iter().map(|entry| (entry.name.clone(), json!(name))));
     }
     let index = json!({"metadata": {"total_size": total}, "weight_map": Value::Object(map)});
-    let path = plan.folder.join("model.safetensors.index.json");
+    let path = options.folder.join("model.safetensors.index.json");
     std::fs::write(&path, format!("{index:#}\n")).map_err(io_error(&path))?;
     Ok((count, bytes))
 }
 
 fn write_shard(
-    plan: &Plan,
+    options: &SynthesisOptions,
     config: &Config,
     entries: &[&TensorSpec],
     path: &Path,
     written: &mut dyn FnMut(u64),
-) -> Result<u64, SynthesiseError> {
+) -> Result<u64, SynthesizeError> {
     let mut header = Map::new();
     header.insert("__metadata__".to_owned(), json!({"format": "pt"}));
     let mut end = 0;
     for entry in entries {
         let start = end;
-        end += entry.parameters() * plan.stored.bytes();
+        end += entry.parameters() * options.stored.bytes();
         header.insert(
             entry.name.clone(),
-            json!({"dtype": plan.stored.name(), "shape": entry.shape, "data_offsets": [start, end]}),
+            json!({"dtype": options.stored.name(), "shape": entry.shape, "data_offsets": [start, end]}),
         );
     }
     let mut header = Value::Object(header).to_string().into_bytes();
@@ -97,13 +98,13 @@ fn write_shard(
         file.write_all(&header)?;
         let mut buffer = Vec::new();
         for entry in entries {
-            let mut values = Values::of(entry, plan.seed);
-            values.lead = Lead::of(entry, config);
+            let mut values = RandomValues::of(entry, options.seed);
+            values.override_ = DepthEndOverride::of(entry, config);
             let mut left = entry.parameters();
             while left > 0 {
                 let count = left.min(PIECE as u64);
                 buffer.clear();
-                values.append(count as usize, plan.stored, &mut buffer);
+                values.append(count as usize, options.stored, &mut buffer);
                 file.write_all(&buffer)?;
                 written(buffer.len() as u64);
                 left -= count;
@@ -115,34 +116,34 @@ fn write_shard(
     Ok(8 + header.len() as u64 + end)
 }
 
-/// The values of one tensor, evenly spread around a centre.
-struct Values {
+/// Generator of the values of one tensor, uniform around a center.
+struct RandomValues {
     state: u64,
-    centre: f32,
-    reach: f32,
-    /// What stands in the first column instead, if anything.
-    lead: Option<Lead>,
-    /// Values made so far.
+    center: f32,
+    half_range: f32,
+    /// Values that replace the random ones, if any.
+    override_: Option<DepthEndOverride>,
+    /// Number of values generated so far.
     made: usize,
 }
 
-/// How a random network comes to end its depth map.
+/// Overrides that make a random network end its depth map.
 ///
-/// It never would by itself, and an endless map is an error. So the first value of the residual stream is kept out of
-/// everything: every embedding puts the same small number there and no block adds to it. `<depth_end>` is the only token
-/// that looks at it, so hard that it wins wherever any token may be picked. Codes are picked among themselves and do not
-/// notice.
+/// Otherwise it never would, and an endless map is an error. So the first value of the residual stream is reserved:
+/// every embedding puts the same small number there and no block adds to it. The output row of `<depth_end>` alone has
+/// a large weight on it, so that this token wins wherever decoding is unrestricted. Codes are decoded among themselves
+/// and are not affected.
 #[derive(Debug, Clone, Copy)]
-enum Lead {
-    /// Every row begins with the small number.
-    Begins { width: usize },
+enum DepthEndOverride {
+    /// The first column is the small number.
+    ColumnSmall { width: usize },
     /// The first row is zero.
-    Spares { width: usize },
-    /// This row begins with the large number, the others with zero.
-    Looks { width: usize, row: usize },
+    RowZero { width: usize },
+    /// The first column is zero, but for the large number in one row.
+    RowLarge { width: usize, row: usize },
 }
 
-impl Lead {
+impl DepthEndOverride {
     /// Small beside the other values of the stream.
     const SMALL: f32 = 0.25;
     /// Divided by the size of the stream, a few units at most, the product with [`Self::SMALL`] is still far above the
@@ -163,32 +164,32 @@ impl Lead {
             ".image_projector.w2.weight",
         ];
         if name.contains(".wte.") {
-            Some(Self::Begins { width })
+            Some(Self::ColumnSmall { width })
         } else if name == "lm_head.weight" {
             let row = end as usize;
-            Some(Self::Looks { width, row })
+            Some(Self::RowLarge { width, row })
         } else if adds_to_the_stream.iter().any(|end| name.ends_with(end)) {
-            Some(Self::Spares { width })
+            Some(Self::RowZero { width })
         } else {
             None
         }
     }
 
-    /// What stands at a place instead of `random`.
+    /// The value at an index, which replaces `random` where it is overridden.
     fn at(self, index: usize, random: f32) -> f32 {
         match self {
-            Self::Begins { width } if index.is_multiple_of(width) => Self::SMALL,
-            Self::Spares { width } if index < width => 0.0,
-            Self::Looks { width, row } if index == width * row => Self::LARGE,
-            Self::Looks { width, .. } if index.is_multiple_of(width) => 0.0,
-            Self::Begins { .. } | Self::Spares { .. } | Self::Looks { .. } => random,
+            Self::ColumnSmall { width } if index.is_multiple_of(width) => Self::SMALL,
+            Self::RowZero { width } if index < width => 0.0,
+            Self::RowLarge { width, row } if index == width * row => Self::LARGE,
+            Self::RowLarge { width, .. } if index.is_multiple_of(width) => 0.0,
+            Self::ColumnSmall { .. } | Self::RowZero { .. } | Self::RowLarge { .. } => random,
         }
     }
 }
 
-impl Values {
+impl RandomValues {
     fn of(entry: &TensorSpec, seed: u64) -> Self {
-        // FNV-1a of the name: tensors differ, and a tensor is the same whatever else is written.
+        // FNV-1a of the name, so that the values of a tensor are independent of the other tensors.
         let hash = entry
             .name
             .bytes()
@@ -196,7 +197,7 @@ impl Values {
                 (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
             });
         let is_norm = entry.name.contains("norm") || entry.name.contains(".ln_f.");
-        let (centre, deviation) = match entry.shape.as_slice() {
+        let (center, deviation) = match entry.shape.as_slice() {
             [_, inputs] if entry.name.contains("embedding") && !entry.name.contains("patch") => {
                 (0.0, if *inputs > 0 { 0.5 } else { 0.0 })
             }
@@ -206,9 +207,9 @@ impl Values {
         };
         Self {
             state: hash ^ seed.wrapping_mul(0x9e37_79b9_7f4a_7c15),
-            centre,
-            reach: deviation * 3.0_f32.sqrt(),
-            lead: None,
+            center,
+            half_range: deviation * 3.0_f32.sqrt(),
+            override_: None,
             made: 0,
         }
     }
@@ -222,7 +223,7 @@ impl Values {
         mixed ^ (mixed >> 31)
     }
 
-    fn append(&mut self, count: usize, stored: Stored, into: &mut Vec<u8>) {
+    fn append(&mut self, count: usize, stored: StoredType, into: &mut Vec<u8>) {
         let mut left = count;
         while left > 0 {
             for bits in self
@@ -234,13 +235,15 @@ impl Values {
                 .take(left)
             {
                 let even = f32::from(u16::from_le_bytes(*bits)) / 32_767.5 - 1.0;
-                let random = self.centre + self.reach * even;
-                let value = self.lead.map_or(random, |lead| lead.at(self.made, random));
+                let random = self.center + self.half_range * even;
+                let value = self
+                    .override_
+                    .map_or(random, |override_| override_.at(self.made, random));
                 self.made += 1;
                 match stored {
-                    Stored::F32 => into.extend(value.to_le_bytes()),
-                    Stored::Bf16 => into.extend(half::bf16::from_f32(value).to_le_bytes()),
-                    Stored::F16 => into.extend(half::f16::from_f32(value).to_le_bytes()),
+                    StoredType::F32 => into.extend(value.to_le_bytes()),
+                    StoredType::Bf16 => into.extend(half::bf16::from_f32(value).to_le_bytes()),
+                    StoredType::F16 => into.extend(half::f16::from_f32(value).to_le_bytes()),
                 }
             }
             left = left.saturating_sub(4);
