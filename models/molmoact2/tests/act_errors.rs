@@ -1,4 +1,4 @@
-//! Questions a policy must refuse in words, and go on answering after.
+//! Requests that a policy must refuse with a message, and stay usable after.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;

@@ -20,7 +20,7 @@ struct Embodiment {
     horizon: usize,
     dims: usize,
     stats: FeatureStats,
-    /// Where the actions in robot units start in `values.f32`, and where those normalized do.
+    /// Offsets in `values.f32` of the actions in robot units and of the normalized ones.
     raw: usize,
     normalised: usize,
     ids: Vec<u32>,

@@ -93,7 +93,7 @@ fn a_running_chunk_that_cannot_be_continued_is_said_in_words() {
         ..Continuation::new(vec![0.0; dims], 1)
     };
     assert!(ask(without_limit, Mode::Continuous).is_err());
-    // Nothing left over is nothing to continue.
+    // An empty rest continues nothing.
     let free = policy
         .act(&scene.observation(), &ActOptions::default())
         .unwrap();

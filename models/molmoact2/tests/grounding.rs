@@ -1,4 +1,4 @@
-//! Points and boxes in answers: the family's forms, and that nothing else is taken for them.
+//! Points and boxes in answers: the forms of the family, and text that must not be taken for them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use molmoact2::grounding::{BoundingBox, Markup, Point, Shapes, parse, plain, plain_so_far};
@@ -40,7 +40,7 @@ fn markup_that_is_still_being_written_is_left_out() {
         .map(|end| plain_so_far(&text[..end], &parse(&text[..end], &ONE)))
         .collect();
     shown.dedup();
-    // Nothing of the coordinates is ever seen, and what was shown once stays.
+    // No coordinates are ever shown, and shown text is never taken back.
     assert!(
         shown.iter().all(|text| !text.contains("coords")),
         "{shown:?}"
@@ -188,7 +188,7 @@ fn what_is_malformed_stays_text() {
         assert_eq!(parse(text, &ONE), [], "{text}");
         assert_eq!(plain(text, &[]), text);
     }
-    // These name no image: with two they could mean either.
+    // These name no image, which is ambiguous for two.
     assert_eq!(
         parse("<point x=\"50\" y=\"50\">x</point> [(0.5, 0.5)]", &TWO),
         []

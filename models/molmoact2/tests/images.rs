@@ -1,4 +1,4 @@
-//! Frames to patches and windows, exactly as the reference's processor and model do it.
+//! Patches and windows of images, equal to those of the reference's processor and model.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "common/inputs.rs"]

@@ -1,4 +1,4 @@
-//! What is said of a checkpoint without loading it, held against the loader and against the files.
+//! The report on a checkpoint without loading it, compared with the loader and with the files.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
@@ -27,8 +27,8 @@ fn look(folder: &Path) -> Inspection {
     inspect(&Files::open_dir(folder).unwrap()).unwrap()
 }
 
-/// The table of the layout and the loader know the same tensors: the loader takes every tensor of these files and
-/// refuses any it does not know.
+/// The tensor list and the loader have the same tensors: the loader reads every tensor of these files and refuses
+/// unknown ones.
 #[test]
 fn the_layout_lists_what_the_loader_reads() {
     for case in CASES.iter().chain(&THINK) {
@@ -40,7 +40,7 @@ fn the_layout_lists_what_the_loader_reads() {
             .map(|entry| entry.name)
             .collect();
         let checkpoint = files.checkpoint().unwrap();
-        // What no network has: the rotation's frequencies, and vision blocks behind the last one used.
+        // Tensors that no network has: rotary frequencies, and vision blocks after the last one used.
         let unread = checkpoint.names().filter(|name| !listed.contains(*name));
         for name in unread {
             assert!(
@@ -180,7 +180,7 @@ fn what_is_missing_or_wrong_is_collected() {
         other.missing
     );
     assert!(other.misshapen.iter().any(|name| name.contains("ff_proj")));
-    // What loading refuses, looking tells.
+    // Inspection reports what loading refuses.
     let unlike = changed(|name, bytes| {
         if name != "config.json" {
             return Some(bytes);
@@ -203,7 +203,7 @@ fn what_is_missing_or_wrong_is_collected() {
     assert_eq!(other.unknown_keys, ["vit_config.patch_noise"]);
 }
 
-/// A fine-tuned checkpoint may carry robots whose chunks are longer than its own.
+/// A fine-tuned checkpoint can carry robots whose chunks are longer than its own.
 #[test]
 fn a_robot_that_does_not_fit_is_told_apart_and_only_having_none_is_a_problem() {
     let longer = |tags: &[&str]| {

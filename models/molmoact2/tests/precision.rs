@@ -1,5 +1,5 @@
-//! What each precision costs, on the golden checkpoints: printed, and held to bounds wide enough for networks this
-//! narrow, whose few weights average little out.
+//! Errors of each precision on the golden checkpoints, printed and bounded. The bounds are wide because errors of
+//! such narrow networks average out little.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;

@@ -1,4 +1,4 @@
-//! Plain questions: prompts, patches, features, scores and greedy answers against the reference
+//! Questions about images: prompts, patches, features, logits and greedy answers against the reference
 //! (`tests/goldens/molmo2`).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -158,7 +158,7 @@ fn greedy_answers_are_those_of_the_reference() {
             ended.push(reply.finish_reason);
         }
         table.finish();
-        // One case ends by itself, the others run to the bound.
+        // One case ends by itself, the others reach the limit.
         assert_eq!(
             ended.contains(&FinishReason::EndOfText),
             case == "uneven",
@@ -310,7 +310,7 @@ fn an_answer_ends_at_the_last_position() {
     let told = &mut |_: &str| ControlFlow::Continue(());
     let reply = vlm.ask(question.words(), &[], &options, told).unwrap();
     assert_eq!(reply.finish_reason, FinishReason::Positions);
-    // The last token is written but not read any more.
+    // The last token is generated but not fed back.
     assert_eq!(
         reply.prompt_ids.len() + reply.ids.len(),
         vlm.info().max_positions + 1

@@ -45,7 +45,7 @@ pub fn from_json<T: serde::de::DeserializeOwned>(value: &Value) -> T {
     serde_json::from_value(value.clone()).unwrap()
 }
 
-/// Everything of a case that is read before the weights.
+/// The small files of a case.
 pub struct Inputs {
     pub case: &'static str,
     pub config: Config,
