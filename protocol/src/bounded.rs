@@ -166,7 +166,7 @@ where
     from.deserialize_byte_buf(BytesVisitor::<MAX>)
 }
 
-/// The beginning of a text, of at most so many bytes, with an ellipsis where something is missing.
+/// The beginning of a text, of at most `most` bytes, with an ellipsis where it is cut.
 pub fn shortened(text: &str, most: usize) -> String {
     if text.len() <= most {
         return text.to_owned();
@@ -179,7 +179,7 @@ pub fn shortened(text: &str, most: usize) -> String {
     format!("{beginning}…")
 }
 
-/// Writes at most so many bytes of a text: what the studio says must arrive, however long a cause is.
+/// Writes at most `MAX` bytes of a text: messages of the studio must arrive, however long a cause is.
 pub(crate) fn shortened_text<const MAX: usize, S>(text: &str, to: S) -> Result<S::Ok, S::Error>
 where
     S: Serializer,

@@ -1,37 +1,14 @@
-//! Nouns that the robot and the viewer dialect share.
+//! Types shared by the robot and the viewer messages.
 
 use crate::bounded;
-use crate::frame::{FrameError, MAX_FRAME_BYTES, Message, invalid};
+use crate::frame::{FrameError, Message, invalid};
+use crate::limits::{
+    MAX_CODE_BYTES, MAX_ERROR_BYTES, MAX_FRAME_BYTES, MAX_IMAGE_SIDE, MAX_NAME_BYTES,
+    MAX_TEXT_BYTES,
+};
 use serde::{Deserialize, Serialize};
 
-/// Longest text of any kind (instructions, names, reasons), in bytes.
-pub const MAX_TEXT_BYTES: usize = 2000;
-/// Longest name (a robot, joint, camera, tag or unit, the id of a robot), in bytes.
-pub const MAX_NAME_BYTES: usize = 256;
-/// Longest text of a model (a prompt, an answer) or of a recording, in bytes.
-pub const MAX_LONG_TEXT_BYTES: usize = 64 << 10;
-/// Longest explanation of an error, in bytes.
-pub const MAX_ERROR_BYTES: usize = 4000;
-/// Longest code of an error, in bytes.
-pub const MAX_CODE_BYTES: usize = 64;
-/// Longest side of an image in pixels.
-pub const MAX_IMAGE_SIDE: u32 = 4096;
-/// Most values in a state or action vector.
-pub const MAX_DIMS: usize = 64;
-/// Most rows in an action chunk.
-pub const MAX_ROWS: usize = 256;
-/// Most cameras on one robot.
-pub const MAX_VIEWS: usize = 8;
-/// Most example instructions of one robot.
-pub const MAX_EXAMPLES: usize = 64;
-/// Most action tokens of one chunk.
-pub const MAX_TOKENS: usize = 1 << 16;
-/// Most measured stages of one computation.
-pub const MAX_STAGES: usize = 64;
-/// Most entries of lists that the studio makes of files and recordings.
-pub const MAX_LISTED: usize = 1 << 20;
-
-/// How the pixels of a [`View`] are packed.
+/// Packing of the pixels of a [`View`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ViewEncoding {
@@ -66,7 +43,7 @@ pub struct View {
 }
 
 impl View {
-    /// Checks that the sizes are sane and agree with the number of bytes.
+    /// Checks that the sizes are in range and agree with the number of bytes.
     ///
     /// # Errors
     /// [`FrameError::Invalid`] with the expected size.
@@ -141,7 +118,7 @@ pub struct CameraDescription {
     pub has_depth: bool,
 }
 
-/// Which head of the policy makes the chunk.
+/// Head of the policy that generates the chunk.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
@@ -165,7 +142,7 @@ pub struct Stage {
     pub micros: u64,
 }
 
-/// What the robot says about the task that it was given.
+/// State of the robot's task, by its own success test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskState {
@@ -175,20 +152,20 @@ pub enum TaskState {
     Running,
     /// The robot's own success test passed.
     Succeeded,
-    /// The robot has no success test for this sentence; it is still handed to the policy.
+    /// The robot has no success test for this instruction; the policy gets it all the same.
     Unknown,
 }
 
-/// A refusal or failure, in words for a person. The sender closes after it only when `fatal`.
+/// A refusal or failure, as text for a person. The sender closes after it only when `fatal`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorMessage {
-    /// Stable short word for programs, for example `wrong_version`.
+    /// Stable identifier for programs, for example `wrong_version`.
     #[serde(
         serialize_with = "bounded::shortened_text::<MAX_CODE_BYTES, _>",
         deserialize_with = "bounded::text::<MAX_CODE_BYTES, _>"
     )]
     pub code: String,
-    /// What was wrong, where, and what to do.
+    /// The problem, where it is, and the remedy.
     #[serde(
         serialize_with = "bounded::shortened_text::<MAX_ERROR_BYTES, _>",
         deserialize_with = "bounded::text::<MAX_ERROR_BYTES, _>"

@@ -1,14 +1,15 @@
-//! What a policy that reasons about depth writes before it acts.
+//! Depth maps of policies that reason about depth before they act.
 
 use crate::bounded;
-use crate::common::{MAX_NAME_BYTES, View};
+use crate::common::View;
 use crate::frame::{FrameError, invalid};
+use crate::limits::MAX_NAME_BYTES;
 use serde::{Deserialize, Serialize};
 
 /// Most cells of a depth map. The published checkpoints have 100.
 pub const MAX_DEPTH_CELLS: usize = 4096;
 
-/// How much of a depth map is written anew in each decision.
+/// Part of a depth map that is generated anew in each decision.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DepthMode {
@@ -16,16 +17,16 @@ pub enum DepthMode {
     Off,
     /// Every cell.
     Full,
-    /// The cells in which the camera sees something else than in the decision before; the others are replayed.
+    /// The cells whose image changed since the previous decision; the others are replayed.
     #[default]
     Adaptive,
-    /// As the policy likes, until it ends the map itself.
+    /// Free generation, until the policy ends the map.
     Free,
 }
 
 impl DepthMode {
-    /// The word for it on the command line and in the page.
-    pub fn word(self) -> &'static str {
+    /// Its name on the command line and in the page.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Off => "off",
             Self::Full => "full",
@@ -35,10 +36,10 @@ impl DepthMode {
     }
 }
 
-/// What a hosted policy is capable of, and what it was told to do.
+/// Depth reasoning of a hosted policy: capabilities and mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DepthDescription {
-    /// What it does.
+    /// Mode in use.
     pub mode: DepthMode,
     /// Cells of its depth map.
     pub cells: u32,
@@ -48,10 +49,10 @@ pub struct DepthDescription {
     pub has_decoder: bool,
 }
 
-/// The depth map of one decision and how it came about.
+/// The depth map of one decision and its origin.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DepthReasoning {
-    /// Name of the view that it is about: the policy's first camera.
+    /// Name of the view that it belongs to: the policy's first camera.
     #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub camera: String,
     /// The code of every cell, row by row from the top left.
@@ -59,7 +60,7 @@ pub struct DepthReasoning {
     pub codes: Vec<u32>,
     /// Cells per row.
     pub columns: u32,
-    /// Per cell, whether the policy wrote it in this decision; otherwise it was replayed from the one before.
+    /// Per cell, whether the policy generated it in this decision; otherwise it was replayed from the previous one.
     #[serde(deserialize_with = "bounded::list::<_, MAX_DEPTH_CELLS, _>")]
     pub regenerated: Vec<bool>,
     /// Per cell, the cosine similarity of its pixels to those of the decision before, which decided that.
@@ -71,7 +72,7 @@ pub struct DepthReasoning {
     pub threshold: f32,
     /// Passes through the language model after the one that read the prompt.
     pub forwards: u32,
-    /// The camera's picture at the size at which pictures are compared, every cell a square of it (`Jpeg`).
+    /// The camera's image at the size at which images are compared, every cell a square of it (`Jpeg`).
     #[serde(default)]
     pub frame: Option<View>,
 }

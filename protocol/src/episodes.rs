@@ -1,7 +1,7 @@
-//! Recorded episodes that the studio can show: `GET /api/episodes`.
+//! Recorded episodes that the studio serves: `GET /api/episodes`.
 
 use crate::bounded;
-use crate::common::{MAX_LISTED, MAX_LONG_TEXT_BYTES};
+use crate::limits::{MAX_LISTED, MAX_LONG_TEXT_BYTES};
 use serde::{Deserialize, Serialize};
 
 /// All of them, data set by data set.
@@ -12,7 +12,7 @@ pub struct EpisodeList {
     pub episodes: Vec<RecordedEpisode>,
 }
 
-/// A recorded episode, as one of its cameras saw it.
+/// A recorded episode from one camera.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RecordedEpisode {
     /// Unique within the studio.
@@ -23,21 +23,21 @@ pub struct RecordedEpisode {
     pub dataset: String,
     /// Its number there.
     pub episode: u64,
-    /// What the robot was told; empty where that was not recorded.
+    /// The instruction; empty where it was not recorded.
     #[serde(deserialize_with = "bounded::text::<MAX_LONG_TEXT_BYTES, _>")]
     pub instruction: String,
-    /// Which camera.
+    /// Name of the camera.
     #[serde(deserialize_with = "bounded::text::<MAX_LONG_TEXT_BYTES, _>")]
     pub camera: String,
     /// Rate of the frames [1/s].
     pub fps: f64,
-    /// How many there are.
+    /// Number of frames.
     pub frames: u32,
-    /// Where the video is, on the studio; it can be fetched by range, and may hold other episodes too.
+    /// Path of the video on the studio; it can be fetched by range, and may hold other episodes too.
     #[serde(deserialize_with = "bounded::text::<MAX_LONG_TEXT_BYTES, _>")]
     pub video_url: String,
-    /// When its first frame is shown in the video [s].
+    /// Time of its first frame in the video [s].
     pub from_secs: f64,
-    /// When its last frame ends [s].
+    /// End of its last frame [s].
     pub to_secs: f64,
 }

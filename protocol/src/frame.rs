@@ -4,7 +4,9 @@
 //! in any language with its stock library, and so that a later minor addition (a new field) does not
 //! break an older peer: unknown fields are ignored, missing optional ones take their default.
 
-use crate::{bounded::shortened, common::MAX_LONG_TEXT_BYTES, shape};
+use crate::body_scan;
+use crate::bounded::shortened;
+use crate::limits::{MAX_FRAME_BYTES, MAX_LONG_TEXT_BYTES};
 use serde::{Serialize, de::DeserializeOwned};
 
 /// The wire version that this crate speaks. A peer of another version is refused with its number.
@@ -15,9 +17,6 @@ pub const MAGIC: [u8; 2] = *b"PS";
 
 /// Bytes before the MessagePack body.
 pub const HEADER_BYTES: usize = 4;
-
-/// Largest frame that either side accepts. Three raw 640x480 views with depth fit several times over.
-pub const MAX_FRAME_BYTES: usize = 16 << 20;
 
 /// Longest explanation of a decoder, in bytes: it can hold what the peer wrote.
 const MAX_REASON_BYTES: usize = 400;
@@ -33,7 +32,7 @@ pub trait Message: Serialize + DeserializeOwned {
     /// Most MessagePack values in its body, keys and the values of unknown fields counted.
     const MAX_VALUES: usize = 1 << 10;
 
-    /// Checks what the types alone cannot: lengths that must agree, finite numbers, sane sizes.
+    /// Checks the constraints beyond the types: lengths that must agree, finite numbers, sizes in range.
     ///
     /// # Errors
     /// [`FrameError::Invalid`] naming the field and what was expected.
@@ -42,7 +41,7 @@ pub trait Message: Serialize + DeserializeOwned {
     }
 }
 
-/// Why a frame was refused. Every variant says what was found, so that it can be shown to the peer.
+/// Refusal of a frame. Every variant has the offending value, so that it can be shown to the peer.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum FrameError {
     /// Fewer bytes than a header.
@@ -69,7 +68,7 @@ pub enum FrameError {
         /// [`Message::MAX_BYTES`] of the kind.
         limit: usize,
     },
-    /// Not our magic.
+    /// Other first bytes than [`MAGIC`].
     #[error(
         "frame starts with {got:02x?} instead of \"PS\"; this endpoint speaks the studio protocol only"
     )]
@@ -90,7 +89,7 @@ pub enum FrameError {
     UnexpectedKind {
         /// The kind byte.
         got: u8,
-        /// Who was speaking.
+        /// The sender.
         expected: &'static str,
     },
     /// The body is not the MessagePack map of that kind.
@@ -98,7 +97,7 @@ pub enum FrameError {
     BadBody {
         /// Message name.
         message: &'static str,
-        /// The decoder's words.
+        /// Message of the decoder.
         reason: String,
     },
     /// A field's value is impossible.
@@ -108,7 +107,7 @@ pub enum FrameError {
         message: &'static str,
         /// Field name.
         field: &'static str,
-        /// What is wrong and what was expected.
+        /// The problem and the expected value.
         reason: String,
     },
     /// The value could not be written (only a bug or exhausted memory can cause this).
@@ -116,7 +115,7 @@ pub enum FrameError {
     Encode {
         /// Message name.
         message: &'static str,
-        /// The encoder's words.
+        /// Message of the encoder.
         reason: String,
     },
 }
@@ -222,7 +221,7 @@ pub(crate) fn decode_body<M: Message>(body: &[u8]) -> Result<M, FrameError> {
         // The decoder's words may quote what it found.
         reason: shortened(&reason, MAX_REASON_BYTES),
     };
-    shape::check(body, M::MAX_VALUES, MAX_LONG_TEXT_BYTES).map_err(bad)?;
+    body_scan::check(body, M::MAX_VALUES, MAX_LONG_TEXT_BYTES).map_err(bad)?;
     let message: M = rmp_serde::from_slice(body).map_err(|e| bad(e.to_string()))?;
     message.validate()?;
     Ok(message)
@@ -248,7 +247,7 @@ macro_rules! direction {
         pub enum $name { $($(#[$vdoc])* $variant($ty)),+ }
 
         impl $name {
-            /// Reads whichever message of this direction the frame holds.
+            /// Decodes a message of this direction.
             ///
             /// # Errors
             /// See [`FrameError`](crate::FrameError); a kind of another direction is `UnexpectedKind`.
@@ -260,7 +259,7 @@ macro_rules! direction {
                 }
             }
 
-            /// Writes the message as a frame.
+            /// Encodes the message as a frame.
             ///
             /// # Errors
             /// See [`encode`](crate::encode).

@@ -1,26 +1,61 @@
-//! The studio's own wire protocol: what crosses a WebSocket between a robot, the studio and a viewer.
+//! The wire protocol of Policy Studio: messages between robots, the studio and viewers, over WebSockets.
 //!
 //! Pure types and codecs, no input or output, native and wasm alike. `README.md` beside this crate is
 //! the one page that describes the wire for people who write a client in another language.
 //!
-//! - [`frame`]: the four-byte header, encoding, decoding, limits and errors
-//! - [`common`]: nouns that both dialects use (views, joints, chunks, modes)
-//! - [`depth`]: what a policy that reasons about depth writes
+//! - [`frame`]: the four-byte header, encoding, decoding and errors
+//! - [`limits`]: upper bounds of everything that a peer fills
+//! - [`common`]: types shared by robot and viewer messages (views, joints, modes)
+//! - [`depth`]: depth maps of policies that reason about depth
 //! - [`robot`]: robot <-> studio
 //! - [`viewer`]: viewer <-> studio
 //! - [`episodes`]: recorded episodes
-//! - [`score`]: a video and a sentence, to the worker or to the studio
+//! - [`scene`]: questions about a robot's camera images
+//! - [`score`]: a video and an instruction, to the worker or to the studio
 //! - [`worker`]: the page <-> its compute worker, inside one browser tab
+//!
+//! # Example
+//!
+//! ```
+//! use protocol::{FromRobot, robot::Observation};
+//!
+//! let observation = Observation {
+//!     sequence: 1,
+//!     captured_at_micros: 33_333,
+//!     state: vec![10.0, -4.5],
+//!     commanded: vec![10.0, -4.0],
+//!     views: Vec::new(),
+//! };
+//! let frame = protocol::encode(&observation)?;
+//! // "PS", the version, the kind; a MessagePack map follows.
+//! assert_eq!(&frame[..4], b"PS\x01\x02");
+//! assert_eq!(FromRobot::decode(&frame)?, FromRobot::from(observation.clone()));
+//!
+//! // A message that breaks a rule is refused on both sides, with the field and the value.
+//! let broken = Observation {
+//!     state: vec![f32::NAN, 0.0],
+//!     ..observation
+//! };
+//! let error = protocol::encode(&broken).unwrap_err();
+//! assert_eq!(
+//!     error.to_string(),
+//!     "Observation.state: value 0 is not a finite number"
+//! );
+//! # Ok::<(), protocol::FrameError>(())
+//! ```
+//!
+//! `examples/robot.rs` is a whole robot over a WebSocket, `examples/robot.py` the same in Python.
 
+mod body_scan;
 mod bounded;
 pub mod common;
 pub mod depth;
 pub mod episodes;
 pub mod frame;
+pub mod limits;
 pub mod robot;
 pub mod scene;
 pub mod score;
-mod shape;
 pub mod viewer;
 pub mod worker;
 
@@ -28,6 +63,7 @@ pub use bounded::shortened;
 pub use common::{
     CameraDescription, ErrorMessage, JointDescription, Mode, Stage, TaskState, View, ViewEncoding,
 };
-pub use frame::{FrameError, MAX_FRAME_BYTES, Message, VERSION, decode, encode, kind_of};
+pub use frame::{FrameError, Message, VERSION, decode, encode, kind_of};
+pub use limits::MAX_FRAME_BYTES;
 pub use robot::{FromRobot, ToRobot};
 pub use viewer::{FromViewer, ToViewer};

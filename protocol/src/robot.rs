@@ -1,11 +1,13 @@
-//! Robot <-> studio. The robot dials in, says what it is, streams observations and receives chunks.
+//! Robot <-> studio. The robot connects, announces itself, streams observations and receives chunks.
 
 use crate::bounded;
 use crate::common::{
-    CameraDescription, ErrorMessage, JointDescription, MAX_DIMS, MAX_EXAMPLES, MAX_NAME_BYTES,
-    MAX_ROWS, MAX_TEXT_BYTES, MAX_VIEWS, TaskState, View, finite, name, text,
+    CameraDescription, ErrorMessage, JointDescription, TaskState, View, finite, name, text,
 };
-use crate::frame::{FrameError, MAX_FRAME_BYTES, Message, direction, invalid};
+use crate::frame::{FrameError, Message, direction, invalid};
+use crate::limits::{
+    MAX_DIMS, MAX_EXAMPLES, MAX_FRAME_BYTES, MAX_NAME_BYTES, MAX_ROWS, MAX_TEXT_BYTES, MAX_VIEWS,
+};
 use serde::{Deserialize, Serialize};
 
 /// Latest time of a robot's clock, in microseconds: beyond 100,000 years, so that times can be added.
@@ -14,28 +16,28 @@ pub const MAX_CLOCK_MICROS: u64 = 1 << 62;
 /// First message of a robot.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RobotHello {
-    /// Name for people; the studio makes it unique.
+    /// Display name; the studio makes it unique.
     #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub name: String,
-    /// Which norm tag of the checkpoint this embodiment uses.
+    /// Norm tag of the checkpoint for this embodiment.
     #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub tag: String,
     /// Joints in the order of state and action vectors.
     #[serde(deserialize_with = "bounded::list::<_, MAX_DIMS, _>")]
     pub joints: Vec<JointDescription>,
-    /// Cameras in the order that the policy wants.
+    /// Cameras in the policy's order.
     #[serde(deserialize_with = "bounded::list::<_, MAX_VIEWS, _>")]
     pub cameras: Vec<CameraDescription>,
     /// Rate at which the robot consumes chunk rows.
     pub control_rate_hz: f32,
-    /// Sentences that make sense for this robot, for the page to offer.
+    /// Example instructions for this robot, offered by the page.
     #[serde(default)]
     #[serde(deserialize_with = "bounded::texts::<MAX_EXAMPLES, MAX_TEXT_BYTES, _>")]
     pub example_instructions: Vec<String>,
     /// Nothing real moves.
     #[serde(default)]
     pub simulated: bool,
-    /// The token of the welcome before, with which a robot takes its place back although the studio still counts its
+    /// The token of the previous welcome, with which a robot takes its place back although the studio still counts its
     /// old connection as open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(deserialize_with = "bounded::optional_text::<MAX_NAME_BYTES, _>")]
@@ -106,7 +108,7 @@ impl Message for RobotHello {
     }
 }
 
-/// What the robot sees and feels. Sent at the robot's own pace, at least 5 times a second while running.
+/// Sensor readings of the robot. Sent at the robot's own rate, at least 5 times a second while running.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Observation {
     /// Counts up by one per observation of this connection.
@@ -171,7 +173,7 @@ impl Message for Observation {
     }
 }
 
-/// What the robot is doing, sent whenever something in it changes and at least once a second.
+/// State of the robot, sent whenever something in it changes and at least once a second.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RobotReport {
     /// The robot's own monotonic clock.
@@ -195,7 +197,7 @@ pub struct RobotReport {
     pub clamped: u64,
     /// Chunks refused since the connection (stale, wrong size, not finite).
     pub refused_chunks: u64,
-    /// Why the last one was refused, in words.
+    /// Reason of the last refusal, as text.
     #[serde(default)]
     #[serde(deserialize_with = "bounded::text::<MAX_TEXT_BYTES, _>")]
     pub last_refusal: String,
@@ -230,7 +232,7 @@ pub struct RobotWelcome {
         deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>"
     )]
     pub studio_version: String,
-    /// To be sent in the hello of the next connection. Secret: whoever has it can take the robot's place.
+    /// Token for the hello of the next connection. Secret: its holder can take the robot's place.
     #[serde(default)]
     #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub resume_token: String,
@@ -301,10 +303,10 @@ impl Message for ActionChunk {
     }
 }
 
-/// What the robot shall work on from now on; an empty text means nothing.
+/// The instruction from now on; an empty text means none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instruction {
-    /// The sentence, as typed.
+    /// The instruction as typed.
     #[serde(deserialize_with = "bounded::text::<MAX_TEXT_BYTES, _>")]
     pub text: String,
 }
@@ -320,7 +322,7 @@ impl Message for Instruction {
 /// Halt at once and latch: no chunk moves the robot until [`Release`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stop {
-    /// Who or what asked, in words.
+    /// Origin of the stop, as text.
     #[serde(
         serialize_with = "bounded::shortened_text::<MAX_TEXT_BYTES, _>",
         deserialize_with = "bounded::text::<MAX_TEXT_BYTES, _>"
@@ -342,7 +344,7 @@ impl Message for Release {
     const NAME: &'static str = "Release";
 }
 
-/// Asks for a fresh scene; only simulated robots honour it.
+/// Request for a new scene; only simulated robots honor it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResetScene {
     /// Seed of the scene; the robot picks the next one when absent.
@@ -356,7 +358,7 @@ impl Message for ResetScene {
 }
 
 direction! {
-    /// What a robot may send.
+    /// Messages of a robot.
     FromRobot, "a robot", {
         /// First message.
         Hello(RobotHello),
@@ -364,19 +366,19 @@ direction! {
         Observation(Observation),
         /// Progress and safety state.
         Report(RobotReport),
-        /// Something went wrong on its side.
+        /// A failure of the robot.
         Error(ErrorMessage),
     }
 }
 
 direction! {
-    /// What the studio may send to a robot.
+    /// Messages of the studio to a robot.
     ToRobot, "the studio", {
         /// Answer to hello.
         Welcome(RobotWelcome),
         /// Targets.
         Chunk(ActionChunk),
-        /// What to work on.
+        /// The instruction.
         Instruction(Instruction),
         /// Halt and latch.
         Stop(Stop),

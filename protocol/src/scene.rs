@@ -1,14 +1,15 @@
-//! Viewer <-> studio: questions in words about what a robot sees.
+//! Viewer <-> studio: questions about a robot's camera images.
 //!
-//! Asking moves nothing: a question is answered by a model of its own or beside the policy, from the pictures that
-//! the robot sent last. They are sent back first, so that what is shown with the answer is what was asked about.
+//! Questions never move the robot: they are answered by a separate model or beside the policy, from the images that the
+//! robot sent last. These are sent back first, so that the answer is shown with the images that it is about.
 
 use crate::bounded;
-use crate::common::{
-    MAX_ERROR_BYTES, MAX_LONG_TEXT_BYTES, MAX_NAME_BYTES, MAX_STAGES, MAX_TEXT_BYTES, MAX_VIEWS,
-    Stage, View, name, text,
+use crate::common::{Stage, View, name, text};
+use crate::frame::{FrameError, Message, invalid};
+use crate::limits::{
+    MAX_ERROR_BYTES, MAX_FRAME_BYTES, MAX_LONG_TEXT_BYTES, MAX_NAME_BYTES, MAX_STAGES,
+    MAX_TEXT_BYTES, MAX_VIEWS,
 };
-use crate::frame::{FrameError, MAX_FRAME_BYTES, Message, invalid};
 use serde::{Deserialize, Serialize};
 
 /// Most marks of one answer.
@@ -17,7 +18,7 @@ pub const MAX_MARKS: usize = 512;
 /// A question. A viewer has one at a time: a new one ends the one before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ask {
-    /// Robot whose pictures are asked about.
+    /// Robot whose images the question is about.
     #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub robot_id: String,
     /// Chosen by the viewer; the answer carries it.
@@ -39,7 +40,7 @@ impl Message for Ask {
         text(Self::NAME, "question", &self.question)?;
         for (place, camera) in self.cameras.iter().enumerate() {
             name(Self::NAME, "cameras", camera)?;
-            // The model would be shown the same picture again, at the same cost.
+            // The model would read the same image again, at the same cost.
             if self.cameras.iter().take(place).any(|other| other == camera) {
                 return Err(invalid(
                     Self::NAME,
@@ -72,7 +73,7 @@ impl Message for StopAnswer {
     const NAME: &'static str = "StopAnswer";
 }
 
-/// Who answers questions; one of the two is there.
+/// Availability of the question answerer; one of the two fields is present.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answerer {
     /// Name of the model.
@@ -82,7 +83,7 @@ pub struct Answerer {
         deserialize_with = "bounded::optional_text::<MAX_TEXT_BYTES, _>"
     )]
     pub model: Option<String>,
-    /// Why nobody answers and what to do about it, in words.
+    /// Reason why questions are unavailable and the remedy, as text.
     #[serde(default)]
     #[serde(
         serialize_with = "bounded::shortened_optional_text::<MAX_ERROR_BYTES, _>",
@@ -91,17 +92,17 @@ pub struct Answerer {
     pub unavailable: Option<String>,
 }
 
-/// The pictures that a question is about, as the model is shown them.
+/// The images that a question is about, as the model reads them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SceneAsked {
     /// The question.
     pub question_id: u64,
-    /// Which robot.
+    /// Id of the robot.
     #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub robot_id: String,
-    /// Observation that the pictures belong to.
+    /// Observation that the images belong to.
     pub sequence: u64,
-    /// When they were taken, robot clock.
+    /// Capture time by the robot's clock [us].
     pub captured_at_micros: u64,
     /// In the order of the question (`Jpeg`).
     #[serde(deserialize_with = "bounded::list::<_, MAX_VIEWS, _>")]
@@ -119,21 +120,21 @@ impl Message for SceneAsked {
     }
 }
 
-/// How far an answer is.
+/// State of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AnswerState {
-    /// Others are answered first; `ahead` says how many.
+    /// Queued behind `ahead` other questions.
     Waiting,
     /// More will come.
     Writing,
-    /// The model came to its end.
+    /// The answer is complete.
     Done,
-    /// The model would have gone on, but a limit was reached.
+    /// A limit was reached before the end of the answer.
     CutOff,
     /// The viewer ended it, by a newer question for example.
     Stopped,
-    /// There is no answer, or no more of it; `error` says why.
+    /// The answer failed, wholly or midway; `error` has the reason.
     Failed,
 }
 
@@ -167,7 +168,7 @@ pub struct SceneMark {
     /// The view that it is in.
     #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub view: String,
-    /// What is marked, in the model's words; may be empty.
+    /// The model's label for it; may be empty.
     #[serde(
         serialize_with = "bounded::shortened_text::<MAX_NAME_BYTES, _>",
         deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>"
@@ -177,7 +178,7 @@ pub struct SceneMark {
     pub id: u32,
     /// Marks of one piece of markup have the same group, counted from 0.
     pub group: u32,
-    /// Where it is.
+    /// Its shape and place.
     pub shape: MarkShape,
 }
 
@@ -186,11 +187,11 @@ pub struct SceneMark {
 pub struct Answer {
     /// The question.
     pub question_id: u64,
-    /// How far it is.
+    /// Its state.
     pub state: AnswerState,
     /// While `Waiting`: questions before this one, that being answered included.
     pub ahead: u32,
-    /// As the model wrote it.
+    /// The generated text.
     #[serde(
         serialize_with = "bounded::shortened_text::<MAX_LONG_TEXT_BYTES, _>",
         deserialize_with = "bounded::text::<MAX_LONG_TEXT_BYTES, _>"
@@ -207,7 +208,7 @@ pub struct Answer {
     pub marks: Vec<SceneMark>,
     /// Tokens of the answer; 0 while it is written.
     pub tokens: u32,
-    /// Why it failed; else empty.
+    /// Reason of the failure; else empty.
     #[serde(
         serialize_with = "bounded::shortened_text::<MAX_ERROR_BYTES, _>",
         deserialize_with = "bounded::text::<MAX_ERROR_BYTES, _>"

@@ -1,5 +1,5 @@
-//! Scoring a video against a sentence, wherever the scorer runs: the page asks its worker or the studio in the same
-//! words and draws the same events.
+//! Scoring of a video against an instruction, wherever the scorer runs: the page sends its worker or the studio the same
+//! messages and draws the same events.
 //!
 //! A job is one [`ScoreRequest`], then its frames, then events until [`ScoreEvent::Ended`]. Between page and worker each
 //! is a worker message. To the studio they are the body of one `POST /api/scorer/score`: every message as its length
@@ -7,7 +7,7 @@
 //! [`ScoreEvent`] per line, while it is computed. Leaving the connection stops the job.
 
 use crate::bounded;
-use crate::common::{MAX_LISTED, MAX_LONG_TEXT_BYTES, MAX_NAME_BYTES};
+use crate::limits::{MAX_LISTED, MAX_LONG_TEXT_BYTES, MAX_NAME_BYTES};
 use serde::{Deserialize, Serialize};
 
 /// Largest picture of a job, in bytes: 5000x4000.
@@ -17,7 +17,7 @@ pub const MAX_PREFIXES_BYTES: usize = 1 << 20;
 /// Most curves of a job.
 pub const MAX_CURVES: usize = 16;
 
-/// What the studio hosts for scoring: `GET /api/scorer`. Its files are at `/api/scorer/files/{name}` and can be fetched
+/// The scorer that the studio hosts: `GET /api/scorer`. Its files are at `/api/scorer/files/{name}` and can be fetched
 /// by range.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ScorerManifest {
@@ -28,10 +28,10 @@ pub struct ScorerManifest {
     /// id are another model.
     #[serde(deserialize_with = "bounded::text::<MAX_LONG_TEXT_BYTES, _>")]
     pub id: String,
-    /// What people should know of it, such as that it knows only the built-in robot.
+    /// Note for people, such as that it was trained on the built-in robot only.
     #[serde(deserialize_with = "bounded::text::<MAX_LONG_TEXT_BYTES, _>")]
     pub note: String,
-    /// Whether it is the small one that comes with the studio.
+    /// Whether it is the nano scorer that ships with the studio.
     pub is_nano: bool,
     /// Values in the checkpoint.
     pub parameters: u64,
@@ -44,7 +44,7 @@ pub struct ScorerManifest {
     /// Configuration, tokenizer and weights.
     #[serde(deserialize_with = "bounded::list::<_, MAX_LISTED, _>")]
     pub files: Vec<ScorerFile>,
-    /// Where the studio itself can score, such as `NVIDIA H100 (wgpu)`; absent where it only serves the files.
+    /// Device on which the studio itself scores, such as `NVIDIA H100 (wgpu)`; absent where it only serves the files.
     #[serde(
         default,
         deserialize_with = "bounded::optional_text::<MAX_LONG_TEXT_BYTES, _>"
@@ -69,15 +69,15 @@ impl ScorerManifest {
     }
 }
 
-/// What is asked about a video.
+/// A request to score a video.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ScoreRequest {
     /// Chosen by the page, in every event of the job.
     pub job: u64,
-    /// What the video is claimed to complete.
+    /// The instruction that the video is claimed to complete.
     #[serde(deserialize_with = "bounded::text::<MAX_LONG_TEXT_BYTES, _>")]
     pub instruction: String,
-    /// What another episode was told, for the control; the words of the instruction are shuffled when absent.
+    /// The instruction of another episode, for the control; the words of the instruction are shuffled when absent.
     #[serde(
         default,
         deserialize_with = "bounded::optional_text::<MAX_LONG_TEXT_BYTES, _>"
@@ -85,13 +85,13 @@ pub struct ScoreRequest {
     pub other_instruction: Option<String>,
     /// Rate of the frames [1/s].
     pub fps: f64,
-    /// How many frames the whole video has, shown or not; `None` for a robot that is being watched, whose every frame is
-    /// sent as it comes and whose job goes on until it is closed.
+    /// Number of frames of the whole video, shown or not; `None` for a live robot, whose every frame is sent as it comes and
+    /// whose job goes on until it is closed.
     pub frames: Option<u32>,
     /// `aligned`, `legacy` or `lerobot`.
     #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub profile: String,
-    /// A number of prefixes, `all`, `blocks`, or lengths separated by commas; ignored for a watched robot, where every
+    /// A number of prefixes, `all`, `blocks`, or lengths separated by commas; ignored for a live robot, where every
     /// frame is a point.
     #[serde(deserialize_with = "bounded::text::<MAX_PREFIXES_BYTES, _>")]
     pub prefixes: String,
@@ -116,15 +116,15 @@ pub struct ScoreFrame {
     pub rgb: Vec<u8>,
 }
 
-/// Why a sentence is asked about.
+/// Kind of a curve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CurveKind {
-    /// It is the instruction.
+    /// The instruction itself.
     Instruction,
-    /// It denies the instruction.
+    /// The negated instruction.
     Negation,
-    /// Another episode was told so.
+    /// The instruction of another episode.
     OtherTask,
     /// The instruction's words in another order.
     ShuffledWords,
@@ -135,9 +135,9 @@ pub enum CurveKind {
 /// A curve to come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CurveHeading {
-    /// What it is for.
+    /// Kind of the curve.
     pub kind: CurveKind,
-    /// The sentence.
+    /// The instruction that was scored.
     #[serde(deserialize_with = "bounded::text::<MAX_LONG_TEXT_BYTES, _>")]
     pub instruction: String,
 }
@@ -145,39 +145,39 @@ pub struct CurveHeading {
 /// Log-probabilities of both answers at the end of one prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct CurvePoint {
-    /// Which curve, by its place in [`ScoreEvent::Started`].
+    /// Index of the curve in [`ScoreEvent::Started`].
     pub curve: u32,
     /// Length of the prefix [frames].
     pub length: u32,
     /// Natural logarithm of the probability of ` True`.
     pub log_prob: f64,
-    /// The same of ` False`; a diagnosis.
+    /// The same of ` False`; a diagnostic.
     pub false_log_prob: f64,
 }
 
-/// What happens to a job.
+/// Event of a job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ScoreEvent {
-    /// Others come first on the studio; told again whenever one of them is done. The worker never says so.
+    /// Queued behind others on the studio; sent again whenever one of them is done. The worker never sends it.
     Waiting {
         /// The job.
         job: u64,
-        /// How many come first, the one being computed included.
+        /// Number of jobs before this one, the running one included.
         ahead: u32,
     },
     /// It is being computed.
     Started {
         /// The job.
         job: u64,
-        /// Where: `wasm CPU`, an adapter's name, or the studio's device.
+        /// Device: `wasm CPU`, an adapter's name, or the studio's device.
         #[serde(deserialize_with = "bounded::text::<MAX_LONG_TEXT_BYTES, _>")]
         device: String,
         /// The curves, the instruction's own first.
         #[serde(deserialize_with = "bounded::list::<_, MAX_CURVES, _>")]
         curves: Vec<CurveHeading>,
     },
-    /// Points of one prefix, one per curve that was asked about there.
+    /// Points of one prefix, one per curve that was scored there.
     Points {
         /// The job.
         job: u64,
@@ -186,7 +186,7 @@ pub enum ScoreEvent {
         points: Vec<CurvePoint>,
         /// Steps done, of [`ScoreEvent::Points::of`].
         done: u32,
-        /// All steps; 0 for a watched robot, which has no end.
+        /// All steps; 0 for a live robot, which has no end.
         of: u32,
         /// Time of computing this step [ms].
         millis: f64,
@@ -195,7 +195,7 @@ pub enum ScoreEvent {
     Ended {
         /// The job.
         job: u64,
-        /// How.
+        /// Its outcome.
         outcome: ScoreOutcome,
     },
 }
@@ -212,17 +212,17 @@ impl ScoreEvent {
     }
 }
 
-/// How a job ended.
+/// Outcome of a job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ScoreOutcome {
     /// Everything was scored.
     Scored(Box<ScoreReport>),
-    /// Someone asked to stop.
+    /// It was cancelled.
     Stopped,
-    /// It could not go on; in words for a person.
+    /// It failed.
     Failed {
-        /// What was wrong and what to do.
+        /// The cause and the remedy, as text for a person.
         #[serde(deserialize_with = "bounded::text::<MAX_LONG_TEXT_BYTES, _>")]
         reason: String,
     },
@@ -234,7 +234,7 @@ pub struct ScoreReport {
     /// The scorer's name.
     #[serde(deserialize_with = "bounded::text::<MAX_LONG_TEXT_BYTES, _>")]
     pub scorer: String,
-    /// Which frames were shown, and at which times. Values of different profiles cannot be compared.
+    /// Frame sampling. Values of different profiles cannot be compared.
     #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub profile: String,
     /// Rate of the frames [1/s].
@@ -252,7 +252,7 @@ pub struct ScoreReport {
 }
 
 impl ScoreReport {
-    /// The curve of a kind.
+    /// The curve of this kind, if there is one.
     pub fn curve(&self, kind: CurveKind) -> Option<&ScoreCurve> {
         self.curves.iter().find(|curve| curve.heading.kind == kind)
     }
@@ -261,7 +261,7 @@ impl ScoreReport {
 /// One curve, complete.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ScoreCurve {
-    /// What it is for.
+    /// Kind of the curve.
     #[serde(flatten)]
     pub heading: CurveHeading,
     /// Natural logarithm of the probability of ` True`, per prefix.

@@ -1,24 +1,26 @@
-//! Viewer <-> studio. Viewers watch and command; what they get is lossy and always the newest.
+//! Viewer <-> studio. Viewers subscribe and command; most of what they receive is lossy and always the newest.
 
 use crate::bounded;
 use crate::common::{
-    CameraDescription, ErrorMessage, JointDescription, MAX_DIMS, MAX_EXAMPLES, MAX_LONG_TEXT_BYTES,
-    MAX_NAME_BYTES, MAX_ROWS, MAX_STAGES, MAX_TEXT_BYTES, MAX_TOKENS, MAX_VIEWS, Mode, Stage,
-    TaskState, View, name, text,
+    CameraDescription, ErrorMessage, JointDescription, Mode, Stage, TaskState, View, name, text,
 };
 use crate::depth::{DepthDescription, DepthReasoning};
-use crate::frame::{FrameError, MAX_FRAME_BYTES, Message, direction};
+use crate::frame::{FrameError, Message, direction};
+use crate::limits::{
+    MAX_DIMS, MAX_EXAMPLES, MAX_FRAME_BYTES, MAX_LONG_TEXT_BYTES, MAX_NAME_BYTES, MAX_ROWS,
+    MAX_STAGES, MAX_TEXT_BYTES, MAX_TOKENS, MAX_VIEWS,
+};
 use crate::robot::ResetScene;
 use crate::scene::{Answer, Answerer, Ask, SceneAsked, StopAnswer};
 use serde::{Deserialize, Serialize};
 
-/// Most robots of a list. With the largest hello that a robot may say, a list of so many can still be sent.
+/// Most robots of a list. A list of so many fits a frame even when every robot's hello has the largest size.
 pub const MAX_ROBOTS: usize = 192;
 /// Most robots that one press stops, those of earlier days included.
 pub const MAX_STOPPED: usize = 16 << 10;
-/// Most contradictions that are told of one robot.
+/// Most warnings about one robot.
 pub const MAX_WARNINGS: usize = 8;
-/// Longest sentence about a contradiction, in bytes.
+/// Longest warning, in bytes.
 pub const MAX_WARNING_BYTES: usize = 1000;
 
 /// First message of a viewer.
@@ -53,17 +55,21 @@ impl Message for Watch {
     }
 }
 
-/// A sentence for a robot.
+/// An instruction for a robot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Command {
     /// Robot to command.
     #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub robot_id: String,
-    /// The sentence; empty ends the current one and lets the robot hold.
+    /// The instruction; empty ends the current one and lets the robot hold.
     #[serde(deserialize_with = "bounded::text::<MAX_TEXT_BYTES, _>")]
     pub text: String,
-    /// Which head of the policy to use.
+    /// Head of the policy to use.
     pub mode: Mode,
+    /// The newest [`Heartbeat`] that the viewer had heard when this was given, by which the studio knows one that a dead
+    /// link kept for later. Absent from clients that do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heard_beat: Option<u64>,
 }
 
 impl Message for Command {
@@ -94,7 +100,7 @@ impl Message for StopRobot {
     }
 }
 
-/// Stops every robot that the studio knows, connected or not, and latches.
+/// Stops every robot of the studio, connected or not, and latches.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StopAll {
     /// As in [`StopRobot`].
@@ -113,6 +119,9 @@ pub struct ReleaseRobot {
     /// Robot to release.
     #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub robot_id: String,
+    /// As in [`Command`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heard_beat: Option<u64>,
 }
 
 impl Message for ReleaseRobot {
@@ -123,15 +132,18 @@ impl Message for ReleaseRobot {
     }
 }
 
-/// Asks a simulated robot for a fresh scene.
+/// Request to a simulated robot for a new scene.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResetRobot {
     /// Robot to reset.
     #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub robot_id: String,
-    /// What to ask for.
+    /// The requested scene.
     #[serde(default)]
     pub scene: ResetScene,
+    /// As in [`Command`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heard_beat: Option<u64>,
 }
 
 impl Message for ResetRobot {
@@ -167,7 +179,7 @@ pub struct PolicyDescription {
     pub name: String,
     /// Parameter count.
     pub parameters: u64,
-    /// Where it runs, in words.
+    /// Description of the device that it runs on.
     #[serde(
         serialize_with = "bounded::shortened_text::<MAX_TEXT_BYTES, _>",
         deserialize_with = "bounded::text::<MAX_TEXT_BYTES, _>"
@@ -183,7 +195,7 @@ pub struct PolicyDescription {
     pub action: Vec<ActionDimension>,
     /// Whether `/api/policy/openfast/{tokenizer.json,processor_config.json}` are there to be fetched.
     pub has_tokenizer: bool,
-    /// How it reasons about depth; absent for one that cannot.
+    /// Its depth reasoning; absent for one without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub depth: Option<DepthDescription>,
 }
@@ -199,7 +211,7 @@ pub struct ViewerWelcome {
     pub studio_version: String,
     /// The hosted policy.
     pub policy: PolicyDescription,
-    /// Who answers questions about the scene.
+    /// Availability of the question answerer.
     #[serde(default)]
     pub answerer: Answerer,
 }
@@ -210,13 +222,13 @@ impl Message for ViewerWelcome {
     const MAX_BYTES: usize = 256 << 10;
 }
 
-/// A robot as the list shows it.
+/// Entry of the robot list.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RobotSummary {
     /// Unique id.
     #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub robot_id: String,
-    /// Name for people.
+    /// Display name.
     #[serde(
         serialize_with = "bounded::shortened_text::<MAX_NAME_BYTES, _>",
         deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>"
@@ -230,7 +242,7 @@ pub struct RobotSummary {
     pub cameras: Vec<CameraDescription>,
     /// Control rate.
     pub control_rate_hz: f32,
-    /// Sentences to offer.
+    /// Example instructions.
     #[serde(deserialize_with = "bounded::texts::<MAX_EXAMPLES, MAX_TEXT_BYTES, _>")]
     pub example_instructions: Vec<String>,
     /// Whether it is connected now.
@@ -238,7 +250,7 @@ pub struct RobotSummary {
     /// The robot said that nothing real moves.
     #[serde(default)]
     pub simulated: bool,
-    /// It goes on when the viewer that commanded it is gone; otherwise it then holds.
+    /// Whether it continues when the viewer that commanded it is gone; otherwise it then holds.
     #[serde(default)]
     pub unattended: bool,
     /// Contradictions between its announcement and the policy, such as joints in radians under statistics in degrees.
@@ -250,7 +262,7 @@ pub struct RobotSummary {
     pub warnings: Vec<String>,
 }
 
-/// Every robot that the studio knows; sent at the start and whenever it changes.
+/// All robots of the studio; sent at the start and whenever the list changes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RobotList {
     /// In order of arrival.
@@ -268,7 +280,7 @@ impl Message for RobotList {
 /// One view of the watched robot. Lossy: a slow viewer misses some, never gets an old one late.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ViewFrame {
-    /// Which robot.
+    /// Id of the robot.
     #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub robot_id: String,
     /// Observation that it belongs to.
@@ -291,7 +303,7 @@ impl Message for ViewFrame {
 /// Numbers of the watched robot; lossy like the views.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RobotState {
-    /// Which robot.
+    /// Id of the robot.
     #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub robot_id: String,
     /// Observation that it belongs to.
@@ -311,20 +323,20 @@ impl Message for RobotState {
     const NAME: &'static str = "RobotState";
 }
 
-/// Where the tokens of a [`Trace`] come from.
+/// Origin of the tokens of a [`Trace`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TokensOrigin {
-    /// The policy's discrete head wrote them; decoding them gives exactly the chunk.
+    /// Generated by the policy's discrete head; decoding them gives exactly the chunk.
     Generated,
     /// The flow-matching chunk was encoded for transport; decoding them gives the chunk up to quantisation.
     Encoded,
 }
 
-/// Why the robot moved: everything of one decision.
+/// Trace of one decision, from the prompt to the actions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Trace {
-    /// Which robot.
+    /// Id of the robot.
     #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub robot_id: String,
     /// The chunk that it explains.
@@ -347,7 +359,7 @@ pub struct Trace {
     /// OpenFAST ids (not VLM ids).
     #[serde(deserialize_with = "bounded::list::<_, MAX_TOKENS, _>")]
     pub action_tokens: Vec<u32>,
-    /// Where they come from.
+    /// Their origin.
     pub tokens_origin: TokensOrigin,
     /// Rows of the chunk.
     pub rows: u32,
@@ -368,7 +380,7 @@ pub struct Trace {
     /// executing them (real-time chunking); 0 for a chunk computed from its observation alone.
     #[serde(default)]
     pub committed_rows: u32,
-    /// The depth map that was written before the actions, by policies that reason about depth.
+    /// The depth map that was generated before the actions, by policies that reason about depth.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub depth: Option<Box<DepthReasoning>>,
 }
@@ -386,12 +398,12 @@ impl Message for Trace {
     }
 }
 
-/// The action tokens of a decision that is still being written, at most thirty times a second. Lossy: each
-/// one holds everything written so far, so whoever misses one misses nothing. A decision whose tokens take
-/// less than a thirtieth of a second is told by its [`Trace`] alone.
+/// The action tokens of a decision that is still being generated, at most thirty times a second. Lossy: each
+/// one holds all tokens so far, so a missed one loses nothing. A decision whose tokens take less than a
+/// thirtieth of a second is reported by its [`Trace`] alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokensSoFar {
-    /// Which robot.
+    /// Id of the robot.
     #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub robot_id: String,
     /// Observation that the decision is computed from; its [`Trace`] names the same one. Not every stream
@@ -413,10 +425,10 @@ impl Message for TokensSoFar {
     const MAX_VALUES: usize = 128 << 10;
 }
 
-/// What the watched robot is doing now. Never dropped: the newest one always arrives.
+/// State of the subscribed robot. Never dropped: the newest one always arrives.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RobotStatus {
-    /// Which robot.
+    /// Id of the robot.
     #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub robot_id: String,
     /// Whether it is connected.
@@ -457,10 +469,10 @@ impl Message for RobotStatus {
     const NAME: &'static str = "RobotStatus";
 }
 
-/// A robot that a stop was latched for.
+/// A robot whose stop was latched.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoppedRobot {
-    /// Which robot.
+    /// Id of the robot.
     #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub robot_id: String,
     /// Whether it is connected, so that the stop is on its way; otherwise it meets the stop when it dials in.
@@ -475,7 +487,7 @@ pub struct StopAccepted {
     /// The robots that are latched by it.
     #[serde(deserialize_with = "bounded::list::<_, MAX_STOPPED, _>")]
     pub robots: Vec<StoppedRobot>,
-    /// Why the latch would not survive a restart of the studio; empty when it does. The robots are stopped either way.
+    /// Reason why the latch would not survive a restart of the studio; empty when it does. The robots are stopped either way.
     #[serde(default)]
     #[serde(
         serialize_with = "bounded::shortened_text::<MAX_TEXT_BYTES, _>",
@@ -491,12 +503,13 @@ impl Message for StopAccepted {
     const MAX_VALUES: usize = 128 << 10;
 }
 
-/// The studio is alive; sent every 500 ms. A viewer that misses it for a second says that the link is dead.
+/// Sign of life of the studio, sent behind the welcome and every 500 ms. A viewer that misses it for a second reports a
+/// dead link.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heartbeat {
     /// Counts up by one per heartbeat of this connection.
     pub beat: u64,
-    /// Parts of the studio that do not answer, one sentence each.
+    /// Parts of the studio that do not respond, one sentence each.
     #[serde(default)]
     #[serde(
         serialize_with = "bounded::shortened_texts::<MAX_VIEWS, MAX_TEXT_BYTES, _>",
@@ -512,31 +525,31 @@ impl Message for Heartbeat {
 }
 
 direction! {
-    /// What a viewer may send.
+    /// Messages of a viewer.
     FromViewer, "a viewer", {
         /// First message.
         Hello(ViewerHello),
-        /// Choose a robot.
+        /// Subscription to a robot.
         Watch(Watch),
-        /// Say what it shall do.
+        /// An instruction.
         Command(Command),
-        /// Stop it.
+        /// Stop of one robot.
         Stop(StopRobot),
-        /// Stop all of them.
+        /// Stop of all robots.
         StopAll(StopAll),
-        /// Release it.
+        /// Release of a stop.
         Release(ReleaseRobot),
-        /// Fresh scene.
+        /// New scene.
         Reset(ResetRobot),
         /// A question about the scene.
         Ask(Ask),
-        /// Enough of the answer.
+        /// End of an answer.
         StopAnswer(StopAnswer),
     }
 }
 
 direction! {
-    /// What the studio may send to a viewer.
+    /// Messages of the studio to a viewer.
     ToViewer, "the studio", {
         /// Answer to hello.
         Welcome(ViewerWelcome),
@@ -548,17 +561,17 @@ direction! {
         State(RobotState),
         /// A decision.
         Trace(Trace),
-        /// What it is doing.
+        /// State of a robot.
         Status(RobotStatus),
-        /// A decision that is being written.
+        /// A decision that is being generated.
         Tokens(TokensSoFar),
-        /// The pictures that a question is about.
+        /// The images that a question is about.
         Scene(SceneAsked),
         /// An answer so far.
         Answer(Answer),
         /// A stop is latched.
         StopAccepted(StopAccepted),
-        /// The studio is alive.
+        /// Sign of life.
         Heartbeat(Heartbeat),
         /// A refusal.
         Error(ErrorMessage),

@@ -11,8 +11,8 @@ mod depth;
 mod scorer;
 
 pub use codec::{
-    CodecRun, CodecTiming, EncodeRequest, StreamFault, TimeOutcome, UnfoldOutcome, UnfoldRequest,
-    Unfolded,
+    CodecRun, CodecTiming, EncodeRequest, PartialDecode, PartialDecodeOutcome,
+    PartialDecodeRequest, StreamFault, TimeOutcome,
 };
 pub use compute::{
     ComputeDevice, ComputeKind, ComputeReport, SelfTestCheck, TimedProduct, Verdict,
@@ -25,7 +25,7 @@ use crate::frame::FrameError;
 use crate::score::{ScoreEvent, ScoreFrame, ScoreRequest};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-/// What the page asks of the worker.
+/// Messages of the page to the worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum ToWorker {
     /// Fetch the policy's OpenFAST tokenizer, replacing the one held.
@@ -39,8 +39,8 @@ pub enum ToWorker {
     Choose(Option<ComputeKind>),
     /// Decode the tokens of one decision and compare.
     Decode(DecodeRequest),
-    /// Read a stream as far as it has come.
-    Unfold(UnfoldRequest),
+    /// Decode a stream as far as it has come.
+    DecodePartial(PartialDecodeRequest),
     /// Write a chunk as tokens.
     Encode(EncodeRequest),
     /// Time the codec, one run after the other.
@@ -75,69 +75,69 @@ pub enum ToWorker {
     },
 }
 
-/// What the worker tells the page.
+/// Messages of the worker to the page.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum FromWorker {
     /// The module runs and listens.
     Started,
     /// Devices were tried or chosen; replaces the report before it.
     Devices(ComputeReport),
-    /// How loading the tokenizer ended.
+    /// Outcome of loading the tokenizer.
     Tokenizer(TokenizerOutcome),
     /// The answer to one [`DecodeRequest`].
     Decoded {
         /// The request's own number.
         request_id: u64,
-        /// What came of it.
+        /// Its outcome.
         outcome: DecodeOutcome,
     },
-    /// The answer to one [`UnfoldRequest`].
-    Unfolded {
+    /// The answer to one [`PartialDecodeRequest`].
+    PartiallyDecoded {
         /// The request's own number.
         request_id: u64,
-        /// What came of it.
-        outcome: UnfoldOutcome,
+        /// Its outcome.
+        outcome: PartialDecodeOutcome,
     },
     /// The answer to one [`EncodeRequest`]: the chunk as a stream, and what that stream gives again.
     Encoded {
         /// The request's own number.
         request_id: u64,
-        /// What came of it.
-        outcome: UnfoldOutcome,
+        /// Its outcome.
+        outcome: PartialDecodeOutcome,
     },
     /// The answer to [`ToWorker::Time`].
     Timed(TimeOutcome),
-    /// How loading the depth decoder ended.
+    /// Outcome of loading the depth decoder.
     DepthDecoder(DecoderOutcome),
     /// The answer to one [`DrawRequest`].
     Drawn {
         /// The request's own number.
         request_id: u64,
-        /// What came of it.
+        /// Its outcome.
         outcome: DrawOutcome,
     },
-    /// Where the tab is with its scorer.
+    /// State of the tab's scorer.
     Scorer(ScorerState),
     /// The answer to [`ToWorker::ForgetScorers`].
     ScorersForgotten {
-        /// Why the files are still there, and what to do; `None` when they are gone.
+        /// Reason why the files are still there, and the remedy; `None` when they are gone.
         problem: Option<String>,
     },
-    /// What happens to a job of scoring.
+    /// Event of a scoring job.
     Score(ScoreEvent),
 }
 
-/// How loading the tokenizer ended.
+/// Outcome of loading the tokenizer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TokenizerOutcome {
-    /// It can decode.
+    /// It is loaded.
     Ready {
-        /// Ids that it knows.
+        /// Size of its vocabulary.
         vocabulary: u32,
     },
     /// It could not be fetched or read.
     Failed {
-        /// What was wrong.
+        /// The cause.
         reason: String,
     },
 }
@@ -164,13 +164,16 @@ pub fn from_bytes<M: DeserializeOwned>(bytes: &[u8]) -> Result<M, FrameError> {
     })
 }
 
-/// Reads one message that came over a network: one of more than `most` MessagePack values, or that nests deeply, is
-/// refused before anything is made of it.
+/// Decodes a message from a network: one of more than `most` MessagePack values, or that nests deeply, is refused before
+/// it is decoded.
 ///
 /// # Errors
-/// [`FrameError::BadBody`] for whatever is no such message.
-pub fn from_foreign_bytes<M: DeserializeOwned>(bytes: &[u8], most: usize) -> Result<M, FrameError> {
-    crate::shape::check(bytes, most, crate::score::MAX_PREFIXES_BYTES).map_err(|reason| {
+/// [`FrameError::BadBody`] for anything else than such a message.
+pub fn from_untrusted_bytes<M: DeserializeOwned>(
+    bytes: &[u8],
+    most: usize,
+) -> Result<M, FrameError> {
+    crate::body_scan::check(bytes, most, crate::score::MAX_PREFIXES_BYTES).map_err(|reason| {
         FrameError::BadBody {
             message: "message",
             reason,

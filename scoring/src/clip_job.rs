@@ -8,7 +8,7 @@ use qwen3vl::Qwen3Vl;
 use std::{ops::ControlFlow, sync::Arc};
 use topreward::{
     Clip, Prefixes, Profile, control_instructions,
-    scorer::{Plan, Request, Scored, Scorer, ScorerError, ScorerOptions},
+    scorer::{ReadPlan, Request, ScoredPoint, Scorer, ScorerError, ScorerOptions},
 };
 use web_time::Instant;
 
@@ -49,7 +49,7 @@ impl ClipJob {
                 shown,
             });
         }
-        let mut needed = Plan::new(profile, &clip, &lengths)?.shown_frames();
+        let mut needed = ReadPlan::new(profile, &clip, &lengths)?.shown_frames();
         // The control holds the first frame, whatever the prefixes show.
         if needed.first() != Some(&0) {
             needed.insert(0, 0);
@@ -162,7 +162,7 @@ impl ClipJob {
         };
         teller.start();
         let score = scorer
-            .score(&self.frames, &request, &mut async |scored: Scored<'_>| {
+            .score(&self.frames, &request, &mut async |scored: ScoredPoint| {
                 let event = teller.points(&scored);
                 let flow = emit(event).await;
                 teller.start();

@@ -3,7 +3,7 @@
 use protocol::score::{
     CurveHeading, CurveKind, CurvePoint, ScoreCurve, ScoreEvent, ScoreReport, ScoreRequest,
 };
-use topreward::{ControlInstruction, ControlKind, Curve, Score, scorer::Scored};
+use topreward::{ControlInstruction, ControlKind, Curve, Score, scorer::ScoredPoint};
 use web_time::Instant;
 
 /// The curves of a job: the instruction, its controls, the frozen frame.
@@ -52,7 +52,7 @@ impl Teller {
         self.since = Instant::now();
     }
 
-    pub(crate) fn points(&mut self, scored: &Scored<'_>) -> ScoreEvent {
+    pub(crate) fn points(&mut self, scored: &ScoredPoint<'_>) -> ScoreEvent {
         let first = if scored.frozen { self.frozen } else { 0 };
         let points = (first..)
             .zip(scored.answers)
@@ -70,7 +70,7 @@ impl Teller {
             job: self.job,
             points,
             done: count(scored.done),
-            of: count(scored.of),
+            of: count(scored.total),
             millis,
         }
     }
@@ -86,7 +86,7 @@ pub(crate) fn report(
     let frozen = score.frozen()?;
     let mut curves = vec![curve(
         CurveKind::Instruction,
-        score.setting.instruction.clone(),
+        score.config.instruction.clone(),
         score.curve,
     )];
     curves.extend(score.controls.into_iter().map(|control| {
@@ -96,14 +96,14 @@ pub(crate) fn report(
             control.curve,
         )
     }));
-    curves.push(curve(CurveKind::Frozen, score.setting.instruction, frozen));
+    curves.push(curve(CurveKind::Frozen, score.config.instruction, frozen));
     Ok(ScoreReport {
         scorer: scorer.to_owned(),
-        profile: score.setting.profile.name().to_owned(),
+        profile: score.config.profile.name().to_owned(),
         fps: request.fps,
-        frames: count(score.setting.frames),
+        frames: count(score.config.frames),
         prefix_lengths: score
-            .setting
+            .config
             .prefix_lengths
             .iter()
             .map(|length| count(*length))

@@ -3,7 +3,7 @@
 use crate::{JobError, MAX_SIDE};
 use protocol::score::ScoreFrame;
 use std::{borrow::Cow, collections::BTreeMap};
-use topreward::scorer::{Film, ScorerError};
+use topreward::scorer::{FrameSource, ScorerError};
 use vision::RgbImage;
 
 /// Frames by number, squeezed as they come: a long video of large frames stays small.
@@ -88,7 +88,7 @@ impl Frames {
     }
 }
 
-impl Film for Frames {
+impl FrameSource for Frames {
     fn frame(&self, index: usize) -> Result<Cow<'_, RgbImage>, ScorerError> {
         self.frames
             .get(&index)

@@ -9,7 +9,7 @@ use qwen3vl::Qwen3Vl;
 use std::{ops::ControlFlow, sync::Arc};
 use topreward::{
     Profile,
-    scorer::{Live, Scored, Scorer, ScorerError},
+    scorer::{ScoredPoint, Scorer, ScorerError, StreamingScorer},
 };
 use web_time::Instant;
 
@@ -57,7 +57,7 @@ async fn run(
     let scorer = Scorer::new(model.clone(), options(profile));
     let instruction = request.instruction.trim();
     let other_task = request.other_instruction.as_deref().map(str::trim);
-    let mut live = Live::new(&scorer, request.fps, instruction, other_task)?;
+    let mut live = StreamingScorer::new(&scorer, request.fps, instruction, other_task)?;
     let curves = headings(instruction, live.controls());
     let mut teller = Teller::new(request.job, curves.len());
     let started = ScoreEvent::Started {
@@ -94,11 +94,11 @@ async fn run(
         let Some(answers) = live.push(picture).await? else {
             break;
         };
-        let scored = Scored {
+        let scored = ScoredPoint {
             length,
             answers,
             done: length,
-            of: 0,
+            total: 0,
             frozen: false,
         };
         let event = teller.points(&scored);
@@ -109,7 +109,7 @@ async fn run(
     let closed = Instant::now();
     teller.start();
     let score = live
-        .finish(&mut async |scored: Scored<'_>| {
+        .finish(&mut async |scored: ScoredPoint<'_>| {
             let event = teller.points(&scored);
             let flow = emit(event).await;
             teller.start();

@@ -9,7 +9,7 @@ use scoring::{ClipJob, JobError, Next, watch};
 use std::{collections::VecDeque, ops::ControlFlow, path::Path, sync::Arc};
 use topreward::{
     Clip, Prefixes, Profile,
-    scorer::{Request, Scored, Scorer, ScorerOptions},
+    scorer::{Request, ScoredPoint, Scorer, ScorerOptions},
 };
 use vision::RgbImage;
 
@@ -85,7 +85,7 @@ fn a_video_scores_as_the_scorer_scores_it() {
         job.take(frame(index)).unwrap();
     }
     let mut events = Vec::new();
-    let outcome = layers::wait(job.score(&model, "tied_again", "CPU", &mut async |event| {
+    let outcome = layers::block_on(job.score(&model, "tied_again", "CPU", &mut async |event| {
         events.push(event);
         ControlFlow::Continue(())
     }));
@@ -100,7 +100,9 @@ fn a_video_scores_as_the_scorer_scores_it() {
         description: None,
     };
     let scorer = Scorer::new(model, ScorerOptions::new(Profile::Aligned));
-    let expected = layers::wait(scorer.score(&film, &whole, &mut async |_: Scored<'_>| {
+    let expected = layers::block_on(scorer.score(&film, &whole, &mut async |_: ScoredPoint<
+        '_,
+    >| {
         ControlFlow::Continue(())
     }))
     .unwrap();
@@ -132,7 +134,7 @@ fn a_robot_that_is_watched_scores_as_its_finished_video() {
     let model = model();
     let mut waiting: VecDeque<ScoreFrame> = (0..5).map(frame).collect();
     let mut events = Vec::new();
-    let outcome = layers::wait(watch(
+    let outcome = layers::block_on(watch(
         &request(None, 2.0),
         &model,
         "tied_again",
@@ -153,7 +155,7 @@ fn a_robot_that_is_watched_scores_as_its_finished_video() {
     for index in 0..5 {
         job.take(frame(index)).unwrap();
     }
-    let whole = scored(layers::wait(job.score(
+    let whole = scored(layers::block_on(job.score(
         &model,
         "tied_again",
         "CPU",
@@ -176,7 +178,7 @@ fn whoever_takes_the_events_can_end_the_job() {
             job.take(frame(u32::try_from(index).unwrap())).unwrap();
         }
         let mut count = 0;
-        let outcome = layers::wait(job.score(&model, "x", "CPU", &mut async |_| {
+        let outcome = layers::block_on(job.score(&model, "x", "CPU", &mut async |_| {
             count += 1;
             if count == last {
                 ControlFlow::Break(())
@@ -187,7 +189,7 @@ fn whoever_takes_the_events_can_end_the_job() {
         assert_eq!(outcome, ScoreOutcome::Stopped);
         assert_eq!(count, last);
     }
-    let stopped = layers::wait(watch(
+    let stopped = layers::block_on(watch(
         &request(None, 2.0),
         &model,
         "x",
@@ -247,14 +249,14 @@ fn frames_that_do_not_belong_are_refused_by_number() {
     let mut other = frame(6);
     (other.width, other.height) = (other.height, other.width);
     assert!(matches!(job.take(other), Err(JobError::BadFrame { .. })));
-    let missing = layers::wait(job.score(&model(), "x", "CPU", &mut async |_| {
+    let missing = layers::block_on(job.score(&model(), "x", "CPU", &mut async |_| {
         ControlFlow::Continue(())
     }));
     assert!(
         matches!(&missing, ScoreOutcome::Failed { reason } if reason.starts_with("6 frames") && reason.ends_with("frame 0")),
         "{missing:?}"
     );
-    let out_of_turn = layers::wait(watch(
+    let out_of_turn = layers::block_on(watch(
         &request(None, 2.0),
         &model(),
         "x",

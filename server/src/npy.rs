@@ -13,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use field_files::{Limit, ReadError};
+use field_files::{Limit, ReadError, write_whole};
 use half::f16;
 use header::Header;
 
@@ -234,7 +234,7 @@ fn row_major(values: &[f32], shape: &[usize]) -> Vec<f32> {
     out
 }
 
-/// Writes an array of float32 in row-major order, little-endian.
+/// Writes an array of float32 in row-major order, little-endian, whole or not at all.
 ///
 /// # Errors
 /// When the file cannot be written, or the values are not as many as the shape says.
@@ -245,12 +245,14 @@ pub fn write(path: &Path, shape: &[usize], values: &[f32]) -> io::Result<()> {
             format!("{} values for shape {shape:?}", values.len()),
         ));
     }
-    let mut file = BufWriter::new(std::fs::File::create(path)?);
-    file.write_all(&header::write(shape))?;
-    for value in values {
-        file.write_all(&value.to_le_bytes())?;
-    }
-    file.into_inner()?.sync_all()
+    write_whole(path, |file| {
+        let mut file = BufWriter::new(file);
+        file.write_all(&header::write(shape))?;
+        for value in values {
+            file.write_all(&value.to_le_bytes())?;
+        }
+        file.flush()
+    })
 }
 
 #[cfg(test)]

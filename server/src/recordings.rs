@@ -91,7 +91,7 @@ impl Recordings {
             .fps(&camera)
             .ok_or_else(|| RecordingsError::NoRate(folder.to_owned()))?;
         let listing = data_set.listing()?;
-        let inside = Inside::of(folder).map_err(|cause| DataSetError::Read {
+        let inside = Inside::of(folder).map_err(|cause| DataSetError::Folder {
             path: folder.to_owned(),
             cause,
         })?;

@@ -1,19 +1,22 @@
 //! A WebSocket of the studio: its upgrade, and how much a peer may send when.
 //!
 //! Before the hello a message is small, after it as large as the kind of peer needs; a message that has begun ends
-//! within a time; and only so many connections wait for a hello at once.
+//! within a time; nobody is read faster than the kind of peer needs; and only so many connections wait for a hello at once.
 
+mod bucket;
 mod meter;
 mod waiting;
 
 pub(crate) use waiting::WaitingRoom;
 
+use crate::peer_log::PeerLog;
 use axum::{
     body::Body,
     extract::{Request, ws},
     http::StatusCode,
     response::{IntoResponse as _, Response},
 };
+use bucket::Rate;
 use futures_util::{Sink, Stream, future::FutureExt as _};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
@@ -22,7 +25,7 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, LazyLock},
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -44,6 +47,25 @@ const SMALL_BYTES: usize = 72 << 10;
 /// Room for a frame slightly too large, so that it is refused in words rather than by the transport.
 const LARGE_BYTES: usize = protocol::MAX_FRAME_BYTES + (1 << 20);
 
+/// A robot may send a little more than a network of 1 Gbit/s carries (119 MiB/s), so that none behind one is ever held
+/// back; three raw 640x480 cameras at 30 Hz send 79 MiB/s. At once two of the largest messages may come.
+const ROBOT_RATE: Rate = Rate {
+    bytes_at_once: 2 * LARGE_BYTES as u32,
+    bytes_per_sec: 128 << 20,
+    // 32,000 small messages per second; a robot of 1 kHz has use for 2,000.
+    bytes_per_frame: 4 << 10,
+};
+/// A page sends a few small messages per second. A script may send 30,000 commands at once, and a stop behind them does not
+/// wait; in the long run it gets 16,000 per second through.
+const VIEWER_RATE: Rate = Rate {
+    bytes_at_once: 32 << 20,
+    bytes_per_sec: 16 << 20,
+    bytes_per_frame: 1 << 10,
+};
+
+/// Connections that are held back, of all peers.
+static HELD_BACK: LazyLock<PeerLog> = LazyLock::new(PeerLog::default);
+
 /// Who connects.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Peer {
@@ -56,6 +78,13 @@ impl Peer {
         match self {
             Self::Robot => LARGE_BYTES,
             Self::Viewer => SMALL_BYTES,
+        }
+    }
+
+    fn rate(self) -> Rate {
+        match self {
+            Self::Robot => ROBOT_RATE,
+            Self::Viewer => VIEWER_RATE,
         }
     }
 
@@ -113,6 +142,8 @@ pub(crate) struct Socket {
     /// A message that has begun must have ended after this.
     message_within: Duration,
     patience: Pin<Box<Sleep>>,
+    /// It was said that this connection sends more than it may.
+    is_told: bool,
 }
 
 /// Why a connection broke, in words.
@@ -140,7 +171,7 @@ impl Socket {
             .read_buffer_size(peer.read_buffer_bytes())
             .max_message_size(Some(LARGE_BYTES))
             .max_frame_size(Some(LARGE_BYTES));
-        let meter = Meter::new(TokioIo::new(connection), SMALL_BYTES);
+        let meter = Meter::new(TokioIo::new(connection), SMALL_BYTES, peer.rate());
         Self {
             peer,
             inner: WebSocketStream::from_raw_socket(meter, Role::Server, Some(config)).await,
@@ -149,6 +180,7 @@ impl Socket {
             had_a_message: false,
             message_within,
             patience: Box::pin(tokio::time::sleep(message_within)),
+            is_told: false,
         }
     }
 
@@ -171,6 +203,22 @@ impl Socket {
         self.patience.poll_unpin(context).is_ready()
     }
 
+    /// Says once that the peer is held back: it will find its network slow.
+    fn tell(&mut self) {
+        if !self.is_told && self.inner.get_ref().was_paused() {
+            self.is_told = true;
+            let whose = match self.peer {
+                Peer::Robot => "a robot",
+                Peer::Viewer => "a viewer",
+            };
+            let words = format!(
+                "it sends more than {} MiB/s and is read at that rate; send smaller or fewer pictures",
+                self.peer.rate().bytes_per_sec >> 20
+            );
+            HELD_BACK.say(&whose, &words);
+        }
+    }
+
     /// Gives up, whatever the peer and the other half do.
     fn cut(&mut self, words: String) -> SocketError {
         self.inner.get_mut().cut();
@@ -190,6 +238,7 @@ impl Stream for Socket {
         }
         loop {
             let item = Pin::new(&mut this.inner).poll_next(context);
+            this.tell();
             // Pings in between do not make a message any quicker.
             let is_ping = matches!(
                 item,

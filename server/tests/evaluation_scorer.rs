@@ -9,7 +9,7 @@ use policy_studio::evaluation::{
 };
 use qwen3vl::{LoadOptions, Qwen3Vl};
 use serde_json::Value;
-use sim::{Behaviour, TaskFamily};
+use sim::{Behavior, TaskFamily};
 use std::{
     path::PathBuf,
     process::{Command, Output},
@@ -17,7 +17,7 @@ use std::{
 };
 use topreward::{
     Profile,
-    scorer::{Film as _, Plan as Shown, Scorer, ScorerOptions},
+    scorer::{FrameSource as _, ReadPlan as Shown, Scorer, ScorerOptions},
 };
 
 /// Random weights: it scores, and knows nothing.
@@ -47,7 +47,7 @@ fn plan(episodes: u64) -> Plan {
 fn every_frame_that_is_shown_was_filmed_at_any_rate() {
     let options = ScorerOptions::new(Profile::Aligned);
     for fps in [30, 15, 10, 2] {
-        for behaviour in Behaviour::ALL {
+        for behaviour in Behavior::ALL {
             let episode = Episode {
                 family: TaskFamily::Push,
                 behaviour,
@@ -67,9 +67,9 @@ fn every_frame_that_is_shown_was_filmed_at_any_rate() {
             assert_ne!(film.instruction, film.wrong_instruction);
             // An arm that stops or leaves late has succeeded before.
             match behaviour {
-                Behaviour::Solve => assert!(film.succeeded),
-                Behaviour::DoAnother | Behaviour::StandStill => assert!(!film.succeeded),
-                Behaviour::Stall | Behaviour::Leave => {}
+                Behavior::Solve => assert!(film.succeeded),
+                Behavior::DoAnother | Behavior::StandStill => assert!(!film.succeeded),
+                Behavior::Stall | Behavior::Leave => {}
             }
         }
     }
@@ -88,10 +88,10 @@ fn the_truth_rises_to_the_end_where_a_task_is_solved_and_not_where_the_arm_stand
             };
             episode.film(30, &options).unwrap()
         };
-        let solved = film(Behaviour::Solve);
+        let solved = film(Behavior::Solve);
         let (first, last) = (solved.truth[0], solved.truth[solved.truth.len() - 1]);
         assert!(last > 0.95 && first < 0.7, "{family:?}: {first} to {last}");
-        let still = film(Behaviour::StandStill).truth;
+        let still = film(Behavior::StandStill).truth;
         let (least, most) = still
             .iter()
             .fold((1.0_f64, 0.0_f64), |(least, most), value| {

@@ -35,10 +35,11 @@ async fn fresh_scene(viewer: &mut ViewerClient, seed: u64) -> Vec<String> {
     let reset = ResetRobot {
         robot_id: ROBOT.to_owned(),
         scene: ResetScene { seed: Some(seed) },
+        heard_beat: None,
     };
     viewer.send(&reset.into()).await.unwrap();
     let scene = sim::World::new(seed);
-    let colour = scene.colours()[0].name();
+    let colour = scene.colors()[0].name();
     viewer
         .wait_for("the scene's sentences", SOON, |message| match message {
             ToViewer::Robots(list) => {
@@ -58,6 +59,7 @@ async fn succeeds(viewer: &mut ViewerClient, sentence: &str) -> bool {
         robot_id: ROBOT.to_owned(),
         text: sentence.to_owned(),
         mode: Mode::Continuous,
+        heard_beat: None,
     };
     viewer.send(&command.into()).await.unwrap();
     viewer

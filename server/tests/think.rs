@@ -97,6 +97,7 @@ async fn watched(made: &Made) -> (Vec<Trace>, Vec<Call>, Vec<u8>) {
         robot_id: robot_id.clone(),
         text: "pick up the red cube".to_owned(),
         mode: Mode::Continuous,
+        heard_beat: None,
     };
     viewer.send(&command.clone().into()).await.unwrap();
     let first = viewer
@@ -108,7 +109,11 @@ async fn watched(made: &Made) -> (Vec<Trace>, Vec<Call>, Vec<u8>) {
         .unwrap();
     // Another scene on the same table: some cells change, however far the robot got on a busy machine.
     let scene = ResetScene { seed: Some(2) };
-    let reset = ResetRobot { robot_id, scene };
+    let reset = ResetRobot {
+        robot_id,
+        scene,
+        heard_beat: None,
+    };
     viewer.send(&reset.into()).await.unwrap();
     viewer.send(&command.into()).await.unwrap();
     let mut traces = vec![first];
@@ -211,7 +216,7 @@ fn compare(made: &Made, calls: &[Call], trace: &Trace) {
         (ViewEncoding::Jpeg, 320, 320)
     );
     let decoder = DepthDecoder::open(&made.decoder(), &layers::device::cpu()).unwrap();
-    let picture = decoder.draw(&depth.codes, 10, 10).unwrap();
+    let picture = decoder.decode(&depth.codes, 10, 10).unwrap();
     for (here, there) in picture
         .values
         .iter()
@@ -332,7 +337,7 @@ fn a_made_decoder_draws_every_code_as_its_depth() {
     assert_eq!((decoder.codes(), decoder.cell_pixels()), (128, 32));
     for code in [0, 64, 127] {
         // Neighbours flow into each other, so the cell in question is among its like.
-        let picture = decoder.draw(&[code; 9], 3, 3).unwrap();
+        let picture = decoder.decode(&[code; 9], 3, 3).unwrap();
         let value = picture.values[48 * picture.width + 48];
         assert!(
             (value - code as f32 / 127.0).abs() < 1e-3,

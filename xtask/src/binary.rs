@@ -3,6 +3,7 @@
 use crate::steps::{cargo, step, target_dir};
 use anyhow::{Context as _, Result, bail};
 use std::{
+    ffi::OsString,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -23,7 +24,7 @@ pub(crate) fn build() -> Result<PathBuf> {
 }
 
 /// Runs `policy-studio serve` until it ends; it prints its own address.
-pub(crate) fn serve(binary: &Path, open: bool, further: &[String]) -> Result<()> {
+pub(crate) fn serve(binary: &Path, open: bool, further: &[OsString]) -> Result<()> {
     let mut command = Command::new(binary);
     command.arg("serve");
     if open {

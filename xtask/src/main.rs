@@ -1,13 +1,18 @@
 //! The project's own commands. `cargo xtask demo` is all that a newcomer needs.
 //!
-//! - [`tools`]: finds or installs what the build needs, through the tools' ordinary clients
-//! - [`page`]: builds the page and the worker into `dist/`, compressed for the wire
-//! - [`binary`]: builds the server with the page inside
+//! - [`arguments`]: the command line
+//! - [`tools`]: finds or installs what the build and the tests need, through the tools' ordinary clients
+//! - [`page`]: builds the page and the worker into `dist/`; [`document`]: the page's `index.html`
+//! - [`bundler`]: binds wasm modules to JavaScript and compresses files
+//! - [`binary`]: builds the server with the page inside, and starts it
 //! - [`parity`]: builds the goldens' comparison for the browser
 //! - [`suite`]: every check and test, as the continuous integration runs them
 //! - [`steps`]: running a command with a title and a time
 
+mod arguments;
 mod binary;
+mod bundler;
+mod document;
 mod page;
 mod parity;
 mod steps;
@@ -15,50 +20,32 @@ mod suite;
 mod tools;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use arguments::Command;
+use std::process::ExitCode;
 
-#[derive(Debug, Parser)]
-#[command(
-    name = "cargo xtask",
-    about = "Policy Studio's own commands",
-    after_help = "Examples:\n  cargo xtask demo                   build everything, start the studio, open the page\n  cargo xtask demo -- --listen 0.0.0.0:9000\n  cargo xtask test                   all checks and tests\n  cargo xtask test browser           only the journeys in a real browser"
-)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Command,
+fn main() -> ExitCode {
+    let command = match arguments::parse(lexopt::Parser::from_env()) {
+        Ok(command) => command,
+        Err(error) => {
+            eprintln!("error: {error}\n\n{}", arguments::HELP);
+            return ExitCode::from(2);
+        }
+    };
+    match run(command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Install what is missing, build the page and the binary, start the studio and open it.
-    Demo {
-        /// Do not open a browser.
-        #[arg(long)]
-        no_open: bool,
-        /// Further arguments for `policy-studio serve`.
-        #[arg(last = true)]
-        serve: Vec<String>,
-    },
-    /// Build the page and the binary without starting anything.
-    Build,
-    /// Build the page alone.
-    Page {
-        /// Build even when nothing changed since the last time.
-        #[arg(long)]
-        force: bool,
-    },
-    /// Formatting and lints; warnings fail.
-    Lint,
-    /// Install what the tests need and run them.
-    Test {
-        /// Which part to run; all of them when absent.
-        part: Option<suite::Part>,
-    },
-}
-
-fn main() -> Result<()> {
-    let Arguments { command } = Arguments::parse();
+fn run(command: Command) -> Result<()> {
     match command {
+        Command::Help => {
+            println!("{}", arguments::HELP);
+            Ok(())
+        }
         Command::Demo { no_open, serve } => {
             let binary = build()?;
             binary::serve(&binary, !no_open, &serve)
@@ -69,6 +56,7 @@ fn main() -> Result<()> {
             Ok(())
         }
         Command::Page { force } => page::build(force),
+        Command::Dev => page::build_for_development(),
         Command::Lint => suite::lint(),
         Command::Test { part } => suite::run(part),
     }

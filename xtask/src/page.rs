@@ -1,79 +1,219 @@
-//! Builds the page and the worker into `dist/` with trunk, and compresses what is large.
+//! Builds the page and its worker into `dist/`: what `Trunk.toml` and `static/index.html` say, as trunk would.
+//!
+//! Trunk itself takes longer to compile than the page does, for a file server, a watcher and a downloader that nothing
+//! here needs. `trunk build` still works for whoever has it.
 
 use crate::{
-    steps::{root, step, target_dir},
+    bundler::Bundler,
+    document::{Link, with_links_replaced},
+    steps::{cargo, root, step, target_dir},
     tools,
 };
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use std::{
-    collections::BTreeMap,
     fs,
     hash::{DefaultHasher, Hash as _, Hasher as _},
-    io::Write as _,
     path::{Path, PathBuf},
-    process::Command,
 };
 
-/// What the page is made of. A change in any of these files means a new build.
-const SOURCES: [&str; 16] = [
-    "Cargo.lock",
-    "Cargo.toml",
-    "Trunk.toml",
-    ".cargo/config.toml",
-    "static",
-    "web",
-    "wasm",
-    "protocol",
-    "models/field_files",
-    "models/openfast",
-    "models/depth_decoder",
-    "models/layers",
-    "models/qwen3vl",
-    "models/topreward",
-    "models/vision",
-    "scoring",
-];
+const WASM_TARGET: &str = tools::WASM_TARGET;
+/// As Trunk.toml has them.
+const DOCUMENT: &str = "static/index.html";
+const DIST: &str = "dist";
+const PAGE: Package = Package {
+    name: "studio-page",
+    module: "studio-page.wasm",
+};
+/// Its name is what `static/worker.js` loads.
+const WORKER: Package = Package {
+    name: "studio-worker",
+    module: "studio_worker.wasm",
+};
 /// Small files are not worth a second copy.
 const COMPRESS_FROM_BYTES: u64 = 2048;
-/// Beyond this the time grows much faster than the gain.
-const BROTLI_QUALITY: u32 = 9;
+const COMPRESSIBLE: [&str; 6] = ["wasm", "js", "css", "html", "svg", "json"];
+/// Files are made by this code, so a change of it is a change of them.
+const BUILT_BY: [&str; 2] = [include_str!("page.rs"), include_str!("document.rs")];
 
+/// A package that is compiled for the browser.
+struct Package {
+    name: &'static str,
+    /// As cargo names the file.
+    module: &'static str,
+}
+
+/// A built page, on its way to a folder.
+struct Build<'a> {
+    folder: &'a Path,
+    page: PathBuf,
+    /// Whether names contain a hash of the content, so that a browser may keep the files for ever.
+    hashed: bool,
+    bundler: Bundler,
+}
+
+impl Package {
+    /// Compiles for the browser; gives the path of the module.
+    fn compile(&self, profile: &str) -> Result<PathBuf> {
+        step(
+            &format!(
+                "compiling {} for the browser (the first time takes several minutes)",
+                self.name
+            ),
+            cargo()
+                .args(["build", "--profile", profile, "--target", WASM_TARGET])
+                .args(["--package", self.name]),
+        )?;
+        let folder = target_dir().join(WASM_TARGET).join(profile);
+        Ok(folder.join(self.module))
+    }
+}
+
+/// Builds `dist/`, unless it is there and made from the same files.
 pub(crate) fn build(force: bool) -> Result<()> {
-    let dist = root().join("dist");
+    tools::ensure_wasm_target()?;
+    let page = PAGE.compile("release")?;
+    let worker = WORKER.compile("release")?;
+    let dist = root().join(DIST);
     let stamp = dist.join(".built-from");
-    let fingerprint = fingerprint()?;
+    let fingerprint = fingerprint(&[&page, &worker])?;
     if !force && fs::read_to_string(&stamp).is_ok_and(|built| built == fingerprint) {
         return Ok(());
     }
-    tools::ensure_for_page()?;
-    step(
-        "building the page and its worker (the first time takes several minutes)",
-        Command::new("trunk")
-            .args(["build", "--release", "--config", "Trunk.toml"])
-            .current_dir(root())
-            .env("CARGO_TARGET_DIR", target_dir())
-            // trunk reads this variable as a boolean of its own and refuses the customary "1".
-            .env_remove("NO_COLOR"),
-    )?;
-    compress(&dist)?;
+    empty(&dist)?;
+    let build = Build {
+        folder: &dist,
+        page,
+        hashed: true,
+        bundler: Bundler::build()?,
+    };
+    build.write()?;
+    build.bundler.bind(&worker, &dist, WORKER.name)?;
+    build.bundler.compress(&compressible(&dist)?)?;
     fs::write(&stamp, fingerprint).with_context(|| format!("cannot write {stamp:?}"))
 }
 
-/// A hash over the names and contents of the sources.
-fn fingerprint() -> Result<String> {
-    let mut files = Vec::new();
-    for source in SOURCES {
-        collect(&root().join(source), &mut files)?;
+/// Builds the page alone and quickly, larger and slower than what visitors get, with the worker of the last whole build.
+pub(crate) fn build_for_development() -> Result<()> {
+    tools::ensure_wasm_target()?;
+    let folder = target_dir().join("page-files");
+    let page = PAGE.compile("page-dev")?;
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {folder:?}"))?;
+    let build = Build {
+        folder: &folder,
+        page,
+        hashed: false,
+        bundler: Bundler::build()?,
+    };
+    build.write()?;
+    for file in ["studio-worker.js", "studio-worker_bg.wasm"] {
+        let built = root().join(DIST).join(file);
+        if !built.is_file() {
+            bail!("the worker has not been built yet; run `cargo xtask page` once");
+        }
+        copy(&built, &folder.join(file))?;
     }
-    files.sort();
+    println!(
+        "Serve it with\n    POLICY_STUDIO_PAGE={} policy-studio serve\nand reload the page after every `cargo xtask dev`.",
+        folder.display()
+    );
+    Ok(())
+}
+
+impl Build<'_> {
+    /// Writes everything that the document names, and the document.
+    fn write(&self) -> Result<()> {
+        let source = root().join(DOCUMENT);
+        let document =
+            fs::read_to_string(&source).with_context(|| format!("cannot read {source:?}"))?;
+        let built = with_links_replaced(&document, |link| self.link(link))
+            .with_context(|| format!("{DOCUMENT} cannot be built"))?;
+        let path = self.folder.join("index.html");
+        fs::write(&path, built).with_context(|| format!("cannot write {path:?}"))
+    }
+
+    /// Writes what a link names; gives what stands in its place.
+    fn link(&self, link: Link<'_>) -> Result<String> {
+        let href = link.attribute("href").context("a link without href")?;
+        match (link.attribute("rel"), link.attribute("data-type")) {
+            (Some("css"), None) => Ok(format!(
+                "<link rel=\"stylesheet\" href=\"./{}\">",
+                self.file(href)?
+            )),
+            (Some("icon"), None) => Ok(format!(
+                "<link rel=\"icon\" href=\"./{}\">",
+                self.file(href)?
+            )),
+            (Some("copy-file"), None) => {
+                let from = root().join("static").join(href);
+                copy(&from, &self.folder.join(href))?;
+                Ok(String::new())
+            }
+            (Some("rust"), Some("main")) => self.start(),
+            // The page starts it, and `build` writes it.
+            (Some("rust"), Some("worker")) => Ok(String::new()),
+            other => bail!("a link of an unknown kind, {other:?}, to {href}"),
+        }
+    }
+
+    /// Copies a file of `static/`; gives its new name.
+    fn file(&self, href: &str) -> Result<String> {
+        let from = root().join("static").join(href);
+        let content = fs::read(&from).with_context(|| format!("cannot read {from:?}"))?;
+        let part = |part: Option<&std::ffi::OsStr>| {
+            part.map(|part| part.to_string_lossy().into_owned())
+                .with_context(|| format!("{href} is no name of a file"))
+        };
+        let (stem, ending) = (part(from.file_stem())?, part(from.extension())?);
+        let name = format!("{}.{ending}", self.named(&stem, &content));
+        let path = self.folder.join(&name);
+        fs::write(&path, content).with_context(|| format!("cannot write {path:?}"))?;
+        Ok(name)
+    }
+
+    /// Writes the page's module; gives the script that starts it.
+    fn start(&self) -> Result<String> {
+        let content =
+            fs::read(&self.page).with_context(|| format!("cannot read {:?}", self.page))?;
+        let name = self.named(PAGE.name, &content);
+        self.bundler.bind(&self.page, self.folder, &name)?;
+        Ok(format!(
+            "<link rel=\"modulepreload\" href=\"./{name}.js\" crossorigin=\"anonymous\">\
+             <link rel=\"preload\" href=\"./{name}_bg.wasm\" crossorigin=\"anonymous\" as=\"fetch\" type=\"application/wasm\">\n    \
+             <script type=\"module\">import init from \"./{name}.js\"; \
+             await init({{ module_or_path: \"./{name}_bg.wasm\" }});</script>"
+        ))
+    }
+
+    fn named(&self, stem: &str, content: &[u8]) -> String {
+        if self.hashed {
+            format!("{stem}-{}", hash(content))
+        } else {
+            stem.to_owned()
+        }
+    }
+}
+
+/// A hash over the modules, the names and contents of the other sources, and this code.
+fn fingerprint(modules: &[&Path]) -> Result<String> {
+    let mut sources = Vec::new();
+    collect(&root().join("static"), &mut sources)?;
+    sources.sort();
     let mut hasher = DefaultHasher::new();
-    for file in files {
-        file.strip_prefix(root()).unwrap_or(&file).hash(&mut hasher);
-        fs::read(&file)
+    BUILT_BY.hash(&mut hasher);
+    let sources = sources.iter().map(PathBuf::as_path);
+    for file in modules.iter().copied().chain(sources) {
+        file.file_name().hash(&mut hasher);
+        fs::read(file)
             .with_context(|| format!("cannot read {file:?}"))?
             .hash(&mut hasher);
     }
     Ok(format!("{:016x}", hasher.finish()))
+}
+
+fn hash(content: &[u8]) -> String {
+    let mut hasher = DefaultHasher::new();
+    content.hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
 }
 
 fn collect(path: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
@@ -87,33 +227,76 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     Ok(())
 }
 
-/// Writes `<file>.br` beside every large file and prints both sizes.
-fn compress(dist: &Path) -> Result<()> {
-    let mut files = Vec::new();
-    collect(dist, &mut files)?;
-    let mut sizes = BTreeMap::new();
-    for file in files {
-        let name = file
-            .strip_prefix(dist)
-            .unwrap_or(&file)
-            .display()
-            .to_string();
-        let compressible = [".wasm", ".js", ".css", ".html", ".svg", ".json"]
-            .iter()
-            .any(|ending| name.ends_with(ending));
-        let raw = fs::metadata(&file)?.len();
-        if !compressible || raw < COMPRESS_FROM_BYTES {
-            continue;
-        }
-        let content = fs::read(&file)?;
-        let mut packed = Vec::new();
-        brotli::CompressorWriter::new(&mut packed, 1 << 16, BROTLI_QUALITY, 22)
-            .write_all(&content)?;
-        fs::write(format!("{}.br", file.display()), &packed)?;
-        sizes.insert(name, (raw, packed.len()));
+/// Makes the folder, or removes what is in it.
+fn empty(folder: &Path) -> Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder).with_context(|| format!("cannot remove {folder:?}"))?;
     }
-    for (name, (raw, packed)) in sizes {
-        eprintln!("   {name}: {raw} bytes, {packed} compressed");
-    }
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {folder:?}"))
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::copy(from, to).with_context(|| format!("cannot copy {from:?} to {to:?}"))?;
     Ok(())
+}
+
+/// Files of the folder that are worth a compressed copy.
+fn compressible(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    collect(folder, &mut files)?;
+    files.retain(|file| {
+        file.extension()
+            .is_some_and(|ending| COMPRESSIBLE.iter().any(|one| ending == *one))
+            && fs::metadata(file).is_ok_and(|file| file.len() >= COMPRESS_FROM_BYTES)
+    });
+    files.sort();
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn trunk_builds_from_the_same_files() {
+        let trunk = fs::read_to_string(root().join("Trunk.toml")).unwrap();
+        for line in [
+            format!("target = \"{DOCUMENT}\""),
+            format!("dist = \"{DIST}\""),
+            "public_url = \"./\"".to_owned(),
+        ] {
+            assert!(
+                trunk.lines().any(|one| one == line),
+                "Trunk.toml lacks {line}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_document_names_what_the_page_is_made_of() {
+        let document = fs::read_to_string(root().join(DOCUMENT)).unwrap();
+        let mut kinds = Vec::new();
+        let built = with_links_replaced(&document, |link| {
+            let href = link.attribute("href").unwrap();
+            assert!(root().join("static").join(href).is_file(), "{href}");
+            kinds.push((
+                link.attribute("rel").unwrap().to_owned(),
+                link.attribute("data-type").map(str::to_owned),
+            ));
+            Ok(String::new())
+        });
+        assert!(!built.unwrap().contains("data-trunk"));
+        for part in ["main", "worker"] {
+            let kind = ("rust".to_owned(), Some(part.to_owned()));
+            assert_eq!(kinds.iter().filter(|one| **one == kind).count(), 1);
+        }
+    }
+
+    #[test]
+    fn names_with_a_hash_follow_the_content() {
+        assert_eq!(hash(b"a").len(), 16);
+        assert_ne!(hash(b"a"), hash(b"b"));
+    }
 }

@@ -1,35 +1,31 @@
 //! Builds the goldens' comparison (`tests/parity`) for the browser.
 
 use crate::{
+    bundler::Bundler,
     steps::{cargo, step, target_dir},
     tools,
 };
 use anyhow::Result;
-use std::{path::PathBuf, process::Command};
+use std::path::PathBuf;
 
 /// Builds the module, its dependencies as the page's worker has them, so that they are compiled once for both; gives
 /// the folder that a browser can load it from.
 pub(crate) fn build() -> Result<PathBuf> {
-    tools::ensure_for_page()?;
+    tools::ensure_wasm_target()?;
     step(
         "building the goldens' comparison for the browser",
         cargo()
             // Natively it is an ordinary library.
             .args(["rustc", "--release", "--package", "parity", "--lib"])
             .args(["--crate-type", "cdylib"])
-            .args(["--target", "wasm32-unknown-unknown"])
+            .args(["--target", tools::WASM_TARGET])
             // As in wasm/build.rs.
-            .args(["--", "-C", "link-arg=--export=__wasm_call_ctors"])
-            .env("CARGO_TARGET_DIR", target_dir()),
+            .args(["--", "-C", "link-arg=--export=__wasm_call_ctors"]),
     )?;
     let folder = target_dir().join("parity");
-    step(
-        "binding it",
-        Command::new("wasm-bindgen")
-            .args(["--target", "web", "--no-typescript", "--out-name", "parity"])
-            .arg("--out-dir")
-            .arg(&folder)
-            .arg(target_dir().join("wasm32-unknown-unknown/release/parity.wasm")),
-    )?;
+    let module = target_dir()
+        .join(tools::WASM_TARGET)
+        .join("release/parity.wasm");
+    Bundler::build()?.bind(&module, &folder, "parity")?;
     Ok(folder)
 }

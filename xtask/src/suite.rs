@@ -6,18 +6,28 @@ use crate::{
     tools,
 };
 use anyhow::Result;
-use clap::ValueEnum;
 use std::process::Command;
 
 /// A part of the suite that can be run alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
-    /// Formatting and lints.
+    /// Formatting, lints and documentation.
     Lint,
-    /// Rust tests.
+    /// Rust tests, with those in documentation and the examples.
     Rust,
     /// Journeys in a real browser against the real binary.
     Browser,
+}
+
+impl Part {
+    pub(crate) fn named(name: &str) -> Result<Self, String> {
+        match name {
+            "lint" => Ok(Self::Lint),
+            "rust" => Ok(Self::Rust),
+            "browser" => Ok(Self::Browser),
+            _ => Err("a part is lint, rust or browser".to_owned()),
+        }
+    }
 }
 
 pub(crate) fn run(part: Option<Part>) -> Result<()> {
@@ -31,10 +41,9 @@ pub(crate) fn run(part: Option<Part>) -> Result<()> {
     }
     if wanted(Part::Rust) {
         tools::ensure_ffmpeg()?;
-        step("rust tests", cargo().args(["test", "--no-fail-fast"]))?;
         step(
-            "page logic tests",
-            cargo().args(["test", "--package", "studio-page"]),
+            "rust tests",
+            workspace(&mut cargo(), "test").arg("--no-fail-fast"),
         )?;
     }
     if wanted(Part::Browser) {
@@ -43,12 +52,47 @@ pub(crate) fn run(part: Option<Part>) -> Result<()> {
     Ok(())
 }
 
+/// Selects every package that is compiled with the workspace's features. The page and the worker are among them: what
+/// they have in common with others is compiled already, and their plain logic has tests that need no browser.
+fn workspace<'a>(command: &'a mut Command, verb: &str) -> &'a mut Command {
+    command.args([verb, "--workspace", "--exclude", "bundler"])
+}
+
+/// Each step uses a profile, a target and a selection of packages that another step or the build uses too, so that no
+/// dependency is compiled for it alone, except that lints for the browser need the dependencies' types once.
 pub(crate) fn lint() -> Result<()> {
     step("formatting", cargo().args(["fmt", "--all", "--check"]))?;
     step(
         "lints, native",
-        cargo().args(["clippy", "--all-targets", "--", "--deny", "warnings"]),
+        denying(workspace(&mut cargo(), "clippy").arg("--all-targets")),
+    )?;
+    tools::ensure_wasm_target()?;
+    // With them go all of our crates that they use.
+    for package in ["studio-page", "studio-worker"] {
+        step(
+            &format!("lints, {package} in the browser"),
+            denying(
+                cargo()
+                    .args(["clippy", "--release", "--target", tools::WASM_TARGET])
+                    .args(["--package", package])
+                    .env("CLIPPY_CONF_DIR", root().join(".config/wasm")),
+            ),
+        )?;
+    }
+    step(
+        "lints, the bundler of the page",
+        denying(cargo().args(["clippy", "--profile", "tools", "--package", "bundler"])),
+    )?;
+    step(
+        "documentation",
+        workspace(&mut cargo(), "doc")
+            .arg("--no-deps")
+            .env("RUSTDOCFLAGS", "--deny warnings"),
     )
+}
+
+fn denying(command: &mut Command) -> &mut Command {
+    command.args(["--", "--deny", "warnings"])
 }
 
 fn browser() -> Result<()> {

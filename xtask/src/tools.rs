@@ -1,23 +1,15 @@
-//! Finds the tools of the build and installs the missing ones: rustup for the wasm target, cargo for
-//! trunk and wasm-bindgen, and for the tests the system's package manager and npm.
+//! Finds the tools of the build and installs the missing ones: rustup for the wasm target, and for the tests the
+//! system's package manager and npm.
 
-use crate::steps::{cargo, output_of, root, step};
+use crate::steps::{output_of, root, step};
 use anyhow::{Context as _, Result, bail};
 use std::{path::PathBuf, process::Command};
 
-const WASM_TARGET: &str = "wasm32-unknown-unknown";
-/// Newest that builds with the pinned toolchain.
-const TRUNK: &str = "0.21.14";
+/// What the page is compiled for.
+pub(crate) const WASM_TARGET: &str = "wasm32-unknown-unknown";
 
-/// Everything that building the page takes.
-pub(crate) fn ensure_for_page() -> Result<()> {
-    ensure_wasm_target()?;
-    ensure_installed("trunk", TRUNK, true)?;
-    // The command line tool and the crate must be of one version to the last digit.
-    ensure_installed("wasm-bindgen", &locked_version("wasm-bindgen")?, false)
-}
-
-fn ensure_wasm_target() -> Result<()> {
+/// Adds the standard library for the browser if it is missing.
+pub(crate) fn ensure_wasm_target() -> Result<()> {
     let sysroot = output_of(
         Command::new("rustc")
             .args(["--print", "sysroot"])
@@ -38,48 +30,6 @@ fn ensure_wasm_target() -> Result<()> {
             .current_dir(root()),
     )
     .context("the wasm32-unknown-unknown target is missing and rustup could not add it")
-}
-
-fn ensure_installed(program: &str, version: &str, locked: bool) -> Result<()> {
-    let found = output_of(Command::new(program).arg("--version")).unwrap_or_default();
-    if found.split_whitespace().any(|word| word == version) {
-        return Ok(());
-    }
-    let package = if program == "wasm-bindgen" {
-        "wasm-bindgen-cli"
-    } else {
-        program
-    };
-    let mut install = cargo();
-    install.args(["install", package, "--version", version, "--force"]);
-    if locked {
-        install.arg("--locked");
-    }
-    // Link-time optimisation would double the wait for a tool that runs for seconds.
-    install
-        .env("CARGO_PROFILE_RELEASE_LTO", "off")
-        .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
-        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")
-        .env_remove("CARGO_TARGET_DIR");
-    step(
-        &format!("installing {package} {version} (a few minutes, once)"),
-        &mut install,
-    )
-}
-
-/// The version of a crate in Cargo.lock.
-fn locked_version(name: &str) -> Result<String> {
-    let lock =
-        std::fs::read_to_string(root().join("Cargo.lock")).context("cannot read Cargo.lock")?;
-    let mut lines = lock.lines();
-    while let Some(line) = lines.next() {
-        if line == format!("name = \"{name}\"")
-            && let Some(version) = lines.next().and_then(|l| l.strip_prefix("version = \""))
-        {
-            return Ok(version.trim_end_matches('"').to_owned());
-        }
-    }
-    bail!("Cargo.lock has no {name}; run `cargo metadata` to bring it up to date")
 }
 
 /// A Chromium to test with: `CHROMIUM` if set, else the usual names, else Debian's package.

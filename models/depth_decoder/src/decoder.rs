@@ -8,8 +8,8 @@ use burn::tensor::{Device, Tensor, TensorData, activation};
 use field_files::Limit;
 use layers::{Checkpoint, Weights};
 
+use crate::depth_image::DepthImage;
 use crate::error::DepthDecoderError;
-use crate::picture::DepthPicture;
 
 const CODEBOOK: &str = "_vq_vae._embedding";
 
@@ -67,20 +67,20 @@ impl DepthDecoder {
     /// # Errors
     /// [`DepthDecoderError`] with the tensor that is missing or of another shape.
     pub fn load(checkpoint: &Checkpoint, device: &Device) -> Result<Self, DepthDecoderError> {
-        let reader = Reader {
+        let reader = KernelReader {
             checkpoint,
             weights: Weights::new(checkpoint, "", device),
         };
         let [codes, width] = reader.dims(CODEBOOK, "a codebook of [codes, width] is needed")?;
         let codebook = reader.weights.matrix(CODEBOOK, [codes, width])?;
-        let entry = reader.kernel("decoder.0", width, 1, Way::Across)?;
+        let entry = reader.kernel("decoder.0", width, 1, KernelLayout::Across)?;
         let mut channels = entry.outputs;
         let mut place = 2;
         let mut residual = Vec::new();
         while reader.has(&format!("decoder.{place}.net.0")) {
             let part = |index: usize, size| {
                 let name = format!("decoder.{place}.net.{index}");
-                reader.kernel(&name, channels, size, Way::Across)
+                reader.kernel(&name, channels, size, KernelLayout::Across)
             };
             residual.push([part(0, 3)?.kernel, part(2, 3)?.kernel, part(4, 1)?.kernel]);
             place += 1;
@@ -89,12 +89,17 @@ impl DepthDecoder {
         // The last one is 1x1.
         while reader.has(&format!("decoder.{}", place + 2)) {
             let name = format!("decoder.{place}");
-            let doubling = reader.kernel(&name, channels, 4, Way::Doubling)?;
+            let doubling = reader.kernel(&name, channels, 4, KernelLayout::Doubling)?;
             channels = doubling.outputs;
             doublings.push(doubling.kernel);
             place += 2;
         }
-        let exit = reader.kernel(&format!("decoder.{place}"), channels, 1, Way::Across)?;
+        let exit = reader.kernel(
+            &format!("decoder.{place}"),
+            channels,
+            1,
+            KernelLayout::Across,
+        )?;
         if exit.outputs != 1 {
             return Err(DepthDecoderError::Layout {
                 name: format!("decoder.{place}.weight"),
@@ -123,29 +128,30 @@ impl DepthDecoder {
         1 << self.doublings.len()
     }
 
-    /// Draws `rows` x `columns` codes, waiting for the device.
+    /// Decodes `rows` x `columns` codes, blocking until the device has finished.
     ///
     /// # Errors
-    /// As [`DepthDecoder::draw_async`].
-    pub fn draw(
+    /// As [`DepthDecoder::decode_async`].
+    pub fn decode(
         &self,
         codes: &[u32],
         rows: usize,
         columns: usize,
-    ) -> Result<DepthPicture, DepthDecoderError> {
-        layers::wait(self.draw_async(codes, rows, columns))
+    ) -> Result<DepthImage, DepthDecoderError> {
+        layers::block_on(self.decode_async(codes, rows, columns))
     }
 
-    /// Draws `rows` x `columns` codes, given row by row.
+    /// Decodes `rows` x `columns` codes, given row by row, to an image with [`DepthDecoder::cell_pixels`] pixels per cell
+    /// and side.
     ///
     /// # Errors
     /// [`DepthDecoderError::WrongGrid`], [`DepthDecoderError::BadCode`].
-    pub async fn draw_async(
+    pub async fn decode_async(
         &self,
         codes: &[u32],
         rows: usize,
         columns: usize,
-    ) -> Result<DepthPicture, DepthDecoderError> {
+    ) -> Result<DepthImage, DepthDecoderError> {
         if codes.is_empty() || rows.checked_mul(columns) != Some(codes.len()) {
             return Err(DepthDecoderError::WrongGrid {
                 codes: codes.len(),
@@ -188,7 +194,7 @@ impl DepthDecoder {
         }
         let x = self.exit.same(x, 0);
         let [_, _, height, width] = x.dims();
-        Ok(DepthPicture {
+        Ok(DepthImage {
             width,
             height,
             values: read(x).await?,
@@ -196,26 +202,26 @@ impl DepthDecoder {
     }
 }
 
-/// Which axis of a kernel counts its inputs.
+/// Order of the first two axes of a kernel.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Way {
+enum KernelLayout {
     /// `[outputs, inputs, size, size]`.
     Across,
     /// `[inputs, outputs, size, size]`.
     Doubling,
 }
 
-struct Read {
+struct LoadedKernel {
     kernel: Kernel,
     outputs: usize,
 }
 
-struct Reader<'a> {
+struct KernelReader<'a> {
     checkpoint: &'a Checkpoint,
     weights: Weights<'a>,
 }
 
-impl Reader<'_> {
+impl KernelReader<'_> {
     fn has(&self, name: &str) -> bool {
         self.weights.has(&format!("{name}.weight"))
     }
@@ -238,21 +244,25 @@ impl Reader<'_> {
         name: &str,
         inputs: usize,
         size: usize,
-        way: Way,
-    ) -> Result<Read, DepthDecoderError> {
+        layout: KernelLayout,
+    ) -> Result<LoadedKernel, DepthDecoderError> {
         let weight = format!("{name}.weight");
-        let want = match way {
-            Way::Across => "a convolution of [outputs, inputs, size, size] is needed there",
-            Way::Doubling => "a transposed convolution of [inputs, outputs, 4, 4] is needed there",
+        let want = match layout {
+            KernelLayout::Across => {
+                "a convolution of [outputs, inputs, size, size] is needed there"
+            }
+            KernelLayout::Doubling => {
+                "a transposed convolution of [inputs, outputs, 4, 4] is needed there"
+            }
         };
         let [first, second, _, _] = self.dims::<4>(&weight, want)?;
-        let (outputs, shape) = match way {
-            Way::Across => (first, [first, inputs, size, size]),
-            Way::Doubling => (second, [inputs, second, size, size]),
+        let (outputs, shape) = match layout {
+            KernelLayout::Across => (first, [first, inputs, size, size]),
+            KernelLayout::Doubling => (second, [inputs, second, size, size]),
         };
         let values = self.weights.values(&weight, &shape)?;
         let bias = self.weights.values(&format!("{name}.bias"), &[outputs])?;
-        Ok(Read {
+        Ok(LoadedKernel {
             kernel: Kernel {
                 weight: self.weights.upload(values, shape),
                 bias: self.weights.upload(bias, [outputs]),

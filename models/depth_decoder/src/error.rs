@@ -1,8 +1,8 @@
-//! What can be wrong with a decoder's file and with codes.
+//! Errors of a decoder's file and of codes.
 
 use layers::CheckpointError;
 
-/// Why codes could not be drawn.
+/// Codes could not be decoded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DepthDecoderError {
@@ -19,17 +19,17 @@ pub enum DepthDecoderError {
         name: String,
         /// Its shape, empty if it is not there.
         shape: Vec<usize>,
-        /// What was expected.
+        /// The expected shape.
         want: &'static str,
     },
     /// A code the codebook does not have.
     #[error("cell {cell} holds code {code}; the depth decoder has codes below {codes}")]
     BadCode {
-        /// Which cell, from 0.
+        /// Index of the cell, from 0.
         cell: usize,
         /// The code.
         code: u32,
-        /// How many codes there are.
+        /// Number of codes of the decoder.
         codes: usize,
     },
     /// The codes do not fill the grid.
@@ -45,7 +45,7 @@ pub enum DepthDecoderError {
     /// The picture could not be fetched from the device.
     #[error("the picture cannot be read back from the device: {reason}")]
     ReadBack {
-        /// What the device said.
+        /// Message of the backend.
         reason: String,
     },
 }

@@ -1,6 +1,6 @@
-//! Depth codes as a picture: the decoder of the VQ-VAE that the codes come from.
+//! Depth codes to a depth image: the decoder of the VQ-VAE that the codes come from.
 //!
-//! Not needed for acting; it shows people what the model had in mind. The layout is that of the published
+//! Not needed for acting; it visualizes the depth map that the policy wrote. The layout is that of the published
 //! `vae-final.pt` (the depth VQ-VAE of "All in Tokens", arXiv 2301.02229), read from the tensors' shapes:
 //!
 //! | tensors | what |
@@ -15,17 +15,17 @@
 //! 320x320 pixels. Its encoder and the running means of its training are ignored. A `.pt` file is a pickle, which is a
 //! program; `convert.py` beside this crate turns it into safetensors without running it.
 //!
-//! A crate of its own because the browser's compute worker draws too, and has no use for the rest of the policy.
+//! Separate from the policy's crate because the browser's compute worker decodes too and needs nothing else of the policy.
 //!
-//! [`DepthDecoder`] reads the file and draws, a [`DepthPicture`] is what comes out.
+//! [`DepthDecoder`] reads the file and decodes codes to a [`DepthImage`].
 
 mod decoder;
+mod depth_image;
 mod error;
-mod picture;
 
 pub use decoder::DepthDecoder;
+pub use depth_image::DepthImage;
 pub use error::DepthDecoderError;
-pub use picture::DepthPicture;
 
-/// What the converted file is called beside a checkpoint.
+/// Name of the converted file beside a checkpoint.
 pub const FILE_NAME: &str = "depth_decoder.safetensors";

@@ -34,7 +34,7 @@ fn pictures_are_pytorchs() {
         let (grid, bytes) = tensor(&golden, "codes");
         let (ids, _) = bytes.as_chunks::<4>();
         let ids: Vec<u32> = ids.iter().map(|raw| u32::from_le_bytes(*raw)).collect();
-        let picture = decoder.draw(&ids, grid[0], grid[1]).unwrap();
+        let picture = decoder.decode(&ids, grid[0], grid[1]).unwrap();
         let (shape, bytes) = tensor(&golden, "picture");
         assert_eq!([picture.height, picture.width], shape[..]);
         let (values, _) = bytes.as_chunks::<4>();
@@ -52,7 +52,7 @@ fn pictures_are_pytorchs() {
         assert!(error / largest < 1e-5);
         // A value on the edge between two grey levels may fall on either side.
         let (_, grey) = tensor(&golden, "grey");
-        let found = picture.grey();
+        let found = picture.gray();
         assert!(found.iter().zip(&grey).all(|(a, b)| a.abs_diff(*b) <= 1));
         assert!(found.contains(&0) && found.contains(&255));
     }
@@ -61,9 +61,9 @@ fn pictures_are_pytorchs() {
 #[test]
 fn what_cannot_be_drawn_is_refused_with_its_numbers() {
     let decoder = open("square");
-    let error = decoder.draw(&[0; 8], 3, 3).unwrap_err();
+    let error = decoder.decode(&[0; 8], 3, 3).unwrap_err();
     assert!(error.to_string().contains("8 codes"), "{error}");
-    let error = decoder.draw(&[0, 12, 0, 0], 2, 2).unwrap_err();
+    let error = decoder.decode(&[0, 12, 0, 0], 2, 2).unwrap_err();
     assert!(
         matches!(
             error,
@@ -75,7 +75,7 @@ fn what_cannot_be_drawn_is_refused_with_its_numbers() {
         ),
         "{error}"
     );
-    assert!(decoder.draw(&[], 0, 0).is_err());
+    assert!(decoder.decode(&[], 0, 0).is_err());
 }
 
 #[test]

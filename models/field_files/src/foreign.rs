@@ -32,12 +32,17 @@ pub enum Foreign {
     },
     /// A page or an error message of a web server, saved under the name of a file.
     WebPage,
+    /// A file that begins as it should and does not end: an interrupted recording, copy or download.
+    Unfinished {
+        /// The sign of it, such as "its end is missing".
+        sign: &'static str,
+    },
     /// Another kind of file.
     Kind(&'static str),
 }
 
 /// How files of other kinds begin.
-const KINDS: [(&[u8], &str); 14] = [
+const KINDS: [(&[u8], &str); 13] = [
     (b"\x1f\x8b", "a gzip archive; unpack it first"),
     (
         b"PK\x03\x04",
@@ -60,12 +65,19 @@ const KINDS: [(&[u8], &str); 14] = [
     (b"\x89HDF", "an HDF5 file; another format is expected"),
     (b"PAR1", "a Parquet file; another format is expected"),
     (b"\x93NUMPY", "a NumPy file; another format is expected"),
-    (
-        // What a Mac keeps beside files on a disk of another system.
-        b"\x00\x05\x16\x07",
-        "a macOS sidecar file (AppleDouble), not the file itself; copy the file again, and leave out names that begin with ._",
-    ),
 ];
+
+/// What a Mac keeps beside files on a disk of another system.
+const SIDECAR: (&[u8], &str) = (
+    b"\x00\x05\x16\x07",
+    "a macOS sidecar file (AppleDouble), not the file itself; copy the file again, and leave out names that begin with ._",
+);
+
+/// The cause behind a file without its content or its end ...
+const NEVER_FINISHED: &str =
+    "was never finished, as after an interrupted recording, copy or download";
+/// ... and what to do about it.
+const AGAIN: &str = "get it again, or remove it";
 
 /// Answers of download servers that are saved in place of a file.
 const SERVER_WORDS: [&str; 9] = [
@@ -111,6 +123,10 @@ impl Foreign {
             size < START as u64 && SERVER_WORDS.iter().any(|words| head.starts_with(words));
         if is_page || is_message {
             return Some(Self::WebPage);
+        }
+        let (sidecar, kind) = SIDECAR;
+        if start.starts_with(sidecar) {
+            return Some(Self::Kind(kind));
         }
         // A header of eight zeros is a length of nothing for any format.
         if size >= 16 && start.len() >= 16 && start.iter().all(|byte| *byte == 0) {
@@ -184,13 +200,12 @@ fn lfs_size(pointer: &[u8]) -> Option<u64> {
 impl fmt::Display for Foreign {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Empty => f.write_str(
-                "has 0 bytes: the download or the copy of it never finished; get it again",
+            Self::Empty => write!(f, "has 0 bytes: it {NEVER_FINISHED}; {AGAIN}"),
+            Self::Zeros => write!(
+                f,
+                "begins with nothing but zeros: room was made for it, and it {NEVER_FINISHED}; {AGAIN}"
             ),
-            Self::Zeros => f.write_str(
-                "begins with nothing but zeros: room was made for it and the download or the copy never finished; get it \
-                 again",
-            ),
+            Self::Unfinished { sign } => write!(f, "{NEVER_FINISHED}: {sign}; {AGAIN}"),
             Self::GitLfs { size } => {
                 f.write_str("is a Git LFS pointer, not the file itself")?;
                 if let Some(size) = size {
@@ -237,6 +252,11 @@ mod tests {
             (b"", "0 bytes", "again"),
             (&[0; 4096], "zeros", "again"),
             (
+                b"\0\x05\x16\x07\0\x02\0\0Mac OS X",
+                "macOS sidecar",
+                "again",
+            ),
+            (
                 b"/annex/objects/SHA256E-s12--ab.bin\n",
                 "git-annex",
                 "git annex get",
@@ -256,6 +276,12 @@ mod tests {
             assert!(said.contains(cause) && said.contains(remedy), "{said}");
         }
         assert!(words(lfs).unwrap().contains("4932307584 bytes"));
+        let sign = "its end is missing";
+        let said = Foreign::Unfinished { sign }.to_string();
+        assert!(
+            said.contains(sign) && said.contains("interrupted recording"),
+            "{said}"
+        );
     }
 
     #[test]

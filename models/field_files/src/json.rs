@@ -7,13 +7,17 @@
 //! Memory is bounded by counting the values first: a tree of a hundred thousand objects takes thousands of times what
 //! its text does.
 
+mod numbers;
+
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{DeserializeOwned, Deserializer, SeqAccess, Visitor};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::foreign::Foreign;
+
+pub use numbers::maybe_finite;
 
 /// Most values of one text. The largest tokenizers have 1.3 million.
 pub const MOST_VALUES: usize = 1_500_000;
@@ -26,6 +30,7 @@ pub struct JsonError {
     /// Where in the text, such as `action.q99[2]`; empty for the whole.
     path: String,
     reason: String,
+    instead: Option<Foreign>,
 }
 
 impl JsonError {
@@ -33,7 +38,33 @@ impl JsonError {
         Self {
             path: String::new(),
             reason: reason.to_string(),
+            instead: None,
         }
+    }
+
+    fn foreign(foreign: Foreign) -> Self {
+        Self {
+            path: String::new(),
+            reason: format!("it {foreign}"),
+            instead: Some(foreign),
+        }
+    }
+
+    /// What a parser says of a text that it cannot read, or cannot read to its end.
+    fn syntax(error: serde_json::Error) -> Self {
+        if error.is_eof() {
+            Self::foreign(Foreign::Unfinished {
+                sign: "it ends in the middle",
+            })
+        } else {
+            Self::whole(error)
+        }
+    }
+
+    /// What stands in place of the whole text, or what became of it, where that is what is wrong.
+    #[must_use]
+    pub fn instead(&self) -> Option<&Foreign> {
+        self.instead.as_ref()
     }
 }
 
@@ -54,10 +85,21 @@ impl std::error::Error for JsonError {}
 /// [`JsonError`] with the key: for text that is no JSON, for something else in its place (a pointer of Git LFS, a web
 /// page), for more than [`MOST_VALUES`] values, and for values of another type than `T` has there.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
-    let text = standard(bytes)?;
-    match typed(&text) {
+    read_standard(&standard(bytes)?)
+}
+
+/// Reads `bytes` as JSON of the type `T`, in which what is not finite is null: for what may as well not be there.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_with_nulls<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
+    read_standard(&replaced(bytes, Words::Null)?)
+}
+
+fn read_standard<T: DeserializeOwned>(text: &[u8]) -> Result<T, JsonError> {
+    match typed(text) {
         // Only a tree keeps the last of two.
-        Err(error) if error.reason.contains("duplicate field") => from_value(&tree(&text)?),
+        Err(error) if error.reason.contains("duplicate field") => from_value(&tree(text)?),
         read => read,
     }
 }
@@ -76,8 +118,20 @@ pub fn from_value<T: DeserializeOwned>(tree: &Value) -> Result<T, JsonError> {
 /// # Errors
 /// [`JsonError`] where this is something else than JSON, or holds more values than are read.
 pub fn standard(bytes: &[u8]) -> Result<Cow<'_, [u8]>, JsonError> {
+    replaced(bytes, Words::Text)
+}
+
+/// What is put in place of a word that is no JSON.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Words {
+    /// The word as a text.
+    Text,
+    Null,
+}
+
+fn replaced(bytes: &[u8], by: Words) -> Result<Cow<'_, [u8]>, JsonError> {
     if let Some(foreign) = Foreign::instead(bytes, bytes.len() as u64) {
-        return Err(JsonError::whole(format_args!("it {foreign}")));
+        return Err(JsonError::foreign(foreign));
     }
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
         return Err(JsonError::whole(
@@ -103,9 +157,14 @@ pub fn standard(bytes: &[u8]) -> Result<Cow<'_, [u8]>, JsonError> {
     let mut done = 0;
     for (at, word) in words {
         text.extend_from_slice(bytes.get(done..at).unwrap_or_default());
-        text.push(b'"');
-        text.extend_from_slice(word);
-        text.push(b'"');
+        match by {
+            Words::Text => {
+                text.push(b'"');
+                text.extend_from_slice(word);
+                text.push(b'"');
+            }
+            Words::Null => text.extend_from_slice(b"null"),
+        }
         done = at + word.len();
     }
     text.extend_from_slice(bytes.get(done..).unwrap_or_default());
@@ -162,10 +221,13 @@ fn typed<T: DeserializeOwned>(text: &[u8]) -> Result<T, JsonError> {
 }
 
 fn tree(text: &[u8]) -> Result<Value, JsonError> {
-    serde_json::from_slice(text).map_err(JsonError::whole)
+    serde_json::from_slice(text).map_err(JsonError::syntax)
 }
 
 fn located(error: serde_path_to_error::Error<serde_json::Error>) -> JsonError {
+    if error.inner().is_eof() {
+        return JsonError::syntax(error.into_inner());
+    }
     let path = error.path().to_string();
     let mut reason = error.into_inner().to_string();
     for word in ["NaN", "Infinity", "-Infinity"] {
@@ -177,89 +239,7 @@ fn located(error: serde_path_to_error::Error<serde_json::Error>) -> JsonError {
     JsonError {
         path: if path == "." { String::new() } else { path },
         reason,
-    }
-}
-
-/// Reads numbers of which some may not be finite (`NaN`, `Infinity`, or null as pandas writes them), for
-/// `#[serde(deserialize_with)]` on an optional list: who uses a value checks it.
-///
-/// # Errors
-/// As the deserialiser.
-pub fn maybe_finite<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<f32>>, D::Error> {
-    struct Numbers;
-
-    impl<'de> Visitor<'de> for Numbers {
-        type Value = Option<Vec<f32>>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a list of numbers")
-        }
-
-        fn visit_unit<E>(self) -> Result<Self::Value, E> {
-            Ok(None)
-        }
-
-        fn visit_none<E>(self) -> Result<Self::Value, E> {
-            Ok(None)
-        }
-
-        fn visit_some<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
-            from.deserialize_seq(self)
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
-            let mut values = Vec::new();
-            while let Some(Number(value)) = items.next_element()? {
-                values.push(value);
-            }
-            Ok(Some(values))
-        }
-    }
-
-    from.deserialize_option(Numbers)
-}
-
-/// A number, or what stands for one that is not finite.
-struct Number(f32);
-
-impl<'de> serde::Deserialize<'de> for Number {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct One;
-
-        impl Visitor<'_> for One {
-            type Value = Number;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number")
-            }
-
-            fn visit_f64<E>(self, value: f64) -> Result<Number, E> {
-                Ok(Number(value as f32))
-            }
-
-            fn visit_i64<E>(self, value: i64) -> Result<Number, E> {
-                Ok(Number(value as f32))
-            }
-
-            fn visit_u64<E>(self, value: u64) -> Result<Number, E> {
-                Ok(Number(value as f32))
-            }
-
-            fn visit_unit<E>(self) -> Result<Number, E> {
-                Ok(Number(f32::NAN))
-            }
-
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Number, E> {
-                match text {
-                    "NaN" => Ok(Number(f32::NAN)),
-                    "Infinity" => Ok(Number(f32::INFINITY)),
-                    "-Infinity" => Ok(Number(f32::NEG_INFINITY)),
-                    other => Err(E::invalid_type(serde::de::Unexpected::Str(other), &self)),
-                }
-            }
-        }
-
-        from.deserialize_any(One)
+        instead: None,
     }
 }
 
@@ -297,6 +277,9 @@ mod tests {
         assert!(q99[2].is_nan() && q99[3].is_nan() && q99[4] == f32::INFINITY);
         let read: Stats = parse(br#"{"scale": 1, "q99": null}"#).unwrap();
         assert_eq!(read.q99, None);
+        let tree: Value = parse_with_nulls(text).unwrap();
+        assert_eq!(tree["mean"], Value::Null);
+        assert_eq!(tree["a\"NaN"], serde_json::json!([null, null]));
     }
 
     #[test]
@@ -326,6 +309,7 @@ mod tests {
         assert!(said(b"").contains("0 bytes"));
         assert!(said(b"{} {}").contains("trailing"));
         assert!(said(b"{\"a\": N}").contains("expected value"));
+        assert!(said(b"{\"a\": [1, 2").contains("never finished"));
         let deep = [b"[".repeat(100_000), b"]".repeat(100_000)].concat();
         assert!(said(&deep).contains("recursion limit"));
     }

@@ -5,6 +5,7 @@ use std::io::{self, Read as _};
 use std::path::Path;
 
 use crate::foreign::Foreign;
+use crate::json::JsonError;
 
 /// How much of a kind of file is taken into memory.
 ///
@@ -28,6 +29,10 @@ impl Limit {
     pub const ARRAY: Self = Self(16 << 20);
     /// A picture as a file.
     pub const PICTURE: Self = Self(64 << 20);
+    /// The score of one video: a hundred thousand points, each with its controls, have less.
+    pub const SCORE: Self = Self(64 << 20);
+    /// What was written of all episodes of a data set: some kilobytes for each of the 65,536 that one may have.
+    pub const RESULTS: Self = Self(128 << 20);
 
     /// That of the file `name` of a model, with or without folders in front.
     #[must_use]
@@ -84,9 +89,48 @@ pub enum ReadError {
         /// The first such byte.
         at: usize,
     },
+    /// It is not the JSON that it should be.
+    #[error("{file}: {error}")]
+    Json {
+        /// Path of the file.
+        file: String,
+        /// Where and why.
+        error: Box<JsonError>,
+    },
 }
 
 impl ReadError {
+    /// That the operating system did not let the file `path` be opened or read, or the link in its place that leads
+    /// nowhere.
+    #[must_use]
+    pub fn opening(path: &Path, source: io::Error) -> Self {
+        match Foreign::broken_link(path) {
+            Some(foreign) => Self::foreign(path, foreign),
+            None => Self::Io {
+                file: path.display().to_string(),
+                source,
+            },
+        }
+    }
+
+    /// That something else is in the place of the file `path`.
+    #[must_use]
+    pub fn foreign(path: &Path, foreign: Foreign) -> Self {
+        Self::Foreign {
+            file: path.display().to_string(),
+            foreign,
+        }
+    }
+
+    /// What is in the place of the file, if it is something else.
+    #[must_use]
+    pub fn instead(&self) -> Option<&Foreign> {
+        match self {
+            Self::Foreign { foreign, .. } => Some(foreign),
+            _ => None,
+        }
+    }
+
     /// Whether the file is not there.
     #[must_use]
     pub fn is_missing(&self) -> bool {
@@ -100,21 +144,23 @@ impl ReadError {
 /// # Errors
 /// [`ReadError`], which names the file.
 pub fn read(path: &Path, limit: Limit) -> Result<Vec<u8>, ReadError> {
-    let file = || path.display().to_string();
-    let failed = |source| match Foreign::broken_link(path) {
-        Some(foreign) => ReadError::Foreign {
-            file: file(),
-            foreign,
-        },
-        None => ReadError::Io {
-            file: file(),
-            source,
-        },
-    };
+    let bytes = read_any(path, limit)?;
+    match Foreign::of(&bytes, bytes.len() as u64) {
+        Some(foreign) => Err(ReadError::foreign(path, foreign)),
+        None => Ok(bytes),
+    }
+}
+
+/// Reads the file `path` whole if it has at most `limit` bytes, whatever they are: for files that may be empty.
+///
+/// # Errors
+/// [`ReadError`], which names the file.
+pub fn read_any(path: &Path, limit: Limit) -> Result<Vec<u8>, ReadError> {
+    let failed = |source| ReadError::opening(path, source);
     let opened = File::open(path).map_err(failed)?;
     let metadata = opened.metadata().map_err(failed)?;
     let too_large = |size| ReadError::TooLarge {
-        file: file(),
+        file: path.display().to_string(),
         size,
         limit: limit.0,
     };
@@ -134,13 +180,7 @@ pub fn read(path: &Path, limit: Limit) -> Result<Vec<u8>, ReadError> {
     if size > limit.0 {
         return Err(too_large(size));
     }
-    match Foreign::of(&bytes, size) {
-        Some(foreign) => Err(ReadError::Foreign {
-            file: file(),
-            foreign,
-        }),
-        None => Ok(bytes),
-    }
+    Ok(bytes)
 }
 
 /// Reads the text file `path` as [`read`] does, without the mark that some editors put in front of UTF-8.
@@ -181,6 +221,15 @@ mod tests {
                 error.contains("size") && error.contains("5 bytes") && error.contains("at most 4"),
                 "{error}"
             );
+        });
+        with_file("nothing", b"", |path| {
+            assert!(
+                read(path, Limit(4))
+                    .unwrap_err()
+                    .to_string()
+                    .contains("0 bytes")
+            );
+            assert_eq!(read_any(path, Limit(4)).unwrap(), b"");
         });
         let missing = read(Path::new("/nowhere/at/all"), Limit(4)).unwrap_err();
         assert!(missing.is_missing() && missing.to_string().contains("/nowhere/at/all"));

@@ -1,4 +1,4 @@
-//! What one more token costs the cache, beside joining tensors anew each time.
+//! Cost of one more token in the cache, beside joining tensors anew each time.
 //!
 //! ```text
 //! cargo run -p layers --example kv_cache -- [tokens] [more]

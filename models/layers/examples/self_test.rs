@@ -13,7 +13,7 @@ use layers::device;
 
 fn main() -> ExitCode {
     let device = if std::env::args().nth(1).as_deref() == Some("gpu") {
-        match layers::wait(device::gpu_async()) {
+        match layers::block_on(device::gpu_async()) {
             Ok(gpu) => {
                 println!(
                     "{} ({}, software: {})",
@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     } else {
         device::cpu()
     };
-    let report = layers::wait(layers::self_test(&device));
+    let report = layers::block_on(layers::self_test(&device));
     for check in &report.checks {
         let verdict = if check.passed { "ok" } else { "WRONG" };
         println!(

@@ -4,21 +4,17 @@ use burn::tensor::Tensor;
 
 use crate::softmax::{Scores, softmax};
 
-/// Added to a score that must not count. Large enough that its exponential is exactly zero in
-/// `f32` beside any real score, small enough that adding it never overflows.
-pub const MASKED: f32 = -1e30;
-
 /// Attention of every query head over its group's keys and values.
 ///
 /// - `query`: `[heads, rows, head_dim]`, already multiplied by the scale of the scores.
 /// - `key`, `value`: `[kv_heads, columns, head_dim]`; query head `h` reads key head
 ///   `h / (heads / kv_heads)`.
-/// - `bias`: `[parts, rows or 1, columns]`, added to the scores ([`MASKED`] where a row may not look). `parts`
+/// - `bias`: `[parts, rows or 1, columns]`, added to the scores ([`MASK_VALUE`](crate::MASK_VALUE) where a row may not look). `parts`
 ///   divides `heads`: each part is for the heads of one sequence; a single part is for all.
 ///
 /// Returns `[heads, rows, head_dim]`. The query heads of a group are stacked as extra rows of one
 /// product, so keys and values are never repeated in memory.
-pub fn attend(
+pub fn attention(
     query: Tensor<3>,
     key: Tensor<3>,
     value: Tensor<3>,
@@ -42,22 +38,22 @@ pub fn attend(
     }
 }
 
-/// Some of the columns that a query may look at.
+/// A run of columns (keys and values) that queries attend to.
 #[derive(Debug, Clone)]
 pub struct Columns {
     /// `[kv_heads, columns, head_dim]`, rotated.
     pub key: Tensor<3>,
     /// `[kv_heads, columns, head_dim]`.
     pub value: Tensor<3>,
-    /// `[1 or heads, rows, columns]`, as in [`attend`].
+    /// `[1 or heads, rows, columns]`, as in [`attention()`].
     pub bias: Option<Tensor<3>>,
 }
 
-/// [`attend`] over several runs of columns as if they were one, without joining their keys and values in memory: a
-/// long cache is only read, whoever looks at it. Scores are joined, for one softmax over all.
-pub fn attend_over(query: Tensor<3>, parts: &[Columns]) -> Tensor<3> {
+/// [`attention()`] over several runs of columns as if they were one, without joining their keys and values in memory: a
+/// long cache is read, never copied. Scores are joined, for one softmax over all.
+pub fn attention_over(query: Tensor<3>, parts: &[Columns]) -> Tensor<3> {
     if let [only] = parts {
-        return attend(
+        return attention(
             query,
             only.key.clone(),
             only.value.clone(),

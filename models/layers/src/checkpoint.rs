@@ -1,34 +1,33 @@
 //! Safetensors files as one table of named tensors.
 //!
 //! Only headers are read when a checkpoint is opened; each tensor's bytes are fetched a few megabytes at a time when it
-//! is asked for, so a checkpoint of many gigabytes needs no memory of its own. Positioned reads are used rather than a
+//! is read, so an open checkpoint of many gigabytes takes next to no memory. Positioned reads are used rather than a
 //! memory map: every tensor is read exactly once, and a file that shrinks or a disk that fails is then an error instead
 //! of a signal.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 
 use half::slice::HalfFloatSliceExt as _;
 use safetensors::Dtype;
 
 use crate::error::CheckpointError;
-use crate::files::FileStore;
+use crate::files::{ModelFiles, Storage};
 
-mod found;
 mod index;
 mod shard;
+mod weight_files;
 
-use found::{Found, InFolder, InStore, Place};
 use index::Index;
 use shard::{Location, Shard};
+use weight_files::{FolderSource, StoreSource, WeightFiles, WeightSource};
 
 /// Appends the values of stored bytes.
 type Widen = fn(&[u8], &mut Vec<f32>);
 
 const SINGLE_FILE: &str = "model.safetensors";
-/// Where a folder says which shard holds which tensor.
+/// Name of the index file, which assigns every tensor to a shard.
 pub const INDEX_FILE: &str = "model.safetensors.index.json";
 
 /// No weight is as large as this. Turning over the highest bit of the exponent multiplies by 2^128, which puts any value
@@ -50,7 +49,7 @@ pub struct Checkpoint {
     tensors: BTreeMap<String, Location>,
 }
 
-/// What a checkpoint says of a tensor without reading it.
+/// Metadata of a tensor, from the header alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TensorInfo<'a> {
     /// Full name, with prefix.
@@ -72,21 +71,32 @@ impl Checkpoint {
     /// [`CheckpointError::Index`], [`CheckpointError::Duplicate`], [`CheckpointError::Read`] or
     /// [`CheckpointError::Io`].
     pub fn open_dir(folder: &Path) -> Result<Self, CheckpointError> {
-        Self::open(&InFolder(folder))
+        Self::from_source(&FolderSource(folder))
     }
 
-    /// Opens the weights in a store, as [`Checkpoint::open_dir`] does in a folder.
+    /// Opens the weights of a model: the `model*.safetensors` files, as [`Checkpoint::open_dir`] finds them in a folder.
     ///
     /// # Errors
     /// As [`Checkpoint::open_dir`].
-    pub fn open_store(store: &Arc<dyn FileStore>) -> Result<Self, CheckpointError> {
-        Self::open(&InStore(store))
+    pub fn open(files: &ModelFiles) -> Result<Self, CheckpointError> {
+        match files.storage() {
+            Storage::Folder(folder) => Self::open_dir(folder),
+            // Borrowed bytes are shared, not copied; owned ones are copied once.
+            Storage::Memory(files) => Self::from_memory(
+                files
+                    .iter()
+                    // A folder may have statistics in safetensors files too.
+                    .filter(|(name, _)| name.starts_with("model") && name.contains(".safetensors"))
+                    .map(|(name, bytes)| (name.clone(), bytes.clone())),
+            ),
+            Storage::Store(store) => Self::from_source(&StoreSource(store)),
+        }
     }
 
-    fn open(place: &dyn Place) -> Result<Self, CheckpointError> {
-        let Found { names, index } = Found::in_place(place)?;
-        let shards = names.into_iter().map(|name| place.shard(name)).collect();
-        Self::from_shards(place.name(), shards, index.as_ref())
+    fn from_source(source: &dyn WeightSource) -> Result<Self, CheckpointError> {
+        let WeightFiles { names, index } = WeightFiles::find(source)?;
+        let shards = names.into_iter().map(|name| source.shard(name)).collect();
+        Self::from_shards(source.name(), shards, index.as_ref())
     }
 
     /// Reads weights that are already in memory: every `*.safetensors` among `files`.
@@ -157,7 +167,7 @@ impl Checkpoint {
         })
     }
 
-    /// Where it was opened, for people: the folder, or that the files are in memory.
+    /// Description of where it was opened, for messages: the folder, or that the files are in memory.
     pub fn place(&self) -> &str {
         &self.place
     }
@@ -212,7 +222,7 @@ impl Checkpoint {
         seen.join("+")
     }
 
-    /// That there is a tensor `name` of the shape `expected`.
+    /// Checks that there is a tensor `name` of the shape `expected`.
     ///
     /// # Errors
     /// [`CheckpointError::Missing`] or [`CheckpointError::Shape`].
@@ -255,7 +265,7 @@ impl Checkpoint {
     }
 
     /// Hands the values of a tensor to `take` as `f32`, row-major, some whole rows (of the last axis) at a time, after
-    /// checking that it has the shape `expected`. `read` is told the bytes of each piece.
+    /// checking that it has the shape `expected`. `read` is called with the number of bytes of each piece.
     ///
     /// # Errors
     /// [`CheckpointError::Missing`], [`CheckpointError::Shape`], [`CheckpointError::Type`],
@@ -311,7 +321,7 @@ impl Checkpoint {
             let count = piece.min(left);
             values.clear();
             convert(reader.next(count * size)?, &mut values);
-            // What can be told from weights is damage. A NaN is not below the bound either.
+            // Damage that shows in the values. A NaN is not below the bound either.
             if !values
                 .iter()
                 .fold(true, |sound, value| sound & (value.abs() < IMPLAUSIBLE))

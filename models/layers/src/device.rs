@@ -1,6 +1,6 @@
 //! The devices a network can run on.
 //!
-//! Which one to use is the caller's choice, and a caller should make it by [`crate::self_test`]
+//! The choice between them is the caller's, who should make it by [`crate::self_test`]
 //! and by measurement: a driver that exists is not a driver that computes, and a software GPU is
 //! far slower than the CPU backend.
 
@@ -15,7 +15,7 @@ pub fn cpu() -> Device {
 /// A GPU that was opened, and what it calls itself.
 #[derive(Debug, Clone)]
 pub struct Gpu {
-    /// Where tensors go.
+    /// The device for tensors.
     pub device: Device,
     /// The adapter's own name, such as "NVIDIA H100 PCIe". Empty in browsers that hide it.
     pub name: String,
@@ -43,7 +43,7 @@ impl Gpu {
 pub struct NoGpu(#[from] WgpuInitError);
 
 /// Opens the adapter `kind` names. Call it once per adapter and keep the device: it blocks while
-/// the driver starts, and some drivers end the whole process here, so a server asks in a child
+/// the driver starts, and some drivers end the whole process here, so a server probes in a child
 /// process first.
 ///
 /// # Errors
@@ -64,7 +64,7 @@ pub fn default_gpu() -> Result<Gpu, NoGpu> {
 }
 
 /// The first NVIDIA GPU through CUDA. Nothing is opened before the first tensor, and a missing
-/// driver ends the process then: a server asks in a child process first.
+/// driver ends the process then: a server probes in a child process first.
 #[cfg(feature = "cuda")]
 pub fn cuda() -> Device {
     Device::cuda(0usize)

@@ -1,6 +1,6 @@
-//! What can be wrong with a checkpoint, said with the tensor and the file it was found in.
+//! Errors of a checkpoint, with the tensor and the file concerned.
 
-/// Why a checkpoint could not be read.
+/// A checkpoint could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
     /// The folder holds neither one safetensors file nor an index of several.
@@ -10,7 +10,7 @@ pub enum CheckpointError {
     NoWeights {
         /// The folder, or "the files in memory".
         place: String,
-        /// What lies there in their place and what to do about it, or nothing.
+        /// The files found in their place and the remedy, or nothing.
         instead: String,
     },
     /// A file that is not what its name says, or that is too large to be that.
@@ -21,7 +21,7 @@ pub enum CheckpointError {
     Io {
         /// Path of the file.
         file: String,
-        /// What the operating system said.
+        /// Error of the operating system.
         source: std::io::Error,
     },
     /// A file is not safetensors, is cut short, or its header contradicts itself; or an index is none.
@@ -29,9 +29,9 @@ pub enum CheckpointError {
     BadFile {
         /// Name of the file.
         file: String,
-        /// What it should be.
+        /// The expected kind of file.
         kind: &'static str,
-        /// What is wrong with it.
+        /// The problem with it.
         reason: String,
     },
     /// Shards are not there.
@@ -40,13 +40,13 @@ pub enum CheckpointError {
          again", .missing.len(), few(.missing)
     )]
     MissingShards {
-        /// Where it is said that they are: `model.safetensors.index.json lists`, or what their names tell.
+        /// The origin of the list: `model.safetensors.index.json lists`, or the names of the other shards.
         listed: String,
         /// Their file names, sorted.
         missing: Vec<String>,
-        /// How many there should be.
+        /// Number of shards of the checkpoint.
         of: usize,
-        /// Unfinished downloads in the folder, in words, or nothing.
+        /// Sentence about unfinished downloads in the folder, or nothing.
         unfinished: String,
     },
     /// The index and the shards disagree.
@@ -59,7 +59,7 @@ pub enum CheckpointError {
         index: String,
         /// The tensor.
         name: String,
-        /// How they disagree.
+        /// The contradiction.
         problem: String,
     },
     /// Two shards hold a tensor of the same name.
@@ -81,7 +81,7 @@ pub enum CheckpointError {
         name: String,
         /// The folder, or "the files in memory".
         place: String,
-        /// Shape the configuration asks for.
+        /// Shape required by the configuration.
         expected: Vec<usize>,
     },
     /// A tensor has another shape than the configuration says.
@@ -91,19 +91,19 @@ pub enum CheckpointError {
     Shape {
         /// Full name, with prefix.
         name: String,
-        /// Where it lies.
+        /// The file that holds it.
         file: String,
-        /// Shape the configuration asks for.
+        /// Shape required by the configuration.
         expected: Vec<usize>,
         /// Shape in the file.
         found: Vec<usize>,
     },
-    /// A tensor is stored in a type that is not read.
+    /// A tensor is stored in a type other than F32, F16 and BF16.
     #[error("tensor {name} in {file} is stored as {found}; F32, F16 and BF16 are read")]
     Type {
         /// Full name, with prefix.
         name: String,
-        /// Where it lies.
+        /// The file that holds it.
         file: String,
         /// Type in the file.
         found: String,
@@ -115,7 +115,7 @@ pub enum CheckpointError {
     NotFinite {
         /// Full name, with prefix.
         name: String,
-        /// Where it lies.
+        /// The file that holds it.
         file: String,
     },
     /// A tensor holds a value that no network has: a bit of its exponent was turned over.
@@ -125,12 +125,12 @@ pub enum CheckpointError {
     Implausible {
         /// Full name, with prefix.
         name: String,
-        /// Where it lies.
+        /// The file that holds it.
         file: String,
         /// The first such value.
         value: f32,
     },
-    /// A weight is too large for the precision asked for.
+    /// A weight is too large for the requested precision.
     #[error("tensor {name} holds weights beyond the range of {precision}; load it as bf16 or f32")]
     OutOfRange {
         /// Full name, with prefix.
@@ -138,10 +138,10 @@ pub enum CheckpointError {
         /// The precision.
         precision: crate::precision::Precision,
     },
-    /// The device cannot compute in the precision asked for.
+    /// The device cannot compute in the requested precision.
     #[error(transparent)]
     Precision(#[from] crate::precision::PrecisionError),
-    /// The checkpoint holds tensors that no part of the network asked for.
+    /// The checkpoint holds tensors that no part of the network took.
     #[error(
         "{} tensors in the safetensors files of {place} belong to no part of this network, the first ones: {}",
         .names.len(),

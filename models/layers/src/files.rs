@@ -8,17 +8,15 @@ use std::sync::Arc;
 
 use field_files::{Foreign, Limit, ReadError};
 
-use crate::checkpoint::Checkpoint;
-use crate::error::CheckpointError;
-
 /// A model's files by their names relative to its folder, such as `config.json`.
 #[derive(Debug)]
 pub struct ModelFiles {
-    source: Source,
+    storage: Storage,
 }
 
+/// Location of the bytes of a model's files.
 #[derive(Debug)]
-enum Source {
+pub(crate) enum Storage {
     Folder(PathBuf),
     Memory(BTreeMap<String, Cow<'static, [u8]>>),
     Store(Arc<dyn FileStore>),
@@ -26,13 +24,13 @@ enum Source {
 
 /// Files that are neither in a folder nor in memory, such as those that a browser keeps for a page.
 pub trait FileStore: std::fmt::Debug + Send + Sync {
-    /// For people: what the files belong to.
+    /// Name of the model that the files belong to, for messages.
     fn name(&self) -> String;
 
     /// Bytes of the file `name`, or `None` if there is no such file.
     ///
     /// # Errors
-    /// What kept it from being looked at.
+    /// Any failure to look the file up.
     fn len(&self, name: &str) -> io::Result<Option<u64>>;
 
     /// Fills `bytes` with those of the file `name` from `offset` on.
@@ -68,33 +66,33 @@ impl ModelFiles {
             });
         }
         Ok(Self {
-            source: Source::Folder(folder.to_owned()),
+            storage: Storage::Folder(folder.to_owned()),
         })
     }
 
     /// Files already in memory, for a model embedded in a binary or fetched by a page.
     pub fn from_memory(files: impl IntoIterator<Item = (String, Cow<'static, [u8]>)>) -> Self {
         Self {
-            source: Source::Memory(files.into_iter().collect()),
+            storage: Storage::Memory(files.into_iter().collect()),
         }
     }
 
     /// Files of a store. Weights are read a few megabytes at a time when they are needed.
     pub fn from_store(store: Arc<dyn FileStore>) -> Self {
         Self {
-            source: Source::Store(store),
+            storage: Storage::Store(store),
         }
     }
 
     /// Name for people: the folder's, the store's, or "memory".
     pub fn name(&self) -> String {
-        match &self.source {
-            Source::Folder(folder) => folder.file_name().map_or_else(
+        match &self.storage {
+            Storage::Folder(folder) => folder.file_name().map_or_else(
                 || folder.display().to_string(),
                 |name| name.to_string_lossy().into_owned(),
             ),
-            Source::Memory(_) => "memory".to_owned(),
-            Source::Store(store) => store.name(),
+            Storage::Memory(_) => "memory".to_owned(),
+            Storage::Store(store) => store.name(),
         }
     }
 
@@ -104,9 +102,9 @@ impl ModelFiles {
     /// [`FileError`].
     pub fn read(&self, name: &str) -> Result<Cow<'_, [u8]>, FileError> {
         self.find(name)?.ok_or_else(|| FileError::Missing {
-            name: match &self.source {
-                Source::Folder(folder) => folder.join(name).display().to_string(),
-                Source::Memory(_) | Source::Store(_) => name.to_owned(),
+            name: match &self.storage {
+                Storage::Folder(folder) => folder.join(name).display().to_string(),
+                Storage::Memory(_) | Storage::Store(_) => name.to_owned(),
             },
         })
     }
@@ -116,35 +114,29 @@ impl ModelFiles {
     /// # Errors
     /// [`FileError::Read`] if it is there and cannot be read, or is not what its name says.
     pub fn find(&self, name: &str) -> Result<Option<Cow<'_, [u8]>>, FileError> {
-        match &self.source {
-            Source::Folder(folder) => Ok(find_in(folder, name)?.map(Cow::Owned)),
-            Source::Memory(files) => match files.get(name) {
+        match &self.storage {
+            Storage::Folder(folder) => Ok(find_in(folder, name)?.map(Cow::Owned)),
+            Storage::Memory(files) => match files.get(name) {
                 Some(bytes) => {
                     genuine(name, bytes)?;
                     Ok(Some(Cow::Borrowed(&**bytes)))
                 }
                 None => Ok(None),
             },
-            Source::Store(store) => Ok(whole(&**store, name, Limit::of(name))?.map(Cow::Owned)),
+            Storage::Store(store) => Ok(whole(&**store, name, Limit::of(name))?.map(Cow::Owned)),
         }
     }
 
-    /// The weights: the `model*.safetensors` files.
-    ///
-    /// # Errors
-    /// As [`Checkpoint::open_dir`].
-    pub fn checkpoint(&self) -> Result<Checkpoint, CheckpointError> {
-        match &self.source {
-            Source::Folder(folder) => Checkpoint::open_dir(folder),
-            // Borrowed bytes are shared, not copied; owned ones are copied once.
-            Source::Memory(files) => Checkpoint::from_memory(
-                files
-                    .iter()
-                    .filter(|(name, _)| name.starts_with("model") && name.contains(".safetensors"))
-                    .map(|(name, bytes)| (name.clone(), bytes.clone())),
-            ),
-            Source::Store(store) => Checkpoint::open_store(store),
+    /// The folder that the files are in, if they are in one.
+    pub fn folder(&self) -> Option<&Path> {
+        match &self.storage {
+            Storage::Folder(folder) => Some(folder),
+            Storage::Memory(_) | Storage::Store(_) => None,
         }
+    }
+
+    pub(crate) fn storage(&self) -> &Storage {
+        &self.storage
     }
 }
 
@@ -161,7 +153,7 @@ pub fn find_in(folder: &Path, name: &str) -> Result<Option<Vec<u8>>, ReadError> 
     field_files::read(&path, Limit::of(name)).map(Some)
 }
 
-/// That `bytes` are not a stand-in for the file `name`.
+/// Checks that `bytes` are not a stand-in for the file `name`.
 fn genuine(name: &str, bytes: &[u8]) -> Result<(), ReadError> {
     match Foreign::of(bytes, bytes.len() as u64) {
         Some(foreign) => Err(ReadError::Foreign {
@@ -197,71 +189,4 @@ pub(crate) fn whole(
     store.read_at(name, 0, &mut content).map_err(io)?;
     genuine(name, &content)?;
     Ok(Some(content))
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[derive(Debug)]
-    struct Kept(BTreeMap<&'static str, Vec<u8>>);
-
-    impl FileStore for Kept {
-        fn name(&self) -> String {
-            "kept".to_owned()
-        }
-
-        fn len(&self, name: &str) -> io::Result<Option<u64>> {
-            Ok(self.0.get(name).map(|bytes| bytes.len() as u64))
-        }
-
-        fn read_at(&self, name: &str, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
-            let content = self.0.get(name).ok_or(io::ErrorKind::NotFound)?;
-            let from = offset as usize;
-            let part = content.get(from..from + bytes.len());
-            bytes.copy_from_slice(part.ok_or(io::ErrorKind::UnexpectedEof)?);
-            Ok(())
-        }
-    }
-
-    /// Two tensors in two files, as an index names them.
-    fn shard(name: &str, value: f32) -> Vec<u8> {
-        let header = format!(r#"{{"{name}":{{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}}}"#);
-        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
-        bytes.extend(header.as_bytes());
-        bytes.extend(value.to_le_bytes());
-        bytes
-    }
-
-    fn store(files: &[(&'static str, Vec<u8>)]) -> ModelFiles {
-        ModelFiles::from_store(Arc::new(Kept(files.iter().cloned().collect())))
-    }
-
-    #[test]
-    fn a_store_reads_as_a_folder_does() {
-        let index = br#"{"weight_map":{"a":"one.safetensors","b":"two.safetensors"}}"#.to_vec();
-        let mut kept = vec![
-            ("config.json", b"{}".to_vec()),
-            ("model.safetensors.index.json", index),
-            ("one.safetensors", shard("a", 1.5)),
-            ("two.safetensors", shard("b", -2.0)),
-        ];
-        let files = store(&kept);
-        assert_eq!(&*files.read("config.json").unwrap(), b"{}");
-        assert!(files.find("tokenizer.json").unwrap().is_none());
-        let checkpoint = files.checkpoint().unwrap();
-        assert_eq!(checkpoint.parameters(), 2);
-        kept.pop();
-        assert!(matches!(
-            store(&kept).checkpoint(),
-            Err(CheckpointError::MissingShards { missing, of: 2, .. }) if missing == ["two.safetensors"]
-        ));
-        let single = store(&[("model.safetensors", shard("a", 1.0))]);
-        assert_eq!(single.checkpoint().unwrap().parameters(), 1);
-        assert!(matches!(
-            store(&[]).checkpoint(),
-            Err(CheckpointError::NoWeights { .. })
-        ));
-    }
 }

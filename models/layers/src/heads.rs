@@ -5,13 +5,13 @@
 
 use burn::tensor::{DType, Tensor, TensorData};
 
-use crate::chunks::each_chunk;
-use crate::norm::rms_normalise;
+use crate::norm::rms_normalize;
+use crate::parallel::for_each_chunk;
 use crate::pointwise::root_mean_square;
 use crate::precision::is_cpu;
 use crate::rotary::Rotary;
 
-/// How a row of a projection holds queries, keys and values: one head after the other.
+/// Layout of queries, keys and values in a row of a projection: one head after the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QkvHeads {
     /// Of queries.
@@ -63,7 +63,7 @@ impl QkvHeads {
                 .map(|weight| weight.as_slice::<f32>().unwrap_or_default());
             let eps = norm.map_or(0.0, |norm| norm.eps as f32);
             let values = data.as_slice::<f32>().unwrap_or_default();
-            let from = Source {
+            let from = ProjectionRows {
                 values,
                 width: (heads + 2 * kv_heads) * head_dim,
                 head_dim,
@@ -94,7 +94,7 @@ impl QkvHeads {
         let all = rows.reshape([count, heads + 2 * kv_heads, head_dim]);
         let mut placed = all.clone().narrow(1, 0, heads + kv_heads);
         if let Some(norm) = norm {
-            placed = rms_normalise(placed, norm.eps) * norm.weight.clone();
+            placed = rms_normalize(placed, norm.eps) * norm.weight.clone();
         }
         let placed = rotary.apply(placed);
         let mut query = placed.clone().narrow(1, 0, heads);
@@ -103,12 +103,12 @@ impl QkvHeads {
         }
         let key = placed.narrow(1, heads, kv_heads);
         let value = all.narrow(1, heads + kv_heads, kv_heads);
-        [query, key, value].map(|x| fold_heads(x, sequences))
+        [query, key, value].map(|x| split_heads(x, sequences))
     }
 }
 
 /// The rows of a projection in the memory of this process.
-struct Source<'a> {
+struct ProjectionRows<'a> {
     values: &'a [f32],
     /// Of a row.
     width: usize,
@@ -118,7 +118,7 @@ struct Source<'a> {
     tokens: usize,
 }
 
-impl Source<'_> {
+impl ProjectionRows<'_> {
     /// Heads `first .. first + count` in front, each after `work`, which is given the number of the head among all, the row,
     /// and the head's values.
     fn take(
@@ -129,7 +129,7 @@ impl Source<'_> {
     ) -> Vec<f32> {
         let size = self.tokens * self.head_dim;
         let mut all = vec![0.0; self.sequences * count * size];
-        each_chunk(&mut all, size, |index, out| {
+        for_each_chunk(&mut all, size, |index, out| {
             let (sequence, head) = (index / count.max(1), first + index % count.max(1));
             let rows = sequence * self.tokens..;
             for (row, out) in rows.zip(out.chunks_exact_mut(self.head_dim)) {
@@ -146,7 +146,7 @@ impl Source<'_> {
 
 /// Moves the heads of `sequences` sequences of equal length in front: `[sequences * tokens, heads, head_dim]` to
 /// `[sequences * heads, tokens, head_dim]`.
-pub fn fold_heads(x: Tensor<3>, sequences: usize) -> Tensor<3> {
+pub fn split_heads(x: Tensor<3>, sequences: usize) -> Tensor<3> {
     let [rows, heads, head_dim] = x.dims();
     if sequences == 1 {
         return x.swap_dims(0, 1);
@@ -157,9 +157,9 @@ pub fn fold_heads(x: Tensor<3>, sequences: usize) -> Tensor<3> {
         .reshape([sequences * heads, tokens, head_dim])
 }
 
-/// The inverse of [`fold_heads`], the heads of a token side by side: `[sequences * heads, tokens, head_dim]` to
+/// The inverse of [`split_heads`], the heads of a token side by side: `[sequences * heads, tokens, head_dim]` to
 /// `[sequences * tokens, heads * head_dim]`.
-pub fn unfold_heads(x: Tensor<3>, sequences: usize) -> Tensor<2> {
+pub fn merge_heads(x: Tensor<3>, sequences: usize) -> Tensor<2> {
     let [folded, tokens, head_dim] = x.dims();
     let heads = folded / sequences;
     let (rows, width) = (sequences * tokens, heads * head_dim);
@@ -168,7 +168,7 @@ pub fn unfold_heads(x: Tensor<3>, sequences: usize) -> Tensor<2> {
         let data = x.into_data();
         let values = data.as_slice::<f32>().unwrap_or_default();
         let mut all = vec![0.0; rows * width];
-        each_chunk(&mut all, tokens * width, |sequence, out| {
+        for_each_chunk(&mut all, tokens * width, |sequence, out| {
             for (token, out) in out.chunks_exact_mut(width.max(1)).enumerate() {
                 for (head, out) in out.chunks_exact_mut(head_dim.max(1)).enumerate() {
                     let start = ((sequence * heads + head) * tokens + token) * head_dim;
@@ -216,9 +216,9 @@ mod tests {
         }
         let placed = rotary.apply(placed);
         [
-            fold_heads(placed.clone().narrow(1, 0, heads) * scale, sequences),
-            fold_heads(placed.narrow(1, heads, kv_heads), sequences),
-            fold_heads(all.narrow(1, heads + kv_heads, kv_heads), sequences),
+            split_heads(placed.clone().narrow(1, 0, heads) * scale, sequences),
+            split_heads(placed.narrow(1, heads, kv_heads), sequences),
+            split_heads(all.narrow(1, heads + kv_heads, kv_heads), sequences),
         ]
     }
 
@@ -250,7 +250,7 @@ mod tests {
                 }
             }
             let x = some([count, heads, head_dim], &device);
-            let back = unfold_heads(fold_heads(x.clone(), sequences), sequences);
+            let back = merge_heads(split_heads(x.clone(), sequences), sequences);
             assert_eq!(values(back), values(x));
         }
     }

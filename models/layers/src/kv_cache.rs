@@ -10,8 +10,8 @@ const FEWEST: usize = 32;
 ///
 /// The first tokens are kept as they come. Tokens added later are written into room that was made ahead, half
 /// as much again each time it runs out, so that a token costs its own copy and not one of all before it.
-/// Writing in place needs the tensors to be nobody else's: what [`KvCache::extend`] and [`KvCache::layers`]
-/// give must be dropped before the next token. Where it is not, as in a clone, burn copies.
+/// Writing in place requires unshared tensors: the ones that [`KvCache::extend`] and [`KvCache::layers`]
+/// return must be dropped before the next token. Where they are not, as in a clone, burn copies.
 #[derive(Debug, Clone, Default)]
 pub struct KvCache {
     layers: Vec<Layer>,
@@ -19,19 +19,19 @@ pub struct KvCache {
 
 #[derive(Debug, Clone)]
 struct Layer {
-    key: Room,
-    value: Room,
+    key: GrowingTensor,
+    value: GrowingTensor,
 }
 
 /// A tensor that has room for more than it holds.
 #[derive(Debug, Clone)]
-struct Room {
+struct GrowingTensor {
     /// `[heads, capacity, head_dim]`; absent only while it is written to.
     tensor: Option<Tensor<3>>,
     len: usize,
 }
 
-impl Room {
+impl GrowingTensor {
     fn new(first: Tensor<3>) -> Self {
         let [heads, len, width] = first.dims();
         // What comes is often a view into something larger, which would stay alive with it.
@@ -112,8 +112,8 @@ impl KvCache {
                 held.value.extend(value.clone());
             }
             None => self.layers.push(Layer {
-                key: Room::new(key.clone()),
-                value: Room::new(value.clone()),
+                key: GrowingTensor::new(key.clone()),
+                value: GrowingTensor::new(value.clone()),
             }),
         }
         // `extend` on either path leaves a tensor, so the new ones alone are never what is given.
@@ -136,8 +136,8 @@ impl KvCache {
             Tensor::cat(parts.collect(), 0)
         };
         let layers = self.layers().into_iter().map(|(key, value)| Layer {
-            key: Room::new(pick(key)),
-            value: Room::new(pick(value)),
+            key: GrowingTensor::new(pick(key)),
+            value: GrowingTensor::new(pick(value)),
         });
         Self {
             layers: layers.collect(),

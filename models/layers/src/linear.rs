@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use burn::tensor::{DType, Device, FloatDType, Tensor};
 
-use crate::packed::Packed;
+use crate::quantized_matrix::QuantizedMatrix;
 
 /// `y = x W + b` over the rows of a matrix. Whatever the weight is kept in, `x`, `b` and `y` are `f32`.
 #[derive(Debug, Clone)]
@@ -19,8 +19,8 @@ enum Weight {
     /// `[inputs, outputs]`, the transpose of what PyTorch stores; any float type the device multiplies in.
     Tensor(Tensor<2>),
     /// Some outputs of a matrix in the memory of this process.
-    Packed {
-        matrix: Arc<Packed>,
+    Quantized {
+        matrix: Arc<QuantizedMatrix>,
         first: usize,
         count: usize,
         device: Device,
@@ -37,14 +37,18 @@ impl Linear {
     }
 
     /// From a packed matrix and a bias `[1, outputs]` on `device`.
-    pub fn packed(matrix: Packed, bias: Option<Tensor<2>>, device: &Device) -> Self {
+    pub fn quantized(matrix: QuantizedMatrix, bias: Option<Tensor<2>>, device: &Device) -> Self {
         Self::sharing(Arc::new(matrix), bias, device)
     }
 
     /// The same for a matrix that something else uses too.
-    pub(crate) fn sharing(matrix: Arc<Packed>, bias: Option<Tensor<2>>, device: &Device) -> Self {
+    pub(crate) fn sharing(
+        matrix: Arc<QuantizedMatrix>,
+        bias: Option<Tensor<2>>,
+        device: &Device,
+    ) -> Self {
         Self {
-            weight: Weight::Packed {
+            weight: Weight::Quantized {
                 first: 0,
                 count: matrix.outputs(),
                 matrix,
@@ -58,7 +62,7 @@ impl Linear {
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         let y = match &self.weight {
             Weight::Tensor(weight) => multiply(x, weight.clone()),
-            Weight::Packed {
+            Weight::Quantized {
                 matrix,
                 first,
                 count,
@@ -76,12 +80,12 @@ impl Linear {
     pub fn columns(&self, start: usize, len: usize) -> Self {
         let weight = match &self.weight {
             Weight::Tensor(weight) => Weight::Tensor(weight.clone().narrow(1, start, len)),
-            Weight::Packed {
+            Weight::Quantized {
                 matrix,
                 first,
                 device,
                 ..
-            } => Weight::Packed {
+            } => Weight::Quantized {
                 matrix: matrix.clone(),
                 first: first + start,
                 count: len,
@@ -99,7 +103,7 @@ impl Linear {
     pub fn first_inputs(&self, len: usize) -> Self {
         let weight = match &self.weight {
             Weight::Tensor(weight) => weight.clone(),
-            Weight::Packed {
+            Weight::Quantized {
                 matrix,
                 first,
                 count,
@@ -116,7 +120,7 @@ impl Linear {
     pub fn device(&self) -> Device {
         match &self.weight {
             Weight::Tensor(weight) => weight.device(),
-            Weight::Packed { device, .. } => device.clone(),
+            Weight::Quantized { device, .. } => device.clone(),
         }
     }
 
@@ -127,7 +131,7 @@ impl Linear {
                 let [_, outputs] = weight.dims();
                 outputs
             }
-            Weight::Packed { count, .. } => *count,
+            Weight::Quantized { count, .. } => *count,
         }
     }
 }

@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use crate::linear::Linear;
 use crate::pointwise::gated;
 
-/// Which half of the fused projection goes through SiLU.
+/// The half of the fused projection that goes through SiLU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GateHalf {
     /// `silu(first) * second`.

@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use crate::pointwise::{layer_norm, rms_norm};
 
 /// Divides by the root of the mean square over the last axis: `x / sqrt(mean(x²) + eps)`.
-pub fn rms_normalise<const D: usize>(x: Tensor<D>, eps: f64) -> Tensor<D> {
+pub fn rms_normalize<const D: usize>(x: Tensor<D>, eps: f64) -> Tensor<D> {
     rms_norm(x, None, eps)
 }
 

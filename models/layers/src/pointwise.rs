@@ -1,12 +1,12 @@
-//! What lies between the products, on the CPU in one pass over memory.
+//! Pointwise operations between matrix products; on the CPU in one pass over memory.
 //!
-//! The CPU backend takes every exponential by a call of its own, and every step of a formula reads and writes all values
-//! again. Here a formula is one loop, with an exponential that the compiler can compute several of at a time, over the
+//! The CPU backend calls a function per exponential, and every step of a formula reads and writes all values
+//! again. Here a formula is one loop, with an exponential that the compiler can vectorize, over the
 //! tensor's own memory. Other devices are given the same formulas as tensor operations.
 
 use burn::tensor::{DType, Tensor, TensorData, activation, module};
 
-use crate::chunks::each_chunk;
+use crate::parallel::for_each_chunk;
 use crate::precision::is_cpu;
 
 /// Values that one task takes at a time, about: few enough to stay near their core.
@@ -47,7 +47,7 @@ pub(crate) fn gated(both: Tensor<2>, is_first_gate: bool) -> Tensor<2> {
         if let Ok(values) = data.as_slice::<f32>() {
             let mut out = vec![0.0; rows * half];
             let some = (TASK / width.max(1)).max(1);
-            each_chunk(
+            for_each_chunk(
                 &mut out,
                 some * half,
                 #[inline(always)]
@@ -248,7 +248,7 @@ pub(crate) fn in_place<const D: usize>(
     let Ok(values) = data.as_mut_slice::<f32>() else {
         return otherwise(Tensor::from_data(data, &device));
     };
-    each_chunk(
+    for_each_chunk(
         values,
         size,
         #[inline(always)]
@@ -385,9 +385,9 @@ pub(crate) mod tests {
             let found = rms_norm(x.clone(), Some(&row), 1e-5);
             assert_near(&values(found), &values(wanted * row));
 
-            let centred = x.clone() - x.clone().mean_dim(1);
-            let variance = centred.clone().square().mean_dim(1);
-            let wanted = centred / (variance + 1e-5).sqrt() * weight.clone().reshape([1, width])
+            let centered = x.clone() - x.clone().mean_dim(1);
+            let variance = centered.clone().square().mean_dim(1);
+            let wanted = centered / (variance + 1e-5).sqrt() * weight.clone().reshape([1, width])
                 + bias.clone().reshape([1, width]);
             let found = layer_norm(x, &weight, &bias, 1e-5);
             for (found, wanted) in values(found).iter().zip(values(wanted)) {

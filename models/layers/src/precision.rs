@@ -1,11 +1,11 @@
-//! In which number format weights are kept.
+//! Number formats of weights.
 //!
 //! Only the large matrices (linear layers and embedding tables) are kept in fewer bits; norms, biases, position
 //! embeddings and everything between the layers stay in `f32`, and so do softmax and the scores of attention.
 //!
-//! Where the numbers are computed depends on the device. The CPU backend stores `bf16` and `f16` tensors but converts
+//! The place of computation depends on the device. The CPU backend stores `bf16` and `f16` tensors but converts
 //! them whole on one thread for every product and rounds the result, and it keeps four-bit values in a byte each; so on
-//! the CPU low-precision matrices stay in memory of ours ([`crate::packed`]) and are widened to `f32` a tile at a time on
+//! the CPU low-precision matrices stay in memory of ours ([`crate::quantized_matrix`]) and are widened to `f32` a tile at a time on
 //! all cores. On a GPU `bf16` and `f16` matrices are tensors of that type, multiplied by activations rounded to it.
 
 use burn::tensor::{DType, Device};
@@ -34,11 +34,11 @@ pub const INT4_BLOCK: usize = 32;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{precision} is not available on this device: {reason}; available are {}", .available.join(", "))]
 pub struct PrecisionError {
-    /// What was asked for.
+    /// The requested precision.
     pub precision: Precision,
-    /// Why not.
+    /// The reason.
     pub reason: String,
-    /// What can be asked for.
+    /// The precisions that the device has.
     pub available: Vec<&'static str>,
 }
 
@@ -58,7 +58,7 @@ impl Precision {
         }
     }
 
-    /// What the parts of a network are kept in that lose most: eight bits instead of four, else the same.
+    /// Precision for the parts of a network that lose most: eight bits instead of four, else the same.
     #[must_use]
     pub fn delicate(self) -> Self {
         match self {

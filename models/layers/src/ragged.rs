@@ -4,7 +4,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 
 /// The rows of several sequences one after the other.
 ///
-/// What works row by row takes them as they are. Attention wants the same number of places for each sequence:
+/// Operations on rows take them as they are. Attention needs the same number of places for each sequence:
 /// [`Ragged::spread`] makes the places, [`Ragged::gather`] takes the rows back out of them. For sequences of
 /// one length, one sequence above all, both cost nothing.
 #[derive(Debug, Clone)]
@@ -64,7 +64,7 @@ impl Ragged {
         self.longest
     }
 
-    /// Whether the lengths differ, so that some places hold nothing of their own.
+    /// Whether the lengths differ, so that some places are padding.
     pub fn has_holes(&self) -> bool {
         self.moves.is_some()
     }

@@ -6,7 +6,7 @@ use burn::tensor::{FloatDType, Tensor};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the result could not be read back from the device: {reason}")]
 pub struct ReadBackError {
-    /// What the backend said.
+    /// Message of the backend.
     pub reason: String,
 }
 

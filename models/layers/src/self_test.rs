@@ -1,4 +1,4 @@
-//! Does this device compute? A few operations with answers known beforehand.
+//! Numerical self-test of a device: a few operations with known answers.
 //!
 //! Software Vulkan drivers have been seen to return a wrong 512×512 product with no error while
 //! small products and the softmax beside it were right, and a browser skips a shader that fails
@@ -21,7 +21,7 @@ pub struct Check {
     pub passed: bool,
 }
 
-/// What the self-test found on one device.
+/// Result of the self-test on one device.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct SelfTestReport {
     /// Every operation tried, in order.
@@ -34,7 +34,7 @@ impl SelfTestReport {
         !self.checks.is_empty() && self.checks.iter().all(|check| check.passed)
     }
 
-    /// In words, why the device must not be used; `None` if it may.
+    /// Reason why the device must not be used; `None` if it may.
     pub fn refusal(&self) -> Option<String> {
         if self.checks.is_empty() {
             return Some("the self-test did not run".to_owned());
@@ -280,7 +280,7 @@ mod tests {
 
     #[test]
     fn the_cpu_backend_passes() {
-        let report = crate::wait(self_test(&crate::device::cpu()));
+        let report = crate::block_on(self_test(&crate::device::cpu()));
         for check in &report.checks {
             println!("{:40} max error {:.2e}", check.name, check.max_error);
         }

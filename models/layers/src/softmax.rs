@@ -2,9 +2,13 @@
 
 use burn::tensor::{DType, Tensor, TensorData, activation};
 
-use crate::chunks::each_chunk;
+use crate::parallel::for_each_chunk;
 use crate::pointwise::{LANES, TASK, exp};
 use crate::precision::is_cpu;
+
+/// Added to a score that must not count. Large enough that its exponential is exactly zero in
+/// `f32` beside any real score, small enough that adding it never overflows.
+pub const MASK_VALUE: f32 = -1e30;
 
 /// Scores of some columns.
 pub(crate) struct Scores<'a> {
@@ -60,7 +64,7 @@ fn alone(part: Scores<'_>, heads: usize) -> Tensor<3> {
     // Nothing is copied unless something else reads the tensor too.
     let mut scores = part.scores.into_data();
     let values = scores.as_mut_slice::<f32>().unwrap_or_default();
-    each_chunk(
+    for_each_chunk(
         values,
         some * columns,
         #[inline(always)]
@@ -92,7 +96,7 @@ fn joined(parts: Vec<Scores<'_>>, heads: usize) -> Tensor<3> {
     let width: usize = sources.iter().map(|(columns, ..)| columns).sum();
     let mut all = vec![0.0; kv_heads * stacked * width];
     let some = (TASK / width.max(1)).max(1);
-    each_chunk(
+    for_each_chunk(
         &mut all,
         some * width,
         #[inline(always)]
@@ -121,13 +125,13 @@ fn joined(parts: Vec<Scores<'_>>, heads: usize) -> Tensor<3> {
     Tensor::from_data(TensorData::new(all, [kv_heads, stacked, width]), &device)
 }
 
-/// What is added to scores, in the memory of this process.
+/// Values added to scores, in the memory of this process.
 struct Bias {
     values: TensorData,
     /// Rows of scores of a head, and heads that share a part.
     rows: usize,
     sharing: usize,
-    /// Rows of a part: as many as of a head, or one for all.
+    /// Rows of a part: those of a head, or one for all.
     of_rows: usize,
 }
 
@@ -143,7 +147,7 @@ impl Bias {
         }
     }
 
-    /// What is added to row `at` of all.
+    /// Values added to row `at` of all rows.
     fn of(&self, at: usize, columns: usize) -> &[f32] {
         let (head, row) = (at / self.rows, at % self.rows);
         let row = row.min(self.of_rows.saturating_sub(1));
@@ -198,7 +202,6 @@ fn softmax_row(row: &mut [f32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attention::MASKED;
     use crate::pointwise::tests::{assert_near, noise, values};
 
     fn plain(scores: Tensor<3>) -> Scores<'static> {
@@ -211,7 +214,7 @@ mod tests {
         for [parts, rows, columns] in [[1, 1, 1], [2, 3, 7], [3, 5, 8], [2, 70, 333]] {
             let mut scores = noise(parts * rows * columns, 20.0);
             for x in scores.iter_mut().skip(1).step_by(5) {
-                *x += MASKED;
+                *x += MASK_VALUE;
             }
             let data = TensorData::new(scores, [parts, rows, columns]);
             let scores = Tensor::<3>::from_data(data, &device);

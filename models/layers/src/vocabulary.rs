@@ -3,17 +3,17 @@
 //! A vocabulary of 151,936 tokens in vectors of 2,048 takes 622 MB in `f16`, more than a buffer may hold on many
 //! devices (a browser guarantees 128 MiB). It is therefore kept in shards of whole rows. Embeddings come from the
 //! shard that has them; scores are computed shard by shard, and what leaves a shard is the largest score, the sum of
-//! the exponentials above it, and the few scores that were asked for.
+//! the exponentials above it, and the few scores that were queried.
 
 use burn::tensor::{Element, Tensor};
 use half::{bf16, f16};
 
+use crate::embedding::Embedding;
 use crate::error::CheckpointError;
 use crate::linear::Linear;
-use crate::packed::Packed;
 use crate::precision::{Precision, is_cpu};
+use crate::quantized_matrix::QuantizedMatrix;
 use crate::read_back::{ReadBackError, read_back};
-use crate::table::Table;
 use crate::weights::Weights;
 
 /// Scores computed at a time, so that many rows over a large vocabulary need not be in memory together.
@@ -29,16 +29,16 @@ pub struct Vocabulary {
 #[derive(Debug)]
 struct Shard {
     first: usize,
-    table: Table,
+    embedding: Embedding,
     head: Linear,
 }
 
-/// The natural logarithm of a token's probability is asked for.
+/// A query for the natural logarithm of a token's probability.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wanted {
-    /// Which hidden state.
+pub struct TokenQuery {
+    /// Row of the hidden state.
     pub row: usize,
-    /// Which token.
+    /// Id of the token.
     pub id: u32,
 }
 
@@ -53,7 +53,7 @@ impl Vocabulary {
         self.len == 0
     }
 
-    /// In how many shards it is kept.
+    /// Number of shards.
     pub fn shards(&self) -> usize {
         self.shards.len()
     }
@@ -61,12 +61,12 @@ impl Vocabulary {
     /// Embeddings of `ids`, each below [`Vocabulary::len`]: `[ids, width]`.
     pub fn select(&self, ids: &[u32]) -> Tensor<2> {
         if let [only] = self.shards.as_slice() {
-            return only.table.select(ids);
+            return only.embedding.select(ids);
         }
         let runs = self.runs(ids);
         Tensor::cat(
             runs.iter()
-                .map(|(shard, ids)| shard.table.select(ids))
+                .map(|(shard, ids)| shard.embedding.select(ids))
                 .collect(),
             0,
         )
@@ -101,7 +101,7 @@ impl Vocabulary {
         Tensor::cat(scores, 1)
     }
 
-    /// `ln p(id)` under the softmax over all tokens, for each of `wanted`, whose rows are rows of `hidden`
+    /// `ln p(id)` under the softmax over all tokens, for each of `queries`, whose rows are rows of `hidden`
     /// (`[rows, width]`) and whose ids are below [`Vocabulary::len`].
     ///
     /// Scores and sums are `f32` whatever the rows are kept in; the sums of the shards are joined in `f64`.
@@ -111,19 +111,19 @@ impl Vocabulary {
     pub async fn log_probs(
         &self,
         hidden: &Tensor<2>,
-        wanted: &[Wanted],
+        queries: &[TokenQuery],
     ) -> Result<Vec<f32>, ReadBackError> {
         let [rows, _] = hidden.dims();
         let largest = self.shards.iter().map(|shard| shard.head.outputs()).max();
         let each = (SCORES / largest.unwrap_or(1).max(1)).max(1);
-        let mut found = vec![f32::NAN; wanted.len()];
+        let mut found = vec![f32::NAN; queries.len()];
         for first in (0..rows).step_by(each) {
             let count = each.min(rows - first);
-            let asked: Vec<(usize, Wanted)> = wanted
+            let asked: Vec<(usize, TokenQuery)> = queries
                 .iter()
                 .copied()
                 .enumerate()
-                .filter(|(_, wanted)| (first..first + count).contains(&wanted.row))
+                .filter(|(_, query)| (first..first + count).contains(&query.row))
                 .collect();
             if asked.is_empty() {
                 continue;
@@ -131,7 +131,7 @@ impl Vocabulary {
             let some = hidden.clone().narrow(0, first, count);
             let mut sums = vec![Sum::default(); count];
             let mut scores = vec![0.0_f32; asked.len()];
-            // Everything is asked of the device before the first answer is awaited.
+            // All work is submitted to the device before the first result is awaited.
             let answers: Vec<_> = self
                 .shards
                 .iter()
@@ -150,9 +150,9 @@ impl Vocabulary {
                     }
                 }
             }
-            for ((place, wanted), score) in asked.iter().zip(scores) {
+            for ((place, query), score) in asked.iter().zip(scores) {
                 if let (Some(slot), Some(sum)) =
-                    (found.get_mut(*place), sums.get(wanted.row - first))
+                    (found.get_mut(*place), sums.get(query.row - first))
                 {
                     *slot = (f64::from(score) - sum.ln()) as f32;
                 }
@@ -163,13 +163,13 @@ impl Vocabulary {
 }
 
 impl Shard {
-    /// Per row the largest score, per row the sum of exponentials above it, then the scores asked for that lie in
+    /// Per row the largest score, per row the sum of exponentials above it, then the queried scores that lie in
     /// this shard, with their places in `asked`.
     fn ask(
         &self,
         hidden: &Tensor<2>,
         first_row: usize,
-        asked: &[(usize, Wanted)],
+        asked: &[(usize, TokenQuery)],
     ) -> (Tensor<1>, Vec<usize>) {
         let scores = self.head.forward(hidden.clone());
         let [rows, tokens] = scores.dims();
@@ -177,13 +177,13 @@ impl Shard {
         let sum = (scores.clone() - most.clone()).exp().sum_dim(1);
         let mut inside = Vec::new();
         let mut parts = vec![most.reshape([rows]), sum.reshape([rows])];
-        for (place, (_, wanted)) in asked.iter().enumerate() {
-            let Some(column) = (wanted.id as usize).checked_sub(self.first) else {
+        for (place, (_, query)) in asked.iter().enumerate() {
+            let Some(column) = (query.id as usize).checked_sub(self.first) else {
                 continue;
             };
             if column < tokens {
                 inside.push(place);
-                let row = scores.clone().narrow(0, wanted.row - first_row, 1);
+                let row = scores.clone().narrow(0, query.row - first_row, 1);
                 parts.push(row.narrow(1, column, 1).reshape([1]));
             }
         }
@@ -232,12 +232,12 @@ impl Weights<'_> {
         width: usize,
         shard_bytes: u64,
     ) -> Result<Vocabulary, CheckpointError> {
-        let tables = if is_cpu(self.device())
-            && let Some(mut packed) = Packed::with_capacity(self.precision(), rows, width)
+        let embeddings = if is_cpu(self.device())
+            && let Some(mut packed) = QuantizedMatrix::with_capacity(self.precision(), rows, width)
         {
             self.matrix_pieces(name, [rows, width], 1.0, |_, rows| packed.push_rows(rows))?;
             self.keep(packed.bytes());
-            vec![Table::packed(packed, self.device())]
+            vec![Embedding::quantized(packed, self.device())]
         } else {
             match self.precision() {
                 Precision::F16 => self.shards(name, rows, width, shard_bytes, f16::from_f32)?,
@@ -246,15 +246,15 @@ impl Weights<'_> {
             }
         };
         let mut first = 0;
-        let shards = tables
+        let shards = embeddings
             .into_iter()
-            .map(|table| {
+            .map(|embedding| {
                 let shard = Shard {
                     first,
-                    head: table.head(),
-                    table,
+                    head: embedding.head(),
+                    embedding,
                 };
-                first += shard.table.len();
+                first += shard.embedding.len();
                 shard
             })
             .collect();
@@ -268,15 +268,15 @@ impl Weights<'_> {
         width: usize,
         shard_bytes: u64,
         convert: impl Fn(f32) -> T,
-    ) -> Result<Vec<Table>, CheckpointError> {
+    ) -> Result<Vec<Embedding>, CheckpointError> {
         let row_bytes = (width.max(1) * T::dtype().size()) as u64;
         let each = usize::try_from(shard_bytes / row_bytes).unwrap_or(rows);
         let each = each.clamp(1, rows.max(1)) * width;
-        let mut tables = Vec::new();
+        let mut embeddings = Vec::new();
         let mut held: Vec<T> = Vec::with_capacity(each);
         let upload = |values: Vec<T>| {
             let count = values.len() / width.max(1);
-            Table::new(self.upload_as(values, [count, width], T::dtype()))
+            Embedding::new(self.upload_as(values, [count, width], T::dtype()))
         };
         self.matrix_pieces(name, [rows, width], 1.0, |_, mut piece| {
             while !piece.is_empty() {
@@ -284,7 +284,7 @@ impl Weights<'_> {
                 held.extend(now.iter().map(|&value| convert(value)));
                 piece = later;
                 if held.len() == each {
-                    tables.push(upload(std::mem::replace(
+                    embeddings.push(upload(std::mem::replace(
                         &mut held,
                         Vec::with_capacity(each),
                     )));
@@ -292,8 +292,8 @@ impl Weights<'_> {
             }
         })?;
         if !held.is_empty() {
-            tables.push(upload(held));
+            embeddings.push(upload(held));
         }
-        Ok(tables)
+        Ok(embeddings)
     }
 }

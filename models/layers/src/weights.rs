@@ -8,15 +8,15 @@ use burn::tensor::{DType, Device, Element, Tensor, TensorData};
 use half::{bf16, f16};
 
 use crate::checkpoint::Checkpoint;
+use crate::embedding::Embedding;
 use crate::error::CheckpointError;
 use crate::linear::Linear;
 use crate::norm::{LayerNorm, RmsNorm};
-use crate::packed::Packed;
 use crate::precision::{Precision, is_cpu};
-use crate::table::Table;
+use crate::quantized_matrix::QuantizedMatrix;
 use crate::transpose::transpose_into;
 
-/// Told how many bytes of how many have been read.
+/// Callback for bytes read so far and bytes in total.
 pub type Progress<'a> = &'a dyn Fn(u64, u64);
 
 /// Reads tensors onto a device and remembers which were taken.
@@ -24,7 +24,7 @@ pub type Progress<'a> = &'a dyn Fn(u64, u64);
 /// Names are given relative to a prefix, since the same network sits under different prefixes in
 /// different files. Shapes are given as the configuration implies them; a checkpoint that
 /// disagrees is refused with both shapes. Linear layers and tables are kept in the precision
-/// asked for ([`Weights::in_precision`]), everything else in `f32`.
+/// requested ([`Weights::in_precision`]), everything else in `f32`.
 #[derive(Debug, Clone)]
 pub struct Weights<'a> {
     shared: Rc<Shared<'a>>,
@@ -55,11 +55,11 @@ impl std::fmt::Debug for Shared<'_> {
 impl<'a> Weights<'a> {
     /// A reader for tensors whose names start with `prefix` (which may be empty), in `f32`.
     pub fn new(checkpoint: &'a Checkpoint, prefix: impl Into<String>, device: &'a Device) -> Self {
-        Self::telling(checkpoint, prefix, device, None)
+        Self::with_progress(checkpoint, prefix, device, None)
     }
 
-    /// The same, telling `progress` while it reads.
-    pub fn telling(
+    /// The same, reporting to `progress` while it reads.
+    pub fn with_progress(
         checkpoint: &'a Checkpoint,
         prefix: impl Into<String>,
         device: &'a Device,
@@ -101,7 +101,7 @@ impl<'a> Weights<'a> {
         }
     }
 
-    /// What layers and tables are kept in.
+    /// Precision of layers and embeddings.
     pub fn precision(&self) -> Precision {
         self.precision
     }
@@ -226,7 +226,8 @@ impl<'a> Weights<'a> {
     ) -> Result<Linear, CheckpointError> {
         if is_cpu(self.device()) {
             let width = parts.iter().map(|(_, outputs, _)| outputs).sum();
-            if let Some(mut packed) = Packed::with_capacity(self.precision, width, inputs) {
+            if let Some(mut packed) = QuantizedMatrix::with_capacity(self.precision, width, inputs)
+            {
                 for &(name, outputs, factor) in parts {
                     let name = format!("{name}.weight");
                     let push = |_, rows: &[f32]| packed.push_rows(rows);
@@ -234,7 +235,7 @@ impl<'a> Weights<'a> {
                 }
                 self.keep(packed.bytes());
                 let bias = self.biases(parts, bias)?;
-                return Ok(Linear::packed(packed, bias, self.device()));
+                return Ok(Linear::quantized(packed, bias, self.device()));
             }
         }
         let weight = match self.precision {
@@ -286,18 +287,22 @@ impl<'a> Weights<'a> {
     ///
     /// # Errors
     /// As [`Checkpoint::read_pieces`], and [`CheckpointError::OutOfRange`].
-    pub fn table(&self, parts: &[(&str, usize)], width: usize) -> Result<Table, CheckpointError> {
+    pub fn embedding(
+        &self,
+        parts: &[(&str, usize)],
+        width: usize,
+    ) -> Result<Embedding, CheckpointError> {
         let total: usize = parts.iter().map(|(_, rows)| rows).sum();
         if is_cpu(self.device())
-            && let Some(mut packed) = Packed::with_capacity(self.precision, total, width)
+            && let Some(mut packed) = QuantizedMatrix::with_capacity(self.precision, total, width)
         {
             for &(name, rows) in parts {
                 self.matrix_pieces(name, [rows, width], 1.0, |_, rows| packed.push_rows(rows))?;
             }
             self.keep(packed.bytes());
-            return Ok(Table::packed(packed, self.device()));
+            return Ok(Embedding::quantized(packed, self.device()));
         }
-        Ok(Table::new(match self.precision {
+        Ok(Embedding::new(match self.precision {
             Precision::F16 => self.stacked(parts, width, f16::from_f32)?,
             Precision::Bf16 => self.stacked(parts, width, bf16::from_f32)?,
             _ => self.stacked(parts, width, |value| value)?,
@@ -373,7 +378,7 @@ impl<'a> Weights<'a> {
     /// which `ignored` says yes (names relative to the prefix where they carry it).
     ///
     /// # Errors
-    /// [`CheckpointError::LeftOver`] with the names nobody asked for.
+    /// [`CheckpointError::LeftOver`] with the names of tensors that were not taken.
     pub fn finish(self, ignored: impl Fn(&str) -> bool) -> Result<(), CheckpointError> {
         let shared = &self.shared;
         let taken = shared.taken.borrow();

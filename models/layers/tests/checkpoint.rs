@@ -357,7 +357,7 @@ fn infinity_is_damage_and_a_large_weight_too_much_for_f16() {
         .unwrap();
 }
 
-/// What one reader takes, its copies in other precisions have taken too, and the bytes kept add up.
+/// Tensors taken by one reader count as taken for its copies in other precisions, and the bytes kept add up.
 #[test]
 fn precisions_share_one_list_of_what_was_taken() {
     let bytes = file(&[
@@ -370,7 +370,7 @@ fn precisions_share_one_list_of_what_was_taken() {
     let exact = Weights::new(&checkpoint, "", &device);
     let small = exact.in_precision(layers::Precision::Int8).unwrap();
     exact.linear("a", 3, 2, false).unwrap();
-    let table = small.table(&[("table", 4)], 3).unwrap();
+    let table = small.embedding(&[("table", 4)], 3).unwrap();
     assert_eq!(table.len(), 4);
     assert_eq!(exact.kept(), 24 + 4 * (3 + 4));
     small.finish(|_| false).unwrap();

@@ -299,6 +299,12 @@ pub enum AskError {
         /// Error of the template.
         reason: String,
     },
+    /// A file of the checkpoint that only answers need cannot be read.
+    #[error("{reason}; an answer needs what it says")]
+    Unreadable {
+        /// The file and the problem.
+        reason: String,
+    },
     /// An option is out of range.
     #[error("{option} is {value}; {wanted}")]
     BadOption {

@@ -35,6 +35,8 @@ pub struct Inspection {
     pub action_tokenizer: bool,
     /// Reason why a policy has no discrete mode.
     pub no_discrete: Option<String>,
+    /// Reason why it cannot answer questions, if its files are at fault; actions are not affected.
+    pub no_answers: Option<String>,
     /// Whether it predicts a depth map before it acts.
     pub depth_reasoning: bool,
     /// Euler steps of the flow.
@@ -138,16 +140,13 @@ pub fn inspect(files: &Files) -> Result<Inspection, LoadError> {
     let mut problems = Vec::new();
     let (config, described, layout) = describe(files, &bytes, &mut problems)?;
     let small = files.base().unwrap_or(files);
-    let checks = [
-        loader::check_supported(&config),
-        preprocessing::check(small, &config),
-    ];
-    problems.extend(
-        checks
-            .into_iter()
-            .filter_map(Result::err)
-            .map(|error| error.to_string()),
-    );
+    if let Err(error) = loader::check_supported(&config) {
+        problems.push(error.to_string());
+    }
+    let no_answers = preprocessing::check(small, &config).unwrap_or_else(|error| {
+        problems.push(error.to_string());
+        None
+    });
     let expected = tensors::expected(&config);
     let checkpoint = files
         .checkpoint()
@@ -182,6 +181,7 @@ pub fn inspect(files: &Files) -> Result<Inspection, LoadError> {
         modes: modes(&config, trained, no_tokens.is_none()),
         action_tokenizer: no_tokens.is_none(),
         no_discrete: no_tokens.filter(|_| config.kind == Kind::Policy),
+        no_answers,
         depth_reasoning: config.enable_depth_reasoning,
         flow_steps: config.flow_matching_num_steps,
         max_horizon: config.max_action_horizon,

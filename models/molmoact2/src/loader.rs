@@ -72,7 +72,7 @@ impl Network {
         check_supported(config)?;
         let prefix = find_prefix(checkpoint, config)?;
         check_tensors(checkpoint, &prefix, config)?;
-        let weights = Weights::telling(checkpoint, prefix, device, progress);
+        let weights = Weights::with_progress(checkpoint, prefix, device, progress);
         let kept = WeightsByUse::new(&weights, precision)?;
         let taps = vision::taps(&config.adapter, &config.vit)?;
         let network = Self {
@@ -273,7 +273,7 @@ fn load_connector(
 fn load_text(kept: &WeightsByUse, text: &TextConfig) -> Result<TextModel, LoadError> {
     let hidden = text.hidden_size;
     let weights = &kept.main;
-    let embedding = kept.delicate.table(
+    let embedding = kept.delicate.embedding(
         &[
             (EMBEDDING, text.vocab_size),
             (

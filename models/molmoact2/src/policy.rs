@@ -70,7 +70,7 @@ impl Policy {
         observation: &Observation<'_>,
         options: &ActOptions,
     ) -> Result<Action, ActError> {
-        layers::wait(self.act_async(observation, options))
+        layers::block_on(self.act_async(observation, options))
     }
 
     /// Like [`Policy::act`], and in discrete mode calls `on_tokens` after every action token with the FAST ids so
@@ -84,7 +84,7 @@ impl Policy {
         options: &ActOptions,
         on_tokens: &mut TokenCallback<'_>,
     ) -> Result<Action, ActError> {
-        layers::wait(self.answer(observation, options, on_tokens))
+        layers::block_on(self.answer(observation, options, on_tokens))
     }
 
     /// Answers an observation without blocking the thread on the device.
@@ -136,7 +136,7 @@ impl Policy {
         max_batch: usize,
         on_tokens: &mut BatchTokenCallback<'_>,
     ) -> Vec<Result<Action, ActError>> {
-        layers::wait(self.act_batch_async(requests, max_batch, on_tokens))
+        layers::block_on(self.act_batch_async(requests, max_batch, on_tokens))
     }
 
     /// Like [`Policy::act_batch_streaming`], without blocking the thread on the device.
@@ -163,6 +163,11 @@ impl Policy {
         self.chat.can_answer()
     }
 
+    /// Reason why it cannot answer questions, if its files are at fault; actions are not affected.
+    pub fn answering_fault(&self) -> Option<&str> {
+        self.chat.fault()
+    }
+
     /// Answers a question in text, as [`crate::Vlm::ask`] does.
     ///
     /// # Errors
@@ -181,7 +186,7 @@ impl Policy {
             chat: &self.chat,
             image_patch_id: self.model.config.image_patch_id,
         };
-        layers::wait(generator.answer(question, images, options, on_text))
+        layers::block_on(generator.answer(question, images, options, on_text))
     }
 
     /// Answers one batch in the order of its requests.

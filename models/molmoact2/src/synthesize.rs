@@ -8,10 +8,10 @@
 //! inputs so that activations keep their magnitude through the network. Memory use is a few megabytes.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use field_files::Limit;
+use field_files::{Limit, write_whole};
 use serde_json::{Value, json};
 
 use crate::checkpoint::config::Config;
@@ -130,7 +130,7 @@ pub fn synthesize(
         ("tokenizer_config.json", pretty(&tokenizer_config)),
     ] {
         let path = folder.join(name);
-        fs::write(&path, contents).map_err(io_error(&path))?;
+        write_whole(&path, |file| file.write_all(contents.as_bytes())).map_err(io_error(&path))?;
     }
     if config.enable_depth_reasoning {
         depth_decoder::write(&folder.join(::depth_decoder::FILE_NAME), &config)?;

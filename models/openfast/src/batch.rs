@@ -7,9 +7,9 @@ use crate::{DecodeError, EncodeError, Encoded, FastTokenizer, Shape};
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("chunk {index}: {source}")]
 pub struct BatchError<E> {
-    /// Which chunk, counted from 0.
+    /// Index of the chunk, from 0.
     pub index: usize,
-    /// What is wrong with it.
+    /// The problem with it.
     pub source: E,
 }
 
@@ -47,7 +47,7 @@ impl FastTokenizer {
         streams: &[Vec<u32>],
         shape: Shape,
     ) -> Result<Vec<f32>, BatchError<DecodeError>> {
-        // As much as is likely to be needed, within reason: what is asked for may not decode.
+        // The capacity that is likely to be needed, within reason: the streams may not decode.
         let values = shape.values().unwrap_or_default();
         let mut chunks = Vec::with_capacity(values.saturating_mul(streams.len()).min(1 << 22));
         for (index, ids) in streams.iter().enumerate() {

@@ -29,23 +29,23 @@ pub(crate) struct Bpe {
     bytes: [Option<u32>; 256],
     merges: Merges,
     tiling: Option<Tiling>,
-    /// Words that are tokens whatever the merges say.
+    /// Words that are tokens regardless of the merges.
     words: Option<HashMap<Box<[u8]>, u32>>,
     use_regex: bool,
     added: Vec<(Box<[u32]>, u32)>,
-    /// What the encoder must know of the first characters, which are the usual ones.
-    known: Box<[Known; KNOWN]>,
+    /// Classes and bytes of the first characters, which are the usual ones.
+    known: Box<[CharacterBytes; KNOWN_CHARACTERS]>,
 }
 
 /// Characters of at most two bytes.
-const KNOWN: usize = 0x800;
+const KNOWN_CHARACTERS: usize = 0x800;
 
 /// A character's class and those of its bytes that have tokens, in one number, because it is looked up
 /// for every coefficient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Known(u32);
+struct CharacterBytes(u32);
 
-impl Known {
+impl CharacterBytes {
     const CLASS: u32 = 0xFF00_0000;
 
     fn new(class: Class, bytes: &[u8]) -> Self {
@@ -61,7 +61,7 @@ impl Known {
         named.unwrap_or(Class::Other)
     }
 
-    /// How many of its bytes have tokens, and these bytes.
+    /// Number of its bytes that have tokens, and these bytes.
     #[inline]
     fn spelled(self) -> (usize, [u8; 2]) {
         let kept = self.0 >> 16 & 3;
@@ -135,13 +135,13 @@ impl Bpe {
             .added
             .iter()
             .map(|(content, id)| (content.chars().map(u32::from).collect::<Box<[u32]>>(), *id));
-        let mut known = Box::new([Known(0); KNOWN]);
+        let mut known = Box::new([CharacterBytes(0); KNOWN_CHARACTERS]);
         for (character, entry) in ('\0'..).zip(known.iter_mut()) {
             let mut buffer = [0; 4];
             let spelled = character.encode_utf8(&mut buffer).bytes();
             let has_token = |byte: &u8| bytes.get(usize::from(*byte)).copied().flatten().is_some();
             let kept: Vec<u8> = spelled.filter(has_token).collect();
-            *entry = Known::new(Class::of(character as u32), &kept);
+            *entry = CharacterBytes::new(Class::of(character as u32), &kept);
         }
         Ok(Self {
             bytes,

@@ -15,11 +15,11 @@ use crate::{LoadError, Shape};
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[non_exhaustive]
 pub struct ProcessorConfig {
-    /// What orthonormal coefficients are multiplied with before rounding.
+    /// Factor of the orthonormal coefficients before rounding.
     pub scale: f64,
     /// The coefficient that character 0 stands for.
     pub min_token: i32,
-    /// The vocabulary size asked for when fitting. The BPE may hold fewer ids.
+    /// The vocabulary size requested for the fit. The BPE may hold fewer ids.
     #[serde(default)]
     pub vocab_size: Option<u32>,
     /// The horizon of the chunks it was made for, where declared.
@@ -60,7 +60,7 @@ impl ProcessorConfig {
     }
 }
 
-/// What [`usable_scale`] takes, in words.
+/// Description of the range of [`usable_scale`].
 pub(crate) const SCALES: &str = "a positive number between 1e-30 and 3e38";
 
 /// Whether coefficients can be scaled with it. The encoder works in float32, so it must survive
@@ -138,7 +138,7 @@ struct AddedToken {
     normalized: bool,
 }
 
-/// What is left of `tokenizer.json` once it is known to be a FAST tokenizer.
+/// The relevant contents of a `tokenizer.json` that was checked to be a FAST tokenizer.
 #[derive(Debug)]
 pub(crate) struct Contents {
     pub(crate) vocab: HashMap<String, u32>,
@@ -195,7 +195,7 @@ impl Layout {
             },
         };
         match &layout.post_processor {
-            // The byte-level one only moves the borders of tokens in the text, which nobody reads.
+            // The byte-level one only moves the borders of tokens in the text, which are not used.
             Some(part) if part.kind != "ByteLevel" => {
                 return Err(not_fast("post_processor", &part.kind, "none or ByteLevel"));
             }

@@ -21,7 +21,7 @@ mod inverse;
 use std::f64::consts::FRAC_PI_2;
 
 use eight::{Eight, Eight32, Eight64, LANES};
-use forward::{Forward, Room};
+use forward::{Forward, Scratch};
 use inverse::Inverse;
 
 /// The basis for one horizon, `[horizon, horizon]`, frequency outer: weight times cosine.
@@ -73,8 +73,8 @@ pub(crate) struct Dct {
 /// Memory for transforming forward, to be reused.
 #[derive(Debug, Default)]
 pub(crate) struct Workspace {
-    exact: Room<Eight64>,
-    quick: Room<Eight32>,
+    exact: Scratch<Eight64>,
+    quick: Scratch<Eight32>,
 }
 
 impl Dct {
@@ -152,10 +152,10 @@ impl Dct {
         }
     }
 
-    /// How far scaled coefficients that are computed in float32 can be from exact ones, at most.
+    /// Upper bound of the error of scaled coefficients that are computed in float32.
     ///
-    /// A weight, a fold and the product with it are rounded, then every sum, of at most half as many as
-    /// there are samples; in the end the result and the scaled result, here and where it is computed
+    /// A weight, a fold and the product with it are rounded, then every sum, at most one for every two
+    /// samples; in the end the result and the scaled result, here and where it is computed
     /// exactly. Each of these is off by 2^-24 of a magnitude which the sum of the magnitudes of all
     /// products bounds: all samples, times the largest weight.
     fn quick_error(&self, scale: f32, largest: f32) -> f32 {
@@ -172,7 +172,7 @@ impl Dct {
     }
 }
 
-/// Where every eight columns begin, last ones first: see [`write`].
+/// First column of every group of eight, last group first: see [`write`].
 fn groups(dims: usize) -> impl Iterator<Item = usize> {
     (0..dims).step_by(LANES).rev()
 }

@@ -4,20 +4,20 @@ use crate::encode::largest_magnitude;
 use crate::utf8::Pending;
 use crate::{DecodeError, FastTokenizer, Shape};
 
-/// What the reference makes of a stream. See [`FastTokenizer::decode_as_reference`].
+/// The reference's decoding of a stream. See [`FastTokenizer::decode_as_reference`].
 #[derive(Debug, Clone, PartialEq)]
-pub struct AsReference {
+pub struct ReferenceDecode {
     /// The chunk, `[horizon, dims]` row-major, normalised.
     pub chunk: Vec<f32>,
     /// Whether the chunk is the reference's silent stand-in, all zeros.
     pub zeros: bool,
-    /// What [`FastTokenizer::decode`] would have said.
+    /// The error of [`FastTokenizer::decode`] for the same stream.
     pub fault: Option<DecodeError>,
 }
 
-/// What is known of a chunk before its stream has ended. See [`FastTokenizer::decode_partial`].
+/// A chunk decoded from the beginning of a stream. See [`FastTokenizer::decode_partial`].
 #[derive(Debug, Clone, PartialEq)]
-pub struct Partial {
+pub struct PartialChunk {
     /// The chunk so far, `[horizon, dims]` row-major, normalised.
     pub chunk: Vec<f32>,
     /// The quantised coefficients so far, `[horizon, dims]`, frequency outer; zero from `known` on.
@@ -102,12 +102,12 @@ impl FastTokenizer {
     ///
     /// # Errors
     /// When the beginning can no longer become the encoding of a chunk of this shape.
-    pub fn decode_partial(&self, ids: &[u32], shape: Shape) -> Result<Partial, DecodeError> {
+    pub fn decode_partial(&self, ids: &[u32], shape: Shape) -> Result<PartialChunk, DecodeError> {
         let want = shape.values().ok_or(DecodeError::BadShape(shape))?;
         let (mut coefficients, _) = self.read(ids, shape, want)?;
         let known = coefficients.len();
         coefficients.resize(want, 0);
-        Ok(Partial {
+        Ok(PartialChunk {
             chunk: self.inverse(&coefficients, shape),
             coefficients,
             known,
@@ -126,7 +126,7 @@ impl FastTokenizer {
         &self,
         ids: &[u32],
         shape: Shape,
-    ) -> Result<AsReference, DecodeError> {
+    ) -> Result<ReferenceDecode, DecodeError> {
         let want = shape.values().ok_or(DecodeError::BadShape(shape))?;
         let pieces = ids.iter().filter_map(|&id| self.inner.vocabulary.piece(id));
         let mut bytes = Vec::new();
@@ -147,7 +147,7 @@ impl FastTokenizer {
         if zeros {
             coefficients = vec![0; want];
         }
-        Ok(AsReference {
+        Ok(ReferenceDecode {
             chunk: self.inverse(&coefficients, shape),
             zeros,
             fault: self.coefficients(ids, shape).err(),

@@ -10,7 +10,7 @@ pub struct Encoded {
     /// The token ids.
     pub ids: Vec<u32>,
     /// The coefficients that the vocabulary could not express as wanted. Empty for most chunks.
-    pub lost: Vec<Lost>,
+    pub lost: Vec<LostCoefficient>,
 }
 
 impl Encoded {
@@ -20,7 +20,7 @@ impl Encoded {
         self.lost.iter().all(|lost| lost.kept.is_some())
     }
 
-    /// What the losses cost: the Euclidean norm, in normalised action units over the whole chunk,
+    /// Cost of the losses: the Euclidean norm, in normalized action units over the whole chunk,
     /// of the error added to plain rounding. `None` when the ids do not decode at all.
     #[must_use]
     pub fn lost_norm(&self, scale: f64) -> Option<f64> {
@@ -35,21 +35,21 @@ impl Encoded {
 
 /// A coefficient that the vocabulary could not express.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lost {
+pub struct LostCoefficient {
     /// Row of the coefficient (0 is the mean).
     pub frequency: usize,
     /// Column of the coefficient.
     pub dim: usize,
     /// The quantised coefficient, saturated to `i32`.
     pub wanted: i32,
-    /// What stands in its place; `None` when it was dropped, so that the stream is one short.
+    /// The coefficient in its place; `None` when it was dropped, so that the stream is one short.
     pub kept: Option<i32>,
 }
 
-/// What to do with a coefficient that the vocabulary cannot express.
+/// Treatment of a coefficient that the vocabulary cannot express.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Misfit {
-    /// What the reference does: raise to character 0 from below, drop otherwise.
+    /// As the reference does: raise to character 0 from below, drop otherwise.
     AsReference,
     /// Take the nearest expressible one.
     Nearest,
@@ -68,8 +68,8 @@ impl FastTokenizer {
     /// Encodes a chunk of normalised actions, `[horizon, dims]` row-major, to the same ids as the
     /// reference.
     ///
-    /// Where the vocabulary cannot express a coefficient, so does the reference: values below
-    /// `min_token` become `min_token`, others vanish. [`Encoded::lost`] says where that happened.
+    /// Coefficients that the vocabulary cannot express are treated as by the reference: values below
+    /// `min_token` become `min_token`, others vanish. [`Encoded::lost`] lists them.
     ///
     /// # Errors
     /// For a bad shape, for values that are not finite, and for coefficients that no Unicode
@@ -159,7 +159,7 @@ impl FastTokenizer {
             let kept = kept.map(|character| i64::from(character as u32));
             if kept != Some(offset) {
                 let kept = kept.and_then(|character| i32::try_from(character + min_token).ok());
-                lost.push(Lost {
+                lost.push(LostCoefficient {
                     frequency,
                     dim,
                     wanted,
@@ -178,13 +178,13 @@ impl FastTokenizer {
     ///
     /// # Errors
     /// For a bad shape and for values that are not finite.
-    pub fn quantise(&self, chunk: &[f32], shape: Shape) -> Result<Vec<f32>, EncodeError> {
-        let mut quantised = Vec::new();
-        self.scale(chunk, shape, &mut dct::Workspace::default(), &mut quantised)?;
-        for value in &mut quantised {
+    pub fn quantize(&self, chunk: &[f32], shape: Shape) -> Result<Vec<f32>, EncodeError> {
+        let mut quantized = Vec::new();
+        self.scale(chunk, shape, &mut dct::Workspace::default(), &mut quantized)?;
+        for value in &mut quantized {
             *value = round(*value);
         }
-        Ok(quantised)
+        Ok(quantized)
     }
 
     /// Writes the scaled coefficients before rounding to `scaled`.

@@ -1,4 +1,4 @@
-//! What can go wrong, with the figures a person needs to put it right.
+//! Errors, with the figures needed to correct them.
 
 use field_files::ReadError;
 use field_files::json::JsonError;
@@ -21,9 +21,9 @@ pub enum LoadError {
     BadConfig {
         /// The key.
         field: &'static str,
-        /// What the file says.
+        /// The value in the file.
         value: String,
-        /// What it may say.
+        /// The permitted range.
         want: &'static str,
     },
     /// `tokenizer.json` is not a tokenizer file.
@@ -32,11 +32,11 @@ pub enum LoadError {
     /// `tokenizer.json` is a tokenizer, but not a byte-level BPE as FAST uses.
     #[error("tokenizer.json: {part} is {found}; a FAST tokenizer has {want}")]
     NotFast {
-        /// Which part of the file.
+        /// The part of the file.
         part: &'static str,
-        /// What it holds.
+        /// Its content.
         found: String,
-        /// What FAST files hold there.
+        /// The content of FAST files there.
         want: &'static str,
     },
     /// A file of a model's checkpoint is missing or unreadable, is not what its name says, or is too large to be that.
@@ -47,13 +47,13 @@ pub enum LoadError {
     VlmJson {
         /// The file.
         file: &'static str,
-        /// Why.
+        /// The cause.
         source: JsonError,
     },
     /// A model's checkpoint does not say which of its ids stand for FAST's.
     #[error("the model's configuration gives no action tokens: {reason}")]
     NoVlmVocabulary {
-        /// What is missing or contradicts itself.
+        /// The missing or contradictory key.
         reason: String,
     },
 }
@@ -114,7 +114,7 @@ pub enum DecodeError {
         "token {position} is {id}, which the vocabulary does not have (its ids end below {vocabulary})"
     )]
     UnknownId {
-        /// Where in the stream.
+        /// Index in the stream, from 0.
         position: usize,
         /// The id.
         id: u32,
@@ -126,7 +126,7 @@ pub enum DecodeError {
         "token {position} is {id}, which no encoder emits (an alphabet entry outside the byte-level alphabet)"
     )]
     UnreachableId {
-        /// Where in the stream.
+        /// Index in the stream, from 0.
         position: usize,
         /// The id.
         id: u32,
@@ -134,7 +134,7 @@ pub enum DecodeError {
     /// A token that does not continue the character begun before it.
     #[error("token {position} ({id}) does not continue the character begun before it")]
     BrokenCharacter {
-        /// Where in the stream.
+        /// Index in the stream, from 0.
         position: usize,
         /// The id.
         id: u32,
@@ -167,7 +167,7 @@ pub enum DecodeError {
     },
 }
 
-/// The grammar cannot do what was asked.
+/// The grammar cannot be made or advanced.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GrammarError {
     /// A side is zero or too large.
@@ -189,7 +189,7 @@ pub enum GrammarError {
     },
 }
 
-/// What a folder holds, for whoever misses a file in it.
+/// Hint about the contents of a folder, for a missing file.
 fn if_missing(error: &ReadError, holds: &'static str) -> &'static str {
     if error.is_missing() { holds } else { "" }
 }

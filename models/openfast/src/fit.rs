@@ -46,18 +46,18 @@ pub struct Chunk<'a> {
     pub shape: Shape,
 }
 
-/// How to fit.
+/// Options of a fit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FitOptions {
-    /// What orthonormal coefficients are multiplied with before rounding: larger is finer and costs
+    /// Factor of the orthonormal coefficients before rounding: larger is finer and costs
     /// more tokens. The reference's default is 10.
     pub scale: f64,
-    /// How many ids to stop at. The reference's default is 1024.
+    /// Maximum number of ids. The reference's default is 1024.
     pub vocab_size: u32,
     /// Written to `processor_config.json`, so that decoding needs no shape. Every chunk must then
     /// have it.
     pub declared: Option<Shape>,
-    /// Which symbols are in the vocabulary whether or not they occur.
+    /// Symbols that are in the vocabulary whether or not they occur.
     pub alphabet: Alphabet,
 }
 
@@ -72,7 +72,7 @@ impl Default for FitOptions {
     }
 }
 
-/// What fitting is busy with.
+/// Phase of a fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// Transforming and quantising; counted in chunks.
@@ -83,7 +83,7 @@ pub enum Phase {
     Merges,
 }
 
-/// Where fitting stands.
+/// Progress of a fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
     /// The phase.
@@ -94,11 +94,11 @@ pub struct Progress {
     pub total: usize,
 }
 
-/// Quantised coefficients of all chunks.
-struct Quantised {
+/// Quantized coefficients of all chunks.
+struct Quantized {
     /// One after the other; whole numbers.
     values: Vec<f32>,
-    /// Where each chunk ends in `values`.
+    /// End of each chunk in `values`.
     ends: Vec<usize>,
     lowest: f32,
     highest: f32,
@@ -118,8 +118,8 @@ pub fn fit(
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Fitted, FitError> {
     check(chunks, options)?;
-    let quantised = transform(chunks, options.scale as f32, progress)?;
-    let (min_token, span) = range(&quantised, options)?;
+    let quantized = transform(chunks, options.scale as f32, progress)?;
+    let (min_token, span) = range(&quantized, options)?;
     let alphabet = options.alphabet.symbols(span);
     if options.alphabet == Alphabet::Complete && alphabet.len() > options.vocab_size as usize {
         return Err(FitError::AlphabetTooLarge {
@@ -138,7 +138,7 @@ pub fn fit(
     let bpe = |error: tokenizers::Error| FitError::Bpe(error.to_string());
     let byte_level = ByteLevel::new(false, true, true);
     let total = chunks.len();
-    let texts = quantised.texts(min_token).enumerate().map(|(done, text)| {
+    let texts = quantized.texts(min_token).enumerate().map(|(done, text)| {
         let phase = Phase::Words;
         progress(Progress { phase, done, total });
         text
@@ -213,8 +213,8 @@ fn transform(
     chunks: &[Chunk<'_>],
     scale: f32,
     progress: &(dyn Fn(Progress) + Sync),
-) -> Result<Quantised, FitError> {
-    let mut out = Quantised {
+) -> Result<Quantized, FitError> {
+    let mut out = Quantized {
         values: Vec::with_capacity(chunks.iter().map(|chunk| chunk.values.len()).sum()),
         ends: Vec::with_capacity(chunks.len()),
         lowest: f32::INFINITY,
@@ -248,8 +248,8 @@ fn transform(
 }
 
 /// The smallest coefficient, and how many characters lie between it and the largest.
-fn range(quantised: &Quantised, options: &FitOptions) -> Result<(i32, u32), FitError> {
-    let (lowest, highest) = (f64::from(quantised.lowest), f64::from(quantised.highest));
+fn range(quantized: &Quantized, options: &FitOptions) -> Result<(i32, u32), FitError> {
+    let (lowest, highest) = (f64::from(quantized.lowest), f64::from(quantized.highest));
     let span = highest - lowest;
     let reach = f64::from(char::MAX as u32);
     if span.is_nan() || span >= f64::from(CHARACTERS) || lowest.abs() > reach {
@@ -268,7 +268,7 @@ fn range(quantised: &Quantised, options: &FitOptions) -> Result<(i32, u32), FitE
     Ok((min_token, span))
 }
 
-impl Quantised {
+impl Quantized {
     /// One text per chunk: the character of each coefficient's distance from the smallest.
     fn texts(&self, min_token: i32) -> impl Iterator<Item = String> + Send + '_ {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());

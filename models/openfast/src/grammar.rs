@@ -1,4 +1,4 @@
-//! Which token may come next so that a stream still decodes.
+//! Grammar of decodable streams: the tokens that may come next.
 //!
 //! A stream is decodable when its tokens' coefficients add up to exactly `horizon * dims` and its
 //! bytes are whole characters. Looking at the next token alone is not enough: a vocabulary without
@@ -8,7 +8,7 @@
 //! lead into that set are allowed. It never dead-ends: from every allowed state some token is
 //! allowed, until the stream is complete.
 //!
-//! Ids of one [`Class`] are interchangeable here and there are a few dozen classes, so a step asks
+//! Ids of one [`Class`] are interchangeable here and there are a few dozen classes, so a step queries
 //! the table per class, not per id.
 
 use std::sync::Arc;
@@ -41,7 +41,7 @@ pub struct Grammar {
     reach: Arc<[u8]>,
     remaining: usize,
     state: Pending,
-    /// Which classes may come next; kept so that masking allocates nothing.
+    /// Whether each class may come next; kept so that masking allocates nothing.
     open: Vec<bool>,
 }
 

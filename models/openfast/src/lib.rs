@@ -5,9 +5,49 @@
 //! writes each whole number as the Unicode character of that number, frequency outer and dimension
 //! inner, and hands the text to a byte-level BPE (`bpe.rs`). Decoding walks back (`decode.rs`).
 //!
-//! The map:
+//! # Example
 //!
-//! - [`FastTokenizer`]: loads a tokenizer folder, knows what each id stands for.
+//! ```
+//! use openfast::{Alphabet, Chunk, FitOptions, Shape, fit};
+//!
+//! // Fifty chunks of eight time steps of two joints, normalized to -1..=1.
+//! let shape = Shape { horizon: 8, dims: 2 };
+//! let curve = |start: usize| (0..16).map(move |at| (0.2 * (start + at) as f32).sin());
+//! let recorded: Vec<Vec<f32>> = (0..50).map(|start| curve(start).collect()).collect();
+//! let chunks: Vec<Chunk<'_>> = recorded
+//!     .iter()
+//!     .map(|values| Chunk { values, shape })
+//!     .collect();
+//!
+//! // A tokenizer is fitted to them, with an alphabet in which no coefficient is missing.
+//! let options = FitOptions {
+//!     vocab_size: 256,
+//!     alphabet: Alphabet::Complete,
+//!     ..FitOptions::default()
+//! };
+//! let fitted = fit(&chunks, &options, &|_| ())?;
+//! let tokenizer = fitted.tokenizer();
+//!
+//! let chunk = &recorded[7];
+//! let encoded = tokenizer.encode(chunk, shape)?;
+//! assert!(encoded.lost.is_empty());
+//! assert!(encoded.ids.len() < chunk.len());
+//!
+//! let decoded = tokenizer.decode(&encoded.ids, shape)?;
+//! for (decoded, given) in decoded.iter().zip(chunk) {
+//!     assert!((decoded - given).abs() < 0.15);
+//! }
+//!
+//! // A stream that is not a whole chunk is an error, where the reference returns zeros.
+//! assert!(tokenizer.decode(&encoded.ids[1..], shape).is_err());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A published tokenizer is loaded from its folder instead: [`FastTokenizer::from_dir`].
+//!
+//! # The map
+//!
+//! - [`FastTokenizer`]: loads a tokenizer folder, has the meaning of every id.
 //! - [`FastTokenizer::encode`]: the reference's ids, and the coefficients it would have lost unsaid.
 //! - [`FastTokenizer::decode`]: strict; [`FastTokenizer::decode_as_reference`] is the reference
 //!   with its faults, for comparison; [`FastTokenizer::decode_partial`] draws half a stream.
@@ -26,7 +66,7 @@
 //! - `processor_config.json` has, at the top level, `scale`, `min_token`, `vocab_size`,
 //!   `time_horizon` and `action_dim` (null unless given to `fit`), and `processor_class`.
 //!   `min_token` is the smallest quantised coefficient of the fit data, a negative number;
-//!   the largest is not stored. `vocab_size` is what was asked for: BPE training stops early when no
+//!   the largest is not stored. `vocab_size` is the requested size: BPE training stops early when no
 //!   pair occurs twice, so the vocabulary can be smaller, and ids from there up to what a VLM
 //!   reserves decode to nothing.
 //! - `tokenizer.json` is a BPE without unknown token, normaliser or added tokens, with a `ByteLevel`
@@ -57,13 +97,13 @@
 //!   ([`FastTokenizer::token_len`] is `None`, strict decoding refuses them). A vocabulary spends
 //!   `max - min` ids on the alphabet whether used or not, so the range must stay well below
 //!   `vocab_size`.
-//! - Characters above 127 take two bytes, each with a token of its own that may merge with a
+//! - Characters above 127 take two bytes, each with its token, which may merge with a
 //!   neighbour's: tokens then end inside characters. Decoding and grammar keep track of that.
 //!
 //! [`Encoded::lost`] lists what was dropped or raised. [`FastTokenizer::encode_nearest`] takes the
 //! nearest expressible coefficient instead, for training targets that must decode.
 //!
-//! # What the reference does with bad input, and what this does
+//! # Bad input: the reference and this crate
 //!
 //! | input | reference | here |
 //! |---|---|---|
@@ -101,8 +141,8 @@ mod vocabulary;
 
 pub use batch::BatchError;
 pub use config::ProcessorConfig;
-pub use decode::{AsReference, Partial};
-pub use encode::{Encoded, Lost};
+pub use decode::{PartialChunk, ReferenceDecode};
+pub use encode::{Encoded, LostCoefficient};
 pub use error::{DecodeError, EncodeError, GrammarError, LoadError};
 #[cfg(not(target_arch = "wasm32"))]
 pub use fit::{Alphabet, Chunk, FitError, FitOptions, Fitted, Phase, Progress, fit};

@@ -7,7 +7,7 @@
 
 mod table;
 
-/// What the expression tells characters apart by.
+/// Character classes of the expression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
     /// `[^\s\p{L}\p{N}]`
@@ -37,7 +37,7 @@ impl Class {
 const SPACE: u32 = ' ' as u32;
 pub(crate) const APOSTROPHE: u32 = '\'' as u32;
 
-/// How many characters the first word of `text` has. None only where there is no text.
+/// Number of characters of the first word of `text`; zero only for empty text.
 #[inline]
 pub(crate) fn word_length(text: &[u32], class: impl Fn(u32) -> Class) -> usize {
     let Some(&first) = text.first() else { return 0 };
@@ -46,7 +46,7 @@ pub(crate) fn word_length(text: &[u32], class: impl Fn(u32) -> Class) -> usize {
     {
         return 1 + length;
     }
-    // How many characters from `from` on are of this class.
+    // Number of characters of this class from `from` on.
     let run = |from: usize, wanted: Class| {
         let rest = text.iter().skip(from);
         rest.take_while(|&&next| class(next) == wanted).count()
@@ -66,7 +66,7 @@ pub(crate) fn word_length(text: &[u32], class: impl Fn(u32) -> Class) -> usize {
     }
 }
 
-/// How many characters of `text`, which follows an apostrophe, belong to a contraction.
+/// Number of characters of `text`, which follows an apostrophe, that belong to a contraction.
 fn contraction(text: &[u32]) -> Option<usize> {
     let letter = |index: usize| text.get(index).copied().and_then(char::from_u32);
     match (letter(0)?, letter(1)) {

@@ -30,7 +30,7 @@ pub struct FastTokenizer {
     pub(crate) inner: Arc<Inner>,
 }
 
-/// How many horizons' transforms are kept, and how long the longest of them is: 8 MiB at most.
+/// Number of transforms that are kept, and the longest horizon among them: 8 MiB at most.
 const KEPT_TRANSFORMS: usize = 8;
 const KEPT_HORIZON: usize = 256;
 
@@ -105,7 +105,7 @@ impl FastTokenizer {
         })
     }
 
-    /// What `processor_config.json` says.
+    /// The contents of `processor_config.json`.
     #[must_use]
     pub fn config(&self) -> &ProcessorConfig {
         &self.inner.config
@@ -118,7 +118,7 @@ impl FastTokenizer {
         self.inner.vocabulary.len()
     }
 
-    /// How many coefficients begin in this id, or `None` when the id is unknown or no encoder
+    /// Number of coefficients that begin in this id, or `None` when the id is unknown or no encoder
     /// emits it. The lengths of a decodable stream add up to `horizon * dims`. An id that only
     /// continues a multi-byte character has length 0.
     #[must_use]
@@ -134,7 +134,7 @@ impl FastTokenizer {
             .is_ok_and(|character| self.inner.vocabulary.can_express(character))
     }
 
-    /// How many ids an encoder can emit. The others spend vocabulary and model capacity on nothing.
+    /// Number of ids that an encoder can emit. The others waste vocabulary and model capacity.
     #[must_use]
     pub fn reachable_ids(&self) -> usize {
         self.inner.vocabulary.class_indices().flatten().count()

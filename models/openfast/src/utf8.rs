@@ -1,10 +1,10 @@
-//! Where a byte stream stands inside a UTF-8 character.
+//! State of a byte stream inside a UTF-8 character.
 //!
 //! A FAST token stands for bytes, and byte-level BPE may end a token in the middle of a character.
 //! Whether a token may follow another therefore depends on what the bytes so far still owe; this
 //! automaton says so one byte at a time, with the same verdicts as `str::from_utf8`.
 
-/// What the bytes read so far still owe before the current character is whole.
+/// The bytes that are missing to complete the current character.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub(crate) enum Pending {
@@ -85,7 +85,7 @@ impl Pending {
     }
 }
 
-/// How many characters begin in `bytes` (continuation bytes belong to one that began earlier).
+/// Number of characters that begin in `bytes` (continuation bytes belong to one that began earlier).
 pub(crate) fn characters_begun(bytes: &[u8]) -> usize {
     bytes.iter().filter(|&&byte| byte & 0xC0 != 0x80).count()
 }

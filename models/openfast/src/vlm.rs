@@ -28,7 +28,7 @@ mod tests;
 const CONFIG_FILE: &str = "config.json";
 const TOKENIZER_FILE: &str = "tokenizer.json";
 
-/// Where a model's vocabulary has the FAST ids, and what stands around a span of them.
+/// Mapping of FAST ids to a model's vocabulary, with the tokens around a span of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VlmVocabulary {
     first: u32,
@@ -36,7 +36,7 @@ pub struct VlmVocabulary {
     direction: Direction,
     start: Option<u32>,
     end: Option<u32>,
-    /// What a model writes after the end token, and stops.
+    /// The token that ends an answer after the end token.
     end_of_text: Option<u32>,
 }
 
@@ -52,7 +52,7 @@ pub enum VlmError {
     /// A FAST id beyond those that the model reserves.
     #[error("token {position} is FAST id {id}, but the model has only {count} action tokens")]
     NoActionToken {
-        /// Where in the stream.
+        /// Index in the stream, from 0.
         position: usize,
         /// The FAST id.
         id: u32,
@@ -64,7 +64,7 @@ pub enum VlmError {
         "token {position} is id {id} of the model, which is no action token; an answer is action tokens alone, or those between one start and one end token (and the end of text after it)"
     )]
     Unexpected {
-        /// Where in the stream.
+        /// Index in the stream, from 0.
         position: usize,
         /// The model's id.
         id: u32,

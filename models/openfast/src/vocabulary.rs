@@ -1,4 +1,4 @@
-//! What every id stands for, in bytes.
+//! The bytes of every id.
 //!
 //! A byte-level BPE writes each byte as one printable symbol. The reference's `fit` seeds the
 //! alphabet with the *raw* characters 0..=max-min instead of those symbols. Where the two agree
@@ -22,7 +22,7 @@ pub(crate) struct Piece {
     pub(crate) class: Option<u16>,
 }
 
-/// What the grammar needs to know of an id; a vocabulary has a few dozen different ones.
+/// Properties of an id that the grammar needs; a vocabulary has a few dozen different ones.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Class {
     /// Characters, that is coefficients, that begin in it.
@@ -47,14 +47,14 @@ impl Class {
     }
 }
 
-/// Where an id's characters are, so that decoding most ids is copying.
+/// Location of an id's characters, so that decoding most ids is copying.
 #[derive(Debug, Clone, Copy, Default)]
-struct Whole {
+struct CharacterRange {
     start: usize,
     len: usize,
 }
 
-impl Whole {
+impl CharacterRange {
     fn of(piece: &Piece, characters: &mut Vec<u32>) -> Option<Self> {
         piece.class?;
         let text = std::str::from_utf8(&piece.bytes).ok()?;
@@ -70,17 +70,17 @@ impl Whole {
 pub(crate) struct Vocabulary {
     pieces: Vec<Option<Piece>>,
     /// By id; empty where it is not whole characters.
-    wholes: Vec<Whole>,
-    /// What the wholes are pieces of.
+    wholes: Vec<CharacterRange>,
+    /// The characters that the ranges refer to.
     characters: Vec<u32>,
     classes: Vec<Class>,
     /// The class of every id, side by side for masking.
     class_of: Vec<Option<u16>>,
-    /// Which bytes have a symbol of their own; what has none is dropped by the encoder.
+    /// Whether each byte has a symbol; the encoder drops bytes without one.
     bytes: [bool; 256],
     /// Lowest and highest expressible character of the basic plane.
     expressible: Option<(u32, u32)>,
-    /// Which of the first characters are expressible; these are the usual ones.
+    /// Whether each of the first characters is expressible; these are the usual ones.
     plain: Box<[bool]>,
     /// The longest range of these that the encoder can write.
     plain_range: Range<u32>,
@@ -149,7 +149,7 @@ impl Vocabulary {
         let mut characters = Vec::new();
         let wholes = pieces
             .iter()
-            .map(|piece| Whole::of(piece.as_ref()?, &mut characters));
+            .map(|piece| CharacterRange::of(piece.as_ref()?, &mut characters));
         let wholes = wholes.map(Option::unwrap_or_default).collect();
         let class_of = pieces.iter().map(|piece| piece.as_ref()?.class).collect();
         let mut vocabulary = Self {

@@ -8,8 +8,8 @@ use std::sync::Mutex;
 
 use common::{goldens, sweep_chunk};
 use openfast::{
-    Alphabet, Chunk, EncodeError, FastTokenizer, FitError, FitOptions, Fitted, Lost, Phase, Shape,
-    fit,
+    Alphabet, Chunk, EncodeError, FastTokenizer, FitError, FitOptions, Fitted, LostCoefficient,
+    Phase, Shape, fit,
 };
 use serde::Deserialize;
 
@@ -133,7 +133,7 @@ fn what_was_saved_loads_and_encodes_alike() {
     }
 }
 
-/// What the complete alphabet is for: unseen chunks lose nothing inside the range, and no id is wasted.
+/// Purpose of the complete alphabet: unseen chunks lose nothing inside the range, and no id is wasted.
 #[test]
 fn a_complete_alphabet_has_no_holes_and_wastes_no_id() {
     let mut lossless = [0, 0];
@@ -154,7 +154,7 @@ fn a_complete_alphabet_has_no_holes_and_wastes_no_id() {
                 let encoded = fitted.tokenizer().encode(&chunk, case.shape()).unwrap();
                 *lossless += usize::from(encoded.lost.is_empty());
                 let complete = std::ptr::eq(fitted, &fits[1]);
-                let inside = |lost: &Lost| (low..=high).contains(&lost.wanted);
+                let inside = |lost: &LostCoefficient| (low..=high).contains(&lost.wanted);
                 assert!(!complete || !encoded.lost.iter().any(inside));
                 *tokens += encoded.ids.len();
             }

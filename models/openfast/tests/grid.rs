@@ -151,7 +151,7 @@ struct FactsFile {
     facts: Vec<Facts>,
 }
 
-/// What the reference's tokenizer answered when asked character by character and id by id.
+/// Answers of the reference's tokenizer, character by character and id by id.
 #[derive(Debug, Deserialize)]
 struct Facts {
     tokenizer: String,

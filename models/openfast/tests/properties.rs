@@ -1,4 +1,4 @@
-//! What must hold for any input, on tokenizers fitted by the reference.
+//! Properties of any input, on tokenizers fitted by the reference.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
@@ -149,7 +149,7 @@ proptest! {
         let encoded = tokenizer.encode_nearest(&chunk, shape).unwrap();
         prop_assert!(encoded.decodes());
         let back = tokenizer.coefficients(&encoded.ids, shape).unwrap();
-        let wanted = tokenizer.quantise(&chunk, shape).unwrap();
+        let wanted = tokenizer.quantize(&chunk, shape).unwrap();
         let mut lost = encoded.lost.iter();
         let mut cost = 0.0;
         for (index, (&got, &want)) in back.iter().zip(&wanted).enumerate() {

@@ -1,17 +1,17 @@
-//! What the model has read, and what can be asked about it.
+//! The context that the model has read, and queries about it.
 
 use burn::tensor::Tensor;
-use layers::Wanted;
+use layers::TokenQuery;
 
-use crate::vision_tower::Seen;
+use crate::vision_tower::VisionTokens;
 
-/// What the model has read so far: keys and values of every layer, and where the next token stands.
+/// The context read so far: keys and values of every layer, and the position of the next token.
 ///
-/// A clone shares the tensors and costs next to nothing; reading on in one of the two leaves the other as it is.
+/// A clone shares the tensors and costs next to nothing; extending one of the two leaves the other as it is.
 #[derive(Debug, Clone, Default)]
 pub struct Context {
     pub(crate) past: Past,
-    /// Where the next token of text stands.
+    /// M-RoPE position of the next text token.
     pub(crate) next: u32,
 }
 
@@ -21,11 +21,11 @@ impl Context {
         self.past.tokens()
     }
 
-    /// This place in the sequence, to which a [`Tail`] can be attached later, when more has been read.
-    pub fn mark(&self) -> Mark {
-        Mark {
+    /// The current position, to which a [`Suffix`] can be attached later, when more has been read.
+    pub fn position(&self) -> ContextPosition {
+        ContextPosition {
             tokens: self.tokens(),
-            next: self.next,
+            next_position: self.next,
         }
     }
 
@@ -79,47 +79,47 @@ impl Past {
     }
 }
 
-/// A place in a sequence.
+/// A position in a context.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Mark {
+pub struct ContextPosition {
     /// Tokens before it.
     pub tokens: usize,
-    /// Where a token of text stands that follows here. Not `tokens`: a picture takes fewer places than tokens.
-    pub next: u32,
+    /// M-RoPE position of a text token that follows here. Not `tokens`: an image takes fewer positions than tokens.
+    pub next_position: u32,
 }
 
-/// Something to read.
+/// A segment of the input.
 #[derive(Debug, Clone, Copy)]
-pub enum Piece<'a> {
+pub enum Segment<'a> {
     /// Tokens of text.
     Text(&'a [u32]),
-    /// One temporal block.
-    Picture {
-        /// What the vision tower made of it and perhaps others.
-        seen: &'a Seen,
-        /// Which of them, from 0.
+    /// The tokens of one temporal block.
+    VisionBlock {
+        /// Output of the vision tower for this block and perhaps others.
+        tokens: &'a VisionTokens,
+        /// Index of the block in it, from 0.
         block: usize,
     },
 }
 
-/// A text after a place in a context, and what is asked about it. The text does not become a part of the context.
+/// A text that follows a position in a context, and the queries about it. The text does not become a part of the context.
 #[derive(Debug, Clone, Copy)]
-pub struct Tail<'a> {
-    /// Where it follows. It sees what lies before this place, and itself.
-    pub from: Mark,
+pub struct Suffix<'a> {
+    /// Position that it follows. It attends to everything before this position, and to itself.
+    pub position: ContextPosition,
     /// Its tokens, at least one.
     pub ids: &'a [u32],
-    /// Probabilities of what may follow its tokens; rows count from 0 within the tail.
-    pub wanted: &'a [Wanted],
+    /// Tokens whose probabilities are computed; rows count from 0 within the suffix.
+    pub queries: &'a [TokenQuery],
 }
 
-/// A [`Tail`] of a sequence that is read in the same pass.
+/// A [`Suffix`] of a sequence that is read in the same pass.
 #[derive(Debug, Clone, Copy)]
-pub struct PackedTail<'a> {
-    /// It follows this many of the pieces.
-    pub after_pieces: usize,
+pub struct PackedSuffix<'a> {
+    /// Number of segments that it follows.
+    pub after_segments: usize,
     /// Its tokens, at least one.
     pub ids: &'a [u32],
-    /// As in [`Tail::wanted`].
-    pub wanted: &'a [Wanted],
+    /// As in [`Suffix::queries`].
+    pub queries: &'a [TokenQuery],
 }

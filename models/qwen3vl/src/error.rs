@@ -1,49 +1,23 @@
-//! What can be wrong with a model's files, and with what it is asked.
+//! Errors of a model's files and of its input.
 
-use field_files::json::JsonError;
 use layers::FileError;
 
-/// Why a model could not be loaded.
+/// A model could not be loaded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
     /// A file of the model is missing or unreadable.
     #[error("{}{}", .0, what_belongs(.0))]
     File(#[from] layers::FileError),
-    /// A file is not JSON, or a value in it has the wrong type or is missing.
-    #[error("{file} cannot be used: {place}{reason}")]
-    BadFile {
-        /// Name of the file.
-        file: &'static str,
-        /// The part of the file, such as `text_config: `, or nothing.
-        place: String,
-        /// What is wrong there.
-        reason: String,
-    },
-    /// A value is well-formed but impossible, or contradicts another one.
-    #[error("{file}: {key} {problem}")]
-    BadValue {
-        /// Name of the file.
-        file: &'static str,
-        /// The key, with the section it is in.
-        key: String,
-        /// What is wrong with its value.
-        problem: String,
-    },
-    /// The checkpoint asks for something that this network does not do.
-    #[error("this checkpoint has {what}: {why}")]
-    Unsupported {
-        /// Key and value.
-        what: String,
-        /// Why it is refused.
-        why: String,
-    },
+    /// A settings file cannot be used.
+    #[error(transparent)]
+    Config(#[from] layers::ConfigError),
     /// The weights.
     #[error(transparent)]
     Checkpoint(#[from] layers::CheckpointError),
 }
 
-/// Why a question could not be answered.
+/// The input could not be processed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ScoreError {
@@ -53,9 +27,9 @@ pub enum ScoreError {
     /// A frame that cannot be used.
     #[error("frame {index}: {source}")]
     Frame {
-        /// Which one, from 0.
+        /// Its index, from 0.
         index: usize,
-        /// What is wrong with it.
+        /// The problem with it.
         source: vision::ImageError,
     },
     /// Frames of one video differ in size.
@@ -64,7 +38,7 @@ pub enum ScoreError {
          have one size"
     )]
     UnevenFrames {
-        /// Which one, from 0.
+        /// Its index, from 0.
         index: usize,
         /// Its width.
         width: usize,
@@ -82,7 +56,7 @@ pub enum ScoreError {
         width: usize,
         /// Rows.
         height: usize,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
     /// Pixels that do not fill the grid they come with.
@@ -100,20 +74,20 @@ pub enum ScoreError {
     /// A frame rate or time that cannot be written.
     #[error("{what} is {value}; a finite number {range} is needed")]
     BadTime {
-        /// What it is.
+        /// The quantity.
         what: &'static str,
         /// Its value.
         value: f64,
-        /// What it must be.
+        /// The permitted range.
         range: &'static str,
     },
     /// The tokenizer failed.
     #[error("the text could not be tokenised: {reason}")]
     Tokenizer {
-        /// What the tokenizer said.
+        /// Message of the tokenizer.
         reason: String,
     },
-    /// A text that comes from outside holds a token with a meaning of its own.
+    /// Text from outside contains a special token.
     #[error(
         "the text contains {token:?}, which has a meaning of its own in the prompt; leave it out"
     )]
@@ -121,7 +95,7 @@ pub enum ScoreError {
         /// The token as text.
         token: String,
     },
-    /// An id the model has no token for.
+    /// An id outside the vocabulary.
     #[error("token id {id} is not below the vocabulary's {vocab_size}")]
     UnknownToken {
         /// The id.
@@ -129,34 +103,34 @@ pub enum ScoreError {
         /// Number of tokens.
         vocab_size: usize,
     },
-    /// A token that stands for an image stands in a text.
+    /// A placeholder token for images or videos in a text.
     #[error("token id {id} stands for a picture; pictures come as pieces of their own")]
     VisualTokenInText {
         /// The id.
         id: u32,
     },
-    /// A block that was not seen.
+    /// A block that was not encoded.
     #[error("block {block} was asked for, of {blocks} that were seen")]
     NoSuchBlock {
-        /// Which one, from 0.
+        /// Its index, from 0.
         block: usize,
-        /// How many there are.
+        /// Number of encoded blocks.
         blocks: usize,
     },
-    /// A mark that lies beyond what the context holds.
+    /// A position beyond the end of the context.
     #[error("the tail starts after {tokens} tokens, but the context holds {held}")]
-    NoSuchMark {
-        /// Tokens before the tail.
+    NoSuchPosition {
+        /// Tokens before the suffix.
         tokens: usize,
-        /// Tokens held.
+        /// Tokens in the context.
         held: usize,
     },
-    /// A tail of which nothing is asked, or a row that it does not have.
+    /// An empty suffix, or a row outside of it.
     #[error("row {row} of a tail of {tokens} tokens was asked for")]
     NoSuchRow {
-        /// Which one, from 0.
+        /// Its index, from 0.
         row: usize,
-        /// Tokens of the tail.
+        /// Tokens of the suffix.
         tokens: usize,
     },
     /// The sequence does not fit the model's positions.
@@ -169,18 +143,24 @@ pub enum ScoreError {
         /// Positions there are.
         max: usize,
     },
-    /// A question about images to a checkpoint that says nothing of them.
+    /// Images for a checkpoint that does not define how they are resized.
     #[error(
         "this checkpoint does not say how single images are resized; add its preprocessor_config.json to the folder"
     )]
     NoImages,
+    /// A file of the checkpoint that only some questions need cannot be used.
+    #[error("{reason}; the question needs what it says")]
+    Settings {
+        /// The file, and what is wrong with it.
+        reason: String,
+    },
     /// An answer to nothing.
     #[error("there is nothing to answer: the prompt has no tokens")]
     EmptyPrompt,
-    /// A result that is no number.
+    /// A result that is NaN or infinite.
     #[error("{what} is not a finite number")]
     NotFinite {
-        /// What it is.
+        /// The quantity.
         what: &'static str,
     },
     /// A result could not be fetched.
@@ -188,50 +168,12 @@ pub enum ScoreError {
     ReadBack(#[from] layers::ReadBackError),
 }
 
-/// What a folder holds, for whoever misses a file in it.
+/// Hint about the contents of a model folder, for a missing file.
 fn what_belongs(error: &FileError) -> &'static str {
     match error {
         FileError::Missing { .. } => {
             "; a model folder holds config.json, tokenizer.json, video_preprocessor_config.json and safetensors files"
         }
         FileError::Read(_) => "",
-    }
-}
-
-/// A [`LoadError::BadValue`].
-pub(crate) fn bad_value(
-    file: &'static str,
-    key: impl Into<String>,
-    problem: impl Into<String>,
-) -> LoadError {
-    LoadError::BadValue {
-        file,
-        key: key.into(),
-        problem: problem.into(),
-    }
-}
-
-/// A [`LoadError::Unsupported`].
-pub(crate) fn unsupported(what: impl Into<String>, why: impl Into<String>) -> LoadError {
-    LoadError::Unsupported {
-        what: what.into(),
-        why: why.into(),
-    }
-}
-
-/// Reads `bytes` as JSON of the type `T`.
-pub(crate) fn parse_json<T: serde::de::DeserializeOwned>(
-    file: &'static str,
-    bytes: &[u8],
-) -> Result<T, LoadError> {
-    field_files::json::parse(bytes).map_err(|error| bad_json(file, String::new(), &error))
-}
-
-/// A [`LoadError::BadFile`] of what [`field_files::json`] found in the part `place` of a file.
-pub(crate) fn bad_json(file: &'static str, place: String, error: &JsonError) -> LoadError {
-    LoadError::BadFile {
-        file,
-        place,
-        reason: error.to_string(),
     }
 }

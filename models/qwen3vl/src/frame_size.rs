@@ -2,7 +2,7 @@
 
 use crate::error::ScoreError;
 
-/// Pixels of a frame.
+/// Size of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FrameSize {
     /// Pixels per row.
@@ -11,7 +11,7 @@ pub struct FrameSize {
     pub height: usize,
 }
 
-/// What bounds the size of a video, in pixels of all its frames together.
+/// Bounds on the size of a video [pixels of all its frames together].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PixelBudget {
     /// `size.shortest_edge` of the processor's file.
@@ -20,7 +20,7 @@ pub struct PixelBudget {
     pub most: usize,
 }
 
-/// How the frames of an odd video are counted against the budget.
+/// Counting of an odd number of frames against the budget.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum OddFrames {
     /// Half the frames, rounded half to even, twice: transformers 4.57, which the published scores come from. Only
@@ -111,7 +111,7 @@ pub fn smart_resize(
     clippy::cast_sign_loss,
     reason = "counts of pixels are far below 2^53 and not negative"
 )]
-pub fn smart_resize_still(
+pub fn smart_resize_image(
     size: FrameSize,
     factor: usize,
     budget: PixelBudget,

@@ -1,88 +1,89 @@
-//! Writing an answer token by token, the likeliest one each time.
+//! Greedy generation, token by token.
 
 use std::ops::ControlFlow;
 
 use burn::tensor::Tensor;
 use layers::read_back;
 
-use crate::context::{Context, Piece};
+use crate::context::{Context, Segment};
 use crate::error::ScoreError;
 use crate::model::Qwen3Vl;
 use crate::network::Network;
 use crate::sequence::Sequence;
 use crate::stage::unwatched;
-use crate::text_model::{Needed, Rows};
+use crate::text_model::{HiddenRows, Rows};
 
-/// Why an answer ends.
+/// Reason for the end of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
-    /// The model ended it.
+pub enum StopReason {
+    /// The model generated a stop token.
     EndOfText,
-    /// It has as many tokens as were allowed.
+    /// The maximum number of tokens was reached.
     MaxTokens,
-    /// Whoever was told of it has seen enough.
+    /// The caller stopped the generation.
     Stopped,
 }
 
-/// Told each token as it is chosen; may ask to stop.
-pub type Told<'a> = dyn FnMut(u32) -> ControlFlow<()> + 'a;
+/// Called with each token as it is chosen; a break ends the answer.
+pub type OnToken<'a> = dyn FnMut(u32) -> ControlFlow<()> + 'a;
 
 /// An answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Written {
+pub struct Generated {
     /// Its tokens, without the one that ended it.
     pub ids: Vec<u32>,
-    /// In words, special tokens left out.
+    /// Its text, special tokens left out.
     pub text: String,
-    /// Why it ends.
-    pub ended: Ended,
+    /// Reason for its end.
+    pub stop_reason: StopReason,
 }
 
 impl Qwen3Vl {
-    /// Reads `prompt` after what `context` holds and continues it with at most `most` tokens.
+    /// Reads `prompt` after what `context` holds and continues it with at most `max_tokens` tokens.
     ///
     /// The context is taken: a clone of it costs next to nothing and stays as it is.
     ///
     /// # Errors
-    /// [`ScoreError::EmptyPrompt`], and as [`Network::append`] and [`Network::log_probs`].
-    pub async fn write(
+    /// [`ScoreError::EmptyPrompt`], and as [`Qwen3Vl::stop_tokens`], [`Network::append`] and [`Network::log_probs`].
+    pub async fn generate(
         &self,
         mut context: Context,
         prompt: &[u32],
-        most: usize,
-        told: &mut Told<'_>,
-    ) -> Result<Written, ScoreError> {
+        max_tokens: usize,
+        on_token: &mut OnToken<'_>,
+    ) -> Result<Generated, ScoreError> {
         let network = self.network();
+        let stop_tokens = self.stop_tokens()?;
         let (&last, before) = prompt.split_last().ok_or(ScoreError::EmptyPrompt)?;
-        network.append(&mut context, &[Piece::Text(before)])?;
+        network.append(&mut context, &[Segment::Text(before)])?;
         let mut ids = Vec::new();
-        let mut ended = Ended::MaxTokens;
+        let mut stop_reason = StopReason::MaxTokens;
         let mut next = last;
-        while ids.len() < most {
+        while ids.len() < max_tokens {
             let scores = read_back(network.step(&mut context, next)?).await?;
             next = likeliest(&scores).ok_or(ScoreError::NotFinite {
                 what: "every score of the language model",
             })?;
-            if self.ends().contains(&next) {
-                ended = Ended::EndOfText;
+            if stop_tokens.contains(&next) {
+                stop_reason = StopReason::EndOfText;
                 break;
             }
             ids.push(next);
-            if told(next).is_break() {
-                ended = Ended::Stopped;
+            if on_token(next).is_break() {
+                stop_reason = StopReason::Stopped;
                 break;
             }
         }
-        Ok(Written {
-            text: self.words().decode(&ids)?,
+        Ok(Generated {
+            text: self.tokenizer().decode(&ids)?,
             ids,
-            ended,
+            stop_reason,
         })
     }
 }
 
 impl Network {
-    /// Reads one token into `context` and gives the scores of what may follow, `[1, tokens]`.
+    /// Reads one token into `context` and returns the logits of the next token, `[1, tokens]`.
     fn step(&self, context: &mut Context, id: u32) -> Result<Tensor<2>, ScoreError> {
         let mut sequence = Sequence::from(context.next);
         sequence.push_written(self, id)?;
@@ -91,13 +92,15 @@ impl Network {
         let rows = Rows {
             x: joined.x,
             deepstack: joined.deepstack,
-            rotary: self.text.rotation.rotary(&sequence.places, &self.device),
+            rotary: self.text.rotation.rotary(&sequence.positions, &self.device),
             past: &context.past,
             past_len,
             past_bias: None,
             own_bias: None,
         };
-        let read = self.text.forward(rows, &Needed::Some(vec![0]), &unwatched);
+        let read = self
+            .text
+            .forward(rows, &HiddenRows::Some(vec![0]), &unwatched);
         let hidden = read.hidden.ok_or(ScoreError::EmptyPrompt)?;
         context.past.extend(read.own);
         context.next = sequence.next;
@@ -105,7 +108,7 @@ impl Network {
     }
 }
 
-/// The first of the largest scores; NaN counts as impossible.
+/// Index of the first of the largest logits; NaN counts as impossible.
 fn likeliest(scores: &[f32]) -> Option<u32> {
     let mut best: Option<(u32, f32)> = None;
     for (id, &score) in (0..).zip(scores) {

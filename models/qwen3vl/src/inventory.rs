@@ -1,15 +1,15 @@
-//! What a model's files hold, without reading a weight.
+//! Inspection of a model's files without reading a weight.
 
-use layers::{INDEX_FILE, ModelFiles};
+use layers::{Checkpoint, INDEX_FILE, ModelFiles};
 use std::path::Path;
 
 use crate::config::{self, Config};
 use crate::error::LoadError;
 use crate::loader::{check_embedding, is_vocabulary};
+use crate::tokenizer::{self, TextTokenizer};
 use crate::video_config::{self, VideoConfig};
-use crate::words::{self, Words};
 
-/// What can be told from the small files and from the headers of the large ones.
+/// Facts from the small files and from the headers of the large ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inventory {
     /// Names of the files that scoring takes: configuration, tokenizer, frame sizes, weights.
@@ -30,21 +30,21 @@ impl Inventory {
     pub fn read(files: &ModelFiles) -> Result<Self, LoadError> {
         let config = Config::parse(&files.read(config::FILE)?)?;
         VideoConfig::read(files, &config)?;
-        Words::new(&files.read(words::FILE)?, &config)?;
-        let checkpoint = files.checkpoint()?;
+        TextTokenizer::new(&files.read(tokenizer::FILE)?, &config)?;
+        let checkpoint = Checkpoint::open(files)?;
         check_embedding(&checkpoint, &config)?;
         let frames = if files.find(video_config::FILE)?.is_some() {
             video_config::FILE
         } else {
             video_config::PROCESSOR_FILE
         };
-        let mut names = [config::FILE, words::FILE, frames]
+        let mut names = [config::FILE, tokenizer::FILE, frames]
             .map(str::to_owned)
             .to_vec();
         if files.find(INDEX_FILE)?.is_some() {
             names.push(INDEX_FILE.to_owned());
         }
-        // For people the checkpoint names its files with their folder.
+        // The checkpoint names its files with their folder, for messages.
         names.extend(checkpoint.files().iter().filter_map(|file| {
             let name = Path::new(file).file_name()?;
             Some(name.to_string_lossy().into_owned())

@@ -1,19 +1,19 @@
-//! How a video stands in the text: blocks of two frames, each after its time in words.
+//! Text around a video: blocks of two frames, each after its timestamp.
 
 use crate::error::ScoreError;
 
-/// Begins a turn.
+/// Token that begins a turn.
 const IM_START: &str = "<|im_start|>";
-/// Ends a turn.
+/// Token that ends a turn.
 pub const IM_END: &str = "<|im_end|>";
-/// Ends a text.
+/// Token that ends a text.
 pub const END_OF_TEXT: &str = "<|endoftext|>";
-/// Before a picture.
+/// Token before an image.
 pub const VISION_START: &str = "<|vision_start|>";
-/// After a picture.
+/// Token after an image.
 pub const VISION_END: &str = "<|vision_end|>";
 
-/// Which layout the processor of the reference writes. Scores differ between the two.
+/// Layout of the reference's processor. Scores differ between the two.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum TextLayout {
     /// transformers 4.57 to 5.9, which the published scores come from: the blocks stand by themselves.
@@ -42,7 +42,7 @@ impl TextLayout {
         }
     }
 
-    /// As people name it.
+    /// Its name on the command line.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -69,8 +69,8 @@ impl std::str::FromStr for TextLayout {
     }
 }
 
-/// What stands before a block's tokens: its time, to a tenth of a second, half to even as Python writes it, and the
-/// token that begins a picture.
+/// Text before a block's tokens: its time, to a tenth of a second, half to even as Python writes it, and the token that
+/// begins an image.
 ///
 /// # Errors
 /// [`ScoreError::BadTime`] for a time that is negative or no number.
@@ -91,7 +91,7 @@ pub fn answer_turn() -> &'static str {
     "<|im_end|>\n<|im_start|>assistant\n"
 }
 
-/// What stands after a block's tokens.
+/// Text after a block's tokens.
 #[must_use]
 pub fn after_block() -> &'static str {
     VISION_END

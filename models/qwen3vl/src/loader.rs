@@ -1,4 +1,4 @@
-//! From checkpoint names to modules. Only this file knows a tensor's name.
+//! Mapping of checkpoint names to modules. Tensor names appear in this file only.
 //!
 //! # Names
 //! | part | names |
@@ -10,8 +10,8 @@
 //! Linear weights are stored `[outputs, inputs]` and transposed here once. Projections that read the same input are
 //! joined, and the factor of the attention scores is folded into the norm of the queries.
 //!
-//! What a score is made of is a difference of small log-probabilities, so whatever precision is asked for, the vision
-//! tower, the embeddings and the output head keep at least sixteen bits; see [`Kept`].
+//! Scores are differences of small log-probabilities, so whatever precision is requested, the vision tower, the
+//! embeddings and the output head keep at least sixteen bits; see [`WeightsByUse`].
 
 use burn::tensor::Device;
 use layers::{
@@ -35,7 +35,7 @@ const EMBEDDING: &str = "model.language_model.embed_tokens.weight";
 /// Of every layer norm in the vision tower.
 const EPS: f64 = 1e-6;
 
-/// What a browser guarantees for one buffer that a shader reads.
+/// Size of a storage buffer that every browser guarantees [bytes].
 const SHARD_BYTES: u64 = 128 << 20;
 /// Tokens or patches that the CPU takes through the network at a time: enough for its products to be quick, few enough for
 /// their scores of attention to stay near the core.
@@ -77,7 +77,7 @@ impl Network {
         device: &Device,
         options: &LoadOptions<'_>,
     ) -> Result<Self, LoadError> {
-        let kept = Kept::new(checkpoint, device, options.precision, options.progress)?;
+        let weights = WeightsByUse::new(checkpoint, device, options.precision, options.progress)?;
         let (most_bytes, rows_together) = if *device == layers::device::cpu() {
             (u64::MAX, ROWS_ON_CPU)
         } else {
@@ -85,38 +85,39 @@ impl Network {
         };
         let shard_bytes = options.shard_bytes.unwrap_or(most_bytes);
         let network = Self {
-            vision: load_vision(&kept, &config.vision)?,
-            text: load_text(&kept, config, shard_bytes)?,
+            vision: load_vision(&weights, &config.vision)?,
+            text: load_text(&weights, config, shard_bytes)?,
             config: config.clone(),
             device: device.clone(),
-            weight_bytes: kept.main.kept(),
+            weight_bytes: weights.main.kept(),
             scores: options.scores.max(1),
             rows_together,
         };
         let tied = config.tie_word_embeddings;
         // Some files hold a tied head a second time, and frequencies, which are computed.
-        kept.main
+        weights
+            .main
             .finish(|name| (tied && name == HEAD) || name.ends_with("rotary_emb.inv_freq"))?;
         Ok(network)
     }
 }
 
-/// One checkpoint, read in the precisions that different parts are kept in.
-struct Kept<'a> {
-    /// The precision asked for: the language model's layers.
+/// Readers of one checkpoint, by the precision of the parts.
+struct WeightsByUse<'a> {
+    /// The requested precision: the language model's layers.
     main: Weights<'a>,
     /// At least sixteen bits: the vision tower, embeddings and output head.
     delicate: Weights<'a>,
 }
 
-impl<'a> Kept<'a> {
+impl<'a> WeightsByUse<'a> {
     fn new(
         checkpoint: &'a Checkpoint,
         device: &'a Device,
         precision: Precision,
         progress: Option<Progress<'a>>,
     ) -> Result<Self, CheckpointError> {
-        let weights = Weights::telling(checkpoint, "", device, progress);
+        let weights = Weights::with_progress(checkpoint, "", device, progress);
         let delicate = match precision {
             Precision::Int8 | Precision::Int4 => Precision::F16,
             other => other,
@@ -128,8 +129,11 @@ impl<'a> Kept<'a> {
     }
 }
 
-fn load_vision(kept: &Kept, vision: &VisionConfig) -> Result<VisionTower, CheckpointError> {
-    let weights = &kept.delicate;
+fn load_vision(
+    weights: &WeightsByUse,
+    vision: &VisionConfig,
+) -> Result<VisionTower, CheckpointError> {
+    let weights = &weights.delicate;
     let hidden = vision.hidden_size;
     let blocks = (0..vision.depth)
         .map(|index| {
@@ -226,10 +230,15 @@ fn load_merger(
     })
 }
 
-fn load_text(kept: &Kept, config: &Config, shard_bytes: u64) -> Result<TextModel, CheckpointError> {
+fn load_text(
+    weights: &WeightsByUse,
+    config: &Config,
+    shard_bytes: u64,
+) -> Result<TextModel, CheckpointError> {
     let text = &config.text;
     let vocabulary = |name: &str| -> Result<Vocabulary, CheckpointError> {
-        kept.delicate
+        weights
+            .delicate
             .vocabulary(name, text.vocab_size, text.hidden_size, shard_bytes)
     };
     let embedding = vocabulary(EMBEDDING)?;
@@ -239,13 +248,13 @@ fn load_text(kept: &Kept, config: &Config, shard_bytes: u64) -> Result<TextModel
         Some(vocabulary(HEAD)?)
     };
     let blocks = (0..text.num_hidden_layers)
-        .map(|index| load_block(&kept.main, text, index))
+        .map(|index| load_block(&weights.main, text, index))
         .collect::<Result<_, CheckpointError>>()?;
     Ok(TextModel {
         embedding,
         head,
         blocks,
-        final_norm: kept.main.rms_norm(
+        final_norm: weights.main.rms_norm(
             &format!("{TEXT}.norm"),
             text.hidden_size,
             text.rms_norm_eps,

@@ -1,27 +1,27 @@
-//! A checkpoint, ready to be asked.
+//! A loaded checkpoint.
 
 use burn::tensor::Device;
-use layers::{ModelFiles, Precision, Progress};
+use layers::{Checkpoint, ModelFiles, Precision, Progress};
 
 use crate::config::{self, Config};
-use crate::ends;
 use crate::error::{LoadError, ScoreError};
 use crate::network::Network;
+use crate::stop_tokens;
+use crate::tokenizer::{self, TextTokenizer};
 use crate::video_config::VideoConfig;
 use crate::video_input::VideoInput;
-use crate::words::{self, Words};
 
-/// How a model is loaded.
+/// Options for loading a model.
 #[derive(Clone)]
 pub struct LoadOptions<'a> {
-    /// What the language model's layers are kept in; the rest keeps at least sixteen bits.
+    /// Precision of the language model's layers; the rest keeps at least sixteen bits.
     pub precision: Precision,
     /// Most bytes of a shard of the vocabulary; `None` for no bound on the CPU and 128 MiB elsewhere, which every
     /// browser guarantees.
     pub shard_bytes: Option<u64>,
     /// Most scores of attention at a time. The default, 2^25, fills 128 MiB.
     pub scores: usize,
-    /// Told the bytes of the weights read so far and of all of them, every few megabytes.
+    /// Called with the bytes of the weights read so far and of all of them, every few megabytes.
     pub progress: Option<Progress<'a>>,
 }
 
@@ -46,7 +46,7 @@ impl std::fmt::Debug for LoadOptions<'_> {
     }
 }
 
-/// What there is to say about a loaded model.
+/// Description of a loaded model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelInfo {
     /// Name of its folder, or "memory".
@@ -55,7 +55,7 @@ pub struct ModelInfo {
     pub parameters: u64,
     /// The types the checkpoint is stored in, such as "BF16".
     pub dtype: String,
-    /// What the language model's layers are kept in.
+    /// Precision of the language model's layers.
     pub precision: Precision,
     /// Bytes that the weights take.
     pub weight_bytes: u64,
@@ -64,16 +64,19 @@ pub struct ModelInfo {
 /// The network, its tokenizer and its image processing.
 #[derive(Debug)]
 pub struct Qwen3Vl {
-    words: Words,
+    tokenizer: TextTokenizer,
     video: VideoInput,
-    images: Option<VideoInput>,
-    ends: Vec<u32>,
+    /// Or why they cannot be had: who scores videos needs neither these ...
+    images: Result<Option<VideoInput>, String>,
+    /// ... nor these.
+    stop_tokens: Result<Vec<u32>, String>,
     network: Network,
     info: ModelInfo,
 }
 
 impl Qwen3Vl {
-    /// Reads a model as `options` say and puts its weights on `device`.
+    /// Reads a model as `options` say and puts its weights on `device`. Files that only some questions need (how single
+    /// images are resized, what ends an answer) may be broken; whoever asks such a question is told.
     ///
     /// # Errors
     /// [`LoadError`], which names the file and the key or tensor.
@@ -84,10 +87,12 @@ impl Qwen3Vl {
     ) -> Result<Self, LoadError> {
         let config = Config::parse(&files.read(config::FILE)?)?;
         let video = VideoConfig::read(files, &config)?;
-        let images = VideoConfig::read_images(files, &config)?;
-        let words = Words::new(&files.read(words::FILE)?, &config)?;
-        let ends = ends::read(files, &words)?;
-        let checkpoint = files.checkpoint()?;
+        let images = VideoConfig::read_images(files, &config)
+            .map(|images| images.map(|images| VideoInput::new(&images, &config.vision)))
+            .map_err(|error| error.to_string());
+        let tokenizer = TextTokenizer::new(&files.read(tokenizer::FILE)?, &config)?;
+        let stop_tokens = stop_tokens::read(files, &tokenizer).map_err(|error| error.to_string());
+        let checkpoint = Checkpoint::open(files)?;
         let network = Network::load(&checkpoint, &config, device, options)?;
         let info = ModelInfo {
             name: files.name(),
@@ -98,9 +103,9 @@ impl Qwen3Vl {
         };
         Ok(Self {
             video: VideoInput::new(&video, &config.vision),
-            images: images.map(|images| VideoInput::new(&images, &config.vision)),
-            ends,
-            words,
+            images,
+            stop_tokens,
+            tokenizer,
             network,
             info,
         })
@@ -111,43 +116,61 @@ impl Qwen3Vl {
         self.network.config()
     }
 
-    /// What there is to say about it.
+    /// Description of the model.
     pub fn info(&self) -> &ModelInfo {
         &self.info
     }
 
-    /// Text to token ids and back.
-    pub fn words(&self) -> &Words {
-        &self.words
+    /// The tokenizer.
+    pub fn tokenizer(&self) -> &TextTokenizer {
+        &self.tokenizer
     }
 
-    /// Frames to blocks of patches.
+    /// Preprocessing of videos: frames to blocks of patches.
     pub fn video(&self) -> &VideoInput {
         &self.video
     }
 
-    /// Single images to blocks of patches; none where the checkpoint does not say how they are resized.
-    pub fn images(&self) -> Option<&VideoInput> {
-        self.images.as_ref()
+    /// Single images to blocks of patches.
+    ///
+    /// # Errors
+    /// [`ScoreError::NoImages`] where the checkpoint does not say how they are resized, [`ScoreError::Settings`] where it
+    /// says so in a file that cannot be used.
+    pub fn images(&self) -> Result<&VideoInput, ScoreError> {
+        match &self.images {
+            Ok(Some(images)) => Ok(images),
+            Ok(None) => Err(ScoreError::NoImages),
+            Err(reason) => Err(ScoreError::Settings {
+                reason: reason.clone(),
+            }),
+        }
     }
 
     /// Tokens that end an answer.
-    pub fn ends(&self) -> &[u32] {
-        &self.ends
+    ///
+    /// # Errors
+    /// [`ScoreError::Settings`] where the checkpoint says it in a file that cannot be used.
+    pub fn stop_tokens(&self) -> Result<&[u32], ScoreError> {
+        match &self.stop_tokens {
+            Ok(stop_tokens) => Ok(stop_tokens),
+            Err(reason) => Err(ScoreError::Settings {
+                reason: reason.clone(),
+            }),
+        }
     }
 
-    /// The network itself: seeing, reading, scoring.
+    /// The network: vision tower and language model.
     pub fn network(&self) -> &Network {
         &self.network
     }
 
-    /// Ids of what stands before a block's tokens; `opening` is what comes before it without a special token in
+    /// Ids of the text before a block's tokens; `opening` is text that comes before it without a special token in
     /// between (the header of the turn before the first block).
     ///
     /// # Errors
     /// [`ScoreError::BadTime`], [`ScoreError::Tokenizer`].
     pub fn before_block(&self, opening: &str, seconds: f64) -> Result<Vec<u32>, ScoreError> {
         let text = format!("{opening}{}", crate::layout::before_block(seconds)?);
-        self.words.encode(&text)
+        self.tokenizer.encode(&text)
     }
 }

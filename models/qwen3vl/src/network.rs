@@ -4,10 +4,10 @@ use burn::tensor::Device;
 
 use crate::config::Config;
 use crate::error::ScoreError;
-use crate::stage::{Watch, unwatched};
+use crate::stage::{OnStage, unwatched};
 use crate::text_model::TextModel;
 use crate::video_input::{Block, Grid};
-use crate::vision_tower::{Seen, VisionTower};
+use crate::vision_tower::{VisionTokens, VisionTower};
 
 /// Everything a checkpoint holds.
 #[derive(Debug)]
@@ -44,21 +44,25 @@ impl Network {
         self.weight_bytes
     }
 
-    /// Runs temporal blocks of one grid through the vision tower. No block looks at another, so it does not matter
-    /// which are seen together.
+    /// Runs temporal blocks of one grid through the vision tower. No block attends to another, so it does not matter
+    /// which are encoded together.
     ///
     /// # Errors
     /// [`ScoreError::NoFrames`] without blocks, [`ScoreError::BadBlock`] for blocks of different grids or with
     /// another number of values than their grid takes.
-    pub fn see(&self, blocks: &[Block]) -> Result<Seen, ScoreError> {
-        self.see_watched(blocks, &unwatched)
+    pub fn encode_video(&self, blocks: &[Block]) -> Result<VisionTokens, ScoreError> {
+        self.encode_video_watched(blocks, &unwatched)
     }
 
-    /// The same, showing every stage to `watch`.
+    /// The same, showing every stage to `on_stage`.
     ///
     /// # Errors
-    /// As [`Network::see`].
-    pub fn see_watched(&self, blocks: &[Block], watch: Watch<'_>) -> Result<Seen, ScoreError> {
+    /// As [`Network::encode_video`].
+    pub fn encode_video_watched(
+        &self,
+        blocks: &[Block],
+        on_stage: OnStage<'_>,
+    ) -> Result<VisionTokens, ScoreError> {
         let first = blocks.first().ok_or(ScoreError::NoFrames)?;
         let grid = first.grid;
         let vision = &self.config.vision;
@@ -76,11 +80,11 @@ impl Network {
             }
         }
         self.vision
-            .forward(blocks, self.blocks_together(grid), grid, watch)
+            .forward(blocks, self.blocks_together(grid), grid, on_stage)
             .ok_or(ScoreError::NoFrames)
     }
 
-    /// How many temporal blocks of a grid the vision tower may take at a time; at least one.
+    /// Maximum number of temporal blocks of a grid per pass of the vision tower; at least one.
     fn blocks_together(&self, grid: Grid) -> usize {
         let patches = grid.patches().max(1);
         let scores = self.config.vision.num_heads * patches * patches;

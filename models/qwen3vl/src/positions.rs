@@ -1,4 +1,4 @@
-//! Where tokens stand in time, height and width, and the angles that their queries and keys are turned by.
+//! M-RoPE positions of tokens in time, height and width, and the rotation of queries and keys.
 
 use burn::tensor::Device;
 use layers::Rotary;
@@ -6,16 +6,20 @@ use layers::Rotary;
 use crate::config::{TextConfig, VisionConfig};
 use crate::video_input::{Grid, merge_order};
 
-/// Time, height and width of a token.
-pub type Place = [u32; 3];
+/// M-RoPE position of a token: time, height and width.
+pub type MropePosition = [u32; 3];
 
-/// Places of `count` tokens of text from `next` on: every one is a step in all three.
-pub fn text_places(next: u32, count: usize) -> impl Iterator<Item = Place> {
+/// Positions of `count` text tokens from `next` on: every one is a step in all three.
+pub fn text_positions(next: u32, count: usize) -> impl Iterator<Item = MropePosition> {
     (next..).take(count).map(|at| [at; 3])
 }
 
-/// Places of a picture of `rows` x `columns` tokens: one time, and rows and columns counted from it.
-pub fn picture_places(next: u32, rows: usize, columns: usize) -> impl Iterator<Item = Place> {
+/// Positions of an image of `rows` x `columns` tokens: one time, and rows and columns counted from it.
+pub fn vision_positions(
+    next: u32,
+    rows: usize,
+    columns: usize,
+) -> impl Iterator<Item = MropePosition> {
     (next..).take(rows).flat_map(move |row| {
         (next..)
             .take(columns)
@@ -23,8 +27,8 @@ pub fn picture_places(next: u32, rows: usize, columns: usize) -> impl Iterator<I
     })
 }
 
-/// The place after a picture of `rows` x `columns` tokens that starts at `next`.
-pub fn after_picture(next: u32, rows: usize, columns: usize) -> u32 {
+/// The position after an image of `rows` x `columns` tokens that starts at `next`.
+pub fn position_after_vision(next: u32, rows: usize, columns: usize) -> u32 {
     next.saturating_add(u32::try_from(rows.max(columns)).unwrap_or(u32::MAX))
 }
 
@@ -62,12 +66,12 @@ impl TextRotation {
         Self { pairs }
     }
 
-    pub(crate) fn rotary(&self, places: &[Place], device: &Device) -> Rotary {
-        let angles: Vec<f32> = places
+    pub(crate) fn rotary(&self, positions: &[MropePosition], device: &Device) -> Rotary {
+        let angles: Vec<f32> = positions
             .iter()
-            .flat_map(|place| {
+            .flat_map(|position| {
                 self.pairs.iter().map(|(frequency, axis)| {
-                    frequency * place.get(*axis).copied().unwrap_or_default() as f32
+                    frequency * position.get(*axis).copied().unwrap_or_default() as f32
                 })
             })
             .collect();
@@ -75,7 +79,7 @@ impl TextRotation {
     }
 }
 
-/// The rotation of the patches of one picture in the vision tower: half of the pairs follow the row, half the column.
+/// The rotation of the patches of one image in the vision tower: half of the pairs follow the row, half the column.
 pub(crate) fn vision_rotary(vision: &VisionConfig, grid: Grid, device: &Device) -> Rotary {
     const BASE: f64 = 10_000.0;
     let head_dim = vision.head_dim();

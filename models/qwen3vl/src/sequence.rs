@@ -1,21 +1,21 @@
-//! Pieces of text and pictures as one run of rows for the language model.
+//! Segments of text and vision as one sequence of rows for the language model.
 
 use burn::tensor::{Tensor, TensorData};
-use layers::MASKED;
+use layers::MASK_VALUE;
 
-use crate::context::Piece;
+use crate::context::Segment;
 use crate::error::ScoreError;
 use crate::network::Network;
-use crate::positions::{Place, after_picture, picture_places, text_places};
+use crate::positions::{MropePosition, position_after_vision, text_positions, vision_positions};
 
-/// Rows that follow each other, before it is said who sees whom.
+/// Rows in sequence, before masks are applied.
 pub(crate) struct Sequence {
     /// Embeddings, `[rows, hidden]` together.
     embedded: Vec<Tensor<2>>,
-    /// Per layer, what is added there, in the same parts.
+    /// Per layer, features added there, in the same parts.
     deepstack: Vec<Vec<Tensor<2>>>,
-    pub(crate) places: Vec<Place>,
-    /// Where the next token of text stands.
+    pub(crate) positions: Vec<MropePosition>,
+    /// M-RoPE position of the next text token.
     pub(crate) next: u32,
 }
 
@@ -26,44 +26,48 @@ pub(crate) struct Joined {
 }
 
 impl Sequence {
-    /// Nothing yet; the next token of text stands at `next`.
+    /// An empty sequence; the next text token has the position `next`.
     pub(crate) fn from(next: u32) -> Self {
         Self {
             embedded: Vec::new(),
             deepstack: Vec::new(),
-            places: Vec::new(),
+            positions: Vec::new(),
             next,
         }
     }
 
     /// Number of rows.
     pub(crate) fn len(&self) -> usize {
-        self.places.len()
+        self.positions.len()
     }
 
-    /// Adds a piece.
-    pub(crate) fn push(&mut self, network: &Network, piece: Piece<'_>) -> Result<(), ScoreError> {
-        match piece {
-            Piece::Text(ids) => self.push_text(network, ids),
-            Piece::Picture { seen, block } => {
-                if block >= seen.blocks {
+    /// Adds a segment.
+    pub(crate) fn push(
+        &mut self,
+        network: &Network,
+        segment: Segment<'_>,
+    ) -> Result<(), ScoreError> {
+        match segment {
+            Segment::Text(ids) => self.push_text(network, ids),
+            Segment::VisionBlock { tokens, block } => {
+                if block >= tokens.blocks {
                     return Err(ScoreError::NoSuchBlock {
                         block,
-                        blocks: seen.blocks,
+                        blocks: tokens.blocks,
                     });
                 }
-                let tokens = seen.tokens();
-                let part = |all: &Tensor<2>| all.clone().narrow(0, block * tokens, tokens);
-                let next = after_picture(self.next, seen.rows, seen.columns);
+                let count = tokens.tokens();
+                let part = |all: &Tensor<2>| all.clone().narrow(0, block * count, count);
+                let next = position_after_vision(self.next, tokens.rows, tokens.columns);
                 check_position(network, next)?;
-                self.deepstack.resize_with(seen.deepstack.len(), Vec::new);
+                self.deepstack.resize_with(tokens.deepstack.len(), Vec::new);
                 self.fill(network);
-                self.embedded.push(part(&seen.merged));
-                for (features, all) in self.deepstack.iter_mut().zip(&seen.deepstack) {
+                self.embedded.push(part(&tokens.merged));
+                for (features, all) in self.deepstack.iter_mut().zip(&tokens.deepstack) {
                     features.push(part(all));
                 }
-                self.places
-                    .extend(picture_places(self.next, seen.rows, seen.columns));
+                self.positions
+                    .extend(vision_positions(self.next, tokens.rows, tokens.columns));
                 self.next = next;
                 Ok(())
             }
@@ -79,7 +83,7 @@ impl Sequence {
         self.push_ids(network, ids)
     }
 
-    /// Adds a token that the model wrote: whatever it is, it is text.
+    /// Adds a generated token; any id counts as text.
     pub(crate) fn push_written(&mut self, network: &Network, id: u32) -> Result<(), ScoreError> {
         self.push_ids(network, &[id])
     }
@@ -97,7 +101,7 @@ impl Sequence {
             .saturating_add(u32::try_from(ids.len()).unwrap_or(u32::MAX));
         check_position(network, next)?;
         self.embedded.push(network.text().embedding.select(ids));
-        self.places.extend(text_places(self.next, ids.len()));
+        self.positions.extend(text_positions(self.next, ids.len()));
         self.next = next;
         Ok(())
     }
@@ -139,8 +143,8 @@ fn check_position(network: &Network, next: u32) -> Result<(), ScoreError> {
     Ok(())
 }
 
-/// Who may look at whom: `sees(row, column)`, as what is added to the scores, `[1, rows, columns]`. `None` where
-/// everybody sees everything.
+/// Attention mask `sees(row, column)` as a bias for the scores, `[1, rows, columns]`. `None` where every row attends to
+/// every column.
 pub(crate) fn bias(
     network: &Network,
     rows: usize,
@@ -150,7 +154,7 @@ pub(crate) fn bias(
     let sees = &sees;
     let values: Vec<f32> = (0..rows)
         .flat_map(|row| {
-            (0..columns).map(move |column| if sees(row, column) { 0.0 } else { MASKED })
+            (0..columns).map(move |column| if sees(row, column) { 0.0 } else { MASK_VALUE })
         })
         .collect();
     values.iter().any(|value| *value != 0.0).then(|| {

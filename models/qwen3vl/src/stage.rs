@@ -1,4 +1,4 @@
-//! Looking at the network while it computes.
+//! Observation of intermediate values.
 
 use burn::tensor::Tensor;
 
@@ -11,9 +11,9 @@ pub enum Stage {
     VisionBlock(usize),
     /// Features for a layer of the language model, from 0: `[tokens, width]`.
     Deepstack(usize),
-    /// Tokens of the pictures: `[tokens, width]`.
+    /// Tokens of the images: `[tokens, width]`.
     Merged,
-    /// What the language model reads: `[tokens, width]`.
+    /// Input of the language model: `[tokens, width]`.
     Embedded,
     /// Output of a layer of the language model, from 0, deepstack included.
     Layer(usize),
@@ -21,8 +21,8 @@ pub enum Stage {
     Final,
 }
 
-/// Shown every stage as it is computed.
-pub type Watch<'a> = &'a dyn Fn(Stage, &Tensor<2>);
+/// Callback for every stage as it is computed.
+pub type OnStage<'a> = &'a dyn Fn(Stage, &Tensor<2>);
 
-/// Looks at nothing.
+/// An observer that ignores everything.
 pub(crate) fn unwatched(_: Stage, _: &Tensor<2>) {}

@@ -1,17 +1,17 @@
 //! The language model: Qwen3's pre-norm blocks, rotated in three coordinates.
 //!
-//! Keys and values of what was read before are only looked at here, never changed: a forward pass gives back those of
-//! its own tokens, and the caller keeps them or does not. So any number of questions can look at one video.
+//! The cache is never changed here: a forward pass returns the keys and values of its tokens, and the caller keeps them
+//! or not. So any number of questions can share one video.
 
 use burn::tensor::{Int, Tensor};
 use layers::{
-    Columns, GatedMlp, HeadNorm, Linear, QkvHeads, RmsNorm, Rotary, Vocabulary, attend_over,
-    unfold_heads,
+    Columns, GatedMlp, HeadNorm, Linear, QkvHeads, RmsNorm, Rotary, Vocabulary, attention_over,
+    merge_heads,
 };
 
 use crate::context::Past;
 use crate::positions::TextRotation;
-use crate::stage::{Stage, Watch};
+use crate::stage::{OnStage, Stage};
 
 /// Self-attention with grouped key and value heads.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl TextAttention {
 
     fn mix(&self, query: Tensor<3>, columns: &[Columns]) -> Tensor<2> {
         self.out
-            .forward(unfold_heads(attend_over(query, columns), 1))
+            .forward(merge_heads(attention_over(query, columns), 1))
     }
 }
 
@@ -63,7 +63,7 @@ pub struct TextModel {
 pub(crate) struct Rows<'a> {
     /// Embeddings, pictures included: `[rows, hidden]`.
     pub(crate) x: Tensor<2>,
-    /// What is added after the first layers: `[rows, hidden]` each.
+    /// Features added after the first layers: `[rows, hidden]` each.
     pub(crate) deepstack: Vec<Tensor<2>>,
     pub(crate) rotary: Rotary,
     /// Of what was read before, the first `past_len` tokens.
@@ -75,9 +75,9 @@ pub(crate) struct Rows<'a> {
     pub(crate) own_bias: Option<Tensor<3>>,
 }
 
-/// Of which rows the final hidden state is needed.
+/// Rows whose final hidden state is needed.
 #[derive(Debug, Clone)]
-pub(crate) enum Needed {
+pub(crate) enum HiddenRows {
     /// None; nothing after the last layer's keys and values is computed.
     None,
     /// These, in this order.
@@ -86,16 +86,16 @@ pub(crate) enum Needed {
     All,
 }
 
-/// What a forward pass gives.
-pub(crate) struct Read {
-    /// Final normalised hidden states, if any were needed.
+/// Output of a forward pass.
+pub(crate) struct ForwardOutput {
+    /// Final normalized hidden states, if any were needed.
     pub(crate) hidden: Option<Tensor<2>>,
     /// Keys and values of the rows, first layer first.
     pub(crate) own: Vec<(Tensor<3>, Tensor<3>)>,
 }
 
 impl TextModel {
-    /// Number of tokens it knows.
+    /// Size of the vocabulary.
     pub fn vocab_size(&self) -> usize {
         self.embedding.len()
     }
@@ -110,7 +110,12 @@ impl TextModel {
         self.max_positions
     }
 
-    pub(crate) fn forward(&self, rows: Rows<'_>, needed: &Needed, watch: Watch<'_>) -> Read {
+    pub(crate) fn forward(
+        &self,
+        rows: Rows<'_>,
+        needed: &HiddenRows,
+        on_stage: OnStage<'_>,
+    ) -> ForwardOutput {
         let Rows {
             mut x,
             mut deepstack,
@@ -120,7 +125,7 @@ impl TextModel {
             past_bias,
             own_bias,
         } = rows;
-        watch(Stage::Embedded, &x);
+        on_stage(Stage::Embedded, &x);
         let last = self.blocks.len().saturating_sub(1);
         let mut own = Vec::with_capacity(self.blocks.len());
         for (layer, block) in self.blocks.iter().enumerate() {
@@ -129,11 +134,11 @@ impl TextModel {
             own.push((key.clone(), value.clone()));
             let mut biases = [past_bias.clone(), own_bias.clone()];
             if layer == last {
-                // From here on only the rows that are asked for matter.
+                // From here on only the queried rows matter.
                 match needed {
-                    Needed::None => return Read { hidden: None, own },
-                    Needed::All => {}
-                    Needed::Some(rows) => {
+                    HiddenRows::None => return ForwardOutput { hidden: None, own },
+                    HiddenRows::All => {}
+                    HiddenRows::Some(rows) => {
                         let rows = index(rows, &x);
                         x = x.select(0, rows.clone());
                         query = query.select(1, rows.clone());
@@ -169,11 +174,11 @@ impl TextModel {
             if let Some(features) = deepstack.get(layer) {
                 x = x + features.clone();
             }
-            watch(Stage::Layer(layer), &x);
+            on_stage(Stage::Layer(layer), &x);
         }
         let hidden = self.final_norm.forward(x);
-        watch(Stage::Final, &hidden);
-        Read {
+        on_stage(Stage::Final, &hidden);
+        ForwardOutput {
             hidden: Some(hidden),
             own,
         }

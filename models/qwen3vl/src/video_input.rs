@@ -4,20 +4,20 @@ use vision::{RgbImage, resize_bicubic_u8};
 
 use crate::config::VisionConfig;
 use crate::error::ScoreError;
-use crate::frame_size::{FrameSize, OddFrames, PixelBudget, smart_resize, smart_resize_still};
+use crate::frame_size::{FrameSize, OddFrames, PixelBudget, smart_resize, smart_resize_image};
 use crate::video_config::VideoConfig;
 
-/// Patches of a picture.
+/// Grid of patches of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Grid {
-    /// Along the height.
+    /// Patches along the height.
     pub rows: usize,
-    /// Along the width.
+    /// Patches along the width.
     pub columns: usize,
 }
 
 impl Grid {
-    /// Patches.
+    /// Number of patches.
     #[must_use]
     pub fn patches(self) -> usize {
         self.rows * self.columns
@@ -34,7 +34,7 @@ pub struct Block {
     pub patches: Vec<f32>,
 }
 
-/// Makes blocks of frames.
+/// Preprocessing of frames to blocks.
 #[derive(Debug, Clone)]
 pub struct VideoInput {
     patch: usize,
@@ -45,7 +45,7 @@ pub struct VideoInput {
 }
 
 impl VideoInput {
-    /// For a checkpoint.
+    /// The preprocessing of a checkpoint.
     pub fn new(video: &VideoConfig, vision: &VisionConfig) -> Self {
         let level = |channel: usize| -> [f32; 256] {
             // In the order in which the reference rounds: mean and deviation are scaled, not the byte.
@@ -136,12 +136,12 @@ impl VideoInput {
     ///
     /// # Errors
     /// As [`smart_resize_still`], and [`ScoreError::Frame`].
-    pub fn still(&self, image: &RgbImage) -> Result<Block, ScoreError> {
+    pub fn image(&self, image: &RgbImage) -> Result<Block, ScoreError> {
         let own = FrameSize {
             width: image.width(),
             height: image.height(),
         };
-        let size = smart_resize_still(own, self.factor(), self.budget)?;
+        let size = smart_resize_image(own, self.factor(), self.budget)?;
         self.block([image, image], size)
     }
 

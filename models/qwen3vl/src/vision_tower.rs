@@ -1,15 +1,15 @@
 //! The vision tower: patches of two frames in, tokens for the language model out, and the same for a few blocks on
 //! the way, which go into the first layers of the language model (deepstack).
 //!
-//! Temporal blocks never look at each other: a block's features are the same whatever video it stands in.
+//! Temporal blocks do not attend to each other: a block's features are the same in every video.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use layers::{LayerNorm, Linear, QkvHeads, Rotary, attend, gelu, gelu_tanh, unfold_heads};
+use layers::{LayerNorm, Linear, QkvHeads, Rotary, attention, gelu, gelu_tanh, merge_heads};
 
 use crate::config::VisionConfig;
 use crate::position_table::PositionTable;
 use crate::positions::vision_rotary;
-use crate::stage::{Stage, Watch};
+use crate::stage::{OnStage, Stage};
 use crate::video_input::{Block, Grid};
 
 /// One pre-norm block: attention over one temporal block's patches, then a feed-forward layer.
@@ -40,7 +40,7 @@ impl VisionBlock {
             self.layout
                 .split(self.qkv.forward(x), blocks, None, rotary, scale);
         self.proj
-            .forward(unfold_heads(attend(query, key, value, None), blocks))
+            .forward(merge_heads(attention(query, key, value, None), blocks))
     }
 }
 
@@ -83,9 +83,9 @@ pub(crate) struct VisionTower {
     pub(crate) device: Device,
 }
 
-/// What the vision tower makes of some temporal blocks of one grid.
+/// Output of the vision tower for temporal blocks of one grid.
 #[derive(Debug, Clone)]
-pub struct Seen {
+pub struct VisionTokens {
     /// Tokens of one block, along height and width.
     pub(crate) rows: usize,
     pub(crate) columns: usize,
@@ -96,7 +96,7 @@ pub struct Seen {
     pub(crate) deepstack: Vec<Tensor<2>>,
 }
 
-impl Seen {
+impl VisionTokens {
     /// Number of temporal blocks.
     pub fn blocks(&self) -> usize {
         self.blocks
@@ -112,7 +112,7 @@ impl Seen {
         &self.merged
     }
 
-    /// What is added after the first layers of the language model, in order, each as [`Seen::merged`].
+    /// Features added after the first layers of the language model, in order, each as [`VisionTokens::merged`].
     pub fn deepstack(&self) -> &[Tensor<2>] {
         &self.deepstack
     }
@@ -125,11 +125,11 @@ impl VisionTower {
         blocks: &[Block],
         together: usize,
         grid: Grid,
-        watch: Watch<'_>,
-    ) -> Option<Seen> {
+        on_stage: OnStage<'_>,
+    ) -> Option<VisionTokens> {
         let parts: Vec<(Tensor<2>, Vec<Tensor<2>>)> = blocks
             .chunks(together.max(1))
-            .map(|blocks| self.run(blocks, grid, watch))
+            .map(|blocks| self.run(blocks, grid, on_stage))
             .collect();
         let merged = parts.iter().map(|(merged, _)| merged.clone()).collect();
         let deepstack = (0..self.deepstack.len())
@@ -139,7 +139,7 @@ impl VisionTower {
             })
             .collect::<Option<_>>()?;
         let merge = self.config.spatial_merge_size;
-        Some(Seen {
+        Some(VisionTokens {
             rows: grid.rows / merge,
             columns: grid.columns / merge,
             blocks: blocks.len(),
@@ -148,7 +148,12 @@ impl VisionTower {
         })
     }
 
-    fn run(&self, blocks: &[Block], grid: Grid, watch: Watch<'_>) -> (Tensor<2>, Vec<Tensor<2>>) {
+    fn run(
+        &self,
+        blocks: &[Block],
+        grid: Grid,
+        on_stage: OnStage<'_>,
+    ) -> (Tensor<2>, Vec<Tensor<2>>) {
         let count = blocks.len();
         let rows = count * grid.patches();
         let values: Vec<f32> = blocks
@@ -168,20 +173,20 @@ impl VisionTower {
         );
         let rotary = vision_rotary(&self.config, grid, &self.device).repeated(count);
         let embedded = self.patch_embed.forward(patches);
-        watch(Stage::PatchEmbedding, &embedded);
+        on_stage(Stage::PatchEmbedding, &embedded);
         let mut x = embedded + positions.repeat_dim(0, count);
         let mut taps = Vec::with_capacity(self.deepstack.len());
         for (index, block) in self.blocks.iter().enumerate() {
             x = block.forward(x, count, &rotary);
-            watch(Stage::VisionBlock(index), &x);
+            on_stage(Stage::VisionBlock(index), &x);
             if let Some((_, merger)) = self.deepstack.iter().find(|(after, _)| *after == index) {
                 let features = merger.forward(x.clone());
-                watch(Stage::Deepstack(taps.len()), &features);
+                on_stage(Stage::Deepstack(taps.len()), &features);
                 taps.push(features);
             }
         }
         let merged = self.merger.forward(x);
-        watch(Stage::Merged, &merged);
+        on_stage(Stage::Merged, &merged);
         (merged, taps)
     }
 }

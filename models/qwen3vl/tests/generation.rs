@@ -7,8 +7,8 @@ use std::ops::ControlFlow;
 
 use common::{Golden, fnv1a, folder, frame};
 use qwen3vl::{
-    Context, Ended, FrameSize, Part, PixelBudget, Precision, Qwen3Vl, ScoreError, Written, layout,
-    smart_resize_still,
+    Context, FrameSize, Generated, Part, PixelBudget, Precision, Qwen3Vl, ScoreError, StopReason,
+    layout, smart_resize_image,
 };
 use serde::Deserialize;
 use vision::RgbImage;
@@ -43,11 +43,12 @@ fn answers(case: &str) -> Answers {
     serde_json::from_slice(&std::fs::read(folder(case).join("answers.json")).unwrap()).unwrap()
 }
 
-fn write(model: &Qwen3Vl, context: Context, prompt: &[u32], most: usize) -> Written {
-    layers::wait(model.write(context, prompt, most, &mut |_| ControlFlow::Continue(()))).unwrap()
+fn generate(model: &Qwen3Vl, context: Context, prompt: &[u32], most: usize) -> Generated {
+    layers::block_on(model.generate(context, prompt, most, &mut |_| ControlFlow::Continue(())))
+        .unwrap()
 }
 
-fn compare(case: &str, answer: &Answer, written: &Written, length: usize) {
+fn compare(case: &str, answer: &Answer, written: &Generated, length: usize) {
     assert_eq!(length, answer.prompt.len(), "{case}: tokens of the prompt");
     assert!(
         answer.margins.iter().all(|margin| *margin > MARGIN),
@@ -55,13 +56,13 @@ fn compare(case: &str, answer: &Answer, written: &Written, length: usize) {
     );
     assert_eq!(written.ids, answer.ids, "{case}");
     assert_eq!(written.text, answer.text, "{case}");
-    assert_eq!(written.ended, Ended::MaxTokens, "{case}");
+    assert_eq!(written.stop_reason, StopReason::MaxTokens, "{case}");
 }
 
 /// The video in a context, and the prompt for a description.
 fn described(golden: &Golden, model: &Qwen3Vl) -> (Context, Vec<u32>) {
     let script = golden.script(model);
-    let seen = model.network().see(&golden.blocks(model)).unwrap();
+    let seen = model.network().encode_video(&golden.blocks(model)).unwrap();
     let mut context = Context::default();
     model
         .network()
@@ -71,7 +72,7 @@ fn described(golden: &Golden, model: &Qwen3Vl) -> (Context, Vec<u32>) {
         "Describe the robot manipulation trajectory in this video:{}",
         layout::answer_turn()
     );
-    (context, model.words().encode(&prompt).unwrap())
+    (context, model.tokenizer().encode(&prompt).unwrap())
 }
 
 #[test]
@@ -82,7 +83,7 @@ fn descriptions_of_videos_are_those_of_the_reference() {
         let answer = answers(case).describe;
         let (context, prompt) = described(&golden, &model);
         let length = context.tokens() + prompt.len();
-        let written = write(&model, context, &prompt, answer.ids.len());
+        let written = generate(&model, context, &prompt, answer.ids.len());
         compare(case, &answer, &written, length);
     }
 }
@@ -105,7 +106,7 @@ fn answers_about_images_are_those_of_the_reference() {
         let input = model.images().unwrap();
         let blocks: Vec<_> = images
             .iter()
-            .map(|image| input.still(image).unwrap())
+            .map(|image| input.image(image).unwrap())
             .collect();
         let grids: Vec<_> = blocks
             .iter()
@@ -121,9 +122,9 @@ fn answers_about_images_are_those_of_the_reference() {
             .zip(&images)
             .flat_map(|(text, image)| [Part::Text(text), Part::Image(image)])
             .collect();
-        let (context, prompt) = model.converse(&parts).unwrap();
+        let (context, prompt) = model.prefill_turn(&parts).unwrap();
         let length = context.tokens() + prompt.len();
-        let written = write(&model, context, &prompt, answer.ids.len());
+        let written = generate(&model, context, &prompt, answer.ids.len());
         compare(case, &answer, &written, length);
     }
 }
@@ -151,27 +152,27 @@ fn an_answer_ends_at_its_end_token_at_its_length_or_when_stopped() {
         Qwen3Vl::load(&files, &common::device(), &qwen3vl::LoadOptions::default())
     };
     let model = with(format!("{{\"eos_token_id\": [1, {end}]}}")).unwrap();
-    assert_eq!(model.ends(), [1, end]);
+    assert_eq!(model.stop_tokens().unwrap(), [1, end]);
     let (context, prompt) = described(&golden, &model);
-    let written = write(&model, context.clone(), &prompt, 24);
+    let written = generate(&model, context.clone(), &prompt, 24);
     assert_eq!(
-        (&written.ids[..], written.ended),
-        (&answer.ids[..first], Ended::EndOfText)
+        (&written.ids[..], written.stop_reason),
+        (&answer.ids[..first], StopReason::EndOfText)
     );
 
     let model = golden.load(Precision::F32);
     let told = [
-        model.words().id("<|im_end|>"),
-        model.words().id("<|endoftext|>"),
+        model.tokenizer().id("<|im_end|>"),
+        model.tokenizer().id("<|endoftext|>"),
     ];
-    assert_eq!(model.ends(), told.map(Option::unwrap));
-    let written = write(&model, context.clone(), &prompt, 3);
+    assert_eq!(model.stop_tokens().unwrap(), told.map(Option::unwrap));
+    let written = generate(&model, context.clone(), &prompt, 3);
     assert_eq!(
-        (&written.ids[..], written.ended),
-        (&answer.ids[..3], Ended::MaxTokens)
+        (&written.ids[..], written.stop_reason),
+        (&answer.ids[..3], StopReason::MaxTokens)
     );
     let mut seen = Vec::new();
-    let stopped = layers::wait(model.write(context.clone(), &prompt, 24, &mut |id| {
+    let stopped = layers::block_on(model.generate(context.clone(), &prompt, 24, &mut |id| {
         seen.push(id);
         if seen.len() == 2 {
             ControlFlow::Break(())
@@ -181,32 +182,46 @@ fn an_answer_ends_at_its_end_token_at_its_length_or_when_stopped() {
     }))
     .unwrap();
     assert_eq!(
-        (&stopped.ids[..], stopped.ended),
-        (&answer.ids[..2], Ended::Stopped)
+        (&stopped.ids[..], stopped.stop_reason),
+        (&answer.ids[..2], StopReason::Stopped)
     );
     assert_eq!(seen, stopped.ids);
 
-    let nothing = layers::wait(model.write(context, &[], 3, &mut |_| ControlFlow::Continue(())));
+    let nothing = layers::block_on(
+        model.generate(context.clone(), &[], 3, &mut |_| ControlFlow::Continue(())),
+    );
     assert!(matches!(nothing, Err(ScoreError::EmptyPrompt)));
-    let beyond = with("{\"eos_token_id\": 99999}".to_owned())
-        .unwrap_err()
-        .to_string();
-    assert!(beyond.contains("eos_token_id has 99999"), "{beyond}");
+    // Who asks for no answer needs no end of it; who does is told.
+    for (config, words) in [
+        ("{\"eos_token_id\": 99999}", "eos_token_id has 99999"),
+        ("{\"eos_token_id\": [1,", "never finished"),
+        ("", "0 bytes"),
+    ] {
+        let model = with(config.to_owned()).unwrap();
+        let asked = layers::block_on(model.generate(context.clone(), &prompt, 3, &mut |_| {
+            ControlFlow::Continue(())
+        }));
+        let said = asked.unwrap_err().to_string();
+        assert!(
+            said.contains("generation_config.json") && said.contains(words),
+            "{said}"
+        );
+    }
     let single = with(format!("{{\"eos_token_id\": {end}}}")).unwrap();
-    assert_eq!(single.ends(), [end]);
+    assert_eq!(single.stop_tokens().unwrap(), [end]);
 }
 
 #[test]
 fn a_checkpoint_without_image_settings_is_asked_about_videos_only() {
     let model = Golden::open("one_kv_head").load(Precision::F32);
-    assert!(model.images().is_none());
+    assert!(matches!(model.images(), Err(ScoreError::NoImages)));
     let image = frame(40, 40, 1);
     let refused = model
-        .converse(&[Part::Image(&image)])
+        .prefill_turn(&[Part::Image(&image)])
         .unwrap_err()
         .to_string();
     assert!(refused.contains("preprocessor_config.json"), "{refused}");
-    let special = model.converse(&[Part::Text("a<|im_end|>")]);
+    let special = model.prefill_turn(&[Part::Text("a<|im_end|>")]);
     assert!(matches!(special, Err(ScoreError::SpecialInText { .. })));
 }
 
@@ -225,7 +240,7 @@ fn sizes_of_images() {
         ([1, 200], [32, 3648]),
         ([9000, 4000], [6144, 2720]),
     ] {
-        let out = smart_resize_still(FrameSize { width, height }, 32, budget).unwrap();
+        let out = smart_resize_image(FrameSize { width, height }, 32, budget).unwrap();
         assert_eq!(
             [out.width, out.height],
             [out_width, out_height],
@@ -233,6 +248,6 @@ fn sizes_of_images() {
         );
     }
     for [width, height] in [[0, 5], [1, 201]] {
-        assert!(smart_resize_still(FrameSize { width, height }, 32, budget).is_err());
+        assert!(smart_resize_image(FrameSize { width, height }, 32, budget).is_err());
     }
 }

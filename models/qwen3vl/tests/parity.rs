@@ -10,7 +10,8 @@ use std::collections::HashMap;
 use burn::tensor::Tensor;
 use common::{CASES, Golden, error, fnv1a, values};
 use qwen3vl::{
-    Context, Piece, Precision, Stage, Tail, Wanted, after_picture, picture_places, text_places,
+    Context, Precision, Segment, Stage, Suffix, TokenQuery, position_after_vision, text_positions,
+    vision_positions,
 };
 
 fn name(stage: Stage) -> String {
@@ -60,14 +61,14 @@ fn ids_and_positions_are_those_of_the_reference() {
         let mut next = 0;
         let text = |ids: &mut Vec<u32>, places: &mut Vec<[u32; 3]>, next: &mut u32, new: &[u32]| {
             ids.extend(new);
-            places.extend(text_places(*next, new.len()));
+            places.extend(text_positions(*next, new.len()));
             *next += u32::try_from(new.len()).unwrap();
         };
         for before in &script.before {
             text(&mut ids, &mut places, &mut next, before);
             ids.extend(vec![model.config().video_token_id; rows * columns]);
-            places.extend(picture_places(next, rows, columns));
-            next = after_picture(next, rows, columns);
+            places.extend(vision_positions(next, rows, columns));
+            next = position_after_vision(next, rows, columns);
             text(&mut ids, &mut places, &mut next, &script.after);
         }
         text(&mut ids, &mut places, &mut next, &script.question);
@@ -92,10 +93,15 @@ fn every_stage_is_that_of_the_reference() {
             stages.borrow_mut().push((name(stage), values(tensor)));
         };
         let network = model.network();
-        let seen = network.see_watched(&golden.blocks(&model), &watch).unwrap();
-        let mut pieces = script.video(&seen);
-        pieces.push(Piece::Text(&script.question));
-        let hidden = network.hidden_watched(&pieces, &watch).unwrap().unwrap();
+        let seen = network
+            .encode_video_watched(&golden.blocks(&model), &watch)
+            .unwrap();
+        let mut segments = script.video(&seen);
+        segments.push(Segment::Text(&script.question));
+        let hidden = network
+            .hidden_states_watched(&segments, &watch)
+            .unwrap()
+            .unwrap();
         let [rows, _] = hidden.dims();
         let last = hidden.narrow(0, rows - 4, 4);
         watch_logits(
@@ -144,36 +150,38 @@ fn log_probs_behind_a_cache_are_those_of_the_reference() {
         let network = model.network();
         let mut context = Context::default();
         for (index, block) in golden.blocks(&model).into_iter().enumerate() {
-            let seen = network.see(&[block]).unwrap();
-            let pieces = [
-                Piece::Text(&script.before[index]),
-                Piece::Picture {
-                    seen: &seen,
+            let seen = network.encode_video(&[block]).unwrap();
+            let segments = [
+                Segment::Text(&script.before[index]),
+                Segment::VisionBlock {
+                    tokens: &seen,
                     block: 0,
                 },
-                Piece::Text(&script.after),
+                Segment::Text(&script.after),
             ];
-            network.append(&mut context, &pieces).unwrap();
+            network.append(&mut context, &segments).unwrap();
         }
         let expected = golden.floats("log_probs");
         let vocab = model.config().text.vocab_size;
         let tokens = script.question.len();
-        let wanted: Vec<Wanted> = (tokens - 4..tokens)
-            .flat_map(|row| (0..u32::try_from(vocab).unwrap()).map(move |id| Wanted { row, id }))
+        let queries: Vec<TokenQuery> = (tokens - 4..tokens)
+            .flat_map(|row| {
+                (0..u32::try_from(vocab).unwrap()).map(move |id| TokenQuery { row, id })
+            })
             .collect();
-        let tail = Tail {
-            from: context.mark(),
+        let suffix = Suffix {
+            position: context.position(),
             ids: &script.question,
-            wanted: &wanted,
+            queries: &queries,
         };
         let before = context.tokens();
-        let found = layers::wait(network.log_probs(&context, &[tail])).unwrap();
+        let found = layers::block_on(network.log_probs(&context, &[suffix])).unwrap();
         assert_eq!(context.tokens(), before);
         let (gap, largest) = error(&found[0], &expected);
         println!("{case:14} log-probs off by {gap:.2e} of {largest:.1}");
         assert!(gap <= 1e-4 * largest, "{case}: {gap}");
         let last = golden.ints("positions").into_iter().max().unwrap();
-        let next = context.mark().next + u32::try_from(tokens).unwrap();
+        let next = context.position().next_position + u32::try_from(tokens).unwrap();
         assert_eq!(next, last + 1, "{case}");
     }
 }

@@ -43,7 +43,7 @@ fn golden() -> Pixels {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
-/// How a version of transformers counts an odd number of frames.
+/// Counting of an odd number of frames by a version of transformers.
 fn odd(version: &str) -> OddFrames {
     if version.starts_with("4.") {
         OddFrames::HalfToEven
@@ -61,7 +61,7 @@ fn words(values: impl IntoIterator<Item = u32>) -> String {
     format!("{hash:016x}")
 }
 
-/// What is wrong with the blocks of a case, if anything: the parts whose sums of bytes are not the reference's.
+/// Differences of the blocks of a case, if any: the parts whose sums of bytes are not the reference's.
 fn fault(case: &Case, blocks: &[Block]) -> Option<String> {
     let about = format!("{} {:?}", case.version, case.input);
     let grid = blocks.first().map(|block| block.grid).unwrap();
@@ -108,7 +108,7 @@ fn frames_of_cameras_become_the_pixels_of_the_reference() {
     for case in &golden.stills {
         let [width, height] = case.input;
         let image = frame(width, height, case.seed);
-        let block = model.images().unwrap().still(&image).unwrap();
+        let block = model.images().unwrap().image(&image).unwrap();
         faults.extend(fault(case, &[block]));
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));

@@ -1,11 +1,11 @@
-//! What each precision costs, on the golden checkpoints: printed, and held to bounds wide enough for networks this
+//! Cost of each precision on the golden checkpoints: printed, and held to bounds wide enough for networks this
 //! narrow, whose few weights average little out.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 
 use common::{CASES, Golden, error};
-use qwen3vl::{PackedTail, Piece, Precision, Wanted};
+use qwen3vl::{PackedSuffix, Precision, Segment, TokenQuery};
 
 /// Of the log-probabilities of all tokens after the prompt, relative to the largest.
 fn bound(precision: Precision) -> f64 {
@@ -28,18 +28,22 @@ fn every_precision_answers_near_the_reference() {
         for precision in Precision::ALL {
             let model = golden.load(precision);
             let script = golden.script(&model);
-            let seen = model.network().see(&golden.blocks(&model)).unwrap();
-            let pieces: Vec<Piece<'_>> = script.video(&seen);
+            let seen = model
+                .network()
+                .encode_video(&golden.blocks(&model))
+                .unwrap();
+            let segments: Vec<Segment<'_>> = script.video(&seen);
             let row = script.question.len() - 1;
-            let wanted: Vec<Wanted> = (0..u32::try_from(width).unwrap())
-                .map(|id| Wanted { row, id })
+            let queries: Vec<TokenQuery> = (0..u32::try_from(width).unwrap())
+                .map(|id| TokenQuery { row, id })
                 .collect();
-            let tail = PackedTail {
-                after_pieces: pieces.len(),
+            let suffix = PackedSuffix {
+                after_segments: segments.len(),
                 ids: &script.question,
-                wanted: &wanted,
+                queries: &queries,
             };
-            let found = layers::wait(model.network().packed_log_probs(&pieces, &[tail])).unwrap();
+            let found =
+                layers::block_on(model.network().packed_log_probs(&segments, &[suffix])).unwrap();
             let (gap, largest) = error(&found[0], expected);
             let target = golden.number("target");
             let stored_short = model.info().dtype == "BF16";

@@ -1,4 +1,4 @@
-//! What is wrong with a model's files or a question is said with the file, the key and the value.
+//! Errors of a model's files or a question name the file, the key and the value.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
@@ -6,8 +6,8 @@ mod common;
 use common::{Golden, device, folder};
 use qwen3vl::layout::before_block;
 use qwen3vl::{
-    Block, Config, Context, FrameSize, Grid, LoadOptions, Mark, ModelFiles, OddFrames, Piece,
-    PixelBudget, Precision, Qwen3Vl, Tail, Wanted, smart_resize,
+    Block, Config, Context, ContextPosition, FrameSize, Grid, LoadOptions, ModelFiles, OddFrames,
+    PixelBudget, Precision, Qwen3Vl, Segment, Suffix, TokenQuery, smart_resize,
 };
 use serde_json::{Value, json};
 
@@ -156,35 +156,41 @@ fn questions_that_cannot_be_are_refused() {
     let vocab = u32::try_from(model.config().text.vocab_size).unwrap();
     for (ids, said) in [([pad], "picture"), ([vocab], "vocabulary")] {
         let error = network
-            .append(&mut context, &[Piece::Text(&ids)])
+            .append(&mut context, &[Segment::Text(&ids)])
             .unwrap_err();
         assert!(error.to_string().contains(said), "{error}");
     }
     assert_eq!(context.tokens(), 0);
-    let seen = network.see(&golden.blocks(&model)).unwrap();
+    let seen = network.encode_video(&golden.blocks(&model)).unwrap();
     let block = seen.blocks();
-    let piece = Piece::Picture { seen: &seen, block };
-    assert!(network.append(&mut context, &[piece]).is_err());
+    let segment = Segment::VisionBlock {
+        tokens: &seen,
+        block,
+    };
+    assert!(network.append(&mut context, &[segment]).is_err());
     let long = vec![5; 5000];
     let error = network
-        .append(&mut context, &[Piece::Text(&long)])
+        .append(&mut context, &[Segment::Text(&long)])
         .unwrap_err();
     assert!(error.to_string().contains("4096"), "{error}");
 
-    let ask = |from: Mark, ids: &[u32], row: usize| {
-        let wanted = [Wanted { row, id: 1 }];
-        let tail = Tail {
-            from,
+    let ask = |position: ContextPosition, ids: &[u32], row: usize| {
+        let queries = [TokenQuery { row, id: 1 }];
+        let suffix = Suffix {
+            position,
             ids,
-            wanted: &wanted,
+            queries: &queries,
         };
-        layers::wait(network.log_probs(&context, &[tail]))
+        layers::block_on(network.log_probs(&context, &[suffix]))
     };
-    let beyond = Mark { tokens: 7, next: 7 };
+    let beyond = ContextPosition {
+        tokens: 7,
+        next_position: 7,
+    };
     assert!(ask(beyond, &[1], 0).is_err());
-    assert!(ask(Mark::default(), &[1], 1).is_err());
-    assert!(ask(Mark::default(), &[], 0).is_err());
-    assert!(ask(Mark::default(), &[1], 0).is_ok());
+    assert!(ask(ContextPosition::default(), &[1], 1).is_err());
+    assert!(ask(ContextPosition::default(), &[], 0).is_err());
+    assert!(ask(ContextPosition::default(), &[1], 0).is_ok());
 
     let grid = Grid {
         rows: 2,
@@ -194,15 +200,15 @@ fn questions_that_cannot_be_are_refused() {
         grid,
         patches: vec![0.0; 3],
     };
-    assert!(network.see(&[short]).is_err());
-    assert!(network.see(&[]).is_err());
+    assert!(network.encode_video(&[short]).is_err());
+    assert!(network.encode_video(&[]).is_err());
     assert!(
         model
-            .words()
+            .tokenizer()
             .check_plain("open the <|im_end|> drawer")
             .is_err()
     );
-    assert!(model.words().check_plain("open the drawer").is_ok());
+    assert!(model.tokenizer().check_plain("open the drawer").is_ok());
     assert!(before_block(f64::INFINITY).is_err());
 }
 

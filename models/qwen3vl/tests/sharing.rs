@@ -6,14 +6,15 @@ mod common;
 use common::{BEFORE, CASES, Golden, device};
 use qwen3vl::layout::block_seconds;
 use qwen3vl::{
-    Context, LoadOptions, PackedTail, Piece, Qwen3Vl, Seen, Tail, Wanted, layout::after_block,
+    Context, LoadOptions, PackedSuffix, Qwen3Vl, Segment, Suffix, TokenQuery, VisionTokens,
+    layout::after_block,
 };
 
 struct Prefixes {
     before: Vec<Vec<u32>>,
     after: Vec<u32>,
     questions: Vec<Vec<u32>>,
-    seen: Seen,
+    seen: VisionTokens,
 }
 
 /// Ten frames of the case's size, so that there are five blocks.
@@ -36,7 +37,7 @@ fn prefixes(golden: &Golden, model: &Qwen3Vl) -> Prefixes {
             model.before_block(opening, seconds).unwrap()
         })
         .collect();
-    let words = |text: &str| model.words().encode(text).unwrap();
+    let words = |text: &str| model.tokenizer().encode(text).unwrap();
     Prefixes {
         before,
         after: words(after_block()),
@@ -46,32 +47,32 @@ fn prefixes(golden: &Golden, model: &Qwen3Vl) -> Prefixes {
             )),
             words("Is the drawer closed? The answer is:"),
         ],
-        seen: model.network().see(&blocks).unwrap(),
+        seen: model.network().encode_video(&blocks).unwrap(),
     }
 }
 
 impl Prefixes {
-    fn pieces(&self, blocks: usize) -> Vec<Piece<'_>> {
+    fn segments(&self, blocks: usize) -> Vec<Segment<'_>> {
         (0..blocks)
             .flat_map(|block| {
                 [
-                    Piece::Text(&self.before[block]),
-                    Piece::Picture {
-                        seen: &self.seen,
+                    Segment::Text(&self.before[block]),
+                    Segment::VisionBlock {
+                        tokens: &self.seen,
                         block,
                     },
-                    Piece::Text(&self.after),
+                    Segment::Text(&self.after),
                 ]
             })
             .collect()
     }
 }
 
-fn wanted(question: &[u32]) -> Vec<Wanted> {
+fn queries(question: &[u32]) -> Vec<TokenQuery> {
     let row = question.len() - 1;
     [30, 200, 301]
         .into_iter()
-        .map(|id| Wanted { row, id })
+        .map(|id| TokenQuery { row, id })
         .collect()
 }
 
@@ -80,15 +81,15 @@ fn naive(model: &Qwen3Vl, made: &Prefixes) -> Vec<Vec<f32>> {
     let mut found = Vec::new();
     for blocks in 1..=5 {
         for question in &made.questions {
-            let asked = wanted(question);
-            let pieces = made.pieces(blocks);
-            let tails = [PackedTail {
-                after_pieces: 3 * blocks,
+            let asked = queries(question);
+            let segments = made.segments(blocks);
+            let suffixes = [PackedSuffix {
+                after_segments: 3 * blocks,
                 ids: question,
-                wanted: &asked,
+                queries: &asked,
             }];
-            let scores = model.network().packed_log_probs(&pieces, &tails);
-            found.extend(layers::wait(scores).unwrap());
+            let scores = model.network().packed_log_probs(&segments, &suffixes);
+            found.extend(layers::block_on(scores).unwrap());
         }
     }
     found
@@ -125,50 +126,54 @@ fn streaming_marked_and_packed_prefixes_are_the_naive_ones() {
             let network = model.network();
             let expected = naive(&model, &made);
 
-            let wants: Vec<_> = made.questions.iter().map(|ids| wanted(ids)).collect();
+            let all_queries: Vec<_> = made.questions.iter().map(|ids| queries(ids)).collect();
             let mut context = Context::default();
-            let mut marks = Vec::new();
+            let mut positions = Vec::new();
             let mut streamed = Vec::new();
             for blocks in 1..=5 {
-                let all = made.pieces(blocks);
+                let all = made.segments(blocks);
                 network
                     .append(&mut context, &all[3 * (blocks - 1)..])
                     .unwrap();
-                marks.push(context.mark());
-                for (ids, wanted) in made.questions.iter().zip(&wants) {
-                    let tails = [Tail {
-                        from: context.mark(),
+                positions.push(context.position());
+                for (ids, queries) in made.questions.iter().zip(&all_queries) {
+                    let suffixes = [Suffix {
+                        position: context.position(),
                         ids,
-                        wanted,
+                        queries,
                     }];
-                    let scores = network.log_probs(&context, &tails);
-                    streamed.extend(layers::wait(scores).unwrap());
+                    let scores = network.log_probs(&context, &suffixes);
+                    streamed.extend(layers::block_on(scores).unwrap());
                 }
             }
-            let tails: Vec<Tail<'_>> = marks
+            let suffixes: Vec<Suffix<'_>> = positions
                 .iter()
-                .flat_map(|from| {
-                    made.questions.iter().zip(&wants).map(|(ids, wanted)| Tail {
-                        from: *from,
-                        ids,
-                        wanted,
-                    })
-                })
-                .collect();
-            let marked = layers::wait(network.log_probs(&context, &tails)).unwrap();
-            let packed: Vec<PackedTail<'_>> = (1..=5)
-                .flat_map(|blocks| {
+                .flat_map(|position| {
                     made.questions
                         .iter()
-                        .zip(&wants)
-                        .map(move |(ids, wanted)| PackedTail {
-                            after_pieces: 3 * blocks,
+                        .zip(&all_queries)
+                        .map(|(ids, queries)| Suffix {
+                            position: *position,
                             ids,
-                            wanted,
+                            queries,
                         })
                 })
                 .collect();
-            let packed = layers::wait(network.packed_log_probs(&made.pieces(5), &packed)).unwrap();
+            let marked = layers::block_on(network.log_probs(&context, &suffixes)).unwrap();
+            let packed: Vec<PackedSuffix<'_>> = (1..=5)
+                .flat_map(|blocks| {
+                    made.questions
+                        .iter()
+                        .zip(&all_queries)
+                        .map(move |(ids, queries)| PackedSuffix {
+                            after_segments: 3 * blocks,
+                            ids,
+                            queries,
+                        })
+                })
+                .collect();
+            let packed =
+                layers::block_on(network.packed_log_probs(&made.segments(5), &packed)).unwrap();
             for (form, found) in [
                 ("streamed", &streamed),
                 ("marked", &marked),
@@ -195,20 +200,20 @@ fn a_clone_of_a_context_is_not_disturbed() {
     let made = prefixes(&golden, &model);
     let network = model.network();
     let mut context = Context::default();
-    network.append(&mut context, &made.pieces(1)).unwrap();
+    network.append(&mut context, &made.segments(1)).unwrap();
     let question = &made.questions[0];
-    let asked = wanted(question);
+    let asked = queries(question);
     let ask = |context: &Context| {
-        let tail = Tail {
-            from: context.mark(),
+        let suffix = Suffix {
+            position: context.position(),
             ids: question,
-            wanted: &asked,
+            queries: &asked,
         };
-        layers::wait(network.log_probs(context, &[tail])).unwrap()
+        layers::block_on(network.log_probs(context, &[suffix])).unwrap()
     };
     let before = ask(&context);
     let mut other = context.clone();
-    network.append(&mut other, &made.pieces(2)[3..]).unwrap();
+    network.append(&mut other, &made.segments(2)[3..]).unwrap();
     assert_eq!(ask(&context), before);
     assert_ne!(ask(&other), before);
     assert!(other.tokens() > context.tokens());

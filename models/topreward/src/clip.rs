@@ -24,7 +24,7 @@ impl Clip {
         Ok(Self { frames, fps })
     }
 
-    /// How many frames, at least one.
+    /// Number of frames, at least one.
     #[must_use]
     pub fn frames(&self) -> usize {
         self.frames
@@ -36,13 +36,13 @@ impl Clip {
         self.fps
     }
 
-    /// How long the clip is [s].
+    /// Duration of the clip [s].
     #[must_use]
     pub fn seconds(&self) -> f64 {
         self.frames as f64 / self.fps
     }
 
-    /// An error unless `length` is a prefix of this clip.
+    /// Checks that `length` is a prefix length of this clip.
     pub(crate) fn check_prefix(&self, length: usize) -> Result<(), Error> {
         if (1..=self.frames).contains(&length) {
             Ok(())

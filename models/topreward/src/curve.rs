@@ -27,7 +27,7 @@ pub fn min_max(log_probs: &[f64]) -> Result<Vec<f64>, Error> {
 ///
 /// # Errors
 /// [`Error::Lengths`] when the two differ in length, [`Error::NoPrefixes`] when they are empty.
-pub fn every_frame(
+pub fn interpolate_progress(
     prefix_lengths: &[usize],
     progress: &[f64],
     frames: usize,
@@ -57,7 +57,7 @@ pub fn every_frame(
     Ok(curve)
 }
 
-/// How likely the episode succeeded: the mean of the last three raw log-probabilities, of all when there
+/// Success score of an episode: the mean of the last three raw log-probabilities, of all when there
 /// are fewer. Comparable between episodes of one model and profile; no threshold is known.
 #[must_use]
 pub fn success_score(log_probs: &[f64]) -> Option<f64> {

@@ -1,17 +1,17 @@
-//! What can go wrong, with the figures a person needs to put it right.
+//! Errors, with the figures needed to correct them.
 
-/// A question about a clip cannot be asked, or its answer not be computed.
+/// A clip cannot be scored, or a statistic not be computed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Error {
     /// A clip without frames.
     #[error("the clip has no frames; a curve needs at least one")]
     NoFrames,
-    /// A frame rate that is no rate.
+    /// A frame rate that is not finite or not above 0.
     #[error(
         "{fps} frames per second is not a frame rate; give the rate at which the frames were recorded, above 0"
     )]
     BadFps {
-        /// What was given.
+        /// The value given.
         fps: f64,
     },
     /// A prefix length outside the clip.
@@ -19,7 +19,7 @@ pub enum Error {
         "a prefix of {length} frames was asked for, the clip has {total}; lengths run from 1 to {total}"
     )]
     BadPrefix {
-        /// What was asked for.
+        /// The requested length [frames].
         length: usize,
         /// Frames of the clip.
         total: usize,
@@ -27,17 +27,17 @@ pub enum Error {
     /// A list of prefix lengths that is empty.
     #[error("the list of prefix lengths is empty; name at least one, or ask for a number of them")]
     NoPrefixes,
-    /// A name that is none of the known ones.
+    /// An unknown name.
     #[error("{got:?} is not a {what}; known are {known}")]
     Unknown {
-        /// What kind of name.
+        /// Kind of name.
         what: &'static str,
-        /// What was given.
+        /// The value given.
         got: String,
-        /// What could have been given.
+        /// The known names.
         known: &'static str,
     },
-    /// An instruction that says nothing.
+    /// An empty instruction.
     #[error("the instruction is empty; say what the robot is meant to do")]
     NoInstruction,
     /// Text that the tokenizer would read as a control token.
@@ -45,7 +45,7 @@ pub enum Error {
         "{what} contains {found:?}, which the model would read as a control token; leave it out"
     )]
     ControlToken {
-        /// Which text.
+        /// The text concerned.
         what: &'static str,
         /// The first such piece.
         found: String,
@@ -53,29 +53,29 @@ pub enum Error {
     /// Two series that belong together differ in length.
     #[error("{what}: {left} and {right} values; they must be equally many")]
     Lengths {
-        /// Which series.
+        /// The series concerned.
         what: &'static str,
         /// Length of the first.
         left: usize,
         /// Length of the second.
         right: usize,
     },
-    /// A number that is no number where one is needed.
+    /// A value that is NaN or infinite.
     #[error("{what}: value {index} is {value}, which is not finite")]
     NotFinite {
-        /// Which series.
+        /// The series concerned.
         what: &'static str,
-        /// Where in it.
+        /// Index of the value, from 0.
         index: usize,
         /// The value.
         value: f64,
     },
-    /// A set without both kinds.
+    /// Outcomes that are all successes or all failures.
     #[error("an ROC curve needs successes and failures; there are {successes} and {failures}")]
     OneClass {
-        /// How many successes.
+        /// Number of successes.
         successes: usize,
-        /// How many failures.
+        /// Number of failures.
         failures: usize,
     },
     /// Percentages that cannot be rescaled, because they are all zero.
@@ -84,29 +84,29 @@ pub enum Error {
     /// An answer with more or fewer percentages than frames were shown.
     #[error("the answer holds {got} percentages for {want} frames")]
     WrongCount {
-        /// How many there are.
+        /// Percentages in the answer.
         got: usize,
-        /// How many frames were shown.
+        /// Frames that were shown.
         want: usize,
     },
     /// A parameter outside its range.
     #[error("{name} is {value}, it must be {want}")]
     Parameter {
-        /// Which.
+        /// Name of the parameter.
         name: &'static str,
-        /// What was given.
+        /// The value given.
         value: f64,
-        /// What it may be.
+        /// The permitted range.
         want: &'static str,
     },
-    /// A robot that is being watched can only be scored where every frame that comes is shown as it came.
+    /// A live camera can only be scored with a profile that shows every frame as it was taken.
     #[error(
         "a robot that is being watched cannot be scored at {fps} frames per second with profile {profile}: use aligned at 2 \
          or fewer per second, or lerobot"
     )]
-    NotLive {
-        /// The profile.
-        profile: crate::Profile,
+    NotStreamable {
+        /// Name of the profile.
+        profile: &'static str,
         /// Frames per second.
         fps: f64,
     },

@@ -2,13 +2,13 @@
 
 use crate::{Error, NumpyRng, curve::same_length, rank};
 
-/// Which frames the baseline is shown and how it is seeded.
+/// Sampler of the frames that the baseline is shown.
 #[derive(Debug, Clone)]
 pub struct Gvl {
-    /// How many frames; all of an episode that has no more.
+    /// Number of frames; all of an episode that has no more.
     frames: usize,
     seed: u64,
-    /// Drawn from by one episode after the other.
+    /// Generator of the draws, advanced by one episode after the other.
     draws: NumpyRng,
 }
 
@@ -23,12 +23,12 @@ impl Gvl {
         }
     }
 
-    /// What the next episode of `total` frames is asked about. Episodes must come in the reference's order
+    /// Draws the frames of the next episode, which has `total` frames. Episodes must come in the reference's order
     /// for equal draws; the shuffling depends on `episode_index` alone.
     ///
     /// # Errors
     /// [`Error::NoFrames`].
-    pub fn show(&mut self, total: usize, episode_index: u64) -> Result<Shown, Error> {
+    pub fn show(&mut self, total: usize, episode_index: u64) -> Result<ShownFrames, Error> {
         if total == 0 {
             return Err(Error::NoFrames);
         }
@@ -42,7 +42,7 @@ impl Gvl {
         chronological.sort_unstable();
         let mut shuffled = chronological.clone();
         NumpyRng::new(self.seed.wrapping_add(episode_index)).shuffle(&mut shuffled);
-        Ok(Shown {
+        Ok(ShownFrames {
             completion: chronological
                 .iter()
                 .map(|&index| completion(index, total))
@@ -54,7 +54,7 @@ impl Gvl {
     }
 }
 
-/// How far an episode is at a frame if it advances evenly [percent, 0 to 100].
+/// Completion of an episode at a frame if it advances evenly [percent, 0 to 100].
 #[must_use]
 pub fn completion(index: usize, total: usize) -> u32 {
     if total <= 1 {
@@ -65,33 +65,33 @@ pub fn completion(index: usize, total: usize) -> u32 {
 
 /// The frames of one question.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shown {
-    /// In the order of time.
+pub struct ShownFrames {
+    /// Frame indices in the order of time.
     pub chronological: Vec<usize>,
-    /// The same in the order in which the model sees them.
+    /// The same in the order in which they are shown.
     pub shuffled: Vec<usize>,
-    /// How far the episode is at each of `chronological` if it advances evenly [percent].
+    /// Completion of the episode at each of `chronological` if it advances evenly [percent].
     pub completion: Vec<u32>,
     /// The frame that is shown as the start.
     pub first: usize,
 }
 
-/// A piece of the question.
+/// A part of the question.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Piece {
-    /// Words.
+pub enum QuestionPart {
+    /// Text.
     Text(String),
     /// A frame of the episode, squeezed to 244x244.
     Frame(usize),
 }
 
-impl Shown {
+impl ShownFrames {
     /// The question, a single turn of the user, in the reference's words.
     #[must_use]
-    pub fn question(&self, instruction: &str) -> Vec<Piece> {
-        let text = |text: &str| Piece::Text(text.to_owned());
-        let mut pieces = vec![
-            Piece::Text(format!(
+    pub fn question(&self, instruction: &str) -> Vec<QuestionPart> {
+        let text = |text: &str| QuestionPart::Text(text.to_owned());
+        let mut parts = vec![
+            QuestionPart::Text(format!(
                 "You are an expert roboticist tasked to predict task completion percentages for frames of a \
                  robot for the task of {instruction}.\nThe task completion percentages are between 0 and 100, \
                  where 100 corresponds to full task completion.\nWe provide several examples of the robot \
@@ -100,9 +100,9 @@ impl Shown {
                  when reasoning about task completion percentage.\n"
             )),
             text("Initial robot scene:"),
-            Piece::Frame(self.first),
+            QuestionPart::Frame(self.first),
             text("In the initial robot scene, the task completion percentage is 0%."),
-            Piece::Text(format!(
+            QuestionPart::Text(format!(
                 "Now, for the task of {instruction}, output the task completion percentage for the following \
                  frames that are presented in random order. For each frame, format your response as follow: \
                  Frame {{i}}: Task Completion Percentages:{{}}%"
@@ -111,28 +111,28 @@ impl Shown {
             text("Remember: frames are in random order."),
         ];
         for (number, &frame) in (1..).zip(&self.shuffled) {
-            pieces.push(Piece::Text(format!("Frame {number}:")));
-            pieces.push(Piece::Frame(frame));
-            pieces.push(text(""));
+            parts.push(QuestionPart::Text(format!("Frame {number}:")));
+            parts.push(QuestionPart::Frame(frame));
+            parts.push(text(""));
         }
-        pieces
+        parts
     }
 
-    /// What the answer is worth: its percentages in the order of time, and their value-order correlation,
+    /// Parses the answer: its percentages in the order of time, and their value-order correlation,
     /// 0 where that is undefined.
     ///
     /// # Errors
     /// [`Error::NoMass`] and [`Error::WrongCount`]; the reference leaves such episodes out of its mean.
-    pub fn read(&self, answer: &str) -> Result<Answer, Error> {
-        let said = percentages(answer)?;
-        if said.len() != self.shuffled.len() {
+    pub fn parse(&self, answer: &str) -> Result<Answer, Error> {
+        let values = percentages(answer)?;
+        if values.len() != self.shuffled.len() {
             return Err(Error::WrongCount {
-                got: said.len(),
+                got: values.len(),
                 want: self.shuffled.len(),
             });
         }
-        same_length("frames and percentages", &self.shuffled, &said)?;
-        let mut in_time: Vec<(usize, f64)> = self.shuffled.iter().copied().zip(said).collect();
+        same_length("frames and percentages", &self.shuffled, &values)?;
+        let mut in_time: Vec<(usize, f64)> = self.shuffled.iter().copied().zip(values).collect();
         in_time.sort_by_key(|&(index, _)| index);
         let percentages: Vec<f64> = in_time.into_iter().map(|(_, value)| value).collect();
         let voc = rank::voc(&percentages)?;
@@ -144,10 +144,10 @@ impl Shown {
     }
 }
 
-/// What the baseline said of one episode.
+/// The baseline's answer for one episode.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
-    /// In the order of time.
+    /// Frame indices in the order of time.
     pub percentages: Vec<f64>,
     /// Value-order correlation; also the baseline's success score.
     pub voc: f64,
@@ -161,19 +161,19 @@ pub struct Answer {
 /// # Errors
 /// [`Error::NoMass`] when rescaling numbers that sum to nothing.
 pub fn percentages(answer: &str) -> Result<Vec<f64>, Error> {
-    let said: Vec<f64> = numbers_before_percent(answer)
+    let values: Vec<f64> = numbers_before_percent(answer)
         .into_iter()
         .filter(|value| (0.0..=100.0).contains(value))
         .collect();
-    if said.iter().all(|value| value.fract() == 0.0) {
-        return Ok(said);
+    if values.iter().all(|value| value.fract() == 0.0) {
+        return Ok(values);
     }
-    let total: f64 = said.iter().sum();
+    let total: f64 = values.iter().sum();
     if total <= 0.0 {
         return Err(Error::NoMass);
     }
     let scale = 100.0 / total;
-    let scaled: Vec<f64> = said.iter().map(|value| value * scale).collect();
+    let scaled: Vec<f64> = values.iter().map(|value| value * scale).collect();
     let mut whole: Vec<f64> = scaled.iter().map(|value| value.floor()).collect();
     let missing = 100.0 - whole.iter().sum::<f64>();
     let mut order: Vec<(usize, f64)> = scaled

@@ -15,34 +15,34 @@ pub struct GvlRecord {
     pub eval_episode: GvlEpisode,
     /// Examples before the question; there are none here.
     pub context_episodes_count: usize,
-    /// Which.
+    /// Indices of the example episodes; empty.
     pub context_episodes_indices: Vec<usize>,
-    /// How long.
+    /// Frames per example episode; empty.
     pub context_episodes_frames_per_episode: Vec<usize>,
-    /// What the answer says, in the order in which the frames were shown.
+    /// Percentages of the answer, in the order in which the frames were shown.
     pub predicted_percentages: Vec<f64>,
     /// Whether there is one for every frame.
     pub valid_length: bool,
     /// `voc`, 0 where it is undefined or the answer cannot be read.
     pub metrics: BTreeMap<String, f64>,
-    /// How often what went wrong, under the reference's names.
+    /// Number of errors by the reference's names.
     pub error_count: BTreeMap<String, u32>,
     /// The answer as the model wrote it.
     pub raw_response: String,
 }
 
-/// What was shown of an episode.
+/// The part of an episode that was shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GvlEpisode {
-    /// Which episode of the data set.
+    /// Index of the episode in the data set.
     pub episode_index: u64,
-    /// What the robot was told.
+    /// The instruction.
     pub instruction: String,
     /// Frames in the order of time.
     pub original_frames_indices: Vec<usize>,
     /// In the order in which they were shown.
     pub shuffled_frames_indices: Vec<usize>,
-    /// How far the episode is at each, if it advances evenly [percent], in the order of time.
+    /// Completion at each, if the episode advances evenly [percent], in the order of time.
     pub original_frames_task_completion_rates: Vec<u32>,
     /// The same as shown.
     pub shuffled_frames_approx_completion_rates: Vec<u32>,
@@ -60,14 +60,14 @@ impl GvlRecord {
         episode_index: u64,
         instruction: &str,
         total: usize,
-        shown: &gvl::Shown,
+        shown: &gvl::ShownFrames,
         answer: &str,
     ) -> Self {
-        let read = shown.read(answer);
-        let said = gvl::percentages(answer);
-        let no_mass = u32::from(said.is_err());
-        let said = said.unwrap_or_default();
-        let valid_length = said.len() == shown.shuffled.len();
+        let parsed = shown.parse(answer);
+        let percentages = gvl::percentages(answer);
+        let no_mass = u32::from(percentages.is_err());
+        let percentages = percentages.unwrap_or_default();
+        let valid_length = percentages.len() == shown.shuffled.len();
         Self {
             index,
             dataset: dataset.to_owned(),
@@ -86,11 +86,11 @@ impl GvlRecord {
             context_episodes_count: 0,
             context_episodes_indices: Vec::new(),
             context_episodes_frames_per_episode: Vec::new(),
-            predicted_percentages: said,
+            predicted_percentages: percentages,
             valid_length,
             metrics: BTreeMap::from([(
                 "voc".to_owned(),
-                read.as_ref().map_or(0.0, |answer| answer.voc),
+                parsed.as_ref().map_or(0.0, |answer| answer.voc),
             )]),
             error_count: BTreeMap::from([
                 (MISMATCH.to_owned(), u32::from(!valid_length)),

@@ -1,4 +1,4 @@
-//! Which prefixes of a clip are scored.
+//! The prefixes of a clip that are scored.
 
 use crate::{Clip, Error, Profile, linspace};
 use std::{fmt, str::FromStr};

@@ -1,4 +1,4 @@
-//! Which frames of a prefix the model sees, and at which times.
+//! Frame sampling: the frames of a prefix that the model is shown, and their times.
 //!
 //! The published code changed its video path between releases, and a log-probability is comparable only
 //! within one of them. A profile is therefore part of every result.
@@ -7,7 +7,7 @@ use crate::{Clip, Error, linspace};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
-/// One published way from a prefix to the frames that the model sees.
+/// One published way from a prefix to the frames that the model is shown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Profile {
@@ -15,7 +15,7 @@ pub enum Profile {
     /// 244x244 first. The reference since April 2026.
     #[default]
     Aligned,
-    /// What the first release did: the frames are taken to be recorded at 24 per second, at least four
+    /// The first release: the frames are taken to be recorded at 24 per second, at least four
     /// are spread over each prefix, so indices and times move with its length.
     Legacy,
     /// LeRobot's port: every frame of the prefix at its own size, said to be half a second apart.
@@ -103,18 +103,18 @@ impl Profile {
 /// The frames that the model sees of one prefix, in order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Frames {
-    /// Which frame of the clip, at least one.
+    /// Indices into the clip, at least one.
     pub indices: Vec<usize>,
-    /// When the model is told it was taken [s], one per index.
+    /// Time stated to the model [s], one per index.
     pub seconds: Vec<f64>,
 }
 
 /// Two consecutive frames, which the model sees as one.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Block {
-    /// Which frames of the clip. Equal where a frame had no partner.
+    /// Indices into the clip. Equal where a frame had no partner.
     pub indices: [usize; 2],
-    /// When the model is told they were taken [s]: the mean of the two.
+    /// Time stated to the model [s]: the mean of the two.
     pub seconds: f64,
 }
 

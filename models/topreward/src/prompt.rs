@@ -1,7 +1,7 @@
-//! The words around the video. Every byte of them moves the result.
+//! The text around the video. Every byte of it changes the result.
 //!
-//! A prompt is a header, the video's blocks (which the model's own crate writes, with their times), a tail,
-//! and an answer whose probability is read where the tail ends. What the model reads is tokenised from the
+//! A prompt is a header, the video's blocks (which the model's own crate writes, with their times), a suffix,
+//! and an answer whose probability is read where the suffix ends. What the model reads is tokenised from the
 //! end of the video to the end of the answer at once, because a word's token includes the space before it.
 
 use crate::Error;
@@ -60,7 +60,7 @@ impl Prompt {
         self
     }
 
-    /// Puts what the model said when asked [`DESCRIBE`] before the claim.
+    /// Puts the model's answer to [`DESCRIBE`] before the claim.
     ///
     /// # Errors
     /// [`Error::ControlToken`].
@@ -70,7 +70,7 @@ impl Prompt {
         Ok(self)
     }
 
-    /// What is claimed.
+    /// The instruction that the claim is about.
     #[must_use]
     pub fn instruction(&self) -> &str {
         &self.instruction
@@ -82,21 +82,21 @@ impl Prompt {
         self.template
     }
 
-    /// What the model said of the video, where that is part of the prompt.
+    /// The model's description of the video, where that is part of the prompt.
     #[must_use]
     pub fn description(&self) -> Option<&str> {
         self.description.as_deref()
     }
 
-    /// What stands before the first block of the video.
+    /// Text before the first block of the video.
     #[must_use]
     pub fn header(&self) -> &'static str {
         TURN
     }
 
-    /// What stands between the last block and the answer.
+    /// Text between the last block and the answer.
     #[must_use]
-    pub fn tail(&self) -> String {
+    pub fn suffix(&self) -> String {
         let claim = match &self.description {
             None => CLAIM.to_owned(),
             Some(description) => format!("{description}{CLAIM_AFTER_DESCRIPTION}"),
@@ -127,7 +127,7 @@ impl Prompt {
 /// The prompt to which a description is the answer, of at most [`DESCRIBE_TOKENS`] tokens, each the most
 /// probable one. It is a conversation whatever the template of the question.
 pub const DESCRIBE: &str = "Describe the robot manipulation trajectory in this video:";
-/// How long a description may get [tokens].
+/// Maximum length of a description [tokens].
 pub const DESCRIBE_TOKENS: usize = 256;
 
 /// The text around the video when asking for a description: what stands before it and what after.
@@ -174,11 +174,11 @@ mod tests {
     fn a_turn_is_never_closed_without_template() {
         let prompt = Prompt::new("open the drawer").unwrap();
         assert_eq!(
-            prompt.tail() + prompt.yes(),
+            prompt.suffix() + prompt.yes(),
             "The above video shows a robot manipulation trajectory that completes the following task: \
              open the drawer Decide whether the above statement is True or not. The answer is: True"
         );
-        assert!(!prompt.tail().contains("<|im_end|>"));
+        assert!(!prompt.suffix().contains("<|im_end|>"));
     }
 
     #[test]

@@ -1,14 +1,14 @@
-//! Weights for reward-aligned behaviour cloning: how much a frame's progress over the next chunk earns it.
+//! Weights for reward-aligned behavior cloning, from the progress over the next chunk.
 //!
 //! As LeRobot's trainer computes them from a progress file (SARM, equations 8 and 9). Differences and
 //! weights are `f32` there, the statistics over the data set `f64`; so they are here.
 
 use crate::Error;
 
-/// What [`RabcWeights`] is computed with.
+/// Parameters of [`RabcWeights`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rabc {
-    /// How far ahead progress is compared [frames]: the length of an action chunk.
+    /// Lookahead of the comparison [frames]: the length of an action chunk.
     pub chunk: usize,
     /// Progress above which a frame counts in full.
     pub kappa: f64,

@@ -10,32 +10,32 @@ pub struct Record {
     pub index: usize,
     /// Name of the data set.
     pub dataset: String,
-    /// Which episode of it.
+    /// Index of the episode in the data set.
     pub episode_index: usize,
-    /// What the robot was told.
+    /// The instruction.
     pub instruction: String,
     /// Log-probability at the last prefix.
     pub reward: f64,
-    /// How the answer's tokens were reduced to one number; there is one token.
+    /// Reduction of the answer's tokens to one number; there is one token.
     pub reduction: String,
     /// Progress per prefix.
     pub normalized_log_probs: Option<Vec<f64>>,
-    /// How many tokens the answer has.
+    /// Number of tokens of the answer.
     pub token_count: usize,
     /// Frames of the episode.
     pub num_frames: usize,
     /// Rank correlation. Where it is undefined the reference writes the word NaN, which is not JSON; here
     /// it is null.
     pub voc: Option<f64>,
-    /// Why there is no score.
+    /// Error, where there is no score.
     pub error: Option<String>,
     /// The last frame of each prefix.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub original_frames_indices: Option<Vec<usize>>,
-    /// How far the episode is there if it advances evenly [percent].
+    /// Completion there if the episode advances evenly [percent].
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub original_frames_task_completion_rates: Option<Vec<u32>>,
-    /// What the model said of the video.
+    /// The model's description of the video.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub trajectory_description: Option<String>,
     /// Length of each prefix [frames].
@@ -50,7 +50,7 @@ pub struct Record {
     /// The same per prefix.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub prefix_false_rewards: Option<Vec<f64>>,
-    /// Which frames were shown. Ours; the reference ignores it.
+    /// Name of the profile. Our addition; the reference ignores it.
     pub profile: String,
     /// Rank correlation on the frozen first frame. Ours.
     pub static_voc: Option<f64>,
@@ -62,8 +62,8 @@ impl Record {
     /// The record of a scored episode.
     #[must_use]
     pub fn new(index: usize, dataset: &str, episode_index: usize, score: &Score) -> Self {
-        let setting = &score.setting;
-        let last_frames: Vec<usize> = setting
+        let config = &score.config;
+        let last_frames: Vec<usize> = config
             .prefix_lengths
             .iter()
             .map(|length| length.saturating_sub(1))
@@ -72,27 +72,27 @@ impl Record {
             index,
             dataset: dataset.to_owned(),
             episode_index,
-            instruction: setting.instruction.clone(),
+            instruction: config.instruction.clone(),
             reward: score.curve.log_probs.last().copied().unwrap_or(f64::NAN),
             reduction: "mean".to_owned(),
             normalized_log_probs: Some(score.curve.progress.clone()),
             token_count: 1,
-            num_frames: setting.frames,
+            num_frames: config.frames,
             voc: score.curve.voc,
             error: None,
             original_frames_task_completion_rates: Some(
                 last_frames
                     .iter()
-                    .map(|&frame| gvl::completion(frame, setting.frames))
+                    .map(|&frame| gvl::completion(frame, config.frames))
                     .collect(),
             ),
             original_frames_indices: Some(last_frames),
-            trajectory_description: setting.description.clone(),
-            prefix_lengths: Some(setting.prefix_lengths.clone()),
+            trajectory_description: config.description.clone(),
+            prefix_lengths: Some(config.prefix_lengths.clone()),
             prefix_rewards: Some(score.curve.log_probs.clone()),
             false_reward: score.curve.false_log_probs.last().copied(),
             prefix_false_rewards: Some(score.curve.false_log_probs.clone()),
-            profile: setting.profile.name().to_owned(),
+            profile: config.profile.name().to_owned(),
             static_voc: score.static_voc,
             success_score: score.curve.success_score,
         }
@@ -101,7 +101,7 @@ impl Record {
     /// One line, without its end.
     ///
     /// # Errors
-    /// Whatever the serialiser finds.
+    /// Any error of the serializer.
     pub fn to_line(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string(self)
     }

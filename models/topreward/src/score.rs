@@ -3,12 +3,12 @@
 use crate::{Clip, ControlInstruction, Error, Profile, Prompt, Template, curve, rank};
 use serde::{Deserialize, Serialize};
 
-/// What one instruction scored over the prefixes of one clip.
+/// The values of one instruction over the prefixes of one clip.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Curve {
     /// Natural logarithm of the answer ` True`'s probability, per prefix.
     pub log_probs: Vec<f64>,
-    /// The same of ` False`; a diagnosis, no part of the reward.
+    /// The same of ` False`; a diagnostic, not part of the reward.
     pub false_log_probs: Vec<f64>,
     /// `log_probs` from 0 (lowest) to 1 (highest) within this clip.
     pub progress: Vec<f64>,
@@ -44,24 +44,24 @@ impl Curve {
 /// A control and its curve.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Control {
-    /// The sentence and why it is a control.
+    /// The control instruction and its kind.
     #[serde(flatten)]
     pub asked: ControlInstruction,
-    /// What it scored on the same clip.
+    /// Its curve on the same clip.
     #[serde(flatten)]
     pub curve: Curve,
-    /// How far the true instruction's success score is above this one's. Above 0 is right.
+    /// Success score of the true instruction minus this one's. Above 0 is right.
     pub gap: f64,
 }
 
-/// How a clip was asked about: everything that makes log-probabilities comparable, or not.
+/// Configuration of a score: everything that two scores must share for their log-probabilities to be comparable.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Setting {
-    /// Which frames were shown, and at which times.
+pub struct ScoreConfig {
+    /// Frame sampling.
     pub profile: Profile,
-    /// Whether the question was a turn of a conversation.
+    /// Whether the question is a turn of a conversation.
     pub template: Template,
-    /// What the model said of the video, where that was put before the claim.
+    /// The model's description of the video, where that was put before the claim.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub description: Option<String>,
     /// The claim.
@@ -70,13 +70,15 @@ pub struct Setting {
     pub fps: f64,
     /// Frames of the clip.
     pub frames: usize,
-    /// How many frames of the clip each prefix has.
+    /// Length of each prefix [frames].
     pub prefix_lengths: Vec<usize>,
-    /// How many of them the model was shown.
+    /// Number of frames of each prefix that the model was shown.
     pub shown_frames: Vec<usize>,
 }
 
-impl Setting {
+impl ScoreConfig {
+    /// The configuration of a score of `clip` at `prefix_lengths` [frames], as `profile` samples them.
+    ///
     /// # Errors
     /// [`Error::BadPrefix`].
     pub fn new(
@@ -105,14 +107,14 @@ impl Setting {
 /// A clip's score.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Score {
-    /// How it was asked.
+    /// Configuration of the score.
     #[serde(flatten)]
-    pub setting: Setting,
-    /// What the instruction scored.
+    pub config: ScoreConfig,
+    /// Curve of the instruction.
     #[serde(flatten)]
     pub curve: Curve,
     /// Rank correlation on the clip's first frame, held for as long as the clip. A sound reward has about 0;
-    /// near 1 means that the model counts images.
+    /// a value near 1 means that the model counts images.
     pub static_voc: Option<f64>,
     /// The raw values on the frozen frame.
     pub static_log_probs: Vec<f64>,
@@ -128,7 +130,7 @@ impl Score {
     /// Puts a curve and its controls together. `frozen` is the curve of the frozen first frame.
     #[must_use]
     pub fn new(
-        setting: Setting,
+        config: ScoreConfig,
         curve: Curve,
         frozen: Curve,
         controls: Vec<(ControlInstruction, Curve)>,
@@ -142,7 +144,7 @@ impl Score {
             })
             .collect();
         Self {
-            setting,
+            config,
             curve,
             static_voc: frozen.voc,
             static_success_score: frozen.success_score,
@@ -163,7 +165,7 @@ impl Score {
         )
     }
 
-    /// The raw values above those of the frozen frame: what the video adds to the number of images.
+    /// The raw values minus those of the frozen frame: the part that is not explained by the number of images.
     #[must_use]
     pub fn above_static(&self) -> Vec<f64> {
         self.curve

@@ -1,12 +1,12 @@
-//! TOP-AWR: how much each step of an episode weighs in advantage-weighted regression.
+//! TOP-AWR: weights of the steps of an episode in advantage-weighted regression.
 
 use crate::Error;
 use serde::{Deserialize, Serialize};
 
-/// What is taken off a step's progress before it is weighed.
+/// Baseline subtracted from a step's progress before it is weighed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Centre {
+pub enum Center {
     /// Nothing: equation 3 of the paper as it is printed.
     #[default]
     Nothing,
@@ -15,15 +15,15 @@ pub enum Centre {
     DataSetMean,
 }
 
-/// What [`top_awr`] weighs with.
+/// Parameters of [`top_awr`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TopAwr {
     /// The weight of a step that changes nothing.
     pub tau: f64,
-    /// No step weighs more.
+    /// Upper bound of a weight.
     pub max: f64,
-    /// What is taken off first.
-    pub centre: Centre,
+    /// Baseline subtracted first.
+    pub center: Center,
 }
 
 impl Default for TopAwr {
@@ -32,7 +32,7 @@ impl Default for TopAwr {
         Self {
             tau: 2.0,
             max: 2.0,
-            centre: Centre::Nothing,
+            center: Center::Nothing,
         }
     }
 }
@@ -66,8 +66,8 @@ pub fn top_awr(episodes: &[Vec<f64>], settings: TopAwr) -> Result<Vec<Vec<f64>>,
         })
         .collect();
     let count = steps.iter().map(Vec::len).sum::<usize>();
-    let off = match settings.centre {
-        Centre::DataSetMean if count > 0 => steps.iter().flatten().sum::<f64>() / count as f64,
+    let off = match settings.center {
+        Center::DataSetMean if count > 0 => steps.iter().flatten().sum::<f64>() / count as f64,
         _ => 0.0,
     };
     Ok(steps

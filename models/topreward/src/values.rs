@@ -1,17 +1,17 @@
-//! Monte-Carlo values: what is still to come, discounted.
+//! Monte-Carlo values: discounted sums of the rewards to come.
 
 use crate::{Error, curve::same_length, linspace::linspace};
 use serde::{Deserialize, Serialize};
 
-/// What a frame between two scored ones is worth.
+/// Reward of a frame between two scored ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Impute {
-    /// Nothing.
+    /// Zero.
     Zero,
     /// A straight line between its neighbours; level before the first and after the last.
     Interpolate,
-    /// What the last scored frame was worth; before the first, the first.
+    /// The reward of the last scored frame; before the first, that of the first.
     Duplicate,
 }
 

@@ -6,9 +6,9 @@ use std::fs;
 use serde::Deserialize;
 use serde_json::Value;
 use topreward::{
-    Centre, Clip, Impute, NumpyRng, Prefixes, Profile, Rabc, RabcWeights, Record, TopAwr,
-    average_ranks, discounted, every_frame, gvl, impute, min_max, roc_auc, spearman, success_score,
-    top_awr, voc,
+    Center, Clip, Impute, NumpyRng, Prefixes, Profile, Rabc, RabcWeights, Record, TopAwr,
+    average_ranks, discounted, gvl, impute, interpolate_progress, min_max, roc_auc, spearman,
+    success_score, top_awr, voc,
 };
 
 fn cases<T: for<'de> Deserialize<'de>>(name: &str) -> T {
@@ -225,7 +225,7 @@ fn curves_ranks_and_what_is_made_of_them() {
         }
         assert_near(success_score(raw), Some(case.success_score), 1e-12, &what);
         if case.prefix_lengths.len() == raw.len() {
-            let every = every_frame(&case.prefix_lengths, &progress, case.frames).unwrap();
+            let every = interpolate_progress(&case.prefix_lengths, &progress, case.frames).unwrap();
             assert_near32(&every, &case.every_frame, &what);
         }
         let weights = top_awr(std::slice::from_ref(&progress), TopAwr::default()).unwrap();
@@ -367,8 +367,8 @@ fn the_baseline_asks_what_the_reference_asks() {
             .question("open the drawer")
             .into_iter()
             .map(|piece| match piece {
-                gvl::Piece::Text(text) => Value::from(text),
-                gvl::Piece::Frame(frame) => Value::from(frame),
+                gvl::QuestionPart::Text(text) => Value::from(text),
+                gvl::QuestionPart::Frame(frame) => Value::from(frame),
             })
             .collect();
         assert_eq!(question, case.question);
@@ -378,12 +378,12 @@ fn the_baseline_asks_what_the_reference_asks() {
             said.map(|value| format!("{value}% ")).collect()
         };
         if case.total <= 100 {
-            let knows = shown.read(&say(&|frame| frame)).unwrap();
+            let knows = shown.parse(&say(&|frame| frame)).unwrap();
             assert!((knows.voc - 1.0).abs() < 1e-12 && !knows.undefined);
         }
-        let dull = shown.read(&say(&|_| 50)).unwrap();
+        let dull = shown.parse(&say(&|_| 50)).unwrap();
         assert!(dull.voc == 0.0 && dull.undefined);
-        assert!(shown.read("10%").is_err());
+        assert!(shown.parse("10%").is_err());
     }
 }
 
@@ -449,7 +449,7 @@ fn centring_takes_the_mean_step_off() {
     let settings = TopAwr {
         tau: 1.0,
         max: 10.0,
-        centre: Centre::DataSetMean,
+        center: Center::DataSetMean,
     };
     let weights = top_awr(&episodes, settings).unwrap();
     let want = [[0.0_f64, 0.0], [-0.5, 0.5]].map(|steps| steps.map(f64::exp));

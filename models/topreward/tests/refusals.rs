@@ -1,10 +1,10 @@
-//! What cannot be asked is refused with its reason, and nothing panics.
+//! Requests that cannot be scored are refused with the reason, and nothing panics.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use proptest::prelude::*;
 use topreward::{
     Clip, ControlInstruction, ControlKind, Curve, Error, Prefixes, Profile, Prompt, Record, Score,
-    Setting, Template, gvl, min_max, roc_auc, spearman,
+    ScoreConfig, Template, gvl, min_max, roc_auc, spearman,
 };
 
 #[test]
@@ -84,14 +84,14 @@ fn a_score_carries_its_controls_into_json() {
     let lengths = Prefixes::Spread(3)
         .lengths(&clip, Profile::Aligned)
         .unwrap();
-    let setting = Setting::new(Profile::Aligned, &prompt, &clip, &lengths).unwrap();
+    let config = ScoreConfig::new(Profile::Aligned, &prompt, &clip, &lengths).unwrap();
     let curve = |values: [f64; 3]| Curve::new(values.to_vec(), vec![-9.0; 3]).unwrap();
     let negation = ControlInstruction {
         kind: ControlKind::Negation,
         instruction: topreward::negation("open the drawer"),
     };
     let score = Score::new(
-        setting,
+        config,
         curve([-9.0, -6.0, -3.0]),
         curve([-9.0, -8.0, -8.5]),
         vec![(negation, curve([-10.0, -11.0, -12.0]))],

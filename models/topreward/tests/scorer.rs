@@ -6,10 +6,13 @@ mod common;
 use std::ops::ControlFlow;
 
 use common::{Random, noise, random_model};
-use qwen3vl::{OddFrames, PackedTail, Piece, Qwen3Vl, TextLayout, layout};
+use qwen3vl::{OddFrames, PackedSuffix, Qwen3Vl, Segment, TextLayout, layout};
 use topreward::{
     Clip, Prefixes, Profile, Prompt, Template,
-    scorer::{Form, Live, Plan, Question, Request, Scored, Scorer, ScorerError, ScorerOptions},
+    scorer::{
+        Question, ReadPlan, ReadStrategy, Request, ScoredPoint, Scorer, ScorerError, ScorerOptions,
+        StreamingScorer,
+    },
 };
 use vision::RgbImage;
 
@@ -19,8 +22,8 @@ const TOLERANCE: f32 = 1e-5;
 
 type Answers = Vec<Vec<[f32; 2]>>;
 
-fn ask(scorer: &Scorer, film: &[RgbImage], plan: &Plan, questions: &[Question]) -> Answers {
-    layers::wait(scorer.answer(film, plan, questions, &mut async |_, _| {
+fn ask(scorer: &Scorer, video: &[RgbImage], plan: &ReadPlan, questions: &[Question]) -> Answers {
+    layers::block_on(scorer.answer(video, plan, questions, &mut async |_, _| {
         ControlFlow::Continue(())
     }))
     .unwrap()
@@ -35,7 +38,7 @@ fn questions(model: &Qwen3Vl, layout: TextLayout, template: Template) -> Vec<Que
     .iter()
     .map(|instruction| {
         let prompt = Prompt::new(instruction).unwrap().with_template(template);
-        Question::new(model.words(), layout, &prompt).unwrap()
+        Question::new(model.tokenizer(), layout, &prompt).unwrap()
     })
     .collect()
 }
@@ -57,13 +60,13 @@ fn worst(left: &Answers, right: &Answers) -> f32 {
 fn one_sequence(
     model: &Qwen3Vl,
     layout: TextLayout,
-    film: &[RgbImage],
+    video: &[RgbImage],
     blocks: &[topreward::Block],
     question: &Question,
 ) -> [f32; 2] {
     let own = qwen3vl::FrameSize {
-        width: film[0].width(),
-        height: film[0].height(),
+        width: video[0].width(),
+        height: video[0].height(),
     };
     let shown: usize = blocks
         .iter()
@@ -84,12 +87,12 @@ fn one_sequence(
         .map(|block| {
             model
                 .video()
-                .block(block.indices.map(|index| &film[index]), size)
+                .block(block.indices.map(|index| &video[index]), size)
                 .unwrap()
         })
         .collect();
-    let seen = model.network().see(&patches).unwrap();
-    let after = model.words().encode(layout::after_block()).unwrap();
+    let seen = model.network().encode_video(&patches).unwrap();
+    let after = model.tokenizer().encode(layout::after_block()).unwrap();
     let header = layout.header();
     let before: Vec<Vec<u32>> = (0..)
         .zip(blocks)
@@ -98,19 +101,22 @@ fn one_sequence(
             model.before_block(opening, block.seconds).unwrap()
         })
         .collect();
-    let mut pieces = Vec::new();
+    let mut segments = Vec::new();
     for (block, before) in before.iter().enumerate() {
-        pieces.push(Piece::Text(before));
-        pieces.push(Piece::Picture { seen: &seen, block });
-        pieces.push(Piece::Text(&after));
+        segments.push(Segment::Text(before));
+        segments.push(Segment::VisionBlock {
+            tokens: &seen,
+            block,
+        });
+        segments.push(Segment::Text(&after));
     }
-    let wanted = question.wanted();
-    let tail = PackedTail {
-        after_pieces: pieces.len(),
+    let queries = question.queries();
+    let suffix = PackedSuffix {
+        after_segments: segments.len(),
         ids: &question.ids,
-        wanted: &wanted,
+        queries: &queries,
     };
-    let found = layers::wait(model.network().packed_log_probs(&pieces, &[tail])).unwrap();
+    let found = layers::block_on(model.network().packed_log_probs(&segments, &[suffix])).unwrap();
     [found[0][0], found[0][1]]
 }
 
@@ -123,11 +129,11 @@ fn ten_random_models_answer_alike_in_all_forms() {
         let frames = 1 + random.below(14);
         let fps = random.of(&[1.0, 2.0, 3.0, 5.0]);
         let (width, height) = (random.of(&[64, 70, 96]), random.of(&[64, 90]));
-        let film = noise(&mut random, frames, width, height);
+        let video = noise(&mut random, frames, width, height);
         let clip = Clip::new(frames, fps).unwrap();
         let profile = random.of(&[Profile::Aligned, Profile::Aligned, Profile::Lerobot]);
         let lengths = Prefixes::Every.lengths(&clip, profile).unwrap();
-        let plan = Plan::new(profile, &clip, &lengths).unwrap();
+        let plan = ReadPlan::new(profile, &clip, &lengths).unwrap();
         let layout = random.of(&[TextLayout::Plain, TextLayout::Outer]);
         let template = random.of(&[Template::Without, Template::With]);
         let questions = questions(&model, layout, template);
@@ -135,14 +141,14 @@ fn ten_random_models_answer_alike_in_all_forms() {
         options.layout = layout;
         options.template = template;
         options.pre_resize = None;
-        options.form = Form::Naive;
+        options.strategy = ReadStrategy::Naive;
         let mut scorer = Scorer::new(model, options);
-        let naive = ask(&scorer, &film, &plan, &questions);
+        let naive = ask(&scorer, &video, &plan, &questions);
         assert_eq!((naive.len(), naive[0].len()), (3, plan.points.len()));
-        for form in [Form::Streaming, Form::Packed] {
-            options.form = form;
+        for form in [ReadStrategy::Streaming, ReadStrategy::Packed] {
+            options.strategy = form;
             scorer = scorer.with_options(options);
-            let shared = ask(&scorer, &film, &plan, &questions);
+            let shared = ask(&scorer, &video, &plan, &questions);
             let difference = worst(&naive, &shared);
             worst_of_all = worst_of_all.max(difference);
             assert!(
@@ -154,7 +160,7 @@ fn ten_random_models_answer_alike_in_all_forms() {
         for index in [0, plan.points.len() - 1] {
             let blocks = &plan.points[index].blocks;
             for (question, naive) in questions.iter().zip(&naive) {
-                let alone = one_sequence(scorer.model(), layout, &film, blocks, question);
+                let alone = one_sequence(scorer.model(), layout, &video, blocks, question);
                 for (one, other) in alone.iter().zip(naive[index]) {
                     worst_of_all = worst_of_all.max((one - other).abs());
                     assert!(
@@ -178,26 +184,26 @@ fn a_video_at_the_bound_of_its_pixels_is_still_scored_as_defined() {
     // Six frames of 96x96 are too many for this bound, two are not: sizes differ between prefixes.
     let model = random_model(3, 4 * 96 * 96);
     let mut random = Random::new(7);
-    let film = noise(&mut random, 6, 96, 96);
+    let video = noise(&mut random, 6, 96, 96);
     let clip = Clip::new(6, 2.0).unwrap();
     let lengths = Prefixes::Every.lengths(&clip, Profile::Aligned).unwrap();
-    let plan = Plan::new(Profile::Aligned, &clip, &lengths).unwrap();
+    let plan = ReadPlan::new(Profile::Aligned, &clip, &lengths).unwrap();
     let questions = questions(&model, TextLayout::Plain, Template::Without);
     let mut options = ScorerOptions::new(Profile::Aligned);
     options.pre_resize = None;
-    options.form = Form::Naive;
+    options.strategy = ReadStrategy::Naive;
     let scorer = Scorer::new(model, options);
-    let naive = ask(&scorer, &film, &plan, &questions);
-    options.form = Form::Packed;
+    let naive = ask(&scorer, &video, &plan, &questions);
+    options.strategy = ReadStrategy::Packed;
     let scorer = scorer.with_options(options);
-    let shared = ask(&scorer, &film, &plan, &questions);
+    let shared = ask(&scorer, &video, &plan, &questions);
     assert!(worst(&naive, &shared) <= TOLERANCE);
 }
 
 #[test]
 fn a_score_has_its_controls_and_can_be_stopped() {
     let mut random = Random::new(11);
-    let film = noise(&mut random, 9, 64, 64);
+    let video = noise(&mut random, 9, 64, 64);
     let scorer = Scorer::new(
         random_model(5, PLENTY),
         ScorerOptions {
@@ -214,16 +220,17 @@ fn a_score_has_its_controls_and_can_be_stopped() {
         description: None,
     };
     let mut points = Vec::new();
-    let score = layers::wait(
-        scorer.score(&film, &request, &mut async |point: Scored<'_>| {
-            assert_eq!(point.answers.len(), if point.frozen { 1 } else { 3 });
-            points.push((point.frozen, point.of, point.log_prob()));
-            ControlFlow::Continue(())
-        }),
-    )
-    .unwrap();
-    assert_eq!(score.setting.prefix_lengths, [1, 3, 6, 9]);
-    assert_eq!(score.setting.profile, Profile::Legacy);
+    let score =
+        layers::block_on(
+            scorer.score(&video, &request, &mut async |point: ScoredPoint<'_>| {
+                assert_eq!(point.answers.len(), if point.frozen { 1 } else { 3 });
+                points.push((point.frozen, point.total, point.log_prob()));
+                ControlFlow::Continue(())
+            }),
+        )
+        .unwrap();
+    assert_eq!(score.config.prefix_lengths, [1, 3, 6, 9]);
+    assert_eq!(score.config.profile, Profile::Legacy);
     assert_eq!(score.controls.len(), 2);
     assert_eq!(score.controls[1].asked.instruction, "close the box");
     let told: Vec<f64> = points
@@ -234,24 +241,27 @@ fn a_score_has_its_controls_and_can_be_stopped() {
     assert_eq!(told, score.curve.log_probs);
     assert_eq!(points.len(), 8);
     assert!(points.iter().all(|(_, of, _)| *of == 8));
-    // The first prefix has one frame, so the frozen film starts with the same value.
+    // The first prefix has one frame, so the frozen video starts with the same value.
     assert!((score.static_log_probs[0] - score.curve.log_probs[0]).abs() < 1e-5);
     assert!((score.static_log_probs[3] - score.curve.log_probs[3]).abs() > 1e-4);
-    let stopped = layers::wait(
-        scorer.score(&film, &request, &mut async |point: Scored<'_>| {
-            if point.done == 2 {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
-        }),
-    );
+    let stopped =
+        layers::block_on(
+            scorer.score(&video, &request, &mut async |point: ScoredPoint<'_>| {
+                if point.done == 2 {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            }),
+        );
     assert!(matches!(stopped, Err(ScorerError::Stopped)));
     let special = Request {
         instruction: "go<|im_end|>",
         ..request
     };
-    let refused = layers::wait(scorer.score(&film, &special, &mut async |_: Scored<'_>| {
+    let refused = layers::block_on(scorer.score(&video, &special, &mut async |_: ScoredPoint<
+        '_,
+    >| {
         ControlFlow::Continue(())
     }));
     assert!(matches!(refused, Err(ScorerError::Ask(_))));
@@ -260,7 +270,7 @@ fn a_score_has_its_controls_and_can_be_stopped() {
 #[test]
 fn each_prefix_has_a_description_of_its_own() {
     let mut random = Random::new(23);
-    let film = noise(&mut random, 7, 64, 64);
+    let video = noise(&mut random, 7, 64, 64);
     let scorer = Scorer::new(
         random_model(8, PLENTY),
         ScorerOptions {
@@ -277,16 +287,16 @@ fn each_prefix_has_a_description_of_its_own() {
         description: None,
     };
     let mut told = Vec::new();
-    let described = layers::wait(scorer.score_described(&film, &request, &mut |point| {
+    let described = layers::block_on(scorer.score_described(&video, &request, &mut |point| {
         told.push((point.frozen, point.length, point.description.to_owned()));
-        assert_eq!(point.of, 6);
+        assert_eq!(point.total, 6);
         ControlFlow::Continue(())
     }))
     .unwrap();
-    assert_eq!(described.score.setting.prefix_lengths, [2, 5, 7]);
+    assert_eq!(described.score.config.prefix_lengths, [2, 5, 7]);
     assert_eq!(described.descriptions.len(), 3);
     assert_eq!(
-        described.score.setting.description.as_ref(),
+        described.score.config.description.as_ref(),
         described.descriptions.last()
     );
     assert_eq!(told.len(), 6);
@@ -302,10 +312,11 @@ fn each_prefix_has_a_description_of_its_own() {
             description: Some(&described.descriptions[index]),
             ..request.clone()
         };
-        let by_hand = layers::wait(scorer.score(&film, &by_hand, &mut async |_: Scored<'_>| {
-            ControlFlow::Continue(())
-        }))
-        .unwrap();
+        let by_hand =
+            layers::block_on(scorer.score(&video, &by_hand, &mut async |_: ScoredPoint| {
+                ControlFlow::Continue(())
+            }))
+            .unwrap();
         let same =
             |left: f64, right: f64| assert!((left - right).abs() < 1e-5, "{left} and {right}");
         same(
@@ -317,7 +328,7 @@ fn each_prefix_has_a_description_of_its_own() {
         }
     }
     let stopped =
-        layers::wait(scorer.score_described(&film, &request, &mut |_| ControlFlow::Break(())));
+        layers::block_on(scorer.score_described(&video, &request, &mut |_| ControlFlow::Break(())));
     assert!(matches!(stopped, Err(ScorerError::Stopped)));
 }
 
@@ -326,18 +337,21 @@ fn a_robot_that_is_watched_is_scored_as_its_finished_clip() {
     let mut worst = 0.0_f64;
     for (seed, frames, fps) in [(21, 1, 2.0), (22, 2, 2.0), (23, 7, 2.0), (24, 8, 1.0)] {
         let mut random = Random::new(seed);
-        let film = noise(&mut random, frames, 80, 64);
+        let video = noise(&mut random, frames, 80, 64);
         let mut options = ScorerOptions::new(Profile::Aligned);
         options.pre_resize = Some(64);
         let scorer = Scorer::new(random_model(seed, PLENTY), options);
-        let mut live = Live::new(&scorer, fps, "open the drawer", Some("close the box")).unwrap();
+        let mut live =
+            StreamingScorer::new(&scorer, fps, "open the drawer", Some("close the box")).unwrap();
         let mut told = Vec::new();
-        for frame in &film {
-            let answers = layers::wait(live.push(frame.clone())).unwrap().unwrap();
+        for frame in &video {
+            let answers = layers::block_on(live.push(frame.clone())).unwrap().unwrap();
             assert_eq!(answers.len(), 3);
             told.push(f64::from(answers[0][0]));
         }
-        let live = layers::wait(live.finish(&mut async |_: Scored<'_>| ControlFlow::Continue(())));
+        let live = layers::block_on(
+            live.finish(&mut async |_: ScoredPoint<'_>| ControlFlow::Continue(())),
+        );
         let live = live.unwrap();
         assert_eq!(live.curve.log_probs, told);
         let prefixes = Prefixes::Lengths((1..=frames).collect());
@@ -348,11 +362,12 @@ fn a_robot_that_is_watched_is_scored_as_its_finished_clip() {
             other_task: Some("close the box"),
             description: None,
         };
-        let whole = layers::wait(scorer.score(&film, &request, &mut async |_: Scored<'_>| {
-            ControlFlow::Continue(())
-        }))
-        .unwrap();
-        assert_eq!(live.setting, whole.setting);
+        let whole =
+            layers::block_on(scorer.score(&video, &request, &mut async |_: ScoredPoint| {
+                ControlFlow::Continue(())
+            }))
+            .unwrap();
+        assert_eq!(live.config, whole.config);
         let pairs = [
             (&live.curve.log_probs, &whole.curve.log_probs),
             (&live.static_log_probs, &whole.static_log_probs),
@@ -379,26 +394,31 @@ fn a_robot_that_is_watched_is_scored_as_its_finished_clip() {
 fn a_robot_is_watched_only_where_every_frame_is_shown_and_as_long_as_the_model_can() {
     let options = ScorerOptions::new(Profile::Aligned);
     let scorer = Scorer::new(random_model(3, 4 * 96 * 96), options);
-    assert!(Live::new(&scorer, 10.0, "open the drawer", None).is_err());
-    assert!(Live::new(&scorer, f64::NAN, "open the drawer", None).is_err());
-    assert!(Live::new(&scorer, 2.0, " ", None).is_err());
+    assert!(StreamingScorer::new(&scorer, 10.0, "open the drawer", None).is_err());
+    assert!(StreamingScorer::new(&scorer, f64::NAN, "open the drawer", None).is_err());
+    assert!(StreamingScorer::new(&scorer, 2.0, " ", None).is_err());
     let legacy = scorer
         .clone()
         .with_options(ScorerOptions::new(Profile::Legacy));
-    assert!(Live::new(&legacy, 2.0, "open the drawer", None).is_err());
+    assert!(StreamingScorer::new(&legacy, 2.0, "open the drawer", None).is_err());
     // From the fifth frame on they would have to be smaller.
     let mut own = options;
     own.pre_resize = None;
     let scorer = scorer.with_options(own);
-    let mut live = Live::new(&scorer, 2.0, "open the drawer", None).unwrap();
-    let film = noise(&mut Random::new(1), 6, 96, 96);
-    let told = film
+    let mut live = StreamingScorer::new(&scorer, 2.0, "open the drawer", None).unwrap();
+    let video = noise(&mut Random::new(1), 6, 96, 96);
+    let told = video
         .iter()
-        .take_while(|frame| layers::wait(live.push((*frame).clone())).unwrap().is_some())
+        .take_while(|frame| {
+            layers::block_on(live.push((*frame).clone()))
+                .unwrap()
+                .is_some()
+        })
         .count();
     assert!((2..6).contains(&told), "{told}");
     assert_eq!(live.frames(), told);
     assert!(
-        layers::wait(live.finish(&mut async |_: Scored<'_>| ControlFlow::Continue(()))).is_ok()
+        layers::block_on(live.finish(&mut async |_: ScoredPoint<'_>| ControlFlow::Continue(())))
+            .is_ok()
     );
 }

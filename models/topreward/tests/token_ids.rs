@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use qwen3vl::{Config, TextLayout, Words, layout};
+use qwen3vl::{Config, TextLayout, TextTokenizer, layout};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use topreward::{Clip, Profile, Prompt, Template, describe, scorer::Question};
@@ -50,7 +50,7 @@ const SPLIT: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N
 
 /// A tokenizer of these pieces. Every piece is merged letter by letter from its left; what is made on the way has an id
 /// that the model refuses.
-fn words(golden: &Golden) -> Words {
+fn words(golden: &Golden) -> TextTokenizer {
     const ON_THE_WAY: usize = 1_000_000;
     let mut vocab: Map<String, Value> = Map::new();
     for (token, id) in &golden.special {
@@ -99,7 +99,7 @@ fn words(golden: &Golden) -> Words {
                   "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "ignore_merges": true,
                   "vocab": vocab, "merges": merges},
     });
-    Words::new(&serde_json::to_vec(&tokenizer).unwrap(), &config(golden)).unwrap()
+    TextTokenizer::new(&serde_json::to_vec(&tokenizer).unwrap(), &config(golden)).unwrap()
 }
 
 /// The published 2B's.
@@ -153,7 +153,7 @@ fn the_question_has_the_published_ids() {
         assert_eq!(whole(&question), asked.without, "{}", asked.instruction);
         assert_eq!((question.yes, question.no), (3007, 3557));
         assert_eq!(asked.without_false.last(), Some(&3557));
-        assert_eq!(question.wanted()[0].row, asked.without.len() - 2);
+        assert_eq!(question.queries()[0].row, asked.without.len() - 2);
 
         let templated = prompt.clone().with_template(Template::With);
         let question = Question::new(&words, TextLayout::Plain, &templated).unwrap();

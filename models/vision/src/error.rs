@@ -1,6 +1,6 @@
-//! Why an image could not be used.
+//! An image could not be used.
 
-/// Why an image could not be used.
+/// An image could not be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImageError {
@@ -21,7 +21,7 @@ pub enum ImageError {
         width: usize,
         /// Rows.
         height: usize,
-        /// Bytes that the size asks for.
+        /// Bytes that the size requires.
         want: usize,
         /// Bytes given.
         got: usize,
@@ -58,12 +58,20 @@ pub enum ImageError {
         "images cannot be cut into at most {} crops of {size}x{size} pixels with patches of {} pixels, margins \
          of {:?} patches and windows of {:?} patches: a crop must hold whole patches and more of them than its \
          two margins together",
-        .tiling.max_crops, .tiling.patch_size, .tiling.overlap_margins, .tiling.pooling,
-        size = .tiling.crop_size
+        .max_crops, .patch_size, .overlap_margins, .pooling,
+        size = .crop_size
     )]
     BadTiling {
-        /// What was asked for.
-        tiling: crate::Tiling,
+        /// Pixels along one side of a crop.
+        crop_size: usize,
+        /// Pixels along one side of a patch.
+        patch_size: usize,
+        /// Most crops of one image.
+        max_crops: usize,
+        /// Patches at the two sides of a crop that belong to its neighbours.
+        overlap_margins: [usize; 2],
+        /// Patches pooled into one token, along the height and the width.
+        pooling: [usize; 2],
     },
     /// A standard deviation that cannot be divided by.
     #[error("image_std of channel {channel} is {std}; it must be a number above 0", std = f32::from_bits(*.std_bits))]

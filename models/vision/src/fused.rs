@@ -2,7 +2,7 @@
 
 /// The bits of an f64 that an f32 has no room for.
 const BEYOND_F32: u64 = (1 << 29) - 1;
-/// What they are halfway between two f32.
+/// Their value halfway between two f32.
 const TIE: u64 = 1 << 28;
 
 /// `a * b + c` rounded once to f32: what [`f32::mul_add`] gives, where that is finite and at least [`f32::MIN_POSITIVE`]
@@ -29,7 +29,7 @@ pub(crate) fn fused(a: f32, b: f32, c: f32) -> f32 {
 /// `sum`, which is `product + addend` rounded, or its neighbour on the side of the tie where the exact sum lies.
 #[cold]
 fn beside_tie(product: f64, addend: f64, sum: f64) -> f64 {
-    // What the rounding lost, exactly, whichever of the two is larger (Knuth's TwoSum).
+    // The exact rounding error, whichever of the two is larger (Knuth's TwoSum).
     let seen = sum - product;
     let lost = (product - (sum - seen)) + (addend - seen);
     if lost == 0.0 {

@@ -2,7 +2,7 @@
 
 use crate::ImageError;
 
-/// How a channel's bytes become floats: `(byte / 255 - mean) / std`, brought back onto the grid of 256
+/// Mapping of a channel's bytes to floats: `(byte / 255 - mean) / std`, brought back onto the grid of 256
 /// values that the model was trained on.
 ///
 /// The reference's processor normalises to f32, and its model then re-quantises
@@ -45,14 +45,14 @@ impl PixelNormalization {
         Ok(Self { processor, model })
     }
 
-    /// What the vision tower reads for `byte` of `channel` (0 red, 1 green, 2 blue; higher ones wrap round).
+    /// Input of the vision tower for `byte` of `channel` (0 red, 1 green, 2 blue; higher ones wrap round).
     #[inline]
     #[must_use]
     pub fn apply(&self, channel: usize, byte: u8) -> f32 {
         self.model[channel % 3][usize::from(byte)]
     }
 
-    /// What the reference's processor gives for `byte`, before the model re-quantises it.
+    /// Output of the reference's processor for `byte`, before the model re-quantizes it.
     #[must_use]
     pub fn before_requantization(&self, channel: usize, byte: u8) -> f32 {
         self.processor[channel % 3][usize::from(byte)]

@@ -1,4 +1,4 @@
-//! Which patches each image token gathers.
+//! Windows of patches that image tokens pool.
 
 use crate::ImageError;
 

@@ -17,10 +17,10 @@ use crate::{ImageError, RgbImage};
 /// Most fraction bits of a weight: a byte times a sum of weights then fits 32 bits with sign.
 const MOST_BITS: u32 = 32 - 8 - 2;
 
-/// How many times taller than wide an image is when its columns are resized first.
+/// Ratio of height to width above which columns are resized first.
 const TALL: usize = 100;
 
-/// How far a filter reaches at its natural size, in source pixels, and its height at a distance from the centre.
+/// A filter: its reach at its natural size, in source pixels, and its height at a distance from the center.
 #[derive(Clone, Copy)]
 struct Filter {
     reach: f64,
@@ -49,7 +49,7 @@ const BICUBIC: Filter = Filter {
     },
 };
 
-/// How weights become integers.
+/// Rounding of weights to integers.
 #[derive(Clone, Copy)]
 enum Rounding {
     /// [`MOST_BITS`], always.
@@ -85,12 +85,12 @@ fn axis(input: usize, output: usize, filter: Filter, rounding: Rounding) -> Axis
     let per_widening = 1.0 / widening;
     let exact: Vec<(usize, Vec<f64>)> = (0..output)
         .map(|index| {
-            let centre = (index as f64 + 0.5) * scale;
+            let center = (index as f64 + 0.5) * scale;
             // Below zero the cast gives 0, as the clamp of the originals does.
-            let first = (centre - reach + 0.5) as usize;
-            let end = ((centre + reach + 0.5) as usize).min(input);
+            let first = (center - reach + 0.5) as usize;
+            let end = ((center + reach + 0.5) as usize).min(input);
             let raw: Vec<f64> = (first..end)
-                .map(|at| (filter.height)((at as f64 - centre + 0.5) * per_widening))
+                .map(|at| (filter.height)((at as f64 - center + 0.5) * per_widening))
                 .collect();
             let total: f64 = raw.iter().sum();
             (first, raw.iter().map(|weight| weight / total).collect())

@@ -23,7 +23,7 @@ use crate::{ImageError, RgbImage};
 /// The largest sum of an output's width and height for which PyTorch takes its kernel of small outputs.
 const SMALL: usize = 128;
 
-/// Where an output coordinate reads from, along one axis.
+/// The two source pixels of an output coordinate, along one axis.
 #[derive(Clone, Copy)]
 struct Tap {
     /// The nearer-to-zero neighbour.
@@ -102,7 +102,7 @@ fn line(image: &RgbImage, row: usize) -> &[[u8; 3]] {
 
 /// The neighbours of an output pixel on one row, and their weights.
 #[inline(always)]
-fn neighbours(line: &[[u8; 3]], column: &Tap) -> [[f32; 3]; 2] {
+fn neighbors(line: &[[u8; 3]], column: &Tap) -> [[f32; 3]; 2] {
     let at = |index: usize| line.get(index).copied().unwrap_or_default().map(f32::from);
     [at(column.first), at(column.second)]
 }
@@ -112,8 +112,8 @@ fn at_once(image: &RgbImage, rows: &[Tap], columns: &[Tap], data: &mut Vec<u8>) 
     for row in rows {
         let (upper, lower) = (line(image, row.first), line(image, row.second));
         for column in columns {
-            let [a, b] = neighbours(upper, column);
-            let [c, d] = neighbours(lower, column);
+            let [a, b] = neighbors(upper, column);
+            let [c, d] = neighbors(lower, column);
             let up_left = row.first_weight * column.first_weight;
             let up_right = row.first_weight * column.second_weight;
             let low_left = row.second_weight * column.first_weight;
@@ -165,7 +165,7 @@ impl Stretched {
         let line = line(image, row);
         let (pixels, _) = self.values.as_chunks_mut::<3>();
         for (pixel, column) in pixels.iter_mut().zip(columns) {
-            let [left, right] = neighbours(line, column);
+            let [left, right] = neighbors(line, column);
             for (slot, (left, right)) in pixel.iter_mut().zip(left.into_iter().zip(right)) {
                 *slot = fused(left, column.first_weight, right * column.second_weight);
             }

@@ -9,7 +9,7 @@ use crate::{
     ImageError, PixelNormalization, RgbImage, patchify, pooling_indices, resize_bilinear_u8,
 };
 
-/// How images are tiled.
+/// Parameters of the tiling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tiling {
     /// Pixels along one side of a crop, which is square, and of the view of the whole.
@@ -48,9 +48,9 @@ pub struct Tiles {
     pub pool_indices: Vec<i32>,
 }
 
-/// Where one row (or column) of patches of the resized image is looked up.
+/// The crop and its patch in which one row (or column) of patches of the resized image is looked up.
 #[derive(Clone, Copy)]
-struct Place {
+struct PatchSource {
     crop: usize,
     patch: usize,
 }
@@ -67,7 +67,7 @@ impl Tiling {
         self.crop_patches().saturating_sub(left + right)
     }
 
-    /// Whether the numbers can be at all.
+    /// Checks that the parameters describe a tiling.
     ///
     /// # Errors
     /// [`ImageError::BadTiling`].
@@ -80,7 +80,13 @@ impl Tiling {
         if whole && bounded && overlap && !self.pooling.contains(&0) {
             Ok(())
         } else {
-            Err(ImageError::BadTiling { tiling: *self })
+            Err(ImageError::BadTiling {
+                crop_size: self.crop_size,
+                patch_size: self.patch_size,
+                max_crops: self.max_crops,
+                overlap_margins: self.overlap_margins,
+                pooling: self.pooling,
+            })
         }
     }
 
@@ -190,7 +196,7 @@ impl Tiling {
     }
 
     /// For each row (or column) of patches of the resized image, the crop that has it away from its border.
-    fn places(&self, crops: usize) -> Vec<Place> {
+    fn places(&self, crops: usize) -> Vec<PatchSource> {
         let side = self.crop_patches();
         let [left, right] = self.overlap_margins;
         (0..crops)
@@ -201,7 +207,7 @@ impl Tiling {
                 } else {
                     side - right
                 };
-                (first..end).map(move |patch| Place { crop, patch })
+                (first..end).map(move |patch| PatchSource { crop, patch })
             })
             .collect()
     }

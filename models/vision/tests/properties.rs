@@ -1,4 +1,4 @@
-//! What holds for any image.
+//! Properties of any image.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -24,10 +24,10 @@ proptest! {
     }
 
     #[test]
-    fn an_image_of_one_colour_keeps_it(colour in any::<[u8; 3]>(), width in 1_usize..50, height in 1_usize..50) {
-        let image = RgbImage::new(7, 5, colour.repeat(35)).unwrap();
+    fn an_image_of_one_color_keeps_it(color in any::<[u8; 3]>(), width in 1_usize..50, height in 1_usize..50) {
+        let image = RgbImage::new(7, 5, color.repeat(35)).unwrap();
         let resized = resize_bilinear_u8(&image, width, height).unwrap();
-        prop_assert_eq!(resized.data(), colour.repeat(width * height));
+        prop_assert_eq!(resized.data(), color.repeat(width * height));
     }
 
     #[test]

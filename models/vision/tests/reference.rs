@@ -16,7 +16,7 @@ fn golden() -> Value {
     common::golden("golden.json")
 }
 
-/// What is wrong with the frames of one kind, resized.
+/// Differences of the frames of one kind, resized.
 fn faults(
     kind: &str,
     resize: impl Fn(&RgbImage, usize, usize) -> Result<RgbImage, ImageError>,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// The tokens of a stream so far; the answer is the best chunk that they give.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct UnfoldRequest {
+pub struct PartialDecodeRequest {
     /// Chosen by the page, returned with the answer.
     pub request_id: u64,
     /// OpenFAST ids so far.
@@ -17,11 +17,11 @@ pub struct UnfoldRequest {
     pub rows: u32,
     /// Values per row.
     pub dims: u32,
-    /// How normalised values become robot units, one per dimension.
+    /// Mapping of normalized values to robot units, one entry per dimension.
     pub action: Vec<ActionDimension>,
 }
 
-impl UnfoldRequest {
+impl PartialDecodeRequest {
     /// All tokens of a decision.
     pub fn of(trace: &Trace, action: &[ActionDimension], request_id: u64) -> Self {
         Self {
@@ -35,28 +35,28 @@ impl UnfoldRequest {
     }
 }
 
-/// What came of an [`UnfoldRequest`] or of an [`EncodeRequest`].
+/// Outcome of a [`PartialDecodeRequest`] or of an [`EncodeRequest`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum UnfoldOutcome {
+pub enum PartialDecodeOutcome {
     /// The readable beginning of the stream.
-    Unfolded(Unfolded),
-    /// Nothing could be read at all; in words for a person.
+    Decoded(PartialDecode),
+    /// Nothing could be decoded.
     Failed {
-        /// What was wrong and what to do.
+        /// The cause and the remedy, as text for a person.
         reason: String,
     },
 }
 
-/// What the beginning of a stream stands for.
+/// Decoded beginning of a stream.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Unfolded {
+pub struct PartialDecode {
     /// The stream itself.
     pub tokens: Vec<u32>,
     /// Rows of the chunk.
     pub rows: u32,
     /// Values per row.
     pub dims: u32,
-    /// How many coefficients begin in each readable token, in order. Shorter than `tokens` when the stream
+    /// Number of coefficients that begin in each readable token, in order. Shorter than `tokens` when the stream
     /// cannot be read to its end.
     pub token_lengths: Vec<u32>,
     /// Quantised coefficients, row-major `[rows, dims]`, one row per frequency; zero from `known` on.
@@ -67,20 +67,20 @@ pub struct Unfolded {
     pub chunk_normalised: Vec<f32>,
     /// The same in robot units.
     pub actions: Vec<f32>,
-    /// Why the stream cannot be read further, if it cannot.
+    /// The fault after which the stream cannot be decoded further, if there is one.
     pub fault: Option<StreamFault>,
 }
 
-/// Where and why a stream stopped making sense.
+/// Place and cause of an undecodable stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamFault {
     /// The token that cannot be read; absent when the stream ended too early.
     pub position: Option<u32>,
-    /// What is wrong with it, in words.
+    /// The cause, as text.
     pub reason: String,
 }
 
-/// A chunk to write as tokens, for somebody who tries what a change would cost. It never leaves the tab.
+/// A chunk to encode as tokens, to try the cost of a change. It never leaves the tab.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EncodeRequest {
     /// Chosen by the page, returned with the answer.
@@ -91,7 +91,7 @@ pub struct EncodeRequest {
     pub rows: u32,
     /// Values per row.
     pub dims: u32,
-    /// How normalised values become robot units, one per dimension.
+    /// Mapping of normalized values to robot units, one entry per dimension.
     pub action: Vec<ActionDimension>,
 }
 
@@ -106,10 +106,10 @@ pub struct CodecRun {
     pub batch: u32,
 }
 
-/// How long the codec took, per chunk.
+/// Timing of the codec, per chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct CodecTiming {
-    /// What was timed.
+    /// The timed run.
     pub run: CodecRun,
     /// Microseconds to write one chunk as tokens: median over the rounds.
     pub encode_micros: f64,
@@ -121,14 +121,14 @@ pub struct CodecTiming {
     pub tokens: f64,
 }
 
-/// How a timing ended.
+/// Outcome of a timing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum TimeOutcome {
-    /// One timing per run, in the order asked.
+    /// One timing per run, in the order of the request.
     Timed(Vec<CodecTiming>),
-    /// It could not run; in words.
+    /// It could not run.
     Failed {
-        /// What was wrong.
+        /// The cause, as text.
         reason: String,
     },
 }
@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn the_codec_s_messages_survive_the_trip() {
         for asked in [
-            ToWorker::Unfold(UnfoldRequest {
+            ToWorker::DecodePartial(PartialDecodeRequest {
                 request_id: 1,
                 tokens: vec![3, 9],
                 ended: false,
@@ -168,9 +168,9 @@ mod tests {
                 asked
             );
         }
-        let told = FromWorker::Unfolded {
+        let told = FromWorker::PartiallyDecoded {
             request_id: 1,
-            outcome: UnfoldOutcome::Unfolded(Unfolded {
+            outcome: PartialDecodeOutcome::Decoded(PartialDecode {
                 tokens: vec![3, 9],
                 rows: 2,
                 dims: 1,

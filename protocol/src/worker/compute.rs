@@ -1,4 +1,4 @@
-//! What in the tab can compute, and how that was found out.
+//! Compute devices of the tab, and the results of probing them.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,11 +17,11 @@ pub enum ComputeKind {
 pub struct ComputeReport {
     /// In the order that they were tried.
     pub devices: Vec<ComputeDevice>,
-    /// Where tensors go now; `None` while testing, or when every device was refused.
+    /// Device in use; `None` while testing, or when every device was refused.
     pub chosen: Option<ComputeKind>,
     /// Whether the visitor chose it.
     pub chosen_by_visitor: bool,
-    /// Why this one, in words.
+    /// Reason for the choice, as text.
     pub reason: String,
     /// Whether every device has been tried.
     pub settled: bool,
@@ -35,10 +35,10 @@ impl ComputeReport {
     }
 }
 
-/// What was found out about one device.
+/// Results of probing one device.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ComputeDevice {
-    /// Which one.
+    /// Kind of the device.
     pub kind: ComputeKind,
     /// Name of the adapter, or of the CPU path.
     pub name: String,
@@ -57,14 +57,13 @@ pub struct ComputeDevice {
 pub enum Verdict {
     /// Still being tried.
     Testing,
-    /// Measured to be far slower than another device, so its self-test waits until it is chosen; why, in
-    /// words.
+    /// Measured to be far slower than another device, so its self-test waits until it is chosen; the reason.
     Postponed(String),
     /// The self-test passed.
     Passed,
-    /// It exists and must not be used; why, in words.
+    /// It exists and must not be used; the reason.
     Refused(String),
-    /// It does not exist here; why, in words.
+    /// It does not exist here; the reason.
     Unavailable(String),
 }
 

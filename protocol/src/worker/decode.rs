@@ -22,7 +22,7 @@ pub struct DecodeRequest {
     pub chunk_normalised: Vec<f32>,
     /// Row-major `[rows, dims]`, robot units, as the robot was sent it.
     pub actions: Vec<f32>,
-    /// How normalised values become robot units, one per dimension.
+    /// Mapping of normalized values to robot units, one entry per dimension.
     pub action: Vec<ActionDimension>,
 }
 
@@ -47,9 +47,9 @@ impl DecodeRequest {
 pub enum DecodeOutcome {
     /// The tokens decoded.
     Compared(Comparison),
-    /// They did not, or nothing may compute; in words for a person.
+    /// They did not, or no device may compute.
     Failed {
-        /// What was wrong and what to do.
+        /// The cause and the remedy, as text for a person.
         reason: String,
     },
 }
@@ -57,7 +57,7 @@ pub enum DecodeOutcome {
 /// The browser's decode beside the chunk that the robot was sent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
-    /// Where the inverse cosine transform ran.
+    /// Device of the inverse cosine transform.
     pub computed_on: ComputeKind,
     /// Row-major `[rows, dims]`, normalised, decoded here.
     pub chunk_normalised: Vec<f32>,
@@ -70,7 +70,7 @@ pub struct Comparison {
     pub max_difference_in_robot_units: f32,
     /// The dimension in which that largest difference is.
     pub worst_dimension: u32,
-    /// How many coefficients begin in each token, in the tokens' order.
+    /// Number of coefficients that begin in each token, in the tokens' order.
     pub token_lengths: Vec<u32>,
     /// Wall time of the decode in microseconds.
     pub micros: u64,

@@ -1,4 +1,4 @@
-//! Depth codes to pictures.
+//! Depth codes to images.
 
 use super::ComputeKind;
 use serde::{Deserialize, Serialize};
@@ -16,14 +16,14 @@ pub struct DrawRequest {
     pub columns: u32,
 }
 
-/// A picture, or why there is none.
+/// A depth image, or the reason why there is none.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum DrawOutcome {
     /// The decoder drew it.
     Drawn(DepthDrawing),
-    /// It could not; in words for a person.
+    /// The decoder failed.
     Failed {
-        /// What was wrong and what to do.
+        /// The cause and the remedy, as text for a person.
         reason: String,
     },
 }
@@ -31,7 +31,7 @@ pub enum DrawOutcome {
 /// Depth codes as the decoder draws them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DepthDrawing {
-    /// Where the decoder ran.
+    /// Device of the decoder.
     pub computed_on: ComputeKind,
     /// Pixels per row.
     pub width: u32,
@@ -52,19 +52,19 @@ impl DepthDrawing {
     }
 }
 
-/// How loading the depth decoder ended.
+/// Outcome of loading the depth decoder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DecoderOutcome {
-    /// It can draw.
+    /// It is loaded.
     Ready {
-        /// Codes that it knows.
+        /// Number of its codes.
         codes: u32,
         /// Pixels along one side of a cell.
         cell_pixels: u32,
     },
     /// It could not be fetched or read.
     Failed {
-        /// What was wrong.
+        /// The cause.
         reason: String,
     },
 }

@@ -3,22 +3,22 @@
 use super::ComputeKind;
 use serde::{Deserialize, Serialize};
 
-/// Which scorer to hold, and how.
+/// The scorer to load, and its precision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoadScorer {
     /// Address of the manifest, `…/api/scorer`; its files are below it.
     pub url: String,
-    /// What the language model's matrices are kept in: `f32`, `f16`, `bf16`, `int8` or `int4`; the checkpoint's own or
+    /// Precision of the language model's matrices: `f32`, `f16`, `bf16`, `int8` or `int4`; the checkpoint's own or
     /// the nearest that the device computes with when absent.
     pub precision: Option<String>,
 }
 
-/// Where the tab is with its scorer; each replaces the one before.
+/// State of the tab's scorer; each message replaces the previous one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum ScorerState {
-    /// It cannot run here, and nothing was downloaded; why, in words.
+    /// It cannot run here, and nothing was downloaded.
     Refused {
-        /// What does not fit and what to do.
+        /// The obstacle and the remedy, as text.
         reason: String,
     },
     /// Files arrive.
@@ -37,13 +37,13 @@ pub enum ScorerState {
         /// Bytes of all weights.
         of: u64,
     },
-    /// It can score.
+    /// It is loaded.
     Ready(ScorerReady),
     /// The visitor stopped it; what has arrived is kept.
     Cancelled,
     /// It could not be fetched or read.
     Failed {
-        /// What was wrong and what to do.
+        /// The cause and the remedy, as text for a person.
         reason: String,
     },
 }
@@ -55,9 +55,9 @@ pub struct ScorerReady {
     pub name: String,
     /// The manifest's id.
     pub id: String,
-    /// Where its weights are.
+    /// Device that holds its weights.
     pub computed_on: ComputeKind,
-    /// What they are kept in.
+    /// Precision of its weights.
     pub precision: String,
     /// Bytes that they take there.
     pub weight_bytes: u64,

@@ -28,7 +28,7 @@ fn read_as_everything(frame: &[u8]) -> u64 {
 enum Value {
     Nil,
     Text(usize),
-    /// As many values, each of these bytes.
+    /// That many values, each of these bytes.
     Repeat(usize, Vec<u8>),
     /// A length, and nothing behind it.
     Announce(u8, u32),

@@ -12,8 +12,9 @@ use protocol::{
     robot::{ActionChunk, Instruction, Observation, Release, ResetScene, RobotWelcome, Stop},
     scene::{Answer, AnswerState, Answerer, Ask, MarkShape, SceneAsked, SceneMark, StopAnswer},
     viewer::{
-        Command, Heartbeat, PolicyDescription, ResetRobot, StopAccepted, StopAll, StopRobot,
-        StoppedRobot, TokensOrigin, TokensSoFar, Trace, ViewerHello, ViewerWelcome, Watch,
+        Command, Heartbeat, PolicyDescription, ReleaseRobot, ResetRobot, StopAccepted, StopAll,
+        StopRobot, StoppedRobot, TokensOrigin, TokensSoFar, Trace, ViewerHello, ViewerWelcome,
+        Watch,
     },
 };
 
@@ -176,9 +177,49 @@ fn a_command_names_its_mode_in_words() {
             robot_id: "a".to_owned(),
             text: "t".to_owned(),
             mode: Mode::Continuous,
+            heard_beat: None,
         },
         "PS[01][23][83][a8]robot_id[a1]a[a4]text[a1]t[a4]mode[aa]continuous",
     );
+}
+
+#[test]
+fn what_can_start_motion_names_the_last_heartbeat_that_was_heard_or_none() {
+    golden(
+        &Command {
+            robot_id: "a".to_owned(),
+            text: "t".to_owned(),
+            mode: Mode::Continuous,
+            heard_beat: Some(300),
+        },
+        "PS[01][23][84][a8]robot_id[a1]a[a4]text[a1]t[a4]mode[aa]continuous[aa]heard_beat[cd][01][2c]",
+    );
+    golden(
+        &ReleaseRobot {
+            robot_id: "a".to_owned(),
+            heard_beat: Some(0),
+        },
+        "PS[01][25][82][a8]robot_id[a1]a[aa]heard_beat[00]",
+    );
+    golden(
+        &ResetRobot {
+            robot_id: "a".to_owned(),
+            scene: ResetScene { seed: None },
+            heard_beat: Some(1),
+        },
+        "PS[01][26][83][a8]robot_id[a1]a[a5]scene[81][a4]seed[c0][aa]heard_beat[01]",
+    );
+    // From before heartbeats were named, and from a library that writes absent fields.
+    for older in [
+        &b"PS\x01\x25\x81\xa8robot_id\xa1a"[..],
+        b"PS\x01\x25\x82\xa8robot_id\xa1a\xaaheard_beat\xc0",
+    ] {
+        let release = decode::<ReleaseRobot>(older).unwrap();
+        assert_eq!(release.heard_beat, None);
+    }
+    let negative = b"PS\x01\x25\x82\xa8robot_id\xa1a\xaaheard_beat\xff";
+    let error = decode::<ReleaseRobot>(negative).unwrap_err();
+    assert_eq!(error.code(), "bad_body");
 }
 
 #[test]
@@ -416,6 +457,7 @@ fn every_message_is_read_back_as_it_was_written() {
     let from_viewer: FromViewer = ResetRobot {
         robot_id: "a".to_owned(),
         scene: ResetScene { seed: Some(1) },
+        heard_beat: None,
     }
     .into();
     assert_eq!(
@@ -429,12 +471,12 @@ fn a_newer_peer_may_add_fields_and_an_older_one_may_lack_optional_ones() {
     #[derive(serde::Serialize)]
     struct Newer {
         text: &'static str,
-        colour: &'static str,
+        color: &'static str,
     }
     let mut frame = b"PS\x01\x13".to_vec();
     let newer = Newer {
         text: "go",
-        colour: "red",
+        color: "red",
     };
     frame.extend(rmp_serde::to_vec_named(&newer).unwrap());
     assert_eq!(decode::<Instruction>(&frame).unwrap().text, "go");

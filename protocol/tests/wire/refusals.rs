@@ -1,4 +1,4 @@
-//! What is not a message, or contradicts itself, is refused with its reason; no bytes make a decoder panic.
+//! Anything that is not a message, or contradicts itself, is refused with the reason; no bytes make a decoder panic.
 
 use proptest::prelude::*;
 use protocol::{
@@ -149,15 +149,20 @@ fn frames() -> Vec<Vec<u8>> {
             robot_id: id(),
             text: id(),
             mode: Mode::Discrete,
+            heard_beat: Some(1),
         }),
         encode(&StopRobot {
             robot_id: id(),
             press_id: 1,
         }),
-        encode(&ReleaseRobot { robot_id: id() }),
+        encode(&ReleaseRobot {
+            robot_id: id(),
+            heard_beat: None,
+        }),
         encode(&ResetRobot {
             robot_id: id(),
             scene: ResetScene { seed: None },
+            heard_beat: None,
         }),
         encode(&ask()),
         encode(&StopAnswer { question_id: 1 }),

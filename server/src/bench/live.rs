@@ -220,6 +220,7 @@ impl Bench {
         let reset = ResetRobot {
             robot_id: self.robot_id.clone(),
             scene: ResetScene { seed: Some(seed) },
+            heard_beat: None,
         };
         self.viewer.send(&reset.into()).await?;
         self.wait("the new scene", |message| {
@@ -239,6 +240,7 @@ impl Bench {
             robot_id: self.robot_id.clone(),
             text: text.to_owned(),
             mode: self.mode,
+            heard_beat: None,
         };
         Ok(self.viewer.send(&command.into()).await?)
     }
@@ -281,6 +283,7 @@ impl Bench {
         let took = millis(pressed_at.elapsed());
         let release = ReleaseRobot {
             robot_id: self.robot_id.clone(),
+            heard_beat: None,
         };
         self.viewer.send(&release.into()).await?;
         self.status("the robot's release", |status| !status.stopped)

@@ -83,7 +83,7 @@ pub fn simulator(n: usize) -> SimTimes {
         world.step(&target);
         steps.push(millis(started.elapsed()));
     }
-    let picture = world.render(Camera::Overview);
+    let picture = sim::render(&world, Camera::Overview);
     let view = View {
         name: "overview".to_owned(),
         encoding: ViewEncoding::Rgb8,
@@ -93,8 +93,8 @@ pub fn simulator(n: usize) -> SimTimes {
     };
     SimTimes {
         step: Millis::of(steps),
-        render_overview: time(n, || world.render(Camera::Overview)),
-        render_wrist: time(n, || world.render(Camera::Wrist)),
+        render_overview: time(n, || sim::render(&world, Camera::Overview)),
+        render_wrist: time(n, || sim::render(&world, Camera::Wrist)),
         jpeg: time(n, || for_viewers(&view)),
     }
 }

@@ -74,7 +74,7 @@ impl Scene {
             .zip(any)
             .map(|(name, any)| {
                 let named = Camera::ALL.into_iter().find(|camera| camera.name() == name);
-                let picture = world.render(named.unwrap_or(any));
+                let picture = sim::render(&world, named.unwrap_or(any));
                 RgbImage::new(picture.width, picture.height, picture.rgb)
                     .map_err(|error| ActorError::new(error.to_string()))
             })

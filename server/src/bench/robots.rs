@@ -195,6 +195,7 @@ async fn set_off(address: &str, robot_id: &str, mode: Mode) -> Result<ViewerClie
         // The simulator has no success test for this one, so it does not end early.
         text: "push the red cube".to_owned(),
         mode,
+        heard_beat: None,
     };
     viewer.send(&command.into()).await?;
     let first = viewer.wait_for("a decision", PATIENCE, |message| {

@@ -13,7 +13,7 @@ use serde::Serialize;
 use std::{borrow::Cow, collections::BTreeMap, ops::ControlFlow, time::Instant};
 use topreward::{
     Clip, Prefixes, Profile, Prompt,
-    scorer::{Film, Form, Plan, Question, Scorer, ScorerError, ScorerOptions},
+    scorer::{FrameSource, Question, ReadPlan, ReadStrategy, Scorer, ScorerError, ScorerOptions},
     spearman,
 };
 use vision::RgbImage;
@@ -146,7 +146,11 @@ pub enum ScoreBenchError {
 }
 
 const INSTRUCTION: &str = "open the drawer";
-const FORMS: [Form; 3] = [Form::Naive, Form::Streaming, Form::Packed];
+const FORMS: [ReadStrategy; 3] = [
+    ReadStrategy::Naive,
+    ReadStrategy::Streaming,
+    ReadStrategy::Packed,
+];
 
 /// A clip that a formula defines: smooth, with some noise, every frame another. Frames are made before anything is timed.
 #[derive(Debug)]
@@ -171,7 +175,7 @@ impl Synthetic {
     }
 }
 
-impl Film for Synthetic {
+impl FrameSource for Synthetic {
     fn frame(&self, index: usize) -> Result<Cow<'_, RgbImage>, ScorerError> {
         self.0
             .get(&index)
@@ -217,11 +221,11 @@ fn load(
 fn curve(
     scorer: &Scorer,
     film: &Synthetic,
-    plan: &Plan,
+    plan: &ReadPlan,
     question: &Question,
 ) -> Result<Vec<f64>, ScorerError> {
     let questions = std::slice::from_ref(question);
-    let answers = layers::wait(scorer.answer(
+    let answers = layers::block_on(scorer.answer(
         film,
         plan,
         questions,
@@ -255,16 +259,16 @@ pub fn measure(
     let film = Synthetic::new(&shown, side)?;
     let model = load(files, device, plan.precision)?;
     let prompt = Prompt::new(INSTRUCTION)?;
-    let question = Question::new(model.words(), TextLayout::Plain, &prompt)?;
+    let question = Question::new(model.tokenizer(), TextLayout::Plain, &prompt)?;
     let info = model.info().clone();
     let mut scorer = Scorer::new(model, options);
     // Warms up with the least.
-    let least = Plan::new(profile, &clip, &[1])?;
+    let least = ReadPlan::new(profile, &clip, &[1])?;
     curve(&scorer, &film, &least, &question)?;
     let mut forms = Vec::new();
     for &count in &plan.prefixes {
         let lengths = Prefixes::Spread(count).lengths(&clip, profile)?;
-        let points = Plan::new(profile, &clip, &lengths)?;
+        let points = ReadPlan::new(profile, &clip, &lengths)?;
         let mut times = [const { Vec::new() }; 3];
         let mut processor = [const { Vec::new() }; 3];
         let mut curves = [const { Vec::new() }; 3];
@@ -275,7 +279,10 @@ pub fn measure(
                     "{count} prefixes, {form:?}, round {round} of {}",
                     plan.repeats
                 ));
-                scorer = scorer.with_options(ScorerOptions { form, ..options });
+                scorer = scorer.with_options(ScorerOptions {
+                    strategy: form,
+                    ..options
+                });
                 let (started, before) = (Instant::now(), processor_time());
                 *kept = curve(&scorer, &film, &points, &question)?;
                 times.push(millis(started.elapsed()));
@@ -338,7 +345,7 @@ fn precisions(
         .copied()
         .unwrap_or(15);
     let lengths = Prefixes::Spread(count).lengths(clip, profile)?;
-    let points = Plan::new(profile, clip, &lengths)?;
+    let points = ReadPlan::new(profile, clip, &lengths)?;
     let prompt = Prompt::new(INSTRUCTION)?;
     let mut exact: Option<Vec<f64>> = None;
     // f32 first: the others are held against it, and it is not measured twice.
@@ -352,7 +359,7 @@ fn precisions(
         tell(precision.to_string());
         let model = load(files, device, precision)?;
         let weight_bytes = model.info().weight_bytes;
-        let question = Question::new(model.words(), TextLayout::Plain, &prompt)?;
+        let question = Question::new(model.tokenizer(), TextLayout::Plain, &prompt)?;
         let scorer = Scorer::new(model, ScorerOptions::new(profile));
         let mut times = Vec::new();
         let mut found = Vec::new();

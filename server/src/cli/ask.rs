@@ -30,7 +30,8 @@ mod draw;
 pub(super) struct Ask {
     #[command(flatten)]
     policy: PolicyArguments,
-    /// An image (PNG or JPEG); once per image, in the order in which the question speaks of them.
+    /// An image (PNG or JPEG), turned as its orientation tag says; once per image, in the order in which the question speaks
+    /// of them.
     #[arg(long = "image", value_name = "FILE")]
     images: Vec<PathBuf>,
     /// The question.
@@ -78,9 +79,9 @@ struct Answer<'a> {
     plain: String,
     ids: &'a [u32],
     ended: FinishReason,
-    /// In pixels of the image files.
+    /// In pixels of the images as viewers show them, turned as their orientation tags say.
     points: Vec<Labelled<'a, Point>>,
-    /// In pixels of the image files.
+    /// In pixels of the images as viewers show them, turned as their orientation tags say.
     boxes: Vec<Labelled<'a, BoundingBox>>,
     images: Vec<Image<'a>>,
     prompt: &'a str,

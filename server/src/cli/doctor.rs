@@ -108,7 +108,7 @@ impl Doctor {
             Err(error) => (choose(Wanted::Cpu)?, Some(format!("{error:#}"))),
         };
         let report = if chosen.self_test.is_empty() {
-            layers::wait(layers::self_test(&chosen.device))
+            layers::block_on(layers::self_test(&chosen.device))
         } else {
             SelfTestReport {
                 checks: chosen.self_test.clone(),

@@ -173,6 +173,9 @@ impl fmt::Display for Findings {
         if let Some(why) = &found.no_discrete {
             writeln!(f, "           no discrete mode: {why}")?;
         }
+        if let Some(why) = &found.no_answers {
+            writeln!(f, "           no answers to questions: {why}")?;
+        }
         for found in &found.tags {
             tag(f, found)?;
         }

@@ -51,7 +51,8 @@ pub(super) struct Score {
     #[arg(long, value_name = "FILE")]
     video: Option<PathBuf>,
     /// A folder of PNG or JPEG images, taken in the order in which a person counts their names: 2 before 10. Hidden files are
-    /// passed over.
+    /// passed over. A single image is scored as what it is, a video of one frame: its log-probability is true, its curve has
+    /// one point and says nothing of progress (no VOC).
     #[arg(long, value_name = "DIR", requires = "fps")]
     frames: Option<PathBuf>,
     /// A LeRobot data set (v2.0, v2.1, v3.0): every episode, told its own task.

@@ -245,6 +245,9 @@ impl Serve {
 
     fn speaker(&self, folder: &Path, chosen: &Chosen) -> anyhow::Result<Arc<dyn Speaker>> {
         let vlm = self.policy.load_vlm(folder, chosen)?;
+        if let Some(why) = vlm.answering_fault() {
+            bail!("{} cannot be asked: {why}", folder.display());
+        }
         if !vlm.can_answer() {
             bail!(
                 "{} writes actions, not answers (its folder has no chat template)",
@@ -284,7 +287,7 @@ impl Serve {
                     };
                     eprintln!(
                         "depth: {}, {} cells, {drawn}",
-                        depth.mode.word(),
+                        depth.mode.name(),
                         depth.cells
                     );
                 }

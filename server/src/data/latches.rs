@@ -5,6 +5,7 @@
 //! stop and a release that follow each other fast does not matter, and what could not be written is tried again.
 
 use super::DataError;
+use field_files::{sync_folder, write_whole};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::{self, File},
@@ -316,29 +317,16 @@ fn bring_in_line(folder: &Path, robot_id: &str, latch: Option<&Latch>) -> io::Re
     let path = folder.join(robot_id);
     match latch {
         Some(latch) => {
-            let unfinished = folder.join(format!(".{robot_id}.{}", std::process::id()));
-            let mut file = File::create(&unfinished)?;
-            file.write_all(&serde_json::to_vec(latch)?)?;
-            file.sync_all()?;
-            fs::rename(&unfinished, &path)?;
+            let text = serde_json::to_vec(latch)?;
+            write_whole(&path, |file| file.write_all(&text))?;
         }
         None => match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         },
     }
+    // The name of a file is on disk only when its folder is; of a stop that has to be known.
     sync_folder(folder)
-}
-
-/// The name of a file is on disk only when its folder is.
-#[cfg(unix)]
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
-#[cfg(not(unix))]
-fn sync_folder(_folder: &Path) -> io::Result<()> {
-    Ok(())
 }
 
 #[cfg(test)]

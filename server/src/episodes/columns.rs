@@ -10,6 +10,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use field_files::ReadError;
 use parquet::{
     column::reader::{ColumnReader, get_column_reader},
     errors::ParquetError,
@@ -17,7 +18,7 @@ use parquet::{
 };
 
 use super::{
-    Cause, DataSetError, footer,
+    DataSetError, footer,
     leaf::{Leaf, LeafError},
     pages::{self, Left, Refusal},
 };
@@ -62,17 +63,11 @@ impl Table {
     /// # Errors
     /// When it is missing, or no parquet file.
     pub fn open(path: &Path) -> Result<Self, DataSetError> {
-        let unreadable = |cause| DataSetError::Read {
-            path: path.to_owned(),
-            cause,
-        };
+        let unreadable = |cause| ReadError::opening(path, cause);
         let mut file = File::open(path).map_err(unreadable)?;
         let bytes = file.metadata().map_err(unreadable)?.len();
-        if let Some(what) = Cause::of_parquet(&mut file, bytes) {
-            return Err(DataSetError::NotItself {
-                path: path.to_owned(),
-                what,
-            });
+        if let Some(foreign) = footer::instead(&mut file, bytes) {
+            return Err(ReadError::foreign(path, foreign).into());
         }
         let metadata = unharmed(|| footer::read(&mut file, bytes))
             .and_then(|read| read)

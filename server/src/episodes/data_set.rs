@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{DataSetError, Info, Stats, json};
+use field_files::{Foreign, Limit, ReadError, read_json_tree};
+
+use super::{DataSetError, Info, Stats};
 
 /// A LeRobot data set on disk.
 #[derive(Debug, Clone)]
@@ -19,14 +21,15 @@ impl DataSet {
     pub fn open(root: &Path) -> Result<Self, DataSetError> {
         let path = root.join("meta/info.json");
         if !path.is_file() {
-            return Err(DataSetError::NotADataSet(root.to_owned()));
-        }
-        let value = json::value(&path)?;
-        if !value.is_object() {
-            return Err(DataSetError::Json {
-                path,
-                reason: "is no object of names and values".to_owned(),
+            // A file that was lost, not one that never was.
+            return Err(match Foreign::broken_link(&path) {
+                Some(foreign) => ReadError::foreign(&path, foreign).into(),
+                None => DataSetError::NotADataSet(root.to_owned()),
             });
+        }
+        let value = read_json_tree(&path, Limit::SETTINGS)?;
+        if !value.is_object() {
+            return Err(DataSetError::NoObject(path));
         }
         let info = Info::parse(&value);
         let version = &info.codebase_version;
@@ -70,7 +73,8 @@ impl DataSet {
     pub fn stats(&self, key: &str) -> Result<Option<Stats>, DataSetError> {
         let whole = self.root.join("meta/stats.json");
         if whole.is_file() {
-            return Ok(json::value(&whole)?.get(key).map(Stats::parse));
+            let all = read_json_tree(&whole, Limit::SETTINGS)?;
+            return Ok(all.get(key).map(Stats::parse));
         }
         let each = self.root.join("meta/episodes_stats.jsonl");
         if each.is_file() {

@@ -1,15 +1,18 @@
 //! Why a data set could not be used.
 
-use super::Cause;
+use field_files::{Foreign, ReadError};
 use std::{io, path::PathBuf};
 
 /// A data set could not be read. Each says what is behind it in its own words, once.
 #[derive(Debug, thiserror::Error)]
 pub enum DataSetError {
-    /// A file is missing or unreadable.
+    /// A file is missing or unreadable, something else than its name says, or not the JSON that it should be.
+    #[error(transparent)]
+    File(#[from] ReadError),
+    /// A folder cannot be looked into.
     #[error("cannot read {}: {cause}", path.display())]
-    Read {
-        /// The file.
+    Folder {
+        /// The folder.
         path: PathBuf,
         /// Why.
         cause: io::Error,
@@ -17,22 +20,9 @@ pub enum DataSetError {
     /// The folder is no data set.
     #[error("{} is no LeRobot data set: there is no meta/info.json in it", .0.display())]
     NotADataSet(PathBuf),
-    /// A file is something else than its name says.
-    #[error("{} {what}", path.display())]
-    NotItself {
-        /// The file.
-        path: PathBuf,
-        /// What it is instead.
-        what: Cause,
-    },
-    /// A file is not the JSON it should be.
-    #[error("{}: {reason}", path.display())]
-    Json {
-        /// The file.
-        path: PathBuf,
-        /// Where and why.
-        reason: String,
-    },
+    /// A file of JSON that describes no data set.
+    #[error("{} is no object of names and values", .0.display())]
+    NoObject(PathBuf),
     /// A file that would take more memory than such a file has any use for.
     #[error("{} {problem}; a file of a recording has no need of that, so it is not read", path.display())]
     TooLarge {
@@ -124,9 +114,13 @@ pub enum DataSetError {
 }
 
 impl DataSetError {
-    /// Whether it is the state of the whole folder rather than of one file.
+    /// Whether it is the state of the whole folder rather than of one file, and is mended as a whole: a clone without the
+    /// files of Git LFS.
     #[must_use]
     pub fn is_of_the_whole_folder(&self) -> bool {
-        matches!(self, Self::NotItself { what, .. } if what.is_of_the_whole_folder())
+        let Self::File(error) = self else {
+            return false;
+        };
+        matches!(error.instead(), Some(Foreign::GitLfs { .. }))
     }
 }

@@ -4,6 +4,7 @@
 //! walked over first, which takes no memory, and handed to the reader when what it will become is small.
 
 use super::thrift::{LIST, STRUCT, Thrift};
+use field_files::Foreign;
 use parquet::file::metadata::{
     ParquetMetaData, ParquetMetaDataOptions, ParquetMetaDataReader, ParquetStatisticsPolicy,
 };
@@ -12,6 +13,10 @@ use std::{
     io::{Read as _, Seek as _, SeekFrom},
 };
 
+/// How a parquet file begins and ends.
+const MAGIC: &[u8; 4] = b"PAR1";
+/// Bytes of a file's start that tell what it is.
+const START: u64 = 1024;
 /// Length of the footer and `PAR1`.
 const END: u64 = 8;
 /// A footer of 100,000 row groups is smaller.
@@ -24,6 +29,22 @@ const CHUNK_BYTES: usize = 600;
 const ELEMENT_BYTES: usize = 600;
 /// Columns within columns.
 const MOST_DEPTH: usize = 16;
+
+/// What a file of `bytes` bytes is instead of parquet, if its first and last bytes tell.
+pub(super) fn instead(file: &mut File, bytes: u64) -> Option<Foreign> {
+    let mut first = Vec::new();
+    file.take(START).read_to_end(&mut first).ok()?;
+    if !first.starts_with(MAGIC) {
+        return Foreign::instead(&first, bytes);
+    }
+    let mut last = [0; MAGIC.len()];
+    file.seek(SeekFrom::Start(bytes.checked_sub(MAGIC.len() as u64)?))
+        .ok()?;
+    file.read_exact(&mut last).ok()?;
+    (&last != MAGIC).then_some(Foreign::Unfinished {
+        sign: "its end (the parquet footer) is missing",
+    })
+}
 
 /// Reads the footer of a file of `bytes` bytes.
 pub(super) fn read(file: &mut File, bytes: u64) -> Result<ParquetMetaData, String> {

@@ -6,9 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use field_files::read_json_lines;
 use serde::Deserialize;
 
-use super::{DataSet, DataSetError, columns::Table, json, names::EPISODES_V3, recorded::foreign};
+use super::{DataSet, DataSetError, columns::Table, names::EPISODES_V3, recorded::foreign};
 
 /// An episode, as the metadata know it.
 #[derive(Debug, Clone, PartialEq)]
@@ -134,7 +135,7 @@ impl DataSet {
     fn own_files(&self, notes: &mut Vec<String>) -> Result<Vec<Entry>, DataSetError> {
         let path = self.root().join("meta/episodes.jsonl");
         let mut episodes: Vec<Entry> = Vec::new();
-        json::lines(
+        read_json_lines(
             &path,
             &mut |line: Line| {
                 let task = match line.tasks {
@@ -149,7 +150,6 @@ impl DataSet {
                     data: None,
                     videos: BTreeMap::new(),
                 });
-                Ok(())
             },
             &mut |problem| notes.push(problem),
         )?;

@@ -15,21 +15,19 @@
 //!
 //! - What is not used is not needed: a column, a camera, a label that a command does not ask for may be missing or odd.
 //! - Rows are believed before metadata: numbers, episodes and frames are those that the rows bear.
-//! - A file costs itself: what is not named like data is not read, what is broken is named by its cause ([`Cause`]) and
-//!   loses what it held. Only a clone without its files (Git LFS) is refused as a whole.
+//! - A file costs itself: what is not named like data is not read, what is broken is named by its cause
+//!   ([`field_files::Foreign`]) and loses what it held. Only a clone without its files (Git LFS) is refused as a whole.
 //!
 //! Nothing that a file says of its own size is believed before it is compared with its bytes on disk.
 
 mod bytes;
 mod cameras;
-mod cause;
 pub mod columns;
 mod data_set;
 mod error;
 mod footage;
 mod footer;
 mod info;
-pub(crate) mod json;
 mod leaf;
 mod listing;
 mod names;
@@ -43,7 +41,6 @@ mod template;
 mod thrift;
 pub mod windows;
 
-pub use cause::Cause;
 pub use data_set::DataSet;
 pub use error::DataSetError;
 pub use footage::{Footage, Still};

@@ -47,7 +47,7 @@ impl DataSet {
             if !seen.insert(folder.canonicalize().unwrap_or_else(|_| folder.clone())) {
                 continue;
             }
-            let failed = |cause| DataSetError::Read {
+            let failed = |cause| DataSetError::Folder {
                 path: folder.clone(),
                 cause,
             };

@@ -122,7 +122,9 @@ impl RowFinder<'_> {
     pub fn find(&mut self, entry: &Entry) -> Result<OwnRows, String> {
         let index = i64::try_from(entry.index).unwrap_or(i64::MAX);
         let mut reason = None;
-        if let Some(path) = self.data_set.data_file(entry).filter(|path| path.is_file()) {
+        // A link that leads nowhere is a file that was lost.
+        let is_there = |path: &PathBuf| path.is_file() || path.is_symlink();
+        if let Some(path) = self.data_set.data_file(entry).filter(is_there) {
             match self.of_file(&path).as_ref() {
                 Ok(episodes) => {
                     if let Some(rows) = episodes.get(&index) {

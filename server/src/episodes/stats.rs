@@ -2,9 +2,10 @@
 
 use std::{collections::BTreeMap, path::Path};
 
+use field_files::read_json_lines;
 use serde_json::Value;
 
-use super::{DataSetError, json};
+use super::DataSetError;
 
 /// Statistics per dimension. Which there are depends on who recorded the data set, and when.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -57,12 +58,9 @@ impl Stats {
     pub(super) fn of_episodes(path: &Path, key: &str) -> Result<Option<Self>, DataSetError> {
         let mut episodes = Vec::new();
         let mut broken = None;
-        json::lines(
+        read_json_lines(
             path,
-            &mut |line: Line| {
-                episodes.extend(line.stats.get(key).map(Self::parse));
-                Ok(())
-            },
+            &mut |line: Line| episodes.extend(line.stats.get(key).map(Self::parse)),
             &mut |problem| {
                 broken.get_or_insert(problem);
             },

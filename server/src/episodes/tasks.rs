@@ -1,7 +1,8 @@
 //! What robots were told, where the metadata of episodes do not say it: each row has the number of a task, and a table of
 //! the data set has the sentence.
 
-use super::{DataSet, DataSetError, Entry, columns::Table, json};
+use super::{DataSet, DataSetError, Entry, columns::Table};
+use field_files::read_json_lines;
 use std::{collections::BTreeMap, path::Path};
 
 #[derive(serde::Deserialize)]
@@ -60,11 +61,10 @@ impl DataSet {
         }
         if lines.is_file() {
             let mut tasks = BTreeMap::new();
-            json::lines(
+            read_json_lines(
                 &lines,
                 &mut |line: Line| {
                     tasks.insert(line.task_index, line.task);
-                    Ok(())
                 },
                 &mut |problem| notes.push(problem),
             )?;

@@ -129,7 +129,7 @@ impl<'a> Driver<'a> {
             .cameras
             .iter()
             .map(|camera| {
-                let picture = world.render(*camera);
+                let picture = sim::render(world, *camera);
                 RgbImage::new(picture.width, picture.height, picture.rgb)
                     .map_err(|error| ActorError::new(error.to_string()))
             })

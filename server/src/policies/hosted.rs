@@ -227,6 +227,11 @@ impl Hosted {
                 name: self.info.name.clone(),
                 policy: self.policy.clone(),
             }))
+        } else if let Some(why) = self.policy.answering_fault() {
+            Err(format!(
+                "The policy {} acts, but cannot be asked: {why}",
+                self.info.name
+            ))
         } else {
             nobody(&format!("The policy {}", self.info.name))
         }

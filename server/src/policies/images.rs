@@ -5,15 +5,12 @@
 //! bounded, before a single pixel is decoded.
 
 use super::actor::ActorError;
+use crate::pictures::{SCANS, VIEWS_PIXELS};
 use image::{DynamicImage, ImageDecoder as _, codecs::jpeg::JpegDecoder};
 use protocol::{View, ViewEncoding, robot::Observation};
 use std::io::Cursor;
 use vision::RgbImage;
 
-/// Pixels of all views together that a policy looks at, at most: three cameras of 1920x1080 fit.
-pub(crate) const MAX_PIXELS: usize = 8_000_000;
-/// Passes over a progressive JPEG, at most. Encoders make about ten.
-const MAX_SCANS: usize = 64;
 /// Pixels times passes beyond which decoding takes tens of milliseconds.
 const HEAVY_PIXELS: usize = 4_500_000;
 /// Bytes of JPEGs beyond which the same is to be feared.
@@ -55,12 +52,12 @@ pub(crate) fn cost(observation: &Observation, cameras: &[String]) -> Result<Cost
             on_the_way = on_the_way.max(own * if passes > 1 { 9 } else { 3 });
         }
     }
-    if pixels > MAX_PIXELS {
+    if pixels as u64 > VIEWS_PIXELS {
         return Err(ActorError::new(format!(
             "the views {} have {:.1} million pixels together; at most {:.0} million are decoded, send smaller images",
             cameras.join(", "),
             pixels as f64 / 1e6,
-            MAX_PIXELS as f64 / 1e6
+            VIEWS_PIXELS as f64 / 1e6
         )));
     }
     Ok(Cost {
@@ -116,9 +113,9 @@ fn decode(view: &View) -> Result<RgbImage, ActorError> {
 /// A JPEG of the announced size and of not too many passes, with its header read.
 fn jpeg(view: &View) -> Result<JpegDecoder<Cursor<&[u8]>>, String> {
     let passes = scans(&view.data);
-    if passes > MAX_SCANS {
+    if passes > SCANS {
         return Err(format!(
-            "view {:?} is a JPEG of {passes} scans; at most {MAX_SCANS} are decoded, send a baseline JPEG",
+            "view {:?} is a JPEG of {passes} scans; at most {SCANS} are decoded, send a baseline JPEG",
             view.name
         ));
     }

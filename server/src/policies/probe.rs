@@ -104,7 +104,7 @@ pub fn run_child(gpu: Gpu, even_software: bool) {
     });
     if !software || even_software {
         let first_panic = remember_first_panic();
-        let SelfTestReport { checks } = layers::wait(layers::self_test(&device));
+        let SelfTestReport { checks } = layers::block_on(layers::self_test(&device));
         let broke = first_panic.get().cloned();
         print(&Event::SelfTest { checks, broke });
     }

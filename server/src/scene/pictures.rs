@@ -1,12 +1,12 @@
 //! The pictures that a question is about: which, how large, and their pixels when they are needed.
 
-use crate::policies::{actor::ActorError, images::image_of};
+use crate::{
+    pictures::QUESTION_PIXELS,
+    policies::{actor::ActorError, images::image_of},
+};
 use protocol::{View, ViewEncoding, robot::Observation};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use vision::RgbImage;
-
-/// Pixels of all pictures of a question: eight of 1920x1080, or one of 4096x4096.
-const MAX_PIXELS: u64 = 4096 * 4096;
 
 /// The views that a question is about, where the model can be shown them all.
 pub(super) fn asked<'a>(
@@ -29,9 +29,9 @@ pub(super) fn asked<'a>(
         .iter()
         .map(|view| u64::from(view.width) * u64::from(view.height))
         .sum();
-    if pixels > MAX_PIXELS {
+    if pixels > QUESTION_PIXELS {
         return Err(ActorError::new(format!(
-            "the pictures have {pixels} pixels together, at most {MAX_PIXELS} are shown to the model; name fewer cameras, \
+            "the pictures have {pixels} pixels together, at most {QUESTION_PIXELS} are shown to the model; name fewer cameras, \
              or let the robot send smaller pictures"
         )));
     }

@@ -8,7 +8,7 @@ use futures_util::{Stream, StreamExt as _};
 use protocol::{
     FrameError,
     score::{ScoreFrame, ScoreRequest},
-    worker::from_foreign_bytes,
+    worker::from_untrusted_bytes,
 };
 use scoring::{ClipJob, JobError};
 use std::{fmt::Display, time::Duration};
@@ -123,7 +123,7 @@ fn decoded<M: serde::de::DeserializeOwned>(
     number: u64,
     what: &str,
 ) -> Result<M, Refusal> {
-    from_foreign_bytes(message, MAX_VALUES).map_err(|error| {
+    from_untrusted_bytes(message, MAX_VALUES).map_err(|error| {
         let reason = match error {
             FrameError::BadBody { reason, .. } => reason,
             other => other.to_string(),

@@ -46,7 +46,7 @@ impl Judge for Model {
         clip: ClipJob,
         emit: &mut dyn FnMut(ScoreEvent) -> ControlFlow<()>,
     ) -> ScoreOutcome {
-        layers::wait(
+        layers::block_on(
             clip.score(&self.model, &self.name, &self.device, &mut async |event| {
                 emit(event)
             }),

@@ -2,9 +2,10 @@
 
 use super::{
     ScoringError, Store,
-    progress::{finish, index_of, unfinished, write_column},
+    progress::{index_of, write_column},
     store::write,
 };
+use field_files::write_whole;
 use parquet::{
     data_type::{FloatType, Int64Type},
     errors::ParquetError,
@@ -12,7 +13,7 @@ use parquet::{
     schema::parser::parse_message_type,
 };
 use serde::Serialize;
-use std::{fs::File, sync::Arc};
+use std::{fs::File, io, sync::Arc};
 use topreward::{Impute, Rabc, RabcWeights, TopAwr, discounted, impute, top_awr};
 
 /// The weight of every frame in reward-aligned behaviour cloning.
@@ -29,7 +30,7 @@ pub const VALUES_FILE: &str = "value_annotations.json";
 /// [`ScoringError`].
 pub fn rabc(store: &Store, chunk: usize) -> Result<(), ScoringError> {
     let path = store.folder().join(RABC_FILE);
-    let failed = |source| ScoringError::Parquet {
+    let io = |source| ScoringError::Io {
         path: path.clone(),
         source,
     };
@@ -46,7 +47,7 @@ pub fn rabc(store: &Store, chunk: usize) -> Result<(), ScoringError> {
     let mut numbers = [const { Vec::new() }; 3];
     for episode in &episodes {
         for frame in (0_i64..).take(episode.progress.len()) {
-            let index = index_of(episode, frame).map_err(failed)?;
+            let index = index_of(episode, frame).map_err(|error| io(io::Error::other(error)))?;
             let row = [index, episode.episode_index, frame];
             for (column, value) in numbers.iter_mut().zip(row) {
                 column.push(value);
@@ -60,14 +61,10 @@ pub fn rabc(store: &Store, chunk: usize) -> Result<(), ScoringError> {
         .map(|delta| delta.map_or(f32::NAN, |delta| delta as f32))
         .collect();
     let flat: Vec<f32> = weights.weights().into_iter().flatten().collect();
-    let io = |source| ScoringError::Io {
-        path: path.clone(),
-        source,
-    };
-    let (file, unfinished) = unfinished(&path).map_err(io)?;
-    let copy = file.try_clone().map_err(io)?;
-    columns(copy, &numbers, &[deltas, flat]).map_err(failed)?;
-    finish(&file, &unfinished, &path).map_err(io)
+    write_whole(&path, |file| {
+        columns(file.try_clone()?, &numbers, &[deltas, flat]).map_err(io::Error::other)
+    })
+    .map_err(io)
 }
 
 fn columns(
@@ -104,7 +101,7 @@ fn columns(
 struct TopAwrFile {
     tau: f64,
     max: f64,
-    centre: topreward::Centre,
+    centre: topreward::Center,
     episodes: Vec<TopAwrEpisode>,
 }
 
@@ -133,14 +130,14 @@ pub fn awr(store: &Store, settings: TopAwr) -> Result<(), ScoringError> {
         .zip(weights)
         .map(|((index, episode), weights)| TopAwrEpisode {
             episode_index: *index,
-            prefix_lengths: episode.score.setting.prefix_lengths.clone(),
+            prefix_lengths: episode.score.config.prefix_lengths.clone(),
             weights,
         })
         .collect();
     let file = TopAwrFile {
         tau: settings.tau,
         max: settings.max,
-        centre: settings.centre,
+        centre: settings.center,
         episodes,
     };
     write(&store.folder().join(TOP_AWR_FILE), &file)
@@ -176,7 +173,7 @@ pub fn values(store: &Store, gamma: f64, how: Option<Impute>) -> Result<(), Scor
     }
     let mut episodes = Vec::new();
     for (index, episode) in store.finished() {
-        let setting = &episode.score.setting;
+        let setting = &episode.score.config;
         let log_probs = &episode.score.curve.log_probs;
         if log_probs.len() < 2 {
             continue;

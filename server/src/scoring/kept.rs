@@ -6,7 +6,7 @@ use std::{
 };
 use topreward::{
     Profile,
-    scorer::{Film, ScorerError},
+    scorer::{FrameSource, ScorerError},
 };
 use vision::{ImageError, RgbImage};
 
@@ -28,7 +28,7 @@ impl Kept {
     }
 }
 
-impl Film for Kept {
+impl FrameSource for Kept {
     fn frame(&self, index: usize) -> Result<Cow<'_, RgbImage>, ScorerError> {
         self.frames
             .get(&index)

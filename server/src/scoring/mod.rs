@@ -44,8 +44,6 @@ pub use summary::{Failure, Summary};
 
 use std::{io, path::PathBuf, process::ExitStatus};
 
-/// A picture or a frame has no more pixels: 8192 times 8192.
-pub const MOST_PIXELS: usize = 1 << 26;
 /// A video has no more frames: ten hours at 30 per second.
 pub const MOST_FRAMES: usize = 30 * 36_000;
 
@@ -85,9 +83,12 @@ pub enum ScoringError {
     /// A file that cannot be read whole.
     #[error(transparent)]
     Unreadable(#[from] field_files::ReadError),
-    /// An image that cannot be decoded, or has another size than the first.
+    /// An image that cannot be read or decoded.
+    #[error(transparent)]
+    Image(#[from] crate::pictures::PictureError),
+    /// An image that does not belong to those before it, or cannot be kept.
     #[error("{}: {reason}", path.display())]
-    Image {
+    Misfit {
         /// Which.
         path: PathBuf,
         /// Why not.
@@ -195,6 +196,9 @@ pub enum ScoringError {
         /// What it is.
         ours: String,
     },
+    /// A file of an earlier run that cannot be read.
+    #[error("{0} (it is of an earlier run; name another folder with --out, or remove its folder)")]
+    Earlier(#[source] field_files::ReadError),
     /// A file of results that cannot be used.
     #[error("{}: {reason}", path.display())]
     BadResult {
@@ -206,12 +210,4 @@ pub enum ScoringError {
     /// What is made of the scores.
     #[error(transparent)]
     Method(#[from] topreward::Error),
-    /// A parquet file that cannot be written.
-    #[error("{}: {source}", path.display())]
-    Parquet {
-        /// Which.
-        path: PathBuf,
-        /// Why not.
-        source: parquet::errors::ParquetError,
-    },
 }

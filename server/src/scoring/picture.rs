@@ -37,7 +37,7 @@ struct Line<'a> {
 /// Draws a score.
 #[must_use]
 pub fn draw(score: &Score, title: &str) -> String {
-    let setting = &score.setting;
+    let setting = &score.config;
     let lines = lines(score);
     let seconds: Vec<f64> = setting
         .prefix_lengths

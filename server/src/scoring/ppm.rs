@@ -1,11 +1,8 @@
 //! Binary PPM pictures, one after the other, as they come out of a pipe.
 
-use super::MOST_PIXELS;
+use crate::pictures::{MOST_SIDE, PictureLimits};
 use std::io::{self, BufRead};
 use vision::RgbImage;
-
-/// No picture has a longer side [pixels].
-const MAX_SIDE: usize = 1 << 15;
 
 /// Why no more pictures were read.
 #[derive(Debug)]
@@ -40,12 +37,13 @@ pub(super) fn picture(pipe: &mut impl BufRead) -> Result<Option<RgbImage>, Broke
             ))),
         }
     };
-    let width = number("width", MAX_SIDE)?;
-    let height = number("height", MAX_SIDE)?;
+    let width = number("width", MOST_SIDE as usize)?;
+    let height = number("height", MOST_SIDE as usize)?;
     number("depth", 255)?;
-    if width * height > MOST_PIXELS {
+    let most = PictureLimits::FRAME.pixels;
+    if (width * height) as u64 > most {
         return Err(Broken::Bad(format!(
-            "{width}x{height} pixels are more than the {MOST_PIXELS} that are read"
+            "{width}x{height} pixels are more than the {most} that are read"
         )));
     }
     let mut data = vec![0; width * height * 3];

@@ -5,6 +5,7 @@
 
 use super::ScoringError;
 use crate::episodes::Indices;
+use field_files::write_whole;
 use parquet::{
     data_type::{FloatType, Int64Type},
     errors::ParquetError,
@@ -15,12 +16,7 @@ use parquet::{
     },
     schema::parser::parse_message_type,
 };
-use std::{
-    fs::File,
-    io,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{fs::File, io, path::Path, sync::Arc};
 
 /// What LeRobot names the file, in the root of the data set.
 pub const FILE: &str = "topreward_progress.parquet";
@@ -45,49 +41,23 @@ pub struct EpisodeProgress {
     pub progress: Vec<f32>,
 }
 
-/// Writes a file whole: under another name first, so that a reader never sees half of it.
+/// Writes a file, whole or not at all.
 ///
 /// # Errors
-/// [`ScoringError::Io`] and [`ScoringError::Parquet`], which name the file.
+/// [`ScoringError::Io`], which names the file.
 pub fn write(
     path: &Path,
     vlm_name: &str,
     reward_model_path: Option<&str>,
     episodes: &[EpisodeProgress],
 ) -> Result<(), ScoringError> {
-    let io = |source| ScoringError::Io {
+    write_whole(path, |file| {
+        write_to(file.try_clone()?, vlm_name, reward_model_path, episodes).map_err(io::Error::other)
+    })
+    .map_err(|source| ScoringError::Io {
         path: path.to_owned(),
         source,
-    };
-    let (file, unfinished) = unfinished(path).map_err(io)?;
-    write_to(
-        file.try_clone().map_err(io)?,
-        vlm_name,
-        reward_model_path,
-        episodes,
-    )
-    .map_err(|source| ScoringError::Parquet {
-        path: path.to_owned(),
-        source,
-    })?;
-    finish(&file, &unfinished, path).map_err(io)
-}
-
-/// A new file beside `path`, which takes its place once it is whole. What stood under that name before, a link of a data
-/// set from elsewhere among it, is not written through.
-pub(super) fn unfinished(path: &Path) -> io::Result<(File, PathBuf)> {
-    let unfinished = path.with_extension("parquet.unfinished");
-    match std::fs::remove_file(&unfinished) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    Ok((File::create_new(&unfinished)?, unfinished))
-}
-
-/// To the disk first, and under its name then.
-pub(super) fn finish(file: &File, unfinished: &Path, path: &Path) -> io::Result<()> {
-    file.sync_all()?;
-    std::fs::rename(unfinished, path)
+    })
 }
 
 fn write_to(

@@ -1,6 +1,6 @@
 //! Images as a video: a folder's PNG and JPEG files in the order of counting, or those of a data set's column.
 
-use super::{Keeper, Kept, ScoringError, order, still};
+use super::{Keeper, Kept, MOST_FRAMES, ScoringError, order, still};
 use crate::episodes::Still;
 use std::{
     collections::BTreeMap,
@@ -131,6 +131,11 @@ fn images(folder: &Path) -> Result<Vec<PathBuf>, ScoringError> {
             *others.entry("folders".to_owned()).or_default() += 1;
         } else if ["png", "jpg", "jpeg"].contains(&extension.as_str()) {
             files.push(path);
+            if files.len() > MOST_FRAMES {
+                return Err(ScoringError::TooManyFrames {
+                    path: folder.to_owned(),
+                });
+            }
         } else {
             *others.entry(format!(".{extension} files")).or_default() += 1;
         }
@@ -154,7 +159,7 @@ fn images(folder: &Path) -> Result<Vec<PathBuf>, ScoringError> {
 }
 
 fn bad(path: &Path, reason: String) -> ScoringError {
-    ScoringError::Image {
+    ScoringError::Misfit {
         path: path.to_owned(),
         reason,
     }

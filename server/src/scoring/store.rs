@@ -13,12 +13,14 @@ use super::{
     progress::{self, EpisodeProgress},
 };
 use crate::episodes::Indices;
-use serde::{Serialize, de::DeserializeOwned};
+use field_files::{Limit, ReadError, read_json, write_whole};
+use serde::Serialize;
 use std::{
     collections::BTreeMap,
+    io::Write as _,
     path::{Path, PathBuf},
 };
-use topreward::{Profile, Record, Score, Template, every_frame};
+use topreward::{Profile, Record, Score, Template, interpolate_progress};
 
 /// What scores must agree in to lie in one folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -76,16 +78,18 @@ pub struct Store {
     folder: PathBuf,
     journal: Journal,
     finished: BTreeMap<usize, Finished>,
+    notes: Vec<String>,
     _lock: FolderLock,
 }
 
 impl Store {
-    /// Opens a folder, making it if it is not there, and reads what is finished. It is this run's alone until the store is
-    /// dropped.
+    /// Opens a folder, making it if it is not there, and reads what is finished. An episode whose score is gone or damaged
+    /// is not. The folder is this run's alone until the store is dropped.
     ///
     /// # Errors
-    /// [`ScoringError::Busy`] while another run has it, [`ScoringError::OtherSetting`] for a folder with results of another setting, [`ScoringError::BadResult`] for files
-    /// that cannot be read, [`ScoringError::Io`].
+    /// [`ScoringError::Busy`] while another run has it, [`ScoringError::OtherSetting`] for a folder with results of another
+    /// setting, [`ScoringError::Earlier`] and [`ScoringError::BadResult`] for a setting or a journal that cannot be read,
+    /// [`ScoringError::Io`].
     pub fn open(folder: &Path, setting: &RunSetting) -> Result<Self, ScoringError> {
         std::fs::create_dir_all(folder.join("episodes")).map_err(|source| ScoringError::Io {
             path: folder.to_owned(),
@@ -93,11 +97,23 @@ impl Store {
         })?;
         let lock = FolderLock::take(folder)?;
         check_setting(folder, setting)?;
-        let (journal, records) = Journal::open::<Record>(&folder.join("predictions.jsonl"))?;
-        let mut finished = BTreeMap::new();
+        let (mut journal, records) = Journal::open::<Record>(&folder.join("predictions.jsonl"))?;
+        let (mut finished, mut notes) = (BTreeMap::new(), Vec::new());
         for record in records {
             let path = episode_path(folder, record.episode_index, "json");
-            let file: EpisodeFile = read(&path)?;
+            let file: EpisodeFile = match read_json(&path, Limit::SCORE) {
+                Ok(file) => file,
+                Err(error @ ReadError::Io { .. }) if !error.is_missing() => {
+                    return Err(ScoringError::Earlier(error));
+                }
+                Err(error) => {
+                    notes.push(format!(
+                        "{error}; episode {} counts as not scored",
+                        record.episode_index
+                    ));
+                    continue;
+                }
+            };
             finished.insert(
                 record.episode_index,
                 Finished {
@@ -109,10 +125,15 @@ impl Store {
                 },
             );
         }
+        if !notes.is_empty() {
+            // A line for a score that is not there would be a second one beside that to come.
+            journal.rewrite(finished.values().map(|episode| &episode.record))?;
+        }
         Ok(Self {
             folder: folder.to_owned(),
             journal,
             finished,
+            notes,
             _lock: lock,
         })
     }
@@ -121,6 +142,12 @@ impl Store {
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// What of an earlier run is lost, in words.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// Scored episodes by their index.
@@ -168,12 +195,16 @@ impl Store {
         self.finished
             .iter()
             .map(|(index, finished)| {
-                let setting = &finished.score.setting;
+                let setting = &finished.score.config;
                 let progress = &finished.score.curve.progress;
                 Ok(EpisodeProgress {
                     episode_index: i64::try_from(*index).unwrap_or(i64::MAX),
                     indices: finished.indices.clone(),
-                    progress: every_frame(&setting.prefix_lengths, progress, setting.frames)?,
+                    progress: interpolate_progress(
+                        &setting.prefix_lengths,
+                        progress,
+                        setting.frames,
+                    )?,
                 })
             })
             .collect()
@@ -206,7 +237,8 @@ fn check_setting(folder: &Path, setting: &RunSetting) -> Result<(), ScoringError
     if !path.is_file() {
         return write(&path, &ours);
     }
-    let theirs: serde_json::Value = read(&path)?;
+    let theirs: serde_json::Value =
+        read_json(&path, Limit::SETTINGS).map_err(ScoringError::Earlier)?;
     let keys = ours.as_object().into_iter().flatten();
     for (key, value) in keys {
         let other = theirs.get(key).unwrap_or(&serde_json::Value::Null);
@@ -233,47 +265,16 @@ fn bad(path: &Path, error: &serde_json::Error) -> ScoringError {
     }
 }
 
-fn read<T: DeserializeOwned>(path: &Path) -> Result<T, ScoringError> {
-    let bytes = std::fs::read(path).map_err(|source| ScoringError::Io {
-        path: path.to_owned(),
-        source,
-    })?;
-    serde_json::from_slice(&bytes).map_err(|error| bad(path, &error))
-}
-
 pub(super) fn write(path: &Path, value: &impl Serialize) -> Result<(), ScoringError> {
     let mut text = serde_json::to_vec_pretty(value).map_err(|error| bad(path, &error))?;
     text.push(b'\n');
     write_bytes(path, &text)
 }
 
-/// Under another name first, so that nobody reads half of it, and to the disk before it gets its own: a line of the
-/// journal, which is synced, must not outlive the file that it speaks of.
+/// To the disk before it has its name: a line of the journal, which is synced, must not outlive the file that it speaks of.
 fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), ScoringError> {
-    use std::io::Write as _;
-    let io = |source| ScoringError::Io {
+    write_whole(path, |file| file.write_all(bytes)).map_err(|source| ScoringError::Io {
         path: path.to_owned(),
         source,
-    };
-    let unfinished = path.with_extension("unfinished");
-    let mut file = std::fs::File::create(&unfinished).map_err(io)?;
-    file.write_all(bytes)
-        .and_then(|()| file.sync_all())
-        .map_err(io)?;
-    drop(file);
-    std::fs::rename(&unfinished, path).map_err(io)?;
-    sync_folder(path);
-    Ok(())
-}
-
-/// The new name of a file to the disk, where folders can be synced.
-fn sync_folder(path: &Path) {
-    if cfg!(unix)
-        && let Some(folder) = path.parent()
-    {
-        // Some drives cannot; the file is there either way unless the power fails in this moment.
-        std::fs::File::open(folder)
-            .and_then(|folder| folder.sync_all())
-            .ok();
-    }
+    })
 }

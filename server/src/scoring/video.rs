@@ -5,13 +5,14 @@
 //! by number or by time stamp, as [`Frames`] says.
 
 use super::{
-    Keeper, Kept, MOST_FRAMES, MOST_PIXELS, ScoringError,
+    Keeper, Kept, MOST_FRAMES, ScoringError,
     child::{Patience, Running},
     complaint, file,
     ppm::{self, Broken},
     probe::{self, Packets, Stream},
     tools::{self, FFMPEG},
 };
+use crate::pictures::PictureLimits;
 use std::{io::BufRead, path::Path, process::Command};
 
 /// Of the time between two coded frames, the part at the end of a step of the clock in which none begins.
@@ -244,7 +245,7 @@ fn ask(
     command
         // A playlist that calls itself a video opens nothing else; a picture without end is not begun.
         .args(["-protocol_whitelist", "file"])
-        .args(["-max_pixels", &MOST_PIXELS.to_string()])
+        .args(["-max_pixels", &PictureLimits::FRAME.pixels.to_string()])
         .arg("-i")
         .arg(probe::named(path));
     // V is a stream of pictures that is no cover.

@@ -54,6 +54,10 @@ pub struct Limits {
     pub deaf_after: Duration,
     /// A viewer that was not heard for this long is gone, and the instructions that it gave end.
     pub operator_gone_after: Duration,
+    /// What can set a robot in motion and names a heartbeat that was sent longer ago than this is refused. A page that hears
+    /// nothing for a second sends nothing of the kind, and heartbeats come every half second: the rest is for the way there
+    /// and back. A viewer that is not heard for as long counts as gone.
+    pub command_within: Duration,
     /// Robots go on when the viewer that commanded them is gone. Simulated ones always do.
     pub unattended: bool,
     /// Bytes of pictures, states and traces that may wait for one viewer.
@@ -82,6 +86,7 @@ impl Default for Limits {
             robot_write_within: Duration::from_secs(2),
             deaf_after: Duration::from_secs(10),
             operator_gone_after: Duration::from_secs(2),
+            command_within: Duration::from_secs(2),
             unattended: false,
             max_lossy_bytes: 4 << 20,
             chunking: Chunking::default(),

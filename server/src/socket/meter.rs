@@ -2,17 +2,19 @@
 //!
 //! A WebSocket library takes one limit for the whole life of a connection and makes room for a frame when it is
 //! announced. Here the limit rises with the hello, and what is over it is refused at its header. Pings and fragments
-//! cost no memory, but time: they are counted.
+//! cost no memory, but time: they are counted. Whoever sends more than its rate is not read for a moment, so that its own
+//! network holds it back; what is written to it goes on.
 
+use super::bucket::{Bucket, Rate};
 use bytes::{Buf as _, BytesMut};
 use std::{
     io,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::{Duration, Instant},
+    time::{Duration, Instant, Sleep, sleep_until},
 };
 
 /// Most fragments of one message: 16 MiB in pieces of 4 KiB.
@@ -31,18 +33,42 @@ pub(super) struct Meter<I> {
     frames: Frames,
     /// Bytes after a header that is over the limit, until it is known whether those before raise it.
     held: BytesMut,
+    bucket: Bucket,
+    /// Runs while nothing is read.
+    pause: Option<Pin<Box<Sleep>>>,
     is_cut: bool,
 }
 
 impl<I> Meter<I> {
-    /// Messages are at most `limit` bytes long.
-    pub(super) fn new(io: I, limit: usize) -> Self {
+    /// Messages are at most `limit` bytes long, and come at most at this rate.
+    pub(super) fn new(io: I, limit: usize, rate: Rate) -> Self {
         Self {
             io,
             frames: Frames::new(limit),
             held: BytesMut::new(),
+            bucket: Bucket::new(rate, Instant::now()),
+            pause: None,
             is_cut: false,
         }
+    }
+
+    /// Whether more came than the rate at least once.
+    pub(super) fn was_paused(&self) -> bool {
+        self.pause.is_some()
+    }
+
+    /// Ready when more may be read.
+    fn poll_turn(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let Some(until) = self.bucket.pause(Instant::now()) else {
+            return Poll::Ready(());
+        };
+        let pause = self
+            .pause
+            .get_or_insert_with(|| Box::pin(sleep_until(until)));
+        if pause.deadline() != until {
+            pause.as_mut().reset(until);
+        }
+        pause.as_mut().poll(context)
     }
 
     /// Takes longer messages from now on.
@@ -78,8 +104,10 @@ impl<I: AsyncRead + Unpin> AsyncRead for Meter<I> {
         let this = self.get_mut();
         this.check()?;
         let before = into.filled().len();
-        if this.held.is_empty() {
-            std::task::ready!(Pin::new(&mut this.io).poll_read(context, into))?;
+        let from_outside = this.held.is_empty();
+        if from_outside {
+            ready!(this.poll_turn(context));
+            ready!(Pin::new(&mut this.io).poll_read(context, into))?;
         } else {
             let count = this.held.len().min(into.remaining());
             let (now, _) = this.held.split_at(count);
@@ -87,7 +115,11 @@ impl<I: AsyncRead + Unpin> AsyncRead for Meter<I> {
             this.held.advance(count);
         }
         let (_, new) = into.filled().split_at(before);
-        match this.frames.pass(new) {
+        let passed = this.frames.pass(new);
+        let bytes = if from_outside { new.len() } else { 0 };
+        let frames = std::mem::take(&mut this.frames.begun);
+        this.bucket.take(bytes, frames, Instant::now());
+        match passed {
             Ok(()) => {}
             Err(Over { at: 0, words }) => return Poll::Ready(Err(io::Error::other(words))),
             Err(Over { at, .. }) => {
@@ -143,6 +175,8 @@ struct Frames {
     /// Of the message, in all its fragments so far.
     message_bytes: u64,
     fragments: u32,
+    /// Frames that began since this was last looked at.
+    begun: u32,
     /// The frame at hand is the last of a message.
     ends_message: bool,
     unfinished_since: Option<Instant>,
@@ -159,6 +193,7 @@ impl Frames {
             content_left: 0,
             message_bytes: 0,
             fragments: 0,
+            begun: 0,
             ends_message: false,
             unfinished_since: None,
             control: MAX_CONTROL,
@@ -195,6 +230,7 @@ impl Frames {
                     let at = header_at.unwrap_or_default();
                     return Err(Over { at, words });
                 }
+                self.begun = self.begun.saturating_add(1);
                 self.end_of_content();
             }
         }
@@ -278,150 +314,4 @@ impl Frames {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use super::*;
-    use tokio::io::AsyncReadExt as _;
-
-    /// A masked frame as a client sends it.
-    fn frame(first: u8, content: &[u8]) -> Vec<u8> {
-        let mut bytes = announced(first, content.len() as u64);
-        bytes.extend_from_slice(content);
-        bytes
-    }
-
-    fn announced(first: u8, length: u64) -> Vec<u8> {
-        let mut bytes = vec![first];
-        match length {
-            0..126 => bytes.push(0x80 | u8::try_from(length).unwrap()),
-            126..65536 => {
-                bytes.push(0x80 | 126);
-                bytes.extend(u16::try_from(length).unwrap().to_be_bytes());
-            }
-            _ => {
-                bytes.push(0x80 | 127);
-                bytes.extend(length.to_be_bytes());
-            }
-        }
-        bytes.extend([0; 4]);
-        bytes
-    }
-
-    const BINARY: u8 = 0x82;
-    const PING: u8 = 0x89;
-
-    /// Bytes that come in pieces of one size.
-    async fn read(pieces: usize, bytes: &[u8], limit: usize) -> (Vec<u8>, io::Result<()>) {
-        let (mut ours, theirs) = tokio::io::duplex(pieces);
-        let sent = bytes.to_vec();
-        tokio::spawn(async move {
-            tokio::io::AsyncWriteExt::write_all(&mut ours, &sent)
-                .await
-                .ok();
-        });
-        let mut meter = Meter::new(theirs, limit);
-        let mut got = Vec::new();
-        loop {
-            match meter.read_buf(&mut got).await {
-                Ok(0) => return (got, Ok(())),
-                Ok(_) => {}
-                Err(error) => return (got, Err(error)),
-            }
-        }
-    }
-
-    #[tokio::test]
-    async fn frames_within_the_limit_pass_unchanged_in_pieces_of_any_size() {
-        let bytes = [
-            frame(BINARY, &[7; 5]),
-            frame(PING, b"x"),
-            frame(BINARY, &[8; 300]),
-            frame(0x02, &[9; 100]),
-            frame(PING, b""),
-            frame(0x80, &[9; 200]),
-        ]
-        .concat();
-        for pieces in [1, 2, 3, 7, 64, 4096] {
-            let (got, end) = read(pieces, &bytes, 300).await;
-            assert!(end.is_ok(), "{pieces}: {end:?}");
-            assert_eq!(got, bytes, "{pieces}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_message_that_is_too_long_is_refused_at_its_header() {
-        for (tail, words) in [
-            (announced(BINARY, 301), "301 bytes is too long, at most 300"),
-            (announced(BINARY, u64::MAX), "too long"),
-            (
-                [frame(0x02, &[0; 200]), announced(0x80, 101)].concat(),
-                "301 bytes is too long",
-            ),
-        ] {
-            for pieces in [1, 5, 4096] {
-                let bytes = [frame(BINARY, &[1; 9]), tail.clone(), vec![0; 64]].concat();
-                let (_, end) = read(pieces, &bytes, 300).await;
-                let told = end.unwrap_err().to_string();
-                assert!(told.contains(words), "{pieces}: {told}");
-            }
-        }
-    }
-
-    #[tokio::test]
-    async fn what_comes_together_with_the_hello_is_measured_after_it() {
-        let hello = frame(BINARY, &[1; 20]);
-        let picture = frame(BINARY, &[2; 1000]);
-        let (mut ours, theirs) = tokio::io::duplex(1 << 16);
-        let both = [hello.clone(), picture.clone()].concat();
-        tokio::io::AsyncWriteExt::write_all(&mut ours, &both)
-            .await
-            .unwrap();
-        drop(ours);
-        let mut meter = Meter::new(theirs, 100);
-        let mut got = Vec::new();
-        meter.read_buf(&mut got).await.unwrap();
-        assert_eq!(got, hello);
-        meter.raise(2000);
-        meter.read_to_end(&mut got).await.unwrap();
-        assert_eq!(got, both);
-        assert!(meter.unfinished_since().is_none());
-    }
-
-    #[tokio::test]
-    async fn pings_and_fragments_are_counted() {
-        let pings = frame(PING, b"x").repeat(100);
-        let (got, end) = read(4096, &pings, 300).await;
-        assert!(end.unwrap_err().to_string().contains("pings"));
-        assert!(got.len() <= 65 * 7, "{}", got.len());
-        let fragments = [frame(0x02, b""), frame(0x00, b"").repeat(5000)].concat();
-        let (_, end) = read(4096, &fragments, 300).await;
-        assert!(end.unwrap_err().to_string().contains("fragments"));
-    }
-
-    #[tokio::test]
-    async fn a_message_counts_as_unfinished_until_its_last_byte() {
-        let (mut ours, theirs) = tokio::io::duplex(1 << 16);
-        let mut meter = Meter::new(theirs, 1000);
-        let bytes = [
-            frame(0x02, &[1; 10]),
-            frame(PING, b""),
-            frame(0x80, &[1; 9]),
-        ]
-        .concat();
-        let mut got = Vec::new();
-        for byte in &bytes {
-            tokio::io::AsyncWriteExt::write_all(&mut ours, &[*byte])
-                .await
-                .unwrap();
-            meter.read_buf(&mut got).await.unwrap();
-            let begun = got.len() >= 6;
-            assert_eq!(
-                meter.unfinished_since().is_some(),
-                begun && got.len() < bytes.len(),
-                "{} bytes",
-                got.len()
-            );
-        }
-    }
-}
+mod tests;

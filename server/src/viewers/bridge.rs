@@ -1,29 +1,30 @@
 //! One viewer's connection: hello, then watching and commanding.
 
-use super::outbox::{Key, Outbox};
+use super::{
+    beats::Beats,
+    outbox::{Key, Outbox},
+    outgoing::{Outgoing, heartbeat},
+};
 use crate::{
     VERSION,
-    health::Health,
-    metrics::Metrics,
     peer_log::{PeerLog, one_line},
     scene::{self, Wanted},
-    sessions::{Registry, Session, registry::Limits, session::refusal},
-    wire::{self, End, Read, Reader, Source},
+    sessions::{Registry, Session, session::refusal},
+    wire::{self, End, Read, Reader},
 };
 use axum::extract::ws::Message;
-use bytes::Bytes;
 use futures_util::{Sink, Stream, StreamExt as _};
 use protocol::{
     ErrorMessage, FromViewer, Message as ProtocolMessage,
     scene::Ask,
-    viewer::{Heartbeat, StopAccepted, StoppedRobot, ViewerWelcome},
+    viewer::{StopAccepted, StoppedRobot, ViewerWelcome},
 };
 use std::{
     sync::{
         Arc, LazyLock,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::Instant,
 };
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -34,52 +35,8 @@ static REFUSALS: LazyLock<PeerLog> = LazyLock::new(PeerLog::default);
 const MAX_ASKING: usize = 2;
 /// Of the name that a client gives itself, this much stands in records and reasons.
 const MAX_CLIENT_CHARS: usize = 64;
-/// Sentences about parts that do not answer in one heartbeat.
-const MAX_PROBLEMS: usize = 8;
 /// Stops of one viewer whose answer may wait for the disk.
 const MAX_ANSWERS: usize = 16;
-
-/// The outbox as frames, and a heartbeat once the viewer is greeted.
-struct Outgoing {
-    outbox: Arc<Outbox>,
-    metrics: Arc<Metrics>,
-    limits: Limits,
-    health: Arc<Health>,
-    is_greeted: Arc<AtomicBool>,
-    beats: AtomicU64,
-}
-
-impl Source for Outgoing {
-    async fn next_frame(&self) -> Option<Bytes> {
-        let frame = self.outbox.next().await;
-        let dropped = self.outbox.take_dropped();
-        if dropped > 0 {
-            self.metrics.viewer_messages_dropped.inc_by(dropped);
-        }
-        frame
-    }
-
-    fn heartbeat(&self) -> Option<Bytes> {
-        if !self.is_greeted.load(Ordering::Acquire) {
-            return None;
-        }
-        let beat = self.beats.fetch_add(1, Ordering::Relaxed);
-        let mut problems = self.health.problems();
-        problems.truncate(MAX_PROBLEMS);
-        let heartbeat = Heartbeat { beat, problems };
-        match protocol::encode(&heartbeat) {
-            Ok(frame) => Some(frame.into()),
-            Err(error) => {
-                tracing::warn!("a heartbeat was dropped: {error}");
-                None
-            }
-        }
-    }
-
-    fn write_within(&self) -> Duration {
-        self.limits.silence
-    }
-}
 
 /// Serves one viewer until it leaves, misbehaves, or `stop` is cancelled.
 pub(crate) async fn bridge<S, E>(socket: S, registry: Arc<Registry>, stop: CancellationToken)
@@ -93,6 +50,7 @@ where
     let mut reader = Reader::new(stream, FromViewer::decode, limits, &metrics);
     let outbox = Arc::new(Outbox::new(limits.max_lossy_bytes));
     let is_greeted = Arc::<AtomicBool>::default();
+    let beats = Arc::<Beats>::default();
     let mut writer = tokio::spawn({
         let outgoing = Outgoing {
             outbox: outbox.clone(),
@@ -100,7 +58,7 @@ where
             limits,
             health: registry.health.clone(),
             is_greeted: is_greeted.clone(),
-            beats: AtomicU64::new(0),
+            beats: beats.clone(),
         };
         async move { wire::write(sink, &outgoing, limits, "the studio ends this connection").await }
     });
@@ -114,6 +72,7 @@ where
         asked: None,
         answers: Arc::new(Semaphore::new(MAX_ANSWERS)),
         is_greeted,
+        beats,
         is_absent: false,
         asking: Arc::new(Semaphore::new(MAX_ASKING)),
     };
@@ -150,6 +109,8 @@ struct Viewer {
     /// Stops whose answer waits for the disk.
     answers: Arc<Semaphore>,
     is_greeted: Arc<AtomicBool>,
+    /// By which is known what comes too late.
+    beats: Arc<Beats>,
     /// It was not heard for so long that what it set off has ended.
     is_absent: bool,
     /// Questions whose pictures are being prepared.
@@ -245,6 +206,9 @@ impl Viewer {
             Ok(frame) => self.outbox.put_newest(Key::Robots, frame.into()),
             Err(error) => tracing::warn!("the robot list was not sent: {error}"),
         }
+        // At once, so that there is no command without one to name.
+        let first = heartbeat(&self.beats, &self.registry.health);
+        put(&self.outbox, &first);
         self.is_greeted.store(true, Ordering::Release);
         Ok(())
     }
@@ -260,9 +224,15 @@ impl Viewer {
                 Ok(())
             }
             FromViewer::Command(command) => {
+                let robot = self.robot(&command.robot_id)?;
+                // To end what a robot does it is never too late.
+                let in_time = if command.text.trim().is_empty() {
+                    Ok(())
+                } else {
+                    self.in_time("the instruction", command.heard_beat)
+                };
                 let given =
-                    self.robot(&command.robot_id)?
-                        .command(&command.text, command.mode, self.key);
+                    in_time.and_then(|()| robot.command(&command.text, command.mode, self.key));
                 self.note("command", &command.robot_id, &command.text, &given);
                 given
             }
@@ -277,12 +247,19 @@ impl Viewer {
                 Ok(())
             }
             FromViewer::Release(release) => {
-                self.robot(&release.robot_id)?.release();
-                self.note("release", &release.robot_id, "", &Ok(()));
-                Ok(())
+                let robot = self.robot(&release.robot_id)?;
+                let given = self.in_time("the release", release.heard_beat);
+                if given.is_ok() {
+                    robot.release();
+                }
+                self.note("release", &release.robot_id, "", &given);
+                given
             }
             FromViewer::Reset(reset) => {
-                let given = self.robot(&reset.robot_id)?.reset(reset.scene);
+                let robot = self.robot(&reset.robot_id)?;
+                let given = self
+                    .in_time("the new scene", reset.heard_beat)
+                    .and_then(|()| robot.reset(reset.scene));
                 self.note("reset", &reset.robot_id, "", &given);
                 given
             }
@@ -299,6 +276,22 @@ impl Viewer {
                 Ok(())
             }
         }
+    }
+
+    /// Refuses what can set a robot in motion and was given too long ago.
+    fn in_time(&self, what: &str, heard_beat: Option<u64>) -> Result<(), ErrorMessage> {
+        let within = self.registry.limits.command_within;
+        let checked = self.beats.check(heard_beat, within, Instant::now());
+        checked.map_err(|late| {
+            self.registry.metrics.error("late");
+            refusal(
+                "late",
+                format!(
+                    "{what} came {late}: too late, so it was not carried out; the connection was interrupted or is slow; \
+                     look at the robot, then do it again if it is still wanted"
+                ),
+            )
+        })
     }
 
     fn note(

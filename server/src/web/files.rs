@@ -1,4 +1,6 @@
 //! The page inside the binary, compressed where the build left a compressed copy.
+//!
+//! With `POLICY_STUDIO_PAGE=DIR` the page is read from that folder instead, at every request, for whoever works on it.
 
 use axum::{
     body::Body,
@@ -6,13 +8,40 @@ use axum::{
     response::{Html, IntoResponse, Response},
 };
 use rust_embed::{EmbeddedFile, RustEmbed};
+use std::{
+    path::{Component, Path, PathBuf},
+    sync::LazyLock,
+};
 
 /// What `cargo xtask page` made.
 #[derive(RustEmbed)]
 #[folder = "../dist"]
 struct Page;
 
-/// Trunk puts a hash of the content into these names, so they never change.
+static FOLDER: LazyLock<Option<PathBuf>> =
+    LazyLock::new(|| std::env::var_os("POLICY_STUDIO_PAGE").map(PathBuf::from));
+
+/// A file of the page.
+fn get(path: &str) -> Option<EmbeddedFile> {
+    match &*FOLDER {
+        Some(folder) => from_folder(folder, path),
+        None => Page::get(path),
+    }
+}
+
+/// A file of a folder, if the path leads to nowhere else.
+fn from_folder(folder: &Path, path: &str) -> Option<EmbeddedFile> {
+    let path = Path::new(path);
+    let is_beneath = path
+        .components()
+        .all(|part| matches!(part, Component::Normal(_)));
+    if !is_beneath {
+        return None;
+    }
+    rust_embed::utils::read_file_from_fs(&folder.join(path)).ok()
+}
+
+/// The build puts a hash of the content into these names, so they never change.
 const FOREVER: &str = "public, max-age=31536000, immutable";
 /// Everything else is asked for again, and answered with "not modified" while it is the same.
 const REVALIDATE: &str = "no-cache";
@@ -69,7 +98,7 @@ fn is_hidden(path: &str) -> bool {
 
 /// The page itself, if it is built.
 pub(super) fn index() -> Option<std::borrow::Cow<'static, [u8]>> {
-    Page::get("index.html").map(|file| file.data)
+    get("index.html").map(|file| file.data)
 }
 
 /// Answers a GET for a path of the page. A path without a file extension is the page itself, so that links
@@ -104,7 +133,7 @@ pub(crate) fn serve(path: &str, headers: &HeaderMap) -> Response {
 
 /// The page for a path with so many folders. Its files are named relative to the root, wherever a proxy has put that.
 fn beneath(folders: usize) -> Option<Response> {
-    let plain = Page::get("index.html")?;
+    let plain = get("index.html")?;
     let page = rebased(&String::from_utf8_lossy(&plain.data), folders);
     Some(([(header::CACHE_CONTROL, REVALIDATE)], Html(page)).into_response())
 }
@@ -116,7 +145,7 @@ fn rebased(page: &str, folders: usize) -> String {
 }
 
 fn file(path: &str, headers: &HeaderMap) -> Option<Response> {
-    let plain = Page::get(path)?;
+    let plain = get(path)?;
     let etag = etag(&plain);
     let cache = if is_hashed(path) { FOREVER } else { REVALIDATE };
     let known = headers
@@ -169,7 +198,7 @@ fn compressed(path: &str, headers: &HeaderMap) -> Option<(&'static str, Embedded
     [("br", "br"), ("gzip", "gz")]
         .into_iter()
         .filter(|(encoding, _)| accepts(accepted, encoding))
-        .find_map(|(encoding, ending)| Some((encoding, Page::get(&format!("{path}.{ending}"))?)))
+        .find_map(|(encoding, ending)| Some((encoding, get(&format!("{path}.{ending}"))?)))
 }
 
 /// Whether an `Accept-Encoding` header names an encoding and does not rule it out.
@@ -208,6 +237,15 @@ fn is_hashed(path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_is_not_left() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+        assert!(from_folder(folder, "Cargo.toml").is_some());
+        for path in ["../Cargo.toml", "src/../../Cargo.toml", "/etc/hosts", "src"] {
+            assert!(from_folder(folder, path).is_none(), "{path}");
+        }
+    }
 
     #[test]
     fn an_encoding_is_used_only_when_it_is_offered() {

@@ -4,6 +4,7 @@
 
 mod options;
 mod unfolding;
+mod unneeded;
 mod weights;
 
 use serde_json::Value;
@@ -184,7 +185,6 @@ fn a_pointer_of_git_lfs_is_told_by_every_reader_of_a_checkpoint() {
         "tokenizer.json",
         "norm_stats.json",
         "processor_config.json",
-        "generation_config.json",
         "tokenizer_config.json",
         "model.safetensors",
         "openfast/tokenizer.json",

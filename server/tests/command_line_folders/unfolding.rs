@@ -109,9 +109,15 @@ fn a_hostile_chat_template_is_refused_while_loading() {
     let folder = Folder::nano("molmoact2");
     folder.write("chat_template.jinja", "{% if %}");
     assert!(act(&folder.0, &frames, &[]).status.success());
+    // One that is too long is not read.
     folder.write("chat_template.jinja", "x".repeat(1 << 20));
-    let said = refused(&act(&folder.0, &frames, &[]));
-    assert!(said.contains("chat_template.jinja"), "{said}");
+    assert!(act(&folder.0, &frames, &[]).status.success());
+    let found = json(&studio(&["inspect", "--json", folder.0.to_str().unwrap()]));
+    let why = found["no_answers"].as_str().unwrap();
+    assert!(
+        why.contains("chat_template.jinja") && why.contains("at most"),
+        "{why}"
+    );
 }
 
 #[test]

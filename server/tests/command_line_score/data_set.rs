@@ -16,7 +16,7 @@ use std::{
     path::Path,
     process::{Command, Output},
 };
-use topreward::{Profile, scorer::Film as _};
+use topreward::{Profile, scorer::FrameSource as _};
 
 /// The grey of every frame of every episode, as it is read.
 fn greys(folder: &Folder, episodes: usize) -> Vec<Vec<f64>> {
@@ -411,8 +411,8 @@ fn the_baseline_goes_on_where_it_was() {
         &out.0,
         &[&arguments[..], &["--episodes", "0,2"]].concat(),
     );
-    assert!(first.status.success(), "{}", text(&first.stderr));
-    // A random model writes no percentages: no answer is usable, and none is counted.
+    // A random model writes no percentages: no answer is usable, none is counted, and that is no success.
+    assert_eq!(first.status.code(), Some(1), "{}", text(&first.stderr));
     let summary = json_of(&first);
     assert_eq!(
         (

@@ -4,9 +4,11 @@
 mod data_set;
 #[cfg(unix)]
 mod decoder;
+mod filmed;
 mod made;
 mod stills;
 mod variants;
+mod video_files;
 mod videos;
 
 use serde_json::Value;

@@ -266,3 +266,20 @@ fn a_picture_is_what_its_bytes_are_and_what_is_none_is_named_by_its_cause() {
         "{said}"
     );
 }
+
+#[test]
+fn a_single_image_is_scored_as_a_video_of_one_frame() {
+    let one = made::Folder::new("one");
+    fs::write(one.file("shot.png"), png(3)).unwrap();
+    let score = json(&ask(&one));
+    assert_eq!(
+        (&score["frames"], &score["prefix_lengths"]),
+        (&serde_json::json!(1), &serde_json::json!([1]))
+    );
+    assert_eq!(numbers(&score["log_probs"]).len(), 1);
+    // No order of one: nothing is claimed of progress.
+    assert_eq!(
+        (&score["voc"], &score["static_voc"]),
+        (&Value::Null, &Value::Null)
+    );
+}

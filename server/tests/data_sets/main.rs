@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod reading;
+mod results;
 mod scoring;
 mod set;
 mod table;

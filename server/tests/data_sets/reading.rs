@@ -131,7 +131,7 @@ fn files_that_were_never_finished_are_named_and_cost_what_they_held() {
     let twin = only(&[0, 1]);
     for (content, cause) in [
         (None, "its end (the parquet footer) is missing"),
-        (Some(Vec::new()), "is empty (0 bytes)"),
+        (Some(Vec::new()), "has 0 bytes: it was never finished"),
         (Some(vec![0; 4096]), "nothing but zeros"),
         (
             Some(b"<!DOCTYPE html><html>Access denied</html>".to_vec()),
@@ -174,6 +174,26 @@ fn a_clone_without_its_files_is_refused_as_such() {
     let set = Set::v3();
     set.write("meta/info.json", POINTER);
     refused(&set, &["info.json is a Git LFS pointer", "`git lfs pull`"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn links_that_were_copied_without_their_files_are_told() {
+    let link = |set: &Set, name: &str, target: &str| {
+        fs::remove_file(set.at(name)).ok();
+        std::os::unix::fs::symlink(target, set.at(name)).unwrap();
+    };
+    let set = Set::v3();
+    link(&set, "meta/info.json", "../../../blobs/abab");
+    refused(&set, &["info.json is a link to ../../../blobs/abab"]);
+    let set = only(&[0, 1]);
+    let last = "data/chunk-000/file-001.parquet";
+    link(&set, last, "../../.git/annex/objects/zz/SHA256E-s1--a");
+    same_as(
+        &only(&[0, 1]),
+        &set,
+        &["file-001.parquet is kept by git-annex", "git annex get"],
+    );
 }
 
 #[test]
@@ -326,7 +346,7 @@ fn recorded_statistics_that_are_no_numbers_are_computed() {
         &["the recorded q99 of dimension 2 is NaN or infinite; computed"],
     );
     for (content, cause) in [
-        ("", "stats.json is empty (0 bytes)"),
+        ("", "stats.json has 0 bytes"),
         ("{\"action\": {\"q01\": [", "stats.json was never finished"),
         (
             "{\"action\": {\"q01\": [0], \"q99\": [1]}}",

@@ -21,7 +21,7 @@ use std::{
     process::Output,
 };
 
-fn score(set: &Set, out: &Path, more: &[&str]) -> Output {
+pub(crate) fn score(set: &Set, out: &Path, more: &[&str]) -> Output {
     let scorer =
         PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/goldens/qwen3vl/tied/checkpoint");
     studio()
@@ -47,7 +47,7 @@ fn score(set: &Set, out: &Path, more: &[&str]) -> Output {
 }
 
 /// The scores of the episodes, by which frames and words they are of.
-fn curves(out: &Path) -> Vec<(Value, Value, Value)> {
+pub(crate) fn curves(out: &Path) -> Vec<(Value, Value, Value)> {
     let text = fs::read_to_string(out.join("predictions.jsonl")).unwrap();
     text.lines()
         .map(|line| serde_json::from_str(line).unwrap())
@@ -233,7 +233,7 @@ fn files_that_are_none_cost_themselves() {
     }
     for (name, cause) in [
         ("cut", "was never finished"),
-        ("empty", "is empty (0 bytes)"),
+        ("empty", "has 0 bytes: it was never finished"),
     ] {
         for file in [EPISODES, DATA] {
             let last = file.replace("file-000", "file-001");
@@ -389,29 +389,4 @@ fn a_depth_camera_is_none_to_choose_from() {
         words(&output)
     );
     assert!(words(&output).contains(TOP));
-}
-
-#[test]
-fn labels_are_optional_wherever_they_cannot_be_read() {
-    let (set, out) = (Set::v3(), Set::empty());
-    set.info(
-        "v3.0",
-        &[("next.success", json!({"dtype": "bool", "shape": [1]}))],
-    );
-    // One file says it, with an empty place; the other has no such column.
-    set.rows(DATA, &rows(&[2]));
-    let success = (0..26).map(|row| (row != 3).then_some(i64::from(row == 11)));
-    let first = with(
-        rows(&[0, 1]),
-        "next.success",
-        Column::I64(success.collect()),
-    );
-    set.rows("data/chunk-000/file-001.parquet", &first);
-    let output = score(&set, &out.0, &[]);
-    assert_eq!(output.status.code(), Some(0), "{}", words(&output));
-    let metrics = &json(&output)["metrics"];
-    assert_eq!(
-        (&metrics["successes"], &metrics["failures"]),
-        (&json!(1), &json!(1))
-    );
 }

@@ -241,13 +241,18 @@ fn lists_of_episodes_that_take_no_bytes_are_not_made() {
 #[test]
 fn json_without_a_bottom_or_an_end_is_refused() {
     let set = Set::v3();
-    set.write("meta/info.json", "[".repeat(3 << 20));
+    set.write("meta/info.json", "[".repeat(1 << 20));
     refused(&set, "recursion limit");
-    set.write(
-        "meta/info.json",
-        format!("{{\"features\": [{}0]}}", "0,".repeat(8 << 20)),
-    );
-    refused(&set, "info.json is longer than 4 MiB");
+    for (times, words) in [
+        (3 << 20, "values in"),
+        (9 << 20, "at most 16777216 are read"),
+    ] {
+        set.write(
+            "meta/info.json",
+            format!("{{\"features\": [{}0]}}", "0,".repeat(times)),
+        );
+        refused(&set, words);
+    }
     let set = Set::v3();
     set.write(
         "meta/stats.json",

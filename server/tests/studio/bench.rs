@@ -420,6 +420,7 @@ pub async fn command(viewer: &mut ViewerClient, robot_id: &str, text: &str) {
         robot_id: robot_id.to_owned(),
         text: text.to_owned(),
         mode: Mode::Continuous,
+        heard_beat: None,
     };
     viewer.send(&command.into()).await.unwrap();
 }

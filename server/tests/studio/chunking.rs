@@ -144,6 +144,7 @@ async fn after_a_stop_nothing_is_continued() {
     while !matches!(robot.robot.next().await, ToRobot::Stop(_)) {}
     let release = ReleaseRobot {
         robot_id: robot_id(),
+        heard_beat: None,
     };
     viewer.send(&release.into()).await.unwrap();
     while !matches!(robot.robot.next().await, ToRobot::Release(_)) {}
@@ -211,6 +212,7 @@ async fn plain_chunking_and_the_discrete_head_continue_nothing() {
             robot_id: "arm".to_owned(),
             text: "go".to_owned(),
             mode,
+            heard_beat: None,
         };
         viewer.send(&go.into()).await.unwrap();
         for _ in 0..4 {

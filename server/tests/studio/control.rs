@@ -18,6 +18,7 @@ fn stop(robot_id: &str) -> FromViewer {
 fn release(robot_id: &str) -> FromViewer {
     ReleaseRobot {
         robot_id: robot_id.to_owned(),
+        heard_beat: None,
     }
     .into()
 }

@@ -5,8 +5,8 @@ use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use policy_studio::Limits;
 use protocol::{
-    CameraDescription, ErrorMessage, FromRobot, JointDescription, Message as _, ToViewer,
-    robot::RobotHello,
+    CameraDescription, ErrorMessage, FromRobot, JointDescription, Message as _, TaskState, ToRobot,
+    ToViewer, robot::RobotHello, robot::RobotReport, viewer::StopRobot,
 };
 use std::time::{Duration, Instant};
 use tokio::{
@@ -165,6 +165,69 @@ async fn a_robot_may_send_a_picture_right_behind_its_hello() {
         assert!(Instant::now() < until, "{metrics}");
         sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// Far more than may come at once, as fast as the connection takes it.
+#[tokio::test]
+async fn a_robot_that_is_held_back_loses_nothing_and_hears_its_stop() {
+    const PICTURES: u64 = 8;
+    const TICKS: u64 = 4242;
+    let studio = TestStudio::start().await;
+    let robot = Robot::connect(&studio, "arm").await;
+    let mut viewer = studio.watcher("arm").await;
+    let (mut sink, mut stream) = robot.socket.split();
+    let sending = tokio::spawn(async move {
+        let mut picture = observation(0);
+        picture.views[0].width = 4096;
+        picture.views[0].height = 1300;
+        picture.views[0].data = vec![7; 4096 * 1300 * 3];
+        for sequence in 1..=PICTURES {
+            picture.sequence = sequence;
+            picture.captured_at_micros = sequence * 1000;
+            let frame = protocol::encode(&picture).unwrap();
+            sink.send(Message::Binary(frame.into())).await.unwrap();
+        }
+        let last = RobotReport {
+            ticks: TICKS,
+            ..report("", TaskState::Idle)
+        };
+        let frame = protocol::encode(&last).unwrap();
+        sink.send(Message::Binary(frame.into())).await.unwrap();
+        sink
+    });
+    let stopped = tokio::spawn(async move {
+        while let Some(Ok(message)) = stream.next().await {
+            if let Message::Binary(frame) = message
+                && matches!(ToRobot::decode(&frame), Ok(ToRobot::Stop(_)))
+            {
+                return true;
+            }
+        }
+        false
+    });
+    let mut seen = Vec::new();
+    loop {
+        match timeout(SOON, viewer.next()).await.unwrap().unwrap() {
+            ToViewer::State(state) => {
+                if seen.is_empty() {
+                    let stop = StopRobot {
+                        robot_id: "arm".to_owned(),
+                        press_id: 1,
+                    };
+                    viewer.send(&stop.into()).await.unwrap();
+                }
+                seen.push(state.sequence);
+            }
+            ToViewer::Status(status) if status.ticks == TICKS => break,
+            _ => {}
+        }
+    }
+    assert!(seen.is_sorted(), "{seen:?}");
+    assert!(stopped.await.unwrap());
+    drop(sending.await.unwrap());
+    let metrics = studio.get("/metrics", "").await;
+    let all = format!("policy_studio_observations_total {PICTURES}");
+    assert!(metrics.contains(&all), "{metrics}");
 }
 
 #[tokio::test]

@@ -1,6 +1,9 @@
 //! Pictures that cost more than they should: refused in words, forgotten in time, in nobody's way.
 
-use super::bench::*;
+use super::{
+    bench::*,
+    flood::{Flood, framed},
+};
 use jpeg_encoder::{ColorType, Encoder};
 use policy_studio::{
     Limits,
@@ -8,7 +11,7 @@ use policy_studio::{
     policies::{ActorError, speaker::Speaker},
 };
 use protocol::{
-    ErrorMessage, ToRobot, ToViewer, View, ViewEncoding,
+    ErrorMessage, TaskState, ToRobot, ToViewer, View, ViewEncoding,
     robot::Observation,
     scene::{AnswerState, Ask},
 };
@@ -295,62 +298,59 @@ async fn rate(robot: &mut Robot, time: Duration) -> f64 {
 
 /// Figures, not a test of times: run with `--ignored --nocapture`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "measures for half a minute"]
+#[ignore = "measures for a minute"]
 async fn chunks_of_others_beside_the_worst_pictures() {
     const TIME: Duration = Duration::from_secs(4);
     let grey = |side: u16, scans| jpeg(side, side, scans);
-    let raw = vec![128; 4096 * 1300 * 3];
+    let seen = |encoding, size, data| {
+        let frame = protocol::encode(&seeing(1, encoding, size, data)).unwrap();
+        framed(&frame)
+    };
+    let huge = || with_size(grey(4096, None), 12_000, 12_000);
+    let small = protocol::encode(&report("go 1", TaskState::Running)).unwrap();
     let worst = [
         (
             "grey JPEG 12000x12000 announced as 4096x4096",
-            ViewEncoding::Jpeg,
-            (4096, 4096),
-            with_size(grey(4096, None), 12_000, 12_000),
+            seen(ViewEncoding::Jpeg, (4096, 4096), huge()),
         ),
         (
             "grey JPEG 12000x12000 announced as 2000x2000",
-            ViewEncoding::Jpeg,
-            (2000, 2000),
-            with_size(grey(4096, None), 12_000, 12_000),
+            seen(ViewEncoding::Jpeg, (2000, 2000), huge()),
         ),
         (
             "progressive JPEG 4096x4096",
-            ViewEncoding::Jpeg,
-            (4096, 4096),
-            grey(4096, Some(10)),
+            seen(ViewEncoding::Jpeg, (4096, 4096), grey(4096, Some(10))),
         ),
         (
             "progressive JPEG 2828x2828",
-            ViewEncoding::Jpeg,
-            (2828, 2828),
-            grey(2828, Some(10)),
+            seen(ViewEncoding::Jpeg, (2828, 2828), grey(2828, Some(10))),
         ),
         (
             "JPEG 2828x2828, 64 scans",
-            ViewEncoding::Jpeg,
-            (2828, 2828),
-            again(&grey(2828, Some(4)), 14),
+            seen(
+                ViewEncoding::Jpeg,
+                (2828, 2828),
+                again(&grey(2828, Some(4)), 14),
+            ),
         ),
-        ("raw 4096x1300", ViewEncoding::Rgb8, (4096, 1300), raw),
+        (
+            "raw 4096x1300",
+            seen(ViewEncoding::Rgb8, (4096, 1300), vec![128; 4096 * 1300 * 3]),
+        ),
+        ("reports", framed(&small).repeat(1000)),
     ];
-    for (name, encoding, size, data) in worst {
+    for (name, bytes) in worst {
         let studio = TestStudio::start().await;
         let (mut other, _watching) = driven(&studio, "other").await;
         rate(&mut other, TIME / 4).await;
         let alone = rate(&mut other, TIME).await;
-        let (mut large, watching) = driven(&studio, "large").await;
-        let frame = protocol::encode(&seeing(1, encoding, size, data)).unwrap();
-        let flood = tokio::spawn(async move {
-            loop {
-                large.send_bytes(frame.clone()).await;
-                while large.try_next(Duration::from_millis(1)).await.is_some() {}
-            }
-        });
+        let (large, watching) = driven(&studio, "large").await;
+        let flood = Flood::start(large.socket, bytes);
         let beside = rate(&mut other, TIME).await;
-        flood.abort();
-        drop(watching);
+        let taken = flood.rate();
+        drop((flood, watching));
         eprintln!(
-            "{name}: {alone:.2} chunks/s alone, {beside:.2} beside it, {:.0} %",
+            "{name}, {taken:.0} MiB/s: {alone:.2} chunks/s alone, {beside:.2} beside it, {:.0} %",
             beside / alone * 100.0
         );
     }

@@ -102,7 +102,8 @@ async fn the_studio_scores_as_the_command_line_does() {
         other_task: Some("close the box"),
         description: None,
     };
-    let score = layers::wait(own.score(&film, &request, &mut async |_| ControlFlow::Continue(())));
+    let score =
+        layers::block_on(own.score(&film, &request, &mut async |_| ControlFlow::Continue(())));
     let score = score.unwrap();
     let native = [
         &score.curve.log_probs,

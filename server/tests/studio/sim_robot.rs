@@ -145,7 +145,7 @@ impl Running {
 
 /// A sentence for the first cube of a scene.
 fn reach(seed: u64) -> String {
-    let colour = World::new(seed).colours()[0];
+    let colour = World::new(seed).colors()[0];
     format!("reach the {} cube", colour.name())
 }
 
@@ -229,6 +229,7 @@ async fn stop_halts_it_and_it_stays_halted_until_released() {
     }
     let release = ReleaseRobot {
         robot_id: "sim".to_owned(),
+        heard_beat: None,
     };
     viewer.send(&release.into()).await.unwrap();
     wait_status(&mut viewer, |status| !status.stopped).await;
@@ -273,11 +274,12 @@ async fn a_fresh_scene_offers_its_own_sentences() {
         "{before:?}"
     );
     let other = (4..100)
-        .find(|seed| World::new(*seed).colours() != World::new(3).colours())
+        .find(|seed| World::new(*seed).colors() != World::new(3).colors())
         .unwrap();
     let reset = ResetRobot {
         robot_id: "sim".to_owned(),
         scene: ResetScene { seed: Some(other) },
+        heard_beat: None,
     };
     viewer.send(&reset.into()).await.unwrap();
     viewer

@@ -4,9 +4,9 @@ use super::bench::*;
 use futures_util::StreamExt as _;
 use policy_studio::{Config, Limits, client::ViewerClient, policies::speaker::nobody, scorer};
 use protocol::{
-    ToRobot, ToViewer,
-    robot::RobotHello,
-    viewer::{Heartbeat, ReleaseRobot, StopAccepted, StopAll, StopRobot},
+    FromViewer, Mode, ToRobot, ToViewer,
+    robot::{ResetScene, RobotHello},
+    viewer::{Command, Heartbeat, ReleaseRobot, ResetRobot, StopAccepted, StopAll, StopRobot},
 };
 use std::{path::PathBuf, time::Duration};
 use tokio_tungstenite::tungstenite::Message;
@@ -44,6 +44,7 @@ async fn accepted(viewer: &mut ViewerClient) -> StopAccepted {
 async fn release(viewer: &mut ViewerClient, robot_id: &str) {
     let release = ReleaseRobot {
         robot_id: robot_id.to_owned(),
+        heard_beat: None,
     };
     viewer.send(&release.into()).await.unwrap();
 }
@@ -310,6 +311,97 @@ async fn a_robot_stops_when_the_viewer_that_set_it_off_falls_silent() {
     drop(operator);
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(robot.chunk().await.actions[0], 5.0);
+}
+
+/// The number of the next heartbeat.
+async fn heartbeat(viewer: &mut ViewerClient) -> u64 {
+    let beat = viewer.wait_for("a heartbeat", SOON, |message| match message {
+        ToViewer::Heartbeat(heartbeat) => Some(heartbeat.beat),
+        _ => None,
+    });
+    beat.await.unwrap()
+}
+
+async fn command_having_heard(viewer: &mut ViewerClient, text: &str, heard_beat: u64) {
+    let command = Command {
+        robot_id: "arm".to_owned(),
+        text: text.to_owned(),
+        mode: Mode::Continuous,
+        heard_beat: Some(heard_beat),
+    };
+    viewer.send(&command.into()).await.unwrap();
+}
+
+/// As when a link was dead for a while and what was handed to it comes when it is back.
+#[tokio::test]
+async fn what_comes_late_moves_nothing_and_a_stop_is_never_late() {
+    let limits = Limits {
+        command_within: Duration::from_millis(1500),
+        unattended: true,
+        ..Limits::default()
+    };
+    let studio = TestStudio::of(config(limits, None)).await;
+    let mut robot = Robot::connect(&studio, "arm").await;
+    let mut viewer = studio.watcher("arm").await;
+    let old = heartbeat(&mut viewer).await;
+    assert_eq!(old, 0, "one is there before anybody can command");
+    let mut newest = old;
+    while newest < 4 {
+        newest = heartbeat(&mut viewer).await;
+    }
+    command_having_heard(&mut viewer, "go 6", old).await;
+    let error = wait_error(&mut viewer).await;
+    assert_eq!((error.code.as_str(), error.fatal), ("late", false));
+    assert!(error.message.contains("instruction"), "{error:?}");
+    command_having_heard(&mut viewer, "go 6", newest + 1000).await;
+    let error = wait_error(&mut viewer).await;
+    assert_eq!(error.code, "late");
+    assert!(error.message.contains("never had"), "{error:?}");
+    let moved = robot.chunks_within(Duration::from_millis(300)).await;
+    assert!(moved.is_empty());
+
+    let newest = heartbeat(&mut viewer).await;
+    command_having_heard(&mut viewer, "go 7", newest).await;
+    assert_eq!(robot.chunk().await.actions[0], 7.0);
+    // Nothing is to be done any more: that is never late.
+    command_having_heard(&mut viewer, "", old).await;
+    wait_status(&mut viewer, |status| status.instruction.is_empty()).await;
+
+    press(&mut viewer, "arm", 1).await;
+    for (message, what) in [
+        (
+            ReleaseRobot {
+                robot_id: "arm".to_owned(),
+                heard_beat: Some(old),
+            }
+            .into(),
+            "release",
+        ),
+        (
+            ResetRobot {
+                robot_id: "arm".to_owned(),
+                scene: ResetScene::default(),
+                heard_beat: Some(old),
+            }
+            .into(),
+            "new scene",
+        ),
+    ] {
+        let message: FromViewer = message;
+        viewer.send(&message).await.unwrap();
+        let error = wait_error(&mut viewer).await;
+        assert_eq!(error.code, "late");
+        assert!(error.message.contains(what), "{error:?}");
+    }
+    let mut other = studio.watcher("arm").await;
+    assert!(wait_status(&mut other, |_| true).await.stop_requested);
+    let newest = heartbeat(&mut viewer).await;
+    let in_time = ReleaseRobot {
+        robot_id: "arm".to_owned(),
+        heard_beat: Some(newest),
+    };
+    viewer.send(&in_time.into()).await.unwrap();
+    wait_status(&mut other, |status| !status.stop_requested).await;
 }
 
 #[tokio::test]

@@ -69,6 +69,7 @@ async fn write(viewer: &mut policy_studio::client::ViewerClient, text: &str) {
         robot_id: "arm".to_owned(),
         text: text.to_owned(),
         mode: Mode::Discrete,
+        heard_beat: None,
     };
     viewer.send(&command.into()).await.unwrap();
 }

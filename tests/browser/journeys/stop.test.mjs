@@ -158,6 +158,36 @@ test("a link that dies is said within two seconds, truly, and a command is not k
   await page.close();
 });
 
+test("an instruction given on a link that has just died moves nothing when it arrives, and the page says so", { timeout: 240_000 }, async (t) => {
+  const studio = await startStudio();
+  const wire = await startWire(studio.url);
+  t.after(async () => {
+    await wire.close();
+    await studio.stop();
+  });
+  const page = await open(browser, wire.url);
+  await seeFrames(page);
+  const [sentence] = await exampleSentences(page);
+  wire.die();
+  // The page takes it for sent: it heard the studio a moment ago.
+  await command(page, sentence);
+  assert.equal(await part(page, "connection").getAttribute("data-state"), "live");
+  await pause(4_000);
+  wire.revive();
+  await eventually("live again", () => part(page, "connection").getAttribute("data-state"), (s) => s === "live", 20_000);
+  await eventually(
+    "the page says what became of it", () => part(page, "command-error").innerText(),
+    (text) => /again if it is still wanted/.test(text), 10_000);
+  await keep(page, "26-too-late");
+  assert.equal(await part(page, "command-input").inputValue(), sentence);
+  assert.equal(await taskState(page), "idle");
+  assert.ok((await movement(page)) < 0.3, "it moves on an instruction of seconds ago");
+  await part(page, "command-send").click();
+  await eventually("sent again it works", () => taskState(page), (s) => ["running", "succeeded"].includes(s), 60_000);
+  assert.equal(await part(page, "command-error").innerText(), "");
+  await page.close();
+});
+
 test("reconnecting: the stop goes out first thing", { timeout: 240_000 }, async (t) => {
   const studio = await startStudio();
   const wire = await startWire(studio.url);

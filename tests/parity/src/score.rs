@@ -4,9 +4,11 @@ use std::cell::RefCell;
 
 use anyhow::{Context as _, Result};
 use burn::tensor::Tensor;
-use layers::{Device, ModelFiles, Wanted};
+use layers::{Device, ModelFiles, TokenQuery};
 use qwen3vl::layout::{after_block, block_seconds};
-use qwen3vl::{Block, Context, LoadOptions, OddFrames, Piece, Qwen3Vl, Stage, Tail, TextLayout};
+use qwen3vl::{
+    Block, Context, LoadOptions, OddFrames, Qwen3Vl, Segment, Stage, Suffix, TextLayout,
+};
 use vision::RgbImage;
 
 use crate::findings::{Findings, RELATIVE};
@@ -48,16 +50,19 @@ pub async fn compare(
         stages.borrow_mut().push((name(stage), tensor.clone()));
     };
     let network = model.network();
-    let seen = network.see_watched(&blocks, &watch)?;
-    let mut pieces: Vec<Piece<'_>> = Vec::new();
+    let seen = network.encode_video_watched(&blocks, &watch)?;
+    let mut segments: Vec<Segment<'_>> = Vec::new();
     for (block, before) in script.before.iter().enumerate() {
-        pieces.push(Piece::Text(before));
-        pieces.push(Piece::Picture { seen: &seen, block });
-        pieces.push(Piece::Text(&script.after));
+        segments.push(Segment::Text(before));
+        segments.push(Segment::VisionBlock {
+            tokens: &seen,
+            block,
+        });
+        segments.push(Segment::Text(&script.after));
     }
-    pieces.push(Piece::Text(&script.question));
+    segments.push(Segment::Text(&script.question));
     let hidden = network
-        .hidden_watched(&pieces, &watch)?
+        .hidden_states_watched(&segments, &watch)?
         .context("there is something to read")?;
     let [rows, _] = hidden.dims();
     let last = hidden.narrow(0, rows.saturating_sub(LAST), LAST);
@@ -83,17 +88,17 @@ async fn log_probs(
     let mut context = Context::default();
     let mut ids = Vec::new();
     for (block, before) in blocks.into_iter().zip(&script.before) {
-        let seen = network.see(&[block])?;
+        let seen = network.encode_video(&[block])?;
         let held = context.tokens();
-        let pieces = [
-            Piece::Text(before),
-            Piece::Picture {
-                seen: &seen,
+        let segments = [
+            Segment::Text(before),
+            Segment::VisionBlock {
+                tokens: &seen,
                 block: 0,
             },
-            Piece::Text(&script.after),
+            Segment::Text(&script.after),
         ];
-        network.append(&mut context, &pieces)?;
+        network.append(&mut context, &segments)?;
         let pictures = context.tokens() - held - before.len() - script.after.len();
         ids.extend(before);
         ids.extend(vec![model.config().video_token_id; pictures]);
@@ -103,15 +108,15 @@ async fn log_probs(
     findings.exact("token ids", &ids, &golden.ids("ids")?);
     let tokens = script.question.len();
     let vocab = u32::try_from(model.config().text.vocab_size)?;
-    let wanted: Vec<Wanted> = (tokens.saturating_sub(LAST)..tokens)
-        .flat_map(|row| (0..vocab).map(move |id| Wanted { row, id }))
+    let queries: Vec<TokenQuery> = (tokens.saturating_sub(LAST)..tokens)
+        .flat_map(|row| (0..vocab).map(move |id| TokenQuery { row, id }))
         .collect();
-    let tail = Tail {
-        from: context.mark(),
+    let suffix = Suffix {
+        position: context.position(),
         ids: &script.question,
-        wanted: &wanted,
+        queries: &queries,
     };
-    let found = network.log_probs(&context, &[tail]).await?.concat();
+    let found = network.log_probs(&context, &[suffix]).await?.concat();
     findings.relative(
         "log-probabilities",
         &found,
@@ -138,8 +143,8 @@ fn script(golden: &Golden<'_>, model: &Qwen3Vl) -> Result<Script> {
     let question = format!("{BEFORE}{}{AFTER}", golden.text("task")?);
     Ok(Script {
         before,
-        after: model.words().encode(after_block())?,
-        question: model.words().encode(&question)?,
+        after: model.tokenizer().encode(after_block())?,
+        question: model.tokenizer().encode(&question)?,
     })
 }
 

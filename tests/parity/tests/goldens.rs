@@ -19,7 +19,7 @@ fn device() -> Device {
         return layers::device::cpu();
     }
     GPU.get_or_init(|| {
-        let gpu = layers::wait(layers::device::gpu_async()).expect("a GPU");
+        let gpu = layers::block_on(layers::device::gpu_async()).expect("a GPU");
         println!("on {} ({})", gpu.name, gpu.interface);
         gpu.device
     })
@@ -39,7 +39,7 @@ fn every_case_equals_the_reference() {
     let mut failed = Vec::new();
     for case in CASES {
         let files = GoldenFiles::read(&goldens(), case).unwrap();
-        let findings = layers::wait(compare(case, &files, &device())).unwrap();
+        let findings = layers::block_on(compare(case, &files, &device())).unwrap();
         print(case, &findings);
         failed.extend(
             findings
@@ -123,7 +123,7 @@ fn a_wrong_number_is_a_finding() {
             // The largest value stays so, and one float changes by a tenth of it.
             let bytes = files.get_mut(&golden).unwrap();
             damage(&mut bytes[at.0..at.1], at.2);
-            let findings = layers::wait(compare(case, &files, &device()));
+            let findings = layers::block_on(compare(case, &files, &device()));
             let noticed = match &findings {
                 Ok(findings) => !findings.failed().is_empty(),
                 Err(_) => true,

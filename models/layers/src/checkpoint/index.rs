@@ -1,4 +1,4 @@
-//! Which shard holds which tensor, by an index file.
+//! The index file: the shard of every tensor.
 
 use std::collections::BTreeMap;
 
@@ -48,7 +48,7 @@ impl Index {
         names
     }
 
-    /// That every shard is there.
+    /// Checks that every shard is there.
     pub(super) fn all_there(&self, is_there: impl Fn(&str) -> bool) -> Result<(), CheckpointError> {
         let names = self.names();
         let of = names.len();
@@ -64,7 +64,7 @@ impl Index {
         })
     }
 
-    /// That every tensor of this index is one of those that were found.
+    /// Checks that every tensor of this index was found.
     pub(super) fn all_held(&self, is_found: impl Fn(&str) -> bool) -> Result<(), CheckpointError> {
         match self.shards.iter().find(|(name, _)| !is_found(name)) {
             Some((name, shard)) => Err(CheckpointError::Index {
@@ -76,7 +76,7 @@ impl Index {
         }
     }
 
-    /// That this index puts `name` into the shard of that file name.
+    /// Checks that this index puts `name` into the shard of that file name.
     pub(super) fn holds(&self, name: &str, shard: &str) -> Result<(), CheckpointError> {
         let problem = match self.shards.get(name) {
             Some(listed) if shard.ends_with(listed) => return Ok(()),

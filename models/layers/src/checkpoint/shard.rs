@@ -18,12 +18,12 @@ use crate::files::FileStore;
 const MAX_HEADER_BYTES: u64 = 16 << 20;
 /// Most axes of a tensor.
 const MAX_AXES: usize = 8;
-/// Why a file is shorter than it says.
+/// Explanation for a file that is shorter than its header says.
 const INTERRUPTED: &str = "the download or the copy of it was interrupted; get it again";
 /// Bytes in front of the header that hold its length.
 const LENGTH_BYTES: u64 = 8;
 
-/// Where a shard's bytes come from.
+/// Source of a shard's bytes.
 #[derive(Debug)]
 pub(super) enum Shard {
     File(PathBuf),
@@ -37,7 +37,7 @@ pub(super) enum Shard {
     },
 }
 
-/// Where one tensor lies.
+/// Location of one tensor.
 #[derive(Debug, Clone)]
 pub(super) struct Location {
     pub(super) shard: usize,
@@ -120,7 +120,7 @@ impl Shard {
         }
     }
 
-    /// What is wrong with a file whose header cannot be used: what it is instead, if that can be told, else `reason`.
+    /// The error of a file whose header cannot be used: the kind of file that it is instead, if recognized, else `reason`.
     fn no_header(&self, total: u64, reason: impl Into<String>) -> CheckpointError {
         let start = usize::try_from(total.min(1024)).unwrap_or(0);
         let instead = self

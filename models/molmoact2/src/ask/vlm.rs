@@ -134,6 +134,11 @@ impl Vlm {
         self.chat.can_answer()
     }
 
+    /// Reason why it cannot answer questions, if its files are at fault.
+    pub fn answering_fault(&self) -> Option<&str> {
+        self.chat.fault()
+    }
+
     /// Answers a question about any number of images, waiting for the device. `on_text` gets each new piece of the
     /// answer, in whole characters; the pieces together are [`Reply::text`].
     ///
@@ -146,7 +151,7 @@ impl Vlm {
         options: &AskOptions,
         on_text: &mut TextCallback<'_>,
     ) -> Result<Reply, AskError> {
-        layers::wait(self.ask_async(question, images, options, on_text))
+        layers::block_on(self.ask_async(question, images, options, on_text))
     }
 
     /// Like [`Vlm::ask`], without blocking the thread on the device.

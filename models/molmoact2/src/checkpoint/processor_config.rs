@@ -1,7 +1,7 @@
 //! `processor_config.json`: cropping of images and their tokens in the prompt.
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use vision::Tiling;
 
 use crate::checkpoint::config::Config;
@@ -140,20 +140,25 @@ impl ProcessorConfig {
     /// # Errors
     /// As [`ProcessorConfig::parse`], and [`LoadError::MissingFile`] where both files are absent.
     pub fn read(files: &Files, config: &Config) -> Result<Self, LoadError> {
-        let alone = files.find(IMAGE_FILE)?;
-        let bytes = match (files.find(FILE)?, &alone) {
-            (Some(bytes), _) => bytes,
-            (None, Some(_)) => b"{}".as_slice().into(),
-            (None, None) => files.read(FILE)?,
+        let mut raw: Value = match files.find(FILE)? {
+            Some(bytes) => parse_json(FILE, &bytes)?,
+            None => json!({}),
         };
-        let mut raw: Value = parse_json(FILE, &bytes)?;
-        if let (Some(keys), Some(alone)) = (raw.as_object_mut(), alone)
+        // The other file may be anything where this one has what is needed.
+        if let Some(keys) = raw.as_object_mut()
             && !keys.contains_key("image_processor")
         {
-            keys.insert(
-                "image_processor".to_owned(),
-                parse_json(IMAGE_FILE, &alone)?,
-            );
+            match files.find(IMAGE_FILE)? {
+                Some(alone) => {
+                    let section = parse_json(IMAGE_FILE, &alone)?;
+                    keys.insert("image_processor".to_owned(), section);
+                }
+                // The usual file is the one to be named.
+                None if keys.is_empty() => {
+                    files.read(FILE)?;
+                }
+                None => {}
+            }
         }
         check_spelling(&raw)?;
         let read: Self =

@@ -50,6 +50,8 @@ enum Format {
     Actions,
     /// A policy's template that cannot be read, with the error.
     Broken(String),
+    /// A policy's file that only answers need and that cannot be read, with the error.
+    Unreadable(String),
 }
 
 fn refused(file: &str, error: &TemplateError) -> LoadError {
@@ -85,8 +87,20 @@ impl Chat {
         processor: &ProcessorConfig,
         tokenizer: &TextTokenizer,
     ) -> Result<Self, LoadError> {
+        let is_policy = config.kind == Kind::Policy;
+        let found = match template(files, processor) {
+            // Trained for actions alone, so it has no answers to end.
+            Ok(None) if is_policy => Ok((None, Vec::new())),
+            found => found.and_then(|template| Ok((template, ends(files)?))),
+        };
+        // Actions need neither the template nor the tokens that end an answer.
+        let (template, mut stops, unreadable) = match found {
+            Ok((template, stops)) => (template, stops, None),
+            Err(error) if is_policy => (None, Vec::new(), Some(error.to_string())),
+            Err(error) => return Err(error),
+        };
         let mut stands_in = TEMPLATE_FILE;
-        let format = match (template(files, processor)?, config.kind) {
+        let format = match (template, config.kind) {
             (Some((file, text)), kind) => match Template::new(text) {
                 Ok(template) => {
                     stands_in = file;
@@ -95,14 +109,12 @@ impl Chat {
                 Err(error @ TemplateError::Unbounded { .. }) => {
                     return Err(refused(file, &error));
                 }
-                // Actions do not need the template.
                 Err(error) if kind == Kind::Policy => Format::Broken(error.to_string()),
                 Err(error) => return Err(refused(file, &error)),
             },
             (None, Kind::VisionLanguage) => Format::Family,
-            (None, Kind::Policy) => Format::Actions,
+            (None, Kind::Policy) => unreadable.map_or(Format::Actions, Format::Unreadable),
         };
-        let mut stops = ends(files)?;
         if stops.is_empty() {
             stops.push(config.eos_token_id.unwrap_or_else(|| tokenizer.bos()));
         }
@@ -129,7 +141,15 @@ impl Chat {
 
     /// Whether the checkpoint can answer questions.
     pub(crate) fn can_answer(&self) -> bool {
-        !matches!(self.format, Format::Actions | Format::Broken(_))
+        matches!(self.format, Format::Template(_) | Format::Family)
+    }
+
+    /// Reason why it cannot answer questions, if its files are at fault.
+    pub(crate) fn fault(&self) -> Option<&str> {
+        match &self.format {
+            Format::Broken(reason) | Format::Unreadable(reason) => Some(reason),
+            Format::Template(_) | Format::Family | Format::Actions => None,
+        }
     }
 
     /// Whether this token ends an answer.
@@ -150,6 +170,9 @@ impl Chat {
         match &self.format {
             Format::Actions => Err(AskError::ActionsOnly),
             Format::Broken(reason) => Err(AskError::Template {
+                reason: reason.clone(),
+            }),
+            Format::Unreadable(reason) => Err(AskError::Unreadable {
                 reason: reason.clone(),
             }),
             Format::Family => Ok(family(question, images)),

@@ -69,13 +69,15 @@ impl VlmPreprocessing {
     }
 }
 
-/// Checks the files of preprocessing without keeping them.
+/// Checks the files of preprocessing without keeping them. Returns the reason why the checkpoint cannot answer questions,
+/// if its files are at fault.
 ///
 /// # Errors
 /// The error that loading the checkpoint would return.
-pub(crate) fn check(files: &Files, config: &Config) -> Result<(), LoadError> {
-    match config.kind {
-        Kind::Policy => PolicyPreprocessing::read(files, config).map(|_| ()),
-        Kind::VisionLanguage => VlmPreprocessing::read(files, config).map(|_| ()),
-    }
+pub(crate) fn check(files: &Files, config: &Config) -> Result<Option<String>, LoadError> {
+    let chat = match config.kind {
+        Kind::Policy => PolicyPreprocessing::read(files, config)?.chat,
+        Kind::VisionLanguage => VlmPreprocessing::read(files, config)?.chat,
+    };
+    Ok(chat.fault().map(str::to_owned))
 }

@@ -2,7 +2,7 @@
 //! the width of the language model.
 
 use burn::tensor::{Device, Tensor, TensorData, activation};
-use layers::{GatedMlp, Linear, MASKED};
+use layers::{GatedMlp, Linear, MASK_VALUE};
 
 use crate::network::rows::index_tensor;
 
@@ -163,7 +163,7 @@ impl Connector {
             let closed: Vec<f32> = plan
                 .indices
                 .iter()
-                .map(|&index| if index < 0 { MASKED } else { 0.0 })
+                .map(|&index| if index < 0 { MASK_VALUE } else { 0.0 })
                 .collect();
             let shape = [plan.tokens(), plan.window, 1, 1, 1];
             Tensor::from_data(TensorData::new(closed, shape), device)

@@ -8,8 +8,8 @@
 
 use burn::tensor::{Tensor, TensorData, activation};
 use layers::{
-    GatedMlp, KvCache, Linear, MASKED, Ragged, Rotary, attend, fold_heads, rms_normalise,
-    unfold_heads,
+    GatedMlp, KvCache, Linear, MASK_VALUE, Ragged, Rotary, attention, merge_heads, rms_normalize,
+    split_heads,
 };
 
 use crate::network::rows::index_tensor;
@@ -141,7 +141,7 @@ impl Expert {
         let total = seen.len();
         let rows = (total < sequences * slots).then(|| index_tensor(seen, &device));
         let sequence = |cached: Tensor<3>| {
-            let all = unfold_heads(cached, sequences);
+            let all = merge_heads(cached, sequences);
             match &rows {
                 Some(rows) => all.select(0, rows.clone()),
                 None => all,
@@ -151,7 +151,7 @@ impl Expert {
         let project = |linear: &Linear, parts: Vec<Tensor<2>>| {
             let projected = linear.forward(Tensor::cat(parts, 0));
             if self.context_norm {
-                rms_normalise(projected, EPS)
+                rms_normalize(projected, EPS)
             } else {
                 projected
             }
@@ -169,11 +169,11 @@ impl Expert {
         let layer = |all: &Tensor<2>, layer: usize| {
             let places = tokens.spread(all.clone().narrow(0, layer * total, total));
             let [rows, _] = places.dims();
-            fold_heads(places.reshape([rows, heads, head_dim]), sequences)
+            split_heads(places.reshape([rows, heads, head_dim]), sequences)
         };
         let bias = tokens.has_holes().then(|| {
             let closed = |len: usize| {
-                (0..tokens.longest()).map(move |at| if at < len { 0.0 } else { MASKED })
+                (0..tokens.longest()).map(move |at| if at < len { 0.0 } else { MASK_VALUE })
             };
             let values: Vec<f32> = tokens.lens().iter().copied().flat_map(closed).collect();
             let shape = [sequences, 1, tokens.longest()];
@@ -204,7 +204,7 @@ impl Expert {
         let causal = self.causal.then(|| {
             let values: Vec<f32> = (0..rows)
                 .flat_map(|row| {
-                    (0..rows).map(move |column| if column <= row { 0.0 } else { MASKED })
+                    (0..rows).map(move |column| if column <= row { 0.0 } else { MASK_VALUE })
                 })
                 .collect();
             Tensor::from_data(TensorData::new(values, [1, rows, rows]), &device)
@@ -240,7 +240,7 @@ impl Expert {
 
     fn normalize_heads(&self, x: Tensor<3>) -> Tensor<3> {
         match self.qk_norm {
-            Some(eps) => rms_normalise(x, eps),
+            Some(eps) => rms_normalize(x, eps),
             None => x,
         }
     }
@@ -303,7 +303,7 @@ impl ChunkExpert<'_> {
             .self_qkv
             .forward(x)
             .reshape([rows, 3 * heads, head_dim]);
-        let fold = |x| fold_heads(x, self.chunks);
+        let fold = |x| split_heads(x, self.chunks);
         let value = fold(all.clone().narrow(1, 2 * heads, heads));
         let mut both = self.expert.normalize_heads(all.narrow(1, 0, 2 * heads));
         if let Some(rotary) = &self.rotary {
@@ -311,8 +311,8 @@ impl ChunkExpert<'_> {
         }
         let query = fold(both.clone().narrow(1, 0, heads)) * self.expert.scale();
         let key = fold(both.narrow(1, heads, heads));
-        let mixed = attend(query, key, value, self.causal.as_ref());
-        block.self_out.forward(unfold_heads(mixed, self.chunks))
+        let mixed = attention(query, key, value, self.causal.as_ref());
+        block.self_out.forward(merge_heads(mixed, self.chunks))
     }
 
     fn cross_attention(
@@ -328,14 +328,14 @@ impl ChunkExpert<'_> {
                 .cross_query
                 .forward(x)
                 .reshape([rows, self.expert.heads, self.expert.head_dim]);
-        let query = fold_heads(self.expert.normalize_heads(query), self.chunks);
-        let mixed = attend(query, key.clone(), value.clone(), bias);
-        block.cross_out.forward(unfold_heads(mixed, self.chunks))
+        let query = split_heads(self.expert.normalize_heads(query), self.chunks);
+        let mixed = attention(query, key.clone(), value.clone(), bias);
+        block.cross_out.forward(merge_heads(mixed, self.chunks))
     }
 }
 
 fn modulate(x: Tensor<2>, shift: &Tensor<2>, scale: &Tensor<2>) -> Tensor<2> {
-    rms_normalise(x, EPS) * scale.clone() + shift.clone()
+    rms_normalize(x, EPS) * scale.clone() + shift.clone()
 }
 
 /// `N` equal pieces of row `step`.

@@ -1,7 +1,7 @@
 //! Several token sequences in one cache, extended together.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use layers::{KvCache, MASKED};
+use layers::{KvCache, MASK_VALUE};
 
 /// Cached keys and values of several sequences, and the length of each.
 ///
@@ -132,7 +132,7 @@ impl Sequences {
 }
 
 fn open(open: bool) -> f32 {
-    if open { 0.0 } else { MASKED }
+    if open { 0.0 } else { MASK_VALUE }
 }
 
 #[cfg(test)]

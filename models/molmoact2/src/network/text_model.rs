@@ -5,8 +5,8 @@
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use layers::{
-    GatedMlp, KvCache, Linear, MASKED, Ragged, RmsNorm, Rotary, Table, attend, fold_heads,
-    rms_normalise, unfold_heads,
+    Embedding, GatedMlp, KvCache, Linear, MASK_VALUE, Ragged, RmsNorm, Rotary, attention,
+    merge_heads, rms_normalize, split_heads,
 };
 
 use crate::error::ActError;
@@ -81,7 +81,7 @@ impl TextAttention {
     ) -> Tensor<3> {
         let weight = self.qk_weight.clone().narrow(1, first, heads);
         let x = if self.qk_norm {
-            rms_normalise(x, self.eps)
+            rms_normalize(x, self.eps)
         } else {
             x
         };
@@ -92,11 +92,11 @@ impl TextAttention {
     fn fold(x: Tensor<3>, tokens: &Ragged) -> Tensor<3> {
         let [rows, heads, head_dim] = x.dims();
         if !tokens.has_holes() {
-            return fold_heads(x, tokens.sequences());
+            return split_heads(x, tokens.sequences());
         }
         let places = tokens.spread(x.reshape([rows, heads * head_dim]));
         let [rows, _] = places.dims();
-        fold_heads(places.reshape([rows, heads, head_dim]), tokens.sequences())
+        split_heads(places.reshape([rows, heads, head_dim]), tokens.sequences())
     }
 
     /// Attention of the rotated queries (`[tokens, heads, head_dim]`) over keys and values, projected to the hidden
@@ -109,8 +109,8 @@ impl TextAttention {
         value: Tensor<3>,
     ) -> Tensor<2> {
         let query = Self::fold(query, &input.tokens);
-        let mixed = attend(query, key, value, input.bias.as_ref());
-        let places = unfold_heads(mixed, input.tokens.sequences());
+        let mixed = attention(query, key, value, input.bias.as_ref());
+        let places = merge_heads(mixed, input.tokens.sequences());
         self.out.forward(input.tokens.gather(places))
     }
 
@@ -199,7 +199,7 @@ pub(crate) struct TextBlock {
 #[derive(Debug)]
 pub struct TextModel {
     /// `[vocab_size + additional_vocab_size, hidden]`.
-    pub(crate) embedding: Table,
+    pub(crate) embedding: Embedding,
     pub(crate) blocks: Vec<TextBlock>,
     pub(crate) final_norm: RmsNorm,
     pub(crate) head: Linear,
@@ -366,7 +366,13 @@ impl TextModel {
 fn causal_bias(past: usize, tokens: usize, device: &Device) -> Tensor<3> {
     let values: Vec<f32> = (0..tokens)
         .flat_map(|row| {
-            (0..past + tokens).map(move |column| if column <= past + row { 0.0 } else { MASKED })
+            (0..past + tokens).map(move |column| {
+                if column <= past + row {
+                    0.0
+                } else {
+                    MASK_VALUE
+                }
+            })
         })
         .collect();
     Tensor::from_data(TensorData::new(values, [1, tokens, past + tokens]), device)
@@ -389,7 +395,7 @@ pub fn prefill_bias(image: &[bool], device: &Device) -> Tensor<3> {
                     if column <= row || (row_image && column_image) {
                         0.0
                     } else {
-                        MASKED
+                        MASK_VALUE
                     }
                 })
         })

@@ -4,7 +4,7 @@
 //! in the published sizes). Later blocks are not in the checkpoint, nor here.
 
 use burn::tensor::Tensor;
-use layers::{LayerNorm, Linear, attend, gelu_tanh};
+use layers::{LayerNorm, Linear, attention, gelu_tanh};
 
 /// One pre-norm block: attention over one image's patches, then a feed-forward layer.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ impl VitBlock {
                 .narrow(1, start, count)
                 .reshape([images * count, patches, head_dim])
         };
-        let mixed = attend(
+        let mixed = attention(
             part(0, heads),
             part(heads, kv_heads),
             part(heads + kv_heads, kv_heads),

@@ -4,8 +4,10 @@
 //! Two channels do all the work. One carries the depth, the other the constant one. Both are enlarged with bilinear
 //! kernels, which fade towards the edge of the image, and the second channel compensates for that.
 
+use std::io::Write as _;
 use std::path::Path;
 
+use field_files::write_whole;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
@@ -66,7 +68,8 @@ pub(super) fn write(path: &Path, config: &Config) -> Result<(), SynthesizeError>
         })
         .collect::<Result<Vec<_>, _>>()
         .map_err(invalid)?;
-    safetensors::serialize_to_file(views, None, path).map_err(invalid)
+    let bytes = safetensors::serialize(views, None).map_err(invalid)?;
+    write_whole(path, |file| file.write_all(&bytes)).map_err(io_error(path))
 }
 
 fn tensors(codes: usize, width: usize, channels: usize) -> Vec<Tensor> {

@@ -1,9 +1,9 @@
 //! Shards of random values and their index.
 
-use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
 
+use field_files::write_whole;
 use serde_json::{Map, Value, json};
 
 use super::{StoredType, SynthesisOptions, SynthesizeError, io_error};
@@ -66,7 +66,7 @@ pub(super) fn write(
     }
     let index = json!({"metadata": {"total_size": total}, "weight_map": Value::Object(map)});
     let path = options.folder.join("model.safetensors.index.json");
-    std::fs::write(&path, format!("{index:#}\n")).map_err(io_error(&path))?;
+    write_whole(&path, |file| writeln!(file, "{index:#}")).map_err(io_error(&path))?;
     Ok((count, bytes))
 }
 
@@ -91,9 +91,8 @@ fn write_shard(
     let mut header = Value::Object(header).to_string().into_bytes();
     // The values begin at a multiple of eight bytes.
     header.resize(header.len().next_multiple_of(8), b' ');
-    let file = File::create(path).map_err(io_error(path))?;
-    let mut file = BufWriter::with_capacity(1 << 20, file);
-    let mut write = || -> std::io::Result<()> {
+    write_whole(path, |file| {
+        let mut file = BufWriter::with_capacity(1 << 20, file);
         file.write_all(&(header.len() as u64).to_le_bytes())?;
         file.write_all(&header)?;
         let mut buffer = Vec::new();
@@ -111,8 +110,8 @@ fn write_shard(
             }
         }
         file.flush()
-    };
-    write().map_err(io_error(path))?;
+    })
+    .map_err(io_error(path))?;
     Ok(8 + header.len() as u64 + end)
 }
 

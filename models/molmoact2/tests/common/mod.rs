@@ -102,7 +102,7 @@ fn device() -> Device {
         return layers::device::cpu();
     }
     GPU.get_or_init(|| {
-        let gpu = layers::wait(layers::device::gpu_async()).expect("a GPU");
+        let gpu = layers::block_on(layers::device::gpu_async()).expect("a GPU");
         println!("on {} ({})", gpu.name, gpu.interface);
         gpu.device
     })

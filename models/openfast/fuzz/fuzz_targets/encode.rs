@@ -20,7 +20,7 @@ fn run(u: &mut Unstructured<'_>) -> Result<()> {
     };
     let encoded = tokenizer.encode(&chunk, shape);
     let nearest = tokenizer.encode_nearest(&chunk, shape);
-    let Ok(quantised) = tokenizer.quantise(&chunk, shape) else {
+    let Ok(quantized) = tokenizer.quantize(&chunk, shape) else {
         // In words: a NaN that is reported is not equal to itself.
         assert_eq!(
             encoded.unwrap_err().to_string(),
@@ -31,7 +31,7 @@ fn run(u: &mut Unstructured<'_>) -> Result<()> {
     let nearest = nearest.unwrap();
     assert!(nearest.decodes());
     let back = tokenizer.coefficients(&nearest.ids, shape).unwrap();
-    for (index, (&got, &want)) in back.iter().zip(&quantised).enumerate() {
+    for (index, (&got, &want)) in back.iter().zip(&quantized).enumerate() {
         let lost = nearest
             .lost
             .iter()
@@ -44,7 +44,7 @@ fn run(u: &mut Unstructured<'_>) -> Result<()> {
         nearest.ids
     );
 
-    let text: Option<String> = quantised
+    let text: Option<String> = quantized
         .iter()
         .map(|&q| char::from_u32((q - tokenizer.config().min_token as f32).max(0.0) as u32))
         .collect();

@@ -3,7 +3,11 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// What two neighbours become.
+/// Tokens in the order of their making: below this the single bytes, from here on the merges. It is
+/// not the order of their ids.
+pub(super) const FIRST_MADE: u16 = 256;
+
+/// The merge of two neighbors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Merge {
     /// Its place in the file: lower ones go first.
@@ -51,7 +55,7 @@ impl Merges {
         table
     }
 
-    /// What becomes of these neighbours, if anything.
+    /// The merge of these neighbors, if there is one.
     pub(super) fn get(&self, left: u32, right: u32) -> Option<Merge> {
         let pair = key(left, right);
         let slot = self.slots.get(self.place(pair))?;
@@ -126,7 +130,7 @@ pub(super) fn merge_word(merges: &Merges, word: &mut Vec<u32>) {
         let Some(&right) = links.get(left.next) else {
             continue;
         };
-        // Other merges may have come between; the library asks only whether the result is the same.
+        // Other merges may have come between; the library compares the result alone.
         if merges
             .get(left.token, right.token)
             .is_none_or(|merge| merge.made != made)

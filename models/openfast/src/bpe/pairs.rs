@@ -1,8 +1,8 @@
-//! What pairs of tokens make.
+//! Results of merging pairs of tokens.
 
-use super::tiling::FIRST_MADE;
+use super::merges::FIRST_MADE;
 
-/// What pairs of numbers make: small tables, because most pairs make nothing, and are many.
+/// Results of pairs of numbers: small tables, because most pairs do not merge, and are many.
 #[derive(Debug)]
 pub(super) struct Pairs {
     /// A bit for every pair, shared with others: most pairs that make nothing end here.

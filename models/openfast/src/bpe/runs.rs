@@ -11,7 +11,7 @@
 
 use super::trie::Spelled;
 
-/// What is compared at a time; shorter runs are not worth a look at the table.
+/// Bytes compared at a time; for shorter runs the table does not pay.
 const LONG: usize = 16;
 
 /// The run at the beginning of some bytes.
@@ -19,7 +19,7 @@ const LONG: usize = 16;
 pub(super) struct Run {
     /// In bytes.
     pub(super) length: usize,
-    /// Which byte of the character it begins with: a token may end inside a character.
+    /// Index of the character's byte that it begins with: a token may end inside a character.
     phase: usize,
 }
 
@@ -134,7 +134,7 @@ impl Runs {
         (length <= self.tilings.get(phase)?.len()).then_some(Run { length, phase })
     }
 
-    /// How the first `length` bytes of a run are tiled; `None` where that is none.
+    /// The first and last token of the first `length` bytes of a run; `None` where there are none.
     #[inline]
     pub(super) fn ends(&self, run: Run, length: usize) -> Option<Ends> {
         let tiling = self.tilings.get(run.phase)?;
@@ -158,8 +158,8 @@ impl Runs {
         })
     }
 
-    /// How many bytes at the end of a run a token can have that goes on with the byte `next`; none
-    /// is the first answer, and the only one when nothing follows.
+    /// Numbers of bytes at the end of a run that a token can have which continues with the byte `next`; zero
+    /// comes first, and alone when nothing follows.
     #[inline]
     pub(super) fn leaving(&self, next: Option<&u8>) -> &[u16] {
         let by = next.and_then(|&next| self.leaving.get(usize::from(next)));

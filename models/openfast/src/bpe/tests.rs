@@ -157,7 +157,7 @@ fn runs_are_not_tried_token_by_token() {
     }
 }
 
-/// What a made tokenizer is like.
+/// Parameters of a generated tokenizer.
 #[derive(Debug, Clone)]
 struct Made {
     /// Pairs to merge, as indices into what there is by then.

@@ -1,7 +1,7 @@
 //! Finding the tokens of a word without merging.
 //!
-//! Merging pair by pair ends in one tiling of the word, and that tiling can be told from all others
-//! by looking at neighbours only: it is the one in which merging the bytes of any two neighbours
+//! Merging pair by pair ends in one tiling of the word, and that tiling is distinguished from all others
+//! by its neighbors alone: it is the one in which merging the bytes of any two neighbors
 //! gives back these two, and merging the bytes of any token gives back the token. (Merges inside a
 //! token do not depend on what stands around it until a merge across its edge happens, and the
 //! first merge across an edge would also happen with these two tokens alone.) So the longest tokens
@@ -18,16 +18,12 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::merges::{Merge, Merges, merge_word};
+use super::merges::{FIRST_MADE, Merge, Merges, merge_word};
 use super::pairs::Pairs;
 use super::runs::{Run, Runs};
 use super::trie::Trie;
 
-/// Tokens in the order of their making: below this the single bytes, from here on the merges. It is
-/// not the order of their ids.
-pub(super) const FIRST_MADE: u16 = 256;
-
-/// What is needed of a token when it is tried.
+/// Properties of a token that are needed when it is tried.
 #[derive(Debug, Clone, Copy, Default)]
 struct Token {
     /// In bytes.
@@ -40,7 +36,7 @@ struct Token {
 pub(super) struct Tiling {
     ids: Vec<u32>,
     tokens: Vec<Token>,
-    /// What each was made from; for single bytes nothing that counts.
+    /// The two parts of each merge; meaningless for single bytes.
     parts: Vec<(u16, u16)>,
     pairs: Pairs,
     trie: Trie,
@@ -61,7 +57,7 @@ pub(super) struct Path {
 /// Tokens taken from the table of runs, up to the place where a token must leave the run.
 #[derive(Debug, Clone, Copy)]
 struct Leap {
-    /// Where the run begins.
+    /// Begin of the run.
     from: usize,
     /// Tokens before and with it.
     before: usize,
@@ -77,13 +73,13 @@ impl Path {
         self.dead.clear();
     }
 
-    /// How many positions led nowhere.
+    /// Number of positions that led nowhere.
     #[cfg(test)]
     pub(super) fn vain(&self) -> u32 {
         self.dead.iter().map(|bits| bits.count_ones()).sum()
     }
 
-    /// How many bytes the next token must exceed.
+    /// Number of bytes that the next token must exceed.
     #[inline]
     fn over(&self) -> usize {
         let last = self.leaps.last();
@@ -294,7 +290,7 @@ impl Tiling {
         })
     }
 
-    /// Apart from what asks, which mostly knows the answer: the loop there is shorter without it.
+    /// Not inlined: the caller mostly has the answer cached, and its loop is shorter without this.
     #[inline(never)]
     fn judge(&self, mut left: u16, mut right: u16) -> bool {
         // Before this was made, the pair now at the edge was there to be merged.
@@ -330,7 +326,7 @@ impl Tiling {
     }
 }
 
-/// What was found of the pairs seen last, in a table of fixed size in which a new pair takes the
+/// Cache of verdicts about recent pairs, a table of fixed size in which a new pair takes the
 /// place of an old one. A verdict is one number, so threads cannot see half of one.
 #[derive(Debug)]
 struct Verdicts(Box<[AtomicU32]>);
@@ -344,7 +340,7 @@ impl Verdicts {
         Self((0..1 << Self::BITS).map(|_| AtomicU32::new(0)).collect())
     }
 
-    /// Where a pair has its place, and what is written there if the two can meet or cannot.
+    /// Slot of a pair, and the numbers that are stored there if the two cannot meet or can.
     #[inline]
     fn place(left: u16, right: u16) -> (usize, [u32; 2]) {
         // Odd, so that no two pairs have the same product: place and mark together are the pair.

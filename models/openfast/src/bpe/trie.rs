@@ -13,7 +13,7 @@ const NONE: u32 = u32::MAX;
 struct Slot {
     /// The slot of the node above, or [`NONE`] while the slot is free.
     parent: u32,
-    /// Where this node's children are.
+    /// Offset of this node's children.
     base: u32,
     /// The token that ends here.
     token: Option<u16>,
@@ -31,7 +31,7 @@ pub(super) struct Trie {
     runs: Runs,
 }
 
-/// Where repeating one character leads. Most coefficients are zero, so their character comes in long
+/// Slots reached by repeating one character. Most coefficients are zero, so their character comes in long
 /// runs, which are counted instead of followed byte by byte.
 #[derive(Debug, Default)]
 struct Runs {
@@ -42,7 +42,7 @@ struct Runs {
 }
 
 impl Runs {
-    /// How many units `bytes` begins with, at most as many as a token has.
+    /// Number of units that `bytes` begins with, up to that of the longest token.
     #[inline]
     fn count(&self, bytes: &[u8]) -> usize {
         let most = self.after.len();

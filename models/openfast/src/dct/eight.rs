@@ -1,14 +1,14 @@
 //! Eight numbers that are computed with at once: a row of as many columns.
 //!
 //! Natively the compiler sees by itself that they can go side by side. For WebAssembly it does not, so
-//! there they are asked for by name. Both round each product and each sum, so both give the same bits.
+//! there they are used by name. Both round each product and each sum, so both give the same bits.
 
 #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
 pub(super) use plain::{Eight32, Eight64};
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 pub(super) use wide::{Eight32, Eight64};
 
-/// How many.
+/// Number of lanes.
 pub(super) const LANES: usize = 8;
 
 /// Eight of `Number`.
@@ -36,7 +36,7 @@ pub(super) trait Eight: Copy + Default {
 const WHOLE: f32 = 12_582_912.0;
 
 impl Eight32 {
-    /// How far each is from the nearest whole number, or what `most` has there if that is more. All
+    /// Distance of each to the nearest whole number, or the value of `most` there if that is more. All
     /// magnitudes must be below 2^22.
     #[inline]
     pub(super) fn off_whole(self, most: Self) -> Self {

@@ -13,7 +13,7 @@ pub(super) struct Forward<E: Eight, const ROWS: usize> {
 
 /// Memory for transforming, to be reused.
 #[derive(Debug, Default)]
-pub(super) struct Room<E> {
+pub(super) struct Scratch<E> {
     sums: Vec<E>,
     differences: Vec<E>,
     /// By frequency.
@@ -47,20 +47,20 @@ impl<E: Eight, const ROWS: usize> Forward<E, ROWS> {
     }
 
     /// The coefficients, by frequency, of the eight columns of `[horizon, dims]` samples from the column
-    /// `from` on, or of as many as there are.
+    /// `from` on, or fewer at the end.
     #[inline]
     pub(super) fn columns<'a>(
         &self,
         samples: &[f32],
         dims: usize,
         from: usize,
-        room: &'a mut Room<E>,
+        scratch: &'a mut Scratch<E>,
     ) -> &'a [E] {
-        let Room {
+        let Scratch {
             sums,
             differences,
             coefficients,
-        } = room;
+        } = scratch;
         let horizon = samples.len() / dims.max(1);
         // Only the lengths matter: every place is written before it is read.
         sums.resize(horizon, E::default());

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-/// Which symbols are in the vocabulary whether or not the data hold them.
+/// Symbols that are in the vocabulary whether or not the data hold them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Alphabet {
     /// The raw characters 0..=max-min, as the reference seeds them. About a third of them (control

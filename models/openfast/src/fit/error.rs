@@ -1,4 +1,4 @@
-//! Why a tokenizer could not be fitted.
+//! Errors of fitting a tokenizer.
 
 use std::path::PathBuf;
 
@@ -15,9 +15,9 @@ pub enum FitError {
     /// A chunk cannot be encoded.
     #[error("chunk {index}: {source}")]
     Chunk {
-        /// Which chunk.
+        /// Index of the chunk, from 0.
         index: usize,
-        /// What is wrong with it.
+        /// The problem with it.
         source: EncodeError,
     },
     /// Chunks of different robots in one fit.
@@ -25,7 +25,7 @@ pub enum FitError {
         "chunk {index} has {got} dimensions, the first has {first}; fit one tokenizer per number of dimensions, or pad the chunks to the same number"
     )]
     MixedDims {
-        /// Which chunk.
+        /// Index of the chunk, from 0.
         index: usize,
         /// Its dimensions.
         got: usize,
@@ -35,7 +35,7 @@ pub enum FitError {
     /// A shape was declared that a chunk does not have.
     #[error("chunk {index} has shape {got}, but {declared} is to be declared for all")]
     NotAsDeclared {
-        /// Which chunk.
+        /// Index of the chunk, from 0.
         index: usize,
         /// Its shape.
         got: Shape,
@@ -57,9 +57,9 @@ pub enum FitError {
         lowest: i32,
         /// Largest coefficient.
         highest: i32,
-        /// The size asked for.
+        /// The requested size.
         vocab_size: u32,
-        /// The scale asked for.
+        /// The requested scale.
         scale: f64,
     },
     /// The coefficients spread wider than there are characters to write them with.
@@ -79,13 +79,13 @@ pub enum FitError {
     AlphabetTooLarge {
         /// Symbols needed.
         symbols: usize,
-        /// The size asked for.
+        /// The requested size.
         vocab_size: u32,
     },
     /// The BPE trainer refused.
     #[error("the BPE trainer failed: {0}")]
     Bpe(String),
-    /// What was fitted cannot be loaded, which would be a mistake in this crate.
+    /// The fitted tokenizer cannot be loaded, which is a bug in this crate.
     #[error("the fitted tokenizer does not load: {0}")]
     Load(#[from] LoadError),
     /// A file could not be written.
@@ -93,7 +93,7 @@ pub enum FitError {
     Write {
         /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
 }

@@ -1,7 +1,9 @@
 //! A fitted tokenizer and the three files that `save_pretrained` writes.
 
+use std::io::Write as _;
 use std::path::Path;
 
+use field_files::write_whole;
 use serde::Serialize;
 
 use super::{ByteLevelBpe, FitError, FitOptions};
@@ -58,7 +60,7 @@ impl Fitted {
             .map_err(|error| FitError::Bpe(error.to_string()))?
             + "\n";
         Ok(Self {
-            // Loaded from what will be written, so that nobody uses anything else.
+            // Loaded from the files that will be written, so that both are the same.
             tokenizer: FastTokenizer::from_bytes(
                 tokenizer_json.as_bytes(),
                 processor_json.as_bytes(),
@@ -96,7 +98,8 @@ impl Fitted {
         std::fs::create_dir_all(folder).map_err(|source| write(folder, source))?;
         for (name, content) in &self.files {
             let path = folder.join(name);
-            std::fs::write(&path, content).map_err(|source| write(&path, source))?;
+            write_whole(&path, |file| file.write_all(content.as_bytes()))
+                .map_err(|source| write(&path, source))?;
         }
         Ok(())
     }

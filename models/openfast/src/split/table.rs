@@ -3,7 +3,7 @@
 //! Unicode 16.0, what `tokenizers` 0.22.2 is built with. A test holds the table against that library,
 //! character by character.
 
-/// Where a run of characters of one class begins: `first character << 2 | class`, ascending. The
+/// Begins of runs of characters of one class: `first character << 2 | class`, ascending. The
 /// classes are 0 for others, 1 for letters (`\p{L}`), 2 for numbers (`\p{N}`), 3 for white space (`\s`).
 pub(super) const RUNS: [u32; 1610] = [
     0x0, 0x27, 0x38, 0x83, 0x84, 0xc2, 0xe8, 0x105, 0x16c, 0x185, 0x1ec, 0x217, 0x218, 0x283,

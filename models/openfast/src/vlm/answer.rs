@@ -1,4 +1,4 @@
-//! What a model wrote, in its own ids, to FAST ids.
+//! A model's answer to FAST ids.
 
 use super::{VlmError, VlmVocabulary};
 

@@ -1,4 +1,4 @@
-//! Where the goldens are and what is in them.
+//! Location and contents of the goldens.
 #![allow(dead_code, unused_imports, unreachable_pub)]
 
 mod made;
@@ -56,7 +56,7 @@ pub struct Cases {
 #[derive(Debug, Deserialize)]
 pub struct RefusedBatch {
     pub index: usize,
-    /// Where the batch starts in `values.f32`.
+    /// Begin of the batch in `values.f32`.
     pub input: usize,
 }
 
@@ -67,7 +67,7 @@ pub struct Case {
     pub kind: String,
     pub horizon: usize,
     pub dims: usize,
-    /// Where the input starts in `values.f32`.
+    /// Begin of the input in `values.f32`.
     pub input: Option<usize>,
     #[serde(default)]
     pub ids: Vec<u32>,
@@ -76,7 +76,7 @@ pub struct Case {
     /// Whether it decoded to its silent zeros.
     #[serde(default)]
     pub fell_back: bool,
-    /// Where the decoded chunk starts in `values.f32`.
+    /// Begin of the decoded chunk in `values.f32`.
     pub decoded: Option<usize>,
 }
 
@@ -147,7 +147,7 @@ pub fn coefficient(chunk: &[f32], shape: Shape, k: usize, d: usize) -> f64 {
     sum * weight.sqrt()
 }
 
-/// What float32 may be off by in a scaled coefficient of dimension `d`: eight units in the last
+/// Error bound of float32 in a scaled coefficient of dimension `d`: eight units in the last
 /// place of the sum of magnitudes that it adds up.
 pub fn float32_error(chunk: &[f32], shape: Shape, d: usize, scale: f64) -> f64 {
     let magnitude: f64 = (0..shape.horizon)

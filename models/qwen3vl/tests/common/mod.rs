@@ -12,8 +12,8 @@ use std::path::PathBuf;
 use burn::tensor::{Device, Tensor};
 use qwen3vl::layout::{after_block, block_seconds};
 use qwen3vl::{
-    Block, FrameSize, LoadOptions, ModelFiles, OddFrames, Piece, Precision, Qwen3Vl, Seen,
-    TextLayout,
+    Block, FrameSize, LoadOptions, ModelFiles, OddFrames, Precision, Qwen3Vl, Segment, TextLayout,
+    VisionTokens,
 };
 use safetensors::{Dtype, SafeTensors};
 use vision::RgbImage;
@@ -140,8 +140,8 @@ impl Golden {
         let question = format!("{BEFORE}{}{AFTER}", self.text("task"));
         Script {
             before,
-            after: model.words().encode(after_block()).unwrap(),
-            question: model.words().encode(&question).unwrap(),
+            after: model.tokenizer().encode(after_block()).unwrap(),
+            question: model.tokenizer().encode(&question).unwrap(),
         }
     }
 }
@@ -153,23 +153,23 @@ pub struct Script {
 }
 
 impl Script {
-    /// Three pieces per block.
-    pub fn video<'a>(&'a self, seen: &'a Seen) -> Vec<Piece<'a>> {
+    /// Three segments per block.
+    pub fn video<'a>(&'a self, tokens: &'a VisionTokens) -> Vec<Segment<'a>> {
         self.before
             .iter()
             .enumerate()
             .flat_map(|(block, before)| {
                 [
-                    Piece::Text(before),
-                    Piece::Picture { seen, block },
-                    Piece::Text(&self.after),
+                    Segment::Text(before),
+                    Segment::VisionBlock { tokens, block },
+                    Segment::Text(&self.after),
                 ]
             })
             .collect()
     }
 }
 
-/// What `generate.py` calls a frame.
+/// The frame of `generate.py`.
 pub fn frame(width: usize, height: usize, seed: u64) -> RgbImage {
     let mut bytes = Vec::with_capacity(width * height * 3);
     for y in 0..height as u64 {

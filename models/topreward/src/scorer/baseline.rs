@@ -1,8 +1,8 @@
-//! The baseline on this crate's own model: one long question about shuffled frames, answered in words.
+//! The baseline on this crate's own model: one long question about shuffled frames, answered in text.
 
-use super::{Film, Scorer, ScorerError};
+use super::{FrameSource, Scorer, ScorerError};
 use crate::{Error, gvl};
-use qwen3vl::{Ended, Part, Told};
+use qwen3vl::{OnToken, Part, StopReason};
 use vision::{RgbImage, resample_bicubic_u8};
 
 /// Frames are squeezed to this square first, as everywhere in the reference [pixels].
@@ -10,61 +10,64 @@ const SIDE: usize = 244;
 /// And then to this one: its image loader rounds to multiples of 28, which the model's own do not divide [pixels].
 const LOADER_SIDE: usize = 252;
 
-/// What came of a question.
+/// Answer to the baseline's question.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BaselineAnswer {
-    /// As the model wrote it.
+    /// The generated text.
     pub text: String,
-    /// How many tokens that are.
+    /// Number of generated tokens.
     pub tokens: usize,
-    /// Whether the model ended it, and was not cut off.
-    pub ended: Ended,
-    /// What it says, or why that cannot be used. The reference leaves such episodes out of its mean.
-    pub read: Result<gvl::Answer, Error>,
+    /// Reason why the generation ended.
+    pub stop_reason: StopReason,
+    /// The parsed answer, or the reason why it cannot be used. The reference leaves such episodes out of its mean.
+    pub parsed: Result<gvl::Answer, Error>,
 }
 
 impl Scorer {
-    /// Asks for the percentages of `shown`, an answer of at most `most` tokens. The scorer's options do not matter.
+    /// Asks for the percentages of `shown`, an answer of at most `max_tokens` tokens. The scorer's options do not matter.
     ///
     /// # Errors
     /// [`ScorerError`]. An answer that cannot be read is none.
     pub async fn ask_percentages(
         &self,
-        film: &(impl Film + ?Sized),
-        shown: &gvl::Shown,
+        source: &(impl FrameSource + ?Sized),
+        shown: &gvl::ShownFrames,
         instruction: &str,
-        most: usize,
-        told: &mut Told<'_>,
+        max_tokens: usize,
+        on_token: &mut OnToken<'_>,
     ) -> Result<BaselineAnswer, ScorerError> {
         let question = shown.question(instruction);
         let images = question
             .iter()
-            .filter_map(|piece| match piece {
-                gvl::Piece::Frame(index) => Some(squeeze(film, *index)),
-                gvl::Piece::Text(_) => None,
+            .filter_map(|part| match part {
+                gvl::QuestionPart::Frame(index) => Some(squeeze(source, *index)),
+                gvl::QuestionPart::Text(_) => None,
             })
             .collect::<Result<Vec<RgbImage>, ScorerError>>()?;
         let mut images = images.iter();
         let parts: Vec<Part<'_>> = question
             .iter()
-            .filter_map(|piece| match piece {
-                gvl::Piece::Text(text) => Some(Part::Text(text)),
-                gvl::Piece::Frame(_) => images.next().map(Part::Image),
+            .filter_map(|part| match part {
+                gvl::QuestionPart::Text(text) => Some(Part::Text(text)),
+                gvl::QuestionPart::Frame(_) => images.next().map(Part::Image),
             })
             .collect();
-        let (context, prompt) = self.model().converse(&parts)?;
-        let written = self.model().write(context, &prompt, most, told).await?;
+        let (context, prompt) = self.model().prefill_turn(&parts)?;
+        let generated = self
+            .model()
+            .generate(context, &prompt, max_tokens, on_token)
+            .await?;
         Ok(BaselineAnswer {
-            read: shown.read(&written.text),
-            tokens: written.ids.len(),
-            text: written.text,
-            ended: written.ended,
+            parsed: shown.parse(&generated.text),
+            tokens: generated.ids.len(),
+            text: generated.text,
+            stop_reason: generated.stop_reason,
         })
     }
 }
 
-fn squeeze(film: &(impl Film + ?Sized), index: usize) -> Result<RgbImage, ScorerError> {
-    let frame = film.frame(index)?;
+fn squeeze(source: &(impl FrameSource + ?Sized), index: usize) -> Result<RgbImage, ScorerError> {
+    let frame = source.frame(index)?;
     let bad = |error: vision::ImageError| ScorerError::Frame {
         index,
         reason: error.to_string(),

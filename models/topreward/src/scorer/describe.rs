@@ -1,12 +1,14 @@
-//! The variant that puts the model's own description of what it sees before the claim.
+//! The variant that puts the model's own description of the video before the claim.
 //!
-//! Each prefix gets a description of its own, as in the reference: one of the whole video would tell the first prefixes
-//! how it ends. Writing takes one pass per token and prefix, so this is many times slower than the plain question.
+//! Each prefix has a separate description, as in the reference: one of the whole video would leak the outcome to the
+//! first prefixes. Generating takes one pass per token and prefix, so this is many times slower than the plain question.
 
-use super::{Film, Frozen, Plan, PreResized, Question, Reader, Request, Scorer, ScorerError};
+use super::{
+    FrameSource, PreResized, Question, ReadPlan, Request, Scorer, ScorerError, VideoReader,
+};
 use crate::{
-    ControlInstruction, Curve, DESCRIBE_TOKENS, Error, Score, Setting, control_instructions,
-    describe,
+    ControlInstruction, Curve, DESCRIBE_TOKENS, Error, FrozenFirstFrame, Score, ScoreConfig,
+    control_instructions, describe,
 };
 use qwen3vl::FrameSize;
 use std::ops::ControlFlow;
@@ -16,32 +18,32 @@ use std::ops::ControlFlow;
 pub struct DescribedPoint<'a> {
     /// Length of the prefix [frames].
     pub length: usize,
-    /// What the model said of it.
+    /// The model's description of the prefix.
     pub description: &'a str,
     /// Natural logarithm of the probability of ` True` for the instruction.
     pub log_prob: f64,
     /// Points known, controls included.
     pub done: usize,
-    /// All of them.
-    pub of: usize,
+    /// All points.
+    pub total: usize,
     /// Whether the point belongs to the frozen frame.
     pub frozen: bool,
 }
 
-/// Told every point; may ask to stop.
-pub type DescribedWatch<'a> = &'a mut dyn FnMut(DescribedPoint<'_>) -> ControlFlow<()>;
+/// Called with every point; a break stops the scoring.
+pub type OnDescribedPoint<'a> = &'a mut dyn FnMut(DescribedPoint<'_>) -> ControlFlow<()>;
 
-/// A score and what the model said on the way.
+/// A score and the descriptions behind it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DescribedScore {
-    /// The score; its setting has the description of the longest prefix.
+    /// The score; its configuration has the description of the longest prefix.
     pub score: Score,
     /// One description per prefix.
     pub descriptions: Vec<String>,
 }
 
-/// Log-probabilities of both answers per question, and what was said, per point.
-struct Read {
+/// Log-probabilities of both answers per question, and the description, per point.
+struct DescribedAnswers {
     answers: Vec<Vec<[f32; 2]>>,
     descriptions: Vec<String>,
 }
@@ -53,22 +55,22 @@ impl Scorer {
     /// [`ScorerError`].
     pub async fn score_described(
         &self,
-        film: &(impl Film + ?Sized),
+        source: &(impl FrameSource + ?Sized),
         request: &Request<'_>,
-        watch: DescribedWatch<'_>,
+        on_point: OnDescribedPoint<'_>,
     ) -> Result<DescribedScore, ScorerError> {
         let profile = self.options().profile;
         let lengths = request.prefixes.lengths(&request.clip, profile)?;
-        let plan = Plan::new(profile, &request.clip, &lengths)?;
+        let plan = ReadPlan::new(profile, &request.clip, &lengths)?;
         let controls = control_instructions(request.instruction, request.other_task);
         let mut claims = vec![request.instruction];
         claims.extend(controls.iter().map(|control| control.instruction.as_str()));
         let own = self
-            .read_described(film, &plan, &claims, false, watch)
+            .read_described(source, &plan, &claims, false, on_point)
             .await?;
         let first = claims.get(..1).unwrap_or_default();
         let frozen = self
-            .read_described(&Frozen(film), &plan, first, true, watch)
+            .read_described(&FrozenFirstFrame(source), &plan, first, true, on_point)
             .await?;
         let mut curves = (0..claims.len())
             .map(|claim| curve(&own.answers, claim, &plan))
@@ -82,35 +84,35 @@ impl Scorer {
             .collect();
         let last = descriptions.last().map(String::as_str).unwrap_or_default();
         let prompt = self.prompt(request.instruction, Some(last))?;
-        let setting = Setting::new(profile, &prompt, &request.clip, &lengths)?;
+        let config = ScoreConfig::new(profile, &prompt, &request.clip, &lengths)?;
         let controls: Vec<(ControlInstruction, Curve)> = controls.into_iter().zip(curves).collect();
         let frozen = curve(&frozen.answers, 0, &plan)?;
         Ok(DescribedScore {
-            score: Score::new(setting, curve_of_claim, frozen, controls),
+            score: Score::new(config, curve_of_claim, frozen, controls),
             descriptions,
         })
     }
 
     async fn read_described(
         &self,
-        film: &(impl Film + ?Sized),
-        plan: &Plan,
+        source: &(impl FrameSource + ?Sized),
+        plan: &ReadPlan,
         claims: &[&str],
         frozen: bool,
-        watch: &mut dyn FnMut(DescribedPoint<'_>) -> ControlFlow<()>,
-    ) -> Result<Read, ScorerError> {
+        on_point: &mut dyn FnMut(DescribedPoint<'_>) -> ControlFlow<()>,
+    ) -> Result<DescribedAnswers, ScorerError> {
         let options = self.options();
-        let film = PreResized {
-            film,
+        let source = PreResized {
+            source,
             side: options.pre_resize,
         };
-        let first = film.frame(0)?;
+        let first = source.frame(0)?;
         let own = FrameSize {
             width: first.width(),
             height: first.height(),
         };
         drop(first);
-        let mut read = Read {
+        let mut read = DescribedAnswers {
             answers: Vec::new(),
             descriptions: Vec::new(),
         };
@@ -118,25 +120,25 @@ impl Scorer {
             let size = self
                 .model()
                 .video()
-                .frame_size(point.frames, own, self.odd())?;
-            let mut reader = Reader::new(self.model(), options.layout, size)?;
-            reader.read(&film, &point.blocks)?;
+                .frame_size(point.frames, own, self.odd_frames())?;
+            let mut reader = VideoReader::new(self.model(), options.layout, size)?;
+            reader.read(&source, &point.blocks)?;
             let description = self.describe(&reader).await?;
             let questions = claims
                 .iter()
                 .map(|claim| {
                     let prompt = self.prompt(claim, Some(&description))?;
-                    Question::new(self.model().words(), options.layout, &prompt)
+                    Question::new(self.model().tokenizer(), options.layout, &prompt)
                 })
                 .collect::<Result<Vec<_>, ScorerError>>()?;
             let answers = self.ask(&reader, &questions).await?;
             if let Some([yes, _]) = answers.first() {
-                let told = watch(DescribedPoint {
+                let told = on_point(DescribedPoint {
                     length: point.length,
                     description: &description,
                     log_prob: f64::from(*yes),
                     done: read.answers.len() + 1 + if frozen { plan.points.len() } else { 0 },
-                    of: 2 * plan.points.len(),
+                    total: 2 * plan.points.len(),
                     frozen,
                 });
                 if told.is_break() {
@@ -149,23 +151,23 @@ impl Scorer {
         Ok(read)
     }
 
-    /// What the model says of the video where `reader` is. Tokens with a meaning of their own are left out.
-    async fn describe(&self, reader: &Reader<'_>) -> Result<String, ScorerError> {
+    /// Generates a description of the video up to the reader's position, without special tokens.
+    async fn describe(&self, reader: &VideoReader<'_>) -> Result<String, ScorerError> {
         let (_, after) = describe();
         let prompt = format!("{}{after}", self.options().layout.close());
-        let ids = self.model().words().encode(&prompt)?;
-        let written = self
+        let ids = self.model().tokenizer().encode(&prompt)?;
+        let generated = self
             .model()
-            .write(reader.context().clone(), &ids, DESCRIBE_TOKENS, &mut |_| {
+            .generate(reader.context().clone(), &ids, DESCRIBE_TOKENS, &mut |_| {
                 ControlFlow::Continue(())
             })
             .await?;
-        Ok(written.text.trim().to_owned())
+        Ok(generated.text.trim().to_owned())
     }
 }
 
-/// A claim's value per prefix asked for, from one per point read.
-fn curve(answers: &[Vec<[f32; 2]>], claim: usize, plan: &Plan) -> Result<Curve, Error> {
+/// Values of a claim per requested prefix, from one per point read.
+fn curve(answers: &[Vec<[f32; 2]>], claim: usize, plan: &ReadPlan) -> Result<Curve, Error> {
     let of = |side: usize| -> Vec<f64> {
         plan.answers
             .iter()

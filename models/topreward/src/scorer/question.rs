@@ -1,36 +1,40 @@
-//! A prompt in tokens.
+//! A tokenized prompt.
 
 use super::ScorerError;
 use crate::Prompt;
-use layers::Wanted;
-use qwen3vl::{TextLayout, Words};
+use layers::TokenQuery;
+use qwen3vl::{TextLayout, TextTokenizer};
 
-/// What stands after the video, and which probabilities are read where it ends.
+/// The tokens after the video, and the two answers whose probabilities are read at their end.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Question {
     /// Everything from the end of the video to the place of the answer.
     pub ids: Vec<u32>,
-    /// ` True`.
+    /// Token of ` True`.
     pub yes: u32,
-    /// ` False`.
+    /// Token of ` False`.
     pub no: u32,
 }
 
 impl Question {
-    /// The prompt's tail in the tokens of a model.
+    /// The prompt's suffix in the tokens of a model.
     ///
     /// # Errors
-    /// [`ScorerError::Model`] for an instruction with a token of its own meaning in it, [`ScorerError::Answer`]
+    /// [`ScorerError::Model`] for an instruction that contains a special token, [`ScorerError::Answer`]
     /// when an answer is not one token.
-    pub fn new(words: &Words, layout: TextLayout, prompt: &Prompt) -> Result<Self, ScorerError> {
-        words.check_plain(prompt.instruction())?;
+    pub fn new(
+        tokenizer: &TextTokenizer,
+        layout: TextLayout,
+        prompt: &Prompt,
+    ) -> Result<Self, ScorerError> {
+        tokenizer.check_plain(prompt.instruction())?;
         if let Some(description) = prompt.description() {
-            words.check_plain(description)?;
+            tokenizer.check_plain(description)?;
         }
         // The answer's token is the last one of the whole text, which is tokenised at once.
-        let tail = format!("{}{}", layout.close(), prompt.tail());
-        let mut ids = words.encode(&format!("{tail}{}", prompt.yes()))?;
-        let yes = single(words, prompt.yes())?;
+        let suffix = format!("{}{}", layout.close(), prompt.suffix());
+        let mut ids = tokenizer.encode(&format!("{suffix}{}", prompt.yes()))?;
+        let yes = single(tokenizer, prompt.yes())?;
         if ids.pop() != Some(yes) {
             return Err(ScorerError::Answer {
                 word: prompt.yes(),
@@ -40,20 +44,20 @@ impl Question {
         Ok(Self {
             ids,
             yes,
-            no: single(words, prompt.no())?,
+            no: single(tokenizer, prompt.no())?,
         })
     }
 
-    /// Both answers, where the tail ends.
+    /// Queries for both answers at the end of the suffix.
     #[must_use]
-    pub fn wanted(&self) -> [Wanted; 2] {
+    pub fn queries(&self) -> [TokenQuery; 2] {
         let row = self.ids.len().saturating_sub(1);
-        [self.yes, self.no].map(|id| Wanted { row, id })
+        [self.yes, self.no].map(|id| TokenQuery { row, id })
     }
 }
 
-fn single(words: &Words, word: &'static str) -> Result<u32, ScorerError> {
-    match words.encode(word)?.as_slice() {
+fn single(tokenizer: &TextTokenizer, word: &'static str) -> Result<u32, ScorerError> {
+    match tokenizer.encode(word)?.as_slice() {
         &[id] => Ok(id),
         ids => Err(ScorerError::Answer {
             word,

@@ -1,16 +1,16 @@
-//! Asking about a video.
+//! Scoring a video.
 
-use super::{Film, Frozen, Plan, Point, PreResized, Question, Reader, ScorerError};
+use super::{FrameSource, PlannedPrefix, PreResized, Question, ReadPlan, ScorerError, VideoReader};
 use crate::{
-    Clip, ControlInstruction, Curve, Error, Prefixes, Profile, Prompt, Score, Setting, Template,
-    control_instructions,
+    Clip, ControlInstruction, Curve, Error, FrozenFirstFrame, Prefixes, Profile, Prompt, Score,
+    ScoreConfig, Template, control_instructions,
 };
-use qwen3vl::{FrameSize, Mark, OddFrames, Qwen3Vl, Tail, TextLayout};
+use qwen3vl::{ContextPosition, FrameSize, OddFrames, Qwen3Vl, Suffix, TextLayout};
 use std::{ops::ControlFlow, sync::Arc};
 
-/// In which order things are read. The results agree to rounding.
+/// Order of reading. The results agree to rounding.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Form {
+pub enum ReadStrategy {
     /// Every prefix from its beginning.
     Naive,
     /// The video once, a point as soon as its prefix has been read.
@@ -20,23 +20,23 @@ pub enum Form {
     Packed,
 }
 
-/// How a scorer asks.
+/// Options of a scorer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ScorerOptions {
-    /// Which frames are shown.
+    /// Frame sampling.
     pub profile: Profile,
-    /// With or without a conversation around the question.
+    /// Whether the question is a turn of a conversation.
     pub template: Template,
-    /// How the video stands in the text.
+    /// Layout of the video in the text.
     pub layout: TextLayout,
-    /// Side of the square that frames are squeezed to first [pixels].
+    /// Side of the square that frames are resized to first, ignoring their aspect [pixels].
     pub pre_resize: Option<usize>,
-    /// In which order things are read.
-    pub form: Form,
+    /// Order of reading.
+    pub strategy: ReadStrategy,
 }
 
 impl ScorerOptions {
-    /// The reference's way in this profile.
+    /// The reference's options for this profile.
     #[must_use]
     pub fn new(profile: Profile) -> Self {
         Self {
@@ -44,29 +44,29 @@ impl ScorerOptions {
             template: Template::Without,
             layout: TextLayout::Plain,
             pre_resize: profile.pre_resize(),
-            form: Form::default(),
+            strategy: ReadStrategy::default(),
         }
     }
 }
 
-/// What is asked about a video.
+/// A request to score a video.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request<'a> {
-    /// How long it is.
+    /// Extent of the video.
     pub clip: Clip,
-    /// Which prefixes.
+    /// The prefixes to score.
     pub prefixes: &'a Prefixes,
-    /// What it is claimed to complete.
+    /// The instruction that the video is claimed to complete.
     pub instruction: &'a str,
     /// An instruction of another episode, for the control.
     pub other_task: Option<&'a str>,
-    /// What the model said of the video, to be put before the claim.
+    /// A description of the video, put before the claim.
     pub description: Option<&'a str>,
 }
 
-/// One prefix, as soon as it has been asked about.
+/// The values of one prefix, as soon as they are known.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Scored<'a> {
+pub struct ScoredPoint<'a> {
     /// Length of the prefix [frames].
     pub length: usize,
     /// Natural logarithms of the probabilities of ` True` and ` False`: of the instruction, then of the controls in the
@@ -74,13 +74,13 @@ pub struct Scored<'a> {
     pub answers: &'a [[f32; 2]],
     /// Prefixes known and prefixes to come, those of the frozen frame included.
     pub done: usize,
-    /// All of them.
-    pub of: usize,
+    /// All prefixes of the run.
+    pub total: usize,
     /// Whether the prefix is of the frozen frame.
     pub frozen: bool,
 }
 
-impl Scored<'_> {
+impl ScoredPoint<'_> {
     /// Natural logarithm of the probability of ` True` for the instruction.
     #[must_use]
     pub fn log_prob(&self) -> f64 {
@@ -90,7 +90,7 @@ impl Scored<'_> {
     }
 }
 
-/// A model that scores videos. A clone asks the same model.
+/// A model that scores videos. A clone shares the model.
 #[derive(Debug, Clone)]
 pub struct Scorer {
     model: Arc<Qwen3Vl>,
@@ -101,7 +101,7 @@ pub struct Scorer {
 pub(super) type Answers = Vec<Vec<[f32; 2]>>;
 
 impl Scorer {
-    /// `model`, asked as `options` say.
+    /// A scorer of `model` with `options`.
     #[must_use]
     pub fn new(model: impl Into<Arc<Qwen3Vl>>, options: ScorerOptions) -> Self {
         Self {
@@ -116,46 +116,46 @@ impl Scorer {
         &self.model
     }
 
-    /// How it asks.
+    /// Its options.
     #[must_use]
     pub fn options(&self) -> &ScorerOptions {
         &self.options
     }
 
-    /// The same model, asking in another way.
+    /// The same model with other options.
     #[must_use]
     pub fn with_options(self, options: ScorerOptions) -> Self {
         Self { options, ..self }
     }
 
     /// Scores a video with its controls: its negation and another instruction on the same reading of the video,
-    /// and the instruction on its first frame held. `watch` is told every prefix and may ask to stop; it is awaited, so
+    /// and the instruction on its first frame held. `on_point` is called with every prefix and may break; it is awaited, so
     /// that a browser's event loop can run in between.
     ///
     /// # Errors
     /// [`ScorerError`].
     pub async fn score(
         &self,
-        film: &(impl Film + ?Sized),
+        source: &(impl FrameSource + ?Sized),
         request: &Request<'_>,
-        watch: &mut impl AsyncFnMut(Scored<'_>) -> ControlFlow<()>,
+        on_point: &mut impl AsyncFnMut(ScoredPoint<'_>) -> ControlFlow<()>,
     ) -> Result<Score, ScorerError> {
         let clip = request.clip;
         let lengths = request.prefixes.lengths(&clip, self.options.profile)?;
-        let plan = Plan::new(self.options.profile, &clip, &lengths)?;
+        let plan = ReadPlan::new(self.options.profile, &clip, &lengths)?;
         let prompt = self.prompt(request.instruction, request.description)?;
         let (controls, questions) = self.questions(&prompt, request.other_task)?;
         let each = plan.points.len();
-        let of = 2 * each;
+        let total = 2 * each;
         let mut done = 0;
         let answers = self
-            .answer(film, &plan, &questions, &mut async |length, answers| {
+            .answer(source, &plan, &questions, &mut async |length, answers| {
                 done += 1;
-                watch(Scored {
+                on_point(ScoredPoint {
                     length,
                     answers,
                     done,
-                    of,
+                    total,
                     frozen: false,
                 })
                 .await
@@ -163,20 +163,25 @@ impl Scorer {
             .await?;
         let first = questions.get(..1).unwrap_or_default();
         let frozen = self
-            .answer(&Frozen(film), &plan, first, &mut async |length, answers| {
-                done += 1;
-                watch(Scored {
-                    length,
-                    answers,
-                    done,
-                    of,
-                    frozen: true,
-                })
-                .await
-            })
+            .answer(
+                &FrozenFirstFrame(source),
+                &plan,
+                first,
+                &mut async |length, answers| {
+                    done += 1;
+                    on_point(ScoredPoint {
+                        length,
+                        answers,
+                        done,
+                        total,
+                        frozen: true,
+                    })
+                    .await
+                },
+            )
             .await?;
-        let setting = Setting::new(self.options.profile, &prompt, &clip, &lengths)?;
-        together(setting, &plan, &answers, &frozen, controls)
+        let config = ScoreConfig::new(self.options.profile, &prompt, &clip, &lengths)?;
+        assemble(config, &plan, &answers, &frozen, controls)
     }
 
     /// The instruction's question, then those of its controls.
@@ -208,76 +213,81 @@ impl Scorer {
     }
 
     fn question(&self, prompt: &Prompt) -> Result<Question, ScorerError> {
-        Question::new(self.model.words(), self.options.layout, prompt)
+        Question::new(self.model.tokenizer(), self.options.layout, prompt)
     }
 
-    /// Log-probabilities of the answers to `questions` at every point of `plan`, per question and point. `tell` is told
-    /// each point's as soon as they are known.
+    /// Log-probabilities of the answers to `questions` at every point of `plan`, per question and point. `on_answers` is
+    /// called with each point's as soon as they are known.
     ///
     /// # Errors
     /// [`ScorerError`].
     pub async fn answer(
         &self,
-        film: &(impl Film + ?Sized),
-        plan: &Plan,
+        source: &(impl FrameSource + ?Sized),
+        plan: &ReadPlan,
         questions: &[Question],
-        tell: &mut impl AsyncFnMut(usize, &[[f32; 2]]) -> ControlFlow<()>,
+        on_answers: &mut impl AsyncFnMut(usize, &[[f32; 2]]) -> ControlFlow<()>,
     ) -> Result<Answers, ScorerError> {
-        let film = PreResized {
-            film,
+        let source = PreResized {
+            source,
             side: self.options.pre_resize,
         };
         let Some(last) = plan.points.last() else {
             return Ok(vec![Vec::new(); questions.len()]);
         };
-        let first = film.frame(0)?;
+        let first = source.frame(0)?;
         let own = FrameSize {
             width: first.width(),
             height: first.height(),
         };
         drop(first);
-        let size_of = |point: &Point| self.model.video().frame_size(point.frames, own, self.odd());
+        let size_of = |point: &PlannedPrefix| {
+            self.model
+                .video()
+                .frame_size(point.frames, own, self.odd_frames())
+        };
         let size = size_of(last)?;
         let mut points: Vec<Vec<[f32; 2]>> = Vec::with_capacity(plan.points.len());
-        let mut pending: Vec<(usize, Mark)> = Vec::new();
-        let mut reader = Reader::new(&self.model, self.options.layout, size)?;
+        let mut pending: Vec<(usize, ContextPosition)> = Vec::new();
+        let mut reader = VideoReader::new(&self.model, self.options.layout, size)?;
         let mut read = 0;
         for (index, point) in plan.points.iter().enumerate() {
             let own_size = size_of(point)?;
-            let alone = self.options.form == Form::Naive
+            let alone = self.options.strategy == ReadStrategy::Naive
                 || !self.options.profile.prefix_stable()
                 || own_size != size;
             let answers = if alone {
-                let mut alone = Reader::new(&self.model, self.options.layout, own_size)?;
-                alone.read(&film, &point.blocks)?;
+                let mut alone = VideoReader::new(&self.model, self.options.layout, own_size)?;
+                alone.read(&source, &point.blocks)?;
                 self.ask(&alone, questions).await?
             } else {
                 let whole = point.whole_blocks();
-                reader.read(&film, point.blocks.get(read..whole).unwrap_or_default())?;
+                reader.read(&source, point.blocks.get(read..whole).unwrap_or_default())?;
                 read = whole;
                 match point.half_block() {
                     Some(half) => {
                         let mut aside = reader.clone();
-                        aside.read(&film, std::slice::from_ref(half))?;
+                        aside.read(&source, std::slice::from_ref(half))?;
                         self.ask(&aside, questions).await?
                     }
-                    None if self.options.form == Form::Packed => {
-                        pending.push((index, reader.mark()));
+                    None if self.options.strategy == ReadStrategy::Packed => {
+                        pending.push((index, reader.position()));
                         Vec::new()
                     }
                     None => self.ask(&reader, questions).await?,
                 }
             };
-            if !answers.is_empty() && tell(point.length, &answers).await.is_break() {
+            if !answers.is_empty() && on_answers(point.length, &answers).await.is_break() {
                 return Err(ScorerError::Stopped);
             }
             points.push(answers);
         }
-        let marks: Vec<Mark> = pending.iter().map(|(_, mark)| *mark).collect();
-        let packed = self.ask_at(&reader, &marks, questions).await?;
+        let positions: Vec<ContextPosition> =
+            pending.iter().map(|(_, position)| *position).collect();
+        let packed = self.ask_at(&reader, &positions, questions).await?;
         for ((index, _), answers) in pending.into_iter().zip(packed) {
             if let (Some(place), Some(point)) = (points.get_mut(index), plan.points.get(index)) {
-                if tell(point.length, &answers).await.is_break() {
+                if on_answers(point.length, &answers).await.is_break() {
                     return Err(ScorerError::Stopped);
                 }
                 *place = answers;
@@ -294,7 +304,7 @@ impl Scorer {
     }
 
     /// The publication's processor counts an odd frame otherwise than LeRobot's.
-    pub(super) fn odd(&self) -> OddFrames {
+    pub(super) fn odd_frames(&self) -> OddFrames {
         match self.options.profile {
             Profile::Lerobot => OddFrames::Padded,
             Profile::Aligned | Profile::Legacy => OddFrames::HalfToEven,
@@ -304,43 +314,43 @@ impl Scorer {
     /// The answers to every question where the reader is.
     pub(super) async fn ask(
         &self,
-        reader: &Reader<'_>,
+        reader: &VideoReader<'_>,
         questions: &[Question],
     ) -> Result<Vec<[f32; 2]>, ScorerError> {
-        let answers = self.ask_at(reader, &[reader.mark()], questions).await?;
+        let answers = self.ask_at(reader, &[reader.position()], questions).await?;
         Ok(answers.into_iter().next().unwrap_or_default())
     }
 
-    /// The answers to every question at each of the marks, all in one pass.
+    /// The answers to every question at each of the positions, all in one pass.
     async fn ask_at(
         &self,
-        reader: &Reader<'_>,
-        marks: &[Mark],
+        reader: &VideoReader<'_>,
+        positions: &[ContextPosition],
         questions: &[Question],
     ) -> Result<Vec<Vec<[f32; 2]>>, ScorerError> {
-        if marks.is_empty() || questions.is_empty() {
+        if positions.is_empty() || questions.is_empty() {
             return Ok(Vec::new());
         }
-        let wanted: Vec<_> = questions.iter().map(Question::wanted).collect();
-        let tails: Vec<Tail<'_>> = marks
+        let queries: Vec<_> = questions.iter().map(Question::queries).collect();
+        let suffixes: Vec<Suffix<'_>> = positions
             .iter()
-            .flat_map(|mark| {
+            .flat_map(|position| {
                 questions
                     .iter()
-                    .zip(&wanted)
-                    .map(|(question, wanted)| Tail {
-                        from: *mark,
+                    .zip(&queries)
+                    .map(|(question, queries)| Suffix {
+                        position: *position,
                         ids: &question.ids,
-                        wanted,
+                        queries,
                     })
             })
             .collect();
-        let found = self
+        let log_probs = self
             .model
             .network()
-            .log_probs(reader.context(), &tails)
+            .log_probs(reader.context(), &suffixes)
             .await?;
-        let pairs: Vec<[f32; 2]> = found
+        let pairs: Vec<[f32; 2]> = log_probs
             .iter()
             .filter_map(|pair| <[f32; 2]>::try_from(pair.as_slice()).ok())
             .collect();
@@ -352,9 +362,9 @@ impl Scorer {
 }
 
 /// Curves of answers per question and point, and of those on the frozen frame.
-pub(super) fn together(
-    setting: Setting,
-    plan: &Plan,
+pub(super) fn assemble(
+    config: ScoreConfig,
+    plan: &ReadPlan,
     answers: &Answers,
     frozen: &Answers,
     controls: Vec<ControlInstruction>,
@@ -367,11 +377,11 @@ pub(super) fn together(
     let own = curves.next().ok_or(Error::NoPrefixes)?;
     let frozen = frozen.first().ok_or(Error::NoPrefixes)?;
     let controls: Vec<(ControlInstruction, Curve)> = controls.into_iter().zip(curves).collect();
-    Ok(Score::new(setting, own, curve(frozen, plan)?, controls))
+    Ok(Score::new(config, own, curve(frozen, plan)?, controls))
 }
 
-/// A value per prefix asked for, from one per point read.
-fn curve(answers: &[[f32; 2]], plan: &Plan) -> Result<Curve, Error> {
+/// Values per requested prefix, from one per point read.
+fn curve(answers: &[[f32; 2]], plan: &ReadPlan) -> Result<Curve, Error> {
     let of = |side: usize| -> Vec<f64> {
         plan.answers
             .iter()

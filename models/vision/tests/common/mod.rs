@@ -64,7 +64,7 @@ pub fn fnv1a(bytes: impl IntoIterator<Item = u8>) -> String {
     format!("{hash:016x}")
 }
 
-/// What is wrong with a resized frame, if anything: the rows whose sums are not the reference's, and how many bytes
+/// Differences of a resized frame, if any: the rows whose sums are not the reference's, and how many bytes
 /// must differ for that at least.
 pub fn fault(case: &Value, resized: &RgbImage) -> Option<String> {
     let (width, height) = pair(&case["output"]);

@@ -1,10 +1,11 @@
 //! `--dump`: everything about an answer as one safetensors file, for comparing with another implementation.
 
 use anyhow::Context as _;
-use depth_decoder::DepthPicture;
+use depth_decoder::DepthImage;
+use field_files::write_whole;
 use molmoact2::Action;
 use safetensors::{Dtype, tensor::TensorView};
-use std::path::Path;
+use std::{io::Write as _, path::Path};
 
 /// A tensor's name, type, shape and bytes.
 type Entry = (&'static str, Dtype, Vec<usize>, Vec<u8>);
@@ -27,7 +28,7 @@ type Entry = (&'static str, Dtype, Vec<usize>, Vec<u8>);
 pub(super) fn write(
     path: &Path,
     action: &Action,
-    picture: Option<&DepthPicture>,
+    picture: Option<&DepthImage>,
 ) -> anyhow::Result<()> {
     let mut entries = entries(action);
     if let Some(picture) = picture {
@@ -40,7 +41,8 @@ pub(super) fn write(
             Ok((*name, TensorView::new(*dtype, shape.clone(), bytes)?))
         })
         .collect::<anyhow::Result<Vec<_>>>()?;
-    safetensors::serialize_to_file(views, None, path)
+    let bytes = safetensors::serialize(views, None)?;
+    write_whole(path, |file| file.write_all(&bytes))
         .with_context(|| format!("cannot write {}", path.display()))
 }
 

@@ -1,8 +1,12 @@
 //! Points and boxes on an image.
 
 use anyhow::Context as _;
+use field_files::write_whole;
 use molmoact2::grounding::{Markup, Shapes};
-use std::path::Path;
+use std::{
+    io::{Cursor, Write as _},
+    path::Path,
+};
 use vision::RgbImage;
 
 /// One colour per thing marked, told apart by most eyes (Okabe and Ito's palette), over again after seven.
@@ -48,14 +52,19 @@ pub(super) fn write(
         }
     }
     let size = |side: usize| u32::try_from(side).context("the image is too large to be written");
-    image::save_buffer(
-        path,
+    let failed = || format!("cannot write {}", path.display());
+    let format = image::ImageFormat::from_path(path).with_context(failed)?;
+    let mut file = Cursor::new(Vec::new());
+    image::write_buffer_with_format(
+        &mut file,
         &canvas.data,
         size(width)?,
         size(height)?,
         image::ExtendedColorType::Rgb8,
+        format,
     )
-    .with_context(|| format!("cannot write {}", path.display()))
+    .with_context(failed)?;
+    write_whole(path, |whole| whole.write_all(file.get_ref())).with_context(failed)
 }
 
 struct Canvas {

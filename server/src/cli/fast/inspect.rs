@@ -11,12 +11,14 @@ use super::{
 };
 use anyhow::{Context as _, bail};
 use clap::Args;
+use field_files::write_whole;
 use openfast::{Chunk, EncodeError, FastTokenizer, Shape, VlmVocabulary};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 use std::{
     fmt,
+    io::Write as _,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -109,7 +111,7 @@ impl Inspect {
             .with_context(|| measured_on.clone())?;
         if let Some(output) = picture {
             let svg = picture::draw(&quality, &measured_on);
-            output.write(|path| std::fs::write(path, svg))?;
+            output.write(|path| write_whole(path, |file| file.write_all(svg.as_bytes())))?;
         }
         let findings = Findings {
             longest: longest(&tokenizer),

@@ -5,16 +5,12 @@ use std::path::{Path, PathBuf};
 
 /// A file to be written. Until [`Output::write`] has succeeded there is none of that name, not even an older one.
 #[derive(Debug)]
-pub(super) struct Output {
-    path: PathBuf,
-    temporary: PathBuf,
-}
+pub(super) struct Output(PathBuf);
 
 impl Output {
     /// Removes an older file of that name. Call it before anything can fail.
     pub(super) fn begin(path: &Path, inputs: &[&Path]) -> anyhow::Result<Self> {
-        let name = path
-            .file_name()
+        path.file_name()
             .with_context(|| format!("--out {} names no file", path.display()))?;
         for input in inputs {
             if let (Ok(input), Ok(output)) = (input.canonicalize(), path.canonicalize())
@@ -29,28 +25,15 @@ impl Output {
             Ok(_) => bail!("--out {} exists and is no plain file", path.display()),
             Err(_) => {}
         }
-        let mut temporary = name.to_owned();
-        temporary.push(format!(".{}.tmp", std::process::id()));
-        Ok(Self {
-            path: path.to_owned(),
-            temporary: path.with_file_name(temporary),
-        })
+        Ok(Self(path.to_owned()))
     }
 
-    /// Writes beside the file and gives the result its name.
+    /// Writes the file by a function that does so whole or not at all.
     pub(super) fn write(
         &self,
         write: impl FnOnce(&Path) -> std::io::Result<()>,
     ) -> anyhow::Result<()> {
-        write(&self.temporary)
-            .and_then(|()| std::fs::rename(&self.temporary, &self.path))
-            .with_context(|| format!("cannot write {}", self.path.display()))
-    }
-}
-
-impl Drop for Output {
-    fn drop(&mut self) {
-        // There is one only if writing failed half-way.
-        std::fs::remove_file(&self.temporary).ok();
+        let Self(path) = self;
+        write(path).with_context(|| format!("cannot write {}", path.display()))
     }
 }

@@ -1,12 +1,11 @@
 //! Token files: a JSON list of lists of ids.
 
-use anyhow::{Context as _, bail};
-use field_files::Limit;
+use anyhow::bail;
+use field_files::{Limit, json, write_whole};
 use serde_json::Value;
 use std::{
     fmt::Write as _,
-    fs,
-    io::{self, Write as _},
+    io::{self},
     path::Path,
 };
 
@@ -16,13 +15,16 @@ const MOST: Limit = Limit(1 << 30);
 /// Reads streams of token ids.
 pub(super) fn read(path: &Path) -> anyhow::Result<Vec<Vec<u32>>> {
     let bytes = field_files::read(path, MOST)?;
-    if let Ok(streams) = serde_json::from_slice(&bytes) {
-        return Ok(streams);
-    }
-    // Read again, slowly, to say where the trouble is.
-    let value: Value = serde_json::from_slice(&bytes)
-        .with_context(|| format!("{} is not JSON", path.display()))?;
-    let place = misfit(&value);
+    let error = match serde_json::from_slice(&bytes) {
+        Ok(streams) => return Ok(streams),
+        Err(error) => error,
+    };
+    // Read again, slowly, to say where the trouble is. A tree takes many times its text, so none is made of a large file.
+    let place = match json::parse(&bytes) {
+        Ok(value) => misfit(&value),
+        Err(_) if error.is_data() => error.to_string(),
+        Err(no_json) => no_json.to_string(),
+    };
     bail!(
         "{}: {place}; wanted is a list of lists of token ids, [[12, 7, 300], [5]]",
         path.display()
@@ -59,9 +61,12 @@ fn kind(value: &Value) -> String {
     }
 }
 
-/// Writes one stream per line.
+/// Writes one stream per line, all of them or none.
 pub(super) fn write(path: &Path, streams: &[Vec<u32>]) -> io::Result<()> {
-    let mut file = io::BufWriter::new(fs::File::create(path)?);
+    write_whole(path, |file| lines(io::BufWriter::new(file), streams))
+}
+
+fn lines(mut file: impl io::Write, streams: &[Vec<u32>]) -> io::Result<()> {
     let mut line = String::new();
     file.write_all(b"[")?;
     for (index, stream) in streams.iter().enumerate() {
@@ -77,5 +82,5 @@ pub(super) fn write(path: &Path, streams: &[Vec<u32>]) -> io::Result<()> {
         file.write_all(line.as_bytes())?;
     }
     file.write_all(if streams.is_empty() { b"]\n" } else { b"\n]\n" })?;
-    file.into_inner()?.sync_all()
+    file.flush()
 }

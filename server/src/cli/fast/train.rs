@@ -9,11 +9,13 @@ use super::{
 };
 use anyhow::{Context as _, bail};
 use clap::Args;
+use field_files::write_whole;
 use indicatif::{ProgressBar, ProgressStyle};
 use openfast::{Alphabet, Chunk, FitOptions, Fitted, Phase, Progress, fit};
 use serde::Serialize;
 use std::{
     fmt,
+    io::Write as _,
     path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
@@ -135,7 +137,8 @@ impl Train {
         };
         fitted.save(&self.out)?;
         let metadata = self.out.join("metadata.json");
-        std::fs::write(&metadata, serde_json::to_string_pretty(&report)? + "\n")
+        let text = serde_json::to_string_pretty(&report)? + "\n";
+        write_whole(&metadata, |file| file.write_all(text.as_bytes()))
             .with_context(|| format!("cannot write {}", metadata.display()))?;
         crate::cli::print(&report, self.json)?;
         Ok(ExitCode::SUCCESS)

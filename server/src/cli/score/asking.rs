@@ -10,7 +10,7 @@ use qwen3vl::{LoadOptions, Qwen3Vl, TextLayout};
 use std::{ops::ControlFlow, path::PathBuf};
 use topreward::{
     Prefixes, Profile, Score, Template,
-    scorer::{Form, Request, Scored, Scorer, ScorerOptions},
+    scorer::{ReadStrategy, Request, ScoredPoint, Scorer, ScorerOptions},
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -87,10 +87,10 @@ impl Asking {
         if let Some(side) = self.pre_resize {
             options.pre_resize = usize::try_from(side).ok().filter(|side| *side > 0);
         }
-        options.form = match self.form {
-            FormArgument::Naive => Form::Naive,
-            FormArgument::Streaming => Form::Streaming,
-            FormArgument::Packed => Form::Packed,
+        options.strategy = match self.form {
+            FormArgument::Naive => ReadStrategy::Naive,
+            FormArgument::Streaming => ReadStrategy::Streaming,
+            FormArgument::Packed => ReadStrategy::Packed,
         };
         options
     }
@@ -125,29 +125,33 @@ impl Asking {
             ControlFlow::Continue(())
         };
         if self.describe {
-            let described = layers::wait(scorer.score_described(film, request, &mut |point| {
-                tell(
-                    point.frozen,
-                    point.length,
-                    point.log_prob,
-                    point.done,
-                    point.of,
-                )
-            }))?;
+            let described =
+                layers::block_on(scorer.score_described(film, request, &mut |point| {
+                    tell(
+                        point.frozen,
+                        point.length,
+                        point.log_prob,
+                        point.done,
+                        point.total,
+                    )
+                }))?;
             return Ok(Told {
                 score: described.score,
                 descriptions: Some(described.descriptions),
             });
         }
-        let score = layers::wait(scorer.score(film, request, &mut async |point: Scored<'_>| {
-            tell(
-                point.frozen,
-                point.length,
-                point.log_prob(),
-                point.done,
-                point.of,
-            )
-        }))?;
+        let score =
+            layers::block_on(
+                scorer.score(film, request, &mut async |point: ScoredPoint| {
+                    tell(
+                        point.frozen,
+                        point.length,
+                        point.log_prob(),
+                        point.done,
+                        point.total,
+                    )
+                }),
+            )?;
         Ok(Told {
             score,
             descriptions: None,

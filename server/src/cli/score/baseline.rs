@@ -7,7 +7,7 @@ use policy_studio::{
     episodes::DataSet,
     scoring::{Failure, FolderLock, Journal, Keeper, footage},
 };
-use qwen3vl::Ended;
+use qwen3vl::StopReason;
 use serde::Serialize;
 use std::{collections::HashSet, fmt, ops::ControlFlow, path::Path, process::ExitCode};
 use topreward::{GvlRecord, Profile, gvl::Gvl, gvl_mean_voc, scorer::BaselineAnswer};
@@ -116,7 +116,7 @@ impl Score {
         let scorer = self.asking.load(&chosen.device)?;
         let instruction = self.instruction()?;
         let bar = bar("{spinner} {pos} tokens written")?;
-        let answer = layers::wait(scorer.ask_percentages(
+        let answer = layers::block_on(scorer.ask_percentages(
             &film,
             &shown,
             instruction,
@@ -130,10 +130,10 @@ impl Score {
         let BaselineAnswer {
             text,
             tokens,
-            ended,
-            read,
+            stop_reason,
+            parsed,
         } = answer;
-        let usable = read.is_ok();
+        let usable = parsed.is_ok();
         let one = One {
             method: "gvl",
             scorer: scorer.model().info().name.clone(),
@@ -141,12 +141,15 @@ impl Score {
             instruction: instruction.to_owned(),
             frames: shown.chronological,
             shuffled: shown.shuffled,
-            percentages: read.as_ref().ok().map(|answer| answer.percentages.clone()),
-            voc: read.as_ref().ok().map(|answer| answer.voc),
-            error: read.err().map(|error| error.to_string()),
+            percentages: parsed
+                .as_ref()
+                .ok()
+                .map(|answer| answer.percentages.clone()),
+            voc: parsed.as_ref().ok().map(|answer| answer.voc),
+            error: parsed.err().map(|error| error.to_string()),
             answer: text,
             answer_tokens: tokens,
-            ended_itself: ended == Ended::EndOfText,
+            ended_itself: stop_reason == StopReason::EndOfText,
         };
         super::super::print(&one, self.json)?;
         Ok(if usable {
@@ -197,7 +200,7 @@ impl Score {
                 let pictures = data_set.footage(entry, &camera)?;
                 let film = footage::read(folder, &pictures, fps, keeper, &mut |_| ())?;
                 let mut tokens = 0;
-                Ok(layers::wait(scorer.ask_percentages(
+                Ok(layers::block_on(scorer.ask_percentages(
                     &film,
                     &shown,
                     instruction,
@@ -235,7 +238,8 @@ impl Score {
         }
         bar.finish_and_clear();
         let (voc_mean, used) = gvl_mean_voc(&records)?;
-        let all = failed.is_empty();
+        // A run without one usable answer has scored nothing.
+        let all = failed.is_empty() && used > 0 && self.set.has_all(&data_set, &listing);
         let set = Set {
             model_name: scorer.model().info().name.clone(),
             dataset_name: name,

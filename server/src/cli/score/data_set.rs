@@ -8,6 +8,7 @@ use super::{
 };
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
+use field_files::Limit;
 use policy_studio::{
     episodes::{DataSet, Entry, Indices, Listing, RowFinder},
     scoring::{Failure, Finished, FolderLock, Keeper, RunSetting, Store, Summary, export, footage},
@@ -100,13 +101,18 @@ impl DataSetArguments {
         Ok(places)
     }
 
+    /// Whether every episode that was asked for is listed: without a choice, all that the data set announces.
+    pub(super) fn has_all(&self, data_set: &DataSet, listing: &Listing) -> bool {
+        let announced = data_set.info().total_episodes.unwrap_or_default();
+        self.episodes.is_some() || announced <= listing.episodes.len()
+    }
+
     fn labels(&self, data_set: &DataSet) -> anyhow::Result<Option<BTreeMap<u64, bool>>> {
         let Some(path) = &self.labels else {
             // Rows that cannot be asked leave an area out that nobody has asked for.
             return Ok(data_set.successes().unwrap_or_default());
         };
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("cannot read {}", path.display()))?;
+        let text = field_files::read_text(path, Limit::SETTINGS)?;
         parse_labels(&text)
             .map(Some)
             .with_context(|| format!("cannot use {}", path.display()))
@@ -209,6 +215,7 @@ impl Score {
         };
         let out = self.set.out(folder);
         let mut store = Store::open(&out, &setting)?;
+        super::notes(store.notes());
         let same = |one: &Path, other: &Path| one.canonicalize().ok() == other.canonicalize().ok();
         let _into = (self.set.into_dataset && !same(&out, folder))
             .then(|| FolderLock::take(folder))
@@ -268,10 +275,7 @@ impl Score {
             }
             self.export(&store)?;
         }
-        // Episodes that the data set announces and nothing lists were asked for too.
-        let announced = data_set.info().total_episodes.unwrap_or_default();
-        let all = failed.is_empty()
-            && (self.set.episodes.is_some() || announced <= listing.episodes.len());
+        let all = failed.is_empty() && self.set.has_all(&data_set, &listing);
         let summary = Summary::new(
             model,
             &setting.dataset,
@@ -370,7 +374,7 @@ fn number_again(store: &mut Store, listing: &Listing, finder: &mut RowFinder<'_>
     let mut notes = Vec::new();
     for entry in &listing.episodes {
         let known = usize::try_from(entry.index).ok().and_then(|index| {
-            let frames = store.finished().get(&index)?.score.setting.frames;
+            let frames = store.finished().get(&index)?.score.config.frames;
             Some((index, frames))
         });
         let Some((index, frames)) = known else {

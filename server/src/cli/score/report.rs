@@ -29,7 +29,7 @@ const BAR: usize = 24;
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Score {
-            setting,
+            config,
             curve,
             static_voc,
             static_log_probs,
@@ -37,25 +37,25 @@ impl fmt::Display for Report {
             controls,
             ..
         } = &self.score;
-        writeln!(f, "\"{}\"", setting.instruction)?;
+        writeln!(f, "\"{}\"", config.instruction)?;
         writeln!(
             f,
             "{} on {}, profile {}, {} frames at {} per second",
-            self.scorer, self.device, setting.profile, setting.frames, setting.fps
+            self.scorer, self.device, config.profile, config.frames, config.fps
         )?;
         writeln!(
             f,
             "\n{:>7} {:>9} {:>10} {:>10}  progress",
             "frames", "seconds", "ln p(True)", "frozen"
         )?;
-        let rows = setting
+        let rows = config
             .prefix_lengths
             .iter()
             .zip(&curve.log_probs)
             .zip(static_log_probs)
             .zip(&curve.progress);
         for (((length, log_prob), frozen), progress) in rows {
-            let seconds = *length as f64 / setting.fps;
+            let seconds = *length as f64 / config.fps;
             let bar = "#".repeat((progress * BAR as f64).round() as usize);
             writeln!(
                 f,

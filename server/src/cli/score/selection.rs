@@ -73,10 +73,8 @@ impl Episodes {
 /// # Errors
 /// With the line that is neither.
 pub(super) fn parse_labels(text: &str) -> anyhow::Result<BTreeMap<u64, bool>> {
-    // Programs of Windows begin a text with a byte order mark.
-    let text = text.trim_start_matches('\u{feff}');
     if text.trim_start().starts_with('{') {
-        return Ok(serde_json::from_str(text)?);
+        return Ok(field_files::json::parse(text.as_bytes())?);
     }
     let mut labels = BTreeMap::new();
     for (number, line) in text.lines().enumerate() {
@@ -118,7 +116,7 @@ mod tests {
         for text in [
             "episode_index,success\n0,1\n3,0\n",
             "0,true\n\n 3 , False",
-            "\u{feff}0,1.0\r\n3,0.0\r\n",
+            "0,1.0\r\n3,0.0\r\n",
             "{\"0\": true, \"3\": false}",
         ] {
             assert_eq!(parse_labels(text).unwrap(), expected, "{text}");

@@ -2,11 +2,11 @@
 
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
-use sim::{Behaviour, CONTROL_RATE_HZ, Camera, Demonstration, TaskFamily, TaskProgress, World};
+use sim::{Behavior, CONTROL_RATE_HZ, Camera, Demonstration, TaskFamily, TaskProgress, World};
 use std::{borrow::Cow, collections::BTreeMap};
 use topreward::{
     Clip,
-    scorer::{Film, ScorerError, ScorerOptions},
+    scorer::{FrameSource, ScorerError, ScorerOptions},
 };
 use vision::RgbImage;
 
@@ -19,7 +19,7 @@ pub struct Episode {
     /// Family of the task.
     pub family: TaskFamily,
     /// What the arm does about it.
-    pub behaviour: Behaviour,
+    pub behaviour: Behavior,
     /// Seed of the scene, the task and the wordings.
     pub seed: u64,
 }
@@ -41,7 +41,7 @@ pub struct Filmed {
     frames: BTreeMap<usize, RgbImage>,
 }
 
-impl Film for Filmed {
+impl FrameSource for Filmed {
     fn frame(&self, index: usize) -> Result<Cow<'_, RgbImage>, ScorerError> {
         self.frames
             .get(&index)
@@ -104,7 +104,7 @@ impl Episode {
 }
 
 fn picture(world: &World, index: usize, options: &ScorerOptions) -> Result<RgbImage, ScorerError> {
-    let seen = world.render(Camera::Overview);
+    let seen = sim::render(world, Camera::Overview);
     RgbImage::new(seen.width, seen.height, seen.rgb)
         .and_then(|frame| match options.pre_resize {
             None => Ok(frame),

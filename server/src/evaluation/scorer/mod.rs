@@ -17,7 +17,7 @@ pub mod report;
 use episode::Episode;
 use outcome::Outcome;
 use report::Report;
-use sim::{Behaviour, CONTROL_RATE_HZ, TaskFamily};
+use sim::{Behavior, CONTROL_RATE_HZ, TaskFamily};
 use std::sync::{
     Mutex, PoisonError,
     atomic::{AtomicUsize, Ordering},
@@ -41,9 +41,9 @@ impl Plan {
     /// Every episode, in a fixed order: every other one is solved, the rest take turns in failing.
     #[must_use]
     pub fn episodes(&self) -> Vec<Episode> {
-        let failures: Vec<Behaviour> = Behaviour::ALL
+        let failures: Vec<Behavior> = Behavior::ALL
             .into_iter()
-            .filter(|behaviour| *behaviour != Behaviour::Solve)
+            .filter(|behaviour| *behaviour != Behavior::Solve)
             .collect();
         let of = |family: TaskFamily, number: u64| Episode {
             family,
@@ -52,7 +52,7 @@ impl Plan {
                 .and_then(|turn| failures.get(turn % failures.len().max(1)))
                 .filter(|_| number % 2 == 1)
                 .copied()
-                .unwrap_or(Behaviour::Solve),
+                .unwrap_or(Behavior::Solve),
             seed: self.seed.wrapping_add(number),
         };
         self.families

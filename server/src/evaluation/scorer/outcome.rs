@@ -4,7 +4,7 @@ use super::episode::{Episode, Filmed};
 use std::ops::ControlFlow;
 use topreward::{
     ControlKind, Prefixes, Score,
-    scorer::{Request, Scored, Scorer, ScorerError},
+    scorer::{Request, ScoredPoint, Scorer, ScorerError},
 };
 
 /// Progress that differs by less is the same.
@@ -50,14 +50,16 @@ impl Outcome {
             other_task: Some(&filmed.wrong_instruction),
             description: None,
         };
-        let score = layers::wait(scorer.score(&filmed, &request, &mut async |_: Scored<'_>| {
-            ControlFlow::Continue(())
-        }))?;
+        let score = layers::block_on(scorer.score(
+            &filmed,
+            &request,
+            &mut async |_: ScoredPoint| ControlFlow::Continue(()),
+        ))?;
         Self::new(&filmed, &score)
     }
 
     fn new(filmed: &Filmed, score: &Score) -> Result<Self, ScorerError> {
-        let (setting, curve) = (&score.setting, &score.curve);
+        let (setting, curve) = (&score.config, &score.curve);
         let mut truth = Vec::with_capacity(setting.prefix_lengths.len());
         for length in &setting.prefix_lengths {
             let shown = setting.profile.frames(&filmed.clip, *length)?.indices;

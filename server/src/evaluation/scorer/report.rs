@@ -2,7 +2,7 @@
 
 use super::{Plan, episode::Episode, outcome::Outcome};
 use serde::Serialize;
-use sim::{Behaviour, TaskFamily};
+use sim::{Behavior, TaskFamily};
 use std::{collections::BTreeMap, fmt};
 use topreward::{Error, roc_auc, scorer::Scorer};
 
@@ -127,7 +127,7 @@ impl Report {
             }
         }
         let mut behaviours = BTreeMap::new();
-        for behaviour in Behaviour::ALL {
+        for behaviour in Behavior::ALL {
             let figures = over(&|episode| episode.behaviour == behaviour)?;
             if figures.episodes > 0 {
                 behaviours.insert(behaviour.name(), figures);

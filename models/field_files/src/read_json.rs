@@ -1,0 +1,166 @@
+//! JSON in files: one value in a file, or one in each line.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::foreign::Foreign;
+use crate::json::{JsonError, parse, parse_with_nulls};
+use crate::limit::{Limit, ReadError, read};
+
+/// Most bytes of a line: the statistics of an episode of hundreds of columns have less.
+const MOST_LINE_BYTES: u64 = 4 << 20;
+
+/// Reads a file as JSON of the type `T`, as [`json::parse`](crate::json::parse) does.
+///
+/// # Errors
+/// [`ReadError`], which names the file.
+pub fn read_json<T: DeserializeOwned>(path: &Path, limit: Limit) -> Result<T, ReadError> {
+    parse(&read(path, limit)?).map_err(|error| of(path, error))
+}
+
+/// Reads a file as a tree, in which what is not finite is null.
+///
+/// # Errors
+/// [`ReadError`], which names the file.
+pub fn read_json_tree(path: &Path, limit: Limit) -> Result<Value, ReadError> {
+    parse_with_nulls(&read(path, limit)?).map_err(|error| of(path, error))
+}
+
+/// Reads a file of one value per line, in which what is not finite is null. `each` is given the values, `broken` is told
+/// of the lines that are none, in words that name the file and the line. Only a line is in memory at a time.
+///
+/// # Errors
+/// [`ReadError`] for a file that is something else, or has a line of more than 4 MiB.
+pub fn read_json_lines<T: DeserializeOwned>(
+    path: &Path,
+    each: &mut dyn FnMut(T),
+    broken: &mut dyn FnMut(String),
+) -> Result<(), ReadError> {
+    let failed = |source| ReadError::opening(path, source);
+    let opened = File::open(path).map_err(failed)?;
+    let size = opened.metadata().map_err(failed)?.len();
+    let mut file = BufReader::new(opened);
+    let start = file.fill_buf().map_err(failed)?;
+    // A pipe has no length.
+    let size = size.max(start.len() as u64);
+    if let Some(foreign) = Foreign::instead(start, size) {
+        return Err(ReadError::foreign(path, foreign));
+    }
+    let mut line = Vec::new();
+    for number in 1_usize.. {
+        line.clear();
+        let read = (&mut file)
+            .take(MOST_LINE_BYTES + 1)
+            .read_until(b'\n', &mut line)
+            .map_err(failed)?;
+        if read == 0 {
+            break;
+        }
+        if read as u64 > MOST_LINE_BYTES {
+            return Err(ReadError::TooLarge {
+                file: format!("line {number} of {}", path.display()),
+                size: read as u64,
+                limit: MOST_LINE_BYTES,
+            });
+        }
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        let place = path.display();
+        match parse_with_nulls(&line) {
+            Ok(value) => each(value),
+            Err(_) if !line.ends_with(b"\n") => broken(format!(
+                "{place}: the last line ({number}) was never finished, as after an interrupted recording, copy or download"
+            )),
+            Err(error) => broken(format!("{place}, line {number}: {error}")),
+        }
+    }
+    Ok(())
+}
+
+/// The error of a file by that of its text.
+fn of(path: &Path, error: JsonError) -> ReadError {
+    match error.instead() {
+        Some(foreign) => ReadError::foreign(path, foreign.clone()),
+        None => ReadError::Json {
+            file: path.display().to_string(),
+            error: Box::new(error),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn with_file<T>(name: &str, bytes: &[u8], test: impl FnOnce(&Path) -> T) -> T {
+        let path = std::env::temp_dir().join(format!("json-{}-{name}", std::process::id()));
+        std::fs::write(&path, bytes).unwrap();
+        let tested = test(&path);
+        std::fs::remove_file(path).unwrap();
+        tested
+    }
+
+    #[test]
+    fn a_file_is_named_with_what_is_wrong_with_it() {
+        let said = |bytes: &[u8]| {
+            with_file("wrong", bytes, |path| {
+                read_json::<Vec<f64>>(path, Limit::SETTINGS)
+                    .unwrap_err()
+                    .to_string()
+            })
+        };
+        for (bytes, words) in [
+            (&b"[1, NaN]"[..], "wrong: [1]: "),
+            (b"[1, 2", "wrong was never finished"),
+            (b"", "wrong has 0 bytes"),
+            (b"PK\x03\x04", "wrong is a zip archive"),
+            (b"[1] 2", "wrong: trailing"),
+        ] {
+            assert!(said(bytes).contains(words), "{words}: {}", said(bytes));
+        }
+        with_file("whole", b"\xef\xbb\xbf[1, NaN]", |path| {
+            let tree = read_json_tree(path, Limit::SETTINGS).unwrap();
+            assert_eq!(tree, serde_json::json!([1, null]));
+        });
+    }
+
+    fn listed(bytes: &[u8]) -> (Result<(), ReadError>, Vec<Value>, Vec<String>) {
+        let (mut values, mut broken) = (Vec::new(), Vec::new());
+        let read = with_file("lines", bytes, |path| {
+            read_json_lines(path, &mut |value| values.push(value), &mut |words| {
+                broken.push(words);
+            })
+        });
+        (read, values, broken)
+    }
+
+    #[test]
+    fn lines_are_read_one_by_one_and_a_broken_one_costs_itself() {
+        let (read, values, broken) = listed(b"\xef\xbb\xbf{\"a\": NaN}\r\n\n{oops}\n[2]\n{\"b\": ");
+        read.unwrap();
+        assert_eq!(
+            values,
+            [serde_json::json!({"a": null}), serde_json::json!([2])]
+        );
+        assert!(
+            broken[0].contains("lines, line 3") && broken[1].contains("last line (5) was never"),
+            "{broken:?}"
+        );
+        assert_eq!(broken.len(), 2);
+    }
+
+    #[test]
+    fn a_file_that_is_none_of_lines_is_told_by_its_cause() {
+        let said = |bytes: &[u8]| listed(bytes).0.unwrap_err().to_string();
+        assert!(said(b"version https://git-lfs.github.com/spec/v1\nsize 1\n").contains("Git LFS"));
+        assert!(said(b"").contains("0 bytes"));
+        let long = [b"1\n\"".to_vec(), vec![b'x'; 5 << 20]].concat();
+        assert!(said(&long).contains("line 2 of"), "{}", said(&long));
+    }
+}

@@ -1,0 +1,149 @@
+//! The heartbeats of one viewer's connection, and whether what its viewer wants came in time. Time is handed in.
+//!
+//! A link that is dead without anybody having noticed keeps what a page hands to it, and delivers it when it is back. A robot
+//! would then begin to move on the word of somebody who gave it long ago and may have walked away. So what can set a robot
+//! in motion names the last heartbeat that its sender had heard, and only the studio's clock is asked how old that is.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// Heartbeats whose time is remembered: half a minute. One before them is too old in any case.
+const KEPT: usize = 64;
+
+/// The heartbeats that were sent.
+#[derive(Debug, Default)]
+pub(crate) struct Beats(Mutex<Sent>);
+
+#[derive(Debug, Default)]
+struct Sent {
+    /// The number of the next one.
+    next: u64,
+    /// When the last ones were sent, the newest at the end.
+    times: VecDeque<Instant>,
+}
+
+/// A reason why something came too late, in words that follow "it came".
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Late {
+    /// So long ago the named heartbeat was sent.
+    Old(Duration),
+    /// Longer ago than is remembered.
+    Forgotten,
+    /// This connection never had it.
+    Unknown(u64),
+}
+
+impl fmt::Display for Late {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const HEARD: &str = "after the last heartbeat of the studio that its sender had heard";
+        match self {
+            Self::Old(age) => write!(f, "{:.1} s {HEARD}", age.as_secs_f32()),
+            Self::Forgotten => write!(f, "more than half a minute {HEARD}"),
+            Self::Unknown(beat) => {
+                write!(f, "with heartbeat {beat}, which this connection never had")
+            }
+        }
+    }
+}
+
+impl Beats {
+    /// The number of a heartbeat that is sent now.
+    pub(crate) fn send(&self, now: Instant) -> u64 {
+        let mut sent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let beat = sent.next;
+        sent.next += 1;
+        sent.times.push_back(now);
+        if sent.times.len() > KEPT {
+            sent.times.pop_front();
+        }
+        beat
+    }
+
+    /// Whether a viewer that had heard `heard` before anything newer is answered in time. One that does not say is.
+    pub(crate) fn check(
+        &self,
+        heard: Option<u64>,
+        within: Duration,
+        now: Instant,
+    ) -> Result<(), Late> {
+        let Some(heard) = heard else {
+            return Ok(());
+        };
+        let sent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // The newest has 0 after it.
+        let Some(after) = sent.next.checked_sub(1).and_then(|n| n.checked_sub(heard)) else {
+            return Err(Late::Unknown(heard));
+        };
+        let time = usize::try_from(after)
+            .ok()
+            .and_then(|after| sent.times.iter().rev().nth(after));
+        match time.map(|time| now.saturating_duration_since(*time)) {
+            None => Err(Late::Forgotten),
+            Some(age) if age > within => Err(Late::Old(age)),
+            Some(_) => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WITHIN: Duration = Duration::from_secs(2);
+
+    /// A heartbeat every half second, and the time of the last.
+    fn beating(count: u64) -> (Beats, Instant) {
+        let beats = Beats::default();
+        let mut now = Instant::now();
+        for number in 0..count {
+            now += Duration::from_millis(500);
+            assert_eq!(beats.send(now), number);
+        }
+        (beats, now)
+    }
+
+    #[test]
+    fn a_heartbeat_of_the_last_two_seconds_is_in_time_and_an_older_one_is_not() {
+        let (beats, now) = beating(10);
+        for (heard, verdict) in [
+            (9, Ok(())),
+            (5, Ok(())),
+            (4, Err(Late::Old(Duration::from_millis(2500)))),
+            (0, Err(Late::Old(Duration::from_millis(4500)))),
+        ] {
+            assert_eq!(beats.check(Some(heard), WITHIN, now), verdict, "{heard}");
+        }
+        let later = now + Duration::from_millis(2001);
+        let late = beats.check(Some(9), WITHIN, later);
+        assert_eq!(late, Err(Late::Old(Duration::from_millis(2001))));
+    }
+
+    #[test]
+    fn a_heartbeat_that_was_never_sent_is_refused_and_a_silent_client_is_not() {
+        let (beats, now) = beating(10);
+        for heard in [10, u64::MAX] {
+            let unknown = Err(Late::Unknown(heard));
+            assert_eq!(beats.check(Some(heard), WITHIN, now), unknown);
+        }
+        let none = Beats::default();
+        assert_eq!(none.check(Some(0), WITHIN, now), Err(Late::Unknown(0)));
+        assert_eq!(
+            beats.check(None, WITHIN, now + Duration::from_secs(99)),
+            Ok(())
+        );
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let (beats, now) = beating(100_000);
+        let sent = beats.0.lock().unwrap_or_else(PoisonError::into_inner);
+        assert_eq!(sent.times.len(), KEPT);
+        drop(sent);
+        assert_eq!(beats.check(Some(99_999), WITHIN, now), Ok(()));
+        assert_eq!(beats.check(Some(5), WITHIN, now), Err(Late::Forgotten));
+    }
+}

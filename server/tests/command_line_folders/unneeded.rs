@@ -1,0 +1,75 @@
+//! Files that only some commands need, in whatever state: they stop nobody else.
+
+use super::{Folder, LFS, act, json, pictures, refused, root, score, studio};
+use serde_json::Value;
+
+#[test]
+fn a_file_that_only_answers_need_keeps_nobody_from_acting() {
+    let frames = pictures();
+    let twin = json(&act(&root().join("models/nano/molmoact2"), &frames, &[]));
+    for broken in [
+        LFS,
+        "",
+        "{\"eos_token_id\": [1,",
+        "{\"eos_token_id\": \"none\"}",
+    ] {
+        let folder = Folder::nano("molmoact2");
+        folder.write("generation_config.json", broken);
+        // Where the other file has what is needed.
+        folder.write("preprocessor_config.json", broken);
+        let found = json(&act(&folder.0, &frames, &[]));
+        assert_eq!(found["actions"], twin["actions"], "{broken}");
+        let found = json(&studio(&["inspect", "--json", folder.0.to_str().unwrap()]));
+        assert_eq!(found["complete"], true, "{found}");
+        assert_eq!(found["no_answers"], Value::Null, "{found}");
+
+        // One that could be asked, but for this file.
+        folder.write("chat_template.jinja", "<|image|>{{ messages[0].content }}");
+        let found = json(&act(&folder.0, &frames, &[]));
+        assert_eq!(found["actions"], twin["actions"], "{broken}");
+        let output = studio(&["inspect", folder.0.to_str().unwrap()]);
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            output.status.success() && said.contains("generation_config.json"),
+            "{said}"
+        );
+        let asked = ["ask", "--device", "cpu", "--policy"];
+        let asked = [&asked[..], &[folder.0.to_str().unwrap(), "What is there?"]].concat();
+        let said = refused(&studio(&asked));
+        assert!(said.contains("generation_config.json"), "{said}");
+    }
+}
+
+#[test]
+fn a_file_that_only_questions_need_keeps_nobody_from_scoring() {
+    let frames = pictures();
+    let twin = json(&score(&root().join("models/nano/qwen3vl"), &frames));
+    for broken in [
+        LFS,
+        "",
+        "{\"eos_token_id\": [1,",
+        "{\"eos_token_id\": 99999999}",
+    ] {
+        for name in [
+            "generation_config.json",
+            "preprocessor_config.json",
+            "processor_config.json",
+            "tokenizer_config.json",
+            "chat_template.json",
+        ] {
+            let folder = Folder::nano("qwen3vl");
+            folder.write(name, broken);
+            let found = json(&score(&folder.0, &frames));
+            assert_eq!(found["log_probs"], twin["log_probs"], "{name}: {broken}");
+        }
+    }
+    // What frames are resized to is needed, and so is the other file where this one is not there.
+    let folder = Folder::nano("qwen3vl");
+    std::fs::remove_file(folder.path("video_preprocessor_config.json")).unwrap();
+    folder.write("processor_config.json", LFS);
+    let said = refused(&score(&folder.0, &frames));
+    assert!(
+        said.contains("processor_config.json") && said.contains("Git LFS"),
+        "{said}"
+    );
+}
