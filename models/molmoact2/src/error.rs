@@ -67,6 +67,15 @@ pub enum LoadError {
     ActionTokenizer(#[from] openfast::LoadError),
 }
 
+impl From<layers::FileError> for LoadError {
+    fn from(error: layers::FileError) -> Self {
+        match error {
+            layers::FileError::Missing { name } => Self::MissingFile { name },
+            layers::FileError::Read(error) => Self::Read(error),
+        }
+    }
+}
+
 /// A policy could not answer.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

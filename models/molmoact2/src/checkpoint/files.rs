@@ -1,11 +1,9 @@
 //! The files of a policy, from a folder or from memory.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use field_files::{Foreign, ReadError};
-use layers::Checkpoint;
+use layers::{Checkpoint, ModelFiles};
 
 use crate::error::LoadError;
 
@@ -19,16 +17,10 @@ pub(crate) const PUBLISHED_FAST: &str = "MolmoAct2-FAST-Tokenizer";
 /// `openfast/tokenizer.json`.
 #[derive(Debug)]
 pub struct Files {
-    storage: Storage,
+    files: ModelFiles,
     base: Option<Box<Files>>,
     /// `tokenizer.json` and `processor_config.json` of an action tokenizer that replaces the policy's own.
     tokenizer: Option<[Cow<'static, [u8]>; 2]>,
-}
-
-#[derive(Debug)]
-enum Storage {
-    Folder(PathBuf),
-    Memory(BTreeMap<String, Cow<'static, [u8]>>),
 }
 
 impl Files {
@@ -37,13 +29,8 @@ impl Files {
     /// # Errors
     /// [`LoadError::MissingFile`] if there is no such folder.
     pub(crate) fn in_folder(folder: &Path) -> Result<Self, LoadError> {
-        if !folder.is_dir() {
-            return Err(LoadError::MissingFile {
-                name: folder.display().to_string(),
-            });
-        }
         Ok(Self {
-            storage: Storage::Folder(folder.to_owned()),
+            files: ModelFiles::open_dir(folder)?,
             base: None,
             tokenizer: None,
         })
@@ -52,7 +39,7 @@ impl Files {
     /// Files already in memory, for a policy embedded in a binary or fetched by a page.
     pub fn from_memory(files: impl IntoIterator<Item = (String, Cow<'static, [u8]>)>) -> Self {
         Self {
-            storage: Storage::Memory(files.into_iter().collect()),
+            files: ModelFiles::from_memory(files),
             base: None,
             tokenizer: None,
         }
@@ -84,13 +71,7 @@ impl Files {
 
     /// Name for display: the folder's, or "memory".
     pub fn name(&self) -> String {
-        match &self.storage {
-            Storage::Folder(folder) => folder.file_name().map_or_else(
-                || folder.display().to_string(),
-                |name| name.to_string_lossy().into_owned(),
-            ),
-            Storage::Memory(_) => "memory".to_owned(),
-        }
+        self.files.name()
     }
 
     /// Bytes of the file `name`, which must exist.
@@ -98,12 +79,7 @@ impl Files {
     /// # Errors
     /// [`LoadError::MissingFile`] or [`LoadError::Read`].
     pub fn read(&self, name: &str) -> Result<Cow<'_, [u8]>, LoadError> {
-        self.find(name)?.ok_or_else(|| LoadError::MissingFile {
-            name: match &self.storage {
-                Storage::Folder(folder) => folder.join(name).display().to_string(),
-                Storage::Memory(_) => name.to_owned(),
-            },
-        })
+        Ok(self.files.read(name)?)
     }
 
     /// Bytes of the file `name`, or `None` if there is no such file.
@@ -111,20 +87,7 @@ impl Files {
     /// # Errors
     /// [`LoadError::Read`] if it exists and cannot be read, or is a different kind of file than its name says.
     pub fn find(&self, name: &str) -> Result<Option<Cow<'_, [u8]>>, LoadError> {
-        match &self.storage {
-            Storage::Folder(folder) => Ok(layers::find_in(folder, name)?.map(Cow::Owned)),
-            Storage::Memory(files) => match files.get(name) {
-                None => Ok(None),
-                Some(bytes) => match Foreign::of(bytes, bytes.len() as u64) {
-                    None => Ok(Some(Cow::Borrowed(&**bytes))),
-                    Some(foreign) => Err(ReadError::Foreign {
-                        file: name.to_owned(),
-                        foreign,
-                    }
-                    .into()),
-                },
-            },
-        }
+        Ok(self.files.find(name)?)
     }
 
     /// `tokenizer.json` and `processor_config.json` of the action tokenizer: those of
@@ -166,16 +129,10 @@ impl Files {
 
     /// The folder of the published action tokenizer beside this one.
     fn published_tokenizer(&self) -> Option<Self> {
-        let Storage::Folder(folder) = &self.storage else {
-            return None;
-        };
+        let folder = self.files.folder()?;
         // Relative names such as `.` have no parent.
         let folder = folder.canonicalize().ok()?.parent()?.join(PUBLISHED_FAST);
-        folder.is_dir().then_some(Self {
-            storage: Storage::Folder(folder),
-            base: None,
-            tokenizer: None,
-        })
+        Self::in_folder(&folder).ok()
     }
 
     /// The weights.
@@ -183,16 +140,6 @@ impl Files {
     /// # Errors
     /// [`LoadError::Checkpoint`].
     pub fn checkpoint(&self) -> Result<Checkpoint, LoadError> {
-        Ok(match &self.storage {
-            Storage::Folder(folder) => Checkpoint::open_dir(folder)?,
-            // Borrowed bytes are shared, not copied; owned ones are copied once.
-            Storage::Memory(files) => Checkpoint::from_memory(
-                files
-                    .iter()
-                    // A LeRobot folder has statistics in safetensors files too.
-                    .filter(|(name, _)| name.starts_with("model") && name.contains(".safetensors"))
-                    .map(|(name, bytes)| (name.clone(), bytes.clone())),
-            )?,
-        })
+        Ok(Checkpoint::open(&self.files)?)
     }
 }

@@ -99,8 +99,10 @@ impl Files {
 /// published layout.
 fn local_base(config: &[u8]) -> Option<PathBuf> {
     let base = PathBuf::from(policy_config(config).ok()?.checkpoint_path);
-    let published = layers::find_in(&base, config::FILE)
-        .is_ok_and(|config| config.is_some_and(|config| !is_lerobot(&config)));
+    let published = Files::in_folder(&base).is_ok_and(|files| {
+        let config = files.find(config::FILE).ok().flatten();
+        config.is_some_and(|config| !is_lerobot(&config))
+    });
     published.then_some(base)
 }
 
