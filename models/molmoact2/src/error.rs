@@ -1,6 +1,7 @@
 //! Errors of loading, acting and asking.
 
 use field_files::json::JsonError;
+use layers::ConfigError;
 
 use crate::mode::Mode;
 
@@ -20,34 +21,9 @@ pub enum LoadError {
     /// A file could not be read, is a different kind of file than its name says, or is too large for its kind.
     #[error(transparent)]
     Read(#[from] field_files::ReadError),
-    /// A file is not JSON, or a value in it has the wrong type or is missing.
-    #[error("{file} cannot be used: {place}{reason}")]
-    BadFile {
-        /// Name of the file.
-        file: String,
-        /// The part of the file, such as `text_config: `, or nothing.
-        place: String,
-        /// Problem at that place.
-        reason: String,
-    },
-    /// A value is well-formed but impossible, or contradicts another one.
-    #[error("{file}: {key} {problem}")]
-    BadValue {
-        /// Name of the file.
-        file: &'static str,
-        /// The key, with the section it is in.
-        key: String,
-        /// Problem with its value.
-        problem: String,
-    },
-    /// The checkpoint requires something that this network does not implement.
-    #[error("this checkpoint has {what}: {why}")]
-    Unsupported {
-        /// Key and value.
-        what: String,
-        /// Reason for the refusal.
-        why: String,
-    },
+    /// A settings file cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// A LeRobot folder without the checkpoint it was made from.
     #[error(
         "this is a LeRobot policy folder: the sizes of its network, its tokenizer and its image processing lie in the \
@@ -345,17 +321,13 @@ impl ActError {
     }
 }
 
-/// A [`LoadError::BadValue`].
+/// A [`ConfigError::BadValue`].
 pub(crate) fn bad_value(
-    file: &'static str,
+    file: &str,
     key: impl Into<String>,
     problem: impl Into<String>,
 ) -> LoadError {
-    LoadError::BadValue {
-        file,
-        key: key.into(),
-        problem: problem.into(),
-    }
+    ConfigError::bad_value(file, key, problem).into()
 }
 
 /// Reads `bytes` as JSON of the type `T`.
@@ -363,14 +335,10 @@ pub(crate) fn parse_json<T: serde::de::DeserializeOwned>(
     file: &str,
     bytes: &[u8],
 ) -> Result<T, LoadError> {
-    field_files::json::parse(bytes).map_err(|error| bad_json(file, "", &error))
+    Ok(layers::parse_config(file, bytes)?)
 }
 
-/// A [`LoadError::BadFile`] for an error of [`field_files::json`] in the part `place` of a file.
+/// A [`ConfigError::BadFile`] for an error of [`field_files::json`] in the part `place` of a file.
 pub(crate) fn bad_json(file: &str, place: &str, error: &JsonError) -> LoadError {
-    LoadError::BadFile {
-        file: file.to_owned(),
-        place: place.to_owned(),
-        reason: error.to_string(),
-    }
+    ConfigError::bad_json(file, place, error).into()
 }

@@ -77,7 +77,7 @@ pub use heads::flow::{Flow, integrate, visible_tokens};
 pub use heads::token_head::{Decoding, TokenCallback};
 pub use info::{ActionStats, PolicyInfo, TagInfo};
 pub use input::{images, instruction, prompt};
-pub use layers::{Precision, Progress};
+pub use layers::{ConfigError, Precision, Progress};
 pub use loader::options::LoadOptions;
 pub use mode::Mode;
 pub use network::Network;

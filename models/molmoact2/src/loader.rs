@@ -23,7 +23,8 @@ use std::collections::BTreeSet;
 
 use burn::tensor::Device;
 use layers::{
-    Checkpoint, CheckpointError, GateHalf, GatedMlp, Precision, Progress, Rotary, Weights,
+    Checkpoint, CheckpointError, ConfigError, GateHalf, GatedMlp, Precision, Progress, Rotary,
+    Weights,
 };
 
 use crate::checkpoint::config::{AdapterConfig, Config, TextConfig, VitConfig};
@@ -48,7 +49,7 @@ impl Network {
     /// Reads every tensor of `checkpoint` onto `device`, in `f32`.
     ///
     /// # Errors
-    /// [`LoadError::Unsupported`] for a configuration this network does not implement, and
+    /// [`ConfigError::Unsupported`] for a configuration this network does not implement, and
     /// [`LoadError::Checkpoint`] for tensors that are missing, of the wrong shape or left over.
     pub fn load(
         checkpoint: &Checkpoint,
@@ -170,10 +171,10 @@ fn check_tensors(
 }
 
 fn unsupported(what: impl Into<String>, why: impl Into<String>) -> LoadError {
-    LoadError::Unsupported {
+    LoadError::Config(ConfigError::Unsupported {
         what: what.into(),
         why: why.into(),
-    }
+    })
 }
 
 /// Refuses configurations that the network does not implement, by key.

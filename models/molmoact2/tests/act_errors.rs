@@ -5,7 +5,7 @@ mod common;
 
 use common::Golden;
 use common::scene::Scene;
-use layers::CheckpointError;
+use layers::{CheckpointError, ConfigError};
 use molmoact2::{ActError, ActOptions, Files, LoadError, Mode, Policy};
 use vision::RgbImage;
 
@@ -158,7 +158,10 @@ fn what_the_network_would_compute_wrongly_is_refused_at_load() {
     ] {
         let error = load(&|config| config[section][key] = value.clone()).unwrap_err();
         println!("{error}");
-        assert!(matches!(error, LoadError::Unsupported { .. }), "{key}");
+        assert!(
+            matches!(error, LoadError::Config(ConfigError::Unsupported { .. })),
+            "{key}"
+        );
         assert!(error.to_string().contains(key), "{error}");
     }
 }

@@ -5,6 +5,7 @@
 mod inputs;
 
 use inputs::{CASES, Inputs, from_json, read, rows};
+use layers::ConfigError;
 use molmoact2::LoadError;
 use molmoact2::error::ActError;
 use molmoact2::prompt::{PromptContent, PromptWriter, Style, state_bin};
@@ -101,7 +102,7 @@ fn a_tokenizer_and_a_configuration_that_disagree_are_refused() {
     let other = Inputs::open("three_cameras_odd_grid");
     let tokenizer = read("one_camera/checkpoint/tokenizer.json");
     let error = PromptWriter::new(&tokenizer, None, &other.config, &inputs.images).unwrap_err();
-    let LoadError::BadValue { key, problem, .. } = &error else {
+    let LoadError::Config(ConfigError::BadValue { key, problem, .. }) = &error else {
         panic!("{error}");
     };
     assert_eq!(key, "image_start_token_id");

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use burn::tensor::{Tensor, TensorData};
 use common::Table;
+use layers::ConfigError;
 use molmoact2::{AskError, AskOptions, Files, FinishReason, LoadError, Policy, PoolPlan, Vlm};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
@@ -250,7 +251,10 @@ fn a_policy_without_a_template_says_that_it_cannot_talk() {
 fn a_plain_vlm_is_no_policy() {
     for case in ["tiled", "no_expert"] {
         let error = Policy::load(&files(case), &layers::device::cpu()).unwrap_err();
-        assert!(matches!(error, LoadError::Unsupported { .. }), "{error}");
+        assert!(
+            matches!(error, LoadError::Config(ConfigError::Unsupported { .. })),
+            "{error}"
+        );
         assert!(error.to_string().contains("moves no robot"), "{error}");
     }
 }

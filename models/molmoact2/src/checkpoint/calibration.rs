@@ -5,6 +5,7 @@
 //! converted before normalization and the actions are converted back. The conversion is given by two lists, the
 //! `joint_signs` and `joint_offsets` of LeRobot.
 
+use layers::ConfigError;
 use serde::Deserialize;
 
 use crate::error::LoadError;
@@ -26,7 +27,7 @@ impl Calibration {
     /// Reads a JSON object with `joint_signs`, `joint_offsets` and perhaps `tag`. `file` names it in errors.
     ///
     /// # Errors
-    /// [`LoadError::BadFile`] for lists of different lengths, a sign that is neither 1 nor -1, or an offset that is not
+    /// [`ConfigError::BadFile`] for lists of different lengths, a sign that is neither 1 nor -1, or an offset that is not
     /// finite.
     pub fn parse(bytes: &[u8], file: &str) -> Result<Self, LoadError> {
         let read: Self = crate::error::parse_json(file, bytes)?;
@@ -55,11 +56,11 @@ impl Calibration {
 
     fn check(&self, file: &str) -> Result<(), LoadError> {
         let bad = |reason: String| {
-            Err(LoadError::BadFile {
+            Err(LoadError::Config(ConfigError::BadFile {
                 file: file.to_owned(),
                 place: String::new(),
                 reason,
-            })
+            }))
         };
         let (signs, offsets) = (self.joint_signs.len(), self.joint_offsets.len());
         if signs != offsets || signs == 0 {

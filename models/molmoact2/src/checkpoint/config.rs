@@ -4,6 +4,7 @@
 //! initialization, training) are not read. No sizes are assumed: every value comes from the file, and contradictory
 //! values are refused with both keys named.
 
+use layers::{ConfigError, config_section};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -69,7 +70,7 @@ impl Config {
     /// [`Config::parse`] accepts them only where they are off (null, false, 0 or empty) or private (`_...`).
     ///
     /// # Errors
-    /// [`LoadError::BadFile`] if it is not JSON.
+    /// [`ConfigError::BadFile`] if it is not JSON.
     pub fn unknown_keys(bytes: &[u8]) -> Result<Vec<String>, LoadError> {
         Ok(keys::unknown(&crate::error::parse_json(FILE, bytes)?))
     }
@@ -77,8 +78,8 @@ impl Config {
     /// Reads the bytes of `config.json`.
     ///
     /// # Errors
-    /// [`LoadError::BadFile`] for a missing key or a value of the wrong type, [`LoadError::BadValue`] for values
-    /// that are impossible or contradict each other, [`LoadError::Unsupported`] for kinds of model that are not
+    /// [`ConfigError::BadFile`] for a missing key or a value of the wrong type, [`ConfigError::BadValue`] for values
+    /// that are impossible or contradict each other, [`ConfigError::Unsupported`] for kinds of model that are not
     /// supported. Each names the key.
     pub fn parse(bytes: &[u8]) -> Result<Self, LoadError> {
         let mut raw: Value = crate::error::parse_json(FILE, bytes)?;
@@ -88,18 +89,18 @@ impl Config {
             Kind::Policy => require(&raw)?,
             Kind::VisionLanguage => forget_robots(&mut raw),
         }
-        let top: TopConfig = section(&raw, None)?;
-        let mut text: TextConfig = section(&raw, Some("text_config"))?;
+        let top: TopConfig = config_section(FILE, &raw, None)?;
+        let mut text: TextConfig = config_section(FILE, &raw, Some("text_config"))?;
         resolve_rope(&mut text)?;
         let action_expert = if top.add_action_expert {
-            Some(section(&raw, Some("action_expert_config"))?)
+            Some(config_section(FILE, &raw, Some("action_expert_config"))?)
         } else {
             None
         };
         let config = Self {
             kind,
-            vit: section(&raw, Some("vit_config"))?,
-            adapter: section(&raw, Some("adapter_config"))?,
+            vit: config_section(FILE, &raw, Some("vit_config"))?,
+            adapter: config_section(FILE, &raw, Some("adapter_config"))?,
             text,
             action_expert,
             top,
@@ -127,10 +128,10 @@ fn kind(raw: &Value) -> Result<Kind, LoadError> {
         Some("molmo2") => return Ok(Kind::VisionLanguage),
         Some("molmoact2") | None => {}
         Some(found) => {
-            return Err(LoadError::Unsupported {
+            return Err(LoadError::Config(ConfigError::Unsupported {
                 what: format!("model_type = {found:?}"),
                 why: "this reader takes \"molmoact2\" and \"molmo2\"".to_owned(),
-            });
+            }));
         }
     }
     let no_expert = raw.get("add_action_expert").and_then(Value::as_bool) == Some(false);
@@ -145,11 +146,11 @@ fn kind(raw: &Value) -> Result<Kind, LoadError> {
 /// Refuses a policy without one of its required keys, with the message of the JSON reader.
 fn require(raw: &Value) -> Result<(), LoadError> {
     match ROBOT_KEYS.iter().find(|key| raw.get(key).is_none()) {
-        Some(key) => Err(LoadError::BadFile {
+        Some(key) => Err(LoadError::Config(ConfigError::BadFile {
             file: FILE.to_owned(),
             place: String::new(),
             reason: format!("missing field `{key}`"),
-        }),
+        })),
         None => Ok(()),
     }
 }
@@ -168,23 +169,9 @@ fn forget_robots(raw: &mut Value) {
     keys.insert("add_action_expert".to_owned(), Value::Bool(false));
 }
 
-/// A [`LoadError::BadValue`] of this file.
+/// A [`ConfigError::BadValue`] of this file.
 fn refuse(key: &str, problem: String) -> LoadError {
     bad_value(FILE, key, problem)
-}
-
-fn section<T: serde::de::DeserializeOwned>(raw: &Value, key: Option<&str>) -> Result<T, LoadError> {
-    let place = key.map_or_else(String::new, |key| format!("{key}: "));
-    let value = match key {
-        Some(key) => raw.get(key).ok_or_else(|| LoadError::BadFile {
-            file: FILE.to_owned(),
-            place: place.clone(),
-            reason: "is missing".to_owned(),
-        })?,
-        None => raw,
-    };
-    field_files::json::from_value(value)
-        .map_err(|error| crate::error::bad_json(FILE, &place, &error))
 }
 
 /// Merges the old and the new keys of the rotary settings.

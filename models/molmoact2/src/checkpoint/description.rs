@@ -1,5 +1,7 @@
 //! Description of a policy folder from its small files, in either layout.
 
+use layers::ConfigError;
+
 use crate::checkpoint::config::{self, ActionMode, Config, Kind};
 use crate::checkpoint::files::Files;
 use crate::checkpoint::lerobot::{self, Lerobot};
@@ -21,10 +23,10 @@ impl CheckpointDescription {
         if !lerobot::is_lerobot(&bytes) {
             let config = Config::parse(&bytes)?;
             if config.kind == Kind::VisionLanguage {
-                return Err(LoadError::Unsupported {
+                return Err(LoadError::Config(ConfigError::Unsupported {
                     what: "no action expert and no action tokens".to_owned(),
                     why: "it answers questions (policy-studio ask) and moves no robot".to_owned(),
-                });
+                }));
             }
             return Ok(Self {
                 stats: NormStats::parse(&files.read(&config.norm_stats_filename)?)?,

@@ -11,6 +11,7 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
+use layers::ConfigError;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -109,17 +110,17 @@ fn local_base(config: &[u8]) -> Option<PathBuf> {
 fn policy_config(bytes: &[u8]) -> Result<PolicyConfig, LoadError> {
     let raw: Value = parse_json(config::FILE, bytes)?;
     if let Some(kind) = raw.get("type").filter(|kind| *kind != "molmoact2") {
-        return Err(LoadError::Unsupported {
+        return Err(LoadError::Config(ConfigError::Unsupported {
             what: format!("type = {kind}"),
             why: "this reader takes LeRobot policies of type \"molmoact2\"".to_owned(),
-        });
+        }));
     }
     let read: PolicyConfig = parse_json(config::FILE, bytes)?;
     if read.enable_lora_vlm || read.use_peft {
-        return Err(LoadError::Unsupported {
+        return Err(LoadError::Config(ConfigError::Unsupported {
             what: "enable_lora_vlm or use_peft = true".to_owned(),
             why: "adapters are not read; merge them into the weights first".to_owned(),
-        });
+        }));
     }
     Ok(read)
 }
@@ -134,13 +135,13 @@ pub(crate) fn read(files: &Files, config: &[u8]) -> Result<Lerobot, LoadError> {
     };
     let base_config = base.read(config::FILE)?;
     if is_lerobot(&base_config) {
-        return Err(LoadError::Unsupported {
+        return Err(LoadError::Config(ConfigError::Unsupported {
             what: format!("the base {}, itself a LeRobot policy folder", base.name()),
             why: format!(
                 "the checkpoint {:?} in the published layout is needed",
                 policy.checkpoint_path
             ),
-        });
+        }));
     }
     let mut config = Config::parse(&base_config)?;
     let pipelines = Pipelines::read(files)?;

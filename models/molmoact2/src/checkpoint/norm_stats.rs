@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use layers::ConfigError;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -90,10 +91,10 @@ impl NormStats {
         let raw: RawStats = crate::error::parse_json(FILE, bytes)?;
         check_spelling(&crate::error::parse_json(FILE, bytes)?)?;
         if let Some(format) = raw.format.filter(|format| format != FORMAT) {
-            return Err(LoadError::Unsupported {
+            return Err(LoadError::Config(ConfigError::Unsupported {
                 what: format!("norm_stats format {format:?}"),
                 why: format!("this reader takes {FORMAT:?}"),
-            });
+            }));
         }
         if raw.metadata_by_tag.is_empty() {
             return Err(bad_value(FILE, "metadata_by_tag", "names no robot"));
@@ -139,7 +140,7 @@ impl NormStats {
     /// Applies `calibration` to every robot that it is for.
     ///
     /// # Errors
-    /// [`LoadError::BadValue`] for a tag that is unknown, has fewer dimensions than the calibration, or is
+    /// [`ConfigError::BadValue`] for a tag that is unknown, has fewer dimensions than the calibration, or is
     /// calibrated already.
     pub fn calibrate(&mut self, calibration: &Calibration) -> Result<(), LoadError> {
         let refuse = |problem: String| Err(bad_value("the calibration", "joint_signs", problem));

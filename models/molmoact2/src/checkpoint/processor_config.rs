@@ -1,5 +1,6 @@
 //! `processor_config.json`: cropping of images and their tokens in the prompt.
 
+use layers::ConfigError;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use vision::Tiling;
@@ -126,7 +127,7 @@ impl ProcessorConfig {
     /// Reads the bytes of `processor_config.json` and checks them against `config`.
     ///
     /// # Errors
-    /// [`LoadError::Unsupported`] for another way of cropping or resampling, [`LoadError::BadValue`] for sizes
+    /// [`ConfigError::Unsupported`] for another way of cropping or resampling, [`ConfigError::BadValue`] for sizes
     /// that contradict the network's.
     pub fn parse(bytes: &[u8], config: &Config) -> Result<Self, LoadError> {
         let read: Self = parse_json(FILE, bytes)?;
@@ -208,19 +209,19 @@ impl ProcessorConfig {
         if let Some(mode) = &image.crop_mode
             && !known.contains(&mode.as_str())
         {
-            return Err(LoadError::Unsupported {
+            return Err(LoadError::Config(ConfigError::Unsupported {
                 what: format!("image_processor.crop_mode = {mode:?}"),
                 why: format!(
                     "the ways of cropping that are read are {}",
                     known.join(", ")
                 ),
-            });
+            }));
         }
         if self.use_low_res_token_for_global_crops {
-            return Err(LoadError::Unsupported {
+            return Err(LoadError::Config(ConfigError::Unsupported {
                 what: "use_low_res_token_for_global_crops = true".to_owned(),
                 why: "only <im_patch> tokens take image features".to_owned(),
-            });
+            }));
         }
         if let Crops::Tiled(tiling) = self.crops() {
             if image.size.height != image.size.width {
@@ -235,10 +236,10 @@ impl ProcessorConfig {
                 .map_err(|error| bad_value(FILE, "image_processor", error.to_string()))?;
         }
         if image.resample != BILINEAR {
-            return Err(LoadError::Unsupported {
+            return Err(LoadError::Config(ConfigError::Unsupported {
                 what: format!("image_processor.resample = {}", image.resample),
                 why: "only 2 (bilinear) is implemented".to_owned(),
-            });
+            }));
         }
         let Size { height, width } = image.size;
         let wanted = config.vit.image_default_input_size;

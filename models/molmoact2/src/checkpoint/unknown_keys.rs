@@ -3,6 +3,7 @@
 //! Many keys are optional. A key with a flipped bit would count as absent, and the robot would move by another rule
 //! than its checkpoint's. So a key that differs in one character from a known, absent one is refused.
 
+use layers::ConfigError;
 use serde_json::{Map, Value};
 
 use crate::error::{LoadError, parse_json};
@@ -11,7 +12,7 @@ use crate::error::{LoadError, parse_json};
 /// `file`, such as `text_config.`, or empty.
 ///
 /// # Errors
-/// [`LoadError::BadFile`] with both keys.
+/// [`ConfigError::BadFile`] with both keys.
 pub(crate) fn check(
     keys: &Map<String, Value>,
     known: &[&str],
@@ -21,11 +22,11 @@ pub(crate) fn check(
     let absent = || known.iter().filter(|key| !keys.contains_key(**key));
     for key in keys.keys().filter(|key| !known.contains(&key.as_str())) {
         if let Some(meant) = absent().find(|meant| differs_in_one_character(key, meant)) {
-            return Err(LoadError::BadFile {
+            return Err(LoadError::Config(ConfigError::BadFile {
                 file: file.to_owned(),
                 place: place.to_owned(),
                 reason: format!("{key:?} is no key of it; is it {meant:?}, damaged?"),
-            });
+            }));
         }
     }
     Ok(())
@@ -45,7 +46,7 @@ const KEYS_OF_OTHER_FILES: [&str; 6] = [
 /// further keys that it cannot have.
 ///
 /// # Errors
-/// [`LoadError::BadFile`].
+/// [`ConfigError::BadFile`].
 pub(crate) fn check_settings(
     bytes: &[u8],
     file: &str,
@@ -59,13 +60,13 @@ pub(crate) fn check_settings(
     };
     let mut foreign = KEYS_OF_OTHER_FILES.iter().chain(foreign);
     match foreign.find(|key| keys.contains_key(**key)) {
-        Some(key) => Err(LoadError::BadFile {
+        Some(key) => Err(LoadError::Config(ConfigError::BadFile {
             file: file.to_owned(),
             place: String::new(),
             reason: format!(
                 "it has {key:?}, which belongs into another file of a checkpoint; were they exchanged?"
             ),
-        }),
+        })),
         None => check(keys, known, file, ""),
     }
 }

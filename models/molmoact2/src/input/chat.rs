@@ -12,6 +12,7 @@
 //! where one image is `<|image|>` and several are `Image 1<|image|>Image 2<|image|>…`.
 
 use field_files::Limit;
+use layers::ConfigError;
 use serde::Deserialize;
 
 use crate::checkpoint::config::{Config, Kind};
@@ -55,11 +56,11 @@ enum Format {
 }
 
 fn refused(file: &str, error: &TemplateError) -> LoadError {
-    LoadError::BadFile {
+    LoadError::Config(ConfigError::BadFile {
         file: file.to_owned(),
         place: "chat template: ".to_owned(),
         reason: error.to_string(),
-    }
+    })
 }
 
 #[derive(Deserialize)]
@@ -230,10 +231,12 @@ fn template(
     processor: &ProcessorConfig,
 ) -> Result<Option<(&'static str, String)>, LoadError> {
     let (file, text) = if let Some(bytes) = files.find(TEMPLATE_FILE)? {
-        let text = std::str::from_utf8(&bytes).map_err(|error| LoadError::BadFile {
-            file: TEMPLATE_FILE.to_owned(),
-            place: String::new(),
-            reason: error.to_string(),
+        let text = std::str::from_utf8(&bytes).map_err(|error| {
+            LoadError::Config(ConfigError::BadFile {
+                file: TEMPLATE_FILE.to_owned(),
+                place: String::new(),
+                reason: error.to_string(),
+            })
         })?;
         (
             TEMPLATE_FILE,
@@ -259,7 +262,7 @@ fn template(
     };
     // The limit of a template file applies in every location.
     if text.len() as u64 > Limit::TEMPLATE.0 {
-        return Err(LoadError::BadFile {
+        return Err(LoadError::Config(ConfigError::BadFile {
             file: file.to_owned(),
             place: "chat template: ".to_owned(),
             reason: format!(
@@ -267,7 +270,7 @@ fn template(
                 text.len(),
                 Limit::TEMPLATE.0
             ),
-        });
+        }));
     }
     Ok(Some((file, text)))
 }

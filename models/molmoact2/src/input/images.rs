@@ -55,7 +55,7 @@ impl ImagePreprocessor {
     /// From the two configuration files.
     ///
     /// # Errors
-    /// [`LoadError::BadValue`] for an invalid mean, deviation or pooling.
+    /// [`ConfigError::BadValue`](layers::ConfigError::BadValue) for an invalid mean, deviation or pooling.
     pub fn new(processor: &ProcessorConfig, config: &Config) -> Result<Self, LoadError> {
         let image = &processor.image_processor;
         let [height, width] = config.vit.image_default_input_size;

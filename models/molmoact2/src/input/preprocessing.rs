@@ -1,5 +1,7 @@
 //! Preprocessing of a checkpoint: image processing, prompts and chat format, from its small files.
 
+use layers::ConfigError;
+
 use crate::checkpoint::config::{Config, Kind};
 use crate::checkpoint::files::Files;
 use crate::checkpoint::processor_config::ProcessorConfig;
@@ -30,11 +32,11 @@ impl PolicyPreprocessing {
         let processor = ProcessorConfig::read(files, config)?;
         let images = ImagePreprocessor::new(&processor, config)?;
         if images.is_tiled() {
-            return Err(LoadError::Unsupported {
+            return Err(LoadError::Config(ConfigError::Unsupported {
                 what: "image_processor.crop_mode = \"overlap-and-resize-c2\"".to_owned(),
                 why: "robot policies use \"resize\"; several crops per image are read for questions alone"
                     .to_owned(),
-            });
+            }));
         }
         let writer = PromptWriter::new(
             &files.read(TOKENIZER_FILE)?,

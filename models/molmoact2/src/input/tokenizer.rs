@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use layers::ConfigError;
 use serde::Deserialize;
 use tokenizers::Tokenizer;
 
@@ -85,10 +86,12 @@ impl TextTokenizer {
     ) -> Result<Self, LoadError> {
         let text = field_files::json::standard(tokenizer_json)
             .map_err(|error| bad_json(TOKENIZER_FILE, "", &error))?;
-        let tokenizer = Tokenizer::from_bytes(&text).map_err(|error| LoadError::BadFile {
-            file: TOKENIZER_FILE.to_owned(),
-            place: String::new(),
-            reason: error.to_string(),
+        let tokenizer = Tokenizer::from_bytes(&text).map_err(|error| {
+            LoadError::Config(ConfigError::BadFile {
+                file: TOKENIZER_FILE.to_owned(),
+                place: String::new(),
+                reason: error.to_string(),
+            })
         })?;
         let bos = bos_id(&tokenizer, tokenizer_config_json, config)?;
         let tokenizer = Self {

@@ -1,5 +1,7 @@
 //! Consistency of the values of `config.json`.
 
+use layers::ConfigError;
+
 use super::{ActionMode, Config, Kind, bounds, refuse};
 use crate::error::LoadError;
 
@@ -244,10 +246,10 @@ fn unsupported(config: &Config) -> Result<(), LoadError> {
         ));
     }
     let no = |what: String, why: &str| {
-        Err(LoadError::Unsupported {
+        Err(LoadError::Config(ConfigError::Unsupported {
             what,
             why: why.to_owned(),
-        })
+        }))
     };
     if config.top.state_format != "discrete" {
         return no(

@@ -2,6 +2,7 @@
 //! are known to be irrelevant are ignored. An unknown key is refused as well unless it is off: it could require
 //! another network, and the robot would move by the wrong one.
 
+use layers::ConfigError;
 use serde_json::Value;
 
 use crate::checkpoint::unknown_keys;
@@ -303,10 +304,10 @@ pub(super) fn refuse_unknown_behavior(raw: &Value) -> Result<(), LoadError> {
                      inference, take it out of the file"
                 }
             };
-            return Err(LoadError::Unsupported {
+            return Err(LoadError::Config(ConfigError::Unsupported {
                 what: format!("{} = {value} in {}", place(section, key), super::FILE),
                 why: why.to_owned(),
-            });
+            }));
         }
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use layers::Checkpoint;
+use layers::{Checkpoint, ConfigError};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -128,11 +128,11 @@ impl Pipelines {
 }
 
 fn bad(file: &str, reason: impl Into<String>) -> LoadError {
-    LoadError::BadFile {
+    LoadError::Config(ConfigError::BadFile {
         file: file.to_owned(),
         place: String::new(),
         reason: reason.into(),
-    }
+    })
 }
 
 /// The steps of a pipeline that compute something, which must be `expected`, in that order.
@@ -148,13 +148,13 @@ fn steps(files: &Files, file: &str, expected: &[&str]) -> Result<Vec<RawStep>, L
         .map(|step| step.registry_name.as_str())
         .collect();
     if let Some(unknown) = found.iter().find(|name| !expected.contains(name)) {
-        return Err(LoadError::Unsupported {
+        return Err(LoadError::Config(ConfigError::Unsupported {
             what: format!("the step {unknown:?} in {file}"),
             why: format!(
                 "what it computes is not known here; known are {}",
                 expected.join(", ")
             ),
-        });
+        }));
     }
     let without: Vec<&str> = expected
         .iter()

@@ -132,7 +132,8 @@ impl Normalizer {
     /// Reads the arrays that `mode` needs. `place` names them in errors.
     ///
     /// # Errors
-    /// [`LoadError::BadValue`] for an array that is missing, of another length, or not finite.
+    /// [`ConfigError::BadValue`](layers::ConfigError::BadValue) for an array that is missing, of another length, or not
+    /// finite.
     pub fn new(stats: FeatureStats, mode: NormMode, place: &str) -> Result<Self, LoadError> {
         Self::with_rules(stats, mode, place, Rules::Published)
     }
