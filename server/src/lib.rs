@@ -22,7 +22,6 @@
 //! - [`pictures`]: picture files, decoded within bounds
 //! - [`scoring`]: videos for the progress scorer, and the file of its curves
 //! - [`recordings`]: recorded episodes and their videos, for pages
-//! - [`synthesise`]: random checkpoints in the published layout, to load and to time
 //! - [`client`]: a viewer as a program
 //!
 //! An observation flows `robots` -> `sessions` -> `policies` (newest wins, robots in turn) and comes back as a
@@ -55,7 +54,6 @@ pub mod signals;
 pub mod sim_robot;
 mod socket;
 mod studio;
-pub mod synthesise;
 mod viewers;
 pub mod web;
 mod wire;

@@ -14,7 +14,7 @@ use crate::{
     robots::views::for_viewers,
     viewers::outbox::{Key, Outbox},
 };
-use molmoact2::{Ended, Reply, marks};
+use molmoact2::{FinishReason, Reply, grounding};
 use protocol::{
     Message, Stage,
     robot::Observation,
@@ -329,10 +329,10 @@ fn answer(speaker: &dyn Speaker, question: &Question, closing: &AtomicBool, work
             text.push_str(piece);
             if told_at.elapsed() >= PERIOD {
                 told_at = Instant::now();
-                let marks = marks::parse(&text, &sizes);
+                let marks = grounding::parse(&text, &sizes);
                 question.tell(&Answer {
                     text: text.clone(),
-                    plain: marks::plain_so_far(&text, &marks),
+                    plain: grounding::plain_so_far(&text, &marks),
                     marks: marking::scene_marks(&marks, &ask.cameras),
                     ..blank(question_id, AnswerState::Writing)
                 });
@@ -370,9 +370,9 @@ fn failed(question_id: u64, error: &ActorError) -> Answer {
 
 fn whole(ask: &Ask, reply: Reply) -> Answer {
     // What was ended in the middle of its markup shows no raw coordinates either.
-    let plain = match reply.ended {
-        Ended::EndOfText => marks::plain(&reply.text, &reply.marks),
-        _ => marks::plain_so_far(&reply.text, &reply.marks),
+    let plain = match reply.finish_reason {
+        FinishReason::EndOfText => grounding::plain(&reply.text, &reply.marks),
+        _ => grounding::plain_so_far(&reply.text, &reply.marks),
     };
     Answer {
         plain,
@@ -389,10 +389,10 @@ fn whole(ask: &Ask, reply: Reply) -> Answer {
             .collect(),
         ..blank(
             ask.question_id,
-            match reply.ended {
-                Ended::EndOfText => AnswerState::Done,
-                Ended::MaxTokens | Ended::Positions => AnswerState::CutOff,
-                Ended::Stopped => AnswerState::Stopped,
+            match reply.finish_reason {
+                FinishReason::EndOfText => AnswerState::Done,
+                FinishReason::MaxTokens | FinishReason::Positions => AnswerState::CutOff,
+                FinishReason::Stopped => AnswerState::Stopped,
             },
         )
     }

@@ -54,7 +54,7 @@ pub use checkpoint::{Checkpoint, INDEX_FILE, TensorInfo};
 pub use config::{ConfigError, config_section, parse_config};
 pub use embedding::Embedding;
 pub use error::CheckpointError;
-pub use files::{FileError, FileStore, ModelFiles, find_in};
+pub use files::{FileError, FileStore, ModelFiles};
 pub use heads::{HeadNorm, QkvHeads, merge_heads, split_heads};
 pub use kv_cache::KvCache;
 pub use linear::Linear;

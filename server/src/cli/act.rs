@@ -131,7 +131,7 @@ impl Act {
         let observation = Observation {
             images: &images,
             state: &state,
-            task: &self.task,
+            instruction: &self.task,
             tag,
         };
         let options = self.options(noise, depth);

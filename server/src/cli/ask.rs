@@ -4,8 +4,8 @@ use super::policy::PolicyArguments;
 use anyhow::bail;
 use clap::Args;
 use molmoact2::{
-    AskOptions, Ended, Reply,
-    marks::{BoundingBox, Markup, Point, Shapes},
+    AskOptions, FinishReason, Reply,
+    grounding::{BoundingBox, Markup, Point, Shapes},
 };
 use policy_studio::pictures;
 use serde::Serialize;
@@ -78,7 +78,7 @@ struct Answer<'a> {
     /// With its markup replaced by what it marks.
     plain: String,
     ids: &'a [u32],
-    ended: Ended,
+    ended: FinishReason,
     /// In pixels of the images as viewers show them, turned as their orientation tags say.
     points: Vec<Labelled<'a, Point>>,
     /// In pixels of the images as viewers show them, turned as their orientation tags say.
@@ -130,9 +130,9 @@ impl Ask {
         if self.json {
             let answer = Answer {
                 text: &reply.text,
-                plain: molmoact2::marks::plain(&reply.text, &reply.marks),
+                plain: molmoact2::grounding::plain(&reply.text, &reply.marks),
                 ids: &reply.ids,
-                ended: reply.ended,
+                ended: reply.finish_reason,
                 points,
                 boxes,
                 images: self
@@ -177,12 +177,12 @@ impl Ask {
                 name(mark.image)
             );
         }
-        match reply.ended {
-            Ended::EndOfText | Ended::Stopped => {}
-            Ended::MaxTokens => {
+        match reply.finish_reason {
+            FinishReason::EndOfText | FinishReason::Stopped => {}
+            FinishReason::MaxTokens => {
                 eprintln!("cut off after {} tokens (--max-tokens)", reply.ids.len());
             }
-            Ended::Positions => eprintln!("cut off: the model has no more positions"),
+            FinishReason::Positions => eprintln!("cut off: the model has no more positions"),
         }
         let times: Vec<String> = reply
             .stages

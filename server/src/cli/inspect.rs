@@ -4,8 +4,8 @@ use anyhow::anyhow;
 use clap::Args;
 use molmoact2::{
     Files,
-    inspect::{Inspection, Memory, TagFound, inspect},
-    layout::Part,
+    inspect::{Inspection, Memory, TagInspection, inspect},
+    tensors::Part,
 };
 use policy_studio::policies::hosted::advice;
 use serde::Serialize;
@@ -114,7 +114,7 @@ fn list(f: &mut fmt::Formatter<'_>, what: &str, names: &[String]) -> fmt::Result
     Ok(())
 }
 
-fn tag(f: &mut fmt::Formatter<'_>, tag: &TagFound) -> fmt::Result {
+fn tag(f: &mut fmt::Formatter<'_>, tag: &TagInspection) -> fmt::Result {
     writeln!(f, "\ntag {}", tag.tag)?;
     writeln!(f, "  cameras    {}", tag.cameras.join(", "))?;
     if !tag.cameras_alternative.is_empty() {

@@ -17,7 +17,7 @@ mod score;
 mod scorer;
 mod serve;
 mod sim;
-mod synthesise;
+mod synthesize;
 
 use clap::{Parser, Subcommand};
 use std::{
@@ -65,7 +65,8 @@ enum Command {
     Doctor(doctor::Doctor),
     Inspect(inspect::Inspect),
     Score(score::Score),
-    Synthesise(synthesise::Synthesise),
+    #[command(name = "synthesise")]
+    Synthesize(synthesize::Synthesize),
     #[command(hide = true)]
     ProbeAdapter(probe_adapter::ProbeAdapter),
 }
@@ -85,7 +86,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Doctor(doctor) => doctor.run(),
         Command::Inspect(inspect) => inspect.run(),
         Command::Score(score) => score.run(),
-        Command::Synthesise(synthesise) => synthesise.run(),
+        Command::Synthesize(synthesize) => synthesize.run(),
         Command::ProbeAdapter(probe) => {
             probe.run();
             Ok(ExitCode::SUCCESS)

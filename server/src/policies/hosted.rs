@@ -369,7 +369,7 @@ impl Hosted {
             // The whole chunk: a robot that asks more often than its authors mean it to, but waits for each answer,
             // needs the rows behind those they execute too.
             actions: action.chunk,
-            chunk_normalised: action.chunk_normalised,
+            chunk_normalised: action.chunk_normalized,
             prompt: action.prompt,
             prompt_tokens: action.prompt_ids.len(),
             action_tokens: action.action_tokens,
@@ -390,7 +390,7 @@ fn observation<'a>(request: &ActRequest<'a>) -> Observation<'a> {
     Observation {
         images: request.images,
         state: request.state,
-        task: request.instruction,
+        instruction: request.instruction,
         tag: request.tag,
     }
 }

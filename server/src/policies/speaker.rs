@@ -1,7 +1,7 @@
 //! Who answers questions in words about what a robot sees.
 
 use super::actor::ActorError;
-use molmoact2::{AskOptions, Policy, Reply, Told, Vlm};
+use molmoact2::{AskOptions, Policy, Reply, TextCallback, Vlm};
 use std::{fmt, sync::Arc};
 use vision::RgbImage;
 
@@ -21,7 +21,7 @@ pub trait Speaker: Send + Sync {
         &self,
         question: &str,
         images: &[RgbImage],
-        told: &mut Told<'_>,
+        told: &mut TextCallback<'_>,
     ) -> Result<Reply, ActorError>;
 }
 
@@ -70,7 +70,7 @@ impl Speaker for Model {
         &self,
         question: &str,
         images: &[RgbImage],
-        told: &mut Told<'_>,
+        told: &mut TextCallback<'_>,
     ) -> Result<Reply, ActorError> {
         self.vlm
             .ask(question, images, &options(), told)
@@ -94,7 +94,7 @@ impl Speaker for TalkingPolicy {
         &self,
         question: &str,
         images: &[RgbImage],
-        told: &mut Told<'_>,
+        told: &mut TextCallback<'_>,
     ) -> Result<Reply, ActorError> {
         self.policy
             .ask(question, images, &options(), told)

@@ -1,6 +1,6 @@
 //! A model's marks as viewers are told of them.
 
-use molmoact2::marks::{Markup, Shapes};
+use molmoact2::grounding::{Markup, Shapes};
 use protocol::scene::{MAX_MARKS, MarkShape, SceneMark};
 
 /// Marks in the views of these names, in the order of the question.

@@ -1,7 +1,7 @@
 //! What hangs or crashes is told, and a studio ends whatever hangs in it.
 
 use super::bench::*;
-use molmoact2::{Reply, Told};
+use molmoact2::{Reply, TextCallback};
 use policy_studio::{
     Limits,
     chunking::Chunking,
@@ -191,7 +191,7 @@ impl Speaker for Stuck {
         &self,
         _question: &str,
         _images: &[RgbImage],
-        told: &mut Told<'_>,
+        told: &mut TextCallback<'_>,
     ) -> Result<Reply, ActorError> {
         let _ = told("the red ");
         self.0.hang();

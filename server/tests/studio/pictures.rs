@@ -148,7 +148,7 @@ impl Speaker for Mute {
         &self,
         _question: &str,
         _images: &[vision::RgbImage],
-        _told: &mut molmoact2::Told<'_>,
+        _told: &mut molmoact2::TextCallback<'_>,
     ) -> Result<molmoact2::Reply, ActorError> {
         Err(ActorError::new("it says nothing"))
     }

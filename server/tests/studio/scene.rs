@@ -3,7 +3,7 @@
 mod limits;
 
 use super::bench::*;
-use molmoact2::{Ended, Files, Reply, Told, Vlm};
+use molmoact2::{Files, FinishReason, Reply, TextCallback, Vlm};
 use policy_studio::{
     Limits,
     client::ViewerClient,
@@ -38,12 +38,12 @@ impl Speaker for Parrot {
         &self,
         question: &str,
         images: &[RgbImage],
-        told: &mut Told<'_>,
+        told: &mut TextCallback<'_>,
     ) -> Result<Reply, ActorError> {
         let sizes: Vec<_> = images.iter().map(|i| (i.width(), i.height())).collect();
         self.shown.lock().unwrap().push(sizes.clone());
         let mut text = String::new();
-        let mut ended = Ended::EndOfText;
+        let mut ended = FinishReason::EndOfText;
         for word in question.split_inclusive(' ') {
             match word {
                 "panic" => panic!("as asked"),
@@ -52,14 +52,14 @@ impl Speaker for Parrot {
             }
             std::thread::sleep(Duration::from_millis(5));
             if told(word).is_break() {
-                ended = Ended::Stopped;
+                ended = FinishReason::Stopped;
                 break;
             }
             text.push_str(word);
         }
         let sizes: Vec<[usize; 2]> = sizes.iter().map(|(w, h)| [*w, *h]).collect();
         Ok(Reply {
-            marks: molmoact2::marks::parse(&text, &sizes),
+            marks: molmoact2::grounding::parse(&text, &sizes),
             ids: vec![1; question.split(' ').count()],
             text,
             ended,

@@ -1,6 +1,6 @@
 //! A random policy for the simulated robot that reasons about depth, and files for the command line.
 
-use policy_studio::synthesise::{Plan, Stored, synthesise};
+use molmoact2::synthesize::{StoredType, SynthesisOptions, synthesize};
 use std::path::{Path, PathBuf};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -21,16 +21,16 @@ impl Made {
         std::fs::create_dir_all(&root).unwrap();
         let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let folder = root.join("checkpoint");
-        let plan = Plan {
+        let options = SynthesisOptions {
             folder: folder.clone(),
             config: Some(repository.join("tests/checkpoints/think.json")),
             stats: Some(repository.join("models/nano/molmoact2/norm_stats.json")),
-            stored: Stored::F32,
+            stored: StoredType::F32,
             // Random networks repeat themselves; this one less than others.
             seed: 6,
             shard_bytes: 1 << 30,
         };
-        synthesise(&plan, &|_, _| {}).unwrap();
+        synthesize(&options, &|_, _| {}).unwrap();
         Self { root, folder }
     }
 

@@ -47,7 +47,7 @@ impl From<Action> for Answer {
             n_action_steps: action.rows,
             actions: rows(&action.actions),
             chunk: rows(&action.chunk),
-            chunk_normalised: rows(&action.chunk_normalised),
+            chunk_normalised: rows(&action.chunk_normalized),
             action_tokens: action.action_tokens,
             generated_ids: action.generated_ids,
             depth: action.depth.map(|trace| DepthAnswer {

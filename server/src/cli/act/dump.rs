@@ -53,7 +53,7 @@ fn entries(action: &Action) -> Vec<Entry> {
         floats(
             "chunk_normalised",
             vec![horizon, dims],
-            &action.chunk_normalised,
+            &action.chunk_normalized,
         ),
         floats("actions", vec![action.rows, dims], &action.actions),
     ];

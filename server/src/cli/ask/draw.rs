@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use field_files::write_whole;
-use molmoact2::marks::{Markup, Shapes};
+use molmoact2::grounding::{Markup, Shapes};
 use std::{
     io::{Cursor, Write as _},
     path::Path,
@@ -118,7 +118,7 @@ mod tests {
     fn marks_of_the_image_are_drawn_where_they_are_and_those_of_others_are_not() {
         let sizes = [[100, 80], [100, 80]];
         let text = "<points coords=\"1 1 500 500;2 2 100 100\">a</points><boxes coords=\"1 1 10 10 90 90\">b</boxes>";
-        let marks = molmoact2::marks::parse(text, &sizes);
+        let marks = molmoact2::grounding::parse(text, &sizes);
         let path = std::env::temp_dir().join(format!("marks-{}.png", std::process::id()));
         let grey = RgbImage::new(100, 80, vec![128; 100 * 80 * 3]).unwrap();
         write(&grey, 0, &marks, &path).unwrap();
