@@ -62,7 +62,7 @@ impl Speaker for Parrot {
             marks: molmoact2::grounding::parse(&text, &sizes),
             ids: vec![1; question.split(' ').count()],
             text,
-            ended,
+            finish_reason: ended,
             prompt: String::new(),
             prompt_ids: Vec::new(),
             logits: None,

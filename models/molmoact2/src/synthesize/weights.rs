@@ -98,7 +98,7 @@ fn write_shard(
         let mut buffer = Vec::new();
         for entry in entries {
             let mut values = RandomValues::of(entry, options.seed);
-            values.override_ = DepthEndOverride::of(entry, config);
+            values.depth_end = DepthEndOverride::of(entry, config);
             let mut left = entry.parameters();
             while left > 0 {
                 let count = left.min(PIECE as u64);
@@ -121,7 +121,7 @@ struct RandomValues {
     center: f32,
     half_range: f32,
     /// Values that replace the random ones, if any.
-    override_: Option<DepthEndOverride>,
+    depth_end: Option<DepthEndOverride>,
     /// Number of values generated so far.
     made: usize,
 }
@@ -208,7 +208,7 @@ impl RandomValues {
             state: hash ^ seed.wrapping_mul(0x9e37_79b9_7f4a_7c15),
             center,
             half_range: deviation * 3.0_f32.sqrt(),
-            override_: None,
+            depth_end: None,
             made: 0,
         }
     }
@@ -236,8 +236,8 @@ impl RandomValues {
                 let even = f32::from(u16::from_le_bytes(*bits)) / 32_767.5 - 1.0;
                 let random = self.center + self.half_range * even;
                 let value = self
-                    .override_
-                    .map_or(random, |override_| override_.at(self.made, random));
+                    .depth_end
+                    .map_or(random, |depth_end| depth_end.at(self.made, random));
                 self.made += 1;
                 match stored {
                     StoredType::F32 => into.extend(value.to_le_bytes()),
