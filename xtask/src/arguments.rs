@@ -14,7 +14,7 @@ Commands:
                                    ARGUMENTS are passed to `policy-studio serve`
   build                            build the page and the binary, and print the binary's path
   page [--force]                   build the page into dist/; with --force even when nothing has changed
-  dev                              build the page quickly for working on it, into target/page-dev/
+  dev                              build the page quickly for working on it, and say how to look at it
   lint                             formatting, lints and documentation; warnings fail
   test [PART]                      install what the tests need and run them; PART is lint, rust or browser
 

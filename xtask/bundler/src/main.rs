@@ -38,6 +38,7 @@ fn bind(module: &Path, folder: &Path, name: &str) -> Result<()> {
         .input_path(module)
         .web(true)?
         .typescript(false)
+        .omit_default_module_path(false)
         .out_name(name)
         .generate(folder)
         .with_context(|| format!("cannot bind {module:?}"))
