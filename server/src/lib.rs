@@ -28,27 +28,22 @@
 //! chunk through `sessions` into the mailbox; everything for viewers branches off in `sessions` and never
 //! flows back. Nothing is global, every queue is bounded, no lock is held across an await.
 
-pub mod bench;
-pub mod chunking;
+mod byte_ranges;
 pub mod client;
 pub mod data;
-pub mod episodes;
-pub mod evaluation;
 mod health;
-mod line;
+pub mod images;
+mod inference;
+mod limits;
 mod listener;
-pub mod mailbox;
 mod metrics;
-pub mod npy;
 mod panics;
 mod peer_log;
-pub mod pictures;
-pub mod policies;
+pub mod queues;
 pub mod recordings;
 mod robots;
 mod scene;
 pub mod scorer;
-pub mod scoring;
 mod sessions;
 pub mod signals;
 pub mod sim_robot;
@@ -58,7 +53,7 @@ mod viewers;
 pub mod web;
 mod wire;
 
-pub use sessions::registry::Limits;
+pub use limits::Limits;
 pub use studio::{Config, ServeError, serve};
 
 /// The studio's version, as robots and viewers are told.

@@ -5,16 +5,18 @@
 
 use crate::{
     health::{Health, Rule, Work},
-    line::{Line, Waits},
+    images::view_encoding::for_viewers,
     panics::caught,
-    policies::{
-        actor::ActorError,
-        speaker::{Answering, Speaker},
+    queues::{
+        fifo::{Line, Waits},
+        outbox::{Key, Outbox},
     },
-    robots::views::for_viewers,
-    viewers::outbox::{Key, Outbox},
 };
 use molmoact2::{FinishReason, Reply, grounding};
+use policies::{
+    actor::ActorError,
+    speaker::{Answering, Speaker},
+};
 use protocol::{
     Message, Stage,
     robot::Observation,

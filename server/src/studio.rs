@@ -3,16 +3,18 @@
 use crate::{
     data::{self, events::Events, latches::Latches},
     health::{Health, Part, Rule, Watchdog},
+    inference::thread::Inference,
+    limits::Limits,
     listener,
     metrics::Metrics,
-    policies::{Actor, inference::Inference, speaker::Answering},
     recordings::Recordings,
     scene::Asking,
     scorer::{Scoring, desk::Desk},
-    sessions::{Registry, registry::Limits},
+    sessions::Registry,
     socket::WaitingRoom,
-    web::{self, routes::Studio},
+    web::{self, state::Studio},
 };
+use policies::{Actor, speaker::Answering};
 use std::{future::Future, path::PathBuf, sync::Arc, thread::JoinHandle, time::Duration};
 use tokio::{net::TcpListener, time::MissedTickBehavior};
 use tokio_util::{

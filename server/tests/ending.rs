@@ -2,9 +2,8 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use policy_studio::{
-    Config, Limits, policies::speaker::nobody, recordings::Recordings, scorer, serve, signals,
-};
+use policies::speaker::nobody;
+use server::{Config, Limits, recordings::Recordings, scorer, serve, signals};
 use std::{
     io::{BufRead as _, BufReader},
     process::{Child, Command, ExitStatus, Stdio},

@@ -2,21 +2,21 @@
 //! sockets, real time.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use policy_studio::{
-    Config, Limits,
-    client::ViewerClient,
-    policies::{
-        Actor,
-        hosted::{Hosted, Setup, Source},
-        speaker::nobody,
-    },
-    serve,
-    sim_robot::{self, SimConfig},
+use policies::{
+    Actor,
+    hosted::{Hosted, Setup, Source},
+    speaker::nobody,
 };
 use protocol::{
     Mode, TaskState, ToViewer,
     robot::ResetScene,
     viewer::{Command, ResetRobot, Watch},
+};
+use server::{
+    Config, Limits,
+    client::ViewerClient,
+    serve,
+    sim_robot::{self, SimConfig},
 };
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -84,7 +84,7 @@ async fn the_shipped_policy_does_what_it_is_told() {
     let config = Config {
         policy: Ok(policy),
         speaker: nobody("The nano policy"),
-        scorer: policy_studio::scorer::nobody("The test"),
+        scorer: server::scorer::nobody("The test"),
         recordings: Default::default(),
         data: None,
         limits: Limits::default(),

@@ -2,11 +2,12 @@
 
 use crate::{
     VERSION,
-    mailbox::Mailbox,
+    inference::job::unknown_tag,
+    limits::Limits,
     metrics::Metrics,
     peer_log::PeerLog,
-    policies::inference::unknown_tag,
-    sessions::{Registry, Session, connection::Connection, registry::Limits, session::refusal},
+    queues::mailbox::Mailbox,
+    sessions::{Registry, Session, connection::Connection, session::refusal},
     wire::{self, End, Heard, Read, Reader, Source},
 };
 use axum::extract::ws::Message;
@@ -295,7 +296,7 @@ mod tests {
     use crate::{
         data::{events::Events, latches::Latches},
         health::Health,
-        policies::inference::Inference,
+        inference::thread::Inference,
         scene::Asking,
     };
     use protocol::JointDescription;

@@ -1,9 +1,8 @@
 //! The pictures that a question is about: which, how large, and their pixels when they are needed.
 
-use crate::{
-    pictures::QUESTION_PIXELS,
-    policies::{actor::ActorError, images::image_of},
-};
+use crate::images::view_decoding::image_of;
+use datasets::images::QUESTION_PIXELS;
+use policies::actor::ActorError;
 use protocol::{View, ViewEncoding, robot::Observation};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use vision::RgbImage;

@@ -9,13 +9,13 @@ use super::{
 };
 use crate::{
     health::{Health, Rule, Work},
-    line::{Line, Waits},
     panics::caught,
+    queues::fifo::{Line, Waits},
 };
 use axum::body::Bytes;
 use futures_util::Stream;
 use protocol::score::{ScoreEvent, ScoreOutcome};
-use scoring::ClipJob;
+use score_job::ClipJob;
 use std::{
     convert::Infallible,
     ops::ControlFlow,

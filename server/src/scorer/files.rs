@@ -1,7 +1,7 @@
 //! The files of a scorer, as they are served.
 
 use super::{id::Id, nano};
-use crate::web::ranges::{Content, Representation};
+use crate::byte_ranges::{Content, Representation};
 use layers::{Device, ModelFiles};
 use protocol::score::{ScorerFile, ScorerManifest};
 use qwen3vl::{Inventory, LoadError, LoadOptions, Qwen3Vl};

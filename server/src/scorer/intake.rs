@@ -10,7 +10,7 @@ use protocol::{
     score::{ScoreFrame, ScoreRequest},
     worker::from_untrusted_bytes,
 };
-use scoring::{ClipJob, JobError};
+use score_job::{ClipJob, JobError};
 use std::{fmt::Display, time::Duration};
 use tokio::{
     sync::Semaphore,

@@ -2,7 +2,7 @@
 
 use protocol::score::{ScoreEvent, ScoreOutcome};
 use qwen3vl::Qwen3Vl;
-use scoring::ClipJob;
+use score_job::ClipJob;
 use std::{fmt, ops::ControlFlow, sync::Arc};
 
 /// Someone who can be asked about videos, one at a time, on one thread.

@@ -2,7 +2,7 @@
 
 use crate::{
     metrics::Metrics,
-    viewers::outbox::{Key, Outbox},
+    queues::outbox::{Key, Outbox},
 };
 use bytes::Bytes;
 use protocol::Message;

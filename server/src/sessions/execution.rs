@@ -5,12 +5,12 @@
 //! and sent, the answer travels back) is not known, because the clocks are not compared; one row is allowed for
 //! it ([`WAY_ROWS`]).
 
-use crate::{
+use policies::{
+    Acted,
     chunking::{
         committed::{Committed, Running},
         latency::{Latencies, rows_in},
     },
-    policies::Acted,
 };
 use std::time::{Duration, Instant};
 

@@ -3,12 +3,10 @@
 //! A plain value without clocks, sockets or threads, so that every rule is tested without waiting.
 
 use super::execution::Execution;
-use crate::{
+use crate::inference::job::{Job, unknown_tag};
+use policies::{
+    actor::{Acted, ActorInfo},
     chunking::committed::Committed,
-    policies::{
-        actor::{Acted, ActorInfo},
-        inference::{Job, unknown_tag},
-    },
 };
 use protocol::{
     Mode, TaskState,

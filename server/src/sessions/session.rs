@@ -8,22 +8,25 @@ use super::{
     connection::Connection,
     freshness::Freshness,
     live::Live,
-    registry::Limits,
     units::{self, Contradiction},
 };
+use crate::limits::Limits;
 use crate::{
-    chunking::{Chunking, committed::Committed},
     data::latches::{Change, Latches},
-    metrics::Metrics,
-    policies::{
-        actor::{Acted, ActorError},
-        inference::{Asker, Explained, Inference, Job},
-    },
-    robots::{
+    images::{
         budget::{Budget, ROBOT_BYTES},
         showing::Turns,
     },
-    viewers::outbox::{Key, Outbox},
+    inference::{
+        job::{Asker, Explained, Job},
+        thread::Inference,
+    },
+    metrics::Metrics,
+    queues::outbox::{Key, Outbox},
+};
+use policies::{
+    actor::{Acted, ActorError},
+    chunking::{Chunking, committed::Committed},
 };
 use protocol::{
     ErrorMessage, Message as _, Mode, ToRobot,

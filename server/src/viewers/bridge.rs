@@ -2,9 +2,9 @@
 
 use super::{
     beats::Beats,
-    outbox::{Key, Outbox},
     outgoing::{Outgoing, heartbeat},
 };
+use crate::queues::outbox::{Key, Outbox};
 use crate::{
     VERSION,
     peer_log::{PeerLog, one_line},

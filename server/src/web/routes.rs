@@ -1,13 +1,9 @@
 //! Paths and their handlers.
 
-use super::{episodes, files, guard, scorer};
+use super::{episodes, files, guard, scorer, state::Studio};
 use crate::{
-    policies::TokenizerFiles,
-    recordings::Recordings,
     robots,
-    scorer::desk::Desk,
-    sessions::Registry,
-    socket::{self, Peer, WaitingRoom},
+    socket::{self, Peer},
     viewers,
 };
 use axum::{
@@ -18,23 +14,9 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use policies::TokenizerFiles;
 use protocol::{viewer::PolicyDescription, viewer::RobotList};
 use std::sync::Arc;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
-
-/// What every handler shares.
-#[derive(Debug, Clone)]
-pub(crate) struct Studio {
-    pub(crate) registry: Arc<Registry>,
-    pub(crate) desk: Arc<Desk>,
-    pub(crate) recordings: Arc<Recordings>,
-    /// WebSockets that have not said hello.
-    pub(crate) waiting: Arc<WaitingRoom>,
-    /// Cancelled when the studio stops.
-    pub(crate) stop: CancellationToken,
-    /// Connections that outlive their HTTP request.
-    pub(crate) connections: TaskTracker,
-}
 
 pub(crate) fn router(studio: Studio) -> Router {
     Router::new()

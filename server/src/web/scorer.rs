@@ -1,6 +1,7 @@
 //! The scorer's routes: what it is, its files, and scoring on the studio.
 
-use super::{ranges, routes::Studio};
+use super::state::Studio;
+use crate::byte_ranges;
 use crate::scorer::{
     desk::{Closed, Events},
     intake::{self, Refusal},
@@ -46,7 +47,7 @@ async fn file(
         Err(reason) => return words(StatusCode::NOT_FOUND, reason),
     };
     match scorer.files().find(&name) {
-        Some(file) => ranges::respond(&method, &headers, &file).await,
+        Some(file) => byte_ranges::respond(&method, &headers, &file).await,
         None => words(
             StatusCode::NOT_FOUND,
             "the scorer has no such file; /api/scorer lists those it has",

@@ -3,8 +3,8 @@
 use super::bench::*;
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
-use policy_studio::Limits;
 use protocol::{FrameError, ToRobot, robot::Observation};
+use server::Limits;
 use std::time::{Duration, Instant};
 use tokio_tungstenite::tungstenite::Message;
 

@@ -2,23 +2,23 @@
 
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
-use policy_studio::{
-    Config, Limits,
+use policies::{
+    ActRequest, Acted, Actor, ActorError, ActorInfo, TagInfo,
     chunking::Chunking,
-    client::ViewerClient,
-    policies::{
-        ActRequest, Acted, Actor, ActorError, ActorInfo, TagInfo,
-        speaker::{Answering, nobody},
-    },
-    recordings::Recordings,
-    scorer::{self, Scoring},
-    serve,
+    speaker::{Answering, nobody},
 };
 use protocol::{
     CameraDescription, FromRobot, JointDescription, Mode, Stage, TaskState, ToRobot, ToViewer,
     View, ViewEncoding,
     robot::{ActionChunk, Observation, RobotHello, RobotReport},
     viewer::{ActionDimension, Command, RobotStatus, Watch},
+};
+use server::{
+    Config, Limits,
+    client::ViewerClient,
+    recordings::Recordings,
+    scorer::{self, Scoring},
+    serve,
 };
 use std::time::Duration;
 use tokio::{

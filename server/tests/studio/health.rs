@@ -2,15 +2,14 @@
 
 use super::bench::*;
 use molmoact2::{Reply, TextCallback};
-use policy_studio::{
-    Limits,
-    chunking::Chunking,
-    policies::{ActRequest, Acted, Actor, ActorError, ActorInfo, speaker::Speaker},
+use policies::{
+    ActRequest, Acted, Actor, ActorError, ActorInfo, chunking::Chunking, speaker::Speaker,
 };
 use protocol::{
     ToViewer,
     scene::{AnswerState, Ask},
 };
+use server::Limits;
 use std::{
     sync::{
         Arc,

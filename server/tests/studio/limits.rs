@@ -3,11 +3,11 @@
 use super::bench::*;
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
-use policy_studio::Limits;
 use protocol::{
     CameraDescription, ErrorMessage, FromRobot, JointDescription, Message as _, TaskState, ToRobot,
     ToViewer, robot::RobotHello, robot::RobotReport, viewer::StopRobot,
 };
+use server::Limits;
 use std::time::{Duration, Instant};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},

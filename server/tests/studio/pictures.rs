@@ -5,16 +5,13 @@ use super::{
     flood::{Flood, framed},
 };
 use jpeg_encoder::{ColorType, Encoder};
-use policy_studio::{
-    Limits,
-    client::ViewerClient,
-    policies::{ActorError, speaker::Speaker},
-};
+use policies::{ActorError, speaker::Speaker};
 use protocol::{
     ErrorMessage, TaskState, ToRobot, ToViewer, View, ViewEncoding,
     robot::Observation,
     scene::{AnswerState, Ask},
 };
+use server::{Limits, client::ViewerClient};
 use std::{
     sync::Arc,
     time::{Duration, Instant},

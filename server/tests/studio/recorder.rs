@@ -2,9 +2,7 @@
 
 use super::bench::TAG;
 use molmoact2::Continuation;
-use policy_studio::policies::{
-    ActRequest, Acted, Actor, ActorError, ActorInfo, News, TagInfo, Told,
-};
+use policies::{ActRequest, Acted, Actor, ActorError, ActorInfo, News, TagInfo, Told};
 use protocol::{Mode, viewer::ActionDimension};
 use std::{
     sync::{

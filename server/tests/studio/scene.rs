@@ -4,18 +4,15 @@ mod limits;
 
 use super::bench::*;
 use molmoact2::{Files, FinishReason, Reply, TextCallback, Vlm};
-use policy_studio::{
-    Limits,
-    client::ViewerClient,
-    policies::{
-        ActorError,
-        speaker::{Model, Speaker},
-    },
+use policies::{
+    ActorError,
+    speaker::{Model, Speaker},
 };
 use protocol::{
     ToViewer, ViewEncoding,
     scene::{Answer, AnswerState, Ask, MarkShape, SceneAsked, StopAnswer},
 };
+use server::{Limits, client::ViewerClient};
 use std::{
     sync::{Arc, Mutex},
     time::{Duration, Instant},

@@ -1,11 +1,11 @@
 //! The scorer's files, as a page fetches them.
 
 use super::{bench::*, http::head};
-use policy_studio::{
+use protocol::score::ScorerManifest;
+use server::{
     Limits,
     scorer::{Scorer, ScorerFiles},
 };
-use protocol::score::ScorerManifest;
 use std::{
     fs,
     path::{Path, PathBuf},

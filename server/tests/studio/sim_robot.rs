@@ -1,15 +1,15 @@
 //! The built-in robot against a real studio.
 
 use super::bench::*;
-use policy_studio::{
-    Limits,
-    policies::{ActRequest, Acted, Actor, ActorError, ActorInfo, TagInfo},
-    sim_robot::{self, SimConfig, TAG as SIM_TAG},
-};
+use policies::{ActRequest, Acted, Actor, ActorError, ActorInfo, TagInfo};
 use protocol::{
     Mode, TaskState, ToViewer, ViewEncoding,
     robot::ResetScene,
     viewer::{ActionDimension, ReleaseRobot, ResetRobot, StopRobot},
+};
+use server::{
+    Limits,
+    sim_robot::{self, SimConfig, TAG as SIM_TAG},
 };
 use sim::{Expert, Task, World};
 use std::{collections::BTreeSet, time::Duration};
@@ -206,7 +206,7 @@ async fn stop_halts_it_and_it_stays_halted_until_released() {
     };
     viewer.send(&stop.into()).await.unwrap();
     wait_status(&mut viewer, |status| status.stopped).await;
-    let state = async |viewer: &mut policy_studio::client::ViewerClient| {
+    let state = async |viewer: &mut server::client::ViewerClient| {
         let wanted = |message| match message {
             ToViewer::State(state) => Some(state),
             _ => None,
@@ -309,20 +309,20 @@ async fn it_dials_again_when_the_studio_was_away() {
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }
     };
-    let config = policy_studio::Config {
+    let config = server::Config {
         policy: Err("none".to_owned()),
-        speaker: policy_studio::policies::speaker::nobody("The test"),
-        scorer: policy_studio::scorer::nobody("The test"),
+        speaker: policies::speaker::nobody("The test"),
+        scorer: server::scorer::nobody("The test"),
         recordings: Default::default(),
         data: None,
         limits: Limits::default(),
     };
-    let second = tokio::spawn(policy_studio::serve(
+    let second = tokio::spawn(server::serve(
         listener,
         config,
         stop.clone().cancelled_owned(),
     ));
-    let mut viewer = policy_studio::client::ViewerClient::connect(&address, "test")
+    let mut viewer = server::client::ViewerClient::connect(&address, "test")
         .await
         .unwrap();
     viewer

@@ -2,12 +2,13 @@
 
 use super::bench::*;
 use futures_util::StreamExt as _;
-use policy_studio::{Config, Limits, client::ViewerClient, policies::speaker::nobody, scorer};
+use policies::speaker::nobody;
 use protocol::{
     FromViewer, Mode, ToRobot, ToViewer,
     robot::{ResetScene, RobotHello},
     viewer::{Command, Heartbeat, ReleaseRobot, ResetRobot, StopAccepted, StopAll, StopRobot},
 };
+use server::{Config, Limits, client::ViewerClient, scorer};
 use std::{path::PathBuf, time::Duration};
 use tokio_tungstenite::tungstenite::Message;
 

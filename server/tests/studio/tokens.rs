@@ -1,14 +1,12 @@
 //! Action tokens reach viewers while the policy still writes them.
 
 use super::bench::*;
-use policy_studio::{
-    Limits,
-    policies::{ActRequest, Acted, Actor, ActorError, ActorInfo, Written},
-};
+use policies::{ActRequest, Acted, Actor, ActorError, ActorInfo, Written};
 use protocol::{
     Mode, ToViewer,
     viewer::{Command, TokensOrigin, TokensSoFar, Trace},
 };
+use server::Limits;
 use std::time::{Duration, Instant};
 
 /// Writes the tokens 0, 1, 2, … with a pause after each: `go 5` pauses for 5 ms.
@@ -64,7 +62,7 @@ async fn studio(tokens: u32) -> TestStudio {
     TestStudio::with(Ok(Box::new(Writer::new(tokens))), Limits::default()).await
 }
 
-async fn write(viewer: &mut policy_studio::client::ViewerClient, text: &str) {
+async fn write(viewer: &mut server::client::ViewerClient, text: &str) {
     let command = Command {
         robot_id: "arm".to_owned(),
         text: text.to_owned(),
@@ -76,7 +74,7 @@ async fn write(viewer: &mut policy_studio::client::ViewerClient, text: &str) {
 
 /// What was told of the decision about `sequence`, up to its trace.
 async fn told(
-    viewer: &mut policy_studio::client::ViewerClient,
+    viewer: &mut server::client::ViewerClient,
     sequence: u64,
 ) -> (Vec<(Instant, TokensSoFar)>, Trace) {
     let mut so_far = Vec::new();

@@ -12,7 +12,7 @@ use std::task::{Poll, Waker};
 
 use protocol::score::{ScoreEvent, ScoreFrame, ScoreOutcome, ScoreRequest};
 use protocol::worker::FromWorker;
-use scoring::{ClipJob, JobError, Next, watch};
+use score_job::{ClipJob, JobError, Next, watch};
 use wasm_bindgen_futures::spawn_local;
 
 use super::SharedSession;

@@ -2,13 +2,13 @@
 
 use super::{Session, lock};
 use crate::{
-    robots::{
+    images::view_encoding::for_viewers,
+    images::{
         budget::{Lease, ROBOT_BYTES},
         showing::Turn,
-        views::for_viewers,
     },
+    queues::outbox::Key,
     sessions::{freshness::Freshness, live::NoJob},
-    viewers::outbox::Key,
 };
 use protocol::{robot::Observation, viewer::ViewFrame};
 use std::{

@@ -5,15 +5,15 @@ use super::super::{
     http::{HttpAnswer, head},
     scorer_files::golden,
 };
-use policy_studio::{
-    Limits,
-    scorer::{Judge, Scorer, ScorerFiles},
-};
 use protocol::{
     score::{ScoreEvent, ScoreFrame, ScoreOutcome, ScoreReport, ScoreRequest},
     worker::to_bytes,
 };
-use scoring::ClipJob;
+use score_job::ClipJob;
+use server::{
+    Limits,
+    scorer::{Judge, Scorer, ScorerFiles},
+};
 use std::{
     ops::ControlFlow,
     sync::{
