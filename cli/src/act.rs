@@ -15,7 +15,7 @@ use datasets::{images, npy};
 use depth_image::Painter;
 use field_files::Limit;
 use molmoact2::{ActOptions, Decoding, Depth, DepthCache, Mode, Observation};
-use policies::{Actor, DepthInfo, TagInfo, hosted::Hosted};
+use policies::{DepthInfo, Policy, TagInfo, molmoact2_policy::MolmoAct2Policy};
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
@@ -113,7 +113,7 @@ impl Act {
         self.decoder.put_into(&mut setup);
         setup.fast_of_nano = self.mode == ModeArgument::Discrete;
         let hosted = self.policy.load_as(&setup, &chosen)?;
-        if hosted.tokenizer_is_the_nanos() {
+        if hosted.uses_nano_tokenizer() {
             eprintln!(
                 "warning: there is neither openfast/ in the policy's folder nor MolmoAct2-FAST-Tokenizer/ beside it; its \
                  tokens are read with the nano policy's tokenizer, which is right only if it was trained with that. Give \
@@ -192,7 +192,12 @@ impl Act {
     }
 
     /// Noise of the right number of values may still lie the wrong way round.
-    fn check_noise(&self, noise: &npy::Array, tag: &str, hosted: &Hosted) -> anyhow::Result<()> {
+    fn check_noise(
+        &self,
+        noise: &npy::Array,
+        tag: &str,
+        hosted: &MolmoAct2Policy,
+    ) -> anyhow::Result<()> {
         if self.mode == ModeArgument::Discrete {
             eprintln!("warning: --noise is for the continuous mode; the discrete one takes none");
             return Ok(());

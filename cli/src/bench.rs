@@ -15,12 +15,12 @@ use crate::measure::{
 use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 use openfast::Shape;
-use policies::{Actor, chunking::Chunking};
+use policies::{Policy, chunking::Chunking};
 use protocol::Mode;
 use serde::Serialize;
 use server::{
+    http::{PageInfo, page_info},
     sim_robot::TAG,
-    web::{PageInfo, page_info},
 };
 use std::{collections::BTreeMap, fmt, process::ExitCode, time::Duration};
 
@@ -167,7 +167,7 @@ impl Bench {
                     let spinner = ProgressBar::new_spinner()
                         .with_message(format!("a studio in {} mode", name(mode)));
                     spinner.enable_steady_tick(Duration::from_millis(200));
-                    let actor: Box<dyn Actor> = Box::new(self.policy.load(&chosen)?);
+                    let actor: Box<dyn Policy> = Box::new(self.policy.load(&chosen)?);
                     let times = runtime()?.block_on(live::measure(actor, plan))?;
                     spinner.finish_and_clear();
                     measured.live.insert(name(mode).to_owned(), times);

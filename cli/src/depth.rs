@@ -1,7 +1,7 @@
 //! Options about depth, shared by the subcommands.
 
 use clap::{Args, ValueEnum};
-use policies::hosted::Setup;
+use policies::molmoact2_policy::PolicyOptions;
 use protocol::depth::DepthMode;
 use std::path::PathBuf;
 
@@ -37,7 +37,7 @@ pub(super) struct DecoderArgument {
 }
 
 impl DecoderArgument {
-    pub(super) fn put_into(&self, setup: &mut Setup) {
+    pub(super) fn put_into(&self, setup: &mut PolicyOptions) {
         setup.depth_decoder.clone_from(&self.depth_decoder);
     }
 }

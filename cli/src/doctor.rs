@@ -9,12 +9,12 @@ use super::{
 use clap::Args;
 use layers::{Check, SelfTestReport};
 use policies::{
-    Actor,
+    Policy,
     device::{Refused, Wanted},
 };
 use protocol::Mode;
 use serde::Serialize;
-use server::web::{PageInfo, page_info};
+use server::http::{PageInfo, page_info};
 use std::{fmt, net::TcpListener, process::ExitCode};
 use videos::VideoFinding;
 

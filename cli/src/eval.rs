@@ -6,7 +6,7 @@ use super::policy::PolicyArguments;
 use clap::{Args, ValueEnum};
 use evaluation::success::{FIRST_UNSEEN_SEED, ModeName, Plan, evaluate};
 use indicatif::{ProgressBar, ProgressStyle};
-use policies::{Actor, ActorInfo, chunking::Chunking};
+use policies::{Policy, PolicyInfo, chunking::Chunking};
 use protocol::Mode;
 use server::sim_robot;
 use sim::{CONTROL_RATE_HZ, TaskFamily};
@@ -110,7 +110,7 @@ impl Eval {
         }
         let chosen = self.policy.device()?;
         eprintln!("device: {}", chosen.words());
-        let mut actors: Vec<Box<dyn Actor>> = Vec::new();
+        let mut actors: Vec<Box<dyn Policy>> = Vec::new();
         for _ in 0..self.jobs() {
             actors.push(Box::new(self.policy.load(&chosen)?));
         }
@@ -131,7 +131,7 @@ impl Eval {
         )
     }
 
-    fn plan(&self, info: Option<&ActorInfo>) -> Plan {
+    fn plan(&self, info: Option<&PolicyInfo>) -> Plan {
         let has = |mode| info.is_some_and(|info| info.modes.contains(&mode));
         let modes = match self.mode {
             Modes::Continuous => vec![ModeName::Continuous],

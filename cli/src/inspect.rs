@@ -7,7 +7,7 @@ use molmoact2::{
     inspect::{Inspection, Memory, TagInspection, inspect},
     tensors::Part,
 };
-use policies::hosted::advice;
+use policies::molmoact2_policy::advice;
 use serde::Serialize;
 use std::{fmt, path::PathBuf, process::ExitCode};
 

@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use molmoact2::{Files, LoadOptions, Precision, Vlm};
 use policies::{
     device::{self, Chosen, Wanted},
-    hosted::{Hosted, Setup, Source, advice},
+    molmoact2_policy::{MolmoAct2Policy, PolicyOptions, Source, advice},
     probe::{Gpu, TIME_LIMIT},
 };
 use std::{
@@ -81,13 +81,13 @@ impl PolicyArguments {
         self.policy.clone().map_or(Source::Nano, Source::Folder)
     }
 
-    pub(super) fn setup(&self) -> Setup {
-        Setup {
+    pub(super) fn setup(&self) -> PolicyOptions {
+        PolicyOptions {
             base: self.base.clone(),
             fast: self.fast.clone(),
             calibration: self.calibration.clone(),
             precision: self.dtype,
-            ..Setup::default()
+            ..PolicyOptions::default()
         }
     }
 
@@ -100,7 +100,7 @@ impl PolicyArguments {
         Ok(chosen)
     }
 
-    pub(super) fn load(&self, chosen: &Chosen) -> anyhow::Result<Hosted> {
+    pub(super) fn load(&self, chosen: &Chosen) -> anyhow::Result<MolmoAct2Policy> {
         self.load_as(&self.setup(), chosen)
     }
 
@@ -155,10 +155,14 @@ impl PolicyArguments {
         })
     }
 
-    pub(super) fn load_as(&self, setup: &Setup, chosen: &Chosen) -> anyhow::Result<Hosted> {
+    pub(super) fn load_as(
+        &self,
+        setup: &PolicyOptions,
+        chosen: &Chosen,
+    ) -> anyhow::Result<MolmoAct2Policy> {
         let bar = LoadingBar::default();
         let tell = |read, total| bar.tell(read, total);
-        Ok(Hosted::load_telling(
+        Ok(MolmoAct2Policy::load_with_progress(
             &self.source(),
             setup,
             &chosen.device,

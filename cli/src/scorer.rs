@@ -6,7 +6,7 @@ use clap::Args;
 use layers::Precision;
 use policies::device::{Chosen, Wanted};
 use qwen3vl::LoadOptions;
-use server::scorer::{Judge, Model, Scorer, ScorerError, ScorerFiles, Scoring};
+use server::scorer_service::{Model, Scorer, ScorerError, ScorerFiles, Scoring, ScoringBackend};
 use std::{path::PathBuf, sync::Arc};
 
 #[derive(Debug, Clone, Args)]
@@ -82,7 +82,7 @@ impl ScorerArguments {
         match self.load(&files, &chosen) {
             Ok(model) => {
                 say(&format!("scoring: in pages and on {device}"));
-                let judge: Arc<dyn Judge> = Arc::new(Model {
+                let judge: Arc<dyn ScoringBackend> = Arc::new(Model {
                     name: files.manifest().name.clone(),
                     device,
                     model: Arc::new(model),

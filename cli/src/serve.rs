@@ -10,15 +10,15 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use molmoact2::VlmInfo;
 use policies::{
-    Actor, ActorInfo,
+    Policy, PolicyInfo,
     chunking::Chunking,
     device::Chosen,
-    speaker::{Answering, Model, Speaker, nobody},
+    question_answerer::{Answering, Model, QuestionAnswerer, nobody},
 };
 use server::{
     Config, Limits,
     recordings::Recordings,
-    scorer::Scoring,
+    scorer_service::Scoring,
     serve, signals,
     sim_robot::{self, SimConfig},
 };
@@ -37,7 +37,7 @@ use tokio_util::sync::CancellationToken;
 const ROBOTS: Duration = Duration::from_millis(500);
 
 /// The policy, or why there is none.
-type Acting = Result<Box<dyn Actor>, String>;
+type Acting = Result<Box<dyn Policy>, String>;
 
 /// Start the studio: the policy, the scorer, the page, the endpoints for robots, and a simulated robot.
 #[derive(Debug, Args)]
@@ -137,7 +137,7 @@ impl Serve {
         }
         // Nobody may be reading; that must not end the studio.
         writeln!(std::io::stdout(), "Policy Studio is at {url}").ok();
-        if !server::web::page_info().built {
+        if !server::http::page_info().built {
             eprintln!(
                 "the page is not built into this binary; run `cargo xtask build` in the repository"
             );
@@ -243,7 +243,7 @@ impl Serve {
         Ok((policy, asked.map_or(own, Ok)))
     }
 
-    fn speaker(&self, folder: &Path, chosen: &Chosen) -> anyhow::Result<Arc<dyn Speaker>> {
+    fn speaker(&self, folder: &Path, chosen: &Chosen) -> anyhow::Result<Arc<dyn QuestionAnswerer>> {
         let vlm = self.policy.load_vlm(folder, chosen)?;
         if let Some(why) = vlm.answering_fault() {
             bail!("{} cannot be asked: {why}", folder.display());
@@ -270,7 +270,7 @@ impl Serve {
         self.decoder.put_into(&mut setup);
         match self.policy.load_as(&setup, chosen) {
             Ok(hosted) => {
-                let ActorInfo {
+                let PolicyInfo {
                     name,
                     parameters,
                     depth,

@@ -5,8 +5,8 @@
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use protocol::{
-    ErrorMessage, FromRobot, FromViewer,
-    robot::{CameraDescription, JointDescription, RobotHello},
+    CameraDescription, ErrorMessage, FromRobot, FromViewer, JointDescription,
+    robot::RobotHello,
     scene::Ask,
     viewer::{StopRobot, ViewerHello, Watch},
 };

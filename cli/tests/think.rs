@@ -9,10 +9,10 @@ mod think {
 
 use depth_decoder::DepthDecoder;
 use policies::{
-    ActRequest, Actor,
+    ActRequest, Policy,
     chunking::Chunking,
-    hosted::{Hosted, Setup, Source},
-    speaker::nobody,
+    molmoact2_policy::{MolmoAct2Policy, PolicyOptions, Source},
+    question_answerer::nobody,
 };
 use protocol::{
     Mode, ToViewer, ViewEncoding,
@@ -39,21 +39,21 @@ use tokio_util::sync::CancellationToken;
 const SOON: Duration = Duration::from_secs(30);
 const TAG: &str = "policy_studio_sim";
 
-fn hosted(made: &Made, setup: &Setup) -> Hosted {
+fn hosted(made: &Made, setup: &PolicyOptions) -> MolmoAct2Policy {
     let source = Source::Folder(made.folder.clone());
-    Hosted::load(&source, setup, &layers::device::cpu(), "cpu").unwrap()
+    MolmoAct2Policy::load(&source, setup, &layers::device::cpu(), "cpu").unwrap()
 }
 
 /// The traces up to the first one whose map was partly replayed, and what the policy was asked.
 async fn watched(made: &Made) -> (Vec<Trace>, Vec<Call>, Vec<u8>) {
-    let (recorder, calls) = Recorder::new(hosted(made, &Setup::default()));
+    let (recorder, calls) = Recorder::new(hosted(made, &PolicyOptions::default()));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let stop = CancellationToken::new();
     let config = Config {
         policy: Ok(Box::new(recorder)),
         speaker: nobody("test"),
-        scorer: server::scorer::nobody("The test"),
+        scorer: server::scorer_service::nobody("The test"),
         recordings: Default::default(),
         data: None,
         // A busy machine may take long over a depth map.
@@ -256,9 +256,9 @@ fn what_serve_is_told_about_depth_is_what_it_does() {
     let made = Made::new("modes");
     let image = made::picture();
     let acted = |mode: DepthMode| {
-        let setup = Setup {
+        let setup = PolicyOptions {
             depth: Some(mode),
-            ..Setup::default()
+            ..PolicyOptions::default()
         };
         let mut hosted = hosted(&made, &setup);
         assert_eq!(hosted.info().describe().depth.unwrap().mode, mode);
@@ -297,14 +297,14 @@ fn what_serve_is_told_about_depth_is_what_it_does() {
 fn what_cannot_be_done_about_depth_is_refused_in_words() {
     let made = Made::new("refused");
     let goldens = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/goldens");
-    let refused = |source: &Source, setup: &Setup| {
-        let loaded = Hosted::load(source, setup, &layers::device::cpu(), "cpu");
+    let refused = |source: &Source, setup: &PolicyOptions| {
+        let loaded = MolmoAct2Policy::load(source, setup, &layers::device::cpu(), "cpu");
         loaded.unwrap_err().to_string()
     };
     let think = Source::Folder(made.folder.clone());
-    let with_decoder = |file: &Path| Setup {
+    let with_decoder = |file: &Path| PolicyOptions {
         depth_decoder: Some(file.to_owned()),
-        ..Setup::default()
+        ..PolicyOptions::default()
     };
     let words = refused(
         &think,
@@ -322,9 +322,9 @@ fn what_cannot_be_done_about_depth_is_refused_in_words() {
     let words = refused(&think, &with_decoder(&made.folder.join("tokenizer.json")));
     assert!(words.contains("tokenizer.json"), "{words}");
     let plain = Source::Folder(goldens.join("molmoact2/one_camera/checkpoint"));
-    let full = Setup {
+    let full = PolicyOptions {
         depth: Some(DepthMode::Full),
-        ..Setup::default()
+        ..PolicyOptions::default()
     };
     let words = refused(&plain, &full);
     assert!(words.contains("enable_depth_reasoning"), "{words}");

@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use evaluation::success::{EvaluationError, FIRST_UNSEEN_SEED, ModeName, Plan, evaluate};
-use policies::{ActRequest, Acted, Actor, ActorError, ActorInfo, TagInfo, chunking::Chunking};
+use policies::{
+    ActRequest, Policy, PolicyError, PolicyInfo, PolicyOutput, TagInfo, chunking::Chunking,
+};
 use protocol::{Mode, viewer::ActionDimension};
 use sim::{Expert, JointVector, Task, TaskFamily, World};
 use std::time::Duration;
@@ -14,7 +16,7 @@ const N_ACTION_STEPS: usize = 8;
 /// Rebuilds the episode's world from its seed (the upper bits of the noise seed), replays its own actions in it, and asks the scripted expert.
 /// It sees neither the score nor the scene's own task: only the sentence that it is told.
 struct Oracle {
-    info: ActorInfo,
+    info: PolicyInfo,
     world: World,
     task: Option<(u64, String, Task)>,
     last_rows: Vec<JointVector>,
@@ -30,7 +32,7 @@ impl Oracle {
             normalised: true,
         });
         Self {
-            info: ActorInfo {
+            info: PolicyInfo {
                 name: "oracle".to_owned(),
                 parameters: 0,
                 device: "none".to_owned(),
@@ -77,16 +79,16 @@ impl Oracle {
     }
 }
 
-impl Actor for Oracle {
-    fn info(&self) -> &ActorInfo {
+impl Policy for Oracle {
+    fn info(&self) -> &PolicyInfo {
         &self.info
     }
 
-    fn act(&mut self, request: &ActRequest<'_>) -> Result<Acted, ActorError> {
+    fn act(&mut self, request: &ActRequest<'_>) -> Result<PolicyOutput, PolicyError> {
         let task = self.follow(request);
         let rows = Expert::new().chunk(&self.world, &task, HORIZON);
         self.last_rows = rows.iter().take(N_ACTION_STEPS).copied().collect();
-        Ok(Acted {
+        Ok(PolicyOutput {
             rows: rows.len(),
             dims: sim::DOF,
             actions: rows.iter().flatten().copied().collect(),
@@ -116,9 +118,9 @@ fn plan(episodes: u64) -> Plan {
     }
 }
 
-fn oracles(n: usize) -> Vec<Box<dyn Actor>> {
+fn oracles(n: usize) -> Vec<Box<dyn Policy>> {
     (0..n)
-        .map(|_| Box::new(Oracle::new()) as Box<dyn Actor>)
+        .map(|_| Box::new(Oracle::new()) as Box<dyn Policy>)
         .collect()
 }
 

@@ -1,14 +1,14 @@
 //! Whose action tokenizer a policy is given: the one that was named, its own, or the nano's.
 
 use super::{
-    hosted::{LoadError, Setup},
+    molmoact2_policy::{LoadError, PolicyOptions},
     nano,
 };
 use molmoact2::Files;
 use openfast::FastTokenizer;
 
 /// The files with the action tokenizer that was asked for, and whether it is the nano's for want of another.
-pub(super) fn put_into(files: Files, setup: &Setup) -> Result<(Files, bool), LoadError> {
+pub(super) fn put_into(files: Files, setup: &PolicyOptions) -> Result<(Files, bool), LoadError> {
     if let Some(folder) = &setup.fast {
         let (tokenizer, config) =
             FastTokenizer::files(folder).map_err(|error| LoadError::Tokenizer {

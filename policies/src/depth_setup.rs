@@ -1,6 +1,6 @@
 //! How a policy shall reason about depth, and the decoder that draws what it writes.
 
-use super::{actor::DepthInfo, hosted::Setup};
+use super::{molmoact2_policy::PolicyOptions, policy::DepthInfo};
 use depth_decoder::{DepthDecoder, DepthDecoderError, FILE_NAME};
 use field_files::{Foreign, Limit};
 use molmoact2::PolicyInfo;
@@ -45,7 +45,7 @@ pub enum DepthError {
 /// What is known of a policy's depth: what `setup` asks for, and the decoder that it names or that lies in `folder`.
 pub(super) fn depth_info(
     policy: &PolicyInfo,
-    setup: &Setup,
+    setup: &PolicyOptions,
     folder: Option<&Path>,
 ) -> Result<Option<DepthInfo>, DepthError> {
     let Some(cells) = policy.depth_cells else {

@@ -3,9 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use policies::{
-    Actor,
-    hosted::{Hosted, Setup, Source},
-    speaker::nobody,
+    Policy,
+    molmoact2_policy::{MolmoAct2Policy, PolicyOptions, Source},
+    question_answerer::nobody,
 };
 use protocol::{
     Mode, TaskState, ToViewer,
@@ -76,15 +76,16 @@ async fn succeeds(viewer: &mut ViewerClient, sentence: &str) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_shipped_policy_does_what_it_is_told() {
     let device = layers::device::cpu();
-    let policy: Box<dyn Actor> =
-        Box::new(Hosted::load(&Source::Nano, &Setup::default(), &device, "cpu").unwrap());
+    let policy: Box<dyn Policy> = Box::new(
+        MolmoAct2Policy::load(&Source::Nano, &PolicyOptions::default(), &device, "cpu").unwrap(),
+    );
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let stop = CancellationToken::new();
     let config = Config {
         policy: Ok(policy),
         speaker: nobody("The nano policy"),
-        scorer: server::scorer::nobody("The test"),
+        scorer: server::scorer_service::nobody("The test"),
         recordings: Default::default(),
         data: None,
         limits: Limits::default(),

@@ -3,7 +3,7 @@
 use crate::measure::policy::{self, InferencePlan, InferenceTimes};
 use anyhow::{Context as _, bail};
 use indicatif::{ProgressBar, ProgressStyle};
-use policies::{Actor, hosted::Hosted};
+use policies::{Policy, molmoact2_policy::MolmoAct2Policy};
 use protocol::depth::DepthMode;
 use server::sim_robot::TAG;
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ const THOUGHTS: [Thought; 3] = [
 ];
 
 /// The tag that was named, the built-in robot's, or the first there is.
-pub(super) fn tag(hosted: &Hosted, named: Option<&str>) -> anyhow::Result<String> {
+pub(super) fn tag(hosted: &MolmoAct2Policy, named: Option<&str>) -> anyhow::Result<String> {
     let info = hosted.info();
     let wanted = named.unwrap_or(TAG);
     if info.tag(wanted).is_some() {
@@ -38,7 +38,7 @@ pub(super) fn tag(hosted: &Hosted, named: Option<&str>) -> anyhow::Result<String
 
 /// Times by mode and depth.
 pub(super) fn measure(
-    hosted: &mut Hosted,
+    hosted: &mut MolmoAct2Policy,
     tag: &str,
     repeats: usize,
     batches: &[usize],
@@ -78,7 +78,7 @@ pub(super) fn measure(
 }
 
 fn one(
-    hosted: &mut Hosted,
+    hosted: &mut MolmoAct2Policy,
     plan: &InferencePlan<'_>,
     name: &str,
 ) -> anyhow::Result<InferenceTimes> {

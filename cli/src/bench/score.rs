@@ -4,7 +4,7 @@ use crate::measure::score::{self, ScorePlan, ScoreTimes};
 use clap::Args;
 use indicatif::ProgressBar;
 use layers::{Device, Precision};
-use server::scorer::ScorerFiles;
+use server::scorer_service::ScorerFiles;
 use std::{fmt, path::PathBuf, time::Duration};
 
 #[derive(Debug, Args)]

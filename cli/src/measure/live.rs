@@ -1,7 +1,7 @@
 //! A whole studio over the loopback: one simulated robot, one viewer, measured from the viewer's side.
 
 use super::stats::{Millis, millis};
-use policies::{Actor, chunking::Chunking};
+use policies::{Policy, chunking::Chunking};
 use protocol::{
     Mode, ToViewer,
     robot::ResetScene,
@@ -86,14 +86,17 @@ pub(crate) enum LiveError {
 ///
 /// # Errors
 /// [`LiveError`] when a part fails or nothing happens within 20 s.
-pub(crate) async fn measure(actor: Box<dyn Actor>, plan: LivePlan) -> Result<LiveTimes, LiveError> {
+pub(crate) async fn measure(
+    actor: Box<dyn Policy>,
+    plan: LivePlan,
+) -> Result<LiveTimes, LiveError> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?.to_string();
     let stop = CancellationToken::new();
     let config = Config {
         policy: Ok(actor),
-        speaker: policies::speaker::nobody("A measurement"),
-        scorer: server::scorer::nobody("A measurement"),
+        speaker: policies::question_answerer::nobody("A measurement"),
+        scorer: server::scorer_service::nobody("A measurement"),
         recordings: Default::default(),
         data: None,
         limits: Limits {

@@ -1,7 +1,7 @@
 //! Inference times per stage, of any policy: on pictures of the simulated robot, whatever its cameras are called.
 
 use super::stats::{Millis, millis};
-use policies::{ActRequest, Actor, ActorError, ActorInfo, News};
+use policies::{ActRequest, Policy, PolicyError, PolicyEvent, PolicyInfo};
 use protocol::Mode;
 use serde::Serialize;
 use sim::{Camera, Task, TaskFamily, World};
@@ -56,10 +56,10 @@ struct Scene {
 
 impl Scene {
     /// A state that the simulator does not have is all zeros, and a camera that it does not have is one that it has.
-    fn of(info: &ActorInfo, tag: &str) -> Result<Self, ActorError> {
+    fn of(info: &PolicyInfo, tag: &str) -> Result<Self, PolicyError> {
         let tag = info
             .tag(tag)
-            .ok_or_else(|| ActorError::new(format!("the policy has no norm tag {tag:?}")))?;
+            .ok_or_else(|| PolicyError::new(format!("the policy has no norm tag {tag:?}")))?;
         let world = World::new(1);
         let any = Camera::ALL.into_iter().cycle();
         // A robot whose statistics name no cameras takes any number of pictures.
@@ -76,7 +76,7 @@ impl Scene {
                 let named = Camera::ALL.into_iter().find(|camera| camera.name() == name);
                 let picture = sim::render(&world, named.unwrap_or(any));
                 RgbImage::new(picture.width, picture.height, picture.rgb)
-                    .map_err(|error| ActorError::new(error.to_string()))
+                    .map_err(|error| PolicyError::new(error.to_string()))
             })
             .collect::<Result<Vec<_>, _>>()?;
         let state = Some(world.state()).filter(|state| state.len() == tag.state_dim);
@@ -110,10 +110,10 @@ impl Scene {
 /// # Errors
 /// Whatever the policy fails with.
 pub(crate) fn measure(
-    actor: &mut dyn Actor,
+    actor: &mut dyn Policy,
     plan: &InferencePlan<'_>,
     done: &dyn Fn(),
-) -> Result<InferenceTimes, ActorError> {
+) -> Result<InferenceTimes, PolicyError> {
     let scene = Scene::of(actor.info(), plan.tag)?;
     let mut times = InferenceTimes {
         tag: plan.tag.to_owned(),
@@ -163,7 +163,7 @@ pub(crate) fn measure(
             let mut failed = None;
             let started = Instant::now();
             actor.act_batch(&requests, &mut |_, news| {
-                if let News::Done(Err(error)) = news {
+                if let PolicyEvent::Done(Err(error)) = news {
                     failed = Some(error);
                 }
             });

@@ -2,7 +2,8 @@
 
 use super::{live::LiveError, stats::Millis};
 use policies::{
-    ActRequest, Acted, Actor, ActorError, ActorInfo, Told, Written, chunking::Chunking,
+    ActRequest, EventSink, Policy, PolicyError, PolicyInfo, PolicyOutput, TokenCallback,
+    chunking::Chunking,
 };
 use protocol::{
     Mode, ToViewer,
@@ -57,8 +58,8 @@ pub(crate) struct RobotsTimes {
 /// A policy that several studios use, one after the other, without loading it again.
 #[derive(Clone)]
 pub(crate) struct Shared {
-    info: ActorInfo,
-    actor: Arc<Mutex<Box<dyn Actor>>>,
+    info: PolicyInfo,
+    actor: Arc<Mutex<Box<dyn Policy>>>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -71,37 +72,37 @@ impl std::fmt::Debug for Shared {
 
 impl Shared {
     /// Of a loaded policy.
-    pub(crate) fn new(actor: Box<dyn Actor>) -> Self {
+    pub(crate) fn new(actor: Box<dyn Policy>) -> Self {
         Self {
             info: actor.info().clone(),
             actor: Arc::new(Mutex::new(actor)),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Box<dyn Actor>> {
+    fn lock(&self) -> MutexGuard<'_, Box<dyn Policy>> {
         // A policy is asked again after a panic elsewhere, too.
         self.actor.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Actor for Shared {
-    fn info(&self) -> &ActorInfo {
+impl Policy for Shared {
+    fn info(&self) -> &PolicyInfo {
         &self.info
     }
 
-    fn act(&mut self, request: &ActRequest<'_>) -> Result<Acted, ActorError> {
+    fn act(&mut self, request: &ActRequest<'_>) -> Result<PolicyOutput, PolicyError> {
         self.lock().act(request)
     }
 
     fn act_streaming(
         &mut self,
         request: &ActRequest<'_>,
-        written: &mut Written<'_>,
-    ) -> Result<Acted, ActorError> {
+        written: &mut TokenCallback<'_>,
+    ) -> Result<PolicyOutput, PolicyError> {
         self.lock().act_streaming(request, written)
     }
 
-    fn act_batch(&mut self, requests: &[ActRequest<'_>], told: &mut Told<'_>) {
+    fn act_batch(&mut self, requests: &[ActRequest<'_>], told: &mut EventSink<'_>) {
         self.lock().act_batch(requests, told);
     }
 
@@ -124,8 +125,8 @@ pub(crate) async fn measure(policy: &Shared, plan: RobotsPlan) -> Result<RobotsT
     let stop = CancellationToken::new();
     let config = Config {
         policy: Ok(Box::new(policy.clone())),
-        speaker: policies::speaker::nobody("A measurement"),
-        scorer: server::scorer::nobody("A measurement"),
+        speaker: policies::question_answerer::nobody("A measurement"),
+        scorer: server::scorer_service::nobody("A measurement"),
         recordings: Default::default(),
         data: None,
         limits: Limits {

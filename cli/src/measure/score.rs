@@ -9,7 +9,7 @@ use super::{
 use layers::{Device, Precision};
 use qwen3vl::{LoadOptions, Qwen3Vl, TextLayout};
 use serde::Serialize;
-use server::scorer::ScorerFiles;
+use server::scorer_service::ScorerFiles;
 use std::{borrow::Cow, collections::BTreeMap, ops::ControlFlow, time::Instant};
 use topreward::{
     Clip, Prefixes, Profile, Prompt,
@@ -136,7 +136,7 @@ pub(crate) struct ScoreTimes {
 pub(crate) enum ScoreBenchError {
     /// The checkpoint.
     #[error(transparent)]
-    Checkpoint(#[from] server::scorer::ScorerError),
+    Checkpoint(#[from] server::scorer_service::ScorerError),
     /// The method.
     #[error(transparent)]
     Method(#[from] topreward::Error),

@@ -1,6 +1,8 @@
 //! A policy that keeps what it was asked.
 
-use policies::{ActRequest, Acted, Actor, ActorError, ActorInfo, hosted::Hosted};
+use policies::{
+    ActRequest, Policy, PolicyError, PolicyInfo, PolicyOutput, molmoact2_policy::MolmoAct2Policy,
+};
 use std::sync::{Arc, Mutex};
 use vision::RgbImage;
 
@@ -20,12 +22,12 @@ pub(crate) type Calls = Arc<Mutex<Vec<Call>>>;
 
 /// A hosted policy between the studio and a notebook.
 pub(crate) struct Recorder {
-    hosted: Hosted,
+    hosted: MolmoAct2Policy,
     calls: Calls,
 }
 
 impl Recorder {
-    pub(crate) fn new(hosted: Hosted) -> (Self, Calls) {
+    pub(crate) fn new(hosted: MolmoAct2Policy) -> (Self, Calls) {
         let calls = Calls::default();
         let recorder = Self {
             hosted,
@@ -35,12 +37,12 @@ impl Recorder {
     }
 }
 
-impl Actor for Recorder {
-    fn info(&self) -> &ActorInfo {
+impl Policy for Recorder {
+    fn info(&self) -> &PolicyInfo {
         self.hosted.info()
     }
 
-    fn act(&mut self, request: &ActRequest<'_>) -> Result<Acted, ActorError> {
+    fn act(&mut self, request: &ActRequest<'_>) -> Result<PolicyOutput, PolicyError> {
         let acted = self.hosted.act(request)?;
         let depth = acted.depth.as_ref().unwrap();
         self.calls.lock().unwrap().push(Call {

@@ -6,11 +6,11 @@
 
 use super::{
     Condition,
+    chunk_boundary::Seams,
     episode::{Episode, Rules},
-    seam::Seams,
 };
 use policies::{
-    ActRequest, Actor, ActorError,
+    ActRequest, Policy, PolicyError,
     chunking::{
         Chunking,
         committed::{Committed, Running},
@@ -75,8 +75,8 @@ impl<'a> Driver<'a> {
     pub(super) fn target(
         &mut self,
         world: &World,
-        actor: &mut dyn Actor,
-    ) -> Result<JointVector, ActorError> {
+        actor: &mut dyn Policy,
+    ) -> Result<JointVector, PolicyError> {
         let Some(mode) = self.mode else {
             return Ok(self.rules.mean_action.unwrap_or_else(|| world.state()));
         };
@@ -123,7 +123,7 @@ impl<'a> Driver<'a> {
             .committed(first, self.rules.assumed_latency_ticks, true)
     }
 
-    fn ask(&self, world: &World, actor: &mut dyn Actor, mode: Mode) -> Result<Chunk, ActorError> {
+    fn ask(&self, world: &World, actor: &mut dyn Policy, mode: Mode) -> Result<Chunk, PolicyError> {
         let images = self
             .rules
             .cameras
@@ -131,7 +131,7 @@ impl<'a> Driver<'a> {
             .map(|camera| {
                 let picture = sim::render(world, *camera);
                 RgbImage::new(picture.width, picture.height, picture.rgb)
-                    .map_err(|error| ActorError::new(error.to_string()))
+                    .map_err(|error| PolicyError::new(error.to_string()))
             })
             .collect::<Result<Vec<_>, _>>()?;
         let asked_at = world.tick();
@@ -155,10 +155,10 @@ impl<'a> Driver<'a> {
             .map(JointVector::try_from)
             .collect::<Result<Vec<_>, _>>()
             .map_err(|_| {
-                ActorError::new(format!("the policy returned rows of {} values", acted.dims))
+                PolicyError::new(format!("the policy returned rows of {} values", acted.dims))
             })?;
         if rows.is_empty() {
-            return Err(ActorError::new("the policy returned a chunk without rows"));
+            return Err(PolicyError::new("the policy returned a chunk without rows"));
         }
         Ok(Chunk {
             running: Running::of(&acted),

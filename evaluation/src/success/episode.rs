@@ -1,7 +1,7 @@
 //! One episode: a scene, a task, a sentence, and what became of it.
 
-use super::{Condition, driver::Driver, seam::Seams};
-use policies::{Actor, ActorError, chunking::Chunking};
+use super::{Condition, chunk_boundary::Seams, driver::Driver};
+use policies::{Policy, PolicyError, chunking::Chunking};
 use protocol::Mode;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
@@ -62,7 +62,7 @@ impl Episode {
     ///
     /// # Errors
     /// Whatever the policy fails with.
-    pub fn run(&self, actor: &mut dyn Actor, rules: &Rules) -> Result<Outcome, ActorError> {
+    pub fn run(&self, actor: &mut dyn Policy, rules: &Rules) -> Result<Outcome, PolicyError> {
         let mut world = World::new(self.seed);
         // Drawn apart from the scene, in the same order under every condition.
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);

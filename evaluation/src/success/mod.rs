@@ -2,7 +2,7 @@
 //!
 //! - [`episode`]: one episode
 //! - `driver`: what the arm is told in each tick: chunks that take time to arrive
-//! - [`seam`]: how far the target jumps where two chunks meet
+//! - [`chunk_boundary`]: how far the target jumps where two chunks meet
 //! - [`report`]: success rates per condition and family
 //!
 //! Two controls guard against numbers that mean nothing. *Wrong instruction*: the scene's own task is scored
@@ -10,14 +10,14 @@
 //! the words succeeds here too. *Mean action*: the mean action of the training data, repeated; what it
 //! solves needs no policy.
 
+pub mod chunk_boundary;
 mod driver;
 pub mod episode;
 pub mod report;
-pub mod seam;
 
 use episode::{Episode, Outcome, Rules};
 use policies::{
-    Actor, ActorError, ActorInfo,
+    Policy, PolicyError, PolicyInfo,
     chunking::{Chunking, latency::rows_in},
 };
 use protocol::Mode;
@@ -134,7 +134,7 @@ pub enum EvaluationError {
         /// Scene.
         seed: u64,
         /// Its words.
-        error: ActorError,
+        error: PolicyError,
     },
     /// A plan without an episode, or without time for one: its success rates would say nothing.
     #[error("nothing to evaluate: {0}")]
@@ -151,7 +151,7 @@ pub enum EvaluationError {
 /// [`EvaluationError`]; the first one ends the evaluation.
 pub fn evaluate(
     plan: &Plan,
-    actors: &mut [Box<dyn Actor>],
+    actors: &mut [Box<dyn Policy>],
     done: &(dyn Fn(usize) + Sync),
 ) -> Result<Report, EvaluationError> {
     let info = actors
@@ -221,7 +221,7 @@ pub fn evaluate(
     Ok(Report::new(plan, &info, &outcomes))
 }
 
-fn rules(plan: &Plan, info: &ActorInfo) -> Result<Rules, EvaluationError> {
+fn rules(plan: &Plan, info: &PolicyInfo) -> Result<Rules, EvaluationError> {
     let unfit = |reason: String| EvaluationError::Unfit {
         name: info.name.clone(),
         reason,

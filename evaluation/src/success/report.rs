@@ -2,10 +2,10 @@
 
 use super::{
     Condition, ModeName, Plan,
+    chunk_boundary::{SeamReport, Seams},
     episode::{Episode, Outcome},
-    seam::{SeamReport, Seams},
 };
-use policies::{ActorInfo, chunking::Chunking};
+use policies::{PolicyInfo, chunking::Chunking};
 use serde::Serialize;
 use std::{collections::BTreeMap, fmt};
 
@@ -71,7 +71,7 @@ pub struct Report {
 }
 
 impl Report {
-    pub(super) fn new(plan: &Plan, info: &ActorInfo, outcomes: &[(Episode, Outcome)]) -> Self {
+    pub(super) fn new(plan: &Plan, info: &PolicyInfo, outcomes: &[(Episode, Outcome)]) -> Self {
         let under = |condition| by_family(plan, outcomes, condition);
         let of_mode = |mode| {
             plan.modes
@@ -117,7 +117,7 @@ impl Report {
     }
 }
 
-fn joint_names(plan: &Plan, info: &ActorInfo) -> Vec<String> {
+fn joint_names(plan: &Plan, info: &PolicyInfo) -> Vec<String> {
     let joints = info.tag(&plan.tag).map(|tag| tag.action.as_slice());
     let joints = joints.unwrap_or_default().iter();
     joints.map(|joint| joint.name.clone()).collect()

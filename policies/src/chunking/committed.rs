@@ -1,6 +1,6 @@
 //! The rows that the next chunk begins with, because the robot will have executed them by then.
 
-use crate::Acted;
+use crate::PolicyOutput;
 use molmoact2::{Continuation, Schedule};
 
 /// The chunk that a robot executes.
@@ -15,7 +15,7 @@ pub struct Running {
 
 impl Running {
     /// The chunk of an answer.
-    pub fn of(acted: &Acted) -> Self {
+    pub fn of(acted: &PolicyOutput) -> Self {
         Self {
             dims: acted.dims,
             normalised: acted.chunk_normalised.clone(),
@@ -79,7 +79,7 @@ impl Committed {
     /// a jump if the answer arrives sooner than expected.
     ///
     /// Returns how many rows were put in: none when the answer has another width.
-    pub fn freeze(&self, acted: &mut Acted) -> usize {
+    pub fn freeze(&self, acted: &mut PolicyOutput) -> usize {
         if acted.dims != self.dims {
             return 0;
         }
@@ -103,11 +103,11 @@ mod tests {
     use super::*;
 
     /// Four rows of two; row k is [k, k + 0.5], and ten times that in robot units, plus `base`.
-    fn answer(base: f32) -> Acted {
+    fn answer(base: f32) -> PolicyOutput {
         let normalised: Vec<f32> = (0..4_u8)
             .flat_map(|k| [base + f32::from(k), base + f32::from(k) + 0.5])
             .collect();
-        Acted {
+        PolicyOutput {
             rows: 4,
             dims: 2,
             actions: normalised.iter().map(|value| value * 10.0).collect(),
@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn an_answer_of_another_width_is_left_alone() {
         let committed = Running::of(&answer(0.0)).committed(0, 2, true).unwrap();
-        let mut other = Acted {
+        let mut other = PolicyOutput {
             rows: 2,
             dims: 4,
             ..answer(100.0)

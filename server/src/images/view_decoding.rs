@@ -6,7 +6,7 @@
 
 use datasets::images::{SCANS, VIEWS_PIXELS};
 use image::{DynamicImage, ImageDecoder as _, codecs::jpeg::JpegDecoder};
-use policies::actor::ActorError;
+use policies::policy::PolicyError;
 use protocol::{View, ViewEncoding, robot::Observation};
 use std::io::Cursor;
 use vision::RgbImage;
@@ -30,8 +30,8 @@ pub(crate) struct Cost {
 /// What the views of these cameras cost. Looks at announcements and at the bytes of small files, never at pixels.
 ///
 /// # Errors
-/// [`ActorError`] when one is missing, or when they are too large to be decoded many times a second.
-pub(crate) fn cost(observation: &Observation, cameras: &[String]) -> Result<Cost, ActorError> {
+/// [`PolicyError`] when one is missing, or when they are too large to be decoded many times a second.
+pub(crate) fn cost(observation: &Observation, cameras: &[String]) -> Result<Cost, PolicyError> {
     let mut pixels = 0;
     let mut effort = 0_usize;
     let mut jpeg_bytes = 0;
@@ -53,7 +53,7 @@ pub(crate) fn cost(observation: &Observation, cameras: &[String]) -> Result<Cost
         }
     }
     if pixels as u64 > VIEWS_PIXELS {
-        return Err(ActorError::new(format!(
+        return Err(PolicyError::new(format!(
             "the views {} have {:.1} million pixels together; at most {:.0} million are decoded, send smaller images",
             cameras.join(", "),
             pixels as f64 / 1e6,
@@ -70,8 +70,8 @@ pub(crate) fn cost(observation: &Observation, cameras: &[String]) -> Result<Cost
 /// The view of a camera as RGB.
 ///
 /// # Errors
-/// [`ActorError`] naming the camera when it is missing, is a depth view, or does not decode.
-pub(crate) fn image_of(observation: &Observation, camera: &str) -> Result<RgbImage, ActorError> {
+/// [`PolicyError`] naming the camera when it is missing, is a depth view, or does not decode.
+pub(crate) fn image_of(observation: &Observation, camera: &str) -> Result<RgbImage, PolicyError> {
     decode(view_of(observation, camera)?)
 }
 
@@ -86,25 +86,25 @@ pub(crate) fn check(view: &View) -> Result<(), String> {
     }
 }
 
-fn view_of<'a>(observation: &'a Observation, camera: &str) -> Result<&'a View, ActorError> {
+fn view_of<'a>(observation: &'a Observation, camera: &str) -> Result<&'a View, PolicyError> {
     observation
         .views
         .iter()
         .find(|view| view.name == camera)
-        .ok_or_else(|| ActorError::new(format!("the observation has no view {camera:?}")))
+        .ok_or_else(|| PolicyError::new(format!("the observation has no view {camera:?}")))
 }
 
-fn decode(view: &View) -> Result<RgbImage, ActorError> {
+fn decode(view: &View) -> Result<RgbImage, PolicyError> {
     match view.encoding {
         ViewEncoding::Rgb8 => rgb(view, view.data.clone()),
         ViewEncoding::Jpeg => {
-            let decoder = jpeg(view).map_err(ActorError::new)?;
+            let decoder = jpeg(view).map_err(PolicyError::new)?;
             let decoded = DynamicImage::from_decoder(decoder).map_err(|error| {
-                ActorError::new(format!("view {:?} is not a JPEG: {error}", view.name))
+                PolicyError::new(format!("view {:?} is not a JPEG: {error}", view.name))
             })?;
             rgb(view, decoded.into_rgb8().into_raw())
         }
-        ViewEncoding::DepthMillimetresU16 | ViewEncoding::DepthGray8 => Err(ActorError::new(
+        ViewEncoding::DepthMillimetresU16 | ViewEncoding::DepthGray8 => Err(PolicyError::new(
             format!("view {:?} holds depth, the policy wants colour", view.name),
         )),
     }
@@ -145,9 +145,9 @@ fn scans(jpeg: &[u8]) -> usize {
     count
 }
 
-fn rgb(view: &View, data: Vec<u8>) -> Result<RgbImage, ActorError> {
+fn rgb(view: &View, data: Vec<u8>) -> Result<RgbImage, PolicyError> {
     RgbImage::new(view.width as usize, view.height as usize, data)
-        .map_err(|error| ActorError::new(format!("view {:?}: {error}", view.name)))
+        .map_err(|error| PolicyError::new(format!("view {:?}: {error}", view.name)))
 }
 
 #[cfg(test)]

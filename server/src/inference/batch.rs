@@ -5,11 +5,13 @@
 
 use super::{
     decoding::Decoded,
-    job::{Explained, Job, unknown_tag},
+    job::{ChunkTrace, Job, unknown_tag},
 };
 use crate::{health::Work, metrics::Metrics, panics::caught};
-use policies::actor::{ActRequest, Acted, Actor, ActorError, News, TagInfo, tokens_of};
 use policies::chunking::committed::Committed;
+use policies::policy::{
+    ActRequest, Policy, PolicyError, PolicyEvent, PolicyOutput, TagInfo, tokens_of,
+};
 use protocol::viewer::TokensOrigin;
 use std::time::{Duration, Instant};
 
@@ -34,11 +36,16 @@ struct Sent {
     chunk_id: u64,
     latency: Duration,
     committed_rows: usize,
-    acted: Acted,
+    acted: PolicyOutput,
 }
 
 /// Answers what is still wanted of `waiting`.
-pub(super) fn answer(actor: &mut dyn Actor, waiting: Vec<Decoded>, metrics: &Metrics, work: &Work) {
+pub(super) fn answer(
+    actor: &mut dyn Policy,
+    waiting: Vec<Decoded>,
+    metrics: &Metrics,
+    work: &Work,
+) {
     let mut ready: Vec<Prepared> = waiting
         .into_iter()
         .filter_map(|queued| prepare(actor, queued, metrics))
@@ -62,7 +69,7 @@ pub(super) fn answer(actor: &mut dyn Actor, waiting: Vec<Decoded>, metrics: &Met
     }
     for mut prepared in ready {
         if !prepared.is_done {
-            prepared.fail(&ActorError::new("the policy gave no answer"), metrics);
+            prepared.fail(&PolicyError::new("the policy gave no answer"), metrics);
         }
         prepared.explain(actor);
     }
@@ -70,7 +77,7 @@ pub(super) fn answer(actor: &mut dyn Actor, waiting: Vec<Decoded>, metrics: &Met
 
 /// What the policy wants to know about a question; `None` when nobody wants the answer any more, or when the
 /// asker was told what is wrong with it.
-fn prepare(actor: &dyn Actor, queued: Decoded, metrics: &Metrics) -> Option<Prepared> {
+fn prepare(actor: &dyn Policy, queued: Decoded, metrics: &Metrics) -> Option<Prepared> {
     if !told_session(|| queued.asker.still_wanted(&queued.job)).unwrap_or(false) {
         return None;
     }
@@ -96,19 +103,19 @@ fn prepare(actor: &dyn Actor, queued: Decoded, metrics: &Metrics) -> Option<Prep
     }
 }
 
-fn tag_of<'a>(actor: &'a dyn Actor, job: &Job) -> Result<&'a TagInfo, ActorError> {
+fn tag_of<'a>(actor: &'a dyn Policy, job: &Job) -> Result<&'a TagInfo, PolicyError> {
     let info = actor.info();
     info.tag(&job.tag)
-        .ok_or_else(|| ActorError::new(unknown_tag(&job.tag, info)))
+        .ok_or_else(|| PolicyError::new(unknown_tag(&job.tag, info)))
 }
 
 /// Asks the policy; the error is its panic.
 fn ask(
-    actor: &mut dyn Actor,
+    actor: &mut dyn Policy,
     ready: &mut [Prepared],
     metrics: &Metrics,
     work: &Work,
-) -> Result<(), ActorError> {
+) -> Result<(), PolicyError> {
     let started = Instant::now();
     // What the answers change lies apart from what the requests borrow.
     let (mut states, questions): (Vec<State<'_>>, Vec<Question<'_>>) =
@@ -121,8 +128,8 @@ fn ask(
             work.beat();
             if let (Some(question), Some(state)) = (questions.get(place), states.get_mut(place)) {
                 match news {
-                    News::Wrote(tokens) => question.wrote(state, tokens),
-                    News::Done(acted) => question.done(state, acted, started, metrics),
+                    PolicyEvent::Wrote(tokens) => question.wrote(state, tokens),
+                    PolicyEvent::Done(acted) => question.done(state, acted, started, metrics),
                 }
             }
         });
@@ -161,21 +168,21 @@ impl Prepared {
         (state, question)
     }
 
-    fn fail(&mut self, error: &ActorError, metrics: &Metrics) {
+    fn fail(&mut self, error: &PolicyError, metrics: &Metrics) {
         self.is_done = true;
         metrics.inference_failures.inc();
         told_session(|| self.queued.asker.failed(&self.queued.job, error));
     }
 
     /// Tells those who watch about the chunk that was sent, now that no robot waits.
-    fn explain(self, actor: &mut dyn Actor) {
+    fn explain(self, actor: &mut dyn Policy) {
         let Decoded { job, asker, .. } = &self.queued;
         let Some(sent) = self.sent else {
             return;
         };
         let tokens = caught(|| tokens_of(actor, job.mode, &sent.acted))
             .unwrap_or((Vec::new(), TokensOrigin::Encoded));
-        let chunk = Explained {
+        let chunk = ChunkTrace {
             id: sent.chunk_id,
             tokens,
             committed_rows: sent.committed_rows,
@@ -221,7 +228,7 @@ impl Question<'_> {
     fn done(
         &self,
         state: &mut State<'_>,
-        acted: Result<Acted, ActorError>,
+        acted: Result<PolicyOutput, PolicyError>,
         started: Instant,
         metrics: &Metrics,
     ) {
@@ -256,14 +263,18 @@ impl Question<'_> {
 }
 
 /// Nothing that is not a number, and nothing of another size, leaves towards a robot.
-fn check(acted: Acted, want_rows: usize, want_dims: usize) -> Result<Acted, ActorError> {
+fn check(
+    acted: PolicyOutput,
+    want_rows: usize,
+    want_dims: usize,
+) -> Result<PolicyOutput, PolicyError> {
     let values = acted.rows * acted.dims;
     if acted.rows == 0
         || acted.rows > want_rows
         || acted.dims != want_dims
         || acted.actions.len() != values
     {
-        return Err(ActorError::new(format!(
+        return Err(PolicyError::new(format!(
             "the policy returned {} values as {}x{}, expected up to {want_rows} rows of {want_dims}; \
              the chunk was not sent",
             acted.actions.len(),
@@ -272,7 +283,7 @@ fn check(acted: Acted, want_rows: usize, want_dims: usize) -> Result<Acted, Acto
         )));
     }
     match acted.actions.iter().position(|value| !value.is_finite()) {
-        Some(at) => Err(ActorError::new(format!(
+        Some(at) => Err(PolicyError::new(format!(
             "value {} of row {} of the policy's chunk is not a finite number; the chunk was not sent",
             at % acted.dims,
             at / acted.dims
@@ -281,8 +292,8 @@ fn check(acted: Acted, want_rows: usize, want_dims: usize) -> Result<Acted, Acto
     }
 }
 
-fn panicked(words: &str) -> ActorError {
-    ActorError::new(format!("the policy crashed on this observation: {words}"))
+fn panicked(words: &str) -> PolicyError {
+    PolicyError::new(format!("the policy crashed on this observation: {words}"))
 }
 
 /// Tells a session something. A crash there is no fault of the policy and costs nobody else anything.

@@ -4,7 +4,7 @@
 //! There are two lanes of one thread each. What is quickly decoded never waits behind what is not. In both a robot has
 //! one place and its newest observation wins; a robot whose pictures take long pays with its own pace.
 
-use super::job::{Asker, Job};
+use super::job::{ChunkSink, Job};
 use crate::images::view_decoding::{self, Cost};
 use crate::queues::latest::LatestQueue;
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     metrics::Metrics,
     panics::caught,
 };
-use policies::actor::{ActorError, TagInfo};
+use policies::policy::{PolicyError, TagInfo};
 use protocol::robot::Observation;
 use std::{
     collections::HashMap,
@@ -35,7 +35,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 pub(super) struct Undecoded {
     pub(super) robot: u64,
     pub(super) job: Job,
-    pub(super) asker: Arc<dyn Asker>,
+    pub(super) asker: Arc<dyn ChunkSink>,
     /// The bytes of its views.
     pub(super) lease: Option<Arc<Lease>>,
 }
@@ -44,7 +44,7 @@ pub(super) struct Undecoded {
 pub(super) struct Decoded {
     pub(super) robot: u64,
     pub(super) job: Job,
-    pub(super) asker: Arc<dyn Asker>,
+    pub(super) asker: Arc<dyn ChunkSink>,
     /// In the order of [`TagInfo::cameras`].
     pub(super) images: Vec<RgbImage>,
     /// Their bytes.
@@ -219,7 +219,7 @@ fn decode(waiting: Waiting, shared: &Shared, number: u64) {
         images.collect::<Result<Vec<_>, _>>()
     });
     let images = read.unwrap_or_else(|words| {
-        Err(ActorError::new(format!(
+        Err(PolicyError::new(format!(
             "a view crashed whoever decoded it: {words}"
         )))
     });
@@ -265,7 +265,7 @@ fn without_views(job: Job) -> Job {
     }
 }
 
-fn refuse(undecoded: &Undecoded, error: &ActorError, metrics: &Metrics) {
+fn refuse(undecoded: &Undecoded, error: &PolicyError, metrics: &Metrics) {
     metrics.inference_failures.inc();
     undecoded.asker.failed(&undecoded.job, error);
 }

@@ -1,8 +1,8 @@
 //! One observation on its way to a chunk, and the session that takes the chunk.
 
 use policies::{
-    actor::{Acted, ActorError, ActorInfo},
     chunking::committed::Committed,
+    policy::{PolicyError, PolicyInfo, PolicyOutput},
 };
 use protocol::{Mode, robot::Observation, viewer::TokensOrigin};
 use std::{
@@ -28,7 +28,7 @@ pub(crate) struct Job {
 }
 
 /// Who gets the answer. Called on the inference thread, must not block.
-pub(crate) trait Asker: Send + Sync {
+pub(crate) trait ChunkSink: Send + Sync {
     /// Whether the answer would still be used.
     fn still_wanted(&self, job: &Job) -> bool;
     /// The policy begins with it now. The rows that its chunk shall begin with because the robot will have
@@ -37,16 +37,16 @@ pub(crate) trait Asker: Send + Sync {
     /// The action tokens so far of a chunk of `rows` x `dims` values, at most thirty times a second.
     fn wrote(&self, job: &Job, tokens: &[u32], rows: usize, dims: usize);
     /// The chunk, at once. Returns its id when it was sent on.
-    fn answer(&self, job: &Job, acted: &Acted) -> Option<u64>;
+    fn answer(&self, job: &Job, acted: &PolicyOutput) -> Option<u64>;
     /// Everything about a chunk that was sent, for those who watch.
-    fn explain(&self, job: &Job, chunk: Explained, acted: Acted);
+    fn explain(&self, job: &Job, chunk: ChunkTrace, acted: PolicyOutput);
     /// There will be no chunk for this job.
-    fn failed(&self, job: &Job, error: &ActorError);
+    fn failed(&self, job: &Job, error: &PolicyError);
 }
 
 /// What there is to say about a chunk that was sent, beside the policy's own answer.
 #[derive(Debug, Clone)]
-pub(crate) struct Explained {
+pub(crate) struct ChunkTrace {
     /// Its id.
     pub(crate) id: u64,
     /// Its action tokens, and where they come from.
@@ -58,7 +58,7 @@ pub(crate) struct Explained {
 }
 
 /// Words for a robot whose embodiment the policy was not trained for.
-pub(crate) fn unknown_tag(tag: &str, info: &ActorInfo) -> String {
+pub(crate) fn unknown_tag(tag: &str, info: &PolicyInfo) -> String {
     let known: Vec<&str> = info.tags.iter().map(|known| known.tag.as_str()).collect();
     format!(
         "the policy {:?} has no norm tag {tag:?}; it knows {}. Start the studio with a policy that was \

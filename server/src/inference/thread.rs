@@ -7,7 +7,7 @@
 use super::{
     batch,
     decoding::{Decoded, Decoding, Undecoded},
-    job::{Asker, Job},
+    job::{ChunkSink, Job},
 };
 use crate::queues::latest::LatestQueue;
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     metrics::Metrics,
     panics::caught,
 };
-use policies::actor::{Actor, ActorInfo};
+use policies::policy::{Policy, PolicyInfo};
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
@@ -26,7 +26,7 @@ use std::{
 pub(crate) struct Inference {
     queue: Arc<LatestQueue<Decoded>>,
     decoding: Option<Decoding>,
-    info: Option<ActorInfo>,
+    info: Option<PolicyInfo>,
     /// Why there is no policy, in words.
     unavailable: Option<String>,
     part: Arc<Part>,
@@ -46,7 +46,7 @@ impl std::fmt::Debug for Inference {
 impl Inference {
     /// Starts the threads. Without a policy everything else works and commands are answered with the reason.
     pub(crate) fn start(
-        actor: Result<Box<dyn Actor>, String>,
+        actor: Result<Box<dyn Policy>, String>,
         metrics: Arc<Metrics>,
         max_batch: usize,
         health: &Health,
@@ -83,7 +83,7 @@ impl Inference {
     }
 
     /// What is hosted.
-    pub(crate) fn info(&self) -> Option<&ActorInfo> {
+    pub(crate) fn info(&self) -> Option<&PolicyInfo> {
         self.info.as_ref()
     }
 
@@ -98,7 +98,7 @@ impl Inference {
         &self,
         robot: u64,
         job: Job,
-        asker: Arc<dyn Asker>,
+        asker: Arc<dyn ChunkSink>,
         lease: Option<Arc<Lease>>,
     ) {
         let tag = self.info.as_ref().and_then(|info| info.tag(&job.tag));
@@ -162,7 +162,7 @@ impl Gone {
 }
 
 fn run(
-    mut actor: Box<dyn Actor>,
+    mut actor: Box<dyn Policy>,
     queue: &LatestQueue<Decoded>,
     max_batch: usize,
     gone: &Gone,

@@ -6,7 +6,7 @@ use std::{
 };
 
 /// Something that waits and can be told how many are before it.
-pub(crate) trait Waits {
+pub(crate) trait Queued {
     /// Whether nobody wants it any more.
     fn is_unwanted(&self) -> bool;
 
@@ -17,7 +17,7 @@ pub(crate) trait Waits {
 
 /// First come, first served; one place per key.
 #[derive(Debug)]
-pub(crate) struct Line<T> {
+pub(crate) struct FifoQueue<T> {
     state: Mutex<State<T>>,
     filled: Condvar,
 }
@@ -29,7 +29,7 @@ struct State<T> {
     closed: bool,
 }
 
-impl<T: Waits> State<T> {
+impl<T: Queued> State<T> {
     fn tell_places(&self) {
         let before = usize::from(self.is_serving);
         for (place, (_, item)) in self.waiting.iter().enumerate() {
@@ -38,7 +38,7 @@ impl<T: Waits> State<T> {
     }
 }
 
-impl<T: Waits> Line<T> {
+impl<T: Queued> FifoQueue<T> {
     pub(crate) fn new() -> Self {
         Self {
             state: Mutex::new(State {
@@ -142,7 +142,7 @@ mod tests {
         }
     }
 
-    impl Waits for Item {
+    impl Queued for Item {
         fn is_unwanted(&self) -> bool {
             self.unwanted.load(Ordering::SeqCst)
         }
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn everybody_knows_their_place_and_moves_up() {
-        let line = Line::new();
+        let line = FifoQueue::new();
         let [a, b, c] = ["a", "b", "c"].map(Item::named);
         for (key, item) in [(1, &a), (2, &b), (3, &c)] {
             assert!(line.join(key, item.clone()).is_none());
@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_newer_question_takes_the_place_of_the_older_and_a_late_one_does_not() {
-        let line = Line::new();
+        let line = FifoQueue::new();
         let [old, new, other] = ["old", "new", "other"].map(Item::named);
         line.join(1, old);
         line.join(2, other);
@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn closing_wakes_the_one_who_waits_and_takes_nobody_more() {
-        let line = Arc::new(Line::<Item>::new());
+        let line = Arc::new(FifoQueue::<Item>::new());
         let waiting = std::thread::spawn({
             let line = line.clone();
             move || name(line.next())

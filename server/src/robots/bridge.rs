@@ -297,7 +297,7 @@ mod tests {
         data::{events::Events, latches::Latches},
         health::Health,
         inference::thread::Inference,
-        scene::Asking,
+        scene_questions::SceneQuestions,
     };
     use protocol::JointDescription;
     use std::{
@@ -346,7 +346,7 @@ mod tests {
         let health = Health::new();
         let (inference, _) =
             Inference::start(Err("none".to_owned()), metrics.clone(), 1, &health).unwrap();
-        let (asking, _) = Asking::start(Err("none".to_owned()), &health).unwrap();
+        let (asking, _) = SceneQuestions::start(Err("none".to_owned()), &health).unwrap();
         let latches = Arc::new(Latches::open(None).unwrap());
         let events = Events::open(None).unwrap();
         let limits = Limits::default();

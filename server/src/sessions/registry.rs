@@ -18,7 +18,7 @@ use crate::{
         mailbox::Mailbox,
         outbox::{Key, Outbox},
     },
-    scene::Asking,
+    scene_questions::SceneQuestions,
     wire::Heard,
 };
 use protocol::{
@@ -55,7 +55,7 @@ pub(crate) struct Full {
 #[derive(Debug)]
 pub(crate) struct Registry {
     pub(crate) inference: Arc<Inference>,
-    pub(crate) asking: Arc<Asking>,
+    pub(crate) asking: Arc<SceneQuestions>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) latches: Arc<Latches>,
     pub(crate) events: Events,
@@ -84,7 +84,7 @@ enum NoPlace {
 impl Registry {
     pub(crate) fn new(
         inference: Arc<Inference>,
-        asking: Arc<Asking>,
+        asking: Arc<SceneQuestions>,
         metrics: Arc<Metrics>,
         latches: Arc<Latches>,
         events: Events,
@@ -353,7 +353,7 @@ impl Registry {
                 has_tokenizer: false,
                 depth: None,
             },
-            policies::actor::ActorInfo::describe,
+            policies::policy::PolicyInfo::describe,
         )
     }
 }
@@ -388,7 +388,7 @@ mod tests {
         let health = Health::new();
         let (inference, _) =
             Inference::start(Err("none".to_owned()), metrics.clone(), 1, &health).unwrap();
-        let (asking, _) = Asking::start(Err("nobody".to_owned()), &health).unwrap();
+        let (asking, _) = SceneQuestions::start(Err("nobody".to_owned()), &health).unwrap();
         let latches = Arc::new(Latches::open(None).unwrap());
         let events = Events::open(None).unwrap();
         Registry::new(inference, asking, metrics, latches, events, health, limits)

@@ -5,8 +5,8 @@ mod limits;
 use super::bench::*;
 use molmoact2::{Files, FinishReason, Reply, TextCallback, Vlm};
 use policies::{
-    ActorError,
-    speaker::{Model, Speaker},
+    PolicyError,
+    question_answerer::{Model, QuestionAnswerer},
 };
 use protocol::{
     ToViewer, ViewEncoding,
@@ -26,7 +26,7 @@ struct Parrot {
     shown: Mutex<Vec<Vec<(usize, usize)>>>,
 }
 
-impl Speaker for Parrot {
+impl QuestionAnswerer for Parrot {
     fn name(&self) -> &str {
         "parrot"
     }
@@ -36,7 +36,7 @@ impl Speaker for Parrot {
         question: &str,
         images: &[RgbImage],
         told: &mut TextCallback<'_>,
-    ) -> Result<Reply, ActorError> {
+    ) -> Result<Reply, PolicyError> {
         let sizes: Vec<_> = images.iter().map(|i| (i.width(), i.height())).collect();
         self.shown.lock().unwrap().push(sizes.clone());
         let mut text = String::new();
@@ -44,7 +44,7 @@ impl Speaker for Parrot {
         for word in question.split_inclusive(' ') {
             match word {
                 "panic" => panic!("as asked"),
-                "fail" => return Err(ActorError::new("as asked")),
+                "fail" => return Err(PolicyError::new("as asked")),
                 _ => {}
             }
             std::thread::sleep(Duration::from_millis(5));

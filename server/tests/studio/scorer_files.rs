@@ -4,7 +4,7 @@ use super::{bench::*, http::head};
 use protocol::score::ScorerManifest;
 use server::{
     Limits,
-    scorer::{Scorer, ScorerFiles},
+    scorer_service::{Scorer, ScorerFiles},
 };
 use std::{
     fs,

@@ -12,7 +12,7 @@ use protocol::score::{CurveKind, CurvePoint, ScoreEvent, ScoreOutcome, ScoreRequ
 use qwen3vl::LoadOptions;
 use server::{
     Limits,
-    scorer::{Model, Scorer, ScorerFiles},
+    scorer_service::{Model, Scorer, ScorerFiles},
 };
 use std::{
     ops::ControlFlow,

@@ -1,7 +1,7 @@
 //! The built-in robot against a real studio.
 
 use super::bench::*;
-use policies::{ActRequest, Acted, Actor, ActorError, ActorInfo, TagInfo};
+use policies::{ActRequest, Policy, PolicyError, PolicyInfo, PolicyOutput, TagInfo};
 use protocol::{
     Mode, TaskState, ToViewer, ViewEncoding,
     robot::ResetScene,
@@ -20,7 +20,7 @@ const HORIZON: usize = 30;
 
 /// Solves the task in a scene of its own that mirrors the robot's: it knows the seed and follows the state.
 struct MirrorExpert {
-    info: ActorInfo,
+    info: PolicyInfo,
     world: World,
     expert: Expert,
     task: Option<(String, Task)>,
@@ -36,7 +36,7 @@ impl MirrorExpert {
             normalised: true,
         });
         Self {
-            info: ActorInfo {
+            info: PolicyInfo {
                 name: "mirror".to_owned(),
                 parameters: 0,
                 device: "none".to_owned(),
@@ -60,12 +60,12 @@ impl MirrorExpert {
     }
 }
 
-impl Actor for MirrorExpert {
-    fn info(&self) -> &ActorInfo {
+impl Policy for MirrorExpert {
+    fn info(&self) -> &PolicyInfo {
         &self.info
     }
 
-    fn act(&mut self, request: &ActRequest<'_>) -> Result<Acted, ActorError> {
+    fn act(&mut self, request: &ActRequest<'_>) -> Result<PolicyOutput, PolicyError> {
         assert_eq!(
             (request.images[0].width(), request.images[0].height()),
             (320, 240)
@@ -76,7 +76,7 @@ impl Actor for MirrorExpert {
             .is_none_or(|(told, _)| told != request.instruction)
         {
             let task = Task::parse(request.instruction, &self.world)
-                .map_err(|error| ActorError::new(error.to_string()))?;
+                .map_err(|error| PolicyError::new(error.to_string()))?;
             self.task = Some((request.instruction.to_owned(), task));
         }
         let (_, task) = self.task.as_ref().unwrap();
@@ -86,7 +86,7 @@ impl Actor for MirrorExpert {
             self.world.step(&state);
         }
         let rows = self.expert.chunk(&self.world, task, HORIZON);
-        Ok(Acted {
+        Ok(PolicyOutput {
             rows: rows.len(),
             dims: sim::DOF,
             actions: rows.iter().flatten().copied().collect(),
@@ -107,7 +107,7 @@ struct Running {
 }
 
 async fn start(seed: u64) -> Running {
-    let actor: Box<dyn Actor> = Box::new(MirrorExpert::new(seed));
+    let actor: Box<dyn Policy> = Box::new(MirrorExpert::new(seed));
     let studio = TestStudio::with(Ok(actor), Limits::default()).await;
     let stop = CancellationToken::new();
     let config = SimConfig::new(format!("http://{}", studio.address), "sim", seed);
@@ -311,8 +311,8 @@ async fn it_dials_again_when_the_studio_was_away() {
     };
     let config = server::Config {
         policy: Err("none".to_owned()),
-        speaker: policies::speaker::nobody("The test"),
-        scorer: server::scorer::nobody("The test"),
+        speaker: policies::question_answerer::nobody("The test"),
+        scorer: server::scorer_service::nobody("The test"),
         recordings: Default::default(),
         data: None,
         limits: Limits::default(),

@@ -1,7 +1,7 @@
 //! Action tokens reach viewers while the policy still writes them.
 
 use super::bench::*;
-use policies::{ActRequest, Acted, Actor, ActorError, ActorInfo, Written};
+use policies::{ActRequest, Policy, PolicyError, PolicyInfo, PolicyOutput, TokenCallback};
 use protocol::{
     Mode, ToViewer,
     viewer::{Command, TokensOrigin, TokensSoFar, Trace},
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 /// Writes the tokens 0, 1, 2, … with a pause after each: `go 5` pauses for 5 ms.
 struct Writer {
     scripted: Scripted,
-    info: ActorInfo,
+    info: PolicyInfo,
     tokens: u32,
 }
 
@@ -29,20 +29,20 @@ impl Writer {
     }
 }
 
-impl Actor for Writer {
-    fn info(&self) -> &ActorInfo {
+impl Policy for Writer {
+    fn info(&self) -> &PolicyInfo {
         &self.info
     }
 
-    fn act(&mut self, request: &ActRequest<'_>) -> Result<Acted, ActorError> {
+    fn act(&mut self, request: &ActRequest<'_>) -> Result<PolicyOutput, PolicyError> {
         self.act_streaming(request, &mut |_| {})
     }
 
     fn act_streaming(
         &mut self,
         request: &ActRequest<'_>,
-        written: &mut Written<'_>,
-    ) -> Result<Acted, ActorError> {
+        written: &mut TokenCallback<'_>,
+    ) -> Result<PolicyOutput, PolicyError> {
         let pause = request.instruction.split(' ').next_back().unwrap();
         let pause = Duration::from_millis(pause.parse().unwrap());
         let mut action_tokens = Vec::new();
@@ -51,7 +51,7 @@ impl Actor for Writer {
             action_tokens.push(token);
             written(&action_tokens);
         }
-        Ok(Acted {
+        Ok(PolicyOutput {
             action_tokens,
             ..self.scripted.act(request)?
         })

@@ -12,7 +12,7 @@ use protocol::{
 use score_job::ClipJob;
 use server::{
     Limits,
-    scorer::{Judge, Scorer, ScorerFiles},
+    scorer_service::{Scorer, ScorerFiles, ScoringBackend},
 };
 use std::{
     ops::ControlFlow,
@@ -37,7 +37,7 @@ pub(super) struct Scripted {
     pub(super) broken_off: AtomicUsize,
 }
 
-impl Judge for Scripted {
+impl ScoringBackend for Scripted {
     fn device(&self) -> &str {
         "a script"
     }

@@ -6,7 +6,7 @@ use score_job::ClipJob;
 use std::{fmt, ops::ControlFlow, sync::Arc};
 
 /// Someone who can be asked about videos, one at a time, on one thread.
-pub trait Judge: Send + Sync {
+pub trait ScoringBackend: Send + Sync {
     /// Where it computes, for people.
     fn device(&self) -> &str;
 
@@ -19,7 +19,7 @@ pub trait Judge: Send + Sync {
     ) -> ScoreOutcome;
 }
 
-impl fmt::Debug for dyn Judge {
+impl fmt::Debug for dyn ScoringBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Judge").field(&self.device()).finish()
     }
@@ -36,7 +36,7 @@ pub struct Model {
     pub model: Arc<Qwen3Vl>,
 }
 
-impl Judge for Model {
+impl ScoringBackend for Model {
     fn device(&self) -> &str {
         &self.device
     }

@@ -1,21 +1,21 @@
 //! The hosted progress scorer: its files, for pages that score themselves, and scoring on the studio for the others.
 //!
 //! - [`ScorerFiles`]: what is served and what it says about itself; `nano` is the one inside the binary
-//! - [`Judge`]: who scores on the studio; [`Model`] is the real one, tests put a scripted one in its place
-//! - `desk`: one line of jobs for all pages, and the thread that works it off
+//! - [`ScoringBackend`]: who scores on the studio; [`Model`] is the real one, tests put a scripted one in its place
+//! - `queue`: one line of jobs for all pages, and the thread that works it off
 //! - `uploads`: videos that are arriving, how many and how slowly
-//! - `intake`: a job out of the body of a request
+//! - `upload`: a job out of the body of a request
 
-pub(crate) mod desk;
+mod backend;
 mod files;
-mod id;
-pub(crate) mod intake;
-mod judge;
+mod fingerprint;
 mod nano;
+pub(crate) mod queue;
+pub(crate) mod upload;
 pub(crate) mod uploads;
 
+pub use backend::{Model, ScoringBackend};
 pub use files::{ScorerError, ScorerFiles};
-pub use judge::{Judge, Model};
 
 use protocol::score::ScorerManifest;
 use std::sync::Arc;
@@ -28,13 +28,13 @@ pub type Scoring = Result<Scorer, String>;
 pub struct Scorer {
     files: ScorerFiles,
     manifest: ScorerManifest,
-    judge: Option<Arc<dyn Judge>>,
+    judge: Option<Arc<dyn ScoringBackend>>,
 }
 
 impl Scorer {
     /// One that `judge` asks on the studio, where there is one, and that pages can fetch in any case.
     #[must_use]
-    pub fn new(files: ScorerFiles, judge: Option<Arc<dyn Judge>>) -> Self {
+    pub fn new(files: ScorerFiles, judge: Option<Arc<dyn ScoringBackend>>) -> Self {
         let mut manifest = files.manifest().clone();
         manifest.studio_device = judge.as_ref().map(|judge| judge.device().to_owned());
         Self {

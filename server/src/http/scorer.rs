@@ -2,9 +2,9 @@
 
 use super::state::Studio;
 use crate::byte_ranges;
-use crate::scorer::{
-    desk::{Closed, Events},
-    intake::{self, Refusal},
+use crate::scorer_service::{
+    queue::{Closed, Events},
+    upload::{self, Refusal},
 };
 use axum::{
     Json, Router,
@@ -68,7 +68,7 @@ async fn score(State(studio): State<Studio>, body: Body) -> Response {
             .into_response(),
         Err(refused) => {
             if !refused.was_slow() {
-                intake::drain(&mut body).await;
+                upload::drain(&mut body).await;
             }
             match refused {
                 Refused::Closed(closed) => told(closed),
@@ -97,7 +97,7 @@ impl Refused {
 async fn accept(studio: &Studio, body: &mut BodyDataStream) -> Result<Events, Refused> {
     let window = studio.registry.limits.silence;
     let upload = studio.desk.upload(window).map_err(Refused::Closed)?;
-    let (clip, held) = intake::read(body, upload).await.map_err(Refused::Body)?;
+    let (clip, held) = upload::read(body, upload).await.map_err(Refused::Body)?;
     let place = studio.desk.place().map_err(Refused::Closed)?;
     Ok(studio.desk.join(place, clip, held))
 }

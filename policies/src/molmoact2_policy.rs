@@ -2,19 +2,19 @@
 
 use super::{
     action_tokenizer,
-    actor::{
-        ActRequest, Acted, Actor, ActorError, ActorInfo, News, TagInfo, TokenizerFiles, Told,
-        Written,
-    },
     depth_memory::DepthMemory,
     depth_setup::{self, DepthError},
     nano,
-    speaker::{Answering, TalkingPolicy, nobody},
+    policy::{
+        ActRequest, EventSink, Policy, PolicyError, PolicyEvent, PolicyInfo, PolicyOutput, TagInfo,
+        TokenCallback, TokenizerFiles,
+    },
+    question_answerer::{Answering, AnsweringPolicy, nobody},
 };
 use field_files::Limit;
 use molmoact2::{
-    ActError, ActOptions, Action, Calibration, Depth, Files, LoadOptions, Observation, Policy,
-    Precision, Progress, Request,
+    ActError, ActOptions, Action, Calibration, Depth, Files, LoadOptions, Observation, Precision,
+    Progress, Request,
 };
 use openfast::{FastTokenizer, Shape};
 use protocol::{Mode, Stage, depth::DepthMode, viewer::ActionDimension};
@@ -37,7 +37,7 @@ pub enum Source {
 
 /// How it is loaded.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Setup {
+pub struct PolicyOptions {
     /// The checkpoint a LeRobot folder was made from.
     pub base: Option<PathBuf>,
     /// Folder of the action tokenizer, instead of the one in the policy's folder.
@@ -107,16 +107,16 @@ pub fn advice(error: &molmoact2::LoadError) -> &'static str {
 }
 
 /// The policy, its tokenizer, and what they say about themselves.
-pub struct Hosted {
-    policy: Arc<Policy>,
+pub struct MolmoAct2Policy {
+    policy: Arc<molmoact2::Policy>,
     tokenizer: Option<FastTokenizer>,
-    info: ActorInfo,
+    info: PolicyInfo,
     tokenizer_of_nano: bool,
     /// What is remembered of each robot, by policies that reason about depth.
     depth: DepthMemory,
 }
 
-impl std::fmt::Debug for Hosted {
+impl std::fmt::Debug for MolmoAct2Policy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Hosted")
             .field("info", &self.info)
@@ -124,27 +124,27 @@ impl std::fmt::Debug for Hosted {
     }
 }
 
-impl Hosted {
+impl MolmoAct2Policy {
     /// Loads a policy onto a device. `device_words` is what people are told about where it runs.
     ///
     /// # Errors
     /// [`LoadError`] with the file and what to do.
     pub fn load(
         source: &Source,
-        setup: &Setup,
+        setup: &PolicyOptions,
         device: &layers::Device,
         device_words: &str,
     ) -> Result<Self, LoadError> {
-        Self::load_telling(source, setup, device, device_words, None)
+        Self::load_with_progress(source, setup, device, device_words, None)
     }
 
     /// The same, telling `progress` the bytes of the weights read so far and of all of them.
     ///
     /// # Errors
-    /// As [`Hosted::load`].
-    pub fn load_telling(
+    /// As [`MolmoAct2Policy::load`].
+    pub fn load_with_progress(
         source: &Source,
-        setup: &Setup,
+        setup: &PolicyOptions,
         device: &layers::Device,
         device_words: &str,
         progress: Option<Progress<'_>>,
@@ -175,7 +175,7 @@ impl Hosted {
             name: name.clone(),
             error,
         };
-        let policy = Policy::load_with(&files, device, &options).map_err(failed)?;
+        let policy = molmoact2::Policy::load_with(&files, device, &options).map_err(failed)?;
         let tokenizer_files = files.action_tokenizer().map_err(failed)?.map(
             |(tokenizer_json, processor_config_json)| TokenizerFiles {
                 tokenizer_json: tokenizer_json.into_owned(),
@@ -202,7 +202,7 @@ impl Hosted {
                 error: error.into(),
             }
         })?;
-        let info = ActorInfo {
+        let info = PolicyInfo {
             depth,
             ..describe(&policy, name, device_words, tokenizer_files)
         };
@@ -215,15 +215,15 @@ impl Hosted {
         })
     }
 
-    /// Whether the policy has no action tokenizer of its own and was given the nano's ([`Setup::fast_of_nano`]).
-    pub fn tokenizer_is_the_nanos(&self) -> bool {
+    /// Whether the policy has no action tokenizer of its own and was given the nano's ([`PolicyOptions::fast_of_nano`]).
+    pub fn uses_nano_tokenizer(&self) -> bool {
         self.tokenizer_of_nano
     }
 
     /// The policy as one that answers questions, if it was taught to.
     pub fn speaker(&self) -> Answering {
         if self.policy.can_answer() {
-            Ok(Arc::new(TalkingPolicy {
+            Ok(Arc::new(AnsweringPolicy {
                 name: self.info.name.clone(),
                 policy: self.policy.clone(),
             }))
@@ -245,7 +245,7 @@ impl Hosted {
     }
 
     /// The policy itself, for those who want to know more than a robot does.
-    pub fn policy(&self) -> &Policy {
+    pub fn policy(&self) -> &molmoact2::Policy {
         &self.policy
     }
 }
@@ -273,11 +273,11 @@ fn calibration(file: &Path) -> Result<Calibration, LoadError> {
 }
 
 fn describe(
-    policy: &Policy,
+    policy: &molmoact2::Policy,
     name: String,
     device_words: &str,
     tokenizer: Option<TokenizerFiles>,
-) -> ActorInfo {
+) -> PolicyInfo {
     let info = policy.info();
     let tags = info.tags.iter().map(|tag| TagInfo {
         tag: tag.tag.clone(),
@@ -292,7 +292,7 @@ fn describe(
         horizon: tag.horizon,
         n_action_steps: tag.n_action_steps,
     });
-    ActorInfo {
+    PolicyInfo {
         name,
         parameters: info.parameters,
         device: device_words.to_owned(),
@@ -326,7 +326,7 @@ fn wire_mode(mode: molmoact2::Mode) -> Mode {
     }
 }
 
-impl Hosted {
+impl MolmoAct2Policy {
     /// How to answer. Takes the depth map of the robot's last call out of the memory.
     fn options(&mut self, request: &ActRequest<'_>) -> ActOptions {
         ActOptions {
@@ -357,13 +357,13 @@ impl Hosted {
         &mut self,
         request: &ActRequest<'_>,
         action: Result<Action, ActError>,
-    ) -> Result<Acted, ActorError> {
-        let action = action.map_err(|error| ActorError::new(error.to_string()))?;
+    ) -> Result<PolicyOutput, PolicyError> {
+        let action = action.map_err(|error| PolicyError::new(error.to_string()))?;
         if let (DepthMode::Adaptive, Some(trace)) = (self.mode(), &action.depth) {
             self.depth
                 .remember(request.robot, request.tag, trace.cache.clone());
         }
-        Ok(Acted {
+        Ok(PolicyOutput {
             rows: action.horizon,
             dims: action.dims,
             // The whole chunk: a robot that asks more often than its authors mean it to, but waits for each answer,
@@ -395,20 +395,20 @@ fn observation<'a>(request: &ActRequest<'a>) -> Observation<'a> {
     }
 }
 
-impl Actor for Hosted {
-    fn info(&self) -> &ActorInfo {
+impl Policy for MolmoAct2Policy {
+    fn info(&self) -> &PolicyInfo {
         &self.info
     }
 
-    fn act(&mut self, request: &ActRequest<'_>) -> Result<Acted, ActorError> {
+    fn act(&mut self, request: &ActRequest<'_>) -> Result<PolicyOutput, PolicyError> {
         self.act_streaming(request, &mut |_| {})
     }
 
     fn act_streaming(
         &mut self,
         request: &ActRequest<'_>,
-        written: &mut Written<'_>,
-    ) -> Result<Acted, ActorError> {
+        written: &mut TokenCallback<'_>,
+    ) -> Result<PolicyOutput, PolicyError> {
         let options = self.options(request);
         let action = self
             .policy
@@ -416,7 +416,7 @@ impl Actor for Hosted {
         self.acted(request, action)
     }
 
-    fn act_batch(&mut self, requests: &[ActRequest<'_>], told: &mut Told<'_>) {
+    fn act_batch(&mut self, requests: &[ActRequest<'_>], told: &mut EventSink<'_>) {
         let options: Vec<ActOptions> = requests
             .iter()
             .map(|request| self.options(request))
@@ -432,11 +432,11 @@ impl Actor for Hosted {
         let actions =
             self.policy
                 .act_batch_streaming(&questions, questions.len(), &mut |place, ids| {
-                    told(place, News::Wrote(ids));
+                    told(place, PolicyEvent::Wrote(ids));
                 });
         for (place, (request, action)) in requests.iter().zip(actions).enumerate() {
             let acted = self.acted(request, action);
-            told(place, News::Done(acted));
+            told(place, PolicyEvent::Done(acted));
         }
     }
 

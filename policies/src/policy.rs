@@ -30,7 +30,7 @@ pub struct TagInfo {
 
 /// What a policy is.
 #[derive(Debug, Clone, PartialEq)]
-pub struct ActorInfo {
+pub struct PolicyInfo {
     /// Checkpoint name.
     pub name: String,
     /// Parameter count.
@@ -69,7 +69,7 @@ pub struct TokenizerFiles {
     pub processor_config_json: Vec<u8>,
 }
 
-impl ActorInfo {
+impl PolicyInfo {
     /// The embodiment of that name.
     pub fn tag(&self, tag: &str) -> Option<&TagInfo> {
         self.tags.iter().find(|known| known.tag == tag)
@@ -119,7 +119,7 @@ pub struct ActRequest<'a> {
 
 /// One answer of a policy.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Acted {
+pub struct PolicyOutput {
     /// Rows of the chunk.
     pub rows: usize,
     /// Values per row.
@@ -143,12 +143,12 @@ pub struct Acted {
 /// A policy could not answer. The words are for the person who gave the command.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
-pub struct ActorError {
+pub struct PolicyError {
     /// What went wrong, where, and what to do.
     pub reason: String,
 }
 
-impl ActorError {
+impl PolicyError {
     /// An error with these words.
     pub fn new(reason: impl Into<String>) -> Self {
         Self {
@@ -158,7 +158,7 @@ impl ActorError {
 }
 
 /// Who is told the OpenFAST ids so far while a chunk is being written.
-pub type Written<'a> = dyn FnMut(&[u32]) + Send + 'a;
+pub type TokenCallback<'a> = dyn FnMut(&[u32]) + Send + 'a;
 
 /// What becomes of one request of a batch.
 #[derive(Debug)]
@@ -166,26 +166,26 @@ pub type Written<'a> = dyn FnMut(&[u32]) + Send + 'a;
     clippy::large_enum_variant,
     reason = "it is handed over once and never kept among others"
 )]
-pub enum News<'a> {
+pub enum PolicyEvent<'a> {
     /// All OpenFAST ids so far.
     Wrote(&'a [u32]),
     /// The answer. Nothing comes after it.
-    Done(Result<Acted, ActorError>),
+    Done(Result<PolicyOutput, PolicyError>),
 }
 
 /// Who is told, by the request's place in the batch.
-pub type Told<'a> = dyn FnMut(usize, News<'_>) + Send + 'a;
+pub type EventSink<'a> = dyn FnMut(usize, PolicyEvent<'_>) + Send + 'a;
 
 /// A policy that can be asked for action chunks. It is owned by one thread and may keep state between calls.
-pub trait Actor: Send {
+pub trait Policy: Send {
     /// What it is.
-    fn info(&self) -> &ActorInfo;
+    fn info(&self) -> &PolicyInfo;
 
     /// Computes a chunk. Blocks for as long as that takes.
     ///
     /// # Errors
-    /// [`ActorError`] in words for the person who gave the command.
-    fn act(&mut self, request: &ActRequest<'_>) -> Result<Acted, ActorError>;
+    /// [`PolicyError`] in words for the person who gave the command.
+    fn act(&mut self, request: &ActRequest<'_>) -> Result<PolicyOutput, PolicyError>;
 
     /// The same; a head that writes tokens calls `written` after each of them with all OpenFAST ids so far.
     /// `written` is called on this thread and must not block.
@@ -195,17 +195,18 @@ pub trait Actor: Send {
     fn act_streaming(
         &mut self,
         request: &ActRequest<'_>,
-        _written: &mut Written<'_>,
-    ) -> Result<Acted, ActorError> {
+        _written: &mut TokenCallback<'_>,
+    ) -> Result<PolicyOutput, PolicyError> {
         self.act(request)
     }
 
     /// Computes the chunks of several robots. `told` is called on this thread, must not block, and hears
-    /// [`News::Done`] of every request, as soon as it is known; an error of one does not touch the others.
-    fn act_batch(&mut self, requests: &[ActRequest<'_>], told: &mut Told<'_>) {
+    /// [`PolicyEvent::Done`] of every request, as soon as it is known; an error of one does not touch the others.
+    fn act_batch(&mut self, requests: &[ActRequest<'_>], told: &mut EventSink<'_>) {
         for (place, request) in requests.iter().enumerate() {
-            let acted = self.act_streaming(request, &mut |ids| told(place, News::Wrote(ids)));
-            told(place, News::Done(acted));
+            let acted =
+                self.act_streaming(request, &mut |ids| told(place, PolicyEvent::Wrote(ids)));
+            told(place, PolicyEvent::Done(acted));
         }
     }
 
@@ -225,7 +226,11 @@ pub trait Actor: Send {
 }
 
 /// The action tokens of an answer, and where they come from.
-pub fn tokens_of(actor: &mut dyn Actor, mode: Mode, acted: &Acted) -> (Vec<u32>, TokensOrigin) {
+pub fn tokens_of(
+    actor: &mut dyn Policy,
+    mode: Mode,
+    acted: &PolicyOutput,
+) -> (Vec<u32>, TokensOrigin) {
     match mode {
         Mode::Discrete => (acted.action_tokens.clone(), TokensOrigin::Generated),
         Mode::Continuous => (

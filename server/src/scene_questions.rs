@@ -8,14 +8,14 @@ use crate::{
     images::view_encoding::for_viewers,
     panics::caught,
     queues::{
-        fifo::{Line, Waits},
+        fifo::{FifoQueue, Queued},
         outbox::{Key, Outbox},
     },
 };
 use molmoact2::{FinishReason, Reply, grounding};
 use policies::{
-    actor::ActorError,
-    speaker::{Answering, Speaker},
+    policy::PolicyError,
+    question_answerer::{Answering, QuestionAnswerer},
 };
 use protocol::{
     Message, Stage,
@@ -47,9 +47,9 @@ const MIN_HELD_KIB: u32 = 1 << 10;
 
 /// Whether the answer to a question is still wanted; shared by whoever asked and whoever answers.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Wanted(Arc<AtomicU8>);
+pub(crate) struct CancelToken(Arc<AtomicU8>);
 
-impl Wanted {
+impl CancelToken {
     const STOPPED: u8 = 1;
     const ABANDONED: u8 = 2;
 
@@ -79,10 +79,10 @@ struct Question {
     /// What they take while it waits.
     _held: OwnedSemaphorePermit,
     to: Arc<Outbox>,
-    wanted: Wanted,
+    wanted: CancelToken,
 }
 
-impl Waits for Question {
+impl Queued for Question {
     fn is_unwanted(&self) -> bool {
         self.wanted.is_over()
     }
@@ -110,8 +110,8 @@ impl Question {
 }
 
 /// The handle that the viewers share.
-pub(crate) struct Asking {
-    line: Arc<Line<Question>>,
+pub(crate) struct SceneQuestions {
+    line: Arc<FifoQueue<Question>>,
     speaker: Answering,
     closing: Arc<AtomicBool>,
     next_viewer: AtomicU64,
@@ -121,7 +121,7 @@ pub(crate) struct Asking {
     room: Arc<Semaphore>,
 }
 
-impl std::fmt::Debug for Asking {
+impl std::fmt::Debug for SceneQuestions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Asking")
             .field("speaker", &self.speaker)
@@ -129,14 +129,14 @@ impl std::fmt::Debug for Asking {
     }
 }
 
-impl Asking {
+impl SceneQuestions {
     /// Starts the thread, if there is somebody to answer.
     pub(crate) fn start(
         speaker: Answering,
         health: &Health,
     ) -> std::io::Result<(Arc<Self>, Option<JoinHandle<()>>)> {
         let asking = Arc::new(Self {
-            line: Arc::new(Line::new()),
+            line: Arc::new(FifoQueue::new()),
             speaker,
             closing: Arc::default(),
             next_viewer: AtomicU64::default(),
@@ -190,7 +190,7 @@ impl Asking {
         ask: Ask,
         observation: Option<Arc<Observation>>,
         to: &Arc<Outbox>,
-        wanted: &Wanted,
+        wanted: &CancelToken,
     ) {
         let Ok(_preparing) = self.preparing.acquire().await else {
             return;
@@ -204,7 +204,7 @@ impl Asking {
             move || asking.question(ask, observation, to, wanted)
         })
         .await
-        .unwrap_or_else(|_| Err(ActorError::new("the studio crashed on these pictures")));
+        .unwrap_or_else(|_| Err(PolicyError::new("the studio crashed on these pictures")));
         match outcome {
             _ if !wanted.is_heard() => {}
             Ok((scene, question)) => {
@@ -226,13 +226,13 @@ impl Asking {
         ask: Ask,
         observation: Option<Arc<Observation>>,
         to: Arc<Outbox>,
-        wanted: Wanted,
-    ) -> Result<(SceneAsked, Question), ActorError> {
+        wanted: CancelToken,
+    ) -> Result<(SceneAsked, Question), PolicyError> {
         if let Err(reason) = &self.speaker {
-            return Err(ActorError::new(reason.clone()));
+            return Err(PolicyError::new(reason.clone()));
         }
         let observation = observation
-            .ok_or_else(|| ActorError::new(format!("{} has sent no picture yet", ask.robot_id)))?;
+            .ok_or_else(|| PolicyError::new(format!("{} has sent no picture yet", ask.robot_id)))?;
         let asked = pictures::asked(&ask.cameras, &observation)?;
         let bytes: usize = observation.views.iter().map(|view| view.data.len()).sum();
         let held = u32::try_from(bytes >> 10)
@@ -243,13 +243,13 @@ impl Asking {
             .clone()
             .try_acquire_many_owned(held)
             .map_err(|_| {
-                ActorError::new(
+                PolicyError::new(
                     "as many questions wait as the studio keeps pictures for; ask again later",
                 )
             })?;
         let views = asked
             .into_iter()
-            .map(|view| for_viewers(view).map_err(ActorError::new))
+            .map(|view| for_viewers(view).map_err(PolicyError::new))
             .collect::<Result<Vec<_>, _>>()?;
         let scene = SceneAsked {
             question_id: ask.question_id,
@@ -269,7 +269,7 @@ impl Asking {
     }
 
     /// Ends the question of a viewer, whether it waits or is being answered, and tells that.
-    pub(crate) fn stop_answer(&self, viewer: u64, wanted: &Wanted) {
+    pub(crate) fn stop_answer(&self, viewer: u64, wanted: &CancelToken) {
         wanted.stop();
         if let Some(question) = self.line.leave(viewer) {
             question.tell_stopped();
@@ -277,7 +277,7 @@ impl Asking {
     }
 
     /// The same without a word, for a viewer that left or has another question.
-    pub(crate) fn abandon(&self, viewer: u64, wanted: &Wanted) {
+    pub(crate) fn abandon(&self, viewer: u64, wanted: &CancelToken) {
         wanted.abandon();
         self.line.leave(viewer);
     }
@@ -291,10 +291,10 @@ impl Asking {
 
 /// Tells that a question cannot be asked, and why.
 pub(crate) fn refuse(to: &Outbox, question_id: u64, reason: &str) {
-    tell(to, &failed(question_id, &ActorError::new(reason)));
+    tell(to, &failed(question_id, &PolicyError::new(reason)));
 }
 
-fn answer(speaker: &dyn Speaker, question: &Question, closing: &AtomicBool, work: &Work) {
+fn answer(speaker: &dyn QuestionAnswerer, question: &Question, closing: &AtomicBool, work: &Work) {
     let Question {
         ask,
         observation,
@@ -342,7 +342,7 @@ fn answer(speaker: &dyn Speaker, question: &Question, closing: &AtomicBool, work
             ControlFlow::Continue(())
         })
     })
-    .unwrap_or_else(|_| Err(ActorError::new("the model crashed on this question")));
+    .unwrap_or_else(|_| Err(PolicyError::new("the model crashed on this question")));
     match spoken {
         Ok(reply) => question.tell(&whole(ask, reply)),
         Err(error) => question.tell(&failed(question_id, &error)),
@@ -363,7 +363,7 @@ fn blank(question_id: u64, state: AnswerState) -> Answer {
     }
 }
 
-fn failed(question_id: u64, error: &ActorError) -> Answer {
+fn failed(question_id: u64, error: &PolicyError) -> Answer {
     Answer {
         error: error.reason.clone(),
         ..blank(question_id, AnswerState::Failed)

@@ -4,14 +4,14 @@
 use super::*;
 use protocol::JointDescription;
 
-fn live() -> Live {
+fn live() -> SessionState {
     let joint = JointDescription {
         name: "pan".to_owned(),
         unit: "deg".to_owned(),
         min: -1.0,
         max: 1.0,
     };
-    Live::new(
+    SessionState::new(
         "arm".to_owned(),
         RobotHello {
             name: "arm".to_owned(),

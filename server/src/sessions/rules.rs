@@ -5,8 +5,8 @@
 use super::execution::Execution;
 use crate::inference::job::{Job, unknown_tag};
 use policies::{
-    actor::{Acted, ActorInfo},
     chunking::committed::Committed,
+    policy::{PolicyInfo, PolicyOutput},
 };
 use protocol::{
     Mode, TaskState,
@@ -27,7 +27,7 @@ const LONGEST_COMMITMENT: Duration = Duration::from_millis(200);
 
 /// Why an observation did not become a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum NoJob {
+pub(crate) enum SkipReason {
     /// Nothing to do: no instruction, stopped, done, or an observation without views.
     Idle,
     /// Something to tell the viewers, in words.
@@ -36,7 +36,7 @@ pub(crate) enum NoJob {
 
 /// Why a computed chunk was not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NoChunk {
+pub(crate) enum DropReason {
     /// The command, the scene or the connection changed since.
     Superseded,
     /// A stop is latched.
@@ -45,7 +45,7 @@ pub(crate) enum NoChunk {
     TooOld,
 }
 
-impl NoChunk {
+impl DropReason {
     pub(crate) fn code(self) -> &'static str {
         match self {
             Self::Superseded => "superseded",
@@ -57,7 +57,7 @@ impl NoChunk {
 
 /// One robot.
 #[derive(Debug)]
-pub(crate) struct Live {
+pub(crate) struct SessionState {
     pub(crate) robot_id: String,
     pub(crate) hello: RobotHello,
     pub(crate) connected: bool,
@@ -82,7 +82,7 @@ pub(crate) struct Live {
     execution: Execution,
 }
 
-impl Live {
+impl SessionState {
     pub(crate) fn new(robot_id: String, hello: RobotHello) -> Self {
         Self {
             robot_id,
@@ -240,9 +240,9 @@ impl Live {
     pub(crate) fn job(
         &mut self,
         observation: &Arc<Observation>,
-        info: Option<&ActorInfo>,
+        info: Option<&PolicyInfo>,
         now: Instant,
-    ) -> Result<Job, NoJob> {
+    ) -> Result<Job, SkipReason> {
         let resting = self
             .succeeded_at
             .is_some_and(|since| now.saturating_duration_since(since) >= REST_AFTER_SUCCESS);
@@ -251,16 +251,16 @@ impl Live {
             || resting
             || observation.views.is_empty()
         {
-            return Err(NoJob::Idle);
+            return Err(SkipReason::Idle);
         }
         let Some(info) = info else {
-            return Err(NoJob::Idle);
+            return Err(SkipReason::Idle);
         };
         let tag = info
             .tag(&self.hello.tag)
-            .ok_or_else(|| NoJob::Problem(unknown_tag(&self.hello.tag, info)))?;
+            .ok_or_else(|| SkipReason::Problem(unknown_tag(&self.hello.tag, info)))?;
         if observation.state.len() != tag.state_dim {
-            return Err(NoJob::Problem(format!(
+            return Err(SkipReason::Problem(format!(
                 "the robot sends {} state values, the policy wants {} for the tag {:?}",
                 observation.state.len(),
                 tag.state_dim,
@@ -274,7 +274,7 @@ impl Live {
             .map(String::as_str)
             .collect();
         if !missing.is_empty() {
-            return Err(NoJob::Problem(format!(
+            return Err(SkipReason::Problem(format!(
                 "the policy wants the views {}, and the observation lacks {}",
                 tag.cameras.join(", "),
                 missing.join(", ")
@@ -287,7 +287,7 @@ impl Live {
         let is_early =
             |asked_at: Instant| now.saturating_duration_since(asked_at) < commitment.mul_f32(0.8);
         if self.asked_at.is_some_and(is_early) {
-            return Err(NoJob::Idle);
+            return Err(SkipReason::Idle);
         }
         self.asked_at = Some(now);
         Ok(Job {
@@ -311,15 +311,20 @@ impl Live {
     }
 
     /// Whether a chunk for this job would be sent now.
-    pub(crate) fn check(&self, job: &Job, max_age: Duration, now: Instant) -> Result<(), NoChunk> {
+    pub(crate) fn check(
+        &self,
+        job: &Job,
+        max_age: Duration,
+        now: Instant,
+    ) -> Result<(), DropReason> {
         if self.stop_requested {
-            return Err(NoChunk::Stopped);
+            return Err(DropReason::Stopped);
         }
         if job.epoch != self.epoch || !self.connected {
-            return Err(NoChunk::Superseded);
+            return Err(DropReason::Superseded);
         }
         if now.saturating_duration_since(job.arrived_at) > max_age {
-            return Err(NoChunk::TooOld);
+            return Err(DropReason::TooOld);
         }
         Ok(())
     }
@@ -328,10 +333,10 @@ impl Live {
     pub(crate) fn chunk(
         &mut self,
         job: &Job,
-        acted: &Acted,
+        acted: &PolicyOutput,
         max_age: Duration,
         now: Instant,
-    ) -> Result<(ActionChunk, bool), NoChunk> {
+    ) -> Result<(ActionChunk, bool), DropReason> {
         self.check(job, max_age, now)?;
         let chunk_id = self.next_chunk_id;
         self.next_chunk_id += 1;

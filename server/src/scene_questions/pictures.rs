@@ -2,7 +2,7 @@
 
 use crate::images::view_decoding::image_of;
 use datasets::images::QUESTION_PIXELS;
-use policies::actor::ActorError;
+use policies::policy::PolicyError;
 use protocol::{View, ViewEncoding, robot::Observation};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use vision::RgbImage;
@@ -11,14 +11,14 @@ use vision::RgbImage;
 pub(super) fn asked<'a>(
     cameras: &[String],
     observation: &'a Observation,
-) -> Result<Vec<&'a View>, ActorError> {
+) -> Result<Vec<&'a View>, PolicyError> {
     let mut views = Vec::with_capacity(cameras.len());
     for camera in cameras {
         let view = observation.views.iter().find(|view| view.name == *camera);
-        let view =
-            view.ok_or_else(|| ActorError::new(format!("the observation has no view {camera:?}")))?;
+        let view = view
+            .ok_or_else(|| PolicyError::new(format!("the observation has no view {camera:?}")))?;
         if !matches!(view.encoding, ViewEncoding::Rgb8 | ViewEncoding::Jpeg) {
-            return Err(ActorError::new(format!(
+            return Err(PolicyError::new(format!(
                 "view {camera:?} holds depth, the model wants colour"
             )));
         }
@@ -29,7 +29,7 @@ pub(super) fn asked<'a>(
         .map(|view| u64::from(view.width) * u64::from(view.height))
         .sum();
     if pixels > QUESTION_PIXELS {
-        return Err(ActorError::new(format!(
+        return Err(PolicyError::new(format!(
             "the pictures have {pixels} pixels together, at most {QUESTION_PIXELS} are shown to the model; name fewer cameras, \
              or let the robot send smaller pictures"
         )));
@@ -41,10 +41,10 @@ pub(super) fn asked<'a>(
 pub(super) fn decoded(
     cameras: &[String],
     observation: &Observation,
-) -> Result<Vec<RgbImage>, ActorError> {
+) -> Result<Vec<RgbImage>, PolicyError> {
     catch_unwind(AssertUnwindSafe(|| {
         let images = cameras.iter();
         images.map(|camera| image_of(observation, camera)).collect()
     }))
-    .unwrap_or_else(|_| Err(ActorError::new("the studio crashed on these pictures")))
+    .unwrap_or_else(|_| Err(PolicyError::new("the studio crashed on these pictures")))
 }

@@ -1,6 +1,9 @@
 //! State that every handler shares.
 
-use crate::{recordings::Recordings, scorer::desk::Desk, sessions::Registry, socket::WaitingRoom};
+use crate::{
+    recordings::Recordings, scorer_service::queue::ScoringQueue, sessions::Registry,
+    socket::WaitingRoom,
+};
 use std::sync::Arc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -8,7 +11,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 #[derive(Debug, Clone)]
 pub(crate) struct Studio {
     pub(crate) registry: Arc<Registry>,
-    pub(crate) desk: Arc<Desk>,
+    pub(crate) desk: Arc<ScoringQueue>,
     pub(crate) recordings: Arc<Recordings>,
     /// WebSockets that have not said hello.
     pub(crate) waiting: Arc<WaitingRoom>,

@@ -1,7 +1,7 @@
 //! Who answers questions in words about what a robot sees.
 
-use super::actor::ActorError;
-use molmoact2::{AskOptions, Policy, Reply, TextCallback, Vlm};
+use super::policy::PolicyError;
+use molmoact2::{AskOptions, Reply, TextCallback, Vlm};
 use std::{fmt, sync::Arc};
 use vision::RgbImage;
 
@@ -9,30 +9,30 @@ use vision::RgbImage;
 const MAX_TOKENS: usize = 512;
 
 /// A model that can be asked. Shared: it answers on a thread of its own, beside whoever else uses it.
-pub trait Speaker: Send + Sync {
+pub trait QuestionAnswerer: Send + Sync {
     /// What people call it.
     fn name(&self) -> &str;
 
     /// Answers a question, telling each piece as it is written. Blocks for as long as that takes.
     ///
     /// # Errors
-    /// [`ActorError`] in words for the person who asked.
+    /// [`PolicyError`] in words for the person who asked.
     fn speak(
         &self,
         question: &str,
         images: &[RgbImage],
         told: &mut TextCallback<'_>,
-    ) -> Result<Reply, ActorError>;
+    ) -> Result<Reply, PolicyError>;
 }
 
-impl fmt::Debug for dyn Speaker {
+impl fmt::Debug for dyn QuestionAnswerer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Speaker").field(&self.name()).finish()
     }
 }
 
 /// Who answers, or why nobody does and what to do about it.
-pub type Answering = Result<Arc<dyn Speaker>, String>;
+pub type Answering = Result<Arc<dyn QuestionAnswerer>, String>;
 
 /// Nobody answers.
 ///
@@ -61,7 +61,7 @@ pub struct Model {
     pub vlm: Vlm,
 }
 
-impl Speaker for Model {
+impl QuestionAnswerer for Model {
     fn name(&self) -> &str {
         &self.name
     }
@@ -71,21 +71,21 @@ impl Speaker for Model {
         question: &str,
         images: &[RgbImage],
         told: &mut TextCallback<'_>,
-    ) -> Result<Reply, ActorError> {
+    ) -> Result<Reply, PolicyError> {
         self.vlm
             .ask(question, images, &options(), told)
-            .map_err(|error| ActorError::new(error.to_string()))
+            .map_err(|error| PolicyError::new(error.to_string()))
     }
 }
 
 /// A policy that was taught to talk. It answers while its robots move; both take the longer for it.
 #[derive(Debug)]
-pub(crate) struct TalkingPolicy {
+pub(crate) struct AnsweringPolicy {
     pub(crate) name: String,
-    pub(crate) policy: Arc<Policy>,
+    pub(crate) policy: Arc<molmoact2::Policy>,
 }
 
-impl Speaker for TalkingPolicy {
+impl QuestionAnswerer for AnsweringPolicy {
     fn name(&self) -> &str {
         &self.name
     }
@@ -95,9 +95,9 @@ impl Speaker for TalkingPolicy {
         question: &str,
         images: &[RgbImage],
         told: &mut TextCallback<'_>,
-    ) -> Result<Reply, ActorError> {
+    ) -> Result<Reply, PolicyError> {
         self.policy
             .ask(question, images, &options(), told)
-            .map_err(|error| ActorError::new(error.to_string()))
+            .map_err(|error| PolicyError::new(error.to_string()))
     }
 }

@@ -1,16 +1,16 @@
 //! The desk at which videos are handed in: one line for all pages, and one thread that scores.
 //!
 //! How many jobs there can be at once, those whose frames still arrive among them, is bounded, and so is the memory of
-//! each ([`intake`](super::intake)). Whoever leaves takes the job along; a job that fails or crashes fails alone.
+//! each ([`intake`](super::upload)). Whoever leaves takes the job along; a job that fails or crashes fails alone.
 
 use super::{
-    Judge, Scorer, Scoring,
+    Scorer, Scoring, ScoringBackend,
     uploads::{Held, Upload, Uploads},
 };
 use crate::{
     health::{Health, Rule, Work},
     panics::caught,
-    queues::fifo::{Line, Waits},
+    queues::fifo::{FifoQueue, Queued},
 };
 use axum::body::Bytes;
 use futures_util::Stream;
@@ -81,7 +81,7 @@ fn tell(to: &mpsc::Sender<Bytes>, event: &ScoreEvent) -> bool {
     }
 }
 
-impl Waits for Job {
+impl Queued for Job {
     fn is_unwanted(&self) -> bool {
         self.to.is_closed()
     }
@@ -97,9 +97,9 @@ impl Waits for Job {
 }
 
 /// What all requests share.
-pub(crate) struct Desk {
+pub(crate) struct ScoringQueue {
     scoring: Scoring,
-    line: Line<Job>,
+    line: FifoQueue<Job>,
     places: Arc<Semaphore>,
     max_jobs: usize,
     uploads: Arc<Uploads>,
@@ -107,7 +107,7 @@ pub(crate) struct Desk {
     closing: AtomicBool,
 }
 
-impl std::fmt::Debug for Desk {
+impl std::fmt::Debug for ScoringQueue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Desk")
             .field("scoring", &self.scoring)
@@ -115,7 +115,7 @@ impl std::fmt::Debug for Desk {
     }
 }
 
-impl Desk {
+impl ScoringQueue {
     /// Starts the thread, if somebody scores here.
     pub(crate) fn open(
         scoring: Scoring,
@@ -124,7 +124,7 @@ impl Desk {
     ) -> std::io::Result<(Arc<Self>, Option<JoinHandle<()>>)> {
         let desk = Arc::new(Self {
             scoring,
-            line: Line::new(),
+            line: FifoQueue::new(),
             places: Arc::new(Semaphore::new(max_jobs)),
             max_jobs,
             uploads: Arc::default(),
@@ -210,7 +210,7 @@ impl Desk {
         }
     }
 
-    fn serve(&self, judge: &dyn Judge, job: Job, work: &Work) {
+    fn serve(&self, judge: &dyn ScoringBackend, job: Job, work: &Work) {
         let Job {
             clip,
             to,
@@ -266,7 +266,7 @@ impl Desk {
 pub(crate) struct Events {
     lines: mpsc::Receiver<Bytes>,
     number: u64,
-    desk: Arc<Desk>,
+    desk: Arc<ScoringQueue>,
 }
 
 impl Stream for Events {

@@ -1,6 +1,6 @@
 //! The files of a scorer, as they are served.
 
-use super::{id::Id, nano};
+use super::{fingerprint::Id, nano};
 use crate::byte_ranges::{Content, Representation};
 use layers::{Device, ModelFiles};
 use protocol::score::{ScorerFile, ScorerManifest};
