@@ -1,4 +1,4 @@
-"""Small LeRobot data sets in every layout that `server/src/episodes` reads, and what LeRobot makes of them.
+"""Small LeRobot data sets in every layout that `datasets/src/lerobot` reads, and what LeRobot makes of them.
 
 Run from the repository root, with Python 3.12 and `pip install "lerobot[molmoact2,dataset]==0.6.1"`:
 

@@ -1,4 +1,4 @@
-"""Small .npy files as NumPy writes them, good and bad, for the reader in `server/src/npy.rs`.
+"""Small .npy files as NumPy writes them, good and bad, for the reader in `datasets/src/npy.rs`.
 
 Run from the repository root with NumPy 2.2.6: `python tests/goldens/npy/generate.py`
 """
