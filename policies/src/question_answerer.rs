@@ -27,7 +27,9 @@ pub trait QuestionAnswerer: Send + Sync {
 
 impl fmt::Debug for dyn QuestionAnswerer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Speaker").field(&self.name()).finish()
+        f.debug_tuple("QuestionAnswerer")
+            .field(&self.name())
+            .finish()
     }
 }
 

@@ -17,7 +17,7 @@
 //!   `scorer_download` (a scorer's files, by range) and `opfs_cache` (files in the browser's private file system).
 //!
 //! The networks, the tokenizer, the depth decoder and the scorer come from `layers`, `openfast`, `depth_decoder` and
-//! `scoring`; this crate only connects them to a tab.
+//! `score_job`; this crate only connects them to a tab.
 
 pub mod clock;
 pub mod codec_timing;

@@ -3,7 +3,7 @@
 use super::{root, studio};
 use std::{collections::BTreeSet, path::Path};
 
-/// The commands, by the file or folder of `server/src/cli` that is theirs alone.
+/// The commands, by the file or folder of `cli/src` that is theirs alone.
 const COMMANDS: [(&str, &[&[&str]]); 12] = [
     ("serve", &[&["serve"]]),
     ("sim", &[&["sim"]]),
@@ -97,9 +97,11 @@ fn an_option_that_a_message_names_exists() {
     let of_any: BTreeSet<String> = options.iter().flat_map(|(_, own)| own.clone()).collect();
     assert!(of_any.contains("--scorer") && of_any.contains("--tokenizer"));
 
-    let cli = root().join("server/src/cli");
+    let cli = root().join("cli/src");
     let mut files = Vec::new();
-    sources(&root().join("server/src"), &mut files);
+    for package in ["cli", "server", "datasets", "policies", "evaluation"] {
+        sources(&root().join(package).join("src"), &mut files);
+    }
     for file in files {
         // The options of the programs that they start.
         let foreign = [
@@ -141,7 +143,7 @@ fn an_option_that_a_message_names_exists() {
     ] {
         sources(&root().join("models").join(package).join("src"), &mut files);
     }
-    sources(&root().join("scoring/src"), &mut files);
+    sources(&root().join("score_job/src"), &mut files);
     for file in files {
         let named = named(&said(&file));
         assert!(named.is_empty(), "{} names {named:?}", file.display());

@@ -139,13 +139,13 @@ pub enum EvaluationError {
     /// A plan without an episode, or without time for one: its success rates would say nothing.
     #[error("nothing to evaluate: {0}")]
     Nothing(&'static str),
-    /// No actors, or a thread of the evaluation crashed.
+    /// No policy, or a thread of the evaluation crashed.
     #[error("{0}")]
     Thread(&'static str),
 }
 
-/// Runs a plan with one thread per actor (they must be copies of the same policy). `done` is told the number
-/// of finished episodes after each.
+/// Runs a plan with one thread per policy of `actors`, which must be copies of the same policy. Calls `done` with
+/// the number of finished episodes after each.
 ///
 /// # Errors
 /// [`EvaluationError`]; the first one ends the evaluation.

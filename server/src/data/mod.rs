@@ -1,7 +1,7 @@
 //! The data folder: what a studio keeps between two runs.
 //!
-//! - [`latches`]: stops, one file per latched robot in `stops/`
-//! - [`events`]: commands, stops and releases with who gave them, in `events.jsonl`
+//! - `latches`: stops, one file per latched robot in `stops/`
+//! - `events`: commands, stops and releases with who gave them, in `events.jsonl`
 //!
 //! Everything is written by one thread per file kind, so that a slow disk never delays a stop on its way to a robot.
 

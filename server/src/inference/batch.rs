@@ -75,8 +75,8 @@ pub(super) fn answer(
     }
 }
 
-/// What the policy wants to know about a question; `None` when nobody wants the answer any more, or when the
-/// asker was told what is wrong with it.
+/// Prepares a request for the policy; `None` when the session no longer wants the answer, or was told what is
+/// wrong with the request.
 fn prepare(actor: &dyn Policy, queued: Decoded, metrics: &Metrics) -> Option<Prepared> {
     if !told_session(|| queued.asker.still_wanted(&queued.job)).unwrap_or(false) {
         return None;

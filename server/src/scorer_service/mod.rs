@@ -32,7 +32,7 @@ pub struct Scorer {
 }
 
 impl Scorer {
-    /// One that `judge` asks on the studio, where there is one, and that pages can fetch in any case.
+    /// A scorer whose files pages can fetch, and that scores on the studio if there is a backend (`judge`).
     #[must_use]
     pub fn new(files: ScorerFiles, judge: Option<Arc<dyn ScoringBackend>>) -> Self {
         let mut manifest = files.manifest().clone();

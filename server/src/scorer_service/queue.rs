@@ -1,7 +1,7 @@
-//! The desk at which videos are handed in: one line for all pages, and one thread that scores.
+//! The scoring queue: one queue of jobs for all pages, and one thread that scores.
 //!
-//! How many jobs there can be at once, those whose frames still arrive among them, is bounded, and so is the memory of
-//! each ([`intake`](super::upload)). Whoever leaves takes the job along; a job that fails or crashes fails alone.
+//! The number of jobs is bounded, including those whose frames still arrive, and so is the memory of each
+//! ([`upload`](super::upload)). A disconnect cancels the job. A failing job does not affect the others.
 
 use super::{
     Scorer, Scoring, ScoringBackend,

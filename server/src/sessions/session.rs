@@ -1,6 +1,6 @@
 //! One robot's rules connected to its wire, to the policy and to its viewers.
 //!
-//! Locks are held for a few statements and never across an await. Where two are needed the order is `live`,
+//! Locks are held for a few statements and never across an await. Where two are needed the order is `live` (the rules),
 //! then the mailbox or the watchers.
 
 use super::{

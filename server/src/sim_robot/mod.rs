@@ -1,9 +1,9 @@
 //! The built-in robot: the simulator behind the same WebSocket as any other robot.
 //!
 //! - [`player`]: which target to command now, a plain value
-//! - [`body`]: the 30 Hz control loop on a thread of its own
-//! - [`eyes`]: pictures, on another thread, so that drawing never delays the control loop
-//! - [`link`]: the connection, with reconnects
+//! - `body`: the 30 Hz control loop on a thread of its own
+//! - `eyes`: pictures, on another thread, so that drawing never delays the control loop
+//! - `link`: the connection, with reconnects
 
 mod body;
 mod eyes;

@@ -1,4 +1,4 @@
-//! What is sent for a score, what comes back, and a judge that does as it is told.
+//! A request for a score, its events, and a scripted scoring backend.
 
 use super::super::{
     bench::*,
