@@ -6,11 +6,7 @@
 use std::{fs, path::Path};
 
 fn main() {
-    for folder in [
-        "../dist",
-        "../models/nano/molmoact2",
-        "../models/nano/qwen3vl",
-    ] {
+    for folder in ["../dist", "../models/nano/qwen3vl"] {
         if !Path::new(folder).exists()
             && let Err(error) = fs::create_dir_all(folder)
         {

@@ -1,9 +1,8 @@
-//! Says to the linker that constructors are ours to call.
+//! Exports the module's constructors, so that `static/worker.js` calls them once.
 //!
-//! The kernel compiler beneath burn registers itself in many constructors. A linker for WebAssembly that sees
-//! nobody call them puts all of them before *every* function that JavaScript can call, which is right for a program
-//! that is called once. A worker is called for each message, promise and handle: encoding action
-//! tokens was timed at less than half the speed for it. With the function exported, `static/worker.js` calls it, once.
+//! The kernel compiler beneath burn registers itself in many constructors. Without a caller, the WebAssembly linker
+//! inserts all of them before *every* function that JavaScript can call, which is right for a program that is called
+//! once. A worker is called for each message, promise and handle: encoding action tokens ran at less than half the speed.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

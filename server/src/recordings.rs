@@ -3,11 +3,9 @@
 //! Everything is looked up once, when the studio starts. A page asks by number, so no address leads to a file that is not
 //! a video of a listed episode.
 
-use crate::{
-    episodes::{DataSet, DataSetError, Footage},
-    web::ranges::{Content, Representation},
-};
+use crate::byte_ranges::{Content, Representation};
 use bytes::Bytes;
+use datasets::lerobot::{DataSet, DataSetError, Footage};
 use protocol::episodes::{EpisodeList, RecordedEpisode};
 use std::{
     collections::BTreeMap,

@@ -3,16 +3,18 @@
 use crate::{
     data::{self, events::Events, latches::Latches},
     health::{Health, Part, Rule, Watchdog},
+    http::{self, state::Studio},
+    inference::thread::Inference,
+    limits::Limits,
     listener,
     metrics::Metrics,
-    policies::{Actor, inference::Inference, speaker::Answering},
     recordings::Recordings,
-    scene::Asking,
-    scorer::{Scoring, desk::Desk},
-    sessions::{Registry, registry::Limits},
+    scene_questions::SceneQuestions,
+    scorer_service::{Scoring, queue::ScoringQueue},
+    sessions::Registry,
     socket::WaitingRoom,
-    web::{self, routes::Studio},
 };
+use policies::{Policy, question_answerer::Answering};
 use std::{future::Future, path::PathBuf, sync::Arc, thread::JoinHandle, time::Duration};
 use tokio::{net::TcpListener, time::MissedTickBehavior};
 use tokio_util::{
@@ -33,7 +35,7 @@ const RUNTIME_BEAT: Duration = Duration::from_millis(250);
 /// What a studio is started with.
 pub struct Config {
     /// The hosted policy, or why there is none, in words for the person who gives a command.
-    pub policy: Result<Box<dyn Actor>, String>,
+    pub policy: Result<Box<dyn Policy>, String>,
     /// Who answers questions about the scene, or why nobody does, in words for the person who asks.
     pub speaker: Answering,
     /// The hosted scorer of videos, or why there is none, in words for the person who wants to score.
@@ -104,10 +106,10 @@ pub async fn serve(
     let (inference, thread) = Inference::start(policy, metrics.clone(), limits.max_batch, &health)
         .map_err(ServeError::Thread)?;
     threads.add("the policy", thread);
-    let (asking, thread) = Asking::start(speaker, &health).map_err(ServeError::Thread)?;
+    let (asking, thread) = SceneQuestions::start(speaker, &health).map_err(ServeError::Thread)?;
     threads.add("the model that answers questions", thread);
     let (desk, thread) =
-        Desk::open(scorer, limits.max_scorings, &health).map_err(ServeError::Thread)?;
+        ScoringQueue::open(scorer, limits.max_scorings, &health).map_err(ServeError::Thread)?;
     threads.add("the scorer", thread);
     let _watchdog = Watchdog::start(health.clone()).map_err(ServeError::Thread)?;
     let stop = CancellationToken::new();
@@ -138,7 +140,7 @@ pub async fn serve(
             stop.run_until_cancelled(registry.keep_viewers_told()).await;
         }
     });
-    let router = web::router(studio);
+    let router = http::router(studio);
     let mut server = tokio::spawn({
         let stop = stop.clone();
         async move { listener::serve(listener, router, limits.max_connections, stop).await }

@@ -3,7 +3,7 @@
 //!
 //! Written over any stream and sink of messages, so that the same code runs on a socket and on channels.
 
-use crate::{metrics::Metrics, sessions::registry::Limits};
+use crate::{limits::Limits, metrics::Metrics};
 use axum::extract::ws::{CloseFrame, Message, close_code};
 use bytes::Bytes;
 use futures_util::{Sink, SinkExt as _, Stream, StreamExt as _};

@@ -2,9 +2,8 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use policy_studio::{
-    Config, Limits, policies::speaker::nobody, recordings::Recordings, scorer, serve, signals,
-};
+use policies::question_answerer::nobody;
+use server::{Config, Limits, recordings::Recordings, scorer_service, serve, signals};
 use std::{
     io::{BufRead as _, BufReader},
     process::{Child, Command, ExitStatus, Stdio},
@@ -33,7 +32,7 @@ fn child() {
         let config = Config {
             policy,
             speaker: nobody("The test"),
-            scorer: scorer::nobody("The test"),
+            scorer: scorer_service::nobody("The test"),
             recordings: Recordings::default(),
             data: None,
             limits: Limits::default(),

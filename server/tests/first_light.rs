@@ -2,21 +2,21 @@
 //! sockets, real time.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use policy_studio::{
-    Config, Limits,
-    client::ViewerClient,
-    policies::{
-        Actor,
-        hosted::{Hosted, Setup, Source},
-        speaker::nobody,
-    },
-    serve,
-    sim_robot::{self, SimConfig},
+use policies::{
+    Policy,
+    molmoact2_policy::{MolmoAct2Policy, PolicyOptions, Source},
+    question_answerer::nobody,
 };
 use protocol::{
     Mode, TaskState, ToViewer,
     robot::ResetScene,
     viewer::{Command, ResetRobot, Watch},
+};
+use server::{
+    Config, Limits,
+    client::ViewerClient,
+    serve,
+    sim_robot::{self, SimConfig},
 };
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -39,7 +39,7 @@ async fn fresh_scene(viewer: &mut ViewerClient, seed: u64) -> Vec<String> {
     };
     viewer.send(&reset.into()).await.unwrap();
     let scene = sim::World::new(seed);
-    let colour = scene.colours()[0].name();
+    let colour = scene.colors()[0].name();
     viewer
         .wait_for("the scene's sentences", SOON, |message| match message {
             ToViewer::Robots(list) => {
@@ -76,15 +76,16 @@ async fn succeeds(viewer: &mut ViewerClient, sentence: &str) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_shipped_policy_does_what_it_is_told() {
     let device = layers::device::cpu();
-    let policy: Box<dyn Actor> =
-        Box::new(Hosted::load(&Source::Nano, &Setup::default(), &device, "cpu").unwrap());
+    let policy: Box<dyn Policy> = Box::new(
+        MolmoAct2Policy::load(&Source::Nano, &PolicyOptions::default(), &device, "cpu").unwrap(),
+    );
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let stop = CancellationToken::new();
     let config = Config {
         policy: Ok(policy),
         speaker: nobody("The nano policy"),
-        scorer: policy_studio::scorer::nobody("The test"),
+        scorer: server::scorer_service::nobody("The test"),
         recordings: Default::default(),
         data: None,
         limits: Limits::default(),

@@ -1,4 +1,4 @@
-//! Pictures of an expert episode: both cameras (and depth) every few ticks, on one sheet.
+//! Images of an expert episode: both cameras (and depth) every few ticks, on one sheet.
 //!
 //! `cargo run -p sim --example contact_sheet -- [folder] [seed] [family]` writes `sheet.png` (overview, wrist
 //! and depth, one column per moment), `overview.png`, `wrist.png` and the two at 112 x 112, as a policy sees
@@ -10,7 +10,7 @@ use image::imageops::FilterType;
 use image::{GrayImage, Luma, RgbImage};
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
-use sim::{Camera, Expert, Rendered, Status, Task, TaskFamily, TaskMonitor, World};
+use sim::{Camera, Expert, Rendered, Status, Task, TaskFamily, TaskMonitor, World, render};
 
 const COLUMNS: u32 = 6;
 
@@ -53,7 +53,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut moments = Vec::new();
     while world.tick() < 300 {
         if world.tick().is_multiple_of(3) {
-            moments.push((world.render(Camera::Overview), world.render(Camera::Wrist)));
+            moments.push((
+                render(&world, Camera::Overview),
+                render(&world, Camera::Wrist),
+            ));
         }
         if monitor.status() == Status::Succeeded {
             break;
@@ -97,7 +100,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         for (name, rendered) in [("overview", overview), ("wrist", wrist)] {
             let image = picture(rendered);
             image.save(folder.join(format!("{name}.png")))?;
-            // Nearest neighbours of a bilinear resize without smoothing: the worst case for thin features.
+            // Nearest neighbors of a bilinear resize without smoothing: the worst case for thin features.
             let small = image::imageops::resize(&image, 112, 112, FilterType::Nearest);
             image::imageops::resize(&small, 560, 560, FilterType::Nearest)
                 .save(folder.join(format!("{name}_112.png")))?;

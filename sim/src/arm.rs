@@ -1,7 +1,7 @@
 //! The arm: joints, limits, forward and inverse kinematics.
 //!
 //! Table frame: origin on the table top under the shoulder's vertical axis, x away from the robot
-//! (towards the overview camera), y to the robot's left, z up. Metres; joint angles in degrees.
+//! (towards the overview camera), y to the robot's left, z up. Meters; joint angles in degrees.
 //!
 //! The proportions follow an SO-101 made a third larger, so that the work area is a hand's breadth wider.
 //! Unlike the SO-101, both jaws move, symmetrically.
@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::trig;
 use crate::{DOF, JointVector};
 
-/// What is known about one joint.
+/// Description of one joint.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct JointInfo {
     /// Name, as robots of this family call it.
@@ -47,37 +47,37 @@ pub const JOINTS: [JointInfo; DOF] = [
 /// Index of the gripper in a [`JointVector`].
 pub(crate) const GRIPPER: usize = 5;
 
-/// Horizontal distance of the shoulder's lift axis from the pan axis, metres.
+/// Horizontal distance of the shoulder's lift axis from the pan axis, meters.
 const SHOULDER_OFFSET: f32 = 0.02;
-/// Height of the shoulder's lift axis over the table, metres.
+/// Height of the shoulder's lift axis over the table, meters.
 pub(crate) const SHOULDER_HEIGHT: f32 = 0.11;
-/// Length of the upper arm, metres.
+/// Length of the upper arm, meters.
 pub(crate) const UPPER_ARM: f32 = 0.18;
-/// Length of the forearm, metres.
+/// Length of the forearm, meters.
 pub(crate) const FOREARM: f32 = 0.18;
-/// From the wrist axis to the point between the finger tips, metres.
+/// From the wrist axis to the point between the finger tips, meters.
 pub(crate) const HAND: f32 = 0.13;
-/// Opening between the finger pads at 100 percent, metres.
+/// Opening between the finger pads at 100 percent, meters.
 pub(crate) const MAX_GAP: f32 = 0.070;
 
-/// Half sizes of a finger: along the hand's x (pad width), y (thickness) and z (length), metres.
+/// Half sizes of a finger: along the hand's x (pad width), y (thickness) and z (length), meters.
 pub(crate) const FINGER_HALF: Vec3 = Vec3::new(0.012, 0.0065, 0.030);
-/// How far a finger reaches past the point between the tips, metres.
+/// Distance that a finger reaches past the point between the tips, meters.
 pub(crate) const FINGER_BELOW_TCP: f32 = 0.012;
 
-/// Opening between the pads in metres for a gripper position in percent.
+/// Opening between the pads in meters for a gripper position in percent.
 pub(crate) fn gap_from_percent(percent: f32) -> f32 {
     percent / 100.0 * MAX_GAP
 }
 
-/// Gripper position in percent for an opening between the pads in metres.
+/// Gripper position in percent for an opening between the pads in meters.
 pub(crate) fn percent_from_gap(gap: f32) -> f32 {
     gap / MAX_GAP * 100.0
 }
 
-/// Where every link of the arm is, in the table frame.
+/// Poses of every link of the arm, in the table frame.
 ///
-/// The hand frame has its origin at the tool centre point (between the finger tips), z back towards the wrist
+/// The hand frame has its origin at the tool center point (between the finger tips), z back towards the wrist
 /// and y along the closing direction of the jaws. With the hand pointing down and pan + roll = 0 its axes are
 /// those of the table.
 #[derive(Debug, Clone, Copy)]
@@ -92,7 +92,7 @@ pub(crate) struct ArmPose {
     pub(crate) wrist: Pose,
     /// The hand frame.
     pub(crate) hand: Pose,
-    /// Opening between the pads, metres.
+    /// Opening between the pads, meters.
     pub(crate) gap: f32,
 }
 
@@ -125,7 +125,7 @@ impl ArmPose {
         self.hand.translation
     }
 
-    /// Pose of the centre of a finger; `side` is +1 for the one at the hand's +y, -1 for the other.
+    /// Pose of the center of a finger; `side` is +1 for the one at the hand's +y, -1 for the other.
     pub(crate) fn finger(&self, side: f32) -> Pose {
         let local = Vec3::new(
             0.0,
@@ -157,7 +157,7 @@ impl ArmPose {
     }
 }
 
-/// Joint angles (the first five, degrees) that bring the tool centre point to `tcp` with the hand pointing
+/// Joint angles (the first five, degrees) that bring the tool center point to `tcp` with the hand pointing
 /// straight down and its x axis at `yaw_deg` in the table frame.
 ///
 /// A point out of reach is replaced by the nearest one within reach, so there always is an answer; the

@@ -1,4 +1,4 @@
-//! Where the two cameras are and what they see through.
+//! The two cameras: their poses and the pinhole model.
 
 use rapier3d::math::Vec3;
 use serde::{Deserialize, Serialize};
@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use crate::arm::ArmPose;
 use crate::trig;
 
-/// Width of every picture, pixels.
+/// Width of every image, pixels.
 pub const WIDTH_PIXELS: usize = 320;
-/// Height of every picture, pixels.
+/// Height of every image, pixels.
 pub const HEIGHT_PIXELS: usize = 240;
 
 /// One of the robot's cameras.
@@ -22,7 +22,7 @@ pub enum Camera {
 }
 
 impl Camera {
-    /// Every camera, in the order in which policies expect their pictures.
+    /// Every camera, in the order in which policies expect their images.
     pub const ALL: [Camera; 2] = [Camera::Overview, Camera::Wrist];
 
     /// Name of the view: `overview`, `wrist`.
@@ -50,7 +50,7 @@ impl Camera {
     }
 }
 
-/// A pinhole camera. Camera coordinates: x right, y down, z forward, metres.
+/// A pinhole camera. Camera coordinates: x right, y down, z forward, meters.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct View {
     pub(crate) eye: Vec3,

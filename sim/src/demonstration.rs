@@ -1,4 +1,4 @@
-//! Whole episodes with a known end: the expert doing what it was told, and four ways of not doing it.
+//! Episodes with a known outcome: the expert solves the task, or the arm fails in one of four ways.
 
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -6,24 +6,24 @@ use rand_chacha::ChaCha8Rng;
 use crate::task::{Task, TaskFamily};
 use crate::{DOF, Expert, JointVector, Status, TaskMonitor, World};
 
-/// What the arm does about a task.
+/// Behavior of the arm in an episode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Behaviour {
+pub enum Behavior {
     /// The scripted expert solves it.
     Solve,
     /// The expert begins and then the arm stands still.
     Stall,
     /// The expert does another task over the same scene.
     DoAnother,
-    /// The expert begins, then the hand leaves for somewhere else and stays there.
+    /// The expert begins, then the hand moves elsewhere and stays there.
     Leave,
     /// The arm stands still from the beginning.
     StandStill,
 }
 
-impl Behaviour {
-    /// All of them.
-    pub const ALL: [Behaviour; 5] = [
+impl Behavior {
+    /// Every behavior.
+    pub const ALL: [Behavior; 5] = [
         Self::Solve,
         Self::Stall,
         Self::DoAnother,
@@ -43,49 +43,50 @@ impl Behaviour {
     }
 }
 
-/// Ticks after success for which a solved episode goes on, at most.
+/// Ticks that a solved episode continues after success, at most.
 const AFTERMATH_TICKS: u32 = 40;
 /// Length of an episode that does not succeed, ticks.
 const SHORTEST_TICKS: u32 = 60;
 const LONGEST_TICKS: u32 = 170;
-/// An expert that is not done by then is stuck.
+/// Length limit of an episode of the expert, ticks; after it the expert is stuck.
 const MOST_TICKS: u32 = 300;
 
-/// An episode being played, tick by tick. The seed decides everything.
+/// An episode, advanced tick by tick and fully determined by its seed.
 #[derive(Debug, Clone)]
 pub struct Demonstration {
     world: World,
     task: Task,
-    done: Task,
-    behaviour: Behaviour,
+    /// The task that the expert carries out: another one for [`Behavior::DoAnother`].
+    executed: Task,
+    behavior: Behavior,
     monitor: TaskMonitor,
     rng: ChaCha8Rng,
     tick: u32,
-    /// When the arm stops following the expert.
+    /// Tick at which the arm stops following the expert.
     turn: u32,
-    /// When the episode ends; later where it is known only then.
+    /// Tick at which the episode ends; lowered once a solved task has succeeded.
     end: u32,
     elsewhere: JointVector,
 }
 
 impl Demonstration {
-    /// The scene of `seed`, a task of `family` in it, and what the arm does about it.
-    pub fn new(seed: u64, family: TaskFamily, behaviour: Behaviour) -> Demonstration {
+    /// An episode in the scene of `seed` with a task of `family`.
+    pub fn new(seed: u64, family: TaskFamily, behavior: Behavior) -> Demonstration {
         let world = World::new(seed);
         let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x6465_6d6f);
         let task = Task::sample(family, &world, &mut rng);
-        let done = if behaviour == Behaviour::DoAnother {
+        let executed = if behavior == Behavior::DoAnother {
             task.wrong(&world, &mut rng)
         } else {
             task
         };
-        let turn = match behaviour {
-            Behaviour::StandStill => 0,
-            Behaviour::Stall | Behaviour::Leave => rng.random_range(12..42),
-            Behaviour::Solve | Behaviour::DoAnother => u32::MAX,
+        let turn = match behavior {
+            Behavior::StandStill => 0,
+            Behavior::Stall | Behavior::Leave => rng.random_range(12..42),
+            Behavior::Solve | Behavior::DoAnother => u32::MAX,
         };
-        let end = match behaviour {
-            Behaviour::Solve => MOST_TICKS,
+        let end = match behavior {
+            Behavior::Solve => MOST_TICKS,
             _ => rng.random_range(SHORTEST_TICKS..LONGEST_TICKS),
         };
         let mut elsewhere = world.state();
@@ -99,8 +100,8 @@ impl Demonstration {
             monitor: TaskMonitor::new(&task, &world),
             world,
             task,
-            done,
-            behaviour,
+            executed,
+            behavior,
             rng,
             tick: 0,
             turn,
@@ -109,22 +110,17 @@ impl Demonstration {
         }
     }
 
-    /// What the robot was told.
+    /// The task of the instruction.
     pub fn task(&self) -> &Task {
         &self.task
     }
 
-    /// What the arm does instead, or the same.
-    pub fn done(&self) -> &Task {
-        &self.done
+    /// The arm's behavior.
+    pub fn behavior(&self) -> Behavior {
+        self.behavior
     }
 
-    /// What the arm does about its task.
-    pub fn behaviour(&self) -> Behaviour {
-        self.behaviour
-    }
-
-    /// The scene as it is.
+    /// The current state of the scene.
     pub fn world(&self) -> &World {
         &self.world
     }
@@ -134,7 +130,7 @@ impl Demonstration {
         self.monitor.status() == Status::Succeeded
     }
 
-    /// One more tick; false when the episode is over. `disturb` may change what the arm is told.
+    /// Advances one tick; `false` once the episode is over. `disturb` may change the joint targets.
     pub fn step(&mut self, disturb: &mut dyn FnMut(&JointVector, &World) -> JointVector) -> bool {
         if self.tick >= self.end {
             return false;
@@ -149,7 +145,7 @@ impl Demonstration {
         self.tick += 1;
         let before = self.succeeded();
         self.monitor.update(&self.world);
-        if self.behaviour == Behaviour::Solve && !before && self.succeeded() {
+        if self.behavior == Behavior::Solve && !before && self.succeeded() {
             let after = self.rng.random_range(8..AFTERMATH_TICKS);
             self.end = self.end.min(self.tick + after);
         }
@@ -158,19 +154,19 @@ impl Demonstration {
 
     fn target(&mut self) -> JointVector {
         if self.tick >= self.turn {
-            return match self.behaviour {
-                Behaviour::Leave => self.elsewhere,
+            return match self.behavior {
+                Behavior::Leave => self.elsewhere,
                 _ => self.held_pose(),
             };
         }
         Expert::new()
-            .chunk(&self.world, &self.done, 1)
+            .chunk(&self.world, &self.executed, 1)
             .into_iter()
             .next()
             .unwrap_or_else(|| self.world.state())
     }
 
-    /// Where the arm is when it stops, kept: following the measured state would let it drift.
+    /// The pose at which the arm stopped, kept constant: following the measured state would let it drift.
     fn held_pose(&mut self) -> JointVector {
         if self.tick == self.turn {
             self.elsewhere = self.world.state();

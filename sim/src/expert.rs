@@ -1,11 +1,11 @@
-//! The scripted expert: from the present state to the next targets, with no memory.
+//! The scripted expert: a stateless function from the present state to the next joint targets.
 //!
-//! Every decision depends only on what the pictures and the joint state show now: where the hand is, how far
-//! it is open, where the cube is and whether it is in the hand. So a policy that sees just those can learn to
-//! do the same, and the expert can be asked for help in any state, also one that it would never reach itself.
+//! Every decision depends only on what the images and the joint state show now: where the hand is, how far
+//! it is open, where the cube is and whether it is in the hand. A policy that sees just those can learn to do
+//! the same, and the expert gives targets for any state, including states that it would never reach itself.
 //!
 //! A chunk is a rollout of a small kinematic model ([`Belief`]): servos without obstacles, a cube that sticks
-//! to closed jaws and yields to a pushing finger. Physics does the rest; a fresh chunk starts from the truth.
+//! to closed jaws and yields to a pushing finger. A new chunk starts from the true state of the physics.
 
 use rapier3d::math::Vec3;
 
@@ -13,33 +13,34 @@ use crate::arm::{
     ArmPose, FINGER_BELOW_TCP, FINGER_HALF, GRIPPER, gap_from_percent, inverse_kinematics,
     percent_from_gap,
 };
-use crate::scene::{CUBE_HALF, Tray};
-use crate::task::{Direction, Task, TaskFamily};
+use crate::direction::Direction;
+use crate::objects::{CUBE_HALF, Tray};
+use crate::task::{Task, TaskFamily};
 use crate::world::{World, servo_tick};
 use crate::{CONTROL_RATE_HZ, JointVector, trig};
 
-/// Height of the tool centre point for travelling over the cubes, metres.
+/// Height of the tool center point for travelling over the cubes, meters.
 const TRAVEL_HEIGHT: f32 = 0.095;
-/// Height at which a cube is held up once it is lifted, metres.
+/// Height at which a cube is held up once it is lifted, meters.
 const LIFT_HEIGHT: f32 = 0.11;
-/// Height of the tool centre point over the table when grasping or pushing, metres.
+/// Height of the tool center point over the table when grasping or pushing, meters.
 const LOW: f32 = 0.020;
-/// Fastest travel of the tool centre point, metres per second.
+/// Fastest travel of the tool center point, meters per second.
 const TRAVEL_SPEED: f32 = 0.32;
-/// Travel while pushing, metres per second.
+/// Travel while pushing, meters per second.
 const PUSH_SPEED: f32 = 0.13;
-/// Travel at the end of a way, metres per second.
+/// Travel at the end of a path, meters per second.
 const CREEP_SPEED: f32 = 0.03;
 /// Gripper position for reaching and pushing, percent.
 const POINTING: f32 = 25.0;
 /// Gripper position for going around a cube, percent.
 const OPEN: f32 = 95.0;
 
-/// The scripted expert. It has no state of its own.
+/// The scripted expert. It is stateless.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Expert;
 
-/// What the expert assumes about the world as its chunk unfolds.
+/// The expert's model of the world during a chunk.
 struct Belief {
     joints: JointVector,
     cube: Vec3,
@@ -49,7 +50,7 @@ struct Belief {
     tray: Tray,
 }
 
-/// What the hand should do in the next tick.
+/// Goal of the hand for the next tick.
 struct Intent {
     to: Vec3,
     speed: f32,
@@ -151,7 +152,7 @@ impl Belief {
         target
     }
 
-    /// The cube between closing jaws, or before a pushing finger.
+    /// Updates the cube between closing jaws, or in front of a pushing finger.
     fn meet_cube(&mut self, arm: &ArmPose, before: &JointVector) {
         let local = arm.hand.inverse_transform_point(self.cube);
         let at_its_height = local.z.abs() < CUBE_HALF;
@@ -195,7 +196,7 @@ impl Belief {
         }
     }
 
-    /// Way to a point near a cube: over the cubes at travel height, and down within a funnel above the point.
+    /// Path to a point near a cube: over the cubes at travel height, and down within a funnel above the point.
     ///
     /// `width` is how far from the vertical through the point the hand may be at its lowest.
     fn descend(&self, point: Vec3, width: f32, yaw_deg: f32, gripper: f32) -> Intent {
@@ -342,7 +343,7 @@ impl Belief {
         let off_line = (side.x * side.x + side.y * side.y).sqrt();
         let behind = forth < -(contact - 0.006) && forth > -(contact + 0.045);
         if behind && off_line < 0.014 && tcp.z < LOW + 0.012 {
-            // Ahead along the line through the cube's centre, low.
+            // Ahead along the line through the cube's center, low.
             let ahead = Vec3::new(tcp.x - side.x, tcp.y - side.y, LOW) + along * 0.03;
             return Intent {
                 to: ahead,
@@ -376,7 +377,7 @@ impl Belief {
     }
 }
 
-/// Speed that falls as the way gets short, metres per second.
+/// Speed that falls as the way gets short, meters per second.
 fn slowing(way: Vec3) -> f32 {
     (way.length() * 7.0).clamp(CREEP_SPEED, TRAVEL_SPEED)
 }

@@ -1,17 +1,17 @@
-//! Triangles, and the few solids that the scene is made of.
+//! Triangles, and the few solids that make up the scene.
 
 use rapier3d::math::{Pose, Vec3};
 
 use crate::trig;
 
-/// A flat coloured triangle in the table frame.
+/// A flat colored triangle in the table frame.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Triangle {
     pub(crate) corners: [Vec3; 3],
     /// Outward unit normal.
     pub(crate) normal: Vec3,
-    /// Colour under full light, each channel in 0..1, as displayed.
-    pub(crate) colour: Vec3,
+    /// Color under full light, each channel in 0..1, as displayed.
+    pub(crate) color: Vec3,
     /// Whether it darkens the table.
     pub(crate) casts_shadow: bool,
 }
@@ -25,15 +25,15 @@ pub(crate) struct Mesh {
 }
 
 impl Mesh {
-    /// Adds a convex polygon of a convex solid around `centre`; the winding does not matter.
-    fn polygon(&mut self, points: &[Vec3], centre: Vec3, colour: Vec3) {
+    /// Adds a convex polygon of a convex solid around `center`; the winding does not matter.
+    fn polygon(&mut self, points: &[Vec3], center: Vec3, color: Vec3) {
         let [first, rest @ ..] = points else { return };
         for pair in rest.windows(2) {
             let [second, third] = pair else { continue };
             let normal = (*second - *first)
                 .cross(*third - *first)
                 .normalize_or_zero();
-            let outward = (*first + *second + *third) / 3.0 - centre;
+            let outward = (*first + *second + *third) / 3.0 - center;
             let normal = if normal.dot(outward) < 0.0 {
                 -normal
             } else {
@@ -42,15 +42,15 @@ impl Mesh {
             self.triangles.push(Triangle {
                 corners: [*first, *second, *third],
                 normal,
-                colour,
+                color,
                 casts_shadow: self.casts_shadow,
             });
         }
     }
 
-    /// A box with bevelled edges; `half` are its half sizes in the frame of `pose`.
-    pub(crate) fn bevelled_box(&mut self, pose: Pose, half: Vec3, bevel: f32, colour: Vec3) {
-        let centre = pose.translation;
+    /// A box with beveled edges; `half` are its half sizes in the frame of `pose`.
+    pub(crate) fn beveled_box(&mut self, pose: Pose, half: Vec3, bevel: f32, color: Vec3) {
+        let center = pose.translation;
         let inner = half - Vec3::splat(bevel);
         // A corner's point on the face perpendicular to `axis`.
         let on_face = |axis: usize, sign: [f32; 3]| {
@@ -68,7 +68,7 @@ impl Mesh {
             for s in signs {
                 let corners = [(-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0)]
                     .map(|(a, b)| on_face(axis, spread(axis, s, a, b)));
-                self.polygon(&corners, centre, colour);
+                self.polygon(&corners, center, color);
             }
         }
         if bevel <= 0.0 {
@@ -86,7 +86,7 @@ impl Mesh {
                         at(second, 1.0),
                         at(second, -1.0),
                     ];
-                    self.polygon(&quad, centre, colour);
+                    self.polygon(&quad, center, color);
                 }
             }
         }
@@ -94,7 +94,7 @@ impl Mesh {
             for y in signs {
                 for z in signs {
                     let corner = [0usize, 1, 2].map(|axis| on_face(axis, [x, y, z]));
-                    self.polygon(&corner, centre, colour);
+                    self.polygon(&corner, center, color);
                 }
             }
         }
@@ -107,10 +107,10 @@ impl Mesh {
         from: (f32, f32),
         to: (f32, f32),
         sides: u32,
-        colour: Vec3,
+        color: Vec3,
     ) {
         let ((z0, r0), (z1, r1)) = (from, to);
-        let centre = pose * Vec3::new(0.0, 0.0, (z0 + z1) / 2.0);
+        let center = pose * Vec3::new(0.0, 0.0, (z0 + z1) / 2.0);
         let ring = |z: f32, r: f32| -> Vec<Vec3> {
             (0..sides)
                 .map(|i| {
@@ -120,23 +120,23 @@ impl Mesh {
                 .collect()
         };
         let (low, high) = (ring(z0, r0), ring(z1, r1));
-        self.polygon(&low, centre, colour);
-        self.polygon(&high, centre, colour);
+        self.polygon(&low, center, color);
+        self.polygon(&high, center, color);
         let pairs = low.iter().zip(&high);
         for ((a, b), (c, d)) in pairs.clone().zip(pairs.cycle().skip(1)) {
-            self.polygon(&[*a, *b, *d, *c], centre, colour);
+            self.polygon(&[*a, *b, *d, *c], center, color);
         }
     }
 
-    /// A cylinder along the y axis of `pose`, centred.
-    pub(crate) fn axle(&mut self, pose: Pose, radius: f32, half_length: f32, colour: Vec3) {
+    /// A cylinder along the y axis of `pose`, centerd.
+    pub(crate) fn axle(&mut self, pose: Pose, radius: f32, half_length: f32, color: Vec3) {
         let turned = pose * Pose::rotation(Vec3::new(std::f32::consts::FRAC_PI_2, 0.0, 0.0));
         self.stump(
             turned,
             (-half_length, radius),
             (half_length, radius),
             20,
-            colour,
+            color,
         );
     }
 }

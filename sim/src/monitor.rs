@@ -1,25 +1,25 @@
-//! Success, read from the physics.
+//! Success tests of tasks, read from the physics.
 
 use rapier3d::math::Vec3;
 use serde::Serialize;
 
 use crate::CONTROL_RATE_HZ;
-use crate::scene::{CUBE_HALF, Tray};
+use crate::objects::{CUBE_HALF, Tray};
 use crate::task::{Task, TaskFamily};
 use crate::world::World;
 
 /// Ticks for which the success condition must hold without a break (0.3 s).
 pub const DWELL_TICKS: u32 = CONTROL_RATE_HZ * 3 / 10;
-/// Reach: greatest distance from the point between the finger tips to the centre of the cube's top, metres.
+/// Reach: greatest distance from the point between the finger tips to the center of the cube's top, meters.
 pub const REACH_DISTANCE: f32 = 0.030;
-/// Reach: the cube must not have been moved further than this, metres.
+/// Reach: the cube must not have been moved further than this, meters.
 pub const REACH_DISTURBANCE: f32 = 0.020;
-/// Push: least displacement in the direction asked for, metres.
+/// Push: least displacement in the direction asked for, meters.
 pub const PUSH_DISTANCE: f32 = 0.050;
-/// Pick up: least height of the cube's underside over the table, metres.
+/// Pick up: least height of the cube's underside over the table, meters.
 pub const PICK_HEIGHT: f32 = 0.050;
 
-/// How a task stands.
+/// Status of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
@@ -29,7 +29,7 @@ pub enum Status {
     Succeeded,
 }
 
-/// Watches one task from its start.
+/// Success test of one task, from its start.
 ///
 /// * reach: finger tips within [`REACH_DISTANCE`] of the cube's top, the cube not moved by more than
 ///   [`REACH_DISTURBANCE`];
@@ -65,7 +65,7 @@ impl TaskMonitor {
         }
     }
 
-    /// The task watched.
+    /// The monitored task.
     pub fn task(&self) -> &Task {
         &self.task
     }
@@ -84,7 +84,7 @@ impl TaskMonitor {
         }
     }
 
-    /// To be called once after every step of the world.
+    /// Updates the status; must be called once after every step of the world.
     pub fn update(&mut self, world: &World) -> Status {
         if self.unsettled && matches!(self.task.family, TaskFamily::Reach | TaskFamily::Push) {
             self.settle(world);
@@ -101,7 +101,7 @@ impl TaskMonitor {
         self.status()
     }
 
-    /// Takes the start anew once the cube has been put down.
+    /// Resets the start once the cube has been put down.
     fn settle(&mut self, world: &World) {
         let Some(index) = world.index_of(self.task.object) else {
             return;

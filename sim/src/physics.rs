@@ -15,7 +15,8 @@ use rapier3d::prelude::{
 };
 
 use crate::arm::{ArmPose, FINGER_BELOW_TCP, FINGER_HALF, FOREARM, rot_z};
-use crate::scene::{CUBE_HALF, Layout, Tray};
+use crate::objects::{CUBE_HALF, Tray};
+use crate::scene::Layout;
 
 /// Physics steps per control tick.
 pub(crate) const SUBSTEPS: u32 = 4;
@@ -26,11 +27,11 @@ const STATIC: Group = Group::GROUP_1;
 const CUBE: Group = Group::GROUP_2;
 const ARM: Group = Group::GROUP_3;
 
-/// A pad counts as touching below this distance, metres.
+/// A pad counts as touching below this distance, meters.
 const TOUCH_DISTANCE: f32 = 0.0006;
-/// A pad must cover this much of a cube to hold it, metres.
+/// A pad must cover this much of a cube to hold it, meters.
 const LEAST_OVERLAP: f32 = 0.006;
-/// The hold breaks when the cube lags this far behind the hand, metres.
+/// The hold breaks when the cube lags this far behind the hand, meters.
 const BREAK_DISTANCE: f32 = 0.008;
 
 const fn groups(memberships: Group, filter: Group) -> InteractionGroups {
@@ -178,7 +179,7 @@ impl Physics {
         Self {
             parameters: IntegrationParameters {
                 dt: SUBSTEP_SECS,
-                // Tolerances follow the size of what is handled: decimetres, not metres.
+                // Tolerances follow the size of what is handled: decimeters, not meters.
                 length_unit: 0.1,
                 ..IntegrationParameters::default()
             },
@@ -200,7 +201,7 @@ impl Physics {
         }
     }
 
-    /// One physics step in which the arm moves to `arm`.
+    /// Advances one physics step in which the arm moves to `arm`.
     pub(crate) fn step(&mut self, arm: &ArmPose, closing: bool) {
         let [left, right] = &self.fingers;
         let moves = [
@@ -244,7 +245,7 @@ impl Physics {
             .map_or_else(Pose::identity, |body| *body.position())
     }
 
-    /// Speed of a cube: metres per second and radians per second.
+    /// Speed of a cube: meters per second and radians per second.
     pub(crate) fn cube_speed(&self, index: usize) -> (f32, f32) {
         self.cubes
             .get(index)
@@ -264,12 +265,12 @@ impl Physics {
         self.hold.map(|hold| hold.cube)
     }
 
-    /// The opening at which the jaws are stopped by the cube between them, metres.
+    /// The opening at which the jaws are stopped by the cube between them, meters.
     pub(crate) fn held_gap(&self) -> Option<f32> {
         self.hold.map(|hold| hold.gap)
     }
 
-    /// Lets go of the cube in the hand.
+    /// Releases the cube in the hand.
     pub(crate) fn release(&mut self) {
         let Some(hold) = self.hold.take() else { return };
         self.joints.remove(hold.joint, true);
@@ -358,28 +359,13 @@ fn add_table_and_tray(tray: &Tray, colliders: &mut ColliderSet) {
             .restitution(0.0)
             .collision_groups(groups(STATIC, Group::ALL))
     };
-    // A slab far larger than the picture, so that nothing can fall off.
+    // A slab far larger than the image, so that nothing can fall off.
     colliders.insert(fixed(
         ColliderBuilder::cuboid(3.0, 3.0, 0.5).translation(Vec3::new(0.0, 0.0, -0.5)),
     ));
-    for (half, centre) in tray_boxes(tray) {
+    for (half, center) in tray.boxes() {
         colliders.insert(fixed(
-            ColliderBuilder::cuboid(half.x, half.y, half.z).translation(centre),
+            ColliderBuilder::cuboid(half.x, half.y, half.z).translation(center),
         ));
     }
-}
-
-/// The tray's floor and four walls: half sizes and centres, metres, table frame.
-pub(crate) fn tray_boxes(tray: &Tray) -> [(Vec3, Vec3); 5] {
-    let (half, wall) = (Tray::HALF, Tray::WALL / 2.0);
-    let (floor, height) = (Tray::FLOOR / 2.0, Tray::HEIGHT / 2.0);
-    let at = |dx: f32, dy: f32, z: f32| Vec3::new(tray.x + dx, tray.y + dy, z);
-    let off = half - wall;
-    [
-        (Vec3::new(half, half, floor), at(0.0, 0.0, floor)),
-        (Vec3::new(wall, half, height), at(off, 0.0, height)),
-        (Vec3::new(wall, half, height), at(-off, 0.0, height)),
-        (Vec3::new(half, wall, height), at(0.0, off, height)),
-        (Vec3::new(half, wall, height), at(0.0, -off, height)),
-    ]
 }

@@ -1,17 +1,17 @@
-//! How far a task is, read from the physics: the truth that a progress reward is held against.
+//! Progress of a task, read from the physics: the ground truth for progress rewards.
 
 use rapier3d::math::Vec3;
 
 use crate::monitor::{PICK_HEIGHT, PUSH_DISTANCE, REACH_DISTANCE};
-use crate::scene::{CUBE_HALF, Tray};
+use crate::objects::{CUBE_HALF, Tray};
 use crate::task::{Task, TaskFamily};
 use crate::world::World;
 
-/// A hand further than this from where it has to go has not begun to approach, metres.
+/// Distance from its goal beyond which the hand has not begun to approach, meters.
 const FAR: f32 = 0.32;
-/// Share of the progress that approaching the cube is worth, where more follows.
+/// Progress of a completed approach to the cube, where more steps follow.
 const APPROACH: f32 = 0.4;
-/// A cube that has moved less than this has not been pushed, metres.
+/// A cube that has moved less than this has not been pushed, meters.
 const UNMOVED: f32 = 0.012;
 /// Progress of a cube in the hand.
 const HELD: f32 = 0.5;
@@ -20,8 +20,8 @@ const OVER_TRAY: f32 = 0.85;
 
 /// Measures the progress of a task from its start.
 ///
-/// It depends on the state alone, and on where the cube stood at the start: from 0, nothing done, to 1, done as it
-/// stands. It falls again when a cube is dropped or pushed back. It is a scale for rewards, not the success test; that is
+/// It depends only on the state and on the cube's position at the start: 0 before anything is done, 1 when the task is
+/// done. It falls again when a cube is dropped or pushed back. It is a scale for rewards; the success test is
 /// [`TaskMonitor`](crate::TaskMonitor).
 #[derive(Debug, Clone)]
 pub struct TaskProgress {
@@ -30,7 +30,7 @@ pub struct TaskProgress {
 }
 
 impl TaskProgress {
-    /// Displacements count from the cube's place now.
+    /// Starts measuring; displacements count from the cube's present position.
     pub fn new(task: &Task, world: &World) -> TaskProgress {
         let start = world
             .index_of(task.object)

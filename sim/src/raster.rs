@@ -11,29 +11,29 @@ pub(crate) const WIDTH: usize = WIDTH_PIXELS * OVERSAMPLING;
 /// Rows of samples.
 pub(crate) const HEIGHT: usize = HEIGHT_PIXELS * OVERSAMPLING;
 
-/// Nothing closer than this is drawn, metres.
+/// Nothing closer than this is drawn, meters.
 const NEAR: f32 = 0.012;
 
-/// Colour of a sample where only the table is.
+/// Color of a sample where only the table is.
 pub(crate) const TABLE: u32 = 0;
 
-/// Colour and depth of every sample of a picture.
+/// Color and depth of every sample of an image.
 #[derive(Debug, Default)]
 pub(crate) struct Samples {
-    /// 1 / distance along the optical axis, per metre; 0 where there is nothing.
+    /// 1 / distance along the optical axis, per meter; 0 where there is nothing.
     pub(crate) inverse_depth: Vec<f32>,
     /// 0xff_rr_gg_bb, or [`TABLE`].
-    pub(crate) colour: Vec<u32>,
-    /// Horizontal coordinate of the centre of each column: looking it up lets the loops below run in
+    pub(crate) color: Vec<u32>,
+    /// Horizontal coordinate of the center of each column: looking it up lets the loops below run in
     /// vector registers, which converting an index does not.
     columns: Vec<f32>,
 }
 
 impl Samples {
-    /// Forgets the last picture and puts the table plane (z = 0) behind everything.
+    /// Clears the buffers and draws the table plane (z = 0) as the background.
     pub(crate) fn clear(&mut self, view: &View) {
-        self.colour.clear();
-        self.colour.resize(WIDTH * HEIGHT, TABLE);
+        self.color.clear();
+        self.color.resize(WIDTH * HEIGHT, TABLE);
         self.inverse_depth.resize(WIDTH * HEIGHT, 0.0);
         if self.columns.is_empty() {
             self.columns = (0..WIDTH).map(|x| x as f32 + 0.5).collect();
@@ -52,7 +52,7 @@ impl Samples {
     }
 
     /// Draws a triangle given in camera coordinates.
-    pub(crate) fn triangle(&mut self, view: &View, corners: [Vec3; 3], colour: u32) {
+    pub(crate) fn triangle(&mut self, view: &View, corners: [Vec3; 3], color: u32) {
         let mut polygon = [Vec3::ZERO; 4];
         let count = clip_near(corners, &mut polygon);
         let focal = WIDTH as f32 / (2.0 * view.half_width);
@@ -68,13 +68,13 @@ impl Samples {
             return;
         };
         for third in projected {
-            self.fill([first, second, third], colour);
+            self.fill([first, second, third], color);
             second = third;
         }
     }
 
-    /// Fills a projected triangle: sample coordinates and inverse depth, which is affine over the picture.
-    fn fill(&mut self, corners: [Vec3; 3], colour: u32) {
+    /// Fills a projected triangle: sample coordinates and inverse depth, which is affine over the image.
+    fn fill(&mut self, corners: [Vec3; 3], color: u32) {
         let [a, b, c] = corners;
         let (ab, ac) = (b - a, c - a);
         let area = ab.x * ac.y - ab.y * ac.x;
@@ -85,14 +85,14 @@ impl Samples {
         let slope_y = (ac.z * ab.x - ab.z * ac.x) / area;
         let Self {
             inverse_depth,
-            colour: colours,
+            color: colors,
             columns,
         } = self;
         scan(corners.map(|p| [p.x, p.y]), WIDTH, HEIGHT, |y, from, to| {
             let row = y * WIDTH;
             let (Some(depths), Some(shades), Some(columns)) = (
                 inverse_depth.get_mut(row + from..row + to),
-                colours.get_mut(row + from..row + to),
+                colors.get_mut(row + from..row + to),
                 columns.get(from..to),
             ) else {
                 return;
@@ -102,7 +102,7 @@ impl Samples {
                 let here = start + slope_x * x;
                 let closer = here > *depth;
                 *depth = if closer { here } else { *depth };
-                *shade = if closer { colour } else { *shade };
+                *shade = if closer { color } else { *shade };
             }
         });
     }
@@ -130,7 +130,7 @@ fn clip_near(corners: [Vec3; 3], out: &mut [Vec3; 4]) -> usize {
     count
 }
 
-/// Calls `row(y, from, to)` for every row of samples whose centres lie in the triangle.
+/// Calls `row(y, from, to)` for every row of samples whose centers lie in the triangle.
 pub(crate) fn scan(
     corners: [[f32; 2]; 3],
     width: usize,
@@ -140,7 +140,7 @@ pub(crate) fn scan(
     let mut sorted = corners;
     sorted.sort_by(|[_, a], [_, b]| a.total_cmp(b));
     let [[x0, y0], [x1, y1], [x2, y2]] = sorted;
-    // First sample whose centre is at or after the coordinate.
+    // First sample whose center is at or after the coordinate.
     let first = |v: f32, most: usize| (v - 0.5).ceil().clamp(0.0, most as f32) as usize;
     for y in first(y0, height)..first(y2, height) {
         let at = y as f32 + 0.5;

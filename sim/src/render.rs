@@ -1,17 +1,17 @@
-//! Pictures: the scene's triangles shaded, filled, and averaged down, over a table with soft shadows.
+//! Images: the scene's triangles shaded, filled, and averaged down, over a table with soft shadows.
 
 use std::cell::RefCell;
 
 use rapier3d::math::Vec3;
 
 use crate::camera::{Camera, HEIGHT_PIXELS, View, WIDTH_PIXELS};
-use crate::figures;
 use crate::mesh::Triangle;
+use crate::meshes;
 use crate::raster::{OVERSAMPLING, Samples, TABLE, WIDTH};
 use crate::shadow::ShadowMap;
 use crate::world::World;
 
-/// A picture.
+/// A rendered image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rendered {
     /// Pixels per row.
@@ -20,12 +20,12 @@ pub struct Rendered {
     pub height: usize,
     /// Red, green, blue per pixel, row by row from the top left: `width * height * 3` bytes.
     pub rgb: Vec<u8>,
-    /// Distance along the optical axis in millimetres per pixel, 0 where there is nothing within 65 m;
+    /// Distance along the optical axis in millimeters per pixel, 0 where there is nothing within 65 m;
     /// only the overview camera measures it.
     pub depth_mm: Option<Vec<u16>>,
 }
 
-/// Buffers kept between pictures: they are the size of a picture, and clearing is cheaper than allocating.
+/// Buffers kept between images: they are the size of an image, and clearing is cheaper than allocating.
 #[derive(Default)]
 struct Buffers {
     samples: Samples,
@@ -36,13 +36,13 @@ thread_local! {
     static BUFFERS: RefCell<Buffers> = RefCell::default();
 }
 
-/// Towards the light, not normalised: from the viewer's upper left, in front.
+/// Towards the light, not normalized: from the viewer's upper left, in front.
 const TO_LIGHT: Vec3 = Vec3::new(0.30, -0.42, 1.0);
 
-/// Draws the world as a camera sees it.
-pub(crate) fn render(world: &World, camera: Camera) -> Rendered {
+/// The image of a scene from a camera.
+pub fn render(world: &World, camera: Camera) -> Rendered {
     let view = camera.view(&world.arm());
-    let mesh = figures::scene(world);
+    let mesh = meshes::scene(world);
     BUFFERS.with_borrow_mut(|Buffers { samples, shadows }| {
         shadows.draw(&mesh.triangles, TO_LIGHT);
         samples.clear(&view);
@@ -65,20 +65,20 @@ pub(crate) fn render(world: &World, camera: Camera) -> Rendered {
     })
 }
 
-/// Colour of a lit triangle, packed. Light adds up in linear space, taken as the square of the displayed value.
+/// Color of a lit triangle, packed. Light adds up in linear space, taken as the square of the displayed value.
 fn shade(triangle: &Triangle) -> u32 {
     let sun = triangle.normal.dot(TO_LIGHT.normalize()).max(0.0);
     let sky = 0.5 + 0.5 * triangle.normal.z;
     let light = 0.34 + 0.22 * sky + 0.62 * sun;
     let channel = |v: f32| (((v * v * light).sqrt().min(1.0) * 255.0) + 0.5) as u32;
     0xff00_0000
-        | channel(triangle.colour.x) << 16
-        | channel(triangle.colour.y) << 8
-        | channel(triangle.colour.z)
+        | channel(triangle.color.x) << 16
+        | channel(triangle.color.y) << 8
+        | channel(triangle.color.z)
 }
 
-/// Colour of the table at a spot, 0..255 per channel.
-fn table_colour(shadows: &ShadowMap, x: f32, y: f32) -> Vec3 {
+/// Color of the table at a spot, 0..255 per channel.
+fn table_color(shadows: &ShadowMap, x: f32, y: f32) -> Vec3 {
     let (dx, dy) = (x - 0.20, y);
     let distance = (dx * dx + dy * dy).min(4.0);
     // A pool of light over the work area that fades into the backdrop.
@@ -92,7 +92,7 @@ fn table_colour(shadows: &ShadowMap, x: f32, y: f32) -> Vec3 {
 fn resolve(samples: &Samples, shadows: &ShadowMap, view: &View) -> Vec<u8> {
     let mut rgb = vec![0u8; WIDTH_PIXELS * HEIGHT_PIXELS * 3];
     let scale = 2.0 * view.half_width / WIDTH_PIXELS as f32;
-    let rows = samples.colour.chunks_exact(WIDTH * OVERSAMPLING);
+    let rows = samples.color.chunks_exact(WIDTH * OVERSAMPLING);
     for (y, (rows, out)) in rows.zip(rgb.chunks_exact_mut(WIDTH_PIXELS * 3)).enumerate() {
         let (upper, lower) = rows.split_at(WIDTH);
         let down = (y as f32 + 0.5 - HEIGHT_PIXELS as f32 / 2.0) * scale;
@@ -111,8 +111,8 @@ fn resolve(samples: &Samples, shadows: &ShadowMap, view: &View) -> Vec<u8> {
                     1e3
                 };
                 let spot = view.eye + ray * reach;
-                let colour = table_colour(shadows, spot.x, spot.y);
-                [colour.x, colour.y, colour.z].map(|v| v as u32 * bare)
+                let color = table_color(shadows, spot.x, spot.y);
+                [color.x, color.y, color.z].map(|v| v as u32 * bare)
             };
             if let ([a, b], [c, d], [red, green, blue]) = (above, below, pixel) {
                 let bare = [a, b, c, d]

@@ -1,104 +1,34 @@
-//! What stands on the table at the start of an episode.
+//! Random initial layouts of the scene.
 
 use rand::RngExt as _;
 use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
 use rapier3d::math::Vec3;
-use serde::{Deserialize, Serialize};
 
-use crate::task::{Direction, push_is_feasible};
+use crate::direction::{Direction, push_is_feasible};
+use crate::objects::{CUBE_HALF, Color, Tray};
 
-/// Half the side of a cube, metres.
-pub const CUBE_HALF: f32 = 0.02;
-
-/// Colour of a cube; no two cubes in a scene share one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Colour {
-    /// Red.
-    Red,
-    /// Green.
-    Green,
-    /// Blue.
-    Blue,
-    /// Yellow.
-    Yellow,
-}
-
-impl Colour {
-    /// Every colour.
-    pub const ALL: [Colour; 4] = [Colour::Red, Colour::Green, Colour::Blue, Colour::Yellow];
-
-    /// The English word.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Red => "red",
-            Self::Green => "green",
-            Self::Blue => "blue",
-            Self::Yellow => "yellow",
-        }
-    }
-}
-
-/// A cube's place at the start.
+/// Initial placement of a cube.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct CubePlacement {
-    pub(crate) colour: Colour,
+    pub(crate) color: Color,
     pub(crate) x: f32,
     pub(crate) y: f32,
     pub(crate) yaw_deg: f32,
 }
 
-/// The tray: an open box with its sides along the table's axes.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Tray {
-    /// Centre of the floor's underside, metres, table frame.
-    pub x: f32,
-    /// See `x`.
-    pub y: f32,
-}
-
-impl Tray {
-    /// Half the outer side, metres.
-    pub const HALF: f32 = 0.060;
-    /// Thickness of the walls, metres.
-    pub const WALL: f32 = 0.005;
-    /// Thickness of the floor, metres.
-    pub const FLOOR: f32 = 0.004;
-    /// Height of the walls, metres.
-    pub const HEIGHT: f32 = 0.022;
-
-    /// Whether a point (metres, table frame) lies over the tray's floor, at least `margin` inside the walls.
-    pub fn covers(&self, x: f32, y: f32, margin: f32) -> bool {
-        let reach = Self::HALF - Self::WALL - margin;
-        (x - self.x).abs() <= reach && (y - self.y).abs() <= reach
-    }
-
-    /// Height of whatever of the tray is under the point, or 0 where there is only the table.
-    pub(crate) fn height_at(&self, x: f32, y: f32) -> f32 {
-        let (dx, dy) = ((x - self.x).abs(), (y - self.y).abs());
-        if dx > Self::HALF || dy > Self::HALF {
-            0.0
-        } else if self.covers(x, y, 0.0) {
-            Self::FLOOR
-        } else {
-            Self::HEIGHT
-        }
-    }
-}
-
-/// Everything random about an episode's start.
+/// Initial layout of an episode.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Layout {
     pub(crate) cubes: Vec<CubePlacement>,
     pub(crate) tray: Tray,
-    /// Where the tool centre point starts, metres, table frame.
+    /// Initial tool center point, meters, table frame.
     pub(crate) tcp: Vec3,
     pub(crate) hand_yaw_deg: f32,
     pub(crate) gripper_percent: f32,
 }
 
-/// Smallest distance between the centres of two cubes, metres: the open gripper fits between them.
+/// Smallest distance between the centers of two cubes, meters: the open gripper fits between them.
 const SEPARATION: f32 = 0.085;
 
 impl Layout {
@@ -114,7 +44,7 @@ impl Layout {
                         layout
                             .cubes
                             .iter()
-                            .filter(|other| other.colour != cube.colour)
+                            .filter(|other| other.color != cube.color)
                             .map(|other| Vec3::new(other.x, other.y, CUBE_HALF)),
                         &layout.tray,
                     )
@@ -131,11 +61,11 @@ impl Layout {
             x: 0.19 + rng.random_range(-0.015f32..0.015),
             y: 0.20 + rng.random_range(-0.015f32..0.015),
         };
-        let mut colours = Colour::ALL;
-        colours.shuffle(rng);
+        let mut colors = Color::ALL;
+        colors.shuffle(rng);
         let count = rng.random_range(2..=3usize);
         let mut cubes: Vec<CubePlacement> = Vec::with_capacity(count);
-        for colour in colours.into_iter().take(count) {
+        for color in colors.into_iter().take(count) {
             // Two or three cubes always fit; the bound only keeps the loop from being endless in theory.
             for _ in 0..200 {
                 let x = rng.random_range(0.185f32..0.295);
@@ -147,7 +77,7 @@ impl Layout {
                 });
                 if clear {
                     cubes.push(CubePlacement {
-                        colour,
+                        color,
                         x,
                         y,
                         yaw_deg,

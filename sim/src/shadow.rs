@@ -1,17 +1,17 @@
-//! Soft shadows on the table: everything that casts one, seen from the light, as a small blurred map.
+//! Soft shadows on the table: the scene seen from the light, as a small blurred map.
 
 use rapier3d::math::Vec3;
 
 use crate::mesh::Triangle;
 use crate::raster::scan;
 
-/// Part of the table that the map covers, metres, and its resolution.
+/// Part of the table that the map covers, meters, and its resolution.
 const FROM: [f32; 2] = [-0.24, -0.44];
 const TEXEL: f32 = 0.0032;
 const ROWS: usize = 224;
 const COLUMNS: usize = 272;
 
-/// How much of the light is kept from each spot of the table.
+/// Share of the light that each spot of the table loses.
 #[derive(Debug, Default)]
 pub(crate) struct ShadowMap {
     /// 0..=255 after blurring; rows along x, columns along y.
@@ -48,7 +48,7 @@ impl ShadowMap {
         }
     }
 
-    /// Share of the light kept away at a spot of the table, 0..1, interpolated.
+    /// Share of the light lost at a spot of the table, 0..1, interpolated.
     pub(crate) fn at(&self, x: f32, y: f32) -> f32 {
         let (row, column) = ((x - FROM[0]) / TEXEL - 0.5, (y - FROM[1]) / TEXEL - 0.5);
         if !(row >= 0.0 && column >= 0.0) {
@@ -69,7 +69,7 @@ impl ShadowMap {
     }
 }
 
-/// Averages each value with its two neighbours at distance `stride`; the border is left clear.
+/// Averages each value with its two neighbors at distance `stride`; the border is left clear.
 fn blur(from: &[u8], to: &mut [u8], stride: usize) {
     let shifted = from
         .iter()

@@ -1,11 +1,11 @@
-//! What the robot may be asked to do.
+//! Tasks: their families, sampling, and tasks that rule one another out.
 
 use rand::Rng;
 use rand::RngExt as _;
-use rapier3d::math::Vec3;
 use serde::{Deserialize, Serialize};
 
-use crate::scene::{Colour, Tray};
+use crate::direction::{Direction, push_is_feasible};
+use crate::objects::Color;
 use crate::world::World;
 
 /// A family of tasks.
@@ -44,148 +44,39 @@ impl TaskFamily {
     }
 }
 
-/// A direction on the table **as the viewer of the overview camera sees it**.
-///
-/// That camera faces the robot, so the viewer's left is the robot's right.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Direction {
-    /// To the left edge of the picture: -y in the table frame.
-    Left,
-    /// To the right edge of the picture: +y in the table frame.
-    Right,
-    /// Away from the camera, towards the robot's base (up in the picture): -x in the table frame.
-    Forward,
-    /// Back towards the camera (down in the picture): +x in the table frame.
-    Back,
-}
-
-impl Direction {
-    /// Every direction.
-    pub const ALL: [Direction; 4] = [Self::Left, Self::Right, Self::Forward, Self::Back];
-
-    /// The English word.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Left => "left",
-            Self::Right => "right",
-            Self::Forward => "forward",
-            Self::Back => "back",
-        }
-    }
-
-    /// The other way.
-    #[must_use]
-    pub fn opposite(self) -> Direction {
-        match self {
-            Self::Left => Self::Right,
-            Self::Right => Self::Left,
-            Self::Forward => Self::Back,
-            Self::Back => Self::Forward,
-        }
-    }
-
-    /// Unit vector (x, y) in the table frame.
-    pub fn in_table(self) -> [f32; 2] {
-        match self {
-            Self::Left => [0.0, -1.0],
-            Self::Right => [0.0, 1.0],
-            Self::Forward => [-1.0, 0.0],
-            Self::Back => [1.0, 0.0],
-        }
-    }
-
-    pub(crate) fn vector(self) -> Vec3 {
-        let [x, y] = self.in_table();
-        Vec3::new(x, y, 0.0)
-    }
-
-    /// How far a cube at `at` may still be pushed before it leaves the work area, metres.
-    pub(crate) fn room(self, at: Vec3, tray: &Tray) -> f32 {
-        match self {
-            Self::Left => at.y + 0.205,
-            Self::Right => (tray.y - Tray::HALF - 0.028) - at.y,
-            Self::Forward => at.x - 0.155,
-            Self::Back => 0.330 - at.x,
-        }
-    }
-}
-
-/// Least room that a push needs, metres: the success distance and some.
-const PUSH_ROOM: f32 = 0.075;
-
-/// Whether a cube can be pushed: there is room behind it for the fingers, before it to move, and an arm's
-/// reach for both.
-pub(crate) fn push_is_feasible(
-    cube: Vec3,
-    direction: Direction,
-    others: impl Iterator<Item = Vec3>,
-    tray: &Tray,
-) -> bool {
-    let along = direction.vector();
-    if direction.room(cube, tray) < PUSH_ROOM {
-        return false;
-    }
-    let behind = cube - along * 0.065;
-    let ahead = cube + along * PUSH_ROOM;
-    let radius = |p: Vec3| (p.x * p.x + p.y * p.y).sqrt();
-    if radius(behind) > 0.345
-        || radius(ahead) > 0.345
-        || radius(behind) < 0.13
-        || radius(ahead) < 0.13
-    {
-        return false;
-    }
-    if tray.covers(behind.x, behind.y, -0.04) || tray.covers(cube.x, cube.y, -0.03) {
-        return false;
-    }
-    for other in others {
-        let offset = other - cube;
-        let (forth, side) = (
-            offset.dot(along),
-            (offset - along * offset.dot(along)).length(),
-        );
-        // The corridor swept by the cube and by the fingers behind it.
-        if side < 0.052 && forth > -0.105 && forth < PUSH_ROOM + 0.05 {
-            return false;
-        }
-    }
-    true
-}
-
-/// Something to do in a scene.
+/// A task in a scene.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Task {
     /// The kind of task.
     pub family: TaskFamily,
-    /// The cube it is about.
-    pub object: Colour,
-    /// Where to push it; only for [`TaskFamily::Push`].
+    /// The cube to act on.
+    pub object: Color,
+    /// Direction of the push; only for [`TaskFamily::Push`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub direction: Option<Direction>,
 }
 
 impl Task {
-    /// A task of `family` that can be done in the scene as it is at the start of an episode.
+    /// A feasible task of `family` in the scene at the start of an episode.
     ///
-    /// Later, when none can be done any more (a full tray, cubes at the edge), a random cube is chosen all the
-    /// same, and for a push the direction with the most room; [`Task::options`] then is empty.
+    /// Later, when no task is feasible any more (a full tray, cubes at the edge), it is a task with a random cube, and
+    /// for a push the direction with the most room; [`Task::options`] is empty then.
     pub fn sample(family: TaskFamily, world: &World, rng: &mut impl Rng) -> Task {
         let options = Self::options(family, world);
         Self::draw(&options, rng).unwrap_or_else(|| Self::fallback(family, world, rng))
     }
 
-    /// Every task of a family that can be done in the scene as it is.
+    /// Every task of a family that is feasible in the present scene.
     pub fn options(family: TaskFamily, world: &World) -> Vec<Task> {
-        let colours = world.colours();
+        let colors = world.colors();
         let at = |index: usize| world.cube_pose(index).translation;
         let tray = world.tray();
         if family != TaskFamily::Push {
             // The tray has room for one cube.
             let in_tray = |index: usize| tray.covers(at(index).x, at(index).y, 0.0);
-            let full = (0..colours.len()).any(in_tray);
+            let full = (0..colors.len()).any(in_tray);
             let possible = family != TaskFamily::Place || !full;
-            return colours
+            return colors
                 .iter()
                 .filter(|_| possible)
                 .map(|object| Task {
@@ -196,9 +87,9 @@ impl Task {
                 .collect();
         }
         let mut options = Vec::new();
-        for (index, object) in colours.iter().enumerate() {
+        for (index, object) in colors.iter().enumerate() {
             for direction in Direction::ALL {
-                let others = (0..colours.len()).filter(|other| *other != index).map(at);
+                let others = (0..colors.len()).filter(|other| *other != index).map(at);
                 if push_is_feasible(at(index), direction, others, &tray) {
                     options.push(Task {
                         family,
@@ -219,8 +110,8 @@ impl Task {
     }
 
     fn fallback(family: TaskFamily, world: &World, rng: &mut impl Rng) -> Task {
-        let index = rng.random_range(0..world.colours().len().max(1));
-        let object = world.colours().get(index).copied().unwrap_or(Colour::Red);
+        let index = rng.random_range(0..world.colors().len().max(1));
+        let object = world.colors().get(index).copied().unwrap_or(Color::Red);
         let at = world.cube_pose(index).translation;
         let tray = world.tray();
         let roomiest = Direction::ALL
@@ -234,10 +125,10 @@ impl Task {
     }
 
     /// Another task over the same scene whose success rules out success of this one: another cube, or for a
-    /// push, half of the time, another direction. It can be done if any such task can.
+    /// push, half of the time, another direction. It is feasible if any such task is.
     ///
-    /// Reaching, pushing, lifting or placing another cube leaves this task's own cube where it is, so a
-    /// policy that follows the wrong words must fail this task.
+    /// Reaching, pushing, lifting or placing another cube leaves this task's cube in place, so a policy that
+    /// follows the wrong instruction must fail this task.
     pub fn wrong(&self, world: &World, rng: &mut impl Rng) -> Task {
         let mut options = Self::options(self.family, world);
         options.retain(|task| task != self);
@@ -258,9 +149,7 @@ impl Task {
                     ..*self
                 },
                 None => {
-                    let other = Colour::ALL
-                        .into_iter()
-                        .find(|colour| *colour != self.object);
+                    let other = Color::ALL.into_iter().find(|color| *color != self.object);
                     Task {
                         object: other.unwrap_or(self.object),
                         ..*self

@@ -1,7 +1,7 @@
 //! Trigonometry through the libm that the physics engine uses.
 //!
 //! The standard library calls the platform's own `sin`, which differs in the last bit from system to
-//! system. Everything that feeds the simulated state goes through here instead, so that a seed means
+//! system. Everything that feeds the simulated state uses these functions instead, so that a seed means
 //! the same episode on every machine.
 
 use rapier3d::na::{ComplexField, RealField};

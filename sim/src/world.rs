@@ -6,39 +6,38 @@ use rapier3d::math::{Pose, Vec3};
 use serde::Serialize;
 
 use crate::arm::{ArmPose, GRIPPER, JOINTS, JointInfo, inverse_kinematics, percent_from_gap};
-use crate::camera::Camera;
+use crate::objects::{CUBE_HALF, Color, Tray};
 use crate::physics::{Physics, SUBSTEP_SECS, SUBSTEPS};
-use crate::render::Rendered;
-use crate::scene::{CUBE_HALF, Colour, Layout, Tray};
+use crate::scene::Layout;
 use crate::{CONTROL_RATE_HZ, DOF, JointVector};
 
 /// Share of the remaining way that a servo covers in one physics step.
 const SERVO_GAIN: f32 = 0.34;
-/// The finger tips are kept at least this far above whatever is under them, metres.
+/// The finger tips are kept at least this far above whatever is under them, meters.
 const CLEARANCE: f32 = 0.002;
 
-/// A cube, as the simulator knows it.
+/// State of a cube.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Object {
-    /// For example `red cube`.
+    /// Name, for example `red cube`.
     pub name: String,
-    /// Its colour.
-    pub colour: Colour,
-    /// Centre, metres, table frame (x away from the robot, y to the robot's left, z up).
+    /// Its color.
+    pub color: Color,
+    /// Center, meters, table frame (x away from the robot, y to the robot's left, z up).
     pub position: [f32; 3],
     /// Orientation in the table frame, a unit quaternion (x, y, z, w).
     pub rotation: [f32; 4],
-    /// Half the side, metres.
+    /// Half the side, meters.
     pub half_size: f32,
     /// Whether the gripper holds it.
     pub held: bool,
     /// Whether a finger touches it without holding it.
     pub touched: bool,
-    /// Metres per second.
+    /// Speed, meters per second.
     pub speed: f32,
 }
 
-/// What one [`World::step`] did with the target it was given.
+/// Changes that one [`World::step`] made to its target.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct StepReport {
     /// The target held a NaN or an infinity; the arm held its position instead.
@@ -52,7 +51,7 @@ pub struct StepReport {
 }
 
 impl StepReport {
-    /// Whether anything about the target was changed.
+    /// Whether the target was changed in any way.
     pub fn clamped(&self) -> bool {
         self.refused || self.blocked || self.limited.contains(&true) || self.slowed.contains(&true)
     }
@@ -65,7 +64,7 @@ pub struct World {
     tick: u64,
     joints: JointVector,
     tray: Tray,
-    colours: Vec<Colour>,
+    colors: Vec<Color>,
     physics: Physics,
 }
 
@@ -81,7 +80,7 @@ impl std::fmt::Debug for World {
 }
 
 impl World {
-    /// A scene drawn from `seed`: two or three cubes of different colours, a tray, and the arm near its rest
+    /// A scene drawn from `seed`: two or three cubes of different colors, a tray, and the arm near its rest
     /// pose. The same seed and the same targets give the same episode, bit for bit.
     pub fn new(seed: u64) -> World {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -94,7 +93,7 @@ impl World {
             tick: 0,
             joints,
             tray: layout.tray,
-            colours: layout.cubes.iter().map(|cube| cube.colour).collect(),
+            colors: layout.cubes.iter().map(|cube| cube.color).collect(),
             physics,
         }
     }
@@ -126,16 +125,16 @@ impl World {
 
     /// The cubes.
     pub fn objects(&self) -> Vec<Object> {
-        self.colours
+        self.colors
             .iter()
             .enumerate()
-            .map(|(index, colour)| {
+            .map(|(index, color)| {
                 let pose = self.physics.cube(index);
                 let (t, r) = (pose.translation, pose.rotation);
                 let held = self.physics.held() == Some(index);
                 Object {
-                    name: format!("{} cube", colour.name()),
-                    colour: *colour,
+                    name: format!("{} cube", color.name()),
+                    color: *color,
                     position: [t.x, t.y, t.z],
                     rotation: [r.x, r.y, r.z, r.w],
                     half_size: CUBE_HALF,
@@ -147,16 +146,16 @@ impl World {
             .collect()
     }
 
-    /// The cube of a colour, if the scene has one.
-    pub fn object(&self, colour: Colour) -> Option<Object> {
+    /// The cube of a color, if the scene has one.
+    pub fn object(&self, color: Color) -> Option<Object> {
         self.objects()
             .into_iter()
-            .find(|object| object.colour == colour)
+            .find(|object| object.color == color)
     }
 
-    /// The colours of the cubes, in the order of [`World::objects`].
-    pub fn colours(&self) -> &[Colour] {
-        &self.colours
+    /// The colors of the cubes, in the order of [`World::objects`].
+    pub fn colors(&self) -> &[Color] {
+        &self.colors
     }
 
     /// The tray.
@@ -164,8 +163,8 @@ impl World {
         self.tray
     }
 
-    /// The point between the finger tips: metres, table frame.
-    pub fn tool_centre_point(&self) -> [f32; 3] {
+    /// The point between the finger tips: meters, table frame.
+    pub fn tool_center_point(&self) -> [f32; 3] {
         let tcp = self.arm().tcp();
         [tcp.x, tcp.y, tcp.z]
     }
@@ -193,11 +192,6 @@ impl World {
         report
     }
 
-    /// The picture of a camera.
-    pub fn render(&self, camera: Camera) -> Rendered {
-        crate::render::render(self, camera)
-    }
-
     pub(crate) fn arm(&self) -> ArmPose {
         ArmPose::from_joints(&self.joints)
     }
@@ -214,8 +208,8 @@ impl World {
         self.physics.held()
     }
 
-    pub(crate) fn index_of(&self, colour: Colour) -> Option<usize> {
-        self.colours.iter().position(|c| *c == colour)
+    pub(crate) fn index_of(&self, color: Color) -> Option<usize> {
+        self.colors.iter().position(|c| *c == color)
     }
 
     fn substep(&mut self, goal: &JointVector, report: &mut StepReport) {
@@ -255,7 +249,7 @@ impl World {
         );
     }
 
-    /// Height of the lowest finger point (or of the carried cube's lowest corner) over what is under it.
+    /// Height of the lowest finger point (or of the carried cube's lowest corner) over the surface below it.
     fn clearance(&self, joints: &JointVector) -> f32 {
         let arm = ArmPose::from_joints(joints);
         let now = self.arm();
@@ -288,7 +282,7 @@ impl World {
     }
 }
 
-/// Where the servos bring the joints in one physics step.
+/// Joint positions after one physics step of the servos.
 fn servo_step(from: &JointVector, goal: &JointVector, slowed: &mut [bool; DOF]) -> JointVector {
     let mut next = *from;
     for (((value, goal), info), slowed) in next.iter_mut().zip(goal).zip(&JOINTS).zip(slowed) {
@@ -300,13 +294,13 @@ fn servo_step(from: &JointVector, goal: &JointVector, slowed: &mut [bool; DOF]) 
     next
 }
 
-/// Where the servos bring the joints in one control tick, with nothing in the way.
+/// Joint positions after one control tick of the servos, with nothing in the way.
 pub(crate) fn servo_tick(from: &JointVector, goal: &JointVector) -> JointVector {
     let mut slowed = [false; DOF];
     (0..SUBSTEPS).fold(*from, |state, _| servo_step(&state, goal, &mut slowed))
 }
 
-/// The corners of a cube about its centre, metres.
+/// The corners of a cube about its center, meters.
 fn cube_corners() -> [Vec3; 8] {
     let sign = |bit: u8, index: u8| {
         if index & bit == 0 {

@@ -207,7 +207,7 @@ fn tasks_may_follow_one_another_in_the_same_world() {
 #[test]
 fn a_cube_held_for_another_task_is_put_down_first() {
     let mut world = World::new(6);
-    let [first, second, ..] = world.colours() else {
+    let [first, second, ..] = world.colors() else {
         panic!("scenes have two cubes")
     };
     let (first, second) = (*first, *second);

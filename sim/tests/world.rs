@@ -10,6 +10,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use sim::{
     Camera, Expert, HEIGHT_PIXELS, JOINTS, JointVector, Task, TaskFamily, WIDTH_PIXELS, World,
+    render,
 };
 
 /// Targets that wander over the whole range, so that cubes are hit as well.
@@ -53,7 +54,7 @@ fn the_same_seed_and_targets_give_the_same_bits_and_pixels() {
             assert_eq!(bits(&first), bits(&second), "tick {}", first.tick());
         }
         for camera in Camera::ALL {
-            assert_eq!(first.render(camera), second.render(camera));
+            assert_eq!(render(&first, camera), render(&second, camera));
         }
     }
 }
@@ -149,7 +150,7 @@ fn the_fingers_are_stopped_above_the_table() {
     for _ in 0..120 {
         // Leaning forward and straightening presses the hand into the table.
         blocked |= world.step(&[pan, 95.0, 40.0, 20.0, 0.0, 50.0]).blocked;
-        let [.., z] = world.tool_centre_point();
+        let [.., z] = world.tool_center_point();
         assert!(z > 0.0, "tick {}: {z}", world.tick());
     }
     assert!(blocked);
@@ -197,7 +198,7 @@ fn nearest_depth(depth: &[u16]) -> u16 {
 fn the_overview_camera_measures_plausible_depths_and_the_wrist_camera_none() {
     for seed in 0..6 {
         let world = World::new(seed);
-        let overview = world.render(Camera::Overview);
+        let overview = render(&world, Camera::Overview);
         assert_eq!(
             (overview.width, overview.height),
             (WIDTH_PIXELS, HEIGHT_PIXELS)
@@ -219,35 +220,35 @@ fn the_overview_camera_measures_plausible_depths_and_the_wrist_camera_none() {
                 .all(|pair| pair[0] >= pair[1] || pair[0] == 0),
             "{column:?}"
         );
-        assert!(world.render(Camera::Wrist).depth_mm.is_none());
+        assert!(render(&world, Camera::Wrist).depth_mm.is_none());
     }
 }
 
 #[test]
 fn every_cube_shows_its_colour_in_the_overview_picture() {
-    let is = |colour: sim::Colour, [r, g, b]: [i32; 3]| match colour {
-        sim::Colour::Red => r > 110 && g < 70 && b < 70,
-        sim::Colour::Green => g > 90 && r < 80 && b < 100,
-        sim::Colour::Blue => b > 120 && r < 70 && g < 110,
-        sim::Colour::Yellow => r > 130 && g > 100 && b < 70,
+    let is = |color: sim::Color, [r, g, b]: [i32; 3]| match color {
+        sim::Color::Red => r > 110 && g < 70 && b < 70,
+        sim::Color::Green => g > 90 && r < 80 && b < 100,
+        sim::Color::Blue => b > 120 && r < 70 && g < 110,
+        sim::Color::Yellow => r > 130 && g > 100 && b < 70,
     };
     for seed in 0..20 {
         let world = World::new(seed);
-        let rgb = world.render(Camera::Overview).rgb;
-        for colour in sim::Colour::ALL {
+        let rgb = render(&world, Camera::Overview).rgb;
+        for color in sim::Color::ALL {
             let pixels = rgb
                 .chunks_exact(3)
-                .filter(|p| is(colour, [p[0], p[1], p[2]].map(i32::from)))
+                .filter(|p| is(color, [p[0], p[1], p[2]].map(i32::from)))
                 .count();
-            if world.colours().contains(&colour) {
+            if world.colors().contains(&color) {
                 assert!(
                     pixels > 120,
-                    "seed {seed}: {colour:?} shows in {pixels} pixels"
+                    "seed {seed}: {color:?} shows in {pixels} pixels"
                 );
             } else {
                 assert!(
                     pixels < 12,
-                    "seed {seed}: {colour:?} is absent but shows in {pixels} pixels"
+                    "seed {seed}: {color:?} is absent but shows in {pixels} pixels"
                 );
             }
         }

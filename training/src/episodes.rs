@@ -11,7 +11,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use sim::{
-    Behaviour, CONTROL_RATE_HZ, Camera, Demonstration, JointVector, TaskFamily, TaskProgress, World,
+    Behavior, CONTROL_RATE_HZ, Camera, Demonstration, JointVector, TaskFamily, TaskProgress, World,
 };
 use vision::{RgbImage, resample_bicubic_u8, resize_bicubic_u8};
 
@@ -129,11 +129,11 @@ fn episode(seed: u64, most_frames: usize) -> anyhow::Result<Episode> {
         .copied()
         .unwrap_or(TaskFamily::Place);
     let behaviour = match rng.random_range(0..100u32) {
-        0..=54 => Behaviour::Solve,
-        55..=67 => Behaviour::Stall,
-        68..=81 => Behaviour::DoAnother,
-        82..=95 => Behaviour::Leave,
-        _ => Behaviour::StandStill,
+        0..=54 => Behavior::Solve,
+        55..=67 => Behavior::Stall,
+        68..=81 => Behavior::DoAnother,
+        82..=95 => Behavior::Leave,
+        _ => Behavior::StandStill,
     };
     let mut play = Demonstration::new(seed, family, behaviour);
     // Most episodes are as smooth as those that people will show; the others are seen off the expert's path.
@@ -190,7 +190,7 @@ fn episode(seed: u64, most_frames: usize) -> anyhow::Result<Episode> {
 
 /// The overview picture as the scorer reads it.
 fn picture(world: &World) -> anyhow::Result<Vec<u8>> {
-    let picture = world.render(Camera::Overview);
+    let picture = sim::render(world, Camera::Overview);
     let image = RgbImage::new(picture.width, picture.height, picture.rgb)?;
     let squeezed = resample_bicubic_u8(&image, SQUEEZED, SQUEEZED)?;
     Ok(resize_bicubic_u8(&squeezed, SIDE, SIDE)?.data().to_vec())

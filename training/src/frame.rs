@@ -1,6 +1,6 @@
 //! One observation as the network will see it, with what a teacher knows about it.
 
-use sim::{Camera, Colour, Expert, JointVector, Task, World};
+use sim::{Camera, Color, Expert, JointVector, Task, World};
 
 use vision::{RgbImage, resize_bilinear_u8};
 
@@ -17,7 +17,7 @@ pub(crate) const FACTS: usize = 5 + 4 * 7;
 pub(crate) fn pictures(world: &World, side: usize) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(Camera::ALL.len() * side * side * 3);
     for camera in Camera::ALL {
-        let picture = world.render(camera);
+        let picture = sim::render(world, camera);
         let image = RgbImage::new(picture.width, picture.height, picture.rgb)?;
         bytes.extend(resize_bilinear_u8(&image, side, side)?.data());
     }
@@ -26,10 +26,10 @@ pub(crate) fn pictures(world: &World, side: usize) -> anyhow::Result<Vec<u8>> {
 
 /// What a teacher knows: see [`FACTS`]. Metres, table frame.
 pub(crate) fn facts(world: &World) -> Vec<f32> {
-    let mut facts = world.tool_centre_point().to_vec();
+    let mut facts = world.tool_center_point().to_vec();
     let tray = world.tray();
     facts.extend([tray.x, tray.y]);
-    for colour in Colour::ALL {
+    for colour in Color::ALL {
         match world.object(colour) {
             Some(object) => {
                 let [x, y, z] = object.position;
@@ -64,7 +64,7 @@ mod tests {
         assert!(pictures(&world, 0).is_err());
         assert_eq!(facts(&world).len(), FACTS);
         let present: f32 = (0..4).map(|colour| facts(&world)[5 + 7 * colour]).sum();
-        assert_eq!(present as usize, world.colours().len());
+        assert_eq!(present as usize, world.colors().len());
     }
 
     #[test]
@@ -75,7 +75,7 @@ mod tests {
             let labelled = label(&world, &task, 16);
             assert_eq!(
                 labelled.is_some(),
-                world.colours().contains(&task.object),
+                world.colors().contains(&task.object),
                 "{task:?}"
             );
             if let Some((code, chunk)) = labelled {

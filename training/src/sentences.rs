@@ -1,7 +1,7 @@
 //! Every wording the simulator uses, as JSON on stdout.
 
 use serde::Serialize;
-use sim::{Colour, Direction, Task, TaskFamily};
+use sim::{Color, Direction, Task, TaskFamily};
 
 #[derive(Debug, Serialize)]
 struct Wordings {
@@ -16,7 +16,7 @@ struct Wordings {
 pub(crate) fn all_tasks() -> Vec<Task> {
     let mut tasks = Vec::new();
     for family in TaskFamily::all() {
-        for object in Colour::ALL {
+        for object in Color::ALL {
             if family == TaskFamily::Push {
                 tasks.extend(Direction::ALL.map(|direction| Task {
                     family,
@@ -49,7 +49,7 @@ pub(crate) fn print() -> anyhow::Result<()> {
                 .iter()
                 .position(|f| *f == task.family)
                 .unwrap_or(0),
-            object: Colour::ALL
+            object: Color::ALL
                 .iter()
                 .position(|c| *c == task.object)
                 .unwrap_or(0),
@@ -57,7 +57,7 @@ pub(crate) fn print() -> anyhow::Result<()> {
                 .direction
                 .and_then(|d| Direction::ALL.iter().position(|o| *o == d)),
             canonical: task.canonical(),
-            wordings: task.wordings(),
+            wordings: task.phrasings(),
         })
         .collect();
     println!("{}", serde_json::to_string_pretty(&all)?);

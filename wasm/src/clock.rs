@@ -1,12 +1,12 @@
-//! Wall time for measurements. `std::time::Instant` panics in a browser, `performance` is missing outside.
+//! Time for measurements. `std::time::Instant` panics in a browser, and `performance` exists only there.
 
-/// Milliseconds since some fixed moment, with fractions.
+/// Milliseconds since an arbitrary fixed moment, with fractions.
 #[cfg(target_family = "wasm")]
 pub fn now_millis() -> f64 {
-    crate::scope::performance_now()
+    crate::worker_scope::performance_now()
 }
 
-/// Milliseconds since some fixed moment, with fractions.
+/// Milliseconds since an arbitrary fixed moment, with fractions.
 #[cfg(not(target_family = "wasm"))]
 pub fn now_millis() -> f64 {
     use std::sync::OnceLock;

@@ -1,7 +1,7 @@
-//! Action tokens to an action chunk, and how far it is from what the robot was sent.
+//! Action tokens decoded to an action chunk, and its difference from the chunk that the robot was sent.
 //!
-//! The byte-pair part runs in `openfast`, strictly; the inverse cosine transform is one product with
-//! its basis on the chosen device, so that the path to the GPU is exercised by every decision.
+//! The byte-pair part runs in `openfast`, strictly. The inverse cosine transform is one matrix product on the chosen
+//! device, so that every decision exercises the path to the GPU.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use openfast::{FastTokenizer, Shape};
@@ -14,7 +14,7 @@ use crate::clock::now_millis;
 /// was measured on the CPU path and on WebGPU, four below one encoder step of a hobby servo.
 const ROUNDING: f32 = 1e-5;
 
-/// Why a decode did not happen.
+/// Error of a decode.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeFailure {
     /// The tokens are not the encoding of a chunk of that shape.
@@ -25,9 +25,9 @@ pub enum DecodeFailure {
     Shape {
         /// Field of [`DecodeRequest`].
         field: &'static str,
-        /// Values in it.
+        /// Number of values in it.
         got: usize,
-        /// Values needed.
+        /// Number of values needed.
         want: usize,
         /// Rows of the chunk.
         rows: u32,
@@ -37,7 +37,7 @@ pub enum DecodeFailure {
     /// The device failed.
     #[error("the result could not be read back: {reason}")]
     ReadBack {
-        /// burn's words.
+        /// burn's message.
         reason: String,
     },
 }
@@ -125,8 +125,8 @@ async fn transform(
         .map_err(|e| read_back(format!("{e:?}")))
 }
 
-/// What counts as equal. Tokens that the policy wrote itself decode to its chunk but for rounding.
-/// Encoding a chunk rounds each coefficient by up to half a step, and a time step adds up all of them.
+/// Largest difference that counts as equal. Tokens that the policy generated decode to its chunk up to rounding.
+/// Encoding a chunk rounds each coefficient by up to half a step, and every time step sums all of them.
 fn tolerance(request: &DecodeRequest, basis: &[f32], shape: Shape, scale: f32) -> f32 {
     let largest = request
         .chunk_normalised
@@ -148,7 +148,7 @@ fn tolerance(request: &DecodeRequest, basis: &[f32], shape: Shape, scale: f32) -
     }
 }
 
-/// Largest absolute difference; infinite where something is not a number or the lengths differ.
+/// Largest absolute difference; infinite if a value is NaN or the lengths differ.
 fn max_difference(a: &[f32], b: &[f32]) -> f32 {
     if a.len() != b.len() {
         return f32::INFINITY;
@@ -164,7 +164,7 @@ fn gap(a: f32, b: f32) -> f32 {
     if gap.is_nan() { f32::INFINITY } else { gap }
 }
 
-/// Largest difference in robot units, and the dimension that has it.
+/// Largest difference in robot units, and its dimension.
 fn worst_action(decoded: &[f32], request: &DecodeRequest, shape: Shape) -> (f32, u32) {
     let rows = decoded
         .chunks_exact(shape.dims)
@@ -183,7 +183,7 @@ fn worst_action(decoded: &[f32], request: &DecodeRequest, shape: Shape) -> (f32,
     worst
 }
 
-/// The reference's unnormalisation: clip first; a dimension outside of the mask keeps the clipped value.
+/// The reference's unnormalization: clip first; a dimension outside of the mask keeps the clipped value.
 pub(crate) fn in_robot_units(normalised: f32, dimension: &ActionDimension) -> f32 {
     let clipped = normalised.clamp(-1.0, 1.0);
     if !dimension.normalised {
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_is_cut_short_and_a_wrong_length_are_said_in_words() {
+    fn a_truncated_stream_and_a_wrong_length_are_reported() {
         let tokenizer = tokenizer();
         let mut cut = request(&tokenizer);
         cut.tokens.pop();

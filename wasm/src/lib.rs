@@ -3,36 +3,36 @@
 //! A Web Worker loads this module (`static/worker.js`), which then speaks
 //! [`protocol::worker`] with the page:
 //!
-//! - [`probe`]: opens the CPU path and WebGPU, holds each against the numerical self-test of `layers`
-//!   and times a matrix product. Drivers and browsers have been seen to compute wrong products without
-//!   an error, so nothing is computed for a visitor on a device that did not pass.
-//! - [`choose`]: which of the devices to use, and why, in words.
-//! - [`decode`]: OpenFAST ids to a normalised action chunk, beside the chunk that the robot was sent.
-//! - [`drawing`]: depth codes to a picture.
-//! - [`unfold`]: a stream of ids as far as it has come, to draw while it arrives; a chunk encoded on trial.
-//! - [`timing`]: how long the codec takes in this tab.
-//! - [`fitting`]: whether a scorer fits into this tab, and in which precision.
+//! - [`probe`]: opens the CPU path and WebGPU, runs the numerical self-test of `layers` on each and times a matrix
+//!   product. Drivers and browsers have been seen to compute wrong products without an error, so nothing is computed
+//!   for a viewer on a device that did not pass.
+//! - [`device_choice`]: the device to use, and the reason as a sentence.
+//! - [`decode`]: action tokens to a normalized action chunk, compared with the chunk that the robot was sent.
+//! - [`partial_decode`]: a stream of action tokens decoded while it arrives, and an edited chunk encoded.
+//! - [`depth_image`]: depth codes to a depth image.
+//! - [`codec_timing`]: timing of the action codec in this tab.
+//! - [`scorer_fit`]: whether a scorer fits into this tab, and in which precision.
 //! - [`clock`]: time in a browser and in a test.
-//! - `session`, `scope` (in the browser only): the message loop, time-outs and fetching; `fetching`, `kept`: a scorer's
-//!   files, by range into files that the browser keeps.
+//! - In the browser only: `session` (the message loop), `worker_scope` (time-outs, fetching, posting),
+//!   `scorer_download` (a scorer's files, by range) and `opfs_cache` (files in the browser's private file system).
 //!
 //! The networks, the tokenizer, the depth decoder and the scorer come from `layers`, `openfast`, `depth_decoder` and
-//! `scoring`; this crate only wires them to a tab.
+//! `scoring`; this crate only connects them to a tab.
 
-pub mod choose;
 pub mod clock;
+pub mod codec_timing;
 pub mod decode;
-pub mod drawing;
-pub mod fitting;
+pub mod depth_image;
+pub mod device_choice;
+pub mod partial_decode;
 pub mod probe;
-pub mod timing;
-pub mod unfold;
+pub mod scorer_fit;
 
 #[cfg(target_family = "wasm")]
-mod fetching;
+mod opfs_cache;
 #[cfg(target_family = "wasm")]
-mod kept;
-#[cfg(target_family = "wasm")]
-mod scope;
+mod scorer_download;
 #[cfg(target_family = "wasm")]
 mod session;
+#[cfg(target_family = "wasm")]
+mod worker_scope;

@@ -1,4 +1,4 @@
-//! Trying one device: the self-test, then a short timing.
+//! Probe of one device: the self-test, then a short timing.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use protocol::worker::{ComputeDevice, ComputeKind, SelfTestCheck, TimedProduct, Verdict};
@@ -9,14 +9,14 @@ use crate::clock::now_millis;
 const SIZES: [u32; 2] = [128, 512];
 /// Repetitions after the warm-up; the median is reported.
 const REPETITIONS: usize = 3;
-/// A device that needs longer than this for the small product is not asked for the large one: it
-/// would take 64 times as long, and the answer is known.
+/// A device that needs longer than this for the small product skips the large one, which would take 64 times as
+/// long without changing the choice.
 const SLOW_MILLIS: f64 = 20.0;
-/// How many times slower than another a device must be for its self-test to be postponed.
+/// Slowdown against a device that passed from which on the self-test is postponed.
 const TOO_SLOW: f64 = 10.0;
 
-/// A device that is about to be tried.
-pub fn testing(kind: ComputeKind, name: &str) -> ComputeDevice {
+/// The report of a device that is about to be tested.
+pub fn new_report(kind: ComputeKind, name: &str) -> ComputeDevice {
     ComputeDevice {
         kind,
         name: name.to_owned(),
@@ -27,7 +27,7 @@ pub fn testing(kind: ComputeKind, name: &str) -> ComputeDevice {
     }
 }
 
-/// Runs the self-test and writes verdict and checks into `report`.
+/// Runs the self-test and writes its verdict and checks into `report`.
 pub async fn self_test(device: &Device, report: &mut ComputeDevice) {
     let result = layers::self_test(device).await;
     report.verdict = match result.refusal() {
@@ -46,9 +46,9 @@ pub async fn self_test(device: &Device, report: &mut ComputeDevice) {
         .collect();
 }
 
-/// Whether the self-test of a device may wait until somebody wants it: its first product took so much
-/// longer than on a device that passed that it will not be chosen by speed. On a software adapter the test
-/// compiles shaders on every core for most of a minute.
+/// The reason to postpone the self-test of a device until a viewer chooses it: its first product took so much longer
+/// than on a device that passed that speed would never choose it. On a software adapter the test compiles shaders on
+/// every core for most of a minute.
 pub fn postponement(slow: TimedProduct, passed: &[ComputeDevice]) -> Option<String> {
     let fast = passed
         .iter()
@@ -68,7 +68,7 @@ pub fn postponement(slow: TimedProduct, passed: &[ComputeDevice]) -> Option<Stri
 /// Times the smallest product only.
 ///
 /// # Errors
-/// As [`time_products`].
+/// See [`time_products`].
 pub async fn time_smallest(device: &Device) -> Result<TimedProduct, String> {
     let [smallest, ..] = SIZES;
     time_product(device, smallest).await
@@ -77,7 +77,7 @@ pub async fn time_smallest(device: &Device) -> Result<TimedProduct, String> {
 /// Times square products, each after one that warms up (uploads, compiles).
 ///
 /// # Errors
-/// burn's words when a result cannot be read back.
+/// burn's message when a result cannot be read back.
 pub async fn time_products(device: &Device) -> Result<Vec<TimedProduct>, String> {
     let mut products: Vec<TimedProduct> = Vec::new();
     for size in SIZES {
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn the_cpu_path_passes_and_is_timed() {
         let device = layers::device::cpu();
-        let mut report = testing(ComputeKind::Cpu, "CPU");
+        let mut report = new_report(ComputeKind::Cpu, "CPU");
         layers::block_on(self_test(&device, &mut report));
         assert_eq!(report.verdict, Verdict::Passed);
         assert!(report.checks.len() >= 4 && report.checks.iter().all(|check| check.passed));
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn only_a_device_that_is_hopelessly_slow_is_postponed() {
-        let mut cpu = testing(ComputeKind::Cpu, "CPU");
+        let mut cpu = new_report(ComputeKind::Cpu, "CPU");
         cpu.products = vec![TimedProduct {
             size: 128,
             millis: 0.2,

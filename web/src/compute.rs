@@ -1,52 +1,52 @@
-//! What the page knows about its compute worker.
+//! State of the compute worker as the page knows it.
 
 use protocol::worker::{
     ComputeKind, ComputeReport, DecoderOutcome, FromWorker, TimeOutcome, TokenizerOutcome, Verdict,
 };
 
-use crate::figures;
+use crate::format;
 
-/// How far the worker is.
+/// Phase of the worker's life.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum Phase {
     /// Not started: the cameras come first.
     #[default]
     Waiting,
-    /// Its module is on the way.
+    /// Its module is being downloaded.
     Loading {
-        /// Bytes that have arrived, after decompression.
+        /// Bytes received, after decompression.
         received: f64,
     },
-    /// It runs.
+    /// Running.
     Running,
-    /// It ended and was not started again.
+    /// Ended, and not restarted.
     Dead {
-        /// Why, in words.
+        /// Reason, as a sentence.
         reason: String,
     },
 }
 
-/// The worker as the page sees it.
+/// State of the worker.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Compute {
-    /// How far it is.
+    /// Phase of its life.
     pub phase: Phase,
     /// Its newest report.
     pub report: Option<ComputeReport>,
-    /// How loading the action tokenizer ended; `None` before.
+    /// Outcome of loading the action tokenizer; `None` before.
     pub tokenizer: Option<TokenizerOutcome>,
-    /// How loading the depth decoder ended; `None` before.
+    /// Outcome of loading the depth decoder; `None` before.
     pub depth_decoder: Option<DecoderOutcome>,
-    /// The codec is being timed.
+    /// Whether the codec is being timed.
     pub is_timing: bool,
-    /// What the newest timing of the codec found.
+    /// Result of the newest timing of the codec.
     pub timing: Option<TimeOutcome>,
-    /// How many timings ended.
+    /// Number of finished timings.
     pub timed: u32,
 }
 
 impl Compute {
-    /// Takes in a message; decodes are filed elsewhere.
+    /// Applies a message; decodes are stored elsewhere.
     pub fn apply(&mut self, message: &FromWorker) {
         match message {
             FromWorker::Started => {
@@ -73,25 +73,25 @@ impl Compute {
         }
     }
 
-    /// Whether the tokenizer is there, which is all that reading and writing tokens needs.
+    /// Whether the tokenizer is loaded, which is all that encoding and decoding tokens needs.
     pub fn has_tokenizer(&self) -> bool {
         self.phase == Phase::Running
             && matches!(self.tokenizer, Some(TokenizerOutcome::Ready { .. }))
     }
 
-    /// Whether decode requests make sense now.
+    /// Whether decisions can be decoded.
     pub fn can_decode(&self) -> bool {
         self.has_tokenizer() && self.has_device()
     }
 
-    /// Whether depth codes can be drawn now.
+    /// Whether depth codes can be drawn.
     pub fn can_draw(&self) -> bool {
         self.phase == Phase::Running
             && matches!(self.depth_decoder, Some(DecoderOutcome::Ready { .. }))
             && self.has_device()
     }
 
-    /// Whether a scorer can be loaded now. A large one waits until every device was tried.
+    /// Whether a scorer can be loaded. A large one waits until every device was tested.
     pub fn can_load_scorer(&self, is_large: bool) -> bool {
         let settled = self.report.as_ref().is_some_and(|report| report.settled);
         self.phase == Phase::Running && self.has_device() && (settled || !is_large)
@@ -103,7 +103,7 @@ impl Compute {
             .is_some_and(|report| report.chosen.is_some())
     }
 
-    /// `waiting`, `loading`, `testing`, `ready`, `refused` or `failed`.
+    /// Stable name: `waiting`, `loading`, `testing`, `ready`, `refused` or `failed`.
     pub fn state(&self) -> &'static str {
         match (&self.phase, &self.report) {
             (Phase::Waiting, _) => "waiting",
@@ -116,11 +116,11 @@ impl Compute {
         }
     }
 
-    /// A few words for the header.
+    /// Short summary for the header.
     pub fn summary(&self) -> String {
         match &self.phase {
             Phase::Waiting => "starts after the cameras".to_owned(),
-            Phase::Loading { received } => format!("loading, {}", figures::megabytes(*received)),
+            Phase::Loading { received } => format!("loading, {}", format::megabytes(*received)),
             Phase::Dead { .. } => "stopped".to_owned(),
             Phase::Running => match &self.report {
                 Some(report) => match report.chosen_device() {
@@ -141,7 +141,7 @@ impl Compute {
     }
 }
 
-/// The name of a kind of device in the page.
+/// Name of a kind of device.
 pub fn kind_name(kind: ComputeKind) -> &'static str {
     match kind {
         ComputeKind::Cpu => "CPU",
@@ -149,8 +149,8 @@ pub fn kind_name(kind: ComputeKind) -> &'static str {
     }
 }
 
-/// The same after "on".
-pub fn in_sentence(kind: ComputeKind) -> &'static str {
+/// Name of a kind of device after "on".
+pub fn kind_phrase(kind: ComputeKind) -> &'static str {
     match kind {
         ComputeKind::Cpu => "the CPU",
         ComputeKind::Webgpu => "WebGPU",
@@ -158,7 +158,7 @@ pub fn in_sentence(kind: ComputeKind) -> &'static str {
 }
 
 /// A verdict as a stable word, a short phrase, and the reason.
-pub fn verdict_words(verdict: &Verdict) -> (&'static str, &'static str, Option<&str>) {
+pub fn verdict_text(verdict: &Verdict) -> (&'static str, &'static str, Option<&str>) {
     match verdict {
         Verdict::Testing => ("testing", "Being tested", None),
         Verdict::Postponed(why) => ("postponed", "Not tested yet", Some(why)),
@@ -168,7 +168,7 @@ pub fn verdict_words(verdict: &Verdict) -> (&'static str, &'static str, Option<&
     }
 }
 
-/// A rate with as many digits as matter.
+/// A rate with two significant digits.
 pub fn short(value: f64) -> String {
     if value >= 10.0 {
         format!("{value:.0}")

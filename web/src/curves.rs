@@ -1,22 +1,22 @@
-//! The geometry of progress curves: time of the video to the right, values up, names at the lines' ends.
+//! The geometry of progress curves: time of the video to the right, values up, names at the curves' ends.
 
 use protocol::score::CurveKind;
 
-use crate::figures;
-use crate::plot::{Frame, HEIGHT, Point, WIDTH};
-use crate::scoring::Line;
+use crate::format;
+use crate::plot::{HEIGHT, PlotFrame, Point, WIDTH};
+use crate::score_job::Curve;
 
-/// Smallest span of ln p(True) that is drawn over the full height, so that noise does not look like progress.
-const LEAST_NATS: f32 = 0.25;
-/// A robot that is watched gets at least this much room [s].
-const LEAST_LIVE_SECS: f64 = 8.0;
-/// Names at the lines' ends keep this distance, as a share of the height.
+/// Smallest span of ln p(True) that fills the height, so that noise does not look like progress.
+const MIN_NATS: f32 = 0.25;
+/// Shortest time axis of a live robot [s].
+const MIN_LIVE_SECS: f64 = 8.0;
+/// Distance between the names at the curves' ends, as a share of the height.
 const NAME_GAP: f32 = 0.085;
 
-/// What goes up.
+/// The vertical axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scale {
-    /// ln p(True), or its distance from the frozen frame's.
+    /// ln p(True), or its difference from the frozen frame's.
     Raw,
     /// From 0 to 1 within each curve.
     Progress,
@@ -25,61 +25,61 @@ pub enum Scale {
 /// One curve in drawing units.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stroke {
-    /// What it is for.
+    /// Kind of the curve.
     pub kind: CurveKind,
-    /// The line.
+    /// SVG path of the line.
     pub path: String,
-    /// A dot per point, for lines whose caps are round.
+    /// SVG path of one dot per point, for strokes with round caps.
     pub dots: String,
-    /// Height of its last point, in shares of the drawing from above.
+    /// Height of its last point, as a share of the drawing from the top.
     pub end: Option<f32>,
 }
 
-/// A mark on an axis: its place, in shares of the drawing, and its words.
+/// A tick of an axis: its position as a share of the drawing, and its label.
 pub type Tick = (f32, String);
 
-/// A plot.
+/// A plot of several curves.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plot {
-    /// The instruction's own last, so that it lies above its controls.
+    /// The curves; the instruction's is last, so that it lies above its controls.
     pub strokes: Vec<Stroke>,
-    /// From the top.
+    /// Ticks of the values, from the top.
     pub values: Vec<Tick>,
-    /// From the left [s].
+    /// Ticks of the time [s], from the left.
     pub times: Vec<Tick>,
-    /// Where names stand at the right edge, from the top.
+    /// Positions of the names at the right edge, from the top.
     pub names: Vec<(CurveKind, f32)>,
-    frame: Frame,
+    frame: PlotFrame,
 }
 
 impl Plot {
-    /// Draws `lines` of a video at `fps` frames per second; `frames` is its length, if that is known.
+    /// Draws `curves` of a video at `fps` frames per second; `frames` is its length, if that is known.
     #[must_use]
-    pub fn new(lines: &[Line], fps: f64, frames: Option<u32>, scale: Scale) -> Self {
+    pub fn new(curves: &[Curve], fps: f64, frames: Option<u32>, scale: Scale) -> Self {
         let to_secs = match frames {
             Some(frames) => f64::from(frames) / fps,
-            None => newest_secs(lines, fps).max(LEAST_LIVE_SECS),
+            None => newest_secs(curves, fps).max(MIN_LIVE_SECS),
         };
-        let curves: Vec<(CurveKind, Vec<Point>)> = lines
+        let series: Vec<(CurveKind, Vec<Point>)> = curves
             .iter()
-            .map(|line| (line.heading.kind, points(line, fps, scale)))
+            .map(|curve| (curve.heading.kind, points(curve, fps, scale)))
             .collect();
         let to_micros = micros(to_secs).max(1);
         let frame = match scale {
             Scale::Raw => {
-                let values = curves.iter().flat_map(|(_, points)| points);
-                // `around` takes a tenth of this as its least span.
+                let values = series.iter().flat_map(|(_, points)| points);
+                // `containing` takes a tenth of this as its least span.
                 let values = values.map(|point| point.value);
-                Frame::around(0, to_micros, values, 10.0 * LEAST_NATS)
+                PlotFrame::containing(0, to_micros, values, 10.0 * MIN_NATS)
             }
-            Scale::Progress => Frame {
+            Scale::Progress => PlotFrame {
                 from_micros: 0,
                 to_micros,
                 low: -0.08,
                 high: 1.08,
             },
         };
-        let mut strokes: Vec<Stroke> = curves
+        let mut strokes: Vec<Stroke> = series
             .into_iter()
             .map(|(kind, points)| Stroke {
                 kind,
@@ -103,23 +103,23 @@ impl Plot {
         }
     }
 
-    /// Place of a prefix, in shares from the left.
+    /// Position of a prefix, as a share from the left.
     #[must_use]
-    pub fn place(&self, length: u32, fps: f64) -> f32 {
+    pub fn position(&self, length: u32, fps: f64) -> f32 {
         self.frame.x(micros(f64::from(length) / fps)) / WIDTH
     }
 
-    /// Which of `lengths` is nearest to a place in shares from the left.
+    /// The one of `lengths` that is nearest to a position, given as a share from the left.
     #[must_use]
     pub fn nearest(&self, share: f64, lengths: &[u32], fps: f64) -> Option<u32> {
-        let distance = |length: u32| (f64::from(self.place(length, fps)) - share).abs();
+        let distance = |length: u32| (f64::from(self.position(length, fps)) - share).abs();
         lengths
             .iter()
             .copied()
             .min_by(|a, b| distance(*a).total_cmp(&distance(*b)))
     }
 
-    /// Whether the value zero is inside, and where, in shares from above.
+    /// Position of the value zero as a share from the top, if it is within the plot.
     #[must_use]
     pub fn zero(&self) -> Option<f32> {
         (self.frame.low < 0.0 && self.frame.high > 0.0).then(|| self.frame.y(0.0) / HEIGHT)
@@ -130,20 +130,20 @@ fn micros(secs: f64) -> i64 {
     (secs * 1e6).round() as i64
 }
 
-fn newest_secs(lines: &[Line], fps: f64) -> f64 {
-    let ends = lines.iter().filter_map(|line| line.points.last());
+fn newest_secs(curves: &[Curve], fps: f64) -> f64 {
+    let ends = curves.iter().filter_map(|curve| curve.points.last());
     ends.map(|point| f64::from(point.0) / fps)
         .fold(0.0, f64::max)
 }
 
-fn points(line: &Line, fps: f64, scale: Scale) -> Vec<Point> {
+fn points(curve: &Curve, fps: f64, scale: Scale) -> Vec<Point> {
     let values = match scale {
-        Scale::Raw => line.values(),
-        // One point is the highest there is, which says nothing.
-        Scale::Progress if line.points.len() < 2 => Vec::new(),
-        Scale::Progress => line.progress(),
+        Scale::Raw => curve.values(),
+        // A single point is its own maximum, which means nothing.
+        Scale::Progress if curve.points.len() < 2 => Vec::new(),
+        Scale::Progress => curve.progress(),
     };
-    let lengths = line.points.iter().map(|point| point.0);
+    let lengths = curve.points.iter().map(|point| point.0);
     lengths
         .zip(values)
         .map(|(length, value)| Point {
@@ -153,7 +153,7 @@ fn points(line: &Line, fps: f64, scale: Scale) -> Vec<Point> {
         .collect()
 }
 
-fn dots(frame: &Frame, points: &[Point]) -> String {
+fn dots(frame: &PlotFrame, points: &[Point]) -> String {
     let dot = |point: &Point| {
         format!(
             "M{:.1} {:.1}h0",
@@ -164,7 +164,7 @@ fn dots(frame: &Frame, points: &[Point]) -> String {
     points.iter().map(dot).collect()
 }
 
-fn value_ticks(frame: &Frame, scale: Scale, has_points: bool) -> Vec<Tick> {
+fn value_ticks(frame: &PlotFrame, scale: Scale, has_points: bool) -> Vec<Tick> {
     let at = |value: f32| frame.y(value) / HEIGHT;
     match scale {
         Scale::Progress => [0.0, 0.5, 1.0]
@@ -180,13 +180,13 @@ fn value_ticks(frame: &Frame, scale: Scale, has_points: bool) -> Vec<Tick> {
             let decimals = (-step.log10().floor()).clamp(0.0, 4.0) as usize;
             ticks
                 .into_iter()
-                .map(|value| (at(value), figures::decimal(f64::from(value), decimals)))
+                .map(|value| (at(value), format::decimal(f64::from(value), decimals)))
                 .collect()
         }
     }
 }
 
-/// Whole seconds, five of them or so; tenths for videos of a second or two.
+/// Ticks at about five whole seconds, or at tenths for videos of a second or two.
 fn time_ticks(to_secs: f64) -> Vec<Tick> {
     const STEPS: [f64; 12] = [
         0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0,
@@ -205,7 +205,7 @@ fn time_ticks(to_secs: f64) -> Vec<Tick> {
         .collect()
 }
 
-/// Places for the names, at their lines' ends but apart from each other, and inside.
+/// Positions of the names: at their curves' ends, but apart from each other and inside the plot.
 fn spread(strokes: &[Stroke]) -> Vec<(CurveKind, f32)> {
     let ends = strokes
         .iter()
@@ -232,8 +232,8 @@ mod tests {
     use super::*;
     use protocol::score::CurveHeading;
 
-    fn line(kind: CurveKind, points: &[(u32, f64)]) -> Line {
-        Line {
+    fn curve(kind: CurveKind, points: &[(u32, f64)]) -> Curve {
+        Curve {
             heading: CurveHeading {
                 kind,
                 instruction: String::new(),
@@ -242,10 +242,10 @@ mod tests {
         }
     }
 
-    fn two() -> Vec<Line> {
+    fn two() -> Vec<Curve> {
         vec![
-            line(CurveKind::Instruction, &[(1, -4.0), (30, -3.0), (60, -1.0)]),
-            line(CurveKind::Frozen, &[(1, -4.0), (30, -3.9), (60, -4.1)]),
+            curve(CurveKind::Instruction, &[(1, -4.0), (30, -3.0), (60, -1.0)]),
+            curve(CurveKind::Frozen, &[(1, -4.0), (30, -3.9), (60, -4.1)]),
         ]
     }
 
@@ -257,7 +257,7 @@ mod tests {
         assert!(plot.strokes[1].end < plot.strokes[0].end);
         assert_eq!(plot.strokes[1].path.matches('L').count(), 2);
         assert_eq!(plot.strokes[1].dots.matches("h0").count(), 3);
-        assert_eq!(plot.place(60, 30.0), 1.0);
+        assert_eq!(plot.position(60, 30.0), 1.0);
         assert_eq!(plot.nearest(0.45, &[1, 30, 60], 30.0), Some(30));
         assert_eq!(plot.nearest(2.0, &[1, 30, 60], 30.0), Some(60));
         assert_eq!(plot.nearest(0.5, &[], 30.0), None);
@@ -276,7 +276,7 @@ mod tests {
         let plot = Plot::new(&two(), 30.0, Some(60), Scale::Progress);
         let end = plot.strokes[1].end.unwrap_or_default();
         assert!((end - 0.08 / 1.16).abs() < 1e-5, "{end}");
-        let one = [line(CurveKind::Instruction, &[(1, -4.0)])];
+        let one = [curve(CurveKind::Instruction, &[(1, -4.0)])];
         let plot = Plot::new(&one, 30.0, Some(60), Scale::Progress);
         assert_eq!(
             (plot.strokes[0].path.as_str(), plot.strokes[0].end),
@@ -287,7 +287,7 @@ mod tests {
 
     #[test]
     fn noise_is_not_blown_up() {
-        let level = [line(CurveKind::Instruction, &[(1, -4.0), (2, -4.001)])];
+        let level = [curve(CurveKind::Instruction, &[(1, -4.0), (2, -4.001)])];
         let plot = Plot::new(&level, 2.0, Some(2), Scale::Raw);
         let end = plot.strokes[0].end.unwrap_or_default();
         assert!((end - 0.5).abs() < 0.01, "{end}");
@@ -295,12 +295,12 @@ mod tests {
 
     #[test]
     fn a_watched_robot_has_room_to_grow() {
-        let live = [line(CurveKind::Instruction, &[(1, -4.0), (2, -3.0)])];
+        let live = [curve(CurveKind::Instruction, &[(1, -4.0), (2, -3.0)])];
         let plot = Plot::new(&live, 2.0, None, Scale::Raw);
-        assert_eq!(plot.place(2, 2.0), 0.125);
-        let longer = [line(CurveKind::Instruction, &[(1, -4.0), (40, -3.0)])];
+        assert_eq!(plot.position(2, 2.0), 0.125);
+        let longer = [curve(CurveKind::Instruction, &[(1, -4.0), (40, -3.0)])];
         assert_eq!(
-            Plot::new(&longer, 2.0, None, Scale::Raw).place(40, 2.0),
+            Plot::new(&longer, 2.0, None, Scale::Raw).position(40, 2.0),
             1.0
         );
         let nothing = Plot::new(&[], 2.0, None, Scale::Raw);
@@ -309,7 +309,7 @@ mod tests {
 
     #[test]
     fn names_stay_apart_and_inside() {
-        let level = |kind| line(kind, &[(1, -1.0), (2, -1.0)]);
+        let level = |kind| curve(kind, &[(1, -1.0), (2, -1.0)]);
         let all = [
             CurveKind::Instruction,
             CurveKind::Negation,
@@ -328,14 +328,14 @@ mod tests {
 
     #[test]
     fn times_are_round() {
-        let words = |secs: f64| {
+        let text = |secs: f64| {
             time_ticks(secs)
                 .into_iter()
                 .map(|tick| tick.1)
                 .collect::<Vec<_>>()
         };
-        assert_eq!(words(4.1), ["0", "1", "2", "3", "4"]);
-        assert_eq!(words(1.0), ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
-        assert_eq!(words(33.0), ["0", "10", "20", "30"]);
+        assert_eq!(text(4.1), ["0", "1", "2", "3", "4"]);
+        assert_eq!(text(1.0), ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
+        assert_eq!(text(33.0), ["0", "10", "20", "30"]);
     }
 }

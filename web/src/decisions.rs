@@ -1,28 +1,28 @@
-//! The recent chunks of the watched robot, what the worker made of their tokens, and which one is shown.
+//! The recent decisions of the robot in view, the worker's decodes of their tokens, and the one that is shown.
 
 use std::collections::VecDeque;
 
 use protocol::viewer::Trace;
 use protocol::worker::DecodeOutcome;
 
-/// Kept decisions: about half a minute of a policy that replans twice a second.
-pub const KEPT: usize = 60;
+/// Number of decisions kept: about half a minute of a policy that replans twice a second.
+pub const MAX_DECISIONS: usize = 60;
 
 /// One chunk and its decode.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decision {
-    /// Counts up by one per decision that reached this page; also the number of its decode request.
+    /// Serial number of the decision in this page.
     pub number: u64,
-    /// What the studio told.
+    /// The studio's trace.
     pub trace: Trace,
-    /// What the worker found; `None` while it has not answered.
+    /// The worker's decode; `None` before it has answered.
     pub decode: Option<DecodeOutcome>,
 }
 
-/// Recent decisions, oldest first, and the one looked at.
+/// Recent decisions, oldest first, and the one in view.
 #[derive(Debug, Clone, Default)]
 pub struct Decisions {
-    kept: VecDeque<Decision>,
+    recent: VecDeque<Decision>,
     last_number: u64,
     pinned: Option<u64>,
 }
@@ -31,13 +31,13 @@ impl Decisions {
     /// Adds a trace and returns its number.
     pub fn push(&mut self, trace: Trace) -> u64 {
         self.last_number += 1;
-        self.kept.push_back(Decision {
+        self.recent.push_back(Decision {
             number: self.last_number,
             trace,
             decode: None,
         });
-        while self.kept.len() > KEPT {
-            self.kept.pop_front();
+        while self.recent.len() > MAX_DECISIONS {
+            self.recent.pop_front();
         }
         if self
             .pinned
@@ -48,43 +48,43 @@ impl Decisions {
         self.last_number
     }
 
-    /// Forgets everything but keeps counting, so that a late decode finds no namesake.
+    /// Removes all decisions but keeps counting, so that a late decode matches none.
     pub fn clear(&mut self) {
-        self.kept.clear();
+        self.recent.clear();
         self.pinned = None;
     }
 
-    /// Files the worker's answer; ignored when that decision is gone.
+    /// Stores the worker's decode; ignored when the decision is gone.
     pub fn decoded(&mut self, number: u64, outcome: DecodeOutcome) {
-        if let Some(decision) = self.kept.iter_mut().find(|d| d.number == number) {
+        if let Some(decision) = self.recent.iter_mut().find(|d| d.number == number) {
             decision.decode = Some(outcome);
         }
     }
 
-    /// Looks at one decision until [`Decisions::follow`].
+    /// Keeps one decision in view until [`Decisions::follow`].
     pub fn pin(&mut self, number: u64) {
         if self.find(number).is_some() {
             self.pinned = Some(number);
         }
     }
 
-    /// Looks at whatever is newest.
+    /// Shows the newest decision.
     pub fn follow(&mut self) {
         self.pinned = None;
     }
 
-    /// Moves the look by `steps` (negative: earlier). Moving onto the newest one follows again.
+    /// Moves the view by `steps` (negative: earlier). Moving onto the newest decision follows again.
     pub fn step(&mut self, steps: i64) {
-        let Some(last) = self.kept.len().checked_sub(1) else {
+        let Some(last) = self.recent.len().checked_sub(1) else {
             return;
         };
         let now = self
             .shown()
-            .and_then(|shown| self.kept.iter().position(|d| d.number == shown.number))
+            .and_then(|shown| self.recent.iter().position(|d| d.number == shown.number))
             .unwrap_or(last);
         let then = (now as i64).saturating_add(steps).clamp(0, last as i64) as usize;
         self.pinned = self
-            .kept
+            .recent
             .get(then)
             .filter(|_| then != last)
             .map(|decision| decision.number);
@@ -94,30 +94,32 @@ impl Decisions {
     pub fn shown(&self) -> Option<&Decision> {
         self.pinned
             .and_then(|number| self.find(number))
-            .or_else(|| self.kept.back())
+            .or_else(|| self.recent.back())
     }
 
-    /// Whether an earlier one is held in view.
+    /// Whether an earlier decision is kept in view.
     pub fn is_pinned(&self) -> bool {
         self.pinned.is_some()
     }
 
-    /// All of them, oldest first.
+    /// All decisions, oldest first.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Decision> {
-        self.kept.iter()
+        self.recent.iter()
     }
 
-    /// The one with this number.
+    /// The decision with this number.
     pub fn find(&self, number: u64) -> Option<&Decision> {
-        self.kept.iter().find(|decision| decision.number == number)
+        self.recent
+            .iter()
+            .find(|decision| decision.number == number)
     }
 
-    /// The decision that the worker should look at next: the shown one first, then the newest.
+    /// The decision to decode next: the one in view first, then the newest.
     pub fn to_decode(&self) -> Option<&Decision> {
         let waiting = |d: &&Decision| d.decode.is_none() && !d.trace.action_tokens.is_empty();
         self.shown()
             .filter(waiting)
-            .or_else(|| self.kept.iter().rev().find(waiting))
+            .or_else(|| self.recent.iter().rev().find(waiting))
     }
 }
 
@@ -180,10 +182,10 @@ pub(crate) mod tests {
     fn a_pinned_decision_that_falls_out_is_let_go() {
         let mut decisions = filled(2);
         decisions.step(-1);
-        for chunk_id in 2..(KEPT as u64 + 2) {
+        for chunk_id in 2..(MAX_DECISIONS as u64 + 2) {
             decisions.push(trace(chunk_id));
         }
-        assert_eq!(decisions.iter().len(), KEPT);
+        assert_eq!(decisions.iter().len(), MAX_DECISIONS);
         assert!(!decisions.is_pinned());
     }
 

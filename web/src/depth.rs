@@ -1,32 +1,33 @@
-//! What the policy saw in depth: the cells of its map in words and outlines, and the picture that the worker draws of it.
+//! Depth reasoning: the cells of a depth map as text and outlines, and the depth image that the worker decodes.
 
 use protocol::depth::{DepthMode, DepthReasoning};
 use protocol::worker::{DepthDrawing, DrawOutcome};
 use protocol::{View, ViewEncoding};
 
-use crate::colour::DepthColours;
+use crate::depth_colors::DepthColors;
+use crate::latest::Latest;
 
-/// Digits that tell a cell near the threshold (0.996) from the threshold.
+/// Digits that distinguish a cell near the threshold (0.996) from the threshold.
 const COSINE_DIGITS: usize = 4;
 
-/// One cell of a map.
+/// One cell of a depth map.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Cell {
-    /// Counted from 0, row by row.
+    /// Index, from 0, row by row.
     pub index: usize,
-    /// Counted from 0.
+    /// Row, from 0.
     pub row: usize,
-    /// Counted from 0.
+    /// Column, from 0.
     pub column: usize,
-    /// What was written there.
+    /// Its depth code.
     pub code: u32,
-    /// Whether the policy wrote it in this decision.
+    /// Whether the policy generated it in this decision.
     pub regenerated: bool,
-    /// How much the camera sees there what it saw before; absent without a picture to compare with.
+    /// Cosine similarity of the camera's image there with the previous one; absent without an image to compare with.
     pub cosine: Option<f32>,
 }
 
-/// One cell.
+/// The cell with this index.
 pub fn cell(depth: &DepthReasoning, index: usize) -> Option<Cell> {
     let columns = depth.columns.max(1) as usize;
     Some(Cell {
@@ -39,15 +40,15 @@ pub fn cell(depth: &DepthReasoning, index: usize) -> Option<Cell> {
     })
 }
 
-/// All of them, row by row.
+/// All cells, row by row.
 pub fn cells(depth: &DepthReasoning) -> Vec<Cell> {
     (0..depth.codes.len())
         .filter_map(|index| cell(depth, index))
         .collect()
 }
 
-/// A cosine with a few digits, never rounded across the threshold.
-pub fn cosine_words(cosine: f32, threshold: f32) -> String {
+/// A cosine with four digits, never rounded across the threshold.
+pub fn cosine_text(cosine: f32, threshold: f32) -> String {
     let shift = 10_f64.powi(COSINE_DIGITS as i32);
     let scaled = f64::from(cosine) * shift;
     let edge = (f64::from(threshold) * shift).round();
@@ -59,15 +60,15 @@ pub fn cosine_words(cosine: f32, threshold: f32) -> String {
     format!("{:.COSINE_DIGITS$}", rounded / shift)
 }
 
-/// What happened to a cell and why.
-pub fn why(cell: &Cell, threshold: f32) -> String {
+/// Whether a cell was regenerated or replayed, and why.
+pub fn cell_reason(cell: &Cell, threshold: f32) -> String {
     match cell.cosine {
         Some(cosine) => {
-            let words = cosine_words(cosine, threshold);
+            let text = cosine_text(cosine, threshold);
             if cell.regenerated {
-                format!("regenerated: cosine {words}, below {threshold}")
+                format!("regenerated: cosine {text}, below {threshold}")
             } else {
-                format!("replayed: cosine {words}, not below {threshold}")
+                format!("replayed: cosine {text}, not below {threshold}")
             }
         }
         None if cell.regenerated => "regenerated".to_owned(),
@@ -75,18 +76,18 @@ pub fn why(cell: &Cell, threshold: f32) -> String {
     }
 }
 
-/// A cell for somebody who does not see it.
-pub fn cell_words(cell: &Cell, threshold: f32) -> String {
+/// Description of a cell for those who do not see it.
+pub fn cell_text(cell: &Cell, threshold: f32) -> String {
     format!(
         "Row {}, column {}: code {}, {}",
         cell.row + 1,
         cell.column + 1,
         cell.code,
-        why(cell, threshold)
+        cell_reason(cell, threshold)
     )
 }
 
-/// How many cells were written and how many replayed.
+/// Numbers of regenerated and replayed cells.
 pub fn counts(depth: &DepthReasoning) -> String {
     let (all, written) = (depth.codes.len(), depth.written());
     format!(
@@ -95,7 +96,7 @@ pub fn counts(depth: &DepthReasoning) -> String {
     )
 }
 
-/// Why so many, for a policy that reasons in this mode.
+/// Reason of these numbers, for a policy that reasons in this mode.
 pub fn reason(depth: &DepthReasoning, mode: DepthMode) -> String {
     let passes = match depth.forwards {
         1 => "1 pass".to_owned(),
@@ -103,19 +104,19 @@ pub fn reason(depth: &DepthReasoning, mode: DepthMode) -> String {
     };
     if !depth.similarity.is_empty() {
         return format!(
-            "A cell is written anew where the camera\u{2019}s picture differs from that of the decision before: cosine \
+            "A cell is written anew where the camera\u{2019}s image differs from that of the decision before: cosine \
              similarity below {}. It took {passes} through the language model.",
             depth.threshold
         );
     }
-    let why = match mode {
+    let cause = match mode {
         DepthMode::Adaptive => {
-            "There was no earlier picture to compare with, so every cell was written"
+            "There was no earlier image to compare with, so every cell was written"
         }
         DepthMode::Free => "The policy wrote as many cells as it liked",
         DepthMode::Full | DepthMode::Off => "Every cell is written in every decision",
     };
-    format!("{why}. It took {passes} through the language model.")
+    format!("{cause}. It took {passes} through the language model.")
 }
 
 /// The border between regenerated and replayed cells and around the regenerated ones, as an SVG path in which a cell is
@@ -166,8 +167,8 @@ pub fn replayed(depth: &DepthReasoning) -> String {
         .collect()
 }
 
-/// A drawing as an image: the nearest point of the picture is bright, the farthest dark.
-pub fn paint(drawing: &DepthDrawing, colours: &DepthColours) -> View {
+/// A decoded depth map as an image: the nearest point is bright, the farthest dark.
+pub fn paint(drawing: &DepthDrawing, colors: &DepthColors) -> View {
     let values = drawing.floats();
     let least = values.iter().copied().fold(f32::INFINITY, f32::min);
     let most = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -177,23 +178,23 @@ pub fn paint(drawing: &DepthDrawing, colours: &DepthColours) -> View {
         drawing.height,
         values.iter().map(|value| {
             let nearness = (value - least) / range;
-            colours.of(255 - (nearness * 254.0).round().clamp(0.0, 254.0) as u8)
+            colors.of(255 - (nearness * 254.0).round().clamp(0.0, 254.0) as u8)
         }),
     )
 }
 
-/// The codes themselves as an image with one pixel per cell, on the same colours by number.
-pub fn paint_codes(depth: &DepthReasoning, known: u32, colours: &DepthColours) -> View {
+/// The codes as an image with one pixel per cell, colored by number.
+pub fn paint_codes(depth: &DepthReasoning, known: u32, colors: &DepthColors) -> View {
     let last = known.saturating_sub(1).max(1) as f32;
     let cells = depth.rows() * depth.columns as usize;
     let codes = depth.codes.iter().map(|code| {
         let share = (*code as f32 / last).clamp(0.0, 1.0);
-        colours.of(1 + (share * 254.0).round() as u8)
+        colors.of(1 + (share * 254.0).round() as u8)
     });
     rgb(
         depth.columns,
         depth.rows() as u32,
-        codes.chain(std::iter::repeat(colours.of(0))).take(cells),
+        codes.chain(std::iter::repeat(colors.of(0))).take(cells),
     )
 }
 
@@ -207,40 +208,37 @@ fn rgb(width: u32, height: u32, pixels: impl Iterator<Item = [u8; 4]>) -> View {
     }
 }
 
-/// The worker's newest picture, and the one it is asked for.
+/// The worker's newest depth image, and the request in flight.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Drawings {
-    last_id: u64,
-    asked: Option<(u64, Vec<u32>)>,
+pub struct DepthImages {
+    request: Latest<Vec<u32>>,
     drawn: Option<(Vec<u32>, DrawOutcome)>,
 }
 
-impl Drawings {
-    /// The number of a request for these codes, if one is due: their picture is not there, and the worker is free.
+impl DepthImages {
+    /// The number of a request for these codes; `None` if their image is there or another request is in flight.
     pub fn ask(&mut self, codes: &[u32]) -> Option<u64> {
-        if self.asked.is_some() || self.of(codes).is_some() {
+        if !self.request.is_free() || self.outcome_for(codes).is_some() {
             return None;
         }
-        self.last_id += 1;
-        self.asked = Some((self.last_id, codes.to_vec()));
-        Some(self.last_id)
+        self.request.send(codes.to_vec())
     }
 
-    /// Files an answer; one that nobody waits for is ignored.
+    /// Stores an answer; one that is not awaited is ignored.
     pub fn answered(&mut self, id: u64, outcome: DrawOutcome) {
-        if let Some((_, codes)) = self.asked.take_if(|(asked, _)| *asked == id) {
+        if let Some(codes) = self.request.answered(id) {
             self.drawn = Some((codes, outcome));
         }
     }
 
-    /// The worker started again and knows nothing of what it was asked.
+    /// Follows a restart of the worker, which has lost the request in flight.
     pub fn restart(&mut self) {
-        self.asked = None;
+        self.request.reset();
         self.drawn = None;
     }
 
-    /// What came of these codes.
-    pub fn of(&self, codes: &[u32]) -> Option<&DrawOutcome> {
+    /// Outcome for these codes.
+    pub fn outcome_for(&self, codes: &[u32]) -> Option<&DrawOutcome> {
         self.drawn
             .as_ref()
             .filter(|(drawn, _)| drawn == codes)
@@ -271,25 +269,25 @@ mod tests {
     fn a_cell_says_what_happened_to_it_and_why() {
         let depth = depth();
         assert_eq!(counts(&depth), "3 of 4 cells regenerated, 1 replayed");
-        // Rounded to the nearest, 0.99596 would be told as equal to the threshold.
+        // Rounded to nearest, 0.99596 would appear equal to the threshold.
         assert_eq!(
-            cell_words(&cell(&depth, 1).unwrap(), 0.996),
+            cell_text(&cell(&depth, 1).unwrap(), 0.996),
             "Row 1, column 2: code 9, regenerated: cosine 0.9959, below 0.996"
         );
         assert_eq!(
-            cell_words(&cell(&depth, 2).unwrap(), 0.996),
+            cell_text(&cell(&depth, 2).unwrap(), 0.996),
             "Row 2, column 1: code 5, replayed: cosine 0.9990, not below 0.996"
         );
         assert_eq!(cell(&depth, 4), None);
-        assert_eq!(cosine_words(1.000_000_1, 0.996), "1.0000");
-        let words = reason(&depth, DepthMode::Adaptive);
-        assert!(words.contains("below 0.996") && words.contains("6 passes"));
+        assert_eq!(cosine_text(1.000_000_1, 0.996), "1.0000");
+        let text = reason(&depth, DepthMode::Adaptive);
+        assert!(text.contains("below 0.996") && text.contains("6 passes"));
         let first = DepthReasoning {
             similarity: vec![],
             ..depth
         };
-        assert!(why(&cell(&first, 0).unwrap(), 0.996) == "regenerated");
-        assert!(reason(&first, DepthMode::Adaptive).contains("no earlier picture"));
+        assert!(cell_reason(&cell(&first, 0).unwrap(), 0.996) == "regenerated");
+        assert!(reason(&first, DepthMode::Adaptive).contains("no earlier image"));
         assert!(reason(&first, DepthMode::Full).contains("in every decision"));
     }
 
@@ -313,7 +311,7 @@ mod tests {
             values: [0.0_f32, 2.0, 1.0].map(f32::to_le_bytes).concat(),
             micros: 1,
         };
-        let view = paint(&drawing, &DepthColours::default());
+        let view = paint(&drawing, &DepthColors::default());
         assert!(view.validate("picture").is_ok());
         let light = |at: usize| {
             view.data[at * 3..at * 3 + 3]
@@ -330,7 +328,7 @@ mod tests {
                 ..depth()
             },
             10,
-            &DepthColours::default(),
+            &DepthColors::default(),
         );
         assert!(
             codes.validate("codes").is_ok(),
@@ -339,20 +337,20 @@ mod tests {
     }
 
     #[test]
-    fn one_picture_is_asked_for_at_a_time_and_none_twice() {
-        let mut drawings = Drawings::default();
-        let id = drawings.ask(&[1, 2]).unwrap();
-        assert_eq!(drawings.ask(&[3, 4]), None, "the worker is busy");
+    fn one_image_is_requested_at_a_time_and_none_twice() {
+        let mut depth_images = DepthImages::default();
+        let id = depth_images.ask(&[1, 2]).unwrap();
+        assert_eq!(depth_images.ask(&[3, 4]), None, "the worker is busy");
         let failed = || DrawOutcome::Failed {
             reason: "x".to_owned(),
         };
-        drawings.answered(id + 1, failed());
-        assert_eq!(drawings.of(&[1, 2]), None);
-        drawings.answered(id, failed());
-        assert_eq!(drawings.of(&[1, 2]), Some(&failed()));
-        assert_eq!(drawings.ask(&[1, 2]), None, "it is there");
-        assert!(drawings.ask(&[3, 4]).is_some());
-        drawings.restart();
-        assert!(drawings.ask(&[3, 4]).is_some());
+        depth_images.answered(id + 1, failed());
+        assert_eq!(depth_images.outcome_for(&[1, 2]), None);
+        depth_images.answered(id, failed());
+        assert_eq!(depth_images.outcome_for(&[1, 2]), Some(&failed()));
+        assert_eq!(depth_images.ask(&[1, 2]), None, "it is there");
+        assert!(depth_images.ask(&[3, 4]).is_some());
+        depth_images.restart();
+        assert!(depth_images.ask(&[3, 4]).is_some());
     }
 }

@@ -1,64 +1,55 @@
-//! The studio's page: what a visitor sees of a robot and of the policy that moves it.
+//! The studio's page: what a viewer sees of a robot and of the policy that moves it.
 //!
-//! The page renders state and sends commands; it computes nothing. Action tokens are decoded in the
-//! compute worker (`wasm/`), everything else comes ready from the studio. What there is to decide is
-//! plain Rust with native tests:
+//! The page renders state and sends commands; it computes nothing. The compute worker (`wasm/`) decodes action tokens,
+//! everything else comes ready from the studio. All logic is plain Rust with native tests, in these modules; the panels
+//! are in `ui`, which exists in a browser only.
 //!
-//! - [`situation`]: what the robot is doing, in one sentence
-//! - [`stopping`]: a stop, from the press to the studio's answer
-//! - [`pending`]: an instruction, until the studio is known to have it
-//! - [`reconnect`]: whether the wire is alive, and when to dial again
-//! - [`address`]: where the studio is, at the root of a host or beneath it
-//! - [`history`]: the joints' recent past
-//! - [`decisions`]: the recent chunks, their decodes, and which one is looked at
-//! - [`unfold`]: a chunk as it unfolds from its tokens
-//! - [`stream`]: the decision that is being written
-//! - [`asking`]: a question about the scene and its answer
-//! - [`trial`]: a chunk that the visitor changes
-//! - [`heat`]: coefficients as colours, frequencies in Hz
-//! - [`compute`]: what the page knows about its worker
-//! - [`prompt`]: a prompt cut into words, marks and folded images
-//! - [`units`]: normalised values in robot units
-//! - [`plot`]: the geometry of a joint's plot
-//! - [`colour`]: depth as colour
-//! - [`depth`]: what the policy saw in depth
-//! - [`scorer`]: which scorer there is, and how far this tab is with it
-//! - [`footage`]: where the frames of a scored video come from, and which of them are shown
-//! - [`following`]: when the scoring of a robot begins and ends
-//! - [`scoring`]: one job of scoring
-//! - [`curves`]: the geometry of its curves
-//! - [`findings`]: what they say
-//! - [`score_wire`]: the same job on the studio's device
-//! - [`figures`]: numbers as people read them
+//! - Connection: [`backoff`] (whether the link is alive, and when to reconnect), [`studio_url`] (URLs under the path of a
+//!   proxy), [`latest`] (one request in flight, the newest wins)
+//! - Robot: [`status_text`] (status as text), [`stopping`] (stops, from the press to the studio's answer),
+//!   [`pending_instruction`] (an instruction, until the studio is known to have it),
+//!   [`joint_history`] (recent joint states), [`units`] (normalized values in robot units), [`plot`] (geometry of a plot)
+//! - Decisions: [`decisions`] (recent chunks and their decodes), [`prompt`] (text, special tokens and images),
+//!   [`token_stream`] (tokens of a decision in progress), [`partial_decode`] (decode of the first tokens),
+//!   [`coefficients`] (DCT coefficients as colors), [`trajectory`] (geometry of a joint's
+//!   trajectory), [`what_if`] (a chunk that the viewer edits), [`depth`] (depth reasoning)
+//! - Questions: [`scene_question`] (a question about the scene and its answer)
+//! - Scores: [`scorer`] (the scorer and its state in this tab), [`score_job`] (one scoring job), [`score_http`] (a job over
+//!   HTTP), [`frame_sampling`] (frames that a scorer is shown), [`auto_score`] (scoring from instruction to instruction),
+//!   [`curves`] (geometry of progress curves), [`score_summary`] (numbers and warnings)
+//! - Throughout: [`compute`] (state of the compute worker), [`depth_colors`] (depth as color), [`mod@format`] (numbers,
+//!   units and names)
 //!
-//! The panels are in `ui`, which exists in a browser only. `README.md` lists the hooks for tests.
+//! `README.md` lists the hooks for tests.
 
-pub mod address;
-pub mod asking;
-pub mod colour;
+pub mod auto_score;
+pub mod backoff;
+pub mod coefficients;
 pub mod compute;
 pub mod curves;
 pub mod decisions;
 pub mod depth;
-pub mod figures;
-pub mod findings;
-pub mod following;
-pub mod footage;
-pub mod heat;
-pub mod history;
-pub mod pending;
+pub mod depth_colors;
+pub mod format;
+pub mod frame_sampling;
+pub mod joint_history;
+pub mod latest;
+pub mod partial_decode;
+pub mod pending_instruction;
 pub mod plot;
 pub mod prompt;
-pub mod reconnect;
-pub mod score_wire;
+pub mod scene_question;
+pub mod score_http;
+pub mod score_job;
+pub mod score_summary;
 pub mod scorer;
-pub mod scoring;
-pub mod situation;
+pub mod status_text;
 pub mod stopping;
-pub mod stream;
-pub mod trial;
-pub mod unfold;
+pub mod studio_url;
+pub mod token_stream;
+pub mod trajectory;
 pub mod units;
+pub mod what_if;
 
 #[cfg(target_family = "wasm")]
 pub mod ui;

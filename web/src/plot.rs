@@ -7,22 +7,22 @@ pub const WIDTH: f32 = 300.0;
 /// Height of the drawing.
 pub const HEIGHT: f32 = 96.0;
 /// Smallest span of values shown, so that a resting joint's noise does not look like motion.
-const LEAST_SPAN: f32 = 8.0;
+const MIN_SPAN: f32 = 8.0;
 /// Share of the span left free above and below.
 const MARGIN: f32 = 0.12;
 
-/// A moment and a value.
+/// A point of a plot.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Point {
-    /// Robot clock.
+    /// Time by the robot's clock.
     pub at_micros: i64,
-    /// Robot units.
+    /// Value in robot units.
     pub value: f32,
 }
 
-/// What part of time and values a plot shows.
+/// The range of times and values that a plot shows.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Frame {
+pub struct PlotFrame {
     /// Left edge.
     pub from_micros: i64,
     /// Right edge.
@@ -33,9 +33,9 @@ pub struct Frame {
     pub high: f32,
 }
 
-impl Frame {
-    /// A frame over that time which holds all of `values`. A flat one is widened to a tenth of `joint_range`, at most 8.
-    pub fn around(
+impl PlotFrame {
+    /// A frame over this time that contains all of `values`. A flat one is widened to a tenth of `joint_range`, at most 8.
+    pub fn containing(
         from_micros: i64,
         to_micros: i64,
         values: impl Iterator<Item = f32>,
@@ -47,7 +47,7 @@ impl Frame {
                 (low.min(value), high.max(value))
             });
         let (low, high) = if low <= high { (low, high) } else { (0.0, 0.0) };
-        let least = LEAST_SPAN.min(joint_range * 0.1).max(1e-3);
+        let least = MIN_SPAN.min(joint_range * 0.1).max(1e-3);
         let span = (high - low).max(least);
         let middle = (low + high) / 2.0;
         let half = span * (0.5 + MARGIN);
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn the_frame_holds_every_value_with_a_margin() {
-        let frame = Frame::around(0, 1_000, [10.0, 30.0, f32::NAN].into_iter(), 180.0);
+        let frame = PlotFrame::containing(0, 1_000, [10.0, 30.0, f32::NAN].into_iter(), 180.0);
         assert!(frame.low < 10.0 && frame.high > 30.0);
         assert!(frame.y(30.0) > 0.0 && frame.y(10.0) < HEIGHT);
         assert_eq!(frame.x(500), WIDTH / 2.0);
@@ -126,15 +126,15 @@ mod tests {
 
     #[test]
     fn a_resting_joint_is_drawn_flat_in_a_sensible_span() {
-        let frame = Frame::around(0, 1_000, [20.0, 20.1].into_iter(), 180.0);
-        assert!(frame.high - frame.low >= LEAST_SPAN);
-        let empty = Frame::around(0, 0, std::iter::empty(), 180.0);
+        let frame = PlotFrame::containing(0, 1_000, [20.0, 20.1].into_iter(), 180.0);
+        assert!(frame.high - frame.low >= MIN_SPAN);
+        let empty = PlotFrame::containing(0, 0, std::iter::empty(), 180.0);
         assert!(empty.high > empty.low && empty.to_micros > empty.from_micros);
     }
 
     #[test]
     fn the_pen_lifts_over_gaps_and_skips_what_is_no_number() {
-        let frame = Frame {
+        let frame = PlotFrame {
             from_micros: 0,
             to_micros: 300,
             low: 0.0,
@@ -150,14 +150,14 @@ mod tests {
 
     #[test]
     fn ticks_are_round_and_few() {
-        let frame = Frame {
+        let frame = PlotFrame {
             from_micros: 0,
             to_micros: 1,
             low: -13.0,
             high: 47.0,
         };
         assert_eq!(frame.ticks(), [0.0, 20.0, 40.0]);
-        let narrow = Frame {
+        let narrow = PlotFrame {
             low: 20.0,
             high: 28.0,
             ..frame

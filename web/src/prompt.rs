@@ -1,43 +1,43 @@
-//! A prompt cut into what a person reads: words, the model's own marks, and folded images.
+//! A prompt split into text, special tokens of the model, and folded images.
 
-/// One piece of a prompt.
+/// A segment of a prompt.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Piece {
-    /// Plain words, line breaks included.
-    Words(String),
-    /// A token of the model's own, without its brackets: `state_127`, `|im_start|`.
-    Mark {
-        /// What stands between the brackets.
+pub enum Segment {
+    /// Plain text, including line breaks.
+    Text(String),
+    /// A special token of the model.
+    SpecialToken {
+        /// Its name, without the brackets: `state_127`, `|im_start|`.
         name: String,
-        /// What family it belongs to, for styling.
-        family: Family,
+        /// Its family, for styling.
+        family: TokenFamily,
     },
     /// A run of image patches.
     Image {
-        /// How many patches, where the prompt says.
+        /// Number of patches.
         patches: u32,
     },
 }
 
-/// What a mark stands for.
+/// Family of a special token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Family {
-    /// Who speaks, begins and ends.
+pub enum TokenFamily {
+    /// Turns of the conversation.
     Frame,
-    /// Around and inside images.
+    /// Images.
     Image,
     /// The robot's state, one token per joint.
     State,
-    /// Set-up and control mode.
+    /// Setup and control mode.
     Setup,
-    /// Where actions (or depth) begin.
+    /// Start of actions or depth codes.
     Output,
-    /// Anything else.
+    /// Any other token.
     Other,
 }
 
-impl Family {
-    /// For styles.
+impl TokenFamily {
+    /// Class name for the style sheet.
     pub fn class(self) -> &'static str {
         match self {
             Self::Frame => "frame",
@@ -73,29 +73,29 @@ impl Family {
     }
 }
 
-/// Cuts `prompt` into pieces. `<name>` and `<|name|>` are marks when the name is one word; a bracket
-/// that closes nothing stays a word. Runs of `<im_patch>` fold, also when written `<im_patch>×196`.
-pub fn pieces(prompt: &str) -> Vec<Piece> {
-    let mut pieces = Vec::new();
+/// Splits `prompt` into segments. `<name>` and `<|name|>` are special tokens when the name is one word; an unmatched
+/// bracket remains text. Runs of `<im_patch>` are folded, also when written `<im_patch>×196`.
+pub fn segments(prompt: &str) -> Vec<Segment> {
+    let mut segments = Vec::new();
     let mut rest = prompt;
     while let Some(start) = rest.find('<') {
         let (words, from_bracket) = rest.split_at(start);
-        push_words(&mut pieces, words);
-        match mark_at_start(from_bracket) {
+        push_text(&mut segments, words);
+        match special_token_at_start(from_bracket) {
             Some((name, after)) => {
-                rest = push_mark(&mut pieces, name, after);
+                rest = push_special_token(&mut segments, name, after);
             }
             None => {
-                push_words(&mut pieces, "<");
+                push_text(&mut segments, "<");
                 rest = from_bracket.get(1..).unwrap_or_default();
             }
         }
     }
-    push_words(&mut pieces, rest);
-    pieces
+    push_text(&mut segments, rest);
+    segments
 }
 
-fn mark_at_start(text: &str) -> Option<(&str, &str)> {
+fn special_token_at_start(text: &str) -> Option<(&str, &str)> {
     let (name, after) = text.strip_prefix('<')?.split_once('>')?;
     let is_name = !name.is_empty()
         && name.len() <= 40
@@ -105,25 +105,25 @@ fn mark_at_start(text: &str) -> Option<(&str, &str)> {
     is_name.then_some((name, after))
 }
 
-fn push_mark<'a>(pieces: &mut Vec<Piece>, name: &str, after: &'a str) -> &'a str {
+fn push_special_token<'a>(segments: &mut Vec<Segment>, name: &str, after: &'a str) -> &'a str {
     if name != "im_patch" {
-        let family = Family::of(name);
-        pieces.push(Piece::Mark {
+        let family = TokenFamily::of(name);
+        segments.push(Segment::SpecialToken {
             name: name.to_owned(),
             family,
         });
         return after;
     }
     let (patches, after) = repetitions(after);
-    if let Some(Piece::Image { patches: sum }) = pieces.last_mut() {
+    if let Some(Segment::Image { patches: sum }) = segments.last_mut() {
         *sum = sum.saturating_add(patches);
     } else {
-        pieces.push(Piece::Image { patches });
+        segments.push(Segment::Image { patches });
     }
     after
 }
 
-/// Reads `×196`, `x196` or `*196` after a mark; otherwise it stands once.
+/// Parses `×196`, `x196` or `*196` after a special token; without it the count is 1.
 fn repetitions(after: &str) -> (u32, &str) {
     let Some(digits) = after.strip_prefix(['×', 'x', '*']) else {
         return (1, after);
@@ -135,14 +135,14 @@ fn repetitions(after: &str) -> (u32, &str) {
     number.parse().map_or((1, after), |n| (n, rest))
 }
 
-fn push_words(pieces: &mut Vec<Piece>, words: &str) {
+fn push_text(segments: &mut Vec<Segment>, words: &str) {
     if words.is_empty() {
         return;
     }
-    if let Some(Piece::Words(before)) = pieces.last_mut() {
+    if let Some(Segment::Text(before)) = segments.last_mut() {
         before.push_str(words);
     } else {
-        pieces.push(Piece::Words(words.to_owned()));
+        segments.push(Segment::Text(words.to_owned()));
     }
 }
 
@@ -150,34 +150,34 @@ fn push_words(pieces: &mut Vec<Piece>, words: &str) {
 mod tests {
     use super::*;
 
-    fn mark(name: &str, family: Family) -> Piece {
-        Piece::Mark {
+    fn mark(name: &str, family: TokenFamily) -> Segment {
+        Segment::SpecialToken {
             name: name.into(),
             family,
         }
     }
 
-    fn words(text: &str) -> Piece {
-        Piece::Words(text.into())
+    fn words(text: &str) -> Segment {
+        Segment::Text(text.into())
     }
 
     #[test]
-    fn a_prompt_becomes_words_marks_and_images() {
+    fn a_prompt_becomes_text_special_tokens_and_images() {
         let prompt = "<|im_end|>Image 1<im_start><im_patch><im_patch><im_patch><im_end><|im_start|>user\nThe task is to push. <state_start><state_127><state_end><action_output>";
         assert_eq!(
-            pieces(prompt),
+            segments(prompt),
             [
-                mark("|im_end|", Family::Frame),
+                mark("|im_end|", TokenFamily::Frame),
                 words("Image 1"),
-                mark("im_start", Family::Image),
-                Piece::Image { patches: 3 },
-                mark("im_end", Family::Image),
-                mark("|im_start|", Family::Frame),
+                mark("im_start", TokenFamily::Image),
+                Segment::Image { patches: 3 },
+                mark("im_end", TokenFamily::Image),
+                mark("|im_start|", TokenFamily::Frame),
                 words("user\nThe task is to push. "),
-                mark("state_start", Family::State),
-                mark("state_127", Family::State),
-                mark("state_end", Family::State),
-                mark("action_output", Family::Output),
+                mark("state_start", TokenFamily::State),
+                mark("state_127", TokenFamily::State),
+                mark("state_end", TokenFamily::State),
+                mark("action_output", TokenFamily::Output),
             ]
         );
     }
@@ -185,23 +185,23 @@ mod tests {
     #[test]
     fn a_written_repetition_folds_too() {
         assert_eq!(
-            pieces("<im_patch>×196."),
-            [Piece::Image { patches: 196 }, words(".")]
+            segments("<im_patch>×196."),
+            [Segment::Image { patches: 196 }, words(".")]
         );
         assert_eq!(
-            pieces("<im_patch>x"),
-            [Piece::Image { patches: 1 }, words("x")]
+            segments("<im_patch>x"),
+            [Segment::Image { patches: 1 }, words("x")]
         );
     }
 
     #[test]
-    fn a_sentence_with_brackets_of_its_own_stays_a_sentence() {
+    fn an_instruction_with_brackets_of_its_own_stays_text() {
         assert_eq!(
-            pieces("a < b and <not a mark> c"),
+            segments("a < b and <not a mark> c"),
             [words("a < b and <not a mark> c")]
         );
-        assert_eq!(pieces(""), []);
-        assert_eq!(pieces("<"), [words("<")]);
-        assert_eq!(pieces("<😀>"), [words("<😀>")]);
+        assert_eq!(segments(""), []);
+        assert_eq!(segments("<"), [words("<")]);
+        assert_eq!(segments("<😀>"), [words("<😀>")]);
     }
 }

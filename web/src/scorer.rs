@@ -1,26 +1,26 @@
-//! Which scorer there is, and how far this tab is with it.
+//! The scorer: the one that the studio serves, and its state in this tab.
 
-mod hosted;
+mod served;
 
-pub use hosted::{Hosted, said};
+pub use served::{ServedScorer, error_text};
 
 use protocol::worker::{ComputeKind, ScorerState};
 
-use crate::compute::in_sentence;
-use crate::figures;
+use crate::compute::kind_phrase;
+use crate::format;
 
-/// Where scores are computed.
+/// Place where scores are computed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub enum Place {
-    /// In this tab's worker: no picture leaves the browser.
+pub enum ScoreLocation {
+    /// This tab's worker: no frame leaves the browser.
     #[default]
     Tab,
-    /// On the studio's device: pictures are sent there.
+    /// The studio's device: frames are sent there.
     Studio,
 }
 
-impl Place {
-    /// A stable word for tests.
+impl ScoreLocation {
+    /// Stable name for tests.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -30,50 +30,50 @@ impl Place {
     }
 }
 
-/// A scorer as this tab has it.
+/// State of the scorer in this tab.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Held {
+pub struct TabScorer {
     state: Option<ScorerState>,
-    /// What the language model's matrices are to be kept in, once somebody asked for the scorer.
-    wanted: Option<Option<String>>,
-    asked: bool,
+    /// Requested precision of the language model's matrices, once the scorer was requested.
+    requested: Option<Option<String>>,
+    is_requested: bool,
     cancelling: bool,
     forgetting: Forgetting,
 }
 
-/// What became of the wish that kept files be forgotten.
+/// State of deleting the cached files.
 #[derive(Debug, Clone, Default, PartialEq)]
 enum Forgetting {
     #[default]
-    Unasked,
+    Idle,
     Asked,
     Done,
     Failed(String),
 }
 
-impl Held {
-    /// Somebody wants it, in this precision or in the scorer's own.
+impl TabScorer {
+    /// Requests the scorer, in this precision or its default.
     pub fn want(&mut self, precision: Option<String>) {
         *self = Self {
-            wanted: Some(precision),
+            requested: Some(precision),
             ..Self::default()
         };
     }
 
-    /// The precision to ask the worker for, once.
+    /// The precision to request from the worker, once.
     pub fn ask(&mut self) -> Option<Option<String>> {
-        if self.asked {
+        if self.is_requested {
             return None;
         }
-        let precision = self.wanted.clone()?;
-        self.asked = true;
+        let precision = self.requested.clone()?;
+        self.is_requested = true;
         Some(precision)
     }
 
-    /// Takes in what the worker says.
+    /// Applies the worker's report.
     pub fn apply(&mut self, state: ScorerState) {
-        // Of a load that nobody wants any more.
-        if self.wanted.is_none() {
+        // Of a load that was cancelled.
+        if self.requested.is_none() {
             return;
         }
         if !matches!(
@@ -86,62 +86,62 @@ impl Held {
             state,
             ScorerState::Refused { .. } | ScorerState::Cancelled | ScorerState::Failed { .. }
         ) {
-            self.wanted = None;
-            self.asked = false;
+            self.requested = None;
+            self.is_requested = false;
         }
         self.state = Some(state);
     }
 
-    /// The worker began anew and holds nothing; what was wanted is asked for again.
+    /// Follows a restart of the worker; a requested scorer is requested again.
     pub fn restarted(&mut self) {
         self.state = None;
-        self.asked = false;
+        self.is_requested = false;
         self.cancelling = false;
     }
 
-    /// The studio hosts another scorer now.
+    /// Resets the state, because the studio serves another scorer.
     pub fn drop_all(&mut self) {
         *self = Self::default();
     }
 
-    /// Somebody wants the load to stop.
+    /// Cancels the load.
     pub fn cancel(&mut self) {
-        self.cancelling = self.asked;
-        if !self.asked {
-            self.wanted = None;
+        self.cancelling = self.is_requested;
+        if !self.is_requested {
+            self.requested = None;
             self.state = Some(ScorerState::Cancelled);
         }
     }
 
-    /// Somebody wants the kept files forgotten.
+    /// Records that the cached files are being deleted.
     pub fn forget(&mut self) {
         self.forgetting = Forgetting::Asked;
     }
 
-    /// They are, or `problem` says why not.
+    /// Records that they were deleted, or the problem.
     pub fn forgotten(&mut self, problem: Option<String>) {
         self.forgetting = problem.map_or(Forgetting::Done, Forgetting::Failed);
     }
 
-    /// Whether they are.
+    /// Whether the cached files were deleted.
     #[must_use]
     pub fn is_forgotten(&self) -> bool {
         self.forgetting == Forgetting::Done
     }
 
-    /// Whether it can score now.
+    /// Whether it can score.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         matches!(self.state, Some(ScorerState::Ready(_)))
     }
 
-    /// Whether it is on its way.
+    /// Whether it is being loaded.
     #[must_use]
     pub fn is_loading(&self) -> bool {
-        self.wanted.is_some() && !self.is_ready()
+        self.requested.is_some() && !self.is_ready()
     }
 
-    /// Why it did not come, if it did not.
+    /// The reason that loading failed.
     #[must_use]
     pub fn failure(&self) -> Option<&str> {
         match &self.state {
@@ -150,12 +150,12 @@ impl Held {
         }
     }
 
-    /// A stable word for style and tests.
+    /// Stable name for styles and tests.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match &self.state {
             _ if self.cancelling => "cancelling",
-            None if self.wanted.is_some() => "waiting",
+            None if self.requested.is_some() => "waiting",
             None => "absent",
             Some(ScorerState::Refused { .. }) => "refused",
             Some(ScorerState::Fetching { .. }) => "fetching",
@@ -166,7 +166,7 @@ impl Held {
         }
     }
 
-    /// Share of the way, while it is on its way and that is known.
+    /// Completed share of loading, if it is known.
     #[must_use]
     pub fn share(&self) -> Option<f64> {
         let (part, whole) = match self.state {
@@ -177,7 +177,7 @@ impl Held {
         (whole > 0).then(|| (part as f64 / whole as f64).min(1.0))
     }
 
-    /// The device that a scorer which is ready computes on.
+    /// The device of a scorer that is ready.
     #[must_use]
     pub fn computed_on(&self) -> Option<ComputeKind> {
         match &self.state {
@@ -186,7 +186,7 @@ impl Held {
         }
     }
 
-    /// Bytes that crossed the network for the scorer that is ready.
+    /// Bytes downloaded for a scorer that is ready.
     #[must_use]
     pub fn fetched_bytes(&self) -> Option<u64> {
         match &self.state {
@@ -195,17 +195,17 @@ impl Held {
         }
     }
 
-    /// How it stands, in words.
+    /// State as text.
     #[must_use]
-    pub fn words(&self) -> String {
+    pub fn text(&self) -> String {
         match &self.forgetting {
             Forgetting::Asked => return "Forgetting the kept files…".to_owned(),
-            Forgetting::Failed(problem) => return figures::capitalised(problem),
-            Forgetting::Unasked | Forgetting::Done => {}
+            Forgetting::Failed(problem) => return format::capitalized(problem),
+            Forgetting::Idle | Forgetting::Done => {}
         }
         match &self.state {
             _ if self.cancelling => "Stopping…".to_owned(),
-            None if self.wanted.is_some() => {
+            None if self.requested.is_some() => {
                 "Waiting for this tab's worker and its self-test…".to_owned()
             }
             None if self.is_forgotten() => {
@@ -217,20 +217,20 @@ impl Held {
             }
             Some(ScorerState::Fetching { received, of, kept }) => {
                 let from_before = if *kept > 0 {
-                    format!(", {} of it kept from before", figures::bytes(*kept))
+                    format!(", {} of it kept from before", format::bytes(*kept))
                 } else {
                     String::new()
                 };
                 format!(
                     "Fetching: {} of {}{from_before}",
-                    figures::bytes(*received),
-                    figures::bytes(*of)
+                    format::bytes(*received),
+                    format::bytes(*of)
                 )
             }
             Some(ScorerState::Loading { read, of }) => format!(
                 "Putting weights on the device: {} of {}",
-                figures::bytes(*read),
-                figures::bytes(*of)
+                format::bytes(*read),
+                format::bytes(*of)
             ),
             Some(ScorerState::Ready(ready)) => {
                 let fetched = match (ready.fetched_bytes, ready.is_kept) {
@@ -238,12 +238,12 @@ impl Held {
                     (bytes, true) => {
                         format!(
                             "{} fetched and kept for the next visit",
-                            figures::bytes(bytes)
+                            format::bytes(bytes)
                         )
                     }
                     (bytes, false) => format!(
                         "{} fetched; this browser does not keep them",
-                        figures::bytes(bytes)
+                        format::bytes(bytes)
                     ),
                 };
                 let forgotten = if self.is_forgotten() {
@@ -253,10 +253,10 @@ impl Held {
                 };
                 format!(
                     "In this tab, on {}: {} in {}, {fetched}. Ready after {}.{forgotten}",
-                    in_sentence(ready.computed_on),
-                    figures::bytes(ready.weight_bytes),
+                    kind_phrase(ready.computed_on),
+                    format::bytes(ready.weight_bytes),
                     ready.precision,
-                    figures::millis(ready.millis)
+                    format::millis(ready.millis)
                 )
             }
             Some(ScorerState::Cancelled) if self.is_forgotten() => {
@@ -266,7 +266,7 @@ impl Held {
                 "Stopped. What has arrived is kept, and the next load goes on from there."
                     .to_owned()
             }
-            Some(ScorerState::Failed { reason }) => figures::capitalised(reason),
+            Some(ScorerState::Failed { reason }) => format::capitalized(reason),
         }
     }
 }
@@ -291,77 +291,77 @@ mod tests {
     }
 
     #[test]
-    fn the_worker_is_asked_once_and_again_after_it_began_anew() {
-        let mut held = Held::default();
-        assert_eq!((held.ask(), held.name()), (None, "absent"));
-        held.want(Some("int8".to_owned()));
-        assert_eq!(held.name(), "waiting");
-        assert_eq!(held.ask(), Some(Some("int8".to_owned())));
-        assert_eq!(held.ask(), None);
-        held.apply(ScorerState::Fetching {
+    fn the_scorer_is_requested_once_and_again_after_a_restart() {
+        let mut tab_scorer = TabScorer::default();
+        assert_eq!((tab_scorer.ask(), tab_scorer.name()), (None, "absent"));
+        tab_scorer.want(Some("int8".to_owned()));
+        assert_eq!(tab_scorer.name(), "waiting");
+        assert_eq!(tab_scorer.ask(), Some(Some("int8".to_owned())));
+        assert_eq!(tab_scorer.ask(), None);
+        tab_scorer.apply(ScorerState::Fetching {
             received: 5_000_000,
             of: 10_000_000,
             kept: 2_000_000,
         });
-        assert_eq!(held.share(), Some(0.5));
+        assert_eq!(tab_scorer.share(), Some(0.5));
         assert_eq!(
-            held.words(),
+            tab_scorer.text(),
             "Fetching: 5.0 MB of 10.0 MB, 2.0 MB of it kept from before"
         );
-        held.apply(ready(8_000_000));
-        assert!(held.is_ready() && !held.is_loading());
+        tab_scorer.apply(ready(8_000_000));
+        assert!(tab_scorer.is_ready() && !tab_scorer.is_loading());
         assert!(
-            held.words().contains("8.0 MB fetched and kept"),
+            tab_scorer.text().contains("8.0 MB fetched and kept"),
             "{}",
-            held.words()
+            tab_scorer.text()
         );
-        held.restarted();
-        assert!(held.is_loading());
-        assert_eq!(held.ask(), Some(Some("int8".to_owned())));
-        held.apply(ready(0));
-        assert!(held.words().contains("from files kept here"));
-        assert_eq!(held.fetched_bytes(), Some(0));
+        tab_scorer.restarted();
+        assert!(tab_scorer.is_loading());
+        assert_eq!(tab_scorer.ask(), Some(Some("int8".to_owned())));
+        tab_scorer.apply(ready(0));
+        assert!(tab_scorer.text().contains("from files kept here"));
+        assert_eq!(tab_scorer.fetched_bytes(), Some(0));
     }
 
     #[test]
-    fn a_refusal_and_a_cancel_end_the_wish() {
-        let mut held = Held::default();
-        held.want(None);
-        held.ask();
-        held.apply(ScorerState::Refused {
+    fn a_refusal_and_a_cancel_end_the_request() {
+        let mut tab_scorer = TabScorer::default();
+        tab_scorer.want(None);
+        tab_scorer.ask();
+        tab_scorer.apply(ScorerState::Refused {
             reason: "it needs 9 GB".to_owned(),
         });
-        assert_eq!(held.failure(), Some("it needs 9 GB"));
-        assert!(held.words().contains("nothing was downloaded"));
-        assert!(!held.is_loading());
-        held.restarted();
-        assert_eq!(held.ask(), None);
+        assert_eq!(tab_scorer.failure(), Some("it needs 9 GB"));
+        assert!(tab_scorer.text().contains("nothing was downloaded"));
+        assert!(!tab_scorer.is_loading());
+        tab_scorer.restarted();
+        assert_eq!(tab_scorer.ask(), None);
 
-        held.want(None);
-        held.ask();
-        held.cancel();
-        assert_eq!(held.name(), "cancelling");
-        // News that were on their way.
-        held.apply(ScorerState::Loading { read: 1, of: 2 });
-        assert_eq!(held.name(), "cancelling");
-        held.apply(ScorerState::Cancelled);
-        assert_eq!(held.name(), "cancelled");
-        assert!(held.words().contains("goes on from there"));
-        held.forget();
-        assert!(held.words().contains("Forgetting"));
-        held.forgotten(Some("another tab has one open".to_owned()));
-        assert_eq!(held.words(), "Another tab has one open");
-        assert!(!held.is_forgotten());
-        held.forget();
-        held.forgotten(None);
-        assert!(held.is_forgotten() && held.words().contains("forgotten"));
-        // Late news of the load that was cancelled.
-        held.apply(ready(1));
-        assert_eq!(held.name(), "cancelled");
+        tab_scorer.want(None);
+        tab_scorer.ask();
+        tab_scorer.cancel();
+        assert_eq!(tab_scorer.name(), "cancelling");
+        // A report that was in transit.
+        tab_scorer.apply(ScorerState::Loading { read: 1, of: 2 });
+        assert_eq!(tab_scorer.name(), "cancelling");
+        tab_scorer.apply(ScorerState::Cancelled);
+        assert_eq!(tab_scorer.name(), "cancelled");
+        assert!(tab_scorer.text().contains("goes on from there"));
+        tab_scorer.forget();
+        assert!(tab_scorer.text().contains("Forgetting"));
+        tab_scorer.forgotten(Some("another tab has one open".to_owned()));
+        assert_eq!(tab_scorer.text(), "Another tab has one open");
+        assert!(!tab_scorer.is_forgotten());
+        tab_scorer.forget();
+        tab_scorer.forgotten(None);
+        assert!(tab_scorer.is_forgotten() && tab_scorer.text().contains("forgotten"));
+        // A late report of the cancelled load.
+        tab_scorer.apply(ready(1));
+        assert_eq!(tab_scorer.name(), "cancelled");
 
-        // Before the worker was even asked.
-        held.want(None);
-        held.cancel();
-        assert_eq!((held.name(), held.ask()), ("cancelled", None));
+        // Cancelled before the worker received the request.
+        tab_scorer.want(None);
+        tab_scorer.cancel();
+        assert_eq!((tab_scorer.name(), tab_scorer.ask()), ("cancelled", None));
     }
 }

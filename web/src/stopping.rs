@@ -1,22 +1,22 @@
-//! A stop that was pressed here: a wish that is sent again until the studio says that it holds it.
+//! Stops that were pressed here: each is sent again until the studio confirms that it holds it.
 //!
-//! Handing a message to the browser is not sending it, and sending it is not its arrival. A press has a number, goes out
-//! again four times a second and first thing on every new connection, and ends with the answer that names its number.
-//! Until then it is said that it has not arrived, from a second on loudly. Time comes from outside.
+//! Handing a message to the browser does not send it, and sending it does not deliver it. A press has a number, is sent
+//! four times a second and first on every new connection, and ends with the answer to its number. Until then the page
+//! shows that it has not arrived, after almost a second as an alarm. The caller supplies the time.
 
 use protocol::FromViewer;
 use protocol::viewer::{RobotStatus, StopAccepted, StopAll, StopRobot};
 
-mod words;
+mod text;
 
-pub use words::{BY_HAND, Said, Seen};
+pub use text::{BY_HAND, PageKnowledge, StopText};
 
-/// A press that was not answered is sent again after this long.
+/// Interval at which an unanswered press is sent again.
 const AGAIN_MILLIS: f64 = 250.0;
-/// A press that was not answered for this long is said to have failed; a little under a second, for the page to draw it.
+/// Time after which an unanswered press is shown as failed: a little under a second, for the page to draw it.
 pub const LATE_MILLIS: f64 = 900.0;
 
-/// What shall stop.
+/// Target of a stop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
     /// One robot, by its id.
@@ -25,16 +25,16 @@ pub enum Target {
     All,
 }
 
-/// A press that the studio has not answered.
+/// An unanswered press.
 #[derive(Debug, Clone, PartialEq)]
 struct Press {
     id: u64,
     target: Target,
-    /// For a stop of all: the robots that the visitor saw.
+    /// For a stop of all: the robots on the page.
     meant: Vec<String>,
     pressed_at: f64,
     sent_at: Option<f64>,
-    /// It was handed to an open socket at least once, so that it may have arrived.
+    /// Whether it was handed to an open socket at least once, so that it may have arrived.
     was_sent: bool,
 }
 
@@ -56,25 +56,25 @@ impl Press {
     }
 }
 
-/// The presses of this page, and what came of the newest.
+/// The presses of this page, and the outcome of the newest.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stopping {
     next_id: u64,
-    /// At most one per target: a second press of the same is the same wish.
+    /// At most one per target: pressing again repeats the same stop.
     presses: Vec<Press>,
-    /// The studio's answer to the newest press, and whether all robots were meant.
+    /// The studio's answer to the newest press, and its target.
     taken: Option<(Target, StopAccepted)>,
-    /// The newest press, for the time to the robot's word.
+    /// The newest press, for the time until the robot confirms.
     pressed: Option<(Target, f64)>,
-    /// Since when the watched robot has a latched stop that it has not confirmed.
+    /// Time since which the robot in view has a latched stop that it has not confirmed.
     unconfirmed_since: Option<f64>,
-    /// The watched robot confirmed a stop already: another press has no time to measure.
+    /// Whether the robot in view has already confirmed a stop: another press has no time to measure.
     is_stopped: bool,
     confirmed_after: Option<f64>,
 }
 
 impl Stopping {
-    /// `first_id`: by chance, so that no two tabs and no two visits give the same number to different presses.
+    /// A page without presses. `first_id` is random, so that different presses of tabs and visits have different numbers.
     pub fn new(first_id: u64) -> Self {
         Self {
             next_id: first_id,
@@ -87,7 +87,7 @@ impl Stopping {
         }
     }
 
-    /// A stop is pressed. `seen`: the robots that the page knows of.
+    /// Records a press. `seen`: the robots on the page.
     pub fn press(&mut self, target: Target, seen: Vec<String>, now_millis: f64) {
         self.taken = None;
         self.confirmed_after = None;
@@ -112,12 +112,12 @@ impl Stopping {
         });
     }
 
-    /// Whether a press waits for its answer.
+    /// Whether a press is unanswered.
     pub fn is_open(&self) -> bool {
         !self.presses.is_empty()
     }
 
-    /// What is to be sent now, with the numbers for [`Stopping::sent`].
+    /// The messages to send now, with their numbers for [`Stopping::sent`].
     pub fn due(&self, now_millis: f64) -> Vec<(u64, FromViewer)> {
         self.presses
             .iter()
@@ -130,7 +130,7 @@ impl Stopping {
             .collect()
     }
 
-    /// A press was handed to an open socket.
+    /// Records that a press was handed to an open socket.
     pub fn sent(&mut self, id: u64, now_millis: f64) {
         if let Some(press) = self.presses.iter_mut().find(|press| press.id == id) {
             press.sent_at = Some(now_millis);
@@ -138,23 +138,23 @@ impl Stopping {
         }
     }
 
-    /// There is a new connection: everything goes out at once.
+    /// Follows a new connection: every press is sent at once.
     pub fn connected(&mut self) {
         for press in &mut self.presses {
             press.sent_at = None;
         }
-        // What was known of the robot is of the connection before.
+        // The robot's state was that of the previous connection.
         self.unconfirmed_since = None;
     }
 
-    /// The studio holds the stop.
+    /// Records that the studio holds the stop.
     pub fn accepted(&mut self, answer: StopAccepted) {
         let Some(at) = self.presses.iter().position(|p| p.id == answer.press_id) else {
             return;
         };
         let press = self.presses.remove(at);
         let holds = |id: &String| answer.robots.iter().any(|robot| robot.robot_id == *id);
-        // A studio that was restarted may not know a robot yet that the visitor saw and meant.
+        // After a restart the studio may not know a robot yet that was on the page.
         for robot_id in press.meant.iter().filter(|id| !holds(id)) {
             let target = Target::Robot(robot_id.clone());
             if !self.presses.iter().any(|other| other.target == target) {
@@ -164,7 +164,7 @@ impl Stopping {
         self.taken = Some((press.target, answer));
     }
 
-    /// The watched robot's newest status.
+    /// Records the newest status of the robot in view.
     pub fn seen(&mut self, status: &RobotStatus, now_millis: f64) {
         self.is_stopped = status.stopped;
         if status.stopped {
@@ -184,14 +184,14 @@ impl Stopping {
         }
     }
 
-    /// Another robot is watched. What was pressed stays pressed.
+    /// Follows a change of the robot in view. Presses remain.
     pub fn looks_elsewhere(&mut self) {
         self.is_stopped = false;
         self.unconfirmed_since = None;
         self.confirmed_after = None;
     }
 
-    /// The visitor released the watched robot: what is said of an older stop ends.
+    /// Records a release of the robot in view: older stops are no longer shown.
     pub fn released(&mut self) {
         self.taken = None;
         self.pressed = None;

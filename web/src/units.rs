@@ -1,9 +1,9 @@
-//! Normalised action values in robot units.
+//! Normalized action values in robot units.
 
 use protocol::viewer::ActionDimension;
 
-/// One value, as the reference unnormalises it: clipped first, and left as it is outside of the mask.
-pub fn in_robot_units(normalised: f32, dimension: &ActionDimension) -> f32 {
+/// One value, unnormalized as in the reference: clipped first, and unchanged outside the mask.
+pub fn to_robot_units(normalised: f32, dimension: &ActionDimension) -> f32 {
     let clipped = normalised.clamp(-1.0, 1.0);
     if dimension.normalised {
         (clipped + 1.0) * (dimension.high - dimension.low) / 2.0 + dimension.low
@@ -31,14 +31,14 @@ mod tests {
             high: 60.0,
             normalised: true,
         };
-        assert_eq!(in_robot_units(-1.0, &joint), -40.0);
-        assert_eq!(in_robot_units(0.0, &joint), 10.0);
-        assert_eq!(in_robot_units(7.0, &joint), 60.0);
+        assert_eq!(to_robot_units(-1.0, &joint), -40.0);
+        assert_eq!(to_robot_units(0.0, &joint), 10.0);
+        assert_eq!(to_robot_units(7.0, &joint), 60.0);
         let gripper = ActionDimension {
             normalised: false,
             ..joint
         };
-        assert_eq!(in_robot_units(0.5, &gripper), 0.5);
+        assert_eq!(to_robot_units(0.5, &gripper), 0.5);
     }
 
     #[test]

@@ -67,7 +67,7 @@ const KINDS: [(&[u8], &str); 13] = [
     (b"\x93NUMPY", "a NumPy file; another format is expected"),
 ];
 
-/// What a Mac keeps beside files on a disk of another system.
+/// The beginning and the name of the files that a Mac keeps beside others on a disk of another system.
 const SIDECAR: (&[u8], &str) = (
     b"\x00\x05\x16\x07",
     "a macOS sidecar file (AppleDouble), not the file itself; copy the file again, and leave out names that begin with ._",

@@ -50,7 +50,7 @@ impl JsonError {
         }
     }
 
-    /// What a parser says of a text that it cannot read, or cannot read to its end.
+    /// The complaint of a parser about a text that it cannot read, or cannot read to its end.
     fn syntax(error: serde_json::Error) -> Self {
         if error.is_eof() {
             Self::foreign(Foreign::Unfinished {
@@ -61,7 +61,7 @@ impl JsonError {
         }
     }
 
-    /// What stands in place of the whole text, or what became of it, where that is what is wrong.
+    /// The thing in place of the whole text, where that is the fault: another file, or one that was never finished.
     #[must_use]
     pub fn instead(&self) -> Option<&Foreign> {
         self.instead.as_ref()
@@ -121,7 +121,7 @@ pub fn standard(bytes: &[u8]) -> Result<Cow<'_, [u8]>, JsonError> {
     replaced(bytes, Words::Text)
 }
 
-/// What is put in place of a word that is no JSON.
+/// The substitute for a word that is no JSON.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Words {
     /// The word as a text.
@@ -171,7 +171,7 @@ fn replaced(bytes: &[u8], by: Words) -> Result<Cow<'_, [u8]>, JsonError> {
     Ok(Cow::Owned(text))
 }
 
-/// What a text holds, told without reading it.
+/// The content of a text, counted without reading it.
 struct Scan {
     values: usize,
     objects: usize,

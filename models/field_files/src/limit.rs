@@ -31,7 +31,7 @@ impl Limit {
     pub const PICTURE: Self = Self(64 << 20);
     /// The score of one video: a hundred thousand points, each with its controls, have less.
     pub const SCORE: Self = Self(64 << 20);
-    /// What was written of all episodes of a data set: some kilobytes for each of the 65,536 that one may have.
+    /// Results of all episodes of a data set: some kilobytes for each of the 65,536 that one may have.
     pub const RESULTS: Self = Self(128 << 20);
 
     /// That of the file `name` of a model, with or without folders in front.
@@ -100,8 +100,7 @@ pub enum ReadError {
 }
 
 impl ReadError {
-    /// That the operating system did not let the file `path` be opened or read, or the link in its place that leads
-    /// nowhere.
+    /// The error of a file that the operating system did not open or read, or of a link in its place that leads nowhere.
     #[must_use]
     pub fn opening(path: &Path, source: io::Error) -> Self {
         match Foreign::broken_link(path) {
@@ -113,7 +112,7 @@ impl ReadError {
         }
     }
 
-    /// That something else is in the place of the file `path`.
+    /// The error of a file in whose place something else is.
     #[must_use]
     pub fn foreign(path: &Path, foreign: Foreign) -> Self {
         Self::Foreign {
@@ -122,7 +121,7 @@ impl ReadError {
         }
     }
 
-    /// What is in the place of the file, if it is something else.
+    /// The thing in the place of the file, if it is something else.
     #[must_use]
     pub fn instead(&self) -> Option<&Foreign> {
         match self {

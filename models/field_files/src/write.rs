@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// Writes the file `path` whole: under another name beside it first, then to the disk, and only then under its own name. A
 /// reader, or a run that was killed, never finds half of it, and a full disk leaves what was there before.
 ///
-/// What stood under the name is replaced. A link is replaced too, not written through: a data set that came from
+/// A file of that name is replaced. A link is replaced too, not written through: a data set that came from
 /// somebody else may lead anywhere. What is no file, a pipe or a device such as `/dev/stdout`, is written into.
 ///
 /// # Errors

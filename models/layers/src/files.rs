@@ -144,7 +144,7 @@ impl ModelFiles {
 ///
 /// # Errors
 /// [`ReadError`] if it is there and cannot be read, is not what its name says, or is too large to be that.
-pub fn find_in(folder: &Path, name: &str) -> Result<Option<Vec<u8>>, ReadError> {
+pub(crate) fn find_in(folder: &Path, name: &str) -> Result<Option<Vec<u8>>, ReadError> {
     let path = folder.join(name);
     // A link that leads nowhere is a file that was lost, not one that never was.
     if !path.is_file() && Foreign::broken_link(&path).is_none() {

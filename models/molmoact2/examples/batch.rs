@@ -1,10 +1,10 @@
-//! What a chunk costs in batches of 1, 2, 4 and 8, on the CPU, for any policy folder.
+//! Time per chunk in batches of 1, 2, 4 and 8, on the CPU, for any policy folder.
 //!
 //! ```text
 //! cargo run -p molmoact2 --example batch -- models/nano/molmoact2 [rounds]
 //! ```
-//! Every round answers once with each size, so that whatever else the machine does meets all of them. Prints the
-//! median milliseconds per chunk and per stage, and how many times fewer they are than in batches of one.
+//! Every round answers once with each size, so that other load of the machine affects all sizes. Prints the median
+//! milliseconds per chunk and per stage, and the speedup over batches of one.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use std::collections::BTreeMap;
@@ -38,12 +38,12 @@ fn run(folder: &Path, rounds: usize) -> Result<(), Box<dyn std::error::Error>> {
     let info = policy.info();
     println!("{}: {} parameters", info.name, info.parameters);
     let tag = info.tags.first().ok_or("the policy knows no robot")?;
-    // A frame with structure in it; what it shows does not change how long it takes.
+    // An image with some structure; its content does not affect the time.
     let pixels: Vec<u8> = (0..240 * 320 * 3).map(|i| (i * 31 % 251) as u8).collect();
     let frame = RgbImage::new(320, 240, pixels)?;
     let images: Vec<RgbImage> = vec![frame; tag.cameras.len().max(1)];
     let state = vec![0.0; tag.state_dim];
-    // As several people would put it: prompts of different lengths.
+    // Prompts of different lengths.
     let tasks = [
         "push the red cube to the left",
         "pick up the green cube",
@@ -65,7 +65,7 @@ fn run(folder: &Path, rounds: usize) -> Result<(), Box<dyn std::error::Error>> {
                 observation: Observation {
                     images: &images,
                     state: &state,
-                    task,
+                    instruction: task,
                     tag: &tag.tag,
                 },
                 options,
@@ -107,7 +107,7 @@ fn run(folder: &Path, rounds: usize) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// The medians, and how many times less than the first the last is.
+/// The medians, and the ratio of the first to the last.
 fn line(of: &BTreeMap<usize, Vec<f64>>) -> String {
     let medians: Vec<f64> = of
         .values()

@@ -1,9 +1,9 @@
-//! Where the time of an answer goes, on the CPU, for any policy folder.
+//! Time of each stage of an answer, on the CPU, for any policy folder.
 //!
 //! ```text
 //! cargo run -p molmoact2 --example stages -- models/nano/molmoact2 [answers]
 //! ```
-//! Prints the median milliseconds per stage and mode over the answers, after three to warm up.
+//! Prints the median milliseconds per stage and mode, after three warm-up answers.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use std::collections::BTreeMap;
@@ -37,7 +37,7 @@ fn run(folder: &Path, answers: usize) -> Result<(), Box<dyn std::error::Error>> 
         info.name, info.parameters, info.dtype
     );
     let tag = info.tags.first().ok_or("the policy knows no robot")?;
-    // A frame with structure in it; what it shows does not change how long it takes.
+    // An image with some structure; its content does not affect the time.
     let pixels: Vec<u8> = (0..240 * 320 * 3).map(|i| (i * 31 % 251) as u8).collect();
     let frame = RgbImage::new(320, 240, pixels)?;
     let images: Vec<RgbImage> = vec![frame; tag.cameras.len().max(1)];
@@ -45,7 +45,7 @@ fn run(folder: &Path, answers: usize) -> Result<(), Box<dyn std::error::Error>> 
     let observation = Observation {
         images: &images,
         state: &state,
-        task: "push the red cube to the left",
+        instruction: "push the red cube to the left",
         tag: &tag.tag,
     };
     for &mode in &info.modes {

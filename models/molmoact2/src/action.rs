@@ -1,78 +1,47 @@
-//! What a policy is asked and what it answers.
+//! Observations, options and actions: the input and the output of a policy.
 
-use crate::continuation::Continuation;
-use crate::depth::{Depth, DepthTrace};
-use crate::discrete::Decoding;
+use crate::clock::Stage;
+use crate::heads::continuation::Continuation;
+use crate::heads::depth::{Depth, DepthTrace};
+use crate::heads::token_head::Decoding;
+use crate::mode::Mode;
 
-/// Which head answers.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    /// The flow-matching expert.
-    #[default]
-    Continuous,
-    /// Action tokens from the language model's own head.
-    Discrete,
-}
-
-impl std::fmt::Display for Mode {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Continuous => "continuous",
-            Self::Discrete => "discrete",
-        })
-    }
-}
-
-/// One moment of a robot, and what it is asked to do.
+/// State of a robot at one moment, and its instruction.
 #[derive(Debug, Clone, Copy)]
 pub struct Observation<'a> {
-    /// One frame per camera of the tag, in the tag's order.
+    /// One image per camera of the tag, in the tag's order.
     pub images: &'a [vision::RgbImage],
     /// Measured state in robot units, `state_dim` values.
     pub state: &'a [f32],
-    /// The instruction, as a person wrote it.
-    pub task: &'a str,
-    /// Which robot's statistics and wording apply.
+    /// The instruction as it was typed.
+    pub instruction: &'a str,
+    /// Tag of the robot, which selects statistics and prompt wording.
     pub tag: &'a str,
 }
 
-/// How to answer.
+/// Options of one answer.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ActOptions {
-    /// Which head answers.
+    /// The head that answers.
     pub mode: Mode,
     /// Euler steps of the flow; 0 takes the checkpoint's own number. Continuous mode only.
     pub flow_steps: usize,
-    /// The noise to start from, `[horizon, max_action_dim]` row-major; drawn from `seed` if
-    /// absent. Continuous mode only.
+    /// Initial noise, `[horizon, max_action_dim]` row-major; drawn from `seed` if absent. Continuous mode only.
     pub noise: Option<Vec<f32>>,
     /// Seed of the noise.
     pub seed: u64,
-    /// The chunk that is running, for one that continues it. Continuous mode only.
+    /// The running chunk that the new one continues. Continuous mode only.
     pub continuation: Option<Continuation>,
-    /// How tokens are picked. Discrete mode only.
+    /// Decoding of action tokens. Discrete mode only.
     pub decoding: Decoding,
-    /// Whether and how to reason about depth before acting.
+    /// Depth reasoning before the action.
     pub depth: Depth,
-    /// Whether to keep [`Action::velocities`], [`Action::logits`], [`Action::prompt_logits`] and
-    /// the scores and gates of [`Action::depth`].
+    /// Whether to return [`Action::velocities`], [`Action::logits`], [`Action::prompt_logits`] and the logits and
+    /// gates of [`Action::depth`].
     pub dumps: bool,
 }
 
-/// How long one stage of an answer took.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-pub struct Stage {
-    /// `preprocess`, `vision`, `prefill`, `think` (only with depth), `flow` or `decode`, `postprocess`.
-    pub name: &'static str,
-    /// Wall time. In a browser on a GPU, work that was only queued counts in the stage that
-    /// waits for it.
-    pub micros: u64,
-}
-
-/// A chunk of actions and how it came about.
+/// A chunk of actions, with intermediate results.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Action {
     /// Rows of `actions`: the tag's `n_action_steps`.
@@ -83,29 +52,29 @@ pub struct Action {
     pub actions: Vec<f32>,
     /// The whole chunk in robot units, `[horizon, dims]`; `actions` are its rows to execute.
     pub chunk: Vec<f32>,
-    /// The whole chunk as the network gave it, `[horizon, dims]`, normalised and not clipped.
-    pub chunk_normalised: Vec<f32>,
-    /// Rows of `chunk` and `chunk_normalised`: the tag's horizon.
+    /// The whole chunk as the network computed it, `[horizon, dims]`, normalized and not clipped.
+    pub chunk_normalized: Vec<f32>,
+    /// Rows of `chunk` and `chunk_normalized`: the tag's horizon.
     pub horizon: usize,
     /// The prompt as text, each image as its placeholder.
     pub prompt: String,
-    /// The prompt as the network read it.
+    /// Token ids of the prompt.
     pub prompt_ids: Vec<u32>,
     /// FAST ids of the chunk; empty in continuous mode.
     pub action_tokens: Vec<u32>,
-    /// Every token of the answer, in the model's ids, as the reference returns them: the depth map's
-    /// tokens if there is one, and in discrete mode after them `<action_start>` to the end of text.
-    /// In masked decoding what stands around the action tokens is implied rather than picked.
+    /// All generated tokens in the model's ids, as the reference returns them: those of the depth map if there is
+    /// one, then in discrete mode `<action_start>` to the end of text. In masked decoding the tokens around the
+    /// action tokens are implied, not decoded.
     pub generated_ids: Vec<u32>,
-    /// How the depth map came about, if the answer reasoned about depth.
+    /// The depth map, if the answer reasoned about depth.
     pub depth: Option<DepthTrace>,
-    /// The scores of the whole vocabulary at the last token of the prompt, if asked for.
+    /// Logits of the whole vocabulary at the last token of the prompt, if requested.
     pub prompt_logits: Option<Vec<f32>>,
-    /// The velocity of each step, `[horizon, dims]` each, if asked for.
+    /// Velocity of each Euler step, `[horizon, dims]` each, if requested.
     pub velocities: Option<Vec<Vec<f32>>>,
-    /// The scores each token was picked from, if asked for: of the action tokens in masked
-    /// decoding, of the whole vocabulary in strict decoding.
+    /// Logits that each token was chosen from, if requested: of the action tokens in masked decoding, of the whole
+    /// vocabulary in strict decoding.
     pub logits: Option<Vec<Vec<f32>>>,
-    /// Where the time went, in order.
+    /// Time of each stage, in order.
     pub stages: Vec<Stage>,
 }

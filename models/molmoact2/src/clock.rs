@@ -3,9 +3,16 @@
 use burn::tensor::Device;
 use web_time::Instant;
 
-use crate::action::Stage;
+/// Duration of one stage of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Stage {
+    /// `preprocess`, `vision`, `prefill`, `think` (only with depth), `flow` or `decode`, `postprocess`.
+    pub name: &'static str,
+    /// Wall time in microseconds. On a GPU in a browser, queued work counts in the stage that waits for it.
+    pub micros: u64,
+}
 
-/// Measures one stage after the other.
+/// Stopwatch that measures one stage after the other.
 #[derive(Debug)]
 pub(crate) struct StageClock<'a> {
     device: &'a Device,
@@ -22,7 +29,7 @@ impl<'a> StageClock<'a> {
         }
     }
 
-    /// A clock that starts now, after stages that were measured already.
+    /// A stopwatch that starts now, after stages that were measured before.
     pub(crate) fn after(device: &'a Device, stages: &[Stage]) -> Self {
         Self {
             stages: stages.to_vec(),
@@ -32,8 +39,8 @@ impl<'a> StageClock<'a> {
 
     /// Ends the stage that began when the last one ended.
     ///
-    /// A GPU works through a queue, so it is waited for here; in a browser waiting is impossible.
-    /// If the device fails the next read-back says so, hence no error here.
+    /// A GPU works through a queue, so the device is synchronized here; a browser cannot block. A device failure is
+    /// reported by the next read-back, hence no error here.
     pub(crate) fn end(&mut self, name: &'static str) {
         #[cfg(not(target_family = "wasm"))]
         self.device.sync().ok();

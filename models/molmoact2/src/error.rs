@@ -1,53 +1,29 @@
-//! What can be wrong with a policy's files, and with what it is asked.
+//! Errors of loading, acting and asking.
 
 use field_files::json::JsonError;
+use layers::ConfigError;
 
-use crate::action::Mode;
+use crate::mode::Mode;
 
-/// Why a policy could not be loaded.
+/// A checkpoint could not be loaded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
-    /// A file of the policy is not there.
+    /// A file is missing.
     #[error(
         "{name} is missing; a policy folder holds config.json, tokenizer.json, norm_stats.json, \
              processor_config.json and safetensors files"
     )]
     MissingFile {
-        /// The file, with its folder if it has one.
+        /// The file, with its folder if known.
         name: String,
     },
-    /// A file is there but could not be read, is not what its name says, or is too large to be that.
+    /// A file could not be read, is a different kind of file than its name says, or is too large for its kind.
     #[error(transparent)]
     Read(#[from] field_files::ReadError),
-    /// A file is not JSON, or a value in it has the wrong type or is missing.
-    #[error("{file} cannot be used: {place}{reason}")]
-    BadFile {
-        /// Name of the file.
-        file: String,
-        /// The part of the file, such as `text_config: `, or nothing.
-        place: String,
-        /// What is wrong there.
-        reason: String,
-    },
-    /// A value is well-formed but impossible, or contradicts another one.
-    #[error("{file}: {key} {problem}")]
-    BadValue {
-        /// Name of the file.
-        file: &'static str,
-        /// The key, with the section it is in.
-        key: String,
-        /// What is wrong with its value.
-        problem: String,
-    },
-    /// The checkpoint asks for something that this network does not do.
-    #[error("this checkpoint has {what}: {why}")]
-    Unsupported {
-        /// Key and value.
-        what: String,
-        /// Why it is refused.
-        why: String,
-    },
+    /// A settings file cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// A LeRobot folder without the checkpoint it was made from.
     #[error(
         "this is a LeRobot policy folder: the sizes of its network, its tokenizer and its image processing lie in the \
@@ -57,29 +33,38 @@ pub enum LoadError {
         /// `checkpoint_path` in the folder's `config.json`.
         checkpoint_path: String,
     },
-    /// The weights.
+    /// The weights cannot be used.
     #[error(transparent)]
     Checkpoint(#[from] layers::CheckpointError),
-    /// The action tokenizer.
+    /// The action tokenizer cannot be used.
     #[error(
         "the action tokenizer (openfast/ in the policy's folder, unless another was named) cannot be used: {0}"
     )]
     ActionTokenizer(#[from] openfast::LoadError),
 }
 
-/// Why a policy could not answer.
+impl From<layers::FileError> for LoadError {
+    fn from(error: layers::FileError) -> Self {
+        match error {
+            layers::FileError::Missing { name } => Self::MissingFile { name },
+            layers::FileError::Read(error) => Self::Read(error),
+        }
+    }
+}
+
+/// A policy could not answer.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ActError {
-    /// The statistics name no such robot.
+    /// The statistics have no such tag.
     #[error("unknown tag {tag:?}; this checkpoint knows {}", .known.join(", "))]
     UnknownTag {
-        /// What was asked for.
+        /// Requested tag.
         tag: String,
-        /// What there is, sorted.
+        /// Known tags, sorted.
         known: Vec<String>,
     },
-    /// Another number of frames than the robot has cameras.
+    /// The number of images differs from the number of cameras.
     #[error(
         "{got} images were given; tag {tag:?} takes one per camera, in this order: {}",
         .cameras.join(", ")
@@ -92,27 +77,27 @@ pub enum ActError {
         /// The tag's cameras.
         cameras: Vec<String>,
     },
-    /// A state of another length than the robot's.
+    /// The state has the wrong length.
     #[error("the state has {got} values; tag {tag:?} takes {want}")]
     WrongState {
         /// The tag.
         tag: String,
         /// Values given.
         got: usize,
-        /// Values wanted.
+        /// Values expected.
         want: usize,
     },
-    /// A dimension that is not normalised lies outside the range it was trained in.
+    /// A dimension that is not normalized lies outside -1..=1.
     #[error(
-        "value {index} of the state (from 0) must lie in -1..=1 for tag {tag:?}: its statistics do not normalise it"
+        "value {index} of the state (from 0) must lie in -1..=1 for tag {tag:?}: its statistics do not normalize it"
     )]
     StateOutOfRange {
         /// The tag.
         tag: String,
-        /// Which value.
+        /// Index of the value.
         index: usize,
     },
-    /// Actions of another length than the robot's.
+    /// Actions are not whole rows.
     #[error("{got} action values cannot be split into rows of {want}")]
     WrongActions {
         /// Values given.
@@ -124,53 +109,53 @@ pub enum ActError {
     #[error(
         "the instruction contains {token:?}, which stands for an image in the prompt; leave it out"
     )]
-    ImageTokenInTask {
+    ImageTokenInInstruction {
         /// The token as text.
         token: String,
     },
-    /// The robot's chunk does not fit the checkpoint.
+    /// The entry of a robot in the statistics cannot be used.
     #[error("norm_stats.json: {key} of tag {tag:?} {problem}")]
     BadTag {
         /// The tag.
         tag: String,
         /// The key.
         key: &'static str,
-        /// What is wrong with it.
+        /// Problem with it.
         problem: String,
     },
-    /// A frame that cannot be used.
+    /// An image cannot be used.
     #[error("image {index}: {source}")]
     Image {
-        /// Which one, from 0.
+        /// Index of the image, from 0.
         index: usize,
-        /// What is wrong with it.
+        /// Problem with it.
         source: vision::ImageError,
     },
     /// The tokenizer failed on the prompt.
-    #[error("the prompt could not be tokenised: {reason}")]
+    #[error("the prompt could not be tokenized: {reason}")]
     Tokenizer {
-        /// What the tokenizer said.
+        /// Message of the tokenizer.
         reason: String,
     },
-    /// The prompt, or prompt and answer, do not fit the model's positions.
+    /// The prompt, or prompt and answer, exceed the model's positions.
     #[error(
         "{tokens} tokens do not fit the {max} positions of this model (max_position_embeddings)"
     )]
     TooLong {
         /// Tokens needed.
         tokens: usize,
-        /// Positions there are.
+        /// Positions of the model.
         max: usize,
     },
-    /// This checkpoint cannot answer that way.
+    /// The checkpoint cannot answer in this mode.
     #[error("{mode} mode is not available: {reason}")]
     ModeUnavailable {
-        /// The mode asked for.
+        /// Requested mode.
         mode: Mode,
-        /// What is missing.
+        /// Reason.
         reason: String,
     },
-    /// Noise of the wrong length.
+    /// The noise has the wrong length.
     #[error("{got} noise values were given where horizon x max_action_dim = {want} are needed")]
     BadNoise {
         /// Values given.
@@ -178,27 +163,27 @@ pub enum ActError {
         /// Values needed.
         want: usize,
     },
-    /// The running chunk that the new one should continue cannot be used.
+    /// The running chunk cannot be continued.
     #[error("the chunk cannot be continued: {problem}")]
     BadContinuation {
-        /// What is wrong.
+        /// Problem with the continuation.
         problem: String,
     },
-    /// More Euler steps than make sense; each costs a pass through the expert.
+    /// Too many Euler steps; each costs a pass through the expert.
     #[error("{steps} flow steps were asked for; at most {max} are taken")]
     TooManySteps {
-        /// Steps asked for.
+        /// Requested steps.
         steps: usize,
-        /// The bound.
+        /// Upper bound.
         max: usize,
     },
-    /// Depth was asked of a checkpoint that does not reason about it.
+    /// Depth reasoning was requested of a checkpoint without it.
     #[error(
         "this checkpoint does not reason about depth (enable_depth_reasoning is not set in \
          config.json); ask without"
     )]
     DepthUnavailable,
-    /// A depth map that is not square cannot be laid over a frame.
+    /// A depth map that is not square cannot be compared with an image.
     #[error(
         "num_depth_codes is {cells}, not a square number: cells cannot be compared with an earlier \
          frame; ask for the full depth map"
@@ -207,22 +192,22 @@ pub enum ActError {
         /// Cells of a map.
         cells: usize,
     },
-    /// The frame in the depth cache cannot be used.
+    /// The image in the depth cache cannot be used.
     #[error("the frame in the depth cache: {source}")]
     BadDepthFrame {
-        /// What is wrong with it.
+        /// Problem with it.
         source: vision::ImageError,
     },
-    /// A code in the depth cache that the model does not have.
+    /// The depth cache holds a code that the model does not have.
     #[error(
         "cell {cell} of the depth cache holds code {code}; this checkpoint has codes below {codes}"
     )]
     BadDepthCode {
-        /// Which cell, from 0.
+        /// Index of the cell, from 0.
         cell: usize,
         /// The code.
         code: u32,
-        /// How many codes there are.
+        /// Number of codes of the model.
         codes: usize,
     },
     /// The model did not end its depth map.
@@ -240,10 +225,10 @@ pub enum ActError {
     /// The tokens do not decode to a chunk.
     #[error("the action tokens do not decode: {0}")]
     Decode(#[from] openfast::DecodeError),
-    /// The token grammar could not be followed.
+    /// The token grammar cannot be followed.
     #[error("no action tokens can be picked: {0}")]
     Grammar(#[from] openfast::GrammarError),
-    /// The tokenizer has ids that the model has no tokens for.
+    /// The action tokenizer has ids without a token of the model.
     #[error("the action tokenizer does not fit the model: {0}")]
     Vocabulary(#[from] openfast::VlmError),
     /// The model answered without action tokens.
@@ -252,37 +237,97 @@ pub enum ActError {
         /// Tokens generated.
         generated: usize,
     },
-    /// The model did not stop.
+    /// The answer did not end.
     #[error("the answer did not end within {limit} tokens")]
     NoEnd {
         /// Tokens allowed.
         limit: usize,
     },
-    /// NaN or infinity where a number is needed.
+    /// A value is NaN or infinite.
     #[error("{what} is not a finite number")]
     NotFinite {
-        /// What it is.
+        /// The value.
         what: &'static str,
     },
-    /// A result could not be fetched from the device.
+    /// A result could not be read back from the device.
     #[error("the result could not be read back from the device: {reason}")]
     ReadBack {
-        /// What the backend said.
+        /// Message of the backend.
         reason: String,
     },
 }
 
-/// A [`LoadError::BadValue`].
+/// A question could not be answered.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AskError {
+    /// The question is empty or white space.
+    #[error("the question is empty")]
+    Empty,
+    /// The question holds a token that stands for an image.
+    #[error(
+        "the question contains {token:?}, which stands for an image in the prompt; leave it out"
+    )]
+    ImageToken {
+        /// The token as text.
+        token: String,
+    },
+    /// The checkpoint has no chat template.
+    #[error(
+        "this policy was trained to write actions, not answers (its folder has no chat template); ask a \
+         vision-language model such as Molmo2-ER"
+    )]
+    ActionsOnly,
+    /// The chat template of the checkpoint cannot be used.
+    #[error("the checkpoint's chat template cannot be used: {reason}")]
+    Template {
+        /// Error of the template.
+        reason: String,
+    },
+    /// A file of the checkpoint that only answers need cannot be read.
+    #[error("{reason}; an answer needs what it says")]
+    Unreadable {
+        /// The file and the problem.
+        reason: String,
+    },
+    /// An option is out of range.
+    #[error("{option} is {value}; {wanted}")]
+    BadOption {
+        /// Name of the option.
+        option: &'static str,
+        /// Its value.
+        value: f32,
+        /// Accepted values.
+        wanted: &'static str,
+    },
+    /// The network failed, or an image cannot be used.
+    #[error(transparent)]
+    Model(#[from] ActError),
+}
+
+impl ActError {
+    /// A [`ActError::ReadBack`] for a pass that returned no hidden states.
+    pub(crate) fn no_hidden_state() -> Self {
+        Self::ReadBack {
+            reason: "the language model gave no hidden state".to_owned(),
+        }
+    }
+
+    /// A [`ActError::ReadBack`] for a request that its batch left unanswered.
+    pub(crate) fn no_answer() -> Self {
+        Self::ReadBack {
+            reason: "the batch gave no answer".to_owned(),
+        }
+    }
+}
+
+/// A [`ConfigError::BadValue`].
 pub(crate) fn bad_value(
-    file: &'static str,
+    file: &str,
     key: impl Into<String>,
     problem: impl Into<String>,
 ) -> LoadError {
-    LoadError::BadValue {
-        file,
-        key: key.into(),
-        problem: problem.into(),
-    }
+    ConfigError::bad_value(file, key, problem).into()
 }
 
 /// Reads `bytes` as JSON of the type `T`.
@@ -290,14 +335,10 @@ pub(crate) fn parse_json<T: serde::de::DeserializeOwned>(
     file: &str,
     bytes: &[u8],
 ) -> Result<T, LoadError> {
-    field_files::json::parse(bytes).map_err(|error| bad_json(file, "", &error))
+    Ok(layers::parse_config(file, bytes)?)
 }
 
-/// A [`LoadError::BadFile`] of what [`field_files::json`] found in the part `place` of a file.
+/// A [`ConfigError::BadFile`] for an error of [`field_files::json`] in the part `place` of a file.
 pub(crate) fn bad_json(file: &str, place: &str, error: &JsonError) -> LoadError {
-    LoadError::BadFile {
-        file: file.to_owned(),
-        place: place.to_owned(),
-        reason: error.to_string(),
-    }
+    ConfigError::bad_json(file, place, error).into()
 }

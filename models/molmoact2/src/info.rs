@@ -1,18 +1,18 @@
-//! What a loaded policy says about itself.
+//! Description of a loaded policy.
 
-use crate::action::Mode;
-use crate::norm_stats::{ChunkRows, Tag};
+use crate::checkpoint::norm_stats::{ChunkRows, Tag};
+use crate::mode::Mode;
 
-/// What a policy is and which robots it knows.
+/// Description of a policy and of its robots.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct PolicyInfo {
-    /// The name of its folder.
+    /// Name of its folder.
     pub name: String,
     /// The robots it has statistics for, sorted by tag.
     pub tags: Vec<TagInfo>,
-    /// The heads it can answer with.
+    /// Modes it can answer in.
     pub modes: Vec<Mode>,
-    /// Euler steps of the flow when none are asked for.
+    /// Euler steps of the flow by default.
     pub flow_steps: usize,
     /// Cells of the depth map the policy can write before it acts; `None` if it does not reason
     /// about depth.
@@ -21,11 +21,11 @@ pub struct PolicyInfo {
     pub depth_codes: usize,
     /// Number of weights.
     pub parameters: u64,
-    /// The types the weights are stored in.
+    /// Types that the weights are stored in.
     pub dtype: String,
-    /// What the large matrices were loaded in; between the layers everything is F32.
+    /// Precision of the large matrices; activations are always F32.
     pub precision: layers::Precision,
-    /// Bytes the loaded weights take.
+    /// Bytes of the loaded weights.
     pub weight_bytes: u64,
 }
 
@@ -36,14 +36,14 @@ impl PolicyInfo {
     }
 }
 
-/// One robot a policy knows.
+/// One robot of a policy.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct TagInfo {
-    /// The name of its statistics.
+    /// Name of its statistics.
     pub tag: String,
-    /// Cameras in the order the frames are given.
+    /// Cameras, in the order of the images.
     pub cameras: Vec<String>,
-    /// Another set of cameras it can be given instead; empty if there is none.
+    /// Alternative set of cameras; empty if there is none.
     pub cameras_alternative: Vec<String>,
     /// Values of the state.
     pub state_dim: usize,
@@ -51,13 +51,13 @@ pub struct TagInfo {
     pub action_dim: usize,
     /// Rows of a chunk.
     pub horizon: usize,
-    /// Rows of a chunk that are meant to be executed.
+    /// Rows of a chunk to execute.
     pub n_action_steps: usize,
-    /// What the prompt calls the robot.
+    /// Wording of the prompt for the robot.
     pub setup: String,
-    /// What the prompt calls the actions.
+    /// Wording of the prompt for the actions.
     pub control_mode: String,
-    /// How actions are scaled.
+    /// Scaling of the actions.
     pub action_stats: ActionStats,
 }
 
@@ -90,14 +90,14 @@ impl TagInfo {
     }
 }
 
-/// The range actions were scaled by, in robot units, one value per dimension.
+/// Range that actions are scaled by, in robot units, one value per dimension.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct ActionStats {
     /// Names of the dimensions, if the checkpoint gives them.
     pub names: Vec<String>,
-    /// The value that -1 stands for; above `high` where a calibration turns the joint around.
+    /// Value that -1 stands for; above `high` where a calibration inverts the joint.
     pub low: Vec<f32>,
-    /// The value that 1 stands for.
+    /// Value that 1 stands for.
     pub high: Vec<f32>,
     /// The mean action, if the checkpoint gives it.
     pub mean: Vec<f32>,

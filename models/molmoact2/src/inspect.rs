@@ -1,41 +1,41 @@
-//! What a checkpoint is, from its small files and the headers of its weights alone: nothing is loaded, so a folder of
-//! many gigabytes is looked through in a second. Whatever is wrong is collected instead of ending the look.
+//! A report on a checkpoint from its small files and the headers of its weights. No weights are loaded, so a folder
+//! of many gigabytes takes a second. Problems are collected, not returned at the first.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use layers::{Checkpoint, Precision};
 
-use crate::action::Mode;
-use crate::config::{self, ActionMode, Config, Kind};
+use crate::checkpoint::config::{self, ActionMode, Config, Kind};
+use crate::checkpoint::description::CheckpointDescription;
+use crate::checkpoint::files::Files;
+use crate::checkpoint::norm_stats::{NormMode, Tag};
+use crate::checkpoint::tensors::{self, Part, TensorSpec};
 use crate::error::LoadError;
-use crate::files::Files;
-use crate::layout::{self, Entry, Part};
-use crate::load::Described;
+use crate::input::preprocessing;
 use crate::loader;
-use crate::norm_stats::{NormMode, Tag};
-use crate::surroundings;
-use crate::token_head;
+use crate::loader::token_head;
+use crate::mode::Mode;
 
-/// Bytes beside the weights: pieces of the files being read, the program itself, the tokenizer (90 MB were measured with
-/// the published sizes).
+/// Memory beside the weights: buffers of the files being read, the program itself, the tokenizer (90 MB measured
+/// with the published sizes).
 const READING_BYTES: u64 = 96 << 20;
 
-/// What was found.
+/// Report on a checkpoint.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Inspection {
-    /// The name of the folder.
+    /// Name of the folder.
     pub name: String,
     /// `published` or `lerobot`.
     pub layout: &'static str,
-    /// In a few words.
+    /// One-line summary.
     pub summary: String,
-    /// The heads it can answer with; empty for a plain VLM.
+    /// Modes it can answer in; empty for a plain VLM.
     pub modes: Vec<Mode>,
-    /// Whether it has an action tokenizer that fits it, as the discrete mode needs.
+    /// Whether it has a fitting action tokenizer, which discrete mode needs.
     pub action_tokenizer: bool,
-    /// Why it has no discrete mode, if it has none and is a policy.
+    /// Reason why a policy has no discrete mode.
     pub no_discrete: Option<String>,
-    /// Why it cannot be asked questions, where that is a fault of its files; it acts all the same.
+    /// Reason why it cannot answer questions, if its files are at fault; actions are not affected.
     pub no_answers: Option<String>,
     /// Whether it predicts a depth map before it acts.
     pub depth_reasoning: bool,
@@ -45,10 +45,10 @@ pub struct Inspection {
     pub max_horizon: usize,
     /// Columns of the action tensor.
     pub max_action_dim: usize,
-    /// Most tokens of a prompt and its answer together.
+    /// Limit on the tokens of a prompt and its answer together.
     pub max_positions: usize,
-    /// The robots it knows.
-    pub tags: Vec<TagFound>,
+    /// Robots in its statistics.
+    pub tags: Vec<TagInspection>,
     /// Types of the stored weights.
     pub dtype: String,
     /// Number of tensors.
@@ -61,30 +61,30 @@ pub struct Inspection {
     pub files: Vec<String>,
     /// Values by part.
     pub parts: BTreeMap<Part, u64>,
-    /// What each precision takes.
+    /// Memory for each precision.
     pub memory: Vec<Memory>,
-    /// Tensors that the configuration asks for and no file holds, with their shapes.
+    /// Tensors that the configuration requires and no file holds, with their shapes.
     pub missing: Vec<String>,
-    /// Tensors of another shape than the configuration asks for.
+    /// Tensors with a different shape from the configuration's.
     pub misshapen: Vec<String>,
-    /// Tensors that nothing asks for.
+    /// Tensors that are not part of the network.
     pub unexpected: Vec<String>,
-    /// Keys of `config.json` that nobody here knows, all of them off.
+    /// Unknown keys of `config.json`, all of them off.
     pub unknown_keys: Vec<String>,
-    /// Robots in its statistics that it cannot answer, with the reason.
+    /// Robots in its statistics that it cannot act for, with the reason.
     pub unusable_tags: Vec<String>,
-    /// Whatever else keeps it from being loaded, in words.
+    /// Other problems that prevent loading.
     pub problems: Vec<String>,
 }
 
-/// A robot.
+/// One robot of a checkpoint.
 #[derive(Debug, Clone, serde::Serialize)]
-pub struct TagFound {
-    /// The name of its statistics.
+pub struct TagInspection {
+    /// Name of its statistics.
     pub tag: String,
     /// Cameras in the order of the prompt.
     pub cameras: Vec<String>,
-    /// Another set of cameras it can be given.
+    /// Alternative set of cameras.
     pub cameras_alternative: Vec<String>,
     /// Values of the state.
     pub state_dim: usize,
@@ -92,35 +92,35 @@ pub struct TagFound {
     pub action_dim: usize,
     /// Rows of a chunk.
     pub horizon: usize,
-    /// Rows meant to be executed.
+    /// Rows to execute.
     pub n_action_steps: usize,
-    /// What the prompt calls the robot.
+    /// Wording of the prompt for the robot.
     pub setup: String,
-    /// What the prompt calls the actions.
+    /// Wording of the prompt for the actions.
     pub control_mode: String,
-    /// Which statistics scale it.
+    /// Statistics that scale it.
     pub norm_mode: NormMode,
     /// Dimensions of the action that are not scaled.
     pub unscaled: Vec<usize>,
-    /// Whether its joints are counted otherwise than the robot's.
+    /// Whether its joint signs or zero offsets differ from the robot's.
     pub calibrated: bool,
 }
 
-/// What a precision takes.
+/// Memory for one precision.
 #[derive(Debug, Clone, Copy, serde::Serialize)]
 pub struct Memory {
     /// The precision.
     pub precision: Precision,
     /// Bytes of the loaded weights.
     pub weights: u64,
-    /// Most memory of this process while loading onto the CPU.
+    /// Peak memory of the process while loading onto the CPU.
     pub peak_on_cpu: u64,
-    /// Most memory of this process while loading onto a GPU: the largest tensor and its copy on the way there.
+    /// Peak memory of the process while loading onto a GPU: the largest tensor and its copy in transfer.
     pub peak_beside_gpu: u64,
 }
 
 impl Inspection {
-    /// Whether it can be loaded, as far as headers tell.
+    /// Whether it can be loaded, judged by the headers.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.missing.is_empty()
@@ -130,11 +130,11 @@ impl Inspection {
     }
 }
 
-/// Looks at a policy folder.
+/// Inspects a checkpoint folder.
 ///
 /// # Errors
-/// [`LoadError`] if `config.json` (of a LeRobot folder, that of its base) cannot be used; without it nothing else can be
-/// said.
+/// [`LoadError`] if `config.json` (of a LeRobot folder, that of its base) cannot be used; without it nothing else
+/// can be checked.
 pub fn inspect(files: &Files) -> Result<Inspection, LoadError> {
     let bytes = files.read(config::FILE)?;
     let mut problems = Vec::new();
@@ -143,16 +143,16 @@ pub fn inspect(files: &Files) -> Result<Inspection, LoadError> {
     if let Err(error) = loader::check_supported(&config) {
         problems.push(error.to_string());
     }
-    let no_answers = surroundings::check(small, &config).unwrap_or_else(|error| {
+    let no_answers = preprocessing::check(small, &config).unwrap_or_else(|error| {
         problems.push(error.to_string());
         None
     });
-    let expected = layout::tensors(&config);
+    let expected = tensors::expected(&config);
     let checkpoint = files
         .checkpoint()
         .map_err(|error| problems.push(error.to_string()))
         .ok();
-    let weights = Compared::new(&expected, checkpoint.as_ref(), &config, &mut problems);
+    let weights = TensorComparison::new(&expected, checkpoint.as_ref(), &config, &mut problems);
     let trained = described
         .as_ref()
         .map_or(config.action_mode, |described| described.trained);
@@ -214,21 +214,21 @@ pub fn inspect(files: &Files) -> Result<Inspection, LoadError> {
     })
 }
 
-/// The configuration, and what else the folder says of robots if it says it well.
+/// The configuration, the description of a policy if it is valid, and the name of the layout.
 fn describe(
     files: &Files,
     bytes: &[u8],
     problems: &mut Vec<String>,
-) -> Result<(Config, Option<Described>, &'static str), LoadError> {
-    if crate::lerobot::is_lerobot(bytes) {
-        let described = Described::read(files)?;
+) -> Result<(Config, Option<CheckpointDescription>, &'static str), LoadError> {
+    if crate::checkpoint::lerobot::is_lerobot(bytes) {
+        let described = CheckpointDescription::read(files)?;
         return Ok((described.config.clone(), Some(described), "lerobot"));
     }
     let config = Config::parse(bytes)?;
     if config.kind == Kind::VisionLanguage {
         return Ok((config, None, "published"));
     }
-    let described = Described::read(files)
+    let described = CheckpointDescription::read(files)
         .map_err(|error| problems.push(error.to_string()))
         .ok();
     Ok((config, described, "published"))
@@ -266,8 +266,8 @@ fn modes(config: &Config, trained: ActionMode, action_tokenizer: bool) -> Vec<Mo
         .collect()
 }
 
-/// A fine-tuned checkpoint may carry the statistics of robots that its shorter chunk does not fit.
-fn tags(described: &Described, unusable: &mut Vec<String>) -> Vec<TagFound> {
+/// The usable robots. A fine-tuned checkpoint can carry statistics of robots whose chunks are longer than its own.
+fn tags(described: &CheckpointDescription, unusable: &mut Vec<String>) -> Vec<TagInspection> {
     let mode = described.stats.mode();
     let mut found = Vec::new();
     unusable.extend(described.stats.unusable().map(|error| error.to_string()));
@@ -280,9 +280,14 @@ fn tags(described: &Described, unusable: &mut Vec<String>) -> Vec<TagFound> {
     found
 }
 
-fn tag_found(tag: &Tag, norm_mode: NormMode, horizon: usize, n_action_steps: usize) -> TagFound {
+fn tag_found(
+    tag: &Tag,
+    norm_mode: NormMode,
+    horizon: usize,
+    n_action_steps: usize,
+) -> TagInspection {
     let mask = tag.action.stats().mask.clone().unwrap_or_default();
-    TagFound {
+    TagInspection {
         tag: tag.name.clone(),
         cameras: tag.cameras(),
         cameras_alternative: tag.cameras_alternative(),
@@ -301,22 +306,22 @@ fn tag_found(tag: &Tag, norm_mode: NormMode, horizon: usize, n_action_steps: usi
 }
 
 #[derive(Default)]
-struct Compared {
+struct TensorComparison {
     missing: Vec<String>,
     misshapen: Vec<String>,
     unexpected: Vec<String>,
 }
 
-impl Compared {
+impl TensorComparison {
     fn new(
-        expected: &[Entry],
+        expected: &[TensorSpec],
         checkpoint: Option<&Checkpoint>,
         config: &Config,
         problems: &mut Vec<String>,
     ) -> Self {
-        let mut compared = Self::default();
+        let mut comparison = Self::default();
         let Some(checkpoint) = checkpoint else {
-            return compared;
+            return comparison;
         };
         let prefix = match loader::find_prefix(checkpoint, config) {
             Ok(prefix) => prefix,
@@ -329,26 +334,26 @@ impl Compared {
         for entry in expected {
             let name = format!("{prefix}{}", entry.name);
             match checkpoint.shape(&name) {
-                None => compared.missing.push(format!("{name} {:?}", entry.shape)),
-                Some(shape) if shape != entry.shape => compared
+                None => comparison.missing.push(format!("{name} {:?}", entry.shape)),
+                Some(shape) if shape != entry.shape => comparison
                     .misshapen
                     .push(format!("{name} is {shape:?}, expected {:?}", entry.shape)),
                 Some(_) => {}
             }
             known.insert(name);
         }
-        let blocks = layout::vit_blocks(config);
-        compared.unexpected = checkpoint
+        let blocks = tensors::vit_blocks(config);
+        comparison.unexpected = checkpoint
             .names()
             .filter(|name| !known.contains(*name))
             .filter(|name| !loader::may_be_left(name.strip_prefix(&prefix).unwrap_or(name), blocks))
             .map(str::to_owned)
             .collect();
-        compared
+        comparison
     }
 }
 
-fn memory(expected: &[Entry], config: &Config, precision: Precision) -> Memory {
+fn memory(expected: &[TensorSpec], config: &Config, precision: Precision) -> Memory {
     let text = &config.text;
     // The weights of the norms over heads are repeated for every head.
     let heads = text.num_attention_heads + text.num_key_value_heads;
@@ -364,7 +369,7 @@ fn memory(expected: &[Entry], config: &Config, precision: Precision) -> Memory {
         .map(|entry| entry.loaded_bytes(precision))
         .max()
         .unwrap_or(0);
-    // Cosines and sines of every position, and the angles that they are made of.
+    // Cosines, sines and angles of every position.
     let rotary = 3 * 4 * (text.max_position_embeddings * text.head_dim) as u64;
     Memory {
         precision,

@@ -1,97 +1,90 @@
-//! The MolmoAct2 vision-language-action model: camera frames, a robot's state and a sentence in, a
-//! chunk of actions out.
+//! The MolmoAct2 vision-language-action model: camera images, a robot's state and an instruction in, a chunk of
+//! actions out.
 //!
-//! [`Policy`] is the whole of it: [`Policy::load`] reads a folder in the published layout or in
-//! LeRobot's ([`Files`]), [`Policy::act`] answers an [`Observation`] with an [`Action`]. The way through:
+//! [`Policy::load`] reads a folder in the published layout or in LeRobot's ([`Files`]), and [`Policy::act`] answers an
+//! [`Observation`] with an [`Action`], in five stages:
 //!
-//! 1. *Preprocess.* [`norm_stats`] normalises the state, [`instruction`] tidies the sentence,
-//!    [`prompt`] writes the prompt and its token ids, [`image_input`] cuts the frames into patches.
-//! 2. *Vision.* The tower ([`Vit`]) and the [`Connector`] turn patches into vectors of the
-//!    language model's width, which are added to the image tokens' embeddings.
-//! 3. *Prefill.* The language model ([`TextModel`]) reads the prompt once and leaves its keys and
-//!    values per layer in a cache.
+//! 1. *Preprocess.* [`norm_stats`] normalizes the state, [`instruction`] normalizes the instruction, [`prompt`] writes
+//!    the prompt and its token ids, and [`images`] cuts the images into patches.
+//! 2. *Vision.* The vision tower ([`Vit`]) and the [`Connector`] turn patches into features of the language model's
+//!    width, which are added to the embeddings of the image tokens.
+//! 3. *Prefill.* The language model ([`TextModel`]) reads the prompt once and leaves its keys and values in a cache.
 //!    Checkpoints that reason about [`depth`] then write a depth map into the same cache.
-//! 4. *Flow* or *decode*. Continuous: the [`Expert`] looks into every layer of that cache and
-//!    [`integrate`] follows its velocity from noise to a chunk, steered by the rows of a running chunk
-//!    where there is one ([`Continuation`]). Discrete: action tokens are picked
-//!    one by one ([`Decoding`]) and decoded by the `openfast` crate.
-//! 5. *Postprocess.* Clip, unnormalise, take the rows to execute.
+//! 4. *Flow* or *decode*. Continuous mode: the [`Expert`] attends to every layer of the cache, and [`integrate`]
+//!    follows its velocity from noise to a chunk, steered by the rest of the running chunk if there is one
+//!    ([`Continuation`]). Discrete mode: action tokens are decoded one by one ([`Decoding`]) and turned into a chunk by
+//!    the `openfast` crate.
+//! 5. *Postprocess.* Clip, unnormalize, select the rows to execute.
 //!
-//! [`Policy::act_batch`] answers several robots at once, and is the way that a single one takes too: prompts,
-//! depth maps, flows and token streams of several [`Sequences`] share their passes and keep apart what is theirs.
+//! [`Policy::act_batch`] answers several robots at once: their prompts, depth maps, flows and token streams are
+//! separate [`Sequences`] in shared passes. A single request is a batch of one.
 //!
-//! [`Network`] holds the parts of steps 2 to 4 and can be run stage by stage; `loader.rs` is the
-//! only place that knows a tensor's name, [`config`] the only one that knows a key's. Sizes, token
-//! ids and flags are all read from the checkpoint: the tiny ones of the tests, the nano policy and
-//! the published weights go through the same code.
+//! A [`Vlm`], such as `Molmo2-ER`, shares the first three stages and then writes text ([`Vlm::ask`]); [`grounding`]
+//! finds the points and boxes in it. Policies with a chat template can be asked as well ([`Policy::ask`]).
 //!
-//! A [`Vlm`] (`Molmo2-ER`, say) shares the first three steps and then writes an answer in words
-//! ([`Vlm::ask`]), whose points and boxes [`marks`] finds. A policy that was taught to talk can be asked too
-//! ([`Policy::ask`]).
+//! # Map
+//! | module | contents |
+//! |---|---|
+//! | `checkpoint/` | the small files of a checkpoint, one module each, and the list of its tensors |
+//! | `input/` | instructions, prompts, chat templates, token ids, image patches |
+//! | `network/` | vision tower, connector, language model, action expert, and the sequences in its cache |
+//! | `heads/` | flow integration and steering, token decoding, depth maps |
+//! | `loader/` | tensors of a checkpoint into the network |
+//! | `action.rs`, `info.rs` | input and output of a policy, and its description |
+//! | `batch/` | prefill and heads for a group of requests |
+//! | `ask/` | text answers: generation, sampling, grounding |
+//! | `policy.rs` | [`Policy`], which calls the stages in order |
+//! | `synthesize/` | random checkpoints of any size, for tests and timing (feature `synthesize`) |
+//! | `inspect.rs` | a report on a checkpoint without loading it |
+//!
+//! A module imports only modules above it in this table and the leaves `error.rs`, `mode.rs` and `clock.rs`. `loader/` is the
+//! only place that reads a tensor by its name, [`config`] the only one that reads a key of `config.json`. Sizes, token
+//! ids and flags all come from the checkpoint: the tiny checkpoints of the tests, the nano policy and the published
+//! weights run through the same code. [`Network`] gives access to single stages.
 
 mod action;
-mod answer;
+mod ask;
 mod batch;
-mod calibration;
-mod chat;
+mod checkpoint;
 mod clock;
-pub mod config;
-mod connector;
-mod continuation;
-pub mod depth;
-mod discrete;
 pub mod error;
-mod expert;
-mod files;
-mod generate;
-pub mod image_input;
+mod heads;
 mod info;
+mod input;
 pub mod inspect;
-pub mod instruction;
-pub mod layout;
-mod lerobot;
-mod load;
 mod loader;
-pub mod marks;
+mod mode;
 mod network;
-mod noise;
-pub mod norm_stats;
-mod pick;
 mod policy;
-mod positions;
-mod prefix;
-pub mod processor_config;
-pub mod prompt;
-mod sampler;
-mod sequences;
-mod spelling;
-mod surroundings;
-mod template;
-mod text_model;
-mod token_head;
-mod vit;
-mod vlm;
-mod words;
+#[cfg(feature = "synthesize")]
+pub mod synthesize;
 
-pub use action::{ActOptions, Action, Mode, Observation, Stage};
-pub use batch::{Request, WrittenAt};
-pub use calibration::Calibration;
-pub use config::{ActionMode, Config, Kind};
-pub use connector::{Connector, PoolPlan};
-pub use continuation::{Continuation, Schedule, Steering};
-pub use depth::{Depth, DepthCache, DepthTrace, gate::DepthGate};
-pub use discrete::{Decoding, Written};
-pub use error::{ActError, LoadError};
-pub use expert::{ChunkExpert, Expert, ExpertContext, StepModulation};
-pub use files::Files;
-pub use generate::Told;
+pub use action::{ActOptions, Action, Observation};
+pub use ask::generate::TextCallback;
+pub use ask::grounding;
+pub use ask::reply::{AskOptions, FinishReason, Reply};
+pub use ask::vlm::{Vlm, VlmInfo};
+pub use batch::prepared::{BatchTokenCallback, Request};
+pub use checkpoint::calibration::Calibration;
+pub use checkpoint::config::{ActionMode, Config, Kind};
+pub use checkpoint::files::Files;
+pub use checkpoint::{config, norm_stats, processor_config, tensors};
+pub use clock::Stage;
+pub use error::{ActError, AskError, LoadError};
+pub use heads::continuation::{Continuation, Schedule, Steering};
+pub use heads::depth::{self, Depth, DepthCache, DepthTrace};
+pub use heads::flow::{Flow, integrate, visible_tokens};
+pub use heads::token_head::{Decoding, TokenCallback};
 pub use info::{ActionStats, PolicyInfo, TagInfo};
-pub use layers::{Precision, Progress};
-pub use load::LoadOptions;
+pub use input::{images, instruction, prompt};
+pub use layers::{ConfigError, Precision, Progress};
+pub use loader::options::LoadOptions;
+pub use mode::Mode;
 pub use network::Network;
+pub use network::connector::{Connector, PoolPlan};
+pub use network::expert::{ChunkExpert, Expert, ExpertContext, StepModulation};
+pub use network::sequences::Sequences;
+pub use network::text_model::{TextModel, Until, prefill_bias};
+pub use network::token_gain::DepthGate;
+pub use network::vit::Vit;
 pub use policy::Policy;
-pub use sampler::{Flow, integrate, visible_tokens};
-pub use sequences::Sequences;
-pub use text_model::{TextModel, Until, prefill_bias};
-pub use vit::Vit;
-pub use vlm::{AskError, AskOptions, Ended, Reply, Vlm, VlmInfo};

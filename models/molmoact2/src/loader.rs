@@ -1,8 +1,8 @@
-//! From checkpoint names to modules. Only this file and the one below it know a tensor's name.
+//! Tensors of a checkpoint, by name, into the network.
 //!
 //! # Names
-//! Relative to a prefix that is empty in the published files and `model.` or the like where the
-//! network was saved inside a policy; it is found by looking for the embedding table.
+//! Names follow a prefix, which is empty in the published files and `model.` or similar where the network was saved
+//! inside a policy. The name of the embedding table reveals it.
 //!
 //! | part | names |
 //! |---|---|
@@ -15,25 +15,29 @@
 //! Linear weights are stored `[outputs, inputs]` and transposed here once. Projections that read
 //! the same input are joined, and the factor of the attention scores is folded into the queries.
 //!
-//! Which layers stay in `f32` whatever precision is asked for: the pooling, whose inputs and scores leave the range of
-//! `f16`, and the expert's way in and out, where an error reaches the actions unmixed. See [`Kept`] for four bits.
+//! Some layers stay in `f32` in every precision: the pooling, whose inputs and scores exceed the range of `f16`,
+//! and the input and output layers of the expert, whose errors reach the actions directly. [`WeightsByUse`] has the
+//! rule for four bits.
 
 use std::collections::BTreeSet;
 
 use burn::tensor::Device;
 use layers::{
-    Checkpoint, CheckpointError, GateHalf, GatedMlp, Precision, Progress, Rotary, Weights,
+    Checkpoint, CheckpointError, ConfigError, GateHalf, GatedMlp, Precision, Progress, Rotary,
+    Weights,
 };
 
-use crate::config::{AdapterConfig, Config, TextConfig, VitConfig};
-use crate::connector::Connector;
+use crate::checkpoint::config::{AdapterConfig, Config, TextConfig, VitConfig};
+use crate::checkpoint::tensors;
 use crate::error::LoadError;
-use crate::layout;
 use crate::network::Network;
-use crate::text_model::{TextAttention, TextBlock, TextModel};
+use crate::network::connector::Connector;
+use crate::network::text_model::{TextAttention, TextBlock, TextModel};
 
-mod depth_gate;
 mod expert;
+pub(crate) mod options;
+mod token_gain;
+pub(crate) mod token_head;
 mod vision;
 
 const EMBEDDING: &str = "model.transformer.wte.embedding";
@@ -45,7 +49,7 @@ impl Network {
     /// Reads every tensor of `checkpoint` onto `device`, in `f32`.
     ///
     /// # Errors
-    /// [`LoadError::Unsupported`] for a configuration this network does not implement, and
+    /// [`ConfigError::Unsupported`] for a configuration this network does not implement, and
     /// [`LoadError::Checkpoint`] for tensors that are missing, of the wrong shape or left over.
     pub fn load(
         checkpoint: &Checkpoint,
@@ -55,7 +59,7 @@ impl Network {
         Self::load_as(checkpoint, config, device, Precision::F32, None)
     }
 
-    /// The same with the large matrices in `precision`, telling `progress` the bytes read.
+    /// Like [`Network::load`] with the large matrices in `precision`; `progress` gets the bytes read so far.
     ///
     /// # Errors
     /// As [`Network::load`], and [`LoadError::Checkpoint`] for a precision that the device cannot compute in.
@@ -68,9 +72,9 @@ impl Network {
     ) -> Result<Self, LoadError> {
         check_supported(config)?;
         let prefix = find_prefix(checkpoint, config)?;
-        hold_against(checkpoint, &prefix, config)?;
+        check_tensors(checkpoint, &prefix, config)?;
         let weights = Weights::with_progress(checkpoint, prefix, device, progress);
-        let kept = Kept::new(&weights, precision)?;
+        let kept = WeightsByUse::new(&weights, precision)?;
         let taps = vision::taps(&config.adapter, &config.vit)?;
         let network = Self {
             vit: vision::load_vit(&kept.delicate, &config.vit, taps)?,
@@ -80,7 +84,7 @@ impl Network {
                 Some(sizes) => Some(expert::load_expert(&kept, sizes, config)?),
                 None => None,
             },
-            depth_gate: depth_gate::load_depth_gate(&kept.exact, config)?,
+            depth_gate: token_gain::load_depth_gate(&kept.exact, config)?,
             device: device.clone(),
             weight_bytes: weights.kept(),
         };
@@ -90,18 +94,18 @@ impl Network {
     }
 }
 
-/// One checkpoint, read in the precisions that different parts are kept in.
-struct Kept<'a> {
-    /// `f32` always.
+/// One checkpoint, read in the precision of each part of the network.
+struct WeightsByUse<'a> {
+    /// Always `f32`.
     exact: Weights<'a>,
-    /// The precision asked for, but eight bits where four would be asked for: vision, expert, embeddings and output head
-    /// are a fifth of the weights and lose the most.
+    /// The requested precision, but eight bits instead of four: vision, expert, embeddings and output head are a
+    /// fifth of the weights and lose the most.
     delicate: Weights<'a>,
-    /// The precision asked for.
+    /// The requested precision.
     main: Weights<'a>,
 }
 
-impl<'a> Kept<'a> {
+impl<'a> WeightsByUse<'a> {
     fn new(weights: &Weights<'a>, precision: Precision) -> Result<Self, CheckpointError> {
         Ok(Self {
             exact: weights.exact(),
@@ -111,8 +115,8 @@ impl<'a> Kept<'a> {
     }
 }
 
-/// Tensors that are in some files and in no network: the rotation's frequencies, which are
-/// computed, and vision blocks after the last one whose output is used.
+/// Whether a tensor may be in a file without being in the network: rotary frequencies, which are computed, and
+/// vision blocks after the last one whose output is used.
 pub(crate) fn may_be_left(name: &str, vit_blocks: usize) -> bool {
     if name.ends_with("rotary_emb.inv_freq") {
         return true;
@@ -138,19 +142,19 @@ pub(crate) fn find_prefix(
         })
 }
 
-/// Before gigabytes are read, or room is made for them, that all tensors are there in their shapes, and no others.
-fn hold_against(
+/// Checks that the checkpoint has every tensor in its shape and no others, before gigabytes are read or allocated.
+fn check_tensors(
     checkpoint: &Checkpoint,
     prefix: &str,
     config: &Config,
 ) -> Result<(), CheckpointError> {
     let mut known = BTreeSet::new();
-    for entry in layout::tensors(config) {
+    for entry in tensors::expected(config) {
         let name = format!("{prefix}{}", entry.name);
         checkpoint.expect(&name, &entry.shape)?;
         known.insert(name);
     }
-    let blocks = layout::vit_blocks(config);
+    let blocks = tensors::vit_blocks(config);
     let names: Vec<String> = checkpoint
         .names()
         .filter(|name| !known.contains(*name))
@@ -167,13 +171,13 @@ fn hold_against(
 }
 
 fn unsupported(what: impl Into<String>, why: impl Into<String>) -> LoadError {
-    LoadError::Unsupported {
+    LoadError::Config(ConfigError::Unsupported {
         what: what.into(),
         why: why.into(),
-    }
+    })
 }
 
-/// Refuses what the network would compute wrongly, by name.
+/// Refuses configurations that the network does not implement, by key.
 pub(crate) fn check_supported(config: &Config) -> Result<(), LoadError> {
     let text = &config.text;
     let wants = |ok: bool, what: String, why: &str| {
@@ -186,7 +190,7 @@ pub(crate) fn check_supported(config: &Config) -> Result<(), LoadError> {
     wants(
         !text.norm_after,
         "text_config.norm_after = true".to_owned(),
-        "only blocks that normalise before their branches are implemented",
+        "only blocks that normalize before their branches are implemented",
     )?;
     wants(
         text.rope_scaling.is_none() && text.rope_scaling_layers.is_none(),
@@ -221,7 +225,7 @@ fn score_scale(head_dim: usize) -> f32 {
 }
 
 fn load_connector(
-    kept: &Kept,
+    kept: &WeightsByUse,
     adapter: &AdapterConfig,
     vit: &VitConfig,
 ) -> Result<Connector, LoadError> {
@@ -267,7 +271,7 @@ fn load_connector(
     })
 }
 
-fn load_text(kept: &Kept, text: &TextConfig) -> Result<TextModel, LoadError> {
+fn load_text(kept: &WeightsByUse, text: &TextConfig) -> Result<TextModel, LoadError> {
     let hidden = text.hidden_size;
     let weights = &kept.main;
     let embedding = kept.delicate.embedding(

@@ -1,15 +1,27 @@
-//! The whole network, as parts that can be run and tested one by one.
+//! The network, as parts that can be run and tested one by one.
 
-use burn::tensor::{Device, Tensor};
+pub(crate) mod connector;
+pub(crate) mod expert;
+pub(crate) mod positions;
+pub(crate) mod readback;
+pub(crate) mod rows;
+pub(crate) mod sequences;
+pub(crate) mod text_model;
+pub(crate) mod token_gain;
+pub(crate) mod vit;
+
+use burn::tensor::{Device, Tensor, TensorData};
 use layers::KvCache;
 
-use crate::connector::{Connector, PoolPlan, index_tensor};
-use crate::depth::gate::DepthGate;
-use crate::expert::Expert;
-use crate::text_model::TextModel;
-use crate::vit::Vit;
+use crate::input::images::ImageBatch;
+use crate::network::connector::{Connector, PoolPlan};
+use crate::network::expert::Expert;
+use crate::network::rows::index_tensor;
+use crate::network::text_model::TextModel;
+use crate::network::token_gain::DepthGate;
+use crate::network::vit::Vit;
 
-/// Everything a checkpoint holds, on one device.
+/// All parts of a checkpoint's network, on one device.
 #[derive(Debug)]
 pub struct Network {
     pub(crate) vit: Vit,
@@ -42,12 +54,12 @@ impl Network {
         self.expert.as_ref()
     }
 
-    /// What dims the expert's view of depth tokens, if the checkpoint has it.
+    /// The gate over the expert's view of depth tokens, if the checkpoint has one.
     pub fn depth_gate(&self) -> Option<&DepthGate> {
         self.depth_gate.as_ref()
     }
 
-    /// Bytes that its weights take, on the device and beside it.
+    /// Bytes of the weights, on the device and on the host.
     pub fn weight_bytes(&self) -> u64 {
         self.weight_bytes
     }
@@ -62,8 +74,16 @@ impl Network {
     /// - `patches`: `[images, patches, patch_values]`.
     ///
     /// Returns `[image tokens, hidden]`.
-    pub fn see(&self, patches: Tensor<3>, plan: &PoolPlan) -> Tensor<2> {
+    pub fn encode_images(&self, patches: Tensor<3>, plan: &PoolPlan) -> Tensor<2> {
         self.connector.forward(self.vit.forward(patches), plan)
+    }
+
+    /// Image features of prepared images, `[image tokens, hidden]`.
+    pub(crate) fn encode_batch(&self, batch: ImageBatch) -> Tensor<2> {
+        let shape = [batch.crops, batch.patches, batch.patch_len];
+        let patches = Tensor::from_data(TensorData::new(batch.values, shape), &self.device);
+        let plan = PoolPlan::new(batch.pool_indices, batch.window);
+        self.encode_images(patches, &plan)
     }
 
     /// Embeddings of the prompt with the image features **added** to the tokens of

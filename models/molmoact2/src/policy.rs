@@ -1,89 +1,70 @@
 //! A loaded policy: an observation in, a chunk of actions out.
 
-use std::sync::{Arc, Mutex};
+use std::num::NonZeroUsize;
 
 use openfast::FastTokenizer;
+use vision::RgbImage;
 
-use crate::action::{ActOptions, Action, Mode, Observation};
-use crate::answer::Answer;
-use crate::batch::Request;
-use crate::chat::Chat;
-use crate::config::{ActionMode, Config};
-use crate::depth::plan::Plan;
-use crate::depth::walk::DepthHead;
-use crate::discrete::{TokenHead, Written};
-use crate::error::ActError;
-use crate::expert::StepModulation;
-use crate::image_input::{ImageBatch, ImageInput};
+use crate::action::{ActOptions, Action, Observation};
+use crate::ask::generate::{AnswerGenerator, TextCallback};
+use crate::ask::reply::{AskOptions, Reply};
+use crate::batch::model::Model;
+use crate::batch::prepared::{BatchTokenCallback, PreparedRequest, Request};
+use crate::batch::{continuous, run};
+use crate::checkpoint::config::ActionMode;
+use crate::checkpoint::norm_stats::NormStats;
+use crate::clock::StageClock;
+use crate::error::{ActError, AskError};
+use crate::heads::depth::regeneration::RegenerationPlan;
+use crate::heads::token_head::TokenCallback;
 use crate::info::PolicyInfo;
+use crate::input::chat::Chat;
+use crate::input::images::ImagePreprocessor;
+use crate::input::prompt::{PromptContent, PromptWriter, Style};
+use crate::mode::Mode;
 use crate::network::Network;
-use crate::norm_stats::{ChunkRows, NormStats, Tag};
-use crate::prompt::{Prompt, PromptWriter, Question, Style};
-use crate::token_head::NoTokens;
 
-/// Folder of the action tokenizer inside a policy.
-pub(crate) const FAST_FOLDER: &str = "openfast";
+mod load;
 
 /// A policy on a device, ready to act.
 #[derive(Debug)]
 pub struct Policy {
-    pub(crate) config: Config,
-    /// The heads that were trained. A policy made from a checkpoint may use fewer than the checkpoint's
-    /// `action_mode` says, which keeps deciding what the expert looks at.
-    pub(crate) trained: ActionMode,
-    pub(crate) normalize_language: bool,
-    pub(crate) stats: NormStats,
-    pub(crate) images: ImageInput,
-    pub(crate) writer: PromptWriter,
-    pub(crate) chat: Chat,
-    pub(crate) network: Network,
-    pub(crate) token_head: Option<TokenHead>,
-    /// Why there is no token head, where there is none.
-    pub(crate) no_tokens: NoTokens,
-    pub(crate) depth: Option<DepthHead>,
-    pub(crate) info: PolicyInfo,
-    /// What the times of the flow do to the expert, for the number of steps asked for last.
-    pub(crate) modulations: Mutex<Option<Modulations>>,
-}
-
-/// Modulations of the expert for one number of steps.
-#[derive(Debug, Clone)]
-pub(crate) struct Modulations {
-    pub(crate) steps: usize,
-    pub(crate) rows: Arc<Vec<StepModulation>>,
-}
-
-/// A question after preprocessing.
-pub(crate) struct Ready<'a> {
-    pub(crate) tag: &'a Tag,
-    pub(crate) rows: ChunkRows,
-    pub(crate) prompt: Prompt,
-    /// Its images, until the vision tower takes them.
-    pub(crate) images: Option<ImageBatch>,
-    /// How the depth map will be made, if there is to be one.
-    pub(crate) plan: Option<Plan>,
+    model: Model,
+    /// The heads that were trained. A fine-tuned policy can use fewer than `action_mode` of its base checkpoint
+    /// names; that key still decides which tokens the expert attends to.
+    trained: ActionMode,
+    normalize_language: bool,
+    stats: NormStats,
+    images: ImagePreprocessor,
+    writer: PromptWriter,
+    chat: Chat,
+    info: PolicyInfo,
 }
 
 impl Policy {
-    /// What this policy is and which robots it knows.
+    /// Description of the policy and of its robots.
     pub fn info(&self) -> &PolicyInfo {
         &self.info
     }
 
-    /// The network, for those who want a stage of it.
+    /// The network, for access to single stages.
     pub fn network(&self) -> &Network {
-        &self.network
+        &self.model.network
     }
 
     /// The action tokenizer, if the policy can answer in tokens.
     pub fn action_tokenizer(&self) -> Option<&FastTokenizer> {
-        self.token_head.as_ref().map(|head| &head.tokenizer)
+        self.model
+            .token_head
+            .as_ref()
+            .ok()
+            .map(|head| &head.tokenizer)
     }
 
     /// Answers an observation, waiting for the device. In a browser use [`Policy::act_async`].
     ///
     /// # Errors
-    /// [`ActError`]; bad input is named, and the policy can be asked again.
+    /// [`ActError`]. Bad input is named, and the policy stays usable.
     pub fn act(
         &self,
         observation: &Observation<'_>,
@@ -92,19 +73,18 @@ impl Policy {
         layers::block_on(self.act_async(observation, options))
     }
 
-    /// Like [`Policy::act`], and in discrete mode calls `written` after every action token with the
-    /// FAST ids so far, on this thread: a caller that takes its time delays the answer. In continuous
-    /// mode there is nothing to tell.
+    /// Like [`Policy::act`], and in discrete mode calls `on_tokens` after every action token with the FAST ids so
+    /// far, on this thread, so that a slow callback delays the answer. Never called in continuous mode.
     ///
     /// # Errors
-    /// As [`Policy::act`]; ids that were told before an error belong to no chunk.
+    /// As [`Policy::act`]. Ids that were passed on before an error belong to no chunk.
     pub fn act_streaming(
         &self,
         observation: &Observation<'_>,
         options: &ActOptions,
-        written: &mut Written<'_>,
+        on_tokens: &mut TokenCallback<'_>,
     ) -> Result<Action, ActError> {
-        layers::block_on(self.answer(observation, options, written))
+        layers::block_on(self.answer(observation, options, on_tokens))
     }
 
     /// Answers an observation without blocking the thread on the device.
@@ -119,34 +99,135 @@ impl Policy {
         self.answer(observation, options, &mut |_| {}).await
     }
 
-    /// A batch of one.
+    /// Answers a batch of one.
     async fn answer(
         &self,
         observation: &Observation<'_>,
         options: &ActOptions,
-        written: &mut Written<'_>,
+        on_tokens: &mut TokenCallback<'_>,
     ) -> Result<Action, ActError> {
         let request = Request {
             observation: *observation,
             options,
         };
-        let mut told = |_: usize, ids: &[u32]| written(ids);
-        let mut answers = self.act_batch_async(&[request], 1, &mut told).await;
-        answers.pop().unwrap_or_else(|| {
-            Err(ActError::ReadBack {
-                reason: "the batch gave no answer".to_owned(),
-            })
-        })
+        let mut on_tokens = |_: usize, ids: &[u32]| on_tokens(ids);
+        let mut answers = self.act_batch_async(&[request], 1, &mut on_tokens).await;
+        answers.pop().unwrap_or_else(|| Err(ActError::no_answer()))
     }
 
-    /// Checks a request and makes of it what the network reads.
-    pub(crate) fn prepare<'a>(&'a self, request: &Request<'_>) -> Result<Ready<'a>, ActError> {
+    /// Answers any number of requests, at most `max_batch` of them (0 counts as 1) in one pass through the
+    /// network, waiting for the device. Memory for images, prompts and chunks grows with that number.
+    ///
+    /// The answers come in the order of the requests. Each equals the answer of [`Policy::act`] up to the rounding
+    /// of `f32`, and a failing request does not affect the others. [`Action::stages`] are times of the whole batch.
+    pub fn act_batch(
+        &self,
+        requests: &[Request<'_>],
+        max_batch: usize,
+    ) -> Vec<Result<Action, ActError>> {
+        self.act_batch_streaming(requests, max_batch, &mut |_, _| {})
+    }
+
+    /// Like [`Policy::act_batch`], and in discrete mode calls `on_tokens` with the index of a request and its FAST
+    /// ids so far after each of its action tokens, as [`Policy::act_streaming`] does.
+    pub fn act_batch_streaming(
+        &self,
+        requests: &[Request<'_>],
+        max_batch: usize,
+        on_tokens: &mut BatchTokenCallback<'_>,
+    ) -> Vec<Result<Action, ActError>> {
+        layers::block_on(self.act_batch_async(requests, max_batch, on_tokens))
+    }
+
+    /// Like [`Policy::act_batch_streaming`], without blocking the thread on the device.
+    pub async fn act_batch_async(
+        &self,
+        requests: &[Request<'_>],
+        max_batch: usize,
+        on_tokens: &mut BatchTokenCallback<'_>,
+    ) -> Vec<Result<Action, ActError>> {
+        let max_batch = NonZeroUsize::new(max_batch)
+            .unwrap_or(NonZeroUsize::MIN)
+            .get();
+        let mut answers = Vec::with_capacity(requests.len());
+        for part in requests.chunks(max_batch) {
+            let first = answers.len();
+            let mut on_tokens = |index: usize, ids: &[u32]| on_tokens(first + index, ids);
+            answers.extend(self.answer_together(part, &mut on_tokens).await);
+        }
+        answers
+    }
+
+    /// Whether the policy can answer questions in text.
+    pub fn can_answer(&self) -> bool {
+        self.chat.can_answer()
+    }
+
+    /// Reason why it cannot answer questions, if its files are at fault; actions are not affected.
+    pub fn answering_fault(&self) -> Option<&str> {
+        self.chat.fault()
+    }
+
+    /// Answers a question in text, as [`crate::Vlm::ask`] does.
+    ///
+    /// # Errors
+    /// [`AskError::ActionsOnly`] for a policy without a chat template; else as [`crate::Vlm::ask`].
+    pub fn ask(
+        &self,
+        question: &str,
+        images: &[RgbImage],
+        options: &AskOptions,
+        on_text: &mut TextCallback<'_>,
+    ) -> Result<Reply, AskError> {
+        let generator = AnswerGenerator {
+            network: &self.model.network,
+            images: &self.images,
+            tokenizer: self.writer.tokenizer(),
+            chat: &self.chat,
+            image_patch_id: self.model.config.image_patch_id,
+        };
+        layers::block_on(generator.answer(question, images, options, on_text))
+    }
+
+    /// Answers one batch in the order of its requests.
+    async fn answer_together(
+        &self,
+        requests: &[Request<'_>],
+        on_tokens: &mut BatchTokenCallback<'_>,
+    ) -> Vec<Result<Action, ActError>> {
+        let mut clock = StageClock::start(self.model.network.device());
+        let mut answers: Vec<Result<Action, ActError>> = Vec::with_capacity(requests.len());
+        let mut prepared = Vec::with_capacity(requests.len());
+        for (index, request) in requests.iter().enumerate() {
+            answers.push(Err(match self.prepare(index, request) {
+                Ok(request) => {
+                    prepared.push(request);
+                    ActError::no_answer()
+                }
+                Err(error) => error,
+            }));
+        }
+        clock.end("preprocess");
+        for (index, answer) in run::answer(&self.model, prepared, clock, on_tokens).await {
+            if let Some(slot) = answers.get_mut(index) {
+                *slot = answer;
+            }
+        }
+        answers
+    }
+
+    /// Checks a request and preprocesses it. `index` is its index in the batch.
+    fn prepare<'a>(
+        &'a self,
+        index: usize,
+        request: &Request<'a>,
+    ) -> Result<PreparedRequest<'a>, ActError> {
         let Request {
             observation,
             options,
-        } = request;
+        } = *request;
         let tag = self.stats.tag(observation.tag)?;
-        let rows = tag.rows(&self.config)?;
+        let rows = tag.rows(&self.model.config)?;
         let cameras = tag.cameras();
         let given = observation.images.len();
         if !tag.takes_images(given) {
@@ -156,43 +237,45 @@ impl Policy {
                 cameras,
             });
         }
-        let plan = match observation.images.first() {
+        let depth_plan = match observation.images.first() {
             Some(main) => {
-                let ids = self.depth.as_ref().map(|head| &head.ids);
-                Plan::new(&options.depth, ids, main)?
+                let ids = self.model.depth_head.as_ref().map(|head| &head.ids);
+                RegenerationPlan::new(&options.depth, ids, main)?
             }
             None => None,
         };
         let state = tag.normalize_state(observation.state)?;
-        let prompt = self.writer.write(&Question {
-            task: observation.task,
-            normalize_task: self.normalize_language,
+        let prompt = self.writer.write(&PromptContent {
+            instruction: observation.instruction,
+            normalize_instruction: self.normalize_language,
             state_normalized: &state,
             tag,
             images: given,
-            style: match plan {
+            style: match depth_plan {
                 Some(_) => Style::DepthAction,
                 None => Style::Action,
             },
         })?;
         let tokens = prompt.ids.len();
-        let max = self.network.text().max_positions();
+        let max = self.model.network.text().max_positions();
         if tokens >= max {
             return Err(ActError::TooLong { tokens, max });
         }
         let images = Some(self.images.prepare(observation.images)?);
         self.check_mode(options.mode)?;
-        let ready = Ready {
+        let prepared = PreparedRequest {
+            index,
+            options,
             tag,
             rows,
             prompt,
             images,
-            plan,
+            depth_plan,
         };
         if options.mode == Mode::Continuous {
-            self.check_flow(&ready, options)?;
+            continuous::check(&self.model, &prepared)?;
         }
-        Ok(ready)
+        Ok(prepared)
     }
 
     fn check_mode(&self, mode: Mode) -> Result<(), ActError> {
@@ -204,57 +287,11 @@ impl Policy {
             Mode::Continuous => {
                 format!("the checkpoint was trained for {trained:?} and has no use for the expert")
             }
-            Mode::Discrete => self.no_tokens.clone(),
+            Mode::Discrete => {
+                let no_token_head = self.model.token_head.as_ref().err();
+                no_token_head.cloned().unwrap_or_default()
+            }
         };
         Err(ActError::ModeUnavailable { mode, reason })
-    }
-}
-
-impl Ready<'_> {
-    /// From what a head gave to robot units.
-    pub(crate) fn finish(self, answer: Answer) -> Result<Action, ActError> {
-        if answer.chunk.iter().any(|value| !value.is_finite()) {
-            return Err(ActError::NotFinite {
-                what: "a value of the action chunk",
-            });
-        }
-        let chunk = self.tag.unnormalize_actions(&answer.chunk)?;
-        let dims = self.tag.action.dims();
-        let ChunkRows {
-            horizon,
-            first,
-            count,
-        } = self.rows;
-        let actions = chunk
-            .iter()
-            .skip(first * dims)
-            .take(count * dims)
-            .copied()
-            .collect();
-        let generated_ids = match &answer.depth {
-            Some(walked) => [walked.tokens.as_slice(), &answer.generated].concat(),
-            None => answer.generated,
-        };
-        let depth = answer
-            .depth
-            .zip(self.plan)
-            .map(|(walked, plan)| plan.trace(walked, answer.gates));
-        Ok(Action {
-            rows: count,
-            dims,
-            actions,
-            chunk,
-            chunk_normalised: answer.chunk,
-            horizon,
-            prompt: self.prompt.text,
-            prompt_ids: self.prompt.ids,
-            action_tokens: answer.tokens,
-            generated_ids,
-            depth,
-            prompt_logits: answer.prompt_logits,
-            velocities: answer.velocities,
-            logits: answer.logits,
-            stages: Vec::new(),
-        })
     }
 }

@@ -1,11 +1,11 @@
-//! Questions a policy must refuse in words, and go on answering after.
+//! Requests that a policy must refuse with a message, and stay usable after.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 
 use common::Golden;
 use common::scene::Scene;
-use layers::CheckpointError;
+use layers::{CheckpointError, ConfigError};
 use molmoact2::{ActError, ActOptions, Files, LoadError, Mode, Policy};
 use vision::RgbImage;
 
@@ -54,10 +54,10 @@ fn bad_questions_are_named_and_the_next_good_one_is_answered() {
     assert!(matches!(error, ActError::NotFinite { .. }));
     let error = refuse(&|_, options| options.flow_steps = usize::MAX);
     assert!(matches!(error, ActError::TooManySteps { .. }));
-    let error = refuse(&|scene, _| scene.task = "push ".repeat(600));
+    let error = refuse(&|scene, _| scene.instruction = "push ".repeat(600));
     assert!(matches!(error, ActError::TooLong { max: 512, .. }));
-    let error = refuse(&|scene, _| scene.task = "look at <im_patch>".to_owned());
-    assert!(matches!(error, ActError::ImageTokenInTask { .. }));
+    let error = refuse(&|scene, _| scene.instruction = "look at <im_patch>".to_owned());
+    assert!(matches!(error, ActError::ImageTokenInInstruction { .. }));
 
     let after = policy.act(&good.observation(), &options).unwrap();
     assert_eq!(before.actions, after.actions);
@@ -158,7 +158,10 @@ fn what_the_network_would_compute_wrongly_is_refused_at_load() {
     ] {
         let error = load(&|config| config[section][key] = value.clone()).unwrap_err();
         println!("{error}");
-        assert!(matches!(error, LoadError::Unsupported { .. }), "{key}");
+        assert!(
+            matches!(error, LoadError::Config(ConfigError::Unsupported { .. })),
+            "{key}"
+        );
         assert!(error.to_string().contains(key), "{error}");
     }
 }

@@ -1,5 +1,5 @@
-//! `Policy::act` from frames, state and a sentence to robot units, against the reference's
-//! `predict_action` on the same checkpoint, and the same answer from files in memory.
+//! `Policy::act` from images, state and an instruction to robot units, against the reference's `predict_action` on
+//! the same checkpoint, and the same answer from files in memory.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
@@ -49,7 +49,7 @@ fn a_continuous_answer_equals_the_reference() {
         let expected = golden.floats("chunk_normalised");
         table.absolute(
             "chunk, end to end",
-            &action.chunk_normalised,
+            &action.chunk_normalized,
             &expected,
             1e-4,
         );
@@ -94,7 +94,7 @@ fn a_masked_discrete_answer_is_a_whole_chunk_made_of_likeliest_tokens() {
             "one call per token, with everything so far"
         );
 
-        // Walk the same stream with the grammar alone: every pick is the likeliest allowed one.
+        // Repeat the stream with the grammar alone: every token is the likeliest allowed one.
         let fast =
             openfast::FastTokenizer::from_dir(&golden.checkpoint().join("openfast")).unwrap();
         let shape = openfast::Shape {
@@ -115,8 +115,8 @@ fn a_masked_discrete_answer_is_a_whole_chunk_made_of_likeliest_tokens() {
         }
         assert!(grammar.is_complete());
         let chunk = fast.decode(&action.action_tokens, shape).unwrap();
-        assert_eq!(chunk, action.chunk_normalised);
-        // The first pick reads the reference's own scores for the token after <action_start>.
+        assert_eq!(chunk, action.chunk_normalized);
+        // The first token uses the reference's logits after <action_start>.
         let config: serde_json::Value = serde_json::from_slice(
             &std::fs::read(golden.checkpoint().join("config.json")).unwrap(),
         )

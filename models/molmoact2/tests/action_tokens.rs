@@ -1,4 +1,4 @@
-//! Robot units to action tokens in the reference's order: normalise with q01, q99 and mask, clip,
+//! Robot units to action tokens in the reference's order: normalize with q01, q99 and mask, clip,
 //! encode (`tests/goldens/openfast/vlm.py`, made by LeRobot's own processor steps).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -20,14 +20,14 @@ struct Embodiment {
     horizon: usize,
     dims: usize,
     stats: FeatureStats,
-    /// Where the actions in robot units start in `values.f32`, and where those normalised do.
+    /// Offsets in `values.f32` of the actions in robot units and of the normalized ones.
     raw: usize,
     normalised: usize,
     ids: Vec<u32>,
 }
 
 #[test]
-fn normalised_then_encoded_gives_the_tokens_of_the_reference() {
+fn normalized_then_encoded_gives_the_tokens_of_the_reference() {
     let goldens = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/goldens/openfast");
     let values: Vec<f32> = std::fs::read(goldens.join("values.f32"))
         .unwrap()

@@ -1,18 +1,17 @@
-//! Every row of a batch is what it is alone: prompts of different lengths, images, robots, noise, running chunks,
-//! depth maps and answers of different lengths, in batches of one to eight.
+//! Every row of a batch equals the same request alone: prompts of different lengths, images, robots, noise, running
+//! chunks, depth maps and answers of different lengths, in batches of one to eight.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 
 use std::borrow::Cow;
 
-use common::scene::Scene;
+use common::batches::{Robots, compare, compare_outcomes, compare_rows, left_over};
 use common::{CASES, Golden};
 use molmoact2::{
-    ActError, ActOptions, Action, Continuation, Decoding, Depth, DepthCache, Files, Mode,
-    Observation, Policy, Request, Schedule,
+    ActError, ActOptions, Continuation, Decoding, Depth, DepthCache, Files, Mode, Observation,
+    Policy, Request, Schedule,
 };
-use vision::RgbImage;
 
 const THINK: [&str; 4] = [
     "think_per_layer",
@@ -21,173 +20,9 @@ const THINK: [&str; 4] = [
     "think_three_cameras",
 ];
 
-/// Largest difference between a row of a batch and the same row alone, of values around 1.
-const LIMIT: f32 = 1e-5;
-
 fn policy(golden: &Golden) -> Policy {
     let files = Files::open_dir(&golden.checkpoint()).unwrap();
     Policy::load(&files, &golden.device).unwrap()
-}
-
-/// Frames and sentences that differ from robot to robot, and with them the prompts and their lengths.
-struct Robots {
-    scene: Scene,
-    images: Vec<Vec<RgbImage>>,
-    states: Vec<Vec<f32>>,
-    tasks: Vec<String>,
-}
-
-impl Robots {
-    fn new(golden: &Golden, count: usize) -> Self {
-        let scene = Scene::of(golden);
-        let moved = |image: &RgbImage, robot: usize| {
-            let mut pixels = image.data().to_vec();
-            pixels.rotate_left(robot * 300 % image.data().len());
-            RgbImage::new(image.width(), image.height(), pixels).unwrap()
-        };
-        Self {
-            images: (0..count)
-                .map(|robot| {
-                    scene
-                        .images
-                        .iter()
-                        .map(|image| moved(image, robot))
-                        .collect()
-                })
-                .collect(),
-            states: (0..count)
-                .map(|robot| {
-                    scene
-                        .state
-                        .iter()
-                        .map(|x| x * (1.0 - 0.1 * robot as f32))
-                        .collect()
-                })
-                .collect(),
-            tasks: (0..count)
-                .map(|robot| format!("{}{}", scene.task, " and again".repeat(robot * 5 % 7)))
-                .collect(),
-            scene,
-        }
-    }
-
-    fn observation(&self, robot: usize) -> Observation<'_> {
-        Observation {
-            images: &self.images[robot],
-            state: &self.states[robot],
-            task: &self.tasks[robot],
-            tag: &self.scene.tag,
-        }
-    }
-}
-
-/// What is left of a running chunk of `dims` columns.
-fn left_over(dims: usize, rows: usize) -> Vec<f32> {
-    (0..dims * rows).map(|at| (at as f32 * 0.7).sin()).collect()
-}
-
-/// Holds a row of a batch against the same row alone; gives the largest difference of the chunk.
-fn compare(case: &str, alone: &Action, row: &Action) -> f32 {
-    assert_eq!(alone.prompt_ids, row.prompt_ids, "{case}");
-    assert_eq!(alone.action_tokens, row.action_tokens, "{case}");
-    assert_eq!(alone.generated_ids, row.generated_ids, "{case}");
-    assert_eq!(
-        (alone.rows, alone.dims, alone.horizon),
-        (row.rows, row.dims, row.horizon)
-    );
-    let near = |what: &str, a: &[f32], b: &[f32], limit: f32| {
-        assert_eq!(a.len(), b.len(), "{case}: {what}");
-        let size = a.iter().fold(1.0_f32, |most, x| most.max(x.abs()));
-        let error = a.iter().zip(b).map(|(a, b)| (a - b).abs() / size);
-        // A NaN must not get lost in the maximum.
-        let error = error.fold(0.0, |most, x| if x > most || x.is_nan() { x } else { most });
-        assert!(error <= limit, "{case}: {what} differ by {error:.2e}");
-        error
-    };
-    let some = |what: &str, a: &Option<Vec<f32>>, b: &Option<Vec<f32>>| {
-        assert_eq!(a.is_some(), b.is_some(), "{case}: {what}");
-        if let (Some(a), Some(b)) = (a, b) {
-            near(what, a, b, LIMIT);
-        }
-    };
-    let flat = |rows: &Option<Vec<Vec<f32>>>| rows.as_ref().map(|rows| rows.concat());
-    some("prompt scores", &alone.prompt_logits, &row.prompt_logits);
-    some(
-        "velocities",
-        &flat(&alone.velocities),
-        &flat(&row.velocities),
-    );
-    some("scores", &flat(&alone.logits), &flat(&row.logits));
-    assert_eq!(alone.depth.is_some(), row.depth.is_some());
-    if let (Some(a), Some(b)) = (&alone.depth, &row.depth) {
-        assert_eq!((&a.codes, &a.tokens), (&b.codes, &b.tokens), "{case}");
-        assert_eq!(
-            (&a.regenerated, a.forwards),
-            (&b.regenerated, b.forwards),
-            "{case}"
-        );
-        assert_eq!(a.cache, b.cache);
-        some("gates", &a.gates, &b.gates);
-        some("scores of codes", &flat(&a.logits), &flat(&b.logits));
-    }
-    // Robot units are as large as a joint's range, so they are held to it.
-    near("actions", &alone.actions, &row.actions, LIMIT);
-    near(
-        "chunk",
-        &alone.chunk_normalised,
-        &row.chunk_normalised,
-        LIMIT,
-    )
-}
-
-/// Answers `requests` in batches of 1, 2, 3 and 8 and holds every row against the same row alone.
-fn hold(case: &str, policy: &Policy, requests: &[Request<'_>]) -> Vec<Action> {
-    let answers = hold_all(case, policy, requests);
-    answers.into_iter().map(Result::unwrap).collect()
-}
-
-/// Like [`hold`] where some rows may come to nothing, alone as in a batch.
-fn hold_all(
-    case: &str,
-    policy: &Policy,
-    requests: &[Request<'_>],
-) -> Vec<Result<Action, ActError>> {
-    let alone: Vec<Result<Action, ActError>> = requests
-        .iter()
-        .map(|request| policy.act(&request.observation, request.options))
-        .collect();
-    // Rows that cannot be told apart would prove nothing.
-    let chunks: Vec<&[f32]> = alone.iter().flatten().map(|a| a.chunk.as_slice()).collect();
-    let differ = |at: usize| chunks[..at].iter().all(|other| *other != chunks[at]);
-    let distinct = (0..chunks.len()).filter(|&at| differ(at)).count();
-    let all = requests
-        .iter()
-        .all(|request| request.options.mode == Mode::Continuous);
-    let enough = distinct > 1 && (distinct == chunks.len() || !all);
-    assert!(
-        enough,
-        "{case}: {distinct} of {} answers differ",
-        chunks.len()
-    );
-    for at_once in [1, 2, 3, 8] {
-        let rows = policy.act_batch(requests, at_once);
-        assert_eq!(rows.len(), requests.len());
-        let case = format!("{case}, {at_once} at once");
-        let mut worst = 0.0_f32;
-        for (row, alone) in rows.iter().zip(&alone) {
-            match (row, alone) {
-                (Ok(row), Ok(alone)) => worst = worst.max(compare(&case, alone, row)),
-                (Err(row), Err(alone)) => assert_eq!(row.to_string(), alone.to_string()),
-                (row, alone) => panic!("{case}: {row:?} but alone {alone:?}"),
-            }
-        }
-        println!(
-            "{case:40} {} of {} rows: {worst:.1e}",
-            chunks.len(),
-            rows.len()
-        );
-    }
-    alone
 }
 
 #[test]
@@ -210,7 +45,7 @@ fn continuous_rows_are_what_they_are_alone() {
                     options: &options[robot],
                 })
                 .collect();
-            let alone = hold(case, &policy, &requests);
+            let alone = compare_rows(case, &policy, &requests);
             let mut lengths: Vec<usize> = alone.iter().map(|a| a.prompt_ids.len()).collect();
             lengths.sort_unstable();
             lengths.dedup();
@@ -255,7 +90,7 @@ fn rows_continue_their_own_chunk_and_take_their_own_number_of_steps() {
             options: &options[robot],
         })
         .collect();
-    hold("continued", &policy, &requests);
+    compare_rows("continued", &policy, &requests);
 }
 
 #[test]
@@ -280,7 +115,7 @@ fn discrete_rows_end_when_they_end() {
                     options: &options,
                 })
                 .collect();
-            let alone = hold(case, &policy, &requests);
+            let alone = compare_rows(case, &policy, &requests);
             lengths.extend(alone.iter().map(|action| action.action_tokens.len()));
             let mut told: Vec<Vec<u32>> = vec![Vec::new(); 8];
             policy.act_batch_streaming(&requests, 3, &mut |place, ids| {
@@ -373,7 +208,7 @@ fn robots_with_other_cameras_dimensions_and_horizons_share_a_batch() {
                 }
             })
             .collect();
-        hold(name, &policy, &requests);
+        compare_rows(name, &policy, &requests);
     }
 }
 
@@ -441,7 +276,7 @@ fn depth_maps_are_written_side_by_side() {
         };
         let before = policy.act(&robots.observation(0), &first).unwrap();
         let cache = before.depth.unwrap().cache;
-        // Of a map whose codes are others, so that taking one over can be told from writing it.
+        // From a map with other codes, so that kept codes differ from generated ones.
         let other = DepthCache {
             codes: cache.codes.iter().map(|code| (code + 1) % 4).collect(),
             ..cache.clone()
@@ -474,8 +309,8 @@ fn depth_maps_are_written_side_by_side() {
                     ..ActOptions::default()
                 })
                 .collect();
-                // These checkpoints end a map only of the scene they were made for, so most robots see it:
-                // first others move, then others are told something else.
+                // These checkpoints end a map only for the scene they were made for, so most robots have it: first
+                // the others move, then the others get another instruction.
                 let scenes = [0, 1, 0, 0, 2, 5, 1, 7];
                 let requests: Vec<Request<'_>> = (0..8)
                     .map(|robot| Request {
@@ -486,7 +321,7 @@ fn depth_maps_are_written_side_by_side() {
                         options: &options[robot],
                     })
                     .collect();
-                let answers = hold_all(&format!("{case} {mode}"), &policy, &requests);
+                let answers = compare_outcomes(&format!("{case} {mode}"), &policy, &requests);
                 let maps = answers
                     .iter()
                     .flatten()

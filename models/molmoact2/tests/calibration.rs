@@ -1,5 +1,5 @@
-//! A robot that counts its joints otherwise than its checkpoint: the network sees and says the same, only what goes in
-//! and comes out is turned.
+//! A robot whose joint signs and zero offsets differ from its checkpoint's: input and output of the network stay
+//! the same, only state and actions are converted.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
@@ -22,7 +22,7 @@ fn load(case: &str, calibration: &str) -> Result<Policy, String> {
     .map_err(|error| error.to_string())
 }
 
-/// The joints of the SO-100 and SO-101 as LeRobot counts them since it changed.
+/// Joint signs and offsets of the SO-100 and SO-101 since LeRobot's calibration changed.
 const SO101: &str =
     r#"{"joint_signs": [1, -1, 1, 1, 1, 1], "joint_offsets": [0, 90, 90, 0, 0, 0]}"#;
 

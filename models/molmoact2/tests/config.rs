@@ -1,4 +1,4 @@
-//! `config.json`: what is read, and what is refused with the key named.
+//! `config.json`: values that are read, and values that are refused with the key named.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "common/inputs.rs"]
@@ -149,7 +149,7 @@ fn a_wrong_value_is_refused_by_its_key() {
     for (pointer, named, value) in edits {
         let mut raw = raw("one_camera");
         *raw.pointer_mut(pointer).unwrap_or(&mut Value::Null) = value.clone();
-        // Keys that the file does not carry are put in.
+        // Keys that are not in the file are added.
         if raw.pointer(pointer) != Some(&value) {
             let (section, key) = pointer.trim_start_matches('/').split_once('/').unwrap();
             raw[section][key] = value.clone();
@@ -238,7 +238,7 @@ fn a_plain_vlm_needs_no_key_about_robots() {
     let config = parse(&plain).unwrap();
     assert_eq!(config.kind, Kind::VisionLanguage);
     assert!(config.action_expert.is_none());
-    // The reference's own class without expert or action tokens, its keys about robots null.
+    // The reference's class without expert or action tokens, with robot keys null.
     let mut null = policy.clone();
     null["add_action_expert"] = json!(false);
     null["num_action_tokens"] = json!(0);
@@ -338,7 +338,7 @@ fn a_key_that_nobody_knows_is_refused_unless_it_is_off() {
             ["text_config.mood"]
         );
     }
-    // What frameworks write of their own accord.
+    // Keys that frameworks write by default.
     for (key, value) in [
         ("_commit_hash", json!("1dbc166c")),
         ("transformers_version", json!("4.57.1")),
@@ -349,7 +349,7 @@ fn a_key_that_nobody_knows_is_refused_unless_it_is_off() {
     }
 }
 
-/// A damaged number must not ask for more memory than there is, or for no time to end.
+/// A damaged number must not request more memory than there is, or take forever.
 #[test]
 fn a_size_that_no_network_has_is_refused_before_anything_is_made_for_it() {
     for (section, key) in [

@@ -61,7 +61,7 @@ fn a_continued_chunk_equals_the_reference() {
         };
         let got = policy(&golden).act(&scene.observation(), &options).unwrap();
         let name = format!("{index} {} {:?}", run.case, run.schedule);
-        table.absolute(&name, &got.chunk_normalised, &want, 1e-4);
+        table.absolute(&name, &got.chunk_normalized, &want, 1e-4);
     }
     table.finish();
 }
@@ -93,7 +93,7 @@ fn a_running_chunk_that_cannot_be_continued_is_said_in_words() {
         ..Continuation::new(vec![0.0; dims], 1)
     };
     assert!(ask(without_limit, Mode::Continuous).is_err());
-    // Nothing left over is nothing to continue.
+    // An empty rest continues nothing.
     let free = policy
         .act(&scene.observation(), &ActOptions::default())
         .unwrap();

@@ -1,5 +1,5 @@
-//! Damaged folders: every file cut short at several places, emptied, missing, exchanged with another, headers with a bit
-//! turned over. Each is refused in words that name the file, and none ends in a panic.
+//! Damaged folders: every file truncated at several places, emptied, missing, exchanged with another, and headers
+//! with a flipped bit. Each is refused with the file named, and none panics.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
@@ -46,7 +46,7 @@ impl Folder {
         Policy::load(&files, &layers::device::cpu()).map(|_| ())
     }
 
-    /// Loads with `name` holding `bytes`, then puts the file back.
+    /// Loads with `bytes` in the file `name`, then restores the file.
     fn with(&self, name: &str, bytes: &[u8], base: Option<&Path>) -> Result<(), LoadError> {
         self.write(name, bytes);
         let outcome = self.load(base);
@@ -87,8 +87,8 @@ fn folders() -> Vec<(Folder, Option<PathBuf>)> {
     ]
 }
 
-/// Files that may be absent: what the first two say has a default in the configuration, and without the others a policy
-/// does not answer in tokens.
+/// Optional files: the first two have defaults in the configuration, and without the others a policy does not
+/// answer in tokens.
 const OPTIONAL: [&str; 4] = [
     "generation_config.json",
     "tokenizer_config.json",
@@ -96,15 +96,16 @@ const OPTIONAL: [&str; 4] = [
     "openfast/processor_config.json",
 ];
 
-/// What only answers in words need, which nobody asks for here: whatever it is, the policy acts.
+/// The file that only answers need, of which these tests request none: whatever its content, the policy acts.
 const OF_ANSWERS: &str = "generation_config.json";
 
-/// The last part of a name, which every refusal has to mention.
+/// The last part of a name, which every error must mention.
 fn short(name: &str) -> &str {
     name.rsplit('/').next().unwrap()
 }
 
-/// What a refusal of `name` may call it: the file, its folder for the action tokenizer, or the index that lists it.
+/// Names that an error about `name` may use: the file, its folder for the action tokenizer, or the index that lists
+/// it.
 fn names_it(error: &str, name: &str) -> bool {
     error.contains(short(name))
         || (name.starts_with("openfast/") && error.contains("openfast"))
@@ -155,7 +156,7 @@ fn a_missing_file_is_refused_by_name_unless_it_may_be_absent() {
             std::fs::remove_file(folder.path.join(name)).unwrap();
             let outcome = folder.load(base.as_deref());
             folder.write(name, &folder.whole[name]);
-            // Shards that number themselves do without their index.
+            // Numbered shards need no index.
             if OPTIONAL.contains(&name.as_str()) || name == "model.safetensors.index.json" {
                 outcome.unwrap();
             } else {
@@ -171,7 +172,7 @@ fn a_file_in_the_place_of_another_is_refused() {
     for (folder, base) in folders() {
         for name in folder.whole.keys() {
             for (other, bytes) in &folder.whole {
-                // The same bytes are no damage.
+                // Identical bytes are not damage.
                 let twins = bytes == &folder.whole[name];
                 // LeRobot writes the same statistics beside both pipelines.
                 let statistics = name.contains("_step_") && other.contains("_step_");
@@ -197,8 +198,8 @@ fn a_file_in_the_place_of_another_is_refused() {
     }
 }
 
-/// Every bit of the headers of weights and statistics. A turned bit may hit a name, a type, a shape, an offset or the
-/// header's length; only in the free text of the metadata does it change nothing.
+/// Every bit of the headers of weights and statistics. A flipped bit may hit a name, a type, a shape, an offset or
+/// the header's length; only in the free text of the metadata does it change nothing.
 #[test]
 fn a_bit_turned_over_in_a_header_is_refused_by_name_or_changes_nothing() {
     let (mut refused, mut harmless) = (0, 0);
@@ -240,8 +241,8 @@ fn a_bit_turned_over_in_a_header_is_refused_by_name_or_changes_nothing() {
     );
 }
 
-/// The highest bit of a weight's exponent, anywhere: what is left is no number, or one that no weight is, or it was next to
-/// nothing and has changed by less than the network notices.
+/// The highest bit of a weight's exponent, in every tensor: the result is not finite, or implausible for a weight,
+/// or was tiny and has changed by less than matters.
 #[test]
 fn a_turned_exponent_bit_in_any_tensor_is_refused_by_its_name() {
     let (folder, _) = folders().swap_remove(0);
@@ -271,7 +272,7 @@ fn a_turned_exponent_bit_in_any_tensor_is_refused_by_its_name() {
     assert!(refused > 35, "{refused}");
 }
 
-/// Inside weights only NaN, infinity and absurd sizes can be told from weights.
+/// Inside tensors only NaN, infinity and absurd magnitudes can be detected.
 #[test]
 fn a_weight_that_is_no_number_is_refused_with_its_tensor() {
     let (folder, _) = folders().swap_remove(0);
@@ -296,7 +297,7 @@ fn a_weight_that_is_no_number_is_refused_with_its_tensor() {
     }
 }
 
-/// Bits in JSON may change a number into another one, which nobody can see; nothing may panic, though.
+/// Flipped bits in JSON can turn a number into another one undetected, but nothing may panic.
 #[test]
 fn a_bit_turned_over_in_json_never_panics() {
     for (folder, base) in folders() {

@@ -1,4 +1,4 @@
-//! What is said of a checkpoint without loading it, held against the loader and against the files.
+//! The report on a checkpoint without loading it, compared with the loader and with the files.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use common::{CASES, Golden};
 use molmoact2::inspect::{Inspection, inspect};
-use molmoact2::layout::{self, Part};
+use molmoact2::tensors::{self, Part};
 use molmoact2::{Config, Files, Mode, Policy};
 
 /// Checkpoints that reason about depth, with a gate per layer, one gate, and none.
@@ -27,20 +27,20 @@ fn look(folder: &Path) -> Inspection {
     inspect(&Files::open_dir(folder).unwrap()).unwrap()
 }
 
-/// The table of the layout and the loader know the same tensors: the loader takes every tensor of these files and
-/// refuses any it does not know.
+/// The tensor list and the loader have the same tensors: the loader reads every tensor of these files and refuses
+/// unknown ones.
 #[test]
 fn the_layout_lists_what_the_loader_reads() {
     for case in CASES.iter().chain(&THINK) {
         let folder = Golden::open(case).checkpoint();
         let files = Files::open_dir(&folder).unwrap();
         let config = Config::parse(&std::fs::read(folder.join("config.json")).unwrap()).unwrap();
-        let listed: BTreeSet<String> = layout::tensors(&config)
+        let listed: BTreeSet<String> = tensors::expected(&config)
             .into_iter()
             .map(|entry| entry.name)
             .collect();
         let checkpoint = files.checkpoint().unwrap();
-        // What no network has: the rotation's frequencies, and vision blocks behind the last one used.
+        // Tensors that no network has: rotary frequencies, and vision blocks after the last one used.
         let unread = checkpoint.names().filter(|name| !listed.contains(*name));
         for name in unread {
             assert!(
@@ -101,10 +101,10 @@ fn a_golden_checkpoint_is_described_as_it_loads() {
 /// The figures published for MolmoAct2, from its configuration alone.
 #[test]
 fn the_published_sizes_have_the_published_parameters() {
-    let text = include_bytes!("../../../server/src/synthesise/published.json");
+    let text = include_bytes!("../src/synthesize/published.json");
     let config = Config::parse(text).unwrap();
     let mut parts = std::collections::BTreeMap::new();
-    for entry in layout::tensors(&config) {
+    for entry in tensors::expected(&config) {
         *parts.entry(entry.part).or_insert(0) += entry.parameters();
     }
     let expected = [
@@ -180,7 +180,7 @@ fn what_is_missing_or_wrong_is_collected() {
         other.missing
     );
     assert!(other.misshapen.iter().any(|name| name.contains("ff_proj")));
-    // What loading refuses, looking tells.
+    // Inspection reports what loading refuses.
     let unlike = changed(|name, bytes| {
         if name != "config.json" {
             return Some(bytes);
@@ -203,7 +203,7 @@ fn what_is_missing_or_wrong_is_collected() {
     assert_eq!(other.unknown_keys, ["vit_config.patch_noise"]);
 }
 
-/// A fine-tuned checkpoint may carry robots whose chunks are longer than its own.
+/// A fine-tuned checkpoint can carry robots whose chunks are longer than its own.
 #[test]
 fn a_robot_that_does_not_fit_is_told_apart_and_only_having_none_is_a_problem() {
     let longer = |tags: &[&str]| {

@@ -1,4 +1,4 @@
-//! Instructions tidied as the reference does it.
+//! Normalization of instructions, equal to the reference's.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "common/inputs.rs"]

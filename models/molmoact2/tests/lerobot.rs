@@ -54,7 +54,7 @@ fn a_lerobot_folder_answers_what_lerobot_answers() {
         assert_eq!(action.prompt_ids, expected, "{case}");
         let mut table = Table::new(case);
         let expected = golden.floats("chunk_normalised");
-        table.absolute("chunk", &action.chunk_normalised, &expected, 1e-4);
+        table.absolute("chunk", &action.chunk_normalized, &expected, 1e-4);
         assert_eq!(golden.shape("actions"), [action.rows, action.dims]);
         table.relative("actions", &action.actions, &golden.floats("actions"), 1e-4);
         table.finish();
@@ -68,7 +68,7 @@ fn the_same_weights_answer_the_same_in_either_layout() {
     let published = Files::open_dir(&base(&golden)).unwrap();
     let published = Policy::load(&published, &golden.device).unwrap();
     let (ours, theirs) = (act(&policy, &golden), act(&published, &golden));
-    assert_eq!(ours.chunk_normalised, theirs.chunk_normalised);
+    assert_eq!(ours.chunk_normalized, theirs.chunk_normalized);
     let mut table = Table::new("either layout");
     table.relative("actions", &ours.actions, &theirs.actions, 1e-6);
     table.finish();

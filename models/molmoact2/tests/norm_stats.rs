@@ -1,4 +1,4 @@
-//! Normalisation against the reference, and the errors of a statistics file.
+//! Normalization against the reference, and the errors of a statistics file.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "common/inputs.rs"]
@@ -28,7 +28,7 @@ fn every_mode_maps_both_ways_as_in_the_reference() {
         }
         let outputs: Vec<Vec<f32>> = from_json(&row["outputs"]);
         let unnormalised: Vec<Vec<f32>> = from_json(&row["unnormalised"]);
-        // As one chunk, so that the rows are told apart.
+        // As one chunk of several rows.
         assert_eq!(
             normalizer.unnormalize(&outputs.concat()),
             unnormalised.concat(),

@@ -1,5 +1,5 @@
-//! What each precision costs, on the golden checkpoints: printed, and held to bounds wide enough for networks this
-//! narrow, whose few weights average little out.
+//! Errors of each precision on the golden checkpoints, printed and bounded. The bounds are wide because errors of
+//! such narrow networks average out little.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
@@ -56,7 +56,7 @@ fn every_precision_answers_near_the_reference_and_takes_the_memory_it_says() {
                 ..ActOptions::default()
             };
             let action = policy.act(&scene.observation(), &question).unwrap();
-            let error = difference(&action.chunk_normalised, &expected) / largest(&expected);
+            let error = difference(&action.chunk_normalized, &expected) / largest(&expected);
             let bytes = policy.info().weight_bytes;
             println!(
                 "{case:24} {precision:5} chunk off by {error:.2e} of its largest value, {bytes} bytes"

@@ -1,8 +1,8 @@
-//! How far each precision takes the numbers from the reference's, on every golden checkpoint: printed as the table of
-//! `models/molmoact2/README.md`, and held to bounds.
+//! Errors of each precision against the reference on every golden checkpoint, printed as the table of
+//! `models/molmoact2/README.md` and bounded.
 //!
-//! These networks are tiny and their weights random, so little averages out and many scores lie close together; what a
-//! precision costs a trained policy is for `policy-studio eval --dtype` to say.
+//! These networks are tiny and their weights random, so little averages out and many scores lie close together;
+//! `policy-studio eval --dtype` measures the cost for a trained policy.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
@@ -22,7 +22,7 @@ const THINK: [&str; 4] = [
     "think_ungated",
 ];
 
-/// The least and the most that was seen of something.
+/// Minimum and maximum of a value.
 #[derive(Clone, Copy)]
 struct Range(f64, f64);
 
@@ -41,7 +41,7 @@ impl std::fmt::Display for Range {
     }
 }
 
-/// So many of so many.
+/// A count of a total.
 #[derive(Default)]
 struct Share(usize, usize);
 
@@ -139,7 +139,7 @@ fn act(row: &mut Row, golden: &Golden, precision: Precision) {
         .act(&Scene::of(golden).observation(), &question)
         .unwrap();
     let chunk = golden.floats("chunk_normalised");
-    row.chunk.see(difference(&action.chunk_normalised, &chunk));
+    row.chunk.see(difference(&action.chunk_normalized, &chunk));
     let expected = velocity(golden, action.dims);
     let found = action.velocities.unwrap().concat();
     row.velocity
@@ -156,7 +156,7 @@ fn act(row: &mut Row, golden: &Golden, precision: Precision) {
     }
 }
 
-/// Once with the reference's own map, so that the chunk shows the precision alone, and once with a map of its own.
+/// Once with the reference's map, so that the chunk shows the precision alone, and once with a generated map.
 fn think(row: &mut Row, golden: &Golden, precision: Precision) {
     let policy = load(golden, precision);
     let scene = Scene::of(golden);
@@ -180,7 +180,7 @@ fn think(row: &mut Row, golden: &Golden, precision: Precision) {
     match ask(Depth::Adaptive { cache: Some(cache) }) {
         Ok(action) => {
             let chunk = golden.floats("full.chunk_normalised");
-            let error = difference(&action.chunk_normalised, &chunk);
+            let error = difference(&action.chunk_normalized, &chunk);
             row.think_chunk.see(error);
         }
         // The generator gave <depth_end> the direction of the reference's last hidden state; other random rows lie

@@ -5,9 +5,10 @@
 mod inputs;
 
 use inputs::{CASES, Inputs, from_json, read, rows};
+use layers::ConfigError;
 use molmoact2::LoadError;
 use molmoact2::error::ActError;
-use molmoact2::prompt::{PromptWriter, Question, Style, state_bin};
+use molmoact2::prompt::{PromptContent, PromptWriter, Style, state_bin};
 
 #[test]
 fn prompts_are_those_of_the_reference() {
@@ -22,9 +23,9 @@ fn prompts_are_those_of_the_reference() {
             assert_eq!(normalised, expected, "{case}: {}", row["task"]);
             let prompt = inputs
                 .prompts
-                .write(&Question {
-                    task: row["task"].as_str().unwrap(),
-                    normalize_task: row["normalise_language"].as_bool().unwrap(),
+                .write(&PromptContent {
+                    instruction: row["task"].as_str().unwrap(),
+                    normalize_instruction: row["normalise_language"].as_bool().unwrap(),
                     state_normalized: &normalised,
                     tag,
                     images: from_json(&row["num_images"]),
@@ -80,16 +81,16 @@ fn an_instruction_cannot_pass_for_an_image() {
     let inputs = Inputs::open("one_camera");
     let tag = inputs.stats.tag("so101").unwrap();
     for task in ["look at <|image|>", "<im_patch><im_patch> push", "<im_end>"] {
-        let refused = inputs.prompts.write(&Question {
-            task,
-            normalize_task: true,
+        let refused = inputs.prompts.write(&PromptContent {
+            instruction: task,
+            normalize_instruction: true,
             state_normalized: &[0.0; 6],
             tag,
             images: 1,
             style: Style::Action,
         });
         assert!(
-            matches!(refused, Err(ActError::ImageTokenInTask { .. })),
+            matches!(refused, Err(ActError::ImageTokenInInstruction { .. })),
             "{task}"
         );
     }
@@ -101,7 +102,7 @@ fn a_tokenizer_and_a_configuration_that_disagree_are_refused() {
     let other = Inputs::open("three_cameras_odd_grid");
     let tokenizer = read("one_camera/checkpoint/tokenizer.json");
     let error = PromptWriter::new(&tokenizer, None, &other.config, &inputs.images).unwrap_err();
-    let LoadError::BadValue { key, problem, .. } = &error else {
+    let LoadError::Config(ConfigError::BadValue { key, problem, .. }) = &error else {
         panic!("{error}");
     };
     assert_eq!(key, "image_start_token_id");
@@ -127,9 +128,9 @@ fn a_tokenizer_and_a_configuration_that_disagree_are_refused() {
     let state: Vec<f32> = from_json(&first["state_normalised"]);
     let prompt = inputs
         .prompts
-        .write(&Question {
-            task: first["task"].as_str().unwrap(),
-            normalize_task: true,
+        .write(&PromptContent {
+            instruction: first["task"].as_str().unwrap(),
+            normalize_instruction: true,
             state_normalized: &state,
             tag: inputs.stats.tag("so101").unwrap(),
             images: 1,

@@ -1,6 +1,5 @@
-//! Reasoning about depth against the reference: which cells are written anew, the scores they are
-//! picked from, the gates, what the expert sees, and the chunk that follows, for every golden
-//! checkpoint made by `tests/goldens/molmoact2/generate_think.py`.
+//! Depth reasoning against the reference: regenerated cells, their logits, the gates, the cache that the expert
+//! attends to, and the chunk, for every golden checkpoint made by `tests/goldens/molmoact2/generate_think.py`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
@@ -47,7 +46,7 @@ impl Setup {
         self.golden.ints(name).iter().map(|&x| x == 1).collect()
     }
 
-    /// The frames of the second call: only the first camera sees something else.
+    /// The images of the second call: only the first camera's differs.
     fn see_second_frame(&mut self) {
         let [height, width, 3] = self.golden.shape("second.image.0")[..] else {
             panic!()
@@ -121,7 +120,7 @@ impl Setup {
             );
             self.table.absolute(
                 &stage("chunk"),
-                &action.chunk_normalised,
+                &action.chunk_normalized,
                 &floats("chunk_normalised"),
                 1e-4,
             );
@@ -131,7 +130,7 @@ impl Setup {
     }
 }
 
-/// One robot's calls: the first without a cache, then a frame that changed, then the same again.
+/// Calls of one robot: the first without a cache, then with a changed image, then with the same image again.
 #[test]
 fn a_robot_that_thinks_equals_the_reference_call_by_call() {
     for case in CASES {
@@ -167,7 +166,7 @@ fn a_robot_that_thinks_equals_the_reference_call_by_call() {
             trace.similarity.unwrap(),
             setup.golden.floats("still.similarity")
         );
-        // Every cell was known before the model was asked.
+        // Every cell was known in advance.
         assert_eq!(trace.forwards, 1);
         setup.table.finish();
     }
@@ -181,7 +180,7 @@ fn full_free_and_no_depth_equal_the_reference() {
         setup.compare("full", &full);
         let free = setup.act(Depth::Free);
         setup.compare("free", &free);
-        // The model wrote fewer codes than there are cells, so the cache is of no use.
+        // The model wrote fewer codes than there are cells, so the cache cannot be used.
         let cache = free.depth.map(|trace| trace.cache);
         let again = setup.act(Depth::Adaptive { cache });
         setup.compare("wrong_cache", &again);
@@ -217,7 +216,7 @@ fn tokens_of_the_action_follow_the_depth_map() {
             .policy
             .act(&scene, &options(Decoding::Masked))
             .unwrap();
-        // Where the free stream is a good one, the grammar changes nothing.
+        // Where the unrestricted stream is valid, the grammar changes nothing.
         assert_eq!(masked.generated_ids, strict.generated_ids);
         assert_eq!(masked.actions, strict.actions);
         setup.compare("discrete", &strict);
@@ -227,7 +226,7 @@ fn tokens_of_the_action_follow_the_depth_map() {
     assert_eq!(tried, 3);
 }
 
-/// What the gate does to the cache, which `act` keeps to itself.
+/// The effect of the gate on the cache, which `act` does not return.
 #[test]
 fn gated_keys_and_values_equal_the_reference() {
     for case in ["think_per_layer", "think_shared", "think_three_cameras"] {
@@ -328,7 +327,7 @@ fn bad_caches_and_maps_without_an_end_are_refused_in_words() {
         ),
         "{error}"
     );
-    // Codes the model would never have written: after some of them it does not know how to end.
+    // Codes that the model would never have written: after some of them it does not end the map.
     let lost = (0..24).find_map(|code| {
         let cache = DepthCache {
             image: setup.scene.images[0].clone(),
@@ -336,7 +335,7 @@ fn bad_caches_and_maps_without_an_end_are_refused_in_words() {
         };
         ask(Depth::Adaptive { cache: Some(cache) }, &setup.scene.state).err()
     });
-    // Eight tokens, or as many as the longest chunk has rows.
+    // Eight tokens, or the number of rows of the longest chunk.
     assert!(
         matches!(lost, Some(ActError::NoDepthEnd { limit: 8 })),
         "{lost:?}"

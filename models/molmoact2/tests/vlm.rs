@@ -1,4 +1,4 @@
-//! Plain questions: prompts, patches, features, scores and greedy answers against the reference
+//! Questions about images: prompts, patches, features, logits and greedy answers against the reference
 //! (`tests/goldens/molmo2`).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -9,7 +9,8 @@ use std::path::PathBuf;
 
 use burn::tensor::{Tensor, TensorData};
 use common::Table;
-use molmoact2::{AskError, AskOptions, Ended, Files, LoadError, Policy, PoolPlan, Vlm};
+use layers::ConfigError;
+use molmoact2::{AskError, AskOptions, Files, FinishReason, LoadError, Policy, PoolPlan, Vlm};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 use vision::RgbImage;
@@ -148,19 +149,19 @@ fn greedy_answers_are_those_of_the_reference() {
             );
             assert_eq!(pieces, reply.text, "{about}");
             assert_eq!(
-                serde_json::to_value(reply.ended).unwrap(),
+                serde_json::to_value(reply.finish_reason).unwrap(),
                 question.row["ended"],
                 "{about}"
             );
             let logits = reply.logits.unwrap().concat();
             let stage = format!("{}.logits", question.index);
             table.relative(&stage, &logits, &question.floats("logits"), 1e-4);
-            ended.push(reply.ended);
+            ended.push(reply.finish_reason);
         }
         table.finish();
-        // One case ends by itself, the others run to the bound.
+        // One case ends by itself, the others reach the limit.
         assert_eq!(
-            ended.contains(&Ended::EndOfText),
+            ended.contains(&FinishReason::EndOfText),
             case == "uneven",
             "{case}"
         );
@@ -205,7 +206,7 @@ fn patches_windows_and_features_are_those_of_the_reference() {
                 vlm.network().device(),
             );
             let plan = PoolPlan::new(batch.pool_indices, batch.window);
-            let features = common::values(vlm.network().see(patches, &plan));
+            let features = common::values(vlm.network().encode_images(patches, &plan));
             let stage = format!("{}.projected", question.index);
             table.relative(&stage, &features, &question.floats("projected"), 1e-4);
         }
@@ -250,7 +251,10 @@ fn a_policy_without_a_template_says_that_it_cannot_talk() {
 fn a_plain_vlm_is_no_policy() {
     for case in ["tiled", "no_expert"] {
         let error = Policy::load(&files(case), &layers::device::cpu()).unwrap_err();
-        assert!(matches!(error, LoadError::Unsupported { .. }), "{error}");
+        assert!(
+            matches!(error, LoadError::Config(ConfigError::Unsupported { .. })),
+            "{error}"
+        );
         assert!(error.to_string().contains("moves no robot"), "{error}");
     }
 }
@@ -274,7 +278,7 @@ fn whoever_asks_can_stop_the_answer() {
             },
         )
         .unwrap();
-    assert_eq!((reply.ended, heard), (Ended::Stopped, 3));
+    assert_eq!((reply.finish_reason, heard), (FinishReason::Stopped, 3));
     assert_eq!(reply.ids, question.new_ids()[..reply.ids.len()]);
     assert!(reply.ids.len() < 24);
 }
@@ -309,8 +313,8 @@ fn an_answer_ends_at_the_last_position() {
     };
     let told = &mut |_: &str| ControlFlow::Continue(());
     let reply = vlm.ask(question.words(), &[], &options, told).unwrap();
-    assert_eq!(reply.ended, Ended::Positions);
-    // The last token is written but not read any more.
+    assert_eq!(reply.finish_reason, FinishReason::Positions);
+    // The last token is generated but not fed back.
     assert_eq!(
         reply.prompt_ids.len() + reply.ids.len(),
         vlm.info().max_positions + 1

@@ -4,10 +4,9 @@
 //! nothing in inference (dropout, initialisation, cache use) are not read. Nothing is assumed about the sizes: what a
 //! key says is used, and what contradicts another key is refused with both named.
 
+use layers::{ConfigError, config_section, parse_config};
 use serde::Deserialize;
 use serde_json::Value;
-
-use crate::error::{LoadError, bad_json, bad_value, parse_json, unsupported};
 
 mod check;
 
@@ -131,25 +130,25 @@ impl Config {
     /// Reads the bytes of `config.json`.
     ///
     /// # Errors
-    /// [`LoadError::BadFile`] for a missing key or a value of the wrong type, [`LoadError::BadValue`] for values that
-    /// are impossible or contradict each other, [`LoadError::Unsupported`] for kinds of model that are not read. Each
+    /// [`ConfigError::BadFile`] for a missing key or a value of the wrong type, [`ConfigError::BadValue`] for values that
+    /// are impossible or contradict each other, [`ConfigError::Unsupported`] for kinds of model that are not read. Each
     /// names the key.
-    pub fn parse(bytes: &[u8]) -> Result<Self, LoadError> {
-        let raw: Value = parse_json(FILE, bytes)?;
+    pub fn parse(bytes: &[u8]) -> Result<Self, ConfigError> {
+        let raw: Value = parse_config(FILE, bytes)?;
         refuse_other_models(&raw)?;
-        let top: Top = section(&raw, None)?;
+        let top: Top = config_section(FILE, &raw, None)?;
         if top.quantization_config.is_some() {
-            return Err(unsupported(
+            return Err(ConfigError::unsupported(
                 "a quantization_config",
                 "weights in F32, F16 or BF16 are read, and made smaller while loading where that is asked for; get the same \
                  model unquantized (its name then lacks FP8, AWQ, GPTQ and the like)",
             ));
         }
-        let mut text: TextConfig = section(&raw, Some("text_config"))?;
+        let mut text: TextConfig = config_section(FILE, &raw, Some("text_config"))?;
         resolve_rope(&mut text)?;
         let tied = match (top.tie_word_embeddings, text.tie_word_embeddings) {
             (Some(top), Some(text)) if top != text => {
-                return Err(bad_value(
+                return Err(ConfigError::bad_value(
                     FILE,
                     "tie_word_embeddings",
                     format!("is {top} but text_config.tie_word_embeddings is {text}"),
@@ -158,7 +157,7 @@ impl Config {
             (top, text) => top.or(text).unwrap_or(false),
         };
         let config = Self {
-            vision: section(&raw, Some("vision_config"))?,
+            vision: config_section(FILE, &raw, Some("vision_config"))?,
             text,
             image_token_id: top.image_token_id,
             video_token_id: top.video_token_id,
@@ -177,14 +176,14 @@ impl Config {
     }
 }
 
-fn refuse_other_models(raw: &Value) -> Result<(), LoadError> {
+fn refuse_other_models(raw: &Value) -> Result<(), ConfigError> {
     let kind = raw.get("model_type").and_then(Value::as_str);
     let why = match kind {
         Some("qwen3_vl") => return Ok(()),
         Some("qwen3_vl_moe") => "mixtures of experts are not read; the dense sizes are",
         _ => "this reader takes \"qwen3_vl\"",
     };
-    Err(unsupported(
+    Err(ConfigError::unsupported(
         kind.map_or_else(
             || "no model_type".to_owned(),
             |kind| format!("model_type = {kind:?}"),
@@ -193,22 +192,9 @@ fn refuse_other_models(raw: &Value) -> Result<(), LoadError> {
     ))
 }
 
-fn section<T: serde::de::DeserializeOwned>(raw: &Value, key: Option<&str>) -> Result<T, LoadError> {
-    let place = key.map_or_else(String::new, |key| format!("{key}: "));
-    let value = match key {
-        Some(key) => raw.get(key).ok_or_else(|| LoadError::BadFile {
-            file: FILE,
-            place: place.clone(),
-            reason: "is missing".to_owned(),
-        })?,
-        None => raw,
-    };
-    field_files::json::from_value(value).map_err(|error| bad_json(FILE, place, &error))
-}
-
 /// Brings both spellings of the rotary settings together: `rope_theta` beside `rope_scaling`, as published, and all of
 /// it in `rope_parameters`, as transformers 5 writes it.
-fn resolve_rope(text: &mut TextConfig) -> Result<(), LoadError> {
+fn resolve_rope(text: &mut TextConfig) -> Result<(), ConfigError> {
     let mut section = None;
     for (key, value) in [
         ("rope_scaling", text.rope_scaling.take()),
@@ -217,13 +203,13 @@ fn resolve_rope(text: &mut TextConfig) -> Result<(), LoadError> {
         let Some(value) = value else { continue };
         let place = format!("text_config.{key}");
         let rope: Rope = field_files::json::from_value(&value)
-            .map_err(|error| bad_json(FILE, format!("{place}: "), &error))?;
+            .map_err(|error| ConfigError::bad_json(FILE, &format!("{place}: "), &error))?;
         if rope
             .rope_type
             .as_deref()
             .is_some_and(|kind| kind != "default")
         {
-            return Err(unsupported(
+            return Err(ConfigError::unsupported(
                 format!(
                     "{place}.rope_type = {:?}",
                     rope.rope_type.unwrap_or_default()
@@ -232,14 +218,14 @@ fn resolve_rope(text: &mut TextConfig) -> Result<(), LoadError> {
             ));
         }
         if rope.mrope_interleaved == Some(false) {
-            return Err(unsupported(
+            return Err(ConfigError::unsupported(
                 format!("{place}.mrope_interleaved = false"),
                 "Qwen3-VL interleaves the frequencies of time, height and width",
             ));
         }
         if let Some(theta) = rope.rope_theta {
             if text.rope_theta != 0.0 && text.rope_theta.to_bits() != theta.to_bits() {
-                return Err(bad_value(
+                return Err(ConfigError::bad_value(
                     FILE,
                     "text_config.rope_theta",
                     format!("is {} but {place}.rope_theta is {theta}", text.rope_theta),
@@ -250,7 +236,7 @@ fn resolve_rope(text: &mut TextConfig) -> Result<(), LoadError> {
         if let (Some(new), Some(old)) = (rope.mrope_section, section)
             && new != old
         {
-            return Err(bad_value(
+            return Err(ConfigError::bad_value(
                 FILE,
                 format!("{place}.mrope_section"),
                 format!("is {new:?} but rope_scaling says {old:?}"),
@@ -259,7 +245,7 @@ fn resolve_rope(text: &mut TextConfig) -> Result<(), LoadError> {
         section = rope.mrope_section.or(section);
     }
     let Some(section) = section else {
-        return Err(bad_value(
+        return Err(ConfigError::bad_value(
             FILE,
             "text_config.rope_scaling.mrope_section",
             "is missing, and so is rope_parameters.mrope_section",

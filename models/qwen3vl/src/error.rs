@@ -1,6 +1,5 @@
 //! Errors of a model's files and of its input.
 
-use field_files::json::JsonError;
 use layers::FileError;
 
 /// A model could not be loaded.
@@ -10,34 +9,9 @@ pub enum LoadError {
     /// A file of the model is missing or unreadable.
     #[error("{}{}", .0, what_belongs(.0))]
     File(#[from] layers::FileError),
-    /// A file is not JSON, or a value in it has the wrong type or is missing.
-    #[error("{file} cannot be used: {place}{reason}")]
-    BadFile {
-        /// Name of the file.
-        file: &'static str,
-        /// The part of the file, such as `text_config: `, or nothing.
-        place: String,
-        /// The problem there.
-        reason: String,
-    },
-    /// A value is well-formed but impossible, or contradicts another one.
-    #[error("{file}: {key} {problem}")]
-    BadValue {
-        /// Name of the file.
-        file: &'static str,
-        /// The key, with the section it is in.
-        key: String,
-        /// The problem with its value.
-        problem: String,
-    },
-    /// The checkpoint requires something that this network does not compute.
-    #[error("this checkpoint has {what}: {why}")]
-    Unsupported {
-        /// Key and value.
-        what: String,
-        /// Reason for the refusal.
-        why: String,
-    },
+    /// A settings file cannot be used.
+    #[error(transparent)]
+    Config(#[from] layers::ConfigError),
     /// The weights.
     #[error(transparent)]
     Checkpoint(#[from] layers::CheckpointError),
@@ -201,43 +175,5 @@ fn what_belongs(error: &FileError) -> &'static str {
             "; a model folder holds config.json, tokenizer.json, video_preprocessor_config.json and safetensors files"
         }
         FileError::Read(_) => "",
-    }
-}
-
-/// A [`LoadError::BadValue`].
-pub(crate) fn bad_value(
-    file: &'static str,
-    key: impl Into<String>,
-    problem: impl Into<String>,
-) -> LoadError {
-    LoadError::BadValue {
-        file,
-        key: key.into(),
-        problem: problem.into(),
-    }
-}
-
-/// A [`LoadError::Unsupported`].
-pub(crate) fn unsupported(what: impl Into<String>, why: impl Into<String>) -> LoadError {
-    LoadError::Unsupported {
-        what: what.into(),
-        why: why.into(),
-    }
-}
-
-/// Reads `bytes` as JSON of the type `T`.
-pub(crate) fn parse_json<T: serde::de::DeserializeOwned>(
-    file: &'static str,
-    bytes: &[u8],
-) -> Result<T, LoadError> {
-    field_files::json::parse(bytes).map_err(|error| bad_json(file, String::new(), &error))
-}
-
-/// A [`LoadError::BadFile`] of what [`field_files::json`] found in the part `place` of a file.
-pub(crate) fn bad_json(file: &'static str, place: String, error: &JsonError) -> LoadError {
-    LoadError::BadFile {
-        file,
-        place,
-        reason: error.to_string(),
     }
 }

@@ -51,7 +51,7 @@ pub use error::{LoadError, ScoreError};
 pub use frame_size::{FrameSize, OddFrames, PixelBudget, smart_resize, smart_resize_image};
 pub use generate::{Generated, OnToken, StopReason};
 pub use inventory::Inventory;
-pub use layers::{ModelFiles, Precision, Progress, TokenQuery};
+pub use layers::{ConfigError, ModelFiles, Precision, Progress, TokenQuery};
 pub use layout::TextLayout;
 pub use model::{LoadOptions, ModelInfo, Qwen3Vl};
 pub use network::Network;

@@ -1,9 +1,9 @@
 //! Tokens that end an answer.
 
-use layers::ModelFiles;
+use layers::{ConfigError, ModelFiles, parse_config};
 use serde::Deserialize;
 
-use crate::error::{LoadError, bad_value, parse_json};
+use crate::error::LoadError;
 use crate::layout::{END_OF_TEXT, IM_END};
 use crate::tokenizer::TextTokenizer;
 
@@ -30,7 +30,7 @@ enum Ids {
 /// [`LoadError`] for a file that cannot be used, or an id that the model has no token for.
 pub(crate) fn read(files: &ModelFiles, tokenizer: &TextTokenizer) -> Result<Vec<u32>, LoadError> {
     let given = match files.find(FILE)? {
-        Some(bytes) => parse_json::<Raw>(FILE, &bytes)?.eos_token_id,
+        Some(bytes) => parse_config::<Raw>(FILE, &bytes)?.eos_token_id,
         None => None,
     };
     let ids = match given {
@@ -47,14 +47,15 @@ pub(crate) fn read(files: &ModelFiles, tokenizer: &TextTokenizer) -> Result<Vec<
         .iter()
         .find(|id| **id as usize >= tokenizer.vocab_size())
     {
-        Some(id) => Err(bad_value(
+        Some(id) => Err(ConfigError::bad_value(
             FILE,
             "eos_token_id",
             format!(
                 "has {id}, but the model has {} tokens",
                 tokenizer.vocab_size()
             ),
-        )),
+        )
+        .into()),
         None => Ok(ids),
     }
 }

@@ -1,9 +1,10 @@
 //! Text to token ids and back.
 
+use layers::ConfigError;
 use tokenizers::Tokenizer;
 
 use crate::config::{self, Config};
-use crate::error::{LoadError, ScoreError, bad_json, bad_value};
+use crate::error::ScoreError;
 use crate::layout::{VISION_END, VISION_START};
 
 /// File name in a model folder.
@@ -22,15 +23,12 @@ impl TextTokenizer {
     /// Reads `tokenizer.json` and holds the ids of the vision tokens against `config`.
     ///
     /// # Errors
-    /// [`LoadError::BadFile`] or [`LoadError::BadValue`].
-    pub fn new(tokenizer_json: &[u8], config: &Config) -> Result<Self, LoadError> {
+    /// [`ConfigError::BadFile`] or [`ConfigError::BadValue`].
+    pub fn new(tokenizer_json: &[u8], config: &Config) -> Result<Self, ConfigError> {
         let text = field_files::json::standard(tokenizer_json)
-            .map_err(|error| bad_json(FILE, String::new(), &error))?;
-        let tokenizer = Tokenizer::from_bytes(&text).map_err(|error| LoadError::BadFile {
-            file: FILE,
-            place: String::new(),
-            reason: error.to_string(),
-        })?;
+            .map_err(|error| ConfigError::bad_json(FILE, "", &error))?;
+        let tokenizer = Tokenizer::from_bytes(&text)
+            .map_err(|error| ConfigError::bad_file(FILE, "", error.to_string()))?;
         for (key, token, id) in [
             (
                 "vision_start_token_id",
@@ -49,7 +47,7 @@ impl TextTokenizer {
             if found != Some(id) {
                 let there =
                     found.map_or_else(|| "is not there".to_owned(), |found| format!("is {found}"));
-                return Err(bad_value(
+                return Err(ConfigError::bad_value(
                     config::FILE,
                     key,
                     format!("makes {token} id {id}, but in {FILE} it {there}"),

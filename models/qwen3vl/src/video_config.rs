@@ -1,12 +1,12 @@
 //! `video_preprocessor_config.json`, or the same keys under `video_processor` in `processor_config.json`, where
 //! transformers 5 writes them; for single images `preprocessor_config.json` and `image_processor`.
 
-use layers::ModelFiles;
+use layers::{ConfigError, ModelFiles, parse_config};
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::config::Config;
-use crate::error::{LoadError, bad_json, bad_value, parse_json, unsupported};
+use crate::error::LoadError;
 use crate::frame_size::PixelBudget;
 
 /// File name in a model folder.
@@ -73,20 +73,22 @@ impl VideoConfig {
     /// [`LoadError`], which names the file and the key.
     pub fn read(files: &ModelFiles, config: &Config) -> Result<Self, LoadError> {
         if let Some(bytes) = files.find(FILE)? {
-            return Self::of(&parse_json(FILE, &bytes)?, FILE, "", config);
+            return Ok(Self::of(&parse_config(FILE, &bytes)?, FILE, "", config)?);
         }
         if let Some(bytes) = files.find(PROCESSOR_FILE)? {
-            let raw: Value = parse_json(PROCESSOR_FILE, &bytes)?;
+            let raw: Value = parse_config(PROCESSOR_FILE, &bytes)?;
             if let Some(section) = raw.get("video_processor") {
-                return Self::of(section, PROCESSOR_FILE, "video_processor", config);
+                return Ok(Self::of(
+                    section,
+                    PROCESSOR_FILE,
+                    "video_processor",
+                    config,
+                )?);
             }
         }
         // The usual file is the one to be named.
         files.read(FILE)?;
-        Err(unsupported(
-            format!("no {FILE}"),
-            "it says how frames are resized",
-        ))
+        Err(ConfigError::unsupported(format!("no {FILE}"), "it says how frames are resized").into())
     }
 
     /// Preprocessing of single images, where a model's files define it: a model that is only used for videos does without.
@@ -95,15 +97,17 @@ impl VideoConfig {
     /// As [`VideoConfig::read`].
     pub fn read_images(files: &ModelFiles, config: &Config) -> Result<Option<Self>, LoadError> {
         if let Some(bytes) = files.find(IMAGE_FILE)? {
-            return Self::of(&parse_json(IMAGE_FILE, &bytes)?, IMAGE_FILE, "", config).map(Some);
+            let images = Self::of(&parse_config(IMAGE_FILE, &bytes)?, IMAGE_FILE, "", config)?;
+            return Ok(Some(images));
         }
         let Some(bytes) = files.find(PROCESSOR_FILE)? else {
             return Ok(None);
         };
-        let raw: Value = parse_json(PROCESSOR_FILE, &bytes)?;
-        raw.get("image_processor")
-            .map(|section| Self::of(section, PROCESSOR_FILE, "image_processor", config))
-            .transpose()
+        let raw: Value = parse_config(PROCESSOR_FILE, &bytes)?;
+        let images = raw
+            .get("image_processor")
+            .map(|section| Self::of(section, PROCESSOR_FILE, "image_processor", config));
+        Ok(images.transpose()?)
     }
 
     fn of(
@@ -111,7 +115,7 @@ impl VideoConfig {
         file: &'static str,
         section: &str,
         config: &Config,
-    ) -> Result<Self, LoadError> {
+    ) -> Result<Self, ConfigError> {
         let place = if section.is_empty() {
             String::new()
         } else {
@@ -123,7 +127,7 @@ impl VideoConfig {
             } else {
                 format!("{section}: ")
             };
-            bad_json(file, place, &error)
+            ConfigError::bad_json(file, &place, &error)
         })?;
         let key = |name: &str| format!("{place}{name}");
         let vision = &config.vision;
@@ -150,7 +154,7 @@ impl VideoConfig {
             if let Some(value) = value
                 && value != wanted
             {
-                return Err(bad_value(
+                return Err(ConfigError::bad_value(
                     file,
                     key(name),
                     format!("is {value}, but vision_config.{other} in config.json is {wanted}"),
@@ -163,14 +167,14 @@ impl VideoConfig {
             ("do_normalize", raw.do_normalize),
         ] {
             if value == Some(false) {
-                return Err(unsupported(
+                return Err(ConfigError::unsupported(
                     format!("{} = false", key(name)),
                     "frames are resized and normalised",
                 ));
             }
         }
         if let Some(filter) = raw.resample.filter(|filter| *filter != BICUBIC) {
-            return Err(unsupported(
+            return Err(ConfigError::unsupported(
                 format!("{} = {filter}", key("resample")),
                 "frames are resized with the cubic filter (3)",
             ));
@@ -178,20 +182,24 @@ impl VideoConfig {
         if let Some(factor) = raw.rescale_factor
             && (factor * 255.0 - 1.0).abs() > 1e-6
         {
-            return Err(unsupported(
+            return Err(ConfigError::unsupported(
                 format!("{} = {factor}", key("rescale_factor")),
                 "bytes are divided by 255",
             ));
         }
         if !raw.image_mean.iter().all(|mean| mean.is_finite()) {
-            return Err(bad_value(file, key("image_mean"), "holds no number"));
+            return Err(ConfigError::bad_value(
+                file,
+                key("image_mean"),
+                "holds no number",
+            ));
         }
         if !raw
             .image_std
             .iter()
             .all(|std| std.is_finite() && *std > 0.0)
         {
-            return Err(bad_value(
+            return Err(ConfigError::bad_value(
                 file,
                 key("image_std"),
                 format!("is {:?}; numbers above 0 are needed", raw.image_std),
@@ -204,7 +212,7 @@ impl VideoConfig {
             },
             (None, Some(least), Some(most)) => PixelBudget { least, most },
             (None, _, _) => {
-                return Err(bad_value(
+                return Err(ConfigError::bad_value(
                     file,
                     key("size"),
                     "is missing; it bounds the pixels (longest_edge, shortest_edge)",
@@ -212,7 +220,7 @@ impl VideoConfig {
             }
         };
         if budget.least == 0 || budget.least > budget.most {
-            return Err(bad_value(
+            return Err(ConfigError::bad_value(
                 file,
                 key("size"),
                 format!("allows {} to {} pixels", budget.least, budget.most),

@@ -83,7 +83,7 @@ fn descriptions_of_videos_are_those_of_the_reference() {
         let answer = answers(case).describe;
         let (context, prompt) = described(&golden, &model);
         let length = context.tokens() + prompt.len();
-        let written = write(&model, context, &prompt, answer.ids.len());
+        let written = generate(&model, context, &prompt, answer.ids.len());
         compare(case, &answer, &written, length);
     }
 }
@@ -124,7 +124,7 @@ fn answers_about_images_are_those_of_the_reference() {
             .collect();
         let (context, prompt) = model.prefill_turn(&parts).unwrap();
         let length = context.tokens() + prompt.len();
-        let written = write(&model, context, &prompt, answer.ids.len());
+        let written = generate(&model, context, &prompt, answer.ids.len());
         compare(case, &answer, &written, length);
     }
 }
@@ -154,7 +154,7 @@ fn an_answer_ends_at_its_end_token_at_its_length_or_when_stopped() {
     let model = with(format!("{{\"eos_token_id\": [1, {end}]}}")).unwrap();
     assert_eq!(model.stop_tokens().unwrap(), [1, end]);
     let (context, prompt) = described(&golden, &model);
-    let written = write(&model, context.clone(), &prompt, 24);
+    let written = generate(&model, context.clone(), &prompt, 24);
     assert_eq!(
         (&written.ids[..], written.stop_reason),
         (&answer.ids[..first], StopReason::EndOfText)
@@ -166,7 +166,7 @@ fn an_answer_ends_at_its_end_token_at_its_length_or_when_stopped() {
         model.tokenizer().id("<|endoftext|>"),
     ];
     assert_eq!(model.stop_tokens().unwrap(), told.map(Option::unwrap));
-    let written = write(&model, context.clone(), &prompt, 3);
+    let written = generate(&model, context.clone(), &prompt, 3);
     assert_eq!(
         (&written.ids[..], written.stop_reason),
         (&answer.ids[..3], StopReason::MaxTokens)

@@ -43,7 +43,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         other_task: Some("pick up the green cube"),
         description: None,
     };
-    let score = scorer.score(&video, &request, &mut async |point: ScoredPoint<'_>| {
+    let mut on_point = async |point: ScoredPoint<'_>| {
         let of = if point.frozen {
             "first frame held"
         } else {
@@ -57,8 +57,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             point.log_prob()
         );
         ControlFlow::Continue(())
-    });
-    let score = layers::block_on(score)?;
+    };
+    let score = layers::block_on(scorer.score(&video, &request, &mut on_point))?;
 
     println!(
         "progress {:.2?}, VOC {:?}",

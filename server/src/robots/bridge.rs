@@ -2,11 +2,12 @@
 
 use crate::{
     VERSION,
-    mailbox::Mailbox,
+    inference::job::unknown_tag,
+    limits::Limits,
     metrics::Metrics,
     peer_log::PeerLog,
-    policies::inference::unknown_tag,
-    sessions::{Registry, Session, connection::Connection, registry::Limits, session::refusal},
+    queues::mailbox::Mailbox,
+    sessions::{Registry, Session, connection::Connection, session::refusal},
     wire::{self, End, Heard, Read, Reader, Source},
 };
 use axum::extract::ws::Message;
@@ -295,8 +296,8 @@ mod tests {
     use crate::{
         data::{events::Events, latches::Latches},
         health::Health,
-        policies::inference::Inference,
-        scene::Asking,
+        inference::thread::Inference,
+        scene_questions::SceneQuestions,
     };
     use protocol::JointDescription;
     use std::{
@@ -345,7 +346,7 @@ mod tests {
         let health = Health::new();
         let (inference, _) =
             Inference::start(Err("none".to_owned()), metrics.clone(), 1, &health).unwrap();
-        let (asking, _) = Asking::start(Err("none".to_owned()), &health).unwrap();
+        let (asking, _) = SceneQuestions::start(Err("none".to_owned()), &health).unwrap();
         let latches = Arc::new(Latches::open(None).unwrap());
         let events = Events::open(None).unwrap();
         let limits = Limits::default();

@@ -1,6 +1,6 @@
 //! A robot's connection as its session knows it.
 
-use crate::{mailbox::Mailbox, wire::Heard};
+use crate::{queues::mailbox::Mailbox, wire::Heard};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 

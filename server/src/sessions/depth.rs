@@ -1,6 +1,6 @@
 //! A depth map as viewers of a robot are told.
 
-use crate::robots::views::for_viewers;
+use crate::images::view_encoding::for_viewers;
 use molmoact2::{DepthTrace, depth::THRESHOLD};
 use protocol::{View, ViewEncoding, depth::DepthReasoning};
 use vision::RgbImage;

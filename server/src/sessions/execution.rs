@@ -5,12 +5,12 @@
 //! and sent, the answer travels back) is not known, because the clocks are not compared; one row is allowed for
 //! it ([`WAY_ROWS`]).
 
-use crate::{
+use policies::{
+    PolicyOutput,
     chunking::{
         committed::{Committed, Running},
         latency::{Latencies, rows_in},
     },
-    policies::Acted,
 };
 use std::time::{Duration, Instant};
 
@@ -72,7 +72,7 @@ impl Execution {
         &mut self,
         captured_at_micros: u64,
         arrived_at: Instant,
-        acted: &Acted,
+        acted: &PolicyOutput,
         now: Instant,
     ) {
         if let Some(begun_at) = self.begun_at.take() {
@@ -124,9 +124,9 @@ mod tests {
 
     const RATE_HZ: f64 = 10.0;
 
-    fn answer(rows: u8) -> Acted {
+    fn answer(rows: u8) -> PolicyOutput {
         let values: Vec<f32> = (0..rows).map(f32::from).collect();
-        Acted {
+        PolicyOutput {
             rows: rows.into(),
             dims: 1,
             actions: values.clone(),

@@ -1,25 +1,25 @@
 //! The live state of every robot: what it was told, whether it is stopped, who watches.
 //!
-//! - [`live`]: the rules of one robot as a plain value; time is handed in
+//! - [`rules`]: the rules of one robot as a plain value; time is handed in
 //! - [`execution`]: what it is executing, as far as the studio knows
 //! - [`connection`]: a robot's connection, and the token with which the next one takes its place
 //! - [`presses`]: stop presses that were carried out lately
 //! - [`freshness`]: how much longer than usual an observation was on its way
 //! - [`units`]: what a robot announces, held against the statistics of its norm tag
 //! - [`session`]: those rules connected to the wire, the policy and the viewers
-//! - [`audience`]: the viewers of one robot
+//! - [`subscribers`]: the viewers of one robot
 //! - [`depth`]: a depth map as viewers are told
 //! - [`registry`]: all robots and all viewers
 
-mod audience;
 pub(crate) mod connection;
 mod depth;
 mod execution;
 mod freshness;
-pub(crate) mod live;
 mod presses;
 pub(crate) mod registry;
+pub(crate) mod rules;
 pub(crate) mod session;
+mod subscribers;
 mod units;
 
 pub(crate) use registry::Registry;

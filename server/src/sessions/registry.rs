@@ -6,17 +6,19 @@ use super::{
     session::{Services, Session, refusal},
 };
 use crate::{
-    chunking::Chunking,
     data::{
         events::Events,
         latches::{Change, Latches},
     },
     health::Health,
-    mailbox::Mailbox,
+    inference::thread::Inference,
+    limits::Limits,
     metrics::Metrics,
-    policies::inference::Inference,
-    scene::Asking,
-    viewers::outbox::{Key, Outbox},
+    queues::{
+        mailbox::Mailbox,
+        outbox::{Key, Outbox},
+    },
+    scene_questions::SceneQuestions,
     wire::Heard,
 };
 use protocol::{
@@ -32,71 +34,6 @@ use std::{
     time::Duration,
 };
 use tokio::sync::Notify;
-
-/// What a studio accepts, how long it waits, and how it drives.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Limits {
-    /// Robots connected at once.
-    pub max_robots: usize,
-    /// Viewers connected at once.
-    pub max_viewers: usize,
-    /// A chunk whose observation arrived longer ago than this is not sent.
-    pub max_chunk_age: Duration,
-    /// The first message must come within this time.
-    pub hello_within: Duration,
-    /// A ping is sent this often.
-    pub ping_every: Duration,
-    /// A connection without any traffic for this long is dropped.
-    pub silence: Duration,
-    /// A write to a robot that takes longer than this ends its connection: what cannot be written is also the stop.
-    pub robot_write_within: Duration,
-    /// A robot that answers no ping for this long does not read, and its connection ends.
-    pub deaf_after: Duration,
-    /// A viewer that was not heard for this long is gone, and the instructions that it gave end.
-    pub operator_gone_after: Duration,
-    /// What can set a robot in motion and names a heartbeat that was sent longer ago than this is refused. A page that hears
-    /// nothing for a second sends nothing of the kind, and heartbeats come every half second: the rest is for the way there
-    /// and back. A viewer that is not heard for as long counts as gone.
-    pub command_within: Duration,
-    /// Robots go on when the viewer that commanded them is gone. Simulated ones always do.
-    pub unattended: bool,
-    /// Bytes of pictures, states and traces that may wait for one viewer.
-    pub max_lossy_bytes: usize,
-    /// How the next chunk of a robot meets the running one.
-    pub chunking: Chunking,
-    /// Robots whose questions the policy is asked in one batch, at most.
-    pub max_batch: usize,
-    /// Videos that are being scored on the studio or wait for that, at most.
-    pub max_scorings: usize,
-    /// Connections of any kind that are open at once.
-    pub max_connections: usize,
-    /// WebSockets that have not said hello; beyond this the oldest goes.
-    pub max_ungreeted: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            max_robots: 64,
-            max_viewers: 256,
-            max_chunk_age: Duration::from_secs(1),
-            hello_within: Duration::from_secs(5),
-            ping_every: Duration::from_millis(500),
-            silence: Duration::from_secs(15),
-            robot_write_within: Duration::from_secs(2),
-            deaf_after: Duration::from_secs(10),
-            operator_gone_after: Duration::from_secs(2),
-            command_within: Duration::from_secs(2),
-            unattended: false,
-            max_lossy_bytes: 4 << 20,
-            chunking: Chunking::default(),
-            max_batch: 8,
-            max_scorings: 8,
-            max_connections: 1024,
-            max_ungreeted: 64,
-        }
-    }
-}
 
 /// Robots that left are still listed, so that a page can say so; the oldest are forgotten beyond this.
 const MAX_KNOWN_ROBOTS: usize = 128;
@@ -118,7 +55,7 @@ pub(crate) struct Full {
 #[derive(Debug)]
 pub(crate) struct Registry {
     pub(crate) inference: Arc<Inference>,
-    pub(crate) asking: Arc<Asking>,
+    pub(crate) asking: Arc<SceneQuestions>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) latches: Arc<Latches>,
     pub(crate) events: Events,
@@ -147,7 +84,7 @@ enum NoPlace {
 impl Registry {
     pub(crate) fn new(
         inference: Arc<Inference>,
-        asking: Arc<Asking>,
+        asking: Arc<SceneQuestions>,
         metrics: Arc<Metrics>,
         latches: Arc<Latches>,
         events: Events,
@@ -416,7 +353,7 @@ impl Registry {
                 has_tokenizer: false,
                 depth: None,
             },
-            crate::policies::actor::ActorInfo::describe,
+            policies::policy::PolicyInfo::describe,
         )
     }
 }
@@ -451,7 +388,7 @@ mod tests {
         let health = Health::new();
         let (inference, _) =
             Inference::start(Err("none".to_owned()), metrics.clone(), 1, &health).unwrap();
-        let (asking, _) = Asking::start(Err("nobody".to_owned()), &health).unwrap();
+        let (asking, _) = SceneQuestions::start(Err("nobody".to_owned()), &health).unwrap();
         let latches = Arc::new(Latches::open(None).unwrap());
         let events = Events::open(None).unwrap();
         Registry::new(inference, asking, metrics, latches, events, health, limits)

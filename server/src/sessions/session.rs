@@ -4,26 +4,29 @@
 //! then the mailbox or the watchers.
 
 use super::{
-    audience::Audience,
     connection::Connection,
     freshness::Freshness,
-    live::Live,
-    registry::Limits,
+    rules::SessionState,
+    subscribers::Audience,
     units::{self, Contradiction},
 };
+use crate::limits::Limits;
 use crate::{
-    chunking::{Chunking, committed::Committed},
     data::latches::{Change, Latches},
-    metrics::Metrics,
-    policies::{
-        actor::{Acted, ActorError},
-        inference::{Asker, Explained, Inference, Job},
-    },
-    robots::{
+    images::{
         budget::{Budget, ROBOT_BYTES},
         showing::Turns,
     },
-    viewers::outbox::{Key, Outbox},
+    inference::{
+        job::{ChunkSink, ChunkTrace, Job},
+        thread::Inference,
+    },
+    metrics::Metrics,
+    queues::outbox::{Key, Outbox},
+};
+use policies::{
+    chunking::{Chunking, committed::Committed},
+    policy::{PolicyError, PolicyOutput},
 };
 use protocol::{
     ErrorMessage, Message as _, Mode, ToRobot,
@@ -46,10 +49,10 @@ const PROBLEM_PERIOD: Duration = Duration::from_secs(3);
 pub(crate) struct Session {
     /// Names this robot in the inference queue.
     key: u64,
-    live: Mutex<Live>,
+    live: Mutex<SessionState>,
     /// The newest connection of the robot.
     connection: Mutex<Connection>,
-    audience: Audience,
+    subscribers: Audience,
     /// Its views for people.
     turns: Turns,
     /// The bytes of its pictures, wherever they are.
@@ -91,15 +94,15 @@ impl Session {
         let contradictions = contradictions(&hello, &services.inference);
         let live = if services.latches.is_latched(&robot_id) {
             connection.mailbox.put(still_stopped());
-            Live::stopped(robot_id, hello)
+            SessionState::stopped(robot_id, hello)
         } else {
-            Live::new(robot_id, hello)
+            SessionState::new(robot_id, hello)
         };
         Self {
             key,
             live: Mutex::new(live),
             connection: Mutex::new(connection),
-            audience: Audience::new(services.metrics.clone()),
+            subscribers: Audience::new(services.metrics.clone()),
             turns: Turns::default(),
             pictures: Budget::new(ROBOT_BYTES),
             over_budget: AtomicU32::new(0),
@@ -194,11 +197,11 @@ impl Session {
         let late = lock(&self.freshness).arrived(observation.captured_at_micros, now);
         let (observation, lease) = self.keep(observation);
         self.ask(&observation, lease.clone(), late, now);
-        if self.audience.is_empty() {
+        if self.subscribers.is_empty() {
             return;
         }
         let robot_id = self.robot_id();
-        self.audience.newest(
+        self.subscribers.newest(
             &Key::State,
             &RobotState {
                 robot_id: robot_id.clone(),
@@ -218,7 +221,7 @@ impl Session {
 
     /// An error that the robot sent, passed on to those who watch it.
     pub(crate) fn robot_error(&self, error: &ErrorMessage) {
-        self.audience.control(error);
+        self.subscribers.control(error);
     }
 
     /// A stop has left towards the robot.
@@ -385,7 +388,7 @@ impl Session {
                 }));
         }
         self.publish_status();
-        self.audience.control(&refusal(
+        self.subscribers.control(&refusal(
             "operator_gone",
             format!(
                 "whoever gave {} its instruction is gone, so it holds; give the instruction again to go on",
@@ -399,17 +402,17 @@ impl Session {
 
     pub(crate) fn watch(&self, outbox: &Arc<Outbox>) {
         let status = lock(&self.live).status();
-        self.audience.join(outbox, Key::Status, &status);
+        self.subscribers.join(outbox, Key::Status, &status);
     }
 
     pub(crate) fn unwatch(&self, outbox: &Arc<Outbox>) {
-        self.audience.leave(outbox);
+        self.subscribers.leave(outbox);
     }
 
     fn publish_status(&self) {
-        if !self.audience.is_empty() {
+        if !self.subscribers.is_empty() {
             let status = lock(&self.live).status();
-            self.audience.newest(&Key::Status, &status);
+            self.subscribers.newest(&Key::Status, &status);
         }
     }
 
@@ -427,7 +430,7 @@ impl Session {
         }
         self.services.metrics.error(code);
         tracing::warn!("{}: {words}", self.robot_id());
-        self.audience.control(&refusal(code, words));
+        self.subscribers.control(&refusal(code, words));
     }
 }
 
@@ -454,7 +457,7 @@ pub(crate) fn refusal(code: impl Into<String>, message: impl Into<String>) -> Er
     }
 }
 
-impl Asker for Session {
+impl ChunkSink for Session {
     fn still_wanted(&self, job: &Job) -> bool {
         let verdict =
             lock(&self.live).check(job, self.services.limits.max_chunk_age, Instant::now());
@@ -473,11 +476,11 @@ impl Asker for Session {
     }
 
     fn wrote(&self, job: &Job, tokens: &[u32], rows: usize, dims: usize) {
-        if self.audience.is_empty() {
+        if self.subscribers.is_empty() {
             return;
         }
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        self.audience.newest(
+        self.subscribers.newest(
             &Key::Tokens,
             &TokensSoFar {
                 robot_id: self.robot_id(),
@@ -489,7 +492,7 @@ impl Asker for Session {
         );
     }
 
-    fn answer(&self, job: &Job, acted: &Acted) -> Option<u64> {
+    fn answer(&self, job: &Job, acted: &PolicyOutput) -> Option<u64> {
         let mut live = lock(&self.live);
         let chunk = live.chunk(
             job,
@@ -522,7 +525,7 @@ impl Asker for Session {
             Err(reason) => {
                 drop(live);
                 self.services.metrics.chunk_dropped(reason.code());
-                if reason == super::live::NoChunk::TooOld {
+                if reason == super::rules::DropReason::TooOld {
                     self.tell_problem(
                         "chunk_too_old",
                         &format!(
@@ -538,8 +541,8 @@ impl Asker for Session {
         }
     }
 
-    fn explain(&self, job: &Job, chunk: Explained, acted: Acted) {
-        if self.audience.is_empty() {
+    fn explain(&self, job: &Job, chunk: ChunkTrace, acted: PolicyOutput) {
+        if self.subscribers.is_empty() {
             return;
         }
         let (action_tokens, tokens_origin) = chunk.tokens;
@@ -571,10 +574,10 @@ impl Asker for Session {
                 Box::new(super::depth::told(depth, camera.unwrap_or_default()))
             }),
         };
-        self.audience.lossy(&trace);
+        self.subscribers.lossy(&trace);
     }
 
-    fn failed(&self, _job: &Job, error: &ActorError) {
+    fn failed(&self, _job: &Job, error: &PolicyError) {
         self.tell_problem("inference_failed", &error.reason);
     }
 }

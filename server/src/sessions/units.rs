@@ -5,7 +5,7 @@
 //! Neither side names the other's unit, so the numbers are compared: what cannot fit is refused, what is doubtful is
 //! told. A plain function; where statistics or names are missing nothing is claimed.
 
-use crate::policies::TagInfo;
+use policies::TagInfo;
 use protocol::{JointDescription, robot::RobotHello, viewer::ActionDimension};
 
 /// A range that is so many times as wide as a joint's limits is in another unit: radians against degrees are 57 times.

@@ -56,7 +56,7 @@ fn observe(snapshot: Snapshot) -> Observation {
             height,
             rgb,
             depth_mm,
-        } = world.render(camera);
+        } = sim::render(&world, camera);
         let side = |pixels: usize| u32::try_from(pixels).unwrap_or(u32::MAX);
         let view = |name: String, encoding, data| View {
             name,

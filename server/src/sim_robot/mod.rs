@@ -10,7 +10,7 @@ mod eyes;
 mod link;
 pub mod player;
 
-use crate::mailbox::Mailbox;
+use crate::queues::mailbox::Mailbox;
 use std::{
     sync::{
         Arc, Mutex, PoisonError,

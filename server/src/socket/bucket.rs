@@ -8,18 +8,18 @@ use tokio::time::{Duration, Instant};
 /// that a robot has stopped) is not held for long; long enough that the pauses themselves cost nothing.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// How much may come.
+/// A sustained rate and a burst.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rate {
-    /// After a while in which less came.
+    /// The burst, after a while in which less came.
     pub(super) bytes_at_once: u32,
-    /// In the long run.
+    /// The sustained rate.
     pub(super) bytes_per_sec: u32,
-    /// What a frame counts beside its own bytes.
+    /// Bytes that a frame counts beside its own.
     pub(super) bytes_per_frame: u32,
 }
 
-/// What is left of it.
+/// A token bucket that fills at a rate; its tokens are bytes.
 #[derive(Debug)]
 pub(super) struct Bucket {
     rate: Rate,
@@ -45,7 +45,7 @@ impl Bucket {
         self.bytes -= bytes as f64 + f64::from(frames) * f64::from(self.rate.bytes_per_frame);
     }
 
-    /// When reading may go on; `None` when that is now.
+    /// The time until which nothing is to be read; `None` when reading may go on now.
     pub(super) fn pause(&mut self, now: Instant) -> Option<Instant> {
         // A pause lasts to its end, whoever asks in between.
         if let Some(until) = self.paused_until.filter(|until| now < *until) {
@@ -80,7 +80,7 @@ mod tests {
         bytes_per_sec: 100 * MIB,
         bytes_per_frame: 4 << 10,
     };
-    /// What is read at once.
+    /// Bytes of one read.
     const READ: usize = 64 << 10;
 
     /// Reads for ten seconds from somebody who always has more to send, so many frames in each read: the bytes, and the

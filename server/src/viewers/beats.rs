@@ -26,7 +26,7 @@ struct Sent {
     times: VecDeque<Instant>,
 }
 
-/// Why something came too late, in words that follow "it came".
+/// A reason why something came too late, in words that follow "it came".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Late {
     /// So long ago the named heartbeat was sent.

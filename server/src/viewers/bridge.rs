@@ -2,13 +2,13 @@
 
 use super::{
     beats::Beats,
-    outbox::{Key, Outbox},
     outgoing::{Outgoing, heartbeat},
 };
+use crate::queues::outbox::{Key, Outbox};
 use crate::{
     VERSION,
     peer_log::{PeerLog, one_line},
-    scene::{self, Wanted},
+    scene_questions::{self, CancelToken},
     sessions::{Registry, Session, session::refusal},
     wire::{self, End, Read, Reader},
 };
@@ -105,7 +105,7 @@ struct Viewer {
     /// The same for people.
     name: String,
     /// The question at hand, and how to end it.
-    asked: Option<(u64, Wanted)>,
+    asked: Option<(u64, CancelToken)>,
     /// Stops whose answer waits for the disk.
     answers: Arc<Semaphore>,
     is_greeted: Arc<AtomicBool>,
@@ -349,12 +349,12 @@ impl Viewer {
         let robot = match self.robot(&ask.robot_id) {
             Ok(robot) => robot,
             Err(error) => {
-                scene::refuse(&self.outbox, ask.question_id, &error.message);
+                scene_questions::refuse(&self.outbox, ask.question_id, &error.message);
                 return;
             }
         };
         let Ok(permit) = self.asking.clone().try_acquire_owned() else {
-            scene::refuse(
+            scene_questions::refuse(
                 &self.outbox,
                 ask.question_id,
                 "the questions before this one are still being prepared; ask more slowly",
@@ -362,7 +362,7 @@ impl Viewer {
             return;
         };
         let scene = robot.scene();
-        let wanted = Wanted::default();
+        let wanted = CancelToken::default();
         self.asked = Some((ask.question_id, wanted.clone()));
         let (asking, outbox, key) = (self.registry.asking.clone(), self.outbox.clone(), self.key);
         tokio::spawn(async move {

@@ -1,7 +1,8 @@
-//! What goes out to one viewer: its outbox, and heartbeats between.
+//! Frames to one viewer: its outbox, and heartbeats between.
 
-use super::{beats::Beats, outbox::Outbox};
-use crate::{health::Health, metrics::Metrics, sessions::registry::Limits, wire::Source};
+use super::beats::Beats;
+use crate::queues::outbox::Outbox;
+use crate::{health::Health, limits::Limits, metrics::Metrics, wire::Source};
 use bytes::Bytes;
 use protocol::viewer::Heartbeat;
 use std::{

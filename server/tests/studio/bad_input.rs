@@ -3,8 +3,8 @@
 use super::bench::*;
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
-use policy_studio::Limits;
 use protocol::{FrameError, ToRobot, robot::Observation};
+use server::Limits;
 use std::time::{Duration, Instant};
 use tokio_tungstenite::tungstenite::Message;
 
@@ -82,7 +82,7 @@ async fn a_first_frame_that_is_no_hello_is_refused() {
 async fn an_oversized_image_is_answered_with_the_limit() {
     let studio = TestStudio::start().await;
     let mut robot = Robot::connect(&studio, "arm").await;
-    // Written by hand, because the codec refuses to write it.
+    // TokenCallback by hand, because the codec refuses to write it.
     #[derive(serde::Serialize)]
     struct View {
         name: &'static str,

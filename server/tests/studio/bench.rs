@@ -2,23 +2,23 @@
 
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
-use policy_studio::{
-    Config, Limits,
+use policies::{
+    ActRequest, Policy, PolicyError, PolicyInfo, PolicyOutput, TagInfo,
     chunking::Chunking,
-    client::ViewerClient,
-    policies::{
-        ActRequest, Acted, Actor, ActorError, ActorInfo, TagInfo,
-        speaker::{Answering, nobody},
-    },
-    recordings::Recordings,
-    scorer::{self, Scoring},
-    serve,
+    question_answerer::{Answering, nobody},
 };
 use protocol::{
     CameraDescription, FromRobot, JointDescription, Mode, Stage, TaskState, ToRobot, ToViewer,
     View, ViewEncoding,
     robot::{ActionChunk, Observation, RobotHello, RobotReport},
     viewer::{ActionDimension, Command, RobotStatus, Watch},
+};
+use server::{
+    Config, Limits,
+    client::ViewerClient,
+    recordings::Recordings,
+    scorer_service::{self, Scoring},
+    serve,
 };
 use std::time::Duration;
 use tokio::{
@@ -39,7 +39,7 @@ pub const ROWS: usize = 10;
 /// Commands the number behind the last word of the sentence, for both joints: `go 5` gives rows of 5.0.
 /// `break`, `crash`, `nan` and `slow` do what they say.
 pub struct Scripted {
-    info: ActorInfo,
+    info: PolicyInfo,
 }
 
 impl Scripted {
@@ -51,7 +51,7 @@ impl Scripted {
             normalised: true,
         };
         Self {
-            info: ActorInfo {
+            info: PolicyInfo {
                 name: "scripted".to_owned(),
                 parameters: 0,
                 device: "none".to_owned(),
@@ -72,15 +72,15 @@ impl Scripted {
     }
 }
 
-impl Actor for Scripted {
-    fn info(&self) -> &ActorInfo {
+impl Policy for Scripted {
+    fn info(&self) -> &PolicyInfo {
         &self.info
     }
 
-    fn act(&mut self, request: &ActRequest<'_>) -> Result<Acted, ActorError> {
+    fn act(&mut self, request: &ActRequest<'_>) -> Result<PolicyOutput, PolicyError> {
         let word = request.instruction.split(' ').next_back().unwrap();
         let target = match word {
-            "break" => return Err(ActorError::new("told to break")),
+            "break" => return Err(PolicyError::new("told to break")),
             "crash" => panic!("told to crash"),
             "nan" => f32::NAN,
             "slow" => {
@@ -89,7 +89,7 @@ impl Actor for Scripted {
             }
             number => number.parse().unwrap(),
         };
-        Ok(Acted {
+        Ok(PolicyOutput {
             rows: ROWS,
             dims: 2,
             actions: vec![target; ROWS * 2],
@@ -136,19 +136,19 @@ impl TestStudio {
         Self::with(Ok(Box::new(Scripted::new())), limits).await
     }
 
-    pub async fn with(policy: Result<Box<dyn Actor>, String>, limits: Limits) -> Self {
+    pub async fn with(policy: Result<Box<dyn Policy>, String>, limits: Limits) -> Self {
         Self::with_speaker(policy, nobody("The test"), limits).await
     }
 
     pub async fn with_speaker(
-        policy: Result<Box<dyn Actor>, String>,
+        policy: Result<Box<dyn Policy>, String>,
         speaker: Answering,
         limits: Limits,
     ) -> Self {
         Self::of(Config {
             policy,
             speaker,
-            scorer: scorer::nobody("The test"),
+            scorer: scorer_service::nobody("The test"),
             recordings: Recordings::default(),
             data: None,
             limits,
@@ -172,7 +172,7 @@ impl TestStudio {
         Self::of(Config {
             policy: Err("none".to_owned()),
             speaker: nobody("The test"),
-            scorer: scorer::nobody("The test"),
+            scorer: scorer_service::nobody("The test"),
             recordings,
             data: None,
             limits: Limits::default(),

@@ -5,12 +5,13 @@ use super::{
     recorder::{Asked, ROWS, Record, Recorder},
 };
 use molmoact2::Schedule;
-use policy_studio::{Limits, chunking::Chunking};
+use policies::chunking::Chunking;
 use protocol::{
     Mode, ToRobot, ToViewer,
     robot::{ActionChunk, Observation},
     viewer::{Command, ReleaseRobot, StopRobot},
 };
+use server::Limits;
 use std::time::{Duration, Instant};
 
 const ROW_MICROS: u64 = 1_000_000 / 30;

@@ -4,8 +4,8 @@ use super::{
     bench::*,
     recorder::{Asked, Record, Recorder},
 };
-use policy_studio::{Limits, client::ViewerClient};
 use protocol::{ToRobot, robot::ActionChunk, viewer::StopRobot};
+use server::{Limits, client::ViewerClient};
 use std::{
     sync::{
         Arc,

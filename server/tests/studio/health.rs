@@ -1,16 +1,16 @@
 //! What hangs or crashes is told, and a studio ends whatever hangs in it.
 
 use super::bench::*;
-use molmoact2::{Reply, Told};
-use policy_studio::{
-    Limits,
-    chunking::Chunking,
-    policies::{ActRequest, Acted, Actor, ActorError, ActorInfo, speaker::Speaker},
+use molmoact2::{Reply, TextCallback};
+use policies::{
+    ActRequest, Policy, PolicyError, PolicyInfo, PolicyOutput, chunking::Chunking,
+    question_answerer::QuestionAnswerer,
 };
 use protocol::{
     ToViewer,
     scene::{AnswerState, Ask},
 };
+use server::Limits;
 use std::{
     sync::{
         Arc,
@@ -51,16 +51,16 @@ struct Moody {
     hanging: Hanging,
 }
 
-impl Actor for Moody {
-    fn info(&self) -> &ActorInfo {
+impl Policy for Moody {
+    fn info(&self) -> &PolicyInfo {
         self.scripted.info()
     }
 
-    fn act(&mut self, request: &ActRequest<'_>) -> Result<Acted, ActorError> {
+    fn act(&mut self, request: &ActRequest<'_>) -> Result<PolicyOutput, PolicyError> {
         match request.instruction {
             "hang" => {
                 self.hanging.hang();
-                Err(ActorError::new("it hung"))
+                Err(PolicyError::new("it hung"))
             }
             "explode" => std::panic::panic_any(Bomb),
             _ => self.scripted.act(request),
@@ -182,7 +182,7 @@ async fn whatever_a_policy_throws_costs_one_chunk() {
 /// Says a piece, then hangs.
 struct Stuck(Hanging);
 
-impl Speaker for Stuck {
+impl QuestionAnswerer for Stuck {
     fn name(&self) -> &str {
         "stuck"
     }
@@ -191,18 +191,18 @@ impl Speaker for Stuck {
         &self,
         _question: &str,
         _images: &[RgbImage],
-        told: &mut Told<'_>,
-    ) -> Result<Reply, ActorError> {
+        told: &mut TextCallback<'_>,
+    ) -> Result<Reply, PolicyError> {
         let _ = told("the red ");
         self.0.hang();
-        Err(ActorError::new("it hung"))
+        Err(PolicyError::new("it hung"))
     }
 }
 
 #[tokio::test]
 async fn a_model_that_hangs_in_an_answer_is_told_and_left_behind() {
     let hanging = Hanging::default();
-    let speaker: Arc<dyn Speaker> = Arc::new(Stuck(hanging.clone()));
+    let speaker: Arc<dyn QuestionAnswerer> = Arc::new(Stuck(hanging.clone()));
     let studio = TestStudio::with_speaker(
         Ok(Box::new(Scripted::new())),
         Ok(speaker),

@@ -3,11 +3,11 @@
 use super::bench::*;
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
-use policy_studio::Limits;
 use protocol::{
     CameraDescription, ErrorMessage, FromRobot, JointDescription, Message as _, TaskState, ToRobot,
     ToViewer, robot::RobotHello, robot::RobotReport, viewer::StopRobot,
 };
+use server::Limits;
 use std::time::{Duration, Instant};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -224,7 +224,7 @@ async fn a_robot_that_is_held_back_loses_nothing_and_hears_its_stop() {
     }
     assert!(seen.is_sorted(), "{seen:?}");
     assert!(stopped.await.unwrap());
-    sending.await.unwrap();
+    drop(sending.await.unwrap());
     let metrics = studio.get("/metrics", "").await;
     let all = format!("policy_studio_observations_total {PICTURES}");
     assert!(metrics.contains(&all), "{metrics}");

@@ -16,13 +16,12 @@ mod gathering;
 mod health;
 mod http;
 mod limits;
-#[path = "../command_line_score/made.rs"]
+#[path = "../../../cli/tests/command_line_score/made.rs"]
 #[allow(
     dead_code,
     reason = "the tests of the command line make more kinds of data sets"
 )]
 mod made;
-mod memory;
 mod pictures;
 mod recorder;
 mod recordings;

@@ -5,16 +5,13 @@ use super::{
     flood::{Flood, framed},
 };
 use jpeg_encoder::{ColorType, Encoder};
-use policy_studio::{
-    Limits,
-    client::ViewerClient,
-    policies::{ActorError, speaker::Speaker},
-};
+use policies::{PolicyError, question_answerer::QuestionAnswerer};
 use protocol::{
     ErrorMessage, TaskState, ToRobot, ToViewer, View, ViewEncoding,
     robot::Observation,
     scene::{AnswerState, Ask},
 };
+use server::{Limits, client::ViewerClient};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -139,7 +136,7 @@ async fn an_honest_jpeg_is_answered() {
 /// Never answers.
 struct Mute;
 
-impl Speaker for Mute {
+impl QuestionAnswerer for Mute {
     fn name(&self) -> &str {
         "mute"
     }
@@ -148,15 +145,15 @@ impl Speaker for Mute {
         &self,
         _question: &str,
         _images: &[vision::RgbImage],
-        _told: &mut molmoact2::Told<'_>,
-    ) -> Result<molmoact2::Reply, ActorError> {
-        Err(ActorError::new("it says nothing"))
+        _told: &mut molmoact2::TextCallback<'_>,
+    ) -> Result<molmoact2::Reply, PolicyError> {
+        Err(PolicyError::new("it says nothing"))
     }
 }
 
 #[tokio::test]
 async fn what_a_robot_saw_is_forgotten_when_it_leaves() {
-    let speaker: Arc<dyn Speaker> = Arc::new(Mute);
+    let speaker: Arc<dyn QuestionAnswerer> = Arc::new(Mute);
     let policy = Ok(Box::new(Scripted::new()) as _);
     let studio = TestStudio::with_speaker(policy, Ok(speaker), Limits::default()).await;
     let mut robot = Robot::connect(&studio, "arm").await;
@@ -252,7 +249,7 @@ async fn a_picture_that_a_clogged_network_held_back_is_old() {
 async fn a_time_that_no_clock_shows_is_refused_and_no_chunk_counted() {
     let studio = TestStudio::start().await;
     let (mut robot, _viewer) = driven(&studio, "arm").await;
-    // Written by hand, because the codec refuses to write it.
+    // TokenCallback by hand, because the codec refuses to write it.
     let mut frame = protocol::encode(&observation(1)).unwrap();
     let key = b"captured_at_micros";
     let at = frame

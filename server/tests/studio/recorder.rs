@@ -2,8 +2,8 @@
 
 use super::bench::TAG;
 use molmoact2::Continuation;
-use policy_studio::policies::{
-    ActRequest, Acted, Actor, ActorError, ActorInfo, News, TagInfo, Told,
+use policies::{
+    ActRequest, EventSink, Policy, PolicyError, PolicyEvent, PolicyInfo, PolicyOutput, TagInfo,
 };
 use protocol::{Mode, viewer::ActionDimension};
 use std::{
@@ -29,7 +29,7 @@ pub struct Asked {
 /// Answer number `n` has rows of `100 n + k`, and a thousandth of that normalised. `break` and `crash` do what
 /// they say; `wait` waits until it is let go.
 pub struct Recorder {
-    info: ActorInfo,
+    info: PolicyInfo,
     asked: Record,
     /// Lets those go that `wait`.
     go: Arc<AtomicBool>,
@@ -42,7 +42,7 @@ pub type Record = Arc<Mutex<Vec<Asked>>>;
 
 impl Recorder {
     /// One that takes this long for an answer, what it will have been asked, and what lets go those that `wait`.
-    pub fn asked(takes: Duration) -> (Box<dyn Actor>, Record, Arc<AtomicBool>) {
+    pub fn asked(takes: Duration) -> (Box<dyn Policy>, Record, Arc<AtomicBool>) {
         let dimension = |name: &str| ActionDimension {
             name: name.to_owned(),
             low: -1000.0,
@@ -52,7 +52,7 @@ impl Recorder {
         let asked = Record::default();
         let go = Arc::new(AtomicBool::new(false));
         let recorder = Self {
-            info: ActorInfo {
+            info: PolicyInfo {
                 name: "recorder".to_owned(),
                 parameters: 0,
                 device: "none".to_owned(),
@@ -79,12 +79,12 @@ impl Recorder {
     }
 }
 
-impl Actor for Recorder {
-    fn info(&self) -> &ActorInfo {
+impl Policy for Recorder {
+    fn info(&self) -> &PolicyInfo {
         &self.info
     }
 
-    fn act(&mut self, request: &ActRequest<'_>) -> Result<Acted, ActorError> {
+    fn act(&mut self, request: &ActRequest<'_>) -> Result<PolicyOutput, PolicyError> {
         self.asked.lock().unwrap().push(Asked {
             instruction: request.instruction.to_owned(),
             continuation: request.continuation.cloned(),
@@ -92,7 +92,7 @@ impl Actor for Recorder {
         });
         std::thread::sleep(self.takes);
         match request.instruction.split(' ').next_back() {
-            Some("break") => return Err(ActorError::new("told to break")),
+            Some("break") => return Err(PolicyError::new("told to break")),
             Some("crash") => panic!("told to crash"),
             Some("wait") => {
                 while !self.go.load(Ordering::Acquire) {
@@ -106,7 +106,7 @@ impl Actor for Recorder {
         let actions: Vec<f32> = (0..ROWS as u16)
             .flat_map(|k| [base + f32::from(k); 2])
             .collect();
-        Ok(Acted {
+        Ok(PolicyOutput {
             rows: ROWS,
             dims: 2,
             chunk_normalised: actions.iter().map(|value| value / 1000.0).collect(),
@@ -119,11 +119,11 @@ impl Actor for Recorder {
         })
     }
 
-    fn act_batch(&mut self, requests: &[ActRequest<'_>], told: &mut Told<'_>) {
+    fn act_batch(&mut self, requests: &[ActRequest<'_>], told: &mut EventSink<'_>) {
         self.together = requests.len();
         for (place, request) in requests.iter().enumerate() {
             let acted = self.act(request);
-            told(place, News::Done(acted));
+            told(place, PolicyEvent::Done(acted));
         }
     }
 }

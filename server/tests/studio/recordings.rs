@@ -4,8 +4,8 @@ use super::{
     bench::*,
     made::{self, CAMERA, Folder},
 };
-use policy_studio::recordings::Recordings;
 use protocol::episodes::EpisodeList;
+use server::recordings::Recordings;
 use std::fs;
 
 async fn listed(studio: &TestStudio) -> EpisodeList {

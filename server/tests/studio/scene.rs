@@ -3,19 +3,16 @@
 mod limits;
 
 use super::bench::*;
-use molmoact2::{Ended, Files, Reply, Told, Vlm};
-use policy_studio::{
-    Limits,
-    client::ViewerClient,
-    policies::{
-        ActorError,
-        speaker::{Model, Speaker},
-    },
+use molmoact2::{Files, FinishReason, Reply, TextCallback, Vlm};
+use policies::{
+    PolicyError,
+    question_answerer::{Model, QuestionAnswerer},
 };
 use protocol::{
     ToViewer, ViewEncoding,
     scene::{Answer, AnswerState, Ask, MarkShape, SceneAsked, StopAnswer},
 };
+use server::{Limits, client::ViewerClient};
 use std::{
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -29,7 +26,7 @@ struct Parrot {
     shown: Mutex<Vec<Vec<(usize, usize)>>>,
 }
 
-impl Speaker for Parrot {
+impl QuestionAnswerer for Parrot {
     fn name(&self) -> &str {
         "parrot"
     }
@@ -38,31 +35,31 @@ impl Speaker for Parrot {
         &self,
         question: &str,
         images: &[RgbImage],
-        told: &mut Told<'_>,
-    ) -> Result<Reply, ActorError> {
+        told: &mut TextCallback<'_>,
+    ) -> Result<Reply, PolicyError> {
         let sizes: Vec<_> = images.iter().map(|i| (i.width(), i.height())).collect();
         self.shown.lock().unwrap().push(sizes.clone());
         let mut text = String::new();
-        let mut ended = Ended::EndOfText;
+        let mut ended = FinishReason::EndOfText;
         for word in question.split_inclusive(' ') {
             match word {
                 "panic" => panic!("as asked"),
-                "fail" => return Err(ActorError::new("as asked")),
+                "fail" => return Err(PolicyError::new("as asked")),
                 _ => {}
             }
             std::thread::sleep(Duration::from_millis(5));
             if told(word).is_break() {
-                ended = Ended::Stopped;
+                ended = FinishReason::Stopped;
                 break;
             }
             text.push_str(word);
         }
         let sizes: Vec<[usize; 2]> = sizes.iter().map(|(w, h)| [*w, *h]).collect();
         Ok(Reply {
-            marks: molmoact2::marks::parse(&text, &sizes),
+            marks: molmoact2::grounding::parse(&text, &sizes),
             ids: vec![1; question.split(' ').count()],
             text,
-            ended,
+            finish_reason: ended,
             prompt: String::new(),
             prompt_ids: Vec::new(),
             logits: None,

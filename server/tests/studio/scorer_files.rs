@@ -1,11 +1,11 @@
 //! The scorer's files, as a page fetches them.
 
 use super::{bench::*, http::head};
-use policy_studio::{
-    Limits,
-    scorer::{Scorer, ScorerFiles},
-};
 use protocol::score::ScorerManifest;
+use server::{
+    Limits,
+    scorer_service::{Scorer, ScorerFiles},
+};
 use std::{
     fs,
     path::{Path, PathBuf},

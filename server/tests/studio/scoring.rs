@@ -8,12 +8,12 @@ use super::{bench::*, http::HttpAnswer, scorer_files::golden};
 use asking::{
     PATH, begun, body, events, failure, picture, read_until, report, request, scripted, until,
 };
-use policy_studio::{
-    Limits,
-    scorer::{Model, Scorer, ScorerFiles},
-};
 use protocol::score::{CurveKind, CurvePoint, ScoreEvent, ScoreOutcome, ScoreRequest};
 use qwen3vl::LoadOptions;
+use server::{
+    Limits,
+    scorer_service::{Model, Scorer, ScorerFiles},
+};
 use std::{
     ops::ControlFlow,
     sync::{Arc, atomic::Ordering},

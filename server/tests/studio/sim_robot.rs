@@ -1,15 +1,15 @@
 //! The built-in robot against a real studio.
 
 use super::bench::*;
-use policy_studio::{
-    Limits,
-    policies::{ActRequest, Acted, Actor, ActorError, ActorInfo, TagInfo},
-    sim_robot::{self, SimConfig, TAG as SIM_TAG},
-};
+use policies::{ActRequest, Policy, PolicyError, PolicyInfo, PolicyOutput, TagInfo};
 use protocol::{
     Mode, TaskState, ToViewer, ViewEncoding,
     robot::ResetScene,
     viewer::{ActionDimension, ReleaseRobot, ResetRobot, StopRobot},
+};
+use server::{
+    Limits,
+    sim_robot::{self, SimConfig, TAG as SIM_TAG},
 };
 use sim::{Expert, Task, World};
 use std::{collections::BTreeSet, time::Duration};
@@ -20,7 +20,7 @@ const HORIZON: usize = 30;
 
 /// Solves the task in a scene of its own that mirrors the robot's: it knows the seed and follows the state.
 struct MirrorExpert {
-    info: ActorInfo,
+    info: PolicyInfo,
     world: World,
     expert: Expert,
     task: Option<(String, Task)>,
@@ -36,7 +36,7 @@ impl MirrorExpert {
             normalised: true,
         });
         Self {
-            info: ActorInfo {
+            info: PolicyInfo {
                 name: "mirror".to_owned(),
                 parameters: 0,
                 device: "none".to_owned(),
@@ -60,12 +60,12 @@ impl MirrorExpert {
     }
 }
 
-impl Actor for MirrorExpert {
-    fn info(&self) -> &ActorInfo {
+impl Policy for MirrorExpert {
+    fn info(&self) -> &PolicyInfo {
         &self.info
     }
 
-    fn act(&mut self, request: &ActRequest<'_>) -> Result<Acted, ActorError> {
+    fn act(&mut self, request: &ActRequest<'_>) -> Result<PolicyOutput, PolicyError> {
         assert_eq!(
             (request.images[0].width(), request.images[0].height()),
             (320, 240)
@@ -76,7 +76,7 @@ impl Actor for MirrorExpert {
             .is_none_or(|(told, _)| told != request.instruction)
         {
             let task = Task::parse(request.instruction, &self.world)
-                .map_err(|error| ActorError::new(error.to_string()))?;
+                .map_err(|error| PolicyError::new(error.to_string()))?;
             self.task = Some((request.instruction.to_owned(), task));
         }
         let (_, task) = self.task.as_ref().unwrap();
@@ -86,7 +86,7 @@ impl Actor for MirrorExpert {
             self.world.step(&state);
         }
         let rows = self.expert.chunk(&self.world, task, HORIZON);
-        Ok(Acted {
+        Ok(PolicyOutput {
             rows: rows.len(),
             dims: sim::DOF,
             actions: rows.iter().flatten().copied().collect(),
@@ -107,7 +107,7 @@ struct Running {
 }
 
 async fn start(seed: u64) -> Running {
-    let actor: Box<dyn Actor> = Box::new(MirrorExpert::new(seed));
+    let actor: Box<dyn Policy> = Box::new(MirrorExpert::new(seed));
     let studio = TestStudio::with(Ok(actor), Limits::default()).await;
     let stop = CancellationToken::new();
     let config = SimConfig::new(format!("http://{}", studio.address), "sim", seed);
@@ -145,7 +145,7 @@ impl Running {
 
 /// A sentence for the first cube of a scene.
 fn reach(seed: u64) -> String {
-    let colour = World::new(seed).colours()[0];
+    let colour = World::new(seed).colors()[0];
     format!("reach the {} cube", colour.name())
 }
 
@@ -206,7 +206,7 @@ async fn stop_halts_it_and_it_stays_halted_until_released() {
     };
     viewer.send(&stop.into()).await.unwrap();
     wait_status(&mut viewer, |status| status.stopped).await;
-    let state = async |viewer: &mut policy_studio::client::ViewerClient| {
+    let state = async |viewer: &mut server::client::ViewerClient| {
         let wanted = |message| match message {
             ToViewer::State(state) => Some(state),
             _ => None,
@@ -274,7 +274,7 @@ async fn a_fresh_scene_offers_its_own_sentences() {
         "{before:?}"
     );
     let other = (4..100)
-        .find(|seed| World::new(*seed).colours() != World::new(3).colours())
+        .find(|seed| World::new(*seed).colors() != World::new(3).colors())
         .unwrap();
     let reset = ResetRobot {
         robot_id: "sim".to_owned(),
@@ -309,20 +309,20 @@ async fn it_dials_again_when_the_studio_was_away() {
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }
     };
-    let config = policy_studio::Config {
+    let config = server::Config {
         policy: Err("none".to_owned()),
-        speaker: policy_studio::policies::speaker::nobody("The test"),
-        scorer: policy_studio::scorer::nobody("The test"),
+        speaker: policies::question_answerer::nobody("The test"),
+        scorer: server::scorer_service::nobody("The test"),
         recordings: Default::default(),
         data: None,
         limits: Limits::default(),
     };
-    let second = tokio::spawn(policy_studio::serve(
+    let second = tokio::spawn(server::serve(
         listener,
         config,
         stop.clone().cancelled_owned(),
     ));
-    let mut viewer = policy_studio::client::ViewerClient::connect(&address, "test")
+    let mut viewer = server::client::ViewerClient::connect(&address, "test")
         .await
         .unwrap();
     viewer

@@ -2,12 +2,13 @@
 
 use super::bench::*;
 use futures_util::StreamExt as _;
-use policy_studio::{Config, Limits, client::ViewerClient, policies::speaker::nobody, scorer};
+use policies::question_answerer::nobody;
 use protocol::{
     FromViewer, Mode, ToRobot, ToViewer,
     robot::{ResetScene, RobotHello},
     viewer::{Command, Heartbeat, ReleaseRobot, ResetRobot, StopAccepted, StopAll, StopRobot},
 };
+use server::{Config, Limits, client::ViewerClient, scorer_service};
 use std::{path::PathBuf, time::Duration};
 use tokio_tungstenite::tungstenite::Message;
 
@@ -15,7 +16,7 @@ fn config(limits: Limits, data: Option<PathBuf>) -> Config {
     Config {
         policy: Ok(Box::new(Scripted::new())),
         speaker: nobody("The test"),
-        scorer: scorer::nobody("The test"),
+        scorer: scorer_service::nobody("The test"),
         recordings: Default::default(),
         data,
         limits,

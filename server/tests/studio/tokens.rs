@@ -1,20 +1,18 @@
 //! Action tokens reach viewers while the policy still writes them.
 
 use super::bench::*;
-use policy_studio::{
-    Limits,
-    policies::{ActRequest, Acted, Actor, ActorError, ActorInfo, Written},
-};
+use policies::{ActRequest, Policy, PolicyError, PolicyInfo, PolicyOutput, TokenCallback};
 use protocol::{
     Mode, ToViewer,
     viewer::{Command, TokensOrigin, TokensSoFar, Trace},
 };
+use server::Limits;
 use std::time::{Duration, Instant};
 
 /// Writes the tokens 0, 1, 2, … with a pause after each: `go 5` pauses for 5 ms.
 struct Writer {
     scripted: Scripted,
-    info: ActorInfo,
+    info: PolicyInfo,
     tokens: u32,
 }
 
@@ -31,20 +29,20 @@ impl Writer {
     }
 }
 
-impl Actor for Writer {
-    fn info(&self) -> &ActorInfo {
+impl Policy for Writer {
+    fn info(&self) -> &PolicyInfo {
         &self.info
     }
 
-    fn act(&mut self, request: &ActRequest<'_>) -> Result<Acted, ActorError> {
+    fn act(&mut self, request: &ActRequest<'_>) -> Result<PolicyOutput, PolicyError> {
         self.act_streaming(request, &mut |_| {})
     }
 
     fn act_streaming(
         &mut self,
         request: &ActRequest<'_>,
-        written: &mut Written<'_>,
-    ) -> Result<Acted, ActorError> {
+        written: &mut TokenCallback<'_>,
+    ) -> Result<PolicyOutput, PolicyError> {
         let pause = request.instruction.split(' ').next_back().unwrap();
         let pause = Duration::from_millis(pause.parse().unwrap());
         let mut action_tokens = Vec::new();
@@ -53,7 +51,7 @@ impl Actor for Writer {
             action_tokens.push(token);
             written(&action_tokens);
         }
-        Ok(Acted {
+        Ok(PolicyOutput {
             action_tokens,
             ..self.scripted.act(request)?
         })
@@ -64,7 +62,7 @@ async fn studio(tokens: u32) -> TestStudio {
     TestStudio::with(Ok(Box::new(Writer::new(tokens))), Limits::default()).await
 }
 
-async fn write(viewer: &mut policy_studio::client::ViewerClient, text: &str) {
+async fn write(viewer: &mut server::client::ViewerClient, text: &str) {
     let command = Command {
         robot_id: "arm".to_owned(),
         text: text.to_owned(),
@@ -76,7 +74,7 @@ async fn write(viewer: &mut policy_studio::client::ViewerClient, text: &str) {
 
 /// What was told of the decision about `sequence`, up to its trace.
 async fn told(
-    viewer: &mut policy_studio::client::ViewerClient,
+    viewer: &mut server::client::ViewerClient,
     sequence: u64,
 ) -> (Vec<(Instant, TokensSoFar)>, Trace) {
     let mut so_far = Vec::new();

@@ -25,7 +25,7 @@ async fn health_metrics_and_descriptions_are_served() {
 async fn the_root_is_the_page_or_says_how_to_build_it() {
     let studio = TestStudio::start().await;
     let root = studio.get("/", "").await;
-    let built = policy_studio::web::page_info().built;
+    let built = server::http::page_info().built;
     assert!(root.contains("text/html"), "{root}");
     assert_eq!(root.starts_with("HTTP/1.1 200"), built);
     assert_eq!(root.contains("cargo xtask build"), !built);

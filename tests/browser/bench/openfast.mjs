@@ -2,7 +2,7 @@
 //
 //   node bench/openfast.mjs            from tests/browser, with POLICY_STUDIO naming the binary if it is not on the PATH
 //
-// The page times its own worker (medians of short rounds; see wasm/src/timing.rs). When POLICY_STUDIO_PYTHON names a
+// The page times its own worker (medians of short rounds; see wasm/src/codec_timing.rs). When POLICY_STUDIO_PYTHON names a
 // Python with lerobot 0.6.1, the reference (models/openfast/benches/reference/reference.py) times the same motions
 // with the same tokenizer. The two take turns, OPENFAST_TURNS of them (5); of both the median turn counts, and the
 // lowest ratio of a turn is told as well. Microseconds per chunk.
@@ -39,7 +39,7 @@ async function timePage(page) {
   return JSON.parse(await part(page, "codec-times").getAttribute("data-times"));
 }
 
-/** The motions of wasm/src/timing.rs, `[batch, rows, dims]`. */
+/** The motions of wasm/src/codec_timing.rs, `[batch, rows, dims]`. */
 function motions({ rows, dims, batch }) {
   const mask = (1n << 64n) - 1n;
   let state = 0x9e3779b97f4a7c15n;

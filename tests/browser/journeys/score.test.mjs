@@ -93,7 +93,7 @@ test("a robot that is followed gets a curve while it works, and its controls aft
     await part(page, "score-begin").click();
     await eventually("the scorer is in the tab", () => scorer(page), (s) => s === "ready" || s === "failed", 120_000);
     assert.equal(await scorer(page), "ready", await part(page, "scorer-state").innerText());
-    await eventually("it waits", () => part(page, "score-hint").innerText(), (t) => t.includes("next command"));
+    await eventually("it waits", () => part(page, "score-hint").innerText(), (t) => t.includes("next instruction"));
 
     await notePoints(page);
     // What was recorded is done; a fresh scene has it to do.
@@ -164,7 +164,7 @@ test("a video that is dropped on the page is scored in the tab", { timeout: 300_
     assert.equal(await part(page, "score-frame").getAttribute("data-index"), "0");
     await page.keyboard.press("ArrowRight");
     assert.equal(await part(page, "score-moment").getAttribute("data-length"), String(report.prefix_lengths[1]));
-    assert.match(await curve.getAttribute("aria-valuetext"), /^after .* s: video .*; denied .*; other task .*; frozen /);
+    assert.match(await curve.getAttribute("aria-valuetext"), /^after .* s: video .*; negated .*; other task .*; frozen /);
     await page.keyboard.press("End");
     assert.equal(await part(page, "score-frame").getAttribute("data-index"), String(report.frames - 1));
 

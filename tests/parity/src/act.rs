@@ -32,7 +32,7 @@ pub async fn continuous(
     );
     velocities(findings, "act", golden, &action)?;
     let expected = golden.floats("chunk_normalised")?;
-    findings.absolute("act: chunk", &action.chunk_normalised, &expected, CHUNK);
+    findings.absolute("act: chunk", &action.chunk_normalized, &expected, CHUNK);
     let shape: [usize; 2] = golden.shape("actions")?;
     findings.exact("act: shape", &[action.rows, action.dims], &shape);
     let expected = golden.floats("actions")?;
@@ -98,7 +98,7 @@ pub async fn discrete(
     findings.exact("tokens: likeliest", &action.action_tokens, &likeliest);
     findings.holds("tokens: a whole chunk", grammar.is_complete());
     let chunk = tokenizer.decode(&action.action_tokens, shape)?;
-    findings.exact("tokens: decoded", &action.chunk_normalised, &chunk);
+    findings.exact("tokens: decoded", &action.chunk_normalized, &chunk);
 
     // The reference's scores after <action_start>, cut to the action tokens.
     let first = config.action_token_start_id.context("no action tokens")? as usize;
@@ -167,7 +167,7 @@ pub async fn continued(
         let action = policy.act_async(&scene.observation(), &options).await?;
         let stage = format!("continued {index}, {:?}: chunk", run.schedule);
         let expected = continued.floats(&format!("{index}.chunk_normalised"))?;
-        findings.absolute(&stage, &action.chunk_normalised, &expected, CHUNK);
+        findings.absolute(&stage, &action.chunk_normalized, &expected, CHUNK);
     }
     Ok(())
 }

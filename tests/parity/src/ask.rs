@@ -68,7 +68,7 @@ async fn features(
     let data = TensorData::new(batch.values, shape);
     let patches = Tensor::<3>::from_data(data, vlm.network().device());
     let plan = PoolPlan::new(batch.pool_indices, batch.window);
-    let found = values(vlm.network().see(patches, &plan)).await?;
+    let found = values(vlm.network().encode_images(patches, &plan)).await?;
     let expected = golden.floats(&format!("{index}.projected"))?;
     findings.relative(&format!("{index}: features"), &found, &expected, RELATIVE);
     Ok(())
@@ -99,7 +99,7 @@ async fn answer(
     findings.exact(&format!("{index}: token ids"), &reply.prompt_ids, &ids);
     findings.exact(&format!("{index}: answer"), &reply.ids, &row.new_ids);
     findings.holds(&format!("{index}: words"), same(&reply.text, &row.text));
-    let ended = serde_json::to_value(reply.ended)?;
+    let ended = serde_json::to_value(reply.finish_reason)?;
     findings.holds(&format!("{index}: ended"), ended == row.ended.as_str());
     let logits = reply.logits.unwrap_or_default().concat();
     let expected = golden.floats(&format!("{index}.logits"))?;

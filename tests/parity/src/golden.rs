@@ -198,7 +198,7 @@ impl Scene {
         Observation {
             images: &self.images,
             state: &self.state,
-            task: &self.task,
+            instruction: &self.task,
             tag: &self.tag,
         }
     }

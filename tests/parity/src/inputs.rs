@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use molmoact2::config::{Config, FILE as CONFIG};
-use molmoact2::image_input::ImageInput;
+use molmoact2::images::ImagePreprocessor;
 use molmoact2::norm_stats::NormStats;
 use molmoact2::processor_config::ProcessorConfig;
 use molmoact2::{Files, prompt};
@@ -15,7 +15,7 @@ use crate::golden::Golden;
 pub struct Inputs {
     /// `config.json`.
     pub config: Config,
-    images: ImageInput,
+    images: ImagePreprocessor,
     prompts: prompt::PromptWriter,
     stats: NormStats,
 }
@@ -28,7 +28,7 @@ impl Inputs {
     pub fn read(files: &Files) -> Result<Self> {
         let config = Config::parse(&files.read(CONFIG)?)?;
         let processor = ProcessorConfig::read(files, &config)?;
-        let images = ImageInput::new(&processor, &config)?;
+        let images = ImagePreprocessor::new(&processor, &config)?;
         let prompts = prompt::PromptWriter::new(
             &files.read(prompt::TOKENIZER_FILE)?,
             files.find(prompt::TOKENIZER_CONFIG_FILE)?.as_deref(),
@@ -59,9 +59,9 @@ pub fn compare(findings: &mut Findings, golden: &Golden<'_>, inputs: &Inputs) ->
     let tag = inputs.stats.tag(&scene.tag)?;
     let state = tag.normalize_state(&scene.state)?;
     findings.exact("state", &state, &golden.floats("state_normalised")?);
-    let prompt = inputs.prompts.write(&prompt::Question {
-        task: &scene.task,
-        normalize_task: true,
+    let prompt = inputs.prompts.write(&prompt::PromptContent {
+        instruction: &scene.task,
+        normalize_instruction: true,
         state_normalized: &state,
         tag,
         images: scene.images.len(),

@@ -151,7 +151,7 @@ fn call(findings: &mut Findings, golden: &Golden<'_>, name: &str, action: &Actio
             RELATIVE,
         );
         let expected = floats("chunk_normalised")?;
-        findings.absolute(&stage("chunk"), &action.chunk_normalised, &expected, CHUNK);
+        findings.absolute(&stage("chunk"), &action.chunk_normalized, &expected, CHUNK);
     }
     let expected = floats("actions")?;
     findings.relative(&stage("actions"), &action.actions, &expected, RELATIVE);

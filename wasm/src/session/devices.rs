@@ -1,43 +1,43 @@
-//! The devices that the worker may compute on: each tried before it is used, one chosen, and out once it fails.
+//! The devices of the session: each is tested before use, one is chosen, and a device that fails is refused.
 
 use burn::tensor::Device;
 use layers::device;
 use protocol::worker::{ComputeDevice, ComputeKind, ComputeReport, FromWorker, Verdict};
 
-use super::Shared;
-use crate::choose::choose;
+use super::SharedSession;
 use crate::clock::now_millis;
+use crate::device_choice::choose;
 use crate::probe;
-use crate::scope::{adapter, breathe, post, scope, within};
+use crate::worker_scope::{adapter_info, global_scope, post, with_timeout, yield_to_event_loop};
 
-/// Opening an adapter.
+/// Time limit for opening an adapter.
 const OPEN_MILLIS: i32 = 15_000;
-/// A dozen shaders on a software adapter take tens of seconds; longer than this and nobody would wait for it.
+/// Time limit of the self-test: a dozen shaders on a software adapter take tens of seconds.
 const SELF_TEST_MILLIS: i32 = 60_000;
-/// Timing after the self-test.
+/// Time limit of the timing after the self-test.
 const TIMING_MILLIS: i32 = 15_000;
-/// The page gives the worker this name to keep it off WebGPU, after a worker died there.
+/// Name of a worker that must not use WebGPU, because one died there before.
 const CPU_ONLY: &str = "cpu-only";
 
-/// CPU first: it is ready in a moment, and the page can decode on it while WebGPU is still being tried.
-pub(super) async fn try_all(session: Shared) {
-    let cpu = probe::testing(
+/// Tests the CPU first: it is ready at once, and the page can decode on it while WebGPU is still being tested.
+pub(super) async fn test_all(session: SharedSession) {
+    let cpu = probe::new_report(
         ComputeKind::Cpu,
         "burn-flex in wasm, 128-bit SIMD, one thread",
     );
     session.borrow_mut().reports.push(cpu.clone());
-    decide(&session);
-    breathe().await;
+    choose_device(&session);
+    yield_to_event_loop().await;
     let (report, device) = try_cpu(cpu).await;
-    conclude(&session, report, Some(device));
+    record(&session, report, Some(device));
 
-    let gpu = probe::testing(ComputeKind::Webgpu, "WebGPU");
+    let gpu = probe::new_report(ComputeKind::Webgpu, "WebGPU");
     session.borrow_mut().reports.push(gpu.clone());
-    decide(&session);
-    breathe().await;
+    choose_device(&session);
+    yield_to_event_loop().await;
     let started_millis = now_millis();
     let passed = session.borrow().reports.clone();
-    let (mut report, device) = if scope().name() == CPU_ONLY {
+    let (mut report, device) = if global_scope().name() == CPU_ONLY {
         let why = "the worker died while it was being tested; the tab now runs without it";
         (
             ComputeDevice {
@@ -51,9 +51,9 @@ pub(super) async fn try_all(session: Shared) {
     };
     report.probe_millis = now_millis() - started_millis;
     session.borrow_mut().settled = true;
-    conclude(&session, report, device);
-    let wish = session.borrow().wish;
-    if let Some(kind) = wish {
+    record(&session, report, device);
+    let preference = session.borrow().preference;
+    if let Some(kind) = preference {
         test_postponed(session, kind).await;
     }
 }
@@ -76,22 +76,22 @@ async fn try_webgpu(
     mut report: ComputeDevice,
     passed: &[ComputeDevice],
 ) -> (ComputeDevice, Option<Device>) {
-    let named = match within(OPEN_MILLIS, adapter()).await {
-        Some(Ok(named)) => named,
+    let info = match with_timeout(OPEN_MILLIS, adapter_info()).await {
+        Some(Ok(info)) => info,
         Some(Err(why)) => return unavailable(report, why),
         None => return unavailable(report, timed_out("looking for an adapter", OPEN_MILLIS)),
     };
-    report.name = if named.software {
-        format!("{} (software)", named.name)
+    report.name = if info.software {
+        format!("{} (software)", info.name)
     } else {
-        named.name
+        info.name
     };
-    let device = match within(OPEN_MILLIS, device::gpu_async()).await {
+    let device = match with_timeout(OPEN_MILLIS, device::gpu_async()).await {
         Some(Ok(gpu)) => gpu.device,
         Some(Err(error)) => return unavailable(report, error.to_string()),
         None => return unavailable(report, timed_out("opening the adapter", OPEN_MILLIS)),
     };
-    match within(TIMING_MILLIS, probe::time_smallest(&device)).await {
+    match with_timeout(TIMING_MILLIS, probe::time_smallest(&device)).await {
         Some(Ok(product)) => {
             report.products = vec![product];
             if let Some(why) = probe::postponement(product, passed) {
@@ -108,16 +108,16 @@ async fn try_webgpu(
     (report, Some(device))
 }
 
-/// The self-test and, if it passes, the timing; each with its limit.
+/// Runs the self-test and, if it passes, the timing, each with its time limit.
 async fn test_and_time(device: &Device, report: &mut ComputeDevice) {
-    if within(SELF_TEST_MILLIS, probe::self_test(device, report))
+    if with_timeout(SELF_TEST_MILLIS, probe::self_test(device, report))
         .await
         .is_none()
     {
         report.verdict = Verdict::Refused(timed_out("the self-test", SELF_TEST_MILLIS));
     }
     if report.verdict == Verdict::Passed {
-        match within(TIMING_MILLIS, probe::time_products(device)).await {
+        match with_timeout(TIMING_MILLIS, probe::time_products(device)).await {
             Some(Ok(products)) => report.products = products,
             Some(Err(why)) => report.verdict = Verdict::Refused(why),
             None => report.verdict = Verdict::Refused(timed_out("the timing", TIMING_MILLIS)),
@@ -125,8 +125,8 @@ async fn test_and_time(device: &Device, report: &mut ComputeDevice) {
     }
 }
 
-/// Gives a postponed device the self-test that it still owes.
-pub(super) async fn test_postponed(session: Shared, kind: ComputeKind) {
+/// Runs the postponed self-test of a device.
+pub(super) async fn test_postponed(session: SharedSession, kind: ComputeKind) {
     let found = {
         let mut session = session.borrow_mut();
         let device = session
@@ -144,11 +144,11 @@ pub(super) async fn test_postponed(session: Shared, kind: ComputeKind) {
         }))
     };
     if let Some((device, mut report)) = found {
-        decide(&session);
+        choose_device(&session);
         let started_millis = now_millis();
         test_and_time(&device, &mut report).await;
         report.probe_millis += now_millis() - started_millis;
-        conclude(&session, report, None);
+        record(&session, report, None);
     }
 }
 
@@ -166,7 +166,7 @@ pub(super) fn timed_out(what: &str, millis: i32) -> String {
     format!("{what} did not finish within {} s", millis / 1000)
 }
 
-fn conclude(session: &Shared, report: ComputeDevice, device: Option<Device>) {
+fn record(session: &SharedSession, report: ComputeDevice, device: Option<Device>) {
     {
         let mut session = session.borrow_mut();
         if let Some(device) = device {
@@ -180,14 +180,14 @@ fn conclude(session: &Shared, report: ComputeDevice, device: Option<Device>) {
             *slot = report;
         }
     }
-    decide(session);
+    choose_device(session);
 }
 
-/// Chooses among what is known and tells the page.
-pub(super) fn decide(session: &Shared) {
+/// Chooses among the reports and informs the page.
+pub(super) fn choose_device(session: &SharedSession) {
     let report = {
         let mut session = session.borrow_mut();
-        let choice = choose(&session.reports, session.wish);
+        let choice = choose(&session.reports, session.preference);
         session.chosen = choice.chosen;
         ComputeReport {
             devices: session.reports.clone(),
@@ -200,8 +200,8 @@ pub(super) fn decide(session: &Shared) {
     post(&FromWorker::Devices(report));
 }
 
-/// Where to compute now.
-pub(super) fn chosen_device(session: &Shared) -> Option<(ComputeKind, Device)> {
+/// The device to compute on.
+pub(super) fn chosen_device(session: &SharedSession) -> Option<(ComputeKind, Device)> {
     let session = session.borrow();
     let kind = session.chosen?;
     session
@@ -211,7 +211,7 @@ pub(super) fn chosen_device(session: &Shared) -> Option<(ComputeKind, Device)> {
         .cloned()
 }
 
-pub(super) fn refuse(session: &Shared, kind: ComputeKind, why: String) {
+pub(super) fn refuse(session: &SharedSession, kind: ComputeKind, why: String) {
     if let Some(report) = session
         .borrow_mut()
         .reports
@@ -220,14 +220,14 @@ pub(super) fn refuse(session: &Shared, kind: ComputeKind, why: String) {
     {
         report.verdict = Verdict::Refused(why);
     }
-    decide(session);
+    choose_device(session);
 }
 
-/// Why nothing can be computed: no device, or else `without`.
-pub(super) fn what_is_missing(session: &Shared, without: &str) -> String {
+/// The reason that nothing can be computed: there is no device, or else `without`.
+pub(super) fn missing_reason(session: &SharedSession, without: &str) -> String {
     let session = session.borrow();
     if session.chosen.is_none() {
-        choose(&session.reports, session.wish).reason
+        choose(&session.reports, session.preference).reason
     } else {
         without.to_owned()
     }

@@ -1,4 +1,4 @@
-//! The session's scorer: its files fetched and kept, its weights on a device.
+//! The session's scorer: its files downloaded and cached, its weights loaded onto a device.
 
 use std::sync::Arc;
 
@@ -9,39 +9,39 @@ use qwen3vl::{LoadOptions, Qwen3Vl};
 use wasm_bindgen::JsCast;
 use web_sys::AbortController;
 
-use super::Shared;
-use super::devices::{chosen_device, what_is_missing};
+use super::SharedSession;
+use super::devices::{chosen_device, missing_reason};
 use crate::clock::now_millis;
-use crate::fetching::{fetch_all, place};
-use crate::fitting;
-use crate::kept;
-use crate::scope::{adapter_limits, breathe, fetch_bytes, post, property};
+use crate::opfs_cache;
+use crate::scorer_download::{fetch_all, open_storage};
+use crate::scorer_fit;
+use crate::worker_scope::{adapter_limits, fetch_bytes, post, property, yield_to_event_loop};
 
-/// Time between two reports of progress [ms].
-const TELL_EVERY_MILLIS: f64 = 80.0;
-/// A device is being tried for as long as this before there is none.
+/// Minimum time between two progress reports [ms].
+const REPORT_EVERY_MILLIS: f64 = 80.0;
+/// Longest wait for a device that passes its self-test.
 const DEVICE_MILLIS: f64 = 60_000.0;
 
-/// A scorer that can be asked.
+/// A scorer that is ready.
 #[derive(Clone)]
-pub(super) struct Held {
+pub(super) struct LoadedScorer {
     pub(super) model: Arc<Qwen3Vl>,
     pub(super) name: String,
-    /// Where it computes, for people.
+    /// Name of its device, for people.
     pub(super) device: String,
 }
 
-/// How loading ended, if not well.
+/// Unsuccessful end of loading.
 enum Failure {
     Refused(String),
     Cancelled,
     Failed(String),
 }
 
-/// Loads a scorer and tells how far it is.
-pub(super) async fn load(session: &Shared, wanted: &LoadScorer) {
+/// Loads a scorer and reports progress.
+pub(super) async fn load(session: &SharedSession, request: &LoadScorer) {
     let Ok(controller) = AbortController::new() else {
-        return tell(ScorerState::Failed {
+        return report(ScorerState::Failed {
             reason: "this browser cannot stop what it has begun to fetch; use a newer one"
                 .to_owned(),
         });
@@ -51,11 +51,11 @@ pub(super) async fn load(session: &Shared, wanted: &LoadScorer) {
         if let Some(earlier) = session.fetching.replace(controller.clone()) {
             earlier.abort();
         }
-        // Two models need not be in memory together.
+        // Frees the memory of the previous model first.
         session.scorer = None;
     }
-    let result = bring(session, wanted, &controller).await;
-    // A newer request has its own report.
+    let result = load_scorer(session, request, &controller).await;
+    // A newer request reports for itself.
     let is_newest = session
         .borrow()
         .fetching
@@ -65,9 +65,9 @@ pub(super) async fn load(session: &Shared, wanted: &LoadScorer) {
         return;
     }
     session.borrow_mut().fetching = None;
-    tell(match result {
-        Ok((held, ready)) => {
-            session.borrow_mut().scorer = Some(held);
+    report(match result {
+        Ok((loaded, ready)) => {
+            session.borrow_mut().scorer = Some(loaded);
             ScorerState::Ready(ready)
         }
         Err(Failure::Refused(reason)) => ScorerState::Refused { reason },
@@ -76,38 +76,38 @@ pub(super) async fn load(session: &Shared, wanted: &LoadScorer) {
     });
 }
 
-/// Stops a load that is on its way.
-pub(super) fn cancel(session: &Shared) {
+/// Cancels a load in progress.
+pub(super) fn cancel(session: &SharedSession) {
     if let Some(controller) = session.borrow().fetching.as_ref() {
         controller.abort();
     }
 }
 
-/// Forgets the files of every scorer; the one that is loaded stays loaded.
+/// Deletes the cached files of every scorer; a loaded one stays loaded.
 pub(super) async fn forget() {
-    let problem = kept::forget_all().await.err().map(|reason| {
+    let problem = opfs_cache::delete_all().await.err().map(|reason| {
         format!("the kept files could not be forgotten: {reason}; close other tabs of the studio and try again")
     });
     post(&FromWorker::ScorersForgotten { problem });
 }
 
-async fn bring(
-    session: &Shared,
-    wanted: &LoadScorer,
+async fn load_scorer(
+    session: &SharedSession,
+    request: &LoadScorer,
     controller: &AbortController,
-) -> Result<(Held, ScorerReady), Failure> {
+) -> Result<(LoadedScorer, ScorerReady), Failure> {
     let started_millis = now_millis();
-    let bytes = fetch_bytes(&wanted.url).await.map_err(Failure::Failed)?;
+    let bytes = fetch_bytes(&request.url).await.map_err(Failure::Failed)?;
     let manifest: ScorerManifest = serde_json::from_slice(&bytes).map_err(|error| {
         Failure::Failed(format!(
             "{} is no description of a scorer: {error}; reload the page",
-            wanted.url
+            request.url
         ))
     })?;
-    let (kind, device) = device(session).await?;
+    let (kind, device) = wait_for_device(session).await?;
     let has_f16 = Precision::F16.check(&device).is_ok();
-    let precision = match &wanted.precision {
-        None => fitting::precision(&manifest, kind, has_f16),
+    let precision = match &request.precision {
+        None => scorer_fit::default_precision(&manifest, kind, has_f16),
         Some(name) => name.parse().map_err(Failure::Refused)?,
     };
     precision
@@ -117,25 +117,25 @@ async fn bring(
         ComputeKind::Webgpu => adapter_limits().await,
         ComputeKind::Cpu => None,
     };
-    if let Some(reason) = fitting::refusal(&manifest, kind, precision, limits) {
+    if let Some(reason) = scorer_fit::refusal(&manifest, kind, precision, limits) {
         return Err(Failure::Refused(reason));
     }
-    let folder = place(&manifest).await.map_err(Failure::Refused)?;
+    let folder = open_storage(&manifest).await.map_err(Failure::Refused)?;
     let signal = controller.signal();
     let of = manifest.bytes();
-    let mut told_millis = f64::NEG_INFINITY;
+    let mut reported_millis = f64::NEG_INFINITY;
     let fetched = fetch_all(
-        &wanted.url,
+        &request.url,
         &manifest,
         folder.as_ref(),
         &signal,
-        &mut |received, had| {
-            if received == of || now_millis() - told_millis > TELL_EVERY_MILLIS {
-                told_millis = now_millis();
-                tell(ScorerState::Fetching {
+        &mut |received, cached_bytes| {
+            if received == of || now_millis() - reported_millis > REPORT_EVERY_MILLIS {
+                reported_millis = now_millis();
+                report(ScorerState::Fetching {
                     received,
                     of,
-                    kept: had,
+                    kept: cached_bytes,
                 });
             }
         },
@@ -148,18 +148,18 @@ async fn bring(
             Failure::Failed(why)
         }
     })?;
-    breathe().await;
+    yield_to_event_loop().await;
     if signal.aborted() {
         return Err(Failure::Cancelled);
     }
-    let told_millis = std::cell::Cell::new(f64::NEG_INFINITY);
+    let reported_millis = std::cell::Cell::new(f64::NEG_INFINITY);
     let progress = |read: u64, of: u64| {
-        if read == of || now_millis() - told_millis.get() > TELL_EVERY_MILLIS {
-            told_millis.set(now_millis());
-            tell(ScorerState::Loading { read, of });
+        if read == of || now_millis() - reported_millis.get() > REPORT_EVERY_MILLIS {
+            reported_millis.set(now_millis());
+            report(ScorerState::Loading { read, of });
         }
     };
-    let files = kept::model_files(&manifest.name, fetched.files);
+    let files = opfs_cache::model_files(&manifest.name, fetched.files);
     let options = LoadOptions {
         precision,
         progress: Some(&progress),
@@ -179,7 +179,7 @@ async fn bring(
         millis: now_millis() - started_millis,
     };
     Ok((
-        Held {
+        LoadedScorer {
             model: Arc::new(model),
             name: manifest.name,
             device: format!("{}, {precision}", device_name(session, kind)),
@@ -188,24 +188,26 @@ async fn bring(
     ))
 }
 
-/// The chosen device, once there is one.
-async fn device(session: &Shared) -> Result<(ComputeKind, burn::tensor::Device), Failure> {
+/// Waits for a chosen device.
+async fn wait_for_device(
+    session: &SharedSession,
+) -> Result<(ComputeKind, burn::tensor::Device), Failure> {
     let started_millis = now_millis();
     loop {
         if let Some(found) = chosen_device(session) {
             return Ok(found);
         }
         if session.borrow().settled || now_millis() - started_millis > DEVICE_MILLIS {
-            return Err(Failure::Refused(what_is_missing(
+            return Err(Failure::Refused(missing_reason(
                 session,
                 "nothing in this browser computes right",
             )));
         }
-        breathe().await;
+        yield_to_event_loop().await;
     }
 }
 
-fn device_name(session: &Shared, kind: ComputeKind) -> String {
+fn device_name(session: &SharedSession, kind: ComputeKind) -> String {
     session
         .borrow()
         .reports
@@ -225,6 +227,6 @@ fn memory_bytes() -> u64 {
         .map_or(0, |buffer| u64::from(buffer.byte_length()))
 }
 
-fn tell(state: ScorerState) {
+fn report(state: ScorerState) {
     post(&FromWorker::Scorer(state));
 }

@@ -5,7 +5,7 @@ use protocol::TaskState;
 use protocol::viewer::{RobotSummary, StoppedRobot};
 
 use super::*;
-use crate::reconnect::Connection;
+use crate::backoff::Connection;
 
 const FIRST: u64 = 7_000;
 
@@ -44,8 +44,8 @@ fn status(id: &str) -> RobotStatus {
     }
 }
 
-fn seen(connection: Connection, robots: &[RobotSummary], now_millis: f64) -> Seen<'_> {
-    Seen {
+fn seen(connection: Connection, robots: &[RobotSummary], now_millis: f64) -> PageKnowledge<'_> {
+    PageKnowledge {
         connection,
         upgrade_is_blocked: false,
         robots,
@@ -72,7 +72,7 @@ fn accepted(press_id: u64, robots: &[(&str, bool)]) -> StopAccepted {
     }
 }
 
-/// A link on which everything is sent and nothing is answered, asked every 50 ms.
+/// Times at which presses are sent, polled every 50 ms, on a link without answers.
 fn sends(stopping: &mut Stopping, from: u32, to: u32) -> Vec<u32> {
     let mut times = vec![];
     for now in (from..to).step_by(50) {
@@ -118,18 +118,18 @@ fn a_new_connection_gets_it_first() {
 }
 
 #[test]
-fn pressing_again_is_the_same_wish_and_goes_out_at_once() {
+fn pressing_again_repeats_the_same_stop_at_once() {
     let mut stopping = Stopping::new(FIRST);
     stopping.press(one(), vec![], 0.0);
     sends(&mut stopping, 0, 50);
     stopping.press(one(), vec![], 100.0);
     let numbers: Vec<u64> = stopping.due(100.0).iter().map(|(id, _)| *id).collect();
     assert_eq!(numbers, [FIRST]);
-    // And is late since the first press.
+    // Its age counts from the first press.
     let robots = [robot("a")];
     let late = stopping.say(&seen(Connection::Live, &robots, LATE_MILLIS));
     assert!(late.is_some_and(|said| said.is_late));
-    // Once answered, it is another.
+    // Once answered, the next press is another.
     stopping.accepted(accepted(FIRST, &[("a", true)]));
     stopping.press(one(), vec![], 2_000.0);
     let numbers: Vec<u64> = stopping.due(2_000.0).iter().map(|(id, _)| *id).collect();
@@ -137,7 +137,7 @@ fn pressing_again_is_the_same_wish_and_goes_out_at_once() {
 }
 
 #[test]
-fn within_a_second_it_is_answered_or_said_not_to_have_arrived_whatever_the_link() {
+fn within_a_second_it_is_answered_or_shown_as_not_arrived_whatever_the_link() {
     let robots = [robot("a")];
     let waiting = Connection::Live.after_loss();
     for connection in [
@@ -160,7 +160,7 @@ fn within_a_second_it_is_answered_or_said_not_to_have_arrived_whatever_the_link(
                 assert!(late.is_late);
                 assert!(late.headline.contains("NOT arrived"), "{late:?}");
                 assert!(late.detail.contains("emergency stop"), "{late:?}");
-                // What was never handed to a socket is known not to have arrived; of the rest it is not known.
+                // A press that was never handed to a socket has certainly not arrived; another one may have.
                 assert_eq!(late.headline.contains("not confirmed"), was_sent);
                 stopping.accepted(accepted(FIRST, &[("a", true)]));
                 assert_eq!(stopping.say(&seen(connection, &robots, 950.0)), None);
@@ -170,7 +170,7 @@ fn within_a_second_it_is_answered_or_said_not_to_have_arrived_whatever_the_link(
 }
 
 #[test]
-fn another_version_is_said_at_once() {
+fn another_version_is_shown_at_once() {
     let mut stopping = Stopping::new(FIRST);
     stopping.press(one(), vec![], 0.0);
     let robots = [robot("a")];
@@ -194,7 +194,7 @@ fn a_robot_that_a_restarted_studio_does_not_know_is_named_as_that() {
 }
 
 #[test]
-fn all_means_each_robot_that_the_visitor_saw() {
+fn all_means_each_robot_on_the_page() {
     let mut stopping = Stopping::new(FIRST);
     let known = ["a", "b", "c"].map(str::to_owned).to_vec();
     stopping.press(Target::All, known, 0.0);
@@ -248,7 +248,7 @@ fn the_answer_to_all_names_who_is_stopped_and_who_will_be() {
 }
 
 #[test]
-fn a_robot_that_does_not_confirm_is_noticed_and_the_time_to_its_word_is_told() {
+fn an_overdue_confirmation_is_noticed_and_its_time_is_measured() {
     let mut stopping = Stopping::new(FIRST);
     stopping.press(one(), vec![], 0.0);
     stopping.accepted(accepted(FIRST, &[("a", true)]));
@@ -277,7 +277,7 @@ fn looking_at_another_robot_does_not_take_a_press_back() {
     stopping.looks_elsewhere();
     let robots = [robot("a"), robot("b")];
     let said = stopping
-        .say(&Seen {
+        .say(&PageKnowledge {
             watched: Some("b"),
             ..seen(Connection::Silent, &robots, 950.0)
         })

@@ -1,4 +1,4 @@
-//! Ask the scene: a question in words, the picture it is about held still, and what the answer marks in it.
+//! Panel for questions about the scene: the question, the images it is about, and the answer with its marks.
 
 use std::collections::BTreeSet;
 
@@ -6,16 +6,16 @@ use leptos::either::Either;
 use leptos::prelude::*;
 use protocol::scene::{Ask, StopAnswer};
 
-use super::store::Studio;
-use crate::asking::{State, cameras};
-use crate::figures;
+use super::state::Studio;
+use crate::format;
+use crate::scene_question::{State, cameras};
 
 mod answer;
-mod still;
+mod snapshots;
 
-/// Shown before anything is asked.
+/// Placeholder of the question.
 const PLACEHOLDER: &str = "What is on the table?";
-/// Questions of the kinds that such models are trained for.
+/// Example questions of the kinds that such models are trained for.
 const EXAMPLES: [&str; 3] = [
     "Point to every cube.",
     "Which object is closest to the gripper?",
@@ -25,7 +25,7 @@ const EXAMPLES: [&str; 3] = [
 #[component]
 pub(crate) fn AskPanel() -> impl IntoView {
     let studio = expect_context::<Studio>();
-    // A mark that the visitor looks at, by its place in the answer.
+    // The highlighted mark, by its index in the answer.
     let looked_at = RwSignal::new(None::<usize>);
     let unavailable = Memo::new(move |_| {
         studio
@@ -38,7 +38,11 @@ pub(crate) fn AskPanel() -> impl IntoView {
             .with(|welcome| welcome.as_ref()?.answerer.model.clone())
             .map(|name| view! { <span class="quiet" data-testid="ask-model">{name}</span> })
     };
-    let is_asked = Memo::new(move |_| studio.asking.with(|asking| asking.state() != State::Idle));
+    let is_asked = Memo::new(move |_| {
+        studio
+            .scene_question
+            .with(|scene_question| scene_question.state() != State::Idle)
+    });
     view! {
         <section class="panel ask" id="ask" aria-labelledby="ask-title" data-testid="ask-panel">
             <div class="title-row">
@@ -53,7 +57,7 @@ pub(crate) fn AskPanel() -> impl IntoView {
             }}
             <Show when=move || is_asked.get()>
                 <div class="result">
-                    <still::Stills looked_at/>
+                    <snapshots::Snapshots looked_at/>
                     <answer::AnswerText looked_at/>
                 </div>
             </Show>
@@ -61,7 +65,7 @@ pub(crate) fn AskPanel() -> impl IntoView {
     }
 }
 
-/// The question and the cameras it is about.
+/// Form for the question and its cameras.
 #[component]
 fn Question() -> impl IntoView {
     let studio = expect_context::<Studio>();
@@ -131,7 +135,7 @@ fn Question() -> impl IntoView {
                 <div class="segmented" role="group" aria-labelledby="ask-cameras">
                     <For each=move || known.get() key=Clone::clone let:name>
                         {
-                            let (shown, hook) = (figures::plain_name(&name), format!("ask-camera-{name}"));
+                            let (shown, hook) = (format::plain_name(&name), format!("ask-camera-{name}"));
                             let (pressed, pushed) = (name.clone(), name);
                             view! {
                                 <button
@@ -150,7 +154,7 @@ fn Question() -> impl IntoView {
     }
 }
 
-/// Asks; `false`, with a notice, if that cannot be.
+/// Sends a question; `false`, with a notice, if that is not possible.
 fn send(studio: Studio, question: &str, cameras: Vec<String>) -> bool {
     let Some(robot_id) = studio.watched.get_untracked() else {
         studio.notify("There is no robot to ask about yet.".to_owned());
@@ -160,8 +164,8 @@ fn send(studio: Studio, question: &str, cameras: Vec<String>) -> bool {
         studio.notify("This robot has no camera to ask about.".to_owned());
         return false;
     }
-    let mut asking = studio.asking.get_untracked();
-    let question_id = asking.ask(question);
+    let mut scene_question = studio.scene_question.get_untracked();
+    let question_id = scene_question.ask(question);
     let sent = studio.send(Ask {
         robot_id,
         question_id,
@@ -169,13 +173,15 @@ fn send(studio: Studio, question: &str, cameras: Vec<String>) -> bool {
         question: question.to_owned(),
     });
     if sent {
-        studio.asking.set(asking);
+        studio.scene_question.set(scene_question);
     }
     sent
 }
 
-/// Ends the answer at hand.
+/// Stops the answer.
 fn stop(studio: Studio) {
-    let question_id = studio.asking.with_untracked(|asking| asking.question_id());
+    let question_id = studio
+        .scene_question
+        .with_untracked(|scene_question| scene_question.question_id());
     studio.send(StopAnswer { question_id });
 }

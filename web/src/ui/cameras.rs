@@ -1,4 +1,4 @@
-//! The robot's cameras: the first one large, the others and the depth image beside it.
+//! Images of the robot's cameras: the first one large, the others and the depth image beside it.
 
 use std::rc::Rc;
 
@@ -6,17 +6,17 @@ use leptos::html;
 use leptos::prelude::*;
 use protocol::viewer::RobotSummary;
 
-use super::painter::{Meter, Painter};
-use super::store::Studio;
-use crate::colour::{FAR_METRES, NEAR_METRES, css_gradient};
-use crate::figures;
+use super::canvas_image::{CanvasImage, FrameMeter};
+use super::state::Studio;
+use crate::depth_colors::{FAR_METERS, NEAR_METERS, css_gradient};
+use crate::format;
 
-/// A picture older than this is said to be old.
+/// Age from which on an image is shown as stale.
 const STALE_MILLIS: f64 = 1_000.0;
 
-/// A canvas to be: which view of which robot, and what to call it.
+/// A canvas for a view of a robot.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Place {
+struct ViewSlot {
     robot_id: String,
     view: String,
     label: String,
@@ -24,22 +24,22 @@ struct Place {
     is_depth: bool,
 }
 
-fn slots(robot: &RobotSummary) -> Vec<Place> {
-    let slot = |view: String, label: String, hook: String, is_depth: bool| Place {
+fn slots(robot: &RobotSummary) -> Vec<ViewSlot> {
+    let slot = |view: String, label: String, hook: String, is_depth: bool| ViewSlot {
         robot_id: robot.robot_id.clone(),
         view,
         label,
         hook,
         is_depth,
     };
-    let mut slots: Vec<Place> = robot
+    let mut slots: Vec<ViewSlot> = robot
         .cameras
         .iter()
         .map(|camera| {
             let name = camera.name.clone();
             slot(
                 name.clone(),
-                figures::plain_name(&name),
+                format::plain_name(&name),
                 format!("view-{name}"),
                 false,
             )
@@ -52,7 +52,7 @@ fn slots(robot: &RobotSummary) -> Vec<Place> {
         } else {
             format!("view-{view}")
         };
-        let label = format!("{} depth", figures::plain_name(&camera.name));
+        let label = format!("{} depth", format::plain_name(&camera.name));
         slots.push(slot(view, label, hook, true));
     }
     slots
@@ -71,10 +71,10 @@ pub(crate) fn Cameras() -> impl IntoView {
         <section class="cameras" aria-label="Cameras">
             <Show
                 when=move || !slots.with(Vec::is_empty)
-                fallback=|| view! { <div class="camera empty"><p>"No picture yet"</p></div> }
+                fallback=|| view! { <div class="camera empty"><p>"No image yet"</p></div> }
             >
-                <For each=move || slots.get() key=Clone::clone let:place>
-                    <CameraView place/>
+                <For each=move || slots.get() key=Clone::clone let:slot>
+                    <CameraView slot/>
                 </For>
             </Show>
         </section>
@@ -82,29 +82,32 @@ pub(crate) fn Cameras() -> impl IntoView {
 }
 
 #[component]
-fn CameraView(place: Place) -> impl IntoView {
+fn CameraView(slot: ViewSlot) -> impl IntoView {
     let studio = expect_context::<Studio>();
     let canvas = NodeRef::<html::Canvas>::new();
-    let meter = RwSignal::new(Meter::default());
-    let (view_name, aged) = (place.view.clone(), place.view.clone());
+    let meter = RwSignal::new(FrameMeter::default());
+    let (view_name, aged) = (slot.view.clone(), slot.view.clone());
     Effect::new(move |_| {
-        if let Some(painter) = canvas.get().and_then(|canvas| Painter::new(canvas, meter)) {
+        if let Some(canvas_image) = canvas
+            .get()
+            .and_then(|canvas| CanvasImage::new(canvas, meter))
+        {
             let view_name = view_name.clone();
-            studio.painters.update_value(|painters| {
-                painters.insert(view_name, Rc::new(painter));
+            studio.canvas_images.update_value(|canvas_images| {
+                canvas_images.insert(view_name, Rc::new(canvas_image));
             });
         }
     });
-    // Of the newest picture, once it is stale; the meter is read too seldom for that.
+    // Age of the newest image once it is stale; the meter is updated too rarely for that.
     let age = Memo::new(move |_| {
         let now = studio.now_millis.get();
-        let shown_at = studio.painters.with_value(|painters| {
-            painters
+        let shown_at = studio.canvas_images.with_value(|canvas_images| {
+            canvas_images
                 .get(&aged)
-                .map_or(0.0, |painter| painter.shown_at_millis())
+                .map_or(0.0, |canvas_image| canvas_image.shown_at_millis())
         });
         let age_millis = now - shown_at;
-        (shown_at > 0.0 && age_millis > STALE_MILLIS).then(|| figures::age(age_millis))
+        (shown_at > 0.0 && age_millis > STALE_MILLIS).then(|| format::age(age_millis))
     });
     let is_stale = Memo::new(move |_| age.with(Option::is_some));
     let rate = move || {
@@ -112,7 +115,7 @@ fn CameraView(place: Place) -> impl IntoView {
         if meter.shown_at_millis == 0.0 {
             "waiting".to_owned()
         } else if is_stale.get() {
-            "no new picture".to_owned()
+            "no new image".to_owned()
         } else {
             format!(
                 "{}×{}, {:.0} fps",
@@ -120,40 +123,40 @@ fn CameraView(place: Place) -> impl IntoView {
             )
         }
     };
-    let legend = place.is_depth.then(|| {
+    let legend = slot.is_depth.then(|| {
         view! {
             <div class="legend" aria-hidden="true">
-                <span>{format!("{NEAR_METRES} m")}</span>
+                <span>{format!("{NEAR_METERS} m")}</span>
                 <span class="scale" style=format!("background: {}", css_gradient())></span>
-                <span>{format!("{FAR_METRES} m")}</span>
+                <span>{format!("{FAR_METERS} m")}</span>
             </div>
         }
     });
-    let subject = if place.is_depth {
-        format!("{}: near is bright, far is dark", place.label)
+    let subject = if slot.is_depth {
+        format!("{}: near is bright, far is dark", slot.label)
     } else {
-        format!("{} camera", place.label)
+        format!("{} camera", slot.label)
     };
     let described = move || match age.get() {
         Some(age) => format!("{subject}, {age}"),
         None => subject.clone(),
     };
     view! {
-        <figure class="camera" class:stale=is_stale class:depth=place.is_depth>
+        <figure class="camera" class:stale=is_stale class:depth=slot.is_depth>
             <canvas
                 node_ref=canvas
                 width="320"
                 height="240"
                 role="img"
                 aria-label=described
-                data-testid=place.hook
+                data-testid=slot.hook
                 data-frames="0"
             ></canvas>
             <p class="age num" aria-hidden="true" hidden=move || !is_stale.get()>
                 {age}
             </p>
             <figcaption>
-                <span class="name">{place.label}</span>
+                <span class="name">{slot.label}</span>
                 <span class="rate num">{rate}</span>
                 {legend}
             </figcaption>

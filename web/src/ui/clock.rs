@@ -1,8 +1,7 @@
-//! What has to happen a few times a second, in a hidden tab too: hearing that the wire is dead, dialling, sending a stop
-//! again, ages.
+//! Timers: a few ticks a second, in a hidden tab too, and the pace of the plots.
 //!
-//! A browser runs the timers of a hidden tab once a second, later once a minute. Those of a worker go on, and so do the
-//! socket's events; every one of them counts as a tick.
+//! A browser runs the timers of a hidden tab once a second, later once a minute. Those of a worker continue, and so do
+//! the socket's events; each of them counts as a tick.
 
 use std::time::Duration;
 
@@ -13,52 +12,53 @@ use wasm_bindgen::prelude::Closure;
 use web_sys::{Event, MessageEvent, Worker};
 
 use super::socket;
-use super::store::{Studio, now_millis};
+use super::state::Studio;
+use super::time::now_millis;
 
-/// A worker that does nothing but tick, as often as this. Relative to the page, as Trunk writes it.
+/// Script of a worker that only ticks, every 250 ms. Relative to the page, as Trunk writes it.
 const SCRIPT: &str = "clock.js";
 const TICK: Duration = Duration::from_millis(250);
-/// A tick that has not come by now does not come from the worker.
+/// The page ticks itself when the worker has not ticked for this long.
 const LATE_MILLIS: f64 = 400.0;
+/// Pace of the plots; faster would cost the viewer's battery and show nothing more.
+const REDRAW: Duration = Duration::from_millis(80);
 
-/// Begins to tick.
+/// Starts the timers.
 pub(crate) fn start(studio: Studio) {
     // Where the worker does not tick.
     set_interval(
         move || {
             if now_millis() - studio.now_millis.get_untracked() > LATE_MILLIS {
-                beat(studio);
+                socket::tick(studio);
             }
         },
         TICK,
     );
     if let Ok(worker) = Worker::new(SCRIPT) {
-        let on_tick = Closure::<dyn FnMut(MessageEvent)>::new(move |_: MessageEvent| beat(studio));
+        let on_tick =
+            Closure::<dyn FnMut(MessageEvent)>::new(move |_: MessageEvent| socket::tick(studio));
         worker.set_onmessage(Some(on_tick.as_ref().unchecked_ref()));
         // Both last as long as the page.
         on_tick.forget();
         std::mem::forget(worker);
     }
     for name in ["online", "pageshow", "focus", "visibilitychange"] {
-        let handle = window_event_listener(Custom::<Event>::new(name), move |_| hurry(studio));
+        let handle = window_event_listener(Custom::<Event>::new(name), move |_| {
+            socket::retry_now(studio);
+        });
         on_cleanup(move || handle.remove());
     }
 }
 
-/// One tick. Everything in it goes by the time, so an early one does no harm.
-pub(crate) fn beat(studio: Studio) {
-    let now = now_millis();
-    studio.now_millis.set(now);
-    socket::beat(studio, now);
-    studio.send_stops();
-    let mut stream = studio.stream.get_untracked();
-    if stream.give_up(now) {
-        studio.stream.set(stream);
-    }
-}
-
-/// Somebody looks at the page again, or the network came back.
-fn hurry(studio: Studio) {
-    socket::hurry(studio);
-    beat(studio);
+/// Starts redrawing the plots whenever something new has arrived.
+pub(crate) fn start_redraw(studio: Studio) {
+    set_interval(
+        move || {
+            if studio.has_new.get_value() {
+                studio.has_new.set_value(false);
+                studio.redraw.update(|count| *count += 1);
+            }
+        },
+        REDRAW,
+    );
 }

@@ -1,13 +1,13 @@
-//! The sentence for the robot, examples of it, and which head of the policy shall act.
+//! Panel for the instruction to the robot, with examples and the choice of the policy's head.
 
 use leptos::html;
 use leptos::prelude::*;
 use protocol::{Mode, TaskState};
 
-use super::store::Studio;
-use crate::reconnect::Connection;
+use super::state::Studio;
+use crate::backoff::Connection;
 
-/// Shown before the robot told its own examples.
+/// Placeholder before the robot's examples are known.
 const PLACEHOLDER: &str = "push the red cube to the left";
 
 #[component]
@@ -27,21 +27,21 @@ pub(crate) fn CommandPanel() -> impl IntoView {
             .map(|robot| robot.warnings)
             .unwrap_or_default()
     });
-    let held_back = Memo::new(move |_| studio.held_back());
-    let is_held_back = Memo::new(move |_| held_back.with(Option::is_some));
-    // Not while the page opens: it would come and go before anybody had read it.
+    let blocked_reason = Memo::new(move |_| studio.blocked_reason());
+    let is_blocked = Memo::new(move |_| blocked_reason.with(Option::is_some));
+    // Not while the page is opening: it would vanish before it could be read.
     let reason = Memo::new(move |_| {
-        held_back
+        blocked_reason
             .get()
             .filter(|_| studio.connection.get() != Connection::Connecting)
     });
-    // What was refused for a reason that is over.
+    // Clears a refusal whose reason no longer holds.
     Effect::new(move |_| {
-        if !is_held_back.get() {
+        if !is_blocked.get() {
             studio.refusal.set(None);
         }
     });
-    let held = move || is_held_back.get().to_string();
+    let held = move || is_blocked.get().to_string();
     let placeholder = move || {
         examples.with(|examples| {
             examples
@@ -50,10 +50,10 @@ pub(crate) fn CommandPanel() -> impl IntoView {
                 .unwrap_or_else(|| PLACEHOLDER.to_owned())
         })
     };
-    let send = move |sentence: String| {
-        let sentence = sentence.trim().to_owned();
-        if !sentence.is_empty() && studio.command(&sentence) {
-            text.set(sentence);
+    let send = move |instruction: String| {
+        let instruction = instruction.trim().to_owned();
+        if !instruction.is_empty() && studio.command(&instruction) {
+            text.set(instruction);
         }
         if let Some(input) = input.get_untracked() {
             input.focus().ok();
@@ -66,8 +66,8 @@ pub(crate) fn CommandPanel() -> impl IntoView {
             .and_then(|status| status.command_to_chunk_millis)
             .map(|millis| {
                 format!(
-                    "First plan {} after the command",
-                    crate::figures::millis(f64::from(millis))
+                    "First plan {} after the instruction",
+                    crate::format::millis(f64::from(millis))
                 )
             })
     };
@@ -98,14 +98,14 @@ pub(crate) fn CommandPanel() -> impl IntoView {
                     autocomplete="off"
                     autocapitalize="off"
                     enterkeyhint="send"
-                    aria-label="Sentence for the robot"
+                    aria-label="Instruction for the robot"
                     aria-describedby="command-reason command-error"
                     data-testid="command-input"
                     placeholder=placeholder
                     prop:value=text
                     on:input:target=move |event| text.set(event.target().value())
                 />
-                // Not `disabled`: the keyboard reaches it and the reason is read. The next sentence can be typed meanwhile.
+                // Not `disabled`: the keyboard reaches it, the reason is announced, and the next instruction can be typed meanwhile.
                 <button
                     type="submit"
                     class="button primary"
@@ -127,17 +127,17 @@ pub(crate) fn CommandPanel() -> impl IntoView {
                 <For
                     each=move || examples.get().into_iter().enumerate()
                     key=Clone::clone
-                    let((index, sentence))
+                    let((index, instruction))
                 >
                     {
-                        let shown = sentence.clone();
+                        let shown = instruction.clone();
                         view! {
                             <button
                                 type="button"
                                 class="example"
                                 aria-disabled=held
                                 data-testid=format!("example-{index}")
-                                on:click=move |_| send(sentence.clone())
+                                on:click=move |_| send(instruction.clone())
                             >{shown}</button>
                         }
                     }
@@ -160,7 +160,7 @@ pub(crate) fn CommandPanel() -> impl IntoView {
 #[component]
 fn ModeSwitch() -> impl IntoView {
     let studio = expect_context::<Studio>();
-    // A change of mode applies to the sentence being worked on, not only to the next one.
+    // A change of mode also applies to the instruction in force.
     let choose = move |mode: Mode| {
         if studio.mode.get_untracked() == mode {
             return;
@@ -173,8 +173,8 @@ fn ModeSwitch() -> impl IntoView {
                 .map(|s| s.instruction.clone())
                 .filter(|text| !text.is_empty())
         });
-        if let Some(sentence) = running {
-            studio.command(&sentence);
+        if let Some(instruction) = running {
+            studio.command(&instruction);
         }
     };
     let offered = move |mode: Mode| {

@@ -1,7 +1,10 @@
-//! What it saw in depth: the picture that was compared, and the depth map that the policy wrote about it.
+//! Depth reasoning of a decision: the image that was compared, and the depth map that the policy generated.
 //!
-//! Both carry the same cells. On the camera's picture the replayed ones are dimmed; on the depth map every cell can be
+//! Both show the same cells. On the camera's image the replayed ones are dimmed; on the depth map every cell can be
 //! pointed at and reached with the arrow keys.
+
+mod cells;
+mod table;
 
 use std::rc::Rc;
 
@@ -11,25 +14,26 @@ use protocol::View;
 use protocol::depth::{DepthDescription, DepthReasoning};
 use protocol::worker::{ComputeKind, DecoderOutcome, DrawOutcome};
 
-use super::depth_cells::Cells;
-use super::depth_table::DepthTable;
-use super::painter::{Meter, Painter};
-use super::store::Studio;
-use super::worker;
-use crate::colour::{DepthColours, css_gradient};
-use crate::compute::in_sentence;
-use crate::{depth, figures};
+use super::canvas_image::{CanvasImage, FrameMeter};
+use super::state::Studio;
+use super::worker::requests;
+use cells::Cells;
+use table::DepthTable;
 
-/// What the parts of the block share.
+use crate::compute::kind_phrase;
+use crate::depth_colors::{DepthColors, css_gradient};
+use crate::{depth, format};
+
+/// State shared by the parts of the block.
 #[derive(Clone, Copy)]
 pub(super) struct Shared {
     pub(super) studio: Studio,
     pub(super) depth: Memo<Option<DepthReasoning>>,
-    /// Cells per row, and rows.
+    /// Numbers of columns and rows.
     pub(super) shape: Memo<(usize, usize)>,
     /// The cell under the pointer.
     pub(super) hovered: RwSignal<Option<usize>>,
-    /// The cell that was chosen.
+    /// The selected cell.
     pub(super) chosen: RwSignal<Option<usize>>,
 }
 
@@ -48,13 +52,13 @@ impl Shared {
     }
 }
 
-/// The map as it is drawn.
+/// The depth map as it is drawn.
 #[derive(Debug, Clone, PartialEq)]
 struct Drawn {
     view: View,
-    /// Where the decoder ran and for how long; absent where the codes themselves are shown.
+    /// Device and duration of the decoder; absent where the codes themselves are shown.
     by_decoder: Option<(ComputeKind, u64)>,
-    /// Why it is not the decoder's picture.
+    /// The reason that it is not a decoded image.
     instead: String,
 }
 
@@ -91,11 +95,11 @@ pub(crate) fn DepthBlock() -> impl IntoView {
 #[component]
 fn Block(shared: Shared) -> impl IntoView {
     let studio = shared.studio;
-    let of_depth = move |words: fn(&DepthReasoning) -> String| {
+    let of_depth = move |text: fn(&DepthReasoning) -> String| {
         move || {
             shared
                 .depth
-                .with(|depth| depth.as_ref().map(words).unwrap_or_default())
+                .with(|depth| depth.as_ref().map(text).unwrap_or_default())
         }
     };
     let counts = Memo::new(move |_| of_depth(depth::counts)());
@@ -130,7 +134,7 @@ fn Block(shared: Shared) -> impl IntoView {
             Some(super::settings::compute_word(kind))
         })
     };
-    // The pictures are squares to the network; people get them in the camera's own proportions.
+    // The network sees square images; the page shows them in the camera's proportions.
     let proportions = move || {
         let name = camera.get();
         let robot = studio.robot();
@@ -141,7 +145,7 @@ fn Block(shared: Shared) -> impl IntoView {
         )
     };
     let frame = Memo::new(move |_| shared.depth.with(|depth| depth.as_ref()?.frame.clone()));
-    let picture = Memo::new(move |_| drawn.with(|drawn| drawn.as_ref().map(|d| d.view.clone())));
+    let image = Memo::new(move |_| drawn.with(|drawn| drawn.as_ref().map(|d| d.view.clone())));
     let has_frame = Memo::new(move |_| frame.with(Option::is_some));
     view! {
         <div
@@ -162,21 +166,21 @@ fn Block(shared: Shared) -> impl IntoView {
                             <Canvas view=frame hook="depth-frame" label=Signal::derive(move || {
                                 format!(
                                     "What the {} camera saw. {}.",
-                                    figures::plain_name(&camera.get()),
+                                    format::plain_name(&camera.get()),
                                     counts.get()
                                 )
                             })/>
                             <Outline shared dims=true/>
                         </div>
                         <figcaption>
-                            <span>{move || figures::plain_name(&camera.get())}</span>
+                            <span>{move || format::plain_name(&camera.get())}</span>
                             <span class="quiet">{dimmed}</span>
                         </figcaption>
                     </figure>
                 </Show>
                 <figure class="depth-figure">
                     <div class="depth-stage" class:codes=move || source() == "codes" style=proportions>
-                        <Canvas view=picture hook="depth-picture" label=Signal::derive(|| String::new())/>
+                        <Canvas view=image hook="depth-picture" label=Signal::derive(|| String::new())/>
                         <Outline shared dims=false/>
                         <Cells shared/>
                     </div>
@@ -192,7 +196,7 @@ fn Block(shared: Shared) -> impl IntoView {
     }
 }
 
-/// The decoder's picture where there is one, else the codes.
+/// The decoded image if there is one, else the codes.
 fn drawn(shared: Shared) -> Memo<Option<Drawn>> {
     let studio = shared.studio;
     let described = Memo::new(move |_| {
@@ -203,8 +207,8 @@ fn drawn(shared: Shared) -> Memo<Option<Drawn>> {
     let can_draw = Memo::new(move |_| studio.compute.with(crate::compute::Compute::can_draw));
     let decoder = Memo::new(move |_| studio.compute.with(|compute| compute.depth_decoder.clone()));
     Effect::new(move |_| {
-        // Also after an answer: the worker draws one picture at a time.
-        studio.drawings.track();
+        // Also after an answer: one request is in flight at a time.
+        studio.depth_images.track();
         if !can_draw.get() {
             return;
         }
@@ -212,33 +216,33 @@ fn drawn(shared: Shared) -> Memo<Option<Drawn>> {
             if let Some(depth) = depth
                 && depth.rows() * depth.columns as usize == depth.codes.len()
             {
-                worker::draw(studio, &depth.codes, depth.rows() as u32, depth.columns);
+                requests::draw(studio, &depth.codes, depth.rows() as u32, depth.columns);
             }
         });
     });
-    let colours = DepthColours::default();
+    let colors = DepthColors::default();
     Memo::new(move |before: Option<&Option<Drawn>>| {
         shared.depth.with(|depth| {
             let depth = depth.as_ref()?;
             let codes = |instead: String| {
                 let known = described.get().map_or(0, |described| described.codes);
                 Some(Drawn {
-                    view: depth::paint_codes(depth, known, &colours),
+                    view: depth::paint_codes(depth, known, &colors),
                     by_decoder: None,
                     instead,
                 })
             };
             let outcome = studio
-                .drawings
-                .with(|drawings| drawings.of(&depth.codes).cloned());
+                .depth_images
+                .with(|depth_images| depth_images.outcome_for(&depth.codes).cloned());
             match outcome {
                 Some(DrawOutcome::Drawn(drawing)) => Some(Drawn {
-                    view: depth::paint(&drawing, &colours),
+                    view: depth::paint(&drawing, &colors),
                     by_decoder: Some((drawing.computed_on, drawing.micros)),
                     instead: String::new(),
                 }),
                 Some(DrawOutcome::Failed { reason }) => codes(reason),
-                // The picture before stays for the moment that drawing takes.
+                // The previous image remains until the next one is decoded.
                 None if can_draw.get() => match before.and_then(Option::as_ref) {
                     Some(before) if before.by_decoder.is_some() => Some(before.clone()),
                     _ => codes(String::new()),
@@ -249,7 +253,7 @@ fn drawn(shared: Shared) -> Memo<Option<Drawn>> {
     })
 }
 
-/// Why there is no picture yet, or never.
+/// The reason that there is no decoded image, or not yet.
 fn waiting_for(described: Option<DepthDescription>, decoder: Option<DecoderOutcome>) -> String {
     if !described.is_some_and(|described| described.has_decoder) {
         return "The studio has no depth decoder for this policy.".to_owned();
@@ -263,17 +267,17 @@ fn waiting_for(described: Option<DepthDescription>, decoder: Option<DecoderOutco
 #[component]
 fn Canvas(view: Memo<Option<View>>, hook: &'static str, label: Signal<String>) -> impl IntoView {
     let canvas = NodeRef::<html::Canvas>::new();
-    let meter = RwSignal::new(Meter::default());
-    let painter = StoredValue::new_local(None::<Rc<Painter>>);
+    let meter = RwSignal::new(FrameMeter::default());
+    let canvas_image = StoredValue::new_local(None::<Rc<CanvasImage>>);
     Effect::new(move |_| {
         let Some(canvas) = canvas.get() else {
             return;
         };
-        if painter.with_value(Option::is_none) {
-            painter.set_value(Painter::new(canvas, meter).map(Rc::new));
+        if canvas_image.with_value(Option::is_none) {
+            canvas_image.set_value(CanvasImage::new(canvas, meter).map(Rc::new));
         }
-        if let (Some(painter), Some(view)) = (painter.get_value(), view.get()) {
-            Painter::show(&painter, view);
+        if let (Some(canvas_image), Some(view)) = (canvas_image.get_value(), view.get()) {
+            CanvasImage::show(&canvas_image, view);
         }
     });
     let is_described = move || label.with(|label| !label.is_empty());
@@ -291,7 +295,7 @@ fn Canvas(view: Memo<Option<View>>, hook: &'static str, label: Signal<String>) -
     }
 }
 
-/// Lines around what was regenerated, and the cell in question.
+/// Outlines of the regenerated cells and of the marked cell.
 #[component]
 fn Outline(shared: Shared, dims: bool) -> impl IntoView {
     let path = move |draw: fn(&DepthReasoning) -> String| {
@@ -325,7 +329,7 @@ fn Outline(shared: Shared, dims: bool) -> impl IntoView {
     }
 }
 
-/// What the colours mean and who drew them.
+/// Legend of the colors, and the device that computed them.
 #[component]
 fn Caption(shared: Shared, drawn: Memo<Option<Drawn>>) -> impl IntoView {
     let known = move || {
@@ -337,13 +341,13 @@ fn Caption(shared: Shared, drawn: Memo<Option<Drawn>>) -> impl IntoView {
     move || {
         drawn.with(|drawn| {
             let drawn = drawn.as_ref()?;
-            let (ends, words) = match drawn.by_decoder {
+            let (ends, text) = match drawn.by_decoder {
                 Some((kind, micros)) => (
                     ("near".to_owned(), "far".to_owned()),
                     format!(
                         "Drawn in this tab on {} in {}",
-                        in_sentence(kind),
-                        figures::duration(micros)
+                        kind_phrase(kind),
+                        format::duration(micros)
                     ),
                 ),
                 None => (
@@ -361,20 +365,20 @@ fn Caption(shared: Shared, drawn: Memo<Option<Drawn>>) -> impl IntoView {
                     <span class="scale" aria-hidden="true" style=format!("background: {}", css_gradient())></span>
                     {ends.1}
                 </span>
-                <span class="quiet depth-who" data-testid="depth-who">{words}</span>
+                <span class="quiet depth-who" data-testid="depth-who">{text}</span>
             })
         })
     }
 }
 
-/// The cell in question in words.
+/// Description of the marked cell.
 #[component]
 fn About(shared: Shared) -> impl IntoView {
-    let words = move || {
+    let text = move || {
         let cell = shared.marked().and_then(|index| shared.cell(index));
         cell.map_or_else(
             || "Point at a cell, or go through them with the arrow keys.".to_owned(),
-            |cell| depth::cell_words(&cell, shared.threshold()),
+            |cell| depth::cell_text(&cell, shared.threshold()),
         )
     };
     let fate = move || {
@@ -388,7 +392,7 @@ fn About(shared: Shared) -> impl IntoView {
     view! {
         <p class="depth-about num" data-testid="depth-about" data-fate=fate>
             <span class="depth-key" aria-hidden="true"></span>
-            {words}
+            {text}
         </p>
     }
 }

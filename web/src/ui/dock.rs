@@ -1,23 +1,23 @@
-//! Always in view: what the robot is doing, and the buttons that stop it and the others.
+//! The dock, which is always in view: status of the robot, and the stop buttons.
 
 use leptos::prelude::*;
 
-use super::store::Studio;
+use super::state::Studio;
 
 #[component]
 pub(crate) fn Dock() -> impl IntoView {
     let studio = expect_context::<Studio>();
-    let situation = Memo::new(move |_| studio.situation());
-    let state = Memo::new(move |_| situation.with(|said| said.state));
-    let headline = Memo::new(move |_| situation.with(|said| said.headline.clone()));
-    let detail = Memo::new(move |_| situation.with(|said| said.detail.clone()));
-    let is_latched = Memo::new(move |_| situation.with(|said| said.is_latched));
+    let status_text = Memo::new(move |_| studio.status_text());
+    let state = Memo::new(move |_| status_text.with(|text| text.state));
+    let headline = Memo::new(move |_| status_text.with(|text| text.headline.clone()));
+    let detail = Memo::new(move |_| status_text.with(|text| text.detail.clone()));
+    let is_latched = Memo::new(move |_| status_text.with(|text| text.is_latched));
     let has_several = Memo::new(move |_| studio.robots.with(|robots| robots.len() > 1));
-    // What to do about a stop that failed is read aloud with the sentence; other details change too often.
+    // The remedy for a failed stop is announced with the sentence; other details change too often.
     let aloud = Memo::new(move |_| {
-        situation.with(|said| match said.state {
-            "undelivered" | "unconfirmed" => format!("{} {}", said.headline, said.detail),
-            _ => said.headline.clone(),
+        status_text.with(|text| match text.state {
+            "undelivered" | "unconfirmed" => format!("{} {}", text.headline, text.detail),
+            _ => text.headline.clone(),
         })
     });
     view! {
@@ -29,7 +29,7 @@ pub(crate) fn Dock() -> impl IntoView {
                     <p class="detail num">{detail}</p>
                 </div>
                 <p class="visually-hidden" aria-live="assertive" data-testid="announcement">{aloud}</p>
-                // The focus is not moved here: whoever presses the space bar twice would take the stop back.
+                // The focus is not moved here: pressing the space bar twice would release the stop.
                 <div class="stopped" data-testid="stopped-banner" hidden=move || !is_latched.get()>
                     <button
                         type="button"

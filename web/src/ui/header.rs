@@ -1,10 +1,10 @@
-//! Who is connected to what: studio, robot, policy, this tab.
+//! The header: robot, policy, this tab's device, and the connection.
 
 use leptos::prelude::*;
 
 use super::settings;
-use super::store::Studio;
-use crate::figures;
+use super::state::Studio;
+use crate::format;
 
 #[component]
 pub(crate) fn Header() -> impl IntoView {
@@ -30,7 +30,7 @@ pub(crate) fn Header() -> impl IntoView {
                         {move || match policy() {
                             Some(policy) => view! {
                                 <strong>{policy.name.clone()}</strong>
-                                <span class="quiet num">{figures::count(policy.parameters)}</span>
+                                <span class="quiet num">{format::count(policy.parameters)}</span>
                                 <span class="quiet">{format!("on {}", policy.device)}</span>
                                 {policy.depth.map(|depth| view! {
                                     <span class="quiet" data-testid="policy-depth" data-mode=depth.mode.name()>
@@ -75,7 +75,7 @@ pub(crate) fn Header() -> impl IntoView {
     }
 }
 
-/// Two links and their joints.
+/// Logo: two links and their joints.
 #[component]
 fn Mark() -> impl IntoView {
     view! {
@@ -99,11 +99,11 @@ fn Mark() -> impl IntoView {
 fn ConnectionPill() -> impl IntoView {
     let studio = expect_context::<Studio>();
     let state = Memo::new(move |_| studio.connection.get().state());
-    let words = move || studio.connection.get().words();
+    let text = move || studio.connection.get().label();
     view! {
         <p class="pill" role="status" data-testid="connection" data-state=state>
             <span class="dot" aria-hidden="true"></span>
-            {words}
+            {text}
         </p>
     }
 }

@@ -1,29 +1,29 @@
-//! One small plot per joint: where it was, where it was told to be, and where the plan takes it.
+//! Plot of every joint: measured, commanded and planned positions.
 
 use leptos::prelude::*;
 use protocol::JointDescription;
 use protocol::worker::DecodeOutcome;
 
-use super::store::Studio;
+use super::state::Studio;
 use crate::decisions::Decision;
-use crate::figures;
-use crate::history::History;
-use crate::plot::{Frame, HEIGHT, Point, WIDTH};
-use crate::units::{column, in_robot_units};
+use crate::format;
+use crate::joint_history::History;
+use crate::plot::{HEIGHT, PlotFrame, Point, WIDTH};
+use crate::units::{column, to_robot_units};
 
-/// What a live plot shows of the past.
+/// Past that a live plot shows.
 const PAST_MICROS: i64 = 4_000_000;
-/// And of the future.
+/// Future that a live plot shows.
 const FUTURE_MICROS: i64 = 1_200_000;
-/// Around a decision that is held in view.
+/// Time shown around a decision that is kept in view.
 const AROUND_MICROS: i64 = 1_500_000;
-/// States further apart than this are not joined by a line.
+/// Largest gap between states that are joined by a line.
 const GAP_MICROS: i64 = 400_000;
 
-/// So many decoded values are marked: enough to see that they lie on the plan, and see the plan.
+/// Number of decoded values that are marked: enough to see that they lie on the plan without hiding it.
 const DOTS: usize = 8;
 
-/// Everything that is drawn for one joint, in drawing units.
+/// Plot of one joint, in drawing units.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Drawing {
     measured: String,
@@ -79,7 +79,7 @@ fn JointPlot(index: usize, joint: JointDescription) -> impl IntoView {
     let studio = expect_context::<Studio>();
     let range = joint.max - joint.min;
     let unit = joint.unit.clone();
-    let name = figures::plain_name(&joint.name);
+    let name = format::plain_name(&joint.name);
     let drawing = Memo::new(move |_| {
         studio.redraw.track();
         let rate_hz = studio.robot().map_or(30.0, |robot| robot.control_rate_hz);
@@ -99,7 +99,7 @@ fn JointPlot(index: usize, joint: JointDescription) -> impl IntoView {
                 source.draw(index, range, |value| {
                     action
                         .as_ref()
-                        .map_or(value, |dimension| in_robot_units(value, dimension))
+                        .map_or(value, |dimension| to_robot_units(value, dimension))
                 })
             })
         })
@@ -113,7 +113,7 @@ fn JointPlot(index: usize, joint: JointDescription) -> impl IntoView {
                     .and_then(|state| state.state.get(index))
                     .map_or_else(
                         || "–".to_owned(),
-                        |value| figures::joint_value(*value, &unit),
+                        |value| format::joint_value(*value, &unit),
                     )
             })
         }
@@ -152,7 +152,7 @@ fn JointPlot(index: usize, joint: JointDescription) -> impl IntoView {
     }
 }
 
-/// What a drawing is made from.
+/// Data of a plot.
 struct Source<'a> {
     history: &'a History,
     decision: Option<&'a Decision>,
@@ -197,7 +197,7 @@ impl Source<'_> {
         }
         let every = [&measured, &commanded, &planned];
         let values = every.into_iter().flatten().map(|point| point.value);
-        let frame = Frame::around(from, to, values, range);
+        let frame = PlotFrame::containing(from, to, values, range);
         Drawing {
             measured: frame.path(measured.into_iter(), GAP_MICROS),
             commanded: frame.path(commanded.into_iter(), GAP_MICROS),
@@ -217,7 +217,7 @@ impl Source<'_> {
         }
     }
 
-    /// A joint's column of a chunk of the decision, on the robot's clock.
+    /// A joint's column of a chunk of the decision, by the robot's clock.
     fn rows(
         &self,
         starts_at: Option<i64>,
@@ -240,7 +240,7 @@ impl Source<'_> {
 }
 
 /// A few values as dots: a path of zero-length strokes with round caps.
-fn dots(frame: &Frame, points: &[Point]) -> String {
+fn dots(frame: &PlotFrame, points: &[Point]) -> String {
     points
         .iter()
         .step_by(points.len().div_ceil(DOTS).max(1))

@@ -1,55 +1,57 @@
-//! The panels, and what connects them to the studio, the worker and the keyboard.
+//! The page in the browser: panels, state, and the connections to the studio and the compute worker.
 //!
-//! - [`store`]: everything the page knows, as signals
-//! - [`socket`]: the wire to the studio
-//! - [`clock`]: what has to happen a few times a second, in a hidden tab too
-//! - [`stop`]: stops as they are pressed, sent and told
-//! - [`worker`]: the wire to the compute worker
-//! - [`painter`]: camera images onto canvases
-//! - one module per panel: [`header`], [`cameras`], [`command`], [`trace`] (with [`timeline`],
-//!   [`joints`], [`depth`], [`stages`]), [`wrote`] (with [`chips`], [`heatmap`], [`course`], [`scrubber`], [`verdict`]),
-//!   [`ask`], [`score`], [`browser`], [`dock`], [`notices`], [`problems`]
-//! - [`keys`], [`settings`]: the keyboard, and what the visitor's browser remembers
+//! Modules import only from groups above their own:
+//!
+//! - Leaves: [`time`], [`settings`] (browser storage and URL), [`canvas_image`] (images on a canvas), [`wire`] (the
+//!   WebSocket), `worker::handle`
+//! - [`state`]: the page's state, as signals
+//! - Actions on the state: [`send`], [`stop`], [`socket`] (reconnecting, ticks), [`stop_press`], [`commands`],
+//!   [`shown_decision`], [`worker`] (requests, starting and restarting)
+//! - Panels: [`header`], [`notices`], [`problems`], [`cameras`], [`command`], [`ask`], [`trace`] (with [`timeline`],
+//!   [`joints`], [`depth`], [`stages`]), [`score`], [`action_tokens`], [`compute`], [`dock`]
+//! - Messages in: [`dispatch`] (of the studio) and `worker::dispatch`, with [`robot_selection`]
+//! - [`clock`] (timers) and [`keyboard`] (shortcuts)
 
 #![allow(
     unreachable_pub,
     reason = "leptos makes the inner function of a component `pub` whatever is written"
 )]
 
+mod action_tokens;
 mod ask;
-mod browser;
 mod cameras;
-mod chips;
+mod canvas_image;
 mod clock;
 mod command;
-mod course;
+mod commands;
+mod compute;
 mod depth;
-mod depth_cells;
-mod depth_table;
+mod dispatch;
 mod dock;
 mod header;
-mod heatmap;
 mod joints;
-mod keys;
+mod keyboard;
 mod notices;
-mod painter;
 mod problems;
+mod robot_selection;
 mod score;
-mod scrubber;
+mod send;
 mod settings;
+mod shown_decision;
 mod socket;
 mod stages;
+mod state;
 mod stop;
-mod store;
+mod stop_press;
+mod time;
 mod timeline;
 mod trace;
-mod verdict;
+mod wire;
 mod worker;
-mod wrote;
 
 use leptos::prelude::*;
 
-use store::Studio;
+use state::Studio;
 
 /// Puts the page into the document's body.
 pub fn start() {
@@ -65,13 +67,15 @@ fn Page() -> impl IntoView {
     settings::go_to_root();
     let studio = Studio::new();
     provide_context(studio);
-    clock::beat(studio);
+    dispatch::start(studio);
+    worker::dispatch::start(studio);
+    socket::tick(studio);
     clock::start(studio);
-    worker::start_after_first_frame(studio);
-    store::tick(studio);
-    keys::listen(studio);
+    worker::lifecycle::start_after_first_frame(studio);
+    clock::start_redraw(studio);
+    keyboard::listen(studio);
     view! {
-        <a class="skip" href="#command">"Skip to the command"</a>
+        <a class="skip" href="#command">"Skip to the instruction"</a>
         <header::Header/>
         <notices::Notices/>
         <problems::Problems/>
@@ -86,8 +90,8 @@ fn Page() -> impl IntoView {
             </div>
             <div class="column wide">
                 <score::ScorePanel/>
-                <wrote::WrotePanel/>
-                <browser::BrowserPanel/>
+                <action_tokens::ActionTokensPanel/>
+                <compute::ComputePanel/>
             </div>
         </main>
         <dock::Dock/>

@@ -1,8 +1,8 @@
-//! What went wrong, in words, until it is read.
+//! Notices of errors, until they are dismissed.
 
 use leptos::prelude::*;
 
-use super::store::Studio;
+use super::state::Studio;
 
 #[component]
 pub(crate) fn Notices() -> impl IntoView {

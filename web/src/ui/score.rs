@@ -1,26 +1,30 @@
-//! How far it got: a video and a sentence become a progress curve, in this tab or on the studio's device.
+//! The scoring panel: a video and an instruction become a progress curve, in this tab or on the studio's device.
 //!
-//! - [`desk`]: what the panel knows
-//! - [`hosted`], [`loading`]: which scorer, and its way into the tab
-//! - [`source`], [`question`]: which video, which sentence
-//! - [`job`], [`live`], [`post`]: what happens then, in the worker, with a robot, on the studio
-//! - [`film`], [`darkroom`]: pictures of a video, pixels of a picture
-//! - [`result`], [`plots`], [`legend`], [`table`]: what comes of it
+//! - [`state`]: the panel's state, as signals
+//! - [`scorer_box`], [`source`], [`instruction_form`]: choice of scorer, video and instruction
+//! - [`scorer_loading`], [`start_job`]: loading the scorer, and the job that waits for it
+//! - [`job`]: the course of a job; [`video_job`] and [`live`] supply its frames, [`upload`] takes it to the studio
+//! - [`video`], [`video_element`], [`live_robot`], [`frame_capture`]: videos, live robots and their frames
+//! - [`result`], [`plots`], [`legend`], [`table`]: progress, curves and numbers
 
-mod darkroom;
-mod desk;
-mod film;
-mod hosted;
-mod job;
+mod frame_capture;
+mod instruction_form;
+pub(super) mod job;
 mod legend;
-mod live;
-mod loading;
+pub(super) mod live;
+mod live_robot;
 mod plots;
-mod post;
-mod question;
 mod result;
+mod scorer_box;
+pub(super) mod scorer_loading;
 mod source;
+pub(super) mod start_job;
+pub(super) mod state;
 mod table;
+mod upload;
+mod video;
+mod video_element;
+mod video_job;
 
 use leptos::ev;
 use leptos::prelude::*;
@@ -30,31 +34,31 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{DragEvent, Response};
 
-pub(crate) use desk::Desk;
-pub(crate) use job::{heard, worker_is_anew};
-pub(crate) use live::{reported, robot_changed, saw};
-pub(crate) use loading::{forgotten, pump, scorer_heard};
-
-use super::store::Studio;
-use crate::reconnect::Connection;
-use crate::scorer::{Held, Hosted};
-use crate::scoring::State;
+use super::state::Studio;
+use crate::backoff::Connection;
+use crate::score_job::State;
+use crate::scorer::{ServedScorer, TabScorer};
+use state::ScoreState;
 
 #[component]
 pub(crate) fn ScorePanel() -> impl IntoView {
     let studio = expect_context::<Studio>();
-    let desk = studio.score;
+    let score = studio.score;
     let is_over = RwSignal::new(false);
     listen_for_files(studio, is_over);
-    // A studio that was started again may host another scorer.
+    // A restarted studio may serve another scorer.
     let is_live = Memo::new(move |_| studio.connection.get() == Connection::Live);
     Effect::new(move |_| {
         if is_live.get() {
-            inquire(desk);
+            inquire(score);
         }
     });
-    let hosted = Memo::new(move |_| desk.hosted.get());
-    let has_begun = Memo::new(move |_| desk.scoring.with(|scoring| scoring.state() != State::Idle));
+    let served = Memo::new(move |_| score.served.get());
+    let has_begun = Memo::new(move |_| {
+        score
+            .score_job
+            .with(|score_job| score_job.state() != State::Idle)
+    });
     view! {
         <section
             class="panel score"
@@ -69,23 +73,23 @@ pub(crate) fn ScorePanel() -> impl IntoView {
             </div>
             <p class="empty-note">
                 "A video model is shown more and more of a video, and each time how probable it finds that the video completes \
-                 your sentence: that is the curve. Controls beside it show whether it means anything."
+                 your instruction: that is the curve. Controls beside it show whether it means anything."
             </p>
-            {move || match hosted.get() {
-                Hosted::Unknown => view! { <p class="quiet">"Asking the studio which scorer it has…"</p> }.into_any(),
-                Hosted::Nothing(why) => view! {
+            {move || match served.get() {
+                ServedScorer::Unknown => view! { <p class="quiet">"Asking the studio which scorer it has…"</p> }.into_any(),
+                ServedScorer::Nothing(why) => view! {
                     <p class="empty-note" data-testid="score-unavailable">{why}</p>
                 }.into_any(),
-                Hosted::Failed(reason) => view! {
+                ServedScorer::Failed(reason) => view! {
                     <div class="verdict bad" data-testid="score-unavailable">
                         <p>{reason}</p>
-                        <button type="button" class="button" on:click=move |_| inquire(desk)>"Ask again"</button>
+                        <button type="button" class="button" on:click=move |_| inquire(score)>"Ask again"</button>
                     </div>
                 }.into_any(),
-                Hosted::Scorer(manifest) => view! {
-                    <hosted::ScorerBox manifest/>
+                ServedScorer::Scorer(manifest) => view! {
+                    <scorer_box::ScorerBox manifest/>
                     <source::SourceBox/>
-                    <question::Question/>
+                    <instruction_form::Question/>
                 }.into_any(),
             }}
             <Show when=move || has_begun.get()>
@@ -95,30 +99,30 @@ pub(crate) fn ScorePanel() -> impl IntoView {
     }
 }
 
-/// Asks the studio what it has to score with, and which episodes are recorded.
-fn inquire(desk: Desk) {
+/// Fetches the description of the scorer and the list of recorded episodes.
+fn inquire(score: ScoreState) {
     spawn_local(async move {
-        let hosted = match fetch("api/scorer").await {
-            Ok((status, body)) => Hosted::read(status, &body),
-            Err(reason) => Hosted::Failed(reason),
+        let served = match fetch("api/scorer").await {
+            Ok((status, body)) => ServedScorer::read(status, &body),
+            Err(reason) => ServedScorer::Failed(reason),
         };
-        let id = |hosted: &Hosted| {
-            hosted
+        let id = |served: &ServedScorer| {
+            served
                 .manifest()
                 .map(|manifest: &ScorerManifest| manifest.id.clone())
         };
-        let (before, now) = (desk.hosted.with_untracked(id), id(&hosted));
+        let (before, now) = (score.served.with_untracked(id), id(&served));
         if before.is_some() && before != now {
-            desk.held.update(Held::drop_all);
+            score.tab_scorer.update(TabScorer::drop_all);
         }
-        if desk.hosted.with_untracked(|known| *known != hosted) {
-            desk.hosted.set(hosted);
+        if score.served.with_untracked(|known| *known != served) {
+            score.served.set(served);
         }
-        // A studio that keeps no episodes has none to choose from.
+        // A studio without episodes offers none.
         if let Ok((200, body)) = fetch("api/episodes").await
             && let Ok(list) = serde_json::from_str::<EpisodeList>(&body)
         {
-            desk.episodes.set(list.episodes);
+            score.episodes.set(list.episodes);
         }
     });
 }
@@ -129,11 +133,11 @@ async fn fetch(path: &str) -> Result<(u16, String), String> {
         .await
         .map_err(failed)?
         .unchecked_into();
-    let body = post::text(&response).await.unwrap_or_default();
+    let body = upload::body_text(&response).await.unwrap_or_default();
     Ok((response.status(), body))
 }
 
-/// A video may be dropped anywhere: elsewhere on the page the browser would leave the page, and the robot, for it.
+/// Accepts a video dropped anywhere: otherwise the browser would leave the page, and the robot, to open it.
 fn listen_for_files(studio: Studio, is_over: RwSignal<bool>) {
     let has_files = |event: &DragEvent| {
         event.data_transfer().is_some_and(|transfer| {
@@ -148,7 +152,7 @@ fn listen_for_files(studio: Studio, is_over: RwSignal<bool>) {
         }
     });
     let leave = window_event_listener(ev::dragleave, move |event: DragEvent| {
-        // Out of the window, not from one element into the next.
+        // Only when the pointer leaves the window, not at every element.
         if event.related_target().is_none() {
             is_over.set(false);
         }
@@ -165,8 +169,8 @@ fn listen_for_files(studio: Studio, is_over: RwSignal<bool>) {
         event.prevent_default();
         if studio
             .score
-            .hosted
-            .with_untracked(|hosted| hosted.manifest().is_none())
+            .served
+            .with_untracked(|served| served.manifest().is_none())
         {
             return studio
                 .notify("This studio serves no scorer, so the video was not taken.".to_owned());

@@ -1,4 +1,4 @@
-//! What the visitor's browser remembers, and what the address says.
+//! Settings in the browser's storage, and parameters in the page's URL.
 
 use leptos::prelude::{document, window};
 use protocol::worker::ComputeKind;
@@ -13,7 +13,7 @@ fn read(key: &str) -> Option<String> {
 }
 
 fn write(key: &str, value: Option<&str>) {
-    // A browser that forbids storage forgets the choice; that is its visitor's wish.
+    // Without storage the choice is not remembered, as the viewer's browser demands.
     if let Ok(Some(storage)) = window().local_storage() {
         match value {
             Some(value) => storage.set_item(key, value).ok(),
@@ -22,7 +22,7 @@ fn write(key: &str, value: Option<&str>) {
     }
 }
 
-/// Where the visitor wants to compute; `None` leaves it to the measurement.
+/// The viewer's choice of the compute device; `None` leaves it to the measurement.
 pub(crate) fn compute() -> Option<ComputeKind> {
     match read(COMPUTE)?.as_str() {
         "cpu" => Some(ComputeKind::Cpu),
@@ -31,11 +31,11 @@ pub(crate) fn compute() -> Option<ComputeKind> {
     }
 }
 
-pub(crate) fn set_compute(wish: Option<ComputeKind>) {
-    write(COMPUTE, wish.map(compute_word));
+pub(crate) fn set_compute(preference: Option<ComputeKind>) {
+    write(COMPUTE, preference.map(compute_word));
 }
 
-/// The word for a kind in storage and in the select box.
+/// Name of a kind of device in storage and in the select box.
 pub(crate) fn compute_word(kind: ComputeKind) -> &'static str {
     match kind {
         ComputeKind::Cpu => "cpu",
@@ -43,7 +43,7 @@ pub(crate) fn compute_word(kind: ComputeKind) -> &'static str {
     }
 }
 
-/// Whether files of a scorer were kept in this browser and not forgotten.
+/// Whether files of a scorer are cached in this browser.
 pub(crate) fn keeps_scorer() -> bool {
     read(KEEPS_SCORER).is_some()
 }
@@ -52,7 +52,7 @@ pub(crate) fn set_keeps_scorer(keeps: bool) {
     write(KEEPS_SCORER, keeps.then_some("yes"));
 }
 
-/// Switches between light and dark, starting from what is seen now.
+/// Switches between light and dark, starting from the theme in use.
 pub(crate) fn toggle_theme() {
     let next = if is_dark() { "light" } else { "dark" };
     if let Some(root) = document().document_element() {
@@ -76,7 +76,7 @@ fn is_dark() -> bool {
     }
 }
 
-/// Whether the visitor asked for a page that moves less.
+/// Whether the viewer prefers reduced motion.
 pub(crate) fn wants_less_motion() -> bool {
     window()
         .match_media("(prefers-reduced-motion: reduce)")
@@ -85,13 +85,13 @@ pub(crate) fn wants_less_motion() -> bool {
         .is_some_and(|query| query.matches())
 }
 
-/// The address that everything of the studio is named from: the page's own, or what the studio wrote into a page that
-/// was asked for under a longer path.
+/// The base of all URLs of the studio: the page's own, or the one that the studio wrote into a page that was requested
+/// under a longer path.
 pub(crate) fn base() -> Option<String> {
     document().base_uri().ok()?
 }
 
-/// A page that was asked for under a longer path goes on at the studio's root, where its links lead.
+/// Moves a page that was requested under a longer path to the studio's root, to which its links are relative.
 pub(crate) fn go_to_root() {
     let Ok(Some(element)) = document().query_selector("base[href]") else {
         return;
@@ -102,23 +102,23 @@ pub(crate) fn go_to_root() {
     let rest = |part: Result<String, JsValue>| part.unwrap_or_default();
     let location = window().location();
     let address = format!("{base}{}{}", rest(location.search()), rest(location.hash()));
-    // As an absolute address, because what it was relative to changes.
+    // As an absolute URL, because its base changes.
     element.set_attribute("href", &base).ok();
     history
         .replace_state_with_url(&JsValue::NULL, "", Some(&address))
         .ok();
 }
 
-/// The robot that the address asks for: `?robot=…`.
-pub(crate) fn robot_in_address() -> Option<String> {
+/// The robot that the URL names: `?robot=…`.
+pub(crate) fn robot_in_url() -> Option<String> {
     let search = window().location().search().ok()?;
     web_sys::UrlSearchParams::new_with_str(&search)
         .ok()?
         .get("robot")
 }
 
-/// Makes the address one that can be sent to somebody.
-pub(crate) fn put_robot_in_address(robot_id: &str) {
+/// Puts the robot into the page's URL, so that it can be shared.
+pub(crate) fn put_robot_in_url(robot_id: &str) {
     let Ok(query) = web_sys::UrlSearchParams::new() else {
         return;
     };

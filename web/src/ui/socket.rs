@@ -1,7 +1,9 @@
-//! The wire to the studio: one WebSocket, opened again when it breaks. When, is decided in [`crate::reconnect`].
+//! The connection to the studio: one WebSocket, reopened when it breaks, and everything else that depends on the time.
+//!
+//! [`crate::backoff`] decides when to close and when to reconnect.
 
 use leptos::prelude::*;
-use protocol::viewer::{FromViewer, ViewerHello};
+use protocol::viewer::ViewerHello;
 use protocol::{FrameError, ToViewer};
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::Closure;
@@ -10,64 +12,19 @@ use web_sys::{
     AbortSignal, BinaryType, CloseEvent, Event, MessageEvent, RequestInit, Response, WebSocket,
 };
 
-use super::store::{Studio, now_millis};
-use super::{clock, settings, stop};
-use crate::address;
-use crate::reconnect::{Connection, Link, Step};
+use super::settings;
+use super::state::Studio;
+use super::time::now_millis;
+use super::wire::OpenSocket;
+use crate::backoff::{Connection, Link, LinkAction};
+use crate::stopping::Stopping;
+use crate::studio_url;
 
-/// How long plain HTTP may take to show that it reaches the studio.
+/// Time limit of a plain HTTP request that shows whether the studio is reached.
 const PROBE_MILLIS: u32 = 3_000;
 
-struct Open {
-    socket: WebSocket,
-    // Held so that the browser may call them.
-    _on_open: Closure<dyn FnMut(Event)>,
-    _on_message: Closure<dyn FnMut(MessageEvent)>,
-    _on_close: Closure<dyn FnMut(CloseEvent)>,
-}
-
-/// The socket in use and what is known of it.
-#[derive(Clone, Copy)]
-pub(crate) struct Wire {
-    open: StoredValue<Option<Open>, LocalStorage>,
-    link: StoredValue<Link>,
-    is_probing: StoredValue<bool>,
-}
-
-impl Default for Wire {
-    fn default() -> Self {
-        Self {
-            open: StoredValue::new_local(None),
-            link: StoredValue::new(Link::new(now_millis())),
-            is_probing: StoredValue::new(false),
-        }
-    }
-}
-
-impl Wire {
-    /// The newest heartbeat of this connection.
-    pub(crate) fn heard_beat(self) -> Option<u64> {
-        self.link.with_value(Link::heard_beat)
-    }
-
-    /// Hands one message to the browser, which is not to say that it arrives.
-    ///
-    /// # Errors
-    /// Why it was not handed over, in words for a person.
-    pub(crate) fn send(self, message: &FromViewer) -> Result<(), String> {
-        let bytes = message.encode().map_err(|error| error.to_string())?;
-        self.open.with_value(|open| match open {
-            Some(open) if open.socket.ready_state() == WebSocket::OPEN => open
-                .socket
-                .send_with_u8_array(&bytes)
-                .map_err(|_| "The browser refused to send that.".to_owned()),
-            _ => Err("That was not sent: the page is not connected to the studio.".to_owned()),
-        })
-    }
-}
-
-/// Tells the link what happened, and the page what that means.
-fn tell<T>(studio: Studio, event: impl FnOnce(&mut Link) -> T) -> Option<T> {
+/// Updates the link with an event, and the page with what follows from it.
+fn update_link<T>(studio: Studio, event: impl FnOnce(&mut Link) -> T) -> Option<T> {
     let outcome = studio.wire.link.try_update_value(event);
     let (connection, is_blocked) = studio
         .wire
@@ -76,7 +33,7 @@ fn tell<T>(studio: Studio, event: impl FnOnce(&mut Link) -> T) -> Option<T> {
     if studio.connection.get_untracked() != connection {
         studio.connection.set(connection);
         if connection != Connection::Live {
-            // Of a studio that is not heard nothing is known.
+            // Nothing is known of a studio that is not heard.
             studio.problems.set(vec![]);
         }
     }
@@ -86,43 +43,56 @@ fn tell<T>(studio: Studio, event: impl FnOnce(&mut Link) -> T) -> Option<T> {
     outcome
 }
 
-/// Does what is due: noticing silence, hanging up, dialling.
-pub(crate) fn beat(studio: Studio, now_millis: f64) {
-    let urgent = stop::is_urgent(studio);
-    // Hanging up is followed by dialling, which may be due at once.
+/// One tick: link, stops, and token streams that stopped growing. An early tick does no harm.
+pub(crate) fn tick(studio: Studio) {
+    let now = now_millis();
+    studio.now_millis.set(now);
+    poll(studio, now);
+    studio.send_stops();
+    let mut stream = studio.stream.get_untracked();
+    if stream.expire(now) {
+        studio.stream.set(stream);
+    }
+}
+
+/// Does what is due: detects silence, closes, reconnects.
+fn poll(studio: Studio, now_millis: f64) {
+    let urgent = studio.stopping.with_untracked(Stopping::is_open);
+    // A close is followed by a reconnection, which may be due at once.
     for _ in 0..2 {
-        match tell(studio, |link| link.beat(now_millis, urgent)) {
-            Some(Step::HangUp) => abandon(studio),
-            Some(Step::Dial) => {
-                abandon(studio);
+        match update_link(studio, |link| link.poll(now_millis, urgent)) {
+            Some(LinkAction::Close) => close(studio),
+            Some(LinkAction::Connect) => {
+                close(studio);
                 connect(studio);
             }
-            Some(Step::Stay) | None => break,
+            Some(LinkAction::Wait) | None => break,
         }
     }
     probe(studio);
 }
 
-/// Somebody looks at the page again, or the network came back.
-pub(crate) fn hurry(studio: Studio) {
+/// Reconnects at once: the page is in view again, or the network came back.
+pub(crate) fn retry_now(studio: Studio) {
     let now = now_millis();
-    tell(studio, |link| link.hurry(now));
+    update_link(studio, |link| link.retry_now(now));
+    tick(studio);
 }
 
-/// The studio said hello.
+/// The studio's welcome arrived.
 pub(crate) fn welcomed(studio: Studio) {
     let now = now_millis();
-    tell(studio, |link| link.welcomed(now));
+    update_link(studio, |link| link.welcomed(now));
 }
 
-/// A heartbeat came.
+/// A heartbeat of the studio arrived.
 pub(crate) fn heartbeat(studio: Studio, beat: u64) {
-    tell(studio, |link| link.heartbeat(beat));
+    update_link(studio, |link| link.heartbeat(beat));
 }
 
 /// Page and studio speak different versions.
 pub(crate) fn refuse(studio: Studio) {
-    tell(studio, Link::refuse);
+    update_link(studio, Link::refuse);
 }
 
 fn connect(studio: Studio) {
@@ -134,29 +104,29 @@ fn connect(studio: Studio) {
 
 fn lost(studio: Studio) {
     let now = now_millis();
-    tell(studio, |link| link.closed(now));
-    clock::beat(studio);
+    update_link(studio, |link| link.closed(now));
+    tick(studio);
 }
 
-fn open(studio: Studio) -> Option<Open> {
-    let address = address::of_socket(&settings::base()?, "ws/viewer");
-    let socket = WebSocket::new(&address).ok()?;
+fn open(studio: Studio) -> Option<OpenSocket> {
+    let url = studio_url::websocket(&settings::base()?, "ws/viewer");
+    let socket = WebSocket::new(&url).ok()?;
     socket.set_binary_type(BinaryType::Arraybuffer);
 
     let on_open = Closure::<dyn FnMut(Event)>::new(move |_| {
-        tell(studio, Link::opened);
+        update_link(studio, Link::opened);
         let client = format!("page {}", env!("CARGO_PKG_VERSION"));
         studio.send(ViewerHello { client });
     });
     let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
-        hear(studio, &event);
+        receive(studio, &event);
     });
     let on_close = Closure::<dyn FnMut(CloseEvent)>::new(move |_| lost(studio));
 
     socket.set_onopen(Some(on_open.as_ref().unchecked_ref()));
     socket.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
     socket.set_onclose(Some(on_close.as_ref().unchecked_ref()));
-    Some(Open {
+    Some(OpenSocket {
         socket,
         _on_open: on_open,
         _on_message: on_message,
@@ -164,19 +134,19 @@ fn open(studio: Studio) -> Option<Open> {
     })
 }
 
-fn hear(studio: Studio, event: &MessageEvent) {
+fn receive(studio: Studio, event: &MessageEvent) {
     let now = now_millis();
-    tell(studio, |link| link.heard(now));
+    update_link(studio, |link| link.message_received(now));
     // The timers of a hidden tab sleep, the socket does not.
     if document().hidden() {
-        clock::beat(studio);
+        tick(studio);
     }
     let Ok(buffer) = event.data().dyn_into::<js_sys::ArrayBuffer>() else {
         return;
     };
     match ToViewer::decode(&js_sys::Uint8Array::new(&buffer).to_vec()) {
-        Ok(message) => studio.receive(message),
-        // A newer studio may say more than this page knows.
+        Ok(message) => studio.wire.deliver(message),
+        // A newer studio may send kinds that this page does not know.
         Err(FrameError::UnexpectedKind { .. }) => {}
         Err(error) => {
             if matches!(error, FrameError::WrongVersion { .. }) {
@@ -189,20 +159,20 @@ fn hear(studio: Studio, event: &MessageEvent) {
     }
 }
 
-fn abandon(studio: Studio) {
-    // Only one socket may speak: the old one's events are cut before a new one opens.
+fn close(studio: Studio) {
+    // Only one socket may be heard: the old one's handlers are removed before a new one opens.
     let old = studio.wire.open.try_update_value(Option::take).flatten();
     if let Some(open) = old {
         open.socket.set_onopen(None);
         open.socket.set_onmessage(None);
         open.socket.set_onclose(None);
         open.socket.close().ok();
-        // Not now: it may be one of its closures that runs.
+        // Later, because one of its closures may be running.
         set_timeout(move || drop(open), std::time::Duration::ZERO);
     }
 }
 
-/// Finds out whether plain HTTP reaches the studio when no socket opens.
+/// Checks whether plain HTTP reaches the studio while no socket opens.
 fn probe(studio: Studio) {
     let number = studio.wire.link.with_value(Link::wants_probe);
     let (Some(number), false) = (number, studio.wire.is_probing.get_value()) else {
@@ -212,17 +182,17 @@ fn probe(studio: Studio) {
     spawn_local(async move {
         let answered = is_healthy().await;
         studio.wire.is_probing.set_value(false);
-        tell(studio, |link| link.probed(number, answered));
+        update_link(studio, |link| link.probed(number, answered));
     });
 }
 
 async fn is_healthy() -> bool {
     let init = RequestInit::new();
     init.set_signal(Some(&AbortSignal::timeout_with_u32(PROBE_MILLIS)));
-    // The time, so that no cache answers for the studio.
-    let address = format!("healthz?at={}", now_millis());
-    let asked = window().fetch_with_str_and_init(&address, &init);
-    match JsFuture::from(asked).await {
+    // The time, so that no cache answers instead of the studio.
+    let url = format!("healthz?at={}", now_millis());
+    let response = window().fetch_with_str_and_init(&url, &init);
+    match JsFuture::from(response).await {
         Ok(response) => response.unchecked_into::<Response>().ok(),
         Err(_) => false,
     }

@@ -1,10 +1,10 @@
-//! Where the time went.
+//! Latency of a decision by stages.
 
 use leptos::prelude::*;
 
-use super::store::Studio;
-use super::trace::shown_trace;
-use crate::figures;
+use super::shown_decision::shown_trace;
+use super::state::Studio;
+use crate::format;
 
 #[component]
 pub(crate) fn Stages() -> impl IntoView {
@@ -26,8 +26,8 @@ pub(crate) fn Stages() -> impl IntoView {
                 "How long it took"
                 <span class="quiet num">
                     {move || format!(
-                        "{} from the picture to the plan{}",
-                        figures::duration(latency.get()),
+                        "{} from the image to the plan{}",
+                        format::duration(latency.get()),
                         begins_with(committed.get()),
                     )}
                 </span>
@@ -51,13 +51,13 @@ pub(crate) fn Stages() -> impl IntoView {
                         view! {
                             <div>
                                 <dt><span class=class></span>{stage.name.clone()}</dt>
-                                <dd>{figures::duration(stage.micros)}</dd>
+                                <dd>{format::duration(stage.micros)}</dd>
                             </div>
                         }
                     }).collect_view())}
                     <div>
                         <dt><span class="swatch waiting"></span>"waiting"</dt>
-                        <dd>{move || figures::duration(waiting())}</dd>
+                        <dd>{move || format::duration(waiting())}</dd>
                     </div>
                 </dl>
             </div>
@@ -65,7 +65,7 @@ pub(crate) fn Stages() -> impl IntoView {
     }
 }
 
-/// What real-time chunking took over, because the robot was already doing it when the plan arrived.
+/// Note on the rows of the previous chunk that real-time chunking kept, because the robot was already executing them.
 fn begins_with(committed_rows: u32) -> String {
     match committed_rows {
         0 => String::new(),

@@ -1,54 +1,15 @@
-//! Stops as the page presses, sends and tells them. What there is to decide is in [`crate::stopping`].
-
-use std::time::Duration;
+//! Stops as they are sent, and what the page knows of them. The rules are in [`crate::stopping`].
 
 use leptos::prelude::*;
-use protocol::viewer::ReleaseRobot;
 
-use super::clock;
-use super::store::{Studio, now_millis};
-use crate::pending::Pending;
-use crate::situation::{self, Situation};
-use crate::stopping::{LATE_MILLIS, Seen, Stopping, Target};
+use super::state::Studio;
+use super::time::now_millis;
+use crate::status_text::{self, StatusText};
+use crate::stopping::{PageKnowledge, Stopping};
 
 impl Studio {
-    /// Stops the robot in view; all of them while none is.
-    pub(crate) fn press_stop(self) {
-        let target = self
-            .watched
-            .get_untracked()
-            .map_or(Target::All, Target::Robot);
-        self.press(target);
-    }
-
-    /// Stops every robot that the studio knows.
-    pub(crate) fn press_stop_all(self) {
-        self.press(Target::All);
-    }
-
-    fn press(self, target: Target) {
-        let now = now_millis();
-        let seen = self.robots.with_untracked(|robots| {
-            robots
-                .iter()
-                .map(|robot| robot.robot_id.clone())
-                .collect::<Vec<_>>()
-        });
-        self.refusal.set(None);
-        self.pending.update_value(Pending::forget);
-        self.stopping
-            .update(|stopping| stopping.press(target, seen, now));
-        // Sends it, or dials for it.
-        clock::beat(self);
-        // On time, and not with the next tick.
-        set_timeout(
-            move || clock::beat(self),
-            Duration::from_secs_f64(LATE_MILLIS / 1e3),
-        );
-    }
-
-    /// Sends the presses that are due, if there is a connection that may carry them.
-    pub(crate) fn send_stops(self) {
+    /// Sends the stops that are due, if there is a connection that may carry them.
+    pub(super) fn send_stops(self) {
         if !self.connection.get_untracked().may_carry() {
             return;
         }
@@ -61,49 +22,36 @@ impl Studio {
         }
     }
 
-    /// Lifts the stop of the robot in view.
-    pub(crate) fn press_release(self) {
-        if let Some(robot_id) = self.watched.get_untracked()
-            && self.send(ReleaseRobot {
-                robot_id,
-                heard_beat: self.wire.heard_beat(),
+    /// Status of the robot in view, as text.
+    pub(crate) fn status_text(self) -> StatusText {
+        self.status.with(|status| {
+            self.with_knowledge(|seen, stopping| {
+                status_text::status_text(seen, stopping, status.as_ref())
             })
-        {
-            self.stopping.update(Stopping::released);
-        }
-    }
-
-    /// What the robot is doing, in words.
-    pub(crate) fn situation(self) -> Situation {
-        self.status.with(|status| {
-            self.knowing(|seen, stopping| situation::situation(seen, stopping, status.as_ref()))
         })
     }
 
-    /// Why a command cannot be given now; `None` when it can.
-    pub(crate) fn held_back(self) -> Option<String> {
+    /// The reason that no command can be given now; `None` when one can.
+    pub(crate) fn blocked_reason(self) -> Option<String> {
         self.status.with(|status| {
-            self.knowing(|seen, stopping| situation::held_back(seen, stopping, status.as_ref()))
+            self.with_knowledge(|seen, stopping| {
+                status_text::blocked_reason(seen, stopping, status.as_ref())
+            })
         })
     }
 
-    fn knowing<T>(self, tell: impl FnOnce(&Seen, &Stopping) -> T) -> T {
+    fn with_knowledge<T>(self, read: impl FnOnce(&PageKnowledge, &Stopping) -> T) -> T {
         self.robots.with(|robots| {
             self.watched.with(|watched| {
-                let seen = Seen {
+                let seen = PageKnowledge {
                     connection: self.connection.get(),
                     upgrade_is_blocked: self.upgrade_is_blocked.get(),
                     robots,
                     watched: watched.as_deref(),
                     now_millis: self.now_millis.get(),
                 };
-                self.stopping.with(|stopping| tell(&seen, stopping))
+                self.stopping.with(|stopping| read(&seen, stopping))
             })
         })
     }
-}
-
-/// Whether a press waits to be sent, so that the wire hurries.
-pub(crate) fn is_urgent(studio: Studio) -> bool {
-    studio.stopping.with_untracked(Stopping::is_open)
 }

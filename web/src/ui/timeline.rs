@@ -1,13 +1,13 @@
-//! The recent decisions as a row of bars, as tall as they took. One can be held in view.
+//! The recent decisions as a row of bars, as high as their latencies. One can be kept in view.
 
 use leptos::prelude::*;
 use protocol::Mode;
 use web_sys::KeyboardEvent;
 
-use super::store::Studio;
-use crate::figures;
+use super::state::Studio;
+use crate::format;
 
-/// One bar.
+/// Bar of a decision.
 #[derive(Debug, Clone, PartialEq)]
 struct Bar {
     number: u64,
@@ -50,7 +50,7 @@ pub(crate) fn Timeline() -> impl IntoView {
                 .map_or(0, |i| i + 1)
         })
     };
-    let in_words = move || {
+    let value_text = move || {
         bars.with(|bars| {
             bars.iter().find(|bar| bar.is_shown).map_or_else(
                 || "no decision yet".to_owned(),
@@ -59,7 +59,7 @@ pub(crate) fn Timeline() -> impl IntoView {
                         "decision {} of {}, {}",
                         position(),
                         bars.len(),
-                        figures::duration(bar.latency_micros)
+                        format::duration(bar.latency_micros)
                     )
                 },
             )
@@ -67,7 +67,7 @@ pub(crate) fn Timeline() -> impl IntoView {
     };
     let look = move |number: u64| {
         studio.decisions.update(|decisions| decisions.pin(number));
-        super::worker::pump(studio);
+        super::worker::requests::decode_next(studio);
     };
     let follow = move || studio.decisions.update(|decisions| decisions.follow());
     let on_key = move |event: KeyboardEvent| {
@@ -82,7 +82,7 @@ pub(crate) fn Timeline() -> impl IntoView {
         };
         event.prevent_default();
         studio.decisions.update(|decisions| decisions.step(steps));
-        super::worker::pump(studio);
+        super::worker::requests::decode_next(studio);
     };
     view! {
         <div class="timeline" hidden=move || bars.with(Vec::is_empty)>
@@ -94,7 +94,7 @@ pub(crate) fn Timeline() -> impl IntoView {
                 aria-valuemin="1"
                 aria-valuemax=move || bars.with(|bars| bars.len().max(1)).to_string()
                 aria-valuenow=move || position().to_string()
-                aria-valuetext=in_words
+                aria-valuetext=value_text
                 data-testid="timeline"
                 on:keydown=on_key
             >
@@ -103,7 +103,7 @@ pub(crate) fn Timeline() -> impl IntoView {
                         class="decision"
                         class:shown=bar.is_shown
                         class:discrete={bar.mode == Mode::Discrete}
-                        title=figures::duration(bar.latency_micros)
+                        title=format::duration(bar.latency_micros)
                         on:click=move |_| look(bar.number)
                     >
                         <span style=move || {

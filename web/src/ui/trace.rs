@@ -1,23 +1,13 @@
-//! Why the robot moved: one decision, from the sentence to the joints.
+//! Panel of one decision, from the instruction to the joints.
 
 use leptos::prelude::*;
-use protocol::viewer::Trace;
 
 use super::depth::DepthBlock;
 use super::joints::JointPlots;
 use super::stages::Stages;
-use super::store::Studio;
+use super::state::Studio;
 use super::timeline::Timeline;
-use crate::prompt::{Piece, pieces};
-
-/// The trace of the decision in view.
-pub(crate) fn shown_trace(studio: Studio) -> Memo<Option<Trace>> {
-    Memo::new(move |_| {
-        studio
-            .decisions
-            .with(|decisions| decisions.shown().map(|decision| decision.trace.clone()))
-    })
-}
+use crate::prompt::{Segment, segments};
 
 #[component]
 pub(crate) fn TracePanel() -> impl IntoView {
@@ -35,7 +25,7 @@ pub(crate) fn TracePanel() -> impl IntoView {
             </div>
             <Show when=move || !has_any.get()>
                 <p class="empty-note">
-                    "Give the robot a sentence. Every decision of the policy then appears here: what it read, "
+                    "Give the robot an instruction. Every decision of the policy then appears here: what it read, "
                     "how long it took, and where the joints are to go."
                 </p>
             </Show>
@@ -76,22 +66,22 @@ fn Prompt() -> impl IntoView {
             </h3>
             <p class="instruction">"\u{201c}"{instruction}"\u{201d}"</p>
             <div class="prompt" data-testid="trace-prompt" tabindex="0" role="region" aria-label="Prompt">
-                {move || text.with(|text| pieces(text).into_iter().map(piece_view).collect_view())}
+                {move || text.with(|text| segments(text).into_iter().map(segment_view).collect_view())}
             </div>
         </div>
     }
 }
 
-fn piece_view(piece: Piece) -> AnyView {
+fn segment_view(piece: Segment) -> AnyView {
     match piece {
-        Piece::Words(words) => view! { <span>{words}</span> }.into_any(),
-        Piece::Mark { name, family } => {
+        Segment::Text(text) => view! { <span>{text}</span> }.into_any(),
+        Segment::SpecialToken { name, family } => {
             view! { <span class=format!("mark-chip {}", family.class())>{name}</span> }.into_any()
         }
-        Piece::Image { patches: 1 } => {
+        Segment::Image { patches: 1 } => {
             view! { <span class="mark-chip image">"image"</span> }.into_any()
         }
-        Piece::Image { patches } => {
+        Segment::Image { patches } => {
             view! { <span class="mark-chip image">{format!("image, {patches} patches")}</span> }
                 .into_any()
         }

@@ -2,16 +2,16 @@
 
 use layers::{CheckpointError, GateHalf, GatedMlp, Rotary};
 
-use crate::config::{ActionExpertConfig, Config};
+use crate::checkpoint::config::{ActionExpertConfig, Config};
 use crate::error::LoadError;
-use crate::expert::{Expert, ExpertBlock};
+use crate::network::expert::{Expert, ExpertBlock};
 
-use super::Kept;
+use super::WeightsByUse;
 
 const EXPERT: &str = "model.action_expert";
 
 pub(super) fn load_expert(
-    kept: &Kept,
+    kept: &WeightsByUse,
     expert: &ActionExpertConfig,
     config: &Config,
 ) -> Result<Expert, LoadError> {

@@ -2,10 +2,10 @@
 
 use layers::{CheckpointError, Weights};
 
-use crate::config::{AdapterConfig, VitConfig};
+use crate::checkpoint::config::{AdapterConfig, VitConfig};
 use crate::error::LoadError;
-use crate::positions;
-use crate::vit::{Vit, VitBlock};
+use crate::network::positions;
+use crate::network::vit::{Vit, VitBlock};
 
 use super::{score_scale, unsupported};
 

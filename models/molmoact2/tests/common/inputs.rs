@@ -10,7 +10,7 @@
 use std::path::PathBuf;
 
 use molmoact2::config::Config;
-use molmoact2::image_input::ImageInput;
+use molmoact2::images::ImagePreprocessor;
 use molmoact2::norm_stats::NormStats;
 use molmoact2::processor_config::ProcessorConfig;
 use molmoact2::prompt::PromptWriter;
@@ -45,11 +45,11 @@ pub fn from_json<T: serde::de::DeserializeOwned>(value: &Value) -> T {
     serde_json::from_value(value.clone()).unwrap()
 }
 
-/// Everything of a case that is read before the weights.
+/// The small files of a case.
 pub struct Inputs {
     pub case: &'static str,
     pub config: Config,
-    pub images: ImageInput,
+    pub images: ImagePreprocessor,
     pub prompts: PromptWriter,
     pub stats: NormStats,
     golden: Vec<u8>,
@@ -60,7 +60,7 @@ impl Inputs {
         let file = |name: &str| read(&format!("{case}/checkpoint/{name}"));
         let config = Config::parse(&file("config.json")).unwrap();
         let processor = ProcessorConfig::parse(&file("processor_config.json"), &config).unwrap();
-        let images = ImageInput::new(&processor, &config).unwrap();
+        let images = ImagePreprocessor::new(&processor, &config).unwrap();
         let prompts = PromptWriter::new(
             &file("tokenizer.json"),
             Some(&file("tokenizer_config.json")),

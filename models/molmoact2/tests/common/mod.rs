@@ -1,4 +1,4 @@
-//! Goldens on disk and a table of the errors seen.
+//! Goldens on disk and a table of measured errors.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -7,6 +7,7 @@
     clippy::panic
 )]
 
+pub mod batches;
 pub mod scene;
 
 use std::path::PathBuf;
@@ -85,7 +86,7 @@ impl Golden {
         Tensor::from_data(TensorData::new(self.floats(name), shape), &self.device)
     }
 
-    /// What the header says about the case: task, tag, flow steps, prompt.
+    /// A value from the header of the case: task, tag, flow steps, prompt.
     pub fn meta(&self, key: &str) -> serde_json::Value {
         let (_, metadata) = SafeTensors::read_metadata(&self.bytes).expect("header");
         let case = metadata.metadata().as_ref().expect("metadata")["case"].clone();
@@ -118,7 +119,7 @@ pub fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().as_slice::<f32>().expect("f32").to_vec()
 }
 
-/// Errors seen, printed as they come; judged together at the end so that one run shows them all.
+/// Measured errors, printed as they come and judged at the end, so that one run shows them all.
 pub struct Table {
     case: String,
     failed: Vec<String>,

@@ -9,7 +9,7 @@ use super::Golden;
 pub struct Scene {
     pub images: Vec<RgbImage>,
     pub state: Vec<f32>,
-    pub task: String,
+    pub instruction: String,
     pub tag: String,
 }
 
@@ -27,7 +27,7 @@ impl Scene {
         Self {
             images,
             state: golden.floats("state"),
-            task: text("task"),
+            instruction: text("task"),
             tag: text("tag"),
         }
     }
@@ -36,7 +36,7 @@ impl Scene {
         Observation {
             images: &self.images,
             state: &self.state,
-            task: &self.task,
+            instruction: &self.instruction,
             tag: &self.tag,
         }
     }

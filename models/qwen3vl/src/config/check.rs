@@ -1,25 +1,26 @@
 //! Checks of `config.json`: values that are impossible alone or together.
 
+use layers::ConfigError;
+
 use super::{Config, FILE};
-use crate::error::{LoadError, bad_value, unsupported};
 
 /// A bound on every size, far above any published one, that keeps products of a few of them in range.
 const MOST: usize = 1 << 20;
 /// A bound on the number of layers: each is an entry of some table before a weight is looked for.
 const MOST_LAYERS: usize = 1 << 10;
 
-pub(super) fn check(config: &Config) -> Result<(), LoadError> {
+pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     sizes(config)?;
     vision(config)?;
     text(config)?;
     ids(config)
 }
 
-fn refuse(key: &str, problem: String) -> LoadError {
-    bad_value(FILE, key, problem)
+fn refuse(key: &str, problem: String) -> ConfigError {
+    ConfigError::bad_value(FILE, key, problem)
 }
 
-fn sizes(config: &Config) -> Result<(), LoadError> {
+fn sizes(config: &Config) -> Result<(), ConfigError> {
     let (vision, text) = (&config.vision, &config.text);
     let sizes = [
         ("vision_config.depth", vision.depth),
@@ -64,16 +65,16 @@ fn sizes(config: &Config) -> Result<(), LoadError> {
     }
 }
 
-fn vision(config: &Config) -> Result<(), LoadError> {
+fn vision(config: &Config) -> Result<(), ConfigError> {
     let vision = &config.vision;
     if vision.hidden_act != "gelu_pytorch_tanh" {
-        return Err(unsupported(
+        return Err(ConfigError::unsupported(
             format!("vision_config.hidden_act = {:?}", vision.hidden_act),
             "the vision tower computes \"gelu_pytorch_tanh\"",
         ));
     }
     if vision.in_channels != 3 || vision.temporal_patch_size != 2 {
-        return Err(unsupported(
+        return Err(ConfigError::unsupported(
             format!(
                 "vision_config.in_channels = {} and temporal_patch_size = {}",
                 vision.in_channels, vision.temporal_patch_size
@@ -134,10 +135,10 @@ fn vision(config: &Config) -> Result<(), LoadError> {
     Ok(())
 }
 
-fn text(config: &Config) -> Result<(), LoadError> {
+fn text(config: &Config) -> Result<(), ConfigError> {
     let text = &config.text;
     if text.hidden_act != "silu" {
-        return Err(unsupported(
+        return Err(ConfigError::unsupported(
             format!("text_config.hidden_act = {:?}", text.hidden_act),
             "the language model computes \"silu\"",
         ));
@@ -193,7 +194,7 @@ fn text(config: &Config) -> Result<(), LoadError> {
     Ok(())
 }
 
-fn ids(config: &Config) -> Result<(), LoadError> {
+fn ids(config: &Config) -> Result<(), ConfigError> {
     let ids = [
         ("image_token_id", config.image_token_id),
         ("video_token_id", config.video_token_id),

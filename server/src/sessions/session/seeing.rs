@@ -2,13 +2,13 @@
 
 use super::{Session, lock};
 use crate::{
-    robots::{
+    images::{
         budget::{Lease, ROBOT_BYTES},
         showing::Turn,
-        views::for_viewers,
+        view_encoding::for_viewers,
     },
-    sessions::{freshness::Freshness, live::NoJob},
-    viewers::outbox::Key,
+    queues::outbox::Key,
+    sessions::{freshness::Freshness, rules::SkipReason},
 };
 use protocol::{robot::Observation, viewer::ViewFrame};
 use std::{
@@ -82,7 +82,7 @@ impl Session {
                 && is_driven
                 && !observation.views.is_empty()
             {
-                Err(NoJob::Problem(format!(
+                Err(SkipReason::Problem(format!(
                     "a picture arrived {:.1} s later than it should; chunks for pictures older than {:.1} s are not \
                      sent; the network or the robot's computer cannot keep up",
                     late.as_secs_f32(),
@@ -99,8 +99,8 @@ impl Session {
                     .inference
                     .ask(self.key, job, self.clone(), lease);
             }
-            Err(NoJob::Idle) => {}
-            Err(NoJob::Problem(words)) => self.tell_problem("no_chunk", &words),
+            Err(SkipReason::Idle) => {}
+            Err(SkipReason::Problem(words)) => self.tell_problem("no_chunk", &words),
         }
     }
 
@@ -127,7 +127,7 @@ impl Session {
     fn show_views(&self, robot_id: &str, (observation, _lease): &Seen, _turn: Turn) {
         for view in &observation.views {
             match for_viewers(view) {
-                Ok(view) => self.audience.newest(
+                Ok(view) => self.subscribers.newest(
                     &Key::View(view.name.clone()),
                     &ViewFrame {
                         robot_id: robot_id.to_owned(),

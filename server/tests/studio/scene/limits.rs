@@ -18,7 +18,7 @@ fn large(name: &str) -> View {
     }
 }
 
-async fn last(viewer: &mut policy_studio::client::ViewerClient, id: u64) -> Answer {
+async fn last(viewer: &mut server::client::ViewerClient, id: u64) -> Answer {
     told(viewer, id).await.1.pop().unwrap()
 }
 

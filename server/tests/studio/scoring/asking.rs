@@ -5,15 +5,15 @@ use super::super::{
     http::{HttpAnswer, head},
     scorer_files::golden,
 };
-use policy_studio::{
-    Limits,
-    scorer::{Judge, Scorer, ScorerFiles},
-};
 use protocol::{
     score::{ScoreEvent, ScoreFrame, ScoreOutcome, ScoreReport, ScoreRequest},
     worker::to_bytes,
 };
-use scoring::ClipJob;
+use score_job::ClipJob;
+use server::{
+    Limits,
+    scorer_service::{Scorer, ScorerFiles, ScoringBackend},
+};
 use std::{
     ops::ControlFlow,
     sync::{
@@ -37,7 +37,7 @@ pub(super) struct Scripted {
     pub(super) broken_off: AtomicUsize,
 }
 
-impl Judge for Scripted {
+impl ScoringBackend for Scripted {
     fn device(&self) -> &str {
         "a script"
     }

@@ -5,8 +5,8 @@ use super::super::{
     http::{HttpAnswer, head},
 };
 use super::asking::{PATH, body, events, failure, frame, framed, request, scripted};
-use policy_studio::Limits;
 use protocol::score::{ScoreFrame, ScoreRequest};
+use server::Limits;
 use std::sync::atomic::Ordering;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},

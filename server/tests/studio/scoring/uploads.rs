@@ -2,7 +2,7 @@
 
 use super::super::{bench::*, http::head};
 use super::asking::{PATH, body, events, failure, request, scripted};
-use policy_studio::Limits;
+use server::Limits;
 use std::time::{Duration, Instant};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},

@@ -1,32 +1,44 @@
-//! The answer as it is written, and its marks as a list: for those who do not see the picture, and for everybody who
-//! wants to know which is which.
+//! The answer while it is generated, and its marks as a list: for those who do not see the image, and to tell marks
+//! apart.
 
 use leptos::prelude::*;
 use protocol::scene::SceneMark;
 
 use super::stop;
-use crate::asking::{COLOURS, name_of, place_of};
-use crate::ui::store::Studio;
+use crate::scene_question::{MARK_COLORS, mark_name, mark_position};
+use crate::ui::state::Studio;
 
 #[component]
 pub(super) fn AnswerText(looked_at: RwSignal<Option<usize>>) -> impl IntoView {
     let studio = expect_context::<Studio>();
-    let state = Memo::new(move |_| studio.asking.with(|asking| asking.state()));
-    let asked = move || studio.asking.with(|asking| asking.question().to_owned());
+    let state = Memo::new(move |_| {
+        studio
+            .scene_question
+            .with(|scene_question| scene_question.state())
+    });
+    let question = move || {
+        studio
+            .scene_question
+            .with(|scene_question| scene_question.question().to_owned())
+    };
     let plain = Memo::new(move |_| {
-        studio.asking.with(|asking| {
-            let answer = asking.answer();
+        studio.scene_question.with(|scene_question| {
+            let answer = scene_question.answer();
             answer
                 .map(|answer| answer.plain.clone())
                 .unwrap_or_default()
         })
     });
-    let note = move || studio.asking.with(|asking| asking.note());
-    // Words that come many times a second are read aloud once, when there are no more.
+    let note = move || {
+        studio
+            .scene_question
+            .with(|scene_question| scene_question.note())
+    };
+    // Text that changes many times a second is announced once, when it is complete.
     let read_aloud = move || (!state.get().is_open()).then(|| plain.get());
     view! {
         <div class="answer" data-testid="ask-answer" data-state=move || state.get().name()>
-            <p class="asked">{asked}</p>
+            <p class="asked">{question}</p>
             <p class="words" data-testid="ask-text">{move || plain.get()}</p>
             <p class="visually-hidden" aria-live="polite">{read_aloud}</p>
             <div class="row">
@@ -48,24 +60,30 @@ pub(super) fn AnswerText(looked_at: RwSignal<Option<usize>>) -> impl IntoView {
 #[component]
 fn Marks(looked_at: RwSignal<Option<usize>>) -> impl IntoView {
     let studio = expect_context::<Studio>();
-    let marks = Memo::new(move |_| studio.asking.with(|asking| asking.all_marks()));
+    let marks = Memo::new(move |_| {
+        studio
+            .scene_question
+            .with(|scene_question| scene_question.all_marks())
+    });
     let written = Memo::new(move |_| {
-        studio.asking.with(|asking| {
-            let answer = asking.answer();
+        studio.scene_question.with(|scene_question| {
+            let answer = scene_question.answer();
             answer.map(|answer| answer.text.clone()).unwrap_or_default()
         })
     });
-    // Another answer, other marks.
+    // The marks belong to one answer.
     Effect::new(move |_| {
         marks.track();
         looked_at.set(None);
     });
     let items = move || {
         let all = marks.get();
-        let several = studio.asking.with(|asking| asking.views().len() > 1);
+        let several = studio
+            .scene_question
+            .with(|scene_question| scene_question.views().len() > 1);
         let items = all.iter().enumerate();
         items
-            .map(|(index, mark)| item(index, mark, name_of(mark, &all), several, looked_at))
+            .map(|(index, mark)| item(index, mark, mark_name(mark, &all), several, looked_at))
             .collect_view()
     };
     view! {
@@ -79,7 +97,7 @@ fn Marks(looked_at: RwSignal<Option<usize>>) -> impl IntoView {
     }
 }
 
-/// A mark to be pointed at, tabbed to or pressed: it then stands out in the picture.
+/// An item of the list of marks: pointed at, focused or pressed, it highlights its mark in the image.
 fn item(
     index: usize,
     mark: &SceneMark,
@@ -93,13 +111,13 @@ fn item(
             looked_at.set(None);
         }
     };
-    let colour = format!("--mark: var(--mark-{})", mark.group % COLOURS);
+    let color = format!("--mark: var(--mark-{})", mark.group % MARK_COLORS);
     view! {
         <li>
             <button
                 type="button"
                 class="spot-item"
-                style=colour
+                style=color
                 data-testid="ask-mark-item"
                 on:focus=move |_| look()
                 on:blur=move |_| look_away()
@@ -109,7 +127,7 @@ fn item(
             >
                 <span class="swatch" aria-hidden="true"></span>
                 <span class="name">{name}</span>
-                <span class="quiet num">{place_of(mark, several)}</span>
+                <span class="quiet num">{mark_position(mark, several)}</span>
             </button>
         </li>
     }

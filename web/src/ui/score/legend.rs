@@ -1,22 +1,27 @@
-//! The curves' names, sentences and numbers.
+//! Legend of the curves: names, instructions and numbers.
 
 use leptos::prelude::*;
 
-use crate::figures;
-use crate::findings::{Finding, findings, name_of, word_of};
-use crate::scoring::State;
-use crate::ui::store::Studio;
+use crate::format;
+use crate::score_job::State;
+use crate::score_summary::{CurveSummary, curve_id, curve_name, summarize};
+use crate::ui::state::Studio;
 
 #[component]
 pub(super) fn Legend() -> impl IntoView {
     let studio = expect_context::<Studio>();
-    let desk = studio.score;
+    let score = studio.score;
     let found = Memo::new(move |_| {
-        let subtracts = desk.subtracts.get();
-        desk.scoring
-            .with(|scoring| findings(&scoring.drawn(subtracts)))
+        let subtracts = score.subtracts.get();
+        score
+            .score_job
+            .with(|score_job| summarize(&score_job.drawn(subtracts)))
     });
-    let is_done = Memo::new(move |_| desk.scoring.with(|scoring| scoring.state() == State::Done));
+    let is_done = Memo::new(move |_| {
+        score
+            .score_job
+            .with(|score_job| score_job.state() == State::Done)
+    });
     view! {
         <div class="legend-box">
             <table class="numbers num curve-list" data-testid="score-legend">
@@ -43,18 +48,18 @@ pub(super) fn Legend() -> impl IntoView {
     }
 }
 
-fn row(finding: Finding) -> impl IntoView {
-    let word = word_of(finding.kind);
+fn row(summary: CurveSummary) -> impl IntoView {
+    let word = curve_id(summary.kind);
     let number = |value: Option<f64>| {
-        value.map_or_else(|| "–".to_owned(), |value| figures::decimal(value, 2))
+        value.map_or_else(|| "–".to_owned(), |value| format::decimal(value, 2))
     };
     view! {
         <tr
             class=word
             data-testid="score-finding"
             data-kind=word
-            data-voc=finding.voc.map(|voc| voc.to_string())
-            data-success=finding.success_score.map(|score| score.to_string())
+            data-voc=summary.voc.map(|voc| voc.to_string())
+            data-success=summary.success_score.map(|score| score.to_string())
         >
             <th scope="row">
                 <div class="curve-name">
@@ -63,14 +68,14 @@ fn row(finding: Finding) -> impl IntoView {
                         <path class=format!("dots {word}") d="M17 5h0"/>
                     </svg>
                     <span>
-                        {name_of(finding.kind)}
-                        <span class="words">{finding.sentence}</span>
+                        {curve_name(summary.kind)}
+                        <span class="words">{summary.instruction}</span>
                     </span>
                 </div>
             </th>
-            <td>{number(finding.voc)}</td>
-            <td>{number(finding.success_score)}</td>
-            <td>{number(finding.gap)}</td>
+            <td>{number(summary.voc)}</td>
+            <td>{number(summary.success_score)}</td>
+            <td>{number(summary.gap)}</td>
         </tr>
     }
 }

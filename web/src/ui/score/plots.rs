@@ -1,29 +1,29 @@
-//! The curves as they grow: ln p(True) and, beside it, each curve from 0 to 1. One place on the time line is looked at.
+//! Plots of the curves: ln p(True), and each curve scaled from 0 to 1, with a cursor on the time axis.
 
 use leptos::html;
 use leptos::prelude::*;
 use protocol::score::{CurveKind, ScoreRequest};
 use web_sys::{KeyboardEvent, PointerEvent};
 
-use super::desk::Desk;
+use super::state::ScoreState;
 use crate::curves::{Plot, Scale};
-use crate::figures;
-use crate::findings::{short_name_of, word_of};
+use crate::format;
 use crate::plot::{HEIGHT, WIDTH};
-use crate::scoring::{Line, Scoring};
-use crate::ui::store::Studio;
+use crate::score_job::{Curve, ScoreJob};
+use crate::score_summary::{curve_id, short_curve_name};
+use crate::ui::state::Studio;
 
-/// Keys that go far go this far [points].
+/// Step of the page keys [points].
 const PAGE: usize = 5;
 
 #[component]
 pub(super) fn Plots() -> impl IntoView {
     let studio = expect_context::<Studio>();
-    let desk = studio.score;
-    let lengths = Memo::new(move |_| desk.scoring.with(Scoring::lengths));
-    let at = looked_at(desk);
-    let raw = plot(desk, Scale::Raw);
-    let progress = plot(desk, Scale::Progress);
+    let score = studio.score;
+    let lengths = Memo::new(move |_| score.score_job.with(ScoreJob::lengths));
+    let at = looked_at(score);
+    let raw = plot(score, Scale::Raw);
+    let progress = plot(score, Scale::Progress);
     let position =
         move || lengths.with(|lengths| lengths.iter().position(|length| Some(*length) == at.get()));
     let step = move |event: &KeyboardEvent| {
@@ -43,12 +43,13 @@ pub(super) fn Plots() -> impl IntoView {
             _ => return,
         };
         event.prevent_default();
-        desk.looked_at
+        score
+            .looked_at
             .set(lengths.with_untracked(|lengths| lengths.get(then.min(last)).copied()));
     };
-    let words = move || at.get().map(|length| in_words(desk, length));
+    let value_at_cursor = move || at.get().map(|length| value_text(score, length));
     let title = move || {
-        if desk.subtracts.get() {
+        if score.subtracts.get() {
             "ln p(True), above the frozen frame"
         } else {
             "ln p(True)"
@@ -63,9 +64,9 @@ pub(super) fn Plots() -> impl IntoView {
             aria-valuemin="1"
             aria-valuemax=move || lengths.with(|lengths| lengths.len().max(1)).to_string()
             aria-valuenow=move || position().map(|place| (place + 1).to_string())
-            aria-valuetext=words
+            aria-valuetext=value_at_cursor
             data-testid="score-curve"
-            data-points=move || desk.scoring.with(own_points)
+            data-points=move || score.score_job.with(own_points)
             on:keydown=move |event| step(&event)
         >
             <Drawing plot=raw at lengths title=Signal::derive(move || title().to_owned())/>
@@ -74,29 +75,30 @@ pub(super) fn Plots() -> impl IntoView {
     }
 }
 
-/// Points of the instruction's own curve, for tests.
-fn own_points(scoring: &Scoring) -> String {
-    let own = scoring.line(CurveKind::Instruction);
-    own.map_or(0, |line| line.points.len()).to_string()
+/// Number of points of the instruction's curve, for tests.
+fn own_points(score_job: &ScoreJob) -> String {
+    let own = score_job.curve(CurveKind::Instruction);
+    own.map_or(0, |curve| curve.points.len()).to_string()
 }
 
-fn plot(desk: Desk, scale: Scale) -> Memo<Plot> {
+fn plot(score: ScoreState, scale: Scale) -> Memo<Plot> {
     Memo::new(move |_| {
-        let subtracts = desk.subtracts.get();
-        desk.scoring.with(|scoring| {
-            let frames = scoring
+        let subtracts = score.subtracts.get();
+        score.score_job.with(|score_job| {
+            let frames = score_job
                 .request()
                 .and_then(|request: &ScoreRequest| request.frames);
-            Plot::new(&scoring.drawn(subtracts), scoring.fps(), frames, scale)
+            Plot::new(&score_job.drawn(subtracts), score_job.fps(), frames, scale)
         })
     })
 }
 
-/// The chosen prefix, or the newest.
-fn looked_at(desk: Desk) -> Memo<Option<u32>> {
+/// Length of the selected prefix, or of the newest.
+fn looked_at(score: ScoreState) -> Memo<Option<u32>> {
     Memo::new(move |_| {
-        let lengths = desk.scoring.with(Scoring::lengths);
-        desk.looked_at
+        let lengths = score.score_job.with(ScoreJob::lengths);
+        score
+            .looked_at
             .get()
             .filter(|length| lengths.contains(length))
             .or_else(|| lengths.last().copied())
@@ -112,7 +114,7 @@ fn Drawing(
     title: Signal<String>,
 ) -> impl IntoView {
     let studio = expect_context::<Studio>();
-    let desk = studio.score;
+    let score = studio.score;
     let field = NodeRef::<html::Div>::new();
     let point = move |event: &PointerEvent| {
         let Some(field) = field.get_untracked() else {
@@ -120,19 +122,19 @@ fn Drawing(
         };
         let bounds = field.get_bounding_client_rect();
         let share = (f64::from(event.client_x()) - bounds.left()) / bounds.width().max(1.0);
-        let fps = desk.scoring.with_untracked(Scoring::fps);
+        let fps = score.score_job.with_untracked(ScoreJob::fps);
         let nearest = plot.with_untracked(|plot| {
             lengths.with_untracked(|lengths| plot.nearest(share, lengths, fps))
         });
         if nearest.is_some() {
-            desk.looked_at.set(nearest);
+            score.looked_at.set(nearest);
         }
     };
     let percent = |share: f32| format!("{:.2}%", share * 100.0);
     let cursor = move || {
-        let fps = desk.scoring.with(Scoring::fps);
+        let fps = score.score_job.with(ScoreJob::fps);
         at.get()
-            .map(|length| plot.with(|plot| plot.place(length, fps) * WIDTH))
+            .map(|length| plot.with(|plot| plot.position(length, fps) * WIDTH))
     };
     view! {
         <figure class="curve">
@@ -150,8 +152,8 @@ fn Drawing(
                     }).collect_view())}
                     {move || cursor().map(|x| view! { <line class="cursor" x1={x} x2={x} y1="0" y2={HEIGHT}/> })}
                     {move || plot.with(|plot| plot.strokes.iter().map(|stroke| {
-                        let class = format!("stroke {}", word_of(stroke.kind));
-                        let dots = format!("dots {}", word_of(stroke.kind));
+                        let class = format!("stroke {}", curve_id(stroke.kind));
+                        let dots = format!("dots {}", curve_id(stroke.kind));
                         view! {
                             <path class=class d=stroke.path.clone()/>
                             <path class=dots d=stroke.dots.clone()/>
@@ -165,7 +167,7 @@ fn Drawing(
                 </div>
                 <div class="line-names" aria-hidden="true">
                     {move || plot.with(|plot| plot.names.iter().map(|(kind, top)| view! {
-                        <span class=word_of(*kind) style=format!("top: {}", percent(*top))>{short_name_of(*kind)}</span>
+                        <span class=curve_id(*kind) style=format!("top: {}", percent(*top))>{short_curve_name(*kind)}</span>
                     }).collect_view())}
                 </div>
                 <div class="time-ticks num" aria-hidden="true">
@@ -178,16 +180,16 @@ fn Drawing(
     }
 }
 
-/// The frame at the end of the prefix that is looked at, and its values.
+/// The last frame of the selected prefix, and its values.
 #[component]
 pub(super) fn Moment() -> impl IntoView {
     let studio = expect_context::<Studio>();
-    let desk = studio.score;
-    let at = looked_at(desk);
-    let picture = Memo::new(move |_| desk.copy_at(at.get()?));
+    let score = studio.score;
+    let at = looked_at(score);
+    let picture = Memo::new(move |_| score.thumbnail_at(at.get()?));
     let heading = move || {
         at.get().map(|length| {
-            let fps = desk.scoring.with(Scoring::fps);
+            let fps = score.score_job.with(ScoreJob::fps);
             format!(
                 "After {:.1} s, {length} {}",
                 f64::from(length) / fps,
@@ -197,10 +199,11 @@ pub(super) fn Moment() -> impl IntoView {
     };
     let values = Memo::new(move |_| {
         let length = at.get()?;
-        let subtracts = desk.subtracts.get();
+        let subtracts = score.subtracts.get();
         Some(
-            desk.scoring
-                .with(|scoring| values_at(&scoring.drawn(subtracts), length)),
+            score
+                .score_job
+                .with(|score_job| values_at(&score_job.drawn(subtracts), length)),
         )
     });
     view! {
@@ -212,9 +215,9 @@ pub(super) fn Moment() -> impl IntoView {
                 <p class="num"><strong>{heading}</strong></p>
                 <dl class="num">
                     {move || values.get().unwrap_or_default().into_iter().map(|value| view! {
-                        <div class=word_of(value.kind)>
-                            <dt>{short_name_of(value.kind)}</dt>
-                            <dd>{figures::decimal(value.log_prob, 3)}</dd>
+                        <div class=curve_id(value.kind)>
+                            <dt>{short_curve_name(value.kind)}</dt>
+                            <dd>{format::decimal(value.log_prob, 3)}</dd>
                             <dd class="quiet">{value.progress.map(|progress| format!("{progress:.2}"))}</dd>
                         </div>
                     }).collect_view()}
@@ -224,7 +227,7 @@ pub(super) fn Moment() -> impl IntoView {
     }
 }
 
-/// A curve at one prefix.
+/// Value of a curve at one prefix.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Value {
     pub(super) kind: CurveKind,
@@ -232,27 +235,27 @@ pub(super) struct Value {
     pub(super) progress: Option<f64>,
 }
 
-/// Every curve that has a point at this prefix.
-pub(super) fn values_at(lines: &[Line], length: u32) -> Vec<Value> {
-    lines
+/// Values of all curves with a point at this prefix.
+pub(super) fn values_at(curves: &[Curve], length: u32) -> Vec<Value> {
+    curves
         .iter()
-        .filter_map(|line| {
-            let place = line.points.binary_search_by_key(&length, |point| point.0);
+        .filter_map(|curve| {
+            let place = curve.points.binary_search_by_key(&length, |point| point.0);
             let place = place.ok()?;
-            let progress = line.progress().get(place).copied();
+            let progress = curve.progress().get(place).copied();
             Some(Value {
-                kind: line.heading.kind,
-                log_prob: line.points.get(place)?.1,
-                progress: progress.filter(|_| line.points.len() > 1),
+                kind: curve.heading.kind,
+                log_prob: curve.points.get(place)?.1,
+                progress: progress.filter(|_| curve.points.len() > 1),
             })
         })
         .collect()
 }
 
-fn in_words(desk: Desk, length: u32) -> String {
-    let subtracts = desk.subtracts.get();
-    desk.scoring.with(|scoring| {
-        let values = values_at(&scoring.drawn(subtracts), length);
+fn value_text(score: ScoreState, length: u32) -> String {
+    let subtracts = score.subtracts.get();
+    score.score_job.with(|score_job| {
+        let values = values_at(&score_job.drawn(subtracts), length);
         let values: Vec<String> = values
             .iter()
             .map(|value| {
@@ -261,14 +264,14 @@ fn in_words(desk: Desk, length: u32) -> String {
                     .map_or_else(String::new, |progress| format!(", progress {progress:.2}"));
                 format!(
                     "{} {}{progress}",
-                    short_name_of(value.kind),
-                    figures::decimal(value.log_prob, 2)
+                    short_curve_name(value.kind),
+                    format::decimal(value.log_prob, 2)
                 )
             })
             .collect();
         format!(
             "after {:.1} s: {}",
-            f64::from(length) / scoring.fps(),
+            f64::from(length) / score_job.fps(),
             values.join("; ")
         )
     })

@@ -1,4 +1,4 @@
-//! How far the job is, what it found, and what has to be said of it.
+//! Progress of the job, its curves, and remarks on them.
 
 use js_sys::{Array, Uint8Array};
 use leptos::prelude::*;
@@ -10,61 +10,65 @@ use super::legend::Legend;
 use super::live;
 use super::plots::{Moment, Plots};
 use super::table::PointTable;
-use crate::findings::remarks;
-use crate::scoring::{Scoring, State};
-use crate::ui::store::Studio;
+use crate::score_job::{ScoreJob, State};
+use crate::score_summary::remarks;
+use crate::ui::state::Studio;
 
 #[component]
 pub(super) fn Outcome() -> impl IntoView {
     let studio = expect_context::<Studio>();
-    let desk = studio.score;
-    let has_points = Memo::new(move |_| desk.scoring.with(|scoring| !scoring.lengths().is_empty()));
+    let score = studio.score;
+    let has_points = Memo::new(move |_| {
+        score
+            .score_job
+            .with(|score_job| !score_job.lengths().is_empty())
+    });
     let has_frozen = Memo::new(move |_| {
-        desk.scoring.with(|scoring| {
-            scoring
-                .line(CurveKind::Frozen)
-                .is_some_and(|line| !line.points.is_empty())
+        score.score_job.with(|score_job| {
+            score_job
+                .curve(CurveKind::Frozen)
+                .is_some_and(|curve| !curve.points.is_empty())
         })
     });
-    let said = Memo::new(move |_| {
-        desk.scoring.with(|scoring| {
-            let is_over = scoring.state() == State::Done;
+    let remark_list = Memo::new(move |_| {
+        score.score_job.with(|score_job| {
+            let is_over = score_job.state() == State::Done;
             if is_over {
-                remarks(scoring)
+                remarks(score_job)
             } else {
                 Vec::new()
             }
         })
     });
-    let asked = move || {
-        desk.scoring.with(|scoring| {
-            scoring
+    let instruction = move || {
+        score.score_job.with(|score_job| {
+            score_job
                 .request()
                 .map(|request| format!("\u{201c}{}\u{201d}", request.instruction))
         })
     };
     view! {
-        <div class="outcome" data-testid="score-result" data-state=move || desk.scoring.with(|s| s.state().name())>
-            <Course/>
+        <div class="outcome" data-testid="score-result" data-state=move || score.score_job.with(|s| s.state().name())>
+            <Progress/>
             <ul class="remarks">
-                {move || said.get().into_iter().map(|remark| view! {
+                {move || remark_list.get().into_iter().map(|remark| view! {
                     <li
-                        class=format!("remark {}", remark.weight.name())
+                        class=format!("remark {}", remark.severity.name())
                         data-testid="score-remark"
-                        data-weight=remark.weight.name()
-                    >{remark.words}</li>
+                        data-weight=remark.severity.name()
+                    >{remark.text}</li>
                 }).collect_view()}
             </ul>
             <Show when=move || has_points.get()>
                 <div class="title-row">
-                    <p class="asked" data-testid="score-asked">{asked}</p>
+                    <p class="asked" data-testid="score-asked">{instruction}</p>
                     <label class="check" class:off=move || !has_frozen.get()>
                         <input
                             type="checkbox"
                             data-testid="score-subtract"
-                            prop:checked=desk.subtracts
+                            prop:checked=score.subtracts
                             disabled=move || !has_frozen.get()
-                            on:change:target=move |event| desk.subtracts.set(event.target().checked())
+                            on:change:target=move |event| score.subtracts.set(event.target().checked())
                         />
                         "Subtract the frozen frame"
                     </label>
@@ -83,23 +87,24 @@ pub(super) fn Outcome() -> impl IntoView {
     }
 }
 
-/// How far the job is, and how to end it.
+/// Progress of the job, and the buttons to end it.
 #[component]
-fn Course() -> impl IntoView {
+fn Progress() -> impl IntoView {
     let studio = expect_context::<Studio>();
-    let desk = studio.score;
-    let state = Memo::new(move |_| desk.scoring.with(Scoring::state));
-    let words = Memo::new(move |_| desk.scoring.with(Scoring::words));
+    let score = studio.score;
+    let state = Memo::new(move |_| score.score_job.with(ScoreJob::state));
+    let status_line = Memo::new(move |_| score.score_job.with(ScoreJob::text));
     let is_open = Memo::new(move |_| state.get().is_open());
     let is_watching = Memo::new(move |_| {
-        desk.scoring
-            .with(|scoring| scoring.is_live() && scoring.is_open())
+        score
+            .score_job
+            .with(|score_job| score_job.is_live() && score_job.is_open())
     });
-    let share = move || desk.scoring.with(Scoring::share);
-    // Words that come many times a second are read aloud once, when there are no more.
-    let read_aloud = move || (!is_open.get()).then(|| words.get());
+    let share = move || score.score_job.with(ScoreJob::share);
+    // Text that changes many times a second is announced once, when it is final.
+    let read_aloud = move || (!is_open.get()).then(|| status_line.get());
     view! {
-        <div class="row course-row" class:wrong=move || state.get() == State::Failed>
+        <div class="row progress-row" class:wrong=move || state.get() == State::Failed>
             <Show when=move || is_open.get() && !is_watching.get()>
                 <progress
                     aria-label="Scoring"
@@ -110,7 +115,7 @@ fn Course() -> impl IntoView {
             <Show when=move || is_watching.get()>
                 <span class="recording" aria-hidden="true"></span>
             </Show>
-            <p class="num grow" data-testid="score-words">{words}</p>
+            <p class="num grow" data-testid="score-words">{status_line}</p>
             <p class="visually-hidden" aria-live="polite">{read_aloud}</p>
             <Show when=move || is_watching.get()>
                 <button
@@ -133,12 +138,16 @@ fn Course() -> impl IntoView {
     }
 }
 
-/// The report as a file.
+/// Download of the report.
 #[component]
 fn Download() -> impl IntoView {
     let studio = expect_context::<Studio>();
-    let desk = studio.score;
-    let report = Memo::new(move |_| desk.scoring.with(|scoring| scoring.report().cloned()));
+    let score = studio.score;
+    let report = Memo::new(move |_| {
+        score
+            .score_job
+            .with(|score_job| score_job.report().cloned())
+    });
     let link = RwSignal::new(None::<(String, String)>);
     let revoke = move || {
         if let Some((address, _)) = link.get_untracked() {

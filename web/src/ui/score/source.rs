@@ -1,4 +1,4 @@
-//! The video: a robot's camera, a recorded episode, or a file of the visitor's.
+//! Choice of the video: the robot's camera, a recorded episode, or a file.
 
 use std::rc::Rc;
 
@@ -6,58 +6,58 @@ use leptos::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{File, FileList};
 
-use super::desk::{Desk, Opened, Source, VideoFacts};
-use super::film::Film;
 use super::live;
-use crate::figures;
-use crate::footage::{Extent, title};
-use crate::ui::store::Studio;
+use super::state::{OpenedFile, ScoreState, VideoFacts, VideoSource};
+use super::video_element::VideoElement;
+use crate::format;
+use crate::frame_sampling::{VideoExtent, episode_title};
+use crate::ui::state::Studio;
 
 #[component]
 pub(super) fn SourceBox() -> impl IntoView {
     let studio = expect_context::<Studio>();
-    let desk = studio.score;
-    let has_episodes = Memo::new(move |_| desk.episodes.with(|episodes| !episodes.is_empty()));
-    let option = move |this: Source, hook: &'static str, name: &'static str| {
+    let score = studio.score;
+    let has_episodes = Memo::new(move |_| score.episodes.with(|episodes| !episodes.is_empty()));
+    let option = move |this: VideoSource, hook: &'static str, name: &'static str| {
         view! {
             <button
                 type="button"
                 data-testid=hook
-                aria-pressed=move || (desk.source.get() == this).to_string()
-                on:click=move |_| choose(desk, this)
+                aria-pressed=move || (score.source.get() == this).to_string()
+                on:click=move |_| choose(score, this)
             >{name}</button>
         }
     };
     view! {
-        <div class="source" data-testid="score-source" data-source=move || desk.source.get().word()>
+        <div class="source" data-testid="score-source" data-source=move || score.source.get().word()>
             <div class="segmented" role="group" aria-label="What is scored">
-                {option(Source::Robot, "score-source-robot", "The robot, live")}
+                {option(VideoSource::Robot, "score-source-robot", "The robot, live")}
                 <Show when=move || has_episodes.get()>
-                    {option(Source::Episode, "score-source-episode", "A recorded episode")}
+                    {option(VideoSource::Episode, "score-source-episode", "A recorded episode")}
                 </Show>
-                {option(Source::File, "score-source-file", "A video file")}
+                {option(VideoSource::File, "score-source-file", "A video file")}
             </div>
-            {move || match desk.source.get() {
-                Source::Robot => view! { <Cameras/> }.into_any(),
-                Source::Episode => view! { <Episodes/> }.into_any(),
-                Source::File => view! { <FileBox/> }.into_any(),
+            {move || match score.source.get() {
+                VideoSource::Robot => view! { <Cameras/> }.into_any(),
+                VideoSource::Episode => view! { <Episodes/> }.into_any(),
+                VideoSource::File => view! { <FileBox/> }.into_any(),
             }}
         </div>
     }
 }
 
-/// Takes another source; what was typed about the one before was not about this one.
-fn choose(desk: Desk, source: Source) {
-    if desk.source.get_untracked() != source {
-        desk.source.set(source);
-        desk.typed.set(None);
+/// Selects another source and clears the instruction that was typed for the previous one.
+fn choose(score: ScoreState, source: VideoSource) {
+    if score.source.get_untracked() != source {
+        score.source.set(source);
+        score.typed.set(None);
     }
 }
 
 #[component]
 fn Cameras() -> impl IntoView {
     let studio = expect_context::<Studio>();
-    let desk = studio.score;
+    let score = studio.score;
     let names = Memo::new(move |_| {
         studio.robot().map_or_else(Vec::new, |robot| {
             let cameras = robot.cameras.into_iter();
@@ -75,14 +75,14 @@ fn Cameras() -> impl IntoView {
                 <div class="segmented" role="group" aria-labelledby="score-cameras">
                     <For each=move || names.get() key=Clone::clone let:name>
                         {
-                            let (shown, hook) = (figures::plain_name(&name), format!("score-camera-{name}"));
+                            let (shown, hook) = (format::plain_name(&name), format!("score-camera-{name}"));
                             let (pressed, pushed) = (name.clone(), name);
                             view! {
                                 <button
                                     type="button"
                                     data-testid=hook
                                     aria-pressed=move || chosen.with(|chosen| chosen.as_ref() == Some(&pressed)).to_string()
-                                    on:click=move |_| desk.camera.set(Some(pushed.clone()))
+                                    on:click=move |_| score.camera.set(Some(pushed.clone()))
                                 >{shown}</button>
                             }
                         }
@@ -90,7 +90,7 @@ fn Cameras() -> impl IntoView {
                 </div>
             </Show>
             <p class="quiet grow">
-                "Two pictures a second, each a point of the curve, from a command to its end; then the controls."
+                "Two frames a second, each a point of the curve, from an instruction to its end; then the controls."
             </p>
         </div>
     }
@@ -99,13 +99,13 @@ fn Cameras() -> impl IntoView {
 #[component]
 fn Episodes() -> impl IntoView {
     let studio = expect_context::<Studio>();
-    let desk = studio.score;
+    let score = studio.score;
     let facts = move || {
-        desk.chosen_episode().map(|episode| {
-            let extent = Extent::of_episode(&episode);
+        score.chosen_episode().map(|episode| {
+            let extent = VideoExtent::of_episode(&episode);
             format!(
                 "{}: {} frames at {} per second",
-                figures::span(extent.secs()),
+                format::span(extent.secs()),
                 episode.frames,
                 episode.fps
             )
@@ -117,18 +117,18 @@ fn Episodes() -> impl IntoView {
                 aria-label="Recorded episode"
                 data-testid="score-episode"
                 on:change:target=move |event| {
-                    desk.episode.set(Some(event.target().value()));
-                    desk.typed.set(None);
+                    score.episode.set(Some(event.target().value()));
+                    score.typed.set(None);
                 }
             >
-                <For each=move || desk.episodes.get() key=|episode| episode.id.clone() let:episode>
+                <For each=move || score.episodes.get() key=|episode| episode.id.clone() let:episode>
                     {
-                        let text = title(&episode);
+                        let text = episode_title(&episode);
                         let id = episode.id.clone();
                         view! {
                             <option
                                 value=episode.id
-                                selected=move || desk.episode.with(|chosen| chosen.as_ref() == Some(&id))
+                                selected=move || score.episode.with(|chosen| chosen.as_ref() == Some(&id))
                             >{text}</option>
                         }
                     }
@@ -142,30 +142,30 @@ fn Episodes() -> impl IntoView {
 #[component]
 fn FileBox() -> impl IntoView {
     let studio = expect_context::<Studio>();
-    let desk = studio.score;
+    let score = studio.score;
     let facts = move || {
-        match desk.opened.get() {
-        Opened::Nothing => view! {
+        match score.opened.get() {
+        OpenedFile::Nothing => view! {
             <span class="quiet">"or drop it anywhere on the page. It is read here and never uploaded."</span>
         }
         .into_any(),
-        Opened::Opening(name) => view! {
+        OpenedFile::Opening(name) => view! {
             <span class="progress">
                 <progress aria-label="Opening the video"></progress>
                 <span class="quiet">{format!("Opening {name}…")}</span>
             </span>
         }
         .into_any(),
-        Opened::Failed(reason) => view! { <span class="wrong">{reason}</span> }.into_any(),
-        Opened::Video(facts) => view! { <Facts facts/> }.into_any(),
+        OpenedFile::Failed(reason) => view! { <span class="wrong">{reason}</span> }.into_any(),
+        OpenedFile::Video(facts) => view! { <Facts facts/> }.into_any(),
     }
     };
     let state = move || {
-        desk.opened.with(|opened| match opened {
-            Opened::Nothing => "nothing",
-            Opened::Opening(_) => "opening",
-            Opened::Video(_) => "open",
-            Opened::Failed(_) => "failed",
+        score.opened.with(|opened| match opened {
+            OpenedFile::Nothing => "nothing",
+            OpenedFile::Opening(_) => "opening",
+            OpenedFile::Video(_) => "open",
+            OpenedFile::Failed(_) => "failed",
         })
     };
     view! {
@@ -182,7 +182,7 @@ fn FileBox() -> impl IntoView {
                         if let Some(file) = input.files().and_then(|files| files.get(0)) {
                             open(studio, file);
                         }
-                        // So that the same file can be chosen again.
+                        // Cleared so that the same file can be chosen again.
                         input.set_value("");
                     }
                 />
@@ -195,17 +195,17 @@ fn FileBox() -> impl IntoView {
 #[component]
 fn Facts(facts: VideoFacts) -> impl IntoView {
     let studio = expect_context::<Studio>();
-    let desk = studio.score;
+    let score = studio.score;
     let rate = if facts.rate.is_some() {
         "measured; correct it if you know better"
     } else {
         "not to be measured here; check it"
     };
-    let (secs, profile) = (facts.secs, desk.profile);
+    let (secs, profile) = (facts.secs, score.profile);
     let frames = move || {
-        let fps = desk.fps.get().trim().replace(',', ".");
-        let extent = Extent::of_file(secs, fps.parse().unwrap_or(f64::NAN))?;
-        let shown = extent.shown(profile.get(), desk.prefixes.get())?;
+        let fps = score.fps.get().trim().replace(',', ".");
+        let extent = VideoExtent::of_file(secs, fps.parse().unwrap_or(f64::NAN))?;
+        let shown = extent.frames_to_show(profile.get(), score.prefixes.get())?;
         Ok::<_, String>(format!(
             "{} frames, {} of them read",
             extent.frames,
@@ -215,7 +215,7 @@ fn Facts(facts: VideoFacts) -> impl IntoView {
     view! {
         <span class="num">
             <strong class="file-name">{facts.name}</strong>
-            {format!(" {}, {}×{}", figures::span(facts.secs), facts.width, facts.height)}
+            {format!(" {}, {}×{}", format::span(facts.secs), facts.width, facts.height)}
         </span>
         <label class="inline">
             <input
@@ -225,22 +225,22 @@ fn Facts(facts: VideoFacts) -> impl IntoView {
                 class="field short num"
                 aria-describedby="score-fps-about"
                 data-testid="score-fps"
-                prop:value=desk.fps
-                on:input:target=move |event| desk.fps.set(event.target().value())
+                prop:value=score.fps
+                on:input:target=move |event| score.fps.set(event.target().value())
             />
             <span class="label">"frames per second"</span>
         </label>
         <span class="quiet num" id="score-fps-about">
             {rate} ". "
             {move || match frames() {
-                Ok(words) => view! { <span data-testid="score-file-frames">{words}</span> }.into_any(),
+                Ok(shown_text) => view! { <span data-testid="score-file-frames">{shown_text}</span> }.into_any(),
                 Err(reason) => view! { <span class="wrong">{reason}</span> }.into_any(),
             }}
         </span>
     }
 }
 
-/// Takes the first of the files that were dropped.
+/// Opens the first of the dropped files.
 pub(super) fn dropped(studio: Studio, files: &FileList) {
     if let Some(file) = files.get(0) {
         if files.length() > 1 {
@@ -253,22 +253,22 @@ pub(super) fn dropped(studio: Studio, files: &FileList) {
     }
 }
 
-/// Opens a file of the visitor's and finds out what it is.
+/// Opens a file and measures its frame rate.
 fn open(studio: Studio, file: File) {
-    let desk = studio.score;
-    choose(desk, Source::File);
-    desk.files_given.update_value(|given| *given += 1);
-    let number = desk.files_given.get_value();
-    let is_newest = move || desk.files_given.get_value() == number;
+    let score = studio.score;
+    choose(score, VideoSource::File);
+    score.files_given.update_value(|given| *given += 1);
+    let number = score.files_given.get_value();
+    let is_newest = move || score.files_given.get_value() == number;
     let name = file.name();
-    desk.opened.set(Opened::Opening(name.clone()));
-    desk.film.set_value(None);
+    score.opened.set(OpenedFile::Opening(name.clone()));
+    score.video_element.set_value(None);
     spawn_local(async move {
-        let opened = Film::of_file(&file).await;
+        let opened = VideoElement::of_file(&file).await;
         let opened = match opened {
-            Ok(film) => {
-                let rate = film.rate().await;
-                Ok((film, rate))
+            Ok(video_element) => {
+                let rate = video_element.rate().await;
+                Ok((video_element, rate))
             }
             Err(reason) => Err(reason),
         };
@@ -276,19 +276,21 @@ fn open(studio: Studio, file: File) {
             return;
         }
         match opened {
-            Ok((film, rate)) => {
-                let (width, height) = film.size();
-                desk.fps.set(rate.unwrap_or(30.0).to_string());
-                desk.opened.set(Opened::Video(VideoFacts {
+            Ok((video_element, rate)) => {
+                let (width, height) = video_element.size();
+                score.fps.set(rate.unwrap_or(30.0).to_string());
+                score.opened.set(OpenedFile::Video(VideoFacts {
                     name,
-                    secs: film.secs(),
+                    secs: video_element.secs(),
                     width,
                     height,
                     rate,
                 }));
-                desk.film.set_value(Some(Rc::new(film)));
+                score.video_element.set_value(Some(Rc::new(video_element)));
             }
-            Err(reason) => desk.opened.set(Opened::Failed(format!("{name}: {reason}"))),
+            Err(reason) => score
+                .opened
+                .set(OpenedFile::Failed(format!("{name}: {reason}"))),
         }
     });
 }

@@ -1,54 +1,55 @@
-//! Every point as a table: for those who do not see the curves, and for everybody who wants the numbers.
+//! Table of all points, for those who do not see the curves or want the numbers.
 
 use leptos::prelude::*;
 
 use super::plots::values_at;
-use crate::figures;
-use crate::findings::name_of;
-use crate::scoring::Scoring;
-use crate::ui::store::Studio;
+use crate::format;
+use crate::score_job::ScoreJob;
+use crate::score_summary::curve_name;
+use crate::ui::state::Studio;
 
 #[component]
 pub(super) fn PointTable() -> impl IntoView {
     let studio = expect_context::<Studio>();
-    let desk = studio.score;
+    let score = studio.score;
     let is_open = RwSignal::new(false);
     let headings = Memo::new(move |_| {
-        desk.scoring.with(|scoring| {
-            let lines = scoring.drawn(desk.subtracts.get());
-            let kinds = lines.iter().map(|line| line.heading.kind);
+        score.score_job.with(|score_job| {
+            let curves = score_job.drawn(score.subtracts.get());
+            let kinds = curves.iter().map(|curve| curve.heading.kind);
             kinds.collect::<Vec<_>>()
         })
     });
     let rows = Memo::new(move |_| {
-        let subtracts = desk.subtracts.get();
-        desk.scoring.with(|scoring| {
-            let lines = scoring.drawn(subtracts);
-            let lengths = scoring.lengths().into_iter();
+        let subtracts = score.subtracts.get();
+        score.score_job.with(|score_job| {
+            let curves = score_job.drawn(subtracts);
+            let lengths = score_job.lengths().into_iter();
             let rows = lengths.map(|length| {
-                let values = values_at(&lines, length);
-                let cells = lines.iter().map(|line| {
-                    let here = values.iter().find(|value| value.kind == line.heading.kind);
+                let values = values_at(&curves, length);
+                let cells = curves.iter().map(|curve| {
+                    let here = values.iter().find(|value| value.kind == curve.heading.kind);
                     here.map_or_else(
                         || ("–".to_owned(), "–".to_owned()),
                         |value| {
                             let progress = value.progress.map(|progress| format!("{progress:.3}"));
                             (
-                                figures::decimal(value.log_prob, 4),
+                                format::decimal(value.log_prob, 4),
                                 progress.unwrap_or_else(|| "–".to_owned()),
                             )
                         },
                     )
                 });
-                let secs = f64::from(length) / scoring.fps();
+                let secs = f64::from(length) / score_job.fps();
                 (length, format!("{secs:.2}"), cells.collect::<Vec<_>>())
             });
             rows.collect::<Vec<_>>()
         })
     });
     let has_points = move || {
-        desk.scoring
-            .with(|scoring: &Scoring| !scoring.lengths().is_empty())
+        score
+            .score_job
+            .with(|score_job: &ScoreJob| !score_job.lengths().is_empty())
     };
     view! {
         <div class="points grow">
@@ -69,7 +70,7 @@ pub(super) fn PointTable() -> impl IntoView {
                                 <th scope="col">"Frames"</th>
                                 <th scope="col">"Seconds"</th>
                                 {move || headings.get().into_iter().map(|kind| view! {
-                                    <th scope="col">{name_of(kind)}", ln p"</th>
+                                    <th scope="col">{curve_name(kind)}", ln p"</th>
                                     <th scope="col">"progress"</th>
                                 }).collect_view()}
                             </tr>

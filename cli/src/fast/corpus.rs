@@ -1,0 +1,438 @@
+//! What a tokenizer is trained on: chunks, and which of them belong together.
+
+use super::{chunks::Chunks, spinner};
+use anyhow::{Context as _, bail};
+use clap::{Args, ValueEnum};
+use datasets::lerobot::{
+    DataSet, Episode, Feature, NormMode, Normalisation, Recorded, Stats, Used, Wanted,
+    windows::{self, Cut},
+};
+use openfast::{Chunk, EncodeError, Shape};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+/// Chunks of normalised actions.
+#[derive(Debug, Default)]
+pub(super) struct Corpus {
+    /// One after the other.
+    values: Vec<f32>,
+    shapes: Vec<Shape>,
+    /// Chunks of one group overlap, so a group is held out as a whole.
+    groups: Vec<i64>,
+    /// What the dimensions are called, where that is known.
+    pub(super) names: Vec<String>,
+    /// Data units per normalised unit, where they were normalised here.
+    pub(super) data_units: Vec<f64>,
+    /// How they came about, for `metadata.json`.
+    pub(super) origin: serde_json::Value,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum NormaliseArgument {
+    /// 1st and 99th percentile to -1 and 1, clipped.
+    Quantiles,
+    /// Smallest and largest value to -1 and 1.
+    MinMax,
+    /// Mean to 0, standard deviation to 1.
+    MeanStd,
+    /// As recorded.
+    None,
+}
+
+impl From<NormaliseArgument> for NormMode {
+    fn from(argument: NormaliseArgument) -> Self {
+        match argument {
+            NormaliseArgument::Quantiles => Self::Quantiles,
+            NormaliseArgument::MinMax => Self::MinMax,
+            NormaliseArgument::MeanStd => Self::MeanStd,
+            NormaliseArgument::None => Self::None,
+        }
+    }
+}
+
+/// The options of a data set.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "With --dataset")]
+pub(super) struct DataSetArguments {
+    /// Rows of a chunk.
+    #[arg(long, value_name = "T", conflicts_with = "actions", value_parser = clap::value_parser!(u64).range(1..=Shape::MAX_HORIZON as u64))]
+    horizon: Option<u64>,
+    /// Read only the first so many episodes.
+    #[arg(long, value_name = "N", conflicts_with = "actions", value_parser = clap::value_parser!(u64).range(1..))]
+    max_episodes: Option<u64>,
+    /// The share of each episode's chunks to take, evenly spaced; neighbours overlap almost wholly.
+    #[arg(long, value_name = "SHARE", conflicts_with = "actions", default_value_t = 0.1, value_parser = share)]
+    sample_fraction: f64,
+    /// Dimensions of the action to encode, as ranges without their ends: "0:6,7:14". All when absent.
+    #[arg(long, value_name = "RANGES", conflicts_with = "actions", value_parser = ranges)]
+    dims: Option<Dims>,
+    /// Dimensions of the action to take relative to the state in the chunk's first frame: "0,1,2,3,4,5".
+    #[arg(long, value_name = "LIST", conflicts_with = "actions", value_parser = list)]
+    relative_dims: Option<Dims>,
+    /// Column of the actions.
+    #[arg(
+        long,
+        value_name = "NAME",
+        conflicts_with = "actions",
+        default_value = "action"
+    )]
+    action_key: String,
+    /// Column of the states (read only with --relative-dims).
+    #[arg(
+        long,
+        value_name = "NAME",
+        conflicts_with = "actions",
+        default_value = "observation.state"
+    )]
+    state_key: String,
+    /// How data units become normalised values, by the data set's own statistics. Data sets before v3.0 have no
+    /// percentiles; they are then computed from the actions that are read.
+    #[arg(
+        long,
+        value_enum,
+        conflicts_with = "actions",
+        default_value = "quantiles"
+    )]
+    normalise: NormaliseArgument,
+}
+
+/// Indices of dimensions; a type of its own so that the command line takes the list as one value.
+#[derive(Debug, Clone)]
+struct Dims(Vec<usize>);
+
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(share) if share > 0.0 && share <= 1.0 => Ok(share),
+        _ => Err("it must be above 0 and at most 1".to_owned()),
+    }
+}
+
+fn ranges(text: &str) -> Result<Dims, String> {
+    let mut dims = Vec::new();
+    for range in text.split(',') {
+        let parts = range.trim().split_once(':');
+        let parsed: Option<(usize, usize)> =
+            parts.and_then(|(from, to)| Some((from.trim().parse().ok()?, to.trim().parse().ok()?)));
+        match parsed {
+            Some((from, to)) if from < to && to <= Shape::MAX_VALUES => dims.extend(from..to),
+            _ => return Err(format!("{range:?} is no range such as 0:6")),
+        }
+    }
+    let distinct: BTreeSet<usize> = dims.iter().copied().collect();
+    if distinct.len() != dims.len() {
+        return Err("a dimension is named twice".to_owned());
+    }
+    Ok(Dims(dims))
+}
+
+fn list(text: &str) -> Result<Dims, String> {
+    text.split(',')
+        .map(|dim| {
+            dim.trim()
+                .parse()
+                .map_err(|_| format!("{dim:?} is no dimension"))
+        })
+        .collect::<Result<_, _>>()
+        .map(Dims)
+}
+
+impl Corpus {
+    /// From `.npy` files of normalised chunks; every chunk is a group of its own.
+    pub(super) fn of_files(files: &[PathBuf]) -> anyhow::Result<Self> {
+        let mut corpus = Self::default();
+        let mut dims = None;
+        for file in files {
+            let chunks = Chunks::read(file)?;
+            let (first, _) = dims.get_or_insert((chunks.shape.dims, file));
+            if *first != chunks.shape.dims {
+                bail!(
+                    "{} has {} dimensions, the files before it have {first}; train one tokenizer per number of dimensions",
+                    file.display(),
+                    chunks.shape.dims
+                );
+            }
+            for index in 0..chunks.batch {
+                corpus.shapes.push(chunks.shape);
+                corpus.groups.push(i64::try_from(corpus.groups.len())?);
+                if chunks.shape.values().is_none() {
+                    bail!(
+                        "{}: chunk {index} has shape {}, which is empty or too large",
+                        file.display(),
+                        chunks.shape
+                    );
+                }
+            }
+            finite(&chunks).with_context(|| file.display().to_string())?;
+            corpus.values.extend(chunks.values);
+        }
+        corpus.origin = serde_json::json!({ "actions": files });
+        Ok(corpus)
+    }
+
+    /// From a LeRobot data set; every episode is a group.
+    pub(super) fn of_data_set(root: &Path, how: &DataSetArguments) -> anyhow::Result<Self> {
+        let horizon = usize::try_from(how.horizon.context("--dataset needs --horizon")?)?;
+        let data_set = DataSet::open(root)?;
+        let relative = how.relative_dims.clone().map_or(vec![], |Dims(dims)| dims);
+        let wanted = Wanted {
+            action_key: &how.action_key,
+            state_key: (!relative.is_empty()).then_some(how.state_key.as_str()),
+            max_episodes: how.max_episodes.map(usize::try_from).transpose()?,
+        };
+        let bar = spinner("reading episodes")?;
+        let chosen = how.dims.as_ref().map(|Dims(dims)| dims.as_slice());
+        let used = Used {
+            actions: chosen,
+            states: Some(&relative),
+        };
+        let Recorded {
+            episodes,
+            left_out,
+            notes,
+        } = data_set.recorded(&wanted, used, &|done, files| {
+            bar.set_message(format!("reading episodes: file {done} of {files}"));
+        })?;
+        bar.finish_and_clear();
+        let left_out_indices: Vec<i64> = left_out.iter().map(|one| one.episode).collect();
+        tell(
+            notes.into_iter().chain(
+                left_out
+                    .into_iter()
+                    .map(|one| format!("episode {} is left out: {}", one.episode, one.reason)),
+            ),
+        );
+        let all = episodes.first().map_or(0, |episode| episode.action_dims);
+        compare_with_info(&data_set, &episodes, how);
+        let dims = how
+            .dims
+            .clone()
+            .map_or((0..all).collect(), |Dims(dims)| dims);
+        let mut windows = windows::cut(
+            &episodes,
+            &Cut {
+                horizon,
+                sample_fraction: how.sample_fraction,
+                dims: dims.clone(),
+                relative_dims: relative.clone(),
+            },
+        )?;
+        if windows.is_empty() {
+            bail!(
+                "none of the {} episodes is {horizon} frames long; take a shorter --horizon",
+                episodes.len()
+            );
+        }
+        if windows.too_short > 0 {
+            eprintln!(
+                "note: {} of {} episodes are shorter than {horizon} frames and give no chunk",
+                windows.too_short,
+                episodes.len()
+            );
+        }
+        let mode = NormMode::from(how.normalise);
+        let normalisation = if mode == NormMode::None {
+            None
+        } else {
+            let stats = statistics(&data_set, &episodes, mode, how, &dims).of_dims(&dims)?;
+            if !relative.is_empty() {
+                eprintln!(
+                    "note: the statistics are those of the recorded actions, also for relative dimensions (as in LeRobot's trainer)"
+                );
+            }
+            Some(Normalisation::new(
+                mode,
+                &stats,
+                dims.len(),
+                &how.action_key,
+            )?)
+        };
+        if let Some(normalisation) = &normalisation {
+            windows.normalise(normalisation);
+        }
+        let names = data_set
+            .info()
+            .features
+            .get(&how.action_key)
+            .and_then(Feature::dim_names)
+            .filter(|names| names.len() == all)
+            .map_or(vec![], |names| {
+                let picked = dims.iter().filter_map(|&dim| names.get(dim).cloned());
+                picked.collect()
+            });
+        let origin = serde_json::json!({
+            "dataset": root,
+            "episodes": episodes.len(),
+            "episodes_left_out": left_out_indices,
+            "action_horizon": horizon,
+            "action_key": how.action_key,
+            "encoded_dims": dims,
+            "relative_dims": relative,
+            "state_key": how.state_key,
+            "sample_fraction": how.sample_fraction,
+            "normalization_mode": mode.lerobot_name(),
+        });
+        Ok(Self {
+            shapes: vec![windows.shape; windows.len()],
+            groups: windows.episodes,
+            values: windows.values,
+            names,
+            data_units: normalisation.map_or(vec![], |normalisation| {
+                (0..dims.len())
+                    .map(|dim| normalisation.data_units(dim))
+                    .collect()
+            }),
+            origin,
+        })
+    }
+
+    /// All chunks.
+    pub(super) fn chunks(&self) -> Vec<Chunk<'_>> {
+        let mut rest = self.values.as_slice();
+        self.shapes
+            .iter()
+            .map(|&shape| {
+                let length = shape.horizon * shape.dims;
+                let (values, after) = rest.split_at_checked(length).unwrap_or((rest, &[]));
+                rest = after;
+                Chunk { values, shape }
+            })
+            .collect()
+    }
+
+    /// Which chunks are held out: whole groups, evenly spaced; single chunks where there is only one group.
+    pub(super) fn held_out(&self, share: f64) -> Vec<bool> {
+        let distinct: Vec<i64> = {
+            let set: BTreeSet<i64> = self.groups.iter().copied().collect();
+            set.into_iter().collect()
+        };
+        let picked = |total: usize| -> BTreeSet<usize> {
+            if share <= 0.0 || total < 2 {
+                return BTreeSet::new();
+            }
+            let count = ((total as f64 * share).round() as usize).clamp(1, total - 1);
+            // The middles of `count` equal parts.
+            (0..count)
+                .map(|part| (2 * part + 1) * total / (2 * count))
+                .collect()
+        };
+        if distinct.len() < 2 {
+            let picked = picked(self.groups.len());
+            return (0..self.groups.len())
+                .map(|chunk| picked.contains(&chunk))
+                .collect();
+        }
+        let picked: BTreeSet<i64> = picked(distinct.len())
+            .into_iter()
+            .filter_map(|index| distinct.get(index).copied())
+            .collect();
+        self.groups
+            .iter()
+            .map(|group| picked.contains(group))
+            .collect()
+    }
+}
+
+/// Refuses NaN and infinities, and says where they are. (Fitting refuses them too, but knows no files.)
+fn finite(chunks: &Chunks) -> anyhow::Result<()> {
+    for (index, chunk) in chunks.iter().enumerate() {
+        let bad = |(_, value): &(usize, &f32)| !value.is_finite();
+        if let Some((at, &value)) = chunk.iter().enumerate().find(bad) {
+            let (step, dim) = (at / chunks.shape.dims, at % chunks.shape.dims);
+            return Err(EncodeError::NotFinite { step, dim, value })
+                .with_context(|| format!("chunk {index}"));
+        }
+    }
+    Ok(())
+}
+
+/// Says when what was read is not what `info.json` announces.
+fn compare_with_info(data_set: &DataSet, episodes: &[Episode], how: &DataSetArguments) {
+    if how.max_episodes.is_some() {
+        return;
+    }
+    let frames: usize = episodes.iter().map(Episode::frames).sum();
+    let info = data_set.info();
+    for (what, announced, read) in [
+        ("episodes", info.total_episodes, episodes.len()),
+        ("frames", info.total_frames, frames),
+    ] {
+        if let Some(announced) = announced.filter(|announced| *announced != read) {
+            eprintln!("note: meta/info.json announces {announced} {what}, {read} were found");
+        }
+    }
+}
+
+/// Says what is not as it should be; not a thousand times.
+fn tell(words: impl Iterator<Item = String>) {
+    const SHOWN: usize = 20;
+    let mut more = 0_usize;
+    for (number, words) in words.enumerate() {
+        if number < SHOWN {
+            eprintln!("note: {words}");
+        } else {
+            more += 1;
+        }
+    }
+    if more > 0 {
+        eprintln!("note: and {more} more of the kind");
+    }
+}
+
+/// The recorded statistics, or those of the actions themselves where the mode's figures are not recorded, or cannot be
+/// used for the dimensions that are encoded.
+fn statistics(
+    data_set: &DataSet,
+    episodes: &[Episode],
+    mode: NormMode,
+    how: &DataSetArguments,
+    dims: &[usize],
+) -> Stats {
+    let all = episodes.first().map_or(0, |episode| episode.action_dims);
+    let figures = |stats: Stats| match mode {
+        NormMode::Quantiles => [("q01", stats.q01), ("q99", stats.q99)],
+        NormMode::MinMax => [("min", stats.min), ("max", stats.max)],
+        NormMode::MeanStd => [("mean", stats.mean), ("std", stats.std)],
+        NormMode::None => [("", None), ("", None)],
+    };
+    let reason = match data_set.stats(&how.action_key) {
+        Err(error) => error.to_string(),
+        Ok(None) => "the data set does not record what this normalisation needs".to_owned(),
+        Ok(Some(stats)) => match unusable(figures(stats.clone()), all, dims) {
+            None => return stats,
+            Some(reason) => reason,
+        },
+    };
+    eprintln!(
+        "note: {reason}; computed from the {} episodes read",
+        episodes.len()
+    );
+    let values: Vec<f32> = episodes
+        .iter()
+        .flat_map(|episode| episode.actions.iter().copied())
+        .collect();
+    Stats::of_values(&values, all)
+}
+
+/// Why recorded figures are not those of the actions.
+fn unusable(figures: [(&str, Option<Vec<f64>>); 2], all: usize, dims: &[usize]) -> Option<String> {
+    for (name, figure) in figures {
+        let Some(figure) = figure else {
+            return Some("the data set does not record what this normalisation needs".to_owned());
+        };
+        if figure.len() != all {
+            return Some(format!(
+                "the recorded {name} has {} values, the actions have {all}",
+                figure.len()
+            ));
+        }
+        let is_odd = |dim: &&usize| figure.get(**dim).is_some_and(|value| !value.is_finite());
+        if let Some(dim) = dims.iter().find(is_odd) {
+            return Some(format!(
+                "the recorded {name} of dimension {dim} is NaN or infinite"
+            ));
+        }
+    }
+    None
+}

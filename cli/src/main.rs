@@ -1,0 +1,185 @@
+//! The `policy-studio` command: one file per subcommand.
+//!
+//! Exit status 0: done; 1: it did not work, the reason is on standard error; 2: the command line itself was
+//! wrong. Results go to standard output, everything else to standard error.
+
+mod act;
+mod ask;
+mod bench;
+mod depth;
+mod doctor;
+mod eval;
+mod fast;
+mod inspect;
+mod measure;
+mod policy;
+mod probe_adapter;
+mod score;
+mod scorer;
+mod serve;
+mod sim;
+mod synthesize;
+
+use clap::{Parser, Subcommand};
+use std::{
+    io::{IsTerminal as _, Write as _},
+    process::ExitCode,
+    time::Duration,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  policy-studio serve                          the studio with its simulated robot, at http://127.0.0.1:8080
+  policy-studio serve --policy ~/MolmoAct2     the same with a checkpoint of yours
+  policy-studio doctor                         what this machine can do, and what is wrong with it
+  policy-studio inspect ~/MolmoAct2            what a checkpoint is and the memory it needs
+  policy-studio eval --episodes 20             how well the policy does in the simulator
+  policy-studio score --scorer DIR --video episode.mp4 --instruction \"open the drawer\"
+                                               a progress curve of a video, with its controls
+  policy-studio fast inspect --tokenizer DIR   what an action tokenizer can and cannot say
+  policy-studio bench live --json              how fast everything is
+
+Exit status: 0 when everything that was asked for was done, 1 when it was not or there was nothing to do (standard error
+says why), 2 when the command line itself was wrong.";
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "policy-studio",
+    version,
+    about = "Hosts a robot policy, bridges robots to it, and shows why the robot moved",
+    after_help = EXAMPLES
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Serve),
+    Sim(sim::Sim),
+    Act(act::Act),
+    Ask(ask::Ask),
+    Eval(eval::Eval),
+    Fast(fast::Fast),
+    Bench(bench::Bench),
+    Doctor(doctor::Doctor),
+    Inspect(inspect::Inspect),
+    Score(score::Score),
+    #[command(name = "synthesise")]
+    Synthesize(synthesize::Synthesize),
+    #[command(hide = true)]
+    ProbeAdapter(probe_adapter::ProbeAdapter),
+}
+
+/// The network's results are large and short-lived, which the system's allocator gives back to the system every time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Parses, runs, and turns the outcome into an exit status.
+fn main() -> ExitCode {
+    let Arguments { command } = Arguments::parse();
+    start_log(&command);
+    let outcome = match command {
+        Command::Serve(serve) => serve.run(),
+        Command::Sim(sim) => sim.run(),
+        Command::Act(act) => act.run(),
+        Command::Ask(ask) => ask.run(),
+        Command::Eval(eval) => eval.run(),
+        Command::Fast(fast) => fast.run(),
+        Command::Bench(bench) => bench.run(),
+        Command::Doctor(doctor) => doctor.run(),
+        Command::Inspect(inspect) => inspect.run(),
+        Command::Score(score) => score.run(),
+        Command::Synthesize(synthesize) => synthesize.run(),
+        Command::ProbeAdapter(probe) => {
+            probe.run();
+            Ok(ExitCode::SUCCESS)
+        }
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("error: {}", in_one_line(&error));
+        ExitCode::FAILURE
+    })
+}
+
+/// An error and what is behind it. Some errors have that in their own words; it is not said twice.
+fn in_one_line(error: &anyhow::Error) -> String {
+    let mut line = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !line.contains(&cause) {
+            line = format!("{line}: {cause}");
+        }
+    }
+    line
+}
+
+/// To standard error; what comes and goes is of interest in a studio and in a robot, elsewhere it would be in
+/// the way of the progress bar.
+fn start_log(command: &Command) {
+    use tracing_subscriber::EnvFilter;
+    let usual = match command {
+        Command::Serve(_) | Command::Sim(_) => {
+            "warn,policy_studio=info,server=info,policies=info,evaluation=info"
+        }
+        _ => "warn",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .init();
+}
+
+/// Writes a result to standard output, as one JSON object or as people read it. A reader that has seen enough
+/// and closed the pipe is not an error.
+fn print<T: serde::Serialize + std::fmt::Display>(result: &T, json: bool) -> anyhow::Result<()> {
+    let text = if json {
+        serde_json::to_string_pretty(result)? + "\n"
+    } else {
+        result.to_string()
+    };
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Tasks of the runtime get this long to end.
+const LEFTOVERS: Duration = Duration::from_millis(500);
+
+/// A runtime for the asynchronous subcommands.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    use anyhow::Context as _;
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the asynchronous runtime")
+}
+
+/// Runs an asynchronous subcommand. What is left when it is done is not waited for: a thread that computes may need
+/// minutes, and one that hangs never ends.
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = runtime()?;
+    let done = runtime.block_on(work);
+    runtime.shutdown_timeout(LEFTOVERS);
+    done
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_one_line;
+
+    #[test]
+    fn what_an_error_says_itself_is_not_said_again() {
+        let cause = || std::io::Error::other("no such file");
+        let error = anyhow::Error::new(cause())
+            .context("chunk 3")
+            .context("a.npy");
+        assert_eq!(in_one_line(&error), "a.npy: chunk 3: no such file");
+        let error = anyhow::Error::new(cause()).context("cannot read a.npy: no such file");
+        assert_eq!(in_one_line(&error), "cannot read a.npy: no such file");
+    }
+}

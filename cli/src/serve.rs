@@ -1,0 +1,317 @@
+//! `serve`: the studio.
+
+use super::{
+    block_on,
+    depth::{DecoderArgument, DepthArgument},
+    policy::PolicyArguments,
+    scorer::ScorerArguments,
+};
+use anyhow::{Context as _, bail};
+use clap::Args;
+use molmoact2::VlmInfo;
+use policies::{
+    Policy, PolicyInfo,
+    chunking::Chunking,
+    device::Chosen,
+    question_answerer::{Answering, Model, QuestionAnswerer, nobody},
+};
+use server::{
+    Config, Limits,
+    recordings::Recordings,
+    scorer_service::Scoring,
+    serve, signals,
+    sim_robot::{self, SimConfig},
+};
+use std::{
+    io::Write as _,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{net::TcpListener, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+/// Simulated robots get this long to end when the studio has ended.
+const ROBOTS: Duration = Duration::from_millis(500);
+
+/// The policy, or why there is none.
+type Acting = Result<Box<dyn Policy>, String>;
+
+/// Start the studio: the policy, the scorer, the page, the endpoints for robots, and a simulated robot.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  policy-studio serve
+  policy-studio serve --open
+  policy-studio serve --listen 0.0.0.0:9000 --no-sim
+  policy-studio serve --policy ~/checkpoints/MolmoAct2-SO100_101 --device wgpu
+  policy-studio serve --ask ~/checkpoints/Molmo2-ER
+  policy-studio serve --scorer ~/checkpoints/Qwen3-VL-2B-Instruct --dataset ~/data/so101_drawer
+  policy-studio serve --scorer ~/checkpoints/Qwen3-VL-8B-Instruct --score-here --scorer-dtype int8
+  policy-studio serve --policy ~/checkpoints/MolmoAct2-Think-LIBERO --depth full
+  policy-studio serve --sims 2")]
+pub(super) struct Serve {
+    /// Address to listen on; port 0 takes a free one.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
+    listen: String,
+    #[command(flatten)]
+    policy: PolicyArguments,
+    /// A vision-language model that answers questions about what robots see, such as Molmo2-ER.
+    #[arg(long, value_name = "DIR")]
+    ask: Option<PathBuf>,
+    /// How a Think checkpoint reasons about depth before it acts; adaptive when absent.
+    #[arg(long, value_enum, value_name = "HOW", requires = "policy")]
+    depth: Option<DepthArgument>,
+    #[command(flatten)]
+    decoder: DecoderArgument,
+    #[command(flatten)]
+    scorer: ScorerArguments,
+    /// A LeRobot data set whose episodes pages can score; may be given several times.
+    #[arg(long, value_name = "DIR")]
+    dataset: Vec<PathBuf>,
+    /// The camera of the data sets that is shown; the first whose pictures are videos when absent.
+    #[arg(long, value_name = "NAME", requires = "dataset")]
+    camera: Option<String>,
+    /// Start without the simulated robot.
+    #[arg(long)]
+    no_sim: bool,
+    /// Number of simulated robots.
+    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "no_sim")]
+    sims: u64,
+    /// Seed of the first simulated robot's scene; the next ones count up.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How the next chunk of a robot meets the one that is running (continuous mode).
+    #[arg(long, value_enum, default_value_t)]
+    chunking: Chunking,
+    /// Robots that the policy answers together, at most, when several wait.
+    #[arg(long, value_name = "N", default_value_t = Limits::default().max_batch as u64, value_parser = clap::value_parser!(u64).range(1..=64))]
+    max_batch: u64,
+    /// Folder in which stops, and later more, are kept between two runs; the platform's for this account when absent.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Let robots go on when the viewer that commanded them is gone (simulated robots always do).
+    #[arg(long)]
+    unattended: bool,
+    /// Open the page in the browser.
+    #[arg(long)]
+    open: bool,
+}
+
+impl Serve {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        block_on(self.serve())?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    async fn serve(self) -> anyhow::Result<()> {
+        // First the socket: if the port is taken, nobody wants to wait for a policy to load.
+        let listener = TcpListener::bind(&self.listen).await.with_context(|| {
+            format!(
+                "cannot listen on {}; is another studio running? Choose another with --listen HOST:PORT",
+                self.listen
+            )
+        })?;
+        let address = listener.local_addr().context("the socket has no address")?;
+        let data = match &self.data {
+            Some(folder) => folder.clone(),
+            None => server::data::default_folder()?,
+        };
+        server::data::open(&data)?;
+        let recordings = self.recordings()?;
+        let (policy, speaker, scorer) = self.models()?;
+
+        let url = format!("http://{}", reachable(address));
+        let stop = CancellationToken::new();
+        let mut robots = JoinSet::new();
+        let sims = if self.no_sim { 0 } else { self.sims };
+        for number in 0..sims {
+            let name = if sims == 1 {
+                "sim".to_owned()
+            } else {
+                format!("sim-{}", number + 1)
+            };
+            let config = SimConfig::new(url.clone(), name, self.seed.wrapping_add(number));
+            robots.spawn(sim_robot::run(config, stop.clone()));
+        }
+        // Nobody may be reading; that must not end the studio.
+        writeln!(std::io::stdout(), "Policy Studio is at {url}").ok();
+        if !server::http::page_info().built {
+            eprintln!(
+                "the page is not built into this binary; run `cargo xtask build` in the repository"
+            );
+        }
+        if self.open {
+            let url = url.clone();
+            tokio::task::spawn_blocking(move || {
+                if let Err(error) = webbrowser::open(&url) {
+                    eprintln!("no browser could be opened ({error}); open {url} yourself");
+                }
+            });
+        }
+        let config = Config {
+            policy,
+            speaker,
+            scorer,
+            recordings,
+            data: Some(data),
+            limits: Limits {
+                unattended: self.unattended,
+                chunking: self.chunking,
+                max_batch: usize::try_from(self.max_batch)?,
+                ..Limits::default()
+            },
+        };
+        let asked_to_stop = signals::listen().context("cannot listen for signals")?;
+        let ended = serve(listener, config, asked_to_stop.cancelled_owned()).await;
+        eprintln!("stopping");
+        stop.cancel();
+        let left = async {
+            while let Some(robot) = robots.join_next().await {
+                robot.context("a simulated robot crashed")??;
+            }
+            anyhow::Ok(())
+        };
+        match tokio::time::timeout(ROBOTS, left).await {
+            Ok(left) => left?,
+            Err(_) => tracing::warn!("a simulated robot hangs and is left behind"),
+        }
+        Ok(ended?)
+    }
+
+    /// A data set that was named must be one; an episode of it whose video is missing is told and lived with.
+    fn recordings(&self) -> anyhow::Result<Recordings> {
+        const SHOWN: usize = 3;
+        let mut recordings = Recordings::default();
+        for folder in &self.dataset {
+            let added = recordings.add(folder, self.camera.as_deref())?;
+            eprintln!(
+                "data set: {}, {} episodes seen by {}",
+                added.dataset, added.episodes, added.camera
+            );
+            for note in added.notes.iter().take(SHOWN) {
+                eprintln!("  note: {note}");
+            }
+            for reason in added.left_out.iter().take(SHOWN) {
+                eprintln!("  left out: {reason}");
+            }
+            if let Some(more) = added
+                .left_out
+                .len()
+                .checked_sub(SHOWN)
+                .filter(|more| *more > 0)
+            {
+                eprintln!("  and {more} more");
+            }
+        }
+        Ok(recordings)
+    }
+
+    /// A missing nano policy is told and lived with; a checkpoint that was asked for must load.
+    fn models(&self) -> anyhow::Result<(Acting, Answering, Scoring)> {
+        let chosen = self.policy.device()?;
+        eprintln!("device: {}", chosen.words());
+        let scorer = self.scorer.host(&chosen, &|words| eprintln!("{words}"))?;
+        let (policy, speaker) = self.actors(&chosen)?;
+        Ok((policy, speaker, scorer))
+    }
+
+    /// One that only answers questions leaves the studio without a policy.
+    fn actors(&self, chosen: &Chosen) -> anyhow::Result<(Acting, Answering)> {
+        let asked = self
+            .ask
+            .as_deref()
+            .map(|folder| self.speaker(folder, chosen))
+            .transpose()?;
+        if let Some(folder) = self.policy.plain_vlm()? {
+            if asked.is_some() {
+                bail!(
+                    "{} answers questions and moves no robot, and --ask names another that does; one is enough",
+                    folder.display()
+                );
+            }
+            let reason = format!(
+                "{} answers questions and moves no robot; to move one, give it with --ask and a robot policy with \
+                 --policy",
+                folder.display()
+            );
+            eprintln!("no policy: {reason}");
+            return Ok((Err(reason), Ok(self.speaker(folder, chosen)?)));
+        }
+        let (policy, own) = self.policy(chosen)?;
+        Ok((policy, asked.map_or(own, Ok)))
+    }
+
+    fn speaker(&self, folder: &Path, chosen: &Chosen) -> anyhow::Result<Arc<dyn QuestionAnswerer>> {
+        let vlm = self.policy.load_vlm(folder, chosen)?;
+        if let Some(why) = vlm.answering_fault() {
+            bail!("{} cannot be asked: {why}", folder.display());
+        }
+        if !vlm.can_answer() {
+            bail!(
+                "{} writes actions, not answers (its folder has no chat template)",
+                folder.display()
+            );
+        }
+        let VlmInfo {
+            name, parameters, ..
+        } = vlm.info().clone();
+        eprintln!(
+            "questions: {name}, {:.1} million parameters",
+            parameters as f64 / 1e6
+        );
+        Ok(Arc::new(Model { name, vlm }))
+    }
+
+    fn policy(&self, chosen: &Chosen) -> anyhow::Result<(Acting, Answering)> {
+        let mut setup = self.policy.setup();
+        setup.depth = self.depth.map(Into::into);
+        self.decoder.put_into(&mut setup);
+        match self.policy.load_as(&setup, chosen) {
+            Ok(hosted) => {
+                let PolicyInfo {
+                    name,
+                    parameters,
+                    depth,
+                    ..
+                } = hosted.info();
+                eprintln!(
+                    "policy: {name}, {:.1} million parameters",
+                    *parameters as f64 / 1e6
+                );
+                if let Some(depth) = depth {
+                    let drawn = match depth.decoder {
+                        Some(_) => "drawn with its decoder",
+                        None => "shown as codes, because there is no --depth-decoder",
+                    };
+                    eprintln!(
+                        "depth: {}, {} cells, {drawn}",
+                        depth.mode.name(),
+                        depth.cells
+                    );
+                }
+                let speaker = hosted.speaker();
+                Ok((Ok(Box::new(hosted)), speaker))
+            }
+            Err(error) if self.policy.is_nano() => {
+                let reason = format!("{error:#}");
+                eprintln!("no policy: {reason}");
+                Ok((Err(reason), nobody("No policy")))
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// An address under which this machine reaches the socket.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let mut address = address;
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
+}

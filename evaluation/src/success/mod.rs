@@ -1,0 +1,286 @@
+//! How well does a policy do? Closed-loop episodes in the simulator, with controls that a good number must beat.
+//!
+//! - [`episode`]: one episode
+//! - `driver`: what the arm is told in each tick: chunks that take time to arrive
+//! - [`chunk_boundary`]: how far the target jumps where two chunks meet
+//! - [`report`]: success rates per condition and family
+//!
+//! Two controls guard against numbers that mean nothing. *Wrong instruction*: the scene's own task is scored
+//! while the policy is told another one over the same scene; a policy that looks at the scene instead of
+//! the words succeeds here too. *Mean action*: the mean action of the training data, repeated; what it
+//! solves needs no policy.
+
+pub mod chunk_boundary;
+mod driver;
+pub mod episode;
+pub mod report;
+
+use episode::{Episode, Outcome, Rules};
+use policies::{
+    Policy, PolicyError, PolicyInfo,
+    chunking::{Chunking, latency::rows_in},
+};
+use protocol::Mode;
+use report::Report;
+use sim::TaskFamily;
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+/// Scene seeds from here up are kept out of all training data.
+pub const FIRST_UNSEEN_SEED: u64 = 500_000_000;
+
+/// What drives the arm, and what it is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Condition {
+    /// The policy with the scene's task.
+    Policy(ModeName),
+    /// The policy with another task over the same scene.
+    WrongInstruction,
+    /// The mean action, repeated.
+    MeanAction,
+}
+
+/// [`Mode`] with an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ModeName {
+    /// See [`Mode::Continuous`].
+    Continuous,
+    /// See [`Mode::Discrete`].
+    Discrete,
+}
+
+impl From<ModeName> for Mode {
+    fn from(name: ModeName) -> Self {
+        match name {
+            ModeName::Continuous => Self::Continuous,
+            ModeName::Discrete => Self::Discrete,
+        }
+    }
+}
+
+/// What to evaluate.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// Norm tag of the simulated robot.
+    pub tag: String,
+    /// Heads to evaluate; the first one also drives the wrong-instruction control.
+    pub modes: Vec<ModeName>,
+    /// Families to evaluate.
+    pub families: Vec<TaskFamily>,
+    /// Episodes per family and condition.
+    pub episodes: u64,
+    /// Seed of the first scene; they count up.
+    pub seed: u64,
+    /// Whether to run the controls.
+    pub controls: bool,
+    /// Simulated seconds after which an episode counts as failed.
+    pub max_secs: f64,
+    /// Rows of a chunk to execute before asking again; the policy's own number when absent.
+    pub rows: Option<usize>,
+    /// How a chunk of the continuous head meets the one before.
+    pub chunking: Chunking,
+    /// Simulated time from an observation to its chunk.
+    pub latency: Duration,
+    /// What the studio takes that time for; the true one when absent.
+    pub assumed_latency: Option<Duration>,
+}
+
+impl Plan {
+    /// Every episode, in a fixed order. The scenes are the same under every condition.
+    pub fn episodes(&self) -> Vec<Episode> {
+        let mut conditions: Vec<Condition> = self
+            .modes
+            .iter()
+            .map(|mode| Condition::Policy(*mode))
+            .collect();
+        if self.controls {
+            conditions.extend([Condition::WrongInstruction, Condition::MeanAction]);
+        }
+        let mut all = Vec::new();
+        for condition in conditions {
+            for family in &self.families {
+                for number in 0..self.episodes {
+                    all.push(Episode {
+                        condition,
+                        family: *family,
+                        seed: self.seed.wrapping_add(number),
+                    });
+                }
+            }
+        }
+        all
+    }
+}
+
+/// An evaluation could not be done.
+#[derive(Debug, thiserror::Error)]
+pub enum EvaluationError {
+    /// The policy does not fit the simulated robot.
+    #[error("the policy {name:?} was not trained for the simulated robot: {reason}")]
+    Unfit {
+        /// Policy.
+        name: String,
+        /// What is missing.
+        reason: String,
+    },
+    /// The policy failed.
+    #[error("the policy failed in scene {seed}: {error}")]
+    Policy {
+        /// Scene.
+        seed: u64,
+        /// Its words.
+        error: PolicyError,
+    },
+    /// A plan without an episode, or without time for one: its success rates would say nothing.
+    #[error("nothing to evaluate: {0}")]
+    Nothing(&'static str),
+    /// No actors, or a thread of the evaluation crashed.
+    #[error("{0}")]
+    Thread(&'static str),
+}
+
+/// Runs a plan with one thread per actor (they must be copies of the same policy). `done` is told the number
+/// of finished episodes after each.
+///
+/// # Errors
+/// [`EvaluationError`]; the first one ends the evaluation.
+pub fn evaluate(
+    plan: &Plan,
+    actors: &mut [Box<dyn Policy>],
+    done: &(dyn Fn(usize) + Sync),
+) -> Result<Report, EvaluationError> {
+    let info = actors
+        .first()
+        .map(|actor| actor.info().clone())
+        .ok_or(EvaluationError::Thread("no policy was given"))?;
+    let rules = rules(plan, &info)?;
+    let episodes = plan.episodes();
+    if episodes.is_empty() {
+        return Err(EvaluationError::Nothing(
+            "the plan has no episodes (no family, no mode of this policy, or a count of 0)",
+        ));
+    }
+    if rules.max_ticks == 0 {
+        return Err(EvaluationError::Nothing("an episode has no time to run"));
+    }
+    let next = AtomicUsize::new(0);
+    let finished = AtomicUsize::new(0);
+    let outcomes: Mutex<Vec<(usize, Outcome)>> = Mutex::default();
+
+    let result = std::thread::scope(|scope| {
+        let workers: Vec<_> = actors
+            .iter_mut()
+            .map(|actor| {
+                let (rules, episodes, next, finished, outcomes) =
+                    (&rules, &episodes, &next, &finished, &outcomes);
+                scope.spawn(move || -> Result<(), EvaluationError> {
+                    loop {
+                        let place = next.fetch_add(1, Ordering::Relaxed);
+                        let Some(episode) = episodes.get(place) else {
+                            return Ok(());
+                        };
+                        let outcome = episode.run(actor.as_mut(), rules).map_err(|error| {
+                            // The others stop after the episode they are at.
+                            next.store(usize::MAX / 2, Ordering::Relaxed);
+                            EvaluationError::Policy {
+                                seed: episode.seed,
+                                error,
+                            }
+                        })?;
+                        outcomes
+                            .lock()
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .push((place, outcome));
+                        done(finished.fetch_add(1, Ordering::Relaxed) + 1);
+                    }
+                })
+            })
+            .collect();
+        workers.into_iter().try_for_each(|worker| {
+            worker.join().unwrap_or(Err(EvaluationError::Thread(
+                "a thread of the evaluation crashed",
+            )))
+        })
+    });
+    result?;
+    let mut outcomes = outcomes
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner);
+    // Threads finish in any order, and a mean of seconds depends on the order of its terms.
+    outcomes.sort_by_key(|(place, _)| *place);
+    let outcomes: Vec<(Episode, Outcome)> = episodes
+        .iter()
+        .copied()
+        .zip(outcomes.into_iter().map(|(_, outcome)| outcome))
+        .collect();
+    Ok(Report::new(plan, &info, &outcomes))
+}
+
+fn rules(plan: &Plan, info: &PolicyInfo) -> Result<Rules, EvaluationError> {
+    let unfit = |reason: String| EvaluationError::Unfit {
+        name: info.name.clone(),
+        reason,
+    };
+    let tag = info.tag(&plan.tag).ok_or_else(|| {
+        let known: Vec<&str> = info.tags.iter().map(|tag| tag.tag.as_str()).collect();
+        unfit(format!(
+            "it has no norm tag {:?}, only {}",
+            plan.tag,
+            known.join(", ")
+        ))
+    })?;
+    if tag.state_dim != sim::DOF || tag.action.len() != sim::DOF {
+        return Err(unfit(format!(
+            "it takes {} state values and gives {} action values, the robot has {} joints",
+            tag.state_dim,
+            tag.action.len(),
+            sim::DOF
+        )));
+    }
+    let cameras = tag
+        .cameras
+        .iter()
+        .map(|name| {
+            sim::Camera::ALL
+                .into_iter()
+                .find(|camera| camera.name() == name)
+                .ok_or_else(|| unfit(format!("it wants the view {name:?}")))
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    if let Some(mode) = plan
+        .modes
+        .iter()
+        .find(|mode| !info.modes.contains(&(**mode).into()))
+    {
+        return Err(unfit(format!(
+            "it has no {mode:?} head; choose another with --mode"
+        )));
+    }
+    Ok(Rules {
+        tag: tag.tag.clone(),
+        cameras,
+        n_action_steps: plan
+            .rows
+            .unwrap_or(tag.n_action_steps)
+            .clamp(1, tag.horizon.max(1)),
+        chunking: plan.chunking,
+        latency_ticks: ticks(plan.latency),
+        assumed_latency_ticks: ticks(plan.assumed_latency.unwrap_or(plan.latency)),
+        mean_action: sim::JointVector::try_from(tag.mean_action.as_slice()).ok(),
+        control_mode: plan
+            .modes
+            .first()
+            .copied()
+            .map_or(Mode::Continuous, Mode::from),
+        max_ticks: (plan.max_secs * f64::from(sim::CONTROL_RATE_HZ)).ceil() as u64,
+    })
+}
+
+fn ticks(time: Duration) -> usize {
+    rows_in(time, f64::from(sim::CONTROL_RATE_HZ))
+}

@@ -1,0 +1,458 @@
+//! A MolmoAct2 policy as the server hosts it.
+
+use super::{
+    action_tokenizer,
+    depth_memory::DepthMemory,
+    depth_setup::{self, DepthError},
+    nano,
+    policy::{
+        ActRequest, EventSink, Policy, PolicyError, PolicyEvent, PolicyInfo, PolicyOutput, TagInfo,
+        TokenCallback, TokenizerFiles,
+    },
+    question_answerer::{Answering, AnsweringPolicy, nobody},
+};
+use field_files::Limit;
+use molmoact2::{
+    ActError, ActOptions, Action, Calibration, Depth, Files, LoadOptions, Observation, Precision,
+    Progress, Request,
+};
+use openfast::{FastTokenizer, Shape};
+use protocol::{Mode, Stage, depth::DepthMode, viewer::ActionDimension};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// Dataset keys of cameras begin with this; views on the wire do not.
+const CAMERA_PREFIX: &str = "observation.images.";
+
+/// Where a policy comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// The one inside the binary.
+    Nano,
+    /// A folder in the public Hugging Face layout or in LeRobot's.
+    Folder(PathBuf),
+}
+
+/// How it is loaded.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PolicyOptions {
+    /// The checkpoint a LeRobot folder was made from.
+    pub base: Option<PathBuf>,
+    /// Folder of the action tokenizer, instead of the one in the policy's folder.
+    pub fast: Option<PathBuf>,
+    /// Take the nano's action tokenizer where the policy has none.
+    pub fast_of_nano: bool,
+    /// A JSON file that says how the robot counts its joints.
+    pub calibration: Option<PathBuf>,
+    /// What the large matrices are kept in.
+    pub precision: Precision,
+    /// How a policy that can reasons about depth; adaptively when absent.
+    pub depth: Option<DepthMode>,
+    /// The file that draws depth codes, instead of the one in the policy's folder.
+    pub depth_decoder: Option<PathBuf>,
+}
+
+/// A policy could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The binary has no weights inside.
+    #[error(
+        "this binary was built without the nano policy (models/nano/molmoact2 was missing then); \
+         give a checkpoint with --policy DIR"
+    )]
+    NoNano,
+    /// The checkpoint does not load.
+    #[error("cannot load the policy {name}: {error}{}", advice(.error))]
+    Policy {
+        /// Folder or name.
+        name: String,
+        /// What was wrong.
+        error: molmoact2::LoadError,
+    },
+    /// Its tokenizer does not load.
+    #[error("cannot load the OpenFAST tokenizer of the policy {name}: {error}")]
+    Tokenizer {
+        /// Folder or name.
+        name: String,
+        /// What was wrong.
+        error: openfast::LoadError,
+    },
+    /// The calibration file cannot be used.
+    #[error("cannot read the calibration {name}: {error}")]
+    Calibration {
+        /// The file.
+        name: String,
+        /// What was wrong.
+        error: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// What was asked about depth cannot be done.
+    #[error("the policy {name}: {error}")]
+    Depth {
+        /// Folder or name.
+        name: String,
+        /// What was wrong.
+        error: Box<DepthError>,
+    },
+}
+
+/// The option that helps, for the commands that load a policy; all of them have it.
+#[must_use]
+pub fn advice(error: &molmoact2::LoadError) -> &'static str {
+    match error {
+        molmoact2::LoadError::NeedsBase { .. } => " (--base DIR)",
+        _ => "",
+    }
+}
+
+/// The policy, its tokenizer, and what they say about themselves.
+pub struct MolmoAct2Policy {
+    policy: Arc<molmoact2::Policy>,
+    tokenizer: Option<FastTokenizer>,
+    info: PolicyInfo,
+    tokenizer_of_nano: bool,
+    /// What is remembered of each robot, by policies that reason about depth.
+    depth: DepthMemory,
+}
+
+impl std::fmt::Debug for MolmoAct2Policy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hosted")
+            .field("info", &self.info)
+            .finish_non_exhaustive()
+    }
+}
+
+impl MolmoAct2Policy {
+    /// Loads a policy onto a device. `device_words` is what people are told about where it runs.
+    ///
+    /// # Errors
+    /// [`LoadError`] with the file and what to do.
+    pub fn load(
+        source: &Source,
+        setup: &PolicyOptions,
+        device: &layers::Device,
+        device_words: &str,
+    ) -> Result<Self, LoadError> {
+        Self::load_with_progress(source, setup, device, device_words, None)
+    }
+
+    /// The same, telling `progress` the bytes of the weights read so far and of all of them.
+    ///
+    /// # Errors
+    /// As [`MolmoAct2Policy::load`].
+    pub fn load_with_progress(
+        source: &Source,
+        setup: &PolicyOptions,
+        device: &layers::Device,
+        device_words: &str,
+        progress: Option<Progress<'_>>,
+    ) -> Result<Self, LoadError> {
+        let (files, name) = match source {
+            Source::Nano => (nano::files().ok_or(LoadError::NoNano)?, "nano".to_owned()),
+            Source::Folder(folder) => {
+                let open = |folder: &Path| {
+                    Files::open_dir(folder).map_err(|error| LoadError::Policy {
+                        name: folder.display().to_string(),
+                        error,
+                    })
+                };
+                let mut files = open(folder)?;
+                if let Some(base) = &setup.base {
+                    files = files.with_base(open(base)?);
+                }
+                (files, name_of(folder))
+            }
+        };
+        let (files, tokenizer_of_nano) = action_tokenizer::put_into(files, setup)?;
+        let options = LoadOptions {
+            calibration: setup.calibration.as_deref().map(calibration).transpose()?,
+            precision: setup.precision,
+            progress,
+        };
+        let failed = |error| LoadError::Policy {
+            name: name.clone(),
+            error,
+        };
+        let policy = molmoact2::Policy::load_with(&files, device, &options).map_err(failed)?;
+        let tokenizer_files = files.action_tokenizer().map_err(failed)?.map(
+            |(tokenizer_json, processor_config_json)| TokenizerFiles {
+                tokenizer_json: tokenizer_json.into_owned(),
+                processor_config_json: processor_config_json.into_owned(),
+            },
+        );
+        let tokenizer = tokenizer_files
+            .as_ref()
+            .map(|files| {
+                FastTokenizer::from_bytes(&files.tokenizer_json, &files.processor_config_json)
+            })
+            .transpose()
+            .map_err(|error| LoadError::Tokenizer {
+                name: name.clone(),
+                error,
+            })?;
+        let folder = match source {
+            Source::Nano => None,
+            Source::Folder(folder) => Some(folder.as_path()),
+        };
+        let depth = depth_setup::depth_info(policy.info(), setup, folder).map_err(|error| {
+            LoadError::Depth {
+                name: name.clone(),
+                error: error.into(),
+            }
+        })?;
+        let info = PolicyInfo {
+            depth,
+            ..describe(&policy, name, device_words, tokenizer_files)
+        };
+        Ok(Self {
+            depth: DepthMemory::default(),
+            policy: Arc::new(policy),
+            tokenizer,
+            tokenizer_of_nano,
+            info,
+        })
+    }
+
+    /// Whether the policy has no action tokenizer of its own and was given the nano's ([`PolicyOptions::fast_of_nano`]).
+    pub fn uses_nano_tokenizer(&self) -> bool {
+        self.tokenizer_of_nano
+    }
+
+    /// The policy as one that answers questions, if it was taught to.
+    pub fn speaker(&self) -> Answering {
+        if self.policy.can_answer() {
+            Ok(Arc::new(AnsweringPolicy {
+                name: self.info.name.clone(),
+                policy: self.policy.clone(),
+            }))
+        } else if let Some(why) = self.policy.answering_fault() {
+            Err(format!(
+                "The policy {} acts, but cannot be asked: {why}",
+                self.info.name
+            ))
+        } else {
+            nobody(&format!("The policy {}", self.info.name))
+        }
+    }
+
+    /// From now on it reasons about depth like this, if it can.
+    pub fn set_depth(&mut self, mode: DepthMode) {
+        if let Some(depth) = &mut self.info.depth {
+            depth.mode = mode;
+        }
+    }
+
+    /// The policy itself, for those who want to know more than a robot does.
+    pub fn policy(&self) -> &molmoact2::Policy {
+        &self.policy
+    }
+}
+
+fn name_of(folder: &Path) -> String {
+    folder
+        .canonicalize()
+        .ok()
+        .as_deref()
+        .and_then(Path::file_name)
+        .map_or_else(
+            || folder.display().to_string(),
+            |name| name.to_string_lossy().into_owned(),
+        )
+}
+
+fn calibration(file: &Path) -> Result<Calibration, LoadError> {
+    let name = file.display().to_string();
+    let failed = |error: Box<dyn std::error::Error + Send + Sync>| LoadError::Calibration {
+        name: name.clone(),
+        error,
+    };
+    let bytes = field_files::read(file, Limit::SETTINGS).map_err(|error| failed(error.into()))?;
+    Calibration::parse(&bytes, &name).map_err(|error| failed(error.into()))
+}
+
+fn describe(
+    policy: &molmoact2::Policy,
+    name: String,
+    device_words: &str,
+    tokenizer: Option<TokenizerFiles>,
+) -> PolicyInfo {
+    let info = policy.info();
+    let tags = info.tags.iter().map(|tag| TagInfo {
+        tag: tag.tag.clone(),
+        cameras: tag
+            .cameras
+            .iter()
+            .map(|key| key.strip_prefix(CAMERA_PREFIX).unwrap_or(key).to_owned())
+            .collect(),
+        state_dim: tag.state_dim,
+        action: dimensions(tag),
+        mean_action: tag.action_stats.mean.clone(),
+        horizon: tag.horizon,
+        n_action_steps: tag.n_action_steps,
+    });
+    PolicyInfo {
+        name,
+        parameters: info.parameters,
+        device: device_words.to_owned(),
+        modes: info.modes.iter().map(|mode| wire_mode(*mode)).collect(),
+        tags: tags.collect(),
+        tokenizer: tokenizer.map(Arc::new),
+        depth: None,
+    }
+}
+
+fn dimensions(tag: &molmoact2::TagInfo) -> Vec<ActionDimension> {
+    let stats = &tag.action_stats;
+    (0..tag.action_dim)
+        .map(|i| ActionDimension {
+            name: stats
+                .names
+                .get(i)
+                .cloned()
+                .unwrap_or_else(|| format!("action_{i}")),
+            low: stats.low.get(i).copied().unwrap_or(-1.0),
+            high: stats.high.get(i).copied().unwrap_or(1.0),
+            normalised: stats.mask.get(i).copied().unwrap_or(true),
+        })
+        .collect()
+}
+
+fn wire_mode(mode: molmoact2::Mode) -> Mode {
+    match mode {
+        molmoact2::Mode::Continuous => Mode::Continuous,
+        molmoact2::Mode::Discrete => Mode::Discrete,
+    }
+}
+
+impl MolmoAct2Policy {
+    /// How to answer. Takes the depth map of the robot's last call out of the memory.
+    fn options(&mut self, request: &ActRequest<'_>) -> ActOptions {
+        ActOptions {
+            depth: match self.mode() {
+                DepthMode::Off => Depth::Off,
+                DepthMode::Full => Depth::Full,
+                DepthMode::Free => Depth::Free,
+                DepthMode::Adaptive => self.depth.take(request.robot, request.tag),
+            },
+            mode: match request.mode {
+                Mode::Continuous => molmoact2::Mode::Continuous,
+                Mode::Discrete => molmoact2::Mode::Discrete,
+            },
+            seed: request.seed,
+            continuation: request.continuation.cloned(),
+            ..ActOptions::default()
+        }
+    }
+
+    /// How it reasons about depth.
+    fn mode(&self) -> DepthMode {
+        let depth = self.info.depth.as_ref();
+        depth.map_or(DepthMode::Off, |depth| depth.mode)
+    }
+
+    /// The answer in the server's words.
+    fn acted(
+        &mut self,
+        request: &ActRequest<'_>,
+        action: Result<Action, ActError>,
+    ) -> Result<PolicyOutput, PolicyError> {
+        let action = action.map_err(|error| PolicyError::new(error.to_string()))?;
+        if let (DepthMode::Adaptive, Some(trace)) = (self.mode(), &action.depth) {
+            self.depth
+                .remember(request.robot, request.tag, trace.cache.clone());
+        }
+        Ok(PolicyOutput {
+            rows: action.horizon,
+            dims: action.dims,
+            // The whole chunk: a robot that asks more often than its authors mean it to, but waits for each answer,
+            // needs the rows behind those they execute too.
+            actions: action.chunk,
+            chunk_normalised: action.chunk_normalized,
+            prompt: action.prompt,
+            prompt_tokens: action.prompt_ids.len(),
+            action_tokens: action.action_tokens,
+            depth: action.depth,
+            stages: action
+                .stages
+                .iter()
+                .map(|stage| Stage {
+                    name: stage.name.to_owned(),
+                    micros: stage.micros,
+                })
+                .collect(),
+        })
+    }
+}
+
+fn observation<'a>(request: &ActRequest<'a>) -> Observation<'a> {
+    Observation {
+        images: request.images,
+        state: request.state,
+        instruction: request.instruction,
+        tag: request.tag,
+    }
+}
+
+impl Policy for MolmoAct2Policy {
+    fn info(&self) -> &PolicyInfo {
+        &self.info
+    }
+
+    fn act(&mut self, request: &ActRequest<'_>) -> Result<PolicyOutput, PolicyError> {
+        self.act_streaming(request, &mut |_| {})
+    }
+
+    fn act_streaming(
+        &mut self,
+        request: &ActRequest<'_>,
+        written: &mut TokenCallback<'_>,
+    ) -> Result<PolicyOutput, PolicyError> {
+        let options = self.options(request);
+        let action = self
+            .policy
+            .act_streaming(&observation(request), &options, written);
+        self.acted(request, action)
+    }
+
+    fn act_batch(&mut self, requests: &[ActRequest<'_>], told: &mut EventSink<'_>) {
+        let options: Vec<ActOptions> = requests
+            .iter()
+            .map(|request| self.options(request))
+            .collect();
+        let questions: Vec<Request<'_>> = requests
+            .iter()
+            .zip(&options)
+            .map(|(request, options)| Request {
+                observation: observation(request),
+                options,
+            })
+            .collect();
+        let actions =
+            self.policy
+                .act_batch_streaming(&questions, questions.len(), &mut |place, ids| {
+                    told(place, PolicyEvent::Wrote(ids));
+                });
+        for (place, (request, action)) in requests.iter().zip(actions).enumerate() {
+            let acted = self.acted(request, action);
+            told(place, PolicyEvent::Done(acted));
+        }
+    }
+
+    fn forget(&mut self, robot: u64) {
+        self.depth.forget(robot);
+    }
+
+    fn encode(&mut self, chunk_normalised: &[f32], rows: usize, dims: usize) -> Option<Vec<u32>> {
+        let shape = Shape {
+            horizon: rows,
+            dims,
+        };
+        let encoded = self
+            .tokenizer
+            .as_ref()?
+            .encode_nearest(chunk_normalised, shape);
+        encoded.ok().map(|encoded| encoded.ids)
+    }
+}

@@ -1,0 +1,45 @@
+//! The routes of recorded episodes.
+
+use super::state::Studio;
+use crate::byte_ranges;
+use axum::{
+    Router,
+    extract::{Path, State},
+    http::{HeaderMap, Method, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+
+pub(super) fn routes() -> Router<Studio> {
+    Router::new()
+        .route("/api/episodes", get(list))
+        .route("/api/episodes/video/{set}/{place}", get(video))
+}
+
+async fn list(State(studio): State<Studio>) -> Response {
+    (
+        [
+            (header::CACHE_CONTROL, "no-cache"),
+            (header::CONTENT_TYPE, "application/json"),
+        ],
+        studio.recordings.json(),
+    )
+        .into_response()
+}
+
+async fn video(
+    State(studio): State<Studio>,
+    Path((set, place)): Path<(String, String)>,
+    method: Method,
+    headers: HeaderMap,
+) -> Response {
+    let numbers = set.parse().ok().zip(place.parse().ok());
+    match numbers.and_then(|(set, place)| studio.recordings.video(set, place)) {
+        Some(video) => byte_ranges::respond(&method, &headers, video).await,
+        None => (
+            StatusCode::NOT_FOUND,
+            "there is no such video; /api/episodes lists those there are\n",
+        )
+            .into_response(),
+    }
+}

@@ -1,0 +1,22 @@
+//! State that every handler shares.
+
+use crate::{
+    recordings::Recordings, scorer_service::queue::ScoringQueue, sessions::Registry,
+    socket::WaitingRoom,
+};
+use std::sync::Arc;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// State that every handler shares.
+#[derive(Debug, Clone)]
+pub(crate) struct Studio {
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) desk: Arc<ScoringQueue>,
+    pub(crate) recordings: Arc<Recordings>,
+    /// WebSockets that have not said hello.
+    pub(crate) waiting: Arc<WaitingRoom>,
+    /// Cancelled when the studio stops.
+    pub(crate) stop: CancellationToken,
+    /// Connections that outlive their HTTP request.
+    pub(crate) connections: TaskTracker,
+}

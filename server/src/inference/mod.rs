@@ -1,0 +1,11 @@
+//! Inference: the thread that owns the policy, and what waits for it.
+//!
+//! - [`job`]: one observation on its way to a chunk
+//! - [`thread`]: the inference thread and the handle that sessions share
+//! - [`batch`]: the observations of several robots, answered together
+//! - [`decoding`]: views become pixels, beside the inference thread
+
+mod batch;
+mod decoding;
+pub(crate) mod job;
+pub(crate) mod thread;

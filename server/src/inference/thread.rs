@@ -1,0 +1,189 @@
+//! The inference thread: owns the policy, takes the newest observation of each robot in turn.
+//!
+//! Whenever the policy is free it is asked for everybody who waits, in one batch; it never waits for a batch to
+//! fill. A policy that fails or panics costs the robot that asked one chunk; the viewers of that robot are told,
+//! and the next observation is taken as if nothing had happened.
+
+use super::{
+    batch,
+    decoding::{Decoded, Decoding, Undecoded},
+    job::{ChunkSink, Job},
+};
+use crate::queues::latest::LatestQueue;
+use crate::{
+    health::{Health, Part, Rule},
+    images::{budget::Lease, showing::Easel},
+    metrics::Metrics,
+    panics::caught,
+};
+use policies::policy::{Policy, PolicyInfo};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread::JoinHandle,
+};
+
+/// The handle that the sessions share.
+pub(crate) struct Inference {
+    queue: Arc<LatestQueue<Decoded>>,
+    decoding: Option<Decoding>,
+    info: Option<PolicyInfo>,
+    /// Why there is no policy, in words.
+    unavailable: Option<String>,
+    part: Arc<Part>,
+    easel: Easel,
+    gone: Arc<Gone>,
+}
+
+impl std::fmt::Debug for Inference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inference")
+            .field("info", &self.info)
+            .field("unavailable", &self.unavailable)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Inference {
+    /// Starts the threads. Without a policy everything else works and commands are answered with the reason.
+    pub(crate) fn start(
+        actor: Result<Box<dyn Policy>, String>,
+        metrics: Arc<Metrics>,
+        max_batch: usize,
+        health: &Health,
+    ) -> std::io::Result<(Arc<Self>, Vec<JoinHandle<()>>)> {
+        let part = health.part("the policy", Rule::Learned);
+        let queue = Arc::new(LatestQueue::default());
+        let (info, unavailable, actor) = match actor {
+            Ok(actor) => (Some(actor.info().clone()), None, Some(actor)),
+            Err(reason) => (None, Some(reason), None),
+        };
+        let gone = Arc::<Gone>::default();
+        let mut threads = Vec::new();
+        let mut decoding = None;
+        if let Some(actor) = actor {
+            let (started, lanes) = Decoding::start(queue.clone(), metrics.clone(), health)?;
+            decoding = Some(started);
+            threads.extend(lanes);
+            let (queue, part, gone) = (queue.clone(), part.clone(), gone.clone());
+            let thread = std::thread::Builder::new().name("inference".to_owned());
+            threads.push(thread.spawn(move || {
+                run(actor, &queue, max_batch, &gone, &part, &metrics);
+            })?);
+        }
+        let inference = Self {
+            queue,
+            decoding,
+            info,
+            unavailable,
+            part,
+            easel: Easel::new(health),
+            gone,
+        };
+        Ok((Arc::new(inference), threads))
+    }
+
+    /// What is hosted.
+    pub(crate) fn info(&self) -> Option<&PolicyInfo> {
+        self.info.as_ref()
+    }
+
+    /// Why no chunk will be computed: nothing is hosted, or the thread is gone.
+    pub(crate) fn unavailable(&self) -> Option<String> {
+        self.unavailable.clone().or_else(|| self.part.gone())
+    }
+
+    /// Hands over a job; replaces an older one of the same robot that still waits. `lease` holds the bytes of its
+    /// views.
+    pub(crate) fn ask(
+        &self,
+        robot: u64,
+        job: Job,
+        asker: Arc<dyn ChunkSink>,
+        lease: Option<Arc<Lease>>,
+    ) {
+        let tag = self.info.as_ref().and_then(|info| info.tag(&job.tag));
+        let (Some(decoding), Some(tag)) = (&self.decoding, tag) else {
+            return;
+        };
+        let undecoded = Undecoded {
+            robot,
+            job,
+            asker,
+            lease,
+        };
+        decoding.put(undecoded, tag);
+    }
+
+    /// The robot is gone: what waits of it is dropped, its pictures first of all.
+    pub(crate) fn forget(&self, robot: u64) {
+        if let Some(decoding) = &self.decoding {
+            decoding.forget(robot);
+        }
+        self.queue.forget(robot);
+        if self.info.is_some() {
+            self.gone.add(robot);
+            self.queue.nudge();
+        }
+    }
+
+    /// What the views of robots share on their way to people.
+    pub(crate) fn easel(&self) -> &Easel {
+        &self.easel
+    }
+
+    /// Lets the threads end after what they are at.
+    pub(crate) fn stop(&self) {
+        if let Some(decoding) = &self.decoding {
+            decoding.close();
+        }
+        self.queue.close();
+    }
+}
+
+/// Robots that left, until the policy has forgotten them.
+#[derive(Debug, Default)]
+struct Gone(Mutex<Vec<u64>>);
+
+impl Gone {
+    fn lock(&self) -> MutexGuard<'_, Vec<u64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, robot: u64) {
+        let mut robots = self.lock();
+        if !robots.contains(&robot) {
+            robots.push(robot);
+        }
+    }
+
+    fn take(&self) -> Vec<u64> {
+        std::mem::take(&mut *self.lock())
+    }
+}
+
+fn run(
+    mut actor: Box<dyn Policy>,
+    queue: &LatestQueue<Decoded>,
+    max_batch: usize,
+    gone: &Gone,
+    part: &Arc<Part>,
+    metrics: &Metrics,
+) {
+    let _alive = part.thread();
+    while let Some(waiting) = queue.take(max_batch) {
+        for robot in gone.take() {
+            if let Err(words) = caught(|| actor.forget(robot)) {
+                tracing::error!("the policy crashed when a robot left: {words}");
+            }
+        }
+        if waiting.is_empty() {
+            continue;
+        }
+        let work = part.work("computing a chunk");
+        // Nothing that an observation does ends the thread.
+        if let Err(words) = caught(|| batch::answer(actor.as_mut(), waiting, metrics, &work)) {
+            metrics.inference_failures.inc();
+            tracing::error!("the questions of a batch were lost to a crash: {words}");
+        }
+    }
+}

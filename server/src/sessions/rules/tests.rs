@@ -1,0 +1,71 @@
+//! The rules of one robot, with the time handed in.
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use protocol::JointDescription;
+
+fn live() -> SessionState {
+    let joint = JointDescription {
+        name: "pan".to_owned(),
+        unit: "deg".to_owned(),
+        min: -1.0,
+        max: 1.0,
+    };
+    SessionState::new(
+        "arm".to_owned(),
+        RobotHello {
+            name: "arm".to_owned(),
+            tag: "tag".to_owned(),
+            joints: vec![joint],
+            cameras: Vec::new(),
+            control_rate_hz: 30.0,
+            example_instructions: Vec::new(),
+            simulated: false,
+            resume_token: None,
+        },
+    )
+}
+
+#[test]
+fn a_stop_ends_the_instruction_and_a_release_brings_none_back() {
+    let (mut live, now) = (live(), Instant::now());
+    live.command("go", Mode::Continuous, 1, now);
+    let epoch = live.epoch;
+    live.stop(now);
+    assert!(live.is_stopped() && live.instruction().is_empty());
+    assert!(live.epoch > epoch, "what is being computed is not sent");
+    live.stop_delivered();
+    assert!(live.status().stop_delivered);
+    live.release();
+    assert!(!live.is_stopped() && live.instruction().is_empty());
+    assert!(!live.status().stop_delivered);
+}
+
+#[test]
+fn a_stop_survives_reconnections_and_must_be_delivered_anew() {
+    let (mut live, now) = (live(), Instant::now());
+    live.stop(now);
+    live.stop_delivered();
+    live.disconnected();
+    assert!(live.is_stopped() && !live.status().stop_delivered);
+    let hello = live.hello.clone();
+    live.reconnected(hello);
+    assert!(live.is_stopped() && !live.status().stop_delivered);
+    live.stop_delivered();
+    live.stop(now);
+    assert!(!live.status().stop_delivered, "another stop is on its way");
+}
+
+#[test]
+fn an_instruction_ends_with_the_viewer_that_gave_it_and_with_no_other() {
+    let (mut live, now) = (live(), Instant::now());
+    live.command("go", Mode::Continuous, 1, now);
+    assert!(!live.operator_gone(2) && live.instruction() == "go");
+    // Another viewer takes over.
+    live.command("turn", Mode::Continuous, 2, now);
+    assert!(!live.operator_gone(1) && live.instruction() == "turn");
+    assert!(live.operator_gone(2) && live.instruction().is_empty());
+    assert!(!live.operator_gone(2), "there is nothing left to end");
+    live.command("", Mode::Continuous, 1, now);
+    assert!(!live.operator_gone(1));
+}

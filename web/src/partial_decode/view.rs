@@ -1,0 +1,81 @@
+//! Content of the panel at one moment.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use protocol::worker::PartialDecode;
+
+use super::TokenSource;
+
+/// Content of the panel at one moment.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DecodeView {
+    /// Source of the stream.
+    pub source: Option<TokenSource>,
+    /// Its tokens.
+    pub tokens: Vec<u32>,
+    /// Whether it is complete.
+    pub ended: bool,
+    /// Number of tokens that are shown, from the first.
+    pub count: usize,
+    /// Decode of these tokens; absent until the worker has answered.
+    pub now: Option<Arc<PartialDecode>>,
+    /// Decode of all tokens.
+    pub whole: Option<Arc<PartialDecode>>,
+    /// The reason that nothing could be decoded.
+    pub failure: Option<String>,
+}
+
+impl DecodeView {
+    /// Number of coefficients of the whole chunk.
+    pub fn coefficients(&self) -> usize {
+        self.whole
+            .as_ref()
+            .map_or(0, |whole| whole.rows as usize * whole.dims as usize)
+    }
+
+    /// Number of coefficients in the shown tokens.
+    pub fn known(&self) -> usize {
+        self.now.as_ref().map_or(0, |now| now.known as usize)
+    }
+
+    /// A summary: `17 of 34 tokens, 61 of 96 coefficients`.
+    pub fn summary(&self) -> String {
+        let tokens = if self.ended {
+            format!("{} of {} tokens", self.count, self.tokens.len())
+        } else {
+            format!("{} tokens so far", self.tokens.len())
+        };
+        match self.coefficients() {
+            0 => tokens,
+            all => format!("{tokens}, {} of {all} coefficients", self.known()),
+        }
+    }
+
+    /// The coefficients of each valid token, as ranges into `[rows, dims]`.
+    pub fn spans(&self) -> Vec<Range<usize>> {
+        let lengths = self.whole.as_ref().map(|whole| &whole.token_lengths);
+        let mut begun = 0;
+        lengths
+            .into_iter()
+            .flatten()
+            .map(|&length| {
+                let start = begun;
+                begun += length as usize;
+                start..begun
+            })
+            .collect()
+    }
+
+    /// The largest difference from the whole chunk in robot units, and its dimension.
+    pub fn farthest(&self) -> Option<(f32, usize)> {
+        let (now, whole) = (self.now.as_ref()?, self.whole.as_ref()?);
+        let dims = whole.dims.max(1) as usize;
+        now.actions
+            .iter()
+            .zip(&whole.actions)
+            .enumerate()
+            .map(|(index, (now, whole))| ((now - whole).abs(), index % dims))
+            .max_by(|a, b| a.0.total_cmp(&b.0))
+    }
+}
