@@ -191,9 +191,11 @@ fn a_wrong_arrow_is_named() {
     let protocol = packages.iter_mut().find(|one| one.name == "protocol");
     protocol.unwrap().uses.insert("layers".to_owned());
     let found = findings(&table(), &packages);
-    assert_eq!(found.len(), 1, "{found:?}");
-    assert!(found[0].starts_with("`protocol` depends on `layers`, which"));
-    assert!(found[0].contains("protocol/Cargo.toml"));
+    let named = |one: &String| {
+        one.starts_with("`protocol` depends on `layers`, which")
+            && one.contains("protocol/Cargo.toml")
+    };
+    assert!(found.iter().any(named), "{found:?}");
 }
 
 #[test]
@@ -212,6 +214,6 @@ fn arrows_point_up_the_table() {
     let last = rules.last().unwrap().name.clone();
     rules[0].may_use.insert(last.clone());
     let found = findings(&rules, &packages(&metadata()));
-    assert_eq!(found.len(), 1, "{found:?}");
-    assert!(found[0].contains(&format!("`{last}`, which is not in a row above it")));
+    let named = format!("`{last}`, which is not in a row above it");
+    assert!(found.iter().any(|one| one.contains(&named)), "{found:?}");
 }

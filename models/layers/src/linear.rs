@@ -15,6 +15,13 @@ pub struct Linear {
 }
 
 #[derive(Debug, Clone)]
+#[cfg_attr(
+    target_arch = "wasm32",
+    expect(
+        clippy::large_enum_variant,
+        reason = "there is one per layer, and most are tensors"
+    )
+)]
 enum Weight {
     /// `[inputs, outputs]`, the transpose of what PyTorch stores; any float type the device multiplies in.
     Tensor(Tensor<2>),

@@ -21,6 +21,7 @@ use scrubber::Scrubber;
 use token_list::TokenList;
 use trajectories::Trajectories;
 
+use crate::decisions::Decisions;
 use crate::partial_decode::{DecodeView, TokenInput, TokenSource};
 use crate::what_if::WhatIf;
 
@@ -102,7 +103,7 @@ fn input(studio: Studio) -> Option<TokenInput> {
     if what_if.is_some() {
         return what_if;
     }
-    let is_pinned = studio.decisions.with(|decisions| decisions.is_pinned());
+    let is_pinned = studio.decisions.with(Decisions::is_pinned);
     let stream = studio.stream.with(|stream| {
         stream
             .newest()
@@ -171,7 +172,7 @@ pub(crate) fn ActionTokensPanel() -> impl IntoView {
     });
     let trace = shown_trace(studio);
     let has_any = Memo::new(move |_| panel.view.with(|view| view.source.is_some()));
-    let is_held = Memo::new(move |_| studio.decisions.with(|decisions| decisions.is_pinned()));
+    let is_held = Memo::new(move |_| studio.decisions.with(Decisions::is_pinned));
     let summary = move || {
         panel.view.with(|view| match view.source {
             Some(TokenSource::Stream(_)) => Some("being written at this moment".to_owned()),
@@ -211,7 +212,7 @@ pub(crate) fn ActionTokensPanel() -> impl IntoView {
                     class="live-button on"
                     data-testid="unfold-live"
                     hidden=move || !is_held.get()
-                    on:click=move |_| studio.decisions.update(|decisions| decisions.follow())
+                    on:click=move |_| studio.decisions.update(Decisions::follow)
                 >"Back to live"</button>
             </div>
             <Show

@@ -8,7 +8,7 @@ use protocol::scene::{Ask, StopAnswer};
 
 use super::state::Studio;
 use crate::format;
-use crate::scene_question::{State, cameras};
+use crate::scene_question::{SceneQuestion, State, cameras};
 
 mod answer;
 mod snapshots;
@@ -182,6 +182,6 @@ fn send(studio: Studio, question: &str, cameras: Vec<String>) -> bool {
 fn stop(studio: Studio) {
     let question_id = studio
         .scene_question
-        .with_untracked(|scene_question| scene_question.question_id());
+        .with_untracked(SceneQuestion::question_id);
     studio.send(StopAnswer { question_id });
 }

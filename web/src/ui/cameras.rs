@@ -74,7 +74,7 @@ pub(crate) fn Cameras() -> impl IntoView {
                 fallback=|| view! { <div class="camera empty"><p>"No image yet"</p></div> }
             >
                 <For each=move || slots.get() key=Clone::clone let:slot>
-                    <CameraView slot/>
+                    <CameraView view_slot=slot/>
                 </For>
             </Show>
         </section>
@@ -82,11 +82,11 @@ pub(crate) fn Cameras() -> impl IntoView {
 }
 
 #[component]
-fn CameraView(slot: ViewSlot) -> impl IntoView {
+fn CameraView(view_slot: ViewSlot) -> impl IntoView {
     let studio = expect_context::<Studio>();
     let canvas = NodeRef::<html::Canvas>::new();
     let meter = RwSignal::new(FrameMeter::default());
-    let (view_name, aged) = (slot.view.clone(), slot.view.clone());
+    let (view_name, aged) = (view_slot.view.clone(), view_slot.view.clone());
     Effect::new(move |_| {
         if let Some(canvas_image) = canvas
             .get()
@@ -123,7 +123,7 @@ fn CameraView(slot: ViewSlot) -> impl IntoView {
             )
         }
     };
-    let legend = slot.is_depth.then(|| {
+    let legend = view_slot.is_depth.then(|| {
         view! {
             <div class="legend" aria-hidden="true">
                 <span>{format!("{NEAR_METERS} m")}</span>
@@ -132,31 +132,31 @@ fn CameraView(slot: ViewSlot) -> impl IntoView {
             </div>
         }
     });
-    let subject = if slot.is_depth {
-        format!("{}: near is bright, far is dark", slot.label)
+    let subject = if view_slot.is_depth {
+        format!("{}: near is bright, far is dark", view_slot.label)
     } else {
-        format!("{} camera", slot.label)
+        format!("{} camera", view_slot.label)
     };
     let described = move || match age.get() {
         Some(age) => format!("{subject}, {age}"),
         None => subject.clone(),
     };
     view! {
-        <figure class="camera" class:stale=is_stale class:depth=slot.is_depth>
+        <figure class="camera" class:stale=is_stale class:depth=view_slot.is_depth>
             <canvas
                 node_ref=canvas
                 width="320"
                 height="240"
                 role="img"
                 aria-label=described
-                data-testid=slot.hook
+                data-testid=view_slot.hook
                 data-frames="0"
             ></canvas>
             <p class="age num" aria-hidden="true" hidden=move || !is_stale.get()>
                 {age}
             </p>
             <figcaption>
-                <span class="name">{slot.label}</span>
+                <span class="name">{view_slot.label}</span>
                 <span class="rate num">{rate}</span>
                 {legend}
             </figcaption>

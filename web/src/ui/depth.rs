@@ -180,7 +180,7 @@ fn Block(shared: Shared) -> impl IntoView {
                 </Show>
                 <figure class="depth-figure">
                     <div class="depth-stage" class:codes=move || source() == "codes" style=proportions>
-                        <Canvas view=image hook="depth-picture" label=Signal::derive(|| String::new())/>
+                        <Canvas view=image hook="depth-picture" label=Signal::derive(String::new)/>
                         <Outline shared dims=false/>
                         <Cells shared/>
                     </div>

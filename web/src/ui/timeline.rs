@@ -5,6 +5,7 @@ use protocol::Mode;
 use web_sys::KeyboardEvent;
 
 use super::state::Studio;
+use crate::decisions::Decisions;
 use crate::format;
 
 /// Bar of a decision.
@@ -42,7 +43,7 @@ pub(crate) fn Timeline() -> impl IntoView {
                 .max(1)
         })
     });
-    let is_pinned = Memo::new(move |_| studio.decisions.with(|decisions| decisions.is_pinned()));
+    let is_pinned = Memo::new(move |_| studio.decisions.with(Decisions::is_pinned));
     let position = move || {
         bars.with(|bars| {
             bars.iter()
@@ -69,7 +70,7 @@ pub(crate) fn Timeline() -> impl IntoView {
         studio.decisions.update(|decisions| decisions.pin(number));
         super::worker::requests::decode_next(studio);
     };
-    let follow = move || studio.decisions.update(|decisions| decisions.follow());
+    let follow = move || studio.decisions.update(Decisions::follow);
     let on_key = move |event: KeyboardEvent| {
         let steps = match event.key().as_str() {
             "ArrowLeft" | "ArrowDown" => -1,

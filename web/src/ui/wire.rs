@@ -20,13 +20,15 @@ pub(super) struct OpenSocket {
     pub(super) _on_close: Closure<dyn FnMut(CloseEvent)>,
 }
 
+type Listener = Rc<dyn Fn(ToViewer)>;
+
 /// The socket in use and the state of its link. Copies are handles to the same socket.
 #[derive(Clone, Copy)]
 pub(crate) struct Wire {
     pub(super) open: StoredValue<Option<OpenSocket>, LocalStorage>,
     pub(super) link: StoredValue<Link>,
     pub(super) is_probing: StoredValue<bool>,
-    listener: StoredValue<Option<Rc<dyn Fn(ToViewer)>>, LocalStorage>,
+    listener: StoredValue<Option<Listener>, LocalStorage>,
 }
 
 impl Default for Wire {

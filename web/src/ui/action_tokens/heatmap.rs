@@ -144,7 +144,8 @@ fn row(
         let (rows, _) = shape.get();
         let every = rows.div_ceil(LABELS).max(1);
         let hertz = coefficients::hertz(k, rows, panel.rate_hz.get());
-        (k % every == 0).then(|| coefficients::hertz_text(hertz))
+        k.is_multiple_of(every)
+            .then(|| coefficients::hertz_text(hertz))
     };
     let style = move || format!("--from: {:.3}", coefficients::band(k, shape.get().0));
     view! {

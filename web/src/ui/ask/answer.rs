@@ -5,17 +5,13 @@ use leptos::prelude::*;
 use protocol::scene::SceneMark;
 
 use super::stop;
-use crate::scene_question::{MARK_COLORS, mark_name, mark_position};
+use crate::scene_question::{MARK_COLORS, SceneQuestion, mark_name, mark_position};
 use crate::ui::state::Studio;
 
 #[component]
 pub(super) fn AnswerText(looked_at: RwSignal<Option<usize>>) -> impl IntoView {
     let studio = expect_context::<Studio>();
-    let state = Memo::new(move |_| {
-        studio
-            .scene_question
-            .with(|scene_question| scene_question.state())
-    });
+    let state = Memo::new(move |_| studio.scene_question.with(SceneQuestion::state));
     let question = move || {
         studio
             .scene_question
@@ -29,11 +25,7 @@ pub(super) fn AnswerText(looked_at: RwSignal<Option<usize>>) -> impl IntoView {
                 .unwrap_or_default()
         })
     });
-    let note = move || {
-        studio
-            .scene_question
-            .with(|scene_question| scene_question.note())
-    };
+    let note = move || studio.scene_question.with(SceneQuestion::note);
     // Text that changes many times a second is announced once, when it is complete.
     let read_aloud = move || (!state.get().is_open()).then(|| plain.get());
     view! {
@@ -60,11 +52,7 @@ pub(super) fn AnswerText(looked_at: RwSignal<Option<usize>>) -> impl IntoView {
 #[component]
 fn Marks(looked_at: RwSignal<Option<usize>>) -> impl IntoView {
     let studio = expect_context::<Studio>();
-    let marks = Memo::new(move |_| {
-        studio
-            .scene_question
-            .with(|scene_question| scene_question.all_marks())
-    });
+    let marks = Memo::new(move |_| studio.scene_question.with(SceneQuestion::all_marks));
     let written = Memo::new(move |_| {
         studio.scene_question.with(|scene_question| {
             let answer = scene_question.answer();

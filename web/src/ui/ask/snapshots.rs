@@ -9,7 +9,7 @@ use protocol::View;
 use protocol::scene::{MarkShape, SceneMark};
 
 use crate::format;
-use crate::scene_question::{MARK_COLORS, mark_name};
+use crate::scene_question::{MARK_COLORS, SceneQuestion, mark_name};
 use crate::ui::canvas_image::{CanvasImage, FrameMeter};
 use crate::ui::state::Studio;
 
@@ -60,9 +60,7 @@ fn Snapshot(name: String, looked_at: RwSignal<Option<usize>>) -> impl IntoView {
     // With their indices in the answer.
     let of = name.clone();
     let marks = Memo::new(move |_| {
-        let all = studio
-            .scene_question
-            .with(|scene_question| scene_question.all_marks());
+        let all = studio.scene_question.with(SceneQuestion::all_marks);
         let named = all.iter().map(|mark| (mark.clone(), mark_name(mark, &all)));
         let here = named
             .enumerate()

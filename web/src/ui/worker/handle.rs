@@ -17,6 +17,8 @@ pub(super) struct RunningWorker {
     pub(super) _on_error: Closure<dyn FnMut(ErrorEvent)>,
 }
 
+type Listener = Rc<dyn Fn(FromWorker)>;
+
 /// The worker in use. Copies are handles to the same worker.
 #[derive(Clone, Copy)]
 pub(crate) struct WorkerHandle {
@@ -25,7 +27,7 @@ pub(crate) struct WorkerHandle {
     pub(super) decode: StoredValue<Latest<u64>>,
     /// Whether WebGPU must not be used, because a worker died on it.
     pub(super) cpu_only: StoredValue<bool>,
-    listener: StoredValue<Option<Rc<dyn Fn(FromWorker)>>, LocalStorage>,
+    listener: StoredValue<Option<Listener>, LocalStorage>,
 }
 
 impl Default for WorkerHandle {
