@@ -102,7 +102,7 @@ fn inspect_says_what_a_checkpoint_is_and_what_it_lacks() {
 }
 
 fn act(checkpoint: &Path, more: &[&str], paths: &[(&str, &Path)]) -> Output {
-    let image = goldens().join("../../../docs/page.png");
+    let image = goldens().join("../../../docs/pictures/drive.png");
     let mut all: Vec<(&str, &Path)> = vec![("--policy", checkpoint), ("--image", &image)];
     all.extend(paths);
     let mut arguments = vec![
@@ -153,7 +153,7 @@ fn a_made_up_checkpoint_is_complete_and_answers_in_every_precision() {
     assert_eq!(found["files"].as_array().unwrap().len(), 1);
     assert!(error(&studio(&["synthesise"], &[("", &made)])).contains("not empty"));
 
-    let image = goldens().join("../../../docs/page.png");
+    let image = goldens().join("../../../docs/pictures/drive.png");
     let question = ["--tag", "one_arm", "--state", "1 2 3 4 5 6"];
     let chunk = |made: &Path, dtype: &str| -> Vec<f64> {
         let mut more = question.to_vec();

@@ -19,7 +19,7 @@ pub use limits::{QUESTION_PIXELS, SCANS, VIEWS_PIXELS};
 #[non_exhaustive]
 pub enum PictureError {
     /// The file cannot be read, is a stand-in for it, was never finished, or is too large.
-    #[error("the image {0}")]
+    #[error(transparent)]
     Read(#[from] ReadError),
     /// It is no PNG or JPEG, or a broken one.
     #[error("cannot read the image {file}: {reason}")]

@@ -1,9 +1,6 @@
 //! Whose action tokenizer a policy is given: the one that was named, its own, or the nano's.
 
-use super::{
-    molmoact2_policy::{LoadError, PolicyOptions},
-    nano,
-};
+use super::{load_error::LoadError, nano, options::PolicyOptions};
 use molmoact2::Files;
 use openfast::FastTokenizer;
 

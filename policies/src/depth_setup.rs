@@ -1,6 +1,6 @@
 //! How a policy shall reason about depth, and the decoder that draws what it writes.
 
-use super::{molmoact2_policy::PolicyOptions, policy::DepthInfo};
+use super::{options::PolicyOptions, policy::DepthInfo};
 use depth_decoder::{DepthDecoder, DepthDecoderError, FILE_NAME};
 use field_files::{Foreign, Limit};
 use molmoact2::PolicyInfo;

@@ -3,18 +3,21 @@
 use super::{
     action_tokenizer,
     depth_memory::DepthMemory,
-    depth_setup::{self, DepthError},
-    nano,
+    depth_setup, nano,
     policy::{
         ActRequest, EventSink, Policy, PolicyError, PolicyEvent, PolicyInfo, PolicyOutput, TagInfo,
         TokenCallback, TokenizerFiles,
     },
     question_answerer::{Answering, AnsweringPolicy, nobody},
 };
+pub use super::{
+    load_error::{LoadError, advice},
+    options::PolicyOptions,
+};
 use field_files::Limit;
 use molmoact2::{
-    ActError, ActOptions, Action, Calibration, Depth, Files, LoadOptions, Observation, Precision,
-    Progress, Request,
+    ActError, ActOptions, Action, Calibration, Depth, Files, LoadOptions, Observation, Progress,
+    Request,
 };
 use openfast::{FastTokenizer, Shape};
 use protocol::{Mode, Stage, depth::DepthMode, viewer::ActionDimension};
@@ -35,77 +38,6 @@ pub enum Source {
     Folder(PathBuf),
 }
 
-/// How it is loaded.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PolicyOptions {
-    /// The checkpoint a LeRobot folder was made from.
-    pub base: Option<PathBuf>,
-    /// Folder of the action tokenizer, instead of the one in the policy's folder.
-    pub fast: Option<PathBuf>,
-    /// Take the nano's action tokenizer where the policy has none.
-    pub fast_of_nano: bool,
-    /// A JSON file that says how the robot counts its joints.
-    pub calibration: Option<PathBuf>,
-    /// What the large matrices are kept in.
-    pub precision: Precision,
-    /// How a policy that can reasons about depth; adaptively when absent.
-    pub depth: Option<DepthMode>,
-    /// The file that draws depth codes, instead of the one in the policy's folder.
-    pub depth_decoder: Option<PathBuf>,
-}
-
-/// A policy could not be loaded.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// The binary has no weights inside.
-    #[error(
-        "this binary was built without the nano policy (models/nano/molmoact2 was missing then); \
-         give a checkpoint with --policy DIR"
-    )]
-    NoNano,
-    /// The checkpoint does not load.
-    #[error("cannot load the policy {name}: {error}{}", advice(.error))]
-    Policy {
-        /// Folder or name.
-        name: String,
-        /// What was wrong.
-        error: molmoact2::LoadError,
-    },
-    /// Its tokenizer does not load.
-    #[error("cannot load the OpenFAST tokenizer of the policy {name}: {error}")]
-    Tokenizer {
-        /// Folder or name.
-        name: String,
-        /// What was wrong.
-        error: openfast::LoadError,
-    },
-    /// The calibration file cannot be used.
-    #[error("cannot read the calibration {name}: {error}")]
-    Calibration {
-        /// The file.
-        name: String,
-        /// What was wrong.
-        error: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// What was asked about depth cannot be done.
-    #[error("the policy {name}: {error}")]
-    Depth {
-        /// Folder or name.
-        name: String,
-        /// What was wrong.
-        error: Box<DepthError>,
-    },
-}
-
-/// The option that helps, for the commands that load a policy; all of them have it.
-#[must_use]
-pub fn advice(error: &molmoact2::LoadError) -> &'static str {
-    match error {
-        molmoact2::LoadError::NeedsBase { .. } => " (--base DIR)",
-        _ => "",
-    }
-}
-
 /// The policy, its tokenizer, and what they say about themselves.
 pub struct MolmoAct2Policy {
     policy: Arc<molmoact2::Policy>,
@@ -118,7 +50,7 @@ pub struct MolmoAct2Policy {
 
 impl std::fmt::Debug for MolmoAct2Policy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Hosted")
+        f.debug_struct("MolmoAct2Policy")
             .field("info", &self.info)
             .finish_non_exhaustive()
     }

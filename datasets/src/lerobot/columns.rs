@@ -21,6 +21,7 @@ use super::{
     DataSetError, footer,
     leaf::{Leaf, LeafError},
     pages::{self, Left, Refusal},
+    vectors::{Number, Vectors},
 };
 
 /// Values that a column of a file may always have ...
@@ -41,20 +42,6 @@ impl std::fmt::Debug for Table {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Table").field("path", &self.path).finish()
     }
-}
-
-/// A column of vectors.
-#[derive(Debug)]
-pub(super) struct Vectors {
-    /// Length of most.
-    pub(super) dims: usize,
-    /// One row after the other.
-    pub(super) values: Vec<f32>,
-    /// How many belong to each row; none where it is one.
-    pub(super) lengths: Option<Vec<u32>>,
-    /// Rows that are empty or have an empty place.
-    pub(super) holes: Vec<usize>,
-    pub(super) rows: usize,
 }
 
 impl Table {
@@ -279,34 +266,6 @@ impl Table {
 
 fn is_whole(value: f64) -> bool {
     value.fract() == 0.0 && value.abs() < 9e15
-}
-
-/// What numbers of a file become.
-pub(super) trait Number: Copy {
-    /// What stands where there is none.
-    const NONE: Self;
-    fn of(value: f64) -> Self;
-    fn single(self) -> f32;
-}
-
-impl Number for f32 {
-    const NONE: Self = f32::NAN;
-    fn of(value: f64) -> Self {
-        value as f32
-    }
-    fn single(self) -> f32 {
-        self
-    }
-}
-
-impl Number for f64 {
-    const NONE: Self = f64::NAN;
-    fn of(value: f64) -> Self {
-        value
-    }
-    fn single(self) -> f32 {
-        self as f32
-    }
 }
 
 /// Runs a decoder; a bug of it that a damaged file brings to light is that file's fault alone.

@@ -1,6 +1,6 @@
 //! The numbers of one leaf column.
 
-use super::columns::{Number, Vectors};
+use super::vectors::{Number, Vectors};
 use parquet::{
     basic::{LogicalType, Type},
     column::reader::ColumnReaderImpl,

@@ -39,6 +39,7 @@ mod stats;
 mod tasks;
 mod template;
 mod thrift;
+mod vectors;
 pub mod windows;
 
 pub use data_set::DataSet;

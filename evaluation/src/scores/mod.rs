@@ -19,6 +19,7 @@ pub mod child;
 mod complaint;
 pub mod export;
 mod file;
+mod finished;
 pub mod footage;
 mod journal;
 mod kept;
@@ -36,10 +37,11 @@ mod summary;
 pub mod tools;
 pub mod video;
 
+pub use finished::Finished;
 pub use journal::Journal;
 pub use kept::{KeepError, Keeper, Kept};
 pub use lock::FolderLock;
-pub use store::{Finished, RunSetting, Store};
+pub use store::{RunSetting, Store};
 pub use summary::{Failure, Summary};
 
 use std::{io, path::PathBuf, process::ExitStatus};

@@ -9,7 +9,7 @@
 //! | `summary.json` | what the scores come to |
 
 use super::{
-    FolderLock, Journal, ScoringError, Summary, picture,
+    Finished, FolderLock, Journal, ScoringError, Summary, picture,
     progress::{self, EpisodeProgress},
 };
 use datasets::lerobot::Indices;
@@ -47,17 +47,6 @@ pub struct RunSetting {
     pub described: bool,
     /// One instruction for all episodes, instead of their own.
     pub instruction: Option<String>,
-}
-
-/// A scored episode.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Finished {
-    /// Its line.
-    pub record: Record,
-    /// Its score.
-    pub score: Score,
-    /// The numbers of its frames in the whole data set.
-    pub indices: Indices,
 }
 
 /// The file of an episode.

@@ -7,7 +7,7 @@
 use super::{
     Condition,
     chunk_boundary::Seams,
-    episode::{Episode, Rules},
+    rules::{Episode, Rules},
 };
 use policies::{
     ActRequest, Policy, PolicyError,

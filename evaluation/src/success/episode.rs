@@ -1,48 +1,14 @@
 //! One episode: a scene, a task, a sentence, and what became of it.
 
+pub use super::rules::{Episode, Rules};
 use super::{Condition, chunk_boundary::Seams, driver::Driver};
-use policies::{Policy, PolicyError, chunking::Chunking};
-use protocol::Mode;
+use policies::{Policy, PolicyError};
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
-use sim::{CONTROL_RATE_HZ, Camera, JointVector, Status, Task, TaskFamily, TaskMonitor, World};
+use sim::{CONTROL_RATE_HZ, Status, Task, TaskMonitor, World};
 
 /// A told task that succeeded is watched for this many more ticks, then the episode ends.
 const AFTERMATH_TICKS: u64 = CONTROL_RATE_HZ as u64;
-
-/// What all episodes of an evaluation share.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Rules {
-    /// Norm tag of the simulated robot.
-    pub tag: String,
-    /// Cameras in the order of the prompt.
-    pub cameras: Vec<Camera>,
-    /// Ticks from one question to the policy to the next, unless the answer takes longer.
-    pub n_action_steps: usize,
-    /// How a chunk meets the one before.
-    pub chunking: Chunking,
-    /// Ticks from an observation to the first tick that its chunk can be followed in.
-    pub latency_ticks: usize,
-    /// The same as the studio estimates it: the rows that it takes for committed.
-    pub assumed_latency_ticks: usize,
-    /// Mean action of the training data; the control is left out without it.
-    pub mean_action: Option<JointVector>,
-    /// Head that drives the wrong-instruction control.
-    pub control_mode: Mode,
-    /// Length of a failed episode.
-    pub max_ticks: u64,
-}
-
-/// Which episode.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Episode {
-    /// What drives the arm.
-    pub condition: Condition,
-    /// Family of the task.
-    pub family: TaskFamily,
-    /// Seed of the scene, the task and the wording.
-    pub seed: u64,
-}
 
 /// How an episode ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]

@@ -14,6 +14,7 @@ pub mod chunk_boundary;
 mod driver;
 pub mod episode;
 pub mod report;
+mod rules;
 
 use episode::{Episode, Outcome, Rules};
 use policies::{

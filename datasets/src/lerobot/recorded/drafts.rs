@@ -1,10 +1,7 @@
 //! Episodes whose rows are still coming: a file has rows of many, and an episode has rows in many files.
 
 use super::{Episode, Used, Wanted, missing};
-use crate::lerobot::{
-    DataSetError,
-    columns::{Table, Vectors},
-};
+use crate::lerobot::{DataSetError, columns::Table, vectors::Vectors};
 use std::{collections::BTreeMap, path::Path};
 
 /// Rows on their way into episodes.
