@@ -5,7 +5,7 @@
 
 use super::{
     decoding::Decoded,
-    job::{ChunkTrace, Job, unknown_tag},
+    job::{ChunkTrace, Job, JobEvent, Step, unknown_tag},
 };
 use crate::{health::Work, metrics::Metrics, panics::caught};
 use policies::chunking::committed::Committed;
@@ -78,16 +78,15 @@ pub(super) fn answer(
 /// Prepares a request for the policy; `None` when the session no longer wants the answer, or was told what is
 /// wrong with the request.
 fn prepare(actor: &dyn Policy, queued: Decoded, metrics: &Metrics) -> Option<Prepared> {
-    if !told_session(|| queued.asker.still_wanted(&queued.job)).unwrap_or(false) {
-        return None;
-    }
+    let begun = told_session(|| queued.asker.begin(&queued.job, Step::Inference))?;
+    let committed = begun.ok()?;
     let read = caught(|| {
         let tag = tag_of(actor, &queued.job)?;
         Ok((tag.horizon, tag.action.len()))
     });
     match read.unwrap_or_else(|words| Err(panicked(&words))) {
         Ok((rows, dims)) => Some(Prepared {
-            committed: told_session(|| queued.asker.begins(&queued.job)).flatten(),
+            committed,
             queued,
             rows,
             dims,
@@ -97,7 +96,7 @@ fn prepare(actor: &dyn Policy, queued: Decoded, metrics: &Metrics) -> Option<Pre
         }),
         Err(error) => {
             metrics.inference_failures.inc();
-            told_session(|| queued.asker.failed(&queued.job, &error));
+            told_session(|| queued.asker.event(&queued.job, JobEvent::Failed(&error)));
             None
         }
     }
@@ -171,7 +170,11 @@ impl Prepared {
     fn fail(&mut self, error: &PolicyError, metrics: &Metrics) {
         self.is_done = true;
         metrics.inference_failures.inc();
-        told_session(|| self.queued.asker.failed(&self.queued.job, error));
+        told_session(|| {
+            self.queued
+                .asker
+                .event(&self.queued.job, JobEvent::Failed(error));
+        });
     }
 
     /// Tells those who watch about the chunk that was sent, now that no robot waits.
@@ -188,7 +191,7 @@ impl Prepared {
             committed_rows: sent.committed_rows,
             latency: sent.latency,
         };
-        told_session(|| asker.explain(job, chunk, sent.acted));
+        told_session(|| asker.event(job, JobEvent::Trace(chunk, Box::new(sent.acted))));
     }
 }
 
@@ -221,7 +224,8 @@ impl Question<'_> {
         if now.saturating_duration_since(told) >= TOKENS_PERIOD {
             *state.told_at = Some(now);
             let Decoded { job, asker, .. } = self.queued;
-            told_session(|| asker.wrote(job, tokens, self.rows, self.dims));
+            let (rows, dims) = (self.rows, self.dims);
+            told_session(|| asker.event(job, JobEvent::Tokens { tokens, rows, dims }));
         }
     }
 
@@ -240,7 +244,7 @@ impl Question<'_> {
             Ok(mut acted) => {
                 metrics.observe_inference(started.elapsed(), &acted.stages);
                 let committed_rows = self.committed.map_or(0, |rows| rows.freeze(&mut acted));
-                if let Some(chunk_id) = told_session(|| asker.answer(job, &acted)).flatten() {
+                if let Some(chunk_id) = told_session(|| asker.deliver(job, &acted)).flatten() {
                     let latency = job.arrived_at.elapsed();
                     metrics.observe_latency(latency);
                     if self.committed.is_some() {
@@ -256,7 +260,7 @@ impl Question<'_> {
             }
             Err(error) => {
                 metrics.inference_failures.inc();
-                told_session(|| asker.failed(job, &error));
+                told_session(|| asker.event(job, JobEvent::Failed(&error)));
             }
         }
     }

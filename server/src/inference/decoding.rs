@@ -4,7 +4,7 @@
 //! There are two lanes of one thread each. What is quickly decoded never waits behind what is not. In both a robot has
 //! one place and its newest observation wins; a robot whose pictures take long pays with its own pace.
 
-use super::job::{ChunkSink, Job};
+use super::job::{ChunkSink, Job, JobEvent, Step};
 use crate::images::view_decoding::{self, Cost};
 use crate::queues::latest::LatestQueue;
 use crate::{
@@ -197,7 +197,11 @@ fn decode(waiting: Waiting, shared: &Shared, number: u64) {
         cost,
         ..
     } = waiting;
-    if !undecoded.asker.still_wanted(&undecoded.job) {
+    if undecoded
+        .asker
+        .begin(&undecoded.job, Step::Decoding)
+        .is_err()
+    {
         return;
     }
     let mut lease = match &undecoded.lease {
@@ -267,5 +271,7 @@ fn without_views(job: Job) -> Job {
 
 fn refuse(undecoded: &Undecoded, error: &PolicyError, metrics: &Metrics) {
     metrics.inference_failures.inc();
-    undecoded.asker.failed(&undecoded.job, error);
+    undecoded
+        .asker
+        .event(&undecoded.job, JobEvent::Failed(error));
 }

@@ -27,21 +27,49 @@ pub(crate) struct Job {
     pub(crate) tag: String,
 }
 
-/// Who gets the answer. Called on the inference thread, must not block.
+/// Step of a job that is about to begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Its views are decoded.
+    Decoding,
+    /// The policy computes its chunk.
+    Inference,
+}
+
+/// A job whose chunk the session would not send: stopped, gone, another instruction, or too old.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NotCurrent;
+
+/// Destination of a job's chunk. Called on the inference and decoding threads, must not block.
 pub(crate) trait ChunkSink: Send + Sync {
-    /// Whether the answer would still be used.
-    fn still_wanted(&self, job: &Job) -> bool;
-    /// The policy begins with it now. The rows that its chunk shall begin with because the robot will have
-    /// executed them by then, if it shall continue the running one.
-    fn begins(&self, job: &Job) -> Option<Committed>;
+    /// A step of the job begins. Before [`Step::Inference`] it returns the rows that the chunk has to begin with because
+    /// the robot will have executed them by then, if the chunk is to continue the running one.
+    ///
+    /// # Errors
+    /// [`NotCurrent`] when the chunk would not be sent.
+    fn begin(&self, job: &Job, step: Step) -> Result<Option<Committed>, NotCurrent>;
+    /// Takes the chunk and sends it on at once. Returns its id when it was sent.
+    fn deliver(&self, job: &Job, output: &PolicyOutput) -> Option<u64>;
+    /// Everything else, for those who watch.
+    fn event(&self, job: &Job, event: JobEvent<'_>);
+}
+
+/// News of a job for those who watch.
+#[derive(Debug)]
+pub(crate) enum JobEvent<'a> {
     /// The action tokens so far of a chunk of `rows` x `dims` values, at most thirty times a second.
-    fn wrote(&self, job: &Job, tokens: &[u32], rows: usize, dims: usize);
-    /// The chunk, at once. Returns its id when it was sent on.
-    fn answer(&self, job: &Job, acted: &PolicyOutput) -> Option<u64>;
-    /// Everything about a chunk that was sent, for those who watch.
-    fn explain(&self, job: &Job, chunk: ChunkTrace, acted: PolicyOutput);
-    /// There will be no chunk for this job.
-    fn failed(&self, job: &Job, error: &PolicyError);
+    Tokens {
+        /// OpenFAST ids.
+        tokens: &'a [u32],
+        /// Rows of the chunk.
+        rows: usize,
+        /// Values per row.
+        dims: usize,
+    },
+    /// A chunk that was sent, with everything about it.
+    Trace(ChunkTrace, Box<PolicyOutput>),
+    /// There is no chunk for this job.
+    Failed(&'a PolicyError),
 }
 
 /// What there is to say about a chunk that was sent, beside the policy's own answer.

@@ -10,34 +10,28 @@ use super::{
     subscribers::Audience,
     units::{self, Contradiction},
 };
-use crate::limits::Limits;
 use crate::{
     data::latches::{Change, Latches},
     images::{
         budget::{Budget, ROBOT_BYTES},
         showing::Turns,
     },
-    inference::{
-        job::{ChunkSink, ChunkTrace, Job},
-        thread::Inference,
-    },
+    inference::thread::Inference,
+    limits::Limits,
     metrics::Metrics,
     queues::outbox::{Key, Outbox},
 };
-use policies::{
-    chunking::{Chunking, committed::Committed},
-    policy::{PolicyError, PolicyOutput},
-};
 use protocol::{
-    ErrorMessage, Message as _, Mode, ToRobot,
+    ErrorMessage, Mode, ToRobot,
     robot::{Instruction, Observation, Release, ResetScene, RobotHello, RobotReport, Stop},
-    viewer::{RobotState, RobotSummary, TokensSoFar, Trace},
+    viewer::{RobotState, RobotSummary},
 };
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU32},
     time::{Duration, Instant},
 };
 
+mod chunks;
 mod seeing;
 use seeing::Seen;
 
@@ -454,130 +448,5 @@ pub(crate) fn refusal(code: impl Into<String>, message: impl Into<String>) -> Er
         code: code.into(),
         message: message.into(),
         fatal: false,
-    }
-}
-
-impl ChunkSink for Session {
-    fn still_wanted(&self, job: &Job) -> bool {
-        let verdict =
-            lock(&self.live).check(job, self.services.limits.max_chunk_age, Instant::now());
-        if let Err(reason) = verdict {
-            self.services.metrics.chunk_dropped(reason.code());
-        }
-        verdict.is_ok()
-    }
-
-    fn begins(&self, job: &Job) -> Option<Committed> {
-        let committed = lock(&self.live).begins(job, Instant::now());
-        // The discrete head has no flow to steer.
-        committed.filter(|_| {
-            self.services.limits.chunking == Chunking::RealTime && job.mode == Mode::Continuous
-        })
-    }
-
-    fn wrote(&self, job: &Job, tokens: &[u32], rows: usize, dims: usize) {
-        if self.subscribers.is_empty() {
-            return;
-        }
-        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        self.subscribers.newest(
-            &Key::Tokens,
-            &TokensSoFar {
-                robot_id: self.robot_id(),
-                observation_sequence: job.observation.sequence,
-                tokens: tokens.to_vec(),
-                rows: count(rows),
-                dims: count(dims),
-            },
-        );
-    }
-
-    fn answer(&self, job: &Job, acted: &PolicyOutput) -> Option<u64> {
-        let mut live = lock(&self.live);
-        let chunk = live.chunk(
-            job,
-            acted,
-            self.services.limits.max_chunk_age,
-            Instant::now(),
-        );
-        match chunk {
-            Ok((chunk, is_first)) => {
-                let chunk_id = chunk.chunk_id;
-                if let Err(error) = chunk.validate() {
-                    drop(live);
-                    self.services.metrics.chunk_dropped("invalid");
-                    self.tell_problem("bad_chunk", &format!("a chunk was not sent: {error}"));
-                    return None;
-                }
-                // Still under the lock of `live`: no stop can come between the check and the mailbox.
-                let taken = lock(&self.connection).mailbox.put(ToRobot::Chunk(chunk));
-                drop(live);
-                if is_first {
-                    self.publish_status();
-                }
-                if taken {
-                    self.services.metrics.chunks.inc();
-                    return Some(chunk_id);
-                }
-                self.services.metrics.chunk_dropped("connection_closed");
-                None
-            }
-            Err(reason) => {
-                drop(live);
-                self.services.metrics.chunk_dropped(reason.code());
-                if reason == super::rules::DropReason::TooOld {
-                    self.tell_problem(
-                        "chunk_too_old",
-                        &format!(
-                            "the chunk was ready {:.1} s after its picture, and those older than {:.1} s are not sent; \
-                             use a faster device, or a faster network",
-                            job.arrived_at.elapsed().as_secs_f32(),
-                            self.services.limits.max_chunk_age.as_secs_f32()
-                        ),
-                    );
-                }
-                None
-            }
-        }
-    }
-
-    fn explain(&self, job: &Job, chunk: ChunkTrace, acted: PolicyOutput) {
-        if self.subscribers.is_empty() {
-            return;
-        }
-        let (action_tokens, tokens_origin) = chunk.tokens;
-        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        let trace = Trace {
-            robot_id: self.robot_id(),
-            chunk_id: chunk.id,
-            observation_sequence: job.observation.sequence,
-            instruction: job.instruction.clone(),
-            mode: job.mode,
-            prompt: acted.prompt,
-            prompt_tokens: count(acted.prompt_tokens),
-            action_tokens,
-            tokens_origin,
-            rows: count(acted.rows),
-            dims: count(acted.dims),
-            chunk_normalised: acted.chunk_normalised,
-            actions: acted.actions,
-            stages: acted.stages,
-            latency_micros: chunk.latency.as_micros().try_into().unwrap_or(u64::MAX),
-            committed_rows: count(chunk.committed_rows),
-            depth: acted.depth.map(|depth| {
-                let tag = self
-                    .services
-                    .inference
-                    .info()
-                    .and_then(|info| info.tag(&job.tag));
-                let camera = tag.and_then(|tag| tag.cameras.first().cloned());
-                Box::new(super::depth::told(depth, camera.unwrap_or_default()))
-            }),
-        };
-        self.subscribers.lossy(&trace);
-    }
-
-    fn failed(&self, _job: &Job, error: &PolicyError) {
-        self.tell_problem("inference_failed", &error.reason);
     }
 }

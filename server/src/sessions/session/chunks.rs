@@ -1,0 +1,152 @@
+//! Chunks of the policy on their way to the robot, and what viewers are shown of them.
+
+use super::{Session, lock};
+use crate::{
+    inference::job::{ChunkSink, ChunkTrace, Job, JobEvent, NotCurrent, Step},
+    queues::outbox::Key,
+    sessions::{depth, rules::DropReason},
+};
+use policies::{
+    chunking::{Chunking, committed::Committed},
+    policy::PolicyOutput,
+};
+use protocol::{
+    Message as _, Mode, ToRobot,
+    viewer::{TokensSoFar, Trace},
+};
+use std::time::Instant;
+
+impl ChunkSink for Session {
+    fn begin(&self, job: &Job, step: Step) -> Result<Option<Committed>, NotCurrent> {
+        let now = Instant::now();
+        let mut live = lock(&self.live);
+        if let Err(reason) = live.check(job, self.services.limits.max_chunk_age, now) {
+            drop(live);
+            self.services.metrics.chunk_dropped(reason.code());
+            return Err(NotCurrent);
+        }
+        if step == Step::Decoding {
+            return Ok(None);
+        }
+        let committed = live.begins(job, now);
+        drop(live);
+        // The discrete head has no flow to steer.
+        Ok(committed.filter(|_| {
+            self.services.limits.chunking == Chunking::RealTime && job.mode == Mode::Continuous
+        }))
+    }
+
+    fn deliver(&self, job: &Job, acted: &PolicyOutput) -> Option<u64> {
+        let mut live = lock(&self.live);
+        let chunk = live.chunk(
+            job,
+            acted,
+            self.services.limits.max_chunk_age,
+            Instant::now(),
+        );
+        match chunk {
+            Ok((chunk, is_first)) => {
+                let chunk_id = chunk.chunk_id;
+                if let Err(error) = chunk.validate() {
+                    drop(live);
+                    self.services.metrics.chunk_dropped("invalid");
+                    self.tell_problem("bad_chunk", &format!("a chunk was not sent: {error}"));
+                    return None;
+                }
+                // Still under the lock of `live`: no stop can come between the check and the mailbox.
+                let taken = lock(&self.connection).mailbox.put(ToRobot::Chunk(chunk));
+                drop(live);
+                if is_first {
+                    self.publish_status();
+                }
+                if taken {
+                    self.services.metrics.chunks.inc();
+                    return Some(chunk_id);
+                }
+                self.services.metrics.chunk_dropped("connection_closed");
+                None
+            }
+            Err(reason) => {
+                drop(live);
+                self.services.metrics.chunk_dropped(reason.code());
+                if reason == DropReason::TooOld {
+                    self.tell_problem(
+                        "chunk_too_old",
+                        &format!(
+                            "the chunk was ready {:.1} s after its picture, and those older than {:.1} s are not sent; \
+                             use a faster device, or a faster network",
+                            job.arrived_at.elapsed().as_secs_f32(),
+                            self.services.limits.max_chunk_age.as_secs_f32()
+                        ),
+                    );
+                }
+                None
+            }
+        }
+    }
+
+    fn event(&self, job: &Job, event: JobEvent<'_>) {
+        match event {
+            JobEvent::Tokens { tokens, rows, dims } => self.publish_tokens(job, tokens, rows, dims),
+            JobEvent::Trace(chunk, output) => self.publish_trace(job, chunk, *output),
+            JobEvent::Failed(error) => self.tell_problem("inference_failed", &error.reason),
+        }
+    }
+}
+
+impl Session {
+    /// Shows the action tokens so far.
+    fn publish_tokens(&self, job: &Job, tokens: &[u32], rows: usize, dims: usize) {
+        if self.subscribers.is_empty() {
+            return;
+        }
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        self.subscribers.newest(
+            &Key::Tokens,
+            &TokensSoFar {
+                robot_id: self.robot_id(),
+                observation_sequence: job.observation.sequence,
+                tokens: tokens.to_vec(),
+                rows: count(rows),
+                dims: count(dims),
+            },
+        );
+    }
+
+    /// Shows everything about a chunk that was sent.
+    fn publish_trace(&self, job: &Job, chunk: ChunkTrace, acted: PolicyOutput) {
+        if self.subscribers.is_empty() {
+            return;
+        }
+        let (action_tokens, tokens_origin) = chunk.tokens;
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let trace = Trace {
+            robot_id: self.robot_id(),
+            chunk_id: chunk.id,
+            observation_sequence: job.observation.sequence,
+            instruction: job.instruction.clone(),
+            mode: job.mode,
+            prompt: acted.prompt,
+            prompt_tokens: count(acted.prompt_tokens),
+            action_tokens,
+            tokens_origin,
+            rows: count(acted.rows),
+            dims: count(acted.dims),
+            chunk_normalised: acted.chunk_normalised,
+            actions: acted.actions,
+            stages: acted.stages,
+            latency_micros: chunk.latency.as_micros().try_into().unwrap_or(u64::MAX),
+            committed_rows: count(chunk.committed_rows),
+            depth: acted.depth.map(|depth| {
+                let tag = self
+                    .services
+                    .inference
+                    .info()
+                    .and_then(|info| info.tag(&job.tag));
+                let camera = tag.and_then(|tag| tag.cameras.first().cloned());
+                Box::new(depth::told(depth, camera.unwrap_or_default()))
+            }),
+        };
+        self.subscribers.lossy(&trace);
+    }
+}
