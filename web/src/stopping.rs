@@ -88,15 +88,25 @@ impl Stopping {
     }
 
     /// Records a press. `seen`: the robots on the page.
+    ///
+    /// A press for a target that already has one takes its place under a new number: the studio may have carried out the
+    /// old one, and somebody may have released the robot since.
     pub fn press(&mut self, target: Target, seen: Vec<String>, now_millis: f64) {
         self.taken = None;
         self.confirmed_after = None;
         self.pressed = (!self.is_stopped).then(|| (target.clone(), now_millis));
+        let meant = match &target {
+            Target::Robot(robot_id) => vec![robot_id.clone()],
+            Target::All => seen,
+        };
         if let Some(press) = self.presses.iter_mut().find(|press| press.target == target) {
+            press.id = self.next_id;
+            press.meant = meant;
             press.sent_at = None;
+            self.next_id = self.next_id.wrapping_add(1);
             return;
         }
-        self.want(target, seen, now_millis);
+        self.want(target, meant, now_millis);
     }
 
     fn want(&mut self, target: Target, meant: Vec<String>, pressed_at: f64) {

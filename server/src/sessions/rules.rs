@@ -179,6 +179,9 @@ impl SessionState {
 
     /// A stop, latched until [`release`](Self::release). It ends the instruction too, so that a release moves nothing.
     pub(crate) fn stop(&mut self, now: Instant) {
+        if !self.stop_requested {
+            self.forget_confirmation();
+        }
         self.forget_command();
         self.execution.forget();
         self.stop_requested = true;
@@ -204,10 +207,18 @@ impl SessionState {
 
     /// Lifts the stop. Nothing moves until the next command.
     pub(crate) fn release(&mut self) {
+        self.forget_confirmation();
         self.forget_command();
         self.stop_requested = false;
         self.stop_asked_at = None;
         self.stop_delivered = false;
+    }
+
+    /// What the robot reported before a stop or a release confirms neither.
+    fn forget_confirmation(&mut self) {
+        if let Some(report) = &mut self.report {
+            report.stopped = false;
+        }
     }
 
     /// A fresh scene: what was computed for the old one is dropped, and so is the sentence about it.

@@ -305,6 +305,11 @@ impl Session {
         }
     }
 
+    /// Whether a stop is latched.
+    pub(crate) fn is_stopped(&self) -> bool {
+        lock(&self.live).is_stopped()
+    }
+
     /// Halts the robot: the stop overtakes everything that waits for it, and latches here, there and on disk. The
     /// change of the table of latches, to wait for; the stop itself waits for nothing.
     pub(crate) fn stop(&self, reason: &str) -> Change {

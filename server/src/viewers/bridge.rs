@@ -310,9 +310,10 @@ impl Viewer {
     /// stops nothing and is answered again, because the first answer may be lost.
     fn stop(&self, what: &'static str, robots: &[Arc<Session>], press_id: u64) {
         let reason = format!("{} pressed stop", self.name);
+        let moving: Vec<_> = robots.iter().filter(|robot| !robot.is_stopped()).collect();
         let change = self.registry.stop(robots, press_id, &reason);
         if change.is_some() {
-            for robot in robots {
+            for robot in moving {
                 let robot_id = robot.robot_id();
                 tracing::info!("{robot_id} is stopped: {reason}");
                 self.note(what, &robot_id, "", &Ok(()));
@@ -320,8 +321,10 @@ impl Viewer {
         }
         let mut accepted = StopAccepted {
             press_id,
+            // A press that comes again may find robots that were released since, or that came since.
             robots: robots
                 .iter()
+                .filter(|robot| robot.is_stopped())
                 .map(|robot| StoppedRobot {
                     robot_id: robot.robot_id(),
                     connected: robot.is_connected(),

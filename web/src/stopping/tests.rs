@@ -118,22 +118,40 @@ fn a_new_connection_gets_it_first() {
 }
 
 #[test]
-fn pressing_again_repeats_the_same_stop_at_once() {
+fn pressing_again_is_another_stop_at_once() {
     let mut stopping = Stopping::new(FIRST);
     stopping.press(one(), vec![], 0.0);
     sends(&mut stopping, 0, 50);
+    // The first may have been carried out, its answer lost, and the robot released since.
     stopping.press(one(), vec![], 100.0);
     let numbers: Vec<u64> = stopping.due(100.0).iter().map(|(id, _)| *id).collect();
-    assert_eq!(numbers, [FIRST]);
+    assert_eq!(numbers, [FIRST + 1]);
+    stopping.accepted(accepted(FIRST, &[("a", true)]));
+    assert!(
+        stopping.is_open(),
+        "the answer to the first is no answer to the second"
+    );
     // Its age counts from the first press.
     let robots = [robot("a")];
     let late = stopping.say(&seen(Connection::Live, &robots, LATE_MILLIS));
     assert!(late.is_some_and(|said| said.is_late));
-    // Once answered, the next press is another.
+    stopping.accepted(accepted(FIRST + 1, &[("a", true)]));
+    assert!(!stopping.is_open());
+}
+
+#[test]
+fn a_stop_of_one_robot_stops_no_other() {
+    let mut stopping = Stopping::new(FIRST);
+    stopping.press(one(), vec!["a".to_owned(), "b".to_owned()], 0.0);
     stopping.accepted(accepted(FIRST, &[("a", true)]));
-    stopping.press(one(), vec![], 2_000.0);
-    let numbers: Vec<u64> = stopping.due(2_000.0).iter().map(|(id, _)| *id).collect();
-    assert_eq!(numbers, [FIRST + 1]);
+    assert!(stopping.due(10.0).is_empty());
+    stopping.press(Target::All, vec!["a".to_owned(), "b".to_owned()], 20.0);
+    stopping.accepted(accepted(FIRST + 1, &[("a", true)]));
+    assert_eq!(
+        stopping.due(30.0).len(),
+        1,
+        "the robot that the studio did not name"
+    );
 }
 
 #[test]

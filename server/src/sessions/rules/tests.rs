@@ -69,3 +69,32 @@ fn an_instruction_ends_with_the_viewer_that_gave_it_and_with_no_other() {
     live.command("", Mode::Continuous, 1, now);
     assert!(!live.operator_gone(1));
 }
+
+#[test]
+fn a_stop_is_confirmed_by_a_report_that_came_after_it_alone() {
+    let (mut live, now) = (live(), Instant::now());
+    let report = |stopped| RobotReport {
+        at_micros: 0,
+        instruction: String::new(),
+        task: TaskState::Idle,
+        task_secs: 0.0,
+        holding: true,
+        stopped,
+        ticks: 0,
+        late_ticks: 0,
+        clamped: 0,
+        refused_chunks: 0,
+        last_refusal: String::new(),
+    };
+    live.stop(now);
+    live.reported(report(true), now);
+    assert!(live.status().stopped);
+    live.stop(now);
+    assert!(live.status().stopped, "the same stop pressed again");
+    live.release();
+    assert!(!live.status().stopped);
+    live.stop(now);
+    assert!(!live.status().stopped, "nothing was reported since");
+    live.reported(report(true), now);
+    assert!(live.status().stopped);
+}
