@@ -41,9 +41,9 @@ struct Robot {
     clock: Instant,
     /// Position of the joints, which is also the last target: nothing lags here [the joints' units].
     position: [f32; 6],
-    /// The chunk that runs and the time of its arrival [us].
+    /// The chunk that runs and the time of its arrival (us).
     chunk: Option<(u64, ActionChunk)>,
-    /// Time of the last release; chunks that start earlier are refused [us].
+    /// Time of the last release; chunks that start earlier are refused (us).
     released_micros: u64,
     instructed_micros: u64,
     sequence: u64,

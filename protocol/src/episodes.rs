@@ -36,8 +36,8 @@ pub struct RecordedEpisode {
     /// Path of the video on the studio; it can be fetched by range, and may hold other episodes too.
     #[serde(deserialize_with = "bounded::text::<MAX_LONG_TEXT_BYTES, _>")]
     pub video_url: String,
-    /// Time of its first frame in the video [s].
+    /// Time of its first frame in the video (s).
     pub from_secs: f64,
-    /// End of its last frame [s].
+    /// End of its last frame (s).
     pub to_secs: f64,
 }

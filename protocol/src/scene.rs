@@ -102,7 +102,7 @@ pub struct SceneAsked {
     pub robot_id: String,
     /// Observation that the images belong to.
     pub sequence: u64,
-    /// Capture time by the robot's clock [us].
+    /// Capture time by the robot's clock (us).
     pub captured_at_micros: u64,
     /// In the order of the question (`Jpeg`).
     #[serde(deserialize_with = "bounded::list::<_, MAX_VIEWS, _>")]

@@ -147,7 +147,7 @@ pub struct CurveHeading {
 pub struct CurvePoint {
     /// Index of the curve in [`ScoreEvent::Started`].
     pub curve: u32,
-    /// Length of the prefix [frames].
+    /// Length of the prefix (frames).
     pub length: u32,
     /// Natural logarithm of the probability of ` True`.
     pub log_prob: f64,
@@ -188,7 +188,7 @@ pub enum ScoreEvent {
         done: u32,
         /// All steps; 0 for a live robot, which has no end.
         of: u32,
-        /// Time of computing this step [ms].
+        /// Time of computing this step (ms).
         millis: f64,
     },
     /// The job is over.
@@ -239,15 +239,15 @@ pub struct ScoreReport {
     pub profile: String,
     /// Rate of the frames [1/s].
     pub fps: f64,
-    /// Length of the video [frames].
+    /// Length of the video (frames).
     pub frames: u32,
-    /// Length of each prefix [frames].
+    /// Length of each prefix (frames).
     #[serde(deserialize_with = "bounded::list::<_, MAX_LISTED, _>")]
     pub prefix_lengths: Vec<u32>,
     /// In the order of [`ScoreEvent::Started`].
     #[serde(deserialize_with = "bounded::list::<_, MAX_CURVES, _>")]
     pub curves: Vec<ScoreCurve>,
-    /// Time of everything after the last frame came [ms].
+    /// Time of everything after the last frame came (ms).
     pub millis: f64,
 }
 

@@ -76,7 +76,7 @@ impl ClipJob {
         &self.needed
     }
 
-    /// Memory that the frames take so far [bytes].
+    /// Memory that the frames take so far (bytes).
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.frames.bytes()

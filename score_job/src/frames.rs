@@ -70,7 +70,7 @@ impl Frames {
         }
     }
 
-    /// Memory that the pictures take [bytes].
+    /// Memory that the pictures take (bytes).
     pub(crate) fn bytes(&self) -> usize {
         self.frames
             .values()

@@ -19,9 +19,9 @@ pub use clip_job::ClipJob;
 pub use error::JobError;
 pub use watching::{Next, watch};
 
-/// Longest sentence that is asked about [bytes]; far more than any instruction, far less than would fill a cache.
+/// Longest sentence that is asked about (bytes); far more than any instruction, far less than would fill a cache.
 pub const MAX_SENTENCE_BYTES: usize = 4_000;
-/// Longest side of a frame [pixels].
+/// Longest side of a frame (pixels).
 pub const MAX_SIDE: u32 = 8_192;
 /// Most prefixes times frames shown of the whole video: far more than any model reads, and planned in an instant.
 pub const MAX_LOOKS: usize = 1 << 24;

@@ -19,9 +19,9 @@ use crate::frame::{FACTS, facts};
 use crate::noise::Disturbance;
 use crate::sentences::{all_tasks, code};
 
-/// Side to which the method squeezes frames [pixels].
+/// Side to which the method squeezes frames (pixels).
 const SQUEEZED: usize = 244;
-/// Side at which the model reads them [pixels].
+/// Side at which the model reads them (pixels).
 const SIDE: usize = 256;
 /// Ticks between two pictures: two per second.
 const EVERY: u32 = CONTROL_RATE_HZ / 2;

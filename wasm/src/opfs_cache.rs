@@ -34,7 +34,7 @@ pub(crate) enum CachedFile {
 }
 
 impl CachedFile {
-    /// Size [bytes].
+    /// Size (bytes).
     pub(crate) fn len(&self) -> Result<u64, String> {
         match self {
             Self::Disk(handle) => handle
@@ -213,7 +213,7 @@ pub(crate) async fn delete_all() -> Result<(), String> {
     Ok(())
 }
 
-/// Storage that the browser still offers this page [bytes], where it reports it.
+/// Storage that the browser still offers this page (bytes), where it reports it.
 pub(crate) async fn available_bytes() -> Option<u64> {
     let estimate = global_scope().navigator().storage().estimate().ok()?;
     let estimate: StorageEstimate = JsFuture::from(estimate).await.ok()?.unchecked_into();

@@ -4,7 +4,7 @@ use layers::Precision;
 use protocol::score::ScorerManifest;
 use protocol::worker::ComputeKind;
 
-/// Limits of a WebGPU adapter [bytes].
+/// Limits of a WebGPU adapter (bytes).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AdapterLimits {
     /// Largest buffer.
@@ -31,7 +31,7 @@ pub fn default_precision(manifest: &ScorerManifest, kind: ComputeKind, has_f16: 
     }
 }
 
-/// Approximate memory of the weights [bytes].
+/// Approximate memory of the weights (bytes).
 pub fn weight_bytes(manifest: &ScorerManifest, precision: Precision) -> u64 {
     precision.matrix_bytes(1, manifest.parameters)
 }

@@ -17,7 +17,7 @@ pub enum FollowStep {
 /// Follows a robot from instruction to instruction.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct InstructionFollower {
-    /// The instruction that is followed, and the time that the robot has worked on it [s].
+    /// The instruction that is followed, and the time that the robot has worked on it (s).
     command: Option<(String, f32)>,
 }
 

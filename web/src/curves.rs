@@ -8,7 +8,7 @@ use crate::score_job::Curve;
 
 /// Smallest span of ln p(True) that fills the height, so that noise does not look like progress.
 const MIN_NATS: f32 = 0.25;
-/// Shortest time axis of a live robot [s].
+/// Shortest time axis of a live robot (s).
 const MIN_LIVE_SECS: f64 = 8.0;
 /// Distance between the names at the curves' ends, as a share of the height.
 const NAME_GAP: f32 = 0.085;
@@ -45,7 +45,7 @@ pub struct Plot {
     pub strokes: Vec<Stroke>,
     /// Ticks of the values, from the top.
     pub values: Vec<Tick>,
-    /// Ticks of the time [s], from the left.
+    /// Ticks of the time (s), from the left.
     pub times: Vec<Tick>,
     /// Positions of the names at the right edge, from the top.
     pub names: Vec<(CurveKind, f32)>,

@@ -35,7 +35,7 @@ pub struct VideoExtent {
     pub frames: u32,
     /// Frame rate [1/s].
     pub fps: f64,
-    /// Start in the file [s].
+    /// Start in the file (s).
     pub from_secs: f64,
 }
 
@@ -75,7 +75,7 @@ impl VideoExtent {
         }
     }
 
-    /// Length [s].
+    /// Length (s).
     #[must_use]
     pub fn secs(&self) -> f64 {
         f64::from(self.frames) / self.fps
@@ -131,7 +131,7 @@ impl VideoExtent {
 }
 
 /// The frame rate of a video [1/s], estimated from frames that were observed while it played: the time of each in the
-/// file [s], and the number of frames presented until then. `None` if they do not agree on a rate.
+/// file (s), and the number of frames presented until then. `None` if they do not agree on a rate.
 #[must_use]
 pub fn estimate_rate(seen: &[(f64, f64)]) -> Option<f64> {
     let mut steps: Vec<f64> = seen
@@ -177,7 +177,7 @@ pub struct Sampler {
 }
 
 impl Sampler {
-    /// Period of the samples [µs].
+    /// Period of the samples (µs).
     pub const STEP_MICROS: u64 = 500_000;
     /// Rate of the samples [1/s].
     pub const FPS: f64 = 2.0;

@@ -54,13 +54,13 @@ pub(crate) struct FormTimes {
     pub(crate) processor: Option<ProcessorTimes>,
     /// Largest difference of a log-probability between the forms.
     pub(crate) largest_difference: f64,
-    /// Lengths of the prefixes [frames].
+    /// Lengths of the prefixes (frames).
     pub(crate) lengths: Vec<usize>,
     /// `ln p( True)` at each, read the naive way.
     pub(crate) log_probs: Vec<f64>,
 }
 
-/// Processor time, medians over the rounds [ms].
+/// Processor time, medians over the rounds (ms).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[allow(missing_docs, reason = "as in the times by the clock")]
 pub(crate) struct ProcessorTimes {
@@ -121,7 +121,7 @@ pub(crate) struct ScoreTimes {
     pub(crate) fps: f64,
     /// Frames that the model is shown of all of it.
     pub(crate) shown_frames: usize,
-    /// Side of a frame [pixels].
+    /// Side of a frame (pixels).
     pub(crate) side: usize,
     /// The claim.
     pub(crate) instruction: &'static str,

@@ -35,7 +35,7 @@ pub(super) struct Asking {
     /// cannot be compared.
     #[arg(long, value_name = "NAME", default_value_t)]
     pub(super) profile: Profile,
-    /// Side of the square that frames are squeezed to first [pixels]; 0 leaves them as they are. The profile's own, 244
+    /// Side of the square that frames are squeezed to first (pixels); 0 leaves them as they are. The profile's own, 244
     /// or 0, when absent.
     #[arg(long, value_name = "SIDE", value_parser = clap::value_parser!(u64).range(0..=4096))]
     pre_resize: Option<u64>,

@@ -12,9 +12,9 @@ pub(super) struct Report {
     pub(super) device: String,
     pub(super) dtype: String,
     pub(super) text_layout: &'static str,
-    /// Side of the square that frames were squeezed to [pixels].
+    /// Side of the square that frames were squeezed to (pixels).
     pub(super) pre_resize: Option<usize>,
-    /// Time that scoring took, without loading [s].
+    /// Time that scoring took, without loading (s).
     pub(super) secs: f64,
     #[serde(flatten)]
     pub(super) score: Score,

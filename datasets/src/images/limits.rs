@@ -10,7 +10,7 @@
 
 use field_files::Limit;
 
-/// The longest side of any picture [pixels].
+/// The longest side of any picture (pixels).
 pub const MOST_SIDE: u32 = 1 << 15;
 /// Pixels of the pictures of one question or observation on the command line together.
 pub const ASKED_TOGETHER_PIXELS: u64 = 40_000_000;

@@ -15,7 +15,7 @@ pub enum Footage {
     Video {
         /// The file.
         path: PathBuf,
-        /// When the episode's first frame is shown [s]; 0 in a file of its own.
+        /// When the episode's first frame is shown (s); 0 in a file of its own.
         from_secs: f64,
         /// How many frames belong to the episode.
         frames: usize,

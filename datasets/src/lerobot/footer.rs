@@ -21,11 +21,11 @@ const START: u64 = 1024;
 const END: u64 = 8;
 /// A footer of 100,000 row groups is smaller.
 const MOST_BYTES: u64 = 64 << 20;
-/// What all parts of a footer may take once read [bytes].
+/// What all parts of a footer may take once read (bytes).
 const MOST_MEMORY: usize = 160 << 20;
-/// About what a column of a row group takes [bytes].
+/// About what a column of a row group takes (bytes).
 const CHUNK_BYTES: usize = 600;
-/// About what an element of the schema takes [bytes].
+/// About what an element of the schema takes (bytes).
 const ELEMENT_BYTES: usize = 600;
 /// Columns within columns.
 const MOST_DEPTH: usize = 16;

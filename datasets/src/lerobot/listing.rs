@@ -25,7 +25,7 @@ pub struct Entry {
     pub first_index: i64,
     /// The file of its rows, where several episodes share one.
     pub(super) data: Option<FileNumber>,
-    /// The file of each camera's video and when the episode begins there [s], where several episodes share one; or why
+    /// The file of each camera's video and when the episode begins there (s), where several episodes share one; or why
     /// that cannot be.
     pub(super) videos: BTreeMap<String, Result<(FileNumber, f64), String>>,
 }

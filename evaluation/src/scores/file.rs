@@ -10,7 +10,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// How much of a file's beginning is looked at [bytes].
+/// How much of a file's beginning is looked at (bytes).
 const BEGINNING: u64 = 1024;
 /// Sentences that are remembered as said.
 const MOST_SAID: usize = 256;

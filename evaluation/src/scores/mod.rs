@@ -167,7 +167,7 @@ pub enum ScoringError {
     TooShort {
         /// The video.
         path: PathBuf,
-        /// Where the section begins [s].
+        /// Where the section begins (s).
         from_secs: f64,
         /// Frames that there should be.
         want: usize,

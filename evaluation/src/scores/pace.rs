@@ -17,16 +17,16 @@ pub(super) enum Pace {
     Uneven {
         /// What most steps come to [1/s].
         typical: f64,
-        /// Shortest step [s].
+        /// Shortest step (s).
         shortest: f64,
-        /// Longest step [s].
+        /// Longest step (s).
         longest: f64,
-        /// From the first frame to the last [s].
+        /// From the first frame to the last (s).
         secs: f64,
     },
 }
 
-/// Of the times at which frames are shown [s], in any order.
+/// Of the times at which frames are shown (s), in any order.
 pub(super) fn of(mut times: Vec<f64>) -> Pace {
     times.sort_by(f64::total_cmp);
     let (Some(first), Some(last)) = (times.first().copied(), times.last().copied()) else {

@@ -103,7 +103,7 @@ pub struct Packets {
     pub count: usize,
     /// Those that only lead up to a cut and are not shown.
     pub hidden: usize,
-    /// When the others are shown, where the file says it [s], in its order.
+    /// When the others are shown, where the file says it (s), in its order.
     times: Vec<f64>,
 }
 

@@ -41,7 +41,7 @@ pub struct RunSetting {
     pub template: Template,
     /// How the video stands in the text.
     pub text_layout: String,
-    /// Side of the square that frames are squeezed to [pixels].
+    /// Side of the square that frames are squeezed to (pixels).
     pub pre_resize: Option<usize>,
     /// Whether a description stands before the claim.
     pub described: bool,

@@ -46,7 +46,7 @@ pub enum Frames {
 /// A part of a file.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Section {
-    /// When its first frame is shown [s].
+    /// When its first frame is shown (s).
     pub from_secs: f64,
     /// How many frames it has.
     pub frames: usize,
@@ -55,7 +55,7 @@ pub struct Section {
 }
 
 impl Section {
-    /// Where ffmpeg is sent, if not to the beginning of the file [s]; `own` is the rate of the file [1/s].
+    /// Where ffmpeg is sent, if not to the beginning of the file (s); `own` is the rate of the file [1/s].
     fn sought_from(&self, own: f64) -> Option<f64> {
         let early = 1.0 - MARGIN / (own / self.fps).max(1.0);
         Some(self.from_secs - early / self.fps).filter(|from| *from > 0.0)

@@ -1,7 +1,7 @@
 //! Cost of one more token in the cache, beside joining tensors anew each time.
 //!
 //! ```text
-//! cargo run -p layers --example kv_cache -- [tokens] [more]
+//! cargo run -p layers --example kv_cache -- (tokens) [more]
 //! ```
 //! One layer of MolmoAct2's size (8 heads of 128): a prompt of `tokens` tokens, then `more` one by one. Prints the
 //! mean microseconds per token and layer of both ways, which take turns.

@@ -35,7 +35,7 @@ const EMBEDDING: &str = "model.language_model.embed_tokens.weight";
 /// Of every layer norm in the vision tower.
 const EPS: f64 = 1e-6;
 
-/// Size of a storage buffer that every browser guarantees [bytes].
+/// Size of a storage buffer that every browser guarantees (bytes).
 const SHARD_BYTES: u64 = 128 << 20;
 /// Tokens or patches that the CPU takes through the network at a time: enough for its products to be quick, few enough for
 /// their scores of attention to stay near the core.

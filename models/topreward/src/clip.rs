@@ -36,7 +36,7 @@ impl Clip {
         self.fps
     }
 
-    /// Duration of the clip [s].
+    /// Duration of the clip (s).
     #[must_use]
     pub fn seconds(&self) -> f64 {
         self.frames as f64 / self.fps

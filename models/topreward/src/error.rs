@@ -19,7 +19,7 @@ pub enum Error {
         "a prefix of {length} frames was asked for, the clip has {total}; lengths run from 1 to {total}"
     )]
     BadPrefix {
-        /// The requested length [frames].
+        /// The requested length (frames).
         length: usize,
         /// Frames of the clip.
         total: usize,

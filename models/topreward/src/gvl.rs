@@ -70,7 +70,7 @@ pub struct ShownFrames {
     pub chronological: Vec<usize>,
     /// The same in the order in which they are shown.
     pub shuffled: Vec<usize>,
-    /// Completion of the episode at each of `chronological` if it advances evenly [percent].
+    /// Completion of the episode at each of `chronological` if it advances evenly (percent).
     pub completion: Vec<u32>,
     /// The frame that is shown as the start.
     pub first: usize,

@@ -42,7 +42,7 @@ pub struct GvlEpisode {
     pub original_frames_indices: Vec<usize>,
     /// In the order in which they were shown.
     pub shuffled_frames_indices: Vec<usize>,
-    /// Completion at each, if the episode advances evenly [percent], in the order of time.
+    /// Completion at each, if the episode advances evenly (percent), in the order of time.
     pub original_frames_task_completion_rates: Vec<u32>,
     /// The same as shown.
     pub shuffled_frames_approx_completion_rates: Vec<u32>,

@@ -12,7 +12,7 @@ pub enum Prefixes {
     Every,
     /// Every length at which the model is shown another whole block of two frames, and the whole clip.
     Blocks,
-    /// Exactly these lengths [frames], in any order.
+    /// Exactly these lengths (frames), in any order.
     Lengths(Vec<usize>),
 }
 
@@ -24,7 +24,7 @@ impl Default for Prefixes {
 }
 
 impl Prefixes {
-    /// The lengths [frames], ascending and each once.
+    /// The lengths (frames), ascending and each once.
     ///
     /// [`Profile::Lerobot`] rounds evenly spread lengths to the nearest whole number (ties to even), the
     /// others cut them. `Spread(0)` is [`Prefixes::Every`], and of a clip of up to two frames the others

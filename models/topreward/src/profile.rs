@@ -43,7 +43,7 @@ impl Profile {
         }
     }
 
-    /// The side [pixels] to which frames are squeezed before the model's own resizing, aspect ignored.
+    /// The side (pixels) to which frames are squeezed before the model's own resizing, aspect ignored.
     #[must_use]
     pub fn pre_resize(self) -> Option<usize> {
         match self {
@@ -105,7 +105,7 @@ impl Profile {
 pub struct Frames {
     /// Indices into the clip, at least one.
     pub indices: Vec<usize>,
-    /// Time stated to the model [s], one per index.
+    /// Time stated to the model (s), one per index.
     pub seconds: Vec<f64>,
 }
 

@@ -127,7 +127,7 @@ impl Prompt {
 /// The prompt to which a description is the answer, of at most [`DESCRIBE_TOKENS`] tokens, each the most
 /// probable one. It is a conversation whatever the template of the question.
 pub const DESCRIBE: &str = "Describe the robot manipulation trajectory in this video:";
-/// Maximum length of a description [tokens].
+/// Maximum length of a description (tokens).
 pub const DESCRIBE_TOKENS: usize = 256;
 
 /// The text around the video when asking for a description: what stands before it and what after.

@@ -32,13 +32,13 @@ pub struct Record {
     /// The last frame of each prefix.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub original_frames_indices: Option<Vec<usize>>,
-    /// Completion there if the episode advances evenly [percent].
+    /// Completion there if the episode advances evenly (percent).
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub original_frames_task_completion_rates: Option<Vec<u32>>,
     /// The model's description of the video.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub trajectory_description: Option<String>,
-    /// Length of each prefix [frames].
+    /// Length of each prefix (frames).
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub prefix_lengths: Option<Vec<usize>>,
     /// Log-probability per prefix.

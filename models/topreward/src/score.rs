@@ -70,14 +70,14 @@ pub struct ScoreConfig {
     pub fps: f64,
     /// Frames of the clip.
     pub frames: usize,
-    /// Length of each prefix [frames].
+    /// Length of each prefix (frames).
     pub prefix_lengths: Vec<usize>,
     /// Number of frames of each prefix that the model was shown.
     pub shown_frames: Vec<usize>,
 }
 
 impl ScoreConfig {
-    /// The configuration of a score of `clip` at `prefix_lengths` [frames], as `profile` samples them.
+    /// The configuration of a score of `clip` at `prefix_lengths` (frames), as `profile` samples them.
     ///
     /// # Errors
     /// [`Error::BadPrefix`].

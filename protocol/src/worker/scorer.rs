@@ -65,8 +65,8 @@ pub struct ScorerReady {
     pub fetched_bytes: u64,
     /// Whether the files were kept for the next visit.
     pub is_kept: bool,
-    /// Largest size of the worker's memory so far [bytes].
+    /// Largest size of the worker's memory so far (bytes).
     pub memory_bytes: u64,
-    /// Time from the request to now [ms].
+    /// Time from the request to now (ms).
     pub millis: f64,
 }

@@ -33,9 +33,9 @@ struct Connection {
     cut: CancellationToken,
     /// Requests that are being answered.
     requests: AtomicUsize,
-    /// Since when there are none [ms].
+    /// Since when there are none (ms).
     idle_since: AtomicU64,
-    /// Since when a write waits for the peer [ms]; 0 while none does.
+    /// Since when a write waits for the peer (ms); 0 while none does.
     stuck_since: AtomicU64,
     is_upgraded: AtomicBool,
 }

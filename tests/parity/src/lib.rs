@@ -10,7 +10,7 @@
 //! - [`think`]: reasoning about depth, call by call
 //! - [`ask`]: questions to a plain vision-language model
 //! - [`score`]: videos and what may follow a question about them
-//! - [`compare`]: all that applies to a case
+//! - [`compare`](mod@compare): all that applies to a case
 //! - `browser` (there only): the same for a Web Worker
 //!
 //! Nothing here blocks on a device, so that all of it runs in a browser. Tolerances are absolute or relative to the

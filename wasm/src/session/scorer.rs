@@ -17,7 +17,7 @@ use crate::scorer_download::{fetch_all, open_storage};
 use crate::scorer_fit;
 use crate::worker_scope::{adapter_limits, fetch_bytes, post, property, yield_to_event_loop};
 
-/// Minimum time between two progress reports [ms].
+/// Minimum time between two progress reports (ms).
 const REPORT_EVERY_MILLIS: f64 = 80.0;
 /// Longest wait for a device that passes its self-test.
 const DEVICE_MILLIS: f64 = 60_000.0;
@@ -219,7 +219,7 @@ fn device_name(session: &SharedSession, kind: ComputeKind) -> String {
         })
 }
 
-/// Size of this module's memory, which never shrinks [bytes].
+/// Size of this module's memory, which never shrinks (bytes).
 fn memory_bytes() -> u64 {
     let buffer = property(&wasm_bindgen::memory(), "buffer");
     buffer

@@ -8,7 +8,7 @@ use topreward::{min_max, success_score, voc};
 pub struct Curve {
     /// Kind and instruction.
     pub heading: CurveHeading,
-    /// Prefix length [frames] and ln p(True), ascending by length.
+    /// Prefix length (frames) and ln p(True), ascending by length.
     pub points: Vec<(u32, f64)>,
 }
 

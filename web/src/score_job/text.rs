@@ -18,7 +18,7 @@ impl ScoreJob {
         }
     }
 
-    /// Remaining time [s], estimated from the newest steps.
+    /// Remaining time (s), estimated from the newest steps.
     #[must_use]
     pub fn left_secs(&self) -> Option<f64> {
         let (first, last) = (self.steps.front()?, self.steps.back()?);

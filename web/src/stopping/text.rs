@@ -114,7 +114,7 @@ impl Stopping {
             .is_some_and(|since| now_millis - since >= LATE_MILLIS)
     }
 
-    /// Time from the press to the confirmation by the robot in view [ms].
+    /// Time from the press to the confirmation by the robot in view (ms).
     pub fn confirmed_after_millis(&self) -> Option<f64> {
         self.confirmed_after
     }

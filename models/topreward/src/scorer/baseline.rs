@@ -5,9 +5,9 @@ use crate::{Error, gvl};
 use qwen3vl::{OnToken, Part, StopReason};
 use vision::{RgbImage, resample_bicubic_u8};
 
-/// Frames are squeezed to this square first, as everywhere in the reference [pixels].
+/// Frames are squeezed to this square first, as everywhere in the reference (pixels).
 const SIDE: usize = 244;
-/// And then to this one: its image loader rounds to multiples of 28, which the model's own do not divide [pixels].
+/// And then to this one: its image loader rounds to multiples of 28, which the model's own do not divide (pixels).
 const LOADER_SIDE: usize = 252;
 
 /// Answer to the baseline's question.

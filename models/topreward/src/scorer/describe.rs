@@ -16,7 +16,7 @@ use std::ops::ControlFlow;
 /// A point of a described curve, as soon as it is known.
 #[derive(Debug, Clone, Copy)]
 pub struct DescribedPoint<'a> {
-    /// Length of the prefix [frames].
+    /// Length of the prefix (frames).
     pub length: usize,
     /// The model's description of the prefix.
     pub description: &'a str,

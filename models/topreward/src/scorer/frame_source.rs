@@ -40,7 +40,7 @@ impl FrameSource for Vec<RgbImage> {
 pub struct PreResized<'a, F: ?Sized> {
     /// The frames.
     pub source: &'a F,
-    /// The side of the square [pixels]; none for frames as they are.
+    /// The side of the square (pixels); none for frames as they are.
     pub side: Option<usize>,
 }
 

@@ -5,7 +5,7 @@ use crate::{Block, Clip, Error, Profile};
 /// One prefix.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlannedPrefix {
-    /// Length of the prefix [frames].
+    /// Length of the prefix (frames).
     pub length: usize,
     /// The frames it shows, in pairs.
     pub blocks: Vec<Block>,

@@ -29,7 +29,7 @@ pub struct ScorerOptions {
     pub template: Template,
     /// Layout of the video in the text.
     pub layout: TextLayout,
-    /// Side of the square that frames are resized to first, ignoring their aspect [pixels].
+    /// Side of the square that frames are resized to first, ignoring their aspect (pixels).
     pub pre_resize: Option<usize>,
     /// Order of reading.
     pub strategy: ReadStrategy,
@@ -67,7 +67,7 @@ pub struct Request<'a> {
 /// The values of one prefix, as soon as they are known.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ScoredPoint<'a> {
-    /// Length of the prefix [frames].
+    /// Length of the prefix (frames).
     pub length: usize,
     /// Natural logarithms of the probabilities of ` True` and ` False`: of the instruction, then of the controls in the
     /// order of [`control_instructions`]; on the frozen frame of the instruction alone.

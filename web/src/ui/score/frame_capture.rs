@@ -5,7 +5,7 @@ use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement};
 
-/// Width of a thumbnail [pixels].
+/// Width of a thumbnail (pixels).
 const THUMBNAIL_WIDTH: f64 = 240.0;
 /// JPEG quality of a thumbnail, from 0 to 1.
 const THUMBNAIL_QUALITY: f64 = 0.82;

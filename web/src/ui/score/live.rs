@@ -28,7 +28,7 @@ use crate::ui::state::Studio;
 const LAST_LOOK: Duration = Duration::from_millis(600);
 /// Longest video [frames of half a second].
 const MAX_FRAMES: u32 = 240;
-/// Largest backlog of a scorer that can follow [frames].
+/// Largest backlog of a scorer that can follow (frames).
 const MAX_BACKLOG: u32 = 48;
 
 /// The camera to score: the chosen one, the overview, or the first.

@@ -21,7 +21,7 @@ const SEEK_MILLIS: i32 = 15_000;
 const LISTEN_MILLIS: i32 = 1_800;
 /// Number of frames that suffices to measure it.
 const LISTEN_FRAMES: usize = 16;
-/// A time after the end of any video [s]. Seeking there makes the browser determine the duration.
+/// A time after the end of any video (s). Seeking there makes the browser determine the duration.
 const PAST_THE_END_SECS: f64 = 1e7;
 /// `MediaError.MEDIA_ERR_NETWORK`.
 const NETWORK: f64 = 2.0;
@@ -102,17 +102,17 @@ impl VideoElement {
         Ok(video_element)
     }
 
-    /// Duration [s].
+    /// Duration (s).
     pub(super) fn secs(&self) -> f64 {
         self.video.duration()
     }
 
-    /// Width and height of its frames [pixels].
+    /// Width and height of its frames (pixels).
     pub(super) fn size(&self) -> (u32, u32) {
         (self.video.video_width(), self.video.video_height())
     }
 
-    /// The frame at a time [s].
+    /// The frame at a time (s).
     ///
     /// # Errors
     /// The reason that there is none.
