@@ -25,5 +25,5 @@ pub const MAX_SENTENCE_BYTES: usize = 4_000;
 pub const MAX_SIDE: u32 = 8_192;
 /// Most prefixes times frames shown of the whole video: far more than any model reads, and planned in an instant.
 pub const MAX_LOOKS: usize = 1 << 24;
-/// Longest video [frames]: nine hours at 30 per second.
+/// Longest video in frames: nine hours at 30 per second.
 pub const MAX_FRAMES: u32 = 1 << 20;

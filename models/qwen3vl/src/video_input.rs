@@ -135,7 +135,7 @@ impl VideoInput {
     /// A single image, which is read as a block that has it twice.
     ///
     /// # Errors
-    /// As [`smart_resize_still`], and [`ScoreError::Frame`].
+    /// As [`smart_resize_image`], and [`ScoreError::Frame`].
     pub fn image(&self, image: &RgbImage) -> Result<Block, ScoreError> {
         let own = FrameSize {
             width: image.width(),

@@ -114,7 +114,7 @@ pub struct Frames {
 pub struct Block {
     /// Indices into the clip. Equal where a frame had no partner.
     pub indices: [usize; 2],
-    /// Time stated to the model [s]: the mean of the two.
+    /// Time stated to the model in seconds: the mean of the two.
     pub seconds: f64,
 }
 

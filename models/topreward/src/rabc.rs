@@ -8,7 +8,7 @@ use crate::Error;
 /// Parameters of [`RabcWeights`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rabc {
-    /// Lookahead of the comparison [frames]: the length of an action chunk.
+    /// Lookahead of the comparison in frames: the length of an action chunk.
     pub chunk: usize,
     /// Progress above which a frame counts in full.
     pub kappa: f64,
