@@ -129,7 +129,11 @@ impl Mailbox {
 
     /// Takes nothing more; what is already in can still be read.
     pub fn close(&self) {
-        self.lock().closed = true;
+        let mut slots = self.lock();
+        slots.closed = true;
+        // Whoever takes the place has its own.
+        slots.chunk = None;
+        drop(slots);
         self.filled.notify_one();
     }
 

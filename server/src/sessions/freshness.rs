@@ -6,6 +6,9 @@
 
 use std::time::{Duration, Instant};
 
+/// A step back of the robot's clock up to this is disorder, not another clock [microseconds].
+const JITTER_MICROS: u64 = 1_000_000;
+
 /// Clocks of computers drift apart by less than this: half a millisecond a second.
 const DRIFT: f64 = 500e-6;
 /// Observations, and a span of time, after which it is known whether a robot's clock keeps time at all.
@@ -49,9 +52,9 @@ impl Freshness {
             captured_at_micros,
             at: now,
         };
-        let ran_back = self
-            .last
-            .is_some_and(|last| captured_at_micros < last.captured_at_micros);
+        let ran_back = self.last.is_some_and(|last| {
+            captured_at_micros.saturating_add(JITTER_MICROS) < last.captured_at_micros
+        });
         if ran_back {
             // The clock was set, or the robot restarted: another clock.
             *self = Self::default();

@@ -254,7 +254,7 @@ impl Registry {
         if !is_new {
             return None;
         }
-        robots.iter().map(|robot| robot.stop(reason)).max()
+        robots.iter().filter_map(|robot| robot.stop(reason)).max()
     }
 
     /// A viewer is gone or silent: what it set off ends, unless it may run unattended.

@@ -19,6 +19,7 @@ use crate::{
     inference::thread::Inference,
     limits::Limits,
     metrics::Metrics,
+    peer_log::PeerLog,
     queues::outbox::{Key, Outbox},
 };
 use protocol::{
@@ -58,6 +59,7 @@ pub(crate) struct Session {
     /// The newest observation with pictures, for questions.
     scene: Mutex<Option<Seen>>,
     last_problem: Mutex<Option<(String, Instant)>>,
+    problems: PeerLog,
     services: Services,
 }
 
@@ -104,6 +106,7 @@ impl Session {
             contradictions: Mutex::new(contradictions),
             scene: Mutex::default(),
             last_problem: Mutex::default(),
+            problems: PeerLog::default(),
             services,
         }
     }
@@ -312,14 +315,18 @@ impl Session {
 
     /// Halts the robot: the stop overtakes everything that waits for it, and latches here, there and on disk. The
     /// change of the table of latches, to wait for; the stop itself waits for nothing.
-    pub(crate) fn stop(&self, reason: &str) -> Change {
+    pub(crate) fn stop(&self, reason: &str) -> Option<Change> {
         let change = {
             let mut live = lock(&self.live);
-            live.stop(Instant::now());
             let mailbox = &lock(&self.connection).mailbox;
             mailbox.put(ToRobot::Stop(Stop {
                 reason: reason.to_owned(),
             }));
+            if live.is_stopped() {
+                // The robot is told again. A latch that holds costs nothing more, however often somebody presses.
+                return None;
+            }
+            live.stop(Instant::now());
             // Behind the stop: its task has ended, so that a release finds none.
             mailbox.put(ToRobot::Instruction(Instruction {
                 text: String::new(),
@@ -328,7 +335,7 @@ impl Session {
         };
         self.services.metrics.stops.inc();
         self.publish_status();
-        change
+        Some(change)
     }
 
     /// Lifts the stop; the robot idles until the next command.
@@ -428,7 +435,10 @@ impl Session {
             *last = Some((words.to_owned(), now));
         }
         self.services.metrics.error(code);
-        tracing::warn!("{}: {words}", self.robot_id());
+        // Words that are new each time are counted like any other.
+        if !self.problems.say(&self.robot_id(), words) {
+            return;
+        }
         self.subscribers.control(&refusal(code, words));
     }
 }

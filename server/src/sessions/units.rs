@@ -214,7 +214,7 @@ impl<'a> Pair<'a> {
     fn cannot_fit(&self) -> bool {
         let too_far = self.unit == Unit::Radians && self.reach() > RADIANS_AT_MOST;
         let limits_reach = self.joint.min.abs().max(self.joint.max.abs());
-        too_far && limits_reach <= RADIANS_AT_MOST
+        too_far
             || self.times_as_wide() > ANOTHER_UNIT
             // Limits as narrow as radians, and actions that hardly touch them.
             || self.times_as_wide() > ANOTHER_UNIT / 4.0
@@ -324,7 +324,8 @@ fn cameras(hello: &RobotHello, tag: &TagInfo) -> Option<Contradiction> {
 // ---- words
 
 fn shown(name: &str) -> String {
-    name.chars().take(NAME_CHARS).collect()
+    let printable = |char: char| if char.is_control() { ' ' } else { char };
+    name.chars().take(NAME_CHARS).map(printable).collect()
 }
 
 fn named<'a>(names: impl Iterator<Item = &'a str>) -> String {
