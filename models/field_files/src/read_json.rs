@@ -97,9 +97,14 @@ fn of(path: &Path, error: JsonError) -> ReadError {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     fn with_file<T>(name: &str, bytes: &[u8], test: impl FnOnce(&Path) -> T) -> T {
-        let path = std::env::temp_dir().join(format!("json-{}-{name}", std::process::id()));
+        // Tests run side by side.
+        static FILES: AtomicUsize = AtomicUsize::new(0);
+        let number = FILES.fetch_add(1, Ordering::Relaxed);
+        let process = std::process::id();
+        let path = std::env::temp_dir().join(format!("json-{process}-{number}-{name}"));
         std::fs::write(&path, bytes).unwrap();
         let tested = test(&path);
         std::fs::remove_file(path).unwrap();
