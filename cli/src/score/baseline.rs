@@ -39,7 +39,7 @@ struct One {
     frames: Vec<usize>,
     /// In the order in which they were shown.
     shuffled: Vec<usize>,
-    /// What the answer says of each of `frames` (percent).
+    /// Progress of each of `frames` that the answer gives (percent).
     percentages: Option<Vec<f64>>,
     voc: Option<f64>,
     /// Why the answer cannot be used.
