@@ -1,5 +1,10 @@
 //! The command as people and scripts call it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 use policies::probe::{Gpu, Verdict, probe};
 use serde_json::Value;

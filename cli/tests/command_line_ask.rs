@@ -1,5 +1,10 @@
 //! `ask` as people and scripts call it, with the tiny vision-language checkpoints of `tests/goldens/molmo2`.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 use serde_json::Value;
 use std::{

@@ -1,5 +1,10 @@
 //! Checkpoints on the command line: looked into, made up, loaded in several precisions and layouts.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 use serde_json::Value;
 use std::{

@@ -1,6 +1,11 @@
 //! Does the evaluation of a scorer measure what it says? The same episodes give the same figures whoever computes them, a
 //! network that knows nothing is told apart from the truth, and what cannot be done is refused.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 use evaluation::{
     progress::{Plan, ScorerEvaluationError, episode::Episode, evaluate},

@@ -1,6 +1,11 @@
 //! What the binary's memory does while somebody tries to fill it. One peer, known or not, gets less than 64 MiB.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};

@@ -205,7 +205,7 @@ fn is_end(error: &ImageError) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
     use image::{ExtendedColorType, ImageEncoder as _, codecs::png::PngEncoder};

@@ -1,5 +1,10 @@
 //! Data sets as LeRobot and pyarrow write them: `tests/goldens/lerobot/generate.py`.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 use datasets::lerobot::{
     DataSet, DataSetError, Episode, NormMode, Normalisation, Stats, Wanted,

@@ -1,5 +1,10 @@
 //! Does the evaluation measure what it says? An oracle that follows the words must look good, and only where it should.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 use evaluation::success::{EvaluationError, FIRST_UNSEEN_SEED, ModeName, Plan, evaluate};
 use policies::{

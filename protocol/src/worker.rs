@@ -184,7 +184,7 @@ pub fn from_untrusted_bytes<M: DeserializeOwned>(
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
     use crate::viewer::TokensOrigin;
 

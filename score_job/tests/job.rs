@@ -1,5 +1,10 @@
 //! A job gives what the scorer gives, says every point, and refuses what cannot be scored.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 use protocol::score::{
     CurveKind, CurvePoint, ScoreEvent, ScoreFrame, ScoreOutcome, ScoreReport, ScoreRequest,

@@ -1,6 +1,11 @@
 //! A program that serves a studio ends when it is told to, whatever hangs in it.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 use policies::question_answerer::nobody;
 use server::{Config, Limits, recordings::Recordings, scorer_service, serve, signals};

@@ -1,6 +1,11 @@
 //! A typed sentence moves the simulated robot until its task succeeds: the shipped policy, a real studio, real
 //! sockets, real time.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 use policies::{
     Policy,

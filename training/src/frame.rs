@@ -54,7 +54,7 @@ pub(crate) fn label(world: &World, task: &Task, horizon: usize) -> Option<(usize
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
 
     #[test]

@@ -61,7 +61,7 @@ pub fn open(bytes: &[u8], device: &Device) -> Result<DepthDecoder, DrawFailure> 
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
 
     /// `models/depth_decoder` compares with PyTorch's image of the same codes; this checks that the worker changes

@@ -146,7 +146,7 @@ fn capitalized(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
 
     fn device(kind: ComputeKind, verdict: Verdict, millis: &[(u32, f64)]) -> ComputeDevice {

@@ -227,7 +227,7 @@ impl PartialDecoder {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
 
     fn input(source: TokenSource, count: u32, ended: bool) -> TokenInput {

@@ -1,5 +1,5 @@
 //! What the project's documents point to is there.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
     fs,

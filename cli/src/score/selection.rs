@@ -107,7 +107,7 @@ pub(super) fn parse_labels(text: &str) -> anyhow::Result<BTreeMap<u64, bool>> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
 
     #[test]

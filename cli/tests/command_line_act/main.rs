@@ -1,6 +1,11 @@
 //! `policy-studio act --dump` against what the reference computed for the golden checkpoints: the whole way
 //! from files on the command line to tensors in a file.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod case;
 

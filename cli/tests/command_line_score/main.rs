@@ -1,5 +1,10 @@
 //! `score` as people and scripts call it, with the tiny checkpoints of `tests/goldens/qwen3vl`.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod data_set;
 #[cfg(unix)]

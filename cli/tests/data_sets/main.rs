@@ -1,6 +1,11 @@
 //! Data sets as people have them: what is not needed may be odd, rows are believed before metadata, and a file costs
 //! itself.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod reading;
 mod results;

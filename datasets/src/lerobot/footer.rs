@@ -193,7 +193,7 @@ fn check_places(metadata: &ParquetMetaData, bytes: u64) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
 
     /// A schema of groups within groups, as deep as `depth`.

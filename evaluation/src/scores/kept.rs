@@ -171,7 +171,11 @@ fn squeeze(frame: RgbImage, side: Option<usize>) -> Result<RgbImage, ImageError>
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    #![allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        reason = "a test fails by panicking"
+    )]
     use super::*;
     use topreward::Clip;
 

@@ -75,7 +75,7 @@ fn word(pipe: &mut impl BufRead) -> Result<String, Broken> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
 
     #[test]

@@ -130,7 +130,11 @@ pub(super) fn write_column<T: parquet::data_type::DataType>(
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    #![allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        reason = "a test fails by panicking"
+    )]
     use super::*;
     use parquet::{
         file::reader::{FileReader as _, SerializedFileReader},

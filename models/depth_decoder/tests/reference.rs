@@ -1,5 +1,10 @@
 //! Depth codes drawn as PyTorch draws them with the same tiny decoders (`tests/goldens/depth_decoder`).
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 use std::path::PathBuf;
 

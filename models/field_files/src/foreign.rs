@@ -237,7 +237,7 @@ impl fmt::Display for Foreign {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
 
     fn words(bytes: &[u8]) -> Option<String> {

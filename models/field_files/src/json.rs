@@ -245,7 +245,7 @@ fn located(error: serde_path_to_error::Error<serde_json::Error>) -> JsonError {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use std::collections::BTreeMap;
 
     use super::*;

@@ -95,7 +95,7 @@ fn of(path: &Path, error: JsonError) -> ReadError {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
 

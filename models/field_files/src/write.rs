@@ -95,7 +95,7 @@ impl Drop for Unfinished {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use std::io::Write as _;
 
     use super::*;

@@ -147,7 +147,7 @@ impl KvCache {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::KvCache;
     use crate::device::cpu;

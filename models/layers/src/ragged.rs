@@ -93,7 +93,7 @@ fn indices(values: Vec<i32>, device: &Device) -> Tensor<1, Int> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::Ragged;
     use crate::device::cpu;

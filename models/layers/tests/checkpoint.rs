@@ -1,5 +1,10 @@
 //! Reading checkpoints: what is read, and what each kind of damage is called.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
 //! Reading a model through a [`FileStore`].
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 use std::io;

@@ -1,6 +1,11 @@
 //! Robot units to action tokens in the reference's order: normalize with q01, q99 and mask, clip,
 //! encode (`tests/goldens/openfast/vlm.py`, made by LeRobot's own processor steps).
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 use std::path::PathBuf;
 

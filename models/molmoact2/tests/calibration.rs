@@ -1,6 +1,11 @@
 //! A robot whose joint signs and zero offsets differ from its checkpoint's: input and output of the network stay
 //! the same, only state and actions are converted.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 

@@ -1,5 +1,10 @@
 //! `config.json`: values that are read, and values that are refused with the key named.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 #[path = "common/inputs.rs"]
 mod inputs;

@@ -1,6 +1,11 @@
 //! Chunks that continue a running one, against lerobot's real-time chunking
 //! (`tests/goldens/molmoact2/generate_rtc.py`).
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 

@@ -1,5 +1,10 @@
 //! Points and boxes in answers: the forms of the family, and text that must not be taken for them.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 use molmoact2::grounding::{BoundingBox, Markup, Point, Shapes, parse, plain, plain_so_far};
 use proptest::prelude::*;

@@ -1,5 +1,10 @@
 //! Patches and windows of images, equal to those of the reference's processor and model.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 #[path = "common/inputs.rs"]
 mod inputs;

@@ -1,5 +1,10 @@
 //! Normalization of instructions, equal to the reference's.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 #[path = "common/inputs.rs"]
 mod inputs;

@@ -1,5 +1,10 @@
 //! LeRobot policy folders: the same actions as LeRobot's own policy, and as the same weights in the published layout.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 

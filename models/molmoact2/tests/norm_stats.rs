@@ -1,5 +1,10 @@
 //! Normalization against the reference, and the errors of a statistics file.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 #[path = "common/inputs.rs"]
 mod inputs;

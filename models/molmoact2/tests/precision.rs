@@ -1,6 +1,11 @@
 //! Errors of each precision on the golden checkpoints, printed and bounded. The bounds are wide because errors of
 //! such narrow networks average out little.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 

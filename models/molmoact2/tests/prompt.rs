@@ -1,5 +1,10 @@
 //! Prompts against the reference's processor: text, token ids and image flags, all of them exactly.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 #[path = "common/inputs.rs"]
 mod inputs;

@@ -1,6 +1,11 @@
 //! Depth reasoning against the reference: regenerated cells, their logits, the gates, the cache that the expert
 //! attends to, and the chunk, for every golden checkpoint made by `tests/goldens/molmoact2/generate_think.py`.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 

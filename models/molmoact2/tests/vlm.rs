@@ -1,6 +1,11 @@
 //! Questions about images: prompts, patches, features, logits and greedy answers against the reference
 //! (`tests/goldens/molmo2`).
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 

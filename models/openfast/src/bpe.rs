@@ -9,7 +9,12 @@ mod merges;
 mod pairs;
 mod runs;
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 mod tests;
 mod tiling;
 mod trie;

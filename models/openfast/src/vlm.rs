@@ -22,7 +22,11 @@ use crate::LoadError;
 
 mod answer;
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::panic)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 mod tests;
 
 const CONFIG_FILE: &str = "config.json";

@@ -1,6 +1,11 @@
 //! Every tokenizer against every shape and kind of chunk, in batches, as the reference did it
 //! (`tests/goldens/openfast/grid.py`).
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 

@@ -1,5 +1,10 @@
 //! Vocabularies made by hand, and files that must be refused.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 use openfast::{DecodeError, FastTokenizer, Grammar, GrammarError, LoadError, Shape};
 use serde_json::{Value, json};

@@ -1,6 +1,11 @@
 //! From a robot's normalised chunk to the ids of a VLM and back, as the reference does it
 //! (`tests/goldens/openfast/vlm.py`).
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 

@@ -120,7 +120,7 @@ pub fn block_seconds(frames: [usize; 2], frames_per_second: f64) -> Result<f64, 
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::{before_block, block_seconds};
 

@@ -1,5 +1,10 @@
 //! Answers token by token against transformers (`generate_text.py` in `tests/goldens/qwen3vl`), about videos and images.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 

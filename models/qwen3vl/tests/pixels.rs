@@ -1,6 +1,11 @@
 //! Frames of real cameras against transformers' processors (`tests/goldens/qwen3vl/pixels.json`): their sizes, and
 //! their pixels to the bit.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 

@@ -1,5 +1,10 @@
 //! Held against the reference code and LeRobot: `tests/goldens/topreward/generate.py`.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 use std::fs;
 

@@ -1,5 +1,9 @@
 //! Equality, to the byte, with Pillow and torchvision for resizing with a cubic filter (`tests/goldens/vision/bicubic.json`).
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 

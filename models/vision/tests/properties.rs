@@ -1,6 +1,11 @@
 //! Properties of any image.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 use proptest::prelude::*;
 use vision::{PixelNormalization, RgbImage, patchify, pooling_indices, resize_bilinear_u8};

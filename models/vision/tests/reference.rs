@@ -1,6 +1,11 @@
 //! Equality, to the byte and to the bit, with the reference's image processor (`tests/goldens/vision`).
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 

@@ -1,6 +1,11 @@
 //! Equality, to the bit, with the reference for images read in several crops (`tests/goldens/vision/tilings.json`).
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 

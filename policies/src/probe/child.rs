@@ -153,7 +153,7 @@ fn read(stdout: ChildStdout) -> Receiver<String> {
 
 #[cfg(all(test, unix))]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::*;
 

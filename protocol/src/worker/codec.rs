@@ -135,7 +135,7 @@ pub enum TimeOutcome {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
     use crate::worker::{FromWorker, ToWorker, from_bytes, to_bytes};
 

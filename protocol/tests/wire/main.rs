@@ -1,5 +1,10 @@
 //! The wire, byte by byte: a change here is a change of the protocol.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod limits;
 mod refusals;

@@ -140,7 +140,7 @@ fn append(path: &Path, file: &mut Option<File>, lines: &[u8]) -> io::Result<()> 
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::*;
     use std::time::Duration;

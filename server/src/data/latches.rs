@@ -331,7 +331,7 @@ fn bring_in_line(folder: &Path, robot_id: &str, latch: Option<&Latch>) -> io::Re
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::*;
 

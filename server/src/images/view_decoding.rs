@@ -152,7 +152,7 @@ fn rgb(view: &View, data: Vec<u8>) -> Result<RgbImage, PolicyError> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::*;
     use jpeg_encoder::{ColorType, Encoder};

@@ -245,7 +245,7 @@ fn make_room_for_plain_control(entries: &mut VecDeque<Entry>, bytes: usize) {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::*;
 

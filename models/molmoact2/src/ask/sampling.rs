@@ -103,7 +103,7 @@ fn best(scores: &[f32]) -> Option<(u32, f32)> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::*;
 

@@ -93,7 +93,7 @@ fn differs_in_one_character(key: &str, meant: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use serde_json::json;
 

@@ -251,7 +251,7 @@ fn argmax(scores: &[f32], allowed: Option<&[bool]>) -> Result<u32, ActError> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::argmax;
 

@@ -225,7 +225,7 @@ fn written(
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::sandbox::LIMIT;
     use super::*;

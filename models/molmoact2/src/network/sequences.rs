@@ -137,7 +137,7 @@ fn open(open: bool) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::Sequences;
     use layers::device::cpu;

@@ -74,7 +74,7 @@ fn pairwise_sum(values: &[f32]) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::{pairwise_sum, shrink, similarity};
     use vision::RgbImage;
