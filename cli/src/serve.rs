@@ -145,7 +145,7 @@ impl Serve {
         if self.open {
             let url = url.clone();
             tokio::task::spawn_blocking(move || {
-                if let Err(error) = webbrowser::open(&url) {
+                if let Err(error) = open::that_detached(&url) {
                     eprintln!("no browser could be opened ({error}); open {url} yourself");
                 }
             });

@@ -3,7 +3,7 @@
 //! The byte-pair part runs in `openfast`, strictly. The inverse cosine transform is one matrix product on the chosen
 //! device, so that every decision exercises the path to the GPU.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn_tensor::{Device, Tensor, TensorData};
 use openfast::{FastTokenizer, Shape};
 use protocol::viewer::{ActionDimension, TokensOrigin};
 use protocol::worker::{Comparison, ComputeKind, DecodeRequest};

@@ -3,7 +3,7 @@
 //! The decoder's weights stay in memory as bytes and are loaded onto a device when an image is requested: the viewer may
 //! choose another device at any time, and a device may be refused.
 
-use burn::tensor::Device;
+use burn_tensor::Device;
 use depth_decoder::{DepthDecoder, DepthDecoderError};
 use protocol::worker::{ComputeKind, DepthDrawing, DrawRequest};
 

@@ -1,6 +1,6 @@
 //! Probe of one device: the self-test, then a short timing.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn_tensor::{Device, Tensor, TensorData};
 use protocol::worker::{ComputeDevice, ComputeKind, SelfTestCheck, TimedProduct, Verdict};
 
 use crate::clock::now_millis;

@@ -10,7 +10,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use burn::tensor::Device;
+use burn_tensor::Device;
 use js_sys::Uint8Array;
 use openfast::FastTokenizer;
 use protocol::worker::{ComputeDevice, ComputeKind, FromWorker, ToWorker, from_bytes};

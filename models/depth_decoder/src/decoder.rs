@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use burn::tensor::module::{conv_transpose2d, conv2d};
-use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
-use burn::tensor::{Device, Tensor, TensorData, activation};
+use burn_tensor::module::{conv_transpose2d, conv2d};
+use burn_tensor::ops::{ConvOptions, ConvTransposeOptions};
+use burn_tensor::{Device, Tensor, TensorData, activation};
 use field_files::Limit;
 use layers::{Checkpoint, Weights};
 

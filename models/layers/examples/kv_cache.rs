@@ -9,7 +9,7 @@
 
 use std::time::Instant;
 
-use burn::tensor::Tensor;
+use burn_tensor::Tensor;
 use layers::KvCache;
 
 fn main() {

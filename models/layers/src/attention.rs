@@ -1,6 +1,6 @@
 //! Dot-product attention with grouped key and value heads.
 
-use burn::tensor::Tensor;
+use burn_tensor::Tensor;
 
 use crate::softmax::{Scores, softmax};
 

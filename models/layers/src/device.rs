@@ -4,8 +4,8 @@
 //! and by measurement: a driver that exists is not a driver that computes, and a software GPU is
 //! far slower than the CPU backend.
 
-use burn::tensor::wgpu::{WgpuInitError, WgpuSetup};
-use burn::tensor::{Device, DeviceKind};
+use burn_tensor::wgpu::{WgpuInitError, WgpuSetup};
+use burn_tensor::{Device, DeviceKind};
 
 /// The CPU of this machine, or of the browser's tab: burn's flex backend.
 pub fn cpu() -> Device {
@@ -30,7 +30,7 @@ impl Gpu {
         let info = setup.adapter.get_info();
         Self {
             device,
-            software: info.device_type == burn::tensor::wgpu::wgpu::DeviceType::Cpu,
+            software: info.device_type == burn_tensor::wgpu::wgpu::DeviceType::Cpu,
             name: info.name,
             interface: info.backend.to_string(),
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use burn::tensor::{DType, Device, FloatDType, Int, Tensor, TensorData};
+use burn_tensor::{DType, Device, FloatDType, Int, Tensor, TensorData};
 
 use crate::linear::Linear;
 use crate::quantized_matrix::QuantizedMatrix;

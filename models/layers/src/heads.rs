@@ -3,7 +3,7 @@
 //! On the CPU each is one pass over memory, with the norm and the rotation of a head on the way; other devices are given
 //! the same as tensor operations.
 
-use burn::tensor::{DType, Tensor, TensorData};
+use burn_tensor::{DType, Tensor, TensorData};
 
 use crate::norm::rms_normalize;
 use crate::parallel::for_each_chunk;
@@ -190,7 +190,7 @@ pub fn merge_heads(x: Tensor<3>, sequences: usize) -> Tensor<2> {
 mod tests {
     use super::*;
     use crate::pointwise::tests::{assert_near, noise, values};
-    use burn::tensor::Device;
+    use burn_tensor::Device;
 
     fn some<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
         let count = shape.iter().product();

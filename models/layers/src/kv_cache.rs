@@ -1,6 +1,6 @@
 //! Keys and values of every layer for the tokens seen so far.
 
-use burn::tensor::Tensor;
+use burn_tensor::Tensor;
 
 /// Fewest places that are added when there is no room left.
 const FEWEST: usize = 32;
@@ -151,7 +151,7 @@ mod tests {
 
     use super::KvCache;
     use crate::device::cpu;
-    use burn::tensor::{Tensor, TensorData};
+    use burn_tensor::{Tensor, TensorData};
 
     /// `[2, tokens, 3]`, each value telling head, token and place apart.
     fn run(first: usize, tokens: usize) -> Tensor<3> {

@@ -71,4 +71,4 @@ pub use softmax::MASK_VALUE;
 pub use vocabulary::{TokenQuery, Vocabulary};
 pub use weights::{Progress, Weights};
 
-pub use burn::tensor::Device;
+pub use burn_tensor::Device;

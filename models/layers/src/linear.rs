@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use burn::tensor::{DType, Device, FloatDType, Tensor};
+use burn_tensor::{DType, Device, FloatDType, Tensor};
 
 use crate::quantized_matrix::QuantizedMatrix;
 

@@ -1,6 +1,6 @@
 //! Feed-forward layers.
 
-use burn::tensor::Tensor;
+use burn_tensor::Tensor;
 
 use crate::linear::Linear;
 use crate::pointwise::gated;

@@ -1,6 +1,6 @@
 //! Normalisation over the last axis.
 
-use burn::tensor::Tensor;
+use burn_tensor::Tensor;
 
 use crate::pointwise::{layer_norm, rms_norm};
 

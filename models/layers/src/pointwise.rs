@@ -4,7 +4,7 @@
 //! again. Here a formula is one loop, with an exponential that the compiler can vectorize, over the
 //! tensor's own memory. Other devices are given the same formulas as tensor operations.
 
-use burn::tensor::{DType, Tensor, TensorData, activation, module};
+use burn_tensor::{DType, Tensor, TensorData, activation, module};
 
 use crate::parallel::for_each_chunk;
 use crate::precision::is_cpu;

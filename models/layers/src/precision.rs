@@ -8,7 +8,7 @@
 //! the CPU low-precision matrices stay in memory of ours ([`crate::quantized_matrix`]) and are widened to `f32` a tile at a time on
 //! all cores. On a GPU `bf16` and `f16` matrices are tensors of that type, multiplied by activations rounded to it.
 
-use burn::tensor::{DType, Device};
+use burn_tensor::{DType, Device};
 
 /// The format of the large weight matrices.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, serde::Serialize)]

@@ -4,7 +4,7 @@
 //! read. A product widens it to `f32`: for a handful of input rows one output at a time, which reads each weight once
 //! and keeps nothing; for more rows a tile of outputs at a time, which is then multiplied as any matrix.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn_tensor::{Device, Tensor, TensorData};
 use half::{bf16, f16, slice::HalfFloatSliceExt as _};
 
 use crate::parallel::for_each_heavy_chunk;

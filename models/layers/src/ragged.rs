@@ -1,6 +1,6 @@
 //! Sequences of different lengths in one matrix.
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn_tensor::{Device, Int, Tensor, TensorData};
 
 /// The rows of several sequences one after the other.
 ///
@@ -97,7 +97,7 @@ mod tests {
 
     use super::Ragged;
     use crate::device::cpu;
-    use burn::tensor::{Tensor, TensorData};
+    use burn_tensor::{Tensor, TensorData};
 
     fn values(tensor: Tensor<2>) -> Vec<f32> {
         tensor.into_data().as_slice::<f32>().unwrap().to_vec()

@@ -1,6 +1,6 @@
 //! Values of a tensor, fetched from its device.
 
-use burn::tensor::{FloatDType, Tensor};
+use burn_tensor::{FloatDType, Tensor};
 
 /// A result could not be fetched from the device.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

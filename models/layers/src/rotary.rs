@@ -1,7 +1,7 @@
 //! Rotary position embedding in the half-rotation layout: value `i` of a head pairs with value
 //! `i + head_dim / 2`.
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn_tensor::{Device, Int, Tensor, TensorData};
 
 /// Cosines and sines for a run of positions.
 ///

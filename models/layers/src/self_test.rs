@@ -5,7 +5,7 @@
 //! validation and leaves old memory in its place. So the sizes differ, the answers are either
 //! closed forms or exact integer arithmetic done here on the host, and every element is compared.
 
-use burn::tensor::{Device, Int, Tensor, TensorData, activation};
+use burn_tensor::{Device, Int, Tensor, TensorData, activation};
 
 /// One operation of the self-test.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]

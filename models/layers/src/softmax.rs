@@ -1,6 +1,6 @@
 //! Softmax over scores of attention that may lie in several tensors.
 
-use burn::tensor::{DType, Tensor, TensorData, activation};
+use burn_tensor::{DType, Tensor, TensorData, activation};
 
 use crate::parallel::for_each_chunk;
 use crate::pointwise::{LANES, TASK, exp};

@@ -5,7 +5,7 @@
 //! shard that has them; scores are computed shard by shard, and what leaves a shard is the largest score, the sum of
 //! the exponentials above it, and the few scores that were queried.
 
-use burn::tensor::{Element, Tensor};
+use burn_tensor::{Element, Tensor};
 use half::{bf16, f16};
 
 use crate::embedding::Embedding;

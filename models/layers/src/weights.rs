@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use burn::tensor::{DType, Device, Element, Tensor, TensorData};
+use burn_tensor::{DType, Device, Element, Tensor, TensorData};
 use half::{bf16, f16};
 
 use crate::checkpoint::Checkpoint;

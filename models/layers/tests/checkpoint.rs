@@ -168,7 +168,7 @@ fn a_prefix_is_put_before_every_name_and_joined_layers_stand_side_by_side() {
         .fused_linear(&[("q", 2, 0.5), ("k", 1, 1.0)], 3, true)
         .unwrap();
     weights.finish(|_| false).unwrap();
-    let x = burn::tensor::Tensor::<2>::from_floats([[1.0, 10.0, 100.0]], &device);
+    let x = burn_tensor::Tensor::<2>::from_floats([[1.0, 10.0, 100.0]], &device);
     let y = joined.forward(x).into_data();
     // 0.5 (321 + 10), 0.5 (654 + 20), 987 + 30
     assert_eq!(y.as_slice::<f32>().unwrap(), [165.5, 337.0, 1017.0]);

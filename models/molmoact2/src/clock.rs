@@ -1,6 +1,6 @@
 //! Wall time per stage.
 
-use burn::tensor::Device;
+use burn_tensor::Device;
 use web_time::Instant;
 
 /// Duration of one stage of an answer.

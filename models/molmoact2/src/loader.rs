@@ -21,7 +21,7 @@
 
 use std::collections::BTreeSet;
 
-use burn::tensor::Device;
+use burn_tensor::Device;
 use layers::{
     Checkpoint, CheckpointError, ConfigError, GateHalf, GatedMlp, Precision, Progress, Rotary,
     Weights,

@@ -10,7 +10,7 @@ pub(crate) mod text_model;
 pub(crate) mod token_gain;
 pub(crate) mod vit;
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn_tensor::{Device, Tensor, TensorData};
 use layers::KvCache;
 
 use crate::input::images::ImageBatch;

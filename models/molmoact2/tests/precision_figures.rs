@@ -12,7 +12,7 @@
 
 mod common;
 
-use burn::tensor::Tensor;
+use burn_tensor::Tensor;
 use common::scene::Scene;
 use common::{CASES, Golden, values};
 use molmoact2::{

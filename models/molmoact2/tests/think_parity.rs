@@ -274,8 +274,8 @@ fn gated_keys_and_values_equal_the_reference() {
                     row.iter_mut().for_each(|x| *x /= gate);
                 }
             }
-            let data = burn::tensor::TensorData::new(rows, [ids.len(), kv_heads, head_dim]);
-            burn::tensor::Tensor::<3>::from_data(data, &golden.device).swap_dims(0, 1)
+            let data = burn_tensor::TensorData::new(rows, [ids.len(), kv_heads, head_dim]);
+            burn_tensor::Tensor::<3>::from_data(data, &golden.device).swap_dims(0, 1)
         };
         for layer in 0..config.text.num_hidden_layers {
             let gate = gates[layer.min(gates.len() - 1)];

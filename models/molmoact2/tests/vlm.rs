@@ -12,7 +12,7 @@ mod common;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use burn::tensor::{Tensor, TensorData};
+use burn_tensor::{Tensor, TensorData};
 use common::Table;
 use layers::ConfigError;
 use molmoact2::{AskError, AskOptions, Files, FinishReason, LoadError, Policy, PoolPlan, Vlm};

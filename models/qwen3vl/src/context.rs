@@ -1,6 +1,6 @@
 //! The context that the model has read, and queries about it.
 
-use burn::tensor::Tensor;
+use burn_tensor::Tensor;
 use layers::TokenQuery;
 
 use crate::vision_tower::VisionTokens;

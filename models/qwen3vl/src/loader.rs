@@ -13,7 +13,7 @@
 //! Scores are differences of small log-probabilities, so whatever precision is requested, the vision tower, the
 //! embeddings and the output head keep at least sixteen bits; see [`WeightsByUse`].
 
-use burn::tensor::Device;
+use burn_tensor::Device;
 use layers::{
     Checkpoint, CheckpointError, GateHalf, GatedMlp, HeadNorm, Linear, Precision, Progress,
     QkvHeads, Vocabulary, Weights,

@@ -1,6 +1,6 @@
 //! A loaded checkpoint.
 
-use burn::tensor::Device;
+use burn_tensor::Device;
 use layers::{Checkpoint, ModelFiles, Precision, Progress};
 
 use crate::config::{self, Config};

@@ -1,6 +1,6 @@
 //! The whole network, on one device.
 
-use burn::tensor::Device;
+use burn_tensor::Device;
 
 use crate::config::Config;
 use crate::error::ScoreError;

@@ -1,6 +1,6 @@
 //! M-RoPE positions of tokens in time, height and width, and the rotation of queries and keys.
 
-use burn::tensor::Device;
+use burn_tensor::Device;
 use layers::Rotary;
 
 use crate::config::{TextConfig, VisionConfig};

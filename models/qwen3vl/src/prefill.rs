@@ -3,7 +3,7 @@
 //! One video serves any number of prefixes and questions: a prefix of the video is a prefix of the cache, and a
 //! question after it is a [`Suffix`], whose keys and values are dropped when it has been answered.
 
-use burn::tensor::Tensor;
+use burn_tensor::Tensor;
 use layers::TokenQuery;
 
 use crate::context::{Context, ContextPosition, PackedSuffix, Segment, Suffix};

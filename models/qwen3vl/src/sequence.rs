@@ -1,6 +1,6 @@
 //! Segments of text and vision as one sequence of rows for the language model.
 
-use burn::tensor::{Tensor, TensorData};
+use burn_tensor::{Tensor, TensorData};
 use layers::MASK_VALUE;
 
 use crate::context::Segment;

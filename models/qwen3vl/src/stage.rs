@@ -1,6 +1,6 @@
 //! Observation of intermediate values.
 
-use burn::tensor::Tensor;
+use burn_tensor::Tensor;
 
 /// A place in the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -3,7 +3,7 @@
 //! The cache is never changed here: a forward pass returns the keys and values of its tokens, and the caller keeps them
 //! or not. So any number of questions can share one video.
 
-use burn::tensor::{Int, Tensor};
+use burn_tensor::{Int, Tensor};
 use layers::{
     Columns, GatedMlp, HeadNorm, Linear, QkvHeads, RmsNorm, Rotary, Vocabulary, attention_over,
     merge_heads,
@@ -191,5 +191,5 @@ fn index(rows: &[usize], like: &Tensor<2>) -> Tensor<1, Int> {
         .map(|&row| i32::try_from(row).unwrap_or(i32::MAX))
         .collect();
     let count = rows.len();
-    Tensor::from_data(burn::tensor::TensorData::new(rows, [count]), &like.device())
+    Tensor::from_data(burn_tensor::TensorData::new(rows, [count]), &like.device())
 }

@@ -3,7 +3,7 @@
 //!
 //! Temporal blocks do not attend to each other: a block's features are the same in every video.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn_tensor::{Device, Tensor, TensorData};
 use layers::{LayerNorm, Linear, QkvHeads, Rotary, attention, gelu, gelu_tanh, merge_heads};
 
 use crate::config::VisionConfig;

@@ -12,7 +12,7 @@ mod common;
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use burn::tensor::Tensor;
+use burn_tensor::Tensor;
 use common::{CASES, Golden, error, fnv1a, values};
 use qwen3vl::{
     Context, Precision, Segment, Stage, Suffix, TokenQuery, position_after_vision, text_positions,

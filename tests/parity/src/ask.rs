@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use anyhow::{Context as _, Result};
-use burn::tensor::{Tensor, TensorData};
+use burn_tensor::{Tensor, TensorData};
 use layers::Device;
 use molmoact2::{AskOptions, Files, PoolPlan, Vlm};
 use serde::Deserialize;

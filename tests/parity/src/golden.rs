@@ -1,7 +1,7 @@
 //! The reference's numbers for one case.
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn_tensor::{Device, Tensor, TensorData};
 use molmoact2::Observation;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use vision::RgbImage;

@@ -1,7 +1,7 @@
 //! Each stage of the network, fed the reference's own input.
 
 use anyhow::{Context as _, Result};
-use burn::tensor::Tensor;
+use burn_tensor::Tensor;
 use layers::KvCache;
 use molmoact2::{
     ActionMode, Config, ExpertContext, Network, PoolPlan, Until, integrate, prefill_bias,

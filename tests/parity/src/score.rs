@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use anyhow::{Context as _, Result};
-use burn::tensor::Tensor;
+use burn_tensor::Tensor;
 use layers::{Device, ModelFiles, TokenQuery};
 use qwen3vl::layout::{after_block, block_seconds};
 use qwen3vl::{

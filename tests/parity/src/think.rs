@@ -1,7 +1,7 @@
 //! Reasoning about depth: the calls of one robot after each other, the other ways of making a map, the gate.
 
 use anyhow::{Context as _, Result};
-use burn::tensor::{Tensor, TensorData};
+use burn_tensor::{Tensor, TensorData};
 use layers::KvCache;
 use molmoact2::{ActOptions, Action, Config, Decoding, Depth, Mode, Policy};
 

@@ -1,6 +1,6 @@
 //! The devices of the session: each is tested before use, one is chosen, and a device that fails is refused.
 
-use burn::tensor::Device;
+use burn_tensor::Device;
 use layers::device;
 use protocol::worker::{ComputeDevice, ComputeKind, ComputeReport, FromWorker, Verdict};
 

@@ -191,7 +191,7 @@ async fn load_scorer(
 /// Waits for a chosen device.
 async fn wait_for_device(
     session: &SharedSession,
-) -> Result<(ComputeKind, burn::tensor::Device), Failure> {
+) -> Result<(ComputeKind, burn_tensor::Device), Failure> {
     let started_millis = now_millis();
     loop {
         if let Some(found) = chosen_device(session) {

@@ -1,6 +1,6 @@
 //! Vision-language models that answer questions about images.
 
-use burn::tensor::Device;
+use burn_tensor::Device;
 use layers::Precision;
 use vision::RgbImage;
 

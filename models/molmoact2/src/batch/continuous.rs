@@ -1,6 +1,6 @@
 //! Chunks of a group from the flow-matching head.
 
-use burn::tensor::{Tensor, TensorData};
+use burn_tensor::{Tensor, TensorData};
 use openfast::Shape;
 
 use crate::batch::model::Model;

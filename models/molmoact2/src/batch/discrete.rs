@@ -1,6 +1,6 @@
 //! Chunks of a group from the token head.
 
-use burn::tensor::Tensor;
+use burn_tensor::Tensor;
 
 use crate::batch::model::Model;
 use crate::batch::prefill::prefill;

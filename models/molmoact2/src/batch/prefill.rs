@@ -1,6 +1,6 @@
 //! Prefill: the prompts of a group read into one cache, and the depth maps written after them.
 
-use burn::tensor::Tensor;
+use burn_tensor::Tensor;
 
 use crate::batch::model::Model;
 use crate::batch::prepared::{HeadOutputs, PreparedRequest};

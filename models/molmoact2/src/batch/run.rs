@@ -5,7 +5,7 @@
 //! at its own positions, and their answers are written together. The robot, the length of the prompt, the number of
 //! images, the noise, the running chunk and the action dimensions may differ within a group.
 
-use burn::tensor::Tensor;
+use burn_tensor::Tensor;
 
 use crate::action::Action;
 use crate::batch::model::Model;

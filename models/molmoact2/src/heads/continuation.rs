@@ -10,7 +10,7 @@
 //! (`policies/rtc/modeling_rtc.py`, `RTCProcessor.denoise_step`), which approximates the Jacobian of the network by
 //! the identity, so that the correction needs no backward pass.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn_tensor::{Device, Tensor, TensorData};
 
 use crate::error::ActError;
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use burn::tensor::Tensor;
+use burn_tensor::Tensor;
 
 use crate::error::ActError;
 use crate::heads::continuation::Steering;

@@ -5,7 +5,7 @@
 //! unrestricted over the whole vocabulary; a stream that does not decode is an error (the reference would command
 //! the mid-range pose).
 
-use burn::tensor::Tensor;
+use burn_tensor::Tensor;
 use layers::Linear;
 use openfast::{FastTokenizer, Grammar, Shape, VlmError, VlmVocabulary};
 

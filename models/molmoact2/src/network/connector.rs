@@ -1,7 +1,7 @@
 //! The connector between vision and language: attention pooling over windows of patches, then a gated projection to
 //! the width of the language model.
 
-use burn::tensor::{Device, Tensor, TensorData, activation};
+use burn_tensor::{Device, Tensor, TensorData, activation};
 use layers::{GatedMlp, Linear, MASK_VALUE};
 
 use crate::network::rows::index_tensor;

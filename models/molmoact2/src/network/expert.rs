@@ -6,7 +6,7 @@
 //! them once for all steps. The keys and values of the prompt are the same for every step, so [`Expert::context`]
 //! computes them once per chunk.
 
-use burn::tensor::{Tensor, TensorData, activation};
+use burn_tensor::{Tensor, TensorData, activation};
 use layers::{
     GatedMlp, KvCache, Linear, MASK_VALUE, Ragged, Rotary, attention, merge_heads, rms_normalize,
     split_heads,

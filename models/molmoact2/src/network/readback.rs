@@ -1,6 +1,6 @@
 //! Values of tensors, read back from the device without blocking the thread.
 
-use burn::tensor::{Int, Tensor};
+use burn_tensor::{Int, Tensor};
 
 use crate::error::ActError;
 

@@ -1,6 +1,6 @@
 //! Rows of a matrix, selected by index.
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn_tensor::{Device, Int, Tensor, TensorData};
 
 /// Row indices on the device.
 pub(crate) fn index_tensor(rows: Vec<i32>, device: &Device) -> Tensor<1, Int> {

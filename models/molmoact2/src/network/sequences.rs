@@ -1,6 +1,6 @@
 //! Several token sequences in one cache, extended together.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn_tensor::{Device, Tensor, TensorData};
 use layers::{KvCache, MASK_VALUE};
 
 /// Cached keys and values of several sequences, and the length of each.

@@ -3,7 +3,7 @@
 //! Attention normalizes queries and keys per head before the rotation. The feed-forward gate is the second half of
 //! its projection. Embeddings are two concatenated tables; the output head covers only the first.
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn_tensor::{Device, Int, Tensor, TensorData};
 use layers::{
     Embedding, GatedMlp, KvCache, Linear, MASK_VALUE, Ragged, RmsNorm, Rotary, attention,
     merge_heads, rms_normalize, split_heads,

@@ -4,7 +4,7 @@
 //! values of the depth tokens. Each layer has its own gate, or a single one, computed from the last layer, serves
 //! all.
 
-use burn::tensor::{Tensor, TensorData, activation};
+use burn_tensor::{Tensor, TensorData, activation};
 use layers::{KvCache, Linear};
 
 use crate::checkpoint::config::Config;

@@ -3,7 +3,7 @@
 //! Its output is the concatenation of the outputs of a few blocks, in the order of the adapter's list (24 then 18
 //! in the published sizes). Later blocks are not in the checkpoint, nor here.
 
-use burn::tensor::Tensor;
+use burn_tensor::Tensor;
 use layers::{LayerNorm, Linear, attention, gelu_tanh};
 
 /// One pre-norm block: attention over one image's patches, then a feed-forward layer.

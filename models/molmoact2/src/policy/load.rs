@@ -1,6 +1,6 @@
 //! Loading of a policy.
 
-use burn::tensor::Device;
+use burn_tensor::Device;
 
 use super::Policy;
 use crate::batch::model::Model;

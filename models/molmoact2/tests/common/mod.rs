@@ -13,7 +13,7 @@ pub mod scene;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn_tensor::{Device, Tensor, TensorData};
 use safetensors::{Dtype, SafeTensors};
 
 pub const CASES: [&str; 4] = [

@@ -9,7 +9,7 @@
 
 use std::path::PathBuf;
 
-use burn::tensor::{Device, Tensor};
+use burn_tensor::{Device, Tensor};
 use qwen3vl::layout::{after_block, block_seconds};
 use qwen3vl::{
     Block, FrameSize, LoadOptions, ModelFiles, OddFrames, Precision, Qwen3Vl, Segment, TextLayout,

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use burn::tensor::Tensor;
+use burn_tensor::Tensor;
 
 use super::DepthIds;
 use super::map::DepthMap;

@@ -7,7 +7,7 @@
 //! Several maps are decoded together. A pass extends each of them by its next input: one new cell, a run of kept
 //! cells, or a token of its end.
 
-use burn::tensor::{Int, Tensor};
+use burn_tensor::{Int, Tensor};
 use layers::Linear;
 
 use super::DepthIds;
