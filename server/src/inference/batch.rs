@@ -1,134 +1,154 @@
-//! The questions of several robots, asked together: prepared, answered, explained, each for itself.
+//! Jobs of several robots, answered by the policy in one batch.
 //!
-//! What goes wrong with one robot's question (a policy that fails or panics on it) costs that robot one chunk and
-//! nobody else anything: after a panic in a batch those that have no answer yet are asked again one by one.
+//! A job on which the policy fails or panics costs its robot one chunk and affects no other robot: after a panic in a
+//! batch, the jobs without an answer are tried again one by one.
 
-use super::{
-    decoding::Decoded,
-    job::{ChunkTrace, Job, JobEvent, Step, unknown_tag},
-};
+use super::job::{ChunkTrace, JobEvent, QueuedJob, Step, unknown_tag};
 use crate::{health::Work, metrics::Metrics, panics::caught};
 use policies::chunking::committed::Committed;
-use policies::policy::{
-    ActRequest, Policy, PolicyError, PolicyEvent, PolicyOutput, TagInfo, tokens_of,
-};
+use policies::policy::{ActRequest, Policy, PolicyError, PolicyEvent, PolicyOutput, tokens_of};
 use protocol::viewer::TokensOrigin;
 use std::time::{Duration, Instant};
 
-/// Tokens of a chunk that is being written are told at most this often: 30 times a second. A chunk that is
-/// done sooner is told only when it is.
+/// Minimum interval between token updates (30 Hz). A chunk that is done sooner is shown once, when it is done.
 const TOKENS_PERIOD: Duration = Duration::from_millis(33);
 
-/// One robot's question, with everything that the policy wants to know.
-struct Prepared {
-    queued: Decoded,
+/// Answer to one job, beside its place in the batch.
+#[derive(Default)]
+struct Answer {
+    /// Rows that the chunk begins with.
     committed: Option<Committed>,
-    rows: usize,
+    /// Rows of a whole chunk.
+    horizon: usize,
+    /// Values per row.
     dims: usize,
-    /// When its tokens were last told.
-    told_at: Option<Instant>,
+    /// Time of the last token update.
+    tokens_shown_at: Option<Instant>,
     is_done: bool,
-    /// What was sent, until it is explained.
-    sent: Option<Sent>,
+    /// The chunk that was sent, until its trace is published.
+    sent: Option<(ChunkTrace, PolicyOutput)>,
 }
 
-struct Sent {
-    chunk_id: u64,
-    latency: Duration,
-    committed_rows: usize,
-    acted: PolicyOutput,
-}
-
-/// Answers what is still wanted of `waiting`.
+/// Answers those of `waiting` that are still current.
 pub(super) fn answer(
-    actor: &mut dyn Policy,
-    waiting: Vec<Decoded>,
+    policy: &mut dyn Policy,
+    waiting: Vec<QueuedJob>,
     metrics: &Metrics,
     work: &Work,
 ) {
-    let mut ready: Vec<Prepared> = waiting
-        .into_iter()
-        .filter_map(|queued| prepare(actor, queued, metrics))
-        .collect();
-    if ready.is_empty() {
+    let mut jobs = Vec::with_capacity(waiting.len());
+    let mut answers = Vec::with_capacity(waiting.len());
+    for queued in waiting {
+        if let Some(answer) = begin(policy, &queued, metrics) {
+            jobs.push(queued);
+            answers.push(answer);
+        }
+    }
+    if jobs.is_empty() {
         return;
     }
-    metrics.observe_batch(ready.len());
-    if let Err(panic) = ask(actor, &mut ready, metrics, work) {
-        let alone = ready.len() == 1;
-        for one in ready.iter_mut().filter(|prepared| !prepared.is_done) {
-            let panic = if alone {
-                Some(panic.clone())
-            } else {
-                ask(actor, std::slice::from_mut(one), metrics, work).err()
+    metrics.observe_batch(jobs.len());
+    if let Err(panic) = act(policy, &jobs, &mut answers, metrics, work) {
+        let is_alone = jobs.len() == 1;
+        for (job, answer) in jobs.iter().zip(&mut answers) {
+            if answer.is_done {
+                continue;
+            }
+            let (job, answer) = (std::slice::from_ref(job), std::slice::from_mut(answer));
+            let again = match is_alone {
+                true => Err(panic.clone()),
+                false => act(policy, job, answer, metrics, work),
             };
-            if let Some(panic) = panic {
-                one.fail(&panic, metrics);
+            if let (Err(panic), [job], [answer]) = (again, job, answer) {
+                answer.fail(job, &panic, metrics);
             }
         }
     }
-    for mut prepared in ready {
-        if !prepared.is_done {
-            prepared.fail(&PolicyError::new("the policy gave no answer"), metrics);
+    for (job, mut answer) in jobs.iter().zip(answers) {
+        if !answer.is_done {
+            answer.fail(job, &PolicyError::new("the policy gave no answer"), metrics);
         }
-        prepared.explain(actor);
+        publish_trace(policy, job, answer);
     }
 }
 
-/// Prepares a request for the policy; `None` when the session no longer wants the answer, or was told what is
-/// wrong with the request.
-fn prepare(actor: &dyn Policy, queued: Decoded, metrics: &Metrics) -> Option<Prepared> {
-    let begun = told_session(|| queued.asker.begin(&queued.job, Step::Inference))?;
+/// Begins a job; `None` when its chunk is no longer current, or when the policy does not know the robot's tag.
+fn begin(policy: &dyn Policy, queued: &QueuedJob, metrics: &Metrics) -> Option<Answer> {
+    let begun = in_session(|| queued.sink.begin(&queued.job, Step::Inference))?;
     let committed = begun.ok()?;
-    let read = caught(|| {
-        let tag = tag_of(actor, &queued.job)?;
-        Ok((tag.horizon, tag.action.len()))
+    let shape = caught(|| {
+        let info = policy.info();
+        let tag = info.tag(&queued.job.tag);
+        tag.map(|tag| (tag.horizon, tag.action.len()))
+            .ok_or_else(|| PolicyError::new(unknown_tag(&queued.job.tag, info)))
     });
-    match read.unwrap_or_else(|words| Err(panicked(&words))) {
-        Ok((rows, dims)) => Some(Prepared {
-            committed,
-            queued,
-            rows,
-            dims,
-            told_at: None,
-            is_done: false,
-            sent: None,
-        }),
+    let mut answer = Answer {
+        committed,
+        ..Answer::default()
+    };
+    match shape.unwrap_or_else(|words| Err(panicked(&words))) {
+        Ok((horizon, dims)) => {
+            (answer.horizon, answer.dims) = (horizon, dims);
+            Some(answer)
+        }
         Err(error) => {
-            metrics.inference_failures.inc();
-            told_session(|| queued.asker.event(&queued.job, JobEvent::Failed(&error)));
+            answer.fail(queued, &error, metrics);
             None
         }
     }
 }
 
-fn tag_of<'a>(actor: &'a dyn Policy, job: &Job) -> Result<&'a TagInfo, PolicyError> {
-    let info = actor.info();
-    info.tag(&job.tag)
-        .ok_or_else(|| PolicyError::new(unknown_tag(&job.tag, info)))
-}
-
-/// Asks the policy; the error is its panic.
-fn ask(
-    actor: &mut dyn Policy,
-    ready: &mut [Prepared],
+/// Runs the policy on `jobs`; the error is its panic.
+fn act(
+    policy: &mut dyn Policy,
+    jobs: &[QueuedJob],
+    answers: &mut [Answer],
     metrics: &Metrics,
     work: &Work,
 ) -> Result<(), PolicyError> {
     let started = Instant::now();
-    // What the answers change lies apart from what the requests borrow.
-    let (mut states, questions): (Vec<State<'_>>, Vec<Question<'_>>) =
-        ready.iter_mut().map(Prepared::split).unzip();
-    let requests: Vec<ActRequest<'_>> = questions.iter().map(Question::request).collect();
-    // The policy is a value of its own: whatever a panic leaves half done in it is not seen by anyone else, and
-    // it is asked again from the start.
+    let continuations: Vec<_> = answers
+        .iter()
+        .map(|answer| {
+            answer
+                .committed
+                .as_ref()
+                .map(|rows| rows.continuation().clone())
+        })
+        .collect();
+    let requests: Vec<ActRequest<'_>> = jobs
+        .iter()
+        .zip(&continuations)
+        .map(
+            |(
+                QueuedJob {
+                    robot, job, images, ..
+                },
+                continuation,
+            )| ActRequest {
+                robot: *robot,
+                tag: &job.tag,
+                images,
+                state: &job.observation.state,
+                instruction: &job.instruction,
+                mode: job.mode,
+                // Fresh noise for every chunk: with a fixed one the same small error would point the same way each time.
+                seed: job
+                    .epoch
+                    .wrapping_mul(1 << 32)
+                    .wrapping_add(job.observation.sequence),
+                continuation: continuation.as_ref(),
+            },
+        )
+        .collect();
+    // After a panic the policy is used again from the start; nothing of its half-finished state is visible elsewhere.
     caught(|| {
-        actor.act_batch(&requests, &mut |place, news| {
+        policy.act_batch(&requests, &mut |place, event| {
             work.beat();
-            if let (Some(question), Some(state)) = (questions.get(place), states.get_mut(place)) {
-                match news {
-                    PolicyEvent::Wrote(tokens) => question.wrote(state, tokens),
-                    PolicyEvent::Done(acted) => question.done(state, acted, started, metrics),
+            if let (Some(job), Some(answer)) = (jobs.get(place), answers.get_mut(place)) {
+                match event {
+                    PolicyEvent::Tokens(tokens) => answer.show_tokens(job, tokens),
+                    PolicyEvent::Done(output) => answer.finish(job, output, started, metrics),
                 }
             }
         });
@@ -136,163 +156,95 @@ fn ask(
     .map_err(|words| panicked(&words))
 }
 
-/// The part of a [`Prepared`] that stays as it is while the policy computes.
-struct Question<'a> {
-    queued: &'a Decoded,
-    committed: Option<&'a Committed>,
-    rows: usize,
-    dims: usize,
+/// Shows viewers the chunk that was sent, now that no robot waits.
+fn publish_trace(policy: &mut dyn Policy, QueuedJob { job, sink, .. }: &QueuedJob, answer: Answer) {
+    let Some((mut trace, output)) = answer.sent else {
+        return;
+    };
+    trace.tokens = caught(|| tokens_of(policy, job.mode, &output)).unwrap_or(trace.tokens);
+    in_session(|| sink.event(job, JobEvent::Trace(trace, Box::new(output))));
 }
 
-/// The part that changes.
-struct State<'a> {
-    told_at: &'a mut Option<Instant>,
-    is_done: &'a mut bool,
-    sent: &'a mut Option<Sent>,
-}
-
-impl Prepared {
-    fn split(&mut self) -> (State<'_>, Question<'_>) {
-        let state = State {
-            told_at: &mut self.told_at,
-            is_done: &mut self.is_done,
-            sent: &mut self.sent,
-        };
-        let question = Question {
-            queued: &self.queued,
-            committed: self.committed.as_ref(),
-            rows: self.rows,
-            dims: self.dims,
-        };
-        (state, question)
-    }
-
-    fn fail(&mut self, error: &PolicyError, metrics: &Metrics) {
+impl Answer {
+    fn fail(&mut self, queued: &QueuedJob, error: &PolicyError, metrics: &Metrics) {
         self.is_done = true;
         metrics.inference_failures.inc();
-        told_session(|| {
-            self.queued
-                .asker
-                .event(&self.queued.job, JobEvent::Failed(error));
-        });
+        in_session(|| queued.fail(error));
     }
 
-    /// Tells those who watch about the chunk that was sent, now that no robot waits.
-    fn explain(self, actor: &mut dyn Policy) {
-        let Decoded { job, asker, .. } = &self.queued;
-        let Some(sent) = self.sent else {
-            return;
-        };
-        let tokens = caught(|| tokens_of(actor, job.mode, &sent.acted))
-            .unwrap_or((Vec::new(), TokensOrigin::Encoded));
-        let chunk = ChunkTrace {
-            id: sent.chunk_id,
-            tokens,
-            committed_rows: sent.committed_rows,
-            latency: sent.latency,
-        };
-        told_session(|| asker.event(job, JobEvent::Trace(chunk, Box::new(sent.acted))));
-    }
-}
-
-impl Question<'_> {
-    fn request(&self) -> ActRequest<'_> {
-        let Decoded {
-            robot, job, images, ..
-        } = self.queued;
-        ActRequest {
-            robot: *robot,
-            tag: &job.tag,
-            images,
-            state: &job.observation.state,
-            instruction: &job.instruction,
-            mode: job.mode,
-            // Fresh noise for every chunk: a fixed one would let the same small error point the same way each
-            // time.
-            seed: job
-                .epoch
-                .wrapping_mul(1 << 32)
-                .wrapping_add(job.observation.sequence),
-            continuation: self.committed.map(Committed::continuation),
-        }
-    }
-
-    fn wrote(&self, state: &mut State<'_>, tokens: &[u32]) {
+    fn show_tokens(&mut self, QueuedJob { job, sink, .. }: &QueuedJob, tokens: &[u32]) {
         let now = Instant::now();
-        // The clock starts with the first token, so that what is quick is not told twice.
-        let told = *state.told_at.get_or_insert(now);
-        if now.saturating_duration_since(told) >= TOKENS_PERIOD {
-            *state.told_at = Some(now);
-            let Decoded { job, asker, .. } = self.queued;
-            let (rows, dims) = (self.rows, self.dims);
-            told_session(|| asker.event(job, JobEvent::Tokens { tokens, rows, dims }));
+        // The period starts with the first token, so that a quick chunk is shown once only.
+        let shown_at = *self.tokens_shown_at.get_or_insert(now);
+        if now.saturating_duration_since(shown_at) >= TOKENS_PERIOD {
+            self.tokens_shown_at = Some(now);
+            let (rows, dims) = (self.horizon, self.dims);
+            in_session(|| sink.event(job, JobEvent::Tokens { tokens, rows, dims }));
         }
     }
 
-    fn done(
-        &self,
-        state: &mut State<'_>,
-        acted: Result<PolicyOutput, PolicyError>,
+    fn finish(
+        &mut self,
+        queued: &QueuedJob,
+        output: Result<PolicyOutput, PolicyError>,
         started: Instant,
         metrics: &Metrics,
     ) {
-        if std::mem::replace(state.is_done, true) {
+        if std::mem::replace(&mut self.is_done, true) {
             return;
         }
-        let Decoded { job, asker, .. } = self.queued;
-        match acted.and_then(|acted| check(acted, self.rows, self.dims)) {
-            Ok(mut acted) => {
-                metrics.observe_inference(started.elapsed(), &acted.stages);
-                let committed_rows = self.committed.map_or(0, |rows| rows.freeze(&mut acted));
-                if let Some(chunk_id) = told_session(|| asker.deliver(job, &acted)).flatten() {
-                    let latency = job.arrived_at.elapsed();
-                    metrics.observe_latency(latency);
-                    if self.committed.is_some() {
-                        metrics.observe_committed(committed_rows);
-                    }
-                    *state.sent = Some(Sent {
-                        chunk_id,
-                        latency,
-                        committed_rows,
-                        acted,
-                    });
-                }
+        let QueuedJob { job, sink, .. } = queued;
+        let mut output = match output.and_then(|output| check(output, self.horizon, self.dims)) {
+            Ok(output) => output,
+            Err(error) => return self.fail(queued, &error, metrics),
+        };
+        metrics.observe_inference(started.elapsed(), &output.stages);
+        let committed = self.committed.as_ref();
+        let committed_rows = committed.map_or(0, |rows| rows.freeze(&mut output));
+        if let Some(id) = in_session(|| sink.deliver(job, &output)).flatten() {
+            let latency = job.arrived_at.elapsed();
+            metrics.observe_latency(latency);
+            if committed.is_some() {
+                metrics.observe_committed(committed_rows);
             }
-            Err(error) => {
-                metrics.inference_failures.inc();
-                told_session(|| asker.event(job, JobEvent::Failed(&error)));
-            }
+            let trace = ChunkTrace {
+                id,
+                tokens: (Vec::new(), TokensOrigin::Encoded),
+                committed_rows,
+                latency,
+            };
+            self.sent = Some((trace, output));
         }
     }
 }
 
-/// Nothing that is not a number, and nothing of another size, leaves towards a robot.
+/// Refuses chunks with values that are not finite, and chunks of another size.
 fn check(
-    acted: PolicyOutput,
+    output: PolicyOutput,
     want_rows: usize,
     want_dims: usize,
 ) -> Result<PolicyOutput, PolicyError> {
-    let values = acted.rows * acted.dims;
-    if acted.rows == 0
-        || acted.rows > want_rows
-        || acted.dims != want_dims
-        || acted.actions.len() != values
+    let values = output.rows * output.dims;
+    if output.rows == 0
+        || output.rows > want_rows
+        || output.dims != want_dims
+        || output.actions.len() != values
     {
         return Err(PolicyError::new(format!(
             "the policy returned {} values as {}x{}, expected up to {want_rows} rows of {want_dims}; \
              the chunk was not sent",
-            acted.actions.len(),
-            acted.rows,
-            acted.dims
+            output.actions.len(),
+            output.rows,
+            output.dims
         )));
     }
-    match acted.actions.iter().position(|value| !value.is_finite()) {
+    match output.actions.iter().position(|value| !value.is_finite()) {
         Some(at) => Err(PolicyError::new(format!(
             "value {} of row {} of the policy's chunk is not a finite number; the chunk was not sent",
-            at % acted.dims,
-            at / acted.dims
+            at % output.dims,
+            at / output.dims
         ))),
-        None => Ok(acted),
+        None => Ok(output),
     }
 }
 
@@ -300,9 +252,9 @@ fn panicked(words: &str) -> PolicyError {
     PolicyError::new(format!("the policy crashed on this observation: {words}"))
 }
 
-/// Tells a session something. A crash there is no fault of the policy and costs nobody else anything.
-fn told_session<T>(tell: impl FnOnce() -> T) -> Option<T> {
-    caught(tell)
+/// Calls into a session. A crash there is no fault of the policy and affects no other robot.
+fn in_session<T>(call: impl FnOnce() -> T) -> Option<T> {
+    caught(call)
         .inspect_err(|words| tracing::error!("the state of a robot crashed: {words}"))
         .ok()
 }

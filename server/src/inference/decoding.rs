@@ -1,19 +1,18 @@
-//! The threads between robots and the policy: views become pixels here, so that no picture, however large, keeps the
-//! policy from answering the other robots.
+//! The decoding threads between robots and the policy: views become pixels here, so that no image, however large,
+//! delays the chunks of other robots.
 //!
-//! There are two lanes of one thread each. What is quickly decoded never waits behind what is not. In both a robot has
-//! one place and its newest observation wins; a robot whose pictures take long pays with its own pace.
+//! There are two lanes of one thread each, so that quick images never wait behind slow ones. In both a robot has
+//! one place and its newest observation wins; a robot whose images take long is slowed down itself.
 
-use super::job::{ChunkSink, Job, JobEvent, Step};
+use super::job::{Job, QueuedJob, Step};
 use crate::images::view_decoding::{self, Cost};
 use crate::queues::latest::LatestQueue;
 use crate::{
     health::{Health, Part, Rule},
-    images::budget::Lease,
     metrics::Metrics,
     panics::caught,
 };
-use policies::policy::{PolicyError, TagInfo};
+use policies::policy::{PolicyError, PolicyInfo, TagInfo};
 use protocol::robot::Observation;
 use std::{
     collections::HashMap,
@@ -26,41 +25,18 @@ use std::{
 };
 use vision::RgbImage;
 
-/// A picture that took longer than this is followed by a pause of the same length: a lane takes half a core at most.
+/// Decoding time of one image beyond which the lane pauses for as long: a lane takes half a core at most.
 const LONG: Duration = Duration::from_millis(60);
 /// The longest pause.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// An observation on its way to the policy.
-pub(super) struct Undecoded {
-    pub(super) robot: u64,
-    pub(super) job: Job,
-    pub(super) asker: Arc<dyn ChunkSink>,
-    /// The bytes of its views.
-    pub(super) lease: Option<Arc<Lease>>,
-}
-
-/// The same with its pictures; the views are gone from its observation.
-pub(super) struct Decoded {
-    pub(super) robot: u64,
-    pub(super) job: Job,
-    pub(super) asker: Arc<dyn ChunkSink>,
-    /// In the order of [`TagInfo::cameras`].
-    pub(super) images: Vec<RgbImage>,
-    /// Their bytes.
-    pub(super) _lease: Option<Lease>,
-}
-
+/// A job before decoding.
 struct Waiting {
-    undecoded: Undecoded,
-    cameras: Vec<String>,
+    queued: QueuedJob,
     cost: Cost,
     /// Order of arrival.
     number: u64,
 }
-
-/// Where decoded observations go; tells whether an older one was replaced.
-pub(super) type Next = Arc<LatestQueue<Decoded>>;
 
 /// The two lanes.
 pub(super) struct Decoding {
@@ -71,16 +47,19 @@ pub(super) struct Decoding {
 }
 
 struct Shared {
-    next: Next,
-    /// The newest observation of each robot that went on: an older one that took longer does not follow it.
-    gone_on: Mutex<HashMap<u64, u64>>,
+    info: PolicyInfo,
+    /// The queue of the inference thread.
+    decoded: Arc<LatestQueue<QueuedJob>>,
+    /// Newest decoded observation of each robot: an older one that took longer is dropped.
+    newest: Mutex<HashMap<u64, u64>>,
     metrics: Arc<Metrics>,
 }
 
 impl Decoding {
-    /// Starts the threads; decoded observations are put into `next`.
+    /// Starts the threads; jobs for the policy that `info` describes are put into `decoded`.
     pub(super) fn start(
-        next: Next,
+        info: PolicyInfo,
+        decoded: Arc<LatestQueue<QueuedJob>>,
         metrics: Arc<Metrics>,
         health: &Health,
     ) -> std::io::Result<(Self, Vec<JoinHandle<()>>)> {
@@ -88,20 +67,17 @@ impl Decoding {
             quick: Arc::default(),
             heavy: Arc::default(),
             shared: Arc::new(Shared {
-                next,
-                gone_on: Mutex::default(),
+                info,
+                decoded,
+                newest: Mutex::default(),
                 metrics,
             }),
             arrived: AtomicU64::new(0),
         };
         let mut threads = Vec::new();
         for (name, subject, lane) in [
-            ("pictures", "decoding of pictures", &decoding.quick),
-            (
-                "large-pictures",
-                "decoding of large pictures",
-                &decoding.heavy,
-            ),
+            ("images", "decoding of images", &decoding.quick),
+            ("large-images", "decoding of large images", &decoding.heavy),
         ] {
             let part = health.part(subject, Rule::Learned);
             let (lane, shared) = (lane.clone(), decoding.shared.clone());
@@ -111,14 +87,16 @@ impl Decoding {
         Ok((decoding, threads))
     }
 
-    /// Takes an observation for a policy that knows `tag`. Never waits.
-    pub(super) fn put(&self, undecoded: Undecoded, tag: &TagInfo) {
-        match view_decoding::cost(&undecoded.job.observation, &tag.cameras) {
+    /// Takes a job whose tag the policy knows; others are dropped. Never waits.
+    pub(super) fn put(&self, queued: QueuedJob) {
+        let Some(tag) = self.shared.info.tag(&queued.job.tag) else {
+            return;
+        };
+        match view_decoding::cost(&queued.job.observation, &tag.cameras) {
             Ok(cost) => {
-                let robot = undecoded.robot;
+                let robot = queued.robot;
                 let waiting = Waiting {
-                    undecoded,
-                    cameras: tag.cameras.clone(),
+                    queued,
                     cost,
                     number: self.arrived.fetch_add(1, Ordering::Relaxed),
                 };
@@ -133,7 +111,7 @@ impl Decoding {
                     self.shared.metrics.observations_replaced.inc();
                 }
             }
-            Err(error) => refuse(&undecoded, &error, &self.shared.metrics),
+            Err(error) => self.shared.refuse(&queued, &error),
         }
     }
 
@@ -153,21 +131,27 @@ impl Decoding {
 
 impl Shared {
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, u64>> {
-        self.gone_on.lock().unwrap_or_else(PoisonError::into_inner)
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn go_on(&self, decoded: Decoded, number: u64) {
+    /// Hands a decoded job over to the policy, unless a newer one of the robot was faster.
+    fn hand_over(&self, decoded: QueuedJob, number: u64) {
         let robot = decoded.robot;
-        let mut gone_on = self.lock();
-        let newest = gone_on.entry(robot).or_insert(number);
-        if *newest > number {
+        let mut newest = self.lock();
+        let newest_of_robot = newest.entry(robot).or_insert(number);
+        if *newest_of_robot > number {
             return;
         }
-        *newest = number;
-        drop(gone_on);
-        if self.next.put(robot, decoded) {
+        *newest_of_robot = number;
+        drop(newest);
+        if self.decoded.put(robot, decoded) {
             self.metrics.observations_replaced.inc();
         }
+    }
+
+    fn refuse(&self, queued: &QueuedJob, error: &PolicyError) {
+        self.metrics.inference_failures.inc();
+        queued.fail(error);
     }
 }
 
@@ -191,64 +175,53 @@ fn run(lane: &LatestQueue<Waiting>, shared: &Shared, part: &Arc<Part>) {
 }
 
 fn decode(waiting: Waiting, shared: &Shared, number: u64) {
-    let Waiting {
-        undecoded,
-        cameras,
-        cost,
-        ..
-    } = waiting;
-    if undecoded
-        .asker
-        .begin(&undecoded.job, Step::Decoding)
-        .is_err()
-    {
+    let Waiting { queued, cost, .. } = waiting;
+    let begun = queued.sink.begin(&queued.job, Step::Decoding);
+    let Some(tag) = shared.info.tag(&queued.job.tag).filter(|_| begun.is_ok()) else {
         return;
-    }
-    let mut lease = match &undecoded.lease {
+    };
+    let mut lease = match &queued.lease {
         Some(lease) => match lease.more(cost.bytes + cost.on_the_way) {
             Some(lease) => Some(lease),
             None => {
-                // Pictures of this robot are still being computed from or shown; the next one has its chance.
+                // Images of this robot are still in use by the policy or by viewers; the next observation may fit.
                 shared.metrics.observations_over_budget.inc();
                 return;
             }
         },
         None => None,
     };
-    let read = caught(|| {
-        let observation = &undecoded.job.observation;
-        let images = cameras
-            .iter()
-            .map(|camera| view_decoding::image_of(observation, camera));
-        images.collect::<Result<Vec<_>, _>>()
-    });
-    let images = read.unwrap_or_else(|words| {
-        Err(PolicyError::new(format!(
-            "a view crashed whoever decoded it: {words}"
-        )))
-    });
-    match images {
+    match images(&queued.job.observation, tag) {
         Ok(images) => {
-            let Undecoded {
-                robot, job, asker, ..
-            } = undecoded;
             if let Some(lease) = &mut lease {
                 lease.shrink(cost.bytes);
             }
-            let decoded = Decoded {
-                robot,
-                job: without_views(job),
-                asker,
+            let decoded = QueuedJob {
+                job: without_views(queued.job),
                 images,
-                _lease: lease,
+                lease: lease.map(Arc::new),
+                ..queued
             };
-            shared.go_on(decoded, number);
+            shared.hand_over(decoded, number);
         }
-        Err(error) => refuse(&undecoded, &error, &shared.metrics),
+        Err(error) => shared.refuse(&queued, &error),
     }
 }
 
-/// Nobody looks at the views again, and they are large.
+fn images(observation: &Observation, tag: &TagInfo) -> Result<Vec<RgbImage>, PolicyError> {
+    let decoded = caught(|| {
+        let cameras = tag.cameras.iter();
+        let images = cameras.map(|camera| view_decoding::image_of(observation, camera));
+        images.collect::<Result<Vec<_>, _>>()
+    });
+    decoded.unwrap_or_else(|words| {
+        Err(PolicyError::new(format!(
+            "the decoder crashed on a view: {words}"
+        )))
+    })
+}
+
+/// The job without its views, which are large and not needed any more.
 fn without_views(job: Job) -> Job {
     let Observation {
         sequence,
@@ -267,11 +240,4 @@ fn without_views(job: Job) -> Job {
         observation: Arc::new(observation),
         ..job
     }
-}
-
-fn refuse(undecoded: &Undecoded, error: &PolicyError, metrics: &Metrics) {
-    metrics.inference_failures.inc();
-    undecoded
-        .asker
-        .event(&undecoded.job, JobEvent::Failed(error));
 }

@@ -1,5 +1,10 @@
 //! One observation on its way to a chunk, and the session that takes the chunk.
+//!
+//! The forms that an observation takes from the socket to the chunk, nine in all: `protocol`'s `Observation`, [`Job`],
+//! [`QueuedJob`], [`ActRequest`](policies::policy::ActRequest), the `Request`, `PreparedRequest`, `HeadOutput` and
+//! `Action` of `molmoact2`, and [`PolicyOutput`].
 
+use crate::images::budget::Lease;
 use policies::{
     chunking::committed::Committed,
     policy::{PolicyError, PolicyInfo, PolicyOutput},
@@ -9,22 +14,44 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+use vision::RgbImage;
 
-/// One observation that shall become a chunk.
+/// An observation that is to become a chunk.
 #[derive(Debug, Clone)]
 pub(crate) struct Job {
-    /// What the robot saw.
+    /// The observation.
     pub(crate) observation: Arc<Observation>,
-    /// When it arrived here.
+    /// Time of its arrival.
     pub(crate) arrived_at: Instant,
-    /// The sentence in force then.
+    /// The instruction in force then.
     pub(crate) instruction: String,
     /// The head to use.
     pub(crate) mode: Mode,
-    /// Which command this is for; a chunk for an older one is dropped.
+    /// Number of the instruction; a chunk for an older one is dropped.
     pub(crate) epoch: u64,
     /// The robot's norm tag.
     pub(crate) tag: String,
+}
+
+/// A [`Job`] in a queue: before decoding with the views in its observation, afterwards with `images` in their place.
+pub(crate) struct QueuedJob {
+    /// Number of the robot.
+    pub(crate) robot: u64,
+    /// The job.
+    pub(crate) job: Job,
+    /// Destination of its chunk.
+    pub(crate) sink: Arc<dyn ChunkSink>,
+    /// Decoded images in the order of [`TagInfo::cameras`](policies::TagInfo::cameras); none before decoding.
+    pub(crate) images: Vec<RgbImage>,
+    /// Bytes of its views, or of its images.
+    pub(crate) lease: Option<Arc<Lease>>,
+}
+
+impl QueuedJob {
+    /// Reports that there is no chunk for this job.
+    pub(crate) fn fail(&self, error: &PolicyError) {
+        self.sink.event(&self.job, JobEvent::Failed(error));
+    }
 }
 
 /// Step of a job that is about to begin.
@@ -50,11 +77,11 @@ pub(crate) trait ChunkSink: Send + Sync {
     fn begin(&self, job: &Job, step: Step) -> Result<Option<Committed>, NotCurrent>;
     /// Takes the chunk and sends it on at once. Returns its id when it was sent.
     fn deliver(&self, job: &Job, output: &PolicyOutput) -> Option<u64>;
-    /// Everything else, for those who watch.
+    /// Shows viewers everything else.
     fn event(&self, job: &Job, event: JobEvent<'_>);
 }
 
-/// News of a job for those who watch.
+/// Event of a job, for viewers.
 #[derive(Debug)]
 pub(crate) enum JobEvent<'a> {
     /// The action tokens so far of a chunk of `rows` x `dims` values, at most thirty times a second.
@@ -72,20 +99,20 @@ pub(crate) enum JobEvent<'a> {
     Failed(&'a PolicyError),
 }
 
-/// What there is to say about a chunk that was sent, beside the policy's own answer.
+/// Facts about a chunk that was sent, beside the policy's output.
 #[derive(Debug, Clone)]
 pub(crate) struct ChunkTrace {
     /// Its id.
     pub(crate) id: u64,
-    /// Its action tokens, and where they come from.
+    /// Its action tokens and their origin.
     pub(crate) tokens: (Vec<u32>, TokensOrigin),
-    /// Rows of the chunk before that it begins with.
+    /// Rows that it takes over from the chunk before.
     pub(crate) committed_rows: usize,
     /// From the observation's arrival to its departure.
     pub(crate) latency: Duration,
 }
 
-/// Words for a robot whose embodiment the policy was not trained for.
+/// Error text for a robot whose embodiment the policy was not trained for.
 pub(crate) fn unknown_tag(tag: &str, info: &PolicyInfo) -> String {
     let known: Vec<&str> = info.tags.iter().map(|known| known.tag.as_str()).collect();
     format!(

@@ -1,18 +1,14 @@
 //! The inference thread: owns the policy, takes the newest observation of each robot in turn.
 //!
-//! Whenever the policy is free it is asked for everybody who waits, in one batch; it never waits for a batch to
-//! fill. A policy that fails or panics costs the robot that asked one chunk; the viewers of that robot are told,
+//! Whenever the policy is free it answers everything that waits, in one batch; it never waits for a batch to
+//! fill. A policy that fails or panics costs the robot in question one chunk; the viewers of that robot see the error,
 //! and the next observation is taken as if nothing had happened.
 
-use super::{
-    batch,
-    decoding::{Decoded, Decoding, Undecoded},
-    job::{ChunkSink, Job},
-};
+use super::{batch, decoding::Decoding, job::QueuedJob};
 use crate::queues::latest::LatestQueue;
 use crate::{
     health::{Health, Part, Rule},
-    images::{budget::Lease, showing::Easel},
+    images::showing::Easel,
     metrics::Metrics,
     panics::caught,
 };
@@ -24,10 +20,10 @@ use std::{
 
 /// The handle that the sessions share.
 pub(crate) struct Inference {
-    queue: Arc<LatestQueue<Decoded>>,
+    queue: Arc<LatestQueue<QueuedJob>>,
     decoding: Option<Decoding>,
     info: Option<PolicyInfo>,
-    /// Why there is no policy, in words.
+    /// Reason why there is no policy.
     unavailable: Option<String>,
     part: Arc<Part>,
     easel: Easel,
@@ -44,30 +40,31 @@ impl std::fmt::Debug for Inference {
 }
 
 impl Inference {
-    /// Starts the threads. Without a policy everything else works and commands are answered with the reason.
+    /// Starts the threads. Without a policy everything else works, and commands are refused with the reason.
     pub(crate) fn start(
-        actor: Result<Box<dyn Policy>, String>,
+        policy: Result<Box<dyn Policy>, String>,
         metrics: Arc<Metrics>,
         max_batch: usize,
         health: &Health,
     ) -> std::io::Result<(Arc<Self>, Vec<JoinHandle<()>>)> {
         let part = health.part("the policy", Rule::Learned);
         let queue = Arc::new(LatestQueue::default());
-        let (info, unavailable, actor) = match actor {
-            Ok(actor) => (Some(actor.info().clone()), None, Some(actor)),
+        let (info, unavailable, policy) = match policy {
+            Ok(policy) => (Some(policy.info().clone()), None, Some(policy)),
             Err(reason) => (None, Some(reason), None),
         };
         let gone = Arc::<Gone>::default();
         let mut threads = Vec::new();
         let mut decoding = None;
-        if let Some(actor) = actor {
-            let (started, lanes) = Decoding::start(queue.clone(), metrics.clone(), health)?;
+        if let Some(policy) = policy {
+            let info = policy.info().clone();
+            let (started, lanes) = Decoding::start(info, queue.clone(), metrics.clone(), health)?;
             decoding = Some(started);
             threads.extend(lanes);
             let (queue, part, gone) = (queue.clone(), part.clone(), gone.clone());
             let thread = std::thread::Builder::new().name("inference".to_owned());
             threads.push(thread.spawn(move || {
-                run(actor, &queue, max_batch, &gone, &part, &metrics);
+                run(policy, &queue, max_batch, &gone, &part, &metrics);
             })?);
         }
         let inference = Self {
@@ -82,39 +79,24 @@ impl Inference {
         Ok((Arc::new(inference), threads))
     }
 
-    /// What is hosted.
+    /// Description of the hosted policy.
     pub(crate) fn info(&self) -> Option<&PolicyInfo> {
         self.info.as_ref()
     }
 
-    /// Why no chunk will be computed: nothing is hosted, or the thread is gone.
+    /// Reason why no chunk will be computed: nothing is hosted, or the thread is gone.
     pub(crate) fn unavailable(&self) -> Option<String> {
         self.unavailable.clone().or_else(|| self.part.gone())
     }
 
-    /// Hands over a job; replaces an older one of the same robot that still waits. `lease` holds the bytes of its
-    /// views.
-    pub(crate) fn ask(
-        &self,
-        robot: u64,
-        job: Job,
-        asker: Arc<dyn ChunkSink>,
-        lease: Option<Arc<Lease>>,
-    ) {
-        let tag = self.info.as_ref().and_then(|info| info.tag(&job.tag));
-        let (Some(decoding), Some(tag)) = (&self.decoding, tag) else {
-            return;
-        };
-        let undecoded = Undecoded {
-            robot,
-            job,
-            asker,
-            lease,
-        };
-        decoding.put(undecoded, tag);
+    /// Hands over a job; replaces an older one of the same robot that still waits.
+    pub(crate) fn ask(&self, queued: QueuedJob) {
+        if let Some(decoding) = &self.decoding {
+            decoding.put(queued);
+        }
     }
 
-    /// The robot is gone: what waits of it is dropped, its pictures first of all.
+    /// Forgets a robot that left: its waiting jobs are dropped, its images first of all.
     pub(crate) fn forget(&self, robot: u64) {
         if let Some(decoding) = &self.decoding {
             decoding.forget(robot);
@@ -126,12 +108,12 @@ impl Inference {
         }
     }
 
-    /// What the views of robots share on their way to people.
+    /// Resizing and encoding of views for viewers.
     pub(crate) fn easel(&self) -> &Easel {
         &self.easel
     }
 
-    /// Lets the threads end after what they are at.
+    /// Lets the threads end after their current job.
     pub(crate) fn stop(&self) {
         if let Some(decoding) = &self.decoding {
             decoding.close();
@@ -162,8 +144,8 @@ impl Gone {
 }
 
 fn run(
-    mut actor: Box<dyn Policy>,
-    queue: &LatestQueue<Decoded>,
+    mut policy: Box<dyn Policy>,
+    queue: &LatestQueue<QueuedJob>,
     max_batch: usize,
     gone: &Gone,
     part: &Arc<Part>,
@@ -172,7 +154,7 @@ fn run(
     let _alive = part.thread();
     while let Some(waiting) = queue.take(max_batch) {
         for robot in gone.take() {
-            if let Err(words) = caught(|| actor.forget(robot)) {
+            if let Err(words) = caught(|| policy.forget(robot)) {
                 tracing::error!("the policy crashed when a robot left: {words}");
             }
         }
@@ -181,9 +163,9 @@ fn run(
         }
         let work = part.work("computing a chunk");
         // Nothing that an observation does ends the thread.
-        if let Err(words) = caught(|| batch::answer(actor.as_mut(), waiting, metrics, &work)) {
+        if let Err(words) = caught(|| batch::answer(policy.as_mut(), waiting, metrics, &work)) {
             metrics.inference_failures.inc();
-            tracing::error!("the questions of a batch were lost to a crash: {words}");
+            tracing::error!("the jobs of a batch were lost to a crash: {words}");
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::{
         showing::Turn,
         view_encoding::for_viewers,
     },
+    inference::job::QueuedJob,
     queues::outbox::Key,
     sessions::{freshness::Freshness, rules::SkipReason},
 };
@@ -95,9 +96,13 @@ impl Session {
         match job {
             Ok(mut job) => {
                 job.arrived_at = now.checked_sub(late).unwrap_or(now);
-                self.services
-                    .inference
-                    .ask(self.key, job, self.clone(), lease);
+                self.services.inference.ask(QueuedJob {
+                    robot: self.key,
+                    job,
+                    sink: self.clone(),
+                    images: Vec::new(),
+                    lease,
+                });
             }
             Err(SkipReason::Idle) => {}
             Err(SkipReason::Problem(words)) => self.tell_problem("no_chunk", &words),
