@@ -13,7 +13,7 @@ use policies::{
     Policy, PolicyInfo,
     chunking::Chunking,
     device::Chosen,
-    question_answerer::{Answering, Model, QuestionAnswerer, nobody},
+    question_answerer::{Answerer, Answering, Model, QuestionAnswerer, unavailable},
 };
 use server::{
     Config, Limits,
@@ -120,7 +120,7 @@ impl Serve {
         };
         server::data::open(&data)?;
         let recordings = self.recordings()?;
-        let (policy, speaker, scorer) = self.models()?;
+        let (policy, question_answerer, scorer) = self.models()?;
 
         let url = format!("http://{}", reachable(address));
         let stop = CancellationToken::new();
@@ -152,7 +152,7 @@ impl Serve {
         }
         let config = Config {
             policy,
-            speaker,
+            question_answerer,
             scorer,
             recordings,
             data: Some(data),
@@ -208,21 +208,22 @@ impl Serve {
         Ok(recordings)
     }
 
-    /// A missing nano policy is told and lived with; a checkpoint that was asked for must load.
+    /// Loads the models. A missing nano policy is reported and skipped; a checkpoint that was named must load.
     fn models(&self) -> anyhow::Result<(Acting, Answering, Scoring)> {
         let chosen = self.policy.device()?;
         eprintln!("device: {}", chosen.words());
         let scorer = self.scorer.host(&chosen, &|words| eprintln!("{words}"))?;
-        let (policy, speaker) = self.actors(&chosen)?;
-        Ok((policy, speaker, scorer))
+        let (policy, question_answerer) = self.policy_and_answerer(&chosen)?;
+        Ok((policy, question_answerer, scorer))
     }
 
-    /// One that only answers questions leaves the studio without a policy.
-    fn actors(&self, chosen: &Chosen) -> anyhow::Result<(Acting, Answering)> {
+    /// Loads the policy and the question answerer. A `--policy` that only answers questions leaves the studio without a
+    /// policy.
+    fn policy_and_answerer(&self, chosen: &Chosen) -> anyhow::Result<(Acting, Answering)> {
         let asked = self
             .ask
             .as_deref()
-            .map(|folder| self.speaker(folder, chosen))
+            .map(|folder| self.answerer(folder, chosen))
             .transpose()?;
         if let Some(folder) = self.policy.plain_vlm()? {
             if asked.is_some() {
@@ -237,13 +238,17 @@ impl Serve {
                 folder.display()
             );
             eprintln!("no policy: {reason}");
-            return Ok((Err(reason), Ok(self.speaker(folder, chosen)?)));
+            return Ok((Err(reason), Ok(self.answerer(folder, chosen)?)));
         }
         let (policy, own) = self.policy(chosen)?;
         Ok((policy, asked.map_or(own, Ok)))
     }
 
-    fn speaker(&self, folder: &Path, chosen: &Chosen) -> anyhow::Result<Arc<dyn QuestionAnswerer>> {
+    fn answerer(
+        &self,
+        folder: &Path,
+        chosen: &Chosen,
+    ) -> anyhow::Result<Arc<dyn QuestionAnswerer>> {
         let vlm = self.policy.load_vlm(folder, chosen)?;
         if let Some(why) = vlm.answering_fault() {
             bail!("{} cannot be asked: {why}", folder.display());
@@ -261,7 +266,8 @@ impl Serve {
             "questions: {name}, {:.1} million parameters",
             parameters as f64 / 1e6
         );
-        Ok(Arc::new(Model { name, vlm }))
+        let model = Model::Vlm(Box::new(vlm));
+        Ok(Arc::new(Answerer { name, model }))
     }
 
     fn policy(&self, chosen: &Chosen) -> anyhow::Result<(Acting, Answering)> {
@@ -291,13 +297,13 @@ impl Serve {
                         depth.cells
                     );
                 }
-                let speaker = hosted.speaker();
-                Ok((Ok(Box::new(hosted)), speaker))
+                let question_answerer = hosted.question_answerer();
+                Ok((Ok(Box::new(hosted)), question_answerer))
             }
             Err(error) if self.policy.is_nano() => {
                 let reason = format!("{error:#}");
                 eprintln!("no policy: {reason}");
-                Ok((Err(reason), nobody("No policy")))
+                Ok((Err(reason), unavailable("No policy")))
             }
             Err(error) => Err(error),
         }

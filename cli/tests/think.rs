@@ -17,7 +17,7 @@ use policies::{
     ActRequest, Policy,
     chunking::Chunking,
     molmoact2_policy::{MolmoAct2Policy, PolicyOptions, Source},
-    question_answerer::nobody,
+    question_answerer::unavailable,
 };
 use protocol::{
     Mode, ToViewer, ViewEncoding,
@@ -57,8 +57,8 @@ async fn watched(made: &Made) -> (Vec<Trace>, Vec<Call>, Vec<u8>) {
     let stop = CancellationToken::new();
     let config = Config {
         policy: Ok(Box::new(recorder)),
-        speaker: nobody("test"),
-        scorer: server::scorer_service::nobody("The test"),
+        question_answerer: unavailable("test"),
+        scorer: server::scorer_service::unavailable("The test"),
         recordings: Default::default(),
         data: None,
         // A busy machine may take long over a depth map.

@@ -1,4 +1,4 @@
-//! A MolmoAct2 policy as the server hosts it.
+//! The MolmoAct2 family behind the policy trait.
 
 use super::{
     action_tokenizer,
@@ -8,7 +8,7 @@ use super::{
         ActRequest, EventSink, Policy, PolicyError, PolicyEvent, PolicyInfo, PolicyOutput, TagInfo,
         TokenCallback, TokenizerFiles,
     },
-    question_answerer::{Answering, AnsweringPolicy, nobody},
+    question_answerer::{Answerer, Answering, Model, unavailable},
 };
 pub use super::{
     load_error::{LoadError, advice},
@@ -29,22 +29,22 @@ use std::{
 /// Dataset keys of cameras begin with this; views on the wire do not.
 const CAMERA_PREFIX: &str = "observation.images.";
 
-/// Where a policy comes from.
+/// Source of a policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// The one inside the binary.
+    /// The nano policy inside the binary.
     Nano,
     /// A folder in the public Hugging Face layout or in LeRobot's.
     Folder(PathBuf),
 }
 
-/// The policy, its tokenizer, and what they say about themselves.
+/// A policy with its tokenizer and description.
 pub struct MolmoAct2Policy {
     policy: Arc<molmoact2::Policy>,
     tokenizer: Option<FastTokenizer>,
     info: PolicyInfo,
     tokenizer_of_nano: bool,
-    /// What is remembered of each robot, by policies that reason about depth.
+    /// The last depth map of each robot, of policies that reason about depth.
     depth: DepthMemory,
 }
 
@@ -57,26 +57,26 @@ impl std::fmt::Debug for MolmoAct2Policy {
 }
 
 impl MolmoAct2Policy {
-    /// Loads a policy onto a device. `device_words` is what people are told about where it runs.
+    /// Loads a policy onto a device. `device_words` names the device for people.
     ///
     /// # Errors
     /// [`LoadError`] with the file and what to do.
     pub fn load(
         source: &Source,
-        setup: &PolicyOptions,
+        options: &PolicyOptions,
         device: &layers::Device,
         device_words: &str,
     ) -> Result<Self, LoadError> {
         Self::load_with_progress(source, setup, device, device_words, None)
     }
 
-    /// The same, telling `progress` the bytes of the weights read so far and of all of them.
+    /// Like [`MolmoAct2Policy::load`]; `progress` gets the bytes of the weights read so far and of all of them.
     ///
     /// # Errors
     /// As [`MolmoAct2Policy::load`].
     pub fn load_with_progress(
         source: &Source,
-        setup: &PolicyOptions,
+        options: &PolicyOptions,
         device: &layers::Device,
         device_words: &str,
         progress: Option<Progress<'_>>,
@@ -91,23 +91,27 @@ impl MolmoAct2Policy {
                     })
                 };
                 let mut files = open(folder)?;
-                if let Some(base) = &setup.base {
+                if let Some(base) = &options.base {
                     files = files.with_base(open(base)?);
                 }
                 (files, name_of(folder))
             }
         };
-        let (files, tokenizer_of_nano) = action_tokenizer::put_into(files, setup)?;
-        let options = LoadOptions {
-            calibration: setup.calibration.as_deref().map(calibration).transpose()?,
-            precision: setup.precision,
+        let (files, tokenizer_of_nano) = action_tokenizer::put_into(files, options)?;
+        let load_options = LoadOptions {
+            calibration: options
+                .calibration
+                .as_deref()
+                .map(calibration)
+                .transpose()?,
+            precision: options.precision,
             progress,
         };
         let failed = |error| LoadError::Policy {
             name: name.clone(),
             error,
         };
-        let policy = molmoact2::Policy::load_with(&files, device, &options).map_err(failed)?;
+        let policy = molmoact2::Policy::load_with(&files, device, &load_options).map_err(failed)?;
         let tokenizer_files = files.action_tokenizer().map_err(failed)?.map(
             |(tokenizer_json, processor_config_json)| TokenizerFiles {
                 tokenizer_json: tokenizer_json.into_owned(),
@@ -128,7 +132,7 @@ impl MolmoAct2Policy {
             Source::Nano => None,
             Source::Folder(folder) => Some(folder.as_path()),
         };
-        let depth = depth_setup::depth_info(policy.info(), setup, folder).map_err(|error| {
+        let depth = depth_setup::depth_info(policy.info(), options, folder).map_err(|error| {
             LoadError::Depth {
                 name: name.clone(),
                 error: error.into(),
@@ -152,12 +156,12 @@ impl MolmoAct2Policy {
         self.tokenizer_of_nano
     }
 
-    /// The policy as one that answers questions, if it was taught to.
-    pub fn speaker(&self) -> Answering {
+    /// The policy as a question answerer, if it was trained to answer.
+    pub fn question_answerer(&self) -> Answering {
         if self.policy.can_answer() {
-            Ok(Arc::new(AnsweringPolicy {
+            Ok(Arc::new(Answerer {
                 name: self.info.name.clone(),
-                policy: self.policy.clone(),
+                model: Model::Policy(self.policy.clone()),
             }))
         } else if let Some(why) = self.policy.answering_fault() {
             Err(format!(
@@ -165,18 +169,18 @@ impl MolmoAct2Policy {
                 self.info.name
             ))
         } else {
-            nobody(&format!("The policy {}", self.info.name))
+            unavailable(&format!("The policy {}", self.info.name))
         }
     }
 
-    /// From now on it reasons about depth like this, if it can.
+    /// Sets how it reasons about depth, if it can.
     pub fn set_depth(&mut self, mode: DepthMode) {
         if let Some(depth) = &mut self.info.depth {
             depth.mode = mode;
         }
     }
 
-    /// The policy itself, for those who want to know more than a robot does.
+    /// The policy itself, for access to single stages.
     pub fn policy(&self) -> &molmoact2::Policy {
         &self.policy
     }
@@ -259,7 +263,7 @@ fn wire_mode(mode: molmoact2::Mode) -> Mode {
 }
 
 impl MolmoAct2Policy {
-    /// How to answer. Takes the depth map of the robot's last call out of the memory.
+    /// Options of one call. Takes the depth map of the robot's last call out of the memory.
     fn options(&mut self, request: &ActRequest<'_>) -> ActOptions {
         ActOptions {
             depth: match self.mode() {
@@ -284,8 +288,8 @@ impl MolmoAct2Policy {
         depth.map_or(DepthMode::Off, |depth| depth.mode)
     }
 
-    /// The answer in the server's words.
-    fn acted(
+    /// The output of one call; remembers its depth map.
+    fn output(
         &mut self,
         request: &ActRequest<'_>,
         action: Result<Action, ActError>,
@@ -298,8 +302,8 @@ impl MolmoAct2Policy {
         Ok(PolicyOutput {
             rows: action.horizon,
             dims: action.dims,
-            // The whole chunk: a robot that asks more often than its authors mean it to, but waits for each answer,
-            // needs the rows behind those they execute too.
+            // The whole chunk: a robot that sends observations more often than the training recipe executes chunks, but
+            // waits for each chunk, needs the rows beyond `n_action_steps` too.
             actions: action.chunk,
             chunk_normalised: action.chunk_normalized,
             prompt: action.prompt,
@@ -339,21 +343,21 @@ impl Policy for MolmoAct2Policy {
     fn act_streaming(
         &mut self,
         request: &ActRequest<'_>,
-        written: &mut TokenCallback<'_>,
+        on_tokens: &mut TokenCallback<'_>,
     ) -> Result<PolicyOutput, PolicyError> {
         let options = self.options(request);
         let action = self
             .policy
-            .act_streaming(&observation(request), &options, written);
-        self.acted(request, action)
+            .act_streaming(&observation(request), &options, on_tokens);
+        self.output(request, action)
     }
 
-    fn act_batch(&mut self, requests: &[ActRequest<'_>], told: &mut EventSink<'_>) {
+    fn act_batch(&mut self, requests: &[ActRequest<'_>], on_event: &mut EventSink<'_>) {
         let options: Vec<ActOptions> = requests
             .iter()
             .map(|request| self.options(request))
             .collect();
-        let questions: Vec<Request<'_>> = requests
+        let batch: Vec<Request<'_>> = requests
             .iter()
             .zip(&options)
             .map(|(request, options)| Request {
@@ -361,14 +365,14 @@ impl Policy for MolmoAct2Policy {
                 options,
             })
             .collect();
-        let actions =
-            self.policy
-                .act_batch_streaming(&questions, questions.len(), &mut |place, ids| {
-                    told(place, PolicyEvent::Wrote(ids));
-                });
+        let actions = self
+            .policy
+            .act_batch_streaming(&batch, batch.len(), &mut |place, ids| {
+                on_event(place, PolicyEvent::Tokens(ids));
+            });
         for (place, (request, action)) in requests.iter().zip(actions).enumerate() {
-            let acted = self.acted(request, action);
-            told(place, PolicyEvent::Done(acted));
+            let output = self.output(request, action);
+            on_event(place, PolicyEvent::Done(output));
         }
     }
 

@@ -1,4 +1,4 @@
-//! What the rest of the server knows of a policy.
+//! The policy trait: observations in, action chunks out.
 
 use molmoact2::{Continuation, DepthTrace};
 use protocol::{
@@ -9,7 +9,7 @@ use protocol::{
 use std::sync::Arc;
 use vision::RgbImage;
 
-/// What a policy is and what it wants, for one embodiment.
+/// Inputs and outputs of a policy for one embodiment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TagInfo {
     /// Norm tag; a robot names it in its hello.
@@ -24,22 +24,22 @@ pub struct TagInfo {
     pub mean_action: Vec<f32>,
     /// Rows of a chunk.
     pub horizon: usize,
-    /// Rows that its authors execute before they ask again.
+    /// Rows that the training recipe executes before the next chunk.
     pub n_action_steps: usize,
 }
 
-/// What a policy is.
+/// Description of a policy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PolicyInfo {
     /// Checkpoint name.
     pub name: String,
     /// Parameter count.
     pub parameters: u64,
-    /// Where it runs, in words.
+    /// Name of the device that it runs on.
     pub device: String,
     /// Heads that it was trained with.
     pub modes: Vec<Mode>,
-    /// Embodiments that it knows.
+    /// Embodiments that it was trained for.
     pub tags: Vec<TagInfo>,
     /// The files of its OpenFAST tokenizer, for pages that decode action tokens themselves.
     pub tokenizer: Option<Arc<TokenizerFiles>>,
@@ -50,13 +50,13 @@ pub struct PolicyInfo {
 /// How a policy reasons about depth.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DepthInfo {
-    /// What it does.
+    /// Mode in use.
     pub mode: DepthMode,
     /// Cells of its depth map.
     pub cells: usize,
-    /// Codes that a cell can have.
+    /// Number of codes of a cell.
     pub codes: usize,
-    /// The file of the decoder that draws the codes, for pages that draw them themselves.
+    /// Weights of the decoder from codes to depth, for pages that decode themselves.
     pub decoder: Option<Arc<Vec<u8>>>,
 }
 
@@ -75,7 +75,7 @@ impl PolicyInfo {
         self.tags.iter().find(|known| known.tag == tag)
     }
 
-    /// As viewers are told.
+    /// The description for viewers.
     pub fn describe(&self) -> PolicyDescription {
         let first = self.tags.first();
         PolicyDescription {
@@ -96,10 +96,10 @@ impl PolicyInfo {
     }
 }
 
-/// One question to a policy.
+/// One observation for a policy.
 #[derive(Debug, Clone, Copy)]
 pub struct ActRequest<'a> {
-    /// Whose call this is. A policy that remembers something from one call to the next does so by this number.
+    /// Number of the robot, by which a policy keeps state from one call to the next.
     pub robot: u64,
     /// Norm tag of the robot.
     pub tag: &'a str,
@@ -107,9 +107,9 @@ pub struct ActRequest<'a> {
     pub images: &'a [RgbImage],
     /// State in the robot's order and units.
     pub state: &'a [f32],
-    /// The sentence.
+    /// The instruction.
     pub instruction: &'a str,
-    /// Which head.
+    /// The head to use.
     pub mode: Mode,
     /// Seed of the flow's starting noise.
     pub seed: u64,
@@ -117,7 +117,7 @@ pub struct ActRequest<'a> {
     pub continuation: Option<&'a Continuation>,
 }
 
-/// One answer of a policy.
+/// Output of a policy: one action chunk.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PolicyOutput {
     /// Rows of the chunk.
@@ -132,24 +132,24 @@ pub struct PolicyOutput {
     pub prompt: String,
     /// Prompt tokens, image tokens included.
     pub prompt_tokens: usize,
-    /// OpenFAST ids that the discrete head wrote; empty in continuous mode.
+    /// OpenFAST ids of the discrete head; empty in continuous mode.
     pub action_tokens: Vec<u32>,
-    /// The depth map that was written before the actions, by policies that reason about depth.
+    /// The depth map that preceded the actions, from policies that reason about depth.
     pub depth: Option<DepthTrace>,
     /// Time per stage.
     pub stages: Vec<Stage>,
 }
 
-/// A policy could not answer. The words are for the person who gave the command.
+/// A policy gave no chunk. The text is for the person who gave the instruction.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct PolicyError {
-    /// What went wrong, where, and what to do.
+    /// Cause, place and remedy.
     pub reason: String,
 }
 
 impl PolicyError {
-    /// An error with these words.
+    /// An error with this text.
     pub fn new(reason: impl Into<String>) -> Self {
         Self {
             reason: reason.into(),
@@ -157,10 +157,10 @@ impl PolicyError {
     }
 }
 
-/// Who is told the OpenFAST ids so far while a chunk is being written.
+/// Callback with the OpenFAST ids so far, while a chunk is being generated.
 pub type TokenCallback<'a> = dyn FnMut(&[u32]) + Send + 'a;
 
-/// What becomes of one request of a batch.
+/// Event of one request of a batch.
 #[derive(Debug)]
 #[expect(
     clippy::large_enum_variant,
@@ -168,53 +168,54 @@ pub type TokenCallback<'a> = dyn FnMut(&[u32]) + Send + 'a;
 )]
 pub enum PolicyEvent<'a> {
     /// All OpenFAST ids so far.
-    Wrote(&'a [u32]),
+    Tokens(&'a [u32]),
     /// The answer. Nothing comes after it.
     Done(Result<PolicyOutput, PolicyError>),
 }
 
-/// Who is told, by the request's place in the batch.
+/// Callback with the request's place in the batch.
 pub type EventSink<'a> = dyn FnMut(usize, PolicyEvent<'_>) + Send + 'a;
 
-/// A policy that can be asked for action chunks. It is owned by one thread and may keep state between calls.
+/// A policy that computes action chunks. It is owned by one thread and may keep state between calls.
 pub trait Policy: Send {
-    /// What it is.
+    /// Its description.
     fn info(&self) -> &PolicyInfo;
 
     /// Computes a chunk. Blocks for as long as that takes.
     ///
     /// # Errors
-    /// [`PolicyError`] in words for the person who gave the command.
+    /// [`PolicyError`], for the person who gave the instruction.
     fn act(&mut self, request: &ActRequest<'_>) -> Result<PolicyOutput, PolicyError>;
 
-    /// The same; a head that writes tokens calls `written` after each of them with all OpenFAST ids so far.
-    /// `written` is called on this thread and must not block.
+    /// Like [`act`](Self::act); a discrete head calls `on_tokens` after each token with all OpenFAST ids so far, on this
+    /// thread. It must not block.
     ///
     /// # Errors
     /// As [`act`](Self::act).
     fn act_streaming(
         &mut self,
         request: &ActRequest<'_>,
-        _written: &mut TokenCallback<'_>,
+        _on_tokens: &mut TokenCallback<'_>,
     ) -> Result<PolicyOutput, PolicyError> {
         self.act(request)
     }
 
-    /// Computes the chunks of several robots. `told` is called on this thread, must not block, and hears
-    /// [`PolicyEvent::Done`] of every request, as soon as it is known; an error of one does not touch the others.
-    fn act_batch(&mut self, requests: &[ActRequest<'_>], told: &mut EventSink<'_>) {
+    /// Computes the chunks of several robots. `on_event` is called on this thread, must not block, and receives
+    /// [`PolicyEvent::Done`] of every request as soon as it is known; an error of one does not affect the others.
+    fn act_batch(&mut self, requests: &[ActRequest<'_>], on_event: &mut EventSink<'_>) {
         for (place, request) in requests.iter().enumerate() {
-            let acted =
-                self.act_streaming(request, &mut |ids| told(place, PolicyEvent::Wrote(ids)));
-            told(place, PolicyEvent::Done(acted));
+            let output = self.act_streaming(request, &mut |ids| {
+                on_event(place, PolicyEvent::Tokens(ids))
+            });
+            on_event(place, PolicyEvent::Done(output));
         }
     }
 
-    /// A robot is gone; nothing of it need be remembered.
+    /// Drops the state of a robot that left.
     fn forget(&mut self, _robot: u64) {}
 
-    /// OpenFAST ids of a chunk that the continuous head made, so that it can travel and be shown as tokens.
-    /// `None` when the policy has no tokenizer or the chunk cannot be written in it.
+    /// OpenFAST ids of a chunk of the continuous head, to show it as tokens.
+    /// `None` when the policy has no tokenizer or the tokenizer cannot encode the chunk.
     fn encode(
         &mut self,
         _chunk_normalised: &[f32],
@@ -225,17 +226,17 @@ pub trait Policy: Send {
     }
 }
 
-/// The action tokens of an answer, and where they come from.
+/// The action tokens of an output, and their origin.
 pub fn tokens_of(
-    actor: &mut dyn Policy,
+    policy: &mut dyn Policy,
     mode: Mode,
-    acted: &PolicyOutput,
+    output: &PolicyOutput,
 ) -> (Vec<u32>, TokensOrigin) {
     match mode {
-        Mode::Discrete => (acted.action_tokens.clone(), TokensOrigin::Generated),
+        Mode::Discrete => (output.action_tokens.clone(), TokensOrigin::Generated),
         Mode::Continuous => (
-            actor
-                .encode(&acted.chunk_normalised, acted.rows, acted.dims)
+            policy
+                .encode(&output.chunk_normalised, output.rows, output.dims)
                 .unwrap_or_default(),
             TokensOrigin::Encoded,
         ),

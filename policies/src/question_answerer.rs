@@ -1,4 +1,4 @@
-//! Who answers questions in words about what a robot sees.
+//! Models that answer questions about images in text.
 
 use super::policy::PolicyError;
 use molmoact2::{AskOptions, Reply, TextCallback, Vlm};
@@ -8,20 +8,20 @@ use vision::RgbImage;
 /// Most tokens of an answer in the page.
 const MAX_TOKENS: usize = 512;
 
-/// A model that can be asked. Shared: it answers on a thread of its own, beside whoever else uses it.
+/// A model that answers questions. Shared: it answers on a thread of its own, beside the policy.
 pub trait QuestionAnswerer: Send + Sync {
-    /// What people call it.
+    /// Its name for people.
     fn name(&self) -> &str;
 
-    /// Answers a question, telling each piece as it is written. Blocks for as long as that takes.
+    /// Answers a question; `on_text` gets each piece as it is generated. Blocks for as long as that takes.
     ///
     /// # Errors
-    /// [`PolicyError`] in words for the person who asked.
-    fn speak(
+    /// [`PolicyError`], for the person who asked.
+    fn answer(
         &self,
         question: &str,
         images: &[RgbImage],
-        told: &mut TextCallback<'_>,
+        on_text: &mut TextCallback<'_>,
     ) -> Result<Reply, PolicyError>;
 }
 
@@ -33,73 +33,57 @@ impl fmt::Debug for dyn QuestionAnswerer {
     }
 }
 
-/// Who answers, or why nobody does and what to do about it.
+/// The answerer, or the reason why there is none and what to do about it.
 pub type Answering = Result<Arc<dyn QuestionAnswerer>, String>;
 
-/// Nobody answers.
+/// No answerer.
 ///
 /// # Errors
-/// Always: what to load, in words.
-pub fn nobody(policy: &str) -> Answering {
+/// Always: the model to load.
+pub fn unavailable(policy: &str) -> Answering {
     Err(format!(
         "{policy} writes actions, not answers. To ask about the scene, start the studio with --ask DIR, where DIR is a \
          vision-language model such as Molmo2-ER."
     ))
 }
 
-fn options() -> AskOptions {
-    AskOptions {
-        max_tokens: MAX_TOKENS,
-        ..AskOptions::default()
-    }
-}
-
-/// A vision-language model.
+/// A loaded model under its name.
 #[derive(Debug)]
-pub struct Model {
-    /// The name of its folder.
+pub struct Answerer {
+    /// Name of its folder.
     pub name: String,
     /// The model.
-    pub vlm: Vlm,
+    pub model: Model,
 }
 
-impl QuestionAnswerer for Model {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn speak(
-        &self,
-        question: &str,
-        images: &[RgbImage],
-        told: &mut TextCallback<'_>,
-    ) -> Result<Reply, PolicyError> {
-        self.vlm
-            .ask(question, images, &options(), told)
-            .map_err(|error| PolicyError::new(error.to_string()))
-    }
-}
-
-/// A policy that was taught to talk. It answers while its robots move; both take the longer for it.
+/// Kinds of models that answer questions.
 #[derive(Debug)]
-pub(crate) struct AnsweringPolicy {
-    pub(crate) name: String,
-    pub(crate) policy: Arc<molmoact2::Policy>,
+pub enum Model {
+    /// A vision-language model.
+    Vlm(Box<Vlm>),
+    /// A policy that was trained to answer, too. It answers while its robots move; both take longer meanwhile.
+    Policy(Arc<molmoact2::Policy>),
 }
 
-impl QuestionAnswerer for AnsweringPolicy {
+impl QuestionAnswerer for Answerer {
     fn name(&self) -> &str {
         &self.name
     }
 
-    fn speak(
+    fn answer(
         &self,
         question: &str,
         images: &[RgbImage],
-        told: &mut TextCallback<'_>,
+        on_text: &mut TextCallback<'_>,
     ) -> Result<Reply, PolicyError> {
-        self.policy
-            .ask(question, images, &options(), told)
-            .map_err(|error| PolicyError::new(error.to_string()))
+        let options = AskOptions {
+            max_tokens: MAX_TOKENS,
+            ..AskOptions::default()
+        };
+        let reply = match &self.model {
+            Model::Vlm(vlm) => vlm.ask(question, images, &options, on_text),
+            Model::Policy(policy) => policy.ask(question, images, &options, on_text),
+        };
+        reply.map_err(|error| PolicyError::new(error.to_string()))
     }
 }

@@ -112,7 +112,7 @@ impl Question {
 /// The handle that the viewers share.
 pub(crate) struct SceneQuestions {
     line: Arc<FifoQueue<Question>>,
-    speaker: Answering,
+    answerer: Answering,
     closing: Arc<AtomicBool>,
     next_viewer: AtomicU64,
     /// Questions whose pictures are being prepared.
@@ -123,8 +123,8 @@ pub(crate) struct SceneQuestions {
 
 impl std::fmt::Debug for SceneQuestions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Asking")
-            .field("speaker", &self.speaker)
+        f.debug_struct("SceneQuestions")
+            .field("answerer", &self.answerer)
             .finish_non_exhaustive()
     }
 }
@@ -132,21 +132,21 @@ impl std::fmt::Debug for SceneQuestions {
 impl SceneQuestions {
     /// Starts the thread, if there is somebody to answer.
     pub(crate) fn start(
-        speaker: Answering,
+        answerer: Answering,
         health: &Health,
     ) -> std::io::Result<(Arc<Self>, Option<JoinHandle<()>>)> {
-        let asking = Arc::new(Self {
+        let questions = Arc::new(Self {
             line: Arc::new(FifoQueue::new()),
-            speaker,
+            answerer,
             closing: Arc::default(),
             next_viewer: AtomicU64::default(),
             preparing: Semaphore::new(MAX_PREPARING),
             room: Arc::new(Semaphore::new(MAX_HELD_KIB)),
         });
-        let Ok(speaker) = asking.speaker.clone() else {
-            return Ok((asking, None));
+        let Ok(answerer) = questions.answerer.clone() else {
+            return Ok((questions, None));
         };
-        let (line, closing) = (asking.line.clone(), asking.closing.clone());
+        let (line, closing) = (questions.line.clone(), questions.closing.clone());
         let part = health.part("the model that answers questions", Rule::Learned);
         let thread = std::thread::Builder::new().name("scene".to_owned());
         let thread = thread.spawn(move || {
@@ -154,20 +154,20 @@ impl SceneQuestions {
             while let Some(question) = line.next() {
                 let work = part.work("answering a question");
                 // Nothing that a question does ends the thread.
-                let answered = caught(|| answer(speaker.as_ref(), &question, &closing, &work));
+                let answered = caught(|| answer(answerer.as_ref(), &question, &closing, &work));
                 if let Err(words) = answered {
                     tracing::error!("a question was lost to a crash: {words}");
                 }
             }
         })?;
-        Ok((asking, Some(thread)))
+        Ok((questions, Some(thread)))
     }
 
     /// As viewers are told.
     pub(crate) fn describe(&self) -> Answerer {
-        match &self.speaker {
-            Ok(speaker) => Answerer {
-                model: Some(speaker.name().to_owned()),
+        match &self.answerer {
+            Ok(answerer) => Answerer {
+                model: Some(answerer.name().to_owned()),
                 unavailable: None,
             },
             Err(reason) => Answerer {
@@ -200,8 +200,8 @@ impl SceneQuestions {
         }
         let (question_id, robot_id) = (ask.question_id, ask.robot_id.clone());
         let outcome = tokio::task::spawn_blocking({
-            let (asking, to, wanted) = (self.clone(), to.clone(), wanted.clone());
-            move || asking.question(ask, observation, to, wanted)
+            let (questions, to, wanted) = (self.clone(), to.clone(), wanted.clone());
+            move || questions.question(ask, observation, to, wanted)
         })
         .await
         .unwrap_or_else(|_| Err(PolicyError::new("the studio crashed on these pictures")));
@@ -228,7 +228,7 @@ impl SceneQuestions {
         to: Arc<Outbox>,
         wanted: CancelToken,
     ) -> Result<(SceneAsked, Question), PolicyError> {
-        if let Err(reason) = &self.speaker {
+        if let Err(reason) = &self.answerer {
             return Err(PolicyError::new(reason.clone()));
         }
         let observation = observation
@@ -294,7 +294,7 @@ pub(crate) fn refuse(to: &Outbox, question_id: u64, reason: &str) {
     tell(to, &failed(question_id, &PolicyError::new(reason)));
 }
 
-fn answer(speaker: &dyn QuestionAnswerer, question: &Question, closing: &AtomicBool, work: &Work) {
+fn answer(answerer: &dyn QuestionAnswerer, question: &Question, closing: &AtomicBool, work: &Work) {
     let Question {
         ask,
         observation,
@@ -323,7 +323,7 @@ fn answer(speaker: &dyn QuestionAnswerer, question: &Question, closing: &AtomicB
     let mut text = String::new();
     let mut told_at = Instant::now();
     let spoken = caught(|| {
-        speaker.speak(&ask.question, &images, &mut |piece| {
+        answerer.answer(&ask.question, &images, &mut |piece| {
             work.beat();
             if unwanted() {
                 return ControlFlow::Break(());

@@ -37,7 +37,7 @@ pub struct Config {
     /// The hosted policy, or why there is none, in words for the person who gives a command.
     pub policy: Result<Box<dyn Policy>, String>,
     /// Who answers questions about the scene, or why nobody does, in words for the person who asks.
-    pub speaker: Answering,
+    pub question_answerer: Answering,
     /// The hosted scorer of videos, or why there is none, in words for the person who wants to score.
     pub scorer: Scoring,
     /// The data folder, in which latched stops survive a restart; `None` keeps nothing.
@@ -53,7 +53,7 @@ impl std::fmt::Debug for Config {
         let policy = self.policy.as_ref().map(|actor| actor.info());
         f.debug_struct("Config")
             .field("policy", &policy)
-            .field("speaker", &self.speaker)
+            .field("question_answerer", &self.question_answerer)
             .field("scorer", &self.scorer)
             .field("episodes", &self.recordings.list().episodes.len())
             .field("limits", &self.limits)
@@ -89,7 +89,7 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let Config {
         policy,
-        speaker,
+        question_answerer,
         scorer,
         recordings,
         data,
@@ -106,7 +106,8 @@ pub async fn serve(
     let (inference, thread) = Inference::start(policy, metrics.clone(), limits.max_batch, &health)
         .map_err(ServeError::Thread)?;
     threads.add("the policy", thread);
-    let (asking, thread) = SceneQuestions::start(speaker, &health).map_err(ServeError::Thread)?;
+    let (asking, thread) =
+        SceneQuestions::start(question_answerer, &health).map_err(ServeError::Thread)?;
     threads.add("the model that answers questions", thread);
     let (desk, thread) =
         ScoringQueue::open(scorer, limits.max_scorings, &health).map_err(ServeError::Thread)?;

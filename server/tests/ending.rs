@@ -7,7 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
-use policies::question_answerer::nobody;
+use policies::question_answerer::unavailable;
 use server::{Config, Limits, recordings::Recordings, scorer_service, serve, signals};
 use std::{
     io::{BufRead as _, BufReader},
@@ -36,8 +36,8 @@ fn child() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let config = Config {
             policy,
-            speaker: nobody("The test"),
-            scorer: scorer_service::nobody("The test"),
+            question_answerer: unavailable("The test"),
+            scorer: scorer_service::unavailable("The test"),
             recordings: Recordings::default(),
             data: None,
             limits: Limits::default(),

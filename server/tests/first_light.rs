@@ -10,7 +10,7 @@
 use policies::{
     Policy,
     molmoact2_policy::{MolmoAct2Policy, PolicyOptions, Source},
-    question_answerer::nobody,
+    question_answerer::unavailable,
 };
 use protocol::{
     Mode, TaskState, ToViewer,
@@ -89,8 +89,8 @@ async fn the_shipped_policy_does_what_it_is_told() {
     let stop = CancellationToken::new();
     let config = Config {
         policy: Ok(policy),
-        speaker: nobody("The nano policy"),
-        scorer: server::scorer_service::nobody("The test"),
+        question_answerer: unavailable("The nano policy"),
+        scorer: server::scorer_service::unavailable("The test"),
         recordings: Default::default(),
         data: None,
         limits: Limits::default(),

@@ -95,8 +95,8 @@ pub(crate) async fn measure(
     let stop = CancellationToken::new();
     let config = Config {
         policy: Ok(actor),
-        speaker: policies::question_answerer::nobody("A measurement"),
-        scorer: server::scorer_service::nobody("A measurement"),
+        question_answerer: policies::question_answerer::unavailable("A measurement"),
+        scorer: server::scorer_service::unavailable("A measurement"),
         recordings: Default::default(),
         data: None,
         limits: Limits {

@@ -97,9 +97,9 @@ impl Policy for Shared {
     fn act_streaming(
         &mut self,
         request: &ActRequest<'_>,
-        written: &mut TokenCallback<'_>,
+        on_tokens: &mut TokenCallback<'_>,
     ) -> Result<PolicyOutput, PolicyError> {
-        self.lock().act_streaming(request, written)
+        self.lock().act_streaming(request, on_tokens)
     }
 
     fn act_batch(&mut self, requests: &[ActRequest<'_>], told: &mut EventSink<'_>) {
@@ -125,8 +125,8 @@ pub(crate) async fn measure(policy: &Shared, plan: RobotsPlan) -> Result<RobotsT
     let stop = CancellationToken::new();
     let config = Config {
         policy: Ok(Box::new(policy.clone())),
-        speaker: policies::question_answerer::nobody("A measurement"),
-        scorer: server::scorer_service::nobody("A measurement"),
+        question_answerer: policies::question_answerer::unavailable("A measurement"),
+        scorer: server::scorer_service::unavailable("A measurement"),
         recordings: Default::default(),
         data: None,
         limits: Limits {

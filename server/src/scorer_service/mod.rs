@@ -59,7 +59,7 @@ impl Scorer {
 ///
 /// # Errors
 /// Always: what to start, in words.
-pub fn nobody(who: &str) -> Scoring {
+pub fn unavailable(who: &str) -> Scoring {
     Err(format!(
         "{who} hosts no progress scorer; start the studio with --scorer DIR, where DIR is a Qwen3-VL checkpoint"
     ))

@@ -5,7 +5,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use policies::{
     ActRequest, Policy, PolicyError, PolicyInfo, PolicyOutput, TagInfo,
     chunking::Chunking,
-    question_answerer::{Answering, nobody},
+    question_answerer::{Answering, unavailable},
 };
 use protocol::{
     CameraDescription, FromRobot, JointDescription, Mode, Stage, TaskState, ToRobot, ToViewer,
@@ -137,18 +137,18 @@ impl TestStudio {
     }
 
     pub async fn with(policy: Result<Box<dyn Policy>, String>, limits: Limits) -> Self {
-        Self::with_speaker(policy, nobody("The test"), limits).await
+        Self::with_question_answerer(policy, unavailable("The test"), limits).await
     }
 
-    pub async fn with_speaker(
+    pub async fn with_question_answerer(
         policy: Result<Box<dyn Policy>, String>,
-        speaker: Answering,
+        question_answerer: Answering,
         limits: Limits,
     ) -> Self {
         Self::of(Config {
             policy,
-            speaker,
-            scorer: scorer_service::nobody("The test"),
+            question_answerer,
+            scorer: scorer_service::unavailable("The test"),
             recordings: Recordings::default(),
             data: None,
             limits,
@@ -159,7 +159,7 @@ impl TestStudio {
     pub async fn with_scorer(scorer: Scoring, limits: Limits) -> Self {
         Self::of(Config {
             policy: Err("none".to_owned()),
-            speaker: nobody("The test"),
+            question_answerer: unavailable("The test"),
             scorer,
             recordings: Recordings::default(),
             data: None,
@@ -171,8 +171,8 @@ impl TestStudio {
     pub async fn with_recordings(recordings: Recordings) -> Self {
         Self::of(Config {
             policy: Err("none".to_owned()),
-            speaker: nobody("The test"),
-            scorer: scorer_service::nobody("The test"),
+            question_answerer: unavailable("The test"),
+            scorer: scorer_service::unavailable("The test"),
             recordings,
             data: None,
             limits: Limits::default(),

@@ -187,7 +187,7 @@ impl QuestionAnswerer for Stuck {
         "stuck"
     }
 
-    fn speak(
+    fn answer(
         &self,
         _question: &str,
         _images: &[RgbImage],
@@ -202,10 +202,10 @@ impl QuestionAnswerer for Stuck {
 #[tokio::test]
 async fn a_model_that_hangs_in_an_answer_is_told_and_left_behind() {
     let hanging = Hanging::default();
-    let speaker: Arc<dyn QuestionAnswerer> = Arc::new(Stuck(hanging.clone()));
-    let studio = TestStudio::with_speaker(
+    let question_answerer: Arc<dyn QuestionAnswerer> = Arc::new(Stuck(hanging.clone()));
+    let studio = TestStudio::with_question_answerer(
         Ok(Box::new(Scripted::new())),
-        Ok(speaker),
+        Ok(question_answerer),
         Limits::default(),
     )
     .await;

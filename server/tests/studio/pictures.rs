@@ -141,7 +141,7 @@ impl QuestionAnswerer for Mute {
         "mute"
     }
 
-    fn speak(
+    fn answer(
         &self,
         _question: &str,
         _images: &[vision::RgbImage],
@@ -153,9 +153,10 @@ impl QuestionAnswerer for Mute {
 
 #[tokio::test]
 async fn what_a_robot_saw_is_forgotten_when_it_leaves() {
-    let speaker: Arc<dyn QuestionAnswerer> = Arc::new(Mute);
+    let question_answerer: Arc<dyn QuestionAnswerer> = Arc::new(Mute);
     let policy = Ok(Box::new(Scripted::new()) as _);
-    let studio = TestStudio::with_speaker(policy, Ok(speaker), Limits::default()).await;
+    let studio =
+        TestStudio::with_question_answerer(policy, Ok(question_answerer), Limits::default()).await;
     let mut robot = Robot::connect(&studio, "arm").await;
     let mut viewer = studio.watcher("arm").await;
     robot.observe().await;

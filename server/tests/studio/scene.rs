@@ -6,7 +6,7 @@ use super::bench::*;
 use molmoact2::{Files, FinishReason, Reply, TextCallback, Vlm};
 use policies::{
     PolicyError,
-    question_answerer::{Model, QuestionAnswerer},
+    question_answerer::{Answerer, Model, QuestionAnswerer},
 };
 use protocol::{
     ToViewer, ViewEncoding,
@@ -31,7 +31,7 @@ impl QuestionAnswerer for Parrot {
         "parrot"
     }
 
-    fn speak(
+    fn answer(
         &self,
         question: &str,
         images: &[RgbImage],
@@ -71,7 +71,8 @@ impl QuestionAnswerer for Parrot {
 async fn studio() -> (TestStudio, Arc<Parrot>) {
     let parrot = Arc::new(Parrot::default());
     let policy = Ok(Box::new(Scripted::new()) as _);
-    let studio = TestStudio::with_speaker(policy, Ok(parrot.clone()), Limits::default()).await;
+    let studio =
+        TestStudio::with_question_answerer(policy, Ok(parrot.clone()), Limits::default()).await;
     (studio, parrot)
 }
 
@@ -268,12 +269,13 @@ async fn a_model_answers_token_by_token_and_its_marks_lie_in_the_picture() {
             .unwrap();
     let files = Files::open_dir(&goldens.join("pointing/checkpoint")).unwrap();
     let vlm = Vlm::load(&files, &layers::device::cpu()).unwrap();
-    let model = Model {
+    let model = Answerer {
         name: "pointing".to_owned(),
-        vlm,
+        model: Model::Vlm(Box::new(vlm)),
     };
     let policy = Ok(Box::new(Scripted::new()) as _);
-    let studio = TestStudio::with_speaker(policy, Ok(Arc::new(model)), Limits::default()).await;
+    let studio =
+        TestStudio::with_question_answerer(policy, Ok(Arc::new(model)), Limits::default()).await;
     let mut robot = Robot::connect(&studio, "arm").await;
     let mut viewer = studio.watcher("arm").await;
     robot.observe().await;

@@ -311,8 +311,8 @@ async fn it_dials_again_when_the_studio_was_away() {
     };
     let config = server::Config {
         policy: Err("none".to_owned()),
-        speaker: policies::question_answerer::nobody("The test"),
-        scorer: server::scorer_service::nobody("The test"),
+        question_answerer: policies::question_answerer::unavailable("The test"),
+        scorer: server::scorer_service::unavailable("The test"),
         recordings: Default::default(),
         data: None,
         limits: Limits::default(),

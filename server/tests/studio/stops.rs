@@ -2,7 +2,7 @@
 
 use super::bench::*;
 use futures_util::StreamExt as _;
-use policies::question_answerer::nobody;
+use policies::question_answerer::unavailable;
 use protocol::{
     FromViewer, Mode, ToRobot, ToViewer,
     robot::{ResetScene, RobotHello},
@@ -15,8 +15,8 @@ use tokio_tungstenite::tungstenite::Message;
 fn config(limits: Limits, data: Option<PathBuf>) -> Config {
     Config {
         policy: Ok(Box::new(Scripted::new())),
-        speaker: nobody("The test"),
-        scorer: scorer_service::nobody("The test"),
+        question_answerer: unavailable("The test"),
+        scorer: scorer_service::unavailable("The test"),
         recordings: Default::default(),
         data,
         limits,

@@ -41,7 +41,7 @@ impl Policy for Writer {
     fn act_streaming(
         &mut self,
         request: &ActRequest<'_>,
-        written: &mut TokenCallback<'_>,
+        on_tokens: &mut TokenCallback<'_>,
     ) -> Result<PolicyOutput, PolicyError> {
         let pause = request.instruction.split(' ').next_back().unwrap();
         let pause = Duration::from_millis(pause.parse().unwrap());
@@ -49,7 +49,7 @@ impl Policy for Writer {
         for token in 0..self.tokens {
             std::thread::sleep(pause);
             action_tokens.push(token);
-            written(&action_tokens);
+            on_tokens(&action_tokens);
         }
         Ok(PolicyOutput {
             action_tokens,
