@@ -1,8 +1,8 @@
-//! How well does a progress scorer judge the built-in robot? Episodes of the simulator with a known end, scored as any
-//! video is, and held against what the physics says.
+//! Quality of a progress scorer on the built-in robot: episodes of the simulator with a known end, scored like any
+//! video and compared with the true progress.
 //!
 //! - [`episode`]: one episode as a video: its frames, its end, and the true progress in every frame
-//! - [`outcome`]: what the scorer made of it
+//! - [`outcome`]: its scores
 //! - [`report`]: figures per family and per behaviour
 //!
 //! Half of the episodes are solved by the scripted expert, the others go wrong in every way that the simulator can play.
@@ -14,17 +14,14 @@ pub mod episode;
 pub mod outcome;
 pub mod report;
 
+use crate::workers::run_all;
 use episode::Episode;
 use outcome::Outcome;
 use report::Report;
 use sim::{Behavior, CONTROL_RATE_HZ, TaskFamily};
-use std::sync::{
-    Mutex, PoisonError,
-    atomic::{AtomicUsize, Ordering},
-};
 use topreward::scorer::{Scorer, ScorerError};
 
-/// What to evaluate.
+/// Choice of episodes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     /// Families to evaluate.
@@ -38,7 +35,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Every episode, in a fixed order: every other one is solved, the rest take turns in failing.
+    /// All episodes, in a fixed order: every other one is solved, the rest fail in turn in each of the ways.
     #[must_use]
     pub fn episodes(&self) -> Vec<Episode> {
         let failures: Vec<Behavior> = Behavior::ALL
@@ -70,7 +67,7 @@ pub enum ScorerEvaluationError {
         "{fps} frames per second is not a rate of the simulator; it takes {CONTROL_RATE_HZ} or a number that divides it"
     )]
     Rate {
-        /// What was asked for.
+        /// The rate given, in frames per second.
         fps: u32,
     },
     /// A scene could not be made a video of, or be scored.
@@ -78,7 +75,7 @@ pub enum ScorerEvaluationError {
     Episode {
         /// Scene.
         seed: u64,
-        /// Why not.
+        /// Cause.
         source: ScorerError,
     },
     /// A figure could not be computed.
@@ -89,8 +86,7 @@ pub enum ScorerEvaluationError {
     Thread(&'static str),
 }
 
-/// Runs a plan with one thread per scorer (they must ask the same model in the same way). `done` is told the number of
-/// finished episodes after each.
+/// Runs a plan with one thread per scorer; they must be alike. `done` gets the number of finished episodes after each.
 ///
 /// # Errors
 /// [`ScorerEvaluationError`]; the first one ends the evaluation.
@@ -106,51 +102,20 @@ pub fn evaluate(
         .first()
         .ok_or(ScorerEvaluationError::Thread("no scorer was given"))?;
     let episodes = plan.episodes();
-    let next = AtomicUsize::new(0);
-    let finished = AtomicUsize::new(0);
-    let outcomes: Mutex<Vec<(usize, Outcome)>> = Mutex::default();
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = scorers
-            .iter()
-            .map(|scorer| {
-                let (episodes, next, finished, outcomes) = (&episodes, &next, &finished, &outcomes);
-                scope.spawn(move || -> Result<(), ScorerEvaluationError> {
-                    loop {
-                        let place = next.fetch_add(1, Ordering::Relaxed);
-                        let Some(episode) = episodes.get(place) else {
-                            return Ok(());
-                        };
-                        let outcome = Outcome::of(episode, plan.fps, scorer).map_err(|source| {
-                            // The others stop after the episode they are at.
-                            next.store(usize::MAX / 2, Ordering::Relaxed);
-                            ScorerEvaluationError::Episode {
-                                seed: episode.seed,
-                                source,
-                            }
-                        })?;
-                        outcomes
-                            .lock()
-                            .unwrap_or_else(PoisonError::into_inner)
-                            .push((place, outcome));
-                        done(finished.fetch_add(1, Ordering::Relaxed) + 1);
-                    }
-                })
+    let outcomes = run_all(
+        scorers,
+        &episodes,
+        |scorer, episode| {
+            Outcome::of(episode, plan.fps, scorer).map_err(|source| {
+                ScorerEvaluationError::Episode {
+                    seed: episode.seed,
+                    source,
+                }
             })
-            .collect();
-        workers.into_iter().try_for_each(|worker| {
-            worker.join().unwrap_or(Err(ScorerEvaluationError::Thread(
-                "a thread of the evaluation crashed",
-            )))
-        })
-    })?;
-    let mut outcomes = outcomes
-        .into_inner()
-        .unwrap_or_else(PoisonError::into_inner);
-    // Threads finish in any order, and a mean depends on the order of its terms.
-    outcomes.sort_by_key(|(place, _)| *place);
-    let outcomes: Vec<(Episode, Outcome)> = episodes
-        .into_iter()
-        .zip(outcomes.into_iter().map(|(_, outcome)| outcome))
-        .collect();
+        },
+        done,
+        || ScorerEvaluationError::Thread("a thread of the evaluation crashed"),
+    )?;
+    let outcomes: Vec<(Episode, Outcome)> = episodes.into_iter().zip(outcomes).collect();
     Ok(Report::new(plan, first, &outcomes)?)
 }

@@ -1,13 +1,13 @@
-//! How well does a policy do? Closed-loop episodes in the simulator, with controls that a good number must beat.
+//! Success rates of a policy: closed-loop episodes in the simulator, with controls that a good number must beat.
 //!
 //! - [`episode`]: one episode
-//! - `driver`: what the arm is told in each tick: chunks that take time to arrive
+//! - `driver`: the target of the arm in each tick, from chunks that take time to arrive
 //! - [`chunk_boundary`]: how far the target jumps where two chunks meet
 //! - [`report`]: success rates per condition and family
 //!
 //! Two controls guard against numbers that mean nothing. *Wrong instruction*: the scene's own task is scored
-//! while the policy is told another one over the same scene; a policy that looks at the scene instead of
-//! the words succeeds here too. *Mean action*: the mean action of the training data, repeated; what it
+//! while the policy is given another one over the same scene; a policy that ignores the instruction succeeds
+//! here too. *Mean action*: the mean action of the training data, repeated; what it
 //! solves needs no policy.
 
 pub mod chunk_boundary;
@@ -16,6 +16,7 @@ pub mod episode;
 pub mod report;
 mod rules;
 
+use crate::workers::run_all;
 use episode::{Episode, Outcome, Rules};
 use policies::{
     Policy, PolicyError, PolicyInfo,
@@ -24,18 +25,12 @@ use policies::{
 use protocol::Mode;
 use report::Report;
 use sim::TaskFamily;
-use std::{
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
 /// Scene seeds from here up are kept out of all training data.
 pub const FIRST_UNSEEN_SEED: u64 = 500_000_000;
 
-/// What drives the arm, and what it is told.
+/// Driver of the arm, and its instruction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Condition {
     /// The policy with the scene's task.
@@ -64,7 +59,7 @@ impl From<ModeName> for Mode {
     }
 }
 
-/// What to evaluate.
+/// Choice of episodes and conditions.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     /// Norm tag of the simulated robot.
@@ -81,18 +76,18 @@ pub struct Plan {
     pub controls: bool,
     /// Simulated seconds after which an episode counts as failed.
     pub max_secs: f64,
-    /// Rows of a chunk to execute before asking again; the policy's own number when absent.
+    /// Rows of a chunk to execute before the next chunk; the policy's own number when absent.
     pub rows: Option<usize>,
     /// How a chunk of the continuous head meets the one before.
     pub chunking: Chunking,
     /// Simulated time from an observation to its chunk.
     pub latency: Duration,
-    /// What the studio takes that time for; the true one when absent.
+    /// The studio's estimate of that time; the true one when absent.
     pub assumed_latency: Option<Duration>,
 }
 
 impl Plan {
-    /// Every episode, in a fixed order. The scenes are the same under every condition.
+    /// All episodes, in a fixed order. The scenes are the same under every condition.
     pub fn episodes(&self) -> Vec<Episode> {
         let mut conditions: Vec<Condition> = self
             .modes
@@ -126,7 +121,7 @@ pub enum EvaluationError {
     Unfit {
         /// Policy.
         name: String,
-        /// What is missing.
+        /// Mismatch.
         reason: String,
     },
     /// The policy failed.
@@ -134,7 +129,7 @@ pub enum EvaluationError {
     Policy {
         /// Scene.
         seed: u64,
-        /// Its words.
+        /// Its error.
         error: PolicyError,
     },
     /// A plan without an episode, or without time for one: its success rates would say nothing.
@@ -145,19 +140,19 @@ pub enum EvaluationError {
     Thread(&'static str),
 }
 
-/// Runs a plan with one thread per policy of `actors`, which must be copies of the same policy. Calls `done` with
+/// Runs a plan with one thread per policy, which must be copies of the same policy. Calls `done` with
 /// the number of finished episodes after each.
 ///
 /// # Errors
 /// [`EvaluationError`]; the first one ends the evaluation.
 pub fn evaluate(
     plan: &Plan,
-    actors: &mut [Box<dyn Policy>],
+    policies: &mut [Box<dyn Policy>],
     done: &(dyn Fn(usize) + Sync),
 ) -> Result<Report, EvaluationError> {
-    let info = actors
+    let info = policies
         .first()
-        .map(|actor| actor.info().clone())
+        .map(|policy| policy.info().clone())
         .ok_or(EvaluationError::Thread("no policy was given"))?;
     let rules = rules(plan, &info)?;
     let episodes = plan.episodes();
@@ -169,56 +164,21 @@ pub fn evaluate(
     if rules.max_ticks == 0 {
         return Err(EvaluationError::Nothing("an episode has no time to run"));
     }
-    let next = AtomicUsize::new(0);
-    let finished = AtomicUsize::new(0);
-    let outcomes: Mutex<Vec<(usize, Outcome)>> = Mutex::default();
-
-    let result = std::thread::scope(|scope| {
-        let workers: Vec<_> = actors
-            .iter_mut()
-            .map(|actor| {
-                let (rules, episodes, next, finished, outcomes) =
-                    (&rules, &episodes, &next, &finished, &outcomes);
-                scope.spawn(move || -> Result<(), EvaluationError> {
-                    loop {
-                        let place = next.fetch_add(1, Ordering::Relaxed);
-                        let Some(episode) = episodes.get(place) else {
-                            return Ok(());
-                        };
-                        let outcome = episode.run(actor.as_mut(), rules).map_err(|error| {
-                            // The others stop after the episode they are at.
-                            next.store(usize::MAX / 2, Ordering::Relaxed);
-                            EvaluationError::Policy {
-                                seed: episode.seed,
-                                error,
-                            }
-                        })?;
-                        outcomes
-                            .lock()
-                            .unwrap_or_else(PoisonError::into_inner)
-                            .push((place, outcome));
-                        done(finished.fetch_add(1, Ordering::Relaxed) + 1);
-                    }
+    let outcomes = run_all(
+        policies,
+        &episodes,
+        |policy, episode| {
+            episode
+                .run(policy.as_mut(), &rules)
+                .map_err(|error| EvaluationError::Policy {
+                    seed: episode.seed,
+                    error,
                 })
-            })
-            .collect();
-        workers.into_iter().try_for_each(|worker| {
-            worker.join().unwrap_or(Err(EvaluationError::Thread(
-                "a thread of the evaluation crashed",
-            )))
-        })
-    });
-    result?;
-    let mut outcomes = outcomes
-        .into_inner()
-        .unwrap_or_else(PoisonError::into_inner);
-    // Threads finish in any order, and a mean of seconds depends on the order of its terms.
-    outcomes.sort_by_key(|(place, _)| *place);
-    let outcomes: Vec<(Episode, Outcome)> = episodes
-        .iter()
-        .copied()
-        .zip(outcomes.into_iter().map(|(_, outcome)| outcome))
-        .collect();
+        },
+        done,
+        || EvaluationError::Thread("a thread of the evaluation crashed"),
+    )?;
+    let outcomes: Vec<(Episode, Outcome)> = episodes.iter().copied().zip(outcomes).collect();
     Ok(Report::new(plan, &info, &outcomes))
 }
 
@@ -250,7 +210,7 @@ fn rules(plan: &Plan, info: &PolicyInfo) -> Result<Rules, EvaluationError> {
             sim::Camera::ALL
                 .into_iter()
                 .find(|camera| camera.name() == name)
-                .ok_or_else(|| unfit(format!("it wants the view {name:?}")))
+                .ok_or_else(|| unfit(format!("it needs the view {name:?}")))
         })
         .collect::<Result<Vec<_>, _>>()?;
     if let Some(mode) = plan
