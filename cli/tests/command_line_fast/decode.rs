@@ -9,26 +9,10 @@ fn a_stream_that_does_not_decode_leaves_no_file() {
     let out = folder.file("out.npy");
     let actions = folder.chunks("in.npy", [3, 16, 6], &waves(3, 16, 6));
     let tokens = folder.file("tokens.json");
-    let encode = [
-        "encode",
-        "--tokenizer",
-        &tokenizer,
-        "--actions",
-        &actions,
-        "--out",
-        &tokens,
-    ];
+    let encode = encode(&tokenizer, &actions, &tokens);
     assert!(fast(&encode).status.success());
     let good = ids(&tokens);
-    let decode = [
-        "decode",
-        "--tokenizer",
-        &tokenizer,
-        "--tokens",
-        &tokens,
-        "--out",
-        &out,
-    ];
+    let decode = decode(&tokenizer, &tokens, &out);
     let faults: [(&str, Vec<u32>, &str); 4] = [
         ("short", good[1][1..].to_vec(), "coefficients"),
         ("empty", vec![], "stands for 0 coefficients"),
@@ -88,15 +72,7 @@ fn bad_token_files_are_refused_with_the_place() {
         ("", "has 0 bytes"),
     ] {
         let tokens = folder.write("tokens.json", content.as_bytes());
-        let decode = [
-            "decode",
-            "--tokenizer",
-            &tokenizer,
-            "--tokens",
-            &tokens,
-            "--out",
-            &out,
-        ];
+        let decode = decode(&tokenizer, &tokens, &out);
         refused(&decode, 1, why);
         assert!(!folder.has("out.npy"));
     }
@@ -129,15 +105,7 @@ fn bad_token_files_are_refused_with_the_place() {
         2,
         "-3",
     );
-    let same = [
-        "decode",
-        "--tokenizer",
-        &tokenizer,
-        "--tokens",
-        &tokens,
-        "--out",
-        &tokens,
-    ];
+    let same = decode(&tokenizer, &tokens, &tokens);
     refused(&same, 1, "also an input");
     assert!(folder.has("tokens.json"), "an input is not removed");
 }
@@ -263,15 +231,7 @@ fn ids_of_a_model_and_robot_units_go_both_ways() {
     );
     let degrees = folder.file("degrees.npy");
     let again = folder.file("again.json");
-    let encode = [
-        "encode",
-        "--tokenizer",
-        &tokenizer,
-        "--actions",
-        &degrees,
-        "--out",
-        &again,
-    ];
+    let encode = encode(&tokenizer, &degrees, &again);
     let output = fast(&[&encode[..], &units, &["--strict"]].concat());
     assert_eq!(output.status.code(), Some(0), "{}", words(&output));
     assert!(decode("again.json", "e.npy", &[]).status.success());

@@ -239,29 +239,13 @@ fn padding_is_added_and_taken_away() {
     let tokenizer = goldens("openfast/nano");
     let actions = folder.chunks("in.npy", [2, 16, 4], &waves(2, 16, 4));
     let (tokens, out) = (folder.file("tokens.json"), folder.file("out.npy"));
-    let encode = [
-        "encode",
-        "--tokenizer",
-        &tokenizer,
-        "--actions",
-        &actions,
-        "--out",
-        &tokens,
-    ];
+    let encode = encode(&tokenizer, &actions, &tokens);
     assert!(
         fast(&[&encode[..], &["--pad-to", "6"]].concat())
             .status
             .success()
     );
-    let decode = [
-        "decode",
-        "--tokenizer",
-        &tokenizer,
-        "--tokens",
-        &tokens,
-        "--out",
-        &out,
-    ];
+    let decode = decode(&tokenizer, &tokens, &out);
     assert!(fast(&decode).status.success());
     let padded = npy::read(Path::new(&out)).unwrap();
     assert_eq!(padded.shape, [2, 16, 6]);

@@ -72,6 +72,32 @@ fn fast(arguments: &[&str]) -> Output {
         .unwrap()
 }
 
+/// Arguments of `fast encode`.
+fn encode<'a>(tokenizer: &'a str, actions: &'a str, out: &'a str) -> [&'a str; 7] {
+    [
+        "encode",
+        "--tokenizer",
+        tokenizer,
+        "--actions",
+        actions,
+        "--out",
+        out,
+    ]
+}
+
+/// Arguments of `fast decode`.
+fn decode<'a>(tokenizer: &'a str, tokens: &'a str, out: &'a str) -> [&'a str; 7] {
+    [
+        "decode",
+        "--tokenizer",
+        tokenizer,
+        "--tokens",
+        tokens,
+        "--out",
+        out,
+    ]
+}
+
 fn words(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }

@@ -32,29 +32,13 @@ fn a_trained_tokenizer_encodes_decodes_and_tells_what_it_is() {
     }
 
     let (tokens, out) = (folder.file("tokens.json"), folder.file("out.npy"));
-    let encode = [
-        "encode",
-        "--tokenizer",
-        &tokenizer,
-        "--actions",
-        &actions,
-        "--out",
-        &tokens,
-    ];
+    let encode = encode(&tokenizer, &actions, &tokens);
     assert!(
         fast(&[&encode[..], &["--nearest"]].concat())
             .status
             .success()
     );
-    let decode = [
-        "decode",
-        "--tokenizer",
-        &tokenizer,
-        "--tokens",
-        &tokens,
-        "--out",
-        &out,
-    ];
+    let decode = decode(&tokenizer, &tokens, &out);
     assert!(fast(&decode).status.success());
     let decoded = npy::read(Path::new(&out)).unwrap();
     let original = npy::read(Path::new(&actions)).unwrap();
