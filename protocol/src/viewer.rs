@@ -122,6 +122,10 @@ pub struct ReleaseRobot {
     /// As in [`Command`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heard_beat: Option<u64>,
+    /// The stop that is to be lifted: [`RobotStatus::stop_number`], as the viewer was shown it. A release that names an
+    /// older one than that in force is refused. Absent from clients that do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_number: Option<u64>,
 }
 
 impl Message for ReleaseRobot {
@@ -462,6 +466,10 @@ pub struct RobotStatus {
     /// Milliseconds from the command's arrival to the first chunk's departure; absent before that.
     #[serde(default)]
     pub command_to_chunk_millis: Option<f32>,
+    /// Number of the stop that is latched in the studio, for [`ReleaseRobot`]; absent while none is. Another press of an
+    /// already stopped robot has another number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_number: Option<u64>,
 }
 
 impl Message for RobotStatus {
@@ -524,6 +532,19 @@ impl Message for Heartbeat {
     const MAX_BYTES: usize = 32 << 10;
 }
 
+/// Echo of a [`Heartbeat`]. A browser answers pings even for a page that hangs, so a viewer that has sent one echo on a
+/// connection is present by its echoes alone. A viewer that sends none is present by its pongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heard {
+    /// [`Heartbeat::beat`] of the heartbeat that has arrived.
+    pub beat: u64,
+}
+
+impl Message for Heard {
+    const KIND: u8 = 0x2a;
+    const NAME: &'static str = "Heard";
+}
+
 direction! {
     /// Messages of a viewer.
     FromViewer, "a viewer", {
@@ -545,6 +566,8 @@ direction! {
         Ask(Ask),
         /// End of an answer.
         StopAnswer(StopAnswer),
+        /// Echo of a heartbeat.
+        Heard(Heard),
     }
 }
 

@@ -22,7 +22,8 @@ pub struct Limits {
     pub robot_write_within: Duration,
     /// A robot that answers no ping for this long does not read, and its connection ends.
     pub deaf_after: Duration,
-    /// A viewer that was not heard for this long is gone, and the instructions that it gave end.
+    /// A viewer that was not heard for this long is gone, and the instructions that it gave end. One that echoes heartbeats
+    /// is heard by its echoes alone.
     pub operator_gone_after: Duration,
     /// What can set a robot in motion and names a heartbeat that was sent longer ago than this is refused. A page that hears
     /// nothing for a second sends nothing of the kind, and heartbeats come every half second: the rest is for the way there

@@ -90,6 +90,7 @@ mod tests {
             clamped: 0,
             refused_chunks: 0,
             command_to_chunk_millis: None,
+            stop_number: None,
         }
     }
 

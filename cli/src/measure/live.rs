@@ -286,6 +286,7 @@ impl Bench {
         let release = ReleaseRobot {
             robot_id: self.robot_id.clone(),
             heard_beat: None,
+            stop_number: None,
         };
         self.viewer.send(&release.into()).await?;
         self.status("the robot's release", |status| !status.stopped)

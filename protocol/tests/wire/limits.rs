@@ -6,7 +6,8 @@ use protocol::{
     robot::{Observation, RobotHello, RobotReport, Stop},
     scene::{Answer, Ask},
     viewer::{
-        Heartbeat, MAX_ROBOTS, MAX_WARNINGS, RobotList, RobotSummary, StopRobot, ViewerHello, Watch,
+        Heard, Heartbeat, MAX_ROBOTS, MAX_WARNINGS, RobotList, RobotSummary, StopRobot,
+        ViewerHello, Watch,
     },
 };
 /// The most that `work` held at once.
@@ -155,6 +156,7 @@ fn a_frame_larger_than_its_kind_is_refused_by_its_header() {
     check::<ViewerHello>();
     check::<Watch>();
     check::<StopRobot>();
+    check::<Heard>();
     check::<Stop>();
     check::<Ask>();
     check::<Answer>();

@@ -10,16 +10,16 @@ mod limits;
 mod refusals;
 
 use protocol::{
-    ErrorMessage, FrameError, FromRobot, FromViewer, Message, Mode, Stage, ToRobot, ToViewer, View,
-    ViewEncoding, decode,
+    ErrorMessage, FrameError, FromRobot, FromViewer, Message, Mode, Stage, TaskState, ToRobot,
+    ToViewer, View, ViewEncoding, decode,
     depth::DepthReasoning,
     encode,
     robot::{ActionChunk, Instruction, Observation, Release, ResetScene, RobotWelcome, Stop},
     scene::{Answer, AnswerState, Answerer, Ask, MarkShape, SceneAsked, SceneMark, StopAnswer},
     viewer::{
-        Command, Heartbeat, PolicyDescription, ReleaseRobot, ResetRobot, StopAccepted, StopAll,
-        StopRobot, StoppedRobot, TokensOrigin, TokensSoFar, Trace, ViewerHello, ViewerWelcome,
-        Watch,
+        Command, Heard, Heartbeat, PolicyDescription, ReleaseRobot, ResetRobot, RobotStatus,
+        StopAccepted, StopAll, StopRobot, StoppedRobot, TokensOrigin, TokensSoFar, Trace,
+        ViewerHello, ViewerWelcome, Watch,
     },
 };
 
@@ -170,6 +170,7 @@ fn stops_and_what_answers_them_have_these_bytes() {
         problems: vec!["p".to_owned()],
     };
     golden(&beat, "PS[01][3b][82][a4]beat[09][a8]problems[91][a1]p");
+    golden(&Heard { beat: 9 }, "PS[01][2a][81][a4]beat[09]");
     // From before presses had numbers.
     let older = b"PS\x01\x24\x81\xa8robot_id\xa1a";
     assert_eq!(decode::<StopRobot>(older).unwrap().press_id, 0);
@@ -203,6 +204,7 @@ fn what_can_start_motion_names_the_last_heartbeat_that_was_heard_or_none() {
         &ReleaseRobot {
             robot_id: "a".to_owned(),
             heard_beat: Some(0),
+            stop_number: None,
         },
         "PS[01][25][82][a8]robot_id[a1]a[aa]heard_beat[00]",
     );
@@ -220,11 +222,53 @@ fn what_can_start_motion_names_the_last_heartbeat_that_was_heard_or_none() {
         b"PS\x01\x25\x82\xa8robot_id\xa1a\xaaheard_beat\xc0",
     ] {
         let release = decode::<ReleaseRobot>(older).unwrap();
-        assert_eq!(release.heard_beat, None);
+        assert_eq!((release.heard_beat, release.stop_number), (None, None));
     }
     let negative = b"PS\x01\x25\x82\xa8robot_id\xa1a\xaaheard_beat\xff";
     let error = decode::<ReleaseRobot>(negative).unwrap_err();
     assert_eq!(error.code(), "bad_body");
+}
+
+#[test]
+fn a_release_names_the_stop_that_the_status_shows() {
+    golden(
+        &ReleaseRobot {
+            robot_id: "a".to_owned(),
+            heard_beat: None,
+            stop_number: Some(300),
+        },
+        "PS[01][25][82][a8]robot_id[a1]a[ab]stop_number[cd][01][2c]",
+    );
+    let status = RobotStatus {
+        robot_id: "a".to_owned(),
+        connected: true,
+        instruction: String::new(),
+        mode: Mode::Continuous,
+        task: TaskState::Idle,
+        task_secs: 0.0,
+        holding: true,
+        stop_requested: true,
+        stop_delivered: true,
+        stopped: false,
+        ticks: 0,
+        late_ticks: 0,
+        clamped: 0,
+        refused_chunks: 0,
+        command_to_chunk_millis: None,
+        stop_number: Some(300),
+    };
+    let bytes = encode(&status).unwrap();
+    assert_eq!(decode::<RobotStatus>(&bytes).unwrap(), status);
+    let bytes = dump(&bytes);
+    assert!(bytes.ends_with("[ab]stop_number[cd][01][2c]"), "{bytes}");
+    let free = RobotStatus {
+        stop_number: None,
+        ..status
+    };
+    assert!(
+        !dump(&encode(&free).unwrap()).contains("stop_number"),
+        "an older viewer reads what it read before"
+    );
 }
 
 #[test]

@@ -9,7 +9,7 @@ use protocol::{
     },
     scene::{Answerer, SceneAsked, StopAnswer},
     viewer::{
-        ActionDimension, Command, Heartbeat, PolicyDescription, ReleaseRobot, ResetRobot,
+        ActionDimension, Command, Heard, Heartbeat, PolicyDescription, ReleaseRobot, ResetRobot,
         RobotList, RobotState, RobotStatus, RobotSummary, StopAccepted, StopAll, StopRobot,
         StoppedRobot, TokensSoFar, Trace, ViewFrame, ViewerHello, ViewerWelcome, Watch,
     },
@@ -158,6 +158,7 @@ fn frames() -> Vec<Vec<u8>> {
         encode(&ReleaseRobot {
             robot_id: id(),
             heard_beat: None,
+            stop_number: Some(1),
         }),
         encode(&ResetRobot {
             robot_id: id(),
@@ -167,6 +168,7 @@ fn frames() -> Vec<Vec<u8>> {
         encode(&ask()),
         encode(&StopAnswer { question_id: 1 }),
         encode(&StopAll { press_id: 1 }),
+        encode(&Heard { beat: 1 }),
         encode(&ViewerWelcome {
             studio_version: id(),
             policy: PolicyDescription {
@@ -237,6 +239,7 @@ fn frames() -> Vec<Vec<u8>> {
             clamped: 0,
             refused_chunks: 0,
             command_to_chunk_millis: Some(1.0),
+            stop_number: Some(1),
         }),
         encode(&TokensSoFar {
             robot_id: id(),
@@ -292,7 +295,7 @@ fn the_frames_to_be_damaged_are_whole_and_of_all_kinds() {
     kinds.dedup();
     let all = (0x01..=0x03)
         .chain(0x11..=0x16)
-        .chain(0x21..=0x29)
+        .chain(0x21..=0x2a)
         .chain(0x31..=0x3b)
         .chain([0x7f]);
     kinds.sort_unstable();

@@ -3,6 +3,7 @@
 //! - [`rules`]: the rules of one robot as a plain value; time is handed in
 //! - [`execution`]: what it is executing, as far as the studio knows
 //! - [`connection`]: a robot's connection, and the token with which the next one takes its place
+//! - [`latched_stop`]: the stop that holds a robot, and the releases that lift it
 //! - [`presses`]: stop presses that were carried out lately
 //! - [`freshness`]: how much longer than usual an observation was on its way
 //! - [`units`]: what a robot announces, held against the statistics of its norm tag
@@ -15,6 +16,7 @@ pub(crate) mod connection;
 mod depth;
 mod execution;
 mod freshness;
+mod latched_stop;
 mod presses;
 pub(crate) mod registry;
 pub(crate) mod rules;

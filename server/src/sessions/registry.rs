@@ -2,6 +2,7 @@
 
 use super::{
     connection::Connection,
+    latched_stop::StopNumbers,
     presses::Presses,
     session::{Services, Session, refusal},
 };
@@ -62,6 +63,7 @@ pub(crate) struct Registry {
     pub(crate) health: Arc<Health>,
     pub(crate) limits: Limits,
     next_connection: AtomicU64,
+    stop_numbers: Arc<StopNumbers>,
     inner: Mutex<Inner>,
     robots_changed: Notify,
 }
@@ -100,6 +102,7 @@ impl Registry {
             health,
             limits,
             next_connection: AtomicU64::new(1),
+            stop_numbers: Arc::default(),
             inner: Mutex::default(),
             robots_changed: Notify::new(),
         }
@@ -222,6 +225,7 @@ impl Registry {
                 inference: self.inference.clone(),
                 metrics: self.metrics.clone(),
                 latches: self.latches.clone(),
+                stop_numbers: self.stop_numbers.clone(),
                 limits: self.limits,
             },
         ));
@@ -498,7 +502,7 @@ mod tests {
                 .code,
             "stopped"
         );
-        again.release();
+        again.release(None, None).unwrap();
         assert!(
             again
                 .command("go", protocol::Mode::Continuous, 1)

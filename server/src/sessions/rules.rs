@@ -2,7 +2,10 @@
 //!
 //! A plain value without clocks, sockets or threads, so that every rule is tested without waiting.
 
-use super::execution::Execution;
+use super::{
+    execution::Execution,
+    latched_stop::{LatchedStop, Released},
+};
 use crate::inference::job::{Job, unknown_tag};
 use policies::{
     chunking::committed::Committed,
@@ -71,7 +74,8 @@ pub(crate) struct SessionState {
     /// When the policy was last asked about this command.
     asked_at: Option<Instant>,
     command_to_chunk_millis: Option<f32>,
-    stop_requested: bool,
+    /// The stop that holds the robot.
+    latched: Option<LatchedStop>,
     /// When the stop that has not left yet arrived.
     stop_asked_at: Option<Instant>,
     /// The latched stop was written to this connection.
@@ -95,7 +99,7 @@ impl SessionState {
             operator: None,
             asked_at: None,
             command_to_chunk_millis: None,
-            stop_requested: false,
+            latched: None,
             stop_asked_at: None,
             stop_delivered: false,
             succeeded_at: None,
@@ -106,9 +110,9 @@ impl SessionState {
     }
 
     /// A robot whose stop was latched before this session began.
-    pub(crate) fn stopped(robot_id: String, hello: RobotHello) -> Self {
+    pub(crate) fn stopped(robot_id: String, hello: RobotHello, stop: LatchedStop) -> Self {
         Self {
-            stop_requested: true,
+            latched: Some(stop),
             ..Self::new(robot_id, hello)
         }
     }
@@ -178,15 +182,20 @@ impl SessionState {
     }
 
     /// A stop, latched until [`release`](Self::release). It ends the instruction too, so that a release moves nothing.
-    pub(crate) fn stop(&mut self, now: Instant) {
-        if !self.stop_requested {
+    pub(crate) fn stop(&mut self, stop: LatchedStop) {
+        if !self.is_stopped() {
             self.forget_confirmation();
         }
         self.forget_command();
         self.execution.forget();
-        self.stop_requested = true;
+        self.latched = Some(stop);
         self.stop_delivered = false;
-        self.stop_asked_at.get_or_insert(now);
+        self.stop_asked_at.get_or_insert(stop.at);
+    }
+
+    /// A further press while a stop holds the robot: a release of the one before does not lift it. Nothing else changes.
+    pub(crate) fn stop_again(&mut self, stop: LatchedStop) {
+        self.latched = Some(stop);
     }
 
     /// The stop left towards the robot; how long it was here.
@@ -197,21 +206,29 @@ impl SessionState {
 
     /// The stop was written to the robot's connection.
     pub(crate) fn stop_delivered(&mut self) {
-        self.stop_delivered = self.stop_requested;
+        self.stop_delivered = self.is_stopped();
     }
 
     /// Whether a stop is latched.
     pub(crate) fn is_stopped(&self) -> bool {
-        self.stop_requested
+        self.latched.is_some()
     }
 
-    /// Lifts the stop. Nothing moves until the next command.
-    pub(crate) fn release(&mut self) {
+    /// Lifts the stop, if the release means it (see [`LatchedStop::is_lifted_by`]). Nothing moves until the next command.
+    ///
+    /// A robot that is not stopped here may have a stop of its own, so a release that names none always reaches it.
+    pub(crate) fn release(&mut self, named: Option<u64>, heard_at: Option<Instant>) -> Released {
+        match self.latched {
+            Some(stop) if !stop.is_lifted_by(named, heard_at) => return Released::StoppedAgain,
+            None if named.is_some() => return Released::Before,
+            _ => {}
+        }
         self.forget_confirmation();
         self.forget_command();
-        self.stop_requested = false;
+        self.latched = None;
         self.stop_asked_at = None;
         self.stop_delivered = false;
+        Released::Now
     }
 
     /// What the robot reported before a stop or a release confirms neither.
@@ -258,7 +275,7 @@ impl SessionState {
             .succeeded_at
             .is_some_and(|since| now.saturating_duration_since(since) >= REST_AFTER_SUCCESS);
         if self.instruction.is_empty()
-            || self.stop_requested
+            || self.is_stopped()
             || resting
             || observation.views.is_empty()
         {
@@ -328,7 +345,7 @@ impl SessionState {
         max_age: Duration,
         now: Instant,
     ) -> Result<(), DropReason> {
-        if self.stop_requested {
+        if self.is_stopped() {
             return Err(DropReason::Stopped);
         }
         if job.epoch != self.epoch || !self.connected {
@@ -389,7 +406,7 @@ impl SessionState {
             },
             task_secs: about_this.map_or(0.0, |report| report.task_secs),
             holding: report.is_some_and(|report| report.holding),
-            stop_requested: self.stop_requested,
+            stop_requested: self.is_stopped(),
             stop_delivered: self.stop_delivered,
             stopped: report.is_some_and(|report| report.stopped),
             ticks: report.map_or(0, |report| report.ticks),
@@ -397,6 +414,7 @@ impl SessionState {
             clamped: report.map_or(0, |report| report.clamped),
             refused_chunks: report.map_or(0, |report| report.refused_chunks),
             command_to_chunk_millis: self.command_to_chunk_millis,
+            stop_number: self.latched.map(|stop| stop.number),
         }
     }
 

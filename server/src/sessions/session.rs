@@ -6,6 +6,7 @@
 use super::{
     connection::Connection,
     freshness::Freshness,
+    latched_stop::{LatchedStop, Released, StopNumbers},
     rules::SessionState,
     subscribers::Audience,
     units::{self, Contradiction},
@@ -69,7 +70,18 @@ pub(crate) struct Services {
     pub(crate) inference: Arc<Inference>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) latches: Arc<Latches>,
+    pub(crate) stop_numbers: Arc<StopNumbers>,
     pub(crate) limits: Limits,
+}
+
+impl Services {
+    /// A press that arrives now.
+    fn stop_pressed(&self) -> LatchedStop {
+        LatchedStop {
+            number: self.stop_numbers.draw(),
+            at: Instant::now(),
+        }
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -90,7 +102,7 @@ impl Session {
         let contradictions = contradictions(&hello, &services.inference);
         let live = if services.latches.is_latched(&robot_id) {
             connection.mailbox.put(still_stopped());
-            SessionState::stopped(robot_id, hello)
+            SessionState::stopped(robot_id, hello, services.stop_pressed())
         } else {
             SessionState::new(robot_id, hello)
         };
@@ -322,27 +334,54 @@ impl Session {
             mailbox.put(ToRobot::Stop(Stop {
                 reason: reason.to_owned(),
             }));
+            let stop = self.services.stop_pressed();
             if live.is_stopped() {
-                // The robot is told again. A latch that holds costs nothing more, however often somebody presses.
-                return None;
+                // The robot is told again. A latch that holds costs the disk nothing more, however often somebody presses;
+                // viewers are told its newest number, which a release must name.
+                live.stop_again(stop);
+                None
+            } else {
+                live.stop(stop);
+                // Behind the stop: its task has ended, so that a release finds none.
+                mailbox.put(ToRobot::Instruction(Instruction {
+                    text: String::new(),
+                }));
+                Some(self.services.latches.latch(&live.robot_id, reason))
             }
-            live.stop(Instant::now());
-            // Behind the stop: its task has ended, so that a release finds none.
-            mailbox.put(ToRobot::Instruction(Instruction {
-                text: String::new(),
-            }));
-            self.services.latches.latch(&live.robot_id, reason)
         };
-        self.services.metrics.stops.inc();
+        if change.is_some() {
+            self.services.metrics.stops.inc();
+        }
         self.publish_status();
-        Some(change)
+        change
     }
 
-    /// Lifts the stop; the robot idles until the next command.
-    pub(crate) fn release(&self) {
+    /// Lifts the stop that a release names (`named`), or that its sender can have known when it had heard the studio last
+    /// (`heard_at`). The robot idles until the next command.
+    ///
+    /// # Errors
+    /// Refusal of a release when the robot was stopped again since.
+    pub(crate) fn release(
+        &self,
+        named: Option<u64>,
+        heard_at: Option<Instant>,
+    ) -> Result<(), ErrorMessage> {
         {
             let mut live = lock(&self.live);
-            live.release();
+            match live.release(named, heard_at) {
+                Released::Now => {}
+                Released::Before => return Ok(()),
+                Released::StoppedAgain => {
+                    return Err(refusal(
+                        "stopped_again",
+                        format!(
+                            "{} was stopped again since, so the release was not carried out and the stop holds; look at the \
+                             robot, then release it again if it may move",
+                            live.robot_id
+                        ),
+                    ));
+                }
+            }
             lock(&self.connection)
                 .mailbox
                 .put(ToRobot::Release(Release {}));
@@ -350,6 +389,7 @@ impl Session {
             let _ = self.services.latches.release(&live.robot_id);
         }
         self.publish_status();
+        Ok(())
     }
 
     /// Asks for a fresh scene.

@@ -1,13 +1,17 @@
-//! The heartbeats of one viewer's connection, and whether what its viewer wants came in time. Time is handed in.
+//! The heartbeats of one viewer's connection: whether what its viewer wants came in time, and whether the viewer is still
+//! there. Time is handed in.
 //!
 //! A link that is dead without anybody having noticed keeps what a page hands to it, and delivers it when it is back. A robot
 //! would then begin to move on the word of somebody who gave it long ago and may have walked away. So what can set a robot
 //! in motion names the last heartbeat that its sender had heard, and only the studio's clock is asked how old that is.
+//!
+//! A browser answers pings for a page that hangs, so a page echoes each heartbeat. The age of an echo counts from the
+//! departure of its heartbeat: echoes that a slow link holds back show that somebody was there, not that somebody is.
 
 use std::{
     collections::VecDeque,
     fmt,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -24,6 +28,23 @@ struct Sent {
     next: u64,
     /// When the last ones were sent, the newest at the end.
     times: VecDeque<Instant>,
+    /// When the newest heartbeat that was echoed was sent; absent until the viewer echoes one.
+    echoed: Option<Instant>,
+}
+
+impl Sent {
+    /// When a heartbeat was sent.
+    fn time(&self, beat: u64) -> Result<Instant, Late> {
+        // The newest has 0 after it.
+        let Some(after) = self.next.checked_sub(1).and_then(|n| n.checked_sub(beat)) else {
+            return Err(Late::Unknown(beat));
+        };
+        usize::try_from(after)
+            .ok()
+            .and_then(|after| self.times.iter().rev().nth(after))
+            .copied()
+            .ok_or(Late::Forgotten)
+    }
 }
 
 /// A reason why something came too late, in words that follow "it came".
@@ -51,9 +72,13 @@ impl fmt::Display for Late {
 }
 
 impl Beats {
+    fn lock(&self) -> MutexGuard<'_, Sent> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The number of a heartbeat that is sent now.
     pub(crate) fn send(&self, now: Instant) -> u64 {
-        let mut sent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sent = self.lock();
         let beat = sent.next;
         sent.next += 1;
         sent.times.push_back(now);
@@ -73,19 +98,38 @@ impl Beats {
         let Some(heard) = heard else {
             return Ok(());
         };
-        let sent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // The newest has 0 after it.
-        let Some(after) = sent.next.checked_sub(1).and_then(|n| n.checked_sub(heard)) else {
-            return Err(Late::Unknown(heard));
-        };
-        let time = usize::try_from(after)
-            .ok()
-            .and_then(|after| sent.times.iter().rev().nth(after));
-        match time.map(|time| now.saturating_duration_since(*time)) {
-            None => Err(Late::Forgotten),
-            Some(age) if age > within => Err(Late::Old(age)),
-            Some(_) => Ok(()),
+        let age = now.saturating_duration_since(self.lock().time(heard)?);
+        if age > within {
+            return Err(Late::Old(age));
         }
+        Ok(())
+    }
+
+    /// When a heartbeat was sent; `None` for one that is not remembered or never was.
+    pub(crate) fn sent_at(&self, beat: u64) -> Option<Instant> {
+        self.lock().time(beat).ok()
+    }
+
+    /// The viewer echoed a heartbeat. From now on it is present by its echoes alone.
+    ///
+    /// # Errors
+    /// [`Late::Unknown`] for a heartbeat that was never sent; that is no echo.
+    pub(crate) fn echoed(&self, beat: u64) -> Result<(), Late> {
+        let mut sent = self.lock();
+        let time = match sent.time(beat) {
+            Ok(time) => Some(time),
+            // Older than all that are remembered.
+            Err(Late::Forgotten) => sent.times.front().copied(),
+            Err(late) => return Err(late),
+        };
+        sent.echoed = sent.echoed.max(time);
+        Ok(())
+    }
+
+    /// Time since the newest echoed heartbeat was sent; `None` for a viewer that echoes none.
+    pub(crate) fn unechoed_for(&self, now: Instant) -> Option<Duration> {
+        let echoed = self.lock().echoed?;
+        Some(now.saturating_duration_since(echoed))
     }
 }
 
@@ -140,10 +184,34 @@ mod tests {
     #[test]
     fn what_is_remembered_is_bounded() {
         let (beats, now) = beating(100_000);
-        let sent = beats.0.lock().unwrap_or_else(PoisonError::into_inner);
-        assert_eq!(sent.times.len(), KEPT);
-        drop(sent);
+        assert_eq!(beats.lock().times.len(), KEPT);
         assert_eq!(beats.check(Some(99_999), WITHIN, now), Ok(()));
         assert_eq!(beats.check(Some(5), WITHIN, now), Err(Late::Forgotten));
+    }
+
+    #[test]
+    fn an_echo_is_as_old_as_its_heartbeat() {
+        let (beats, now) = beating(10);
+        assert_eq!(beats.unechoed_for(now), None, "a client that echoes none");
+        assert_eq!(beats.echoed(5), Ok(()));
+        assert_eq!(beats.unechoed_for(now), Some(WITHIN));
+        assert_eq!(beats.echoed(9), Ok(()));
+        assert_eq!(beats.unechoed_for(now), Some(Duration::ZERO));
+        // One that was overtaken says nothing new.
+        assert_eq!(beats.echoed(7), Ok(()));
+        let later = now + Duration::from_secs(3);
+        assert_eq!(beats.unechoed_for(later), Some(Duration::from_secs(3)));
+        assert_eq!(beats.sent_at(9), Some(now));
+    }
+
+    #[test]
+    fn what_is_no_echo_makes_nobody_present_and_a_very_old_one_neither() {
+        let (beats, now) = beating(100);
+        assert_eq!(beats.echoed(100), Err(Late::Unknown(100)));
+        assert_eq!(beats.unechoed_for(now), None);
+        assert_eq!(beats.sent_at(100), None);
+        assert_eq!(beats.echoed(1), Ok(()));
+        let silent_for = beats.unechoed_for(now);
+        assert!(silent_for.is_some_and(|time| time > 10 * WITHIN));
     }
 }

@@ -144,7 +144,10 @@ impl Viewer {
             let read = tokio::select! {
                 read = reader.next() => read,
                 _ = looks.tick() => {
-                    self.look(heard.silent_for() >= limits.operator_gone_after);
+                    // Pongs are no sign of a page: its browser sends them.
+                    let echo = self.beats.unechoed_for(Instant::now());
+                    let silent_for = echo.unwrap_or_else(|| heard.silent_for());
+                    self.look(silent_for >= limits.operator_gone_after);
                     continue;
                 }
             };
@@ -160,7 +163,7 @@ impl Viewer {
         }
     }
 
-    /// A viewer that is silent cannot stop what it set off.
+    /// A viewer that is silent, or whose page hangs, cannot stop what it set off.
     fn look(&mut self, is_absent: bool) {
         if is_absent && !self.is_absent {
             self.registry.operator_gone(self.key, &self.name);
@@ -225,6 +228,8 @@ impl Viewer {
             }
             FromViewer::Command(command) => {
                 let robot = self.robot(&command.robot_id)?;
+                // One that is absent ends what it sets off now at the next look.
+                self.is_absent = false;
                 // To end what a robot does it is never too late.
                 let in_time = if command.text.trim().is_empty() {
                     Ok(())
@@ -248,10 +253,10 @@ impl Viewer {
             }
             FromViewer::Release(release) => {
                 let robot = self.robot(&release.robot_id)?;
-                let given = self.in_time("the release", release.heard_beat);
-                if given.is_ok() {
-                    robot.release();
-                }
+                let heard_at = release.heard_beat.and_then(|beat| self.beats.sent_at(beat));
+                let given = self
+                    .in_time("the release", release.heard_beat)
+                    .and_then(|()| robot.release(release.stop_number, heard_at));
                 self.note("release", &release.robot_id, "", &given);
                 given
             }
@@ -275,6 +280,12 @@ impl Viewer {
                 }
                 Ok(())
             }
+            FromViewer::Heard(heard) => self.beats.echoed(heard.beat).map_err(|late| {
+                refusal(
+                    "unknown_beat",
+                    format!("an echo came {late}; echo the beat of each heartbeat when it arrives"),
+                )
+            }),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Viewers: pages and programs that watch and command. Lossy, newest wins, never in a robot's way.
 //!
 //! - [`bridge`]: one viewer's connection
-//! - `beats`: when each heartbeat was sent, and by that what comes too late
+//! - `beats`: when each heartbeat was sent, and by that what comes too late and which viewer is still there
 
 mod beats;
 mod bridge;

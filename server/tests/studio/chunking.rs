@@ -146,6 +146,7 @@ async fn after_a_stop_nothing_is_continued() {
     let release = ReleaseRobot {
         robot_id: robot_id(),
         heard_beat: None,
+        stop_number: None,
     };
     viewer.send(&release.into()).await.unwrap();
     while !matches!(robot.robot.next().await, ToRobot::Release(_)) {}

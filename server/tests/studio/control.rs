@@ -19,6 +19,7 @@ fn release(robot_id: &str) -> FromViewer {
     ReleaseRobot {
         robot_id: robot_id.to_owned(),
         heard_beat: None,
+        stop_number: None,
     }
     .into()
 }

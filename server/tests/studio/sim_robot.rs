@@ -230,6 +230,7 @@ async fn stop_halts_it_and_it_stays_halted_until_released() {
     let release = ReleaseRobot {
         robot_id: "sim".to_owned(),
         heard_beat: None,
+        stop_number: None,
     };
     viewer.send(&release.into()).await.unwrap();
     wait_status(&mut viewer, |status| !status.stopped).await;

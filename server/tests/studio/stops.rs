@@ -46,6 +46,7 @@ async fn release(viewer: &mut ViewerClient, robot_id: &str) {
     let release = ReleaseRobot {
         robot_id: robot_id.to_owned(),
         heard_beat: None,
+        stop_number: None,
     };
     viewer.send(&release.into()).await.unwrap();
 }
@@ -374,6 +375,7 @@ async fn what_comes_late_moves_nothing_and_a_stop_is_never_late() {
             ReleaseRobot {
                 robot_id: "arm".to_owned(),
                 heard_beat: Some(old),
+                stop_number: None,
             }
             .into(),
             "release",
@@ -400,6 +402,7 @@ async fn what_comes_late_moves_nothing_and_a_stop_is_never_late() {
     let in_time = ReleaseRobot {
         robot_id: "arm".to_owned(),
         heard_beat: Some(newest),
+        stop_number: None,
     };
     viewer.send(&in_time.into()).await.unwrap();
     wait_status(&mut other, |status| !status.stop_requested).await;

@@ -38,6 +38,7 @@ fn status() -> RobotStatus {
         clamped: 0,
         refused_chunks: 0,
         command_to_chunk_millis: None,
+        stop_number: None,
     }
 }
 

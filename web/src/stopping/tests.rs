@@ -41,6 +41,7 @@ fn status(id: &str) -> RobotStatus {
         clamped: 0,
         refused_chunks: 0,
         command_to_chunk_millis: None,
+        stop_number: None,
     }
 }
 

@@ -26,17 +26,22 @@ fn live() -> SessionState {
     )
 }
 
+/// The stop of that number.
+fn stop(number: u64, at: Instant) -> LatchedStop {
+    LatchedStop { number, at }
+}
+
 #[test]
 fn a_stop_ends_the_instruction_and_a_release_brings_none_back() {
     let (mut live, now) = (live(), Instant::now());
     live.command("go", Mode::Continuous, 1, now);
     let epoch = live.epoch;
-    live.stop(now);
+    live.stop(stop(1, now));
     assert!(live.is_stopped() && live.instruction().is_empty());
     assert!(live.epoch > epoch, "what is being computed is not sent");
     live.stop_delivered();
     assert!(live.status().stop_delivered);
-    live.release();
+    assert_eq!(live.release(Some(1), None), Released::Now);
     assert!(!live.is_stopped() && live.instruction().is_empty());
     assert!(!live.status().stop_delivered);
 }
@@ -44,7 +49,7 @@ fn a_stop_ends_the_instruction_and_a_release_brings_none_back() {
 #[test]
 fn a_stop_survives_reconnections_and_must_be_delivered_anew() {
     let (mut live, now) = (live(), Instant::now());
-    live.stop(now);
+    live.stop(stop(1, now));
     live.stop_delivered();
     live.disconnected();
     assert!(live.is_stopped() && !live.status().stop_delivered);
@@ -52,7 +57,7 @@ fn a_stop_survives_reconnections_and_must_be_delivered_anew() {
     live.reconnected(hello);
     assert!(live.is_stopped() && !live.status().stop_delivered);
     live.stop_delivered();
-    live.stop(now);
+    live.stop(stop(2, now));
     assert!(!live.status().stop_delivered, "another stop is on its way");
 }
 
@@ -86,15 +91,45 @@ fn a_stop_is_confirmed_by_a_report_that_came_after_it_alone() {
         refused_chunks: 0,
         last_refusal: String::new(),
     };
-    live.stop(now);
+    live.stop(stop(1, now));
     live.reported(report(true), now);
     assert!(live.status().stopped);
-    live.stop(now);
+    live.stop(stop(2, now));
     assert!(live.status().stopped, "the same stop pressed again");
-    live.release();
+    assert_eq!(live.release(None, None), Released::Now);
     assert!(!live.status().stopped);
-    live.stop(now);
+    live.stop(stop(3, now));
     assert!(!live.status().stopped, "nothing was reported since");
     live.reported(report(true), now);
     assert!(live.status().stopped);
+}
+
+#[test]
+fn a_release_of_an_older_stop_lifts_no_later_one() {
+    let (mut live, now) = (live(), Instant::now());
+    live.stop(stop(5, now));
+    live.stop_delivered();
+    assert_eq!(live.status().stop_number, Some(5));
+    // Somebody else presses while the release of the first is on its way.
+    live.stop_again(stop(6, now + Duration::from_secs(1)));
+    assert_eq!(live.release(Some(5), None), Released::StoppedAgain);
+    assert_eq!(live.release(None, Some(now)), Released::StoppedAgain);
+    let status = live.status();
+    assert!(status.stop_requested && status.stop_delivered);
+    assert_eq!(status.stop_number, Some(6));
+    assert_eq!(live.release(Some(6), None), Released::Now);
+    assert!(!live.is_stopped() && live.status().stop_number.is_none());
+}
+
+#[test]
+fn a_release_that_comes_second_does_not_end_what_was_begun_since() {
+    let (mut live, now) = (live(), Instant::now());
+    live.stop(stop(5, now));
+    assert_eq!(live.release(Some(5), None), Released::Now);
+    live.command("go", Mode::Continuous, 1, now);
+    assert_eq!(live.release(Some(5), None), Released::Before);
+    assert_eq!(live.instruction(), "go");
+    // A robot may have latched by itself: a release that names no stop is for it.
+    assert_eq!(live.release(None, None), Released::Now);
+    assert!(live.instruction().is_empty());
 }
