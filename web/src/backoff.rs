@@ -123,6 +123,8 @@ pub struct Link {
     last_message_at: f64,
     /// The newest heartbeat of this connection.
     heard_beat: Option<u64>,
+    /// Whether the studio of this connection does not know echoes.
+    is_echo_refused: bool,
     /// Time of the last poll, to detect a page that was suspended.
     polled_at: f64,
     /// Whether the link waited once for the messages of a suspended page.
@@ -145,6 +147,7 @@ impl Link {
             retry_at: now_millis,
             last_message_at: now_millis,
             heard_beat: None,
+            is_echo_refused: false,
             polled_at: now_millis,
             waited_for_backlog: false,
             unopened: 0,
@@ -211,6 +214,7 @@ impl Link {
         self.connecting_since = Some(now_millis);
         self.is_open = false;
         self.heard_beat = None;
+        self.is_echo_refused = false;
     }
 
     /// Reconnects as soon as possible: the page is in view again, or the network came back.
@@ -249,6 +253,16 @@ impl Link {
     /// The newest heartbeat of this connection, for messages that must not arrive late.
     pub fn heard_beat(&self) -> Option<u64> {
         self.heard_beat
+    }
+
+    /// Whether heartbeats are echoed on this connection.
+    pub fn echoes(&self) -> bool {
+        !self.is_echo_refused
+    }
+
+    /// Records that the studio, an older one, refused an echo; `true` the first time on a connection.
+    pub fn echo_refused(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_echo_refused, true)
     }
 
     /// Records that the socket closed or could not be created.

@@ -5,7 +5,7 @@
 //! shows that it has not arrived, after almost a second as an alarm. The caller supplies the time.
 
 use protocol::FromViewer;
-use protocol::viewer::{RobotStatus, StopAccepted, StopAll, StopRobot};
+use protocol::viewer::{ReleaseRobot, RobotStatus, StopAccepted, StopAll, StopRobot};
 
 mod text;
 
@@ -53,6 +53,20 @@ impl Press {
             .into(),
             Target::All => StopAll { press_id }.into(),
         }
+    }
+}
+
+/// Release of the stop that the page shows of a robot: of no later one, which nobody here has seen.
+pub fn release(
+    robot_id: String,
+    status: Option<&RobotStatus>,
+    heard_beat: Option<u64>,
+) -> ReleaseRobot {
+    let shown = status.filter(|status| status.robot_id == robot_id);
+    ReleaseRobot {
+        stop_number: shown.and_then(|status| status.stop_number),
+        heard_beat,
+        robot_id,
     }
 }
 

@@ -12,14 +12,14 @@ export const otherVersion = () => Buffer.from([0x50, 0x53, 2, 0x31, 0x80]);
 
 /**
  * Puts a listener between the pages of this browser and the studio. `say(frame)` speaks to the newest page, `hangUp()`
- * closes its socket; `sent` counts what pages said, `change(frame)` may change what the studio says or keep it back.
+ * closes its socket; `sent` counts what pages said, echoes of heartbeats apart; `change(frame)` may change what the studio says or keep it back.
  */
 export async function listenIn(context) {
   const wire = { sent: 0, say: () => {}, hangUp: () => {}, change: (frame) => frame };
   await context.routeWebSocket(/\/ws\/viewer$/, (page) => {
     const studio = page.connectToServer();
     page.onMessage((message) => {
-      wire.sent += 1;
+      if (message[3] !== 0x2a) wire.sent += 1;
       studio.send(message);
     });
     studio.onMessage((frame) => {

@@ -100,6 +100,22 @@ fn the_newest_heartbeat_is_that_of_this_connection() {
 }
 
 #[test]
+fn a_studio_that_does_not_know_echoes_is_sent_none_until_the_next_connection() {
+    let mut link = live();
+    assert!(link.echoes());
+    assert!(link.echo_refused(), "the first refusal explains itself");
+    assert!(!link.echoes());
+    assert!(
+        !link.echo_refused(),
+        "a further one is about something else"
+    );
+    // Whoever answers there now may be newer.
+    let steps = watch(&mut link, 0, 2_500, false);
+    assert_eq!(steps, [(2_000, LinkAction::Connect)]);
+    assert!(link.echoes());
+}
+
+#[test]
 fn a_suspended_page_first_reads_its_waiting_messages() {
     let mut link = live();
     // A hidden tab runs once a second at best; its messages come after this poll.

@@ -303,3 +303,23 @@ fn looking_at_another_robot_does_not_take_a_press_back() {
         .unwrap();
     assert!(said.headline.starts_with("The stop of a "), "{said:?}");
 }
+
+#[test]
+fn a_release_names_the_stop_that_is_shown_of_that_robot() {
+    let stopped = RobotStatus {
+        stop_number: Some(5),
+        ..status("a")
+    };
+    let named = release("a".to_owned(), Some(&stopped), Some(3));
+    let want = ReleaseRobot {
+        robot_id: "a".to_owned(),
+        heard_beat: Some(3),
+        stop_number: Some(5),
+    };
+    assert_eq!(named, want);
+    // The status of another robot, or none yet: then the heartbeat alone says what was known here.
+    for status in [Some(&stopped), None] {
+        let named = release("b".to_owned(), status, Some(3));
+        assert_eq!((named.stop_number, named.heard_beat), (None, Some(3)));
+    }
+}

@@ -136,6 +136,10 @@ fn on_error(studio: Studio, error: ErrorMessage) {
     if error.code == "wrong_version" {
         socket::refuse(studio);
     }
+    // An older studio, which lacks nothing but the echoes.
+    if error.code == "unexpected_kind" && socket::echo_refused(studio) {
+        return;
+    }
     let is_stop = studio.stopping.with_untracked(Stopping::is_open);
     // The dock shows the state of a stop, which is sent until the robot is known.
     if is_stop && error.code == "unknown_robot" {

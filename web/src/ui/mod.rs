@@ -2,8 +2,8 @@
 //!
 //! Modules import only from groups above their own:
 //!
-//! - Leaves: [`time`], [`settings`] (browser storage and URL), [`canvas_image`] (images on a canvas), [`wire`] (the
-//!   WebSocket), `worker::handle`
+//! - Leaves: [`time`], [`settings`] (browser storage and URL), [`canvas_image`] (images on a canvas), [`panics`] (the end of
+//!   a page that has failed), [`wire`] (the WebSocket), `worker::handle`
 //! - [`state`]: the page's state, as signals
 //! - Actions on the state: [`send`], [`stop`], [`socket`] (reconnecting, ticks), [`stop_press`], [`commands`],
 //!   [`shown_decision`], [`worker`] (requests, starting and restarting)
@@ -32,6 +32,7 @@ mod header;
 mod joints;
 mod keyboard;
 mod notices;
+mod panics;
 mod problems;
 mod robot_selection;
 mod score;
@@ -55,7 +56,7 @@ use state::Studio;
 
 /// Puts the page into the document's body.
 pub fn start() {
-    console_error_panic_hook::set_once();
+    panics::watch();
     if let Some(placeholder) = document().get_element_by_id("before") {
         placeholder.remove();
     }

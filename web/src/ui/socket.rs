@@ -3,7 +3,7 @@
 //! [`crate::backoff`] decides when to close and when to reconnect.
 
 use leptos::prelude::*;
-use protocol::viewer::ViewerHello;
+use protocol::viewer::{Heard, ViewerHello};
 use protocol::{FrameError, ToViewer};
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::Closure;
@@ -12,6 +12,7 @@ use web_sys::{
     AbortSignal, BinaryType, CloseEvent, Event, MessageEvent, RequestInit, Response, WebSocket,
 };
 
+use super::panics;
 use super::settings;
 use super::state::Studio;
 use super::time::now_millis;
@@ -45,6 +46,9 @@ fn update_link<T>(studio: Studio, event: impl FnOnce(&mut Link) -> T) -> Option<
 
 /// One tick: link, stops, and token streams that stopped growing. An early tick does no harm.
 pub(crate) fn tick(studio: Studio) {
+    if panics::have_stopped_page() {
+        return;
+    }
     let now = now_millis();
     studio.now_millis.set(now);
     poll(studio, now);
@@ -85,9 +89,22 @@ pub(crate) fn welcomed(studio: Studio) {
     update_link(studio, |link| link.welcomed(now));
 }
 
-/// A heartbeat of the studio arrived.
+/// A heartbeat of the studio arrived. It is echoed from here, and from no timer: a page that hangs does not come here, and
+/// one in a hidden tab does.
 pub(crate) fn heartbeat(studio: Studio, beat: u64) {
-    update_link(studio, |link| link.heartbeat(beat));
+    let echoes = update_link(studio, |link| {
+        link.heartbeat(beat);
+        link.echoes()
+    });
+    if echoes == Some(true) {
+        // An echo that cannot be sent is missed by the studio, as it should be.
+        studio.wire.send(&Heard { beat }.into()).ok();
+    }
+}
+
+/// The studio did not know a message; whether that was an echo.
+pub(crate) fn echo_refused(studio: Studio) -> bool {
+    update_link(studio, Link::echo_refused) == Some(true)
 }
 
 /// Page and studio speak different versions.
@@ -112,6 +129,7 @@ fn open(studio: Studio) -> Option<OpenSocket> {
     let url = studio_url::websocket(&settings::base()?, "ws/viewer");
     let socket = WebSocket::new(&url).ok()?;
     socket.set_binary_type(BinaryType::Arraybuffer);
+    panics::close_when_stopped(&socket);
 
     let on_open = Closure::<dyn FnMut(Event)>::new(move |_| {
         update_link(studio, Link::opened);

@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use leptos::prelude::*;
-use protocol::viewer::ReleaseRobot;
 
 use super::socket;
 use super::state::Studio;
 use super::time::now_millis;
 use crate::pending_instruction::PendingInstruction;
-use crate::stopping::{LATE_MILLIS, Stopping, Target};
+use crate::stopping::{self, LATE_MILLIS, Stopping, Target};
 
 impl Studio {
     /// Stops the robot in view; all robots while none is in view.
@@ -50,12 +49,14 @@ impl Studio {
 
     /// Releases the stop of the robot in view.
     pub(crate) fn press_release(self) {
-        if let Some(robot_id) = self.watched.get_untracked()
-            && self.send(ReleaseRobot {
-                robot_id,
-                heard_beat: self.wire.heard_beat(),
-            })
-        {
+        let Some(robot_id) = self.watched.get_untracked() else {
+            return;
+        };
+        let heard_beat = self.wire.heard_beat();
+        let release = self
+            .status
+            .with_untracked(|status| stopping::release(robot_id, status.as_ref(), heard_beat));
+        if self.send(release) {
             self.stopping.update(Stopping::released);
         }
     }
