@@ -23,8 +23,10 @@ mod limits;
 )]
 mod made;
 mod pictures;
+mod presence;
 mod recorder;
 mod recordings;
+mod releases;
 mod scene;
 mod scorer_files;
 mod scoring;
