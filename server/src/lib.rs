@@ -37,6 +37,7 @@ mod metrics;
 mod panics;
 mod peer_log;
 pub mod queues;
+mod quota;
 pub mod recordings;
 mod robots;
 mod scene_questions;

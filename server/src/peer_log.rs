@@ -1,5 +1,6 @@
 //! What peers say, in the log: shortened, on one line each, and not faster than a person reads.
 
+use crate::quota::Quota;
 use std::{
     fmt::Display,
     sync::{Mutex, PoisonError},
@@ -14,20 +15,18 @@ const LINES_PER_SEC: f64 = 1.0;
 
 /// The right of one connection to the log.
 #[derive(Debug)]
-pub(crate) struct PeerLog(Mutex<Quota>);
+pub(crate) struct PeerLog(Mutex<Lines>);
 
 #[derive(Debug)]
-struct Quota {
-    lines: f64,
-    counted_at: Instant,
+struct Lines {
+    quota: Quota,
     left_out: u64,
 }
 
 impl Default for PeerLog {
     fn default() -> Self {
-        Self(Mutex::new(Quota {
-            lines: MAX_LINES,
-            counted_at: Instant::now(),
+        Self(Mutex::new(Lines {
+            quota: Quota::new(MAX_LINES, LINES_PER_SEC, Instant::now()),
             left_out: 0,
         }))
     }
@@ -50,16 +49,12 @@ impl PeerLog {
 
     /// Takes one line of the quota, and gives how many were refused since the last.
     fn take(&self, now: Instant) -> Option<u64> {
-        let mut quota = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let passed = now.saturating_duration_since(quota.counted_at);
-        quota.lines = (quota.lines + passed.as_secs_f64() * LINES_PER_SEC).min(MAX_LINES);
-        quota.counted_at = now;
-        if quota.lines < 1.0 {
-            quota.left_out += 1;
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !lines.quota.take(now) {
+            lines.left_out += 1;
             return None;
         }
-        quota.lines -= 1.0;
-        Some(std::mem::take(&mut quota.left_out))
+        Some(std::mem::take(&mut lines.left_out))
     }
 }
 
