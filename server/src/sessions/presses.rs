@@ -12,19 +12,20 @@ pub(crate) struct Presses {
 }
 
 impl Presses {
-    /// Whether this press is a new one; then it is remembered. Presses without a number, 0, always are.
-    pub(crate) fn is_new(&mut self, press_id: u64) -> bool {
-        if press_id == 0 {
-            return true;
-        }
-        if self.newest_last.contains(&press_id) {
-            return false;
+    /// True if the press was remembered; presses without a number, 0, never are.
+    pub(crate) fn contains(&self, press_id: u64) -> bool {
+        self.newest_last.contains(&press_id)
+    }
+
+    /// Remembers a press.
+    pub(crate) fn remember(&mut self, press_id: u64) {
+        if press_id == 0 || self.contains(press_id) {
+            return;
         }
         if self.newest_last.len() >= REMEMBERED {
             self.newest_last.pop_front();
         }
         self.newest_last.push_back(press_id);
-        true
     }
 }
 
@@ -35,11 +36,16 @@ mod tests {
     #[test]
     fn a_press_that_comes_again_is_not_new() {
         let mut presses = Presses::default();
-        assert!(presses.is_new(7) && !presses.is_new(7) && presses.is_new(8));
-        assert!(presses.is_new(0) && presses.is_new(0));
+        presses.remember(7);
+        presses.remember(7);
+        assert!(presses.contains(7) && !presses.contains(8));
+        assert_eq!(presses.newest_last.len(), 1);
+        presses.remember(0);
+        assert!(!presses.contains(0));
         for press_id in 100..100 + REMEMBERED as u64 {
-            assert!(presses.is_new(press_id));
+            presses.remember(press_id);
         }
+        assert!(!presses.contains(7), "as many others came since");
         assert_eq!(presses.newest_last.len(), REMEMBERED);
     }
 }

@@ -246,19 +246,32 @@ impl Registry {
         }
     }
 
-    /// Stops one robot or, without a robot, all of them. The robots, and the change of the table of latches to wait for;
-    /// a press that was carried out before changes nothing.
+    /// Stops robots. Returns those that were not stopped before, with the changes of the table of latches to wait for; for
+    /// the others this press is the newest one, which a release has to name. A press that was carried out before changes
+    /// nothing. One that finds all robots stopped is not remembered here: a viewer that presses without pause must not make
+    /// the studio forget the presses of others.
     pub(crate) fn stop(
         &self,
         robots: &[Arc<Session>],
         press_id: u64,
         reason: &str,
-    ) -> Option<Change> {
-        let is_new = self.lock().presses.is_new(press_id);
-        if !is_new {
-            return None;
+    ) -> Vec<(Arc<Session>, Change)> {
+        if self.lock().presses.contains(press_id) {
+            return Vec::new();
         }
-        robots.iter().filter_map(|robot| robot.stop(reason)).max()
+        let stopped: Vec<_> = robots
+            .iter()
+            .filter_map(|robot| Some((robot.clone(), robot.stop(reason)?)))
+            .collect();
+        if !stopped.is_empty() {
+            self.remember_press(press_id);
+        }
+        stopped
+    }
+
+    /// Remembers a press, so that it stops nothing when it is sent again.
+    pub(crate) fn remember_press(&self, press_id: u64) {
+        self.lock().presses.remember(press_id);
     }
 
     /// A viewer is gone or silent: what it set off ends, unless it may run unattended.

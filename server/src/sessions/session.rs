@@ -326,34 +326,45 @@ impl Session {
     }
 
     /// Halts the robot: the stop overtakes everything that waits for it, and latches here, there and on disk. The
-    /// change of the table of latches, to wait for; the stop itself waits for nothing.
+    /// change of the table of latches, to wait for; the stop itself waits for nothing. `None` where a stop is latched.
     pub(crate) fn stop(&self, reason: &str) -> Option<Change> {
         let change = {
             let mut live = lock(&self.live);
+            let stop = self.services.stop_pressed();
+            if live.is_stopped() {
+                // A latch that holds costs the disk nothing more. Releases must name the newest press, which viewers are
+                // shown by `repeat_stop`.
+                live.stop_again(stop);
+                return None;
+            }
             let mailbox = &lock(&self.connection).mailbox;
             mailbox.put(ToRobot::Stop(Stop {
                 reason: reason.to_owned(),
             }));
-            let stop = self.services.stop_pressed();
-            if live.is_stopped() {
-                // The robot is told again. A latch that holds costs the disk nothing more, however often somebody presses;
-                // viewers are told its newest number, which a release must name.
-                live.stop_again(stop);
-                None
-            } else {
-                live.stop(stop);
-                // Behind the stop: its task has ended, so that a release finds none.
-                mailbox.put(ToRobot::Instruction(Instruction {
-                    text: String::new(),
-                }));
-                Some(self.services.latches.latch(&live.robot_id, reason))
-            }
+            live.stop(stop);
+            // Behind the stop: its task has ended, so that a release finds none.
+            mailbox.put(ToRobot::Instruction(Instruction {
+                text: String::new(),
+            }));
+            self.services.latches.latch(&live.robot_id, reason)
         };
-        if change.is_some() {
-            self.services.metrics.stops.inc();
+        self.services.metrics.stops.inc();
+        self.publish_status();
+        Some(change)
+    }
+
+    /// Sends the stop of a stopped robot again, and shows viewers the number of its newest press.
+    pub(crate) fn repeat_stop(&self, reason: &str) {
+        {
+            let live = lock(&self.live);
+            if !live.is_stopped() {
+                return;
+            }
+            lock(&self.connection).mailbox.put(ToRobot::Stop(Stop {
+                reason: reason.to_owned(),
+            }));
         }
         self.publish_status();
-        change
     }
 
     /// Lifts the stop that a release names (`named`), or that its sender can have known when it had heard the studio last

@@ -3,11 +3,13 @@
 use super::{
     beats::Beats,
     outgoing::{Outgoing, heartbeat},
+    presses::WaitingPresses,
 };
 use crate::queues::outbox::{Key, Outbox};
 use crate::{
     VERSION,
     peer_log::{PeerLog, one_line},
+    quota::Quota,
     scene_questions::{self, CancelToken},
     sessions::{Registry, Session, session::refusal},
     wire::{self, End, Read, Reader},
@@ -15,9 +17,7 @@ use crate::{
 use axum::extract::ws::Message;
 use futures_util::{Sink, Stream, StreamExt as _};
 use protocol::{
-    ErrorMessage, FromViewer, Message as ProtocolMessage,
-    scene::Ask,
-    viewer::{StopAccepted, StoppedRobot, ViewerWelcome},
+    ErrorMessage, FromViewer, Message as ProtocolMessage, scene::Ask, viewer::ViewerWelcome,
 };
 use std::{
     sync::{
@@ -29,14 +29,14 @@ use std::{
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+mod stops;
+
 /// Connections that are refused, of all peers.
 static REFUSALS: LazyLock<PeerLog> = LazyLock::new(PeerLog::default);
 /// Questions of one viewer whose pictures are being prepared; all but the newest are given up, but not at once.
 const MAX_ASKING: usize = 2;
 /// Of the name that a client gives itself, this much stands in records and reasons.
 const MAX_CLIENT_CHARS: usize = 64;
-/// Stops of one viewer whose answer may wait for the disk.
-const MAX_ANSWERS: usize = 16;
 
 /// Serves one viewer until it leaves, misbehaves, or `stop` is cancelled.
 pub(crate) async fn bridge<S, E>(socket: S, registry: Arc<Registry>, stop: CancellationToken)
@@ -57,6 +57,7 @@ where
             metrics: metrics.clone(),
             limits,
             health: registry.health.clone(),
+            heard: reader.heard().clone(),
             is_greeted: is_greeted.clone(),
             beats: beats.clone(),
         };
@@ -70,7 +71,9 @@ where
         key: registry.asking.new_viewer(),
         name: String::new(),
         asked: None,
-        answers: Arc::new(Semaphore::new(MAX_ANSWERS)),
+        presses: WaitingPresses::new(Instant::now()),
+        answers: Arc::new(Semaphore::new(stops::MAX_ANSWERS)),
+        releases: stops::releases(),
         is_greeted,
         beats,
         is_absent: false,
@@ -106,8 +109,11 @@ struct Viewer {
     name: String,
     /// The question at hand, and how to end it.
     asked: Option<(u64, CancelToken)>,
-    /// Stops whose answer waits for the disk.
+    /// Stops that were carried out and are to be answered.
+    presses: WaitingPresses,
+    /// Answers that wait for the disk.
     answers: Arc<Semaphore>,
+    releases: Quota,
     is_greeted: Arc<AtomicBool>,
     /// By which is known what comes too late.
     beats: Arc<Beats>,
@@ -150,11 +156,24 @@ impl Viewer {
                     self.look(silent_for >= limits.operator_gone_after);
                     continue;
                 }
+                Some(permit) = stops::turn(self.presses.due(Instant::now()), self.answers.clone()),
+                    if !self.presses.is_empty() =>
+                {
+                    self.answer(permit, &[]);
+                    continue;
+                }
             };
             match read {
                 Ok(Read::Message(message)) => {
+                    let is_stop = matches!(message, FromViewer::Stop(_) | FromViewer::StopAll(_));
                     if let Err(error) = self.handle(message) {
                         put(&self.outbox, &error);
+                    }
+                    // What came in one packet is thousands of messages: others have their turn in between.
+                    if is_stop {
+                        tokio::task::yield_now().await;
+                    } else {
+                        tokio::task::coop::consume_budget().await;
                     }
                 }
                 Ok(Read::Refused(error)) => put(&self.outbox, &error),
@@ -243,23 +262,15 @@ impl Viewer {
             }
             FromViewer::Stop(stop) => {
                 let robot = self.robot(&stop.robot_id)?;
-                self.stop("stop", &[robot], stop.press_id);
+                self.stop(Some(stop.robot_id), &[robot], stop.press_id);
                 Ok(())
             }
             FromViewer::StopAll(stop) => {
                 let robots = self.registry.robots();
-                self.stop("stop_all", &robots, stop.press_id);
+                self.stop(None, &robots, stop.press_id);
                 Ok(())
             }
-            FromViewer::Release(release) => {
-                let robot = self.robot(&release.robot_id)?;
-                let heard_at = release.heard_beat.and_then(|beat| self.beats.sent_at(beat));
-                let given = self
-                    .in_time("the release", release.heard_beat)
-                    .and_then(|()| robot.release(release.stop_number, heard_at));
-                self.note("release", &release.robot_id, "", &given);
-                given
-            }
+            FromViewer::Release(release) => self.release(&release),
             FromViewer::Reset(reset) => {
                 let robot = self.robot(&reset.robot_id)?;
                 let given = self
@@ -315,45 +326,6 @@ impl Viewer {
         let refused = given.as_ref().err().map_or("", |error| error.code.as_str());
         let events = &self.registry.events;
         events.note(what, robot_id, &self.name, text, refused);
-    }
-
-    /// Stops robots at once; answers when the latches are on disk, and waits for that nowhere. A press that comes again
-    /// stops nothing and is answered again, because the first answer may be lost.
-    fn stop(&self, what: &'static str, robots: &[Arc<Session>], press_id: u64) {
-        let reason = format!("{} pressed stop", self.name);
-        let moving: Vec<_> = robots.iter().filter(|robot| !robot.is_stopped()).collect();
-        let change = self.registry.stop(robots, press_id, &reason);
-        if change.is_some() {
-            for robot in moving {
-                let robot_id = robot.robot_id();
-                tracing::info!("{robot_id} is stopped: {reason}");
-                self.note(what, &robot_id, "", &Ok(()));
-            }
-        }
-        let mut accepted = StopAccepted {
-            press_id,
-            // A press that comes again may find robots that were released since, or that came since.
-            robots: robots
-                .iter()
-                .filter(|robot| robot.is_stopped())
-                .map(|robot| StoppedRobot {
-                    robot_id: robot.robot_id(),
-                    connected: robot.is_connected(),
-                })
-                .collect(),
-            not_on_disk: String::new(),
-        };
-        let Ok(permit) = self.answers.clone().try_acquire_owned() else {
-            // Presses are sent again, so another answer will come.
-            return;
-        };
-        let (registry, outbox) = (self.registry.clone(), self.outbox.clone());
-        tokio::spawn(async move {
-            let on_disk = registry.latches.on_disk(change).await;
-            accepted.not_on_disk = on_disk.err().unwrap_or_default();
-            put(&outbox, &accepted);
-            drop(permit);
-        });
     }
 
     fn ask(&mut self, ask: Ask) {

@@ -1,0 +1,144 @@
+//! Stops and releases of one viewer, carried out and answered.
+
+use super::{Viewer, put};
+use crate::{
+    data::latches::Change,
+    quota::Quota,
+    sessions::{Session, session::refusal},
+    viewers::presses::Press,
+};
+use protocol::{
+    ErrorMessage,
+    viewer::{ReleaseRobot, StopAccepted, StoppedRobot},
+};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Answers to stops of one viewer that may wait for the disk.
+pub(super) const MAX_ANSWERS: usize = 16;
+/// Releases of one viewer at once, one for each of many robots, and per second in the long run. A stop that finds its robot
+/// moving is carried out whatever came before; so that this cannot happen without end, releases are limited.
+const RELEASES_AT_ONCE: f64 = 64.0;
+const RELEASES_PER_SEC: f64 = 5.0;
+/// Timers are as exact as this.
+const TIMER_STEP: Duration = Duration::from_millis(1);
+
+/// The releases of a new viewer.
+pub(super) fn releases() -> Quota {
+    Quota::new(RELEASES_AT_ONCE, RELEASES_PER_SEC, Instant::now())
+}
+
+/// Waits until presses are due and one more answer may wait for the disk.
+pub(super) async fn turn(due: Instant, answers: Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+    if due > Instant::now() {
+        tokio::time::sleep_until((due + TIMER_STEP).into()).await;
+    }
+    // Nobody closes it.
+    answers.acquire_owned().await.ok()
+}
+
+impl Viewer {
+    /// Stops robots at once. The answer follows when the latches are on disk and the quota of answers allows it; nothing
+    /// waits for either. A press that comes again stops nothing and is answered again, because the first answer may be lost.
+    /// Without a robot the press is for all.
+    pub(super) fn stop(
+        &mut self,
+        robot_id: Option<String>,
+        robots: &[Arc<Session>],
+        press_id: u64,
+    ) {
+        let what = if robot_id.is_some() {
+            "stop"
+        } else {
+            "stop_all"
+        };
+        let reason = self.stop_reason();
+        let stopped = self.registry.stop(robots, press_id, &reason);
+        for (robot, _) in &stopped {
+            let robot_id = robot.robot_id();
+            tracing::info!("{robot_id} is stopped: {reason}");
+            self.note(what, &robot_id, "", &Ok(()));
+        }
+        let change = stopped.iter().map(|(_, change)| *change).max();
+        self.presses.add(robot_id, Press { press_id, change });
+        if let Ok(permit) = self.answers.clone().try_acquire_owned() {
+            let told: Vec<_> = stopped.into_iter().map(|(robot, _)| robot).collect();
+            self.answer(permit, &told);
+        }
+    }
+
+    /// Answers the presses that wait, if the quota allows it. Robots that were stopped before are told again, except those
+    /// in `told`.
+    pub(super) fn answer(&mut self, permit: OwnedSemaphorePermit, told: &[Arc<Session>]) {
+        let presses = self.presses.take(Instant::now());
+        if presses.is_empty() {
+            return;
+        }
+        let reason = self.stop_reason();
+        let changes: Option<Vec<Change>> = presses.iter().map(|(_, press)| press.change).collect();
+        let change = changes.and_then(|changes| changes.into_iter().max());
+        let mut answers = Vec::new();
+        for (robot_id, press) in presses {
+            self.registry.remember_press(press.press_id);
+            let mut robots: Vec<Arc<Session>> = match robot_id {
+                Some(robot_id) => self.registry.robot(&robot_id).into_iter().collect(),
+                None => self.registry.robots(),
+            };
+            // A press that comes again may find robots that were released since, or that came since.
+            robots.retain(|robot| robot.is_stopped());
+            for robot in &robots {
+                if !told.iter().any(|told| Arc::ptr_eq(told, robot)) {
+                    robot.repeat_stop(&reason);
+                }
+            }
+            let robots = robots.iter().map(|robot| StoppedRobot {
+                robot_id: robot.robot_id(),
+                connected: robot.is_connected(),
+            });
+            answers.push(StopAccepted {
+                press_id: press.press_id,
+                robots: robots.collect(),
+                not_on_disk: String::new(),
+            });
+        }
+        let (registry, outbox) = (self.registry.clone(), self.outbox.clone());
+        tokio::spawn(async move {
+            let on_disk = registry.latches.on_disk(change).await;
+            let not_on_disk = on_disk.err().unwrap_or_default();
+            for mut accepted in answers {
+                accepted.not_on_disk.clone_from(&not_on_disk);
+                put(&outbox, &accepted);
+            }
+            drop(permit);
+        });
+    }
+
+    pub(super) fn release(&mut self, release: &ReleaseRobot) -> Result<(), ErrorMessage> {
+        let robot = self.robot(&release.robot_id)?;
+        if !self.releases.take(Instant::now()) {
+            // Not in the record: there it would push out what others did.
+            self.registry.metrics.error("too_many_releases");
+            return Err(refusal(
+                "too_many_releases",
+                format!(
+                    "{} was not released: a viewer may release {RELEASES_AT_ONCE:.0} robots at once and \
+                     {RELEASES_PER_SEC:.0} per second; release it again",
+                    release.robot_id
+                ),
+            ));
+        }
+        let heard_at = release.heard_beat.and_then(|beat| self.beats.sent_at(beat));
+        let given = self
+            .in_time("the release", release.heard_beat)
+            .and_then(|()| robot.release(release.stop_number, heard_at));
+        self.note("release", &release.robot_id, "", &given);
+        given
+    }
+
+    fn stop_reason(&self) -> String {
+        format!("{} pressed stop", self.name)
+    }
+}
