@@ -20,26 +20,31 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-/// When a peer was last heard, and when it last answered a ping.
+mod pings;
+
+pub(crate) use pings::Pings;
+
+/// When a peer was last heard, and which pings it answered.
 #[derive(Debug)]
 pub(crate) struct Heard {
     from: Instant,
     /// Milliseconds after `from`.
     anything: AtomicU64,
-    pong: AtomicU64,
     /// Counts what was heard.
     count: AtomicU64,
     again: Notify,
+    pings: Pings,
 }
 
 impl Default for Heard {
     fn default() -> Self {
+        let from = Instant::now();
         Self {
-            from: Instant::now(),
+            from,
             anything: AtomicU64::new(0),
-            pong: AtomicU64::new(0),
             count: AtomicU64::new(0),
             again: Notify::new(),
+            pings: Pings::new(from),
         }
     }
 }
@@ -60,25 +65,15 @@ impl Heard {
         self.again.notify_waiters();
     }
 
-    fn note_pong(&self) {
-        self.pong.store(self.now_millis(), Ordering::Relaxed);
-    }
-
-    fn since(&self, noted: &AtomicU64) -> Duration {
-        Duration::from_millis(
-            self.now_millis()
-                .saturating_sub(noted.load(Ordering::Relaxed)),
-        )
-    }
-
     /// How long nothing came.
     pub(crate) fn silent_for(&self) -> Duration {
-        self.since(&self.anything)
+        let heard_at = self.anything.load(Ordering::Relaxed);
+        Duration::from_millis(self.now_millis().saturating_sub(heard_at))
     }
 
-    /// How long no ping was answered: it may send and not read.
-    pub(crate) fn deaf_for(&self) -> Duration {
-        self.since(&self.pong)
+    /// What it has read.
+    pub(crate) fn pings(&self) -> &Pings {
+        &self.pings
     }
 
     /// Waits until something comes that was not there at the call; false when nothing does in time.
@@ -214,8 +209,8 @@ where
             Some(Ok(message)) => message,
         };
         self.heard.note();
-        if matches!(message, Message::Pong(_)) {
-            self.heard.note_pong();
+        if let Message::Pong(content) = &message {
+            self.heard.pings.answer(content);
         }
         match message {
             Message::Close(_) => Err(End::Left),
@@ -286,6 +281,9 @@ pub(crate) trait Source {
     /// The frame of the last [`next_frame`](Self::next_frame) was written.
     fn was_written(&self) {}
 
+    /// What is known of the peer that the frames are for.
+    fn heard(&self) -> &Heard;
+
     /// A frame that goes out with every ping, for peers that cannot see pings.
     fn heartbeat(&self) -> Option<Bytes> {
         None
@@ -302,16 +300,20 @@ where
     K: Sink<Message> + Unpin,
     Src: Source,
 {
-    let mut pings = tokio::time::interval(limits.ping_every);
-    pings.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    pings.reset();
+    let mut ticks = tokio::time::interval(limits.ping_every);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    ticks.reset();
+    let pings = source.heard().pings();
     loop {
         // A ping first: beside a flood of frames it would never have its turn.
         let (message, is_frame) = tokio::select! {
             biased;
-            _ = pings.tick() => (Message::Ping(Bytes::new()), false),
+            _ = ticks.tick() => (Message::Ping(pings.send(Instant::now())), false),
             frame = source.next_frame() => match frame {
-                Some(frame) => (Message::Binary(frame), true),
+                Some(frame) => {
+                    pings.write(frame.len());
+                    (Message::Binary(frame), true)
+                }
                 None => break,
             },
         };

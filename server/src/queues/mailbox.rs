@@ -127,6 +127,29 @@ impl Mailbox {
         }
     }
 
+    /// Waits for a stop alone. Everything else stays for [`next`](Self::next), except that what is in a closed mailbox
+    /// comes as from there. For one reader.
+    pub async fn next_stop(&self) -> Option<ToRobot> {
+        loop {
+            let filled = self.filled.notified();
+            {
+                let mut slots = self.lock();
+                if slots.closed {
+                    return slots.next();
+                }
+                if let Some(stop) = slots.stop.take() {
+                    return Some(stop.into());
+                }
+            }
+            filled.await;
+        }
+    }
+
+    /// Takes back the chunk that waits. Whether there was one.
+    pub fn take_chunk(&self) -> bool {
+        self.lock().chunk.take().is_some()
+    }
+
     /// Takes nothing more; what is already in can still be read.
     pub fn close(&self) {
         let mut slots = self.lock();
@@ -148,6 +171,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::*;
+    use std::time::Duration;
 
     fn chunk(chunk_id: u64) -> ToRobot {
         ToRobot::Chunk(ActionChunk {
@@ -223,6 +247,26 @@ mod tests {
         }
         let kept = std::iter::from_fn(|| mailbox.take()).count();
         assert_eq!(kept, MAX_ERRORS);
+    }
+
+    #[tokio::test]
+    async fn a_stop_alone_can_be_waited_for_and_the_rest_stays() {
+        let mailbox = Mailbox::default();
+        mailbox.put(ToRobot::Instruction(Instruction {
+            text: "go".to_owned(),
+        }));
+        mailbox.put(chunk(1));
+        assert!(mailbox.take_chunk() && !mailbox.take_chunk());
+        let waits = tokio::time::timeout(Duration::from_millis(20), mailbox.next_stop());
+        assert!(waits.await.is_err());
+        mailbox.put(stop());
+        assert_eq!(mailbox.next_stop().await.unwrap(), stop());
+        mailbox.close();
+        assert!(matches!(
+            mailbox.next_stop().await,
+            Some(ToRobot::Instruction(_))
+        ));
+        assert_eq!(mailbox.next_stop().await, None);
     }
 
     #[tokio::test]

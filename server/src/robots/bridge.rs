@@ -24,14 +24,17 @@ use std::{
     },
     time::Duration,
 };
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Connections that are refused, of all peers.
 static REFUSALS: LazyLock<PeerLog> = LazyLock::new(PeerLog::default);
 
-/// The mailbox as frames, telling the session when a stop leaves and when it has left.
+/// The mailbox as frames, telling the session when a stop leaves and when it has left. To a robot that is behind with
+/// reading goes a stop alone: what is written lies in front of the stop that comes next.
 struct Outgoing {
     mailbox: Arc<Mailbox>,
+    heard: Arc<Heard>,
     limits: Limits,
     session: Option<(Arc<Session>, Connection)>,
     /// The frame on its way is a stop.
@@ -41,7 +44,25 @@ struct Outgoing {
 impl Source for Outgoing {
     async fn next_frame(&self) -> Option<Bytes> {
         loop {
-            let message = self.mailbox.next().await?;
+            let message = if self.is_behind() {
+                self.keep_chunk_back(self.mailbox.take_chunk());
+                tokio::select! {
+                    biased;
+                    message = self.mailbox.next_stop() => message?,
+                    () = self.heard.pings().answered() => {
+                        // One that slipped in is old by now.
+                        self.keep_chunk_back(self.mailbox.take_chunk());
+                        continue;
+                    }
+                }
+            } else {
+                self.mailbox.next().await?
+            };
+            // It may have come long after the robot was looked at.
+            if matches!(message, ToRobot::Chunk(_)) && self.is_behind() {
+                self.keep_chunk_back(true);
+                continue;
+            }
             if let (ToRobot::Stop(_), Some((session, _))) = (&message, &self.session) {
                 session.stop_left();
                 self.is_stop.store(true, Ordering::Release);
@@ -62,8 +83,25 @@ impl Source for Outgoing {
         }
     }
 
+    fn heard(&self) -> &Heard {
+        &self.heard
+    }
+
     fn write_within(&self) -> Duration {
         self.limits.robot_write_within
+    }
+}
+
+impl Outgoing {
+    fn is_behind(&self) -> bool {
+        self.heard.pings().is_behind(Instant::now())
+    }
+
+    /// Accounts for a chunk that does not leave, if there was one.
+    fn keep_chunk_back(&self, was_there: bool) {
+        if let (true, Some((session, _))) = (was_there, &self.session) {
+            session.chunk_kept_back();
+        }
     }
 }
 
@@ -110,6 +148,7 @@ where
             mailbox.close();
             let outgoing = Outgoing {
                 mailbox,
+                heard,
                 limits,
                 session: None,
                 is_stop: AtomicBool::new(false),
@@ -127,6 +166,7 @@ where
     let mut writer = tokio::spawn({
         let outgoing = Outgoing {
             mailbox: mailbox.clone(),
+            heard: heard.clone(),
             limits,
             session: Some((session.clone(), connection.clone())),
             is_stop: AtomicBool::new(false),
@@ -152,7 +192,7 @@ where
                 return;
             }
             _ = looks.tick() => {
-                let deaf_for = heard.deaf_for();
+                let deaf_for = heard.pings().deaf_for(Instant::now());
                 if deaf_for < limits.deaf_after {
                     continue;
                 }
@@ -160,7 +200,11 @@ where
             }
         };
         match read {
-            Ok(Read::Message(message)) => handle(message, &session, &registry, &mailbox, &log),
+            Ok(Read::Message(message)) => {
+                handle(message, &session, &registry, &mailbox, &log);
+                // What came in one packet is thousands of small messages: others have their turn in between.
+                tokio::task::coop::consume_budget().await;
+            }
             Ok(Read::Refused(error)) => {
                 log.say(&session.robot_id(), &error.message);
                 mailbox.put(error.into());

@@ -46,6 +46,8 @@ pub(crate) enum DropReason {
     Stopped,
     /// The observation is older than the studio allows.
     TooOld,
+    /// The robot has not read what it was sent before; a stop would have to wait behind the chunk too.
+    Unread,
 }
 
 impl DropReason {
@@ -54,6 +56,7 @@ impl DropReason {
             Self::Superseded => "superseded",
             Self::Stopped => "stopped",
             Self::TooOld => "too_old",
+            Self::Unread => "unread",
         }
     }
 }
@@ -388,6 +391,11 @@ impl SessionState {
             actions: acted.actions.clone(),
         };
         Ok((chunk, is_first))
+    }
+
+    /// The chunk did not leave: the robot goes on with none.
+    pub(crate) fn chunk_kept_back(&mut self) {
+        self.execution.forget();
     }
 
     /// As viewers of this robot are told.

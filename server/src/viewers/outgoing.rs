@@ -2,7 +2,12 @@
 
 use super::beats::Beats;
 use crate::queues::outbox::Outbox;
-use crate::{health::Health, limits::Limits, metrics::Metrics, wire::Source};
+use crate::{
+    health::Health,
+    limits::Limits,
+    metrics::Metrics,
+    wire::{Heard, Source},
+};
 use bytes::Bytes;
 use protocol::viewer::Heartbeat;
 use std::{
@@ -22,6 +27,7 @@ pub(super) struct Outgoing {
     pub(super) metrics: Arc<Metrics>,
     pub(super) limits: Limits,
     pub(super) health: Arc<Health>,
+    pub(super) heard: Arc<Heard>,
     pub(super) is_greeted: Arc<AtomicBool>,
     pub(super) beats: Arc<Beats>,
 }
@@ -34,6 +40,10 @@ impl Source for Outgoing {
             self.metrics.viewer_messages_dropped.inc_by(dropped);
         }
         frame
+    }
+
+    fn heard(&self) -> &Heard {
+        &self.heard
     }
 
     fn heartbeat(&self) -> Option<Bytes> {

@@ -20,9 +20,13 @@ impl ChunkSink for Session {
     fn begin(&self, job: &Job, step: Step) -> Result<Option<Committed>, NotCurrent> {
         let now = Instant::now();
         let mut live = lock(&self.live);
-        if let Err(reason) = live.check(job, self.services.limits.max_chunk_age, now) {
+        let checked = live.check(job, self.services.limits.max_chunk_age, now);
+        if let Err(reason) = checked.and_then(|()| self.check_reads()) {
             drop(live);
             self.services.metrics.chunk_dropped(reason.code());
+            if reason == DropReason::Unread {
+                self.tell_unread();
+            }
             return Err(NotCurrent);
         }
         if step == Step::Decoding {
@@ -38,12 +42,10 @@ impl ChunkSink for Session {
 
     fn deliver(&self, job: &Job, acted: &PolicyOutput) -> Option<u64> {
         let mut live = lock(&self.live);
-        let chunk = live.chunk(
-            job,
-            acted,
-            self.services.limits.max_chunk_age,
-            Instant::now(),
-        );
+        let chunk = self.check_reads().and_then(|()| {
+            let max_age = self.services.limits.max_chunk_age;
+            live.chunk(job, acted, max_age, Instant::now())
+        });
         match chunk {
             Ok((chunk, is_first)) => {
                 let chunk_id = chunk.chunk_id;
@@ -69,6 +71,9 @@ impl ChunkSink for Session {
             Err(reason) => {
                 drop(live);
                 self.services.metrics.chunk_dropped(reason.code());
+                if reason == DropReason::Unread {
+                    self.tell_unread();
+                }
                 if reason == DropReason::TooOld {
                     self.tell_problem(
                         "chunk_too_old",
@@ -95,6 +100,35 @@ impl ChunkSink for Session {
 }
 
 impl Session {
+    /// A chunk was taken out of the mailbox again, because the robot is behind with reading.
+    pub(crate) fn chunk_kept_back(&self) {
+        lock(&self.live).chunk_kept_back();
+        self.services
+            .metrics
+            .chunk_dropped(DropReason::Unread.code());
+        self.tell_unread();
+    }
+
+    /// Whether the robot reads what it is sent.
+    fn check_reads(&self) -> Result<(), DropReason> {
+        let is_behind = lock(&self.connection)
+            .heard
+            .pings()
+            .is_behind(tokio::time::Instant::now());
+        if is_behind {
+            return Err(DropReason::Unread);
+        }
+        Ok(())
+    }
+
+    fn tell_unread(&self) {
+        self.tell_problem(
+            "chunk_unread",
+            "the robot has not read its connection for more than a second, so it gets no chunks until it has; a stop is \
+             sent all the same; its program must read more often, or its network is too slow",
+        );
+    }
+
     /// Shows the action tokens so far.
     fn publish_tokens(&self, job: &Job, tokens: &[u32], rows: usize, dims: usize) {
         if self.subscribers.is_empty() {
