@@ -6,7 +6,7 @@ use std::{
     io::{Read as _, Write as _},
     net::{Shutdown, TcpStream},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     thread,
@@ -32,15 +32,27 @@ impl Flood {
         let written = Arc::<AtomicU64>::default();
         let (mut to, mut from) = (stream.try_clone().unwrap(), stream.try_clone().unwrap());
         let count = written.clone();
+        let pong = Arc::<Mutex<Option<Vec<u8>>>>::default();
+        let answer = pong.clone();
         thread::spawn(move || {
             while to.write_all(&bytes).is_ok() {
                 count.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+                let pong = answer.lock().unwrap().take();
+                if pong.is_some_and(|pong| to.write_all(&pong).is_err()) {
+                    return;
+                }
             }
         });
-        // Whoever does not read is cut off; pings stay unanswered, which is told after ten seconds.
+        // Whoever does not read gets no chunks and is cut off.
         thread::spawn(move || {
-            let mut sink = vec![0; 1 << 16];
-            while matches!(from.read(&mut sink), Ok(1..)) {}
+            while let Ok((first, content)) = read_frame(&mut from) {
+                if first & 0x0f == 0x09 {
+                    let mut frame = vec![0x8a, 0x80 | u8::try_from(content.len()).unwrap()];
+                    frame.extend([0; 4]);
+                    frame.extend(content);
+                    *pong.lock().unwrap() = Some(frame);
+                }
+            }
         });
         Self {
             stream,
@@ -60,6 +72,28 @@ impl Drop for Flood {
     fn drop(&mut self) {
         self.stream.shutdown(Shutdown::Both).ok();
     }
+}
+
+/// The first byte and the content of the next frame of the studio.
+fn read_frame(from: &mut TcpStream) -> std::io::Result<(u8, Vec<u8>)> {
+    let mut header = [0; 2];
+    from.read_exact(&mut header)?;
+    let length = match header[1] & 0x7f {
+        126 => {
+            let mut length = [0; 2];
+            from.read_exact(&mut length)?;
+            u64::from(u16::from_be_bytes(length))
+        }
+        127 => {
+            let mut length = [0; 8];
+            from.read_exact(&mut length)?;
+            u64::from_be_bytes(length)
+        }
+        short => u64::from(short),
+    };
+    let mut content = Vec::new();
+    from.take(length).read_to_end(&mut content)?;
+    Ok((header[0], content))
 }
 
 /// A message as a client sends it, with a mask that changes nothing.

@@ -31,6 +31,8 @@ mod scene;
 mod scorer_files;
 mod scoring;
 mod sim_robot;
+mod slow_robots;
+mod stop_floods;
 mod stops;
 mod tokens;
 mod units;

@@ -12,7 +12,7 @@ use server::{Config, Limits, client::ViewerClient, scorer_service};
 use std::{path::PathBuf, time::Duration};
 use tokio_tungstenite::tungstenite::Message;
 
-fn config(limits: Limits, data: Option<PathBuf>) -> Config {
+pub fn config(limits: Limits, data: Option<PathBuf>) -> Config {
     Config {
         policy: Ok(Box::new(Scripted::new())),
         question_answerer: unavailable("The test"),
@@ -23,7 +23,7 @@ fn config(limits: Limits, data: Option<PathBuf>) -> Config {
     }
 }
 
-async fn press(viewer: &mut ViewerClient, robot_id: &str, press_id: u64) -> StopAccepted {
+pub async fn press(viewer: &mut ViewerClient, robot_id: &str, press_id: u64) -> StopAccepted {
     let stop = StopRobot {
         robot_id: robot_id.to_owned(),
         press_id,
@@ -32,7 +32,7 @@ async fn press(viewer: &mut ViewerClient, robot_id: &str, press_id: u64) -> Stop
     accepted(viewer).await
 }
 
-async fn accepted(viewer: &mut ViewerClient) -> StopAccepted {
+pub async fn accepted(viewer: &mut ViewerClient) -> StopAccepted {
     viewer
         .wait_for("the answer to a stop", SOON, |message| match message {
             ToViewer::StopAccepted(accepted) => Some(accepted),
@@ -42,7 +42,7 @@ async fn accepted(viewer: &mut ViewerClient) -> StopAccepted {
         .unwrap()
 }
 
-async fn release(viewer: &mut ViewerClient, robot_id: &str) {
+pub async fn release(viewer: &mut ViewerClient, robot_id: &str) {
     let release = ReleaseRobot {
         robot_id: robot_id.to_owned(),
         heard_beat: None,
@@ -62,10 +62,10 @@ async fn resume(studio: &TestStudio, hello: RobotHello) -> (ToRobot, Robot) {
     (robot.next().await, robot)
 }
 
-struct Folder(PathBuf);
+pub struct Folder(pub PathBuf);
 
 impl Folder {
-    fn new(name: &str) -> Self {
+    pub fn new(name: &str) -> Self {
         let folder = std::env::temp_dir().join(format!("stops-{name}-{}", std::process::id()));
         std::fs::remove_dir_all(&folder).ok();
         Self(folder)
