@@ -20,7 +20,7 @@ pub struct Limits {
     pub silence: Duration,
     /// A write to a robot that takes longer than this ends its connection: what cannot be written is also the stop.
     pub robot_write_within: Duration,
-    /// A robot that answers no ping for this long does not read, and its connection ends.
+    /// A robot whose newest answered ping was sent longer ago than this does not read, and its connection ends.
     pub deaf_after: Duration,
     /// A viewer that was not heard for this long is gone, and the instructions that it gave end. One that echoes heartbeats
     /// is heard by its echoes alone.

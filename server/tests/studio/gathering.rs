@@ -31,6 +31,8 @@ impl Crowd {
         let limits = Limits {
             max_batch,
             max_chunk_age: SOON,
+            // These robots do not read while they wait.
+            ping_every: SOON,
             ..Limits::default()
         };
         let studio = TestStudio::with(Ok(actor), limits).await;
