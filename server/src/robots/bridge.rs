@@ -1,27 +1,23 @@
 //! One robot's connection: hello, then observations in and chunks out until either side ends it.
 
+use super::outgoing::Outgoing;
 use crate::{
     VERSION,
     inference::job::unknown_tag,
-    limits::Limits,
     metrics::Metrics,
     peer_log::PeerLog,
     queues::mailbox::Mailbox,
     sessions::{Registry, Session, connection::Connection, session::refusal},
-    wire::{self, End, Heard, Read, Reader, Source},
+    wire::{self, End, Heard, Read, Reader},
 };
 use axum::extract::ws::Message;
-use bytes::Bytes;
 use futures_util::{Sink, Stream, StreamExt as _};
 use protocol::{
     ErrorMessage, FromRobot, ToRobot,
     robot::{RobotHello, RobotWelcome},
 };
 use std::{
-    sync::{
-        Arc, LazyLock,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, LazyLock, atomic::AtomicBool},
     time::Duration,
 };
 use tokio::time::Instant;
@@ -29,81 +25,6 @@ use tokio_util::sync::CancellationToken;
 
 /// Connections that are refused, of all peers.
 static REFUSALS: LazyLock<PeerLog> = LazyLock::new(PeerLog::default);
-
-/// The mailbox as frames, telling the session when a stop leaves and when it has left. To a robot that is behind with
-/// reading goes a stop alone: what is written lies in front of the stop that comes next.
-struct Outgoing {
-    mailbox: Arc<Mailbox>,
-    heard: Arc<Heard>,
-    limits: Limits,
-    session: Option<(Arc<Session>, Connection)>,
-    /// The frame on its way is a stop.
-    is_stop: AtomicBool,
-}
-
-impl Source for Outgoing {
-    async fn next_frame(&self) -> Option<Bytes> {
-        loop {
-            let message = if self.is_behind() {
-                self.keep_chunk_back(self.mailbox.take_chunk());
-                tokio::select! {
-                    biased;
-                    message = self.mailbox.next_stop() => message?,
-                    () = self.heard.pings().answered() => {
-                        // One that slipped in is old by now.
-                        self.keep_chunk_back(self.mailbox.take_chunk());
-                        continue;
-                    }
-                }
-            } else {
-                self.mailbox.next().await?
-            };
-            // It may have come long after the robot was looked at.
-            if matches!(message, ToRobot::Chunk(_)) && self.is_behind() {
-                self.keep_chunk_back(true);
-                continue;
-            }
-            if let (ToRobot::Stop(_), Some((session, _))) = (&message, &self.session) {
-                session.stop_left();
-                self.is_stop.store(true, Ordering::Release);
-            }
-            match message.encode() {
-                Ok(frame) => return Some(frame.into()),
-                // A chunk is checked before it gets here; whatever else does not encode is our bug.
-                Err(error) => tracing::error!("a message to a robot was dropped: {error}"),
-            }
-        }
-    }
-
-    fn was_written(&self) {
-        if self.is_stop.swap(false, Ordering::AcqRel)
-            && let Some((session, connection)) = &self.session
-        {
-            session.stop_delivered(connection.number);
-        }
-    }
-
-    fn heard(&self) -> &Heard {
-        &self.heard
-    }
-
-    fn write_within(&self) -> Duration {
-        self.limits.robot_write_within
-    }
-}
-
-impl Outgoing {
-    fn is_behind(&self) -> bool {
-        self.heard.pings().is_behind(Instant::now())
-    }
-
-    /// Accounts for a chunk that does not leave, if there was one.
-    fn keep_chunk_back(&self, was_there: bool) {
-        if let (true, Some((session, _))) = (was_there, &self.session) {
-            session.chunk_kept_back();
-        }
-    }
-}
 
 /// Gives the robot's place back when its connection ends, by a panic too.
 struct Place {
@@ -345,6 +266,7 @@ mod tests {
         data::{events::Events, latches::Latches},
         health::Health,
         inference::thread::Inference,
+        limits::Limits,
         scene_questions::SceneQuestions,
     };
     use protocol::JointDescription;
