@@ -6,13 +6,13 @@
 use super::{
     connection::Connection,
     freshness::Freshness,
-    latched_stop::{LatchedStop, Released, StopNumbers},
+    latched_stop::{LatchedStop, StopNumbers},
     rules::SessionState,
     subscribers::Audience,
     units::{self, Contradiction},
 };
 use crate::{
-    data::latches::{Change, Latches},
+    data::latches::Latches,
     images::{
         budget::{Budget, ROBOT_BYTES},
         showing::Turns,
@@ -24,8 +24,8 @@ use crate::{
     queues::outbox::{Key, Outbox},
 };
 use protocol::{
-    ErrorMessage, Mode, ToRobot,
-    robot::{Instruction, Observation, Release, ResetScene, RobotHello, RobotReport, Stop},
+    ErrorMessage, ToRobot,
+    robot::{Observation, RobotHello, RobotReport, Stop},
     viewer::{RobotState, RobotSummary},
 };
 use std::{
@@ -34,6 +34,7 @@ use std::{
 };
 
 mod chunks;
+mod commands;
 mod seeing;
 use seeing::Seen;
 
@@ -249,210 +250,6 @@ impl Session {
             }
         }
         self.publish_status();
-    }
-
-    // ---- from viewers
-
-    /// What the robot saw last.
-    pub(crate) fn scene(&self) -> Option<Arc<Observation>> {
-        lock(&self.scene)
-            .as_ref()
-            .map(|(observation, _)| observation.clone())
-    }
-
-    /// Gives the robot a sentence; an empty one ends its task.
-    ///
-    /// Returns why nothing will happen although the sentence was passed on.
-    pub(crate) fn command(
-        &self,
-        text: &str,
-        mode: Mode,
-        operator: u64,
-    ) -> Result<(), ErrorMessage> {
-        {
-            let mut live = lock(&self.live);
-            if !live.connected {
-                return Err(refusal(
-                    "robot_disconnected",
-                    format!(
-                        "{} is not connected; wait until it dials in again",
-                        live.robot_id
-                    ),
-                ));
-            }
-            if live.is_stopped() && !text.trim().is_empty() {
-                return Err(refusal(
-                    "stopped",
-                    format!(
-                        "{} is stopped and takes no instruction; release it first, then give the instruction again",
-                        live.robot_id
-                    ),
-                ));
-            }
-            if let (Some(info), false) = (self.services.inference.info(), text.trim().is_empty())
-                && !info.modes.contains(&mode)
-            {
-                return Err(refusal(
-                    "mode_unavailable",
-                    format!("the policy {:?} has no {mode:?} head", info.name),
-                ));
-            }
-            let contradictions = lock(&self.contradictions);
-            if let Some(found) = contradictions.iter().find(|found| found.refused)
-                && !text.trim().is_empty()
-            {
-                return Err(refusal(
-                    found.code,
-                    format!("{} is not driven: {}", live.robot_id, found.words),
-                ));
-            }
-            live.command(text, mode, operator, Instant::now());
-            lock(&self.connection)
-                .mailbox
-                .put(ToRobot::Instruction(Instruction {
-                    text: live.instruction().to_owned(),
-                }));
-        }
-        self.publish_status();
-        match self.services.inference.unavailable() {
-            Some(reason) if !text.trim().is_empty() => Err(refusal("no_policy", reason)),
-            _ => Ok(()),
-        }
-    }
-
-    /// Whether a stop is latched.
-    pub(crate) fn is_stopped(&self) -> bool {
-        lock(&self.live).is_stopped()
-    }
-
-    /// Halts the robot: the stop overtakes everything that waits for it, and latches here, there and on disk. The
-    /// change of the table of latches, to wait for; the stop itself waits for nothing. `None` where a stop is latched.
-    pub(crate) fn stop(&self, reason: &str) -> Option<Change> {
-        let change = {
-            let mut live = lock(&self.live);
-            let stop = self.services.stop_pressed();
-            if live.is_stopped() {
-                // A latch that holds costs the disk nothing more. Releases must name the newest press, which viewers are
-                // shown by `repeat_stop`.
-                live.stop_again(stop);
-                return None;
-            }
-            let mailbox = &lock(&self.connection).mailbox;
-            mailbox.put(ToRobot::Stop(Stop {
-                reason: reason.to_owned(),
-            }));
-            live.stop(stop);
-            // Behind the stop: its task has ended, so that a release finds none.
-            mailbox.put(ToRobot::Instruction(Instruction {
-                text: String::new(),
-            }));
-            self.services.latches.latch(&live.robot_id, reason)
-        };
-        self.services.metrics.stops.inc();
-        self.publish_status();
-        Some(change)
-    }
-
-    /// Sends the stop of a stopped robot again, and shows viewers the number of its newest press.
-    pub(crate) fn repeat_stop(&self, reason: &str) {
-        {
-            let live = lock(&self.live);
-            if !live.is_stopped() {
-                return;
-            }
-            lock(&self.connection).mailbox.put(ToRobot::Stop(Stop {
-                reason: reason.to_owned(),
-            }));
-        }
-        self.publish_status();
-    }
-
-    /// Lifts the stop that a release names (`named`), or that its sender can have known when it had heard the studio last
-    /// (`heard_at`). The robot idles until the next command.
-    ///
-    /// # Errors
-    /// Refusal of a release when the robot was stopped again since.
-    pub(crate) fn release(
-        &self,
-        named: Option<u64>,
-        heard_at: Option<Instant>,
-    ) -> Result<(), ErrorMessage> {
-        {
-            let mut live = lock(&self.live);
-            match live.release(named, heard_at) {
-                Released::Now => {}
-                Released::Before => return Ok(()),
-                Released::StoppedAgain => {
-                    return Err(refusal(
-                        "stopped_again",
-                        format!(
-                            "{} was stopped again since, so the release was not carried out and the stop holds; look at the \
-                             robot, then release it again if it may move",
-                            live.robot_id
-                        ),
-                    ));
-                }
-            }
-            lock(&self.connection)
-                .mailbox
-                .put(ToRobot::Release(Release {}));
-            // It holds in memory at once. Until it is on disk a restart finds the robot stopped, which is safe.
-            let _ = self.services.latches.release(&live.robot_id);
-        }
-        self.publish_status();
-        Ok(())
-    }
-
-    /// Asks for a fresh scene.
-    pub(crate) fn reset(&self, scene: ResetScene) -> Result<(), ErrorMessage> {
-        {
-            let mut live = lock(&self.live);
-            if live.is_stopped() {
-                return Err(refusal(
-                    "stopped",
-                    format!(
-                        "{} is stopped and takes no new scene; release it first",
-                        live.robot_id
-                    ),
-                ));
-            }
-            live.reset();
-            let mailbox = &lock(&self.connection).mailbox;
-            mailbox.put(ToRobot::Instruction(Instruction {
-                text: String::new(),
-            }));
-            mailbox.put(ToRobot::Reset(scene));
-        }
-        self.publish_status();
-        Ok(())
-    }
-
-    /// The viewer is gone or silent. Whether that ended an instruction of its; one that was chosen to run unattended
-    /// goes on.
-    pub(crate) fn operator_gone(&self, viewer: u64) -> bool {
-        {
-            let mut live = lock(&self.live);
-            if self.services.limits.unattended
-                || live.hello.simulated
-                || !live.operator_gone(viewer)
-            {
-                return false;
-            }
-            lock(&self.connection)
-                .mailbox
-                .put(ToRobot::Instruction(Instruction {
-                    text: String::new(),
-                }));
-        }
-        self.publish_status();
-        self.subscribers.control(&refusal(
-            "operator_gone",
-            format!(
-                "whoever gave {} its instruction is gone, so it holds; give the instruction again to go on",
-                self.robot_id()
-            ),
-        ));
-        true
     }
 
     // ---- to viewers
