@@ -17,6 +17,7 @@ use policies::{
 };
 use server::{
     Config, Limits,
+    data::{self, DataFolder},
     recordings::Recordings,
     scorer_service::Scoring,
     serve, signals,
@@ -88,7 +89,8 @@ pub(super) struct Serve {
     /// Robots that the policy answers together, at most, when several wait.
     #[arg(long, value_name = "N", default_value_t = Limits::default().max_batch as u64, value_parser = clap::value_parser!(u64).range(1..=64))]
     max_batch: u64,
-    /// Folder in which stops, and later more, are kept between two runs; the platform's for this account when absent.
+    /// Folder in which stops and the record of commands are kept between two runs, of one studio at a time; the
+    /// platform's for this account when absent.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Let robots go on when the viewer that commanded them is gone (simulated robots always do).
@@ -116,9 +118,9 @@ impl Serve {
         let address = listener.local_addr().context("the socket has no address")?;
         let data = match &self.data {
             Some(folder) => folder.clone(),
-            None => server::data::default_folder()?,
+            None => data::default_folder()?,
         };
-        server::data::open(&data)?;
+        let data = DataFolder::open(&data)?;
         let recordings = self.recordings()?;
         let (policy, question_answerer, scorer) = self.models()?;
 

@@ -8,6 +8,7 @@
 //! - `robots` and `viewers`: one connection of a robot, one of a page
 //! - [`queues`]: what waits for a robot, a viewer, the policy or a model; each bounded by construction
 //! - [`images`]: camera views, from bytes to pixels and to what people are shown
+//! - `robot_id`: a robot's name as it stands in addresses and in the names of files
 //! - `sessions`: the rules of each robot: when it gets chunks, what an instruction, a stop, a success change
 //! - `inference`: the thread that owns the policy
 //! - `scene_questions`: questions about what a robot sees, answered on a thread of their own
@@ -39,6 +40,7 @@ mod peer_log;
 pub mod queues;
 mod quota;
 pub mod recordings;
+mod robot_id;
 mod robots;
 mod scene_questions;
 pub mod scorer_service;

@@ -1,7 +1,7 @@
 //! The studio: everything behind one listening socket, from start to graceful stop.
 
 use crate::{
-    data::{self, events::Events, latches::Latches},
+    data::{DataError, DataFolder, events::Events, latches::Latches},
     health::{Health, Part, Rule, Watchdog},
     http::{self, state::Studio},
     inference::thread::Inference,
@@ -15,7 +15,7 @@ use crate::{
     socket::WaitingRoom,
 };
 use policies::{Policy, question_answerer::Answering};
-use std::{future::Future, path::PathBuf, sync::Arc, thread::JoinHandle, time::Duration};
+use std::{future::Future, sync::Arc, thread::JoinHandle, time::Duration};
 use tokio::{net::TcpListener, time::MissedTickBehavior};
 use tokio_util::{
     sync::CancellationToken,
@@ -41,7 +41,7 @@ pub struct Config {
     /// The hosted scorer of videos, or why there is none, in words for the person who wants to score.
     pub scorer: Scoring,
     /// The data folder, in which latched stops survive a restart; `None` keeps nothing.
-    pub data: Option<PathBuf>,
+    pub data: Option<DataFolder>,
     /// Recorded episodes, for pages that score them.
     pub recordings: Recordings,
     /// What is accepted, and how long is waited.
@@ -69,7 +69,7 @@ pub enum ServeError {
     Thread(std::io::Error),
     /// The data folder cannot be used.
     #[error(transparent)]
-    Data(#[from] data::DataError),
+    Data(#[from] DataError),
     /// The listening socket broke.
     #[error("the listening socket failed: {0}")]
     Socket(std::io::Error),
@@ -95,13 +95,12 @@ pub async fn serve(
         data,
         limits,
     } = config;
-    if let Some(folder) = &data {
-        data::open(folder)?;
-    }
-    let latches = Arc::new(Latches::open(data.as_deref())?);
-    let events = Events::open(data.as_deref()).map_err(ServeError::Thread)?;
-    let metrics = Arc::new(Metrics::new());
     let health = Health::new();
+    let latches = Arc::new(Latches::open(data.as_ref(), &health)?);
+    let events = Events::open(data.as_ref(), &health).map_err(DataError::Thread)?;
+    // Those who write in it have it now, until they are done.
+    drop(data);
+    let metrics = Arc::new(Metrics::new());
     let mut threads = Threads::default();
     let (inference, thread) = Inference::start(policy, metrics.clone(), limits.max_batch, &health)
         .map_err(ServeError::Thread)?;

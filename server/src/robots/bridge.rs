@@ -317,8 +317,8 @@ mod tests {
         let (inference, _) =
             Inference::start(Err("none".to_owned()), metrics.clone(), 1, &health).unwrap();
         let (asking, _) = SceneQuestions::start(Err("none".to_owned()), &health).unwrap();
-        let latches = Arc::new(Latches::open(None).unwrap());
-        let events = Events::open(None).unwrap();
+        let latches = Arc::new(Latches::open(None, &health).unwrap());
+        let events = Events::open(None, &health).unwrap();
         let limits = Limits::default();
         let registry = Registry::new(inference, asking, metrics, latches, events, health, limits);
         let registry = Arc::new(registry);

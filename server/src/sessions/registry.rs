@@ -7,10 +7,7 @@ use super::{
     session::{Services, Session, refusal},
 };
 use crate::{
-    data::{
-        events::Events,
-        latches::{Change, Latches},
-    },
+    data::{events::Events, latches::Latches},
     health::Health,
     inference::thread::Inference,
     limits::Limits,
@@ -19,6 +16,7 @@ use crate::{
         mailbox::Mailbox,
         outbox::{Key, Outbox},
     },
+    robot_id,
     scene_questions::SceneQuestions,
     wire::Heard,
 };
@@ -78,7 +76,8 @@ struct Inner {
 
 /// Why a robot did not get its place at once.
 enum NoPlace {
-    Full(Full),
+    /// There is none, in words.
+    Full(String),
     /// Another connection has it.
     Taken(Arc<Session>),
 }
@@ -135,7 +134,7 @@ impl Registry {
         };
         let other = match self.claim(&hello, &connection, None) {
             Ok(session) => return Ok((session, connection)),
-            Err(NoPlace::Full(full)) => return Err(fatal("full", full.to_string())),
+            Err(NoPlace::Full(why)) => return Err(fatal("full", why)),
             Err(NoPlace::Taken(other)) => other,
         };
         let old = other.connection();
@@ -146,7 +145,7 @@ impl Registry {
             );
             match self.claim(&hello, &connection, Some(old.number)) {
                 Ok(session) => return Ok((session, connection)),
-                Err(NoPlace::Full(full)) => return Err(fatal("full", full.to_string())),
+                Err(NoPlace::Full(why)) => return Err(fatal("full", why)),
                 Err(NoPlace::Taken(_)) => {}
             }
         }
@@ -169,7 +168,7 @@ impl Registry {
     ) -> Result<Arc<Session>, NoPlace> {
         let (session, is_further) = {
             let mut inner = self.lock();
-            let robot_id = id_of(&hello.name);
+            let robot_id = robot_id::of_name(&hello.name);
             let known = inner
                 .robots
                 .iter()
@@ -184,13 +183,19 @@ impl Registry {
             }
             let is_further = connected.is_none();
             let all_connected = inner.robots.iter().filter(|robot| robot.is_connected());
-            let is_full = all_connected.count() >= self.limits.max_robots
-                || (self.latches.is_full() && !self.latches.is_latched(&robot_id));
-            if is_further && is_full {
-                return Err(NoPlace::Full(Full {
+            if is_further && all_connected.count() >= self.limits.max_robots {
+                let full = Full {
                     limit: self.limits.max_robots,
                     what: "robots",
-                }));
+                };
+                return Err(NoPlace::Full(full.to_string()));
+            }
+            // One that is stopped needs no room for its stop, and one that is known can be stopped wherever it is.
+            if known.is_none()
+                && let Some(why) = self.latches.full()
+                && !self.latches.is_latched(&robot_id)
+            {
+                return Err(NoPlace::Full(why));
             }
             let session = match known {
                 Some(session) => {
@@ -246,22 +251,22 @@ impl Registry {
         }
     }
 
-    /// Stops robots. Returns those that were not stopped before, with the changes of the table of latches to wait for; for
-    /// the others this press is the newest one, which a release has to name. A press that was carried out before changes
-    /// nothing. One that finds all robots stopped is not remembered here: a viewer that presses without pause must not make
+    /// Stops robots. Returns those that were not stopped before; for the others this press is the newest one, which a
+    /// release has to name. A press that was carried out before changes nothing. One that finds all robots stopped is not remembered here: a viewer that presses without pause must not make
     /// the studio forget the presses of others.
     pub(crate) fn stop(
         &self,
         robots: &[Arc<Session>],
         press_id: u64,
         reason: &str,
-    ) -> Vec<(Arc<Session>, Change)> {
+    ) -> Vec<Arc<Session>> {
         if self.lock().presses.contains(press_id) {
             return Vec::new();
         }
         let stopped: Vec<_> = robots
             .iter()
-            .filter_map(|robot| Some((robot.clone(), robot.stop(reason)?)))
+            .filter(|robot| robot.stop(reason))
+            .cloned()
             .collect();
         if !stopped.is_empty() {
             self.remember_press(press_id);
@@ -372,24 +377,6 @@ impl Registry {
             },
             policies::policy::PolicyInfo::describe,
         )
-    }
-}
-
-/// Letters, digits, `-` and `_` of a name, lower case: fit for a URL.
-fn id_of(name: &str) -> String {
-    let id: String = name
-        .trim()
-        .chars()
-        .take(64)
-        .map(|c| match c {
-            c if c.is_ascii_alphanumeric() || c == '_' => c.to_ascii_lowercase(),
-            _ => '-',
-        })
-        .collect();
-    if id.is_empty() {
-        "robot".to_owned()
-    } else {
-        id
     }
 }
 

@@ -10,8 +10,8 @@ fn registry(limits: Limits) -> Registry {
     let (inference, _) =
         Inference::start(Err("none".to_owned()), metrics.clone(), 1, &health).unwrap();
     let (asking, _) = SceneQuestions::start(Err("nobody".to_owned()), &health).unwrap();
-    let latches = Arc::new(Latches::open(None).unwrap());
-    let events = Events::open(None).unwrap();
+    let latches = Arc::new(Latches::open(None, &health).unwrap());
+    let events = Events::open(None, &health).unwrap();
     Registry::new(inference, asking, metrics, latches, events, health, limits)
 }
 
@@ -65,7 +65,7 @@ async fn a_name_whose_robot_is_alive_is_refused_and_the_robot_keeps_its_place() 
 async fn a_dead_connection_is_cut_for_a_new_one_which_inherits_the_stop() {
     let registry = registry(Limits::default());
     let (first, old, _) = connect(&registry, hello("arm")).await;
-    let _ = first.stop("test");
+    assert!(first.stop("test"));
     let mailbox = Arc::<Mailbox>::default();
     let (again, new) = registry
         .connect(hello("arm"), &mailbox, &Arc::default())
@@ -96,7 +96,7 @@ async fn the_token_of_its_welcome_takes_the_place_over_at_once() {
 async fn a_stop_is_remembered_behind_ten_thousand_other_robots() {
     let registry = registry(Limits::default());
     let (arm, connection, _) = connect(&registry, hello("arm")).await;
-    let _ = arm.stop("test");
+    assert!(arm.stop("test"));
     registry.disconnect(&arm, connection.number);
     for number in 0..10_000 {
         let (other, connection, _) = connect(&registry, hello(&format!("r{number}"))).await;

@@ -1,7 +1,7 @@
 //! What viewers do to a robot: instructions, stops, releases, fresh scenes.
 
 use super::{Session, lock, refusal};
-use crate::{data::latches::Change, sessions::latched_stop::Released};
+use crate::sessions::latched_stop::Released;
 use protocol::{
     ErrorMessage, Mode, ToRobot,
     robot::{Instruction, Observation, Release, ResetScene, Stop},
@@ -81,17 +81,17 @@ impl Session {
         lock(&self.live).is_stopped()
     }
 
-    /// Halts the robot: the stop overtakes everything that waits for it, and latches here, there and on disk. The
-    /// change of the table of latches, to wait for; the stop itself waits for nothing. `None` where a stop is latched.
-    pub(crate) fn stop(&self, reason: &str) -> Option<Change> {
-        let change = {
+    /// Halts the robot: the stop overtakes everything that waits for it, and latches here, there and, soon, on disk.
+    /// Waits for nothing. False where it was latched already.
+    pub(crate) fn stop(&self, reason: &str) -> bool {
+        {
             let mut live = lock(&self.live);
             let stop = self.services.stop_pressed();
             if live.is_stopped() {
                 // A latch that holds costs the disk nothing more. Releases must name the newest press, which viewers are
                 // shown by `repeat_stop`.
                 live.stop_again(stop);
-                return None;
+                return false;
             }
             let mailbox = &lock(&self.connection).mailbox;
             mailbox.put(ToRobot::Stop(Stop {
@@ -102,11 +102,11 @@ impl Session {
             mailbox.put(ToRobot::Instruction(Instruction {
                 text: String::new(),
             }));
-            self.services.latches.latch(&live.robot_id, reason)
-        };
+            self.services.latches.latch(&live.robot_id, reason);
+        }
         self.services.metrics.stops.inc();
         self.publish_status();
-        Some(change)
+        true
     }
 
     /// Sends the stop of a stopped robot again, and shows viewers the number of its newest press.
@@ -153,7 +153,7 @@ impl Session {
                 .mailbox
                 .put(ToRobot::Release(Release {}));
             // It holds in memory at once. Until it is on disk a restart finds the robot stopped, which is safe.
-            let _ = self.services.latches.release(&live.robot_id);
+            self.services.latches.release(&live.robot_id);
         }
         self.publish_status();
         Ok(())

@@ -2,11 +2,10 @@
 
 use super::{Viewer, put};
 use crate::{
-    data::latches::Change,
     quota::Quota,
     sessions::{Session, session::refusal},
-    viewers::presses::Press,
 };
+use futures_util::future::join_all;
 use protocol::{
     ErrorMessage,
     viewer::{ReleaseRobot, StopAccepted, StoppedRobot},
@@ -57,16 +56,14 @@ impl Viewer {
         };
         let reason = self.stop_reason();
         let stopped = self.registry.stop(robots, press_id, &reason);
-        for (robot, _) in &stopped {
+        for robot in &stopped {
             let robot_id = robot.robot_id();
             tracing::info!("{robot_id} is stopped: {reason}");
             self.note(what, &robot_id, "", &Ok(()));
         }
-        let change = stopped.iter().map(|(_, change)| *change).max();
-        self.presses.add(robot_id, Press { press_id, change });
+        self.presses.add(robot_id, press_id);
         if let Ok(permit) = self.answers.clone().try_acquire_owned() {
-            let told: Vec<_> = stopped.into_iter().map(|(robot, _)| robot).collect();
-            self.answer(permit, &told);
+            self.answer(permit, &stopped);
         }
     }
 
@@ -78,11 +75,9 @@ impl Viewer {
             return;
         }
         let reason = self.stop_reason();
-        let changes: Option<Vec<Change>> = presses.iter().map(|(_, press)| press.change).collect();
-        let change = changes.and_then(|changes| changes.into_iter().max());
         let mut answers = Vec::new();
-        for (robot_id, press) in presses {
-            self.registry.remember_press(press.press_id);
+        for (robot_id, press_id) in presses {
+            self.registry.remember_press(press_id);
             let mut robots: Vec<Arc<Session>> = match robot_id {
                 Some(robot_id) => self.registry.robot(&robot_id).into_iter().collect(),
                 None => self.registry.robots(),
@@ -99,19 +94,24 @@ impl Viewer {
                 connected: robot.is_connected(),
             });
             answers.push(StopAccepted {
-                press_id: press.press_id,
+                press_id,
                 robots: robots.collect(),
                 not_on_disk: String::new(),
             });
         }
         let (registry, outbox) = (self.registry.clone(), self.outbox.clone());
         tokio::spawn(async move {
-            let on_disk = registry.latches.on_disk(change).await;
-            let not_on_disk = on_disk.err().unwrap_or_default();
-            for mut accepted in answers {
-                accepted.not_on_disk.clone_from(&not_on_disk);
-                put(&outbox, &accepted);
-            }
+            // Side by side: a disk that hangs holds up all of them as long as one.
+            let answers = answers.into_iter().map(|mut accepted: StopAccepted| {
+                let (registry, outbox) = (&registry, &outbox);
+                async move {
+                    let robots = accepted.robots.iter();
+                    let stopped: Vec<_> = robots.map(|robot| robot.robot_id.clone()).collect();
+                    accepted.not_on_disk = registry.latches.not_on_disk(&stopped).await;
+                    put(outbox, &accepted);
+                }
+            });
+            join_all(answers).await;
             drop(permit);
         });
     }
