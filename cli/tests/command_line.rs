@@ -233,9 +233,12 @@ fn eval_reports_rates_per_family_and_controls_as_json() {
 #[cfg(unix)]
 #[test]
 fn serve_says_where_it_is_and_stops_when_asked_to() {
+    let data = data_folder("signals");
     for signal in ["-INT", "-TERM"] {
         let mut child = studio(&[
             "serve",
+            "--data",
+            data.as_str(),
             "--listen",
             "127.0.0.1:0",
             "--device",
@@ -276,6 +279,11 @@ fn serve_says_where_it_is_and_stops_when_asked_to() {
     }
 }
 
+/// A data folder of one test: two studios do not share one.
+fn data_folder(name: &str) -> String {
+    format!("{}/data-{name}", env!("CARGO_TARGET_TMPDIR"))
+}
+
 /// Folders of the repository.
 fn folder(name: &str) -> String {
     format!("{}/../{name}", env!("CARGO_MANIFEST_DIR"))
@@ -285,6 +293,7 @@ fn folder(name: &str) -> String {
 fn serve_refuses_what_is_no_scorer_and_no_data_set() {
     let policy = folder("models/nano/molmoact2");
     let scorer = folder("tests/goldens/qwen3vl/tied/checkpoint");
+    let data = data_folder("refusals");
     for (arguments, status, reason) in [
         (&["--scorer", &policy] as &[&str], 1, "model_type"),
         (&["--scorer", "/nowhere"], 1, "/nowhere"),
@@ -296,6 +305,8 @@ fn serve_refuses_what_is_no_scorer_and_no_data_set() {
         let common = [
             "serve",
             "--no-sim",
+            "--data",
+            data.as_str(),
             "--listen",
             "127.0.0.1:0",
             "--device",

@@ -17,7 +17,9 @@ use protocol::{
 };
 use std::{
     io::{BufRead as _, BufReader},
+    path::PathBuf,
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 use tokio::{
@@ -39,17 +41,24 @@ struct Studio {
     address: String,
     /// Before anybody came.
     rss: usize,
+    /// Its data, which no other studio may have.
+    data: PathBuf,
 }
 
 impl Drop for Studio {
     fn drop(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
+        std::fs::remove_dir_all(&self.data).ok();
     }
 }
 
 impl Studio {
     async fn start() -> Self {
+        static STARTED: AtomicUsize = AtomicUsize::new(0);
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        let name = format!("memory-{}-{number}", std::process::id());
+        let data = std::env::temp_dir().join(name);
         let mut child = Command::new(env!("CARGO_BIN_EXE_policy-studio"))
             .args([
                 "serve",
@@ -58,7 +67,9 @@ impl Studio {
                 "--no-sim",
                 "--device",
                 "cpu",
+                "--data",
             ])
+            .arg(&data)
             .env("RUST_LOG", "info")
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -72,6 +83,7 @@ impl Studio {
             child,
             address: address.to_owned(),
             rss: 0,
+            data,
         };
         studio.is_served().await;
         sleep(Duration::from_millis(500)).await;

@@ -7,6 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod data_folder;
 mod options;
 mod unfolding;
 mod unneeded;

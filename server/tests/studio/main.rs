@@ -11,6 +11,7 @@ mod bad_input;
 mod bench;
 mod chunking;
 mod control;
+mod data_folder;
 mod flood;
 mod gathering;
 mod health;

@@ -46,7 +46,7 @@ fn release_now(robot_id: &str) -> FromViewer {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stop_is_answered_beside_viewers_that_press_without_pause() {
     let folder = Folder::new("flood");
-    let studio = TestStudio::of(config(Limits::default(), Some(folder.0.clone()))).await;
+    let studio = TestStudio::of(config(Limits::default(), Some(&folder.0))).await;
     let mut others = Vec::new();
     for number in 0..48 {
         others.push(Robot::connect(&studio, &format!("other{number}")).await);

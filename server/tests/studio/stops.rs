@@ -8,17 +8,20 @@ use protocol::{
     robot::{ResetScene, RobotHello},
     viewer::{Command, Heartbeat, ReleaseRobot, ResetRobot, StopAccepted, StopAll, StopRobot},
 };
-use server::{Config, Limits, client::ViewerClient, scorer_service};
-use std::{path::PathBuf, time::Duration};
+use server::{Config, Limits, client::ViewerClient, data::DataFolder, scorer_service};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use tokio_tungstenite::tungstenite::Message;
 
-pub fn config(limits: Limits, data: Option<PathBuf>) -> Config {
+pub fn config(limits: Limits, data: Option<&Path>) -> Config {
     Config {
         policy: Ok(Box::new(Scripted::new())),
         question_answerer: unavailable("The test"),
         scorer: scorer_service::unavailable("The test"),
         recordings: Default::default(),
-        data,
+        data: data.map(|folder| DataFolder::open(folder).unwrap()),
         limits,
     }
 }
@@ -52,7 +55,7 @@ pub async fn release(viewer: &mut ViewerClient, robot_id: &str) {
 }
 
 /// Says hello with a token and gives the first message and the robot.
-async fn resume(studio: &TestStudio, hello: RobotHello) -> (ToRobot, Robot) {
+pub async fn resume(studio: &TestStudio, hello: RobotHello) -> (ToRobot, Robot) {
     let mut robot = Robot {
         socket: dial(studio, "/ws/robot").await,
         robot_id: String::new(),
@@ -62,6 +65,7 @@ async fn resume(studio: &TestStudio, hello: RobotHello) -> (ToRobot, Robot) {
     (robot.next().await, robot)
 }
 
+/// A data folder that goes away with the test.
 pub struct Folder(pub PathBuf);
 
 impl Folder {
@@ -69,6 +73,21 @@ impl Folder {
         let folder = std::env::temp_dir().join(format!("stops-{name}-{}", std::process::id()));
         std::fs::remove_dir_all(&folder).ok();
         Self(folder)
+    }
+
+    pub fn stops(&self) -> PathBuf {
+        self.0.join("stops")
+    }
+
+    /// A copy, as a kill -9 in this moment leaves it: the folder itself is in use.
+    fn copy(&self, name: &str) -> Self {
+        let copy = Self::new(name);
+        std::fs::create_dir_all(copy.stops()).unwrap();
+        for entry in std::fs::read_dir(self.stops()).unwrap() {
+            let entry = entry.unwrap();
+            std::fs::copy(entry.path(), copy.stops().join(entry.file_name())).unwrap();
+        }
+        copy
     }
 }
 
@@ -135,12 +154,13 @@ async fn a_stop_for_a_robot_that_is_gone_meets_it_when_it_dials_in() {
 #[tokio::test]
 async fn a_latch_is_on_disk_when_the_stop_is_answered() {
     let folder = Folder::new("restart");
-    let first = TestStudio::of(config(Limits::default(), Some(folder.0.clone()))).await;
+    let first = TestStudio::of(config(Limits::default(), Some(&folder.0))).await;
     let _robot = Robot::connect(&first, "arm").await;
     let mut viewer = first.watcher("arm").await;
     assert_eq!(press(&mut viewer, "arm", 1).await.not_on_disk, "");
-    // As after a kill -9: the first studio is not asked to end, and a second one starts from the same folder.
-    let second = TestStudio::of(config(Limits::default(), Some(folder.0.clone()))).await;
+    // The first studio is not asked to end, and a second one starts from what is on disk now.
+    let copy = folder.copy("restart-copy");
+    let second = TestStudio::of(config(Limits::default(), Some(&copy.0))).await;
     let (message, mut robot) = resume(&second, hello("arm")).await;
     assert!(matches!(message, ToRobot::Stop(_)), "{message:?}");
     let mut viewer = second.watcher("arm").await;

@@ -1,0 +1,172 @@
+//! The data folder under a running studio: disks that hang, files that cannot be written, names, and who owns it.
+
+use super::{
+    bench::*,
+    stops::{Folder, accepted, config, press, release, resume},
+};
+use protocol::{
+    ToRobot, ToViewer,
+    viewer::{Heartbeat, StopAll},
+};
+use server::{Limits, data::DataFolder};
+use std::time::{Duration, Instant};
+
+/// What `/healthz` answers once its status is this.
+async fn health(studio: &TestStudio, status: &str) -> String {
+    let until = Instant::now() + SOON;
+    loop {
+        let answer = studio.get("/healthz", "").await;
+        if answer.starts_with(&format!("HTTP/1.1 {status}")) {
+            return answer;
+        }
+        assert!(Instant::now() < until, "{answer}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Until the robot hears its stop; how long that took.
+async fn stopped(robot: &mut Robot) -> Duration {
+    let began = Instant::now();
+    while !matches!(robot.next().await, ToRobot::Stop(_)) {}
+    began.elapsed()
+}
+
+/// A pipe that nobody reads stands where the latch goes, so whoever writes it hangs.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_disk_that_hangs_holds_up_no_robot_and_is_told_to_everybody() {
+    let folder = Folder::new("hangs");
+    let studio = TestStudio::of(config(Limits::default(), Some(&folder.0))).await;
+    let mut first = Robot::connect(&studio, "first").await;
+    let pipe = folder.stops().join("first");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let mut viewer = studio.watcher("first").await;
+    let began = Instant::now();
+    let (answer, took) = tokio::join!(press(&mut viewer, "first", 1), stopped(&mut first));
+    assert!(answer.not_on_disk.contains("did not answer"), "{answer:?}");
+    assert!(took < Duration::from_millis(500), "{took:?}");
+    // While the disk hangs another robot dials in and is stopped.
+    let dialled = Instant::now();
+    let mut second = Robot::connect(&studio, "second").await;
+    assert!(dialled.elapsed() < Duration::from_millis(500));
+    let (answer, took) = tokio::join!(press(&mut viewer, "second", 2), stopped(&mut second));
+    assert!(!answer.not_on_disk.is_empty());
+    assert!(took < Duration::from_millis(500), "{took:?}");
+    let told = health(&studio, "503").await;
+    let words = "the writer of stops has been writing to the data folder";
+    assert!(told.contains(words), "{told}");
+    assert!(began.elapsed() < Duration::from_secs(5), "{began:?}");
+    let heard = viewer.wait_for("a problem", SOON, |message| match message {
+        ToViewer::Heartbeat(Heartbeat { problems, .. }) => problems.into_iter().next(),
+        _ => None,
+    });
+    assert!(heard.await.unwrap().contains(words));
+    // Somebody reads: the disk is back.
+    let read = tokio::task::spawn_blocking(move || std::fs::read(pipe));
+    assert!(!read.await.unwrap().unwrap().is_empty());
+    health(&studio, "200").await;
+    assert_eq!(press(&mut viewer, "second", 3).await.not_on_disk, "");
+    assert!(folder.stops().join("second").is_file());
+    studio.stop().await;
+}
+
+#[tokio::test]
+async fn a_latch_that_cannot_be_written_costs_the_answer_about_its_robot_alone() {
+    let folder = Folder::new("unwritable");
+    let studio = TestStudio::of(config(Limits::default(), Some(&folder.0))).await;
+    let mut bad = Robot::connect(&studio, "bad").await;
+    let mut good = Robot::connect(&studio, "good").await;
+    // Nothing can be written over a folder that is not empty.
+    std::fs::create_dir_all(folder.stops().join("bad/full")).unwrap();
+    let mut viewer = studio.viewer().await;
+    let answer = press(&mut viewer, "bad", 1).await;
+    assert!(
+        answer
+            .not_on_disk
+            .starts_with("the data folder cannot be written"),
+        "{answer:?}"
+    );
+    stopped(&mut bad).await;
+    assert_eq!(press(&mut viewer, "good", 2).await.not_on_disk, "");
+    stopped(&mut good).await;
+    viewer.send(&StopAll { press_id: 3 }.into()).await.unwrap();
+    let answer = accepted(&mut viewer).await;
+    assert_eq!(answer.robots.len(), 2);
+    assert!(answer.not_on_disk.starts_with("bad: "), "{answer:?}");
+    assert!(!answer.not_on_disk.contains("good"), "{answer:?}");
+    std::fs::remove_dir_all(folder.stops().join("bad")).unwrap();
+    let until = Instant::now() + SOON;
+    while !press(&mut viewer, "bad", 4).await.not_on_disk.is_empty() {
+        assert!(Instant::now() < until, "it is not tried again");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_folder_of_stops_is_made_again() {
+    let folder = Folder::new("deleted");
+    let studio = TestStudio::of(config(Limits::default(), Some(&folder.0))).await;
+    let _robots = [
+        Robot::connect(&studio, "one").await,
+        Robot::connect(&studio, "two").await,
+    ];
+    let mut viewer = studio.viewer().await;
+    assert_eq!(press(&mut viewer, "one", 1).await.not_on_disk, "");
+    std::fs::remove_dir_all(folder.stops()).unwrap();
+    assert_eq!(press(&mut viewer, "two", 2).await.not_on_disk, "");
+    assert!(folder.stops().join("two").is_file());
+    assert_eq!(press(&mut viewer, "one", 3).await.not_on_disk, "");
+    assert!(folder.stops().join("one").is_file());
+}
+
+#[tokio::test]
+async fn robots_whose_names_an_id_cannot_hold_are_two_robots_with_two_stops() {
+    let folder = Folder::new("names");
+    // As an earlier version left it, for which both had this id.
+    std::fs::create_dir_all(folder.stops()).unwrap();
+    std::fs::write(folder.stops().join("arm--"), b"{}").unwrap();
+    let studio = TestStudio::of(config(Limits::default(), Some(&folder.0))).await;
+    let mut robots = Vec::new();
+    for name in ["Arm ä", "Arm ö"] {
+        let (message, mut robot) = resume(&studio, hello(name)).await;
+        assert!(matches!(message, ToRobot::Stop(_)), "{name}: {message:?}");
+        let ToRobot::Welcome(welcome) = robot.next().await else {
+            panic!("the welcome comes next");
+        };
+        robot.robot_id = welcome.robot_id;
+        robots.push(robot);
+    }
+    let ids = [&robots[0].robot_id, &robots[1].robot_id];
+    assert_ne!(ids[0], ids[1]);
+    let mut viewer = studio.watcher(ids[0]).await;
+    release(&mut viewer, ids[0]).await;
+    wait_status(&mut viewer, |status| !status.stop_requested).await;
+    let mut other = studio.watcher(ids[1]).await;
+    assert!(wait_status(&mut other, |_| true).await.stop_requested);
+    // As the next run finds it, which the first one leaves the folder to.
+    let marker = folder.stops().join(format!("{}.released", ids[0]));
+    let until = Instant::now() + SOON;
+    while !marker.is_file() {
+        assert!(Instant::now() < until, "no {}", marker.display());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    drop((viewer, other, robots));
+    studio.stop().await;
+    let studio = TestStudio::of(config(Limits::default(), Some(&folder.0))).await;
+    let (message, _robot) = resume(&studio, hello("Arm ä")).await;
+    assert!(matches!(message, ToRobot::Welcome(_)), "{message:?}");
+    let (message, _robot) = resume(&studio, hello("Arm ö")).await;
+    assert!(matches!(message, ToRobot::Stop(_)), "{message:?}");
+}
+
+#[tokio::test]
+async fn a_second_studio_on_the_folder_is_refused_until_the_first_has_ended() {
+    let folder = Folder::new("owner");
+    let studio = TestStudio::of(config(Limits::default(), Some(&folder.0))).await;
+    let refused = DataFolder::open(&folder.0).unwrap_err().to_string();
+    assert!(refused.contains("in use by another studio"), "{refused}");
+    assert!(refused.contains("--data DIR"), "{refused}");
+    studio.stop().await;
+    DataFolder::open(&folder.0).unwrap();
+}
