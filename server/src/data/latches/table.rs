@@ -12,9 +12,9 @@ use std::{
 /// Pause before a failed write is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 /// Robots that can be latched; beyond it, robots of further names are refused. Those of an earlier run all count.
-pub(super) const MAX_LATCHES: usize = 1 << 20;
+const MAX_LATCHES: usize = 1 << 20;
 /// Changes that may wait for the disk; beyond it, robots of further names are refused.
-pub(super) const MAX_PENDING: usize = 1 << 16;
+const MAX_PENDING: usize = 1 << 16;
 /// Ending of the file that says that a robot was released from a latch under its id without a hash. No id has a dot.
 const RELEASED: &str = ".released";
 

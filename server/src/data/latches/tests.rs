@@ -174,6 +174,10 @@ async fn a_deleted_folder_is_made_again_with_every_latch_in_it() {
     latches.latch("two", "pressed");
     assert_eq!(not_on_disk(&latches, &["two"]).await, "");
     wait_file(&folder.stops().join("one"), true).await;
+    // With nothing to write, too.
+    fs::remove_dir_all(folder.stops()).unwrap();
+    wait_file(&folder.stops().join("one"), true).await;
+    wait_file(&folder.stops().join("two"), true).await;
     // The whole data folder, too.
     fs::remove_dir_all(&folder.0).unwrap();
     latches.latch("three", "pressed");
