@@ -2,14 +2,50 @@
 
 use super::{
     bench::*,
-    stops::{Folder, accepted, config, press, release, resume},
+    stops::{accepted, config, press, release, resume},
 };
 use protocol::{
     ToRobot, ToViewer,
     viewer::{Heartbeat, StopAll},
 };
 use server::{Limits, data::DataFolder};
-use std::time::{Duration, Instant};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+/// A data folder that goes away with the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let folder =
+            std::env::temp_dir().join(format!("data-folder-{name}-{}", std::process::id()));
+        std::fs::remove_dir_all(&folder).ok();
+        Self(folder)
+    }
+
+    fn stops(&self) -> PathBuf {
+        self.0.join("stops")
+    }
+
+    /// A copy, as a kill -9 in this moment leaves it: the folder itself is in use.
+    fn copy(&self, name: &str) -> Self {
+        let copy = Self::new(name);
+        std::fs::create_dir_all(copy.stops()).unwrap();
+        for entry in std::fs::read_dir(self.stops()).unwrap() {
+            let entry = entry.unwrap();
+            std::fs::copy(entry.path(), copy.stops().join(entry.file_name())).unwrap();
+        }
+        copy
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).ok();
+    }
+}
 
 /// What `/healthz` answers once its status is this.
 async fn health(studio: &TestStudio, status: &str) -> String {
@@ -29,6 +65,39 @@ async fn stopped(robot: &mut Robot) -> Duration {
     let began = Instant::now();
     while !matches!(robot.next().await, ToRobot::Stop(_)) {}
     began.elapsed()
+}
+
+#[tokio::test]
+async fn a_latch_is_on_disk_when_the_stop_is_answered() {
+    let folder = Folder::new("restart");
+    let first = TestStudio::of(config(Limits::default(), Some(&folder.0))).await;
+    let _robot = Robot::connect(&first, "arm").await;
+    let mut viewer = first.watcher("arm").await;
+    assert_eq!(press(&mut viewer, "arm", 1).await.not_on_disk, "");
+    // The first studio is not asked to end, and a second one starts from what is on disk now.
+    let copy = folder.copy("restart-copy");
+    let second = TestStudio::of(config(Limits::default(), Some(&copy.0))).await;
+    let (message, mut robot) = resume(&second, hello("arm")).await;
+    assert!(matches!(message, ToRobot::Stop(_)), "{message:?}");
+    let mut viewer = second.watcher("arm").await;
+    assert!(wait_status(&mut viewer, |_| true).await.stop_requested);
+    command(&mut viewer, "arm", "go 1").await;
+    assert_eq!(wait_error(&mut viewer).await.code, "stopped");
+    release(&mut viewer, "arm").await;
+    wait_status(&mut viewer, |status| !status.stop_requested).await;
+    assert!(
+        robot
+            .chunks_within(Duration::from_millis(300))
+            .await
+            .is_empty()
+    );
+    command(&mut viewer, "arm", "go 2").await;
+    assert_eq!(robot.chunk().await.actions[0], 2.0);
+    let events = std::fs::read_to_string(folder.0.join("events.jsonl")).unwrap();
+    assert!(
+        events.contains("\"what\":\"stop\"") && events.contains("viewer"),
+        "{events}"
+    );
 }
 
 /// A pipe that nobody reads stands where the latch goes, so whoever writes it hangs.
