@@ -1,7 +1,7 @@
 //! Viewers that are there and viewers that only seem to be: a browser answers pings for a page that hangs.
 
 use super::bench::*;
-use policies::question_answerer::nobody;
+use policies::question_answerer::unavailable;
 use protocol::{ToViewer, viewer::Heard};
 use server::{Config, Limits, client::ViewerClient, scorer_service};
 use std::time::Duration;
@@ -14,8 +14,8 @@ const LONGER: Duration = Duration::from_secs(3);
 async fn attended() -> TestStudio {
     TestStudio::of(Config {
         policy: Ok(Box::new(Scripted::new())),
-        speaker: nobody("The test"),
-        scorer: scorer_service::nobody("The test"),
+        question_answerer: unavailable("The test"),
+        scorer: scorer_service::unavailable("The test"),
         recordings: Default::default(),
         data: None,
         limits: Limits::default(),
