@@ -3,12 +3,18 @@
 //! The bytes of a file decide its format, not its name. Its size is read from its header and held against the
 //! [`PictureLimits`] before a pixel is decoded, and it comes out turned as its orientation tag says, as viewers show it.
 
+mod jpeg;
 pub mod limits;
+#[cfg(test)]
+mod tests;
 
 use std::{io::Cursor, path::Path};
 
 use field_files::{Foreign, ReadError};
-use image::{DynamicImage, ImageDecoder as _, ImageError, ImageReader, Limits};
+use image::{
+    ColorType, DynamicImage, ImageDecoder as _, ImageError, ImageReader, Limits,
+    metadata::Orientation,
+};
 use vision::RgbImage;
 
 pub use limits::{ASKED_TOGETHER_PIXELS, MOST_SIDE, PictureLimits};
@@ -114,6 +120,10 @@ pub fn decode(
                 ImageError::Unsupported(_) => {
                     format!("it is neither a PNG nor a JPEG that is read: {error}")
                 }
+                ImageError::Limits(_) => format!(
+                    "it carries more than {} MiB of profiles or texts beside its pixels: save it without them",
+                    BESIDE_PIXELS >> 20
+                ),
                 _ => error.to_string(),
             },
         },
@@ -134,6 +144,9 @@ pub fn rgb(image: DynamicImage, file: &dyn std::fmt::Display) -> Result<RgbImage
         }
     })
 }
+
+/// Most bytes of what a picture carries beside its pixels (profiles, texts), unfolded.
+const BESIDE_PIXELS: u64 = 8 << 20;
 
 const ENDS_EARLY: Foreign = Foreign::Unfinished {
     sign: "it ends early",
@@ -156,13 +169,18 @@ fn turned(
     file: &dyn std::fmt::Display,
     limits: PictureLimits,
 ) -> Result<DynamicImage, Failed> {
-    let reader = ImageReader::new(Cursor::new(bytes))
+    let mut reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
         .map_err(ImageError::IoError)?;
+    // Before there is a decoder: that of PNG unfolds profiles as it is made, and takes no limits afterwards.
+    let mut beside = Limits::default();
+    beside.max_alloc = Some(BESIDE_PIXELS);
+    reader.limits(beside);
     // The header is read, and no pixel.
     let mut decoder = reader.into_decoder()?;
     let (width, height) = decoder.dimensions();
-    if u64::from(width) * u64::from(height) > limits.pixels || width.max(height) > MOST_SIDE {
+    let pixels = u64::from(width) * u64::from(height);
+    if pixels > limits.pixels || width.max(height) > MOST_SIDE {
         return Err(Failed::Limit(PictureError::TooLarge {
             file: file.to_string(),
             width,
@@ -170,20 +188,33 @@ fn turned(
             most: limits.pixels,
         }));
     }
-    if decoder.total_bytes() > limits.memory {
+    let orientation = decoder.orientation()?;
+    let own = decoder.total_bytes();
+    let turned = match orientation {
+        Orientation::NoTransforms
+        | Orientation::Rotate180
+        | Orientation::FlipHorizontal
+        | Orientation::FlipVertical => 0,
+        _ => own,
+    };
+    let converted = match decoder.color_type() {
+        ColorType::Rgb8 => 0,
+        _ => pixels.saturating_mul(3),
+    };
+    let memory = own
+        .saturating_add(turned.max(converted))
+        .max(own.saturating_add(jpeg::coefficients(bytes, pixels)))
+        .saturating_add(jpeg::copies(bytes).saturating_mul(bytes.len() as u64));
+    if memory > limits.memory {
         return Err(Failed::Limit(PictureError::Decode {
             file: file.to_string(),
             reason: format!(
-                "its pixels take {} bytes, at most {} are decoded: save it with 8 bits per channel, or smaller",
-                decoder.total_bytes(),
+                "decoding it takes {memory} bytes, at most {} are taken: save it with 8 bits per channel and without \
+                 transparency, or smaller",
                 limits.memory
             ),
         }));
     }
-    let mut allowed = Limits::default();
-    allowed.max_alloc = Some(limits.memory);
-    decoder.set_limits(allowed)?;
-    let orientation = decoder.orientation()?;
     let mut image = DynamicImage::from_decoder(decoder)?;
     image.apply_orientation(orientation);
     Ok(image)
@@ -201,97 +232,5 @@ fn is_end(error: &ImageError) -> bool {
     match error {
         ImageError::IoError(error) => error.kind() == std::io::ErrorKind::UnexpectedEof,
         _ => error.to_string().to_lowercase().contains("unexpected end"),
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-mod tests {
-    use super::*;
-    use image::{ExtendedColorType, ImageEncoder as _, codecs::png::PngEncoder};
-
-    fn png(width: u32, height: u32) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        let pixels = vec![7; (width * height) as usize];
-        PngEncoder::new(&mut bytes)
-            .write_image(&pixels, width, height, ExtendedColorType::L8)
-            .unwrap();
-        bytes
-    }
-
-    /// 64 by 48 pixels.
-    fn jpeg() -> Vec<u8> {
-        let mut jpeg = Cursor::new(Vec::new());
-        DynamicImage::new_rgb8(64, 48)
-            .write_to(&mut jpeg, image::ImageFormat::Jpeg)
-            .unwrap();
-        jpeg.into_inner()
-    }
-
-    fn within(pixels: u64, memory: u64) -> PictureLimits {
-        PictureLimits {
-            pixels,
-            memory,
-            ..PictureLimits::ASKED
-        }
-    }
-
-    #[test]
-    fn the_size_is_looked_at_before_a_pixel_is_decoded() {
-        let picture = decode(&png(20, 10), &"a.png", within(200, 9999)).unwrap();
-        let picture = rgb(picture, &"a.png").unwrap();
-        assert_eq!((picture.width(), picture.height()), (20, 10));
-        for (limits, words) in [
-            (within(199, 9999), "20x10"),
-            (within(200, 199), "200 bytes, at most 199"),
-        ] {
-            let error = decode(&png(20, 10), &"a.png", limits).unwrap_err();
-            let error = error.to_string();
-            assert!(error.contains("a.png") && error.contains(words), "{error}");
-        }
-        // A header that promises 65535 by 65535 pixels, and nothing behind it.
-        let mut lying = png(1, 1);
-        lying[16..24].copy_from_slice(&[0, 0, 255, 255, 0, 0, 255, 255]);
-        for limits in [PictureLimits::ASKED, PictureLimits::FRAME] {
-            assert!(decode(&lying, &"b.png", limits).is_err());
-        }
-        let long = decode(&png(MOST_SIDE + 1, 1), &"long.png", PictureLimits::FRAME);
-        assert!(long.unwrap_err().to_string().contains("32769x1"));
-    }
-
-    #[test]
-    fn what_is_no_picture_is_told_by_its_cause() {
-        let (whole, jpeg) = (png(20, 10), jpeg());
-        let lfs = b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 5\n";
-        for (bytes, words) in [
-            (&lfs[..], "Git LFS"),
-            (b"GIF89a", "neither a PNG nor a JPEG"),
-            (b"", "0 bytes"),
-            (&whole[..whole.len() / 2], "never finished"),
-            (&jpeg[..jpeg.len() - 40], "never finished"),
-        ] {
-            let error = decode(bytes, &"c.png", PictureLimits::ASKED).unwrap_err();
-            let error = error.to_string();
-            assert!(error.contains("c.png") && error.contains(words), "{error}");
-        }
-        assert!(decode(&jpeg, &"c.jpg", PictureLimits::ASKED).is_ok());
-    }
-
-    #[test]
-    fn a_picture_stands_as_its_orientation_says() {
-        // A quarter turn, as of a phone held upright.
-        let mut exif = b"Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06".to_vec();
-        exif.extend([0; 6]);
-        let mut tagged = jpeg()[..2].to_vec();
-        tagged.extend([0xff, 0xe1]);
-        tagged.extend((exif.len() as u16 + 2).to_be_bytes());
-        tagged.extend(exif);
-        tagged.extend(&jpeg()[2..]);
-        let size = |bytes: &[u8]| {
-            let picture = decode(bytes, &"e.jpg", PictureLimits::ASKED).unwrap();
-            (picture.width(), picture.height())
-        };
-        assert_eq!(size(&jpeg()), (64, 48));
-        assert_eq!(size(&tagged), (48, 64));
     }
 }

@@ -28,8 +28,8 @@ pub struct PictureLimits {
     pub file: Limit,
     /// Pixels.
     pub pixels: u64,
-    /// Bytes of its pixels as the file has them, up to four channels of 16 bits, and as many beside them while they are
-    /// decoded.
+    /// Bytes that decoding may take in all: the file, its pixels as the file has them, and what they become or are held
+    /// in on the way (turned, in eight bits of three colours, as coefficients of a progressive JPEG).
     pub memory: u64,
 }
 
@@ -38,12 +38,13 @@ impl PictureLimits {
     pub const ASKED: Self = Self {
         file: Limit::PICTURE,
         pixels: 24_000_000,
-        memory: 128 << 20,
+        memory: 192 << 20,
     };
-    /// A frame to be scored: 8192 by 8192 pixels, in a file no larger than they are without compression.
+    /// A frame to be scored: 8192 by 8192 pixels in eight bits of three colours, with a file of 32 MiB; fewer pixels of
+    /// more channels or bits.
     pub const FRAME: Self = Self {
-        file: Limit(4 << 26),
+        file: Limit(128 << 20),
         pixels: 1 << 26,
-        memory: 8 << 26,
+        memory: 224 << 20,
     };
 }

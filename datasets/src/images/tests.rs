@@ -1,0 +1,167 @@
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+use super::*;
+use image::{ExtendedColorType, ImageEncoder as _, codecs::png::PngEncoder};
+
+fn png(width: u32, height: u32) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let pixels = vec![7; (width * height) as usize];
+    PngEncoder::new(&mut bytes)
+        .write_image(&pixels, width, height, ExtendedColorType::L8)
+        .unwrap();
+    bytes
+}
+
+/// 64 by 48 pixels.
+fn jpeg() -> Vec<u8> {
+    let mut jpeg = Cursor::new(Vec::new());
+    DynamicImage::new_rgb8(64, 48)
+        .write_to(&mut jpeg, image::ImageFormat::Jpeg)
+        .unwrap();
+    jpeg.into_inner()
+}
+
+fn within(pixels: u64, memory: u64) -> PictureLimits {
+    PictureLimits {
+        pixels,
+        memory,
+        ..PictureLimits::ASKED
+    }
+}
+
+#[test]
+fn the_size_is_looked_at_before_a_pixel_is_decoded() {
+    // Its file, a byte for each pixel, and three for each as they are wanted.
+    let memory = png(20, 10).len() as u64 + 800;
+    let picture = decode(&png(20, 10), &"a.png", within(200, memory)).unwrap();
+    let picture = rgb(picture, &"a.png").unwrap();
+    assert_eq!((picture.width(), picture.height()), (20, 10));
+    for (limits, words) in [
+        (within(199, memory), "20x10".to_owned()),
+        (
+            within(200, memory - 1),
+            format!("takes {memory} bytes, at most {}", memory - 1),
+        ),
+    ] {
+        let error = decode(&png(20, 10), &"a.png", limits).unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains("a.png") && error.contains(&words), "{error}");
+    }
+    // A header that promises 65535 by 65535 pixels, and nothing behind it.
+    let mut lying = png(1, 1);
+    lying[16..24].copy_from_slice(&[0, 0, 255, 255, 0, 0, 255, 255]);
+    for limits in [PictureLimits::ASKED, PictureLimits::FRAME] {
+        assert!(decode(&lying, &"b.png", limits).is_err());
+    }
+    let long = decode(&png(MOST_SIDE + 1, 1), &"long.png", PictureLimits::FRAME);
+    assert!(long.unwrap_err().to_string().contains("32769x1"));
+}
+
+#[test]
+fn what_is_no_picture_is_told_by_its_cause() {
+    let (whole, jpeg) = (png(20, 10), jpeg());
+    let lfs = b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 5\n";
+    for (bytes, words) in [
+        (&lfs[..], "Git LFS"),
+        (b"GIF89a", "neither a PNG nor a JPEG"),
+        (b"", "0 bytes"),
+        (&whole[..whole.len() / 2], "never finished"),
+        (&jpeg[..jpeg.len() - 40], "never finished"),
+    ] {
+        let error = decode(bytes, &"c.png", PictureLimits::ASKED).unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains("c.png") && error.contains(words), "{error}");
+    }
+    assert!(decode(&jpeg, &"c.jpg", PictureLimits::ASKED).is_ok());
+}
+
+#[test]
+fn a_picture_stands_as_its_orientation_says() {
+    // A quarter turn, as of a phone held upright.
+    let mut exif = b"Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06".to_vec();
+    exif.extend([0; 6]);
+    let mut tagged = jpeg()[..2].to_vec();
+    tagged.extend([0xff, 0xe1]);
+    tagged.extend((exif.len() as u16 + 2).to_be_bytes());
+    tagged.extend(exif);
+    tagged.extend(&jpeg()[2..]);
+    let size = |bytes: &[u8]| {
+        let picture = decode(bytes, &"e.jpg", PictureLimits::ASKED).unwrap();
+        (picture.width(), picture.height())
+    };
+    assert_eq!(size(&jpeg()), (64, 48));
+    assert_eq!(size(&tagged), (48, 64));
+}
+
+/// A PNG with `chunks` (kind and content) behind its header.
+fn png_with(chunks: &[(&[u8; 4], Vec<u8>)]) -> Vec<u8> {
+    let mut bytes = png(4, 4);
+    // The signature and the header.
+    let rest = bytes.split_off(33);
+    for (kind, content) in chunks {
+        bytes.extend((content.len() as u32).to_be_bytes());
+        let named = [&kind[..], content].concat();
+        let mut crc = flate2::Crc::new();
+        crc.update(&named);
+        bytes.extend(named);
+        bytes.extend(crc.sum().to_be_bytes());
+    }
+    bytes.extend(rest);
+    bytes
+}
+
+/// Zeros, packed.
+fn packed(count: u64) -> Vec<u8> {
+    let mut packer = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+    std::io::copy(
+        &mut std::io::Read::take(std::io::repeat(0), count),
+        &mut packer,
+    )
+    .unwrap();
+    packer.finish().unwrap()
+}
+
+#[test]
+fn what_is_beside_the_pixels_is_bounded() {
+    // A profile of 512 MiB in half a megabyte is not unfolded; the pixels are whole without it.
+    let bomb = [b"icc\0\0".to_vec(), packed(512 << 20)].concat();
+    let picture = decode(
+        &png_with(&[(b"iCCP", bomb)]),
+        &"p.png",
+        PictureLimits::ASKED,
+    )
+    .unwrap();
+    assert_eq!((picture.width(), picture.height()), (4, 4));
+    // Texts are kept as they are, up to a size.
+    let text = |bytes: usize| [b"Comment\0".to_vec(), vec![b'a'; bytes]].concat();
+    let few = png_with(&[(b"tEXt", text(1 << 20))]);
+    assert!(decode(&few, &"t.png", PictureLimits::ASKED).is_ok());
+    let many = png_with(&vec![(b"tEXt", text(1 << 20)); 20]);
+    let error = decode(&many, &"t.png", PictureLimits::ASKED).unwrap_err();
+    assert!(
+        error.to_string().contains("t.png") && error.to_string().contains("profiles or texts"),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_memory_of_decoding_is_counted_before_it_is_taken() {
+    // 8192 by 8192 pixels of four channels of 16 bits: 512 MiB, in a file of some kilobytes.
+    let mut lying = png(1, 1);
+    lying[16..26].copy_from_slice(&[0, 0, 32, 0, 0, 0, 32, 0, 16, 6]);
+    let mut crc = flate2::Crc::new();
+    crc.update(&lying[12..29]);
+    lying[29..33].copy_from_slice(&crc.sum().to_be_bytes());
+    let error = decode(&lying, &"deep.png", PictureLimits::FRAME).unwrap_err();
+    assert!(error.to_string().contains("8 bits per channel"), "{error}");
+    // A quarter turn needs both.
+    let mut turned = png(20, 10);
+    let rest = turned.split_off(33);
+    let exif = b"MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0".to_vec();
+    let tagged = png_with(&[(b"eXIf", exif)]);
+    turned.extend(&tagged[33..tagged.len() - (png(4, 4).len() - 33)]);
+    turned.extend(rest);
+    let memory = turned.len() as u64 + 800;
+    let picture = decode(&turned, &"turned.png", within(200, memory)).unwrap();
+    assert_eq!((picture.width(), picture.height()), (10, 20));
+    assert!(decode(&turned, &"turned.png", within(200, memory - 1)).is_err());
+}
