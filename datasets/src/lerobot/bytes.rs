@@ -14,10 +14,8 @@ use super::{
     columns::{Table, unharmed},
 };
 
-/// All values that are taken out of a column may have this many bytes ...
-const BYTES: u64 = 64 << 20;
-/// ... or so many times those of the file: images hardly shrink.
-const UNFOLDING: u64 = 4;
+/// Bytes that a text or a file takes beside its own.
+const VALUE_BYTES: u64 = 96;
 
 impl Table {
     /// A column of texts or of lists of texts. A row can have none.
@@ -114,15 +112,14 @@ impl Table {
         rows: Range<usize>,
         each: &mut dyn FnMut(Option<&ByteArray>) -> bool,
     ) -> Result<(), DataSetError> {
-        let most = BYTES.max(self.bytes.saturating_mul(UNFOLDING));
         let there = self
             .metadata
             .file_metadata()
             .schema_descr()
             .column(leaf)
             .max_def_level();
-        let left = self.room();
-        let (mut first, mut taken) = (0_usize, 0_u64);
+        let room = self.room(VALUE_BYTES);
+        let mut first = 0_usize;
         for group in 0..self.metadata.num_row_groups() {
             let count = usize::try_from(self.metadata.row_group(group).num_rows()).unwrap_or(0);
             let end = first.saturating_add(count);
@@ -133,13 +130,13 @@ impl Table {
                 continue;
             }
             let ColumnReader::ByteArrayColumnReader(mut reader) =
-                self.reader(group, leaf, &left)?
+                self.reader(group, leaf, &room)?
             else {
                 return Err(self.bad(column, "holds neither texts nor files".to_owned()));
             };
             let mut count_and_tell = |value: Option<&ByteArray>| {
-                taken = taken.saturating_add(value.map_or(0, |value| value.len() as u64));
-                if taken > most {
+                let bytes = value.map_or(0, |value| value.len() as u64);
+                if !room.memory.take(bytes) {
                     return Err(Stopped::TooMany);
                 }
                 if each(value) {
@@ -158,7 +155,7 @@ impl Table {
                     return Err(DataSetError::TooLarge {
                         path: self.path.clone(),
                         problem: format!(
-                            "has {} bytes, and its column {column:?} unfolds to more than {most}",
+                            "has {} bytes, and its column {column:?} unfolds to more than that accounts for",
                             self.bytes
                         ),
                     });

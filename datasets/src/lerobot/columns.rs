@@ -20,7 +20,7 @@ use parquet::{
 use super::{
     DataSetError, footer,
     leaf::{Leaf, LeafError},
-    pages::{self, Left, Refusal},
+    pages::{self, Left, Refusal, Room},
     vectors::{Number, Vectors},
 };
 
@@ -29,12 +29,23 @@ const VALUES: u64 = 1 << 20;
 /// ... and so many more for each byte of the file.
 const VALUES_PER_BYTE: u64 = 8;
 
+/// All columns that are read of a file may together take this many bytes ...
+const BYTES: u64 = 80 << 20;
+/// ... and so many more for each byte of the file.
+const UNFOLDING: u64 = 8;
+/// Bytes that a number of a vector takes, with its levels while it is read.
+const VECTOR_VALUE_BYTES: u64 = 12;
+/// Bytes that a number of a row takes, with where the row belongs.
+const ROW_VALUE_BYTES: u64 = 32;
+
 /// An open file.
 pub struct Table {
     pub(super) path: PathBuf,
     pub(super) metadata: ParquetMetaData,
     file: Arc<Mutex<File>>,
     pub(super) bytes: u64,
+    /// Bytes that its columns may still take.
+    pub(super) memory: Left,
     refusal: Refusal,
 }
 
@@ -50,9 +61,7 @@ impl Table {
     /// # Errors
     /// When it is missing, or no parquet file.
     pub fn open(path: &Path) -> Result<Self, DataSetError> {
-        let unreadable = |cause| ReadError::opening(path, cause);
-        let mut file = File::open(path).map_err(unreadable)?;
-        let bytes = file.metadata().map_err(unreadable)?.len();
+        let (mut file, bytes) = field_files::open(path)?;
         if let Some(foreign) = footer::instead(&mut file, bytes) {
             return Err(ReadError::foreign(path, foreign).into());
         }
@@ -67,6 +76,7 @@ impl Table {
             metadata,
             file: Arc::new(Mutex::new(file)),
             bytes,
+            memory: Left::new(BYTES.saturating_add(bytes.saturating_mul(UNFOLDING))),
             refusal: Refusal::default(),
         })
     }
@@ -82,7 +92,7 @@ impl Table {
     /// # Errors
     /// When it is missing, or holds something else. Rows that are empty or of another length are told apart.
     pub(super) fn vectors(&self, column: &str) -> Result<Vectors, DataSetError> {
-        let leaf: Leaf<f32> = self.read(column)?;
+        let leaf: Leaf<f32> = self.read(column, VECTOR_VALUE_BYTES)?;
         Ok(leaf.into_vectors())
     }
 
@@ -91,7 +101,7 @@ impl Table {
     /// # Errors
     /// When it is missing, holds something else, or a row is empty.
     pub fn numbers(&self, column: &str) -> Result<Vec<f64>, DataSetError> {
-        let leaf: Leaf<f64> = self.read(column)?;
+        let leaf: Leaf<f64> = self.read(column, ROW_VALUE_BYTES)?;
         match leaf.first_hole() {
             Some(row) => {
                 let problem = format!("row {row} is empty or has an empty place");
@@ -120,7 +130,7 @@ impl Table {
     /// # Errors
     /// When it is missing or holds something else.
     pub fn sparse_numbers(&self, column: &str) -> Result<Vec<Option<f64>>, DataSetError> {
-        let leaf: Leaf<f64> = self.read(column)?;
+        let leaf: Leaf<f64> = self.read(column, ROW_VALUE_BYTES)?;
         leaf.into_single()
             .ok_or_else(|| self.bad(column, "is no column of single numbers".to_owned()))
     }
@@ -153,7 +163,7 @@ impl Table {
         names
     }
 
-    fn read<N: Number>(&self, column: &str) -> Result<Leaf<N>, DataSetError> {
+    fn read<N: Number>(&self, column: &str, value_bytes: u64) -> Result<Leaf<N>, DataSetError> {
         let mut leaves = self.columns().filter(|(name, _)| *name == column);
         let index = match (leaves.next(), leaves.next()) {
             (Some((_, leaf)), None) => leaf,
@@ -169,9 +179,9 @@ impl Table {
             }
         };
         let mut leaf = Leaf::<N>::new(self.metadata.file_metadata().schema_descr().column(index));
-        let left = self.room();
+        let room = self.room(value_bytes);
         for group in 0..self.metadata.num_row_groups() {
-            let reader = self.reader(group, index, &left)?;
+            let reader = self.reader(group, index, &room)?;
             let read = unharmed(|| match reader {
                 ColumnReader::FloatColumnReader(reader) => {
                     leaf.extend(reader, |value| Some(N::of(f64::from(*value))))
@@ -211,9 +221,14 @@ impl Table {
         Ok(leaf)
     }
 
-    /// How many values a column of this file may have.
-    pub(super) fn room(&self) -> Left {
-        Left::new(VALUES.saturating_add(self.bytes.saturating_mul(VALUES_PER_BYTE)))
+    /// What a column of this file may come to, whose values take `value_bytes` bytes each.
+    pub(super) fn room(&self, value_bytes: u64) -> Room {
+        Room {
+            values: Left::new(VALUES.saturating_add(self.bytes.saturating_mul(VALUES_PER_BYTE))),
+            memory: self.memory.clone(),
+            value_bytes,
+            refusal: self.refusal.clone(),
+        }
     }
 
     /// The reader of a leaf in a row group.
@@ -221,18 +236,11 @@ impl Table {
         &self,
         group: usize,
         leaf: usize,
-        left: &Left,
+        room: &Room,
     ) -> Result<ColumnReader, DataSetError> {
         let rows = self.metadata.row_group(group);
-        let pages = pages::pages(
-            &self.file,
-            self.bytes,
-            rows,
-            rows.column(leaf),
-            left,
-            &self.refusal,
-        )
-        .map_err(|error| self.broken(&error))?;
+        let pages = pages::pages(&self.file, self.bytes, rows, rows.column(leaf), room)
+            .map_err(|error| self.broken(&error))?;
         let about = self.metadata.file_metadata().schema_descr().column(leaf);
         Ok(get_column_reader(about, pages))
     }

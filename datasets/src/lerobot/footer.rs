@@ -22,7 +22,7 @@ const END: u64 = 8;
 /// A footer of 100,000 row groups is smaller.
 const MOST_BYTES: u64 = 64 << 20;
 /// What all parts of a footer may take once read (bytes).
-const MOST_MEMORY: usize = 160 << 20;
+const MOST_MEMORY: usize = 96 << 20;
 /// About what a column of a row group takes (bytes).
 const CHUNK_BYTES: usize = 600;
 /// About what an element of the schema takes (bytes).

@@ -4,12 +4,15 @@
 //! conversion that was not finished leaves both), and then the rows. What a command does not use may be missing or odd: an
 //! episode without it has none.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use field_files::read_json_lines;
 use serde::Deserialize;
 
-use super::{DataSet, DataSetError, columns::Table, names::EPISODES_V3, recorded::foreign};
+use super::{DataSet, DataSetError, columns::Table, loose, names::EPISODES_V3, recorded::foreign};
 
 /// An episode, as the metadata know it.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,17 +51,37 @@ pub struct Listing {
 
 #[derive(Deserialize)]
 struct Line {
+    #[serde(deserialize_with = "loose::count")]
     episode_index: u64,
-    #[serde(default)]
-    tasks: serde_json::Value,
-    length: usize,
+    #[serde(default, deserialize_with = "loose::first_text")]
+    tasks: String,
+    #[serde(deserialize_with = "loose::count")]
+    length: u64,
 }
 
 /// A place where episodes are listed; words about what was not read go into the second.
 type Source = fn(&DataSet, &mut Vec<String>) -> Result<Vec<Entry>, DataSetError>;
 
-/// Episodes that a data set may always have, whatever its files are long.
+/// Episodes that a data set may always have, whatever its files are long ...
 const EPISODES: u64 = 1 << 16;
+/// ... and one more for so many bytes of the files that list them: a line of JSON has no fewer.
+const EPISODE_BYTES: u64 = 64;
+
+/// How many episodes files of `bytes` bytes can list.
+pub(super) fn most_episodes(bytes: u64) -> u64 {
+    EPISODES.max(bytes / EPISODE_BYTES)
+}
+
+/// The error of a file that lists more.
+fn too_many(path: &Path, bytes: u64) -> DataSetError {
+    DataSetError::TooLarge {
+        path: path.to_owned(),
+        problem: format!(
+            "lists more than the {} episodes that {bytes} bytes account for",
+            most_episodes(bytes)
+        ),
+    }
+}
 
 impl Listing {
     /// A task that is another than that of the episode at `place`, from the episodes after it and then those before it.
@@ -135,17 +158,20 @@ impl DataSet {
     fn own_files(&self, notes: &mut Vec<String>) -> Result<Vec<Entry>, DataSetError> {
         let path = self.root().join("meta/episodes.jsonl");
         let mut episodes: Vec<Entry> = Vec::new();
+        let bytes = path.metadata().map_or(0, |about| about.len());
+        let most = most_episodes(bytes);
+        let mut is_more = false;
         read_json_lines(
             &path,
             &mut |line: Line| {
-                let task = match line.tasks {
-                    serde_json::Value::Array(tasks) => tasks.into_iter().next().unwrap_or_default(),
-                    task => task,
-                };
+                if episodes.len() as u64 >= most {
+                    is_more = true;
+                    return;
+                }
                 episodes.push(Entry {
                     index: line.episode_index,
-                    frames: line.length,
-                    task: task.as_str().unwrap_or_default().to_owned(),
+                    frames: usize::try_from(line.length).unwrap_or(usize::MAX),
+                    task: line.tasks,
                     first_index: 0,
                     data: None,
                     videos: BTreeMap::new(),
@@ -153,6 +179,9 @@ impl DataSet {
             },
             &mut |problem| notes.push(problem),
         )?;
+        if is_more {
+            return Err(too_many(&path, bytes));
+        }
         episodes.sort_by_key(|episode| episode.index);
         count(&mut episodes);
         Ok(episodes)
@@ -164,8 +193,16 @@ impl DataSet {
         notes.extend(foreign(&files.foreign));
         let mut episodes = Vec::new();
         let mut first_error = None;
+        let mut bytes = 0;
         for path in files.data {
-            match Table::open(&path).and_then(|table| self.of_table(&table, &mut episodes)) {
+            let read = Table::open(&path).and_then(|table| {
+                bytes += table.bytes;
+                if table.rows() as u64 + episodes.len() as u64 > most_episodes(bytes) {
+                    return Err(too_many(&path, bytes));
+                }
+                self.of_table(&table, &mut episodes, notes)
+            });
+            match read {
                 Ok(()) => {}
                 Err(error) if error.is_of_the_whole_folder() => return Err(error),
                 Err(error) if first_error.is_none() => first_error = Some(error),
@@ -180,14 +217,12 @@ impl DataSet {
         Ok(episodes)
     }
 
-    fn of_table(&self, table: &Table, episodes: &mut Vec<Entry>) -> Result<(), DataSetError> {
-        let rows = table.rows() as u64;
-        if rows.saturating_add(episodes.len() as u64) > EPISODES.max(table.bytes) {
-            return Err(DataSetError::TooLarge {
-                path: table.path.clone(),
-                problem: format!("has {} bytes and {rows} rows", table.bytes),
-            });
-        }
+    fn of_table(
+        &self,
+        table: &Table,
+        episodes: &mut Vec<Entry>,
+        notes: &mut Vec<String>,
+    ) -> Result<(), DataSetError> {
         // What is missing or odd is none.
         let counts = |column: &str| table.sparse_counts(column).unwrap_or_default();
         let at = |column: &[Option<u64>], row: usize| column.get(row).copied().flatten();
@@ -218,14 +253,14 @@ impl DataSet {
                 file: at(files, row)?,
             })
         };
+        // A row costs itself; where none is whole, the rows of the episodes are asked.
+        let mut odd_rows = Vec::new();
         for (row, index) in indices.into_iter().enumerate() {
             let first = at(&from, row);
             let length = at(&lengths, row).or_else(|| at(&to, row)?.checked_sub(first?));
             let (Some(index), Some(length)) = (index, length) else {
-                return Err(table.bad(
-                    "length",
-                    format!("row {row} has no episode_index or no length"),
-                ));
+                odd_rows.push(row);
+                continue;
             };
             let place =
                 |(camera, chunks, files, from): &(&str, Vec<_>, Vec<_>, Vec<Option<f64>>)| {
@@ -250,6 +285,15 @@ impl DataSet {
                 data: file(&data.0, &data.1, row),
                 videos: videos.iter().filter_map(place).collect(),
             });
+        }
+        if let Some(row) = odd_rows.first() {
+            let more = match odd_rows.len() {
+                1 => String::new(),
+                count => format!(" (nor have {} more rows)", count - 1),
+            };
+            let problem =
+                format!("row {row} has no episode_index or no length{more}; it lists no episode");
+            notes.push(table.bad("length", problem).to_string());
         }
         Ok(())
     }
@@ -298,11 +342,19 @@ impl DataSet {
     /// Where no metadata can be read: what the rows say.
     fn of_rows(&self, notes: &mut Vec<String>) -> Result<Vec<Entry>, DataSetError> {
         let mut lengths: BTreeMap<u64, usize> = BTreeMap::new();
+        let mut bytes = 0;
         for path in self.files()?.data {
-            match Table::open(&path).and_then(|table| table.sparse_counts("episode_index")) {
+            let read = Table::open(&path).and_then(|table| {
+                bytes += table.bytes;
+                table.sparse_counts("episode_index")
+            });
+            match read {
                 Ok(rows) => {
                     for episode in rows.into_iter().flatten() {
                         *lengths.entry(episode).or_default() += 1;
+                        if lengths.len() as u64 > most_episodes(bytes) {
+                            return Err(too_many(&path, bytes));
+                        }
                     }
                 }
                 Err(error) if error.is_of_the_whole_folder() => return Err(error),

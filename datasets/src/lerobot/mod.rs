@@ -30,6 +30,7 @@ mod footer;
 mod info;
 mod leaf;
 mod listing;
+mod loose;
 mod names;
 mod normalisation;
 mod pages;

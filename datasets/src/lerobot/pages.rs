@@ -1,10 +1,11 @@
 //! Pages of a parquet column, let in only when they are small enough.
 //!
 //! A page says how long it is once unfolded, and a few bytes can say 2 GiB, or stand for a billion values. What a page
-//! says is read before it is unfolded, and values are counted while they come: a column takes no more memory than its
-//! bytes on disk give reason to.
+//! says is read before it is unfolded, and values are counted while they come: a column, and all columns of a file
+//! together, take no more memory than its bytes on disk give reason to.
 
 use super::thrift::{I32, STRUCT, Thrift};
+use brotli_decompressor::Decompressor;
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 use parquet::{
@@ -29,6 +30,10 @@ const PAGE_BYTES: u64 = 32 << 20;
 const DICTIONARY_BYTES: u64 = 8 << 20;
 /// ... and any page to so many times its bytes on disk: images hardly shrink.
 const UNFOLDING: u64 = 4;
+/// Bytes that are unpacked at a time.
+const BROTLI_BUFFER: usize = 1 << 14;
+/// Different numbers of half precision.
+const HALVES: u64 = 1 << 16;
 /// Bytes of a page's header that are looked at; its statistics come last and may be longer.
 const HEADER_BYTES: usize = 4096;
 
@@ -56,11 +61,32 @@ struct Announced {
     plain: usize,
 }
 
+/// How the pages of a column are packed, by what bounds their unfolding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Packing {
+    /// To what is announced, and no further.
+    Announced,
+    Gzip,
+    Brotli,
+    Lz4,
+}
+
+impl Packing {
+    fn of(compression: Compression) -> Self {
+        match compression {
+            Compression::GZIP(_) => Self::Gzip,
+            Compression::BROTLI(_) => Self::Brotli,
+            Compression::LZ4 => Self::Lz4,
+            _ => Self::Announced,
+        }
+    }
+}
+
 /// The bytes of a column.
 struct Guarded {
     file: Arc<Mutex<File>>,
     bytes: u64,
-    gzip: bool,
+    packing: Packing,
     announced: Arc<Mutex<Announced>>,
     refusal: Refusal,
 }
@@ -97,27 +123,42 @@ impl ChunkReader for Guarded {
             file.seek(SeekFrom::Start(start))?;
             file.read_exact(&mut page)?;
         }
-        if self.gzip {
-            self.check_gzip(&page)?;
-        }
+        self.check(&page)?;
         Ok(Bytes::from(page))
     }
 }
 
 impl Guarded {
-    /// This compression is unfolded to its end whatever the page says; so it is counted first.
-    fn check_gzip(&self, page: &[u8]) -> Result<()> {
+    /// What is unfolded to its end whatever the page says is counted first.
+    fn check(&self, page: &[u8]) -> Result<()> {
         let announced = *self
             .announced
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let packed = page.get(announced.plain..).unwrap_or_default();
         let most = announced.unfolded;
-        let counted = io::copy(
-            &mut MultiGzDecoder::new(packed).take(most + 1),
-            &mut io::sink(),
-        );
-        if counted.is_ok_and(|bytes| bytes > most) {
+        let goes_beyond = |unfolded: &mut dyn Read| {
+            let counted = io::copy(&mut unfolded.take(most + 1), &mut io::sink());
+            counted.is_ok_and(|bytes| bytes > most)
+        };
+        let too_much = match self.packing {
+            Packing::Announced => false,
+            Packing::Gzip => goes_beyond(&mut MultiGzDecoder::new(packed)),
+            Packing::Brotli => goes_beyond(&mut Decompressor::new(packed, BROTLI_BUFFER)),
+            Packing::Lz4 => {
+                // Writers of Hadoop's form, and those before them, announce what comes; frames do not.
+                if let [0x04, 0x22, 0x4D, 0x18, ..]
+                | [0x50..=0x5F, 0x2A, 0x4D, 0x18, ..]
+                | [0x02, 0x21, 0x4C, 0x18, ..] = packed
+                {
+                    let words = "is packed in frames of LZ4, which old writers made and nobody reads alike: write it \
+                                 again, with Zstandard or Snappy";
+                    return Err(ParquetError::General(self.refusal.set(words.to_owned())));
+                }
+                false
+            }
+        };
+        if too_much {
             let words =
                 format!("has a page that unfolds to more than the {most} bytes it announces");
             return Err(ParquetError::General(self.refusal.set(words)));
@@ -231,29 +272,41 @@ fn levels(thrift: &mut Thrift<'_>) -> Option<usize> {
     }
 }
 
-/// How many values a column may still have, in all row groups of a file together.
+/// How much may still come: values of a column in all row groups of a file, or bytes of all its columns.
 #[derive(Debug, Clone)]
 pub(super) struct Left(Arc<Mutex<u64>>);
 
 impl Left {
-    pub(super) fn new(values: u64) -> Self {
-        Self(Arc::new(Mutex::new(values)))
+    pub(super) fn new(count: u64) -> Self {
+        Self(Arc::new(Mutex::new(count)))
     }
 
     /// Whether there is room for so many.
-    fn take(&self, values: u64) -> bool {
+    pub(super) fn take(&self, count: u64) -> bool {
         let mut left = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let after = left.checked_sub(values);
+        let after = left.checked_sub(count);
         *left = after.unwrap_or_default();
         after.is_some()
     }
 }
 
+/// What the values of a column may come to.
+#[derive(Debug, Clone)]
+pub(super) struct Room {
+    /// Values of this column.
+    pub(super) values: Left,
+    /// Bytes of this column and all others.
+    pub(super) memory: Left,
+    /// Bytes that a value takes once it is read, with what is held on the way.
+    pub(super) value_bytes: u64,
+    /// The reason why there is no more.
+    pub(super) refusal: Refusal,
+}
+
 /// Pages of a column, whose values are counted.
 struct Counted {
     pages: SerializedPageReader<Guarded>,
-    left: Left,
-    refusal: Refusal,
+    room: Room,
 }
 
 /// The pages of a column of a row group.
@@ -262,21 +315,19 @@ pub(super) fn pages(
     bytes: u64,
     group: &RowGroupMetaData,
     column: &ColumnChunkMetaData,
-    left: &Left,
-    refusal: &Refusal,
+    room: &Room,
 ) -> Result<Box<dyn PageReader>> {
     let guarded = Guarded {
         file: Arc::clone(file),
         bytes,
-        gzip: matches!(column.compression(), Compression::GZIP(_)),
+        packing: Packing::of(column.compression()),
         announced: Arc::default(),
-        refusal: refusal.clone(),
+        refusal: room.refusal.clone(),
     };
     let rows = usize::try_from(group.num_rows()).unwrap_or_default();
     Ok(Box::new(Counted {
         pages: SerializedPageReader::new(Arc::new(guarded), column, rows, None)?,
-        left: left.clone(),
-        refusal: refusal.clone(),
+        room: room.clone(),
     }))
 }
 
@@ -284,18 +335,27 @@ impl Counted {
     fn checked(&self, page: Page) -> Result<Page> {
         let values = u64::from(page.num_values());
         let fits = match &page {
-            // A value of a dictionary takes four bytes at least.
-            Page::DictionaryPage { buf, .. } => values <= buf.len() as u64 / 4,
-            _ => self.left.take(values),
+            // A value of a dictionary takes four bytes at least; of two there are no more than two bytes can say.
+            Page::DictionaryPage { buf, .. } => {
+                let bytes = buf.len() as u64;
+                values <= (bytes / 4).max((bytes / 2).min(HALVES))
+            }
+            _ => {
+                self.room.values.take(values)
+                    && self
+                        .room
+                        .memory
+                        .take(values.saturating_mul(self.room.value_bytes))
+            }
         };
         if fits {
             return Ok(page);
         }
         let words = format!(
-            "has a page of {} bytes that unfolds to {values} values",
+            "has a page of {} bytes that unfolds to {values} values, more than its size accounts for",
             page.buffer().len()
         );
-        Err(ParquetError::General(self.refusal.set(words)))
+        Err(ParquetError::General(self.room.refusal.set(words)))
     }
 }
 

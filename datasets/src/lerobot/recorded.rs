@@ -83,8 +83,9 @@ impl From<LeftOut> for DataSetError {
 
 /// Numbers that are always read ...
 const NUMBERS: usize = 8 << 20;
-/// ... or so many for each that `info.json` announces, or for each byte on disk where it announces none.
+/// ... or so many for each that `info.json` announces, and no more than so many for each byte on disk.
 const TIMES_ANNOUNCED: usize = 2;
+const TIMES_ON_DISK: usize = 2;
 
 impl DataSet {
     /// Reads actions, and states where asked for. `progress` is told how many of how many files are done.
@@ -179,9 +180,10 @@ impl DataSet {
                 .filter_map(|path| Some(path.metadata().ok()?.len()));
             usize::try_from(bytes.sum::<u64>()).unwrap_or(usize::MAX)
         };
-        // A row takes some bytes, whatever is announced.
-        let frames = on_disk().min(self.info().total_frames.unwrap_or(usize::MAX));
-        NUMBERS.max(frames.saturating_mul(each).saturating_mul(TIMES_ANNOUNCED))
+        let announced = self.info().total_frames.map_or(usize::MAX, |frames| {
+            frames.saturating_mul(each).saturating_mul(TIMES_ANNOUNCED)
+        });
+        NUMBERS.max(announced.min(on_disk().saturating_mul(TIMES_ON_DISK)))
     }
 
     /// Episodes of other dimensions than `info.json` says, or than most, were recorded otherwise.

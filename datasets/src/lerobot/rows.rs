@@ -3,6 +3,7 @@
 use super::{
     DataSet, DataSetError, Entry,
     columns::Table,
+    listing::most_episodes,
     names::Files,
     recorded::missing,
     template::{Value, fill},
@@ -89,6 +90,9 @@ pub struct RowFinder<'a> {
     data_set: &'a DataSet,
     files: OnceCell<Files>,
     read: BTreeMap<PathBuf, Arc<OfFile>>,
+    /// Bytes of the files that were read, and episodes found in them.
+    bytes: u64,
+    episodes: u64,
 }
 
 impl DataSet {
@@ -99,6 +103,8 @@ impl DataSet {
             data_set: self,
             files: OnceCell::new(),
             read: BTreeMap::new(),
+            bytes: 0,
+            episodes: 0,
         }
     }
 
@@ -170,15 +176,18 @@ impl RowFinder<'_> {
         match self.read.entry(path.to_owned()) {
             Place::Occupied(known) => Arc::clone(known.get()),
             Place::Vacant(place) => {
-                let read = read(path).map_err(|error| error.to_string());
+                self.bytes += path.metadata().map_or(0, |about| about.len());
+                let left = most_episodes(self.bytes).saturating_sub(self.episodes);
+                let read = read(path, left).map_err(|error| error.to_string());
+                self.episodes += read.as_ref().map_or(0, |found| found.len() as u64);
                 Arc::clone(place.insert(Arc::new(read)))
             }
         }
     }
 }
 
-/// What the rows of a file say of themselves.
-fn read(path: &Path) -> Result<BTreeMap<i64, OwnRows>, DataSetError> {
+/// What the rows of a file say of themselves, if they are of no more than `most` episodes.
+fn read(path: &Path, most: u64) -> Result<BTreeMap<i64, OwnRows>, DataSetError> {
     let table = Table::open(path)?;
     let episodes = table.integers("episode_index")?;
     let frames = table.sparse_numbers("frame_index").ok();
@@ -188,6 +197,13 @@ fn read(path: &Path) -> Result<BTreeMap<i64, OwnRows>, DataSetError> {
     let mut places: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
     for (row, episode) in episodes.into_iter().enumerate() {
         places.entry(episode).or_default().push(row);
+        if places.len() as u64 > most {
+            return Err(DataSetError::TooLarge {
+                path: path.to_owned(),
+                problem: "has rows of more episodes than its size and those before it account for"
+                    .to_owned(),
+            });
+        }
     }
     let at = |column: &Option<Vec<Option<f64>>>, row: usize| -> Option<i64> {
         let value = (*column.as_ref()?.get(row)?)?;

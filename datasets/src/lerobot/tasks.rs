@@ -1,13 +1,14 @@
 //! What robots were told, where the metadata of episodes do not say it: each row has the number of a task, and a table of
 //! the data set has the sentence.
 
-use super::{DataSet, DataSetError, Entry, columns::Table};
+use super::{DataSet, DataSetError, Entry, columns::Table, loose};
 use field_files::read_json_lines;
 use std::{collections::BTreeMap, path::Path};
 
 #[derive(serde::Deserialize)]
 struct Line {
-    task_index: i64,
+    #[serde(deserialize_with = "loose::count")]
+    task_index: u64,
     task: String,
 }
 
@@ -64,7 +65,10 @@ impl DataSet {
             read_json_lines(
                 &lines,
                 &mut |line: Line| {
-                    tasks.insert(line.task_index, line.task);
+                    tasks.insert(
+                        i64::try_from(line.task_index).unwrap_or(i64::MAX),
+                        line.task,
+                    );
                 },
                 &mut |problem| notes.push(problem),
             )?;

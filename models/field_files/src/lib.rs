@@ -5,6 +5,7 @@
 //! reader of such a folder meets the same ones, so they are told here once:
 //!
 //! - [`Foreign`] says what a file is that is not what its name says, and what to do about it;
+//! - [`open`] opens what is a file, and neither a device nor a pipe;
 //! - [`read`], [`read_any`] and [`read_text`] read a whole file, up to a [`Limit`];
 //! - [`json`] reads JSON as Python's `json` module writes and reads it, up to a number of values; [`read_json`],
 //!   [`read_json_tree`] and [`read_json_lines`] do so from a file;
@@ -22,6 +23,6 @@ mod read_json;
 mod write;
 
 pub use foreign::Foreign;
-pub use limit::{Limit, ReadError, read, read_any, read_text};
+pub use limit::{Limit, ReadError, open, read, read_any, read_text};
 pub use read_json::{read_json, read_json_lines, read_json_tree};
 pub use write::{sync_folder, write_whole};

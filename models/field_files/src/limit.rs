@@ -61,6 +61,14 @@ pub enum ReadError {
         /// What it said.
         source: io::Error,
     },
+    /// A folder, a device or a pipe in its place: what is read here has a size and an end.
+    #[error("{file} is {kind}, not a file")]
+    NotAFile {
+        /// Path of the file.
+        file: String,
+        /// What it is, such as "a folder".
+        kind: &'static str,
+    },
     /// Something else in its place.
     #[error("{file} {foreign}")]
     Foreign {
@@ -137,6 +145,45 @@ impl ReadError {
     }
 }
 
+/// Opens the file `path` and answers its size [bytes]. Only what is a file is opened: a pipe would wait for whoever writes
+/// into it, and a device may have no end.
+///
+/// # Errors
+/// [`ReadError`], which names the file.
+pub fn open(path: &Path) -> Result<(File, u64), ReadError> {
+    let failed = |source| ReadError::opening(path, source);
+    let about = std::fs::metadata(path).map_err(failed)?;
+    if !about.is_file() {
+        return Err(ReadError::NotAFile {
+            file: path.display().to_string(),
+            kind: kind(&about),
+        });
+    }
+    Ok((File::open(path).map_err(failed)?, about.len()))
+}
+
+/// What something is that is no file.
+fn kind(about: &std::fs::Metadata) -> &'static str {
+    if about.is_dir() {
+        return "a folder";
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt as _;
+        let of = about.file_type();
+        if of.is_fifo() {
+            return "a pipe";
+        }
+        if of.is_char_device() || of.is_block_device() {
+            return "a device";
+        }
+        if of.is_socket() {
+            return "a socket";
+        }
+    }
+    "something else"
+}
+
 /// Reads the file `path` whole if it has at most `limit` bytes and is a file at all, not a stand-in for one
 /// ([`Foreign::of`]).
 ///
@@ -156,21 +203,17 @@ pub fn read(path: &Path, limit: Limit) -> Result<Vec<u8>, ReadError> {
 /// [`ReadError`], which names the file.
 pub fn read_any(path: &Path, limit: Limit) -> Result<Vec<u8>, ReadError> {
     let failed = |source| ReadError::opening(path, source);
-    let opened = File::open(path).map_err(failed)?;
-    let metadata = opened.metadata().map_err(failed)?;
+    let (opened, size) = open(path)?;
     let too_large = |size| ReadError::TooLarge {
         file: path.display().to_string(),
         size,
         limit: limit.0,
     };
-    if metadata.is_file() && metadata.len() > limit.0 {
-        return Err(too_large(metadata.len()));
+    if size > limit.0 {
+        return Err(too_large(size));
     }
-    let mut bytes = Vec::new();
-    if metadata.is_file() {
-        bytes.reserve_exact(usize::try_from(metadata.len()).unwrap_or(0));
-    }
-    // A pipe has no length, and a file may grow while it is read.
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+    // A file may grow while it is read.
     opened
         .take(limit.0.saturating_add(1))
         .read_to_end(&mut bytes)
@@ -232,6 +275,21 @@ mod tests {
         });
         let missing = read(Path::new("/nowhere/at/all"), Limit(4)).unwrap_err();
         assert!(missing.is_missing() && missing.to_string().contains("/nowhere/at/all"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_has_no_end_is_not_opened() {
+        for (path, kind) in [("/dev/zero", "a device"), ("/tmp", "a folder")] {
+            let error = read(Path::new(path), Limit(4)).unwrap_err().to_string();
+            assert_eq!(error, format!("{path} is {kind}, not a file"));
+        }
+        let pipe = std::env::temp_dir().join(format!("limit-{}-pipe", std::process::id()));
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        let error = open(&pipe).unwrap_err().to_string();
+        std::fs::remove_file(&pipe).unwrap();
+        assert!(error.ends_with("is a pipe, not a file"), "{error}");
     }
 
     #[test]

@@ -1,18 +1,19 @@
 //! JSON in files: one value in a file, or one in each line.
 
-use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 
 use crate::foreign::Foreign;
 use crate::json::{JsonError, parse, parse_with_nulls};
-use crate::limit::{Limit, ReadError, read};
+use crate::limit::{Limit, ReadError, open, read};
 
 /// Most bytes of a line: the statistics of an episode of hundreds of columns have less.
 const MOST_LINE_BYTES: u64 = 4 << 20;
+/// Broken lines that are told of one by one.
+const MOST_TOLD: usize = 20;
 
 /// Reads a file as JSON of the type `T`, as [`json::parse`](crate::json::parse) does.
 ///
@@ -31,7 +32,8 @@ pub fn read_json_tree(path: &Path, limit: Limit) -> Result<Value, ReadError> {
 }
 
 /// Reads a file of one value per line, in which what is not finite is null. `each` is given the values, `broken` is told
-/// of the lines that are none, in words that name the file and the line. Only a line is in memory at a time.
+/// of the lines that are none, in words that name the file and the line: of the first twenty, and how many more there are.
+/// Only a line is in memory at a time.
 ///
 /// # Errors
 /// [`ReadError`] for a file that is something else, or has a line of more than 4 MiB.
@@ -41,15 +43,18 @@ pub fn read_json_lines<T: DeserializeOwned>(
     broken: &mut dyn FnMut(String),
 ) -> Result<(), ReadError> {
     let failed = |source| ReadError::opening(path, source);
-    let opened = File::open(path).map_err(failed)?;
-    let size = opened.metadata().map_err(failed)?.len();
+    let (opened, size) = open(path)?;
     let mut file = BufReader::new(opened);
     let start = file.fill_buf().map_err(failed)?;
-    // A pipe has no length.
-    let size = size.max(start.len() as u64);
     if let Some(foreign) = Foreign::instead(start, size) {
         return Err(ReadError::foreign(path, foreign));
     }
+    if is_utf16(start)
+        && let Err(error) = parse::<IgnoredAny>(UTF16)
+    {
+        return Err(of(path, error));
+    }
+    let mut bad_lines = 0;
     let mut line = Vec::new();
     for number in 1_usize.. {
         line.clear();
@@ -73,13 +78,33 @@ pub fn read_json_lines<T: DeserializeOwned>(
         let place = path.display();
         match parse_with_nulls(&line) {
             Ok(value) => each(value),
+            Err(_) if bad_lines >= MOST_TOLD => bad_lines += 1,
             Err(_) if !line.ends_with(b"\n") => broken(format!(
                 "{place}: the last line ({number}) was never finished, as after an interrupted recording, copy or download"
             )),
-            Err(error) => broken(format!("{place}, line {number}: {error}")),
+            Err(error) => {
+                bad_lines += 1;
+                broken(format!("{place}, line {number}: {error}"));
+            }
         }
     }
+    if let Some(more) = bad_lines.checked_sub(MOST_TOLD).filter(|more| *more > 0) {
+        broken(format!(
+            "{}: {more} more of its lines cannot be read",
+            path.display()
+        ));
+    }
     Ok(())
+}
+
+/// The mark that UTF-16 begins with.
+const UTF16: &[u8] = b"\xff\xfe";
+
+/// Whether a text is UTF-16, with or without its mark.
+fn is_utf16(start: &[u8]) -> bool {
+    start.starts_with(UTF16)
+        || start.starts_with(b"\xfe\xff")
+        || matches!(start, [b'{' | b'[', 0, ..] | [0, b'{' | b'[', ..])
 }
 
 /// The error of a file by that of its text.
@@ -158,6 +183,9 @@ mod tests {
             "{broken:?}"
         );
         assert_eq!(broken.len(), 2);
+        let (_, _, broken) = listed(&b"?\n".repeat(500));
+        assert_eq!(broken.len(), 21);
+        assert!(broken[20].contains("480 more"), "{}", broken[20]);
     }
 
     #[test]
@@ -165,6 +193,23 @@ mod tests {
         let said = |bytes: &[u8]| listed(bytes).0.unwrap_err().to_string();
         assert!(said(b"version https://git-lfs.github.com/spec/v1\nsize 1\n").contains("Git LFS"));
         assert!(said(b"").contains("0 bytes"));
+        let line = "{\"episode_index\": 0}\n{\"episode_index\": 1}\n";
+        for (mark, is_big_endian) in [
+            (Some([0xff, 0xfe]), false),
+            (Some([0xfe, 0xff]), true),
+            (None, false),
+            (None, true),
+        ] {
+            let units = line.encode_utf16().map(|unit| {
+                if is_big_endian {
+                    unit.to_be_bytes()
+                } else {
+                    unit.to_le_bytes()
+                }
+            });
+            let bytes: Vec<u8> = mark.into_iter().chain(units).flatten().collect();
+            assert!(said(&bytes).contains("it is UTF-16 text; JSON is UTF-8"));
+        }
         let long = [b"1\n\"".to_vec(), vec![b'x'; 5 << 20]].concat();
         assert!(said(&long).contains("line 2 of"), "{}", said(&long));
     }

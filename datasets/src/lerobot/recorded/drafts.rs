@@ -2,7 +2,13 @@
 
 use super::{Episode, Used, Wanted, missing};
 use crate::lerobot::{DataSetError, columns::Table, vectors::Vectors};
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, btree_map::Entry as Place},
+    path::Path,
+};
+
+/// The numbers that take as much as an episode beside its own.
+const DRAFT_NUMBERS: usize = 64;
 
 /// Rows on their way into episodes.
 pub(super) struct Rows {
@@ -48,7 +54,13 @@ impl Rows {
             if episode >= limit {
                 continue;
             }
-            let draft = self.drafts.entry(episode).or_default();
+            let draft = match self.drafts.entry(episode) {
+                Place::Occupied(known) => known.into_mut(),
+                Place::Vacant(new) => {
+                    self.numbers += DRAFT_NUMBERS;
+                    new.insert(Draft::default())
+                }
+            };
             let state = state.transpose().map(Option::unwrap_or_default);
             let (action, state) = match (action, state) {
                 (Ok(action), Ok(state)) => (action, state),
