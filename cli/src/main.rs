@@ -12,6 +12,7 @@ mod eval;
 mod fast;
 mod inspect;
 mod measure;
+mod path_text;
 mod policy;
 mod probe_adapter;
 mod score;

@@ -14,6 +14,10 @@ use data_set::DataSetArguments;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::{path::PathBuf, process::ExitCode};
 
+/// Why an episode without a task is not scored.
+const NO_TASK: &str =
+    "the data set does not say what the robot was told in it; say it with --instruction";
+
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 enum Method {
     /// The probability of ` True` after a claim, over growing prefixes.

@@ -20,6 +20,7 @@ pub(super) struct VideoFinding {
 
 #[derive(Debug, Default, Serialize)]
 struct Tool {
+    #[serde(serialize_with = "crate::path_text::of_any")]
     path: Option<PathBuf>,
     version: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

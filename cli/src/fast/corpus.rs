@@ -1,10 +1,11 @@
 //! What a tokenizer is trained on: chunks, and which of them belong together.
 
-use super::{chunks::Chunks, spinner};
+use super::{chunks::Chunks, spinner, statistics::statistics};
+use crate::path_text::text;
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use datasets::lerobot::{
-    DataSet, Episode, Feature, NormMode, Normalisation, Recorded, Stats, Used, Wanted,
+    DataSet, Episode, Feature, NormMode, Normalisation, Recorded, Used, Wanted,
     windows::{self, Cut},
 };
 use openfast::{Chunk, EncodeError, Shape};
@@ -167,7 +168,9 @@ impl Corpus {
             finite(&chunks).with_context(|| file.display().to_string())?;
             corpus.values.extend(chunks.values);
         }
-        corpus.origin = serde_json::json!({ "actions": files });
+        corpus.origin = serde_json::json!({
+            "actions": files.iter().map(|file| text(file)).collect::<Vec<_>>(),
+        });
         Ok(corpus)
     }
 
@@ -235,7 +238,14 @@ impl Corpus {
         let normalisation = if mode == NormMode::None {
             None
         } else {
-            let stats = statistics(&data_set, &episodes, mode, how, &dims).of_dims(&dims)?;
+            let stats = statistics(
+                &data_set,
+                &episodes,
+                (mode, &dims),
+                &how.action_key,
+                how.max_episodes.is_none(),
+            )
+            .of_dims(&dims)?;
             if !relative.is_empty() {
                 eprintln!(
                     "note: the statistics are those of the recorded actions, also for relative dimensions (as in LeRobot's trainer)"
@@ -262,7 +272,7 @@ impl Corpus {
                 picked.collect()
             });
         let origin = serde_json::json!({
-            "dataset": root,
+            "dataset": text(root),
             "episodes": episodes.len(),
             "episodes_left_out": left_out_indices,
             "action_horizon": horizon,
@@ -378,61 +388,4 @@ fn tell(words: impl Iterator<Item = String>) {
     if more > 0 {
         eprintln!("note: and {more} more of the kind");
     }
-}
-
-/// The recorded statistics, or those of the actions themselves where the mode's figures are not recorded, or cannot be
-/// used for the dimensions that are encoded.
-fn statistics(
-    data_set: &DataSet,
-    episodes: &[Episode],
-    mode: NormMode,
-    how: &DataSetArguments,
-    dims: &[usize],
-) -> Stats {
-    let all = episodes.first().map_or(0, |episode| episode.action_dims);
-    let figures = |stats: Stats| match mode {
-        NormMode::Quantiles => [("q01", stats.q01), ("q99", stats.q99)],
-        NormMode::MinMax => [("min", stats.min), ("max", stats.max)],
-        NormMode::MeanStd => [("mean", stats.mean), ("std", stats.std)],
-        NormMode::None => [("", None), ("", None)],
-    };
-    let reason = match data_set.stats(&how.action_key) {
-        Err(error) => error.to_string(),
-        Ok(None) => "the data set does not record what this normalisation needs".to_owned(),
-        Ok(Some(stats)) => match unusable(figures(stats.clone()), all, dims) {
-            None => return stats,
-            Some(reason) => reason,
-        },
-    };
-    eprintln!(
-        "note: {reason}; computed from the {} episodes read",
-        episodes.len()
-    );
-    let values: Vec<f32> = episodes
-        .iter()
-        .flat_map(|episode| episode.actions.iter().copied())
-        .collect();
-    Stats::of_values(&values, all)
-}
-
-/// Why recorded figures are not those of the actions.
-fn unusable(figures: [(&str, Option<Vec<f64>>); 2], all: usize, dims: &[usize]) -> Option<String> {
-    for (name, figure) in figures {
-        let Some(figure) = figure else {
-            return Some("the data set does not record what this normalisation needs".to_owned());
-        };
-        if figure.len() != all {
-            return Some(format!(
-                "the recorded {name} has {} values, the actions have {all}",
-                figure.len()
-            ));
-        }
-        let is_odd = |dim: &&usize| figure.get(**dim).is_some_and(|value| !value.is_finite());
-        if let Some(dim) = dims.iter().find(is_odd) {
-            return Some(format!(
-                "the recorded {name} of dimension {dim} is NaN or infinite"
-            ));
-        }
-    }
-    None
 }

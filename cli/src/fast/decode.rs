@@ -73,6 +73,7 @@ struct Summary {
     faulty_streams: usize,
     /// Those among them that the reference decodes to zeros.
     zero_chunks: usize,
+    #[serde(serialize_with = "crate::path_text::of")]
     out: PathBuf,
 }
 

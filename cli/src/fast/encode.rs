@@ -86,6 +86,7 @@ struct Summary {
     largest_added_error_nearest: f64,
     /// The first few.
     losses: Vec<Loss>,
+    #[serde(serialize_with = "crate::path_text::of")]
     out: PathBuf,
 }
 

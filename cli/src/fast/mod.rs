@@ -12,6 +12,7 @@ mod output;
 mod picture;
 mod quality;
 mod report;
+mod statistics;
 mod streams;
 mod train;
 mod units;

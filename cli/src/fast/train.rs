@@ -85,6 +85,7 @@ fn share(text: &str) -> Result<f64, String> {
 
 #[derive(Debug, Serialize)]
 struct Report {
+    #[serde(serialize_with = "crate::path_text::of")]
     out: PathBuf,
     /// What the tokenizer in `out` is trained on: everything.
     chunks_trained_on: usize,

@@ -1,14 +1,19 @@
 //! The baseline, of one video and of a data set.
 
 use super::{Score, bar, one::Source};
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::Args;
-use datasets::lerobot::DataSet;
-use evaluation::scores::{Failure, FolderLock, Journal, Keeper, footage};
+use datasets::lerobot::{DataSet, Entry};
+use evaluation::scores::{Failure, FolderLock, Journal, Keeper, MOST_FRAMES, footage};
 use qwen3vl::StopReason;
 use serde::Serialize;
 use std::{collections::HashSet, fmt, ops::ControlFlow, path::Path, process::ExitCode};
-use topreward::{GvlRecord, Profile, gvl::Gvl, gvl_mean_voc, scorer::BaselineAnswer};
+use topreward::{
+    GvlRecord, Profile,
+    gvl::{Gvl, ShownFrames},
+    gvl_mean_voc,
+    scorer::BaselineAnswer,
+};
 
 #[derive(Debug, Clone, Copy, Args)]
 pub(super) struct Options {
@@ -186,19 +191,23 @@ impl Score {
                 continue;
             };
             // Drawn for finished ones too: the draws of an episode depend on how many there were before.
-            let shown = gvl.show(entry.frames, entry.index)?;
+            let shown = draw(&mut gvl, entry);
             bar.inc(1);
             if finished.contains(&entry.index) {
                 continue;
             }
             let instruction = self.instruction.as_deref().unwrap_or(&entry.task);
-            let ask = || -> anyhow::Result<BaselineAnswer> {
+            let ask = || -> anyhow::Result<(ShownFrames, BaselineAnswer)> {
+                let shown = shown?;
+                if instruction.trim().is_empty() {
+                    bail!("{}", super::NO_TASK);
+                }
                 let wanted = shown.chronological.iter().copied().chain([shown.first]);
                 let keeper = Keeper::only(wanted, None);
                 let pictures = data_set.footage(entry, &camera)?;
                 let film = footage::read(folder, &pictures, fps, keeper, &mut |_| ())?;
                 let mut tokens = 0;
-                Ok(layers::block_on(scorer.ask_percentages(
+                let answer = layers::block_on(scorer.ask_percentages(
                     &film,
                     &shown,
                     instruction,
@@ -208,10 +217,11 @@ impl Score {
                         bar.set_message(format!("episode {}: {tokens} tokens", entry.index));
                         ControlFlow::Continue(())
                     },
-                ))?)
+                ))?;
+                Ok((shown, answer))
             };
             match ask() {
-                Ok(answer) => {
+                Ok((shown, answer)) => {
                     let record = GvlRecord::new(
                         index,
                         &name,
@@ -254,4 +264,15 @@ impl Score {
             ExitCode::FAILURE
         })
     }
+}
+
+/// The frames of an episode to ask about; an episode of none, or of more than a video can have, costs itself.
+fn draw(gvl: &mut Gvl, entry: &Entry) -> anyhow::Result<ShownFrames> {
+    if entry.frames > MOST_FRAMES {
+        bail!(
+            "the metadata give it {} frames; at most {MOST_FRAMES} are read",
+            entry.frames
+        );
+    }
+    Ok(gvl.show(entry.frames, entry.index)?)
 }

@@ -131,6 +131,7 @@ pub(super) fn name(folder: &Path) -> String {
 /// The summary with where everything is.
 #[derive(serde::Serialize)]
 struct SetReport {
+    #[serde(serialize_with = "crate::path_text::of")]
     out: PathBuf,
     /// Scored in this run.
     scored: usize,
@@ -317,9 +318,7 @@ impl Score {
         let options = scorer.options();
         let instruction = self.instruction.as_deref().unwrap_or(&entry.task);
         if instruction.trim().is_empty() {
-            bail!(
-                "the data set does not say what the robot was told in it; say it with --instruction"
-            );
+            bail!("{}", super::NO_TASK);
         }
         let pictures = data_set.footage(entry, camera)?;
         let keeper = Keeper::new(options.profile, fps, options.pre_resize);
