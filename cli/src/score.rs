@@ -5,6 +5,7 @@ mod baseline;
 mod data_set;
 mod one;
 mod report;
+mod rows;
 mod selection;
 
 use anyhow::bail;

@@ -1,10 +1,10 @@
 //! The baseline, of one video and of a data set.
 
-use super::{Score, bar, one::Source};
+use super::{Score, bar, one::Source, rows};
 use anyhow::{Context as _, bail};
 use clap::Args;
 use datasets::lerobot::{DataSet, Entry};
-use evaluation::scores::{Failure, FolderLock, Journal, Keeper, MOST_FRAMES, footage};
+use evaluation::scores::{Failure, FolderLock, Journal, Keeper, MOST_FRAMES};
 use qwen3vl::StopReason;
 use serde::Serialize;
 use std::{collections::HashSet, fmt, ops::ControlFlow, path::Path, process::ExitCode};
@@ -107,7 +107,7 @@ impl Score {
         let source = self.source_of_any_rate()?;
         let total = match &source {
             Source::Folder(folder) => folder.count(),
-            // A pipe does not say how many frames are to come, and which ones are shown depends on that.
+            // A file need not say truly how many frames it has, and which ones are shown depends on that.
             file @ Source::File { .. } => file
                 .film(Keeper::new(Profile::Aligned, 1.0, Some(1)))?
                 .count(),
@@ -185,6 +185,8 @@ impl Score {
         let mut gvl = self.baseline.gvl()?;
         let bar = bar("{msg} {wide_bar} {pos}/{len} episodes, {eta} to go")?;
         bar.set_length(chosen_episodes.len() as u64);
+        let mut finder = data_set.row_finder();
+        super::notes(&rows::without(&finder));
         let mut failed = Vec::new();
         for (index, place) in chosen_episodes.into_iter().enumerate() {
             let Some(entry) = listing.episodes.get(place) else {
@@ -203,9 +205,11 @@ impl Score {
                     bail!("{}", super::NO_TASK);
                 }
                 let wanted = shown.chronological.iter().copied().chain([shown.first]);
-                let keeper = Keeper::only(wanted, None);
-                let pictures = data_set.footage(entry, &camera)?;
-                let film = footage::read(folder, &pictures, fps, keeper, &mut |_| ())?;
+                let pace = finder.find(entry).ok().and_then(|rows| rows.pace);
+                let place = (camera.as_str(), fps, pace);
+                let (film, _) = rows::film(&data_set, entry, place, &mut |_| {
+                    Keeper::only(wanted.clone(), None)
+                })?;
                 let mut tokens = 0;
                 let answer = layers::block_on(scorer.ask_percentages(
                     &film,

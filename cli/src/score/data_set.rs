@@ -3,14 +3,14 @@
 use super::{
     Score,
     asking::Told,
-    bar,
+    bar, rows,
     selection::{Episodes, parse_labels},
 };
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
-use datasets::lerobot::{DataSet, Entry, Indices, Listing, RowFinder};
+use datasets::lerobot::{DataSet, Entry, Listing, Pace};
 use evaluation::scores::{
-    Failure, Finished, FolderLock, Keeper, RunSetting, Store, Summary, export, footage,
+    Failure, Finished, FolderLock, Keeper, RunSetting, Store, Summary, export,
 };
 use field_files::Limit;
 use std::{
@@ -226,6 +226,7 @@ impl Score {
         whole.set_length(chosen_episodes.len() as u64);
         let (mut failed, mut scored, mut skipped) = (Vec::new(), 0, 0);
         let mut finder = data_set.row_finder();
+        super::notes(&rows::without(&finder));
         for (index, place) in chosen_episodes.into_iter().enumerate() {
             let Some(entry) = listing.episodes.get(place) else {
                 continue;
@@ -241,9 +242,10 @@ impl Score {
                 .other_instruction
                 .as_deref()
                 .or_else(|| listing.other_task(place));
-            let told = indices(&mut finder, entry).and_then(|indices| {
-                let told = self.score_episode(&scorer, &data_set, entry, &camera, fps, other)?;
-                Ok((told.score, indices))
+            let told = rows::of(&mut finder, entry).and_then(|rows| {
+                let film = (camera.as_str(), fps, rows.pace);
+                let told = self.score_episode(&scorer, &data_set, entry, film, other)?;
+                Ok((told.score, rows.indices))
             });
             match told {
                 Ok((score, indices)) => {
@@ -266,7 +268,7 @@ impl Score {
             whole.inc(1);
         }
         whole.finish_and_clear();
-        number_again(&mut store, &listing, &mut finder);
+        rows::number_again(&mut store, &listing, &mut finder);
         let model = &scorer.model().info().name;
         // Files without a row would look like results.
         if !store.finished().is_empty() {
@@ -311,8 +313,7 @@ impl Score {
         scorer: &topreward::scorer::Scorer,
         data_set: &DataSet,
         entry: &Entry,
-        camera: &str,
-        fps: f64,
+        (camera, fps, pace): (&str, f64, Option<Pace>),
         other_task: Option<&str>,
     ) -> anyhow::Result<Told> {
         let options = scorer.options();
@@ -320,9 +321,9 @@ impl Score {
         if instruction.trim().is_empty() {
             bail!("{}", super::NO_TASK);
         }
-        let pictures = data_set.footage(entry, camera)?;
-        let keeper = Keeper::new(options.profile, fps, options.pre_resize);
-        let film = footage::read(data_set.root(), &pictures, fps, keeper, &mut |_| ())?;
+        let (film, fps) = rows::film(data_set, entry, (camera, fps, pace), &mut |fps| {
+            Keeper::new(options.profile, fps, options.pre_resize)
+        })?;
         let request = Request {
             clip: Clip::new(film.count(), fps)?,
             prefixes: &self.asking.prefixes,
@@ -351,48 +352,4 @@ impl Score {
         }
         Ok(())
     }
-}
-
-/// The numbers of an episode's frames: those of its rows. Where the data set has no rows on this disk, or they bear no
-/// numbers, those that the metadata give it.
-fn indices(finder: &mut RowFinder<'_>, entry: &Entry) -> anyhow::Result<Indices> {
-    let by_metadata = Indices::From(entry.first_index);
-    let rows = match finder.find(entry) {
-        Ok(rows) => rows,
-        Err(_) if !finder.has_files() => return Ok(by_metadata),
-        Err(reason) => bail!("{reason}"),
-    };
-    if let Some(problem) = rows.disagreement(entry) {
-        bail!("{problem}");
-    }
-    Ok(rows.indices.unwrap_or(by_metadata))
-}
-
-/// Numbers the frames of all finished episodes as their rows are numbered now, and says where the metadata say otherwise.
-fn number_again(store: &mut Store, listing: &Listing, finder: &mut RowFinder<'_>) {
-    let mut notes = Vec::new();
-    for entry in &listing.episodes {
-        let known = usize::try_from(entry.index).ok().and_then(|index| {
-            let frames = store.finished().get(&index)?.score.config.frames;
-            Some((index, frames))
-        });
-        let Some((index, frames)) = known else {
-            continue;
-        };
-        let Ok(rows) = finder.find(entry) else {
-            continue;
-        };
-        let Some(indices) = rows.indices.filter(|_| rows.count == frames) else {
-            continue;
-        };
-        if let Some(first) = indices.at(0).filter(|first| *first != entry.first_index) {
-            notes.push(format!(
-                "episode {}: its rows have the numbers (index) from {first} on, by the metadata they would begin at {}; \
-                 what is written has those of the rows",
-                entry.index, entry.first_index
-            ));
-        }
-        store.number(index, indices);
-    }
-    super::notes(&notes);
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use field_files::{Foreign, Limit, ReadError, read_json_tree};
 
-use super::{DataSetError, Info, Stats};
+use super::{DataSetError, Info, Stats, names::is_there};
 
 /// A LeRobot data set on disk.
 #[derive(Debug, Clone)]
@@ -20,7 +20,7 @@ impl DataSet {
     /// When it has no readable `meta/info.json`, or a layout that is not known.
     pub fn open(root: &Path) -> Result<Self, DataSetError> {
         let path = root.join("meta/info.json");
-        if !path.is_file() {
+        if !is_there(&path) {
             // A file that was lost, not one that never was.
             return Err(match Foreign::broken_link(&path) {
                 Some(foreign) => ReadError::foreign(&path, foreign).into(),
@@ -72,12 +72,12 @@ impl DataSet {
     /// When there is a file and it cannot be used.
     pub fn stats(&self, key: &str) -> Result<Option<Stats>, DataSetError> {
         let whole = self.root.join("meta/stats.json");
-        if whole.is_file() {
+        if is_there(&whole) {
             let all = read_json_tree(&whole, Limit::SETTINGS)?;
             return Ok(all.get(key).map(Stats::parse));
         }
         let each = self.root.join("meta/episodes_stats.jsonl");
-        if each.is_file() {
+        if is_there(&each) {
             return Stats::of_episodes(&each, key);
         }
         Ok(None)

@@ -191,6 +191,7 @@ impl DataSet {
     fn shared_files(&self, notes: &mut Vec<String>) -> Result<Vec<Entry>, DataSetError> {
         let files = self.parquet_files("meta/episodes", &[EPISODES_V3])?;
         notes.extend(foreign(&files.foreign));
+        notes.extend(files.unreadable);
         let mut episodes = Vec::new();
         let mut first_error = None;
         let mut bytes = 0;
@@ -343,7 +344,9 @@ impl DataSet {
     fn of_rows(&self, notes: &mut Vec<String>) -> Result<Vec<Entry>, DataSetError> {
         let mut lengths: BTreeMap<u64, usize> = BTreeMap::new();
         let mut bytes = 0;
-        for path in self.files()?.data {
+        let files = self.files()?;
+        notes.extend(files.unreadable);
+        for path in files.data {
             let read = Table::open(&path).and_then(|table| {
                 bytes += table.bytes;
                 table.sparse_counts("episode_index")

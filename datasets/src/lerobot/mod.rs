@@ -50,5 +50,5 @@ pub use info::{Feature, Info};
 pub use listing::{Entry, Listing};
 pub use normalisation::{NormMode, Normalisation};
 pub use recorded::{Episode, LeftOut, Recorded, Used, Wanted};
-pub use rows::{Indices, OwnRows, RowFinder};
+pub use rows::{Indices, OwnRows, Pace, RowFinder};
 pub use stats::Stats;

@@ -6,6 +6,7 @@
 use super::{DataSet, DataSetError};
 use std::{
     collections::BTreeSet,
+    io,
     path::{Component, Path, PathBuf},
 };
 
@@ -28,6 +29,8 @@ pub(super) struct Files {
     pub(super) data: Vec<PathBuf>,
     /// Parquet files whose names are no data's, and which are not read.
     pub(super) foreign: Vec<PathBuf>,
+    /// Folders that could not be looked into, in words.
+    pub(super) unreadable: Vec<String>,
 }
 
 impl DataSet {
@@ -40,6 +43,7 @@ impl DataSet {
     ) -> Result<Files, DataSetError> {
         let top = self.root().join(folder);
         let mut found = Vec::new();
+        let mut unreadable = Vec::new();
         let mut seen = BTreeSet::new();
         let mut folders = vec![(top.clone(), 0)];
         while let Some((folder, depth)) = folders.pop() {
@@ -51,13 +55,23 @@ impl DataSet {
                 path: folder.clone(),
                 cause,
             };
-            for entry in std::fs::read_dir(&folder).map_err(failed)? {
+            let entries = match std::fs::read_dir(&folder) {
+                Ok(entries) => entries,
+                // A folder costs itself, as a file does.
+                Err(cause) if depth > 0 => {
+                    unreadable.push(failed(cause));
+                    continue;
+                }
+                Err(cause) => return Err(failed(cause)),
+            };
+            for entry in entries {
                 let entry = entry.map_err(failed)?;
                 if !is_visible(&entry.file_name().to_string_lossy()) {
                     continue;
                 }
                 let path = entry.path();
-                if path.is_dir() {
+                // In a folder that may not be entered, only the entries themselves tell.
+                if path.is_dir() || entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                     if depth < DEPTH {
                         folders.push((path, depth + 1));
                     }
@@ -84,11 +98,19 @@ impl DataSet {
             std::mem::swap(&mut data, &mut foreign);
         }
         if data.is_empty() {
-            return Err(DataSetError::NoFiles(top));
+            let lost = unreadable.into_iter().next();
+            return Err(lost.unwrap_or(DataSetError::NoFiles(top)));
         }
         foreign.sort();
         data.sort_by_cached_key(|path| numbers(path.strip_prefix(&top).unwrap_or(path)));
-        Ok(Files { data, foreign })
+        Ok(Files {
+            data,
+            foreign,
+            unreadable: unreadable
+                .iter()
+                .map(|error| format!("{error} (what is in it is not read)"))
+                .collect(),
+        })
     }
 
     /// The data set's own template of its rows' files, or its layout's.
@@ -121,6 +143,19 @@ impl DataSet {
             Err(DataSetError::Outside(self.root().join(path)))
         }
     }
+}
+
+/// Whether something is at `path`, as far as can be known: what may not be looked at is not missing.
+pub(super) fn is_there(path: &Path) -> bool {
+    let is_missing = |error: &io::Error| {
+        matches!(
+            error.kind(),
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+        )
+    };
+    path.metadata()
+        .err()
+        .is_none_or(|error| !is_missing(&error))
 }
 
 /// Whether a name is one that people gave: not one that begins with a dot (`._file`, `.ipynb_checkpoints`), is a

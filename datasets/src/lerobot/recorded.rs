@@ -118,6 +118,7 @@ impl DataSet {
         let mut rows = Rows::new(self.most_numbers(wanted, &files.data));
         let mut recorded = Recorded::default();
         recorded.notes.extend(foreign(&files.foreign));
+        recorded.notes.extend(files.unreadable);
         let mut first_error = None;
         for (done, path) in files.data.iter().enumerate() {
             progress(done, files.data.len());

@@ -4,7 +4,7 @@ use super::{
     DataSet, DataSetError, Entry,
     columns::Table,
     listing::most_episodes,
-    names::Files,
+    names::{Files, is_there},
     recorded::missing,
     template::{Value, fill},
 };
@@ -45,8 +45,54 @@ impl Indices {
     }
 }
 
+/// How fast the frames of an episode follow each other, by their own times (`timestamp`).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pace {
+    /// From the first to the last, per second.
+    pub fps: f64,
+    /// The most by which a frame is away from where it would be if all followed each other evenly (s).
+    pub unevenness_secs: f64,
+    /// The frame that is.
+    pub worst: usize,
+}
+
+impl Pace {
+    /// Of times in the order of the frames (s). None where they do not rise, or there are not two.
+    fn of(times: &[f64]) -> Option<Self> {
+        let (first, last) = (times.first()?, times.last()?);
+        let fps = (times.len() - 1) as f64 / (last - first);
+        let rises = |pair: &[f64]| matches!(pair, [one, next] if next > one);
+        if !fps.is_finite() || !times.windows(2).all(rises) {
+            return None;
+        }
+        let away =
+            |(frame, time): (usize, &f64)| (frame, (time - first - frame as f64 / fps).abs());
+        let all = times.iter().enumerate().map(away);
+        let (worst, unevenness_secs) = all.max_by(|one, other| one.1.total_cmp(&other.1))?;
+        Some(Self {
+            fps,
+            unevenness_secs,
+            worst,
+        })
+    }
+
+    /// Whether the frames follow each other evenly, to half a frame.
+    #[must_use]
+    pub fn is_even(&self) -> bool {
+        self.unevenness_secs <= 0.5 / self.fps
+    }
+
+    /// Whether this is a clock of `fps` frames per second over `frames` frames, to half a frame.
+    #[must_use]
+    pub fn is_at(&self, fps: f64, frames: usize) -> bool {
+        let steps = frames.saturating_sub(1) as f64;
+        let at_the_end = (steps / self.fps - steps / fps).abs();
+        at_the_end.max(self.unevenness_secs) <= 0.5 / fps
+    }
+}
+
 /// The rows of an episode.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OwnRows {
     /// The file that they are in.
     pub path: PathBuf,
@@ -56,6 +102,8 @@ pub struct OwnRows {
     pub place: Option<Range<usize>>,
     /// Their numbers in the whole data set (`index`), in the order of the frames; none where rows bear none.
     pub indices: Option<Indices>,
+    /// How fast they follow each other; none where they do not say it.
+    pub pace: Option<Pace>,
     /// What the robot was told in the first of them, as a number.
     pub task_index: Option<i64>,
     /// What keeps them from being a whole episode.
@@ -129,8 +177,8 @@ impl RowFinder<'_> {
         let index = i64::try_from(entry.index).unwrap_or(i64::MAX);
         let mut reason = None;
         // A link that leads nowhere is a file that was lost.
-        let is_there = |path: &PathBuf| path.is_file() || path.is_symlink();
-        if let Some(path) = self.data_set.data_file(entry).filter(is_there) {
+        let is_named = |path: &PathBuf| is_there(path) || path.is_symlink();
+        if let Some(path) = self.data_set.data_file(entry).filter(is_named) {
             match self.of_file(&path).as_ref() {
                 Ok(episodes) => {
                     if let Some(rows) = episodes.get(&index) {
@@ -161,7 +209,13 @@ impl RowFinder<'_> {
     /// Whether the data set has files with rows at all: it can be on this disk without them.
     #[must_use]
     pub fn has_files(&self) -> bool {
-        self.files().is_ok()
+        self.no_files().is_none()
+    }
+
+    /// Why there are no files with rows, in words; none where there are.
+    #[must_use]
+    pub fn no_files(&self) -> Option<String> {
+        self.files().err()
     }
 
     fn files(&self) -> Result<&Files, String> {
@@ -193,6 +247,7 @@ fn read(path: &Path, most: u64) -> Result<BTreeMap<i64, OwnRows>, DataSetError> 
     let frames = table.sparse_numbers("frame_index").ok();
     let indices = table.sparse_numbers("index").ok();
     let tasks = table.sparse_numbers("task_index").ok();
+    let times = table.sparse_numbers("timestamp").ok();
     // Where each episode's rows stand.
     let mut places: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
     for (row, episode) in episodes.into_iter().enumerate() {
@@ -216,6 +271,10 @@ fn read(path: &Path, most: u64) -> Result<BTreeMap<i64, OwnRows>, DataSetError> 
         let numbers = rows.iter().map(|row| at(&frames, *row));
         let problem = frames.as_ref().and_then(|_| out_of_order(numbers));
         let own: Option<Vec<i64>> = rows.iter().map(|row| at(&indices, *row)).collect();
+        let own_times = rows
+            .iter()
+            .map(|row| times.as_ref()?.get(*row).copied().flatten());
+        let own_times: Option<Vec<f64>> = own_times.collect();
         let first = rows.first().copied().unwrap_or_default();
         let stand_together = (first..).zip(&rows).all(|(next, row)| next == *row);
         let found = OwnRows {
@@ -223,6 +282,7 @@ fn read(path: &Path, most: u64) -> Result<BTreeMap<i64, OwnRows>, DataSetError> 
             count: rows.len(),
             place: stand_together.then(|| first..first + rows.len()),
             indices: own.map(Indices::of),
+            pace: own_times.as_deref().and_then(Pace::of),
             task_index: at(&tasks, first),
             problem,
         };
@@ -244,4 +304,37 @@ fn out_of_order(frames: impl Iterator<Item = Option<i64>>) -> Option<String> {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+
+    #[test]
+    fn the_times_of_rows_tell_their_rate() {
+        let even: Vec<f64> = (0..100)
+            .map(|frame| 7.0 + f64::from(frame) / 30.0)
+            .collect();
+        let pace = Pace::of(&even).unwrap();
+        assert!(pace.is_even() && pace.is_at(30.0, 100) && !pace.is_at(29.5, 100));
+        // A pause of a second before frame 50.
+        let mut paused = even.clone();
+        paused.iter_mut().skip(50).for_each(|time| *time += 1.0);
+        let pace = Pace::of(&paused).unwrap();
+        assert!(!pace.is_even() && !pace.is_at(30.0, 100));
+        assert!([49, 50].contains(&pace.worst), "{pace:?}");
+        // Rounded to milliseconds.
+        let rounded: Vec<f64> = even.iter().map(|time| (time * 1e3).round() / 1e3).collect();
+        assert!(Pace::of(&rounded).unwrap().is_at(30.0, 100));
+        for none in [
+            &[][..],
+            &[1.0],
+            &[0.0, 0.0, 0.0],
+            &[0.0, 2.0, 1.0, 3.0],
+            &[0.0, f64::NAN],
+        ] {
+            assert_eq!(Pace::of(none), None, "{none:?}");
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! What robots were told, where the metadata of episodes do not say it: each row has the number of a task, and a table of
 //! the data set has the sentence.
 
-use super::{DataSet, DataSetError, Entry, columns::Table, loose};
+use super::{DataSet, DataSetError, Entry, columns::Table, loose, names::is_there};
 use field_files::read_json_lines;
 use std::{collections::BTreeMap, path::Path};
 
@@ -54,13 +54,13 @@ impl DataSet {
         let table = self.root().join("meta/tasks.parquet");
         let lines = self.root().join("meta/tasks.jsonl");
         let mut first_error = None;
-        if table.is_file() {
+        if is_there(&table) {
             match of_table(&table) {
                 Ok(tasks) => return Ok(tasks),
                 Err(error) => first_error = Some(error),
             }
         }
-        if lines.is_file() {
+        if is_there(&lines) {
             let mut tasks = BTreeMap::new();
             read_json_lines(
                 &lines,

@@ -4,7 +4,6 @@ use super::ScoringError;
 use field_files::Foreign;
 use std::{
     collections::BTreeSet,
-    fs::File,
     io::Read as _,
     path::Path,
     sync::{Mutex, PoisonError},
@@ -15,7 +14,7 @@ const BEGINNING: u64 = 1024;
 /// Sentences that are remembered as said.
 const MOST_SAID: usize = 256;
 
-/// An error for a file that is not there, is no file, or has something else in its place.
+/// An error for a file that is not there, is no file (a folder, a device, a pipe), or has something else in its place.
 pub(super) fn check(path: &Path) -> Result<(), ScoringError> {
     let foreign = |foreign| ScoringError::Foreign {
         path: path.to_owned(),
@@ -34,13 +33,10 @@ pub(super) fn check(path: &Path) -> Result<(), ScoringError> {
             path: path.to_owned(),
         });
     }
-    // Opening a pipe would take what its reader is to have.
-    if !about.is_file() {
-        return Ok(());
-    }
+    let (file, _) = field_files::open(path)?;
     let mut beginning = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(BEGINNING).read_to_end(&mut beginning))
+    file.take(BEGINNING)
+        .read_to_end(&mut beginning)
         .map_err(io)?;
     Foreign::instead(&beginning, about.len()).map_or(Ok(()), |found| Err(foreign(found)))
 }
