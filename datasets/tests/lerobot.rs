@@ -96,6 +96,8 @@ fn every_layout_and_way_of_storing_gives_the_same_episodes() {
         "snappy",
         "gzip",
         "zstd",
+        "lz4",
+        "brotli",
         "page_v2",
     ] {
         assert_eq!(read(&format!("kinds/{name}")).unwrap(), v3[..1], "{name}");
@@ -103,6 +105,14 @@ fn every_layout_and_way_of_storing_gives_the_same_episodes() {
     let scalar = read("kinds/scalar").unwrap();
     let first: Vec<f32> = v3[0].actions.iter().copied().step_by(7).collect();
     assert_eq!((scalar[0].action_dims, &scalar[0].actions), (1, &first));
+
+    let half = read("kinds/float16").unwrap();
+    let rounded = v3[0]
+        .actions
+        .iter()
+        .map(|value| half::f16::from_f32(*value));
+    let rounded: Vec<f32> = rounded.map(half::f16::to_f32).collect();
+    assert_eq!((half[0].action_dims, &half[0].actions), (7, &rounded));
 
     let info = DataSet::open(&goldens().join("v3")).unwrap();
     let info = info.info();

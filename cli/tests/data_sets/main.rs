@@ -7,11 +7,14 @@
     reason = "a test fails by panicking"
 )]
 
+mod listing;
+mod paths;
 mod reading;
 mod results;
 mod scoring;
 mod set;
 mod table;
+mod times;
 mod unfolding;
 
 use serde_json::Value;

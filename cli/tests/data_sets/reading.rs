@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use std::{fs, process::Output};
 
 /// Trains, and answers what came of it and the tokenizer.
-fn train(set: &Set, more: &[&str]) -> (Output, Option<Vec<u8>>) {
+pub(crate) fn train(set: &Set, more: &[&str]) -> (Output, Option<Vec<u8>>) {
     let out = Set::empty();
     let output = studio()
         .args([
@@ -39,7 +39,7 @@ fn train(set: &Set, more: &[&str]) -> (Output, Option<Vec<u8>>) {
 }
 
 /// It works, says these words, and makes what it makes of the other.
-fn same_as(twin: &Set, set: &Set, said: &[&str]) {
+pub(crate) fn same_as(twin: &Set, set: &Set, said: &[&str]) {
     let (expected, ours) = (train(twin, &[]), train(set, &[]));
     assert_eq!(expected.0.status.code(), Some(0), "{}", words(&expected.0));
     assert_eq!(ours.0.status.code(), Some(0), "{}", words(&ours.0));
@@ -58,7 +58,7 @@ fn same_as(twin: &Set, set: &Set, said: &[&str]) {
 }
 
 /// It does not work, and says these words, each once.
-fn refused(set: &Set, said: &[&str]) {
+pub(crate) fn refused(set: &Set, said: &[&str]) {
     let (output, tokenizer) = train(set, &[]);
     assert_eq!(output.status.code(), Some(1), "{}", words(&output));
     assert!(tokenizer.is_none());
@@ -361,6 +361,20 @@ fn recorded_statistics_that_are_no_numbers_are_computed() {
     // Nobody needs them.
     let (output, _) = train(&needed, &["--normalise", "none", "--scale", "0.5"]);
     assert!(!words(&output).contains("NaN"), "{}", words(&output));
+}
+
+#[test]
+fn recorded_statistics_that_cannot_be_those_of_the_rows_are_computed() {
+    let computed = only(&[0, 1, 2]);
+    let recorded = |q01: f64, q99: f64, said: &str| {
+        let set = only(&[0, 1, 2]);
+        let stats = json!({"action": {"q01": [-20.0, q01, -20.0], "q99": [20.0, q99, 20.0]}});
+        set.write("meta/stats.json", stats.to_string());
+        same_as(&computed, &set, &[said, "computed from the 3 episodes"]);
+    };
+    recorded(20.0, -20.0, "of dimension 1, the recorded q01 is 20.0000");
+    recorded(3.0, 3.0, "leaves no range for rows");
+    recorded(-2000.0, 2000.0, "those of the rows are");
 }
 
 #[test]

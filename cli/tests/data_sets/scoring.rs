@@ -62,7 +62,7 @@ pub(crate) fn curves(out: &Path) -> Vec<(Value, Value, Value)> {
 }
 
 /// Of a set without a fault.
-fn expected(more: &[&str]) -> Vec<(Value, Value, Value)> {
+pub(crate) fn expected(more: &[&str]) -> Vec<(Value, Value, Value)> {
     let (set, out) = (Set::v3(), Set::empty());
     let output = score(&set, &out.0, more);
     assert_eq!(output.status.code(), Some(0), "{}", words(&output));

@@ -7,7 +7,7 @@ use crate::{
     words,
 };
 use parquet::{
-    basic::{Compression, GzipLevel, ZstdLevel},
+    basic::{BrotliLevel, Compression, GzipLevel, ZstdLevel},
     file::{
         properties::{WriterProperties, WriterPropertiesBuilder},
         reader::{FileReader as _, SerializedFileReader},
@@ -125,6 +125,31 @@ fn values_that_take_no_bytes_are_not_made() {
 }
 
 #[test]
+fn columns_of_one_value_are_counted_together() {
+    let set = Set::v3();
+    let count = 500_000;
+    let mut columns = many(vec![Some(vec![0.5; 12]); count]);
+    // What nobody asks for makes the file large enough for each column alone.
+    let mut noise = 1_u64;
+    let mut files = vec![Vec::new(); count];
+    files[0] = (0..1_400_000)
+        .map(|_| {
+            noise = noise
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (noise >> 56) as u8
+        })
+        .collect();
+    columns.push(("noise".to_owned(), Column::Files(files)));
+    table::write_times(&set.at(DATA), &columns, zstd().build(), 12);
+    assert!(fs::metadata(set.at(DATA)).unwrap().len() > 16 << 20);
+    refused(
+        &set,
+        "more than its size accounts for; a file of a recording",
+    );
+}
+
+#[test]
 fn values_are_counted_over_all_row_groups() {
     let set = Set::v3();
     let columns = many(vec![Some(vec![0.5; 2]); 400_000]);
@@ -144,22 +169,26 @@ fn pages_that_unfold_are_refused_before_they_do() {
         );
         refused(&set, "that unfolds to 6");
     }
-    // A page of gzip that says 24 bytes and unfolds to 64 MiB.
-    let gzip = Compression::GZIP(GzipLevel::default());
-    let properties = in_one_page(WriterProperties::builder().set_compression(gzip));
-    table::write_as(
-        &set.at(DATA),
-        &many(vec![Some(vec![0.5; 16 << 20])]),
-        properties,
-    );
-    let mut bytes = fs::read(set.at(DATA)).unwrap();
-    let reader = SerializedFileReader::new(File::open(set.at(DATA)).unwrap()).unwrap();
-    let header = reader.metadata().row_group(0).column(0).data_page_offset() as usize;
-    // Field 1, field 2; the length in four bytes, as the true one has.
-    assert_eq!((bytes[header], bytes[header + 2]), (0x15, 0x15));
-    bytes[header + 3..header + 7].copy_from_slice(&[0xB0, 0x80, 0x80, 0x00]);
-    fs::write(set.at(DATA), bytes).unwrap();
-    refused(&set, "unfolds to more than the 24 bytes it announces");
+    // Pages that say 24 bytes and unfold to 64 MiB, packed such that decoders go on to the end.
+    for compression in [
+        Compression::GZIP(GzipLevel::default()),
+        Compression::BROTLI(BrotliLevel::default()),
+    ] {
+        let properties = in_one_page(WriterProperties::builder().set_compression(compression));
+        table::write_as(
+            &set.at(DATA),
+            &many(vec![Some(vec![0.5; 16 << 20])]),
+            properties,
+        );
+        let mut bytes = fs::read(set.at(DATA)).unwrap();
+        let reader = SerializedFileReader::new(File::open(set.at(DATA)).unwrap()).unwrap();
+        let header = reader.metadata().row_group(0).column(0).data_page_offset() as usize;
+        // Field 1, field 2; the length in four bytes, as the true one has.
+        assert_eq!((bytes[header], bytes[header + 2]), (0x15, 0x15));
+        bytes[header + 3..header + 7].copy_from_slice(&[0xB0, 0x80, 0x80, 0x00]);
+        fs::write(set.at(DATA), bytes).unwrap();
+        refused(&set, "unfolds to more than the 24 bytes it announces");
+    }
 }
 
 #[test]

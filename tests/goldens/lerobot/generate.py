@@ -8,8 +8,8 @@ It rewrites beside it:
 
     v3/                written by LeRobot itself (`LeRobotDataset.create`): several episodes per file
     v21/               the same episodes in layout v2.1: one file and one line of statistics per episode
-    kinds/             one episode each, as other writers store it: plain lists, float64, one dimension as a plain
-                       number, several row groups, and every compression that pyarrow offers to data sets
+    kinds/             one episode each, as other writers store it: plain lists, float16 (in dictionaries), float64, one
+                       dimension as a plain number, several row groups, and every compression that pyarrow offers to data sets
     bad/               columns that must be refused
     expected.json      chunks that LeRobot's tokenizer trainer cuts from v3/ (`process_episode`), selects and
                        normalises (`apply_normalization`): their number, first values and FNV-1a hash as float32
@@ -110,8 +110,10 @@ def kinds(folder):
     one(folder / "list", table(0, actions, states, fixed=False))
     one(folder / "float64", table(0, actions.astype(np.float64), states.astype(np.float64), kind=pa.float64()))
     one(folder / "row_groups", table(0, actions, states), row_group_size=7, data_page_size=64)
-    for name in ("none", "snappy", "gzip", "zstd"):
+    for name in ("none", "snappy", "gzip", "zstd", "lz4", "brotli"):
         one(folder / name, table(0, actions, states), compression=name)
+    half = (values.astype(np.float16) for values in (actions, states))
+    one(folder / "float16", table(0, *half, kind=pa.float16()))
     one(folder / "page_v2", table(0, actions, states), data_page_version="2.0", use_dictionary=False)
     plain = table(0, actions, states)
     for key, values in (("action", actions), ("observation.state", states)):
