@@ -378,36 +378,6 @@ impl DataSet {
         count(&mut episodes);
         Ok(episodes)
     }
-
-    /// Whether each episode succeeded, where the rows say so (`next.success` in any of its frames). A file that does not
-    /// say it is passed over.
-    ///
-    /// # Errors
-    /// When there are no files.
-    pub fn successes(&self) -> Result<Option<BTreeMap<u64, bool>>, DataSetError> {
-        const COLUMN: &str = "next.success";
-        if !self.info().features.contains_key(COLUMN) {
-            return Ok(None);
-        }
-        let mut successes = BTreeMap::new();
-        for path in self.files()?.data {
-            let Ok(table) = Table::open(&path) else {
-                continue;
-            };
-            let columns = table
-                .sparse_counts("episode_index")
-                .and_then(|rows| Ok((rows, table.sparse_numbers(COLUMN)?)));
-            let Ok((rows, values)) = columns else {
-                continue;
-            };
-            for (episode, success) in rows.into_iter().zip(values) {
-                if let (Some(episode), Some(success)) = (episode, success) {
-                    *successes.entry(episode).or_insert(false) |= success != 0.0;
-                }
-            }
-        }
-        Ok(Some(successes))
-    }
 }
 
 /// Numbers the frames of episodes that come one after the other.

@@ -37,6 +37,7 @@ mod pages;
 mod recorded;
 mod rows;
 mod stats;
+mod successes;
 mod tasks;
 mod template;
 mod thrift;
