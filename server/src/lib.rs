@@ -35,6 +35,7 @@ mod limits;
 mod listener;
 mod metrics;
 mod panics;
+mod peer_address;
 mod peer_log;
 pub mod queues;
 pub mod recordings;

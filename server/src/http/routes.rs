@@ -2,7 +2,10 @@
 
 use super::{episodes, files, guard, scorer, state::Studio};
 use crate::{
+    peer_address::PeerAddress,
+    peer_log::ConnectionLog,
     robots,
+    sessions::Registry,
     socket::{self, Peer},
     viewers,
 };
@@ -43,10 +46,16 @@ async fn robot(State(studio): State<Studio>, request: Request) -> Response {
         waiting,
         ..
     } = studio;
+    let log = connection_log(&registry, &request);
     let within = registry.limits.silence;
-    socket::upgrade(Peer::Robot, &waiting, within, request, move |socket| {
-        connections.track_future(robots::bridge(socket, registry, stop))
-    })
+    socket::upgrade(
+        Peer::Robot,
+        &waiting,
+        log.clone(),
+        within,
+        request,
+        move |socket| connections.track_future(robots::bridge(socket, registry, log, stop)),
+    )
 }
 
 async fn viewer(State(studio): State<Studio>, request: Request) -> Response {
@@ -57,10 +66,23 @@ async fn viewer(State(studio): State<Studio>, request: Request) -> Response {
         waiting,
         ..
     } = studio;
+    let log = connection_log(&registry, &request);
     let within = registry.limits.silence;
-    socket::upgrade(Peer::Viewer, &waiting, within, request, move |socket| {
-        connections.track_future(viewers::bridge(socket, registry, stop))
-    })
+    socket::upgrade(
+        Peer::Viewer,
+        &waiting,
+        log.clone(),
+        within,
+        request,
+        move |socket| connections.track_future(viewers::bridge(socket, registry, log, stop)),
+    )
+}
+
+/// The log of the connection over which a request came.
+fn connection_log(registry: &Registry, request: &Request) -> ConnectionLog {
+    let address = request.extensions().get::<PeerAddress>();
+    let address = address.copied().unwrap_or(PeerAddress::UNKNOWN);
+    ConnectionLog::new(address, registry.logs.clone())
 }
 
 /// `ok`, or status 503 and what does not answer.

@@ -5,7 +5,7 @@ use crate::{
     inference::job::unknown_tag,
     limits::Limits,
     metrics::Metrics,
-    peer_log::PeerLog,
+    peer_log::{ConnectionLog, Kind, PeerLog},
     queues::mailbox::Mailbox,
     sessions::{Registry, Session, connection::Connection, session::refusal},
     wire::{self, End, Heard, Read, Reader, Source},
@@ -19,15 +19,12 @@ use protocol::{
 };
 use std::{
     sync::{
-        Arc, LazyLock,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 use tokio_util::sync::CancellationToken;
-
-/// Connections that are refused, of all peers.
-static REFUSALS: LazyLock<PeerLog> = LazyLock::new(PeerLog::default);
 
 /// The mailbox as frames, telling the session when a stop leaves and when it has left.
 struct Outgoing {
@@ -79,13 +76,18 @@ impl Drop for Place {
         self.connection.mailbox.close();
         self.registry
             .disconnect(&self.session, self.connection.number);
-        tracing::info!("robot {} left", self.session.robot_id());
+        let words = format!("robot {} left", self.session.robot_id());
+        self.connection.log.say(Kind::Presence, &words);
     }
 }
 
 /// Serves one robot until it leaves, misbehaves, or `stop` is cancelled.
-pub(crate) async fn bridge<S, E>(socket: S, registry: Arc<Registry>, stop: CancellationToken)
-where
+pub(crate) async fn bridge<S, E>(
+    socket: S,
+    registry: Arc<Registry>,
+    log: ConnectionLog,
+    stop: CancellationToken,
+) where
     S: Stream<Item = Result<Message, E>> + Sink<Message> + Send + 'static,
     E: std::fmt::Display + Send,
 {
@@ -98,7 +100,7 @@ where
 
     let greeted = tokio::select! {
         hello = reader.hello() => match hello {
-            Ok(message) => greet(message, &registry, &mailbox, &heard).await,
+            Ok(message) => greet(message, &registry, &mailbox, &heard, &log).await,
             Err(end) => Err(end),
         },
         () = stop.cancelled() => Err(End::Left),
@@ -106,7 +108,7 @@ where
     let (session, connection) = match greeted {
         Ok(place) => place,
         Err(end) => {
-            say(&mailbox, end);
+            say(&mailbox, end, &log);
             mailbox.close();
             let outgoing = Outgoing {
                 mailbox,
@@ -134,7 +136,7 @@ where
         async move { wire::write(sink, &outgoing, limits, "the studio ends this connection").await }
     });
     let mut looks = tokio::time::interval(limits.ping_every);
-    let log = PeerLog::default();
+    let errors = PeerLog::default();
     let end = loop {
         let read = tokio::select! {
             read = reader.next() => read,
@@ -142,10 +144,8 @@ where
             () = connection.cut.cancelled() => break replaced(),
             // Whoever cannot be written to cannot be stopped either: a connection lives in both directions or ends.
             written = &mut writer => {
-                tracing::warn!(
-                    "{} does not read: its connection ends",
-                    session.robot_id()
-                );
+                let words = format!("{} does not read: its connection ends", session.robot_id());
+                log.say(Kind::Warning, &words);
                 if written.is_err() {
                     tracing::error!("the writer of a robot's connection crashed");
                 }
@@ -160,15 +160,18 @@ where
             }
         };
         match read {
-            Ok(Read::Message(message)) => handle(message, &session, &registry, &mailbox, &log),
+            Ok(Read::Message(message)) => {
+                handle(message, &session, &registry, &mailbox, &errors);
+            }
             Ok(Read::Refused(error)) => {
-                log.say(&session.robot_id(), &error.message);
+                let words = format!("{}: {}", session.robot_id(), error.message);
+                log.say(Kind::Fault, &words);
                 mailbox.put(error.into());
             }
             Err(end) => break end,
         }
     };
-    say(&mailbox, end);
+    say(&mailbox, end, &log);
     drop(place);
     if writer.await.is_err() {
         tracing::error!("the writer of a robot's connection crashed");
@@ -191,9 +194,10 @@ fn deaf(deaf_for: Duration, metrics: &Metrics) -> End {
     End::Refused(fatal("deaf", &words))
 }
 
-fn say(mailbox: &Mailbox, end: End) {
+fn say(mailbox: &Mailbox, end: End, log: &ConnectionLog) {
     if let End::Refused(error) = end {
-        REFUSALS.say(&"a robot's connection is refused", &error.message);
+        let words = format!("a robot's connection is refused: {}", error.message);
+        log.say(Kind::Refusal, &words);
         mailbox.put(error.into());
     }
 }
@@ -203,6 +207,7 @@ async fn greet(
     registry: &Registry,
     mailbox: &Arc<Mailbox>,
     heard: &Arc<Heard>,
+    log: &ConnectionLog,
 ) -> Result<(Arc<Session>, Connection), End> {
     let FromRobot::Hello(hello) = message else {
         registry.metrics.error("no_hello");
@@ -214,14 +219,14 @@ async fn greet(
     let tag = hello.tag.clone();
     let (session, connection) =
         registry
-            .connect(hello, mailbox, heard)
+            .connect(hello, mailbox, heard, log)
             .await
             .map_err(|refused| {
                 registry.metrics.error(&refused.code);
                 End::Refused(refused)
             })?;
     let robot_id = session.robot_id();
-    tracing::info!("robot {robot_id} is here");
+    log.say(Kind::Presence, &format!("robot {robot_id} is here"));
     mailbox.put(ToRobot::Welcome(RobotWelcome {
         robot_id,
         policy: registry.policy().name,
@@ -234,7 +239,8 @@ async fn greet(
         mailbox.put(refusal("unknown_tag", unknown_tag(&tag, info)).into());
     }
     for contradiction in session.contradictions() {
-        tracing::warn!("{}: {}", session.robot_id(), contradiction.message);
+        let words = format!("{}: {}", session.robot_id(), contradiction.message);
+        log.say(Kind::Warning, &words);
         mailbox.put(contradiction.into());
     }
     Ok((session, connection))
@@ -245,14 +251,16 @@ fn handle(
     session: &Arc<Session>,
     registry: &Registry,
     mailbox: &Mailbox,
-    log: &PeerLog,
+    errors: &PeerLog,
 ) {
     match message {
         FromRobot::Observation(observation) => session.observed(observation),
         FromRobot::Report(report) => session.reported(report),
         FromRobot::Error(error) => {
+            let words = format!("{} says: {}", session.robot_id(), error.message);
+            session.connection().log.say(Kind::Fault, &words);
             // Faster than anybody can read they would drive what else waits for its viewers out of their queues.
-            if log.say(&format_args!("{} says", session.robot_id()), &error.message) {
+            if errors.allows() {
                 session.robot_error(&ErrorMessage {
                     fatal: false,
                     ..error
@@ -301,6 +309,7 @@ mod tests {
         data::{events::Events, latches::Latches},
         health::Health,
         inference::thread::Inference,
+        peer_address::PeerAddress,
         scene_questions::SceneQuestions,
     };
     use protocol::JointDescription;
@@ -372,7 +381,13 @@ mod tests {
             resume_token: None,
         });
         let wire = Cursed(Some(Message::Binary(hello.unwrap().into())));
-        let task = tokio::spawn(bridge(wire, registry.clone(), CancellationToken::new()));
+        let log = ConnectionLog::new(PeerAddress::UNKNOWN, registry.logs.clone());
+        let task = tokio::spawn(bridge(
+            wire,
+            registry.clone(),
+            log,
+            CancellationToken::new(),
+        ));
         assert!(task.await.unwrap_err().is_panic());
         let robots = registry.robot_list().robots;
         assert_eq!((robots.len(), robots[0].connected), (1, false));

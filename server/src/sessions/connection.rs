@@ -1,6 +1,6 @@
 //! A robot's connection as its session knows it.
 
-use crate::{queues::mailbox::Mailbox, wire::Heard};
+use crate::{peer_log::ConnectionLog, queues::mailbox::Mailbox, wire::Heard};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +16,8 @@ pub(crate) struct Connection {
     pub(crate) mailbox: Arc<Mailbox>,
     /// When the robot was last heard.
     pub(crate) heard: Arc<Heard>,
+    /// Its part of the log.
+    pub(crate) log: ConnectionLog,
     /// Cancelled when another connection takes the place of this one.
     pub(crate) cut: CancellationToken,
     /// With this in its next hello the robot takes its place back.
@@ -23,11 +25,17 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(number: u64, mailbox: Arc<Mailbox>, heard: Arc<Heard>) -> Self {
+    pub(crate) fn new(
+        number: u64,
+        mailbox: Arc<Mailbox>,
+        heard: Arc<Heard>,
+        log: ConnectionLog,
+    ) -> Self {
         Self {
             number,
             mailbox,
             heard,
+            log,
             cut: CancellationToken::new(),
             resume_token: token(),
         }
@@ -56,11 +64,13 @@ fn token() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::peer_address::PeerAddress;
 
     #[test]
     fn only_its_own_token_resumes_a_connection() {
-        let [one, two] =
-            [1, 2].map(|number| Connection::new(number, Arc::default(), Arc::default()));
+        let log = ConnectionLog::new(PeerAddress::UNKNOWN, Arc::default());
+        let [one, two] = [1, 2]
+            .map(|number| Connection::new(number, Arc::default(), Arc::default(), log.clone()));
         assert_eq!(one.resume_token.len(), 2 * TOKEN_BYTES);
         assert!(one.is_resumed_by(Some(&one.resume_token)));
         assert!(!one.is_resumed_by(Some(&two.resume_token)));

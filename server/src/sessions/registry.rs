@@ -14,6 +14,7 @@ use crate::{
     inference::thread::Inference,
     limits::Limits,
     metrics::Metrics,
+    peer_log::{ConnectionLog, Kind, PeerLogs},
     queues::{
         mailbox::Mailbox,
         outbox::{Key, Outbox},
@@ -61,6 +62,7 @@ pub(crate) struct Registry {
     pub(crate) events: Events,
     pub(crate) health: Arc<Health>,
     pub(crate) limits: Limits,
+    pub(crate) logs: Arc<PeerLogs>,
     next_connection: AtomicU64,
     inner: Mutex<Inner>,
     robots_changed: Notify,
@@ -99,6 +101,7 @@ impl Registry {
             events,
             health,
             limits,
+            logs: Arc::default(),
             next_connection: AtomicU64::new(1),
             inner: Mutex::default(),
             robots_changed: Notify::new(),
@@ -123,9 +126,10 @@ impl Registry {
         hello: RobotHello,
         mailbox: &Arc<Mailbox>,
         heard: &Arc<Heard>,
+        log: &ConnectionLog,
     ) -> Result<(Arc<Session>, Connection), ErrorMessage> {
         let number = self.next_connection.fetch_add(1, Ordering::Relaxed);
-        let connection = Connection::new(number, mailbox.clone(), heard.clone());
+        let connection = Connection::new(number, mailbox.clone(), heard.clone(), log.clone());
         let fatal = |code: &str, message: String| ErrorMessage {
             fatal: true,
             ..refusal(code, message)
@@ -137,9 +141,12 @@ impl Registry {
         };
         let old = other.connection();
         if !old.heard.again_within(PROVES_ALIVE_WITHIN).await {
-            tracing::warn!(
-                "{}: the old connection is dead and is cut for a new one",
-                other.robot_id()
+            log.say(
+                Kind::Warning,
+                &format!(
+                    "{}: the old connection is dead and is cut for a new one",
+                    other.robot_id()
+                ),
             );
             match self.claim(&hello, &connection, Some(old.number)) {
                 Ok(session) => return Ok((session, connection)),
@@ -381,6 +388,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::*;
+    use crate::peer_address::PeerAddress;
     use protocol::JointDescription;
 
     fn registry(limits: Limits) -> Registry {
@@ -392,6 +400,12 @@ mod tests {
         let latches = Arc::new(Latches::open(None).unwrap());
         let events = Events::open(None).unwrap();
         Registry::new(inference, asking, metrics, latches, events, health, limits)
+    }
+
+    impl Registry {
+        fn log(&self) -> ConnectionLog {
+            ConnectionLog::new(PeerAddress::UNKNOWN, self.logs.clone())
+        }
     }
 
     fn hello(name: &str) -> RobotHello {
@@ -418,7 +432,7 @@ mod tests {
     ) -> (Arc<Session>, Connection, Arc<Heard>) {
         let heard = Arc::<Heard>::default();
         let (session, connection) = registry
-            .connect(hello, &Arc::default(), &heard)
+            .connect(hello, &Arc::default(), &heard, &registry.log())
             .await
             .unwrap();
         (session, connection, heard)
@@ -436,7 +450,12 @@ mod tests {
             }
         });
         let refused = registry
-            .connect(hello("Arm A"), &Arc::default(), &Arc::default())
+            .connect(
+                hello("Arm A"),
+                &Arc::default(),
+                &Arc::default(),
+                &registry.log(),
+            )
             .await
             .unwrap_err();
         assert_eq!((refused.code.as_str(), refused.fatal), ("name_taken", true));
@@ -450,7 +469,7 @@ mod tests {
         let _ = first.stop("test");
         let mailbox = Arc::<Mailbox>::default();
         let (again, new) = registry
-            .connect(hello("arm"), &mailbox, &Arc::default())
+            .connect(hello("arm"), &mailbox, &Arc::default(), &registry.log())
             .await
             .unwrap();
         assert!(Arc::ptr_eq(&first, &again) && old.cut.is_cancelled());
@@ -487,7 +506,7 @@ mod tests {
         assert!(registry.robot("arm").is_none(), "only its latch is kept");
         let mailbox = Arc::<Mailbox>::default();
         let (again, _) = registry
-            .connect(hello("arm"), &mailbox, &Arc::default())
+            .connect(hello("arm"), &mailbox, &Arc::default(), &registry.log())
             .await
             .unwrap();
         assert!(matches!(mailbox.take(), Some(protocol::ToRobot::Stop(_))));
@@ -514,7 +533,12 @@ mod tests {
         });
         let _first = connect(&registry, hello("a")).await;
         let refused = registry
-            .connect(hello("b"), &Arc::default(), &Arc::default())
+            .connect(
+                hello("b"),
+                &Arc::default(),
+                &Arc::default(),
+                &registry.log(),
+            )
             .await
             .unwrap_err();
         assert!(refused.message.contains("at most 1 robots"));

@@ -19,7 +19,7 @@ use crate::{
     inference::thread::Inference,
     limits::Limits,
     metrics::Metrics,
-    peer_log::PeerLog,
+    peer_log::{Kind, PeerLog},
     queues::outbox::{Key, Outbox},
 };
 use protocol::{
@@ -59,6 +59,7 @@ pub(crate) struct Session {
     /// The newest observation with pictures, for questions.
     scene: Mutex<Option<Seen>>,
     last_problem: Mutex<Option<(String, Instant)>>,
+    /// How often viewers hear of problems.
     problems: PeerLog,
     services: Services,
 }
@@ -435,8 +436,10 @@ impl Session {
             *last = Some((words.to_owned(), now));
         }
         self.services.metrics.error(code);
+        let log = lock(&self.connection).log.clone();
+        log.say(Kind::Fault, &format!("{}: {words}", self.robot_id()));
         // Words that are new each time are counted like any other.
-        if !self.problems.say(&self.robot_id(), words) {
+        if !self.problems.allows() {
             return;
         }
         self.subscribers.control(&refusal(code, words));

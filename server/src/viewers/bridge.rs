@@ -7,7 +7,7 @@ use super::{
 use crate::queues::outbox::{Key, Outbox};
 use crate::{
     VERSION,
-    peer_log::{PeerLog, one_line},
+    peer_log::{ConnectionLog, Kind, one_line},
     scene_questions::{self, CancelToken},
     sessions::{Registry, Session, session::refusal},
     wire::{self, End, Read, Reader},
@@ -21,7 +21,7 @@ use protocol::{
 };
 use std::{
     sync::{
-        Arc, LazyLock,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Instant,
@@ -29,8 +29,6 @@ use std::{
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-/// Connections that are refused, of all peers.
-static REFUSALS: LazyLock<PeerLog> = LazyLock::new(PeerLog::default);
 /// Questions of one viewer whose pictures are being prepared; all but the newest are given up, but not at once.
 const MAX_ASKING: usize = 2;
 /// Of the name that a client gives itself, this much stands in records and reasons.
@@ -39,8 +37,12 @@ const MAX_CLIENT_CHARS: usize = 64;
 const MAX_ANSWERS: usize = 16;
 
 /// Serves one viewer until it leaves, misbehaves, or `stop` is cancelled.
-pub(crate) async fn bridge<S, E>(socket: S, registry: Arc<Registry>, stop: CancellationToken)
-where
+pub(crate) async fn bridge<S, E>(
+    socket: S,
+    registry: Arc<Registry>,
+    log: ConnectionLog,
+    stop: CancellationToken,
+) where
     S: Stream<Item = Result<Message, E>> + Sink<Message> + Send + 'static,
     E: std::fmt::Display + Send,
 {
@@ -66,6 +68,7 @@ where
     let mut viewer = Viewer {
         registry: registry.clone(),
         outbox: outbox.clone(),
+        log: log.clone(),
         watched: None,
         key: registry.asking.new_viewer(),
         name: String::new(),
@@ -87,7 +90,8 @@ where
         }
     };
     if let End::Refused(error) = end {
-        REFUSALS.say(&"a viewer's connection is refused", &error.message);
+        let words = format!("a viewer's connection is refused: {}", error.message);
+        log.say(Kind::Refusal, &words);
         put(&outbox, &error);
     }
     drop(viewer);
@@ -99,6 +103,7 @@ where
 struct Viewer {
     registry: Arc<Registry>,
     outbox: Arc<Outbox>,
+    log: ConnectionLog,
     watched: Option<Arc<Session>>,
     /// Names this viewer where questions wait, and as an operator.
     key: u64,
@@ -315,7 +320,8 @@ impl Viewer {
         if change.is_some() {
             for robot in moving {
                 let robot_id = robot.robot_id();
-                tracing::info!("{robot_id} is stopped: {reason}");
+                let words = format!("{robot_id} is stopped: {reason}");
+                self.log.say(Kind::Stop, &words);
                 self.note(what, &robot_id, "", &Ok(()));
             }
         }

@@ -1,4 +1,5 @@
-//! A studio whose standard error is a full pipe that nobody reads serves, stops robots and ends like any other.
+//! The log of the binary: a studio whose standard error is a full pipe that nobody reads serves, stops robots and ends
+//! like any other, and one peer writes little of it.
 #![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
@@ -7,17 +8,20 @@
     reason = "a test fails by panicking"
 )]
 
+use bytes::Bytes;
+use futures_util::{SinkExt as _, StreamExt as _};
 use protocol::{
-    Mode, ToViewer,
+    FromRobot, JointDescription, Mode, ToViewer,
+    robot::RobotHello,
     viewer::{Command, StopRobot},
 };
 use server::client::ViewerClient;
 use std::{
-    io::{BufRead as _, BufReader, PipeReader, Read as _, Write as _},
+    io::{BufRead as _, BufReader, PipeReader, PipeWriter, Read as _, Write as _},
     path::Path,
     process::{self, Child, ExitStatus, Stdio},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
         mpsc::sync_channel,
     },
@@ -29,8 +33,9 @@ use tokio::{
     net::TcpStream,
     time::timeout,
 };
+use tokio_tungstenite::{connect_async, tungstenite::Message};
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 /// A program that was asked to stop has ended by then.
 const END_WITHIN: Duration = Duration::from_secs(5);
 /// Commands of a flood. A few thousand lines fit into the pipe and the queue before it.
@@ -68,15 +73,20 @@ impl Studio {
             }
         });
         thread::sleep(Duration::from_millis(300));
-        let data = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("unread-log-{test}"));
+        let studio = Self::with_log(test, "debug", writer);
+        (studio, Pipe { reader, fills })
+    }
+
+    fn with_log(test: &str, filter: &str, log: PipeWriter) -> Self {
+        let data = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("log-{test}"));
         std::fs::remove_dir_all(&data).ok();
         let mut child = process::Command::new(env!("CARGO_BIN_EXE_policy-studio"))
             .args(["serve", "--listen", "127.0.0.1:0", "--device", "cpu"])
             .arg("--data")
             .arg(data)
-            .env("RUST_LOG", "debug")
+            .env("RUST_LOG", filter)
             .stdout(Stdio::piped())
-            .stderr(Stdio::from(writer))
+            .stderr(Stdio::from(log))
             .spawn()
             .unwrap();
         let out = child.stdout.take().unwrap();
@@ -93,7 +103,7 @@ impl Studio {
         let line = says.recv_timeout(SOON).expect("it starts");
         let (_, address) = line.trim().split_once("http://").unwrap();
         studio.address = address.to_owned();
-        (studio, Pipe { reader, fills })
+        studio
     }
 
     async fn is_well(&self) {
@@ -205,4 +215,57 @@ async fn a_log_that_is_read_again_says_how_much_of_it_is_lost() {
     let lost = before.rsplit(|c: char| !c.is_ascii_digit()).next().unwrap();
     let lost: usize = lost.parse().unwrap();
     assert!(lost > COMMANDS / 2, "{lost}");
+}
+
+#[tokio::test]
+async fn a_robot_that_dials_again_and_again_under_new_names_writes_little_of_the_log() {
+    const ROBOTS: usize = 500;
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let log = Arc::<Mutex<Vec<u8>>>::default();
+    thread::spawn({
+        let log = log.clone();
+        move || {
+            let mut piece = [0; 4096];
+            while let Ok(read @ 1..) = reader.read(&mut piece) {
+                log.lock().unwrap().extend_from_slice(&piece[..read]);
+            }
+        }
+    });
+    let studio = Studio::with_log("robots", "info", writer);
+    let began = Instant::now();
+    let before = log.lock().unwrap().len();
+    for number in 0..ROBOTS {
+        let url = format!("ws://{}/ws/robot", studio.address);
+        let dialled = timeout(SOON, connect_async(url)).await.expect("served");
+        let (mut socket, _) = dialled.unwrap();
+        let hello = RobotHello {
+            name: format!("hostile-{number}"),
+            tag: "policy_studio_sim".to_owned(),
+            joints: vec![JointDescription {
+                name: "pan".to_owned(),
+                unit: "deg".to_owned(),
+                min: -90.0,
+                max: 90.0,
+            }],
+            cameras: Vec::new(),
+            control_rate_hz: 30.0,
+            example_instructions: Vec::new(),
+            simulated: false,
+            resume_token: None,
+        };
+        let frame = Bytes::from(FromRobot::from(hello).encode().unwrap());
+        socket.send(Message::Binary(frame)).await.unwrap();
+        // The welcome, or a refusal: the studio has seen it.
+        timeout(SOON, socket.next()).await.expect("answered");
+    }
+    while !String::from_utf8_lossy(&log.lock().unwrap()).contains("left out") {
+        assert!(began.elapsed() < SOON, "nothing says how many");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let bytes = log.lock().unwrap().len() - before;
+    let may = 16_384.0 + 3072.0 * began.elapsed().as_secs_f64();
+    assert!((bytes as f64) < may, "{bytes} bytes of log, {may} at most");
+    let said = log.lock().unwrap();
+    let said = String::from_utf8_lossy(&said);
+    assert!(said.contains("robot hostile-0 is here"), "{said}");
 }
