@@ -117,7 +117,7 @@ where
         }
     };
     let upgrading = hyper::upgrade::on(&mut request);
-    let guest = room.enter();
+    let guest = room.enter(log.address());
     tokio::spawn(async move {
         match upgrading.await {
             Ok(connection) => {
