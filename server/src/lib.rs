@@ -16,6 +16,7 @@
 //! - [`http`]: routes, the page inside the binary, health and metrics
 //! - [`data`]: the data folder: latched stops and the record of commands, which survive a restart
 //! - `health`: which part of the studio does not answer, for `/healthz`, viewers and the log
+//! - `peer_log`: lines of the log that peers cause, rationed by `peer_address`
 //! - [`signals`]: what asks a program to stop, and ends it
 //! - [`sim_robot`]: the built-in robot, a client like any other
 //! - [`client`]: a viewer as a program

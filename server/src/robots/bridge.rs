@@ -141,7 +141,7 @@ pub(crate) async fn bridge<S, E>(
         let read = tokio::select! {
             read = reader.next() => read,
             () = stop.cancelled() => break End::Left,
-            () = connection.cut.cancelled() => break replaced(),
+            () = connection.cut.cancelled() => break cut(&connection),
             // Whoever cannot be written to cannot be stopped either: a connection lives in both directions or ends.
             written = &mut writer => {
                 let words = format!("{} does not read: its connection ends", session.robot_id());
@@ -178,11 +178,19 @@ pub(crate) async fn bridge<S, E>(
     }
 }
 
-fn replaced() -> End {
-    End::Refused(fatal(
-        "replaced",
-        "another connection has taken the place of this one",
-    ))
+fn cut(connection: &Connection) -> End {
+    End::Refused(if connection.gave_way() {
+        fatal(
+            "idle",
+            "all places are taken, and another robot got that of this one, which has sent no observation; dial again \
+             when it has some",
+        )
+    } else {
+        fatal(
+            "replaced",
+            "another connection has taken the place of this one",
+        )
+    })
 }
 
 fn deaf(deaf_for: Duration, metrics: &Metrics) -> End {

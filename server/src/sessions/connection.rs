@@ -1,7 +1,14 @@
 //! A robot's connection as its session knows it.
 
+use super::places::Standing;
 use crate::{peer_log::ConnectionLog, queues::mailbox::Mailbox, wire::Heard};
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 /// Bytes of randomness in a resume token.
@@ -20,6 +27,11 @@ pub(crate) struct Connection {
     pub(crate) log: ConnectionLog,
     /// Cancelled when another connection takes the place of this one.
     pub(crate) cut: CancellationToken,
+    began_at: Instant,
+    /// An observation or a report came.
+    is_used: Arc<AtomicBool>,
+    /// Its place went to another robot.
+    gave_way: Arc<AtomicBool>,
     /// With this in its next hello the robot takes its place back.
     pub(crate) resume_token: String,
 }
@@ -37,7 +49,38 @@ impl Connection {
             heard,
             log,
             cut: CancellationToken::new(),
+            began_at: Instant::now(),
+            is_used: Arc::default(),
+            gave_way: Arc::default(),
             resume_token: token(),
+        }
+    }
+
+    /// An observation or a report came.
+    pub(super) fn used(&self) {
+        self.is_used.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends the connection, because another robot gets its place.
+    pub(super) fn give_way(&self) {
+        self.gave_way.store(true, Ordering::Release);
+        self.cut.cancel();
+    }
+
+    /// Whether it was cut for another robot, rather than for a new connection of its own.
+    pub(crate) fn gave_way(&self) -> bool {
+        self.gave_way.load(Ordering::Acquire)
+    }
+
+    /// How it stands among robots when all places are taken: one that works keeps its place, and one that is not heard
+    /// any more is not judged by a moment of a bad network.
+    pub(super) fn standing(&self, now: Instant) -> Standing {
+        Standing {
+            address: self.log.address(),
+            absent_for: None,
+            here_for: now.saturating_duration_since(self.began_at),
+            unused_for: None,
+            matters: self.is_used.load(Ordering::Relaxed),
         }
     }
 

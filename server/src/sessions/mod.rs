@@ -3,6 +3,7 @@
 //! - [`rules`]: the rules of one robot as a plain value; time is handed in
 //! - [`execution`]: what it is executing, as far as the studio knows
 //! - [`connection`]: a robot's connection, and the token with which the next one takes its place
+//! - [`places`]: who gives way when all places are taken; [`viewers`]: the viewers of the studio
 //! - [`presses`]: stop presses that were carried out lately
 //! - [`freshness`]: how much longer than usual an observation was on its way
 //! - [`units`]: what a robot announces, held against the statistics of its norm tag
@@ -15,12 +16,14 @@ pub(crate) mod connection;
 mod depth;
 mod execution;
 mod freshness;
+mod places;
 mod presses;
 pub(crate) mod registry;
 pub(crate) mod rules;
 pub(crate) mod session;
 mod subscribers;
 mod units;
+pub(crate) mod viewers;
 
 pub(crate) use registry::Registry;
 pub(crate) use session::Session;

@@ -2,8 +2,10 @@
 
 use super::{
     connection::Connection,
+    places::{Full, gives_way},
     presses::Presses,
     session::{Services, Session, refusal},
+    viewers::{ViewerPlace, Viewers},
 };
 use crate::{
     data::{
@@ -32,7 +34,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::sync::Notify;
 
@@ -43,14 +45,6 @@ const MAX_KNOWN_ROBOTS: usize = 128;
 const PROVES_ALIVE_WITHIN: Duration = Duration::from_millis(1200);
 /// Viewers are told of robots that come, go and change at most this often.
 const ROBOTS_PERIOD: Duration = Duration::from_millis(100);
-
-/// The studio is full.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("this studio serves at most {limit} {what} at once; disconnect one or raise the limit")]
-pub(crate) struct Full {
-    limit: usize,
-    what: &'static str,
-}
 
 /// The shared state behind every handler.
 #[derive(Debug)]
@@ -71,7 +65,7 @@ pub(crate) struct Registry {
 #[derive(Debug, Default)]
 struct Inner {
     robots: Vec<Arc<Session>>,
-    viewers: Vec<Arc<Outbox>>,
+    viewers: Viewers,
     presses: Presses,
     next_key: u64,
 }
@@ -187,10 +181,11 @@ impl Registry {
                 }
             }
             let is_further = connected.is_none();
-            let all_connected = inner.robots.iter().filter(|robot| robot.is_connected());
-            let is_full = all_connected.count() >= self.limits.max_robots
-                || (self.latches.is_full() && !self.latches.is_latched(&robot_id));
-            if is_further && is_full {
+            let is_full = || {
+                (self.latches.is_full() && !self.latches.is_latched(&robot_id))
+                    || !self.make_place(&inner.robots, connection)
+            };
+            if is_further && is_full() {
                 return Err(NoPlace::Full(Full {
                     limit: self.limits.max_robots,
                     what: "robots",
@@ -210,6 +205,30 @@ impl Registry {
         }
         self.broadcast_robots();
         Ok(session)
+    }
+
+    /// Whether there is a place for one more robot. One that has sent nothing since its hello gives its own.
+    fn make_place(&self, robots: &[Arc<Session>], newcomer: &Connection) -> bool {
+        let connected: Vec<_> = robots.iter().filter(|r| r.is_connected()).collect();
+        if connected.len() < self.limits.max_robots {
+            return true;
+        }
+        let connections: Vec<_> = connected.iter().map(|robot| robot.connection()).collect();
+        let now = Instant::now();
+        let standings: Vec<_> = connections.iter().map(|one| one.standing(now)).collect();
+        let first_use_within = self.limits.hello_within;
+        let goes = gives_way(&standings, newcomer.log.address(), first_use_within);
+        let Some(goes) = goes else {
+            return false;
+        };
+        let (Some(robot), Some(old)) = (connected.get(goes), connections.get(goes)) else {
+            return false;
+        };
+        old.give_way();
+        if robot.disconnect(old.number) {
+            self.metrics.robots.dec();
+        }
+        true
     }
 
     fn add(
@@ -318,33 +337,38 @@ impl Registry {
                 return;
             }
         };
-        for viewer in &self.lock().viewers {
+        for viewer in self.lock().viewers.outboxes() {
             viewer.put_newest(Key::Robots, frame.clone());
         }
     }
 
-    /// A viewer arrived.
-    pub(crate) fn add_viewer(&self, outbox: &Arc<Outbox>) -> Result<(), Full> {
+    /// A viewer arrived. Another one may have to give way to it.
+    pub(crate) fn add_viewer(&self, viewer: &Arc<ViewerPlace>) -> Result<(), Full> {
         let mut inner = self.lock();
-        if inner.viewers.len() >= self.limits.max_viewers {
-            return Err(Full {
-                limit: self.limits.max_viewers,
-                what: "viewers",
-            });
-        }
-        inner.viewers.push(outbox.clone());
-        self.metrics.viewers.inc();
+        let Inner {
+            robots, viewers, ..
+        } = &mut *inner;
+        let operators = || {
+            robots
+                .iter()
+                .filter_map(|robot| robot.operator())
+                .collect::<Vec<_>>()
+        };
+        viewers.add(viewer, &self.limits, operators)?;
+        self.count_viewers(&inner);
         Ok(())
     }
 
     /// A viewer left.
     pub(crate) fn remove_viewer(&self, outbox: &Arc<Outbox>) {
         let mut inner = self.lock();
-        let before = inner.viewers.len();
-        inner.viewers.retain(|other| !Arc::ptr_eq(other, outbox));
-        if inner.viewers.len() < before {
-            self.metrics.viewers.dec();
-        }
+        inner.viewers.remove(outbox);
+        self.count_viewers(&inner);
+    }
+
+    fn count_viewers(&self, inner: &Inner) {
+        let count = i64::try_from(inner.viewers.count()).unwrap_or(i64::MAX);
+        self.metrics.viewers.set(count);
     }
 
     /// The hosted policy, or that there is none.
@@ -523,6 +547,32 @@ mod tests {
                 .command("go", protocol::Mode::Continuous, 1)
                 .is_err_and(|e| e.code == "no_policy")
         );
+    }
+
+    #[tokio::test]
+    async fn a_robot_that_sends_nothing_gives_its_place_and_one_that_works_does_not() {
+        let registry = registry(Limits {
+            max_robots: 1,
+            hello_within: Duration::ZERO,
+            ..Limits::default()
+        });
+        let (idle, old, _) = connect(&registry, hello("idle")).await;
+        let (working, connection, _) = connect(&registry, hello("working")).await;
+        assert!(old.gave_way() && old.cut.is_cancelled() && !idle.is_connected());
+        registry.disconnect(&idle, old.number);
+        assert_eq!(registry.metrics.robots.get(), 1);
+        connection.used();
+        let refused = registry
+            .connect(
+                hello("third"),
+                &Arc::default(),
+                &Arc::default(),
+                &registry.log(),
+            )
+            .await
+            .unwrap_err();
+        assert_eq!(refused.code, "full");
+        assert!(working.is_connected() && !connection.cut.is_cancelled());
     }
 
     #[tokio::test]

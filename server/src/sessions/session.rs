@@ -142,6 +142,11 @@ impl Session {
             .collect()
     }
 
+    /// The viewer that gave the instruction in force.
+    pub(crate) fn operator(&self) -> Option<u64> {
+        lock(&self.live).operator()
+    }
+
     // ---- from the robot
 
     /// The robot dialled in again under the same name. Its old connection, if there still is one, is cut.
@@ -191,6 +196,7 @@ impl Session {
 
     pub(crate) fn observed(self: &Arc<Self>, observation: Observation) {
         let now = Instant::now();
+        lock(&self.connection).used();
         self.services.metrics.observations.inc();
         let late = lock(&self.freshness).arrived(observation.captured_at_micros, now);
         let (observation, lease) = self.keep(observation);
@@ -213,6 +219,7 @@ impl Session {
     }
 
     pub(crate) fn reported(&self, report: RobotReport) {
+        lock(&self.connection).used();
         lock(&self.live).reported(report, Instant::now());
         self.publish_status();
     }

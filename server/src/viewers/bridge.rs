@@ -9,7 +9,7 @@ use crate::{
     VERSION,
     peer_log::{ConnectionLog, Kind, one_line},
     scene_questions::{self, CancelToken},
-    sessions::{Registry, Session, session::refusal},
+    sessions::{Registry, Session, session::refusal, viewers::ViewerPlace},
     wire::{self, End, Read, Reader},
 };
 use axum::extract::ws::Message;
@@ -139,26 +139,27 @@ impl Viewer {
         S: Stream<Item = Result<Message, E>> + Unpin,
         E: std::fmt::Display,
     {
-        if let Err(end) = self.greet(reader).await {
-            return end;
-        }
+        let place = match self.greet(reader).await {
+            Ok(place) => place,
+            Err(end) => return end,
+        };
         let heard = reader.heard().clone();
         let limits = self.registry.limits;
         let mut looks = tokio::time::interval(limits.operator_gone_after / 8);
         loop {
             let read = tokio::select! {
                 read = reader.next() => read,
+                () = place.cut().cancelled() => break End::Refused(gave_way()),
                 _ = looks.tick() => {
                     self.look(heard.silent_for() >= limits.operator_gone_after);
                     continue;
                 }
             };
             match read {
-                Ok(Read::Message(message)) => {
-                    if let Err(error) = self.handle(message) {
-                        put(&self.outbox, &error);
-                    }
-                }
+                Ok(Read::Message(message)) => match self.handle(message) {
+                    Ok(()) => place.used(),
+                    Err(error) => put(&self.outbox, &error),
+                },
                 Ok(Read::Refused(error)) => put(&self.outbox, &error),
                 Err(end) => break end,
             }
@@ -173,7 +174,10 @@ impl Viewer {
         self.is_absent = is_absent;
     }
 
-    async fn greet<S, E>(&mut self, reader: &mut Reader<'_, S, FromViewer>) -> Result<(), End>
+    async fn greet<S, E>(
+        &mut self,
+        reader: &mut Reader<'_, S, FromViewer>,
+    ) -> Result<Arc<ViewerPlace>, End>
     where
         S: Stream<Item = Result<Message, E>> + Unpin,
         E: std::fmt::Display,
@@ -186,7 +190,13 @@ impl Viewer {
                 fatal: true,
             }));
         };
-        self.registry.add_viewer(&self.outbox).map_err(|full| {
+        let place = ViewerPlace::new(
+            self.outbox.clone(),
+            self.key,
+            self.log.address(),
+            reader.heard().clone(),
+        );
+        self.registry.add_viewer(&place).map_err(|full| {
             End::Refused(ErrorMessage {
                 code: "full".to_owned(),
                 message: full.to_string(),
@@ -215,7 +225,7 @@ impl Viewer {
         let first = heartbeat(&self.beats, &self.registry.health);
         put(&self.outbox, &first);
         self.is_greeted.store(true, Ordering::Release);
-        Ok(())
+        Ok(place)
     }
 
     fn handle(&mut self, message: FromViewer) -> Result<(), ErrorMessage> {
@@ -412,6 +422,15 @@ impl Viewer {
             session.unwatch(&self.outbox);
             self.outbox.forget_watched();
         }
+    }
+}
+
+fn gave_way() -> ErrorMessage {
+    ErrorMessage {
+        code: "idle".to_owned(),
+        message: "all places are taken, and another viewer got that of this one, which was used the least; dial again"
+            .to_owned(),
+        fatal: true,
     }
 }
 

@@ -264,6 +264,45 @@ async fn a_flood_of_connections_without_a_hello_pushes_out_neither_slow_ones_nor
 }
 
 #[tokio::test]
+async fn viewers_that_sit_there_give_their_places_to_pages() {
+    let limits = Limits {
+        max_viewers: 4,
+        hello_within: Duration::from_millis(300),
+        // A test that does not read a viewer for a while must not make it absent.
+        operator_gone_after: Duration::from_secs(60),
+        ..Limits::default()
+    };
+    let studio = TestStudio::with(Ok(Box::new(Scripted::new())), limits).await;
+    let _robot = Robot::connect(&studio, "arm").await;
+    let mut watcher = studio.watcher("arm").await;
+    wait_status(&mut watcher, |status| status.connected).await;
+    let mut silent = Vec::new();
+    for _ in 0..3 {
+        let mut viewer = studio.viewer().await;
+        let greeted = |message| matches!(message, ToViewer::Robots(_)).then_some(());
+        viewer.wait_for("the robots", SOON, greeted).await.unwrap();
+        silent.push(viewer);
+    }
+    sleep(Duration::from_millis(400)).await;
+    let mut pages = Vec::new();
+    for _ in 0..3 {
+        let mut page = studio.watcher("arm").await;
+        wait_status(&mut page, |status| status.connected).await;
+        pages.push(page);
+    }
+    for viewer in &mut silent {
+        let error = wait_error(viewer).await;
+        assert_eq!((error.code.as_str(), error.fatal), ("idle", true));
+    }
+    // All that are here now use their places.
+    let mut further = studio.viewer().await;
+    let error = wait_error(&mut further).await;
+    assert_eq!((error.code.as_str(), error.fatal), ("full", true));
+    command(&mut pages[0], "arm", "go 5").await;
+    wait_status(&mut watcher, |status| status.instruction == "go 5").await;
+}
+
+#[tokio::test]
 async fn a_message_that_drips_ends_the_connection_whatever_pings_come_between() {
     let studio = TestStudio::with(Ok(Box::new(Scripted::new())), quick()).await;
     let mut robot = Robot::connect(&studio, "arm").await;
