@@ -5,7 +5,7 @@
 //!
 //! - `listener`: accepts connections and keeps room for the next; `socket`: a WebSocket and what may come over it when
 //! - `wire`: what all WebSockets share (first message in time, pings, silence, refusals in words)
-//! - `robots` and `viewers`: one connection of a robot, one of a page
+//! - `robots` and `viewers`: one connection of a robot, one of a page; `handshake`: how both begin and end
 //! - [`queues`]: what waits for a robot, a viewer, the policy or a model; each bounded by construction
 //! - [`images`]: camera views, from bytes to pixels and to what people are shown
 //! - `sessions`: the rules of each robot: when it gets chunks, what an instruction, a stop, a success change
@@ -28,6 +28,7 @@
 mod byte_ranges;
 pub mod client;
 pub mod data;
+mod handshake;
 mod health;
 pub mod http;
 pub mod images;

@@ -6,7 +6,7 @@ use crate::{
     peer_log::ConnectionLog,
     robots,
     sessions::Registry,
-    socket::{self, Peer},
+    socket::{self, Peer, Socket},
     viewers,
 };
 use axum::{
@@ -20,6 +20,7 @@ use axum::{
 use policies::TokenizerFiles;
 use protocol::{viewer::PolicyDescription, viewer::RobotList};
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
 pub(crate) fn router(studio: Studio) -> Router {
     Router::new()
@@ -39,26 +40,23 @@ pub(crate) fn router(studio: Studio) -> Router {
 }
 
 async fn robot(State(studio): State<Studio>, request: Request) -> Response {
-    let Studio {
-        registry,
-        stop,
-        connections,
-        waiting,
-        ..
-    } = studio;
-    let log = connection_log(&registry, &request);
-    let within = registry.limits.silence;
-    socket::upgrade(
-        Peer::Robot,
-        &waiting,
-        log.clone(),
-        within,
-        request,
-        move |socket| connections.track_future(robots::bridge(socket, registry, log, stop)),
-    )
+    websocket(studio, Peer::Robot, request, robots::bridge)
 }
 
 async fn viewer(State(studio): State<Studio>, request: Request) -> Response {
+    websocket(studio, Peer::Viewer, request, viewers::bridge)
+}
+
+/// Answers the request for a WebSocket, and lets `bridge` serve it.
+fn websocket<F>(
+    studio: Studio,
+    peer: Peer,
+    request: Request,
+    bridge: impl FnOnce(Socket, Arc<Registry>, ConnectionLog, CancellationToken) -> F + Send + 'static,
+) -> Response
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     let Studio {
         registry,
         stop,
@@ -66,23 +64,18 @@ async fn viewer(State(studio): State<Studio>, request: Request) -> Response {
         waiting,
         ..
     } = studio;
-    let log = connection_log(&registry, &request);
+    let address = request.extensions().get::<PeerAddress>();
+    let address = address.copied().unwrap_or(PeerAddress::UNKNOWN);
+    let log = ConnectionLog::new(address, registry.logs.clone());
     let within = registry.limits.silence;
     socket::upgrade(
-        Peer::Viewer,
+        peer,
         &waiting,
         log.clone(),
         within,
         request,
-        move |socket| connections.track_future(viewers::bridge(socket, registry, log, stop)),
+        move |socket| connections.track_future(bridge(socket, registry, log, stop)),
     )
-}
-
-/// The log of the connection over which a request came.
-fn connection_log(registry: &Registry, request: &Request) -> ConnectionLog {
-    let address = request.extensions().get::<PeerAddress>();
-    let address = address.copied().unwrap_or(PeerAddress::UNKNOWN);
-    ConnectionLog::new(address, registry.logs.clone())
 }
 
 /// `ok`, or status 503 and what does not answer.

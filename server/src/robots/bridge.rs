@@ -2,6 +2,7 @@
 
 use crate::{
     VERSION,
+    handshake::{self, refused},
     inference::job::unknown_tag,
     limits::Limits,
     metrics::Metrics,
@@ -25,6 +26,9 @@ use std::{
     time::Duration,
 };
 use tokio_util::sync::CancellationToken;
+
+/// These connections, in the log.
+const WHOSE: &str = "a robot's";
 
 /// The mailbox as frames, telling the session when a stop leaves and when it has left.
 struct Outgoing {
@@ -99,8 +103,8 @@ pub(crate) async fn bridge<S, E>(
     let mailbox = Arc::<Mailbox>::default();
 
     let greeted = tokio::select! {
-        hello = reader.hello() => match hello {
-            Ok(message) => greet(message, &registry, &mailbox, &heard, &log).await,
+        hello = handshake::hello(&mut reader, &metrics, hello_of, "RobotHello (kind 0x01)") => match hello {
+            Ok(hello) => greet(hello, &registry, &mailbox, &heard, &log).await,
             Err(end) => Err(end),
         },
         () = stop.cancelled() => Err(End::Left),
@@ -126,15 +130,13 @@ pub(crate) async fn bridge<S, E>(
         connection: connection.clone(),
     };
 
-    let mut writer = tokio::spawn({
-        let outgoing = Outgoing {
-            mailbox: mailbox.clone(),
-            limits,
-            session: Some((session.clone(), connection.clone())),
-            is_stop: AtomicBool::new(false),
-        };
-        async move { wire::write(sink, &outgoing, limits, "the studio ends this connection").await }
-    });
+    let outgoing = Outgoing {
+        mailbox: mailbox.clone(),
+        limits,
+        session: Some((session.clone(), connection.clone())),
+        is_stop: AtomicBool::new(false),
+    };
+    let mut writer = handshake::write(sink, outgoing, limits);
     let mut looks = tokio::time::interval(limits.ping_every);
     let errors = PeerLog::default();
     let end = loop {
@@ -146,9 +148,7 @@ pub(crate) async fn bridge<S, E>(
             written = &mut writer => {
                 let words = format!("{} does not read: its connection ends", session.robot_id());
                 log.say(Kind::Warning, &words);
-                if written.is_err() {
-                    tracing::error!("the writer of a robot's connection crashed");
-                }
+                handshake::written(&written, WHOSE);
                 return;
             }
             _ = looks.tick() => {
@@ -173,24 +173,29 @@ pub(crate) async fn bridge<S, E>(
     };
     say(&mailbox, end, &log);
     drop(place);
-    if writer.await.is_err() {
-        tracing::error!("the writer of a robot's connection crashed");
+    handshake::written(&writer.await, WHOSE);
+}
+
+fn hello_of(message: FromRobot) -> Option<RobotHello> {
+    match message {
+        FromRobot::Hello(hello) => Some(hello),
+        _ => None,
     }
 }
 
 fn cut(connection: &Connection) -> End {
-    End::Refused(if connection.gave_way() {
-        fatal(
+    if connection.gave_way() {
+        refused(
             "idle",
             "all places are taken, and another robot got that of this one, which has sent no observation; dial again \
              when it has some",
         )
     } else {
-        fatal(
+        refused(
             "replaced",
             "another connection has taken the place of this one",
         )
-    })
+    }
 }
 
 fn deaf(deaf_for: Duration, metrics: &Metrics) -> End {
@@ -199,31 +204,22 @@ fn deaf(deaf_for: Duration, metrics: &Metrics) -> End {
         "no ping was answered for {:.0} s: this robot does not read its connection, so a stop would not reach it",
         deaf_for.as_secs_f32()
     );
-    End::Refused(fatal("deaf", &words))
+    refused("deaf", words)
 }
 
 fn say(mailbox: &Mailbox, end: End, log: &ConnectionLog) {
-    if let End::Refused(error) = end {
-        let words = format!("a robot's connection is refused: {}", error.message);
-        log.say(Kind::Refusal, &words);
+    if let Some(error) = handshake::farewell(end, WHOSE, log) {
         mailbox.put(error.into());
     }
 }
 
 async fn greet(
-    message: FromRobot,
+    hello: RobotHello,
     registry: &Registry,
     mailbox: &Arc<Mailbox>,
     heard: &Arc<Heard>,
     log: &ConnectionLog,
 ) -> Result<(Arc<Session>, Connection), End> {
-    let FromRobot::Hello(hello) = message else {
-        registry.metrics.error("no_hello");
-        return Err(End::Refused(fatal(
-            "no_hello",
-            "the first frame must be RobotHello (kind 0x01)",
-        )));
-    };
     let tag = hello.tag.clone();
     let (session, connection) =
         registry
@@ -293,14 +289,6 @@ fn update(hello: RobotHello, session: &Session, registry: &Registry, mailbox: &M
             )
             .into(),
         );
-    }
-}
-
-fn fatal(code: &str, message: &str) -> ErrorMessage {
-    ErrorMessage {
-        code: code.to_owned(),
-        message: message.to_owned(),
-        fatal: true,
     }
 }
 

@@ -7,17 +7,17 @@ use super::{
 use crate::queues::outbox::{Key, Outbox};
 use crate::{
     VERSION,
+    handshake::{self, refused},
     peer_log::{ConnectionLog, Kind, one_line},
-    scene_questions::{self, CancelToken},
+    scene_questions::CancelToken,
     sessions::{Registry, Session, session::refusal, viewers::ViewerPlace},
-    wire::{self, End, Read, Reader},
+    wire::{End, Read, Reader},
 };
 use axum::extract::ws::Message;
 use futures_util::{Sink, Stream, StreamExt as _};
 use protocol::{
     ErrorMessage, FromViewer, Message as ProtocolMessage,
-    scene::Ask,
-    viewer::{StopAccepted, StoppedRobot, ViewerWelcome},
+    viewer::{StopAccepted, StoppedRobot, ViewerHello, ViewerWelcome},
 };
 use std::{
     sync::{
@@ -29,8 +29,10 @@ use std::{
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-/// Questions of one viewer whose pictures are being prepared; all but the newest are given up, but not at once.
-const MAX_ASKING: usize = 2;
+mod asking;
+
+/// These connections, in the log.
+const WHOSE: &str = "a viewer's";
 /// Of the name that a client gives itself, this much stands in records and reasons.
 const MAX_CLIENT_CHARS: usize = 64;
 /// Stops of one viewer whose answer may wait for the disk.
@@ -53,17 +55,15 @@ pub(crate) async fn bridge<S, E>(
     let outbox = Arc::new(Outbox::new(limits.max_lossy_bytes));
     let is_greeted = Arc::<AtomicBool>::default();
     let beats = Arc::<Beats>::default();
-    let mut writer = tokio::spawn({
-        let outgoing = Outgoing {
-            outbox: outbox.clone(),
-            metrics: metrics.clone(),
-            limits,
-            health: registry.health.clone(),
-            is_greeted: is_greeted.clone(),
-            beats: beats.clone(),
-        };
-        async move { wire::write(sink, &outgoing, limits, "the studio ends this connection").await }
-    });
+    let outgoing = Outgoing {
+        outbox: outbox.clone(),
+        metrics: metrics.clone(),
+        limits,
+        health: registry.health.clone(),
+        is_greeted: is_greeted.clone(),
+        beats: beats.clone(),
+    };
+    let mut writer = handshake::write(sink, outgoing, limits);
 
     let mut viewer = Viewer {
         registry: registry.clone(),
@@ -77,26 +77,27 @@ pub(crate) async fn bridge<S, E>(
         is_greeted,
         beats,
         is_absent: false,
-        asking: Arc::new(Semaphore::new(MAX_ASKING)),
+        asking: Arc::new(Semaphore::new(asking::MAX_PREPARED)),
     };
     let end = tokio::select! {
         end = viewer.serve(&mut reader) => end,
         () = stop.cancelled() => End::Left,
         written = &mut writer => {
-            if written.is_err() {
-                tracing::error!("the writer of a viewer's connection crashed");
-            }
+            handshake::written(&written, WHOSE);
             return;
         }
     };
-    if let End::Refused(error) = end {
-        let words = format!("a viewer's connection is refused: {}", error.message);
-        log.say(Kind::Refusal, &words);
+    if let Some(error) = handshake::farewell(end, WHOSE, &log) {
         put(&outbox, &error);
     }
     drop(viewer);
-    if writer.await.is_err() {
-        tracing::error!("the writer of a viewer's connection crashed");
+    handshake::written(&writer.await, WHOSE);
+}
+
+fn hello_of(message: FromViewer) -> Option<ViewerHello> {
+    match message {
+        FromViewer::Hello(hello) => Some(hello),
+        _ => None,
     }
 }
 
@@ -149,7 +150,7 @@ impl Viewer {
         loop {
             let read = tokio::select! {
                 read = reader.next() => read,
-                () = place.cut().cancelled() => break End::Refused(gave_way()),
+                () = place.cut().cancelled() => break gave_way(),
                 _ = looks.tick() => {
                     self.look(heard.silent_for() >= limits.operator_gone_after);
                     continue;
@@ -182,27 +183,17 @@ impl Viewer {
         S: Stream<Item = Result<Message, E>> + Unpin,
         E: std::fmt::Display,
     {
-        let FromViewer::Hello(hello) = reader.hello().await? else {
-            self.registry.metrics.error("no_hello");
-            return Err(End::Refused(ErrorMessage {
-                code: "no_hello".to_owned(),
-                message: "the first frame must be ViewerHello (kind 0x21)".to_owned(),
-                fatal: true,
-            }));
-        };
+        let metrics = self.registry.metrics.clone();
+        let expected = "ViewerHello (kind 0x21)";
+        let hello = handshake::hello(reader, &metrics, hello_of, expected).await?;
         let place = ViewerPlace::new(
             self.outbox.clone(),
             self.key,
             self.log.address(),
             reader.heard().clone(),
         );
-        self.registry.add_viewer(&place).map_err(|full| {
-            End::Refused(ErrorMessage {
-                code: "full".to_owned(),
-                message: full.to_string(),
-                fatal: true,
-            })
-        })?;
+        let added = self.registry.add_viewer(&place);
+        added.map_err(|full| refused("full", full.to_string()))?;
         let client: String = one_line(&hello.client)
             .chars()
             .take(MAX_CLIENT_CHARS)
@@ -361,44 +352,6 @@ impl Viewer {
         });
     }
 
-    fn ask(&mut self, ask: Ask) {
-        self.abandon_question();
-        self.outbox.turn_to_question(ask.question_id);
-        // Every question gets an answer, so that nobody waits for one in vain.
-        let robot = match self.robot(&ask.robot_id) {
-            Ok(robot) => robot,
-            Err(error) => {
-                scene_questions::refuse(&self.outbox, ask.question_id, &error.message);
-                return;
-            }
-        };
-        let Ok(permit) = self.asking.clone().try_acquire_owned() else {
-            scene_questions::refuse(
-                &self.outbox,
-                ask.question_id,
-                "the questions before this one are still being prepared; ask more slowly",
-            );
-            return;
-        };
-        let scene = robot.scene();
-        let wanted = CancelToken::default();
-        self.asked = Some((ask.question_id, wanted.clone()));
-        let (asking, outbox, key) = (self.registry.asking.clone(), self.outbox.clone(), self.key);
-        tokio::spawn(async move {
-            asking.ask(key, ask, scene, &outbox, &wanted).await;
-            drop(permit);
-        });
-    }
-
-    /// Nothing more of it is told, and what waits to be sent is dropped: a viewer that asks much and reads little costs
-    /// no memory.
-    fn abandon_question(&mut self) {
-        if let Some((id, wanted)) = self.asked.take() {
-            self.registry.asking.abandon(self.key, &wanted);
-            self.outbox.forget_question(id);
-        }
-    }
-
     fn robot(&self, robot_id: &str) -> Result<Arc<Session>, ErrorMessage> {
         self.registry.robot(robot_id).ok_or_else(|| {
             let known: Vec<String> = self
@@ -425,13 +378,11 @@ impl Viewer {
     }
 }
 
-fn gave_way() -> ErrorMessage {
-    ErrorMessage {
-        code: "idle".to_owned(),
-        message: "all places are taken, and another viewer got that of this one, which was used the least; dial again"
-            .to_owned(),
-        fatal: true,
-    }
+fn gave_way() -> End {
+    refused(
+        "idle",
+        "all places are taken, and another viewer got that of this one, which was used the least; dial again",
+    )
 }
 
 fn put<M: ProtocolMessage>(outbox: &Outbox, message: &M) {
