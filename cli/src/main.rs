@@ -11,6 +11,7 @@ mod doctor;
 mod eval;
 mod fast;
 mod inspect;
+mod log;
 mod measure;
 mod path_text;
 mod policy;
@@ -98,10 +99,12 @@ fn main() -> ExitCode {
             Ok(ExitCode::SUCCESS)
         }
     };
-    outcome.unwrap_or_else(|error| {
-        eprintln!("error: {}", in_one_line(&error));
+    let status = outcome.unwrap_or_else(|error| {
+        log::say(format_args!("error: {}", in_one_line(&error)));
         ExitCode::FAILURE
-    })
+    });
+    log::flush();
+    status
 }
 
 /// An error and what is behind it. Some errors have that in their own words; it is not said twice.
@@ -116,22 +119,26 @@ fn in_one_line(error: &anyhow::Error) -> String {
 }
 
 /// To standard error; what comes and goes is of interest in a studio and in a robot, elsewhere it would be in
-/// the way of the progress bar.
+/// the way of the progress bar. A studio and a robot do not wait for whoever reads it.
 fn start_log(command: &Command) {
     use tracing_subscriber::EnvFilter;
-    let usual = match command {
-        Command::Serve(_) | Command::Sim(_) => {
-            "warn,policy_studio=info,server=info,policies=info,evaluation=info"
-        }
-        _ => "warn",
+    let serves = matches!(command, Command::Serve(_) | Command::Sim(_));
+    let usual = if serves {
+        "warn,policy_studio=info,server=info,policies=info,evaluation=info"
+    } else {
+        "warn"
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
-    tracing_subscriber::fmt()
+    let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .with_target(false)
-        .init();
+        .with_target(false);
+    if serves {
+        let lines = log::queued();
+        subscriber.with_writer(move || lines.clone()).init();
+    } else {
+        subscriber.with_writer(std::io::stderr).init();
+    }
 }
 
 /// Writes a result to standard output, as one JSON object or as people read it. A reader that has seen enough

@@ -1,5 +1,6 @@
 //! The options that choose a policy and a device, shared by the subcommands.
 
+use super::log;
 use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -95,7 +96,10 @@ impl PolicyArguments {
     pub(super) fn device(&self) -> anyhow::Result<Chosen> {
         let chosen = choose(self.wanted())?;
         for refused in &chosen.refused {
-            eprintln!("not used: {}: {}", refused.name, refused.reason);
+            log::say(format_args!(
+                "not used: {}: {}",
+                refused.name, refused.reason
+            ));
         }
         Ok(chosen)
     }

@@ -3,6 +3,7 @@
 use super::{
     block_on,
     depth::{DecoderArgument, DepthArgument},
+    log,
     policy::PolicyArguments,
     scorer::ScorerArguments,
 };
@@ -137,18 +138,26 @@ impl Serve {
             let config = SimConfig::new(url.clone(), name, self.seed.wrapping_add(number));
             robots.spawn(sim_robot::run(config, stop.clone()));
         }
-        // Nobody may be reading; that must not end the studio.
-        writeln!(std::io::stdout(), "Policy Studio is at {url}").ok();
+        // Nobody may be reading; that must neither end the studio nor hold it.
+        let line = format!("Policy Studio is at {url}\n");
+        tokio::task::spawn_blocking(move || {
+            let mut out = std::io::stdout();
+            out.write_all(line.as_bytes())
+                .and_then(|()| out.flush())
+                .ok();
+        });
         if !server::http::page_info().built {
-            eprintln!(
-                "the page is not built into this binary; run `cargo xtask build` in the repository"
+            log::say(
+                "the page is not built into this binary; run `cargo xtask build` in the repository",
             );
         }
         if self.open {
             let url = url.clone();
             tokio::task::spawn_blocking(move || {
                 if let Err(error) = open::that_detached(&url) {
-                    eprintln!("no browser could be opened ({error}); open {url} yourself");
+                    log::say(format_args!(
+                        "no browser could be opened ({error}); open {url} yourself"
+                    ));
                 }
             });
         }
@@ -165,9 +174,9 @@ impl Serve {
                 ..Limits::default()
             },
         };
-        let asked_to_stop = signals::listen().context("cannot listen for signals")?;
+        let asked_to_stop = signals::listen(log::flush).context("cannot listen for signals")?;
         let ended = serve(listener, config, asked_to_stop.cancelled_owned()).await;
-        eprintln!("stopping");
+        log::say("stopping");
         stop.cancel();
         let left = async {
             while let Some(robot) = robots.join_next().await {
@@ -188,15 +197,15 @@ impl Serve {
         let mut recordings = Recordings::default();
         for folder in &self.dataset {
             let added = recordings.add(folder, self.camera.as_deref())?;
-            eprintln!(
+            log::say(format_args!(
                 "data set: {}, {} episodes seen by {}",
                 added.dataset, added.episodes, added.camera
-            );
+            ));
             for note in added.notes.iter().take(SHOWN) {
-                eprintln!("  note: {note}");
+                log::say(format_args!("  note: {note}"));
             }
             for reason in added.left_out.iter().take(SHOWN) {
-                eprintln!("  left out: {reason}");
+                log::say(format_args!("  left out: {reason}"));
             }
             if let Some(more) = added
                 .left_out
@@ -204,7 +213,7 @@ impl Serve {
                 .checked_sub(SHOWN)
                 .filter(|more| *more > 0)
             {
-                eprintln!("  and {more} more");
+                log::say(format_args!("  and {more} more"));
             }
         }
         Ok(recordings)
@@ -213,8 +222,10 @@ impl Serve {
     /// Loads the models. A missing nano policy is reported and skipped; a checkpoint that was named must load.
     fn models(&self) -> anyhow::Result<(Acting, Answering, Scoring)> {
         let chosen = self.policy.device()?;
-        eprintln!("device: {}", chosen.words());
-        let scorer = self.scorer.host(&chosen, &|words| eprintln!("{words}"))?;
+        log::say(format_args!("device: {}", chosen.words()));
+        let scorer = self
+            .scorer
+            .host(&chosen, &|words| log::say(format_args!("{words}")))?;
         let (policy, question_answerer) = self.policy_and_answerer(&chosen)?;
         Ok((policy, question_answerer, scorer))
     }
@@ -239,7 +250,7 @@ impl Serve {
                  --policy",
                 folder.display()
             );
-            eprintln!("no policy: {reason}");
+            log::say(format_args!("no policy: {reason}"));
             return Ok((Err(reason), Ok(self.answerer(folder, chosen)?)));
         }
         let (policy, own) = self.policy(chosen)?;
@@ -264,10 +275,10 @@ impl Serve {
         let VlmInfo {
             name, parameters, ..
         } = vlm.info().clone();
-        eprintln!(
+        log::say(format_args!(
             "questions: {name}, {:.1} million parameters",
             parameters as f64 / 1e6
-        );
+        ));
         let model = Model::Vlm(Box::new(vlm));
         Ok(Arc::new(Answerer { name, model }))
     }
@@ -284,27 +295,27 @@ impl Serve {
                     depth,
                     ..
                 } = hosted.info();
-                eprintln!(
+                log::say(format_args!(
                     "policy: {name}, {:.1} million parameters",
                     *parameters as f64 / 1e6
-                );
+                ));
                 if let Some(depth) = depth {
                     let drawn = match depth.decoder {
                         Some(_) => "drawn with its decoder",
                         None => "shown as codes, because there is no --depth-decoder",
                     };
-                    eprintln!(
+                    log::say(format_args!(
                         "depth: {}, {} cells, {drawn}",
                         depth.mode.name(),
                         depth.cells
-                    );
+                    ));
                 }
                 let question_answerer = hosted.question_answerer();
                 Ok((Ok(Box::new(hosted)), question_answerer))
             }
             Err(error) if self.policy.is_nano() => {
                 let reason = format!("{error:#}");
-                eprintln!("no policy: {reason}");
+                log::say(format_args!("no policy: {reason}"));
                 Ok((Err(reason), unavailable("No policy")))
             }
             Err(error) => Err(error),

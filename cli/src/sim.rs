@@ -1,6 +1,6 @@
 //! `sim`: the built-in robot as a process of its own.
 
-use super::block_on;
+use super::{block_on, log};
 use clap::Args;
 use server::{
     signals,
@@ -33,7 +33,7 @@ impl Sim {
             name,
         } = self;
         block_on(async {
-            let stop = signals::listen()?;
+            let stop = signals::listen(log::flush)?;
             sim_robot::run(SimConfig::new(connect, name, seed), stop).await?;
             Ok(ExitCode::SUCCESS)
         })

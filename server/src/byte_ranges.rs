@@ -3,12 +3,13 @@
 //! One range per request (RFC 9110, section 14). What is asked for in another way, several ranges among it, is answered
 //! with the whole file, as the standard allows.
 
+use crate::peer_log::PeerLog;
 use axum::{
     body::{Body, Bytes},
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use std::{borrow::Cow, fs::Metadata, io, ops::Range, path::PathBuf, time::SystemTime};
+use std::{borrow::Cow, fmt, fs::Metadata, io, ops::Range, path::PathBuf, time::SystemTime};
 use tokio::{
     fs::File,
     io::{AsyncReadExt as _, AsyncSeekExt as _},
@@ -28,6 +29,15 @@ pub(crate) enum Content {
     },
     /// In this binary.
     Memory(Bytes),
+}
+
+impl fmt::Display for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { path, .. } => write!(f, "{}", path.display()),
+            Self::Memory(bytes) => write!(f, "{} bytes of the binary", bytes.len()),
+        }
+    }
 }
 
 impl Content {
@@ -122,6 +132,7 @@ pub(crate) async fn respond(
     method: &Method,
     headers: &HeaderMap,
     what: &Representation,
+    log: &PeerLog,
 ) -> Response {
     let Representation {
         content,
@@ -159,7 +170,7 @@ pub(crate) async fn respond(
     let body = match body {
         Ok(body) => body,
         Err(error) => {
-            tracing::warn!("{content:?} cannot be served: {error}");
+            log.say(&"a file cannot be served", &format!("{content}: {error}"));
             return (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response();
         }
     };

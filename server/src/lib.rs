@@ -5,7 +5,7 @@
 //!
 //! - `listener`: accepts connections and keeps room for the next; `socket`: a WebSocket and what may come over it when
 //! - `wire`: what all WebSockets share (first message in time, pings, silence, refusals in words)
-//! - `robots` and `viewers`: one connection of a robot, one of a page
+//! - `robots` and `viewers`: one connection of a robot, one of a page; `handshake`: how both begin and end
 //! - [`queues`]: what waits for a robot, a viewer, the policy or a model; each bounded by construction
 //! - [`images`]: camera views, from bytes to pixels and to what people are shown
 //! - `robot_id`: a robot's name as it stands in addresses and in the names of files
@@ -17,6 +17,7 @@
 //! - [`http`]: routes, the page inside the binary, health and metrics
 //! - [`data`]: the data folder: latched stops and the record of commands, which survive a restart
 //! - `health`: which part of the studio does not answer, for `/healthz`, viewers and the log
+//! - `peer_log`: lines of the log that peers cause, rationed by `peer_address`
 //! - [`signals`]: what asks a program to stop, and ends it
 //! - [`sim_robot`]: the built-in robot, a client like any other
 //! - [`client`]: a viewer as a program
@@ -28,6 +29,7 @@
 mod byte_ranges;
 pub mod client;
 pub mod data;
+mod handshake;
 mod health;
 pub mod http;
 pub mod images;
@@ -36,6 +38,7 @@ mod limits;
 mod listener;
 mod metrics;
 mod panics;
+mod peer_address;
 mod peer_log;
 pub mod queues;
 mod quota;

@@ -41,7 +41,7 @@ pub struct Limits {
     pub max_scorings: usize,
     /// Connections of any kind that are open at once.
     pub max_connections: usize,
-    /// WebSockets that have not said hello; beyond this the oldest goes.
+    /// WebSockets that have not said hello; beyond this one goes, of the address that has the most.
     pub max_ungreeted: usize,
 }
 

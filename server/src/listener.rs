@@ -6,6 +6,7 @@
 mod crowd;
 mod link;
 
+use crate::peer_address::PeerAddress;
 use axum::{
     Router,
     body::{Body, Bytes, HttpBody},
@@ -70,8 +71,8 @@ pub(crate) async fn serve(
             Some(_) = connections.join_next() => continue,
             accepted = listener.accept() => accepted,
         };
-        let socket = match accepted {
-            Ok((socket, _)) => socket,
+        let (socket, from) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) if is_of_the_peer(&error) => continue,
             Err(error) => {
                 tell(&format_args!("no connection can be accepted: {error}"));
@@ -90,7 +91,14 @@ pub(crate) async fn serve(
         if let Err(error) = socket.set_nodelay(true) {
             tracing::debug!("a connection keeps its small packets back: {error}");
         }
-        connections.spawn(connection(socket, place, router.clone(), stop.clone()));
+        let from = PeerAddress::new(from.ip());
+        connections.spawn(connection(
+            socket,
+            from,
+            place,
+            router.clone(),
+            stop.clone(),
+        ));
     }
     drop(listener);
     while connections.join_next().await.is_some() {}
@@ -120,10 +128,17 @@ fn is_of_the_peer(error: &io::Error) -> bool {
     )
 }
 
-async fn connection(socket: TcpStream, place: Arc<Place>, router: Router, stop: CancellationToken) {
+async fn connection(
+    socket: TcpStream,
+    from: PeerAddress,
+    place: Arc<Place>,
+    router: Router,
+    stop: CancellationToken,
+) {
     let service = service_fn({
         let place = place.clone();
-        move |request: hyper::Request<Incoming>| {
+        move |mut request: hyper::Request<Incoming>| {
+            request.extensions_mut().insert(from);
             let serving = place.serve();
             let mut router = router.clone();
             async move {

@@ -38,6 +38,12 @@ impl Quota {
         now + Duration::from_secs_f64((1.0 - self.tokens).max(0.0) / self.per_sec)
     }
 
+    /// True if none of its tokens are taken.
+    pub(crate) fn is_full(&mut self, now: Instant) -> bool {
+        self.fill(now);
+        self.tokens >= self.at_once
+    }
+
     fn fill(&mut self, now: Instant) {
         let passed = now.saturating_duration_since(self.counted_at);
         self.tokens = (self.tokens + passed.as_secs_f64() * self.per_sec).min(self.at_once);

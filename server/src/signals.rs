@@ -27,11 +27,12 @@ const TERMINATE: Signal = Signal {
 };
 
 /// From now on the first Ctrl-C or SIGTERM cancels the token that is returned; a second one ends the process, and so do
-/// four and a half seconds after the first.
+/// four and a half seconds after the first. `before_exit` runs before the process is ended so, and takes a limited time:
+/// it gives the log a moment.
 ///
 /// # Errors
 /// When the system gives no thread or no signals.
-pub fn listen() -> io::Result<CancellationToken> {
+pub fn listen(before_exit: impl FnOnce() + Send + 'static) -> io::Result<CancellationToken> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -45,12 +46,24 @@ pub fn listen() -> io::Result<CancellationToken> {
         .name("signals".to_owned())
         .spawn({
             let asked = asked.clone();
-            move || runtime.block_on(obey(heard, &asked))
+            move || run(&runtime, heard, &asked, before_exit)
         })?;
     Ok(asked)
 }
 
-async fn obey(mut heard: Heard, asked: &CancellationToken) {
+fn run(
+    runtime: &tokio::runtime::Runtime,
+    heard: Heard,
+    asked: &CancellationToken,
+    before_exit: impl FnOnce(),
+) {
+    let signal = runtime.block_on(obey(heard, asked));
+    before_exit();
+    end(signal)
+}
+
+/// Ends with the signal of which the process dies.
+async fn obey(mut heard: Heard, asked: &CancellationToken) -> Signal {
     let first = heard.next().await;
     tracing::debug!("{} asks to stop", first.name);
     asked.cancel();
@@ -61,7 +74,7 @@ async fn obey(mut heard: Heard, asked: &CancellationToken) {
             PATIENCE.as_secs_f64()
         );
     }
-    end(last.unwrap_or(first));
+    last.unwrap_or(first)
 }
 
 #[expect(

@@ -9,7 +9,7 @@ mod waiting;
 
 pub(crate) use waiting::WaitingRoom;
 
-use crate::peer_log::PeerLog;
+use crate::peer_log::{ConnectionLog, Kind};
 use axum::{
     body::Body,
     extract::{Request, ws},
@@ -25,7 +25,7 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::{Arc, LazyLock},
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -63,9 +63,6 @@ const VIEWER_RATE: Rate = Rate {
     bytes_per_frame: 1 << 10,
 };
 
-/// Connections that are held back, of all peers.
-static HELD_BACK: LazyLock<PeerLog> = LazyLock::new(PeerLog::default);
-
 /// Who connects.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Peer {
@@ -101,6 +98,7 @@ impl Peer {
 pub(crate) fn upgrade<F>(
     peer: Peer,
     room: &Arc<WaitingRoom>,
+    log: ConnectionLog,
     message_within: Duration,
     mut request: Request,
     serve: impl FnOnce(Socket) -> F + Send + 'static,
@@ -119,11 +117,11 @@ where
         }
     };
     let upgrading = hyper::upgrade::on(&mut request);
-    let guest = room.enter();
+    let guest = room.enter(log.address());
     tokio::spawn(async move {
         match upgrading.await {
             Ok(connection) => {
-                serve(Socket::new(peer, guest, message_within, connection).await).await;
+                serve(Socket::new(peer, guest, log, message_within, connection).await).await;
             }
             Err(error) => tracing::debug!("a connection did not become a WebSocket: {error}"),
         }
@@ -134,6 +132,7 @@ where
 /// One connection after the upgrade.
 pub(crate) struct Socket {
     peer: Peer,
+    log: ConnectionLog,
     inner: WebSocketStream<Meter<TokioIo<Upgraded>>>,
     /// Until the first message has been taken for a hello.
     guest: Option<Guest>,
@@ -166,7 +165,13 @@ impl From<tungstenite::Error> for SocketError {
 }
 
 impl Socket {
-    async fn new(peer: Peer, guest: Guest, message_within: Duration, connection: Upgraded) -> Self {
+    async fn new(
+        peer: Peer,
+        guest: Guest,
+        log: ConnectionLog,
+        message_within: Duration,
+        connection: Upgraded,
+    ) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(peer.read_buffer_bytes())
             .max_message_size(Some(LARGE_BYTES))
@@ -174,6 +179,7 @@ impl Socket {
         let meter = Meter::new(TokioIo::new(connection), SMALL_BYTES, peer.rate());
         Self {
             peer,
+            log,
             inner: WebSocketStream::from_raw_socket(meter, Role::Server, Some(config)).await,
             sent_away: Box::pin(guest.sent_away().clone().cancelled_owned()),
             guest: Some(guest),
@@ -212,10 +218,10 @@ impl Socket {
                 Peer::Viewer => "a viewer",
             };
             let words = format!(
-                "it sends more than {} MiB/s and is read at that rate; send smaller or fewer pictures",
+                "{whose} sends more than {} MiB/s and is read at that rate; send smaller or fewer pictures",
                 self.peer.rate().bytes_per_sec >> 20
             );
-            HELD_BACK.say(&whose, &words);
+            self.log.say(Kind::HeldBack, &words);
         }
     }
 

@@ -129,6 +129,7 @@ pub async fn serve(
         waiting: WaitingRoom::new(limits.max_ungreeted),
         stop: stop.clone(),
         connections: connections.clone(),
+        files_log: Arc::default(),
     };
     let _beating = AbortOnDropHandle::new(tokio::spawn(beat(
         health.part("the runtime that serves connections", Rule::Fixed),
@@ -138,6 +139,12 @@ pub async fn serve(
         let (registry, stop) = (studio.registry.clone(), stop.clone());
         async move {
             stop.run_until_cancelled(registry.keep_viewers_told()).await;
+        }
+    });
+    tokio::spawn({
+        let (logs, stop) = (studio.registry.logs.clone(), stop.clone());
+        async move {
+            stop.run_until_cancelled(logs.keep_counting()).await;
         }
     });
     let router = http::router(studio);

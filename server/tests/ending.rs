@@ -42,7 +42,7 @@ fn child() {
             data: None,
             limits: Limits::default(),
         };
-        let asked = signals::listen().unwrap();
+        let asked = signals::listen(|| {}).unwrap();
         match what.as_str() {
             "pool" => drop(tokio::task::spawn_blocking(hang)),
             "runtime" => {

@@ -35,7 +35,7 @@ async fn video(
 ) -> Response {
     let numbers = set.parse().ok().zip(place.parse().ok());
     match numbers.and_then(|(set, place)| studio.recordings.video(set, place)) {
-        Some(video) => byte_ranges::respond(&method, &headers, video).await,
+        Some(video) => byte_ranges::respond(&method, &headers, video, &studio.files_log).await,
         None => (
             StatusCode::NOT_FOUND,
             "there is no such video; /api/episodes lists those there are\n",

@@ -2,8 +2,11 @@
 
 use super::{episodes, files, guard, scorer, state::Studio};
 use crate::{
+    peer_address::PeerAddress,
+    peer_log::ConnectionLog,
     robots,
-    socket::{self, Peer},
+    sessions::Registry,
+    socket::{self, Peer, Socket},
     viewers,
 };
 use axum::{
@@ -17,6 +20,7 @@ use axum::{
 use policies::TokenizerFiles;
 use protocol::{viewer::PolicyDescription, viewer::RobotList};
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
 pub(crate) fn router(studio: Studio) -> Router {
     Router::new()
@@ -36,20 +40,23 @@ pub(crate) fn router(studio: Studio) -> Router {
 }
 
 async fn robot(State(studio): State<Studio>, request: Request) -> Response {
-    let Studio {
-        registry,
-        stop,
-        connections,
-        waiting,
-        ..
-    } = studio;
-    let within = registry.limits.silence;
-    socket::upgrade(Peer::Robot, &waiting, within, request, move |socket| {
-        connections.track_future(robots::bridge(socket, registry, stop))
-    })
+    websocket(studio, Peer::Robot, request, robots::bridge)
 }
 
 async fn viewer(State(studio): State<Studio>, request: Request) -> Response {
+    websocket(studio, Peer::Viewer, request, viewers::bridge)
+}
+
+/// Answers the request for a WebSocket, and lets `bridge` serve it.
+fn websocket<F>(
+    studio: Studio,
+    peer: Peer,
+    request: Request,
+    bridge: impl FnOnce(Socket, Arc<Registry>, ConnectionLog, CancellationToken) -> F + Send + 'static,
+) -> Response
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     let Studio {
         registry,
         stop,
@@ -57,10 +64,18 @@ async fn viewer(State(studio): State<Studio>, request: Request) -> Response {
         waiting,
         ..
     } = studio;
+    let address = request.extensions().get::<PeerAddress>();
+    let address = address.copied().unwrap_or(PeerAddress::UNKNOWN);
+    let log = ConnectionLog::new(address, registry.logs.clone());
     let within = registry.limits.silence;
-    socket::upgrade(Peer::Viewer, &waiting, within, request, move |socket| {
-        connections.track_future(viewers::bridge(socket, registry, stop))
-    })
+    socket::upgrade(
+        peer,
+        &waiting,
+        log.clone(),
+        within,
+        request,
+        move |socket| connections.track_future(bridge(socket, registry, log, stop)),
+    )
 }
 
 /// `ok`, or status 503 and what does not answer.

@@ -47,7 +47,7 @@ async fn file(
         Err(reason) => return words(StatusCode::NOT_FOUND, reason),
     };
     match scorer.files().find(&name) {
-        Some(file) => byte_ranges::respond(&method, &headers, &file).await,
+        Some(file) => byte_ranges::respond(&method, &headers, &file, &studio.files_log).await,
         None => words(
             StatusCode::NOT_FOUND,
             "the scorer has no such file; /api/scorer lists those it has",

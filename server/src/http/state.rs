@@ -1,8 +1,8 @@
 //! State that every handler shares.
 
 use crate::{
-    recordings::Recordings, scorer_service::queue::ScoringQueue, sessions::Registry,
-    socket::WaitingRoom,
+    peer_log::PeerLog, recordings::Recordings, scorer_service::queue::ScoringQueue,
+    sessions::Registry, socket::WaitingRoom,
 };
 use std::sync::Arc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -19,4 +19,6 @@ pub(crate) struct Studio {
     pub(crate) stop: CancellationToken,
     /// Connections that outlive their HTTP request.
     pub(crate) connections: TaskTracker,
+    /// Files that cannot be served.
+    pub(crate) files_log: Arc<PeerLog>,
 }

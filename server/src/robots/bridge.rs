@@ -3,9 +3,10 @@
 use super::outgoing::Outgoing;
 use crate::{
     VERSION,
+    handshake::{self, refused},
     inference::job::unknown_tag,
     metrics::Metrics,
-    peer_log::PeerLog,
+    peer_log::{ConnectionLog, Kind, PeerLog},
     queues::mailbox::Mailbox,
     sessions::{Registry, Session, connection::Connection, session::refusal},
     wire::{self, End, Heard, Read, Reader},
@@ -17,14 +18,14 @@ use protocol::{
     robot::{RobotHello, RobotWelcome},
 };
 use std::{
-    sync::{Arc, LazyLock, atomic::AtomicBool},
+    sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// Connections that are refused, of all peers.
-static REFUSALS: LazyLock<PeerLog> = LazyLock::new(PeerLog::default);
+/// These connections, in the log.
+const WHOSE: &str = "a robot's";
 
 /// Gives the robot's place back when its connection ends, by a panic too.
 struct Place {
@@ -38,13 +39,18 @@ impl Drop for Place {
         self.connection.mailbox.close();
         self.registry
             .disconnect(&self.session, self.connection.number);
-        tracing::info!("robot {} left", self.session.robot_id());
+        let words = format!("robot {} left", self.session.robot_id());
+        self.connection.log.say(Kind::Presence, &words);
     }
 }
 
 /// Serves one robot until it leaves, misbehaves, or `stop` is cancelled.
-pub(crate) async fn bridge<S, E>(socket: S, registry: Arc<Registry>, stop: CancellationToken)
-where
+pub(crate) async fn bridge<S, E>(
+    socket: S,
+    registry: Arc<Registry>,
+    log: ConnectionLog,
+    stop: CancellationToken,
+) where
     S: Stream<Item = Result<Message, E>> + Sink<Message> + Send + 'static,
     E: std::fmt::Display + Send,
 {
@@ -56,8 +62,8 @@ where
     let mailbox = Arc::<Mailbox>::default();
 
     let greeted = tokio::select! {
-        hello = reader.hello() => match hello {
-            Ok(message) => greet(message, &registry, &mailbox, &heard).await,
+        hello = handshake::hello(&mut reader, &metrics, hello_of, "RobotHello (kind 0x01)") => match hello {
+            Ok(hello) => greet(hello, &registry, &mailbox, &heard, &log).await,
             Err(end) => Err(end),
         },
         () = stop.cancelled() => Err(End::Left),
@@ -65,7 +71,7 @@ where
     let (session, connection) = match greeted {
         Ok(place) => place,
         Err(end) => {
-            say(&mailbox, end);
+            say(&mailbox, end, &log);
             mailbox.close();
             let outgoing = Outgoing {
                 mailbox,
@@ -84,32 +90,26 @@ where
         connection: connection.clone(),
     };
 
-    let mut writer = tokio::spawn({
-        let outgoing = Outgoing {
-            mailbox: mailbox.clone(),
-            heard: heard.clone(),
-            limits,
-            session: Some((session.clone(), connection.clone())),
-            is_stop: AtomicBool::new(false),
-        };
-        async move { wire::write(sink, &outgoing, limits, "the studio ends this connection").await }
-    });
+    let outgoing = Outgoing {
+        mailbox: mailbox.clone(),
+        heard: heard.clone(),
+        limits,
+        session: Some((session.clone(), connection.clone())),
+        is_stop: AtomicBool::new(false),
+    };
+    let mut writer = handshake::write(sink, outgoing, limits);
     let mut looks = tokio::time::interval(limits.ping_every);
-    let log = PeerLog::default();
+    let errors = PeerLog::default();
     let end = loop {
         let read = tokio::select! {
             read = reader.next() => read,
             () = stop.cancelled() => break End::Left,
-            () = connection.cut.cancelled() => break replaced(),
+            () = connection.cut.cancelled() => break cut(&connection),
             // Whoever cannot be written to cannot be stopped either: a connection lives in both directions or ends.
             written = &mut writer => {
-                tracing::warn!(
-                    "{} does not read: its connection ends",
-                    session.robot_id()
-                );
-                if written.is_err() {
-                    tracing::error!("the writer of a robot's connection crashed");
-                }
+                let words = format!("{} does not read: its connection ends", session.robot_id());
+                log.say(Kind::Warning, &words);
+                handshake::written(&written, WHOSE);
                 return;
             }
             _ = looks.tick() => {
@@ -122,29 +122,43 @@ where
         };
         match read {
             Ok(Read::Message(message)) => {
-                handle(message, &session, &registry, &mailbox, &log);
+                handle(message, &session, &registry, &mailbox, &errors);
                 // What came in one packet is thousands of small messages: others have their turn in between.
                 tokio::task::coop::consume_budget().await;
             }
             Ok(Read::Refused(error)) => {
-                log.say(&session.robot_id(), &error.message);
+                let words = format!("{}: {}", session.robot_id(), error.message);
+                log.say(Kind::Fault, &words);
                 mailbox.put(error.into());
             }
             Err(end) => break end,
         }
     };
-    say(&mailbox, end);
+    say(&mailbox, end, &log);
     drop(place);
-    if writer.await.is_err() {
-        tracing::error!("the writer of a robot's connection crashed");
+    handshake::written(&writer.await, WHOSE);
+}
+
+fn hello_of(message: FromRobot) -> Option<RobotHello> {
+    match message {
+        FromRobot::Hello(hello) => Some(hello),
+        _ => None,
     }
 }
 
-fn replaced() -> End {
-    End::Refused(fatal(
-        "replaced",
-        "another connection has taken the place of this one",
-    ))
+fn cut(connection: &Connection) -> End {
+    if connection.gave_way() {
+        refused(
+            "idle",
+            "all places are taken, and another robot got that of this one, which has sent no observation; dial again \
+             when it has some",
+        )
+    } else {
+        refused(
+            "replaced",
+            "another connection has taken the place of this one",
+        )
+    }
 }
 
 fn deaf(deaf_for: Duration, metrics: &Metrics) -> End {
@@ -153,40 +167,33 @@ fn deaf(deaf_for: Duration, metrics: &Metrics) -> End {
         "no ping was answered for {:.0} s: this robot does not read its connection, so a stop would not reach it",
         deaf_for.as_secs_f32()
     );
-    End::Refused(fatal("deaf", &words))
+    refused("deaf", words)
 }
 
-fn say(mailbox: &Mailbox, end: End) {
-    if let End::Refused(error) = end {
-        REFUSALS.say(&"a robot's connection is refused", &error.message);
+fn say(mailbox: &Mailbox, end: End, log: &ConnectionLog) {
+    if let Some(error) = handshake::farewell(end, WHOSE, log) {
         mailbox.put(error.into());
     }
 }
 
 async fn greet(
-    message: FromRobot,
+    hello: RobotHello,
     registry: &Registry,
     mailbox: &Arc<Mailbox>,
     heard: &Arc<Heard>,
+    log: &ConnectionLog,
 ) -> Result<(Arc<Session>, Connection), End> {
-    let FromRobot::Hello(hello) = message else {
-        registry.metrics.error("no_hello");
-        return Err(End::Refused(fatal(
-            "no_hello",
-            "the first frame must be RobotHello (kind 0x01)",
-        )));
-    };
     let tag = hello.tag.clone();
     let (session, connection) =
         registry
-            .connect(hello, mailbox, heard)
+            .connect(hello, mailbox, heard, log)
             .await
             .map_err(|refused| {
                 registry.metrics.error(&refused.code);
                 End::Refused(refused)
             })?;
     let robot_id = session.robot_id();
-    tracing::info!("robot {robot_id} is here");
+    log.say(Kind::Presence, &format!("robot {robot_id} is here"));
     mailbox.put(ToRobot::Welcome(RobotWelcome {
         robot_id,
         policy: registry.policy().name,
@@ -199,7 +206,8 @@ async fn greet(
         mailbox.put(refusal("unknown_tag", unknown_tag(&tag, info)).into());
     }
     for contradiction in session.contradictions() {
-        tracing::warn!("{}: {}", session.robot_id(), contradiction.message);
+        let words = format!("{}: {}", session.robot_id(), contradiction.message);
+        log.say(Kind::Warning, &words);
         mailbox.put(contradiction.into());
     }
     Ok((session, connection))
@@ -210,14 +218,16 @@ fn handle(
     session: &Arc<Session>,
     registry: &Registry,
     mailbox: &Mailbox,
-    log: &PeerLog,
+    errors: &PeerLog,
 ) {
     match message {
         FromRobot::Observation(observation) => session.observed(observation),
         FromRobot::Report(report) => session.reported(report),
         FromRobot::Error(error) => {
+            let words = format!("{} says: {}", session.robot_id(), error.message);
+            session.connection().log.say(Kind::Fault, &words);
             // Faster than anybody can read they would drive what else waits for its viewers out of their queues.
-            if log.say(&format_args!("{} says", session.robot_id()), &error.message) {
+            if errors.allows() {
                 session.robot_error(&ErrorMessage {
                     fatal: false,
                     ..error
@@ -245,14 +255,6 @@ fn update(hello: RobotHello, session: &Session, registry: &Registry, mailbox: &M
     }
 }
 
-fn fatal(code: &str, message: &str) -> ErrorMessage {
-    ErrorMessage {
-        code: code.to_owned(),
-        message: message.to_owned(),
-        fatal: true,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(
@@ -267,6 +269,7 @@ mod tests {
         health::Health,
         inference::thread::Inference,
         limits::Limits,
+        peer_address::PeerAddress,
         scene_questions::SceneQuestions,
     };
     use protocol::JointDescription;
@@ -338,7 +341,13 @@ mod tests {
             resume_token: None,
         });
         let wire = Cursed(Some(Message::Binary(hello.unwrap().into())));
-        let task = tokio::spawn(bridge(wire, registry.clone(), CancellationToken::new()));
+        let log = ConnectionLog::new(PeerAddress::UNKNOWN, registry.logs.clone());
+        let task = tokio::spawn(bridge(
+            wire,
+            registry.clone(),
+            log,
+            CancellationToken::new(),
+        ));
         assert!(task.await.unwrap_err().is_panic());
         let robots = registry.robot_list().robots;
         assert_eq!((robots.len(), robots[0].connected), (1, false));

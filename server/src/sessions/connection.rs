@@ -1,7 +1,14 @@
 //! A robot's connection as its session knows it.
 
-use crate::{queues::mailbox::Mailbox, wire::Heard};
-use std::sync::Arc;
+use super::places::Standing;
+use crate::{peer_log::ConnectionLog, queues::mailbox::Mailbox, wire::Heard};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 /// Bytes of randomness in a resume token.
@@ -16,20 +23,64 @@ pub(crate) struct Connection {
     pub(crate) mailbox: Arc<Mailbox>,
     /// When the robot was last heard.
     pub(crate) heard: Arc<Heard>,
+    /// Its part of the log.
+    pub(crate) log: ConnectionLog,
     /// Cancelled when another connection takes the place of this one.
     pub(crate) cut: CancellationToken,
+    began_at: Instant,
+    /// An observation or a report came.
+    is_used: Arc<AtomicBool>,
+    /// Its place went to another robot.
+    gave_way: Arc<AtomicBool>,
     /// With this in its next hello the robot takes its place back.
     pub(crate) resume_token: String,
 }
 
 impl Connection {
-    pub(crate) fn new(number: u64, mailbox: Arc<Mailbox>, heard: Arc<Heard>) -> Self {
+    pub(crate) fn new(
+        number: u64,
+        mailbox: Arc<Mailbox>,
+        heard: Arc<Heard>,
+        log: ConnectionLog,
+    ) -> Self {
         Self {
             number,
             mailbox,
             heard,
+            log,
             cut: CancellationToken::new(),
+            began_at: Instant::now(),
+            is_used: Arc::default(),
+            gave_way: Arc::default(),
             resume_token: token(),
+        }
+    }
+
+    /// An observation or a report came.
+    pub(super) fn used(&self) {
+        self.is_used.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends the connection, because another robot gets its place.
+    pub(super) fn give_way(&self) {
+        self.gave_way.store(true, Ordering::Release);
+        self.cut.cancel();
+    }
+
+    /// Whether it was cut for another robot, rather than for a new connection of its own.
+    pub(crate) fn gave_way(&self) -> bool {
+        self.gave_way.load(Ordering::Acquire)
+    }
+
+    /// How it stands among robots when all places are taken: one that works keeps its place, and one that is not heard
+    /// any more is not judged by a moment of a bad network.
+    pub(super) fn standing(&self, now: Instant) -> Standing {
+        Standing {
+            address: self.log.address(),
+            absent_for: None,
+            here_for: now.saturating_duration_since(self.began_at),
+            unused_for: None,
+            matters: self.is_used.load(Ordering::Relaxed),
         }
     }
 
@@ -56,11 +107,13 @@ fn token() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::peer_address::PeerAddress;
 
     #[test]
     fn only_its_own_token_resumes_a_connection() {
-        let [one, two] =
-            [1, 2].map(|number| Connection::new(number, Arc::default(), Arc::default()));
+        let log = ConnectionLog::new(PeerAddress::UNKNOWN, Arc::default());
+        let [one, two] = [1, 2]
+            .map(|number| Connection::new(number, Arc::default(), Arc::default(), log.clone()));
         assert_eq!(one.resume_token.len(), 2 * TOKEN_BYTES);
         assert!(one.is_resumed_by(Some(&one.resume_token)));
         assert!(!one.is_resumed_by(Some(&two.resume_token)));

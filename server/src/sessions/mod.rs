@@ -4,6 +4,7 @@
 //! - [`execution`]: what it is executing, as far as the studio knows
 //! - [`connection`]: a robot's connection, and the token with which the next one takes its place
 //! - [`latched_stop`]: the stop that holds a robot, and the releases that lift it
+//! - [`places`]: who gives way when all places are taken; [`viewers`]: the viewers of the studio
 //! - [`presses`]: stop presses that were carried out lately
 //! - [`freshness`]: how much longer than usual an observation was on its way
 //! - [`units`]: what a robot announces, held against the statistics of its norm tag
@@ -17,12 +18,14 @@ mod depth;
 mod execution;
 mod freshness;
 mod latched_stop;
+mod places;
 mod presses;
 pub(crate) mod registry;
 pub(crate) mod rules;
 pub(crate) mod session;
 mod subscribers;
 mod units;
+pub(crate) mod viewers;
 
 pub(crate) use registry::Registry;
 pub(crate) use session::Session;

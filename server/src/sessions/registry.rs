@@ -3,8 +3,10 @@
 use super::{
     connection::Connection,
     latched_stop::StopNumbers,
+    places::{Full, gives_way},
     presses::Presses,
     session::{Services, Session, refusal},
+    viewers::{ViewerPlace, Viewers},
 };
 use crate::{
     data::{events::Events, latches::Latches},
@@ -12,6 +14,7 @@ use crate::{
     inference::thread::Inference,
     limits::Limits,
     metrics::Metrics,
+    peer_log::{ConnectionLog, Kind, PeerLogs},
     queues::{
         mailbox::Mailbox,
         outbox::{Key, Outbox},
@@ -30,7 +33,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::sync::Notify;
 
@@ -42,14 +45,6 @@ const PROVES_ALIVE_WITHIN: Duration = Duration::from_millis(1200);
 /// Viewers are told of robots that come, go and change at most this often.
 const ROBOTS_PERIOD: Duration = Duration::from_millis(100);
 
-/// The studio is full.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("this studio serves at most {limit} {what} at once; disconnect one or raise the limit")]
-pub(crate) struct Full {
-    limit: usize,
-    what: &'static str,
-}
-
 /// The shared state behind every handler.
 #[derive(Debug)]
 pub(crate) struct Registry {
@@ -60,6 +55,7 @@ pub(crate) struct Registry {
     pub(crate) events: Events,
     pub(crate) health: Arc<Health>,
     pub(crate) limits: Limits,
+    pub(crate) logs: Arc<PeerLogs>,
     next_connection: AtomicU64,
     stop_numbers: Arc<StopNumbers>,
     inner: Mutex<Inner>,
@@ -69,7 +65,7 @@ pub(crate) struct Registry {
 #[derive(Debug, Default)]
 struct Inner {
     robots: Vec<Arc<Session>>,
-    viewers: Vec<Arc<Outbox>>,
+    viewers: Viewers,
     presses: Presses,
     next_key: u64,
 }
@@ -100,6 +96,7 @@ impl Registry {
             events,
             health,
             limits,
+            logs: Arc::default(),
             next_connection: AtomicU64::new(1),
             stop_numbers: Arc::default(),
             inner: Mutex::default(),
@@ -125,9 +122,10 @@ impl Registry {
         hello: RobotHello,
         mailbox: &Arc<Mailbox>,
         heard: &Arc<Heard>,
+        log: &ConnectionLog,
     ) -> Result<(Arc<Session>, Connection), ErrorMessage> {
         let number = self.next_connection.fetch_add(1, Ordering::Relaxed);
-        let connection = Connection::new(number, mailbox.clone(), heard.clone());
+        let connection = Connection::new(number, mailbox.clone(), heard.clone(), log.clone());
         let fatal = |code: &str, message: String| ErrorMessage {
             fatal: true,
             ..refusal(code, message)
@@ -139,9 +137,12 @@ impl Registry {
         };
         let old = other.connection();
         if !old.heard.again_within(PROVES_ALIVE_WITHIN).await {
-            tracing::warn!(
-                "{}: the old connection is dead and is cut for a new one",
-                other.robot_id()
+            log.say(
+                Kind::Warning,
+                &format!(
+                    "{}: the old connection is dead and is cut for a new one",
+                    other.robot_id()
+                ),
             );
             match self.claim(&hello, &connection, Some(old.number)) {
                 Ok(session) => return Ok((session, connection)),
@@ -182,20 +183,19 @@ impl Registry {
                 }
             }
             let is_further = connected.is_none();
-            let all_connected = inner.robots.iter().filter(|robot| robot.is_connected());
-            if is_further && all_connected.count() >= self.limits.max_robots {
-                let full = Full {
-                    limit: self.limits.max_robots,
-                    what: "robots",
-                };
-                return Err(NoPlace::Full(full.to_string()));
-            }
             // One that is stopped needs no room for its stop, and one that is known can be stopped wherever it is.
             if known.is_none()
                 && let Some(why) = self.latches.full()
                 && !self.latches.is_latched(&robot_id)
             {
                 return Err(NoPlace::Full(why));
+            }
+            if is_further && !self.make_place(&inner.robots, connection) {
+                let full = Full {
+                    limit: self.limits.max_robots,
+                    what: "robots",
+                };
+                return Err(NoPlace::Full(full.to_string()));
             }
             let session = match known {
                 Some(session) => {
@@ -211,6 +211,30 @@ impl Registry {
         }
         self.broadcast_robots();
         Ok(session)
+    }
+
+    /// Whether there is a place for one more robot. One that has sent nothing since its hello gives its own.
+    fn make_place(&self, robots: &[Arc<Session>], newcomer: &Connection) -> bool {
+        let connected: Vec<_> = robots.iter().filter(|r| r.is_connected()).collect();
+        if connected.len() < self.limits.max_robots {
+            return true;
+        }
+        let connections: Vec<_> = connected.iter().map(|robot| robot.connection()).collect();
+        let now = Instant::now();
+        let standings: Vec<_> = connections.iter().map(|one| one.standing(now)).collect();
+        let first_use_within = self.limits.hello_within;
+        let goes = gives_way(&standings, newcomer.log.address(), first_use_within);
+        let Some(goes) = goes else {
+            return false;
+        };
+        let (Some(robot), Some(old)) = (connected.get(goes), connections.get(goes)) else {
+            return false;
+        };
+        old.give_way();
+        if robot.disconnect(old.number) {
+            self.metrics.robots.dec();
+        }
+        true
     }
 
     fn add(
@@ -333,33 +357,38 @@ impl Registry {
                 return;
             }
         };
-        for viewer in &self.lock().viewers {
+        for viewer in self.lock().viewers.outboxes() {
             viewer.put_newest(Key::Robots, frame.clone());
         }
     }
 
-    /// A viewer arrived.
-    pub(crate) fn add_viewer(&self, outbox: &Arc<Outbox>) -> Result<(), Full> {
+    /// A viewer arrived. Another one may have to give way to it.
+    pub(crate) fn add_viewer(&self, viewer: &Arc<ViewerPlace>) -> Result<(), Full> {
         let mut inner = self.lock();
-        if inner.viewers.len() >= self.limits.max_viewers {
-            return Err(Full {
-                limit: self.limits.max_viewers,
-                what: "viewers",
-            });
-        }
-        inner.viewers.push(outbox.clone());
-        self.metrics.viewers.inc();
+        let Inner {
+            robots, viewers, ..
+        } = &mut *inner;
+        let operators = || {
+            robots
+                .iter()
+                .filter_map(|robot| robot.operator())
+                .collect::<Vec<_>>()
+        };
+        viewers.add(viewer, &self.limits, operators)?;
+        self.count_viewers(&inner);
         Ok(())
     }
 
     /// A viewer left.
     pub(crate) fn remove_viewer(&self, outbox: &Arc<Outbox>) {
         let mut inner = self.lock();
-        let before = inner.viewers.len();
-        inner.viewers.retain(|other| !Arc::ptr_eq(other, outbox));
-        if inner.viewers.len() < before {
-            self.metrics.viewers.dec();
-        }
+        inner.viewers.remove(outbox);
+        self.count_viewers(&inner);
+    }
+
+    fn count_viewers(&self, inner: &Inner) {
+        let count = i64::try_from(inner.viewers.count()).unwrap_or(i64::MAX);
+        self.metrics.viewers.set(count);
     }
 
     /// The hosted policy, or that there is none.

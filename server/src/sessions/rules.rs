@@ -168,6 +168,11 @@ impl SessionState {
         self.operator = Some(operator).filter(|_| !self.instruction.is_empty());
     }
 
+    /// The viewer that gave the instruction in force.
+    pub(crate) fn operator(&self) -> Option<u64> {
+        self.operator
+    }
+
     /// The viewer is gone. Whether that ended an instruction: a robot that moves real things does not go on when the
     /// person who set it off can no longer stop it.
     pub(crate) fn operator_gone(&mut self, viewer: u64) -> bool {

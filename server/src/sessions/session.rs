@@ -20,7 +20,7 @@ use crate::{
     inference::thread::Inference,
     limits::Limits,
     metrics::Metrics,
-    peer_log::PeerLog,
+    peer_log::{Kind, PeerLog},
     queues::outbox::{Key, Outbox},
 };
 use protocol::{
@@ -61,6 +61,7 @@ pub(crate) struct Session {
     /// The newest observation with pictures, for questions.
     scene: Mutex<Option<Seen>>,
     last_problem: Mutex<Option<(String, Instant)>>,
+    /// How often viewers hear of problems.
     problems: PeerLog,
     services: Services,
 }
@@ -154,6 +155,11 @@ impl Session {
             .collect()
     }
 
+    /// The viewer that gave the instruction in force.
+    pub(crate) fn operator(&self) -> Option<u64> {
+        lock(&self.live).operator()
+    }
+
     // ---- from the robot
 
     /// The robot dialled in again under the same name. Its old connection, if there still is one, is cut.
@@ -203,6 +209,7 @@ impl Session {
 
     pub(crate) fn observed(self: &Arc<Self>, observation: Observation) {
         let now = Instant::now();
+        lock(&self.connection).used();
         self.services.metrics.observations.inc();
         let late = lock(&self.freshness).arrived(observation.captured_at_micros, now);
         let (observation, lease) = self.keep(observation);
@@ -225,6 +232,7 @@ impl Session {
     }
 
     pub(crate) fn reported(&self, report: RobotReport) {
+        lock(&self.connection).used();
         lock(&self.live).reported(report, Instant::now());
         self.publish_status();
     }
@@ -283,8 +291,10 @@ impl Session {
             *last = Some((words.to_owned(), now));
         }
         self.services.metrics.error(code);
+        let log = lock(&self.connection).log.clone();
+        log.say(Kind::Fault, &format!("{}: {words}", self.robot_id()));
         // Words that are new each time are counted like any other.
-        if !self.problems.say(&self.robot_id(), words) {
+        if !self.problems.allows() {
             return;
         }
         self.subscribers.control(&refusal(code, words));

@@ -5,6 +5,7 @@ use super::{
     eyes::Snapshot,
     player::{ChunkPlayer, Motion},
 };
+use crate::peer_log::PeerLog;
 use protocol::{
     CameraDescription, ErrorMessage, JointDescription, Message, TaskState, ToRobot,
     robot::{RobotHello, RobotReport},
@@ -92,6 +93,8 @@ fn examples(world: &World) -> Vec<String> {
 
 struct Body {
     name: String,
+    /// Whoever presses stop again and again causes a few lines.
+    log: PeerLog,
     shared: Arc<Shared>,
     snapshots: SyncSender<Snapshot>,
     reports: Sender<Vec<u8>>,
@@ -130,6 +133,7 @@ impl Body {
         let world = World::new(config.seed);
         Self {
             name: config.name.clone(),
+            log: PeerLog::default(),
             shared,
             snapshots,
             reports,
@@ -236,7 +240,8 @@ impl Body {
                 }
             }
             ToRobot::Stop(stop) => {
-                tracing::info!("{} stops: {}", self.name, stop.reason);
+                self.log
+                    .say(&format_args!("{} stops", self.name), &stop.reason);
                 self.player.stop();
                 self.hold_at = None;
             }
@@ -275,7 +280,10 @@ impl Body {
                 );
             }
             ToRobot::Error(error) => {
-                tracing::warn!("the studio tells {}: {}", self.name, error.message);
+                self.log.say(
+                    &format_args!("the studio tells {}", self.name),
+                    &error.message,
+                );
             }
         }
     }

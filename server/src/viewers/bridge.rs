@@ -8,20 +8,22 @@ use super::{
 use crate::queues::outbox::{Key, Outbox};
 use crate::{
     VERSION,
-    peer_log::{PeerLog, one_line},
+    handshake::{self, refused},
+    peer_log::{ConnectionLog, one_line},
     quota::Quota,
-    scene_questions::{self, CancelToken},
-    sessions::{Registry, Session, session::refusal},
-    wire::{self, End, Read, Reader},
+    scene_questions::CancelToken,
+    sessions::{Registry, Session, session::refusal, viewers::ViewerPlace},
+    wire::{End, Read, Reader},
 };
 use axum::extract::ws::Message;
 use futures_util::{Sink, Stream, StreamExt as _};
 use protocol::{
-    ErrorMessage, FromViewer, Message as ProtocolMessage, scene::Ask, viewer::ViewerWelcome,
+    ErrorMessage, FromViewer, Message as ProtocolMessage,
+    viewer::{ViewerHello, ViewerWelcome},
 };
 use std::{
     sync::{
-        Arc, LazyLock,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Instant,
@@ -29,18 +31,21 @@ use std::{
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+mod asking;
 mod stops;
 
-/// Connections that are refused, of all peers.
-static REFUSALS: LazyLock<PeerLog> = LazyLock::new(PeerLog::default);
-/// Questions of one viewer whose pictures are being prepared; all but the newest are given up, but not at once.
-const MAX_ASKING: usize = 2;
+/// These connections, in the log.
+const WHOSE: &str = "a viewer's";
 /// Of the name that a client gives itself, this much stands in records and reasons.
 const MAX_CLIENT_CHARS: usize = 64;
 
 /// Serves one viewer until it leaves, misbehaves, or `stop` is cancelled.
-pub(crate) async fn bridge<S, E>(socket: S, registry: Arc<Registry>, stop: CancellationToken)
-where
+pub(crate) async fn bridge<S, E>(
+    socket: S,
+    registry: Arc<Registry>,
+    log: ConnectionLog,
+    stop: CancellationToken,
+) where
     S: Stream<Item = Result<Message, E>> + Sink<Message> + Send + 'static,
     E: std::fmt::Display + Send,
 {
@@ -51,22 +56,21 @@ where
     let outbox = Arc::new(Outbox::new(limits.max_lossy_bytes));
     let is_greeted = Arc::<AtomicBool>::default();
     let beats = Arc::<Beats>::default();
-    let mut writer = tokio::spawn({
-        let outgoing = Outgoing {
-            outbox: outbox.clone(),
-            metrics: metrics.clone(),
-            limits,
-            health: registry.health.clone(),
-            heard: reader.heard().clone(),
-            is_greeted: is_greeted.clone(),
-            beats: beats.clone(),
-        };
-        async move { wire::write(sink, &outgoing, limits, "the studio ends this connection").await }
-    });
+    let outgoing = Outgoing {
+        outbox: outbox.clone(),
+        metrics: metrics.clone(),
+        limits,
+        health: registry.health.clone(),
+        heard: reader.heard().clone(),
+        is_greeted: is_greeted.clone(),
+        beats: beats.clone(),
+    };
+    let mut writer = handshake::write(sink, outgoing, limits);
 
     let mut viewer = Viewer {
         registry: registry.clone(),
         outbox: outbox.clone(),
+        log: log.clone(),
         watched: None,
         key: registry.asking.new_viewer(),
         name: String::new(),
@@ -77,31 +81,34 @@ where
         is_greeted,
         beats,
         is_absent: false,
-        asking: Arc::new(Semaphore::new(MAX_ASKING)),
+        asking: Arc::new(Semaphore::new(asking::MAX_PREPARED)),
     };
     let end = tokio::select! {
         end = viewer.serve(&mut reader) => end,
         () = stop.cancelled() => End::Left,
         written = &mut writer => {
-            if written.is_err() {
-                tracing::error!("the writer of a viewer's connection crashed");
-            }
+            handshake::written(&written, WHOSE);
             return;
         }
     };
-    if let End::Refused(error) = end {
-        REFUSALS.say(&"a viewer's connection is refused", &error.message);
+    if let Some(error) = handshake::farewell(end, WHOSE, &log) {
         put(&outbox, &error);
     }
     drop(viewer);
-    if writer.await.is_err() {
-        tracing::error!("the writer of a viewer's connection crashed");
+    handshake::written(&writer.await, WHOSE);
+}
+
+fn hello_of(message: FromViewer) -> Option<ViewerHello> {
+    match message {
+        FromViewer::Hello(hello) => Some(hello),
+        _ => None,
     }
 }
 
 struct Viewer {
     registry: Arc<Registry>,
     outbox: Arc<Outbox>,
+    log: ConnectionLog,
     watched: Option<Arc<Session>>,
     /// Names this viewer where questions wait, and as an operator.
     key: u64,
@@ -140,15 +147,17 @@ impl Viewer {
         S: Stream<Item = Result<Message, E>> + Unpin,
         E: std::fmt::Display,
     {
-        if let Err(end) = self.greet(reader).await {
-            return end;
-        }
+        let place = match self.greet(reader).await {
+            Ok(place) => place,
+            Err(end) => return end,
+        };
         let heard = reader.heard().clone();
         let limits = self.registry.limits;
         let mut looks = tokio::time::interval(limits.operator_gone_after / 8);
         loop {
             let read = tokio::select! {
                 read = reader.next() => read,
+                () = place.cut().cancelled() => break gave_way(),
                 _ = looks.tick() => {
                     // Pongs are no sign of a page: its browser sends them.
                     let echo = self.beats.unechoed_for(Instant::now());
@@ -166,8 +175,9 @@ impl Viewer {
             match read {
                 Ok(Read::Message(message)) => {
                     let is_stop = matches!(message, FromViewer::Stop(_) | FromViewer::StopAll(_));
-                    if let Err(error) = self.handle(message) {
-                        put(&self.outbox, &error);
+                    match self.handle(message) {
+                        Ok(()) => place.used(),
+                        Err(error) => put(&self.outbox, &error),
                     }
                     // What came in one packet is thousands of messages: others have their turn in between.
                     if is_stop {
@@ -190,26 +200,25 @@ impl Viewer {
         self.is_absent = is_absent;
     }
 
-    async fn greet<S, E>(&mut self, reader: &mut Reader<'_, S, FromViewer>) -> Result<(), End>
+    async fn greet<S, E>(
+        &mut self,
+        reader: &mut Reader<'_, S, FromViewer>,
+    ) -> Result<Arc<ViewerPlace>, End>
     where
         S: Stream<Item = Result<Message, E>> + Unpin,
         E: std::fmt::Display,
     {
-        let FromViewer::Hello(hello) = reader.hello().await? else {
-            self.registry.metrics.error("no_hello");
-            return Err(End::Refused(ErrorMessage {
-                code: "no_hello".to_owned(),
-                message: "the first frame must be ViewerHello (kind 0x21)".to_owned(),
-                fatal: true,
-            }));
-        };
-        self.registry.add_viewer(&self.outbox).map_err(|full| {
-            End::Refused(ErrorMessage {
-                code: "full".to_owned(),
-                message: full.to_string(),
-                fatal: true,
-            })
-        })?;
+        let metrics = self.registry.metrics.clone();
+        let expected = "ViewerHello (kind 0x21)";
+        let hello = handshake::hello(reader, &metrics, hello_of, expected).await?;
+        let place = ViewerPlace::new(
+            self.outbox.clone(),
+            self.key,
+            self.log.address(),
+            reader.heard().clone(),
+        );
+        let added = self.registry.add_viewer(&place);
+        added.map_err(|full| refused("full", full.to_string()))?;
         let client: String = one_line(&hello.client)
             .chars()
             .take(MAX_CLIENT_CHARS)
@@ -232,7 +241,7 @@ impl Viewer {
         let first = heartbeat(&self.beats, &self.registry.health);
         put(&self.outbox, &first);
         self.is_greeted.store(true, Ordering::Release);
-        Ok(())
+        Ok(place)
     }
 
     fn handle(&mut self, message: FromViewer) -> Result<(), ErrorMessage> {
@@ -328,44 +337,6 @@ impl Viewer {
         events.note(what, robot_id, &self.name, text, refused);
     }
 
-    fn ask(&mut self, ask: Ask) {
-        self.abandon_question();
-        self.outbox.turn_to_question(ask.question_id);
-        // Every question gets an answer, so that nobody waits for one in vain.
-        let robot = match self.robot(&ask.robot_id) {
-            Ok(robot) => robot,
-            Err(error) => {
-                scene_questions::refuse(&self.outbox, ask.question_id, &error.message);
-                return;
-            }
-        };
-        let Ok(permit) = self.asking.clone().try_acquire_owned() else {
-            scene_questions::refuse(
-                &self.outbox,
-                ask.question_id,
-                "the questions before this one are still being prepared; ask more slowly",
-            );
-            return;
-        };
-        let scene = robot.scene();
-        let wanted = CancelToken::default();
-        self.asked = Some((ask.question_id, wanted.clone()));
-        let (asking, outbox, key) = (self.registry.asking.clone(), self.outbox.clone(), self.key);
-        tokio::spawn(async move {
-            asking.ask(key, ask, scene, &outbox, &wanted).await;
-            drop(permit);
-        });
-    }
-
-    /// Nothing more of it is told, and what waits to be sent is dropped: a viewer that asks much and reads little costs
-    /// no memory.
-    fn abandon_question(&mut self) {
-        if let Some((id, wanted)) = self.asked.take() {
-            self.registry.asking.abandon(self.key, &wanted);
-            self.outbox.forget_question(id);
-        }
-    }
-
     fn robot(&self, robot_id: &str) -> Result<Arc<Session>, ErrorMessage> {
         self.registry.robot(robot_id).ok_or_else(|| {
             let known: Vec<String> = self
@@ -390,6 +361,13 @@ impl Viewer {
             self.outbox.forget_watched();
         }
     }
+}
+
+fn gave_way() -> End {
+    refused(
+        "idle",
+        "all places are taken, and another viewer got that of this one, which was used the least; dial again",
+    )
 }
 
 fn put<M: ProtocolMessage>(outbox: &Outbox, message: &M) {

@@ -231,7 +231,7 @@ async fn a_robot_that_is_held_back_loses_nothing_and_hears_its_stop() {
 }
 
 #[tokio::test]
-async fn the_longest_waiting_connection_without_a_hello_goes_first() {
+async fn a_flood_of_connections_without_a_hello_pushes_out_neither_slow_ones_nor_quick_ones() {
     let limits = Limits {
         max_ungreeted: 4,
         ..Limits::default()
@@ -242,20 +242,64 @@ async fn the_longest_waiting_connection_without_a_hello_goes_first() {
     for _ in 0..8 {
         waiting.push(dial(&studio, "/ws/viewer").await);
     }
-    for socket in waiting.iter_mut().take(4) {
+    // Half of the places belong to those that were there first, the others to the newest.
+    for mut socket in waiting.drain(2..6) {
         let end = async { while let Some(Ok(_)) = socket.next().await {} };
         timeout(Duration::from_secs(3), end)
             .await
             .expect("it is sent away");
     }
-    let mut last = waiting.pop().unwrap();
     let hello = protocol::viewer::ViewerHello {
         client: "test".to_owned(),
     };
-    let frame = protocol::encode(&hello).unwrap();
-    last.send(Message::Binary(frame.into())).await.unwrap();
-    assert!(matches!(last.next().await, Some(Ok(Message::Binary(_)))));
+    let frame = Bytes::from(protocol::encode(&hello).unwrap());
+    for socket in &mut waiting {
+        let hello = Message::Binary(frame.clone());
+        socket.send(hello).await.unwrap();
+        let welcome =
+            async { while !matches!(socket.next().await.unwrap().unwrap(), Message::Binary(_)) {} };
+        timeout(SOON, welcome).await.expect("it is greeted");
+    }
     greeted.observe().await;
+}
+
+#[tokio::test]
+async fn viewers_that_sit_there_give_their_places_to_pages() {
+    let limits = Limits {
+        max_viewers: 4,
+        hello_within: Duration::from_millis(300),
+        // A test that does not read a viewer for a while must not make it absent.
+        operator_gone_after: Duration::from_secs(60),
+        ..Limits::default()
+    };
+    let studio = TestStudio::with(Ok(Box::new(Scripted::new())), limits).await;
+    let _robot = Robot::connect(&studio, "arm").await;
+    let mut watcher = studio.watcher("arm").await;
+    wait_status(&mut watcher, |status| status.connected).await;
+    let mut silent = Vec::new();
+    for _ in 0..3 {
+        let mut viewer = studio.viewer().await;
+        let greeted = |message| matches!(message, ToViewer::Robots(_)).then_some(());
+        viewer.wait_for("the robots", SOON, greeted).await.unwrap();
+        silent.push(viewer);
+    }
+    sleep(Duration::from_millis(400)).await;
+    let mut pages = Vec::new();
+    for _ in 0..3 {
+        let mut page = studio.watcher("arm").await;
+        wait_status(&mut page, |status| status.connected).await;
+        pages.push(page);
+    }
+    for viewer in &mut silent {
+        let error = wait_error(viewer).await;
+        assert_eq!((error.code.as_str(), error.fatal), ("idle", true));
+    }
+    // All that are here now use their places.
+    let mut further = studio.viewer().await;
+    let error = wait_error(&mut further).await;
+    assert_eq!((error.code.as_str(), error.fatal), ("full", true));
+    command(&mut pages[0], "arm", "go 5").await;
+    wait_status(&mut watcher, |status| status.instruction == "go 5").await;
 }
 
 #[tokio::test]

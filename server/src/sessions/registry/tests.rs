@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use super::*;
+use crate::peer_address::PeerAddress;
 use protocol::JointDescription;
 
 fn registry(limits: Limits) -> Registry {
@@ -13,6 +14,12 @@ fn registry(limits: Limits) -> Registry {
     let latches = Arc::new(Latches::open(None, &health).unwrap());
     let events = Events::open(None, &health).unwrap();
     Registry::new(inference, asking, metrics, latches, events, health, limits)
+}
+
+impl Registry {
+    fn log(&self) -> ConnectionLog {
+        ConnectionLog::new(PeerAddress::UNKNOWN, self.logs.clone())
+    }
 }
 
 fn hello(name: &str) -> RobotHello {
@@ -36,7 +43,7 @@ fn hello(name: &str) -> RobotHello {
 async fn connect(registry: &Registry, hello: RobotHello) -> (Arc<Session>, Connection, Arc<Heard>) {
     let heard = Arc::<Heard>::default();
     let (session, connection) = registry
-        .connect(hello, &Arc::default(), &heard)
+        .connect(hello, &Arc::default(), &heard, &registry.log())
         .await
         .unwrap();
     (session, connection, heard)
@@ -54,7 +61,12 @@ async fn a_name_whose_robot_is_alive_is_refused_and_the_robot_keeps_its_place() 
         }
     });
     let refused = registry
-        .connect(hello("Arm A"), &Arc::default(), &Arc::default())
+        .connect(
+            hello("Arm A"),
+            &Arc::default(),
+            &Arc::default(),
+            &registry.log(),
+        )
         .await
         .unwrap_err();
     assert_eq!((refused.code.as_str(), refused.fatal), ("name_taken", true));
@@ -68,7 +80,7 @@ async fn a_dead_connection_is_cut_for_a_new_one_which_inherits_the_stop() {
     assert!(first.stop("test"));
     let mailbox = Arc::<Mailbox>::default();
     let (again, new) = registry
-        .connect(hello("arm"), &mailbox, &Arc::default())
+        .connect(hello("arm"), &mailbox, &Arc::default(), &registry.log())
         .await
         .unwrap();
     assert!(Arc::ptr_eq(&first, &again) && old.cut.is_cancelled());
@@ -105,7 +117,7 @@ async fn a_stop_is_remembered_behind_ten_thousand_other_robots() {
     assert!(registry.robot("arm").is_none(), "only its latch is kept");
     let mailbox = Arc::<Mailbox>::default();
     let (again, _) = registry
-        .connect(hello("arm"), &mailbox, &Arc::default())
+        .connect(hello("arm"), &mailbox, &Arc::default(), &registry.log())
         .await
         .unwrap();
     assert!(matches!(mailbox.take(), Some(protocol::ToRobot::Stop(_))));
@@ -125,6 +137,32 @@ async fn a_stop_is_remembered_behind_ten_thousand_other_robots() {
 }
 
 #[tokio::test]
+async fn a_robot_that_sends_nothing_gives_its_place_and_one_that_works_does_not() {
+    let registry = registry(Limits {
+        max_robots: 1,
+        hello_within: Duration::ZERO,
+        ..Limits::default()
+    });
+    let (idle, old, _) = connect(&registry, hello("idle")).await;
+    let (working, connection, _) = connect(&registry, hello("working")).await;
+    assert!(old.gave_way() && old.cut.is_cancelled() && !idle.is_connected());
+    registry.disconnect(&idle, old.number);
+    assert_eq!(registry.metrics.robots.get(), 1);
+    connection.used();
+    let refused = registry
+        .connect(
+            hello("third"),
+            &Arc::default(),
+            &Arc::default(),
+            &registry.log(),
+        )
+        .await
+        .unwrap_err();
+    assert_eq!(refused.code, "full");
+    assert!(working.is_connected() && !connection.cut.is_cancelled());
+}
+
+#[tokio::test]
 async fn a_full_studio_says_so() {
     let registry = registry(Limits {
         max_robots: 1,
@@ -132,7 +170,12 @@ async fn a_full_studio_says_so() {
     });
     let _first = connect(&registry, hello("a")).await;
     let refused = registry
-        .connect(hello("b"), &Arc::default(), &Arc::default())
+        .connect(
+            hello("b"),
+            &Arc::default(),
+            &Arc::default(),
+            &registry.log(),
+        )
         .await
         .unwrap_err();
     assert!(refused.message.contains("at most 1 robots"));

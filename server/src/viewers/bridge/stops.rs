@@ -2,6 +2,7 @@
 
 use super::{Viewer, put};
 use crate::{
+    peer_log::Kind,
     quota::Quota,
     sessions::{Session, session::refusal},
 };
@@ -58,7 +59,8 @@ impl Viewer {
         let stopped = self.registry.stop(robots, press_id, &reason);
         for robot in &stopped {
             let robot_id = robot.robot_id();
-            tracing::info!("{robot_id} is stopped: {reason}");
+            self.log
+                .say(Kind::Stop, &format!("{robot_id} is stopped: {reason}"));
             self.note(what, &robot_id, "", &Ok(()));
         }
         self.presses.add(robot_id, press_id);

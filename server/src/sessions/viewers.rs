@@ -1,0 +1,202 @@
+//! The viewers of the studio, each with its place.
+
+use super::places::{Full, Standing, gives_way, places_for_one};
+use crate::{limits::Limits, peer_address::PeerAddress, queues::outbox::Outbox, wire::Heard};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+/// A viewer's place.
+#[derive(Debug)]
+pub(crate) struct ViewerPlace {
+    outbox: Arc<Outbox>,
+    /// Names the viewer as an operator.
+    key: u64,
+    address: PeerAddress,
+    heard: Arc<Heard>,
+    taken_at: Instant,
+    used_at: Mutex<Option<Instant>>,
+    cut: CancellationToken,
+}
+
+impl ViewerPlace {
+    pub(crate) fn new(
+        outbox: Arc<Outbox>,
+        key: u64,
+        address: PeerAddress,
+        heard: Arc<Heard>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            outbox,
+            key,
+            address,
+            heard,
+            taken_at: Instant::now(),
+            used_at: Mutex::default(),
+            cut: CancellationToken::new(),
+        })
+    }
+
+    /// The viewer watches, commands, stops or asks.
+    pub(crate) fn used(&self) {
+        *self.used_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Cancelled when another viewer got the place.
+    pub(crate) fn cut(&self) -> &CancellationToken {
+        &self.cut
+    }
+
+    fn standing(&self, now: Instant, limits: &Limits, operators: &[u64]) -> Standing {
+        let used_at = *self.used_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let silent_for = self.heard.silent_for();
+        Standing {
+            address: self.address,
+            absent_for: Some(silent_for).filter(|silent| *silent >= limits.operator_gone_after),
+            here_for: now.saturating_duration_since(self.taken_at),
+            unused_for: used_at.map(|at| now.saturating_duration_since(at)),
+            matters: operators.contains(&self.key),
+        }
+    }
+}
+
+/// The viewers.
+#[derive(Debug, Default)]
+pub(super) struct Viewers(Vec<Arc<ViewerPlace>>);
+
+impl Viewers {
+    /// Adds a viewer. Where there is no place for it, another one gives way: then the number of viewers is as before.
+    /// `operators` names those that gave a running instruction.
+    pub(super) fn add(
+        &mut self,
+        viewer: &Arc<ViewerPlace>,
+        limits: &Limits,
+        operators: impl FnOnce() -> Vec<u64>,
+    ) -> Result<(), Full> {
+        let address = viewer.address;
+        let for_one = places_for_one(limits.max_viewers, address);
+        let here = self.0.iter().filter(|one| one.address == address).count();
+        let has_its_share = here >= for_one;
+        if has_its_share || self.0.len() >= limits.max_viewers {
+            let (operators, now) = (operators(), Instant::now());
+            let candidates: Vec<_> = self
+                .0
+                .iter()
+                .filter(|one| !has_its_share || one.address == address)
+                .cloned()
+                .collect();
+            let standings: Vec<_> = candidates
+                .iter()
+                .map(|one| one.standing(now, limits, &operators))
+                .collect();
+            let goes = gives_way(&standings, address, limits.hello_within);
+            let Some(goes) = goes.and_then(|place| candidates.get(place)) else {
+                let (limit, what) = if self.0.len() >= limits.max_viewers {
+                    (limits.max_viewers, "viewers")
+                } else {
+                    (for_one, "viewers from one address")
+                };
+                return Err(Full { limit, what });
+            };
+            goes.cut.cancel();
+            self.remove(&goes.outbox);
+        }
+        self.0.push(viewer.clone());
+        Ok(())
+    }
+
+    /// Takes a viewer out, if it is still there.
+    pub(super) fn remove(&mut self, outbox: &Arc<Outbox>) {
+        self.0.retain(|other| !Arc::ptr_eq(&other.outbox, outbox));
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn outboxes(&self) -> impl Iterator<Item = &Arc<Outbox>> {
+        self.0.iter().map(|viewer| &viewer.outbox)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+    use std::{
+        net::{IpAddr, Ipv4Addr},
+        time::Duration,
+    };
+
+    /// A viewer that took its place a minute ago.
+    fn viewer(key: u64, ip: Ipv4Addr) -> Arc<ViewerPlace> {
+        Arc::new(ViewerPlace {
+            outbox: Arc::new(Outbox::new(1)),
+            key,
+            address: PeerAddress::new(IpAddr::V4(ip)),
+            heard: Arc::default(),
+            taken_at: Instant::now().checked_sub(Duration::from_secs(60)).unwrap(),
+            used_at: Mutex::default(),
+            cut: CancellationToken::new(),
+        })
+    }
+
+    fn limits() -> Limits {
+        Limits {
+            max_viewers: 4,
+            ..Limits::default()
+        }
+    }
+
+    #[test]
+    fn silent_viewers_give_way_and_operators_and_watchers_stay() {
+        let limits = limits();
+        let mut viewers = Viewers::default();
+        let here: Vec<_> = (0..4).map(|key| viewer(key, Ipv4Addr::LOCALHOST)).collect();
+        for one in &here {
+            viewers.add(one, &limits, Vec::new).unwrap();
+        }
+        here[1].used();
+        for key in 10..12 {
+            let page = viewer(key, Ipv4Addr::LOCALHOST);
+            page.used();
+            viewers.add(&page, &limits, || vec![0]).unwrap();
+            assert_eq!(viewers.count(), 4);
+        }
+        let cut: Vec<_> = here.iter().map(|one| one.cut().is_cancelled()).collect();
+        assert_eq!(cut, [false, false, true, true]);
+        let further = viewer(12, Ipv4Addr::LOCALHOST);
+        let full = viewers.add(&further, &limits, || vec![0]).unwrap_err();
+        assert_eq!((full.limit, full.what), (4, "viewers"));
+        assert!(
+            viewers
+                .outboxes()
+                .any(|one| Arc::ptr_eq(one, &here[0].outbox))
+        );
+    }
+
+    #[test]
+    fn one_address_does_not_get_all_places() {
+        let limits = limits();
+        let hostile = Ipv4Addr::new(192, 0, 2, 1);
+        let mut viewers = Viewers::default();
+        let mut refused = None;
+        for key in 0..4 {
+            let viewer = viewer(key, hostile);
+            viewer.used();
+            refused = viewers.add(&viewer, &limits, Vec::new).err();
+        }
+        assert_eq!(viewers.count(), 2);
+        let refused = refused.unwrap();
+        assert_eq!(
+            (refused.limit, refused.what),
+            (2, "viewers from one address")
+        );
+        let page = viewer(9, Ipv4Addr::new(192, 0, 2, 2));
+        viewers.add(&page, &limits, Vec::new).unwrap();
+        assert_eq!(viewers.count(), 3);
+    }
+}
