@@ -19,7 +19,10 @@ mod welcome;
 pub use commands::{Command, ReleaseRobot, ResetRobot, StopAll, StopRobot, ViewerHello, Watch};
 pub use decisions::{TokensOrigin, TokensSoFar, Trace};
 pub use heartbeat::Heartbeat;
-pub use robots::{MAX_ROBOTS, MAX_WARNING_BYTES, MAX_WARNINGS, RobotList, RobotSummary};
+pub use robots::{
+    MAX_ROBOTS, MAX_WARNING_BYTES, MAX_WARNINGS, RobotChanged, RobotDetails, RobotList,
+    RobotSummary,
+};
 pub use stops::{MAX_STOPPED, StopAccepted, StoppedRobot};
 pub use telemetry::{RobotState, RobotStatus, ViewFrame};
 pub use welcome::{ActionDimension, PolicyDescription, ViewerWelcome};
@@ -59,6 +62,10 @@ direction! {
         Welcome(ViewerWelcome),
         /// Robots.
         Robots(RobotList),
+        /// A robot of which the entry changed.
+        Robot(RobotChanged),
+        /// The rest about the watched robot.
+        Details(RobotDetails),
         /// An image.
         Frame(ViewFrame),
         /// Numbers.
