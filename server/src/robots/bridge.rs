@@ -374,8 +374,8 @@ mod tests {
         let wire = Cursed(Some(Message::Binary(hello.unwrap().into())));
         let task = tokio::spawn(bridge(wire, registry.clone(), CancellationToken::new()));
         assert!(task.await.unwrap_err().is_panic());
-        let robots = registry.robot_list().robots;
-        assert_eq!((robots.len(), robots[0].connected), (1, false));
+        let robots = registry.robots();
+        assert_eq!((robots.len(), robots[0].is_connected()), (1, false));
         assert_eq!(registry.metrics.robots.get(), 0);
     }
 }

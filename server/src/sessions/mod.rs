@@ -9,12 +9,14 @@
 //! - [`session`]: those rules connected to the wire, the policy and the viewers
 //! - [`subscribers`]: the viewers of one robot
 //! - [`depth`]: a depth map as viewers are told
+//! - [`listing`]: the list of robots, one copy of each version
 //! - [`registry`]: all robots and all viewers
 
 pub(crate) mod connection;
 mod depth;
 mod execution;
 mod freshness;
+mod listing;
 mod presses;
 pub(crate) mod registry;
 pub(crate) mod rules;

@@ -2,6 +2,7 @@
 
 use super::{
     connection::Connection,
+    listing::{BUILD_PERIOD, Listing},
     presses::Presses,
     session::{Services, Session, refusal},
 };
@@ -21,27 +22,25 @@ use crate::{
     scene_questions::SceneQuestions,
     wire::Heard,
 };
-use protocol::{
-    ErrorMessage,
-    robot::RobotHello,
-    viewer::{PolicyDescription, RobotList},
-};
+use bytes::Bytes;
+use protocol::{ErrorMessage, robot::RobotHello, viewer::PolicyDescription};
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
-use tokio::sync::Notify;
+use tokio::{
+    sync::Notify,
+    time::{sleep, timeout},
+};
 
 /// Robots that left are still listed, so that a page can say so; the oldest are forgotten beyond this.
 const MAX_KNOWN_ROBOTS: usize = 128;
 
 /// A connection whose robot is alive is heard again within this time: it is pinged twice a second.
 const PROVES_ALIVE_WITHIN: Duration = Duration::from_millis(1200);
-/// Viewers are told of robots that come, go and change at most this often.
-const ROBOTS_PERIOD: Duration = Duration::from_millis(100);
 
 /// The studio is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -63,6 +62,11 @@ pub(crate) struct Registry {
     pub(crate) limits: Limits,
     next_connection: AtomicU64,
     inner: Mutex<Inner>,
+    /// Locked before `inner`, and while viewers are sent something of it, so that nobody is told of robots in another order
+    /// than that in which they changed.
+    listing: Mutex<Listing>,
+    /// Counts changes of the list.
+    changes: AtomicU64,
     robots_changed: Notify,
 }
 
@@ -101,12 +105,18 @@ impl Registry {
             limits,
             next_connection: AtomicU64::new(1),
             inner: Mutex::default(),
+            listing: Mutex::default(),
+            changes: AtomicU64::new(0),
             robots_changed: Notify::new(),
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn listing(&self) -> MutexGuard<'_, Listing> {
+        self.listing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A robot dialled in. Its name becomes its id, and its connection the one that the studio drives.
@@ -254,7 +264,15 @@ impl Registry {
         if !is_new {
             return None;
         }
-        robots.iter().filter_map(|robot| robot.stop(reason)).max()
+        let change = robots.iter().filter_map(|robot| robot.stop(reason)).max();
+        self.broadcast_robots();
+        change
+    }
+
+    /// Lifts the stop of a robot.
+    pub(crate) fn release(&self, robot: &Session) {
+        robot.release();
+        self.broadcast_robots();
     }
 
     /// A viewer is gone or silent: what it set off ends, unless it may run unattended.
@@ -281,43 +299,95 @@ impl Registry {
         self.lock().robots.clone()
     }
 
-    pub(crate) fn robot_list(&self) -> RobotList {
-        RobotList {
-            robots: self.robots().iter().map(|robot| robot.summary()).collect(),
-        }
-    }
-
-    /// Every viewer is to be told who is there.
+    /// Something in the list or in the details of a robot changed: whoever is concerned is to be told.
     pub(crate) fn broadcast_robots(&self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
         self.robots_changed.notify_one();
     }
 
-    /// Tells it at once, but not more often than ten times a second: the list can be long, and robots that come and go
-    /// quickly would keep everybody busy with it.
+    /// Tells viewers at once, but not more often than ten times a second: robots that come and go quickly would keep
+    /// everybody busy with it.
     pub(crate) async fn keep_viewers_told(&self) {
         loop {
-            self.robots_changed.notified().await;
-            self.send_robots();
-            tokio::time::sleep(ROBOTS_PERIOD).await;
-        }
-    }
-
-    fn send_robots(&self) {
-        let frame = match protocol::encode(&self.robot_list()) {
-            Ok(frame) => bytes::Bytes::from(frame),
-            Err(error) => {
-                self.metrics.error("encode");
-                tracing::warn!("the robot list was not sent: {error}");
-                return;
+            let is_due_in = self.listing().is_due_in(Instant::now());
+            let changed = self.robots_changed.notified();
+            match is_due_in {
+                Some(wait) => {
+                    timeout(wait, changed).await.ok();
+                }
+                None => changed.await,
             }
-        };
-        for viewer in &self.lock().viewers {
-            viewer.put_newest(Key::Robots, frame.clone());
+            self.list_is_new().await;
+            self.tell_viewers(Instant::now());
+            sleep(BUILD_PERIOD).await;
         }
     }
 
-    /// A viewer arrived.
-    pub(crate) fn add_viewer(&self, outbox: &Arc<Outbox>) -> Result<(), Full> {
+    /// Sends the whole list where it is due, and details that changed.
+    fn tell_viewers(&self, now: Instant) {
+        {
+            let mut listing = self.listing();
+            if let Some(list) = listing.take_due(now) {
+                for viewer in &self.lock().viewers {
+                    viewer.put_newest(Key::Robots, list.clone());
+                }
+            }
+        }
+        for robot in self.robots() {
+            robot.tell_details();
+        }
+    }
+
+    /// Builds the newest version of the list, and sends viewers the entries that changed.
+    fn build(&self, listing: &mut Listing, now: Instant) {
+        // Read before the robots: what changes meanwhile is counted again.
+        let version = self.changes.load(Ordering::Acquire);
+        let robots = self.robots();
+        let summaries = robots.iter().map(|robot| robot.summary()).collect();
+        let entries = listing.build(version, summaries, now);
+        for viewer in &self.lock().viewers {
+            for (robot_id, entry) in &entries {
+                viewer.put_newest(Key::Robot(robot_id.clone()), entry.clone());
+            }
+        }
+    }
+
+    /// Returns when the list contains everything that has happened by now, after a tenth of a second at most: however many
+    /// ask, it is not built more often.
+    async fn list_is_new(&self) {
+        let wanted = self.changes.load(Ordering::Acquire);
+        loop {
+            let wait = {
+                let mut listing = self.listing();
+                if listing.contains(wanted) {
+                    return;
+                }
+                let now = Instant::now();
+                let wait = listing.may_be_built_in(now);
+                if wait.is_zero() {
+                    self.build(&mut listing, now);
+                    return;
+                }
+                wait
+            };
+            sleep(wait).await;
+        }
+    }
+
+    /// The list as JSON, shared by all who ask.
+    pub(crate) async fn robots_json(&self) -> Bytes {
+        self.list_is_new().await;
+        self.listing().json()
+    }
+
+    /// A viewer arrived. It is given `welcome` and the list before anything that happens from now on.
+    pub(crate) async fn add_viewer(
+        &self,
+        outbox: &Arc<Outbox>,
+        welcome: Option<Bytes>,
+    ) -> Result<(), Full> {
+        self.list_is_new().await;
+        let listing = self.listing();
         let mut inner = self.lock();
         if inner.viewers.len() >= self.limits.max_viewers {
             return Err(Full {
@@ -327,6 +397,10 @@ impl Registry {
         }
         inner.viewers.push(outbox.clone());
         self.metrics.viewers.inc();
+        if let Some(welcome) = welcome {
+            outbox.put_control(welcome);
+        }
+        outbox.put_newest(Key::Robots, listing.frame());
         Ok(())
     }
 
@@ -377,146 +451,4 @@ fn id_of(name: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-    use super::*;
-    use protocol::JointDescription;
-
-    fn registry(limits: Limits) -> Registry {
-        let metrics = Arc::new(Metrics::new());
-        let health = Health::new();
-        let (inference, _) =
-            Inference::start(Err("none".to_owned()), metrics.clone(), 1, &health).unwrap();
-        let (asking, _) = SceneQuestions::start(Err("nobody".to_owned()), &health).unwrap();
-        let latches = Arc::new(Latches::open(None).unwrap());
-        let events = Events::open(None).unwrap();
-        Registry::new(inference, asking, metrics, latches, events, health, limits)
-    }
-
-    fn hello(name: &str) -> RobotHello {
-        RobotHello {
-            name: name.to_owned(),
-            tag: "tag".to_owned(),
-            joints: vec![JointDescription {
-                name: "pan".to_owned(),
-                unit: "deg".to_owned(),
-                min: -1.0,
-                max: 1.0,
-            }],
-            cameras: Vec::new(),
-            control_rate_hz: 30.0,
-            example_instructions: Vec::new(),
-            simulated: false,
-            resume_token: None,
-        }
-    }
-
-    async fn connect(
-        registry: &Registry,
-        hello: RobotHello,
-    ) -> (Arc<Session>, Connection, Arc<Heard>) {
-        let heard = Arc::<Heard>::default();
-        let (session, connection) = registry
-            .connect(hello, &Arc::default(), &heard)
-            .await
-            .unwrap();
-        (session, connection, heard)
-    }
-
-    #[tokio::test]
-    async fn a_name_whose_robot_is_alive_is_refused_and_the_robot_keeps_its_place() {
-        let registry = registry(Limits::default());
-        let (first, connection, heard) = connect(&registry, hello("Arm A")).await;
-        assert_eq!(first.robot_id(), "arm-a");
-        tokio::spawn(async move {
-            loop {
-                heard.note();
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        });
-        let refused = registry
-            .connect(hello("Arm A"), &Arc::default(), &Arc::default())
-            .await
-            .unwrap_err();
-        assert_eq!((refused.code.as_str(), refused.fatal), ("name_taken", true));
-        assert!(first.is_connected() && !connection.cut.is_cancelled());
-    }
-
-    #[tokio::test]
-    async fn a_dead_connection_is_cut_for_a_new_one_which_inherits_the_stop() {
-        let registry = registry(Limits::default());
-        let (first, old, _) = connect(&registry, hello("arm")).await;
-        let _ = first.stop("test");
-        let mailbox = Arc::<Mailbox>::default();
-        let (again, new) = registry
-            .connect(hello("arm"), &mailbox, &Arc::default())
-            .await
-            .unwrap();
-        assert!(Arc::ptr_eq(&first, &again) && old.cut.is_cancelled());
-        assert!(matches!(mailbox.take(), Some(protocol::ToRobot::Stop(_))));
-        // The end of the old connection is not the end of the robot.
-        registry.disconnect(&first, old.number);
-        assert!(again.is_connected());
-        registry.disconnect(&again, new.number);
-        assert!(!again.is_connected());
-    }
-
-    #[tokio::test]
-    async fn the_token_of_its_welcome_takes_the_place_over_at_once() {
-        let registry = registry(Limits::default());
-        let (first, old, heard) = connect(&registry, hello("arm")).await;
-        heard.note();
-        let mut resuming = hello("arm");
-        resuming.resume_token = Some(old.resume_token.clone());
-        let (again, _, _) = connect(&registry, resuming).await;
-        assert!(Arc::ptr_eq(&first, &again) && old.cut.is_cancelled());
-        assert_eq!(registry.metrics.robots.get(), 1);
-    }
-
-    #[tokio::test]
-    async fn a_stop_is_remembered_behind_ten_thousand_other_robots() {
-        let registry = registry(Limits::default());
-        let (arm, connection, _) = connect(&registry, hello("arm")).await;
-        let _ = arm.stop("test");
-        registry.disconnect(&arm, connection.number);
-        for number in 0..10_000 {
-            let (other, connection, _) = connect(&registry, hello(&format!("r{number}"))).await;
-            registry.disconnect(&other, connection.number);
-        }
-        assert!(registry.robot("arm").is_none(), "only its latch is kept");
-        let mailbox = Arc::<Mailbox>::default();
-        let (again, _) = registry
-            .connect(hello("arm"), &mailbox, &Arc::default())
-            .await
-            .unwrap();
-        assert!(matches!(mailbox.take(), Some(protocol::ToRobot::Stop(_))));
-        assert_eq!(
-            again
-                .command("go", protocol::Mode::Continuous, 1)
-                .unwrap_err()
-                .code,
-            "stopped"
-        );
-        again.release();
-        assert!(
-            again
-                .command("go", protocol::Mode::Continuous, 1)
-                .is_err_and(|e| e.code == "no_policy")
-        );
-    }
-
-    #[tokio::test]
-    async fn a_full_studio_says_so() {
-        let registry = registry(Limits {
-            max_robots: 1,
-            ..Limits::default()
-        });
-        let _first = connect(&registry, hello("a")).await;
-        let refused = registry
-            .connect(hello("b"), &Arc::default(), &Arc::default())
-            .await
-            .unwrap_err();
-        assert!(refused.message.contains("at most 1 robots"));
-    }
-}
+mod tests;

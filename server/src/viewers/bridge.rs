@@ -4,7 +4,7 @@ use super::{
     beats::Beats,
     outgoing::{Outgoing, heartbeat},
 };
-use crate::queues::outbox::{Key, Outbox};
+use crate::queues::outbox::Outbox;
 use crate::{
     VERSION,
     peer_log::{PeerLog, one_line},
@@ -13,6 +13,7 @@ use crate::{
     wire::{self, End, Read, Reader},
 };
 use axum::extract::ws::Message;
+use bytes::Bytes;
 use futures_util::{Sink, Stream, StreamExt as _};
 use protocol::{
     ErrorMessage, FromViewer, Message as ProtocolMessage,
@@ -181,7 +182,13 @@ impl Viewer {
                 fatal: true,
             }));
         };
-        self.registry.add_viewer(&self.outbox).map_err(|full| {
+        let welcome = written(&ViewerWelcome {
+            studio_version: VERSION.to_owned(),
+            policy: self.registry.policy(),
+            answerer: self.registry.asking.describe(),
+        });
+        let added = self.registry.add_viewer(&self.outbox, welcome);
+        added.await.map_err(|full| {
             End::Refused(ErrorMessage {
                 code: "full".to_owned(),
                 message: full.to_string(),
@@ -194,18 +201,6 @@ impl Viewer {
             .collect();
         self.name = format!("viewer {} ({client})", self.key);
         tracing::debug!("{} is here", self.name);
-        put(
-            &self.outbox,
-            &ViewerWelcome {
-                studio_version: VERSION.to_owned(),
-                policy: self.registry.policy(),
-                answerer: self.registry.asking.describe(),
-            },
-        );
-        match protocol::encode(&self.registry.robot_list()) {
-            Ok(frame) => self.outbox.put_newest(Key::Robots, frame.into()),
-            Err(error) => tracing::warn!("the robot list was not sent: {error}"),
-        }
         // At once, so that there is no command without one to name.
         let first = heartbeat(&self.beats, &self.registry.health);
         put(&self.outbox, &first);
@@ -250,7 +245,7 @@ impl Viewer {
                 let robot = self.robot(&release.robot_id)?;
                 let given = self.in_time("the release", release.heard_beat);
                 if given.is_ok() {
-                    robot.release();
+                    self.registry.release(&robot);
                 }
                 self.note("release", &release.robot_id, "", &given);
                 given
@@ -410,8 +405,17 @@ impl Viewer {
 }
 
 fn put<M: ProtocolMessage>(outbox: &Outbox, message: &M) {
+    if let Some(frame) = written(message) {
+        outbox.put_control(frame);
+    }
+}
+
+fn written<M: ProtocolMessage>(message: &M) -> Option<Bytes> {
     match protocol::encode(message) {
-        Ok(frame) => outbox.put_control(frame.into()),
-        Err(error) => tracing::warn!("a message to a viewer was dropped: {error}"),
+        Ok(frame) => Some(frame.into()),
+        Err(error) => {
+            tracing::warn!("a message to a viewer was dropped: {error}");
+            None
+        }
     }
 }

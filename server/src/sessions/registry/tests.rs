@@ -1,0 +1,138 @@
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use super::*;
+use protocol::JointDescription;
+
+fn registry(limits: Limits) -> Registry {
+    let metrics = Arc::new(Metrics::new());
+    let health = Health::new();
+    let (inference, _) =
+        Inference::start(Err("none".to_owned()), metrics.clone(), 1, &health).unwrap();
+    let (asking, _) = SceneQuestions::start(Err("nobody".to_owned()), &health).unwrap();
+    let latches = Arc::new(Latches::open(None).unwrap());
+    let events = Events::open(None).unwrap();
+    Registry::new(inference, asking, metrics, latches, events, health, limits)
+}
+
+fn hello(name: &str) -> RobotHello {
+    RobotHello {
+        name: name.to_owned(),
+        tag: "tag".to_owned(),
+        joints: vec![JointDescription {
+            name: "pan".to_owned(),
+            unit: "deg".to_owned(),
+            min: -1.0,
+            max: 1.0,
+        }],
+        cameras: Vec::new(),
+        control_rate_hz: 30.0,
+        example_instructions: Vec::new(),
+        simulated: false,
+        resume_token: None,
+    }
+}
+
+async fn connect(registry: &Registry, hello: RobotHello) -> (Arc<Session>, Connection, Arc<Heard>) {
+    let heard = Arc::<Heard>::default();
+    let (session, connection) = registry
+        .connect(hello, &Arc::default(), &heard)
+        .await
+        .unwrap();
+    (session, connection, heard)
+}
+
+#[tokio::test]
+async fn a_name_whose_robot_is_alive_is_refused_and_the_robot_keeps_its_place() {
+    let registry = registry(Limits::default());
+    let (first, connection, heard) = connect(&registry, hello("Arm A")).await;
+    assert_eq!(first.robot_id(), "arm-a");
+    tokio::spawn(async move {
+        loop {
+            heard.note();
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    });
+    let refused = registry
+        .connect(hello("Arm A"), &Arc::default(), &Arc::default())
+        .await
+        .unwrap_err();
+    assert_eq!((refused.code.as_str(), refused.fatal), ("name_taken", true));
+    assert!(first.is_connected() && !connection.cut.is_cancelled());
+}
+
+#[tokio::test]
+async fn a_dead_connection_is_cut_for_a_new_one_which_inherits_the_stop() {
+    let registry = registry(Limits::default());
+    let (first, old, _) = connect(&registry, hello("arm")).await;
+    let _ = first.stop("test");
+    let mailbox = Arc::<Mailbox>::default();
+    let (again, new) = registry
+        .connect(hello("arm"), &mailbox, &Arc::default())
+        .await
+        .unwrap();
+    assert!(Arc::ptr_eq(&first, &again) && old.cut.is_cancelled());
+    assert!(matches!(mailbox.take(), Some(protocol::ToRobot::Stop(_))));
+    // The end of the old connection is not the end of the robot.
+    registry.disconnect(&first, old.number);
+    assert!(again.is_connected());
+    registry.disconnect(&again, new.number);
+    assert!(!again.is_connected());
+}
+
+#[tokio::test]
+async fn the_token_of_its_welcome_takes_the_place_over_at_once() {
+    let registry = registry(Limits::default());
+    let (first, old, heard) = connect(&registry, hello("arm")).await;
+    heard.note();
+    let mut resuming = hello("arm");
+    resuming.resume_token = Some(old.resume_token.clone());
+    let (again, _, _) = connect(&registry, resuming).await;
+    assert!(Arc::ptr_eq(&first, &again) && old.cut.is_cancelled());
+    assert_eq!(registry.metrics.robots.get(), 1);
+}
+
+#[tokio::test]
+async fn a_stop_is_remembered_behind_ten_thousand_other_robots() {
+    let registry = registry(Limits::default());
+    let (arm, connection, _) = connect(&registry, hello("arm")).await;
+    let _ = arm.stop("test");
+    registry.disconnect(&arm, connection.number);
+    for number in 0..10_000 {
+        let (other, connection, _) = connect(&registry, hello(&format!("r{number}"))).await;
+        registry.disconnect(&other, connection.number);
+    }
+    assert!(registry.robot("arm").is_none(), "only its latch is kept");
+    let mailbox = Arc::<Mailbox>::default();
+    let (again, _) = registry
+        .connect(hello("arm"), &mailbox, &Arc::default())
+        .await
+        .unwrap();
+    assert!(matches!(mailbox.take(), Some(protocol::ToRobot::Stop(_))));
+    assert_eq!(
+        again
+            .command("go", protocol::Mode::Continuous, 1)
+            .unwrap_err()
+            .code,
+        "stopped"
+    );
+    again.release();
+    assert!(
+        again
+            .command("go", protocol::Mode::Continuous, 1)
+            .is_err_and(|e| e.code == "no_policy")
+    );
+}
+
+#[tokio::test]
+async fn a_full_studio_says_so() {
+    let registry = registry(Limits {
+        max_robots: 1,
+        ..Limits::default()
+    });
+    let _first = connect(&registry, hello("a")).await;
+    let refused = registry
+        .connect(hello("b"), &Arc::default(), &Arc::default())
+        .await
+        .unwrap_err();
+    assert!(refused.message.contains("at most 1 robots"));
+}
