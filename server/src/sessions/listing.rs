@@ -87,8 +87,12 @@ impl Listing {
         self.robots = list.robots;
         self.is_due |= !is_same;
         let waits = self.is_due_in(now).is_some_and(|wait| !wait.is_zero());
-        // More than that come with the list: no viewer that does not read keeps more.
-        if !waits || self.changes + changed.len() > MAX_CHANGES {
+        if !waits {
+            return Vec::new();
+        }
+        if self.changes + changed.len() > MAX_CHANGES {
+            // They come with the list, and so does whatever follows them: nobody is told of changes with gaps.
+            self.changes = MAX_CHANGES;
             return Vec::new();
         }
         self.changes += changed.len();

@@ -25,6 +25,7 @@ mod made;
 mod pictures;
 mod recorder;
 mod recordings;
+mod robots;
 mod scene;
 mod scorer_files;
 mod scoring;

@@ -95,6 +95,21 @@ fn between_two_lists_a_limited_number_of_entries_is_sent() {
 }
 
 #[test]
+fn when_too_much_changed_at_once_everything_waits_for_the_list() {
+    let mut listing = Listing::default();
+    let now = Instant::now();
+    listing.build(1, vec![robot("a", true)], now);
+    listing.take_due(now).unwrap();
+    let many = (0..=MAX_CHANGES).map(|number| robot(&format!("r{number}"), true));
+    let mut robots: Vec<RobotSummary> = many.collect();
+    assert!(listing.build(2, robots.clone(), now).is_empty());
+    robots.push(robot("z", true));
+    assert!(listing.build(3, robots, now).is_empty(), "no gaps");
+    let list = listing.take_due(now + LIST_PERIOD).unwrap();
+    assert_eq!(ids(&list).len(), MAX_CHANGES + 2);
+}
+
+#[test]
 fn of_more_robots_than_a_list_has_room_for_the_connected_ones_are_shown() {
     let left = (0..MAX_ROBOTS).map(|number| robot(&format!("left{number}"), false));
     let here = (0..10).map(|number| robot(&format!("here{number}"), true));
