@@ -11,7 +11,7 @@ use protocol::{ErrorMessage, FrameError};
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -20,7 +20,7 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-/// When a peer was last heard, and when it last answered a ping.
+/// When a peer was last heard, when it last answered a ping, and how much it said at once.
 #[derive(Debug)]
 pub(crate) struct Heard {
     from: Instant,
@@ -29,6 +29,8 @@ pub(crate) struct Heard {
     pong: AtomicU64,
     /// Counts what was heard.
     count: AtomicU64,
+    /// Bytes of its largest message.
+    largest_bytes: AtomicUsize,
     again: Notify,
 }
 
@@ -39,6 +41,7 @@ impl Default for Heard {
             anything: AtomicU64::new(0),
             pong: AtomicU64::new(0),
             count: AtomicU64::new(0),
+            largest_bytes: AtomicUsize::new(0),
             again: Notify::new(),
         }
     }
@@ -58,6 +61,15 @@ impl Heard {
         self.anything.store(self.now_millis(), Ordering::Relaxed);
         self.count.fetch_add(1, Ordering::Relaxed);
         self.again.notify_waiters();
+    }
+
+    fn note_bytes(&self, bytes: usize) {
+        self.largest_bytes.fetch_max(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes of its largest message so far, a refused one included.
+    pub(crate) fn largest_bytes(&self) -> usize {
+        self.largest_bytes.load(Ordering::Relaxed)
     }
 
     fn note_pong(&self) {
@@ -214,8 +226,11 @@ where
             Some(Ok(message)) => message,
         };
         self.heard.note();
-        if matches!(message, Message::Pong(_)) {
-            self.heard.note_pong();
+        match &message {
+            Message::Pong(_) => self.heard.note_pong(),
+            Message::Binary(bytes) => self.heard.note_bytes(bytes.len()),
+            Message::Text(text) => self.heard.note_bytes(text.as_str().len()),
+            Message::Ping(_) | Message::Close(_) => {}
         }
         match message {
             Message::Close(_) => Err(End::Left),

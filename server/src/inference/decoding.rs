@@ -204,12 +204,22 @@ fn decode(waiting: Waiting, shared: &Shared, number: u64) {
     {
         return;
     }
+    let needed = cost.bytes + cost.on_the_way;
     let mut lease = match &undecoded.lease {
-        Some(lease) => match lease.more(cost.bytes + cost.on_the_way) {
+        Some(lease) => match lease.more(needed) {
             Some(lease) => Some(lease),
             None => {
                 // Pictures of this robot are still being computed from or shown; the next one has its chance.
                 shared.metrics.observations_over_budget.inc();
+                if !lease.can_grow_by(needed) {
+                    let error = PolicyError::new(format!(
+                        "the views {} take {:.1} MiB more while they are decoded, which this robot does not have beside \
+                         them and its messages; send smaller images, or JPEG",
+                        cameras.join(", "),
+                        needed as f64 / f64::from(1 << 20)
+                    ));
+                    refuse(&undecoded, &error, &shared.metrics);
+                }
                 return;
             }
         },

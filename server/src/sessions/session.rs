@@ -13,7 +13,7 @@ use super::{
 use crate::{
     data::latches::{Change, Latches},
     images::{
-        budget::{Budget, ROBOT_BYTES},
+        budget::{Budget, PICTURE_BYTES},
         showing::Turns,
     },
     inference::thread::Inference,
@@ -107,7 +107,7 @@ impl Session {
             connection: Mutex::new(connection),
             subscribers: Audience::new(services.metrics.clone()),
             turns: Turns::default(),
-            pictures: Budget::new(ROBOT_BYTES),
+            pictures: Budget::new(PICTURE_BYTES),
             over_budget: AtomicU32::new(0),
             freshness: Mutex::default(),
             contradictions: Mutex::new(contradictions),
@@ -150,10 +150,12 @@ impl Session {
     /// The robot dialled in again under the same name. Its old connection, if there still is one, is cut.
     pub(crate) fn reconnect(&self, hello: RobotHello, connection: Connection) {
         {
-            *lock(&self.contradictions) = contradictions(&hello, &self.services.inference);
+            let found = contradictions(&hello, &self.services.inference);
             self.forget_pictures();
-            // One critical section, or a stop in between would go to the old connection alone.
+            // One critical section, or a stop in between would go to the old connection alone, and the end of the old
+            // connection would clear what was found about the new one.
             let mut live = lock(&self.live);
+            *lock(&self.contradictions) = found;
             live.reconnected(hello);
             if live.is_stopped() {
                 connection.mailbox.put(still_stopped());
@@ -197,8 +199,8 @@ impl Session {
             live.disconnected(now.map_or(0, |at| at.as_secs()));
             // The writer has its own; what nobody reads any more does not stay for as long as the robot is known.
             connection.mailbox = Arc::new(Mailbox::closed());
+            *lock(&self.contradictions) = Vec::new();
         }
-        *lock(&self.contradictions) = Vec::new();
         self.details_changed();
         self.forget_pictures();
         self.publish_status();
