@@ -76,6 +76,23 @@ async fn a_robot_in_radians_is_refused_before_it_moves() {
 }
 
 #[tokio::test]
+async fn a_unit_that_is_not_known_is_told_to_the_robot_and_to_whoever_watches() {
+    let studio = TestStudio::start().await;
+    let mut hello = hello("arm");
+    hello.joints[1].unit = "turns".to_owned();
+    let mut robot = connect(&studio, hello).await;
+    let error = told(&mut robot).await;
+    assert_eq!((error.code.as_str(), error.fatal), ("units_unknown", false));
+    let mut viewer = studio.watcher("arm").await;
+    let warnings = wait_details(&mut viewer, |_| true).await.warnings;
+    assert_eq!(warnings, [error.message]);
+    assert!(
+        warnings[0].contains("\"b\" counts in \"turns\"") && warnings[0].contains("deg, rad"),
+        "{warnings:?}"
+    );
+}
+
+#[tokio::test]
 async fn joints_in_another_order_are_refused() {
     let studio = TestStudio::start().await;
     let mut hello = hello("arm");
