@@ -19,7 +19,7 @@ pub struct RobotSummary {
     /// Unique id.
     #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub robot_id: String,
-    /// Display name; written shortened to [`MAX_NAME_BYTES`](crate::limits::MAX_NAME_BYTES).
+    /// Display name; written shortened to [`MAX_NAME_BYTES`].
     #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub name: String,
     /// Whether it is connected now.

@@ -99,7 +99,7 @@ impl Listing {
         let entries = changed.into_iter().filter_map(|robot| {
             let robot_id = robot.robot_id.clone();
             match protocol::encode(&RobotChanged { robot }) {
-                Ok(frame) => Some((robot_id, frame.into())),
+                Ok(frame) => Some((robot_id, Bytes::from(frame))),
                 Err(error) => {
                     tracing::error!("an entry of the robot list was not sent: {error}");
                     None

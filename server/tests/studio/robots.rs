@@ -141,7 +141,7 @@ async fn while_robots_come_and_go_the_whole_list_is_seldom_sent_and_the_last_one
     let studio = TestStudio::start().await;
     let mut viewer = studio.viewer().await;
     let reading = tokio::spawn(async move {
-        let (mut lists, mut known) = (0, BTreeSet::new());
+        let (mut lists, mut known) = (0_u64, BTreeSet::<String>::new());
         while !known.contains("last") {
             match timeout(SOON, viewer.next()).await.unwrap().unwrap() {
                 ToViewer::Robots(list) => {
