@@ -10,8 +10,8 @@
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use protocol::{
-    CameraDescription, ErrorMessage, FromRobot, FromViewer, JointDescription,
-    robot::RobotHello,
+    CameraDescription, ErrorMessage, FromRobot, FromViewer, JointDescription, View, ViewEncoding,
+    robot::{Observation, RobotHello},
     scene::Ask,
     viewer::{StopRobot, ViewerHello, Watch},
 };
@@ -323,6 +323,90 @@ async fn frames_that_unfold_into_many_values() {
     frame.extend(vec![0x91; 15 * MIB]);
     put(&mut robot, frame).await;
     studio.is_bounded("16 million values in a frame").await;
+}
+
+/// The largest observation: one view of random colours.
+fn largest_frame(sequence: u64, height: u32) -> Vec<u8> {
+    const WIDTH: u32 = 4096;
+    let numbers = (0..WIDTH * height * 3).map(|i| i.wrapping_mul(2_654_435_761) >> 24);
+    let observation = Observation {
+        sequence,
+        captured_at_micros: sequence * 33_333,
+        state: vec![0.0, 0.0],
+        commanded: Vec::new(),
+        views: vec![View {
+            name: "eye".to_owned(),
+            encoding: ViewEncoding::Rgb8,
+            width: WIDTH,
+            height,
+            data: numbers.map(|number| number as u8).collect(),
+        }],
+    };
+    FromRobot::from(observation).encode().unwrap()
+}
+
+/// Frames of two sizes in turns, so that a read buffer that grows for each of them shows, with somebody who watches.
+async fn watched_robot(what: &str, heights: [u32; 2]) {
+    let studio = Studio::start().await;
+    let mut robot = studio.robot("arm").await;
+    let mut viewer = studio.viewer().await;
+    let watch = Watch {
+        robot_id: "arm".to_owned(),
+    };
+    put(&mut viewer, FromViewer::from(watch).encode().unwrap()).await;
+    let reading = tokio::spawn(async move { while let Some(Ok(_)) = viewer.next().await {} });
+    let frames = heights.map(|height| largest_frame(1, height));
+    for number in 0..16 {
+        let frame = frames[number % 2].clone();
+        assert!(put(&mut robot, frame).await, "{what}: it is read");
+    }
+    studio.is_bounded(what).await;
+    reading.abort();
+}
+
+#[tokio::test]
+async fn a_robot_with_the_largest_frames() {
+    let largest = largest_frame(1, 1365).len();
+    assert!(largest > protocol::MAX_FRAME_BYTES - (8 << 10));
+    watched_robot("a robot with frames of 16 MiB", [1305, 1365]).await;
+}
+
+#[tokio::test]
+async fn a_robot_with_the_largest_frames_of_which_the_pictures_are_kept() {
+    watched_robot("a robot with frames of 13 MiB", [1100, 1140]).await;
+}
+
+#[tokio::test]
+async fn lists_of_many_robots_that_nobody_reads() {
+    let studio = Studio::start().await;
+    let large = |name: &str| {
+        let mut hello = hello(name);
+        while FromRobot::from(hello.clone()).encode().is_ok() {
+            hello.example_instructions.push("e".repeat(2000));
+        }
+        hello.example_instructions.pop();
+        FromRobot::from(hello).encode().unwrap()
+    };
+    let mut robots = Vec::new();
+    for number in 0..180 {
+        let mut socket = studio.dial("/ws/robot").await;
+        put(&mut socket, large(&format!("arm{number}"))).await;
+        let greeted = timeout(Duration::from_secs(5), socket.next()).await;
+        assert!(matches!(greeted, Ok(Some(Ok(_)))), "{greeted:?}");
+        robots.push(socket);
+        if robots.len() > 60 {
+            robots.remove(0);
+        }
+    }
+    let mut unread = Vec::new();
+    for _ in 0..100 {
+        let mut socket = TcpStream::connect(&studio.address).await.unwrap();
+        let request = b"GET /api/robots HTTP/1.1\r\nHost: test\r\n\r\n";
+        socket.write_all(request).await.unwrap();
+        unread.push(socket);
+    }
+    sleep(Duration::from_secs(1)).await;
+    studio.is_bounded("100 lists of 180 robots, unread").await;
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use protocol::{ErrorMessage, FrameError};
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -24,7 +24,7 @@ mod pings;
 
 pub(crate) use pings::Pings;
 
-/// When a peer was last heard, and which pings it answered.
+/// When a peer was last heard, which pings it answered, and how much it said at once.
 #[derive(Debug)]
 pub(crate) struct Heard {
     from: Instant,
@@ -32,6 +32,8 @@ pub(crate) struct Heard {
     anything: AtomicU64,
     /// Counts what was heard.
     count: AtomicU64,
+    /// Bytes of its largest message.
+    largest_bytes: AtomicUsize,
     again: Notify,
     pings: Pings,
 }
@@ -43,6 +45,7 @@ impl Default for Heard {
             from,
             anything: AtomicU64::new(0),
             count: AtomicU64::new(0),
+            largest_bytes: AtomicUsize::new(0),
             again: Notify::new(),
             pings: Pings::new(from),
         }
@@ -63,6 +66,15 @@ impl Heard {
         self.anything.store(self.now_millis(), Ordering::Relaxed);
         self.count.fetch_add(1, Ordering::Relaxed);
         self.again.notify_waiters();
+    }
+
+    fn note_bytes(&self, bytes: usize) {
+        self.largest_bytes.fetch_max(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes of its largest message so far, a refused one included.
+    pub(crate) fn largest_bytes(&self) -> usize {
+        self.largest_bytes.load(Ordering::Relaxed)
     }
 
     /// How long nothing came.
@@ -209,8 +221,11 @@ where
             Some(Ok(message)) => message,
         };
         self.heard.note();
-        if let Message::Pong(content) = &message {
-            self.heard.pings.answer(content);
+        match &message {
+            Message::Pong(content) => self.heard.pings.answer(content),
+            Message::Binary(bytes) => self.heard.note_bytes(bytes.len()),
+            Message::Text(text) => self.heard.note_bytes(text.as_str().len()),
+            Message::Ping(_) | Message::Close(_) => {}
         }
         match message {
             Message::Close(_) => Err(End::Left),

@@ -47,10 +47,10 @@ async fn fresh_scene(viewer: &mut ViewerClient, seed: u64) -> Vec<String> {
     let colour = scene.colors()[0].name();
     viewer
         .wait_for("the scene's sentences", SOON, |message| match message {
-            ToViewer::Robots(list) => {
-                let sentences = &list.robots[0].example_instructions;
+            ToViewer::Details(details) => {
+                let sentences = details.example_instructions;
                 let here = sentences.iter().any(|sentence| sentence.contains(colour));
-                here.then(|| sentences.clone())
+                here.then_some(sentences)
             }
             _ => None,
         })

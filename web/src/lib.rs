@@ -6,7 +6,7 @@
 //!
 //! - Connection: [`backoff`] (whether the link is alive, and when to reconnect), [`studio_url`] (URLs under the path of a
 //!   proxy), [`latest`] (one request in flight, the newest wins)
-//! - Robot: [`status_text`] (status as text), [`stopping`] (stops, from the press to the studio's answer),
+//! - Robot: [`robot_list`] (all robots of the studio), [`status_text`] (status as text), [`stopping`] (stops, from the press to the studio's answer),
 //!   [`pending_instruction`] (an instruction, until the studio is known to have it),
 //!   [`joint_history`] (recent joint states), [`units`] (normalized values in robot units), [`plot`] (geometry of a plot)
 //! - Decisions: [`decisions`] (recent chunks and their decodes), [`prompt`] (text, special tokens and images),
@@ -38,6 +38,7 @@ pub mod partial_decode;
 pub mod pending_instruction;
 pub mod plot;
 pub mod prompt;
+pub mod robot_list;
 pub mod scene_question;
 pub mod score_http;
 pub mod score_job;

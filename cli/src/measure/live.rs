@@ -226,7 +226,8 @@ impl Bench {
         };
         self.viewer.send(&reset.into()).await?;
         self.wait("the new scene", |message| {
-            matches!(message, ToViewer::Robots(_)).then_some(())
+            // The sentences of a scene come with it.
+            matches!(message, ToViewer::Details(_)).then_some(())
         })
         .await?;
         // What was on its way still shows the old scene.

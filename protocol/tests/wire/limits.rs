@@ -6,7 +6,7 @@ use protocol::{
     robot::{Observation, RobotHello, RobotReport, Stop},
     scene::{Answer, Ask},
     viewer::{
-        Heard, Heartbeat, MAX_ROBOTS, MAX_WARNINGS, RobotList, RobotSummary, StopRobot,
+        Heard, Heartbeat, MAX_WARNINGS, RobotChanged, RobotDetails, RobotList, StopRobot,
         ViewerHello, Watch,
     },
 };
@@ -64,7 +64,7 @@ fn frame(kind: u8, field: &str, value: &Value) -> Vec<u8> {
     frame
 }
 
-const FIELDS: [&str; 29] = [
+const FIELDS: [&str; 30] = [
     "name",
     "tag",
     "joints",
@@ -88,6 +88,7 @@ const FIELDS: [&str; 29] = [
     "marks",
     "stages",
     "robots",
+    "robot",
     "problems",
     "tokens",
     "action_tokens",
@@ -161,6 +162,9 @@ fn a_frame_larger_than_its_kind_is_refused_by_its_header() {
     check::<Ask>();
     check::<Answer>();
     check::<Heartbeat>();
+    check::<RobotList>();
+    check::<RobotChanged>();
+    check::<RobotDetails>();
     assert_eq!(RobotHello::MAX_BYTES, 64 << 10);
     assert_eq!(StopRobot::MAX_BYTES, 8 << 10);
     assert_eq!(Observation::MAX_BYTES, MAX_FRAME_BYTES);
@@ -211,30 +215,21 @@ fn largest_hello() -> RobotHello {
 }
 
 #[test]
-fn a_list_of_the_largest_robots_can_always_be_sent() {
+fn the_details_of_the_largest_robot_can_always_be_sent() {
     let hello = largest_hello();
-    let robot = RobotSummary {
-        robot_id: "i".repeat(80),
-        name: "n".repeat(300),
+    let details = RobotDetails {
+        robot_id: "i".repeat(256),
         joints: hello.joints,
         cameras: hello.cameras,
         control_rate_hz: 30.0,
         example_instructions: hello.example_instructions,
-        connected: true,
-        simulated: true,
-        unattended: true,
-        // Whatever is found out about a robot, its list is sent.
+        // Whatever is found out about a robot, its details are sent.
         warnings: vec!["w".repeat(1200); 9],
     };
-    let list = RobotList {
-        robots: vec![robot; MAX_ROBOTS],
-    };
-    let frame = encode(&list).unwrap();
-    assert!(frame.len() <= MAX_FRAME_BYTES, "{}", frame.len());
-    let read = decode::<RobotList>(&frame).unwrap();
-    assert_eq!(read.robots.len(), MAX_ROBOTS);
-    assert_eq!(read.robots[0].warnings.len(), MAX_WARNINGS);
-    assert!(read.robots[0].warnings[0].ends_with('…'));
+    let read = decode::<RobotDetails>(&encode(&details).unwrap()).unwrap();
+    assert_eq!(read.joints, details.joints);
+    assert_eq!(read.warnings.len(), MAX_WARNINGS);
+    assert!(read.warnings[0].ends_with('…'));
 }
 
 #[test]

@@ -8,6 +8,7 @@
 
 mod limits;
 mod refusals;
+mod robots;
 
 use protocol::{
     ErrorMessage, FrameError, FromRobot, FromViewer, Message, Mode, Stage, TaskState, ToRobot,

@@ -10,8 +10,9 @@ use protocol::{
     scene::{Answerer, SceneAsked, StopAnswer},
     viewer::{
         ActionDimension, Command, Heard, Heartbeat, PolicyDescription, ReleaseRobot, ResetRobot,
-        RobotList, RobotState, RobotStatus, RobotSummary, StopAccepted, StopAll, StopRobot,
-        StoppedRobot, TokensSoFar, Trace, ViewFrame, ViewerHello, ViewerWelcome, Watch,
+        RobotChanged, RobotDetails, RobotList, RobotState, RobotStatus, RobotSummary, StopAccepted,
+        StopAll, StopRobot, StoppedRobot, TokensSoFar, Trace, ViewFrame, ViewerHello,
+        ViewerWelcome, Watch,
     },
 };
 
@@ -107,6 +108,12 @@ fn frames() -> Vec<Vec<u8>> {
         has_depth: true,
     };
     let id = || "a".to_owned();
+    let robot = RobotSummary {
+        robot_id: id(),
+        name: id(),
+        left_unix_secs: Some(1),
+        ..RobotSummary::default()
+    };
     vec![
         encode(&RobotHello {
             name: id(),
@@ -192,18 +199,16 @@ fn frames() -> Vec<Vec<u8>> {
             },
         }),
         encode(&RobotList {
-            robots: vec![RobotSummary {
-                robot_id: id(),
-                name: id(),
-                joints: vec![joint],
-                cameras: vec![camera],
-                control_rate_hz: 30.0,
-                example_instructions: vec![id()],
-                connected: true,
-                simulated: false,
-                unattended: false,
-                warnings: vec![id()],
-            }],
+            robots: vec![robot.clone()],
+        }),
+        encode(&RobotChanged { robot }),
+        encode(&RobotDetails {
+            robot_id: id(),
+            joints: vec![joint],
+            cameras: vec![camera],
+            control_rate_hz: 30.0,
+            example_instructions: vec![id()],
+            warnings: vec![id()],
         }),
         encode(&ViewFrame {
             robot_id: id(),
@@ -296,7 +301,7 @@ fn the_frames_to_be_damaged_are_whole_and_of_all_kinds() {
     let all = (0x01..=0x03)
         .chain(0x11..=0x16)
         .chain(0x21..=0x2a)
-        .chain(0x31..=0x3b)
+        .chain(0x31..=0x3d)
         .chain([0x7f]);
     kinds.sort_unstable();
     assert_eq!(kinds, all.collect::<Vec<u8>>());

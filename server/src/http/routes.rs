@@ -18,7 +18,7 @@ use axum::{
     routing::get,
 };
 use policies::TokenizerFiles;
-use protocol::{viewer::PolicyDescription, viewer::RobotList};
+use protocol::viewer::PolicyDescription;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -106,8 +106,10 @@ async fn policy(State(studio): State<Studio>) -> Json<PolicyDescription> {
     Json(studio.registry.policy())
 }
 
-async fn robot_list(State(studio): State<Studio>) -> Json<RobotList> {
-    Json(studio.registry.robot_list())
+/// One copy for all who ask: a peer that reads slowly holds none of its own.
+async fn robot_list(State(studio): State<Studio>) -> Response {
+    let list = studio.registry.robots_json().await;
+    ([(header::CONTENT_TYPE, "application/json")], list).into_response()
 }
 
 async fn tokenizer(State(studio): State<Studio>, Path(file): Path<String>) -> Response {

@@ -3,6 +3,7 @@
 use super::view_decoding;
 use jpeg_encoder::{ColorType, Encoder};
 use protocol::{View, ViewEncoding};
+use std::io;
 
 /// A good picture at a tenth of the bytes.
 const JPEG_QUALITY: u8 = 80;
@@ -16,11 +17,31 @@ const FARTHEST_MM: u16 = 1200;
 /// # Errors
 /// In words, naming the view, when the picture cannot be compressed, or is one that nobody should decode.
 pub fn for_viewers(view: &View) -> Result<View, String> {
+    within(view, usize::MAX)
+}
+
+/// The same in at most so many bytes, and in no more memory than that: what is larger would reach nobody.
+///
+/// # Errors
+/// In addition, when the picture takes more.
+pub(crate) fn within(view: &View, most_bytes: usize) -> Result<View, String> {
     view_decoding::check(view)?;
+    let fits = |bytes: usize| {
+        if bytes > most_bytes {
+            return Err(too_large(view, most_bytes));
+        }
+        Ok(())
+    };
     let (encoding, data) = match view.encoding {
-        ViewEncoding::Jpeg | ViewEncoding::DepthGray8 => (view.encoding, view.data.clone()),
-        ViewEncoding::Rgb8 => (ViewEncoding::Jpeg, jpeg(view)?),
-        ViewEncoding::DepthMillimetresU16 => (ViewEncoding::DepthGray8, gray_of_depth(&view.data)),
+        ViewEncoding::Jpeg | ViewEncoding::DepthGray8 => {
+            fits(view.data.len())?;
+            (view.encoding, view.data.clone())
+        }
+        ViewEncoding::Rgb8 => (ViewEncoding::Jpeg, jpeg(view, most_bytes)?),
+        ViewEncoding::DepthMillimetresU16 => {
+            fits(view.data.len() / 2)?;
+            (ViewEncoding::DepthGray8, gray_of_depth(&view.data))
+        }
     };
     Ok(View {
         name: view.name.clone(),
@@ -31,20 +52,60 @@ pub fn for_viewers(view: &View) -> Result<View, String> {
     })
 }
 
-fn jpeg(view: &View) -> Result<Vec<u8>, String> {
+fn too_large(view: &View, most_bytes: usize) -> String {
+    format!(
+        "view {:?} is too large to be shown: more than {:.1} MiB for viewers; send a smaller image",
+        view.name,
+        most_bytes as f64 / f64::from(1 << 20)
+    )
+}
+
+/// Bytes that are written, up to a limit.
+struct Bounded {
+    bytes: Vec<u8>,
+    most: usize,
+    /// More was to be written.
+    is_over: bool,
+}
+
+impl io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.bytes.len() + bytes.len() > self.most {
+            self.is_over = true;
+            return Err(io::Error::other("more bytes than are shown"));
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn jpeg(view: &View, most_bytes: usize) -> Result<Vec<u8>, String> {
     let side = |pixels: u32| {
         u16::try_from(pixels).map_err(|_| format!("view {:?} is too large for JPEG", view.name))
     };
-    let mut bytes = Vec::with_capacity(view.data.len() / 8);
-    Encoder::new(&mut bytes, JPEG_QUALITY)
-        .encode(
-            &view.data,
-            side(view.width)?,
-            side(view.height)?,
-            ColorType::Rgb,
-        )
-        .map_err(|error| format!("view {:?} cannot be compressed: {error}", view.name))?;
-    Ok(bytes)
+    let mut written = Bounded {
+        bytes: Vec::with_capacity(most_bytes.min(view.data.len() / 8)),
+        most: most_bytes,
+        is_over: false,
+    };
+    let encoded = Encoder::new(&mut written, JPEG_QUALITY).encode(
+        &view.data,
+        side(view.width)?,
+        side(view.height)?,
+        ColorType::Rgb,
+    );
+    match encoded {
+        Ok(()) => Ok(written.bytes),
+        Err(_) if written.is_over => Err(too_large(view, most_bytes)),
+        Err(error) => Err(format!(
+            "view {:?} cannot be compressed: {error}",
+            view.name
+        )),
+    }
 }
 
 fn gray_of_depth(little_endian: &[u8]) -> Vec<u8> {
@@ -100,6 +161,33 @@ mod tests {
                 .pixels()
                 .all(|p| p.0.iter().all(|c| c.abs_diff(200) <= 3))
         );
+    }
+
+    #[test]
+    fn a_view_takes_no_more_bytes_than_can_be_shown() {
+        let noise = |bytes: usize| -> Vec<u8> {
+            let numbers = (0..bytes as u32).map(|i| i.wrapping_mul(2_654_435_761) >> 24);
+            numbers.map(|number| number as u8).collect()
+        };
+        let view = |encoding, data| View {
+            name: "overview".to_owned(),
+            encoding,
+            width: 64,
+            height: 48,
+            data,
+        };
+        let raw = view(ViewEncoding::Rgb8, noise(64 * 48 * 3));
+        let shown = for_viewers(&raw).unwrap();
+        let bytes = shown.data.len();
+        let depth = view(ViewEncoding::DepthMillimetresU16, noise(64 * 48 * 2));
+        for (view, bytes) in [(&raw, bytes), (&shown, bytes), (&depth, 64 * 48)] {
+            assert_eq!(within(view, bytes).unwrap(), for_viewers(view).unwrap());
+            let words = within(view, bytes - 1).unwrap_err();
+            assert!(
+                words.contains("\"overview\" is too large to be shown"),
+                "{words}"
+            );
+        }
     }
 
     #[test]

@@ -180,12 +180,22 @@ fn decode(waiting: Waiting, shared: &Shared, number: u64) {
     let Some(tag) = shared.info.tag(&queued.job.tag).filter(|_| begun.is_ok()) else {
         return;
     };
+    let needed = cost.bytes + cost.on_the_way;
     let mut lease = match &queued.lease {
-        Some(lease) => match lease.more(cost.bytes + cost.on_the_way) {
+        Some(lease) => match lease.more(needed) {
             Some(lease) => Some(lease),
             None => {
                 // Images of this robot are still in use by the policy or by viewers; the next observation may fit.
                 shared.metrics.observations_over_budget.inc();
+                if !lease.can_grow_by(needed) {
+                    let error = PolicyError::new(format!(
+                        "the views {} take {:.1} MiB more while they are decoded, which this robot does not have beside \
+                         them and its messages; send smaller images, or JPEG",
+                        tag.cameras.join(", "),
+                        needed as f64 / f64::from(1 << 20)
+                    ));
+                    shared.refuse(&queued, &error);
+                }
                 return;
             }
         },

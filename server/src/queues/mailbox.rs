@@ -63,6 +63,13 @@ impl Slots {
 }
 
 impl Mailbox {
+    /// A mailbox that takes nothing.
+    pub(crate) fn closed() -> Self {
+        let mailbox = Self::default();
+        mailbox.close();
+        mailbox
+    }
+
     /// Puts a message into its slot. Never waits. Returns whether it was taken: a chunk is not while a stop
     /// is latched, and nothing is after [`close`](Self::close).
     pub fn put(&self, message: ToRobot) -> bool {

@@ -4,8 +4,8 @@
 //! key replaces an older one of the same key that still waits (a newer picture of the same camera, a newer
 //! status of the same robot), so a slow viewer sees less often but never sees something old late. When the
 //! lossy messages exceed the limit, the oldest of them goes. Control messages without a key have a limit of
-//! their own; those with one wait once per key, and of questions only the newest has any. So everything that
-//! waits is bounded. Putting never waits, hence a stalled viewer costs a robot nothing.
+//! their own; those with one wait once per key, of questions only the newest has any, and entries of robots go when the
+//! list of all of them comes. So everything that waits is bounded. Putting never waits, hence a stalled viewer costs a robot nothing.
 
 use bytes::Bytes;
 use std::{
@@ -23,8 +23,12 @@ const MAX_LOSSY: usize = 256;
 /// Which message a newer one replaces.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Key {
-    /// The robot list.
+    /// The robot list. It holds every entry that was put before it.
     Robots,
+    /// An entry of the robot list that changed.
+    Robot(String),
+    /// The details of the watched robot.
+    Details,
     /// The status of the watched robot.
     Status,
     /// The numbers of the watched robot.
@@ -128,6 +132,9 @@ impl Outbox {
             dropped,
             ..
         } = &mut *queue;
+        if entry.key == Some(Key::Robots) {
+            entries.retain(|waiting| !matches!(waiting.key, Some(Key::Robot(_))));
+        }
         if entry.lossy {
             *lossy_bytes += entry.frame.len();
         }
@@ -167,7 +174,7 @@ impl Outbox {
         let mut queue = self.lock();
         queue
             .entries
-            .retain(|entry| !entry.lossy && entry.key != Some(Key::Status));
+            .retain(|entry| !entry.lossy && !matches!(entry.key, Some(Key::Status | Key::Details)));
         queue.lossy_bytes = 0;
     }
 
@@ -347,9 +354,26 @@ mod tests {
         let outbox = Outbox::new(1000);
         outbox.put_lossy(frame(1, 10));
         outbox.put_newest(Key::Status, frame(2, 10));
+        outbox.put_newest(Key::Details, frame(4, 10));
         outbox.put_newest(Key::Robots, frame(3, 10));
         outbox.forget_watched();
         assert_eq!(rest(&outbox).await, [3]);
+    }
+
+    #[tokio::test]
+    async fn a_list_takes_the_place_of_the_entries_before_it() {
+        let robot = |id: &str| Key::Robot(id.to_owned());
+        let outbox = Outbox::new(1000);
+        outbox.put_newest(robot("a"), frame(1, 10));
+        outbox.put_newest(Key::Robots, frame(2, 10));
+        outbox.put_newest(robot("a"), frame(3, 10));
+        outbox.put_newest(robot("b"), frame(4, 10));
+        outbox.put_newest(robot("a"), frame(5, 10));
+        assert_eq!(outbox.lock().entries.len(), 3);
+        // Put where the older list waited, it must not be overtaken by what is older than itself.
+        outbox.put_newest(Key::Robots, frame(6, 10));
+        outbox.put_newest(robot("a"), frame(7, 10));
+        assert_eq!(rest(&outbox).await, [6, 7]);
     }
 
     #[tokio::test]

@@ -349,8 +349,8 @@ mod tests {
             CancellationToken::new(),
         ));
         assert!(task.await.unwrap_err().is_panic());
-        let robots = registry.robot_list().robots;
-        assert_eq!((robots.len(), robots[0].connected), (1, false));
+        let robots = registry.robots();
+        assert_eq!((robots.len(), robots[0].is_connected()), (1, false));
         assert_eq!(registry.metrics.robots.get(), 0);
     }
 }

@@ -11,6 +11,7 @@
 //! - [`session`]: those rules connected to the wire, the policy and the viewers
 //! - [`subscribers`]: the viewers of one robot
 //! - [`depth`]: a depth map as viewers are told
+//! - [`listing`]: the list of robots, one copy of each version
 //! - [`registry`]: all robots and all viewers
 
 pub(crate) mod connection;
@@ -18,6 +19,7 @@ mod depth;
 mod execution;
 mod freshness;
 mod latched_stop;
+mod listing;
 mod places;
 mod presses;
 pub(crate) mod registry;

@@ -3,6 +3,7 @@
 use super::{
     connection::Connection,
     latched_stop::StopNumbers,
+    listing::{BUILD_PERIOD, Listing},
     places::{Full, gives_way},
     presses::Presses,
     session::{Services, Session, refusal},
@@ -23,11 +24,8 @@ use crate::{
     scene_questions::SceneQuestions,
     wire::Heard,
 };
-use protocol::{
-    ErrorMessage,
-    robot::RobotHello,
-    viewer::{PolicyDescription, RobotList},
-};
+use bytes::Bytes;
+use protocol::{ErrorMessage, robot::RobotHello, viewer::PolicyDescription};
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -35,15 +33,16 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tokio::sync::Notify;
+use tokio::{
+    sync::Notify,
+    time::{sleep, timeout},
+};
 
 /// Robots that left are still listed, so that a page can say so; the oldest are forgotten beyond this.
 const MAX_KNOWN_ROBOTS: usize = 128;
 
 /// A connection whose robot is alive is heard again within this time: it is pinged twice a second.
 const PROVES_ALIVE_WITHIN: Duration = Duration::from_millis(1200);
-/// Viewers are told of robots that come, go and change at most this often.
-const ROBOTS_PERIOD: Duration = Duration::from_millis(100);
 
 /// The shared state behind every handler.
 #[derive(Debug)]
@@ -59,6 +58,11 @@ pub(crate) struct Registry {
     next_connection: AtomicU64,
     stop_numbers: Arc<StopNumbers>,
     inner: Mutex<Inner>,
+    /// Locked before `inner`, and while viewers are sent something of it, so that nobody is told of robots in another order
+    /// than that in which they changed.
+    listing: Mutex<Listing>,
+    /// Counts changes of the list.
+    changes: AtomicU64,
     robots_changed: Notify,
 }
 
@@ -100,12 +104,18 @@ impl Registry {
             next_connection: AtomicU64::new(1),
             stop_numbers: Arc::default(),
             inner: Mutex::default(),
+            listing: Mutex::default(),
+            changes: AtomicU64::new(0),
             robots_changed: Notify::new(),
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn listing(&self) -> MutexGuard<'_, Listing> {
+        self.listing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A robot dialled in. Its name becomes its id, and its connection the one that the studio drives.
@@ -294,6 +304,7 @@ impl Registry {
             .collect();
         if !stopped.is_empty() {
             self.remember_press(press_id);
+            self.broadcast_robots();
         }
         stopped
     }
@@ -301,6 +312,21 @@ impl Registry {
     /// Remembers a press, so that it stops nothing when it is sent again.
     pub(crate) fn remember_press(&self, press_id: u64) {
         self.lock().presses.remember(press_id);
+    }
+
+    /// Lifts the stop of a robot: see [`Session::release`].
+    ///
+    /// # Errors
+    /// Refusal of a release when the robot was stopped again since.
+    pub(crate) fn release(
+        &self,
+        robot: &Session,
+        named: Option<u64>,
+        heard_at: Option<Instant>,
+    ) -> Result<(), ErrorMessage> {
+        robot.release(named, heard_at)?;
+        self.broadcast_robots();
+        Ok(())
     }
 
     /// A viewer is gone or silent: what it set off ends, unless it may run unattended.
@@ -327,43 +353,96 @@ impl Registry {
         self.lock().robots.clone()
     }
 
-    pub(crate) fn robot_list(&self) -> RobotList {
-        RobotList {
-            robots: self.robots().iter().map(|robot| robot.summary()).collect(),
-        }
-    }
-
-    /// Every viewer is to be told who is there.
+    /// Something in the list or in the details of a robot changed: whoever is concerned is to be told.
     pub(crate) fn broadcast_robots(&self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
         self.robots_changed.notify_one();
     }
 
-    /// Tells it at once, but not more often than ten times a second: the list can be long, and robots that come and go
-    /// quickly would keep everybody busy with it.
+    /// Tells viewers at once, but not more often than ten times a second: robots that come and go quickly would keep
+    /// everybody busy with it.
     pub(crate) async fn keep_viewers_told(&self) {
         loop {
-            self.robots_changed.notified().await;
-            self.send_robots();
-            tokio::time::sleep(ROBOTS_PERIOD).await;
-        }
-    }
-
-    fn send_robots(&self) {
-        let frame = match protocol::encode(&self.robot_list()) {
-            Ok(frame) => bytes::Bytes::from(frame),
-            Err(error) => {
-                self.metrics.error("encode");
-                tracing::warn!("the robot list was not sent: {error}");
-                return;
+            let is_due_in = self.listing().is_due_in(Instant::now());
+            let changed = self.robots_changed.notified();
+            match is_due_in {
+                Some(wait) => {
+                    timeout(wait, changed).await.ok();
+                }
+                None => changed.await,
             }
-        };
-        for viewer in self.lock().viewers.outboxes() {
-            viewer.put_newest(Key::Robots, frame.clone());
+            self.list_is_new().await;
+            self.tell_viewers(Instant::now());
+            sleep(BUILD_PERIOD).await;
         }
     }
 
-    /// A viewer arrived. Another one may have to give way to it.
-    pub(crate) fn add_viewer(&self, viewer: &Arc<ViewerPlace>) -> Result<(), Full> {
+    /// Sends the whole list where it is due, and details that changed.
+    fn tell_viewers(&self, now: Instant) {
+        {
+            let mut listing = self.listing();
+            if let Some(list) = listing.take_due(now) {
+                for viewer in self.lock().viewers.outboxes() {
+                    viewer.put_newest(Key::Robots, list.clone());
+                }
+            }
+        }
+        for robot in self.robots() {
+            robot.tell_details();
+        }
+    }
+
+    /// Builds the newest version of the list, and sends viewers the entries that changed.
+    fn build(&self, listing: &mut Listing, now: Instant) {
+        // Read before the robots: what changes meanwhile is counted again.
+        let version = self.changes.load(Ordering::Acquire);
+        let robots = self.robots();
+        let summaries = robots.iter().map(|robot| robot.summary()).collect();
+        let entries = listing.build(version, summaries, now);
+        for viewer in self.lock().viewers.outboxes() {
+            for (robot_id, entry) in &entries {
+                viewer.put_newest(Key::Robot(robot_id.clone()), entry.clone());
+            }
+        }
+    }
+
+    /// Returns when the list contains everything that has happened by now, after a tenth of a second at most: however many
+    /// ask, it is not built more often.
+    async fn list_is_new(&self) {
+        let wanted = self.changes.load(Ordering::Acquire);
+        loop {
+            let wait = {
+                let mut listing = self.listing();
+                if listing.contains(wanted) {
+                    return;
+                }
+                let now = Instant::now();
+                let wait = listing.may_be_built_in(now);
+                if wait.is_zero() {
+                    self.build(&mut listing, now);
+                    return;
+                }
+                wait
+            };
+            sleep(wait).await;
+        }
+    }
+
+    /// The list as JSON, shared by all who ask.
+    pub(crate) async fn robots_json(&self) -> Bytes {
+        self.list_is_new().await;
+        self.listing().json()
+    }
+
+    /// A viewer arrived. It is given `welcome` and the list before anything that happens from now on. Another one may have
+    /// to give way to it.
+    pub(crate) async fn add_viewer(
+        &self,
+        viewer: &Arc<ViewerPlace>,
+        welcome: Option<Bytes>,
+    ) -> Result<(), Full> {
+        self.list_is_new().await;
+        let listing = self.listing();
         let mut inner = self.lock();
         let Inner {
             robots, viewers, ..
@@ -376,6 +455,11 @@ impl Registry {
         };
         viewers.add(viewer, &self.limits, operators)?;
         self.count_viewers(&inner);
+        let outbox = viewer.outbox();
+        if let Some(welcome) = welcome {
+            outbox.put_control(welcome);
+        }
+        outbox.put_newest(Key::Robots, listing.frame());
         Ok(())
     }
 

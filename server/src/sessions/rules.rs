@@ -14,12 +14,13 @@ use policies::{
 use protocol::{
     Mode, TaskState,
     robot::{ActionChunk, Observation, RobotHello, RobotReport},
-    viewer::{RobotStatus, RobotSummary},
 };
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+
+mod told;
 
 /// A robot that reported success gets chunks for this long, to come to rest, and then none.
 pub(crate) const REST_AFTER_SUCCESS: Duration = Duration::from_secs(1);
@@ -67,6 +68,8 @@ pub(crate) struct SessionState {
     pub(crate) robot_id: String,
     pub(crate) hello: RobotHello,
     pub(crate) connected: bool,
+    /// When the last connection ended, in seconds since 1970.
+    left_unix_secs: Option<u64>,
     /// Changes with every command, stop, reset and connection; a chunk for an older one is dropped.
     epoch: u64,
     instruction: String,
@@ -95,6 +98,7 @@ impl SessionState {
             robot_id,
             hello,
             connected: true,
+            left_unix_secs: None,
             epoch: 0,
             instruction: String::new(),
             mode: Mode::default(),
@@ -125,6 +129,7 @@ impl SessionState {
     pub(crate) fn reconnected(&mut self, hello: RobotHello) {
         self.hello = hello;
         self.connected = true;
+        self.left_unix_secs = None;
         self.report = None;
         self.stop_delivered = false;
         self.next_chunk_id = 1;
@@ -132,10 +137,24 @@ impl SessionState {
         self.execution.forget();
     }
 
-    /// The connection is gone.
-    pub(crate) fn disconnected(&mut self) {
+    /// The connection is gone, and with it everything that a robot can make long: of one that left its name is known, its
+    /// stop, and when that was.
+    pub(crate) fn disconnected(&mut self, unix_secs: u64) {
         self.connected = false;
+        self.left_unix_secs = Some(unix_secs);
         self.stop_delivered = false;
+        let hello = &mut self.hello;
+        hello.joints = Vec::new();
+        hello.cameras = Vec::new();
+        hello.example_instructions = Vec::new();
+        hello.resume_token = None;
+        self.report = self.report.take().map(|report| RobotReport {
+            instruction: String::new(),
+            task: TaskState::Idle,
+            task_secs: 0.0,
+            last_refusal: String::new(),
+            ..report
+        });
         self.forget_command();
         self.execution.forget();
     }
@@ -401,50 +420,6 @@ impl SessionState {
     /// The chunk did not leave: the robot goes on with none.
     pub(crate) fn chunk_kept_back(&mut self) {
         self.execution.forget();
-    }
-
-    /// As viewers of this robot are told.
-    pub(crate) fn status(&self) -> RobotStatus {
-        let report = self.report.as_ref();
-        let about_this = report.filter(|report| report.instruction == self.instruction);
-        RobotStatus {
-            robot_id: self.robot_id.clone(),
-            connected: self.connected,
-            instruction: self.instruction.clone(),
-            mode: self.mode,
-            task: match about_this {
-                Some(report) => report.task,
-                None if self.instruction.is_empty() => TaskState::Idle,
-                None => TaskState::Running,
-            },
-            task_secs: about_this.map_or(0.0, |report| report.task_secs),
-            holding: report.is_some_and(|report| report.holding),
-            stop_requested: self.is_stopped(),
-            stop_delivered: self.stop_delivered,
-            stopped: report.is_some_and(|report| report.stopped),
-            ticks: report.map_or(0, |report| report.ticks),
-            late_ticks: report.map_or(0, |report| report.late_ticks),
-            clamped: report.map_or(0, |report| report.clamped),
-            refused_chunks: report.map_or(0, |report| report.refused_chunks),
-            command_to_chunk_millis: self.command_to_chunk_millis,
-            stop_number: self.latched.map(|stop| stop.number),
-        }
-    }
-
-    /// As the robot list shows it.
-    pub(crate) fn summary(&self, unattended: bool) -> RobotSummary {
-        RobotSummary {
-            robot_id: self.robot_id.clone(),
-            name: self.hello.name.clone(),
-            joints: self.hello.joints.clone(),
-            cameras: self.hello.cameras.clone(),
-            control_rate_hz: self.hello.control_rate_hz,
-            example_instructions: self.hello.example_instructions.clone(),
-            connected: self.connected,
-            simulated: self.hello.simulated,
-            unattended: unattended || self.hello.simulated,
-            warnings: Vec::new(),
-        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! One robot's rules connected to its wire, to the policy and to its viewers.
 //!
-//! Locks are held for a few statements and never across an await. Where two are needed the order is `live` (the rules),
-//! then the mailbox or the watchers.
+//! Locks are held for a few statements and never across an await. Where two are needed the order is `details`, then `live`
+//! (the rules), then the mailbox or the watchers.
 
 use super::{
     connection::Connection,
@@ -14,14 +14,17 @@ use super::{
 use crate::{
     data::latches::Latches,
     images::{
-        budget::{Budget, ROBOT_BYTES},
+        budget::{Budget, PICTURE_BYTES},
         showing::Turns,
     },
     inference::thread::Inference,
     limits::Limits,
     metrics::Metrics,
     peer_log::{Kind, PeerLog},
-    queues::outbox::{Key, Outbox},
+    queues::{
+        mailbox::Mailbox,
+        outbox::{Key, Outbox},
+    },
 };
 use protocol::{
     ErrorMessage, ToRobot,
@@ -30,12 +33,14 @@ use protocol::{
 };
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU32},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 mod chunks;
 mod commands;
+mod details;
 mod seeing;
+use details::Details;
 use seeing::Seen;
 
 /// The same problem is not told to viewers more often than this.
@@ -58,6 +63,8 @@ pub(crate) struct Session {
     freshness: Mutex<Freshness>,
     /// What it announced and the policy knows otherwise.
     contradictions: Mutex<Vec<Contradiction>>,
+    /// What those who watch it are told beyond the list.
+    details: Mutex<Details>,
     /// The newest observation with pictures, for questions.
     scene: Mutex<Option<Seen>>,
     last_problem: Mutex<Option<(String, Instant)>>,
@@ -114,10 +121,11 @@ impl Session {
             connection: Mutex::new(connection),
             subscribers: Audience::new(services.metrics.clone()),
             turns: Turns::default(),
-            pictures: Budget::new(ROBOT_BYTES),
+            pictures: Budget::new(PICTURE_BYTES),
             over_budget: AtomicU32::new(0),
             freshness: Mutex::default(),
             contradictions: Mutex::new(contradictions),
+            details: Mutex::default(),
             scene: Mutex::default(),
             last_problem: Mutex::default(),
             problems: PeerLog::default(),
@@ -134,11 +142,7 @@ impl Session {
     }
 
     pub(crate) fn summary(&self) -> RobotSummary {
-        let mut summary = lock(&self.live).summary(self.services.limits.unattended);
-        let contradictions = lock(&self.contradictions);
-        let warnings = contradictions.iter().map(|found| found.words.clone());
-        summary.warnings.extend(warnings);
-        summary
+        lock(&self.live).summary(self.services.limits.unattended)
     }
 
     /// The newest connection.
@@ -165,10 +169,12 @@ impl Session {
     /// The robot dialled in again under the same name. Its old connection, if there still is one, is cut.
     pub(crate) fn reconnect(&self, hello: RobotHello, connection: Connection) {
         {
-            *lock(&self.contradictions) = contradictions(&hello, &self.services.inference);
+            let found = contradictions(&hello, &self.services.inference);
             self.forget_pictures();
-            // One critical section, or a stop in between would go to the old connection alone.
+            // One critical section, or a stop in between would go to the old connection alone, and the end of the old
+            // connection would clear what was found about the new one.
             let mut live = lock(&self.live);
+            *lock(&self.contradictions) = found;
             live.reconnected(hello);
             if live.is_stopped() {
                 connection.mailbox.put(still_stopped());
@@ -176,19 +182,26 @@ impl Session {
             let old = std::mem::replace(&mut *lock(&self.connection), connection);
             old.cut.cancel();
         }
+        self.details_changed();
         self.publish_status();
     }
 
     /// A repeated hello updates the sentences that people are offered. False, and nothing changes, when it
     /// differs in more than that.
     pub(crate) fn update_description(&self, hello: RobotHello) -> bool {
-        let mut live = lock(&self.live);
-        let same_body = hello.tag == live.hello.tag
-            && hello.joints == live.hello.joints
-            && hello.cameras == live.hello.cameras
-            && hello.control_rate_hz == live.hello.control_rate_hz;
+        let same_body = {
+            let mut live = lock(&self.live);
+            let same_body = hello.tag == live.hello.tag
+                && hello.joints == live.hello.joints
+                && hello.cameras == live.hello.cameras
+                && hello.control_rate_hz == live.hello.control_rate_hz;
+            if same_body {
+                live.hello.example_instructions = hello.example_instructions;
+            }
+            same_body
+        };
         if same_body {
-            live.hello.example_instructions = hello.example_instructions;
+            self.details_changed();
         }
         same_body
     }
@@ -197,11 +210,17 @@ impl Session {
     pub(crate) fn disconnect(&self, connection_number: u64) -> bool {
         {
             let mut live = lock(&self.live);
-            if !live.connected || lock(&self.connection).number != connection_number {
+            let mut connection = lock(&self.connection);
+            if !live.connected || connection.number != connection_number {
                 return false;
             }
-            live.disconnected();
+            let now = SystemTime::now().duration_since(UNIX_EPOCH);
+            live.disconnected(now.map_or(0, |at| at.as_secs()));
+            // The writer has its own; what nobody reads any more does not stay for as long as the robot is known.
+            connection.mailbox = Arc::new(Mailbox::closed());
+            *lock(&self.contradictions) = Vec::new();
         }
+        self.details_changed();
         self.forget_pictures();
         self.publish_status();
         true
@@ -265,6 +284,7 @@ impl Session {
     pub(crate) fn watch(&self, outbox: &Arc<Outbox>) {
         let status = lock(&self.live).status();
         self.subscribers.join(outbox, Key::Status, &status);
+        self.give_details(outbox);
     }
 
     pub(crate) fn unwatch(&self, outbox: &Arc<Outbox>) {

@@ -51,6 +51,13 @@ impl Audience {
         });
     }
 
+    /// The same of a message that was written before.
+    pub(crate) fn newest_frame(&self, key: &Key, frame: &Bytes) {
+        for watcher in &*self.lock() {
+            watcher.put_newest(key.clone(), frame.clone());
+        }
+    }
+
     /// May be dropped by a slow viewer.
     pub(crate) fn lossy<M: Message>(&self, message: &M) {
         self.each(message, Outbox::put_lossy);

@@ -3,10 +3,14 @@
 //! A policy answers in the units and in the order of the data it was trained with, and nothing in a chunk says which
 //! those are. A robot that counts in others obeys all the same, and moves by the wrong amount or with the wrong joint.
 //! Neither side names the other's unit, so the numbers are compared: what cannot fit is refused, what is doubtful is
-//! told. A plain function; where statistics or names are missing nothing is claimed.
+//! told, and so is a word for a unit that is not known. A plain function; where statistics or names are missing nothing is
+//! claimed.
+
+mod unit;
 
 use policies::TagInfo;
 use protocol::{JointDescription, robot::RobotHello, viewer::ActionDimension};
+use unit::{KNOWN, Unit};
 
 /// A range that is so many times as wide as a joint's limits is in another unit: radians against degrees are 57 times.
 const ANOTHER_UNIT: f32 = 20.0;
@@ -40,7 +44,7 @@ pub(crate) struct Contradiction {
 pub(crate) fn contradictions(hello: &RobotHello, tag: &TagInfo) -> Vec<Contradiction> {
     if let Some(count) = count(hello, tag) {
         // Nothing else can be compared.
-        return vec![count];
+        return std::iter::once(count).chain(unknown(hello, tag)).collect();
     }
     let order = order(hello, tag);
     // Joints in another order have each other's ranges.
@@ -49,9 +53,13 @@ pub(crate) fn contradictions(hello: &RobotHello, tag: &TagInfo) -> Vec<Contradic
     } else {
         units(hello, tag)
     };
+    // Those sentences name the words, too.
+    let is_refused = units.iter().any(|contradiction| contradiction.refused);
+    let unknown = unknown(hello, tag).filter(|_| !is_refused);
     let mut found: Vec<Contradiction> = order
         .into_iter()
         .chain(units)
+        .chain(unknown)
         .chain(cameras(hello, tag))
         .collect();
     found.sort_by_key(|contradiction| !contradiction.refused);
@@ -153,24 +161,28 @@ fn order(hello: &RobotHello, tag: &TagInfo) -> Option<Contradiction> {
 
 // ---- units
 
-/// What kind of unit a word is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Unit {
-    Degrees,
-    Radians,
-    Percent,
-    Other,
-}
-
-impl Unit {
-    fn of(word: &str) -> Self {
-        match word.trim().to_ascii_lowercase().as_str() {
-            "deg" | "degree" | "degrees" | "°" => Self::Degrees,
-            "rad" | "radian" | "radians" => Self::Radians,
-            "percent" | "%" | "norm" | "normalized" | "normalised" => Self::Percent,
-            _ => Self::Other,
-        }
-    }
+/// Joints whose unit is a word that is not known: by it nothing can be checked.
+fn unknown(hello: &RobotHello, tag: &TagInfo) -> Option<Contradiction> {
+    let unknown = hello
+        .joints
+        .iter()
+        .filter(|joint| Unit::of(&joint.unit) == Unit::Unknown);
+    let words: Vec<String> = unknown
+        .map(|joint| match joint.unit.trim() {
+            "" => format!("{:?} names none", shown(&joint.name)),
+            unit => format!("{:?} counts in {:?}", shown(&joint.name), shown(unit)),
+        })
+        .collect();
+    (!words.is_empty()).then(|| Contradiction {
+        code: "units_unknown",
+        words: format!(
+            "the robot announces units that the studio does not know, so that they are not held against the data of the tag \
+             {:?}: {}; announce one of {KNOWN}, and compare before it moves",
+            tag.tag,
+            some(&words)
+        ),
+        refused: false,
+    })
 }
 
 /// One joint beside its statistics.

@@ -44,6 +44,11 @@ impl ViewerPlace {
         *self.used_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
+    /// Messages to the viewer.
+    pub(crate) fn outbox(&self) -> &Arc<Outbox> {
+        &self.outbox
+    }
+
     /// Cancelled when another viewer got the place.
     pub(crate) fn cut(&self) -> &CancellationToken {
         &self.cut

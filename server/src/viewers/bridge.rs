@@ -5,7 +5,7 @@ use super::{
     outgoing::{Outgoing, heartbeat},
     presses::WaitingPresses,
 };
-use crate::queues::outbox::{Key, Outbox};
+use crate::queues::outbox::Outbox;
 use crate::{
     VERSION,
     handshake::{self, refused},
@@ -16,6 +16,7 @@ use crate::{
     wire::{End, Read, Reader},
 };
 use axum::extract::ws::Message;
+use bytes::Bytes;
 use futures_util::{Sink, Stream, StreamExt as _};
 use protocol::{
     ErrorMessage, FromViewer, Message as ProtocolMessage,
@@ -217,7 +218,12 @@ impl Viewer {
             self.log.address(),
             reader.heard().clone(),
         );
-        let added = self.registry.add_viewer(&place);
+        let welcome = written(&ViewerWelcome {
+            studio_version: VERSION.to_owned(),
+            policy: self.registry.policy(),
+            answerer: self.registry.asking.describe(),
+        });
+        let added = self.registry.add_viewer(&place, welcome).await;
         added.map_err(|full| refused("full", full.to_string()))?;
         let client: String = one_line(&hello.client)
             .chars()
@@ -225,18 +231,6 @@ impl Viewer {
             .collect();
         self.name = format!("viewer {} ({client})", self.key);
         tracing::debug!("{} is here", self.name);
-        put(
-            &self.outbox,
-            &ViewerWelcome {
-                studio_version: VERSION.to_owned(),
-                policy: self.registry.policy(),
-                answerer: self.registry.asking.describe(),
-            },
-        );
-        match protocol::encode(&self.registry.robot_list()) {
-            Ok(frame) => self.outbox.put_newest(Key::Robots, frame.into()),
-            Err(error) => tracing::warn!("the robot list was not sent: {error}"),
-        }
         // At once, so that there is no command without one to name.
         let first = heartbeat(&self.beats, &self.registry.health);
         put(&self.outbox, &first);
@@ -371,8 +365,17 @@ fn gave_way() -> End {
 }
 
 fn put<M: ProtocolMessage>(outbox: &Outbox, message: &M) {
+    if let Some(frame) = written(message) {
+        outbox.put_control(frame);
+    }
+}
+
+fn written<M: ProtocolMessage>(message: &M) -> Option<Bytes> {
     match protocol::encode(message) {
-        Ok(frame) => outbox.put_control(frame.into()),
-        Err(error) => tracing::warn!("a message to a viewer was dropped: {error}"),
+        Ok(frame) => Some(frame.into()),
+        Err(error) => {
+            tracing::warn!("a message to a viewer was dropped: {error}");
+            None
+        }
     }
 }

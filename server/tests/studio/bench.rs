@@ -11,7 +11,7 @@ use protocol::{
     CameraDescription, FromRobot, JointDescription, Mode, Stage, TaskState, ToRobot, ToViewer,
     View, ViewEncoding,
     robot::{ActionChunk, Observation, RobotHello, RobotReport},
-    viewer::{ActionDimension, Command, RobotStatus, Watch},
+    viewer::{ActionDimension, Command, RobotDetails, RobotStatus, Watch},
 };
 use server::{
     Config, Limits,
@@ -432,6 +432,19 @@ pub async fn wait_status(
     viewer
         .wait_for("a status", SOON, |message| match message {
             ToViewer::Status(status) if wanted(&status) => Some(status),
+            _ => None,
+        })
+        .await
+        .unwrap()
+}
+
+pub async fn wait_details(
+    viewer: &mut ViewerClient,
+    wanted: impl Fn(&RobotDetails) -> bool,
+) -> RobotDetails {
+    viewer
+        .wait_for("the details", SOON, |message| match message {
+            ToViewer::Details(details) if wanted(&details) => Some(details),
             _ => None,
         })
         .await

@@ -17,7 +17,7 @@ use tokio::{
 use tokio_tungstenite::{MaybeTlsStream, tungstenite::Message};
 
 /// A hello of nearly as many bytes as one may have.
-fn large_hello(name: &str) -> RobotHello {
+pub fn large_hello(name: &str) -> RobotHello {
     let mut hello = RobotHello {
         joints: (0..64)
             .map(|_| JointDescription {

@@ -28,6 +28,7 @@ mod presence;
 mod recorder;
 mod recordings;
 mod releases;
+mod robots;
 mod scene;
 mod scorer_files;
 mod scoring;

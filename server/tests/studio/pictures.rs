@@ -194,8 +194,8 @@ async fn pictures_that_come_faster_than_they_are_used_are_counted_and_told() {
     let studio = TestStudio::start().await;
     let (mut robot, mut viewer) = driven(&studio, "arm").await;
     // The policy looks at the small picture for a while; the large ones wait beside it.
-    let data = vec![128; 2300 * 2200 * 3];
-    let large = seeing(1, ViewEncoding::Rgb8, (2300, 2200), data);
+    let data = vec![128; 2000 * 1900 * 3];
+    let large = seeing(1, ViewEncoding::Rgb8, (2000, 1900), data);
     command(&mut viewer, "arm", "slow").await;
     wait_status(&mut viewer, |status| status.instruction == "slow").await;
     let mut told = None;
@@ -207,7 +207,57 @@ async fn pictures_that_come_faster_than_they_are_used_are_counted_and_told() {
             break;
         }
     }
-    assert!(told.is_some(), "sixteen megabytes each, and none too many");
+    assert!(told.is_some(), "eleven megabytes each, and none too many");
+}
+
+#[tokio::test]
+async fn pictures_that_are_too_large_to_be_kept_are_told_and_the_numbers_go_on() {
+    let studio = TestStudio::start().await;
+    let mut robot = Robot::connect(&studio, "arm").await;
+    let mut viewer = studio.watcher("arm").await;
+    let data = vec![128; 4096 * 1300 * 3];
+    let large = seeing(1, ViewEncoding::Rgb8, (4096, 1300), data);
+    for _ in 0..6 {
+        robot.send(large.clone()).await;
+    }
+    let error = wait_code(&mut viewer, "pictures_over_budget").await;
+    assert!(error.message.contains("too large to be kept"), "{error:?}");
+    robot.send(observation(2)).await;
+    viewer
+        .wait_for("the numbers", SOON, |message| match message {
+            ToViewer::State(state) if state.sequence == 2 => Some(()),
+            _ => None,
+        })
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_picture_that_is_kept_and_cannot_be_decoded_beside_itself_is_told() {
+    let studio = TestStudio::start().await;
+    let (mut robot, mut viewer) = driven(&studio, "arm").await;
+    let data = vec![128; 2048 * 2048 * 3];
+    robot
+        .send(seeing(1, ViewEncoding::Rgb8, (2048, 2048), data))
+        .await;
+    let error = wait_code(&mut viewer, "inference_failed").await;
+    assert!(error.message.contains("send smaller images"), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_picture_that_no_viewer_would_get_is_told_instead_of_left_out() {
+    let studio = TestStudio::start().await;
+    let mut robot = Robot::connect(&studio, "arm").await;
+    let mut viewer = studio.watcher("arm").await;
+    wait_status(&mut viewer, |status| status.connected).await;
+    let mut large = jpeg(32, 24, None);
+    // What follows the end of a JPEG is nothing to a decoder.
+    large.resize(5 << 20, 0);
+    robot
+        .send(seeing(1, ViewEncoding::Jpeg, (32, 24), large))
+        .await;
+    let error = wait_code(&mut viewer, "bad_view").await;
+    assert!(error.message.contains("too large to be shown"), "{error:?}");
 }
 
 /// A robot whose clock keeps time.

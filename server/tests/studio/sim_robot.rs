@@ -261,13 +261,9 @@ async fn a_sentence_that_it_cannot_judge_is_said_to_be_unknown() {
 async fn a_fresh_scene_offers_its_own_sentences() {
     let running = start(3).await;
     let mut viewer = running.studio.watcher("sim").await;
-    let before = viewer
-        .wait_for("the robots", SOON, |message| match message {
-            ToViewer::Robots(list) => Some(list.robots[0].example_instructions.clone()),
-            _ => None,
-        })
+    let before = wait_details(&mut viewer, |_| true)
         .await
-        .unwrap();
+        .example_instructions;
     assert!(
         before
             .iter()
@@ -283,13 +279,10 @@ async fn a_fresh_scene_offers_its_own_sentences() {
         heard_beat: None,
     };
     viewer.send(&reset.into()).await.unwrap();
-    viewer
-        .wait_for("new sentences", SOON, |message| match message {
-            ToViewer::Robots(list) => (list.robots[0].example_instructions != before).then_some(()),
-            _ => None,
-        })
-        .await
-        .unwrap();
+    wait_details(&mut viewer, |details| {
+        details.example_instructions != before
+    })
+    .await;
     running.end().await;
 }
 

@@ -58,8 +58,9 @@ async fn a_robot_in_radians_is_refused_before_it_moves() {
             .await
             .is_empty()
     );
-    let robots = studio.get("/api/robots", "").await;
-    assert!(robots.contains("other units"), "{robots}");
+    let mut other = studio.watcher("arm").await;
+    let warned = wait_details(&mut other, |_| true).await.warnings;
+    assert!(warned[0].contains("other units"), "{warned:?}");
     // An end of what is not going on is no command.
     command(&mut viewer, "arm", "").await;
     // Corrected, it is driven.
@@ -71,8 +72,24 @@ async fn a_robot_in_radians_is_refused_before_it_moves() {
     command(&mut viewer, "arm", "go 5").await;
     wait_status(&mut viewer, |status| status.instruction == "go 5").await;
     assert_eq!(robot.chunk().await.actions[0], 5.0);
-    let robots = studio.get("/api/robots", "").await;
-    assert!(robots.contains("\"warnings\":[]"), "{robots}");
+    wait_details(&mut other, |details| details.warnings.is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_unit_that_is_not_known_is_told_to_the_robot_and_to_whoever_watches() {
+    let studio = TestStudio::start().await;
+    let mut hello = hello("arm");
+    hello.joints[1].unit = "turns".to_owned();
+    let mut robot = connect(&studio, hello).await;
+    let error = told(&mut robot).await;
+    assert_eq!((error.code.as_str(), error.fatal), ("units_unknown", false));
+    let mut viewer = studio.watcher("arm").await;
+    let warnings = wait_details(&mut viewer, |_| true).await.warnings;
+    assert_eq!(warnings, [error.message]);
+    assert!(
+        warnings[0].contains("\"b\" counts in \"turns\"") && warnings[0].contains("deg, rad"),
+        "{warnings:?}"
+    );
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ async fn a_viewer_is_welcomed_with_the_policy_and_the_robots() {
         panic!("the second message is the robot list");
     };
     assert_eq!(list.robots[0].robot_id, "arm");
-    assert_eq!(list.robots[0].example_instructions, ["go 5"]);
+    assert!(list.robots[0].connected && list.robots[0].left_unix_secs.is_none());
 }
 
 #[tokio::test]
@@ -65,19 +65,16 @@ async fn an_unknown_robot_is_answered_with_the_known_ones() {
 async fn a_repeated_hello_changes_the_offered_sentences() {
     let studio = TestStudio::start().await;
     let mut robot = Robot::connect(&studio, "arm").await;
-    let mut viewer = studio.viewer().await;
+    let mut viewer = studio.watcher("arm").await;
+    let before = wait_details(&mut viewer, |_| true).await;
+    assert_eq!(before.example_instructions, ["go 5"]);
     let mut again = hello("arm");
     again.example_instructions = vec!["go 7".to_owned()];
     robot.send(again).await;
-    viewer
-        .wait_for("the new sentences", SOON, |message| match message {
-            ToViewer::Robots(list) => {
-                (list.robots[0].example_instructions == ["go 7"]).then_some(())
-            }
-            _ => None,
-        })
-        .await
-        .unwrap();
+    wait_details(&mut viewer, |details| {
+        details.example_instructions == ["go 7"]
+    })
+    .await;
 }
 
 /// Says hello, watches, and never reads.

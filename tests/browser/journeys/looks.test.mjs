@@ -113,7 +113,7 @@ test("a robot's contradictions are named as warnings before any command", { time
   t.after(() => own.close());
   const wire = await listenIn(own);
   const warning = "Joint shoulder_pan is announced within ±1.9, the policy was trained on −95 to 93: radians under statistics in degrees?";
-  wire.change = (frame) => (frame[3] === 0x32 ? warned(frame, warning) : frame);
+  wire.change = (frame) => (frame[3] === 0x3c ? warned(frame, warning) : frame);
   const page = await open(own, studio.url);
   const box = part(page, "robot-warnings");
   await box.waitFor();
@@ -129,9 +129,9 @@ test("a robot's contradictions are named as warnings before any command", { time
   await page.close();
 });
 
-/** The list of robots with a warning at each. */
+/** The details of a robot with a warning. */
 function warned(frame, warning) {
-  const list = unpack(new Uint8Array(frame.subarray(4)));
-  for (const robot of list.robots) robot.warnings = [warning];
-  return Buffer.concat([frame.subarray(0, 4), pack(list)]);
+  const details = unpack(new Uint8Array(frame.subarray(4)));
+  details.warnings = [warning];
+  return Buffer.concat([frame.subarray(0, 4), pack(details)]);
 }

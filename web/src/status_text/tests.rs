@@ -10,14 +10,9 @@ fn robot(unattended: bool) -> RobotSummary {
     RobotSummary {
         robot_id: "a".into(),
         name: "arm".into(),
-        joints: vec![],
-        cameras: vec![],
-        control_rate_hz: 30.0,
-        example_instructions: vec![],
         connected: true,
-        simulated: false,
         unattended,
-        warnings: vec![],
+        ..RobotSummary::default()
     }
 }
 

@@ -13,14 +13,9 @@ fn robot(id: &str) -> RobotSummary {
     RobotSummary {
         robot_id: id.to_owned(),
         name: id.to_owned(),
-        joints: vec![],
-        cameras: vec![],
-        control_rate_hz: 30.0,
-        example_instructions: vec![],
         connected: true,
         simulated: true,
-        unattended: false,
-        warnings: vec![],
+        ..RobotSummary::default()
     }
 }
 

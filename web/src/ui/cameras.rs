@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use leptos::html;
 use leptos::prelude::*;
-use protocol::viewer::RobotSummary;
+use protocol::viewer::RobotDetails;
 
 use super::canvas_image::{CanvasImage, FrameMeter};
 use super::state::Studio;
@@ -24,7 +24,7 @@ struct ViewSlot {
     is_depth: bool,
 }
 
-fn slots(robot: &RobotSummary) -> Vec<ViewSlot> {
+fn slots(robot: &RobotDetails) -> Vec<ViewSlot> {
     let slot = |view: String, label: String, hook: String, is_depth: bool| ViewSlot {
         robot_id: robot.robot_id.clone(),
         view,

@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 use protocol::ErrorMessage;
-use protocol::viewer::{RobotList, RobotStatus, ToViewer, ViewerWelcome};
+use protocol::viewer::{RobotChanged, RobotList, RobotStatus, ToViewer, ViewerWelcome};
 
 use super::canvas_image::CanvasImage;
 use super::score::live;
@@ -11,6 +11,7 @@ use super::state::Studio;
 use super::time::now_millis;
 use super::worker::requests;
 use crate::pending_instruction::PendingInstruction;
+use crate::robot_list;
 use crate::scene_question::SceneQuestion;
 use crate::stopping::Stopping;
 
@@ -35,6 +36,21 @@ fn receive(studio: Studio, message: ToViewer) {
         ToViewer::Robots(RobotList { robots }) => {
             studio.robots.set(robots);
             studio.keep_watching();
+        }
+        ToViewer::Robot(RobotChanged { robot }) => {
+            studio
+                .robots
+                .update(|robots| robot_list::put(robots, robot));
+            studio.keep_watching();
+        }
+        ToViewer::Details(details) if studio.watches(&details.robot_id) => {
+            // Updated on changes only: a connection that came back brings them again.
+            if studio
+                .details
+                .with_untracked(|known| known.as_ref() != Some(&details))
+            {
+                studio.details.set(Some(details));
+            }
         }
         ToViewer::Frame(frame) if studio.watches(&frame.robot_id) => {
             live::on_frame(studio, &frame);
@@ -97,6 +113,7 @@ fn receive(studio: Studio, message: ToViewer) {
         | ToViewer::State(_)
         | ToViewer::Trace(_)
         | ToViewer::Tokens(_)
+        | ToViewer::Details(_)
         | ToViewer::Status(_) => {}
     }
 }

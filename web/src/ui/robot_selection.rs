@@ -44,6 +44,7 @@ impl Studio {
 
     fn watch(self, robot_id: String) {
         self.status.set(None);
+        self.details.set(None);
         self.newest.set(None);
         self.refusal.set(None);
         self.pending_instruction

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use leptos::prelude::*;
 use protocol::Mode;
-use protocol::viewer::{RobotState, RobotStatus, RobotSummary, ViewerWelcome};
+use protocol::viewer::{RobotDetails, RobotState, RobotStatus, RobotSummary, ViewerWelcome};
 
 use super::canvas_image::CanvasImage;
 use super::score::state::ScoreState;
@@ -42,6 +42,8 @@ pub(crate) struct Studio {
     pub(crate) welcome: RwSignal<Option<ViewerWelcome>>,
     pub(crate) robots: RwSignal<Vec<RobotSummary>>,
     pub(crate) watched: RwSignal<Option<String>>,
+    /// Details of the robot in view; the last ones while it is away.
+    pub(super) details: RwSignal<Option<RobotDetails>>,
     pub(crate) status: RwSignal<Option<RobotStatus>>,
     /// Newest joint state, at the rate of the messages.
     pub(crate) newest: RwSignal<Option<RobotState>>,
@@ -93,6 +95,7 @@ impl Studio {
             welcome: RwSignal::new(None),
             robots: RwSignal::new(vec![]),
             watched: RwSignal::new(None),
+            details: RwSignal::new(None),
             status: RwSignal::new(None),
             newest: RwSignal::new(None),
             history: StoredValue::new(History::default()),
@@ -126,15 +129,9 @@ impl Studio {
             .with_untracked(|watched| watched.as_deref() == Some(robot_id))
     }
 
-    /// Description of the robot in view.
-    pub(crate) fn robot(self) -> Option<RobotSummary> {
-        let watched = self.watched.get()?;
-        self.robots.with(|robots| {
-            robots
-                .iter()
-                .find(|robot| robot.robot_id == watched)
-                .cloned()
-        })
+    /// Details of the robot in view, once the studio has sent them.
+    pub(crate) fn robot(self) -> Option<RobotDetails> {
+        self.details.get()
     }
 
     /// Shows a notice.

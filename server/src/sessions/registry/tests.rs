@@ -180,3 +180,28 @@ async fn a_full_studio_says_so() {
         .unwrap_err();
     assert!(refused.message.contains("at most 1 robots"));
 }
+
+#[tokio::test]
+async fn the_list_is_built_once_for_all_who_ask_and_has_what_happened() {
+    let registry = registry(Limits::default());
+    let (arm, connection, _) = connect(&registry, hello("arm")).await;
+    let one = registry.robots_json().await;
+    let other = registry.robots_json().await;
+    assert_eq!(one.as_ptr(), other.as_ptr());
+    let built_at = Instant::now();
+    registry.stop(std::slice::from_ref(&arm), 1, "test");
+    registry.disconnect(&arm, connection.number);
+    let newer = registry.robots_json().await;
+    assert!(built_at.elapsed() >= BUILD_PERIOD / 2, "not at once");
+    let words = String::from_utf8(newer.to_vec()).unwrap();
+    for part in [
+        "\"stop_requested\":true",
+        "\"connected\":false",
+        "\"left_unix_secs\":",
+    ] {
+        assert!(words.contains(part), "{words}");
+    }
+    registry.release(&arm, None, None).unwrap();
+    let released = registry.robots_json().await;
+    assert!(String::from_utf8_lossy(&released).contains("\"stop_requested\":false"));
+}

@@ -51,7 +51,7 @@ fn a_stop_survives_reconnections_and_must_be_delivered_anew() {
     let (mut live, now) = (live(), Instant::now());
     live.stop(stop(1, now));
     live.stop_delivered();
-    live.disconnected();
+    live.disconnected(1);
     assert!(live.is_stopped() && !live.status().stop_delivered);
     let hello = live.hello.clone();
     live.reconnected(hello);
@@ -132,4 +132,56 @@ fn a_release_that_comes_second_does_not_end_what_was_begun_since() {
     // A robot may have latched by itself: a release that names no stop is for it.
     assert_eq!(live.release(None, None), Released::Now);
     assert!(live.instruction().is_empty());
+}
+
+#[test]
+fn of_a_robot_that_left_its_name_its_stop_and_the_time_are_kept_and_nothing_long() {
+    let (mut live, now) = (live(), Instant::now());
+    live.hello.example_instructions = vec!["e".repeat(2000); 30];
+    live.reported(
+        RobotReport {
+            at_micros: 0,
+            instruction: "go".to_owned(),
+            task: TaskState::Running,
+            task_secs: 2.0,
+            holding: false,
+            stopped: false,
+            ticks: 7,
+            late_ticks: 0,
+            clamped: 0,
+            refused_chunks: 0,
+            last_refusal: "r".repeat(2000),
+        },
+        now,
+    );
+    let details = live.details(vec!["w".to_owned()]).unwrap();
+    assert_eq!((details.joints.len(), details.warnings.len()), (1, 1));
+    live.stop(stop(1, now));
+    live.disconnected(300);
+    assert!(live.details(Vec::new()).is_none());
+    let hello = &live.hello;
+    assert_eq!(
+        hello.joints.capacity() + hello.cameras.capacity() + hello.example_instructions.capacity(),
+        0
+    );
+    let report = live.report.as_ref().unwrap();
+    assert_eq!(
+        report.last_refusal.capacity() + report.instruction.capacity(),
+        0
+    );
+    let summary = live.summary(false);
+    assert_eq!(
+        (summary.robot_id.as_str(), summary.name.as_str()),
+        ("arm", "arm")
+    );
+    assert!(!summary.connected && summary.stop_requested);
+    assert_eq!(summary.left_unix_secs, Some(300));
+    // Its counters are still told, and no task of which nothing is known.
+    let status = live.status();
+    assert_eq!((status.ticks, status.task), (7, TaskState::Idle));
+
+    let again = self::live().hello;
+    live.reconnected(again);
+    assert_eq!(live.summary(false).left_unix_secs, None);
+    assert!(live.details(Vec::new()).is_some());
 }

@@ -3,9 +3,9 @@
 use super::{Session, lock};
 use crate::{
     images::{
-        budget::{Lease, ROBOT_BYTES},
+        budget::{Lease, pictures_beside},
         showing::Turn,
-        view_encoding::for_viewers,
+        view_encoding,
     },
     inference::job::QueuedJob,
     queues::outbox::Key,
@@ -19,6 +19,9 @@ use std::{
 
 /// Observations in a row whose pictures had no room, after which people are told.
 const MANY_OVER_BUDGET: u32 = 5;
+
+/// Bytes of a view's message beside its picture, at most.
+const FRAME_EXTRA_BYTES: usize = 4 << 10;
 
 /// An observation and the bytes of its pictures.
 pub(super) type Seen = (Arc<Observation>, Option<Arc<Lease>>);
@@ -40,6 +43,8 @@ impl Session {
             return (Arc::new(observation), None);
         }
         let bytes = picture_bytes(&observation);
+        let largest_message = lock(&self.connection).heard.largest_bytes();
+        self.pictures.set_limit(pictures_beside(largest_message));
         let lease = self.pictures.take(bytes).or_else(|| {
             // The newest wins over the one that is only looked at when somebody asks.
             lock(&self.scene).take();
@@ -49,13 +54,21 @@ impl Session {
             self.services.metrics.observations_over_budget.inc();
             observation.views.clear();
             if self.over_budget.fetch_add(1, Ordering::AcqRel) + 1 >= MANY_OVER_BUDGET {
+                let most = self.pictures.limit();
+                let why = if bytes > most {
+                    "are too large to be kept"
+                } else {
+                    "come faster than they can be used"
+                };
+                let mebibytes = |bytes: usize| bytes as f64 / f64::from(1 << 20);
                 self.tell_problem(
                     "pictures_over_budget",
                     &format!(
-                        "the pictures of this robot come faster than they can be used: {:.1} MiB each, and {} MiB of \
-                         one robot are kept at most; send smaller or fewer pictures",
-                        bytes as f64 / f64::from(1 << 20),
-                        ROBOT_BYTES >> 20
+                        "the pictures of this robot {why}: {:.1} MiB each, and {:.1} MiB are kept of a robot that sends \
+                         messages of {:.1} MiB; send smaller or fewer pictures",
+                        mebibytes(bytes),
+                        mebibytes(most),
+                        mebibytes(largest_message)
                     ),
                 );
             }
@@ -130,8 +143,14 @@ impl Session {
     }
 
     fn show_views(&self, robot_id: &str, (observation, _lease): &Seen, _turn: Turn) {
+        // What is larger than all that may wait for a viewer never arrives.
+        let most_bytes = self
+            .services
+            .limits
+            .max_lossy_bytes
+            .saturating_sub(FRAME_EXTRA_BYTES);
         for view in &observation.views {
-            match for_viewers(view) {
+            match view_encoding::within(view, most_bytes) {
                 Ok(view) => self.subscribers.newest(
                     &Key::View(view.name.clone()),
                     &ViewFrame {

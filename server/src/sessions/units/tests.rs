@@ -120,13 +120,49 @@ fn a_robot_that_agrees_hears_nothing() {
     let mut mixed = arm("deg", |limits| limits);
     mixed.joints[5].unit = "percent".to_owned();
     assert_eq!(codes(&mixed, &ours), []);
-    // Limits wider than what was ever used, and unknown words for units.
+    // Limits wider than what was ever used, and other words for the unit.
     assert_eq!(codes(&arm("deg", |_| (-360.0, 360.0)), &ours), []);
     assert_eq!(codes(&arm("°", |limits| limits), &ours), []);
-    assert_eq!(codes(&arm("ticks", |limits| limits), &ours), []);
-    assert_eq!(codes(&arm("", |limits| limits), &ours), []);
+    assert_eq!(
+        codes(&arm("Degrees (motor side)", |limits| limits), &ours),
+        []
+    );
     // Data that went a little beyond the limits.
     assert_eq!(codes(&arm("deg", scaled(0.9)), &ours), []);
+}
+
+#[test]
+fn an_unknown_word_for_a_unit_is_named_with_its_joint_and_the_known_words() {
+    let ours = tag(NAMES, ACTIONS);
+    for unit in ["turns", "ticks", "", "deg (rad)"] {
+        let mut odd = arm("deg", |limits| limits);
+        odd.joints[4].unit = unit.to_owned();
+        let found = contradictions(&odd, &ours);
+        assert_eq!(found.len(), 1, "{unit:?}: {found:?}");
+        assert_eq!((found[0].code, found[0].refused), ("units_unknown", false));
+        let words = &found[0].words;
+        assert!(
+            words.contains("\"wrist_roll\"") && words.contains(unit) && words.contains(KNOWN),
+            "{words}"
+        );
+        assert!(!words.contains("shoulder_pan"), "{words}");
+    }
+    // Whatever the policy knows of the joints.
+    let none = tag(NAMES, [(-1.0, 1.0); 6]);
+    assert_eq!(
+        codes(&arm("turns", |limits| limits), &none),
+        [("units_unknown", false)]
+    );
+    let mut five = arm("turns", |limits| limits);
+    five.joints.pop();
+    assert_eq!(
+        codes(&five, &ours),
+        [("joint_count", true), ("units_unknown", false)]
+    );
+    // Radians by another name are held against what radians can be.
+    let far = tag(NAMES, ACTIONS.map(|(low, high)| (low * 2.0, high * 2.0)));
+    let wide = arm("radian (SI)", |_| (-90.0, 120.0));
+    assert_eq!(codes(&wide, &far), [("units_mismatch", true)]);
 }
 
 #[test]
@@ -184,12 +220,16 @@ fn percents_against_degrees_are_doubtful_where_the_data_go_further_than_percents
     let mut older = ACTIONS;
     (older[1], older[2]) = ((10.0, 190.0), (5.0, 180.0));
     let older = tag(NAMES, older);
-    for unit in ["percent", "deg", ""] {
+    for unit in ["percent", "deg"] {
         assert_eq!(
             codes(&normalised(unit), &older),
             [("units_doubtful", false)]
         );
     }
+    assert_eq!(
+        codes(&normalised(""), &older),
+        [("units_doubtful", false), ("units_unknown", false)]
+    );
     // From 0 to 100 throughout: half of the data is outside.
     assert_eq!(
         codes(&arm("percent", |_| (0.0, 100.0)), &ours),

@@ -135,7 +135,7 @@ impl Viewer {
         let heard_at = release.heard_beat.and_then(|beat| self.beats.sent_at(beat));
         let given = self
             .in_time("the release", release.heard_beat)
-            .and_then(|()| robot.release(release.stop_number, heard_at));
+            .and_then(|()| self.registry.release(&robot, release.stop_number, heard_at));
         self.note("release", &release.robot_id, "", &given);
         given
     }
