@@ -3,6 +3,7 @@
 //! The bytes of a file decide its format, not its name. Its size is read from its header and held against the
 //! [`PictureLimits`] before a pixel is decoded, and it comes out turned as its orientation tag says, as viewers show it.
 
+mod jpeg;
 pub mod limits;
 
 use std::{io::Cursor, path::Path};
@@ -102,7 +103,7 @@ pub fn decode(
     if let Some(found) = Foreign::instead(bytes, bytes.len() as u64) {
         return Err(foreign(found));
     }
-    if is_cut_jpeg(bytes) {
+    if jpeg::is_cut(bytes) {
         return Err(foreign(ENDS_EARLY));
     }
     turned(bytes, file, limits).map_err(|failed| match failed {
@@ -189,13 +190,6 @@ fn turned(
     Ok(image)
 }
 
-/// Whether a JPEG lacks its end. Decoders fill what is missing with grey, without a word.
-fn is_cut_jpeg(bytes: &[u8]) -> bool {
-    // A preview in the header has an end of its own, and what follows the picture's end is nobody's business.
-    let second_half = bytes.get(bytes.len() / 2..).unwrap_or_default();
-    bytes.starts_with(b"\xff\xd8\xff") && !second_half.windows(2).any(|two| two == b"\xff\xd9")
-}
-
 /// Whether a decoder says that the bytes end before the picture does.
 fn is_end(error: &ImageError) -> bool {
     match error {
@@ -275,6 +269,11 @@ mod tests {
             assert!(error.contains("c.png") && error.contains(words), "{error}");
         }
         assert!(decode(&jpeg, &"c.jpg", PictureLimits::ASKED).is_ok());
+        // A motion photo: a film after the picture, larger than that.
+        let moving = [&jpeg[..], b"\0\0\0\x18ftypmp42", &[7; 9000]].concat();
+        assert!(decode(&moving, &"m.jpg", PictureLimits::ASKED).is_ok());
+        let cut = [&jpeg[..jpeg.len() - 40], &[7; 9000]].concat();
+        assert!(decode(&cut, &"m.jpg", PictureLimits::ASKED).is_err());
     }
 
     #[test]
