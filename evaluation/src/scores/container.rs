@@ -11,8 +11,8 @@ use std::{
 
 /// Parts of a file that are looked at.
 const MOST_PARTS: usize = 4 << 20;
-/// Writers differ in whether a length counts its own field; less than this is not missing (bytes).
-const SLACK: u64 = 16;
+/// Writers of AVI differ in whether its length counts its own field; so much is not missing (bytes).
+const SLACK: u64 = 8;
 /// The outermost boxes of MP4 and its kin. Cameras put notes of their own after them.
 const BOXES: [&[u8; 4]; 18] = [
     b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"mfra", b"sidx", b"ssix", b"free", b"skip",
@@ -99,10 +99,10 @@ impl Bytes {
     /// The end of a part of `length` bytes from here, if it is not in the file; else goes there.
     fn pass(&mut self, length: u64) -> io::Result<Option<End>> {
         let end = self.at.saturating_add(length);
-        if end > self.size.saturating_add(SLACK) {
+        if end > self.size {
             return Ok(Some(End::At(end)));
         }
-        self.jump(end.min(self.size))?;
+        self.jump(end)?;
         Ok(None)
     }
 
@@ -147,7 +147,11 @@ impl Bytes {
             if [a, b, c, d] != *b"RIFF" || length == 0 || length == u32::MAX {
                 break;
             }
-            if let Some(end) = self.pass(u64::from(length) + u64::from(length & 1))? {
+            let length = u64::from(length);
+            if self.has(length.saturating_sub(SLACK)) && !self.has(length + 1) {
+                break;
+            }
+            if let Some(end) = self.pass(length + length % 2)? {
                 return Ok(Some(end));
             }
         }
@@ -216,9 +220,11 @@ impl Bytes {
                 break;
             }
             let length = u32::from_be_bytes([0, a, b, c]);
-            if let Some(end) = self.pass(u64::from(length) + 4)? {
+            if let Some(end) = self.pass(u64::from(length))? {
                 return Ok(Some(end));
             }
+            // The length again, which some leave out after the last.
+            self.jump(self.at + 4)?;
         }
         Ok(None)
     }
