@@ -151,7 +151,7 @@ pub fn packets(path: &Path, stream: usize, patience: Patience) -> Result<Packets
 pub(super) mod tests {
     use super::*;
 
-    /// What lines of ffprobe come to.
+    /// Packets as lines of ffprobe list them.
     pub(in crate::scores::probe) fn of(lines: &[&str]) -> Packets {
         let mut packets = Packets::default();
         for line in lines {

@@ -20,7 +20,7 @@ pub struct Rate {
     pub even: bool,
     /// The end of a file that is not even, if it is open.
     pub open_end: Option<OpenEnd>,
-    /// What is worth a sentence.
+    /// A sentence about an oddity.
     pub note: Option<String>,
 }
 

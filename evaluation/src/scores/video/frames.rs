@@ -9,24 +9,24 @@ use crate::scores::probe::{OpenEnd, Stream};
 /// has a step a frame, half a frame is rounded to the frame before.
 const MARGIN: f64 = 0.6;
 
-/// Which frames of a file.
+/// Frames of a file that are read.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Frames {
     /// Every coded frame once, whatever its time stamp, so that frame numbers are those of the recording.
     Each {
-        /// Which stream; the first with pictures when absent.
+        /// The stream; the first with pictures when absent.
         stream: Option<Stream>,
     },
-    /// What is shown at every step of a clock, for files whose frames do not follow each other evenly.
+    /// The frame that is shown at every step of a clock, for files whose frames do not follow each other evenly.
     Timed {
-        /// Which stream.
+        /// The stream.
         stream: Stream,
         /// Steps per second.
         fps: f64,
         /// The end of the file, if it does not say how long its last frame is shown.
         open_end: Option<OpenEnd>,
     },
-    /// What is shown at every step of a clock in a part of a file.
+    /// The frame that is shown at every step of a clock in a part of a file.
     Section(Section),
 }
 

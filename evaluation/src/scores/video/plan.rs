@@ -9,14 +9,14 @@ use crate::scores::{
 };
 use std::path::Path;
 
-/// What is known of a file before it is decoded.
+/// Properties of a file, known before it is decoded.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     /// Frames per second.
     pub fps: f64,
-    /// Which frames.
+    /// The frames that are read.
     pub frames: Frames,
-    /// What is worth a sentence to whoever asked.
+    /// Sentences about oddities, for whoever asked.
     pub notes: Vec<String>,
     /// How many frames the file announces.
     announced: Option<usize>,
@@ -38,7 +38,7 @@ impl Plan {
         }
     }
 
-    /// What is missing of the video when `got` frames have been read, in a sentence.
+    /// A sentence about the part of the video that is missing when `got` frames have been read.
     #[must_use]
     pub fn shortage(&self, got: usize) -> Option<String> {
         if let (Some(announced), Some(there)) = (self.announced, self.there)
