@@ -4,6 +4,7 @@
 //! [`PictureLimits`] before a pixel is decoded, and it comes out turned as its orientation tag says, as viewers show it.
 
 mod jpeg;
+mod jpeg_end;
 pub mod limits;
 #[cfg(test)]
 mod tests;
@@ -108,7 +109,7 @@ pub fn decode(
     if let Some(found) = Foreign::instead(bytes, bytes.len() as u64) {
         return Err(foreign(found));
     }
-    if is_cut_jpeg(bytes) {
+    if jpeg_end::is_cut(bytes) {
         return Err(foreign(ENDS_EARLY));
     }
     turned(bytes, file, limits).map_err(|failed| match failed {
@@ -218,13 +219,6 @@ fn turned(
     let mut image = DynamicImage::from_decoder(decoder)?;
     image.apply_orientation(orientation);
     Ok(image)
-}
-
-/// Whether a JPEG lacks its end. Decoders fill what is missing with grey, without a word.
-fn is_cut_jpeg(bytes: &[u8]) -> bool {
-    // A preview in the header has an end of its own, and what follows the picture's end is nobody's business.
-    let second_half = bytes.get(bytes.len() / 2..).unwrap_or_default();
-    bytes.starts_with(b"\xff\xd8\xff") && !second_half.windows(2).any(|two| two == b"\xff\xd9")
 }
 
 /// Whether a decoder says that the bytes end before the picture does.

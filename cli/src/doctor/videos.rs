@@ -1,6 +1,9 @@
-//! Whether videos can be scored: ffmpeg and ffprobe, looked at as the device is.
+//! Whether videos can be scored: ffmpeg and ffprobe, looked at and tried as the device is.
 
-use evaluation::scores::tools::{CODECS, FFMPEG, FFPROBE, find, missing_codecs, version};
+use evaluation::scores::{
+    tools::{CODECS, FFMPEG, FFPROBE, find, missing_codecs, version},
+    trial::{self, Trial},
+};
 use serde::Serialize;
 use std::{fmt, path::PathBuf};
 
@@ -12,8 +15,10 @@ const OLDEST: (u32, u32) = (4, 4);
 pub(super) struct VideoFinding {
     ffmpeg: Tool,
     ffprobe: Tool,
-    /// Codecs that can be decoded.
+    /// Codecs that can be decoded, by the list of decoders and by clips that were read.
     codecs: Vec<&'static str>,
+    /// How many small clips were read as videos are.
+    clips_read: usize,
     /// What is missing or odd, and what to do.
     advice: Vec<String>,
 }
@@ -32,9 +37,12 @@ impl VideoFinding {
         let (ffmpeg, ffprobe) = (Tool::look(FFMPEG), Tool::look(FFPROBE));
         let mut advice = Vec::new();
         let mut codecs = Vec::new();
+        let mut clips_read = 0;
         if let (Some(path), None) = (&ffmpeg.path, &ffmpeg.error) {
+            let mut lacking = Vec::new();
             match missing_codecs(path) {
                 Ok(missing) => {
+                    lacking.clone_from(&missing);
                     let names = CODECS.iter().map(|(codec, _)| *codec);
                     codecs = names.filter(|codec| !missing.contains(codec)).collect();
                     if !missing.is_empty() {
@@ -46,6 +54,21 @@ impl VideoFinding {
                     }
                 }
                 Err(error) => advice.push(format!("its decoders are not known: {error}")),
+            }
+            match trial::run(&lacking, ffprobe.error.is_none()) {
+                Ok(trials) => {
+                    let fails = |codec: &str| {
+                        let own = |one: &&Trial| one.what == codec;
+                        trials.iter().filter(own).any(|one| one.problem.is_some())
+                    };
+                    codecs.retain(|codec| !fails(codec));
+                    clips_read = trials.iter().filter(|one| one.problem.is_none()).count();
+                    advice.extend(failures(&trials));
+                }
+                Err(error) => advice.push(format!(
+                    "they were not tried: the clips for that cannot be written into the folder for temporary files: \
+                     {error}"
+                )),
             }
         }
         for (name, tool) in [(FFMPEG, &ffmpeg), (FFPROBE, &ffprobe)] {
@@ -68,9 +91,37 @@ impl VideoFinding {
             ffmpeg,
             ffprobe,
             codecs,
+            clips_read,
             advice,
         }
     }
+}
+
+/// Sentences about clips that could not be read. The same cause behind several is said once.
+fn failures(trials: &[Trial]) -> Vec<String> {
+    let mut causes: Vec<(&str, Vec<&str>)> = Vec::new();
+    for trial in trials {
+        let Some(problem) = trial.problem.as_deref() else {
+            continue;
+        };
+        match causes.iter_mut().find(|(known, _)| *known == problem) {
+            Some((_, what)) => what.push(trial.what),
+            None => causes.push((problem, vec![trial.what])),
+        }
+    }
+    causes
+        .into_iter()
+        .map(|(problem, what)| {
+            if what.len() == trials.len() {
+                format!("no video can be scored: a small clip could not be read: {problem}")
+            } else {
+                format!(
+                    "videos cannot be scored that are {}: a small clip could not be read: {problem}",
+                    what.join(", ")
+                )
+            }
+        })
+        .collect()
 }
 
 impl Tool {
@@ -119,7 +170,12 @@ impl fmt::Display for VideoFinding {
             }
         }
         if !self.codecs.is_empty() {
-            writeln!(f, "           decoded are {}", self.codecs.join(", "))?;
+            writeln!(
+                f,
+                "           decoded are {}; {} small clips were read",
+                self.codecs.join(", "),
+                self.clips_read
+            )?;
         }
         self.advice
             .iter()
@@ -129,7 +185,27 @@ impl fmt::Display for VideoFinding {
 
 #[cfg(test)]
 mod tests {
-    use super::numbers;
+    use super::{Trial, failures, numbers};
+
+    #[test]
+    fn a_cause_behind_several_clips_is_said_once() {
+        let trial = |what, problem: Option<&str>| Trial {
+            what,
+            problem: problem.map(str::to_owned),
+        };
+        let both = [trial("h264", Some("no")), trial("hevc", Some("no"))];
+        let said = failures(&both);
+        assert!(said.len() == 1 && said.iter().all(|words| words.starts_with("no video can")));
+        let one = [
+            trial("h264", None),
+            trial("hevc", Some("no")),
+            trial("vp9", Some("no")),
+            trial("av1", Some("never")),
+        ];
+        let said = failures(&one).join("\n");
+        assert!(said.contains("hevc, vp9: ") && said.contains("av1: ") && !said.contains("h264"));
+        assert!(failures(&one[..1]).is_empty());
+    }
 
     #[test]
     fn versions_of_distributions_are_numbers_and_those_of_repositories_are_not() {

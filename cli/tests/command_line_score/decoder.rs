@@ -5,7 +5,6 @@ use evaluation::scores::{
     FolderLock,
     child::{self, Patience},
 };
-use serde_json::Value;
 use std::{
     fs,
     io::Write as _,
@@ -15,11 +14,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-fn real(program: &str) -> PathBuf {
+pub(crate) fn real(program: &str) -> PathBuf {
     child::find(program).expect("this test needs ffmpeg; `cargo xtask test` installs it")
 }
 
-fn script(folder: &made::Folder, name: &str, body: &str) -> PathBuf {
+pub(crate) fn script(folder: &made::Folder, name: &str, body: &str) -> PathBuf {
     program(folder, name, format!("#!/bin/sh\n{body}\n").as_bytes())
 }
 
@@ -39,7 +38,7 @@ fn program(folder: &made::Folder, name: &str, bytes: &[u8]) -> PathBuf {
 }
 
 /// Runs the binary with a path of these folders alone.
-fn with_path(path: &[&Path], arguments: &[&str]) -> Output {
+pub(crate) fn with_path(path: &[&Path], arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_policy-studio"))
         .args(arguments)
         .env("PATH", std::env::join_paths(path).unwrap())
@@ -211,90 +210,6 @@ fn a_program_that_hangs_is_ended() {
         .unwrap_err()
         .to_string();
     assert!(error.contains("longer than 1000 bytes"), "{error}");
-}
-
-#[test]
-fn doctor_looks_at_the_programs_for_videos() {
-    let doctor = |path: &[&Path], json: bool| {
-        let mut arguments = vec!["doctor", "--device", "cpu", "--listen", "127.0.0.1:0"];
-        if json {
-            arguments.push("--json");
-        }
-        with_path(path, &arguments)
-    };
-    let videos = |output: &Output| {
-        let findings: Value = serde_json::from_slice(&output.stdout).unwrap();
-        findings["videos"].clone()
-    };
-    let system = real("ffmpeg");
-    let found = videos(&doctor(&[system.parent().unwrap()], true));
-    assert_eq!(found["ffmpeg"]["path"], system.display().to_string());
-    assert!(found["ffmpeg"]["version"].is_string() && found["ffprobe"]["version"].is_string());
-    assert!(
-        found["codecs"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .any(|codec| codec == "h264")
-    );
-
-    // A build of a repository without AV1, beside an ffprobe that hangs.
-    let odd = made::Folder::new("odd");
-    script(
-        &odd,
-        "ffmpeg",
-        "case \"$*\" in *-version*) echo 'ffmpeg version N-109542-g0a1b2c3 Copyright (c) 2000-2023';; \
-         *-decoders*) echo ' V....D av1   Alliance'; echo ' VFS..D h264  H.264'; echo ' VFS..D hevc  HEVC'; \
-         echo ' VFS..D vp9   VP9'; echo ' VFS..D mpeg4 MPEG-4';; esac",
-    );
-    script(&odd, "ffprobe", "exec /bin/sleep 60");
-    let started = Instant::now();
-    let output = doctor(&[&odd.0], true);
-    assert!(started.elapsed() < Duration::from_secs(60));
-    let found = videos(&output);
-    assert_eq!(found["ffmpeg"]["version"], "N-109542-g0a1b2c3");
-    assert_eq!(
-        found["codecs"],
-        serde_json::json!(["h264", "hevc", "vp9", "mpeg4"])
-    );
-    assert!(
-        found["advice"][0]
-            .as_str()
-            .unwrap()
-            .contains("no decoder for av1")
-    );
-    assert!(
-        found["ffprobe"]["error"]
-            .as_str()
-            .unwrap()
-            .contains("was ended")
-    );
-
-    let junk = made::Folder::new("junk");
-    script(&junk, "ffmpeg", "echo 'Hello, I am a wrapper'");
-    script(
-        &junk,
-        "ffprobe",
-        "echo 'ffprobe version 4.2.7-0ubuntu0.1 Copyright'",
-    );
-    let words = text(&doctor(&[&junk.0], false).stdout);
-    assert!(words.contains("Hello, I am a wrapper"), "{words}");
-    assert!(
-        words.contains("4.2.7-0ubuntu0.1 is older than 4.4"),
-        "{words}"
-    );
-
-    let output = doctor(&[], false);
-    let words = text(&output.stdout);
-    assert!(
-        words.contains("ffmpeg is not installed") && words.contains("ffprobe is not installed"),
-        "{words}"
-    );
-    // A studio works without.
-    assert!(
-        words.contains("all well") && output.status.success(),
-        "{words}"
-    );
 }
 
 #[test]

@@ -1,8 +1,16 @@
 //! Videos made with ffmpeg, and how their scores are asked for and compared.
 
 use super::{checkpoint, made, numbers, score, text};
+use evaluation::scores::{
+    Keeper,
+    video::{self, Frames},
+};
 use serde_json::{Value, json};
-use std::process::{Command, Output};
+use std::{
+    path::Path,
+    process::{Command, Output},
+};
+use topreward::{Profile, scorer::FrameSource as _};
 
 /// How many frames [`pictures`] makes, and how many a second.
 pub(crate) const FRAMES: usize = 30;
@@ -83,4 +91,17 @@ pub(crate) fn difference(one: &Value, other: &Value) -> f64 {
         .zip(other)
         .map(|(one, other)| (one - other).abs())
         .fold(0.0, f64::max)
+}
+
+/// Decodes frames of a file, each as its mean brightness.
+pub(crate) fn levels(path: &Path, frames: Frames) -> Vec<f64> {
+    let keeper = Keeper::new(Profile::Lerobot, 1.0, None);
+    let film = video::read(path, frames, keeper, &mut |_| ()).unwrap();
+    (0..film.count())
+        .map(|index| {
+            let frame = film.frame(index).unwrap();
+            let sum: f64 = frame.data().iter().map(|byte| f64::from(*byte)).sum();
+            sum / frame.data().len() as f64
+        })
+        .collect()
 }

@@ -6,9 +6,12 @@
     reason = "a test fails by panicking"
 )]
 
+mod clocks;
 mod data_set;
 #[cfg(unix)]
 mod decoder;
+#[cfg(unix)]
+mod doctor;
 mod filmed;
 mod made;
 mod stills;

@@ -211,6 +211,14 @@ fn a_picture_is_what_its_bytes_are_and_what_is_none_is_named_by_its_cause() {
     near(&curve(&sixteen), &curve(&plain), 1e-6);
     let misnamed = folder("misnamed", |index| (format!("{index}.jpg"), png(index)));
     near(&curve(&misnamed), &curve(&plain), 1e-6);
+    // Motion photos: a film after the picture, larger than that.
+    let photo = |index: usize| bytes(&picture(index).into(), image::ImageFormat::Jpeg);
+    let photos = folder("photos", |index| (format!("{index}.jpg"), photo(index)));
+    let moving = folder("moving", |index| {
+        let film = [&b"\0\0\0\x18ftypmp42"[..], &[7; 9000]].concat();
+        (format!("{index}.jpg"), [photo(index), film].concat())
+    });
+    near(&curve(&moving), &curve(&photos), 1e-9);
 
     let whole = png(0);
     let jpeg = bytes(&picture(0).into(), image::ImageFormat::Jpeg);

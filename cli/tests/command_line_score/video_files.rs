@@ -2,7 +2,7 @@
 
 use super::{
     checkpoint,
-    filmed::{FPS, FRAMES, H264, ask, difference, encoded, scored},
+    filmed::{FPS, FRAMES, H264, ask, difference, encoded, ffmpeg, levels, scored},
     json, made, text,
 };
 use evaluation::scores::{
@@ -11,20 +11,7 @@ use evaluation::scores::{
 };
 use serde_json::Value;
 use std::{fs, path::Path, process::Command};
-use topreward::{Profile, scorer::FrameSource as _};
-
-/// Decodes all frames of a file, each as its mean brightness.
-fn levels(path: &Path, frames: Frames) -> Vec<f64> {
-    let keeper = Keeper::new(Profile::Lerobot, 1.0, None);
-    let film = video::read(path, frames, keeper, &mut |_| ()).unwrap();
-    (0..film.count())
-        .map(|index| {
-            let frame = film.frame(index).unwrap();
-            let sum: f64 = frame.data().iter().map(|byte| f64::from(*byte)).sum();
-            sum / frame.data().len() as f64
-        })
-        .collect()
-}
+use topreward::Profile;
 
 #[test]
 fn a_name_is_never_an_option_a_pattern_or_an_address() {
@@ -141,6 +128,72 @@ fn a_video_that_was_cut_short_is_no_success() {
         let score: Value = serde_json::from_slice(&output.stdout).unwrap();
         assert!((1..30).contains(&score["frames"].as_u64().unwrap()));
     }
+}
+
+#[test]
+fn containers_that_were_cut_short_are_told_from_whole_ones() {
+    let folder = made::Folder::new("containers");
+    let coded = encoded(&folder, "coded.mp4", &H264);
+    let name = |name: &str| folder.file(name).display().to_string();
+    encoded(&folder, "a.mkv", &["-c:v", "ffv1", "-pix_fmt", "gbrp"]);
+    encoded(&folder, "a.webm", &["-c:v", "libvpx-vp9", "-b:v", "1M"]);
+    encoded(&folder, "a.avi", &["-c:v", "mjpeg", "-q:v", "1"]);
+    encoded(&folder, "a.flv", &["-c:v", "flv1", "-q:v", "1"]);
+    encoded(&folder, "a.gif", &["-r", "25"]);
+    ffmpeg(&["-i", &coded, "-c", "copy", &name("a.ts")]);
+    ffmpeg(&["-i", &coded, "-c", "copy", &name("a.mov")]);
+    let live = ["-c", "copy", "-f", "matroska", "-live", "1"];
+    ffmpeg(&[&["-i", &coded][..], &live, &[&name("live.mkv")]].concat());
+    let pieces = ["-c", "copy", "-movflags", "frag_keyframe+empty_moov"];
+    ffmpeg(&[&["-i", &coded][..], &pieces, &[&name("pieces.mp4")]].concat());
+    for file in [
+        "a.mkv",
+        "a.webm",
+        "a.avi",
+        "a.flv",
+        "a.gif",
+        "a.ts",
+        "a.mov",
+        "live.mkv",
+        "pieces.mp4",
+    ] {
+        let output = ask(&name(file), &[]);
+        let said = text(&output.stderr);
+        assert!(output.status.success(), "{file}: {said}");
+        assert!(!said.contains("cut short"), "{file}: {said}");
+        // A movie has its index at the end: nothing is left of one that was cut.
+        if file == "a.mov" {
+            continue;
+        }
+        let whole = fs::read(name(file)).unwrap();
+        // Within a packet of a transport stream.
+        let length = whole.len() * 2 / 3 / 188 * 188 + 100;
+        let cut = folder.file(&format!("cut-{file}"));
+        fs::write(&cut, &whole[..length]).unwrap();
+        let output = ask(&cut.display().to_string(), &["--fps", "30"]);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{file}: {said}");
+        assert!(said.contains("cut short"), "{file}: {said}");
+        // What is there is scored all the same.
+        let score: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(
+            (1..30).contains(&score["frames"].as_u64().unwrap()),
+            "{file}"
+        );
+    }
+    // An episode that goes on after the end says why there is not enough.
+    let keeper = Keeper::new(Profile::Lerobot, 1.0, None);
+    let episode = Frames::Section(Section {
+        from_secs: 0.0,
+        frames: FRAMES,
+        fps: FPS as f64,
+    });
+    let error = video::read(&folder.file("cut-a.mkv"), episode, keeper, &mut |_| ()).unwrap_err();
+    let said = error.to_string();
+    assert!(
+        said.contains("30 frames should follow") && said.contains("cut short"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -72,6 +72,11 @@ fn what_is_no_picture_is_told_by_its_cause() {
         assert!(error.contains("c.png") && error.contains(words), "{error}");
     }
     assert!(decode(&jpeg, &"c.jpg", PictureLimits::ASKED).is_ok());
+    // A motion photo: a film after the picture, larger than that.
+    let moving = [&jpeg[..], b"\0\0\0\x18ftypmp42", &[7; 9000]].concat();
+    assert!(decode(&moving, &"m.jpg", PictureLimits::ASKED).is_ok());
+    let cut = [&jpeg[..jpeg.len() - 40], &[7; 9000]].concat();
+    assert!(decode(&cut, &"m.jpg", PictureLimits::ASKED).is_err());
 }
 
 #[test]

@@ -36,6 +36,11 @@ impl Patience {
         silence: Duration::from_secs(5),
         whole: Duration::from_secs(5),
     };
+    /// For one that has a small clip to read.
+    pub const TRIAL: Self = Self {
+        silence: Duration::from_secs(5),
+        whole: Duration::from_secs(10),
+    };
     /// For one that has a whole video to read.
     pub const VIDEO: Self = Self {
         silence: Duration::from_secs(60),

@@ -42,9 +42,16 @@ fn known(path: &Path, said: &str) -> Option<String> {
         "it may not be read by this user"
     } else if has("Unrecognized option") || has("Option not found") {
         "this ffmpeg does not know an option that every version from 4.4 on has; `policy-studio doctor` says which it is"
-    } else if has("Unknown encoder") || has("No such filter") {
-        "this ffmpeg was built without a part that is needed (the encoder ppm, the filters scale and fps); install a \
-         complete one"
+    } else if has("Unknown encoder")
+        || has("No such filter")
+        || has("Requested output format")
+        || has("Protocol not found")
+    {
+        "this ffmpeg was built without a part that is needed (the encoder ppm, the output format image2pipe, the filters \
+         scale, format and fps, the protocols file and pipe); install a complete one"
+    } else if has("No such file or directory") && path.exists() {
+        "this ffmpeg does not see the file, which is there: one that was installed as a snap or runs in a container sees a \
+         part of the disk only; move the file into your home folder, or install another ffmpeg"
     } else {
         return None;
     };
@@ -88,10 +95,12 @@ fn missing_decoder(said: &str) -> Option<String> {
 /// The last lines, without the file's name, which the message already has.
 pub(super) fn own_words(path: &Path, said: &str) -> String {
     let name = format!("file:{}: ", path.display());
+    // Newer versions end with a line that says no more than which file it was.
+    let only_named = format!("file:{}.", path.display());
     let lines: Vec<&str> = said
         .lines()
         .map(|line| line.trim().trim_start_matches(&name))
-        .filter(|line| !line.is_empty())
+        .filter(|line| !line.is_empty() && !line.ends_with(&only_named))
         .collect();
     let mut last: Vec<&str> = Vec::new();
     for line in lines.iter().rev() {
@@ -131,6 +140,27 @@ mod tests {
                 "Stream map '0:V:0' matches no streams.",
                 "no pictures in it",
             ),
+            (
+                "[NULL @ 0x5] Requested output format 'image2pipe' is not a suitable output format\npipe:: Invalid argument",
+                "built without a part",
+            ),
+            (
+                "[AVFormatContext @ 0x5] Requested output format 'image2pipe' is not known.\nError opening output file -.",
+                "built without a part",
+            ),
+            (
+                "[in#0 @ 0x5] Error opening input: Protocol not found\nError opening input file file:/a/b.mp4.",
+                "built without a part",
+            ),
+            (
+                "[vost#0:0 @ 0x5] Unknown encoder 'ppm'",
+                "built without a part",
+            ),
+            // Nothing is known of a file that is really not there.
+            (
+                "file:/a/b.mp4: No such file or directory",
+                "No such file or directory",
+            ),
             ("Killed by the kernel", "Killed by the kernel"),
             ("", "it said nothing"),
         ] {
@@ -138,5 +168,8 @@ mod tests {
             assert!(words.contains(cause), "{said}: {words}");
             assert!(!words.contains("/a/b.mp4"), "{words}");
         }
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let words = self::cause(here, "Error opening input: No such file or directory");
+        assert!(words.contains("does not see the file"), "{words}");
     }
 }

@@ -5,6 +5,7 @@
 //! - [`video`]: frames from a video file, decoded by the system's ffmpeg as a child process
 //! - [`probe`]: what ffprobe says of a video file
 //! - [`tools`]: which ffmpeg and ffprobe there are, and what they can do
+//! - [`trial`]: the same, found out by reading small clips
 //! - [`child`]: a program whose output is read within limits
 //! - [`footage`]: frames of an episode of a data set, whichever way it keeps them
 //! - [`progress`]: a curve for every frame of a data set, in the file that LeRobot's trainer reads
@@ -17,6 +18,7 @@
 
 pub mod child;
 mod complaint;
+mod container;
 pub mod export;
 mod file;
 mod finished;
@@ -35,6 +37,7 @@ pub mod stills;
 mod store;
 mod summary;
 pub mod tools;
+pub mod trial;
 pub mod video;
 
 pub use finished::Finished;
@@ -161,8 +164,9 @@ pub enum ScoringError {
     },
     /// A section of a video with fewer frames than it should have.
     #[error(
-        "{}: {want} frames should follow from {from_secs:.3} s on, but there are {got}; the data set's metadata and this \
-         file do not belong together", path.display()
+        "{}: {want} frames should follow from {from_secs:.3} s on, but there are {got}; {}",
+        path.display(),
+        cut.as_deref().unwrap_or("the data set's metadata and this file do not belong together")
     )]
     TooShort {
         /// The video.
@@ -173,6 +177,8 @@ pub enum ScoringError {
         want: usize,
         /// Frames that there are.
         got: usize,
+        /// A sentence about the missing end of the file, if it was cut short.
+        cut: Option<String>,
     },
     /// A folder that is being written into.
     #[error(

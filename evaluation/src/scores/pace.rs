@@ -64,7 +64,7 @@ pub(super) fn of(mut times: Vec<f64>) -> Pace {
 }
 
 /// The rate that is meant by a measured one.
-fn usual(fps: f64) -> f64 {
+pub(super) fn usual(fps: f64) -> f64 {
     let near = |rate: f64, share: f64| (fps / rate - 1.0).abs() < share;
     BROADCAST
         .iter()

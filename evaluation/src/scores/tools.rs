@@ -8,6 +8,7 @@ use super::{
     child::{self, Patience},
 };
 use std::{
+    ffi::OsString,
     path::{Path, PathBuf},
     sync::OnceLock,
 };
@@ -21,13 +22,21 @@ const MOST_ANSWER: usize = 8 << 20;
 
 /// Codecs of videos that people score, and the decoders in software that read each. ffmpeg's own `av1` is none: it hands
 /// the work to a graphics card.
-pub const CODECS: [(&str, &[&str]); 5] = [
+pub const CODECS: [(&str, &[&str]); 6] = [
     ("h264", &["h264", "libopenh264"]),
     ("hevc", &["hevc"]),
     ("av1", &["libdav1d", "libaom-av1", "libgav1"]),
     ("vp9", &["vp9", "libvpx-vp9"]),
     ("mpeg4", &["mpeg4"]),
+    ("ffv1", &["ffv1"]),
 ];
+
+/// A file as these programs are given it: never an option, a pattern or an address, whatever its name is.
+pub(super) fn named(path: &Path) -> OsString {
+    let mut name = OsString::from("file:");
+    name.push(path);
+    name
+}
 
 /// Where `program` is.
 ///

@@ -5,6 +5,19 @@ use crate::scores::ScoringError;
 use serde_json::Value;
 use std::path::Path;
 
+/// Formats that are bare streams of coded frames. The sequence headers of MPEG-1 and 2 always have a rate, others need not.
+const RAW: [&str; 9] = [
+    "h264",
+    "hevc",
+    "vvc",
+    "evc",
+    "av1",
+    "obu",
+    "m4v",
+    "mjpeg",
+    "cavsvideo",
+];
+
 /// The stream that players show first.
 ///
 /// # Errors
@@ -57,6 +70,10 @@ pub(super) fn choose(path: &Path, answer: &Value) -> Result<Pictures, ScoringErr
         );
     }
     let rate = |key| text(stream, key).and_then(ratio);
+    let file_starts = answer.get("format").and_then(start_secs);
+    let late = start_secs(stream)
+        .zip(file_starts)
+        .map_or(0.0, |(pictures, file)| pictures - file);
     Ok(Pictures {
         stream: Stream {
             index: *index,
@@ -67,8 +84,11 @@ pub(super) fn choose(path: &Path, answer: &Value) -> Result<Pictures, ScoringErr
             .then(|| number(stream, "nb_frames"))
             .flatten()
             .and_then(|frames| usize::try_from(frames).ok()),
-        grid: rate("r_frame_rate"),
+        late_secs: late.max(0.0),
         notes,
+        raw: format_names(answer).any(|name| RAW.contains(&name)),
+        file_starts_secs: file_starts.unwrap_or_default(),
+        grid: rate("r_frame_rate"),
     })
 }
 
@@ -124,10 +144,16 @@ fn notes(stream: &Value) -> Vec<String> {
 
 /// Whether the file's format has an index of all frames, as MP4 and its kin have; others only guess how many there are.
 fn is_indexed(answer: &Value) -> bool {
+    format_names(answer).any(|name| name == "mp4")
+}
+
+/// What the format of the file is called.
+fn format_names(answer: &Value) -> impl Iterator<Item = &str> {
     answer
         .get("format")
         .and_then(|format| text(format, "format_name"))
-        .is_some_and(|names| names.split(',').any(|name| name == "mp4"))
+        .unwrap_or_default()
+        .split(',')
 }
 
 fn is_cover(stream: &Value) -> bool {
@@ -156,6 +182,15 @@ fn content(streams: &[&Value]) -> String {
     } else {
         words.join(", ")
     }
+}
+
+/// When a file or a stream begins, by its clock (s).
+fn start_secs(of: &Value) -> Option<f64> {
+    text(of, "start_time")?
+        .trim()
+        .parse::<f64>()
+        .ok()
+        .filter(|secs| secs.is_finite())
 }
 
 fn list<'a>(of: &'a Value, key: &str) -> &'a [Value] {
@@ -206,6 +241,27 @@ mod tests {
         for format in ["yuv420p", "yuvj420p", "gray12le", "gbrp10le", "rgb24"] {
             assert_eq!(narrowed(format), None, "{format}");
         }
+    }
+
+    #[test]
+    fn pictures_that_begin_after_the_sound_are_late() {
+        let of = |format: Value, start: Value| {
+            let stream = json!({"index": 1, "codec_type": "video", "start_time": start});
+            choose(
+                Path::new("a.mp4"),
+                &json!({"streams": [stream], "format": format}),
+            )
+            .unwrap()
+        };
+        let file = |start: &str| json!({"format_name": "matroska,webm", "start_time": start});
+        let found = of(file("-0.021000"), json!("0.500000"));
+        assert!((found.late_secs - 0.521).abs() < 1e-9 && !found.raw);
+        assert!((found.file_starts_secs + 0.021).abs() < 1e-9);
+        // A transport stream begins anywhere.
+        assert_eq!(of(file("1.4"), json!("1.4")).late_secs, 0.0);
+        assert_eq!(of(file("N/A"), json!("1.4")).late_secs, 0.0);
+        assert_eq!(of(json!({}), json!(null)).late_secs, 0.0);
+        assert!(of(json!({"format_name": "h264"}), json!(null)).raw);
     }
 
     #[test]
