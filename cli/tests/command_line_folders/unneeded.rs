@@ -41,6 +41,35 @@ fn a_file_that_only_answers_need_keeps_nobody_from_acting() {
 }
 
 #[test]
+fn keys_that_nobody_needs_may_be_anything_that_python_reads() {
+    let frames = pictures();
+    let twin = json(&act(&root().join("models/nano/molmoact2"), &frames, &[]));
+    let deep = format!("{}{}", "[".repeat(900), "]".repeat(900));
+    let odd = format!("{{\"_unneeded_number\": 1e999, \"_unneeded_list\": {deep},");
+    for name in [
+        "config.json",
+        "tokenizer_config.json",
+        "norm_stats.json",
+        "generation_config.json",
+        "processor_config.json",
+    ] {
+        let folder = Folder::nano("molmoact2");
+        folder.replace(name, "{", &odd);
+        let found = json(&act(&folder.0, &frames, &[]));
+        assert_eq!(found["actions"], twin["actions"], "{name}");
+        let found = json(&studio(&["inspect", "--json", folder.0.to_str().unwrap()]));
+        assert_eq!(found["complete"], true, "{name}: {found}");
+    }
+    let twin = json(&score(&root().join("models/nano/qwen3vl"), &frames));
+    for name in ["config.json", "video_preprocessor_config.json"] {
+        let folder = Folder::nano("qwen3vl");
+        folder.replace(name, "{", &odd);
+        let found = json(&score(&folder.0, &frames));
+        assert_eq!(found["log_probs"], twin["log_probs"], "{name}");
+    }
+}
+
+#[test]
 fn a_file_that_only_questions_need_keeps_nobody_from_scoring() {
     let frames = pictures();
     let twin = json(&score(&root().join("models/nano/qwen3vl"), &frames));
