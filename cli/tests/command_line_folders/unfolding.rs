@@ -136,7 +136,7 @@ fn no_file_of_a_checkpoint_takes_more_memory_than_announced_and_256_mib() {
         edit(&mut file);
         serde_json::to_vec(&file).unwrap()
     };
-    let cases: [(&str, Vec<u8>); 13] = [
+    let cases: [(&str, Vec<u8>); 12] = [
         (
             "config.json",
             format!("{{\"a\":[{}0]}}", "{},".repeat(3_000_000)).into_bytes(),

@@ -24,7 +24,10 @@ fn a_file_that_only_answers_need_keeps_nobody_from_acting() {
         assert_eq!(found["no_answers"], Value::Null, "{found}");
 
         // One that could be asked, but for this file.
-        folder.write("chat_template.jinja", "<|image|>{{ messages[0].content }}");
+        folder.write(
+            "chat_template.jinja",
+            "<|image|>{{ (messages[0].content|last).text }}",
+        );
         let found = json(&act(&folder.0, &frames, &[]));
         assert_eq!(found["actions"], twin["actions"], "{broken}");
         let output = studio(&["inspect", folder.0.to_str().unwrap()]);
