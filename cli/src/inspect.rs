@@ -212,6 +212,7 @@ impl fmt::Display for Findings {
             &found.unknown_keys,
         )?;
         list(f, "robots that it cannot answer", &found.unusable_tags)?;
+        list(f, "files that were passed over", &found.notes)?;
         list(f, "problems", &found.problems)?;
         writeln!(
             f,

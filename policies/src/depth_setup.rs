@@ -2,7 +2,7 @@
 
 use super::{options::PolicyOptions, policy::DepthInfo};
 use depth_decoder::{DepthDecoder, DepthDecoderError, FILE_NAME};
-use field_files::{Foreign, Limit};
+use field_files::Limit;
 use molmoact2::PolicyInfo;
 use protocol::depth::DepthMode;
 use std::{
@@ -55,12 +55,15 @@ pub(super) fn depth_info(
         }
         return Ok(None);
     };
-    let beside = || {
-        folder
-            .map(|folder| folder.join(FILE_NAME))
-            .filter(|file| file.is_file() || Foreign::broken_link(file).is_some())
+    let named = match (&setup.depth_decoder, folder) {
+        (Some(file), _) => Some(file.clone()),
+        (None, Some(folder)) => {
+            let file = folder.join(FILE_NAME);
+            field_files::is_there(&file)?.then_some(file)
+        }
+        (None, None) => None,
     };
-    let decoder = match setup.depth_decoder.clone().or_else(beside) {
+    let decoder = match named {
         Some(file) => Some(decoder(file, policy.depth_codes)?),
         None => None,
     };

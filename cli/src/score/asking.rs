@@ -106,6 +106,9 @@ impl Asking {
         };
         let model = Qwen3Vl::load(&files, device, &options)
             .with_context(|| format!("cannot load {}", self.scorer.display()))?;
+        if let Some(note) = &model.info().note {
+            eprintln!("note: {note}");
+        }
         Ok(Scorer::new(model, self.options()))
     }
 

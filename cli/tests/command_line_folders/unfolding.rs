@@ -130,7 +130,13 @@ fn no_file_of_a_checkpoint_takes_more_memory_than_announced_and_256_mib() {
     assert!(output.status.success() && most < bound, "{most} of {bound}");
 
     let vocabulary: String = (0..2_000_000).map(|id| format!("\"{id}\":{id},")).collect();
-    let cases: [(&str, Vec<u8>); 9] = [
+    let tokenizer = |edit: &dyn Fn(&mut serde_json::Value)| {
+        let bytes = std::fs::read(nano.join("tokenizer.json")).unwrap();
+        let mut file = serde_json::from_slice(&bytes).unwrap();
+        edit(&mut file);
+        serde_json::to_vec(&file).unwrap()
+    };
+    let cases: [(&str, Vec<u8>); 12] = [
         (
             "config.json",
             format!("{{\"a\":[{}0]}}", "{},".repeat(3_000_000)).into_bytes(),
@@ -160,7 +166,45 @@ fn no_file_of_a_checkpoint_takes_more_memory_than_announced_and_256_mib() {
             .into_bytes(),
         ),
         ("tokenizer.json", vec![b' '; 300 << 20]),
-        ("model.safetensors.index.json", vec![b'['; 200 << 20]),
+        (
+            "tokenizer.json",
+            tokenizer(&|file| {
+                let tokens = file["added_tokens"].as_array_mut().unwrap();
+                let mut token = tokens[0].clone();
+                for number in 0..60_000 {
+                    token["content"] = format!("{number:0400}").into();
+                    tokens.push(token.clone());
+                }
+            }),
+        ),
+        (
+            "tokenizer.json",
+            tokenizer(&|file| {
+                let doubled = serde_json::json!({
+                    "type": "Replace", "pattern": {"String": "e"}, "content": "ee",
+                });
+                file["normalizer"] =
+                    serde_json::json!({"type": "Sequence", "normalizers": vec![doubled; 30]});
+            }),
+        ),
+        (
+            "tokenizer.json",
+            tokenizer(&|file| {
+                file["normalizer"] = serde_json::json!({
+                    "type": "Precompiled", "precompiled_charsmap": "AAAA".repeat(5_000_000),
+                });
+            }),
+        ),
+        (
+            "tokenizer.json",
+            tokenizer(&|file| {
+                let pattern = "(?!\\w{99})".repeat(2_000);
+                file["pre_tokenizer"] = serde_json::json!({
+                    "type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated",
+                    "invert": false,
+                });
+            }),
+        ),
         ("model.safetensors", {
             let header = format!(
                 "{{\"a\":{{\"dtype\":\"F32\",\"shape\":[{}1],\"data_offsets\":[0,4]}}}}",
@@ -172,6 +216,12 @@ fn no_file_of_a_checkpoint_takes_more_memory_than_announced_and_256_mib() {
             file
         }),
     ];
+    // What is not needed takes no more memory either.
+    let folder = Folder::nano("molmoact2");
+    folder.write("model.safetensors.index.json", vec![b'['; 200 << 20]);
+    let (output, most, _) = load(&folder.0, &image);
+    assert!(output.status.success() && most < bound, "{most} of {bound}");
+    drop(folder);
     for (name, bytes) in cases {
         let folder = Folder::nano("molmoact2");
         folder.write(name, &bytes);

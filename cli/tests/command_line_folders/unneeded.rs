@@ -24,7 +24,10 @@ fn a_file_that_only_answers_need_keeps_nobody_from_acting() {
         assert_eq!(found["no_answers"], Value::Null, "{found}");
 
         // One that could be asked, but for this file.
-        folder.write("chat_template.jinja", "<|image|>{{ messages[0].content }}");
+        folder.write(
+            "chat_template.jinja",
+            "<|image|>{{ (messages[0].content|last).text }}",
+        );
         let found = json(&act(&folder.0, &frames, &[]));
         assert_eq!(found["actions"], twin["actions"], "{broken}");
         let output = studio(&["inspect", folder.0.to_str().unwrap()]);
@@ -37,6 +40,35 @@ fn a_file_that_only_answers_need_keeps_nobody_from_acting() {
         let asked = [&asked[..], &[folder.0.to_str().unwrap(), "What is there?"]].concat();
         let said = refused(&studio(&asked));
         assert!(said.contains("generation_config.json"), "{said}");
+    }
+}
+
+#[test]
+fn keys_that_nobody_needs_may_be_anything_that_python_reads() {
+    let frames = pictures();
+    let twin = json(&act(&root().join("models/nano/molmoact2"), &frames, &[]));
+    let deep = format!("{}{}", "[".repeat(900), "]".repeat(900));
+    let odd = format!("{{\"_unneeded_number\": 1e999, \"_unneeded_list\": {deep},");
+    for name in [
+        "config.json",
+        "tokenizer_config.json",
+        "norm_stats.json",
+        "generation_config.json",
+        "processor_config.json",
+    ] {
+        let folder = Folder::nano("molmoact2");
+        folder.replace(name, "{", &odd);
+        let found = json(&act(&folder.0, &frames, &[]));
+        assert_eq!(found["actions"], twin["actions"], "{name}");
+        let found = json(&studio(&["inspect", "--json", folder.0.to_str().unwrap()]));
+        assert_eq!(found["complete"], true, "{name}: {found}");
+    }
+    let twin = json(&score(&root().join("models/nano/qwen3vl"), &frames));
+    for name in ["config.json", "video_preprocessor_config.json"] {
+        let folder = Folder::nano("qwen3vl");
+        folder.replace(name, "{", &odd);
+        let found = json(&score(&folder.0, &frames));
+        assert_eq!(found["log_probs"], twin["log_probs"], "{name}");
     }
 }
 

@@ -271,9 +271,9 @@ fn lists_of_episodes_that_take_no_bytes_are_not_made() {
 fn json_without_a_bottom_or_an_end_is_refused() {
     let set = Set::v3();
     set.write("meta/info.json", "[".repeat(1 << 20));
-    refused(&set, "recursion limit");
+    refused(&set, "1000 levels");
     for (times, words) in [
-        (3 << 20, "values in"),
+        (3 << 20, "values or"),
         (9 << 20, "at most 16777216 are read"),
     ] {
         set.write(

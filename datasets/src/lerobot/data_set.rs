@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use field_files::{Foreign, Limit, ReadError, read_json_tree};
+use field_files::{Limit, read_json_tree};
 
 use super::{DataSetError, Info, Stats, names::is_there};
 
@@ -20,12 +20,8 @@ impl DataSet {
     /// When it has no readable `meta/info.json`, or a layout that is not known.
     pub fn open(root: &Path) -> Result<Self, DataSetError> {
         let path = root.join("meta/info.json");
-        if !is_there(&path) {
-            // A file that was lost, not one that never was.
-            return Err(match Foreign::broken_link(&path) {
-                Some(foreign) => ReadError::foreign(&path, foreign).into(),
-                None => DataSetError::NotADataSet(root.to_owned()),
-            });
+        if !field_files::is_there(&path)? {
+            return Err(DataSetError::NotADataSet(root.to_owned()));
         }
         let value = read_json_tree(&path, Limit::SETTINGS)?;
         if !value.is_object() {

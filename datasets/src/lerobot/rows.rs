@@ -176,9 +176,9 @@ impl RowFinder<'_> {
     pub fn find(&mut self, entry: &Entry) -> Result<OwnRows, String> {
         let index = i64::try_from(entry.index).unwrap_or(i64::MAX);
         let mut reason = None;
-        // A link that leads nowhere is a file that was lost.
-        let is_named = |path: &PathBuf| is_there(path) || path.is_symlink();
-        if let Some(path) = self.data_set.data_file(entry).filter(is_named) {
+        // One that may not be looked at is there: opening it says why not.
+        let is_there = |path: &PathBuf| field_files::is_there(path).unwrap_or(true);
+        if let Some(path) = self.data_set.data_file(entry).filter(is_there) {
             match self.of_file(&path).as_ref() {
                 Ok(episodes) => {
                     if let Some(rows) = episodes.get(&index) {

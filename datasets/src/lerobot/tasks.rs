@@ -54,13 +54,13 @@ impl DataSet {
         let table = self.root().join("meta/tasks.parquet");
         let lines = self.root().join("meta/tasks.jsonl");
         let mut first_error = None;
-        if is_there(&table) {
+        if field_files::is_there(&table)? {
             match of_table(&table) {
                 Ok(tasks) => return Ok(tasks),
                 Err(error) => first_error = Some(error),
             }
         }
-        if is_there(&lines) {
+        if field_files::is_there(&lines)? {
             let mut tasks = BTreeMap::new();
             read_json_lines(
                 &lines,

@@ -223,7 +223,7 @@ impl Store {
 fn check_setting(folder: &Path, setting: &RunSetting) -> Result<(), ScoringError> {
     let path = folder.join("setting.json");
     let ours = serde_json::to_value(setting).map_err(|error| bad(&path, &error))?;
-    if !path.is_file() {
+    if !field_files::is_there(&path).map_err(ScoringError::Earlier)? {
         return write(&path, &ours);
     }
     let theirs: serde_json::Value =

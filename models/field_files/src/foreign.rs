@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 /// Bytes of a file's start that tell what it is.
@@ -36,6 +36,11 @@ pub enum Foreign {
     Unfinished {
         /// The sign of it, such as "its end is missing".
         sign: &'static str,
+    },
+    /// A text that ends in the middle.
+    CutShort {
+        /// Bytes that are there.
+        bytes: u64,
     },
     /// Another kind of file.
     Kind(&'static str),
@@ -159,7 +164,11 @@ impl Foreign {
     /// The link at `path`, if it is one and leads nowhere.
     #[must_use]
     pub fn broken_link(path: &Path) -> Option<Self> {
-        if !path.is_symlink() || path.exists() {
+        // A target that is there and may not be looked at is another fault.
+        let leads_nowhere = |path: &Path| {
+            std::fs::metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        };
+        if !path.is_symlink() || !leads_nowhere(path) {
             return None;
         }
         let target = std::fs::read_link(path).ok()?;
@@ -206,6 +215,10 @@ impl fmt::Display for Foreign {
                 "begins with nothing but zeros: room was made for it, and it {NEVER_FINISHED}; {AGAIN}"
             ),
             Self::Unfinished { sign } => write!(f, "{NEVER_FINISHED}: {sign}; {AGAIN}"),
+            Self::CutShort { bytes } => write!(
+                f,
+                "{NEVER_FINISHED}: it ends in the middle, after {bytes} bytes; {AGAIN}"
+            ),
             Self::GitLfs { size } => {
                 f.write_str("is a Git LFS pointer, not the file itself")?;
                 if let Some(size) = size {

@@ -1,13 +1,15 @@
 //! JSON as Python's `json` module writes and reads it.
 //!
 //! That is more than the standard: `NaN`, `Infinity` and `-Infinity` stand where a number was not finite, a key that is
-//! given twice means its last value, and editors put a byte order mark in front. A value that nobody asks for may be
-//! anything; one that is asked for and is not finite is an error that says so, and where.
+//! given twice means its last value, and editors put a byte order mark in front. A number beyond the range of a float,
+//! `1e999`, is infinite, and nesting may go hundreds of levels deep. A value that nobody asks for may be anything; one that
+//! is asked for and is not finite is an error that says so, and where.
 //!
 //! Memory is bounded by counting the values first: a tree of a hundred thousand objects takes thousands of times what
 //! its text does.
 
 mod numbers;
+mod scan;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -18,6 +20,7 @@ use serde_json::Value;
 use crate::foreign::Foreign;
 
 pub use numbers::maybe_finite;
+use scan::Words;
 
 /// Most values of one text. The largest tokenizers have 1.3 million.
 pub const MOST_VALUES: usize = 1_500_000;
@@ -50,14 +53,22 @@ impl JsonError {
         }
     }
 
-    /// The complaint of a parser about a text that it cannot read, or cannot read to its end.
-    fn syntax(error: serde_json::Error) -> Self {
+    /// The complaint of a parser about a text of `bytes` bytes that it cannot read, or cannot read to its end.
+    fn syntax(error: serde_json::Error, bytes: usize) -> Self {
         if error.is_eof() {
-            Self::foreign(Foreign::Unfinished {
-                sign: "it ends in the middle",
+            Self::foreign(Foreign::CutShort {
+                bytes: bytes as u64,
             })
         } else {
             Self::whole(error)
+        }
+    }
+
+    /// A value that is well-formed and not taken, at `path`.
+    pub(crate) fn at(path: impl Into<String>, reason: impl fmt::Display) -> Self {
+        Self {
+            path: path.into(),
+            ..Self::whole(reason)
         }
     }
 
@@ -85,7 +96,7 @@ impl std::error::Error for JsonError {}
 /// [`JsonError`] with the key: for text that is no JSON, for something else in its place (a pointer of Git LFS, a web
 /// page), for more than [`MOST_VALUES`] values, and for values of another type than `T` has there.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
-    read_standard(&standard(bytes)?)
+    read_standard(&standard(bytes)?, bytes.len())
 }
 
 /// Reads `bytes` as JSON of the type `T`, in which what is not finite is null: for what may as well not be there.
@@ -93,13 +104,13 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
 /// # Errors
 /// As [`parse`].
 pub fn parse_with_nulls<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
-    read_standard(&replaced(bytes, Words::Null)?)
+    read_standard(&replaced(bytes, Words::Null)?, bytes.len())
 }
 
-fn read_standard<T: DeserializeOwned>(text: &[u8]) -> Result<T, JsonError> {
-    match typed(text) {
+fn read_standard<T: DeserializeOwned>(text: &[u8], bytes: usize) -> Result<T, JsonError> {
+    match typed(text, bytes) {
         // Only a tree keeps the last of two.
-        Err(error) if error.reason.contains("duplicate field") => from_value(&tree(text)?),
+        Err(error) if error.reason.contains("duplicate field") => from_value(&tree(text, bytes)?),
         read => read,
     }
 }
@@ -109,24 +120,18 @@ fn read_standard<T: DeserializeOwned>(text: &[u8]) -> Result<T, JsonError> {
 /// # Errors
 /// [`JsonError`] with the key, for values of another type than `T` has there.
 pub fn from_value<T: DeserializeOwned>(tree: &Value) -> Result<T, JsonError> {
-    serde_path_to_error::deserialize(tree).map_err(located)
+    serde_path_to_error::deserialize(tree).map_err(|error| located(error, 0))
 }
 
-/// `bytes` as standard JSON: without a byte order mark, and with the texts `"NaN"`, `"Infinity"` and `"-Infinity"` in
-/// place of those words, which no number is. For readers that are not [`parse`].
+/// `bytes` as standard JSON: without a byte order mark, with the texts `"NaN"`, `"Infinity"` and `"-Infinity"` in place of
+/// those words and of numbers that no float holds, and with null for what is nested deeper than any reader looks. For
+/// readers that are not [`parse`].
 ///
 /// # Errors
-/// [`JsonError`] where this is something else than JSON, or holds more values than are read.
+/// [`JsonError`] where this is something else than JSON, holds more values than are read, or is nested deeper than Python
+/// reads.
 pub fn standard(bytes: &[u8]) -> Result<Cow<'_, [u8]>, JsonError> {
     replaced(bytes, Words::Text)
-}
-
-/// The substitute for a word that is no JSON.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Words {
-    /// The word as a text.
-    Text,
-    Null,
 }
 
 fn replaced(bytes: &[u8], by: Words) -> Result<Cow<'_, [u8]>, JsonError> {
@@ -139,94 +144,25 @@ fn replaced(bytes: &[u8], by: Words) -> Result<Cow<'_, [u8]>, JsonError> {
         ));
     }
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let Scan {
-        values,
-        objects,
-        words,
-    } = Scan::of(bytes);
-    if values > MOST_VALUES || objects > MOST_OBJECTS {
-        return Err(JsonError::whole(format_args!(
-            "it has {values} values in {objects} objects; at most {MOST_VALUES} in {MOST_OBJECTS} are read: no file of its \
-             kind has as many"
-        )));
-    }
-    if words.is_empty() {
-        return Ok(Cow::Borrowed(bytes));
-    }
-    let mut text = Vec::with_capacity(bytes.len() + 2 * words.len());
-    let mut done = 0;
-    for (at, word) in words {
-        text.extend_from_slice(bytes.get(done..at).unwrap_or_default());
-        match by {
-            Words::Text => {
-                text.push(b'"');
-                text.extend_from_slice(word);
-                text.push(b'"');
-            }
-            Words::Null => text.extend_from_slice(b"null"),
-        }
-        done = at + word.len();
-    }
-    text.extend_from_slice(bytes.get(done..).unwrap_or_default());
-    Ok(Cow::Owned(text))
+    scan::rewritten(bytes, by)
 }
 
-/// The content of a text, counted without reading it.
-struct Scan {
-    values: usize,
-    objects: usize,
-    /// Words that are no JSON, where they begin.
-    words: Vec<(usize, &'static [u8])>,
-}
-
-impl Scan {
-    fn of(bytes: &[u8]) -> Self {
-        let (mut values, mut objects, mut words) = (1, 0, Vec::new());
-        let (mut at, mut inside) = (0, false);
-        while let Some(&byte) = bytes.get(at) {
-            match byte {
-                b'"' => inside = !inside,
-                b'\\' if inside => at += 1,
-                _ if inside => {}
-                b',' | b':' | b'[' => values += 1,
-                b'{' => {
-                    values += 1;
-                    objects += 1;
-                }
-                b'N' | b'I' | b'-' => {
-                    let rest = bytes.get(at..).unwrap_or_default();
-                    let known: [&'static [u8]; 3] = [b"NaN", b"Infinity", b"-Infinity"];
-                    if let Some(word) = known.into_iter().find(|word| rest.starts_with(word)) {
-                        words.push((at, word));
-                        at += word.len() - 1;
-                    }
-                }
-                _ => {}
-            }
-            at += 1;
-        }
-        Self {
-            values,
-            objects,
-            words,
-        }
-    }
-}
-
-fn typed<T: DeserializeOwned>(text: &[u8]) -> Result<T, JsonError> {
+/// Reads standard JSON as the type `T`. `bytes` is the length of the text before it became standard, for messages.
+pub(crate) fn typed<T: DeserializeOwned>(text: &[u8], bytes: usize) -> Result<T, JsonError> {
     let mut reader = serde_json::Deserializer::from_slice(text);
-    let read = serde_path_to_error::deserialize(&mut reader).map_err(located)?;
+    let read =
+        serde_path_to_error::deserialize(&mut reader).map_err(|error| located(error, bytes))?;
     reader.end().map_err(JsonError::whole)?;
     Ok(read)
 }
 
-fn tree(text: &[u8]) -> Result<Value, JsonError> {
-    serde_json::from_slice(text).map_err(JsonError::syntax)
+fn tree(text: &[u8], bytes: usize) -> Result<Value, JsonError> {
+    serde_json::from_slice(text).map_err(|error| JsonError::syntax(error, bytes))
 }
 
-fn located(error: serde_path_to_error::Error<serde_json::Error>) -> JsonError {
+fn located(error: serde_path_to_error::Error<serde_json::Error>, bytes: usize) -> JsonError {
     if error.inner().is_eof() {
-        return JsonError::syntax(error.into_inner());
+        return JsonError::syntax(error.into_inner(), bytes);
     }
     let path = error.path().to_string();
     let mut reason = error.into_inner().to_string();
@@ -302,6 +238,28 @@ mod tests {
     }
 
     #[test]
+    fn what_nobody_asks_for_may_be_beyond_all_range_and_nested_deep() {
+        let deep = [b"[".repeat(500), b"]".repeat(500)].concat();
+        let deep = String::from_utf8(deep).unwrap();
+        let text = format!(r#"{{"a": 1e999, "b": {deep}, "scale": 2, "c": {{"d": {deep}}}}}"#);
+        let read: Stats = parse(text.as_bytes()).unwrap();
+        assert_eq!(read.scale, 2.0);
+        let tree: Value = parse(text.as_bytes()).unwrap();
+        assert_eq!(
+            (&tree["a"], &tree["scale"]),
+            (&"Infinity".into(), &2.into())
+        );
+        // One that is asked for is named.
+        let error = parse::<Stats>(br#"{"scale": -1e999}"#).unwrap_err();
+        assert!(
+            error.to_string().contains("scale: invalid type: -Infinity"),
+            "{error}"
+        );
+        let read: Stats = parse(br#"{"scale": 1, "q99": [1e999]}"#).unwrap();
+        assert_eq!(read.q99, Some(vec![f32::INFINITY]));
+    }
+
+    #[test]
     fn what_is_no_json_says_what_it_is() {
         let said = |bytes: &[u8]| parse::<Value>(bytes).unwrap_err().to_string();
         assert!(said(b"version https://git-lfs.github.com/spec/v1\nsize 1\n").contains("Git LFS"));
@@ -309,9 +267,13 @@ mod tests {
         assert!(said(b"").contains("0 bytes"));
         assert!(said(b"{} {}").contains("trailing"));
         assert!(said(b"{\"a\": N}").contains("expected value"));
-        assert!(said(b"{\"a\": [1, 2").contains("never finished"));
+        let cut = said(b"{\"a\": [1, 2");
+        assert!(
+            cut.contains("never finished") && cut.contains("after 12 bytes"),
+            "{cut}"
+        );
         let deep = [b"[".repeat(100_000), b"]".repeat(100_000)].concat();
-        assert!(said(&deep).contains("recursion limit"));
+        assert!(said(&deep).contains("1000 levels"), "{}", said(&deep));
     }
 
     #[test]

@@ -9,6 +9,8 @@
 //! - [`read`], [`read_any`] and [`read_text`] read a whole file, up to a [`Limit`];
 //! - [`json`] reads JSON as Python's `json` module writes and reads it, up to a number of values; [`read_json`],
 //!   [`read_json_tree`] and [`read_json_lines`] do so from a file;
+//! - [`is_there`] tells a missing file from one that may not be looked at;
+//! - [`tokenizer_json`] holds a `tokenizer.json` against limits before a library unfolds it;
 //! - [`folder`] tells data from what else lies in a folder, and an unfinished download from a missing file;
 //! - [`write_whole`] writes a file such that nobody finds half of it.
 //!
@@ -20,9 +22,10 @@ mod foreign;
 pub mod json;
 mod limit;
 mod read_json;
+pub mod tokenizer_json;
 mod write;
 
 pub use foreign::Foreign;
-pub use limit::{Limit, ReadError, open, read, read_any, read_text};
+pub use limit::{Limit, ReadError, is_there, open, read, read_any, read_text};
 pub use read_json::{read_json, read_json_lines, read_json_tree};
 pub use write::{sync_folder, write_whole};

@@ -69,6 +69,15 @@ pub enum ReadError {
         /// What it is, such as "a folder".
         kind: &'static str,
     },
+    /// The operating system does not let this user read it, or enter a folder above it.
+    #[error(
+        "cannot read {file}: permission denied. Give this user the right to read it and to enter the folders above it (such \
+         as with `chmod -R a+rX` on the folder), or run as the user that it belongs to"
+    )]
+    Denied {
+        /// Path of the file.
+        file: String,
+    },
     /// Something else in its place.
     #[error("{file} {foreign}")]
     Foreign {
@@ -113,6 +122,9 @@ impl ReadError {
     pub fn opening(path: &Path, source: io::Error) -> Self {
         match Foreign::broken_link(path) {
             Some(foreign) => Self::foreign(path, foreign),
+            None if source.kind() == io::ErrorKind::PermissionDenied => Self::Denied {
+                file: path.display().to_string(),
+            },
             None => Self::Io {
                 file: path.display().to_string(),
                 source,
@@ -182,6 +194,26 @@ fn kind(about: &std::fs::Metadata) -> &'static str {
         }
     }
     "something else"
+}
+
+/// Whether `path` is a file, or a link that leads nowhere: opening that says so.
+///
+/// # Errors
+/// [`ReadError`] where the operating system does not tell, as for a folder that this user may not enter: a file that may
+/// not be looked at is not a missing one.
+pub fn is_there(path: &Path) -> Result<bool, ReadError> {
+    match std::fs::metadata(path) {
+        Ok(about) => Ok(about.is_file()),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            Ok(Foreign::broken_link(path).is_some())
+        }
+        Err(error) => Err(ReadError::opening(path, error)),
+    }
 }
 
 /// Reads the file `path` whole if it has at most `limit` bytes and is a file at all, not a stand-in for one
@@ -290,6 +322,40 @@ mod tests {
         let error = open(&pipe).unwrap_err().to_string();
         std::fs::remove_file(&pipe).unwrap();
         assert!(error.ends_with("is a pipe, not a file"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_may_not_be_read_is_denied_and_not_missing() {
+        let path = Path::new("/checkpoints/tokenizer.json");
+        let denied = ReadError::opening(path, io::ErrorKind::PermissionDenied.into());
+        assert!(!denied.is_missing());
+        let words = denied.to_string();
+        for part in ["/checkpoints/tokenizer.json", "permission denied", "chmod"] {
+            assert!(words.contains(part), "{part}: {words}");
+        }
+    }
+
+    /// A user who may read everything, as in a container, is denied nothing, so another fault stands for it.
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_cannot_be_looked_at_is_not_missing() {
+        with_file("there", b"12345", |path| {
+            assert!(is_there(path).unwrap());
+            assert!(!is_there(&path.join("below")).unwrap());
+            assert!(!is_there(&path.with_extension("none")).unwrap());
+            // A link to itself.
+            let link = path.with_extension("link");
+            std::os::unix::fs::symlink(&link, &link).unwrap();
+            let error = is_there(&link);
+            std::fs::remove_file(&link).unwrap();
+            let error = error.unwrap_err();
+            assert!(!error.is_missing(), "{error}");
+            assert!(
+                error.to_string().contains(&link.display().to_string()),
+                "{error}"
+            );
+        });
+        assert!(!is_there(&std::env::temp_dir()).unwrap());
     }
 
     #[test]

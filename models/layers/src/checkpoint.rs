@@ -47,6 +47,9 @@ pub struct Checkpoint {
     place: String,
     shards: Vec<Shard>,
     tensors: BTreeMap<String, Location>,
+    /// Whether an index assigns the tensors to the files.
+    is_indexed: bool,
+    note: Option<String>,
 }
 
 /// Metadata of a tensor, from the header alone.
@@ -63,8 +66,8 @@ pub struct TensorInfo<'a> {
 }
 
 impl Checkpoint {
-    /// Opens the weights in `folder`: all shards of `model.safetensors.index.json` where they are there, else
-    /// `model.safetensors`, else the shards that number themselves.
+    /// Opens the weights in `folder`: `model.safetensors` if it is whole, as in the reference, else all shards of
+    /// `model.safetensors.index.json`, else the shards that number themselves.
     ///
     /// # Errors
     /// [`CheckpointError::NoWeights`], [`CheckpointError::MissingShards`], [`CheckpointError::BadFile`],
@@ -94,9 +97,10 @@ impl Checkpoint {
     }
 
     fn from_source(source: &dyn WeightSource) -> Result<Self, CheckpointError> {
-        let WeightFiles { names, index } = WeightFiles::find(source)?;
+        let WeightFiles { names, index, note } = WeightFiles::find(source)?;
         let shards = names.into_iter().map(|name| source.shard(name)).collect();
-        Self::from_shards(source.name(), shards, index.as_ref())
+        let checkpoint = Self::from_shards(source.name(), shards, index.as_ref())?;
+        Ok(Self { note, ..checkpoint })
     }
 
     /// Reads weights that are already in memory: every `*.safetensors` among `files`.
@@ -107,15 +111,28 @@ impl Checkpoint {
         files: impl IntoIterator<Item = (String, Cow<'static, [u8]>)>,
     ) -> Result<Self, CheckpointError> {
         let place = "the files in memory".to_owned();
-        let mut shards = Vec::new();
+        let mut shards: Vec<Shard> = Vec::new();
         let mut index = None;
         for (name, bytes) in files {
             if name.ends_with(".safetensors") {
                 shards.push(Shard::Memory { name, bytes });
             } else if name.ends_with(INDEX_FILE) {
-                index = Some(Index::parse(&bytes, name)?);
+                index = Some((name, bytes));
             }
         }
+        let is_single = matches!(shards.as_slice(), [only] if only.name() == SINGLE_FILE);
+        let parsed = index
+            .map(|(name, bytes)| Index::parse(&bytes, name))
+            .transpose();
+        let (index, note) = match parsed {
+            Err(error) if is_single => (
+                None,
+                Some(format!(
+                    "the index beside {SINGLE_FILE} is not used: {error}"
+                )),
+            ),
+            parsed => (parsed?, None),
+        };
         if shards.is_empty() {
             return Err(CheckpointError::NoWeights {
                 place,
@@ -125,7 +142,8 @@ impl Checkpoint {
         if let Some(index) = &index {
             index.all_there(|want| shards.iter().any(|shard| shard.name().ends_with(want)))?;
         }
-        Self::from_shards(place, shards, index.as_ref())
+        let checkpoint = Self::from_shards(place, shards, index.as_ref())?;
+        Ok(Self { note, ..checkpoint })
     }
 
     fn from_shards(
@@ -164,6 +182,8 @@ impl Checkpoint {
             place,
             shards,
             tensors,
+            is_indexed: index.is_some(),
+            note: None,
         })
     }
 
@@ -209,6 +229,16 @@ impl Checkpoint {
     /// Names of the files, for people.
     pub fn files(&self) -> Vec<String> {
         self.shards.iter().map(Shard::name).collect()
+    }
+
+    /// Whether an index file assigns its tensors to its files.
+    pub fn is_indexed(&self) -> bool {
+        self.is_indexed
+    }
+
+    /// A sentence about a file of the folder that was passed over, such as the index of another build.
+    pub fn note(&self) -> Option<&str> {
+        self.note.as_deref()
     }
 
     /// The types the tensors are stored in, for people: `"F32"`, or `"BF16+F32"` when mixed.

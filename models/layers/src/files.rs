@@ -58,12 +58,23 @@ impl ModelFiles {
     /// The files in a folder. Weights are read tensor by tensor when they are needed.
     ///
     /// # Errors
-    /// [`FileError::Missing`] if there is no such folder.
+    /// [`FileError::Missing`] if there is no such folder, [`FileError::Read`] if it may not be looked at.
     pub fn open_dir(folder: &Path) -> Result<Self, FileError> {
-        if !folder.is_dir() {
-            return Err(FileError::Missing {
-                name: folder.display().to_string(),
-            });
+        match std::fs::metadata(folder) {
+            Ok(about) if about.is_dir() => {}
+            Err(error)
+                if !matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
+                return Err(ReadError::opening(folder, error).into());
+            }
+            _ => {
+                return Err(FileError::Missing {
+                    name: folder.display().to_string(),
+                });
+            }
         }
         Ok(Self {
             storage: Storage::Folder(folder.to_owned()),
@@ -146,8 +157,7 @@ impl ModelFiles {
 /// [`ReadError`] if it is there and cannot be read, is not what its name says, or is too large to be that.
 pub(crate) fn find_in(folder: &Path, name: &str) -> Result<Option<Vec<u8>>, ReadError> {
     let path = folder.join(name);
-    // A link that leads nowhere is a file that was lost, not one that never was.
-    if !path.is_file() && Foreign::broken_link(&path).is_none() {
+    if !field_files::is_there(&path)? {
         return Ok(None);
     }
     field_files::read(&path, Limit::of(name)).map(Some)

@@ -6,66 +6,14 @@
     reason = "a test fails by panicking"
 )]
 
-use std::borrow::Cow;
-use std::path::{Path, PathBuf};
+mod common;
 
+use std::borrow::Cow;
+use std::path::Path;
+
+use common::{Folder, f32s, file, sharded};
 use layers::{Checkpoint, CheckpointError, Weights};
 use safetensors::Dtype;
-use safetensors::tensor::TensorView;
-
-/// A folder of its own per test, removed at the end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(test: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("layers-{test}-{}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn write(&self, name: &str, bytes: &[u8]) {
-        std::fs::write(self.0.join(name), bytes).unwrap();
-    }
-
-    fn open(&self) -> Result<Checkpoint, CheckpointError> {
-        Checkpoint::open_dir(&self.0)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        std::fs::remove_dir_all(&self.0).ok();
-    }
-}
-
-/// A safetensors file of the given tensors: name, type, shape, bytes.
-fn file(tensors: &[(&str, Dtype, &[usize], Vec<u8>)]) -> Vec<u8> {
-    let views = tensors.iter().map(|(name, dtype, shape, bytes)| {
-        (
-            *name,
-            TensorView::new(*dtype, shape.to_vec(), bytes).unwrap(),
-        )
-    });
-    safetensors::serialize(views, None).unwrap()
-}
-
-fn f32s(values: &[f32]) -> Vec<u8> {
-    values.iter().flat_map(|x| x.to_le_bytes()).collect()
-}
-
-/// Two shards and their index.
-fn sharded(folder: &Folder) {
-    let index = r#"{"metadata":{}, "weight_map":{"a":"one.safetensors","b":"two.safetensors"}}"#;
-    folder.write("model.safetensors.index.json", index.as_bytes());
-    folder.write(
-        "one.safetensors",
-        &file(&[("a", Dtype::F32, &[2], f32s(&[1.0, 2.0]))]),
-    );
-    folder.write(
-        "two.safetensors",
-        &file(&[("b", Dtype::F32, &[1, 2], f32s(&[3.0, 4.0]))]),
-    );
-}
 
 #[test]
 fn the_three_float_types_are_read_as_f32() {

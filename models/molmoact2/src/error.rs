@@ -123,6 +123,14 @@ pub enum ActError {
         /// Problem with it.
         problem: String,
     },
+    /// The statistics of a robot cannot be used.
+    #[error("tag {tag:?} cannot be used: {reason}")]
+    UnusableTag {
+        /// The tag.
+        tag: String,
+        /// The file, the key and the problem.
+        reason: String,
+    },
     /// An image cannot be used.
     #[error("image {index}: {source}")]
     Image {

@@ -73,6 +73,8 @@ pub struct Inspection {
     pub unknown_keys: Vec<String>,
     /// Robots in its statistics that it cannot act for, with the reason.
     pub unusable_tags: Vec<String>,
+    /// Files that were passed over, and why; nothing is missing for it.
+    pub notes: Vec<String>,
     /// Other problems that prevent loading.
     pub problems: Vec<String>,
 }
@@ -210,6 +212,12 @@ pub fn inspect(files: &Files) -> Result<Inspection, LoadError> {
         unexpected: weights.unexpected,
         unknown_keys: Config::unknown_keys(&small.read(config::FILE)?)?,
         unusable_tags,
+        notes: checkpoint
+            .as_ref()
+            .and_then(Checkpoint::note)
+            .map(str::to_owned)
+            .into_iter()
+            .collect(),
         problems,
     })
 }

@@ -11,7 +11,7 @@ mod inputs;
 
 use inputs::{CASES, Inputs, from_json, read, rows};
 use molmoact2::error::ActError;
-use molmoact2::norm_stats::{NormStats, Normalizer};
+use molmoact2::norm_stats::{NormMode, NormStats, Normalizer};
 use serde_json::{Value, json};
 
 #[test]
@@ -184,6 +184,7 @@ fn statistics_that_no_data_have_and_damaged_keys_are_refused() {
         "{error}"
     );
     let error = refused(&|stats| {
+        stats["norm_mode"] = json!("mean_std");
         stats["metadata_by_tag"]["so101"]["state_stats"]["std"][2] = json!(-1.0);
     });
     assert!(error.contains("state_stats.std"), "{error}");
@@ -211,4 +212,99 @@ fn statistics_that_no_data_have_and_damaged_keys_are_refused() {
         );
     });
     assert!(error.contains("control_mmde"), "{error}");
+}
+
+#[test]
+fn statistics_that_the_mode_does_not_read_may_be_anything() {
+    let whole = edited(|_| ()).unwrap();
+    assert_eq!(whole.mode(), NormMode::Q01Q99);
+    let state = [12.5, -40.0, 60.0, 50.0, 0.0, 30.0];
+    let expected = whole.tag("so101").unwrap().normalize_state(&state).unwrap();
+    for (key, value) in [
+        ("q10", json!([1.0, 2.0])),
+        ("q10", json!("many")),
+        ("q90", json!({"a": [[1e300]]})),
+        ("q90", Value::Null),
+        ("std", json!([-1.0, -1.0, -1.0, -1.0, -1.0, -1.0])),
+        ("mean", json!([null, "NaN", "later"])),
+    ] {
+        let stats = edited(|raw| {
+            for part in ["state_stats", "action_stats"] {
+                raw["metadata_by_tag"]["so101"][part][key] = value.clone();
+            }
+        });
+        let stats = stats.unwrap_or_else(|error| panic!("{key}: {error}"));
+        let tag = stats.tag("so101").unwrap();
+        assert_eq!(tag.normalize_state(&state).unwrap(), expected, "{key}");
+        assert_eq!(stats.unusable().count(), 0);
+    }
+    // Quantiles in the wrong order, where another pair of them is read.
+    let stats = edited(|raw| {
+        let stats = &mut raw["metadata_by_tag"]["so101"]["action_stats"];
+        (stats["q10"], stats["q90"]) = (stats["q90"].clone(), stats["q10"].clone());
+    });
+    assert!(stats.unwrap().tag("so101").is_ok());
+}
+
+#[test]
+fn a_fault_of_one_robot_is_told_to_whoever_asks_for_it() {
+    let whole: Value =
+        serde_json::from_slice(&read("one_camera/checkpoint/norm_stats.json")).unwrap();
+    let robot = &whole["metadata_by_tag"]["so101"];
+    type Damage = fn(&mut Value);
+    let cases: [(&str, Damage); 9] = [
+        ("action_stats.q99 is missing", |robot| {
+            robot["action_stats"]["q99"] = Value::Null;
+        }),
+        ("action_stats.q01", |robot| {
+            robot["action_stats"]["q01"] = json!([1.0, 2.0]);
+        }),
+        ("state_stats is missing", |robot| {
+            robot["state_stats"] = Value::Null;
+        }),
+        ("state_stats: q01", |robot| {
+            robot["state_stats"]["q01"] = json!("many");
+        }),
+        ("state_stats.mask", |robot| {
+            robot["state_stats"]["mask"] = json!([true]);
+        }),
+        ("control_mmde", |robot| {
+            let mode = robot.as_object_mut().unwrap().remove("control_mode");
+            robot["control_mmde"] = mode.unwrap();
+        }),
+        ("camera_keys", |robot| robot["camera_keys"] = json!(7)),
+        ("action_horizon", |robot| {
+            robot["action_horizon"] = json!("long");
+        }),
+        ("invalid type", |robot| *robot = json!("gone")),
+    ];
+    for (words, damage) in cases {
+        let mut damaged = robot.clone();
+        damage(&mut damaged);
+        let mut raw = whole.clone();
+        raw["metadata_by_tag"]["elsewhere"] = damaged.clone();
+        let stats = NormStats::parse(&serde_json::to_vec(&raw).unwrap()).unwrap();
+        let names: Vec<&str> = stats.tags().map(|tag| tag.name.as_str()).collect();
+        assert_eq!(names, ["so101"], "{words}");
+        assert_eq!(
+            stats.tag("so101").unwrap(),
+            edited(|_| ()).unwrap().tag("so101").unwrap()
+        );
+        let error = stats.tag("elsewhere").unwrap_err();
+        assert!(
+            matches!(&error, ActError::UnusableTag { tag, .. } if tag == "elsewhere"),
+            "{error}"
+        );
+        let said = error.to_string();
+        assert!(
+            said.contains(words) && said.contains("norm_stats.json"),
+            "{words}: {said}"
+        );
+        let listed: Vec<String> = stats.unusable().map(|error| error.to_string()).collect();
+        assert_eq!(listed, [said]);
+        // Alone it is all that there is, and the file is refused.
+        raw["metadata_by_tag"] = json!({"elsewhere": damaged});
+        let refused = NormStats::parse(&serde_json::to_vec(&raw).unwrap()).unwrap_err();
+        assert!(refused.to_string().contains(words), "{words}: {refused}");
+    }
 }

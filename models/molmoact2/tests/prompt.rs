@@ -144,3 +144,82 @@ fn a_tokenizer_and_a_configuration_that_disagree_are_refused() {
         .unwrap();
     assert_eq!(prompt.ids, from_json::<Vec<u32>>(&first["ids"]));
 }
+
+/// The reference resets how a saved tokenizer cut texts and filled them up, so a file that says it changes no prompt.
+#[test]
+fn truncation_and_padding_of_the_file_change_no_prompt() {
+    let inputs = Inputs::open("one_camera");
+    let mut file: serde_json::Value =
+        serde_json::from_slice(&read("one_camera/checkpoint/tokenizer.json")).unwrap();
+    let first = &rows("one_camera/prompts.json")[0];
+    let state: Vec<f32> = from_json(&first["state_normalised"]);
+    let truncation = |length: u64, stride: u64| {
+        serde_json::json!({
+            "direction": "Right", "max_length": length, "strategy": "LongestFirst", "stride": stride,
+        })
+    };
+    let padding = |length: u64| {
+        serde_json::json!({
+            "strategy": {"Fixed": length}, "direction": "Left", "pad_to_multiple_of": 64, "pad_id": 5,
+            "pad_type_id": 0, "pad_token": "<pad>",
+        })
+    };
+    for (truncation, padding) in [
+        (truncation(12, 0), serde_json::Value::Null),
+        (truncation(0, 0), padding(700)),
+        (truncation(4, 9), padding(1 << 32)),
+    ] {
+        file["truncation"] = truncation;
+        file["padding"] = padding;
+        let bytes = serde_json::to_vec(&file).unwrap();
+        let prompts = PromptWriter::new(&bytes, None, &inputs.config, &inputs.images).unwrap();
+        let prompt = prompts
+            .write(&PromptContent {
+                instruction: first["task"].as_str().unwrap(),
+                normalize_instruction: true,
+                state_normalized: &state,
+                tag: inputs.stats.tag("so101").unwrap(),
+                images: 1,
+                style: Style::Action,
+            })
+            .unwrap();
+        assert_eq!(
+            prompt.ids,
+            from_json::<Vec<u32>>(&first["ids"]),
+            "{} {}",
+            file["truncation"],
+            file["padding"]
+        );
+    }
+}
+
+#[test]
+fn a_tokenizer_that_ends_early_or_beyond_all_limits_says_so() {
+    let inputs = Inputs::open("one_camera");
+    let refused = |bytes: &[u8]| {
+        PromptWriter::new(bytes, None, &inputs.config, &inputs.images)
+            .unwrap_err()
+            .to_string()
+    };
+    let whole = read("one_camera/checkpoint/tokenizer.json");
+    let half = whole.len() / 2;
+    let said = refused(&whole[..half]);
+    for words in [
+        "tokenizer.json",
+        "interrupted",
+        "download",
+        "get it again",
+        &format!("after {half} bytes"),
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    let mut file: serde_json::Value = serde_json::from_slice(&whole).unwrap();
+    let token = file["added_tokens"][0].clone();
+    let tokens = file["added_tokens"].as_array_mut().unwrap();
+    tokens.resize(60_000, token);
+    let said = refused(&serde_json::to_vec(&file).unwrap());
+    assert!(
+        said.contains("tokenizer.json") && said.contains("16384"),
+        "{said}"
+    );
+}

@@ -1,6 +1,6 @@
 //! The two files of a tokenizer folder, checked as they come in.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use field_files::json;
 use serde::Deserialize;
@@ -280,6 +280,7 @@ fn added(
     vocab: &HashMap<String, u32>,
 ) -> Result<Vec<(String, u32)>, LoadError> {
     let mut added: Vec<(String, u32)> = Vec::new();
+    let mut known: HashSet<String> = HashSet::new();
     let mut next = u32::try_from(vocab.len()).unwrap_or(u32::MAX);
     let normalized = tokens.first().is_some_and(|token| token.normalized);
     for token in tokens {
@@ -290,8 +291,7 @@ fn added(
                 "none, or some that are taken wherever they stand",
             ));
         }
-        let known = added.iter().any(|(content, _)| *content == token.content);
-        if token.content.is_empty() || known {
+        if token.content.is_empty() || !known.insert(token.content.clone()) {
             continue;
         }
         let id = vocab.get(&token.content).copied().unwrap_or_else(|| {

@@ -41,7 +41,7 @@ impl Inventory {
         let mut names = [config::FILE, tokenizer::FILE, frames]
             .map(str::to_owned)
             .to_vec();
-        if files.find(INDEX_FILE)?.is_some() {
+        if checkpoint.is_indexed() {
             names.push(INDEX_FILE.to_owned());
         }
         // The checkpoint names its files with their folder, for messages.

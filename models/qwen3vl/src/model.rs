@@ -59,6 +59,8 @@ pub struct ModelInfo {
     pub precision: Precision,
     /// Bytes that the weights take.
     pub weight_bytes: u64,
+    /// A sentence about a file of weights that was passed over.
+    pub note: Option<String>,
 }
 
 /// The network, its tokenizer and its image processing.
@@ -100,6 +102,7 @@ impl Qwen3Vl {
             dtype: checkpoint.dtype(),
             precision: options.precision,
             weight_bytes: network.weight_bytes(),
+            note: checkpoint.note().map(str::to_owned),
         };
         Ok(Self {
             video: VideoInput::new(&video, &config.vision),

@@ -1,5 +1,6 @@
 //! Text to token ids and back.
 
+use field_files::tokenizer_json;
 use layers::ConfigError;
 use tokenizers::Tokenizer;
 
@@ -20,15 +21,20 @@ pub struct TextTokenizer {
 }
 
 impl TextTokenizer {
-    /// Reads `tokenizer.json` and holds the ids of the vision tokens against `config`.
+    /// Reads the `bytes` of `tokenizer.json` and holds the ids of the vision tokens against `config`.
     ///
     /// # Errors
     /// [`ConfigError::BadFile`] or [`ConfigError::BadValue`].
-    pub fn new(tokenizer_json: &[u8], config: &Config) -> Result<Self, ConfigError> {
-        let text = field_files::json::standard(tokenizer_json)
+    pub fn new(bytes: &[u8], config: &Config) -> Result<Self, ConfigError> {
+        let text = tokenizer_json::bounded(bytes)
             .map_err(|error| ConfigError::bad_json(FILE, "", &error))?;
-        let tokenizer = Tokenizer::from_bytes(&text)
-            .map_err(|error| ConfigError::bad_file(FILE, "", error.to_string()))?;
+        let refused = |error: tokenizers::Error| ConfigError::bad_file(FILE, "", error.to_string());
+        let mut tokenizer = Tokenizer::from_bytes(&text).map_err(refused)?;
+        // The file may say how texts were cut and filled up when it was saved; the reference sets both aside for each call.
+        tokenizer
+            .with_padding(None)
+            .with_truncation(None)
+            .map_err(refused)?;
         for (key, token, id) in [
             (
                 "vision_start_token_id",

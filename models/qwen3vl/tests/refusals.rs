@@ -140,6 +140,54 @@ fn a_tokenizer_with_other_ids_is_refused() {
     assert!(error.contains("<|video_pad|>"), "{error}");
 }
 
+/// The reference resets how a saved tokenizer cut texts and filled them up.
+#[test]
+fn truncation_and_padding_of_a_tokenizer_change_no_ids() {
+    let golden = Golden::open("tied");
+    let question = "open the drawer and close it again";
+    let expected = golden.load(Precision::F32).tokenizer().encode(question);
+    let expected = expected.unwrap();
+    assert!(expected.len() > 4);
+    for (length, stride, fixed) in [(2, 0, 9), (0, 0, 3), (2, 7, 1_u64 << 32)] {
+        let files = files(|name, bytes| {
+            if name != "tokenizer.json" {
+                return Some(bytes);
+            }
+            let mut file: Value = serde_json::from_slice(&bytes).unwrap();
+            file["truncation"] = json!({
+                "direction": "Left", "max_length": length, "strategy": "LongestFirst", "stride": stride,
+            });
+            file["padding"] = json!({
+                "strategy": {"Fixed": fixed}, "direction": "Left", "pad_to_multiple_of": null, "pad_id": 5,
+                "pad_type_id": 0, "pad_token": "<pad>",
+            });
+            Some(serde_json::to_vec(&file).unwrap())
+        });
+        let model = Qwen3Vl::load(&files, &device(), &LoadOptions::default()).unwrap();
+        assert_eq!(
+            model.tokenizer().encode(question).unwrap(),
+            expected,
+            "{length} {stride} {fixed}"
+        );
+    }
+}
+
+#[test]
+fn a_tokenizer_that_ends_early_says_so() {
+    let error = refusal(&files(|name, mut bytes| {
+        if name == "tokenizer.json" {
+            bytes.truncate(1_000);
+        }
+        Some(bytes)
+    }));
+    assert!(
+        error.contains("tokenizer.json")
+            && error.contains("interrupted")
+            && error.contains("after 1000 bytes"),
+        "{error}"
+    );
+}
+
 #[test]
 fn a_damaged_weight_file_is_refused() {
     let error = refusal(&files(|name, mut bytes| {

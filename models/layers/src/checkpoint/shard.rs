@@ -7,7 +7,7 @@ use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use field_files::Foreign;
+use field_files::{Foreign, ReadError};
 use safetensors::Dtype;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
@@ -101,6 +101,9 @@ impl Shard {
     fn opening(&self, path: &Path, source: std::io::Error) -> CheckpointError {
         match Foreign::broken_link(path) {
             Some(foreign) => self.bad(format!("it {foreign}")),
+            None if source.kind() == std::io::ErrorKind::PermissionDenied => {
+                ReadError::opening(path, source).into()
+            }
             None => self.io(source),
         }
     }

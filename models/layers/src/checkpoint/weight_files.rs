@@ -1,12 +1,14 @@
 //! The files of a folder that are its weights.
 //!
 //! A folder holds more than its weights: an index of another build beside one whole file, shards whose download was
-//! interrupted, weights in another format. What is there decides, not what an index says of it.
+//! interrupted, weights in another format. What is there decides, not what an index says of it. As in the reference, one
+//! whole file counts more than an index.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
-use field_files::{Foreign, Limit};
+use field_files::{Limit, ReadError};
 
 use super::index::Index;
 use super::shard::Shard;
@@ -29,8 +31,8 @@ pub(super) trait WeightSource {
     fn shard(&self, name: String) -> Shard;
     /// Name of a file in messages.
     fn file(&self, name: &str) -> String;
-    /// Names of all files that are no hidden ones, sorted, where they can be listed.
-    fn files(&self) -> Vec<String>;
+    /// Names of all files that are no hidden ones, sorted; none where a source has no list.
+    fn files(&self) -> Result<Vec<String>, CheckpointError>;
     /// Names of unfinished downloads.
     fn unfinished(&self) -> Vec<String>;
 }
@@ -47,9 +49,7 @@ impl WeightSource for FolderSource<'_> {
     }
 
     fn has(&self, name: &str) -> Result<bool, CheckpointError> {
-        let path = self.0.join(name);
-        // Opening a link that leads nowhere says so.
-        Ok(path.is_file() || Foreign::broken_link(&path).is_some())
+        Ok(field_files::is_there(&self.0.join(name))?)
     }
 
     fn shard(&self, name: String) -> Shard {
@@ -60,14 +60,18 @@ impl WeightSource for FolderSource<'_> {
         self.0.join(name).display().to_string()
     }
 
-    fn files(&self) -> Vec<String> {
-        let entries = std::fs::read_dir(self.0).into_iter().flatten();
+    fn files(&self) -> Result<Vec<String>, CheckpointError> {
+        let entries = match std::fs::read_dir(self.0) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(ReadError::opening(self.0, error).into()),
+        };
         let mut names: Vec<String> = entries
             .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
             .filter(|name| !name.starts_with('.'))
             .collect();
         names.sort();
-        names
+        Ok(names)
     }
 
     fn unfinished(&self) -> Vec<String> {
@@ -105,8 +109,8 @@ impl WeightSource for StoreSource<'_> {
         name.to_owned()
     }
 
-    fn files(&self) -> Vec<String> {
-        Vec::new()
+    fn files(&self) -> Result<Vec<String>, CheckpointError> {
+        Ok(Vec::new())
     }
 
     fn unfinished(&self) -> Vec<String> {
@@ -119,20 +123,54 @@ pub(super) struct WeightFiles {
     pub(super) names: Vec<String>,
     /// The index that they are checked against.
     pub(super) index: Option<Index>,
+    /// A sentence about a file that was passed over.
+    pub(super) note: Option<String>,
 }
 
 impl WeightFiles {
     pub(super) fn find(source: &dyn WeightSource) -> Result<Self, CheckpointError> {
-        let single = || Self {
+        let has_single = source.has(SINGLE_FILE)?;
+        let index = Self::indexed(source);
+        if !has_single {
+            return match index? {
+                Some(indexed) => Ok(indexed),
+                None => Self::by_their_numbers(source),
+            };
+        }
+        let single = |note| Self {
             names: vec![SINGLE_FILE.to_owned()],
             index: None,
+            note,
         };
-        let has_single = source.has(SINGLE_FILE)?;
+        let passed_over = |reason: &str| {
+            format!(
+                "{} is not used, because {SINGLE_FILE} beside it holds weights: {reason}",
+                source.file(INDEX_FILE)
+            )
+        };
+        match index {
+            Ok(None) => Ok(single(None)),
+            Err(error) => Ok(single(Some(passed_over(&error.to_string())))),
+            // The index of this one file has nothing to add.
+            Ok(Some(indexed)) if indexed.names == [SINGLE_FILE] => Ok(single(None)),
+            Ok(Some(indexed)) => match source.shard(SINGLE_FILE.to_owned()).tensors(0) {
+                Ok(_) => Ok(single(Some(passed_over("it lists other files")))),
+                // A leftover beside shards that are all there.
+                Err(error) => Ok(Self {
+                    note: Some(format!(
+                        "{} is not used, because the files that the index lists are there: {error}",
+                        source.file(SINGLE_FILE)
+                    )),
+                    ..indexed
+                }),
+            },
+        }
+    }
+
+    /// The shards that an index lists, if there is an index.
+    fn indexed(source: &dyn WeightSource) -> Result<Option<Self>, CheckpointError> {
         let Some(text) = source.small(INDEX_FILE)? else {
-            if has_single {
-                return Ok(single());
-            }
-            return Self::by_their_numbers(source);
+            return Ok(None);
         };
         let index = Index::parse(&text, source.file(INDEX_FILE))?;
         let mut there = Vec::new();
@@ -141,20 +179,19 @@ impl WeightFiles {
                 there.push(name);
             }
         }
-        match index.all_there(|name| there.iter().any(|known| known == name)) {
-            Ok(()) => Ok(Self {
-                names: there,
-                index: Some(index),
-            }),
-            // One whole file beside the index of a build that is not here: the index is what does not belong.
-            Err(_) if has_single => Ok(single()),
-            Err(error) => Err(with_unfinished(error, source)),
-        }
+        index
+            .all_there(|name| there.iter().any(|known| known == name))
+            .map_err(|error| with_unfinished(error, source))?;
+        Ok(Some(Self {
+            names: there,
+            index: Some(index),
+            note: None,
+        }))
     }
 
     /// Shards without an index, `model-00001-of-00003.safetensors` and so on: they name each other.
     fn by_their_numbers(source: &dyn WeightSource) -> Result<Self, CheckpointError> {
-        let files = source.files();
+        let files = source.files()?;
         let counts = files.iter().filter_map(|name| numbered(name));
         let Some(of) = counts.max() else {
             return Err(CheckpointError::NoWeights {
@@ -171,7 +208,11 @@ impl WeightFiles {
             .cloned()
             .collect();
         if missing.is_empty() {
-            return Ok(Self { names, index: None });
+            return Ok(Self {
+                names,
+                index: None,
+                note: None,
+            });
         }
         let error = CheckpointError::MissingShards {
             listed: format!("the others in {} count", source.name()),

@@ -113,7 +113,7 @@ impl Files {
         {
             return Ok(Some(found));
         }
-        let Some(published) = self.published_tokenizer() else {
+        let Some(published) = self.published_tokenizer()? else {
             return Ok(None);
         };
         let (tokenizer, config) = (
@@ -128,11 +128,19 @@ impl Files {
     }
 
     /// The folder of the published action tokenizer beside this one.
-    fn published_tokenizer(&self) -> Option<Self> {
-        let folder = self.files.folder()?;
+    fn published_tokenizer(&self) -> Result<Option<Self>, LoadError> {
         // Relative names such as `.` have no parent.
-        let folder = folder.canonicalize().ok()?.parent()?.join(PUBLISHED_FAST);
-        Self::in_folder(&folder).ok()
+        let folder = self
+            .files
+            .folder()
+            .and_then(|folder| folder.canonicalize().ok());
+        let Some(beside) = folder.as_deref().and_then(Path::parent) else {
+            return Ok(None);
+        };
+        match Self::in_folder(&beside.join(PUBLISHED_FAST)) {
+            Err(LoadError::MissingFile { .. }) => Ok(None),
+            found => found.map(Some),
+        }
     }
 
     /// The weights.

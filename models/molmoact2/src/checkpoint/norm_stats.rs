@@ -7,13 +7,15 @@
 
 use std::collections::BTreeMap;
 
+use field_files::json;
 use layers::ConfigError;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use crate::checkpoint::calibration::Calibration;
 use crate::checkpoint::unknown_keys;
-use crate::error::{ActError, LoadError, bad_value};
+use crate::error::{ActError, LoadError, bad_json, bad_value, parse_json};
 
 mod feature;
 mod tag;
@@ -48,17 +50,18 @@ pub enum NormMode {
 pub struct NormStats {
     mode: NormMode,
     tags: BTreeMap<String, Tag>,
-    /// Robots with required statistics that are not finite, and the problem.
+    /// Robots whose entry cannot be used, and the problem.
     unusable: BTreeMap<String, String>,
 }
 
+/// The top of the file.
 #[derive(Deserialize)]
-struct RawStats {
+struct Head {
     format: Option<String>,
     // The default of the reference.
     #[serde(default = "min_max")]
     norm_mode: NormMode,
-    metadata_by_tag: BTreeMap<String, RawTag>,
+    metadata_by_tag: BTreeMap<String, IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -74,8 +77,6 @@ struct RawTag {
     action_horizon: Option<usize>,
     n_action_steps: Option<usize>,
     normalize_gripper: Option<bool>,
-    state_stats: Option<FeatureStats>,
-    action_stats: Option<FeatureStats>,
 }
 
 fn min_max() -> NormMode {
@@ -83,39 +84,39 @@ fn min_max() -> NormMode {
 }
 
 impl NormStats {
-    /// Reads the bytes of `norm_stats.json`.
+    /// Reads the bytes of `norm_stats.json`. What is wrong with one robot is kept for whoever asks for it, and what no robot
+    /// needs may be anything.
     ///
     /// # Errors
-    /// [`LoadError`] naming the tag and the key that is missing, of the wrong length or impossible.
+    /// [`LoadError`] for the file as a whole, and where no robot can be used: then with the tag and the key that is missing,
+    /// of the wrong length or impossible.
     pub fn parse(bytes: &[u8]) -> Result<Self, LoadError> {
-        let raw: RawStats = crate::error::parse_json(FILE, bytes)?;
-        check_spelling(&crate::error::parse_json(FILE, bytes)?)?;
-        if let Some(format) = raw.format.filter(|format| format != FORMAT) {
+        let raw: Value = parse_json(FILE, bytes)?;
+        check_keys(&raw, &["format", "norm_mode", "metadata_by_tag"], "")?;
+        let head: Head = json::from_value(&raw).map_err(|error| bad_json(FILE, "", &error))?;
+        if let Some(format) = head.format.filter(|format| format != FORMAT) {
             return Err(LoadError::Config(ConfigError::Unsupported {
                 what: format!("norm_stats format {format:?}"),
                 why: format!("this reader takes {FORMAT:?}"),
             }));
         }
-        if raw.metadata_by_tag.is_empty() {
+        if head.metadata_by_tag.is_empty() {
             return Err(bad_value(FILE, "metadata_by_tag", "names no robot"));
         }
-        let mode = raw.norm_mode;
+        let mode = head.norm_mode;
         let (mut tags, mut unusable) = (BTreeMap::new(), BTreeMap::new());
         let mut refused = None;
-        for (name, raw) in raw.metadata_by_tag {
-            // NaN in the statistics of one robot does not affect the others.
-            let odd = odd(&raw, mode);
-            match tag(name.clone(), raw, mode) {
+        let robots = raw.get("metadata_by_tag").and_then(Value::as_object);
+        for (name, raw) in robots.into_iter().flatten() {
+            match read_tag(name, raw, mode) {
                 Ok(tag) => {
-                    tags.insert(name, tag);
+                    tags.insert(name.clone(), tag);
                 }
-                Err(error) => match odd {
-                    Some(problem) => {
-                        unusable.insert(name, problem);
-                        refused = refused.or(Some(error));
-                    }
-                    None => return Err(error),
-                },
+                // A fault of one robot does not affect the others.
+                Err(error) => {
+                    unusable.insert(name.clone(), error.to_string());
+                    refused = refused.or(Some(error));
+                }
             }
         }
         match refused {
@@ -147,6 +148,11 @@ impl NormStats {
         if let Some(wanted) = &calibration.tag
             && !self.tags.contains_key(wanted)
         {
+            if let Some(reason) = self.unusable.get(wanted) {
+                return refuse(format!(
+                    "are for tag {wanted:?}, which cannot be used: {reason}"
+                ));
+            }
             let known: Vec<&str> = self.tags.keys().map(String::as_str).collect();
             return refuse(format!(
                 "are for tag {wanted:?}; this checkpoint knows {}",
@@ -193,24 +199,24 @@ impl NormStats {
 
     /// Errors of the robots in the file that cannot be used.
     pub fn unusable(&self) -> impl Iterator<Item = ActError> {
-        self.unusable.iter().map(|(tag, problem)| ActError::BadTag {
-            tag: tag.clone(),
-            key: "the statistics",
-            problem: problem.clone(),
-        })
+        self.unusable
+            .iter()
+            .map(|(tag, reason)| ActError::UnusableTag {
+                tag: tag.clone(),
+                reason: reason.clone(),
+            })
     }
 
     /// The robot called `name`.
     ///
     /// # Errors
-    /// [`ActError::UnknownTag`] with the known names, [`ActError::BadTag`] for one whose statistics cannot be used.
+    /// [`ActError::UnknownTag`] with the known names, [`ActError::UnusableTag`] for one whose entry cannot be used.
     pub fn tag(&self, name: &str) -> Result<&Tag, ActError> {
         let name = name.trim();
-        if let Some(problem) = self.unusable.get(name) {
-            return Err(ActError::BadTag {
+        if let Some(reason) = self.unusable.get(name) {
+            return Err(ActError::UnusableTag {
                 tag: name.to_owned(),
-                key: "the statistics",
-                problem: problem.clone(),
+                reason: reason.clone(),
             });
         }
         self.tags.get(name).ok_or_else(|| ActError::UnknownTag {
@@ -221,21 +227,11 @@ impl NormStats {
 }
 
 /// Refuses damaged keys: most keys are optional, so one would go unnoticed.
-fn check_spelling(raw: &Value) -> Result<(), LoadError> {
-    let check = |value: &Value, known: &[&str], place: &str| match value.as_object() {
+fn check_keys(value: &Value, known: &[&str], place: &str) -> Result<(), LoadError> {
+    match value.as_object() {
         Some(keys) => unknown_keys::check(keys, known, FILE, place),
         None => Ok(()),
-    };
-    check(raw, &["format", "norm_mode", "metadata_by_tag"], "")?;
-    let tags = raw.get("metadata_by_tag").and_then(Value::as_object);
-    for (name, tag) in tags.into_iter().flatten() {
-        check(tag, &TAG_KEYS, &format!("metadata_by_tag.{name}: "))?;
-        for key in ["state_stats", "action_stats"] {
-            let place = format!("metadata_by_tag.{name}.{key}: ");
-            check(tag.get(key).unwrap_or(&Value::Null), &feature::KEYS, &place)?;
-        }
     }
-    Ok(())
 }
 
 /// Keys of a robot that are read.
@@ -251,41 +247,32 @@ const TAG_KEYS: [&str; 9] = [
     "action_stats",
 ];
 
-/// Description of the first required statistic of a robot that is not finite.
-fn odd(raw: &RawTag, mode: NormMode) -> Option<String> {
-    [
-        ("state_stats", &raw.state_stats),
-        ("action_stats", &raw.action_stats),
-    ]
-    .into_iter()
-    .find_map(|(key, stats)| {
-        let (array, dim) = stats.as_ref()?.not_finite(mode)?;
-        Some(format!(
-            "hold NaN or Infinity: {key}.{array}, dimension {dim} (from 0)"
-        ))
-    })
-}
-
-fn tag(name: String, raw: RawTag, mode: NormMode) -> Result<Tag, LoadError> {
+fn read_tag(name: &str, raw: &Value, mode: NormMode) -> Result<Tag, LoadError> {
     let place = format!("metadata_by_tag.{name}");
-    let read = |key: &str, stats: Option<FeatureStats>| {
+    check_keys(raw, &TAG_KEYS, &format!("{place}: "))?;
+    let about: RawTag =
+        json::from_value(raw).map_err(|error| bad_json(FILE, &format!("{place}: "), &error))?;
+    let read = |key: &str| {
         let place = format!("{place}.{key}");
-        match stats {
-            Some(stats) => Normalizer::new(stats, mode, &place),
-            None => Err(bad_value(FILE, place, "is missing")),
+        match raw.get(key) {
+            None | Some(Value::Null) => Err(bad_value(FILE, place, "is missing")),
+            Some(raw) => {
+                check_keys(raw, &feature::KEYS, &format!("{place}: "))?;
+                Normalizer::new(FeatureStats::read(raw, mode, &place)?, mode, &place)
+            }
         }
     };
     Ok(Tag {
-        state: read("state_stats", raw.state_stats)?,
-        action: read("action_stats", raw.action_stats)?,
-        camera_keys: raw.camera_keys,
-        camera_keys_alternative: raw.camera_keys_alternative.unwrap_or_default(),
-        setup_type: raw.setup_type.unwrap_or_default(),
-        control_mode: raw.control_mode.unwrap_or_default(),
-        action_horizon: raw.action_horizon,
-        n_action_steps: raw.n_action_steps,
-        normalize_gripper: raw.normalize_gripper,
+        state: read("state_stats")?,
+        action: read("action_stats")?,
+        camera_keys: about.camera_keys,
+        camera_keys_alternative: about.camera_keys_alternative.unwrap_or_default(),
+        setup_type: about.setup_type.unwrap_or_default(),
+        control_mode: about.control_mode.unwrap_or_default(),
+        action_horizon: about.action_horizon,
+        n_action_steps: about.n_action_steps,
+        normalize_gripper: about.normalize_gripper,
         calibration: None,
-        name,
+        name: name.to_owned(),
     })
 }

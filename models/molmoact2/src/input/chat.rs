@@ -1,7 +1,7 @@
 //! Chat prompts: a question in the format of the checkpoint.
 //!
 //! Published folders contain a template in the Jinja language (`chat_template.jinja`), rendered as in the
-//! reference's processor. A plain VLM without one gets the format of its family:
+//! reference's processor, except that it cannot look into the question. A plain VLM without one gets the format of its family:
 //!
 //! ```text
 //! {images}<|im_start|>user
@@ -38,8 +38,6 @@ pub(crate) struct Chat {
     format: Format,
     /// Tokens that end an answer.
     stops: Vec<u32>,
-    bos_token: String,
-    eos_token: String,
 }
 
 #[derive(Debug, Clone)]
@@ -100,13 +98,15 @@ impl Chat {
             Err(error) if is_policy => (None, Vec::new(), Some(error.to_string())),
             Err(error) => return Err(error),
         };
-        let mut stands_in = TEMPLATE_FILE;
+        if stops.is_empty() {
+            stops.push(config.eos_token_id.unwrap_or_else(|| tokenizer.bos()));
+        }
+        let name = |id: u32| tokenizer.token(id).unwrap_or_default();
+        let bos_token = name(tokenizer.bos());
+        let eos_token = stops.first().map(|id| name(*id)).unwrap_or_default();
         let format = match (template, config.kind) {
-            (Some((file, text)), kind) => match Template::new(text) {
-                Ok(template) => {
-                    stands_in = file;
-                    Format::Template(template)
-                }
+            (Some((file, text)), kind) => match Template::new(text, &bos_token, &eos_token) {
+                Ok(template) => Format::Template(template),
                 Err(error @ TemplateError::Unbounded { .. }) => {
                     return Err(refused(file, &error));
                 }
@@ -116,28 +116,7 @@ impl Chat {
             (None, Kind::VisionLanguage) => Format::Family,
             (None, Kind::Policy) => unreadable.map_or(Format::Actions, Format::Unreadable),
         };
-        if stops.is_empty() {
-            stops.push(config.eos_token_id.unwrap_or_else(|| tokenizer.bos()));
-        }
-        let name = |id: u32| tokenizer.token(id).unwrap_or_default();
-        let chat = Self {
-            bos_token: name(tokenizer.bos()),
-            eos_token: stops.first().map(|id| name(*id)).unwrap_or_default(),
-            format,
-            stops,
-        };
-        chat.try_out(stands_in)?;
-        Ok(chat)
-    }
-
-    /// Renders a trial question, so that an endless template is found at load time.
-    fn try_out(&self, file: &str) -> Result<(), LoadError> {
-        match &self.format {
-            Format::Template(template) => template
-                .try_out(&self.bos_token, &self.eos_token)
-                .map_err(|error| refused(file, &error)),
-            _ => Ok(()),
-        }
+        Ok(Self { format, stops })
     }
 
     /// Whether the checkpoint can answer questions.
@@ -178,11 +157,12 @@ impl Chat {
             }),
             Format::Family => Ok(family(question, images)),
             Format::Template(template) => {
-                let text = template
-                    .render(question, images, &self.bos_token, &self.eos_token)
-                    .map_err(|error| AskError::Template {
-                        reason: error.to_string(),
-                    })?;
+                let text =
+                    template
+                        .render(question, images)
+                        .map_err(|error| AskError::Template {
+                            reason: error.to_string(),
+                        })?;
                 let shown = text.matches(IMAGE).count();
                 if shown == images {
                     Ok(text)
@@ -285,27 +265,27 @@ mod tests {
         Chat {
             format,
             stops: vec![2],
-            bos_token: "<|im_end|>".to_owned(),
-            eos_token: "<|im_end|>".to_owned(),
         }
+    }
+
+    fn template(text: &str) -> Result<Template, TemplateError> {
+        Template::new(text.to_owned(), "<|im_end|>", "<|im_end|>")
     }
 
     #[test]
     fn a_template_that_raises_says_why() {
-        let template =
+        let raises =
             "{% if messages[0].role == 'user' %}{{ raise_exception('no users') }}{% endif %}";
-        let error = chat(Format::Template(
-            Template::new(template.to_owned()).unwrap(),
-        ))
-        .text("What?", 1)
-        .unwrap_err();
+        let error = chat(Format::Template(template(raises).unwrap()))
+            .text("What?", 1)
+            .unwrap_err();
         assert!(error.to_string().contains("no users"), "{error}");
     }
 
     #[test]
     fn a_template_that_hides_an_image_is_refused() {
-        let template = "<|image|>{{ messages[0].content }}".to_owned();
-        let chat = chat(Format::Template(Template::new(template).unwrap()));
+        let hides = "<|image|>{{ (messages[0].content|last).text }}";
+        let chat = chat(Format::Template(template(hides).unwrap()));
         assert!(chat.text("What?", 1).is_ok());
         let error = chat.text("What?", 2).unwrap_err();
         assert!(
@@ -332,8 +312,7 @@ mod tests {
     fn a_template_without_an_end_is_refused_before_anybody_asks() {
         let endless =
             "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}";
-        let chat = chat(Format::Template(Template::new(endless.to_owned()).unwrap()));
-        let error = chat.try_out(TEMPLATE_FILE).unwrap_err().to_string();
+        let error = refused(TEMPLATE_FILE, &template(endless).unwrap_err()).to_string();
         assert!(
             error.contains("chat template") && error.contains("too much"),
             "{error}"

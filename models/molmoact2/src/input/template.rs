@@ -3,24 +3,28 @@
 //! A template comes with a checkpoint and is a program: two nested loops run for a day, and `"a" * 10 ** 9` takes a
 //! gigabyte. The engine counts the instructions and the bytes of a template (its *fuel*), and stops at hundreds of
 //! times the cost of published templates. The count has gaps: a list that holds the same list twice, nested forty
-//! times, is small until it is printed or measured. So a template is parsed and rendered on a separate thread with
-//! a time limit ([`sandbox::LIMIT`]), its output is counted by the byte, and a template that exceeded the time
-//! limit is never rendered again.
+//! times, is small until it is printed or measured, and a thread that does so cannot be ended. So a template runs only
+//! while a checkpoint is loaded, on a thread with limits on time and memory ([`sandbox`]), once for each number of
+//! images; one that exceeds a limit fails the load. It never sees a question, only two that stand in for any
+//! ([`skeleton`]), and the question is put in their place later. A question thus neither steers the template nor sets it
+//! off, and whoever asks waits for no program.
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value;
 use minijinja::{Environment, Error, ErrorKind, Output, State, context, escape_formatter};
 
-use sandbox::{Watch, with_room};
+use sandbox::with_room;
+use skeleton::{STAND_INS, Skeleton, StandIn};
 
 mod sandbox;
+mod skeleton;
 
 /// Fuel of one rendering: an instruction costs one, and so do 64 bytes of output. Published templates take a few
-/// hundred plus the length of the question; this limit is reached within a second and 13 MiB.
+/// hundred; this limit is reached within a second and 13 MiB.
 const FUEL: u64 = 200_000;
 
 /// Maximum depth of nested calls, recursive loops and nested values.
@@ -32,18 +36,13 @@ const OUTPUT: usize = 1 << 20;
 /// Name of the only template of an environment.
 const NAME: &str = "chat_template";
 
-/// A template, ready to be rendered.
-#[derive(Clone)]
-pub(crate) struct Template {
-    environment: Arc<Environment<'static>>,
-    /// Set after a rendering exceeded its time or memory; its thread may still run.
-    given_up: Arc<AtomicBool>,
-}
+/// Most images of a question. A robot shows at most eight.
+const MOST_IMAGES: usize = 32;
 
-impl fmt::Debug for Template {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Template").finish_non_exhaustive()
-    }
+/// A template: the prompts that it writes around any question, by the number of images.
+#[derive(Debug, Clone)]
+pub(crate) struct Template {
+    prompts: Arc<Vec<Result<Skeleton, String>>>,
 }
 
 /// A template could not be rendered.
@@ -58,10 +57,10 @@ pub(crate) enum TemplateError {
         /// Message of the engine.
         reason: String,
     },
-    /// It is not valid Jinja, or it raised an error.
+    /// It is not valid Jinja, it raised an error, or what it does with a question is not followed.
     #[error("{reason}")]
     Failed {
-        /// Message of the engine.
+        /// Message of the engine, or the reason.
         reason: String,
     },
 }
@@ -110,98 +109,96 @@ fn print(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Resu
 }
 
 impl Template {
-    /// Reads a template.
+    /// Reads a template, and renders it for each number of images.
     ///
     /// # Errors
-    /// [`TemplateError::Failed`] if it is not valid Jinja.
-    pub(crate) fn new(text: String) -> Result<Self, TemplateError> {
-        with_room(Watch::TimeAndMemory, || Self::read(text))
-    }
-
-    fn read(text: String) -> Result<Self, TemplateError> {
-        let mut environment = Environment::new();
-        // The settings of the reference's environment.
-        let syntax = SyntaxConfig::builder()
-            .trim_blocks(true)
-            .lstrip_blocks(true)
-            .build()?;
-        environment.set_syntax(syntax);
-        environment.set_fuel(Some(FUEL));
-        environment.set_recursion_limit(DEEPEST);
-        environment
-            .set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-        environment.add_function("raise_exception", |reason: String| -> Result<Value, _> {
-            Err(minijinja::Error::new(ErrorKind::InvalidOperation, reason))
-        });
-        environment.set_formatter(print);
-        environment.add_template_owned(NAME, text)?;
+    /// [`TemplateError::Failed`] if it is not valid Jinja, [`TemplateError::Unbounded`] if it exceeds a limit. A number of
+    /// images that it refuses is an error of [`Template::render`].
+    pub(crate) fn new(
+        text: String,
+        bos_token: &str,
+        eos_token: &str,
+    ) -> Result<Self, TemplateError> {
+        let [bos_token, eos_token] = [bos_token, eos_token].map(str::to_owned);
+        let prompts = with_room(move |abandoned| {
+            let environment = environment(text)?;
+            let mut prompts = Vec::with_capacity(MOST_IMAGES + 1);
+            for images in 0..=MOST_IMAGES {
+                if abandoned.load(Ordering::Relaxed) {
+                    // Nobody hears it.
+                    return Err(TemplateError::Unbounded {
+                        reason: "it was given up".to_owned(),
+                    });
+                }
+                let around = |stand_in: &StandIn| {
+                    let question = stand_in.question();
+                    let output = written(&environment, &question, images, &bos_token, &eos_token)?;
+                    Skeleton::of(&output, stand_in).map_err(|reason| TemplateError::Failed {
+                        reason: reason.to_owned(),
+                    })
+                };
+                prompts.push(match both(around) {
+                    Ok(skeleton) => Ok(skeleton),
+                    Err(TemplateError::Failed { reason }) => Err(reason),
+                    Err(unbounded) => return Err(unbounded),
+                });
+            }
+            Ok(prompts)
+        })?;
         Ok(Self {
-            environment: Arc::new(environment),
-            given_up: Arc::default(),
+            prompts: Arc::new(prompts),
         })
     }
 
-    /// Renders small trial questions, before any other use.
+    /// The prompt for a question about `images` images.
     ///
     /// # Errors
-    /// [`TemplateError::Unbounded`]. Other errors are ignored: a template that refuses these questions can accept
-    /// others.
-    pub(crate) fn try_out(&self, bos_token: &str, eos_token: &str) -> Result<(), TemplateError> {
-        for images in 0..=2 {
-            let tried = self.watched(
-                Watch::TimeAndMemory,
-                "What is there?",
-                images,
-                bos_token,
-                eos_token,
-            );
-            if let Err(error @ TemplateError::Unbounded { .. }) = tried {
-                return Err(error);
-            }
+    /// [`TemplateError::Failed`] for a number of images that the template refuses, and for too many.
+    pub(crate) fn render(&self, question: &str, images: usize) -> Result<String, TemplateError> {
+        match self.prompts.get(images) {
+            Some(Ok(skeleton)) => Ok(skeleton.around(question)),
+            Some(Err(reason)) => Err(TemplateError::Failed {
+                reason: reason.clone(),
+            }),
+            None => Err(TemplateError::Failed {
+                reason: format!("it was tried with up to {MOST_IMAGES} images, not with {images}"),
+            }),
         }
-        Ok(())
     }
+}
 
-    /// Renders a question about `images` images.
-    ///
-    /// # Errors
-    /// [`TemplateError`].
-    pub(crate) fn render(
-        &self,
-        question: &str,
-        images: usize,
-        bos_token: &str,
-        eos_token: &str,
-    ) -> Result<String, TemplateError> {
-        self.watched(Watch::Time, question, images, bos_token, eos_token)
+/// The skeleton that a template writes around both stand-ins.
+fn both(
+    around: impl Fn(&StandIn) -> Result<Skeleton, TemplateError>,
+) -> Result<Skeleton, TemplateError> {
+    let [first, second] = &STAND_INS;
+    let skeleton = around(first)?;
+    if around(second)? == skeleton {
+        return Ok(skeleton);
     }
+    Err(TemplateError::Failed {
+        reason: "what it writes around a question depends on the question, which is not followed"
+            .to_owned(),
+    })
+}
 
-    fn watched(
-        &self,
-        watch: Watch,
-        question: &str,
-        images: usize,
-        bos_token: &str,
-        eos_token: &str,
-    ) -> Result<String, TemplateError> {
-        if self.given_up.load(Ordering::Relaxed) {
-            return Err(TemplateError::Unbounded {
-                reason: "it was given up before".to_owned(),
-            });
-        }
-        let environment = self.environment.clone();
-        let [question, bos_token, eos_token] = [question, bos_token, eos_token].map(str::to_owned);
-        let written = with_room(watch, move || {
-            written(&environment, &question, images, &bos_token, &eos_token)
-        });
-        // A rendering that ran out of fuel has ended, and the next question can be shorter.
-        if let Err(TemplateError::Unbounded { reason }) = &written
-            && !reason.contains("fuel")
-        {
-            self.given_up.store(true, Ordering::Relaxed);
-        }
-        written
-    }
+fn environment(text: String) -> Result<Environment<'static>, TemplateError> {
+    let mut environment = Environment::new();
+    // The settings of the reference's environment.
+    let syntax = SyntaxConfig::builder()
+        .trim_blocks(true)
+        .lstrip_blocks(true)
+        .build()?;
+    environment.set_syntax(syntax);
+    environment.set_fuel(Some(FUEL));
+    environment.set_recursion_limit(DEEPEST);
+    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+    environment.add_function("raise_exception", |reason: String| -> Result<Value, _> {
+        Err(minijinja::Error::new(ErrorKind::InvalidOperation, reason))
+    });
+    environment.set_formatter(print);
+    environment.add_template_owned(NAME, text)?;
+    Ok(environment)
 }
 
 fn written(
@@ -224,139 +221,4 @@ fn written(
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-    use super::sandbox::LIMIT;
-    use super::*;
-
-    fn rendered(text: &str) -> Result<String, TemplateError> {
-        Template::new(text.to_owned())?.render("What?", 1, "<s>", "</s>")
-    }
-
-    #[test]
-    fn whatever_goes_on_for_ever_or_unfolds_is_stopped_at_once() {
-        for text in [
-            "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}",
-            "{% for a in range(10 ** 9) %}x{% endfor %}",
-            "{{ 'a' * 10 ** 9 }}",
-            "{{ ('a' * 10 ** 7)|length }}",
-            "{{ ([0] * 10 ** 9)|length }}",
-            "{% set ns = namespace(x='aaaaaaaa') %}{% for i in range(60) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}{{ ns.x|length }}",
-            "{% set ns = namespace(x='aaaaaaaa') %}{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}{{ ns.x|length }}",
-            "{% set ns = namespace(x='aaaaaaaa') %}{% for i in range(60) %}{% set ns.x = ns.x.replace('a', ns.x) %}{% endfor %}{{ ns.x|length }}",
-            "{% set ns = namespace(x='aaaaaaaa') %}{% for i in range(60) %}{% set ns.x = ns.x|replace('a', ns.x) %}{% endfor %}{{ ns.x|length }}",
-            "{% set ns = namespace(x='aaaaaaaa') %}{% for i in range(60) %}{% set ns.x = ns.x.join([ns.x, ns.x, ns.x]) %}{% endfor %}{{ ns.x|length }}",
-            "{% set ns = namespace(x='aaaaaaaa') %}{% for i in range(60) %}{% set ns.x = [ns.x, ns.x]|join(ns.x) %}{% endfor %}{{ ns.x|length }}",
-            "{% set ns = namespace(x='a') %}{% for i in range(60) %}{% set ns.x %}{{ ns.x }}{{ ns.x }}{% endset %}{% endfor %}{{ ns.x|length }}",
-            "{{ 'a'|indent(10 ** 9) }}{{ ('a\n' * 1000)|indent(10 ** 6) }}",
-            "{{ range(10 ** 9)|list|length }}",
-            "{{ range(10 ** 9)|sum }}",
-            "{{ range(10 ** 9)|sort|first }}",
-            "{{ range(10 ** 9)|reverse|first }}{{ range(10 ** 9)|map('string')|join('x')|length }}",
-            "{{ range(10 ** 9)|batch(2)|list|length }}",
-            "{{ (range(10 ** 5)|list|string) * 1000 }}",
-            "{{ 7 in range(10 ** 9) }}{{ -1 in range(10 ** 9) }}{{ range(10 ** 9)|max }}",
-            "{% set ns = namespace(x='aaaaaaaa' * 9999) %}{% for i in range(99999) %}{% if 'b' in ns.x %}{% endif %}{% endfor %}",
-            "{% set ns = namespace(x='aaaaaaaa' * 9999) %}{% for i in range(99999) %}{{ ns.x.count('b') }}{{ ns.x.find('b') }}{% endfor %}",
-            "{% set ns = namespace(x='aaaaaaaa' * 9999) %}{% for i in range(99999) %}{% if ns.x.upper() == ns.x.lower() %}{% endif %}{% endfor %}",
-        ] {
-            match rendered(text) {
-                Err(TemplateError::Unbounded { .. }) => {}
-                // Refused for another reason, or cheap in this engine.
-                Err(TemplateError::Failed { reason }) => println!("{text}: {reason}"),
-                Ok(short) => assert!(short.len() < 1 << 20, "{text}: {} bytes", short.len()),
-            }
-        }
-        for text in [
-            "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}",
-            "{{ 'a' * 10 ** 9 }}",
-            "{% set ns = namespace(x='aaaaaaaa') %}{% for i in range(60) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}",
-        ] {
-            let refused = rendered(text).unwrap_err();
-            assert!(
-                matches!(refused, TemplateError::Unbounded { .. }),
-                "{text}: {refused}"
-            );
-        }
-    }
-
-    #[test]
-    fn what_the_engine_does_not_count_is_given_up_and_not_asked_again() {
-        for text in [
-            "{% set ns = namespace(x=[0]) %}{% for i in range(60) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x }}",
-            "{% set ns = namespace(x=[0]) %}{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}{{ ns.x|length }}",
-        ] {
-            let template = Template::new(text.to_owned()).unwrap();
-            let began = std::time::Instant::now();
-            assert!(matches!(
-                template.try_out("", ""),
-                Err(TemplateError::Unbounded { .. })
-            ));
-            assert!(began.elapsed() < 4 * LIMIT);
-        }
-        let slow = "{% set ns = namespace(x=[0]) %}{% for i in range(60) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x ~ '' }}";
-        let template = Template::new(slow.to_owned()).unwrap();
-        assert!(template.try_out("", "").is_err());
-        let again = template.render("What?", 1, "", "").unwrap_err().to_string();
-        assert!(again.contains("given up before"), "{again}");
-    }
-
-    #[test]
-    fn a_long_question_is_within_the_bounds() {
-        let text = "{% for m in messages %}{% for c in m.content %}{% if c.type == 'text' %}{{ c.text.strip() }}{% endif %}\
-                    {% endfor %}{% endfor %}";
-        let template = Template::new(text.to_owned()).unwrap();
-        let question = "long ".repeat(100_000);
-        let rendered = template.render(&question, 8, "", "").unwrap();
-        assert_eq!(rendered, question.trim());
-    }
-
-    #[test]
-    fn nothing_that_is_nested_or_chained_ends_the_stack() {
-        let around = |open: &str, close: &str| {
-            format!("{{{{ {}0{} }}}}", open.repeat(5000), close.repeat(5000))
-        };
-        let chain = |first: &str, link: &str| {
-            format!("{{{{ {first}{} }}}}", link.repeat((120 << 10) / link.len()))
-        };
-        for refused in [
-            around("[", "]"),
-            around("(", ")"),
-            around("{'a':", "}"),
-            format!(
-                "{}{}",
-                "{% if 1 %}".repeat(5000),
-                "{% endif %}".repeat(5000)
-            ),
-            "{% for x in [1] recursive %}{{ loop([1]) }}{% endfor %}".to_owned(),
-        ] {
-            assert!(rendered(&refused).is_err(), "{}", &refused[..40]);
-        }
-        for text in [
-            chain("", "-") + "1",
-            chain("1", "+1"),
-            chain("'a'", "~1"),
-            chain("1", "|string"),
-            chain("messages", ".a"),
-            chain("messages", "[0]"),
-            chain("1", " and 1"),
-            chain("1", "<1"),
-            chain("1", " if 1"),
-            chain("", "not ") + "1",
-            chain("messages", "()"),
-            chain("1", " is int"),
-        ] {
-            // Any result will do, as long as there is one.
-            let _ = rendered(&text);
-        }
-        for wrap in ["[ns.x]", "{'a': ns.x}", "namespace(x=ns.x)"] {
-            for show in ["", "{{ ns.x }}", "{% if ns.x == ns.x %}{% endif %}"] {
-                let text = format!(
-                    "{{% set ns = namespace(x=[0]) %}}{{% for i in range(15000) %}}{{% set ns.x = {wrap} %}}{{% endfor %}}{show}"
-                );
-                let _ = rendered(&text);
-            }
-        }
-    }
-}
+mod tests;

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use field_files::tokenizer_json;
 use layers::ConfigError;
 use serde::Deserialize;
 use tokenizers::Tokenizer;
@@ -77,22 +78,24 @@ impl TokenName {
 }
 
 impl TextTokenizer {
-    /// Reads `tokenizer.json` and `tokenizer_config.json` (if there is one), and checks the ids of image tokens
+    /// Reads `tokenizer.json` (`bytes`) and `tokenizer_config.json` (if there is one), and checks the ids of image tokens
     /// against `config`.
     pub(crate) fn new(
-        tokenizer_json: &[u8],
+        bytes: &[u8],
         tokenizer_config_json: Option<&[u8]>,
         config: &Config,
     ) -> Result<Self, LoadError> {
-        let text = field_files::json::standard(tokenizer_json)
-            .map_err(|error| bad_json(TOKENIZER_FILE, "", &error))?;
-        let tokenizer = Tokenizer::from_bytes(&text).map_err(|error| {
-            LoadError::Config(ConfigError::BadFile {
-                file: TOKENIZER_FILE.to_owned(),
-                place: String::new(),
-                reason: error.to_string(),
-            })
-        })?;
+        let text =
+            tokenizer_json::bounded(bytes).map_err(|error| bad_json(TOKENIZER_FILE, "", &error))?;
+        let refused = |error: tokenizers::Error| {
+            LoadError::Config(ConfigError::bad_file(TOKENIZER_FILE, "", error.to_string()))
+        };
+        let mut tokenizer = Tokenizer::from_bytes(&text).map_err(refused)?;
+        // The file may say how texts were cut and filled up when it was saved; the reference sets both aside for each call.
+        tokenizer
+            .with_padding(None)
+            .with_truncation(None)
+            .map_err(refused)?;
         let bos = bos_id(&tokenizer, tokenizer_config_json, config)?;
         let tokenizer = Self {
             tokenizer,

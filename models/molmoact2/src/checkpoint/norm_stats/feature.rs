@@ -1,11 +1,15 @@
 //! Statistics of one vector, and its normalization.
 
-use field_files::json::maybe_finite;
+use field_files::json::{from_value, maybe_finite};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::{FILE, NormMode};
-use crate::error::{LoadError, bad_value};
+use crate::error::{LoadError, bad_json, bad_value};
+
+mod checks;
+
+use checks::{finite, lengths, ordered};
 
 /// The arrays of `state_stats` or `action_stats`, one value per dimension.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -43,6 +47,21 @@ fn texts<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<String>>, D::E
 }
 
 impl FeatureStats {
+    /// Reads the statistics of one vector in the file. An array that `mode` does not need is left out if it is none of
+    /// numbers. `place` names the vector in errors.
+    pub(super) fn read(raw: &Value, mode: NormMode, place: &str) -> Result<Self, LoadError> {
+        let mut raw = raw.clone();
+        if let Some(keys) = raw.as_object_mut() {
+            let arrays = Self::default().arrays().map(|(key, _)| key);
+            let needed = Rules::Published.needed(mode);
+            keys.retain(|key, array| {
+                let is_spare = arrays.contains(&key.as_str()) && !needed.contains(&key.as_str());
+                !is_spare || maybe_finite(&*array).is_ok()
+            });
+        }
+        from_value(&raw).map_err(|error| bad_json(FILE, &format!("{place}: "), &error))
+    }
+
     fn arrays_mut(&mut self) -> [(&'static str, &mut Option<Vec<f32>>); 8] {
         [
             ("mean", &mut self.mean),
@@ -69,21 +88,28 @@ impl FeatureStats {
         ]
     }
 
-    /// The first array that `mode` reads and that holds a value which is not finite, with the dimension.
-    pub(super) fn not_finite(&self, mode: NormMode) -> Option<(&'static str, usize)> {
-        let needed: &[&str] = match mode {
-            NormMode::Q01Q99 => &["q01", "q99"],
-            NormMode::Q10Q90 => &["q10", "q90"],
-            NormMode::MinMax => &["min", "max"],
-            NormMode::MeanStd => &["mean", "std"],
-            NormMode::None => &[],
-        };
+    /// The first array that `mode` cannot do without and that holds a value which is not finite, with the dimension.
+    fn not_finite(&self, mode: NormMode) -> Option<(&'static str, usize)> {
+        let needed = mode.arrays();
         let read = self.arrays().into_iter();
         read.filter(|(key, _)| needed.contains(key))
             .find_map(|(key, array)| {
                 let values = array.as_ref()?;
                 Some((key, values.iter().position(|value| !value.is_finite())?))
             })
+    }
+}
+
+impl NormMode {
+    /// The arrays that it cannot do without.
+    fn arrays(self) -> &'static [&'static str] {
+        match self {
+            Self::Q01Q99 => &["q01", "q99"],
+            Self::Q10Q90 => &["q10", "q90"],
+            Self::MinMax => &["min", "max"],
+            Self::MeanStd => &["mean", "std"],
+            Self::None => &[],
+        }
     }
 }
 
@@ -99,6 +125,18 @@ enum Rules {
     Published,
     /// Rules of LeRobot's processors: a range of 0 becomes this value, and every mode clips.
     Lerobot(f32),
+}
+
+impl Rules {
+    /// The arrays that are read: those of the mode, and where it maps a range, the extremes, which tell dimensions without
+    /// one.
+    fn needed(self, mode: NormMode) -> &'static [&'static str] {
+        match (self, mode) {
+            (Self::Published, NormMode::Q01Q99) => &["q01", "q99", "min", "max"],
+            (Self::Published, NormMode::Q10Q90) => &["q10", "q90", "min", "max"],
+            _ => mode.arrays(),
+        }
+    }
 }
 
 /// Normalization of one dimension.
@@ -129,7 +167,7 @@ pub struct Normalizer {
 const EPSILON: f32 = 1e-6;
 
 impl Normalizer {
-    /// Reads the arrays that `mode` needs. `place` names them in errors.
+    /// Reads the arrays that `mode` needs, and drops others that cannot be used. `place` names them in errors.
     ///
     /// # Errors
     /// [`ConfigError::BadValue`](layers::ConfigError::BadValue) for an array that is missing, of another length, or not
@@ -154,8 +192,16 @@ impl Normalizer {
         place: &str,
         rules: Rules,
     ) -> Result<Self, LoadError> {
-        let dims = lengths(&stats, place)?;
+        let needed = rules.needed(mode);
+        let dims = lengths(&stats, needed, place)?;
         finite(&mut stats, mode, place)?;
+        for (_, array) in stats.arrays_mut() {
+            // A needed one of another length was refused.
+            if array.as_ref().is_some_and(|values| values.len() != dims) {
+                *array = None;
+            }
+        }
+        ordered(&mut stats, needed, place)?;
         let need = |key: &str, values: &Option<Vec<f32>>| {
             values.clone().ok_or_else(|| {
                 bad_value(
@@ -169,7 +215,6 @@ impl Normalizer {
             let pairs = low.into_iter().zip(high);
             pairs.map(|(low, high)| Map::Range { low, high }).collect()
         };
-        ordered(&stats, place)?;
         let maps: Vec<Map> = match mode {
             NormMode::Q01Q99 => range(need("q01", &stats.q01)?, need("q99", &stats.q99)?),
             NormMode::Q10Q90 => range(need("q10", &stats.q10)?, need("q90", &stats.q90)?),
@@ -305,81 +350,5 @@ impl Dimension {
             Map::Score { mean, std } if self.masked_in => value * std + mean,
             Map::Score { .. } | Map::Same => value,
         }
-    }
-}
-
-/// Refuses impossible statistics: a minimum above the maximum, quantiles in the wrong order, a negative deviation.
-fn ordered(stats: &FeatureStats, place: &str) -> Result<(), LoadError> {
-    let pairs = [
-        ("min", &stats.min, "max", &stats.max),
-        ("q01", &stats.q01, "q99", &stats.q99),
-        ("q10", &stats.q10, "q90", &stats.q90),
-    ];
-    for (low_key, low, high_key, high) in pairs {
-        let (Some(low), Some(high)) = (low, high) else {
-            continue;
-        };
-        if let Some(dim) = low.iter().zip(high).position(|(low, high)| low > high) {
-            return Err(bad_value(
-                FILE,
-                format!("{place}.{low_key}"),
-                format!("is above {high_key} in dimension {dim} (from 0)"),
-            ));
-        }
-    }
-    let deviations = stats.std.iter().flatten();
-    match deviations.copied().find(|deviation| *deviation < 0.0) {
-        Some(deviation) => Err(bad_value(
-            FILE,
-            format!("{place}.std"),
-            format!("holds {deviation}; a deviation is not negative"),
-        )),
-        None => Ok(()),
-    }
-}
-
-/// Refuses values that are not finite in arrays that `mode` reads, and drops other arrays with such values: writers
-/// put NaN where they had no data.
-fn finite(stats: &mut FeatureStats, mode: NormMode, place: &str) -> Result<(), LoadError> {
-    if let Some((key, dim)) = stats.not_finite(mode) {
-        return Err(bad_value(
-            FILE,
-            format!("{place}.{key}"),
-            format!(
-                "holds NaN or Infinity in dimension {dim} (from 0), and norm_mode {mode:?} needs it: the data that the \
-                 statistics were computed over were not finite; compute them again"
-            ),
-        ));
-    }
-    let odd = |values: &Vec<f32>| values.iter().any(|value| !value.is_finite());
-    for (_, array) in stats.arrays_mut() {
-        if array.as_ref().is_some_and(odd) {
-            *array = None;
-        }
-    }
-    Ok(())
-}
-
-/// The common length of all arrays.
-fn lengths(stats: &FeatureStats, place: &str) -> Result<usize, LoadError> {
-    let mut found: Vec<(&str, usize)> = Vec::new();
-    for (key, values) in stats.arrays() {
-        let Some(values) = values else { continue };
-        found.push((key, values.len()));
-    }
-    found.extend(stats.mask.iter().map(|mask| ("mask", mask.len())));
-    let Some((first, dims)) = found.first().copied() else {
-        return Err(bad_value(FILE, place, "holds no statistics"));
-    };
-    if dims == 0 {
-        return Err(bad_value(FILE, format!("{place}.{first}"), "is empty"));
-    }
-    match found.iter().find(|(_, len)| *len != dims) {
-        Some((key, len)) => Err(bad_value(
-            FILE,
-            format!("{place}.{key}"),
-            format!("has {len} values but {first} has {dims}"),
-        )),
-        None => Ok(dims),
     }
 }

@@ -1,5 +1,7 @@
 //! A thread that templates are read and rendered on, with limits on time and memory.
 
+use std::sync::atomic::AtomicBool;
+
 use super::TemplateError;
 
 /// Stack size of the thread. The engine limits the depth of calls, but not that of a chain of a hundred thousand
@@ -8,43 +10,42 @@ use super::TemplateError;
 #[cfg(not(target_arch = "wasm32"))]
 const STACK: usize = 512 << 20;
 
-/// Time limit of a rendering; published templates take a millisecond.
+/// Time limit of all renderings; published templates take some milliseconds.
 #[cfg(not(target_arch = "wasm32"))]
 pub(super) const LIMIT: std::time::Duration = std::time::Duration::from_secs(3);
 
-/// Memory limit of a trial rendering.
+/// Memory limit of a rendering.
 #[cfg(not(target_arch = "wasm32"))]
 const MEMORY: u64 = 128 << 20;
 
-/// Limits of a rendering.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Watch {
-    /// Time alone, since other work of the process takes memory too.
-    Time,
-    /// Time, and growth of the process's memory.
-    TimeAndMemory,
-}
-
-/// Runs on a separate thread with a [`STACK`] of fixed size, and abandons it when it exceeds a limit.
+/// Runs on a separate thread with a [`STACK`] of fixed size, and abandons it when it exceeds a limit. A thread cannot be
+/// ended from outside: `run` is told when nobody waits for it any more, and whoever gets [`TemplateError::Unbounded`] must
+/// not go on for long.
 #[cfg(not(target_arch = "wasm32"))]
 pub(super) fn with_room<T: Send + 'static>(
-    watch: Watch,
-    run: impl FnOnce() -> Result<T, TemplateError> + Send + 'static,
+    run: impl FnOnce(&AtomicBool) -> Result<T, TemplateError> + Send + 'static,
 ) -> Result<T, TemplateError> {
+    use std::sync::Arc;
+    use std::sync::atomic::Ordering;
     use std::sync::mpsc::{RecvTimeoutError, sync_channel};
     use std::time::{Duration, Instant};
 
     let failed = |reason: &str| TemplateError::Failed {
         reason: reason.to_owned(),
     };
-    let given_up = |reason: &str| TemplateError::Unbounded {
-        reason: reason.to_owned(),
+    let abandoned = Arc::new(AtomicBool::new(false));
+    let given_up = |reason: &str| {
+        abandoned.store(true, Ordering::Relaxed);
+        TemplateError::Unbounded {
+            reason: reason.to_owned(),
+        }
     };
+    let is_abandoned = abandoned.clone();
     let (tell, told) = sync_channel(1);
     std::thread::Builder::new()
         .name("template".to_owned())
         .stack_size(STACK)
-        .spawn(move || tell.send(run()).ok())
+        .spawn(move || tell.send(run(&is_abandoned)).ok())
         .map_err(|error| failed(&format!("no thread for it: {error}")))?;
     let (began, before) = (Instant::now(), resident_bytes());
     loop {
@@ -56,8 +57,7 @@ pub(super) fn with_room<T: Send + 'static>(
         if began.elapsed() > LIMIT {
             return Err(given_up("it was given up after some seconds"));
         }
-        if watch == Watch::TimeAndMemory
-            && let (Some(before), Some(now)) = (before, resident_bytes())
+        if let (Some(before), Some(now)) = (before, resident_bytes())
             && now > before + MEMORY
         {
             return Err(given_up("it took too much memory"));
@@ -79,8 +79,7 @@ fn resident_bytes() -> Option<u64> {
 /// Runs in place: a page has a single stack, and only itself to lose.
 #[cfg(target_arch = "wasm32")]
 pub(super) fn with_room<T>(
-    _: Watch,
-    run: impl FnOnce() -> Result<T, TemplateError>,
+    run: impl FnOnce(&AtomicBool) -> Result<T, TemplateError>,
 ) -> Result<T, TemplateError> {
-    run()
+    run(&AtomicBool::new(false))
 }
