@@ -4,7 +4,7 @@ use super::{
     DataSet, DataSetError, Entry,
     columns::Table,
     listing::most_episodes,
-    names::{Files, is_there},
+    names::Files,
     recorded::missing,
     template::{Value, fill},
 };

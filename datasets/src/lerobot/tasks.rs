@@ -1,7 +1,7 @@
 //! What robots were told, where the metadata of episodes do not say it: each row has the number of a task, and a table of
 //! the data set has the sentence.
 
-use super::{DataSet, DataSetError, Entry, columns::Table, loose, names::is_there};
+use super::{DataSet, DataSetError, Entry, columns::Table, loose};
 use field_files::read_json_lines;
 use std::{collections::BTreeMap, path::Path};
 
