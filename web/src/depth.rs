@@ -60,7 +60,7 @@ pub fn cosine_text(cosine: f32, threshold: f32) -> String {
     format!("{:.COSINE_DIGITS$}", rounded / shift)
 }
 
-/// Whether a cell was regenerated or replayed, and why.
+/// Fate of a cell, regenerated or replayed, with its cosine.
 pub fn cell_reason(cell: &Cell, threshold: f32) -> String {
     match cell.cosine {
         Some(cosine) => {
@@ -76,7 +76,7 @@ pub fn cell_reason(cell: &Cell, threshold: f32) -> String {
     }
 }
 
-/// Description of a cell for those who do not see it.
+/// Description of a cell, also for screen readers.
 pub fn cell_text(cell: &Cell, threshold: f32) -> String {
     format!(
         "Row {}, column {}: code {}, {}",
@@ -104,19 +104,19 @@ pub fn reason(depth: &DepthReasoning, mode: DepthMode) -> String {
     };
     if !depth.similarity.is_empty() {
         return format!(
-            "A cell is written anew where the camera\u{2019}s image differs from that of the decision before: cosine \
-             similarity below {}. It took {passes} through the language model.",
+            "A cell is regenerated where the camera\u{2019}s image differs from that of the previous decision: cosine \
+             similarity below {}. This took {passes} through the language model.",
             depth.threshold
         );
     }
     let cause = match mode {
         DepthMode::Adaptive => {
-            "There was no earlier image to compare with, so every cell was written"
+            "There was no earlier image to compare with, so every cell was generated"
         }
-        DepthMode::Free => "The policy wrote as many cells as it liked",
-        DepthMode::Full | DepthMode::Off => "Every cell is written in every decision",
+        DepthMode::Free => "The policy chose how many cells to generate",
+        DepthMode::Full | DepthMode::Off => "Every cell is generated in every decision",
     };
-    format!("{cause}. It took {passes} through the language model.")
+    format!("{cause}. This took {passes} through the language model.")
 }
 
 /// The border between regenerated and replayed cells and around the regenerated ones, as an SVG path in which a cell is

@@ -53,8 +53,8 @@ impl PendingInstruction {
             .filter(|given| given.text != status.instruction)?;
         if given.is_cut_off {
             return Some(format!(
-                "The connection broke when \u{201c}{}\u{201d} was sent, and the robot is not working on it. Send it again if it is \
-                 still wanted.",
+                "The connection broke while \u{201c}{}\u{201d} was being sent, and the robot is not working on it. Send it \
+                 again if it is still wanted.",
                 given.text
             ));
         }
@@ -109,7 +109,7 @@ mod tests {
         assert_eq!(pending.seen(&status("other", ""), 9_000.0), None);
         let message = pending.seen(&before, 9_000.0).unwrap();
         assert!(
-            message.contains("push the cube") && message.contains("Send it again"),
+            message.contains("push the cube") && message.contains("again if it is still wanted"),
             "{message}"
         );
         assert_eq!(pending.seen(&before, 9_100.0), None);

@@ -213,8 +213,7 @@ impl ScoreJob {
         let late = job == self.job && self.state == State::Stopping;
         if late {
             self.state = State::Stopped;
-            "The worker did not answer in time, so it was started again."
-                .clone_into(&mut self.note);
+            "The worker did not respond in time and was restarted.".clone_into(&mut self.note);
         }
         late
     }

@@ -199,7 +199,7 @@ impl TabScorer {
     #[must_use]
     pub fn text(&self) -> String {
         match &self.forgetting {
-            Forgetting::Asked => return "Forgetting the kept files…".to_owned(),
+            Forgetting::Asked => return "Deleting the cached files…".to_owned(),
             Forgetting::Failed(problem) => return format::capitalized(problem),
             Forgetting::Idle | Forgetting::Done => {}
         }
@@ -209,45 +209,45 @@ impl TabScorer {
                 "Waiting for this tab's worker and its self-test…".to_owned()
             }
             None if self.is_forgotten() => {
-                "Nothing of it is kept here. The next load fetches every file.".to_owned()
+                "No files are cached. The next load downloads every file.".to_owned()
             }
-            None => "Not in this tab yet.".to_owned(),
+            None => "Not loaded in this tab yet.".to_owned(),
             Some(ScorerState::Refused { reason }) => {
                 format!("It does not fit here, and nothing was downloaded: {reason}")
             }
             Some(ScorerState::Fetching { received, of, kept }) => {
                 let from_before = if *kept > 0 {
-                    format!(", {} of it kept from before", format::bytes(*kept))
+                    format!(", {} of it cached", format::bytes(*kept))
                 } else {
                     String::new()
                 };
                 format!(
-                    "Fetching: {} of {}{from_before}",
+                    "Downloading: {} of {}{from_before}",
                     format::bytes(*received),
                     format::bytes(*of)
                 )
             }
             Some(ScorerState::Loading { read, of }) => format!(
-                "Putting weights on the device: {} of {}",
+                "Loading weights onto the device: {} of {}",
                 format::bytes(*read),
                 format::bytes(*of)
             ),
             Some(ScorerState::Ready(ready)) => {
                 let fetched = match (ready.fetched_bytes, ready.is_kept) {
-                    (0, _) => "from files kept here".to_owned(),
+                    (0, _) => "from cached files".to_owned(),
                     (bytes, true) => {
                         format!(
-                            "{} fetched and kept for the next visit",
+                            "{} downloaded and cached for the next visit",
                             format::bytes(bytes)
                         )
                     }
                     (bytes, false) => format!(
-                        "{} fetched; this browser does not keep them",
+                        "{} downloaded; this browser does not cache them",
                         format::bytes(bytes)
                     ),
                 };
                 let forgotten = if self.is_forgotten() {
-                    " Its kept files are forgotten."
+                    " Its cached files were deleted."
                 } else {
                     ""
                 };
@@ -260,10 +260,10 @@ impl TabScorer {
                 )
             }
             Some(ScorerState::Cancelled) if self.is_forgotten() => {
-                "Stopped, and what had arrived is forgotten.".to_owned()
+                "Stopped, and the downloaded part was deleted.".to_owned()
             }
             Some(ScorerState::Cancelled) => {
-                "Stopped. What has arrived is kept, and the next load goes on from there."
+                "Stopped. The downloaded part is cached, and the next load continues from there."
                     .to_owned()
             }
             Some(ScorerState::Failed { reason }) => format::capitalized(reason),
@@ -306,12 +306,12 @@ mod tests {
         assert_eq!(tab_scorer.share(), Some(0.5));
         assert_eq!(
             tab_scorer.text(),
-            "Fetching: 5.0 MB of 10.0 MB, 2.0 MB of it kept from before"
+            "Downloading: 5.0 MB of 10.0 MB, 2.0 MB of it cached"
         );
         tab_scorer.apply(ready(8_000_000));
         assert!(tab_scorer.is_ready() && !tab_scorer.is_loading());
         assert!(
-            tab_scorer.text().contains("8.0 MB fetched and kept"),
+            tab_scorer.text().contains("8.0 MB downloaded and cached"),
             "{}",
             tab_scorer.text()
         );
@@ -319,7 +319,7 @@ mod tests {
         assert!(tab_scorer.is_loading());
         assert_eq!(tab_scorer.ask(), Some(Some("int8".to_owned())));
         tab_scorer.apply(ready(0));
-        assert!(tab_scorer.text().contains("from files kept here"));
+        assert!(tab_scorer.text().contains("from cached files"));
         assert_eq!(tab_scorer.fetched_bytes(), Some(0));
     }
 
@@ -346,15 +346,15 @@ mod tests {
         assert_eq!(tab_scorer.name(), "cancelling");
         tab_scorer.apply(ScorerState::Cancelled);
         assert_eq!(tab_scorer.name(), "cancelled");
-        assert!(tab_scorer.text().contains("goes on from there"));
+        assert!(tab_scorer.text().contains("continues from there"));
         tab_scorer.forget();
-        assert!(tab_scorer.text().contains("Forgetting"));
+        assert!(tab_scorer.text().contains("Deleting"));
         tab_scorer.forgotten(Some("another tab has one open".to_owned()));
         assert_eq!(tab_scorer.text(), "Another tab has one open");
         assert!(!tab_scorer.is_forgotten());
         tab_scorer.forget();
         tab_scorer.forgotten(None);
-        assert!(tab_scorer.is_forgotten() && tab_scorer.text().contains("forgotten"));
+        assert!(tab_scorer.is_forgotten() && tab_scorer.text().contains("deleted"));
         // A late report of the cancelled load.
         tab_scorer.apply(ready(1));
         assert_eq!(tab_scorer.name(), "cancelled");

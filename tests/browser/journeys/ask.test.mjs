@@ -49,7 +49,7 @@ test("a question is answered with marks on the very picture it is about", { time
     await ask(page, "Point to every cube.");
     await eventually("the answer", () => state(page), (s) => s === "done", 60_000);
     assert.equal(await part(page, "ask-text").innerText(), ANSWER);
-    assert.match(await part(page, "ask-note").innerText(), /^36 tokens: .* to look, then .* for each$/);
+    assert.match(await part(page, "ask-note").innerText(), /^36 tokens: the first after .*, then .* each$/);
     assert.match(await part(page, "ask-written").textContent(), /<points coords="1 1 500 500 2 250 700">two places/);
 
     // The numbers that the model wrote, found again on the screen.

@@ -84,7 +84,7 @@ test("a page whose program has failed closes its connection at once and says so"
   const last = Math.min(...await robot.chunks());
   const drivenFor = performance.now() - failedAt - last;
   assert.ok(drivenFor < 1_500, `chunks went on for ${Math.round(drivenFor)} ms`);
-  assert.match(await notice.innerText(), /cannot stop a robot any more/);
+  assert.match(await notice.innerText(), /can no longer stop a robot/);
   assert.equal(await notice.getAttribute("role"), "alert");
   await keep(page, "28-page-stopped");
   // Longer than the pauses between attempts: it does not dial in again.

@@ -318,7 +318,7 @@ test("a worker that does not hear a cancel is started again and has its scorer a
     await eventually("points", async () => (await part(page, "score-curve").count()) && points(page), (n) => n >= 2, 180_000);
     await part(page, "score-cancel").click();
     await eventually("the end", () => state(page), (s) => s === "stopped", 10_000);
-    assert.match(await part(page, "score-words").innerText(), /started again/);
+    assert.match(await part(page, "score-words").innerText(), /restarted/);
     await eventually("the scorer is there again", () => scorer(page), (s) => s === "ready", 120_000);
     assert.ok(Number(await part(page, "scorer").getAttribute("data-fetched-bytes")) < 100_000);
   } finally {
@@ -375,7 +375,7 @@ test("what is no video is refused in words", { timeout: 120_000 }, async () => {
     // No sentence, no score.
     await part(page, "score-begin").click();
     await eventually("the reason", () => state(page), (s) => s === "failed");
-    assert.match(await part(page, "score-words").innerText(), /claimed to complete/);
+    assert.match(await part(page, "score-words").innerText(), /should complete/);
   } finally {
     await page.close();
   }

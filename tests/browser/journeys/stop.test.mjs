@@ -201,7 +201,7 @@ test("reconnecting: the stop goes out first thing", { timeout: 240_000 }, async 
   await eventually("lost", () => part(page, "connection").getAttribute("data-state"), (s) => s === "waiting", 5_000);
   await pause(2_500);
   const said = await press(page);
-  assert.match(said.text, /NOT arrived: the studio is not reached/);
+  assert.match(said.text, /NOT arrived: the studio cannot be reached/);
   wire.target = studio.url;
   await isStopped(page);
   await page.close();

@@ -203,7 +203,7 @@ fn a_robot_that_a_restarted_studio_does_not_know_is_named_as_that() {
     sends(&mut stopping, 0, 1_000);
     let said = stopping.say(&seen(Connection::Live, &[], 1_000.0)).unwrap();
     assert!(said.headline.contains("does not know the robot"));
-    assert!(said.detail.contains("until it has"));
+    assert!(said.detail.contains("until it does"));
     assert_eq!(sends(&mut stopping, 1_000, 1_200).len(), 1);
 }
 
@@ -253,7 +253,7 @@ fn the_answer_to_all_names_who_is_stopped_and_who_will_be() {
     );
     assert_eq!(
         told(&[("a", true), ("b", false)], ""),
-        "The studio holds the stop of a, and of b: not connected, so the stop meets it when it dials in."
+        "The studio holds the stop of a, and of b (not connected; it takes effect on connecting)."
     );
     let all: Vec<(&str, bool)> = robots.iter().map(|r| (r.name.as_str(), true)).collect();
     assert!(told(&all, "").contains("a, b, c, d and 2 more"));

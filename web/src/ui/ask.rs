@@ -131,7 +131,7 @@ fn Question() -> impl IntoView {
         </div>
         <Show when=move || known.with(|known| known.len() > 1)>
             <div class="row">
-                <span class="label" id="ask-cameras">"Show it"</span>
+                <span class="label" id="ask-cameras">"Cameras"</span>
                 <div class="segmented" role="group" aria-labelledby="ask-cameras">
                     <For each=move || known.get() key=Clone::clone let:name>
                         {
@@ -148,7 +148,7 @@ fn Question() -> impl IntoView {
                         }
                     </For>
                 </div>
-                <span class="quiet">"as it is at the moment you ask"</span>
+                <span class="quiet">"with their images at the moment you ask"</span>
             </div>
         </Show>
     }

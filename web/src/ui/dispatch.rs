@@ -171,7 +171,7 @@ fn on_error(studio: Studio, error: ErrorMessage) {
     let reconnects = error.fatal && error.code != "wrong_version";
     studio.notify(if reconnects {
         format!(
-            "The studio ended the connection: {}. The page connects again by itself.",
+            "The studio closed the connection: {}. The page reconnects automatically.",
             error.message.trim_end_matches('.')
         )
     } else {

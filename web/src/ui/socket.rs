@@ -171,7 +171,7 @@ fn receive(studio: Studio, event: &MessageEvent) {
                 refuse(studio);
             }
             studio.notify(format!(
-                "The studio said something this page cannot read: {error}"
+                "The studio sent a message that this page cannot read: {error}"
             ));
         }
     }

@@ -71,8 +71,8 @@ impl Wire {
             Some(open) if open.socket.ready_state() == WebSocket::OPEN => open
                 .socket
                 .send_with_u8_array(&bytes)
-                .map_err(|_| "The browser refused to send that.".to_owned()),
-            _ => Err("That was not sent: the page is not connected to the studio.".to_owned()),
+                .map_err(|_| "Not sent: the browser refused it.".to_owned()),
+            _ => Err("Not sent: the page is not connected to the studio.".to_owned()),
         })
     }
 }

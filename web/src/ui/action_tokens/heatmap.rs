@@ -96,7 +96,7 @@ pub(crate) fn HeatMap() -> impl IntoView {
                 </span>
                 <span>
                     <span class="heatmap-swatch unknown" aria-hidden="true"></span>
-                    "striped has not arrived"
+                    "striped has not arrived yet"
                 </span>
             </p>
         </figure>

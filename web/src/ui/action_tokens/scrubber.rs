@@ -91,7 +91,7 @@ pub(crate) fn Scrubber() -> impl IntoView {
                 .filter(|_| view.ended && known >= dims && view.count < view.tokens.len());
             Some(match far {
                 Some((gap, dim)) => format!(
-                    "{reach}; at most {} from the whole, on {}.",
+                    "{reach}; at most {} off the whole chunk, on {}.",
                     format::joint_value(gap, &panel.unit(dim)),
                     panel.name(dim).to_lowercase()
                 ),
@@ -127,7 +127,7 @@ pub(crate) fn Scrubber() -> impl IntoView {
                 prop:value=move || count.get().to_string()
                 // Not `disabled`, which would take the keyboard focus away each time a chunk begins to arrive.
                 aria-disabled=move || is_stream.get().to_string()
-                aria-label="First tokens shown"
+                aria-label="Number of tokens shown"
                 aria-valuetext=move || text.get()
                 data-testid="unfold-scrubber"
                 style=move || format!("--done: {:.2}%", 100.0 * count.get() as f32 / all.get().max(1) as f32)

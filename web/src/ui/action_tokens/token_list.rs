@@ -168,18 +168,18 @@ fn chips(panel: TokenPanel) -> Vec<TokenChip> {
                 let (style, about) = match span {
                     _ if is_fault => {
                         class.push_str(" fault");
-                        (String::new(), "cannot be read".to_owned())
+                        (String::new(), "cannot be decoded".to_owned())
                     }
-                    None if view.whole.is_none() => (String::new(), "not read yet".to_owned()),
+                    None if view.whole.is_none() => (String::new(), "not decoded yet".to_owned()),
                     None => {
                         class.push_str(" unread");
-                        (String::new(), "not read, it comes after a fault".to_owned())
+                        (String::new(), "not decoded, it follows a fault".to_owned())
                     }
                     Some(span) if span.is_empty() => {
                         class.push_str(" empty");
                         (
                             String::new(),
-                            "completes the coefficient before it".to_owned(),
+                            "completes the previous coefficient".to_owned(),
                         )
                     }
                     Some(span) => {
@@ -229,7 +229,7 @@ fn About() -> impl IntoView {
             let dims = whole.dims.max(1) as usize;
             let headline = format!("Token {} of {}, id {id}", index + 1, view.tokens.len());
             let Some(span) = view.spans().get(index).cloned() else {
-                return Some((headline, vec![], "It cannot be read.".to_owned()));
+                return Some((headline, vec![], "It cannot be decoded.".to_owned()));
             };
             let mut lines: Vec<(String, String)> = vec![];
             let mut listed = 0;
@@ -257,9 +257,9 @@ fn About() -> impl IntoView {
             let zeros = values.iter().filter(|value| **value == 0).count();
             let rest = values.len() - zeros - listed;
             let foot = match (values.len(), zeros, rest) {
-                (0, _, _) => "It completes the coefficient before it.".to_owned(),
+                (0, _, _) => "It completes the previous coefficient.".to_owned(),
                 (_, 0, 0) => String::new(),
-                (_, zeros, 0) if lines.is_empty() => format!("{zeros} zeros, and nothing else."),
+                (_, zeros, 0) if lines.is_empty() => format!("{zeros} zeros only."),
                 (_, zeros, 0) => format!("and {zeros} × 0"),
                 (_, zeros, rest) => format!("{rest} more, and {zeros} × 0"),
             };

@@ -100,7 +100,7 @@ fn WhatIfNote() -> impl IntoView {
         panel.what_if.with(|what_if| {
             let what_if = what_if.as_ref()?;
             if let Some(failure) = what_if.failure() {
-                return Some(format!("This cannot be written: {failure}."));
+                return Some(format!("This cannot be encoded: {failure}."));
             }
             panel.view.with(|view| {
                 let whole = view.whole.as_ref()?;
@@ -123,7 +123,7 @@ fn WhatIfNote() -> impl IntoView {
         note.get().map(|note| {
             view! {
                 <div class="edit-note" data-testid="unfold-trial">
-                    <p><strong>"Only in this tab: nothing of this is sent to the robot. "</strong><span class="num">{note}</span></p>
+                    <p><strong>"Only in this tab: the change is not sent to the robot. "</strong><span class="num">{note}</span></p>
                     <button
                         type="button"
                         class="button"

@@ -119,9 +119,9 @@ fn try_start_live(studio: Studio, instruction: &str) -> Result<(), String> {
     let robot_id = studio
         .watched
         .get_untracked()
-        .ok_or_else(|| "There is no robot to watch yet.".to_owned())?;
+        .ok_or_else(|| "There is no robot to score yet.".to_owned())?;
     let camera = untrack(|| camera(studio))
-        .ok_or_else(|| "This robot has no camera to watch it with.".to_owned())?;
+        .ok_or_else(|| "This robot has no camera to score it by.".to_owned())?;
     let capture = Rc::new(FrameCapture::new()?);
     let request = ScoreRequest {
         // The only profile whose frames and times are known before the video has ended.
@@ -243,9 +243,9 @@ fn keep_within(studio: Studio, job: u64, frames: u32) {
     let score = studio.score;
     let behind = score.score_job.with_untracked(ScoreJob::behind);
     let remark = if frames >= MAX_FRAMES {
-        "Two minutes are watched at most; the rest was not."
+        "Live scoring ends after two minutes; the rest was not recorded."
     } else if behind > MAX_BACKLOG {
-        "This device is too slow to follow, so the watching ended here."
+        "This device is too slow to keep up, so live scoring ended here."
     } else {
         return;
     };
@@ -287,7 +287,7 @@ pub(super) fn finish(studio: Studio) {
         return;
     };
     if live.last.is_none() {
-        let reason = "No image of this camera arrived while the robot was watched.";
+        let reason = "No image arrived from this camera.";
         return fail_job(studio, live.job, reason);
     }
     spawn_local(async move {

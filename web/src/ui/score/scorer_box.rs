@@ -73,7 +73,7 @@ pub(super) fn ScorerBox(manifest: ScorerManifest) -> impl IntoView {
                     <p class="quiet" data-testid="scorer-about">{manifest.note}</p>
                 </div>
                 <Show when=move || can_choose>
-                    <div class="segmented" role="group" aria-label="Where it computes">
+                    <div class="segmented" role="group" aria-label="Where scores are computed">
                         {option(ScoreLocation::Tab, "score-in-tab", "In this tab")}
                         {option(ScoreLocation::Studio, "score-on-studio", "On the studio")}
                     </div>
@@ -104,7 +104,7 @@ fn InTab(is_nano: bool, all_bytes: u64) -> impl IntoView {
     let is_bad = move || matches!(state.get(), "refused" | "failed");
     let status_line = move || {
         if dead.get() {
-            "This tab’s worker has ended. Start it again under “What this tab computes”.".to_owned()
+            "This tab’s worker has ended. Restart it under “What this tab computes”.".to_owned()
         } else {
             score.tab_scorer.with(TabScorer::text)
         }
@@ -119,7 +119,7 @@ fn InTab(is_nano: bool, all_bytes: u64) -> impl IntoView {
         chosen.filter(|chosen| *chosen != here)
     });
     let load_label = move || match state.get() {
-        "cancelled" => "Go on loading".to_owned(),
+        "cancelled" => "Continue loading".to_owned(),
         "refused" | "failed" => "Try again".to_owned(),
         _ => format!("Load {}", format::bytes(all_bytes)),
     };
@@ -169,10 +169,10 @@ fn InTab(is_nano: bool, all_bytes: u64) -> impl IntoView {
                     <button
                         type="button"
                         class="button plain"
-                        title="Takes the weights out of this browser’s storage"
+                        title="Deletes the weights from this browser’s storage"
                         data-testid="scorer-forget"
                         on:click=move |_| delete_cache(studio)
-                    >"Forget kept files"</button>
+                    >"Delete cached files"</button>
                 </Show>
             </div>
         </div>

@@ -69,9 +69,9 @@ fn Cameras() -> impl IntoView {
         <div class="row">
             <Show
                 when=move || !names.with(Vec::is_empty)
-                fallback=|| view! { <p class="quiet">"No robot with a camera is here yet."</p> }
+                fallback=|| view! { <p class="quiet">"No robot with a camera is connected yet."</p> }
             >
-                <span class="label" id="score-cameras">"Seen by"</span>
+                <span class="label" id="score-cameras">"Camera"</span>
                 <div class="segmented" role="group" aria-labelledby="score-cameras">
                     <For each=move || names.get() key=Clone::clone let:name>
                         {
@@ -90,7 +90,7 @@ fn Cameras() -> impl IntoView {
                 </div>
             </Show>
             <p class="quiet grow">
-                "Two frames a second, each a point of the curve, from an instruction to its end; then the controls."
+                "Two frames per second from the start of an instruction to its end, one point of the curve each; then the controls."
             </p>
         </div>
     }
@@ -146,7 +146,7 @@ fn FileBox() -> impl IntoView {
     let facts = move || {
         match score.opened.get() {
         OpenedFile::Nothing => view! {
-            <span class="quiet">"or drop it anywhere on the page. It is read here and never uploaded."</span>
+            <span class="quiet">"or drop it anywhere on the page. The file is read here and never uploaded."</span>
         }
         .into_any(),
         OpenedFile::Opening(name) => view! {
@@ -197,9 +197,9 @@ fn Facts(facts: VideoFacts) -> impl IntoView {
     let studio = expect_context::<Studio>();
     let score = studio.score;
     let rate = if facts.rate.is_some() {
-        "measured; correct it if you know better"
+        "measured; correct it if it is wrong"
     } else {
-        "not to be measured here; check it"
+        "not measurable in this browser; check it"
     };
     let (secs, profile) = (facts.secs, score.profile);
     let frames = move || {
@@ -245,7 +245,7 @@ pub(super) fn dropped(studio: Studio, files: &FileList) {
     if let Some(file) = files.get(0) {
         if files.length() > 1 {
             studio.notify(format!(
-                "One video is scored at a time; {} was taken.",
+                "One video is scored at a time; {} was opened.",
                 file.name()
             ));
         }

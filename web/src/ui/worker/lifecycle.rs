@@ -68,7 +68,7 @@ fn launch(studio: Studio) -> Result<RunningWorker, String> {
         options.set_name(CPU_ONLY);
     }
     let worker = Worker::new_with_options(SCRIPT, &options)
-        .map_err(|_| "This browser does not start module workers; use a newer one.".to_owned())?;
+        .map_err(|_| "This browser does not support module workers; use a newer one.".to_owned())?;
     let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
         receive(studio, &event.data());
     });
