@@ -42,8 +42,8 @@ pub fn choose(devices: &[ComputeDevice], preference: Option<ComputeKind>) -> Cho
         let automatic = choose(devices, None);
         return Choice {
             reason: format!(
-                "{} was asked for but {}. {}",
-                capitalized(kind_name(kind)),
+                "You chose {}, but it {}. {}",
+                kind_name(kind),
                 why_not(devices, kind),
                 automatic.reason
             ),
@@ -66,10 +66,7 @@ pub fn choose(devices: &[ComputeDevice], preference: Option<ComputeKind>) -> Cho
         ),
         [only] => automatic(
             Some(only.kind),
-            format!(
-                "{} is what passed the self-test.",
-                capitalized(kind_name(only.kind))
-            ),
+            format!("Only {} passed the self-test.", kind_name(only.kind)),
         ),
         [first, others @ ..] => {
             let fastest =
@@ -125,7 +122,7 @@ fn speed_comparison(fastest: &ComputeDevice, slower: &ComputeDevice) -> String {
 
 fn why_not(devices: &[ComputeDevice], kind: ComputeKind) -> String {
     match devices.iter().find(|device| device.kind == kind) {
-        None => "was not tried".to_owned(),
+        None => "was not tested".to_owned(),
         Some(device) => match &device.verdict {
             Verdict::Testing => "is still being tested".to_owned(),
             Verdict::Postponed(why) => format!("is not tested yet ({why})"),

@@ -114,7 +114,7 @@ async fn open_adapter() -> Result<JsValue, String> {
         .unchecked_into();
     let adapter = JsFuture::from(promise).await.map_err(|e| error_text(&e))?;
     if adapter.is_null() || adapter.is_undefined() {
-        return Err("the browser knows WebGPU but found no adapter it may use".to_owned());
+        return Err("the browser supports WebGPU but found no usable adapter".to_owned());
     }
     Ok(adapter)
 }
