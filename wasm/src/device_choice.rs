@@ -11,7 +11,7 @@ use protocol::worker::{ComputeDevice, ComputeKind, TimedProduct, Verdict};
 pub struct Choice {
     /// Device to compute on, if any.
     pub chosen: Option<ComputeKind>,
-    /// Whether the viewer chose it.
+    /// True if the viewer chose it.
     pub by_visitor: bool,
     /// Reason, as a sentence.
     pub reason: String,
@@ -86,7 +86,7 @@ pub fn choose(devices: &[ComputeDevice], preference: Option<ComputeKind>) -> Cho
     }
 }
 
-/// Whether `a` is faster than `b` on the largest product that both were timed on. Without a common measurement
+/// True if `a` is faster than `b` on the largest product that both were timed on. Without a common measurement
 /// neither is faster.
 fn is_faster(a: &ComputeDevice, b: &ComputeDevice) -> bool {
     common_product(a, b).is_some_and(|(a, b)| a.millis < b.millis)

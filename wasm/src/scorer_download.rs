@@ -22,7 +22,7 @@ pub(crate) struct Download {
     pub(crate) files: BTreeMap<String, CachedFile>,
     /// Bytes received over the network.
     pub(crate) bytes: u64,
-    /// Whether the files stay in the browser's storage for the next visit.
+    /// True if the files stay in the browser's storage for the next visit.
     pub(crate) is_kept: bool,
 }
 

@@ -68,7 +68,7 @@ impl Connection {
         }
     }
 
-    /// Whether a message may arrive. Only stops are sent into silence: everything else would arrive late.
+    /// True if a message may arrive. Only stops are sent into silence: everything else would arrive late.
     pub fn may_carry(self) -> bool {
         matches!(self, Self::Live | Self::Silent)
     }
@@ -115,7 +115,7 @@ pub struct Link {
     connection: Connection,
     /// Start of the attempt in progress; absent between attempts.
     connecting_since: Option<f64>,
-    /// Whether the socket of this attempt has opened.
+    /// True if the socket of this attempt has opened.
     is_open: bool,
     /// End of the last attempt.
     ended_at: f64,
@@ -123,11 +123,11 @@ pub struct Link {
     last_message_at: f64,
     /// The newest heartbeat of this connection.
     heard_beat: Option<u64>,
-    /// Whether the studio of this connection does not know echoes.
+    /// True if the studio of this connection does not know echoes.
     is_echo_refused: bool,
     /// Time of the last poll, to detect a page that was suspended.
     polled_at: f64,
-    /// Whether the link waited once for the messages of a suspended page.
+    /// True if the link waited once for the messages of a suspended page.
     waited_for_backlog: bool,
     /// Failed attempts in a row.
     unopened: u32,
@@ -255,7 +255,7 @@ impl Link {
         self.heard_beat
     }
 
-    /// Whether heartbeats are echoed on this connection.
+    /// True if heartbeats are echoed on this connection.
     pub fn echoes(&self) -> bool {
         !self.is_echo_refused
     }
@@ -284,7 +284,7 @@ impl Link {
     }
 
     /// The number of a probe over plain HTTP, for [`Link::probed`]; `None` while none is due.
-    pub fn wants_probe(&self) -> Option<u32> {
+    pub fn probe_due(&self) -> Option<u32> {
         (self.unopened >= PROBE_FROM && self.probed < self.unopened).then_some(self.unopened)
     }
 
@@ -297,7 +297,7 @@ impl Link {
         }
     }
 
-    /// Whether plain HTTP reaches the studio and a WebSocket does not.
+    /// True if plain HTTP reaches the studio and a WebSocket does not.
     pub fn upgrade_is_blocked(&self) -> bool {
         self.answered >= BLOCKED_FROM
     }

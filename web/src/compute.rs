@@ -37,7 +37,7 @@ pub struct Compute {
     pub tokenizer: Option<TokenizerOutcome>,
     /// Outcome of loading the depth decoder; `None` before.
     pub depth_decoder: Option<DecoderOutcome>,
-    /// Whether the codec is being timed.
+    /// True if the codec is being timed.
     pub is_timing: bool,
     /// Result of the newest timing of the codec.
     pub timing: Option<TimeOutcome>,
@@ -73,25 +73,25 @@ impl Compute {
         }
     }
 
-    /// Whether the tokenizer is loaded, which is all that encoding and decoding tokens needs.
+    /// True if the tokenizer is loaded, which is all that encoding and decoding tokens needs.
     pub fn has_tokenizer(&self) -> bool {
         self.phase == Phase::Running
             && matches!(self.tokenizer, Some(TokenizerOutcome::Ready { .. }))
     }
 
-    /// Whether decisions can be decoded.
+    /// True if decisions can be decoded.
     pub fn can_decode(&self) -> bool {
         self.has_tokenizer() && self.has_device()
     }
 
-    /// Whether depth codes can be drawn.
+    /// True if depth codes can be drawn.
     pub fn can_draw(&self) -> bool {
         self.phase == Phase::Running
             && matches!(self.depth_decoder, Some(DecoderOutcome::Ready { .. }))
             && self.has_device()
     }
 
-    /// Whether a scorer can be loaded. A large one waits until every device was tested.
+    /// True if a scorer can be loaded. A large one waits until every device was tested.
     pub fn can_load_scorer(&self, is_large: bool) -> bool {
         let settled = self.report.as_ref().is_some_and(|report| report.settled);
         self.phase == Phase::Running && self.has_device() && (settled || !is_large)

@@ -21,7 +21,7 @@ pub struct Cell {
     pub column: usize,
     /// Its depth code.
     pub code: u32,
-    /// Whether the policy generated it in this decision.
+    /// True if the policy generated it in this decision.
     pub regenerated: bool,
     /// Cosine similarity of the camera's image there with the previous one; absent without an image to compare with.
     pub cosine: Option<f32>,
@@ -217,7 +217,7 @@ pub struct DepthImages {
 
 impl DepthImages {
     /// The number of a request for these codes; `None` if their image is there or another request is in flight.
-    pub fn ask(&mut self, codes: &[u32]) -> Option<u64> {
+    pub fn next_request(&mut self, codes: &[u32]) -> Option<u64> {
         if !self.request.is_free() || self.outcome_for(codes).is_some() {
             return None;
         }
@@ -339,8 +339,8 @@ mod tests {
     #[test]
     fn one_image_is_requested_at_a_time_and_none_twice() {
         let mut depth_images = DepthImages::default();
-        let id = depth_images.ask(&[1, 2]).unwrap();
-        assert_eq!(depth_images.ask(&[3, 4]), None, "the worker is busy");
+        let id = depth_images.next_request(&[1, 2]).unwrap();
+        assert_eq!(depth_images.next_request(&[3, 4]), None, "the worker is busy");
         let failed = || DrawOutcome::Failed {
             reason: "x".to_owned(),
         };
@@ -348,9 +348,9 @@ mod tests {
         assert_eq!(depth_images.outcome_for(&[1, 2]), None);
         depth_images.answered(id, failed());
         assert_eq!(depth_images.outcome_for(&[1, 2]), Some(&failed()));
-        assert_eq!(depth_images.ask(&[1, 2]), None, "it is there");
-        assert!(depth_images.ask(&[3, 4]).is_some());
+        assert_eq!(depth_images.next_request(&[1, 2]), None, "it is there");
+        assert!(depth_images.next_request(&[3, 4]).is_some());
         depth_images.restart();
-        assert!(depth_images.ask(&[3, 4]).is_some());
+        assert!(depth_images.next_request(&[3, 4]).is_some());
     }
 }

@@ -26,7 +26,7 @@ impl<R> Latest<R> {
         }
     }
 
-    /// Whether the next request can be sent.
+    /// True if the next request can be sent.
     #[must_use]
     pub fn is_free(&self) -> bool {
         self.in_flight.is_none()

@@ -18,7 +18,7 @@ struct Given {
     robot_id: String,
     text: String,
     at_millis: f64,
-    /// Whether its connection has ended.
+    /// True if its connection has ended.
     is_cut_off: bool,
 }
 

@@ -46,7 +46,7 @@ impl State {
         }
     }
 
-    /// Whether the answer is still in progress.
+    /// True if the answer is still in progress.
     #[must_use]
     pub fn is_open(self) -> bool {
         matches!(self, Self::Waiting | Self::Writing)

@@ -49,7 +49,7 @@ impl State {
         }
     }
 
-    /// Whether the job is still in progress.
+    /// True if the job is still in progress.
     #[must_use]
     pub fn is_open(self) -> bool {
         matches!(self, Self::Loading | Self::Running | Self::Stopping)
@@ -259,7 +259,7 @@ impl ScoreJob {
         self.job
     }
 
-    /// Whether this job is running and not cancelled.
+    /// True if this job is running and not cancelled.
     #[must_use]
     pub fn is_running(&self, job: u64) -> bool {
         self.job == job && self.state == State::Running
@@ -271,7 +271,7 @@ impl ScoreJob {
         self.request.as_ref()
     }
 
-    /// Whether it scores a live robot.
+    /// True if it scores a live robot.
     #[must_use]
     pub fn is_live(&self) -> bool {
         self.request
@@ -279,7 +279,7 @@ impl ScoreJob {
             .is_some_and(|request| request.frames.is_none())
     }
 
-    /// Whether it still takes frames.
+    /// True if it still takes frames.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.state == State::Running && !self.closed

@@ -22,7 +22,7 @@ pub enum ScoreLocation {
 impl ScoreLocation {
     /// Stable name for tests.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Tab => "tab",
             Self::Studio => "studio",
@@ -46,14 +46,14 @@ pub struct TabScorer {
 enum Forgetting {
     #[default]
     Idle,
-    Asked,
+    Requested,
     Done,
     Failed(String),
 }
 
 impl TabScorer {
     /// Requests the scorer, in this precision or its default.
-    pub fn want(&mut self, precision: Option<String>) {
+    pub fn request(&mut self, precision: Option<String>) {
         *self = Self {
             requested: Some(precision),
             ..Self::default()
@@ -61,7 +61,7 @@ impl TabScorer {
     }
 
     /// The precision to request from the worker, once.
-    pub fn ask(&mut self) -> Option<Option<String>> {
+    pub fn take_request(&mut self) -> Option<Option<String>> {
         if self.is_requested {
             return None;
         }
@@ -115,7 +115,7 @@ impl TabScorer {
 
     /// Records that the cached files are being deleted.
     pub fn forget(&mut self) {
-        self.forgetting = Forgetting::Asked;
+        self.forgetting = Forgetting::Requested;
     }
 
     /// Records that they were deleted, or the problem.
@@ -123,19 +123,19 @@ impl TabScorer {
         self.forgetting = problem.map_or(Forgetting::Done, Forgetting::Failed);
     }
 
-    /// Whether the cached files were deleted.
+    /// True if the cached files were deleted.
     #[must_use]
     pub fn is_forgotten(&self) -> bool {
         self.forgetting == Forgetting::Done
     }
 
-    /// Whether it can score.
+    /// True if it can score.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         matches!(self.state, Some(ScorerState::Ready(_)))
     }
 
-    /// Whether it is being loaded.
+    /// True if it is being loaded.
     #[must_use]
     pub fn is_loading(&self) -> bool {
         self.requested.is_some() && !self.is_ready()
@@ -199,7 +199,7 @@ impl TabScorer {
     #[must_use]
     pub fn text(&self) -> String {
         match &self.forgetting {
-            Forgetting::Asked => return "Deleting the cached files…".to_owned(),
+            Forgetting::Requested => return "Deleting the cached files…".to_owned(),
             Forgetting::Failed(problem) => return format::capitalized(problem),
             Forgetting::Idle | Forgetting::Done => {}
         }
@@ -293,11 +293,14 @@ mod tests {
     #[test]
     fn the_scorer_is_requested_once_and_again_after_a_restart() {
         let mut tab_scorer = TabScorer::default();
-        assert_eq!((tab_scorer.ask(), tab_scorer.name()), (None, "absent"));
-        tab_scorer.want(Some("int8".to_owned()));
+        assert_eq!(
+            (tab_scorer.take_request(), tab_scorer.name()),
+            (None, "absent")
+        );
+        tab_scorer.request(Some("int8".to_owned()));
         assert_eq!(tab_scorer.name(), "waiting");
-        assert_eq!(tab_scorer.ask(), Some(Some("int8".to_owned())));
-        assert_eq!(tab_scorer.ask(), None);
+        assert_eq!(tab_scorer.take_request(), Some(Some("int8".to_owned())));
+        assert_eq!(tab_scorer.take_request(), None);
         tab_scorer.apply(ScorerState::Fetching {
             received: 5_000_000,
             of: 10_000_000,
@@ -317,7 +320,7 @@ mod tests {
         );
         tab_scorer.restarted();
         assert!(tab_scorer.is_loading());
-        assert_eq!(tab_scorer.ask(), Some(Some("int8".to_owned())));
+        assert_eq!(tab_scorer.take_request(), Some(Some("int8".to_owned())));
         tab_scorer.apply(ready(0));
         assert!(tab_scorer.text().contains("from cached files"));
         assert_eq!(tab_scorer.fetched_bytes(), Some(0));
@@ -326,8 +329,8 @@ mod tests {
     #[test]
     fn a_refusal_and_a_cancel_end_the_request() {
         let mut tab_scorer = TabScorer::default();
-        tab_scorer.want(None);
-        tab_scorer.ask();
+        tab_scorer.request(None);
+        tab_scorer.take_request();
         tab_scorer.apply(ScorerState::Refused {
             reason: "it needs 9 GB".to_owned(),
         });
@@ -335,10 +338,10 @@ mod tests {
         assert!(tab_scorer.text().contains("nothing was downloaded"));
         assert!(!tab_scorer.is_loading());
         tab_scorer.restarted();
-        assert_eq!(tab_scorer.ask(), None);
+        assert_eq!(tab_scorer.take_request(), None);
 
-        tab_scorer.want(None);
-        tab_scorer.ask();
+        tab_scorer.request(None);
+        tab_scorer.take_request();
         tab_scorer.cancel();
         assert_eq!(tab_scorer.name(), "cancelling");
         // A report that was in transit.
@@ -360,8 +363,11 @@ mod tests {
         assert_eq!(tab_scorer.name(), "cancelled");
 
         // Cancelled before the worker received the request.
-        tab_scorer.want(None);
+        tab_scorer.request(None);
         tab_scorer.cancel();
-        assert_eq!((tab_scorer.name(), tab_scorer.ask()), ("cancelled", None));
+        assert_eq!(
+            (tab_scorer.name(), tab_scorer.take_request()),
+            ("cancelled", None)
+        );
     }
 }

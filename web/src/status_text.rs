@@ -47,7 +47,7 @@ pub fn status_text(
     stopping: &Stopping,
     status: Option<&RobotStatus>,
 ) -> StatusText {
-    let mut text = if let Some(stop) = stopping.say(seen) {
+    let mut text = if let Some(stop) = stopping.press_text(seen) {
         let state = if stop.is_late {
             "undelivered"
         } else {

@@ -46,7 +46,7 @@ struct Package {
 struct Build<'a> {
     folder: &'a Path,
     page: PathBuf,
-    /// Whether names contain a hash of the content, so that a browser may keep the files for ever.
+    /// True if names contain a hash of the content, so that a browser may keep the files for ever.
     hashed: bool,
     bundler: Bundler,
 }

@@ -179,12 +179,12 @@ fn a_proxy_that_drops_the_upgrade_is_distinguished_from_an_absent_studio() {
     let mut link = Link::new(0.0);
     for at in [0.0, 100.0] {
         fails(&mut link, at);
-        assert_eq!(link.wants_probe(), None);
+        assert_eq!(link.probe_due(), None);
     }
     fails(&mut link, 200.0);
-    assert_eq!(link.wants_probe(), Some(3));
+    assert_eq!(link.probe_due(), Some(3));
     link.probed(3, true);
-    assert_eq!(link.wants_probe(), None, "once per attempt");
+    assert_eq!(link.probe_due(), None, "once per attempt");
     assert!(
         !link.upgrade_is_blocked(),
         "the studio may have come up just now"

@@ -129,7 +129,7 @@ fn pressing_again_is_another_stop_at_once() {
     );
     // Its age counts from the first press.
     let robots = [robot("a")];
-    let late = stopping.say(&seen(Connection::Live, &robots, LATE_MILLIS));
+    let late = stopping.press_text(&seen(Connection::Live, &robots, LATE_MILLIS));
     assert!(late.is_some_and(|said| said.is_late));
     stopping.accepted(accepted(FIRST + 1, &[("a", true)]));
     assert!(!stopping.is_open());
@@ -167,17 +167,21 @@ fn within_a_second_it_is_answered_or_shown_as_not_arrived_whatever_the_link() {
                 if was_sent {
                     sends(&mut stopping, 0, 50);
                 }
-                let early = stopping.say(&seen(connection, &robots, 500.0)).unwrap();
+                let early = stopping
+                    .press_text(&seen(connection, &robots, 500.0))
+                    .unwrap();
                 assert!(!early.is_late);
                 assert_eq!(early.headline, "Stopping …");
-                let late = stopping.say(&seen(connection, &robots, 950.0)).unwrap();
+                let late = stopping
+                    .press_text(&seen(connection, &robots, 950.0))
+                    .unwrap();
                 assert!(late.is_late);
                 assert!(late.headline.contains("NOT arrived"), "{late:?}");
                 assert!(late.detail.contains("emergency stop"), "{late:?}");
                 // A press that was never handed to a socket has certainly not arrived; another one may have.
                 assert_eq!(late.headline.contains("not confirmed"), was_sent);
                 stopping.accepted(accepted(FIRST, &[("a", true)]));
-                assert_eq!(stopping.say(&seen(connection, &robots, 950.0)), None);
+                assert_eq!(stopping.press_text(&seen(connection, &robots, 950.0)), None);
             }
         }
     }
@@ -189,7 +193,7 @@ fn another_version_is_shown_at_once() {
     stopping.press(one(), vec![], 0.0);
     let robots = [robot("a")];
     let said = stopping
-        .say(&seen(Connection::Refused, &robots, 0.0))
+        .press_text(&seen(Connection::Refused, &robots, 0.0))
         .unwrap();
     assert!(said.is_late);
     assert!(said.headline.contains("cannot be sent"));
@@ -201,7 +205,9 @@ fn a_robot_that_a_restarted_studio_does_not_know_is_named_as_that() {
     let mut stopping = Stopping::new(FIRST);
     stopping.press(one(), vec![], 0.0);
     sends(&mut stopping, 0, 1_000);
-    let said = stopping.say(&seen(Connection::Live, &[], 1_000.0)).unwrap();
+    let said = stopping
+        .press_text(&seen(Connection::Live, &[], 1_000.0))
+        .unwrap();
     assert!(said.headline.contains("does not know the robot"));
     assert!(said.detail.contains("until it does"));
     assert_eq!(sends(&mut stopping, 1_000, 1_200).len(), 1);
@@ -230,7 +236,7 @@ fn all_means_each_robot_on_the_page() {
     assert_eq!(targets, [wanted("a", FIRST + 1), wanted("c", FIRST + 2)]);
     let robots = [robot("b")];
     let late = stopping
-        .say(&seen(Connection::Live, &robots, 950.0))
+        .press_text(&seen(Connection::Live, &robots, 950.0))
         .unwrap();
     assert!(late.headline.contains("does not know"), "{late:?}");
 }
@@ -288,10 +294,10 @@ fn an_overdue_confirmation_is_noticed_and_its_time_is_measured() {
 fn looking_at_another_robot_does_not_take_a_press_back() {
     let mut stopping = Stopping::new(FIRST);
     stopping.press(one(), vec![], 0.0);
-    stopping.looks_elsewhere();
+    stopping.robot_changed();
     let robots = [robot("a"), robot("b")];
     let said = stopping
-        .say(&PageKnowledge {
+        .press_text(&PageKnowledge {
             watched: Some("b"),
             ..seen(Connection::Silent, &robots, 950.0)
         })

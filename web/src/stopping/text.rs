@@ -15,7 +15,7 @@ const MAX_NAMES: usize = 4;
 pub struct PageKnowledge<'a> {
     /// The connection to the studio.
     pub connection: Connection,
-    /// Whether plain HTTP reaches the studio and a WebSocket does not.
+    /// True if plain HTTP reaches the studio and a WebSocket does not.
     pub upgrade_is_blocked: bool,
     /// The studio's list of robots, of this connection or the last.
     pub robots: &'a [RobotSummary],
@@ -26,7 +26,7 @@ pub struct PageKnowledge<'a> {
 }
 
 impl PageKnowledge<'_> {
-    /// Whether the studio lists a robot.
+    /// True if the studio lists a robot.
     pub fn knows(&self, robot_id: &str) -> bool {
         self.robots.iter().any(|robot| robot.robot_id == robot_id)
     }
@@ -53,7 +53,7 @@ pub struct StopText {
 
 impl Stopping {
     /// Text about unanswered presses; `None` if there are none. It outranks every other status.
-    pub fn say(&self, seen: &PageKnowledge) -> Option<StopText> {
+    pub fn press_text(&self, seen: &PageKnowledge) -> Option<StopText> {
         // The worst press is shown: an overdue one first, then the oldest.
         let press = self
             .presses
@@ -92,7 +92,7 @@ impl Stopping {
 
     /// Text about the answer to the newest press, beyond the status of the robot in view.
     pub fn note(&self, seen: &PageKnowledge) -> String {
-        let Some((target, answer)) = &self.taken else {
+        let Some((target, answer)) = &self.newest_answer else {
             return String::new();
         };
         let mut sentences = vec![];
@@ -108,7 +108,7 @@ impl Stopping {
         sentences.join(" ")
     }
 
-    /// Whether the robot in view is overdue to confirm the stop that the studio holds.
+    /// True if the robot in view is overdue to confirm the stop that the studio holds.
     pub fn is_unconfirmed(&self, now_millis: f64) -> bool {
         self.unconfirmed_since
             .is_some_and(|since| now_millis - since >= LATE_MILLIS)

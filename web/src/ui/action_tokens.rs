@@ -190,7 +190,7 @@ pub(crate) fn ActionTokensPanel() -> impl IntoView {
             class="panel action-tokens"
             aria-labelledby="tokens-title"
             data-testid="unfold"
-            data-source=move || source.get().map_or("none", TokenSource::word)
+            data-source=move || source.get().map_or("none", TokenSource::name)
             data-decision=move || match source.get() {
                 Some(TokenSource::Decision(number)) => Some(number.to_string()),
                 _ => None,
@@ -279,7 +279,7 @@ fn Fault() -> impl IntoView {
                 .clone()
                 .map(|reason| (None, reason))
                 .or_else(|| {
-                    let fault = view.whole.as_ref()?.fault.as_ref()?;
+                    let fault = view.full.as_ref()?.fault.as_ref()?;
                     Some((fault.position, fault.reason.clone()))
                 })
         })

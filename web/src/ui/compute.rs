@@ -29,7 +29,7 @@ pub(crate) fn ComputePanel() -> impl IntoView {
         };
         requests::choose(studio, preference);
     };
-    let preference = settings::compute().map_or("auto", settings::compute_word);
+    let preference = settings::compute().map_or("auto", settings::compute_name);
     let option = move |word: &'static str, text: &'static str| {
         view! { <option value=word selected={preference == word}>{text}</option> }
     };
@@ -231,7 +231,7 @@ fn device_view(device: &ComputeDevice) -> impl IntoView + use<> {
             }
         })
         .collect();
-    let hook = format!("device-{}", settings::compute_word(device.kind));
+    let hook = format!("device-{}", settings::compute_name(device.kind));
     view! {
         <li class="device" data-testid=hook data-state=state>
             <div class="device-head">

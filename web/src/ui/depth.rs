@@ -131,7 +131,7 @@ fn Block(shared: Shared) -> impl IntoView {
     let computed_on = move || {
         drawn.with(|drawn| {
             let (kind, _) = drawn.as_ref()?.by_decoder?;
-            Some(super::settings::compute_word(kind))
+            Some(super::settings::compute_name(kind))
         })
     };
     // The network sees square images; the page shows them in the camera's proportions.

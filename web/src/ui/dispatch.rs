@@ -27,7 +27,9 @@ const OF_COMMANDS: [&str; 6] = [
 
 /// Starts receiving the studio's messages.
 pub(super) fn start(studio: Studio) {
-    studio.wire.listen(move |message| receive(studio, message));
+    studio
+        .socket
+        .listen(move |message| receive(studio, message));
 }
 
 fn receive(studio: Studio, message: ToViewer) {

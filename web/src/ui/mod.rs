@@ -3,7 +3,7 @@
 //! Modules import only from groups above their own:
 //!
 //! - Leaves: [`time`], [`settings`] (browser storage and URL), [`canvas_image`] (images on a canvas), [`panics`] (the end of
-//!   a page that has failed), [`wire`] (the WebSocket), `worker::handle`
+//!   a page that has failed), [`socket_handle`] (the WebSocket), `worker::handle`
 //! - [`state`]: the page's state, as signals
 //! - Actions on the state: [`send`], [`stop`], [`socket`] (reconnecting, ticks), [`stop_press`], [`commands`],
 //!   [`shown_decision`], [`worker`] (requests, starting and restarting)
@@ -40,6 +40,7 @@ mod send;
 mod settings;
 mod shown_decision;
 mod socket;
+mod socket_handle;
 mod stages;
 mod state;
 mod stop;
@@ -47,7 +48,6 @@ mod stop_press;
 mod time;
 mod timeline;
 mod trace;
-mod wire;
 mod worker;
 
 use leptos::prelude::*;

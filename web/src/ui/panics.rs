@@ -55,7 +55,7 @@ pub(super) fn watch() {
 }
 
 /// True if the program has failed. Nothing new may start then.
-pub(super) fn have_stopped_page() -> bool {
+pub(super) fn page_has_stopped() -> bool {
     HAS_STOPPED.load(Ordering::Relaxed)
 }
 

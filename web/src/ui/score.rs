@@ -50,7 +50,7 @@ pub(crate) fn ScorePanel() -> impl IntoView {
     let is_live = Memo::new(move |_| studio.connection.get() == Connection::Live);
     Effect::new(move |_| {
         if is_live.get() {
-            inquire(score);
+            load_description(score);
         }
     });
     let served = Memo::new(move |_| score.served.get());
@@ -83,7 +83,7 @@ pub(crate) fn ScorePanel() -> impl IntoView {
                 ServedScorer::Failed(reason) => view! {
                     <div class="verdict bad" data-testid="score-unavailable">
                         <p>{reason}</p>
-                        <button type="button" class="button" on:click=move |_| inquire(score)>"Try again"</button>
+                        <button type="button" class="button" on:click=move |_| load_description(score)>"Try again"</button>
                     </div>
                 }.into_any(),
                 ServedScorer::Scorer(manifest) => view! {
@@ -100,7 +100,7 @@ pub(crate) fn ScorePanel() -> impl IntoView {
 }
 
 /// Fetches the description of the scorer and the list of recorded episodes.
-fn inquire(score: ScoreState) {
+fn load_description(score: ScoreState) {
     spawn_local(async move {
         let served = match fetch("api/scorer").await {
             Ok((status, body)) => ServedScorer::read(status, &body),

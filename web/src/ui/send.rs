@@ -11,7 +11,7 @@ impl Studio {
     pub(crate) fn send(self, message: impl Into<FromViewer>) -> bool {
         let outcome = match self.connection.get_untracked() {
             Connection::Silent => Err("Not sent: the studio is not responding.".to_owned()),
-            _ => self.wire.send(&message.into()),
+            _ => self.socket.send(&message.into()),
         };
         match outcome {
             Ok(()) => true,

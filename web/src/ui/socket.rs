@@ -14,9 +14,9 @@ use web_sys::{
 
 use super::panics;
 use super::settings;
+use super::socket_handle::OpenSocket;
 use super::state::Studio;
 use super::time::now_millis;
-use super::wire::OpenSocket;
 use crate::backoff::{Connection, Link, LinkAction};
 use crate::stopping::Stopping;
 use crate::studio_url;
@@ -26,9 +26,9 @@ const PROBE_MILLIS: u32 = 3_000;
 
 /// Updates the link with an event, and the page with what follows from it.
 fn update_link<T>(studio: Studio, event: impl FnOnce(&mut Link) -> T) -> Option<T> {
-    let outcome = studio.wire.link.try_update_value(event);
+    let outcome = studio.socket.link.try_update_value(event);
     let (connection, is_blocked) = studio
-        .wire
+        .socket
         .link
         .with_value(|link| (link.connection(), link.upgrade_is_blocked()));
     if studio.connection.get_untracked() != connection {
@@ -46,7 +46,7 @@ fn update_link<T>(studio: Studio, event: impl FnOnce(&mut Link) -> T) -> Option<
 
 /// One tick: link, stops, and token streams that stopped growing. An early tick does no harm.
 pub(crate) fn tick(studio: Studio) {
-    if panics::have_stopped_page() {
+    if panics::page_has_stopped() {
         return;
     }
     let now = now_millis();
@@ -98,7 +98,7 @@ pub(crate) fn heartbeat(studio: Studio, beat: u64) {
     });
     if echoes == Some(true) {
         // An echo that cannot be sent is missed by the studio, as it should be.
-        studio.wire.send(&Heard { beat }.into()).ok();
+        studio.socket.send(&Heard { beat }.into()).ok();
     }
 }
 
@@ -114,7 +114,7 @@ pub(crate) fn refuse(studio: Studio) {
 
 fn connect(studio: Studio) {
     match open(studio) {
-        Some(open) => studio.wire.open.set_value(Some(open)),
+        Some(open) => studio.socket.open.set_value(Some(open)),
         None => lost(studio),
     }
 }
@@ -163,7 +163,7 @@ fn receive(studio: Studio, event: &MessageEvent) {
         return;
     };
     match ToViewer::decode(&js_sys::Uint8Array::new(&buffer).to_vec()) {
-        Ok(message) => studio.wire.deliver(message),
+        Ok(message) => studio.socket.deliver(message),
         // A newer studio may send kinds that this page does not know.
         Err(FrameError::UnexpectedKind { .. }) => {}
         Err(error) => {
@@ -179,7 +179,7 @@ fn receive(studio: Studio, event: &MessageEvent) {
 
 fn close(studio: Studio) {
     // Only one socket may be heard: the old one's handlers are removed before a new one opens.
-    let old = studio.wire.open.try_update_value(Option::take).flatten();
+    let old = studio.socket.open.try_update_value(Option::take).flatten();
     if let Some(open) = old {
         open.socket.set_onopen(None);
         open.socket.set_onmessage(None);
@@ -192,14 +192,14 @@ fn close(studio: Studio) {
 
 /// Checks whether plain HTTP reaches the studio while no socket opens.
 fn probe(studio: Studio) {
-    let number = studio.wire.link.with_value(Link::wants_probe);
-    let (Some(number), false) = (number, studio.wire.is_probing.get_value()) else {
+    let number = studio.socket.link.with_value(Link::probe_due);
+    let (Some(number), false) = (number, studio.socket.is_probing.get_value()) else {
         return;
     };
-    studio.wire.is_probing.set_value(true);
+    studio.socket.is_probing.set_value(true);
     spawn_local(async move {
         let answered = is_healthy().await;
-        studio.wire.is_probing.set_value(false);
+        studio.socket.is_probing.set_value(false);
         update_link(studio, |link| link.probed(number, answered));
     });
 }

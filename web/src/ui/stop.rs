@@ -16,7 +16,7 @@ impl Studio {
         let now = now_millis();
         let due = self.stopping.with_untracked(|stopping| stopping.due(now));
         for (id, message) in due {
-            if self.wire.send(&message).is_ok() {
+            if self.socket.send(&message).is_ok() {
                 self.stopping.update(|stopping| stopping.sent(id, now));
             }
         }

@@ -52,7 +52,7 @@ impl Studio {
         let Some(robot_id) = self.watched.get_untracked() else {
             return;
         };
-        let heard_beat = self.wire.heard_beat();
+        let heard_beat = self.socket.heard_beat();
         let release = self
             .status
             .with_untracked(|status| stopping::release(robot_id, status.as_ref(), heard_beat));

@@ -144,13 +144,13 @@ fn chips(panel: TokenPanel) -> Vec<TokenChip> {
             })
             .unwrap_or_default();
         let spans = view.spans();
-        let (rows, dims) = view.whole.as_ref().map_or((1, 1), |whole| {
-            (whole.rows as usize, whole.dims.max(1) as usize)
+        let (rows, dims) = view.full.as_ref().map_or((1, 1), |full| {
+            (full.rows as usize, full.dims.max(1) as usize)
         });
         let fault = view
-            .whole
+            .full
             .as_ref()
-            .and_then(|whole| whole.fault.as_ref()?.position);
+            .and_then(|full| full.fault.as_ref()?.position);
         (0..view.tokens.len())
             .map(|index| {
                 let span = spans.get(index);
@@ -170,7 +170,7 @@ fn chips(panel: TokenPanel) -> Vec<TokenChip> {
                         class.push_str(" fault");
                         (String::new(), "cannot be decoded".to_owned())
                     }
-                    None if view.whole.is_none() => (String::new(), "not decoded yet".to_owned()),
+                    None if view.full.is_none() => (String::new(), "not decoded yet".to_owned()),
                     None => {
                         class.push_str(" unread");
                         (String::new(), "not decoded, it follows a fault".to_owned())
@@ -225,8 +225,8 @@ fn About() -> impl IntoView {
         let rate_hz = panel.rate_hz.get();
         panel.view.with(|view| {
             let id = view.tokens.get(index)?;
-            let whole = view.whole.as_ref()?;
-            let dims = whole.dims.max(1) as usize;
+            let full = view.full.as_ref()?;
+            let dims = full.dims.max(1) as usize;
             let headline = format!("Token {} of {}, id {id}", index + 1, view.tokens.len());
             let Some(span) = view.spans().get(index).cloned() else {
                 return Some((headline, vec![], "It cannot be decoded.".to_owned()));
@@ -234,14 +234,14 @@ fn About() -> impl IntoView {
             let mut lines: Vec<(String, String)> = vec![];
             let mut listed = 0;
             for at in span.clone() {
-                let value = whole.coefficients.get(at).copied().unwrap_or(0);
+                let value = full.coefficients.get(at).copied().unwrap_or(0);
                 if value == 0 || listed >= 3 * MAX_LISTED {
                     continue;
                 }
                 listed += 1;
                 let hz = coefficients::hertz_text(coefficients::hertz(
                     at / dims,
-                    whole.rows as usize,
+                    full.rows as usize,
                     rate_hz,
                 ));
                 let what = format!("{} {}", panel.name(at % dims), coefficients::signed(value));
@@ -253,7 +253,7 @@ fn About() -> impl IntoView {
                     None => lines.push((hz, what)),
                 }
             }
-            let values = whole.coefficients.get(span.clone()).unwrap_or_default();
+            let values = full.coefficients.get(span.clone()).unwrap_or_default();
             let zeros = values.iter().filter(|value| **value == 0).count();
             let rest = values.len() - zeros - listed;
             let foot = match (values.len(), zeros, rest) {

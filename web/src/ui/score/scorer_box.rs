@@ -58,7 +58,7 @@ pub(super) fn ScorerBox(manifest: ScorerManifest) -> impl IntoView {
         <div
             class="scorer"
             data-testid="scorer"
-            data-place=move || location.get().word()
+            data-place=move || location.get().name()
             data-state=move || score.tab_scorer.with(TabScorer::name)
             data-is-forgotten=move || score.tab_scorer.with(TabScorer::is_forgotten).to_string()
             data-fetched-bytes=move || score.tab_scorer.with(TabScorer::fetched_bytes).map(|bytes| bytes.to_string())

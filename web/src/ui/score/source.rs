@@ -29,7 +29,7 @@ pub(super) fn SourceBox() -> impl IntoView {
         }
     };
     view! {
-        <div class="source" data-testid="score-source" data-source=move || score.source.get().word()>
+        <div class="source" data-testid="score-source" data-source=move || score.source.get().name()>
             <div class="segmented" role="group" aria-label="What is scored">
                 {option(VideoSource::Robot, "score-source-robot", "The robot, live")}
                 <Show when=move || has_episodes.get()>
