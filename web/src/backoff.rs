@@ -1,12 +1,12 @@
-//! The link to the studio: whether it is alive, and when to reconnect. The caller supplies the time.
+//! The link to the studio: its liveness, and the times to reconnect. The caller supplies the time.
 
 /// First pause between two attempts.
 const FIRST_MILLIS: u32 = 500;
-/// Longest pause: after a restart of the studio the page is back soon.
+/// Longest pause, so that the page reconnects soon after a restart of the studio.
 const LONGEST_MILLIS: u32 = 5_000;
 /// Pause while a stop is waiting to be sent.
 const URGENT_MILLIS: f64 = 250.0;
-/// Silence after which the page shows that the studio is not heard; its heartbeat comes every 500 ms.
+/// Silence after which the page shows that the studio does not respond. Heartbeats come every 500 ms.
 const SILENT_MILLIS: f64 = 1_000.0;
 /// Silence after which the socket is replaced.
 const DEAD_MILLIS: f64 = 2_000.0;
@@ -68,7 +68,7 @@ impl Connection {
         }
     }
 
-    /// True if a message may arrive. Only stops are sent into silence: everything else would arrive late.
+    /// True if a message may arrive. While the studio is silent only stops are sent, because everything else would be late.
     pub fn may_carry(self) -> bool {
         matches!(self, Self::Live | Self::Silent)
     }
@@ -123,7 +123,7 @@ pub struct Link {
     last_message_at: f64,
     /// The newest heartbeat of this connection.
     heard_beat: Option<u64>,
-    /// True if the studio of this connection does not know echoes.
+    /// True if the studio of this connection does not support echoes.
     is_echo_refused: bool,
     /// Time of the last poll, to detect a page that was suspended.
     polled_at: f64,

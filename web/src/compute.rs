@@ -1,4 +1,4 @@
-//! State of the compute worker as the page knows it.
+//! The page's state of the compute worker.
 
 use protocol::worker::{
     ComputeKind, ComputeReport, DecoderOutcome, FromWorker, TimeOutcome, TokenizerOutcome, Verdict,
@@ -9,7 +9,7 @@ use crate::format;
 /// Phase of the worker's life.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum Phase {
-    /// Not started: the cameras come first.
+    /// Not started; camera images are loaded first.
     #[default]
     Waiting,
     /// Its module is being downloaded.
@@ -73,7 +73,7 @@ impl Compute {
         }
     }
 
-    /// True if the tokenizer is loaded, which is all that encoding and decoding tokens needs.
+    /// True if the tokenizer is loaded. Encoding and decoding tokens needs nothing else.
     pub fn has_tokenizer(&self) -> bool {
         self.phase == Phase::Running
             && matches!(self.tokenizer, Some(TokenizerOutcome::Ready { .. }))
@@ -157,7 +157,7 @@ pub fn kind_phrase(kind: ComputeKind) -> &'static str {
     }
 }
 
-/// A verdict as a stable word, a short phrase, and the reason.
+/// A verdict as a stable name, a short phrase, and the reason.
 pub fn verdict_text(verdict: &Verdict) -> (&'static str, &'static str, Option<&str>) {
     match verdict {
         Verdict::Testing => ("testing", "Being tested", None),

@@ -340,7 +340,11 @@ mod tests {
     fn one_image_is_requested_at_a_time_and_none_twice() {
         let mut depth_images = DepthImages::default();
         let id = depth_images.next_request(&[1, 2]).unwrap();
-        assert_eq!(depth_images.next_request(&[3, 4]), None, "the worker is busy");
+        assert_eq!(
+            depth_images.next_request(&[3, 4]),
+            None,
+            "the worker is busy"
+        );
         let failed = || DrawOutcome::Failed {
             reason: "x".to_owned(),
         };

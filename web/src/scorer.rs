@@ -9,7 +9,7 @@ use protocol::worker::{ComputeKind, ScorerState};
 use crate::compute::kind_phrase;
 use crate::format;
 
-/// Place where scores are computed.
+/// Device that computes the scores.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum ScoreLocation {
     /// This tab's worker: no frame leaves the browser.
@@ -72,7 +72,7 @@ impl TabScorer {
 
     /// Applies the worker's report.
     pub fn apply(&mut self, state: ScorerState) {
-        // Of a load that was cancelled.
+        // The report is of a cancelled load.
         if self.requested.is_none() {
             return;
         }
@@ -118,7 +118,7 @@ impl TabScorer {
         self.forgetting = Forgetting::Requested;
     }
 
-    /// Records that they were deleted, or the problem.
+    /// Records the outcome of the deletion: a problem, or none.
     pub fn forgotten(&mut self, problem: Option<String>) {
         self.forgetting = problem.map_or(Forgetting::Done, Forgetting::Failed);
     }

@@ -1,4 +1,4 @@
-//! Stops that were pressed here: each is sent again until the studio confirms that it holds it.
+//! Stops pressed on this page. Each is sent repeatedly until the studio confirms that it holds the stop.
 //!
 //! Handing a message to the browser does not send it, and sending it does not deliver it. A press has a number, is sent
 //! four times a second and first on every new connection, and ends with the answer to its number. Until then the page
@@ -30,7 +30,7 @@ pub enum Target {
 struct Press {
     id: u64,
     target: Target,
-    /// For a stop of all: the robots on the page.
+    /// Robots that the press is meant for: the one, or those on the page.
     robots: Vec<String>,
     pressed_at: f64,
     sent_at: Option<f64>,
@@ -56,7 +56,7 @@ impl Press {
     }
 }
 
-/// Release of the stop that the page shows of a robot: of no later one, which nobody here has seen.
+/// Release of the stop that the page shows for a robot. It names that stop, so that it does not lift a later one.
 pub fn release(
     robot_id: String,
     status: Option<&RobotStatus>,
@@ -74,21 +74,21 @@ pub fn release(
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stopping {
     next_id: u64,
-    /// At most one per target: pressing again repeats the same stop.
+    /// At most one per target.
     presses: Vec<Press>,
-    /// The studio's answer to the newest press, and its target.
+    /// Target of the newest answered press, and the studio's answer.
     newest_answer: Option<(Target, StopAccepted)>,
     /// The newest press, for the time until the robot confirms.
     pressed: Option<(Target, f64)>,
     /// Time since which the robot in view has a latched stop that it has not confirmed.
     unconfirmed_since: Option<f64>,
-    /// True if the robot in view has already confirmed a stop: another press has no time to measure.
+    /// True if the robot in view has already confirmed a stop, so that another press has no time to measure.
     is_stopped: bool,
     confirmed_after: Option<f64>,
 }
 
 impl Stopping {
-    /// A page without presses. `first_id` is random, so that different presses of tabs and visits have different numbers.
+    /// A page without presses. `first_id` is random, so that presses of different tabs and visits differ in their numbers.
     pub fn new(first_id: u64) -> Self {
         Self {
             next_id: first_id,
@@ -103,8 +103,8 @@ impl Stopping {
 
     /// Records a press. `seen`: the robots on the page.
     ///
-    /// A press for a target that already has one takes its place under a new number: the studio may have carried out the
-    /// old one, and somebody may have released the robot since.
+    /// A press for a target that already has one replaces it under a new number: the studio may have executed the old one,
+    /// and the robot may have been released since.
     pub fn press(&mut self, target: Target, seen: Vec<String>, now_millis: f64) {
         self.newest_answer = None;
         self.confirmed_after = None;
@@ -178,7 +178,7 @@ impl Stopping {
         };
         let press = self.presses.remove(at);
         let holds = |id: &String| answer.robots.iter().any(|robot| robot.robot_id == *id);
-        // After a restart the studio may not know a robot yet that was on the page.
+        // After a restart the studio may not know a robot of the page yet.
         for robot_id in press.robots.iter().filter(|id| !holds(id)) {
             let target = Target::Robot(robot_id.clone());
             if !self.presses.iter().any(|other| other.target == target) {

@@ -67,7 +67,7 @@ fn a_second_of_silence_is_shown_and_after_two_the_socket_is_replaced() {
     assert_eq!(
         watch(&mut link, 5_550, 6_600, false),
         [(6_500, LinkAction::Connect)],
-        "no pause: two seconds were waited already"
+        "no pause after two seconds of silence"
     );
     assert_eq!(link.connection().state(), "waiting");
 }
@@ -109,7 +109,7 @@ fn a_studio_that_does_not_know_echoes_is_sent_none_until_the_next_connection() {
         !link.echo_refused(),
         "a further one is about something else"
     );
-    // Whoever answers there now may be newer.
+    // The studio of the next connection may be newer.
     let steps = watch(&mut link, 0, 2_500, false);
     assert_eq!(steps, [(2_000, LinkAction::Connect)]);
     assert!(link.echoes());

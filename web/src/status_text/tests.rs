@@ -1,10 +1,10 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use protocol::Mode;
 use protocol::viewer::{StopAccepted, StoppedRobot};
 
 use super::*;
 use crate::stopping::{LATE_MILLIS, Target};
+use crate::test_status::idle_status;
 
 fn robot(unattended: bool) -> RobotSummary {
     RobotSummary {
@@ -18,22 +18,10 @@ fn robot(unattended: bool) -> RobotSummary {
 
 fn status() -> RobotStatus {
     RobotStatus {
-        robot_id: "a".into(),
-        connected: true,
         instruction: "reach the red cube".into(),
-        mode: Mode::Continuous,
         task: TaskState::Running,
         task_secs: 2.14,
-        holding: false,
-        stop_requested: false,
-        stop_delivered: false,
-        stopped: false,
-        ticks: 0,
-        late_ticks: 0,
-        clamped: 0,
-        refused_chunks: 0,
-        command_to_chunk_millis: None,
-        stop_number: None,
+        ..idle_status("a")
     }
 }
 

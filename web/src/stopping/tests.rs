@@ -1,11 +1,10 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use protocol::Mode;
-use protocol::TaskState;
 use protocol::viewer::{RobotSummary, StoppedRobot};
 
 use super::*;
 use crate::backoff::Connection;
+use crate::test_status::idle_status;
 
 const FIRST: u64 = 7_000;
 
@@ -21,22 +20,10 @@ fn robot(id: &str) -> RobotSummary {
 
 fn status(id: &str) -> RobotStatus {
     RobotStatus {
-        robot_id: id.to_owned(),
-        connected: true,
-        instruction: String::new(),
-        mode: Mode::Continuous,
-        task: TaskState::Idle,
-        task_secs: 0.0,
         holding: true,
         stop_requested: true,
         stop_delivered: true,
-        stopped: false,
-        ticks: 0,
-        late_ticks: 0,
-        clamped: 0,
-        refused_chunks: 0,
-        command_to_chunk_millis: None,
-        stop_number: None,
+        ..idle_status(id)
     }
 }
 
@@ -242,9 +229,9 @@ fn all_means_each_robot_on_the_page() {
 }
 
 #[test]
-fn the_answer_to_all_names_who_is_stopped_and_who_will_be() {
+fn the_answer_to_all_names_connected_and_absent_robots() {
     let robots = ["a", "b", "c", "d", "e", "f"].map(robot);
-    let told = |of: &[(&str, bool)], not_on_disk: &str| {
+    let note = |of: &[(&str, bool)], not_on_disk: &str| {
         let mut stopping = Stopping::new(FIRST);
         stopping.press(Target::All, vec![], 0.0);
         stopping.accepted(StopAccepted {
@@ -254,17 +241,17 @@ fn the_answer_to_all_names_who_is_stopped_and_who_will_be() {
         stopping.note(&seen(Connection::Live, &robots, 10.0))
     };
     assert_eq!(
-        told(&[("a", true), ("b", true)], ""),
+        note(&[("a", true), ("b", true)], ""),
         "The studio holds the stop of a and b."
     );
     assert_eq!(
-        told(&[("a", true), ("b", false)], ""),
+        note(&[("a", true), ("b", false)], ""),
         "The studio holds the stop of a, and of b (not connected; it takes effect on connecting)."
     );
     let all: Vec<(&str, bool)> = robots.iter().map(|r| (r.name.as_str(), true)).collect();
-    assert!(told(&all, "").contains("a, b, c, d and 2 more"));
-    assert!(told(&[], "").contains("knows no robot"));
-    assert!(told(&[("a", true)], "disk full").contains("(disk full)"));
+    assert!(note(&all, "").contains("a, b, c, d and 2 more"));
+    assert!(note(&[], "").contains("knows no robot"));
+    assert!(note(&[("a", true)], "disk full").contains("(disk full)"));
 }
 
 #[test]
@@ -291,7 +278,7 @@ fn an_overdue_confirmation_is_noticed_and_its_time_is_measured() {
 }
 
 #[test]
-fn looking_at_another_robot_does_not_take_a_press_back() {
+fn viewing_another_robot_does_not_withdraw_a_press() {
     let mut stopping = Stopping::new(FIRST);
     stopping.press(one(), vec![], 0.0);
     stopping.robot_changed();
@@ -312,13 +299,13 @@ fn a_release_names_the_stop_that_is_shown_of_that_robot() {
         ..status("a")
     };
     let named = release("a".to_owned(), Some(&stopped), Some(3));
-    let want = ReleaseRobot {
+    let expected = ReleaseRobot {
         robot_id: "a".to_owned(),
         heard_beat: Some(3),
         stop_number: Some(5),
     };
-    assert_eq!(named, want);
-    // The status of another robot, or none yet: then the heartbeat alone says what was known here.
+    assert_eq!(named, expected);
+    // With the status of another robot, or none yet, the heartbeat alone dates the release.
     for status in [Some(&stopped), None] {
         let named = release("b".to_owned(), status, Some(3));
         assert_eq!((named.stop_number, named.heard_beat), (None, Some(3)));

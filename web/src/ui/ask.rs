@@ -6,6 +6,7 @@ use leptos::either::Either;
 use leptos::prelude::*;
 use protocol::scene::{Ask, StopAnswer};
 
+use super::segment::segment;
 use super::state::Studio;
 use crate::format;
 use crate::scene_question::{SceneQuestion, State, cameras};
@@ -71,12 +72,7 @@ fn Question() -> impl IntoView {
     let studio = expect_context::<Studio>();
     let text = RwSignal::new(String::new());
     let chosen = RwSignal::new(BTreeSet::<String>::new());
-    let known = Memo::new(move |_| {
-        studio.robot().map_or_else(Vec::new, |robot| {
-            let cameras = robot.cameras.into_iter();
-            cameras.map(|camera| camera.name).collect()
-        })
-    });
+    let known = Memo::new(move |_| studio.camera_names());
     let picked =
         Memo::new(move |_| known.with(|known| chosen.with(|chosen| cameras(known, chosen))));
     let ask = move |question: String| {
@@ -137,14 +133,12 @@ fn Question() -> impl IntoView {
                         {
                             let (shown, hook) = (format::plain_name(&name), format!("ask-camera-{name}"));
                             let (pressed, pushed) = (name.clone(), name);
-                            view! {
-                                <button
-                                    type="button"
-                                    data-testid=hook
-                                    aria-pressed=move || picked.with(|names| names.contains(&pressed)).to_string()
-                                    on:click=move |_| toggle(pushed.clone())
-                                >{shown}</button>
-                            }
+                            segment(
+                                hook,
+                                shown,
+                                move || picked.with(|names| names.contains(&pressed)),
+                                move || toggle(pushed.clone()),
+                            )
                         }
                     </For>
                 </div>

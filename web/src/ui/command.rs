@@ -29,7 +29,7 @@ pub(crate) fn CommandPanel() -> impl IntoView {
     });
     let blocked_reason = Memo::new(move |_| studio.blocked_reason());
     let is_blocked = Memo::new(move |_| blocked_reason.with(Option::is_some));
-    // Not while the page is opening: it would vanish before it could be read.
+    // Not while the page is opening: the reason would vanish before it could be read.
     let reason = Memo::new(move |_| {
         blocked_reason
             .get()
@@ -105,7 +105,7 @@ pub(crate) fn CommandPanel() -> impl IntoView {
                     prop:value=text
                     on:input:target=move |event| text.set(event.target().value())
                 />
-                // Not `disabled`: the keyboard reaches it, the reason is announced, and the next instruction can be typed meanwhile.
+                // Not `disabled`, so that the keyboard reaches it and its reason is announced.
                 <button
                     type="submit"
                     class="button primary"

@@ -46,7 +46,7 @@ fn receive(studio: Studio, message: ToViewer) {
             studio.keep_watching();
         }
         ToViewer::Details(details) if studio.watches(&details.robot_id) => {
-            // Updated on changes only: a connection that came back brings them again.
+            // Updated on changes only: a new connection delivers them again.
             if studio
                 .details
                 .with_untracked(|known| known.as_ref() != Some(&details))
@@ -110,7 +110,7 @@ fn receive(studio: Studio, message: ToViewer) {
         }
         ToViewer::Status(status) if studio.watches(&status.robot_id) => on_status(studio, status),
         ToViewer::Error(error) => on_error(studio, error),
-        // Of a robot that was in view a moment ago.
+        // Messages of a robot that was in view a moment ago.
         ToViewer::Frame(_)
         | ToViewer::State(_)
         | ToViewer::Trace(_)
@@ -155,12 +155,12 @@ fn on_error(studio: Studio, error: ErrorMessage) {
     if error.code == "wrong_version" {
         socket::refuse(studio);
     }
-    // An older studio, which lacks nothing but the echoes.
+    // An older studio supports everything except the echoes.
     if error.code == "unexpected_kind" && socket::echo_refused(studio) {
         return;
     }
     let is_stop = studio.stopping.with_untracked(Stopping::is_open);
-    // The dock shows the state of a stop, which is sent until the robot is known.
+    // The dock shows the state of the stop, which is sent until the studio knows the robot.
     if is_stop && error.code == "unknown_robot" {
         return;
     }

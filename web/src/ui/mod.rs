@@ -2,8 +2,9 @@
 //!
 //! Modules import only from groups above their own:
 //!
-//! - Leaves: [`time`], [`settings`] (browser storage and URL), [`canvas_image`] (images on a canvas), [`panics`] (the end of
-//!   a page that has failed), [`socket_handle`] (the WebSocket), `worker::handle`
+//! - Leaves: [`time`], [`settings`] (browser storage and URL), [`canvas_image`] (images on a canvas), [`segment`] (an option
+//!   of a segmented control), [`panics`] (the end of a page that has failed), [`socket_handle`] (the WebSocket),
+//!   `worker::handle`
 //! - [`state`]: the page's state, as signals
 //! - Actions on the state: [`send`], [`stop`], [`socket`] (reconnecting, ticks), [`stop_press`], [`commands`],
 //!   [`shown_decision`], [`worker`] (requests, starting and restarting)
@@ -36,6 +37,7 @@ mod panics;
 mod problems;
 mod robot_selection;
 mod score;
+mod segment;
 mod send;
 mod settings;
 mod shown_decision;

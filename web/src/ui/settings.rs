@@ -13,7 +13,7 @@ fn read(key: &str) -> Option<String> {
 }
 
 fn write(key: &str, value: Option<&str>) {
-    // Without storage the choice is not remembered, as the viewer's browser demands.
+    // Without storage the choice is not remembered.
     if let Ok(Some(storage)) = window().local_storage() {
         match value {
             Some(value) => storage.set_item(key, value).ok(),

@@ -134,6 +134,14 @@ impl Studio {
         self.details.get()
     }
 
+    /// Names of the cameras of the robot in view.
+    pub(crate) fn camera_names(self) -> Vec<String> {
+        self.robot().map_or_else(Vec::new, |robot| {
+            let cameras = robot.cameras.into_iter();
+            cameras.map(|camera| camera.name).collect()
+        })
+    }
+
     /// Shows a notice.
     pub(crate) fn notify(self, text: String) {
         self.notices.update(|notices| {

@@ -1,4 +1,4 @@
-//! Stops as they are sent, and what the page knows of them. The rules are in [`crate::stopping`].
+//! Sending of stops, and the status text that depends on them. The rules are in [`crate::stopping`].
 
 use leptos::prelude::*;
 
@@ -8,7 +8,7 @@ use crate::status_text::{self, StatusText};
 use crate::stopping::{PageKnowledge, Stopping};
 
 impl Studio {
-    /// Sends the stops that are due, if there is a connection that may carry them.
+    /// Sends the stops that are due, if a connection is open.
     pub(super) fn send_stops(self) {
         if !self.connection.get_untracked().may_carry() {
             return;

@@ -1,5 +1,5 @@
-//! Trajectory of every joint: the whole chunk faint, the decode of the shown tokens strong. In the edit mode the viewer
-//! drags its points and sees the effect on the tokens.
+//! Trajectory of every joint: the full chunk faint, the decode of the shown tokens strong. In edit mode the viewer drags
+//! its points and sees the effect on the tokens.
 
 use leptos::html;
 use leptos::prelude::*;

@@ -24,7 +24,7 @@ use crate::scorer::{ScoreLocation, TabScorer};
 use crate::ui::canvas_image::decode_jpeg;
 use crate::ui::state::Studio;
 
-/// Time that watching continues after the end, so that the final pose is seen.
+/// Time that recording continues after the end, so that the final pose is included.
 const LAST_LOOK: Duration = Duration::from_millis(600);
 /// Longest video [frames of half a second].
 const MAX_FRAMES: u32 = 240;
@@ -124,7 +124,7 @@ fn try_start_live(studio: Studio, instruction: &str) -> Result<(), String> {
         .ok_or_else(|| "This robot has no camera to score it by.".to_owned())?;
     let capture = Rc::new(FrameCapture::new()?);
     let request = ScoreRequest {
-        // The only profile whose frames and times are known before the video has ended.
+        // Of the other profiles, frames or times are not known before the video has ended.
         profile: "aligned".to_owned(),
         ..job::request(score, instruction, Sampler::FPS, None)?
     };

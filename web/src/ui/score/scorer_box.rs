@@ -1,4 +1,4 @@
-//! Box of the scorer: its description, the place where it computes, and its state in this tab.
+//! Box of the scorer: its description, the device that computes, and its state in this tab.
 
 use leptos::prelude::*;
 use protocol::score::ScorerManifest;
@@ -8,6 +8,7 @@ use super::start_job::cancel_load;
 use crate::compute::{Phase, kind_phrase};
 use crate::format;
 use crate::scorer::{ScoreLocation, TabScorer};
+use crate::ui::segment::segment;
 use crate::ui::state::Studio;
 
 /// Precisions of the weights, by the worker's names.
@@ -43,14 +44,12 @@ pub(super) fn ScorerBox(manifest: ScorerManifest) -> impl IntoView {
         _ => "Frames stay in this tab: nothing is uploaded.".to_owned(),
     };
     let option = move |this: ScoreLocation, hook: &'static str, name: &'static str| {
-        view! {
-            <button
-                type="button"
-                data-testid=hook
-                aria-pressed=move || (location.get() == this).to_string()
-                on:click=move |_| location.set(this)
-            >{name}</button>
-        }
+        segment(
+            hook,
+            name,
+            move || location.get() == this,
+            move || location.set(this),
+        )
     };
     let is_nano = manifest.is_nano;
     let all_bytes = manifest.bytes();

@@ -11,6 +11,7 @@ use super::state::{OpenedFile, ScoreState, VideoFacts, VideoSource};
 use super::video_element::VideoElement;
 use crate::format;
 use crate::frame_sampling::{VideoExtent, episode_title};
+use crate::ui::segment::segment;
 use crate::ui::state::Studio;
 
 #[component]
@@ -19,14 +20,12 @@ pub(super) fn SourceBox() -> impl IntoView {
     let score = studio.score;
     let has_episodes = Memo::new(move |_| score.episodes.with(|episodes| !episodes.is_empty()));
     let option = move |this: VideoSource, hook: &'static str, name: &'static str| {
-        view! {
-            <button
-                type="button"
-                data-testid=hook
-                aria-pressed=move || (score.source.get() == this).to_string()
-                on:click=move |_| choose(score, this)
-            >{name}</button>
-        }
+        segment(
+            hook,
+            name,
+            move || score.source.get() == this,
+            move || choose(score, this),
+        )
     };
     view! {
         <div class="source" data-testid="score-source" data-source=move || score.source.get().name()>
@@ -58,12 +57,7 @@ fn choose(score: ScoreState, source: VideoSource) {
 fn Cameras() -> impl IntoView {
     let studio = expect_context::<Studio>();
     let score = studio.score;
-    let names = Memo::new(move |_| {
-        studio.robot().map_or_else(Vec::new, |robot| {
-            let cameras = robot.cameras.into_iter();
-            cameras.map(|camera| camera.name).collect()
-        })
-    });
+    let names = Memo::new(move |_| studio.camera_names());
     let chosen = Memo::new(move |_| live::camera(studio));
     view! {
         <div class="row">
@@ -77,14 +71,12 @@ fn Cameras() -> impl IntoView {
                         {
                             let (shown, hook) = (format::plain_name(&name), format!("score-camera-{name}"));
                             let (pressed, pushed) = (name.clone(), name);
-                            view! {
-                                <button
-                                    type="button"
-                                    data-testid=hook
-                                    aria-pressed=move || chosen.with(|chosen| chosen.as_ref() == Some(&pressed)).to_string()
-                                    on:click=move |_| score.camera.set(Some(pushed.clone()))
-                                >{shown}</button>
-                            }
+                            segment(
+                                hook,
+                                shown,
+                                move || chosen.with(|chosen| chosen.as_ref() == Some(&pressed)),
+                                move || score.camera.set(Some(pushed.clone())),
+                            )
                         }
                     </For>
                 </div>

@@ -23,7 +23,7 @@ pub(super) enum VideoSource {
     Robot,
     /// A recorded episode.
     Episode,
-    /// A file of the viewer's.
+    /// A file of the viewer.
     File,
 }
 
@@ -80,7 +80,7 @@ pub(crate) struct ScoreState {
     pub(super) tab_scorer: RwSignal<TabScorer>,
     /// True if files of a scorer are in this browser's storage.
     pub(super) has_cached_files: RwSignal<bool>,
-    /// Place that the viewer chose for computing.
+    /// Device that the viewer chose for computing.
     pub(super) location: RwSignal<ScoreLocation>,
     /// Precision of the weights; empty for the default.
     pub(super) precision: RwSignal<String>,
@@ -114,7 +114,7 @@ pub(crate) struct ScoreState {
     pub(super) files_given: StoredValue<u64>,
     /// The job that waits for the scorer.
     pub(super) after_load: StoredValue<Option<AfterLoad>, LocalStorage>,
-    /// Place where the current job is computed.
+    /// Device that computes the current job.
     pub(super) running_on: StoredValue<ScoreLocation>,
     pub(super) abort: StoredValue<Option<AbortController>, LocalStorage>,
 }
