@@ -88,7 +88,7 @@ pub(crate) async fn fetch_bytes(url: &str) -> Result<Vec<u8>, String> {
 pub(crate) struct AdapterInfo {
     /// Vendor, architecture and description, as far as the browser reports them.
     pub(crate) name: String,
-    /// True if it reports to be a software fallback.
+    /// True if it reports itself as a software fallback.
     pub(crate) software: bool,
 }
 
