@@ -1,4 +1,4 @@
-// A sentence typed in the browser moves the robot, the page explains why, and a stop halts it.
+// An instruction typed in the browser moves the robot, the page explains why, and a stop halts it.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { command, eventually, exampleSentences, keep, launch, open, part, seeFrames, succeedWithin } from "../support/browser.mjs";
@@ -28,7 +28,7 @@ test("the tab chooses where it computes after a self-test and says so", { timeou
   assert.equal(state, "ready");
 });
 
-test("a sentence typed in the page is carried out and its success is shown", { timeout: 180_000 }, async () => {
+test("an instruction typed in the page is carried out and its success is shown", { timeout: 180_000 }, async () => {
   const red = await part(page, "command-input").getAttribute("placeholder");
   assert.ok(red, "the command box says what can be typed");
   await succeedWithin(page, (await exampleSentences(page))[0], 5);
@@ -49,7 +49,7 @@ test("the discrete mode sends the policy's own tokens and the browser decodes ex
   await keep(page, "03-trace");
 });
 
-test("stop halts the robot at once and stays until it is released", { timeout: 120_000 }, async () => {
+test("stop halts the robot at once and lasts until it is released", { timeout: 120_000 }, async () => {
   await part(page, "mode-continuous").click();
   await part(page, "reset-button").click();
   await command(page, (await exampleSentences(page))[0]);
@@ -68,7 +68,7 @@ test("stop halts the robot at once and stays until it is released", { timeout: 1
   await part(page, "stopped-banner").waitFor({ state: "hidden", timeout: 5_000 });
 });
 
-test("the page reports no error of its own", () => {
+test("the page reports no error", () => {
   assert.deepEqual(page.problems, []);
 });
 

@@ -39,7 +39,7 @@ async function native(scorer) {
 }
 
 before(async () => {
-  // The built-in robot, which is what the scorer knows: of anything else it thinks the same throughout.
+  // Images of the built-in robot, which the scorer was trained on. On other images its scores hardly vary.
   const simulated = await startStudio();
   try {
     const recorded = await recordRobot(simulated.url);

@@ -1,4 +1,4 @@
-// Real videos: of the simulated robot as its viewers see it, and of pictures that say their own number.
+// Real videos: of the simulated robot as viewers see it, and of gray images that encode their own index.
 import { execFile } from "node:child_process";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -28,8 +28,8 @@ export const longest = (sentences) =>
   sentences.find((sentence) => sentence.includes("tray")) ?? sentences.find((sentence) => !sentence.startsWith("reach")) ?? sentences[0];
 
 /**
- * Has the robot carry out one of its examples and records what its viewers see, once to its success if it succeeds at all.
- * Gives the sentence, the pictures (JPEG) and their rate by the robot's clock [1/s].
+ * Lets the robot carry out one of its examples and records what viewers see, until it succeeds if it does. Returns the
+ * instruction, the images (JPEG) and their rate by the robot's clock [1/s].
  */
 export async function recordRobot(url, camera = "overview", attempts = 4) {
   const browser = await launch();
@@ -51,7 +51,7 @@ export async function recordRobot(url, camera = "overview", attempts = 4) {
     for (let attempt = 1; ; attempt++) {
       await page.locator('[data-testid="reset-button"]').click();
       await new Promise((resolve) => setTimeout(resolve, 1000));
-      // Every scene has cubes of its own.
+      // Every scene has different cubes.
       sentence = longest(await exampleSentences(page));
       await command(page, sentence);
       await eventually("the robot works on it", () => taskState(page), (s) => s === "running" || s === "succeeded");
