@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { command, eventually, keep, launch, open, part, seeFrames } from "../support/browser.mjs";
-import { SENTENCE, startRobot } from "../support/robot.mjs";
+import { INSTRUCTION, startRobot } from "../support/robot.mjs";
 import { startStudio } from "../support/studio.mjs";
 import { intercept } from "../support/intercept.mjs";
 
@@ -29,7 +29,7 @@ async function driving(t) {
   });
   const page = await open(browser, studio.url);
   await seeFrames(page);
-  await command(page, SENTENCE);
+  await command(page, INSTRUCTION);
   await eventually("chunks come", () => robot.chunks(), (chunks) => chunks.length > 3, 60_000);
   // Longer than a viewer may be silent: its echoes keep it present.
   await pause(4_000);
@@ -62,7 +62,7 @@ test("a page that hangs: the robot gets no chunk after 2.5 s", { timeout: 240_00
   await keep(page, "27-was-hung");
   await pause(1_000);
   assert.ok(Math.min(...await robot.chunks()) > 2_000, "it moves again by itself");
-  await command(page, SENTENCE);
+  await command(page, INSTRUCTION);
   await eventually("and then it moves", async () => Math.min(...await robot.chunks()), (last) => last < 500, 30_000);
   await page.close();
 });

@@ -1,7 +1,7 @@
 // The page under a path of a reverse proxy, and behind one that drops WebSocket upgrades.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { command, eventually, exampleSentences, keep, launch, open, part, seeFrames, taskState } from "../support/browser.mjs";
+import { command, eventually, exampleInstructions, keep, launch, open, part, seeFrames, taskState } from "../support/browser.mjs";
 import { startProxy } from "../support/proxy.mjs";
 import { startStudio } from "../support/studio.mjs";
 
@@ -22,7 +22,7 @@ test("under a path: files, sockets, worker and scorer", { timeout: 240_000 }, as
     await seeFrames(page);
     await eventually(
       "the compute worker", () => part(page, "compute-device").getAttribute("data-state"), (s) => s === "ready", 150_000);
-    await command(page, (await exampleSentences(page))[0]);
+    await command(page, (await exampleInstructions(page))[0]);
     await eventually("the robot works", () => taskState(page), (s) => ["running", "succeeded"].includes(s), 60_000);
     await eventually(
       "the worker has the tokenizer", () => part(page, "trace-decode").getAttribute("data-equal"), (v) => v === "true", 60_000);

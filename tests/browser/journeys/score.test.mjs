@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
-import { command, eventually, exampleSentences, keep, launch, open, part, seeFrames, taskState } from "../support/browser.mjs";
+import { command, eventually, exampleInstructions, keep, launch, open, part, seeFrames, taskState } from "../support/browser.mjs";
 import { startStudio } from "../support/studio.mjs";
 import { dataSet, drop, film, greyOf, greys, longest, recordRobot } from "../support/video.mjs";
 
@@ -99,10 +99,10 @@ test("a followed robot gets a curve while it works, and the controls afterwards"
     // The recorded instruction is already done in this scene; a new scene is not.
     await part(page, "reset-button").click();
     await new Promise((resolve) => setTimeout(resolve, 1000));
-    const sentence = longest(await exampleSentences(page));
-    await command(page, sentence);
+    const instruction = longest(await exampleInstructions(page));
+    await command(page, instruction);
     await eventually("points come while the robot works", () => pointsSeen(page), (seen) => seen.length >= 3, 60_000);
-    assert.equal(await part(page, "score-asked").innerText(), `\u201c${sentence}\u201d`);
+    assert.equal(await part(page, "score-asked").innerText(), `\u201c${instruction}\u201d`);
     await show(page);
     await keep(page, "41-score-live");
     try {
@@ -134,7 +134,7 @@ test("a video dropped on the page is scored in the tab", { timeout: 300_000 }, a
     await give(page, "reach.webm", await film(recorded), "video/webm");
     assert.equal(Number(await part(page, "score-fps").inputValue()), recorded.fps, "the measured rate");
     assert.match(await part(page, "score-file-frames").innerText(), new RegExp(`^${recorded.pictures.length} frames, \\d+ of them read$`));
-    await part(page, "score-sentence").fill(recorded.sentence);
+    await part(page, "score-sentence").fill(recorded.instruction);
     await page.locator(".settings > summary").click();
     await part(page, "score-other").fill("push the green cube away");
     await notePoints(page);
@@ -225,7 +225,7 @@ test("cancelling stops at once, and a second load uses the cached files", { time
   const page = await panel();
   try {
     await give(page, "long.mp4", await film(recorded, { type: "mp4", times: times(90) }), "video/mp4");
-    await part(page, "score-sentence").fill(recorded.sentence);
+    await part(page, "score-sentence").fill(recorded.instruction);
     await choosePrefixes(page, "all");
     await part(page, "score-begin").click();
     await eventually("points", async () => (await part(page, "score-curve").count()) && points(page), (n) => n >= 2, 180_000);
@@ -271,7 +271,7 @@ test("the studio scores the same frames with the same result", { timeout: 300_00
     await part(page, "score-on-studio").click();
     assert.match(await part(page, "scorer-where").innerText(), /sent to the studio/);
     await give(page, "reach.webm", await film(recorded), "video/webm");
-    await part(page, "score-sentence").fill(recorded.sentence);
+    await part(page, "score-sentence").fill(recorded.instruction);
     const outcome = async () => {
       await part(page, "score-begin").click();
       await eventually("it begins", () => state(page), (s) => s !== "done");
@@ -312,7 +312,7 @@ test("a worker that ignores a cancellation is restarted and reloads its scorer",
     await page.goto(studio.url);
     await seeFrames(page);
     await give(page, "long.webm", await film(recorded, { times: times(90) }), "video/webm");
-    await part(page, "score-sentence").fill(recorded.sentence);
+    await part(page, "score-sentence").fill(recorded.instruction);
     await choosePrefixes(page, "all");
     await part(page, "score-begin").click();
     await eventually("points", async () => (await part(page, "score-curve").count()) && points(page), (n) => n >= 2, 180_000);
@@ -331,7 +331,7 @@ test("a recorded episode is chosen from the studio's data set and scored", { tim
   const start = { ...recorded, pictures: recorded.pictures.slice(0, 12) };
   await dataSet(folder, recorded.fps, [
     { task: "hold still", frames: start.pictures.length, bytes: await film(start, { type: "mp4" }) },
-    { task: recorded.sentence, frames: recorded.pictures.length, bytes: await film(recorded, { type: "mp4" }) },
+    { task: recorded.instruction, frames: recorded.pictures.length, bytes: await film(recorded, { type: "mp4" }) },
   ]);
   const here = await startStudio("--no-sim", "--dataset", folder);
   const page = await open(browser, here.url);
@@ -343,7 +343,7 @@ test("a recorded episode is chosen from the studio's data set and scored", { tim
     // By keyboard, as with any select.
     await part(page, "score-episode").focus();
     await page.keyboard.press("ArrowDown");
-    await eventually("its own instruction", () => part(page, "score-sentence").inputValue(), (s) => s === recorded.sentence);
+    await eventually("its own instruction", () => part(page, "score-sentence").inputValue(), (s) => s === recorded.instruction);
     await part(page, "score-begin").click();
     await eventually("the curve", () => state(page), (s) => s === "done" || s === "failed", 180_000);
     assert.equal(await state(page), "done", await part(page, "score-words").innerText());

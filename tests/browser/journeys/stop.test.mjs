@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { rm } from "node:fs/promises";
-import { command, eventually, exampleSentences, keep, launch, open, part, seeFrames, taskState } from "../support/browser.mjs";
+import { command, eventually, exampleInstructions, keep, launch, open, part, seeFrames, taskState } from "../support/browser.mjs";
 import { startLink } from "../support/proxy.mjs";
 import { newDataFolder, startSim, startStudio, startStudioIn } from "../support/studio.mjs";
 import { errorMessage, heartbeat, intercept, otherVersion } from "../support/intercept.mjs";
@@ -13,7 +13,7 @@ const pause = (millis) => new Promise((resolve) => setTimeout(resolve, millis));
 async function working(url) {
   const page = await open(browser, url);
   await seeFrames(page);
-  await command(page, (await exampleSentences(page))[0]);
+  await command(page, (await exampleInstructions(page))[0]);
   await eventually("the robot works", () => taskState(page), (s) => ["running", "succeeded"].includes(s), 60_000);
   return page;
 }
@@ -76,8 +76,8 @@ test("live: the stop takes effect, instructions are refused with the reason, and
   assert.ok((await movement(page)) < 0.3, "it moves after the stop");
   await keep(page, "20-stopped");
 
-  const [sentence] = await exampleSentences(page);
-  await command(page, sentence);
+  const [instruction] = await exampleInstructions(page);
+  await command(page, instruction);
   assert.match(await part(page, "command-reason").innerText(), /Release it first/);
   assert.equal(await part(page, "command-send").getAttribute("aria-disabled"), "true");
   assert.ok((await movement(page)) < 0.3, "a command moves a stopped robot");
@@ -86,7 +86,7 @@ test("live: the stop takes effect, instructions are refused with the reason, and
   await eventually("released", () => taskState(page), (s) => s === "idle", 10_000);
   assert.ok((await movement(page, 2_000)) < 0.3, "the release moves the robot");
   await part(page, "command-reason").waitFor({ state: "hidden" });
-  await command(page, sentence);
+  await command(page, instruction);
   await eventually("a new instruction works", () => taskState(page), (s) => s === "running", 20_000);
   await eventually("it moves", () => movement(page, 400), (most) => most > 0.5, 20_000);
   assert.deepEqual(page.problems, []);
@@ -167,10 +167,10 @@ test("an instruction that arrives late moves nothing, and the page says so", { t
   });
   const page = await open(browser, link.url);
   await seeFrames(page);
-  const [sentence] = await exampleSentences(page);
+  const [instruction] = await exampleInstructions(page);
   link.die();
   // For the page it was sent: the studio responded a moment ago.
-  await command(page, sentence);
+  await command(page, instruction);
   assert.equal(await part(page, "connection").getAttribute("data-state"), "live");
   await pause(4_000);
   link.revive();
@@ -179,7 +179,7 @@ test("an instruction that arrives late moves nothing, and the page says so", { t
     "the page shows the outcome", () => part(page, "command-error").innerText(),
     (text) => /again if it is still wanted/.test(text), 10_000);
   await keep(page, "26-too-late");
-  assert.equal(await part(page, "command-input").inputValue(), sentence);
+  assert.equal(await part(page, "command-input").inputValue(), instruction);
   assert.equal(await taskState(page), "idle");
   assert.ok((await movement(page)) < 0.3, "it moves on an instruction that is seconds old");
   await part(page, "command-send").click();
@@ -303,7 +303,7 @@ test("Shift+Escape and the button stop all robots", { timeout: 240_000 }, async 
   await all.waitFor();
   const [first, second] = await part(page, "robot-select").locator("option").evaluateAll((all) => all.map((o) => o.value));
   await part(page, "robot-select").selectOption(second);
-  await command(page, (await exampleSentences(page))[0]);
+  await command(page, (await exampleInstructions(page))[0]);
   await eventually("the second robot works too", () => taskState(page), (s) => ["running", "succeeded"].includes(s), 60_000);
   const said = await press(page, () => page.keyboard.press("Shift+Escape"));
   assert.ok(isHeld(said), said.text);

@@ -62,8 +62,8 @@ test("before the first decision the panel says what it will show", { timeout: 90
 
 test("scrubbing to the middle shows the coefficients of half of the tokens", { timeout: 120_000 }, async () => {
   await part(page, "mode-discrete").click();
-  const sentence = await page.locator('[data-testid^="example-"]', { hasText: "pick up" }).first().innerText();
-  await command(page, sentence);
+  const instruction = await page.locator('[data-testid^="example-"]', { hasText: "pick up" }).first().innerText();
+  await command(page, instruction);
   await eventually("a motion", () => panel("known"), (known) => Number(known) === ALL, 60_000);
   // The first decision moves the robot the most. It can be kept in view once it is no longer the newest.
   await eventually("a second decision", () => part(page, "timeline").getAttribute("aria-valuemax"), (n) => Number(n) > 1, 60_000);

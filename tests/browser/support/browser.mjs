@@ -95,6 +95,6 @@ export async function succeedWithin(page, text, attempts, timeoutMillis = 25_000
   throw new Error(`"${text}" did not succeed in ${attempts} scenes`);
 }
 
-export async function exampleSentences(page) {
+export async function exampleInstructions(page) {
   return page.locator('[data-testid^="example-"]').allInnerTexts();
 }

@@ -9,7 +9,7 @@ const JOINTS = [
 ];
 const CAMERAS = ["overview", "wrist"];
 const [WIDTH, HEIGHT] = [160, 120];
-export const SENTENCE = "push the red cube to the left";
+export const INSTRUCTION = "push the red cube to the left";
 
 const hello = message(0x01, {
   name: "arm",
@@ -17,7 +17,7 @@ const hello = message(0x01, {
   joints: JOINTS.map(([name, unit, min, max]) => ({ name, unit, min, max })),
   cameras: CAMERAS.map((name) => ({ name, width: WIDTH, height: HEIGHT })),
   control_rate_hz: 30,
-  example_instructions: [SENTENCE],
+  example_instructions: [INSTRUCTION],
 });
 const observation = message(0x02, {
   sequence: 0,
