@@ -1,2 +1,2 @@
-// Ticks for the page: a worker's timers go on while the tab is hidden, where the page's own are slowed down.
+// Ticks for the page: a worker's timers keep their rate while the tab is hidden; the page's own timers slow down.
 setInterval(() => postMessage(null), 250);

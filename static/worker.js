@@ -1,4 +1,4 @@
-// Loads the compute module into a Web Worker and tells the page how much of it has arrived.
+// Loads the compute module into a Web Worker and reports to the page how much of it has arrived.
 // Everything else is Rust: see wasm/.
 import init, { start } from "./studio-worker.js";
 
@@ -8,14 +8,14 @@ if (!response.ok) {
 }
 
 let received = 0;
-let toldAt = 0;
+let reportedAt = 0;
 const counted = response.body.pipeThrough(
   new TransformStream({
     transform(chunk, controller) {
       received += chunk.byteLength;
       controller.enqueue(chunk);
-      if (performance.now() - toldAt > 100) {
-        toldAt = performance.now();
+      if (performance.now() - reportedAt > 100) {
+        reportedAt = performance.now();
         postMessage({ received });
       }
     },

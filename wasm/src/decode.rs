@@ -21,7 +21,7 @@ pub enum DecodeFailure {
     #[error("the action tokens do not decode: {0}")]
     Tokens(#[from] openfast::DecodeError),
     /// The message contradicts itself.
-    #[error("{field} holds {got} values, a {rows}x{dims} chunk needs {want}")]
+    #[error("{field} has {got} values, a {rows}x{dims} chunk needs {want}")]
     Shape {
         /// Field of [`DecodeRequest`].
         field: &'static str,
@@ -326,7 +326,7 @@ mod tests {
             run(&short, &tokenizer)
                 .unwrap_err()
                 .to_string()
-                .contains("actions holds 59 values")
+                .contains("actions has 59 values")
         );
     }
 }

@@ -15,7 +15,7 @@ use crate::clock::now_millis;
 pub struct DrawFailure(#[from] DepthDecoderError);
 
 impl DrawFailure {
-    /// Whether the device failed, so that another one may succeed.
+    /// True if the device failed, so that another one may succeed.
     pub fn is_device_error(&self) -> bool {
         matches!(self.0, DepthDecoderError::ReadBack { .. })
     }

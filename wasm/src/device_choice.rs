@@ -11,7 +11,7 @@ use protocol::worker::{ComputeDevice, ComputeKind, TimedProduct, Verdict};
 pub struct Choice {
     /// Device to compute on, if any.
     pub chosen: Option<ComputeKind>,
-    /// Whether the viewer chose it.
+    /// True if the viewer chose it.
     pub by_visitor: bool,
     /// Reason, as a sentence.
     pub reason: String,
@@ -42,8 +42,8 @@ pub fn choose(devices: &[ComputeDevice], preference: Option<ComputeKind>) -> Cho
         let automatic = choose(devices, None);
         return Choice {
             reason: format!(
-                "{} was asked for but {}. {}",
-                capitalized(kind_name(kind)),
+                "You chose {}, but it {}. {}",
+                kind_name(kind),
                 why_not(devices, kind),
                 automatic.reason
             ),
@@ -66,10 +66,7 @@ pub fn choose(devices: &[ComputeDevice], preference: Option<ComputeKind>) -> Cho
         ),
         [only] => automatic(
             Some(only.kind),
-            format!(
-                "{} is what passed the self-test.",
-                capitalized(kind_name(only.kind))
-            ),
+            format!("Only {} passed the self-test.", kind_name(only.kind)),
         ),
         [first, others @ ..] => {
             let fastest =
@@ -89,7 +86,7 @@ pub fn choose(devices: &[ComputeDevice], preference: Option<ComputeKind>) -> Cho
     }
 }
 
-/// Whether `a` is faster than `b` on the largest product that both were timed on. Without a common measurement
+/// True if `a` is faster than `b` on the largest product that both were timed on. Without a common measurement
 /// neither is faster.
 fn is_faster(a: &ComputeDevice, b: &ComputeDevice) -> bool {
     common_product(a, b).is_some_and(|(a, b)| a.millis < b.millis)
@@ -125,7 +122,7 @@ fn speed_comparison(fastest: &ComputeDevice, slower: &ComputeDevice) -> String {
 
 fn why_not(devices: &[ComputeDevice], kind: ComputeKind) -> String {
     match devices.iter().find(|device| device.kind == kind) {
-        None => "was not tried".to_owned(),
+        None => "was not tested".to_owned(),
         Some(device) => match &device.verdict {
             Verdict::Testing => "is still being tested".to_owned(),
             Verdict::Postponed(why) => format!("is not tested yet ({why})"),

@@ -1,4 +1,4 @@
-//! The browser's compute worker: everything in the tab that takes time, off the page's own thread.
+//! The browser's compute worker: everything in the tab that takes time, on a thread of its own.
 //!
 //! A Web Worker loads this module (`static/worker.js`), which then speaks
 //! [`protocol::worker`] with the page:
@@ -6,12 +6,12 @@
 //! - [`probe`]: opens the CPU path and WebGPU, runs the numerical self-test of `layers` on each and times a matrix
 //!   product. Drivers and browsers have been seen to compute wrong products without an error, so nothing is computed
 //!   for a viewer on a device that did not pass.
-//! - [`device_choice`]: the device to use, and the reason as a sentence.
+//! - [`device_choice`]: the device to use, and the reason as text.
 //! - [`decode`]: action tokens to a normalized action chunk, compared with the chunk that the robot was sent.
 //! - [`partial_decode`]: a stream of action tokens decoded while it arrives, and an edited chunk encoded.
 //! - [`depth_image`]: depth codes to a depth image.
 //! - [`codec_timing`]: timing of the action codec in this tab.
-//! - [`scorer_fit`]: whether a scorer fits into this tab, and in which precision.
+//! - [`scorer_fit`]: memory check of a scorer before its download, and its precision.
 //! - [`clock`]: time in a browser and in a test.
 //! - In the browser only: `session` (the message loop), `worker_scope` (time-outs, fetching, posting),
 //!   `scorer_download` (a scorer's files, by range) and `opfs_cache` (files in the browser's private file system).

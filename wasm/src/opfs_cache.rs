@@ -224,7 +224,7 @@ pub(crate) async fn available_bytes() -> Option<u64> {
 async fn root() -> Result<FileSystemDirectoryHandle, String> {
     let storage = property(&global_scope().navigator(), "storage");
     if property(&storage, "getDirectory").is_undefined() {
-        return Err("this browser keeps no files for pages".to_owned());
+        return Err("this browser offers pages no file storage".to_owned());
     }
     settled(global_scope().navigator().storage().get_directory()).await
 }

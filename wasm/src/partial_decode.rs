@@ -153,16 +153,16 @@ fn position_of(
 fn fault_reason(error: &DecodeError) -> String {
     match error {
         DecodeError::UnknownId { id, vocabulary, .. } => {
-            format!("The id {id} is not in this vocabulary, whose ids end below {vocabulary}")
+            format!("The id {id} is not in this vocabulary, whose ids are below {vocabulary}")
         }
         DecodeError::UnreachableId { id, .. } => {
-            format!("The id {id} is one that no encoder ever writes")
+            format!("No encoder produces the id {id}")
         }
         DecodeError::BrokenCharacter { id, .. } => {
-            format!("The id {id} does not continue the coefficient begun before it")
+            format!("The id {id} does not continue the unfinished coefficient before it")
         }
         DecodeError::WrongCount { want, shape, .. } => {
-            format!("It brings more coefficients than the {want} of a {shape} chunk")
+            format!("It exceeds the {want} coefficients of a {shape} chunk")
         }
         other => other.to_string(),
     }

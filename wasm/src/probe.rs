@@ -57,7 +57,7 @@ pub fn postponement(slow: TimedProduct, passed: &[ComputeDevice]) -> Option<Stri
         .find(|product| product.size == slow.size)?;
     (slow.millis > SLOW_MILLIS && slow.millis > TOO_SLOW * fast.millis).then(|| {
         format!(
-            "a {size}×{size} product takes {:.0} ms, {:.1} ms on the CPU; choose it to have it tested",
+            "a {size}×{size} product takes {:.0} ms, {:.1} ms on the CPU; choose it to test it",
             slow.millis,
             fast.millis,
             size = slow.size

@@ -22,7 +22,7 @@ pub(crate) struct Download {
     pub(crate) files: BTreeMap<String, CachedFile>,
     /// Bytes received over the network.
     pub(crate) bytes: u64,
-    /// Whether the files stay in the browser's storage for the next visit.
+    /// True if the files stay in the browser's storage for the next visit.
     pub(crate) is_kept: bool,
 }
 
@@ -48,7 +48,7 @@ pub(crate) async fn open_storage(
         return Ok(None);
     }
     Err(format!(
-        "its files are {}, and they cannot be kept here: {why}",
+        "its files take {}, and this browser cannot store them: {why}",
         megabytes(bytes)
     ))
 }
@@ -79,7 +79,7 @@ pub(crate) async fn fetch_all(
                 }
                 Err(why) => {
                     return Err(format!(
-                        "{} cannot be kept: {why}; is the studio open in another tab?",
+                        "{} cannot be stored: {why}; is the studio open in another tab?",
                         file.name
                     ));
                 }
@@ -103,7 +103,7 @@ pub(crate) async fn fetch_all(
             let bytes = fetch_range(url, file, from, signal).await?;
             cached
                 .append(&bytes)
-                .map_err(|why| format!("{} cannot be kept: {why}", file.name))?;
+                .map_err(|why| format!("{} cannot be stored: {why}", file.name))?;
             received += bytes.len() as u64;
             on_progress(received, cached_bytes);
         }
@@ -126,7 +126,7 @@ async fn fetch_range(
     let to = (from + RANGE_BYTES).min(file.bytes);
     let failed = |what: String| {
         format!(
-            "{} could not be fetched from byte {from} on: {what}",
+            "{} could not be downloaded from byte {from}: {what}",
             file.name
         )
     };
@@ -159,7 +159,7 @@ async fn fetch_range(
         Ok(bytes)
     } else {
         Err(failed(format!(
-            "{} bytes came where {} were asked for; the studio's checkpoint has changed, reload the page",
+            "{} bytes arrived instead of {}; the studio's checkpoint has changed, reload the page",
             bytes.len(),
             to - from
         )))

@@ -1,4 +1,4 @@
-//! Whether a scorer fits into this tab, checked before anything is downloaded.
+//! Checks that a scorer fits into this tab before anything is downloaded.
 
 use layers::Precision;
 use protocol::score::ScorerManifest;

@@ -88,7 +88,7 @@ pub(crate) async fn fetch_bytes(url: &str) -> Result<Vec<u8>, String> {
 pub(crate) struct AdapterInfo {
     /// Vendor, architecture and description, as far as the browser reports them.
     pub(crate) name: String,
-    /// Whether it reports to be a software fallback.
+    /// True if it reports itself as a software fallback.
     pub(crate) software: bool,
 }
 
@@ -114,7 +114,7 @@ async fn open_adapter() -> Result<JsValue, String> {
         .unchecked_into();
     let adapter = JsFuture::from(promise).await.map_err(|e| error_text(&e))?;
     if adapter.is_null() || adapter.is_undefined() {
-        return Err("the browser knows WebGPU but found no adapter it may use".to_owned());
+        return Err("the browser supports WebGPU but found no usable adapter".to_owned());
     }
     Ok(adapter)
 }

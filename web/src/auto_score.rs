@@ -55,26 +55,14 @@ impl InstructionFollower {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::Mode;
+    use crate::test_status::idle_status;
 
     fn status(instruction: &str, task: TaskState, task_secs: f32) -> RobotStatus {
         RobotStatus {
-            robot_id: "a".into(),
-            connected: true,
-            instruction: instruction.into(),
-            mode: Mode::Continuous,
+            instruction: instruction.to_owned(),
             task,
             task_secs,
-            holding: false,
-            stop_requested: false,
-            stop_delivered: false,
-            stopped: false,
-            ticks: 0,
-            late_ticks: 0,
-            clamped: 0,
-            refused_chunks: 0,
-            command_to_chunk_millis: None,
-            stop_number: None,
+            ..idle_status("a")
         }
     }
 

@@ -1,12 +1,12 @@
-//! The link to the studio: whether it is alive, and when to reconnect. The caller supplies the time.
+//! The link to the studio: its liveness, and the times to reconnect. The caller supplies the time.
 
 /// First pause between two attempts.
 const FIRST_MILLIS: u32 = 500;
-/// Longest pause: after a restart of the studio the page is back soon.
+/// Longest pause, so that the page reconnects soon after a restart of the studio.
 const LONGEST_MILLIS: u32 = 5_000;
 /// Pause while a stop is waiting to be sent.
 const URGENT_MILLIS: f64 = 250.0;
-/// Silence after which the page shows that the studio is not heard; its heartbeat comes every 500 ms.
+/// Silence after which the page shows that the studio does not respond. Heartbeats come every 500 ms.
 const SILENT_MILLIS: f64 = 1_000.0;
 /// Silence after which the socket is replaced.
 const DEAD_MILLIS: f64 = 2_000.0;
@@ -68,7 +68,7 @@ impl Connection {
         }
     }
 
-    /// Whether a message may arrive. Only stops are sent into silence: everything else would arrive late.
+    /// True if a message may arrive. While the studio is silent only stops are sent, because everything else would be late.
     pub fn may_carry(self) -> bool {
         matches!(self, Self::Live | Self::Silent)
     }
@@ -115,7 +115,7 @@ pub struct Link {
     connection: Connection,
     /// Start of the attempt in progress; absent between attempts.
     connecting_since: Option<f64>,
-    /// Whether the socket of this attempt has opened.
+    /// True if the socket of this attempt has opened.
     is_open: bool,
     /// End of the last attempt.
     ended_at: f64,
@@ -123,11 +123,11 @@ pub struct Link {
     last_message_at: f64,
     /// The newest heartbeat of this connection.
     heard_beat: Option<u64>,
-    /// Whether the studio of this connection does not know echoes.
+    /// True if the studio of this connection does not support echoes.
     is_echo_refused: bool,
     /// Time of the last poll, to detect a page that was suspended.
     polled_at: f64,
-    /// Whether the link waited once for the messages of a suspended page.
+    /// True if the link waited once for the messages of a suspended page.
     waited_for_backlog: bool,
     /// Failed attempts in a row.
     unopened: u32,
@@ -255,7 +255,7 @@ impl Link {
         self.heard_beat
     }
 
-    /// Whether heartbeats are echoed on this connection.
+    /// True if heartbeats are echoed on this connection.
     pub fn echoes(&self) -> bool {
         !self.is_echo_refused
     }
@@ -284,7 +284,7 @@ impl Link {
     }
 
     /// The number of a probe over plain HTTP, for [`Link::probed`]; `None` while none is due.
-    pub fn wants_probe(&self) -> Option<u32> {
+    pub fn probe_due(&self) -> Option<u32> {
         (self.unopened >= PROBE_FROM && self.probed < self.unopened).then_some(self.unopened)
     }
 
@@ -297,7 +297,7 @@ impl Link {
         }
     }
 
-    /// Whether plain HTTP reaches the studio and a WebSocket does not.
+    /// True if plain HTTP reaches the studio and a WebSocket does not.
     pub fn upgrade_is_blocked(&self) -> bool {
         self.answered >= BLOCKED_FROM
     }

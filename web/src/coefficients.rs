@@ -50,9 +50,9 @@ pub struct Cell {
     pub value: Option<i32>,
     /// Color strength in percent.
     pub strength: u32,
-    /// Whether the marked token contains it.
+    /// True if the marked token contains it.
     pub is_marked: bool,
-    /// Whether it differs from the decision that is being edited.
+    /// True if it differs from the decision that is being edited.
     pub is_changed: bool,
 }
 

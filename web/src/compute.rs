@@ -1,4 +1,4 @@
-//! State of the compute worker as the page knows it.
+//! The page's state of the compute worker.
 
 use protocol::worker::{
     ComputeKind, ComputeReport, DecoderOutcome, FromWorker, TimeOutcome, TokenizerOutcome, Verdict,
@@ -9,7 +9,7 @@ use crate::format;
 /// Phase of the worker's life.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum Phase {
-    /// Not started: the cameras come first.
+    /// Not started; camera images are loaded first.
     #[default]
     Waiting,
     /// Its module is being downloaded.
@@ -37,7 +37,7 @@ pub struct Compute {
     pub tokenizer: Option<TokenizerOutcome>,
     /// Outcome of loading the depth decoder; `None` before.
     pub depth_decoder: Option<DecoderOutcome>,
-    /// Whether the codec is being timed.
+    /// True if the codec is being timed.
     pub is_timing: bool,
     /// Result of the newest timing of the codec.
     pub timing: Option<TimeOutcome>,
@@ -73,25 +73,25 @@ impl Compute {
         }
     }
 
-    /// Whether the tokenizer is loaded, which is all that encoding and decoding tokens needs.
+    /// True if the tokenizer is loaded. Encoding and decoding tokens needs nothing else.
     pub fn has_tokenizer(&self) -> bool {
         self.phase == Phase::Running
             && matches!(self.tokenizer, Some(TokenizerOutcome::Ready { .. }))
     }
 
-    /// Whether decisions can be decoded.
+    /// True if decisions can be decoded.
     pub fn can_decode(&self) -> bool {
         self.has_tokenizer() && self.has_device()
     }
 
-    /// Whether depth codes can be drawn.
+    /// True if depth codes can be drawn.
     pub fn can_draw(&self) -> bool {
         self.phase == Phase::Running
             && matches!(self.depth_decoder, Some(DecoderOutcome::Ready { .. }))
             && self.has_device()
     }
 
-    /// Whether a scorer can be loaded. A large one waits until every device was tested.
+    /// True if a scorer can be loaded. A large one waits until every device was tested.
     pub fn can_load_scorer(&self, is_large: bool) -> bool {
         let settled = self.report.as_ref().is_some_and(|report| report.settled);
         self.phase == Phase::Running && self.has_device() && (settled || !is_large)
@@ -157,7 +157,7 @@ pub fn kind_phrase(kind: ComputeKind) -> &'static str {
     }
 }
 
-/// A verdict as a stable word, a short phrase, and the reason.
+/// A verdict as a stable name, a short phrase, and the reason.
 pub fn verdict_text(verdict: &Verdict) -> (&'static str, &'static str, Option<&str>) {
     match verdict {
         Verdict::Testing => ("testing", "Being tested", None),

@@ -97,7 +97,7 @@ impl Decisions {
             .or_else(|| self.recent.back())
     }
 
-    /// Whether an earlier decision is kept in view.
+    /// True if an earlier decision is kept in view.
     pub fn is_pinned(&self) -> bool {
         self.pinned.is_some()
     }

@@ -21,7 +21,7 @@ pub struct Cell {
     pub column: usize,
     /// Its depth code.
     pub code: u32,
-    /// Whether the policy generated it in this decision.
+    /// True if the policy generated it in this decision.
     pub regenerated: bool,
     /// Cosine similarity of the camera's image there with the previous one; absent without an image to compare with.
     pub cosine: Option<f32>,
@@ -60,7 +60,7 @@ pub fn cosine_text(cosine: f32, threshold: f32) -> String {
     format!("{:.COSINE_DIGITS$}", rounded / shift)
 }
 
-/// Whether a cell was regenerated or replayed, and why.
+/// Fate of a cell, regenerated or replayed, with its cosine.
 pub fn cell_reason(cell: &Cell, threshold: f32) -> String {
     match cell.cosine {
         Some(cosine) => {
@@ -76,7 +76,7 @@ pub fn cell_reason(cell: &Cell, threshold: f32) -> String {
     }
 }
 
-/// Description of a cell for those who do not see it.
+/// Description of a cell, also for screen readers.
 pub fn cell_text(cell: &Cell, threshold: f32) -> String {
     format!(
         "Row {}, column {}: code {}, {}",
@@ -104,19 +104,19 @@ pub fn reason(depth: &DepthReasoning, mode: DepthMode) -> String {
     };
     if !depth.similarity.is_empty() {
         return format!(
-            "A cell is written anew where the camera\u{2019}s image differs from that of the decision before: cosine \
-             similarity below {}. It took {passes} through the language model.",
+            "A cell is regenerated where the camera\u{2019}s image differs from that of the previous decision: cosine \
+             similarity below {}. This took {passes} through the language model.",
             depth.threshold
         );
     }
     let cause = match mode {
         DepthMode::Adaptive => {
-            "There was no earlier image to compare with, so every cell was written"
+            "There was no earlier image to compare with, so every cell was generated"
         }
-        DepthMode::Free => "The policy wrote as many cells as it liked",
-        DepthMode::Full | DepthMode::Off => "Every cell is written in every decision",
+        DepthMode::Free => "The policy chose how many cells to generate",
+        DepthMode::Full | DepthMode::Off => "Every cell is generated in every decision",
     };
-    format!("{cause}. It took {passes} through the language model.")
+    format!("{cause}. This took {passes} through the language model.")
 }
 
 /// The border between regenerated and replayed cells and around the regenerated ones, as an SVG path in which a cell is
@@ -217,7 +217,7 @@ pub struct DepthImages {
 
 impl DepthImages {
     /// The number of a request for these codes; `None` if their image is there or another request is in flight.
-    pub fn ask(&mut self, codes: &[u32]) -> Option<u64> {
+    pub fn next_request(&mut self, codes: &[u32]) -> Option<u64> {
         if !self.request.is_free() || self.outcome_for(codes).is_some() {
             return None;
         }
@@ -339,8 +339,12 @@ mod tests {
     #[test]
     fn one_image_is_requested_at_a_time_and_none_twice() {
         let mut depth_images = DepthImages::default();
-        let id = depth_images.ask(&[1, 2]).unwrap();
-        assert_eq!(depth_images.ask(&[3, 4]), None, "the worker is busy");
+        let id = depth_images.next_request(&[1, 2]).unwrap();
+        assert_eq!(
+            depth_images.next_request(&[3, 4]),
+            None,
+            "the worker is busy"
+        );
         let failed = || DrawOutcome::Failed {
             reason: "x".to_owned(),
         };
@@ -348,9 +352,9 @@ mod tests {
         assert_eq!(depth_images.outcome_for(&[1, 2]), None);
         depth_images.answered(id, failed());
         assert_eq!(depth_images.outcome_for(&[1, 2]), Some(&failed()));
-        assert_eq!(depth_images.ask(&[1, 2]), None, "it is there");
-        assert!(depth_images.ask(&[3, 4]).is_some());
+        assert_eq!(depth_images.next_request(&[1, 2]), None, "it is there");
+        assert!(depth_images.next_request(&[3, 4]).is_some());
         depth_images.restart();
-        assert!(depth_images.ask(&[3, 4]).is_some());
+        assert!(depth_images.next_request(&[3, 4]).is_some());
     }
 }

@@ -141,11 +141,11 @@ pub fn capitalized(text: &str) -> String {
 
 /// A name for people: `shoulder_pan` as `Shoulder pan`.
 pub fn plain_name(name: &str) -> String {
-    let mut words = name.replace(['_', '.'], " ");
-    if let Some(first) = words.get_mut(0..1) {
+    let mut text = name.replace(['_', '.'], " ");
+    if let Some(first) = text.get_mut(0..1) {
         first.make_ascii_uppercase();
     }
-    words
+    text
 }
 
 #[cfg(test)]

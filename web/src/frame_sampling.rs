@@ -52,7 +52,7 @@ impl VideoExtent {
             );
         }
         if !(duration_secs.is_finite() && duration_secs > 0.0) {
-            return Err("The video does not say how long it is.".to_owned());
+            return Err("The video does not state its duration.".to_owned());
         }
         let frames = (duration_secs * fps).round().max(1.0);
         if frames > f64::from(u32::MAX) {
@@ -105,8 +105,8 @@ impl VideoExtent {
             .len();
         if whole > MAX_FRAMES {
             return Err(format!(
-                "With this profile the scorer would be shown {whole} frames; {MAX_FRAMES} is the most. Take a shorter \
-                 video, or the profile “aligned”, which looks twice a second."
+                "With this profile the scorer would be shown {whole} frames; the limit is {MAX_FRAMES}. Use a shorter \
+                 video, or the profile “aligned”, which takes two frames per second."
             ));
         }
         let lengths = prefixes.lengths(&clip, profile).map_err(message)?;
@@ -275,7 +275,7 @@ mod tests {
         assert!(
             VideoExtent::of_file(f64::INFINITY, 30.0)
                 .unwrap_err()
-                .contains("how long")
+                .contains("duration")
         );
     }
 

@@ -1,7 +1,7 @@
 //! At most one request in flight, and the newest wins.
 //!
-//! The next request is made from the state at the time of the answer, so changes in between are asked about once: a fast
-//! stream or a quick hand never queues up work.
+//! The next request is made from the state at the time of the answer, so all changes in between cost one request. A fast
+//! stream or a quick user never queues up work.
 
 /// The request in flight, if there is one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +26,7 @@ impl<R> Latest<R> {
         }
     }
 
-    /// Whether the next request can be sent.
+    /// True if the next request can be sent.
     #[must_use]
     pub fn is_free(&self) -> bool {
         self.in_flight.is_none()

@@ -1,10 +1,10 @@
-//! The studio's page: what a viewer sees of a robot and of the policy that moves it.
+//! The studio's page, which shows a robot and the policy that moves it.
 //!
-//! The page renders state and sends commands; it computes nothing. The compute worker (`wasm/`) decodes action tokens,
-//! everything else comes ready from the studio. All logic is plain Rust with native tests, in these modules; the panels
-//! are in `ui`, which exists in a browser only.
+//! The page renders state and sends commands. The compute worker (`wasm/`) decodes action tokens and depth codes and scores
+//! videos; the studio computes everything else. All logic is plain Rust with native tests, in these modules. The panels are
+//! in `ui`, which exists in a browser only.
 //!
-//! - Connection: [`backoff`] (whether the link is alive, and when to reconnect), [`studio_url`] (URLs under the path of a
+//! - Connection: [`backoff`] (liveness of the link, and reconnecting), [`studio_url`] (URLs under the path of a
 //!   proxy), [`latest`] (one request in flight, the newest wins)
 //! - Robot: [`robot_list`] (all robots of the studio), [`status_text`] (status as text), [`stopping`] (stops, from the press to the studio's answer),
 //!   [`pending_instruction`] (an instruction, until the studio is known to have it),
@@ -20,7 +20,7 @@
 //! - Throughout: [`compute`] (state of the compute worker), [`depth_colors`] (depth as color), [`mod@format`] (numbers,
 //!   units and names)
 //!
-//! `README.md` lists the hooks for tests.
+//! `README.md` lists the hooks for browser tests.
 
 pub mod auto_score;
 pub mod backoff;
@@ -47,6 +47,8 @@ pub mod scorer;
 pub mod status_text;
 pub mod stopping;
 pub mod studio_url;
+#[cfg(test)]
+mod test_status;
 pub mod token_stream;
 pub mod trajectory;
 pub mod units;

@@ -26,7 +26,7 @@ pub enum TokenSource {
 
 impl TokenSource {
     /// Stable name for tests.
-    pub fn word(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Decision(_) => "decision",
             Self::Stream(_) => "stream",
@@ -42,7 +42,7 @@ pub struct TokenInput {
     pub source: TokenSource,
     /// OpenFAST ids.
     pub tokens: Vec<u32>,
-    /// Whether the stream is complete.
+    /// True if the stream is complete.
     pub ended: bool,
     /// Rows of the chunk.
     pub rows: u32,
@@ -57,7 +57,7 @@ pub struct PartialRequest {
     pub id: u64,
     /// Tokens to decode.
     pub tokens: Vec<u32>,
-    /// Whether the stream is complete.
+    /// True if the stream is complete.
     pub ended: bool,
     /// Rows of the chunk.
     pub rows: u32,
@@ -88,7 +88,7 @@ struct Pending {
 pub struct PartialDecoder {
     input: Option<TokenInput>,
     cut: Option<usize>,
-    whole: Option<Answer>,
+    full: Option<Answer>,
     part: Option<Answer>,
     request: Latest<Pending>,
 }
@@ -102,7 +102,7 @@ impl PartialDecoder {
             self.part = None;
         }
         if input.is_none() {
-            self.whole = None;
+            self.full = None;
         }
         self.input = input;
     }
@@ -127,12 +127,12 @@ impl PartialDecoder {
     /// Follows a restart of the worker, which has lost the request in flight.
     pub fn restart(&mut self) {
         self.request.reset();
-        self.whole = None;
+        self.full = None;
         self.part = None;
     }
 
     /// Puts the next request in flight and returns it, if one is due.
-    pub fn ask(&mut self) -> Option<PartialRequest> {
+    pub fn next_request(&mut self) -> Option<PartialRequest> {
         if !self.request.is_free() {
             return None;
         }
@@ -143,7 +143,7 @@ impl PartialDecoder {
             })
         };
         let all = input.tokens.len();
-        let is_part = is_about(&self.whole, all, input.ended);
+        let is_part = is_about(&self.full, all, input.ended);
         let (count, ended) = if is_part {
             let cut = self.cut.filter(|cut| !is_about(&self.part, *cut, false))?;
             (cut, false)
@@ -185,7 +185,7 @@ impl PartialDecoder {
         if request.is_part {
             self.part = Some(answer);
         } else {
-            self.whole = Some(answer);
+            self.full = Some(answer);
         }
     }
 
@@ -194,8 +194,8 @@ impl PartialDecoder {
         let Some(input) = &self.input else {
             return DecodeView::default();
         };
-        let whole = self.whole.as_ref();
-        if let Some(before) = whole.filter(|answer| answer.source != input.source)
+        let full = self.full.as_ref();
+        if let Some(before) = full.filter(|answer| answer.source != input.source)
             && let Ok(found) = &before.found
         {
             return DecodeView {
@@ -204,14 +204,14 @@ impl PartialDecoder {
                 ended: before.ended,
                 count: found.tokens.len(),
                 now: Some(found.clone()),
-                whole: Some(found.clone()),
+                full: Some(found.clone()),
                 failure: None,
             };
         }
         let found = |answer: Option<&Answer>| answer.and_then(|p| p.found.clone().ok());
         let now = match self.cut {
-            Some(_) => found(self.part.as_ref().or(whole)),
-            None => found(whole),
+            Some(_) => found(self.part.as_ref().or(full)),
+            None => found(full),
         };
         DecodeView {
             source: Some(input.source),
@@ -219,8 +219,8 @@ impl PartialDecoder {
             ended: input.ended,
             count: self.count(),
             now,
-            whole: found(whole),
-            failure: whole.and_then(|answer| answer.found.as_ref().err().cloned()),
+            full: found(full),
+            failure: full.and_then(|answer| answer.found.as_ref().err().cloned()),
         }
     }
 }
@@ -258,7 +258,7 @@ mod tests {
 
     fn settle(partial_decoder: &mut PartialDecoder) -> usize {
         let mut requests = 0;
-        while let Some(ask) = partial_decoder.ask() {
+        while let Some(ask) = partial_decoder.next_request() {
             requests += 1;
             partial_decoder.answered(ask.id, outcome(&ask));
         }
@@ -268,7 +268,7 @@ mod tests {
     #[test]
     fn the_whole_is_requested_first_and_then_the_cut() {
         let mut partial_decoder = PartialDecoder::default();
-        assert_eq!(partial_decoder.ask(), None);
+        assert_eq!(partial_decoder.next_request(), None);
         partial_decoder.select(Some(input(TokenSource::Decision(1), 4, true)));
         partial_decoder.show_first(1);
         assert_eq!(settle(&mut partial_decoder), 2);
@@ -290,12 +290,12 @@ mod tests {
         partial_decoder.select(Some(input(TokenSource::Decision(1), 4, true)));
         settle(&mut partial_decoder);
         partial_decoder.show_first(1);
-        let first = partial_decoder.ask().unwrap();
+        let first = partial_decoder.next_request().unwrap();
         partial_decoder.show_first(2);
         partial_decoder.show_first(3);
-        assert_eq!(partial_decoder.ask(), None);
+        assert_eq!(partial_decoder.next_request(), None);
         partial_decoder.answered(first.id, outcome(&first));
-        let second = partial_decoder.ask().unwrap();
+        let second = partial_decoder.next_request().unwrap();
         assert_eq!(second.tokens.len(), 3);
     }
 
@@ -324,11 +324,11 @@ mod tests {
     fn a_late_answer_about_another_stream_is_dropped() {
         let mut partial_decoder = PartialDecoder::default();
         partial_decoder.select(Some(input(TokenSource::Decision(1), 4, true)));
-        let late = partial_decoder.ask().unwrap();
+        let late = partial_decoder.next_request().unwrap();
         partial_decoder.select(Some(input(TokenSource::Decision(2), 3, true)));
         partial_decoder.answered(late.id, outcome(&late));
         assert_eq!(partial_decoder.view().now, None);
-        assert_eq!(partial_decoder.ask().unwrap().tokens.len(), 3);
+        assert_eq!(partial_decoder.next_request().unwrap().tokens.len(), 3);
         partial_decoder.select(None);
         assert_eq!(partial_decoder.view(), DecodeView::default());
     }
@@ -337,14 +337,14 @@ mod tests {
     fn a_failure_is_kept_and_a_restarted_worker_gets_the_request_again() {
         let mut partial_decoder = PartialDecoder::default();
         partial_decoder.select(Some(input(TokenSource::Decision(1), 2, true)));
-        let ask = partial_decoder.ask().unwrap();
+        let ask = partial_decoder.next_request().unwrap();
         let reason = "not loaded".to_owned();
         partial_decoder.answered(ask.id, PartialDecodeOutcome::Failed { reason });
         assert_eq!(
             partial_decoder.view().failure.as_deref(),
             Some("not loaded")
         );
-        assert_eq!(partial_decoder.ask(), None);
+        assert_eq!(partial_decoder.next_request(), None);
         partial_decoder.restart();
         assert_eq!(settle(&mut partial_decoder), 1);
         assert_eq!(partial_decoder.view().failure, None);

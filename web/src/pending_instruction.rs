@@ -1,8 +1,8 @@
-//! An instruction that was given here, until the studio is known to have it.
+//! An instruction given on this page, until the studio is known to have it.
 //!
-//! Handing a message to the browser does not send it. A stop is sent again until it arrives; an instruction never is: it
-//! would move a robot unexpectedly, and the studio refuses one that arrives late. If the connection broke meanwhile, the
-//! page checks whether the instruction is in force, and says so if it is not.
+//! Handing a message to the browser does not send it. A stop is sent again until it arrives. An instruction is never sent
+//! again, because it would move a robot unexpectedly, and the studio refuses one that arrives late. If the connection broke
+//! meanwhile, the page checks whether the instruction is in force and shows a message if it is not.
 
 use protocol::viewer::RobotStatus;
 
@@ -18,7 +18,7 @@ struct Given {
     robot_id: String,
     text: String,
     at_millis: f64,
-    /// Whether its connection has ended.
+    /// True if its connection has ended.
     is_cut_off: bool,
 }
 
@@ -53,8 +53,8 @@ impl PendingInstruction {
             .filter(|given| given.text != status.instruction)?;
         if given.is_cut_off {
             return Some(format!(
-                "The connection broke when \u{201c}{}\u{201d} was sent, and the robot is not working on it. Send it again if it is \
-                 still wanted.",
+                "The connection broke while \u{201c}{}\u{201d} was being sent, and the robot is not working on it. Send it \
+                 again if it is still wanted.",
                 given.text
             ));
         }
@@ -71,26 +71,12 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::*;
-    use protocol::{Mode, TaskState};
+    use crate::test_status::idle_status;
 
     fn status(robot_id: &str, instruction: &str) -> RobotStatus {
         RobotStatus {
-            robot_id: robot_id.into(),
-            connected: true,
-            instruction: instruction.into(),
-            mode: Mode::Continuous,
-            task: TaskState::Idle,
-            task_secs: 0.0,
-            holding: false,
-            stop_requested: false,
-            stop_delivered: false,
-            stopped: false,
-            ticks: 0,
-            late_ticks: 0,
-            clamped: 0,
-            refused_chunks: 0,
-            command_to_chunk_millis: None,
-            stop_number: None,
+            instruction: instruction.to_owned(),
+            ..idle_status(robot_id)
         }
     }
 
@@ -109,7 +95,7 @@ mod tests {
         assert_eq!(pending.seen(&status("other", ""), 9_000.0), None);
         let message = pending.seen(&before, 9_000.0).unwrap();
         assert!(
-            message.contains("push the cube") && message.contains("Send it again"),
+            message.contains("push the cube") && message.contains("again if it is still wanted"),
             "{message}"
         );
         assert_eq!(pending.seen(&before, 9_100.0), None);

@@ -1,8 +1,8 @@
-//! The studio's list of robots, kept by its messages.
+//! The studio's list of robots, kept up to date by its messages.
 
 use protocol::viewer::RobotSummary;
 
-/// Takes over an entry that is new or changed. Robots that are forgotten go with the next list.
+/// Inserts or replaces an entry. Robots that the studio no longer lists are removed with the next complete list.
 pub fn put(robots: &mut Vec<RobotSummary>, robot: RobotSummary) {
     let known = robots
         .iter_mut()

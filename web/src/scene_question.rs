@@ -46,7 +46,7 @@ impl State {
         }
     }
 
-    /// Whether the answer is still in progress.
+    /// True if the answer is still in progress.
     #[must_use]
     pub fn is_open(self) -> bool {
         matches!(self, Self::Waiting | Self::Writing)
@@ -169,11 +169,11 @@ impl SceneQuestion {
         match self.state {
             State::Idle => String::new(),
             State::Waiting => match answer.ahead {
-                0 => "Next in line".to_owned(),
-                1 => "One question of somebody else is answered first".to_owned(),
-                ahead => format!("{ahead} questions of others are answered first"),
+                0 => "Next in the queue".to_owned(),
+                1 => "One other question is answered first".to_owned(),
+                ahead => format!("{ahead} other questions are answered first"),
             },
-            State::Writing if answer.text.is_empty() => "Looking at the image…".to_owned(),
+            State::Writing if answer.text.is_empty() => "Encoding the image…".to_owned(),
             State::Writing => "Writing…".to_owned(),
             State::Done => took(answer),
             State::CutOff => format!("Cut off at the limit. {}", took(answer)),
@@ -206,7 +206,7 @@ fn took(answer: &Answer) -> String {
     };
     let each = micros(true) / u64::from(answer.tokens.max(1));
     format!(
-        "{} tokens: {} to look, then {} for each",
+        "{} tokens: the first after {}, then {} each",
         answer.tokens,
         format::duration(micros(false)),
         format::duration(each)
@@ -279,8 +279,8 @@ mod tests {
             ..answer(id, AnswerState::Waiting, "")
         };
         for (ahead, expected) in [
-            (2, "2 questions of others"),
-            (1, "One question"),
+            (2, "2 other questions"),
+            (1, "One other question"),
             (0, "Next"),
         ] {
             scene_question.on_answer(waiting(ahead));
@@ -292,7 +292,7 @@ mod tests {
             assert!(scene_question.state().is_open());
         }
         scene_question.on_answer(answer(id, AnswerState::Writing, ""));
-        assert_eq!(scene_question.note(), "Looking at the image…");
+        assert_eq!(scene_question.note(), "Encoding the image…");
         scene_question.on_answer(answer(id, AnswerState::Writing, "w"));
         assert_eq!(scene_question.note(), "Writing…");
         let stage = |name: &str, micros| Stage {
@@ -310,7 +310,7 @@ mod tests {
         });
         assert_eq!(
             scene_question.note(),
-            "10 tokens: 1.5 ms to look, then 4.0 ms for each"
+            "10 tokens: the first after 1.5 ms, then 4.0 ms each"
         );
     }
 

@@ -11,7 +11,7 @@ use serde::Serialize;
 pub fn length_prefixed<M: Serialize>(message: &M) -> Result<Vec<u8>, String> {
     let bytes = to_bytes(message).map_err(|error| error.to_string())?;
     let length = u32::try_from(bytes.len())
-        .map_err(|_| "a frame is larger than the studio takes".to_owned())?;
+        .map_err(|_| "a frame is larger than the studio accepts".to_owned())?;
     let mut message = length.to_le_bytes().to_vec();
     message.extend_from_slice(&bytes);
     Ok(message)
@@ -41,7 +41,7 @@ impl EventLines {
             .map(|line| {
                 serde_json::from_slice(line).map_err(|error| {
                     format!(
-                        "The studio said something this page cannot read: {error}. Reload the page."
+                        "The studio sent an event that this page cannot read: {error}. Reload the page."
                     )
                 })
             })

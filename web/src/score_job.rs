@@ -49,7 +49,7 @@ impl State {
         }
     }
 
-    /// Whether the job is still in progress.
+    /// True if the job is still in progress.
     #[must_use]
     pub fn is_open(self) -> bool {
         matches!(self, Self::Loading | Self::Running | Self::Stopping)
@@ -213,8 +213,7 @@ impl ScoreJob {
         let late = job == self.job && self.state == State::Stopping;
         if late {
             self.state = State::Stopped;
-            "The worker did not answer in time, so it was started again."
-                .clone_into(&mut self.note);
+            "The worker did not respond in time and was restarted.".clone_into(&mut self.note);
         }
         late
     }
@@ -260,7 +259,7 @@ impl ScoreJob {
         self.job
     }
 
-    /// Whether this job is running and not cancelled.
+    /// True if this job is running and not cancelled.
     #[must_use]
     pub fn is_running(&self, job: u64) -> bool {
         self.job == job && self.state == State::Running
@@ -272,7 +271,7 @@ impl ScoreJob {
         self.request.as_ref()
     }
 
-    /// Whether it scores a live robot.
+    /// True if it scores a live robot.
     #[must_use]
     pub fn is_live(&self) -> bool {
         self.request
@@ -280,7 +279,7 @@ impl ScoreJob {
             .is_some_and(|request| request.frames.is_none())
     }
 
-    /// Whether it still takes frames.
+    /// True if it still takes frames.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.state == State::Running && !self.closed

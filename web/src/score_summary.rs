@@ -189,7 +189,7 @@ fn instruction_controls(score_job: &ScoreJob) -> Option<Remark> {
             CurveKind::Negation => "its negation",
             CurveKind::OtherTask => "another task’s instruction",
             CurveKind::Instruction | CurveKind::Frozen | CurveKind::ShuffledWords => {
-                "its words in another order"
+                "its shuffled words"
             }
         })
         .collect();

@@ -9,7 +9,7 @@ use protocol::worker::{ComputeKind, ScorerState};
 use crate::compute::kind_phrase;
 use crate::format;
 
-/// Place where scores are computed.
+/// Device that computes the scores.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum ScoreLocation {
     /// This tab's worker: no frame leaves the browser.
@@ -22,7 +22,7 @@ pub enum ScoreLocation {
 impl ScoreLocation {
     /// Stable name for tests.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Tab => "tab",
             Self::Studio => "studio",
@@ -46,14 +46,14 @@ pub struct TabScorer {
 enum Forgetting {
     #[default]
     Idle,
-    Asked,
+    Requested,
     Done,
     Failed(String),
 }
 
 impl TabScorer {
     /// Requests the scorer, in this precision or its default.
-    pub fn want(&mut self, precision: Option<String>) {
+    pub fn request(&mut self, precision: Option<String>) {
         *self = Self {
             requested: Some(precision),
             ..Self::default()
@@ -61,7 +61,7 @@ impl TabScorer {
     }
 
     /// The precision to request from the worker, once.
-    pub fn ask(&mut self) -> Option<Option<String>> {
+    pub fn take_request(&mut self) -> Option<Option<String>> {
         if self.is_requested {
             return None;
         }
@@ -72,7 +72,7 @@ impl TabScorer {
 
     /// Applies the worker's report.
     pub fn apply(&mut self, state: ScorerState) {
-        // Of a load that was cancelled.
+        // The report is of a cancelled load.
         if self.requested.is_none() {
             return;
         }
@@ -115,27 +115,27 @@ impl TabScorer {
 
     /// Records that the cached files are being deleted.
     pub fn forget(&mut self) {
-        self.forgetting = Forgetting::Asked;
+        self.forgetting = Forgetting::Requested;
     }
 
-    /// Records that they were deleted, or the problem.
+    /// Records the outcome of the deletion: a problem, or none.
     pub fn forgotten(&mut self, problem: Option<String>) {
         self.forgetting = problem.map_or(Forgetting::Done, Forgetting::Failed);
     }
 
-    /// Whether the cached files were deleted.
+    /// True if the cached files were deleted.
     #[must_use]
     pub fn is_forgotten(&self) -> bool {
         self.forgetting == Forgetting::Done
     }
 
-    /// Whether it can score.
+    /// True if it can score.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         matches!(self.state, Some(ScorerState::Ready(_)))
     }
 
-    /// Whether it is being loaded.
+    /// True if it is being loaded.
     #[must_use]
     pub fn is_loading(&self) -> bool {
         self.requested.is_some() && !self.is_ready()
@@ -199,7 +199,7 @@ impl TabScorer {
     #[must_use]
     pub fn text(&self) -> String {
         match &self.forgetting {
-            Forgetting::Asked => return "Forgetting the kept files…".to_owned(),
+            Forgetting::Requested => return "Deleting the cached files…".to_owned(),
             Forgetting::Failed(problem) => return format::capitalized(problem),
             Forgetting::Idle | Forgetting::Done => {}
         }
@@ -209,45 +209,45 @@ impl TabScorer {
                 "Waiting for this tab's worker and its self-test…".to_owned()
             }
             None if self.is_forgotten() => {
-                "Nothing of it is kept here. The next load fetches every file.".to_owned()
+                "No files are cached. The next load downloads every file.".to_owned()
             }
-            None => "Not in this tab yet.".to_owned(),
+            None => "Not loaded in this tab yet.".to_owned(),
             Some(ScorerState::Refused { reason }) => {
                 format!("It does not fit here, and nothing was downloaded: {reason}")
             }
             Some(ScorerState::Fetching { received, of, kept }) => {
                 let from_before = if *kept > 0 {
-                    format!(", {} of it kept from before", format::bytes(*kept))
+                    format!(", {} of it cached", format::bytes(*kept))
                 } else {
                     String::new()
                 };
                 format!(
-                    "Fetching: {} of {}{from_before}",
+                    "Downloading: {} of {}{from_before}",
                     format::bytes(*received),
                     format::bytes(*of)
                 )
             }
             Some(ScorerState::Loading { read, of }) => format!(
-                "Putting weights on the device: {} of {}",
+                "Loading weights onto the device: {} of {}",
                 format::bytes(*read),
                 format::bytes(*of)
             ),
             Some(ScorerState::Ready(ready)) => {
                 let fetched = match (ready.fetched_bytes, ready.is_kept) {
-                    (0, _) => "from files kept here".to_owned(),
+                    (0, _) => "from cached files".to_owned(),
                     (bytes, true) => {
                         format!(
-                            "{} fetched and kept for the next visit",
+                            "{} downloaded and cached for the next visit",
                             format::bytes(bytes)
                         )
                     }
                     (bytes, false) => format!(
-                        "{} fetched; this browser does not keep them",
+                        "{} downloaded; this browser does not cache them",
                         format::bytes(bytes)
                     ),
                 };
                 let forgotten = if self.is_forgotten() {
-                    " Its kept files are forgotten."
+                    " Its cached files were deleted."
                 } else {
                     ""
                 };
@@ -260,10 +260,10 @@ impl TabScorer {
                 )
             }
             Some(ScorerState::Cancelled) if self.is_forgotten() => {
-                "Stopped, and what had arrived is forgotten.".to_owned()
+                "Stopped, and the downloaded part was deleted.".to_owned()
             }
             Some(ScorerState::Cancelled) => {
-                "Stopped. What has arrived is kept, and the next load goes on from there."
+                "Stopped. The downloaded part is cached, and the next load continues from there."
                     .to_owned()
             }
             Some(ScorerState::Failed { reason }) => format::capitalized(reason),
@@ -293,11 +293,14 @@ mod tests {
     #[test]
     fn the_scorer_is_requested_once_and_again_after_a_restart() {
         let mut tab_scorer = TabScorer::default();
-        assert_eq!((tab_scorer.ask(), tab_scorer.name()), (None, "absent"));
-        tab_scorer.want(Some("int8".to_owned()));
+        assert_eq!(
+            (tab_scorer.take_request(), tab_scorer.name()),
+            (None, "absent")
+        );
+        tab_scorer.request(Some("int8".to_owned()));
         assert_eq!(tab_scorer.name(), "waiting");
-        assert_eq!(tab_scorer.ask(), Some(Some("int8".to_owned())));
-        assert_eq!(tab_scorer.ask(), None);
+        assert_eq!(tab_scorer.take_request(), Some(Some("int8".to_owned())));
+        assert_eq!(tab_scorer.take_request(), None);
         tab_scorer.apply(ScorerState::Fetching {
             received: 5_000_000,
             of: 10_000_000,
@@ -306,28 +309,28 @@ mod tests {
         assert_eq!(tab_scorer.share(), Some(0.5));
         assert_eq!(
             tab_scorer.text(),
-            "Fetching: 5.0 MB of 10.0 MB, 2.0 MB of it kept from before"
+            "Downloading: 5.0 MB of 10.0 MB, 2.0 MB of it cached"
         );
         tab_scorer.apply(ready(8_000_000));
         assert!(tab_scorer.is_ready() && !tab_scorer.is_loading());
         assert!(
-            tab_scorer.text().contains("8.0 MB fetched and kept"),
+            tab_scorer.text().contains("8.0 MB downloaded and cached"),
             "{}",
             tab_scorer.text()
         );
         tab_scorer.restarted();
         assert!(tab_scorer.is_loading());
-        assert_eq!(tab_scorer.ask(), Some(Some("int8".to_owned())));
+        assert_eq!(tab_scorer.take_request(), Some(Some("int8".to_owned())));
         tab_scorer.apply(ready(0));
-        assert!(tab_scorer.text().contains("from files kept here"));
+        assert!(tab_scorer.text().contains("from cached files"));
         assert_eq!(tab_scorer.fetched_bytes(), Some(0));
     }
 
     #[test]
     fn a_refusal_and_a_cancel_end_the_request() {
         let mut tab_scorer = TabScorer::default();
-        tab_scorer.want(None);
-        tab_scorer.ask();
+        tab_scorer.request(None);
+        tab_scorer.take_request();
         tab_scorer.apply(ScorerState::Refused {
             reason: "it needs 9 GB".to_owned(),
         });
@@ -335,10 +338,10 @@ mod tests {
         assert!(tab_scorer.text().contains("nothing was downloaded"));
         assert!(!tab_scorer.is_loading());
         tab_scorer.restarted();
-        assert_eq!(tab_scorer.ask(), None);
+        assert_eq!(tab_scorer.take_request(), None);
 
-        tab_scorer.want(None);
-        tab_scorer.ask();
+        tab_scorer.request(None);
+        tab_scorer.take_request();
         tab_scorer.cancel();
         assert_eq!(tab_scorer.name(), "cancelling");
         // A report that was in transit.
@@ -346,22 +349,25 @@ mod tests {
         assert_eq!(tab_scorer.name(), "cancelling");
         tab_scorer.apply(ScorerState::Cancelled);
         assert_eq!(tab_scorer.name(), "cancelled");
-        assert!(tab_scorer.text().contains("goes on from there"));
+        assert!(tab_scorer.text().contains("continues from there"));
         tab_scorer.forget();
-        assert!(tab_scorer.text().contains("Forgetting"));
+        assert!(tab_scorer.text().contains("Deleting"));
         tab_scorer.forgotten(Some("another tab has one open".to_owned()));
         assert_eq!(tab_scorer.text(), "Another tab has one open");
         assert!(!tab_scorer.is_forgotten());
         tab_scorer.forget();
         tab_scorer.forgotten(None);
-        assert!(tab_scorer.is_forgotten() && tab_scorer.text().contains("forgotten"));
+        assert!(tab_scorer.is_forgotten() && tab_scorer.text().contains("deleted"));
         // A late report of the cancelled load.
         tab_scorer.apply(ready(1));
         assert_eq!(tab_scorer.name(), "cancelled");
 
         // Cancelled before the worker received the request.
-        tab_scorer.want(None);
+        tab_scorer.request(None);
         tab_scorer.cancel();
-        assert_eq!((tab_scorer.name(), tab_scorer.ask()), ("cancelled", None));
+        assert_eq!(
+            (tab_scorer.name(), tab_scorer.take_request()),
+            ("cancelled", None)
+        );
     }
 }

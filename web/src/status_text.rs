@@ -1,6 +1,6 @@
 //! Status of the robot in view as text, which is also announced to screen readers.
 //!
-//! It states only what the page can know; of a robot that is not heard, the last known state, marked as such.
+//! It states only what the page can know. For a robot that cannot be reached this is the last known state, marked as such.
 
 use protocol::TaskState;
 use protocol::viewer::{RobotStatus, RobotSummary};
@@ -19,7 +19,7 @@ pub struct StatusText {
     pub headline: String,
     /// Details, which may change all the time; may be empty.
     pub detail: String,
-    /// Whether the studio holds a stop of the robot in view, which can be released.
+    /// True if the studio holds a stop of the robot in view, which can be released.
     pub is_latched: bool,
 }
 
@@ -41,13 +41,13 @@ impl StatusText {
     }
 }
 
-/// Status of the robot in view as text. `status` is its newest one, however old.
+/// Status of the robot in view as text. `status` is its newest one, of any age.
 pub fn status_text(
     seen: &PageKnowledge,
     stopping: &Stopping,
     status: Option<&RobotStatus>,
 ) -> StatusText {
-    let mut text = if let Some(stop) = stopping.say(seen) {
+    let mut text = if let Some(stop) = stopping.press_text(seen) {
         let state = if stop.is_late {
             "undelivered"
         } else {
@@ -75,7 +75,7 @@ pub fn blocked_reason(
 ) -> Option<String> {
     if stopping.is_open() {
         return Some(
-            "A stop is on its way: nothing else is sent until the studio holds it.".into(),
+            "A stop is being sent. Nothing else is sent until the studio confirms it.".into(),
         );
     }
     if seen.connection != Connection::Live {
@@ -85,7 +85,7 @@ pub fn blocked_reason(
     let status = status.filter(|status| status.robot_id == robot)?;
     if status.stop_requested || status.stopped {
         return Some(
-            "The robot is stopped. Release it first: nothing moves until a new instruction.".into(),
+            "The robot is stopped. Release it first. Nothing moves until there is a new instruction.".into(),
         );
     }
     (!status.connected).then(|| "The studio has no connection to the robot.".into())
@@ -94,14 +94,14 @@ pub fn blocked_reason(
 fn disconnected(seen: &PageKnowledge, status: Option<&RobotStatus>) -> StatusText {
     let state = "disconnected";
     let last = last_known(seen, status);
-    let with_last = |words: &str| format!("{words} {last}").trim_end().to_owned();
+    let with_last = |text: &str| format!("{text} {last}").trim_end().to_owned();
     if seen.upgrade_is_blocked && seen.connection != Connection::Refused {
         return StatusText::new(
             state,
             "The studio answers, but its WebSocket does not open.",
             with_last(
-                "A proxy in between may be dropping the WebSocket upgrade: it must speak HTTP/1.1 to the studio and pass on \
-                 the headers Upgrade, Connection and Host (the studio’s README has an example for nginx). Trying again.",
+                "A proxy in between may be dropping the WebSocket upgrade. It must use HTTP/1.1 towards the studio and pass on \
+                 the headers Upgrade, Connection and Host (docs/deployment.md has an example for nginx). Trying again.",
             ),
         );
     }
@@ -109,13 +109,13 @@ fn disconnected(seen: &PageKnowledge, status: Option<&RobotStatus>) -> StatusTex
         Connection::Connecting => StatusText::new(state, "Connecting to the studio …", ""),
         Connection::Silent => StatusText::new(
             state,
-            "The studio is not heard any more.",
-            with_last("The link is dead or the studio hangs."),
+            "The studio is not responding.",
+            with_last("The connection is dead, or the studio hangs."),
         ),
         Connection::Refused => StatusText::new(
             state,
-            "Page and studio are of different versions.",
-            with_last("Reload the page: this one can neither show nor stop a robot."),
+            "The page and the studio have different versions.",
+            with_last("Reload the page: this version can neither show nor stop a robot."),
         ),
         Connection::Live | Connection::Waiting { .. } => StatusText::new(
             state,
@@ -132,20 +132,20 @@ fn last_known(seen: &PageKnowledge, status: Option<&RobotStatus>) -> String {
     };
     let is_unattended = robot_of(seen, status).is_some_and(|robot| robot.unattended);
     if status.stopped {
-        "When last heard of, the robot was stopped and had confirmed it.".to_owned()
+        "At the last report, the robot was stopped and had confirmed it.".to_owned()
     } else if status.stop_requested {
         format!(
-            "When last heard of, the studio held a stop that the robot had not confirmed. {BY_HAND}"
+            "At the last report, the studio held a stop that the robot had not confirmed. {BY_HAND}"
         )
     } else if !status.connected {
-        "When last heard of, the studio had no connection to the robot.".to_owned()
+        "At the last report, the studio had no connection to the robot.".to_owned()
     } else if status.instruction.is_empty() {
-        "When last heard of, the robot had no instruction.".to_owned()
+        "At the last report, the robot had no instruction.".to_owned()
     } else if is_unattended {
-        "The robot may still be moving: it goes on without this page.".to_owned()
+        "The robot may still be moving: it continues without this page.".to_owned()
     } else {
-        "The robot may still be moving. The studio lets it hold about two seconds after it loses the page that gave the \
-         instruction; this page cannot see whether it has."
+        "The robot may still be moving. The studio makes it hold about two seconds after it loses the page that gave the \
+         instruction; this page cannot tell whether it has."
             .to_owned()
     }
 }
@@ -167,7 +167,7 @@ fn of_studio(
         return StatusText::new(
             "disconnected",
             "The studio does not know this robot.",
-            "It comes into view when it dials in; a studio that was restarted knows no robot until then.",
+            "It appears here when it connects. After a restart the studio does not know a robot until then.",
         );
     }
     match status {
@@ -189,14 +189,14 @@ fn of_robot(seen: &PageKnowledge, stopping: &Stopping, status: &RobotStatus) -> 
             StatusText::new(
                 "disconnected",
                 headline,
-                "A stop is latched and meets it when it dials in.",
+                "A stop is latched. The robot receives it when it connects.",
             )
             .latched()
         } else {
             StatusText::new(
                 "disconnected",
                 headline,
-                "What it does now cannot be seen from here. It comes back into view when it dials in.",
+                "Its current state cannot be seen from here. It appears again when it reconnects.",
             )
         };
     }
@@ -205,7 +205,7 @@ fn of_robot(seen: &PageKnowledge, stopping: &Stopping, status: &RobotStatus) -> 
             .confirmed_after_millis()
             .map(|millis| {
                 format!(
-                    "It took {} from the press to the robot’s word. ",
+                    "The confirmation came {} after the press. ",
                     format::millis(millis)
                 )
             })
@@ -213,7 +213,7 @@ fn of_robot(seen: &PageKnowledge, stopping: &Stopping, status: &RobotStatus) -> 
         return StatusText::new(
             "stopped",
             "Stopped. The robot confirmed it.",
-            format!("{took}After a release nothing moves until a new instruction."),
+            format!("{took}After a release, nothing moves until there is a new instruction."),
         )
         .latched();
     }
@@ -231,9 +231,10 @@ fn stopping_robot(seen: &PageKnowledge, stopping: &Stopping, status: &RobotStatu
         ("stopping", "Stopping …")
     };
     let mut detail = if status.stop_delivered {
-        "The studio holds the stop and has written it to the robot’s connection; the robot has not confirmed yet.".to_owned()
+        "The studio holds the stop and has sent it to the robot, which has not confirmed it yet."
+            .to_owned()
     } else {
-        "The studio holds the stop; it is not written to the robot’s connection yet.".to_owned()
+        "The studio holds the stop; it has not been sent to the robot yet.".to_owned()
     };
     if is_late {
         detail = format!("{BY_HAND} {detail}");
@@ -244,19 +245,19 @@ fn stopping_robot(seen: &PageKnowledge, stopping: &Stopping, status: &RobotStatu
 fn working(status: &RobotStatus) -> StatusText {
     let instruction = quoted(&status.instruction);
     if status.instruction.is_empty() {
-        return StatusText::new("idle", "Ready.", "Tell the robot what to do.");
+        return StatusText::new("idle", "Ready.", "Give the robot an instruction.");
     }
     let elapsed = format!("{:.1} s", status.task_secs.max(0.0));
     match status.task {
         TaskState::Succeeded => StatusText::new(
             "succeeded",
             format!("Done: {instruction}"),
-            format!("The robot's own test passed after {elapsed}."),
+            format!("The robot's success test passed after {elapsed}."),
         ),
         _ if status.holding => StatusText::new(
             "holding",
             format!("Holding: {instruction}"),
-            "The robot reports that no valid plan has arrived for 300 ms and that it keeps its position.",
+            "The robot reports that no valid plan has arrived for 300 ms and that it is holding its position.",
         ),
         TaskState::Running => {
             StatusText::new("running", format!("Working on {instruction}"), elapsed)
@@ -264,12 +265,12 @@ fn working(status: &RobotStatus) -> StatusText {
         TaskState::Unknown => StatusText::new(
             "unknown",
             format!("Working on {instruction}"),
-            format!("{elapsed}. The robot has no test of its own for this instruction."),
+            format!("{elapsed}. The robot has no success test for this instruction."),
         ),
         TaskState::Idle => StatusText::new(
             "idle",
-            format!("About to begin {instruction}"),
-            "The robot has not reported that it took it up.",
+            format!("About to start {instruction}"),
+            "The robot has not reported yet that it started.",
         ),
     }
 }

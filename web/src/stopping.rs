@@ -1,4 +1,4 @@
-//! Stops that were pressed here: each is sent again until the studio confirms that it holds it.
+//! Stops pressed on this page. Each is sent repeatedly until the studio confirms that it holds the stop.
 //!
 //! Handing a message to the browser does not send it, and sending it does not deliver it. A press has a number, is sent
 //! four times a second and first on every new connection, and ends with the answer to its number. Until then the page
@@ -30,11 +30,11 @@ pub enum Target {
 struct Press {
     id: u64,
     target: Target,
-    /// For a stop of all: the robots on the page.
-    meant: Vec<String>,
+    /// Robots that the press is meant for: the one, or those on the page.
+    robots: Vec<String>,
     pressed_at: f64,
     sent_at: Option<f64>,
-    /// Whether it was handed to an open socket at least once, so that it may have arrived.
+    /// True if it was handed to an open socket at least once, so that it may have arrived.
     was_sent: bool,
 }
 
@@ -56,7 +56,7 @@ impl Press {
     }
 }
 
-/// Release of the stop that the page shows of a robot: of no later one, which nobody here has seen.
+/// Release of the stop that the page shows for a robot. It names that stop, so that it does not lift a later one.
 pub fn release(
     robot_id: String,
     status: Option<&RobotStatus>,
@@ -74,26 +74,26 @@ pub fn release(
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stopping {
     next_id: u64,
-    /// At most one per target: pressing again repeats the same stop.
+    /// At most one per target.
     presses: Vec<Press>,
-    /// The studio's answer to the newest press, and its target.
-    taken: Option<(Target, StopAccepted)>,
+    /// Target of the newest answered press, and the studio's answer.
+    newest_answer: Option<(Target, StopAccepted)>,
     /// The newest press, for the time until the robot confirms.
     pressed: Option<(Target, f64)>,
     /// Time since which the robot in view has a latched stop that it has not confirmed.
     unconfirmed_since: Option<f64>,
-    /// Whether the robot in view has already confirmed a stop: another press has no time to measure.
+    /// True if the robot in view has already confirmed a stop, so that another press has no time to measure.
     is_stopped: bool,
     confirmed_after: Option<f64>,
 }
 
 impl Stopping {
-    /// A page without presses. `first_id` is random, so that different presses of tabs and visits have different numbers.
+    /// A page without presses. `first_id` is random, so that presses of different tabs and visits differ in their numbers.
     pub fn new(first_id: u64) -> Self {
         Self {
             next_id: first_id,
             presses: vec![],
-            taken: None,
+            newest_answer: None,
             pressed: None,
             unconfirmed_since: None,
             is_stopped: false,
@@ -103,40 +103,40 @@ impl Stopping {
 
     /// Records a press. `seen`: the robots on the page.
     ///
-    /// A press for a target that already has one takes its place under a new number: the studio may have carried out the
-    /// old one, and somebody may have released the robot since.
+    /// A press for a target that already has one replaces it under a new number: the studio may have executed the old one,
+    /// and the robot may have been released since.
     pub fn press(&mut self, target: Target, seen: Vec<String>, now_millis: f64) {
-        self.taken = None;
+        self.newest_answer = None;
         self.confirmed_after = None;
         self.pressed = (!self.is_stopped).then(|| (target.clone(), now_millis));
-        let meant = match &target {
+        let robots = match &target {
             Target::Robot(robot_id) => vec![robot_id.clone()],
             Target::All => seen,
         };
         if let Some(press) = self.presses.iter_mut().find(|press| press.target == target) {
             press.id = self.next_id;
-            press.meant = meant;
+            press.robots = robots;
             press.sent_at = None;
             self.next_id = self.next_id.wrapping_add(1);
             return;
         }
-        self.want(target, meant, now_millis);
+        self.add_press(target, robots, now_millis);
     }
 
-    fn want(&mut self, target: Target, meant: Vec<String>, pressed_at: f64) {
+    fn add_press(&mut self, target: Target, robots: Vec<String>, pressed_at: f64) {
         let id = self.next_id;
         self.next_id = self.next_id.wrapping_add(1);
         self.presses.push(Press {
             id,
             target,
-            meant,
+            robots,
             pressed_at,
             sent_at: None,
             was_sent: false,
         });
     }
 
-    /// Whether a press is unanswered.
+    /// True if a press is unanswered.
     pub fn is_open(&self) -> bool {
         !self.presses.is_empty()
     }
@@ -178,14 +178,14 @@ impl Stopping {
         };
         let press = self.presses.remove(at);
         let holds = |id: &String| answer.robots.iter().any(|robot| robot.robot_id == *id);
-        // After a restart the studio may not know a robot yet that was on the page.
-        for robot_id in press.meant.iter().filter(|id| !holds(id)) {
+        // After a restart the studio may not know a robot of the page yet.
+        for robot_id in press.robots.iter().filter(|id| !holds(id)) {
             let target = Target::Robot(robot_id.clone());
             if !self.presses.iter().any(|other| other.target == target) {
-                self.want(target, vec![], press.pressed_at);
+                self.add_press(target, vec![], press.pressed_at);
             }
         }
-        self.taken = Some((press.target, answer));
+        self.newest_answer = Some((press.target, answer));
     }
 
     /// Records the newest status of the robot in view.
@@ -193,11 +193,11 @@ impl Stopping {
         self.is_stopped = status.stopped;
         if status.stopped {
             self.unconfirmed_since = None;
-            let is_meant = |target: &Target| match target {
+            let includes = |target: &Target| match target {
                 Target::Robot(robot_id) => *robot_id == status.robot_id,
                 Target::All => true,
             };
-            if self.pressed.as_ref().is_some_and(|(t, _)| is_meant(t)) {
+            if self.pressed.as_ref().is_some_and(|(t, _)| includes(t)) {
                 self.confirmed_after = self.pressed.take().map(|(_, at)| now_millis - at);
             }
         } else if status.stop_requested {
@@ -209,7 +209,7 @@ impl Stopping {
     }
 
     /// Follows a change of the robot in view. Presses remain.
-    pub fn looks_elsewhere(&mut self) {
+    pub fn robot_changed(&mut self) {
         self.is_stopped = false;
         self.unconfirmed_since = None;
         self.confirmed_after = None;
@@ -217,9 +217,9 @@ impl Stopping {
 
     /// Records a release of the robot in view: older stops are no longer shown.
     pub fn released(&mut self) {
-        self.taken = None;
+        self.newest_answer = None;
         self.pressed = None;
-        self.looks_elsewhere();
+        self.robot_changed();
     }
 }
 

@@ -2,7 +2,7 @@
 
 use protocol::viewer::TokensSoFar;
 
-/// Time after which a stream that stopped growing is dropped: not every one ends in a decision.
+/// Time after which a stream that stopped growing is dropped. Not every stream ends in a decision.
 const EXPIRY_MILLIS: f64 = 1_500.0;
 
 /// The newest tokens, until their decision arrives.

@@ -14,7 +14,7 @@ const EDIT_MARGIN: f32 = 0.7;
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Trajectory {
     /// SVG path of the whole chunk; empty while the stream is incomplete.
-    pub whole: String,
+    pub full: String,
     /// SVG path of the decode of the shown tokens.
     pub now: String,
     /// SVG path of a dot at the edited value.
@@ -36,10 +36,10 @@ impl Trajectory {
         step: usize,
         robot_units: impl Fn(f32) -> f32,
     ) -> Self {
-        let Some(whole) = view.whole.as_deref() else {
+        let Some(full) = view.full.as_deref() else {
             return Trajectory::default();
         };
-        let dims = whole.dims.max(1) as usize;
+        let dims = full.dims.max(1) as usize;
         let points = |values: &[f32]| -> Vec<Point> {
             column(values, dims, dim)
                 .enumerate()
@@ -50,7 +50,7 @@ impl Trajectory {
                 .collect()
         };
         // While editing, the faint line remains the decision.
-        let all = points(&what_if.map_or(whole, |what_if| what_if.base()).actions);
+        let all = points(&what_if.map_or(full, |what_if| what_if.base()).actions);
         // A joint whose mean has not arrived would be drawn at its mid-range, which is meaningless.
         let now = view
             .now
@@ -58,7 +58,7 @@ impl Trajectory {
             .filter(|_| view.known() > dim)
             .map(|now| points(&now.actions))
             .unwrap_or_default();
-        let last = i64::from(whole.rows).max(2) - 1;
+        let last = i64::from(full.rows).max(2) - 1;
         // The frame is that of the whole chunk, or it would jump while tokens arrive.
         let framed = if view.ended { &all } else { &now };
         let is_framed = !framed.is_empty();
@@ -83,7 +83,7 @@ impl Trajectory {
                 Some(most.map_or(gap, |most| most.max(gap)))
             });
         Trajectory {
-            whole: if view.ended {
+            full: if view.ended {
                 frame.path(all.into_iter(), i64::MAX)
             } else {
                 String::new()
@@ -135,7 +135,7 @@ mod tests {
             ended,
             count: 1,
             now: Some(decode(known, [10.0, 0.0, 20.0, 5.0])),
-            whole: Some(decode(4, [10.0, 0.0, 28.0, 0.0])),
+            full: Some(decode(4, [10.0, 0.0, 28.0, 0.0])),
             ..DecodeView::default()
         }
     }
@@ -148,7 +148,7 @@ mod tests {
     fn the_shown_tokens_are_drawn_within_the_frame_of_the_whole_chunk() {
         let found = trajectory(&view(2, true), 0);
         assert_eq!(found.gap, Some(8.0));
-        assert_eq!(found.whole.matches('L').count(), 1);
+        assert_eq!(found.full.matches('L').count(), 1);
         assert_eq!(found.now.matches('L').count(), 1);
         let frame = found.frame.unwrap();
         assert!(frame.low < 10.0 && frame.high > 28.0);
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn an_incomplete_stream_has_no_whole_and_a_joint_without_its_mean_is_not_drawn() {
-        assert_eq!(trajectory(&view(2, false), 0).whole, "");
+        assert_eq!(trajectory(&view(2, false), 0).full, "");
         let found = trajectory(&view(1, false), 1);
         assert_eq!((found.now.as_str(), found.gap), ("", None));
         assert!(found.frame.is_none() && found.ticks.is_empty());

@@ -72,7 +72,7 @@ impl WhatIf {
     }
 
     /// Puts the encoding of the newest edit in flight and returns its number, if one is due.
-    pub fn ask(&mut self) -> Option<u64> {
+    pub fn next_request(&mut self) -> Option<u64> {
         let is_written = self.written.as_ref().map(|written| written.0) == Some(self.version);
         if is_written {
             return None;
@@ -167,24 +167,27 @@ mod tests {
     #[test]
     fn a_change_is_written_once_and_the_newest_wins() {
         let mut what_if = what_if();
-        let first = what_if.ask().unwrap();
+        let first = what_if.next_request().unwrap();
         what_if.set(1, 0, 0.5);
         what_if.set(1, 0, 7.0);
         assert_eq!(what_if.chunk(), [0.1, 0.2, 1.0, 0.4]);
-        assert_eq!(what_if.ask(), None, "one is out");
+        assert_eq!(what_if.next_request(), None, "one is out");
         what_if.answered(
             first,
             PartialDecodeOutcome::Decoded(unfolded(&[1, 2, 3, 4])),
         );
-        assert_eq!(what_if.ask(), Some(12));
+        assert_eq!(what_if.next_request(), Some(12));
         what_if.answered(
             12,
             PartialDecodeOutcome::Decoded(unfolded(&[1, 9, 9, 3, 4])),
         );
-        assert_eq!(what_if.ask(), None);
+        assert_eq!(what_if.next_request(), None);
         assert_eq!(what_if.written().unwrap().1.len(), 5);
         what_if.reset();
-        assert_eq!((what_if.chunk()[2], what_if.ask()), (0.3, Some(13)));
+        assert_eq!(
+            (what_if.chunk()[2], what_if.next_request()),
+            (0.3, Some(13))
+        );
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The command line. Parsed by hand with a small library, because a larger one takes longer to compile than the rest.
+//! The command line. A small library parses it, because a larger one takes longer to compile than the rest.
 
 use crate::suite::Part;
 use lexopt::prelude::*;
@@ -14,7 +14,7 @@ Commands:
                                    ARGUMENTS are passed to `policy-studio serve`
   build                            build the page and the binary, and print the binary's path
   page [--force]                   build the page into dist/; with --force even when nothing has changed
-  dev                              build the page quickly for working on it, and say how to look at it
+  dev                              build the page quickly for development, and say how to view it
   lint                             formatting, lints and documentation; warnings fail
   test [PART]                      install what the tests need and run them; PART is lint, rust or browser
 
@@ -85,8 +85,8 @@ mod tests {
     use super::*;
 
     fn parsed(line: &str) -> Result<Command, String> {
-        let words = line.split_whitespace();
-        parse(lexopt::Parser::from_args(words)).map_err(|error| error.to_string())
+        let arguments = line.split_whitespace();
+        parse(lexopt::Parser::from_args(arguments)).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -8,22 +8,22 @@ use std::{
     process::Command,
 };
 
-/// Builds with the same package selection as the tests, so that nothing is compiled twice.
+/// Builds the server with the same package selection as the tests, so that nothing is compiled twice.
 pub(crate) fn build() -> Result<PathBuf> {
     step(
-        "building policy-studio (the first time takes a while; cargo shows how far it is)",
+        "building policy-studio (the first time takes a while; cargo shows its progress)",
         cargo().args(["build", "--bin", "policy-studio"]),
     )?;
     let binary = target_dir()
         .join("debug")
         .join(format!("policy-studio{}", std::env::consts::EXE_SUFFIX));
     if !binary.is_file() {
-        bail!("cargo finished, but {binary:?} is not there");
+        bail!("cargo finished, but {binary:?} does not exist");
     }
     Ok(binary)
 }
 
-/// Runs `policy-studio serve` until it ends; it prints its own address.
+/// Runs `policy-studio serve`, which prints its address, until it ends.
 pub(crate) fn serve(binary: &Path, open: bool, further: &[OsString]) -> Result<()> {
     let mut command = Command::new(binary);
     command.arg("serve");

@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-/// Builds the bundler in a profile of its own: what runs for seconds is not worth an optimised build.
+/// The bundler, built in the profile `tools`: it runs for seconds and is not worth an optimized build.
 pub(crate) struct Bundler {
     program: PathBuf,
 }

@@ -1,5 +1,5 @@
-//! The page's `index.html`. Links with the attribute `data-trunk` name what the page is made of; the build puts the
-//! built files in their place.
+//! The page's `index.html`. Links with the attribute `data-trunk` name the parts of the page; the build replaces them by
+//! links to the built files.
 
 use anyhow::{Context as _, Result};
 
@@ -20,7 +20,7 @@ impl<'a> Link<'a> {
     }
 }
 
-/// The document with each link replaced by what `replacement` makes of it.
+/// The document with each link replaced by the result of `replacement`.
 pub(crate) fn with_links_replaced(
     document: &str,
     mut replacement: impl FnMut(Link<'_>) -> Result<String>,

@@ -1,4 +1,4 @@
-//! The project's own commands. `cargo xtask demo` is all that a newcomer needs.
+//! The project's own commands. A newcomer needs only `cargo xtask demo`.
 //!
 //! - [`arguments`]: the command line
 //! - [`tools`]: finds or installs what the build and the tests need, through the tools' ordinary clients
@@ -6,7 +6,7 @@
 //! - [`bundler`]: binds wasm modules to JavaScript and compresses files
 //! - [`binary`]: builds the server with the page inside, and starts it
 //! - [`parity`]: builds the goldens' comparison for the browser
-//! - [`suite`]: every check and test, as the continuous integration runs them
+//! - [`suite`]: every check and test, as continuous integration runs them
 //! - [`steps`]: running a command with a title and a time
 
 mod arguments;
@@ -62,7 +62,7 @@ fn run(command: Command) -> Result<()> {
     }
 }
 
-/// Page first, because the binary embeds it.
+/// Builds the page, then the binary that embeds it.
 fn build() -> Result<std::path::PathBuf> {
     page::build(false)?;
     binary::build()

@@ -1,7 +1,7 @@
-//! Builds the page and its worker into `dist/`: what `Trunk.toml` and `static/index.html` say, as trunk would.
+//! Builds the page and its worker into `dist/` from `Trunk.toml` and `static/index.html`, as trunk would.
 //!
-//! Trunk itself takes longer to compile than the page does, for a file server, a watcher and a downloader that nothing
-//! here needs. `trunk build` still works for whoever has it.
+//! Trunk itself takes longer to compile than the page, because it includes a file server, a watcher and a downloader.
+//! `trunk build` still works where trunk is installed.
 
 use crate::{
     bundler::Bundler,
@@ -17,28 +17,28 @@ use std::{
 };
 
 const WASM_TARGET: &str = tools::WASM_TARGET;
-/// As Trunk.toml has them.
+/// The document to build, as in Trunk.toml.
 const DOCUMENT: &str = "static/index.html";
 const DIST: &str = "dist";
 const PAGE: Package = Package {
     name: "studio-page",
     module: "studio-page.wasm",
 };
-/// Its name is what `static/worker.js` loads.
+/// The compute worker. `static/worker.js` loads it by this name.
 const WORKER: Package = Package {
     name: "studio-worker",
     module: "studio_worker.wasm",
 };
-/// Small files are not worth a second copy.
+/// Smallest file that gets a compressed copy.
 const COMPRESS_FROM_BYTES: u64 = 2048;
 const COMPRESSIBLE: [&str; 6] = ["wasm", "js", "css", "html", "svg", "json"];
-/// Files are made by this code, so a change of it is a change of them.
+/// This code determines the built files, so a change of it requires a new build.
 const BUILT_BY: [&str; 2] = [include_str!("page.rs"), include_str!("document.rs")];
 
 /// A package that is compiled for the browser.
 struct Package {
     name: &'static str,
-    /// As cargo names the file.
+    /// File name of the module, as cargo names it.
     module: &'static str,
 }
 
@@ -46,13 +46,13 @@ struct Package {
 struct Build<'a> {
     folder: &'a Path,
     page: PathBuf,
-    /// Whether names contain a hash of the content, so that a browser may keep the files for ever.
+    /// True if names contain a hash of the content, so that browsers may cache the files indefinitely.
     hashed: bool,
     bundler: Bundler,
 }
 
 impl Package {
-    /// Compiles for the browser; gives the path of the module.
+    /// Compiles for the browser and returns the path of the module.
     fn compile(&self, profile: &str) -> Result<PathBuf> {
         step(
             &format!(
@@ -68,7 +68,7 @@ impl Package {
     }
 }
 
-/// Builds `dist/`, unless it is there and made from the same files.
+/// Builds `dist/`, unless it exists and was built from the same files.
 pub(crate) fn build(force: bool) -> Result<()> {
     tools::ensure_wasm_target()?;
     let page = PAGE.compile("release")?;
@@ -92,12 +92,12 @@ pub(crate) fn build(force: bool) -> Result<()> {
     fs::write(&stamp, fingerprint).with_context(|| format!("cannot write {stamp:?}"))
 }
 
-/// Builds the page alone and quickly, larger and slower than what visitors get, with the worker of the last whole build.
+/// Builds only the page, quickly but larger and slower than the released one, with the worker of the last full build.
 pub(crate) fn build_for_development() -> Result<()> {
     tools::ensure_wasm_target()?;
     let folder = target_dir().join("page-files");
     let page = PAGE.compile("page-dev")?;
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {folder:?}"))?;
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {folder:?}"))?;
     let build = Build {
         folder: &folder,
         page,
@@ -131,7 +131,7 @@ impl Build<'_> {
         fs::write(&path, built).with_context(|| format!("cannot write {path:?}"))
     }
 
-    /// Writes what a link names; gives what stands in its place.
+    /// Writes the file that a link names and returns the link's replacement.
     fn link(&self, link: Link<'_>) -> Result<String> {
         let href = link.attribute("href").context("a link without href")?;
         match (link.attribute("rel"), link.attribute("data-type")) {
@@ -149,19 +149,19 @@ impl Build<'_> {
                 Ok(String::new())
             }
             (Some("rust"), Some("main")) => self.start(),
-            // The page starts it, and `build` writes it.
+            // The page starts the worker, and `build` writes it.
             (Some("rust"), Some("worker")) => Ok(String::new()),
             other => bail!("a link of an unknown kind, {other:?}, to {href}"),
         }
     }
 
-    /// Copies a file of `static/`; gives its new name.
+    /// Copies a file of `static/` and returns its new name.
     fn file(&self, href: &str) -> Result<String> {
         let from = root().join("static").join(href);
         let content = fs::read(&from).with_context(|| format!("cannot read {from:?}"))?;
         let part = |part: Option<&std::ffi::OsStr>| {
             part.map(|part| part.to_string_lossy().into_owned())
-                .with_context(|| format!("{href} is no name of a file"))
+                .with_context(|| format!("{href} is not a file name"))
         };
         let (stem, ending) = (part(from.file_stem())?, part(from.extension())?);
         let name = format!("{}.{ending}", self.named(&stem, &content));
@@ -170,7 +170,7 @@ impl Build<'_> {
         Ok(name)
     }
 
-    /// Writes the page's module; gives the script that starts it.
+    /// Writes the page's module and returns the script that starts it.
     fn start(&self) -> Result<String> {
         let content =
             fs::read(&self.page).with_context(|| format!("cannot read {:?}", self.page))?;
@@ -193,7 +193,7 @@ impl Build<'_> {
     }
 }
 
-/// A hash over the modules, the names and contents of the other sources, and this code.
+/// Hash over the modules, the names and contents of the other sources, and this code.
 fn fingerprint(modules: &[&Path]) -> Result<String> {
     let mut sources = Vec::new();
     collect(&root().join("static"), &mut sources)?;
@@ -227,12 +227,12 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     Ok(())
 }
 
-/// Makes the folder, or removes what is in it.
+/// Creates the folder, or empties it.
 fn empty(folder: &Path) -> Result<()> {
     if folder.exists() {
         fs::remove_dir_all(folder).with_context(|| format!("cannot remove {folder:?}"))?;
     }
-    fs::create_dir_all(folder).with_context(|| format!("cannot make {folder:?}"))
+    fs::create_dir_all(folder).with_context(|| format!("cannot create {folder:?}"))
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
@@ -240,7 +240,7 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Files of the folder that are worth a compressed copy.
+/// Files of the folder that get a compressed copy.
 fn compressible(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     collect(folder, &mut files)?;

@@ -8,14 +8,14 @@ use crate::{
 use anyhow::Result;
 use std::path::PathBuf;
 
-/// Builds the module, its dependencies as the page's worker has them, so that they are compiled once for both; gives
-/// the folder that a browser can load it from.
+/// Builds the module and returns the folder that a browser can load it from. Dependencies are built as for the page's
+/// worker, so that they are compiled once for both.
 pub(crate) fn build() -> Result<PathBuf> {
     tools::ensure_wasm_target()?;
     step(
         "building the goldens' comparison for the browser",
         cargo()
-            // Natively it is an ordinary library.
+            // The native build is an ordinary library.
             .args(["rustc", "--release", "--package", "parity", "--lib"])
             .args(["--crate-type", "cdylib"])
             .args(["--target", tools::WASM_TARGET])

@@ -1,4 +1,4 @@
-//! Runs commands as titled, timed steps; a failure says which command it was.
+//! Runs commands as titled, timed steps. An error names the command that failed.
 
 use anyhow::{Context as _, Result, bail};
 use std::{
@@ -7,13 +7,13 @@ use std::{
     time::Instant,
 };
 
-/// The repository's root, whichever folder the command was started from.
+/// The repository's root, independent of the current folder.
 pub(crate) fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.parent().unwrap_or(here).to_path_buf()
 }
 
-/// The cargo that runs us, so that toolchain overrides hold in children too.
+/// The cargo that runs this program, so that toolchain overrides hold in children too.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
@@ -35,7 +35,7 @@ pub(crate) fn target_dir() -> PathBuf {
     )
 }
 
-/// Prints a title, runs the command with its output visible, prints the time it took.
+/// Prints a title, runs the command with its output visible, and prints the time it took.
 pub(crate) fn step(title: &str, command: &mut Command) -> Result<()> {
     eprintln!("\n== {title}");
     let started = Instant::now();

@@ -1,4 +1,4 @@
-//! Every check and test. The continuous integration calls nothing else.
+//! Every check and test. Continuous integration runs nothing else.
 
 use crate::{
     binary, page, parity,
@@ -13,7 +13,7 @@ use std::process::Command;
 pub(crate) enum Part {
     /// Formatting, lints and documentation.
     Lint,
-    /// Rust tests, with those in documentation and the examples.
+    /// Rust tests, including those in documentation and the examples.
     Rust,
     /// Journeys in a real browser against the real binary.
     Browser,
@@ -36,7 +36,7 @@ pub(crate) fn run(part: Option<Part>) -> Result<()> {
         lint()?;
     }
     if wanted(Part::Rust) || wanted(Part::Browser) {
-        // The binary embeds the page, so the page comes first or everything is linked twice.
+        // The binary embeds the page, so the page is built first. Otherwise everything would be linked twice.
         page::build(false)?;
     }
     if wanted(Part::Rust) {
@@ -52,14 +52,15 @@ pub(crate) fn run(part: Option<Part>) -> Result<()> {
     Ok(())
 }
 
-/// Selects every package that is compiled with the workspace's features. The page and the worker are among them: what
-/// they have in common with others is compiled already, and their plain logic has tests that need no browser.
+/// Selects every package that is compiled with the workspace's features. The page and the worker are included: the crates
+/// that they share with others are compiled anyway, and their logic has tests that need no browser.
 fn workspace<'a>(command: &'a mut Command, verb: &str) -> &'a mut Command {
     command.args([verb, "--workspace", "--exclude", "bundler"])
 }
 
-/// Each step uses a profile, a target and a selection of packages that another step or the build uses too, so that no
-/// dependency is compiled for it alone, except that lints for the browser need the dependencies' types once.
+/// Formatting, lints and documentation. Each step uses a profile, a target and a selection of packages that another step or
+/// the build uses too, so that no dependency is compiled for it alone. The exception is lints for the browser, which need
+/// the dependencies' types once.
 pub(crate) fn lint() -> Result<()> {
     step("formatting", cargo().args(["fmt", "--all", "--check"]))?;
     step(
@@ -67,7 +68,7 @@ pub(crate) fn lint() -> Result<()> {
         denying(workspace(&mut cargo(), "clippy").arg("--all-targets")),
     )?;
     tools::ensure_wasm_target()?;
-    // With them go all of our crates that they use.
+    // This also lints the workspace crates that they use.
     for package in ["studio-page", "studio-worker"] {
         step(
             &format!("lints, {package} in the browser"),

@@ -5,7 +5,7 @@ use crate::steps::{output_of, root, step};
 use anyhow::{Context as _, Result, bail};
 use std::{path::PathBuf, process::Command};
 
-/// What the page is compiled for.
+/// Compilation target of the page.
 pub(crate) const WASM_TARGET: &str = "wasm32-unknown-unknown";
 
 /// Adds the standard library for the browser if it is missing.
@@ -46,10 +46,10 @@ pub(crate) fn ensure_chromium() -> Result<PathBuf> {
         .context("Chromium was installed but is not on the PATH; set CHROMIUM to its path")
 }
 
-/// ffmpeg with ffprobe: the scorer reads videos with them, and its tests make some.
+/// ffmpeg with ffprobe. The scorer reads videos with them, and its tests create some.
 pub(crate) fn ensure_ffmpeg() -> Result<()> {
-    let there = |program: &str| output_of(Command::new(program).arg("-version")).is_some();
-    if there("ffmpeg") && there("ffprobe") {
+    let runs = |program: &str| output_of(Command::new(program).arg("-version")).is_some();
+    if runs("ffmpeg") && runs("ffprobe") {
         return Ok(());
     }
     apt_install("ffmpeg", &["ffmpeg"])
@@ -59,7 +59,7 @@ pub(crate) fn ensure_ffmpeg() -> Result<()> {
 /// Installs Debian packages.
 fn apt_install(what: &str, packages: &[&str]) -> Result<()> {
     if output_of(Command::new("apt-get").arg("--version")).is_none() {
-        bail!("{what} cannot be installed from here: there is no apt-get");
+        bail!("{what} cannot be installed automatically: there is no apt-get");
     }
     let sudo = output_of(Command::new("id").arg("-u")).is_some_and(|uid| uid != "0");
     let apt = |arguments: &[&str]| {

@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
 const HEADING: &str = "## Which crate may use which";
-/// Holds features together and has no code; any crate may name it.
+/// Crate that unifies features and has no code; any crate may depend on it.
 const FEATURES_ALONE: &str = "workspace-hack";
 
 /// A row of the table.
@@ -55,7 +55,7 @@ fn rules(document: &str) -> Vec<Rule> {
     .collect()
 }
 
-/// What stands between backticks.
+/// Names between backticks.
 fn names(cell: &str) -> BTreeSet<String> {
     cell.split('`')
         .skip(1)
@@ -68,7 +68,7 @@ fn names(cell: &str) -> BTreeSet<String> {
 fn packages(metadata: &Value) -> Vec<Package> {
     let root = Path::new(metadata["workspace_root"].as_str().unwrap());
     let all = metadata["packages"].as_array().unwrap();
-    let ours: BTreeSet<&str> = all
+    let workspace: BTreeSet<&str> = all
         .iter()
         .map(|one| one["name"].as_str().unwrap())
         .collect();
@@ -81,7 +81,7 @@ fn packages(metadata: &Value) -> Vec<Package> {
                 dependencies
                     .filter(|one| (one["kind"].as_str() == Some("dev")) == tests)
                     .map(|one| one["name"].as_str().unwrap())
-                    .filter(|name| ours.contains(name) && *name != FEATURES_ALONE)
+                    .filter(|name| workspace.contains(name) && *name != FEATURES_ALONE)
                     .map(str::to_owned)
                     .collect()
             };
@@ -95,7 +95,7 @@ fn packages(metadata: &Value) -> Vec<Package> {
         .collect()
 }
 
-/// Everything in which the table and the workspace differ.
+/// Differences between the table and the workspace.
 fn findings(rules: &[Rule], packages: &[Package]) -> Vec<String> {
     let mut found = Vec::new();
     let mut above = BTreeSet::new();
@@ -131,13 +131,13 @@ fn findings(rules: &[Rule], packages: &[Package]) -> Vec<String> {
             continue;
         };
         let in_tests: BTreeSet<String> = rule.may_use.union(&rule.tests_may_use).cloned().collect();
-        for (uses, allowed, place) in [
+        for (uses, allowed, context) in [
             (&package.uses, &rule.may_use, ""),
             (&package.tests_use, &in_tests, " in its tests"),
         ] {
             for other in uses.difference(allowed) {
                 found.push(format!(
-                    "`{}` depends on `{other}`{place}, which the table of ARCHITECTURE.md does not let it use: \
+                    "`{}` depends on `{other}`{context}, which the table of ARCHITECTURE.md does not let it use: \
                      remove the dependency from {}/Cargo.toml, or change the architecture",
                     package.name, package.folder
                 ));
@@ -174,7 +174,7 @@ fn crates_use_only_what_the_architecture_lets_them_use() {
     assert!(found.is_empty(), "\n{}\n", found.join("\n"));
 }
 
-/// A program that is only compiled can be wrong; `cargo test` runs an example that is also a test.
+/// An example that is only compiled can be wrong; `cargo test` runs those that are also tests.
 #[test]
 fn quickstarts_are_run_by_the_tests() {
     for package in metadata()["packages"].as_array().unwrap() {

@@ -1,4 +1,4 @@
-//! What the project's documents point to is there.
+//! Links and paths in the project's documents exist.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
@@ -6,9 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Folders that are made, not written.
-const MADE: [&str; 6] = ["target", "dist", "node_modules", ".git", ".venv", "output"];
-/// Documents whose paths between backticks are those of files here.
+/// Generated folders.
+const GENERATED: [&str; 6] = ["target", "dist", "node_modules", ".git", ".venv", "output"];
+/// Documents whose paths between backticks must exist in the repository.
 const MAPS: [&str; 3] = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"];
 
 fn root() -> PathBuf {
@@ -19,7 +19,7 @@ fn documents(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap();
-        if path.is_dir() && !MADE.contains(&name) {
+        if path.is_dir() && !GENERATED.contains(&name) {
             documents(&path, found);
         } else if name.ends_with(".md") {
             found.push(path);
@@ -27,7 +27,7 @@ fn documents(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Targets of links and images that are no addresses.
+/// Targets of links and images that are not URLs.
 fn links(text: &str) -> impl Iterator<Item = &str> {
     text.split("](")
         .skip(1)
@@ -36,7 +36,7 @@ fn links(text: &str) -> impl Iterator<Item = &str> {
         .filter(|target| !target.is_empty() && !target.contains("://"))
 }
 
-/// Paths between backticks: something with a slash in it that begins like a name and is no pattern.
+/// Paths between backticks: spans with a slash that begin like a name and are not patterns.
 fn paths(text: &str) -> impl Iterator<Item = &str> {
     let outside_of_blocks = text.split("```").step_by(2);
     outside_of_blocks
@@ -44,7 +44,7 @@ fn paths(text: &str) -> impl Iterator<Item = &str> {
         .filter(|span| {
             let first = span.split('/').next().unwrap_or_default();
             span.contains('/')
-                && !MADE.contains(&first)
+                && !GENERATED.contains(&first)
                 && span.starts_with(|first: char| first.is_ascii_alphanumeric() || first == '.')
                 && !span.contains(|c: char| c.is_whitespace() || "*{}<>:()|$~".contains(c))
         })

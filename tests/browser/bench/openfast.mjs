@@ -1,14 +1,14 @@
-// How fast a browser reads and writes action tokens, beside the reference Python in the same minute.
+// Speed of a browser that decodes and encodes action tokens, next to the Python reference in the same minute.
 //
 //   node bench/openfast.mjs            from tests/browser, with POLICY_STUDIO naming the binary if it is not on the PATH
 //
 // The page times its own worker (medians of short rounds; see wasm/src/codec_timing.rs). When POLICY_STUDIO_PYTHON names a
 // Python with lerobot 0.6.1, the reference (models/openfast/benches/reference/reference.py) times the same motions
-// with the same tokenizer. The two take turns, OPENFAST_TURNS of them (5); of both the median turn counts, and the
-// lowest ratio of a turn is told as well. Microseconds per chunk.
+// with the same tokenizer. The two alternate for OPENFAST_TURNS turns (5). The result is the median turn of each, and the
+// lowest ratio of a turn, in microseconds per chunk.
 //
-// The reference counts processor time, a page can only see the clock: what else the machine does slows the page's side
-// alone. OPENFAST_FIRST=1 puts the worker before all else, where we may, and tells how long it waited (priority.mjs).
+// The reference measures processor time, but a page sees only the clock, so other load on the machine slows only the page's
+// side. OPENFAST_FIRST=1 raises the worker's priority where permitted, and reports how long it waited (priority.mjs).
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -85,7 +85,7 @@ async function startReference(python, folder) {
     for (const run of RUNS) {
       const file = path.join(folder, `${run.rows}x${run.dims}x${run.batch}.f32`);
       await writeFile(file, motions(run));
-      // It falls back to zeros with a log line, which would be timed as well.
+      // On an error it falls back to zeros and writes a log line, which would be timed too.
       const before = said;
       await ask({ do: "load", path: file, horizon: run.rows, dims: run.dims });
       const question = { batch: run.batch, singles: 1, seconds: 0.5 };
@@ -137,7 +137,7 @@ const browser = await launch();
 try {
   await download(studio.url, folder);
   const page = await open(browser, studio.url);
-  // A WebGPU adapter that is still being tried would keep the cores busy.
+  // A WebGPU adapter that is still being tested would keep the cores busy.
   await eventually("every device tried", () => part(page, "compute-device").getAttribute("data-settled"), (v) => v === "true", 180_000);
   const python = process.env.POLICY_STUDIO_PYTHON;
   const reference = python ? await startReference(python, folder) : null;

@@ -1,5 +1,5 @@
-// Puts the page's worker before whatever else a busy Linux machine does, and tells how long it had to wait all the
-// same. Needs the right to raise priorities (root). Elsewhere nothing is raised and nothing is told.
+// Raises the priority of the page's worker on a busy Linux machine, and reports how long it still had to wait. It needs the
+// right to raise priorities (root); without it, it does nothing.
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { setPriority } from "node:os";
 
@@ -22,7 +22,7 @@ export function raiseWorker() {
   const pid = process.platform === "linux" ? family(process.pid).find((one) => threads(one).some(isWorker)) : undefined;
   if (!pid) return null;
   try {
-    // Linux weighs sessions first and threads within them, and Chromium's processes are sessions of their own.
+    // Linux schedules sessions first and threads within them, and each Chromium process has its own session.
     writeFileSync(`/proc/${pid}/autogroup`, "-20");
     for (const thread of threads(pid)) setPriority(Number(thread.split("/").at(-1)), -20);
   } catch (error) {

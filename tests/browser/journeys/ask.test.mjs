@@ -1,6 +1,6 @@
-// Ask the scene. The checkpoint that points was built by hand and marks the same in every picture (its answer says so),
-// so what is held here is the way from a question to marks on the very picture, not sight. The slow one is the same with
-// its layers, which add nothing, repeated: it says the same and takes its time.
+// Questions about the scene. The checkpoint was built by hand and marks the same places in every image, as its answer
+// states. These tests therefore cover the path from a question to marks on its image, not the model's vision. The slow
+// checkpoint repeats layers that add nothing, so it gives the same answer slowly.
 import assert from "node:assert/strict";
 import { rm } from "node:fs/promises";
 import path from "node:path";
@@ -30,7 +30,7 @@ async function ask(page, question) {
   await part(page, "ask-input").press("Enter");
 }
 
-/** Centres of the marks of a view, as fractions of the picture. */
+/** Centers of the marks of a view, as fractions of the image. */
 const centres = (page, view) =>
   part(page, `ask-view-${view}`).evaluate((figure) => {
     const frame = figure.querySelector("canvas").getBoundingClientRect();
@@ -41,7 +41,7 @@ const centres = (page, view) =>
     });
   });
 
-test("a question is answered with marks on the very picture it is about", { timeout: 180_000 }, async () => {
+test("a question is answered with marks on the image that it is about", { timeout: 180_000 }, async () => {
   const studio = await startStudio("--ask", path.join(GOLDENS, "pointing/checkpoint"));
   const page = await open(browser, studio.url);
   try {
@@ -49,10 +49,10 @@ test("a question is answered with marks on the very picture it is about", { time
     await ask(page, "Point to every cube.");
     await eventually("the answer", () => state(page), (s) => s === "done", 60_000);
     assert.equal(await part(page, "ask-text").innerText(), ANSWER);
-    assert.match(await part(page, "ask-note").innerText(), /^36 tokens: .* to look, then .* for each$/);
+    assert.match(await part(page, "ask-note").innerText(), /^36 tokens: the first after .*, then .* each$/);
     assert.match(await part(page, "ask-written").textContent(), /<points coords="1 1 500 500 2 250 700">two places/);
 
-    // The numbers that the model wrote, found again on the screen.
+    // The coordinates in the model's output match the marks on the screen.
     const want = [[0.5, 0.5], [0.25, 0.7], [0.725, 0.4]];
     const found = await centres(page, "overview");
     assert.equal(found.length, want.length);
@@ -73,17 +73,17 @@ test("a question is answered with marks on the very picture it is about", { time
     assert.equal(await part(page, "ask-mark").nth(2).evaluate((mark) => mark.classList.contains("seen")), true);
     await items.nth(2).blur();
 
-    // The picture is held while the cameras go on.
+    // The image stays while the cameras continue.
     const still = part(page, "ask-view-overview");
     const pixels = () => still.locator("canvas").evaluate((canvas) => canvas.toDataURL());
     const [taken, before] = [Number(await still.getAttribute("data-captured-secs")), await pixels()];
     await new Promise((resolve) => setTimeout(resolve, 1000));
     assert.equal(await pixels(), before);
 
-    // Two cameras at once; marks of the first stay in the first.
+    // Two cameras at once; the marks of the first image stay on the first.
     await part(page, "ask-camera-wrist").click();
     await ask(page, "What do the two cameras show?");
-    await eventually("both pictures", () => part(page, "ask-view-wrist").count(), (n) => n === 1);
+    await eventually("both images", () => part(page, "ask-view-wrist").count(), (n) => n === 1);
     await eventually("the answer", () => state(page), (s) => s === "done", 60_000);
     assert.equal((await centres(page, "overview")).length, 3);
     assert.equal((await centres(page, "wrist")).length, 0);
@@ -102,7 +102,7 @@ test("a question is answered with marks on the very picture it is about", { time
 /** Brings the panel into view. */
 const show = (page) => page.evaluate(() => document.getElementById("ask").scrollIntoView({ block: "start" }));
 
-/** The panel in light and dark, on a wide screen and on a phone. */
+/** Screenshots of the panel in light and dark, on a wide screen and on a phone. */
 async function pictures(page, name) {
   for (const scheme of ["light", "dark"]) {
     for (const [size, width, height] of [["wide", 1440, 900], ["phone", 390, 844]]) {
@@ -118,7 +118,7 @@ async function pictures(page, name) {
   await page.setViewportSize({ width: 1440, height: 900 });
 }
 
-test("a long answer streams and can be stopped, and others wait their turn", { timeout: 240_000 }, async () => {
+test("a long answer streams and can be stopped while another question waits", { timeout: 240_000 }, async () => {
   const slow = await deeper(path.join(GOLDENS, "pointing/checkpoint"), 3000);
   const studio = await startStudio("--ask", slow);
   const [first, second] = [await open(browser, studio.url), await open(browser, studio.url)];
@@ -128,7 +128,7 @@ test("a long answer streams and can be stopped, and others wait their turn", { t
     await ask(first, "What is on the table?");
     await eventually("the first words", () => state(first), (s) => s === "writing", 60_000);
     await ask(second, "And what is beside it?");
-    await eventually("its place", () => part(second, "ask-note").innerText(), (t) => t.includes("answered first"), 60_000);
+    await eventually("its place in the queue", () => part(second, "ask-note").innerText(), (t) => t.includes("answered first"), 60_000);
     assert.equal(await state(second), "waiting");
     const lengths = new Set();
     await eventually("the answer grows", async () => {
@@ -159,7 +159,7 @@ test("a long answer streams and can be stopped, and others wait their turn", { t
   }
 });
 
-test("without a model that answers the panel says how to start one", { timeout: 120_000 }, async () => {
+test("without a model the panel says how to start one", { timeout: 120_000 }, async () => {
   const studio = await startStudio();
   const page = await open(browser, studio.url);
   try {

@@ -1,4 +1,4 @@
-// A policy that reasons about depth: what it saw is drawn in the tab, cell by cell, and every cell says why it was written.
+// A policy that reasons about depth: the tab draws its depth map cell by cell, and every cell shows why it was generated.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { command, eventually, keep, launch, open, part, seeFrames } from "../support/browser.mjs";
@@ -22,7 +22,7 @@ after(async () => {
   await think?.remove();
 });
 
-/** Every cell as the page has it. */
+/** Every cell, read from the page. */
 const cells = () => part(page, "depth-cells").locator("[data-cell]").evaluateAll((all) => all.map((cell) => ({
   code: Number(cell.dataset.code),
   regenerated: cell.dataset.regenerated === "true",
@@ -38,19 +38,19 @@ const look = (name) => part(page, "depth").evaluate((block) => {
 test("the page says how the policy reasons about depth", { timeout: 90_000 }, async () => {
   await seeFrames(page);
   assert.equal(await part(page, "policy-depth").getAttribute("data-mode"), "adaptive");
-  assert.equal(await part(page, "depth").count(), 0, "nothing was seen yet");
+  assert.equal(await part(page, "depth").count(), 0, "there is no decision yet");
 });
 
-test("a decision shows its depth map beside the picture, and which cells were regenerated", { timeout: 120_000 }, async () => {
+test("a decision shows its depth map beside the image, and which cells were regenerated", { timeout: 120_000 }, async () => {
   await command(page, "pick up the red cube");
-  await eventually("the decoder's picture", () => part(page, "depth").getAttribute("data-source").catch(() => null),
+  await eventually("the decoder's image", () => part(page, "depth").getAttribute("data-source").catch(() => null),
     (source) => source === "decoder", 60_000);
   // Another scene on the same table: some cells change.
   await part(page, "reset-button").click();
   await command(page, "pick up the green cube");
   await eventually("a partly replayed map", () => part(page, "depth").getAttribute("data-regenerated"),
     (n) => Number(n) > 0 && Number(n) < 100, 60_000);
-  // Moving to a cell holds the decision in view.
+  // Focusing a cell keeps the decision in view.
   await part(page, "depth-cells").locator('[data-cell="0"]').focus();
   const all = await cells();
   assert.equal(all.length, 100);
@@ -64,8 +64,8 @@ test("a decision shows its depth map beside the picture, and which cells were re
   }
 });
 
-test("a cell is reached by keyboard and by pointer and says its cosine and its fate", { timeout: 60_000 }, async () => {
-  // The decision in view may be the first, which compared nothing; go to one that did.
+test("a cell is reachable by keyboard and pointer and shows its cosine and its fate", { timeout: 60_000 }, async () => {
+  // The decision in view may be the first, which has no comparison; go to one that has.
   await eventually("a decision that compared", async () => {
     const all = await cells();
     const mixed = all.some((c) => c.regenerated) && all.some((c) => !c.regenerated);
@@ -115,7 +115,7 @@ test("the worker draws what the studio's own decoder draws", { timeout: 180_000 
   }
 });
 
-test("without a decoder the codes are shown and it is said", { timeout: 120_000 }, async () => {
+test("without a decoder the codes are shown, with a note", { timeout: 120_000 }, async () => {
   const { rm } = await import("node:fs/promises");
   await rm(`${think.folder}/depth_decoder.safetensors`);
   const plain = await startStudio("--policy", think.folder, "--depth", "full");
@@ -138,7 +138,7 @@ test("without a decoder the codes are shown and it is said", { timeout: 120_000 
   }
 });
 
-test("the page reports no error of its own", () => {
+test("the page reports no error", () => {
   assert.deepEqual(page.problems, []);
 });
 
@@ -157,7 +157,7 @@ async function inWorker(kind, codes) {
       if (data instanceof Uint8Array) globalThis.drawing.heard.push([...data]);
     };
     await new Promise((resolve) => setTimeout(resolve, 0));
-    // The worker listens once its module runs; its first message says so.
+    // The worker accepts messages once its module runs, which its first message reports.
     while (globalThis.drawing.heard.length === 0) await new Promise((resolve) => setTimeout(resolve, 50));
     for (const message of messages) worker.postMessage(Uint8Array.from(message));
   }, messages);

@@ -1,7 +1,7 @@
-// A sentence typed in the browser moves the robot, the page explains why, and a stop halts it.
+// An instruction typed in the browser moves the robot, the page explains why, and a stop halts it.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { command, eventually, exampleSentences, keep, launch, open, part, seeFrames, succeedWithin } from "../support/browser.mjs";
+import { command, eventually, exampleInstructions, keep, launch, open, part, seeFrames, succeedWithin } from "../support/browser.mjs";
 import { startStudio } from "../support/studio.mjs";
 
 let studio, browser, page;
@@ -28,16 +28,16 @@ test("the tab chooses where it computes after a self-test and says so", { timeou
   assert.equal(state, "ready");
 });
 
-test("a sentence typed in the page is carried out and its success is shown", { timeout: 180_000 }, async () => {
+test("an instruction typed in the page is carried out and its success is shown", { timeout: 180_000 }, async () => {
   const red = await part(page, "command-input").getAttribute("placeholder");
   assert.ok(red, "the command box says what can be typed");
-  await succeedWithin(page, (await exampleSentences(page))[0], 5);
+  await succeedWithin(page, (await exampleInstructions(page))[0], 5);
   await keep(page, "02-succeeded");
 });
 
 test("the discrete mode sends the policy's own tokens and the browser decodes exactly what was sent", { timeout: 180_000 }, async () => {
   await part(page, "mode-discrete").click();
-  await command(page, (await exampleSentences(page))[1]);
+  await command(page, (await exampleInstructions(page))[1]);
   await eventually(
     "the policy's own tokens",
     () => part(page, "trace-tokens").getAttribute("data-origin"),
@@ -49,10 +49,10 @@ test("the discrete mode sends the policy's own tokens and the browser decodes ex
   await keep(page, "03-trace");
 });
 
-test("stop halts the robot at once and stays until it is released", { timeout: 120_000 }, async () => {
+test("stop halts the robot at once and lasts until it is released", { timeout: 120_000 }, async () => {
   await part(page, "mode-continuous").click();
   await part(page, "reset-button").click();
-  await command(page, (await exampleSentences(page))[0]);
+  await command(page, (await exampleInstructions(page))[0]);
   await eventually("moving", () => jointText(page).then(() => positions(page, 400)), ([a, b]) => distance(a, b) > 0.5, 30_000);
   await part(page, "stop-button").click();
   await part(page, "stopped-banner").waitFor({ state: "visible", timeout: 5_000 });
@@ -61,14 +61,14 @@ test("stop halts the robot at once and stays until it is released", { timeout: 1
   assert.ok(distance(a, b) < 0.3, `joints moved by ${distance(a, b)} after the stop`);
   await keep(page, "04-stopped");
 
-  await command(page, (await exampleSentences(page))[0]);
+  await command(page, (await exampleInstructions(page))[0]);
   const [c, d] = await positions(page, 1500);
   assert.ok(distance(c, d) < 0.3, "a command does not lift the stop");
   await part(page, "release-button").click();
   await part(page, "stopped-banner").waitFor({ state: "hidden", timeout: 5_000 });
 });
 
-test("the page reports no error of its own", () => {
+test("the page reports no error", () => {
   assert.deepEqual(page.problems, []);
 });
 

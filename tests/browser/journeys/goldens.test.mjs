@@ -2,7 +2,7 @@
 // the CPU and on WebGPU.
 //
 // A software adapter compiles a shader per kind and shape of operation, so on WebGPU only some cases run by default;
-// POLICY_STUDIO_GOLDENS=all runs every one, a comma-separated list those. Every finding is kept in
+// POLICY_STUDIO_GOLDENS=all runs every case, a comma-separated list selects cases. Results are written to
 // tests/output/goldens-*.json.
 import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";

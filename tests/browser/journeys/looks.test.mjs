@@ -1,12 +1,12 @@
-// The frame of the page as people meet it: wide and phone, light and dark, with the keyboard alone, while stops arrive and not.
+// The page as a whole, wide and narrow, light and dark, by keyboard alone, and with stops that arrive or do not.
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { after, before, test } from "node:test";
-import { command, eventually, exampleSentences, keep, launch, open, part, seeFrames, taskState } from "../support/browser.mjs";
-import { startWire } from "../support/proxy.mjs";
+import { command, eventually, exampleInstructions, keep, launch, open, part, seeFrames, taskState } from "../support/browser.mjs";
+import { startLink } from "../support/proxy.mjs";
 import { startStudio } from "../support/studio.mjs";
-import { listenIn } from "../support/wire.mjs";
+import { intercept } from "../support/intercept.mjs";
 import { pack, unpack } from "../support/messagepack.mjs";
 
 const SIZES = { wide: { width: 1440, height: 900 }, phone: { width: 390, height: 844 } };
@@ -22,14 +22,14 @@ after(async () => {
   await studio?.stop();
 });
 
-/** What is wrong for people who hear, magnify or type, in the words of axe. */
+/** Accessibility violations that axe finds. */
 async function faults(page) {
   await page.evaluate(axe);
   const { violations } = await page.evaluate(() => window.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"] }));
   return violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html.slice(0, 160)).join(" | ")}`);
 }
 
-/** Looks at the page as it is now in every size and colour. */
+/** Checks the current page in every size and color scheme. */
 async function look(page, name) {
   for (const [size, viewport] of Object.entries(SIZES)) {
     await page.setViewportSize(viewport);
@@ -48,16 +48,16 @@ async function look(page, name) {
   await page.setViewportSize(SIZES.wide);
 }
 
-/** Where the stop button's right lower corner is, from that of the window. */
+/** Distance of the stop button's lower right corner from that of the window. */
 const corner = (page) => page.evaluate(() => {
   const box = document.querySelector('[data-testid="stop-button"]').getBoundingClientRect();
   return [Math.round(innerWidth - box.right), Math.round(innerHeight - box.bottom)];
 });
 
-test("ready, stopped, not arrived: readable, and stop stays where it is", { timeout: 300_000 }, async () => {
-  const wire = await startWire(studio.url);
+test("the page is accessible in every state and the stop button keeps its place", { timeout: 300_000 }, async () => {
+  const link = await startLink(studio.url);
   try {
-    const page = await open(browser, wire.url);
+    const page = await open(browser, link.url);
     await seeFrames(page);
     await page.setViewportSize(SIZES.phone);
     const place = { phone: await corner(page) };
@@ -69,7 +69,7 @@ test("ready, stopped, not arrived: readable, and stop stays where it is", { time
     await look(page, "stopped");
     await part(page, "release-button").click();
     await eventually("released", () => taskState(page), (s) => s === "idle", 10_000);
-    wire.die();
+    link.die();
     await page.keyboard.press("Escape");
     await eventually("not arrived", () => taskState(page), (s) => s === "undelivered", 3_000);
     await look(page, "not-arrived");
@@ -79,11 +79,11 @@ test("ready, stopped, not arrived: readable, and stop stays where it is", { time
     }
     await page.close();
   } finally {
-    await wire.close();
+    await link.close();
   }
 });
 
-test("the keyboard alone reaches the reason, the release and both stops", { timeout: 120_000 }, async () => {
+test("the keyboard reaches the refusal reason, the release and both stop buttons", { timeout: 120_000 }, async () => {
   const page = await open(browser, studio.url);
   await seeFrames(page);
   await page.keyboard.press("Escape");
@@ -108,12 +108,12 @@ test("the keyboard alone reaches the reason, the release and both stops", { time
   await page.close();
 });
 
-test("a robot's contradictions are named as warnings before any command", { timeout: 120_000 }, async (t) => {
+test("contradictory robot descriptions are shown as warnings above the instruction", { timeout: 120_000 }, async (t) => {
   const own = await launch();
   t.after(() => own.close());
-  const wire = await listenIn(own);
+  const link = await intercept(own);
   const warning = "Joint shoulder_pan is announced within ±1.9, the policy was trained on −95 to 93: radians under statistics in degrees?";
-  wire.change = (frame) => (frame[3] === 0x3c ? warned(frame, warning) : frame);
+  link.change = (frame) => (frame[3] === 0x3c ? warned(frame, warning) : frame);
   const page = await open(own, studio.url);
   const box = part(page, "robot-warnings");
   await box.waitFor();
@@ -123,7 +123,7 @@ test("a robot's contradictions are named as warnings before any command", { time
     const [warnings, input] = ["robot-warnings", "command-input"].map((id) => document.querySelector(`[data-testid="${id}"]`));
     return Boolean(warnings.compareDocumentPosition(input) & Node.DOCUMENT_POSITION_FOLLOWING);
   });
-  assert.ok(above, "they stand before the command");
+  assert.ok(above, "the warnings are not above the input");
   await seeFrames(page);
   await look(page, "warned");
   await page.close();

@@ -1,15 +1,15 @@
-// Whoever set a robot off must be able to stop it: a page that hangs or has failed is no operator, whatever its socket says.
+// The operator of a robot must be able to stop it. A page that hangs or has failed is not an operator, even if its socket is open.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { command, eventually, keep, launch, open, part, seeFrames } from "../support/browser.mjs";
-import { SENTENCE, startRobot } from "../support/robot.mjs";
+import { INSTRUCTION, startRobot } from "../support/robot.mjs";
 import { startStudio } from "../support/studio.mjs";
-import { listenIn } from "../support/wire.mjs";
+import { intercept } from "../support/intercept.mjs";
 
 const pause = (millis) => new Promise((resolve) => setTimeout(resolve, millis));
 
 let browser;
-/** The robot's, so that a page that hangs takes nothing from it. */
+/** The robot's browser, so that a page that hangs does not slow the robot. */
 let elsewhere;
 before(async () => {
   [browser, elsewhere] = [await launch(), await launch()];
@@ -19,7 +19,7 @@ after(async () => {
   await elsewhere?.close();
 });
 
-/** A page whose operator has set a real robot off, and the robot. */
+/** A page that has instructed a robot that is not simulated, and the robot. */
 async function driving(t) {
   const studio = await startStudio("--no-sim");
   const robot = await startRobot(elsewhere, studio.url);
@@ -29,40 +29,40 @@ async function driving(t) {
   });
   const page = await open(browser, studio.url);
   await seeFrames(page);
-  await command(page, SENTENCE);
+  await command(page, INSTRUCTION);
   await eventually("chunks come", () => robot.chunks(), (chunks) => chunks.length > 3, 60_000);
-  // For longer than a viewer may be silent: its echoes keep it present.
+  // Longer than a viewer may be silent: its echoes keep it present.
   await pause(4_000);
   assert.ok(Math.min(...await robot.chunks()) < 1_000, "a page that works keeps its robot driven");
   return { studio, robot, page };
 }
 
-/** What the studio counts. */
+/** Value of a metric of the studio. */
 async function metric(studio, name) {
   const text = await (await fetch(`${studio.url}/metrics`)).text();
   return Number(text.match(new RegExp(`^policy_studio_${name} (\\S+)$`, "m"))?.[1]);
 }
 
-test("a page that hangs: within 2.5 s the robot gets no chunk any more", { timeout: 240_000 }, async (t) => {
+test("a page that hangs: the robot gets no chunk after 2.5 s", { timeout: 240_000 }, async (t) => {
   const { robot, page } = await driving(t);
   const hungFrom = performance.now();
   const hung = page.evaluate(() => {
     const from = performance.now();
     for (;;) if (performance.now() - from > 5_000) return;
   });
-  // Nobody awaits it while it lasts.
+  // Handlers are attached now, so that an early rejection is not unhandled.
   const ended = hung.then(() => performance.now(), () => performance.now());
   await pause(4_500);
   const lastBefore = Math.min(...await robot.chunks());
   const drivenFor = performance.now() - hungFrom - lastBefore;
   assert.ok(drivenFor < 2_500, `chunks went on for ${Math.round(drivenFor)} ms`);
   assert.ok(await ended - hungFrom > 4_500, "it hung all the time");
-  // Back again, it says what happened, and nothing moves until somebody wants it again.
+  // When the page responds again it says what happened, and nothing moves until there is a new instruction.
   await eventually("the page says why", () => part(page, "notices").innerText(), (text) => /is gone, so it holds/.test(text), 10_000);
   await keep(page, "27-was-hung");
   await pause(1_000);
   assert.ok(Math.min(...await robot.chunks()) > 2_000, "it moves again by itself");
-  await command(page, SENTENCE);
+  await command(page, INSTRUCTION);
   await eventually("and then it moves", async () => Math.min(...await robot.chunks()), (last) => last < 500, 30_000);
   await page.close();
 });
@@ -84,10 +84,10 @@ test("a page whose program has failed closes its connection at once and says so"
   const last = Math.min(...await robot.chunks());
   const drivenFor = performance.now() - failedAt - last;
   assert.ok(drivenFor < 1_500, `chunks went on for ${Math.round(drivenFor)} ms`);
-  assert.match(await notice.innerText(), /cannot stop a robot any more/);
+  assert.match(await notice.innerText(), /can no longer stop a robot/);
   assert.equal(await notice.getAttribute("role"), "alert");
   await keep(page, "28-page-stopped");
-  // Longer than the pauses between attempts: it does not dial in again.
+  // Longer than the pauses between attempts: it does not reconnect.
   await pause(4_000);
   assert.equal(await metric(studio, "viewers"), 0);
   await notice.getByRole("link", { name: "Reload the page" }).click();
@@ -96,7 +96,7 @@ test("a page whose program has failed closes its connection at once and says so"
   await page.close();
 });
 
-test("a release of a stop that was pressed again since lifts nothing, and the page says so", { timeout: 120_000 }, async (t) => {
+test("a release is refused when stop was pressed again since, and the page says so", { timeout: 120_000 }, async (t) => {
   const studio = await startStudio("--no-sim");
   const robot = await startRobot(elsewhere, studio.url);
   const own = await launch();
@@ -105,15 +105,15 @@ test("a release of a stop that was pressed again since lifts nothing, and the pa
     await robot.close();
     await studio.stop();
   });
-  const wire = await listenIn(own);
+  const link = await intercept(own);
   const one = await open(own, studio.url);
   const two = await open(browser, studio.url);
   for (const page of [one, two]) await seeFrames(page);
   await one.keyboard.press("Escape");
   for (const page of [one, two]) await part(page, "release-button").waitFor();
-  // What the studio tells of the second press does not reach the first page before somebody clicks there.
+  // The studio's message about the second press does not reach the first page before its release is clicked.
   const status = 0x36;
-  wire.change = (frame) => (frame[3] === status ? undefined : frame);
+  link.change = (frame) => (frame[3] === status ? undefined : frame);
   await two.keyboard.press("Escape");
   await eventually("the second press is in the studio", () => part(two, "task-status").innerText(), (text) => !/has not answered/.test(text), 5_000);
   await pause(500);
@@ -121,7 +121,7 @@ test("a release of a stop that was pressed again since lifts nothing, and the pa
   await eventually("the page says it", () => part(one, "notices").innerText(), (text) => /stopped again since/.test(text), 5_000);
   await keep(one, "29-stopped-again");
   assert.ok(await part(two, "release-button").isVisible(), "the second stop holds");
-  // Whoever knows of the second may lift it.
+  // A page that knows of the second stop may lift it.
   await part(two, "release-button").click();
   await part(two, "release-button").waitFor({ state: "hidden" });
   await two.close();

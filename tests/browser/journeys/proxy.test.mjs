@@ -1,7 +1,7 @@
 // The page under a path of a reverse proxy, and behind one that drops WebSocket upgrades.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { command, eventually, exampleSentences, keep, launch, open, part, seeFrames, taskState } from "../support/browser.mjs";
+import { command, eventually, exampleInstructions, keep, launch, open, part, seeFrames, taskState } from "../support/browser.mjs";
 import { startProxy } from "../support/proxy.mjs";
 import { startStudio } from "../support/studio.mjs";
 
@@ -22,7 +22,7 @@ test("under a path: files, sockets, worker and scorer", { timeout: 240_000 }, as
     await seeFrames(page);
     await eventually(
       "the compute worker", () => part(page, "compute-device").getAttribute("data-state"), (s) => s === "ready", 150_000);
-    await command(page, (await exampleSentences(page))[0]);
+    await command(page, (await exampleInstructions(page))[0]);
     await eventually("the robot works", () => taskState(page), (s) => ["running", "succeeded"].includes(s), 60_000);
     await eventually(
       "the worker has the tokenizer", () => part(page, "trace-decode").getAttribute("data-equal"), (v) => v === "true", 60_000);
@@ -35,7 +35,7 @@ test("under a path: files, sockets, worker and scorer", { timeout: 240_000 }, as
   }
 });
 
-test("under a longer path the page goes on at the root, with and without a proxy", { timeout: 120_000 }, async () => {
+test("a longer path leads to the root, with and without a proxy", { timeout: 120_000 }, async () => {
   const proxy = await startProxy(studio.url, { prefix: "/studio" });
   try {
     for (const root of [`${studio.url}/`, proxy.url]) {
@@ -51,7 +51,7 @@ test("under a longer path the page goes on at the root, with and without a proxy
   }
 });
 
-test("a proxy that drops the upgrade is named, with what to configure", { timeout: 120_000 }, async () => {
+test("a proxy that drops the upgrade is named, with its configuration", { timeout: 120_000 }, async () => {
   const proxy = await startProxy(studio.url, { dropsUpgrade: true });
   try {
     const page = await open(browser, proxy.url);
@@ -65,7 +65,7 @@ test("a proxy that drops the upgrade is named, with what to configure", { timeou
   }
 });
 
-test("a studio that is away is not blamed on a proxy", { timeout: 120_000 }, async () => {
+test("a studio that is down is not blamed on a proxy", { timeout: 120_000 }, async () => {
   const away = await startStudio();
   const page = await open(browser, away.url);
   await seeFrames(page);

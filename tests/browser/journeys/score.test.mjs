@@ -1,10 +1,10 @@
-// How far it got: a robot that is watched and videos that are dropped on the page become progress curves in the tab.
+// Progress curves in the tab, of a live robot and of videos dropped on the page.
 import assert from "node:assert/strict";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
-import { command, eventually, exampleSentences, keep, launch, open, part, seeFrames, taskState } from "../support/browser.mjs";
+import { command, eventually, exampleInstructions, keep, launch, open, part, seeFrames, taskState } from "../support/browser.mjs";
 import { startStudio } from "../support/studio.mjs";
 import { dataSet, drop, film, greyOf, greys, longest, recordRobot } from "../support/video.mjs";
 
@@ -26,7 +26,7 @@ const scorer = (page) => part(page, "scorer").getAttribute("data-state");
 const points = async (page) => Number(await part(page, "score-curve").getAttribute("data-points"));
 const show = (page, id = "score") => page.evaluate((id) => document.getElementById(id).scrollIntoView({ block: "start" }), id);
 
-/** The page with its panel ready to be asked. */
+/** The page with its scoring panel ready. */
 async function panel() {
   const page = await open(browser, studio.url);
   await seeFrames(page);
@@ -34,7 +34,7 @@ async function panel() {
   return page;
 }
 
-/** Gives a video as a person does, and waits until it is open. */
+/** Drops a video on the page and waits until it is open. */
 async function give(page, name, bytes, type) {
   await drop(page, "main", name, bytes, type);
   const at = await eventually(
@@ -43,7 +43,7 @@ async function give(page, name, bytes, type) {
   assert.equal(at, "open", await part(page, "score-file-state").innerText());
 }
 
-/** Notes every number of points that the curve has had from now on. */
+/** Records every number of points that the curve has from now on. */
 const notePoints = (page) => page.evaluate(() => {
   globalThis.pointsSeen = new Set();
   const look = () => {
@@ -54,7 +54,7 @@ const notePoints = (page) => page.evaluate(() => {
 });
 const pointsSeen = (page) => page.evaluate(() => [...globalThis.pointsSeen]);
 
-/** How often the recorded film is shown in so many seconds. */
+/** Number of repetitions of the recorded video that fill this duration. */
 const times = (seconds) => Math.ceil((seconds * recorded.fps) / recorded.pictures.length);
 
 async function choosePrefixes(page, word) {
@@ -66,7 +66,7 @@ async function choosePrefixes(page, word) {
 const findings = (page) => part(page, "score-finding").evaluateAll((rows) => Object.fromEntries(
   rows.map((row) => [row.dataset.kind, { voc: row.dataset.voc, success: row.dataset.success }])));
 
-/** The panel in light and dark, on a wide screen and on a phone. */
+/** Screenshots of the panel in light and dark, on a wide screen and on a phone. */
 async function pictures(page, name) {
   for (const scheme of ["light", "dark"]) {
     for (const [size, width, height] of [["wide", 1440, 1400], ["phone", 390, 1700]]) {
@@ -82,33 +82,33 @@ async function pictures(page, name) {
   await page.setViewportSize({ width: 1440, height: 900 });
 }
 
-test("a robot that is followed gets a curve while it works, and its controls after", { timeout: 300_000 }, async () => {
+test("a followed robot gets a curve while it works, and the controls afterwards", { timeout: 300_000 }, async () => {
   const page = await panel();
   try {
     assert.match(await part(page, "scorer-about").innerText(), /built-in robot/);
     assert.match(await part(page, "scorer-where").innerText(), /nothing is uploaded/);
     await show(page);
     await keep(page, "40-score-before");
-    // The small scorer comes by itself.
+    // The small scorer loads automatically.
     await part(page, "score-begin").click();
     await eventually("the scorer is in the tab", () => scorer(page), (s) => s === "ready" || s === "failed", 120_000);
     assert.equal(await scorer(page), "ready", await part(page, "scorer-state").innerText());
     await eventually("it waits", () => part(page, "score-hint").innerText(), (t) => t.includes("next instruction"));
 
     await notePoints(page);
-    // What was recorded is done; a fresh scene has it to do.
+    // The recorded instruction is already done in this scene; a new scene is not.
     await part(page, "reset-button").click();
     await new Promise((resolve) => setTimeout(resolve, 1000));
-    const sentence = longest(await exampleSentences(page));
-    await command(page, sentence);
+    const instruction = longest(await exampleInstructions(page));
+    await command(page, instruction);
     await eventually("points come while the robot works", () => pointsSeen(page), (seen) => seen.length >= 3, 60_000);
-    assert.equal(await part(page, "score-asked").innerText(), `\u201c${sentence}\u201d`);
+    assert.equal(await part(page, "score-asked").innerText(), `\u201c${instruction}\u201d`);
     await show(page);
     await keep(page, "41-score-live");
     try {
       await eventually("the task succeeds", () => taskState(page), (s) => s === "succeeded", 25_000);
     } catch {
-      // The nano policy does not solve every scene; a person ends the watching then.
+      // The nano policy does not solve every scene; the recording is then ended by hand.
       await part(page, "score-finish").click();
     }
     await eventually("the controls", () => state(page), (s) => s === "done" || s === "failed", 120_000);
@@ -126,7 +126,7 @@ test("a robot that is followed gets a curve while it works, and its controls aft
   }
 });
 
-test("a video that is dropped on the page is scored in the tab", { timeout: 300_000 }, async () => {
+test("a video dropped on the page is scored in the tab", { timeout: 300_000 }, async () => {
   const page = await panel();
   const sent = [];
   page.on("request", (request) => sent.push(`${request.method()} ${request.url()}`));
@@ -134,7 +134,7 @@ test("a video that is dropped on the page is scored in the tab", { timeout: 300_
     await give(page, "reach.webm", await film(recorded), "video/webm");
     assert.equal(Number(await part(page, "score-fps").inputValue()), recorded.fps, "the measured rate");
     assert.match(await part(page, "score-file-frames").innerText(), new RegExp(`^${recorded.pictures.length} frames, \\d+ of them read$`));
-    await part(page, "score-sentence").fill(recorded.sentence);
+    await part(page, "score-sentence").fill(recorded.instruction);
     await page.locator(".settings > summary").click();
     await part(page, "score-other").fill("push the green cube away");
     await notePoints(page);
@@ -185,7 +185,7 @@ test("a video that is dropped on the page is scored in the tab", { timeout: 300_
   }
 });
 
-test("the frames that are read are the ones that are meant", { timeout: 240_000 }, async () => {
+test("the frames that are read have the requested indices", { timeout: 240_000 }, async () => {
   const page = await panel();
   try {
     const [count, fps] = [50, 10];
@@ -213,7 +213,7 @@ test("the frames that are read are the ones that are meant", { timeout: 240_000 
       seen.push(index);
       await page.keyboard.press("ArrowRight");
     }
-    // Two a second: blocks end at 6, 16, 26 … frames, and the whole video.
+    // Two per second: blocks end at 6, 16, 26 … frames, and the whole video.
     assert.deepEqual(seen, [5, 15, 25, 35, 45, 49]);
     assert.deepEqual(page.problems, []);
   } finally {
@@ -221,11 +221,11 @@ test("the frames that are read are the ones that are meant", { timeout: 240_000 
   }
 });
 
-test("a cancel stops at once, and a second load takes the kept files", { timeout: 300_000 }, async () => {
+test("cancelling stops at once, and a second load uses the cached files", { timeout: 300_000 }, async () => {
   const page = await panel();
   try {
     await give(page, "long.mp4", await film(recorded, { type: "mp4", times: times(90) }), "video/mp4");
-    await part(page, "score-sentence").fill(recorded.sentence);
+    await part(page, "score-sentence").fill(recorded.instruction);
     await choosePrefixes(page, "all");
     await part(page, "score-begin").click();
     await eventually("points", async () => (await part(page, "score-curve").count()) && points(page), (n) => n >= 2, 180_000);
@@ -235,7 +235,7 @@ test("a cancel stops at once, and a second load takes the kept files", { timeout
     await part(page, "score-cancel").click();
     await eventually("the end", () => state(page), (s) => s === "stopped", 10_000);
     assert.ok(Date.now() - pressed < 4000, `it took ${Date.now() - pressed} ms`);
-    assert.ok(await points(page) >= 2, "what was known stays");
+    assert.ok(await points(page) >= 2, "the points so far stay");
 
     await page.reload();
     await seeFrames(page);
@@ -246,10 +246,10 @@ test("a cancel stops at once, and a second load takes the kept files", { timeout
     await show(page);
     await keep(page, "46-score-kept");
 
-    // Forgotten, they are fetched anew.
+    // After a deletion the files are downloaded again.
     await part(page, "scorer-forget").click();
-    await eventually("they are forgotten", () => part(page, "scorer").getAttribute("data-is-forgotten"), (s) => s === "true", 10_000);
-    assert.equal(await part(page, "scorer-forget").count(), 0, "there is nothing more to forget");
+    await eventually("they are deleted", () => part(page, "scorer").getAttribute("data-is-forgotten"), (s) => s === "true", 10_000);
+    assert.equal(await part(page, "scorer-forget").count(), 0, "there is nothing more to delete");
     await page.reload();
     await seeFrames(page);
     await part(page, "scorer-load").click();
@@ -261,7 +261,7 @@ test("a cancel stops at once, and a second load takes the kept files", { timeout
   }
 });
 
-test("the studio scores the same frames through the same panel, and finds the same", { timeout: 300_000 }, async () => {
+test("the studio scores the same frames with the same result", { timeout: 300_000 }, async () => {
   const here = await startStudio("--no-sim");
   const page = await open(browser, here.url);
   const posted = [];
@@ -271,7 +271,7 @@ test("the studio scores the same frames through the same panel, and finds the sa
     await part(page, "score-on-studio").click();
     assert.match(await part(page, "scorer-where").innerText(), /sent to the studio/);
     await give(page, "reach.webm", await film(recorded), "video/webm");
-    await part(page, "score-sentence").fill(recorded.sentence);
+    await part(page, "score-sentence").fill(recorded.instruction);
     const outcome = async () => {
       await part(page, "score-begin").click();
       await eventually("it begins", () => state(page), (s) => s !== "done");
@@ -299,10 +299,10 @@ test("the studio scores the same frames through the same panel, and finds the sa
   }
 });
 
-test("a worker that does not hear a cancel is started again and has its scorer again", { timeout: 300_000 }, async () => {
+test("a worker that ignores a cancellation is restarted and reloads its scorer", { timeout: 300_000 }, async () => {
   const page = await browser.newPage();
   try {
-    // A worker that is deaf for it, as one is that computes without a pause.
+    // The worker never receives the cancellation, like one that computes without a pause.
     await page.addInitScript(() => {
       const post = Worker.prototype.postMessage;
       Worker.prototype.postMessage = function (message, ...rest) {
@@ -312,13 +312,13 @@ test("a worker that does not hear a cancel is started again and has its scorer a
     await page.goto(studio.url);
     await seeFrames(page);
     await give(page, "long.webm", await film(recorded, { times: times(90) }), "video/webm");
-    await part(page, "score-sentence").fill(recorded.sentence);
+    await part(page, "score-sentence").fill(recorded.instruction);
     await choosePrefixes(page, "all");
     await part(page, "score-begin").click();
     await eventually("points", async () => (await part(page, "score-curve").count()) && points(page), (n) => n >= 2, 180_000);
     await part(page, "score-cancel").click();
     await eventually("the end", () => state(page), (s) => s === "stopped", 10_000);
-    assert.match(await part(page, "score-words").innerText(), /started again/);
+    assert.match(await part(page, "score-words").innerText(), /restarted/);
     await eventually("the scorer is there again", () => scorer(page), (s) => s === "ready", 120_000);
     assert.ok(Number(await part(page, "scorer").getAttribute("data-fetched-bytes")) < 100_000);
   } finally {
@@ -326,12 +326,12 @@ test("a worker that does not hear a cancel is started again and has its scorer a
   }
 });
 
-test("an episode that was recorded is chosen from the studio's data set and scored", { timeout: 300_000 }, async () => {
+test("a recorded episode is chosen from the studio's data set and scored", { timeout: 300_000 }, async () => {
   const folder = await mkdtemp(path.join(tmpdir(), "studio-episodes-"));
   const start = { ...recorded, pictures: recorded.pictures.slice(0, 12) };
   await dataSet(folder, recorded.fps, [
     { task: "hold still", frames: start.pictures.length, bytes: await film(start, { type: "mp4" }) },
-    { task: recorded.sentence, frames: recorded.pictures.length, bytes: await film(recorded, { type: "mp4" }) },
+    { task: recorded.instruction, frames: recorded.pictures.length, bytes: await film(recorded, { type: "mp4" }) },
   ]);
   const here = await startStudio("--no-sim", "--dataset", folder);
   const page = await open(browser, here.url);
@@ -339,11 +339,11 @@ test("an episode that was recorded is chosen from the studio's data set and scor
     await part(page, "score-source-episode").click();
     const listed = part(page, "score-episode").locator("option");
     await eventually("both episodes", () => listed.count(), (n) => n === 2);
-    assert.equal(await part(page, "score-sentence").inputValue(), "hold still", "what the data set says was done");
-    // By keyboard, as the select of any form.
+    assert.equal(await part(page, "score-sentence").inputValue(), "hold still", "the data set's own instruction");
+    // By keyboard, as with any select.
     await part(page, "score-episode").focus();
     await page.keyboard.press("ArrowDown");
-    await eventually("its own sentence", () => part(page, "score-sentence").inputValue(), (s) => s === recorded.sentence);
+    await eventually("its own instruction", () => part(page, "score-sentence").inputValue(), (s) => s === recorded.instruction);
     await part(page, "score-begin").click();
     await eventually("the curve", () => state(page), (s) => s === "done" || s === "failed", 180_000);
     assert.equal(await state(page), "done", await part(page, "score-words").innerText());
@@ -361,7 +361,7 @@ test("an episode that was recorded is chosen from the studio's data set and scor
   }
 });
 
-test("what is no video is refused in words", { timeout: 120_000 }, async () => {
+test("a file that is not a video is refused with the reason", { timeout: 120_000 }, async () => {
   const page = await panel();
   try {
     await drop(page, "main", "notes.mp4", Buffer.from("not a video at all"), "video/mp4");
@@ -372,10 +372,10 @@ test("what is no video is refused in words", { timeout: 120_000 }, async () => {
     await keep(page, "47-score-no-video");
     await give(page, "reach.mp4", await film(recorded, { type: "mp4" }), "video/mp4");
     assert.equal(await part(page, "score-begin").isDisabled(), false);
-    // No sentence, no score.
+    // There is no score without an instruction.
     await part(page, "score-begin").click();
     await eventually("the reason", () => state(page), (s) => s === "failed");
-    assert.match(await part(page, "score-words").innerText(), /claimed to complete/);
+    assert.match(await part(page, "score-words").innerText(), /should complete/);
   } finally {
     await page.close();
   }

@@ -1,26 +1,26 @@
-// A stop pressed in any state of the link is taken by the studio, or the page says within a second that it is not.
+// A stop pressed in any state of the connection reaches the studio, or the page says within a second that it has not.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { rm } from "node:fs/promises";
-import { command, eventually, exampleSentences, keep, launch, open, part, seeFrames, taskState } from "../support/browser.mjs";
-import { startWire } from "../support/proxy.mjs";
+import { command, eventually, exampleInstructions, keep, launch, open, part, seeFrames, taskState } from "../support/browser.mjs";
+import { startLink } from "../support/proxy.mjs";
 import { newDataFolder, startSim, startStudio, startStudioIn } from "../support/studio.mjs";
-import { errorMessage, heartbeat, listenIn, otherVersion } from "../support/wire.mjs";
+import { errorMessage, heartbeat, intercept, otherVersion } from "../support/intercept.mjs";
 
 const pause = (millis) => new Promise((resolve) => setTimeout(resolve, millis));
 
-/** A page that sees the robot through this wire, told to do something. */
+/** A page on this URL whose robot works on an instruction. */
 async function working(url) {
   const page = await open(browser, url);
   await seeFrames(page);
-  await command(page, (await exampleSentences(page))[0]);
+  await command(page, (await exampleInstructions(page))[0]);
   await eventually("the robot works", () => taskState(page), (s) => ["running", "succeeded"].includes(s), 60_000);
   return page;
 }
 
 /**
- * Presses, and tells what the page said how many milliseconds after the press: that the studio holds the stop, or that it
- * has not arrived. Measured in the page, from the key or the click to the change of the words.
+ * Presses stop and returns what the page shows, that the studio holds the stop or that it has not arrived, and the time
+ * from the press to that text in milliseconds, measured in the page.
  */
 async function press(page, how = () => page.keyboard.press("Escape")) {
   await page.evaluate(() => {
@@ -39,7 +39,7 @@ async function press(page, how = () => page.keyboard.press("Escape")) {
       at >= pressedAt && (state === "stopped" || /NOT arrived|The studio holds the stop|stop is latched/.test(text)));
     return found && { ...found, after: found.at - pressedAt };
   });
-  const said = await eventually("the page tells what became of the stop", verdict, Boolean, 5_000);
+  const said = await eventually("the page shows the outcome of the stop", verdict, Boolean, 5_000);
   assert.ok(said.after < 1_000, `said only after ${said.after} ms: ${said.text}`);
   return said;
 }
@@ -66,7 +66,7 @@ after(async () => {
   await browser?.close();
 });
 
-test("live: the stop is taken, commands are refused with the reason, a release moves nothing", { timeout: 240_000 }, async (t) => {
+test("live: the stop takes effect, instructions are refused with the reason, and a release moves nothing", { timeout: 240_000 }, async (t) => {
   const studio = await startStudio();
   t.after(() => studio.stop());
   const page = await working(studio.url);
@@ -76,8 +76,8 @@ test("live: the stop is taken, commands are refused with the reason, a release m
   assert.ok((await movement(page)) < 0.3, "it moves after the stop");
   await keep(page, "20-stopped");
 
-  const [sentence] = await exampleSentences(page);
-  await command(page, sentence);
+  const [instruction] = await exampleInstructions(page);
+  await command(page, instruction);
   assert.match(await part(page, "command-reason").innerText(), /Release it first/);
   assert.equal(await part(page, "command-send").getAttribute("aria-disabled"), "true");
   assert.ok((await movement(page)) < 0.3, "a command moves a stopped robot");
@@ -86,14 +86,14 @@ test("live: the stop is taken, commands are refused with the reason, a release m
   await eventually("released", () => taskState(page), (s) => s === "idle", 10_000);
   assert.ok((await movement(page, 2_000)) < 0.3, "the release moves the robot");
   await part(page, "command-reason").waitFor({ state: "hidden" });
-  await command(page, sentence);
+  await command(page, instruction);
   await eventually("a new instruction works", () => taskState(page), (s) => s === "running", 20_000);
   await eventually("it moves", () => movement(page, 400), (most) => most > 0.5, 20_000);
   assert.deepEqual(page.problems, []);
   await page.close();
 });
 
-test("hammering the space bar does not take the stop back", { timeout: 120_000 }, async (t) => {
+test("pressing the space bar repeatedly does not release the stop", { timeout: 120_000 }, async (t) => {
   const studio = await startStudio();
   t.after(() => studio.stop());
   const page = await working(studio.url);
@@ -106,16 +106,16 @@ test("hammering the space bar does not take the stop back", { timeout: 120_000 }
   await page.close();
 });
 
-test("dead and unnoticed: within a second it is said, and the stop arrives once the link is back", { timeout: 240_000 }, async (t) => {
+test("dead link, not yet noticed: the page says so within a second, and the stop arrives once the link is back", { timeout: 240_000 }, async (t) => {
   const studio = await startStudio();
-  const wire = await startWire(studio.url);
+  const link = await startLink(studio.url);
   t.after(async () => {
-    await wire.close();
+    await link.close();
     await studio.stop();
   });
-  const page = await working(wire.url);
+  const page = await working(link.url);
   assert.equal(await part(page, "connection").getAttribute("data-state"), "live");
-  wire.die();
+  link.die();
   const said = await press(page, () => part(page, "stop-button").click());
   assert.match(said.text, /NOT arrived/);
   assert.match(said.text, /emergency stop/);
@@ -124,23 +124,23 @@ test("dead and unnoticed: within a second it is said, and the stop arrives once 
   await eventually(
     "the page sees that the link is dead", () => part(page, "connection").getAttribute("data-state"),
     (state) => state !== "live", 3_000);
-  await eventually("the picture's age is told", () => page.locator(".camera .age").first().innerText(), (t) => / s old$/.test(t));
+  await eventually("the image's age is shown", () => page.locator(".camera .age").first().innerText(), (t) => / s old$/.test(t));
   await pause(4_000);
-  assert.match(await part(page, "task-status").innerText(), /NOT arrived/, "it goes on saying so");
-  wire.revive();
+  assert.match(await part(page, "task-status").innerText(), /NOT arrived/, "the page still says so");
+  link.revive();
   await isStopped(page);
   await page.close();
 });
 
-test("a link that dies is said within two seconds, truly, and a command is not kept for later", { timeout: 240_000 }, async (t) => {
+test("a dead link is shown within two seconds, and an instruction is not kept for later", { timeout: 240_000 }, async (t) => {
   const studio = await startStudio();
-  const wire = await startWire(studio.url);
+  const link = await startLink(studio.url);
   t.after(async () => {
-    await wire.close();
+    await link.close();
     await studio.stop();
   });
-  const page = await working(wire.url);
-  wire.die();
+  const page = await working(link.url);
+  link.die();
   const from = Date.now();
   await eventually(
     "the dock says it", () => taskState(page), (state) => state === "disconnected", 3_000);
@@ -151,75 +151,75 @@ test("a link that dies is said within two seconds, truly, and a command is not k
   await keep(page, "22-link-dead");
   await command(page, "something else");
   assert.match(await part(page, "command-reason").innerText(), /no connection/);
-  wire.revive();
+  link.revive();
   await eventually("live again", () => part(page, "connection").getAttribute("data-state"), (s) => s === "live", 20_000);
   await pause(1_000);
   assert.ok(!(await part(page, "task-status").innerText()).includes("something else"));
   await page.close();
 });
 
-test("an instruction given on a link that has just died moves nothing when it arrives, and the page says so", { timeout: 240_000 }, async (t) => {
+test("an instruction that arrives late moves nothing, and the page says so", { timeout: 240_000 }, async (t) => {
   const studio = await startStudio();
-  const wire = await startWire(studio.url);
+  const link = await startLink(studio.url);
   t.after(async () => {
-    await wire.close();
+    await link.close();
     await studio.stop();
   });
-  const page = await open(browser, wire.url);
+  const page = await open(browser, link.url);
   await seeFrames(page);
-  const [sentence] = await exampleSentences(page);
-  wire.die();
-  // The page takes it for sent: it heard the studio a moment ago.
-  await command(page, sentence);
+  const [instruction] = await exampleInstructions(page);
+  link.die();
+  // For the page it was sent: the studio responded a moment ago.
+  await command(page, instruction);
   assert.equal(await part(page, "connection").getAttribute("data-state"), "live");
   await pause(4_000);
-  wire.revive();
+  link.revive();
   await eventually("live again", () => part(page, "connection").getAttribute("data-state"), (s) => s === "live", 20_000);
   await eventually(
-    "the page says what became of it", () => part(page, "command-error").innerText(),
+    "the page shows the outcome", () => part(page, "command-error").innerText(),
     (text) => /again if it is still wanted/.test(text), 10_000);
   await keep(page, "26-too-late");
-  assert.equal(await part(page, "command-input").inputValue(), sentence);
+  assert.equal(await part(page, "command-input").inputValue(), instruction);
   assert.equal(await taskState(page), "idle");
-  assert.ok((await movement(page)) < 0.3, "it moves on an instruction of seconds ago");
+  assert.ok((await movement(page)) < 0.3, "it moves on an instruction that is seconds old");
   await part(page, "command-send").click();
-  await eventually("sent again it works", () => taskState(page), (s) => ["running", "succeeded"].includes(s), 60_000);
+  await eventually("it works after sending again", () => taskState(page), (s) => ["running", "succeeded"].includes(s), 60_000);
   assert.equal(await part(page, "command-error").innerText(), "");
   await page.close();
 });
 
-test("reconnecting: the stop goes out first thing", { timeout: 240_000 }, async (t) => {
+test("reconnecting: the stop is sent first", { timeout: 240_000 }, async (t) => {
   const studio = await startStudio();
-  const wire = await startWire(studio.url);
+  const link = await startLink(studio.url);
   t.after(async () => {
-    await wire.close();
+    await link.close();
     await studio.stop();
   });
-  const page = await working(wire.url);
-  wire.target = "http://127.0.0.1:9";
-  wire.cut();
+  const page = await working(link.url);
+  link.target = "http://127.0.0.1:9";
+  link.cut();
   await eventually("lost", () => part(page, "connection").getAttribute("data-state"), (s) => s === "waiting", 5_000);
   await pause(2_500);
   const said = await press(page);
-  assert.match(said.text, /NOT arrived: the studio is not reached/);
-  wire.target = studio.url;
+  assert.match(said.text, /NOT arrived: the studio cannot be reached/);
+  link.target = studio.url;
   await isStopped(page);
   await page.close();
 });
 
-test("a fatal error ends the connection and not the page", { timeout: 240_000 }, async (t) => {
+test("a fatal error ends the connection but not the page", { timeout: 240_000 }, async (t) => {
   const studio = await startStudio();
   const own = await launch();
   t.after(async () => {
     await own.close();
     await studio.stop();
   });
-  const wire = await listenIn(own);
+  const link = await intercept(own);
   const page = await open(own, studio.url);
   await seeFrames(page);
   for (const code of ["silent", "full", "hello_timeout"]) {
-    wire.say(errorMessage({ code, message: `for a test: ${code}`, fatal: true }));
-    wire.hangUp();
+    link.say(errorMessage({ code, message: `for a test: ${code}`, fatal: true }));
+    link.hangUp();
     const said = await press(page);
     assert.ok(isHeld(said) || /NOT arrived/.test(said.text));
     await isStopped(page);
@@ -230,15 +230,15 @@ test("a fatal error ends the connection and not the page", { timeout: 240_000 },
   await page.close();
 });
 
-test("another version of the protocol: a stop pressed says that it cannot be sent", { timeout: 120_000 }, async (t) => {
+test("another protocol version: the page says that a stop cannot be sent", { timeout: 120_000 }, async (t) => {
   const studio = await startStudio();
   const own = await launch();
   t.after(async () => {
     await own.close();
     await studio.stop();
   });
-  const wire = await listenIn(own);
-  wire.change = () => otherVersion();
+  const link = await intercept(own);
+  link.change = () => otherVersion();
   const page = await open(own, studio.url);
   await eventually("refused", () => part(page, "connection").getAttribute("data-state"), (s) => s === "refused", 30_000);
   const said = await press(page);
@@ -247,7 +247,7 @@ test("another version of the protocol: a stop pressed says that it cannot be sen
   await page.close();
 });
 
-test("a tab that was frozen for as long as the studio waits stops the robot when it is back", { timeout: 240_000 }, async (t) => {
+test("a tab that was frozen until the studio gave up stops the robot when it resumes", { timeout: 240_000 }, async (t) => {
   const studio = await startStudio();
   t.after(() => studio.stop());
   const page = await working(studio.url);
@@ -261,15 +261,15 @@ test("a tab that was frozen for as long as the studio waits stops the robot when
   await page.close();
 });
 
-test("kill -9: a stop pressed while the studio is away latches when it is back, before the robot moves", { timeout: 300_000 }, async (t) => {
+test("kill -9: a stop pressed while the studio is down latches when it is back, before the robot moves", { timeout: 300_000 }, async (t) => {
   const data = await newDataFolder();
   let studio = await startStudioIn(data, "--no-sim");
-  const wires = [await startWire(studio.url), await startWire(studio.url)];
-  const [toPage, toRobot] = wires;
+  const links = [await startLink(studio.url), await startLink(studio.url)];
+  const [toPage, toRobot] = links;
   const sim = await startSim(toRobot.url, "--name", "arm");
   t.after(async () => {
     await sim.stop();
-    for (const wire of wires) await wire.close();
+    for (const link of links) await link.close();
     await studio.stop();
     await rm(data, { recursive: true, force: true });
   });
@@ -277,7 +277,7 @@ test("kill -9: a stop pressed while the studio is away latches when it is back, 
   await studio.kill();
   const said = await press(page);
   assert.match(said.text, /NOT arrived/);
-  // The robot is away for longer than the studio: until it dials in, the studio does not know it.
+  // The robot is away longer than the studio. The studio does not know it until it connects.
   toRobot.target = "http://127.0.0.1:9";
   studio = await startStudioIn(data, "--no-sim");
   toPage.target = studio.url;
@@ -287,10 +287,10 @@ test("kill -9: a stop pressed while the studio is away latches when it is back, 
   await isStopped(page);
   assert.ok((await movement(page)) < 0.3);
 
-  // And what the studio said that it holds, it holds after the next kill.
+  // A stop that the studio confirmed survives the next kill.
   await studio.kill();
   studio = await startStudioIn(data, "--no-sim");
-  for (const wire of wires) wire.target = studio.url;
+  for (const link of links) link.target = studio.url;
   await isStopped(page);
   await page.close();
 });
@@ -303,8 +303,8 @@ test("Shift+Escape and the button stop all robots", { timeout: 240_000 }, async 
   await all.waitFor();
   const [first, second] = await part(page, "robot-select").locator("option").evaluateAll((all) => all.map((o) => o.value));
   await part(page, "robot-select").selectOption(second);
-  await command(page, (await exampleSentences(page))[0]);
-  await eventually("the second works too", () => taskState(page), (s) => ["running", "succeeded"].includes(s), 60_000);
+  await command(page, (await exampleInstructions(page))[0]);
+  await eventually("the second robot works too", () => taskState(page), (s) => ["running", "succeeded"].includes(s), 60_000);
   const said = await press(page, () => page.keyboard.press("Shift+Escape"));
   assert.ok(isHeld(said), said.text);
   await isStopped(page);
@@ -319,18 +319,18 @@ test("Shift+Escape and the button stop all robots", { timeout: 240_000 }, async 
   await page.close();
 });
 
-test("what the studio says of itself is shown once and as long as it lasts", { timeout: 120_000 }, async (t) => {
+test("problems of the studio are shown once, while they last", { timeout: 120_000 }, async (t) => {
   const studio = await startStudio();
   const own = await launch();
   t.after(async () => {
     await own.close();
     await studio.stop();
   });
-  const wire = await listenIn(own);
+  const link = await intercept(own);
   const page = await open(own, studio.url);
   await seeFrames(page);
   const problems = ["The policy's thread has not answered for 2 s."];
-  wire.change = (frame) => (frame[3] === 0x3b ? heartbeat({ beat: 1, problems }) : frame);
+  link.change = (frame) => (frame[3] === 0x3b ? heartbeat({ beat: 1, problems }) : frame);
   const banner = part(page, "problems");
   await eventually("the banner", () => banner.innerText(), (text) => text.includes(problems[0]), 5_000);
   assert.equal(await banner.getAttribute("role"), "alert");
@@ -340,8 +340,8 @@ test("what the studio says of itself is shown once and as long as it lasts", { t
   });
   await keep(page, "25-problems");
   await pause(2_000);
-  assert.equal(await page.evaluate(() => window.changes), 0, "told again with every heartbeat");
-  wire.change = (frame) => frame;
+  assert.equal(await page.evaluate(() => window.changes), 0, "announced again with every heartbeat");
+  link.change = (frame) => frame;
   await eventually("its end", () => banner.innerText(), (text) => text === "", 5_000);
   await page.close();
 });

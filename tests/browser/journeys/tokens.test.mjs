@@ -1,23 +1,23 @@
-// The panel of what the policy wrote: scrubbed, pointed at, and drawn while tokens arrive.
+// The panel of action tokens: scrubbing, selecting a token, editing, and drawing while tokens arrive.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { command, eventually, keep, launch, open, part, seeFrames } from "../support/browser.mjs";
 import { openCodec } from "../support/codec.mjs";
 import { startStudio } from "../support/studio.mjs";
-import { listenIn, tokensSoFar } from "../support/wire.mjs";
+import { intercept, tokensSoFar } from "../support/intercept.mjs";
 
 const ROWS = 16;
 const DIMS = 6;
 const ALL = ROWS * DIMS;
 
-let studio, browser, page, wire, codec, action;
+let studio, browser, page, link, codec, action;
 
 before(async () => {
   studio = await startStudio();
   codec = await openCodec(studio.url);
   action = (await (await fetch(`${studio.url}/api/policy`)).json()).action;
   browser = await launch();
-  wire = await listenIn(browser);
+  link = await intercept(browser);
   page = await open(browser, studio.url);
   await page.setViewportSize({ width: 1280, height: 900 });
 }, { timeout: 180_000 });
@@ -30,13 +30,13 @@ after(async () => {
 const panel = async (name) => part(page, "unfold").getAttribute(`data-${name}`);
 const ids = async () => (await page.locator("[data-token]").allInnerTexts()).map(Number);
 
-/** Robot units as the reference makes them. */
+/** A normalized value in robot units, as in the reference. */
 const inRobotUnits = (value, { low, high, normalised }) => {
   const clipped = Math.min(1, Math.max(-1, value));
   return normalised ? ((clipped + 1) * (high - low)) / 2 + low : clipped;
 };
 
-/** Everything that the panel shows about the first `count` tokens, against a decode of our own. */
+/** Compares everything that the panel shows about the first `count` tokens with an independent decode. */
 async function agrees(count) {
   await eventually(`${count} tokens`, () => panel("tokens"), (n) => Number(n) === count);
   const tokens = (await ids()).slice(0, count);
@@ -60,13 +60,12 @@ test("before the first decision the panel says what it will show", { timeout: 90
   assert.match(await part(page, "unfold-empty").innerText(), /low frequencies first/);
 });
 
-test("scrubbing to the middle shows what half of the tokens stand for", { timeout: 120_000 }, async () => {
+test("scrubbing to the middle shows the coefficients of half of the tokens", { timeout: 120_000 }, async () => {
   await part(page, "mode-discrete").click();
-  const sentence = await page.locator('[data-testid^="example-"]', { hasText: "pick up" }).first().innerText();
-  await command(page, sentence);
+  const instruction = await page.locator('[data-testid^="example-"]', { hasText: "pick up" }).first().innerText();
+  await command(page, instruction);
   await eventually("a motion", () => panel("known"), (known) => Number(known) === ALL, 60_000);
-  // The first decision sets the robot off; later ones find it at rest. It can be held in view once it is not the
-  // newest any more, and stays from then on.
+  // The first decision moves the robot the most. It can be kept in view once it is no longer the newest.
   await eventually("a second decision", () => part(page, "timeline").getAttribute("aria-valuemax"), (n) => Number(n) > 1, 60_000);
   await part(page, "timeline").focus();
   await page.keyboard.press("Home");
@@ -95,7 +94,7 @@ test("scrubbing to the middle shows what half of the tokens stand for", { timeou
   await agrees(all);
 });
 
-test("a token chosen by keyboard says which coefficients it stands for", { timeout: 60_000 }, async () => {
+test("a token chosen by keyboard shows its coefficients", { timeout: 60_000 }, async () => {
   await page.locator('[data-token="0"]').focus();
   await page.keyboard.press("ArrowRight");
   assert.match(await part(page, "token-about").innerText(), /^Token 2 of \d+, id \d+/);
@@ -105,8 +104,8 @@ test("a token chosen by keyboard says which coefficients it stands for", { timeo
   assert.deepEqual(marked, Array.from({ length: both - first }, (_, i) => first + i));
 });
 
-test("a change that is tried is written as tokens here and sent to nobody", { timeout: 60_000 }, async () => {
-  const before = wire.sent;
+test("an edit is encoded as tokens in the tab and sent nowhere", { timeout: 60_000 }, async () => {
+  const before = link.sent;
   await part(page, "unfold-try").click();
   const joint = page.locator('[data-course="3"]');
   await joint.focus();
@@ -119,14 +118,14 @@ test("a change that is tried is written as tokens here and sent to nobody", { ti
   await agrees((await ids()).length);
   await part(page, "unfold-try").click();
   await eventually("the decision", () => panel("source"), (source) => source === "decision");
-  assert.equal(wire.sent, before);
+  assert.equal(link.sent, before);
 });
 
 test("tokens are drawn while they arrive", { timeout: 60_000 }, async () => {
   const tokens = await ids();
   const robot = await part(page, "robot-select").inputValue();
   const sequence = 1_000_000_000;
-  const say = (count, more = {}) => wire.say(tokensSoFar({
+  const say = (count, more = {}) => link.say(tokensSoFar({
     robot_id: robot, observation_sequence: sequence, tokens: tokens.slice(0, count), rows: ROWS, dims: DIMS, ...more,
   }));
   await part(page, "unfold-live").click();
@@ -137,7 +136,7 @@ test("tokens are drawn while they arrive", { timeout: 60_000 }, async () => {
   }
   assert.match(await part(page, "unfold-words").innerText(), /^\d+ tokens so far, \d+ of 96 coefficients$/);
 
-  // One that no chunk can have: it is named, and what came before it stays.
+  // An invalid token is named, and the decode before it stays.
   say(0, { tokens: [...tokens.slice(0, 3), 60_000, ...tokens.slice(4)] });
   await part(page, "unfold-fault").waitFor({ timeout: 5_000 });
   assert.equal(await part(page, "unfold-fault").getAttribute("data-position"), "3");
@@ -146,10 +145,10 @@ test("tokens are drawn while they arrive", { timeout: 60_000 }, async () => {
   assert.match(await page.locator('[data-token="3"]').getAttribute("class"), /fault/);
   await keep(page, "08-unreadable");
 
-  // It grows no more, so the page returns to what was decided.
+  // The stream stops growing, so the page returns to the decision.
   await eventually("the decision", () => panel("source"), (source) => source === "decision", 10_000);
 });
 
-test("the page reports no error of its own", () => {
+test("the page reports no error", () => {
   assert.deepEqual(page.problems, []);
 });

@@ -1,4 +1,4 @@
-// The system's Chromium with WebGPU on its software adapter, and the page as a person meets it.
+// The system's Chromium with WebGPU on its software adapter, and helpers for the page.
 import { chromium } from "playwright-core";
 import { mkdir, mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -43,12 +43,12 @@ export async function open(context, url) {
 
 export const part = (page, id) => page.locator(`[data-testid="${id}"]`);
 
-/** Keeps a picture for people to look at. */
+/** Saves a screenshot for people to look at. */
 export async function keep(page, name) {
   await page.screenshot({ path: path.join(OUTPUT, `${name}.png`) });
 }
 
-/** Waits until `read()` satisfies `enough`, or says what it last was. */
+/** Waits until `read()` satisfies `enough`; the error names the last value. */
 export async function eventually(what, read, enough, timeoutMillis = 30_000) {
   const deadline = Date.now() + timeoutMillis;
   let last;
@@ -77,7 +77,7 @@ export async function command(page, text) {
 export const taskState = (page) => part(page, "task-status").getAttribute("data-state");
 
 /**
- * Gives the command on fresh scenes until the robot's own success test passes.
+ * Gives the instruction in new scenes until the robot's success test passes.
  * The nano policy does not solve every scene; its rate is what `policy-studio eval` reports.
  */
 export async function succeedWithin(page, text, attempts, timeoutMillis = 25_000) {
@@ -95,6 +95,6 @@ export async function succeedWithin(page, text, attempts, timeoutMillis = 25_000
   throw new Error(`"${text}" did not succeed in ${attempts} scenes`);
 }
 
-export async function exampleSentences(page) {
+export async function exampleInstructions(page) {
   return page.locator('[data-testid^="example-"]').allInnerTexts();
 }

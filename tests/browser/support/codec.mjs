@@ -1,4 +1,4 @@
-// The action codec once more, in a few lines of its own, so that what the page shows is held against something.
+// A short independent implementation of the action codec, to compare with what the page shows.
 
 /** The character of each byte in a byte-level vocabulary: printable bytes stand for themselves. */
 function bytesOfCharacters() {

@@ -1,4 +1,4 @@
-// A slow checkpoint out of a quick one: the same layers again and again.
+// A slow checkpoint made from a quick one by repeating its layers.
 import { cp, mkdtemp, readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";

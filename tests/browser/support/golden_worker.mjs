@@ -1,4 +1,4 @@
-// Fetches a case's files and has the module compare them; messages are answered one after the other.
+// Fetches the files of a case and runs the module's comparison. Messages are answered one after the other.
 import init, { compare_case } from "/built/parity.js";
 
 // Constructors once, as static/worker.js does.

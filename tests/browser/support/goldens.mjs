@@ -18,7 +18,7 @@ export async function serveGoldens() {
     if (pathname === "/favicon.ico") return response.writeHead(204).end();
     const root = Object.keys(roots).find((prefix) => pathname.startsWith(prefix));
     const file = root && path.resolve(roots[root], `./${pathname.slice(root.length)}`);
-    // Nothing outside the three folders.
+    // Only files in the three folders are served.
     if (!file?.startsWith(roots[root] + path.sep)) return response.writeHead(404).end();
     try {
       const bytes = await readFile(file);
@@ -60,7 +60,7 @@ export async function allCases() {
 }
 
 /**
- * Runs one case on "cpu" or "webgpu" in the page's worker for that device; gives its findings and the seconds it took.
+ * Runs one case on "cpu" or "webgpu" in the page's worker for that device; returns its findings and the duration in seconds.
  * After a device error a promise of WebGPU may never settle, hence the limit.
  */
 export async function compare(page, name, device, limitMillis) {

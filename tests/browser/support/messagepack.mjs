@@ -1,4 +1,4 @@
-// MessagePack as far as page, worker and studio use it.
+// The part of MessagePack that page, worker and studio use.
 
 /** The bytes of a value: nothing, truth values, maps, lists, texts, byte strings and numbers. */
 export function pack(value) {

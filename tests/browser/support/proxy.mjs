@@ -1,4 +1,4 @@
-// What stands between a page and its studio: a wire that can die unnoticed, and reverse proxies as labs run them.
+// Connections between a page and its studio: a link that can fail silently, and reverse proxies as labs run them.
 import { once } from "node:events";
 import net from "node:net";
 
@@ -29,16 +29,15 @@ async function listen(serve) {
 const portOf = (url) => Number(new URL(url).port);
 
 /**
- * A wire to the studio. `die()`: nothing goes through any more in either direction, new connections included, and nobody
- * is told. `revive()`: everything goes on, late, as over a network that was away. `cut()` closes what there is; `target`
- * is where new connections go.
+ * A link to the studio. `die()` silently holds all data in both directions, also of new connections. `revive()` delivers
+ * it late, as after a network outage. `cut()` closes the connections; `target` is the destination of new ones.
  */
-export async function startWire(studioUrl) {
-  const wire = { isDead: false, target: studioUrl };
+export async function startLink(studioUrl) {
+  const link = { isDead: false, target: studioUrl };
   const ends = new Set();
   const waiting = new Set();
   const join = (page) => {
-    const studio = net.connect(portOf(wire.target), "127.0.0.1");
+    const studio = net.connect(portOf(link.target), "127.0.0.1");
     for (const [from, to] of [[page, studio], [studio, page]]) {
       ends.add(from);
       from.on("data", (bytes) => to.write(bytes));
@@ -47,23 +46,23 @@ export async function startWire(studioUrl) {
         ends.delete(from);
         to.destroy();
       });
-      if (wire.isDead) from.pause();
+      if (link.isDead) from.pause();
     }
     page.resume();
   };
   const listener = await listen((page) => {
-    if (!wire.isDead) return join(page);
+    if (!link.isDead) return join(page);
     page.pause();
     waiting.add(page);
   });
-  return Object.assign(wire, {
+  return Object.assign(link, {
     url: listener.url,
     die: () => {
-      wire.isDead = true;
+      link.isDead = true;
       for (const socket of ends) socket.pause();
     },
     revive: () => {
-      wire.isDead = false;
+      link.isDead = false;
       for (const socket of ends) socket.resume();
       for (const page of waiting) join(page);
       waiting.clear();
@@ -79,8 +78,8 @@ export async function startWire(studioUrl) {
 }
 
 /**
- * A reverse proxy. `prefix`: what is under this path goes to the studio's root, everything else is 404. `dropsUpgrade`:
- * `Upgrade` and `Connection` are dropped and HTTP/1.0 is spoken, nginx's default. `missed` lists the paths that were 404.
+ * A reverse proxy. Paths under `prefix` go to the studio's root, all others get 404. With `dropsUpgrade` it drops
+ * `Upgrade` and `Connection` and uses HTTP/1.0, nginx's default. `missed` lists the paths that got 404.
  */
 export async function startProxy(studioUrl, { prefix = "", dropsUpgrade = false } = {}) {
   const missed = [];

@@ -1,4 +1,4 @@
-// A robot that is not simulated, so that it holds when its operator is gone. It runs in a page of its own browser.
+// A robot that is not simulated, so that it holds when its operator is gone. It runs in a separate browser.
 import { pack } from "./messagepack.mjs";
 
 const message = (kind, fields) => Buffer.concat([Buffer.from([0x50, 0x53, 1, kind]), pack(fields)]);
@@ -9,7 +9,7 @@ const JOINTS = [
 ];
 const CAMERAS = ["overview", "wrist"];
 const [WIDTH, HEIGHT] = [160, 120];
-export const SENTENCE = "push the red cube to the left";
+export const INSTRUCTION = "push the red cube to the left";
 
 const hello = message(0x01, {
   name: "arm",
@@ -17,7 +17,7 @@ const hello = message(0x01, {
   joints: JOINTS.map(([name, unit, min, max]) => ({ name, unit, min, max })),
   cameras: CAMERAS.map((name) => ({ name, width: WIDTH, height: HEIGHT })),
   control_rate_hz: 30,
-  example_instructions: [SENTENCE],
+  example_instructions: [INSTRUCTION],
 });
 const observation = message(0x02, {
   sequence: 0,
@@ -26,13 +26,13 @@ const observation = message(0x02, {
   commanded: [],
   views: CAMERAS.map((name) => ({ name, encoding: "rgb8", width: WIDTH, height: HEIGHT, data: new Uint8Array(WIDTH * HEIGHT * 3) })),
 });
-/** Where a number stands that the robot writes anew: behind its name and its mark. */
+/** Offset of a number that the robot updates: after the field's name and its type byte. */
 const place = (name) => observation.indexOf(name) + name.length + 1;
 
-/** Dials in to the studio and observes ten times a second; `chunks()` has the milliseconds since each chunk came. */
+/** Connects to the studio and sends ten observations per second; `chunks()` returns the age of each chunk in milliseconds. */
 export async function startRobot(context, studioUrl) {
   const page = await context.newPage();
-  // Any answer of the studio will do: its pages may open sockets to it.
+  // Any page of the studio's origin may open sockets to it.
   await page.goto(`${studioUrl}/healthz`);
   await page.evaluate(({ hello, observation, places, url }) => {
     const bytes = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));

@@ -1,4 +1,4 @@
-// Starts the real binary on a free port and tells where it listens.
+// Starts the real binary on a free port and returns its URL.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";

@@ -1,10 +1,10 @@
-// Real videos: of the simulated robot as its viewers see it, and of pictures that say their own number.
+// Real videos: of the simulated robot as viewers see it, and of gray images that encode their own index.
 import { execFile } from "node:child_process";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
-import { command, eventually, exampleSentences, launch, open, seeFrames, taskState } from "./browser.mjs";
+import { command, eventually, exampleInstructions, launch, open, seeFrames, taskState } from "./browser.mjs";
 import { unpack } from "./messagepack.mjs";
 
 const run = promisify(execFile);
@@ -24,17 +24,17 @@ async function inFolder(work) {
 }
 
 /** Of a scene's examples the one that takes the robot the longest: reaching is over before there are three points. */
-export const longest = (sentences) =>
-  sentences.find((sentence) => sentence.includes("tray")) ?? sentences.find((sentence) => !sentence.startsWith("reach")) ?? sentences[0];
+export const longest = (instructions) =>
+  instructions.find((instruction) => instruction.includes("tray")) ?? instructions.find((instruction) => !instruction.startsWith("reach")) ?? instructions[0];
 
 /**
- * Has the robot carry out one of its examples and records what its viewers see, once to its success if it succeeds at all.
- * Gives the sentence, the pictures (JPEG) and their rate by the robot's clock [1/s].
+ * Lets the robot carry out one of its examples and records what viewers see, until it succeeds if it does. Returns the
+ * instruction, the images (JPEG) and their rate by the robot's clock [1/s].
  */
 export async function recordRobot(url, camera = "overview", attempts = 4) {
   const browser = await launch();
   let pictures = [];
-  let sentence;
+  let instruction;
   await browser.routeWebSocket(/\/ws\/viewer$/, (page) => {
     const studio = page.connectToServer();
     studio.onMessage((message) => {
@@ -51,9 +51,9 @@ export async function recordRobot(url, camera = "overview", attempts = 4) {
     for (let attempt = 1; ; attempt++) {
       await page.locator('[data-testid="reset-button"]').click();
       await new Promise((resolve) => setTimeout(resolve, 1000));
-      // Every scene has cubes of its own.
-      sentence = longest(await exampleSentences(page));
-      await command(page, sentence);
+      // Every scene has different cubes.
+      instruction = longest(await exampleInstructions(page));
+      await command(page, instruction);
       await eventually("the robot works on it", () => taskState(page), (s) => s === "running" || s === "succeeded");
       pictures = [];
       try {
@@ -64,7 +64,7 @@ export async function recordRobot(url, camera = "overview", attempts = 4) {
       }
     }
     const seconds = (pictures.at(-1).at - pictures[0].at) / 1e6;
-    return { sentence, pictures: pictures.map((picture) => picture.jpeg), fps: Math.round((pictures.length - 1) / seconds) };
+    return { instruction, pictures: pictures.map((picture) => picture.jpeg), fps: Math.round((pictures.length - 1) / seconds) };
   } finally {
     await browser.close();
   }

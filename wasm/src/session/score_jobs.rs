@@ -115,7 +115,7 @@ pub(super) fn open(session: &SharedSession, request: ScoreRequest) {
 pub(super) fn push_frame(session: &SharedSession, frame: ScoreFrame) {
     let job = frame.job;
     let result = match session.borrow_mut().jobs.get_mut(&job) {
-        // It has ended; the page is about to receive that.
+        // The job has ended, and the page is about to be notified.
         None => Ok(()),
         Some(Job::Collecting(clip)) => clip.take(frame),
         Some(Job::Running(queue)) => {

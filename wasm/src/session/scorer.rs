@@ -42,8 +42,7 @@ enum Failure {
 pub(super) async fn load(session: &SharedSession, request: &LoadScorer) {
     let Ok(controller) = AbortController::new() else {
         return report(ScorerState::Failed {
-            reason: "this browser cannot stop what it has begun to fetch; use a newer one"
-                .to_owned(),
+            reason: "this browser cannot cancel downloads; use a newer one".to_owned(),
         });
     };
     {
@@ -86,7 +85,7 @@ pub(super) fn cancel(session: &SharedSession) {
 /// Deletes the cached files of every scorer; a loaded one stays loaded.
 pub(super) async fn forget() {
     let problem = opfs_cache::delete_all().await.err().map(|reason| {
-        format!("the kept files could not be forgotten: {reason}; close other tabs of the studio and try again")
+        format!("the cached files could not be deleted: {reason}; close other tabs of the studio and try again")
     });
     post(&FromWorker::ScorersForgotten { problem });
 }
@@ -100,7 +99,7 @@ async fn load_scorer(
     let bytes = fetch_bytes(&request.url).await.map_err(Failure::Failed)?;
     let manifest: ScorerManifest = serde_json::from_slice(&bytes).map_err(|error| {
         Failure::Failed(format!(
-            "{} is no description of a scorer: {error}; reload the page",
+            "{} does not describe a scorer: {error}; reload the page",
             request.url
         ))
     })?;
@@ -200,7 +199,7 @@ async fn wait_for_device(
         if session.borrow().settled || now_millis() - started_millis > DEVICE_MILLIS {
             return Err(Failure::Refused(missing_reason(
                 session,
-                "nothing in this browser computes right",
+                "no device of this browser passed the self-test",
             )));
         }
         yield_to_event_loop().await;

@@ -87,7 +87,7 @@ pub(super) async fn answer(session: &SharedSession, request: &DecodeRequest) -> 
                 }
                 None => timed_out("a decode", DECODE_MILLIS),
             };
-        // The device failed, not the tokens: it is refused, and the next best one is used.
+        // The device failed, not the decode of the tokens: it is refused, and the next best one is used.
         refuse(session, kind, failure);
     }
 }

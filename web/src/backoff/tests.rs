@@ -67,7 +67,7 @@ fn a_second_of_silence_is_shown_and_after_two_the_socket_is_replaced() {
     assert_eq!(
         watch(&mut link, 5_550, 6_600, false),
         [(6_500, LinkAction::Connect)],
-        "no pause: two seconds were waited already"
+        "no pause after two seconds of silence"
     );
     assert_eq!(link.connection().state(), "waiting");
 }
@@ -109,7 +109,7 @@ fn a_studio_that_does_not_know_echoes_is_sent_none_until_the_next_connection() {
         !link.echo_refused(),
         "a further one is about something else"
     );
-    // Whoever answers there now may be newer.
+    // The studio of the next connection may be newer.
     let steps = watch(&mut link, 0, 2_500, false);
     assert_eq!(steps, [(2_000, LinkAction::Connect)]);
     assert!(link.echoes());
@@ -179,12 +179,12 @@ fn a_proxy_that_drops_the_upgrade_is_distinguished_from_an_absent_studio() {
     let mut link = Link::new(0.0);
     for at in [0.0, 100.0] {
         fails(&mut link, at);
-        assert_eq!(link.wants_probe(), None);
+        assert_eq!(link.probe_due(), None);
     }
     fails(&mut link, 200.0);
-    assert_eq!(link.wants_probe(), Some(3));
+    assert_eq!(link.probe_due(), Some(3));
     link.probed(3, true);
-    assert_eq!(link.wants_probe(), None, "once per attempt");
+    assert_eq!(link.probe_due(), None, "once per attempt");
     assert!(
         !link.upgrade_is_blocked(),
         "the studio may have come up just now"

@@ -14,14 +14,14 @@ pub struct DecodeView {
     pub source: Option<TokenSource>,
     /// Its tokens.
     pub tokens: Vec<u32>,
-    /// Whether it is complete.
+    /// True if it is complete.
     pub ended: bool,
     /// Number of tokens that are shown, from the first.
     pub count: usize,
     /// Decode of these tokens; absent until the worker has answered.
     pub now: Option<Arc<PartialDecode>>,
     /// Decode of all tokens.
-    pub whole: Option<Arc<PartialDecode>>,
+    pub full: Option<Arc<PartialDecode>>,
     /// The reason that nothing could be decoded.
     pub failure: Option<String>,
 }
@@ -29,9 +29,9 @@ pub struct DecodeView {
 impl DecodeView {
     /// Number of coefficients of the whole chunk.
     pub fn coefficients(&self) -> usize {
-        self.whole
+        self.full
             .as_ref()
-            .map_or(0, |whole| whole.rows as usize * whole.dims as usize)
+            .map_or(0, |full| full.rows as usize * full.dims as usize)
     }
 
     /// Number of coefficients in the shown tokens.
@@ -54,7 +54,7 @@ impl DecodeView {
 
     /// The coefficients of each valid token, as ranges into `[rows, dims]`.
     pub fn spans(&self) -> Vec<Range<usize>> {
-        let lengths = self.whole.as_ref().map(|whole| &whole.token_lengths);
+        let lengths = self.full.as_ref().map(|full| &full.token_lengths);
         let mut begun = 0;
         lengths
             .into_iter()
@@ -69,13 +69,13 @@ impl DecodeView {
 
     /// The largest difference from the whole chunk in robot units, and its dimension.
     pub fn farthest(&self) -> Option<(f32, usize)> {
-        let (now, whole) = (self.now.as_ref()?, self.whole.as_ref()?);
-        let dims = whole.dims.max(1) as usize;
+        let (now, full) = (self.now.as_ref()?, self.full.as_ref()?);
+        let dims = full.dims.max(1) as usize;
         now.actions
             .iter()
-            .zip(&whole.actions)
+            .zip(&full.actions)
             .enumerate()
-            .map(|(index, (now, whole))| ((now - whole).abs(), index % dims))
+            .map(|(index, (now, full))| ((now - full).abs(), index % dims))
             .max_by(|a, b| a.0.total_cmp(&b.0))
     }
 }

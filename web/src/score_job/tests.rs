@@ -106,14 +106,14 @@ fn the_position_in_the_queue_is_shown_until_the_job_begins() {
     score_job.sent_frame(job);
     score_job.close(job);
     for (ahead, expected) in [
-        (2, "2 videos of others are scored first"),
-        (1, "One video of somebody else is scored first"),
+        (2, "2 other videos are scored first"),
+        (1, "One other video is scored first"),
     ] {
         score_job.on_event(ScoreEvent::Waiting { job, ahead }, 0.0);
         assert_eq!(score_job.text(), expected);
     }
     score_job.on_event(started(job), 1.0);
-    assert_eq!(score_job.text(), "Looking at the first frames…");
+    assert_eq!(score_job.text(), "Encoding the first frames…");
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn a_stop_waits_for_its_answer_and_not_for_ever() {
     assert!(!score_job.gave_up(job - 1));
     assert!(score_job.gave_up(job));
     assert_eq!(score_job.state(), State::Stopped);
-    assert!(score_job.text().contains("started again"));
+    assert!(score_job.text().contains("restarted"));
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn a_wait_for_the_scorer_ends_in_a_job_or_a_stop() {
     assert_eq!(score_job.stop(), None);
     assert_eq!(score_job.state(), State::Stopped);
     score_job.wait();
-    score_job.lost("the worker began anew");
+    score_job.lost("the worker was restarted");
     assert_eq!(
         score_job.state(),
         State::Loading,

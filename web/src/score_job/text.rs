@@ -33,7 +33,9 @@ impl ScoreJob {
     pub fn text(&self) -> String {
         match self.state {
             State::Idle => String::new(),
-            State::Loading => "The scorer is being loaded; scoring begins by itself.".to_owned(),
+            State::Loading => {
+                "The scorer is being loaded; scoring starts automatically.".to_owned()
+            }
             State::Running if self.is_live() && !self.closed => {
                 let secs = |frames: u32| f64::from(frames) / self.fps();
                 let behind = match self.behind() {
@@ -49,10 +51,10 @@ impl ScoreJob {
                 )
             }
             State::Running if self.ahead > 0 => match self.ahead {
-                1 => "One video of somebody else is scored first".to_owned(),
-                ahead => format!("{ahead} videos of others are scored first"),
+                1 => "One other video is scored first".to_owned(),
+                ahead => format!("{ahead} other videos are scored first"),
             },
-            State::Running if self.done == 0 => "Looking at the first frames…".to_owned(),
+            State::Running if self.done == 0 => "Encoding the first frames…".to_owned(),
             State::Running => {
                 let left = self.left_secs().map_or_else(String::new, |left| {
                     format!(", about {} left", format::span(left))

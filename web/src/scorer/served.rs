@@ -33,7 +33,7 @@ impl ServedScorer {
             ),
             404 => Self::Nothing(format::capitalized(body.trim())),
             status => Self::Failed(format!(
-                "The studio did not say which scorer it has: {}",
+                "The studio did not describe its scorer: {}",
                 error_text(status, body)
             )),
         }

@@ -1,10 +1,10 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use protocol::Mode;
 use protocol::viewer::{StopAccepted, StoppedRobot};
 
 use super::*;
 use crate::stopping::{LATE_MILLIS, Target};
+use crate::test_status::idle_status;
 
 fn robot(unattended: bool) -> RobotSummary {
     RobotSummary {
@@ -18,22 +18,10 @@ fn robot(unattended: bool) -> RobotSummary {
 
 fn status() -> RobotStatus {
     RobotStatus {
-        robot_id: "a".into(),
-        connected: true,
         instruction: "reach the red cube".into(),
-        mode: Mode::Continuous,
         task: TaskState::Running,
         task_secs: 2.14,
-        holding: false,
-        stop_requested: false,
-        stop_delivered: false,
-        stopped: false,
-        ticks: 0,
-        late_ticks: 0,
-        clamped: 0,
-        refused_chunks: 0,
-        command_to_chunk_millis: None,
-        stop_number: None,
+        ..idle_status("a")
     }
 }
 
@@ -77,7 +65,7 @@ fn a_running_task_names_the_instruction_and_the_time() {
 }
 
 #[test]
-fn a_stop_outranks_success_and_a_lost_wire_outranks_everything() {
+fn a_stop_outranks_success_and_a_lost_connection_outranks_everything() {
     let done = RobotStatus {
         task: TaskState::Succeeded,
         ..status()
@@ -132,11 +120,11 @@ fn nothing_is_claimed_of_a_robot_that_cannot_be_seen() {
     for connection in [Connection::Silent, lost(), Connection::Refused] {
         let alone = status_of(connection, &status(), true);
         assert!(alone.detail.contains("may still be moving"), "{alone:?}");
-        assert!(alone.detail.contains("goes on without this page"));
+        assert!(alone.detail.contains("continues without this page"));
         let attended = status_of(connection, &status(), false);
         assert!(attended.detail.contains("may still be moving"));
         assert!(attended.detail.contains("about two seconds"));
-        assert!(attended.detail.contains("cannot see whether"));
+        assert!(attended.detail.contains("cannot tell whether"));
         let idle = RobotStatus {
             instruction: String::new(),
             ..status()
@@ -147,7 +135,7 @@ fn nothing_is_claimed_of_a_robot_that_cannot_be_seen() {
             (with_stop(false, true), "had not confirmed"),
         ] {
             let text = status_of(connection, &status, false);
-            assert!(text.detail.contains("When last heard of"), "{text:?}");
+            assert!(text.detail.contains("At the last report"), "{text:?}");
             assert!(text.detail.contains(expected), "{text:?}");
         }
         for unattended in [true, false] {
@@ -180,7 +168,7 @@ fn a_robot_that_is_away_meets_its_latched_stop() {
 #[test]
 fn a_robot_that_does_not_confirm_within_a_second_raises_an_alarm() {
     let robots = [robot(false)];
-    for (delivered, text) in [(true, "has written it"), (false, "not written")] {
+    for (delivered, text) in [(true, "has sent it"), (false, "not been sent")] {
         let mut stopping = Stopping::new(1);
         let status = with_stop(false, delivered);
         stopping.seen(&status, 0.0);
@@ -277,7 +265,7 @@ fn a_command_is_held_back_with_its_reason() {
     for stopped in [false, true] {
         let reason = why(&seen, &with_stop(stopped, true)).unwrap();
         assert!(reason.contains("Release"), "{reason}");
-        assert!(reason.contains("nothing moves until a new instruction"));
+        assert!(reason.contains("Nothing moves until there is a new instruction"));
     }
     let silent = PageKnowledge {
         connection: Connection::Silent,

@@ -1,11 +1,10 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use protocol::Mode;
-use protocol::TaskState;
 use protocol::viewer::{RobotSummary, StoppedRobot};
 
 use super::*;
 use crate::backoff::Connection;
+use crate::test_status::idle_status;
 
 const FIRST: u64 = 7_000;
 
@@ -21,22 +20,10 @@ fn robot(id: &str) -> RobotSummary {
 
 fn status(id: &str) -> RobotStatus {
     RobotStatus {
-        robot_id: id.to_owned(),
-        connected: true,
-        instruction: String::new(),
-        mode: Mode::Continuous,
-        task: TaskState::Idle,
-        task_secs: 0.0,
         holding: true,
         stop_requested: true,
         stop_delivered: true,
-        stopped: false,
-        ticks: 0,
-        late_ticks: 0,
-        clamped: 0,
-        refused_chunks: 0,
-        command_to_chunk_millis: None,
-        stop_number: None,
+        ..idle_status(id)
     }
 }
 
@@ -129,7 +116,7 @@ fn pressing_again_is_another_stop_at_once() {
     );
     // Its age counts from the first press.
     let robots = [robot("a")];
-    let late = stopping.say(&seen(Connection::Live, &robots, LATE_MILLIS));
+    let late = stopping.press_text(&seen(Connection::Live, &robots, LATE_MILLIS));
     assert!(late.is_some_and(|said| said.is_late));
     stopping.accepted(accepted(FIRST + 1, &[("a", true)]));
     assert!(!stopping.is_open());
@@ -167,17 +154,21 @@ fn within_a_second_it_is_answered_or_shown_as_not_arrived_whatever_the_link() {
                 if was_sent {
                     sends(&mut stopping, 0, 50);
                 }
-                let early = stopping.say(&seen(connection, &robots, 500.0)).unwrap();
+                let early = stopping
+                    .press_text(&seen(connection, &robots, 500.0))
+                    .unwrap();
                 assert!(!early.is_late);
                 assert_eq!(early.headline, "Stopping …");
-                let late = stopping.say(&seen(connection, &robots, 950.0)).unwrap();
+                let late = stopping
+                    .press_text(&seen(connection, &robots, 950.0))
+                    .unwrap();
                 assert!(late.is_late);
                 assert!(late.headline.contains("NOT arrived"), "{late:?}");
                 assert!(late.detail.contains("emergency stop"), "{late:?}");
                 // A press that was never handed to a socket has certainly not arrived; another one may have.
                 assert_eq!(late.headline.contains("not confirmed"), was_sent);
                 stopping.accepted(accepted(FIRST, &[("a", true)]));
-                assert_eq!(stopping.say(&seen(connection, &robots, 950.0)), None);
+                assert_eq!(stopping.press_text(&seen(connection, &robots, 950.0)), None);
             }
         }
     }
@@ -189,7 +180,7 @@ fn another_version_is_shown_at_once() {
     stopping.press(one(), vec![], 0.0);
     let robots = [robot("a")];
     let said = stopping
-        .say(&seen(Connection::Refused, &robots, 0.0))
+        .press_text(&seen(Connection::Refused, &robots, 0.0))
         .unwrap();
     assert!(said.is_late);
     assert!(said.headline.contains("cannot be sent"));
@@ -201,9 +192,11 @@ fn a_robot_that_a_restarted_studio_does_not_know_is_named_as_that() {
     let mut stopping = Stopping::new(FIRST);
     stopping.press(one(), vec![], 0.0);
     sends(&mut stopping, 0, 1_000);
-    let said = stopping.say(&seen(Connection::Live, &[], 1_000.0)).unwrap();
+    let said = stopping
+        .press_text(&seen(Connection::Live, &[], 1_000.0))
+        .unwrap();
     assert!(said.headline.contains("does not know the robot"));
-    assert!(said.detail.contains("until it has"));
+    assert!(said.detail.contains("until it does"));
     assert_eq!(sends(&mut stopping, 1_000, 1_200).len(), 1);
 }
 
@@ -230,15 +223,15 @@ fn all_means_each_robot_on_the_page() {
     assert_eq!(targets, [wanted("a", FIRST + 1), wanted("c", FIRST + 2)]);
     let robots = [robot("b")];
     let late = stopping
-        .say(&seen(Connection::Live, &robots, 950.0))
+        .press_text(&seen(Connection::Live, &robots, 950.0))
         .unwrap();
     assert!(late.headline.contains("does not know"), "{late:?}");
 }
 
 #[test]
-fn the_answer_to_all_names_who_is_stopped_and_who_will_be() {
+fn the_answer_to_all_names_connected_and_absent_robots() {
     let robots = ["a", "b", "c", "d", "e", "f"].map(robot);
-    let told = |of: &[(&str, bool)], not_on_disk: &str| {
+    let note = |of: &[(&str, bool)], not_on_disk: &str| {
         let mut stopping = Stopping::new(FIRST);
         stopping.press(Target::All, vec![], 0.0);
         stopping.accepted(StopAccepted {
@@ -248,17 +241,17 @@ fn the_answer_to_all_names_who_is_stopped_and_who_will_be() {
         stopping.note(&seen(Connection::Live, &robots, 10.0))
     };
     assert_eq!(
-        told(&[("a", true), ("b", true)], ""),
+        note(&[("a", true), ("b", true)], ""),
         "The studio holds the stop of a and b."
     );
     assert_eq!(
-        told(&[("a", true), ("b", false)], ""),
-        "The studio holds the stop of a, and of b: not connected, so the stop meets it when it dials in."
+        note(&[("a", true), ("b", false)], ""),
+        "The studio holds the stop of a, and of b (not connected; it takes effect on connecting)."
     );
     let all: Vec<(&str, bool)> = robots.iter().map(|r| (r.name.as_str(), true)).collect();
-    assert!(told(&all, "").contains("a, b, c, d and 2 more"));
-    assert!(told(&[], "").contains("knows no robot"));
-    assert!(told(&[("a", true)], "disk full").contains("(disk full)"));
+    assert!(note(&all, "").contains("a, b, c, d and 2 more"));
+    assert!(note(&[], "").contains("knows no robot"));
+    assert!(note(&[("a", true)], "disk full").contains("(disk full)"));
 }
 
 #[test]
@@ -285,13 +278,13 @@ fn an_overdue_confirmation_is_noticed_and_its_time_is_measured() {
 }
 
 #[test]
-fn looking_at_another_robot_does_not_take_a_press_back() {
+fn viewing_another_robot_does_not_withdraw_a_press() {
     let mut stopping = Stopping::new(FIRST);
     stopping.press(one(), vec![], 0.0);
-    stopping.looks_elsewhere();
+    stopping.robot_changed();
     let robots = [robot("a"), robot("b")];
     let said = stopping
-        .say(&PageKnowledge {
+        .press_text(&PageKnowledge {
             watched: Some("b"),
             ..seen(Connection::Silent, &robots, 950.0)
         })
@@ -306,13 +299,13 @@ fn a_release_names_the_stop_that_is_shown_of_that_robot() {
         ..status("a")
     };
     let named = release("a".to_owned(), Some(&stopped), Some(3));
-    let want = ReleaseRobot {
+    let expected = ReleaseRobot {
         robot_id: "a".to_owned(),
         heard_beat: Some(3),
         stop_number: Some(5),
     };
-    assert_eq!(named, want);
-    // The status of another robot, or none yet: then the heartbeat alone says what was known here.
+    assert_eq!(named, expected);
+    // With the status of another robot, or none yet, the heartbeat alone dates the release.
     for status in [Some(&stopped), None] {
         let named = release("b".to_owned(), status, Some(3));
         assert_eq!((named.stop_number, named.heard_beat), (None, Some(3)));

@@ -15,7 +15,7 @@ const MAX_NAMES: usize = 4;
 pub struct PageKnowledge<'a> {
     /// The connection to the studio.
     pub connection: Connection,
-    /// Whether plain HTTP reaches the studio and a WebSocket does not.
+    /// True if plain HTTP reaches the studio and a WebSocket does not.
     pub upgrade_is_blocked: bool,
     /// The studio's list of robots, of this connection or the last.
     pub robots: &'a [RobotSummary],
@@ -26,7 +26,7 @@ pub struct PageKnowledge<'a> {
 }
 
 impl PageKnowledge<'_> {
-    /// Whether the studio lists a robot.
+    /// True if the studio lists a robot.
     pub fn knows(&self, robot_id: &str) -> bool {
         self.robots.iter().any(|robot| robot.robot_id == robot_id)
     }
@@ -43,7 +43,7 @@ impl PageKnowledge<'_> {
 /// Text about a stop: a sentence, details, and whether the stop is overdue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StopText {
-    /// Whether the press is older than a stop may take.
+    /// True if the press is older than a stop may take.
     pub is_late: bool,
     /// The sentence; changes only on events.
     pub headline: String,
@@ -52,8 +52,8 @@ pub struct StopText {
 }
 
 impl Stopping {
-    /// Text about unanswered presses; `None` without any. It outranks every other status.
-    pub fn say(&self, seen: &PageKnowledge) -> Option<StopText> {
+    /// Text about unanswered presses; `None` if there are none. It outranks every other status.
+    pub fn press_text(&self, seen: &PageKnowledge) -> Option<StopText> {
         // The worst press is shown: an overdue one first, then the oldest.
         let press = self
             .presses
@@ -66,7 +66,7 @@ impl Stopping {
                 is_late: true,
                 headline: format!("{stop} has NOT arrived and cannot be sent from this page."),
                 detail: format!(
-                    "{BY_HAND} Page and studio are of different versions: reload the page."
+                    "{BY_HAND} The page and the studio have different versions: reload the page."
                 ),
             });
         }
@@ -74,7 +74,7 @@ impl Stopping {
             let detail = if press.was_sent {
                 "Sent; the studio has not answered yet."
             } else {
-                "Not sent yet: there is no connection to the studio at this moment."
+                "Not sent yet: there is no connection to the studio."
             };
             return Some(StopText {
                 is_late: false,
@@ -92,7 +92,7 @@ impl Stopping {
 
     /// Text about the answer to the newest press, beyond the status of the robot in view.
     pub fn note(&self, seen: &PageKnowledge) -> String {
-        let Some((target, answer)) = &self.taken else {
+        let Some((target, answer)) = &self.newest_answer else {
             return String::new();
         };
         let mut sentences = vec![];
@@ -101,14 +101,14 @@ impl Stopping {
         }
         if !answer.not_on_disk.is_empty() {
             sentences.push(format!(
-                "The studio could not write the stop to its disk ({}): it holds, but a restart of the studio would lose it.",
+                "The studio could not write the stop to its disk ({}). It is in force, but a restart of the studio would lose it.",
                 answer.not_on_disk
             ));
         }
         sentences.join(" ")
     }
 
-    /// Whether the robot in view is overdue to confirm the stop that the studio holds.
+    /// True if the robot in view is overdue to confirm the stop that the studio holds.
     pub fn is_unconfirmed(&self, now_millis: f64) -> bool {
         self.unconfirmed_since
             .is_some_and(|since| now_millis - since >= LATE_MILLIS)
@@ -136,25 +136,25 @@ fn late(press: &Press, stop: &str, seen: &PageKnowledge) -> (String, String) {
     if seen.connection == Connection::Live && is_unknown {
         return (
             format!("{stop} has NOT arrived: the studio does not know the robot."),
-            "It may have been restarted, and the robot has not dialled in since. The page sends the stop until it has."
+            "It may have restarted, and the robot has not connected since. The page keeps sending the stop until it does."
                 .to_owned(),
         );
     }
-    let goes_on = match seen.connection {
+    let next_step = match seen.connection {
         Connection::Live => {
-            "The studio is heard but does not answer; the page sends the stop again."
+            "The connection works, but the studio does not answer. The page keeps sending the stop."
         }
-        Connection::Silent => "The studio does not answer; the page sends the stop again.",
+        Connection::Silent => "The studio does not answer. The page keeps sending the stop.",
         Connection::Connecting | Connection::Waiting { .. } | Connection::Refused => {
-            "The page tries to reach the studio and sends the stop first of all."
+            "The page keeps trying to reach the studio and sends the stop first."
         }
     };
     let headline = if press.was_sent {
-        format!("{stop} is not confirmed: take it as NOT arrived.")
+        format!("{stop} is not confirmed: assume that it has NOT arrived.")
     } else {
-        format!("{stop} has NOT arrived: the studio is not reached.")
+        format!("{stop} has NOT arrived: the studio cannot be reached.")
     };
-    (headline, goes_on.to_owned())
+    (headline, next_step.to_owned())
 }
 
 fn all_robots(answer: &StopAccepted, seen: &PageKnowledge) -> String {
@@ -171,10 +171,10 @@ fn all_robots(answer: &StopAccepted, seen: &PageKnowledge) -> String {
         (None, None) => "The studio knows no robot, so none was stopped.".to_owned(),
         (Some(here), None) => format!("The studio holds the stop of {here}."),
         (None, Some(gone)) => format!(
-            "The studio holds the stop of {gone}: not connected, so the stop meets it when it dials in."
+            "The studio holds the stop of {gone} (not connected; it takes effect on connecting)."
         ),
         (Some(here), Some(gone)) => format!(
-            "The studio holds the stop of {here}, and of {gone}: not connected, so the stop meets it when it dials in."
+            "The studio holds the stop of {here}, and of {gone} (not connected; it takes effect on connecting)."
         ),
     }
 }

@@ -6,6 +6,7 @@ use leptos::either::Either;
 use leptos::prelude::*;
 use protocol::scene::{Ask, StopAnswer};
 
+use super::segment::segment;
 use super::state::Studio;
 use crate::format;
 use crate::scene_question::{SceneQuestion, State, cameras};
@@ -71,12 +72,7 @@ fn Question() -> impl IntoView {
     let studio = expect_context::<Studio>();
     let text = RwSignal::new(String::new());
     let chosen = RwSignal::new(BTreeSet::<String>::new());
-    let known = Memo::new(move |_| {
-        studio.robot().map_or_else(Vec::new, |robot| {
-            let cameras = robot.cameras.into_iter();
-            cameras.map(|camera| camera.name).collect()
-        })
-    });
+    let known = Memo::new(move |_| studio.camera_names());
     let picked =
         Memo::new(move |_| known.with(|known| chosen.with(|chosen| cameras(known, chosen))));
     let ask = move |question: String| {
@@ -131,24 +127,22 @@ fn Question() -> impl IntoView {
         </div>
         <Show when=move || known.with(|known| known.len() > 1)>
             <div class="row">
-                <span class="label" id="ask-cameras">"Show it"</span>
+                <span class="label" id="ask-cameras">"Cameras"</span>
                 <div class="segmented" role="group" aria-labelledby="ask-cameras">
                     <For each=move || known.get() key=Clone::clone let:name>
                         {
                             let (shown, hook) = (format::plain_name(&name), format!("ask-camera-{name}"));
                             let (pressed, pushed) = (name.clone(), name);
-                            view! {
-                                <button
-                                    type="button"
-                                    data-testid=hook
-                                    aria-pressed=move || picked.with(|names| names.contains(&pressed)).to_string()
-                                    on:click=move |_| toggle(pushed.clone())
-                                >{shown}</button>
-                            }
+                            segment(
+                                hook,
+                                shown,
+                                move || picked.with(|names| names.contains(&pressed)),
+                                move || toggle(pushed.clone()),
+                            )
                         }
                     </For>
                 </div>
-                <span class="quiet">"as it is at the moment you ask"</span>
+                <span class="quiet">"with their images at the moment you ask"</span>
             </div>
         </Show>
     }

@@ -1,5 +1,5 @@
-//! Camera images drawn on a canvas. An image that arrives while another one is being decoded replaces the one that waits:
-//! a late image is worse than a lost one.
+//! Camera images drawn on a canvas. An image that arrives while another is being decoded replaces the waiting one: a late
+//! image is worse than a lost one.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -21,7 +21,7 @@ const METER_OVER: f64 = 8.0;
 /// Update interval of the meter, so that the caption does not flicker.
 const METER_MILLIS: f64 = 500.0;
 
-/// Size, rate and age of a view.
+/// Size, rate and age of the images on a canvas.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct FrameMeter {
     pub(crate) width: u32,

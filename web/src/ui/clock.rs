@@ -25,7 +25,7 @@ const REDRAW: Duration = Duration::from_millis(80);
 
 /// Starts the timers.
 pub(crate) fn start(studio: Studio) {
-    // Where the worker does not tick.
+    // For browsers in which the worker does not tick.
     set_interval(
         move || {
             if now_millis() - studio.now_millis.get_untracked() > LATE_MILLIS {

@@ -29,7 +29,7 @@ pub(crate) fn CommandPanel() -> impl IntoView {
     });
     let blocked_reason = Memo::new(move |_| studio.blocked_reason());
     let is_blocked = Memo::new(move |_| blocked_reason.with(Option::is_some));
-    // Not while the page is opening: it would vanish before it could be read.
+    // Not while the page is opening: the reason would vanish before it could be read.
     let reason = Memo::new(move |_| {
         blocked_reason
             .get()
@@ -73,10 +73,10 @@ pub(crate) fn CommandPanel() -> impl IntoView {
     };
     view! {
         <section class="panel command" id="command" aria-labelledby="command-title">
-            <h2 id="command-title">"Tell it what to do"</h2>
+            <h2 id="command-title">"Tell the robot what to do"</h2>
             <Show when=move || !warnings.with(Vec::is_empty)>
                 <div class="warnings" role="note" data-testid="robot-warnings">
-                    <strong>"Warning before it moves"</strong>
+                    <strong>"Warning: check this before the robot moves"</strong>
                     <ul>
                         <For each=move || warnings.get() key=Clone::clone let:warning>
                             <li>{warning}</li>
@@ -105,7 +105,7 @@ pub(crate) fn CommandPanel() -> impl IntoView {
                     prop:value=text
                     on:input:target=move |event| text.set(event.target().value())
                 />
-                // Not `disabled`: the keyboard reaches it, the reason is announced, and the next instruction can be typed meanwhile.
+                // Not `disabled`, so that the keyboard reaches it and its reason is announced.
                 <button
                     type="submit"
                     class="button primary"
@@ -198,8 +198,8 @@ fn ModeSwitch() -> impl IntoView {
     };
     view! {
         <div class="segmented" role="group" aria-label="How the policy acts">
-            {option(Mode::Continuous, "mode-continuous", "Continuous", "The flow-matching expert draws the motion")}
-            {option(Mode::Discrete, "mode-discrete", "Discrete", "The language model writes the motion as action tokens")}
+            {option(Mode::Continuous, "mode-continuous", "Continuous", "The flow-matching expert generates the motion")}
+            {option(Mode::Discrete, "mode-discrete", "Discrete", "The language model generates the motion as action tokens")}
         </div>
     }
 }

@@ -25,9 +25,9 @@ impl Studio {
                     robot_id,
                     text: text.to_owned(),
                     mode,
-                    heard_beat: self.wire.heard_beat(),
+                    heard_beat: self.socket.heard_beat(),
                 };
-                self.wire.send(&command.into())
+                self.socket.send(&command.into())
             }
         };
         let is_sent = outcome.is_ok();
@@ -45,7 +45,7 @@ impl Studio {
             self.send(ResetRobot {
                 robot_id,
                 scene: ResetScene { seed: None },
-                heard_beat: self.wire.heard_beat(),
+                heard_beat: self.socket.heard_beat(),
             });
         }
     }

@@ -29,7 +29,7 @@ pub(crate) fn ComputePanel() -> impl IntoView {
         };
         requests::choose(studio, preference);
     };
-    let preference = settings::compute().map_or("auto", settings::compute_word);
+    let preference = settings::compute().map_or("auto", settings::compute_name);
     let option = move |word: &'static str, text: &'static str| {
         view! { <option value=word selected={preference == word}>{text}</option> }
     };
@@ -40,18 +40,18 @@ pub(crate) fn ComputePanel() -> impl IntoView {
                 <label class="inline">
                     <span class="label">"Compute on"</span>
                     <select data-testid="compute-select" on:change:target=move |e| choose(e.target().value())>
-                        {option("auto", "whatever is faster")}
+                        {option("auto", "the faster device")}
                         {option("cpu", "CPU")}
                         {option("webgpu", "WebGPU")}
                     </select>
                 </label>
             </div>
             <p class="quiet">
-                "Action tokens are decoded here, in your browser, so that nobody has to be believed. "
+                "Action tokens are decoded here, in your browser, so that you can check what the robot was sent. "
                 {move || report.get().map(|report| report.reason)}
             </p>
             {move || match phase.get() {
-                Phase::Waiting => view! { <p class="quiet">"Starts once the cameras are up."</p> }.into_any(),
+                Phase::Waiting => view! { <p class="quiet">"Starts after the first camera image."</p> }.into_any(),
                 Phase::Loading { received } => view! {
                     <div class="progress">
                         <progress aria-label="Loading the compute worker"></progress>
@@ -61,7 +61,7 @@ pub(crate) fn ComputePanel() -> impl IntoView {
                 Phase::Dead { reason } => view! {
                     <div class="verdict bad">
                         <p>{reason}</p>
-                        <button type="button" class="button" on:click=move |_| lifecycle::start(studio)>"Start it again"</button>
+                        <button type="button" class="button" on:click=move |_| lifecycle::start(studio)>"Restart"</button>
                     </div>
                 }.into_any(),
                 Phase::Running => ().into_any(),
@@ -122,7 +122,7 @@ fn CodecTimes() -> impl IntoView {
         Some((measured, TimeOutcome::Timed(timings))) => {
             let headline = timings.first().map(|first| {
                 format!(
-                    "This tab reads a {}×{} chunk in {}, writes it in {}.",
+                    "This tab decodes a {}×{} chunk in {} and encodes it in {}.",
                     first.run.rows,
                     first.run.dims,
                     format::fine_micros(first.decode_micros),
@@ -164,7 +164,7 @@ fn CodecTimes() -> impl IntoView {
                 >{headline}</p>
                 <div class="codec-table">
                     <table class="num">
-                        <thead><tr><th>"Chunk"</th><th>"At once"</th><th>"Tokens"</th><th>"Reads each in"</th><th>"Writes each in"</th></tr></thead>
+                        <thead><tr><th>"Chunk"</th><th>"Batch"</th><th>"Tokens"</th><th>"Decoding, per chunk"</th><th>"Encoding, per chunk"</th></tr></thead>
                         <tbody>{rows}</tbody>
                     </table>
                 </div>
@@ -182,8 +182,8 @@ fn CodecTimes() -> impl IntoView {
                     data-testid="codec-measure"
                     disabled=move || !is_ready.get() || is_timing.get()
                     on:click=measure
-                >{move || if is_timing.get() { "Measuring …" } else { "How fast are tokens read here?" }}</button>
-                <span class="quiet">"Reads and writes sample chunks for a second or two."</span>
+                >{move || if is_timing.get() { "Measuring …" } else { "Time the action codec" }}</button>
+                <span class="quiet">"Encodes and decodes sample chunks for a second or two."</span>
             </div>
             {found}
         </div>
@@ -196,7 +196,7 @@ fn device_view(device: &ComputeDevice) -> impl IntoView + use<> {
     let passed = device.checks.iter().filter(|check| check.passed).count();
     let count = device.checks.len();
     let probe = (device.probe_millis > 0.0)
-        .then(|| format!("tried in {}", format::millis(device.probe_millis)));
+        .then(|| format!("probed in {}", format::millis(device.probe_millis)));
     let timings: Vec<String> = device
         .products
         .iter()
@@ -220,7 +220,7 @@ fn device_view(device: &ComputeDevice) -> impl IntoView + use<> {
                     check.max_error, check.tolerance
                 )
             } else {
-                "no answer".to_owned()
+                "no valid result".to_owned()
             };
             view! {
                 <tr class:failed={!check.passed}>
@@ -231,7 +231,7 @@ fn device_view(device: &ComputeDevice) -> impl IntoView + use<> {
             }
         })
         .collect();
-    let hook = format!("device-{}", settings::compute_word(device.kind));
+    let hook = format!("device-{}", settings::compute_name(device.kind));
     view! {
         <li class="device" data-testid=hook data-state=state>
             <div class="device-head">

@@ -24,7 +24,7 @@ use crate::compute::kind_phrase;
 use crate::depth_colors::{DepthColors, css_gradient};
 use crate::{depth, format};
 
-/// State shared by the parts of the block.
+/// State that the parts of the block share.
 #[derive(Clone, Copy)]
 pub(super) struct Shared {
     pub(super) studio: Studio,
@@ -131,7 +131,7 @@ fn Block(shared: Shared) -> impl IntoView {
     let computed_on = move || {
         drawn.with(|drawn| {
             let (kind, _) = drawn.as_ref()?.by_decoder?;
-            Some(super::settings::compute_word(kind))
+            Some(super::settings::compute_name(kind))
         })
     };
     // The network sees square images; the page shows them in the camera's proportions.
@@ -260,7 +260,7 @@ fn waiting_for(described: Option<DepthDescription>, decoder: Option<DecoderOutco
     }
     match decoder {
         Some(DecoderOutcome::Failed { reason }) => format!("The decoder cannot be used: {reason}."),
-        _ => "The decoder is on its way.".to_owned(),
+        _ => "The decoder is being loaded.".to_owned(),
     }
 }
 
@@ -345,7 +345,7 @@ fn Caption(shared: Shared, drawn: Memo<Option<Drawn>>) -> impl IntoView {
                 Some((kind, micros)) => (
                     ("near".to_owned(), "far".to_owned()),
                     format!(
-                        "Drawn in this tab on {} in {}",
+                        "Decoded in this tab on {} in {}",
                         kind_phrase(kind),
                         format::duration(micros)
                     ),
@@ -353,7 +353,7 @@ fn Caption(shared: Shared, drawn: Memo<Option<Drawn>>) -> impl IntoView {
                 None => (
                     ("0".to_owned(), known().to_string()),
                     format!(
-                        "The codes themselves, coloured by number. {}",
+                        "The codes themselves, colored by number. {}",
                         drawn.instead
                     ),
                 ),
@@ -377,7 +377,7 @@ fn About(shared: Shared) -> impl IntoView {
     let text = move || {
         let cell = shared.marked().and_then(|index| shared.cell(index));
         cell.map_or_else(
-            || "Point at a cell, or go through them with the arrow keys.".to_owned(),
+            || "Point at a cell, or choose one with the arrow keys.".to_owned(),
             |cell| depth::cell_text(&cell, shared.threshold()),
         )
     };

@@ -27,7 +27,9 @@ const OF_COMMANDS: [&str; 6] = [
 
 /// Starts receiving the studio's messages.
 pub(super) fn start(studio: Studio) {
-    studio.wire.listen(move |message| receive(studio, message));
+    studio
+        .socket
+        .listen(move |message| receive(studio, message));
 }
 
 fn receive(studio: Studio, message: ToViewer) {
@@ -44,7 +46,7 @@ fn receive(studio: Studio, message: ToViewer) {
             studio.keep_watching();
         }
         ToViewer::Details(details) if studio.watches(&details.robot_id) => {
-            // Updated on changes only: a connection that came back brings them again.
+            // Updated on changes only: a new connection delivers them again.
             if studio
                 .details
                 .with_untracked(|known| known.as_ref() != Some(&details))
@@ -108,7 +110,7 @@ fn receive(studio: Studio, message: ToViewer) {
         }
         ToViewer::Status(status) if studio.watches(&status.robot_id) => on_status(studio, status),
         ToViewer::Error(error) => on_error(studio, error),
-        // Of a robot that was in view a moment ago.
+        // Messages of a robot that was in view a moment ago.
         ToViewer::Frame(_)
         | ToViewer::State(_)
         | ToViewer::Trace(_)
@@ -153,12 +155,12 @@ fn on_error(studio: Studio, error: ErrorMessage) {
     if error.code == "wrong_version" {
         socket::refuse(studio);
     }
-    // An older studio, which lacks nothing but the echoes.
+    // An older studio supports everything except the echoes.
     if error.code == "unexpected_kind" && socket::echo_refused(studio) {
         return;
     }
     let is_stop = studio.stopping.with_untracked(Stopping::is_open);
-    // The dock shows the state of a stop, which is sent until the robot is known.
+    // The dock shows the state of the stop, which is sent until the studio knows the robot.
     if is_stop && error.code == "unknown_robot" {
         return;
     }
@@ -171,7 +173,7 @@ fn on_error(studio: Studio, error: ErrorMessage) {
     let reconnects = error.fatal && error.code != "wrong_version";
     studio.notify(if reconnects {
         format!(
-            "The studio ended the connection: {}. The page connects again by itself.",
+            "The studio closed the connection: {}. The page reconnects automatically.",
             error.message.trim_end_matches('.')
         )
     } else {

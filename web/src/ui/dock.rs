@@ -13,13 +13,32 @@ pub(crate) fn Dock() -> impl IntoView {
     let detail = Memo::new(move |_| status_text.with(|text| text.detail.clone()));
     let is_latched = Memo::new(move |_| status_text.with(|text| text.is_latched));
     let has_several = Memo::new(move |_| studio.robots.with(|robots| robots.len() > 1));
-    // The remedy for a failed stop is announced with the sentence; other details change too often.
+    // The remedy for a failed stop is announced with the headline; other details change too often.
     let aloud = Memo::new(move |_| {
         status_text.with(|text| match text.state {
             "undelivered" | "unconfirmed" => format!("{} {}", text.headline, text.detail),
             _ => text.headline.clone(),
         })
     });
+    let stop_button = move |class: &'static str,
+                            hook: &'static str,
+                            keys: &'static str,
+                            name: &'static str,
+                            key_name: &'static str,
+                            press: fn(Studio)| {
+        view! {
+            <button
+                type="button"
+                class=class
+                data-testid=hook
+                aria-keyshortcuts=keys
+                on:click=move |_| press(studio)
+            >
+                <span>{name}</span>
+                <kbd aria-hidden="true">{key_name}</kbd>
+            </button>
+        }
+    };
     view! {
         <section class="dock" aria-label="Robot control" data-state=state>
             <div class="dock-inner">
@@ -29,7 +48,7 @@ pub(crate) fn Dock() -> impl IntoView {
                     <p class="detail num">{detail}</p>
                 </div>
                 <p class="visually-hidden" aria-live="assertive" data-testid="announcement">{aloud}</p>
-                // The focus is not moved here: pressing the space bar twice would release the stop.
+                // The focus does not move here: otherwise pressing the space bar twice would release the stop.
                 <div class="stopped" data-testid="stopped-banner" hidden=move || !is_latched.get()>
                     <button
                         type="button"
@@ -43,27 +62,11 @@ pub(crate) fn Dock() -> impl IntoView {
                     </button>
                 </div>
                 <Show when=move || has_several.get()>
-                    <button
-                        type="button"
-                        class="stop all"
-                        data-testid="stop-all-button"
-                        aria-keyshortcuts="Shift+Escape"
-                        on:click=move |_| studio.press_stop_all()
-                    >
-                        <span>"Stop all"</span>
-                        <kbd aria-hidden="true">"Shift Esc"</kbd>
-                    </button>
+                    {stop_button(
+                        "stop all", "stop-all-button", "Shift+Escape", "Stop all", "Shift Esc", Studio::press_stop_all,
+                    )}
                 </Show>
-                <button
-                    type="button"
-                    class="stop"
-                    data-testid="stop-button"
-                    aria-keyshortcuts="Escape Space"
-                    on:click=move |_| studio.press_stop()
-                >
-                    <span>"Stop"</span>
-                    <kbd aria-hidden="true">"Esc"</kbd>
-                </button>
+                {stop_button("stop", "stop-button", "Escape Space", "Stop", "Esc", Studio::press_stop)}
             </div>
         </section>
     }

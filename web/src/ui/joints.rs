@@ -11,9 +11,9 @@ use crate::joint_history::History;
 use crate::plot::{HEIGHT, PlotFrame, Point, WIDTH};
 use crate::units::{column, to_robot_units};
 
-/// Past that a live plot shows.
+/// Past part of a live plot's time axis.
 const PAST_MICROS: i64 = 4_000_000;
-/// Future that a live plot shows.
+/// Future part of a live plot's time axis.
 const FUTURE_MICROS: i64 = 1_200_000;
 /// Time shown around a decision that is kept in view.
 const AROUND_MICROS: i64 = 1_500_000;

@@ -13,7 +13,7 @@ pub(crate) fn listen(studio: Studio) {
             return;
         }
         match event.key().as_str() {
-            // Also while a character is being composed: a stop is worth more than a word.
+            // Also while a character is being composed: a stop has priority over text input.
             "Escape" if event.shift_key() => studio.press_stop_all(),
             "Escape" => studio.press_stop(),
             " " if !event.is_composing() && !focus_uses_space() => studio.press_stop(),

@@ -2,8 +2,9 @@
 //!
 //! Modules import only from groups above their own:
 //!
-//! - Leaves: [`time`], [`settings`] (browser storage and URL), [`canvas_image`] (images on a canvas), [`panics`] (the end of
-//!   a page that has failed), [`wire`] (the WebSocket), `worker::handle`
+//! - Leaves: [`time`], [`settings`] (browser storage and URL), [`canvas_image`] (images on a canvas), [`segment`] (an option
+//!   of a segmented control), [`panics`] (the end of a page that has failed), [`socket_handle`] (the WebSocket),
+//!   `worker::handle`
 //! - [`state`]: the page's state, as signals
 //! - Actions on the state: [`send`], [`stop`], [`socket`] (reconnecting, ticks), [`stop_press`], [`commands`],
 //!   [`shown_decision`], [`worker`] (requests, starting and restarting)
@@ -36,10 +37,12 @@ mod panics;
 mod problems;
 mod robot_selection;
 mod score;
+mod segment;
 mod send;
 mod settings;
 mod shown_decision;
 mod socket;
+mod socket_handle;
 mod stages;
 mod state;
 mod stop;
@@ -47,7 +50,6 @@ mod stop_press;
 mod time;
 mod timeline;
 mod trace;
-mod wire;
 mod worker;
 
 use leptos::prelude::*;

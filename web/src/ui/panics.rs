@@ -1,8 +1,8 @@
-//! The end of a page that has failed: it is no operator any more, and says so.
+//! The end of a page that has failed: it can no longer operate a robot, and shows that.
 //!
-//! After a panic, or a trap that no panic precedes, the program's state is unfinished, and yet the browser goes on calling its
-//! event handlers: the page would go on echoing heartbeats and could stop no robot. So its socket is closed at once, none is
-//! opened again, and a notice that needs nothing of the program covers the page.
+//! After a panic, or a trap without a panic, the program's state is inconsistent, but the browser keeps calling its event
+//! handlers. The page would keep echoing heartbeats and could not stop a robot. Its socket is therefore closed at once, none
+//! is opened again, and a notice that does not depend on the program covers the page.
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,13 +13,13 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::Closure;
 use web_sys::{Event, WebSocket};
 
-/// A plain link, because nothing of the program can be relied on; it leads to this page, which loads it anew.
+/// Notice with a plain link, which works without the program and reloads the page.
 const NOTICE: &str = r#"<div class="page-stopped" role="alert" data-testid="page-stopped"><div>
 <h2>This page has stopped working</h2>
-<p>A fault in its program has ended it. It cannot stop a robot any more: use the robot’s own emergency stop if it must stand
-still now.</p>
-<p>The page has closed its connection to the studio. A robot that was instructed from here holds its position, unless it is
-simulated or runs unattended.</p>
+<p>A fault has ended its program. It can no longer stop a robot: use the robot’s own emergency stop if the robot must
+stop now.</p>
+<p>The page has closed its connection to the studio. A robot that was instructed from this page holds its position, unless
+it is simulated or runs unattended.</p>
 <p><a class="button primary" href="">Reload the page</a></p>
 </div></div>"#;
 
@@ -44,27 +44,28 @@ pub(super) fn watch() {
             stop_page();
         }
     });
-    // A fault of an event handler, and one of a future.
+    // Faults of event handlers, and of futures.
     for name in ["error", "unhandledrejection"] {
         window
             .add_event_listener_with_callback(name, on_error.as_ref().unchecked_ref())
             .ok();
     }
-    // It lasts as long as the page.
+    // The listener lasts as long as the page.
     on_error.forget();
 }
 
-/// Whether the program has failed. Nothing may be begun then.
-pub(super) fn have_stopped_page() -> bool {
+/// True if the program has failed. Nothing new may start then.
+pub(super) fn page_has_stopped() -> bool {
     HAS_STOPPED.load(Ordering::Relaxed)
 }
 
-/// Names the socket that is closed when the page stops; the one before it is closed already.
+/// Registers the socket to close when the page stops; the previous one is closed already.
 pub(super) fn close_when_stopped(socket: &WebSocket) {
     SOCKET.set(Some(socket.clone()));
 }
 
-/// Whether an event reports that a WebAssembly program was ended. The page has one; its workers report theirs otherwise.
+/// True if an event reports a trap of a WebAssembly program. The page has one such program; its workers report traps in
+/// another way.
 fn is_trap(event: &Event) -> bool {
     ["error", "reason"].into_iter().any(|field| {
         Reflect::get(event, &field.into()).is_ok_and(|cause| cause.is_instance_of::<RuntimeError>())

@@ -49,7 +49,7 @@ impl Studio {
         self.refusal.set(None);
         self.pending_instruction
             .update_value(PendingInstruction::forget);
-        self.stopping.update(Stopping::looks_elsewhere);
+        self.stopping.update(Stopping::robot_changed);
         self.history.update_value(History::clear);
         self.decisions.update(Decisions::clear);
         self.stream.set(TokenStream::default());

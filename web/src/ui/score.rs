@@ -50,7 +50,7 @@ pub(crate) fn ScorePanel() -> impl IntoView {
     let is_live = Memo::new(move |_| studio.connection.get() == Connection::Live);
     Effect::new(move |_| {
         if is_live.get() {
-            inquire(score);
+            load_description(score);
         }
     });
     let served = Memo::new(move |_| score.served.get());
@@ -72,18 +72,18 @@ pub(crate) fn ScorePanel() -> impl IntoView {
                 <span class="quiet">"TOPReward"</span>
             </div>
             <p class="empty-note">
-                "A video model is shown more and more of a video, and each time how probable it finds that the video completes \
-                 your instruction: that is the curve. Controls beside it show whether it means anything."
+                "A video model is shown longer and longer parts of a video. The curve shows how probable it finds each time that the \
+                 video completes your instruction. Control curves show whether that means anything."
             </p>
             {move || match served.get() {
-                ServedScorer::Unknown => view! { <p class="quiet">"Asking the studio which scorer it has…"</p> }.into_any(),
+                ServedScorer::Unknown => view! { <p class="quiet">"Loading the description of the scorer…"</p> }.into_any(),
                 ServedScorer::Nothing(why) => view! {
                     <p class="empty-note" data-testid="score-unavailable">{why}</p>
                 }.into_any(),
                 ServedScorer::Failed(reason) => view! {
                     <div class="verdict bad" data-testid="score-unavailable">
                         <p>{reason}</p>
-                        <button type="button" class="button" on:click=move |_| inquire(score)>"Ask again"</button>
+                        <button type="button" class="button" on:click=move |_| load_description(score)>"Try again"</button>
                     </div>
                 }.into_any(),
                 ServedScorer::Scorer(manifest) => view! {
@@ -100,7 +100,7 @@ pub(crate) fn ScorePanel() -> impl IntoView {
 }
 
 /// Fetches the description of the scorer and the list of recorded episodes.
-fn inquire(score: ScoreState) {
+fn load_description(score: ScoreState) {
     spawn_local(async move {
         let served = match fetch("api/scorer").await {
             Ok((status, body)) => ServedScorer::read(status, &body),
@@ -173,7 +173,7 @@ fn listen_for_files(studio: Studio, is_over: RwSignal<bool>) {
             .with_untracked(|served| served.manifest().is_none())
         {
             return studio
-                .notify("This studio serves no scorer, so the video was not taken.".to_owned());
+                .notify("This studio serves no scorer, so the video was not opened.".to_owned());
         }
         source::dropped(studio, &files);
         if let Some(panel) = document().get_element_by_id("score") {

@@ -10,13 +10,13 @@ impl Studio {
     /// Sends one message; shows a notice when it cannot be sent, or would arrive late.
     pub(crate) fn send(self, message: impl Into<FromViewer>) -> bool {
         let outcome = match self.connection.get_untracked() {
-            Connection::Silent => Err("That was not sent: the studio is not heard.".to_owned()),
-            _ => self.wire.send(&message.into()),
+            Connection::Silent => Err("Not sent: the studio is not responding.".to_owned()),
+            _ => self.socket.send(&message.into()),
         };
         match outcome {
             Ok(()) => true,
-            Err(why) => {
-                self.notify(why);
+            Err(reason) => {
+                self.notify(reason);
                 false
             }
         }

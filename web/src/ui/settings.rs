@@ -13,7 +13,7 @@ fn read(key: &str) -> Option<String> {
 }
 
 fn write(key: &str, value: Option<&str>) {
-    // Without storage the choice is not remembered, as the viewer's browser demands.
+    // Without storage the choice is not remembered.
     if let Ok(Some(storage)) = window().local_storage() {
         match value {
             Some(value) => storage.set_item(key, value).ok(),
@@ -32,18 +32,18 @@ pub(crate) fn compute() -> Option<ComputeKind> {
 }
 
 pub(crate) fn set_compute(preference: Option<ComputeKind>) {
-    write(COMPUTE, preference.map(compute_word));
+    write(COMPUTE, preference.map(compute_name));
 }
 
 /// Name of a kind of device in storage and in the select box.
-pub(crate) fn compute_word(kind: ComputeKind) -> &'static str {
+pub(crate) fn compute_name(kind: ComputeKind) -> &'static str {
     match kind {
         ComputeKind::Cpu => "cpu",
         ComputeKind::Webgpu => "webgpu",
     }
 }
 
-/// Whether files of a scorer are cached in this browser.
+/// True if files of a scorer are cached in this browser.
 pub(crate) fn keeps_scorer() -> bool {
     read(KEEPS_SCORER).is_some()
 }
@@ -76,8 +76,8 @@ fn is_dark() -> bool {
     }
 }
 
-/// Whether the viewer prefers reduced motion.
-pub(crate) fn wants_less_motion() -> bool {
+/// True if the viewer prefers reduced motion.
+pub(crate) fn prefers_reduced_motion() -> bool {
     window()
         .match_media("(prefers-reduced-motion: reduce)")
         .ok()

@@ -14,27 +14,27 @@ use web_sys::{
 
 use super::panics;
 use super::settings;
+use super::socket_handle::OpenSocket;
 use super::state::Studio;
 use super::time::now_millis;
-use super::wire::OpenSocket;
 use crate::backoff::{Connection, Link, LinkAction};
 use crate::stopping::Stopping;
 use crate::studio_url;
 
-/// Time limit of a plain HTTP request that shows whether the studio is reached.
+/// Time limit of the plain HTTP request that tests whether the studio can be reached.
 const PROBE_MILLIS: u32 = 3_000;
 
 /// Updates the link with an event, and the page with what follows from it.
 fn update_link<T>(studio: Studio, event: impl FnOnce(&mut Link) -> T) -> Option<T> {
-    let outcome = studio.wire.link.try_update_value(event);
+    let outcome = studio.socket.link.try_update_value(event);
     let (connection, is_blocked) = studio
-        .wire
+        .socket
         .link
         .with_value(|link| (link.connection(), link.upgrade_is_blocked()));
     if studio.connection.get_untracked() != connection {
         studio.connection.set(connection);
         if connection != Connection::Live {
-            // Nothing is known of a studio that is not heard.
+            // Without a connection the studio's problems are unknown.
             studio.problems.set(vec![]);
         }
     }
@@ -46,7 +46,7 @@ fn update_link<T>(studio: Studio, event: impl FnOnce(&mut Link) -> T) -> Option<
 
 /// One tick: link, stops, and token streams that stopped growing. An early tick does no harm.
 pub(crate) fn tick(studio: Studio) {
-    if panics::have_stopped_page() {
+    if panics::page_has_stopped() {
         return;
     }
     let now = now_millis();
@@ -59,7 +59,7 @@ pub(crate) fn tick(studio: Studio) {
     }
 }
 
-/// Does what is due: detects silence, closes, reconnects.
+/// Detects silence, closes and reconnects when due.
 fn poll(studio: Studio, now_millis: f64) {
     let urgent = studio.stopping.with_untracked(Stopping::is_open);
     // A close is followed by a reconnection, which may be due at once.
@@ -83,38 +83,38 @@ pub(crate) fn retry_now(studio: Studio) {
     tick(studio);
 }
 
-/// The studio's welcome arrived.
+/// Records the studio's welcome.
 pub(crate) fn welcomed(studio: Studio) {
     let now = now_millis();
     update_link(studio, |link| link.welcomed(now));
 }
 
-/// A heartbeat of the studio arrived. It is echoed from here, and from no timer: a page that hangs does not come here, and
-/// one in a hidden tab does.
+/// Echoes a heartbeat of the studio. The echo is sent from this handler and not from a timer: it runs in a hidden tab, and
+/// does not run in a page that hangs.
 pub(crate) fn heartbeat(studio: Studio, beat: u64) {
     let echoes = update_link(studio, |link| {
         link.heartbeat(beat);
         link.echoes()
     });
     if echoes == Some(true) {
-        // An echo that cannot be sent is missed by the studio, as it should be.
-        studio.wire.send(&Heard { beat }.into()).ok();
+        // If the echo cannot be sent, the studio rightly misses it.
+        studio.socket.send(&Heard { beat }.into()).ok();
     }
 }
 
-/// The studio did not know a message; whether that was an echo.
+/// Processes an unknown-message error; `true` if it was about an echo.
 pub(crate) fn echo_refused(studio: Studio) -> bool {
     update_link(studio, Link::echo_refused) == Some(true)
 }
 
-/// Page and studio speak different versions.
+/// Records that the page and the studio have different versions.
 pub(crate) fn refuse(studio: Studio) {
     update_link(studio, Link::refuse);
 }
 
 fn connect(studio: Studio) {
     match open(studio) {
-        Some(open) => studio.wire.open.set_value(Some(open)),
+        Some(open) => studio.socket.open.set_value(Some(open)),
         None => lost(studio),
     }
 }
@@ -155,7 +155,7 @@ fn open(studio: Studio) -> Option<OpenSocket> {
 fn receive(studio: Studio, event: &MessageEvent) {
     let now = now_millis();
     update_link(studio, |link| link.message_received(now));
-    // The timers of a hidden tab sleep, the socket does not.
+    // Timers of a hidden tab are throttled; socket events are not.
     if document().hidden() {
         tick(studio);
     }
@@ -163,7 +163,7 @@ fn receive(studio: Studio, event: &MessageEvent) {
         return;
     };
     match ToViewer::decode(&js_sys::Uint8Array::new(&buffer).to_vec()) {
-        Ok(message) => studio.wire.deliver(message),
+        Ok(message) => studio.socket.deliver(message),
         // A newer studio may send kinds that this page does not know.
         Err(FrameError::UnexpectedKind { .. }) => {}
         Err(error) => {
@@ -171,35 +171,35 @@ fn receive(studio: Studio, event: &MessageEvent) {
                 refuse(studio);
             }
             studio.notify(format!(
-                "The studio said something this page cannot read: {error}"
+                "The studio sent a message that this page cannot read: {error}"
             ));
         }
     }
 }
 
 fn close(studio: Studio) {
-    // Only one socket may be heard: the old one's handlers are removed before a new one opens.
-    let old = studio.wire.open.try_update_value(Option::take).flatten();
+    // Only one socket may deliver messages: the old one's handlers are removed before a new one opens.
+    let old = studio.socket.open.try_update_value(Option::take).flatten();
     if let Some(open) = old {
         open.socket.set_onopen(None);
         open.socket.set_onmessage(None);
         open.socket.set_onclose(None);
         open.socket.close().ok();
-        // Later, because one of its closures may be running.
+        // Dropped later, because one of its closures may be running.
         set_timeout(move || drop(open), std::time::Duration::ZERO);
     }
 }
 
 /// Checks whether plain HTTP reaches the studio while no socket opens.
 fn probe(studio: Studio) {
-    let number = studio.wire.link.with_value(Link::wants_probe);
-    let (Some(number), false) = (number, studio.wire.is_probing.get_value()) else {
+    let number = studio.socket.link.with_value(Link::probe_due);
+    let (Some(number), false) = (number, studio.socket.is_probing.get_value()) else {
         return;
     };
-    studio.wire.is_probing.set_value(true);
+    studio.socket.is_probing.set_value(true);
     spawn_local(async move {
         let answered = is_healthy().await;
-        studio.wire.is_probing.set_value(false);
+        studio.socket.is_probing.set_value(false);
         update_link(studio, |link| link.probed(number, answered));
     });
 }
@@ -207,7 +207,7 @@ fn probe(studio: Studio) {
 async fn is_healthy() -> bool {
     let init = RequestInit::new();
     init.set_signal(Some(&AbortSignal::timeout_with_u32(PROBE_MILLIS)));
-    // The time, so that no cache answers instead of the studio.
+    // The time in the URL keeps caches from answering.
     let url = format!("healthz?at={}", now_millis());
     let response = window().fetch_with_str_and_init(&url, &init);
     match JsFuture::from(response).await {

@@ -69,7 +69,7 @@ pub(crate) fn Stages() -> impl IntoView {
 fn begins_with(committed_rows: u32) -> String {
     match committed_rows {
         0 => String::new(),
-        1 => ", which begins with a step of the plan before".to_owned(),
-        rows => format!(", which begins with {rows} steps of the plan before"),
+        1 => ", which begins with one step of the previous plan".to_owned(),
+        rows => format!(", which begins with {rows} steps of the previous plan"),
     }
 }

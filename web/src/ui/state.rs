@@ -9,8 +9,8 @@ use protocol::viewer::{RobotDetails, RobotState, RobotStatus, RobotSummary, View
 
 use super::canvas_image::CanvasImage;
 use super::score::state::ScoreState;
+use super::socket_handle::SocketHandle;
 use super::time::now_millis;
-use super::wire::Wire;
 use super::worker::handle::WorkerHandle;
 use crate::backoff::Connection;
 use crate::compute::Compute;
@@ -35,7 +35,7 @@ pub(crate) struct Notice {
 #[derive(Clone, Copy)]
 pub(crate) struct Studio {
     pub(crate) connection: RwSignal<Connection>,
-    /// Whether plain HTTP reaches the studio and a WebSocket does not.
+    /// True if plain HTTP reaches the studio and a WebSocket does not.
     pub(crate) upgrade_is_blocked: RwSignal<bool>,
     /// Problems that the studio reports about its parts, while they last.
     pub(crate) problems: RwSignal<Vec<String>>,
@@ -77,9 +77,9 @@ pub(crate) struct Studio {
     pub(crate) stopping: RwSignal<Stopping>,
     /// Canvases of the cameras, by view name.
     pub(crate) canvas_images: StoredValue<HashMap<String, Rc<CanvasImage>>, LocalStorage>,
-    pub(crate) wire: Wire,
+    pub(crate) socket: SocketHandle,
     pub(crate) worker: WorkerHandle,
-    /// Whether the plots have something new to draw.
+    /// True if the plots have something new to draw.
     pub(super) has_new: StoredValue<bool>,
     pub(super) chosen_by_viewer: StoredValue<bool>,
     /// The robot that this connection is subscribed to.
@@ -115,7 +115,7 @@ impl Studio {
             pending_instruction: StoredValue::new(PendingInstruction::default()),
             stopping: RwSignal::new(Stopping::new(first_press())),
             canvas_images: StoredValue::new_local(HashMap::new()),
-            wire: Wire::default(),
+            socket: SocketHandle::default(),
             worker: WorkerHandle::default(),
             has_new: StoredValue::new(false),
             chosen_by_viewer: StoredValue::new(false),
@@ -123,7 +123,7 @@ impl Studio {
         }
     }
 
-    /// Whether a robot is the one in view.
+    /// True if a robot is the one in view.
     pub(super) fn watches(self, robot_id: &str) -> bool {
         self.watched
             .with_untracked(|watched| watched.as_deref() == Some(robot_id))
@@ -132,6 +132,14 @@ impl Studio {
     /// Details of the robot in view, once the studio has sent them.
     pub(crate) fn robot(self) -> Option<RobotDetails> {
         self.details.get()
+    }
+
+    /// Names of the cameras of the robot in view.
+    pub(crate) fn camera_names(self) -> Vec<String> {
+        self.robot().map_or_else(Vec::new, |robot| {
+            let cameras = robot.cameras.into_iter();
+            cameras.map(|camera| camera.name).collect()
+        })
     }
 
     /// Shows a notice.

@@ -1,4 +1,4 @@
-//! Stops as they are sent, and what the page knows of them. The rules are in [`crate::stopping`].
+//! Sending of stops, and the status text that depends on them. The rules are in [`crate::stopping`].
 
 use leptos::prelude::*;
 
@@ -8,7 +8,7 @@ use crate::status_text::{self, StatusText};
 use crate::stopping::{PageKnowledge, Stopping};
 
 impl Studio {
-    /// Sends the stops that are due, if there is a connection that may carry them.
+    /// Sends the stops that are due, if a connection is open.
     pub(super) fn send_stops(self) {
         if !self.connection.get_untracked().may_carry() {
             return;
@@ -16,7 +16,7 @@ impl Studio {
         let now = now_millis();
         let due = self.stopping.with_untracked(|stopping| stopping.due(now));
         for (id, message) in due {
-            if self.wire.send(&message).is_ok() {
+            if self.socket.send(&message).is_ok() {
                 self.stopping.update(|stopping| stopping.sent(id, now));
             }
         }

@@ -38,9 +38,9 @@ impl Studio {
             .update_value(PendingInstruction::forget);
         self.stopping
             .update(|stopping| stopping.press(target, seen, now));
-        // Sends it, or connects for it.
+        // Sends the stop, or connects first.
         socket::tick(self);
-        // On time, and not with the next tick.
+        // The alarm is shown on time, not with the next tick.
         set_timeout(
             move || socket::tick(self),
             Duration::from_secs_f64(LATE_MILLIS / 1e3),
@@ -52,7 +52,7 @@ impl Studio {
         let Some(robot_id) = self.watched.get_untracked() else {
             return;
         };
-        let heard_beat = self.wire.heard_beat();
+        let heard_beat = self.socket.heard_beat();
         let release = self
             .status
             .with_untracked(|status| stopping::release(robot_id, status.as_ref(), heard_beat));

@@ -1,4 +1,4 @@
-//! The recent decisions as a row of bars, as high as their latencies. One can be kept in view.
+//! The recent decisions as a row of bars whose heights are the latencies. One can be kept in view.
 
 use leptos::prelude::*;
 use protocol::Mode;

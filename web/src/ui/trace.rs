@@ -26,7 +26,7 @@ pub(crate) fn TracePanel() -> impl IntoView {
             <Show when=move || !has_any.get()>
                 <p class="empty-note">
                     "Give the robot an instruction. Every decision of the policy then appears here: what it read, "
-                    "how long it took, and where the joints are to go."
+                    "how long it took, and where it plans to move the joints."
                 </p>
             </Show>
             <JointPlots/>
@@ -72,8 +72,8 @@ fn Prompt() -> impl IntoView {
     }
 }
 
-fn segment_view(piece: Segment) -> AnyView {
-    match piece {
+fn segment_view(segment: Segment) -> AnyView {
+    match segment {
         Segment::Text(text) => view! { <span>{text}</span> }.into_any(),
         Segment::SpecialToken { name, family } => {
             view! { <span class=format!("mark-chip {}", family.class())>{name}</span> }.into_any()

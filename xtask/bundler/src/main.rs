@@ -1,8 +1,8 @@
 //! Binds a wasm module to JavaScript and compresses files, for `cargo xtask`.
 //!
-//! A program of its own, so that `cargo xtask` starts within seconds: what it is made of takes longer to compile than
-//! everything else that xtask does. The library is the one behind the wasm-bindgen command, in the version that
-//! Cargo.lock has for the crate, to which it must be equal.
+//! It is a separate program so that `cargo xtask` starts within seconds: its dependencies take longer to compile than all
+//! others of xtask. The library is the one behind the wasm-bindgen command. Its version must equal that of the crate
+//! wasm-bindgen in Cargo.lock.
 //!
 //! ```text
 //! bundler bind MODULE.wasm FOLDER NAME     writes FOLDER/NAME.js and FOLDER/NAME_bg.wasm
@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, bail};
 use std::{ffi::OsString, fs, io::Write as _, path::Path};
 use wasm_bindgen_cli_support::Bindgen;
 
-/// Beyond this the time grows much faster than the gain.
+/// Compression level. Beyond it the time grows much faster than the gain.
 const BROTLI_QUALITY: u32 = 9;
 /// Window of 4 MiB, as a power of two.
 const BROTLI_WINDOW: u32 = 22;
@@ -32,7 +32,7 @@ fn main() -> Result<()> {
     }
 }
 
-/// Writes the module and its JavaScript as an ES module that fetches it, what `wasm-bindgen --target web` does.
+/// Writes the module, and JavaScript that loads it as an ES module, as `wasm-bindgen --target web` does.
 fn bind(module: &Path, folder: &Path, name: &str) -> Result<()> {
     Bindgen::new()
         .input_path(module)

@@ -135,7 +135,7 @@ fn waiting_for(studio: Studio) -> String {
         return "This policy has no action tokenizer, so there is nothing to decode.".to_owned();
     }
     if !has_tokens {
-        return "This decision came without action tokens.".to_owned();
+        return "This decision has no action tokens.".to_owned();
     }
     studio
         .compute
@@ -148,6 +148,6 @@ fn waiting_for(studio: Studio) -> String {
             (Phase::Waiting | Phase::Loading { .. }, _) => {
                 "Decoded here as soon as this tab's compute worker is loaded.".to_owned()
             }
-            _ => "Being decoded …".to_owned(),
+            _ => "Decoding …".to_owned(),
         })
 }

@@ -20,15 +20,15 @@ pub(crate) fn HeatMap() -> impl IntoView {
     let panel = expect_context::<TokenPanel>();
     let shape = Memo::new(move |_| {
         panel.view.with(|view| {
-            view.whole
+            view.full
                 .as_ref()
-                .map_or((0, 0), |whole| (whole.rows as usize, whole.dims as usize))
+                .map_or((0, 0), |full| (full.rows as usize, full.dims as usize))
         })
     });
     let largest = Memo::new(move |_| {
         panel.view.with(|view| {
-            let whole = view.whole.as_ref();
-            let coefficients = whole.map(|whole| whole.coefficients.as_slice());
+            let full = view.full.as_ref();
+            let coefficients = full.map(|full| full.coefficients.as_slice());
             coefficients
                 .unwrap_or_default()
                 .iter()
@@ -96,7 +96,7 @@ pub(crate) fn HeatMap() -> impl IntoView {
                 </span>
                 <span>
                     <span class="heatmap-swatch unknown" aria-hidden="true"></span>
-                    "striped has not arrived"
+                    "striped has not arrived yet"
                 </span>
             </p>
         </figure>

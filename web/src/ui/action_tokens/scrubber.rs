@@ -61,7 +61,7 @@ pub(crate) fn Scrubber() -> impl IntoView {
         if count.get_untracked() >= all.get_untracked() {
             cut(0);
         }
-        if crate::ui::settings::wants_less_motion() {
+        if crate::ui::settings::prefers_reduced_motion() {
             return step();
         }
         let millis =
@@ -74,12 +74,12 @@ pub(crate) fn Scrubber() -> impl IntoView {
     let detail = move || {
         let rate_hz = panel.rate_hz.get();
         panel.view.with(|view| {
-            let whole = view.whole.as_ref()?;
-            let dims = whole.dims.max(1) as usize;
+            let full = view.full.as_ref()?;
+            let dims = full.dims.max(1) as usize;
             let known = view.known();
             let upto = known.checked_div(dims)?.checked_sub(1);
             let hz = upto.map(|k| {
-                coefficients::hertz_text(coefficients::hertz(k, whole.rows as usize, rate_hz))
+                coefficients::hertz_text(coefficients::hertz(k, full.rows as usize, rate_hz))
             });
             let reach = match hz {
                 Some(hz) if hz == "0" => "The mean of every joint".to_owned(),
@@ -91,7 +91,7 @@ pub(crate) fn Scrubber() -> impl IntoView {
                 .filter(|_| view.ended && known >= dims && view.count < view.tokens.len());
             Some(match far {
                 Some((gap, dim)) => format!(
-                    "{reach}; at most {} from the whole, on {}.",
+                    "{reach}; at most {} off the whole chunk, on {}.",
                     format::joint_value(gap, &panel.unit(dim)),
                     panel.name(dim).to_lowercase()
                 ),
@@ -99,7 +99,10 @@ pub(crate) fn Scrubber() -> impl IntoView {
             })
         })
     };
-    let play_label = move || match (is_playing.get(), crate::ui::settings::wants_less_motion()) {
+    let play_label = move || match (
+        is_playing.get(),
+        crate::ui::settings::prefers_reduced_motion(),
+    ) {
         (true, _) => "Pause",
         (false, true) => "Next token",
         (false, false) => "Play",
@@ -127,7 +130,7 @@ pub(crate) fn Scrubber() -> impl IntoView {
                 prop:value=move || count.get().to_string()
                 // Not `disabled`, which would take the keyboard focus away each time a chunk begins to arrive.
                 aria-disabled=move || is_stream.get().to_string()
-                aria-label="First tokens shown"
+                aria-label="Number of tokens shown"
                 aria-valuetext=move || text.get()
                 data-testid="unfold-scrubber"
                 style=move || format!("--done: {:.2}%", 100.0 * count.get() as f32 / all.get().max(1) as f32)

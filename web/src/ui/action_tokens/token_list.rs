@@ -144,13 +144,13 @@ fn chips(panel: TokenPanel) -> Vec<TokenChip> {
             })
             .unwrap_or_default();
         let spans = view.spans();
-        let (rows, dims) = view.whole.as_ref().map_or((1, 1), |whole| {
-            (whole.rows as usize, whole.dims.max(1) as usize)
+        let (rows, dims) = view.full.as_ref().map_or((1, 1), |full| {
+            (full.rows as usize, full.dims.max(1) as usize)
         });
         let fault = view
-            .whole
+            .full
             .as_ref()
-            .and_then(|whole| whole.fault.as_ref()?.position);
+            .and_then(|full| full.fault.as_ref()?.position);
         (0..view.tokens.len())
             .map(|index| {
                 let span = spans.get(index);
@@ -168,18 +168,18 @@ fn chips(panel: TokenPanel) -> Vec<TokenChip> {
                 let (style, about) = match span {
                     _ if is_fault => {
                         class.push_str(" fault");
-                        (String::new(), "cannot be read".to_owned())
+                        (String::new(), "cannot be decoded".to_owned())
                     }
-                    None if view.whole.is_none() => (String::new(), "not read yet".to_owned()),
+                    None if view.full.is_none() => (String::new(), "not decoded yet".to_owned()),
                     None => {
                         class.push_str(" unread");
-                        (String::new(), "not read, it comes after a fault".to_owned())
+                        (String::new(), "not decoded, it follows a fault".to_owned())
                     }
                     Some(span) if span.is_empty() => {
                         class.push_str(" empty");
                         (
                             String::new(),
-                            "completes the coefficient before it".to_owned(),
+                            "completes the previous coefficient".to_owned(),
                         )
                     }
                     Some(span) => {
@@ -225,23 +225,23 @@ fn About() -> impl IntoView {
         let rate_hz = panel.rate_hz.get();
         panel.view.with(|view| {
             let id = view.tokens.get(index)?;
-            let whole = view.whole.as_ref()?;
-            let dims = whole.dims.max(1) as usize;
+            let full = view.full.as_ref()?;
+            let dims = full.dims.max(1) as usize;
             let headline = format!("Token {} of {}, id {id}", index + 1, view.tokens.len());
             let Some(span) = view.spans().get(index).cloned() else {
-                return Some((headline, vec![], "It cannot be read.".to_owned()));
+                return Some((headline, vec![], "It cannot be decoded.".to_owned()));
             };
             let mut lines: Vec<(String, String)> = vec![];
             let mut listed = 0;
             for at in span.clone() {
-                let value = whole.coefficients.get(at).copied().unwrap_or(0);
+                let value = full.coefficients.get(at).copied().unwrap_or(0);
                 if value == 0 || listed >= 3 * MAX_LISTED {
                     continue;
                 }
                 listed += 1;
                 let hz = coefficients::hertz_text(coefficients::hertz(
                     at / dims,
-                    whole.rows as usize,
+                    full.rows as usize,
                     rate_hz,
                 ));
                 let what = format!("{} {}", panel.name(at % dims), coefficients::signed(value));
@@ -253,13 +253,13 @@ fn About() -> impl IntoView {
                     None => lines.push((hz, what)),
                 }
             }
-            let values = whole.coefficients.get(span.clone()).unwrap_or_default();
+            let values = full.coefficients.get(span.clone()).unwrap_or_default();
             let zeros = values.iter().filter(|value| **value == 0).count();
             let rest = values.len() - zeros - listed;
             let foot = match (values.len(), zeros, rest) {
-                (0, _, _) => "It completes the coefficient before it.".to_owned(),
+                (0, _, _) => "It completes the previous coefficient.".to_owned(),
                 (_, 0, 0) => String::new(),
-                (_, zeros, 0) if lines.is_empty() => format!("{zeros} zeros, and nothing else."),
+                (_, zeros, 0) if lines.is_empty() => format!("{zeros} zeros only."),
                 (_, zeros, 0) => format!("and {zeros} × 0"),
                 (_, zeros, rest) => format!("{rest} more, and {zeros} × 0"),
             };

@@ -1,5 +1,5 @@
-//! Trajectory of every joint: the whole chunk faint, the decode of the shown tokens strong. In the edit mode the viewer
-//! drags its points and sees the effect on the tokens.
+//! Trajectory of every joint: the full chunk faint, the decode of the shown tokens strong. In edit mode the viewer drags
+//! its points and sees the effect on the tokens.
 
 use leptos::html;
 use leptos::prelude::*;
@@ -26,12 +26,12 @@ pub(crate) fn Trajectories() -> impl IntoView {
     let dims = Memo::new(move |_| {
         panel
             .view
-            .with(|view| view.whole.as_ref().map_or(0, |whole| whole.dims as usize))
+            .with(|view| view.full.as_ref().map_or(0, |full| full.dims as usize))
     });
     let lasts = move || {
         let rows = panel
             .view
-            .with(|view| view.whole.as_ref().map_or(0, |whole| whole.rows));
+            .with(|view| view.full.as_ref().map_or(0, |full| full.rows));
         format!(
             "{:.2} s at {:.0} Hz",
             rows as f32 / panel.rate_hz.get().max(0.1),
@@ -48,19 +48,19 @@ pub(crate) fn Trajectories() -> impl IntoView {
         })
     };
     let is_editing = Memo::new(move |_| panel.what_if.with(Option::is_some));
-    let can_try = move || panel.view.with(|view| view.ended && view.whole.is_some());
+    let can_try = move || panel.view.with(|view| view.ended && view.full.is_some());
     let versions = StoredValue::new(1_u64);
     let toggle = move |_| {
         if is_editing.get_untracked() {
             return panel.what_if.set(None);
         }
         pin_shown(studio);
-        let whole = panel.view.with_untracked(|view| view.whole.clone());
+        let full = panel.view.with_untracked(|view| view.full.clone());
         // Far above every edit of the previous session.
         versions.update_value(|versions| *versions += 1 << 32);
         panel
             .what_if
-            .set(whole.map(|whole| WhatIf::new(whole, versions.get_value())));
+            .set(full.map(|full| WhatIf::new(full, versions.get_value())));
     };
     let each = move || (0..dims.get()).collect::<Vec<_>>();
     view! {
@@ -100,11 +100,11 @@ fn WhatIfNote() -> impl IntoView {
         panel.what_if.with(|what_if| {
             let what_if = what_if.as_ref()?;
             if let Some(failure) = what_if.failure() {
-                return Some(format!("This cannot be written: {failure}."));
+                return Some(format!("This cannot be encoded: {failure}."));
             }
             panel.view.with(|view| {
-                let whole = view.whole.as_ref()?;
-                let coefficients = what_if.changed_coefficients(&whole.coefficients);
+                let full = view.full.as_ref()?;
+                let coefficients = what_if.changed_coefficients(&full.coefficients);
                 if coefficients == 0 {
                     return Some(
                         "Drag a point of a joint, or focus a joint and use the arrow keys.".to_owned(),
@@ -123,7 +123,7 @@ fn WhatIfNote() -> impl IntoView {
         note.get().map(|note| {
             view! {
                 <div class="edit-note" data-testid="unfold-trial">
-                    <p><strong>"Only in this tab: nothing of this is sent to the robot. "</strong><span class="num">{note}</span></p>
+                    <p><strong>"Only in this tab: the change is not sent to the robot. "</strong><span class="num">{note}</span></p>
                     <button
                         type="button"
                         class="button"
@@ -166,7 +166,7 @@ fn joint(studio: Studio, panel: TokenPanel, dim: usize) -> impl IntoView {
     let last_step = move || {
         panel
             .view
-            .with_untracked(|view| view.whole.as_ref().map_or(0, |whole| whole.rows as usize))
+            .with_untracked(|view| view.full.as_ref().map_or(0, |full| full.rows as usize))
             .saturating_sub(1)
     };
     let drag = move |event: &PointerEvent| {
@@ -229,12 +229,12 @@ fn joint(studio: Studio, panel: TokenPanel, dim: usize) -> impl IntoView {
             return false;
         };
         panel.view.with(|view| {
-            let (spans, Some(whole)) = (view.spans(), view.whole.as_ref()) else {
+            let (spans, Some(full)) = (view.spans(), view.full.as_ref()) else {
                 return false;
             };
-            let dims = whole.dims.max(1) as usize;
+            let dims = full.dims.max(1) as usize;
             spans.get(index).cloned().is_some_and(|mut span| {
-                span.any(|at| at % dims == dim && whole.coefficients.get(at) != Some(&0))
+                span.any(|at| at % dims == dim && full.coefficients.get(at) != Some(&0))
             })
         })
     };
@@ -286,7 +286,7 @@ fn joint(studio: Studio, panel: TokenPanel, dim: usize) -> impl IntoView {
                     {move || trajectory.with(|c| c.ticks.iter().map(|(y, _)| {
                         view! { <line class="grid" x1="0" x2={WIDTH} y1={*y} y2={*y}/> }
                     }).collect_view())}
-                    <path class="whole" d={part(|c| &c.whole)}/>
+                    <path class="whole" d={part(|c| &c.full)}/>
                     <path class="now-known" d={part(|c| &c.now)}/>
                     <path class="wanted" d={part(|c| &c.wanted)}/>
                 </svg>

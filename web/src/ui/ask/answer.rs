@@ -1,5 +1,5 @@
-//! The answer while it is generated, and its marks as a list: for those who do not see the image, and to tell marks
-//! apart.
+//! The answer while it is generated, and its marks as a list, which is readable without the image and distinguishes
+//! marks.
 
 use leptos::prelude::*;
 use protocol::scene::SceneMark;
@@ -41,7 +41,7 @@ pub(super) fn AnswerText(looked_at: RwSignal<Option<usize>>) -> impl IntoView {
                         class="button"
                         data-testid="ask-stop"
                         on:click=move |_| stop(studio)
-                    >"That is enough"</button>
+                    >"Stop answering"</button>
                 </Show>
             </div>
             <Marks looked_at/>
@@ -76,9 +76,9 @@ fn Marks(looked_at: RwSignal<Option<usize>>) -> impl IntoView {
     };
     view! {
         <Show when=move || !marks.with(Vec::is_empty)>
-            <ul class="spots" aria-label="What the answer marks" data-testid="ask-marks">{items}</ul>
+            <ul class="spots" aria-label="Marks of the answer" data-testid="ask-marks">{items}</ul>
             <details>
-                <summary>"As the model wrote it"</summary>
+                <summary>"Raw output of the model"</summary>
                 <p class="written" data-testid="ask-written">{move || written.get()}</p>
             </details>
         </Show>

@@ -70,7 +70,7 @@ fn Snapshot(name: String, looked_at: RwSignal<Option<usize>>) -> impl IntoView {
     });
     let label = format::plain_name(&name);
     let when = taken.map_or_else(String::new, |secs| format!("robot's clock {secs:.2} s"));
-    let described = format!("{label} camera, the image that was asked about");
+    let described = format!("{label} camera, the image of the question");
     view! {
         <figure
             class="snapshot"

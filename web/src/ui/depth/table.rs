@@ -42,7 +42,7 @@ pub(crate) fn DepthTable(depth: Memo<Option<DepthReasoning>>) -> impl IntoView {
                 <div class="depth-table" tabindex="0" role="region" aria-label="Codes and cosines of all cells">
                     <table class="num" data-testid="depth-table">
                         <caption class="quiet">
-                            "Code of every cell, its cosine under it; regenerated cells are framed"
+                            "Code of every cell, with its cosine below; regenerated cells are framed"
                         </caption>
                         <thead><tr><td></td>{heads}</tr></thead>
                         <tbody>{rows}</tbody>

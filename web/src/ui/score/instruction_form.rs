@@ -11,7 +11,7 @@ use crate::ui::state::Studio;
 
 const PREFIXES: [(&str, &str); 3] = [
     ("15", "15, evenly spread"),
-    ("blocks", "every second of it"),
+    ("blocks", "one per block of two frames"),
     ("all", "every frame"),
 ];
 
@@ -86,7 +86,9 @@ pub(super) fn Question() -> impl IntoView {
     };
     let placeholder = move || match score.source.get() {
         VideoSource::Robot => "the robot’s own instruction",
-        VideoSource::Episode | VideoSource::File => "what the video is claimed to complete",
+        VideoSource::Episode | VideoSource::File => {
+            "the instruction that the video should complete"
+        }
     };
     view! {
         <form
@@ -101,7 +103,7 @@ pub(super) fn Question() -> impl IntoView {
                 maxlength="500"
                 autocomplete="off"
                 enterkeyhint="go"
-                aria-label="Instruction that the video is claimed to complete"
+                aria-label="Instruction that the video should complete"
                 data-testid="score-sentence"
                 placeholder=placeholder
                 prop:value=text
@@ -133,9 +135,9 @@ fn Settings() -> impl IntoView {
     let studio = expect_context::<Studio>();
     let score = studio.score;
     let is_robot = Memo::new(move |_| score.source.get() == VideoSource::Robot);
-    // The static strings of the request.
+    // The request holds static strings.
     let known =
-        |words: &[&'static str], word: &str| words.iter().copied().find(|known| *known == word);
+        |names: &[&'static str], name: &str| names.iter().copied().find(|known| *known == name);
     let choose_prefixes = move |word: String| {
         if let Some(word) = known(&PREFIXES.map(|(word, _)| word), &word) {
             score.prefixes.set(word);
@@ -157,7 +159,7 @@ fn Settings() -> impl IntoView {
                         class="field"
                         maxlength="500"
                         autocomplete="off"
-                        placeholder="else the words are shuffled"
+                        placeholder="if empty, the words are shuffled"
                         data-testid="score-other"
                         prop:value=score.other
                         on:input:target=move |event| score.other.set(event.target().value())
@@ -173,7 +175,7 @@ fn Settings() -> impl IntoView {
                         </select>
                     </label>
                     <label>
-                        <span class="label">"Frames that are shown (profile)"</span>
+                        <span class="label">"Frames shown to the scorer (profile)"</span>
                         <select data-testid="score-profile" on:change:target=move |event| choose_profile(event.target().value())>
                             {Profile::ALL.into_iter().map(|profile| view! {
                                 <option
@@ -195,8 +197,8 @@ fn Settings() -> impl IntoView {
 
 fn about(profile: Profile) -> &'static str {
     match profile {
-        Profile::Aligned => "aligned: two a second, at true times",
-        Profile::Legacy => "legacy: as first published, 24 a second taken for granted",
+        Profile::Aligned => "aligned: two per second, at true times",
+        Profile::Legacy => "legacy: as first published, assumes 24 per second",
         Profile::Lerobot => "lerobot: every frame, half a second apart",
     }
 }

@@ -28,7 +28,7 @@ pub(super) fn request(
 ) -> Result<ScoreRequest, String> {
     let instruction = instruction.trim();
     if instruction.is_empty() {
-        return Err("Write the instruction that the video is claimed to complete.".to_owned());
+        return Err("Enter the instruction that the video should complete.".to_owned());
     }
     let other = score.other.get_untracked().trim().to_owned();
     Ok(ScoreRequest {
@@ -65,7 +65,7 @@ pub(crate) fn on_event(studio: Studio, event: ScoreEvent) {
             score_job.close(job);
             score_job.remark(
                 job,
-                "The scorer looks at no longer video; the rest was not watched.",
+                "The scorer takes no longer video; the rest was not recorded.",
             );
         });
     }
@@ -200,7 +200,7 @@ pub(super) async fn close(
         }
         Some(body) => {
             let abort = AbortController::new()
-                .map_err(|_| "This browser cannot stop a request.".to_owned())?;
+                .map_err(|_| "This browser cannot cancel a request.".to_owned())?;
             studio.score.abort.set_value(Some(abort.clone()));
             upload(&abort, job, body, |event| on_event(studio, event)).await
         }

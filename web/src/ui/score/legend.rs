@@ -25,7 +25,7 @@ pub(super) fn Legend() -> impl IntoView {
     view! {
         <div class="legend-box">
             <table class="numbers num curve-list" data-testid="score-legend">
-                <caption class="visually-hidden">"The curves and what they come to"</caption>
+                <caption class="visually-hidden">"The curves and their numbers"</caption>
                 <thead>
                     <tr>
                         <th scope="col">"Curve"</th>
@@ -40,8 +40,8 @@ pub(super) fn Legend() -> impl IntoView {
             </table>
             <p class="quiet">
                 {move || if is_done.get() { "" } else { "So far. " }}
-                "VOC: how steadily a curve rises, from −1 to 1. Success score: the mean of the last three values; it \
-                 compares videos under one scorer and profile, and no threshold is known. Gap: how far the video is above \
+                "VOC: how steadily a curve rises, from −1 to 1. Success score: the mean of the last three values; comparable \
+                 between videos of one scorer and profile, without a known threshold. Gap: how far the video is above \
                  the control."
             </p>
         </div>

@@ -24,7 +24,7 @@ use crate::scorer::{ScoreLocation, TabScorer};
 use crate::ui::canvas_image::decode_jpeg;
 use crate::ui::state::Studio;
 
-/// Time that watching continues after the end, so that the final pose is seen.
+/// Time that recording continues after the end, so that the final pose is included.
 const LAST_LOOK: Duration = Duration::from_millis(600);
 /// Longest video [frames of half a second].
 const MAX_FRAMES: u32 = 240;
@@ -119,12 +119,12 @@ fn try_start_live(studio: Studio, instruction: &str) -> Result<(), String> {
     let robot_id = studio
         .watched
         .get_untracked()
-        .ok_or_else(|| "There is no robot to watch yet.".to_owned())?;
+        .ok_or_else(|| "There is no robot to score yet.".to_owned())?;
     let camera = untrack(|| camera(studio))
-        .ok_or_else(|| "This robot has no camera to watch it with.".to_owned())?;
+        .ok_or_else(|| "This robot has no camera to score it by.".to_owned())?;
     let capture = Rc::new(FrameCapture::new()?);
     let request = ScoreRequest {
-        // The only profile whose frames and times are known before the video has ended.
+        // Of the other profiles, frames or times are not known before the video has ended.
         profile: "aligned".to_owned(),
         ..job::request(score, instruction, Sampler::FPS, None)?
     };
@@ -243,9 +243,9 @@ fn keep_within(studio: Studio, job: u64, frames: u32) {
     let score = studio.score;
     let behind = score.score_job.with_untracked(ScoreJob::behind);
     let remark = if frames >= MAX_FRAMES {
-        "Two minutes are watched at most; the rest was not."
+        "Live scoring ends after two minutes; the rest was not recorded."
     } else if behind > MAX_BACKLOG {
-        "This device is too slow to follow, so the watching ended here."
+        "This device is too slow to keep up, so live scoring ended here."
     } else {
         return;
     };
@@ -287,7 +287,7 @@ pub(super) fn finish(studio: Studio) {
         return;
     };
     if live.last.is_none() {
-        let reason = "No image of this camera arrived while the robot was watched.";
+        let reason = "No image arrived from this camera.";
         return fail_job(studio, live.job, reason);
     }
     spawn_local(async move {

@@ -63,7 +63,7 @@ pub(super) fn Plots() -> impl IntoView {
             aria-label="Moment of the video"
             aria-valuemin="1"
             aria-valuemax=move || lengths.with(|lengths| lengths.len().max(1)).to_string()
-            aria-valuenow=move || position().map(|place| (place + 1).to_string())
+            aria-valuenow=move || position().map(|index| (index + 1).to_string())
             aria-valuetext=value_at_cursor
             data-testid="score-curve"
             data-points=move || score.score_job.with(own_points)
@@ -240,12 +240,12 @@ pub(super) fn values_at(curves: &[Curve], length: u32) -> Vec<Value> {
     curves
         .iter()
         .filter_map(|curve| {
-            let place = curve.points.binary_search_by_key(&length, |point| point.0);
-            let place = place.ok()?;
-            let progress = curve.progress().get(place).copied();
+            let index = curve.points.binary_search_by_key(&length, |point| point.0);
+            let index = index.ok()?;
+            let progress = curve.progress().get(index).copied();
             Some(Value {
                 kind: curve.heading.kind,
-                log_prob: curve.points.get(place)?.1,
+                log_prob: curve.points.get(index)?.1,
                 progress: progress.filter(|_| curve.points.len() > 1),
             })
         })

@@ -1,4 +1,4 @@
-//! Box of the scorer: its description, the place where it computes, and its state in this tab.
+//! Box of the scorer: its description, the device that computes, and its state in this tab.
 
 use leptos::prelude::*;
 use protocol::score::ScorerManifest;
@@ -8,6 +8,7 @@ use super::start_job::cancel_load;
 use crate::compute::{Phase, kind_phrase};
 use crate::format;
 use crate::scorer::{ScoreLocation, TabScorer};
+use crate::ui::segment::segment;
 use crate::ui::state::Studio;
 
 /// Precisions of the weights, by the worker's names.
@@ -43,14 +44,12 @@ pub(super) fn ScorerBox(manifest: ScorerManifest) -> impl IntoView {
         _ => "Frames stay in this tab: nothing is uploaded.".to_owned(),
     };
     let option = move |this: ScoreLocation, hook: &'static str, name: &'static str| {
-        view! {
-            <button
-                type="button"
-                data-testid=hook
-                aria-pressed=move || (location.get() == this).to_string()
-                on:click=move |_| location.set(this)
-            >{name}</button>
-        }
+        segment(
+            hook,
+            name,
+            move || location.get() == this,
+            move || location.set(this),
+        )
     };
     let is_nano = manifest.is_nano;
     let all_bytes = manifest.bytes();
@@ -58,7 +57,7 @@ pub(super) fn ScorerBox(manifest: ScorerManifest) -> impl IntoView {
         <div
             class="scorer"
             data-testid="scorer"
-            data-place=move || location.get().word()
+            data-place=move || location.get().name()
             data-state=move || score.tab_scorer.with(TabScorer::name)
             data-is-forgotten=move || score.tab_scorer.with(TabScorer::is_forgotten).to_string()
             data-fetched-bytes=move || score.tab_scorer.with(TabScorer::fetched_bytes).map(|bytes| bytes.to_string())
@@ -73,7 +72,7 @@ pub(super) fn ScorerBox(manifest: ScorerManifest) -> impl IntoView {
                     <p class="quiet" data-testid="scorer-about">{manifest.note}</p>
                 </div>
                 <Show when=move || can_choose>
-                    <div class="segmented" role="group" aria-label="Where it computes">
+                    <div class="segmented" role="group" aria-label="Where scores are computed">
                         {option(ScoreLocation::Tab, "score-in-tab", "In this tab")}
                         {option(ScoreLocation::Studio, "score-on-studio", "On the studio")}
                     </div>
@@ -104,7 +103,7 @@ fn InTab(is_nano: bool, all_bytes: u64) -> impl IntoView {
     let is_bad = move || matches!(state.get(), "refused" | "failed");
     let status_line = move || {
         if dead.get() {
-            "This tab’s worker has ended. Start it again under “What this tab computes”.".to_owned()
+            "This tab’s worker has ended. Restart it under “What this tab computes”.".to_owned()
         } else {
             score.tab_scorer.with(TabScorer::text)
         }
@@ -119,7 +118,7 @@ fn InTab(is_nano: bool, all_bytes: u64) -> impl IntoView {
         chosen.filter(|chosen| *chosen != here)
     });
     let load_label = move || match state.get() {
-        "cancelled" => "Go on loading".to_owned(),
+        "cancelled" => "Continue loading".to_owned(),
         "refused" | "failed" => "Try again".to_owned(),
         _ => format!("Load {}", format::bytes(all_bytes)),
     };
@@ -169,10 +168,10 @@ fn InTab(is_nano: bool, all_bytes: u64) -> impl IntoView {
                     <button
                         type="button"
                         class="button plain"
-                        title="Takes the weights out of this browser’s storage"
+                        title="Deletes the weights from this browser’s storage"
                         data-testid="scorer-forget"
                         on:click=move |_| delete_cache(studio)
-                    >"Forget kept files"</button>
+                    >"Delete cached files"</button>
                 </Show>
             </div>
         </div>

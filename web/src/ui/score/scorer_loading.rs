@@ -37,7 +37,7 @@ pub(super) fn load(studio: Studio) {
     studio
         .score
         .tab_scorer
-        .update(|tab_scorer| tab_scorer.want(precision));
+        .update(|tab_scorer| tab_scorer.request(precision));
     pump(studio);
 }
 
@@ -53,7 +53,7 @@ pub(crate) fn pump(studio: Studio) {
     }
     let precision_request = score
         .tab_scorer
-        .try_update_untracked(TabScorer::ask)
+        .try_update_untracked(TabScorer::take_request)
         .flatten();
     if let (Some(precision), Some(base)) = (precision_request, settings::base()) {
         let url = studio_url::resolve(&base, "api/scorer");

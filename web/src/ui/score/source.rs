@@ -11,6 +11,7 @@ use super::state::{OpenedFile, ScoreState, VideoFacts, VideoSource};
 use super::video_element::VideoElement;
 use crate::format;
 use crate::frame_sampling::{VideoExtent, episode_title};
+use crate::ui::segment::segment;
 use crate::ui::state::Studio;
 
 #[component]
@@ -19,17 +20,15 @@ pub(super) fn SourceBox() -> impl IntoView {
     let score = studio.score;
     let has_episodes = Memo::new(move |_| score.episodes.with(|episodes| !episodes.is_empty()));
     let option = move |this: VideoSource, hook: &'static str, name: &'static str| {
-        view! {
-            <button
-                type="button"
-                data-testid=hook
-                aria-pressed=move || (score.source.get() == this).to_string()
-                on:click=move |_| choose(score, this)
-            >{name}</button>
-        }
+        segment(
+            hook,
+            name,
+            move || score.source.get() == this,
+            move || choose(score, this),
+        )
     };
     view! {
-        <div class="source" data-testid="score-source" data-source=move || score.source.get().word()>
+        <div class="source" data-testid="score-source" data-source=move || score.source.get().name()>
             <div class="segmented" role="group" aria-label="What is scored">
                 {option(VideoSource::Robot, "score-source-robot", "The robot, live")}
                 <Show when=move || has_episodes.get()>
@@ -58,39 +57,32 @@ fn choose(score: ScoreState, source: VideoSource) {
 fn Cameras() -> impl IntoView {
     let studio = expect_context::<Studio>();
     let score = studio.score;
-    let names = Memo::new(move |_| {
-        studio.robot().map_or_else(Vec::new, |robot| {
-            let cameras = robot.cameras.into_iter();
-            cameras.map(|camera| camera.name).collect()
-        })
-    });
+    let names = Memo::new(move |_| studio.camera_names());
     let chosen = Memo::new(move |_| live::camera(studio));
     view! {
         <div class="row">
             <Show
                 when=move || !names.with(Vec::is_empty)
-                fallback=|| view! { <p class="quiet">"No robot with a camera is here yet."</p> }
+                fallback=|| view! { <p class="quiet">"No robot with a camera is connected yet."</p> }
             >
-                <span class="label" id="score-cameras">"Seen by"</span>
+                <span class="label" id="score-cameras">"Camera"</span>
                 <div class="segmented" role="group" aria-labelledby="score-cameras">
                     <For each=move || names.get() key=Clone::clone let:name>
                         {
                             let (shown, hook) = (format::plain_name(&name), format!("score-camera-{name}"));
                             let (pressed, pushed) = (name.clone(), name);
-                            view! {
-                                <button
-                                    type="button"
-                                    data-testid=hook
-                                    aria-pressed=move || chosen.with(|chosen| chosen.as_ref() == Some(&pressed)).to_string()
-                                    on:click=move |_| score.camera.set(Some(pushed.clone()))
-                                >{shown}</button>
-                            }
+                            segment(
+                                hook,
+                                shown,
+                                move || chosen.with(|chosen| chosen.as_ref() == Some(&pressed)),
+                                move || score.camera.set(Some(pushed.clone())),
+                            )
                         }
                     </For>
                 </div>
             </Show>
             <p class="quiet grow">
-                "Two frames a second, each a point of the curve, from an instruction to its end; then the controls."
+                "Two frames per second from the start of an instruction to its end, one point of the curve each; then the controls."
             </p>
         </div>
     }
@@ -146,7 +138,7 @@ fn FileBox() -> impl IntoView {
     let facts = move || {
         match score.opened.get() {
         OpenedFile::Nothing => view! {
-            <span class="quiet">"or drop it anywhere on the page. It is read here and never uploaded."</span>
+            <span class="quiet">"or drop it anywhere on the page. The file is read here and never uploaded."</span>
         }
         .into_any(),
         OpenedFile::Opening(name) => view! {
@@ -197,9 +189,9 @@ fn Facts(facts: VideoFacts) -> impl IntoView {
     let studio = expect_context::<Studio>();
     let score = studio.score;
     let rate = if facts.rate.is_some() {
-        "measured; correct it if you know better"
+        "measured; correct it if it is wrong"
     } else {
-        "not to be measured here; check it"
+        "not measurable in this browser; check it"
     };
     let (secs, profile) = (facts.secs, score.profile);
     let frames = move || {
@@ -245,7 +237,7 @@ pub(super) fn dropped(studio: Studio, files: &FileList) {
     if let Some(file) = files.get(0) {
         if files.length() > 1 {
             studio.notify(format!(
-                "One video is scored at a time; {} was taken.",
+                "One video is scored at a time; {} was opened.",
                 file.name()
             ));
         }

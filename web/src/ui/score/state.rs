@@ -23,13 +23,13 @@ pub(super) enum VideoSource {
     Robot,
     /// A recorded episode.
     Episode,
-    /// A file of the viewer's.
+    /// A file of the viewer.
     File,
 }
 
 impl VideoSource {
     /// Stable name for tests.
-    pub(super) fn word(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Robot => "robot",
             Self::Episode => "episode",
@@ -78,9 +78,9 @@ pub(crate) struct ScoreState {
     pub(super) served: RwSignal<ServedScorer>,
     /// The scorer in this tab.
     pub(super) tab_scorer: RwSignal<TabScorer>,
-    /// Whether files of a scorer are in this browser's storage.
+    /// True if files of a scorer are in this browser's storage.
     pub(super) has_cached_files: RwSignal<bool>,
-    /// Place that the viewer chose for computing.
+    /// Device that the viewer chose for computing.
     pub(super) location: RwSignal<ScoreLocation>,
     /// Precision of the weights; empty for the default.
     pub(super) precision: RwSignal<String>,
@@ -105,7 +105,7 @@ pub(crate) struct ScoreState {
     /// Length of the selected prefix; `None` for the newest.
     pub(super) looked_at: RwSignal<Option<u32>>,
     pub(super) subtracts: RwSignal<bool>,
-    /// Whether the robot's instructions are scored as they come.
+    /// True if the robot's instructions are scored as they come.
     pub(super) follows: RwSignal<bool>,
     pub(super) follower: StoredValue<InstructionFollower>,
     pub(super) live: StoredValue<Option<LiveRobot>, LocalStorage>,
@@ -114,7 +114,7 @@ pub(crate) struct ScoreState {
     pub(super) files_given: StoredValue<u64>,
     /// The job that waits for the scorer.
     pub(super) after_load: StoredValue<Option<AfterLoad>, LocalStorage>,
-    /// Place where the current job is computed.
+    /// Device that computes the current job.
     pub(super) running_on: StoredValue<ScoreLocation>,
     pub(super) abort: StoredValue<Option<AbortController>, LocalStorage>,
 }
@@ -165,7 +165,7 @@ impl ScoreState {
         })
     }
 
-    /// Whether the scorer is the small one.
+    /// True if the scorer is the small one.
     pub(super) fn is_nano(self) -> bool {
         self.served
             .with_untracked(|served| served.manifest().is_some_and(|manifest| manifest.is_nano))
@@ -185,7 +185,7 @@ impl ScoreState {
             .with_value(|live| live.as_ref().map(|live| live.job))
     }
 
-    /// Whether this job scores a robot live.
+    /// True if this job scores a robot live.
     pub(super) fn is_watching(self, job: u64) -> bool {
         self.live_job() == Some(job)
     }

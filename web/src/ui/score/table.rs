@@ -1,4 +1,4 @@
-//! Table of all points, for those who do not see the curves or want the numbers.
+//! Table of all points: the curves as numbers, also for screen readers.
 
 use leptos::prelude::*;
 

@@ -49,14 +49,14 @@ impl UploadBody {
             length_prefixed(&self.request)?.as_slice(),
         ));
         Blob::new_with_u8_array_sequence(&self.frames)
-            .map_err(|_| "The browser has no memory for the frames.".to_owned())
+            .map_err(|_| "The browser has too little memory for the frames.".to_owned())
     }
 }
 
 /// Sends a job and passes its events to `on_event` until it ends.
 ///
 /// # Errors
-/// The reason that there is no answer, or none to its end, as a sentence.
+/// The reason that there is no complete answer, as a sentence.
 pub(super) async fn upload(
     abort: &AbortController,
     job: u64,
@@ -75,11 +75,11 @@ pub(super) async fn upload(
     if !response.ok() {
         let message = body_text(&response).await.unwrap_or_default();
         return Err(format!(
-            "The studio does not score this: {}",
+            "The studio refused to score this: {}",
             error_text(response.status(), &message)
         ));
     }
-    let broken = || "The studio’s answer broke off; score it again.".to_owned();
+    let broken = || "The studio’s answer ended early; score it again.".to_owned();
     let stream = response.body().ok_or_else(broken)?;
     let reader: ReadableStreamDefaultReader = stream.get_reader().unchecked_into();
     let mut lines = EventLines::default();

@@ -74,7 +74,7 @@ impl VideoElement {
             .create_element("video")
             .ok()
             .and_then(|element| element.dyn_into().ok())
-            .ok_or_else(|| "This browser does not show videos.".to_owned())?;
+            .ok_or_else(|| "This browser cannot play videos.".to_owned())?;
         video.set_muted(true);
         video.set_preload("auto");
         video.set_attribute("playsinline", "").ok();
@@ -153,7 +153,7 @@ impl VideoElement {
         match outcome {
             Ok(on_time) if !on_time.is_undefined() => Ok(()),
             Ok(_) => Err(format!(
-                "The video does not come: the browser was at it for {} s.",
+                "The browser did not load the video within {} s.",
                 millis / 1000
             )),
             Err(_) => Err(self.fault()),
@@ -171,16 +171,16 @@ impl VideoElement {
         };
         if code == NOT_SUPPORTED {
             format!(
-                "This browser cannot read that video: its format or its codec is not supported{detail}. MP4 with H.264 \
-                 and WebM with VP9 are read by most browsers; ffmpeg makes one from nearly anything."
+                "This browser cannot read that video: its format or its codec is not supported{detail}. Most \
+                 browsers read MP4 with H.264 and WebM with VP9; ffmpeg converts almost any video to one of them."
             )
         } else if code == DECODE {
             format!(
-                "The video breaks off: it cannot be decoded after {:.1} s{detail}.",
+                "The video cannot be decoded beyond {:.1} s{detail}.",
                 self.video.current_time()
             )
         } else if code == NETWORK {
-            format!("The video could not be fetched to its end{detail}.")
+            format!("The video could not be downloaded completely{detail}.")
         } else {
             format!("The video cannot be read{detail}.")
         }

@@ -63,7 +63,7 @@ fn receive(studio: Studio, message: FromWorker) {
         FromWorker::ScorersForgotten { problem } => scorer_loading::cache_deleted(studio, problem),
         FromWorker::Score(event) => job::on_event(studio, event),
     }
-    // What the viewer looks at goes before what is only compared.
+    // The decode in view goes before decodes that are only compared.
     decode_partially(studio);
     decode_next(studio);
     scorer_loading::pump(studio);

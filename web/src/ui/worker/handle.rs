@@ -25,7 +25,7 @@ pub(crate) struct WorkerHandle {
     pub(super) running: StoredValue<Option<RunningWorker>, LocalStorage>,
     /// The decode in flight, by the number of its decision.
     pub(super) decode: StoredValue<Latest<u64>>,
-    /// Whether WebGPU must not be used, because a worker died on it.
+    /// True if WebGPU must not be used because a worker died while using it.
     pub(super) cpu_only: StoredValue<bool>,
     listener: StoredValue<Option<Listener>, LocalStorage>,
 }

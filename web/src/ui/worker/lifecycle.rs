@@ -19,7 +19,7 @@ use crate::ui::time::now_millis;
 
 /// Script of the worker, relative to the page, as Trunk writes it.
 const SCRIPT: &str = "worker.js";
-/// Latest start of the worker: the cameras come first, but there may be no robot.
+/// Latest start of the worker: the first camera image starts it, but there may be no robot.
 const LATEST_START_MILLIS: f64 = 3_000.0;
 /// Name of a worker that must not use WebGPU.
 const CPU_ONLY: &str = "cpu-only";
@@ -68,18 +68,18 @@ fn launch(studio: Studio) -> Result<RunningWorker, String> {
         options.set_name(CPU_ONLY);
     }
     let worker = Worker::new_with_options(SCRIPT, &options)
-        .map_err(|_| "This browser does not start module workers; use a newer one.".to_owned())?;
+        .map_err(|_| "This browser does not support module workers; use a newer one.".to_owned())?;
     let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
         receive(studio, &event.data());
     });
     let on_error = Closure::<dyn FnMut(ErrorEvent)>::new(move |event: ErrorEvent| {
         event.prevent_default();
-        // A script that does not load gives a plain event without a message.
+        // A script that fails to load gives a plain event without a message.
         let message = Reflect::get(&event, &"message".into())
             .ok()
             .and_then(|message| message.as_string())
             .unwrap_or_default();
-        // Later, because it drops this very closure.
+        // Deferred, because it drops this closure.
         set_timeout(move || died(studio, &message), Duration::ZERO);
     });
     worker.set_onmessage(Some(on_message.as_ref().unchecked_ref()));

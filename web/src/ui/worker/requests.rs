@@ -50,11 +50,11 @@ pub(crate) fn load_depth_decoder(studio: Studio) {
 
 /// Requests the image of depth codes, unless it is there or another request is in flight.
 pub(crate) fn draw(studio: Studio, codes: &[u32], rows: u32, columns: u32) {
-    let ask = studio
+    let next = studio
         .depth_images
-        .try_update_untracked(|depth_images| depth_images.ask(codes))
+        .try_update_untracked(|depth_images| depth_images.next_request(codes))
         .flatten();
-    if let Some(request_id) = ask {
+    if let Some(request_id) = next {
         let codes = codes.to_vec();
         studio.worker.post(&ToWorker::Draw(DrawRequest {
             request_id,
@@ -70,17 +70,17 @@ pub(crate) fn decode_partially(studio: Studio) {
     if !studio.compute.with_untracked(Compute::has_tokenizer) {
         return;
     }
-    let ask = studio
+    let next = studio
         .partial_decoder
-        .try_update_untracked(PartialDecoder::ask)
+        .try_update_untracked(PartialDecoder::next_request)
         .flatten();
-    if let Some(ask) = ask {
+    if let Some(next) = next {
         let request = PartialDecodeRequest {
-            request_id: ask.id,
-            tokens: ask.tokens,
-            ended: ask.ended,
-            rows: ask.rows,
-            dims: ask.dims,
+            request_id: next.id,
+            tokens: next.tokens,
+            ended: next.ended,
+            rows: next.rows,
+            dims: next.dims,
             action: action_dimensions(studio),
         };
         studio.worker.post(&ToWorker::DecodePartial(request));
@@ -94,7 +94,7 @@ pub(crate) fn encode_what_if(studio: Studio) {
         .try_update_untracked(|what_if| {
             let what_if = what_if.as_mut()?;
             Some(EncodeRequest {
-                request_id: what_if.ask()?,
+                request_id: what_if.next_request()?,
                 chunk_normalised: what_if.chunk().to_vec(),
                 rows: what_if.base().rows,
                 dims: what_if.base().dims,

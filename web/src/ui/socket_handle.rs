@@ -24,14 +24,14 @@ type Listener = Rc<dyn Fn(ToViewer)>;
 
 /// The socket in use and the state of its link. Copies are handles to the same socket.
 #[derive(Clone, Copy)]
-pub(crate) struct Wire {
+pub(crate) struct SocketHandle {
     pub(super) open: StoredValue<Option<OpenSocket>, LocalStorage>,
     pub(super) link: StoredValue<Link>,
     pub(super) is_probing: StoredValue<bool>,
     listener: StoredValue<Option<Listener>, LocalStorage>,
 }
 
-impl Default for Wire {
+impl Default for SocketHandle {
     fn default() -> Self {
         Self {
             open: StoredValue::new_local(None),
@@ -42,7 +42,7 @@ impl Default for Wire {
     }
 }
 
-impl Wire {
+impl SocketHandle {
     /// Sets the listener that receives every message of the studio.
     pub(super) fn listen(self, listener: impl Fn(ToViewer) + 'static) {
         self.listener.set_value(Some(Rc::new(listener)));
@@ -71,8 +71,8 @@ impl Wire {
             Some(open) if open.socket.ready_state() == WebSocket::OPEN => open
                 .socket
                 .send_with_u8_array(&bytes)
-                .map_err(|_| "The browser refused to send that.".to_owned()),
-            _ => Err("That was not sent: the page is not connected to the studio.".to_owned()),
+                .map_err(|_| "Not sent: the browser refused it.".to_owned()),
+            _ => Err("Not sent: the page is not connected to the studio.".to_owned()),
         })
     }
 }

@@ -1,4 +1,4 @@
-// Says something to the page as the studio would, between what the studio itself says.
+// Sends messages to the page as the studio would, between those of the studio.
 import { pack } from "./messagepack.mjs";
 
 const message = (kind, fields) => Buffer.concat([Buffer.from([0x50, 0x53, 1, kind]), pack(fields)]);
@@ -7,27 +7,28 @@ const message = (kind, fields) => Buffer.concat([Buffer.from([0x50, 0x53, 1, kin
 export const tokensSoFar = (fields) => message(0x37, fields);
 export const heartbeat = (fields) => message(0x3b, fields);
 export const errorMessage = (fields) => message(0x7f, fields);
-/** Of a studio that speaks another version. */
+/** A message of another protocol version. */
 export const otherVersion = () => Buffer.from([0x50, 0x53, 2, 0x31, 0x80]);
 
 /**
- * Puts a listener between the pages of this browser and the studio. `say(frame)` speaks to the newest page, `hangUp()`
- * closes its socket; `sent` counts what pages said, echoes of heartbeats apart; `change(frame)` may change what the studio says or keep it back.
+ * Intercepts the messages between the pages of this browser and the studio. `say(frame)` sends to the newest page,
+ * `hangUp()` closes its socket. `sent` counts messages of pages except heartbeat echoes. `change(frame)` may change or drop a
+ * message of the studio.
  */
-export async function listenIn(context) {
-  const wire = { sent: 0, say: () => {}, hangUp: () => {}, change: (frame) => frame };
+export async function intercept(context) {
+  const link = { sent: 0, say: () => {}, hangUp: () => {}, change: (frame) => frame };
   await context.routeWebSocket(/\/ws\/viewer$/, (page) => {
     const studio = page.connectToServer();
     page.onMessage((message) => {
-      if (message[3] !== 0x2a) wire.sent += 1;
+      if (message[3] !== 0x2a) link.sent += 1;
       studio.send(message);
     });
     studio.onMessage((frame) => {
-      const changed = wire.change(frame);
+      const changed = link.change(frame);
       if (changed) page.send(changed);
     });
-    wire.say = (frame) => page.send(frame);
-    wire.hangUp = () => page.close();
+    link.say = (frame) => page.send(frame);
+    link.hangUp = () => page.close();
   });
-  return wire;
+  return link;
 }
