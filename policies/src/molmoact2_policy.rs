@@ -67,7 +67,7 @@ impl MolmoAct2Policy {
         device: &layers::Device,
         device_words: &str,
     ) -> Result<Self, LoadError> {
-        Self::load_with_progress(source, setup, device, device_words, None)
+        Self::load_with_progress(source, options, device, device_words, None)
     }
 
     /// Like [`MolmoAct2Policy::load`]; `progress` gets the bytes of the weights read so far and of all of them.
