@@ -15,11 +15,11 @@ pub struct Running {
 
 impl Running {
     /// The chunk of an answer.
-    pub fn of(acted: &PolicyOutput) -> Self {
+    pub fn of(output: &PolicyOutput) -> Self {
         Self {
-            dims: acted.dims,
-            normalised: acted.chunk_normalised.clone(),
-            actions: acted.actions.clone(),
+            dims: output.dims,
+            normalised: output.chunk_normalised.clone(),
+            actions: output.actions.clone(),
         }
     }
 
@@ -31,10 +31,10 @@ impl Running {
     /// What the next chunk begins with, if it is computed from an observation made at row `first` of this one
     /// and arrives `delay` rows after that.
     ///
-    /// `same_task`: whether the rows behind those shall pull, too.
+    /// `same_instruction`: whether the rows behind those shall pull, too.
     ///
     /// `None` when the robot will have run out of rows by then: it holds, and there is nothing to continue.
-    pub fn committed(&self, first: usize, delay: usize, same_task: bool) -> Option<Committed> {
+    pub fn committed(&self, first: usize, delay: usize, same_instruction: bool) -> Option<Committed> {
         let left = self.left_from(first);
         if left == 0 || delay > left {
             return None;
@@ -44,7 +44,7 @@ impl Running {
         Some(Committed {
             dims: self.dims,
             continuation: Continuation {
-                schedule: match same_task {
+                schedule: match same_instruction {
                     true => continuation.schedule,
                     false => Schedule::Zeros,
                 },
@@ -79,20 +79,20 @@ impl Committed {
     /// a jump if the answer arrives sooner than expected.
     ///
     /// Returns how many rows were put in: none when the answer has another width.
-    pub fn freeze(&self, acted: &mut PolicyOutput) -> usize {
-        if acted.dims != self.dims {
+    pub fn freeze(&self, output: &mut PolicyOutput) -> usize {
+        if output.dims != self.dims {
             return 0;
         }
         for (target, decided) in [
-            (&mut acted.actions, &self.actions),
-            (&mut acted.chunk_normalised, &self.continuation.left_over),
+            (&mut output.actions, &self.actions),
+            (&mut output.chunk_normalised, &self.continuation.left_over),
         ] {
             let values = self.actions.len();
             for (slot, value) in target.iter_mut().zip(decided).take(values) {
                 *slot = *value;
             }
         }
-        self.rows().min(acted.rows)
+        self.rows().min(output.rows)
     }
 }
 

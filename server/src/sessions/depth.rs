@@ -9,7 +9,7 @@ use vision::RgbImage;
 const COLUMNS_OTHERWISE: usize = 10;
 
 /// The map that a policy wrote about what `camera` saw.
-pub(super) fn told(trace: DepthTrace, camera: String) -> DepthReasoning {
+pub(super) fn reasoning(trace: DepthTrace, camera: String) -> DepthReasoning {
     let cells = trace.codes.len();
     let side = cells.isqrt();
     let columns = if side > 0 && side * side == cells {

@@ -32,7 +32,7 @@ struct Sent {
     at: Instant,
     /// Robot clock when it left, as if observations arrived at once.
     left_at_micros: u64,
-    same_task: bool,
+    same_instruction: bool,
 }
 
 /// One robot's execution.
@@ -64,7 +64,7 @@ impl Execution {
         let first = (since_start_micros as f64 * 1e-6 * rate_hz).round() as usize;
         let answer = now.saturating_duration_since(arrived_at) + compute;
         let delay = rows_in(answer, rate_hz) + WAY_ROWS;
-        sent.chunk.committed(first, delay, sent.same_task)
+        sent.chunk.committed(first, delay, sent.same_instruction)
     }
 
     /// The answer is sent now.
@@ -72,7 +72,7 @@ impl Execution {
         &mut self,
         captured_at_micros: u64,
         arrived_at: Instant,
-        acted: &PolicyOutput,
+        output: &PolicyOutput,
         now: Instant,
     ) {
         if let Some(begun_at) = self.begun_at.take() {
@@ -80,23 +80,23 @@ impl Execution {
         }
         let here = now.saturating_duration_since(arrived_at).as_micros();
         self.sent = Some(Sent {
-            chunk: Running::of(acted),
+            chunk: Running::of(output),
             starts_at_micros: captured_at_micros,
             at: now,
             left_at_micros: captured_at_micros.saturating_add(here.try_into().unwrap_or(u64::MAX)),
-            same_task: true,
+            same_instruction: true,
         });
     }
 
     /// Another sentence is in force. The robot goes on until it hears of it.
-    pub(super) fn another_task(&mut self) {
+    pub(super) fn instruction_changed(&mut self) {
         if let Some(sent) = &mut self.sent {
-            sent.same_task = false;
+            sent.same_instruction = false;
         }
     }
 
     /// The other head answers from now on, and takes another time for it.
-    pub(super) fn another_head(&mut self) {
+    pub(super) fn head_changed(&mut self) {
         self.latencies = Latencies::default();
     }
 
@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn the_times_of_one_head_say_nothing_about_the_other() {
         let mut robot = Robot::driven();
-        robot.execution.another_head();
+        robot.execution.head_changed();
         assert!(
             robot.begin(200, 200).is_none(),
             "nobody knows how long it takes"
@@ -230,7 +230,7 @@ mod tests {
     #[test]
     fn another_sentence_keeps_the_committed_rows_alone_until_its_first_chunk() {
         let mut robot = Robot::driven();
-        robot.execution.another_task();
+        robot.execution.instruction_changed();
         let committed = robot.begin(200, 200).unwrap();
         assert_eq!(committed.continuation().schedule, Schedule::Zeros);
         robot.sent(200, 250);

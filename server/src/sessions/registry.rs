@@ -48,7 +48,7 @@ const PROVES_ALIVE_WITHIN: Duration = Duration::from_millis(1200);
 #[derive(Debug)]
 pub(crate) struct Registry {
     pub(crate) inference: Arc<Inference>,
-    pub(crate) asking: Arc<SceneQuestions>,
+    pub(crate) scene_questions: Arc<SceneQuestions>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) latches: Arc<Latches>,
     pub(crate) events: Events,
@@ -85,7 +85,7 @@ enum NoPlace {
 impl Registry {
     pub(crate) fn new(
         inference: Arc<Inference>,
-        asking: Arc<SceneQuestions>,
+        scene_questions: Arc<SceneQuestions>,
         metrics: Arc<Metrics>,
         latches: Arc<Latches>,
         events: Events,
@@ -94,7 +94,7 @@ impl Registry {
     ) -> Self {
         Self {
             inference,
-            asking,
+            scene_questions,
             metrics,
             latches,
             events,
@@ -361,7 +361,7 @@ impl Registry {
 
     /// Tells viewers at once, but not more often than ten times a second: robots that come and go quickly would keep
     /// everybody busy with it.
-    pub(crate) async fn keep_viewers_told(&self) {
+    pub(crate) async fn publish_changes(&self) {
         loop {
             let is_due_in = self.listing().is_due_in(Instant::now());
             let changed = self.robots_changed.notified();
@@ -372,13 +372,13 @@ impl Registry {
                 None => changed.await,
             }
             self.list_is_new().await;
-            self.tell_viewers(Instant::now());
+            self.publish_due(Instant::now());
             sleep(BUILD_PERIOD).await;
         }
     }
 
     /// Sends the whole list where it is due, and details that changed.
-    fn tell_viewers(&self, now: Instant) {
+    fn publish_due(&self, now: Instant) {
         {
             let mut listing = self.listing();
             if let Some(list) = listing.take_due(now) {
@@ -388,7 +388,7 @@ impl Registry {
             }
         }
         for robot in self.robots() {
-            robot.tell_details();
+            robot.publish_details();
         }
     }
 

@@ -20,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-mod told;
+mod summary;
 
 /// A robot that reported success gets chunks for this long, to come to rest, and then none.
 pub(crate) const REST_AFTER_SUCCESS: Duration = Duration::from_secs(1);
@@ -175,10 +175,10 @@ impl SessionState {
         if text.is_empty() {
             self.execution.forget();
         } else if text != self.instruction {
-            self.execution.another_task();
+            self.execution.instruction_changed();
         }
         if mode != self.mode {
-            self.execution.another_head();
+            self.execution.head_changed();
         }
         self.forget_command();
         text.clone_into(&mut self.instruction);
@@ -357,7 +357,7 @@ impl SessionState {
 
     /// The policy begins with this job. The rows that its chunk must begin with, if it shall continue what the
     /// robot executes.
-    pub(crate) fn begins(&mut self, job: &Job, now: Instant) -> Option<Committed> {
+    pub(crate) fn begin(&mut self, job: &Job, now: Instant) -> Option<Committed> {
         let rate_hz = f64::from(self.hello.control_rate_hz);
         let captured_at = job.observation.captured_at_micros;
         self.execution
@@ -388,7 +388,7 @@ impl SessionState {
     pub(crate) fn chunk(
         &mut self,
         job: &Job,
-        acted: &PolicyOutput,
+        output: &PolicyOutput,
         max_age: Duration,
         now: Instant,
     ) -> Result<(ActionChunk, bool), DropReason> {
@@ -402,17 +402,17 @@ impl SessionState {
         }
         let starts_at_micros = job.observation.captured_at_micros;
         self.execution
-            .sent(starts_at_micros, job.arrived_at, acted, now);
+            .sent(starts_at_micros, job.arrived_at, output, now);
         let duration_micros =
-            (acted.rows as f64 / f64::from(self.hello.control_rate_hz) * 1e6).max(1.0) as u64;
+            (output.rows as f64 / f64::from(self.hello.control_rate_hz) * 1e6).max(1.0) as u64;
         let chunk = ActionChunk {
             chunk_id,
             observation_sequence: job.observation.sequence,
             starts_at_micros,
             valid_until_micros: starts_at_micros.saturating_add(duration_micros),
-            rows: acted.rows.try_into().unwrap_or(u32::MAX),
-            dims: acted.dims.try_into().unwrap_or(u32::MAX),
-            actions: acted.actions.clone(),
+            rows: output.rows.try_into().unwrap_or(u32::MAX),
+            dims: output.dims.try_into().unwrap_or(u32::MAX),
+            actions: output.actions.clone(),
         };
         Ok((chunk, is_first))
     }

@@ -1,6 +1,6 @@
 //! One robot's rules connected to its wire, to the policy and to its viewers.
 //!
-//! Locks are held for a few statements and never across an await. Where two are needed the order is `details`, then `live`
+//! Locks are held for a few statements and never across an await. Where two are needed the order is `details`, then `state`
 //! (the rules), then the mailbox or the watchers.
 
 use super::{
@@ -8,7 +8,7 @@ use super::{
     freshness::Freshness,
     latched_stop::{LatchedStop, StopNumbers},
     rules::SessionState,
-    subscribers::Audience,
+    subscribers::Subscribers,
     units::{self, Contradiction},
 };
 use crate::{
@@ -39,9 +39,9 @@ use std::{
 mod chunks;
 mod commands;
 mod details;
-mod seeing;
+mod observations;
 use details::Details;
-use seeing::Seen;
+use observations::LeasedObservation;
 
 /// The same problem is not told to viewers more often than this.
 const PROBLEM_PERIOD: Duration = Duration::from_secs(3);
@@ -51,10 +51,10 @@ const PROBLEM_PERIOD: Duration = Duration::from_secs(3);
 pub(crate) struct Session {
     /// Names this robot in the inference queue.
     key: u64,
-    live: Mutex<SessionState>,
+    state: Mutex<SessionState>,
     /// The newest connection of the robot.
     connection: Mutex<Connection>,
-    subscribers: Audience,
+    subscribers: Subscribers,
     /// Its views for people.
     turns: Turns,
     /// The bytes of its pictures, wherever they are.
@@ -66,7 +66,7 @@ pub(crate) struct Session {
     /// What those who watch it are told beyond the list.
     details: Mutex<Details>,
     /// The newest observation with pictures, for questions.
-    scene: Mutex<Option<Seen>>,
+    scene: Mutex<Option<LeasedObservation>>,
     last_problem: Mutex<Option<(String, Instant)>>,
     /// How often viewers hear of problems.
     problems: PeerLog,
@@ -109,7 +109,7 @@ impl Session {
         services: Services,
     ) -> Self {
         let contradictions = contradictions(&hello, &services.inference);
-        let live = if services.latches.is_latched(&robot_id) {
+        let state = if services.latches.is_latched(&robot_id) {
             connection.mailbox.put(still_stopped());
             SessionState::stopped(robot_id, hello, services.stop_pressed())
         } else {
@@ -117,9 +117,9 @@ impl Session {
         };
         Self {
             key,
-            live: Mutex::new(live),
+            state: Mutex::new(state),
             connection: Mutex::new(connection),
-            subscribers: Audience::new(services.metrics.clone()),
+            subscribers: Subscribers::new(services.metrics.clone()),
             turns: Turns::default(),
             pictures: Budget::new(PICTURE_BYTES),
             over_budget: AtomicU32::new(0),
@@ -134,15 +134,15 @@ impl Session {
     }
 
     pub(crate) fn robot_id(&self) -> String {
-        lock(&self.live).robot_id.clone()
+        lock(&self.state).robot_id.clone()
     }
 
     pub(crate) fn is_connected(&self) -> bool {
-        lock(&self.live).connected
+        lock(&self.state).connected
     }
 
     pub(crate) fn summary(&self) -> RobotSummary {
-        lock(&self.live).summary(self.services.limits.unattended)
+        lock(&self.state).summary(self.services.limits.unattended)
     }
 
     /// The newest connection.
@@ -155,13 +155,13 @@ impl Session {
         let contradictions = lock(&self.contradictions);
         let found = contradictions.iter();
         found
-            .map(|found| refusal(found.code, found.words.clone()))
+            .map(|found| refusal(found.code, found.message.clone()))
             .collect()
     }
 
     /// The viewer that gave the instruction in force.
     pub(crate) fn operator(&self) -> Option<u64> {
-        lock(&self.live).operator()
+        lock(&self.state).operator()
     }
 
     // ---- from the robot
@@ -170,13 +170,13 @@ impl Session {
     pub(crate) fn reconnect(&self, hello: RobotHello, connection: Connection) {
         {
             let found = contradictions(&hello, &self.services.inference);
-            self.forget_pictures();
+            self.forget_images();
             // One critical section, or a stop in between would go to the old connection alone, and the end of the old
             // connection would clear what was found about the new one.
-            let mut live = lock(&self.live);
+            let mut state = lock(&self.state);
             *lock(&self.contradictions) = found;
-            live.reconnected(hello);
-            if live.is_stopped() {
+            state.reconnected(hello);
+            if state.is_stopped() {
                 connection.mailbox.put(still_stopped());
             }
             let old = std::mem::replace(&mut *lock(&self.connection), connection);
@@ -190,13 +190,13 @@ impl Session {
     /// differs in more than that.
     pub(crate) fn update_description(&self, hello: RobotHello) -> bool {
         let same_body = {
-            let mut live = lock(&self.live);
-            let same_body = hello.tag == live.hello.tag
-                && hello.joints == live.hello.joints
-                && hello.cameras == live.hello.cameras
-                && hello.control_rate_hz == live.hello.control_rate_hz;
+            let mut state = lock(&self.state);
+            let same_body = hello.tag == state.hello.tag
+                && hello.joints == state.hello.joints
+                && hello.cameras == state.hello.cameras
+                && hello.control_rate_hz == state.hello.control_rate_hz;
             if same_body {
-                live.hello.example_instructions = hello.example_instructions;
+                state.hello.example_instructions = hello.example_instructions;
             }
             same_body
         };
@@ -209,19 +209,19 @@ impl Session {
     /// A connection of the robot ended. False, and nothing changes, when another has taken its place.
     pub(crate) fn disconnect(&self, connection_number: u64) -> bool {
         {
-            let mut live = lock(&self.live);
+            let mut state = lock(&self.state);
             let mut connection = lock(&self.connection);
-            if !live.connected || connection.number != connection_number {
+            if !state.connected || connection.number != connection_number {
                 return false;
             }
             let now = SystemTime::now().duration_since(UNIX_EPOCH);
-            live.disconnected(now.map_or(0, |at| at.as_secs()));
+            state.disconnected(now.map_or(0, |at| at.as_secs()));
             // The writer has its own; what nobody reads any more does not stay for as long as the robot is known.
             connection.mailbox = Arc::new(Mailbox::closed());
             *lock(&self.contradictions) = Vec::new();
         }
         self.details_changed();
-        self.forget_pictures();
+        self.forget_images();
         self.publish_status();
         true
     }
@@ -252,7 +252,7 @@ impl Session {
 
     pub(crate) fn reported(&self, report: RobotReport) {
         lock(&self.connection).used();
-        lock(&self.live).reported(report, Instant::now());
+        lock(&self.state).reported(report, Instant::now());
         self.publish_status();
     }
 
@@ -263,7 +263,7 @@ impl Session {
 
     /// A stop has left towards the robot.
     pub(crate) fn stop_left(&self) {
-        if let Some(took) = lock(&self.live).stop_left(Instant::now()) {
+        if let Some(took) = lock(&self.state).stop_left(Instant::now()) {
             self.services.metrics.observe_stop_dispatch(took);
         }
     }
@@ -271,9 +271,9 @@ impl Session {
     /// The stop has been written to the robot's connection.
     pub(crate) fn stop_delivered(&self, connection_number: u64) {
         {
-            let mut live = lock(&self.live);
+            let mut state = lock(&self.state);
             if lock(&self.connection).number == connection_number {
-                live.stop_delivered();
+                state.stop_delivered();
             }
         }
         self.publish_status();
@@ -282,9 +282,9 @@ impl Session {
     // ---- to viewers
 
     pub(crate) fn watch(&self, outbox: &Arc<Outbox>) {
-        let status = lock(&self.live).status();
+        let status = lock(&self.state).status();
         self.subscribers.join(outbox, Key::Status, &status);
-        self.give_details(outbox);
+        self.send_details(outbox);
     }
 
     pub(crate) fn unwatch(&self, outbox: &Arc<Outbox>) {
@@ -293,12 +293,12 @@ impl Session {
 
     fn publish_status(&self) {
         if !self.subscribers.is_empty() {
-            let status = lock(&self.live).status();
+            let status = lock(&self.state).status();
             self.subscribers.newest(&Key::Status, &status);
         }
     }
 
-    fn tell_problem(&self, code: &str, words: &str) {
+    fn report_problem(&self, code: &str, words: &str) {
         let now = Instant::now();
         {
             let mut last = lock(&self.last_problem);

@@ -10,21 +10,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Everybody who watches; a message is encoded once for all of them, and not at all for nobody.
 #[derive(Debug)]
-pub(crate) struct Audience {
-    watchers: Mutex<Vec<Arc<Outbox>>>,
+pub(crate) struct Subscribers {
+    outboxes: Mutex<Vec<Arc<Outbox>>>,
     metrics: Arc<Metrics>,
 }
 
-impl Audience {
+impl Subscribers {
     pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
         Self {
-            watchers: Mutex::default(),
+            outboxes: Mutex::default(),
             metrics,
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Arc<Outbox>>> {
-        self.watchers.lock().unwrap_or_else(PoisonError::into_inner)
+        self.outboxes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -32,29 +32,29 @@ impl Audience {
     }
 
     /// One more, told `first` before anything else.
-    pub(crate) fn join<M: Message>(&self, watcher: &Arc<Outbox>, key: Key, first: &M) {
-        let mut watchers = self.lock();
+    pub(crate) fn join<M: Message>(&self, outbox: &Arc<Outbox>, key: Key, first: &M) {
+        let mut outboxes = self.lock();
         if let Some(frame) = self.frame(first) {
-            watcher.put_newest(key, frame);
+            outbox.put_newest(key, frame);
         }
-        watchers.push(watcher.clone());
+        outboxes.push(outbox.clone());
     }
 
-    pub(crate) fn leave(&self, watcher: &Arc<Outbox>) {
-        self.lock().retain(|other| !Arc::ptr_eq(other, watcher));
+    pub(crate) fn leave(&self, outbox: &Arc<Outbox>) {
+        self.lock().retain(|other| !Arc::ptr_eq(other, outbox));
     }
 
     /// Replaces what still waits under the same key.
     pub(crate) fn newest<M: Message>(&self, key: &Key, message: &M) {
-        self.each(message, |watcher, frame| {
-            watcher.put_newest(key.clone(), frame);
+        self.each(message, |outbox, frame| {
+            outbox.put_newest(key.clone(), frame);
         });
     }
 
     /// The same of a message that was written before.
     pub(crate) fn newest_frame(&self, key: &Key, frame: &Bytes) {
-        for watcher in &*self.lock() {
-            watcher.put_newest(key.clone(), frame.clone());
+        for outbox in &*self.lock() {
+            outbox.put_newest(key.clone(), frame.clone());
         }
     }
 
@@ -69,13 +69,13 @@ impl Audience {
     }
 
     fn each<M: Message>(&self, message: &M, put: impl Fn(&Outbox, Bytes)) {
-        let watchers = self.lock();
-        if watchers.is_empty() {
+        let outboxes = self.lock();
+        if outboxes.is_empty() {
             return;
         }
         if let Some(frame) = self.frame(message) {
-            for watcher in &*watchers {
-                put(watcher, frame.clone());
+            for outbox in &*outboxes {
+                put(outbox, frame.clone());
             }
         }
     }

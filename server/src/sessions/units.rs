@@ -35,7 +35,7 @@ pub(crate) struct Contradiction {
     /// A word for programs.
     pub(crate) code: &'static str,
     /// Both sides, and what to do.
-    pub(crate) words: String,
+    pub(crate) message: String,
     /// The policy must not drive this robot.
     pub(crate) refused: bool,
 }
@@ -70,7 +70,7 @@ fn count(hello: &RobotHello, tag: &TagInfo) -> Option<Contradiction> {
     let (joints, dims) = (hello.joints.len(), tag.action.len());
     (joints != dims && dims > 0).then(|| Contradiction {
         code: "joint_count",
-        words: format!(
+        message: format!(
             "the robot announces {joints} joints, and the policy's actions for the tag {:?} have {dims} values ({}); \
              announce the joints that the tag was recorded with, or name another tag",
             tag.tag,
@@ -147,7 +147,7 @@ fn order(hello: &RobotHello, tag: &TagInfo) -> Option<Contradiction> {
     }
     Some(Contradiction {
         code: "joint_order",
-        words: format!(
+        message: format!(
             "the robot's joints are in another order ({}) than those of the tag {:?} ({}): {}; announce joints, states \
              and actions in the order of the tag",
             named(hello.joints.iter().map(|joint| joint.name.as_str())),
@@ -175,7 +175,7 @@ fn unknown(hello: &RobotHello, tag: &TagInfo) -> Option<Contradiction> {
         .collect();
     (!words.is_empty()).then(|| Contradiction {
         code: "units_unknown",
-        words: format!(
+        message: format!(
             "the robot announces units that the studio does not know, so that they are not held against the data of the tag \
              {:?}: {}; announce one of {KNOWN}, and compare before it moves",
             tag.tag,
@@ -286,7 +286,7 @@ fn units(hello: &RobotHello, tag: &TagInfo) -> Vec<Contradiction> {
     if !cannot.is_empty() {
         return vec![Contradiction {
             code: "units_mismatch",
-            words: format!(
+            message: format!(
                 "the robot counts in other units than the data of the tag {tag:?} (1st to 99th percentile): {}; send \
                  states and take actions in the units of the data, and announce limits in them",
                 some(&cannot)
@@ -305,7 +305,7 @@ fn units(hello: &RobotHello, tag: &TagInfo) -> Vec<Contradiction> {
     }
     vec![Contradiction {
         code: "units_doubtful",
-        words: format!(
+        message: format!(
             "the robot may count in other units than the data of the tag {tag:?} (1st to 99th percentile): {}; compare \
              before it moves",
             some(&doubts)
@@ -323,7 +323,7 @@ fn cameras(hello: &RobotHello, tag: &TagInfo) -> Option<Contradiction> {
     }
     Some(Contradiction {
         code: "cameras_missing",
-        words: format!(
+        message: format!(
             "the robot announces the cameras {}, and the policy looks at {} for the tag {:?}; name them so",
             named(hello.cameras.iter().map(|camera| camera.name.as_str())),
             named(tag.cameras.iter().map(String::as_str)),

@@ -10,10 +10,10 @@ fn registry(limits: Limits) -> Registry {
     let health = Health::new();
     let (inference, _) =
         Inference::start(Err("none".to_owned()), metrics.clone(), 1, &health).unwrap();
-    let (asking, _) = SceneQuestions::start(Err("nobody".to_owned()), &health).unwrap();
+    let (scene_questions, _) = SceneQuestions::start(Err("nobody".to_owned()), &health).unwrap();
     let latches = Arc::new(Latches::open(None, &health).unwrap());
     let events = Events::open(None, &health).unwrap();
-    Registry::new(inference, asking, metrics, latches, events, health, limits)
+    Registry::new(inference, scene_questions, metrics, latches, events, health, limits)
 }
 
 impl Registry {

@@ -26,22 +26,22 @@ impl Session {
         operator: u64,
     ) -> Result<(), ErrorMessage> {
         {
-            let mut live = lock(&self.live);
-            if !live.connected {
+            let mut state = lock(&self.state);
+            if !state.connected {
                 return Err(refusal(
                     "robot_disconnected",
                     format!(
                         "{} is not connected; wait until it dials in again",
-                        live.robot_id
+                        state.robot_id
                     ),
                 ));
             }
-            if live.is_stopped() && !text.trim().is_empty() {
+            if state.is_stopped() && !text.trim().is_empty() {
                 return Err(refusal(
                     "stopped",
                     format!(
                         "{} is stopped and takes no instruction; release it first, then give the instruction again",
-                        live.robot_id
+                        state.robot_id
                     ),
                 ));
             }
@@ -59,14 +59,14 @@ impl Session {
             {
                 return Err(refusal(
                     found.code,
-                    format!("{} is not driven: {}", live.robot_id, found.words),
+                    format!("{} is not driven: {}", state.robot_id, found.message),
                 ));
             }
-            live.command(text, mode, operator, Instant::now());
+            state.command(text, mode, operator, Instant::now());
             lock(&self.connection)
                 .mailbox
                 .put(ToRobot::Instruction(Instruction {
-                    text: live.instruction().to_owned(),
+                    text: state.instruction().to_owned(),
                 }));
         }
         self.publish_status();
@@ -78,31 +78,31 @@ impl Session {
 
     /// Whether a stop is latched.
     pub(crate) fn is_stopped(&self) -> bool {
-        lock(&self.live).is_stopped()
+        lock(&self.state).is_stopped()
     }
 
     /// Halts the robot: the stop overtakes everything that waits for it, and latches here, there and, soon, on disk.
     /// Waits for nothing. False where it was latched already.
     pub(crate) fn stop(&self, reason: &str) -> bool {
         {
-            let mut live = lock(&self.live);
+            let mut state = lock(&self.state);
             let stop = self.services.stop_pressed();
-            if live.is_stopped() {
+            if state.is_stopped() {
                 // A latch that holds costs the disk nothing more. Releases must name the newest press, which viewers are
                 // shown by `repeat_stop`.
-                live.stop_again(stop);
+                state.stop_again(stop);
                 return false;
             }
             let mailbox = &lock(&self.connection).mailbox;
             mailbox.put(ToRobot::Stop(Stop {
                 reason: reason.to_owned(),
             }));
-            live.stop(stop);
+            state.stop(stop);
             // Behind the stop: its task has ended, so that a release finds none.
             mailbox.put(ToRobot::Instruction(Instruction {
                 text: String::new(),
             }));
-            self.services.latches.latch(&live.robot_id, reason);
+            self.services.latches.latch(&state.robot_id, reason);
         }
         self.services.metrics.stops.inc();
         self.publish_status();
@@ -112,8 +112,8 @@ impl Session {
     /// Sends the stop of a stopped robot again, and shows viewers the number of its newest press.
     pub(crate) fn repeat_stop(&self, reason: &str) {
         {
-            let live = lock(&self.live);
-            if !live.is_stopped() {
+            let state = lock(&self.state);
+            if !state.is_stopped() {
                 return;
             }
             lock(&self.connection).mailbox.put(ToRobot::Stop(Stop {
@@ -134,8 +134,8 @@ impl Session {
         heard_at: Option<Instant>,
     ) -> Result<(), ErrorMessage> {
         {
-            let mut live = lock(&self.live);
-            match live.release(named, heard_at) {
+            let mut state = lock(&self.state);
+            match state.release(named, heard_at) {
                 Released::Now => {}
                 Released::Before => return Ok(()),
                 Released::StoppedAgain => {
@@ -144,7 +144,7 @@ impl Session {
                         format!(
                             "{} was stopped again since, so the release was not carried out and the stop holds; look at the \
                              robot, then release it again if it may move",
-                            live.robot_id
+                            state.robot_id
                         ),
                     ));
                 }
@@ -153,7 +153,7 @@ impl Session {
                 .mailbox
                 .put(ToRobot::Release(Release {}));
             // It holds in memory at once. Until it is on disk a restart finds the robot stopped, which is safe.
-            self.services.latches.release(&live.robot_id);
+            self.services.latches.release(&state.robot_id);
         }
         self.publish_status();
         Ok(())
@@ -162,17 +162,17 @@ impl Session {
     /// Asks for a fresh scene.
     pub(crate) fn reset(&self, scene: ResetScene) -> Result<(), ErrorMessage> {
         {
-            let mut live = lock(&self.live);
-            if live.is_stopped() {
+            let mut state = lock(&self.state);
+            if state.is_stopped() {
                 return Err(refusal(
                     "stopped",
                     format!(
                         "{} is stopped and takes no new scene; release it first",
-                        live.robot_id
+                        state.robot_id
                     ),
                 ));
             }
-            live.reset();
+            state.reset();
             let mailbox = &lock(&self.connection).mailbox;
             mailbox.put(ToRobot::Instruction(Instruction {
                 text: String::new(),
@@ -187,10 +187,10 @@ impl Session {
     /// goes on.
     pub(crate) fn operator_gone(&self, viewer: u64) -> bool {
         {
-            let mut live = lock(&self.live);
+            let mut state = lock(&self.state);
             if self.services.limits.unattended
-                || live.hello.simulated
-                || !live.operator_gone(viewer)
+                || state.hello.simulated
+                || !state.operator_gone(viewer)
             {
                 return false;
             }

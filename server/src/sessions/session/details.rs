@@ -23,7 +23,7 @@ impl Session {
     }
 
     /// Sends them to one who watches from now on. Put under the lock, so that nothing older overtakes.
-    pub(super) fn give_details(&self, outbox: &Outbox) {
+    pub(super) fn send_details(&self, outbox: &Outbox) {
         let mut details = lock(&self.details);
         if let Some(frame) = self.written(&mut details) {
             outbox.put_newest(Key::Details, frame);
@@ -31,7 +31,7 @@ impl Session {
     }
 
     /// Sends them to everybody who watches, if they changed.
-    pub(crate) fn tell_details(&self) {
+    pub(crate) fn publish_details(&self) {
         let mut details = lock(&self.details);
         if !std::mem::take(&mut details.is_new) || self.subscribers.is_empty() {
             return;
@@ -44,8 +44,8 @@ impl Session {
     fn written(&self, details: &mut Details) -> Option<Bytes> {
         if details.frame.is_none() {
             let contradictions = lock(&self.contradictions).clone();
-            let warnings = contradictions.into_iter().map(|found| found.words);
-            let told = lock(&self.live).details(warnings.collect())?;
+            let warnings = contradictions.into_iter().map(|found| found.message);
+            let told = lock(&self.state).details(warnings.collect())?;
             match protocol::encode(&told) {
                 Ok(frame) => details.frame = Some(frame.into()),
                 Err(error) => {

@@ -104,7 +104,7 @@ fn scaled(by: f32) -> impl Fn((f32, f32)) -> (f32, f32) {
 fn codes(hello: &RobotHello, tag: &TagInfo) -> Vec<(&'static str, bool)> {
     let found = contradictions(hello, tag);
     for contradiction in &found {
-        assert!(contradiction.words.len() < 1000, "{}", contradiction.words);
+        assert!(contradiction.message.len() < 1000, "{}", contradiction.message);
     }
     found
         .iter()
@@ -140,7 +140,7 @@ fn an_unknown_word_for_a_unit_is_named_with_its_joint_and_the_known_words() {
         let found = contradictions(&odd, &ours);
         assert_eq!(found.len(), 1, "{unit:?}: {found:?}");
         assert_eq!((found[0].code, found[0].refused), ("units_unknown", false));
-        let words = &found[0].words;
+        let words = &found[0].message;
         assert!(
             words.contains("\"wrist_roll\"") && words.contains(unit) && words.contains(KNOWN),
             "{words}"
@@ -172,7 +172,7 @@ fn a_robot_in_radians_is_refused_under_data_in_degrees() {
         let found = contradictions(&arm(unit, radians), &ours);
         assert_eq!(found.len(), 1, "{unit:?}: {found:?}");
         assert_eq!((found[0].code, found[0].refused), ("units_mismatch", true));
-        let words = &found[0].words;
+        let words = &found[0].message;
         assert!(
             words.contains("-1.92 to 1.92") && words.contains("-60.4 to 54"),
             "{words}"
@@ -215,7 +215,7 @@ fn percents_against_degrees_are_doubtful_where_the_data_go_further_than_percents
         [("units_doubtful", false)]
     );
     let found = contradictions(&normalised("percent"), &ours);
-    assert!(found[0].words.contains("wrist_flex"), "{found:?}");
+    assert!(found[0].message.contains("wrist_flex"), "{found:?}");
     // lerobot's older degrees of the same arm: 0 to 190 and so on.
     let mut older = ACTIONS;
     (older[1], older[2]) = ((10.0, 190.0), (5.0, 180.0));
@@ -251,8 +251,8 @@ fn a_gripper_that_counts_otherwise_is_refused_by_name() {
         metres.joints[5] = joint("gripper", unit, limits);
         let found = contradictions(&metres, &ours);
         assert_eq!(found.len(), 1, "{unit:?}: {found:?}");
-        assert!(found[0].refused && found[0].words.contains("\"gripper\""));
-        assert!(!found[0].words.contains("shoulder"), "{found:?}");
+        assert!(found[0].refused && found[0].message.contains("\"gripper\""));
+        assert!(!found[0].message.contains("shoulder"), "{found:?}");
     }
 }
 
@@ -264,7 +264,7 @@ fn another_order_of_the_same_names_is_refused() {
     let found = contradictions(&first, &ours);
     assert_eq!((found.len(), found[0].code), (1, "joint_order"));
     assert!(found[0].refused);
-    let words = &found[0].words;
+    let words = &found[0].message;
     assert!(
         words.contains("gripper, shoulder_pan") && words.contains("wrist_roll, gripper"),
         "{words}"

@@ -24,11 +24,11 @@ const MANY_OVER_BUDGET: u32 = 5;
 const FRAME_EXTRA_BYTES: usize = 4 << 10;
 
 /// An observation and the bytes of its pictures.
-pub(super) type Seen = (Arc<Observation>, Option<Arc<Lease>>);
+pub(super) type LeasedObservation = (Arc<Observation>, Option<Arc<Lease>>);
 
 impl Session {
     /// Nothing that the robot saw is kept for a robot that is gone.
-    pub(super) fn forget_pictures(&self) {
+    pub(super) fn forget_images(&self) {
         lock(&self.scene).take();
         lock(&self.last_problem).take();
         *lock(&self.freshness) = Freshness::default();
@@ -38,11 +38,11 @@ impl Session {
 
     /// Takes the bytes of an observation's pictures from what this robot may have, and remembers it as what the robot
     /// sees. Where those before are still in use, the pictures go and the numbers stay.
-    pub(super) fn keep(&self, mut observation: Observation) -> Seen {
+    pub(super) fn keep(&self, mut observation: Observation) -> LeasedObservation {
         if observation.views.is_empty() {
             return (Arc::new(observation), None);
         }
-        let bytes = picture_bytes(&observation);
+        let bytes = image_bytes(&observation);
         let largest_message = lock(&self.connection).heard.largest_bytes();
         self.pictures.set_limit(pictures_beside(largest_message));
         let lease = self.pictures.take(bytes).or_else(|| {
@@ -61,7 +61,7 @@ impl Session {
                     "come faster than they can be used"
                 };
                 let mebibytes = |bytes: usize| bytes as f64 / f64::from(1 << 20);
-                self.tell_problem(
+                self.report_problem(
                     "pictures_over_budget",
                     &format!(
                         "the pictures of this robot {why}: {:.1} MiB each, and {:.1} MiB are kept of a robot that sends \
@@ -90,8 +90,8 @@ impl Session {
         now: Instant,
     ) {
         let job = {
-            let mut live = lock(&self.live);
-            let is_driven = !live.instruction().is_empty() && !live.is_stopped();
+            let mut state = lock(&self.state);
+            let is_driven = !state.instruction().is_empty() && !state.is_stopped();
             if late > self.services.limits.max_chunk_age
                 && is_driven
                 && !observation.views.is_empty()
@@ -103,7 +103,7 @@ impl Session {
                     self.services.limits.max_chunk_age.as_secs_f32()
                 )))
             } else {
-                live.job(observation, self.services.inference.info(), now)
+                state.job(observation, self.services.inference.info(), now)
             }
         };
         match job {
@@ -118,7 +118,7 @@ impl Session {
                 });
             }
             Err(SkipReason::Idle) => {}
-            Err(SkipReason::Problem(words)) => self.tell_problem("no_chunk", &words),
+            Err(SkipReason::Problem(words)) => self.report_problem("no_chunk", &words),
         }
     }
 
@@ -133,7 +133,7 @@ impl Session {
         if observation.views.is_empty() {
             return;
         }
-        let bytes = picture_bytes(&observation);
+        let bytes = image_bytes(&observation);
         if let Some(turn) = self.turns.take(self.services.inference.easel(), bytes, now) {
             let session = self.clone();
             tokio::task::spawn_blocking(move || {
@@ -142,7 +142,7 @@ impl Session {
         }
     }
 
-    fn show_views(&self, robot_id: &str, (observation, _lease): &Seen, _turn: Turn) {
+    fn show_views(&self, robot_id: &str, (observation, _lease): &LeasedObservation, _turn: Turn) {
         // What is larger than all that may wait for a viewer never arrives.
         let most_bytes = self
             .services
@@ -160,13 +160,13 @@ impl Session {
                         view,
                     },
                 ),
-                Err(words) => self.tell_problem("bad_view", &words),
+                Err(words) => self.report_problem("bad_view", &words),
             }
         }
     }
 }
 
-fn picture_bytes(observation: &Observation) -> usize {
+fn image_bytes(observation: &Observation) -> usize {
     let views = observation.views.iter();
     views.map(|view| view.data.len() + view.name.len()).sum()
 }
