@@ -8,7 +8,7 @@ use bytes::Bytes;
 use protocol::Message;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Everybody who watches; a message is encoded once for all of them, and not at all for nobody.
+/// The outboxes of the viewers. A message is encoded once for all of them, and not at all if there are none.
 #[derive(Debug)]
 pub(crate) struct Subscribers {
     outboxes: Mutex<Vec<Arc<Outbox>>>,
@@ -31,7 +31,7 @@ impl Subscribers {
         self.lock().is_empty()
     }
 
-    /// One more, told `first` before anything else.
+    /// Adds a viewer, which receives `first` before anything else.
     pub(crate) fn join<M: Message>(&self, outbox: &Arc<Outbox>, key: Key, first: &M) {
         let mut outboxes = self.lock();
         if let Some(frame) = self.frame(first) {
@@ -44,31 +44,31 @@ impl Subscribers {
         self.lock().retain(|other| !Arc::ptr_eq(other, outbox));
     }
 
-    /// Replaces what still waits under the same key.
+    /// Queues a message that replaces the one that still waits under the same key.
     pub(crate) fn newest<M: Message>(&self, key: &Key, message: &M) {
-        self.each(message, |outbox, frame| {
+        self.for_each(message, |outbox, frame| {
             outbox.put_newest(key.clone(), frame);
         });
     }
 
-    /// The same of a message that was written before.
+    /// Like [`newest`](Self::newest), for a message that is encoded already.
     pub(crate) fn newest_frame(&self, key: &Key, frame: &Bytes) {
         for outbox in &*self.lock() {
             outbox.put_newest(key.clone(), frame.clone());
         }
     }
 
-    /// May be dropped by a slow viewer.
+    /// Queues a message that a slow viewer may miss.
     pub(crate) fn lossy<M: Message>(&self, message: &M) {
-        self.each(message, Outbox::put_lossy);
+        self.for_each(message, Outbox::put_lossy);
     }
 
-    /// Arrives.
+    /// Queues a message that must arrive.
     pub(crate) fn control<M: Message>(&self, message: &M) {
-        self.each(message, Outbox::put_control);
+        self.for_each(message, Outbox::put_control);
     }
 
-    fn each<M: Message>(&self, message: &M, put: impl Fn(&Outbox, Bytes)) {
+    fn for_each<M: Message>(&self, message: &M, put: impl Fn(&Outbox, Bytes)) {
         let outboxes = self.lock();
         if outboxes.is_empty() {
             return;
