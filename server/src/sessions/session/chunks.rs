@@ -1,4 +1,4 @@
-//! Chunks of the policy on their way to the robot, and what viewers are shown of them.
+//! Chunks of the policy on their way to the robot, and their traces for subscribers.
 
 use super::{Session, lock};
 use crate::{
@@ -55,13 +55,13 @@ impl ChunkSink for Session {
                     self.report_problem("bad_chunk", &format!("a chunk was not sent: {error}"));
                     return None;
                 }
-                // Still under the lock of `state`: no stop can come between the check and the mailbox.
-                let taken = lock(&self.connection).mailbox.put(ToRobot::Chunk(chunk));
+                // Still under the lock of `state`, so that no stop can come between the check and the mailbox.
+                let is_taken = lock(&self.connection).mailbox.put(ToRobot::Chunk(chunk));
                 drop(state);
                 if is_first {
                     self.publish_status();
                 }
-                if taken {
+                if is_taken {
                     self.services.metrics.chunks.inc();
                     return Some(chunk_id);
                 }
@@ -78,7 +78,7 @@ impl ChunkSink for Session {
                     self.report_problem(
                         "chunk_too_old",
                         &format!(
-                            "the chunk was ready {:.1} s after its picture, and those older than {:.1} s are not sent; \
+                            "the chunk was ready {:.1} s after its image, and chunks older than {:.1} s are not sent; \
                              use a faster device, or a faster network",
                             job.arrived_at.elapsed().as_secs_f32(),
                             self.services.limits.max_chunk_age.as_secs_f32()
@@ -100,7 +100,7 @@ impl ChunkSink for Session {
 }
 
 impl Session {
-    /// A chunk was taken out of the mailbox again, because the robot is behind with reading.
+    /// Records that a chunk was taken out of the mailbox again because the robot is behind with reading.
     pub(crate) fn chunk_kept_back(&self) {
         lock(&self.state).chunk_kept_back();
         self.services
@@ -109,7 +109,7 @@ impl Session {
         self.report_unread();
     }
 
-    /// Whether the robot reads what it is sent.
+    /// Checks that the robot is not behind with reading.
     fn check_reads(&self) -> Result<(), DropReason> {
         let is_behind = lock(&self.connection)
             .heard
@@ -124,12 +124,12 @@ impl Session {
     fn report_unread(&self) {
         self.report_problem(
             "chunk_unread",
-            "the robot has not read its connection for more than a second, so it gets no chunks until it has; a stop is \
-             sent all the same; its program must read more often, or its network is too slow",
+            "the robot has not read its connection for more than a second; it gets no chunks until it has read, and a \
+             stop is still sent; let its program read more often, or use a faster network",
         );
     }
 
-    /// Shows the action tokens so far.
+    /// Publishes the action tokens so far.
     fn publish_tokens(&self, job: &Job, tokens: &[u32], rows: usize, dims: usize) {
         if self.subscribers.is_empty() {
             return;
@@ -147,7 +147,7 @@ impl Session {
         );
     }
 
-    /// Shows everything about a chunk that was sent.
+    /// Publishes the trace of a chunk that was sent.
     fn publish_trace(&self, job: &Job, chunk: ChunkTrace, output: PolicyOutput) {
         if self.subscribers.is_empty() {
             return;
