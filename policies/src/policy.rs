@@ -205,7 +205,7 @@ pub trait Policy: Send {
     fn act_batch(&mut self, requests: &[ActRequest<'_>], on_event: &mut EventSink<'_>) {
         for (index, request) in requests.iter().enumerate() {
             let output = self.act_streaming(request, &mut |ids| {
-                on_event(index, PolicyEvent::Tokens(ids))
+                on_event(index, PolicyEvent::Tokens(ids));
             });
             on_event(index, PolicyEvent::Done(output));
         }

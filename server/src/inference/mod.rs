@@ -3,7 +3,7 @@
 //! - [`job`]: one observation on its way to a chunk
 //! - [`thread`]: the inference thread and the handle that sessions share
 //! - [`batch`]: the observations of several robots, answered together
-//! - [`decoding`]: decoding of views to pixels, on threads of its own
+//! - [`decoding`]: decoding of views to pixels, on separate threads
 
 mod batch;
 mod decoding;

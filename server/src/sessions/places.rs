@@ -190,7 +190,7 @@ mod tests {
     fn an_address_with_many_places_gives_one_to_an_address_with_fewer() {
         let here = [watching(1), watching(2), watching(2), watching(3)];
         assert_eq!(goes_for(&here, 4), Some(1));
-        // It would then have as many as the other has left.
+        // Afterwards address 3 would have two places and address 2 one.
         assert_eq!(goes_for(&here, 3), None);
         assert_eq!(goes_for(&here, 2), None);
         let mut unused = here;

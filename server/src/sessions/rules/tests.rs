@@ -1,4 +1,4 @@
-//! The rules of one robot, with the time handed in.
+//! The rules of one robot, with the time passed in.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use super::*;
@@ -26,7 +26,7 @@ fn state() -> SessionState {
     )
 }
 
-/// The stop of that number.
+/// A stop with this number.
 fn stop(number: u64, at: Instant) -> LatchedStop {
     LatchedStop { number, at }
 }
@@ -76,7 +76,7 @@ fn an_instruction_ends_with_the_viewer_that_gave_it_and_with_no_other() {
 }
 
 #[test]
-fn a_stop_is_confirmed_by_a_report_that_came_after_it_alone() {
+fn a_stop_is_confirmed_only_by_a_report_that_came_after_it() {
     let (mut state, now) = (state(), Instant::now());
     let report = |stopped| RobotReport {
         at_micros: 0,
@@ -110,7 +110,7 @@ fn a_release_of_an_older_stop_lifts_no_later_one() {
     state.stop(stop(5, now));
     state.stop_delivered();
     assert_eq!(state.status().stop_number, Some(5));
-    // Somebody else presses while the release of the first is on its way.
+    // Another person presses while the release of the first stop is on its way.
     state.stop_again(stop(6, now + Duration::from_secs(1)));
     assert_eq!(state.release(Some(5), None), Released::StoppedAgain);
     assert_eq!(state.release(None, Some(now)), Released::StoppedAgain);
@@ -129,13 +129,13 @@ fn a_release_that_comes_second_does_not_end_what_was_begun_since() {
     state.command("go", Mode::Continuous, 1, now);
     assert_eq!(state.release(Some(5), None), Released::Before);
     assert_eq!(state.instruction(), "go");
-    // A robot may have latched by itself: a release that names no stop is for it.
+    // A robot may have latched a stop itself, so a release that names no stop is sent to it.
     assert_eq!(state.release(None, None), Released::Now);
     assert!(state.instruction().is_empty());
 }
 
 #[test]
-fn of_a_robot_that_left_its_name_its_stop_and_the_time_are_kept_and_nothing_long() {
+fn a_robot_that_left_keeps_its_name_stop_and_time_and_nothing_long() {
     let (mut state, now) = (state(), Instant::now());
     state.hello.example_instructions = vec!["e".repeat(2000); 30];
     state.reported(
@@ -176,7 +176,7 @@ fn of_a_robot_that_left_its_name_its_stop_and_the_time_are_kept_and_nothing_long
     );
     assert!(!summary.connected && summary.stop_requested);
     assert_eq!(summary.left_unix_secs, Some(300));
-    // Its counters are still told, and no task of which nothing is known.
+    // The counters stay; the task is idle, because its state is unknown.
     let status = state.status();
     assert_eq!((status.ticks, status.task), (7, TaskState::Idle));
 
