@@ -1,4 +1,4 @@
-//! The shipped policy is embedded, so a change in its folder is a change of this crate.
+//! Rebuilds this crate when the embedded nano policy changes.
 
 fn main() {
     println!("cargo:rerun-if-changed=../models/nano/molmoact2");

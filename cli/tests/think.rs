@@ -316,7 +316,7 @@ fn what_cannot_be_done_about_depth_is_refused_in_words() {
         &with_decoder(&goldens.join("depth_decoder/wide.decoder.safetensors")),
     );
     assert!(
-        words.contains("draws 5 codes") && words.contains("128"),
+        words.contains("decodes 5 codes") && words.contains("128"),
         "{words}"
     );
     let words = refused(

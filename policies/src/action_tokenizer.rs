@@ -1,12 +1,13 @@
-//! Whose action tokenizer a policy is given: the one that was named, its own, or the nano's.
+//! The action tokenizer of a policy: the one in the options, its own, or that of the nano policy.
 
 use super::{load_error::LoadError, nano, options::PolicyOptions};
 use molmoact2::Files;
 use openfast::FastTokenizer;
 
-/// The files with the action tokenizer that was asked for, and whether it is the nano's for want of another.
-pub(super) fn put_into(files: Files, setup: &PolicyOptions) -> Result<(Files, bool), LoadError> {
-    if let Some(folder) = &setup.fast {
+/// Adds the action tokenizer to the files of a policy. The second value is true if it is that of the nano policy because the
+/// policy has none.
+pub(super) fn add_to(files: Files, options: &PolicyOptions) -> Result<(Files, bool), LoadError> {
+    if let Some(folder) = &options.fast {
         let (tokenizer, config) =
             FastTokenizer::files(folder).map_err(|error| LoadError::Tokenizer {
                 name: folder.display().to_string(),
@@ -21,7 +22,7 @@ pub(super) fn put_into(files: Files, setup: &PolicyOptions) -> Result<(Files, bo
             name: files.name(),
             error,
         })?;
-    if !setup.fast_of_nano || own.is_some() {
+    if !options.fast_of_nano || own.is_some() {
         return Ok((files, false));
     }
     let nano = nano::files();

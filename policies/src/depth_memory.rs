@@ -1,15 +1,14 @@
-//! What a policy that reasons about depth remembers of each robot from one call to the next.
+//! The last depth map of each robot, for a policy that reasons about depth.
 //!
-//! The next depth map of a robot takes over the cells in which its first camera sees what it saw in the last
-//! call. Another sentence changes nothing about that; another embodiment makes it worthless, and so does a call
-//! that failed: the map it would have started from may be what made it fail.
+//! The next depth map of a robot reuses the cells in which the image of its first camera has not changed. Another instruction
+//! does not invalidate a map. Another embodiment does, and so does a failed call, because the map may be the cause of the
+//! failure.
 
 use molmoact2::{Depth, DepthCache};
 use std::collections::HashMap;
 
-/// Robots remembered; beyond that the one that was not heard of for longest is forgotten. A cache of a published
-/// checkpoint takes 300 kB.
-const MOST: usize = 256;
+/// Most robots; beyond this the least recently called one is forgotten. A cache of a published checkpoint takes 300 kB.
+const MAX_ROBOTS: usize = 256;
 
 #[derive(Debug)]
 struct Remembered {
@@ -26,8 +25,8 @@ pub(super) struct DepthMemory {
 }
 
 impl DepthMemory {
-    /// What the next call of a robot may start from. The cache is taken out: [`remember`](Self::remember) puts its
-    /// successor in when the call went well.
+    /// Takes out the cache from which the next call of a robot starts. After a successful call
+    /// [`remember`](Self::remember) puts in its successor.
     pub(super) fn take(&mut self, robot: u64, tag: &str) -> Depth {
         let remembered = self.robots.remove(&robot);
         Depth::Adaptive {
@@ -37,12 +36,12 @@ impl DepthMemory {
         }
     }
 
-    /// A robot is gone, and so is what it saw.
+    /// Forgets a robot that is gone.
     pub(super) fn forget(&mut self, robot: u64) {
         self.robots.remove(&robot);
     }
 
-    /// Keeps what a call left.
+    /// Stores the cache of a successful call.
     pub(super) fn remember(&mut self, robot: u64, tag: &str, cache: DepthCache) {
         self.calls += 1;
         self.robots.insert(
@@ -53,7 +52,7 @@ impl DepthMemory {
                 last_call: self.calls,
             },
         );
-        if self.robots.len() > MOST {
+        if self.robots.len() > MAX_ROBOTS {
             let oldest = self
                 .robots
                 .iter()
@@ -99,9 +98,9 @@ mod tests {
     }
 
     #[test]
-    fn the_robot_that_was_silent_for_longest_is_forgotten() {
+    fn the_least_recently_called_robot_is_forgotten() {
         let mut memory = DepthMemory::default();
-        for robot in 0..=MOST as u64 {
+        for robot in 0..=MAX_ROBOTS as u64 {
             memory.remember(robot, "arm", cache(1));
         }
         assert_eq!(taken(&mut memory, 0, "arm"), None);

@@ -1,4 +1,4 @@
-//! How a policy shall reason about depth, and the decoder that draws what it writes.
+//! Depth reasoning of a policy: the mode, and the decoder of its depth codes.
 
 use super::{options::PolicyOptions, policy::DepthInfo};
 use depth_decoder::{DepthDecoder, DepthDecoderError, FILE_NAME};
@@ -10,52 +10,53 @@ use std::{
     sync::Arc,
 };
 
-/// What was asked about depth cannot be done.
+/// The options for depth cannot be applied to this policy.
 #[derive(Debug, thiserror::Error)]
 pub enum DepthError {
-    /// The checkpoint was not trained for it.
+    /// The checkpoint was not trained to reason about depth.
     #[error(
         "it does not reason about depth (enable_depth_reasoning is not true in its config.json); \
          leave --depth and --depth-decoder out, or give a Think checkpoint"
     )]
     NotTrained,
-    /// The decoder's file could not be read, is not what its name says, or is too large to be that.
+    /// The decoder's file could not be read, has another format than its name says, or is too large.
     #[error("the depth decoder: {0}")]
     Read(#[from] field_files::ReadError),
-    /// The file is no depth decoder.
+    /// The file is not a depth decoder.
     #[error("{}: {source}", .file.display())]
     Decoder {
         /// The file.
         file: PathBuf,
-        /// What was wrong.
+        /// Error of the decoder.
         source: DepthDecoderError,
     },
-    /// The decoder is one for another codebook.
-    #[error("{} draws {known} codes, the policy writes {written}; it belongs to another policy", .file.display())]
+    /// The decoder has a smaller codebook than the policy.
+    #[error("{} decodes {known} codes, and the policy writes {written}; give the decoder of this policy", .file.display())]
     Codes {
         /// The file.
         file: PathBuf,
-        /// Codes of the decoder.
+        /// Number of codes of the decoder.
         known: usize,
-        /// Codes of the policy.
+        /// Number of codes of the policy.
         written: usize,
     },
 }
 
-/// What is known of a policy's depth: what `setup` asks for, and the decoder that it names or that lies in `folder`.
+/// Description of a policy's depth reasoning, with the mode in `options` and the decoder in `options` or in `folder`; `None`
+/// for a policy that does not reason about depth.
 pub(super) fn depth_info(
     policy: &PolicyInfo,
-    setup: &PolicyOptions,
+    options: &PolicyOptions,
     folder: Option<&Path>,
 ) -> Result<Option<DepthInfo>, DepthError> {
     let Some(cells) = policy.depth_cells else {
-        let is_asked = setup.depth.is_some_and(|mode| mode != DepthMode::Off);
-        if is_asked || setup.depth_decoder.is_some() {
+        let is_requested = options.depth.is_some_and(|mode| mode != DepthMode::Off);
+        if is_requested || options.depth_decoder.is_some() {
             return Err(DepthError::NotTrained);
         }
         return Ok(None);
     };
-    let named = match (&setup.depth_decoder, folder) {
+    let named = match (&options.depth_decoder, folder) {
         (Some(file), _) => Some(file.clone()),
         (None, Some(folder)) => {
             let file = folder.join(FILE_NAME);
@@ -68,14 +69,14 @@ pub(super) fn depth_info(
         None => None,
     };
     Ok(Some(DepthInfo {
-        mode: setup.depth.unwrap_or_default(),
+        mode: options.depth.unwrap_or_default(),
         cells,
         codes: policy.depth_codes,
         decoder: decoder.map(Arc::new),
     }))
 }
 
-/// The bytes of a decoder that reads and that knows all codes of the policy.
+/// Reads a decoder and checks that it has all codes of the policy.
 fn decoder(file: PathBuf, written: usize) -> Result<Vec<u8>, DepthError> {
     let bytes = field_files::read(&file, Limit::SMALL_WEIGHTS)?;
     match DepthDecoder::from_bytes(bytes.clone(), &layers::device::cpu()) {

@@ -1,69 +1,69 @@
-//! Which device the policy runs on: a GPU that was proven to compute, else the CPU.
+//! The choice of a device for the policy: a GPU that passed the self-test, else the CPU.
 
 use super::probe::{self, Gpu, Verdict};
 use layers::{Check, Device};
 use serde::Serialize;
 use std::{path::Path, time::Duration};
 
-/// What the person asked for.
+/// The requested device.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Wanted {
-    /// The best device that computes right.
+    /// The best device that passes the self-test.
     #[default]
     Auto,
-    /// The CPU backend, without looking at any adapter.
+    /// The CPU backend, without probing any adapter.
     Cpu,
-    /// A GPU or nothing.
+    /// This GPU, or an error.
     Gpu(Gpu),
 }
 
-/// A device that was looked at and must not be used.
+/// A device that was probed and must not be used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Refused {
     /// Adapter and interface.
     pub name: String,
-    /// Why, in words.
+    /// Reason of the refusal.
     pub reason: String,
 }
 
-/// The device to use.
+/// The chosen device.
 #[derive(Debug, Clone)]
 pub struct Chosen {
     /// `cpu`, `wgpu` or `cuda`.
     pub kind: &'static str,
-    /// What it is called.
+    /// Name of the processor or the adapter.
     pub name: String,
-    /// Where tensors go.
+    /// Device of the tensors.
     pub device: Device,
-    /// What was looked at before.
+    /// Devices that were refused before it.
     pub refused: Vec<Refused>,
-    /// The self-test of the chosen device; empty for the CPU, whose test runs with the project's own tests.
+    /// Self-test of the chosen device; empty for the CPU, whose self-test is one of the project's tests.
     pub self_test: Vec<Check>,
 }
 
 impl Chosen {
-    /// For people: `cpu (Name of the processor, 8 threads)`.
+    /// Kind and name for people: `cpu (Name of the processor, 8 threads)`.
     pub fn words(&self) -> String {
         format!("{} ({})", self.kind, self.name)
     }
 }
 
-/// The GPU that was asked for by name cannot be used.
+/// The requested GPU cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the device {wanted} was asked for: {name}: {reason}; ask for auto or cpu")]
+#[error("the device {wanted} cannot be used: {name}: {reason}; choose auto or cpu")]
 pub struct NotUsable {
-    /// The word of the command line.
+    /// Name on the command line.
     pub wanted: &'static str,
     /// Adapter and interface.
     pub name: String,
-    /// Why, in words.
+    /// Reason of the refusal.
     pub reason: String,
 }
 
-/// Chooses a device. Adapters are tested in child processes of the program `exe`.
+/// Chooses a device. Adapters are probed in child processes of the program `exe`, each for at most `time_limit`.
 ///
 /// # Errors
-/// [`NotUsable`] when one was asked for by name and is not there or not to be trusted.
+/// [`NotUsable`] if a GPU was requested by name and is absent or refused.
 pub fn choose(wanted: Wanted, exe: &Path, time_limit: Duration) -> Result<Chosen, NotUsable> {
     let candidates: &[Gpu] = match wanted {
         Wanted::Cpu => &[],

@@ -1,14 +1,14 @@
-//! Policies: from an observation to an action chunk, and on which device.
+//! Policies: from observations to action chunks, and the device that computes them.
 //!
-//! - [`policy`]: the trait that the server knows; tests put a scripted one in its place
+//! - [`policy`]: the trait [`Policy`], which tests implement with scripted policies
 //! - [`molmoact2_policy`]: the MolmoAct2 family behind that trait
-//! - `options` and `load_error`: how that is loaded, and why it may not load
+//! - `options` and `load_error`: options and errors of loading it
 //! - `nano`: the weights inside the binary
 //! - `action_tokenizer`: the action tokenizer that a policy is given
-//! - `depth_setup` and `depth_memory`: how it reasons about depth, and what is remembered of each robot for that
-//! - [`chunking`]: how the next chunk of a robot meets the one that is running
-//! - [`device`] and [`probe`]: which device may be used, found out in a child process
-//! - [`question_answerer`]: models that answer questions in words
+//! - `depth_setup` and `depth_memory`: depth reasoning, and the last depth map of each robot
+//! - [`chunking`]: the transition from the running chunk of a robot to the next
+//! - [`device`] and [`probe`]: the choice of a device, and the self-test of a GPU in a child process
+//! - [`question_answerer`]: models that answer questions about images in text
 
 mod action_tokenizer;
 pub mod chunking;

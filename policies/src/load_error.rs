@@ -5,9 +5,9 @@ use super::depth_setup::DepthError;
 /// A policy could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// The binary has no weights inside.
+    /// The binary was built without the nano policy.
     #[error(
-        "this binary was built without the nano policy (models/nano/molmoact2 was missing then); \
+        "this binary was built without the nano policy (models/nano/molmoact2 was missing); \
          give a checkpoint with --policy DIR"
     )]
     NoNano,
@@ -16,36 +16,37 @@ pub enum LoadError {
     Policy {
         /// Folder or name.
         name: String,
-        /// What was wrong.
+        /// Error of the checkpoint.
         error: molmoact2::LoadError,
     },
-    /// Its tokenizer does not load.
+    /// The action tokenizer does not load.
     #[error("cannot load the OpenFAST tokenizer of the policy {name}: {error}")]
     Tokenizer {
         /// Folder or name.
         name: String,
-        /// What was wrong.
+        /// Error of the tokenizer.
         error: openfast::LoadError,
     },
     /// The calibration file cannot be used.
     #[error("cannot read the calibration {name}: {error}")]
     Calibration {
-        /// The file.
+        /// Path of the file.
         name: String,
-        /// What was wrong.
+        /// Error of reading or parsing it.
         error: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// What was asked about depth cannot be done.
+    /// The options for depth cannot be applied to the policy.
     #[error("the policy {name}: {error}")]
     Depth {
         /// Folder or name.
         name: String,
-        /// What was wrong.
+        /// Error of the depth options or of the decoder.
         error: Box<DepthError>,
     },
 }
 
-/// The option that helps, for the commands that load a policy; all of them have it.
+/// Command-line option that remedies the error, in parentheses; empty if there is none. All commands that load a policy have
+/// it.
 #[must_use]
 pub fn advice(error: &molmoact2::LoadError) -> &'static str {
     match error {

@@ -26,7 +26,7 @@ use std::{
     sync::Arc,
 };
 
-/// Dataset keys of cameras begin with this; views on the wire do not.
+/// Prefix of cameras in data set keys, which views of the protocol lack.
 const CAMERA_PREFIX: &str = "observation.images.";
 
 /// Source of a policy.
@@ -43,7 +43,7 @@ pub struct MolmoAct2Policy {
     policy: Arc<molmoact2::Policy>,
     tokenizer: Option<FastTokenizer>,
     info: PolicyInfo,
-    tokenizer_of_nano: bool,
+    uses_nano_tokenizer: bool,
     /// The last depth map of each robot, of policies that reason about depth.
     depth: DepthMemory,
 }
@@ -60,17 +60,17 @@ impl MolmoAct2Policy {
     /// Loads a policy onto a device. `device_words` names the device for people.
     ///
     /// # Errors
-    /// [`LoadError`] with the file and what to do.
+    /// [`LoadError`] with the file and the remedy.
     pub fn load(
         source: &Source,
         options: &PolicyOptions,
         device: &layers::Device,
         device_words: &str,
     ) -> Result<Self, LoadError> {
-        Self::load_with_progress(source, setup, device, device_words, None)
+        Self::load_with_progress(source, options, device, device_words, None)
     }
 
-    /// Like [`MolmoAct2Policy::load`]; `progress` gets the bytes of the weights read so far and of all of them.
+    /// Like [`MolmoAct2Policy::load`]; `progress` receives the bytes of the weights read so far and in total.
     ///
     /// # Errors
     /// As [`MolmoAct2Policy::load`].
@@ -97,7 +97,7 @@ impl MolmoAct2Policy {
                 (files, name_of(folder))
             }
         };
-        let (files, tokenizer_of_nano) = action_tokenizer::put_into(files, options)?;
+        let (files, uses_nano_tokenizer) = action_tokenizer::add_to(files, options)?;
         let load_options = LoadOptions {
             calibration: options
                 .calibration
@@ -146,14 +146,14 @@ impl MolmoAct2Policy {
             depth: DepthMemory::default(),
             policy: Arc::new(policy),
             tokenizer,
-            tokenizer_of_nano,
+            uses_nano_tokenizer,
             info,
         })
     }
 
-    /// Whether the policy has no action tokenizer of its own and was given the nano's ([`PolicyOptions::fast_of_nano`]).
+    /// True if the policy has no action tokenizer and uses that of the nano policy ([`PolicyOptions::fast_of_nano`]).
     pub fn uses_nano_tokenizer(&self) -> bool {
-        self.tokenizer_of_nano
+        self.uses_nano_tokenizer
     }
 
     /// The policy as a question answerer, if it was trained to answer.
@@ -163,9 +163,9 @@ impl MolmoAct2Policy {
                 name: self.info.name.clone(),
                 model: Model::Policy(self.policy.clone()),
             }))
-        } else if let Some(why) = self.policy.answering_fault() {
+        } else if let Some(reason) = self.policy.answering_fault() {
             Err(format!(
-                "The policy {} acts, but cannot be asked: {why}",
+                "The policy {} acts, but cannot be asked: {reason}",
                 self.info.name
             ))
         } else {
@@ -173,14 +173,14 @@ impl MolmoAct2Policy {
         }
     }
 
-    /// Sets how it reasons about depth, if it can.
+    /// Sets the mode of depth reasoning. Without effect on a policy that does not reason about depth.
     pub fn set_depth(&mut self, mode: DepthMode) {
         if let Some(depth) = &mut self.info.depth {
             depth.mode = mode;
         }
     }
 
-    /// The policy itself, for access to single stages.
+    /// The underlying policy, for access to single stages.
     pub fn policy(&self) -> &molmoact2::Policy {
         &self.policy
     }
@@ -282,7 +282,7 @@ impl MolmoAct2Policy {
         }
     }
 
-    /// How it reasons about depth.
+    /// Mode of depth reasoning.
     fn mode(&self) -> DepthMode {
         let depth = self.info.depth.as_ref();
         depth.map_or(DepthMode::Off, |depth| depth.mode)
@@ -302,7 +302,7 @@ impl MolmoAct2Policy {
         Ok(PolicyOutput {
             rows: action.horizon,
             dims: action.dims,
-            // The whole chunk: a robot that sends observations more often than the training recipe executes chunks, but
+            // The complete chunk: a robot that sends observations more often than the training recipe executes chunks, but
             // waits for each chunk, needs the rows beyond `n_action_steps` too.
             actions: action.chunk,
             chunk_normalised: action.chunk_normalized,
@@ -367,12 +367,12 @@ impl Policy for MolmoAct2Policy {
             .collect();
         let actions = self
             .policy
-            .act_batch_streaming(&batch, batch.len(), &mut |place, ids| {
-                on_event(place, PolicyEvent::Tokens(ids));
+            .act_batch_streaming(&batch, batch.len(), &mut |index, ids| {
+                on_event(index, PolicyEvent::Tokens(ids));
             });
-        for (place, (request, action)) in requests.iter().zip(actions).enumerate() {
+        for (index, (request, action)) in requests.iter().zip(actions).enumerate() {
             let output = self.output(request, action);
-            on_event(place, PolicyEvent::Done(output));
+            on_event(index, PolicyEvent::Done(output));
         }
     }
 

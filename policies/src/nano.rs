@@ -1,4 +1,4 @@
-//! The nano policy inside the binary, so that the binary alone works.
+//! The nano policy inside the binary, so that the binary works without other files.
 
 use molmoact2::Files;
 use rust_embed::RustEmbed;
@@ -7,7 +7,7 @@ use rust_embed::RustEmbed;
 #[folder = "../models/nano/molmoact2"]
 struct Nano;
 
-/// Its files, or `None` when this binary was built without them.
+/// Files of the nano policy; `None` if this binary was built without them.
 pub(super) fn files() -> Option<Files> {
     Nano::get("config.json")?;
     let files = Nano::iter().filter_map(|name| {

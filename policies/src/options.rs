@@ -7,18 +7,18 @@ use std::path::PathBuf;
 /// Options of loading a policy.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PolicyOptions {
-    /// The checkpoint a LeRobot folder was made from.
+    /// Folder of the checkpoint that a LeRobot folder was fine-tuned from.
     pub base: Option<PathBuf>,
     /// Folder of the action tokenizer, instead of the one in the policy's folder.
     pub fast: Option<PathBuf>,
-    /// Take the nano's action tokenizer where the policy has none.
+    /// Use the action tokenizer of the nano policy if the policy has none.
     pub fast_of_nano: bool,
-    /// A JSON file that says how the robot counts its joints.
+    /// JSON file with the signs and zero offsets of the robot's joints relative to the checkpoint's.
     pub calibration: Option<PathBuf>,
-    /// What the large matrices are kept in.
+    /// Precision of the large matrices in memory.
     pub precision: Precision,
-    /// How a policy that can reasons about depth; adaptively when absent.
+    /// Mode of depth reasoning of a policy that is trained for it; adaptive if absent.
     pub depth: Option<DepthMode>,
-    /// The file that draws depth codes, instead of the one in the policy's folder.
+    /// File of the depth decoder, instead of the one in the policy's folder.
     pub depth_decoder: Option<PathBuf>,
 }

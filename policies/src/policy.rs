@@ -41,13 +41,13 @@ pub struct PolicyInfo {
     pub modes: Vec<Mode>,
     /// Embodiments that it was trained for.
     pub tags: Vec<TagInfo>,
-    /// The files of its OpenFAST tokenizer, for pages that decode action tokens themselves.
+    /// Files of its OpenFAST tokenizer, for pages that decode action tokens themselves.
     pub tokenizer: Option<Arc<TokenizerFiles>>,
-    /// How it reasons about depth, if it can.
+    /// Its depth reasoning; `None` if it was not trained for it.
     pub depth: Option<DepthInfo>,
 }
 
-/// How a policy reasons about depth.
+/// Depth reasoning of a policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DepthInfo {
     /// Mode in use.
@@ -60,7 +60,7 @@ pub struct DepthInfo {
     pub decoder: Option<Arc<Vec<u8>>>,
 }
 
-/// The two files that make an OpenFAST tokenizer.
+/// The two files of an OpenFAST tokenizer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenizerFiles {
     /// `tokenizer.json`.
@@ -70,7 +70,7 @@ pub struct TokenizerFiles {
 }
 
 impl PolicyInfo {
-    /// The embodiment of that name.
+    /// Returns the embodiment with this norm tag.
     pub fn tag(&self, tag: &str) -> Option<&TagInfo> {
         self.tags.iter().find(|known| known.tag == tag)
     }
@@ -99,7 +99,7 @@ impl PolicyInfo {
 /// One observation for a policy.
 #[derive(Debug, Clone, Copy)]
 pub struct ActRequest<'a> {
-    /// Number of the robot, by which a policy keeps state from one call to the next.
+    /// Number of the robot, under which a policy keeps state between calls.
     pub robot: u64,
     /// Norm tag of the robot.
     pub tag: &'a str,
@@ -113,7 +113,7 @@ pub struct ActRequest<'a> {
     pub mode: Mode,
     /// Seed of the flow's starting noise.
     pub seed: u64,
-    /// The chunk that the robot is executing, for one that continues it. Continuous mode only.
+    /// The running chunk of the robot, if the new one is to continue it. Continuous mode only.
     pub continuation: Option<&'a Continuation>,
 }
 
@@ -124,11 +124,11 @@ pub struct PolicyOutput {
     pub rows: usize,
     /// Values per row.
     pub dims: usize,
-    /// `[rows, dims]` row-major, robot units.
+    /// Actions `[rows, dims]`, row-major, in robot units.
     pub actions: Vec<f32>,
-    /// `[rows, dims]` row-major, normalised.
+    /// Actions `[rows, dims]`, row-major, normalized.
     pub chunk_normalised: Vec<f32>,
-    /// The prompt as text, image tokens folded.
+    /// The prompt as text, with each run of image tokens abbreviated.
     pub prompt: String,
     /// Prompt tokens, image tokens included.
     pub prompt_tokens: usize,
@@ -140,7 +140,7 @@ pub struct PolicyOutput {
     pub stages: Vec<Stage>,
 }
 
-/// A policy gave no chunk. The text is for the person who gave the instruction.
+/// Error of a policy that computed no chunk, for the person who gave the instruction.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct PolicyError {
@@ -149,7 +149,7 @@ pub struct PolicyError {
 }
 
 impl PolicyError {
-    /// An error with this text.
+    /// Makes an error with this text.
     pub fn new(reason: impl Into<String>) -> Self {
         Self {
             reason: reason.into(),
@@ -164,31 +164,31 @@ pub type TokenCallback<'a> = dyn FnMut(&[u32]) + Send + 'a;
 #[derive(Debug)]
 #[expect(
     clippy::large_enum_variant,
-    reason = "it is handed over once and never kept among others"
+    reason = "it is handed over once and never stored in a collection"
 )]
 pub enum PolicyEvent<'a> {
     /// All OpenFAST ids so far.
     Tokens(&'a [u32]),
-    /// The answer. Nothing comes after it.
+    /// The result. It is the last event of the request.
     Done(Result<PolicyOutput, PolicyError>),
 }
 
-/// Callback with the request's place in the batch.
+/// Callback with the index of the request in the batch.
 pub type EventSink<'a> = dyn FnMut(usize, PolicyEvent<'_>) + Send + 'a;
 
 /// A policy that computes action chunks. It is owned by one thread and may keep state between calls.
 pub trait Policy: Send {
-    /// Its description.
+    /// Returns its description.
     fn info(&self) -> &PolicyInfo;
 
-    /// Computes a chunk. Blocks for as long as that takes.
+    /// Computes a chunk. Blocks until it is done.
     ///
     /// # Errors
     /// [`PolicyError`], for the person who gave the instruction.
     fn act(&mut self, request: &ActRequest<'_>) -> Result<PolicyOutput, PolicyError>;
 
-    /// Like [`act`](Self::act); a discrete head calls `on_tokens` after each token with all OpenFAST ids so far, on this
-    /// thread. It must not block.
+    /// Like [`act`](Self::act); a discrete head calls `on_tokens` on this thread after each token, with all OpenFAST ids so
+    /// far. The callback must not block.
     ///
     /// # Errors
     /// As [`act`](Self::act).
@@ -200,22 +200,22 @@ pub trait Policy: Send {
         self.act(request)
     }
 
-    /// Computes the chunks of several robots. `on_event` is called on this thread, must not block, and receives
-    /// [`PolicyEvent::Done`] of every request as soon as it is known; an error of one does not affect the others.
+    /// Computes the chunks of several robots. `on_event` is called on this thread and must not block. It receives
+    /// [`PolicyEvent::Done`] of every request as soon as that is done; an error of one request does not affect the others.
     fn act_batch(&mut self, requests: &[ActRequest<'_>], on_event: &mut EventSink<'_>) {
-        for (place, request) in requests.iter().enumerate() {
+        for (index, request) in requests.iter().enumerate() {
             let output = self.act_streaming(request, &mut |ids| {
-                on_event(place, PolicyEvent::Tokens(ids))
+                on_event(index, PolicyEvent::Tokens(ids));
             });
-            on_event(place, PolicyEvent::Done(output));
+            on_event(index, PolicyEvent::Done(output));
         }
     }
 
     /// Drops the state of a robot that left.
     fn forget(&mut self, _robot: u64) {}
 
-    /// OpenFAST ids of a chunk of the continuous head, to show it as tokens.
-    /// `None` when the policy has no tokenizer or the tokenizer cannot encode the chunk.
+    /// Encodes a normalized chunk `[rows, dims]` of the continuous head as OpenFAST ids, for display. `None` if the policy
+    /// has no tokenizer or the tokenizer cannot encode the chunk.
     fn encode(
         &mut self,
         _chunk_normalised: &[f32],
@@ -226,7 +226,7 @@ pub trait Policy: Send {
     }
 }
 
-/// The action tokens of an output, and their origin.
+/// Returns the action tokens of an output and their origin.
 pub fn tokens_of(
     policy: &mut dyn Policy,
     mode: Mode,

@@ -1,8 +1,7 @@
-//! May this graphics adapter be used? Asked in a child process, because a driver can crash the process that
-//! asks, or never answer.
+//! Self-test of a graphics adapter in a child process, because a driver can crash its process or hang.
 //!
-//! The child prints one JSON object per line: the adapter as soon as it is open, then the result of the
-//! self-test. Whatever it managed to say before it died is what the parent knows.
+//! The child prints one JSON object per line: the adapter as soon as it is open, then the result of the self-test. If it
+//! crashes, the lines before are the result.
 
 use child::Ended;
 use layers::{Check, SelfTestReport};
@@ -16,7 +15,7 @@ use std::{
 
 mod child;
 
-/// A driver that has not answered by then never will.
+/// Time limit of a probe; a driver that takes longer hangs.
 pub const TIME_LIMIT: Duration = Duration::from_secs(60);
 
 /// A family of devices that needs a driver.
@@ -25,12 +24,12 @@ pub const TIME_LIMIT: Duration = Duration::from_secs(60);
 pub enum Gpu {
     /// Vulkan, Metal or DirectX through wgpu.
     Wgpu,
-    /// NVIDIA's own; built in with the feature `cuda`.
+    /// CUDA on NVIDIA GPUs; built in with the feature `cuda`.
     Cuda,
 }
 
 impl Gpu {
-    /// The word for it on the command line.
+    /// Name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Wgpu => "wgpu",
@@ -39,7 +38,7 @@ impl Gpu {
     }
 }
 
-/// One line of the child.
+/// One line of the child's output.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 enum Event {
@@ -53,39 +52,39 @@ enum Event {
     },
     SelfTest {
         checks: Vec<Check>,
-        /// The first thing that broke on the way, even if the numbers came out right in the end.
+        /// Message of the first panic during the test, even if the results are right.
         broke: Option<String>,
     },
 }
 
-/// What a probe found.
+/// Result of a probe.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Verdict {
-    /// There is no adapter to ask.
+    /// There is no adapter.
     Absent {
-        /// The library's words.
+        /// Message of the library.
         reason: String,
     },
-    /// It computes right.
+    /// The adapter computes correctly.
     Good {
         /// Adapter and interface.
         name: String,
-        /// What it was tested on.
+        /// Results of the self-test.
         checks: Vec<Check>,
     },
-    /// It must not be used.
+    /// The adapter must not be used.
     Refused {
-        /// Adapter and interface, or the family if it did not even say its name.
+        /// Adapter and interface, or the family if the name is unknown.
         name: String,
-        /// Why, in words.
+        /// Reason of the refusal.
         reason: String,
-        /// What it was tested on, if it came that far.
+        /// Results of the self-test, if it ran.
         checks: Vec<Check>,
     },
 }
 
-/// Runs in the child: opens the adapter, tests it, prints what happens. Software adapters are not tested
-/// unless `even_software`.
+/// Opens the adapter, tests it and prints the events; for the child process. Software adapters are tested only with
+/// `even_software`.
 pub fn run_child(gpu: Gpu, even_software: bool) {
     let opened = match open(gpu) {
         Ok(opened) => opened,
@@ -110,26 +109,25 @@ pub fn run_child(gpu: Gpu, even_software: bool) {
     }
 }
 
-/// The compute library runs a driver on threads of its own and falls back to other kernels when one fails
-/// there. The result may be right and the driver still not be one to rely on, so such failures are kept.
+/// Remembers the first panic of any thread. The compute library runs a driver on its own threads and falls back to other
+/// kernels when one fails there: the results may be right although the driver is unreliable.
 fn remember_first_panic() -> Arc<OnceLock<String>> {
     let first = Arc::new(OnceLock::new());
     let remembered = first.clone();
     std::panic::set_hook(Box::new(move |info| {
-        let words = info.payload_as_str().unwrap_or("no message");
-        remembered.get_or_init(|| words.to_owned());
+        let message = info.payload_as_str().unwrap_or("no message");
+        remembered.get_or_init(|| message.to_owned());
     }));
     first
 }
 
 fn print(event: &Event) {
-    // A parent that no longer listens has stopped waiting; there is nobody to tell.
     if let Ok(line) = serde_json::to_string(event) {
         println!("{line}");
     }
 }
 
-/// An adapter in this process.
+/// An adapter that is open in this process.
 pub(super) struct Opened {
     pub(super) device: layers::Device,
     pub(super) name: String,
@@ -137,7 +135,7 @@ pub(super) struct Opened {
     pub(super) software: bool,
 }
 
-/// Opens the adapter in this very process: in the child, or after the child found it good.
+/// Opens the adapter in this process: in the child, or after the child found it good.
 pub(super) fn open(gpu: Gpu) -> Result<Opened, String> {
     match gpu {
         Gpu::Wgpu => {
@@ -161,38 +159,38 @@ pub(super) fn open(gpu: Gpu) -> Result<Opened, String> {
     }
 }
 
-/// Asks a child process of the program `exe` about an adapter.
+/// Probes an adapter in a child process of the program `exe`.
 pub fn probe(exe: &Path, gpu: Gpu, even_software: bool, time_limit: Duration) -> Verdict {
     let mut command = Command::new(exe);
     command.args(["probe-adapter", gpu.name(), "--while-stdin-is-open"]);
     if even_software {
         command.arg("--even-software");
     }
-    match ask(&mut command, time_limit) {
-        Ok((events, end)) => judge(gpu, events, &end),
+    match events_of(&mut command, time_limit) {
+        Ok((events, ended)) => verdict(gpu, events, &ended),
         Err(error) => Verdict::Refused {
             name: gpu.name().to_owned(),
-            reason: format!("the process that should test it cannot be started: {error}"),
+            reason: format!("the process for its self-test cannot be started: {error}"),
             checks: Vec::new(),
         },
     }
 }
 
-/// Runs the child for at most `time_limit`, whatever it does.
-fn ask(command: &mut Command, time_limit: Duration) -> std::io::Result<(Vec<Event>, child::Ended)> {
+/// Runs the child for at most `time_limit` and returns its events.
+fn events_of(command: &mut Command, time_limit: Duration) -> std::io::Result<(Vec<Event>, Ended)> {
     let (lines, ended) = child::run(command, time_limit)?;
     let events = lines
         .iter()
-        // Drivers print to standard output too; what is not ours is skipped.
+        // Drivers print to standard output too; lines that are not events are skipped.
         .filter_map(|line| serde_json::from_str(line).ok());
     Ok((events.collect(), ended))
 }
 
-fn judge(gpu: Gpu, events: Vec<Event>, ended: &Ended) -> Verdict {
+fn verdict(gpu: Gpu, events: Vec<Event>, ended: &Ended) -> Verdict {
     let mut name = format!("{} adapter", gpu.name());
     let mut software = false;
     let mut checks = None;
-    let mut broken = None;
+    let mut panic = None;
     for event in events {
         match event {
             Event::NoAdapter { reason } => return Verdict::Absent { reason },
@@ -209,29 +207,29 @@ fn judge(gpu: Gpu, events: Vec<Event>, ended: &Ended) -> Verdict {
                 broke,
             } => {
                 checks = Some(done);
-                broken = broke;
+                panic = broke;
             }
         }
     }
     let tested = checks.map(|checks| SelfTestReport { checks });
     let wrong = tested.as_ref().and_then(SelfTestReport::refusal);
     let reason = match (wrong, ended) {
-        // Wrong numbers weigh more than what kind of adapter it is, or how it ended.
+        // Wrong results have precedence over the kind of adapter and the end of the process.
         (Some(wrong), _) => Some(wrong),
         (None, _) if software => Some(
             "a software adapter: it computes on the CPU, slower than the CPU backend that is used instead"
                 .to_owned(),
         ),
-        (None, Ended::Normally) if broken.is_some() => Some(format!(
+        (None, Ended::Normally) if panic.is_some() => Some(format!(
             "its driver failed during the self-test: {}",
-            broken.unwrap_or_default()
+            panic.unwrap_or_default()
         )),
         (None, Ended::TimedOut(limit)) => Some(format!(
             "its driver did not finish the self-test within {} s",
             limit.as_secs()
         )),
         (None, Ended::Crashed(status)) => {
-            Some(format!("its driver crashed the process that tested it ({status})"))
+            Some(format!("its driver crashed the process of the self-test ({status})"))
         }
         (None, Ended::Normally) if tested.is_none() => Some("the self-test did not run".to_owned()),
         (None, Ended::Normally) => None,
@@ -285,8 +283,8 @@ mod tests {
     }
 
     #[test]
-    fn an_adapter_that_computes_right_is_good() {
-        let verdict = judge(
+    fn an_adapter_that_computes_correctly_is_good() {
+        let verdict = verdict(
             Gpu::Wgpu,
             vec![adapter(false), self_test(0.0)],
             &Ended::Normally,
@@ -296,7 +294,7 @@ mod tests {
 
     #[test]
     fn wrong_numbers_are_refused_with_the_failing_check() {
-        let verdict = judge(
+        let verdict = verdict(
             Gpu::Wgpu,
             vec![adapter(false), self_test(15.7)],
             &Ended::Normally,
@@ -306,32 +304,32 @@ mod tests {
 
     #[test]
     fn a_software_adapter_is_refused_before_it_is_tested() {
-        let verdict = judge(Gpu::Wgpu, vec![adapter(true)], &Ended::Normally);
+        let verdict = verdict(Gpu::Wgpu, vec![adapter(true)], &Ended::Normally);
         assert!(reason(verdict).contains("software adapter"));
     }
 
     #[test]
     fn a_driver_that_crashes_or_hangs_is_refused() {
         let crashed = Ended::Crashed("signal: 11 (SIGSEGV)".to_owned());
-        assert!(reason(judge(Gpu::Wgpu, Vec::new(), &crashed)).contains("SIGSEGV"));
+        assert!(reason(verdict(Gpu::Wgpu, Vec::new(), &crashed)).contains("SIGSEGV"));
         let hung = Ended::TimedOut(TIME_LIMIT);
-        assert!(reason(judge(Gpu::Wgpu, vec![adapter(false)], &hung)).contains("60 s"));
+        assert!(reason(verdict(Gpu::Wgpu, vec![adapter(false)], &hung)).contains("60 s"));
     }
 
     #[test]
-    fn a_driver_that_fails_on_the_way_to_right_numbers_is_refused() {
+    fn a_driver_that_fails_before_correct_results_is_refused() {
         let Event::SelfTest { checks, .. } = self_test(0.0) else {
             panic!("not a self-test");
         };
         let broke = Some("wgpu error: Out of Memory".to_owned());
         let events = vec![adapter(false), Event::SelfTest { checks, broke }];
-        assert!(reason(judge(Gpu::Wgpu, events, &Ended::Normally)).contains("Out of Memory"));
+        assert!(reason(verdict(Gpu::Wgpu, events, &Ended::Normally)).contains("Out of Memory"));
     }
 
     #[test]
-    fn silence_is_not_consent() {
+    fn a_child_without_a_self_test_is_refused() {
         assert!(
-            reason(judge(Gpu::Wgpu, vec![adapter(false)], &Ended::Normally))
+            reason(verdict(Gpu::Wgpu, vec![adapter(false)], &Ended::Normally))
                 .contains("did not run")
         );
     }
@@ -339,7 +337,7 @@ mod tests {
     #[test]
     fn noise_of_drivers_on_standard_output_is_skipped() {
         let script = r#"echo 'libEGL warning'; echo '{"event":"no_adapter","reason":"none"}'"#;
-        let (events, _) = ask(Command::new("sh").args(["-c", script]), TIME_LIMIT).unwrap();
+        let (events, _) = events_of(Command::new("sh").args(["-c", script]), TIME_LIMIT).unwrap();
         assert_eq!(events.len(), 1);
     }
 }

@@ -5,18 +5,19 @@ use molmoact2::{AskOptions, Reply, TextCallback, Vlm};
 use std::{fmt, sync::Arc};
 use vision::RgbImage;
 
-/// Most tokens of an answer in the page.
+/// Most tokens of an answer.
 const MAX_TOKENS: usize = 512;
 
-/// A model that answers questions. Shared: it answers on a thread of its own, beside the policy.
+/// A model that answers questions. It is shared between threads, because it answers beside the policy.
 pub trait QuestionAnswerer: Send + Sync {
-    /// Its name for people.
+    /// Name for people.
     fn name(&self) -> &str;
 
-    /// Answers a question; `on_text` gets each piece as it is generated. Blocks for as long as that takes.
+    /// Answers a question about images; `on_text` receives each piece of text as it is generated. Blocks until the answer is
+    /// complete.
     ///
     /// # Errors
-    /// [`PolicyError`], for the person who asked.
+    /// [`PolicyError`], for the person who asked the question.
     fn answer(
         &self,
         question: &str,
@@ -33,13 +34,13 @@ impl fmt::Debug for dyn QuestionAnswerer {
     }
 }
 
-/// The answerer, or the reason why there is none and what to do about it.
+/// The answerer, or the reason why there is none, with the remedy.
 pub type Answering = Result<Arc<dyn QuestionAnswerer>, String>;
 
-/// No answerer.
+/// Returns the reason why a policy answers no questions, with the remedy.
 ///
 /// # Errors
-/// Always: the model to load.
+/// Always.
 pub fn unavailable(policy: &str) -> Answering {
     Err(format!(
         "{policy} writes actions, not answers. To ask about the scene, start the studio with --ask DIR, where DIR is a \
@@ -47,7 +48,7 @@ pub fn unavailable(policy: &str) -> Answering {
     ))
 }
 
-/// A loaded model under its name.
+/// A loaded model with its name.
 #[derive(Debug)]
 pub struct Answerer {
     /// Name of its folder.
@@ -61,7 +62,7 @@ pub struct Answerer {
 pub enum Model {
     /// A vision-language model.
     Vlm(Box<Vlm>),
-    /// A policy that was trained to answer, too. It answers while its robots move; both take longer meanwhile.
+    /// A policy that was also trained to answer. While it answers, chunks and answers take longer.
     Policy(Arc<molmoact2::Policy>),
 }
 

@@ -3,45 +3,45 @@
 use policies::chunking::Chunking;
 use std::time::Duration;
 
-/// What a studio accepts, how long it waits, and how it drives.
+/// Limits and timeouts of a studio.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Limits {
-    /// Robots connected at once.
+    /// Most robots connected at once.
     pub max_robots: usize,
-    /// Viewers connected at once.
+    /// Most viewers connected at once.
     pub max_viewers: usize,
-    /// A chunk whose observation arrived longer ago than this is not sent.
+    /// Largest age of an observation for whose chunk to be sent.
     pub max_chunk_age: Duration,
-    /// The first message must come within this time.
+    /// Longest wait for the first message of a connection.
     pub hello_within: Duration,
-    /// A ping is sent this often.
+    /// Interval between pings.
     pub ping_every: Duration,
-    /// A connection without any traffic for this long is dropped.
+    /// Longest time without traffic before a connection is dropped.
     pub silence: Duration,
-    /// A write to a robot that takes longer than this ends its connection: what cannot be written is also the stop.
+    /// Longest time of a write to a robot before its connection ends: a stop could not be written either.
     pub robot_write_within: Duration,
-    /// A robot whose newest answered ping was sent longer ago than this does not read, and its connection ends.
+    /// Largest age of a robot's newest answered ping before its connection ends, because the robot does not read.
     pub deaf_after: Duration,
-    /// A viewer that was not heard for this long is gone, and the instructions that it gave end. One that echoes heartbeats
-    /// is heard by its echoes alone.
+    /// Longest silence of a viewer before it counts as gone and its instructions end. If it echoes heartbeats, only its
+    /// echoes break the silence.
     pub operator_gone_after: Duration,
-    /// What can set a robot in motion and names a heartbeat that was sent longer ago than this is refused. A page that hears
-    /// nothing for a second sends nothing of the kind, and heartbeats come every half second: the rest is for the way there
-    /// and back. A viewer that is not heard for as long counts as gone.
+    /// Largest age of the heartbeat that a message names if the message can set a robot in motion. A page that receives
+    /// nothing for a second sends no such messages, and heartbeats come every half second; the rest is for transport in both
+    /// directions.
     pub command_within: Duration,
-    /// Robots go on when the viewer that commanded them is gone. Simulated ones always do.
+    /// `true` if robots continue when the viewer that instructed them is gone. Simulated robots always do.
     pub unattended: bool,
-    /// Bytes of pictures, states and traces that may wait for one viewer.
+    /// Most bytes of images, states and traces that may wait for one viewer.
     pub max_lossy_bytes: usize,
-    /// How the next chunk of a robot meets the running one.
+    /// Transition from the running chunk of a robot to the next.
     pub chunking: Chunking,
-    /// Robots whose questions the policy is asked in one batch, at most.
+    /// Most robots whose observations the policy receives in one batch.
     pub max_batch: usize,
-    /// Videos that are being scored on the studio or wait for that, at most.
+    /// Most videos that are being scored on the studio or wait for it.
     pub max_scorings: usize,
-    /// Connections of any kind that are open at once.
+    /// Most open connections of any kind.
     pub max_connections: usize,
-    /// WebSockets that have not said hello; beyond this one goes, of the address that has the most.
+    /// Most WebSockets that have not sent a hello. Beyond this, one of the address that has the most is closed.
     pub max_ungreeted: usize,
 }
 

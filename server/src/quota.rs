@@ -1,28 +1,28 @@
-//! A token bucket: so many at once, and so many per second in the long run. Time is handed in.
+//! A token bucket: a burst, and a rate in the long run. Time is passed in.
 
 use std::time::{Duration, Instant};
 
-/// A bucket that is full at first.
+/// A token bucket that starts full.
 #[derive(Debug)]
 pub(crate) struct Quota {
-    at_once: f64,
+    burst: f64,
     per_sec: f64,
     tokens: f64,
     counted_at: Instant,
 }
 
 impl Quota {
-    /// `per_sec` is more than zero.
-    pub(crate) fn new(at_once: f64, per_sec: f64, now: Instant) -> Self {
+    /// A bucket for `burst` tokens that gets back `per_sec`, which is larger than zero.
+    pub(crate) fn new(burst: f64, per_sec: f64, now: Instant) -> Self {
         Self {
-            at_once,
+            burst,
             per_sec,
-            tokens: at_once,
+            tokens: burst,
             counted_at: now,
         }
     }
 
-    /// Takes a token; false where there is none.
+    /// Takes a token. Returns `false` if there is none.
     pub(crate) fn take(&mut self, now: Instant) -> bool {
         self.fill(now);
         let has_one = self.tokens >= 1.0;
@@ -32,7 +32,7 @@ impl Quota {
         has_one
     }
 
-    /// The time from which on there is a token.
+    /// Returns the time from which on there is a token.
     pub(crate) fn next_at(&mut self, now: Instant) -> Instant {
         self.fill(now);
         now + Duration::from_secs_f64((1.0 - self.tokens).max(0.0) / self.per_sec)
@@ -41,12 +41,12 @@ impl Quota {
     /// True if none of its tokens are taken.
     pub(crate) fn is_full(&mut self, now: Instant) -> bool {
         self.fill(now);
-        self.tokens >= self.at_once
+        self.tokens >= self.burst
     }
 
     fn fill(&mut self, now: Instant) {
         let passed = now.saturating_duration_since(self.counted_at);
-        self.tokens = (self.tokens + passed.as_secs_f64() * self.per_sec).min(self.at_once);
+        self.tokens = (self.tokens + passed.as_secs_f64() * self.per_sec).min(self.burst);
         self.counted_at = self.counted_at.max(now);
     }
 }
@@ -63,7 +63,7 @@ mod tests {
         let next = quota.next_at(start);
         assert_eq!(next, start + Duration::from_millis(200));
         assert!(!quota.take(start + Duration::from_millis(199)));
-        // A little behind it, for the rounding of the sums.
+        // A little later, because sums are rounded.
         assert!(quota.take(next + Duration::from_micros(1)));
         let later = start + Duration::from_secs(3600);
         assert_eq!(quota.next_at(later), later);
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_that_was_taken_early_and_is_handed_in_late_gives_nothing_twice() {
+    fn a_time_that_is_passed_in_late_refills_nothing_twice() {
         let start = Instant::now();
         let later = start + Duration::from_secs(1);
         let mut quota = Quota::new(1.0, 1.0, start);

@@ -1,19 +1,19 @@
-//! Ids of robots: a robot's name as it stands in addresses, in messages and in the names of files.
+//! Ids of robots: a robot's name in the form for URLs, messages and file names.
 
 use sha2::{Digest as _, Sha256};
 
-/// Characters of a name that stand in its id.
+/// Most characters of a name in its id.
 const MAX_CHARS: usize = 64;
 /// Bytes of the hash in an id, two digits each.
 const HASH_BYTES: usize = 8;
-/// Between the characters and the hash. In no id without a hash.
+/// Separator of characters and hash. An id without a hash never contains it.
 const SEPARATOR: char = '~';
 
-/// The id of a name: its letters, digits, `-` and `_`, lower case, with `-` for everything else.
+/// Returns the id of a name: its letters, digits, `-` and `_` in lower case, with `-` for everything else.
 ///
-/// Capitals and spaces are spelling: `Arm A` and `arm-a` are the same robot. Where more of the name is lost, because it
-/// is longer than an id or has other characters, a hash of the whole name follows: names that differ are different
-/// robots, each with its own stop.
+/// Capitals and spaces do not distinguish robots: `Arm A` and `arm-a` are the same robot. If more of the name is lost,
+/// because it is too long or has other characters, a hash of the full name follows: different names are different robots,
+/// each with its own stop.
 pub(crate) fn of_name(name: &str) -> String {
     let name = name.trim();
     let mut id: String = name
@@ -24,19 +24,19 @@ pub(crate) fn of_name(name: &str) -> String {
             _ => '-',
         })
         .collect();
-    let is_kept = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | ' ');
-    let is_whole = name.len() <= MAX_CHARS && name.chars().all(is_kept);
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | ' ');
+    let is_unambiguous = name.len() <= MAX_CHARS && name.chars().all(is_plain);
     if id.is_empty() {
         id.push_str("robot");
     }
-    if !is_whole {
+    if !is_unambiguous {
         id.push(SEPARATOR);
         id.push_str(&hash(name));
     }
     id
 }
 
-/// The id that versions without a hash gave to a robot whose id has one; their latches are files of that name.
+/// Returns the id that versions without hashes gave to a robot whose id has one. Their latches are files with that name.
 pub(crate) fn without_hash(robot_id: &str) -> Option<&str> {
     robot_id.rsplit_once(SEPARATOR).map(|(id, _)| id)
 }
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_differ_where_an_id_loses_it_have_different_ids() {
+    fn names_that_differ_only_in_lost_characters_have_different_ids() {
         let long = "x".repeat(64);
         let names = [
             "Arm ä".to_owned(),
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_with_a_hash_knows_the_one_of_earlier_versions() {
+    fn an_id_with_a_hash_yields_the_id_of_earlier_versions() {
         // printf 'Arm ä' | sha256sum
         assert_eq!(of_name(" Arm ä"), "arm--~d60a9d993cf17eb4");
         assert_eq!(without_hash("arm--~d60a9d993cf17eb4"), Some("arm--"));

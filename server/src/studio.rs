@@ -138,7 +138,7 @@ pub async fn serve(
     tokio::spawn({
         let (registry, stop) = (studio.registry.clone(), stop.clone());
         async move {
-            stop.run_until_cancelled(registry.keep_viewers_told()).await;
+            stop.run_until_cancelled(registry.publish_changes()).await;
         }
     });
     tokio::spawn({

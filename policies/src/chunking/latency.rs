@@ -1,18 +1,18 @@
-//! How long the next answer will take, judged by the last ones.
+//! Expected latency of the policy, estimated from its last calls.
 
 use std::{collections::VecDeque, time::Duration};
 
-/// Answers that are remembered.
+/// Number of latencies in the estimate.
 const REMEMBERED: usize = 10;
 
-/// The times of the last answers.
+/// Latencies of the last calls.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Latencies {
     last: VecDeque<Duration>,
 }
 
 impl Latencies {
-    /// One more answer.
+    /// Adds the latency of a call.
     pub fn add(&mut self, took: Duration) {
         if self.last.len() == REMEMBERED {
             self.last.pop_front();
@@ -20,9 +20,9 @@ impl Latencies {
         self.last.push_back(took);
     }
 
-    /// What the next one will hardly exceed: the slowest but one of the last ten, so that a single hiccup (a
-    /// device that warms up, a laptop that was suspended) does not commit rows for a second. The slowest of
-    /// fewer than three. `None` before the first.
+    /// Upper estimate for the next call: the second largest of the last ten latencies, so that a single hiccup (a device that
+    /// warms up, a laptop that was suspended) does not commit rows for a second. The largest of fewer than three. `None`
+    /// before the first call.
     pub fn expected(&self) -> Option<Duration> {
         let mut sorted: Vec<Duration> = self.last.iter().copied().collect();
         sorted.sort_unstable_by(|a, b| b.cmp(a));
@@ -31,10 +31,10 @@ impl Latencies {
     }
 }
 
-/// Rows of a robot that takes `rate_hz` of them a second which pass in this time, the one begun included.
+/// Rows that a robot with `rate_hz` rows per second begins in this time.
 pub fn rows_in(time: Duration, rate_hz: f64) -> usize {
     let rows = time.as_secs_f64() * rate_hz;
-    // 100 ms at 30 Hz are three rows, whatever floating point thinks of it.
+    // 100 ms at 30 Hz are three rows in spite of rounding errors.
     (rows - 1e-6).ceil().max(0.0) as usize
 }
 
@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn one_hiccup_does_not_count_and_old_answers_are_forgotten() {
+    fn one_hiccup_does_not_count_and_old_latencies_are_forgotten() {
         assert_eq!(of(&[]), None);
         assert_eq!(of(&[20]), Some(20));
         assert_eq!(of(&[900, 20]), Some(900));

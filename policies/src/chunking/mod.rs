@@ -1,29 +1,27 @@
-//! Chunking: how the next chunk of a robot meets the one that is running.
+//! Chunking: the transition from the running chunk of a robot to the next.
 //!
-//! - [`committed`]: the rows of the running chunk that the next one begins with
-//! - [`latency`]: how long an answer will take, so that one knows which rows those are
+//! - [`committed`]: the rows of the running chunk with which the next one begins
+//! - [`latency`]: the expected latency of the policy, which determines those rows
 //!
-//! While the policy computes, the robot goes on executing its old chunk. Under [`Chunking::Plain`] the next one
-//! knows nothing of that, and where the two meet the target jumps. Under [`Chunking::RealTime`] the rows that
-//! will have been executed when the answer arrives are handed to the policy as decided, the flow is steered
-//! towards a chunk that continues them ([`molmoact2::Continuation`]), and the chunk that is sent begins with
-//! exactly those rows.
+//! While the policy computes, the robot continues to execute its running chunk. Under [`Chunking::Plain`] the next chunk does
+//! not depend on it, and the target jumps at the transition. Under [`Chunking::RealTime`] the rows that will have been
+//! executed when the next chunk arrives are committed. The flow is guided towards a chunk that continues them
+//! ([`molmoact2::Continuation`]), and the chunk that is sent begins with exactly those rows.
 //!
-//! What follows from that when something is not as foreseen:
+//! Deviations from the expected course:
 //!
-//! - The answer comes sooner: the robot enters it at a row that the old chunk had too, and goes on as before.
-//! - The answer comes later: the rows in between were executed from the old chunk; the new one was drawn towards
-//!   them, less and less, so the jump is small but not zero.
-//! - The robot holds (no chunk, its rows used up, silence, a stop): nothing is continued.
-//! - Another sentence: the rows that will be executed anyway stay as they are, and nothing beyond them pulls,
-//!   because the rest of the old chunk does what is not wanted any more. (lerobot's runner knows one task per
-//!   run, so there is nothing to follow.)
-//! - Action tokens: the discrete head has no flow to steer, its chunks are plain.
+//! - The chunk arrives sooner: the robot enters it at a committed row and continues without a jump.
+//! - The chunk arrives later: the rows in between were executed from the old chunk. The new one was guided towards them with
+//!   decreasing weight, so the jump is small but not zero.
+//! - The robot holds (no chunk, no rows left, silence, a stop): there is nothing to continue.
+//! - Another instruction: the committed rows stay, and the rows behind them do not guide the flow, because they serve the
+//!   old instruction. (LeRobot's runner has one task per run, so it is no reference here.)
+//! - Action tokens: the discrete head has no flow to guide, so its chunks are plain.
 
 pub mod committed;
 pub mod latency;
 
-/// How the next chunk meets the running one.
+/// Transition from the running chunk to the next.
 #[derive(
     Debug,
     Clone,

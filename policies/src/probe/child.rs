@@ -1,7 +1,7 @@
-//! A child process that is over by a deadline, with everything that it started.
+//! A child process that ends by a deadline, with all processes that it started.
 //!
-//! Drivers start helpers that keep the pipe open after the child ended, close the pipe and hang, or fill it. So the
-//! end of the output is never waited for, the child has a process group of its own, and the group is killed.
+//! Drivers start helpers that keep the pipe open after the child ended, close the pipe and hang, or fill it. Therefore the
+//! end of the output is never awaited. The child has its own process group, and the group is killed.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _},
@@ -10,18 +10,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often it is looked whether the child has ended.
+/// Interval between checks for the end of the child.
 const PERIOD: Duration = Duration::from_millis(20);
-/// What a child printed before it ended arrives within this.
-const LAST_WORDS: Duration = Duration::from_millis(250);
-/// A killed process that the system does not give back within this (a driver that sleeps in the kernel) is left.
-const REAPED: Duration = Duration::from_secs(1);
-/// Longer lines come in pieces.
+/// Longest wait for output that the child printed before it ended.
+const LAST_OUTPUT: Duration = Duration::from_millis(250);
+/// Longest wait for a killed process to be reaped. One that sleeps in the kernel in a driver is left behind.
+const REAP_WITHIN: Duration = Duration::from_secs(1);
+/// Longest line in bytes; longer ones are split.
 const LINE_BYTES: u64 = 64 << 10;
-/// What a child that prints without end is heard of, in bytes.
-const MAX_HEARD: usize = 1 << 20;
+/// Most output of a child that is kept, in bytes.
+const MAX_OUTPUT_BYTES: usize = 1 << 20;
 
-/// How the child ended.
+/// End of the child.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Ended {
     Normally,
@@ -29,8 +29,8 @@ pub(super) enum Ended {
     Crashed(String),
 }
 
-/// Runs a child for at most `time_limit` and kills whatever is left of it then. What it printed, and how it ended.
-/// Its standard input stays open for as long as this process waits for it.
+/// Runs a child for at most `time_limit`, then kills its process group. Returns the lines that it printed, and its end. Its
+/// standard input stays open while this process waits for it.
 pub(super) fn run(
     command: &mut Command,
     time_limit: Duration,
@@ -41,24 +41,24 @@ pub(super) fn run(
         return Ok((Vec::new(), Ended::Crashed("it has no output".to_owned())));
     };
     let lines = read(stdout);
-    let (mut heard, mut heard_bytes) = (Vec::new(), 0);
+    let (mut output, mut output_bytes) = (Vec::new(), 0);
     let mut status = None;
-    let mut listen_until = until;
-    while Instant::now() < listen_until {
+    let mut read_until = until;
+    while Instant::now() < read_until {
         match lines.recv_timeout(PERIOD) {
-            Ok(line) if heard_bytes < MAX_HEARD => {
-                heard_bytes += line.len() + size_of::<String>();
-                heard.push(line);
+            Ok(line) if output_bytes < MAX_OUTPUT_BYTES => {
+                output_bytes += line.len() + size_of::<String>();
+                output.push(line);
             }
             Ok(_) | Err(RecvTimeoutError::Timeout) => {}
-            // Nothing more will be heard; the child may live on.
+            // There is no more output, but the child may still run.
             Err(RecvTimeoutError::Disconnected) if status.is_some() => break,
             Err(RecvTimeoutError::Disconnected) => std::thread::sleep(PERIOD),
         }
         if status.is_none() {
             status = group.child.try_wait()?;
             if status.is_some() {
-                listen_until = until.min(Instant::now() + LAST_WORDS);
+                read_until = until.min(Instant::now() + LAST_OUTPUT);
             }
         }
     }
@@ -67,13 +67,13 @@ pub(super) fn run(
         Some(status) if status.success() => Ended::Normally,
         Some(status) => Ended::Crashed(status.to_string()),
     };
-    Ok((heard, ended))
+    Ok((output, ended))
 }
 
-/// The child and everything that it started; killed when dropped.
+/// The process group of the child; killed when dropped.
 struct Group {
     child: Child,
-    /// The child ends when it is closed, as it is when this process is killed.
+    /// The child ends when this is closed, which also happens when this process is killed.
     _stdin: Option<ChildStdin>,
 }
 
@@ -96,8 +96,8 @@ impl Group {
         })
     }
 
-    /// The group has the child's number. The standard library kills single processes only, and the shell is where
-    /// POSIX has the rest.
+    /// Kills the group, whose id is that of the child. The standard library kills single processes only; the shell of POSIX
+    /// kills groups.
     #[cfg(unix)]
     fn kill_all(&self) {
         let killed = Command::new("/bin/sh")
@@ -107,7 +107,7 @@ impl Group {
             .stderr(Stdio::null())
             .status();
         if let Err(error) = killed {
-            tracing::debug!("what a driver started cannot be killed: {error}");
+            tracing::debug!("the processes that a driver started cannot be killed: {error}");
         }
     }
 
@@ -119,14 +119,14 @@ impl Drop for Group {
     fn drop(&mut self) {
         self.kill_all();
         self.child.kill().ok();
-        let until = Instant::now() + REAPED;
+        let until = Instant::now() + REAP_WITHIN;
         while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < until {
             std::thread::sleep(PERIOD);
         }
     }
 }
 
-/// Reads lines on a thread that nobody waits for: it ends when the last writer is gone.
+/// Reads lines on a detached thread, which ends when the last writer has closed the pipe.
 fn read(stdout: ChildStdout) -> Receiver<String> {
     let (lines_in, lines) = sync_channel(16);
     std::thread::spawn(move || {
@@ -142,8 +142,8 @@ fn read(stdout: ChildStdout) -> Receiver<String> {
                 Ok(1..) => {}
                 Ok(0) | Err(_) => break,
             }
-            let words = String::from_utf8_lossy(&line).trim_end().to_owned();
-            if lines_in.send(words).is_err() {
+            let text = String::from_utf8_lossy(&line).trim_end().to_owned();
+            if lines_in.send(text).is_err() {
                 break;
             }
         }
@@ -158,8 +158,8 @@ mod tests {
     use super::*;
 
     const LIMIT: Duration = Duration::from_millis(700);
-    /// A child that was not waited for in vain: far more than the limit, far less than the children here sleep.
-    const MUCH: Duration = Duration::from_secs(20);
+    /// Upper limit for the duration of a run: far more than the time limit, far less than the children sleep.
+    const MAX_TIME: Duration = Duration::from_secs(20);
 
     fn shell(script: &str) -> (Vec<String>, Ended, Duration) {
         let started = Instant::now();
@@ -167,9 +167,9 @@ mod tests {
         (lines, ended, started.elapsed())
     }
 
-    /// A killed process takes a moment to go, and one that nobody reaps here is as good as gone.
+    /// True once the process is gone. A killed process takes a moment to end, and an unreaped one counts as gone.
     fn is_gone(pid: &str) -> bool {
-        let until = Instant::now() + MUCH / 4;
+        let until = Instant::now() + MAX_TIME / 4;
         while Instant::now() < until {
             match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
                 Ok(stat) if !stat.contains(") Z ") => std::thread::sleep(PERIOD),
@@ -183,22 +183,22 @@ mod tests {
     fn a_child_that_never_ends_is_killed() {
         let (lines, ended, took) = shell("exec sleep 100");
         assert_eq!((lines.len(), ended), (0, Ended::TimedOut(LIMIT)));
-        assert!(took < MUCH);
+        assert!(took < MAX_TIME);
     }
 
     #[test]
-    fn a_helper_that_keeps_the_pipe_open_is_not_waited_for_and_killed() {
+    fn a_helper_that_keeps_the_pipe_open_is_killed_without_a_wait() {
         let (lines, ended, took) = shell("sleep 100 & echo $!; exit 0");
         assert_eq!(ended, Ended::Normally);
-        assert!(took < MUCH, "{took:?}");
-        assert!(is_gone(&lines[0]), "the helper {} lives on", lines[0]);
+        assert!(took < MAX_TIME, "{took:?}");
+        assert!(is_gone(&lines[0]), "the helper {} still runs", lines[0]);
     }
 
     #[test]
     fn a_helper_of_a_child_that_hangs_is_killed_with_it() {
         let (lines, ended, took) = shell("sleep 100 & echo $!; exec sleep 100");
         assert_eq!(ended, Ended::TimedOut(LIMIT));
-        assert!(took < MUCH && is_gone(&lines[0]));
+        assert!(took < MAX_TIME && is_gone(&lines[0]));
     }
 
     #[test]
@@ -206,26 +206,26 @@ mod tests {
         let (lines, ended, took) = shell("echo said; exec >&-; exec sleep 100");
         assert_eq!(lines, ["said"]);
         assert_eq!(ended, Ended::TimedOut(LIMIT));
-        assert!(took < MUCH);
+        assert!(took < MAX_TIME);
     }
 
     #[test]
     fn a_child_that_prints_without_end_is_killed_and_costs_no_memory() {
         let (lines, ended, took) = shell("exec yes");
         assert_eq!(ended, Ended::TimedOut(LIMIT));
-        assert!(lines.len() * size_of::<String>() <= MAX_HEARD);
+        assert!(lines.len() * size_of::<String>() <= MAX_OUTPUT_BYTES);
         let (lines, _, took_too) = shell("exec tr '\\0' x < /dev/zero");
-        let heard: usize = lines.iter().map(String::len).sum();
-        assert!(heard <= MAX_HEARD + LINE_BYTES as usize, "{heard}");
-        assert!(took < MUCH && took_too < MUCH);
+        let bytes: usize = lines.iter().map(String::len).sum();
+        assert!(bytes <= MAX_OUTPUT_BYTES + LINE_BYTES as usize, "{bytes}");
+        assert!(took < MAX_TIME && took_too < MAX_TIME);
     }
 
     #[test]
-    fn what_was_said_before_a_crash_is_heard() {
+    fn output_before_a_crash_is_kept() {
         let (lines, ended, _) = shell("echo one; echo two; kill -SEGV $$");
         assert_eq!(lines, ["one", "two"]);
         assert!(
-            matches!(&ended, Ended::Crashed(words) if words.contains("11")),
+            matches!(&ended, Ended::Crashed(status) if status.contains("11")),
             "{ended:?}"
         );
     }

@@ -1,8 +1,8 @@
-//! The record of what people did to robots, with who did it, as JSON lines.
+//! The records of commands to robots and of the viewers that gave them, as JSON lines.
 //!
-//! Stops, releases and the ends of instructions whose operator left are in `events.jsonl`; instructions and fresh scenes
-//! are in `commands.jsonl`, so that no number of them takes the place of a stop. In both, one viewer has an allowance for
-//! each kind of event: what goes beyond it is counted, and the number is a line.
+//! Stops, releases and the ends of instructions whose operator left are in `events.jsonl`. Instructions and scene resets are
+//! in `commands.jsonl`, so that they can never displace a stop. In both files each viewer has an allowance per kind of event.
+//! Events beyond it are counted, and their number is recorded as a line.
 //!
 //! - [`record`]: one of the two files and the thread that appends to it
 //! - [`ration`]: the allowances
@@ -18,9 +18,9 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// What one viewer may fill at once of the record of stops, per kind of event, in bytes.
+/// Largest burst of one viewer in the record of stops, per kind of event, in bytes.
 const STOPS_BURST_BYTES: u32 = 256 << 10;
-/// The same of the record of commands.
+/// Largest burst of one viewer in the record of commands, per kind of event, in bytes.
 const COMMANDS_BURST_BYTES: u32 = 64 << 10;
 
 /// Both records.
@@ -31,10 +31,10 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    /// Appends to the records of a data folder; without one, events are in the log alone.
+    /// Opens the records of a data folder for appending. Without a folder, events are only in the log.
     ///
     /// # Errors
-    /// When there is no thread.
+    /// When a thread cannot be started.
     pub(crate) fn open(data: Option<&DataFolder>, health: &Health) -> io::Result<Self> {
         let Some(data) = data else {
             return Ok(Self {
@@ -50,9 +50,9 @@ impl Events {
         })
     }
 
-    /// Takes note of one event: `command`, `reset`, `stop`, `stop_all`, `release`, `operator_gone`. `by` is the viewer's
-    /// number in this run of the studio, with the client that it named; `refused` is empty when it was carried out.
-    /// Never waits.
+    /// Records one event without waiting: `command`, `reset`, `stop`, `stop_all`, `release` or `operator_gone`. `by` is the
+    /// viewer's number in this run of the studio, with the name of its client. `refused` is the code of the refusal; empty
+    /// if the command was carried out.
     pub(crate) fn note(
         &self,
         what: &'static str,
@@ -80,7 +80,7 @@ struct Event<'a> {
     by: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
     text: &'a str,
-    /// Why it was refused; empty when it was not.
+    /// Code of the refusal; empty if there was none.
     #[serde(skip_serializing_if = "str::is_empty")]
     refused: &'a str,
 }

@@ -1,7 +1,7 @@
-//! The folder itself, which one studio owns at a time.
+//! The data folder, which one studio owns at a time.
 //!
-//! Two studios in one folder would not see each other's stops. The owner holds a lock of the operating system on a file
-//! in the folder, which goes with the process however that ends; the file stays and means nothing by itself.
+//! Two studios in one folder would not see each other's stops. The owner holds a lock of the operating system on a file in
+//! the folder. The lock ends with the process in any case; the file stays and has no meaning without the lock.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -11,45 +11,45 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Name of the locked file. It has the number of the owner's process, for the message to others.
+/// Name of the locked file. It contains the owner's process id, for error messages.
 const LOCK: &str = ".studio.lock";
-/// A studio that is just ending lets the folder go within this time.
-const LET_GO_WITHIN: Duration = Duration::from_millis(500);
-/// Pause between two tries to take the lock.
-const TRY_AGAIN: Duration = Duration::from_millis(20);
+/// Longest wait for a studio that is just ending to release the folder.
+const RELEASE_WITHIN: Duration = Duration::from_millis(500);
+/// Pause between two attempts to take the lock.
+const RETRY_PAUSE: Duration = Duration::from_millis(20);
 
 /// A data folder that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
-    /// The platform names no folder for a program's data.
+    /// The platform defines no folder for the data of programs.
     #[error("this account has no folder for the data of programs; name one with --data DIR")]
     NoDefault,
-    /// Another studio owns it.
+    /// Another studio owns the folder.
     #[error(
         "the data folder {} is in use by another studio{}, and two studios in one folder would not see each other's stops; \
-         end that studio, or give this one a folder of its own with --data DIR",
+         end that studio, or give this one another folder with --data DIR",
         .folder.display(),
         process(*.pid)
     )]
     InUse {
         /// The data folder.
         folder: PathBuf,
-        /// Process id of the owner, if the locked file tells it.
+        /// Process id of the owner, if the locked file contains it.
         pid: Option<u32>,
     },
-    /// It cannot be made, read or written.
+    /// The folder cannot be made, read or written.
     #[error("the data folder {}: cannot {action} {}: {error}; give another with --data DIR", folder.display(), path.display())]
     Io {
         /// The data folder.
         folder: PathBuf,
-        /// What was tried.
+        /// The operation that failed, as a verb.
         action: &'static str,
-        /// On which path.
+        /// The path of the operation.
         path: PathBuf,
-        /// Why not.
+        /// Error of the operating system.
         error: io::Error,
     },
-    /// No thread.
+    /// A thread cannot be started.
     #[error("cannot start a thread for the data folder: {0}")]
     Thread(io::Error),
 }
@@ -58,10 +58,10 @@ fn process(pid: Option<u32>) -> String {
     pid.map_or_else(String::new, |pid| format!(" (process {pid})"))
 }
 
-/// The data folder of this account, as the platform has it: for example `~/.local/share/policy-studio`.
+/// Returns the data folder of this account by the rules of the platform: for example `~/.local/share/policy-studio`.
 ///
 /// # Errors
-/// [`DataError::NoDefault`] where the platform names none.
+/// [`DataError::NoDefault`] if the platform defines none.
 pub fn default_folder() -> Result<PathBuf, DataError> {
     dirs::data_dir()
         .map(|folder| folder.join("policy-studio"))
@@ -79,13 +79,13 @@ struct Owned {
 }
 
 impl DataFolder {
-    /// Makes the folder, takes it and tries whether it can be written. Waits half a second for a studio that is ending.
+    /// Makes the folder, locks it and checks that it can be written. Waits half a second for a studio that is ending.
     ///
     /// # Errors
-    /// [`DataError::InUse`] while another studio has it; [`DataError::Io`] naming what cannot be done in it.
+    /// [`DataError::InUse`] while another studio owns it; [`DataError::Io`] with the operation that failed.
     pub fn open(path: &Path) -> Result<Self, DataError> {
         fs::create_dir_all(path).map_err(failed(path, "make", path))?;
-        let lock = lock(path, LET_GO_WITHIN)?;
+        let lock = lock(path, RELEASE_WITHIN)?;
         let trial = path.join(format!(".trial-{}", std::process::id()));
         fs::write(&trial, b"").map_err(failed(path, "write", &trial))?;
         fs::remove_file(&trial).map_err(failed(path, "remove", &trial))?;
@@ -95,16 +95,16 @@ impl DataFolder {
         })))
     }
 
-    /// Where it is.
+    /// Path of the folder.
     pub fn path(&self) -> &Path {
         &self.0.path
     }
 
-    /// Makes a folder again that was deleted while the studio ran, `below` being this one or one in it. The lock went with
-    /// the locked file, so it is taken again: another studio may have come meanwhile.
+    /// Makes a folder again that was deleted while the studio ran: `below`, which is the data folder or a folder in it. The
+    /// lock was lost with the locked file, so it is taken again; another studio may have taken the folder meanwhile.
     ///
     /// # Errors
-    /// Those of the operating system, and that another studio owns the folder now.
+    /// Errors of the operating system, or of another studio that owns the folder now.
     pub(super) fn make_again(&self, below: &Path) -> io::Result<()> {
         fs::create_dir_all(below)?;
         let path = self.path();
@@ -116,7 +116,7 @@ impl DataFolder {
     }
 }
 
-/// Whether the open file is still the one of that name.
+/// True if the open file is still the file at this path.
 #[cfg(unix)]
 fn is_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;
@@ -126,7 +126,7 @@ fn is_at(file: &File, path: &Path) -> bool {
     (held.dev(), held.ino()) == (named.dev(), named.ino())
 }
 
-/// Whether the open file is still the one of that name: elsewhere an open file keeps its name.
+/// True if the open file is still the file at this path: on these platforms an open file cannot be replaced.
 #[cfg(not(unix))]
 fn is_at(_file: &File, path: &Path) -> bool {
     path.exists()
@@ -156,7 +156,7 @@ fn lock(folder: &Path, within: Duration) -> Result<File, DataError> {
         match file.try_lock() {
             Ok(()) => break,
             Err(TryLockError::WouldBlock) if Instant::now() < until => {
-                std::thread::sleep(TRY_AGAIN);
+                std::thread::sleep(RETRY_PAUSE);
             }
             Err(TryLockError::WouldBlock) => {
                 return Err(DataError::InUse {
@@ -164,10 +164,10 @@ fn lock(folder: &Path, within: Duration) -> Result<File, DataError> {
                     pid: owner(&path),
                 });
             }
-            // Some network drives have no locks; nobody is kept from working there.
+            // Some network drives have no locks; the studio must run there too.
             Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
                 tracing::warn!(
-                    "the drive of the data folder {} has no locks: start no second studio on it",
+                    "the drive of the data folder {} has no file locks, so do not start a second studio on it",
                     folder.display()
                 );
                 break;
@@ -181,7 +181,7 @@ fn lock(folder: &Path, within: Duration) -> Result<File, DataError> {
     Ok(file)
 }
 
-/// The process that the locked file names. Some platforms let nobody read it.
+/// Process id in the locked file. Some platforms do not allow reading it.
 fn owner(path: &Path) -> Option<u32> {
     let mut text = String::new();
     File::open(path)
@@ -212,12 +212,12 @@ mod tests {
         drop(first);
         let refused = DataFolder::open(&path).unwrap_err();
         assert!(matches!(refused, DataError::InUse { .. }), "{refused}");
-        let words = refused.to_string();
-        assert!(words.contains(&path.display().to_string()), "{words}");
-        assert!(words.contains("--data DIR"), "{words}");
+        let message = refused.to_string();
+        assert!(message.contains(&path.display().to_string()), "{message}");
+        assert!(message.contains("--data DIR"), "{message}");
         if cfg!(unix) {
             let process = format!("process {}", std::process::id());
-            assert!(words.contains(&process), "{words}");
+            assert!(message.contains(&process), "{message}");
         }
         drop(used_by_a_thread);
         drop(DataFolder::open(&path).unwrap());

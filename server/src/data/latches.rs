@@ -1,13 +1,13 @@
-//! Latched stops by robot id: in memory for every question, on disk for the next run of the studio.
+//! Latched stops by robot id: in memory for lookups, on disk for the next run of the studio.
 //!
-//! A latch is never evicted: neither other robots nor a restart make the studio forget that a robot was stopped. The
-//! folder belongs to this studio alone, so it is read once, at the start, and no question waits for the disk after that.
+//! A latch is never evicted: neither other robots nor a restart make the studio forget that a robot was stopped. This studio
+//! owns the folder, so it is read once at the start, and no lookup waits for the disk after that.
 //!
-//! - [`table`]: who is latched, and what of it is not on disk yet
+//! - [`table`]: the latches, and the changes that are not on disk yet
 //! - [`disk`]: the folder `stops/`
 //! - [`writer`]: the thread that brings the folder in line with the table
 //!
-//! The lock of the table is held for a few statements, never while the disk works, and under it no other is taken.
+//! The lock of the table is held for a few statements and never during disk access. No other lock is taken under it.
 
 mod disk;
 mod table;
@@ -24,21 +24,21 @@ use std::{
 use table::{Latch, OnDisk, Table};
 use tokio::sync::watch;
 
-/// A disk that takes longer than this for a latch is reported.
+/// Longest wait for the disk before a latch is reported as not written.
 const DISK_WITHIN: Duration = Duration::from_millis(800);
-/// Longest reason that is kept, in bytes.
+/// Longest reason in a file, in bytes.
 const MAX_REASON_BYTES: usize = 200;
-/// Robots whose latch is not on disk are named up to this number.
+/// Most robots that a message names.
 const MAX_NAMED: usize = 8;
 
 /// The latched stops.
 #[derive(Debug)]
 pub(crate) struct Latches {
     shared: Arc<Shared>,
-    /// Whether there is a data folder.
-    is_kept: bool,
-    /// Changes whenever a file was tried.
-    tried: watch::Receiver<()>,
+    /// `true` if there is a data folder.
+    has_disk: bool,
+    /// Changes after every attempt to write a file.
+    attempts: watch::Receiver<()>,
 }
 
 #[derive(Debug)]
@@ -48,11 +48,12 @@ struct Shared {
 }
 
 impl Latches {
-    /// Reads what the studio before left in `stops/` of the data folder. Without a folder latches end with the process.
+    /// Reads the latches that earlier runs left in `stops/` of the data folder. Without a folder latches end with the
+    /// process.
     ///
     /// # Errors
-    /// [`DataError`] when the folder cannot be made or listed: a studio that does not know which robots are stopped
-    /// must not serve any.
+    /// [`DataError`] when the folder cannot be made or listed: without the list of stopped robots the studio must not serve
+    /// any.
     pub(crate) fn open(data: Option<&DataFolder>, health: &Health) -> Result<Self, DataError> {
         let disk = data.map(Disk::new);
         let latched = match &disk {
@@ -63,31 +64,31 @@ impl Latches {
             table: Mutex::new(Table::new(latched, disk.is_some())),
             woken: Condvar::new(),
         });
-        let (tell, tried) = watch::channel(());
-        let is_kept = disk.is_some();
+        let (attempted, attempts) = watch::channel(());
+        let has_disk = disk.is_some();
         if let Some(disk) = disk {
             let part = health.part("the writer of stops", Rule::Fixed);
             std::thread::Builder::new()
                 .name("latches".to_owned())
                 .spawn({
                     let shared = shared.clone();
-                    move || writer::run(&shared, &disk, &tell, &part)
+                    move || writer::run(&shared, &disk, &attempted, &part)
                 })
                 .map_err(DataError::Thread)?;
         }
         Ok(Self {
             shared,
-            is_kept,
-            tried,
+            has_disk,
+            attempts,
         })
     }
 
-    /// Whether a stop of this robot is latched.
+    /// True if a stop of this robot is latched.
     pub(crate) fn is_latched(&self, robot_id: &str) -> bool {
         self.shared.lock().is_latched(robot_id)
     }
 
-    /// Why robots of further names cannot be latched, if they cannot.
+    /// Reason why robots with new names cannot be latched, if there is one.
     pub(crate) fn full(&self) -> Option<String> {
         self.shared.lock().full()
     }
@@ -109,17 +110,17 @@ impl Latches {
         self.shared.woken.notify_one();
     }
 
-    /// Waits until the latches of these robots are on disk, but not for long. Empty when they are; otherwise why not, in
-    /// words, and of which robots when these are several. A latch that is not holds in memory, and writing it is tried
-    /// again.
+    /// Waits until the latches of these robots are on disk, at most [`DISK_WITHIN`]. Returns an empty text if they are,
+    /// otherwise the reasons why not, with the names of the robots if there are several. A latch that is not on disk holds
+    /// in memory, and writing it is attempted again.
     pub(crate) async fn not_on_disk(&self, robot_ids: &[String]) -> String {
-        if !self.is_kept {
+        if !self.has_disk {
             return "this studio runs without a data folder".to_owned();
         }
-        let mut tried = self.tried.clone();
+        let mut attempts = self.attempts.clone();
         let until = tokio::time::Instant::now() + DISK_WITHIN;
         loop {
-            tried.mark_unchanged();
+            attempts.mark_unchanged();
             let mut missing = BTreeMap::<String, Vec<&str>>::new();
             let mut waiting = Vec::new();
             {
@@ -132,11 +133,11 @@ impl Latches {
                     }
                 }
             }
-            let is_one = robot_ids.len() == 1;
+            let is_single = robot_ids.len() == 1;
             if waiting.is_empty() {
-                return words(&missing, is_one);
+                return message(&missing, is_single);
             }
-            let why = match tokio::time::timeout_at(until, tried.changed()).await {
+            let reason = match tokio::time::timeout_at(until, attempts.changed()).await {
                 Ok(Ok(())) => continue,
                 Ok(Err(_)) => "the thread that writes the data folder has ended".to_owned(),
                 Err(_) => format!(
@@ -144,8 +145,8 @@ impl Latches {
                     DISK_WITHIN.as_millis()
                 ),
             };
-            missing.entry(why).or_default().extend(waiting);
-            return words(&missing, is_one);
+            missing.entry(reason).or_default().extend(waiting);
+            return message(&missing, is_single);
         }
     }
 }
@@ -171,22 +172,22 @@ fn latch(reason: &str) -> Latch {
     }
 }
 
-/// Reasons with the robots that they are of; alone, a robot need not be named.
-fn words(missing: &BTreeMap<String, Vec<&str>>, is_one: bool) -> String {
-    let sentences: Vec<String> = missing
+/// The reasons, each with its robots unless there is only one robot.
+fn message(missing: &BTreeMap<String, Vec<&str>>, is_single: bool) -> String {
+    let parts: Vec<String> = missing
         .iter()
-        .map(|(why, robots)| {
-            if is_one {
-                return why.clone();
+        .map(|(reason, robots)| {
+            if is_single {
+                return reason.clone();
             }
             let named = robots[..robots.len().min(MAX_NAMED)].join(", ");
             match robots.len().saturating_sub(MAX_NAMED) {
-                0 => format!("{named}: {why}"),
-                more => format!("{named} and {more} more: {why}"),
+                0 => format!("{named}: {reason}"),
+                more => format!("{named} and {more} more: {reason}"),
             }
         })
         .collect();
-    sentences.join("; ")
+    parts.join("; ")
 }
 
 #[cfg(test)]

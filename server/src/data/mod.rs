@@ -1,11 +1,11 @@
-//! The data folder: what a studio keeps between two runs.
+//! The data folder: the state of a studio that outlives a run.
 //!
 //! - [`folder`]: the folder, which one studio owns at a time
 //! - `latches`: stops, one file per latched robot in `stops/`
-//! - `events`: stops and releases in `events.jsonl`, commands in `commands.jsonl`, with who gave them
+//! - `events`: stops and releases in `events.jsonl`, commands in `commands.jsonl`, with the viewers that gave them
 //!
-//! Everything is written by one thread per kind of file, so that a slow disk never delays a stop on its way to a robot.
-//! Each of those threads is a part of the studio's health.
+//! One thread per kind of file writes, so that a slow disk never delays a stop on its way to a robot. Each of these threads
+//! is a part of the studio's health.
 
 pub(crate) mod events;
 pub mod folder;

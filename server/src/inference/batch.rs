@@ -13,12 +13,12 @@ use std::time::{Duration, Instant};
 /// Minimum interval between token updates (30 Hz). A chunk that is done sooner is shown once, when it is done.
 const TOKENS_PERIOD: Duration = Duration::from_millis(33);
 
-/// Answer to one job, beside its place in the batch.
+/// Answer to one job. Its index is that of the job in the batch.
 #[derive(Default)]
 struct Answer {
-    /// Rows that the chunk begins with.
+    /// Rows of the running chunk that the new one begins with.
     committed: Option<Committed>,
-    /// Rows of a whole chunk.
+    /// Rows of a complete chunk.
     horizon: usize,
     /// Values per row.
     dims: usize,
@@ -29,7 +29,7 @@ struct Answer {
     sent: Option<(ChunkTrace, PolicyOutput)>,
 }
 
-/// Answers those of `waiting` that are still current.
+/// Answers the jobs in `waiting` that are still current.
 pub(super) fn answer(
     policy: &mut dyn Policy,
     waiting: Vec<QueuedJob>,
@@ -49,13 +49,13 @@ pub(super) fn answer(
     }
     metrics.observe_batch(jobs.len());
     if let Err(panic) = act(policy, &jobs, &mut answers, metrics, work) {
-        let is_alone = jobs.len() == 1;
+        let is_single = jobs.len() == 1;
         for (job, answer) in jobs.iter().zip(&mut answers) {
             if answer.is_done {
                 continue;
             }
             let (job, answer) = (std::slice::from_ref(job), std::slice::from_mut(answer));
-            let again = match is_alone {
+            let again = match is_single {
                 true => Err(panic.clone()),
                 false => act(policy, job, answer, metrics, work),
             };
@@ -86,7 +86,7 @@ fn begin(policy: &dyn Policy, queued: &QueuedJob, metrics: &Metrics) -> Option<A
         committed,
         ..Answer::default()
     };
-    match shape.unwrap_or_else(|words| Err(panicked(&words))) {
+    match shape.unwrap_or_else(|message| Err(panicked(&message))) {
         Ok((horizon, dims)) => {
             (answer.horizon, answer.dims) = (horizon, dims);
             Some(answer)
@@ -98,7 +98,10 @@ fn begin(policy: &dyn Policy, queued: &QueuedJob, metrics: &Metrics) -> Option<A
     }
 }
 
-/// Runs the policy on `jobs`; the error is its panic.
+/// Runs the policy on `jobs`.
+///
+/// # Errors
+/// The policy panicked; the error has the message of its panic.
 fn act(
     policy: &mut dyn Policy,
     jobs: &[QueuedJob],
@@ -141,11 +144,11 @@ fn act(
             },
         )
         .collect();
-    // After a panic the policy is used again from the start; nothing of its half-finished state is visible elsewhere.
+    // After a panic the next call starts from the beginning; no half-finished state of the policy is visible elsewhere.
     caught(|| {
-        policy.act_batch(&requests, &mut |place, event| {
+        policy.act_batch(&requests, &mut |index, event| {
             work.beat();
-            if let (Some(job), Some(answer)) = (jobs.get(place), answers.get_mut(place)) {
+            if let (Some(job), Some(answer)) = (jobs.get(index), answers.get_mut(index)) {
                 match event {
                     PolicyEvent::Tokens(tokens) => answer.show_tokens(job, tokens),
                     PolicyEvent::Done(output) => answer.finish(job, output, started, metrics),
@@ -153,10 +156,10 @@ fn act(
             }
         });
     })
-    .map_err(|words| panicked(&words))
+    .map_err(|message| panicked(&message))
 }
 
-/// Shows viewers the chunk that was sent, now that no robot waits.
+/// Publishes the trace of the chunk that was sent, now that no robot waits for one.
 fn publish_trace(policy: &mut dyn Policy, QueuedJob { job, sink, .. }: &QueuedJob, answer: Answer) {
     let Some((mut trace, output)) = answer.sent else {
         return;
@@ -174,7 +177,7 @@ impl Answer {
 
     fn show_tokens(&mut self, QueuedJob { job, sink, .. }: &QueuedJob, tokens: &[u32]) {
         let now = Instant::now();
-        // The period starts with the first token, so that a quick chunk is shown once only.
+        // The period starts with the first token, so that a fast chunk is shown only once.
         let shown_at = *self.tokens_shown_at.get_or_insert(now);
         if now.saturating_duration_since(shown_at) >= TOKENS_PERIOD {
             self.tokens_shown_at = Some(now);
@@ -219,19 +222,15 @@ impl Answer {
 }
 
 /// Refuses chunks with values that are not finite, and chunks of another size.
-fn check(
-    output: PolicyOutput,
-    want_rows: usize,
-    want_dims: usize,
-) -> Result<PolicyOutput, PolicyError> {
+fn check(output: PolicyOutput, max_rows: usize, dims: usize) -> Result<PolicyOutput, PolicyError> {
     let values = output.rows * output.dims;
     if output.rows == 0
-        || output.rows > want_rows
-        || output.dims != want_dims
+        || output.rows > max_rows
+        || output.dims != dims
         || output.actions.len() != values
     {
         return Err(PolicyError::new(format!(
-            "the policy returned {} values as {}x{}, expected up to {want_rows} rows of {want_dims}; \
+            "the policy returned {} values as {}x{}, expected up to {max_rows} rows of {dims}; \
              the chunk was not sent",
             output.actions.len(),
             output.rows,
@@ -239,22 +238,22 @@ fn check(
         )));
     }
     match output.actions.iter().position(|value| !value.is_finite()) {
-        Some(at) => Err(PolicyError::new(format!(
+        Some(index) => Err(PolicyError::new(format!(
             "value {} of row {} of the policy's chunk is not a finite number; the chunk was not sent",
-            at % output.dims,
-            at / output.dims
+            index % output.dims,
+            index / output.dims
         ))),
         None => Ok(output),
     }
 }
 
-fn panicked(words: &str) -> PolicyError {
-    PolicyError::new(format!("the policy crashed on this observation: {words}"))
+fn panicked(message: &str) -> PolicyError {
+    PolicyError::new(format!("the policy crashed on this observation: {message}"))
 }
 
-/// Calls into a session. A crash there is no fault of the policy and affects no other robot.
+/// Calls into a session. A panic there is not an error of the policy and affects no other robot.
 fn in_session<T>(call: impl FnOnce() -> T) -> Option<T> {
     caught(call)
-        .inspect_err(|words| tracing::error!("the state of a robot crashed: {words}"))
+        .inspect_err(|message| tracing::error!("the session of a robot crashed: {message}"))
         .ok()
 }

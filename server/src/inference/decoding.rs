@@ -1,8 +1,8 @@
-//! The decoding threads between robots and the policy: views become pixels here, so that no image, however large,
-//! delays the chunks of other robots.
+//! The decoding threads between robots and the policy. They decode views to pixels, so that a large image does not delay the
+//! chunks of other robots.
 //!
-//! There are two lanes of one thread each, so that quick images never wait behind slow ones. In both a robot has
-//! one place and its newest observation wins; a robot whose images take long is slowed down itself.
+//! There are two lanes with one thread each, so that small images never wait behind large ones. In each lane a robot has one
+//! entry, and its newest observation replaces an older one: large images slow down only the robot that sends them.
 
 use super::job::{Job, QueuedJob, Step};
 use crate::images::view_decoding::{self, Cost};
@@ -25,7 +25,7 @@ use std::{
 };
 use vision::RgbImage;
 
-/// Decoding time of one image beyond which the lane pauses for as long: a lane takes half a core at most.
+/// Decoding time of one observation beyond which the lane pauses for the same time, so that it takes half a core at most.
 const LONG: Duration = Duration::from_millis(60);
 /// The longest pause.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -40,7 +40,7 @@ struct Waiting {
 
 /// The two lanes.
 pub(super) struct Decoding {
-    quick: Arc<LatestQueue<Waiting>>,
+    light: Arc<LatestQueue<Waiting>>,
     heavy: Arc<LatestQueue<Waiting>>,
     shared: Arc<Shared>,
     arrived: AtomicU64,
@@ -50,13 +50,13 @@ struct Shared {
     info: PolicyInfo,
     /// The queue of the inference thread.
     decoded: Arc<LatestQueue<QueuedJob>>,
-    /// Newest decoded observation of each robot: an older one that took longer is dropped.
+    /// Number of the newest decoded observation of each robot: an older one that took longer is dropped.
     newest: Mutex<HashMap<u64, u64>>,
     metrics: Arc<Metrics>,
 }
 
 impl Decoding {
-    /// Starts the threads; jobs for the policy that `info` describes are put into `decoded`.
+    /// Starts the threads. Decoded jobs for the policy that `info` describes are put into `decoded`.
     pub(super) fn start(
         info: PolicyInfo,
         decoded: Arc<LatestQueue<QueuedJob>>,
@@ -64,7 +64,7 @@ impl Decoding {
         health: &Health,
     ) -> std::io::Result<(Self, Vec<JoinHandle<()>>)> {
         let decoding = Self {
-            quick: Arc::default(),
+            light: Arc::default(),
             heavy: Arc::default(),
             shared: Arc::new(Shared {
                 info,
@@ -76,7 +76,7 @@ impl Decoding {
         };
         let mut threads = Vec::new();
         for (name, subject, lane) in [
-            ("images", "decoding of images", &decoding.quick),
+            ("images", "decoding of images", &decoding.light),
             ("large-images", "decoding of large images", &decoding.heavy),
         ] {
             let part = health.part(subject, Rule::Learned);
@@ -87,7 +87,7 @@ impl Decoding {
         Ok((decoding, threads))
     }
 
-    /// Takes a job whose tag the policy knows; others are dropped. Never waits.
+    /// Takes a job without waiting. A job whose tag the policy lacks is dropped.
     pub(super) fn put(&self, queued: QueuedJob) {
         let Some(tag) = self.shared.info.tag(&queued.job.tag) else {
             return;
@@ -101,11 +101,11 @@ impl Decoding {
                     number: self.arrived.fetch_add(1, Ordering::Relaxed),
                 };
                 let (lane, other) = if cost.is_heavy {
-                    (&self.heavy, &self.quick)
+                    (&self.heavy, &self.light)
                 } else {
-                    (&self.quick, &self.heavy)
+                    (&self.light, &self.heavy)
                 };
-                // The newest wins, whichever lane the older one waits in.
+                // The newest replaces an older one in either lane.
                 let replaced = other.forget(robot) | lane.put(robot, waiting);
                 if replaced {
                     self.shared.metrics.observations_replaced.inc();
@@ -115,16 +115,16 @@ impl Decoding {
         }
     }
 
-    /// The robot is gone.
+    /// Drops what waits of a robot that is gone.
     pub(super) fn forget(&self, robot: u64) {
-        self.quick.forget(robot);
+        self.light.forget(robot);
         self.heavy.forget(robot);
         self.shared.lock().remove(&robot);
     }
 
-    /// Lets the threads end.
+    /// Ends the threads.
     pub(super) fn close(&self) {
-        self.quick.close();
+        self.light.close();
         self.heavy.close();
     }
 }
@@ -134,7 +134,7 @@ impl Shared {
         self.newest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hands a decoded job over to the policy, unless a newer one of the robot was faster.
+    /// Hands a decoded job over to the policy, unless a newer one of the same robot was faster.
     fn hand_over(&self, decoded: QueuedJob, number: u64) {
         let robot = decoded.robot;
         let mut newest = self.lock();
@@ -162,9 +162,9 @@ fn run(lane: &LatestQueue<Waiting>, shared: &Shared, part: &Arc<Part>) {
         for waiting in waiting {
             let _work = part.work("busy with one observation");
             let number = waiting.number;
-            if let Err(words) = caught(|| decode(waiting, shared, number)) {
+            if let Err(message) = caught(|| decode(waiting, shared, number)) {
                 shared.metrics.inference_failures.inc();
-                tracing::error!("an observation was lost to a crash: {words}");
+                tracing::error!("an observation was lost to a crash: {message}");
             }
         }
         let took = begun_at.elapsed();
@@ -185,12 +185,12 @@ fn decode(waiting: Waiting, shared: &Shared, number: u64) {
         Some(lease) => match lease.more(needed) {
             Some(lease) => Some(lease),
             None => {
-                // Images of this robot are still in use by the policy or by viewers; the next observation may fit.
+                // Images of this robot are still in use by the policy or for viewers; the next observation may fit.
                 shared.metrics.observations_over_budget.inc();
                 if !lease.can_grow_by(needed) {
                     let error = PolicyError::new(format!(
-                        "the views {} take {:.1} MiB more while they are decoded, which this robot does not have beside \
-                         them and its messages; send smaller images, or JPEG",
+                        "decoding the views {} takes {:.1} MiB beyond the memory of this robot's views and messages, which \
+                         exceeds its budget; send smaller images, or JPEG",
                         tag.cameras.join(", "),
                         needed as f64 / f64::from(1 << 20)
                     ));
@@ -224,14 +224,14 @@ fn images(observation: &Observation, tag: &TagInfo) -> Result<Vec<RgbImage>, Pol
         let images = cameras.map(|camera| view_decoding::image_of(observation, camera));
         images.collect::<Result<Vec<_>, _>>()
     });
-    decoded.unwrap_or_else(|words| {
+    decoded.unwrap_or_else(|message| {
         Err(PolicyError::new(format!(
-            "the decoder crashed on a view: {words}"
+            "the decoder crashed on a view: {message}"
         )))
     })
 }
 
-/// The job without its views, which are large and not needed any more.
+/// Drops the views of a job, which are large and not needed any more.
 fn without_views(job: Job) -> Job {
     let Observation {
         sequence,

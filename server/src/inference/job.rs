@@ -23,17 +23,17 @@ pub(crate) struct Job {
     pub(crate) observation: Arc<Observation>,
     /// Time of its arrival.
     pub(crate) arrived_at: Instant,
-    /// The instruction in force then.
+    /// The instruction in force at that time.
     pub(crate) instruction: String,
     /// The head to use.
     pub(crate) mode: Mode,
-    /// Number of the instruction; a chunk for an older one is dropped.
+    /// Epoch of the session's state; a chunk of an older epoch is dropped.
     pub(crate) epoch: u64,
     /// The robot's norm tag.
     pub(crate) tag: String,
 }
 
-/// A [`Job`] in a queue: before decoding with the views in its observation, afterwards with `images` in their place.
+/// A [`Job`] in a queue: before decoding with views in its observation, after decoding with `images` instead.
 pub(crate) struct QueuedJob {
     /// Number of the robot.
     pub(crate) robot: u64,
@@ -43,7 +43,7 @@ pub(crate) struct QueuedJob {
     pub(crate) sink: Arc<dyn ChunkSink>,
     /// Decoded images in the order of [`TagInfo::cameras`](policies::TagInfo::cameras); none before decoding.
     pub(crate) images: Vec<RgbImage>,
-    /// Bytes of its views, or of its images.
+    /// Lease of the bytes of its views or images.
     pub(crate) lease: Option<Arc<Lease>>,
 }
 
@@ -77,14 +77,14 @@ pub(crate) trait ChunkSink: Send + Sync {
     fn begin(&self, job: &Job, step: Step) -> Result<Option<Committed>, NotCurrent>;
     /// Takes the chunk and sends it on at once. Returns its id when it was sent.
     fn deliver(&self, job: &Job, output: &PolicyOutput) -> Option<u64>;
-    /// Shows viewers everything else.
+    /// Publishes everything else.
     fn event(&self, job: &Job, event: JobEvent<'_>);
 }
 
 /// Event of a job, for viewers.
 #[derive(Debug)]
 pub(crate) enum JobEvent<'a> {
-    /// The action tokens so far of a chunk of `rows` x `dims` values, at most thirty times a second.
+    /// Action tokens so far of a chunk of `rows` x `dims` values, at most thirty times a second.
     Tokens {
         /// OpenFAST ids.
         tokens: &'a [u32],
@@ -93,7 +93,7 @@ pub(crate) enum JobEvent<'a> {
         /// Values per row.
         dims: usize,
     },
-    /// A chunk that was sent, with everything about it.
+    /// A chunk that was sent, with its trace.
     Trace(ChunkTrace, Box<PolicyOutput>),
     /// There is no chunk for this job.
     Failed(&'a PolicyError),
@@ -106,9 +106,9 @@ pub(crate) struct ChunkTrace {
     pub(crate) id: u64,
     /// Its action tokens and their origin.
     pub(crate) tokens: (Vec<u32>, TokensOrigin),
-    /// Rows that it takes over from the chunk before.
+    /// Rows that it repeats of the chunk before.
     pub(crate) committed_rows: usize,
-    /// From the observation's arrival to its departure.
+    /// Time from the observation's arrival to the chunk's departure.
     pub(crate) latency: Duration,
 }
 
@@ -116,8 +116,8 @@ pub(crate) struct ChunkTrace {
 pub(crate) fn unknown_tag(tag: &str, info: &PolicyInfo) -> String {
     let known: Vec<&str> = info.tags.iter().map(|known| known.tag.as_str()).collect();
     format!(
-        "the policy {:?} has no norm tag {tag:?}; it knows {}. Start the studio with a policy that was \
-         trained for this robot, or let the robot name one of these tags",
+        "the policy {:?} has no norm tag {tag:?}; it has {}. Start the studio with a policy that was trained for this \
+         robot, or let the robot name one of these tags",
         info.name,
         known.join(", ")
     )

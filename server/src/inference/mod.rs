@@ -1,9 +1,9 @@
-//! Inference: the thread that owns the policy, and what waits for it.
+//! Inference: the thread that owns the policy, and the jobs that wait for it.
 //!
 //! - [`job`]: one observation on its way to a chunk
 //! - [`thread`]: the inference thread and the handle that sessions share
 //! - [`batch`]: the observations of several robots, answered together
-//! - [`decoding`]: views become pixels, beside the inference thread
+//! - [`decoding`]: decoding of views to pixels, on separate threads
 
 mod batch;
 mod decoding;

@@ -1,8 +1,8 @@
 //! The inference thread: owns the policy, takes the newest observation of each robot in turn.
 //!
-//! Whenever the policy is free it answers everything that waits, in one batch; it never waits for a batch to
-//! fill. A policy that fails or panics costs the robot in question one chunk; the viewers of that robot see the error,
-//! and the next observation is taken as if nothing had happened.
+//! When the policy is free it answers all waiting jobs in one batch, and never waits for a batch to fill. A policy that fails
+//! or panics costs the robot concerned one chunk. The subscribers of that robot see the error, and its next observation is
+//! handled normally.
 
 use super::{batch, decoding::Decoding, job::QueuedJob};
 use crate::queues::latest::LatestQueue;
@@ -40,7 +40,7 @@ impl std::fmt::Debug for Inference {
 }
 
 impl Inference {
-    /// Starts the threads. Without a policy everything else works, and commands are refused with the reason.
+    /// Starts the threads. Without a policy everything else works, and instructions are refused with the reason.
     pub(crate) fn start(
         policy: Result<Box<dyn Policy>, String>,
         metrics: Arc<Metrics>,
@@ -84,19 +84,19 @@ impl Inference {
         self.info.as_ref()
     }
 
-    /// Reason why no chunk will be computed: nothing is hosted, or the thread is gone.
+    /// Reason why no chunk will be computed: there is no policy, or its thread has ended.
     pub(crate) fn unavailable(&self) -> Option<String> {
         self.unavailable.clone().or_else(|| self.part.gone())
     }
 
-    /// Hands over a job; replaces an older one of the same robot that still waits.
+    /// Hands over a job. It replaces an older one of the same robot that still waits.
     pub(crate) fn ask(&self, queued: QueuedJob) {
         if let Some(decoding) = &self.decoding {
             decoding.put(queued);
         }
     }
 
-    /// Forgets a robot that left: its waiting jobs are dropped, its images first of all.
+    /// Forgets a robot that left: drops its waiting jobs and images, and the policy's state of it.
     pub(crate) fn forget(&self, robot: u64) {
         if let Some(decoding) = &self.decoding {
             decoding.forget(robot);
@@ -113,7 +113,7 @@ impl Inference {
         &self.easel
     }
 
-    /// Lets the threads end after their current job.
+    /// Ends the threads after their current job.
     pub(crate) fn stop(&self) {
         if let Some(decoding) = &self.decoding {
             decoding.close();
@@ -154,18 +154,18 @@ fn run(
     let _alive = part.thread();
     while let Some(waiting) = queue.take(max_batch) {
         for robot in gone.take() {
-            if let Err(words) = caught(|| policy.forget(robot)) {
-                tracing::error!("the policy crashed when a robot left: {words}");
+            if let Err(message) = caught(|| policy.forget(robot)) {
+                tracing::error!("the policy crashed when a robot left: {message}");
             }
         }
         if waiting.is_empty() {
             continue;
         }
         let work = part.work("computing a chunk");
-        // Nothing that an observation does ends the thread.
-        if let Err(words) = caught(|| batch::answer(policy.as_mut(), waiting, metrics, &work)) {
+        // No observation may end the thread.
+        if let Err(message) = caught(|| batch::answer(policy.as_mut(), waiting, metrics, &work)) {
             metrics.inference_failures.inc();
-            tracing::error!("the jobs of a batch were lost to a crash: {words}");
+            tracing::error!("the jobs of a batch were lost to a crash: {message}");
         }
     }
 }

@@ -1,21 +1,21 @@
-//! A line of those who wait to be served by one thread, in the order in which they came, each told its place.
+//! A queue of requests to one thread, first come, first served. Each request receives its position.
 
 use std::{
     collections::VecDeque,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
 };
 
-/// Something that waits and can be told how many are before it.
+/// A request in the queue.
 pub(crate) trait Queued {
-    /// Whether nobody wants it any more.
+    /// True if the request was cancelled.
     fn is_unwanted(&self) -> bool;
 
-    /// Takes note of the number before it, the one being served included. Called under the line's lock, so the
-    /// newest call is the truth; it must not wait.
+    /// Receives the number of requests before this one, the one being served included. Called under the queue's lock, so the
+    /// newest call is valid; it must not block.
     fn moved_up(&self, ahead: usize);
 }
 
-/// First come, first served; one place per key.
+/// First come, first served, with at most one request per key.
 #[derive(Debug)]
 pub(crate) struct FifoQueue<T> {
     state: Mutex<State<T>>,
@@ -30,10 +30,10 @@ struct State<T> {
 }
 
 impl<T: Queued> State<T> {
-    fn tell_places(&self) {
-        let before = usize::from(self.is_serving);
-        for (place, (_, item)) in self.waiting.iter().enumerate() {
-            item.moved_up(before + place);
+    fn report_positions(&self) {
+        let served = usize::from(self.is_serving);
+        for (index, (_, item)) in self.waiting.iter().enumerate() {
+            item.moved_up(served + index);
         }
     }
 }
@@ -50,8 +50,8 @@ impl<T: Queued> FifoQueue<T> {
         }
     }
 
-    /// Goes to the end, or takes the place of the one that waits under the same key; that one is given back, as is
-    /// `item` itself if it is unwanted. An item that was slow to come is thus never put in the place of its successor.
+    /// Appends a request, or replaces the one that waits under the same key. Returns the replaced request, or `item` itself
+    /// if it was cancelled, so that a delayed request never replaces its successor.
     pub(crate) fn join(&self, key: u64, item: T) -> Option<T> {
         let mut state = self.lock();
         if state.closed || item.is_unwanted() {
@@ -64,22 +64,22 @@ impl<T: Queued> FifoQueue<T> {
                 None
             }
         };
-        state.tell_places();
+        state.report_positions();
         drop(state);
         self.filled.notify_one();
         older
     }
 
-    /// Takes out what waits under a key; the others move up.
+    /// Removes the request under a key; the others move up.
     pub(crate) fn leave(&self, key: u64) -> Option<T> {
         let mut state = self.lock();
-        let at = state.waiting.iter().position(|(other, _)| *other == key)?;
-        let (_, item) = state.waiting.remove(at)?;
-        state.tell_places();
+        let index = state.waiting.iter().position(|(other, _)| *other == key)?;
+        let (_, item) = state.waiting.remove(index)?;
+        state.report_positions();
         Some(item)
     }
 
-    /// Says that the one before is served and waits for the next; `None` once closed.
+    /// Marks the request before as served and waits for the next; `None` once closed.
     pub(crate) fn next(&self) -> Option<T> {
         let mut state = self.lock();
         state.is_serving = false;
@@ -89,7 +89,7 @@ impl<T: Queued> FifoQueue<T> {
             }
             if let Some((_, item)) = state.waiting.pop_front() {
                 state.is_serving = true;
-                state.tell_places();
+                state.report_positions();
                 return Some(item);
             }
             state = self
@@ -99,7 +99,7 @@ impl<T: Queued> FifoQueue<T> {
         }
     }
 
-    /// Drops what waits and lets [`next`](Self::next) return.
+    /// Drops all requests and makes [`next`](Self::next) return.
     pub(crate) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
@@ -157,45 +157,45 @@ mod tests {
     }
 
     #[test]
-    fn everybody_knows_their_place_and_moves_up() {
-        let line = FifoQueue::new();
+    fn each_request_receives_its_position_and_moves_up() {
+        let queue = FifoQueue::new();
         let [a, b, c] = ["a", "b", "c"].map(Item::named);
         for (key, item) in [(1, &a), (2, &b), (3, &c)] {
-            assert!(line.join(key, item.clone()).is_none());
+            assert!(queue.join(key, item.clone()).is_none());
         }
         assert_eq!([a.ahead(), b.ahead(), c.ahead()], [0, 1, 2]);
-        assert_eq!(name(line.next()), Some("a"));
+        assert_eq!(name(queue.next()), Some("a"));
         assert_eq!([b.ahead(), c.ahead()], [1, 2]);
-        assert_eq!(name(line.leave(2)), Some("b"));
-        assert!(line.leave(2).is_none());
+        assert_eq!(name(queue.leave(2)), Some("b"));
+        assert!(queue.leave(2).is_none());
         assert_eq!(c.ahead(), 1);
-        assert_eq!(name(line.next()), Some("c"));
+        assert_eq!(name(queue.next()), Some("c"));
     }
 
     #[test]
-    fn a_newer_question_takes_the_place_of_the_older_and_a_late_one_does_not() {
-        let line = FifoQueue::new();
+    fn a_newer_request_replaces_the_older_and_a_cancelled_one_does_not() {
+        let queue = FifoQueue::new();
         let [old, new, other] = ["old", "new", "other"].map(Item::named);
-        line.join(1, old);
-        line.join(2, other);
-        assert_eq!(name(line.join(1, new.clone())), Some("old"));
+        queue.join(1, old);
+        queue.join(2, other);
+        assert_eq!(name(queue.join(1, new.clone())), Some("old"));
         assert_eq!(new.ahead(), 0);
         let late = Item::named("late");
         late.unwanted.store(true, Ordering::SeqCst);
-        assert_eq!(name(line.join(1, late)), Some("late"));
-        assert_eq!(name(line.next()), Some("new"));
-        assert_eq!(name(line.next()), Some("other"));
+        assert_eq!(name(queue.join(1, late)), Some("late"));
+        assert_eq!(name(queue.next()), Some("new"));
+        assert_eq!(name(queue.next()), Some("other"));
     }
 
     #[test]
-    fn closing_wakes_the_one_who_waits_and_takes_nobody_more() {
-        let line = Arc::new(FifoQueue::<Item>::new());
+    fn closing_wakes_the_reader_and_refuses_further_requests() {
+        let queue = Arc::new(FifoQueue::<Item>::new());
         let waiting = std::thread::spawn({
-            let line = line.clone();
-            move || name(line.next())
+            let queue = queue.clone();
+            move || name(queue.next())
         });
-        line.close();
+        queue.close();
         assert_eq!(waiting.join().ok(), Some(None));
-        assert_eq!(name(line.join(1, Item::named("late"))), Some("late"));
+        assert_eq!(name(queue.join(1, Item::named("late"))), Some("late"));
     }
 }

@@ -1,14 +1,14 @@
-//! What waits for the inference thread: at most one job per robot, served in turn, several at once.
+//! A queue with at most one job per robot, taken in turn, several at once.
 //!
-//! A newer job of the same robot replaces the one that waits, in place, so a robot that sends often neither
-//! grows the queue nor overtakes the others. The bound is the number of connected robots.
+//! A newer job of a robot replaces the one that waits, in the same position, so a robot that sends often neither grows the
+//! queue nor overtakes others. The bound is the number of connected robots.
 
 use std::{
     collections::VecDeque,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
 };
 
-/// Fair, newest-wins, one slot per key.
+/// A fair queue with one slot per key, in which the newest job wins.
 #[derive(Debug)]
 pub(crate) struct LatestQueue<T> {
     state: Mutex<State<T>>,
@@ -36,8 +36,7 @@ impl<T> Default for LatestQueue<T> {
 }
 
 impl<T> LatestQueue<T> {
-    /// Puts a job at the end, or in the place of the one that waits under the same key. Never waits.
-    /// Returns whether an older one was replaced.
+    /// Appends a job, or replaces the one that waits under the same key. Never waits. Returns `true` if a job was replaced.
     pub(crate) fn put(&self, key: u64, job: T) -> bool {
         let mut state = self.lock();
         if state.closed {
@@ -58,9 +57,9 @@ impl<T> LatestQueue<T> {
         replaced
     }
 
-    /// Waits until there is a job, then takes what waits: at most `most` jobs (at least one), whose turn it is
-    /// first. Never waits for more to come. Nothing at all after a [`nudge`](Self::nudge); `None` once closed.
-    pub(crate) fn take(&self, most: usize) -> Option<Vec<T>> {
+    /// Waits for a job, then takes at most `max_jobs` (at least one) without waiting for more, in the order of the queue.
+    /// After a [`nudge`](Self::nudge) the result may be empty; `None` once closed.
+    pub(crate) fn take(&self, max_jobs: usize) -> Option<Vec<T>> {
         let mut state = self.lock();
         loop {
             if state.closed {
@@ -68,7 +67,7 @@ impl<T> LatestQueue<T> {
             }
             let nudged = std::mem::take(&mut state.nudged);
             if nudged || !state.waiting.is_empty() {
-                let count = state.waiting.len().min(most.max(1));
+                let count = state.waiting.len().min(max_jobs.max(1));
                 return Some(state.waiting.drain(..count).map(|(_, job)| job).collect());
             }
             state = self
@@ -78,24 +77,24 @@ impl<T> LatestQueue<T> {
         }
     }
 
-    /// Lets [`take`](Self::take) return once, even with nothing.
+    /// Makes [`take`](Self::take) return once, even without a job.
     pub(crate) fn nudge(&self) {
         self.lock().nudged = true;
         self.filled.notify_one();
     }
 
-    /// Drops what waits under a key; whether something did.
+    /// Drops the job under a key. Returns `true` if there was one.
     pub(crate) fn forget(&self, key: u64) -> bool {
         let mut state = self.lock();
-        let Some(at) = state.waiting.iter().position(|(other, _)| *other == key) else {
+        let Some(index) = state.waiting.iter().position(|(other, _)| *other == key) else {
             return false;
         };
-        let forgotten = state.waiting.remove(at);
+        let forgotten = state.waiting.remove(index);
         drop(state);
         forgotten.is_some()
     }
 
-    /// Drops what waits and lets [`take`](Self::take) return.
+    /// Drops all jobs and makes [`take`](Self::take) return.
     pub(crate) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
@@ -131,17 +130,17 @@ mod tests {
         }
         assert_eq!(queue.take(1), Some(vec!["a4"]));
         queue.put(1, "a5");
-        assert_eq!(queue.take(0), Some(vec!["b1"]), "none would be no turn");
+        assert_eq!(queue.take(0), Some(vec!["b1"]), "at least one job");
         assert_eq!(queue.take(1), Some(vec!["a5"]));
     }
 
     #[test]
-    fn what_waits_is_taken_together_the_oldest_first() {
+    fn several_jobs_are_taken_together_the_oldest_first() {
         let queue = LatestQueue::default();
         for robot in 1..=5 {
             queue.put(robot, robot);
         }
-        // A newer picture of the first does not send it to the end.
+        // A newer job of the first robot keeps its position.
         queue.put(1, 10);
         assert_eq!(queue.take(3), Some(vec![10, 2, 3]));
         queue.put(1, 11);
@@ -149,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_forgotten_is_not_served() {
+    fn a_forgotten_job_is_not_taken() {
         let queue = LatestQueue::default();
         queue.put(1, "a");
         queue.put(2, "b");
@@ -160,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn closing_wakes_the_one_who_waits() {
+    fn closing_wakes_the_reader() {
         let queue = std::sync::Arc::new(LatestQueue::<u8>::default());
         let waiting = std::thread::spawn({
             let queue = queue.clone();

@@ -1,9 +1,9 @@
-//! What the studio has to tell one robot, waiting for the wire: bounded by construction.
+//! Messages to one robot that wait for its connection, bounded by construction.
 //!
-//! Every kind of message has one slot in which the newest wins, so a robot that reads slowly never finds a
-//! queue of old orders. A stop has the first slot, empties the chunk's, takes back a release that has not
-//! left yet, and latches: chunks put in afterwards are refused until a release. The robot's side of the wire
-//! keeps the same mailbox, so that the order of precedence is written down once.
+//! Every kind of message has one slot in which the newest wins, so a robot that reads slowly never finds a queue of old
+//! messages. A stop has the first slot, drops the chunk, withdraws a release that has not left yet, and latches: chunks are
+//! refused until a release. The built-in robot uses the same mailbox for incoming messages, so that the order of precedence
+//! is defined once.
 
 use protocol::{
     ErrorMessage, ToRobot,
@@ -15,7 +15,7 @@ use std::{
 };
 use tokio::sync::Notify;
 
-/// Errors kept for a peer that does not read; older ones go.
+/// Most errors for a robot that does not read; the oldest is dropped first.
 const MAX_ERRORS: usize = 8;
 
 /// One slot per kind of message, the newest of each.
@@ -63,15 +63,15 @@ impl Slots {
 }
 
 impl Mailbox {
-    /// A mailbox that takes nothing.
+    /// A mailbox that accepts nothing.
     pub(crate) fn closed() -> Self {
         let mailbox = Self::default();
         mailbox.close();
         mailbox
     }
 
-    /// Puts a message into its slot. Never waits. Returns whether it was taken: a chunk is not while a stop
-    /// is latched, and nothing is after [`close`](Self::close).
+    /// Puts a message into its slot. Never waits. Returns `false` if the message was refused: a chunk while a stop is
+    /// latched, and anything after [`close`](Self::close).
     pub fn put(&self, message: ToRobot) -> bool {
         let mut slots = self.lock();
         if slots.closed {
@@ -91,7 +91,7 @@ impl Mailbox {
             ToRobot::Chunk(_) if slots.latched => return false,
             ToRobot::Chunk(chunk) => slots.chunk = Some(chunk),
             ToRobot::Instruction(instruction) => {
-                // Whatever was computed for the sentence before is not wanted any more.
+                // A chunk for the instruction before is obsolete.
                 slots.chunk = None;
                 slots.instruction = Some(instruction);
             }
@@ -134,8 +134,8 @@ impl Mailbox {
         }
     }
 
-    /// Waits for a stop alone. Everything else stays for [`next`](Self::next), except that what is in a closed mailbox
-    /// comes as from there. For one reader.
+    /// Waits for a stop only. Other messages stay for [`next`](Self::next), but a closed mailbox yields all of them, as
+    /// there. For one reader.
     pub async fn next_stop(&self) -> Option<ToRobot> {
         loop {
             let filled = self.filled.notified();
@@ -152,23 +152,23 @@ impl Mailbox {
         }
     }
 
-    /// Takes back the chunk that waits. Whether there was one.
+    /// Withdraws the chunk that waits. Returns `true` if there was one.
     pub fn take_chunk(&self) -> bool {
         self.lock().chunk.take().is_some()
     }
 
-    /// Takes nothing more; what is already in can still be read.
+    /// Accepts nothing more. Messages that are in can still be read, except a chunk.
     pub fn close(&self) {
         let mut slots = self.lock();
         slots.closed = true;
-        // Whoever takes the place has its own.
+        // The next connection has its own mailbox and chunks.
         slots.chunk = None;
         drop(slots);
         self.filled.notify_one();
     }
 
     fn lock(&self) -> MutexGuard<'_, Slots> {
-        // The slots are plain values, complete after every statement: a panicking holder leaves them usable.
+        // The slots are plain values, complete after every statement, so a panic elsewhere leaves them usable.
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stop_takes_back_a_release_that_has_not_left() {
+    fn a_stop_withdraws_a_release_that_has_not_left() {
         let mailbox = Mailbox::default();
         mailbox.put(stop());
         mailbox.put(ToRobot::Release(Release {}));
@@ -252,12 +252,12 @@ mod tests {
                 fatal: false,
             }));
         }
-        let kept = std::iter::from_fn(|| mailbox.take()).count();
-        assert_eq!(kept, MAX_ERRORS);
+        let count = std::iter::from_fn(|| mailbox.take()).count();
+        assert_eq!(count, MAX_ERRORS);
     }
 
     #[tokio::test]
-    async fn a_stop_alone_can_be_waited_for_and_the_rest_stays() {
+    async fn waiting_for_a_stop_leaves_other_messages() {
         let mailbox = Mailbox::default();
         mailbox.put(ToRobot::Instruction(Instruction {
             text: "go".to_owned(),

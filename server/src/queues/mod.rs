@@ -1,8 +1,8 @@
 //! Queues, each bounded by construction.
 //!
-//! - [`mailbox`]: orders for one robot, one slot per kind, stops first
-//! - `outbox`: messages for one viewer, bounded in bytes; the oldest lossy one goes first
-//! - `latest`: one waiting item per robot, the newest, taken in turn
+//! - [`mailbox`]: messages to one robot, one slot per kind, stops first
+//! - `outbox`: messages to one viewer, bounded in bytes; the oldest lossy one is dropped first
+//! - `latest`: the newest item of each robot, taken in turn
 //! - `fifo`: requests of all viewers to one model, first come, first served
 
 pub(crate) mod fifo;

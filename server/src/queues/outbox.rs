@@ -1,11 +1,12 @@
-//! What one viewer has still to be sent, bounded in bytes.
+//! Messages to one viewer that wait for its connection, bounded in bytes.
 //!
-//! Two kinds of message: a *control* message always arrives, a *lossy* one may be dropped. A message with a
-//! key replaces an older one of the same key that still waits (a newer picture of the same camera, a newer
-//! status of the same robot), so a slow viewer sees less often but never sees something old late. When the
-//! lossy messages exceed the limit, the oldest of them goes. Control messages without a key have a limit of
-//! their own; those with one wait once per key, of questions only the newest has any, and entries of robots go when the
-//! list of all of them comes. So everything that waits is bounded. Putting never waits, hence a stalled viewer costs a robot nothing.
+//! There are two kinds: a *control* message arrives, a *lossy* one may be dropped. A message with a key replaces an older one
+//! of the same key that still waits (a newer image of the same camera, a newer status of the same robot), so a slow viewer
+//! sees fewer messages but no outdated ones.
+//!
+//! Everything that waits is bounded. When lossy messages exceed their limit, the oldest of them is dropped. Control messages
+//! without a key have a limit too. Those with a key wait once per key; only the newest question has any, and entries of
+//! robots are dropped when the list of all robots comes. Putting never waits, so a stalled viewer does not delay a robot.
 
 use bytes::Bytes;
 use std::{
@@ -14,16 +15,17 @@ use std::{
 };
 use tokio::sync::Notify;
 
-/// Unkeyed control messages (errors) kept for a viewer that does not read, and their bytes. The newest is always kept.
+/// Most control messages without a key (errors) for a viewer that does not read. The newest always stays.
 const MAX_PLAIN_CONTROL: usize = 64;
+/// Most bytes of these.
 const MAX_PLAIN_CONTROL_BYTES: usize = 256 << 10;
-/// Lossy messages kept: of small ones very many would fit.
+/// Most lossy messages; the limit in bytes alone would admit very many small ones.
 const MAX_LOSSY: usize = 256;
 
-/// Which message a newer one replaces.
+/// Key of a message; a newer message replaces an older one with the same key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Key {
-    /// The robot list. It holds every entry that was put before it.
+    /// The robot list. It contains every entry that was put before it.
     Robots,
     /// An entry of the robot list that changed.
     Robot(String),
@@ -31,15 +33,15 @@ pub(crate) enum Key {
     Details,
     /// The status of the watched robot.
     Status,
-    /// The numbers of the watched robot.
+    /// The state vector of the watched robot.
     State,
-    /// The decision that the watched robot's policy is writing.
+    /// The action tokens so far of the watched robot's next chunk.
     Tokens,
-    /// The pictures that this viewer's question is about.
+    /// The images of this viewer's question.
     Scene(u64),
     /// The answer to this viewer's question.
     Answer(u64),
-    /// A camera of the watched robot.
+    /// The image of a camera of the watched robot.
     View(String),
 }
 
@@ -67,12 +69,12 @@ struct Queue {
     entries: VecDeque<Entry>,
     lossy_bytes: usize,
     dropped: u64,
-    /// The one question that may have messages here.
+    /// The only question that may have messages here.
     question: Option<u64>,
     closed: bool,
 }
 
-/// The queue of one viewer. Many may put, one takes.
+/// The queue of one viewer, with many writers and one reader.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     max_lossy_bytes: usize,
@@ -89,7 +91,7 @@ impl Outbox {
         }
     }
 
-    /// A message that replaces the one of the same key that still waits.
+    /// Puts a message that replaces the one of the same key that still waits.
     pub(crate) fn put_newest(&self, key: Key, frame: Bytes) {
         let lossy = key.is_lossy();
         self.put(Entry {
@@ -99,7 +101,7 @@ impl Outbox {
         });
     }
 
-    /// A message that may be dropped.
+    /// Puts a message that may be dropped.
     pub(crate) fn put_lossy(&self, frame: Bytes) {
         self.put(Entry {
             key: None,
@@ -108,7 +110,7 @@ impl Outbox {
         });
     }
 
-    /// A message that arrives, unless the viewer lets very many of them wait.
+    /// Puts a message that arrives, unless the viewer lets very many of them wait.
     pub(crate) fn put_control(&self, frame: Bytes) {
         self.put(Entry {
             key: None,
@@ -119,11 +121,11 @@ impl Outbox {
 
     fn put(&self, entry: Entry) {
         let mut queue = self.lock();
-        let of_an_older_question = match entry.key {
+        let is_of_older_question = match entry.key {
             Some(Key::Scene(id) | Key::Answer(id)) => queue.question != Some(id),
             _ => false,
         };
-        if queue.closed || of_an_older_question {
+        if queue.closed || is_of_older_question {
             return;
         }
         let Queue {
@@ -154,8 +156,8 @@ impl Outbox {
             entries.push_back(entry);
         }
         let lossy = entries.iter().filter(|waiting| waiting.lossy).count();
-        let mut too_many = lossy.saturating_sub(MAX_LOSSY);
-        while *lossy_bytes > self.max_lossy_bytes || too_many > 0 {
+        let mut surplus = lossy.saturating_sub(MAX_LOSSY);
+        while *lossy_bytes > self.max_lossy_bytes || surplus > 0 {
             let Some(oldest) = entries.iter().position(|waiting| waiting.lossy) else {
                 break;
             };
@@ -163,13 +165,13 @@ impl Outbox {
                 *lossy_bytes -= gone.frame.len();
                 *dropped += 1;
             }
-            too_many = too_many.saturating_sub(1);
+            surplus = surplus.saturating_sub(1);
         }
         drop(queue);
         self.filled.notify_one();
     }
 
-    /// Forgets what waits about the robot watched so far.
+    /// Drops the messages about the robot that was watched so far.
     pub(crate) fn forget_watched(&self) {
         let mut queue = self.lock();
         queue
@@ -178,7 +180,7 @@ impl Outbox {
         queue.lossy_bytes = 0;
     }
 
-    /// Takes messages about this question from now on, and forgets those about any other.
+    /// Accepts messages about this question from now on, and drops those about any other.
     pub(crate) fn turn_to_question(&self, id: u64) {
         let mut queue = self.lock();
         queue.question = Some(id);
@@ -187,15 +189,15 @@ impl Outbox {
             .retain(|entry| !matches!(entry.key, Some(Key::Scene(_) | Key::Answer(_))));
     }
 
-    /// Forgets what waits about a question.
+    /// Drops the messages about a question.
     pub(crate) fn forget_question(&self, id: u64) {
-        let of_it = [Some(Key::Scene(id)), Some(Key::Answer(id))];
+        let keys = [Some(Key::Scene(id)), Some(Key::Answer(id))];
         self.lock()
             .entries
-            .retain(|entry| !of_it.contains(&entry.key));
+            .retain(|entry| !keys.contains(&entry.key));
     }
 
-    /// The next frame; `None` once closed and empty.
+    /// Waits for the next encoded message; `None` once closed and empty.
     pub(crate) async fn next(&self) -> Option<Bytes> {
         loop {
             let filled = self.filled.notified();
@@ -215,7 +217,7 @@ impl Outbox {
         }
     }
 
-    /// Takes nothing more, and drops what is lossy; control messages can still be read.
+    /// Accepts nothing more and drops lossy messages; control messages can still be read.
     pub(crate) fn close(&self) {
         let mut queue = self.lock();
         queue.closed = true;
@@ -225,7 +227,7 @@ impl Outbox {
         self.filled.notify_one();
     }
 
-    /// Lossy messages dropped or replaced since the last call.
+    /// Returns the number of lossy messages that were dropped or replaced since the last call.
     pub(crate) fn take_dropped(&self) -> u64 {
         std::mem::take(&mut self.lock().dropped)
     }
@@ -237,16 +239,16 @@ impl Outbox {
 
 fn make_room_for_plain_control(entries: &mut VecDeque<Entry>, bytes: usize) {
     let plain = entries.iter().filter(|entry| entry.is_plain_control());
-    let (mut count, mut all_bytes) = plain.fold((1, bytes), |(count, bytes), entry| {
+    let (mut count, mut total_bytes) = plain.fold((1, bytes), |(count, bytes), entry| {
         (count + 1, bytes + entry.frame.len())
     });
-    while count > MAX_PLAIN_CONTROL || all_bytes > MAX_PLAIN_CONTROL_BYTES {
+    while count > MAX_PLAIN_CONTROL || total_bytes > MAX_PLAIN_CONTROL_BYTES {
         let oldest = entries.iter().position(Entry::is_plain_control);
         let Some(gone) = oldest.and_then(|oldest| entries.remove(oldest)) else {
             break;
         };
         count -= 1;
-        all_bytes -= gone.frame.len();
+        total_bytes -= gone.frame.len();
     }
 }
 
@@ -283,7 +285,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_newer_picture_of_the_same_camera_replaces_the_waiting_one() {
+    async fn a_newer_image_of_the_same_camera_replaces_the_waiting_one() {
         let outbox = Outbox::new(1000);
         outbox.put_newest(Key::View("overview".to_owned()), frame(1, 100));
         outbox.put_newest(Key::View("wrist".to_owned()), frame(2, 100));
@@ -294,7 +296,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn control_messages_survive_any_flood_of_pictures() {
+    async fn control_messages_survive_a_flood_of_images() {
         let outbox = Outbox::new(1000);
         outbox.put_newest(Key::Status, frame(1, 10));
         for _ in 0..10_000 {
@@ -315,7 +317,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn large_errors_do_not_pile_up_either_and_the_newest_is_kept() {
+    async fn large_errors_do_not_pile_up_and_the_newest_stays() {
         let outbox = Outbox::new(1000);
         for content in 0..100 {
             outbox.put_control(frame(content, 64 << 10));
@@ -350,7 +352,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn watching_another_robot_forgets_what_waited_about_the_last() {
+    async fn watching_another_robot_drops_messages_about_the_last() {
         let outbox = Outbox::new(1000);
         outbox.put_lossy(frame(1, 10));
         outbox.put_newest(Key::Status, frame(2, 10));
@@ -361,7 +363,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_list_takes_the_place_of_the_entries_before_it() {
+    async fn a_list_replaces_the_entries_before_it() {
         let robot = |id: &str| Key::Robot(id.to_owned());
         let outbox = Outbox::new(1000);
         outbox.put_newest(robot("a"), frame(1, 10));
@@ -370,14 +372,14 @@ mod tests {
         outbox.put_newest(robot("b"), frame(4, 10));
         outbox.put_newest(robot("a"), frame(5, 10));
         assert_eq!(outbox.lock().entries.len(), 3);
-        // Put where the older list waited, it must not be overtaken by what is older than itself.
+        // The newer list takes the position of the older one; older entries must not follow it.
         outbox.put_newest(Key::Robots, frame(6, 10));
         outbox.put_newest(robot("a"), frame(7, 10));
         assert_eq!(rest(&outbox).await, [6, 7]);
     }
 
     #[tokio::test]
-    async fn a_question_is_forgotten_with_its_pictures_and_others_are_not() {
+    async fn a_question_is_dropped_with_its_images_and_others_are_not() {
         let outbox = Outbox::new(1000);
         for id in 1..=2 {
             let content = u8::try_from(id).unwrap();

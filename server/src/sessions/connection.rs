@@ -1,4 +1,4 @@
-//! A robot's connection as its session knows it.
+//! The connection of a robot, as its session sees it.
 
 use super::places::Standing;
 use crate::{peer_log::ConnectionLog, queues::mailbox::Mailbox, wire::Heard};
@@ -14,25 +14,25 @@ use tokio_util::sync::CancellationToken;
 /// Bytes of randomness in a resume token.
 const TOKEN_BYTES: usize = 16;
 
-/// One connection. A robot that dials in again gets a new one; the old one is cut.
+/// One connection. A robot that reconnects gets a new one, and the old one is cut.
 #[derive(Debug, Clone)]
 pub(crate) struct Connection {
     /// Unique in this run of the studio.
     pub(crate) number: u64,
-    /// Messages to the robot.
+    /// Queue of messages to the robot.
     pub(crate) mailbox: Arc<Mailbox>,
-    /// When the robot was last heard.
+    /// Time of the last message from the robot, and its pings.
     pub(crate) heard: Arc<Heard>,
-    /// Its part of the log.
+    /// Its lines in the log.
     pub(crate) log: ConnectionLog,
     /// Cancelled when another connection takes the place of this one.
     pub(crate) cut: CancellationToken,
     began_at: Instant,
-    /// An observation or a report came.
+    /// True once an observation or a report came.
     is_used: Arc<AtomicBool>,
-    /// Its place went to another robot.
+    /// True once its place went to another robot.
     gave_way: Arc<AtomicBool>,
-    /// With this in its next hello the robot takes its place back.
+    /// Secret with which the robot's next hello takes this place.
     pub(crate) resume_token: String,
 }
 
@@ -56,41 +56,41 @@ impl Connection {
         }
     }
 
-    /// An observation or a report came.
+    /// Records that an observation or a report came.
     pub(super) fn used(&self) {
         self.is_used.store(true, Ordering::Relaxed);
     }
 
-    /// Ends the connection, because another robot gets its place.
+    /// Ends the connection in favor of another robot.
     pub(super) fn give_way(&self) {
         self.gave_way.store(true, Ordering::Release);
         self.cut.cancel();
     }
 
-    /// Whether it was cut for another robot, rather than for a new connection of its own.
+    /// True if it was cut for another robot, not for a new connection of the same robot.
     pub(crate) fn gave_way(&self) -> bool {
         self.gave_way.load(Ordering::Acquire)
     }
 
-    /// How it stands among robots when all places are taken: one that works keeps its place, and one that is not heard
-    /// any more is not judged by a moment of a bad network.
+    /// Its standing when all places are taken. A robot that has sent something keeps its place; a silent moment does not
+    /// cost it, because networks fail for moments.
     pub(super) fn standing(&self, now: Instant) -> Standing {
         Standing {
             address: self.log.address(),
             absent_for: None,
             here_for: now.saturating_duration_since(self.began_at),
             unused_for: None,
-            matters: self.is_used.load(Ordering::Relaxed),
+            is_protected: self.is_used.load(Ordering::Relaxed),
         }
     }
 
-    /// Whether a hello with this token may take the place of this connection.
+    /// True if a hello with this token may take the place of this connection.
     pub(crate) fn is_resumed_by(&self, token: Option<&str>) -> bool {
         !self.resume_token.is_empty() && token == Some(self.resume_token.as_str())
     }
 }
 
-/// A fresh secret, as hexadecimal digits; empty, and then nobody can resume, where the system has no randomness.
+/// Draws a secret as hexadecimal digits. Empty if the system has no randomness; then no hello can resume.
 fn token() -> String {
     use std::fmt::Write as _;
     let mut bytes = [0_u8; TOKEN_BYTES];

@@ -1,21 +1,21 @@
-//! A depth map as viewers of a robot are told.
+//! A depth map as a message for the subscribers of a robot.
 
 use crate::images::view_encoding::for_viewers;
 use molmoact2::{DepthTrace, depth::THRESHOLD};
 use protocol::{View, ViewEncoding, depth::DepthReasoning};
 use vision::RgbImage;
 
-/// Cells per row of a map that is no square, which only happens when the policy wrote it freely.
-const COLUMNS_OTHERWISE: usize = 10;
+/// Cells per row of a map that is not square, which only a freely generated map can be.
+const FALLBACK_COLUMNS: usize = 10;
 
-/// The map that a policy wrote about what `camera` saw.
-pub(super) fn told(trace: DepthTrace, camera: String) -> DepthReasoning {
+/// The depth map that a policy generated for the image of `camera`.
+pub(super) fn reasoning(trace: DepthTrace, camera: String) -> DepthReasoning {
     let cells = trace.codes.len();
     let side = cells.isqrt();
     let columns = if side > 0 && side * side == cells {
         side
     } else {
-        COLUMNS_OTHERWISE
+        FALLBACK_COLUMNS
     };
     let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     DepthReasoning {
@@ -30,7 +30,7 @@ pub(super) fn told(trace: DepthTrace, camera: String) -> DepthReasoning {
     }
 }
 
-/// The picture that was compared. Without it the codes still tell what they tell.
+/// The image that was compared, for display. `None` if it cannot be encoded; the codes do not need it.
 fn frame(image: &RgbImage, camera: &str) -> Option<View> {
     let raw = View {
         name: camera.to_owned(),
@@ -41,8 +41,8 @@ fn frame(image: &RgbImage, camera: &str) -> Option<View> {
     };
     match for_viewers(&raw) {
         Ok(view) => Some(view),
-        Err(words) => {
-            tracing::debug!("the picture of a depth map: {words}");
+        Err(reason) => {
+            tracing::debug!("the image of a depth map was left out: {reason}");
             None
         }
     }

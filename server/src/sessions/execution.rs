@@ -1,9 +1,8 @@
-//! What one robot is executing, and which of it will be past when the next chunk arrives.
+//! The chunk that a robot executes, and the rows of it that will be past when the next chunk arrives.
 //!
-//! The studio does not see the robot execute: it knows the chunk that it sent last, to which moments of the
-//! robot's clock its rows belong, and how long answers take here. Time that passes outside (pictures are taken
-//! and sent, the answer travels back) is not known, because the clocks are not compared; one row is allowed for
-//! it ([`WAY_ROWS`]).
+//! The studio does not see the robot execute. It has the chunk that it sent last, the times of its rows on the robot's
+//! clock, and the latency of the policy. Time that passes outside (images are captured and sent, the chunk travels back) is
+//! unknown, because the clocks are not synchronized; one row is allowed for it ([`TRANSPORT_ROWS`]).
 
 use policies::{
     PolicyOutput,
@@ -14,25 +13,26 @@ use policies::{
 };
 use std::time::{Duration, Instant};
 
-/// Rows that pass before an observation is here and after its answer has left.
-const WAY_ROWS: usize = 1;
+/// Rows that pass before an observation arrives and after its chunk has left.
+const TRANSPORT_ROWS: usize = 1;
 
-/// A robot holds when it heard nothing valid for this long (`protocol/README.md`).
+/// A robot holds when it has received nothing valid for this long (`protocol/README.md`).
 const HOLDS_AFTER: Duration = Duration::from_millis(300);
 
-/// A report made this long after a chunk should have arrived was made by a robot that has it.
+/// Time after a chunk left from which on a report proves that the robot has it.
 const HAS_ARRIVED_MICROS: u64 = 100_000;
 
 /// The chunk that was sent last.
 #[derive(Debug)]
 struct Sent {
     chunk: Running,
-    /// Robot clock of its first row.
+    /// Time of its first row on the robot's clock.
     starts_at_micros: u64,
     at: Instant,
-    /// Robot clock when it left, as if observations arrived at once.
+    /// Time at which it left on the robot's clock, as if observations arrived at once.
     left_at_micros: u64,
-    same_task: bool,
+    /// `false` once another instruction is in force.
+    same_instruction: bool,
 }
 
 /// One robot's execution.
@@ -44,9 +44,8 @@ pub(super) struct Execution {
 }
 
 impl Execution {
-    /// The policy begins to compute, now, from an observation that was made at `captured_at_micros` of the
-    /// robot's clock and arrived at `arrived_at`. What the chunk has to begin with, if it shall continue the
-    /// running one.
+    /// Records that the policy begins now with an observation that was captured at `captured_at_micros` of the robot's clock
+    /// and arrived at `arrived_at`. Returns the rows that its chunk must begin with, if it is to continue the running one.
     pub(super) fn begin(
         &mut self,
         captured_at_micros: u64,
@@ -62,17 +61,17 @@ impl Execution {
         }
         let since_start_micros = captured_at_micros.checked_sub(sent.starts_at_micros)?;
         let first = (since_start_micros as f64 * 1e-6 * rate_hz).round() as usize;
-        let answer = now.saturating_duration_since(arrived_at) + compute;
-        let delay = rows_in(answer, rate_hz) + WAY_ROWS;
-        sent.chunk.committed(first, delay, sent.same_task)
+        let latency = now.saturating_duration_since(arrived_at) + compute;
+        let delay = rows_in(latency, rate_hz) + TRANSPORT_ROWS;
+        sent.chunk.committed(first, delay, sent.same_instruction)
     }
 
-    /// The answer is sent now.
+    /// Records that the chunk is sent now.
     pub(super) fn sent(
         &mut self,
         captured_at_micros: u64,
         arrived_at: Instant,
-        acted: &PolicyOutput,
+        output: &PolicyOutput,
         now: Instant,
     ) {
         if let Some(begun_at) = self.begun_at.take() {
@@ -80,35 +79,35 @@ impl Execution {
         }
         let here = now.saturating_duration_since(arrived_at).as_micros();
         self.sent = Some(Sent {
-            chunk: Running::of(acted),
+            chunk: Running::of(output),
             starts_at_micros: captured_at_micros,
             at: now,
             left_at_micros: captured_at_micros.saturating_add(here.try_into().unwrap_or(u64::MAX)),
-            same_task: true,
+            same_instruction: true,
         });
     }
 
-    /// Another sentence is in force. The robot goes on until it hears of it.
-    pub(super) fn another_task(&mut self) {
+    /// Records another instruction. The robot continues its chunk until it receives a new one.
+    pub(super) fn instruction_changed(&mut self) {
         if let Some(sent) = &mut self.sent {
-            sent.same_task = false;
+            sent.same_instruction = false;
         }
     }
 
-    /// The other head answers from now on, and takes another time for it.
-    pub(super) fn another_head(&mut self) {
+    /// Records a change of the head, whose latency is different.
+    pub(super) fn head_changed(&mut self) {
         self.latencies = Latencies::default();
     }
 
-    /// The robot said, at this time of its clock, that it holds: then what it was sent is not being executed,
-    /// unless that had not arrived yet.
+    /// Records the robot's report, at this time of its clock, that it holds: then it does not execute its last chunk, unless
+    /// that had not arrived yet.
     pub(super) fn holds(&mut self, at_micros: u64) {
         let arrived =
             |sent: &mut Sent| at_micros > sent.left_at_micros.saturating_add(HAS_ARRIVED_MICROS);
         self.sent.take_if(arrived);
     }
 
-    /// Nothing is being executed.
+    /// Records that nothing is executed.
     pub(super) fn forget(&mut self) {
         self.sent = None;
         self.begun_at = None;
@@ -124,7 +123,7 @@ mod tests {
 
     const RATE_HZ: f64 = 10.0;
 
-    fn answer(rows: u8) -> PolicyOutput {
+    fn output(rows: u8) -> PolicyOutput {
         let values: Vec<f32> = (0..rows).map(f32::from).collect();
         PolicyOutput {
             rows: rows.into(),
@@ -145,7 +144,7 @@ mod tests {
     }
 
     impl Robot {
-        /// A first chunk of ten rows, from an observation at 0 of both clocks, answered in 50 ms.
+        /// A robot with a first chunk of ten rows, from an observation at 0 of both clocks, sent after 50 ms.
         fn driven() -> Self {
             let mut robot = Self {
                 execution: Execution::default(),
@@ -160,7 +159,7 @@ mod tests {
             self.start + Duration::from_millis(millis)
         }
 
-        /// Begins at `now` with what was captured and arrived at `captured`.
+        /// Begins at `now` with an observation that was captured and arrived at `captured`.
         fn begin(&mut self, captured: u64, now: u64) -> Option<Committed> {
             let (arrived_at, now) = (self.at(captured), self.at(now));
             self.execution
@@ -170,7 +169,7 @@ mod tests {
         fn sent(&mut self, captured: u64, now: u64) {
             let (arrived_at, now) = (self.at(captured), self.at(now));
             self.execution
-                .sent(captured * 1000, arrived_at, &answer(10), now);
+                .sent(captured * 1000, arrived_at, &output(10), now);
         }
     }
 
@@ -178,7 +177,7 @@ mod tests {
     fn rows_that_pass_while_it_waits_and_computes_are_committed() {
         let mut robot = Robot::driven();
         let committed = robot.begin(200, 200).unwrap();
-        // From row 2 on; 50 ms are one row, and one for the way.
+        // From row 2 on: one row for 50 ms, and one for the transport.
         assert_eq!(committed.rows(), 2);
         assert_eq!(committed.continuation().left_over[..3], [2.0, 3.0, 4.0]);
         assert_eq!(committed.continuation().schedule, Schedule::Linear);
@@ -204,7 +203,7 @@ mod tests {
     #[test]
     fn a_used_up_or_forgotten_chunk_and_another_clock_continue_nothing() {
         let mut robot = Robot::driven();
-        // The robot clock runs ahead of ours by more than the chunk is long.
+        // The robot's clock is ahead of the studio's by more than the chunk is long.
         let now = robot.at(200);
         assert!(robot.execution.begin(990_000, now, RATE_HZ, now).is_none());
         robot.sent(100, 150);
@@ -216,21 +215,18 @@ mod tests {
     }
 
     #[test]
-    fn the_times_of_one_head_say_nothing_about_the_other() {
+    fn the_latency_of_one_head_does_not_count_for_the_other() {
         let mut robot = Robot::driven();
-        robot.execution.another_head();
-        assert!(
-            robot.begin(200, 200).is_none(),
-            "nobody knows how long it takes"
-        );
+        robot.execution.head_changed();
+        assert!(robot.begin(200, 200).is_none(), "its latency is unknown");
         robot.sent(200, 290);
         assert_eq!(robot.begin(400, 400).unwrap().rows(), 2);
     }
 
     #[test]
-    fn another_sentence_keeps_the_committed_rows_alone_until_its_first_chunk() {
+    fn another_instruction_keeps_only_the_committed_rows_until_its_first_chunk() {
         let mut robot = Robot::driven();
-        robot.execution.another_task();
+        robot.execution.instruction_changed();
         let committed = robot.begin(200, 200).unwrap();
         assert_eq!(committed.continuation().schedule, Schedule::Zeros);
         robot.sent(200, 250);

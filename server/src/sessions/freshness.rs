@@ -1,31 +1,32 @@
-//! How much longer than usual an observation was on its way.
+//! The extra delay of an observation: its time on the way beyond that of the fastest one.
 //!
-//! The clocks of robot and studio are not compared, but the difference between capture and arrival is smallest for the
-//! observation that travelled fastest; whatever a later one takes beyond that, it spent in a network or a queue. The
-//! smallest difference rises slowly, so that clocks that drift apart are no delay. A plain value; time is handed in.
+//! The clocks of robot and studio are not synchronized. The difference between capture and arrival is smallest for the
+//! observation that travelled fastest; anything beyond that was spent in a network or a queue. The smallest difference
+//! rises slowly, so that clock drift does not count as delay. A plain value; time is passed in.
 
 use std::time::{Duration, Instant};
 
-/// A step back of the robot's clock up to this is disorder, not another clock [microseconds].
+/// Largest step back of the robot's clock that is reordering rather than a new clock [microseconds].
 const JITTER_MICROS: u64 = 1_000_000;
 
-/// Clocks of computers drift apart by less than this: half a millisecond a second.
+/// Largest drift between two computer clocks: half a millisecond per second.
 const DRIFT: f64 = 500e-6;
-/// Observations, and a span of time, after which it is known whether a robot's clock keeps time at all.
-const JUDGED_AFTER: u32 = 2;
-const JUDGED_OVER: Duration = Duration::from_millis(50);
-/// A clock that keeps time goes this many times as fast as ours; links hiccup, so not too exactly.
+/// Observations after which a robot's clock is checked for keeping time.
+const CHECKED_AFTER: u32 = 2;
+/// Shortest time over which it is checked.
+const CHECKED_OVER: Duration = Duration::from_millis(50);
+/// Speed of a clock that keeps time, relative to the studio's. The range is wide because links have hiccups.
 const KEEPS_TIME: std::ops::RangeInclusive<f64> = 0.6..=1.6;
 
 /// The smallest difference so far.
 #[derive(Debug, Clone, Copy)]
-struct Quickest {
+struct Fastest {
     /// Arrival minus capture in microseconds, each on its own clock.
     offset_micros: f64,
     at: Instant,
 }
 
-/// One observation.
+/// Capture and arrival of one observation.
 #[derive(Debug, Clone, Copy)]
 struct Arrival {
     captured_at_micros: u64,
@@ -37,16 +38,15 @@ struct Arrival {
 pub(crate) struct Freshness {
     first: Option<Arrival>,
     last: Option<Arrival>,
-    quickest: Option<Quickest>,
+    fastest: Option<Fastest>,
     count: u32,
-    /// The robot's clock was seen to keep time. What numbers its observations, or counts something else, says nothing
-    /// about delays.
+    /// True once the robot's clock was seen to keep time. A counter instead of a clock cannot measure delays.
     keeps_time: bool,
 }
 
 impl Freshness {
-    /// An observation that was captured at this time of the robot's clock arrives now. How much longer it took than the
-    /// quickest one; nothing while that cannot be told.
+    /// Records an observation that was captured at this time of the robot's clock and arrives now. Returns its extra delay,
+    /// zero while that is unknown.
     pub(crate) fn arrived(&mut self, captured_at_micros: u64, now: Instant) -> Duration {
         let arrival = Arrival {
             captured_at_micros,
@@ -61,19 +61,19 @@ impl Freshness {
         }
         let first = *self.first.get_or_insert(arrival);
         let offset_micros = offset(first, arrival);
-        let floor = match self.quickest {
-            Some(quickest) => {
-                let since = now.saturating_duration_since(quickest.at);
-                offset_micros.min(quickest.offset_micros + since.as_secs_f64() * 1e6 * DRIFT)
+        let floor = match self.fastest {
+            Some(fastest) => {
+                let since = now.saturating_duration_since(fastest.at);
+                offset_micros.min(fastest.offset_micros + since.as_secs_f64() * 1e6 * DRIFT)
             }
             None => offset_micros,
         };
-        self.quickest = Some(Quickest {
+        self.fastest = Some(Fastest {
             offset_micros: floor,
             at: now,
         });
-        // Judged by the observations before this one, or a late one would speak for itself.
-        if !self.keeps_time && self.count >= JUDGED_AFTER {
+        // Checked on the observations before this one: a late one would make its own clock look slow.
+        if !self.keeps_time && self.count >= CHECKED_AFTER {
             self.keeps_time = self.last.is_some_and(|last| keeps_time(first, last));
         }
         self.last = Some(arrival);
@@ -86,22 +86,23 @@ impl Freshness {
     }
 }
 
+/// Time from `first` to `later` in microseconds, on the clocks of the robot and of the studio.
 fn since_micros(first: Arrival, later: Arrival) -> (f64, f64) {
-    let theirs = later
+    let robot_micros = later
         .captured_at_micros
         .saturating_sub(first.captured_at_micros);
-    let ours = later.at.saturating_duration_since(first.at);
-    (theirs as f64, ours.as_secs_f64() * 1e6)
+    let studio_time = later.at.saturating_duration_since(first.at);
+    (robot_micros as f64, studio_time.as_secs_f64() * 1e6)
 }
 
 fn offset(first: Arrival, later: Arrival) -> f64 {
-    let (theirs, ours) = since_micros(first, later);
-    ours - theirs
+    let (robot, studio) = since_micros(first, later);
+    studio - robot
 }
 
 fn keeps_time(first: Arrival, last: Arrival) -> bool {
-    let (theirs, ours) = since_micros(first, last);
-    ours >= JUDGED_OVER.as_secs_f64() * 1e6 && KEEPS_TIME.contains(&(theirs / ours))
+    let (robot, studio) = since_micros(first, last);
+    studio >= CHECKED_OVER.as_secs_f64() * 1e6 && KEEPS_TIME.contains(&(robot / studio))
 }
 
 #[cfg(test)]
@@ -121,13 +122,14 @@ mod tests {
             }
         }
 
-        /// Captured and arrived at these times, in milliseconds of either clock; what it took beyond the quickest.
+        /// Extra delay in milliseconds of an observation with these times of capture and arrival, in milliseconds of either
+        /// clock.
         fn arrives(&mut self, captured: u64, arrived: u64) -> u128 {
             let now = self.start + Duration::from_millis(arrived);
             self.freshness.arrived(captured * 1000, now).as_millis()
         }
 
-        /// Ten a second of a clock that is 7 s ahead, 20 ms on their way.
+        /// A link with ten observations per second, a robot clock 7 s ahead, and 20 ms of travel.
         fn settled(until: u64) -> Self {
             let mut link = Self::new();
             for at in (0..until).step_by(100) {
@@ -138,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_clogged_link_held_back_is_as_old_as_it_is() {
+    fn the_delay_of_a_clogged_link_is_counted() {
         let mut link = Link::settled(1000);
         assert_eq!(
             link.arrives(8000, 2820),
@@ -162,23 +164,23 @@ mod tests {
     }
 
     #[test]
-    fn a_first_observation_that_was_slow_is_forgotten_with_the_first_quick_one() {
+    fn a_slow_first_observation_is_forgotten_with_the_first_fast_one() {
         let mut link = Link::new();
         link.arrives(0, 500);
         for at in (100..1000).step_by(100) {
             assert_eq!(link.arrives(at, 500 + at), 0);
         }
-        // The jam is over: everything before was 480 ms late, and now it shows.
+        // The jam is over: everything before was 480 ms late, which is visible only now.
         assert_eq!(link.arrives(1000, 1020), 0);
         assert!(link.arrives(1100, 1600) >= 479);
     }
 
     #[test]
     fn clocks_that_drift_apart_are_no_delay() {
-        for (ours, theirs) in [(1_000_000, 999_700), (999_700, 1_000_000)] {
+        for (studio, robot) in [(1_000_000, 999_700), (999_700, 1_000_000)] {
             let mut link = Link::new();
             for n in 0..36_000_u64 {
-                let late = link.arrives(n * 100 * theirs / 1_000_000, n * 100 * ours / 1_000_000);
+                let late = link.arrives(n * 100 * robot / 1_000_000, n * 100 * studio / 1_000_000);
                 assert!(late <= 1, "{late} ms after {n}");
             }
         }
@@ -202,13 +204,13 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_are_no_clock_say_nothing() {
+    fn counters_that_are_no_clock_give_no_delay() {
         let mut link = Link::new();
         for n in 0..100 {
             assert_eq!(
                 link.arrives(n, 50 * n),
                 0,
-                "one thousandth of a second a picture"
+                "one thousandth of a second per image"
             );
         }
         let mut link = Link::new();

@@ -1,8 +1,7 @@
 //! The stop that holds a robot, and the releases that lift it.
 //!
-//! Several people may stop one robot. A release that was given before a later stop may arrive after it, and whoever pressed
-//! later must not be overruled by somebody who did not know of that press. So each press has a number, which viewers are
-//! shown, and a release names the one that it means.
+//! Several people may stop one robot. A release that was given before a later stop may arrive after it, and must not lift a
+//! stop that its sender had not seen. Therefore each press has a number. Viewers are shown it, and a release names it.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -19,8 +18,8 @@ pub(crate) struct LatchedStop {
 }
 
 impl LatchedStop {
-    /// Whether a release lifts this stop: `named` is the number in it, `heard_at` the time of the newest heartbeat that its
-    /// sender had heard. A release without either is that of a simple client, which is taken at its word.
+    /// True if a release lifts this stop. `named` is the stop number in the release. `heard_at` is the time of the newest
+    /// heartbeat that its sender had received. A release with neither comes from a simple client and lifts any stop.
     pub(crate) fn is_lifted_by(self, named: Option<u64>, heard_at: Option<Instant>) -> bool {
         match named {
             Some(number) => number == self.number,
@@ -29,14 +28,14 @@ impl LatchedStop {
     }
 }
 
-/// What became of a release.
+/// Outcome of a release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Released {
-    /// The robot may be instructed again.
+    /// The stop is lifted; the robot may be instructed again.
     Now,
-    /// The stop that it names was lifted before; nothing changes.
+    /// The named stop was lifted before; nothing changes.
     Before,
-    /// The robot was stopped again since; that stop holds.
+    /// The robot was stopped again since, and that stop holds.
     StoppedAgain,
 }
 
@@ -45,8 +44,8 @@ pub(crate) enum Released {
 pub(crate) struct StopNumbers(AtomicU64);
 
 impl Default for StopNumbers {
-    /// Numbers that begin at the time of day in microseconds: no number of an earlier run of the studio is given again, and
-    /// all are exact in languages whose numbers are 64-bit floats.
+    /// Starts at the microseconds since 1970: numbers of earlier runs of the studio do not repeat, and all numbers are exact
+    /// as 64-bit floats, which are the only numbers of some languages.
     fn default() -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let micros = now.map_or(0, |since| since.as_micros());
@@ -55,7 +54,7 @@ impl Default for StopNumbers {
 }
 
 impl StopNumbers {
-    /// A number larger than all before.
+    /// Returns a number larger than all before.
     pub(crate) fn draw(&self) -> u64 {
         self.0.fetch_add(1, Ordering::Relaxed)
     }
@@ -74,20 +73,20 @@ mod tests {
         };
         let later = Some(stop.at + Duration::from_secs(1));
         assert!(stop.is_lifted_by(Some(7), None));
-        // A number says more than a heartbeat: the status may be on its way behind it.
+        // A number has precedence over a heartbeat: the status may still be on its way behind the heartbeat.
         assert!(!stop.is_lifted_by(Some(6), later));
         assert!(!stop.is_lifted_by(Some(8), later));
     }
 
     #[test]
-    fn a_release_without_a_number_lifts_a_stop_that_its_sender_can_have_known() {
+    fn a_release_without_a_number_lifts_a_stop_that_its_sender_can_have_seen() {
         let at = Instant::now() + Duration::from_secs(10);
         let stop = LatchedStop { number: 7, at };
         let second = Duration::from_secs(1);
         assert!(stop.is_lifted_by(None, Some(at)));
         assert!(stop.is_lifted_by(None, Some(at + second)));
         assert!(!stop.is_lifted_by(None, at.checked_sub(second)));
-        assert!(stop.is_lifted_by(None, None), "a client that says neither");
+        assert!(stop.is_lifted_by(None, None), "a client that sends neither");
     }
 
     #[test]
@@ -95,6 +94,9 @@ mod tests {
         let numbers = StopNumbers::default();
         let (first, second) = (numbers.draw(), numbers.draw());
         assert!(first < second && second < 1 << 53);
-        assert!(first > 1_500_000_000_000_000, "those of today");
+        assert!(
+            first > 1_500_000_000_000_000,
+            "microseconds of this century"
+        );
     }
 }

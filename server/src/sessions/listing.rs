@@ -1,7 +1,7 @@
-//! The list of robots, as viewers and programs are given it: one copy of each version, however many ask for it.
+//! The list of robots for viewers and programs, one shared copy per version.
 //!
-//! A plain value; time and the robots are handed in. Entries that changed are sent one by one, and the whole list follows a
-//! while later: it is the truth, and says which robots are forgotten.
+//! A plain value; time and robots are passed in. Entries that changed are sent one by one. The full list follows within
+//! [`LIST_PERIOD`]: it is authoritative, and a robot that is missing in it was forgotten.
 
 use bytes::Bytes;
 use protocol::viewer::{MAX_ROBOTS, RobotChanged, RobotList, RobotSummary};
@@ -10,63 +10,64 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A version of the list is built at most this often.
+/// Minimum interval between two versions of the list.
 pub(super) const BUILD_PERIOD: Duration = Duration::from_millis(100);
-/// The whole list is sent to everybody at most this often.
+/// Minimum interval between two full lists to viewers.
 const LIST_PERIOD: Duration = Duration::from_secs(2);
-/// Entries that are sent one by one between two lists; whatever else changes comes with the next list. So many wait at
-/// most for a viewer that does not read.
+/// Most entries that are sent one by one between two full lists; further changes come with the next list. It bounds the
+/// entries that wait for a viewer that does not read.
 const MAX_CHANGES: usize = 64;
 
-/// The newest version.
+/// The newest version of the list.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
-    /// Changes that this version contains.
+    /// Number of changes that this version contains.
     version: u64,
     built_at: Option<Instant>,
     robots: Vec<RobotSummary>,
-    /// As viewers are sent it.
+    /// The encoded message for viewers.
     frame: Bytes,
-    /// As programs fetch it.
+    /// JSON for programs.
     json: Bytes,
-    /// Viewers have not been sent all of this version.
+    /// `true` while viewers lack a part of this version.
     is_due: bool,
     sent_at: Option<Instant>,
-    /// Entries that were sent since the last list.
+    /// Entries sent since the last full list.
     changes: usize,
 }
 
 impl Listing {
-    /// Whether this version contains so many changes.
+    /// True if this version contains the change with this number.
     pub(super) fn contains(&self, version: u64) -> bool {
         self.built_at.is_some() && self.version >= version
     }
 
-    /// How long the next version must wait.
-    pub(super) fn may_be_built_in(&self, now: Instant) -> Duration {
+    /// Time until the next version may be built.
+    pub(super) fn buildable_in(&self, now: Instant) -> Duration {
         self.built_at.map_or(Duration::ZERO, |at| {
             BUILD_PERIOD.saturating_sub(now.saturating_duration_since(at))
         })
     }
 
-    /// As viewers are sent it.
+    /// The encoded message for viewers.
     pub(super) fn frame(&self) -> Bytes {
         self.frame.clone()
     }
 
-    /// As programs fetch it.
+    /// JSON for programs.
     pub(super) fn json(&self) -> Bytes {
         self.json.clone()
     }
 
-    /// Takes over a version. The entries that everybody is sent at once, by robot; none where the whole list is due now.
+    /// Builds a version. Returns the encoded entries to send at once, with their robot ids; none if the full list is due
+    /// now.
     pub(super) fn build(
         &mut self,
         version: u64,
         robots: Vec<RobotSummary>,
         now: Instant,
     ) -> Vec<(String, Bytes)> {
-        let robots = shown(robots);
+        let robots = fitting(robots);
         let is_first = self.built_at.replace(now).is_none();
         self.version = version;
         let is_same = robots == self.robots;
@@ -77,7 +78,7 @@ impl Listing {
         let list = RobotList { robots };
         match protocol::encode(&list) {
             Ok(frame) => self.frame = frame.into(),
-            // The types alone keep it far below its limit.
+            // The bounds of its fields keep it far below the limit of a message.
             Err(error) => tracing::error!("the robot list was not built: {error}"),
         }
         match serde_json::to_vec(&list) {
@@ -86,12 +87,12 @@ impl Listing {
         }
         self.robots = list.robots;
         self.is_due |= !is_same;
-        let waits = self.is_due_in(now).is_some_and(|wait| !wait.is_zero());
-        if !waits {
+        let list_comes_later = self.due_in(now).is_some_and(|wait| !wait.is_zero());
+        if !list_comes_later {
             return Vec::new();
         }
         if self.changes + changed.len() > MAX_CHANGES {
-            // They come with the list, and so does whatever follows them: nobody is told of changes with gaps.
+            // They come with the list, and so does whatever follows them: entries never have gaps.
             self.changes = MAX_CHANGES;
             return Vec::new();
         }
@@ -109,16 +110,16 @@ impl Listing {
         entries.collect()
     }
 
-    /// How long until the whole list is sent; `None` when everybody has it.
-    pub(super) fn is_due_in(&self, now: Instant) -> Option<Duration> {
+    /// Time until the full list is sent; `None` if every viewer has it.
+    pub(super) fn due_in(&self, now: Instant) -> Option<Duration> {
         let left = |at: Instant| LIST_PERIOD.saturating_sub(now.saturating_duration_since(at));
         self.is_due
             .then(|| self.sent_at.map_or(Duration::ZERO, left))
     }
 
-    /// The whole list, if it is due now.
+    /// Takes the full list if it is due now.
     pub(super) fn take_due(&mut self, now: Instant) -> Option<Bytes> {
-        if self.is_due_in(now) != Some(Duration::ZERO) {
+        if self.due_in(now) != Some(Duration::ZERO) {
             return None;
         }
         self.is_due = false;
@@ -128,7 +129,7 @@ impl Listing {
     }
 }
 
-/// Entries that are new or not what they were.
+/// Entries that are new or differ from before.
 fn changed(before: &[RobotSummary], robots: &[RobotSummary]) -> Vec<RobotSummary> {
     let before: HashMap<&str, &RobotSummary> = before
         .iter()
@@ -138,13 +139,13 @@ fn changed(before: &[RobotSummary], robots: &[RobotSummary]) -> Vec<RobotSummary
     robots.iter().filter(is_new).cloned().collect()
 }
 
-/// As many as a list has room for: of more, those that left go first, the oldest before the others.
-fn shown(mut robots: Vec<RobotSummary>) -> Vec<RobotSummary> {
+/// The robots that fit into a list. Of more, those that left are omitted first, oldest first.
+fn fitting(mut robots: Vec<RobotSummary>) -> Vec<RobotSummary> {
     let mut surplus = robots.len().saturating_sub(MAX_ROBOTS);
     robots.retain(|robot| {
-        let goes = surplus > 0 && !robot.connected;
-        surplus -= usize::from(goes);
-        !goes
+        let is_omitted = surplus > 0 && !robot.connected;
+        surplus -= usize::from(is_omitted);
+        !is_omitted
     });
     robots.truncate(MAX_ROBOTS);
     robots

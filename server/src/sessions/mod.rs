@@ -1,16 +1,16 @@
-//! The live state of every robot: what it was told, whether it is stopped, who watches.
+//! The state of every robot: its instruction, its stop, its subscribers.
 //!
-//! - [`rules`]: the rules of one robot as a plain value; time is handed in
-//! - [`execution`]: what it is executing, as far as the studio knows
+//! - [`rules`]: the rules of one robot as a plain value; time is passed in
+//! - [`execution`]: the chunk that a robot executes, as far as the studio can tell
 //! - [`connection`]: a robot's connection, and the token with which the next one takes its place
 //! - [`latched_stop`]: the stop that holds a robot, and the releases that lift it
-//! - [`places`]: who gives way when all places are taken; [`viewers`]: the viewers of the studio
-//! - [`presses`]: stop presses that were carried out lately
-//! - [`freshness`]: how much longer than usual an observation was on its way
-//! - [`units`]: what a robot announces, held against the statistics of its norm tag
-//! - [`session`]: those rules connected to the wire, the policy and the viewers
+//! - [`places`]: the choice of the peer to disconnect when all places are taken; [`viewers`]: the viewers of the studio
+//! - [`presses`]: stop presses that were carried out recently
+//! - [`freshness`]: the extra delay of an observation
+//! - [`units`]: a robot's hello compared with the statistics of its norm tag
+//! - [`session`]: the rules connected to the robot, the policy and the subscribers
 //! - [`subscribers`]: the viewers of one robot
-//! - [`depth`]: a depth map as viewers are told
+//! - [`depth`]: a depth map as a message for viewers
 //! - [`listing`]: the list of robots, one copy of each version
 //! - [`registry`]: all robots and all viewers
 

@@ -1,51 +1,52 @@
-//! The places of viewers and of robots: who gives way when all are taken. Time is handed in.
+//! The choice of the peer that gives its place to a newcomer when all places of viewers or robots are taken. Time is
+//! passed in.
 //!
-//! Somebody who wants to see or stop a robot is not kept out by connections that merely sit there. In this order one gives
-//! its place to a newcomer: one that is not heard any more, one that has never used its place, one that has not used it for
-//! long, one of an address that has more places than the newcomer's. One that matters, a viewer that gave a running
-//! instruction or a robot that works, does not give way while it is heard.
+//! Idle connections must not keep out a person who has to see or stop a robot. In this order a peer gives its place to a
+//! newcomer: one that is silent, one that has never used its place, one that has not used it for long, one of an address
+//! that has more places than the newcomer's. A protected peer, which is a viewer that gave a running instruction or a robot
+//! that sends, keeps its place until it is silent.
 
 use crate::peer_address::PeerAddress;
 use std::{cmp::Reverse, collections::HashMap, time::Duration};
 
-/// A place that was not used for this long is one to give.
+/// A place that was not used for this long may be given to a newcomer.
 const USED_WITHIN: Duration = Duration::from_secs(60);
 
 /// All places are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("this studio serves at most {limit} {what} at once; disconnect one or raise the limit")]
 pub(crate) struct Full {
-    /// Places that there are.
+    /// Number of places.
     pub(super) limit: usize,
-    /// Peers that take them.
+    /// The kind of peer, as plural nouns: `viewers`.
     pub(super) what: &'static str,
 }
 
-/// What is known of a peer that has a place.
+/// Facts about a peer that has a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Standing {
     pub(super) address: PeerAddress,
-    /// Nothing was heard for so long that it counts as gone; for how long.
+    /// Length of its silence, if it is so long that the peer counts as gone.
     pub(super) absent_for: Option<Duration>,
-    /// Since it took its place.
+    /// Time since it took its place.
     pub(super) here_for: Duration,
-    /// Since it used its place; `None` where it never has.
+    /// Time since it last used its place; `None` if it never has.
     pub(super) unused_for: Option<Duration>,
-    /// It keeps its place while it is heard.
-    pub(super) matters: bool,
+    /// True if it keeps its place until it is silent.
+    pub(super) is_protected: bool,
 }
 
-/// The kind of reason, the places of the address, the time of the reason.
+/// Kind of reason, places of the address, duration of the reason.
 type Rank = (u8, Reverse<usize>, Reverse<Duration>);
 
 impl Standing {
-    /// The smaller, the sooner it gives way to a newcomer; `None` where it does not.
+    /// Order in which peers give way, the smallest first; `None` for a peer that does not.
     fn rank(&self, counts: &Counts, first_use_within: Duration) -> Option<Rank> {
         let places = counts.of(self.address);
         if let Some(absent_for) = self.absent_for {
             return Some((0, Reverse(0), Reverse(absent_for)));
         }
-        if self.matters {
+        if self.is_protected {
             return None;
         }
         let (rank, since) = match self.unused_for {
@@ -60,7 +61,7 @@ impl Standing {
     }
 }
 
-/// The places of each address.
+/// Number of places of each address.
 struct Counts {
     places: HashMap<PeerAddress, usize>,
     newcomer: PeerAddress,
@@ -72,8 +73,8 @@ impl Counts {
     }
 }
 
-/// The peer that gives way to a newcomer, by its place in `here`. One that has never used its place may have it for
-/// `first_use_within`.
+/// Returns the index in `here` of the peer that gives way to a newcomer. A peer that has never used its place may keep it
+/// for `first_use_within`.
 pub(super) fn gives_way(
     here: &[Standing],
     newcomer: PeerAddress,
@@ -86,13 +87,13 @@ pub(super) fn gives_way(
     let counts = Counts { places, newcomer };
     here.iter()
         .enumerate()
-        .filter_map(|(place, one)| Some((one.rank(&counts, first_use_within)?, place)))
+        .filter_map(|(index, one)| Some((one.rank(&counts, first_use_within)?, index)))
         .min()
-        .map(|(_, place)| place)
+        .map(|(_, index)| index)
 }
 
-/// Places that one address may have: half of them, or a single peer has all. Programs on this machine may have all, because
-/// behind a proxy on it everybody comes from there.
+/// Places that one address may have: half of them, so that no single address takes all. The loopback address may have all
+/// of them, because behind a proxy on this machine all peers have it.
 pub(super) fn places_for_one(places: usize, address: PeerAddress) -> usize {
     if address.is_loopback() {
         places
@@ -125,15 +126,15 @@ mod tests {
             absent_for: None,
             here_for: secs(15),
             unused_for: Some(secs(15)),
-            matters: false,
+            is_protected: false,
         }
     }
 
     #[test]
-    fn one_that_is_not_heard_gives_way_first_then_the_one_of_least_use() {
+    fn a_silent_peer_gives_way_first_then_the_one_that_uses_its_place_least() {
         let absent = |absent_for| Standing {
             absent_for: Some(secs(absent_for)),
-            matters: true,
+            is_protected: true,
             ..watching(1)
         };
         let never = |here_for| Standing {
@@ -163,18 +164,18 @@ mod tests {
             idle(600),
             idle(61),
         ] {
-            let place = goes_for(&here, 1);
-            assert_eq!(place.and_then(|place| here.get(place)), Some(&goes));
+            let index = goes_for(&here, 1);
+            assert_eq!(index.and_then(|index| here.get(index)), Some(&goes));
             here.retain(|one| *one != goes);
         }
         assert_eq!(goes_for(&here, 1), None);
     }
 
     #[test]
-    fn one_that_matters_and_one_that_has_just_come_stay() {
+    fn a_protected_peer_and_one_that_has_just_come_stay() {
         let operator = Standing {
             unused_for: Some(secs(9999)),
-            matters: true,
+            is_protected: true,
             ..watching(1)
         };
         let new = Standing {
@@ -189,7 +190,7 @@ mod tests {
     fn an_address_with_many_places_gives_one_to_an_address_with_fewer() {
         let here = [watching(1), watching(2), watching(2), watching(3)];
         assert_eq!(goes_for(&here, 4), Some(1));
-        // It would then have as many as the other has left.
+        // Afterwards address 3 would have two places and address 2 one.
         assert_eq!(goes_for(&here, 3), None);
         assert_eq!(goes_for(&here, 2), None);
         let mut unused = here;

@@ -1,8 +1,8 @@
-//! Stop presses that were carried out lately: a press is sent again until it is answered, and stops once.
+//! Stop presses that were carried out recently. A client repeats a press until it is answered; it must stop only once.
 
 use std::collections::VecDeque;
 
-/// Presses remembered. One that comes again is at most seconds old.
+/// Presses remembered. A repeated press is seconds old at most.
 const REMEMBERED: usize = 1024;
 
 /// The numbers of the last presses.
@@ -12,7 +12,7 @@ pub(crate) struct Presses {
 }
 
 impl Presses {
-    /// True if the press was remembered; presses without a number, 0, never are.
+    /// True if the press is remembered. Presses without a number (0) never are.
     pub(crate) fn contains(&self, press_id: u64) -> bool {
         self.newest_last.contains(&press_id)
     }

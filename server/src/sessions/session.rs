@@ -1,14 +1,18 @@
-//! One robot's rules connected to its wire, to the policy and to its viewers.
+//! The rules of one robot connected to its connection, to the policy and to its subscribers.
 //!
-//! Locks are held for a few statements and never across an await. Where two are needed the order is `details`, then `live`
-//! (the rules), then the mailbox or the watchers.
+//! - `chunks`: chunks on their way to the robot; `commands`: instructions, stops and releases from viewers
+//! - `observations`: observations on their way to the policy and to subscribers
+//! - `details`: the rest of the robot's hello, encoded once for all subscribers
+//!
+//! Locks are held for a few statements and never across an await. Where two are needed the order is `details`, then `state`
+//! (the rules), then the mailbox or the subscribers.
 
 use super::{
     connection::Connection,
     freshness::Freshness,
     latched_stop::{LatchedStop, StopNumbers},
     rules::SessionState,
-    subscribers::Audience,
+    subscribers::Subscribers,
     units::{self, Contradiction},
 };
 use crate::{
@@ -39,41 +43,42 @@ use std::{
 mod chunks;
 mod commands;
 mod details;
-mod seeing;
+mod observations;
 use details::Details;
-use seeing::Seen;
+use observations::LeasedObservation;
 
-/// The same problem is not told to viewers more often than this.
+/// Minimum interval between two reports of the same problem.
 const PROBLEM_PERIOD: Duration = Duration::from_secs(3);
 
 /// A robot that is or was connected.
 #[derive(Debug)]
 pub(crate) struct Session {
-    /// Names this robot in the inference queue.
+    /// Number of this robot in the inference queue.
     key: u64,
-    live: Mutex<SessionState>,
+    state: Mutex<SessionState>,
     /// The newest connection of the robot.
     connection: Mutex<Connection>,
-    subscribers: Audience,
-    /// Its views for people.
+    subscribers: Subscribers,
+    /// Turns of preparing its views for subscribers.
     turns: Turns,
-    /// The bytes of its pictures, wherever they are.
+    /// Budget for the bytes of its images, wherever they are.
     pictures: Arc<Budget>,
+    /// Observations in a row whose images did not fit into the budget.
     over_budget: AtomicU32,
     freshness: Mutex<Freshness>,
-    /// What it announced and the policy knows otherwise.
+    /// Contradictions between its hello and the policy's statistics.
     contradictions: Mutex<Vec<Contradiction>>,
-    /// What those who watch it are told beyond the list.
+    /// The part of its hello that is not in the list.
     details: Mutex<Details>,
-    /// The newest observation with pictures, for questions.
-    scene: Mutex<Option<Seen>>,
+    /// The newest observation with images, for questions.
+    scene: Mutex<Option<LeasedObservation>>,
     last_problem: Mutex<Option<(String, Instant)>>,
-    /// How often viewers hear of problems.
+    /// Rate limit of problem reports to subscribers.
     problems: PeerLog,
     services: Services,
 }
 
-/// What every session uses.
+/// Services that all sessions share.
 #[derive(Debug, Clone)]
 pub(crate) struct Services {
     pub(crate) inference: Arc<Inference>,
@@ -84,7 +89,7 @@ pub(crate) struct Services {
 }
 
 impl Services {
-    /// A press that arrives now.
+    /// Makes the stop of a press that arrives now.
     fn stop_pressed(&self) -> LatchedStop {
         LatchedStop {
             number: self.stop_numbers.draw(),
@@ -99,8 +104,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Session {
-    /// The session of a robot that was not here before. One that was stopped in an earlier run of the studio is
-    /// stopped: it hears so before anything else.
+    /// The session of a robot that connects for the first time. If it was stopped in an earlier run of the studio, it is
+    /// stopped, and the stop is the first message that it receives.
     pub(crate) fn new(
         key: u64,
         robot_id: String,
@@ -109,7 +114,7 @@ impl Session {
         services: Services,
     ) -> Self {
         let contradictions = contradictions(&hello, &services.inference);
-        let live = if services.latches.is_latched(&robot_id) {
+        let state = if services.latches.is_latched(&robot_id) {
             connection.mailbox.put(still_stopped());
             SessionState::stopped(robot_id, hello, services.stop_pressed())
         } else {
@@ -117,9 +122,9 @@ impl Session {
         };
         Self {
             key,
-            live: Mutex::new(live),
+            state: Mutex::new(state),
             connection: Mutex::new(connection),
-            subscribers: Audience::new(services.metrics.clone()),
+            subscribers: Subscribers::new(services.metrics.clone()),
             turns: Turns::default(),
             pictures: Budget::new(PICTURE_BYTES),
             over_budget: AtomicU32::new(0),
@@ -134,15 +139,15 @@ impl Session {
     }
 
     pub(crate) fn robot_id(&self) -> String {
-        lock(&self.live).robot_id.clone()
+        lock(&self.state).robot_id.clone()
     }
 
     pub(crate) fn is_connected(&self) -> bool {
-        lock(&self.live).connected
+        lock(&self.state).connected
     }
 
     pub(crate) fn summary(&self) -> RobotSummary {
-        lock(&self.live).summary(self.services.limits.unattended)
+        lock(&self.state).summary(self.services.limits.unattended)
     }
 
     /// The newest connection.
@@ -150,33 +155,33 @@ impl Session {
         lock(&self.connection).clone()
     }
 
-    /// What it announced and the policy knows otherwise, one refusal each.
+    /// Contradictions between its hello and the policy's statistics, one refusal each.
     pub(crate) fn contradictions(&self) -> Vec<ErrorMessage> {
         let contradictions = lock(&self.contradictions);
         let found = contradictions.iter();
         found
-            .map(|found| refusal(found.code, found.words.clone()))
+            .map(|found| refusal(found.code, found.message.clone()))
             .collect()
     }
 
     /// The viewer that gave the instruction in force.
     pub(crate) fn operator(&self) -> Option<u64> {
-        lock(&self.live).operator()
+        lock(&self.state).operator()
     }
 
     // ---- from the robot
 
-    /// The robot dialled in again under the same name. Its old connection, if there still is one, is cut.
+    /// Takes over a new connection of the robot. The old one, if it is still open, is cut.
     pub(crate) fn reconnect(&self, hello: RobotHello, connection: Connection) {
         {
             let found = contradictions(&hello, &self.services.inference);
-            self.forget_pictures();
-            // One critical section, or a stop in between would go to the old connection alone, and the end of the old
-            // connection would clear what was found about the new one.
-            let mut live = lock(&self.live);
+            self.forget_images();
+            // One critical section: otherwise a stop in between would go to the old connection alone, and the end of the
+            // old connection would clear the contradictions of the new one.
+            let mut state = lock(&self.state);
             *lock(&self.contradictions) = found;
-            live.reconnected(hello);
-            if live.is_stopped() {
+            state.reconnected(hello);
+            if state.is_stopped() {
                 connection.mailbox.put(still_stopped());
             }
             let old = std::mem::replace(&mut *lock(&self.connection), connection);
@@ -186,17 +191,17 @@ impl Session {
         self.publish_status();
     }
 
-    /// A repeated hello updates the sentences that people are offered. False, and nothing changes, when it
-    /// differs in more than that.
+    /// Updates the example instructions from a repeated hello. Returns `false` and changes nothing if the hello differs in
+    /// more than those.
     pub(crate) fn update_description(&self, hello: RobotHello) -> bool {
         let same_body = {
-            let mut live = lock(&self.live);
-            let same_body = hello.tag == live.hello.tag
-                && hello.joints == live.hello.joints
-                && hello.cameras == live.hello.cameras
-                && hello.control_rate_hz == live.hello.control_rate_hz;
+            let mut state = lock(&self.state);
+            let same_body = hello.tag == state.hello.tag
+                && hello.joints == state.hello.joints
+                && hello.cameras == state.hello.cameras
+                && hello.control_rate_hz == state.hello.control_rate_hz;
             if same_body {
-                live.hello.example_instructions = hello.example_instructions;
+                state.hello.example_instructions = hello.example_instructions;
             }
             same_body
         };
@@ -206,33 +211,34 @@ impl Session {
         same_body
     }
 
-    /// A connection of the robot ended. False, and nothing changes, when another has taken its place.
+    /// Ends a connection of the robot. Returns `false` and changes nothing if another one has taken its place.
     pub(crate) fn disconnect(&self, connection_number: u64) -> bool {
         {
-            let mut live = lock(&self.live);
+            let mut state = lock(&self.state);
             let mut connection = lock(&self.connection);
-            if !live.connected || connection.number != connection_number {
+            if !state.connected || connection.number != connection_number {
                 return false;
             }
             let now = SystemTime::now().duration_since(UNIX_EPOCH);
-            live.disconnected(now.map_or(0, |at| at.as_secs()));
-            // The writer has its own; what nobody reads any more does not stay for as long as the robot is known.
+            state.disconnected(now.map_or(0, |at| at.as_secs()));
+            // The writer holds the old mailbox. Unread messages must not stay for as long as the robot is remembered.
             connection.mailbox = Arc::new(Mailbox::closed());
             *lock(&self.contradictions) = Vec::new();
         }
         self.details_changed();
-        self.forget_pictures();
+        self.forget_images();
         self.publish_status();
         true
     }
 
+    /// Takes an observation: a job for the policy, if a chunk is due, and state and views for subscribers.
     pub(crate) fn observed(self: &Arc<Self>, observation: Observation) {
         let now = Instant::now();
         lock(&self.connection).used();
         self.services.metrics.observations.inc();
-        let late = lock(&self.freshness).arrived(observation.captured_at_micros, now);
-        let (observation, lease) = self.keep(observation);
-        self.ask(&observation, lease.clone(), late, now);
+        let delay = lock(&self.freshness).arrived(observation.captured_at_micros, now);
+        let (observation, lease) = self.lease_images(observation);
+        self.request_chunk(&observation, lease.clone(), delay, now);
         if self.subscribers.is_empty() {
             return;
         }
@@ -247,33 +253,34 @@ impl Session {
                 commanded: observation.commanded.clone(),
             },
         );
-        self.show(robot_id, observation, lease, now);
+        self.prepare_views(robot_id, observation, lease, now);
     }
 
+    /// Takes a report of the robot.
     pub(crate) fn reported(&self, report: RobotReport) {
         lock(&self.connection).used();
-        lock(&self.live).reported(report, Instant::now());
+        lock(&self.state).reported(report, Instant::now());
         self.publish_status();
     }
 
-    /// An error that the robot sent, passed on to those who watch it.
+    /// Passes an error that the robot sent on to its subscribers.
     pub(crate) fn robot_error(&self, error: &ErrorMessage) {
         self.subscribers.control(error);
     }
 
-    /// A stop has left towards the robot.
+    /// Records that a stop left for the robot.
     pub(crate) fn stop_left(&self) {
-        if let Some(took) = lock(&self.live).stop_left(Instant::now()) {
+        if let Some(took) = lock(&self.state).stop_left(Instant::now()) {
             self.services.metrics.observe_stop_dispatch(took);
         }
     }
 
-    /// The stop has been written to the robot's connection.
+    /// Records that the stop was written to the robot's connection.
     pub(crate) fn stop_delivered(&self, connection_number: u64) {
         {
-            let mut live = lock(&self.live);
+            let mut state = lock(&self.state);
             if lock(&self.connection).number == connection_number {
-                live.stop_delivered();
+                state.stop_delivered();
             }
         }
         self.publish_status();
@@ -281,10 +288,11 @@ impl Session {
 
     // ---- to viewers
 
+    /// Subscribes a viewer: it receives status and details at once, and then what changes.
     pub(crate) fn watch(&self, outbox: &Arc<Outbox>) {
-        let status = lock(&self.live).status();
+        let status = lock(&self.state).status();
         self.subscribers.join(outbox, Key::Status, &status);
-        self.give_details(outbox);
+        self.send_details(outbox);
     }
 
     pub(crate) fn unwatch(&self, outbox: &Arc<Outbox>) {
@@ -293,42 +301,43 @@ impl Session {
 
     fn publish_status(&self) {
         if !self.subscribers.is_empty() {
-            let status = lock(&self.live).status();
+            let status = lock(&self.state).status();
             self.subscribers.newest(&Key::Status, &status);
         }
     }
 
-    fn tell_problem(&self, code: &str, words: &str) {
+    /// Reports a problem to the log and to subscribers, not more often than [`PROBLEM_PERIOD`] if it is the same.
+    fn report_problem(&self, code: &str, message: &str) {
         let now = Instant::now();
         {
             let mut last = lock(&self.last_problem);
-            let told = last.as_ref().is_some_and(|(told, at)| {
-                told == words && now.saturating_duration_since(*at) < PROBLEM_PERIOD
+            let is_repeated = last.as_ref().is_some_and(|(reported, at)| {
+                reported == message && now.saturating_duration_since(*at) < PROBLEM_PERIOD
             });
-            if told {
+            if is_repeated {
                 return;
             }
-            *last = Some((words.to_owned(), now));
+            *last = Some((message.to_owned(), now));
         }
         self.services.metrics.error(code);
         let log = lock(&self.connection).log.clone();
-        log.say(Kind::Fault, &format!("{}: {words}", self.robot_id()));
-        // Words that are new each time are counted like any other.
+        log.say(Kind::Fault, &format!("{}: {message}", self.robot_id()));
+        // Messages that differ each time pass the check above, so all of them are rate limited too.
         if !self.problems.allows() {
             return;
         }
-        self.subscribers.control(&refusal(code, words));
+        self.subscribers.control(&refusal(code, message));
     }
 }
 
-/// What a robot hears first when its stop is older than its connection.
+/// The first message to a robot whose stop is older than its connection.
 fn still_stopped() -> ToRobot {
     ToRobot::Stop(Stop {
         reason: "stopped before this connection; release it in the page".to_owned(),
     })
 }
 
-/// What a robot announces and the policy knows otherwise.
+/// Contradictions between a hello and the policy's statistics; none without a policy.
 fn contradictions(hello: &RobotHello, inference: &Inference) -> Vec<Contradiction> {
     let tag = inference.info().and_then(|info| info.tag(&hello.tag));
     tag.map(|tag| units::contradictions(hello, tag))

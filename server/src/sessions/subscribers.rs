@@ -8,74 +8,74 @@ use bytes::Bytes;
 use protocol::Message;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Everybody who watches; a message is encoded once for all of them, and not at all for nobody.
+/// The outboxes of the viewers. A message is encoded once for all of them, and not at all if there are none.
 #[derive(Debug)]
-pub(crate) struct Audience {
-    watchers: Mutex<Vec<Arc<Outbox>>>,
+pub(crate) struct Subscribers {
+    outboxes: Mutex<Vec<Arc<Outbox>>>,
     metrics: Arc<Metrics>,
 }
 
-impl Audience {
+impl Subscribers {
     pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
         Self {
-            watchers: Mutex::default(),
+            outboxes: Mutex::default(),
             metrics,
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Arc<Outbox>>> {
-        self.watchers.lock().unwrap_or_else(PoisonError::into_inner)
+        self.outboxes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.lock().is_empty()
     }
 
-    /// One more, told `first` before anything else.
-    pub(crate) fn join<M: Message>(&self, watcher: &Arc<Outbox>, key: Key, first: &M) {
-        let mut watchers = self.lock();
+    /// Adds a viewer, which receives `first` before anything else.
+    pub(crate) fn join<M: Message>(&self, outbox: &Arc<Outbox>, key: Key, first: &M) {
+        let mut outboxes = self.lock();
         if let Some(frame) = self.frame(first) {
-            watcher.put_newest(key, frame);
+            outbox.put_newest(key, frame);
         }
-        watchers.push(watcher.clone());
+        outboxes.push(outbox.clone());
     }
 
-    pub(crate) fn leave(&self, watcher: &Arc<Outbox>) {
-        self.lock().retain(|other| !Arc::ptr_eq(other, watcher));
+    pub(crate) fn leave(&self, outbox: &Arc<Outbox>) {
+        self.lock().retain(|other| !Arc::ptr_eq(other, outbox));
     }
 
-    /// Replaces what still waits under the same key.
+    /// Queues a message that replaces the one that still waits under the same key.
     pub(crate) fn newest<M: Message>(&self, key: &Key, message: &M) {
-        self.each(message, |watcher, frame| {
-            watcher.put_newest(key.clone(), frame);
+        self.for_each(message, |outbox, frame| {
+            outbox.put_newest(key.clone(), frame);
         });
     }
 
-    /// The same of a message that was written before.
+    /// Like [`newest`](Self::newest), for a message that is encoded already.
     pub(crate) fn newest_frame(&self, key: &Key, frame: &Bytes) {
-        for watcher in &*self.lock() {
-            watcher.put_newest(key.clone(), frame.clone());
+        for outbox in &*self.lock() {
+            outbox.put_newest(key.clone(), frame.clone());
         }
     }
 
-    /// May be dropped by a slow viewer.
+    /// Queues a message that a slow viewer may miss.
     pub(crate) fn lossy<M: Message>(&self, message: &M) {
-        self.each(message, Outbox::put_lossy);
+        self.for_each(message, Outbox::put_lossy);
     }
 
-    /// Arrives.
+    /// Queues a message that must arrive.
     pub(crate) fn control<M: Message>(&self, message: &M) {
-        self.each(message, Outbox::put_control);
+        self.for_each(message, Outbox::put_control);
     }
 
-    fn each<M: Message>(&self, message: &M, put: impl Fn(&Outbox, Bytes)) {
-        let watchers = self.lock();
-        if watchers.is_empty() {
+    fn for_each<M: Message>(&self, message: &M, put: impl Fn(&Outbox, Bytes)) {
+        let outboxes = self.lock();
+        if outboxes.is_empty() {
             return;
         }
         if let Some(frame) = self.frame(message) {
-            for watcher in &*watchers {
-                put(watcher, frame.clone());
+            for outbox in &*outboxes {
+                put(outbox, frame.clone());
             }
         }
     }

@@ -1,10 +1,9 @@
-//! What a robot announces about its joints, held against the statistics of its norm tag.
+//! Comparison of a robot's hello with the statistics of its norm tag.
 //!
-//! A policy answers in the units and in the order of the data it was trained with, and nothing in a chunk says which
-//! those are. A robot that counts in others obeys all the same, and moves by the wrong amount or with the wrong joint.
-//! Neither side names the other's unit, so the numbers are compared: what cannot fit is refused, what is doubtful is
-//! told, and so is a word for a unit that is not known. A plain function; where statistics or names are missing nothing is
-//! claimed.
+//! A policy answers in the units and the joint order of its training data, and a chunk names neither. A robot with other
+//! units would obey all the same, and move by the wrong amount or with the wrong joint. The statistics name no units, so the
+//! numbers are compared. Impossible combinations are refused; doubtful ones and unknown units are warnings. Without
+//! statistics or names there is no finding. A plain function.
 
 mod unit;
 
@@ -12,48 +11,48 @@ use policies::TagInfo;
 use protocol::{JointDescription, robot::RobotHello, viewer::ActionDimension};
 use unit::{KNOWN, Unit};
 
-/// A range that is so many times as wide as a joint's limits is in another unit: radians against degrees are 57 times.
+/// Ratio of the actions' range to the joint's limits from which the units differ: degrees to radians is 57.
 const ANOTHER_UNIT: f32 = 20.0;
-/// An angle in radians beyond this is none of a joint of an arm: four turns.
-const RADIANS_AT_MOST: f32 = 8.0 * std::f32::consts::PI;
-/// The same for what looks like radians: one turn, and a little.
+/// Largest angle of a joint of an arm in radians: four turns.
+const MAX_RADIANS: f32 = 8.0 * std::f32::consts::PI;
+/// Largest angle that looks like radians: a little more than one turn.
 const LOOKS_LIKE_RADIANS: f32 = 7.0;
-/// An arm that turns no further than this many degrees either way hardly exists.
+/// Limits in degrees beyond which a joint is taken to be in degrees; hardly any arm turns less.
 const TURNS_IN_DEGREES: f32 = 20.0;
-/// The part of the range of a joint's actions that its limits must hold, or they are doubtful.
-const MUST_HOLD: f32 = 0.7;
-/// What percents reach at most; recordings overshoot a little.
-const PERCENT_AT_MOST: f32 = 102.0;
-/// Joints that a sentence names.
-const NAMED: usize = 3;
-/// Characters of a name that a sentence shows.
+/// Part of the range of a joint's actions that its limits must contain; with less, the units are doubtful.
+const MIN_CONTAINED: f32 = 0.7;
+/// Largest value in percent; recordings overshoot a little.
+const MAX_PERCENT: f32 = 102.0;
+/// Most joints that a message describes.
+const MAX_DESCRIBED: usize = 3;
+/// Most characters of a name in a message.
 const NAME_CHARS: usize = 40;
 
-/// Something that does not agree.
+/// A contradiction between a hello and the statistics.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Contradiction {
-    /// A word for programs.
+    /// Error code for programs.
     pub(crate) code: &'static str,
-    /// Both sides, and what to do.
-    pub(crate) words: String,
-    /// The policy must not drive this robot.
+    /// Both sides and the remedy.
+    pub(crate) message: String,
+    /// True if the policy must not drive this robot.
     pub(crate) refused: bool,
 }
 
-/// What does not agree between a robot and the embodiment that it says it is, the worst first.
+/// Contradictions between a robot's hello and the norm tag that it names; refusals first.
 pub(crate) fn contradictions(hello: &RobotHello, tag: &TagInfo) -> Vec<Contradiction> {
     if let Some(count) = count(hello, tag) {
-        // Nothing else can be compared.
+        // Without a one-to-one pairing only the names of units can be checked.
         return std::iter::once(count).chain(unknown(hello, tag)).collect();
     }
     let order = order(hello, tag);
-    // Joints in another order have each other's ranges.
+    // In another order, ranges would be compared with those of other joints.
     let units = if order.is_some() {
         Vec::new()
     } else {
         units(hello, tag)
     };
-    // Those sentences name the words, too.
+    // A refusal for units names the unit of each joint already.
     let is_refused = units.iter().any(|contradiction| contradiction.refused);
     let unknown = unknown(hello, tag).filter(|_| !is_refused);
     let mut found: Vec<Contradiction> = order
@@ -70,20 +69,20 @@ fn count(hello: &RobotHello, tag: &TagInfo) -> Option<Contradiction> {
     let (joints, dims) = (hello.joints.len(), tag.action.len());
     (joints != dims && dims > 0).then(|| Contradiction {
         code: "joint_count",
-        words: format!(
+        message: format!(
             "the robot announces {joints} joints, and the policy's actions for the tag {:?} have {dims} values ({}); \
              announce the joints that the tag was recorded with, or name another tag",
             tag.tag,
-            named(tag.action.iter().map(|dimension| dimension.name.as_str())),
+            joined(tag.action.iter().map(|dimension| dimension.name.as_str())),
         ),
-        // Where states and actions differ in size, a robot may mean the states.
+        // If states and actions of the tag differ in size, the robot may have announced the joints of its state.
         refused: joints != tag.state_dim,
     })
 }
 
 // ---- order
 
-/// A name without the things that writers of data sets add to it. `None` for one that says nothing.
+/// A joint name without the prefixes and suffixes of data sets. `None` if nothing is left.
 fn plain(name: &str) -> Option<String> {
     let lower = name.to_ascii_lowercase();
     let lower = lower.strip_suffix(".pos").unwrap_or(&lower);
@@ -94,66 +93,66 @@ fn plain(name: &str) -> Option<String> {
     (!plain.is_empty()).then(|| plain.to_owned())
 }
 
-/// Where the only one of that name is.
-fn places(names: &[Option<String>], wanted: &str) -> Option<usize> {
+/// Index of a name that occurs exactly once.
+fn unique_index(names: &[Option<String>], name: &str) -> Option<usize> {
     let mut found = names
         .iter()
         .enumerate()
-        .filter(|(_, name)| name.as_deref() == Some(wanted));
-    let (place, _) = found.next()?;
-    found.next().is_none().then_some(place)
+        .filter(|(_, other)| other.as_deref() == Some(name));
+    let (index, _) = found.next()?;
+    found.next().is_none().then_some(index)
 }
 
 fn order(hello: &RobotHello, tag: &TagInfo) -> Option<Contradiction> {
-    let theirs: Vec<_> = hello
+    let robot_names: Vec<_> = hello
         .joints
         .iter()
         .map(|joint| plain(&joint.name))
         .collect();
-    let ours: Vec<_> = tag.action.iter().map(|dim| plain(&dim.name)).collect();
+    let tag_names: Vec<_> = tag.action.iter().map(|dim| plain(&dim.name)).collect();
     let same_names = {
         let sorted = |names: &[Option<String>]| {
             let mut names = names.to_vec();
             names.sort();
             names
         };
-        sorted(&theirs) == sorted(&ours)
+        sorted(&robot_names) == sorted(&tag_names)
     };
-    let mut elsewhere = Vec::new();
-    for (place, name) in theirs.iter().enumerate() {
+    let mut moved = Vec::new();
+    for (index, name) in robot_names.iter().enumerate() {
         let Some(name) = name else { continue };
         // Numbers may count from 0 on one side and from 1 on the other.
         let is_numbered = name.ends_with(|c: char| c.is_ascii_digit());
         if is_numbered && !same_names {
             continue;
         }
-        if places(&theirs, name).is_some()
-            && let Some(there) = places(&ours, name)
-            && there != place
+        if unique_index(&robot_names, name).is_some()
+            && let Some(tag_index) = unique_index(&tag_names, name)
+            && tag_index != index
         {
-            elsewhere.push(format!(
+            moved.push(format!(
                 "{:?} is number {} of the robot and number {} of the tag",
                 hello
                     .joints
-                    .get(place)
+                    .get(index)
                     .map_or(name.clone(), |joint| shown(&joint.name)),
-                place + 1,
-                there + 1
+                index + 1,
+                tag_index + 1
             ));
         }
     }
-    if elsewhere.is_empty() {
+    if moved.is_empty() {
         return None;
     }
     Some(Contradiction {
         code: "joint_order",
-        words: format!(
+        message: format!(
             "the robot's joints are in another order ({}) than those of the tag {:?} ({}): {}; announce joints, states \
              and actions in the order of the tag",
-            named(hello.joints.iter().map(|joint| joint.name.as_str())),
+            joined(hello.joints.iter().map(|joint| joint.name.as_str())),
             tag.tag,
-            named(tag.action.iter().map(|dimension| dimension.name.as_str())),
-            some(&elsewhere),
+            joined(tag.action.iter().map(|dimension| dimension.name.as_str())),
+            first_of(&moved),
         ),
         refused: true,
     })
@@ -161,31 +160,31 @@ fn order(hello: &RobotHello, tag: &TagInfo) -> Option<Contradiction> {
 
 // ---- units
 
-/// Joints whose unit is a word that is not known: by it nothing can be checked.
+/// Joints with an unknown unit, which cannot be checked by it.
 fn unknown(hello: &RobotHello, tag: &TagInfo) -> Option<Contradiction> {
     let unknown = hello
         .joints
         .iter()
         .filter(|joint| Unit::of(&joint.unit) == Unit::Unknown);
-    let words: Vec<String> = unknown
+    let descriptions: Vec<String> = unknown
         .map(|joint| match joint.unit.trim() {
-            "" => format!("{:?} names none", shown(&joint.name)),
-            unit => format!("{:?} counts in {:?}", shown(&joint.name), shown(unit)),
+            "" => format!("{:?} has no unit", shown(&joint.name)),
+            unit => format!("{:?} has the unit {:?}", shown(&joint.name), shown(unit)),
         })
         .collect();
-    (!words.is_empty()).then(|| Contradiction {
+    (!descriptions.is_empty()).then(|| Contradiction {
         code: "units_unknown",
-        words: format!(
-            "the robot announces units that the studio does not know, so that they are not held against the data of the tag \
-             {:?}: {}; announce one of {KNOWN}, and compare before it moves",
+        message: format!(
+            "the robot announces units that the studio does not know, so they were not compared with the data of the tag \
+             {:?}: {}; announce one of {KNOWN}, and compare the units before the robot moves",
             tag.tag,
-            some(&words)
+            first_of(&descriptions)
         ),
         refused: false,
     })
 }
 
-/// One joint beside its statistics.
+/// One joint with the statistics of its actions.
 struct Pair<'a> {
     joint: &'a JointDescription,
     unit: Unit,
@@ -194,13 +193,13 @@ struct Pair<'a> {
 }
 
 impl<'a> Pair<'a> {
-    /// `None` where the statistics say nothing about units.
+    /// `None` if the statistics have no usable range.
     fn of(joint: &'a JointDescription, dimension: &ActionDimension) -> Option<Self> {
-        // A calibration may turn a joint around.
+        // A calibration may invert a joint.
         let low = dimension.low.min(dimension.high);
         let high = dimension.low.max(dimension.high);
-        let says = dimension.normalised && low.is_finite() && high.is_finite() && high > low;
-        says.then_some(Self {
+        let is_usable = dimension.normalised && low.is_finite() && high.is_finite() && high > low;
+        is_usable.then_some(Self {
             joint,
             unit: Unit::of(&joint.unit),
             low,
@@ -208,62 +207,64 @@ impl<'a> Pair<'a> {
         })
     }
 
+    /// Largest absolute action.
     fn reach(&self) -> f32 {
         self.low.abs().max(self.high.abs())
     }
 
-    /// How many times as wide as the limits the actions are.
-    fn times_as_wide(&self) -> f32 {
+    /// Range of the actions relative to the limits.
+    fn relative_range(&self) -> f32 {
         (self.high - self.low) / (self.joint.max - self.joint.min)
     }
 
-    /// The part of the actions that is inside the limits.
-    fn held(&self) -> f32 {
+    /// Part of the range of the actions that is inside the limits.
+    fn contained(&self) -> f32 {
         let inside = self.high.min(self.joint.max) - self.low.max(self.joint.min);
         inside.max(0.0) / (self.high - self.low)
     }
 
     fn cannot_fit(&self) -> bool {
-        let too_far = self.unit == Unit::Radians && self.reach() > RADIANS_AT_MOST;
+        let too_far = self.unit == Unit::Radians && self.reach() > MAX_RADIANS;
         let limits_reach = self.joint.min.abs().max(self.joint.max.abs());
         too_far
-            || self.times_as_wide() > ANOTHER_UNIT
-            // Limits as narrow as radians, and actions that hardly touch them.
-            || self.times_as_wide() > ANOTHER_UNIT / 4.0
+            || self.relative_range() > ANOTHER_UNIT
+            // Limits as narrow as radians, and actions mostly outside them.
+            || self.relative_range() > ANOTHER_UNIT / 4.0
                 && limits_reach <= LOOKS_LIKE_RADIANS
-                && self.held() < 0.5
+                && self.contained() < 0.5
     }
 
     fn is_doubtful(&self) -> bool {
-        self.held() < MUST_HOLD || self.unit == Unit::Percent && self.reach() > PERCENT_AT_MOST
+        self.contained() < MIN_CONTAINED || self.unit == Unit::Percent && self.reach() > MAX_PERCENT
     }
 
-    /// A robot that counts in degrees, and actions that would be next to nothing in them.
+    /// A joint in degrees, and actions that would be tiny in degrees.
     fn looks_like_radians(&self) -> bool {
         self.unit == Unit::Degrees
             && self.reach() <= LOOKS_LIKE_RADIANS
             && self.joint.min.abs().max(self.joint.max.abs()) > TURNS_IN_DEGREES
     }
 
-    fn words(&self) -> String {
+    fn describe(&self) -> String {
         let Self {
             joint, low, high, ..
         } = self;
         format!(
-            "{:?} has limits {} to {} {}, its actions went from {} to {}",
+            "{:?} has limits {} to {} {}, and its actions range from {} to {}",
             shown(&joint.name),
-            figure(joint.min),
-            figure(joint.max),
+            rounded(joint.min),
+            rounded(joint.max),
             shown(&joint.unit),
-            figure(*low),
-            figure(*high)
+            rounded(*low),
+            rounded(*high)
         )
     }
 }
 
-fn words<'a>(pairs: &[Pair<'a>], wanted: impl Fn(&Pair<'a>) -> bool) -> Vec<String> {
-    let wanted = pairs.iter().filter(|pair| wanted(pair));
-    wanted.map(Pair::words).collect()
+/// Descriptions of the pairs for which `check` is true.
+fn described<'a>(pairs: &[Pair<'a>], check: impl Fn(&Pair<'a>) -> bool) -> Vec<String> {
+    let found = pairs.iter().filter(|pair| check(pair));
+    found.map(Pair::describe).collect()
 }
 
 fn units(hello: &RobotHello, tag: &TagInfo) -> Vec<Contradiction> {
@@ -282,20 +283,20 @@ fn units(hello: &RobotHello, tag: &TagInfo) -> Vec<Contradiction> {
         .filter_map(|(joint, dimension)| Pair::of(joint, dimension))
         .collect();
     let tag = &tag.tag;
-    let cannot = words(&pairs, Pair::cannot_fit);
-    if !cannot.is_empty() {
+    let impossible = described(&pairs, Pair::cannot_fit);
+    if !impossible.is_empty() {
         return vec![Contradiction {
             code: "units_mismatch",
-            words: format!(
-                "the robot counts in other units than the data of the tag {tag:?} (1st to 99th percentile): {}; send \
+            message: format!(
+                "the robot's units differ from those of the data of the tag {tag:?} (1st to 99th percentile): {}; send \
                  states and take actions in the units of the data, and announce limits in them",
-                some(&cannot)
+                first_of(&impossible)
             ),
             refused: true,
         }];
     }
-    let mut doubts = words(&pairs, Pair::is_doubtful);
-    let radians = words(&pairs, Pair::looks_like_radians);
+    let mut doubts = described(&pairs, Pair::is_doubtful);
+    let radians = described(&pairs, Pair::looks_like_radians);
     // A single joint may hardly have moved in the data.
     if radians.len() * 2 > pairs.len() && pairs.len() > 1 {
         doubts.extend(radians);
@@ -305,10 +306,10 @@ fn units(hello: &RobotHello, tag: &TagInfo) -> Vec<Contradiction> {
     }
     vec![Contradiction {
         code: "units_doubtful",
-        words: format!(
-            "the robot may count in other units than the data of the tag {tag:?} (1st to 99th percentile): {}; compare \
-             before it moves",
-            some(&doubts)
+        message: format!(
+            "the robot's units may differ from those of the data of the tag {tag:?} (1st to 99th percentile): {}; compare \
+             them before the robot moves",
+            first_of(&doubts)
         ),
         refused: false,
     }]
@@ -323,43 +324,54 @@ fn cameras(hello: &RobotHello, tag: &TagInfo) -> Option<Contradiction> {
     }
     Some(Contradiction {
         code: "cameras_missing",
-        words: format!(
-            "the robot announces the cameras {}, and the policy looks at {} for the tag {:?}; name them so",
-            named(hello.cameras.iter().map(|camera| camera.name.as_str())),
-            named(tag.cameras.iter().map(String::as_str)),
+        message: format!(
+            "the robot announces the cameras {}, and the policy needs {} for the tag {:?}; use these names",
+            joined(hello.cameras.iter().map(|camera| camera.name.as_str())),
+            joined(tag.cameras.iter().map(String::as_str)),
             tag.tag
         ),
         refused: false,
     })
 }
 
-// ---- words
+// ---- messages
 
+/// A name for a message: short, without control characters.
 fn shown(name: &str) -> String {
     let printable = |char: char| if char.is_control() { ' ' } else { char };
     name.chars().take(NAME_CHARS).map(printable).collect()
 }
 
-fn named<'a>(names: impl Iterator<Item = &'a str>) -> String {
+/// The first names, separated by commas.
+fn joined<'a>(names: impl Iterator<Item = &'a str>) -> String {
     const LISTED: usize = 16;
     let names: Vec<String> = names.take(LISTED).map(shown).collect();
     names.join(", ")
 }
 
-fn some(sentences: &[String]) -> String {
-    let named: Vec<&str> = sentences.iter().take(NAMED).map(String::as_str).collect();
-    let more = sentences.len().saturating_sub(NAMED);
+/// The first descriptions, and the number of the others.
+fn first_of(descriptions: &[String]) -> String {
+    let first: Vec<&str> = descriptions
+        .iter()
+        .take(MAX_DESCRIBED)
+        .map(String::as_str)
+        .collect();
+    let more = descriptions.len().saturating_sub(MAX_DESCRIBED);
     if more > 0 {
-        format!("{}; and {more} more", named.join("; "))
+        format!("{}; and {more} more", first.join("; "))
     } else {
-        named.join("; ")
+        first.join("; ")
     }
 }
 
-/// Two decimals at most.
-fn figure(value: f32) -> f32 {
-    let rounded = (value * 100.0).round() / 100.0;
-    if rounded.is_finite() { rounded } else { value }
+/// A value with two decimals at most.
+fn rounded(value: f32) -> f32 {
+    let hundredths = (value * 100.0).round() / 100.0;
+    if hundredths.is_finite() {
+        hundredths
+    } else {
+        value
+    }
 }
 
 #[cfg(test)]

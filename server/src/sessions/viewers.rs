@@ -1,4 +1,4 @@
-//! The viewers of the studio, each with its place.
+//! All viewers of the studio.
 
 use super::places::{Full, Standing, gives_way, places_for_one};
 use crate::{limits::Limits, peer_address::PeerAddress, queues::outbox::Outbox, wire::Heard};
@@ -8,11 +8,11 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// A viewer's place.
+/// The place of one viewer.
 #[derive(Debug)]
 pub(crate) struct ViewerPlace {
     outbox: Arc<Outbox>,
-    /// Names the viewer as an operator.
+    /// Number of the viewer, also as an operator.
     key: u64,
     address: PeerAddress,
     heard: Arc<Heard>,
@@ -39,17 +39,17 @@ impl ViewerPlace {
         })
     }
 
-    /// The viewer watches, commands, stops or asks.
+    /// Records that the viewer uses its place: it watched, commanded, stopped or asked.
     pub(crate) fn used(&self) {
         *self.used_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
-    /// Messages to the viewer.
+    /// Queue of messages to the viewer.
     pub(crate) fn outbox(&self) -> &Arc<Outbox> {
         &self.outbox
     }
 
-    /// Cancelled when another viewer got the place.
+    /// Cancelled when another viewer takes the place.
     pub(crate) fn cut(&self) -> &CancellationToken {
         &self.cut
     }
@@ -62,18 +62,21 @@ impl ViewerPlace {
             absent_for: Some(silent_for).filter(|silent| *silent >= limits.operator_gone_after),
             here_for: now.saturating_duration_since(self.taken_at),
             unused_for: used_at.map(|at| now.saturating_duration_since(at)),
-            matters: operators.contains(&self.key),
+            is_protected: operators.contains(&self.key),
         }
     }
 }
 
-/// The viewers.
+/// The viewers, in order of arrival.
 #[derive(Debug, Default)]
 pub(super) struct Viewers(Vec<Arc<ViewerPlace>>);
 
 impl Viewers {
-    /// Adds a viewer. Where there is no place for it, another one gives way: then the number of viewers is as before.
-    /// `operators` names those that gave a running instruction.
+    /// Adds a viewer. If there is no place, another viewer gives way, and the number of viewers stays the same. `operators`
+    /// returns the viewers that gave a running instruction.
+    ///
+    /// # Errors
+    /// [`Full`] when no viewer gives way.
     pub(super) fn add(
         &mut self,
         viewer: &Arc<ViewerPlace>,
@@ -81,9 +84,9 @@ impl Viewers {
         operators: impl FnOnce() -> Vec<u64>,
     ) -> Result<(), Full> {
         let address = viewer.address;
-        let for_one = places_for_one(limits.max_viewers, address);
+        let address_limit = places_for_one(limits.max_viewers, address);
         let here = self.0.iter().filter(|one| one.address == address).count();
-        let has_its_share = here >= for_one;
+        let has_its_share = here >= address_limit;
         if has_its_share || self.0.len() >= limits.max_viewers {
             let (operators, now) = (operators(), Instant::now());
             let candidates: Vec<_> = self
@@ -96,23 +99,23 @@ impl Viewers {
                 .iter()
                 .map(|one| one.standing(now, limits, &operators))
                 .collect();
-            let goes = gives_way(&standings, address, limits.hello_within);
-            let Some(goes) = goes.and_then(|place| candidates.get(place)) else {
+            let index = gives_way(&standings, address, limits.hello_within);
+            let Some(removed) = index.and_then(|index| candidates.get(index)) else {
                 let (limit, what) = if self.0.len() >= limits.max_viewers {
                     (limits.max_viewers, "viewers")
                 } else {
-                    (for_one, "viewers from one address")
+                    (address_limit, "viewers from one address")
                 };
                 return Err(Full { limit, what });
             };
-            goes.cut.cancel();
-            self.remove(&goes.outbox);
+            removed.cut.cancel();
+            self.remove(&removed.outbox);
         }
         self.0.push(viewer.clone());
         Ok(())
     }
 
-    /// Takes a viewer out, if it is still there.
+    /// Removes a viewer if it is still there.
     pub(super) fn remove(&mut self, outbox: &Arc<Outbox>) {
         self.0.retain(|other| !Arc::ptr_eq(&other.outbox, outbox));
     }
@@ -186,11 +189,11 @@ mod tests {
     #[test]
     fn one_address_does_not_get_all_places() {
         let limits = limits();
-        let hostile = Ipv4Addr::new(192, 0, 2, 1);
+        let greedy = Ipv4Addr::new(192, 0, 2, 1);
         let mut viewers = Viewers::default();
         let mut refused = None;
         for key in 0..4 {
-            let viewer = viewer(key, hostile);
+            let viewer = viewer(key, greedy);
             viewer.used();
             refused = viewers.add(&viewer, &limits, Vec::new).err();
         }

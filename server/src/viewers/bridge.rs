@@ -73,7 +73,7 @@ pub(crate) async fn bridge<S, E>(
         outbox: outbox.clone(),
         log: log.clone(),
         watched: None,
-        key: registry.asking.new_viewer(),
+        key: registry.scene_questions.new_viewer(),
         name: String::new(),
         asked: None,
         presses: WaitingPresses::new(Instant::now()),
@@ -221,7 +221,7 @@ impl Viewer {
         let welcome = written(&ViewerWelcome {
             studio_version: VERSION.to_owned(),
             policy: self.registry.policy(),
-            answerer: self.registry.asking.describe(),
+            answerer: self.registry.scene_questions.describe(),
         });
         let added = self.registry.add_viewer(&place, welcome).await;
         added.map_err(|full| refused("full", full.to_string()))?;
@@ -290,7 +290,7 @@ impl Viewer {
                 if let Some((id, wanted)) = &self.asked
                     && *id == stop.question_id
                 {
-                    self.registry.asking.stop_answer(self.key, wanted);
+                    self.registry.scene_questions.stop_answer(self.key, wanted);
                 }
                 Ok(())
             }

@@ -60,7 +60,7 @@ async fn a_robot_in_radians_is_refused_before_it_moves() {
     );
     let mut other = studio.watcher("arm").await;
     let warned = wait_details(&mut other, |_| true).await.warnings;
-    assert!(warned[0].contains("other units"), "{warned:?}");
+    assert!(warned[0].contains("units may differ"), "{warned:?}");
     // An end of what is not going on is no command.
     command(&mut viewer, "arm", "").await;
     // Corrected, it is driven.
@@ -87,7 +87,7 @@ async fn a_unit_that_is_not_known_is_told_to_the_robot_and_to_whoever_watches() 
     let warnings = wait_details(&mut viewer, |_| true).await.warnings;
     assert_eq!(warnings, [error.message]);
     assert!(
-        warnings[0].contains("\"b\" counts in \"turns\"") && warnings[0].contains("deg, rad"),
+        warnings[0].contains("\"b\" has the unit \"turns\"") && warnings[0].contains("deg, rad"),
         "{warnings:?}"
     );
 }

@@ -1,17 +1,20 @@
-//! How much of a record one viewer may fill: a plain value; time is handed in.
+//! The part of a record that one viewer may fill. A plain value; time is passed in.
 
 use std::{collections::HashMap, time::Instant};
 
-/// Allowances that are remembered; beyond it the one that was used least recently is forgotten.
+/// Most allowances; beyond this the least recently used one is forgotten.
 const MAX_ALLOWANCES: usize = 1024;
-/// What an allowance gets back per second, in bytes.
+/// Refill of an allowance, in bytes per second.
 const BYTES_PER_SEC: f64 = 1024.0;
 
-/// What of an event is recorded.
+/// The part of an event that is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Share {
-    /// The event; so many of its kind by the same viewer were left out before it.
-    Whole { left_out: u64 },
+    /// The event.
+    Full {
+        /// Events of the same kind and viewer that were left out before it.
+        left_out: u64,
+    },
     /// Nothing.
     Nothing,
 }
@@ -19,7 +22,7 @@ pub(super) enum Share {
 /// The allowances of all viewers.
 #[derive(Debug)]
 pub(super) struct Ration {
-    /// What a viewer may fill at once, in bytes.
+    /// Largest burst of a viewer, in bytes.
     burst_bytes: f64,
     allowances: HashMap<(&'static str, String), Allowance>,
 }
@@ -39,8 +42,8 @@ impl Ration {
         }
     }
 
-    /// Takes a line's bytes from the allowance of its kind and viewer. The second value counts lines that were left out
-    /// and can no longer be told as this viewer's, because its allowance was forgotten.
+    /// Takes a line's bytes from the allowance of its kind and viewer. The second value counts lines that were left out for
+    /// another viewer, whose allowance had to be forgotten.
     pub(super) fn take(
         &mut self,
         what: &'static str,
@@ -70,7 +73,7 @@ impl Ration {
         }
         allowance.bytes -= bytes;
         let left_out = std::mem::take(&mut allowance.left_out);
-        (Share::Whole { left_out }, forgotten)
+        (Share::Full { left_out }, forgotten)
     }
 
     fn make_room(&mut self) -> u64 {
@@ -102,17 +105,17 @@ mod tests {
             }
         }
         assert_eq!(recorded, 10);
-        let whole = |left_out| (Share::Whole { left_out }, 0);
-        assert_eq!(ration.take("command", "viewer 2", LINE, start), whole(0));
-        assert_eq!(ration.take("reset", "viewer 1", LINE, start), whole(0));
+        let full = |left_out| (Share::Full { left_out }, 0);
+        assert_eq!(ration.take("command", "viewer 2", LINE, start), full(0));
+        assert_eq!(ration.take("reset", "viewer 1", LINE, start), full(0));
         let later = start + Duration::from_secs(1);
         let next = ration.take("command", "viewer 1", LINE, later);
-        assert_eq!(next, whole(15_990));
-        assert_eq!(ration.take("command", "viewer 1", LINE, later), whole(0));
+        assert_eq!(next, full(15_990));
+        assert_eq!(ration.take("command", "viewer 1", LINE, later), full(0));
     }
 
     #[test]
-    fn the_least_recently_used_allowance_is_forgotten_and_its_count_told() {
+    fn the_least_recently_used_allowance_is_forgotten_and_its_count_returned() {
         let mut ration = Ration::new(150);
         let start = Instant::now();
         for _ in 0..3 {
@@ -125,7 +128,7 @@ mod tests {
         }
         let now = start + Duration::from_secs(60);
         let (share, forgotten) = ration.take("command", "one more", LINE, now);
-        assert_eq!((share, forgotten), (Share::Whole { left_out: 0 }, 2));
+        assert_eq!((share, forgotten), (Share::Full { left_out: 0 }, 2));
         assert_eq!(ration.allowances.len(), MAX_ALLOWANCES);
     }
 }

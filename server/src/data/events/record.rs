@@ -1,7 +1,7 @@
 //! One file of lines in the data folder, and the thread that appends to it.
 //!
-//! At [`MAX_FILE_BYTES`] the file becomes the older one, `NAME.1.jsonl`, and a new one begins, so a record takes at most
-//! twice that. A disk that is slow or full loses lines, never what they are about; how many were lost is the next line.
+//! At [`MAX_FILE_BYTES`] the file is renamed to `NAME.1.jsonl` and a new one begins, so a record takes at most twice that. A
+//! slow or full disk loses lines but delays no command; the number of lost lines is recorded as the next line.
 
 use super::{
     Event,
@@ -20,12 +20,12 @@ use std::{
     time::Instant,
 };
 
-/// Lines that may wait for the disk.
+/// Most lines that wait for the disk.
 const MAX_WAITING: usize = 1024;
-/// A file of a record is at most this long.
+/// Largest size of a file.
 pub(super) const MAX_FILE_BYTES: u64 = 16 << 20;
 
-/// One record, or none where there is no data folder.
+/// One record, or none without a data folder.
 #[derive(Debug)]
 pub(super) struct Record(Option<Open>);
 
@@ -33,7 +33,7 @@ pub(super) struct Record(Option<Open>);
 struct Open {
     lines: SyncSender<Vec<u8>>,
     ration: Mutex<Ration>,
-    /// Lines that cannot be written.
+    /// Number of lines that could not be written.
     lost: Arc<AtomicU64>,
 }
 
@@ -42,10 +42,10 @@ impl Record {
         Self(None)
     }
 
-    /// Appends to `name.jsonl`. One viewer may fill `burst_bytes` of it at once, per kind of event.
+    /// Opens `name.jsonl` for appending. `burst_bytes` is the largest burst of one viewer, per kind of event.
     ///
     /// # Errors
-    /// When there is no thread.
+    /// When a thread cannot be started.
     pub(super) fn open(
         data: &DataFolder,
         name: &'static str,
@@ -70,7 +70,7 @@ impl Record {
         })))
     }
 
-    /// Takes note of one event. Never waits.
+    /// Records one event without waiting.
     pub(super) fn note(&self, event: &Event<'_>) {
         let Some(open) = &self.0 else { return };
         let Ok(mut line) = serde_json::to_vec(event) else {
@@ -83,18 +83,18 @@ impl Record {
             ration.take(event.what, event.by, line.len(), Instant::now())
         };
         open.lost.fetch_add(forgotten, Ordering::Relaxed);
-        let Share::Whole { left_out } = share else {
+        let Share::Full { left_out } = share else {
             return;
         };
         if left_out > 0 {
-            let told = serde_json::json!({
+            let summary = serde_json::json!({
                 "at_unix_millis": event.at_unix_millis,
                 "what": "left_out",
                 "of": event.what,
                 "by": event.by,
                 "lines": left_out,
             });
-            let mut lines = format!("{told}\n").into_bytes();
+            let mut lines = format!("{summary}\n").into_bytes();
             lines.append(&mut line);
             line = lines;
         }
@@ -106,7 +106,7 @@ impl Record {
 
 fn write(file: &mut RecordFile, waiting: &Receiver<Vec<u8>>, lost: &AtomicU64, part: &Arc<Part>) {
     let _alive = part.thread();
-    let mut is_told = false;
+    let mut is_reported = false;
     while let Ok(line) = waiting.recv() {
         let gone = lost.swap(0, Ordering::Relaxed);
         let mut lines = Vec::new();
@@ -119,15 +119,15 @@ fn write(file: &mut RecordFile, waiting: &Receiver<Vec<u8>>, lost: &AtomicU64, p
             file.append(&lines)
         };
         match appended {
-            Ok(()) => is_told = false,
+            Ok(()) => is_reported = false,
             Err(error) => {
                 lost.fetch_add(gone + 1, Ordering::Relaxed);
-                if !is_told {
+                if !is_reported {
                     tracing::error!(
-                        "what people did to robots cannot be recorded in {}: {error}",
+                        "commands to robots cannot be recorded in {}: {error}",
                         file.path.display()
                     );
-                    is_told = true;
+                    is_reported = true;
                 }
             }
         }
@@ -146,7 +146,7 @@ pub(super) struct RecordFile {
 impl RecordFile {
     pub(super) fn append(&mut self, lines: &[u8]) -> io::Result<()> {
         let mut current = match self.file.take() {
-            // One that was deleted or moved away would take lines that nobody finds.
+            // Lines appended to a deleted or moved file would be lost.
             Some(file) if self.path.exists() => file,
             _ => self.open()?,
         };
@@ -174,7 +174,7 @@ impl RecordFile {
     }
 }
 
-/// The path of the file that was full.
+/// Path to which a full file is renamed.
 fn older(path: &Path) -> PathBuf {
     path.with_extension("1.jsonl")
 }

@@ -35,7 +35,7 @@ impl Drop for Folder {
     }
 }
 
-/// The lines of a file once the last one has this in it.
+/// The lines of a file once the last one contains `last`.
 fn lines_until(path: &Path, last: &str) -> Vec<serde_json::Value> {
     let until = Instant::now() + Duration::from_secs(10);
     loop {
@@ -52,7 +52,7 @@ fn lines_until(path: &Path, last: &str) -> Vec<serde_json::Value> {
 }
 
 #[test]
-fn an_event_is_a_line_with_who_and_what() {
+fn an_event_is_a_line_with_viewer_and_action() {
     let folder = Folder::new("line");
     let events = Events::open(Some(&folder.open()), &Health::new()).unwrap();
     events.note("command", "arm", "viewer 1 (page)", "go\n5", "");
@@ -72,7 +72,7 @@ fn an_event_is_a_line_with_who_and_what() {
 }
 
 #[test]
-fn sixteen_thousand_commands_take_the_place_of_nothing() {
+fn sixteen_thousand_commands_displace_nothing() {
     let folder = Folder::new("flood");
     let events = Events::open(Some(&folder.open()), &Health::new()).unwrap();
     events.note("command", "arm", "viewer 1 (page)", "the first", "");
@@ -141,7 +141,7 @@ fn a_deleted_file_and_a_deleted_folder_begin_anew() {
     assert_eq!(fs::read(&record.path).unwrap(), b"4\n");
 }
 
-/// A disk that hangs: a pipe that nobody reads stands where the record goes.
+/// A disk that hangs, simulated by a pipe without a reader in place of the record.
 #[cfg(unix)]
 #[test]
 fn a_record_whose_disk_hangs_is_a_part_that_hangs_and_the_other_goes_on() {
@@ -156,7 +156,10 @@ fn a_record_whose_disk_hangs_is_a_part_that_hangs_and_the_other_goes_on() {
     events.note("command", "arm", "viewer 1", "go", "");
     let began = Instant::now();
     while health.problems().is_empty() {
-        assert!(began.elapsed() < Duration::from_secs(2), "nothing is told");
+        assert!(
+            began.elapsed() < Duration::from_secs(2),
+            "no problem is reported"
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
     let problems = health.problems();
@@ -166,7 +169,7 @@ fn a_record_whose_disk_hangs_is_a_part_that_hangs_and_the_other_goes_on() {
     );
     events.note("stop", "arm", "viewer 1", "", "");
     lines_until(&folder.file("events.jsonl"), "stop");
-    // Somebody reads, so that the thread ends.
+    // Reading the pipe lets the thread end.
     let reading = std::thread::spawn({
         let pipe = folder.file("commands.jsonl");
         move || fs::read(pipe)

@@ -1,4 +1,4 @@
-//! The folder `stops/`: one file for each latched robot, with its id as the name.
+//! The folder `stops/`: one file for each latched robot, named by its id.
 
 use super::table::Latch;
 use crate::data::{DataError, DataFolder};
@@ -10,7 +10,7 @@ use std::{
     path::PathBuf,
 };
 
-/// The folder.
+/// The folder `stops/`.
 #[derive(Debug)]
 pub(super) struct Disk {
     data: DataFolder,
@@ -25,8 +25,8 @@ impl Disk {
         }
     }
 
-    /// Names of the files, however many there are. A file is a latch by its name alone, whatever its content: nothing is
-    /// opened, so that none can be too damaged or take too long.
+    /// Names of all files. A file is a latch by its name alone. None is opened, so that a damaged file is still a latch and
+    /// the start does not depend on their contents.
     pub(super) fn read(&self) -> Result<BTreeSet<Box<str>>, DataError> {
         self.names().map_err(|error| DataError::Io {
             folder: self.data.path().to_owned(),
@@ -40,7 +40,7 @@ impl Disk {
         fs::create_dir_all(&self.stops)?;
         let mut names = BTreeSet::new();
         for entry in fs::read_dir(&self.stops)? {
-            // A write that was interrupted leaves a hidden file, which was never a latch.
+            // An interrupted write leaves a hidden file, which was never a latch.
             if let Some(name) = entry?.file_name().to_str()
                 && !name.starts_with('.')
             {
@@ -50,11 +50,11 @@ impl Disk {
         Ok(names)
     }
 
-    /// Writes or removes one file, such that after a crash either the old or the new state is there.
+    /// Writes or removes one file. After a crash either the old or the new state is on disk.
     ///
     /// # Errors
-    /// Those of the operating system; `NotFound` when the folder is missing.
-    pub(super) fn bring_in_line(&self, file: &str, latch: Option<&Latch>) -> io::Result<()> {
+    /// Errors of the operating system; `NotFound` if the folder is missing.
+    pub(super) fn update(&self, file: &str, latch: Option<&Latch>) -> io::Result<()> {
         let path = self.stops.join(file);
         match latch {
             Some(latch) => {
@@ -66,11 +66,11 @@ impl Disk {
                 _ => {}
             },
         }
-        // The name of a file is on disk only when its folder is; of a stop that has to be known.
+        // The name of a file is durable only after its folder is synced, and the name is the latch.
         sync_folder(&self.stops)
     }
 
-    /// Whether the folder was deleted.
+    /// True if the folder was deleted.
     pub(super) fn is_missing(&self) -> bool {
         fs::symlink_metadata(&self.stops)
             .is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
@@ -82,7 +82,7 @@ impl Disk {
         sync_folder(self.data.path())
     }
 
-    /// An error with the folder that it is about, the same for all files.
+    /// Error text with the folder; the same for all files, so that messages can be grouped.
     pub(super) fn explain(&self, error: &io::Error) -> String {
         format!(
             "the data folder cannot be written ({}): {error}",

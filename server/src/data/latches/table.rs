@@ -1,7 +1,7 @@
-//! The table of latches, and what of it is not on disk yet: a plain value; time is handed in.
+//! The table of latches, and the changes that are not on disk yet. A plain value; time is passed in.
 //!
-//! What changed waits in turn. What could not be written is tried again behind everything that is new, so that one
-//! latch that cannot be written holds up no other.
+//! Changes are written in order. A failed write is repeated after all new changes, so that a file that cannot be written
+//! delays no other.
 
 use crate::robot_id;
 use std::{
@@ -9,73 +9,76 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Pause before a failed write is tried again.
+/// Pause before a failed write is repeated.
 const RETRY: Duration = Duration::from_secs(1);
-/// Robots that can be latched; beyond it, robots of further names are refused. Those of an earlier run all count.
+/// Most latches; beyond this, robots with new names are refused. Latches of earlier runs are all loaded and counted.
 const MAX_LATCHES: usize = 1 << 20;
-/// Changes that may wait for the disk; beyond it, robots of further names are refused.
+/// Most changes that wait for the disk; beyond this, robots with new names are refused.
 const MAX_PENDING: usize = 1 << 16;
-/// Ending of the file that says that a robot was released from a latch under its id without a hash. No id has a dot.
+/// Suffix of a file that marks a robot as released from a latch under its id without a hash. No id contains a dot.
 const RELEASED: &str = ".released";
 
-/// One latched stop, as its file has it.
+/// Content of the file of a latched stop.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub(super) struct Latch {
-    /// Who or what stopped the robot.
+    /// Reason of the stop.
     pub(super) reason: String,
     /// Seconds since 1970, UTC.
     pub(super) stopped_at_unix_secs: u64,
 }
 
-/// A file that is behind the memory.
+/// A file that differs from the table.
 #[derive(Debug, Default)]
 struct Pending {
-    /// Its content; none, and the file is removed.
-    wanted: Option<Latch>,
+    /// Content to write; `None` removes the file.
+    content: Option<Latch>,
     /// Number of the change.
     change: u64,
-    /// It waits in `fresh`.
+    /// `true` while it waits in `fresh`.
     is_fresh: bool,
-    /// It waits in `later`.
+    /// `true` while it waits in `later`.
     is_later: bool,
-    /// Why the last try failed.
+    /// Error of the last attempt.
     error: Option<String>,
 }
 
-/// One file to bring in line.
+/// One file to write or remove.
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) file: String,
-    /// Its content; none, and the file is removed.
-    pub(super) wanted: Option<Latch>,
+    /// Content to write; `None` removes the file.
+    pub(super) content: Option<Latch>,
     change: u64,
 }
 
-/// What there is to do for the disk.
+/// Next step of the writer.
 #[derive(Debug)]
 pub(super) enum Next {
     Write(Job),
-    /// Nothing now, and something after this time if it is given.
+    /// Wait: for this time, or for the next change.
     Wait(Option<Duration>),
-    /// Nothing any more.
+    /// End: the table is closed and written.
     End,
 }
 
-/// Whether a restart finds a robot stopped.
+/// State on disk of a robot's latch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum OnDisk {
+    /// A restart would find it.
     Yes,
+    /// It waits to be written.
     NotYet,
+    /// The last attempt failed with this error.
     No(String),
 }
 
 /// All latches.
 #[derive(Debug, Default)]
 pub(super) struct Table {
-    /// Names of their files: ids of robots, and those with the ending [`RELEASED`].
+    /// Names of their files: robot ids, some with the suffix [`RELEASED`].
     latched: BTreeSet<Box<str>>,
-    /// Whether there is a disk to bring in line.
-    is_kept: bool,
+    /// `true` if there is a data folder to write to.
+    has_disk: bool,
     pending: BTreeMap<String, Pending>,
     fresh: VecDeque<String>,
     later: VecDeque<(Instant, String)>,
@@ -84,38 +87,38 @@ pub(super) struct Table {
 }
 
 impl Table {
-    pub(super) fn new(latched: BTreeSet<Box<str>>, is_kept: bool) -> Self {
+    pub(super) fn new(latched: BTreeSet<Box<str>>, has_disk: bool) -> Self {
         Self {
             latched,
-            is_kept,
+            has_disk,
             ..Self::default()
         }
     }
 
-    /// Whether a stop of this robot is latched, under its id or under the one that earlier versions gave it.
+    /// True if a stop of this robot is latched, under its id or under the one of earlier versions.
     pub(super) fn is_latched(&self, robot_id: &str) -> bool {
         self.latched.contains(robot_id) || self.is_latched_without_hash(robot_id)
     }
 
-    /// A latch under an id without a hash may be of any robot with that id. It holds for each of them until that one is
-    /// released, which says nothing about the others.
+    /// True if an id without a hash holds this robot. Such a latch of an earlier version may belong to several robots. It
+    /// holds each of them until that robot is released.
     fn is_latched_without_hash(&self, robot_id: &str) -> bool {
         robot_id::without_hash(robot_id).is_some_and(|id| self.latched.contains(id))
             && !self.latched.contains(released(robot_id).as_str())
     }
 
-    /// Why robots of further names cannot be latched, if they cannot.
+    /// Reason why robots with new names cannot be latched, if there is one.
     pub(super) fn full(&self) -> Option<String> {
         if self.latched.len() >= MAX_LATCHES {
             Some(format!(
-                "{} stops are latched, and no robot of a further name is accepted beyond {MAX_LATCHES}; release robots, \
-                 or end the studio and remove the files of robots that are gone from the folder `stops` of its data folder",
+                "{} stops are latched, and beyond {MAX_LATCHES} no robot with a new name is accepted; release robots, or end \
+                 the studio and remove the files of robots that are gone from the folder `stops` of its data folder",
                 self.latched.len()
             ))
         } else if self.pending.len() >= MAX_PENDING {
             Some(format!(
-                "{} stops and releases wait for the disk of the data folder, so no robot of a further name is accepted; \
-                 look at that disk",
+                "{} stops and releases wait for the disk of the data folder, so no robot with a new name is accepted; check \
+                 that disk",
                 self.pending.len()
             ))
         } else {
@@ -127,7 +130,8 @@ impl Table {
         self.set(robot_id, Some(latch));
     }
 
-    /// Ends a latch. `latch` is the content of the file that says so where an id without a hash stays latched.
+    /// Ends a latch. `latch` is the content of the file with the suffix [`RELEASED`], for a robot whose id without a hash
+    /// stays latched.
     pub(super) fn release(&mut self, robot_id: &str, latch: Latch) {
         if self.is_latched_without_hash(robot_id) {
             self.set(&released(robot_id), Some(latch));
@@ -137,18 +141,18 @@ impl Table {
         }
     }
 
-    fn set(&mut self, file: &str, wanted: Option<Latch>) {
-        if wanted.is_some() {
+    fn set(&mut self, file: &str, content: Option<Latch>) {
+        if content.is_some() {
             self.latched.insert(file.into());
         } else {
             self.latched.remove(file);
         }
-        if !self.is_kept {
+        if !self.has_disk {
             return;
         }
         self.changes += 1;
         let pending = self.pending.entry(file.to_owned()).or_default();
-        pending.wanted = wanted;
+        pending.content = content;
         pending.change = self.changes;
         pending.error = None;
         if !pending.is_fresh {
@@ -157,7 +161,7 @@ impl Table {
         }
     }
 
-    /// The files are gone: all are written again, behind what changes meanwhile.
+    /// Schedules all files to be written again after the folder was deleted, behind new changes.
     pub(super) fn write_again(&mut self, latch: &Latch, now: Instant) {
         for file in &self.latched {
             let file: &str = file;
@@ -168,7 +172,7 @@ impl Table {
             self.pending.insert(
                 file.to_owned(),
                 Pending {
-                    wanted: Some(latch.clone()),
+                    content: Some(latch.clone()),
                     change: self.changes,
                     is_later: true,
                     ..Pending::default()
@@ -178,7 +182,7 @@ impl Table {
         }
     }
 
-    /// The next file to bring in line.
+    /// Returns the next step of the writer.
     pub(super) fn next(&mut self, now: Instant) -> Next {
         while let Some(file) = self.fresh.pop_front() {
             if let Some(pending) = self.pending.get_mut(&file) {
@@ -195,7 +199,7 @@ impl Table {
                 self.later.push_front((at, file));
                 return Next::Wait(Some(left));
             }
-            // It may have been written, or have changed and been written, since it was put here.
+            // It may have been written since it was put here.
             if let Some(pending) = self.pending.get_mut(&file)
                 && std::mem::take(&mut pending.is_later)
             {
@@ -205,13 +209,13 @@ impl Table {
         Next::Wait(None)
     }
 
-    /// A file was brought in line, or why not. Whether that is the first failure of its change.
-    pub(super) fn tried(&mut self, job: &Job, outcome: Result<(), String>, now: Instant) -> bool {
+    /// Records the outcome of writing a file. Returns `true` for the first failure of a change.
+    pub(super) fn written(&mut self, job: &Job, outcome: Result<(), String>, now: Instant) -> bool {
         let Some(pending) = self.pending.get_mut(&job.file) else {
             return false;
         };
         if pending.change != job.change {
-            // It changed meanwhile, so its turn comes again.
+            // It changed meanwhile and will be written again.
             return false;
         }
         match outcome {
@@ -228,11 +232,11 @@ impl Table {
         }
     }
 
-    /// Whether a restart would find this robot stopped.
+    /// State on disk of this robot's latch.
     pub(super) fn on_disk(&self, robot_id: &str) -> OnDisk {
         match self.pending.get(robot_id) {
-            // A removal that waits is a release that came since: nothing is to be found any more.
-            None | Some(Pending { wanted: None, .. }) => OnDisk::Yes,
+            // A pending removal is a release that came since, so there is no latch to write.
+            None | Some(Pending { content: None, .. }) => OnDisk::Yes,
             Some(Pending {
                 error: Some(error), ..
             }) => OnDisk::No(error.clone()),
@@ -240,7 +244,7 @@ impl Table {
         }
     }
 
-    /// Nothing changes any more.
+    /// Closes the table: no more changes follow.
     pub(super) fn close(&mut self) {
         self.is_closed = true;
     }
@@ -249,7 +253,7 @@ impl Table {
 fn job(file: String, pending: &Pending) -> Job {
     Job {
         file,
-        wanted: pending.wanted.clone(),
+        content: pending.content.clone(),
         change: pending.change,
     }
 }
@@ -287,20 +291,20 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_written_is_tried_again_behind_what_is_new() {
+    fn a_failed_write_is_repeated_behind_new_changes() {
         let mut table = table(&[]);
         let now = Instant::now();
         table.latch("bad", latch());
         table.latch("good", latch());
         let bad = next(&mut table, now);
         assert_eq!(bad.file, "bad");
-        assert!(table.tried(&bad, Err("no".to_owned()), now), "the first");
+        assert!(table.written(&bad, Err("no".to_owned()), now), "the first");
         let good = next(&mut table, now);
-        assert!(!table.tried(&good, Ok(()), now));
+        assert!(!table.written(&good, Ok(()), now));
         assert_eq!(table.on_disk("good"), OnDisk::Yes);
         assert_eq!(table.on_disk("bad"), OnDisk::No("no".to_owned()));
         let Next::Wait(Some(left)) = table.next(now) else {
-            panic!("it is tried again");
+            panic!("the write is repeated");
         };
         assert_eq!(left, RETRY);
         table.latch("new", latch());
@@ -308,36 +312,36 @@ mod tests {
         assert_eq!(next(&mut table, later).file, "new");
         let bad = next(&mut table, later);
         assert_eq!(bad.file, "bad");
-        assert!(!table.tried(&bad, Err("no".to_owned()), later), "known");
-        // Turns of stop and release on a disk that takes nothing leave one entry, not one each.
+        assert!(!table.written(&bad, Err("no".to_owned()), later), "known");
+        // Alternating stops and releases on a failing disk leave one entry.
         for _ in 0..1000 {
             table.release("bad", latch());
             table.latch("bad", latch());
             let bad = next(&mut table, later);
-            table.tried(&bad, Err("no".to_owned()), later);
+            table.written(&bad, Err("no".to_owned()), later);
         }
         assert_eq!((table.later.len(), table.pending.len()), (1, 2));
     }
 
     #[test]
-    fn a_change_during_a_write_has_its_own_turn() {
+    fn a_change_during_a_write_is_written_too() {
         let mut table = table(&[]);
         let now = Instant::now();
         table.latch("arm", latch());
         let first = next(&mut table, now);
         table.release("arm", latch());
-        table.tried(&first, Ok(()), now);
+        table.written(&first, Ok(()), now);
         let second = next(&mut table, now);
         assert_eq!(
-            (second.file.as_str(), second.wanted.is_some()),
+            (second.file.as_str(), second.content.is_some()),
             ("arm", false)
         );
-        table.tried(&second, Ok(()), now);
+        table.written(&second, Ok(()), now);
         assert!(matches!(table.next(now), Next::Wait(None)));
     }
 
     #[test]
-    fn a_release_of_a_robot_that_is_not_latched_is_no_work_for_the_disk() {
+    fn a_release_of_a_robot_that_is_not_latched_writes_nothing() {
         let mut table = table(&[]);
         table.release("arm", latch());
         assert!(matches!(table.next(Instant::now()), Next::Wait(None)));
@@ -351,11 +355,11 @@ mod tests {
         assert!(!table.is_latched("arm"));
         table.release(&one, latch());
         assert!(!table.is_latched(&one) && table.is_latched(&two));
-        let written = next(&mut table, Instant::now());
-        assert_eq!(written.file, format!("{one}.released"));
-        assert!(written.wanted.is_some());
-        // As the next run finds it.
-        let mut again = self::table(&["arm--", &written.file]);
+        let marker = next(&mut table, Instant::now());
+        assert_eq!(marker.file, format!("{one}.released"));
+        assert!(marker.content.is_some());
+        // The next run of the studio.
+        let mut again = self::table(&["arm--", &marker.file]);
         assert!(!again.is_latched(&one) && again.is_latched(&two));
         again.latch(&one, latch());
         assert!(again.is_latched(&one));

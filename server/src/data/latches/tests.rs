@@ -21,8 +21,8 @@ impl Folder {
         self.0.join("stops")
     }
 
-    /// As the next run finds it after a kill -9 in this moment, while the first one still has the folder.
-    fn found(&self) -> Latches {
+    /// The latches of the next run after a `kill -9` now; a copy of the folder, because the first run still owns it.
+    fn restarted(&self) -> Latches {
         let copy = Self(self.0.with_extension("copy"));
         fs::remove_dir_all(&copy.0).ok();
         fs::create_dir_all(copy.stops()).unwrap();
@@ -67,13 +67,13 @@ async fn a_latch_is_there_after_a_restart_and_a_release_too() {
     let latches = open(&folder.0);
     latches.latch("arm", "pressed");
     assert_eq!(not_on_disk(&latches, &["arm"]).await, "");
-    let next = folder.found();
+    let next = folder.restarted();
     assert!(next.is_latched("arm") && !next.is_latched("other"));
     drop(next);
     latches.release("arm");
     assert!(!latches.is_latched("arm"));
     wait_file(&folder.stops().join("arm"), false).await;
-    assert!(!folder.found().is_latched("arm"));
+    assert!(!folder.restarted().is_latched("arm"));
 }
 
 #[tokio::test]
@@ -82,7 +82,7 @@ async fn a_dial_in_never_waits_for_the_disk() {
     fs::create_dir_all(folder.stops()).unwrap();
     fs::write(folder.stops().join("arm"), b"{}").unwrap();
     let latches = open(&folder.0);
-    // Whatever happens on the disk meanwhile, the question is answered by the memory.
+    // Lookups do not depend on the disk.
     fs::remove_dir_all(folder.stops()).unwrap();
     assert!(latches.is_latched("arm"));
     fs::create_dir_all(folder.stops()).unwrap();
@@ -101,7 +101,7 @@ async fn ten_thousand_other_names_evict_nothing() {
 }
 
 #[tokio::test]
-async fn more_latches_than_were_ever_meant_are_no_reason_not_to_start() {
+async fn the_studio_starts_with_more_latches_than_expected() {
     let folder = Folder::new("many");
     fs::create_dir_all(folder.stops()).unwrap();
     for number in 0..65_600 {
@@ -114,7 +114,7 @@ async fn more_latches_than_were_ever_meant_are_no_reason_not_to_start() {
 }
 
 #[tokio::test]
-async fn stops_and_releases_in_quick_turns_end_as_the_last_one_says() {
+async fn fast_stops_and_releases_end_with_the_last_one() {
     let folder = Folder::new("turns");
     let latches = open(&folder.0);
     for _ in 0..50 {
@@ -139,7 +139,7 @@ async fn a_damaged_file_is_a_latch_and_an_unfinished_one_is_none() {
 }
 
 #[tokio::test]
-async fn a_latch_that_cannot_be_written_costs_its_own_answer_alone() {
+async fn a_latch_that_cannot_be_written_delays_no_other() {
     let folder = Folder::new("one");
     let latches = open(&folder.0);
     // Nothing can be written over a folder that is not empty; works for root too.
@@ -174,11 +174,11 @@ async fn a_deleted_folder_is_made_again_with_every_latch_in_it() {
     latches.latch("two", "pressed");
     assert_eq!(not_on_disk(&latches, &["two"]).await, "");
     wait_file(&folder.stops().join("one"), true).await;
-    // With nothing to write, too.
+    // Also without a write.
     fs::remove_dir_all(folder.stops()).unwrap();
     wait_file(&folder.stops().join("one"), true).await;
     wait_file(&folder.stops().join("two"), true).await;
-    // The whole data folder, too.
+    // Also the whole data folder.
     fs::remove_dir_all(&folder.0).unwrap();
     latches.latch("three", "pressed");
     assert_eq!(not_on_disk(&latches, &["three"]).await, "");
@@ -188,7 +188,7 @@ async fn a_deleted_folder_is_made_again_with_every_latch_in_it() {
 }
 
 #[tokio::test]
-async fn a_folder_that_cannot_be_written_is_said_and_tried_again() {
+async fn a_folder_that_cannot_be_written_is_reported_and_written_later() {
     let folder = Folder::new("readonly");
     let latches = open(&folder.0);
     // Works for root too: the folder is gone, and a file stands in its place.
@@ -203,7 +203,7 @@ async fn a_folder_that_cannot_be_written_is_said_and_tried_again() {
 }
 
 #[tokio::test]
-async fn without_a_folder_it_is_said_that_nothing_is_on_disk() {
+async fn a_studio_without_a_folder_reports_that_nothing_is_on_disk() {
     let latches = Latches::open(None, &Health::new()).unwrap();
     latches.latch("arm", "pressed");
     assert!(latches.is_latched("arm"));
@@ -211,7 +211,7 @@ async fn without_a_folder_it_is_said_that_nothing_is_on_disk() {
     assert!(error.contains("without a data folder"), "{error}");
 }
 
-/// A disk that hangs: a pipe that nobody reads stands where the latch goes.
+/// A disk that hangs, simulated by a pipe without a reader in place of the latch.
 #[cfg(unix)]
 #[tokio::test]
 async fn a_disk_that_hangs_is_a_part_that_hangs() {
@@ -228,7 +228,10 @@ async fn a_disk_that_hangs_is_a_part_that_hangs() {
     assert!(error.contains("did not answer within"), "{error}");
     assert!(latches.is_latched("arm") && !latches.is_latched("other"));
     while health.problems().is_empty() {
-        assert!(began.elapsed() < Duration::from_secs(2), "nothing is told");
+        assert!(
+            began.elapsed() < Duration::from_secs(2),
+            "no problem is reported"
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let problems = health.problems();
@@ -236,7 +239,7 @@ async fn a_disk_that_hangs_is_a_part_that_hangs() {
         problems[0].starts_with("the writer of stops"),
         "{problems:?}"
     );
-    // Somebody reads, and the writer gets on.
+    // Reading the pipe lets the writer continue.
     let read = tokio::task::spawn_blocking(move || fs::read(pipe));
     read.await.unwrap().unwrap();
     for _ in 0..100 {

@@ -1,7 +1,7 @@
-//! The thread that brings the folder in line with the table.
+//! The thread that writes the table to the folder.
 //!
-//! The order of a stop and a release that follow each other fast does not matter: each file becomes what the table says
-//! when its turn comes.
+//! Fast stops and releases of one robot may skip intermediate states: each write brings a file to the table's state at that
+//! time.
 
 use super::{
     Shared,
@@ -17,90 +17,91 @@ use std::{
 };
 use tokio::sync::watch;
 
-/// A folder that was deleted is noticed within this time, with nothing to write too.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// Interval between checks that the folder still exists, for times without writes.
+const CHECK_EVERY: Duration = Duration::from_secs(2);
 
-/// What to do next.
-enum Turn {
+/// Next action of the thread.
+enum Action {
     Write(Job),
-    /// See whether the folder is there.
-    Look,
+    /// Check that the folder exists.
+    CheckFolder,
     End,
 }
 
 /// Writes until the table is closed.
-pub(super) fn run(shared: &Shared, disk: &Disk, tell: &watch::Sender<()>, part: &Arc<Part>) {
+pub(super) fn run(shared: &Shared, disk: &Disk, attempted: &watch::Sender<()>, part: &Arc<Part>) {
     let _alive = part.thread();
-    let mut look_at = Instant::now() + LOOK_EVERY;
-    let mut is_told = false;
+    let mut check_at = Instant::now() + CHECK_EVERY;
+    let mut is_reported = false;
     loop {
-        match turn(shared, look_at) {
-            Turn::Write(job) => {
+        match next_action(shared, check_at) {
+            Action::Write(job) => {
                 let work = part.work("writing to the data folder");
                 let outcome = write(shared, disk, &job).map_err(|error| disk.explain(&error));
                 drop(work);
                 let error = outcome.as_ref().err().cloned();
-                let is_news = shared.lock().tried(&job, outcome, Instant::now());
-                tell.send_replace(());
-                if let (Some(error), true) = (error, is_news) {
+                let is_new_failure = shared.lock().written(&job, outcome, Instant::now());
+                attempted.send_replace(());
+                if let (Some(error), true) = (error, is_new_failure) {
                     tracing::error!(
                         "a stop or its release ({}) is not on disk: {error}",
                         job.file
                     );
                 }
             }
-            Turn::Look => {
-                let work = part.work("looking at the data folder");
-                let seen = restore(shared, disk);
+            Action::CheckFolder => {
+                let work = part.work("checking the data folder");
+                let checked = restore(shared, disk);
                 drop(work);
-                if let (Err(error), false) = (&seen, is_told) {
+                if let (Err(error), false) = (&checked, is_reported) {
                     tracing::error!("stops are not on disk: {}", disk.explain(error));
                 }
-                is_told = seen.is_err();
-                look_at = Instant::now() + LOOK_EVERY;
+                is_reported = checked.is_err();
+                check_at = Instant::now() + CHECK_EVERY;
             }
-            Turn::End => return,
+            Action::End => return,
         }
     }
 }
 
-/// Waits for something to do.
-fn turn(shared: &Shared, look_at: Instant) -> Turn {
+/// Waits for the next action.
+fn next_action(shared: &Shared, check_at: Instant) -> Action {
     let mut table = shared.lock();
     loop {
         let now = Instant::now();
         let left = match table.next(now) {
-            Next::Write(job) => return Turn::Write(job),
-            Next::End => return Turn::End,
+            Next::Write(job) => return Action::Write(job),
+            Next::End => return Action::End,
             Next::Wait(left) => left,
         };
-        let until_look = look_at.saturating_duration_since(now);
-        if until_look.is_zero() {
-            return Turn::Look;
+        let until_check = check_at.saturating_duration_since(now);
+        if until_check.is_zero() {
+            return Action::CheckFolder;
         }
-        let left = left.map_or(until_look, |left| left.min(until_look));
+        let left = left.map_or(until_check, |left| left.min(until_check));
         let woken = shared.woken.wait_timeout(table, left);
         table = woken.unwrap_or_else(PoisonError::into_inner).0;
     }
 }
 
-/// Brings one file in line, and the folder before if it is missing.
+/// Writes or removes one file, and makes the folder first if it is missing.
 fn write(shared: &Shared, disk: &Disk, job: &Job) -> io::Result<()> {
-    let first = disk.bring_in_line(&job.file, job.wanted.as_ref());
+    let first = disk.update(&job.file, job.content.as_ref());
     if first.is_ok() || !restore(shared, disk)? {
         return first;
     }
-    disk.bring_in_line(&job.file, job.wanted.as_ref())
+    disk.update(&job.file, job.content.as_ref())
 }
 
-/// Makes the folder again if it was deleted, and lets everything that was in it be written again. Whether it was.
+/// Makes the folder again if it was deleted, and schedules all its files to be written again. Returns `true` if it was
+/// deleted.
 fn restore(shared: &Shared, disk: &Disk) -> io::Result<bool> {
     if !disk.is_missing() {
         return Ok(false);
     }
     disk.make_again()?;
-    tracing::warn!("the folder of stops was deleted; it is made again, and the stops in it");
-    let gone = latch("its file was deleted while the studio ran");
-    shared.lock().write_again(&gone, Instant::now());
+    tracing::warn!("the folder of stops was deleted; it is made again with all latched stops");
+    let content = latch("its file was deleted while the studio ran");
+    shared.lock().write_again(&content, Instant::now());
     Ok(true)
 }

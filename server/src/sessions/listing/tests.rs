@@ -28,7 +28,7 @@ fn after_a_quiet_time_the_list_is_sent_and_then_what_changes_until_the_next() {
     let after = |millis| start + Duration::from_millis(millis);
     assert!(listing.build(1, vec![robot("a", true)], start).is_empty());
     assert_eq!(ids(&listing.take_due(start).unwrap()), ["a"]);
-    assert!(listing.take_due(start).is_none(), "everybody has it");
+    assert!(listing.take_due(start).is_none(), "all viewers have it");
 
     let robots = vec![robot("a", true), robot("b", true)];
     let entries = listing.build(2, robots.clone(), after(100));
@@ -37,7 +37,7 @@ fn after_a_quiet_time_the_list_is_sent_and_then_what_changes_until_the_next() {
     assert_eq!(robot_id, "b");
     assert_eq!(entry(frame), robot("b", true));
     assert!(listing.take_due(after(100)).is_none());
-    // The same again is no news.
+    // An unchanged list yields no entries.
     assert!(listing.build(3, robots, after(200)).is_empty());
     assert!(listing.contains(3) && !listing.contains(4));
     // A robot that is forgotten has no entry; the list that follows lacks it.
@@ -47,32 +47,32 @@ fn after_a_quiet_time_the_list_is_sent_and_then_what_changes_until_the_next() {
             .is_empty()
     );
     assert_eq!(
-        listing.is_due_in(after(300)),
+        listing.due_in(after(300)),
         Some(LIST_PERIOD - Duration::from_millis(300))
     );
     let list = listing.take_due(start + LIST_PERIOD).unwrap();
     assert_eq!(ids(&list), ["b"]);
-    assert_eq!(listing.is_due_in(start + LIST_PERIOD), None);
+    assert_eq!(listing.due_in(start + LIST_PERIOD), None);
 }
 
 #[test]
-fn everybody_who_asks_has_the_same_copy_until_something_changes() {
+fn all_callers_have_the_same_copy_until_something_changes() {
     let mut listing = Listing::default();
     let now = Instant::now();
     assert!(!listing.contains(0), "nothing was built");
-    assert_eq!(listing.may_be_built_in(now), Duration::ZERO);
+    assert_eq!(listing.buildable_in(now), Duration::ZERO);
     listing.build(1, vec![robot("a", true)], now);
     let one = listing.json();
     listing.build(2, vec![robot("a", true)], now + BUILD_PERIOD);
     let other = listing.json();
     assert_eq!(one.as_ptr(), other.as_ptr());
-    assert_eq!(listing.may_be_built_in(now + BUILD_PERIOD), BUILD_PERIOD);
+    assert_eq!(listing.buildable_in(now + BUILD_PERIOD), BUILD_PERIOD);
     listing.build(3, vec![robot("a", false)], now + BUILD_PERIOD * 2);
-    let words = String::from_utf8(listing.json().to_vec()).unwrap();
+    let json = String::from_utf8(listing.json().to_vec()).unwrap();
     assert!(
-        words.starts_with("{\"robots\":[{\"robot_id\":\"a\"")
-            && words.contains("\"left_unix_secs\":1"),
-        "{words}"
+        json.starts_with("{\"robots\":[{\"robot_id\":\"a\"")
+            && json.contains("\"left_unix_secs\":1"),
+        "{json}"
     );
 }
 
@@ -110,13 +110,13 @@ fn when_too_much_changed_at_once_everything_waits_for_the_list() {
 }
 
 #[test]
-fn of_more_robots_than_a_list_has_room_for_the_connected_ones_are_shown() {
+fn of_more_robots_than_a_list_has_room_for_the_connected_ones_are_fitting() {
     let left = (0..MAX_ROBOTS).map(|number| robot(&format!("left{number}"), false));
     let here = (0..10).map(|number| robot(&format!("here{number}"), true));
-    let robots = shown(left.chain(here).collect());
+    let robots = fitting(left.chain(here).collect());
     assert_eq!(robots.len(), MAX_ROBOTS);
     assert_eq!(robots.iter().filter(|robot| robot.connected).count(), 10);
     assert_eq!(robots[0].robot_id, "left10", "the oldest have gone");
     let here = (0..1000).map(|number| robot(&format!("here{number}"), true));
-    assert_eq!(shown(here.collect()).len(), MAX_ROBOTS);
+    assert_eq!(fitting(here.collect()).len(), MAX_ROBOTS);
 }

@@ -2,18 +2,33 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use super::*;
-use crate::peer_address::PeerAddress;
-use protocol::JointDescription;
+use crate::{
+    peer_address::PeerAddress,
+    peer_log::ConnectionLog,
+    queues::mailbox::Mailbox,
+    sessions::{connection::Connection, listing::BUILD_PERIOD},
+    wire::Heard,
+};
+use protocol::{JointDescription, robot::RobotHello};
+use std::time::Duration;
 
 fn registry(limits: Limits) -> Registry {
     let metrics = Arc::new(Metrics::new());
     let health = Health::new();
     let (inference, _) =
         Inference::start(Err("none".to_owned()), metrics.clone(), 1, &health).unwrap();
-    let (asking, _) = SceneQuestions::start(Err("nobody".to_owned()), &health).unwrap();
+    let (scene_questions, _) = SceneQuestions::start(Err("none".to_owned()), &health).unwrap();
     let latches = Arc::new(Latches::open(None, &health).unwrap());
     let events = Events::open(None, &health).unwrap();
-    Registry::new(inference, asking, metrics, latches, events, health, limits)
+    Registry::new(
+        inference,
+        scene_questions,
+        metrics,
+        latches,
+        events,
+        health,
+        limits,
+    )
 }
 
 impl Registry {
@@ -163,7 +178,7 @@ async fn a_robot_that_sends_nothing_gives_its_place_and_one_that_works_does_not(
 }
 
 #[tokio::test]
-async fn a_full_studio_says_so() {
+async fn a_full_studio_names_its_limit() {
     let registry = registry(Limits {
         max_robots: 1,
         ..Limits::default()
@@ -182,7 +197,7 @@ async fn a_full_studio_says_so() {
 }
 
 #[tokio::test]
-async fn the_list_is_built_once_for_all_who_ask_and_has_what_happened() {
+async fn the_list_is_built_once_for_all_callers_and_is_current() {
     let registry = registry(Limits::default());
     let (arm, connection, _) = connect(&registry, hello("arm")).await;
     let one = registry.robots_json().await;
@@ -193,13 +208,13 @@ async fn the_list_is_built_once_for_all_who_ask_and_has_what_happened() {
     registry.disconnect(&arm, connection.number);
     let newer = registry.robots_json().await;
     assert!(built_at.elapsed() >= BUILD_PERIOD / 2, "not at once");
-    let words = String::from_utf8(newer.to_vec()).unwrap();
+    let json = String::from_utf8(newer.to_vec()).unwrap();
     for part in [
         "\"stop_requested\":true",
         "\"connected\":false",
         "\"left_unix_secs\":",
     ] {
-        assert!(words.contains(part), "{words}");
+        assert!(json.contains(part), "{json}");
     }
     registry.release(&arm, None, None).unwrap();
     let released = registry.robots_json().await;

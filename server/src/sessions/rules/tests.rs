@@ -1,10 +1,10 @@
-//! The rules of one robot, with the time handed in.
+//! The rules of one robot, with the time passed in.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use super::*;
 use protocol::JointDescription;
 
-fn live() -> SessionState {
+fn state() -> SessionState {
     let joint = JointDescription {
         name: "pan".to_owned(),
         unit: "deg".to_owned(),
@@ -26,58 +26,58 @@ fn live() -> SessionState {
     )
 }
 
-/// The stop of that number.
+/// A stop with this number.
 fn stop(number: u64, at: Instant) -> LatchedStop {
     LatchedStop { number, at }
 }
 
 #[test]
 fn a_stop_ends_the_instruction_and_a_release_brings_none_back() {
-    let (mut live, now) = (live(), Instant::now());
-    live.command("go", Mode::Continuous, 1, now);
-    let epoch = live.epoch;
-    live.stop(stop(1, now));
-    assert!(live.is_stopped() && live.instruction().is_empty());
-    assert!(live.epoch > epoch, "what is being computed is not sent");
-    live.stop_delivered();
-    assert!(live.status().stop_delivered);
-    assert_eq!(live.release(Some(1), None), Released::Now);
-    assert!(!live.is_stopped() && live.instruction().is_empty());
-    assert!(!live.status().stop_delivered);
+    let (mut state, now) = (state(), Instant::now());
+    state.command("go", Mode::Continuous, 1, now);
+    let epoch = state.epoch;
+    state.stop(stop(1, now));
+    assert!(state.is_stopped() && state.instruction().is_empty());
+    assert!(state.epoch > epoch, "what is being computed is not sent");
+    state.stop_delivered();
+    assert!(state.status().stop_delivered);
+    assert_eq!(state.release(Some(1), None), Released::Now);
+    assert!(!state.is_stopped() && state.instruction().is_empty());
+    assert!(!state.status().stop_delivered);
 }
 
 #[test]
 fn a_stop_survives_reconnections_and_must_be_delivered_anew() {
-    let (mut live, now) = (live(), Instant::now());
-    live.stop(stop(1, now));
-    live.stop_delivered();
-    live.disconnected(1);
-    assert!(live.is_stopped() && !live.status().stop_delivered);
-    let hello = live.hello.clone();
-    live.reconnected(hello);
-    assert!(live.is_stopped() && !live.status().stop_delivered);
-    live.stop_delivered();
-    live.stop(stop(2, now));
-    assert!(!live.status().stop_delivered, "another stop is on its way");
+    let (mut state, now) = (state(), Instant::now());
+    state.stop(stop(1, now));
+    state.stop_delivered();
+    state.disconnected(1);
+    assert!(state.is_stopped() && !state.status().stop_delivered);
+    let hello = state.hello.clone();
+    state.reconnected(hello);
+    assert!(state.is_stopped() && !state.status().stop_delivered);
+    state.stop_delivered();
+    state.stop(stop(2, now));
+    assert!(!state.status().stop_delivered, "another stop is on its way");
 }
 
 #[test]
 fn an_instruction_ends_with_the_viewer_that_gave_it_and_with_no_other() {
-    let (mut live, now) = (live(), Instant::now());
-    live.command("go", Mode::Continuous, 1, now);
-    assert!(!live.operator_gone(2) && live.instruction() == "go");
+    let (mut state, now) = (state(), Instant::now());
+    state.command("go", Mode::Continuous, 1, now);
+    assert!(!state.operator_gone(2) && state.instruction() == "go");
     // Another viewer takes over.
-    live.command("turn", Mode::Continuous, 2, now);
-    assert!(!live.operator_gone(1) && live.instruction() == "turn");
-    assert!(live.operator_gone(2) && live.instruction().is_empty());
-    assert!(!live.operator_gone(2), "there is nothing left to end");
-    live.command("", Mode::Continuous, 1, now);
-    assert!(!live.operator_gone(1));
+    state.command("turn", Mode::Continuous, 2, now);
+    assert!(!state.operator_gone(1) && state.instruction() == "turn");
+    assert!(state.operator_gone(2) && state.instruction().is_empty());
+    assert!(!state.operator_gone(2), "there is nothing left to end");
+    state.command("", Mode::Continuous, 1, now);
+    assert!(!state.operator_gone(1));
 }
 
 #[test]
-fn a_stop_is_confirmed_by_a_report_that_came_after_it_alone() {
-    let (mut live, now) = (live(), Instant::now());
+fn a_stop_is_confirmed_only_by_a_report_that_came_after_it() {
+    let (mut state, now) = (state(), Instant::now());
     let report = |stopped| RobotReport {
         at_micros: 0,
         instruction: String::new(),
@@ -91,54 +91,54 @@ fn a_stop_is_confirmed_by_a_report_that_came_after_it_alone() {
         refused_chunks: 0,
         last_refusal: String::new(),
     };
-    live.stop(stop(1, now));
-    live.reported(report(true), now);
-    assert!(live.status().stopped);
-    live.stop(stop(2, now));
-    assert!(live.status().stopped, "the same stop pressed again");
-    assert_eq!(live.release(None, None), Released::Now);
-    assert!(!live.status().stopped);
-    live.stop(stop(3, now));
-    assert!(!live.status().stopped, "nothing was reported since");
-    live.reported(report(true), now);
-    assert!(live.status().stopped);
+    state.stop(stop(1, now));
+    state.reported(report(true), now);
+    assert!(state.status().stopped);
+    state.stop(stop(2, now));
+    assert!(state.status().stopped, "the same stop pressed again");
+    assert_eq!(state.release(None, None), Released::Now);
+    assert!(!state.status().stopped);
+    state.stop(stop(3, now));
+    assert!(!state.status().stopped, "nothing was reported since");
+    state.reported(report(true), now);
+    assert!(state.status().stopped);
 }
 
 #[test]
 fn a_release_of_an_older_stop_lifts_no_later_one() {
-    let (mut live, now) = (live(), Instant::now());
-    live.stop(stop(5, now));
-    live.stop_delivered();
-    assert_eq!(live.status().stop_number, Some(5));
-    // Somebody else presses while the release of the first is on its way.
-    live.stop_again(stop(6, now + Duration::from_secs(1)));
-    assert_eq!(live.release(Some(5), None), Released::StoppedAgain);
-    assert_eq!(live.release(None, Some(now)), Released::StoppedAgain);
-    let status = live.status();
+    let (mut state, now) = (state(), Instant::now());
+    state.stop(stop(5, now));
+    state.stop_delivered();
+    assert_eq!(state.status().stop_number, Some(5));
+    // Another person presses while the release of the first stop is on its way.
+    state.stop_again(stop(6, now + Duration::from_secs(1)));
+    assert_eq!(state.release(Some(5), None), Released::StoppedAgain);
+    assert_eq!(state.release(None, Some(now)), Released::StoppedAgain);
+    let status = state.status();
     assert!(status.stop_requested && status.stop_delivered);
     assert_eq!(status.stop_number, Some(6));
-    assert_eq!(live.release(Some(6), None), Released::Now);
-    assert!(!live.is_stopped() && live.status().stop_number.is_none());
+    assert_eq!(state.release(Some(6), None), Released::Now);
+    assert!(!state.is_stopped() && state.status().stop_number.is_none());
 }
 
 #[test]
 fn a_release_that_comes_second_does_not_end_what_was_begun_since() {
-    let (mut live, now) = (live(), Instant::now());
-    live.stop(stop(5, now));
-    assert_eq!(live.release(Some(5), None), Released::Now);
-    live.command("go", Mode::Continuous, 1, now);
-    assert_eq!(live.release(Some(5), None), Released::Before);
-    assert_eq!(live.instruction(), "go");
-    // A robot may have latched by itself: a release that names no stop is for it.
-    assert_eq!(live.release(None, None), Released::Now);
-    assert!(live.instruction().is_empty());
+    let (mut state, now) = (state(), Instant::now());
+    state.stop(stop(5, now));
+    assert_eq!(state.release(Some(5), None), Released::Now);
+    state.command("go", Mode::Continuous, 1, now);
+    assert_eq!(state.release(Some(5), None), Released::Before);
+    assert_eq!(state.instruction(), "go");
+    // A robot may have latched a stop itself, so a release that names no stop is sent to it.
+    assert_eq!(state.release(None, None), Released::Now);
+    assert!(state.instruction().is_empty());
 }
 
 #[test]
-fn of_a_robot_that_left_its_name_its_stop_and_the_time_are_kept_and_nothing_long() {
-    let (mut live, now) = (live(), Instant::now());
-    live.hello.example_instructions = vec!["e".repeat(2000); 30];
-    live.reported(
+fn a_robot_that_left_keeps_its_name_stop_and_time_and_nothing_long() {
+    let (mut state, now) = (state(), Instant::now());
+    state.hello.example_instructions = vec!["e".repeat(2000); 30];
+    state.reported(
         RobotReport {
             at_micros: 0,
             instruction: "go".to_owned(),
@@ -154,34 +154,34 @@ fn of_a_robot_that_left_its_name_its_stop_and_the_time_are_kept_and_nothing_long
         },
         now,
     );
-    let details = live.details(vec!["w".to_owned()]).unwrap();
+    let details = state.details(vec!["w".to_owned()]).unwrap();
     assert_eq!((details.joints.len(), details.warnings.len()), (1, 1));
-    live.stop(stop(1, now));
-    live.disconnected(300);
-    assert!(live.details(Vec::new()).is_none());
-    let hello = &live.hello;
+    state.stop(stop(1, now));
+    state.disconnected(300);
+    assert!(state.details(Vec::new()).is_none());
+    let hello = &state.hello;
     assert_eq!(
         hello.joints.capacity() + hello.cameras.capacity() + hello.example_instructions.capacity(),
         0
     );
-    let report = live.report.as_ref().unwrap();
+    let report = state.report.as_ref().unwrap();
     assert_eq!(
         report.last_refusal.capacity() + report.instruction.capacity(),
         0
     );
-    let summary = live.summary(false);
+    let summary = state.summary(false);
     assert_eq!(
         (summary.robot_id.as_str(), summary.name.as_str()),
         ("arm", "arm")
     );
     assert!(!summary.connected && summary.stop_requested);
     assert_eq!(summary.left_unix_secs, Some(300));
-    // Its counters are still told, and no task of which nothing is known.
-    let status = live.status();
+    // The counters stay; the task is idle, because its state is unknown.
+    let status = state.status();
     assert_eq!((status.ticks, status.task), (7, TaskState::Idle));
 
-    let again = self::live().hello;
-    live.reconnected(again);
-    assert_eq!(live.summary(false).left_unix_secs, None);
-    assert!(live.details(Vec::new()).is_some());
+    let again = self::state().hello;
+    state.reconnected(again);
+    assert_eq!(state.summary(false).left_unix_secs, None);
+    assert!(state.details(Vec::new()).is_some());
 }

@@ -1,4 +1,4 @@
-//! Chunks of the policy on their way to the robot, and what viewers are shown of them.
+//! Chunks of the policy on their way to the robot, and their traces for subscribers.
 
 use super::{Session, lock};
 use crate::{
@@ -19,49 +19,49 @@ use std::time::Instant;
 impl ChunkSink for Session {
     fn begin(&self, job: &Job, step: Step) -> Result<Option<Committed>, NotCurrent> {
         let now = Instant::now();
-        let mut live = lock(&self.live);
-        let checked = live.check(job, self.services.limits.max_chunk_age, now);
+        let mut state = lock(&self.state);
+        let checked = state.check(job, self.services.limits.max_chunk_age, now);
         if let Err(reason) = checked.and_then(|()| self.check_reads()) {
-            drop(live);
+            drop(state);
             self.services.metrics.chunk_dropped(reason.code());
             if reason == DropReason::Unread {
-                self.tell_unread();
+                self.report_unread();
             }
             return Err(NotCurrent);
         }
         if step == Step::Decoding {
             return Ok(None);
         }
-        let committed = live.begins(job, now);
-        drop(live);
+        let committed = state.begin(job, now);
+        drop(state);
         // The discrete head has no flow to steer.
         Ok(committed.filter(|_| {
             self.services.limits.chunking == Chunking::RealTime && job.mode == Mode::Continuous
         }))
     }
 
-    fn deliver(&self, job: &Job, acted: &PolicyOutput) -> Option<u64> {
-        let mut live = lock(&self.live);
+    fn deliver(&self, job: &Job, output: &PolicyOutput) -> Option<u64> {
+        let mut state = lock(&self.state);
         let chunk = self.check_reads().and_then(|()| {
             let max_age = self.services.limits.max_chunk_age;
-            live.chunk(job, acted, max_age, Instant::now())
+            state.chunk(job, output, max_age, Instant::now())
         });
         match chunk {
             Ok((chunk, is_first)) => {
                 let chunk_id = chunk.chunk_id;
                 if let Err(error) = chunk.validate() {
-                    drop(live);
+                    drop(state);
                     self.services.metrics.chunk_dropped("invalid");
-                    self.tell_problem("bad_chunk", &format!("a chunk was not sent: {error}"));
+                    self.report_problem("bad_chunk", &format!("a chunk was not sent: {error}"));
                     return None;
                 }
-                // Still under the lock of `live`: no stop can come between the check and the mailbox.
-                let taken = lock(&self.connection).mailbox.put(ToRobot::Chunk(chunk));
-                drop(live);
+                // Still under the lock of `state`, so that no stop can come between the check and the mailbox.
+                let is_taken = lock(&self.connection).mailbox.put(ToRobot::Chunk(chunk));
+                drop(state);
                 if is_first {
                     self.publish_status();
                 }
-                if taken {
+                if is_taken {
                     self.services.metrics.chunks.inc();
                     return Some(chunk_id);
                 }
@@ -69,16 +69,16 @@ impl ChunkSink for Session {
                 None
             }
             Err(reason) => {
-                drop(live);
+                drop(state);
                 self.services.metrics.chunk_dropped(reason.code());
                 if reason == DropReason::Unread {
-                    self.tell_unread();
+                    self.report_unread();
                 }
                 if reason == DropReason::TooOld {
-                    self.tell_problem(
+                    self.report_problem(
                         "chunk_too_old",
                         &format!(
-                            "the chunk was ready {:.1} s after its picture, and those older than {:.1} s are not sent; \
+                            "the chunk was ready {:.1} s after its image, and chunks older than {:.1} s are not sent; \
                              use a faster device, or a faster network",
                             job.arrived_at.elapsed().as_secs_f32(),
                             self.services.limits.max_chunk_age.as_secs_f32()
@@ -94,22 +94,22 @@ impl ChunkSink for Session {
         match event {
             JobEvent::Tokens { tokens, rows, dims } => self.publish_tokens(job, tokens, rows, dims),
             JobEvent::Trace(chunk, output) => self.publish_trace(job, chunk, *output),
-            JobEvent::Failed(error) => self.tell_problem("inference_failed", &error.reason),
+            JobEvent::Failed(error) => self.report_problem("inference_failed", &error.reason),
         }
     }
 }
 
 impl Session {
-    /// A chunk was taken out of the mailbox again, because the robot is behind with reading.
+    /// Records that a chunk was taken out of the mailbox again because the robot is behind with reading.
     pub(crate) fn chunk_kept_back(&self) {
-        lock(&self.live).chunk_kept_back();
+        lock(&self.state).chunk_kept_back();
         self.services
             .metrics
             .chunk_dropped(DropReason::Unread.code());
-        self.tell_unread();
+        self.report_unread();
     }
 
-    /// Whether the robot reads what it is sent.
+    /// Checks that the robot is not behind with reading.
     fn check_reads(&self) -> Result<(), DropReason> {
         let is_behind = lock(&self.connection)
             .heard
@@ -121,15 +121,15 @@ impl Session {
         Ok(())
     }
 
-    fn tell_unread(&self) {
-        self.tell_problem(
+    fn report_unread(&self) {
+        self.report_problem(
             "chunk_unread",
-            "the robot has not read its connection for more than a second, so it gets no chunks until it has; a stop is \
-             sent all the same; its program must read more often, or its network is too slow",
+            "the robot has not read its connection for more than a second; it gets no chunks until it has read, and a \
+             stop is still sent; let its program read more often, or use a faster network",
         );
     }
 
-    /// Shows the action tokens so far.
+    /// Publishes the action tokens so far.
     fn publish_tokens(&self, job: &Job, tokens: &[u32], rows: usize, dims: usize) {
         if self.subscribers.is_empty() {
             return;
@@ -147,8 +147,8 @@ impl Session {
         );
     }
 
-    /// Shows everything about a chunk that was sent.
-    fn publish_trace(&self, job: &Job, chunk: ChunkTrace, acted: PolicyOutput) {
+    /// Publishes the trace of a chunk that was sent.
+    fn publish_trace(&self, job: &Job, chunk: ChunkTrace, output: PolicyOutput) {
         if self.subscribers.is_empty() {
             return;
         }
@@ -160,25 +160,25 @@ impl Session {
             observation_sequence: job.observation.sequence,
             instruction: job.instruction.clone(),
             mode: job.mode,
-            prompt: acted.prompt,
-            prompt_tokens: count(acted.prompt_tokens),
+            prompt: output.prompt,
+            prompt_tokens: count(output.prompt_tokens),
             action_tokens,
             tokens_origin,
-            rows: count(acted.rows),
-            dims: count(acted.dims),
-            chunk_normalised: acted.chunk_normalised,
-            actions: acted.actions,
-            stages: acted.stages,
+            rows: count(output.rows),
+            dims: count(output.dims),
+            chunk_normalised: output.chunk_normalised,
+            actions: output.actions,
+            stages: output.stages,
             latency_micros: chunk.latency.as_micros().try_into().unwrap_or(u64::MAX),
             committed_rows: count(chunk.committed_rows),
-            depth: acted.depth.map(|depth| {
+            depth: output.depth.map(|depth| {
                 let tag = self
                     .services
                     .inference
                     .info()
                     .and_then(|info| info.tag(&job.tag));
                 let camera = tag.and_then(|tag| tag.cameras.first().cloned());
-                Box::new(depth::told(depth, camera.unwrap_or_default()))
+                Box::new(depth::reasoning(depth, camera.unwrap_or_default()))
             }),
         };
         self.subscribers.lossy(&trace);

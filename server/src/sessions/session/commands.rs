@@ -1,4 +1,4 @@
-//! What viewers do to a robot: instructions, stops, releases, fresh scenes.
+//! Commands of viewers to a robot: instructions, stops, releases, scene resets.
 
 use super::{Session, lock, refusal};
 use crate::sessions::latched_stop::Released;
@@ -9,16 +9,17 @@ use protocol::{
 use std::{sync::Arc, time::Instant};
 
 impl Session {
-    /// What the robot saw last.
+    /// Returns the newest observation with images.
     pub(crate) fn scene(&self) -> Option<Arc<Observation>> {
         lock(&self.scene)
             .as_ref()
             .map(|(observation, _)| observation.clone())
     }
 
-    /// Gives the robot a sentence; an empty one ends its task.
+    /// Gives the robot an instruction; an empty one ends the instruction in force.
     ///
-    /// Returns why nothing will happen although the sentence was passed on.
+    /// # Errors
+    /// Refusal of the instruction. `no_policy` is a refusal too, but the instruction was passed on to the robot.
     pub(crate) fn command(
         &self,
         text: &str,
@@ -26,22 +27,22 @@ impl Session {
         operator: u64,
     ) -> Result<(), ErrorMessage> {
         {
-            let mut live = lock(&self.live);
-            if !live.connected {
+            let mut state = lock(&self.state);
+            if !state.connected {
                 return Err(refusal(
                     "robot_disconnected",
                     format!(
-                        "{} is not connected; wait until it dials in again",
-                        live.robot_id
+                        "{} is not connected; wait until it connects again",
+                        state.robot_id
                     ),
                 ));
             }
-            if live.is_stopped() && !text.trim().is_empty() {
+            if state.is_stopped() && !text.trim().is_empty() {
                 return Err(refusal(
                     "stopped",
                     format!(
                         "{} is stopped and takes no instruction; release it first, then give the instruction again",
-                        live.robot_id
+                        state.robot_id
                     ),
                 ));
             }
@@ -59,14 +60,14 @@ impl Session {
             {
                 return Err(refusal(
                     found.code,
-                    format!("{} is not driven: {}", live.robot_id, found.words),
+                    format!("{} is not driven: {}", state.robot_id, found.message),
                 ));
             }
-            live.command(text, mode, operator, Instant::now());
+            state.command(text, mode, operator, Instant::now());
             lock(&self.connection)
                 .mailbox
                 .put(ToRobot::Instruction(Instruction {
-                    text: live.instruction().to_owned(),
+                    text: state.instruction().to_owned(),
                 }));
         }
         self.publish_status();
@@ -76,44 +77,43 @@ impl Session {
         }
     }
 
-    /// Whether a stop is latched.
+    /// True if a stop is latched.
     pub(crate) fn is_stopped(&self) -> bool {
-        lock(&self.live).is_stopped()
+        lock(&self.state).is_stopped()
     }
 
-    /// Halts the robot: the stop overtakes everything that waits for it, and latches here, there and, soon, on disk.
-    /// Waits for nothing. False where it was latched already.
+    /// Stops the robot without waiting. The stop overtakes everything in the mailbox, and latches here, in the mailbox and,
+    /// soon after, on disk. Returns `false` if it was latched already.
     pub(crate) fn stop(&self, reason: &str) -> bool {
         {
-            let mut live = lock(&self.live);
+            let mut state = lock(&self.state);
             let stop = self.services.stop_pressed();
-            if live.is_stopped() {
-                // A latch that holds costs the disk nothing more. Releases must name the newest press, which viewers are
-                // shown by `repeat_stop`.
-                live.stop_again(stop);
+            if state.is_stopped() {
+                // Nothing to write to disk. Releases must name the newest press, which `repeat_stop` shows to viewers.
+                state.stop_again(stop);
                 return false;
             }
             let mailbox = &lock(&self.connection).mailbox;
             mailbox.put(ToRobot::Stop(Stop {
                 reason: reason.to_owned(),
             }));
-            live.stop(stop);
-            // Behind the stop: its task has ended, so that a release finds none.
+            state.stop(stop);
+            // Behind the stop: it ends the instruction on the robot, so that a release finds none.
             mailbox.put(ToRobot::Instruction(Instruction {
                 text: String::new(),
             }));
-            self.services.latches.latch(&live.robot_id, reason);
+            self.services.latches.latch(&state.robot_id, reason);
         }
         self.services.metrics.stops.inc();
         self.publish_status();
         true
     }
 
-    /// Sends the stop of a stopped robot again, and shows viewers the number of its newest press.
+    /// Sends the stop of a stopped robot again, and publishes the number of its newest press.
     pub(crate) fn repeat_stop(&self, reason: &str) {
         {
-            let live = lock(&self.live);
-            if !live.is_stopped() {
+            let state = lock(&self.state);
+            if !state.is_stopped() {
                 return;
             }
             lock(&self.connection).mailbox.put(ToRobot::Stop(Stop {
@@ -123,8 +123,8 @@ impl Session {
         self.publish_status();
     }
 
-    /// Lifts the stop that a release names (`named`), or that its sender can have known when it had heard the studio last
-    /// (`heard_at`). The robot idles until the next command.
+    /// Lifts the stop that a release names (`named`), or that its sender can have seen at the time of the newest heartbeat
+    /// that it had received (`heard_at`). The robot idles until the next instruction.
     ///
     /// # Errors
     /// Refusal of a release when the robot was stopped again since.
@@ -134,8 +134,8 @@ impl Session {
         heard_at: Option<Instant>,
     ) -> Result<(), ErrorMessage> {
         {
-            let mut live = lock(&self.live);
-            match live.release(named, heard_at) {
+            let mut state = lock(&self.state);
+            match state.release(named, heard_at) {
                 Released::Now => {}
                 Released::Before => return Ok(()),
                 Released::StoppedAgain => {
@@ -144,7 +144,7 @@ impl Session {
                         format!(
                             "{} was stopped again since, so the release was not carried out and the stop holds; look at the \
                              robot, then release it again if it may move",
-                            live.robot_id
+                            state.robot_id
                         ),
                     ));
                 }
@@ -152,27 +152,30 @@ impl Session {
             lock(&self.connection)
                 .mailbox
                 .put(ToRobot::Release(Release {}));
-            // It holds in memory at once. Until it is on disk a restart finds the robot stopped, which is safe.
-            self.services.latches.release(&live.robot_id);
+            // In memory it takes effect at once. Until it is on disk a restart finds the robot stopped, which is safe.
+            self.services.latches.release(&state.robot_id);
         }
         self.publish_status();
         Ok(())
     }
 
-    /// Asks for a fresh scene.
+    /// Resets the scene of the robot and ends its instruction.
+    ///
+    /// # Errors
+    /// Refusal while the robot is stopped.
     pub(crate) fn reset(&self, scene: ResetScene) -> Result<(), ErrorMessage> {
         {
-            let mut live = lock(&self.live);
-            if live.is_stopped() {
+            let mut state = lock(&self.state);
+            if state.is_stopped() {
                 return Err(refusal(
                     "stopped",
                     format!(
-                        "{} is stopped and takes no new scene; release it first",
-                        live.robot_id
+                        "{} is stopped, so its scene cannot be reset; release it first",
+                        state.robot_id
                     ),
                 ));
             }
-            live.reset();
+            state.reset();
             let mailbox = &lock(&self.connection).mailbox;
             mailbox.put(ToRobot::Instruction(Instruction {
                 text: String::new(),
@@ -183,14 +186,14 @@ impl Session {
         Ok(())
     }
 
-    /// The viewer is gone or silent. Whether that ended an instruction of its; one that was chosen to run unattended
-    /// goes on.
+    /// Ends the instruction of a viewer that is gone or silent, unless the robot may run unattended. Returns `true` if an
+    /// instruction ended.
     pub(crate) fn operator_gone(&self, viewer: u64) -> bool {
         {
-            let mut live = lock(&self.live);
+            let mut state = lock(&self.state);
             if self.services.limits.unattended
-                || live.hello.simulated
-                || !live.operator_gone(viewer)
+                || state.hello.simulated
+                || !state.operator_gone(viewer)
             {
                 return false;
             }
@@ -204,7 +207,7 @@ impl Session {
         self.subscribers.control(&refusal(
             "operator_gone",
             format!(
-                "whoever gave {} its instruction is gone, so it holds; give the instruction again to go on",
+                "the viewer that gave {} its instruction is gone, so the robot holds; give the instruction again to go on",
                 self.robot_id()
             ),
         ));

@@ -1,4 +1,4 @@
-//! The details of a robot on their way to those who watch it: written once, however many ask and however often.
+//! The details of a robot on their way to its subscribers, encoded once per change.
 
 use super::{Session, lock};
 use crate::queues::outbox::{Key, Outbox};
@@ -7,14 +7,14 @@ use bytes::Bytes;
 /// The newest details.
 #[derive(Debug, Default)]
 pub(super) struct Details {
-    /// As they are sent, once somebody wanted them.
+    /// The encoded message, once a subscriber needed it.
     frame: Option<Bytes>,
-    /// Those who watch have not been sent them.
+    /// True if the subscribers do not have them yet.
     is_new: bool,
 }
 
 impl Session {
-    /// The robot announced something else, or left.
+    /// Records a change of the robot's hello, or its departure.
     pub(super) fn details_changed(&self) {
         *lock(&self.details) = Details {
             frame: None,
@@ -22,31 +22,31 @@ impl Session {
         };
     }
 
-    /// Sends them to one who watches from now on. Put under the lock, so that nothing older overtakes.
-    pub(super) fn give_details(&self, outbox: &Outbox) {
+    /// Sends them to a new subscriber. The lock is held meanwhile, so that no older version overtakes them.
+    pub(super) fn send_details(&self, outbox: &Outbox) {
         let mut details = lock(&self.details);
-        if let Some(frame) = self.written(&mut details) {
+        if let Some(frame) = self.encoded_details(&mut details) {
             outbox.put_newest(Key::Details, frame);
         }
     }
 
-    /// Sends them to everybody who watches, if they changed.
-    pub(crate) fn tell_details(&self) {
+    /// Sends them to all subscribers if they changed.
+    pub(crate) fn publish_details(&self) {
         let mut details = lock(&self.details);
         if !std::mem::take(&mut details.is_new) || self.subscribers.is_empty() {
             return;
         }
-        if let Some(frame) = self.written(&mut details) {
+        if let Some(frame) = self.encoded_details(&mut details) {
             self.subscribers.newest_frame(&Key::Details, &frame);
         }
     }
 
-    fn written(&self, details: &mut Details) -> Option<Bytes> {
+    fn encoded_details(&self, details: &mut Details) -> Option<Bytes> {
         if details.frame.is_none() {
             let contradictions = lock(&self.contradictions).clone();
-            let warnings = contradictions.into_iter().map(|found| found.words);
-            let told = lock(&self.live).details(warnings.collect())?;
-            match protocol::encode(&told) {
+            let warnings = contradictions.into_iter().map(|found| found.message);
+            let message = lock(&self.state).details(warnings.collect())?;
+            match protocol::encode(&message) {
                 Ok(frame) => details.frame = Some(frame.into()),
                 Err(error) => {
                     self.services.metrics.error("encode");

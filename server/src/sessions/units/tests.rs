@@ -15,7 +15,7 @@ const NAMES: [&str; 6] = [
     "wrist_roll",
     "gripper",
 ];
-/// What the arm can do, in degrees and percent.
+/// Limits of the arm, in degrees and percent.
 const LIMITS: [(f32, f32); 6] = [
     (-110.0, 110.0),
     (-100.0, 100.0),
@@ -24,7 +24,7 @@ const LIMITS: [(f32, f32); 6] = [
     (-160.0, 160.0),
     (0.0, 100.0),
 ];
-/// What the shipped policy's data did with it.
+/// Range of the actions in the nano policy's data.
 const ACTIONS: [(f32, f32); 6] = [
     (-60.4, 54.0),
     (-62.0, 58.2),
@@ -82,12 +82,12 @@ fn hello(joints: Vec<JointDescription>) -> RobotHello {
     }
 }
 
-/// The arm with all limits counted otherwise.
-fn arm(unit: &str, count: impl Fn((f32, f32)) -> (f32, f32)) -> RobotHello {
+/// The arm with its limits converted by `convert`.
+fn arm(unit: &str, convert: impl Fn((f32, f32)) -> (f32, f32)) -> RobotHello {
     let joints = NAMES.iter().zip(LIMITS);
     hello(
         joints
-            .map(|(name, limits)| joint(name, unit, count(limits)))
+            .map(|(name, limits)| joint(name, unit, convert(limits)))
             .collect(),
     )
 }
@@ -100,11 +100,15 @@ fn scaled(by: f32) -> impl Fn((f32, f32)) -> (f32, f32) {
     move |(min, max)| (min * by, max * by)
 }
 
-/// Codes, and whether the robot is refused.
+/// Codes of the contradictions; the second value is true for a refusal.
 fn codes(hello: &RobotHello, tag: &TagInfo) -> Vec<(&'static str, bool)> {
     let found = contradictions(hello, tag);
     for contradiction in &found {
-        assert!(contradiction.words.len() < 1000, "{}", contradiction.words);
+        assert!(
+            contradiction.message.len() < 1000,
+            "{}",
+            contradiction.message
+        );
     }
     found
         .iter()
@@ -113,39 +117,39 @@ fn codes(hello: &RobotHello, tag: &TagInfo) -> Vec<(&'static str, bool)> {
 }
 
 #[test]
-fn a_robot_that_agrees_hears_nothing() {
-    let ours = tag(NAMES, ACTIONS);
-    assert_eq!(codes(&arm("deg", |limits| limits), &ours), []);
+fn a_robot_that_agrees_has_no_contradictions() {
+    let tag_data = tag(NAMES, ACTIONS);
+    assert_eq!(codes(&arm("deg", |limits| limits), &tag_data), []);
     // As the built-in one: the gripper in percent.
     let mut mixed = arm("deg", |limits| limits);
     mixed.joints[5].unit = "percent".to_owned();
-    assert_eq!(codes(&mixed, &ours), []);
+    assert_eq!(codes(&mixed, &tag_data), []);
     // Limits wider than what was ever used, and other words for the unit.
-    assert_eq!(codes(&arm("deg", |_| (-360.0, 360.0)), &ours), []);
-    assert_eq!(codes(&arm("°", |limits| limits), &ours), []);
+    assert_eq!(codes(&arm("deg", |_| (-360.0, 360.0)), &tag_data), []);
+    assert_eq!(codes(&arm("°", |limits| limits), &tag_data), []);
     assert_eq!(
-        codes(&arm("Degrees (motor side)", |limits| limits), &ours),
+        codes(&arm("Degrees (motor side)", |limits| limits), &tag_data),
         []
     );
     // Data that went a little beyond the limits.
-    assert_eq!(codes(&arm("deg", scaled(0.9)), &ours), []);
+    assert_eq!(codes(&arm("deg", scaled(0.9)), &tag_data), []);
 }
 
 #[test]
-fn an_unknown_word_for_a_unit_is_named_with_its_joint_and_the_known_words() {
-    let ours = tag(NAMES, ACTIONS);
+fn an_unknown_unit_is_named_with_its_joint_and_the_known_units() {
+    let tag_data = tag(NAMES, ACTIONS);
     for unit in ["turns", "ticks", "", "deg (rad)"] {
         let mut odd = arm("deg", |limits| limits);
         odd.joints[4].unit = unit.to_owned();
-        let found = contradictions(&odd, &ours);
+        let found = contradictions(&odd, &tag_data);
         assert_eq!(found.len(), 1, "{unit:?}: {found:?}");
         assert_eq!((found[0].code, found[0].refused), ("units_unknown", false));
-        let words = &found[0].words;
+        let message = &found[0].message;
         assert!(
-            words.contains("\"wrist_roll\"") && words.contains(unit) && words.contains(KNOWN),
-            "{words}"
+            message.contains("\"wrist_roll\"") && message.contains(unit) && message.contains(KNOWN),
+            "{message}"
         );
-        assert!(!words.contains("shoulder_pan"), "{words}");
+        assert!(!message.contains("shoulder_pan"), "{message}");
     }
     // Whatever the policy knows of the joints.
     let none = tag(NAMES, [(-1.0, 1.0); 6]);
@@ -156,7 +160,7 @@ fn an_unknown_word_for_a_unit_is_named_with_its_joint_and_the_known_words() {
     let mut five = arm("turns", |limits| limits);
     five.joints.pop();
     assert_eq!(
-        codes(&five, &ours),
+        codes(&five, &tag_data),
         [("joint_count", true), ("units_unknown", false)]
     );
     // Radians by another name are held against what radians can be.
@@ -167,15 +171,15 @@ fn an_unknown_word_for_a_unit_is_named_with_its_joint_and_the_known_words() {
 
 #[test]
 fn a_robot_in_radians_is_refused_under_data_in_degrees() {
-    let ours = tag(NAMES, ACTIONS);
+    let tag_data = tag(NAMES, ACTIONS);
     for unit in ["rad", "radians", "deg", "", "ticks"] {
-        let found = contradictions(&arm(unit, radians), &ours);
+        let found = contradictions(&arm(unit, radians), &tag_data);
         assert_eq!(found.len(), 1, "{unit:?}: {found:?}");
         assert_eq!((found[0].code, found[0].refused), ("units_mismatch", true));
-        let words = &found[0].words;
+        let message = &found[0].message;
         assert!(
-            words.contains("-1.92 to 1.92") && words.contains("-60.4 to 54"),
-            "{words}"
+            message.contains("-1.92 to 1.92") && message.contains("-60.4 to 54"),
+            "{message}"
         );
     }
     // Motions of a few degrees in the data, and joints that turn right round.
@@ -185,17 +189,17 @@ fn a_robot_in_radians_is_refused_under_data_in_degrees() {
         [("units_mismatch", true)]
     );
     let full = arm("rad", |_| (-std::f32::consts::PI, std::f32::consts::PI));
-    assert_eq!(codes(&full, &ours), [("units_mismatch", true)]);
+    assert_eq!(codes(&full, &tag_data), [("units_mismatch", true)]);
 }
 
 #[test]
 fn a_robot_in_degrees_under_data_in_radians_is_doubtful() {
-    let ours = tag(NAMES, ACTIONS.map(radians));
+    let tag_data = tag(NAMES, ACTIONS.map(radians));
     assert_eq!(
-        codes(&arm("deg", |limits| limits), &ours),
+        codes(&arm("deg", |limits| limits), &tag_data),
         [("units_doubtful", false)]
     );
-    assert_eq!(codes(&arm("rad", radians), &ours), []);
+    assert_eq!(codes(&arm("rad", radians), &tag_data), []);
     // One joint that hardly moved is nothing special.
     let mut still = ACTIONS;
     still[4] = (-0.5, 0.5);
@@ -204,18 +208,18 @@ fn a_robot_in_degrees_under_data_in_radians_is_doubtful() {
 
 #[test]
 fn percents_against_degrees_are_doubtful_where_the_data_go_further_than_percents() {
-    let ours = tag(NAMES, ACTIONS);
+    let tag_data = tag(NAMES, ACTIONS);
     let normalised = |unit: &str| {
         let mut normalised = arm(unit, |_| (-100.0, 100.0));
         normalised.joints[5] = joint("gripper", "percent", (0.0, 100.0));
         normalised
     };
     assert_eq!(
-        codes(&normalised("percent"), &ours),
+        codes(&normalised("percent"), &tag_data),
         [("units_doubtful", false)]
     );
-    let found = contradictions(&normalised("percent"), &ours);
-    assert!(found[0].words.contains("wrist_flex"), "{found:?}");
+    let found = contradictions(&normalised("percent"), &tag_data);
+    assert!(found[0].message.contains("wrist_flex"), "{found:?}");
     // lerobot's older degrees of the same arm: 0 to 190 and so on.
     let mut older = ACTIONS;
     (older[1], older[2]) = ((10.0, 190.0), (5.0, 180.0));
@@ -232,7 +236,7 @@ fn percents_against_degrees_are_doubtful_where_the_data_go_further_than_percents
     );
     // From 0 to 100 throughout: half of the data is outside.
     assert_eq!(
-        codes(&arm("percent", |_| (0.0, 100.0)), &ours),
+        codes(&arm("percent", |_| (0.0, 100.0)), &tag_data),
         [("units_doubtful", false)]
     );
     // Data in percents, too.
@@ -244,38 +248,38 @@ fn percents_against_degrees_are_doubtful_where_the_data_go_further_than_percents
 }
 
 #[test]
-fn a_gripper_that_counts_otherwise_is_refused_by_name() {
-    let ours = tag(NAMES, ACTIONS);
+fn a_gripper_in_another_unit_is_refused_by_name() {
+    let tag_data = tag(NAMES, ACTIONS);
     for (unit, limits) in [("m", (0.0, 0.08)), ("", (0.0, 1.0)), ("rad", (0.0, 1.7))] {
         let mut metres = arm("deg", |limits| limits);
         metres.joints[5] = joint("gripper", unit, limits);
-        let found = contradictions(&metres, &ours);
+        let found = contradictions(&metres, &tag_data);
         assert_eq!(found.len(), 1, "{unit:?}: {found:?}");
-        assert!(found[0].refused && found[0].words.contains("\"gripper\""));
-        assert!(!found[0].words.contains("shoulder"), "{found:?}");
+        assert!(found[0].refused && found[0].message.contains("\"gripper\""));
+        assert!(!found[0].message.contains("shoulder"), "{found:?}");
     }
 }
 
 #[test]
 fn another_order_of_the_same_names_is_refused() {
-    let ours = tag(NAMES, ACTIONS);
+    let tag_data = tag(NAMES, ACTIONS);
     let mut first = arm("deg", |limits| limits);
     first.joints.rotate_right(1);
-    let found = contradictions(&first, &ours);
+    let found = contradictions(&first, &tag_data);
     assert_eq!((found.len(), found[0].code), (1, "joint_order"));
     assert!(found[0].refused);
-    let words = &found[0].words;
+    let message = &found[0].message;
     assert!(
-        words.contains("gripper, shoulder_pan") && words.contains("wrist_roll, gripper"),
-        "{words}"
+        message.contains("gripper, shoulder_pan") && message.contains("wrist_roll, gripper"),
+        "{message}"
     );
     assert!(
-        words.contains("number 1 of the robot and number 6 of the tag"),
-        "{words}"
+        message.contains("number 1 of the robot and number 6 of the tag"),
+        "{message}"
     );
     let mut two = arm("deg", |limits| limits);
     two.joints.swap(1, 2);
-    assert_eq!(codes(&two, &ours), [("joint_order", true)]);
+    assert_eq!(codes(&two, &tag_data), [("joint_order", true)]);
     // Names as data sets write them.
     let written = NAMES.map(|name| format!("main_{name}.pos"));
     let written = tag(written.each_ref().map(String::as_str), ACTIONS);
@@ -284,7 +288,7 @@ fn another_order_of_the_same_names_is_refused() {
 }
 
 #[test]
-fn names_that_say_nothing_about_each_other_claim_nothing() {
+fn names_that_cannot_be_matched_are_no_contradiction() {
     let swapped = {
         let mut joints = arm("deg", |_| (-180.0, 180.0));
         joints.joints.swap(0, 5);
@@ -304,33 +308,33 @@ fn names_that_say_nothing_about_each_other_claim_nothing() {
     let from = |first: usize| -> Vec<String> {
         (first..first + 6).map(|n| format!("joint_{n}")).collect()
     };
-    let ours: Vec<String> = from(0);
-    let ours = tag(std::array::from_fn(|n| ours[n].as_str()), ACTIONS);
+    let names: Vec<String> = from(0);
+    let tag_data = tag(std::array::from_fn(|n| names[n].as_str()), ACTIONS);
     let mut numbered = arm("deg", |limits| limits);
     for (joint, name) in numbered.joints.iter_mut().zip(from(1)) {
         joint.name = name;
     }
-    assert_eq!(codes(&numbered, &ours), []);
+    assert_eq!(codes(&numbered, &tag_data), []);
     // The same numbers in another order are another order.
     for (joint, name) in numbered.joints.iter_mut().zip(from(0).into_iter().rev()) {
         joint.name = name;
     }
-    assert_eq!(codes(&numbered, &ours), [("joint_order", true)]);
+    assert_eq!(codes(&numbered, &tag_data), [("joint_order", true)]);
 }
 
 #[test]
 fn another_number_of_joints_is_refused() {
-    let ours = tag(NAMES, ACTIONS);
+    let tag_data = tag(NAMES, ACTIONS);
     let mut five = arm("deg", |limits| limits);
     five.joints.pop();
-    assert_eq!(codes(&five, &ours), [("joint_count", true)]);
+    assert_eq!(codes(&five, &tag_data), [("joint_count", true)]);
     let mut mobile = tag(NAMES, ACTIONS);
     mobile.state_dim = 5;
     assert_eq!(codes(&five, &mobile), [("joint_count", false)]);
 }
 
 #[test]
-fn where_there_are_no_statistics_nothing_is_claimed() {
+fn without_statistics_there_is_no_contradiction() {
     let none = tag(NAMES, [(-1.0, 1.0); 6]);
     assert_eq!(codes(&arm("deg", |limits| limits), &none), []);
     let mut masked = tag(NAMES, ACTIONS);
@@ -347,7 +351,7 @@ fn where_there_are_no_statistics_nothing_is_claimed() {
 }
 
 #[test]
-fn a_joint_that_a_calibration_turns_around_fits() {
+fn a_joint_that_a_calibration_inverts_fits() {
     let turned = tag(NAMES, ACTIONS.map(|(low, high)| (high, low)));
     assert_eq!(codes(&arm("deg", |limits| limits), &turned), []);
     assert_eq!(
@@ -357,17 +361,17 @@ fn a_joint_that_a_calibration_turns_around_fits() {
 }
 
 #[test]
-fn a_camera_that_the_policy_looks_at_and_the_robot_lacks_is_told() {
-    let ours = tag(NAMES, ACTIONS);
+fn a_camera_that_the_policy_needs_and_the_robot_lacks_is_a_warning() {
+    let tag_data = tag(NAMES, ACTIONS);
     let mut blind = arm("deg", |limits| limits);
     blind.cameras[1].name = "hand".to_owned();
-    assert_eq!(codes(&blind, &ours), [("cameras_missing", false)]);
+    assert_eq!(codes(&blind, &tag_data), [("cameras_missing", false)]);
     blind.cameras.clear();
-    assert_eq!(codes(&blind, &ours), [], "it announces none");
+    assert_eq!(codes(&blind, &tag_data), [], "it announces none");
 }
 
 #[test]
-fn long_names_make_no_long_sentences() {
+fn long_names_make_no_long_messages() {
     let mut joints = Vec::new();
     for n in 0..64 {
         joints.push(joint(
@@ -376,9 +380,9 @@ fn long_names_make_no_long_sentences() {
             (-1.0, 1.0),
         ));
     }
-    let mut ours = tag(NAMES, ACTIONS);
-    ours.state_dim = 64;
-    ours.action = joints
+    let mut tag_data = tag(NAMES, ACTIONS);
+    tag_data.state_dim = 64;
+    tag_data.action = joints
         .iter()
         .map(|joint| ActionDimension {
             name: joint.name.clone(),
@@ -387,5 +391,5 @@ fn long_names_make_no_long_sentences() {
             normalised: true,
         })
         .collect();
-    assert_eq!(codes(&hello(joints), &ours), [("units_mismatch", true)]);
+    assert_eq!(codes(&hello(joints), &tag_data), [("units_mismatch", true)]);
 }

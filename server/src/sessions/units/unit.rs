@@ -1,4 +1,4 @@
-//! The unit of a joint, from the word that a robot announces for it.
+//! The unit of a joint, parsed from the text that a robot announces for it.
 
 /// Kind of a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -8,15 +8,15 @@ pub(super) enum Unit {
     /// A part of the range of a joint, such as -100 to 100.
     Percent,
     Length,
-    /// A word that names none of these, or nothing.
+    /// Another text, or none.
     Unknown,
 }
 
-/// Words for a sentence: one for each unit that is known.
+/// Spellings for an error message, one for each known unit.
 pub(super) const KNOWN: &str = "deg, rad, percent, normalized, m, cm, mm";
 
 impl Unit {
-    /// Reads a word as people write it: in any case and number, with a remark in parentheses.
+    /// Parses a unit as people write it: in any case and number, with a remark in parentheses.
     pub(super) fn of(text: &str) -> Self {
         let text = text.to_lowercase();
         let Some((before, inside)) = text.split_once(['(', '[']) else {
@@ -25,7 +25,7 @@ impl Unit {
         let inside = Self::of_word(inside.trim().trim_end_matches([')', ']']));
         match (before.trim(), Self::of_word(before)) {
             ("" | "angle" | "angles" | "position" | "unit" | "units", _) => inside,
-            // A remark may say anything, but not another unit.
+            // A remark may be anything but another unit.
             (_, unit) if inside == Self::Unknown || inside == unit => unit,
             _ => Self::Unknown,
         }
@@ -47,7 +47,7 @@ impl Unit {
                 Self::Percent
             }
             "norm" | "normed" | "normalized" | "normalised" => Self::Percent,
-            // As LeRobot names the modes of its motors.
+            // Names of LeRobot's motor modes.
             "rangem100100" | "range0100" | "±100" | "+-100" | "+/-100" => Self::Percent,
             "m" | "meter" | "meters" | "metre" | "metres" => Self::Length,
             "cm" | "centimeter" | "centimeters" | "centimetre" | "centimetres" => Self::Length,
@@ -58,7 +58,7 @@ impl Unit {
     }
 }
 
-/// Whether this is the range of normalized values: -100 to 100, 0 to 100, -1 to 1 or 0 to 1.
+/// True for the range of normalized values: -100 to 100, 0 to 100, -1 to 1 or 0 to 1.
 fn is_part_of_range(word: &str) -> bool {
     let limits = ["...", "..", "to", ",", ":"]
         .iter()
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_read_as_people_write_them() {
+    fn units_are_parsed_as_people_write_them() {
         let known: [(&[&str], Unit); 4] = [
             (
                 &[
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn the_words_of_the_sentence_are_known() {
+    fn the_spellings_of_the_message_are_known() {
         for word in KNOWN.split(", ") {
             assert_ne!(Unit::of(word), Unit::Unknown, "{word:?}");
         }

@@ -30,7 +30,7 @@ impl Viewer {
         let scene = robot.scene();
         let wanted = CancelToken::default();
         self.asked = Some((ask.question_id, wanted.clone()));
-        let (asking, outbox, key) = (self.registry.asking.clone(), self.outbox.clone(), self.key);
+        let (asking, outbox, key) = (self.registry.scene_questions.clone(), self.outbox.clone(), self.key);
         tokio::spawn(async move {
             asking.ask(key, ask, scene, &outbox, &wanted).await;
             drop(permit);
@@ -41,7 +41,7 @@ impl Viewer {
     /// no memory.
     pub(super) fn abandon_question(&mut self) {
         if let Some((id, wanted)) = self.asked.take() {
-            self.registry.asking.abandon(self.key, &wanted);
+            self.registry.scene_questions.abandon(self.key, &wanted);
             self.outbox.forget_question(id);
         }
     }

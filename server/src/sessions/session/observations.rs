@@ -1,4 +1,4 @@
-//! What a robot sees, on its way to the policy and to people: how much of it is kept, and for how long.
+//! Observations of a robot on their way to the policy and to subscribers, and the budget of their images.
 
 use super::{Session, lock};
 use crate::{
@@ -17,18 +17,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Observations in a row whose pictures had no room, after which people are told.
+/// Observations in a row without room for their images, after which the problem is reported.
 const MANY_OVER_BUDGET: u32 = 5;
 
-/// Bytes of a view's message beside its picture, at most.
+/// Most bytes of a view's message beside its image.
 const FRAME_EXTRA_BYTES: usize = 4 << 10;
 
-/// An observation and the bytes of its pictures.
-pub(super) type Seen = (Arc<Observation>, Option<Arc<Lease>>);
+/// An observation, with the lease of its images' bytes if it has any.
+pub(super) type LeasedObservation = (Arc<Observation>, Option<Arc<Lease>>);
 
 impl Session {
-    /// Nothing that the robot saw is kept for a robot that is gone.
-    pub(super) fn forget_pictures(&self) {
+    /// Drops all images of a robot that is gone, and everything derived from its observations.
+    pub(super) fn forget_images(&self) {
         lock(&self.scene).take();
         lock(&self.last_problem).take();
         *lock(&self.freshness) = Freshness::default();
@@ -36,17 +36,17 @@ impl Session {
         self.services.inference.forget(self.key);
     }
 
-    /// Takes the bytes of an observation's pictures from what this robot may have, and remembers it as what the robot
-    /// sees. Where those before are still in use, the pictures go and the numbers stay.
-    pub(super) fn keep(&self, mut observation: Observation) -> Seen {
+    /// Takes the bytes of an observation's images from the robot's budget, and keeps the observation for questions. If the
+    /// images before are still in use and nothing is left, the images are dropped and the state stays.
+    pub(super) fn lease_images(&self, mut observation: Observation) -> LeasedObservation {
         if observation.views.is_empty() {
             return (Arc::new(observation), None);
         }
-        let bytes = picture_bytes(&observation);
+        let bytes = image_bytes(&observation);
         let largest_message = lock(&self.connection).heard.largest_bytes();
         self.pictures.set_limit(pictures_beside(largest_message));
         let lease = self.pictures.take(bytes).or_else(|| {
-            // The newest wins over the one that is only looked at when somebody asks.
+            // The newest has precedence over the one that is kept for questions.
             lock(&self.scene).take();
             self.pictures.take(bytes)
         });
@@ -54,61 +54,61 @@ impl Session {
             self.services.metrics.observations_over_budget.inc();
             observation.views.clear();
             if self.over_budget.fetch_add(1, Ordering::AcqRel) + 1 >= MANY_OVER_BUDGET {
-                let most = self.pictures.limit();
-                let why = if bytes > most {
-                    "are too large to be kept"
+                let limit = self.pictures.limit();
+                let reason = if bytes > limit {
+                    "are too large"
                 } else {
-                    "come faster than they can be used"
+                    "arrive faster than they can be used"
                 };
                 let mebibytes = |bytes: usize| bytes as f64 / f64::from(1 << 20);
-                self.tell_problem(
+                self.report_problem(
                     "pictures_over_budget",
                     &format!(
-                        "the pictures of this robot {why}: {:.1} MiB each, and {:.1} MiB are kept of a robot that sends \
-                         messages of {:.1} MiB; send smaller or fewer pictures",
+                        "the images of this robot {reason}: an observation has {:.1} MiB, and a robot that sends messages \
+                         of {:.1} MiB may have {:.1} MiB in use; send smaller or fewer images",
                         mebibytes(bytes),
-                        mebibytes(most),
-                        mebibytes(largest_message)
+                        mebibytes(largest_message),
+                        mebibytes(limit)
                     ),
                 );
             }
             return (Arc::new(observation), None);
         };
         self.over_budget.store(0, Ordering::Release);
-        let seen = (Arc::new(observation), Some(Arc::new(lease)));
-        *lock(&self.scene) = Some(seen.clone());
-        seen
+        let leased = (Arc::new(observation), Some(Arc::new(lease)));
+        *lock(&self.scene) = Some(leased.clone());
+        leased
     }
 
-    /// Hands an observation to the policy if a chunk is due. `late`: how much longer than usual it was on its way,
-    /// which counts as its age.
-    pub(super) fn ask(
+    /// Hands an observation to the policy if a chunk is due. `delay` is the extra delay of the observation (see
+    /// [`freshness`](crate::sessions::freshness)); it counts as age.
+    pub(super) fn request_chunk(
         self: &Arc<Self>,
         observation: &Arc<Observation>,
         lease: Option<Arc<Lease>>,
-        late: Duration,
+        delay: Duration,
         now: Instant,
     ) {
         let job = {
-            let mut live = lock(&self.live);
-            let is_driven = !live.instruction().is_empty() && !live.is_stopped();
-            if late > self.services.limits.max_chunk_age
+            let mut state = lock(&self.state);
+            let is_driven = !state.instruction().is_empty() && !state.is_stopped();
+            if delay > self.services.limits.max_chunk_age
                 && is_driven
                 && !observation.views.is_empty()
             {
                 Err(SkipReason::Problem(format!(
-                    "a picture arrived {:.1} s later than it should; chunks for pictures older than {:.1} s are not \
-                     sent; the network or the robot's computer cannot keep up",
-                    late.as_secs_f32(),
+                    "an image arrived {:.1} s late; chunks for images older than {:.1} s are not sent; the network or \
+                     the robot's computer is too slow, so send smaller or fewer images",
+                    delay.as_secs_f32(),
                     self.services.limits.max_chunk_age.as_secs_f32()
                 )))
             } else {
-                live.job(observation, self.services.inference.info(), now)
+                state.job(observation, self.services.inference.info(), now)
             }
         };
         match job {
             Ok(mut job) => {
-                job.arrived_at = now.checked_sub(late).unwrap_or(now);
+                job.arrived_at = now.checked_sub(delay).unwrap_or(now);
                 self.services.inference.ask(QueuedJob {
                     robot: self.key,
                     job,
@@ -118,12 +118,12 @@ impl Session {
                 });
             }
             Err(SkipReason::Idle) => {}
-            Err(SkipReason::Problem(words)) => self.tell_problem("no_chunk", &words),
+            Err(SkipReason::Problem(message)) => self.report_problem("no_chunk", &message),
         }
     }
 
-    /// Makes the views ready for those who watch, if they are due.
-    pub(super) fn show(
+    /// Prepares the views for subscribers if they are due.
+    pub(super) fn prepare_views(
         self: &Arc<Self>,
         robot_id: String,
         observation: Arc<Observation>,
@@ -133,24 +133,29 @@ impl Session {
         if observation.views.is_empty() {
             return;
         }
-        let bytes = picture_bytes(&observation);
+        let bytes = image_bytes(&observation);
         if let Some(turn) = self.turns.take(self.services.inference.easel(), bytes, now) {
             let session = self.clone();
             tokio::task::spawn_blocking(move || {
-                session.show_views(&robot_id, &(observation, lease), turn);
+                session.publish_views(&robot_id, &(observation, lease), turn);
             });
         }
     }
 
-    fn show_views(&self, robot_id: &str, (observation, _lease): &Seen, _turn: Turn) {
-        // What is larger than all that may wait for a viewer never arrives.
-        let most_bytes = self
+    fn publish_views(
+        &self,
+        robot_id: &str,
+        (observation, _lease): &LeasedObservation,
+        _turn: Turn,
+    ) {
+        // A message larger than the queue of a viewer would never arrive.
+        let max_bytes = self
             .services
             .limits
             .max_lossy_bytes
             .saturating_sub(FRAME_EXTRA_BYTES);
         for view in &observation.views {
-            match view_encoding::within(view, most_bytes) {
+            match view_encoding::within(view, max_bytes) {
                 Ok(view) => self.subscribers.newest(
                     &Key::View(view.name.clone()),
                     &ViewFrame {
@@ -160,13 +165,13 @@ impl Session {
                         view,
                     },
                 ),
-                Err(words) => self.tell_problem("bad_view", &words),
+                Err(reason) => self.report_problem("bad_view", &reason),
             }
         }
     }
 }
 
-fn picture_bytes(observation: &Observation) -> usize {
+fn image_bytes(observation: &Observation) -> usize {
     let views = observation.views.iter();
     views.map(|view| view.data.len() + view.name.len()).sum()
 }

@@ -1,4 +1,4 @@
-//! The state of a robot as viewers are told.
+//! The messages about the state of a robot for viewers.
 
 use super::SessionState;
 use protocol::{
@@ -7,7 +7,7 @@ use protocol::{
 };
 
 impl SessionState {
-    /// As viewers of this robot are told.
+    /// The status for the subscribers of this robot.
     pub(crate) fn status(&self) -> RobotStatus {
         let report = self.report.as_ref();
         let about_this = report.filter(|report| report.instruction == self.instruction);
@@ -35,7 +35,7 @@ impl SessionState {
         }
     }
 
-    /// As the robot list shows it.
+    /// The entry of the robot list.
     pub(crate) fn summary(&self, unattended: bool) -> RobotSummary {
         RobotSummary {
             robot_id: self.robot_id.clone(),
@@ -48,7 +48,7 @@ impl SessionState {
         }
     }
 
-    /// The rest of what it announced, for those who watch it; nothing for a robot that left.
+    /// The rest of the robot's hello, for its subscribers; `None` for a robot that left.
     pub(crate) fn details(&self, warnings: Vec<String>) -> Option<RobotDetails> {
         self.connected.then(|| RobotDetails {
             robot_id: self.robot_id.clone(),
