@@ -95,7 +95,7 @@ fn a_row_without_a_length_costs_itself() {
     // Three are announced, two are listed.
     assert_eq!(output.status.code(), Some(1), "{}", words(&output));
     assert!(
-        words(&output).contains("row 1 has no episode_index or no length; it lists no episode"),
+        words(&output).contains("row 1 has no episode_index or no length; it is skipped"),
         "{}",
         words(&output)
     );

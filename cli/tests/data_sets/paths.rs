@@ -145,7 +145,7 @@ fn a_folder_that_may_not_be_read_costs_itself_and_is_not_missing() {
     assert_eq!(output.status.code(), Some(0), "{}", words(&output));
     assert!(
         words(&output)
-            .contains("chunk-001: Permission denied (os error 13) (what is in it is not read)"),
+            .contains("chunk-001: Permission denied (os error 13) (its files are not read)"),
         "{}",
         words(&output)
     );

@@ -243,7 +243,7 @@ fn an_episode_whose_rows_are_no_episode_is_left_out_by_name() {
     same_as(
         &only(&[0, 1, 2]),
         &set,
-        &["episode 1: 14 of its rows are there twice"],
+        &["episode 1: 14 of its rows are duplicates"],
     );
 }
 

@@ -167,7 +167,7 @@ fn pages_that_unfold_are_refused_before_they_do() {
             &many(vec![Some(vec![0.5; 16 << 20])]),
             properties,
         );
-        refused(&set, "that unfolds to 6");
+        refused(&set, "that decompresses to 6");
     }
     // Pages that say 24 bytes and unfold to 64 MiB, packed such that decoders go on to the end.
     for compression in [
@@ -187,7 +187,7 @@ fn pages_that_unfold_are_refused_before_they_do() {
         assert_eq!((bytes[header], bytes[header + 2]), (0x15, 0x15));
         bytes[header + 3..header + 7].copy_from_slice(&[0xB0, 0x80, 0x80, 0x00]);
         fs::write(set.at(DATA), bytes).unwrap();
-        refused(&set, "unfolds to more than the 24 bytes it announces");
+        refused(&set, "decompresses to more than the 24 bytes it announces");
     }
 }
 
