@@ -384,7 +384,7 @@ fn every_cause_is_said_once() {
     set.write("meta/info.json", "{\"codebase_version\": \"v2.1\"");
     refused(&set, &["info.json was never finished"]);
     set.write("meta/info.json", "[]");
-    refused(&set, &["is no object"]);
+    refused(&set, &["is not a JSON object"]);
     set.write("meta/info.json", "{\"codebase_version\": \"v2.1\"}");
     refused(&set, &["No such file or directory"]);
     set.write("data/chunk-000/notes.txt", "");
