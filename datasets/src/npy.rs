@@ -19,8 +19,8 @@ use header::Header;
 
 pub use integers::read_whole_numbers;
 
-/// Maximum file size. A corpus for an action tokenizer can have hundreds of millions of values, and twice its bytes are in
-/// memory while it is read.
+/// Maximum file size. A corpus for an action tokenizer can have hundreds of millions of values, and twice its bytes are
+/// in memory while it is read.
 const MAX_FILE: Limit = Limit(8 << 30);
 
 /// An array in row-major order.

@@ -28,8 +28,8 @@ impl ClipJob {
     /// Checks a request. The frames follow with [`Self::take`].
     ///
     /// # Errors
-    /// [`JobError::Sentence`], [`JobError::Length`], [`JobError::Kind`] for a live robot, [`JobError::Ask`] for invalid names,
-    /// rates and prefixes, and [`JobError::TooMuch`].
+    /// [`JobError::Sentence`], [`JobError::Length`], [`JobError::Kind`] for a live robot, [`JobError::Ask`] for invalid
+    /// names, rates and prefixes, and [`JobError::TooMuch`].
     pub fn open(request: ScoreRequest) -> Result<Self, JobError> {
         check_instructions(&request)?;
         let frames = request.frames.ok_or(JobError::Kind {
@@ -117,7 +117,8 @@ impl ClipJob {
         self.frames.insert(frame)
     }
 
-    /// Scores the video. `device` names the device for the events. `emit` receives every event but the last, and returns
+    /// Scores the video. `device` names the device for the events. `emit` receives every event but the last, and
+    /// returns
     /// `Break` to stop the job.
     pub async fn score(
         self,

@@ -1,7 +1,7 @@
 //! A scoring job: a request and its frames in, events out.
 //!
-//! The studio and the browser's worker receive the same requests ([`protocol::score`]) and must return the same results, so
-//! they share this crate. They differ only in how frames arrive and where events go.
+//! The studio and the browser's worker receive the same requests ([`protocol::score`]) and must return the same
+//! results, so they share this crate. They differ only in how frames arrive and where events go.
 //!
 //! - [`ClipJob`]: a complete video. It lists the frames that it needs, takes them in any order and is then scored.
 //! - [`watch`]: a live robot. Every frame is a point of the curve; the controls are computed at the end.
@@ -23,8 +23,8 @@ pub use watching::{Next, watch};
 pub const MAX_SENTENCE_BYTES: usize = 4_000;
 /// Maximum side of a frame (pixels).
 pub const MAX_SIDE: u32 = 8_192;
-/// Maximum product of the prefixes and the frames read of the complete video: far more than any model reads, and quick to
-/// plan.
+/// Maximum product of the prefixes and the frames read of the complete video: far more than any model reads, and quick
+/// to plan.
 pub const MAX_LOOKS: usize = 1 << 24;
 /// Maximum length of a video (frames): nine hours at 30 frames per second.
 pub const MAX_FRAMES: u32 = 1 << 20;

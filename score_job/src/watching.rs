@@ -24,8 +24,8 @@ pub enum Next {
     Cancelled,
 }
 
-/// Scores frames as they arrive from `next`, each a point of the curve. At the end, or when the video reaches the length
-/// that the model can read, the control on the frozen first frame is computed. `emit` is that of
+/// Scores frames as they arrive from `next`, each a point of the curve. At the end, or when the video reaches the
+/// length that the model can read, the control on the frozen first frame is computed. `emit` is that of
 /// [`ClipJob::score`](crate::ClipJob::score).
 pub async fn watch(
     request: &ScoreRequest,

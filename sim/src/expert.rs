@@ -66,9 +66,9 @@ impl Expert {
 
     /// Joint targets for the next `horizon` ticks: row k is for tick now + k.
     ///
-    /// After success the arm stays in place: the finger tips at the cube (reach), the cube lifted (pick up), the open hand
-    /// above the tray (place). A push continues until the cube is near the end of the work area, then the hand rises. The
-    /// chunk is empty only for a task with a cube that the scene does not have.
+    /// After success the arm stays in place: the finger tips at the cube (reach), the cube lifted (pick up), the open
+    /// hand above the tray (place). A push continues until the cube is near the end of the work area, then the hand
+    /// rises. The chunk is empty only for a task with a cube that the scene does not have.
     pub fn chunk(&self, world: &World, task: &Task, horizon: usize) -> Vec<JointVector> {
         let Some(index) = world.index_of(task.object) else {
             return Vec::new();
@@ -225,8 +225,8 @@ impl Belief {
         self.with_closed_hand(self.descend(over, 0.008, 0.0, POINTING))
     }
 
-    /// Prevents a hand that is open as wide as a cube from closing around one: it rises over the cubes, closes there, and
-    /// only then follows `intent`.
+    /// Prevents a hand that is open as wide as a cube from closing around one: it rises over the cubes, closes there,
+    /// and only then follows `intent`.
     fn with_closed_hand(&self, intent: Intent) -> Intent {
         let tcp = self.arm().tcp();
         let over_cubes = 2.0 * CUBE_HALF + FINGER_BELOW_TCP + 0.010;

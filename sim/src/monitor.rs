@@ -50,8 +50,8 @@ pub struct TaskMonitor {
 }
 
 impl TaskMonitor {
-    /// Starts monitoring `task`. Displacements count from the cube's current position or, if the hand still holds it from
-    /// an earlier task, from where it comes to rest.
+    /// Starts monitoring `task`. Displacements count from the cube's current position or, if the hand still holds it
+    /// from an earlier task, from where it comes to rest.
     pub fn new(task: &Task, world: &World) -> TaskMonitor {
         let start = world
             .index_of(task.object)

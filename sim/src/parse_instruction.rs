@@ -62,8 +62,8 @@ pub enum ParseError {
 impl Task {
     /// Task of an instruction in this scene.
     ///
-    /// Case, punctuation, articles and words of politeness are ignored. Cubes are distinguished by color; directions are
-    /// those of the overview camera's image (see [`Direction`]).
+    /// Case, punctuation, articles and words of politeness are ignored. Cubes are distinguished by color; directions
+    /// are those of the overview camera's image (see [`Direction`]).
     ///
     /// # Errors
     /// [`ParseError`] names the missing or ambiguous part and the supported wordings.

@@ -1,9 +1,9 @@
 //! The rigid bodies: table, tray, cubes, and the arm's links as kinematic bodies.
 //!
 //! The arm is position controlled, so its links are moved by their servos and push the cubes, but are not pushed back.
-//! Grasping by friction between two kinematic jaws depends on solver details, so a grasp is a joint instead: when both jaws
-//! touch the same cube on opposite sides while closing, the cube is fixed to the hand and the jaws stop at its width. The
-//! hold breaks when an obstacle keeps the cube from following, and ends when the jaws open.
+//! Grasping by friction between two kinematic jaws depends on solver details, so a grasp is a joint instead: when both
+//! jaws touch the same cube on opposite sides while closing, the cube is fixed to the hand and the jaws stop at its
+//! width. The hold breaks when an obstacle keeps the cube from following, and ends when the jaws open.
 
 use rapier3d::math::{Pose, Vec3};
 use rapier3d::prelude::{

@@ -24,8 +24,8 @@ pub(crate) struct Samples {
     pub(crate) inverse_depth: Vec<f32>,
     /// 0xff_rr_gg_bb, or [`TABLE`].
     pub(crate) color: Vec<u32>,
-    /// Horizontal coordinate of the center of each column. Looking it up lets the compiler vectorize the loops below, which
-    /// converting an index does not.
+    /// Horizontal coordinate of the center of each column. Looking it up lets the compiler vectorize the loops below,
+    /// which converting an index does not.
     columns: Vec<f32>,
 }
 

@@ -59,8 +59,8 @@ pub struct Task {
 impl Task {
     /// Draws a feasible task of `family` in the scene.
     ///
-    /// If no task is feasible (a full tray, cubes at the edge; [`Task::options`] is then empty), it is a task with a random
-    /// cube and, for a push, the direction with the most room.
+    /// If no task is feasible (a full tray, cubes at the edge; [`Task::options`] is then empty), it is a task with a
+    /// random cube and, for a push, the direction with the most room.
     pub fn sample(family: TaskFamily, world: &World, rng: &mut impl Rng) -> Task {
         let options = Self::options(family, world);
         Self::draw(&options, rng).unwrap_or_else(|| Self::fallback(family, world, rng))
@@ -124,8 +124,8 @@ impl Task {
         }
     }
 
-    /// Draws another task over the same scene whose success excludes success of this one: another cube or, for a push in half
-    /// of the cases, another direction. It is feasible if any such task is.
+    /// Draws another task over the same scene whose success excludes success of this one: another cube or, for a push
+    /// in half of the cases, another direction. It is feasible if any such task is.
     ///
     /// Reaching, pushing, lifting or placing another cube leaves this task's cube in place, so a policy that
     /// follows the wrong instruction must fail this task.

@@ -171,9 +171,9 @@ impl World {
 
     /// Advances one control tick (1/30 s) towards `target`: absolute joint positions, degrees and percent.
     ///
-    /// Each servo covers a fixed share of the remaining distance per physics step, up to the joint's maximum speed. Targets
-    /// outside the limits are clamped. A target that is not finite is refused, and the arm holds. A motion that would press
-    /// the fingers into the table, the tray or the top of a cube stops.
+    /// Each servo covers a fixed share of the remaining distance per physics step, up to the joint's maximum speed.
+    /// Targets outside the limits are clamped. A target that is not finite is refused, and the arm holds. A motion that
+    /// would press the fingers into the table, the tray or the top of a cube stops.
     pub fn step(&mut self, target: &JointVector) -> StepReport {
         let mut report = StepReport {
             refused: !target.iter().all(|v| v.is_finite()),

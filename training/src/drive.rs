@@ -1,9 +1,9 @@
 //! Many robots in lockstep, driven over stdin and stdout.
 //!
-//! In each round the driver writes, per robot, `rows` x 6 little-endian f32 joint targets; they are executed; then every
-//! robot returns its observation. The first observation comes before any targets. An observation is, per robot and in this
-//! order: images (u8, 2 x side x side x 3), state (6 f32), facts (f32), expert chunk (horizon x 6 f32), task code (i32),
-//! succeeded (i32), tick at which it succeeded or -1 (i32).
+//! In each round the driver writes, per robot, `rows` x 6 little-endian f32 joint targets; they are executed; then
+//! every robot returns its observation. The first observation comes before any targets. An observation is, per robot
+//! and in this order: images (u8, 2 x side x side x 3), state (6 f32), facts (f32), expert chunk (horizon x 6 f32),
+//! task code (i32), succeeded (i32), tick at which it succeeded or -1 (i32).
 
 use std::io::{Read as _, Write as _};
 

@@ -1,5 +1,5 @@
-//! Collection of whole episodes for the scorer: overview images at two frames per second, resized as for scoring, with the
-//! progress of every task of the scene in each.
+//! Collection of whole episodes for the scorer: overview images at two frames per second, resized as for scoring, with
+//! the progress of every task of the scene in each.
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};

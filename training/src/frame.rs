@@ -6,11 +6,12 @@ use vision::{RgbImage, resize_bilinear_u8};
 
 use crate::sentences::code;
 
-/// Number of values of [`facts`]: tool center point (3), tray (2), then per color: present, x, y, z, held, sine and cosine of
-/// four times the yaw.
+/// Number of values of [`facts`]: tool center point (3), tray (2), then per color: present, x, y, z, held, sine and
+/// cosine of four times the yaw.
 pub(crate) const FACTS: usize = 5 + 4 * 7;
 
-/// Both camera images, resized to `side` x `side` as the policy resizes them: overview, then wrist; RGB rows from the top.
+/// Both camera images, resized to `side` x `side` as the policy resizes them: overview, then wrist; RGB rows from the
+/// top.
 ///
 /// # Errors
 /// A `side` of zero.

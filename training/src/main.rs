@@ -3,8 +3,8 @@
 //! * `training sentences`: every wording of every task, for the prompt tokenizer.
 //! * `training collect`: frames from the scripted expert, with noise, labelled for several tasks each.
 //! * `training episodes`: whole episodes for the scorer, successes and failures, with the progress of every task.
-//! * `training drive`: many simulated robots in lockstep on stdin and stdout, for closed-loop evaluation and for labelling
-//!   the states that a partly trained policy reaches.
+//! * `training drive`: many simulated robots in lockstep on stdin and stdout, for closed-loop evaluation and for
+//!   labelling the states that a partly trained policy reaches.
 
 mod collect;
 mod drive;

@@ -88,8 +88,8 @@ pub(super) struct DataSetArguments {
         default_value = "observation.state"
     )]
     state_key: String,
-    /// Normalisation of data units, by the data set's own statistics. Data sets before v3.0 have no percentiles; they are
-    /// then computed from the actions that are read.
+    /// Normalisation of data units, by the data set's own statistics. Data sets before v3.0 have no percentiles; they
+    /// are then computed from the actions that are read.
     #[arg(
         long,
         value_enum,

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 pub(super) struct Output(PathBuf);
 
 impl Output {
-    /// Removes an existing file of that name. Must be called before anything can fail, so that no older result remains after
-    /// a failure.
+    /// Removes an existing file of that name. Must be called before anything can fail, so that no older result remains
+    /// after a failure.
     pub(super) fn begin(path: &Path, inputs: &[&Path]) -> anyhow::Result<Self> {
         path.file_name()
             .with_context(|| format!("--out {} is not a file name", path.display()))?;

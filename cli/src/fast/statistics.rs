@@ -6,8 +6,8 @@ use datasets::lerobot::{DataSet, Episode, NormMode, Stats};
 const MIN_RANGE_RATIO: f64 = 1e-3;
 
 /// Returns the recorded statistics, or those of the actions themselves if the statistics that the mode needs are not
-/// recorded, cannot be used for the encoded dimensions, or contradict the rows. The comparison with the rows is complete
-/// only if all episodes were read (`of_all`).
+/// recorded, cannot be used for the encoded dimensions, or contradict the rows. The comparison with the rows is
+/// complete only if all episodes were read (`of_all`).
 pub(super) fn statistics(
     data_set: &DataSet,
     episodes: &[Episode],
@@ -77,8 +77,8 @@ fn unusable(figures: &Figures<'_>, action_dims: usize, dims: &[usize]) -> Option
     None
 }
 
-/// Reason why recorded statistics cannot be those of these rows. Other programs may interpolate differently, and percentiles
-/// averaged over episodes are rough, but none is further from that of the rows than the span of all rows.
+/// Reason why recorded statistics cannot be those of these rows. Other programs may interpolate differently, and
+/// percentiles averaged over episodes are rough, but none is further from that of the rows than the span of all rows.
 fn contradiction(
     recorded: &Stats,
     of_rows: &Stats,

@@ -19,7 +19,8 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Vec<Vec<u32>>> {
         Ok(streams) => return Ok(streams),
         Err(error) => error,
     };
-    // Parse again as a tree to locate the fault. A tree takes many times the memory of its text, so `json::parse` limits it.
+    // Parse again as a tree to locate the fault. A tree takes many times the memory of its text, so `json::parse`
+    // limits it.
     let fault = match json::parse(&bytes) {
         Ok(value) => first_fault(&value),
         Err(_) if error.is_data() => error.to_string(),

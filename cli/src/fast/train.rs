@@ -54,16 +54,16 @@ pub(super) struct Train {
     /// Maximum number of ids.
     #[arg(long, value_name = "IDS", default_value_t = 1024)]
     vocab_size: u32,
-    /// Make every coefficient between the smallest and the largest expressible, even if it does not occur. The reference
-    /// leaves holes there, but it can load the result.
+    /// Make every coefficient between the smallest and the largest expressible, even if it does not occur. The
+    /// reference leaves holes there, but it can load the result.
     #[arg(long)]
     complete_alphabet: bool,
     /// Write the chunks' shape into processor_config.json, so that decoding does not need --horizon and --dim.
     #[arg(long)]
     declare_shape: bool,
-    /// Share of the chunks (of a data set: of the episodes) to measure on, with a tokenizer that is trained on the others
-    /// for this purpose only. The written tokenizer is trained on all chunks. With 0 it is measured on its training data,
-    /// which takes half the time.
+    /// Share of the chunks (of a data set: of the episodes) to measure on, with a tokenizer that is trained on the
+    /// others for this purpose only. The written tokenizer is trained on all chunks. With 0 it is measured on its
+    /// training data, which takes half the time.
     #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = share, allow_negative_numbers = true)]
     hold_out: f64,
     /// Write into a folder that is not empty.

@@ -1,5 +1,5 @@
-//! Real-world data sets: unused parts may be malformed, rows take precedence over metadata, and a bad file affects only its
-//! own rows.
+//! Real-world data sets: unused parts may be malformed, rows take precedence over metadata, and a bad file affects only
+//! its own rows.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -28,8 +28,8 @@ pub struct PictureLimits {
     pub file: Limit,
     /// Number of pixels.
     pub pixels: u64,
-    /// Total memory of decoding (bytes): the file, its decoded pixels, and the copies made of them (rotated, converted to
-    /// 8-bit RGB, or as the coefficients of a progressive JPEG).
+    /// Total memory of decoding (bytes): the file, its decoded pixels, and the copies made of them (rotated, converted
+    /// to 8-bit RGB, or as the coefficients of a progressive JPEG).
     pub memory: u64,
 }
 

@@ -1,8 +1,8 @@
 //! Columns of one parquet file.
 //!
 //! Vectors are stored as lists (of fixed size or not) or, with one dimension, as plain numbers. Every row should hold
-//! one, and all should have the same length. A gap in a robot's actions must not be filled in silently, so a row without
-//! a vector is marked, and the episode that it belongs to is left out.
+//! one, and all should have the same length. A gap in a robot's actions must not be filled in silently, so a row
+//! without a vector is marked, and the episode that it belongs to is left out.
 
 use std::{
     fs::File,
@@ -278,7 +278,8 @@ fn is_whole(value: f64) -> bool {
     value.fract() == 0.0 && value.abs() < 9e15
 }
 
-/// Runs a decoder and turns a panic into an error, so that a damaged file that triggers a bug of the decoder fails alone.
+/// Runs a decoder and turns a panic into an error, so that a damaged file that triggers a bug of the decoder fails
+/// alone.
 pub(super) fn catch_panic<T>(run: impl FnOnce() -> T) -> Result<T, String> {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(run))
         .map_err(|_| "is damaged in a way that its decoder does not expect".to_owned())

@@ -1,7 +1,7 @@
 //! Footer of a parquet file, checked before it is decoded.
 //!
-//! A footer of a few bytes can announce a schema that overflows the stack or a list that takes gigabytes. It is therefore
-//! scanned first, which takes no memory, and decoded only when the result will be small.
+//! A footer of a few bytes can announce a schema that overflows the stack or a list that takes gigabytes. It is
+//! therefore scanned first, which takes no memory, and decoded only when the result will be small.
 
 use super::thrift::{LIST, STRUCT, Thrift};
 use field_files::Foreign;

@@ -15,8 +15,8 @@
 //!
 //! - Unused data is optional: a column, camera or label that a command does not use may be missing or malformed.
 //! - Rows take precedence over metadata for frame indices, episodes and frames.
-//! - A bad file affects only its own rows: files not named like data are not read, and a broken file is reported with its
-//!   cause ([`field_files::Foreign`]) and left out. Only a clone without its Git LFS files is refused as a whole.
+//! - A bad file affects only its own rows: files not named like data are not read, and a broken file is reported with
+//!   its cause ([`field_files::Foreign`]) and left out. Only a clone without its Git LFS files is refused as a whole.
 //!
 //! Sizes that a file announces are checked against its bytes on disk before they are used.
 

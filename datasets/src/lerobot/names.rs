@@ -1,7 +1,7 @@
 //! Data files of a data set's folder, recognized by their names.
 //!
-//! A folder holds more files than its layout defines: leftovers of macOS, Windows, editors and notebooks, copies, and files
-//! of another layout after an unfinished conversion. Only files whose names match the layout are data.
+//! A folder holds more files than its layout defines: leftovers of macOS, Windows, editors and notebooks, copies, and
+//! files of another layout after an unfinished conversion. Only files whose names match the layout are data.
 
 use super::{DataSet, DataSetError};
 use std::{

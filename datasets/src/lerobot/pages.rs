@@ -1,7 +1,7 @@
 //! Pages of a parquet column, decoded only within memory limits.
 //!
-//! A page announces its uncompressed size, and a few bytes can announce 2 GiB or encode a billion values. The header of a
-//! page is therefore checked before it is decompressed, and values are counted as they are decoded. A column, and all
+//! A page announces its uncompressed size, and a few bytes can announce 2 GiB or encode a billion values. The header of
+//! a page is therefore checked before it is decompressed, and values are counted as they are decoded. A column, and all
 //! columns of a file together, take no more memory than their bytes on disk account for.
 
 use super::thrift::{I32, STRUCT, Thrift};
@@ -339,7 +339,8 @@ impl Counted {
     fn checked(&self, page: Page) -> Result<Page> {
         let values = u64::from(page.num_values());
         let fits = match &page {
-            // A dictionary value takes at least four bytes. Half-precision values take two, with at most 65536 distinct.
+            // A dictionary value takes at least four bytes. Half-precision values take two, with at most 65536
+            // distinct.
             Page::DictionaryPage { buf, .. } => {
                 let bytes = buf.len() as u64;
                 values <= (bytes / 4).max((bytes / 2).min(HALVES))

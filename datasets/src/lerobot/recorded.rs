@@ -1,7 +1,7 @@
 //! The vectors of a data set, episode by episode.
 //!
-//! Each row holds its episode and frame, so the location of a row in the files does not matter. An unreadable file, or rows
-//! that do not form an episode, are reported and left out; the rest of the data set is read.
+//! Each row holds its episode and frame, so the location of a row in the files does not matter. An unreadable file, or
+//! rows that do not form an episode, are reported and left out; the rest of the data set is read.
 
 mod drafts;
 
@@ -89,8 +89,8 @@ const TIMES_ANNOUNCED: usize = 2;
 const TIMES_ON_DISK: usize = 2;
 
 impl DataSet {
-    /// Reads the actions, and the states if `wanted` names them. `progress` receives the number of files done and of all
-    /// files.
+    /// Reads the actions, and the states if `wanted` names them. `progress` receives the number of files done and of
+    /// all files.
     ///
     /// # Errors
     /// As [`Self::recorded`].
@@ -102,8 +102,8 @@ impl DataSet {
         Ok(self.recorded(wanted, Used::default(), progress)?.episodes)
     }
 
-    /// Reads the actions, and the states if `wanted` names them, of every complete episode. `progress` receives the number
-    /// of files done and of all files.
+    /// Reads the actions, and the states if `wanted` names them, of every complete episode. `progress` receives the
+    /// number of files done and of all files.
     ///
     /// # Errors
     /// When there is no complete episode: the fault of the first. When the folder was cloned without its Git LFS files.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::{DataSet, DataSetError, columns::Table, listing::most_episodes};
 
 impl DataSet {
-    /// Success of each labeled episode: true if `next.success` is set in any of its frames. `None` if the data set has no
-    /// labels. Files without the column are skipped.
+    /// Success of each labeled episode: true if `next.success` is set in any of its frames. `None` if the data set has
+    /// no labels. Files without the column are skipped.
     ///
     /// # Errors
     /// When there are no files.

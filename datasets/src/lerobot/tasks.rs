@@ -1,5 +1,5 @@
-//! Instructions of episodes whose metadata have none: each row has a task index, and a table of the data set maps it to the
-//! text.
+//! Instructions of episodes whose metadata have none: each row has a task index, and a table of the data set maps it to
+//! the text.
 
 use super::{DataSet, DataSetError, Entry, columns::Table, loose, names::is_there};
 use field_files::read_json_lines;

@@ -1,5 +1,5 @@
-//! The compact protocol of Apache Thrift, as far as it is needed to check parquet footers and page headers before they are
-//! decoded: the sizes that they announce determine the memory that decoding takes.
+//! The compact protocol of Apache Thrift, as far as it is needed to check parquet footers and page headers before they
+//! are decoded: the sizes that they announce determine the memory that decoding takes.
 //!
 //! Source: `doc/specs/thrift-compact-protocol.md` of Apache Thrift.
 

@@ -54,8 +54,8 @@ impl FrameSource for Filmed {
 }
 
 impl Episode {
-    /// Plays the episode and records it with the overview camera, at `fps` frames per second from the first tick. Only the
-    /// frames that `options` can use are rendered.
+    /// Plays the episode and records it with the overview camera, at `fps` frames per second from the first tick. Only
+    /// the frames that `options` can use are rendered.
     ///
     /// # Errors
     /// [`ScorerError::Frame`] for an image that cannot be resized, [`ScorerError::Ask`] for a rate of 0.

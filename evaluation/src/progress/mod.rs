@@ -1,14 +1,14 @@
-//! Quality of a progress scorer on the built-in robot: simulated episodes with a known outcome, scored like any video and
-//! compared with the true progress.
+//! Quality of a progress scorer on the built-in robot: simulated episodes with a known outcome, scored like any video
+//! and compared with the true progress.
 //!
 //! - [`episode`]: one episode as a video: its frames, its outcome, and the true progress in every frame
 //! - [`outcome`]: its scores
 //! - [`report`]: figures per family and per behaviour
 //!
-//! Half of the episodes are solved by the scripted expert; the others fail in every way that the simulator can play. Three
-//! controls guard against meaningless numbers: the frozen first frame, on which a sound curve does not rise; the wrong
-//! instruction, which must score lower; and the simulator's own progress as the curve, which bounds what any scorer can
-//! reach where an episode continues after its end.
+//! Half of the episodes are solved by the scripted expert; the others fail in every way that the simulator can play.
+//! Three controls guard against meaningless numbers: the frozen first frame, on which a sound curve does not rise; the
+//! wrong instruction, which must score lower; and the simulator's own progress as the curve, which bounds what any
+//! scorer can reach where an episode continues after its end.
 
 pub mod episode;
 pub mod outcome;
@@ -86,8 +86,8 @@ pub enum ScorerEvaluationError {
     Thread(&'static str),
 }
 
-/// Runs a plan with one thread per scorer; all must be copies of the same scorer. Calls `done` with the number of finished
-/// episodes after each.
+/// Runs a plan with one thread per scorer; all must be copies of the same scorer. Calls `done` with the number of
+/// finished episodes after each.
 ///
 /// # Errors
 /// [`ScorerEvaluationError`]; the first one ends the evaluation.

@@ -54,8 +54,8 @@ pub struct Seams {
 }
 
 impl Seams {
-    /// Adds a commanded target. `before` is the previous chunk's target for the same tick, if a new chunk has just taken
-    /// over.
+    /// Adds a commanded target. `before` is the previous chunk's target for the same tick, if a new chunk has just
+    /// taken over.
     pub(super) fn commanded(&mut self, target: &JointVector, before: Option<&JointVector>) {
         if let Some(before) = before {
             let jump = target.iter().zip(before);
@@ -129,7 +129,8 @@ pub struct JointSeam {
     pub jump_rms: f64,
     /// Largest magnitude of the same.
     pub jump_max: f64,
-    /// Change of the commanded velocity from the last step of the old chunk to the step into the new one, root mean square.
+    /// Change of the commanded velocity from the last step of the old chunk to the step into the new one, root mean
+    /// square.
     pub velocity_jump_rms: f64,
     /// Largest magnitude of the same.
     pub velocity_jump_max: f64,

@@ -105,7 +105,8 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Switches to the pending chunk if it has arrived. Returns the previous chunk's target for this tick, if both exist.
+    /// Switches to the pending chunk if it has arrived. Returns the previous chunk's target for this tick, if both
+    /// exist.
     fn take_over(&mut self, tick: u64) -> Option<JointVector> {
         let arrived = self.pending.take_if(|chunk| tick >= chunk.arrives_at)?;
         let before = self.current.replace(arrived)?;
@@ -177,8 +178,8 @@ impl<'a> Driver<'a> {
     }
 }
 
-/// Noise seed of a chunk: different for every chunk, as the policy was trained and is meant to run, and the same when the
-/// episode is repeated.
+/// Noise seed of a chunk: different for every chunk, as the policy was trained and is meant to run, and the same when
+/// the episode is repeated.
 fn noise_seed(episode: u64, tick: u64) -> u64 {
     episode.wrapping_mul(1 << 20).wrapping_add(tick)
 }

@@ -17,7 +17,8 @@ pub struct Outcome {
     pub succeeded: bool,
     /// Time of that success (simulated seconds); 0 without one.
     pub secs: f64,
-    /// True if the task of the policy's instruction succeeded. It differs from the scene's task under a wrong instruction.
+    /// True if the task of the policy's instruction succeeded. It differs from the scene's task under a wrong
+    /// instruction.
     pub told_succeeded: bool,
     /// Statistics at chunk boundaries.
     pub seams: Seams,

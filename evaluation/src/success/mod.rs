@@ -5,9 +5,9 @@
 //! - [`chunk_boundary`]: jumps of the target at the boundary between two chunks
 //! - [`report`]: success rates per condition and family
 //!
-//! Two controls guard against meaningless numbers. *Wrong instruction*: the policy receives the instruction of another task
-//! over the same scene, and the scene's own task is scored; a policy that ignores the instruction succeeds here too. *Mean
-//! action*: the mean action of the training data, repeated; tasks that it solves need no policy.
+//! Two controls guard against meaningless numbers. *Wrong instruction*: the policy receives the instruction of another
+//! task over the same scene, and the scene's own task is scored; a policy that ignores the instruction succeeds here
+//! too. *Mean action*: the mean action of the training data, repeated; tasks that it solves need no policy.
 
 pub mod chunk_boundary;
 mod driver;

@@ -147,8 +147,8 @@ impl Draft {
         self.states.extend_from_slice(state);
     }
 
-    /// The episode with its frames in order and duplicates removed, and a message about these; or the reason why the rows
-    /// are not an episode.
+    /// The episode with its frames in order and duplicates removed, and a message about these; or the reason why the
+    /// rows are not an episode.
     pub(super) fn episode(
         self,
         index: i64,
