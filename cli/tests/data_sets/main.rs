@@ -13,6 +13,7 @@ mod reading;
 mod results;
 mod scoring;
 mod set;
+mod statistics;
 mod table;
 mod times;
 mod unfolding;

@@ -132,7 +132,7 @@ impl Table {
             let ColumnReader::ByteArrayColumnReader(mut reader) =
                 self.reader(group, leaf, &budget)?
             else {
-                return Err(self.bad(column, "holds neither texts nor files".to_owned()));
+                return Err(self.bad(column, "holds neither strings nor files".to_owned()));
             };
             let mut count_and_pass = |value: Option<&ByteArray>| {
                 let bytes = value.map_or(0, |value| value.len() as u64);
@@ -149,7 +149,7 @@ impl Table {
                 Ok(Ok(())) => {}
                 Ok(Err(StopReason::Parquet(error))) => return Err(self.broken(&error)),
                 Ok(Err(StopReason::NotUtf8)) => {
-                    return Err(self.bad(column, "holds texts that are no UTF-8".to_owned()));
+                    return Err(self.bad(column, "holds strings that are not UTF-8".to_owned()));
                 }
                 Ok(Err(StopReason::TooLarge)) => {
                     return Err(DataSetError::TooLarge {
