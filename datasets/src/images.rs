@@ -1,7 +1,8 @@
-//! Picture files, decoded within limits: a PNG of a few kilobytes may hold a gigabyte of pixels.
+//! Image files, decoded within limits: a PNG of a few kilobytes can hold a gigabyte of pixels.
 //!
-//! The bytes of a file decide its format, not its name. Its size is read from its header and held against the
-//! [`PictureLimits`] before a pixel is decoded, and it comes out turned as its orientation tag says, as viewers show it.
+//! The format is determined by the bytes of a file, not by its name. The dimensions are read from the header and
+//! checked against the [`PictureLimits`] before a pixel is decoded. The image is rotated by its orientation tag, as
+//! image viewers do.
 
 mod jpeg;
 mod jpeg_end;
@@ -21,22 +22,22 @@ use vision::RgbImage;
 pub use limits::{ASKED_TOGETHER_PIXELS, MOST_SIDE, PictureLimits};
 pub use limits::{QUESTION_PIXELS, SCANS, VIEWS_PIXELS};
 
-/// A picture could not be used. Its words name the file.
+/// An image could not be used. The message names the file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PictureError {
-    /// The file cannot be read, is a stand-in for it, was never finished, or is too large.
+    /// The file cannot be read, is a placeholder for another, is incomplete, or is too large.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// It is no PNG or JPEG, or a broken one.
+    /// The file is not a PNG or JPEG, or is broken.
     #[error("cannot read the image {file}: {reason}")]
     Decode {
         /// The file.
         file: String,
-        /// Its fault.
+        /// Cause, for the reader of the message.
         reason: String,
     },
-    /// It has more pixels than are decoded.
+    /// The image has too many pixels.
     #[error(
         "the image {file} has {width}x{height} pixels; at most {most} in all and {side} along a side are decoded: make it \
          smaller first", side = MOST_SIDE
@@ -44,16 +45,16 @@ pub enum PictureError {
     TooLarge {
         /// The file.
         file: String,
-        /// Pixels per row.
+        /// Width (pixels).
         width: u32,
-        /// Rows.
+        /// Height (pixels).
         height: u32,
-        /// Most pixels.
+        /// Maximum number of pixels.
         most: u64,
     },
 }
 
-/// Reads the PNG or JPEG file that somebody asks about.
+/// Reads a PNG or JPEG file that is the input of a single request.
 ///
 /// # Errors
 /// [`PictureError`], which names the file.
@@ -61,25 +62,25 @@ pub fn read(path: &Path) -> Result<RgbImage, PictureError> {
     rgb(open(path, PictureLimits::ASKED)?, &path.display())
 }
 
-/// Reads pictures that somebody asks about and that are held together.
+/// Reads the image files of one request, which are in memory together ([`ASKED_TOGETHER_PIXELS`]).
 ///
 /// # Errors
-/// [`PictureError`] for the first that cannot be used or is too much.
+/// [`PictureError`] for the first file that cannot be used or exceeds the limit.
 pub fn read_all<'a>(
     paths: impl IntoIterator<Item = &'a Path>,
 ) -> Result<Vec<RgbImage>, PictureError> {
     let mut left = ASKED_TOGETHER_PIXELS;
-    let mut pictures = Vec::new();
+    let mut images = Vec::new();
     for path in paths {
         let limits = PictureLimits {
             pixels: left.min(PictureLimits::ASKED.pixels),
             ..PictureLimits::ASKED
         };
-        let picture = rgb(open(path, limits)?, &path.display())?;
-        left = left.saturating_sub((picture.width() * picture.height()) as u64);
-        pictures.push(picture);
+        let image = rgb(open(path, limits)?, &path.display())?;
+        left = left.saturating_sub((image.width() * image.height()) as u64);
+        images.push(image);
     }
-    Ok(pictures)
+    Ok(images)
 }
 
 /// Decodes a PNG or JPEG file.
@@ -112,17 +113,17 @@ pub fn decode(
     if jpeg_end::is_cut(bytes) {
         return Err(foreign(ENDS_EARLY));
     }
-    turned(bytes, file, limits).map_err(|failed| match failed {
+    decode_oriented(bytes, file, limits).map_err(|failed| match failed {
         Failed::Limit(error) => error,
         Failed::Image(error) if is_end(&error) => foreign(ENDS_EARLY),
         Failed::Image(error) => PictureError::Decode {
             file: file.to_string(),
             reason: match error {
                 ImageError::Unsupported(_) => {
-                    format!("it is neither a PNG nor a JPEG that is read: {error}")
+                    format!("it is neither a PNG nor a supported JPEG: {error}")
                 }
                 ImageError::Limits(_) => format!(
-                    "it carries more than {} MiB of profiles or texts beside its pixels: save it without them",
+                    "it has more than {} MiB of profiles or texts beside its pixels: save it without them",
                     BESIDE_PIXELS >> 20
                 ),
                 _ => error.to_string(),
@@ -131,10 +132,10 @@ pub fn decode(
     })
 }
 
-/// A picture in eight bits of three colours; `file` names it in errors.
+/// Converts an image to 8-bit RGB; `file` names it in errors.
 ///
 /// # Errors
-/// [`PictureError::Decode`] for one without pixels.
+/// [`PictureError::Decode`] for an image without pixels.
 pub fn rgb(image: DynamicImage, file: &dyn std::fmt::Display) -> Result<RgbImage, PictureError> {
     let image = image.into_rgb8();
     let (width, height) = image.dimensions();
@@ -146,14 +147,14 @@ pub fn rgb(image: DynamicImage, file: &dyn std::fmt::Display) -> Result<RgbImage
     })
 }
 
-/// Most bytes of what a picture carries beside its pixels (profiles, texts), unfolded.
+/// Maximum size of the data beside the pixels (profiles, texts), decompressed (bytes).
 const BESIDE_PIXELS: u64 = 8 << 20;
 
 const ENDS_EARLY: Foreign = Foreign::Unfinished {
     sign: "it ends early",
 };
 
-/// The reason why a picture is not decoded.
+/// Reason for which an image is not decoded.
 enum Failed {
     Limit(PictureError),
     Image(ImageError),
@@ -165,7 +166,7 @@ impl From<ImageError> for Failed {
     }
 }
 
-fn turned(
+fn decode_oriented(
     bytes: &[u8],
     file: &dyn std::fmt::Display,
     limits: PictureLimits,
@@ -173,11 +174,12 @@ fn turned(
     let mut reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
         .map_err(ImageError::IoError)?;
-    // Before there is a decoder: that of PNG unfolds profiles as it is made, and takes no limits afterwards.
+    // Set before the decoder is created: that of PNG decompresses profiles in its constructor and takes no limits
+    // afterwards.
     let mut beside = Limits::default();
     beside.max_alloc = Some(BESIDE_PIXELS);
     reader.limits(beside);
-    // The header is read, and no pixel.
+    // This reads the header only.
     let mut decoder = reader.into_decoder()?;
     let (width, height) = decoder.dimensions();
     let pixels = u64::from(width) * u64::from(height);
@@ -190,27 +192,27 @@ fn turned(
         }));
     }
     let orientation = decoder.orientation()?;
-    let own = decoder.total_bytes();
-    let turned = match orientation {
+    let decoded = decoder.total_bytes();
+    let rotated = match orientation {
         Orientation::NoTransforms
         | Orientation::Rotate180
         | Orientation::FlipHorizontal
         | Orientation::FlipVertical => 0,
-        _ => own,
+        _ => decoded,
     };
     let converted = match decoder.color_type() {
         ColorType::Rgb8 => 0,
         _ => pixels.saturating_mul(3),
     };
-    let memory = own
-        .saturating_add(turned.max(converted))
-        .max(own.saturating_add(jpeg::coefficients(bytes, pixels)))
+    let memory = decoded
+        .saturating_add(rotated.max(converted))
+        .max(decoded.saturating_add(jpeg::coefficients(bytes, pixels)))
         .saturating_add(jpeg::copies(bytes).saturating_mul(bytes.len() as u64));
     if memory > limits.memory {
         return Err(Failed::Limit(PictureError::Decode {
             file: file.to_string(),
             reason: format!(
-                "decoding it takes {memory} bytes, at most {} are taken: save it with 8 bits per channel and without \
+                "decoding it takes {memory} bytes, at most {} are allowed: save it with 8 bits per channel and without \
                  transparency, or smaller",
                 limits.memory
             ),
@@ -221,7 +223,7 @@ fn turned(
     Ok(image)
 }
 
-/// Whether a decoder says that the bytes end before the picture does.
+/// True if a decoder reports that the bytes end before the image does.
 fn is_end(error: &ImageError) -> bool {
     match error {
         ImageError::IoError(error) => error.kind() == std::io::ErrorKind::UnexpectedEof,

@@ -1,12 +1,12 @@
 //! NumPy's `.npy` files: one array of numbers, read as float32 and written as float32.
 //!
 //! A file is the magic `\x93NUMPY`, a version, the length of a header, the header (a Python dictionary with
-//! `descr`, `fortran_order` and `shape`) and the values. Reading takes float16, float32 and float64 in either
-//! byte order and either memory order, and refuses everything else by name: an array of Python objects would have
-//! to be run to be read.
+//! `descr`, `fortran_order` and `shape`) and the values. Reading accepts float16, float32 and float64 in either
+//! byte order and either memory order, and refuses everything else with an error that names the dtype. Reading an array
+//! of Python objects would mean executing code.
 
 mod header;
-mod whole;
+mod integers;
 
 use std::{
     io::{self, BufWriter, Write as _},
@@ -17,11 +17,11 @@ use field_files::{Limit, ReadError, write_whole};
 use half::f16;
 use header::Header;
 
-pub use whole::read_whole_numbers;
+pub use integers::read_whole_numbers;
 
-/// Largest file: a corpus for an action tokenizer may have hundreds of millions of values, and twice its bytes are in
-/// memory while it is read.
-const MOST: Limit = Limit(8 << 30);
+/// Maximum file size. A corpus for an action tokenizer can have hundreds of millions of values, and twice its bytes are
+/// in memory while it is read.
+const MAX_FILE: Limit = Limit(8 << 30);
 
 /// An array in row-major order.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,11 +30,11 @@ pub struct Array {
     pub shape: Vec<usize>,
     /// The values, row-major (C order).
     pub values: Vec<f32>,
-    /// What the file held.
+    /// Number type in the file.
     pub kind: Kind,
 }
 
-/// What a file's values are.
+/// Number type of a file's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// IEEE half precision.
@@ -46,7 +46,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// NumPy's name.
+    /// NumPy's name of the type.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -68,26 +68,26 @@ impl Kind {
 /// A `.npy` file could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum NpyError {
-    /// It cannot be read at all, is a stand-in for the file, or is too large.
+    /// The file cannot be read, is a placeholder for another, or is too large.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// It is something else.
+    /// The file is not a valid `.npy` file.
     #[error("{} is not a .npy file: {reason}", path.display())]
     NotNpy {
         /// The file.
         path: PathBuf,
-        /// What gave it away.
+        /// Fault, for the reader of the message.
         reason: String,
     },
-    /// Its values are not floating-point numbers.
-    #[error("{} holds {descr}; float32 is wanted (float16 and float64 are converted): save it with `array.astype(numpy.float32)`", path.display())]
+    /// The values are not floating-point numbers.
+    #[error("{} holds {descr}; float32 is expected (float16 and float64 are converted): save it with `array.astype(numpy.float32)`", path.display())]
     WrongKind {
         /// The file.
         path: PathBuf,
         /// NumPy's description of the values.
         descr: String,
     },
-    /// Its length does not follow from its header.
+    /// The size of the data contradicts the header.
     #[error("{} is {}: shape {shape:?} takes {want} bytes after the header, there are {got}", path.display(), if got < want { "cut short" } else { "too long" })]
     WrongLength {
         /// The file.
@@ -106,10 +106,10 @@ pub enum NpyError {
 /// # Errors
 /// [`NpyError`] names the file and what is wrong with it.
 pub fn read(path: &Path) -> Result<Array, NpyError> {
-    read_within(path, MOST)
+    read_within(path, MAX_FILE)
 }
 
-/// Reads a file of at most `limit` bytes, where it is known that little is needed.
+/// Reads a file of at most `limit` bytes, for arrays that are known to be small.
 ///
 /// # Errors
 /// As [`read`].
@@ -135,7 +135,7 @@ fn parse(bytes: &[u8], path: &Path) -> Result<Array, NpyError> {
     let want = shape
         .iter()
         .try_fold(kind.bytes(), |size, &axis| size.checked_mul(axis))
-        .ok_or_else(|| not_npy(&format!("its shape {shape:?} is beyond any memory")))?;
+        .ok_or_else(|| not_npy(&format!("its shape {shape:?} is too large for memory")))?;
     if data.len() != want {
         return Err(NpyError::WrongLength {
             path: path.to_owned(),
@@ -157,7 +157,7 @@ fn parse(bytes: &[u8], path: &Path) -> Result<Array, NpyError> {
     })
 }
 
-/// What `descr` says, where it can be read.
+/// Number type and big-endian flag of a `descr`; `None` if it is not supported.
 fn kind(descr: &str) -> Option<(Kind, bool)> {
     let (order, kind) = descr.split_at_checked(1)?;
     let big_endian = match order {
@@ -175,9 +175,9 @@ fn kind(descr: &str) -> Option<(Kind, bool)> {
     Some((kind, big_endian))
 }
 
-/// A dtype in words.
+/// Description of a dtype for error messages.
 fn described(descr: &str) -> String {
-    let words = match descr.trim_start_matches(['<', '>', '|', '=']) {
+    let description = match descr.trim_start_matches(['<', '>', '|', '=']) {
         "O" => "Python objects",
         "b1" => "booleans",
         kind if kind.starts_with(['i', 'u']) => "whole numbers",
@@ -187,13 +187,13 @@ fn described(descr: &str) -> String {
         kind if kind.starts_with('[') => "records",
         _ => "values of an unknown kind",
     };
-    format!("{words} (dtype {descr:?})")
+    format!("{description} (dtype {descr:?})")
 }
 
 fn numbers(data: &[u8], kind: Kind, big_endian: bool) -> Vec<f32> {
     fn each<const N: usize>(data: &[u8], read: impl Fn([u8; N]) -> f32) -> Vec<f32> {
-        let (whole, _) = data.as_chunks::<N>();
-        whole.iter().map(|bytes| read(*bytes)).collect()
+        let (values, _) = data.as_chunks::<N>();
+        values.iter().map(|bytes| read(*bytes)).collect()
     }
     match (kind, big_endian) {
         (Kind::Float16, false) => each(data, |bytes| f16::from_le_bytes(bytes).to_f32()),
@@ -222,22 +222,22 @@ fn row_major(values: &[f32], shape: &[usize]) -> Vec<f32> {
             .map(|(i, stride)| i * stride)
             .sum();
         out.extend(values.get(at));
-        // The last axis counts fastest.
-        for (place, &axis) in index.iter_mut().zip(shape).rev() {
-            *place += 1;
-            if *place < axis {
+        // The last axis varies fastest.
+        for (coordinate, &axis) in index.iter_mut().zip(shape).rev() {
+            *coordinate += 1;
+            if *coordinate < axis {
                 break;
             }
-            *place = 0;
+            *coordinate = 0;
         }
     }
     out
 }
 
-/// Writes an array of float32 in row-major order, little-endian, whole or not at all.
+/// Writes an array of float32 in row-major order, little-endian. The file is replaced atomically.
 ///
 /// # Errors
-/// When the file cannot be written, or the values are not as many as the shape says.
+/// When the file cannot be written, or the number of values differs from the shape.
 pub fn write(path: &Path, shape: &[usize], values: &[f32]) -> io::Result<()> {
     if shape.iter().product::<usize>() != values.len() {
         return Err(io::Error::new(

@@ -1,4 +1,4 @@
-//! Data sets as LeRobot and pyarrow write them: `tests/goldens/lerobot/generate.py`.
+//! Data sets written by LeRobot and pyarrow: `tests/goldens/lerobot/generate.py`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -46,7 +46,7 @@ fn fnv1a(values: &[f32]) -> u32 {
 }
 
 #[test]
-fn chunks_are_the_trainers_bit_for_bit() {
+fn chunks_equal_those_of_the_trainer_bit_for_bit() {
     let data_set = DataSet::open(&goldens().join("v3")).unwrap();
     let stats = data_set.stats("action").unwrap().unwrap();
     let cases: Vec<Case> =
@@ -79,7 +79,7 @@ fn chunks_are_the_trainers_bit_for_bit() {
 }
 
 #[test]
-fn every_layout_and_way_of_storing_gives_the_same_episodes() {
+fn every_layout_and_encoding_gives_the_same_episodes() {
     let v3 = read("v3").unwrap();
     let frames: Vec<usize> = v3.iter().map(Episode::frames).collect();
     assert_eq!(frames, [30, 12, 45, 8, 21]);
@@ -124,7 +124,7 @@ fn every_layout_and_way_of_storing_gives_the_same_episodes() {
 }
 
 #[test]
-fn statistics_of_episodes_add_up_to_those_of_the_whole() {
+fn statistics_of_episodes_aggregate_to_those_of_the_data_set() {
     let stats = |name: &str| {
         let data_set = DataSet::open(&goldens().join(name)).unwrap();
         data_set.stats("action").unwrap().unwrap()
@@ -146,7 +146,7 @@ fn statistics_of_episodes_add_up_to_those_of_the_whole() {
         close(&one.mean, &other.mean, 1e-6);
         close(&one.std, &other.std, 1e-4);
     }
-    // LeRobot adds quantiles up as weighted means of its episodes'; a v2.1 set has none.
+    // LeRobot aggregates quantiles as weighted means over episodes; a v2.1 set has none.
     assert!(whole.q01.is_some() && added.q01.is_none());
     assert!(
         Normalisation::new(NormMode::Quantiles, &added, 7, "action")
@@ -161,7 +161,7 @@ fn statistics_of_episodes_add_up_to_those_of_the_whole() {
 }
 
 #[test]
-fn samples_are_evenly_spaced_and_the_same_every_time() {
+fn samples_are_evenly_spaced_and_deterministic() {
     let episodes = read("v3").unwrap();
     let how = |sample_fraction, horizon| Cut {
         horizon,
@@ -193,7 +193,7 @@ fn samples_are_evenly_spaced_and_the_same_every_time() {
 }
 
 #[test]
-fn only_as_many_episodes_as_wanted_are_read() {
+fn max_episodes_limits_the_episodes_read() {
     for name in ["v3", "v21"] {
         let data_set = DataSet::open(&goldens().join(name)).unwrap();
         let wanted = Wanted {
@@ -209,8 +209,8 @@ fn only_as_many_episodes_as_wanted_are_read() {
 }
 
 #[test]
-fn what_cannot_be_read_is_refused_in_words() {
-    for (name, words) in [
+fn unreadable_data_sets_are_refused_with_the_cause() {
+    for (name, expected) in [
         ("bad/null_row", "row 4"),
         ("bad/short_row", "row 4 has 3 values"),
         ("bad/empty_row", "row 4"),
@@ -222,7 +222,7 @@ fn what_cannot_be_read_is_refused_in_words() {
         ("kinds", "no LeRobot data set"),
     ] {
         let error = read(name).unwrap_err().to_string();
-        assert!(error.contains(words), "{name}: {error}");
+        assert!(error.contains(expected), "{name}: {error}");
     }
     let folder = std::env::temp_dir().join(format!("episodes-{}", std::process::id()));
     std::fs::create_dir_all(folder.join("meta")).unwrap();
@@ -242,7 +242,7 @@ fn what_cannot_be_read_is_refused_in_words() {
     assert!(error().contains("no .parquet file"), "{}", error());
     let whole =
         std::fs::read(goldens().join("kinds/none/data/chunk-000/episode_000000.parquet")).unwrap();
-    // Cut short or overwritten anywhere: an error or the right rows, never a crash.
+    // Truncated or overwritten anywhere: an error or the right rows, never a panic.
     for keep in (0..whole.len()).step_by(97) {
         write("data/chunk-000/file-000.parquet", &whole[..keep]);
         assert!(error().contains("file-000.parquet"), "{keep}: {}", error());

@@ -1,6 +1,6 @@
-//! Scoring a whole video.
+//! Scoring of a complete video.
 
-use crate::events::{Teller, headings, report};
+use crate::events::{PointReporter, headings, report};
 use crate::frames::Frames;
 use crate::{JobError, MAX_FRAMES, MAX_LOOKS, MAX_SENTENCE_BYTES};
 use protocol::score::{ScoreEvent, ScoreFrame, ScoreOutcome, ScoreReport, ScoreRequest};
@@ -12,26 +12,26 @@ use topreward::{
 };
 use web_time::Instant;
 
-/// A video that is collected and then scored.
+/// A job that collects the frames of a video and then scores them.
 #[derive(Debug)]
 pub struct ClipJob {
     request: ScoreRequest,
     profile: Profile,
     clip: Clip,
     prefixes: Prefixes,
-    /// Which frames are shown, ascending.
+    /// Numbers of the frames that the scorer reads, ascending.
     needed: Vec<usize>,
     frames: Frames,
 }
 
 impl ClipJob {
-    /// Checks what is asked; frames follow.
+    /// Checks a request. The frames follow with [`Self::take`].
     ///
     /// # Errors
-    /// [`JobError::Sentence`], [`JobError::Length`], [`JobError::Kind`] for a watched robot, [`JobError::Ask`] for names,
-    /// rates and prefixes that cannot be, and [`JobError::TooMuch`].
+    /// [`JobError::Sentence`], [`JobError::Length`], [`JobError::Kind`] for a live robot, [`JobError::Ask`] for invalid
+    /// names, rates and prefixes, and [`JobError::TooMuch`].
     pub fn open(request: ScoreRequest) -> Result<Self, JobError> {
-        check_sentences(&request)?;
+        check_instructions(&request)?;
         let frames = request.frames.ok_or(JobError::Kind {
             want: "given for a video",
         })?;
@@ -50,7 +50,7 @@ impl ClipJob {
             });
         }
         let mut needed = ReadPlan::new(profile, &clip, &lengths)?.shown_frames();
-        // The control holds the first frame, whatever the prefixes show.
+        // The frozen-frame control needs the first frame, whatever the prefixes contain.
         if needed.first() != Some(&0) {
             needed.insert(0, 0);
         }
@@ -64,25 +64,25 @@ impl ClipJob {
         })
     }
 
-    /// What is asked.
+    /// The request.
     #[must_use]
     pub fn request(&self) -> &ScoreRequest {
         &self.request
     }
 
-    /// The frames without which it cannot be scored, ascending.
+    /// Numbers of the frames that are required for scoring, ascending.
     #[must_use]
     pub fn needed(&self) -> &[usize] {
         &self.needed
     }
 
-    /// Memory that the frames take so far (bytes).
+    /// Memory of the frames received so far (bytes).
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.frames.bytes()
     }
 
-    /// Whether every frame that is needed has come.
+    /// Checks that every required frame has arrived.
     ///
     /// # Errors
     /// [`JobError::Missing`].
@@ -93,7 +93,7 @@ impl ClipJob {
         }
     }
 
-    /// Takes a frame; one that is not needed is dropped.
+    /// Takes a frame. One that is not required is dropped.
     ///
     /// # Errors
     /// [`JobError::OtherJob`], [`JobError::NoSuchFrame`], [`JobError::Twice`] and [`JobError::BadFrame`].
@@ -117,8 +117,9 @@ impl ClipJob {
         self.frames.insert(frame)
     }
 
-    /// Scores the video. `device` is what people are told of where that happens; `emit` is told every event but the last
-    /// and ends the job by breaking.
+    /// Scores the video. `device` names the device for the events. `emit` receives every event but the last, and
+    /// returns
+    /// `Break` to stop the job.
     pub async fn score(
         self,
         model: &Arc<Qwen3Vl>,
@@ -142,7 +143,7 @@ impl ClipJob {
         let instruction = self.request.instruction.trim();
         let other_task = self.request.other_instruction.as_deref().map(str::trim);
         let curves = headings(instruction, &control_instructions(instruction, other_task));
-        let mut teller = Teller::new(self.request.job, curves.len());
+        let mut reporter = PointReporter::new(self.request.job, curves.len());
         if emit(ScoreEvent::Started {
             job: self.request.job,
             device: device.to_owned(),
@@ -160,12 +161,12 @@ impl ClipJob {
             other_task,
             description: None,
         };
-        teller.start();
+        reporter.start();
         let score = scorer
             .score(&self.frames, &request, &mut async |scored: ScoredPoint| {
-                let event = teller.points(&scored);
+                let event = reporter.points(&scored);
                 let flow = emit(event).await;
-                teller.start();
+                reporter.start();
                 flow
             })
             .await?;
@@ -174,7 +175,7 @@ impl ClipJob {
     }
 }
 
-/// Frames come squeezed already.
+/// Options of the scorer, without resizing: [`Frames`] resizes on arrival.
 pub(crate) fn options(profile: Profile) -> ScorerOptions {
     ScorerOptions {
         pre_resize: None,
@@ -192,16 +193,16 @@ pub(crate) fn outcome(result: Result<ScoreReport, JobError>) -> ScoreOutcome {
     }
 }
 
-pub(crate) fn check_sentences(request: &ScoreRequest) -> Result<(), JobError> {
+pub(crate) fn check_instructions(request: &ScoreRequest) -> Result<(), JobError> {
     let other = request.other_instruction.as_deref();
-    for (which, sentence) in [
+    for (which, instruction) in [
         ("instruction", Some(request.instruction.as_str())),
         ("other task's instruction", other),
     ] {
-        let Some(sentence) = sentence.map(str::trim) else {
+        let Some(instruction) = instruction.map(str::trim) else {
             continue;
         };
-        let bytes = sentence.len();
+        let bytes = instruction.len();
         if bytes == 0 || bytes > MAX_SENTENCE_BYTES {
             return Err(JobError::Sentence { which, bytes });
         }

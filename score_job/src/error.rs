@@ -1,101 +1,101 @@
-//! What is wrong with a job, in words for whoever asked.
+//! Errors of a job, with messages for the user.
 
 /// A job that cannot be scored.
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
-    /// A sentence that is no instruction.
+    /// An instruction that is empty or too long.
     #[error(
         "the {which} has {bytes} bytes; it can have 1 to {}",
         crate::MAX_SENTENCE_BYTES
     )]
     Sentence {
-        /// Which sentence.
+        /// Role of the instruction in the request.
         which: &'static str,
-        /// Its length.
+        /// Its length (bytes).
         bytes: usize,
     },
-    /// A length that no video has.
+    /// A video without frames or with too many.
     #[error(
         "a video of {frames} frames cannot be scored; it can have 1 to {}",
         crate::MAX_FRAMES
     )]
     Length {
-        /// What was asked for.
+        /// Requested number of frames.
         frames: u32,
     },
-    /// More prefixes of more frames than can be planned.
+    /// Too many prefixes for the number of frames.
     #[error(
         "{prefixes} prefixes of a video of which {shown} frames are shown are too many; ask about fewer prefixes or a \
          shorter video"
     )]
     TooMuch {
-        /// How many prefixes.
+        /// Number of prefixes.
         prefixes: usize,
-        /// How many frames of the whole video are shown.
+        /// Number of frames that the scorer reads of the complete video.
         shown: usize,
     },
-    /// A watched robot was asked about as a video, or the other way round.
+    /// A live robot was requested as a video, or a video as a live robot.
     #[error("the number of frames must be {want}")]
     Kind {
-        /// What it must be.
+        /// Expected presence of `frames`, for the message.
         want: &'static str,
     },
     /// A frame of another job.
     #[error("a frame of job {got} came while job {want} was being collected")]
     OtherJob {
-        /// Whose it is.
+        /// Job of the frame.
         got: u64,
-        /// Whose it should be.
+        /// Job that collects frames.
         want: u64,
     },
     /// A frame that the video does not have.
     #[error("frame {index} came, but the video has {frames} frames, counted from 0")]
     NoSuchFrame {
-        /// Which one.
+        /// Number of the frame.
         index: u32,
-        /// How many there are.
+        /// Number of frames of the video.
         frames: u32,
     },
-    /// A frame that came before.
+    /// A frame arrived twice.
     #[error("frame {index} came twice")]
     Twice {
-        /// Which one.
+        /// Number of the frame.
         index: u32,
     },
-    /// A frame of a watched robot out of turn.
+    /// A frame of a live robot out of order.
     #[error("frame {got} came where frame {want} was next")]
     OutOfTurn {
-        /// Which one came.
+        /// Number of the frame that arrived.
         got: u32,
-        /// Which one was next.
+        /// Number of the expected frame.
         want: u32,
     },
-    /// A frame that is no picture.
+    /// A frame that is not a valid image.
     #[error("frame {index} is {width}x{height} with {bytes} bytes: {reason}")]
     BadFrame {
-        /// Which one.
+        /// Number of the frame.
         index: u32,
-        /// Pixels per row.
+        /// Width (pixels).
         width: u32,
-        /// Rows.
+        /// Height (pixels).
         height: u32,
-        /// Bytes that came.
+        /// Size of its pixel data (bytes).
         bytes: usize,
-        /// What is wrong.
+        /// Fault, for the reader of the message.
         reason: String,
     },
-    /// Frames that are shown and did not come.
+    /// Required frames are missing.
     #[error("{count} frames that are shown did not come, the first is frame {first}")]
     Missing {
-        /// How many.
+        /// Number of missing frames.
         count: usize,
-        /// The first of them.
+        /// Number of the first of them.
         first: usize,
     },
-    /// The question.
+    /// The request is invalid.
     #[error(transparent)]
     Ask(#[from] topreward::Error),
-    /// The scorer.
+    /// The scorer failed.
     #[error(transparent)]
     Score(#[from] topreward::scorer::ScorerError),
 }

@@ -1,4 +1,4 @@
-//! What the scorer found, in the words of the protocol.
+//! Results of the scorer as protocol messages.
 
 use protocol::score::{
     CurveHeading, CurveKind, CurvePoint, ScoreCurve, ScoreEvent, ScoreReport, ScoreRequest,
@@ -6,7 +6,7 @@ use protocol::score::{
 use topreward::{ControlInstruction, ControlKind, Curve, Score, scorer::ScoredPoint};
 use web_time::Instant;
 
-/// The curves of a job: the instruction, its controls, the frozen frame.
+/// Headings of a job's curves: the instruction, its controls, the frozen frame.
 pub(crate) fn headings(instruction: &str, controls: &[ControlInstruction]) -> Vec<CurveHeading> {
     let heading = |kind, instruction: &str| CurveHeading {
         kind,
@@ -30,15 +30,15 @@ fn kind(kind: ControlKind) -> CurveKind {
     }
 }
 
-/// Tells prefixes one after the other, with the time that each took.
-pub(crate) struct Teller {
+/// Conversion of scored prefixes to events, with the time that each took.
+pub(crate) struct PointReporter {
     job: u64,
-    /// Place of the frozen frame's curve, the last.
+    /// Index of the frozen frame's curve, the last one.
     frozen: u32,
     since: Instant,
 }
 
-impl Teller {
+impl PointReporter {
     pub(crate) fn new(job: u64, curves: usize) -> Self {
         Self {
             job,
@@ -47,7 +47,7 @@ impl Teller {
         }
     }
 
-    /// The clock begins now.
+    /// Restarts the clock.
     pub(crate) fn start(&mut self) {
         self.since = Instant::now();
     }
@@ -76,7 +76,7 @@ impl Teller {
     }
 }
 
-/// Everything together.
+/// Report of a finished job. `millis` is the duration of scoring (ms).
 pub(crate) fn report(
     scorer: &str,
     request: &ScoreRequest,

@@ -1,4 +1,4 @@
-//! The frames of a job, as they came.
+//! Frames of a job.
 
 use crate::{JobError, MAX_SIDE};
 use protocol::score::ScoreFrame;
@@ -6,7 +6,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 use topreward::scorer::{FrameSource, ScorerError};
 use vision::RgbImage;
 
-/// Frames by number, squeezed as they come: a long video of large frames stays small.
+/// Frames by number, resized on arrival so that a long video of large frames takes little memory.
 #[derive(Debug, Default)]
 pub(crate) struct Frames {
     side: Option<usize>,
@@ -15,7 +15,7 @@ pub(crate) struct Frames {
 }
 
 impl Frames {
-    /// Frames are squeezed to squares of `side` pixels, or kept as they are.
+    /// Frames are resized to squares of `side` pixels, or stored as they are if `None`.
     pub(crate) fn new(side: Option<usize>) -> Self {
         Self {
             side,
@@ -23,19 +23,19 @@ impl Frames {
         }
     }
 
-    /// A frame whose number has been checked.
+    /// Stores a frame whose number has been checked.
     pub(crate) fn insert(&mut self, frame: ScoreFrame) -> Result<(), JobError> {
         let index = frame.index;
         if self.frames.contains_key(&(index as usize)) {
             return Err(JobError::Twice { index });
         }
-        let picture = self.picture(frame)?;
-        self.frames.insert(index as usize, picture);
+        let image = self.image(frame)?;
+        self.frames.insert(index as usize, image);
         Ok(())
     }
 
-    /// A frame's picture, squeezed.
-    pub(crate) fn picture(&mut self, frame: ScoreFrame) -> Result<RgbImage, JobError> {
+    /// Image of a frame, resized.
+    pub(crate) fn image(&mut self, frame: ScoreFrame) -> Result<RgbImage, JobError> {
         let ScoreFrame {
             index,
             width,
@@ -52,7 +52,7 @@ impl Frames {
             reason,
         };
         if width == 0 || height == 0 || width > MAX_SIDE || height > MAX_SIDE {
-            return Err(bad(format!("sides run from 1 to {MAX_SIDE} pixels")));
+            return Err(bad(format!("sides can have 1 to {MAX_SIDE} pixels")));
         }
         if let Some(size) = self.size.filter(|size| *size != (width, height)) {
             return Err(bad(format!(
@@ -60,17 +60,17 @@ impl Frames {
                 size.0, size.1
             )));
         }
-        let picture = RgbImage::new(width as usize, height as usize, rgb)
+        let image = RgbImage::new(width as usize, height as usize, rgb)
             .map_err(|error| bad(error.to_string()))?;
         self.size = Some((width, height));
         match self.side {
-            None => Ok(picture),
-            Some(side) => vision::resample_bicubic_u8(&picture, side, side)
+            None => Ok(image),
+            Some(side) => vision::resample_bicubic_u8(&image, side, side)
                 .map_err(|error| bad(error.to_string())),
         }
     }
 
-    /// Memory that the pictures take (bytes).
+    /// Memory of the images (bytes).
     pub(crate) fn bytes(&self) -> usize {
         self.frames
             .values()
@@ -78,9 +78,9 @@ impl Frames {
             .map_or(0, |first| first.data().len() * self.frames.len())
     }
 
-    /// Those of `wanted` that are not there: how many, and the first.
-    pub(crate) fn missing(&self, wanted: &[usize]) -> Option<(usize, usize)> {
-        let mut missing = wanted
+    /// Number of frames among `required` that are missing, and the first of them.
+    pub(crate) fn missing(&self, required: &[usize]) -> Option<(usize, usize)> {
+        let mut missing = required
             .iter()
             .filter(|index| !self.frames.contains_key(index));
         let first = *missing.next()?;

@@ -1,8 +1,8 @@
-//! Scoring a robot while it is being watched.
+//! Live scoring of a robot.
 
 use crate::JobError;
-use crate::clip_job::{check_sentences, options, outcome};
-use crate::events::{Teller, headings, report};
+use crate::clip_job::{check_instructions, options, outcome};
+use crate::events::{PointReporter, headings, report};
 use crate::frames::Frames;
 use protocol::score::{ScoreEvent, ScoreFrame, ScoreOutcome, ScoreReport, ScoreRequest};
 use qwen3vl::Qwen3Vl;
@@ -13,19 +13,19 @@ use topreward::{
 };
 use web_time::Instant;
 
-/// What comes next of a watched robot.
+/// Next input from a live robot.
 #[derive(Debug)]
 pub enum Next {
     /// A frame.
     Frame(ScoreFrame),
-    /// No more frames; the controls are wanted.
+    /// No more frames follow; the controls are computed.
     Closed,
-    /// Nothing is wanted any more.
+    /// The job is stopped.
     Cancelled,
 }
 
-/// Scores frames as they come, each a point of the curve; `next` waits for them. When no more come, or the model cannot
-/// look at a longer video, the control on the frozen first frame is computed. `emit` as in
+/// Scores frames as they arrive from `next`, each a point of the curve. At the end, or when the video reaches the
+/// length that the model can read, the control on the frozen first frame is computed. `emit` is that of
 /// [`ClipJob::score`](crate::ClipJob::score).
 pub async fn watch(
     request: &ScoreRequest,
@@ -46,10 +46,10 @@ async fn run(
     next: &mut impl AsyncFnMut() -> Next,
     emit: &mut impl AsyncFnMut(ScoreEvent) -> ControlFlow<()>,
 ) -> Result<ScoreReport, JobError> {
-    check_sentences(request)?;
+    check_instructions(request)?;
     if request.frames.is_some() {
         return Err(JobError::Kind {
-            want: "absent for a robot that is being watched",
+            want: "absent for a live robot",
         });
     }
     let stopped = || JobError::from(ScorerError::Stopped);
@@ -57,9 +57,9 @@ async fn run(
     let scorer = Scorer::new(model.clone(), options(profile));
     let instruction = request.instruction.trim();
     let other_task = request.other_instruction.as_deref().map(str::trim);
-    let mut live = StreamingScorer::new(&scorer, request.fps, instruction, other_task)?;
-    let curves = headings(instruction, live.controls());
-    let mut teller = Teller::new(request.job, curves.len());
+    let mut scorer_stream = StreamingScorer::new(&scorer, request.fps, instruction, other_task)?;
+    let curves = headings(instruction, scorer_stream.controls());
+    let mut reporter = PointReporter::new(request.job, curves.len());
     let started = ScoreEvent::Started {
         job: request.job,
         device: device.to_owned(),
@@ -81,17 +81,17 @@ async fn run(
                 want: request.job,
             });
         }
-        let want = u32::try_from(live.frames()).unwrap_or(u32::MAX);
+        let want = u32::try_from(scorer_stream.frames()).unwrap_or(u32::MAX);
         if frame.index != want {
             return Err(JobError::OutOfTurn {
                 got: frame.index,
                 want,
             });
         }
-        teller.start();
-        let picture = frames.picture(frame)?;
-        let length = live.frames() + 1;
-        let Some(answers) = live.push(picture).await? else {
+        reporter.start();
+        let image = frames.image(frame)?;
+        let length = scorer_stream.frames() + 1;
+        let Some(answers) = scorer_stream.push(image).await? else {
             break;
         };
         let scored = ScoredPoint {
@@ -101,18 +101,18 @@ async fn run(
             total: 0,
             frozen: false,
         };
-        let event = teller.points(&scored);
+        let event = reporter.points(&scored);
         if emit(event).await.is_break() {
             return Err(stopped());
         }
     }
     let closed = Instant::now();
-    teller.start();
-    let score = live
+    reporter.start();
+    let score = scorer_stream
         .finish(&mut async |scored: ScoredPoint<'_>| {
-            let event = teller.points(&scored);
+            let event = reporter.points(&scored);
             let flow = emit(event).await;
-            teller.start();
+            reporter.start();
             flow
         })
         .await?;

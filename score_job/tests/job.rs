@@ -1,4 +1,4 @@
-//! A job gives what the scorer gives, says every point, and refuses what cannot be scored.
+//! A job returns the results of the scorer, emits every point, and refuses invalid requests and frames.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -52,7 +52,7 @@ fn frame(index: u32) -> ScoreFrame {
     }
 }
 
-fn picture(index: u32) -> RgbImage {
+fn image(index: u32) -> RgbImage {
     RgbImage::new(40, 32, frame(index).rgb).unwrap()
 }
 
@@ -63,8 +63,8 @@ fn scored(outcome: ScoreOutcome) -> ScoreReport {
     }
 }
 
-/// Points of one curve, in the order in which they were told.
-fn told(events: &[ScoreEvent], curve: u32) -> Vec<(u32, f64)> {
+/// Points of one curve, in the order of their events.
+fn emitted(events: &[ScoreEvent], curve: u32) -> Vec<(u32, f64)> {
     let points = events.iter().filter_map(|event| match event {
         ScoreEvent::Points { points, .. } => Some(points),
         _ => None,
@@ -85,7 +85,7 @@ fn a_video_scores_as_the_scorer_scores_it() {
     let model = model();
     let mut job = ClipJob::open(request(Some(19), 6.0)).unwrap();
     assert_eq!(job.needed(), [0, 3, 6, 9, 12, 15, 18]);
-    // In any order, and with some that nobody needs.
+    // In any order, and with one that is not needed.
     for index in [18, 3, 0, 15, 12, 9, 6, 1] {
         job.take(frame(index)).unwrap();
     }
@@ -95,7 +95,7 @@ fn a_video_scores_as_the_scorer_scores_it() {
         ControlFlow::Continue(())
     }));
     let report = scored(outcome);
-    let film: Vec<RgbImage> = (0..19).map(picture).collect();
+    let frames: Vec<RgbImage> = (0..19).map(image).collect();
     let prefixes = Prefixes::Spread(4);
     let whole = Request {
         clip: Clip::new(19, 6.0).unwrap(),
@@ -105,7 +105,7 @@ fn a_video_scores_as_the_scorer_scores_it() {
         description: None,
     };
     let scorer = Scorer::new(model, ScorerOptions::new(Profile::Aligned));
-    let expected = layers::block_on(scorer.score(&film, &whole, &mut async |_: ScoredPoint<
+    let expected = layers::block_on(scorer.score(&frames, &whole, &mut async |_: ScoredPoint<
         '_,
     >| {
         ControlFlow::Continue(())
@@ -123,19 +123,19 @@ fn a_video_scores_as_the_scorer_scores_it() {
     assert_eq!(negation.log_probs, expected.controls[0].curve.log_probs);
     let other = report.curve(CurveKind::OtherTask).unwrap();
     assert_eq!(other.heading.instruction, "close the box");
-    // What was told while it was computed is what the report says.
+    // The emitted points are those of the report.
     assert!(matches!(&events[0], ScoreEvent::Started { curves, .. } if curves.len() == 4));
     for (curve, found) in (0..).zip(&report.curves) {
         let lengths = report.prefix_lengths.iter().copied();
         let expected: Vec<(u32, f64)> = lengths.zip(found.log_probs.iter().copied()).collect();
-        assert_eq!(told(&events, curve), expected, "curve {curve}");
+        assert_eq!(emitted(&events, curve), expected, "curve {curve}");
     }
     let last = events.last().unwrap();
     assert!(matches!(last, ScoreEvent::Points { done: 8, of: 8, .. }));
 }
 
 #[test]
-fn a_robot_that_is_watched_scores_as_its_finished_video() {
+fn a_live_robot_scores_as_its_finished_video() {
     let model = model();
     let mut waiting: VecDeque<ScoreFrame> = (0..5).map(frame).collect();
     let mut events = Vec::new();
@@ -152,8 +152,8 @@ fn a_robot_that_is_watched_scores_as_its_finished_video() {
     ));
     let live = scored(outcome);
     assert_eq!(live.prefix_lengths, [1, 2, 3, 4, 5]);
-    assert_eq!(told(&events, 0).len(), 5);
-    assert_eq!(told(&events, 3).len(), 5);
+    assert_eq!(emitted(&events, 0).len(), 5);
+    assert_eq!(emitted(&events, 3).len(), 5);
     let mut whole = request(Some(5), 2.0);
     whole.prefixes = "all".into();
     let mut job = ClipJob::open(whole).unwrap();
@@ -175,7 +175,7 @@ fn a_robot_that_is_watched_scores_as_its_finished_video() {
 }
 
 #[test]
-fn whoever_takes_the_events_can_end_the_job() {
+fn the_receiver_of_events_can_stop_the_job() {
     let model = model();
     for last in [1, 3] {
         let mut job = ClipJob::open(request(Some(19), 6.0)).unwrap();
@@ -206,7 +206,7 @@ fn whoever_takes_the_events_can_end_the_job() {
 }
 
 #[test]
-fn what_cannot_be_asked_is_refused_at_once() {
+fn invalid_requests_are_refused() {
     let refused = |change: fn(&mut ScoreRequest)| {
         let mut request = request(Some(19), 6.0);
         change(&mut request);
@@ -224,7 +224,7 @@ fn what_cannot_be_asked_is_refused_at_once() {
 }
 
 #[test]
-fn frames_that_do_not_belong_are_refused_by_number() {
+fn invalid_frames_are_refused_with_their_number() {
     let mut job = ClipJob::open(request(Some(19), 6.0)).unwrap();
     let mut bad = |change: fn(&mut ScoreFrame)| {
         let mut frame = frame(3);
@@ -241,7 +241,7 @@ fn frames_that_do_not_belong_are_refused_by_number() {
     ));
     assert!(matches!(bad(|f| f.width = 0), JobError::BadFrame { .. }));
     assert!(matches!(bad(|f| f.width = 9000), JobError::BadFrame { .. }));
-    // The size of the first good one holds; the one before set none, because its bytes are too few.
+    // The first valid frame sets the size; a frame with too few bytes does not.
     assert!(matches!(
         bad(|f| f.rgb.truncate(9)),
         JobError::BadFrame { .. }

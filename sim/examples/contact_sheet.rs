@@ -1,7 +1,7 @@
-//! Images of an expert episode: both cameras (and depth) every few ticks, on one sheet.
+//! Contact sheet of an expert episode: both cameras and depth every few ticks.
 //!
 //! `cargo run -p sim --example contact_sheet -- [folder] [seed] [family]` writes `sheet.png` (overview, wrist
-//! and depth, one column per moment), `overview.png`, `wrist.png` and the two at 112 x 112, as a policy sees
+//! and depth, one column per moment), `overview.png`, `wrist.png` and the two at 112 x 112, as a policy reads
 //! them, enlarged again.
 
 use std::path::Path;
@@ -14,7 +14,7 @@ use sim::{Camera, Expert, Rendered, Status, Task, TaskFamily, TaskMonitor, World
 
 const COLUMNS: u32 = 6;
 
-fn picture(rendered: &Rendered) -> RgbImage {
+fn color_image(rendered: &Rendered) -> RgbImage {
     RgbImage::from_raw(
         rendered.width as u32,
         rendered.height as u32,
@@ -24,11 +24,11 @@ fn picture(rendered: &Rendered) -> RgbImage {
 }
 
 fn depth(rendered: &Rendered) -> RgbImage {
-    let mut grey = GrayImage::new(rendered.width as u32, rendered.height as u32);
-    for (pixel, mm) in grey.pixels_mut().zip(rendered.depth_mm.iter().flatten()) {
+    let mut gray = GrayImage::new(rendered.width as u32, rendered.height as u32);
+    for (pixel, mm) in gray.pixels_mut().zip(rendered.depth_mm.iter().flatten()) {
         *pixel = Luma([255u8.saturating_sub((mm.saturating_sub(300) / 4).min(255) as u8)]);
     }
-    image::DynamicImage::ImageLuma8(grey).to_rgb8()
+    image::DynamicImage::ImageLuma8(gray).to_rgb8()
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -83,7 +83,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let Some((overview, wrist)) = moments.get(index) else {
             continue;
         };
-        for (row, image) in [picture(overview), picture(wrist), depth(overview)]
+        for (row, image) in [color_image(overview), color_image(wrist), depth(overview)]
             .iter()
             .enumerate()
         {
@@ -98,7 +98,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     sheet.save(folder.join("sheet.png"))?;
     if let Some((overview, wrist)) = moments.get(moments.len() / 2) {
         for (name, rendered) in [("overview", overview), ("wrist", wrist)] {
-            let image = picture(rendered);
+            let image = color_image(rendered);
             image.save(folder.join(format!("{name}.png")))?;
             // Nearest neighbors of a bilinear resize without smoothing: the worst case for thin features.
             let small = image::imageops::resize(&image, 112, 112, FilterType::Nearest);

@@ -99,9 +99,9 @@ fn main() {
     println!("new {:.0} us", micros(start.elapsed(), 100));
 }
 
-/// Several tasks in a row in one world, as people use it.
+/// Runs several successive tasks in one world, as in interactive use.
 fn chains(seeds: u64, first: u64) {
-    let (mut asked, mut done) = (0, 0);
+    let (mut attempts, mut successes) = (0, 0);
     let mut failed = Vec::new();
     for seed in first..first + seeds {
         let mut world = World::new(seed);
@@ -122,13 +122,13 @@ fn chains(seeds: u64, first: u64) {
                     monitor.update(&world);
                 }
             }
-            asked += 1;
+            attempts += 1;
             if monitor.status() == Status::Succeeded {
-                done += 1;
+                successes += 1;
             } else {
                 failed.push((seed, link, task.canonical()));
             }
         }
     }
-    println!("chains of four: {done}/{asked}; failed {failed:?}");
+    println!("chains of four: {successes}/{attempts}; failed {failed:?}");
 }

@@ -15,14 +15,14 @@ pub const HEIGHT_PIXELS: usize = 240;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Camera {
-    /// Fixed, facing the robot over the table.
+    /// Fixed camera that faces the robot across the table.
     Overview,
-    /// On the hand, looking past the finger tips.
+    /// Camera on the hand that looks past the finger tips.
     Wrist,
 }
 
 impl Camera {
-    /// Every camera, in the order in which policies expect their images.
+    /// All cameras, in the order in which policies expect their images.
     pub const ALL: [Camera; 2] = [Camera::Overview, Camera::Wrist];
 
     /// Name of the view: `overview`, `wrist`.

@@ -11,18 +11,18 @@ use crate::{DOF, Expert, JointVector, Status, TaskMonitor, World};
 pub enum Behavior {
     /// The scripted expert solves it.
     Solve,
-    /// The expert begins and then the arm stands still.
+    /// The expert begins, then the arm stops.
     Stall,
     /// The expert does another task over the same scene.
     DoAnother,
     /// The expert begins, then the hand moves elsewhere and stays there.
     Leave,
-    /// The arm stands still from the beginning.
+    /// The arm does not move.
     StandStill,
 }
 
 impl Behavior {
-    /// Every behavior.
+    /// All behaviors.
     pub const ALL: [Behavior; 5] = [
         Self::Solve,
         Self::Stall,
@@ -43,12 +43,12 @@ impl Behavior {
     }
 }
 
-/// Ticks that a solved episode continues after success, at most.
+/// Maximum length of an episode after its success, ticks.
 const AFTERMATH_TICKS: u32 = 40;
-/// Length of an episode that does not succeed, ticks.
+/// Range of the length of an episode that does not succeed, ticks.
 const SHORTEST_TICKS: u32 = 60;
 const LONGEST_TICKS: u32 = 170;
-/// Length limit of an episode of the expert, ticks; after it the expert is stuck.
+/// Maximum length of an episode of the expert, ticks. An expert that takes longer is stuck.
 const MOST_TICKS: u32 = 300;
 
 /// An episode, advanced tick by tick and fully determined by its seed.
@@ -56,7 +56,7 @@ const MOST_TICKS: u32 = 300;
 pub struct Demonstration {
     world: World,
     task: Task,
-    /// The task that the expert carries out: another one for [`Behavior::DoAnother`].
+    /// Task that the expert carries out; differs from `task` for [`Behavior::DoAnother`].
     executed: Task,
     behavior: Behavior,
     monitor: TaskMonitor,
@@ -125,12 +125,12 @@ impl Demonstration {
         &self.world
     }
 
-    /// Whether the task has succeeded so far.
+    /// True if the task has succeeded so far.
     pub fn succeeded(&self) -> bool {
         self.monitor.status() == Status::Succeeded
     }
 
-    /// Advances one tick; `false` once the episode is over. `disturb` may change the joint targets.
+    /// Advances one tick. Returns `false` once the episode is over. `disturb` can change the joint targets.
     pub fn step(&mut self, disturb: &mut dyn FnMut(&JointVector, &World) -> JointVector) -> bool {
         if self.tick >= self.end {
             return false;
@@ -166,7 +166,7 @@ impl Demonstration {
             .unwrap_or_else(|| self.world.state())
     }
 
-    /// The pose at which the arm stopped, kept constant: following the measured state would let it drift.
+    /// Pose at which the arm stopped. It is stored, because following the measured state would let the arm drift.
     fn held_pose(&mut self) -> JointVector {
         if self.tick == self.turn {
             self.elsewhere = self.world.state();

@@ -1,4 +1,4 @@
-//! Directions of a push, and which pushes a scene leaves room for.
+//! Directions of a push, and the pushes that are feasible in a scene.
 
 use rapier3d::math::Vec3;
 use serde::{Deserialize, Serialize};
@@ -22,10 +22,10 @@ pub enum Direction {
 }
 
 impl Direction {
-    /// Every direction.
+    /// All directions.
     pub const ALL: [Direction; 4] = [Self::Left, Self::Right, Self::Forward, Self::Back];
 
-    /// The English word.
+    /// English word for the direction.
     pub fn name(self) -> &'static str {
         match self {
             Self::Left => "left",
@@ -72,11 +72,11 @@ impl Direction {
     }
 }
 
-/// Least room that a push needs, meters: the success distance and a margin.
+/// Free distance that a push needs, meters: the success distance and a margin.
 const PUSH_ROOM: f32 = 0.075;
 
-/// Whether a cube can be pushed: there is room behind it for the fingers, room in front of it to move, and both
-/// are within the arm's reach.
+/// True if a cube can be pushed: there is room behind it for the fingers and in front of it to move, and both are
+/// within the arm's reach.
 pub(crate) fn push_is_feasible(
     cube: Vec3,
     direction: Direction,

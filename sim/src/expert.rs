@@ -1,8 +1,8 @@
-//! The scripted expert: a stateless function from the present state to the next joint targets.
+//! The scripted expert: a stateless function from the current state to the next joint targets.
 //!
-//! Every decision depends only on what the images and the joint state show now: where the hand is, how far
-//! it is open, where the cube is and whether it is in the hand. A policy that sees just those can learn to do
-//! the same, and the expert gives targets for any state, including states that it would never reach itself.
+//! Every decision depends only on what the images and the joint state show: the position and opening of the hand, the
+//! position of the cube, and whether the hand holds it. A policy with just those inputs can therefore learn it, and the
+//! expert gives targets for any state, including states that it would never reach itself.
 //!
 //! A chunk is a rollout of a small kinematic model ([`Belief`]): servos without obstacles, a cube that sticks
 //! to closed jaws and yields to a pushing finger. A new chunk starts from the true state of the physics.
@@ -21,7 +21,7 @@ use crate::{CONTROL_RATE_HZ, JointVector, trig};
 
 /// Height of the tool center point for travelling over the cubes, meters.
 const TRAVEL_HEIGHT: f32 = 0.095;
-/// Height at which a cube is held up once it is lifted, meters.
+/// Height of a lifted cube, meters.
 const LIFT_HEIGHT: f32 = 0.11;
 /// Height of the tool center point over the table when grasping or pushing, meters.
 const LOW: f32 = 0.020;
@@ -45,7 +45,7 @@ struct Belief {
     joints: JointVector,
     cube: Vec3,
     cube_yaw_deg: f32,
-    /// Gap at which the jaws stop, and the cube's place in the hand, while it is held.
+    /// Gap at which the jaws stop, and the cube's position in the hand, while it is held.
     held: Option<(f32, Vec3)>,
     tray: Tray,
 }
@@ -59,16 +59,16 @@ struct Intent {
 }
 
 impl Expert {
-    /// The expert for every task.
+    /// Expert for all tasks.
     pub fn new() -> Expert {
         Expert
     }
 
-    /// Joint targets for the next `horizon` ticks: row k is to be commanded at tick now + k.
+    /// Joint targets for the next `horizon` ticks: row k is for tick now + k.
     ///
-    /// After success it stays: the finger tips at the cube (reach), the cube held up (pick up), the open hand
-    /// above the tray (place); a push goes on until the cube comes near the end of the work area, then the
-    /// hand rises. Empty only for a task about a cube that the scene does not have.
+    /// After success the arm stays in place: the finger tips at the cube (reach), the cube lifted (pick up), the open
+    /// hand above the tray (place). A push continues until the cube is near the end of the work area, then the hand
+    /// rises. The chunk is empty only for a task with a cube that the scene does not have.
     pub fn chunk(&self, world: &World, task: &Task, horizon: usize) -> Vec<JointVector> {
         let Some(index) = world.index_of(task.object) else {
             return Vec::new();
@@ -91,7 +91,7 @@ impl Expert {
         (0..horizon)
             .map(|_| {
                 let intent = match wrong {
-                    Some(_) => belief.let_go(),
+                    Some(_) => belief.put_down(),
                     None => belief.intent(task),
                 };
                 belief.advance(&intent)
@@ -117,15 +117,15 @@ impl Belief {
         self.joints.get(GRIPPER).copied().unwrap_or(0.0)
     }
 
-    /// Moves the model on by one tick and returns the joint target that does it.
+    /// Advances the model by one tick and returns the joint target for it.
     fn advance(&mut self, intent: &Intent) -> JointVector {
         let tcp = self.arm().tcp();
-        let way = intent.to - tcp;
-        let distance = way.length();
+        let offset = intent.to - tcp;
+        let distance = offset.length();
         let most = (intent.speed / CONTROL_RATE_HZ as f32).max(1e-6);
         let step = most.min(distance);
         let next = if distance > 1e-6 {
-            tcp + way * (step / distance)
+            tcp + offset * (step / distance)
         } else {
             intent.to
         };
@@ -147,13 +147,13 @@ impl Belief {
                     self.cube = arm.hand * in_hand;
                 }
             }
-            None => self.meet_cube(&arm, &before),
+            None => self.update_cube(&arm, &before),
         }
         target
     }
 
-    /// Updates the cube between closing jaws, or in front of a pushing finger.
-    fn meet_cube(&mut self, arm: &ArmPose, before: &JointVector) {
+    /// Updates a cube between closing jaws or in front of a pushing finger.
+    fn update_cube(&mut self, arm: &ArmPose, before: &JointVector) {
         let local = arm.hand.inverse_transform_point(self.cube);
         let at_its_height = local.z.abs() < CUBE_HALF;
         let [.., gripper_before] = *before;
@@ -192,13 +192,13 @@ impl Belief {
                 None => self.grasp(),
             },
             (TaskFamily::Place, _) => self.place(),
-            (TaskFamily::Push | TaskFamily::Reach, _) => self.let_go(),
+            (TaskFamily::Push | TaskFamily::Reach, _) => self.put_down(),
         }
     }
 
     /// Path to a point near a cube: over the cubes at travel height, and down within a funnel above the point.
     ///
-    /// `width` is how far from the vertical through the point the hand may be at its lowest.
+    /// `width` is the allowed horizontal distance from the point at the lowest height, meters.
     fn descend(&self, point: Vec3, width: f32, yaw_deg: f32, gripper: f32) -> Intent {
         let tcp = self.arm().tcp();
         let off = Vec3::new(point.x - tcp.x, point.y - tcp.y, 0.0);
@@ -225,8 +225,8 @@ impl Belief {
         self.with_closed_hand(self.descend(over, 0.008, 0.0, POINTING))
     }
 
-    /// Keeps a hand that is open as wide as a cube from closing around one: it rises over the cubes, closes
-    /// there, and only then follows `intent`.
+    /// Prevents a hand that is open as wide as a cube from closing around one: it rises over the cubes, closes there,
+    /// and only then follows `intent`.
     fn with_closed_hand(&self, intent: Intent) -> Intent {
         let tcp = self.arm().tcp();
         let over_cubes = 2.0 * CUBE_HALF + FINGER_BELOW_TCP + 0.010;
@@ -357,8 +357,8 @@ impl Belief {
         self.with_closed_hand(self.descend(start, 0.006, 0.0, POINTING))
     }
 
-    /// Puts down what is in the hand, right below, and opens.
-    fn let_go(&self) -> Intent {
+    /// Lowers a held cube straight down and opens the hand.
+    fn put_down(&self) -> Intent {
         let tcp = self.arm().tcp();
         let fall = self.cube.z - CUBE_HALF - self.tray.height_at(self.cube.x, self.cube.y);
         let goal = Vec3::new(tcp.x, tcp.y, tcp.z - fall);
@@ -377,7 +377,7 @@ impl Belief {
     }
 }
 
-/// Speed that falls as the way gets short, meters per second.
-fn slowing(way: Vec3) -> f32 {
-    (way.length() * 7.0).clamp(CREEP_SPEED, TRAVEL_SPEED)
+/// Speed that decreases near the goal, meters per second.
+fn slowing(offset: Vec3) -> f32 {
+    (offset.length() * 7.0).clamp(CREEP_SPEED, TRAVEL_SPEED)
 }

@@ -4,7 +4,7 @@
 //!   rapier's; the arm (`arm`) is position controlled and enforces its own limits. A seed determines the layout
 //!   (`scene`) of cubes and tray (`objects`): the same seed with the same targets gives the same episode bit for bit.
 //! * [`render()`] draws the image of a [`Camera`] with a small software rasterizer (`raster`, `mesh`, `meshes`,
-//!   `shadow`), with depth for the overview camera. No GPU is used, so images too are the same everywhere.
+//!   `shadow`), with depth for the overview camera. No GPU is used, so images are identical on all machines.
 //! * [`Task`] is a family with a cube and, for a push, a [`Direction`] (`task`, `direction`). It is phrased as an
 //!   instruction (`phrase_instruction`), parsed from one (`parse_instruction`), and [`TaskMonitor`] reads its success
 //!   from the physics (`monitor`).
@@ -57,7 +57,7 @@ pub use world::{Object, StepReport, World};
 
 /// Control ticks per second.
 pub const CONTROL_RATE_HZ: u32 = 30;
-/// Values in a [`JointVector`].
+/// Number of values in a [`JointVector`].
 pub const DOF: usize = 6;
 /// One value per joint, in the order of [`JOINTS`]: shoulder_pan, shoulder_lift, elbow_flex, wrist_flex,
 /// wrist_roll (degrees), gripper (percent, 0 closed, 100 open).

@@ -1,4 +1,4 @@
-//! Triangles, and the few solids that make up the scene.
+//! Triangles, and the solids of the scene.
 
 use rapier3d::math::{Pose, Vec3};
 
@@ -12,7 +12,7 @@ pub(crate) struct Triangle {
     pub(crate) normal: Vec3,
     /// Color under full light, each channel in 0..1, as displayed.
     pub(crate) color: Vec3,
-    /// Whether it darkens the table.
+    /// True if it casts a shadow on the table.
     pub(crate) casts_shadow: bool,
 }
 
@@ -20,7 +20,7 @@ pub(crate) struct Triangle {
 #[derive(Debug, Default)]
 pub(crate) struct Mesh {
     pub(crate) triangles: Vec<Triangle>,
-    /// Whether the solids added from now on cast shadows.
+    /// True if solids added from now on cast shadows.
     pub(crate) casts_shadow: bool,
 }
 
@@ -100,8 +100,8 @@ impl Mesh {
         }
     }
 
-    /// A prism or cone stump along the z axis of `pose`, from z = `from` to z = `to`.
-    pub(crate) fn stump(
+    /// A prism or truncated cone along the z axis of `pose`, from z = `from` to z = `to`.
+    pub(crate) fn frustum(
         &mut self,
         pose: Pose,
         from: (f32, f32),
@@ -128,11 +128,11 @@ impl Mesh {
         }
     }
 
-    /// A cylinder along the y axis of `pose`, centerd.
+    /// A cylinder centered on `pose`, along its y axis.
     pub(crate) fn axle(&mut self, pose: Pose, radius: f32, half_length: f32, color: Vec3) {
-        let turned = pose * Pose::rotation(Vec3::new(std::f32::consts::FRAC_PI_2, 0.0, 0.0));
-        self.stump(
-            turned,
+        let rotated = pose * Pose::rotation(Vec3::new(std::f32::consts::FRAC_PI_2, 0.0, 0.0));
+        self.frustum(
+            rotated,
             (-half_length, radius),
             (half_length, radius),
             20,

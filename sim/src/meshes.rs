@@ -1,7 +1,7 @@
 //! Meshes of the scene: the solids drawn for cubes, tray and arm.
 //!
-//! Colors are plain and far apart, so that a small network at a low resolution tells them apart: a light
-//! table, a graphite arm, and finger tips in a color that no cube has.
+//! Colors are plain and far apart, so that a small network can distinguish them at a low resolution: a light table, a
+//! graphite arm, and finger tips in a color that no cube has.
 
 use rapier3d::math::{Pose, Vec3};
 
@@ -52,8 +52,8 @@ fn tray(mesh: &mut Mesh, tray: &Tray) {
 
 fn arm(mesh: &mut Mesh, arm: &ArmPose) {
     let ground = Pose::identity();
-    mesh.stump(ground, (0.0, 0.062), (0.016, 0.060), 28, DARK);
-    mesh.stump(ground, (0.016, 0.052), (0.050, 0.046), 28, GRAPHITE);
+    mesh.frustum(ground, (0.0, 0.062), (0.016, 0.060), 28, DARK);
+    mesh.frustum(ground, (0.016, 0.052), (0.050, 0.046), 28, GRAPHITE);
     let turret = arm.turret * Pose::translation(0.010, 0.0, SHOULDER_HEIGHT / 2.0 + 0.022);
     mesh.beveled_box(
         turret,
@@ -70,7 +70,7 @@ fn arm(mesh: &mut Mesh, arm: &ArmPose) {
 
     // The hand: motor, palm, fingers.
     let hand = arm.hand;
-    mesh.stump(hand, (0.070, 0.021), (HAND - 0.012, 0.019), 16, GRAPHITE);
+    mesh.frustum(hand, (0.070, 0.021), (HAND - 0.012, 0.019), 16, GRAPHITE);
     mesh.beveled_box(
         hand * Pose::translation(0.0, 0.0, 0.068),
         Vec3::new(0.016, 0.050, 0.011),

@@ -8,13 +8,13 @@ use crate::objects::{CUBE_HALF, Tray};
 use crate::task::{Task, TaskFamily};
 use crate::world::World;
 
-/// Ticks for which the success condition must hold without a break (0.3 s).
+/// Consecutive ticks for which the success condition must hold (0.3 s).
 pub const DWELL_TICKS: u32 = CONTROL_RATE_HZ * 3 / 10;
 /// Reach: greatest distance from the point between the finger tips to the center of the cube's top, meters.
 pub const REACH_DISTANCE: f32 = 0.030;
-/// Reach: the cube must not have been moved further than this, meters.
+/// Reach: greatest displacement of the cube, meters.
 pub const REACH_DISTURBANCE: f32 = 0.020;
-/// Push: least displacement in the direction asked for, meters.
+/// Push: least displacement in the direction of the task, meters.
 pub const PUSH_DISTANCE: f32 = 0.050;
 /// Pick up: least height of the cube's underside over the table, meters.
 pub const PICK_HEIGHT: f32 = 0.050;
@@ -23,9 +23,9 @@ pub const PICK_HEIGHT: f32 = 0.050;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// Not yet done.
+    /// Not yet successful.
     Running,
-    /// Done; stays so.
+    /// Successful. This status is final.
     Succeeded,
 }
 
@@ -38,19 +38,19 @@ pub enum Status {
 /// * pick up: the cube's underside at least [`PICK_HEIGHT`] over the table;
 /// * place: the cube at rest inside the tray, neither held nor touched by the fingers.
 ///
-/// Each for [`DWELL_TICKS`] in a row.
+/// Each condition must hold for [`DWELL_TICKS`] consecutive ticks.
 #[derive(Debug, Clone)]
 pub struct TaskMonitor {
     task: Task,
     start: Vec3,
-    /// The cube was in the hand at the start and has not come to rest on its own since.
+    /// True while a cube that was in the hand at the start has not come to rest.
     unsettled: bool,
     dwell: u32,
     succeeded_at_tick: Option<u64>,
 }
 
 impl TaskMonitor {
-    /// Starts watching `task`; displacements count from the cube's place now, or if the hand still holds it
+    /// Starts monitoring `task`. Displacements count from the cube's current position or, if the hand still holds it
     /// from an earlier task, from where it comes to rest.
     pub fn new(task: &Task, world: &World) -> TaskMonitor {
         let start = world
@@ -70,7 +70,7 @@ impl TaskMonitor {
         &self.task
     }
 
-    /// Tick of the world at which the task succeeded.
+    /// Tick of the world at which the task succeeded, if it has.
     pub fn succeeded_at_tick(&self) -> Option<u64> {
         self.succeeded_at_tick
     }
@@ -84,7 +84,7 @@ impl TaskMonitor {
         }
     }
 
-    /// Updates the status; must be called once after every step of the world.
+    /// Updates the status. Must be called once after every step of the world.
     pub fn update(&mut self, world: &World) -> Status {
         if self.unsettled && matches!(self.task.family, TaskFamily::Reach | TaskFamily::Push) {
             self.settle(world);
@@ -158,7 +158,7 @@ impl TaskMonitor {
 }
 
 fn lowest_corner(pose: &rapier3d::math::Pose) -> f32 {
-    // The support of a cube along -z: the sum over its axes of how far each reaches down.
+    // The support function of a cube along -z: the sum of the vertical extents of its axes.
     let reach: f32 = [Vec3::X, Vec3::Y, Vec3::Z]
         .iter()
         .map(|axis| (pose.rotation * *axis).z.abs() * CUBE_HALF)

@@ -21,10 +21,10 @@ pub enum Color {
 }
 
 impl Color {
-    /// Every color.
+    /// All colors.
     pub const ALL: [Color; 4] = [Color::Red, Color::Green, Color::Blue, Color::Yellow];
 
-    /// The English word.
+    /// English word for the color.
     pub fn name(self) -> &'static str {
         match self {
             Self::Red => "red",
@@ -54,13 +54,13 @@ impl Tray {
     /// Height of the walls, meters.
     pub const HEIGHT: f32 = 0.022;
 
-    /// Whether a point (meters, table frame) lies over the tray's floor, at least `margin` inside the walls.
+    /// True if a point (meters, table frame) is over the tray's floor, at least `margin` inside the walls.
     pub fn covers(&self, x: f32, y: f32, margin: f32) -> bool {
         let reach = Self::HALF - Self::WALL - margin;
         (x - self.x).abs() <= reach && (y - self.y).abs() <= reach
     }
 
-    /// Height of the tray under a point, or 0 where there is only the table.
+    /// Height of the tray under a point, meters; 0 outside the tray.
     pub(crate) fn height_at(&self, x: f32, y: f32) -> f32 {
         let (dx, dy) = ((x - self.x).abs(), (y - self.y).abs());
         if dx > Self::HALF || dy > Self::HALF {

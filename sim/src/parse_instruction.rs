@@ -5,7 +5,7 @@ use crate::objects::Color;
 use crate::task::{Task, TaskFamily};
 use crate::world::World;
 
-/// An instruction that names no task in this scene. Each message lists what is understood.
+/// An instruction that names no task in this scene. Each message lists the supported wordings.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseError {
     /// No cube is named.
@@ -16,7 +16,7 @@ pub enum ParseError {
         /// The colors in the scene.
         present: String,
     },
-    /// A color is named that no cube here has.
+    /// No cube in the scene has the named color.
     #[error("there is no {color} cube here; there are: {present}")]
     NoSuchCube {
         /// The color named.
@@ -60,13 +60,13 @@ pub enum ParseError {
 }
 
 impl Task {
-    /// The task that an instruction asks for in this scene.
+    /// Task of an instruction in this scene.
     ///
-    /// Case, punctuation, articles and politeness do not matter. Cubes are told apart by color; directions
+    /// Case, punctuation, articles and words of politeness are ignored. Cubes are distinguished by color; directions
     /// are those of the overview camera's image (see [`Direction`]).
     ///
     /// # Errors
-    /// [`ParseError`] names what is missing or ambiguous and what is understood.
+    /// [`ParseError`] names the missing or ambiguous part and the supported wordings.
     pub fn parse(instruction: &str, world: &World) -> Result<Task, ParseError> {
         let words = Words::new(instruction);
         let object = words.cube(world)?;
@@ -88,7 +88,7 @@ impl Task {
     }
 }
 
-/// The lower-case words of an instruction.
+/// Lower-case words of an instruction.
 struct Words<'a> {
     instruction: &'a str,
     words: Vec<String>,
@@ -195,7 +195,7 @@ impl<'a> Words<'a> {
 
     fn direction(&self) -> Result<Option<Direction>, ParseError> {
         let mut found: Vec<Direction> = Vec::new();
-        let mut note = |direction: Direction, present: bool| {
+        let mut add = |direction: Direction, present: bool| {
             if present && !found.contains(&direction) {
                 found.push(direction);
             }
@@ -205,21 +205,21 @@ impl<'a> Words<'a> {
         // The robot stands on the far side: towards it is away from the camera.
         let about_robot = self.has(&["robot", "base"]);
         let about_viewer = self.has(&["camera", "me", "viewer"]);
-        note(
+        add(
             Direction::Left,
             self.has(&["left", "leftward", "leftwards"]),
         );
-        note(
+        add(
             Direction::Right,
             self.has(&["right", "rightward", "rightwards"]),
         );
-        note(
+        add(
             Direction::Forward,
             self.has(&["forward", "forwards"])
                 || (leaving && !about_robot)
                 || (nearing && about_robot && !about_viewer),
         );
-        note(
+        add(
             Direction::Back,
             self.has(&["back", "backward", "backwards"])
                 || (nearing && about_viewer)
@@ -245,7 +245,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_wording_of_every_task_reads_back_as_that_task() {
+    fn every_wording_parses_as_its_task() {
         let mut phrasings = 0;
         for seed in 0..12 {
             let world = World::new(seed);
@@ -265,11 +265,11 @@ mod tests {
                         for wording in task.phrasings() {
                             phrasings += 1;
                             assert_eq!(Task::parse(&wording, &world), Ok(task), "{wording:?}");
-                            let shouted = format!(
+                            let uppercase = format!(
                                 "  Please, {}!! ",
                                 wording.to_uppercase().replace("THE ", "")
                             );
-                            assert_eq!(Task::parse(&shouted, &world), Ok(task), "{shouted:?}");
+                            assert_eq!(Task::parse(&uppercase, &world), Ok(task), "{uppercase:?}");
                         }
                     }
                 }
@@ -281,17 +281,17 @@ mod tests {
     #[test]
     fn free_wordings_are_understood() {
         let world = World::new(3);
-        let [here, ..] = world.colors() else {
+        let [present, ..] = world.colors() else {
             unreachable!("scenes have cubes")
         };
         let push = |direction| Task {
             family: TaskFamily::Push,
-            object: *here,
+            object: *present,
             direction: Some(direction),
         };
         let plain = |family| Task {
             family,
-            object: *here,
+            object: *present,
             direction: None,
         };
         for (instruction, task) in [
@@ -315,7 +315,7 @@ mod tests {
                 plain(TaskFamily::Reach),
             ),
         ] {
-            let instruction = instruction.replace("{}", here.name());
+            let instruction = instruction.replace("{}", present.name());
             assert_eq!(
                 Task::parse(&instruction, &world),
                 Ok(task),
@@ -325,24 +325,26 @@ mod tests {
     }
 
     #[test]
-    fn errors_say_what_would_be_understood() {
+    fn errors_list_the_supported_wordings() {
         let world = World::new(3);
-        let [here, ..] = world.colors() else {
+        let [present, ..] = world.colors() else {
             unreachable!("scenes have cubes")
         };
-        let here = here.name();
+        let present = present.name();
         let absent = Color::ALL
             .into_iter()
             .find(|c| !world.colors().contains(c))
             .unwrap()
             .name();
         let text = |instruction: &str| Task::parse(instruction, &world).unwrap_err().to_string();
-        assert!(text("push it to the left").contains(here));
-        assert!(text(&format!("lift the {absent} cube")).contains(here));
-        assert!(text(&format!("push the {here} cube")).contains("left, right, forward"));
-        assert!(text(&format!("paint the {here} cube")).contains("pick it up"));
-        assert!(text(&format!("push the {here} cube left and right")).contains("left and right"));
+        assert!(text("push it to the left").contains(present));
+        assert!(text(&format!("lift the {absent} cube")).contains(present));
+        assert!(text(&format!("push the {present} cube")).contains("left, right, forward"));
+        assert!(text(&format!("paint the {present} cube")).contains("pick it up"));
+        assert!(
+            text(&format!("push the {present} cube left and right")).contains("left and right")
+        );
         assert!(text("lift the red and the blue cube").contains("red and blue"));
-        assert!(text("").contains(here));
+        assert!(text("").contains(present));
     }
 }

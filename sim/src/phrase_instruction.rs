@@ -1,4 +1,4 @@
-//! Phrases a task as an instruction, in many wordings.
+//! Phrasing of a task as an instruction, in many wordings.
 
 use rand::Rng;
 use rand::RngExt as _;
@@ -75,7 +75,7 @@ fn fill(template: &str, task: &Task, noun: &str, direction: &str) -> String {
 }
 
 impl Task {
-    /// The canonical wording: `push the red cube to the left`.
+    /// Canonical wording, such as `push the red cube to the left`.
     pub fn canonical(&self) -> String {
         let (template, direction) = match (self.family, self.direction) {
             (TaskFamily::Reach, _) => ("reach the {c} {n}", ""),
@@ -90,7 +90,7 @@ impl Task {
         fill(template, self, "cube", direction)
     }
 
-    /// Every wording that [`instruction`](Self::instruction) may give.
+    /// All wordings from which [`instruction`](Self::instruction) draws.
     pub fn phrasings(&self) -> Vec<String> {
         let templates: &[&str] = match self.family {
             TaskFamily::Reach => &REACH,

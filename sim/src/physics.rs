@@ -1,10 +1,9 @@
 //! The rigid bodies: table, tray, cubes, and the arm's links as kinematic bodies.
 //!
-//! The arm is position controlled, so its links are moved by their servos and push what they meet; they
-//! are not pushed back. Grasping by friction between two kinematic jaws depends on solver details, so a
-//! grasp is a joint instead: when both jaws touch the same cube on opposite sides while closing, the cube
-//! is fixed to the hand and the jaws stop at its width. The hold is finite: it breaks when something keeps
-//! the cube from following, and it ends when the jaws open.
+//! The arm is position controlled, so its links are moved by their servos and push the cubes, but are not pushed back.
+//! Grasping by friction between two kinematic jaws depends on solver details, so a grasp is a joint instead: when both
+//! jaws touch the same cube on opposite sides while closing, the cube is fixed to the hand and the jaws stop at its
+//! width. The hold breaks when an obstacle keeps the cube from following, and ends when the jaws open.
 
 use rapier3d::math::{Pose, Vec3};
 use rapier3d::prelude::{
@@ -27,11 +26,11 @@ const STATIC: Group = Group::GROUP_1;
 const CUBE: Group = Group::GROUP_2;
 const ARM: Group = Group::GROUP_3;
 
-/// A pad counts as touching below this distance, meters.
+/// Distance below which a pad counts as touching, meters.
 const TOUCH_DISTANCE: f32 = 0.0006;
-/// A pad must cover this much of a cube to hold it, meters.
+/// Least overlap of a pad and a cube for a grasp, meters.
 const LEAST_OVERLAP: f32 = 0.006;
-/// The hold breaks when the cube lags this far behind the hand, meters.
+/// Lag of the cube behind the hand at which the hold breaks, meters.
 const BREAK_DISTANCE: f32 = 0.008;
 
 const fn groups(memberships: Group, filter: Group) -> InteractionGroups {
@@ -179,7 +178,7 @@ impl Physics {
         Self {
             parameters: IntegrationParameters {
                 dt: SUBSTEP_SECS,
-                // Tolerances follow the size of what is handled: decimeters, not meters.
+                // Tolerances follow the size of the objects: decimeters, not meters.
                 length_unit: 0.1,
                 ..IntegrationParameters::default()
             },
@@ -265,7 +264,7 @@ impl Physics {
         self.hold.map(|hold| hold.cube)
     }
 
-    /// The opening at which the jaws are stopped by the cube between them, meters.
+    /// Opening at which the jaws are stopped by the cube between them, meters.
     pub(crate) fn held_gap(&self) -> Option<f32> {
         self.hold.map(|hold| hold.gap)
     }
@@ -277,7 +276,7 @@ impl Physics {
         self.set_cube_filter(hold.cube, Group::ALL);
     }
 
-    /// Whether a finger and a cube touch.
+    /// True if a finger touches the cube.
     pub(crate) fn finger_touches(&self, cube: usize) -> bool {
         self.cubes.get(cube).is_some_and(|(_, collider)| {
             self.fingers.iter().any(|finger| {
@@ -312,14 +311,14 @@ impl Physics {
             .iter()
             .enumerate()
             .position(|(index, (_, cube))| {
-                // A corner between the very tips is not a hold.
+                // A corner of the cube between the ends of the tips is not a grasp.
                 let in_hand = arm
                     .hand
                     .inverse_transform_point(self.cube(index).translation);
                 let overlap_z = in_hand.z + CUBE_HALF + FINGER_BELOW_TCP;
                 let overlap_x = FINGER_HALF.x + CUBE_HALF - in_hand.x.abs();
-                let well_between = overlap_z.min(overlap_x) > LEAST_OVERLAP;
-                well_between
+                let is_between_pads = overlap_z.min(overlap_x) > LEAST_OVERLAP;
+                is_between_pads
                     && [left, right].iter().all(|finger| {
                         self.touch_normal(finger.collider, *cube, TOUCH_DISTANCE)
                             .is_some_and(|normal| normal.dot(closing_axis).abs() > 0.8)
@@ -359,7 +358,7 @@ fn add_table_and_tray(tray: &Tray, colliders: &mut ColliderSet) {
             .restitution(0.0)
             .collision_groups(groups(STATIC, Group::ALL))
     };
-    // A slab far larger than the image, so that nothing can fall off.
+    // A slab far larger than the image, so that no cube can fall off.
     colliders.insert(fixed(
         ColliderBuilder::cuboid(3.0, 3.0, 0.5).translation(Vec3::new(0.0, 0.0, -0.5)),
     ));

@@ -7,11 +7,11 @@ use crate::objects::{CUBE_HALF, Tray};
 use crate::task::{Task, TaskFamily};
 use crate::world::World;
 
-/// Distance from its goal beyond which the hand has not begun to approach, meters.
+/// Distance from its goal beyond which the hand has made no progress, meters.
 const FAR: f32 = 0.32;
 /// Progress of a completed approach to the cube, where more steps follow.
 const APPROACH: f32 = 0.4;
-/// A cube that has moved less than this has not been pushed, meters.
+/// Displacement below which a cube has not been pushed, meters.
 const UNMOVED: f32 = 0.012;
 /// Progress of a cube in the hand.
 const HELD: f32 = 0.5;
@@ -20,8 +20,8 @@ const OVER_TRAY: f32 = 0.85;
 
 /// Measures the progress of a task from its start.
 ///
-/// It depends only on the state and on the cube's position at the start: 0 before anything is done, 1 when the task is
-/// done. It falls again when a cube is dropped or pushed back. It is a scale for rewards; the success test is
+/// The progress depends only on the state and on the cube's position at the start: 0 at the start, 1 when the task is
+/// complete. It decreases when a cube is dropped or pushed back. It is a scale for rewards; the success test is
 /// [`TaskMonitor`](crate::TaskMonitor).
 #[derive(Debug, Clone)]
 pub struct TaskProgress {
@@ -30,7 +30,7 @@ pub struct TaskProgress {
 }
 
 impl TaskProgress {
-    /// Starts measuring; displacements count from the cube's present position.
+    /// Starts measuring. Displacements count from the cube's current position.
     pub fn new(task: &Task, world: &World) -> TaskProgress {
         let start = world
             .index_of(task.object)
@@ -78,7 +78,7 @@ impl TaskProgress {
             return APPROACH * near;
         }
         if forth <= side {
-            // Pushed, but elsewhere.
+            // Pushed in another direction.
             return 0.0;
         }
         APPROACH + (1.0 - APPROACH) * (forth / PUSH_DISTANCE).clamp(0.0, 1.0)

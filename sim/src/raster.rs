@@ -1,4 +1,4 @@
-//! The triangle filler and its depth buffer.
+//! Triangle rasterizer with a depth buffer.
 
 use rapier3d::math::Vec3;
 
@@ -11,21 +11,21 @@ pub(crate) const WIDTH: usize = WIDTH_PIXELS * OVERSAMPLING;
 /// Rows of samples.
 pub(crate) const HEIGHT: usize = HEIGHT_PIXELS * OVERSAMPLING;
 
-/// Nothing closer than this is drawn, meters.
+/// Near plane: closer surfaces are not drawn, meters.
 const NEAR: f32 = 0.012;
 
-/// Color of a sample where only the table is.
+/// Color value of a sample that shows only the table.
 pub(crate) const TABLE: u32 = 0;
 
 /// Color and depth of every sample of an image.
 #[derive(Debug, Default)]
 pub(crate) struct Samples {
-    /// 1 / distance along the optical axis, per meter; 0 where there is nothing.
+    /// 1 / distance along the optical axis, per meter; 0 for no surface.
     pub(crate) inverse_depth: Vec<f32>,
     /// 0xff_rr_gg_bb, or [`TABLE`].
     pub(crate) color: Vec<u32>,
-    /// Horizontal coordinate of the center of each column: looking it up lets the loops below run in
-    /// vector registers, which converting an index does not.
+    /// Horizontal coordinate of the center of each column. Looking it up lets the compiler vectorize the loops below,
+    /// which converting an index does not.
     columns: Vec<f32>,
 }
 
@@ -99,16 +99,16 @@ impl Samples {
             };
             let start = a.z - slope_x * a.x + slope_y * (y as f32 + 0.5 - a.y);
             for ((depth, shade), x) in depths.iter_mut().zip(shades).zip(columns) {
-                let here = start + slope_x * x;
-                let closer = here > *depth;
-                *depth = if closer { here } else { *depth };
+                let inverse = start + slope_x * x;
+                let closer = inverse > *depth;
+                *depth = if closer { inverse } else { *depth };
                 *shade = if closer { color } else { *shade };
             }
         });
     }
 }
 
-/// Cuts off what is nearer than [`NEAR`]; returns the number of corners left (0, 3 or 4).
+/// Clips a triangle at [`NEAR`]. Returns the number of corners left (0, 3 or 4).
 fn clip_near(corners: [Vec3; 3], out: &mut [Vec3; 4]) -> usize {
     let mut count = 0;
     let mut push = |point: Vec3| {
@@ -130,7 +130,7 @@ fn clip_near(corners: [Vec3; 3], out: &mut [Vec3; 4]) -> usize {
     count
 }
 
-/// Calls `row(y, from, to)` for every row of samples whose centers lie in the triangle.
+/// Calls `row(y, from, to)` for every row of samples whose centers are in the triangle.
 pub(crate) fn scan(
     corners: [[f32; 2]; 3],
     width: usize,

@@ -1,4 +1,4 @@
-//! Images: the scene's triangles shaded, filled, and averaged down, over a table with soft shadows.
+//! Rendering: the scene's triangles are shaded, rasterized and downsampled over a table with soft shadows.
 
 use std::cell::RefCell;
 
@@ -14,18 +14,18 @@ use crate::world::World;
 /// A rendered image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rendered {
-    /// Pixels per row.
+    /// Width, pixels.
     pub width: usize,
-    /// Rows.
+    /// Height, pixels.
     pub height: usize,
     /// Red, green, blue per pixel, row by row from the top left: `width * height * 3` bytes.
     pub rgb: Vec<u8>,
-    /// Distance along the optical axis in millimeters per pixel, 0 where there is nothing within 65 m;
-    /// only the overview camera measures it.
+    /// Distance along the optical axis per pixel, millimeters; 0 if there is no surface within 65 m. Only the overview
+    /// camera has depth.
     pub depth_mm: Option<Vec<u16>>,
 }
 
-/// Buffers kept between images: they are the size of an image, and clearing is cheaper than allocating.
+/// Buffers reused between images: they are as large as an image, and clearing is cheaper than allocating.
 #[derive(Default)]
 struct Buffers {
     samples: Samples,
@@ -36,10 +36,10 @@ thread_local! {
     static BUFFERS: RefCell<Buffers> = RefCell::default();
 }
 
-/// Towards the light, not normalized: from the viewer's upper left, in front.
+/// Direction to the light, not normalized: from the viewer's upper left, in front.
 const TO_LIGHT: Vec3 = Vec3::new(0.30, -0.42, 1.0);
 
-/// The image of a scene from a camera.
+/// Renders the scene from a camera.
 pub fn render(world: &World, camera: Camera) -> Rendered {
     let view = camera.view(&world.arm());
     let mesh = meshes::scene(world);
@@ -65,7 +65,7 @@ pub fn render(world: &World, camera: Camera) -> Rendered {
     })
 }
 
-/// Color of a lit triangle, packed. Light adds up in linear space, taken as the square of the displayed value.
+/// Packed color of a lit triangle. Light is added in linear space, approximated by the square of the displayed value.
 fn shade(triangle: &Triangle) -> u32 {
     let sun = triangle.normal.dot(TO_LIGHT.normalize()).max(0.0);
     let sky = 0.5 + 0.5 * triangle.normal.z;
@@ -77,11 +77,11 @@ fn shade(triangle: &Triangle) -> u32 {
         | channel(triangle.color.z)
 }
 
-/// Color of the table at a spot, 0..255 per channel.
+/// Color of the table at a point, 0..255 per channel.
 fn table_color(shadows: &ShadowMap, x: f32, y: f32) -> Vec3 {
     let (dx, dy) = (x - 0.20, y);
     let distance = (dx * dx + dy * dy).min(4.0);
-    // A pool of light over the work area that fades into the backdrop.
+    // A pool of light over the work area that fades into the background.
     let pool = 1.0 / (1.0 + 1.1 * distance);
     let base = Vec3::new(224.0, 217.0, 205.0) * (0.55 + 0.45 * pool)
         + Vec3::new(6.0, 8.0, 14.0) * (1.0 - pool);
@@ -104,14 +104,14 @@ fn resolve(samples: &Samples, shadows: &ShadowMap, view: &View) -> Vec<u8> {
         for ((above, below), pixel) in pairs.zip(out.chunks_exact_mut(3)) {
             let table = |bare: u32| -> [u32; 3] {
                 let ray = row_ray + view.right * (column * scale);
-                // Rays that do not go down end far away, in the backdrop.
+                // Rays that do not go down end far away, in the background.
                 let reach = if ray.z < -1e-3 {
                     -view.eye.z / ray.z
                 } else {
                     1e3
                 };
-                let spot = view.eye + ray * reach;
-                let color = table_color(shadows, spot.x, spot.y);
+                let point = view.eye + ray * reach;
+                let color = table_color(shadows, point.x, point.y);
                 [color.x, color.y, color.z].map(|v| v as u32 * bare)
             };
             if let ([a, b], [c, d], [red, green, blue]) = (above, below, pixel) {
@@ -139,15 +139,15 @@ fn resolve(samples: &Samples, shadows: &ShadowMap, view: &View) -> Vec<u8> {
 fn depth(samples: &Samples) -> Vec<u16> {
     let mut depth_mm = Vec::with_capacity(WIDTH_PIXELS * HEIGHT_PIXELS);
     for rows in samples.inverse_depth.chunks_exact(WIDTH * OVERSAMPLING) {
-        // One of the four samples: an average over an edge would be a distance at which nothing is.
+        // One of the four samples: an average over an edge would be a distance without a surface.
         depth_mm.extend(
             rows.iter()
                 .take(WIDTH)
                 .step_by(OVERSAMPLING)
                 .map(|inverse| {
-                    let millimetres = 1000.0 / inverse.max(1e-9);
-                    if millimetres < 65_535.0 {
-                        (millimetres + 0.5) as u16
+                    let millimeters = 1000.0 / inverse.max(1e-9);
+                    if millimeters < 65_535.0 {
+                        (millimeters + 0.5) as u16
                     } else {
                         0
                     }

@@ -32,7 +32,7 @@ pub(crate) struct Layout {
 const SEPARATION: f32 = 0.085;
 
 impl Layout {
-    /// Draws a scene in which every task family can be done with at least one cube.
+    /// Draws a scene in which every task family is feasible with at least one cube.
     pub(crate) fn sample(rng: &mut ChaCha8Rng) -> Self {
         loop {
             let layout = Self::draw(rng);
@@ -66,7 +66,7 @@ impl Layout {
         let count = rng.random_range(2..=3usize);
         let mut cubes: Vec<CubePlacement> = Vec::with_capacity(count);
         for color in colors.into_iter().take(count) {
-            // Two or three cubes always fit; the bound only keeps the loop from being endless in theory.
+            // Two or three cubes always fit in practice; the bound guarantees termination.
             for _ in 0..200 {
                 let x = rng.random_range(0.185f32..0.295);
                 let y = rng.random_range(-0.16f32..0.075);

@@ -1,17 +1,18 @@
-//! Soft shadows on the table: the scene seen from the light, as a small blurred map.
+//! Soft shadows on the table: the scene projected along the light into a small blurred map.
 
 use rapier3d::math::Vec3;
 
 use crate::mesh::Triangle;
 use crate::raster::scan;
 
-/// Part of the table that the map covers, meters, and its resolution.
+/// Corner of the map on the table (x, y), meters.
 const FROM: [f32; 2] = [-0.24, -0.44];
+/// Side of a texel, meters.
 const TEXEL: f32 = 0.0032;
 const ROWS: usize = 224;
 const COLUMNS: usize = 272;
 
-/// Share of the light that each spot of the table loses.
+/// Share of the light lost at each point of the table.
 #[derive(Debug, Default)]
 pub(crate) struct ShadowMap {
     /// 0..=255 after blurring; rows along x, columns along y.
@@ -20,7 +21,7 @@ pub(crate) struct ShadowMap {
 }
 
 impl ShadowMap {
-    /// Draws the shadows that `triangles` cast under a light in direction `to_light`.
+    /// Draws the shadows of `triangles` under a light in direction `to_light`.
     pub(crate) fn draw(&mut self, triangles: &[Triangle], to_light: Vec3) {
         let Self { shade, scratch } = self;
         shade.clear();
@@ -48,7 +49,7 @@ impl ShadowMap {
         }
     }
 
-    /// Share of the light lost at a spot of the table, 0..1, interpolated.
+    /// Share of the light lost at a point of the table, 0..1, interpolated.
     pub(crate) fn at(&self, x: f32, y: f32) -> f32 {
         let (row, column) = ((x - FROM[0]) / TEXEL - 0.5, (y - FROM[1]) / TEXEL - 0.5);
         if !(row >= 0.0 && column >= 0.0) {
@@ -69,7 +70,7 @@ impl ShadowMap {
     }
 }
 
-/// Averages each value with its two neighbors at distance `stride`; the border is left clear.
+/// Averages each value with its two neighbors at distance `stride`. The border is not written.
 fn blur(from: &[u8], to: &mut [u8], stride: usize) {
     let shifted = from
         .iter()

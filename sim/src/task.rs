@@ -1,4 +1,4 @@
-//! Tasks: their families, sampling, and tasks that rule one another out.
+//! Tasks: families, sampling, and mutually exclusive tasks.
 
 use rand::Rng;
 use rand::RngExt as _;
@@ -23,7 +23,7 @@ pub enum TaskFamily {
 }
 
 impl TaskFamily {
-    /// Every family.
+    /// All families.
     pub const fn all() -> [TaskFamily; 4] {
         [Self::Reach, Self::Push, Self::PickUp, Self::Place]
     }
@@ -57,16 +57,16 @@ pub struct Task {
 }
 
 impl Task {
-    /// A feasible task of `family` in the scene at the start of an episode.
+    /// Draws a feasible task of `family` in the scene.
     ///
-    /// Later, when no task is feasible any more (a full tray, cubes at the edge), it is a task with a random cube, and
-    /// for a push the direction with the most room; [`Task::options`] is empty then.
+    /// If no task is feasible (a full tray, cubes at the edge; [`Task::options`] is then empty), it is a task with a
+    /// random cube and, for a push, the direction with the most room.
     pub fn sample(family: TaskFamily, world: &World, rng: &mut impl Rng) -> Task {
         let options = Self::options(family, world);
         Self::draw(&options, rng).unwrap_or_else(|| Self::fallback(family, world, rng))
     }
 
-    /// Every task of a family that is feasible in the present scene.
+    /// All tasks of a family that are feasible in the current scene.
     pub fn options(family: TaskFamily, world: &World) -> Vec<Task> {
         let colors = world.colors();
         let at = |index: usize| world.cube_pose(index).translation;
@@ -124,8 +124,8 @@ impl Task {
         }
     }
 
-    /// Another task over the same scene whose success rules out success of this one: another cube, or for a
-    /// push, half of the time, another direction. It is feasible if any such task is.
+    /// Draws another task over the same scene whose success excludes success of this one: another cube or, for a push
+    /// in half of the cases, another direction. It is feasible if any such task is.
     ///
     /// Reaching, pushing, lifting or placing another cube leaves this task's cube in place, so a policy that
     /// follows the wrong instruction must fail this task.

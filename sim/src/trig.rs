@@ -1,7 +1,7 @@
-//! Trigonometry through the libm that the physics engine uses.
+//! Trigonometry with the libm of the physics engine.
 //!
 //! The standard library calls the platform's own `sin`, which differs in the last bit from system to
-//! system. Everything that feeds the simulated state uses these functions instead, so that a seed means
+//! system. All computations of the simulated state use these functions instead, so that a seed gives
 //! the same episode on every machine.
 
 use rapier3d::na::{ComplexField, RealField};

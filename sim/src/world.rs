@@ -11,9 +11,9 @@ use crate::physics::{Physics, SUBSTEP_SECS, SUBSTEPS};
 use crate::scene::Layout;
 use crate::{CONTROL_RATE_HZ, DOF, JointVector};
 
-/// Share of the remaining way that a servo covers in one physics step.
+/// Share of the remaining distance that a servo covers in one physics step.
 const SERVO_GAIN: f32 = 0.34;
-/// The finger tips are kept at least this far above whatever is under them, meters.
+/// Least distance of the finger tips from the surface below them, meters.
 const CLEARANCE: f32 = 0.002;
 
 /// State of a cube.
@@ -21,7 +21,7 @@ const CLEARANCE: f32 = 0.002;
 pub struct Object {
     /// Name, for example `red cube`.
     pub name: String,
-    /// Its color.
+    /// Color of the cube.
     pub color: Color,
     /// Center, meters, table frame (x away from the robot, y to the robot's left, z up).
     pub position: [f32; 3],
@@ -29,9 +29,9 @@ pub struct Object {
     pub rotation: [f32; 4],
     /// Half the side, meters.
     pub half_size: f32,
-    /// Whether the gripper holds it.
+    /// True if the gripper holds it.
     pub held: bool,
-    /// Whether a finger touches it without holding it.
+    /// True if a finger touches it without holding it.
     pub touched: bool,
     /// Speed, meters per second.
     pub speed: f32,
@@ -40,24 +40,24 @@ pub struct Object {
 /// Changes that one [`World::step`] made to its target.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct StepReport {
-    /// The target held a NaN or an infinity; the arm held its position instead.
+    /// True if the target had a NaN or an infinity. The arm held its position instead.
     pub refused: bool,
-    /// Joints whose target lay outside the limits and was clamped to them.
+    /// Joints whose target was outside the limits and was clamped.
     pub limited: [bool; DOF],
-    /// Joints that moved at their greatest speed, because the target was further than one tick away.
+    /// Joints that moved at their maximum speed, because the target was more than one tick away.
     pub slowed: [bool; DOF],
-    /// A motion that would have pressed the fingers into something below was stopped.
+    /// True if a motion was stopped that would have pressed the fingers into the surface below.
     pub blocked: bool,
 }
 
 impl StepReport {
-    /// Whether the target was changed in any way.
+    /// True if the target was changed in any way.
     pub fn clamped(&self) -> bool {
         self.refused || self.blocked || self.limited.contains(&true) || self.slowed.contains(&true)
     }
 }
 
-/// A table-top scene with the arm. `Clone` gives an independent copy in the same state.
+/// A tabletop scene with the arm. A clone is an independent copy in the same state.
 #[derive(Clone)]
 pub struct World {
     seed: u64,
@@ -98,7 +98,7 @@ impl World {
         }
     }
 
-    /// The seed this scene was drawn from.
+    /// Seed of the scene.
     pub fn seed(&self) -> u64 {
         self.seed
     }
@@ -171,9 +171,9 @@ impl World {
 
     /// Advances one control tick (1/30 s) towards `target`: absolute joint positions, degrees and percent.
     ///
-    /// Each servo covers a fixed share of the remaining way per physics step, up to the joint's greatest
-    /// speed. Targets outside the limits are clamped to them; a target that is not finite is refused and the
-    /// arm holds; a motion that would press the fingers into the table, the tray or the top of a cube stops.
+    /// Each servo covers a fixed share of the remaining distance per physics step, up to the joint's maximum speed.
+    /// Targets outside the limits are clamped. A target that is not finite is refused, and the arm holds. A motion that
+    /// would press the fingers into the table, the tray or the top of a cube stops.
     pub fn step(&mut self, target: &JointVector) -> StepReport {
         let mut report = StepReport {
             refused: !target.iter().all(|v| v.is_finite()),
@@ -213,13 +213,13 @@ impl World {
     }
 
     fn substep(&mut self, goal: &JointVector, report: &mut StepReport) {
-        let wanted = servo_step(&self.joints, goal, &mut report.slowed);
+        let desired = servo_step(&self.joints, goal, &mut report.slowed);
         let mut next = self.joints;
         let mut clearance = self.clearance(&next);
-        // Joint by joint, so that a blocked one does not stop those that lead away or along.
+        // Joint by joint, so that a blocked joint does not stop those that move away from or along the surface.
         for index in 0..DOF {
             let mut trial = next;
-            if let (Some(slot), Some(value)) = (trial.get_mut(index), wanted.get(index)) {
+            if let (Some(slot), Some(value)) = (trial.get_mut(index), desired.get(index)) {
                 *slot = *value;
             }
             let trial_clearance = self.clearance(&trial);
@@ -262,7 +262,7 @@ impl World {
                 let local = pose.inverse_transform_point(*point);
                 let over = local.x.abs().max(local.y.abs()) < CUBE_HALF - 0.002;
                 let top = pose.translation.z + CUBE_HALF;
-                // Only what comes from above presses down; from the side a finger pushes.
+                // Only a finger from above presses down; one from the side pushes.
                 if over && before.z > top - 0.004 {
                     ground = ground.max(top);
                 }
@@ -274,7 +274,7 @@ impl World {
             let pose = arm.hand * in_hand;
             for corner in cube_corners() {
                 let point = pose * corner;
-                // The carried cube may touch down; the fingers' own margin applies above that.
+                // The carried cube may touch the surface; the clearance applies to the fingers only.
                 least = least.min(point.z - self.tray.height_at(point.x, point.y) + CLEARANCE);
             }
         }
@@ -287,9 +287,9 @@ fn servo_step(from: &JointVector, goal: &JointVector, slowed: &mut [bool; DOF]) 
     let mut next = *from;
     for (((value, goal), info), slowed) in next.iter_mut().zip(goal).zip(&JOINTS).zip(slowed) {
         let most = info.max_speed_per_sec * SUBSTEP_SECS;
-        let wish = (goal - *value) * SERVO_GAIN;
-        *slowed |= wish.abs() > most;
-        *value = (*value + wish.clamp(-most, most)).clamp(info.min, info.max);
+        let change = (goal - *value) * SERVO_GAIN;
+        *slowed |= change.abs() > most;
+        *value = (*value + change.clamp(-most, most)).clamp(info.min, info.max);
     }
     next
 }

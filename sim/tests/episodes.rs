@@ -1,4 +1,4 @@
-//! The expert solves every family, and only the task that was asked for counts.
+//! The expert solves every family, and success counts only for the instructed task.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -18,7 +18,7 @@ struct Outcome {
     ticks: u64,
 }
 
-/// Lets the expert do `task` from a seed's start; the monitor of a wrong task watches along.
+/// Runs the expert on a task in the scene of `seed`, with a second monitor for a wrong task.
 fn episode(family: TaskFamily, seed: u64, rows_per_chunk: usize) -> Outcome {
     let mut world = World::new(seed);
     let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x5eed);
@@ -116,7 +116,7 @@ fn the_expert_recovers_from_disturbed_states() {
 }
 
 #[test]
-fn a_chunk_is_what_the_expert_would_do_step_by_step() {
+fn a_chunk_equals_successive_single_rows() {
     // Before contact the kinematic model is exact, so a long chunk and fresh one-row chunks agree.
     let task =
         |world: &World| Task::sample(TaskFamily::Reach, world, &mut ChaCha8Rng::seed_from_u64(2));
@@ -134,7 +134,7 @@ fn a_chunk_is_what_the_expert_would_do_step_by_step() {
 }
 
 #[test]
-fn doing_nothing_is_never_success() {
+fn an_idle_arm_never_succeeds() {
     for seed in 0..10 {
         let start = World::new(seed);
         for family in TaskFamily::all() {
@@ -151,7 +151,7 @@ fn doing_nothing_is_never_success() {
 }
 
 #[test]
-fn after_success_the_expert_keeps_what_it_achieved() {
+fn the_expert_holds_its_success() {
     for family in [TaskFamily::Reach, TaskFamily::PickUp, TaskFamily::Place] {
         let mut world = World::new(50);
         let task = Task::sample(family, &world, &mut ChaCha8Rng::seed_from_u64(50));
@@ -178,8 +178,8 @@ fn after_success_the_expert_keeps_what_it_achieved() {
 }
 
 #[test]
-fn tasks_may_follow_one_another_in_the_same_world() {
-    let (mut asked, mut done) = (0, 0);
+fn successive_tasks_in_one_world_succeed() {
+    let (mut attempts, mut successes) = (0, 0);
     for seed in 400..430u64 {
         let mut world = World::new(seed);
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -197,11 +197,14 @@ fn tasks_may_follow_one_another_in_the_same_world() {
                     monitor.update(&world);
                 }
             }
-            asked += 1;
-            done += u32::from(monitor.status() == Status::Succeeded);
+            attempts += 1;
+            successes += u32::from(monitor.status() == Status::Succeeded);
         }
     }
-    assert!(done * 100 >= asked * 92, "{done} of {asked}");
+    assert!(
+        successes * 100 >= attempts * 92,
+        "{successes} of {attempts}"
+    );
 }
 
 #[test]

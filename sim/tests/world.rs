@@ -1,4 +1,4 @@
-//! The world keeps its promises: reproducible, limited, and pictured plausibly.
+//! The world is reproducible, enforces its limits, and renders plausible images.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -28,7 +28,7 @@ fn wandering_targets(seed: u64, count: usize) -> Vec<JointVector> {
         .collect()
 }
 
-/// Every number of the state, as bits.
+/// All numbers of the state, as bits.
 fn bits(world: &World) -> Vec<u32> {
     let mut all: Vec<u32> = world.state().iter().map(|v| v.to_bits()).collect();
     for object in world.objects() {
@@ -69,7 +69,7 @@ fn different_seeds_give_different_scenes() {
 }
 
 #[test]
-fn a_clone_goes_on_exactly_like_the_original_also_with_a_cube_in_the_hand() {
+fn a_clone_continues_exactly_like_the_original_with_a_held_cube() {
     let mut world = World::new(4);
     let task = Task::sample(
         TaskFamily::PickUp,
@@ -157,7 +157,7 @@ fn the_fingers_are_stopped_above_the_table() {
 }
 
 #[test]
-fn wandering_about_never_throws_cubes_far_nor_breaks_the_numbers() {
+fn random_motion_keeps_cubes_near_and_numbers_finite() {
     for seed in 20..26 {
         let mut world = World::new(seed);
         for target in wandering_targets(seed + 100, 300) {
@@ -210,7 +210,7 @@ fn the_overview_camera_measures_plausible_depths_and_the_wrist_camera_none() {
         let bottom = depth[(HEIGHT_PIXELS - 1) * WIDTH_PIXELS + WIDTH_PIXELS / 2];
         assert!((300..700).contains(&bottom), "{bottom}");
         assert!(nearest_depth(&depth) > 250);
-        // Distance grows up the picture along a column of bare table at the side.
+        // Distance increases upwards along an image column of bare table at the side.
         let column: Vec<u16> = (0..HEIGHT_PIXELS)
             .map(|y| depth[y * WIDTH_PIXELS + 2])
             .collect();
@@ -225,7 +225,7 @@ fn the_overview_camera_measures_plausible_depths_and_the_wrist_camera_none() {
 }
 
 #[test]
-fn every_cube_shows_its_colour_in_the_overview_picture() {
+fn every_cube_shows_its_color_in_the_overview_image() {
     let is = |color: sim::Color, [r, g, b]: [i32; 3]| match color {
         sim::Color::Red => r > 110 && g < 70 && b < 70,
         sim::Color::Green => g > 90 && r < 80 && b < 100,

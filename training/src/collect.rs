@@ -1,4 +1,4 @@
-//! Frames from the scripted expert, written as flat arrays.
+//! Collection of frames from the scripted expert, as flat arrays.
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
@@ -11,13 +11,13 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use sim::{Expert, Status, Task, TaskFamily, TaskMonitor, World};
 
-use crate::frame::{FACTS, facts, label, pictures};
+use crate::frame::{FACTS, facts, images, label};
 use crate::noise::Disturbance;
 
-/// What to collect.
+/// Options of the collection.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Folder for the arrays (made if missing).
+    /// Folder for the arrays (created if missing).
     #[arg(long)]
     out: PathBuf,
     /// Number of scenes.
@@ -26,13 +26,13 @@ pub(crate) struct Options {
     /// Seed of the first scene; scene i has seed + i.
     #[arg(long, default_value_t = 1_000_000)]
     seed: u64,
-    /// Side of the stored pictures, pixels.
+    /// Side of the stored images (pixels).
     #[arg(long, default_value_t = 96)]
     side: usize,
     /// Rows of a label.
     #[arg(long, default_value_t = 16)]
     horizon: usize,
-    /// Tasks labelled per frame: the one being done and others over the same picture.
+    /// Tasks labelled per frame: the current one and others over the same image.
     #[arg(long, default_value_t = 4)]
     labels: usize,
     /// Keep one frame out of this many ticks, on average.
@@ -40,10 +40,10 @@ pub(crate) struct Options {
     every: u32,
 }
 
-/// One frame: what every array holds of it.
+/// One frame: its entry in every array.
 #[derive(Debug)]
 struct Row {
-    pictures: Vec<u8>,
+    images: Vec<u8>,
     state: Vec<f32>,
     facts: Vec<f32>,
     tasks: Vec<i32>,
@@ -53,7 +53,7 @@ struct Row {
 /// Runs the collection.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     std::fs::create_dir_all(&options.out)
-        .with_context(|| format!("making {}", options.out.display()))?;
+        .with_context(|| format!("cannot create {}", options.out.display()))?;
     let (sender, receiver) = sync_channel::<anyhow::Result<Vec<Row>>>(16);
     let folder = options.out.clone();
     let (scenes, side, horizon, labels) = (
@@ -65,11 +65,11 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let writer = std::thread::spawn(move || -> anyhow::Result<u64> {
         let create = |name: &str| -> anyhow::Result<BufWriter<File>> {
             let path = folder.join(name);
-            Ok(BufWriter::new(
-                File::create(&path).with_context(|| format!("making {}", path.display()))?,
-            ))
+            Ok(BufWriter::new(File::create(&path).with_context(|| {
+                format!("cannot create {}", path.display())
+            })?))
         };
-        let mut pictures = create("pictures.u8")?;
+        let mut images = create("pictures.u8")?;
         let mut state = create("state.f32")?;
         let mut facts = create("facts.f32")?;
         let mut tasks = create("tasks.i32")?;
@@ -80,7 +80,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
             bar.inc(1);
             for row in rows? {
                 frames += 1;
-                pictures.write_all(&row.pictures)?;
+                images.write_all(&row.images)?;
                 state.write_all(&bytes_of(&row.state))?;
                 facts.write_all(&bytes_of(&row.facts))?;
                 for task in &row.tasks {
@@ -89,13 +89,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
                 chunks.write_all(&bytes_of(&row.chunks))?;
             }
         }
-        for file in [
-            &mut pictures,
-            &mut state,
-            &mut facts,
-            &mut tasks,
-            &mut chunks,
-        ] {
+        for file in [&mut images, &mut state, &mut facts, &mut tasks, &mut chunks] {
             file.flush()?;
         }
         bar.finish();
@@ -109,7 +103,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     (0..options.scenes)
         .into_par_iter()
         .for_each_with(sender, |sender, index| {
-            // The writer only goes away when it failed; its error is reported below.
+            // Sending fails only after the writer has failed; its error is reported below.
             let _ = sender.send(scene(options, options.seed + index));
         });
     let frames = writer
@@ -126,7 +120,7 @@ fn bytes_of(values: &[f32]) -> Vec<u8> {
         .collect()
 }
 
-/// Two or three tasks one after the other in one scene.
+/// Frames of one to three successive tasks in one scene.
 fn scene(options: &Options, seed: u64) -> anyhow::Result<Vec<Row>> {
     let mut world = World::new(seed);
     let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x7261_696e);
@@ -188,7 +182,7 @@ fn episode(
     Ok(())
 }
 
-/// `None` if the scene has too few tasks to ask for.
+/// Labelled frame; `None` if the scene has too few tasks.
 fn frame(
     options: &Options,
     world: &World,
@@ -199,7 +193,7 @@ fn frame(
         return Ok(None);
     };
     Ok(Some(Row {
-        pictures: pictures(world, options.side)?,
+        images: images(world, options.side)?,
         state: world.state().to_vec(),
         facts: facts(world),
         tasks,
@@ -207,7 +201,7 @@ fn frame(
     }))
 }
 
-/// The codes and chunks of the task that is being done and of others drawn over the same scene.
+/// Codes and chunks of the current task and of others drawn over the same scene.
 fn labels(
     options: &Options,
     world: &World,

@@ -1,9 +1,9 @@
 //! Many robots in lockstep, driven over stdin and stdout.
 //!
-//! One round: the driver writes, per robot, `rows` x 6 little-endian f32 joint targets; they are executed; then
-//! every robot answers with its observation. The first answer comes before any targets. An answer is, per
-//! robot and in this order: pictures (u8, 2 x side x side x 3), state (6 f32), facts (f32), expert chunk
-//! (horizon x 6 f32), task code (i32), succeeded (i32), tick at which it succeeded or -1 (i32).
+//! In each round the driver writes, per robot, `rows` x 6 little-endian f32 joint targets; they are executed; then
+//! every robot returns its observation. The first observation comes before any targets. An observation is, per robot
+//! and in this order: images (u8, 2 x side x side x 3), state (6 f32), facts (f32), expert chunk (horizon x 6 f32),
+//! task code (i32), succeeded (i32), tick at which it succeeded or -1 (i32).
 
 use std::io::{Read as _, Write as _};
 
@@ -13,39 +13,39 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use sim::{DOF, JointVector, Status, Task, TaskFamily, TaskMonitor, World};
 
-use crate::frame::{facts, label, pictures};
+use crate::frame::{facts, images, label};
 use crate::sentences::code;
 
-/// What to drive.
+/// Options of the drive.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Robots.
+    /// Number of robots.
     #[arg(long, default_value_t = 32)]
     robots: u64,
     /// Seed of the first scene; robot i has seed + i.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Only this family (`reach`, `push`, `pick_up`, `place`); otherwise they take turns.
+    /// Only this family (`reach`, `push`, `pick_up`, `place`); otherwise the families alternate.
     #[arg(long)]
     family: Option<String>,
     /// Joint targets executed per round.
     #[arg(long, default_value_t = 8)]
     rows: usize,
-    /// Side of the pictures, pixels.
+    /// Side of the images (pixels).
     #[arg(long, default_value_t = 96)]
     side: usize,
     /// Rows of a label.
     #[arg(long, default_value_t = 16)]
     horizon: usize,
-    /// Ask for a wrong task (another cube or direction) while watching the right one.
+    /// Give the instruction of a wrong task (another cube or direction) and monitor the right one.
     #[arg(long)]
     wrong: bool,
 }
 
 struct Robot {
     world: World,
-    /// The task that the policy is told.
-    told: Task,
+    /// Task of the policy's instruction.
+    instructed: Task,
     monitor: TaskMonitor,
 }
 
@@ -64,7 +64,7 @@ impl Robot {
                 .context("no task family")?,
         };
         let task = Task::sample(family, &world, &mut rng);
-        let told = if options.wrong {
+        let instructed = if options.wrong {
             task.wrong(&world, &mut rng)
         } else {
             task
@@ -72,7 +72,7 @@ impl Robot {
         let monitor = TaskMonitor::new(&task, &world);
         Ok(Self {
             world,
-            told,
+            instructed,
             monitor,
         })
     }
@@ -84,9 +84,9 @@ impl Robot {
         }
     }
 
-    fn answer(&self, options: &Options) -> anyhow::Result<Vec<u8>> {
-        let mut bytes = pictures(&self.world, options.side)?;
-        let chunk = label(&self.world, &self.told, options.horizon)
+    fn observation(&self, options: &Options) -> anyhow::Result<Vec<u8>> {
+        let mut bytes = images(&self.world, options.side)?;
+        let chunk = label(&self.world, &self.instructed, options.horizon)
             .map_or_else(|| vec![0.0; options.horizon * DOF], |(_, chunk)| chunk);
         for value in self
             .world
@@ -103,7 +103,7 @@ impl Robot {
             .succeeded_at_tick()
             .map_or(-1, |tick| tick as i32);
         for value in [
-            code(&self.told).map_or(-1, |code| code as i32),
+            code(&self.instructed).map_or(-1, |code| code as i32),
             i32::from(done),
             tick,
         ] {
@@ -113,7 +113,7 @@ impl Robot {
     }
 }
 
-/// Runs until stdin ends.
+/// Runs rounds until stdin ends.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let mut robots = (0..options.robots)
         .map(|index| Robot::new(options, index))
@@ -121,12 +121,12 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let (mut input, mut output) = (std::io::stdin().lock(), std::io::stdout().lock());
     let mut buffer = vec![0u8; robots.len() * options.rows * DOF * 4];
     loop {
-        let answers: Vec<Vec<u8>> = robots
+        let observations: Vec<Vec<u8>> = robots
             .par_iter()
-            .map(|robot| robot.answer(options))
+            .map(|robot| robot.observation(options))
             .collect::<anyhow::Result<_>>()?;
-        for answer in answers {
-            output.write_all(&answer)?;
+        for observation in observations {
+            output.write_all(&observation)?;
         }
         output.flush()?;
         if let Err(error) = input.read_exact(&mut buffer) {

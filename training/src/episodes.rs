@@ -1,5 +1,5 @@
-//! Whole episodes as a scorer sees them: overview pictures two per second, squeezed as scoring squeezes them, and how far
-//! every task of the scene is in each.
+//! Collection of whole episodes for the scorer: overview images at two frames per second, resized as for scoring, with
+//! the progress of every task of the scene in each.
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
@@ -19,17 +19,17 @@ use crate::frame::{FACTS, facts};
 use crate::noise::Disturbance;
 use crate::sentences::{all_tasks, code};
 
-/// Side to which the method squeezes frames (pixels).
-const SQUEEZED: usize = 244;
-/// Side at which the model reads them (pixels).
+/// Side to which the scoring method resizes frames first (pixels).
+const PRE_RESIZE: usize = 244;
+/// Side of the model's input images (pixels).
 const SIDE: usize = 256;
-/// Ticks between two pictures: two per second.
+/// Ticks between two frames, at two frames per second.
 const EVERY: u32 = CONTROL_RATE_HZ / 2;
 
-/// What to collect.
+/// Options of the collection.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Folder for the arrays (made if missing).
+    /// Folder for the arrays (created if missing).
     #[arg(long)]
     out: PathBuf,
     /// Number of episodes.
@@ -38,7 +38,7 @@ pub(crate) struct Options {
     /// Seed of the first scene; scene i has seed + i.
     #[arg(long, default_value_t = 20_000_000)]
     seed: u64,
-    /// Frames of an episode at most: with 1, scenes before anything happens, to learn to see from.
+    /// Maximum frames of an episode. 1 gives only initial scenes, to train the vision part.
     #[arg(long, default_value_t = usize::MAX, hide_default_value = true)]
     most_frames: usize,
 }
@@ -48,28 +48,28 @@ pub(crate) struct Options {
 struct Episode {
     frames: usize,
     /// `[frames, SIDE, SIDE, 3]`.
-    pictures: Vec<u8>,
-    /// `[frames, tasks]`; below 0 for tasks of cubes that are not there.
+    images: Vec<u8>,
+    /// `[frames, tasks]`; negative for tasks of cubes that are not in the scene.
     progress: Vec<f32>,
     /// `[frames, FACTS]`.
     facts: Vec<f32>,
-    /// Code of what the robot was told, number of the behaviour, whether it succeeded.
+    /// Code of the task, number of the behaviour, 1 if it succeeded.
     about: [i32; 3],
 }
 
 /// Runs the collection.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     std::fs::create_dir_all(&options.out)
-        .with_context(|| format!("making {}", options.out.display()))?;
+        .with_context(|| format!("cannot create {}", options.out.display()))?;
     let create = |name: &str| -> anyhow::Result<BufWriter<File>> {
         let path = options.out.join(name);
-        Ok(BufWriter::new(
-            File::create(&path).with_context(|| format!("making {}", path.display()))?,
-        ))
+        Ok(BufWriter::new(File::create(&path).with_context(|| {
+            format!("cannot create {}", path.display())
+        })?))
     };
-    let mut pictures = create("pictures.u8")?;
+    let mut images = create("pictures.u8")?;
     let mut progress = create("progress.f32")?;
-    let mut told = create("facts.f32")?;
+    let mut fact_file = create("facts.f32")?;
     let mut about = create("about.i32")?;
     let bar = indicatif::ProgressBar::new(options.episodes);
     let (sender, receiver) = sync_channel::<anyhow::Result<Episode>>(8);
@@ -79,7 +79,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
             (0..options.episodes)
                 .into_par_iter()
                 .for_each_with(sender, |sender, index| {
-                    // The receiver only goes away when it failed; its error is reported.
+                    // Sending fails only after the receiver has failed; its error is reported.
                     let _ = sender.send(episode(options.seed + index, options.most_frames));
                 });
         });
@@ -88,9 +88,9 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
             bar.inc(1);
             frames += episode.frames;
             episodes += 1;
-            pictures.write_all(&episode.pictures)?;
+            images.write_all(&episode.images)?;
             progress.write_all(&bytes_of(&episode.progress))?;
-            told.write_all(&bytes_of(&episode.facts))?;
+            fact_file.write_all(&bytes_of(&episode.facts))?;
             let length = i32::try_from(episode.frames)?;
             for value in episode.about.into_iter().chain([length]) {
                 about.write_all(&value.to_le_bytes())?;
@@ -98,7 +98,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         }
         Ok(())
     })?;
-    for file in [&mut pictures, &mut progress, &mut told, &mut about] {
+    for file in [&mut images, &mut progress, &mut fact_file, &mut about] {
         file.flush()?;
     }
     bar.finish();
@@ -136,7 +136,7 @@ fn episode(seed: u64, most_frames: usize) -> anyhow::Result<Episode> {
         _ => Behavior::StandStill,
     };
     let mut play = Demonstration::new(seed, family, behaviour);
-    // Most episodes are as smooth as those that people will show; the others are seen off the expert's path.
+    // Most episodes are as smooth as demonstrations by people; the others leave the expert's path.
     let is_rough = rng.random_bool(0.35);
     let mut disturbance = Disturbance::new(&mut rng);
     if rng.random_bool(0.3) {
@@ -153,7 +153,7 @@ fn episode(seed: u64, most_frames: usize) -> anyhow::Result<Episode> {
         if tick % EVERY == 0 {
             let world = play.world();
             found.frames += 1;
-            found.pictures.extend(picture(world)?);
+            found.images.extend(overview(world)?);
             found.facts.extend(facts(world));
             found
                 .progress
@@ -188,10 +188,10 @@ fn episode(seed: u64, most_frames: usize) -> anyhow::Result<Episode> {
     Ok(found)
 }
 
-/// The overview picture as the scorer reads it.
-fn picture(world: &World) -> anyhow::Result<Vec<u8>> {
-    let picture = sim::render(world, Camera::Overview);
-    let image = RgbImage::new(picture.width, picture.height, picture.rgb)?;
-    let squeezed = resample_bicubic_u8(&image, SQUEEZED, SQUEEZED)?;
-    Ok(resize_bicubic_u8(&squeezed, SIDE, SIDE)?.data().to_vec())
+/// Overview image as the scorer reads it.
+fn overview(world: &World) -> anyhow::Result<Vec<u8>> {
+    let rendered = sim::render(world, Camera::Overview);
+    let image = RgbImage::new(rendered.width, rendered.height, rendered.rgb)?;
+    let resized = resample_bicubic_u8(&image, PRE_RESIZE, PRE_RESIZE)?;
+    Ok(resize_bicubic_u8(&resized, SIDE, SIDE)?.data().to_vec())
 }

@@ -1,4 +1,4 @@
-//! One observation as the network will see it, with what a teacher knows about it.
+//! One observation as the network reads it, with the ground truth of the scene.
 
 use sim::{Camera, Color, Expert, JointVector, Task, World};
 
@@ -6,25 +6,26 @@ use vision::{RgbImage, resize_bilinear_u8};
 
 use crate::sentences::code;
 
-/// Values of [`facts`]: tool centre point (3), tray (2), then per colour present, x, y, z, held, sine and
+/// Number of values of [`facts`]: tool center point (3), tray (2), then per color: present, x, y, z, held, sine and
 /// cosine of four times the yaw.
 pub(crate) const FACTS: usize = 5 + 4 * 7;
 
-/// Both pictures resized to `side` x `side` as the policy resizes them, overview then wrist, RGB rows from the top.
+/// Both camera images, resized to `side` x `side` as the policy resizes them: overview, then wrist; RGB rows from the
+/// top.
 ///
 /// # Errors
 /// A `side` of zero.
-pub(crate) fn pictures(world: &World, side: usize) -> anyhow::Result<Vec<u8>> {
+pub(crate) fn images(world: &World, side: usize) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(Camera::ALL.len() * side * side * 3);
     for camera in Camera::ALL {
-        let picture = sim::render(world, camera);
-        let image = RgbImage::new(picture.width, picture.height, picture.rgb)?;
+        let rendered = sim::render(world, camera);
+        let image = RgbImage::new(rendered.width, rendered.height, rendered.rgb)?;
         bytes.extend(resize_bilinear_u8(&image, side, side)?.data());
     }
     Ok(bytes)
 }
 
-/// What a teacher knows: see [`FACTS`]. Metres, table frame.
+/// Ground truth of the scene, in the order of [`FACTS`] (m, table frame).
 pub(crate) fn facts(world: &World) -> Vec<f32> {
     let mut facts = world.tool_center_point().to_vec();
     let tray = world.tray();
@@ -34,7 +35,7 @@ pub(crate) fn facts(world: &World) -> Vec<f32> {
             Some(object) => {
                 let [x, y, z] = object.position;
                 let [qx, qy, qz, qw] = object.rotation;
-                // The heading of whichever body axis lies in the plane; a cube looks the same every quarter turn.
+                // Heading of the body axis in the plane. A cube looks the same after every quarter turn.
                 let yaw = (2.0 * (qw * qz + qx * qy)).atan2(1.0 - 2.0 * (qy * qy + qz * qz));
                 let (sine, cosine) = (4.0 * yaw).sin_cos();
                 facts.extend([1.0, x, y, z, f32::from(u8::from(object.held)), sine, cosine]);
@@ -45,7 +46,7 @@ pub(crate) fn facts(world: &World) -> Vec<f32> {
     facts
 }
 
-/// The expert's chunk for a task, flattened `[horizon, joints]`; `None` if it has no answer.
+/// Code of a task and the expert's chunk for it, flattened `[horizon, joints]`; `None` if the expert has none.
 pub(crate) fn label(world: &World, task: &Task, horizon: usize) -> Option<(usize, Vec<f32>)> {
     let chunk: Vec<JointVector> = Expert::new().chunk(world, task, horizon);
     (chunk.len() == horizon).then_some(())?;
@@ -58,10 +59,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_frame_has_the_sizes_that_the_arrays_promise() {
+    fn a_frame_has_the_sizes_of_the_arrays() {
         let world = World::new(11);
-        assert_eq!(pictures(&world, 96).unwrap().len(), 2 * 96 * 96 * 3);
-        assert!(pictures(&world, 0).is_err());
+        assert_eq!(images(&world, 96).unwrap().len(), 2 * 96 * 96 * 3);
+        assert!(images(&world, 0).is_err());
         assert_eq!(facts(&world).len(), FACTS);
         let present: f32 = (0..4).map(|colour| facts(&world)[5 + 7 * colour]).sum();
         assert_eq!(present as usize, world.colors().len());

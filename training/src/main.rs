@@ -1,10 +1,10 @@
-//! Makes training data for the nano weights, and lets a policy under training drive the simulator.
+//! Training data for the nano weights, and closed-loop simulation for a policy under training.
 //!
 //! * `training sentences`: every wording of every task, for the prompt tokenizer.
 //! * `training collect`: frames from the scripted expert, with noise, labelled for several tasks each.
 //! * `training episodes`: whole episodes for the scorer, successes and failures, with the progress of every task.
-//! * `training drive`: a lockstep of many simulated robots on stdin and stdout, for closed-loop evaluation
-//!   and for labelling what a half-trained policy runs into.
+//! * `training drive`: many simulated robots in lockstep on stdin and stdout, for closed-loop evaluation and for
+//!   labelling the states that a partly trained policy reaches.
 
 mod collect;
 mod drive;
@@ -28,7 +28,7 @@ enum Command {
     Sentences,
     /// Write frames with expert labels into a folder of flat arrays.
     Collect(collect::Options),
-    /// Write whole episodes, as a scorer sees them, with the progress of every task in every frame.
+    /// Write whole episodes for the scorer, with the progress of every task in every frame.
     Episodes(episodes::Options),
     /// Step many robots in lockstep: targets in on stdin, observations and labels out on stdout.
     Drive(drive::Options),

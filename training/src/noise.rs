@@ -1,9 +1,9 @@
-//! Disturbances of the executed motion, so that labels are seen off the expert's own path as well.
+//! Disturbances of the executed motion, so that the data also covers states off the expert's path.
 
 use rand::{Rng, RngExt as _};
 use sim::{DOF, JointVector, World};
 
-/// Correlated noise on the joint targets, and now and then a detour to a random nearby pose.
+/// Correlated noise on the joint targets, with occasional detours to a random nearby pose.
 #[derive(Debug)]
 pub(crate) struct Disturbance {
     drift: JointVector,
@@ -13,7 +13,7 @@ pub(crate) struct Disturbance {
 }
 
 impl Disturbance {
-    /// Draws how rough this episode will be.
+    /// Draws the strength of an episode's disturbance.
     pub(crate) fn new(rng: &mut impl Rng) -> Self {
         let strength_deg = match rng.random_range(0..4u32) {
             0 => 0.0,
@@ -30,7 +30,7 @@ impl Disturbance {
         }
     }
 
-    /// Starts with a detour, so that tasks begin from many poses.
+    /// Begins with a detour, so that tasks start from many poses.
     pub(crate) fn start_elsewhere(&mut self, world: &World, rng: &mut impl Rng) {
         self.detour = Some((Self::elsewhere(world, 1.0, rng), rng.random_range(10..30)));
     }
@@ -43,7 +43,7 @@ impl Disturbance {
         pose
     }
 
-    /// What to execute in place of `target`.
+    /// Disturbed joint target to execute in place of `target`.
     pub(crate) fn apply(
         &mut self,
         target: &JointVector,

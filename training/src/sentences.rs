@@ -1,4 +1,4 @@
-//! Every wording the simulator uses, as JSON on stdout.
+//! All instructions of the simulator, as JSON on stdout.
 
 use serde::Serialize;
 use sim::{Color, Direction, Task, TaskFamily};
@@ -12,7 +12,7 @@ struct Wordings {
     wordings: Vec<String>,
 }
 
-/// Every task there is, in the order of the codes that frames carry.
+/// All tasks, in the order of their codes.
 pub(crate) fn all_tasks() -> Vec<Task> {
     let mut tasks = Vec::new();
     for family in TaskFamily::all() {
@@ -35,12 +35,12 @@ pub(crate) fn all_tasks() -> Vec<Task> {
     tasks
 }
 
-/// The code of a task: its place in [`all_tasks`].
+/// Code of a task: its index in [`all_tasks`].
 pub(crate) fn code(task: &Task) -> Option<usize> {
     all_tasks().iter().position(|other| other == task)
 }
 
-/// Prints the list.
+/// Prints all instructions.
 pub(crate) fn print() -> anyhow::Result<()> {
     let all: Vec<Wordings> = all_tasks()
         .iter()

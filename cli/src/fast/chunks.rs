@@ -3,9 +3,10 @@
 use anyhow::bail;
 use datasets::npy::{self, Kind};
 use openfast::Shape;
-use std::path::Path;
+use serde::Serialize;
+use std::{fmt, path::Path};
 
-/// `[batch, horizon, dims]`.
+/// A batch of chunks, `[batch, horizon, dims]`.
 #[derive(Debug, Clone)]
 pub(super) struct Chunks {
     pub(super) batch: usize,
@@ -13,8 +14,27 @@ pub(super) struct Chunks {
     pub(super) values: Vec<f32>,
 }
 
+/// Number and shape of the chunks that a command read or wrote, for its summary.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(super) struct BatchShape {
+    pub(super) chunks: usize,
+    pub(super) horizon: usize,
+    pub(super) dims: usize,
+}
+
+impl fmt::Display for BatchShape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            chunks,
+            horizon,
+            dims,
+        } = self;
+        write!(f, "{chunks} chunks of {horizon}x{dims}")
+    }
+}
+
 impl Chunks {
-    /// Reads a batch, or one chunk. Says on standard error when numbers were converted.
+    /// Reads a batch or a single chunk. Reports on standard error if values were converted.
     pub(super) fn read(path: &Path) -> anyhow::Result<Self> {
         let npy::Array {
             shape,
@@ -25,7 +45,7 @@ impl Chunks {
             [batch, horizon, dims] => (batch, horizon, dims),
             [horizon, dims] => (1, horizon, dims),
             _ => bail!(
-                "{} has shape {shape:?}; wanted are [batch, horizon, dims] or one chunk [horizon, dims]",
+                "{} has shape {shape:?}; expected are [batch, horizon, dims] or one chunk [horizon, dims]",
                 path.display()
             ),
         };
@@ -43,13 +63,22 @@ impl Chunks {
         })
     }
 
-    /// One after the other, `[horizon, dims]` each.
+    /// Number and shape of the chunks.
+    pub(super) fn batch_shape(&self) -> BatchShape {
+        BatchShape {
+            chunks: self.batch,
+            horizon: self.shape.horizon,
+            dims: self.shape.dims,
+        }
+    }
+
+    /// Values of each chunk, `[horizon, dims]`.
     pub(super) fn iter(&self) -> impl Iterator<Item = &[f32]> {
         let values = (self.shape.horizon * self.shape.dims).max(1);
         self.values.chunks(values)
     }
 
-    /// Appends columns of zeros until there are `dims`.
+    /// Appends columns of zeros up to `dims` dimensions.
     pub(super) fn pad_to(&mut self, dims: usize) -> anyhow::Result<()> {
         let now = self.shape.dims;
         if dims < now {
@@ -64,7 +93,7 @@ impl Chunks {
         Ok(())
     }
 
-    /// Keeps the first `dims` columns; answers the largest magnitude among those removed.
+    /// Keeps the first `dims` columns. Returns the largest magnitude in the removed ones.
     pub(super) fn unpad(&mut self, dims: usize) -> anyhow::Result<f32> {
         let now = self.shape.dims;
         if dims > now {

@@ -1,4 +1,4 @@
-//! What a tokenizer is trained on: chunks, and which of them belong together.
+//! Training data of a tokenizer: chunks, in groups that are held out together.
 
 use super::{chunks::Chunks, spinner, statistics::statistics};
 use crate::path_text::text;
@@ -17,16 +17,16 @@ use std::{
 /// Chunks of normalised actions.
 #[derive(Debug, Default)]
 pub(super) struct Corpus {
-    /// One after the other.
+    /// Values, chunk after chunk.
     values: Vec<f32>,
     shapes: Vec<Shape>,
-    /// Chunks of one group overlap, so a group is held out as a whole.
+    /// Group of each chunk. Chunks of one group overlap, so a group is held out as a whole.
     groups: Vec<i64>,
-    /// What the dimensions are called, where that is known.
+    /// Names of the dimensions; empty if unknown.
     pub(super) names: Vec<String>,
-    /// Data units per normalised unit, where they were normalised here.
+    /// Data units per normalised unit; empty if the chunks were not normalised here.
     pub(super) data_units: Vec<f64>,
-    /// How they came about, for `metadata.json`.
+    /// Source and parameters of the chunks, for `metadata.json`.
     pub(super) origin: serde_json::Value,
 }
 
@@ -38,7 +38,7 @@ enum NormaliseArgument {
     MinMax,
     /// Mean to 0, standard deviation to 1.
     MeanStd,
-    /// As recorded.
+    /// Leave values as recorded.
     None,
 }
 
@@ -53,20 +53,20 @@ impl From<NormaliseArgument> for NormMode {
     }
 }
 
-/// The options of a data set.
+/// Options of reading a data set.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "With --dataset")]
 pub(super) struct DataSetArguments {
     /// Rows of a chunk.
     #[arg(long, value_name = "T", conflicts_with = "actions", value_parser = clap::value_parser!(u64).range(1..=Shape::MAX_HORIZON as u64))]
     horizon: Option<u64>,
-    /// Read only the first so many episodes.
+    /// Read only this number of episodes, from the first.
     #[arg(long, value_name = "N", conflicts_with = "actions", value_parser = clap::value_parser!(u64).range(1..))]
     max_episodes: Option<u64>,
-    /// The share of each episode's chunks to take, evenly spaced; neighbours overlap almost wholly.
+    /// Share of each episode's chunks to take, evenly spaced; neighbouring chunks overlap almost completely.
     #[arg(long, value_name = "SHARE", conflicts_with = "actions", default_value_t = 0.1, value_parser = share)]
     sample_fraction: f64,
-    /// Dimensions of the action to encode, as ranges without their ends: "0:6,7:14". All when absent.
+    /// Dimensions of the action to encode, as ranges with exclusive ends: "0:6,7:14". By default all.
     #[arg(long, value_name = "RANGES", conflicts_with = "actions", value_parser = ranges)]
     dims: Option<Dims>,
     /// Dimensions of the action to take relative to the state in the chunk's first frame: "0,1,2,3,4,5".
@@ -88,8 +88,8 @@ pub(super) struct DataSetArguments {
         default_value = "observation.state"
     )]
     state_key: String,
-    /// How data units become normalised values, by the data set's own statistics. Data sets before v3.0 have no
-    /// percentiles; they are then computed from the actions that are read.
+    /// Normalisation of data units, by the data set's own statistics. Data sets before v3.0 have no percentiles; they
+    /// are then computed from the actions that are read.
     #[arg(
         long,
         value_enum,
@@ -99,7 +99,7 @@ pub(super) struct DataSetArguments {
     normalise: NormaliseArgument,
 }
 
-/// Indices of dimensions; a type of its own so that the command line takes the list as one value.
+/// Indices of dimensions. A wrapper type, so that clap parses the list as one value.
 #[derive(Debug, Clone)]
 struct Dims(Vec<usize>);
 
@@ -118,12 +118,12 @@ fn ranges(text: &str) -> Result<Dims, String> {
             parts.and_then(|(from, to)| Some((from.trim().parse().ok()?, to.trim().parse().ok()?)));
         match parsed {
             Some((from, to)) if from < to && to <= Shape::MAX_VALUES => dims.extend(from..to),
-            _ => return Err(format!("{range:?} is no range such as 0:6")),
+            _ => return Err(format!("{range:?} is not a range such as 0:6")),
         }
     }
     let distinct: BTreeSet<usize> = dims.iter().copied().collect();
     if distinct.len() != dims.len() {
-        return Err("a dimension is named twice".to_owned());
+        return Err("a dimension occurs twice".to_owned());
     }
     Ok(Dims(dims))
 }
@@ -133,14 +133,14 @@ fn list(text: &str) -> Result<Dims, String> {
         .map(|dim| {
             dim.trim()
                 .parse()
-                .map_err(|_| format!("{dim:?} is no dimension"))
+                .map_err(|_| format!("{dim:?} is not a dimension"))
         })
         .collect::<Result<_, _>>()
         .map(Dims)
 }
 
 impl Corpus {
-    /// From `.npy` files of normalised chunks; every chunk is a group of its own.
+    /// Reads `.npy` files of normalised chunks. Every chunk is its own group.
     pub(super) fn of_files(files: &[PathBuf]) -> anyhow::Result<Self> {
         let mut corpus = Self::default();
         let mut dims = None;
@@ -165,7 +165,7 @@ impl Corpus {
                     );
                 }
             }
-            finite(&chunks).with_context(|| file.display().to_string())?;
+            check_finite(&chunks).with_context(|| file.display().to_string())?;
             corpus.values.extend(chunks.values);
         }
         corpus.origin = serde_json::json!({
@@ -174,18 +174,21 @@ impl Corpus {
         Ok(corpus)
     }
 
-    /// From a LeRobot data set; every episode is a group.
-    pub(super) fn of_data_set(root: &Path, how: &DataSetArguments) -> anyhow::Result<Self> {
-        let horizon = usize::try_from(how.horizon.context("--dataset needs --horizon")?)?;
+    /// Reads a LeRobot data set. Every episode is a group.
+    pub(super) fn of_data_set(root: &Path, arguments: &DataSetArguments) -> anyhow::Result<Self> {
+        let horizon = usize::try_from(arguments.horizon.context("--dataset needs --horizon")?)?;
         let data_set = DataSet::open(root)?;
-        let relative = how.relative_dims.clone().map_or(vec![], |Dims(dims)| dims);
-        let wanted = Wanted {
-            action_key: &how.action_key,
-            state_key: (!relative.is_empty()).then_some(how.state_key.as_str()),
-            max_episodes: how.max_episodes.map(usize::try_from).transpose()?,
+        let relative = arguments
+            .relative_dims
+            .clone()
+            .map_or(vec![], |Dims(dims)| dims);
+        let selection = Wanted {
+            action_key: &arguments.action_key,
+            state_key: (!relative.is_empty()).then_some(arguments.state_key.as_str()),
+            max_episodes: arguments.max_episodes.map(usize::try_from).transpose()?,
         };
         let bar = spinner("reading episodes")?;
-        let chosen = how.dims.as_ref().map(|Dims(dims)| dims.as_slice());
+        let chosen = arguments.dims.as_ref().map(|Dims(dims)| dims.as_slice());
         let used = Used {
             actions: chosen,
             states: Some(&relative),
@@ -194,36 +197,36 @@ impl Corpus {
             episodes,
             left_out,
             notes,
-        } = data_set.recorded(&wanted, used, &|done, files| {
+        } = data_set.recorded(&selection, used, &|done, files| {
             bar.set_message(format!("reading episodes: file {done} of {files}"));
         })?;
         bar.finish_and_clear();
         let left_out_indices: Vec<i64> = left_out.iter().map(|one| one.episode).collect();
-        tell(
+        report_notes(
             notes.into_iter().chain(
                 left_out
                     .into_iter()
                     .map(|one| format!("episode {} is left out: {}", one.episode, one.reason)),
             ),
         );
-        let all = episodes.first().map_or(0, |episode| episode.action_dims);
-        compare_with_info(&data_set, &episodes, how);
-        let dims = how
+        let action_dims = episodes.first().map_or(0, |episode| episode.action_dims);
+        compare_with_info(&data_set, &episodes, arguments);
+        let dims = arguments
             .dims
             .clone()
-            .map_or((0..all).collect(), |Dims(dims)| dims);
+            .map_or((0..action_dims).collect(), |Dims(dims)| dims);
         let mut windows = windows::cut(
             &episodes,
             &Cut {
                 horizon,
-                sample_fraction: how.sample_fraction,
+                sample_fraction: arguments.sample_fraction,
                 dims: dims.clone(),
                 relative_dims: relative.clone(),
             },
         )?;
         if windows.is_empty() {
             bail!(
-                "none of the {} episodes is {horizon} frames long; take a shorter --horizon",
+                "none of the {} episodes is {horizon} frames long; use a shorter --horizon",
                 episodes.len()
             );
         }
@@ -234,7 +237,7 @@ impl Corpus {
                 episodes.len()
             );
         }
-        let mode = NormMode::from(how.normalise);
+        let mode = NormMode::from(arguments.normalise);
         let normalisation = if mode == NormMode::None {
             None
         } else {
@@ -242,8 +245,8 @@ impl Corpus {
                 &data_set,
                 &episodes,
                 (mode, &dims),
-                &how.action_key,
-                how.max_episodes.is_none(),
+                &arguments.action_key,
+                arguments.max_episodes.is_none(),
             )
             .of_dims(&dims)?;
             if !relative.is_empty() {
@@ -255,7 +258,7 @@ impl Corpus {
                 mode,
                 &stats,
                 dims.len(),
-                &how.action_key,
+                &arguments.action_key,
             )?)
         };
         if let Some(normalisation) = &normalisation {
@@ -264,9 +267,9 @@ impl Corpus {
         let names = data_set
             .info()
             .features
-            .get(&how.action_key)
+            .get(&arguments.action_key)
             .and_then(Feature::dim_names)
-            .filter(|names| names.len() == all)
+            .filter(|names| names.len() == action_dims)
             .map_or(vec![], |names| {
                 let picked = dims.iter().filter_map(|&dim| names.get(dim).cloned());
                 picked.collect()
@@ -276,11 +279,11 @@ impl Corpus {
             "episodes": episodes.len(),
             "episodes_left_out": left_out_indices,
             "action_horizon": horizon,
-            "action_key": how.action_key,
+            "action_key": arguments.action_key,
             "encoded_dims": dims,
             "relative_dims": relative,
-            "state_key": how.state_key,
-            "sample_fraction": how.sample_fraction,
+            "state_key": arguments.state_key,
+            "sample_fraction": arguments.sample_fraction,
             "normalization_mode": mode.lerobot_name(),
         });
         Ok(Self {
@@ -311,7 +314,7 @@ impl Corpus {
             .collect()
     }
 
-    /// Which chunks are held out: whole groups, evenly spaced; single chunks where there is only one group.
+    /// True for each chunk that is held out: whole groups, evenly spaced, or single chunks if there is only one group.
     pub(super) fn held_out(&self, share: f64) -> Vec<bool> {
         let distinct: Vec<i64> = {
             let set: BTreeSet<i64> = self.groups.iter().copied().collect();
@@ -344,11 +347,11 @@ impl Corpus {
     }
 }
 
-/// Refuses NaN and infinities, and says where they are. (Fitting refuses them too, but knows no files.)
-fn finite(chunks: &Chunks) -> anyhow::Result<()> {
+/// Refuses NaN and infinities, and reports their position. Fitting refuses them too, but cannot name the file.
+fn check_finite(chunks: &Chunks) -> anyhow::Result<()> {
     for (index, chunk) in chunks.iter().enumerate() {
-        let bad = |(_, value): &(usize, &f32)| !value.is_finite();
-        if let Some((at, &value)) = chunk.iter().enumerate().find(bad) {
+        let is_bad = |(_, value): &(usize, &f32)| !value.is_finite();
+        if let Some((at, &value)) = chunk.iter().enumerate().find(is_bad) {
             let (step, dim) = (at / chunks.shape.dims, at % chunks.shape.dims);
             return Err(EncodeError::NotFinite { step, dim, value })
                 .with_context(|| format!("chunk {index}"));
@@ -357,9 +360,9 @@ fn finite(chunks: &Chunks) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Says when what was read is not what `info.json` announces.
-fn compare_with_info(data_set: &DataSet, episodes: &[Episode], how: &DataSetArguments) {
-    if how.max_episodes.is_some() {
+/// Reports numbers of episodes and frames that differ from those in `info.json`.
+fn compare_with_info(data_set: &DataSet, episodes: &[Episode], arguments: &DataSetArguments) {
+    if arguments.max_episodes.is_some() {
         return;
     }
     let frames: usize = episodes.iter().map(Episode::frames).sum();
@@ -374,18 +377,18 @@ fn compare_with_info(data_set: &DataSet, episodes: &[Episode], how: &DataSetArgu
     }
 }
 
-/// Says what is not as it should be; not a thousand times.
-fn tell(words: impl Iterator<Item = String>) {
+/// Reports notes on standard error, at most the first few.
+fn report_notes(notes: impl Iterator<Item = String>) {
     const SHOWN: usize = 20;
     let mut more = 0_usize;
-    for (number, words) in words.enumerate() {
+    for (number, note) in notes.enumerate() {
         if number < SHOWN {
-            eprintln!("note: {words}");
+            eprintln!("note: {note}");
         } else {
             more += 1;
         }
     }
     if more > 0 {
-        eprintln!("note: and {more} more of the kind");
+        eprintln!("note: and {more} more notes");
     }
 }

@@ -1,11 +1,11 @@
 //! `fast decode`: token ids to action chunks.
 
 use super::{
-    bar,
-    chunks::Chunks,
-    load_tokenizer, load_vlm,
+    LISTED, bar,
+    chunks::{BatchShape, Chunks},
     output::Output,
-    streams,
+    report_unlisted, streams,
+    tokenizer::{TokenizerArguments, load_vlm},
     units::{self, UnitsArguments},
 };
 use anyhow::{Context as _, bail};
@@ -20,10 +20,10 @@ use std::{
 };
 
 /// Decode token ids to action chunks, strictly: a stream that is not the encoding of a chunk of this shape ends
-/// the command with status 1 and the reason. (The reference implementation answers zeros there, and a robot
-/// takes zeros for a pose.)
+/// the command with status 1 and the reason. (The reference implementation returns zeros in that case, which a robot
+/// would execute as a pose.)
 ///
-/// A file of the name of --out is removed first; after a failure there is none.
+/// An existing --out file is removed first; after a failure there is none.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   policy-studio fast decode --tokenizer DIR --tokens tokens.json --horizon 16 --dim 6 --out chunks.npy
@@ -31,30 +31,29 @@ use std::{
       --out degrees.npy --norm-stats ~/MolmoAct2 --tag so100_so101_molmoact2
   policy-studio fast decode --tokenizer DIR --tokens tokens.json --out chunks.npy --as-reference")]
 pub(super) struct Decode {
-    /// Tokenizer folder (tokenizer.json and processor_config.json).
-    #[arg(long, value_name = "DIR")]
-    tokenizer: PathBuf,
-    /// The ids: JSON, one list per chunk.
+    #[command(flatten)]
+    tokenizer: TokenizerArguments,
+    /// Token ids: JSON, one list per chunk.
     #[arg(long, value_name = "FILE")]
     tokens: PathBuf,
-    /// Time steps of a chunk; what the tokenizer declares when absent.
+    /// Time steps of a chunk; by default those that the tokenizer declares.
     #[arg(long, value_name = "T", value_parser = clap::value_parser!(u64).range(1..=Shape::MAX_HORIZON as u64))]
     horizon: Option<u64>,
-    /// Action dimensions of a chunk, padding included; what the tokenizer declares when absent.
+    /// Action dimensions of a chunk, with padding; by default those that the tokenizer declares.
     #[arg(long, value_name = "D", value_parser = clap::value_parser!(u64).range(1..=Shape::MAX_VALUES as u64))]
     dim: Option<u64>,
-    /// Where the chunks go: .npy, [batch, horizon, dims], float32.
+    /// Output file of the chunks: .npy, [batch, horizon, dims], float32.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// The ids are those of this checkpoint's vocabulary (from its config.json): action tokens alone, or a whole
-    /// answer with its start and end tokens, and the end of text after them.
+    /// The ids are those of this checkpoint's vocabulary (from its config.json): action tokens alone, or a complete
+    /// answer with its start and end tokens and the end-of-text token.
     #[arg(long, value_name = "DIR")]
     vlm: Option<PathBuf>,
-    /// Decode as the reference does, faults included: zeros where it answers zeros, and with --vlm whatever stands
-    /// around and between an answer's action tokens is skipped. To compare, not for a robot.
+    /// Decode as the reference does, with its faults: zeros where it returns zeros, and with --vlm all other tokens
+    /// around and between an answer's action tokens are skipped. For comparison, not for a robot.
     #[arg(long)]
     as_reference: bool,
-    /// Keep only the first so many dimensions (before robot units).
+    /// Keep only this number of dimensions, from the first (before conversion to robot units).
     #[arg(long, value_name = "DIMS", value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
     unpad: Option<u64>,
     #[command(flatten)]
@@ -64,53 +63,44 @@ pub(super) struct Decode {
     json: bool,
 }
 
+/// Result of decoding.
 #[derive(Debug, Serialize)]
 struct Summary {
-    chunks: usize,
-    horizon: usize,
-    dims: usize,
-    /// Streams that strict decoding refuses; only ever above zero with --as-reference.
-    faulty_streams: usize,
-    /// Those among them that the reference decodes to zeros.
-    zero_chunks: usize,
+    #[serde(flatten)]
+    batch: BatchShape,
+    #[serde(flatten)]
+    faults: Faults,
     #[serde(serialize_with = "crate::path_text::of")]
     out: PathBuf,
 }
 
-/// What is decoded.
+/// Streams that strict decoding refuses; only with --as-reference.
+#[derive(Debug, Default, Clone, Copy, Serialize)]
+struct Faults {
+    /// Number of these streams.
+    faulty_streams: usize,
+    /// Number of these that the reference decodes to zeros.
+    zero_chunks: usize,
+}
+
+/// A stream to decode.
 struct Stream {
     /// FAST ids.
     ids: Vec<u32>,
-    /// What was wrong with the answer that they are taken from; only with --as-reference.
+    /// Fault of the model's answer from which the ids are taken; only with --as-reference.
     fault: Option<VlmError>,
 }
-
-/// How many faults are listed one by one.
-const LISTED: usize = 5;
 
 impl Decode {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let output = Output::begin(&self.out, &[&self.tokens])?;
-        let tokenizer = load_tokenizer(&self.tokenizer)?;
+        let tokenizer = self.tokenizer.load()?;
         let shape = self.shape(&tokenizer)?;
         let units = self.units.load()?;
         let streams = self.streams()?;
-        let mut summary = Summary {
-            chunks: streams.len(),
-            horizon: shape.horizon,
-            dims: shape.dims,
-            faulty_streams: 0,
-            zero_chunks: 0,
-            out: self.out.clone(),
-        };
-        let mut chunks = Chunks {
-            batch: streams.len(),
-            shape,
-            values: self.decode(&tokenizer, &streams, shape, &mut summary)?,
-        };
+        let (mut chunks, faults) = self.decode(&tokenizer, &streams, shape)?;
         if let Some(dims) = self.unpad {
             let removed = chunks.unpad(usize::try_from(dims)?)?;
-            summary.dims = chunks.shape.dims;
             if removed > 0.0 {
                 eprintln!(
                     "note: the dimensions removed by --unpad hold values up to {removed:.4}, not only zeros"
@@ -118,11 +108,15 @@ impl Decode {
             }
         }
         if let Some(normalizer) = units {
-            units::fits(&normalizer, chunks.shape.dims)?;
-            chunks.values = normalizer.unnormalize(&chunks.values);
+            units::unnormalize(&mut chunks, &normalizer)?;
         }
         let axes = [chunks.batch, chunks.shape.horizon, chunks.shape.dims];
         output.write(|path: &Path| npy::write(path, &axes, &chunks.values))?;
+        let summary = Summary {
+            batch: chunks.batch_shape(),
+            faults,
+            out: self.out.clone(),
+        };
         crate::print(&summary, self.json)?;
         Ok(ExitCode::SUCCESS)
     }
@@ -147,7 +141,7 @@ impl Decode {
         Ok(shape)
     }
 
-    /// The streams, in FAST ids.
+    /// Reads the streams and maps their ids to FAST ids.
     fn streams(&self) -> anyhow::Result<Vec<Stream>> {
         let streams = streams::read(&self.tokens)?;
         let Some(vlm) = load_vlm(self.vlm.as_deref())? else {
@@ -160,12 +154,12 @@ impl Decode {
                 ids: vlm.from_vlm_as_reference(ids),
                 fault: Some(fault),
             }),
-            Err(fault) => Err(fault).with_context(|| self.place(index)),
+            Err(fault) => Err(fault).with_context(|| self.stream_name(index)),
         };
         streams.iter().enumerate().map(fast).collect()
     }
 
-    fn place(&self, stream: usize) -> String {
+    fn stream_name(&self, stream: usize) -> String {
         format!("{}: stream {stream}", self.tokens.display())
     }
 
@@ -174,52 +168,55 @@ impl Decode {
         tokenizer: &FastTokenizer,
         streams: &[Stream],
         shape: Shape,
-        summary: &mut Summary,
-    ) -> anyhow::Result<Vec<f32>> {
+    ) -> anyhow::Result<(Chunks, Faults)> {
         let bar = bar(streams.len(), "streams")?;
         let mut values = Vec::new();
+        let mut faults = Faults::default();
         for (index, Stream { ids, fault }) in streams.iter().enumerate() {
             bar.inc(1);
             if !self.as_reference {
                 let chunk = tokenizer.decode(ids, shape);
-                values.extend(chunk.with_context(|| self.place(index))?);
+                values.extend(chunk.with_context(|| self.stream_name(index))?);
                 continue;
             }
-            let answer = tokenizer.decode_as_reference(ids, shape)?;
+            let decoded = tokenizer.decode_as_reference(ids, shape)?;
             let outer = fault.as_ref().map(VlmError::to_string);
-            if let Some(fault) = outer.or(answer.fault.map(|fault| fault.to_string())) {
-                if summary.faulty_streams < LISTED {
-                    let zeros = if answer.zeros { "zeros" } else { "read anyway" };
+            if let Some(fault) = outer.or(decoded.fault.map(|fault| fault.to_string())) {
+                if faults.faulty_streams < LISTED {
+                    let zeros = if decoded.zeros {
+                        "zeros"
+                    } else {
+                        "decoded anyway"
+                    };
                     bar.suspend(|| eprintln!("warning: stream {index}: {zeros}: {fault}"));
                 }
-                summary.faulty_streams += 1;
-                summary.zero_chunks += usize::from(answer.zeros);
+                faults.faulty_streams += 1;
+                faults.zero_chunks += usize::from(decoded.zeros);
             }
-            values.extend(answer.chunk);
+            values.extend(decoded.chunk);
         }
         bar.finish_and_clear();
-        if summary.faulty_streams > LISTED {
-            eprintln!("  and {} more", summary.faulty_streams - LISTED);
-        }
-        Ok(values)
+        report_unlisted(faults.faulty_streams);
+        let chunks = Chunks {
+            batch: streams.len(),
+            shape,
+            values,
+        };
+        Ok((chunks, faults))
     }
 }
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}: {} chunks of {}x{}",
-            self.out.display(),
-            self.chunks,
-            self.horizon,
-            self.dims
-        )?;
-        if self.faulty_streams > 0 {
+        write!(f, "{}: {}", self.out.display(), self.batch)?;
+        let Faults {
+            faulty_streams,
+            zero_chunks,
+        } = self.faults;
+        if faulty_streams > 0 {
             write!(
                 f,
-                "; {} of the streams are faulty, {} of the chunks zeros",
-                self.faulty_streams, self.zero_chunks
+                "; {faulty_streams} of the streams are faulty, {zero_chunks} of the chunks are zeros"
             )?;
         }
         writeln!(f)

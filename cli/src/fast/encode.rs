@@ -1,11 +1,11 @@
 //! `fast encode`: action chunks to token ids.
 
 use super::{
-    bar,
-    chunks::Chunks,
-    load_tokenizer, load_vlm,
+    LISTED, bar,
+    chunks::{BatchShape, Chunks},
     output::Output,
-    streams,
+    report_unlisted, streams,
+    tokenizer::{TokenizerArguments, load_vlm},
     units::{self, UnitsArguments},
 };
 use anyhow::{Context as _, bail};
@@ -20,10 +20,10 @@ use std::{
 
 /// Encode action chunks to token ids, the same ids as the reference implementation.
 ///
-/// Where the vocabulary cannot express a coefficient, the reference drops or changes it without a word. Here
-/// that is reported on standard error, with what it costs; --nearest and --strict do better.
+/// Where the vocabulary cannot express a coefficient, the reference silently drops or changes it. Here the losses and
+/// their error are reported on standard error; --nearest avoids undecodable streams, --strict fails instead.
 ///
-/// A file of the name of --out is removed first; after a failure there is none.
+/// An existing --out file is removed first; after a failure there is none.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   policy-studio fast encode --tokenizer DIR --actions chunks.npy --out tokens.json
@@ -31,13 +31,12 @@ use std::{
   policy-studio fast encode --tokenizer DIR --actions degrees.npy --out tokens.json \\
       --norm-stats ~/MolmoAct2 --tag so100_so101_molmoact2 --strict")]
 pub(super) struct Encode {
-    /// Tokenizer folder (tokenizer.json and processor_config.json).
-    #[arg(long, value_name = "DIR")]
-    tokenizer: PathBuf,
+    #[command(flatten)]
+    tokenizer: TokenizerArguments,
     /// Chunks of normalised actions: .npy, [batch, horizon, dims] or one [horizon, dims], float32.
     #[arg(long, value_name = "FILE")]
     actions: PathBuf,
-    /// Where the ids go: JSON, one list per chunk.
+    /// Output file of the ids: JSON, one list per chunk.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// Write ids of this checkpoint's vocabulary (from its config.json) instead of FAST ids.
@@ -54,7 +53,7 @@ pub(super) struct Encode {
     strict: bool,
     #[command(flatten)]
     units: UnitsArguments,
-    /// Append columns of zeros (after normalising) until there are this many dimensions.
+    /// Append columns of zeros (after normalising) up to this number of dimensions.
     #[arg(long, value_name = "DIMS", value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
     pad_to: Option<u64>,
     /// Print one JSON object.
@@ -62,29 +61,25 @@ pub(super) struct Encode {
     json: bool,
 }
 
-/// How many losses are listed one by one.
-const LISTED: usize = 5;
-
-/// What happened.
+/// Result of encoding.
 #[derive(Debug, Serialize)]
 struct Summary {
-    chunks: usize,
-    horizon: usize,
-    dims: usize,
+    #[serde(flatten)]
+    batch: BatchShape,
     tokens: usize,
     tokens_per_chunk_mean: f64,
     tokens_per_chunk_max: usize,
     /// Chunks with a coefficient that the vocabulary cannot express.
     lossy_chunks: usize,
-    /// Those among them whose streams do not decode.
+    /// Number of these whose streams do not decode.
     undecodable_chunks: usize,
     lost_coefficients: usize,
-    /// The largest error that this adds to a chunk that still decodes: Euclidean norm over the chunk, normalised
+    /// Largest error that losses add to a chunk that still decodes: Euclidean norm over the chunk, in normalised
     /// units.
     largest_added_error: f64,
-    /// The same for the chunks whose streams do not decode, if they were encoded with --nearest.
+    /// The same for the chunks whose streams do not decode, when encoded with --nearest.
     largest_added_error_nearest: f64,
-    /// The first few.
+    /// The first [`LISTED`] losses.
     losses: Vec<Loss>,
     #[serde(serialize_with = "crate::path_text::of")]
     out: PathBuf,
@@ -96,14 +91,14 @@ struct Loss {
     frequency: usize,
     dim: usize,
     wanted: i32,
-    /// What stands in its place; nothing when it was dropped.
+    /// Coefficient encoded in its place; `None` if it was dropped.
     kept: Option<i32>,
 }
 
 impl Encode {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let output = Output::begin(&self.out, &[&self.actions])?;
-        let tokenizer = load_tokenizer(&self.tokenizer)?;
+        let tokenizer = self.tokenizer.load()?;
         let vlm = load_vlm(self.vlm.as_deref())?;
         let chunks = self.chunks()?;
         let encoded = self.encode(&tokenizer, &chunks)?;
@@ -113,7 +108,7 @@ impl Encode {
             bail!(
                 "--strict: {} of {} chunks hold coefficients that this vocabulary cannot express",
                 summary.lossy_chunks,
-                summary.chunks
+                summary.batch.chunks
             );
         }
         let ids = encoded.into_iter().map(|encoded| encoded.ids);
@@ -136,12 +131,11 @@ impl Encode {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// The chunks as the tokenizer wants them.
+    /// Reads the chunks, normalised and padded for the tokenizer.
     fn chunks(&self) -> anyhow::Result<Chunks> {
         let mut chunks = Chunks::read(&self.actions)?;
         if let Some(normalizer) = self.units.load()? {
-            units::fits(&normalizer, chunks.shape.dims)?;
-            chunks.values = normalizer.normalize(&chunks.values);
+            units::normalize(&mut chunks, &normalizer)?;
         }
         if let Some(dims) = self.pad_to {
             chunks.pad_to(usize::try_from(dims)?)?;
@@ -167,7 +161,7 @@ impl Encode {
         encoded
     }
 
-    /// What it would cost to make the streams decode that do not.
+    /// Largest error that `--nearest` would add to the chunks whose streams do not decode.
     fn cost_of_nearest(
         tokenizer: &FastTokenizer,
         chunks: &Chunks,
@@ -203,9 +197,7 @@ impl Encode {
             })
         });
         Ok(Summary {
-            chunks: chunks.batch,
-            horizon: chunks.shape.horizon,
-            dims: chunks.shape.dims,
+            batch: chunks.batch_shape(),
             tokens,
             tokens_per_chunk_mean: tokens as f64 / all.len().max(1) as f64,
             tokens_per_chunk_max: all.iter().map(|e| e.ids.len()).max().unwrap_or(0),
@@ -224,21 +216,19 @@ impl Encode {
 }
 
 impl Summary {
-    /// Says on standard error what was lost.
+    /// Reports the losses on standard error.
     fn warn(&self, nearest: bool) {
         if self.lossy_chunks == 0 {
             return;
         }
         eprintln!(
             "warning: {} of {} chunks hold {} coefficients that this vocabulary cannot express",
-            self.lossy_chunks, self.chunks, self.lost_coefficients
+            self.lossy_chunks, self.batch.chunks, self.lost_coefficients
         );
         for loss in &self.losses {
             eprintln!("  {loss}");
         }
-        if self.lost_coefficients > self.losses.len() {
-            eprintln!("  and {} more", self.lost_coefficients - self.losses.len());
-        }
+        report_unlisted(self.lost_coefficients);
         if self.undecodable_chunks > 0 {
             eprintln!(
                 "  {} streams do not decode: coefficients are missing in them (--nearest writes streams that do, with an added error of at most {:.4}: Euclidean, normalised units, over a whole chunk)",
@@ -278,11 +268,9 @@ impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{}: {} chunks of {}x{}, {} tokens ({:.1} a chunk, at most {})",
+            "{}: {}, {} tokens ({:.1} per chunk, at most {})",
             self.out.display(),
-            self.chunks,
-            self.horizon,
-            self.dims,
+            self.batch,
             self.tokens,
             self.tokens_per_chunk_mean,
             self.tokens_per_chunk_max

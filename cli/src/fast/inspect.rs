@@ -1,12 +1,12 @@
-//! `fast inspect`: what a tokenizer can and cannot say.
+//! `fast inspect`: vocabulary and reconstruction error of a tokenizer.
 
 use super::{
     chunks::Chunks,
-    load_tokenizer, load_vlm,
     output::Output,
-    picture,
+    plot,
     quality::{self, Bins, Quality},
     report::{Described, bar_of},
+    tokenizer::{TokenizerArguments, load_vlm},
     vocabulary::{self, VocabularyFacts},
 };
 use anyhow::{Context as _, bail};
@@ -23,30 +23,29 @@ use std::{
     process::ExitCode,
 };
 
-/// Look into a tokenizer: its vocabulary, what it cannot express, how long its tokens are, what it costs chunks.
+/// Inspect a tokenizer: its vocabulary, coefficients that it cannot express, token lengths, and reconstruction error.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   policy-studio fast inspect --tokenizer DIR
   policy-studio fast inspect --tokenizer ~/MolmoAct2-FAST-Tokenizer --vlm ~/MolmoAct2
   policy-studio fast inspect --tokenizer DIR --actions chunks.npy --picture error.svg --json")]
 pub(super) struct Inspect {
-    /// Tokenizer folder (tokenizer.json and processor_config.json).
-    #[arg(long, value_name = "DIR")]
-    tokenizer: PathBuf,
+    #[command(flatten)]
+    tokenizer: TokenizerArguments,
     /// Compare with the action ids that this checkpoint reserves (config.json).
     #[arg(long, value_name = "DIR")]
     vlm: Option<PathBuf>,
-    /// Chunks of normalised actions to measure: .npy, [batch, horizon, dims]. Without it, seeded smooth random
+    /// Chunks of normalised actions to measure: .npy, [batch, horizon, dims]. By default seeded smooth random
     /// trajectories.
     #[arg(long, value_name = "FILE")]
     actions: Option<PathBuf>,
-    /// Horizon of the random trajectories; what the tokenizer declares, or 16, when absent.
+    /// Horizon of the random trajectories; by default that which the tokenizer declares, or 16.
     #[arg(long, value_name = "T", conflicts_with = "actions", value_parser = clap::value_parser!(u64).range(1..=Shape::MAX_HORIZON as u64))]
     horizon: Option<u64>,
-    /// Dimensions of the random trajectories; what the tokenizer declares, or 6, when absent.
+    /// Dimensions of the random trajectories; by default those that the tokenizer declares, or 6.
     #[arg(long, value_name = "D", conflicts_with = "actions", value_parser = clap::value_parser!(u64).range(1..=1024))]
     dim: Option<u64>,
-    /// Draw the reconstruction error, and the worst chunk beside what it decodes to.
+    /// Plot the reconstruction error, and the worst chunk with its reconstruction.
     #[arg(long, value_name = "FILE.svg")]
     picture: Option<PathBuf>,
     /// Print one JSON object.
@@ -59,7 +58,7 @@ struct Findings {
     vocabulary: VocabularyFacts,
     longest: Vec<Longest>,
     vlm: Option<VlmFacts>,
-    /// What was measured.
+    /// Source of the measured chunks.
     measured_on: String,
     shape: Shape,
     quality: Quality,
@@ -69,7 +68,7 @@ struct Findings {
 struct Longest {
     id: u32,
     length: usize,
-    /// Coefficients; nothing where the token ends inside one.
+    /// Coefficients; `None` if the token ends inside one.
     coefficients: Option<Vec<i32>>,
 }
 
@@ -79,28 +78,28 @@ struct VlmFacts {
     reserved: usize,
     start: Option<u32>,
     end: Option<u32>,
-    /// Reserved ids that stand for nothing in this tokenizer.
+    /// Reserved ids without a token in this tokenizer.
     reserved_without_meaning: usize,
-    /// Ids of this tokenizer that the model has no id for.
+    /// Ids of this tokenizer for which the model reserves no id.
     ids_without_place: usize,
 }
 
 impl Inspect {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let inputs: Vec<&Path> = self.actions.iter().map(PathBuf::as_path).collect();
-        let picture = self
+        let plot = self
             .picture
             .as_deref()
             .map(|path| Output::begin(path, &inputs))
             .transpose()?;
-        let tokenizer = load_tokenizer(&self.tokenizer)?;
+        let tokenizer = self.tokenizer.load()?;
         let vlm = load_vlm(self.vlm.as_deref())?;
         let (chunks, measured_on) = match &self.actions {
             Some(path) => (Chunks::read(path)?, path.display().to_string()),
             None => self.random(&tokenizer)?,
         };
         if chunks.batch == 0 {
-            bail!("{measured_on} holds no chunk");
+            bail!("{measured_on} contains no chunk");
         }
         let shape = chunks.shape;
         let each: Vec<Chunk<'_>> = chunks
@@ -109,8 +108,8 @@ impl Inspect {
             .collect();
         let quality = quality::measure(&tokenizer, &each, &Bins::of(&each))
             .with_context(|| measured_on.clone())?;
-        if let Some(output) = picture {
-            let svg = picture::draw(&quality, &measured_on);
+        if let Some(output) = plot {
+            let svg = plot::draw(&quality, &measured_on);
             output.write(|path| write_whole(path, |file| file.write_all(svg.as_bytes())))?;
         }
         let findings = Findings {
@@ -126,13 +125,13 @@ impl Inspect {
     }
 
     fn random(&self, tokenizer: &FastTokenizer) -> anyhow::Result<(Chunks, String)> {
-        /// How many, and how many values together at most.
+        /// Number of trajectories, and maximum number of values in all of them.
         const COUNT: usize = 256;
         const VALUES: usize = 1 << 22;
         let config = tokenizer.config();
-        let side = |given: Option<u64>, declared: Option<usize>, usual: usize| match given {
+        let side = |given: Option<u64>, declared: Option<usize>, default: usize| match given {
             Some(given) => usize::try_from(given),
-            None => Ok(declared.unwrap_or(usual)),
+            None => Ok(declared.unwrap_or(default)),
         };
         let shape = Shape {
             horizon: side(self.horizon, config.time_horizon, 16)?,
@@ -158,16 +157,16 @@ impl Inspect {
             shape,
             values,
         };
-        let words = format!("{count} smooth random trajectories of {shape} (seed 0)");
-        Ok((chunks, words))
+        let description = format!("{count} smooth random trajectories of {shape} (seed 0)");
+        Ok((chunks, description))
     }
 }
 
-/// A move from one place to another as arms make them (jerk as small as possible), with a little swing.
+/// A minimum-jerk trajectory between two positions, as arms move, with a small oscillation.
 fn smooth(rng: &mut ChaCha8Rng, horizon: usize) -> Vec<f32> {
     let start: f32 = rng.random_range(-0.9..0.9);
     let end = (start + rng.random_range(-0.8..0.8f32)).clamp(-1.0, 1.0);
-    let (swing, turns, phase): (f32, f32, f32) = (
+    let (amplitude, turns, phase): (f32, f32, f32) = (
         rng.random_range(0.0..0.05),
         rng.random_range(0.5..2.0),
         rng.random_range(0.0..std::f32::consts::TAU),
@@ -176,8 +175,8 @@ fn smooth(rng: &mut ChaCha8Rng, horizon: usize) -> Vec<f32> {
         .map(|step| {
             let s = step as f32 / horizon.saturating_sub(1).max(1) as f32;
             let minimum_jerk = s.powi(3) * (10.0 - 15.0 * s + 6.0 * s * s);
-            let swing = swing * (std::f32::consts::TAU * turns * s + phase).sin();
-            (start + (end - start) * minimum_jerk + swing).clamp(-1.0, 1.0)
+            let oscillation = amplitude * (std::f32::consts::TAU * turns * s + phase).sin();
+            (start + (end - start) * minimum_jerk + oscillation).clamp(-1.0, 1.0)
         })
         .collect()
 }
@@ -208,7 +207,7 @@ impl VlmFacts {
     }
 }
 
-/// Coefficients, equal neighbours written once.
+/// Coefficients, with runs of equal ones written once.
 struct Runs<'a>(&'a [i32]);
 
 impl fmt::Display for Runs<'_> {
@@ -232,13 +231,13 @@ impl fmt::Display for Findings {
             writeln!(f, "in the model's vocabulary")?;
             writeln!(
                 f,
-                "  FAST id 0 is {}; {} ids are reserved, of which {} stand for nothing here",
+                "  FAST id 0 is {}; {} ids are reserved, of which {} have no token here",
                 vlm.first, vlm.reserved, vlm.reserved_without_meaning
             )?;
             if vlm.ids_without_place > 0 {
                 writeln!(
                     f,
-                    "  {} ids of this tokenizer have no place there: it is another model's",
+                    "  {} ids of this tokenizer are not reserved there: it belongs to another model",
                     vlm.ids_without_place
                 )?;
             }

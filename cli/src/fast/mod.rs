@@ -1,7 +1,7 @@
 //! `fast`: action tokenizers on files.
 //!
-//! Arrays are `.npy`, `[batch, horizon, dims]`; token files are JSON, a list of lists of ids. What a command writes
-//! appears whole or not at all ([`output`]).
+//! Arrays are `.npy`, `[batch, horizon, dims]`; token files are JSON, a list of lists of ids. Output files are written
+//! atomically ([`output`]).
 
 mod chunks;
 mod corpus;
@@ -9,19 +9,19 @@ mod decode;
 mod encode;
 mod inspect;
 mod output;
-mod picture;
+mod plot;
 mod quality;
 mod report;
 mod statistics;
 mod streams;
+mod tokenizer;
 mod train;
 mod units;
 mod vocabulary;
 
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
-use openfast::{FastTokenizer, VlmVocabulary};
-use std::{path::Path, process::ExitCode};
+use std::process::ExitCode;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -31,7 +31,7 @@ Examples:
   policy-studio fast train --actions chunks.npy --out DIR
   policy-studio fast train --dataset ~/datasets/my_arm --horizon 30 --out DIR";
 
-/// Action tokens (FAST): encode and decode action chunks, train tokenizers, look into them.
+/// Action tokens (FAST): encode and decode action chunks, train and inspect tokenizers.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Fast {
@@ -58,28 +58,24 @@ impl Fast {
     }
 }
 
-fn load_tokenizer(folder: &Path) -> anyhow::Result<FastTokenizer> {
-    FastTokenizer::from_dir(folder)
-        .map_err(|error| anyhow::anyhow!("--tokenizer {}: {error}", folder.display()))
+/// Number of losses or faults that are listed one by one.
+const LISTED: usize = 5;
+
+/// Reports on standard error the number of items beyond the [`LISTED`] first.
+fn report_unlisted(total: usize) {
+    if total > LISTED {
+        eprintln!("  and {} more", total - LISTED);
+    }
 }
 
-fn load_vlm(folder: Option<&Path>) -> anyhow::Result<Option<VlmVocabulary>> {
-    folder
-        .map(|folder| {
-            VlmVocabulary::from_dir(folder)
-                .map_err(|error| anyhow::anyhow!("--vlm {}: {error}", folder.display()))
-        })
-        .transpose()
-}
-
-/// A bar on standard error, where there is a terminal.
+/// A progress bar on standard error, if that is a terminal.
 fn bar(len: usize, what: &'static str) -> anyhow::Result<ProgressBar> {
     let template =
         format!("{{elapsed_precise}} {{wide_bar}} {{pos}}/{{len}} {what}, {{eta}} to go");
     Ok(ProgressBar::new(len as u64).with_style(ProgressStyle::with_template(&template)?))
 }
 
-/// Something whose length nobody knows.
+/// A progress display for work of unknown length.
 fn spinner(what: &'static str) -> anyhow::Result<ProgressBar> {
     let bar = ProgressBar::new_spinner()
         .with_style(ProgressStyle::with_template(

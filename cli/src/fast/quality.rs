@@ -1,4 +1,4 @@
-//! What a tokenizer does to chunks: tokens, errors, losses.
+//! Measurements of a tokenizer on chunks: tokens, errors, losses.
 
 use super::bar;
 use anyhow::Context as _;
@@ -6,20 +6,20 @@ use openfast::{Chunk, FastTokenizer, Shape};
 use serde::Serialize;
 use std::collections::BTreeSet;
 
-/// Bins per dimension of the naive tokenizer that FAST is compared with.
+/// Bins per dimension of naive binning, with which FAST is compared.
 pub(super) const NAIVE_BINS: usize = 256;
 
-/// How many tokens chunks take.
+/// Numbers of tokens per chunk.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Tokens {
     pub(super) mean: f64,
     pub(super) p99: f64,
     pub(super) max: usize,
-    /// Values per token: what naive binning, one token per value, takes compared with this.
+    /// Values per token. Naive binning takes one token per value.
     pub(super) compression: f64,
 }
 
-/// One dimension's errors, in normalised units.
+/// Errors of one dimension, in normalised units.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct DimError {
     pub(super) rmse: f64,
@@ -28,7 +28,7 @@ pub(super) struct DimError {
     pub(super) naive_rmse: f64,
 }
 
-/// Everything measured on a set of chunks.
+/// Measurements on a set of chunks.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Quality {
     pub(super) chunks: usize,
@@ -36,17 +36,17 @@ pub(super) struct Quality {
     pub(super) rmse: f64,
     pub(super) naive_rmse: f64,
     pub(super) dims: Vec<DimError>,
-    /// Chunks of whose coefficients none was lost.
+    /// Chunks without a lost coefficient.
     pub(super) lossless_chunks: usize,
-    /// Chunks that the reference's encoding loses: their streams do not decode. Their errors here are those of
-    /// the nearest encoding.
+    /// Chunks whose streams do not decode with the reference's encoding. Their errors here are those of the nearest
+    /// encoding.
     pub(super) undecodable_chunks: usize,
-    /// Different ids in use.
+    /// Number of distinct ids in use.
     pub(super) ids_used: usize,
     /// Tokens of each chunk.
     #[serde(skip)]
     pub(super) lengths: Vec<usize>,
-    /// RMSE by `[step, dim]`, where all chunks have one shape.
+    /// RMSE by `[step, dim]`, if all chunks have the same shape.
     #[serde(skip)]
     pub(super) grid: Option<(Shape, Vec<f64>)>,
     #[serde(skip)]
@@ -70,7 +70,7 @@ pub(super) struct Bins {
 }
 
 impl Bins {
-    /// Between the smallest and the largest value that each dimension takes in `chunks`.
+    /// Bins between the smallest and the largest value of each dimension in `chunks`.
     pub(super) fn of(chunks: &[Chunk<'_>]) -> Self {
         let dims = chunks.first().map_or(0, |chunk| chunk.shape.dims);
         let mut ranges = vec![(f32::INFINITY, f32::NEG_INFINITY); dims];
@@ -101,7 +101,7 @@ impl Bins {
     }
 }
 
-/// Encodes, decodes and compares. All chunks have the same dimensions.
+/// Encodes and decodes `chunks` and compares the values. All chunks must have the same number of dimensions.
 pub(super) fn measure(
     tokenizer: &FastTokenizer,
     chunks: &[Chunk<'_>],
@@ -135,25 +135,25 @@ pub(super) fn measure(
     ) in chunks.iter().enumerate()
     {
         bar.inc(1);
-        let place = || format!("chunk {index}");
-        let mut encoded = tokenizer.encode(chunk, shape).with_context(place)?;
+        let name = || format!("chunk {index}");
+        let mut encoded = tokenizer.encode(chunk, shape).with_context(name)?;
         lengths.push(encoded.ids.len());
         lossless += usize::from(encoded.lost.is_empty());
         used.extend(encoded.ids.iter().copied());
         if !encoded.decodes() {
             undecodable += 1;
-            encoded = tokenizer.encode_nearest(chunk, shape).with_context(place)?;
+            encoded = tokenizer.encode_nearest(chunk, shape).with_context(name)?;
         }
-        let decoded = tokenizer.decode(&encoded.ids, shape).with_context(place)?;
+        let decoded = tokenizer.decode(&encoded.ids, shape).with_context(name)?;
         let mut squares = 0.0;
-        for (at, (&want, &got)) in chunk.iter().zip(&decoded).enumerate() {
-            let error = f64::from(want) - f64::from(got);
+        for (at, (&original, &value)) in chunk.iter().zip(&decoded).enumerate() {
+            let error = f64::from(original) - f64::from(value);
             let dim = at % shape.dims;
             squares += error * error;
             if let Some((sum, most, naive)) = sums.get_mut(dim) {
                 *sum += error * error;
                 *most = most.max(error.abs());
-                *naive += bins.error(want, dim).powi(2);
+                *naive += bins.error(original, dim).powi(2);
             }
             if let Some(cell) = grid.get_mut(at) {
                 *cell += error * error;
@@ -207,14 +207,14 @@ pub(super) fn measure(
     })
 }
 
-/// Between two values, interpolated.
+/// Percentile of sorted values, interpolated between two of them. `share` is 0 to 1.
 fn percentile(sorted: &[usize], share: f64) -> f64 {
-    let place = share * sorted.len().saturating_sub(1) as f64;
+    let position = share * sorted.len().saturating_sub(1) as f64;
     let at = |index: f64| {
         sorted
             .get(index as usize)
             .map_or(0.0, |&value| value as f64)
     };
-    let below = at(place.floor());
-    below + (at(place.ceil()) - below) * place.fract()
+    let below = at(position.floor());
+    below + (at(position.ceil()) - below) * position.fract()
 }

@@ -1,4 +1,4 @@
-//! Small pictures for terminals.
+//! Text reports with bar charts for terminals.
 
 use super::quality::{NAIVE_BINS, Quality};
 use std::fmt;
@@ -10,7 +10,7 @@ pub(super) fn bar_of(value: f64, most: f64, width: usize) -> String {
         return String::new();
     }
     let eighths = (value / most * width as f64 * 8.0).round() as usize;
-    // What is there at all is seen.
+    // Any value above zero is visible.
     let eighths = eighths.clamp(1, width * 8);
     let mut bar = "█".repeat(eighths / 8);
     if let Some(last) = EIGHTHS.get(eighths % 8).filter(|last| **last != ' ') {
@@ -48,11 +48,11 @@ pub(super) fn histogram(f: &mut fmt::Formatter<'_>, values: &[usize], rows: usiz
     Ok(())
 }
 
-/// A quality with what its dimensions are called and how large their units are.
+/// Measurements with the names and units of the dimensions.
 pub(super) struct Described<'a> {
     pub(super) quality: &'a Quality,
     pub(super) names: &'a [String],
-    /// Data units per normalised unit; empty where nothing was normalised.
+    /// Data units per normalised unit; empty if nothing was normalised.
     pub(super) data_units: &'a [f64],
 }
 

@@ -1,13 +1,13 @@
-//! The statistics that actions are normalised by: those of the data set where they can be true, else those of the rows.
+//! Statistics for normalising actions: those of the data set if they are plausible, otherwise those of the rows.
 
 use datasets::lerobot::{DataSet, Episode, NormMode, Stats};
 
-/// A range that is smaller than this share of the rows' own is none: every action would be clipped.
-const NO_RANGE: f64 = 1e-3;
+/// Smallest plausible ratio of a recorded range to that of the rows. With a smaller one, every action would be clipped.
+const MIN_RANGE_RATIO: f64 = 1e-3;
 
-/// The recorded statistics, or those of the actions themselves where the mode's figures are not recorded, cannot be used
-/// for the dimensions that are encoded, or contradict the rows. The latter can be seen in full where all episodes were read
-/// (`of_all`).
+/// Returns the recorded statistics, or those of the actions themselves if the statistics that the mode needs are not
+/// recorded, cannot be used for the encoded dimensions, or contradict the rows. The comparison with the rows is
+/// complete only if all episodes were read (`of_all`).
 pub(super) fn statistics(
     data_set: &DataSet,
     episodes: &[Episode],
@@ -15,17 +15,17 @@ pub(super) fn statistics(
     action_key: &str,
     of_all: bool,
 ) -> Stats {
-    let all = episodes.first().map_or(0, |episode| episode.action_dims);
+    let action_dims = episodes.first().map_or(0, |episode| episode.action_dims);
     let values: Vec<f32> = episodes
         .iter()
         .flat_map(|episode| episode.actions.iter().copied())
         .collect();
-    let of_rows = Stats::of_values(&values, all);
+    let of_rows = Stats::of_values(&values, action_dims);
     let reason = match data_set.stats(action_key) {
         Err(error) => error.to_string(),
         Ok(None) => "the data set does not record what this normalisation needs".to_owned(),
         Ok(Some(stats)) => {
-            let reason = unusable(&figures(&stats, mode), all, dims)
+            let reason = unusable(&figures(&stats, mode), action_dims, dims)
                 .or_else(|| contradiction(&stats, &of_rows, mode, dims, of_all));
             match reason {
                 None => return stats,
@@ -42,7 +42,7 @@ pub(super) fn statistics(
 
 type Figures<'a> = [(&'static str, Option<&'a [f64]>); 2];
 
-/// What a mode needs.
+/// Statistics that a mode needs, with their names.
 fn figures(stats: &Stats, mode: NormMode) -> Figures<'_> {
     match mode {
         NormMode::Quantiles => [("q01", stats.q01.as_deref()), ("q99", stats.q99.as_deref())],
@@ -55,20 +55,20 @@ fn figures(stats: &Stats, mode: NormMode) -> Figures<'_> {
     }
 }
 
-/// Why recorded figures are not those of vectors like the actions.
-fn unusable(figures: &Figures<'_>, all: usize, dims: &[usize]) -> Option<String> {
+/// Reason why recorded statistics cannot be used for the actions.
+fn unusable(figures: &Figures<'_>, action_dims: usize, dims: &[usize]) -> Option<String> {
     for (name, figure) in figures {
         let Some(figure) = figure else {
             return Some("the data set does not record what this normalisation needs".to_owned());
         };
-        if figure.len() != all {
+        if figure.len() != action_dims {
             return Some(format!(
-                "the recorded {name} has {} values, the actions have {all}",
+                "the recorded {name} has {} values, the actions have {action_dims}",
                 figure.len()
             ));
         }
-        let is_odd = |dim: &&usize| figure.get(**dim).is_some_and(|value| !value.is_finite());
-        if let Some(dim) = dims.iter().find(is_odd) {
+        let is_bad = |dim: &&usize| figure.get(**dim).is_some_and(|value| !value.is_finite());
+        if let Some(dim) = dims.iter().find(is_bad) {
             return Some(format!(
                 "the recorded {name} of dimension {dim} is NaN or infinite"
             ));
@@ -77,8 +77,8 @@ fn unusable(figures: &Figures<'_>, all: usize, dims: &[usize]) -> Option<String>
     None
 }
 
-/// Why recorded figures cannot be those of these rows. What another program computed may differ in how it interpolates, and
-/// percentiles that were averaged over episodes are rough; none is further away than all of the rows span.
+/// Reason why recorded statistics cannot be those of these rows. Other programs may interpolate differently, and
+/// percentiles averaged over episodes are rough, but none is further from that of the rows than the span of all rows.
 fn contradiction(
     recorded: &Stats,
     of_rows: &Stats,
@@ -93,7 +93,7 @@ fn contradiction(
         let (low, high) = (at(lows, dim)?, at(highs, dim)?);
         let (own_low, own_high) = (at(own_lows, dim)?, at(own_highs, dim)?);
         let span = at(of_rows.max.as_deref(), dim)? - at(of_rows.min.as_deref(), dim)?;
-        let said = format!(
+        let prefix = format!(
             "of dimension {dim}, the recorded {first} is {low:.4} and {second} is {high:.4}"
         );
         let is_range = mode != NormMode::MeanStd;
@@ -104,7 +104,7 @@ fn contradiction(
         };
         if range < 0.0 {
             return Some(format!(
-                "{said}, which cannot be{}",
+                "{prefix}, which is impossible{}",
                 if is_range {
                     " (the two are swapped)"
                 } else {
@@ -112,17 +112,17 @@ fn contradiction(
                 }
             ));
         }
-        // As in `Normalisation`: a dimension that never moves has no range.
-        if own_range > 1e-6 && range < own_range * NO_RANGE {
+        // As in `Normalisation`, a dimension that never moves has no range.
+        if own_range > 1e-6 && range < own_range * MIN_RANGE_RATIO {
             return Some(format!(
-                "{said}, which leaves no range for rows whose own are {own_low:.4} and {own_high:.4}"
+                "{prefix}, which leaves no range for rows with {own_low:.4} and {own_high:.4}"
             ));
         }
         let far = span.max(1e-3 * (own_low.abs() + own_high.abs())).max(1e-6);
         let is_far = (low - own_low).abs() > far || (high - own_high).abs() > far;
         if of_all && is_far {
             return Some(format!(
-                "{said}, those of the rows are {own_low:.4} and {own_high:.4}"
+                "{prefix}, those of the rows are {own_low:.4} and {own_high:.4}"
             ));
         }
     }
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn figures_that_cannot_be_those_of_the_rows_are_told() {
+    fn statistics_that_contradict_the_rows_are_detected() {
         use NormMode::{MeanStd, MinMax, Quantiles};
         for (low, high, mode) in [
             (1.0, 99.0, Quantiles),
@@ -164,12 +164,12 @@ mod tests {
         ] {
             assert_eq!(contradicted(low, high, mode, true), None);
         }
-        for (low, high, mode, of_all, words) in [
+        for (low, high, mode, of_all, expected) in [
             (99.0, 1.0, Quantiles, false, "swapped"),
             (50.0, 50.0, Quantiles, false, "no range"),
             (100.0, 0.0, MinMax, false, "swapped"),
             (50.0, 0.0, MeanStd, false, "no range"),
-            (50.0, -1.0, MeanStd, false, "cannot be"),
+            (50.0, -1.0, MeanStd, false, "impossible"),
             (
                 501.0,
                 599.0,
@@ -180,11 +180,11 @@ mod tests {
         ] {
             let reason = contradicted(low, high, mode, of_all).unwrap();
             assert!(
-                reason.contains(words) && reason.contains("dimension 0"),
+                reason.contains(expected) && reason.contains("dimension 0"),
                 "{reason}"
             );
         }
-        // Of some episodes, the percentiles may be others.
+        // The percentiles of a part of the episodes may differ.
         assert_eq!(contradicted(501.0, 599.0, Quantiles, false), None);
     }
 }

@@ -9,30 +9,31 @@ use std::{
     path::Path,
 };
 
-/// Largest file of streams: what they become is twice that.
-const MOST: Limit = Limit(1 << 30);
+/// Maximum size of a token file. Its streams take twice that in memory.
+const MAX_FILE: Limit = Limit(1 << 30);
 
 /// Reads streams of token ids.
 pub(super) fn read(path: &Path) -> anyhow::Result<Vec<Vec<u32>>> {
-    let bytes = field_files::read(path, MOST)?;
+    let bytes = field_files::read(path, MAX_FILE)?;
     let error = match serde_json::from_slice(&bytes) {
         Ok(streams) => return Ok(streams),
         Err(error) => error,
     };
-    // Read again, slowly, to say where the trouble is. A tree takes many times its text, so none is made of a large file.
-    let place = match json::parse(&bytes) {
-        Ok(value) => misfit(&value),
+    // Parse again as a tree to locate the fault. A tree takes many times the memory of its text, so `json::parse`
+    // limits it.
+    let fault = match json::parse(&bytes) {
+        Ok(value) => first_fault(&value),
         Err(_) if error.is_data() => error.to_string(),
-        Err(no_json) => no_json.to_string(),
+        Err(invalid) => invalid.to_string(),
     };
     bail!(
-        "{}: {place}; wanted is a list of lists of token ids, [[12, 7, 300], [5]]",
+        "{}: {fault}; expected is a list of lists of token ids, [[12, 7, 300], [5]]",
         path.display()
     )
 }
 
-/// The first place that is not as it should be.
-fn misfit(value: &Value) -> String {
+/// Description of the first value that is not as expected.
+fn first_fault(value: &Value) -> String {
     let Value::Array(streams) = value else {
         return format!("it is {}, not a list", kind(value));
     };
@@ -61,12 +62,12 @@ fn kind(value: &Value) -> String {
     }
 }
 
-/// Writes one stream per line, all of them or none.
+/// Writes one stream per line, atomically.
 pub(super) fn write(path: &Path, streams: &[Vec<u32>]) -> io::Result<()> {
-    write_whole(path, |file| lines(io::BufWriter::new(file), streams))
+    write_whole(path, |file| write_lines(io::BufWriter::new(file), streams))
 }
 
-fn lines(mut file: impl io::Write, streams: &[Vec<u32>]) -> io::Result<()> {
+fn write_lines(mut file: impl io::Write, streams: &[Vec<u32>]) -> io::Result<()> {
     let mut line = String::new();
     file.write_all(b"[")?;
     for (index, stream) in streams.iter().enumerate() {

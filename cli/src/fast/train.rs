@@ -1,4 +1,4 @@
-//! `fast train`: a tokenizer from recorded actions.
+//! `fast train`: training of a tokenizer on recorded actions.
 
 use super::{
     bar,
@@ -21,11 +21,11 @@ use std::{
     time::Duration,
 };
 
-/// Train a tokenizer on recorded actions, and report what it costs and what it loses.
+/// Train a tokenizer on recorded actions, and report its token counts and errors.
 ///
-/// The same chunks and options give the files that the reference implementation's `fit` writes. What is reported
-/// is measured on chunks (whole episodes of a data set) that were held out of a second, otherwise equal training,
-/// so that the figures are those of chunks to come.
+/// The same chunks and options give the same files as the reference implementation's `fit`. The report is measured on
+/// chunks (whole episodes of a data set) that were held out of a second, otherwise equal training, so that it predicts
+/// the results on new chunks.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   policy-studio fast train --actions chunks.npy --out DIR
@@ -34,7 +34,7 @@ use std::{
   policy-studio fast train --dataset ~/datasets/two_arms --horizon 50 --dims 0:6,7:13 --relative-dims 0,1,2,3,4,5 \\
       --normalise min-max --complete-alphabet --out DIR --json > report.json")]
 pub(super) struct Train {
-    /// Chunks of normalised actions: .npy, [batch, horizon, dims]; may be given more than once.
+    /// Chunks of normalised actions: .npy, [batch, horizon, dims]; can be repeated.
     #[arg(long, value_name = "FILE", required_unless_present = "dataset")]
     actions: Vec<PathBuf>,
     /// A LeRobot data set (layout v2.0, v2.1 or v3.0) to cut into chunks and normalise.
@@ -45,25 +45,25 @@ pub(super) struct Train {
         requires = "horizon"
     )]
     dataset: Option<PathBuf>,
-    /// The tokenizer's folder, to be made.
+    /// Folder of the new tokenizer.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// What coefficients are multiplied with before rounding: larger is finer and takes more tokens.
+    /// Factor of the coefficients before rounding: larger is finer and takes more tokens.
     #[arg(long, default_value_t = 10.0, allow_negative_numbers = true)]
     scale: f64,
-    /// How many ids to stop at.
+    /// Maximum number of ids.
     #[arg(long, value_name = "IDS", default_value_t = 1024)]
     vocab_size: u32,
-    /// Give every coefficient between the smallest and the largest a way to be written, whether or not it occurs.
-    /// The reference leaves holes there; it loads the result all the same.
+    /// Make every coefficient between the smallest and the largest expressible, even if it does not occur. The
+    /// reference leaves holes there, but it can load the result.
     #[arg(long)]
     complete_alphabet: bool,
-    /// Write the chunks' shape into processor_config.json, so that decoding need not be told.
+    /// Write the chunks' shape into processor_config.json, so that decoding does not need --horizon and --dim.
     #[arg(long)]
     declare_shape: bool,
-    /// The share of chunks (of episodes, in a data set) to measure on, with a tokenizer trained on the others for
-    /// that alone: the one that is written is trained on all. 0 measures that one on what it has seen, in half the
-    /// time.
+    /// Share of the chunks (of a data set: of the episodes) to measure on, with a tokenizer that is trained on the
+    /// others for this purpose only. The written tokenizer is trained on all chunks. With 0 it is measured on its
+    /// training data, which takes half the time.
     #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = share, allow_negative_numbers = true)]
     hold_out: f64,
     /// Write into a folder that is not empty.
@@ -87,13 +87,13 @@ fn share(text: &str) -> Result<f64, String> {
 struct Report {
     #[serde(serialize_with = "crate::path_text::of")]
     out: PathBuf,
-    /// What the tokenizer in `out` is trained on: everything.
+    /// Number of chunks on which the tokenizer in `out` is trained: all.
     chunks_trained_on: usize,
-    /// Those among them that `quality` is measured on, with a tokenizer trained on the others.
+    /// Number of these on which `quality` is measured, with a tokenizer trained on the others.
     chunks_held_out: usize,
-    /// Whether there were any; otherwise `quality` is measured on all, with the tokenizer in `out`.
+    /// True if there are held-out chunks; otherwise `quality` is measured on all, with the tokenizer in `out`.
     measured_on_held_out: bool,
-    /// Of the tokenizer in `out`.
+    /// Vocabulary of the tokenizer in `out`.
     vocabulary: VocabularyFacts,
     quality: Quality,
     dim_names: Vec<String>,
@@ -111,19 +111,19 @@ impl Train {
         let chunks = corpus.chunks();
         let fitted = self.fit(&chunks)?;
         let held_out = corpus.held_out(self.hold_out);
-        let part = |wanted: bool| -> Vec<Chunk<'_>> {
+        let part = |is_held_out: bool| -> Vec<Chunk<'_>> {
             let pairs = chunks.iter().zip(&held_out);
             pairs
-                .filter(|(_, held_out)| **held_out == wanted)
+                .filter(|(_, held_out)| **held_out == is_held_out)
                 .map(|(chunk, _)| *chunk)
                 .collect()
         };
-        let (seen, unseen) = (part(false), part(true));
+        let (training, unseen) = (part(false), part(true));
         let quality = if unseen.is_empty() {
             quality::measure(fitted.tokenizer(), &chunks, &Bins::of(&chunks))?
         } else {
-            let without = self.fit(&seen)?;
-            quality::measure(without.tokenizer(), &unseen, &Bins::of(&seen))?
+            let reduced = self.fit(&training)?;
+            quality::measure(reduced.tokenizer(), &unseen, &Bins::of(&training))?
         };
         let report = Report {
             out: self.out.clone(),
@@ -145,16 +145,16 @@ impl Train {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Refuses a folder with something in it, before any work is done.
+    /// Refuses a folder that is not empty, before any work is done.
     fn check_out(&self) -> anyhow::Result<()> {
         let out = &self.out;
         if out.exists() && !out.is_dir() {
-            bail!("--out {} is no folder", out.display());
+            bail!("--out {} is not a folder", out.display());
         }
-        let filled = |folder: &Path| {
+        let has_entries = |folder: &Path| {
             std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some())
         };
-        if !self.force && filled(out) {
+        if !self.force && has_entries(out) {
             bail!(
                 "--out {} is not empty; choose another folder, or --force to write into this one",
                 out.display()
@@ -176,9 +176,9 @@ impl Train {
             },
         };
         let steps = bar(0, "chunks")?;
-        let merging = ProgressStyle::with_template("{elapsed_precise} {spinner} {msg}")?;
+        let merging_style = ProgressStyle::with_template("{elapsed_precise} {spinner} {msg}")?;
         let fitted = fit(chunks, &options, &|progress| {
-            show(&steps, &merging, progress);
+            show(&steps, &merging_style, progress);
         });
         steps.finish_and_clear();
         Ok(fitted?)

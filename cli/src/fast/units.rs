@@ -1,5 +1,6 @@
-//! Robot units and normalised values, by a checkpoint's `norm_stats.json`.
+//! Conversion between robot units and normalised values, by a checkpoint's `norm_stats.json`.
 
+use super::chunks::Chunks;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use field_files::Limit;
@@ -12,13 +13,13 @@ pub(super) struct UnitsArguments {
     /// folder), as its policy does.
     #[arg(long, value_name = "DIR_OR_FILE")]
     norm_stats: Option<PathBuf>,
-    /// Norm tag; may be left out when the file knows only one.
+    /// Norm tag; can be omitted if the file has only one.
     #[arg(long, requires = "norm_stats")]
     tag: Option<String>,
 }
 
 impl UnitsArguments {
-    /// The mapping, where one was asked for.
+    /// Loads the mapping, if `--norm-stats` is given.
     pub(super) fn load(&self) -> anyhow::Result<Option<Normalizer>> {
         let Some(path) = &self.norm_stats else {
             return Ok(None);
@@ -40,7 +41,7 @@ impl UnitsArguments {
                     _ => {
                         let names: Vec<&str> = stats.tags().map(|tag| tag.name.as_str()).collect();
                         bail!(
-                            "{} knows several tags; choose one with --tag: {}",
+                            "{} has several tags; choose one with --tag: {}",
                             file.display(),
                             names.join(", ")
                         )
@@ -52,11 +53,25 @@ impl UnitsArguments {
     }
 }
 
+/// Converts chunks from robot units to normalised values.
+pub(super) fn normalize(chunks: &mut Chunks, normalizer: &Normalizer) -> anyhow::Result<()> {
+    check_dims(normalizer, chunks.shape.dims)?;
+    chunks.values = normalizer.normalize(&chunks.values);
+    Ok(())
+}
+
+/// Converts chunks from normalised values to robot units.
+pub(super) fn unnormalize(chunks: &mut Chunks, normalizer: &Normalizer) -> anyhow::Result<()> {
+    check_dims(normalizer, chunks.shape.dims)?;
+    chunks.values = normalizer.unnormalize(&chunks.values);
+    Ok(())
+}
+
 /// Refuses statistics of another robot.
-pub(super) fn fits(normalizer: &Normalizer, dims: usize) -> anyhow::Result<()> {
+fn check_dims(normalizer: &Normalizer, dims: usize) -> anyhow::Result<()> {
     if normalizer.dims() != dims {
         bail!(
-            "the actions have {dims} dimensions, the tag's statistics {}",
+            "the actions have {dims} dimensions, the tag's statistics have {}",
             normalizer.dims()
         );
     }

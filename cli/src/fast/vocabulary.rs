@@ -1,27 +1,27 @@
-//! What a tokenizer's vocabulary holds, in figures.
+//! Figures of a tokenizer's vocabulary.
 
 use openfast::{FastTokenizer, Shape};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// The vocabulary of a tokenizer.
+/// Figures of a tokenizer's vocabulary.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct VocabularyFacts {
     pub(super) scale: f64,
     pub(super) min_token: i32,
-    /// Ids that there are.
+    /// Number of ids.
     pub(super) ids: usize,
-    /// Ids that `processor_config.json` asks for.
+    /// Number of ids that `processor_config.json` declares.
     pub(super) ids_reserved: Option<u32>,
-    /// Ids that an encoder can emit.
+    /// Number of ids that an encoder can emit.
     pub(super) reachable_ids: usize,
     pub(super) unreachable_ids: usize,
-    /// Coefficients from the smallest to the largest that can be expressed.
+    /// Smallest and largest coefficient that can be expressed.
     pub(super) coefficients: Option<(i32, i32)>,
-    /// Coefficients in between that cannot.
+    /// Coefficients in between that cannot be expressed.
     pub(super) holes: Vec<i32>,
     pub(super) declared_shape: Option<Shape>,
-    /// Ids by how many coefficients begin in them.
+    /// Number of ids by the number of coefficients that begin in them.
     pub(super) ids_by_length: BTreeMap<usize, usize>,
 }
 
@@ -53,13 +53,13 @@ impl VocabularyFacts {
     }
 }
 
-/// Whether there is a character for a coefficient: none for the 2048 surrogates, which no vocabulary could hold.
+/// True if there is a character for a coefficient. The 2048 surrogates are none, so no vocabulary can contain them.
 fn is_character(coefficient: i32, min_token: i32) -> bool {
     u32::try_from(i64::from(coefficient) - i64::from(min_token))
         .is_ok_and(|character| char::from_u32(character).is_some())
 }
 
-/// Reachable ids and how many coefficients begin in each.
+/// Reachable ids with the number of coefficients that begin in each.
 pub(super) fn lengths(tokenizer: &FastTokenizer) -> impl Iterator<Item = (u32, usize)> {
     let ids = u32::try_from(tokenizer.vocab_size()).unwrap_or(u32::MAX);
     (0..ids).filter_map(|id| Some((id, tokenizer.token_len(id)?)))
@@ -70,7 +70,7 @@ impl std::fmt::Display for VocabularyFacts {
         writeln!(f, "vocabulary")?;
         write!(f, "  ids                {:>8}", self.ids)?;
         if let Some(reserved) = self.ids_reserved {
-            write!(f, "   ({reserved} asked for)")?;
+            write!(f, "   ({reserved} declared)")?;
         }
         writeln!(f)?;
         writeln!(f, "  reachable          {:>8}", self.reachable_ids)?;

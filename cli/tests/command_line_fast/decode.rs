@@ -1,4 +1,4 @@
-//! `fast decode`: what it refuses, ids of a model, robot units.
+//! `fast decode`: refused streams, ids of a model, robot units.
 
 use crate::*;
 
@@ -23,7 +23,7 @@ fn a_stream_that_does_not_decode_leaves_no_file() {
         ),
         ("raw", [&[0], &good[1][..]].concat(), "no encoder emits"),
     ];
-    for (name, stream, why) in faults {
+    for (name, stream, reason) in faults {
         assert!(fast(&encode).status.success());
         assert!(fast(&decode).status.success());
         assert!(folder.has("out.npy"));
@@ -32,7 +32,7 @@ fn a_stream_that_does_not_decode_leaves_no_file() {
             "tokens.json",
             serde_json::to_string(&streams).unwrap().as_bytes(),
         );
-        refused(&decode, 1, why);
+        refused(&decode, 1, reason);
         refused(&decode, 1, "stream 1");
         assert!(!folder.has("out.npy"), "{name}");
         assert_eq!(
@@ -46,17 +46,17 @@ fn a_stream_that_does_not_decode_leaves_no_file() {
         let decoded = npy::read(Path::new(&out)).unwrap();
         let zeros = decoded.values[96..192].iter().all(|value| *value == 0.0);
         assert_eq!(zeros, summary["zero_chunks"] == 1, "{name}");
-        // The reference skips what it does not know.
+        // The reference skips unknown ids.
         assert_eq!(zeros, name != "unknown", "{name}");
     }
 }
 
 #[test]
-fn bad_token_files_are_refused_with_the_place() {
+fn bad_token_files_are_refused_with_the_position() {
     let folder = Folder::new("json");
     let tokenizer = goldens("openfast/nano");
     let out = folder.file("out.npy");
-    for (content, why) in [
+    for (content, reason) in [
         ("{\"a\": 1}", "it is an object, not a list"),
         ("[1, 2]", "[0] is 1, not a list"),
         ("[[1], [2, -3]]", "[1][1] is -3"),
@@ -73,7 +73,7 @@ fn bad_token_files_are_refused_with_the_place() {
     ] {
         let tokens = folder.write("tokens.json", content.as_bytes());
         let decode = decode(&tokenizer, &tokens, &out);
-        refused(&decode, 1, why);
+        refused(&decode, 1, reason);
         assert!(!folder.has("out.npy"));
     }
     let tokens = folder.write("tokens.json", b"[]");
@@ -132,7 +132,7 @@ fn ids_of_a_model_and_robot_units_go_both_ways() {
             out,
         ];
         let output = fast(&[&encode[..], more].concat());
-        assert_eq!(output.status.code(), Some(0), "{}", words(&output));
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
         ids(out)
     };
     let plain = encode(&folder.file("plain.json"), &[]);
@@ -174,8 +174,8 @@ fn ids_of_a_model_and_robot_units_go_both_ways() {
     let read = |name: &str| npy::read(&folder.0.join(name)).unwrap().values;
     assert_eq!(read("a.npy"), read("b.npy"));
     assert_eq!(read("a.npy"), read("c.npy"));
-    // A model's whole answer ends with the end of text. What else stands around it is refused, and skipped only
-    // where the reference's behaviour is asked for.
+    // A model's complete answer ends with the end-of-text token. Any other token around it is refused, and skipped only
+    // with --as-reference.
     let end_of_text = u32::try_from(config["eos_token_id"].as_u64().unwrap()).unwrap();
     let answers: Vec<Vec<u32>> = wrapped
         .iter()
@@ -192,34 +192,34 @@ fn ids_of_a_model_and_robot_units_go_both_ways() {
             .success()
     );
     assert_eq!(read("a.npy"), read("d.npy"));
-    let mut chatty = answers;
-    chatty[2].insert(0, 5);
-    chatty[2].insert(4, end);
-    write(&chatty);
+    let mut noisy = answers;
+    noisy[2].insert(0, 5);
+    noisy[2].insert(4, end);
+    write(&noisy);
     let output = decode("answers.json", "d.npy", &["--vlm", &nano]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(words(&output).contains("stream 2"), "{}", words(&output));
+    assert!(stderr(&output).contains("stream 2"), "{}", stderr(&output));
     assert!(!folder.has("d.npy"));
     let compatible = ["--vlm", &nano, "--as-reference", "--json"];
     let output = decode("answers.json", "d.npy", &compatible);
-    assert_eq!(output.status.code(), Some(0), "{}", words(&output));
-    assert!(words(&output).contains("stream 2"), "{}", words(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stderr(&output).contains("stream 2"), "{}", stderr(&output));
     let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(summary["faulty_streams"], 1);
-    // Two tokens before the end that stands too early are too few.
+    // The end token comes too early: the two tokens before it are too few.
     assert_eq!(summary["zero_chunks"], 1);
     assert_eq!(read("d.npy")[..192], read("a.npy")[..192]);
 
     let refused = decode("plain.json", "d.npy", &["--vlm", &nano]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(
-        words(&refused).contains("no action token"),
+        stderr(&refused).contains("no action token"),
         "{}",
-        words(&refused)
+        stderr(&refused)
     );
     assert_eq!(fast(&["encode", "--wrap"]).status.code(), Some(2));
 
-    // Robot units: out through the tag's statistics and in again.
+    // Robot units: decoded with the tag's statistics and encoded again.
     let units = ["--norm-stats", &nano];
     assert!(decode("plain.json", "degrees.npy", &units).status.success());
     let (degrees, normalised) = (read("degrees.npy"), read("a.npy"));
@@ -233,12 +233,12 @@ fn ids_of_a_model_and_robot_units_go_both_ways() {
     let again = folder.file("again.json");
     let encode = encode(&tokenizer, &degrees, &again);
     let output = fast(&[&encode[..], &units, &["--strict"]].concat());
-    assert_eq!(output.status.code(), Some(0), "{}", words(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert!(decode("again.json", "e.npy", &[]).status.success());
     for (a, b) in read("e.npy").iter().zip(&normalised) {
         assert!((a - b).abs() < 0.1, "{a} {b}");
     }
-    let wrong = fast(&[&encode[..], &units, &["--tag", "nobody"]].concat());
+    let wrong = fast(&[&encode[..], &units, &["--tag", "no_such_tag"]].concat());
     assert_eq!(wrong.status.code(), Some(1));
-    assert!(words(&wrong).contains("nobody"), "{}", words(&wrong));
+    assert!(stderr(&wrong).contains("no_such_tag"), "{}", stderr(&wrong));
 }

@@ -1,10 +1,10 @@
-//! `fast encode`, and back.
+//! `fast encode`, and round trips with `fast decode`.
 
 use crate::*;
 
-/// Every golden chunk that the reference encodes and decodes, through files and back.
+/// Golden chunks of the reference round-trip through files.
 #[test]
-fn round_trips_the_goldens_of_the_reference() {
+fn goldens_of_the_reference_round_trip() {
     let folder = Folder::new("goldens");
     let cases: Value =
         serde_json::from_slice(&fs::read(goldens("openfast/cases.json")).unwrap()).unwrap();
@@ -12,11 +12,11 @@ fn round_trips_the_goldens_of_the_reference() {
     let mut compared = 0;
     for (index, case) in cases["encode"].as_array().unwrap().iter().enumerate() {
         let kind = case["kind"].as_str().unwrap();
-        // Chunks on rounding ties may encode otherwise; `openfast` counts those.
+        // Chunks on rounding ties may encode differently; the tests of `openfast` count those.
         if case.get("error").is_some() || case["fell_back"] == true || kind == "near_tie" {
             continue;
         }
-        // A process for each takes a while; a part of them serves here.
+        // One process per golden is slow, so only a sample runs here.
         if index % 6 != 0 {
             continue;
         }
@@ -26,14 +26,14 @@ fn round_trips_the_goldens_of_the_reference() {
             continue;
         }
         let chunk = block(&values, &case["input"], horizon * dims);
-        let want = block(&values, &case["decoded"], horizon * dims);
+        let original = block(&values, &case["decoded"], horizon * dims);
         let tokenizer = goldens(&format!("openfast/{}", case["tokenizer"].as_str().unwrap()));
         let actions = folder.chunks("in.npy", [1, horizon, dims], &chunk);
         let (tokens, out) = (folder.file("tokens.json"), folder.file("out.npy"));
         let common = ["--tokenizer", &tokenizer];
         let encode = ["encode", "--actions", &actions, "--out", &tokens];
         let output = fast(&[&encode[..], &common].concat());
-        assert_eq!(output.status.code(), Some(0), "{}", words(&output));
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
         let expected: Vec<u32> = serde_json::from_value(case["ids"].clone()).unwrap();
         assert_eq!(ids(&tokens), [expected], "{case}");
         let (t, d) = (horizon.to_string(), dims.to_string());
@@ -49,11 +49,14 @@ fn round_trips_the_goldens_of_the_reference() {
             &out,
         ];
         let output = fast(&[&decode[..], &common].concat());
-        assert_eq!(output.status.code(), Some(0), "{}", words(&output));
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
         let decoded = npy::read(Path::new(&out)).unwrap();
         assert_eq!(decoded.shape, [1, horizon, dims]);
-        for (got, want) in decoded.values.iter().zip(&want) {
-            assert!((got - want).abs() <= 1e-6 * want.abs().max(1.0), "{case}");
+        for (value, original) in decoded.values.iter().zip(&original) {
+            assert!(
+                (value - original).abs() <= 1e-6 * original.abs().max(1.0),
+                "{case}"
+            );
         }
         compared += 1;
     }
@@ -91,9 +94,9 @@ fn batches_single_chunks_and_no_chunks_keep_their_shape() {
 }
 
 #[test]
-fn arrays_of_other_kinds_are_converted_or_refused_by_name() {
+fn arrays_of_other_dtypes_are_converted_or_refused_by_name() {
     let folder = Folder::new("kinds");
-    // Three tokens' worth of shape [2, 3, 4]: what the files hold matters here, not the ids.
+    // Arrays of shape [2, 3, 4]: the file formats matter here, not the ids.
     let tokenizer = goldens("openfast/fine");
     let out = folder.file("tokens.json");
     let encode = |file: &str| {
@@ -119,14 +122,18 @@ fn arrays_of_other_kinds_are_converted_or_refused_by_name() {
         ("float16", Some("float16")),
     ] {
         let output = encode(file);
-        assert!(output.status.success(), "{file}: {}", words(&output));
+        assert!(output.status.success(), "{file}: {}", stderr(&output));
         assert_eq!(ids(&out), plain, "{file}");
         match converted {
-            Some(kind) => assert!(words(&output).contains(kind), "{}", words(&output)),
-            None => assert!(!words(&output).contains("converted"), "{}", words(&output)),
+            Some(kind) => assert!(stderr(&output).contains(kind), "{}", stderr(&output)),
+            None => assert!(
+                !stderr(&output).contains("converted"),
+                "{}",
+                stderr(&output)
+            ),
         }
     }
-    for (file, why) in [
+    for (file, reason) in [
         ("object", "Python objects"),
         ("int64", "whole numbers"),
         ("vector", "has shape [5]"),
@@ -134,11 +141,15 @@ fn arrays_of_other_kinds_are_converted_or_refused_by_name() {
     ] {
         let output = encode(file);
         assert_eq!(output.status.code(), Some(1), "{file}");
-        assert!(words(&output).contains(why), "{file}: {}", words(&output));
+        assert!(
+            stderr(&output).contains(reason),
+            "{file}: {}",
+            stderr(&output)
+        );
         assert!(!folder.has("tokens.json"), "{file}");
     }
-    let whole = fs::read(goldens("npy/plain.npy")).unwrap();
-    let short = folder.write("short.npy", &whole[..whole.len() - 5]);
+    let intact = fs::read(goldens("npy/plain.npy")).unwrap();
+    let short = folder.write("short.npy", &intact[..intact.len() - 5]);
     let encode = [
         "encode",
         "--tokenizer",
@@ -154,7 +165,7 @@ fn arrays_of_other_kinds_are_converted_or_refused_by_name() {
 }
 
 #[test]
-fn what_a_vocabulary_cannot_express_is_said_replaced_or_refused() {
+fn inexpressible_coefficients_are_reported_replaced_or_refused() {
     let folder = Folder::new("losses");
     let tokenizer = goldens("openfast/holes");
     let values: Vec<f32> = waves(6, 10, 7).iter().map(|value| value * 4.0).collect();
@@ -178,7 +189,7 @@ fn what_a_vocabulary_cannot_express_is_said_replaced_or_refused() {
         "{summary}"
     );
     assert_eq!(summary["losses"].as_array().unwrap().len(), 5);
-    let said = words(&output);
+    let message = stderr(&output);
     for part in [
         "cannot express",
         "frequency",
@@ -186,7 +197,7 @@ fn what_a_vocabulary_cannot_express_is_said_replaced_or_refused() {
         "do not decode",
         "--nearest",
     ] {
-        assert!(said.contains(part), "{part}: {said}");
+        assert!(message.contains(part), "{part}: {message}");
     }
     let decode = [
         "decode",
@@ -208,15 +219,15 @@ fn what_a_vocabulary_cannot_express_is_said_replaced_or_refused() {
     let summary = json(&[&encode[..], &["--nearest"]].concat());
     assert_eq!(summary["undecodable_chunks"], 0);
     assert!(summary["largest_added_error"].as_f64().unwrap() > 0.0);
-    // It was foretold, unless a chunk that decodes anyway costs more.
+    // The prediction holds, unless a chunk that decodes anyway has a larger error.
     assert!(cost.as_f64().unwrap() > 0.0);
     assert!(cost.as_f64().unwrap() <= summary["largest_added_error"].as_f64().unwrap());
     assert_eq!(summary["largest_added_error_nearest"], 0.0);
     let output = fast(&[&decode[..], &[&chunks]].concat());
-    assert_eq!(output.status.code(), Some(0), "{}", words(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
 
     refused(&[&encode[..], &["--strict"]].concat(), 1, "--strict");
-    assert!(!folder.has("tokens.json"), "the older file is gone as well");
+    assert!(!folder.has("tokens.json"), "the older file is removed too");
     refused(
         &[&encode[..], &["--strict", "--nearest"]].concat(),
         2,
@@ -234,7 +245,7 @@ fn what_a_vocabulary_cannot_express_is_said_replaced_or_refused() {
 }
 
 #[test]
-fn padding_is_added_and_taken_away() {
+fn padding_is_added_and_removed() {
     let folder = Folder::new("padding");
     let tokenizer = goldens("openfast/nano");
     let actions = folder.chunks("in.npy", [2, 16, 4], &waves(2, 16, 4));
@@ -262,12 +273,12 @@ fn padding_is_added_and_taken_away() {
     );
     let decoded = npy::read(Path::new(&out)).unwrap();
     assert_eq!(decoded.shape, [2, 16, 4]);
-    let kept: Vec<f32> = padded
+    let unpadded: Vec<f32> = padded
         .values
         .chunks(6)
         .flat_map(|row| row[..4].to_vec())
         .collect();
-    assert_eq!(decoded.values, kept);
+    assert_eq!(decoded.values, unpadded);
     refused(&[&encode[..], &["--pad-to", "3"]].concat(), 1, "--pad-to 3");
     assert!(
         fast(&[&encode[..], &["--pad-to", "6"]].concat())

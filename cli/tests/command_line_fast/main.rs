@@ -1,4 +1,4 @@
-//! `policy-studio fast` as people and scripts call it, held against goldens of the reference implementation.
+//! `policy-studio fast` on the command line, compared with goldens of the reference implementation.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -28,7 +28,7 @@ fn nano() -> String {
     folder.to_str().unwrap().to_owned()
 }
 
-/// A folder that goes away with the test.
+/// A temporary folder, removed at the end of the test.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -98,22 +98,26 @@ fn decode<'a>(tokenizer: &'a str, tokens: &'a str, out: &'a str) -> [&'a str; 7]
     ]
 }
 
-fn words(output: &Output) -> String {
+fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 fn json(arguments: &[&str]) -> Value {
     let output = fast(arguments);
-    assert_eq!(output.status.code(), Some(0), "{}", words(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// It does not work, and says why.
-fn refused(arguments: &[&str], status: i32, why: &str) {
+/// Asserts that a command fails with `status` and a message that contains `reason`, without output.
+fn refused(arguments: &[&str], status: i32, reason: &str) {
     let output = fast(arguments);
-    let words = words(&output);
-    assert_eq!(output.status.code(), Some(status), "{arguments:?}: {words}");
-    assert!(words.contains(why), "{arguments:?}: {words}");
+    let stderr = stderr(&output);
+    assert_eq!(
+        output.status.code(),
+        Some(status),
+        "{arguments:?}: {stderr}"
+    );
+    assert!(stderr.contains(reason), "{arguments:?}: {stderr}");
     assert!(output.stdout.is_empty());
 }
 
@@ -146,7 +150,7 @@ fn waves(batch: usize, horizon: usize, dims: usize) -> Vec<f32> {
 }
 
 #[test]
-fn every_command_helps_with_examples() {
+fn every_help_text_has_examples() {
     for command in ["encode", "decode", "train", "inspect"] {
         let output = fast(&[command, "--help"]);
         let help = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -3,7 +3,7 @@
 use crate::*;
 
 #[test]
-fn a_trained_tokenizer_encodes_decodes_and_tells_what_it_is() {
+fn a_trained_tokenizer_encodes_decodes_and_can_be_inspected() {
     let folder = Folder::new("train");
     let actions = folder.chunks("in.npy", [200, 12, 3], &waves(200, 12, 3));
     let tokenizer = folder.file("tokenizer");
@@ -68,11 +68,11 @@ fn a_trained_tokenizer_encodes_decodes_and_tells_what_it_is() {
     let text = String::from_utf8_lossy(&text.stdout).into_owned();
     assert!(text.contains('█') && text.contains("holes"), "{text}");
 
-    // Never over something else by accident.
+    // An existing folder is overwritten only with --force.
     refused(&train, 1, "--force");
     json(&[&train[..], &["--force", "--hold-out", "0"]].concat());
 
-    // What is written does not depend on what is measured on.
+    // The written files do not depend on the held-out share.
     let held = folder.file("held");
     let report = json(
         &[
@@ -87,7 +87,7 @@ fn a_trained_tokenizer_encodes_decodes_and_tells_what_it_is() {
         assert!(read(&held) == read(&tokenizer), "{file}");
     }
 
-    // Two files at once, everything seen; a complete alphabet has no holes.
+    // Two files, no held-out chunks; a complete alphabet has no holes.
     let complete = folder.file("complete");
     let more = [
         "--actions",
@@ -112,7 +112,7 @@ fn a_trained_tokenizer_encodes_decodes_and_tells_what_it_is() {
 }
 
 #[test]
-fn training_refuses_what_it_cannot_use() {
+fn training_refuses_unusable_input() {
     let folder = Folder::new("train-bad");
     let out = folder.file("tokenizer");
     let three = folder.chunks("three.npy", [4, 12, 3], &waves(4, 12, 3));
@@ -124,7 +124,7 @@ fn training_refuses_what_it_cannot_use() {
     broken[36 + 5] = f32::INFINITY;
     let broken = folder.chunks("broken.npy", [4, 12, 3], &broken);
     let train = ["train", "--out", &out, "--hold-out", "0"];
-    for (more, status, why) in [
+    for (more, status, reason) in [
         (
             &["--actions", &three, "--actions", &four][..],
             1,
@@ -159,13 +159,13 @@ fn training_refuses_what_it_cannot_use() {
         } else {
             [&train[..], more].concat()
         };
-        refused(&arguments, status, why);
+        refused(&arguments, status, reason);
         assert!(!folder.has("tokenizer"), "{more:?}");
     }
 }
 
 #[test]
-fn a_data_set_is_cut_normalised_and_trained_on() {
+fn a_data_set_is_cut_normalised_and_used_for_training() {
     let folder = Folder::new("dataset");
     for (name, dims) in [("v3", "0:6"), ("v21", "0:3,4:7")] {
         let data_set = goldens(&format!("lerobot/{name}"));
@@ -187,7 +187,7 @@ fn a_data_set_is_cut_normalised_and_trained_on() {
             "--complete-alphabet",
             "--json",
         ]);
-        // Five episodes, one of them too short; one of the other four is measured on.
+        // Five episodes, one of them too short; one of the other four is held out.
         assert_eq!(report["chunks_trained_on"], 21 + 3 + 36 + 12);
         let unseen = report["chunks_held_out"].as_u64().unwrap();
         assert!([21, 3, 36, 12].contains(&unseen), "{unseen}");
@@ -197,12 +197,12 @@ fn a_data_set_is_cut_normalised_and_trained_on() {
         assert!(units[0].as_f64().unwrap() > 1.0, "{units}");
         assert_eq!(report["origin"]["normalization_mode"], "QUANTILES");
         let output = fast(&["inspect", "--tokenizer", &out]);
-        assert!(output.status.success(), "{}", words(&output));
+        assert!(output.status.success(), "{}", stderr(&output));
     }
     let data_set = goldens("lerobot/v3");
     let train = ["train", "--dataset", &data_set, "--horizon"];
     let out = folder.file("other");
-    for (more, status, why) in [
+    for (more, status, reason) in [
         (&["10", "--dims", "0:9"][..], 1, "dimension 7"),
         (&["10", "--dims", "6:6"], 2, "range"),
         (&["10", "--dims", "0:3,2:4"], 2, "twice"),
@@ -211,10 +211,14 @@ fn a_data_set_is_cut_normalised_and_trained_on() {
         (&["10", "--sample-fraction", "0"], 2, "above 0"),
         (&["900"], 1, "shorter --horizon"),
     ] {
-        refused(&[&train[..], more, &["--out", &out]].concat(), status, why);
+        refused(
+            &[&train[..], more, &["--out", &out]].concat(),
+            status,
+            reason,
+        );
         assert!(!folder.has("other"), "{more:?}");
     }
-    // Relative to the state, as recorded, few episodes.
+    // Relative to the state, not normalised, two episodes.
     let more = [
         "5",
         "--relative-dims",

@@ -1,5 +1,5 @@
-//! Data sets as people have them: what is not needed may be odd, rows are believed before metadata, and a file costs
-//! itself.
+//! Real-world data sets: unused parts may be malformed, rows take precedence over metadata, and a bad file affects only
+//! its own rows.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,6 +13,7 @@ mod reading;
 mod results;
 mod scoring;
 mod set;
+mod statistics;
 mod table;
 mod times;
 mod unfolding;
@@ -20,13 +21,13 @@ mod unfolding;
 use serde_json::Value;
 use std::process::{Command, Output};
 
-fn words(output: &Output) -> String {
+fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 fn json(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|error| panic!("{error}: {}", words(output)))
+        .unwrap_or_else(|error| panic!("{error}: {}", stderr(output)))
 }
 
 fn studio() -> Command {

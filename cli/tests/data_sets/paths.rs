@@ -1,11 +1,11 @@
-//! Paths as systems allow them: bytes that are no text, pipes and devices, folders that may not be read.
+//! Unusual paths: names that are not UTF-8, pipes and devices, folders without read permission.
 #![cfg(unix)]
 
 use crate::{
     reading::{refused, same_as, train},
     scoring::score,
     set::{Set, rows},
-    studio, words,
+    stderr, studio,
 };
 use std::{
     ffi::OsStr,
@@ -15,23 +15,23 @@ use std::{
     process::{Command, Output},
 };
 
-/// A name that is no UTF-8.
-fn odd() -> &'static OsStr {
+/// A file name that is not UTF-8.
+fn non_utf8_name() -> &'static OsStr {
     OsStr::from_bytes(b"caf\xe9")
 }
 
 #[test]
-fn a_path_need_not_be_text() {
+fn paths_that_are_not_utf8_are_accepted() {
     let set = Set::v3();
     let folder = Set::empty();
-    let there = folder.0.join(odd());
-    // Some file systems take no such name.
+    let there = folder.0.join(non_utf8_name());
+    // Some file systems refuse such names.
     if fs::rename(&set.0, &there).is_err() {
         return;
     }
     let twin = Set::v3();
     let (expected, tokenizer) = train(&twin, &[]);
-    assert!(expected.status.success(), "{}", words(&expected));
+    assert!(expected.status.success(), "{}", stderr(&expected));
     let out = folder.0.join(OsStr::from_bytes(b"out\xff"));
     let output = studio()
         .args(["fast", "train", "--horizon", "6", "--sample-fraction", "1"])
@@ -41,7 +41,7 @@ fn a_path_need_not_be_text() {
         .arg(&out)
         .output()
         .unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", words(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert_eq!(fs::read(out.join("tokenizer.json")).ok(), tokenizer);
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let named = report["origin"]["dataset"].as_str().unwrap();
@@ -49,7 +49,7 @@ fn a_path_need_not_be_text() {
     assert!(report["out"].as_str().unwrap().ends_with("out\u{fffd}"));
     let moved = Set(there);
     let output = score(&moved, &folder.0.join(OsStr::from_bytes(b"s\xfe")), &[]);
-    assert_eq!(output.status.code(), Some(0), "{}", words(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(report["out"].as_str().unwrap().ends_with("s\u{fffd}"));
 }
@@ -62,8 +62,8 @@ fn pipe(path: &Path) {
 }
 
 #[test]
-fn pipes_and_devices_are_no_files() {
-    // A pipe beside the files costs itself; a pipe in the place of what is needed is named.
+fn pipes_and_devices_are_refused() {
+    // A pipe beside the data files is skipped; a pipe in place of a required file is an error.
     let (twin, set) = (Set::v3(), Set::v3());
     pipe(&set.at("data/chunk-000/file-001.parquet"));
     same_as(&twin, &set, &["file-001.parquet is a pipe, not a file"]);
@@ -96,16 +96,16 @@ fn pipes_and_devices_are_no_files() {
                 .arg(path)
                 .output()
                 .unwrap();
-            let said = format!("{name} is {kind}, not a file");
-            assert_eq!(output.status.code(), Some(1), "{}", words(&output));
-            assert!(words(&output).contains(&said), "{}", words(&output));
+            let expected = format!("{name} is {kind}, not a file");
+            assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+            assert!(stderr(&output).contains(&expected), "{}", stderr(&output));
         }
         fs::remove_file(path).unwrap();
     }
 }
 
-/// Runs `command` as somebody who may not read everything; none where that cannot be had.
-fn as_nobody(mut command: Command) -> Option<Output> {
+/// Runs `command` as a user without permission to read everything; `None` if that is not possible.
+fn run_unprivileged(mut command: Command) -> Option<Output> {
     let probe = Set::empty();
     fs::set_permissions(&probe.0, fs::Permissions::from_mode(0)).unwrap();
     let is_barred = fs::read_dir(&probe.0).is_err();
@@ -128,7 +128,7 @@ fn fast(set: &Set, out: &Path) -> Command {
 }
 
 #[test]
-fn a_folder_that_may_not_be_read_costs_itself_and_is_not_missing() {
+fn an_unreadable_folder_is_skipped_alone_and_not_reported_as_missing() {
     let out = Set::empty();
     fs::set_permissions(&out.0, fs::Permissions::from_mode(0o777)).unwrap();
     let mode = |path: PathBuf, mode: u32| {
@@ -138,36 +138,36 @@ fn a_folder_that_may_not_be_read_costs_itself_and_is_not_missing() {
     let far = "data/chunk-001/episode_000007.parquet";
     set.rows(far, &rows(&[1]));
     mode(set.at("data/chunk-001"), 0);
-    let Some(output) = as_nobody(fast(&set, &out.at("some"))) else {
+    let Some(output) = run_unprivileged(fast(&set, &out.at("some"))) else {
         return mode(set.at("data/chunk-001"), 0o755);
     };
     mode(set.at("data/chunk-001"), 0o755);
-    assert_eq!(output.status.code(), Some(0), "{}", words(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert!(
-        words(&output)
-            .contains("chunk-001: Permission denied (os error 13) (what is in it is not read)"),
+        stderr(&output)
+            .contains("chunk-001: Permission denied (os error 13) (its files are not read)"),
         "{}",
-        words(&output)
+        stderr(&output)
     );
     for folder in ["meta", "data"] {
         let set = Set::v3();
         mode(set.at(folder), 0);
-        let output = as_nobody(fast(&set, &out.at(folder))).unwrap();
+        let output = run_unprivileged(fast(&set, &out.at(folder))).unwrap();
         mode(set.at(folder), 0o755);
-        assert_eq!(output.status.code(), Some(1), "{}", words(&output));
-        let said = words(&output);
+        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+        let message = stderr(&output);
         assert!(
-            said.contains("Permission denied") && !said.contains("is no LeRobot data set"),
-            "{said}"
+            message.contains("Permission denied") && !message.contains("is no LeRobot data set"),
+            "{message}"
         );
     }
-    // Without rows, the metadata are believed, which is said.
+    // Without rows, the metadata are used, which is reported.
     let set = Set::v21();
     fs::remove_dir_all(set.at("data")).unwrap();
     let output = score(&set, &out.at("scores"), &["--episodes", "0"]);
     assert!(
-        words(&output).contains("the metadata are believed"),
+        stderr(&output).contains("the metadata are believed"),
         "{}",
-        words(&output)
+        stderr(&output)
     );
 }

@@ -1,18 +1,18 @@
-//! `fast train`: rows of whatever is whole.
+//! `fast train`: reading of incomplete and damaged data sets.
 
 use crate::{
     json,
     set::{
-        self, DATA, EPISODES, LENGTHS, POINTER, SIDECAR, Set, own_file, rows, taken, with, without,
+        self, DATA, EPISODES, LENGTHS, POINTER, SIDECAR, Set, own_file, rows, select_rows, with,
+        without,
     },
-    studio,
+    stderr, studio,
     table::{self, Column},
-    words,
 };
 use serde_json::{Value, json};
 use std::{fs, process::Output};
 
-/// Trains, and answers what came of it and the tokenizer.
+/// Runs the training. Returns its output and the tokenizer file.
 pub(crate) fn train(set: &Set, more: &[&str]) -> (Output, Option<Vec<u8>>) {
     let out = Set::empty();
     let output = studio()
@@ -38,49 +38,53 @@ pub(crate) fn train(set: &Set, more: &[&str]) -> (Output, Option<Vec<u8>>) {
     (output, tokenizer)
 }
 
-/// It works, says these words, and makes what it makes of the other.
-pub(crate) fn same_as(twin: &Set, set: &Set, said: &[&str]) {
-    let (expected, ours) = (train(twin, &[]), train(set, &[]));
-    assert_eq!(expected.0.status.code(), Some(0), "{}", words(&expected.0));
-    assert_eq!(ours.0.status.code(), Some(0), "{}", words(&ours.0));
+/// Asserts that training on `set` succeeds with all `messages` and gives the same tokenizer as on `twin`.
+pub(crate) fn same_as(twin: &Set, set: &Set, messages: &[&str]) {
+    let (expected, actual) = (train(twin, &[]), train(set, &[]));
+    assert_eq!(expected.0.status.code(), Some(0), "{}", stderr(&expected.0));
+    assert_eq!(actual.0.status.code(), Some(0), "{}", stderr(&actual.0));
     assert!(
-        ours.1.is_some() && ours.1 == expected.1,
+        actual.1.is_some() && actual.1 == expected.1,
         "{}",
-        words(&ours.0)
+        stderr(&actual.0)
     );
-    for said in said {
-        assert!(words(&ours.0).contains(said), "{said}: {}", words(&ours.0));
+    for message in messages {
+        assert!(
+            stderr(&actual.0).contains(message),
+            "{message}: {}",
+            stderr(&actual.0)
+        );
     }
     assert_eq!(
-        json(&ours.0)["chunks_trained_on"],
+        json(&actual.0)["chunks_trained_on"],
         json(&expected.0)["chunks_trained_on"]
     );
 }
 
-/// It does not work, and says these words, each once.
-pub(crate) fn refused(set: &Set, said: &[&str]) {
+/// Asserts that training on `set` fails with each of `messages` exactly once.
+pub(crate) fn refused(set: &Set, messages: &[&str]) {
     let (output, tokenizer) = train(set, &[]);
-    assert_eq!(output.status.code(), Some(1), "{}", words(&output));
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     assert!(tokenizer.is_none());
-    for said in said {
+    for message in messages {
         assert_eq!(
-            words(&output).matches(said).count(),
+            stderr(&output).matches(message).count(),
             1,
-            "{said}: {}",
-            words(&output)
+            "{message}: {}",
+            stderr(&output)
         );
     }
 }
 
-/// A set of these episodes alone.
-fn only(episodes: &[usize]) -> Set {
+/// A data set of only these episodes.
+pub(crate) fn only(episodes: &[usize]) -> Set {
     let set = Set::v3();
     set.rows(DATA, &rows(episodes));
     set
 }
 
 #[test]
-fn what_systems_and_people_leave_behind_is_no_data() {
+fn leftover_files_are_not_data() {
     let (twin, set) = (Set::v3(), Set::v3());
     for name in [DATA, EPISODES, "meta/info.json", "meta/tasks.parquet"] {
         let (folder, file) = name.rsplit_once('/').unwrap();
@@ -113,13 +117,13 @@ fn what_systems_and_people_leave_behind_is_no_data() {
 }
 
 #[test]
-fn half_a_conversion_leaves_both_layouts_and_one_is_read() {
+fn an_unfinished_conversion_is_read_in_one_layout() {
     let (twin, set) = (Set::v3(), Set::v3());
     for episode in 0..LENGTHS.len() {
         set.rows(&own_file(episode), &rows(&[episode]));
     }
     same_as(&twin, &set, &[]);
-    // Files of a layout that info.json does not name yet are better than none.
+    // Files of a layout other than that of info.json are used if there are no others.
     let old = Set::v21();
     fs::remove_dir_all(old.at("data")).unwrap();
     old.rows(DATA, &rows(&[0, 1, 2]));
@@ -127,7 +131,7 @@ fn half_a_conversion_leaves_both_layouts_and_one_is_read() {
 }
 
 #[test]
-fn files_that_were_never_finished_are_named_and_cost_what_they_held() {
+fn unfinished_files_are_reported_and_left_out() {
     let twin = only(&[0, 1]);
     for (content, cause) in [
         (None, "its end (the parquet footer) is missing"),
@@ -147,21 +151,21 @@ fn files_that_were_never_finished_are_named_and_cost_what_they_held() {
         }
         same_as(&twin, &set, &["file-001.parquet", cause]);
     }
-    // One file of a layout that has a file for each, damaged in its middle.
+    // One damaged file of a layout with a file per episode.
     let set = Set::v21();
-    let mut whole = fs::read(set.at(&own_file(2))).unwrap();
-    let end = whole.len() - 40;
-    whole[end..end + 20].fill(0xFF);
-    set.write(&own_file(2), whole);
+    let mut damaged = fs::read(set.at(&own_file(2))).unwrap();
+    let end = damaged.len() - 40;
+    damaged[end..end + 20].fill(0xFF);
+    set.write(&own_file(2), damaged);
     same_as(&twin, &set, &["episode_000002.parquet"]);
-    // Nothing whole is left.
+    // No intact file is left.
     let set = only(&[0]);
     set.cut(DATA);
     refused(&set, &["file-000.parquet was never finished"]);
 }
 
 #[test]
-fn a_clone_without_its_files_is_refused_as_such() {
+fn a_clone_without_its_lfs_files_is_refused() {
     let set = Set::v21();
     set.write(&own_file(1), POINTER);
     refused(
@@ -178,7 +182,7 @@ fn a_clone_without_its_files_is_refused_as_such() {
 
 #[cfg(unix)]
 #[test]
-fn links_that_were_copied_without_their_files_are_told() {
+fn broken_links_are_reported() {
     let link = |set: &Set, name: &str, target: &str| {
         fs::remove_file(set.at(name)).ok();
         std::os::unix::fs::symlink(target, set.at(name)).unwrap();
@@ -197,13 +201,13 @@ fn links_that_were_copied_without_their_files_are_told() {
 }
 
 #[test]
-fn an_episode_whose_rows_are_no_episode_is_left_out_by_name() {
+fn incomplete_episodes_are_left_out_with_the_reason() {
     let twin = only(&[0, 2]);
     let all = rows(&[0, 1, 2]);
     let count: usize = LENGTHS.iter().sum();
-    let kept =
+    let selected =
         |keep: &dyn Fn(usize) -> bool| (0..count).filter(|row| keep(*row)).collect::<Vec<_>>();
-    /// The rows of a column of lists.
+    /// Rows of a column of lists.
     type Lists = Vec<Option<Vec<f32>>>;
     let spoiled = |spoil: &dyn Fn(&mut Lists)| {
         let mut actions: Vec<_> = [0, 1, 2]
@@ -218,10 +222,13 @@ fn an_episode_whose_rows_are_no_episode_is_left_out_by_name() {
     // Episode 1 begins in row 12.
     for (columns, cause) in [
         (
-            taken(&all, &kept(&|row| !(14..18).contains(&row))),
+            select_rows(&all, &selected(&|row| !(14..18).contains(&row))),
             "frames 2 to 5 are missing",
         ),
-        (taken(&all, &kept(&|row| row != 12)), "frame 0 is missing"),
+        (
+            select_rows(&all, &selected(&|row| row != 12)),
+            "frame 0 is missing",
+        ),
         (spoiled(&|actions| actions[15] = None), "row 15 is empty"),
         (
             spoiled(&|actions| actions[15] = Some(vec![1.0])),
@@ -236,19 +243,19 @@ fn an_episode_whose_rows_are_no_episode_is_left_out_by_name() {
         set.rows(DATA, &columns);
         same_as(&twin, &set, &["note: episode 1 is left out: ", cause]);
     }
-    // Twice the same is the same; twice and otherwise is not known.
+    // Identical duplicates are used once.
     let order: Vec<usize> = (0..count).chain(12..26).collect();
     let set = only(&[0, 1, 2]);
-    set.rows(DATA, &taken(&all, &order));
+    set.rows(DATA, &select_rows(&all, &order));
     same_as(
         &only(&[0, 1, 2]),
         &set,
-        &["episode 1: 14 of its rows are there twice"],
+        &["episode 1: 14 of its rows are duplicates"],
     );
 }
 
 #[test]
-fn what_is_not_encoded_may_be_anything() {
+fn unused_columns_and_metadata_may_be_malformed() {
     let dims = ["--dims", "0:1,2:3"];
     let set = only(&[0, 1, 2]);
     let (_, expected) = train(&set, &dims);
@@ -278,16 +285,16 @@ fn what_is_not_encoded_may_be_anything() {
         format!("\u{feff}{}", info.to_string().replace("\"?\"", "NaN")).replace(',', ",\r\n");
     set.write("meta/info.json", text);
     let (output, tokenizer) = train(&set, &dims);
-    assert_eq!(output.status.code(), Some(0), "{}", words(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert!(
         tokenizer.is_some() && tokenizer == expected,
         "{}",
-        words(&output)
+        stderr(&output)
     );
 }
 
 #[test]
-fn numbers_are_numbers_however_they_are_stored() {
+fn numbers_of_every_type_are_read() {
     let twin = only(&[0, 1, 2]);
     let all = rows(&[0, 1, 2]);
     let doubles: Vec<_> = (0..3)
@@ -308,83 +315,21 @@ fn numbers_are_numbers_however_they_are_stored() {
     let set = only(&[0]);
     set.rows(DATA, &other);
     same_as(&twin, &set, &[]);
-    // Without frame_index the numbers in the whole set say the order.
+    // Without frame_index, the order follows from the indices in the whole data set.
     let set = only(&[0]);
     let backwards: Vec<usize> = (0..42).rev().collect();
-    set.rows(DATA, &taken(&without(all, "frame_index"), &backwards));
+    set.rows(DATA, &select_rows(&without(all, "frame_index"), &backwards));
     same_as(&twin, &set, &[]);
 }
 
 #[test]
-fn recorded_statistics_that_are_no_numbers_are_computed() {
-    let figures =
-        |q99: Value| json!({"action": {"q01": [-20.0, -20.0, -20.0], "q99": q99, "count": [42]}});
-    let whole = only(&[0, 1, 2]);
-    whole.write(
-        "meta/stats.json",
-        figures(json!([20.0, 20.0, 20.0])).to_string(),
-    );
-    let with_camera = only(&[0, 1, 2]);
-    let mut stats = figures(json!([20.0, 20.0, 20.0]));
-    stats["observation.images.top"] = json!({"mean": ["nan"]});
-    with_camera.write(
-        "meta/stats.json",
-        stats.to_string().replace("\"nan\"", "NaN"),
-    );
-    same_as(&whole, &with_camera, &[]);
-    let needed = only(&[0, 1, 2]);
-    needed.write(
-        "meta/stats.json",
-        figures(json!([20.0, 20.0, "nan"]))
-            .to_string()
-            .replace("\"nan\"", "NaN"),
-    );
-    let computed = only(&[0, 1, 2]);
-    same_as(
-        &computed,
-        &needed,
-        &["the recorded q99 of dimension 2 is NaN or infinite; computed"],
-    );
-    for (content, cause) in [
-        ("", "stats.json has 0 bytes"),
-        ("{\"action\": {\"q01\": [", "stats.json was never finished"),
-        (
-            "{\"action\": {\"q01\": [0], \"q99\": [1]}}",
-            "the recorded q01 has 1 values",
-        ),
-        (POINTER, "stats.json is a Git LFS pointer"),
-    ] {
-        let set = only(&[0, 1, 2]);
-        set.write("meta/stats.json", content);
-        same_as(&computed, &set, &[cause]);
-    }
-    // Nobody needs them.
-    let (output, _) = train(&needed, &["--normalise", "none", "--scale", "0.5"]);
-    assert!(!words(&output).contains("NaN"), "{}", words(&output));
-}
-
-#[test]
-fn recorded_statistics_that_cannot_be_those_of_the_rows_are_computed() {
-    let computed = only(&[0, 1, 2]);
-    let recorded = |q01: f64, q99: f64, said: &str| {
-        let set = only(&[0, 1, 2]);
-        let stats = json!({"action": {"q01": [-20.0, q01, -20.0], "q99": [20.0, q99, 20.0]}});
-        set.write("meta/stats.json", stats.to_string());
-        same_as(&computed, &set, &[said, "computed from the 3 episodes"]);
-    };
-    recorded(20.0, -20.0, "of dimension 1, the recorded q01 is 20.0000");
-    recorded(3.0, 3.0, "leaves no range for rows");
-    recorded(-2000.0, 2000.0, "those of the rows are");
-}
-
-#[test]
-fn every_cause_is_said_once() {
+fn every_cause_is_reported_once() {
     let set = Set::empty();
     refused(&set, &["is no LeRobot data set"]);
     set.write("meta/info.json", "{\"codebase_version\": \"v2.1\"");
     refused(&set, &["info.json was never finished"]);
     set.write("meta/info.json", "[]");
-    refused(&set, &["is no object"]);
+    refused(&set, &["is not a JSON object"]);
     set.write("meta/info.json", "{\"codebase_version\": \"v2.1\"}");
     refused(&set, &["No such file or directory"]);
     set.write("data/chunk-000/notes.txt", "");

@@ -1,23 +1,23 @@
-//! Results of an earlier run, and labels that people give episodes.
+//! Results of an earlier run, and success labels of episodes.
 
 use crate::{
     json,
     scoring::{curves, score},
     set::{DATA, POINTER, Set, rows, with},
+    stderr,
     table::Column,
-    words,
 };
 use serde_json::json;
 use std::fs;
 
 #[test]
-fn labels_are_optional_wherever_they_cannot_be_read() {
+fn unreadable_labels_are_ignored() {
     let (set, out) = (Set::v3(), Set::empty());
     set.info(
         "v3.0",
         &[("next.success", json!({"dtype": "bool", "shape": [1]}))],
     );
-    // One file says it, with an empty place; the other has no such column.
+    // One file has labels with one missing; the other has no such column.
     set.rows(DATA, &rows(&[2]));
     let success = (0..26).map(|row| (row != 3).then_some(i64::from(row == 11)));
     let first = with(
@@ -27,7 +27,7 @@ fn labels_are_optional_wherever_they_cannot_be_read() {
     );
     set.rows("data/chunk-000/file-001.parquet", &first);
     let output = score(&set, &out.0, &[]);
-    assert_eq!(output.status.code(), Some(0), "{}", words(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let metrics = &json(&output)["metrics"];
     assert_eq!(
         (&metrics["successes"], &metrics["failures"]),
@@ -36,10 +36,10 @@ fn labels_are_optional_wherever_they_cannot_be_read() {
 }
 
 #[test]
-fn a_damaged_result_costs_itself_and_a_damaged_setting_is_named() {
+fn a_damaged_result_is_scored_again_and_a_damaged_setting_is_an_error() {
     let (set, out) = (Set::v3(), Set::empty());
-    let whole = score(&set, &out.0, &[]);
-    assert_eq!(whole.status.code(), Some(0), "{}", words(&whole));
+    let first = score(&set, &out.0, &[]);
+    assert_eq!(first.status.code(), Some(0), "{}", stderr(&first));
     let expected = curves(&out.0);
     for (name, content) in [
         ("episodes/episode_000001.json", Some("")),
@@ -54,12 +54,12 @@ fn a_damaged_result_costs_itself_and_a_damaged_setting_is_named() {
             None => fs::remove_file(out.at(name)).unwrap(),
         }
         let again = score(&set, &out.0, &[]);
-        assert_eq!(again.status.code(), Some(0), "{}", words(&again));
-        let said = "episode 1 counts as not scored";
+        assert_eq!(again.status.code(), Some(0), "{}", stderr(&again));
+        let message = "episode 1 counts as not scored";
         assert!(
-            words(&again).contains(said) && words(&again).contains("episode_000001.json"),
+            stderr(&again).contains(message) && stderr(&again).contains("episode_000001.json"),
             "{}",
-            words(&again)
+            stderr(&again)
         );
         let summary = json(&again);
         assert_eq!(
@@ -73,16 +73,16 @@ fn a_damaged_result_costs_itself_and_a_damaged_setting_is_named() {
     out.write("setting.json", "{\"dataset\": ");
     let refused = score(&set, &out.0, &[]);
     assert_eq!(refused.status.code(), Some(1));
-    for said in ["setting.json", "never finished", "--out"] {
-        assert!(words(&refused).contains(said), "{}", words(&refused));
+    for message in ["setting.json", "never finished", "--out"] {
+        assert!(stderr(&refused).contains(message), "{}", stderr(&refused));
     }
 }
 
 #[test]
-fn labels_are_read_within_a_limit_and_named_by_what_is_wrong() {
+fn bad_label_files_are_refused_with_the_cause() {
     let (set, out) = (Set::v3(), Set::empty());
     let labels = out.at("labels.csv");
-    for (content, said) in [
+    for (content, message) in [
         (POINTER.as_bytes().to_vec(), "Git LFS"),
         (b"\xff\xfe0\0,\x001\0".to_vec(), "not UTF-8"),
         (vec![b'\n'; 17 << 20], "at most 16777216"),
@@ -94,9 +94,13 @@ fn labels_are_read_within_a_limit_and_named_by_what_is_wrong() {
             &out.at("out"),
             &["--labels", labels.to_str().unwrap()],
         );
-        assert_eq!(output.status.code(), Some(1), "{}", words(&output));
-        for said in [said, "labels.csv"] {
-            assert!(words(&output).contains(said), "{said}: {}", words(&output));
+        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+        for message in [message, "labels.csv"] {
+            assert!(
+                stderr(&output).contains(message),
+                "{message}: {}",
+                stderr(&output)
+            );
         }
     }
 }

@@ -1,14 +1,13 @@
-//! `score --dataset`: what is not needed, what rows say, and what is written.
+//! `score --dataset`: unused parts, rows against metadata, and written results.
 
 use crate::{
     json,
     set::{
-        DATA, EPISODES, LENGTHS, POINTER, SIDECAR, Set, TOP, episodes, own_file, rows, taken, task,
-        with, without,
+        DATA, EPISODES, LENGTHS, POINTER, SIDECAR, Set, TOP, episodes, own_file, rows, select_rows,
+        task, with, without,
     },
-    studio,
+    stderr, studio,
     table::Column,
-    words,
 };
 use parquet::{
     file::reader::{FileReader as _, SerializedFileReader},
@@ -46,7 +45,7 @@ pub(crate) fn score(set: &Set, out: &Path, more: &[&str]) -> Output {
         .unwrap()
 }
 
-/// The scores of the episodes, by which frames and words they are of.
+/// Scores of the episodes: episode index, instruction and rewards.
 pub(crate) fn curves(out: &Path) -> Vec<(Value, Value, Value)> {
     let text = fs::read_to_string(out.join("predictions.jsonl")).unwrap();
     text.lines()
@@ -61,12 +60,12 @@ pub(crate) fn curves(out: &Path) -> Vec<(Value, Value, Value)> {
         .collect()
 }
 
-/// Of a set without a fault.
+/// Scores of an intact data set.
 pub(crate) fn expected(more: &[&str]) -> Vec<(Value, Value, Value)> {
     let (set, out) = (Set::v3(), Set::empty());
     let output = score(&set, &out.0, more);
-    assert_eq!(output.status.code(), Some(0), "{}", words(&output));
-    assert_eq!(words(&output), "");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(stderr(&output), "");
     curves(&out.0)
 }
 
@@ -80,11 +79,11 @@ fn indices(path: &Path) -> Vec<i64> {
 fn tasks_have_a_second_source_and_are_not_needed_with_an_instruction() {
     let out = Set::empty();
     let expected_curves = expected(&[]);
-    let told: Vec<&str> = expected_curves
+    let instructions: Vec<&str> = expected_curves
         .iter()
         .map(|(_, task, _)| task.as_str().unwrap())
         .collect();
-    assert_eq!(told, [task(0), task(1), task(2)]);
+    assert_eq!(instructions, [task(0), task(1), task(2)]);
     // v3.0 without the column; v2.1 without the tasks of its lines, and with a table of the other layout.
     let shared = Set::v3();
     shared.rows(EPISODES, &without(episodes(), "tasks"));
@@ -99,16 +98,16 @@ fn tasks_have_a_second_source_and_are_not_needed_with_an_instruction() {
     odd.tasks();
     for (name, set) in [("shared", &shared), ("own", &own), ("odd", &odd)] {
         let output = score(set, &out.at(name), &[]);
-        assert_eq!(output.status.code(), Some(0), "{name}: {}", words(&output));
+        assert_eq!(output.status.code(), Some(0), "{name}: {}", stderr(&output));
         assert_eq!(curves(&out.at(name)), expected_curves, "{name}");
     }
-    // No task anywhere: an instruction is enough, and without one it is asked for.
-    let untold = Set::v3();
-    untold.rows(EPISODES, &without(episodes(), "tasks"));
-    fs::remove_file(untold.at("meta/tasks.parquet")).unwrap();
+    // Without any task, --instruction is required and sufficient.
+    let uninstructed = Set::v3();
+    uninstructed.rows(EPISODES, &without(episodes(), "tasks"));
+    fs::remove_file(uninstructed.at("meta/tasks.parquet")).unwrap();
     let instruction = ["--instruction", "open the drawer"];
-    let output = score(&untold, &out.at("instructed"), &instruction);
-    assert_eq!(output.status.code(), Some(0), "{}", words(&output));
+    let output = score(&uninstructed, &out.at("instructed"), &instruction);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let rewards = |curves: Vec<(Value, Value, Value)>| -> Vec<Value> {
         curves.into_iter().map(|(_, _, rewards)| rewards).collect()
     };
@@ -116,12 +115,12 @@ fn tasks_have_a_second_source_and_are_not_needed_with_an_instruction() {
         rewards(curves(&out.at("instructed"))),
         rewards(expected(&instruction))
     );
-    let output = score(&untold, &out.at("untold"), &[]);
-    assert_eq!(output.status.code(), Some(1), "{}", words(&output));
+    let output = score(&uninstructed, &out.at("uninstructed"), &[]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     assert!(
-        words(&output).contains("say it with --instruction"),
+        stderr(&output).contains("say it with --instruction"),
         "{}",
-        words(&output)
+        stderr(&output)
     );
 }
 
@@ -134,9 +133,9 @@ fn written_indices_are_those_of_the_rows() {
     set.rows(EPISODES, &wrong);
     let out = Set::empty();
     let output = score(&set, &out.0, &exports);
-    assert_eq!(output.status.code(), Some(0), "{}", words(&output));
-    let said = "episode 1: its rows have the numbers (index) from 12 on, by the metadata they would begin at 0";
-    assert!(words(&output).contains(said), "{}", words(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let message = "episode 1: its rows have the numbers (index) from 12 on, by the metadata they would begin at 0";
+    assert!(stderr(&output).contains(message), "{}", stderr(&output));
     let whole: Vec<i64> = (0..42).collect();
     for name in [
         "rabc_weights.parquet",
@@ -145,7 +144,7 @@ fn written_indices_are_those_of_the_rows() {
     ] {
         assert_eq!(indices(&out.at(name)), whole, "{name}");
     }
-    // What an earlier run wrote by the metadata is numbered again.
+    // Results of an earlier run with indices from the metadata are corrected.
     let file = out.at("episodes/episode_000002.json");
     let text = fs::read_to_string(&file)
         .unwrap()
@@ -154,7 +153,7 @@ fn written_indices_are_those_of_the_rows() {
     let again = score(&set, &out.0, &exports);
     assert_eq!(json(&again)["skipped"], 3);
     assert_eq!(indices(&out.at("rabc_weights.parquet")), whole);
-    // Episodes of a set that was put together otherwise: 100, 98, 96, ...
+    // Descending indices: 100, 98, 96, ...
     let downwards: Vec<i64> = (0..42).map(|row| 100 - 2 * row).collect();
     set.rows(
         DATA,
@@ -166,17 +165,17 @@ fn written_indices_are_those_of_the_rows() {
 }
 
 #[test]
-fn rows_are_found_where_they_are() {
+fn rows_are_found_despite_wrong_metadata() {
     let expected = expected(&[]);
     let set = Set::v3();
-    // Two files, and metadata that name the wrong one, one that is not there, and none.
+    // Two files, and metadata that name the wrong one, a missing one, and none.
     set.rows(DATA, &rows(&[2]));
     set.rows("data/chunk-001/file-004.parquet", &rows(&[1, 0]));
     let numbers = Column::I64(vec![Some(0), Some(9), None]);
     set.rows(EPISODES, &with(episodes(), "data/file_index", numbers));
     let out = Set::empty();
     let output = score(&set, &out.0, &[]);
-    assert_eq!(output.status.code(), Some(0), "{}", words(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert_eq!(curves(&out.0), expected);
     assert_eq!(
         indices(&out.at("topreward_progress.parquet")),
@@ -192,23 +191,26 @@ fn an_episode_that_contradicts_its_metadata_is_refused_with_both() {
         let row = |row: &usize| *row != 15;
         let all = rows(&[0, 1, 2]);
         if name == "shared" {
-            set.rows(DATA, &taken(&all, &(0..42).filter(row).collect::<Vec<_>>()));
+            set.rows(
+                DATA,
+                &select_rows(&all, &(0..42).filter(row).collect::<Vec<_>>()),
+            );
         } else {
             let own = rows(&[1]);
             set.rows(
                 &own_file(1),
-                &taken(&own, &(0..14).filter(|row| *row != 3).collect::<Vec<_>>()),
+                &select_rows(&own, &(0..14).filter(|row| *row != 3).collect::<Vec<_>>()),
             );
         }
         let output = score(&set, &out.at(name), &[]);
-        assert_eq!(output.status.code(), Some(1), "{}", words(&output));
-        let said = "has 13 rows of it (frame 3 is missing), the metadata say 14";
-        assert!(words(&output).contains(said), "{}", words(&output));
+        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+        let message = "has 13 rows of it (frame 3 is missing), the metadata say 14";
+        assert!(stderr(&output).contains(message), "{}", stderr(&output));
         assert_eq!(
-            words(&output).matches("episode 1: ").count(),
+            stderr(&output).matches("episode 1: ").count(),
             1,
             "{}",
-            words(&output)
+            stderr(&output)
         );
         assert!(
             !json(&output)["failed"][0]["error"]
@@ -224,7 +226,7 @@ fn an_episode_that_contradicts_its_metadata_is_refused_with_both() {
 }
 
 #[test]
-fn files_that_are_none_cost_themselves() {
+fn unfinished_files_are_skipped_alone() {
     let (set, out) = (Set::v3(), Set::empty());
     let expected = expected(&[]);
     for name in [EPISODES, DATA, "meta/info.json"] {
@@ -245,14 +247,14 @@ fn files_that_are_none_cost_themselves() {
             }
         }
         let output = score(&set, &out.at(name), &[]);
-        assert_eq!(output.status.code(), Some(0), "{}", words(&output));
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
         assert!(
-            words(&output).contains(cause)
-                && words(&output).contains("meta/episodes/chunk-000/file-001.parquet")
+            stderr(&output).contains(cause)
+                && stderr(&output).contains("meta/episodes/chunk-000/file-001.parquet")
         );
         assert_eq!(curves(&out.at(name)), expected);
     }
-    // A last line that was cut off, and one that is none: two episodes are lost, and that is no success.
+    // A truncated last line and an invalid line: two episodes are lost, which is a failure.
     let own = Set::v21();
     let text = fs::read_to_string(own.at("meta/episodes.jsonl")).unwrap();
     let lines: Vec<&str> = text.lines().collect();
@@ -261,18 +263,22 @@ fn files_that_are_none_cost_themselves() {
         format!("{}\r\n{{oops}}\r\n{}", lines[0], &lines[2][..20]),
     );
     let output = score(&own, &out.at("lines"), &[]);
-    assert_eq!(output.status.code(), Some(1), "{}", words(&output));
-    for said in [
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    for message in [
         "line 2",
         "the last line (3) was never finished",
         "announces 3 episodes, 1 are listed",
     ] {
-        assert!(words(&output).contains(said), "{said}: {}", words(&output));
+        assert!(
+            stderr(&output).contains(message),
+            "{message}: {}",
+            stderr(&output)
+        );
     }
     assert_eq!(curves(&out.at("lines")), expected[..1]);
     let output = score(&own, &out.at("one"), &["--episodes", "0"]);
-    assert_eq!(output.status.code(), Some(0), "{}", words(&output));
-    // The other layout's list, when the own one is gone; and the rows, when there is none.
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    // The list of the other layout if that of the own layout is missing; the rows if there is no list.
     for other in [true, false] {
         let set = Set::v3();
         fs::remove_dir_all(set.at("meta/episodes")).unwrap();
@@ -286,68 +292,68 @@ fn files_that_are_none_cost_themselves() {
         }
         let out = out.at(if other { "other" } else { "none" });
         let output = score(&set, &out, &[]);
-        assert_eq!(output.status.code(), Some(0), "{}", words(&output));
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
         assert_eq!(curves(&out), expected, "{other}");
     }
 }
 
 #[test]
-fn a_clone_without_its_files_is_named_as_such() {
+fn a_clone_without_its_lfs_files_is_reported() {
     let out = Set::empty();
     let set = Set::v21();
     set.write(&own_file(1), POINTER);
     let output = score(&set, &out.0, &[]);
-    assert_eq!(output.status.code(), Some(1), "{}", words(&output));
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     assert!(
-        words(&output).contains("episode_000001.parquet is a Git LFS pointer"),
+        stderr(&output).contains("episode_000001.parquet is a Git LFS pointer"),
         "{}",
-        words(&output)
+        stderr(&output)
     );
     let set = Set::v3();
     set.write(EPISODES, POINTER);
     let output = score(&set, &out.0, &[]);
-    assert_eq!(output.status.code(), Some(1), "{}", words(&output));
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     assert!(
-        words(&output).contains("file-000.parquet is a Git LFS pointer"),
+        stderr(&output).contains("file-000.parquet is a Git LFS pointer"),
         "{}",
-        words(&output)
+        stderr(&output)
     );
 }
 
 #[test]
-fn a_camera_that_nobody_asks_for_may_be_anything() {
+fn metadata_of_unused_cameras_may_be_malformed() {
     let out = Set::empty();
     let expected = expected(&[]);
     let wrist = "observation.images.wrist";
-    let colour = json!({"dtype": "video", "shape": [24, 32, 3], "names": null});
-    let place = |what: &str| format!("videos/{wrist}/{what}");
+    let color = json!({"dtype": "video", "shape": [24, 32, 3], "names": null});
+    let column = |what: &str| format!("videos/{wrist}/{what}");
     let mut off = with(
         episodes(),
-        &place("chunk_index"),
+        &column("chunk_index"),
         Column::I64(vec![Some(0), None, Some(0)]),
     );
     off = with(
         off,
-        &place("file_index"),
+        &column("file_index"),
         Column::Texts(vec![Some("x".to_owned()), None, None]),
     );
     for (name, columns) in [("off", off), ("announced", episodes())] {
         let set = Set::v3();
-        set.info("v3.0", &[(wrist, colour.clone())]);
+        set.info("v3.0", &[(wrist, color.clone())]);
         set.rows(EPISODES, &columns);
         let output = score(&set, &out.at(name), &["--camera", "top"]);
-        assert_eq!(output.status.code(), Some(0), "{name}: {}", words(&output));
+        assert_eq!(output.status.code(), Some(0), "{name}: {}", stderr(&output));
         assert_eq!(curves(&out.at(name)), expected, "{name}");
         let output = score(&set, &out.at("asked"), &["--camera", "wrist"]);
-        assert_eq!(output.status.code(), Some(1), "{}", words(&output));
-        let said = format!("the metadata have no video of {wrist}");
-        assert!(words(&output).contains(&said), "{}", words(&output));
+        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+        let message = format!("the metadata have no video of {wrist}");
+        assert!(stderr(&output).contains(&message), "{}", stderr(&output));
         fs::remove_dir_all(out.at("asked")).unwrap();
     }
 }
 
 #[test]
-fn a_depth_camera_is_none_to_choose_from() {
+fn depth_cameras_cannot_be_scored() {
     let out = Set::empty();
     let expected = expected(&[]);
     let range = "observation.images.range";
@@ -363,19 +369,19 @@ fn a_depth_camera_is_none_to_choose_from() {
         set.info("v3.0", &[(range, about)]);
         let out = out.at(&number.to_string());
         let output = score(&set, &out, &[]);
-        assert_eq!(output.status.code(), Some(0), "{}", words(&output));
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
         assert_eq!(curves(&out), expected);
         if number < 2 {
             let output = score(&set, &out, &["--camera", "range"]);
             assert_eq!(output.status.code(), Some(1));
             assert!(
-                words(&output).contains("\"range\" is a depth camera"),
+                stderr(&output).contains("\"range\" is a depth camera"),
                 "{}",
-                words(&output)
+                stderr(&output)
             );
         }
     }
-    // Two in colour are a choice, and the option that makes it is named.
+    // With two color cameras one must be chosen, and the message names the option.
     let set = Set::v3();
     set.info(
         "v3.0",
@@ -384,9 +390,9 @@ fn a_depth_camera_is_none_to_choose_from() {
     let output = score(&set, &out.at("choice"), &[]);
     assert_eq!(output.status.code(), Some(1));
     assert!(
-        words(&output).contains("one must be named with --camera"),
+        stderr(&output).contains("one must be named with --camera"),
         "{}",
-        words(&output)
+        stderr(&output)
     );
-    assert!(words(&output).contains(TOP));
+    assert!(stderr(&output).contains(TOP));
 }

@@ -1,4 +1,4 @@
-//! Small data sets, whole to begin with.
+//! Small data sets, initially intact.
 
 use crate::table::{self, Column, Columns};
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ pub(crate) const DIMS: usize = 3;
 pub(crate) const DATA: &str = "data/chunk-000/file-000.parquet";
 pub(crate) const EPISODES: &str = "meta/episodes/chunk-000/file-000.parquet";
 
-/// A folder that goes away with the test.
+/// A temporary folder, removed at the end of the test.
 #[derive(Debug)]
 pub(crate) struct Set(pub(crate) PathBuf);
 
@@ -27,15 +27,15 @@ impl Drop for Set {
 
 impl Set {
     pub(crate) fn empty() -> Self {
-        static MADE: AtomicUsize = AtomicUsize::new(0);
-        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        static CREATED: AtomicUsize = AtomicUsize::new(0);
+        let number = CREATED.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("set-{}-{number}", std::process::id()));
         fs::remove_dir_all(&path).ok();
         fs::create_dir_all(&path).unwrap();
         Self(path)
     }
 
-    /// Layout v3.0, all episodes in one file, pictures in a column.
+    /// Layout v3.0 with all episodes in one file and images in a column.
     pub(crate) fn v3() -> Self {
         let set = Self::empty();
         set.info("v3.0", &[]);
@@ -45,7 +45,7 @@ impl Set {
         set
     }
 
-    /// Layout v2.1, a file per episode.
+    /// Layout v2.1 with a file per episode.
     pub(crate) fn v21() -> Self {
         let set = Self::empty();
         set.info("v2.1", &[]);
@@ -84,10 +84,10 @@ impl Set {
         self.write(name, lines.concat());
     }
 
-    /// The whole file, cut to its first half.
+    /// Truncates a file to its first half.
     pub(crate) fn cut(&self, name: &str) {
-        let whole = fs::read(self.at(name)).unwrap();
-        self.write(name, &whole[..whole.len() / 2]);
+        let intact = fs::read(self.at(name)).unwrap();
+        self.write(name, &intact[..intact.len() / 2]);
     }
 
     pub(crate) fn copy(&self, from: &str, to: &str) {
@@ -146,7 +146,7 @@ pub(crate) fn action(episode: usize, frame: usize) -> Vec<f32> {
         .collect()
 }
 
-fn picture(episode: usize, frame: usize) -> Vec<u8> {
+fn image(episode: usize, frame: usize) -> Vec<u8> {
     let level = (20 + 60 * episode + 9 * frame) as u8;
     let image = image::RgbImage::from_fn(32, 24, |x, _| {
         let lit = x as usize * 16 < 32 * (frame + 1);
@@ -157,13 +157,13 @@ fn picture(episode: usize, frame: usize) -> Vec<u8> {
     bytes.into_inner()
 }
 
-/// The rows of these episodes.
+/// Rows of these episodes.
 pub(crate) fn rows(episodes: &[usize]) -> Columns {
     let all: Vec<(usize, usize)> = episodes
         .iter()
         .flat_map(|&episode| (0..LENGTHS[episode]).map(move |frame| (episode, frame)))
         .collect();
-    let whole = |of: &dyn Fn(usize, usize) -> usize| {
+    let integers = |of: &dyn Fn(usize, usize) -> usize| {
         Column::whole(
             all.iter()
                 .map(|(episode, frame)| of(*episode, *frame) as i64),
@@ -178,25 +178,25 @@ pub(crate) fn rows(episodes: &[usize]) -> Columns {
                     .collect(),
             ),
         ),
-        ("frame_index".to_owned(), whole(&|_, frame| frame)),
-        ("episode_index".to_owned(), whole(&|episode, _| episode)),
+        ("frame_index".to_owned(), integers(&|_, frame| frame)),
+        ("episode_index".to_owned(), integers(&|episode, _| episode)),
         (
             "index".to_owned(),
-            whole(&|episode, frame| first(episode) + frame),
+            integers(&|episode, frame| first(episode) + frame),
         ),
-        ("task_index".to_owned(), whole(&|episode, _| episode % 2)),
+        ("task_index".to_owned(), integers(&|episode, _| episode % 2)),
         (
             TOP.to_owned(),
             Column::Files(
                 all.iter()
-                    .map(|(episode, frame)| picture(*episode, *frame))
+                    .map(|(episode, frame)| image(*episode, *frame))
                     .collect(),
             ),
         ),
     ]
 }
 
-/// `meta/episodes`.
+/// Columns of `meta/episodes`.
 pub(crate) fn episodes() -> Columns {
     let of =
         |value: &dyn Fn(usize) -> usize| Column::whole((0..3).map(|episode| value(episode) as i64));
@@ -221,7 +221,7 @@ pub(crate) fn episodes() -> Columns {
     ]
 }
 
-/// These columns with one replaced, or added.
+/// The columns with one replaced or added.
 pub(crate) fn with(mut columns: Columns, name: &str, column: Column) -> Columns {
     columns.retain(|(known, _)| known != name);
     columns.push((name.to_owned(), column));
@@ -233,16 +233,16 @@ pub(crate) fn without(mut columns: Columns, name: &str) -> Columns {
     columns
 }
 
-/// Rows of these columns, in this order.
-pub(crate) fn taken(columns: &Columns, rows: &[usize]) -> Columns {
+/// The given rows of the columns, in this order.
+pub(crate) fn select_rows(columns: &Columns, rows: &[usize]) -> Columns {
     columns
         .iter()
         .map(|(name, column)| (name.clone(), column.take(rows)))
         .collect()
 }
 
-/// What Git LFS leaves in place of a file.
+/// Pointer file of Git LFS.
 pub(crate) const POINTER: &str =
     "version https://git-lfs.github.com/spec/v1\noid sha256:abab\nsize 12345\n";
-/// What macOS puts beside each file on a disk of another system.
+/// AppleDouble file that macOS creates beside each file on foreign file systems.
 pub(crate) const SIDECAR: &[u8] = b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        \x00\x02";

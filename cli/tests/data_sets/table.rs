@@ -1,4 +1,4 @@
-//! Parquet files as pyarrow writes them for LeRobot, and as it should not.
+//! Writer of parquet files, as by pyarrow for LeRobot, and of malformed variants.
 
 use parquet::{
     data_type::{ByteArray, ByteArrayType, DataType, DoubleType, FloatType, Int32Type, Int64Type},
@@ -10,7 +10,7 @@ use parquet::{
 };
 use std::{fs, fs::File, path::Path, sync::Arc};
 
-/// A value per row, or none.
+/// Column with an optional value per row.
 #[derive(Debug, Clone)]
 pub(crate) enum Column {
     I64(Vec<Option<i64>>),
@@ -20,7 +20,7 @@ pub(crate) enum Column {
     Doubles(Vec<Option<Vec<f64>>>),
     Texts(Vec<Option<String>>),
     Lists(Vec<Vec<String>>),
-    /// A record of bytes and a path, of which the bytes are there.
+    /// A record of bytes and a path, with the bytes present.
     Files(Vec<Vec<u8>>),
 }
 
@@ -29,7 +29,7 @@ impl Column {
         Self::I64(values.into_iter().map(Some).collect())
     }
 
-    /// Rows of this column, in this order.
+    /// The given rows of the column, in this order.
     pub(crate) fn take(&self, rows: &[usize]) -> Self {
         fn of<T: Clone>(values: &[T], rows: &[usize]) -> Vec<T> {
             rows.iter().map(|row| values[*row].clone()).collect()
@@ -58,7 +58,7 @@ pub(crate) fn write_as(path: &Path, columns: &Columns, properties: WriterPropert
     write_times(path, columns, properties, 1);
 }
 
-/// The same rows in so many row groups.
+/// Writes the same rows in `times` row groups.
 pub(crate) fn write_times(
     path: &Path,
     columns: &Columns,
@@ -140,14 +140,14 @@ fn flat<T: DataType>(
     values: &[Option<T::T>],
     level: i16,
 ) {
-    let there: Vec<T::T> = values.iter().flatten().cloned().collect();
+    let present: Vec<T::T> = values.iter().flatten().cloned().collect();
     let levels: Vec<i16> = values
         .iter()
         .map(|value| if value.is_some() { level } else { level - 1 })
         .collect();
     let mut column = group.next_column().unwrap().unwrap();
     let typed = column.typed::<T>();
-    typed.write_batch(&there, Some(&levels), None).unwrap();
+    typed.write_batch(&present, Some(&levels), None).unwrap();
     column.close().unwrap();
 }
 
@@ -164,10 +164,10 @@ fn nested<T: DataType>(group: &mut SerializedRowGroupWriter<'_, File>, rows: &[O
                 repetitions.push(0);
             }
             Some(row) => {
-                for (place, value) in row.iter().enumerate() {
+                for (element, value) in row.iter().enumerate() {
                     values.push(value.clone());
                     definitions.push(3);
-                    repetitions.push(i16::from(place > 0));
+                    repetitions.push(i16::from(element > 0));
                 }
             }
         }

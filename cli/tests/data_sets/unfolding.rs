@@ -1,10 +1,9 @@
-//! Files that unfold: what they become is looked at before it is made.
+//! Decompression bombs: decoded sizes are checked before memory is allocated.
 
 use crate::{
     set::{DATA, EPISODES, Set, episodes, rows, with},
-    studio,
+    stderr, studio,
     table::{self, Column, Columns},
-    words,
 };
 use parquet::{
     basic::{BrotliLevel, Compression, GzipLevel, ZstdLevel},
@@ -19,11 +18,11 @@ use std::{
     time::Duration,
 };
 
-/// A reading of a small data set takes less [MiB].
+/// Limit of the memory for reading a small data set (MiB).
 const MOST_MIB: u64 = 256;
 
-/// What a program says, and the most memory that it held [MiB].
-fn watched(command: &mut Command) -> (Output, u64) {
+/// Output of a program, and its peak memory (MiB).
+fn run_with_peak_memory(command: &mut Command) -> (Output, u64) {
     let child = command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -50,7 +49,7 @@ fn watched(command: &mut Command) -> (Output, u64) {
 
 fn train(set: &Set) -> (Output, u64) {
     let out = Set::empty();
-    watched(
+    run_with_peak_memory(
         studio()
             .args([
                 "fast",
@@ -67,11 +66,11 @@ fn train(set: &Set) -> (Output, u64) {
     )
 }
 
-fn refused(set: &Set, said: &str) {
+fn refused(set: &Set, expected: &str) {
     let (output, mib) = train(set);
-    assert_eq!(output.status.code(), Some(1), "{}", words(&output));
-    assert!(words(&output).contains(said), "{}", words(&output));
-    assert!(mib < MOST_MIB, "{mib} MiB: {}", words(&output));
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stderr(&output).contains(expected), "{}", stderr(&output));
+    assert!(mib < MOST_MIB, "{mib} MiB: {}", stderr(&output));
 }
 
 fn zstd() -> WriterPropertiesBuilder {
@@ -104,7 +103,7 @@ fn many(actions: Vec<Option<Vec<f32>>>) -> Columns {
 }
 
 #[test]
-fn values_that_take_no_bytes_are_not_made() {
+fn highly_compressed_values_are_not_decoded() {
     let set = Set::v3();
     // One row of very many values, and very many rows.
     for actions in [
@@ -114,22 +113,22 @@ fn values_that_take_no_bytes_are_not_made() {
         table::write_as(&set.at(DATA), &many(actions), zstd().build());
         assert!(fs::metadata(set.at(DATA)).unwrap().len() < 3 << 20);
         let (output, mib) = train(&set);
-        assert_eq!(output.status.code(), Some(1), "{}", words(&output));
+        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
         assert!(
-            words(&output).contains("so it is not read"),
+            stderr(&output).contains("so it is not read"),
             "{}",
-            words(&output)
+            stderr(&output)
         );
-        assert!(mib < MOST_MIB, "{mib} MiB: {}", words(&output));
+        assert!(mib < MOST_MIB, "{mib} MiB: {}", stderr(&output));
     }
 }
 
 #[test]
-fn columns_of_one_value_are_counted_together() {
+fn memory_is_counted_over_all_columns() {
     let set = Set::v3();
     let count = 500_000;
     let mut columns = many(vec![Some(vec![0.5; 12]); count]);
-    // What nobody asks for makes the file large enough for each column alone.
+    // An unused column makes the file large enough for each column alone.
     let mut noise = 1_u64;
     let mut files = vec![Vec::new(); count];
     files[0] = (0..1_400_000)
@@ -158,7 +157,7 @@ fn values_are_counted_over_all_row_groups() {
 }
 
 #[test]
-fn pages_that_unfold_are_refused_before_they_do() {
+fn oversized_pages_are_refused_before_decompression() {
     let set = Set::v3();
     for compression in [Compression::ZSTD(ZstdLevel::default()), Compression::SNAPPY] {
         let properties = in_one_page(WriterProperties::builder().set_compression(compression));
@@ -167,9 +166,9 @@ fn pages_that_unfold_are_refused_before_they_do() {
             &many(vec![Some(vec![0.5; 16 << 20])]),
             properties,
         );
-        refused(&set, "that unfolds to 6");
+        refused(&set, "that decompresses to 6");
     }
-    // Pages that say 24 bytes and unfold to 64 MiB, packed such that decoders go on to the end.
+    // Pages that announce 24 bytes and decompress to 64 MiB, with codecs whose decoders ignore the announced size.
     for compression in [
         Compression::GZIP(GzipLevel::default()),
         Compression::BROTLI(BrotliLevel::default()),
@@ -183,16 +182,16 @@ fn pages_that_unfold_are_refused_before_they_do() {
         let mut bytes = fs::read(set.at(DATA)).unwrap();
         let reader = SerializedFileReader::new(File::open(set.at(DATA)).unwrap()).unwrap();
         let header = reader.metadata().row_group(0).column(0).data_page_offset() as usize;
-        // Field 1, field 2; the length in four bytes, as the true one has.
+        // Field 1, field 2; a length of four bytes, as the real one.
         assert_eq!((bytes[header], bytes[header + 2]), (0x15, 0x15));
         bytes[header + 3..header + 7].copy_from_slice(&[0xB0, 0x80, 0x80, 0x00]);
         fs::write(set.at(DATA), bytes).unwrap();
-        refused(&set, "unfolds to more than the 24 bytes it announces");
+        refused(&set, "decompresses to more than the 24 bytes it announces");
     }
 }
 
 #[test]
-fn a_schema_without_a_bottom_is_not_followed() {
+fn an_endlessly_nested_schema_is_refused() {
     let set = Set::v3();
     let depth = 200_000_u32;
     // {1: 1, 2: [{4: "a", 5: 1}, ...]}
@@ -212,13 +211,13 @@ fn a_schema_without_a_bottom_is_not_followed() {
 }
 
 #[test]
-fn lists_of_episodes_that_take_no_bytes_are_not_made() {
+fn highly_compressed_lists_of_episodes_are_not_decoded() {
     let scorer = format!(
         "{}/../tests/goldens/qwen3vl/tied/checkpoint",
         env!("CARGO_MANIFEST_DIR")
     );
     let score = |set: &Set| {
-        watched(
+        run_with_peak_memory(
             studio()
                 .args([
                     "score",
@@ -243,14 +242,14 @@ fn lists_of_episodes_that_take_no_bytes_are_not_made() {
     table::write_as(&set.at(EPISODES), &columns, zstd().build());
     fs::remove_dir_all(set.at("data")).unwrap();
     let (output, mib) = score(&set);
-    assert_eq!(output.status.code(), Some(1), "{}", words(&output));
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     assert!(
-        words(&output).contains("so it is not read"),
+        stderr(&output).contains("so it is not read"),
         "{}",
-        words(&output)
+        stderr(&output)
     );
     assert!(mib < MOST_MIB, "{mib} MiB");
-    // One text of 64 KiB, pointed at by two thousand rows.
+    // One string of 64 KiB, referenced by two thousand rows.
     let set = Set::v3();
     let long = "open the drawer ".repeat(1 << 12);
     let count = 2000;
@@ -264,15 +263,15 @@ fn lists_of_episodes_that_take_no_bytes_are_not_made() {
     table::write_as(&set.at(EPISODES), &columns, zstd().build());
     set.rows(DATA, &rows(&[0]));
     let (output, mib) = score(&set);
-    assert!(mib < MOST_MIB, "{mib} MiB: {}", words(&output));
+    assert!(mib < MOST_MIB, "{mib} MiB: {}", stderr(&output));
 }
 
 #[test]
-fn json_without_a_bottom_or_an_end_is_refused() {
+fn endlessly_nested_or_oversized_json_is_refused() {
     let set = Set::v3();
     set.write("meta/info.json", "[".repeat(1 << 20));
     refused(&set, "1000 levels");
-    for (times, words) in [
+    for (times, expected) in [
         (3 << 20, "values or"),
         (9 << 20, "at most 16777216 are read"),
     ] {
@@ -280,7 +279,7 @@ fn json_without_a_bottom_or_an_end_is_refused() {
             "meta/info.json",
             format!("{{\"features\": [{}0]}}", "0,".repeat(times)),
         );
-        refused(&set, words);
+        refused(&set, expected);
     }
     let set = Set::v3();
     set.write(
@@ -288,7 +287,11 @@ fn json_without_a_bottom_or_an_end_is_refused() {
         format!("{{\"action\": {}", "{\"a\":".repeat(1 << 19)),
     );
     let (output, mib) = train(&set);
-    assert_eq!(output.status.code(), Some(0), "{}", words(&output));
-    assert!(words(&output).contains("stats.json"), "{}", words(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("stats.json"),
+        "{}",
+        stderr(&output)
+    );
     assert!(mib < MOST_MIB, "{mib} MiB");
 }

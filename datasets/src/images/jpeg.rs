@@ -1,12 +1,12 @@
-//! The memory that JPEGs take beside their pixels, by their headers.
+//! Memory that decoding a JPEG takes beside its pixels, estimated from its header.
 
-/// Bytes of a coefficient.
+/// Size of a DCT coefficient (bytes).
 const COEFFICIENT_BYTES: u64 = 2;
-/// Components that a picture has at most.
+/// Maximum number of components of an image.
 const MOST_COMPONENTS: u64 = 4;
 
-/// Bytes of the coefficients that are held while a picture of `pixels` is decoded: those of all of it where it comes in
-/// several passes, none in other pictures.
+/// Memory of the coefficients held while an image of `pixels` pixels is decoded (bytes): those of the whole image if it
+/// is progressive, otherwise 0.
 pub(super) fn coefficients(bytes: &[u8], pixels: u64) -> u64 {
     if !is_jpeg(bytes) {
         return 0;
@@ -14,7 +14,7 @@ pub(super) fn coefficients(bytes: &[u8], pixels: u64) -> u64 {
     let samples = match frame(bytes) {
         Some(Frame { kind, .. }) if !is_progressive(kind) => return 0,
         Some(frame) => frame.samples_per_64_pixels(),
-        // A header that is not understood could be any.
+        // An unknown header could be progressive.
         None => None,
     };
     pixels
@@ -23,7 +23,7 @@ pub(super) fn coefficients(bytes: &[u8], pixels: u64) -> u64 {
         / 64
 }
 
-/// How often the bytes of a file are held while it is decoded: the decoder of JPEG keeps them for itself too.
+/// Number of copies of the file held while it is decoded. The JPEG decoder keeps one itself.
 pub(super) fn copies(bytes: &[u8]) -> u64 {
     if is_jpeg(bytes) { 2 } else { 1 }
 }
@@ -32,21 +32,21 @@ fn is_jpeg(bytes: &[u8]) -> bool {
     bytes.starts_with(b"\xff\xd8\xff")
 }
 
-/// Whether the mark of a frame is that of one which comes in several passes.
+/// True if the marker of a frame (SOF) is that of a progressive image.
 fn is_progressive(kind: u8) -> bool {
     matches!(kind, 0xC2 | 0xC6 | 0xCA | 0xCE)
 }
 
-/// The header of a frame (SOF).
+/// Header of a frame (SOF).
 struct Frame<'a> {
-    /// The second byte of its mark.
+    /// Second byte of its marker.
     kind: u8,
-    /// What follows its length.
+    /// Bytes after its length field.
     body: &'a [u8],
 }
 
 impl Frame<'_> {
-    /// Samples of all components together, of which one of full size has 64.
+    /// Samples of all components per 64 pixels. A component without subsampling has 64.
     fn samples_per_64_pixels(&self) -> Option<u64> {
         let count = usize::from(*self.body.get(5)?);
         let factors: Vec<(u64, u64)> = self
@@ -64,11 +64,11 @@ impl Frame<'_> {
     }
 }
 
-/// The header of the first frame, found by the lengths of what is before it.
+/// Header of the first frame, found by skipping the segments before it.
 fn frame(bytes: &[u8]) -> Option<Frame<'_>> {
     let mut rest = bytes.get(2..)?;
     loop {
-        // Marks may have fill bytes in front.
+        // Markers may be preceded by fill bytes.
         while let [0xFF, 0xFF, ..] = rest {
             rest = rest.get(1..)?;
         }
@@ -78,10 +78,10 @@ fn frame(bytes: &[u8]) -> Option<Frame<'_>> {
         let length = usize::from(u16::from_be_bytes([high, low]));
         let body = rest.get(4..)?.get(..length.checked_sub(2)?)?;
         match kind {
-            // Tables and extensions of the kind are between those of frames.
+            // Markers of tables and extensions within the range of frame markers.
             0xC4 | 0xC8 | 0xCC => {}
             0xC0..=0xCF => return Some(Frame { kind, body }),
-            // A picture that begins before its header.
+            // The image data begins before a frame header.
             0xD8..=0xDA => return None,
             _ => {}
         }
@@ -93,7 +93,7 @@ fn frame(bytes: &[u8]) -> Option<Frame<'_>> {
 mod tests {
     use super::*;
 
-    /// A header of one frame, behind an extension that holds another.
+    /// A frame header after an application segment that contains another.
     fn header(kind: u8, factors: &[u8]) -> Vec<u8> {
         let mut bytes = b"\xff\xd8\xff\xe1\0\x08\xff\xc2ab\0\0\xff\xff".to_vec();
         bytes.extend([kind, 0, 8 + 3 * factors.len() as u8, 8, 0, 16, 0, 16]);
@@ -105,11 +105,11 @@ mod tests {
     }
 
     #[test]
-    fn coefficients_are_held_of_pictures_in_several_passes() {
+    fn coefficients_of_progressive_images_are_counted() {
         assert_eq!(coefficients(&header(0xC0, &[0x11; 3]), 1000), 0);
         assert_eq!(coefficients(&header(0xC2, &[0x11; 3]), 1000), 6000);
         assert_eq!(coefficients(&header(0xC2, &[0x22, 0x11, 0x11]), 1000), 3000);
-        // Not understood: four components of full size.
+        // Unknown: four components without subsampling.
         assert_eq!(coefficients(b"\xff\xd8\xff\xda", 1000), 8000);
         assert_eq!(coefficients(b"\x89PNG", 1000), 0);
     }

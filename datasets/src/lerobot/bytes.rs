@@ -1,4 +1,4 @@
-//! Columns of texts and of files.
+//! Columns of strings and of embedded files.
 
 use std::ops::Range;
 
@@ -11,17 +11,17 @@ use parquet::{
 
 use super::{
     DataSetError,
-    columns::{Table, unharmed},
+    columns::{Table, catch_panic},
 };
 
-/// Bytes that a text or a file takes beside its own.
+/// Memory overhead of a string or a file, beside its content (bytes).
 const VALUE_BYTES: u64 = 96;
 
 impl Table {
-    /// A column of texts or of lists of texts. A row can have none.
+    /// A column of strings or of lists of strings. A row can be empty.
     ///
     /// # Errors
-    /// When it is missing, or holds something else than UTF-8.
+    /// When the column is missing or does not hold UTF-8.
     pub fn texts(&self, column: &str) -> Result<Vec<Vec<String>>, DataSetError> {
         let leaf = self.leaf(column, None)?;
         let mut texts = Vec::new();
@@ -42,10 +42,10 @@ impl Table {
         Ok(texts)
     }
 
-    /// The part `part` of a column of records, of these rows: its bytes, where there are any.
+    /// Bytes of the field `part` of a column of records, for the rows in `rows`; `None` for a row without it.
     ///
     /// # Errors
-    /// When it is missing or holds something else.
+    /// When the column or the field is missing or does not hold bytes.
     pub fn parts(
         &self,
         column: &str,
@@ -71,17 +71,17 @@ impl Table {
         usize::try_from(self.metadata.file_metadata().num_rows()).unwrap_or(0)
     }
 
-    /// Names of the columns that hold texts, one per row.
+    /// Names of the columns that hold one string per row.
     pub(super) fn text_columns(&self) -> Vec<String> {
         let schema = self.metadata.file_metadata().schema_descr();
-        let of_texts = schema.columns().iter().filter(|leaf| {
+        let strings = schema.columns().iter().filter(|leaf| {
             leaf.path().parts().len() == 1
                 && matches!(leaf.logical_type_ref(), Some(LogicalType::String))
         });
-        of_texts.map(|leaf| leaf.name().to_owned()).collect()
+        strings.map(|leaf| leaf.name().to_owned()).collect()
     }
 
-    /// Index of the leaf of a column, or of a part of it.
+    /// Index of the leaf of a column, or of a field of it.
     fn leaf(&self, column: &str, part: Option<&str>) -> Result<usize, DataSetError> {
         let schema = self.metadata.file_metadata().schema_descr();
         let found = schema.columns().iter().position(|leaf| {
@@ -104,7 +104,7 @@ impl Table {
         })
     }
 
-    /// Tells `each` where a row begins (without a value) and the values of the row after that.
+    /// Calls `each` with `None` where a row begins and then with every value of that row.
     fn byte_rows(
         &self,
         column: &str,
@@ -112,50 +112,50 @@ impl Table {
         rows: Range<usize>,
         each: &mut dyn FnMut(Option<&ByteArray>) -> bool,
     ) -> Result<(), DataSetError> {
-        let there = self
+        let level = self
             .metadata
             .file_metadata()
             .schema_descr()
             .column(leaf)
             .max_def_level();
-        let room = self.room(VALUE_BYTES);
+        let budget = self.budget(VALUE_BYTES);
         let mut first = 0_usize;
         for group in 0..self.metadata.num_row_groups() {
             let count = usize::try_from(self.metadata.row_group(group).num_rows()).unwrap_or(0);
             let end = first.saturating_add(count);
             let (from, to) = (rows.start.clamp(first, end), rows.end.clamp(first, end));
-            let (skip, wanted) = (from - first, to.saturating_sub(from));
+            let (skip, take) = (from - first, to.saturating_sub(from));
             first = end;
-            if wanted == 0 {
+            if take == 0 {
                 continue;
             }
             let ColumnReader::ByteArrayColumnReader(mut reader) =
-                self.reader(group, leaf, &room)?
+                self.reader(group, leaf, &budget)?
             else {
-                return Err(self.bad(column, "holds neither texts nor files".to_owned()));
+                return Err(self.bad(column, "holds neither strings nor files".to_owned()));
             };
-            let mut count_and_tell = |value: Option<&ByteArray>| {
+            let mut count_and_pass = |value: Option<&ByteArray>| {
                 let bytes = value.map_or(0, |value| value.len() as u64);
-                if !room.memory.take(bytes) {
-                    return Err(Stopped::TooMany);
+                if !budget.memory.take(bytes) {
+                    return Err(StopReason::TooLarge);
                 }
                 if each(value) {
                     Ok(())
                 } else {
-                    Err(Stopped::NoText)
+                    Err(StopReason::NotUtf8)
                 }
             };
-            match unharmed(|| read(&mut reader, there, skip, wanted, &mut count_and_tell)) {
+            match catch_panic(|| read(&mut reader, level, skip, take, &mut count_and_pass)) {
                 Ok(Ok(())) => {}
-                Ok(Err(Stopped::Parquet(error))) => return Err(self.broken(&error)),
-                Ok(Err(Stopped::NoText)) => {
-                    return Err(self.bad(column, "holds texts that are no UTF-8".to_owned()));
+                Ok(Err(StopReason::Parquet(error))) => return Err(self.broken(&error)),
+                Ok(Err(StopReason::NotUtf8)) => {
+                    return Err(self.bad(column, "holds strings that are not UTF-8".to_owned()));
                 }
-                Ok(Err(Stopped::TooMany)) => {
+                Ok(Err(StopReason::TooLarge)) => {
                     return Err(DataSetError::TooLarge {
                         path: self.path.clone(),
                         problem: format!(
-                            "has {} bytes, and its column {column:?} unfolds to more than that accounts for",
+                            "has {} bytes, and its column {column:?} decodes to more than that accounts for",
                             self.bytes
                         ),
                     });
@@ -167,28 +167,28 @@ impl Table {
     }
 }
 
-/// Why a column is not read to its end.
-enum Stopped {
+/// Reason for which a column is not read to its end.
+enum StopReason {
     Parquet(ParquetError),
-    NoText,
-    TooMany,
+    NotUtf8,
+    TooLarge,
 }
 
-impl From<ParquetError> for Stopped {
+impl From<ParquetError> for StopReason {
     fn from(error: ParquetError) -> Self {
         Self::Parquet(error)
     }
 }
 
-/// Tells of `count` rows after the first `skip`; a value is there at level `there`.
+/// Calls `each` for `count` rows after the first `skip`. A value is present where its definition level is `level`.
 fn read(
     reader: &mut ColumnReaderImpl<ByteArrayType>,
-    there: i16,
+    level: i16,
     skip: usize,
     count: usize,
-    tell: &mut dyn FnMut(Option<&ByteArray>) -> Result<(), Stopped>,
-) -> Result<(), Stopped> {
-    /// Rows per call: they can be whole images.
+    each: &mut dyn FnMut(Option<&ByteArray>) -> Result<(), StopReason>,
+) -> Result<(), StopReason> {
+    /// Rows per call; small because a value can be a whole image.
     const ROWS: usize = 64;
     reader.skip_records(skip)?;
     let mut left = count;
@@ -205,14 +205,14 @@ fn read(
         }
         left -= rows;
         let mut values = values.iter();
-        for place in 0..levels {
-            if repetitions.get(place).is_none_or(|level| *level == 0) {
-                tell(None)?;
+        for entry in 0..levels {
+            if repetitions.get(entry).is_none_or(|depth| *depth == 0) {
+                each(None)?;
             }
-            if definitions.get(place).is_none_or(|level| *level == there)
+            if definitions.get(entry).is_none_or(|found| *found == level)
                 && let Some(value) = values.next()
             {
-                tell(Some(value))?;
+                each(Some(value))?;
             }
         }
     }

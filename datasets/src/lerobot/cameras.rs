@@ -1,9 +1,9 @@
-//! Which cameras a data set has.
+//! Cameras of a data set.
 
 use super::{DataSet, DataSetError};
 
 impl DataSet {
-    /// Names of the features that are videos or images, with whether they are videos.
+    /// Names of the features that are videos or images, and `true` for a video.
     #[must_use]
     pub fn cameras(&self) -> Vec<(&str, bool)> {
         self.info()
@@ -17,8 +17,8 @@ impl DataSet {
             .collect()
     }
 
-    /// Cameras that a picture can be asked of without naming them: not those of depth, and of one colour only where
-    /// there are no others.
+    /// Cameras that can be chosen without naming them: no depth cameras, and single-channel cameras only where there
+    /// are no others.
     #[must_use]
     pub fn colour_cameras(&self) -> Vec<(&str, bool)> {
         let feature = |name: &str| self.info().features.get(name);
@@ -36,11 +36,11 @@ impl DataSet {
         }
     }
 
-    /// The camera of this name, or the only one.
+    /// Full name of the camera called `name` (with or without `observation.images.`), or of the only camera.
     ///
     /// # Errors
-    /// [`DataSetError::NoCameras`], and [`DataSetError::Camera`] for a name that is not there or is needed, and for a
-    /// camera of depth.
+    /// [`DataSetError::NoCameras`]; [`DataSetError::Camera`] for an unknown name, for a missing name where there are
+    /// several cameras, and for a depth camera.
     pub fn camera(&self, name: Option<&str>) -> Result<String, DataSetError> {
         let cameras = self.cameras();
         if cameras.is_empty() {
@@ -63,7 +63,7 @@ impl DataSet {
         let Some(name) = name else {
             return match self.colour_cameras().as_slice() {
                 [(only, _)] => Ok((*only).to_owned()),
-                [] => Err(refused("there is no camera but those of depth".to_owned())),
+                [] => Err(refused("all its cameras are depth cameras".to_owned())),
                 _ => Err(refused(
                     "there are several cameras, and one must be named with --camera".to_owned(),
                 )),
@@ -76,8 +76,8 @@ impl DataSet {
             .ok_or_else(|| refused(format!("there is no camera {name:?}")))?;
         if is_depth(found.0) {
             return Err(refused(format!(
-                "{name:?} is a depth camera: its pictures are distances, which a model of pictures in colour was never \
-                 shown"
+                "{name:?} is a depth camera: its images are distances, and a model trained on color images cannot read \
+                 them"
             )));
         }
         Ok(found.0.to_owned())

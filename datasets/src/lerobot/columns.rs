@@ -1,8 +1,8 @@
 //! Columns of one parquet file.
 //!
 //! Vectors are stored as lists (of fixed size or not) or, with one dimension, as plain numbers. Every row should hold
-//! one, and all should be equally long: a gap in a robot's actions is not something to fill in silently, so a row without
-//! a vector is told apart and costs the episode that it belongs to.
+//! one, and all should have the same length. A gap in a robot's actions must not be filled in silently, so a row
+//! without a vector is marked, and the episode that it belongs to is left out.
 
 use std::{
     fs::File,
@@ -20,32 +20,32 @@ use parquet::{
 use super::{
     DataSetError, footer,
     leaf::{Leaf, LeafError},
-    pages::{self, Left, Refusal, Room},
+    pages::{self, Allowance, Budget, Refusal},
     vectors::{Number, Vectors},
 };
 
-/// Values that a column of a file may always have ...
+/// Values that a column may always have, whatever the size of its file.
 const VALUES: u64 = 1 << 20;
-/// ... and so many more for each byte of the file.
+/// Further values per byte of the file.
 const VALUES_PER_BYTE: u64 = 8;
 
-/// All columns that are read of a file may together take this many bytes ...
+/// Memory that all columns read from a file may always take together (bytes).
 const BYTES: u64 = 80 << 20;
-/// ... and so many more for each byte of the file.
+/// Further bytes of memory per byte of the file.
 const UNFOLDING: u64 = 8;
-/// Bytes that a number of a vector takes, with its levels while it is read.
+/// Memory per number of a vector, with its levels while it is read (bytes).
 const VECTOR_VALUE_BYTES: u64 = 12;
-/// Bytes that a number of a row takes, with where the row belongs.
+/// Memory per number of a row, with the row's episode (bytes).
 const ROW_VALUE_BYTES: u64 = 32;
 
-/// An open file.
+/// An open parquet file.
 pub struct Table {
     pub(super) path: PathBuf,
     pub(super) metadata: ParquetMetaData,
     file: Arc<Mutex<File>>,
     pub(super) bytes: u64,
-    /// Bytes that its columns may still take.
-    pub(super) memory: Left,
+    /// Memory that its columns may still take (bytes).
+    pub(super) memory: Allowance,
     refusal: Refusal,
 }
 
@@ -59,13 +59,13 @@ impl Table {
     /// Opens a file and reads its footer.
     ///
     /// # Errors
-    /// When it is missing, or no parquet file.
+    /// When the file is missing or is not a parquet file.
     pub fn open(path: &Path) -> Result<Self, DataSetError> {
         let (mut file, bytes) = field_files::open(path)?;
         if let Some(foreign) = footer::instead(&mut file, bytes) {
             return Err(ReadError::foreign(path, foreign).into());
         }
-        let metadata = unharmed(|| footer::read(&mut file, bytes))
+        let metadata = catch_panic(|| footer::read(&mut file, bytes))
             .and_then(|read| read)
             .map_err(|reason| DataSetError::Parquet {
                 path: path.to_owned(),
@@ -76,47 +76,47 @@ impl Table {
             metadata,
             file: Arc::new(Mutex::new(file)),
             bytes,
-            memory: Left::new(BYTES.saturating_add(bytes.saturating_mul(UNFOLDING))),
+            memory: Allowance::new(BYTES.saturating_add(bytes.saturating_mul(UNFOLDING))),
             refusal: Refusal::default(),
         })
     }
 
-    /// Whether there is a column of this name.
+    /// True if there is a column of this name.
     #[must_use]
     pub fn has(&self, column: &str) -> bool {
         self.columns().any(|(name, _)| name == column)
     }
 
-    /// A column of numbers or of lists of numbers.
+    /// A column of numbers or of lists of numbers. Rows that are empty or of another length are marked.
     ///
     /// # Errors
-    /// When it is missing, or holds something else. Rows that are empty or of another length are told apart.
+    /// When the column is missing or does not hold numbers.
     pub(super) fn vectors(&self, column: &str) -> Result<Vectors, DataSetError> {
         let leaf: Leaf<f32> = self.read(column, VECTOR_VALUE_BYTES)?;
         Ok(leaf.into_vectors())
     }
 
-    /// A column of numbers, one per row. Truth values are 0 and 1.
+    /// A column of numbers, one per row. Booleans become 0 and 1.
     ///
     /// # Errors
-    /// When it is missing, holds something else, or a row is empty.
+    /// When the column is missing, does not hold such numbers, or has an empty row.
     pub fn numbers(&self, column: &str) -> Result<Vec<f64>, DataSetError> {
         let leaf: Leaf<f64> = self.read(column, ROW_VALUE_BYTES)?;
         match leaf.first_hole() {
             Some(row) => {
-                let problem = format!("row {row} is empty or has an empty place");
+                let problem = format!("row {row} is empty or has an empty element");
                 Err(self.bad(column, problem))
             }
             None => leaf
                 .into_numbers()
-                .ok_or_else(|| self.bad(column, "is no column of single numbers".to_owned())),
+                .ok_or_else(|| self.bad(column, "is not a column of single numbers".to_owned())),
         }
     }
 
-    /// A column of whole numbers, one per row.
+    /// A column of integers, one per row.
     ///
     /// # Errors
-    /// When it is missing, holds something else, or a row is empty.
+    /// When the column is missing, does not hold such numbers, or has an empty row.
     pub fn integers(&self, column: &str) -> Result<Vec<i64>, DataSetError> {
         let numbers = self.numbers(column)?;
         if !numbers.iter().copied().all(is_whole) {
@@ -125,20 +125,20 @@ impl Table {
         Ok(numbers.into_iter().map(|value| value as i64).collect())
     }
 
-    /// A column of numbers, of which rows may be empty.
+    /// A column of numbers in which rows may be empty.
     ///
     /// # Errors
-    /// When it is missing or holds something else.
+    /// When the column is missing or does not hold single numbers.
     pub fn sparse_numbers(&self, column: &str) -> Result<Vec<Option<f64>>, DataSetError> {
         let leaf: Leaf<f64> = self.read(column, ROW_VALUE_BYTES)?;
         leaf.into_single()
-            .ok_or_else(|| self.bad(column, "is no column of single numbers".to_owned()))
+            .ok_or_else(|| self.bad(column, "is not a column of single numbers".to_owned()))
     }
 
-    /// A column of whole numbers from 0 on, of which rows may be empty or something else.
+    /// A column of non-negative integers. A row that is empty or holds anything else is `None`.
     ///
     /// # Errors
-    /// When it is missing or holds something else.
+    /// When the column is missing or does not hold single numbers.
     pub fn sparse_counts(&self, column: &str) -> Result<Vec<Option<u64>>, DataSetError> {
         let numbers = self.sparse_numbers(column)?.into_iter();
         Ok(numbers
@@ -179,10 +179,10 @@ impl Table {
             }
         };
         let mut leaf = Leaf::<N>::new(self.metadata.file_metadata().schema_descr().column(index));
-        let room = self.room(value_bytes);
+        let budget = self.budget(value_bytes);
         for group in 0..self.metadata.num_row_groups() {
-            let reader = self.reader(group, index, &room)?;
-            let read = unharmed(|| match reader {
+            let reader = self.reader(group, index, &budget)?;
+            let read = catch_panic(|| match reader {
                 ColumnReader::FloatColumnReader(reader) => {
                     leaf.extend(reader, |value| Some(N::of(f64::from(*value))))
                 }
@@ -204,12 +204,12 @@ impl Table {
                         let bytes = value.data().first_chunk::<2>()?;
                         Some(N::of(half::f16::from_le_bytes(*bytes).to_f64()))
                     }),
-                _ => Err(LeafError::NoNumbers),
+                _ => Err(LeafError::NotNumbers),
             });
             match read {
                 Ok(Ok(())) => {}
                 Ok(Err(LeafError::Parquet(error))) => return Err(self.broken(&error)),
-                Ok(Err(LeafError::NoNumbers)) => {
+                Ok(Err(LeafError::NotNumbers)) => {
                     return Err(self.bad(column, "does not hold numbers".to_owned()));
                 }
                 Ok(Err(LeafError::Nested)) => {
@@ -221,25 +221,27 @@ impl Table {
         Ok(leaf)
     }
 
-    /// What a column of this file may come to, whose values take `value_bytes` bytes each.
-    pub(super) fn room(&self, value_bytes: u64) -> Room {
-        Room {
-            values: Left::new(VALUES.saturating_add(self.bytes.saturating_mul(VALUES_PER_BYTE))),
+    /// Budget of a column of this file whose values take `value_bytes` bytes each.
+    pub(super) fn budget(&self, value_bytes: u64) -> Budget {
+        Budget {
+            values: Allowance::new(
+                VALUES.saturating_add(self.bytes.saturating_mul(VALUES_PER_BYTE)),
+            ),
             memory: self.memory.clone(),
             value_bytes,
             refusal: self.refusal.clone(),
         }
     }
 
-    /// The reader of a leaf in a row group.
+    /// Reader of a leaf in a row group.
     pub(super) fn reader(
         &self,
         group: usize,
         leaf: usize,
-        room: &Room,
+        budget: &Budget,
     ) -> Result<ColumnReader, DataSetError> {
         let rows = self.metadata.row_group(group);
-        let pages = pages::pages(&self.file, self.bytes, rows, rows.column(leaf), room)
+        let pages = pages::pages(&self.file, self.bytes, rows, rows.column(leaf), budget)
             .map_err(|error| self.broken(&error))?;
         let about = self.metadata.file_metadata().schema_descr().column(leaf);
         Ok(get_column_reader(about, pages))
@@ -253,9 +255,9 @@ impl Table {
         }
     }
 
-    /// A file that cannot be decoded, or was not decoded any further.
+    /// Error of a file that cannot be decoded, or whose decoding was stopped at a limit.
     pub(super) fn broken(&self, error: &ParquetError) -> DataSetError {
-        match self.refusal.words() {
+        match self.refusal.reason() {
             Some(problem) => DataSetError::TooLarge {
                 path: self.path.clone(),
                 problem,
@@ -276,8 +278,9 @@ fn is_whole(value: f64) -> bool {
     value.fract() == 0.0 && value.abs() < 9e15
 }
 
-/// Runs a decoder; a bug of it that a damaged file brings to light is that file's fault alone.
-pub(super) fn unharmed<T>(run: impl FnOnce() -> T) -> Result<T, String> {
+/// Runs a decoder and turns a panic into an error, so that a damaged file that triggers a bug of the decoder fails
+/// alone.
+pub(super) fn catch_panic<T>(run: impl FnOnce() -> T) -> Result<T, String> {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(run))
         .map_err(|_| "is damaged in a way that its decoder does not expect".to_owned())
 }

@@ -17,7 +17,7 @@ impl DataSet {
     /// Opens a folder.
     ///
     /// # Errors
-    /// When it has no readable `meta/info.json`, or a layout that is not known.
+    /// When it has no readable `meta/info.json`, or an unknown layout.
     pub fn open(root: &Path) -> Result<Self, DataSetError> {
         let path = root.join("meta/info.json");
         if !field_files::is_there(&path)? {
@@ -41,19 +41,19 @@ impl DataSet {
         })
     }
 
-    /// Its folder.
+    /// Folder of the data set.
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// What `info.json` says.
+    /// Content of `meta/info.json`.
     #[must_use]
     pub fn info(&self) -> &Info {
         &self.info
     }
 
-    /// Frames per second of a camera's pictures: those of the data set, or where it does not say, of its videos.
+    /// Frame rate of a camera (frames per second): that of the data set or, where it has none, of the camera's videos.
     #[must_use]
     pub fn fps(&self, camera: &str) -> Option<f64> {
         let usable = |fps: &f64| fps.is_finite() && *fps > 0.0;
@@ -62,10 +62,10 @@ impl DataSet {
         self.info.fps.filter(usable).or(own.filter(usable))
     }
 
-    /// The recorded statistics of a column, if there are any.
+    /// Recorded statistics of a column, if there are any.
     ///
     /// # Errors
-    /// When there is a file and it cannot be used.
+    /// When the file exists but cannot be used.
     pub fn stats(&self, key: &str) -> Result<Option<Stats>, DataSetError> {
         let whole = self.root.join("meta/stats.json");
         if is_there(&whole) {

@@ -1,4 +1,4 @@
-//! Where the pictures of an episode are.
+//! Locations of the images of an episode.
 
 use std::path::PathBuf;
 
@@ -8,43 +8,43 @@ use super::{
     template::{Value, fill},
 };
 
-/// The pictures of one camera in one episode.
+/// Images of one camera in one episode.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Footage {
-    /// A part of a video file.
+    /// A section of a video file.
     Video {
         /// The file.
         path: PathBuf,
-        /// When the episode's first frame is shown (s); 0 in a file of its own.
+        /// Time of the episode's first frame in the file (s); 0 where each episode has its own file.
         from_secs: f64,
-        /// How many frames belong to the episode.
+        /// Number of frames of the episode.
         frames: usize,
     },
-    /// Images in a column, or in files that it names.
+    /// One image per frame, in a column or in files named by it.
     Stills(Vec<Still>),
 }
 
-/// An image of a column.
+/// Image of one frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Still {
-    /// An encoded file.
+    /// Content of an encoded image file.
     Bytes(Vec<u8>),
-    /// Where the file is.
+    /// Path of an image file.
     File(PathBuf),
 }
 
-/// The layouts' own templates, where `info.json` has none.
+/// Default templates of the layouts, used where `info.json` has none.
 const VIDEO_V2: &str =
     "videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06d}.mp4";
 const VIDEO_V3: &str = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4";
+/// Default episodes per folder.
 const CHUNK: usize = 1000;
 
 impl DataSet {
-    /// Where the pictures of `camera` in an episode are. Images are read, videos only found.
+    /// Locates the images of `camera` in an episode. Single images are read; a video is only located.
     ///
     /// # Errors
-    /// [`DataSetError`] for a template that cannot be filled, an episode without this camera, and images that are not
-    /// there.
+    /// [`DataSetError`] for a template that cannot be filled in, an episode without this camera, and missing images.
     pub fn footage(&self, entry: &Entry, camera: &str) -> Result<Footage, DataSetError> {
         let is_video = self
             .cameras()
@@ -59,10 +59,10 @@ impl DataSet {
 
     fn video(&self, entry: &Entry, camera: &str) -> Result<Footage, DataSetError> {
         let shared = self.info().shares_files();
-        let usual = if shared { VIDEO_V3 } else { VIDEO_V2 };
-        let template = self.info().video_path.as_deref().unwrap_or(usual);
-        let place = match entry.videos.get(camera) {
-            Some(place) => Some(place.clone().map_err(|problem| bad(entry, problem))?),
+        let default = if shared { VIDEO_V3 } else { VIDEO_V2 };
+        let template = self.info().video_path.as_deref().unwrap_or(default);
+        let location = match entry.videos.get(camera) {
+            Some(location) => Some(location.clone().map_err(|problem| bad(entry, problem))?),
             None if shared => {
                 let problem = format!("the metadata have no video of {camera}");
                 return Err(bad(entry, problem));
@@ -71,13 +71,13 @@ impl DataSet {
         };
         let mut values = self.numbers_of(entry);
         values.push(("video_key", Value::Text(camera)));
-        if let Some((file, _)) = place {
+        if let Some((file, _)) = location {
             values.push(("chunk_index", Value::Number(file.chunk)));
             values.push(("file_index", Value::Number(file.file)));
         }
         Ok(Footage::Video {
             path: self.beneath(fill("video_path", template, &values)?)?,
-            from_secs: place.map_or(0.0, |(_, from)| from),
+            from_secs: location.map_or(0.0, |(_, from)| from),
             frames: entry.frames,
         })
     }
@@ -88,17 +88,17 @@ impl DataSet {
         if let Some(problem) = rows.disagreement(entry) {
             return Err(bad(entry, problem));
         }
-        let place = rows.place.ok_or_else(|| {
+        let range = rows.place.ok_or_else(|| {
             let problem = format!("its rows are not together in {}", rows.path.display());
             bad(entry, problem)
         })?;
         let table = Table::open(&rows.path)?;
-        let bytes = table.parts(camera, "bytes", place.clone())?;
-        // Where all pictures are in the rows, nobody needs their names.
+        let bytes = table.parts(camera, "bytes", range.clone())?;
+        // The paths are needed only where an image is not in its row.
         let paths = if bytes.iter().all(Option::is_some) {
             vec![None; bytes.len()]
         } else {
-            table.parts(camera, "path", place)?
+            table.parts(camera, "path", range)?
         };
         (0..)
             .zip(bytes.into_iter().zip(paths))
@@ -117,7 +117,7 @@ impl DataSet {
             .map(Footage::Stills)
     }
 
-    /// What a template says of an episode.
+    /// Template values common to all files of an episode.
     pub(super) fn numbers_of(&self, entry: &Entry) -> Vec<(&'static str, Value<'static>)> {
         let chunk = self.info().chunks_size.unwrap_or(CHUNK).max(1) as u64;
         vec![

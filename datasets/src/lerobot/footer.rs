@@ -1,7 +1,7 @@
-//! The end of a parquet file: what it says the file holds, looked through before it is believed.
+//! Footer of a parquet file, checked before it is decoded.
 //!
-//! A footer of a few bytes can announce a schema as deep as the stack or a list that takes gigabytes. It is therefore
-//! walked over first, which takes no memory, and handed to the reader when what it will become is small.
+//! A footer of a few bytes can announce a schema that overflows the stack or a list that takes gigabytes. It is
+//! therefore scanned first, which takes no memory, and decoded only when the result will be small.
 
 use super::thrift::{LIST, STRUCT, Thrift};
 use field_files::Foreign;
@@ -13,24 +13,24 @@ use std::{
     io::{Read as _, Seek as _, SeekFrom},
 };
 
-/// The beginning and the end of a parquet file.
+/// First and last bytes of a parquet file.
 const MAGIC: &[u8; 4] = b"PAR1";
-/// Bytes of a file's start that tell what it is.
+/// Bytes at the start of a file that identify its format.
 const START: u64 = 1024;
-/// Length of the footer and `PAR1`.
+/// Size of the footer's length field and `PAR1` (bytes).
 const END: u64 = 8;
-/// A footer of 100,000 row groups is smaller.
+/// Maximum footer size (bytes). A footer of 100,000 row groups is smaller.
 const MOST_BYTES: u64 = 64 << 20;
-/// What all parts of a footer may take once read (bytes).
+/// Maximum memory of a decoded footer (bytes).
 const MOST_MEMORY: usize = 96 << 20;
-/// About what a column of a row group takes (bytes).
+/// Approximate memory of a column of a row group (bytes).
 const CHUNK_BYTES: usize = 600;
-/// About what an element of the schema takes (bytes).
+/// Approximate memory of a schema element (bytes).
 const ELEMENT_BYTES: usize = 600;
-/// Columns within columns.
+/// Maximum nesting of columns.
 const MOST_DEPTH: usize = 16;
 
-/// The thing in place of a parquet file of `bytes` bytes, if its first and last bytes tell.
+/// Kind of file found in place of a parquet file of `bytes` bytes, if its first and last bytes identify one.
 pub(super) fn instead(file: &mut File, bytes: u64) -> Option<Foreign> {
     let mut first = Vec::new();
     file.take(START).read_to_end(&mut first).ok()?;
@@ -64,17 +64,17 @@ pub(super) fn read(file: &mut File, bytes: u64) -> Result<ParquetMetaData, Strin
     let length = u64::from(u32::from_le_bytes(*length));
     let start = end_at
         .checked_sub(length)
-        .ok_or_else(|| format!("its footer is said to have {length} bytes, more than the file"))?;
+        .ok_or_else(|| format!("its footer claims {length} bytes, more than the file has"))?;
     if length > MOST_BYTES {
         return Err(format!("its footer has {length} bytes, more than 64 MiB"));
     }
     let mut footer = Vec::new();
     file.seek(SeekFrom::Start(start)).map_err(io)?;
     file.take(length).read_to_end(&mut footer).map_err(io)?;
-    let memory = look_through(&footer).ok_or("its footer (the parquet metadata) is damaged")?;
+    let memory = estimate_memory(&footer).ok_or("its footer (the parquet metadata) is damaged")?;
     if memory > MOST_MEMORY {
         return Err(format!(
-            "its footer unfolds to about {} MiB, more than {} MiB",
+            "its footer takes about {} MiB decoded, more than {} MiB",
             memory >> 20,
             MOST_MEMORY >> 20
         ));
@@ -85,12 +85,12 @@ pub(super) fn read(file: &mut File, bytes: u64) -> Result<ParquetMetaData, Strin
         .with_encoding_stats_policy(ParquetStatisticsPolicy::SkipAll);
     let metadata = ParquetMetaDataReader::decode_metadata_with_options(&footer, Some(&options))
         .map_err(|error| error.to_string())?;
-    check_places(&metadata, bytes)?;
+    check_ranges(&metadata, bytes)?;
     Ok(metadata)
 }
 
-/// About how much memory a footer takes once read; none for one that is damaged or deeper than any recording.
-fn look_through(footer: &[u8]) -> Option<usize> {
+/// Approximate memory of a decoded footer (bytes); `None` if it is damaged or nested deeper than any recording.
+fn estimate_memory(footer: &[u8]) -> Option<usize> {
     let mut memory = footer.len();
     let mut thrift = Thrift::new(footer);
     let mut last = 0;
@@ -104,13 +104,13 @@ fn look_through(footer: &[u8]) -> Option<usize> {
     }
 }
 
-/// `FileMetaData.schema`: elements in the order of a walk, each with its number of children.
+/// `FileMetaData.schema`: elements in depth-first order, each with its number of children.
 fn schema(thrift: &mut Thrift<'_>) -> Option<usize> {
     let (kind, count) = thrift.list()?;
     if kind != STRUCT {
         return None;
     }
-    // How many children are still to come, level by level.
+    // Children still to come, level by level.
     let mut open: Vec<usize> = Vec::new();
     for _ in 0..count {
         let (mut last, mut children) = (0, 0);
@@ -164,8 +164,8 @@ fn row_groups(thrift: &mut Thrift<'_>) -> Option<usize> {
     Some(memory)
 }
 
-/// Every column must lie within the file.
-fn check_places(metadata: &ParquetMetaData, bytes: u64) -> Result<(), String> {
+/// Checks that every column is within the file.
+fn check_ranges(metadata: &ParquetMetaData, bytes: u64) -> Result<(), String> {
     let columns = metadata.file_metadata().schema_descr().num_columns();
     for group in metadata.row_groups() {
         if group.num_rows() < 0 || group.columns().len() != columns {
@@ -182,7 +182,7 @@ fn check_places(metadata: &ParquetMetaData, bytes: u64) -> Result<(), String> {
                 .and_then(|(start, length)| start.checked_add(length));
             if end.is_none_or(|end| end > bytes) {
                 return Err(format!(
-                    "its column {} lies beyond its end: the file was cut or put together wrongly",
+                    "its column {} ends beyond the file: the file was truncated or badly assembled",
                     column.column_path().string()
                 ));
             }
@@ -196,7 +196,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
 
-    /// A schema of groups within groups, as deep as `depth`.
+    /// A schema of groups nested `depth` levels deep.
     fn nested(depth: usize) -> Vec<u8> {
         let mut footer = vec![0x15, 2, 0x19, 0xFC];
         let mut count = depth;
@@ -217,22 +217,22 @@ mod tests {
     }
 
     #[test]
-    fn a_schema_deeper_than_any_recording_is_not_followed() {
+    fn a_schema_nested_too_deeply_is_refused() {
         assert_eq!(
-            look_through(&nested(9)),
+            estimate_memory(&nested(9)),
             Some(nested(9).len() + 9 * ELEMENT_BYTES)
         );
         for depth in [40, 1 << 20] {
-            assert_eq!(look_through(&nested(depth)), None, "{depth}");
+            assert_eq!(estimate_memory(&nested(depth)), None, "{depth}");
         }
     }
 
     #[test]
-    fn many_small_columns_are_counted_before_they_are_made() {
+    fn many_small_columns_are_counted_before_they_are_decoded() {
         // One row group of a million empty columns.
         let mut footer = vec![0x49, 0x1C, 0x19, 0xFC, 0xC0, 0x84, 0x3D];
         footer.extend(vec![0; 1_000_000]);
         footer.extend([0, 0]);
-        assert!(look_through(&footer).unwrap() > MOST_MEMORY);
+        assert!(estimate_memory(&footer).unwrap() > MOST_MEMORY);
     }
 }

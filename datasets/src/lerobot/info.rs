@@ -1,39 +1,39 @@
-//! `meta/info.json`, as far as it is needed, and as it is found: what nobody asks for may be odd or missing.
+//! `meta/info.json`, parsed leniently: entries that are not used may be missing or malformed.
 
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// What a data set says of itself.
+/// Description of a data set.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Info {
     /// The layout: `v2.1`, `v3.0`.
     pub codebase_version: String,
     /// Frames per second.
     pub fps: Option<f64>,
-    /// Episodes there should be.
+    /// Announced number of episodes.
     pub total_episodes: Option<usize>,
-    /// Frames there should be.
+    /// Announced number of frames.
     pub total_frames: Option<usize>,
     /// Episodes per folder, in the layouts that have a file per episode.
     pub chunks_size: Option<usize>,
-    /// Where the rows of an episode are, as a template.
+    /// Path template of the files with the rows.
     pub data_path: Option<String>,
-    /// Where the videos of an episode are, as a template.
+    /// Path template of the videos.
     pub video_path: Option<String>,
-    /// The columns.
+    /// Columns by name.
     pub features: BTreeMap<String, Feature>,
 }
 
-/// What `info.json` says of a column.
+/// Description of a column.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Feature {
-    /// Kind of its values; empty where that is not said.
+    /// Type of its values; empty if absent.
     pub dtype: String,
-    /// Lengths of its axes; empty where they are not said.
+    /// Lengths of its axes; empty if absent.
     pub shape: Vec<usize>,
-    /// Names of its dimensions, in whatever form.
+    /// Names of its dimensions, as found.
     pub names: Value,
-    /// More about it (`info`), such as how its videos are coded.
+    /// Further properties (`info` or `video_info`), such as the video codec.
     pub about: Value,
 }
 
@@ -66,7 +66,7 @@ impl Info {
         }
     }
 
-    /// Whether several episodes share a file.
+    /// True if several episodes share a file.
     pub(super) fn shares_files(&self) -> bool {
         self.codebase_version == "v3.0"
     }
@@ -88,7 +88,7 @@ impl Feature {
         }
     }
 
-    /// Names of the dimensions, where they are a list (some data sets wrap the list once).
+    /// Names of the dimensions, if they are a list. Some data sets wrap the list in an object with one key.
     #[must_use]
     pub fn dim_names(&self) -> Option<Vec<String>> {
         let list = match &self.names {
@@ -104,7 +104,7 @@ impl Feature {
             .collect()
     }
 
-    /// Whether its pictures are of distances, not of light.
+    /// True if its images are depth maps.
     #[must_use]
     pub fn is_depth(&self) -> bool {
         let says = |key: &str| self.about.get(key).and_then(Value::as_bool) == Some(true);
@@ -119,10 +119,10 @@ impl Feature {
             || (self.channels() == Some(1) && pixels.is_some_and(is_deep))
     }
 
-    /// Colours of its pictures, where its shape or its names say so.
+    /// Number of color channels of its images, if its shape or its names define it.
     pub(super) fn channels(&self) -> Option<usize> {
         let [first, _, last] = *self.shape.as_slice() else {
-            // Two axes are a picture without colours.
+            // Two axes are an image with a single channel.
             return (self.shape.len() == 2).then_some(1);
         };
         let named = self.dim_names().and_then(|names| {
@@ -137,7 +137,7 @@ impl Feature {
     }
 }
 
-/// A number, also as a text.
+/// A number, also written as a string.
 fn number(value: &Value) -> Option<f64> {
     match value {
         Value::Number(number) => number.as_f64(),
@@ -146,7 +146,7 @@ fn number(value: &Value) -> Option<f64> {
     }
 }
 
-/// A whole number from 0 on, also as `3.0` or as a text.
+/// A non-negative integer, also written as `3.0` or as a string.
 fn count(value: &Value) -> Option<usize> {
     let number = number(value)?;
     (number.fract() == 0.0 && (0.0..9e15).contains(&number)).then_some(number as usize)
@@ -159,7 +159,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn what_nobody_needs_may_be_odd() {
+    fn unused_entries_may_be_malformed() {
         let info = Info::parse(&json!({
             "codebase_version": "3.0", "fps": "30", "total_episodes": 2.0, "total_frames": null, "splits": 7,
             "features": {"action": {"dtype": "float32", "shape": [6]}, "odd": null, "odder": {"dtype": 3, "shape": "?"}},
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn depth_is_told_by_its_mark_or_by_its_pixels() {
+    fn depth_is_recognized_by_its_flag_or_its_pixel_format() {
         let of = |value| Feature::parse(&value);
         let depth = [
             json!({"shape": [9, 9, 3], "info": {"is_depth_map": true}}),

@@ -1,4 +1,4 @@
-//! The numbers of one leaf column.
+//! Numbers of one leaf column.
 
 use super::vectors::{Number, Vectors};
 use parquet::{
@@ -10,20 +10,22 @@ use parquet::{
 };
 use std::collections::BTreeMap;
 
-/// The numbers, and how many belong to each row.
+/// Numbers, and how many belong to each row.
 pub(super) struct Leaf<N> {
     about: ColumnDescPtr,
     numbers: Vec<N>,
-    /// None where every row has exactly one, which is most columns.
+    /// Number of values per row; `None` where every row has exactly one, as in most columns.
     lengths: Option<Vec<u32>>,
-    /// Rows that are empty or have an empty place.
+    /// Rows that are empty or have an empty element.
     holes: Vec<usize>,
     rows: usize,
 }
 
 pub(super) enum LeafError {
     Parquet(ParquetError),
-    NoNumbers,
+    /// The column does not hold numbers.
+    NotNumbers,
+    /// The column holds lists of lists.
     Nested,
 }
 
@@ -39,7 +41,7 @@ impl<N: Number> Leaf<N> {
         }
     }
 
-    /// Whether its values are numbers of half precision.
+    /// True if its values are half-precision numbers.
     pub(super) fn is_half(&self) -> bool {
         self.about.physical_type() == Type::FIXED_LEN_BYTE_ARRAY
             && self.about.type_length() == 2
@@ -51,7 +53,7 @@ impl<N: Number> Leaf<N> {
         mut reader: ColumnReaderImpl<T>,
         number: impl Fn(&T::T) -> Option<N>,
     ) -> Result<(), LeafError> {
-        /// Rows per call, so that levels never take much memory.
+        /// Rows per call, which bounds the memory of the levels.
         const ROWS: usize = 1 << 14;
         if self.about.max_rep_level() > 1 {
             return Err(LeafError::Nested);
@@ -74,8 +76,8 @@ impl<N: Number> Leaf<N> {
                 return Ok(());
             }
             let mut values = values.iter();
-            for place in 0..levels {
-                let begins = repetitions.get(place).is_none_or(|level| *level == 0);
+            for entry in 0..levels {
+                let begins = repetitions.get(entry).is_none_or(|level| *level == 0);
                 if begins {
                     self.rows += 1;
                 }
@@ -85,7 +87,7 @@ impl<N: Number> Leaf<N> {
                         (false, Some(length)) => *length += 1,
                     }
                 }
-                let is_there = definitions.get(place).is_none_or(|level| *level == there);
+                let is_there = definitions.get(entry).is_none_or(|level| *level == there);
                 let value = is_there.then(|| values.next().and_then(&number)).flatten();
                 if value.is_none() && self.holes.last() != Some(&(self.rows - 1)) {
                     self.holes.push(self.rows - 1);
@@ -95,26 +97,26 @@ impl<N: Number> Leaf<N> {
         }
     }
 
-    /// The first row that is empty or has an empty place.
+    /// First row that is empty or has an empty element.
     pub(super) fn first_hole(&self) -> Option<usize> {
         self.holes.first().copied()
     }
 
-    /// One number per row, empty or not; none where a row has several.
+    /// One number per row ([`Number::NONE`] for an empty row); `None` if a row has several.
     pub(super) fn into_numbers(self) -> Option<Vec<N>> {
         let several = self.lengths.iter().flatten().any(|length| *length != 1);
         (!several).then_some(self.numbers)
     }
 
-    /// One number per row; none where a row has several.
+    /// One optional number per row; `None` if a row has several.
     pub(super) fn into_single(self) -> Option<Vec<Option<N>>> {
         if self.lengths.iter().flatten().any(|length| *length != 1) {
             return None;
         }
         let mut numbers: Vec<Option<N>> = self.numbers.into_iter().map(Some).collect();
         for row in self.holes {
-            if let Some(place) = numbers.get_mut(row) {
-                *place = None;
+            if let Some(number) = numbers.get_mut(row) {
+                *number = None;
             }
         }
         Some(numbers)
@@ -129,14 +131,14 @@ impl<N: Number> Leaf<N> {
             holes: self.holes,
             rows: self.rows,
         };
-        let mut often: BTreeMap<u32, usize> = BTreeMap::new();
+        let mut rows_by_length: BTreeMap<u32, usize> = BTreeMap::new();
         let mut holes = vectors.holes.iter().peekable();
         for (row, length) in vectors.lengths.iter().flatten().enumerate() {
             if holes.next_if(|hole| **hole == row).is_none() {
-                *often.entry(*length).or_default() += 1;
+                *rows_by_length.entry(*length).or_default() += 1;
             }
         }
-        if let Some((length, _)) = often.iter().max_by_key(|(_, count)| **count) {
+        if let Some((length, _)) = rows_by_length.iter().max_by_key(|(_, count)| **count) {
             vectors.dims = *length as usize;
         }
         vectors
@@ -144,7 +146,7 @@ impl<N: Number> Leaf<N> {
 }
 
 impl Vectors {
-    /// The vector of every row, or what is wrong with the row.
+    /// The vector of each row, or the fault of the row.
     pub(super) fn rows(&self) -> impl Iterator<Item = Result<&[f32], String>> {
         let mut rest = self.values.as_slice();
         let mut holes = self.holes.iter().peekable();
@@ -153,17 +155,17 @@ impl Vectors {
             let length = lengths.map_or(1, |lengths| {
                 lengths.get(row).map_or(0, |length| *length as usize)
             });
-            let (own, after) = rest.split_at_checked(length).unwrap_or((rest, &[]));
+            let (vector, after) = rest.split_at_checked(length).unwrap_or((rest, &[]));
             rest = after;
             if holes.next_if(|hole| **hole == row).is_some() {
-                Err(format!("row {row} is empty or has an empty place"))
+                Err(format!("row {row} is empty or has an empty element"))
             } else if length != self.dims {
                 Err(format!(
                     "row {row} has {length} values, other rows have {}",
                     self.dims
                 ))
             } else {
-                Ok(own)
+                Ok(vector)
             }
         })
     }

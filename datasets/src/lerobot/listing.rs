@@ -1,8 +1,8 @@
-//! Which episodes a data set has, what the robot was told in each, and in which files they are.
+//! Episodes of a data set, with their instructions and their files.
 //!
-//! Each layout keeps that in its own place; where that place is empty or broken, the other layout's is looked at (a
-//! conversion that was not finished leaves both), and then the rows. What a command does not use may be missing or odd: an
-//! episode without it has none.
+//! Each layout has its own list of episodes. If that is empty or broken, the other layout's list is read (an unfinished
+//! conversion leaves both), and then the rows. Metadata that a command does not use may be missing or malformed; the
+//! episode is then listed without them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,22 +14,22 @@ use serde::Deserialize;
 
 use super::{DataSet, DataSetError, columns::Table, loose, names::EPISODES_V3, recorded::foreign};
 
-/// An episode, as the metadata know it.
+/// Metadata of an episode.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
     /// `episode_index`.
     pub index: u64,
-    /// How many frames it has.
+    /// Number of frames.
     pub frames: usize,
-    /// What the robot was told: the first of its tasks, as it is written. Empty where there is none.
+    /// Instruction: the first of the episode's tasks, verbatim. Empty if there is none.
     pub task: String,
-    /// The number of its first frame in the whole data set, as the metadata say or by the lengths before it; the rows
-    /// know better ([`DataSet::row_finder`]).
+    /// Index of its first frame in the whole data set, from the metadata or the lengths of the episodes before it. The
+    /// rows are more reliable ([`DataSet::row_finder`]).
     pub first_index: i64,
-    /// The file of its rows, where several episodes share one.
+    /// File of its rows, where several episodes share one.
     pub(super) data: Option<FileNumber>,
-    /// The file of each camera's video and when the episode begins there (s), where several episodes share one; or why
-    /// that cannot be.
+    /// File of each camera's video and the episode's start in it (s), where several episodes share one; or the fault of
+    /// that entry.
     pub(super) videos: BTreeMap<String, Result<(FileNumber, f64), String>>,
 }
 
@@ -40,12 +40,12 @@ pub(super) struct FileNumber {
     pub(super) file: u64,
 }
 
-/// All of them, in the order of their indices.
+/// All episodes, in the order of their indices.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Listing {
     /// The episodes.
     pub episodes: Vec<Entry>,
-    /// What was not read or not found, in words.
+    /// Messages about metadata that were not read or not found.
     pub notes: Vec<String>,
 }
 
@@ -59,20 +59,20 @@ struct Line {
     length: u64,
 }
 
-/// A place where episodes are listed; words about what was not read go into the second.
+/// Reader of one list of episodes. It appends messages about unread parts to the second argument.
 type Source = fn(&DataSet, &mut Vec<String>) -> Result<Vec<Entry>, DataSetError>;
 
-/// Episodes that a data set may always have, whatever its files are long ...
+/// Episodes that a data set may always have, whatever the size of its files.
 const EPISODES: u64 = 1 << 16;
-/// ... and one more for so many bytes of the files that list them: a line of JSON has no fewer.
+/// Further episodes: one per this many bytes of the files that list them. No JSON line is shorter.
 const EPISODE_BYTES: u64 = 64;
 
-/// How many episodes files of `bytes` bytes can list.
+/// Maximum number of episodes in files of `bytes` bytes.
 pub(super) fn most_episodes(bytes: u64) -> u64 {
     EPISODES.max(bytes / EPISODE_BYTES)
 }
 
-/// The error of a file that lists more.
+/// Error of a file that lists more.
 fn too_many(path: &Path, bytes: u64) -> DataSetError {
     DataSetError::TooLarge {
         path: path.to_owned(),
@@ -84,7 +84,8 @@ fn too_many(path: &Path, bytes: u64) -> DataSetError {
 }
 
 impl Listing {
-    /// A task that is another than that of the episode at `place`, from the episodes after it and then those before it.
+    /// Instruction that differs from that of the episode at position `place`, from the episodes after it and then those
+    /// before it.
     #[must_use]
     pub fn other_task(&self, place: usize) -> Option<&str> {
         let own = self.episodes.get(place)?.task.trim();
@@ -101,7 +102,7 @@ impl DataSet {
     /// Reads the metadata of every episode.
     ///
     /// # Errors
-    /// When they are missing or cannot be read, and the rows do not tell either.
+    /// When they are missing or cannot be read, and the rows do not define the episodes either.
     pub fn listing(&self) -> Result<Listing, DataSetError> {
         let mut notes = Vec::new();
         let mut sources: [Source; 3] = [Self::own_files, Self::shared_files, Self::of_rows];
@@ -130,18 +131,18 @@ impl DataSet {
         if let Some(error) = first_error {
             notes.push(error.to_string());
         }
-        // The first of two with the same number; a conversion or a resumed recording can write both.
+        // A conversion or a resumed recording can list an episode twice; the first is taken.
         episodes.sort_by_key(|episode| episode.index);
         let mut seen = BTreeSet::new();
-        let all = episodes.len();
+        let listed = episodes.len();
         episodes.retain(|episode| seen.insert(episode.index));
-        if episodes.len() < all {
+        if episodes.len() < listed {
             notes.push(format!(
                 "the metadata list {} episodes twice; the first of each is taken",
-                all - episodes.len()
+                listed - episodes.len()
             ));
         }
-        self.compare_places(&mut episodes);
+        self.check_video_overlaps(&mut episodes);
         self.find_tasks(&mut episodes, &mut notes);
         if let Some(announced) = self.info().total_episodes
             && announced != episodes.len()
@@ -160,12 +161,12 @@ impl DataSet {
         let mut episodes: Vec<Entry> = Vec::new();
         let bytes = path.metadata().map_or(0, |about| about.len());
         let most = most_episodes(bytes);
-        let mut is_more = false;
+        let mut exceeded = false;
         read_json_lines(
             &path,
             &mut |line: Line| {
                 if episodes.len() as u64 >= most {
-                    is_more = true;
+                    exceeded = true;
                     return;
                 }
                 episodes.push(Entry {
@@ -179,11 +180,11 @@ impl DataSet {
             },
             &mut |problem| notes.push(problem),
         )?;
-        if is_more {
+        if exceeded {
             return Err(too_many(&path, bytes));
         }
         episodes.sort_by_key(|episode| episode.index);
-        count(&mut episodes);
+        number_frames(&mut episodes);
         Ok(episodes)
     }
 
@@ -224,7 +225,7 @@ impl DataSet {
         episodes: &mut Vec<Entry>,
         notes: &mut Vec<String>,
     ) -> Result<(), DataSetError> {
-        // What is missing or odd is none.
+        // Missing or malformed columns give no values.
         let counts = |column: &str| table.sparse_counts(column).unwrap_or_default();
         let at = |column: &[Option<u64>], row: usize| column.get(row).copied().flatten();
         let indices = table.sparse_counts("episode_index")?;
@@ -254,16 +255,16 @@ impl DataSet {
                 file: at(files, row)?,
             })
         };
-        // A row costs itself; where none is whole, the rows of the episodes are asked.
-        let mut odd_rows = Vec::new();
+        // A bad row is skipped alone. If no row is complete, the caller reads the episodes' rows instead.
+        let mut bad_rows = Vec::new();
         for (row, index) in indices.into_iter().enumerate() {
             let first = at(&from, row);
             let length = at(&lengths, row).or_else(|| at(&to, row)?.checked_sub(first?));
             let (Some(index), Some(length)) = (index, length) else {
-                odd_rows.push(row);
+                bad_rows.push(row);
                 continue;
             };
-            let place =
+            let location =
                 |(camera, chunks, files, from): &(&str, Vec<_>, Vec<_>, Vec<Option<f64>>)| {
                     let from = from
                         .get(row)
@@ -284,35 +285,35 @@ impl DataSet {
                     .and_then(|first| i64::try_from(first).ok())
                     .unwrap_or(0),
                 data: file(&data.0, &data.1, row),
-                videos: videos.iter().filter_map(place).collect(),
+                videos: videos.iter().filter_map(location).collect(),
             });
         }
-        if let Some(row) = odd_rows.first() {
-            let more = match odd_rows.len() {
+        if let Some(row) = bad_rows.first() {
+            let more = match bad_rows.len() {
                 1 => String::new(),
-                count => format!(" (nor have {} more rows)", count - 1),
+                count => format!(" (and {} more rows)", count - 1),
             };
             let problem =
-                format!("row {row} has no episode_index or no length{more}; it lists no episode");
+                format!("row {row} has no episode_index or no length{more}; it is skipped");
             notes.push(table.bad("length", problem).to_string());
         }
         Ok(())
     }
 
-    /// Two episodes cannot be at the same time of the same video: nobody can say whose frames those are.
-    fn compare_places(&self, episodes: &mut [Entry]) {
+    /// Marks the videos of episodes that overlap in the same file: it is unknown whose frames those are.
+    fn check_video_overlaps(&self, episodes: &mut [Entry]) {
         for (camera, _) in self.cameras() {
             let Some(fps) = self.fps(camera) else {
                 continue;
             };
-            let mut places: Vec<(FileNumber, f64, usize)> = Vec::new();
+            let mut sections: Vec<(FileNumber, f64, usize)> = Vec::new();
             for (number, episode) in episodes.iter().enumerate() {
                 if let Some(Ok((file, from))) = episode.videos.get(camera) {
-                    places.push((*file, *from, number));
+                    sections.push((*file, *from, number));
                 }
             }
-            places.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
-            for pair in places.windows(2) {
+            sections.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
+            for pair in sections.windows(2) {
                 let [(file, from, first), (other, next, second)] = pair else {
                     continue;
                 };
@@ -325,22 +326,22 @@ impl DataSet {
                 for (one, another, at) in [(first, second, from), (second, first, next)] {
                     let of = episodes.get(*another).map_or(0, |episode| episode.index);
                     let problem = format!(
-                        "the metadata let it begin at {at:.3} s of a video of {camera} (chunk {}, file {}), where they \
-                         have episode {of} too",
+                        "the metadata place its start at {at:.3} s of a video of {camera} (chunk {}, file {}), where they \
+                         also place episode {of}",
                         file.chunk, file.file
                     );
-                    if let Some(place) = episodes
+                    if let Some(video) = episodes
                         .get_mut(*one)
                         .and_then(|episode| episode.videos.get_mut(camera))
                     {
-                        *place = Err(problem);
+                        *video = Err(problem);
                     }
                 }
             }
         }
     }
 
-    /// Where no metadata can be read: what the rows say.
+    /// Episodes counted from the rows, for data sets without readable metadata.
     fn of_rows(&self, notes: &mut Vec<String>) -> Result<Vec<Entry>, DataSetError> {
         let mut lengths: BTreeMap<u64, usize> = BTreeMap::new();
         let mut bytes = 0;
@@ -375,13 +376,13 @@ impl DataSet {
                 videos: BTreeMap::new(),
             })
             .collect();
-        count(&mut episodes);
+        number_frames(&mut episodes);
         Ok(episodes)
     }
 }
 
-/// Numbers the frames of episodes that come one after the other.
-fn count(episodes: &mut [Entry]) {
+/// Sets the first frame index of each episode from the lengths of those before it.
+fn number_frames(episodes: &mut [Entry]) {
     let mut first = 0_i64;
     for episode in episodes {
         episode.first_index = first;

@@ -1,10 +1,9 @@
-//! Values of JSON lines as people's tools write them: a number that went through pandas is `24.0` or `"24"`, and a list may
-//! hold anything.
+//! Lenient parsing of JSON lines: a number that went through pandas is `24.0` or `"24"`, and a list may hold anything.
 
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor};
 use std::fmt;
 
-/// A whole number from 0 on, also as `24.0` or as a text, for `#[serde(deserialize_with)]`.
+/// A non-negative integer, also written as `24.0` or as a string, for `#[serde(deserialize_with)]`.
 pub(super) fn count<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
     #[derive(Clone, Copy)]
     struct Count;
@@ -47,7 +46,7 @@ pub(super) fn count<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error>
     from.deserialize_any(Count)
 }
 
-/// A text, or the first of a list of texts; empty where there is none. Whatever else is there is passed over.
+/// A string, or the first of a list of strings; empty if there is none. Any other value is skipped.
 pub(super) fn first_text<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     from.deserialize_any(Text)
 }
@@ -58,7 +57,7 @@ impl<'de> Visitor<'de> for Text {
     type Value = String;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a text or a list of texts")
+        f.write_str("a string or a list of strings")
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<String, E> {
@@ -97,7 +96,7 @@ impl<'de> Visitor<'de> for Text {
     }
 }
 
-/// An element of a list: its text, if it is one.
+/// Element of a list; empty if it is not a string.
 struct Element(String);
 
 impl<'de> serde::Deserialize<'de> for Element {
@@ -124,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_count_is_a_whole_number_however_it_is_written() {
+    fn a_count_is_parsed_from_every_spelling_of_an_integer() {
         for text in ["24", "24.0", "2.4e1", "\"24\"", "\" 24.0 \""] {
             let line = line(&format!("{{\"length\": {text}}}")).unwrap();
             assert_eq!((line.length, line.tasks.as_str()), (24, ""), "{text}");
@@ -141,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_is_passed_over() {
+    fn values_other_than_strings_are_skipped() {
         let deep = format!("{}{}", "[".repeat(5000), "]".repeat(5000));
         for (tasks, first) in [
             ("[\"open\", \"close\"]".to_owned(), "open"),

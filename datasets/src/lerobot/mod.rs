@@ -1,24 +1,24 @@
 //! Recorded episodes: LeRobot data sets on disk.
 //!
-//! - [`DataSet`]: `meta/info.json` ([`Info`]) and what it leads to; [`DataSet::recorded`] reads the vectors
+//! - [`DataSet`]: the folder with its `meta/info.json` ([`Info`]); [`DataSet::recorded`] reads the vectors
 //! - [`columns`]: one parquet file's columns
-//! - [`Listing`]: which episodes there are, what they were told, and where their pictures are ([`Footage`])
-//! - [`RowFinder`]: where an episode's rows are, and which numbers they bear
-//! - [`Stats`]: the recorded statistics of a vector, of the whole set (v3.0) or added up from episodes (v2.1)
+//! - [`Listing`]: episodes with their instructions, and the locations of their images ([`Footage`])
+//! - [`RowFinder`]: locations and frame indices of an episode's rows
+//! - [`Stats`]: the recorded statistics of a vector, of the whole set (v3.0) or aggregated from its episodes (v2.1)
 //! - [`Normalisation`]: the four mappings of LeRobot's tokenizer trainer
 //! - [`windows`]: episodes cut into action chunks
 //!
 //! Layouts v2.0, v2.1 (one file per episode) and v3.0 (many episodes per file) differ here only in their statistics:
-//! the rows themselves say which episode and frame they are. Videos and tasks are kept differently in all of them.
+//! each row holds its episode and frame. Videos and tasks are stored differently in all of them.
 //!
-//! Data sets come from anybody and from everywhere. Three rules keep them apart from what they were copied with:
+//! Data sets come from many tools and often contain unrelated or damaged files. Three rules apply:
 //!
-//! - What is not used is not needed: a column, a camera, a label that a command does not ask for may be missing or odd.
-//! - Rows are believed before metadata: numbers, episodes and frames are those that the rows bear.
-//! - A file costs itself: what is not named like data is not read, what is broken is named by its cause
-//!   ([`field_files::Foreign`]) and loses what it held. Only a clone without its files (Git LFS) is refused as a whole.
+//! - Unused data is optional: a column, camera or label that a command does not use may be missing or malformed.
+//! - Rows take precedence over metadata for frame indices, episodes and frames.
+//! - A bad file affects only its own rows: files not named like data are not read, and a broken file is reported with
+//!   its cause ([`field_files::Foreign`]) and left out. Only a clone without its Git LFS files is refused as a whole.
 //!
-//! Nothing that a file says of its own size is believed before it is compared with its bytes on disk.
+//! Sizes that a file announces are checked against its bytes on disk before they are used.
 
 mod bytes;
 mod cameras;

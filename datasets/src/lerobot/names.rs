@@ -1,7 +1,7 @@
-//! Which files of a data set's folder are its data.
+//! Data files of a data set's folder, recognized by their names.
 //!
-//! A folder holds more than its layout says: what macOS, Windows, editors and notebooks leave behind, copies, files of
-//! another layout after half a conversion. Data is what is named like data.
+//! A folder holds more files than its layout defines: leftovers of macOS, Windows, editors and notebooks, copies, and
+//! files of another layout after an unfinished conversion. Only files whose names match the layout are data.
 
 use super::{DataSet, DataSetError};
 use std::{
@@ -10,16 +10,16 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-/// The layouts' own templates, where `info.json` has none.
+/// Default templates of the layouts, used where `info.json` has none.
 pub(super) const DATA_V2: &str =
     "data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet";
 pub(super) const DATA_V3: &str = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet";
 pub(super) const EPISODES_V3: &str =
     "meta/episodes/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet";
 
-/// Folders within folders that are looked into.
+/// Maximum depth of subfolders that are searched.
 const DEPTH: usize = 6;
-/// Files of a data set: more than any has.
+/// Maximum number of files; no data set has as many.
 const FILES: usize = 1 << 20;
 
 /// Files with rows.
@@ -27,15 +27,15 @@ const FILES: usize = 1 << 20;
 pub(super) struct Files {
     /// In the order of the numbers in their names.
     pub(super) data: Vec<PathBuf>,
-    /// Parquet files whose names are no data's, and which are not read.
+    /// Parquet files whose names do not match the layout. They are not read.
     pub(super) foreign: Vec<PathBuf>,
-    /// Folders that could not be looked into, in words.
+    /// Messages about folders that could not be listed.
     pub(super) unreadable: Vec<String>,
 }
 
 impl DataSet {
-    /// Every parquet file under a folder of the data set that is named like `templates` say, or every one that a person
-    /// would see, where none is.
+    /// Parquet files under a folder of the data set whose names match one of `templates`. If none does, every visible
+    /// parquet file.
     pub(super) fn parquet_files(
         &self,
         folder: &str,
@@ -47,7 +47,7 @@ impl DataSet {
         let mut seen = BTreeSet::new();
         let mut folders = vec![(top.clone(), 0)];
         while let Some((folder, depth)) = folders.pop() {
-            // A link to a folder above would lead around for ever.
+            // A link to a parent folder would cause an endless loop.
             if !seen.insert(folder.canonicalize().unwrap_or_else(|_| folder.clone())) {
                 continue;
             }
@@ -57,7 +57,7 @@ impl DataSet {
             };
             let entries = match std::fs::read_dir(&folder) {
                 Ok(entries) => entries,
-                // A folder costs itself, as a file does.
+                // An unreadable subfolder is skipped alone, as an unreadable file is.
                 Err(cause) if depth > 0 => {
                     unreadable.push(failed(cause));
                     continue;
@@ -70,7 +70,7 @@ impl DataSet {
                     continue;
                 }
                 let path = entry.path();
-                // In a folder that may not be entered, only the entries themselves tell.
+                // Without permission to enter the folder, only the directory entry has the type.
                 if path.is_dir() || entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                     if depth < DEPTH {
                         folders.push((path, depth + 1));
@@ -98,8 +98,8 @@ impl DataSet {
             std::mem::swap(&mut data, &mut foreign);
         }
         if data.is_empty() {
-            let lost = unreadable.into_iter().next();
-            return Err(lost.unwrap_or(DataSetError::NoFiles(top)));
+            let first_error = unreadable.into_iter().next();
+            return Err(first_error.unwrap_or(DataSetError::NoFiles(top)));
         }
         foreign.sort();
         data.sort_by_cached_key(|path| numbers(path.strip_prefix(&top).unwrap_or(path)));
@@ -108,30 +108,30 @@ impl DataSet {
             foreign,
             unreadable: unreadable
                 .iter()
-                .map(|error| format!("{error} (what is in it is not read)"))
+                .map(|error| format!("{error} (its files are not read)"))
                 .collect(),
         })
     }
 
-    /// The data set's own template of its rows' files, or its layout's.
+    /// Template of the files with the rows: that of `info.json`, or the default of the layout.
     pub(super) fn data_template(&self) -> &str {
-        let usual = if self.info().shares_files() {
+        let default = if self.info().shares_files() {
             DATA_V3
         } else {
             DATA_V2
         };
-        self.info().data_path.as_deref().unwrap_or(usual)
+        self.info().data_path.as_deref().unwrap_or(default)
     }
 
-    /// Every file with rows.
+    /// All files with rows.
     pub(super) fn files(&self) -> Result<Files, DataSetError> {
         self.parquet_files("data", &[self.data_template()])
     }
 
-    /// A path that the data set itself names: it must be beneath the folder.
+    /// Absolute form of a path from the metadata, which must be inside the data set's folder.
     ///
     /// # Errors
-    /// [`DataSetError::Outside`] for one that begins elsewhere or goes up.
+    /// [`DataSetError::Outside`] for an absolute path or one with `..`.
     pub(crate) fn beneath(&self, path: impl AsRef<Path>) -> Result<PathBuf, DataSetError> {
         let path = path.as_ref();
         let is_below = path
@@ -145,7 +145,7 @@ impl DataSet {
     }
 }
 
-/// Whether something is at `path`, as far as can be known: what may not be looked at is not missing.
+/// True unless `path` is known not to exist. A path without access permission counts as existing.
 pub(super) fn is_there(path: &Path) -> bool {
     let is_missing = |error: &io::Error| {
         matches!(
@@ -158,13 +158,13 @@ pub(super) fn is_there(path: &Path) -> bool {
         .is_none_or(|error| !is_missing(&error))
 }
 
-/// Whether a name is one that people gave: not one that begins with a dot (`._file`, `.ipynb_checkpoints`), is a
-/// leftover of an editor (`~`) or of an archive of macOS (`__MACOSX`).
+/// False for hidden files (`._file`, `.ipynb_checkpoints`) and leftovers of editors (`~`) and of macOS archives
+/// (`__MACOSX`).
 fn is_visible(name: &str) -> bool {
     !name.starts_with(['.', '~']) && !name.ends_with('~') && !name.starts_with("__")
 }
 
-/// Whether a path is what a template becomes with some numbers and names.
+/// True if a path results from a template with some numbers and names.
 fn is_named_like(template: &str, path: &Path) -> bool {
     let Some(path) = path.to_str() else {
         return false;
@@ -198,7 +198,7 @@ fn is_named_like(template: &str, path: &Path) -> bool {
     rest == template
 }
 
-/// `chunk-000/file-012.parquet` is 0, 12.
+/// Numbers in a path: `chunk-000/file-012.parquet` gives 0 and 12.
 fn numbers(path: &Path) -> Vec<u64> {
     path.to_string_lossy()
         .split(|character: char| !character.is_ascii_digit())
@@ -211,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn data_is_what_is_named_like_the_template() {
+    fn only_names_that_match_the_template_are_data() {
         for (path, is_data) in [
             ("data/chunk-000/file-000.parquet", true),
             ("data/chunk-012/file-1234.parquet", true),
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn what_systems_and_editors_leave_behind_is_no_data() {
+    fn leftovers_of_systems_and_editors_are_not_data() {
         for name in [
             "._file-000.parquet",
             ".ipynb_checkpoints",

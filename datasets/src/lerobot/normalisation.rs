@@ -1,22 +1,22 @@
-//! From data units to what a tokenizer is fitted to: the formulas of LeRobot's tokenizer trainer.
+//! Normalisation of data units, with the formulas of LeRobot's tokenizer trainer.
 
 use super::{DataSetError, Stats};
 
-/// Which formula.
+/// Formula of a normalisation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NormMode {
-    /// The 1st percentile becomes -1, the 99th 1; what lies beyond is clipped.
+    /// Maps the 1st percentile to -1 and the 99th to 1, and clips values beyond them.
     Quantiles,
-    /// The smallest value becomes -1, the largest 1.
+    /// Maps the smallest value to -1 and the largest to 1.
     MinMax,
-    /// The mean becomes 0, a standard deviation 1.
+    /// Maps the mean to 0 and one standard deviation to 1.
     MeanStd,
-    /// Nothing is done.
+    /// Leaves values unchanged.
     None,
 }
 
 impl NormMode {
-    /// LeRobot's name for it.
+    /// LeRobot's name of the mode.
     #[must_use]
     pub fn lerobot_name(self) -> &'static str {
         match self {
@@ -28,7 +28,7 @@ impl NormMode {
     }
 }
 
-/// The mapping of each dimension.
+/// Mapping of each dimension.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Normalisation {
     mode: NormMode,
@@ -36,14 +36,14 @@ pub struct Normalisation {
     dims: Vec<(f64, f64)>,
 }
 
-/// Keeps a dimension that never moved from dividing by zero.
+/// Smallest divisor, for a dimension that never moved.
 const EPSILON: f64 = 1e-8;
 
 impl Normalisation {
-    /// The mapping of `dims` dimensions by `mode`.
+    /// Mapping of `dims` dimensions by `mode`. `key` names the vector in errors.
     ///
     /// # Errors
-    /// When the statistics that the mode needs are missing, not as many as the dimensions, or not finite.
+    /// When the statistics that the mode needs are missing, differ in number from the dimensions, or are not finite.
     pub fn new(
         mode: NormMode,
         stats: &Stats,
@@ -81,7 +81,7 @@ impl Normalisation {
         })
     }
 
-    /// Data units to normalised values.
+    /// Normalises a value of dimension `dim`.
     #[must_use]
     pub fn apply(&self, value: f32, dim: usize) -> f32 {
         let Some(&(a, b)) = self.dims.get(dim) else {
@@ -97,7 +97,7 @@ impl Normalisation {
         normalised as f32
     }
 
-    /// How many data units one normalised unit is.
+    /// Data units per normalised unit of dimension `dim`.
     #[must_use]
     pub fn data_units(&self, dim: usize) -> f64 {
         match (self.mode, self.dims.get(dim)) {

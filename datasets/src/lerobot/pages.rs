@@ -1,8 +1,8 @@
-//! Pages of a parquet column, let in only when they are small enough.
+//! Pages of a parquet column, decoded only within memory limits.
 //!
-//! A page says how long it is once unfolded, and a few bytes can say 2 GiB, or stand for a billion values. What a page
-//! says is read before it is unfolded, and values are counted while they come: a column, and all columns of a file
-//! together, take no more memory than its bytes on disk give reason to.
+//! A page announces its uncompressed size, and a few bytes can announce 2 GiB or encode a billion values. The header of
+//! a page is therefore checked before it is decompressed, and values are counted as they are decoded. A column, and all
+//! columns of a file together, take no more memory than their bytes on disk account for.
 
 use super::thrift::{I32, STRUCT, Thrift};
 use brotli_decompressor::Decompressor;
@@ -24,47 +24,47 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// A page may always unfold to this (bytes) ...
+/// Uncompressed size that every page may have (bytes).
 const PAGE_BYTES: u64 = 32 << 20;
-/// ... a dictionary, whose values are all taken out at once, to this (bytes) ...
+/// Uncompressed size that every dictionary may have (bytes). Its values are all decoded at once.
 const DICTIONARY_BYTES: u64 = 8 << 20;
-/// ... and any page to so many times its bytes on disk: images hardly shrink.
+/// Compression ratio that a larger page may have. Images hardly shrink.
 const UNFOLDING: u64 = 4;
-/// Bytes that are unpacked at a time.
+/// Buffer of the Brotli decoder (bytes).
 const BROTLI_BUFFER: usize = 1 << 14;
-/// Different numbers of half precision.
+/// Number of distinct half-precision values.
 const HALVES: u64 = 1 << 16;
-/// Bytes of a page's header that are looked at; its statistics come last and may be longer.
+/// Bytes of a page header that are checked. Its statistics come last and may be longer.
 const HEADER_BYTES: usize = 4096;
 
-/// Why a file is not read any further, in words.
+/// Reason for which a file is not read any further.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Refusal(Arc<Mutex<Option<String>>>);
 
 impl Refusal {
-    fn set(&self, words: String) -> String {
+    fn set(&self, reason: String) -> String {
         let mut refusal = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        refusal.get_or_insert(words).clone()
+        refusal.get_or_insert(reason).clone()
     }
 
-    pub(super) fn words(&self) -> Option<String> {
+    pub(super) fn reason(&self) -> Option<String> {
         let refusal = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         refusal.clone()
     }
 }
 
-/// What a page says of itself.
+/// Sizes from a page header (bytes).
 #[derive(Debug, Clone, Copy, Default)]
 struct Announced {
-    unfolded: u64,
-    /// Bytes before the compressed ones (levels, in pages of the second version).
+    uncompressed: u64,
+    /// Bytes before the compressed ones (levels, in data pages of version 2).
     plain: usize,
 }
 
-/// How the pages of a column are packed, by what bounds their unfolding.
+/// Compression of a column's pages, by how its decoder bounds the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Packing {
-    /// To what is announced, and no further.
+    /// The decoder stops at the announced size.
     Announced,
     Gzip,
     Brotli,
@@ -82,7 +82,7 @@ impl Packing {
     }
 }
 
-/// The bytes of a column.
+/// Bytes of a column, with page sizes checked.
 struct Guarded {
     file: Arc<Mutex<File>>,
     bytes: u64,
@@ -129,49 +129,50 @@ impl ChunkReader for Guarded {
 }
 
 impl Guarded {
-    /// What is unfolded to its end whatever the page says is counted first.
+    /// Counts the output of codecs whose decoder ignores the announced size.
     fn check(&self, page: &[u8]) -> Result<()> {
         let announced = *self
             .announced
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let packed = page.get(announced.plain..).unwrap_or_default();
-        let most = announced.unfolded;
-        let goes_beyond = |unfolded: &mut dyn Read| {
-            let counted = io::copy(&mut unfolded.take(most + 1), &mut io::sink());
+        let compressed = page.get(announced.plain..).unwrap_or_default();
+        let most = announced.uncompressed;
+        let exceeds = |uncompressed: &mut dyn Read| {
+            let counted = io::copy(&mut uncompressed.take(most + 1), &mut io::sink());
             counted.is_ok_and(|bytes| bytes > most)
         };
         let too_much = match self.packing {
             Packing::Announced => false,
-            Packing::Gzip => goes_beyond(&mut MultiGzDecoder::new(packed)),
-            Packing::Brotli => goes_beyond(&mut Decompressor::new(packed, BROTLI_BUFFER)),
+            Packing::Gzip => exceeds(&mut MultiGzDecoder::new(compressed)),
+            Packing::Brotli => exceeds(&mut Decompressor::new(compressed, BROTLI_BUFFER)),
             Packing::Lz4 => {
-                // Writers of Hadoop's form, and those before them, announce what comes; frames do not.
+                // Hadoop's block format and its predecessor announce the size; LZ4 frames do not.
                 if let [0x04, 0x22, 0x4D, 0x18, ..]
                 | [0x50..=0x5F, 0x2A, 0x4D, 0x18, ..]
-                | [0x02, 0x21, 0x4C, 0x18, ..] = packed
+                | [0x02, 0x21, 0x4C, 0x18, ..] = compressed
                 {
-                    let words = "is packed in frames of LZ4, which old writers made and nobody reads alike: write it \
-                                 again, with Zstandard or Snappy";
-                    return Err(ParquetError::General(self.refusal.set(words.to_owned())));
+                    let reason = "is compressed with LZ4 frames, an obsolete format that readers interpret differently: write \
+                                 it again with Zstandard or Snappy";
+                    return Err(ParquetError::General(self.refusal.set(reason.to_owned())));
                 }
                 false
             }
         };
         if too_much {
-            let words =
-                format!("has a page that unfolds to more than the {most} bytes it announces");
-            return Err(ParquetError::General(self.refusal.set(words)));
+            let reason =
+                format!("has a page that decompresses to more than the {most} bytes it announces");
+            return Err(ParquetError::General(self.refusal.set(reason)));
         }
         Ok(())
     }
 }
 
-/// The header of a page: looked at when it is read, for a reader is also made where none is.
+/// Reader of a page header. The header is checked when it is first read, because readers are also created for positions
+/// without a header.
 struct Header {
     file: Arc<Mutex<File>>,
     start: u64,
-    /// What was read, and how much of it was handed on.
+    /// Bytes that were read, and how many of them were returned.
     read: Option<(Vec<u8>, usize)>,
     announced: Arc<Mutex<Announced>>,
     refusal: Refusal,
@@ -187,12 +188,12 @@ impl Read for Header {
                 *done += count;
                 return Ok(count);
             }
-            let bytes = self.piece()?;
+            let bytes = self.next_bytes()?;
             if bytes.is_empty() {
                 return Ok(0);
             }
             if self.read.is_none() {
-                self.look_at(&bytes).map_err(io::Error::other)?;
+                self.check(&bytes).map_err(io::Error::other)?;
             }
             self.start += bytes.len() as u64;
             self.read = Some((bytes, 0));
@@ -201,7 +202,7 @@ impl Read for Header {
 }
 
 impl Header {
-    fn piece(&self) -> io::Result<Vec<u8>> {
+    fn next_bytes(&self) -> io::Result<Vec<u8>> {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         file.seek(SeekFrom::Start(self.start))?;
         let mut bytes = Vec::with_capacity(HEADER_BYTES);
@@ -211,19 +212,19 @@ impl Header {
         Ok(bytes)
     }
 
-    /// `PageHeader`: 1 the kind of page, 2 its length unfolded, 3 its length on disk; 8 with 5 and 6 the lengths of the
-    /// levels.
-    fn look_at(&self, bytes: &[u8]) -> std::result::Result<(), String> {
+    /// Checks a `PageHeader`: field 1 is the kind of page, 2 the uncompressed size, 3 the compressed size; 8 holds the
+    /// lengths of the levels (5 and 6).
+    fn check(&self, bytes: &[u8]) -> std::result::Result<(), String> {
         let mut thrift = Thrift::new(bytes);
         let mut last = 0;
-        let (mut dictionary, mut unfolded, mut packed) = (false, None, None);
+        let (mut dictionary, mut uncompressed, mut compressed) = (false, None, None);
         let mut plain = 0;
         while let Some((number, kind)) = thrift.field(&mut last) {
             let done = match (number, kind) {
                 (_, 0) => break,
                 (1, I32) => thrift.number().map(|kind| dictionary = kind == 2),
-                (2, I32) => thrift.number().map(|length| unfolded = Some(length)),
-                (3, I32) => thrift.number().map(|length| packed = Some(length)),
+                (2, I32) => thrift.number().map(|length| uncompressed = Some(length)),
+                (3, I32) => thrift.number().map(|length| compressed = Some(length)),
                 (8, STRUCT) => levels(&mut thrift).map(|bytes| plain = bytes),
                 (_, kind) => thrift.skip(kind),
             };
@@ -231,36 +232,39 @@ impl Header {
                 break;
             }
         }
-        let (Some(unfolded), Some(packed)) = (unfolded, packed) else {
+        let (Some(uncompressed), Some(compressed)) = (uncompressed, compressed) else {
             return Err(self
                 .refusal
                 .set("has a page with a damaged header".to_owned()));
         };
-        let (unfolded, packed) = (
-            u64::try_from(unfolded).unwrap_or_default(),
-            u64::try_from(packed).unwrap_or_default(),
+        let (uncompressed, compressed) = (
+            u64::try_from(uncompressed).unwrap_or_default(),
+            u64::try_from(compressed).unwrap_or_default(),
         );
         let floor = if dictionary {
             DICTIONARY_BYTES
         } else {
             PAGE_BYTES
         };
-        let most = floor.max(packed.saturating_mul(UNFOLDING));
-        if unfolded > most {
+        let most = floor.max(compressed.saturating_mul(UNFOLDING));
+        if uncompressed > most {
             return Err(self.refusal.set(format!(
-                "has a page of {packed} bytes that unfolds to {unfolded}, more than {most}"
+                "has a page of {compressed} bytes that decompresses to {uncompressed}, more than {most}"
             )));
         }
         let mut announced = self
             .announced
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        *announced = Announced { unfolded, plain };
+        *announced = Announced {
+            uncompressed,
+            plain,
+        };
         Ok(())
     }
 }
 
-/// `DataPageHeaderV2`: the bytes of its levels, which are not compressed.
+/// `DataPageHeaderV2`: size of its levels, which are not compressed (bytes).
 fn levels(thrift: &mut Thrift<'_>) -> Option<usize> {
     let (mut last, mut bytes) = (0, 0_usize);
     loop {
@@ -272,16 +276,16 @@ fn levels(thrift: &mut Thrift<'_>) -> Option<usize> {
     }
 }
 
-/// How much may still come: values of a column in all row groups of a file, or bytes of all its columns.
+/// Remaining amount: values of a column in all row groups of a file, or bytes of all columns of the file.
 #[derive(Debug, Clone)]
-pub(super) struct Left(Arc<Mutex<u64>>);
+pub(super) struct Allowance(Arc<Mutex<u64>>);
 
-impl Left {
+impl Allowance {
     pub(super) fn new(count: u64) -> Self {
         Self(Arc::new(Mutex::new(count)))
     }
 
-    /// Whether there is room for so many.
+    /// Takes `count`; false if less is left.
     pub(super) fn take(&self, count: u64) -> bool {
         let mut left = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let after = left.checked_sub(count);
@@ -290,44 +294,44 @@ impl Left {
     }
 }
 
-/// What the values of a column may come to.
+/// Limits of decoding a column.
 #[derive(Debug, Clone)]
-pub(super) struct Room {
-    /// Values of this column.
-    pub(super) values: Left,
-    /// Bytes of this column and all others.
-    pub(super) memory: Left,
-    /// Bytes that a value takes once it is read, with what is held on the way.
+pub(super) struct Budget {
+    /// Values that this column may still have.
+    pub(super) values: Allowance,
+    /// Memory that this column and all others may still take (bytes).
+    pub(super) memory: Allowance,
+    /// Memory per decoded value, with the temporary buffers (bytes).
     pub(super) value_bytes: u64,
-    /// The reason why there is no more.
+    /// Reason for which decoding was stopped.
     pub(super) refusal: Refusal,
 }
 
-/// Pages of a column, whose values are counted.
+/// Pages of a column with their values counted.
 struct Counted {
     pages: SerializedPageReader<Guarded>,
-    room: Room,
+    budget: Budget,
 }
 
-/// The pages of a column of a row group.
+/// Pages of a column of a row group.
 pub(super) fn pages(
     file: &Arc<Mutex<File>>,
     bytes: u64,
     group: &RowGroupMetaData,
     column: &ColumnChunkMetaData,
-    room: &Room,
+    budget: &Budget,
 ) -> Result<Box<dyn PageReader>> {
     let guarded = Guarded {
         file: Arc::clone(file),
         bytes,
         packing: Packing::of(column.compression()),
         announced: Arc::default(),
-        refusal: room.refusal.clone(),
+        refusal: budget.refusal.clone(),
     };
     let rows = usize::try_from(group.num_rows()).unwrap_or_default();
     Ok(Box::new(Counted {
         pages: SerializedPageReader::new(Arc::new(guarded), column, rows, None)?,
-        room: room.clone(),
+        budget: budget.clone(),
     }))
 }
 
@@ -335,27 +339,28 @@ impl Counted {
     fn checked(&self, page: Page) -> Result<Page> {
         let values = u64::from(page.num_values());
         let fits = match &page {
-            // A value of a dictionary takes four bytes at least; of two there are no more than two bytes can say.
+            // A dictionary value takes at least four bytes. Half-precision values take two, with at most 65536
+            // distinct.
             Page::DictionaryPage { buf, .. } => {
                 let bytes = buf.len() as u64;
                 values <= (bytes / 4).max((bytes / 2).min(HALVES))
             }
             _ => {
-                self.room.values.take(values)
+                self.budget.values.take(values)
                     && self
-                        .room
+                        .budget
                         .memory
-                        .take(values.saturating_mul(self.room.value_bytes))
+                        .take(values.saturating_mul(self.budget.value_bytes))
             }
         };
         if fits {
             return Ok(page);
         }
-        let words = format!(
-            "has a page of {} bytes that unfolds to {values} values, more than its size accounts for",
+        let reason = format!(
+            "has a page of {} bytes that decodes to {values} values, more than its size accounts for",
             page.buffer().len()
         );
-        Err(ParquetError::General(self.room.refusal.set(words)))
+        Err(ParquetError::General(self.budget.refusal.set(reason)))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The vectors of a data set, episode by episode.
 //!
-//! The rows say themselves which episode and frame they are; where they lie is not asked. A file that cannot be read or
-//! rows that do not make an episode cost that file's or that episode's part of the data set, and are named.
+//! Each row holds its episode and frame, so the location of a row in the files does not matter. An unreadable file, or
+//! rows that do not form an episode, are reported and left out; the rest of the data set is read.
 
 mod drafts;
 
@@ -9,23 +9,23 @@ use super::{DataSet, DataSetError};
 use drafts::Rows;
 use std::{collections::BTreeMap, path::PathBuf};
 
-/// What to read.
+/// Columns and episodes to read.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted<'a> {
     /// Column of the actions.
     pub action_key: &'a str,
-    /// Column of the states, where they are needed.
+    /// Column of the states; `None` if they are not needed.
     pub state_key: Option<&'a str>,
-    /// The first so many episodes.
+    /// Number of episodes to read, from the first; all if `None`.
     pub max_episodes: Option<usize>,
 }
 
-/// Dimensions that are used; in the others a value may be anything. All when absent.
+/// Dimensions that are used (all if `None`). In the others, values need not be finite.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Used<'a> {
-    /// Of the actions.
+    /// Dimensions of the actions.
     pub actions: Option<&'a [usize]>,
-    /// Of the states.
+    /// Dimensions of the states.
     pub states: Option<&'a [usize]>,
 }
 
@@ -38,28 +38,28 @@ pub struct Episode {
     pub action_dims: usize,
     /// `[frames, action_dims]`.
     pub actions: Vec<f32>,
-    /// Dimensions of a state; 0 when no states were asked for.
+    /// Dimensions of a state; 0 if no states were read.
     pub state_dims: usize,
     /// `[frames, state_dims]`.
     pub states: Vec<f32>,
 }
 
 impl Episode {
-    /// How many frames.
+    /// Number of frames.
     #[must_use]
     pub fn frames(&self) -> usize {
         self.actions.len() / self.action_dims.max(1)
     }
 }
 
-/// What was read, and what was not.
+/// Episodes that were read, and the reasons for those that were not.
 #[derive(Debug, Default)]
 pub struct Recorded {
-    /// Whole episodes, in the order of their indices.
+    /// Complete episodes, in the order of their indices.
     pub episodes: Vec<Episode>,
-    /// Episodes that are not among them.
+    /// Episodes that cannot be used.
     pub left_out: Vec<LeftOut>,
-    /// Files that were not used, in words.
+    /// Messages about files that were not used.
     pub notes: Vec<String>,
 }
 
@@ -68,7 +68,7 @@ pub struct Recorded {
 pub struct LeftOut {
     /// `episode_index`.
     pub episode: i64,
-    /// Why.
+    /// Cause, for the reader of the message.
     pub reason: String,
 }
 
@@ -81,14 +81,16 @@ impl From<LeftOut> for DataSetError {
     }
 }
 
-/// Numbers that are always read ...
+/// Numbers that are always read.
 const NUMBERS: usize = 8 << 20;
-/// ... or so many for each that `info.json` announces, and no more than so many for each byte on disk.
+/// Numbers read per number that `info.json` announces, where that is more.
 const TIMES_ANNOUNCED: usize = 2;
+/// Maximum numbers read per byte on disk beyond [`NUMBERS`].
 const TIMES_ON_DISK: usize = 2;
 
 impl DataSet {
-    /// Reads actions, and states where asked for. `progress` is told how many of how many files are done.
+    /// Reads the actions, and the states if `wanted` names them. `progress` receives the number of files done and of
+    /// all files.
     ///
     /// # Errors
     /// As [`Self::recorded`].
@@ -100,11 +102,11 @@ impl DataSet {
         Ok(self.recorded(wanted, Used::default(), progress)?.episodes)
     }
 
-    /// Reads actions, and states where asked for, of every episode that is whole. `progress` is told how many of how many
-    /// files are done.
+    /// Reads the actions, and the states if `wanted` names them, of every complete episode. `progress` receives the
+    /// number of files done and of all files.
     ///
     /// # Errors
-    /// When there is no whole episode: what is wrong with the first. For a folder that was cloned without its files.
+    /// When there is no complete episode: the fault of the first. When the folder was cloned without its Git LFS files.
     pub fn recorded(
         &self,
         wanted: &Wanted<'_>,
@@ -122,7 +124,7 @@ impl DataSet {
         let mut first_error = None;
         for (done, path) in files.data.iter().enumerate() {
             progress(done, files.data.len());
-            // Files are in the order of their episodes where names mean anything; and where they do not, the rows tell.
+            // Files are normally in the order of their episodes. `rows.passed` confirms it from the rows.
             if wanted
                 .max_episodes
                 .is_some_and(|most| rows.drafts.len() >= most)
@@ -166,7 +168,7 @@ impl DataSet {
         Ok(recorded)
     }
 
-    /// How many numbers all episodes together may have.
+    /// Maximum number of values in all episodes together.
     fn most_numbers(&self, wanted: &Wanted<'_>, files: &[PathBuf]) -> usize {
         let dims = |key: &str| {
             let feature = self.info().features.get(key);
@@ -187,26 +189,26 @@ impl DataSet {
         NUMBERS.max(announced.min(on_disk().saturating_mul(TIMES_ON_DISK)))
     }
 
-    /// Episodes of other dimensions than `info.json` says, or than most, were recorded otherwise.
+    /// Leaves out episodes whose dimensions differ from those of `info.json` or, failing that, of most frames.
     fn leave_out_other_dims(&self, recorded: &mut Recorded, wanted: &Wanted<'_>) {
-        let mut often: BTreeMap<(usize, usize), usize> = BTreeMap::new();
+        let mut frames_by_dims: BTreeMap<(usize, usize), usize> = BTreeMap::new();
         for episode in &recorded.episodes {
-            let frames = often.entry((episode.action_dims, episode.state_dims));
+            let frames = frames_by_dims.entry((episode.action_dims, episode.state_dims));
             *frames.or_default() += episode.frames();
         }
         let announced = self.info().features.get(wanted.action_key);
         let announced = announced.map(|feature| feature.shape.iter().product::<usize>());
-        let usual = often
+        let usual = frames_by_dims
             .iter()
             .max_by_key(|((actions, _), frames)| (Some(*actions) == announced, **frames))
             .map(|(dims, _)| *dims);
         let Some((actions, states)) = usual else {
             return;
         };
-        let mut kept = Vec::new();
+        let mut matching = Vec::new();
         for episode in std::mem::take(&mut recorded.episodes) {
             if (episode.action_dims, episode.state_dims) == (actions, states) {
-                kept.push(episode);
+                matching.push(episode);
             } else {
                 recorded.left_out.push(LeftOut {
                     episode: episode.index,
@@ -217,12 +219,12 @@ impl DataSet {
                 });
             }
         }
-        recorded.episodes = kept;
+        recorded.episodes = matching;
         recorded.left_out.sort_by_key(|left_out| left_out.episode);
     }
 }
 
-/// What is said of files whose names are no data's.
+/// Message about files whose names do not match the layout.
 pub(super) fn foreign(files: &[PathBuf]) -> Option<String> {
     let first = files.first()?;
     let more = match files.len() {
@@ -235,7 +237,7 @@ pub(super) fn foreign(files: &[PathBuf]) -> Option<String> {
     ))
 }
 
-/// `frame 17 is missing`, `frames 10 to 13 are missing`.
+/// Message about missing frames: `frame 17 is missing`, `frames 10 to 13 are missing`.
 pub(super) fn missing(first: i64, last: i64) -> String {
     if first == last {
         format!("frame {first} is missing")

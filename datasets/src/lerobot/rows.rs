@@ -1,4 +1,4 @@
-//! Where the rows of an episode are, and which numbers they bear: asked of the rows, not of the metadata.
+//! Locations and frame indices of an episode's rows, read from the rows and not from the metadata.
 
 use super::{
     DataSet, DataSetError, Entry,
@@ -10,18 +10,18 @@ use super::{
 };
 use std::{
     cell::OnceCell,
-    collections::{BTreeMap, btree_map::Entry as Place},
+    collections::{BTreeMap, btree_map::Entry as MapEntry},
     ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-/// The numbers of an episode's frames in the whole data set.
+/// Indices of an episode's frames in the whole data set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Indices {
-    /// One after the other, from this on.
+    /// Consecutive, from this one.
     From(i64),
-    /// Each its own.
+    /// One index per frame.
     Each(Vec<i64>),
 }
 
@@ -35,7 +35,7 @@ impl Indices {
         }
     }
 
-    /// The number of a frame.
+    /// Index of a frame of the episode.
     #[must_use]
     pub fn at(&self, frame: usize) -> Option<i64> {
         match self {
@@ -45,19 +45,19 @@ impl Indices {
     }
 }
 
-/// How fast the frames of an episode follow each other, by their own times (`timestamp`).
+/// Frame rate of an episode, by the recorded times (`timestamp`).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pace {
-    /// From the first to the last, per second.
+    /// Mean rate from the first frame to the last (frames per second).
     pub fps: f64,
-    /// The most by which a frame is away from where it would be if all followed each other evenly (s).
+    /// Largest deviation of a frame's time from that of an even rate (s).
     pub unevenness_secs: f64,
-    /// The frame that is.
+    /// Frame with the largest deviation.
     pub worst: usize,
 }
 
 impl Pace {
-    /// Of times in the order of the frames (s). None where they do not rise, or there are not two.
+    /// Pace of times in the order of the frames (s); `None` if they do not increase or are fewer than two.
     fn of(times: &[f64]) -> Option<Self> {
         let (first, last) = (times.first()?, times.last()?);
         let fps = (times.len() - 1) as f64 / (last - first);
@@ -65,9 +65,9 @@ impl Pace {
         if !fps.is_finite() || !times.windows(2).all(rises) {
             return None;
         }
-        let away =
+        let deviation =
             |(frame, time): (usize, &f64)| (frame, (time - first - frame as f64 / fps).abs());
-        let all = times.iter().enumerate().map(away);
+        let all = times.iter().enumerate().map(deviation);
         let (worst, unevenness_secs) = all.max_by(|one, other| one.1.total_cmp(&other.1))?;
         Some(Self {
             fps,
@@ -76,13 +76,13 @@ impl Pace {
         })
     }
 
-    /// Whether the frames follow each other evenly, to half a frame.
+    /// True if the frames are evenly spaced, to half a frame.
     #[must_use]
     pub fn is_even(&self) -> bool {
         self.unevenness_secs <= 0.5 / self.fps
     }
 
-    /// Whether this is a clock of `fps` frames per second over `frames` frames, to half a frame.
+    /// True if the times match `fps` frames per second over `frames` frames, to half a frame.
     #[must_use]
     pub fn is_at(&self, fps: f64, frames: usize) -> bool {
         let steps = frames.saturating_sub(1) as f64;
@@ -94,24 +94,24 @@ impl Pace {
 /// The rows of an episode.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OwnRows {
-    /// The file that they are in.
+    /// File of the rows.
     pub path: PathBuf,
-    /// How many there are.
+    /// Number of rows.
     pub count: usize,
-    /// Where they stand in the file, if they stand together and in the order of their frames.
+    /// Rows of the file, if they are contiguous and in the order of their frames.
     pub place: Option<Range<usize>>,
-    /// Their numbers in the whole data set (`index`), in the order of the frames; none where rows bear none.
+    /// Indices of the frames in the whole data set (`index`), in the order of the frames; `None` if a row has none.
     pub indices: Option<Indices>,
-    /// How fast they follow each other; none where they do not say it.
+    /// Frame rate; `None` if the rows have no usable times.
     pub pace: Option<Pace>,
-    /// What the robot was told in the first of them, as a number.
+    /// Index of the instruction of the first row (`task_index`).
     pub task_index: Option<i64>,
-    /// What keeps them from being a whole episode.
+    /// Fault that makes the episode incomplete.
     pub problem: Option<String>,
 }
 
 impl OwnRows {
-    /// What the metadata of the episode say otherwise than its rows, if they do.
+    /// Message about how the metadata of the episode contradict its rows, if they do.
     #[must_use]
     pub fn disagreement(&self, entry: &Entry) -> Option<String> {
         let path = self.path.display();
@@ -125,26 +125,27 @@ impl OwnRows {
         }
         let problem = self.problem.as_ref()?;
         Some(format!(
-            "its rows in {path} are no whole episode: {problem}"
+            "its rows in {path} are not a complete episode: {problem}"
         ))
     }
 }
 
 type OfFile = Result<BTreeMap<i64, OwnRows>, String>;
 
-/// Looks for rows: first where the metadata say that they are, then everywhere.
+/// Search for rows: first in the file that the metadata name, then in all files. Files are read once.
 #[derive(Debug)]
 pub struct RowFinder<'a> {
     data_set: &'a DataSet,
     files: OnceCell<Files>,
     read: BTreeMap<PathBuf, Arc<OfFile>>,
-    /// Bytes of the files that were read, and episodes found in them.
+    /// Bytes of the files that were read.
     bytes: u64,
+    /// Episodes found in these files.
     episodes: u64,
 }
 
 impl DataSet {
-    /// A finder of rows, which remembers what it has read.
+    /// A [`RowFinder`] over this data set.
     #[must_use]
     pub fn row_finder(&self) -> RowFinder<'_> {
         RowFinder {
@@ -156,7 +157,7 @@ impl DataSet {
         }
     }
 
-    /// The file in which the rows of an episode should be.
+    /// File that should hold the rows of an episode, by the metadata.
     fn data_file(&self, entry: &Entry) -> Option<PathBuf> {
         let mut values = self.numbers_of(entry);
         if let Some(file) = entry.data {
@@ -172,7 +173,7 @@ impl RowFinder<'_> {
     /// The rows of an episode.
     ///
     /// # Errors
-    /// In words: when no file has any, with what is wrong with the file that should.
+    /// A message when no file has any, with the fault of the file that should.
     pub fn find(&mut self, entry: &Entry) -> Result<OwnRows, String> {
         let index = i64::try_from(entry.index).unwrap_or(i64::MAX);
         let mut reason = None;
@@ -188,7 +189,7 @@ impl RowFinder<'_> {
                 Err(problem) => reason = Some(problem.clone()),
             }
         }
-        // A file that is broken has lost them; another file is asked only where that one is whole, or none.
+        // The rows of a broken file are lost. Other files are searched only if the named file is intact or missing.
         if let Some(reason) = reason {
             return Err(reason);
         }
@@ -206,13 +207,13 @@ impl RowFinder<'_> {
         ))
     }
 
-    /// Whether the data set has files with rows at all: it can be on this disk without them.
+    /// True if the data set has files with rows. It can be on disk without them.
     #[must_use]
     pub fn has_files(&self) -> bool {
         self.no_files().is_none()
     }
 
-    /// Why there are no files with rows, in words; none where there are.
+    /// Reason why there are no files with rows; `None` if there are.
     #[must_use]
     pub fn no_files(&self) -> Option<String> {
         self.files().err()
@@ -228,19 +229,19 @@ impl RowFinder<'_> {
 
     fn of_file(&mut self, path: &Path) -> Arc<OfFile> {
         match self.read.entry(path.to_owned()) {
-            Place::Occupied(known) => Arc::clone(known.get()),
-            Place::Vacant(place) => {
+            MapEntry::Occupied(known) => Arc::clone(known.get()),
+            MapEntry::Vacant(vacant) => {
                 self.bytes += path.metadata().map_or(0, |about| about.len());
                 let left = most_episodes(self.bytes).saturating_sub(self.episodes);
                 let read = read(path, left).map_err(|error| error.to_string());
                 self.episodes += read.as_ref().map_or(0, |found| found.len() as u64);
-                Arc::clone(place.insert(Arc::new(read)))
+                Arc::clone(vacant.insert(Arc::new(read)))
             }
         }
     }
 }
 
-/// What the rows of a file say of themselves, if they are of no more than `most` episodes.
+/// Rows of a file by episode, for at most `most` episodes.
 fn read(path: &Path, most: u64) -> Result<BTreeMap<i64, OwnRows>, DataSetError> {
     let table = Table::open(path)?;
     let episodes = table.integers("episode_index")?;
@@ -248,11 +249,11 @@ fn read(path: &Path, most: u64) -> Result<BTreeMap<i64, OwnRows>, DataSetError> 
     let indices = table.sparse_numbers("index").ok();
     let tasks = table.sparse_numbers("task_index").ok();
     let times = table.sparse_numbers("timestamp").ok();
-    // Where each episode's rows stand.
-    let mut places: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
+    // Rows of each episode, as positions in the file.
+    let mut positions: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
     for (row, episode) in episodes.into_iter().enumerate() {
-        places.entry(episode).or_default().push(row);
-        if places.len() as u64 > most {
+        positions.entry(episode).or_default().push(row);
+        if positions.len() as u64 > most {
             return Err(DataSetError::TooLarge {
                 path: path.to_owned(),
                 problem: "has rows of more episodes than its size and those before it account for"
@@ -270,35 +271,35 @@ fn read(path: &Path, most: u64) -> Result<BTreeMap<i64, OwnRows>, DataSetError> 
         }
         let numbers = rows.iter().map(|row| at(&frames, *row));
         let problem = frames.as_ref().and_then(|_| out_of_order(numbers));
-        let own: Option<Vec<i64>> = rows.iter().map(|row| at(&indices, *row)).collect();
+        let own_indices: Option<Vec<i64>> = rows.iter().map(|row| at(&indices, *row)).collect();
         let own_times = rows
             .iter()
             .map(|row| times.as_ref()?.get(*row).copied().flatten());
         let own_times: Option<Vec<f64>> = own_times.collect();
         let first = rows.first().copied().unwrap_or_default();
-        let stand_together = (first..).zip(&rows).all(|(next, row)| next == *row);
+        let contiguous = (first..).zip(&rows).all(|(next, row)| next == *row);
         let found = OwnRows {
             path: path.to_owned(),
             count: rows.len(),
-            place: stand_together.then(|| first..first + rows.len()),
-            indices: own.map(Indices::of),
+            place: contiguous.then(|| first..first + rows.len()),
+            indices: own_indices.map(Indices::of),
             pace: own_times.as_deref().and_then(Pace::of),
             task_index: at(&tasks, first),
             problem,
         };
         (episode, found)
     };
-    Ok(places.into_iter().map(of).collect())
+    Ok(positions.into_iter().map(of).collect())
 }
 
-/// What is wrong with the frames of an episode, in their order.
+/// Fault of an episode's frame numbers, in their order.
 fn out_of_order(frames: impl Iterator<Item = Option<i64>>) -> Option<String> {
     for (expected, frame) in (0..).zip(frames) {
         match frame {
             None => return Some("a row of it has no frame_index".to_owned()),
             Some(frame) if frame > expected => return Some(missing(expected, frame - 1)),
             Some(frame) if frame < expected => {
-                return Some(format!("frame {frame} is there twice"));
+                return Some(format!("frame {frame} occurs twice"));
             }
             Some(_) => {}
         }
@@ -312,7 +313,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_times_of_rows_tell_their_rate() {
+    fn the_rate_is_computed_from_the_times_of_the_rows() {
         let even: Vec<f64> = (0..100)
             .map(|frame| 7.0 + f64::from(frame) / 30.0)
             .collect();

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::DataSetError;
 
-/// Statistics per dimension. Which there are depends on who recorded the data set, and when.
+/// Statistics per dimension. The recorded ones differ between LeRobot versions and writers.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the keys of the file")]
 pub struct Stats {
@@ -17,7 +17,7 @@ pub struct Stats {
     pub std: Option<Vec<f64>>,
     pub q01: Option<Vec<f64>>,
     pub q99: Option<Vec<f64>>,
-    /// Frames they are of; one value.
+    /// Number of frames, as a single value.
     pub count: Option<Vec<f64>>,
 }
 
@@ -28,7 +28,7 @@ struct Line {
 }
 
 impl Stats {
-    /// What there is of them: a figure that is no vector is none, a value that is no number is not a number.
+    /// Parses the statistics that are present. One that is not a vector is `None`; a value that is not a number is NaN.
     pub(super) fn parse(value: &Value) -> Self {
         let figure = |name: &str| {
             let mut list = value.get(name)?;
@@ -54,7 +54,7 @@ impl Stats {
         }
     }
 
-    /// Adds up `meta/episodes_stats.jsonl` (layout v2.1), as LeRobot does: quantiles cannot be added up.
+    /// Aggregates `meta/episodes_stats.jsonl` (layout v2.1) as LeRobot does. Quantiles cannot be aggregated.
     pub(super) fn of_episodes(path: &Path, key: &str) -> Result<Option<Self>, DataSetError> {
         let mut episodes = Vec::new();
         let mut broken = None;
@@ -65,7 +65,7 @@ impl Stats {
                 broken.get_or_insert(problem);
             },
         )?;
-        // Without one of its episodes the sum would be that of another data set.
+        // With an episode missing, the result would be that of another data set.
         if let Some(problem) = broken {
             return Err(DataSetError::BadStats {
                 key: key.to_owned(),
@@ -94,7 +94,7 @@ impl Stats {
                 Some(sum)
             })
         };
-        // What is no number in one episode is none in all of them.
+        // A value that is NaN in one episode is NaN in the result.
         let min = fold(|stats| &stats.min, |a, b| either(a, b, f64::min));
         let max = fold(|stats| &stats.max, |a, b| either(a, b, f64::max));
         let means: Option<Vec<&Vec<f64>>> =
@@ -128,8 +128,8 @@ impl Stats {
                     .enumerate()
                     .map(|(dim, mean)| {
                         weighted(&|episode| {
-                            let apart = at(means, episode, dim) - mean;
-                            at(deviations, episode, dim).powi(2) + apart.powi(2)
+                            let difference = at(means, episode, dim) - mean;
+                            at(deviations, episode, dim).powi(2) + difference.powi(2)
                         })
                         .sqrt()
                     })
@@ -147,10 +147,10 @@ impl Stats {
         }))
     }
 
-    /// Those of some dimensions, in the order given.
+    /// Statistics of the dimensions `dims`, in that order.
     ///
     /// # Errors
-    /// When a dimension is beyond what was recorded.
+    /// [`DataSetError::BadDims`] for a dimension without statistics.
     pub fn of_dims(&self, dims: &[usize]) -> Result<Self, DataSetError> {
         let pick = |values: &Option<Vec<f64>>| -> Result<Option<Vec<f64>>, DataSetError> {
             let Some(values) = values else {
@@ -160,7 +160,7 @@ impl Stats {
                 .map(|&dim| {
                     values.get(dim).copied().ok_or_else(|| {
                         DataSetError::BadDims(format!(
-                            "dimension {dim} is asked for, but the statistics have {}",
+                            "dimension {dim} is requested, but the statistics have {}",
                             values.len()
                         ))
                     })
@@ -179,8 +179,8 @@ impl Stats {
         })
     }
 
-    /// Statistics of the values themselves: `[rows, dims]`. Quantiles between two values are interpolated, as
-    /// NumPy does by default.
+    /// Statistics computed from values of shape `[rows, dims]`. Quantiles between two values are interpolated, as NumPy
+    /// does by default.
     #[must_use]
     pub fn of_values(values: &[f32], dims: usize) -> Self {
         let mut stats = [const { Vec::new() }; 6];
@@ -223,19 +223,19 @@ impl Stats {
     }
 }
 
-/// One of two numbers; not a number where one of them is none.
-fn either(a: f64, b: f64, which: fn(f64, f64) -> f64) -> f64 {
+/// `choose` of two numbers; NaN if one of them is NaN.
+fn either(a: f64, b: f64, choose: fn(f64, f64) -> f64) -> f64 {
     if a.is_nan() || b.is_nan() {
         f64::NAN
     } else {
-        which(a, b)
+        choose(a, b)
     }
 }
 
 fn quantile(sorted: &[f64], share: f64) -> f64 {
-    let place = share * sorted.len().saturating_sub(1) as f64;
+    let position = share * sorted.len().saturating_sub(1) as f64;
     let at = |index: usize| sorted.get(index).copied();
-    let below = at(place.floor() as usize).unwrap_or(f64::NAN);
-    let above = at(place.ceil() as usize).unwrap_or(below);
-    below + (above - below) * place.fract()
+    let below = at(position.floor() as usize).unwrap_or(f64::NAN);
+    let above = at(position.ceil() as usize).unwrap_or(below);
+    below + (above - below) * position.fract()
 }

@@ -1,12 +1,12 @@
-//! Labels of success that rows bear.
+//! Success labels of the rows.
 
 use std::collections::BTreeMap;
 
 use super::{DataSet, DataSetError, columns::Table, listing::most_episodes};
 
 impl DataSet {
-    /// Whether each episode succeeded, where the rows say so (`next.success` in any of its frames). A file that does not
-    /// say it is passed over.
+    /// Success of each labeled episode: true if `next.success` is set in any of its frames. `None` if the data set has
+    /// no labels. Files without the column are skipped.
     ///
     /// # Errors
     /// When there are no files.
@@ -29,7 +29,7 @@ impl DataSet {
                 continue;
             };
             for (episode, success) in rows.into_iter().zip(values) {
-                // More labels than episodes: nobody's.
+                // More labels than episodes: the labels cannot be assigned.
                 if successes.len() as u64 > most_episodes(bytes) {
                     return Ok(None);
                 }

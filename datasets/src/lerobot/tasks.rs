@@ -1,5 +1,5 @@
-//! What robots were told, where the metadata of episodes do not say it: each row has the number of a task, and a table of
-//! the data set has the sentence.
+//! Instructions of episodes whose metadata have none: each row has a task index, and a table of the data set maps it to
+//! the text.
 
 use super::{DataSet, DataSetError, Entry, columns::Table, loose};
 use field_files::read_json_lines;
@@ -13,7 +13,8 @@ struct Line {
 }
 
 impl DataSet {
-    /// Finds the tasks of the episodes that have none. What is not found stays empty; `notes` is told why.
+    /// Fills in the instructions of the episodes that have none. One that is not found stays empty, with a message in
+    /// `notes`.
     pub(super) fn find_tasks(&self, episodes: &mut [Entry], notes: &mut Vec<String>) {
         if episodes.iter().all(|episode| !episode.task.is_empty()) {
             return;
@@ -24,9 +25,9 @@ impl DataSet {
             Err(error) => return notes.push(error.to_string()),
         };
         let mut finder = self.row_finder();
-        // Where the rows are not there to be asked, the only task is that of all episodes.
+        // Without rows, the only task is that of all episodes.
         let only = (tasks.len() == 1).then(|| tasks.values().next()).flatten();
-        let mut lost: Option<String> = None;
+        let mut note: Option<String> = None;
         for episode in episodes
             .iter_mut()
             .filter(|episode| episode.task.is_empty())
@@ -39,17 +40,17 @@ impl DataSet {
                     let reason = found
                         .err()
                         .unwrap_or_else(|| "its rows name none of the tasks".to_owned());
-                    lost.get_or_insert(format!(
+                    note.get_or_insert(format!(
                         "the task of episode {} is not known: {reason}",
                         episode.index
                     ));
                 }
             }
         }
-        notes.extend(lost);
+        notes.extend(note);
     }
 
-    /// The sentences by their numbers, from whichever table there is.
+    /// Instructions by task index, from `tasks.parquet` or `tasks.jsonl`.
     fn tasks(&self, notes: &mut Vec<String>) -> Result<BTreeMap<i64, String>, DataSetError> {
         let table = self.root().join("meta/tasks.parquet");
         let lines = self.root().join("meta/tasks.jsonl");
@@ -78,14 +79,14 @@ impl DataSet {
     }
 }
 
-/// `meta/tasks.parquet`: the sentence is the index of a pandas table, under whatever name that was written.
+/// `meta/tasks.parquet`: the instruction is the index of a pandas table and can have any name.
 fn of_table(path: &Path) -> Result<BTreeMap<i64, String>, DataSetError> {
     let table = Table::open(path)?;
     let texts = table.text_columns();
-    let usual = ["task", "__index_level_0__"]
+    let named = ["task", "__index_level_0__"]
         .into_iter()
         .find(|name| texts.iter().any(|text| text == name));
-    let column = usual
+    let column = named
         .or(texts.first().map(String::as_str))
         .unwrap_or("task");
     let numbers = table.sparse_numbers("task_index")?.into_iter();

@@ -2,7 +2,7 @@
 
 use super::DataSetError;
 
-/// What a place can be filled with.
+/// Value of a placeholder.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Value<'a> {
     Number(u64),
@@ -12,7 +12,7 @@ pub(super) enum Value<'a> {
 /// Fills every `{name}` or `{name:03d}` of a template.
 ///
 /// # Errors
-/// [`DataSetError::Template`] for a name that is not known, a width that is none, or a brace without its partner.
+/// [`DataSetError::Template`] for an unknown name, an invalid width, or an unclosed brace.
 pub(super) fn fill(
     key: &'static str,
     template: &str,
@@ -23,11 +23,11 @@ pub(super) fn fill(
     let mut rest = template;
     while let Some((before, after)) = rest.split_once('{') {
         filled.push_str(before);
-        let (place, after) = after
+        let (placeholder, after) = after
             .split_once('}')
             .ok_or_else(|| bad(format!("({template:?}) has a {{ that is never closed")))?;
         rest = after;
-        let (name, format) = place.split_once(':').unwrap_or((place, ""));
+        let (name, format) = placeholder.split_once(':').unwrap_or((placeholder, ""));
         let value = values.iter().find(|(known, _)| *known == name);
         match value.map(|(_, value)| *value) {
             Some(Value::Text(text)) => filled.push_str(text),
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_are_filled_as_python_fills_them() {
+    fn placeholders_are_formatted_as_in_python() {
         let values = [
             ("episode_chunk", Value::Number(2)),
             ("episode_index", Value::Number(1_234_567)),

@@ -1,20 +1,20 @@
-//! The compact encoding of Apache Thrift, as much of it as parquet's footers and page headers are looked through with
-//! before a reader is let loose on them: what they announce decides how much memory they will take.
+//! The compact protocol of Apache Thrift, as far as it is needed to check parquet footers and page headers before they
+//! are decoded: the sizes that they announce determine the memory that decoding takes.
 //!
 //! Source: `doc/specs/thrift-compact-protocol.md` of Apache Thrift.
 
-/// Bytes that are read from the front; `None` is what is no Thrift.
+/// Reader of Thrift bytes. Its methods return `None` for bytes that are not valid.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Thrift<'a> {
     rest: &'a [u8],
 }
 
-/// Kinds of values, as they are numbered on the wire.
+/// Type ids of values, as encoded.
 pub(super) const I32: u8 = 5;
 pub(super) const LIST: u8 = 9;
 pub(super) const STRUCT: u8 = 12;
 
-/// Nothing in a parquet file is nested more deeply.
+/// Maximum nesting; nothing in a parquet file is nested more deeply.
 const DEPTH: usize = 24;
 
 impl<'a> Thrift<'a> {
@@ -22,7 +22,7 @@ impl<'a> Thrift<'a> {
         Self { rest: bytes }
     }
 
-    /// How many bytes are left.
+    /// Number of bytes left.
     pub(super) fn left(&self) -> usize {
         self.rest.len()
     }
@@ -46,13 +46,13 @@ impl<'a> Thrift<'a> {
         None
     }
 
-    /// A whole number.
+    /// A zigzag-encoded integer.
     pub(super) fn number(&mut self) -> Option<i64> {
         let value = self.varint()?;
         Some(((value >> 1) as i64) ^ -((value & 1) as i64))
     }
 
-    /// The next field of a struct: its number and its kind; kind 0 at the end. `last` is the field before.
+    /// Number and kind of the next field of a struct; kind 0 at the end. `last` is the number of the field before.
     pub(super) fn field(&mut self, last: &mut i64) -> Option<(i64, u8)> {
         let head = self.byte()?;
         let kind = head & 0x0F;
@@ -66,26 +66,26 @@ impl<'a> Thrift<'a> {
         Some((*last, kind))
     }
 
-    /// The head of a list: kind and number of its elements.
+    /// Header of a list: kind and number of its elements.
     pub(super) fn list(&mut self) -> Option<(u8, usize)> {
         let head = self.byte()?;
         let count = match head >> 4 {
             15 => usize::try_from(self.varint()?).ok()?,
             short => usize::from(short),
         };
-        // An element takes a byte at least.
+        // An element takes at least one byte.
         (count <= self.left()).then_some((head & 0x0F, count))
     }
 
-    /// Steps over a value of a field.
+    /// Skips the value of a field.
     pub(super) fn skip(&mut self, kind: u8) -> Option<()> {
-        self.step_over(kind, false, DEPTH)
+        self.skip_value(kind, false, DEPTH)
     }
 
-    fn step_over(&mut self, kind: u8, in_list: bool, depth: usize) -> Option<()> {
+    fn skip_value(&mut self, kind: u8, in_list: bool, depth: usize) -> Option<()> {
         let depth = depth.checked_sub(1)?;
         match kind {
-            // Truth values are in the kind itself, but for those of lists.
+            // Booleans are encoded in the kind, except in lists.
             1 | 2 if !in_list => {}
             1..=3 => {
                 self.byte()?;
@@ -101,7 +101,7 @@ impl<'a> Thrift<'a> {
             9 | 10 => {
                 let (kind, count) = self.list()?;
                 for _ in 0..count {
-                    self.step_over(kind, true, depth)?;
+                    self.skip_value(kind, true, depth)?;
                 }
             }
             11 => {
@@ -109,8 +109,8 @@ impl<'a> Thrift<'a> {
                 if count > 0 {
                     let kinds = self.byte()?;
                     for _ in 0..count {
-                        self.step_over(kinds >> 4, true, depth)?;
-                        self.step_over(kinds & 0x0F, true, depth)?;
+                        self.skip_value(kinds >> 4, true, depth)?;
+                        self.skip_value(kinds & 0x0F, true, depth)?;
                     }
                 }
             }
@@ -119,7 +119,7 @@ impl<'a> Thrift<'a> {
                 loop {
                     match self.field(&mut last)? {
                         (_, 0) => break,
-                        (_, kind) => self.step_over(kind, false, depth)?,
+                        (_, kind) => self.skip_value(kind, false, depth)?,
                     }
                 }
             }
@@ -141,8 +141,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_lists_and_what_is_stepped_over_are_those_of_the_specification() {
-        // {1: 3, 2: [{1: "ab"}, {}], 18: true, 19: -1}, and a byte that is somebody else's.
+    fn fields_lists_and_skipped_values_follow_the_specification() {
+        // {1: 3, 2: [{1: "ab"}, {}], 18: true, 19: -1}, and a byte after it.
         let bytes = [
             0x15, 6, 0x19, 0x2C, 0x18, 2, b'a', b'b', 0, 0, 0x01, 36, 0x15, 1, 0, 77,
         ];
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_that_are_lies_and_depths_without_end_are_no_thrift() {
+    fn false_lengths_and_endless_nesting_are_refused() {
         for bytes in [
             &[0x19, 0xFC, 0xFF, 0xFF, 0xFF, 0x0F][..],
             &[0x18, 0xFF, 0xFF, 0x7F, 1],

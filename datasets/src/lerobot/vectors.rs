@@ -1,22 +1,22 @@
-//! Vectors and the numbers in them, as columns are read.
+//! Columns of vectors, and their number types.
 
 /// A column of vectors.
 #[derive(Debug)]
 pub(super) struct Vectors {
-    /// Length of most.
+    /// Length of most vectors.
     pub(super) dims: usize,
-    /// One row after the other.
+    /// Values, row after row.
     pub(super) values: Vec<f32>,
-    /// How many belong to each row; none where it is one.
+    /// Number of values per row; `None` where every row has one.
     pub(super) lengths: Option<Vec<u32>>,
-    /// Rows that are empty or have an empty place.
+    /// Rows that are empty or have an empty element.
     pub(super) holes: Vec<usize>,
     pub(super) rows: usize,
 }
 
-/// What numbers of a file become.
+/// Number type in memory.
 pub(super) trait Number: Copy {
-    /// What stands where there is none.
+    /// Placeholder of a missing number.
     const NONE: Self;
     fn of(value: f64) -> Self;
     fn single(self) -> f32;

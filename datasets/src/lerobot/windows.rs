@@ -1,17 +1,17 @@
-//! Episodes cut into action chunks: every run of `horizon` frames is one.
+//! Episodes cut into action chunks: every run of `horizon` frames is a chunk.
 
 use openfast::Shape;
 
 use super::{DataSetError, Episode, Normalisation};
 
-/// How to cut.
+/// Parameters of cutting episodes into chunks.
 #[derive(Debug, Clone)]
 pub struct Cut {
     /// Rows of a chunk.
     pub horizon: usize,
-    /// The share of each episode's chunks to keep, evenly spaced.
+    /// Share of each episode's chunks to take, evenly spaced (0 to 1).
     pub sample_fraction: f64,
-    /// Dimensions of the action to keep, in this order.
+    /// Dimensions of the action to take, in this order.
     pub dims: Vec<usize>,
     /// Dimensions of the action (as recorded) that are taken relative to the state in the chunk's first frame.
     pub relative_dims: Vec<usize>,
@@ -20,20 +20,20 @@ pub struct Cut {
 /// Chunks in the order of their episodes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Windows {
-    /// Shape of each.
+    /// Shape of each chunk.
     pub shape: Shape,
     /// `[chunks, horizon, dims]`, row-major.
     pub values: Vec<f32>,
-    /// The episode of each.
+    /// Index of the episode of each chunk.
     pub episodes: Vec<i64>,
-    /// Episodes shorter than a chunk, which gave none.
+    /// Number of episodes that are shorter than a chunk and give none.
     pub too_short: usize,
 }
 
 /// Cuts episodes into chunks, in data units.
 ///
 /// # Errors
-/// When a dimension is asked for that the vectors do not have.
+/// [`DataSetError::BadDims`] for a dimension that the vectors do not have.
 pub fn cut(episodes: &[Episode], how: &Cut) -> Result<Windows, DataSetError> {
     let shape = Shape {
         horizon: how.horizon,
@@ -54,9 +54,9 @@ pub fn cut(episodes: &[Episode], how: &Cut) -> Result<Windows, DataSetError> {
             out.too_short += 1;
             continue;
         };
-        let kept = ((windows as f64 * how.sample_fraction) as usize).clamp(1, windows);
-        for sample in 0..kept {
-            let start = sample * windows / kept;
+        let taken = ((windows as f64 * how.sample_fraction) as usize).clamp(1, windows);
+        for sample in 0..taken {
+            let start = sample * windows / taken;
             out.episodes.push(episode.index);
             window(episode, how, start, &mut out.values);
         }
@@ -72,7 +72,7 @@ fn check(episode: &Episode, how: &Cut) -> Result<(), DataSetError> {
     } = *episode;
     if let Some(dim) = how.dims.iter().find(|&&dim| dim >= action_dims) {
         return Err(DataSetError::BadDims(format!(
-            "dimension {dim} is asked for, but the actions have {action_dims} (0 to {})",
+            "dimension {dim} is requested, but the actions have {action_dims} (0 to {})",
             action_dims.saturating_sub(1)
         )));
     }
@@ -103,19 +103,19 @@ fn window(episode: &Episode, how: &Cut, start: usize, out: &mut Vec<f32>) {
 }
 
 impl Windows {
-    /// How many chunks.
+    /// Number of chunks.
     #[must_use]
     pub fn len(&self) -> usize {
         self.episodes.len()
     }
 
-    /// Whether there is none.
+    /// True if there is no chunk.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.episodes.is_empty()
     }
 
-    /// Replaces data units by normalised values; `normalisation` counts the dimensions that were kept.
+    /// Normalises the values. The dimensions of `normalisation` are those of the chunks, not of the recorded actions.
     pub fn normalise(&mut self, normalisation: &Normalisation) {
         let dims = self.shape.dims.max(1);
         for (index, value) in self.values.iter_mut().enumerate() {

@@ -2,19 +2,19 @@
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 
-/// Longest header: those of arrays of numbers have a hundred bytes.
-const MOST: usize = 64 << 10;
+/// Maximum header length (bytes). Headers of numeric arrays have about a hundred bytes.
+const MAX_LENGTH: usize = 64 << 10;
 
-/// What the header says.
+/// Content of the header.
 #[derive(Debug, PartialEq)]
 pub(super) struct Header {
-    /// NumPy's description of the values; a structured one is kept as its text, which begins with `[`.
+    /// NumPy's description of the values. A structured one is the source text, which begins with `[`.
     pub(super) descr: String,
     pub(super) fortran_order: bool,
     pub(super) shape: Vec<usize>,
 }
 
-/// The header's text and the data behind it.
+/// Splits a file into the header's text and the data.
 pub(super) fn split(bytes: &[u8]) -> Result<(&str, &[u8]), &'static str> {
     let rest = bytes
         .strip_prefix(MAGIC)
@@ -30,13 +30,13 @@ pub(super) fn split(bytes: &[u8]) -> Result<(&str, &[u8]), &'static str> {
             let (length, rest) = rest.split_first_chunk::<4>().ok_or(short)?;
             (u32::from_le_bytes(*length) as usize, rest)
         }
-        _ => return Err("its version is none of 1, 2 and 3"),
+        _ => return Err("its version is not 1, 2 or 3"),
     };
-    if length > MOST {
+    if length > MAX_LENGTH {
         return Err("its header is longer than any array's");
     }
     let (header, data) = rest.split_at_checked(length).ok_or(short)?;
-    let header = std::str::from_utf8(header).map_err(|_| "its header is no text")?;
+    let header = std::str::from_utf8(header).map_err(|_| "its header is not text")?;
     Ok((header, data))
 }
 
@@ -68,14 +68,14 @@ impl Header {
     }
 }
 
-/// Reads as much of Python's literals as headers are written in.
+/// Parser of the Python literals that occur in headers.
 struct Reader<'a> {
     rest: &'a str,
 }
 
 impl<'a> Reader<'a> {
-    fn take(&mut self, wanted: char) -> bool {
-        match self.rest.trim_start().strip_prefix(wanted) {
+    fn take(&mut self, expected: char) -> bool {
+        match self.rest.trim_start().strip_prefix(expected) {
             Some(rest) => {
                 self.rest = rest;
                 true
@@ -84,12 +84,14 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn expect(&mut self, wanted: char) -> Result<(), String> {
-        if self.take(wanted) {
+    fn expect(&mut self, expected: char) -> Result<(), String> {
+        if self.take(expected) {
             return Ok(());
         }
         let found: String = self.rest.trim_start().chars().take(12).collect();
-        Err(format!("its header has {found:?} where {wanted:?} belongs"))
+        Err(format!(
+            "its header has {found:?} where {expected:?} is expected"
+        ))
     }
 
     fn string(&mut self) -> Result<&'a str, String> {
@@ -102,7 +104,7 @@ impl<'a> Reader<'a> {
         let (text, rest) = self
             .rest
             .split_once(quote)
-            .ok_or("its header has a text without an end")?;
+            .ok_or("its header has an unterminated string")?;
         self.rest = rest;
         Ok(text)
     }
@@ -126,7 +128,7 @@ impl<'a> Reader<'a> {
                 return Ok(descr.to_owned());
             }
         }
-        Err("its header has a list without an end".to_owned())
+        Err("its header has an unterminated list".to_owned())
     }
 
     fn boolean(&mut self) -> Result<bool, String> {
@@ -151,7 +153,7 @@ impl<'a> Reader<'a> {
             let (digits, rest) = start.split_at_checked(end).unwrap_or((start, ""));
             let axis = digits
                 .parse()
-                .map_err(|_| "its header's shape is no tuple of lengths".to_owned())?;
+                .map_err(|_| "its header's shape is not a tuple of lengths".to_owned())?;
             shape.push(axis);
             // Python 2 wrote long integers.
             self.rest = rest.strip_prefix('L').unwrap_or(rest);
@@ -164,7 +166,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A whole header, as NumPy writes it: version 1, padded so that the values begin at a multiple of 64.
+/// A complete header as NumPy writes it: version 1, padded so that the values begin at a multiple of 64.
 pub(super) fn write(shape: &[usize]) -> Vec<u8> {
     let axes: Vec<String> = shape.iter().map(usize::to_string).collect();
     let shape = match axes.as_slice() {

@@ -1,4 +1,4 @@
-//! Held against files that NumPy wrote: `tests/goldens/npy/generate.py`.
+//! Compared with files written by NumPy: `tests/goldens/npy/generate.py`.
 
 use super::*;
 
@@ -6,7 +6,7 @@ fn goldens() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/goldens/npy")
 }
 
-/// What every good file holds, as far as its kind can hold it: thirds from -2 on.
+/// Values of every valid file, in its precision: thirds from -2 on.
 fn expected(shape: &[usize], kind: Kind) -> Vec<f32> {
     let count: usize = shape.iter().product();
     (0..count)
@@ -21,7 +21,7 @@ fn expected(shape: &[usize], kind: Kind) -> Vec<f32> {
 }
 
 #[test]
-fn reads_what_numpy_wrote_in_every_order_and_size() {
+fn arrays_of_every_order_and_precision_are_read() {
     for (name, shape, kind) in [
         ("plain", &[2, 3, 4][..], Kind::Float32),
         ("big_endian", &[2, 3, 4], Kind::Float32),
@@ -45,8 +45,8 @@ fn reads_what_numpy_wrote_in_every_order_and_size() {
 }
 
 #[test]
-fn refuses_other_kinds_by_name() {
-    for (name, words) in [
+fn other_dtypes_are_refused_by_name() {
+    for (name, description) in [
         ("object", "Python objects"),
         ("int64", "whole numbers"),
         ("bool", "booleans"),
@@ -60,16 +60,16 @@ fn refuses_other_kinds_by_name() {
             matches!(error, NpyError::WrongKind { .. }),
             "{name}: {error}"
         );
-        assert!(error.to_string().contains(words), "{error}");
+        assert!(error.to_string().contains(description), "{error}");
     }
 }
 
 #[test]
-fn refuses_files_that_are_broken_anywhere() {
-    let whole = std::fs::read(goldens().join("plain.npy")).unwrap();
+fn damaged_files_are_refused() {
+    let intact = std::fs::read(goldens().join("plain.npy")).unwrap();
     let path = Path::new("some.npy");
-    for length in 0..whole.len() {
-        let error = parse(&whole[..length], path).unwrap_err();
+    for length in 0..intact.len() {
+        let error = parse(&intact[..length], path).unwrap_err();
         if length >= 128 {
             let NpyError::WrongLength { got, want: 96, .. } = error else {
                 panic!("{error}")
@@ -83,7 +83,7 @@ fn refuses_files_that_are_broken_anywhere() {
             );
         }
     }
-    let longer = [whole.as_slice(), &[0]].concat();
+    let longer = [intact.as_slice(), &[0]].concat();
     let error = parse(&longer, path).unwrap_err().to_string();
     assert!(error.contains("too long"), "{error}");
     for (from, to) in [
@@ -94,16 +94,16 @@ fn refuses_files_that_are_broken_anywhere() {
         ("False", "Wrong"),
         ("{'descr'", " 'descr'"),
     ] {
-        let at = whole
+        let at = intact
             .windows(from.len())
             .position(|w| w == from.as_bytes())
             .unwrap();
-        let mut broken = whole.clone();
+        let mut broken = intact.clone();
         broken[at..at + to.len()].copy_from_slice(to.as_bytes());
         let error = parse(&broken, path).unwrap_err();
         assert!(matches!(error, NpyError::NotNpy { .. }), "{from}: {error}");
     }
-    // A product beyond 64 bits is no reason to fall over.
+    // A shape whose product exceeds 64 bits.
     let huge =
         "{'descr': '<f4', 'fortran_order': False, 'shape': (9999999999999, 9999999999999), }";
     let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
@@ -118,7 +118,7 @@ fn refuses_files_that_are_broken_anywhere() {
 }
 
 #[test]
-fn writes_the_bytes_that_numpy_writes() {
+fn written_files_are_those_of_numpy() {
     for (name, shape) in [
         ("plain", &[2, 3, 4][..]),
         ("matrix", &[3, 4]),

@@ -1,4 +1,4 @@
-//! One episode as a video, with the truth about it.
+//! One episode as a video, with the true progress.
 
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
@@ -10,34 +10,34 @@ use topreward::{
 };
 use vision::RgbImage;
 
-/// A solved episode ends this many ticks after its success: one more picture of two per second sees it.
+/// Ticks from the success to the end of a solved episode. They give one more frame at two frames per second.
 const AFTERMATH_TICKS: u32 = CONTROL_RATE_HZ / 2;
 
-/// Which episode.
+/// Parameters of an episode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Episode {
     /// Family of the task.
     pub family: TaskFamily,
-    /// What the arm does about it.
+    /// Behavior of the arm.
     pub behaviour: Behavior,
     /// Seed of the scene, the task and the wordings.
     pub seed: u64,
 }
 
-/// What was filmed.
+/// Video of an episode.
 #[derive(Debug)]
 pub struct Filmed {
-    /// How long it is.
+    /// Length and frame rate.
     pub clip: Clip,
-    /// What the robot was told.
+    /// Instruction of the robot.
     pub instruction: String,
-    /// Another task over the same scene, which succeeds only where the first one does not.
+    /// Instruction of another task over the same scene, which succeeds only if the first one does not.
     pub wrong_instruction: String,
-    /// Whether the task had succeeded when the video ended.
+    /// True if the task had succeeded by the end of the video.
     pub succeeded: bool,
     /// The task's true progress in every frame, from 0 to 1.
     pub truth: Vec<f64>,
-    /// Frames that may be shown, squeezed already, by number.
+    /// Frames that the scorer may read, resized, by number.
     frames: BTreeMap<usize, RgbImage>,
 }
 
@@ -48,22 +48,22 @@ impl FrameSource for Filmed {
             .map(Cow::Borrowed)
             .ok_or_else(|| ScorerError::Frame {
                 index,
-                reason: format!("it was not kept, of {}", self.truth.len()),
+                reason: format!("it was not rendered, of {}", self.truth.len()),
             })
     }
 }
 
 impl Episode {
-    /// Plays it and films it with the overview camera, `fps` frames per second from the first tick on. Only frames that
-    /// `options` can show are rendered.
+    /// Plays the episode and records it with the overview camera, at `fps` frames per second from the first tick. Only
+    /// the frames that `options` can use are rendered.
     ///
     /// # Errors
-    /// [`ScorerError::Frame`] for a picture that cannot be squeezed, [`ScorerError::Ask`] for a rate of 0.
+    /// [`ScorerError::Frame`] for an image that cannot be resized, [`ScorerError::Ask`] for a rate of 0.
     pub fn film(&self, fps: u32, options: &ScorerOptions) -> Result<Filmed, ScorerError> {
         let stride = CONTROL_RATE_HZ / fps.max(1);
         let rate = f64::from(fps);
         let mut play = Demonstration::new(self.seed, self.family, self.behaviour);
-        // Drawn apart from the scene.
+        // A random stream independent of that of the scene.
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         rng.set_stream(1 + self.family as u64);
         let instruction = play.task().instruction(&mut rng);
@@ -77,7 +77,7 @@ impl Episode {
             let index = truth.len();
             truth.push(f64::from(measure.of(play.world())));
             if options.profile.may_show(index, rate) {
-                frames.insert(index, picture(play.world(), index, options)?);
+                frames.insert(index, image(play.world(), index, options)?);
             }
             let mut moved = 0;
             while moved < stride && after < AFTERMATH_TICKS && play.step(&mut |target, _| *target) {
@@ -85,9 +85,9 @@ impl Episode {
                 after += u32::from(play.succeeded());
             }
             if moved == 0 {
-                // The last frame may be shown whatever its number.
-                if let std::collections::btree_map::Entry::Vacant(place) = frames.entry(index) {
-                    place.insert(picture(play.world(), index, options)?);
+                // The last frame may be read whatever its number.
+                if let std::collections::btree_map::Entry::Vacant(vacant) = frames.entry(index) {
+                    vacant.insert(image(play.world(), index, options)?);
                 }
                 break;
             }
@@ -103,9 +103,9 @@ impl Episode {
     }
 }
 
-fn picture(world: &World, index: usize, options: &ScorerOptions) -> Result<RgbImage, ScorerError> {
-    let seen = sim::render(world, Camera::Overview);
-    RgbImage::new(seen.width, seen.height, seen.rgb)
+fn image(world: &World, index: usize, options: &ScorerOptions) -> Result<RgbImage, ScorerError> {
+    let rendered = sim::render(world, Camera::Overview);
+    RgbImage::new(rendered.width, rendered.height, rendered.rgb)
         .and_then(|frame| match options.pre_resize {
             None => Ok(frame),
             Some(side) => vision::resample_bicubic_u8(&frame, side, side),

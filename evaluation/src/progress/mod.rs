@@ -1,14 +1,14 @@
-//! Quality of a progress scorer on the built-in robot: episodes of the simulator with a known end, scored like any
-//! video and compared with the true progress.
+//! Quality of a progress scorer on the built-in robot: simulated episodes with a known outcome, scored like any video
+//! and compared with the true progress.
 //!
-//! - [`episode`]: one episode as a video: its frames, its end, and the true progress in every frame
+//! - [`episode`]: one episode as a video: its frames, its outcome, and the true progress in every frame
 //! - [`outcome`]: its scores
 //! - [`report`]: figures per family and per behaviour
 //!
-//! Half of the episodes are solved by the scripted expert, the others go wrong in every way that the simulator can play.
-//! Three controls guard against numbers that mean nothing: the frozen first frame, on which a sound curve does not rise;
-//! the wrong instruction, which has to score lower; and the simulator's own progress as the curve, which is the most that
-//! any scorer can reach where an episode goes on after its end.
+//! Half of the episodes are solved by the scripted expert; the others fail in every way that the simulator can play.
+//! Three controls guard against meaningless numbers: the frozen first frame, on which a sound curve does not rise; the
+//! wrong instruction, which must score lower; and the simulator's own progress as the curve, which bounds what any
+//! scorer can reach where an episode continues after its end.
 
 pub mod episode;
 pub mod outcome;
@@ -28,14 +28,14 @@ pub struct Plan {
     pub families: Vec<TaskFamily>,
     /// Episodes per family.
     pub episodes: u64,
-    /// Seed of the first scene; they count up.
+    /// Seed of the first scene; each further scene adds 1.
     pub seed: u64,
     /// Frames per second of the videos; divides [`CONTROL_RATE_HZ`].
     pub fps: u32,
 }
 
 impl Plan {
-    /// All episodes, in a fixed order: every other one is solved, the rest fail in turn in each of the ways.
+    /// All episodes, in a fixed order: every other one is solved, the rest cycle through the failures.
     #[must_use]
     pub fn episodes(&self) -> Vec<Episode> {
         let failures: Vec<Behavior> = Behavior::ALL
@@ -70,10 +70,10 @@ pub enum ScorerEvaluationError {
         /// The rate given, in frames per second.
         fps: u32,
     },
-    /// A scene could not be made a video of, or be scored.
+    /// An episode could not be rendered or scored.
     #[error("scene {seed}: {source}")]
     Episode {
-        /// Scene.
+        /// Seed of the scene.
         seed: u64,
         /// Cause.
         source: ScorerError,
@@ -86,7 +86,8 @@ pub enum ScorerEvaluationError {
     Thread(&'static str),
 }
 
-/// Runs a plan with one thread per scorer; they must be alike. `done` gets the number of finished episodes after each.
+/// Runs a plan with one thread per scorer; all must be copies of the same scorer. Calls `done` with the number of
+/// finished episodes after each.
 ///
 /// # Errors
 /// [`ScorerEvaluationError`]; the first one ends the evaluation.

@@ -1,4 +1,4 @@
-//! What a scorer made of one episode.
+//! Scores of one episode.
 
 use super::episode::{Episode, Filmed};
 use std::ops::ControlFlow;
@@ -7,37 +7,36 @@ use topreward::{
     scorer::{Request, ScoredPoint, Scorer, ScorerError},
 };
 
-/// Progress that differs by less is the same.
+/// Largest difference between values of progress that count as equal.
 const SAME_PROGRESS: f64 = 0.01;
 
 /// One scored episode.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
-    /// Whether the simulator says that the task succeeded.
+    /// True if the task succeeded, by the simulator.
     pub succeeded: bool,
-    /// Rank correlation of the curve with time; none where the curve is flat.
+    /// Rank correlation of the curve with time; `None` for a flat curve.
     pub voc: Option<f64>,
-    /// The same of the true progress in the frames that the prefixes show last.
+    /// The same for the true progress in the last frame of each prefix.
     pub truth_voc: Option<f64>,
     /// Rank correlation of the curve with the true progress.
     pub agreement: Option<f64>,
-    /// Rank correlation with time on the first frame, held; 0 where that curve is flat.
+    /// Rank correlation with time on the frozen first frame; 0 for a flat curve.
     pub static_voc: f64,
-    /// How far ln p(True) rises from the first prefix to the last on the first frame, held.
+    /// Rise of ln p(True) from the first prefix to the last on the frozen first frame.
     pub static_rise: f64,
     /// Mean of ln p(True) over the last three prefixes.
     pub success_score: f64,
-    /// How far that is above the score of another task's instruction.
+    /// Difference between that and the score of another task's instruction.
     pub wrong_gap: f64,
-    /// How far that is above the score of the instruction's negation.
+    /// Difference between that and the score of the instruction's negation.
     pub negation_gap: f64,
-    /// How far ln p(True) rises over the prefixes at the end in which the true progress stays what it is; none where fewer
-    /// than two do.
+    /// Rise of ln p(True) over the last prefixes, in which the true progress is constant; `None` for fewer than two.
     pub plateau_rise: Option<f64>,
 }
 
 impl Outcome {
-    /// Films and scores an episode over fifteen prefixes.
+    /// Renders and scores an episode over fifteen prefixes.
     ///
     /// # Errors
     /// [`ScorerError`].
@@ -59,10 +58,10 @@ impl Outcome {
     }
 
     fn new(filmed: &Filmed, score: &Score) -> Result<Self, ScorerError> {
-        let (setting, curve) = (&score.config, &score.curve);
-        let mut truth = Vec::with_capacity(setting.prefix_lengths.len());
-        for length in &setting.prefix_lengths {
-            let shown = setting.profile.frames(&filmed.clip, *length)?.indices;
+        let (config, curve) = (&score.config, &score.curve);
+        let mut truth = Vec::with_capacity(config.prefix_lengths.len());
+        for length in &config.prefix_lengths {
+            let shown = config.profile.frames(&filmed.clip, *length)?.indices;
             let last = shown.last().and_then(|index| filmed.truth.get(*index));
             truth.push(last.copied().unwrap_or_default());
         }
@@ -85,7 +84,7 @@ impl Outcome {
     }
 }
 
-/// From the first value to the last, of at least two.
+/// Difference between the last value and the first, of at least two.
 fn rise(values: &[f64]) -> Option<f64> {
     match values {
         [first, .., last] => Some(last - first),
@@ -93,15 +92,15 @@ fn rise(values: &[f64]) -> Option<f64> {
     }
 }
 
-/// Where the values begin to be what they are at the end.
+/// Index from which the values equal the last one.
 fn plateau(values: &[f64]) -> Option<usize> {
     let last = values.last()?;
-    let still = values
+    let constant = values
         .iter()
         .rev()
         .take_while(|value| (*value - last).abs() < SAME_PROGRESS)
         .count();
-    Some(values.len() - still)
+    Some(values.len() - constant)
 }
 
 #[cfg(test)]
@@ -109,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_plateau_begins_where_nothing_changes_any_more() {
+    fn a_plateau_is_the_constant_end() {
         assert_eq!(plateau(&[0.1, 0.5, 0.2, 0.504, 0.5]), Some(3));
         assert_eq!(plateau(&[0.0, 0.001, 0.002]), Some(0));
         assert_eq!(plateau(&[]), None);

@@ -11,17 +11,17 @@ use topreward::{Error, roc_auc, scorer::Scorer};
 pub struct Figures {
     /// Episodes scored.
     pub episodes: usize,
-    /// How many of them the simulator says succeeded.
+    /// Number of successful episodes, by the simulator.
     pub successes: usize,
     /// Mean VOC of the successful ones.
     pub voc: Option<f64>,
-    /// The same with the simulator's own progress for a curve: what a perfect scorer would reach.
+    /// The same with the simulator's own progress as the curve: the result of a perfect scorer.
     pub truth_voc: Option<f64>,
-    /// Mean rank correlation of the curve with the true progress, over all episodes in which that changes.
+    /// Mean rank correlation of the curve with the true progress, over all episodes in which the progress changes.
     pub agreement: Option<f64>,
-    /// Mean VOC on the first frame, held for as long; about 0 is right.
+    /// Mean VOC on the frozen first frame; about 0 is correct.
     pub static_voc: Option<f64>,
-    /// Mean rise of ln p(True) from the first to the last prefix there.
+    /// Mean rise of ln p(True) from the first to the last prefix on the frozen first frame.
     pub static_rise: Option<f64>,
     /// Area under the ROC curve of the success score, successes against failures.
     pub success_auc: Option<f64>,
@@ -29,22 +29,22 @@ pub struct Figures {
     pub success_score: Option<f64>,
     /// Mean success score of the failed ones.
     pub failure_score: Option<f64>,
-    /// Mean of how far a wrong instruction scores below the true one, over the successful episodes.
+    /// Mean difference between the scores of the true and a wrong instruction, over the successful episodes.
     pub wrong_gap: Option<f64>,
-    /// Share of them in which it scores below.
+    /// Share of the successful episodes in which the wrong instruction scores lower.
     pub wrong_below: Option<f64>,
-    /// The same two for the instruction's negation.
+    /// As `wrong_gap`, for the instruction's negation.
     pub negation_gap: Option<f64>,
-    /// See `negation_gap`.
+    /// As `wrong_below`, for the instruction's negation.
     pub negation_below: Option<f64>,
-    /// Mean rise of ln p(True) at the end of an episode, while the true progress stands still.
+    /// Mean rise of ln p(True) at the end of an episode, while the true progress is constant.
     pub plateau_rise: Option<f64>,
 }
 
 impl Figures {
     fn of<'a>(outcomes: impl Iterator<Item = &'a Outcome>) -> Result<Self, Error> {
         let all: Vec<&Outcome> = outcomes.collect();
-        let (won, lost): (Vec<&Outcome>, Vec<&Outcome>) =
+        let (successes, failures): (Vec<&Outcome>, Vec<&Outcome>) =
             all.iter().copied().partition(|outcome| outcome.succeeded);
         let scores: Vec<f64> = all.iter().map(|outcome| outcome.success_score).collect();
         let succeeded: Vec<bool> = all.iter().map(|outcome| outcome.succeeded).collect();
@@ -53,32 +53,32 @@ impl Figures {
             auc => Some(auc?),
         };
         let below = |gap: fn(&Outcome) -> f64| {
-            mean(&won, |outcome| {
+            mean(&successes, |outcome| {
                 Some(f64::from(u8::from(gap(outcome) > 0.0)))
             })
         };
         Ok(Self {
             episodes: all.len(),
-            successes: won.len(),
-            // A curve that is flat on a success says nothing: it counts as 0.
-            voc: mean(&won, |outcome| Some(outcome.voc.unwrap_or(0.0))),
-            truth_voc: mean(&won, |outcome| Some(outcome.truth_voc.unwrap_or(0.0))),
+            successes: successes.len(),
+            // A flat curve on a success counts as 0.
+            voc: mean(&successes, |outcome| Some(outcome.voc.unwrap_or(0.0))),
+            truth_voc: mean(&successes, |outcome| Some(outcome.truth_voc.unwrap_or(0.0))),
             agreement: mean(&all, |outcome| outcome.agreement),
             static_voc: mean(&all, |outcome| Some(outcome.static_voc)),
             static_rise: mean(&all, |outcome| Some(outcome.static_rise)),
             success_auc,
-            success_score: mean(&won, |outcome| Some(outcome.success_score)),
-            failure_score: mean(&lost, |outcome| Some(outcome.success_score)),
-            wrong_gap: mean(&won, |outcome| Some(outcome.wrong_gap)),
+            success_score: mean(&successes, |outcome| Some(outcome.success_score)),
+            failure_score: mean(&failures, |outcome| Some(outcome.success_score)),
+            wrong_gap: mean(&successes, |outcome| Some(outcome.wrong_gap)),
             wrong_below: below(|outcome| outcome.wrong_gap),
-            negation_gap: mean(&won, |outcome| Some(outcome.negation_gap)),
+            negation_gap: mean(&successes, |outcome| Some(outcome.negation_gap)),
             negation_below: below(|outcome| outcome.negation_gap),
             plateau_rise: mean(&all, |outcome| outcome.plateau_rise),
         })
     }
 }
 
-/// The mean of the values that there are.
+/// Mean of the values that are present.
 fn mean(outcomes: &[&Outcome], value: impl Fn(&Outcome) -> Option<f64>) -> Option<f64> {
     let values: Vec<f64> = outcomes
         .iter()
@@ -87,22 +87,22 @@ fn mean(outcomes: &[&Outcome], value: impl Fn(&Outcome) -> Option<f64>) -> Optio
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
-/// Everything an evaluation found.
+/// Results of an evaluation.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
     /// Name of the checkpoint's folder.
     pub scorer: String,
-    /// Which frames were shown.
+    /// Profile that selects the frames.
     pub profile: &'static str,
     /// Frames per second of the videos.
     pub fps: u32,
     /// Seed of the first scene.
     pub seed: u64,
-    /// Over all episodes.
+    /// Figures over all episodes.
     pub all: Figures,
-    /// By family of tasks.
+    /// Figures by family of tasks.
     pub families: BTreeMap<&'static str, Figures>,
-    /// By what the arm did.
+    /// Figures by the behavior of the arm.
     pub behaviours: BTreeMap<&'static str, Figures>,
 }
 
@@ -112,11 +112,11 @@ impl Report {
         scorer: &Scorer,
         outcomes: &[(Episode, Outcome)],
     ) -> Result<Self, Error> {
-        let over = |wanted: &dyn Fn(&Episode) -> bool| {
+        let over = |selects: &dyn Fn(&Episode) -> bool| {
             Figures::of(
                 outcomes
                     .iter()
-                    .filter(|(episode, _)| wanted(episode))
+                    .filter(|(episode, _)| selects(episode))
                     .map(|(_, outcome)| outcome),
             )
         };

@@ -1,9 +1,9 @@
-//! How far the target jumps where one chunk takes over from another.
+//! Jumps of the target at the boundary between two chunks.
 
 use serde::Serialize;
 use sim::{CONTROL_RATE_HZ, DOF, JointVector};
 
-/// Sums of squares and largest values, per joint.
+/// Sums of squares and largest magnitudes, per joint.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct Sizes {
     squares: [f64; DOF],
@@ -22,11 +22,11 @@ impl Sizes {
     }
 
     fn join(&mut self, other: &Self) {
-        for (mine, theirs) in self.squares.iter_mut().zip(other.squares) {
-            *mine += theirs;
+        for (own, added) in self.squares.iter_mut().zip(other.squares) {
+            *own += added;
         }
-        for (mine, theirs) in self.largest.iter_mut().zip(other.largest) {
-            *mine = mine.max(theirs);
+        for (own, added) in self.largest.iter_mut().zip(other.largest) {
+            *own = own.max(added);
         }
         self.count += other.count;
     }
@@ -41,20 +41,20 @@ impl Sizes {
     }
 }
 
-/// Watches the targets of one or of many episodes.
+/// Statistics of the targets of one or many episodes at chunk boundaries (seams) and inside chunks.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Seams {
     jumps: Sizes,
     seam_turns: Sizes,
     other_turns: Sizes,
-    /// The last two targets, the newer one last; empty places before the first and after a hold.
+    /// The last two targets, the newer one last; `None` before the first target and after a hold.
     last: [Option<JointVector>; 2],
-    /// The step before led into another chunk; the one after it turns back from the jump.
+    /// True if the last step led into another chunk. The next step then turns back from the jump and is not counted.
     after_seam: bool,
 }
 
 impl Seams {
-    /// A target was commanded. `before`: what the chunk before had for the same moment, if another one has just
+    /// Adds a commanded target. `before` is the previous chunk's target for the same tick, if a new chunk has just
     /// taken over.
     pub(super) fn commanded(&mut self, target: &JointVector, before: Option<&JointVector>) {
         if let Some(before) = before {
@@ -80,20 +80,20 @@ impl Seams {
         self.last = [newer, Some(*target)];
     }
 
-    /// There was nothing to command.
+    /// Records a tick without a target.
     pub(super) fn held(&mut self) {
         self.last = [None, None];
         self.after_seam = false;
     }
 
-    /// Takes in another episode.
+    /// Adds the statistics of another episode.
     pub(super) fn join(&mut self, other: &Self) {
         self.jumps.join(&other.jumps);
         self.seam_turns.join(&other.seam_turns);
         self.other_turns.join(&other.other_turns);
     }
 
-    /// In figures.
+    /// Figures per joint.
     pub(super) fn report(&self, names: &[String]) -> SeamReport {
         let joints = (0..DOF).map(|joint| JointSeam {
             name: names.get(joint).cloned().unwrap_or_default(),
@@ -111,31 +111,32 @@ impl Seams {
     }
 }
 
-/// The seams of all episodes of one mode.
+/// Seams of all episodes of one mode.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SeamReport {
-    /// Times that a chunk took over from one that still had rows.
+    /// Number of times that a chunk took over from one that still had rows.
     pub seams: u64,
     /// Every joint of the robot.
     pub joints: Vec<JointSeam>,
 }
 
-/// One joint. Degrees, and degrees a second; percent for the gripper.
+/// Figures of one joint, in degrees and degrees per second; for the gripper in percent and percent per second.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct JointSeam {
-    /// Joint.
+    /// Name of the joint.
     pub name: String,
-    /// The new chunk's target minus what the old one had for the same moment, root mean square.
+    /// Difference between the targets of the new and the old chunk for the same tick, root mean square.
     pub jump_rms: f64,
-    /// The largest of them.
+    /// Largest magnitude of the same.
     pub jump_max: f64,
-    /// Change of the commanded velocity from the last step of the old chunk to the step into the new one.
+    /// Change of the commanded velocity from the last step of the old chunk to the step into the new one, root mean
+    /// square.
     pub velocity_jump_rms: f64,
-    /// The largest of them.
+    /// Largest magnitude of the same.
     pub velocity_jump_max: f64,
-    /// The same change between two steps inside a chunk, to compare with.
+    /// Change of the commanded velocity between two steps inside a chunk, for comparison, root mean square.
     pub inside_velocity_jump_rms: f64,
-    /// The largest of them.
+    /// Largest magnitude of the same.
     pub inside_velocity_jump_max: f64,
 }
 
@@ -144,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_jump_and_a_change_of_velocity_are_counted_where_they_happen() {
+    fn jumps_and_velocity_changes_count_at_the_seam() {
         let at = |value: f32| {
             let mut joints = [0.0; DOF];
             joints[0] = value;
@@ -156,7 +157,7 @@ mod tests {
         }
         // The old chunk would have gone on to 3; the new one turns back.
         seams.commanded(&at(1.0), Some(&at(3.0)));
-        // What the jump does to the step behind it is not the new chunk's doing.
+        // The step after the jump is not counted.
         seams.commanded(&at(1.0), None);
         seams.commanded(&at(1.0), None);
         let mut all = Seams::default();

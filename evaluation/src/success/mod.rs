@@ -1,14 +1,13 @@
-//! Success rates of a policy: closed-loop episodes in the simulator, with controls that a good number must beat.
+//! Success rates of a policy: closed-loop episodes in the simulator, with controls that a good result must exceed.
 //!
 //! - [`episode`]: one episode
-//! - `driver`: the target of the arm in each tick, from chunks that take time to arrive
-//! - [`chunk_boundary`]: how far the target jumps where two chunks meet
+//! - `driver`: the target of the arm in each tick, from chunks that arrive with latency
+//! - [`chunk_boundary`]: jumps of the target at the boundary between two chunks
 //! - [`report`]: success rates per condition and family
 //!
-//! Two controls guard against numbers that mean nothing. *Wrong instruction*: the scene's own task is scored
-//! while the policy is given another one over the same scene; a policy that ignores the instruction succeeds
-//! here too. *Mean action*: the mean action of the training data, repeated; what it
-//! solves needs no policy.
+//! Two controls guard against meaningless numbers. *Wrong instruction*: the policy receives the instruction of another
+//! task over the same scene, and the scene's own task is scored; a policy that ignores the instruction succeeds here
+//! too. *Mean action*: the mean action of the training data, repeated; tasks that it solves need no policy.
 
 pub mod chunk_boundary;
 mod driver;
@@ -27,10 +26,10 @@ use report::Report;
 use sim::TaskFamily;
 use std::time::Duration;
 
-/// Scene seeds from here up are kept out of all training data.
+/// First scene seed that is excluded, with all higher ones, from all training data.
 pub const FIRST_UNSEEN_SEED: u64 = 500_000_000;
 
-/// Driver of the arm, and its instruction.
+/// Source of the arm's targets, and its instruction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Condition {
     /// The policy with the scene's task.
@@ -70,19 +69,19 @@ pub struct Plan {
     pub families: Vec<TaskFamily>,
     /// Episodes per family and condition.
     pub episodes: u64,
-    /// Seed of the first scene; they count up.
+    /// Seed of the first scene; each further scene adds 1.
     pub seed: u64,
-    /// Whether to run the controls.
+    /// True to run the controls.
     pub controls: bool,
     /// Simulated seconds after which an episode counts as failed.
     pub max_secs: f64,
-    /// Rows of a chunk to execute before the next chunk; the policy's own number when absent.
+    /// Rows of a chunk to execute before the next chunk; the policy's own number if `None`.
     pub rows: Option<usize>,
-    /// How a chunk of the continuous head meets the one before.
+    /// Blending of a chunk of the continuous head with the previous one.
     pub chunking: Chunking,
     /// Simulated time from an observation to its chunk.
     pub latency: Duration,
-    /// The studio's estimate of that time; the true one when absent.
+    /// The studio's estimate of that time; the true one if `None`.
     pub assumed_latency: Option<Duration>,
 }
 
@@ -119,7 +118,7 @@ pub enum EvaluationError {
     /// The policy does not fit the simulated robot.
     #[error("the policy {name:?} was not trained for the simulated robot: {reason}")]
     Unfit {
-        /// Policy.
+        /// Name of the policy.
         name: String,
         /// Mismatch.
         reason: String,
@@ -127,12 +126,12 @@ pub enum EvaluationError {
     /// The policy failed.
     #[error("the policy failed in scene {seed}: {error}")]
     Policy {
-        /// Scene.
+        /// Seed of the scene.
         seed: u64,
         /// Its error.
         error: PolicyError,
     },
-    /// A plan without an episode, or without time for one: its success rates would say nothing.
+    /// A plan without an episode, or without time for one. Its success rates would be meaningless.
     #[error("nothing to evaluate: {0}")]
     Nothing(&'static str),
     /// No policy, or a thread of the evaluation crashed.

@@ -9,17 +9,17 @@ use policies::{PolicyInfo, chunking::Chunking};
 use serde::Serialize;
 use std::{collections::BTreeMap, fmt};
 
-/// One family under one condition.
+/// Success rate of one family under one condition.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Rate {
     /// Share of episodes in which the scene's task succeeded.
     pub success_rate: f64,
-    /// Episodes run.
+    /// Number of episodes.
     pub episodes: u64,
     /// Mean simulated seconds until success, over the successful ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mean_secs: Option<f64>,
-    /// Share of episodes in which the task that the policy was told succeeded (wrong-instruction control only).
+    /// Share of episodes in which the task of the policy's instruction succeeded (wrong-instruction control only).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub told_task_rate: Option<f64>,
 }
@@ -27,26 +27,26 @@ pub struct Rate {
 /// Rates by family name.
 pub type ByFamily = BTreeMap<&'static str, Rate>;
 
-/// The controls.
+/// Rates of the controls.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Controls {
-    /// The policy told another task.
+    /// The policy with the instruction of another task.
     pub wrong_instruction: ByFamily,
     /// The mean action, repeated.
     pub mean_action: ByFamily,
 }
 
-/// Everything an evaluation found.
+/// Results of an evaluation.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
     /// Policy name.
     pub policy: String,
-    /// Where it ran.
+    /// Device of the policy.
     pub device: String,
-    /// Flow-matching head.
+    /// Rates of the flow-matching head.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub continuous: Option<ByFamily>,
-    /// Action-token head.
+    /// Rates of the action-token head.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub discrete: Option<ByFamily>,
     /// The controls, if they were run.
@@ -56,11 +56,11 @@ pub struct Report {
     pub mean: f64,
     /// Mean success rate over families, by mode.
     pub mean_by_mode: BTreeMap<&'static str, f64>,
-    /// How chunks met.
+    /// Blending of successive chunks.
     pub chunking: Chunking,
-    /// Simulated milliseconds from an observation to its chunk.
+    /// Simulated time from an observation to its chunk (ms).
     pub latency_millis: u64,
-    /// How far the target jumped where they met, by mode.
+    /// Jumps of the target at chunk boundaries, by mode.
     pub seams: BTreeMap<&'static str, SeamReport>,
     /// Seed of the first scene.
     pub seed: u64,
@@ -131,20 +131,24 @@ fn by_family(plan: &Plan, outcomes: &[(Episode, Outcome)], condition: Condition)
     plan.families
         .iter()
         .map(|family| {
-            let mine: Vec<&Outcome> = outcomes
+            let matching: Vec<&Outcome> = outcomes
                 .iter()
                 .filter(|(episode, _)| episode.condition == condition && episode.family == *family)
                 .map(|(_, outcome)| outcome)
                 .collect();
-            let share = |count: usize| count as f64 / mine.len().max(1) as f64;
-            let succeeded = mine.iter().filter(|outcome| outcome.succeeded).count();
-            let secs: f64 = mine.iter().map(|outcome| outcome.secs).sum();
-            let told = mine.iter().filter(|outcome| outcome.told_succeeded).count();
+            let share = |count: usize| count as f64 / matching.len().max(1) as f64;
+            let succeeded = matching.iter().filter(|outcome| outcome.succeeded).count();
+            let secs: f64 = matching.iter().map(|outcome| outcome.secs).sum();
+            let instructed = matching
+                .iter()
+                .filter(|outcome| outcome.told_succeeded)
+                .count();
             let rate = Rate {
                 success_rate: share(succeeded),
-                episodes: mine.len() as u64,
+                episodes: matching.len() as u64,
                 mean_secs: (succeeded > 0).then(|| secs / succeeded as f64),
-                told_task_rate: (condition == Condition::WrongInstruction).then(|| share(told)),
+                told_task_rate: (condition == Condition::WrongInstruction)
+                    .then(|| share(instructed)),
             };
             (family.name(), rate)
         })

@@ -1,37 +1,37 @@
-//! Rules that all episodes of an evaluation share, and which episode is played.
+//! Rules shared by all episodes of an evaluation, and the parameters of one episode.
 
 use super::Condition;
 use policies::chunking::Chunking;
 use protocol::Mode;
 use sim::{Camera, JointVector, TaskFamily};
 
-/// What all episodes of an evaluation share.
+/// Rules shared by all episodes of an evaluation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rules {
     /// Norm tag of the simulated robot.
     pub tag: String,
     /// Cameras in the order of the prompt.
     pub cameras: Vec<Camera>,
-    /// Ticks from one question to the policy to the next, unless the answer takes longer.
+    /// Ticks from one request to the policy to the next, unless the response takes longer.
     pub n_action_steps: usize,
-    /// How a chunk meets the one before.
+    /// Blending of a chunk with the previous one.
     pub chunking: Chunking,
-    /// Ticks from an observation to the first tick that its chunk can be followed in.
+    /// Ticks from an observation to the first tick in which its chunk can be executed.
     pub latency_ticks: usize,
-    /// The same as the studio estimates it: the rows that it takes for committed.
+    /// The studio's estimate of the same: the number of rows that it treats as committed.
     pub assumed_latency_ticks: usize,
-    /// Mean action of the training data; the control is left out without it.
+    /// Mean action of the training data; without it, the control holds the current pose.
     pub mean_action: Option<JointVector>,
     /// Head that drives the wrong-instruction control.
     pub control_mode: Mode,
-    /// Length of a failed episode.
+    /// Length of a failed episode (ticks).
     pub max_ticks: u64,
 }
 
-/// Which episode.
+/// Parameters of an episode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Episode {
-    /// What drives the arm.
+    /// Source of the arm's targets.
     pub condition: Condition,
     /// Family of the task.
     pub family: TaskFamily,

@@ -1,26 +1,26 @@
-//! Episodes whose rows are still coming: a file has rows of many, and an episode has rows in many files.
+//! Episodes under construction: a file has rows of many episodes, and an episode can have rows in several files.
 
 use super::{Episode, Used, Wanted, missing};
 use crate::lerobot::{DataSetError, columns::Table, vectors::Vectors};
 use std::{
-    collections::{BTreeMap, btree_map::Entry as Place},
+    collections::{BTreeMap, btree_map::Entry as MapEntry},
     path::Path,
 };
 
-/// The numbers that take as much as an episode beside its own.
+/// Memory overhead of an episode, counted in numbers.
 const DRAFT_NUMBERS: usize = 64;
 
-/// Rows on their way into episodes.
+/// Rows collected into episodes.
 pub(super) struct Rows {
     pub(super) drafts: BTreeMap<i64, Draft>,
-    /// Whether a file held none but later episodes than those wanted.
+    /// True once a file held only episodes beyond the requested ones.
     pub(super) passed: bool,
     numbers: usize,
     most: usize,
 }
 
 impl Rows {
-    /// None yet, of at most so many numbers.
+    /// Empty, for at most `most` numbers.
     pub(super) fn new(most: usize) -> Self {
         Self {
             drafts: BTreeMap::new(),
@@ -47,7 +47,7 @@ impl Rows {
         let actions = table.vectors(wanted.action_key)?;
         let states = wanted.state_key.map(|key| table.vectors(key)).transpose()?;
         let mut states = states.as_ref().map(Vectors::rows);
-        let place =
+        let describe =
             |key: &str, problem: &str| format!("{}, column {key:?}: {problem}", path.display());
         for ((episode, frame), action) in episodes.into_iter().zip(frames).zip(actions.rows()) {
             let state = states.as_mut().and_then(Iterator::next);
@@ -55,8 +55,8 @@ impl Rows {
                 continue;
             }
             let draft = match self.drafts.entry(episode) {
-                Place::Occupied(known) => known.into_mut(),
-                Place::Vacant(new) => {
+                MapEntry::Occupied(known) => known.into_mut(),
+                MapEntry::Vacant(new) => {
                     self.numbers += DRAFT_NUMBERS;
                     new.insert(Draft::default())
                 }
@@ -65,11 +65,11 @@ impl Rows {
             let (action, state) = match (action, state) {
                 (Ok(action), Ok(state)) => (action, state),
                 (Err(problem), _) => {
-                    draft.spoil(|| place(wanted.action_key, &problem));
+                    draft.spoil(|| describe(wanted.action_key, &problem));
                     continue;
                 }
                 (_, Err(problem)) => {
-                    draft.spoil(|| place(wanted.state_key.unwrap_or_default(), &problem));
+                    draft.spoil(|| describe(wanted.state_key.unwrap_or_default(), &problem));
                     continue;
                 }
             };
@@ -90,7 +90,7 @@ impl Rows {
     }
 }
 
-/// The number of each row in its episode; where that is not recorded, by the rows' numbers in the data set.
+/// Frame number of each row in its episode; where that is not recorded, derived from the rows' numbers in the data set.
 fn frames(table: &Table) -> Result<Vec<i64>, DataSetError> {
     if table.has("frame_index") || !table.has("index") {
         return table.integers("frame_index");
@@ -103,13 +103,11 @@ fn frames(table: &Table) -> Result<Vec<i64>, DataSetError> {
         *known = (*known).min(*index);
     }
     let from = |episode: &i64| first.get(episode).copied().unwrap_or_default();
-    let places = episodes.iter().zip(indices);
-    Ok(places
-        .map(|(episode, index)| index - from(episode))
-        .collect())
+    let rows = episodes.iter().zip(indices);
+    Ok(rows.map(|(episode, index)| index - from(episode)).collect())
 }
 
-/// An episode whose rows are still coming.
+/// An episode under construction.
 #[derive(Default)]
 pub(super) struct Draft {
     frames: Vec<i64>,
@@ -117,7 +115,7 @@ pub(super) struct Draft {
     actions: Vec<f32>,
     state_dims: usize,
     states: Vec<f32>,
-    /// The fault of the first row that has one.
+    /// Fault of the first bad row.
     problem: Option<String>,
 }
 
@@ -140,7 +138,7 @@ impl Draft {
         }
         if action.len() != self.action_dims || state.len() != self.state_dims {
             self.spoil(|| {
-                format!("frame {frame} has another number of dimensions than those before")
+                format!("frame {frame} differs in its number of dimensions from those before it")
             });
             return;
         }
@@ -149,7 +147,8 @@ impl Draft {
         self.states.extend_from_slice(state);
     }
 
-    /// In the order of the frames, each once, and what is to be said of that; or why it is no episode.
+    /// The episode with its frames in order and duplicates removed, and a message about these; or the reason why the
+    /// rows are not an episode.
     pub(super) fn episode(
         self,
         index: i64,
@@ -160,16 +159,16 @@ impl Draft {
             return Err(problem);
         }
         let mut order: Vec<usize> = (0..self.frames.len()).collect();
-        order.sort_by_key(|place| self.frames.get(*place).copied());
-        let vector = |values: &[f32], dims: usize, place: usize| -> Vec<f32> {
+        order.sort_by_key(|row| self.frames.get(*row).copied());
+        let vector = |values: &[f32], dims: usize, row: usize| -> Vec<f32> {
             let all = values.chunks(dims.max(1));
-            all.skip(place).take(1).flatten().copied().collect()
+            all.skip(row).take(1).flatten().copied().collect()
         };
-        let row = |place: usize| {
+        let row = |row: usize| {
             (
-                self.frames.get(place).copied().unwrap_or_default(),
-                vector(&self.actions, self.action_dims, place),
-                vector(&self.states, self.state_dims, place),
+                self.frames.get(row).copied().unwrap_or_default(),
+                vector(&self.actions, self.action_dims, row),
+                vector(&self.states, self.state_dims, row),
             )
         };
         let mut episode = Episode {
@@ -179,17 +178,15 @@ impl Draft {
             state_dims: self.state_dims,
             states: Vec::with_capacity(self.states.len()),
         };
-        let (mut expected, mut before, mut doubled) = (0, None, 0_usize);
-        for place in order {
-            let now @ (frame, ..) = row(place);
+        let (mut expected, mut before, mut duplicates) = (0, None, 0_usize);
+        for index_in_draft in order {
+            let now @ (frame, ..) = row(index_in_draft);
             if before.as_ref() == Some(&now) {
-                doubled += 1;
+                duplicates += 1;
                 continue;
             }
             if frame < expected {
-                return Err(format!(
-                    "frame {frame} is there twice, with different values"
-                ));
+                return Err(format!("frame {frame} occurs twice, with different values"));
             }
             if frame > expected {
                 return Err(missing(expected, frame - 1));
@@ -211,8 +208,8 @@ impl Draft {
             expected += 1;
             before = Some(now);
         }
-        let note = (doubled > 0).then(|| {
-            format!("episode {index}: {doubled} of its rows are there twice and alike; each is taken once")
+        let note = (duplicates > 0).then(|| {
+            format!("episode {index}: {duplicates} of its rows are duplicates; each is used once")
         });
         Ok((episode, note))
     }

@@ -1,6 +1,6 @@
-//! A picture of what a tokenizer does to chunks: error by time step and dimension, and the worst chunk.
+//! Plot of a tokenizer's reconstruction error: by time step and dimension, and for the worst chunk.
 //!
-//! One self-made SVG, light and dark by the viewer's preference, without scripts or fonts of its own.
+//! The plot is one SVG, light or dark by the reader's preference, without scripts and embedded fonts.
 
 use super::quality::{Quality, Worst};
 use openfast::Shape;
@@ -19,25 +19,25 @@ polyline { fill: none; stroke-width: 1.5; } .original { stroke: var(--truth); }
 ";
 const WIDTH: f64 = 960.0;
 const LEFT: f64 = 64.0;
-/// Small pictures of the worst chunk's dimensions.
+/// Width and height of the plot of one dimension of the worst chunk.
 const SMALL: (f64, f64) = (280.0, 110.0);
 const COLUMNS: usize = 3;
 const MOST_DIMS: usize = 12;
 
-/// Draws a quality.
+/// Draws the measured errors as an SVG document.
 pub(super) fn draw(quality: &Quality, measured_on: &str) -> String {
     let mut body = String::new();
     let mut y = 30.0;
     text(&mut body, 24.0, y, "title", "Reconstruction error");
     y += 20.0;
-    let words = format!(
-        "{} chunks: {measured_on}; RMSE {:.4} normalised units, {:.1} tokens a chunk",
+    let label = format!(
+        "{} chunks: {measured_on}; RMSE {:.4} normalised units, {:.1} tokens per chunk",
         quality.chunks, quality.rmse, quality.tokens.mean
     );
-    text(&mut body, 24.0, y, "faint", &words);
+    text(&mut body, 24.0, y, "faint", &label);
     y += 24.0;
     match &quality.grid {
-        Some((shape, cells)) => y = heat(&mut body, y, *shape, cells, quality),
+        Some((shape, cells)) => y = heat_map(&mut body, y, *shape, cells, quality),
         None => {
             text(
                 &mut body,
@@ -57,8 +57,8 @@ pub(super) fn draw(quality: &Quality, measured_on: &str) -> String {
     )
 }
 
-/// The map: steps to the right, dimensions down, with means at its sides. Answers where it ends.
-fn heat(body: &mut String, top: f64, shape: Shape, cells: &[f64], quality: &Quality) -> f64 {
+/// Draws the heat map: time steps to the right, dimensions down, with means at its sides. Returns the y of its end.
+fn heat_map(body: &mut String, top: f64, shape: Shape, cells: &[f64], quality: &Quality) -> f64 {
     let Shape { horizon, dims } = shape;
     let side = 160.0;
     let width = WIDTH - LEFT - side - 24.0;
@@ -118,7 +118,7 @@ fn heat(body: &mut String, top: f64, shape: Shape, cells: &[f64], quality: &Qual
             );
         }
     }
-    // Below: every step's error over all dimensions.
+    // Bars below the map: error of each step over all dimensions.
     let base = top + height + 46.0;
     let steps: Vec<f64> = cells
         .chunks(dims.max(1))
@@ -145,16 +145,16 @@ fn heat(body: &mut String, top: f64, shape: Shape, cells: &[f64], quality: &Qual
         );
     }
     let middle = LEFT + width / 2.0;
-    let words = format!(
-        "time step 0 to {} (at most {step_most:.4}); full colour is {most:.4}",
+    let label = format!(
+        "time step 0 to {} (at most {step_most:.4}); full color is {most:.4}",
         horizon.saturating_sub(1)
     );
-    text(body, middle, base + 18.0, "faint middle", &words);
+    text(body, middle, base + 18.0, "faint middle", &label);
     text(body, 24.0, top - 6.0, "faint", "dimension");
     base + 44.0
 }
 
-/// The worst chunk, original beside decoded. Answers where it ends.
+/// Draws the worst chunk, original and decoded. Returns the y of its end.
 fn worst(body: &mut String, top: f64, chunk: &Worst) -> f64 {
     let Worst {
         index,
@@ -187,19 +187,19 @@ fn worst(body: &mut String, top: f64, chunk: &Worst) -> f64 {
     order.sort_by(|&a, &b| error(b).total_cmp(&error(a)));
     order.truncate(MOST_DIMS);
     order.sort_unstable();
-    let which = if dims > MOST_DIMS {
+    let caption = if dims > MOST_DIMS {
         format!(
             "original solid, decoded dashed; the {MOST_DIMS} dimensions with the largest error of {dims}"
         )
     } else {
         "original solid, decoded dashed".to_owned()
     };
-    text(body, 24.0, top + 18.0, "faint", &which);
+    text(body, 24.0, top + 18.0, "faint", &caption);
     let top = top + 32.0;
     let (wide, tall) = SMALL;
-    for (place, &dim) in order.iter().enumerate() {
-        let x = 24.0 + (place % COLUMNS) as f64 * (wide + 28.0);
-        let y = top + (place / COLUMNS) as f64 * (tall + 30.0);
+    for (cell, &dim) in order.iter().enumerate() {
+        let x = 24.0 + (cell % COLUMNS) as f64 * (wide + 28.0);
+        let y = top + (cell / COLUMNS) as f64 * (tall + 30.0);
         let (truth, read) = (column(original, dim), column(decoded, dim));
         let both = || truth.iter().chain(&read).copied();
         let (low, high) = (
@@ -226,17 +226,17 @@ fn worst(body: &mut String, top: f64, chunk: &Worst) -> f64 {
             )
             .ok();
         }
-        let words = format!("dimension {dim}: {low:.3} to {high:.3}");
-        text(body, x, y + tall + 14.0, "faint", &words);
+        let label = format!("dimension {dim}: {low:.3} to {high:.3}");
+        text(body, x, y + tall + 14.0, "faint", &label);
     }
     top + order.len().div_ceil(COLUMNS) as f64 * (tall + 30.0) + 16.0
 }
 
-fn text(body: &mut String, x: f64, y: f64, class: &str, words: &str) {
-    let words = words.replace('&', "&amp;").replace('<', "&lt;");
+fn text(body: &mut String, x: f64, y: f64, class: &str, label: &str) {
+    let label = label.replace('&', "&amp;").replace('<', "&lt;");
     writeln!(
         body,
-        "<text x=\"{x:.1}\" y=\"{y:.1}\" class=\"{class}\">{words}</text>"
+        "<text x=\"{x:.1}\" y=\"{y:.1}\" class=\"{class}\">{label}</text>"
     )
     .ok();
 }
@@ -246,11 +246,11 @@ fn rect(
     [x, y, width, height]: [f64; 4],
     class: &str,
     opacity: f64,
-    words: &str,
+    label: &str,
 ) {
     writeln!(
         body,
-        "<rect x=\"{x:.2}\" y=\"{y:.2}\" width=\"{width:.2}\" height=\"{height:.2}\" class=\"{class}\" fill-opacity=\"{opacity:.3}\"><title>{words}</title></rect>"
+        "<rect x=\"{x:.2}\" y=\"{y:.2}\" width=\"{width:.2}\" height=\"{height:.2}\" class=\"{class}\" fill-opacity=\"{opacity:.3}\"><title>{label}</title></rect>"
     )
     .ok();
 }

@@ -1,11 +1,11 @@
-//! Whole numbers in `.npy` files: int32 and int64, as index arrays are saved.
+//! Integers in `.npy` files: int32 and int64, the types of index arrays.
 
 use field_files::Limit;
 use std::path::Path;
 
 use super::{NpyError, header};
 
-/// Reads an array of int64 or int32, in row-major order whatever its shape.
+/// Reads an array of int64 or int32 of any shape, in row-major order.
 ///
 /// # Errors
 /// [`NpyError`] names the file and what is wrong with it.
@@ -20,7 +20,7 @@ pub fn read_whole_numbers(path: &Path) -> Result<Vec<i64>, NpyError> {
     let several = header.shape.iter().filter(|&&axis| axis > 1).count() > 1;
     if header.fortran_order && several {
         return Err(not_npy(
-            "its whole numbers are in column-major order; save it with `numpy.ascontiguousarray`",
+            "its integers are in column-major order; save it with `numpy.ascontiguousarray`",
         ));
     }
     let (width, values): (usize, Vec<i64>) = match header.descr.as_str() {
@@ -30,7 +30,7 @@ pub fn read_whole_numbers(path: &Path) -> Result<Vec<i64>, NpyError> {
         ">i4" => (4, each(data, |raw| i64::from(i32::from_be_bytes(raw)))),
         other => {
             return Err(not_npy(&format!(
-                "it holds dtype {other:?} where int64 is wanted: save it with `array.astype(numpy.int64)`"
+                "it holds dtype {other:?} where int64 is expected: save it with `array.astype(numpy.int64)`"
             )));
         }
     };
@@ -50,8 +50,8 @@ pub fn read_whole_numbers(path: &Path) -> Result<Vec<i64>, NpyError> {
 }
 
 fn each<const N: usize>(data: &[u8], read: impl Fn([u8; N]) -> i64) -> Vec<i64> {
-    let (whole, _) = data.as_chunks::<N>();
-    whole.iter().map(|raw| read(*raw)).collect()
+    let (values, _) = data.as_chunks::<N>();
+    values.iter().map(|raw| read(*raw)).collect()
 }
 
 #[cfg(test)]
