@@ -14,8 +14,8 @@ use super::{
 use crate::{
     data::latches::Latches,
     images::{
-        budget::{Budget, PICTURE_BYTES},
-        showing::Turns,
+        budget::{Budget, MAX_IMAGE_BYTES},
+        view_publishing::EncodingSchedule,
     },
     inference::thread::Inference,
     limits::Limits,
@@ -56,7 +56,7 @@ pub(crate) struct Session {
     connection: Mutex<Connection>,
     subscribers: Audience,
     /// Its views for people.
-    turns: Turns,
+    encoding: EncodingSchedule,
     /// The bytes of its pictures, wherever they are.
     pictures: Arc<Budget>,
     over_budget: AtomicU32,
@@ -120,8 +120,8 @@ impl Session {
             live: Mutex::new(live),
             connection: Mutex::new(connection),
             subscribers: Audience::new(services.metrics.clone()),
-            turns: Turns::default(),
-            pictures: Budget::new(PICTURE_BYTES),
+            encoding: EncodingSchedule::default(),
+            pictures: Budget::new(MAX_IMAGE_BYTES),
             over_budget: AtomicU32::new(0),
             freshness: Mutex::default(),
             contradictions: Mutex::new(contradictions),

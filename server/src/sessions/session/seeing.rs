@@ -3,9 +3,9 @@
 use super::{Session, lock};
 use crate::{
     images::{
-        budget::{Lease, pictures_beside},
-        showing::Turn,
+        budget::{Lease, image_budget},
         view_encoding,
+        view_publishing::EncodingSlot,
     },
     inference::job::QueuedJob,
     queues::outbox::Key,
@@ -44,7 +44,7 @@ impl Session {
         }
         let bytes = picture_bytes(&observation);
         let largest_message = lock(&self.connection).heard.largest_bytes();
-        self.pictures.set_limit(pictures_beside(largest_message));
+        self.pictures.set_limit(image_budget(largest_message));
         let lease = self.pictures.take(bytes).or_else(|| {
             // The newest wins over the one that is only looked at when somebody asks.
             lock(&self.scene).take();
@@ -134,15 +134,16 @@ impl Session {
             return;
         }
         let bytes = picture_bytes(&observation);
-        if let Some(turn) = self.turns.take(self.services.inference.easel(), bytes, now) {
+        let limit = self.services.inference.encoding_limit();
+        if let Some(slot) = self.encoding.try_start(limit, bytes, now) {
             let session = self.clone();
             tokio::task::spawn_blocking(move || {
-                session.show_views(&robot_id, &(observation, lease), turn);
+                session.show_views(&robot_id, &(observation, lease), slot);
             });
         }
     }
 
-    fn show_views(&self, robot_id: &str, (observation, _lease): &Seen, _turn: Turn) {
+    fn show_views(&self, robot_id: &str, (observation, _lease): &Seen, _slot: EncodingSlot) {
         // What is larger than all that may wait for a viewer never arrives.
         let most_bytes = self
             .services
@@ -150,7 +151,7 @@ impl Session {
             .max_lossy_bytes
             .saturating_sub(FRAME_EXTRA_BYTES);
         for view in &observation.views {
-            match view_encoding::within(view, most_bytes) {
+            match view_encoding::for_viewers_within(view, most_bytes) {
                 Ok(view) => self.subscribers.newest(
                     &Key::View(view.name.clone()),
                     &ViewFrame {
