@@ -30,12 +30,12 @@ async fn the_studio_scores_as_the_command_line_does() {
     let files = ScorerFiles::open_dir(&golden("tied")).unwrap();
     let device = layers::device::cpu();
     let model = Arc::new(files.load(&device, &LoadOptions::default()).unwrap());
-    let judge = Model {
+    let backend = Model {
         name: "checkpoint".to_owned(),
         device: "cpu (test)".to_owned(),
         model: model.clone(),
     };
-    let scorer = Scorer::new(files, Some(Arc::new(judge)));
+    let scorer = Scorer::new(files, Some(Arc::new(backend)));
     assert_eq!(
         scorer.manifest().studio_device.as_deref(),
         Some("cpu (test)")
@@ -126,14 +126,14 @@ async fn the_studio_scores_as_the_command_line_does() {
 
 #[tokio::test]
 async fn leaving_stops_the_job() {
-    let (studio, judge) = scripted(Limits::default()).await;
+    let (studio, backend) = scripted(Limits::default()).await;
     let (socket, _) = begun(&studio, &request(1, "points 4000")).await;
     drop(socket);
     until("the job is broken off", || {
-        judge.broken_off.load(Ordering::SeqCst) == 1
+        backend.broken_off.load(Ordering::SeqCst) == 1
     })
     .await;
-    assert!(judge.points.load(Ordering::SeqCst) < 4000);
+    assert!(backend.points.load(Ordering::SeqCst) < 4000);
     // The thread is free for the next.
     let answer = studio.post(PATH, &body(&request(2, "points 2"))).await;
     assert_eq!(failure(&events(&answer)), "to its end");
@@ -145,7 +145,7 @@ async fn jobs_wait_in_line_and_know_their_place() {
         max_scorings: 3,
         ..Limits::default()
     };
-    let (studio, judge) = scripted(limits).await;
+    let (studio, backend) = scripted(limits).await;
     let (mut first, mut heard) = begun(&studio, &request(1, "points 300")).await;
     let (second, waiting) = begun(&studio, &request(2, "points 4000")).await;
     let waiting = String::from_utf8_lossy(&waiting).into_owned();
@@ -187,7 +187,7 @@ async fn jobs_wait_in_line_and_know_their_place() {
         });
         assert_eq!(last, Some((points, points)));
     }
-    assert_eq!(judge.points.load(Ordering::SeqCst), 302);
+    assert_eq!(backend.points.load(Ordering::SeqCst), 302);
     let answer = studio.post(PATH, &body(&request(5, "points 1"))).await;
     assert_eq!(failure(&events(&answer)), "to its end");
 }
@@ -217,7 +217,7 @@ async fn a_studio_that_only_serves_the_files_says_how_it_would_score() {
 
 #[tokio::test]
 async fn stopping_the_studio_ends_a_job_with_words() {
-    let (studio, judge) = scripted(Limits::default()).await;
+    let (studio, backend) = scripted(Limits::default()).await;
     let (mut socket, mut heard) = begun(&studio, &request(1, "points 4000")).await;
     let (_waiting, _) = begun(&studio, &request(2, "points 4000")).await;
     studio.stop().await;
@@ -233,5 +233,5 @@ async fn stopping_the_studio_ends_a_job_with_words() {
             ..
         })
     ));
-    assert_eq!(judge.broken_off.load(Ordering::SeqCst), 1);
+    assert_eq!(backend.broken_off.load(Ordering::SeqCst), 1);
 }

@@ -42,7 +42,7 @@ impl ScoringBackend for Scripted {
         "a script"
     }
 
-    fn judge(
+    fn score(
         &self,
         clip: ClipJob,
         emit: &mut dyn FnMut(ScoreEvent) -> ControlFlow<()>,
@@ -88,10 +88,10 @@ impl ScoringBackend for Scripted {
 }
 
 pub(super) async fn scripted(limits: Limits) -> (TestStudio, Arc<Scripted>) {
-    let judge = Arc::new(Scripted::default());
+    let backend = Arc::new(Scripted::default());
     let files = ScorerFiles::open_dir(&golden("tied")).unwrap();
-    let scorer = Scorer::new(files, Some(judge.clone()));
-    (TestStudio::with_scorer(Ok(scorer), limits).await, judge)
+    let scorer = Scorer::new(files, Some(backend.clone()));
+    (TestStudio::with_scorer(Ok(scorer), limits).await, backend)
 }
 
 pub(super) fn request(job: u64, instruction: &str) -> ScoreRequest {

@@ -34,7 +34,7 @@ async fn a_body_may_come_in_pieces_of_any_size() {
 
 #[tokio::test]
 async fn bodies_that_are_no_job_are_refused_in_words() {
-    let (studio, judge) = scripted(Limits::default()).await;
+    let (studio, backend) = scripted(Limits::default()).await;
     let good = request(1, "points 1");
     let changed = |change: &dyn Fn(&mut ScoreRequest)| {
         let mut request = good.clone();
@@ -57,7 +57,7 @@ async fn bodies_that_are_no_job_are_refused_in_words() {
         (
             huge(u32::MAX),
             413,
-            "message 1 of the body is said to have 4294967295 bytes",
+            "message 1 of the body is announced with 4294967295 bytes",
         ),
         ([framed(&good), huge(u32::MAX)].concat(), 413, "message 2"),
         (
@@ -172,7 +172,7 @@ async fn bodies_that_are_no_job_are_refused_in_words() {
         assert!(said.contains(reason), "{reason}: {said}");
         assert!(!said.contains("worker"), "{said}");
     }
-    assert_eq!(judge.points.load(Ordering::SeqCst), 0);
+    assert_eq!(backend.points.load(Ordering::SeqCst), 0);
     // Nothing of all that keeps anybody out.
     let answer = studio.post(PATH, &body(&good)).await;
     assert_eq!(failure(&events(&answer)), "to its end");

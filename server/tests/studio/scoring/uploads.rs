@@ -64,6 +64,6 @@ async fn a_drip_is_told_that_it_is_too_slow() {
     timeout(SOON, drip).await.unwrap();
     let answer = String::from_utf8_lossy(&answer);
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
-    assert!(answer.contains("of the body came in 0.9 s"), "{answer}");
+    assert!(answer.contains("of the body arrived in 0.9 s"), "{answer}");
     assert!(started.elapsed() < Duration::from_secs(5));
 }
