@@ -110,7 +110,7 @@ fn what_cannot_be_shown_is_refused_or_left_out_with_the_reason() {
             .to_string()
     };
     let images = made::v3_images("rec-images", &[]);
-    assert!(refusal(&images, None).contains("no camera whose pictures are videos"));
+    assert!(refusal(&images, None).contains("no camera with videos"));
     let videos = made::v3_videos("rec-wrong");
     let named = Recordings::default().add(&videos.0, Some("top")).unwrap();
     assert_eq!((named.camera.as_str(), named.episodes), (CAMERA, 3));
