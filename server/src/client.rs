@@ -20,11 +20,11 @@ pub enum ClientError {
     #[error("the studio closed the connection")]
     Closed,
     /// The expected message did not arrive in time.
-    #[error("no message with {what} within {waited_secs:.1} s")]
+    #[error("{what} did not arrive within {waited_secs:.1} s")]
     Timeout {
         /// Time limit, in seconds.
         waited_secs: f32,
-        /// The expected content.
+        /// The expected message.
         what: &'static str,
     },
 }
