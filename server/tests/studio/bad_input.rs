@@ -1,6 +1,6 @@
 //! Every broken peer is answered in words, and everybody else goes on.
 
-use super::bench::*;
+use super::support::*;
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use protocol::{FrameError, ToRobot, robot::Observation};

@@ -1,8 +1,8 @@
 //! Real-time chunking over a socket: a chunk begins with the rows of the one that the robot is executing.
 
 use super::{
-    bench::*,
     recorder::{Asked, ROWS, Record, Recorder},
+    support::*,
 };
 use molmoact2::Schedule;
 use policies::chunking::Chunking;

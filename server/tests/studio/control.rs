@@ -1,6 +1,6 @@
 //! Commands, chunks, stops and successes.
 
-use super::bench::*;
+use super::support::*;
 use protocol::{
     FromViewer, TaskState, ToRobot, ToViewer,
     viewer::{ReleaseRobot, StopRobot, TokensOrigin},

@@ -1,8 +1,8 @@
 //! The data folder under a running studio: disks that hang, files that cannot be written, names, and who owns it.
 
 use super::{
-    bench::*,
     stops::{accepted, config, press, release, resume},
+    support::*,
 };
 use protocol::{
     ToRobot, ToViewer,

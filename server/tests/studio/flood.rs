@@ -1,7 +1,7 @@
 //! A peer that sends the same bytes again and again, as fast as its connection takes them, from threads of its own: the
 //! studio's threads have nothing to do with it.
 
-use super::bench::Socket;
+use super::support::Socket;
 use std::{
     io::{Read as _, Write as _},
     net::{Shutdown, TcpStream},

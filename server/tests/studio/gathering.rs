@@ -1,8 +1,8 @@
 //! Several robots that wait are asked for together, and each gets its own answer.
 
 use super::{
-    bench::*,
     recorder::{Asked, Record, Recorder},
+    support::*,
 };
 use protocol::{ToRobot, robot::ActionChunk, viewer::StopRobot};
 use server::{Limits, client::ViewerClient};

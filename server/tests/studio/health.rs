@@ -1,6 +1,6 @@
 //! What hangs or crashes is told, and a studio ends whatever hangs in it.
 
-use super::bench::*;
+use super::support::*;
 use molmoact2::{Reply, TextCallback};
 use policies::{
     ActRequest, Policy, PolicyError, PolicyInfo, PolicyOutput, chunking::Chunking,

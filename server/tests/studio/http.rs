@@ -1,6 +1,6 @@
 //! Requests byte by byte, and what comes back.
 
-use super::bench::*;
+use super::support::*;
 use std::collections::BTreeMap;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},

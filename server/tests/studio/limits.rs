@@ -1,6 +1,6 @@
 //! What a peer may do, how much of it, and that others are served meanwhile.
 
-use super::bench::*;
+use super::support::*;
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use protocol::{

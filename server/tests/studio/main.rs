@@ -8,7 +8,6 @@
 )]
 
 mod bad_input;
-mod bench;
 mod chunking;
 mod control;
 mod data_folder;
@@ -36,6 +35,7 @@ mod sim_robot;
 mod slow_robots;
 mod stop_floods;
 mod stops;
+mod support;
 mod tokens;
 mod units;
 mod viewers;

@@ -1,8 +1,8 @@
 //! Pictures that cost more than they should: refused in words, forgotten in time, in nobody's way.
 
 use super::{
-    bench::*,
     flood::{Flood, framed},
+    support::*,
 };
 use jpeg_encoder::{ColorType, Encoder};
 use policies::{PolicyError, question_answerer::QuestionAnswerer};

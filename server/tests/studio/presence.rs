@@ -1,6 +1,6 @@
 //! Viewers that are there and viewers that only seem to be: a browser answers pings for a page that hangs.
 
-use super::bench::*;
+use super::support::*;
 use policies::question_answerer::unavailable;
 use protocol::{ToViewer, viewer::Heard};
 use server::{Config, Limits, client::ViewerClient, scorer_service};

@@ -1,6 +1,6 @@
 //! A policy that remembers what it was asked, and that answers every question with other numbers.
 
-use super::bench::TAG;
+use super::support::TAG;
 use molmoact2::Continuation;
 use policies::{
     ActRequest, EventSink, Policy, PolicyError, PolicyEvent, PolicyInfo, PolicyOutput, TagInfo,

@@ -1,8 +1,8 @@
 //! Recorded episodes and their videos.
 
 use super::{
-    bench::*,
     made::{self, CAMERA, Folder},
+    support::*,
 };
 use protocol::episodes::EpisodeList;
 use server::recordings::Recordings;

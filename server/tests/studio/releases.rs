@@ -1,6 +1,6 @@
 //! Releases that arrive behind a later stop, or twice.
 
-use super::bench::*;
+use super::support::*;
 use protocol::{
     ToRobot, ToViewer,
     viewer::{ReleaseRobot, StopRobot},

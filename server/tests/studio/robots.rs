@@ -1,6 +1,6 @@
 //! What viewers and programs are told about robots: little of those that left, changes one by one, one copy for all.
 
-use super::{bench::*, limits::large_hello};
+use super::{limits::large_hello, support::*};
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use protocol::{

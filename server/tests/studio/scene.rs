@@ -2,7 +2,7 @@
 
 mod limits;
 
-use super::bench::*;
+use super::support::*;
 use molmoact2::{Files, FinishReason, Reply, TextCallback, Vlm};
 use policies::{
     PolicyError,

@@ -1,6 +1,6 @@
 //! The scorer's files, as a page fetches them.
 
-use super::{bench::*, http::head};
+use super::{http::head, support::*};
 use protocol::score::ScorerManifest;
 use server::{
     Limits,

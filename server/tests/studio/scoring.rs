@@ -4,7 +4,7 @@ mod asking;
 mod refused;
 mod uploads;
 
-use super::{bench::*, http::HttpAnswer, scorer_files::golden};
+use super::{http::HttpAnswer, scorer_files::golden, support::*};
 use asking::{
     PATH, begun, body, events, failure, picture, read_until, report, request, scripted, until,
 };

@@ -1,6 +1,6 @@
 //! The built-in robot against a real studio.
 
-use super::bench::*;
+use super::support::*;
 use policies::{ActRequest, Policy, PolicyError, PolicyInfo, PolicyOutput, TagInfo};
 use protocol::{
     Mode, TaskState, ToViewer, ViewEncoding,

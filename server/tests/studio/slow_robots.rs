@@ -1,6 +1,6 @@
 //! Robots that read slowly or not at all: what lies in front of their stop, and when they get chunks again.
 
-use super::{bench::*, stops::config};
+use super::{stops::config, support::*};
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use protocol::{ToRobot, ToViewer, viewer::StopRobot};

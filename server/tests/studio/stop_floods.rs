@@ -1,9 +1,9 @@
 //! Viewers that press stop without pause: their presses hold, and others are served meanwhile.
 
 use super::{
-    bench::*,
     flood::{Flood, framed},
     stops::{Folder, accepted, config, press, release},
+    support::*,
 };
 use futures_util::SinkExt as _;
 use protocol::{

@@ -1,6 +1,6 @@
 //! Stops that arrive and hold: whatever happens to connections, names and the studio in between.
 
-use super::bench::*;
+use super::support::*;
 use futures_util::StreamExt as _;
 use policies::question_answerer::unavailable;
 use protocol::{

@@ -1,6 +1,6 @@
 //! Action tokens reach viewers while the policy still writes them.
 
-use super::bench::*;
+use super::support::*;
 use policies::{ActRequest, Policy, PolicyError, PolicyInfo, PolicyOutput, TokenCallback};
 use protocol::{
     Mode, ToViewer,

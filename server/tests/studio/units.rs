@@ -1,6 +1,6 @@
 //! A robot that counts otherwise than the policy's data is told so, and is not driven.
 
-use super::bench::*;
+use super::support::*;
 use futures_util::SinkExt as _;
 use protocol::{FromRobot, ToRobot, robot::RobotHello};
 use std::time::Duration;
@@ -66,7 +66,7 @@ async fn a_robot_in_radians_is_refused_before_it_moves() {
     // Corrected, it is driven.
     drop(robot);
     wait_status(&mut viewer, |status| !status.connected).await;
-    hello.joints = super::bench::hello("arm").joints;
+    hello.joints = super::support::hello("arm").joints;
     let mut robot = connect(&studio, hello).await;
     wait_status(&mut viewer, |status| status.connected).await;
     command(&mut viewer, "arm", "go 5").await;

@@ -1,6 +1,6 @@
 //! Viewers watch without being in anybody's way.
 
-use super::bench::*;
+use super::support::*;
 use futures_util::SinkExt as _;
 use protocol::{
     ToViewer, ViewEncoding,

@@ -1,6 +1,6 @@
 //! What a browser or a monitor asks for.
 
-use super::bench::*;
+use super::support::*;
 
 #[tokio::test]
 async fn health_metrics_and_descriptions_are_served() {

@@ -1,7 +1,7 @@
 //! Questions that would cost much.
 
 use super::{ask, studio, told, wait_state};
-use crate::bench::*;
+use crate::support::*;
 use protocol::{
     ErrorMessage, ToViewer, View, ViewEncoding,
     scene::{Answer, AnswerState},

@@ -1,9 +1,9 @@
 //! A request for a score, its events, and a scripted scoring backend.
 
 use super::super::{
-    bench::*,
     http::{HttpAnswer, head},
     scorer_files::golden,
+    support::*,
 };
 use protocol::{
     score::{ScoreEvent, ScoreFrame, ScoreOutcome, ScoreReport, ScoreRequest},

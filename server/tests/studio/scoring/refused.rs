@@ -1,8 +1,8 @@
 //! Bodies that are no job.
 
 use super::super::{
-    bench::*,
     http::{HttpAnswer, head},
+    support::*,
 };
 use super::asking::{PATH, body, events, failure, frame, framed, request, scripted};
 use protocol::score::{ScoreFrame, ScoreRequest};

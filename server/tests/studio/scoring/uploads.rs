@@ -1,6 +1,6 @@
 //! Videos that are sent slowly, and that nobody else waits for them.
 
-use super::super::{bench::*, http::head};
+use super::super::{http::head, support::*};
 use super::asking::{PATH, body, events, failure, request, scripted};
 use server::Limits;
 use std::time::{Duration, Instant};
