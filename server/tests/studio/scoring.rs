@@ -1,15 +1,15 @@
 //! Scoring on the studio.
 
-mod asking;
 mod refused;
+mod requests;
 mod uploads;
 
 use super::{http::HttpAnswer, scorer_files::golden, support::*};
-use asking::{
-    PATH, begun, body, events, failure, picture, read_until, report, request, scripted, until,
-};
 use protocol::score::{CurveKind, CurvePoint, ScoreEvent, ScoreOutcome, ScoreRequest};
 use qwen3vl::LoadOptions;
+use requests::{
+    PATH, begun, body, events, failure, pixels, read_until, report, request, scripted, until,
+};
 use server::{
     Limits,
     scorer_service::{Model, Scorer, ScorerFiles},
@@ -41,11 +41,11 @@ async fn the_studio_scores_as_the_command_line_does() {
         Some("cpu (test)")
     );
     let studio = TestStudio::with_scorer(Ok(scorer), Limits::default()).await;
-    let asked = ScoreRequest {
+    let request = ScoreRequest {
         other_instruction: Some("close the box".to_owned()),
         ..request(7, "open the drawer")
     };
-    let events = events(&studio.post(PATH, &body(&asked)).await);
+    let events = events(&studio.post(PATH, &body(&request)).await);
     assert!(events.iter().all(|event| event.job() == 7));
     let Some(ScoreEvent::Started { device, curves, .. }) = events.first() else {
         panic!("{events:?}");
@@ -71,7 +71,7 @@ async fn the_studio_scores_as_the_command_line_does() {
         (23, [1, 7, 12, 23].as_slice())
     );
 
-    // What was told on the way is what is in the report, point by point.
+    // The streamed points equal those of the report.
     let points: Vec<CurvePoint> = events
         .iter()
         .filter_map(|event| match event {
@@ -92,7 +92,7 @@ async fn the_studio_scores_as_the_command_line_does() {
     }
 
     let film: Vec<RgbImage> = (0..23)
-        .map(|index| RgbImage::new(80, 60, picture(index)).unwrap())
+        .map(|index| RgbImage::new(80, 60, pixels(index)).unwrap())
         .collect();
     let own = topreward::scorer::Scorer::new(model, ScorerOptions::new(Profile::Aligned));
     let request = Request {
@@ -125,7 +125,7 @@ async fn the_studio_scores_as_the_command_line_does() {
 }
 
 #[tokio::test]
-async fn leaving_stops_the_job() {
+async fn a_disconnect_stops_the_job() {
     let (studio, backend) = scripted(Limits::default()).await;
     let (socket, _) = begun(&studio, &request(1, "points 4000")).await;
     drop(socket);
@@ -140,7 +140,7 @@ async fn leaving_stops_the_job() {
 }
 
 #[tokio::test]
-async fn jobs_wait_in_line_and_know_their_place() {
+async fn jobs_wait_in_a_queue_and_report_their_position() {
     let limits = Limits {
         max_scorings: 3,
         ..Limits::default()
@@ -153,8 +153,8 @@ async fn jobs_wait_in_line_and_know_their_place() {
         waiting.contains(r#"{"waiting":{"job":2,"ahead":1}}"#),
         "{waiting}"
     );
-    let (mut third, mut told) = begun(&studio, &request(3, "points 2")).await;
-    assert!(String::from_utf8_lossy(&told).contains(r#"{"waiting":{"job":3,"ahead":2}}"#));
+    let (mut third, mut received) = begun(&studio, &request(3, "points 2")).await;
+    assert!(String::from_utf8_lossy(&received).contains(r#"{"waiting":{"job":3,"ahead":2}}"#));
     let full = studio.post(PATH, &body(&request(4, "points 1"))).await;
     assert_eq!(
         (full.status, full.header("retry-after")),
@@ -167,18 +167,23 @@ async fn jobs_wait_in_line_and_know_their_place() {
         "{}",
         full.text()
     );
-    // The second goes away while it waits; the third moves up at once.
+    // The second disconnects while it waits; the third moves up at once.
     drop(second);
-    read_until(&mut third, &mut told, r#"{"waiting":{"job":3,"ahead":1}}"#).await;
+    read_until(
+        &mut third,
+        &mut received,
+        r#"{"waiting":{"job":3,"ahead":1}}"#,
+    )
+    .await;
     timeout(SOON, first.read_to_end(&mut heard))
         .await
         .unwrap()
         .unwrap();
-    timeout(SOON, third.read_to_end(&mut told))
+    timeout(SOON, third.read_to_end(&mut received))
         .await
         .unwrap()
         .unwrap();
-    for (bytes, points) in [(heard, 300), (told, 2)] {
+    for (bytes, points) in [(heard, 300), (received, 2)] {
         let events = events(&HttpAnswer::parse(&bytes));
         assert_eq!(failure(&events), "to its end");
         let last = events.iter().rev().find_map(|event| match event {
@@ -193,7 +198,7 @@ async fn jobs_wait_in_line_and_know_their_place() {
 }
 
 #[tokio::test]
-async fn one_that_fails_or_crashes_costs_nobody_else_anything() {
+async fn a_job_that_fails_or_crashes_does_not_affect_others() {
     let (studio, _) = scripted(Limits::default()).await;
     for (instruction, reason) in [
         ("please panic", "crashed on this video"),
@@ -207,7 +212,7 @@ async fn one_that_fails_or_crashes_costs_nobody_else_anything() {
 }
 
 #[tokio::test]
-async fn a_studio_that_only_serves_the_files_says_how_it_would_score() {
+async fn a_studio_that_only_serves_files_says_how_to_score() {
     let files = ScorerFiles::open_dir(&golden("tied")).unwrap();
     let studio = TestStudio::with_scorer(Ok(Scorer::new(files, None)), Limits::default()).await;
     let answer = studio.post(PATH, &body(&request(1, "points 1"))).await;
@@ -216,7 +221,7 @@ async fn a_studio_that_only_serves_the_files_says_how_it_would_score() {
 }
 
 #[tokio::test]
-async fn stopping_the_studio_ends_a_job_with_words() {
+async fn stopping_the_studio_ends_a_job_with_an_event() {
     let (studio, backend) = scripted(Limits::default()).await;
     let (mut socket, mut heard) = begun(&studio, &request(1, "points 4000")).await;
     let (_waiting, _) = begun(&studio, &request(2, "points 4000")).await;

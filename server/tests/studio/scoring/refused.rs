@@ -1,10 +1,10 @@
-//! Bodies that are no job.
+//! Bodies that are not a valid job.
 
 use super::super::{
     http::{HttpAnswer, head},
     support::*,
 };
-use super::asking::{PATH, body, events, failure, frame, framed, request, scripted};
+use super::requests::{PATH, body, events, failure, frame, framed, request, scripted};
 use protocol::score::{ScoreFrame, ScoreRequest};
 use server::Limits;
 use std::sync::atomic::Ordering;
@@ -14,11 +14,11 @@ use tokio::{
     time::timeout,
 };
 
-/// What is wrong with a request.
+/// A change that makes a request invalid.
 type Change<'a> = &'a dyn Fn(&mut ScoreRequest);
 
 #[tokio::test]
-async fn a_body_may_come_in_pieces_of_any_size() {
+async fn a_body_may_arrive_in_pieces_of_any_size() {
     let (studio, _) = scripted(Limits::default()).await;
     let body = body(&request(1, "points 1"));
     let mut request = head("POST", PATH, "Transfer-Encoding: chunked\r\n").into_bytes();
@@ -33,7 +33,7 @@ async fn a_body_may_come_in_pieces_of_any_size() {
 }
 
 #[tokio::test]
-async fn bodies_that_are_no_job_are_refused_in_words() {
+async fn invalid_bodies_are_refused_with_the_reason() {
     let (studio, backend) = scripted(Limits::default()).await;
     let good = request(1, "points 1");
     let changed = |change: &dyn Fn(&mut ScoreRequest)| {
@@ -157,7 +157,7 @@ async fn bodies_that_are_no_job_are_refused_in_words() {
             "other task's instruction has 0 bytes",
         ),
         (
-            // Planned for minutes and gigabytes, if it were planned.
+            // Planning this would take minutes and gigabytes.
             &|r| (r.frames, r.fps, r.prefixes) = (Some(1 << 20), 2.0, "all".into()),
             "ask about fewer prefixes",
         ),
@@ -173,13 +173,13 @@ async fn bodies_that_are_no_job_are_refused_in_words() {
         assert!(!said.contains("worker"), "{said}");
     }
     assert_eq!(backend.points.load(Ordering::SeqCst), 0);
-    // Nothing of all that keeps anybody out.
+    // None of them keeps a slot.
     let answer = studio.post(PATH, &body(&good)).await;
     assert_eq!(failure(&events(&answer)), "to its end");
 }
 
 #[tokio::test]
-async fn a_body_that_stops_coming_is_given_up() {
+async fn a_body_that_stalls_is_abandoned() {
     let (studio, _) = scripted(Limits {
         max_scorings: 1,
         ..quick()
