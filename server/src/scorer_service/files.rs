@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const NANO_NOTE: &str = "The nano scorer is trained on the built-in robot and its tasks only: its curve means nothing for \
+const NANO_NOTE: &str = "The nano scorer covers only the built-in robot and its tasks: its curve means nothing for \
                          other videos. The large Qwen3-VL models are zero-shot: start the studio with --scorer DIR.";
 const ZERO_SHOT_NOTE: &str = "Zero-shot: this model has not been trained to score robots. Compare its curve with the \
                               controls below it.";
