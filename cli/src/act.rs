@@ -1,4 +1,4 @@
-//! `act`: one question to the policy, without a robot.
+//! `act`: one inference of the policy, without a robot.
 
 mod answer;
 mod depth_image;
@@ -12,7 +12,7 @@ use answer::Answer;
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use datasets::{images, npy};
-use depth_image::Painter;
+use depth_image::DepthRenderer;
 use field_files::Limit;
 use molmoact2::{ActOptions, Decoding, Depth, DepthCache, Mode, Observation};
 use policies::{DepthInfo, Policy, TagInfo, molmoact2_policy::MolmoAct2Policy};
@@ -29,13 +29,13 @@ enum ModeArgument {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum DecodingArgument {
-    /// Only action tokens that still lead to a whole chunk can be picked.
+    /// Only action tokens that still lead to a complete chunk can be sampled.
     Masked,
-    /// Any token can be picked, as in the reference; what does not decode is an error.
+    /// Any token can be sampled, as in the reference; a sequence that does not decode is an error.
     Strict,
 }
 
-/// Ask the policy for one chunk of actions: images, state and a sentence in, actions out.
+/// Compute one chunk of actions from images, a state and an instruction.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   policy-studio act --image overview.png --image wrist.png --state \"0 -40 60 50 0 30\" \\
@@ -51,16 +51,16 @@ pub(super) struct Act {
     /// A camera image (PNG or JPEG); once per camera, in the policy's order.
     #[arg(long = "image", value_name = "FILE", required = true)]
     images: Vec<PathBuf>,
-    /// The robot's state in its own units, separated by spaces or commas.
+    /// The robot's state in the robot's units, separated by spaces or commas.
     #[arg(long, value_name = "NUMBERS", allow_hyphen_values = true)]
     state: String,
-    /// The sentence.
+    /// The instruction.
     #[arg(long, value_name = "SENTENCE", allow_hyphen_values = true)]
     task: String,
-    /// Norm tag; may be left out when the policy knows only one.
+    /// Norm tag; optional if the policy has only one.
     #[arg(long)]
     tag: Option<String>,
-    /// Which head of the policy.
+    /// Action head of the policy.
     #[arg(long, value_enum, default_value = "continuous")]
     mode: ModeArgument,
     /// Continuous mode: seed of the flow's starting noise.
@@ -69,27 +69,27 @@ pub(super) struct Act {
     /// Continuous mode: the starting noise itself, float32 [horizon, max_action_dim] in a .npy file.
     #[arg(long, value_name = "FILE")]
     noise: Option<PathBuf>,
-    /// Continuous mode: Euler steps of the flow; the checkpoint's own number when absent.
+    /// Continuous mode: Euler steps of the flow; the checkpoint's number when absent.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     steps: Option<u32>,
-    /// Discrete mode: which tokens can be picked.
+    /// Discrete mode: tokens that can be sampled.
     #[arg(long, value_enum, default_value = "masked")]
     decoding: DecodingArgument,
-    /// Whether and how to reason about depth first (Think checkpoints).
+    /// Depth reasoning before the actions (Think checkpoints).
     #[arg(long, value_enum, default_value = "off")]
     depth: DepthArgument,
-    /// Adaptive depth: what the first camera saw in the last call.
+    /// Adaptive depth: image of the first camera in the previous call.
     #[arg(long, value_name = "FILE", requires = "previous_depth")]
     previous_image: Option<PathBuf>,
-    /// Adaptive depth: the codes of the last call, int64 in a .npy file.
+    /// Adaptive depth: codes of the previous call, int64 in a .npy file.
     #[arg(long, value_name = "FILE", requires = "previous_image")]
     previous_depth: Option<PathBuf>,
     #[command(flatten)]
     decoder: DecoderArgument,
-    /// Draw the depth map as a PNG: grey, the nearest point white. Needs a depth decoder.
+    /// Write the depth map as a grey PNG in which the nearest point is white. Needs a depth decoder.
     #[arg(long, value_name = "FILE")]
     depth_image: Option<PathBuf>,
-    /// Write everything about the answer to a safetensors file: input_ids, logits, velocity, chunk_normalised, actions,
+    /// Write all tensors of the result to a safetensors file: input_ids, logits, velocity, chunk_normalised, actions,
     /// generated_ids, depth_codes, depth_regenerated, depth_picture, as far as they apply.
     #[arg(long, value_name = "FILE")]
     dump: Option<PathBuf>,
@@ -109,23 +109,23 @@ impl Act {
             .transpose()?;
         let depth = self.depth()?;
         let chosen = self.policy.device()?;
-        let mut setup = self.policy.setup();
-        self.decoder.put_into(&mut setup);
-        setup.fast_of_nano = self.mode == ModeArgument::Discrete;
-        let hosted = self.policy.load_as(&setup, &chosen)?;
-        if hosted.uses_nano_tokenizer() {
+        let mut options = self.policy.options();
+        self.decoder.apply_to(&mut options);
+        options.fast_of_nano = self.mode == ModeArgument::Discrete;
+        let policy = self.policy.load_as(&options, &chosen)?;
+        if policy.uses_nano_tokenizer() {
             eprintln!(
                 "warning: there is neither openfast/ in the policy's folder nor MolmoAct2-FAST-Tokenizer/ beside it; its \
                  tokens are read with the nano policy's tokenizer, which is right only if it was trained with that. Give \
                  the right one with --fast DIR"
             );
         }
-        let painter = self.painter(hosted.info().depth.as_ref(), &chosen.device)?;
-        let tag = self.tag(&hosted.info().tags)?;
+        let renderer = self.depth_renderer(policy.info().depth.as_ref(), &chosen.device)?;
+        let tag = self.tag(&policy.info().tags)?;
         if let Some(noise) = &noise {
-            self.check_noise(noise, tag, &hosted)?;
+            self.check_noise(noise, tag, &policy)?;
         }
-        warn_of_length(&depth, hosted.policy().info().depth_cells);
+        warn_about_cells(&depth, policy.policy().info().depth_cells);
         let observation = Observation {
             images: &images,
             state: &state,
@@ -133,29 +133,29 @@ impl Act {
             tag,
         };
         let options = self.options(noise, depth);
-        let action = hosted.policy().act(&observation, &options)?;
-        let picture = match (&painter, &action.depth) {
-            (Some(painter), Some(depth)) => painter.draw(depth)?,
+        let action = policy.policy().act(&observation, &options)?;
+        let depth_image = match (&renderer, &action.depth) {
+            (Some(renderer), Some(depth)) => renderer.render(depth)?,
             _ => None,
         };
         if let Some(path) = &self.depth_image {
-            depth_image::write(path, picture.as_ref())?;
+            depth_image::write(path, depth_image.as_ref())?;
         }
         if let Some(path) = &self.dump {
-            dump::write(path, &action, picture.as_ref())?;
+            dump::write(path, &action, depth_image.as_ref())?;
         }
         super::print(&Answer::from(action), self.json)?;
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Who draws the depth map; `None` when nobody wants to see it.
-    fn painter(
+    /// Renderer of the depth map; `None` if no option needs one.
+    fn depth_renderer(
         &self,
         depth: Option<&DepthInfo>,
         device: &layers::Device,
-    ) -> anyhow::Result<Option<Painter>> {
+    ) -> anyhow::Result<Option<DepthRenderer>> {
         if self.depth_image.is_some() && self.depth == DepthArgument::Off {
-            bail!("--depth-image is for --depth full, adaptive or free");
+            bail!("--depth-image needs --depth full, adaptive or free");
         }
         let bytes = depth.and_then(|depth| depth.decoder.as_ref());
         if self.depth_image.is_some() && depth.is_some() && bytes.is_none() {
@@ -165,9 +165,9 @@ impl Act {
                 depth_decoder::FILE_NAME
             );
         }
-        let is_wanted = self.depth_image.is_some() || self.dump.is_some();
-        match bytes.filter(|_| is_wanted && self.depth != DepthArgument::Off) {
-            Some(bytes) => Ok(Some(Painter::new(bytes, device)?)),
+        let is_needed = self.depth_image.is_some() || self.dump.is_some();
+        match bytes.filter(|_| is_needed && self.depth != DepthArgument::Off) {
+            Some(bytes) => Ok(Some(DepthRenderer::new(bytes, device)?)),
             None => Ok(None),
         }
     }
@@ -191,31 +191,31 @@ impl Act {
         }
     }
 
-    /// Noise of the right number of values may still lie the wrong way round.
+    /// Checks the shape of the noise: the right number of values may still be transposed.
     fn check_noise(
         &self,
         noise: &npy::Array,
         tag: &str,
-        hosted: &MolmoAct2Policy,
+        policy: &MolmoAct2Policy,
     ) -> anyhow::Result<()> {
         if self.mode == ModeArgument::Discrete {
-            eprintln!("warning: --noise is for the continuous mode; the discrete one takes none");
+            eprintln!("warning: --noise is ignored: it applies to the continuous mode only");
             return Ok(());
         }
-        let policy = hosted.policy();
-        let (Some(tag), Some(expert)) = (policy.info().tag(tag), policy.network().expert()) else {
-            // There is a better reason for refusing the question.
+        let model = policy.policy();
+        let (Some(tag), Some(expert)) = (model.info().tag(tag), model.network().expert()) else {
+            // The policy refuses these inputs with a more specific reason.
             return Ok(());
         };
-        let want = [tag.horizon, expert.max_action_dim()];
-        // The reference draws it for a batch of one.
+        let expected = [tag.horizon, expert.max_action_dim()];
+        // The reference draws the noise for a batch of one.
         let shape = noise
             .shape
             .strip_prefix(&[1])
             .filter(|rest| rest.len() == 2);
-        if shape.unwrap_or(&noise.shape) != want {
+        if shape.unwrap_or(&noise.shape) != expected {
             bail!(
-                "--noise has shape {:?}; tag {:?} of this policy takes {want:?}, its horizon by max_action_dim",
+                "--noise has shape {:?}; tag {:?} of this policy takes {expected:?}, its horizon by max_action_dim",
                 noise.shape,
                 tag.tag
             );
@@ -239,7 +239,7 @@ impl Act {
                 },
             },
             (_, Some(_)) => {
-                bail!("--previous-image and --previous-depth are for --depth adaptive")
+                bail!("--previous-image and --previous-depth need --depth adaptive")
             }
             (DepthArgument::Off, None) => Depth::Off,
             (DepthArgument::Full, None) => Depth::Full,
@@ -247,15 +247,15 @@ impl Act {
         })
     }
 
-    /// The tag that was named, which the policy may still refuse with its reason, or the only one there is.
+    /// The named tag, which the policy may still refuse with its reason, or the only one.
     fn tag<'a>(&'a self, tags: &'a [TagInfo]) -> anyhow::Result<&'a str> {
         match (&self.tag, tags) {
-            (Some(wanted), _) => Ok(wanted.trim()),
+            (Some(named), _) => Ok(named.trim()),
             (None, [only]) => Ok(&only.tag),
             (None, _) => {
                 let names: Vec<&str> = tags.iter().map(|tag| tag.tag.as_str()).collect();
                 bail!(
-                    "the policy knows several tags; choose one with --tag: {}",
+                    "the policy has several tags; choose one with --tag: {}",
                     names.join(", ")
                 )
             }
@@ -263,14 +263,14 @@ impl Act {
     }
 }
 
-/// As the reference does, a map of another number of cells is not used; whoever gave it should know.
-fn warn_of_length(depth: &Depth, cells: Option<usize>) {
+/// Warns about a previous map of another number of cells, which is ignored as in the reference.
+fn warn_about_cells(depth: &Depth, cells: Option<usize>) {
     if let (Depth::Adaptive { cache: Some(cache) }, Some(cells)) = (depth, cells)
         && cache.codes.len() != cells
     {
         eprintln!(
-            "warning: --previous-depth holds {} codes where this policy's map has {cells} cells; it is not used and every \
-             cell is written anew",
+            "warning: --previous-depth is ignored: it has {} codes, but this policy's map has {cells} cells; every cell is \
+             generated",
             cache.codes.len()
         );
     }
@@ -292,8 +292,9 @@ fn read_codes(path: &Path) -> anyhow::Result<Vec<u32>> {
     npy::read_whole_numbers(path)?
         .into_iter()
         .map(|code| {
-            u32::try_from(code)
-                .with_context(|| format!("{} holds {code}, which is no depth code", path.display()))
+            u32::try_from(code).with_context(|| {
+                format!("{} holds {code}, which is not a depth code", path.display())
+            })
         })
         .collect()
 }

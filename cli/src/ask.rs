@@ -1,4 +1,4 @@
-//! `ask`: one question in words about images, answered by a vision-language model.
+//! `ask`: a question about images, answered by a vision-language model.
 
 use super::policy::PolicyArguments;
 use anyhow::bail;
@@ -19,7 +19,7 @@ use vision::RgbImage;
 
 mod draw;
 
-/// Ask a vision-language model about images; points and boxes in its answer come out in pixels.
+/// Ask a vision-language model about images; points and boxes in its answer are printed in pixels.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   policy-studio ask --policy ~/checkpoints/Molmo2-ER --image desk.jpg \"Point to the mug handle.\"
@@ -30,33 +30,32 @@ mod draw;
 pub(super) struct Ask {
     #[command(flatten)]
     policy: PolicyArguments,
-    /// An image (PNG or JPEG), turned as its orientation tag says; once per image, in the order in which the question speaks
-    /// of them.
+    /// An image (PNG or JPEG), rotated by its orientation tag; once per image, in the order of the question.
     #[arg(long = "image", value_name = "FILE")]
     images: Vec<PathBuf>,
     /// The question.
     question: String,
-    /// Most tokens of the answer.
+    /// Largest number of tokens of the answer.
     #[arg(long, value_name = "N", default_value_t = 512)]
     max_tokens: usize,
-    /// 0 takes the likeliest token every time; above, tokens are drawn, the more freely the higher.
+    /// Sampling temperature; 0 always takes the likeliest token.
     #[arg(long, value_name = "T", default_value_t = 0.0)]
     temperature: f32,
-    /// Draw only among the likeliest tokens that together have this probability.
+    /// Sample only among the likeliest tokens that together have this probability.
     #[arg(long, value_name = "P", default_value_t = 1.0)]
     top_p: f32,
-    /// Seed of the draws.
+    /// Seed of the sampling.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Write the image with the answer's points and boxes drawn on it; further images get a number in the name.
+    /// Write the image with the answer's points and boxes drawn on it; further images get a number in their name.
     #[arg(long, value_name = "FILE")]
     draw: Option<PathBuf>,
-    /// Print one JSON object instead of the answer as it is written.
+    /// Print one JSON object instead of streaming the answer.
     #[arg(long)]
     json: bool,
 }
 
-/// A mark with what it marks.
+/// A mark with its label.
 #[derive(Debug, Serialize)]
 struct Labelled<'a, T> {
     label: &'a str,
@@ -73,15 +72,15 @@ struct Image<'a> {
 
 #[derive(Debug, Serialize)]
 struct Answer<'a> {
-    /// As the model wrote it.
+    /// The model's text.
     text: &'a str,
-    /// With its markup replaced by what it marks.
+    /// The text with its markup replaced by the labels.
     plain: String,
     ids: &'a [u32],
     ended: FinishReason,
-    /// In pixels of the images as viewers show them, turned as their orientation tags say.
+    /// In pixels of the images after rotation by their orientation tags.
     points: Vec<Labelled<'a, Point>>,
-    /// In pixels of the images as viewers show them, turned as their orientation tags say.
+    /// In pixels of the images after rotation by their orientation tags.
     boxes: Vec<Labelled<'a, BoundingBox>>,
     images: Vec<Image<'a>>,
     prompt: &'a str,
@@ -95,7 +94,7 @@ impl Ask {
             bail!("--draw needs an --image to draw on");
         }
         let images = images::read_all(self.images.iter().map(PathBuf::as_path))?;
-        let folder = self.policy.asked()?;
+        let folder = self.policy.question_model()?;
         let chosen = self.policy.device()?;
         let vlm = self.policy.load_vlm(folder, &chosen)?;
         let options = AskOptions {
@@ -110,7 +109,7 @@ impl Ask {
                 return ControlFlow::Continue(());
             }
             let mut out = std::io::stdout();
-            // A reader that has seen enough ends the answer.
+            // A closed standard output ends the answer.
             match out.write_all(piece.as_bytes()).and_then(|()| out.flush()) {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(_) => ControlFlow::Break(()),

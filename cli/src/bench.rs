@@ -1,4 +1,4 @@
-//! `bench`: every number that the README quotes.
+//! `bench`: benchmarks for every figure in the README.
 
 mod inference;
 mod score;
@@ -30,19 +30,19 @@ enum Part {
     Policy,
     /// The OpenFAST tokenizer: one chunk to ids and back.
     Fast,
-    /// The simulator: physics, pictures.
+    /// The simulator: physics and rendering.
     Sim,
-    /// A whole studio over the loopback: command to motion, control rate, stop.
+    /// A complete studio over the loopback: command to motion, control rate, stop.
     Live,
-    /// One, two, four and eight robots at one policy, asked for together and one at a time.
+    /// One, two, four and eight robots on one policy, batched and one at a time.
     Robots,
-    /// The progress scorer: one reading of a video against one per prefix, and every precision.
+    /// The progress scorer: one pass over a video against one per prefix, and every precision.
     Score,
-    /// Sizes of the page inside this binary.
+    /// Sizes of the page embedded in this binary.
     Page,
 }
 
-/// Measure how fast everything is on this machine.
+/// Measure speeds on this machine.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   policy-studio bench
@@ -53,29 +53,29 @@ enum Part {
   policy-studio bench score --scorer ~/checkpoints/Qwen3-VL-2B-Instruct
   policy-studio bench live --json")]
 pub(super) struct Bench {
-    /// What to measure; everything when absent.
+    /// Parts to measure; all when absent.
     #[arg(value_enum)]
     parts: Vec<Part>,
     #[command(flatten)]
     policy: PolicyArguments,
     #[command(flatten)]
     scorer: score::ScorerArguments,
-    /// Measurements of each number.
+    /// Measurements per figure.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     repeats: u64,
     /// Robot whose chunks the part `policy` measures; the built-in one when absent, or the first that the policy knows.
     #[arg(long)]
     tag: Option<String>,
-    /// Also measure so many robots together in the part `policy`, several numbers with commas between.
+    /// Batch sizes that the part `policy` also measures, separated by commas.
     #[arg(long, value_name = "N", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..=64))]
     batches: Vec<u64>,
     /// Seconds over which the control rate is measured.
     #[arg(long, value_name = "SECS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
     secs: u64,
-    /// How a chunk of the continuous head meets the one before, where a studio is measured.
+    /// Transition from one chunk of the continuous head to the next, in the parts with a studio.
     #[arg(long, value_enum, default_value_t)]
     chunking: Chunking,
-    /// Robots that are answered together, at most, where several are measured.
+    /// Largest batch in the part `robots`.
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u64).range(2..=64))]
     max_batch: u64,
     /// Print one JSON object.
@@ -109,7 +109,7 @@ impl Bench {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn wants(&self, part: Part) -> bool {
+    fn includes(&self, part: Part) -> bool {
         self.parts.is_empty() || self.parts.contains(&part)
     }
 
@@ -118,21 +118,21 @@ impl Bench {
         let mut measured = Measured::default();
         if [Part::Policy, Part::Fast, Part::Live, Part::Robots]
             .iter()
-            .any(|part| self.wants(*part))
+            .any(|part| self.includes(*part))
         {
             let chosen = self.policy.device()?;
             measured.device = chosen.words();
-            let mut hosted = self.policy.load(&chosen)?;
-            let modes = hosted.info().modes.clone();
-            let tag = inference::tag(&hosted, self.tag.as_deref())?;
-            if self.wants(Part::Policy) {
+            let mut policy = self.policy.load(&chosen)?;
+            let modes = policy.info().modes.clone();
+            let tag = inference::tag(&policy, self.tag.as_deref())?;
+            if self.includes(Part::Policy) {
                 let batches = self.batches.iter().copied().map(usize::try_from);
                 let batches = batches.collect::<Result<Vec<_>, _>>()?;
-                measured.policy = inference::measure(&mut hosted, &tag, repeats, &batches)?;
+                measured.policy = inference::measure(&mut policy, &tag, repeats, &batches)?;
             }
-            if self.wants(Part::Fast)
+            if self.includes(Part::Fast)
                 && let (Some(files), Some(tag)) =
-                    (&hosted.info().tokenizer, hosted.info().tag(&tag))
+                    (&policy.info().tokenizer, policy.info().tag(&tag))
             {
                 let shape = Shape {
                     horizon: tag.horizon,
@@ -140,23 +140,24 @@ impl Bench {
                 };
                 measured.fast = Some(pieces::tokenizer(files, shape, repeats)?);
             }
-            let drives_sim = hosted.info().tag(TAG).is_some();
+            let drives_sim = policy.info().tag(TAG).is_some();
             if self.parts.is_empty() && !drives_sim {
                 eprintln!(
-                    "the parts robots and live are left out: they need the built-in robot, whose tag {TAG:?} this policy \
-                     does not have"
+                    "the parts robots and live are skipped: they need the built-in robot, but this policy has no tag \
+                     {TAG:?}"
                 );
             }
-            let wants_sim = |part| self.parts.contains(&part) || (self.wants(part) && drives_sim);
-            drop(hosted);
-            if wants_sim(Part::Robots) {
+            let runs_sim_part =
+                |part| self.parts.contains(&part) || (self.includes(part) && drives_sim);
+            drop(policy);
+            if runs_sim_part(Part::Robots) {
                 let shared = Shared::new(Box::new(self.policy.load(&chosen)?));
                 for mode in &modes {
                     let times = self.robots(&shared, *mode)?;
                     measured.robots.insert(name(*mode).to_owned(), times);
                 }
             }
-            if wants_sim(Part::Live) {
+            if runs_sim_part(Part::Live) {
                 for mode in modes {
                     let plan = LivePlan {
                         mode,
@@ -167,23 +168,23 @@ impl Bench {
                     let spinner = ProgressBar::new_spinner()
                         .with_message(format!("a studio in {} mode", name(mode)));
                     spinner.enable_steady_tick(Duration::from_millis(200));
-                    let actor: Box<dyn Policy> = Box::new(self.policy.load(&chosen)?);
-                    let times = runtime()?.block_on(live::measure(actor, plan))?;
+                    let policy: Box<dyn Policy> = Box::new(self.policy.load(&chosen)?);
+                    let times = runtime()?.block_on(live::measure(policy, plan))?;
                     spinner.finish_and_clear();
                     measured.live.insert(name(mode).to_owned(), times);
                 }
             }
         }
-        if self.wants(Part::Sim) {
+        if self.includes(Part::Sim) {
             measured.sim = Some(pieces::simulator(repeats));
         }
-        if self.wants(Part::Score) {
+        if self.includes(Part::Score) {
             let chosen = self.policy.device()?;
             measured.device = chosen.words();
             let precision = self.policy.precision();
             measured.score = Some(self.scorer.measure(&chosen.device, precision)?);
         }
-        if self.wants(Part::Page) {
+        if self.includes(Part::Page) {
             measured.page = Some(page_info());
         }
         Ok(measured)
@@ -191,14 +192,14 @@ impl Bench {
 }
 
 impl Bench {
-    /// With and without gathering in turn, so that what else the machine does meets both.
+    /// Alternates between single and batched inference, so that other load on the machine affects both.
     fn robots(&self, policy: &Shared, mode: Mode) -> anyhow::Result<Vec<RobotsTimes>> {
-        let together = usize::try_from(self.max_batch)?;
+        let largest = usize::try_from(self.max_batch)?;
         let spinner = ProgressBar::new_spinner();
         spinner.enable_steady_tick(Duration::from_millis(200));
         let mut all = Vec::new();
         for robots in [1, 2, 4, 8] {
-            for max_batch in [1, together] {
+            for max_batch in [1, largest] {
                 spinner.set_message(format!(
                     "{robots} robots in {} mode, at most {max_batch} together",
                     name(mode)
@@ -225,7 +226,7 @@ fn name(mode: Mode) -> &'static str {
     }
 }
 
-fn line(f: &mut fmt::Formatter<'_>, name: &str, of: &Millis) -> fmt::Result {
+fn write_times(f: &mut fmt::Formatter<'_>, name: &str, of: &Millis) -> fmt::Result {
     let Millis { median, p95, n } = of;
     writeln!(
         f,
@@ -242,39 +243,39 @@ impl fmt::Display for Measured {
             let (tokens, images, tag) = (times.prompt_tokens, times.images, &times.tag);
             writeln!(
                 f,
-                "\ninference, {mode}: {tag}, {images} pictures, {tokens} prompt tokens"
+                "\ninference, {mode}: {tag}, {images} images, {tokens} prompt tokens"
             )?;
-            line(f, "total", &times.total)?;
+            write_times(f, "total", &times.total)?;
             for (stage, of) in &times.stages {
-                line(f, stage, of)?;
+                write_times(f, stage, of)?;
             }
             for (count, of) in &times.per_chunk_of_batch {
-                line(f, &format!("per chunk, {count} together"), of)?;
+                write_times(f, &format!("per chunk, {count} together"), of)?;
             }
         }
         if let Some(times) = &self.fast {
             writeln!(f, "\nOpenFAST, a chunk of {} tokens", times.tokens)?;
-            line(f, "encode", &times.encode)?;
-            line(f, "decode", &times.decode)?;
+            write_times(f, "encode", &times.encode)?;
+            write_times(f, "decode", &times.decode)?;
         }
         if let Some(times) = &self.sim {
             writeln!(f, "\nsimulator")?;
-            line(f, "step", &times.step)?;
-            line(f, "render overview with depth", &times.render_overview)?;
-            line(f, "render wrist", &times.render_wrist)?;
-            line(f, "jpeg for viewers", &times.jpeg)?;
+            write_times(f, "step", &times.step)?;
+            write_times(f, "render overview with depth", &times.render_overview)?;
+            write_times(f, "render wrist", &times.render_wrist)?;
+            write_times(f, "jpeg for viewers", &times.jpeg)?;
         }
         for (mode, times) in &self.live {
             writeln!(f, "\nlive, {mode}")?;
             writeln!(
                 f,
                 "{:32} {:9.0} ms",
-                "first picture", times.first_frame_millis
+                "first image", times.first_frame_millis
             )?;
-            line(f, "command to first chunk", &times.command_to_chunk)?;
-            line(f, "command to first motion", &times.command_to_motion)?;
-            line(f, "observation to chunk", &times.observation_to_chunk)?;
-            line(f, "stop to stopped", &times.stop_to_stopped)?;
+            write_times(f, "command to first chunk", &times.command_to_chunk)?;
+            write_times(f, "command to first motion", &times.command_to_motion)?;
+            write_times(f, "observation to chunk", &times.observation_to_chunk)?;
+            write_times(f, "stop to stopped", &times.stop_to_stopped)?;
             let (rate, late) = (times.control_rate_hz, times.late_share * 100.0);
             writeln!(
                 f,
@@ -282,10 +283,10 @@ impl fmt::Display for Measured {
                 "control rate held"
             )?;
             writeln!(f, "{:32} {:9.2} /s", "chunks", times.chunks_per_sec)?;
-            writeln!(f, "{:32} {:9.2} /s", "pictures", times.frames_per_sec)?;
+            writeln!(f, "{:32} {:9.2} /s", "images", times.frames_per_sec)?;
         }
         for (mode, measured) in &self.robots {
-            writeln!(f, "\nrobots at one policy, {mode}")?;
+            writeln!(f, "\nrobots on one policy, {mode}")?;
             for times in measured {
                 writeln!(
                     f,

@@ -1,4 +1,4 @@
-//! Options about depth, shared by the subcommands.
+//! Depth options shared by the subcommands.
 
 use clap::{Args, ValueEnum};
 use policies::molmoact2_policy::PolicyOptions;
@@ -9,11 +9,11 @@ use std::path::PathBuf;
 pub(super) enum DepthArgument {
     /// No depth map.
     Off,
-    /// Every cell is written anew.
+    /// Every cell is generated.
     Full,
-    /// Cells in which nothing changed since the call before keep their code.
+    /// Cells whose image patch did not change since the previous call keep their code.
     Adaptive,
-    /// The model writes as it likes until it ends the map itself.
+    /// The model generates freely until it ends the map.
     Free,
 }
 
@@ -30,14 +30,14 @@ impl From<DepthArgument> for DepthMode {
 
 #[derive(Debug, Clone, Args)]
 pub(super) struct DecoderArgument {
-    /// Safetensors file of the decoder that draws depth codes (models/depth_decoder/convert.py makes it from the
+    /// Safetensors file of the decoder that renders depth codes (models/depth_decoder/convert.py makes it from the
     /// published one); depth_decoder.safetensors in the policy's folder when absent.
     #[arg(long, value_name = "FILE", requires = "policy")]
     depth_decoder: Option<PathBuf>,
 }
 
 impl DecoderArgument {
-    pub(super) fn put_into(&self, setup: &mut PolicyOptions) {
-        setup.depth_decoder.clone_from(&self.depth_decoder);
+    pub(super) fn apply_to(&self, options: &mut PolicyOptions) {
+        options.depth_decoder.clone_from(&self.depth_decoder);
     }
 }

@@ -1,4 +1,4 @@
-//! `eval`: success rates in the simulator, of a policy or of a progress scorer.
+//! `eval`: success rates of a policy in the simulator, or quality of a progress scorer.
 
 mod scorer;
 
@@ -16,12 +16,12 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 enum Modes {
     Continuous,
     Discrete,
-    /// Every mode that the policy was trained for.
+    /// Every mode of the policy.
     Both,
 }
 
 /// Measure how often the policy succeeds in the simulator, per task family, beside two controls: the same
-/// scenes with a wrong instruction, and the mean action repeated. With --scorer, measure how well a progress scorer judges
+/// scenes with a wrong instruction, and the mean action repeated. With --scorer, measure how well a progress scorer scores
 /// episodes of the simulator, beside its controls: a frozen frame, a wrong instruction, and the true progress.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -31,7 +31,7 @@ enum Modes {
   policy-studio eval --policy ~/runs/nano/last --json > report.json
   policy-studio eval --scorer models/nano/qwen3vl --episodes 50
 
-Status is 0 when every episode was run, however many succeeded; 1 when one could not be; 2 for arguments that cannot be.")]
+Status is 0 if every episode ran, whatever the success rate; 1 if one could not run; 2 for invalid arguments.")]
 pub(super) struct Eval {
     #[command(flatten)]
     policy: PolicyArguments,
@@ -42,40 +42,40 @@ pub(super) struct Eval {
         "assumed_latency_ms", "tag",
     ])]
     scorer: Option<PathBuf>,
-    /// Frames per second of the videos that a scorer is shown: 30 or a number that divides it.
+    /// Frames per second of the scored videos: 30 or a divisor of it.
     #[arg(long, value_name = "F", requires = "scorer", default_value_t = CONTROL_RATE_HZ)]
     fps: u32,
     /// Episodes per family, for each mode and control.
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
     episodes: u64,
-    /// Seed of the first scene; the default keeps clear of the seeds used for training.
+    /// Seed of the first scene; the default is outside of the seeds used for training.
     #[arg(long, default_value_t = FIRST_UNSEEN_SEED)]
     seed: u64,
-    /// Which head of the policy.
+    /// Action head of the policy.
     #[arg(long, value_enum, default_value = "both")]
     mode: Modes,
     /// Task families, separated by commas: reach, push, pick_up, place.
     #[arg(long, value_delimiter = ',', value_parser = family, default_value = "reach,push,pick_up,place")]
     families: Vec<TaskFamily>,
-    /// Leave the controls out.
+    /// Skip the controls.
     #[arg(long)]
     no_controls: bool,
     /// Simulated seconds after which an episode counts as failed.
     #[arg(long, value_name = "SECS", default_value_t = 10.0, value_parser = secs, allow_negative_numbers = true)]
     max_secs: f64,
-    /// Rows of a chunk to execute before asking again; the policy's own number when absent.
+    /// Rows of a chunk to execute before the next request; the policy's number when absent.
     #[arg(long, value_name = "N")]
     rows: Option<usize>,
-    /// How a chunk of the continuous head meets the one that is still running.
+    /// Transition from the active chunk of the continuous head to the next.
     #[arg(long, value_enum, default_value_t)]
     chunking: Chunking,
-    /// Simulated milliseconds from an observation to its chunk; the arm goes on with the chunk before, or waits.
+    /// Simulated milliseconds from an observation to its chunk; meanwhile the arm continues the previous chunk, or waits.
     #[arg(long, value_name = "MS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=5_000))]
     latency_ms: u64,
-    /// What real-time chunking takes the latency for; the true one when absent.
+    /// Latency that real-time chunking assumes; the true one when absent.
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(..=5_000))]
     assumed_latency_ms: Option<u64>,
-    /// Episodes run at the same time, each with its own copy of the policy; the number of CPU cores when absent.
+    /// Episodes that run concurrently, each with a copy of the policy; the number of CPU cores when absent.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=256))]
     jobs: Option<u64>,
     /// Norm tag of the simulated robot in the policy.
@@ -89,7 +89,7 @@ pub(super) struct Eval {
 fn secs(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(secs) if secs > 0.0 && secs <= 86_400.0 => Ok(secs),
-        _ => Err("it must be above 0 and at most 86400 seconds".to_owned()),
+        _ => Err("the time must be above 0 and at most 86400 seconds".to_owned()),
     }
 }
 
@@ -99,7 +99,7 @@ fn family(name: &str) -> Result<TaskFamily, String> {
             .iter()
             .map(|family| family.name())
             .collect();
-        format!("no such family; there are {}", known.join(", "))
+        format!("no such family; the families are {}", known.join(", "))
     })
 }
 
@@ -110,20 +110,20 @@ impl Eval {
         }
         let chosen = self.policy.device()?;
         eprintln!("device: {}", chosen.words());
-        let mut actors: Vec<Box<dyn Policy>> = Vec::new();
+        let mut policies: Vec<Box<dyn Policy>> = Vec::new();
         for _ in 0..self.jobs() {
-            actors.push(Box::new(self.policy.load(&chosen)?));
+            policies.push(Box::new(self.policy.load(&chosen)?));
         }
-        let plan = self.plan(actors.first().map(|actor| actor.info()));
+        let plan = self.plan(policies.first().map(|policy| policy.info()));
         let bar = bar(plan.episodes().len())?;
-        let report = evaluate(&plan, &mut actors, &|done| bar.set_position(done as u64));
+        let report = evaluate(&plan, &mut policies, &|done| bar.set_position(done as u64));
         bar.finish_and_clear();
         let report = report?;
         super::print(&report, self.json)?;
         Ok(ExitCode::SUCCESS)
     }
 
-    /// How many episodes run at the same time.
+    /// Number of concurrent episodes.
     fn jobs(&self) -> usize {
         self.jobs.map_or_else(
             || std::thread::available_parallelism().map_or(1, usize::from),

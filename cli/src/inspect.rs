@@ -1,4 +1,4 @@
-//! `inspect`: what a checkpoint is.
+//! `inspect`: description of a checkpoint.
 
 use anyhow::anyhow;
 use clap::Args;
@@ -11,11 +11,11 @@ use policies::molmoact2_policy::advice;
 use serde::Serialize;
 use std::{fmt, path::PathBuf, process::ExitCode};
 
-/// How many names of a long list people are shown; --json has them all.
+/// Number of printed names of a long list; --json has all.
 const SHOWN: usize = 8;
 
-/// Say what a checkpoint is, which robots it knows, how much memory it needs, and what is missing from it. Only headers
-/// are read. Exit status 1 when it could not be loaded.
+/// Describe a checkpoint: its kind, its robots, the memory it needs, and what it lacks. Only headers are read. Exit status
+/// 1 if it cannot be loaded.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   policy-studio inspect ~/checkpoints/MolmoAct2-LIBERO
@@ -32,7 +32,7 @@ pub(super) struct Inspect {
     json: bool,
 }
 
-/// An inspection as it is printed.
+/// An inspection for printing.
 #[derive(Debug, Serialize)]
 struct Findings {
     complete: bool,
@@ -63,7 +63,7 @@ impl Inspect {
     }
 }
 
-/// Bytes in the unit that people use for this many.
+/// A number of bytes in a readable unit.
 fn bytes(count: u64) -> String {
     let count = count as f64;
     if count < 1e6 {
@@ -100,11 +100,11 @@ fn part_name(part: Part) -> &'static str {
     }
 }
 
-fn list(f: &mut fmt::Formatter<'_>, what: &str, names: &[String]) -> fmt::Result {
+fn list(f: &mut fmt::Formatter<'_>, title: &str, names: &[String]) -> fmt::Result {
     if names.is_empty() {
         return Ok(());
     }
-    writeln!(f, "\n{what}: {}", names.len())?;
+    writeln!(f, "\n{title}: {}", names.len())?;
     for name in names.iter().take(SHOWN) {
         writeln!(f, "  {name}")?;
     }
@@ -140,7 +140,7 @@ fn tag(f: &mut fmt::Formatter<'_>, tag: &TagInspection) -> fmt::Result {
     }
     writeln!(f)?;
     if tag.calibrated {
-        writeln!(f, "  its joints are counted otherwise than the robot's")?;
+        writeln!(f, "  its joint signs or offsets differ from the robot's")?;
     }
     Ok(())
 }
@@ -170,11 +170,11 @@ impl fmt::Display for Findings {
                 found.max_positions
             )?;
         }
-        if let Some(why) = &found.no_discrete {
-            writeln!(f, "           no discrete mode: {why}")?;
+        if let Some(reason) = &found.no_discrete {
+            writeln!(f, "           no discrete mode: {reason}")?;
         }
-        if let Some(why) = &found.no_answers {
-            writeln!(f, "           no answers to questions: {why}")?;
+        if let Some(reason) = &found.no_answers {
+            writeln!(f, "           no answers to questions: {reason}")?;
         }
         for found in &found.tags {
             tag(f, found)?;
@@ -208,19 +208,19 @@ impl fmt::Display for Findings {
         list(f, "unexpected tensors", &found.unexpected)?;
         list(
             f,
-            "keys of config.json that are not known here and are off",
+            "unknown keys of config.json, all switched off",
             &found.unknown_keys,
         )?;
-        list(f, "robots that it cannot answer", &found.unusable_tags)?;
+        list(f, "robots that it cannot drive", &found.unusable_tags)?;
         list(f, "files that were passed over", &found.notes)?;
         list(f, "problems", &found.problems)?;
         writeln!(
             f,
             "\n{}",
             if self.complete {
-                "complete, as far as headers tell"
+                "complete, as far as the headers show"
             } else {
-                "it cannot be loaded like this"
+                "it cannot be loaded in this state"
             }
         )
     }
@@ -231,7 +231,7 @@ mod tests {
     use super::{bytes, thousands};
 
     #[test]
-    fn numbers_are_written_for_people() {
+    fn numbers_are_readable() {
         assert_eq!(thousands(5_442_196_208), "5 442 196 208");
         assert_eq!(thousands(12), "12");
         assert_eq!(thousands(123_456), "123 456");

@@ -1,7 +1,7 @@
-//! The log of a program that serves others: standard error, written by a thread with a bounded queue before it.
+//! The log of a serving process: standard error, written by a separate thread behind a bounded queue.
 //!
-//! Standard error can be a pipe that nobody reads. Writing to it then blocks whoever writes, so in a program that serves
-//! only the thread of the log does. Lines beyond the queue are lost, and the next line that is written says how many.
+//! Standard error may be a pipe without a reader, and writing to it then blocks. So only the log's thread writes to it while
+//! the process serves. Lines beyond the queue are lost, and the next written line reports their number.
 
 use std::{
     fmt::Display,
@@ -12,25 +12,25 @@ use std::{
 };
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 
-/// Lines that may wait to be written.
+/// Largest number of queued lines.
 const MAX_LINES: usize = 1024;
-/// Bytes of one line; the rest is cut off. With [`MAX_LINES`] the bound of the queue: 4 MiB.
+/// Largest number of bytes of one line; the rest is cut off. With [`MAX_LINES`] this bounds the queue to 4 MiB.
 const MAX_LINE_BYTES: usize = 4 << 10;
-/// Lines that wait at the end are written within this time, or are lost.
+/// Time limit for writing the queued lines at the end of the process; later ones are lost.
 const FLUSH_WITHIN: Duration = Duration::from_millis(200);
 
-/// The queue of this process, once it serves.
+/// The queue of a serving process.
 static QUEUE: OnceLock<Lines> = OnceLock::new();
-/// The end of the thread that writes.
+/// Guard whose drop ends the writing thread.
 static THREAD: Mutex<Option<WorkerGuard>> = Mutex::new(None);
 
-/// The queue before the thread that writes. Writing to it never waits and never fails.
+/// The queue of the writing thread. Writing to it never waits and never fails.
 #[derive(Debug, Clone)]
 pub(super) struct Lines(NonBlocking);
 
 impl Write for Lines {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        // The queue takes the whole of what it is given as one line.
+        // The queue takes every write as one line.
         if line.len() > MAX_LINE_BYTES {
             self.0.write_all(&shortened(line))?;
         } else {
@@ -57,10 +57,10 @@ fn shortened(line: &[u8]) -> Vec<u8> {
     short
 }
 
-/// The thread's end of the log: before a line it writes how many were lost since the last.
+/// Writer of the thread: reports lines that were lost since the last line before the next one.
 struct Counted<W> {
     to: W,
-    /// Of the queue, which is made after this.
+    /// Counter of the queue, which is created after this value.
     lost: Arc<OnceLock<ErrorCounter>>,
     reported: usize,
 }
@@ -71,8 +71,8 @@ impl<W: Write> Write for Counted<W> {
         let new = lost.saturating_sub(self.reported);
         if new > 0 {
             self.reported = lost;
-            let words = format!("{new} lines of this log are lost: it was not read in time\n");
-            self.to.write_all(words.as_bytes())?;
+            let notice = format!("{new} lines of this log are lost: it was not read in time\n");
+            self.to.write_all(notice.as_bytes())?;
         }
         self.to.write_all(line)?;
         Ok(line.len())
@@ -83,7 +83,7 @@ impl<W: Write> Write for Counted<W> {
     }
 }
 
-/// A queue of so many lines, and the thread that writes them until the guard is dropped.
+/// Starts a queue of `max_lines` lines and the thread that writes them until the guard is dropped.
 fn start<W: Write + Send + 'static>(to: W, max_lines: usize) -> (Lines, WorkerGuard) {
     let lost = Arc::<OnceLock<ErrorCounter>>::default();
     let writer = Counted {
@@ -100,8 +100,8 @@ fn start<W: Write + Send + 'static>(to: W, max_lines: usize) -> (Lines, WorkerGu
     (Lines(queue), guard)
 }
 
-/// From now on everything that this process says goes through the queue: its log, [`say`], and panics, whose message
-/// would else be written by the thread that panics.
+/// Sends everything that this process writes to standard error through the queue from now on: its log, [`say`], and
+/// panics, whose message the panicking thread would otherwise write.
 pub(super) fn queued() -> Lines {
     let queue = QUEUE.get_or_init(|| {
         let (queue, guard) = start(io::stderr(), MAX_LINES);
@@ -116,21 +116,21 @@ pub(super) fn queued() -> Lines {
     queue.clone()
 }
 
-/// Writes a line to standard error: through the queue in a program that serves, at once elsewhere.
-pub(super) fn say(words: impl Display) {
-    let line = format!("{words}\n");
+/// Writes a line to standard error: through the queue in a serving process, directly otherwise.
+pub(super) fn say(message: impl Display) {
+    let line = format!("{message}\n");
     let written = match QUEUE.get() {
         Some(queue) => queue.clone().write_all(line.as_bytes()),
         None => io::stderr().write_all(line.as_bytes()),
     };
-    // Nobody may be reading, and that ends nothing.
+    // Standard error may have no reader; that is not an error of the process.
     written.ok();
 }
 
-/// Gives what waits a moment to be written. For the end of the process, after which nothing more is written.
+/// Waits shortly for queued lines at the end of the process. Later lines are not written.
 pub(super) fn flush() {
     let (ended, end) = sync_channel(1);
-    // The guard waits a second for a thread that is stuck, so that it is not dropped here.
+    // Dropping the guard may wait a second for a blocked thread, so another thread drops it.
     let flushing = thread::Builder::new()
         .name("end of the log".to_owned())
         .spawn(move || {
@@ -155,14 +155,14 @@ mod tests {
 
     const SOON: Duration = Duration::from_secs(10);
 
-    /// A reader that takes a line when the test lets it.
-    struct Held {
+    /// A writer that blocks in each line until the test lets it continue.
+    struct BlockingWriter {
         began: SyncSender<()>,
         may: Receiver<()>,
         written: Arc<Mutex<String>>,
     }
 
-    impl Write for Held {
+    impl Write for BlockingWriter {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.began.send(()).ok();
             self.may.recv().ok();
@@ -177,24 +177,24 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_nobody_reads_are_lost_and_counted() {
+    fn unread_lines_are_lost_and_counted() {
         let written = Arc::<Mutex<String>>::default();
-        let ((began, begins), (let_go, may)) = (sync_channel(16), sync_channel(16));
-        let held = Held {
+        let ((began, begins), (release, may)) = (sync_channel(16), sync_channel(16));
+        let writer = BlockingWriter {
             began,
             may,
             written: written.clone(),
         };
-        let (mut lines, guard) = start(held, 2);
+        let (mut lines, guard) = start(writer, 2);
         lines.write_all(b"first\n").unwrap();
         begins.recv_timeout(SOON).unwrap();
-        // The thread is held in the first line: two more wait, and none of these calls does.
+        // The thread blocks in the first line: two more are queued, and none of these calls waits.
         for number in 0..1000 {
             lines.write_all(format!("{number}\n").as_bytes()).unwrap();
         }
-        drop(let_go);
-        let until = Instant::now() + SOON;
-        while !written.lock().unwrap().ends_with("\n1\n") && Instant::now() < until {
+        drop(release);
+        let deadline = Instant::now() + SOON;
+        while !written.lock().unwrap().ends_with("\n1\n") && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(5));
         }
         assert_eq!(

@@ -1,7 +1,7 @@
 //! The `policy-studio` command: one file per subcommand.
 //!
-//! Exit status 0: done; 1: it did not work, the reason is on standard error; 2: the command line itself was
-//! wrong. Results go to standard output, everything else to standard error.
+//! Exit status 0: done; 1: failed, with the reason on standard error; 2: invalid command line. Results go to standard
+//! output, everything else to standard error.
 
 mod act;
 mod ask;
@@ -32,17 +32,17 @@ use std::{
 const EXAMPLES: &str = "\
 Examples:
   policy-studio serve                          the studio with its simulated robot, at http://127.0.0.1:8080
-  policy-studio serve --policy ~/MolmoAct2     the same with a checkpoint of yours
-  policy-studio doctor                         what this machine can do, and what is wrong with it
-  policy-studio inspect ~/MolmoAct2            what a checkpoint is and the memory it needs
-  policy-studio eval --episodes 20             how well the policy does in the simulator
+  policy-studio serve --policy ~/MolmoAct2     the studio with your checkpoint
+  policy-studio doctor                         devices and problems of this machine
+  policy-studio inspect ~/MolmoAct2            description of a checkpoint and the memory it needs
+  policy-studio eval --episodes 20             success rate of the policy in the simulator
   policy-studio score --scorer DIR --video episode.mp4 --instruction \"open the drawer\"
                                                a progress curve of a video, with its controls
-  policy-studio fast inspect --tokenizer DIR   what an action tokenizer can and cannot say
-  policy-studio bench live --json              how fast everything is
+  policy-studio fast inspect --tokenizer DIR   range and precision of an action tokenizer
+  policy-studio bench live --json              speeds on this machine
 
-Exit status: 0 when everything that was asked for was done, 1 when it was not or there was nothing to do (standard error
-says why), 2 when the command line itself was wrong.";
+Exit status: 0 if everything was done, 1 if something failed or there was nothing to do (the reason is on standard error),
+2 if the command line was invalid.";
 
 #[derive(Debug, Parser)]
 #[command(
@@ -74,7 +74,7 @@ enum Command {
     ProbeAdapter(probe_adapter::ProbeAdapter),
 }
 
-/// The network's results are large and short-lived, which the system's allocator gives back to the system every time.
+/// The network's results are large and short-lived; the system allocator would return them to the system every time.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -107,7 +107,7 @@ fn main() -> ExitCode {
     status
 }
 
-/// An error and what is behind it. Some errors have that in their own words; it is not said twice.
+/// An error with its causes in one line. A cause that the message already contains is not repeated.
 fn in_one_line(error: &anyhow::Error) -> String {
     let mut line = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {
@@ -118,17 +118,17 @@ fn in_one_line(error: &anyhow::Error) -> String {
     line
 }
 
-/// To standard error; what comes and goes is of interest in a studio and in a robot, elsewhere it would be in
-/// the way of the progress bar. A studio and a robot do not wait for whoever reads it.
+/// Starts the log on standard error. A studio and a robot log at level info, through a queue, so that they never wait for
+/// the reader; other commands log warnings only, so that lines do not disturb the progress bar.
 fn start_log(command: &Command) {
     use tracing_subscriber::EnvFilter;
     let serves = matches!(command, Command::Serve(_) | Command::Sim(_));
-    let usual = if serves {
+    let default = if serves {
         "warn,policy_studio=info,server=info,policies=info,evaluation=info"
     } else {
         "warn"
     };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
@@ -141,8 +141,7 @@ fn start_log(command: &Command) {
     }
 }
 
-/// Writes a result to standard output, as one JSON object or as people read it. A reader that has seen enough
-/// and closed the pipe is not an error.
+/// Writes a result to standard output, as one JSON object or as text. A pipe that its reader closed is not an error.
 fn print<T: serde::Serialize + std::fmt::Display>(result: &T, json: bool) -> anyhow::Result<()> {
     let text = if json {
         serde_json::to_string_pretty(result)? + "\n"
@@ -155,8 +154,8 @@ fn print<T: serde::Serialize + std::fmt::Display>(result: &T, json: bool) -> any
     }
 }
 
-/// Tasks of the runtime get this long to end.
-const LEFTOVERS: Duration = Duration::from_millis(500);
+/// Time limit for the runtime's tasks to end.
+const SHUTDOWN_WITHIN: Duration = Duration::from_millis(500);
 
 /// A runtime for the asynchronous subcommands.
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
@@ -167,12 +166,12 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
         .context("cannot start the asynchronous runtime")
 }
 
-/// Runs an asynchronous subcommand. What is left when it is done is not waited for: a thread that computes may need
-/// minutes, and one that hangs never ends.
+/// Runs an asynchronous subcommand. Remaining threads are not waited for: one that computes may need minutes, and one that
+/// hangs never ends.
 fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let runtime = runtime()?;
     let done = runtime.block_on(work);
-    runtime.shutdown_timeout(LEFTOVERS);
+    runtime.shutdown_timeout(SHUTDOWN_WITHIN);
     done
 }
 
@@ -181,7 +180,7 @@ mod tests {
     use super::in_one_line;
 
     #[test]
-    fn what_an_error_says_itself_is_not_said_again() {
+    fn a_cause_that_the_message_contains_is_not_repeated() {
         let cause = || std::io::Error::other("no such file");
         let error = anyhow::Error::new(cause())
             .context("chunk 3")

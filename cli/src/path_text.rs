@@ -1,9 +1,9 @@
-//! Paths in JSON. A path need not be text: what is no UTF-8 of it is replaced, as where it is printed.
+//! Paths in JSON. Parts of a path that are not UTF-8 are replaced, as in printed paths.
 
 use serde::{Serialize as _, Serializer};
 use std::path::Path;
 
-/// A path, for `#[serde(serialize_with)]`.
+/// Serializes a path, for `#[serde(serialize_with)]`.
 pub(crate) fn of<P: AsRef<Path>, S: Serializer>(
     path: &P,
     serializer: S,
@@ -11,7 +11,7 @@ pub(crate) fn of<P: AsRef<Path>, S: Serializer>(
     serializer.collect_str(&path.as_ref().display())
 }
 
-/// A path or none.
+/// Serializes an optional path.
 pub(crate) fn of_any<P: AsRef<Path>, S: Serializer>(
     path: &Option<P>,
     serializer: S,

@@ -1,4 +1,4 @@
-//! The options that choose a policy and a device, shared by the subcommands.
+//! Options of the policy and the device, shared by the subcommands.
 
 use super::log;
 use anyhow::{Context as _, anyhow, bail};
@@ -20,7 +20,7 @@ pub(super) enum DeviceArgument {
     /// A GPU that passes the numerical self-test, else the CPU.
     #[default]
     Auto,
-    /// The CPU, without looking at any adapter.
+    /// The CPU, without probing adapters.
     Cpu,
     /// A GPU through Vulkan, Metal or DirectX.
     Wgpu,
@@ -41,25 +41,25 @@ impl From<DeviceArgument> for Wanted {
 
 #[derive(Debug, Clone, Args)]
 pub(super) struct PolicyArguments {
-    /// Checkpoint folder in the Hugging Face layout or in LeRobot's; the nano policy inside this binary when absent.
+    /// Checkpoint folder in the Hugging Face layout or in LeRobot's; the nano policy embedded in this binary when absent.
     #[arg(long, value_name = "DIR")]
     policy: Option<PathBuf>,
-    /// The checkpoint that a LeRobot folder was made from, for what that folder leaves out; its weights are not needed.
+    /// The checkpoint that a LeRobot folder was made from, for the files that the folder lacks; its weights are not needed.
     #[arg(long, value_name = "DIR", requires = "policy")]
     base: Option<PathBuf>,
-    /// Folder of the OpenFAST tokenizer that the policy writes its action tokens with; when absent, openfast/ in the policy's
+    /// Folder of the OpenFAST tokenizer of the policy's action tokens; when absent, openfast/ in the policy's
     /// folder or MolmoAct2-FAST-Tokenizer/ beside it.
     #[arg(long, value_name = "DIR")]
     fast: Option<PathBuf>,
-    /// JSON file with `joint_signs` and `joint_offsets`, for a robot that counts its joints otherwise than the checkpoint:
-    /// model = sign * robot + offset.
+    /// JSON file with `joint_signs` and `joint_offsets`, for a robot whose joint signs or offsets differ from the
+    /// checkpoint's: model = sign * robot + offset.
     #[arg(long, value_name = "FILE", requires = "policy")]
     calibration: Option<PathBuf>,
-    /// Where the policy runs.
+    /// Device of the policy.
     #[arg(long, value_enum, default_value_t)]
     device: DeviceArgument,
-    /// What the large weight matrices are kept in: f32, f16, bf16, int8 (a factor per output) or int4 (a factor per 32
-    /// weights; vision, expert, embeddings and head in int8). What the device cannot compute in is refused.
+    /// Precision of the large weight matrices: f32, f16, bf16, int8 (a factor per output) or int4 (a factor per 32
+    /// weights; vision, expert, embeddings and head in int8). A precision that the device cannot compute in is refused.
     #[arg(long, value_name = "TYPE", default_value_t)]
     dtype: Precision,
 }
@@ -73,7 +73,7 @@ impl PolicyArguments {
         self.device.into()
     }
 
-    /// What the large weight matrices are kept in.
+    /// Precision of the large weight matrices.
     pub(super) fn precision(&self) -> Precision {
         self.dtype
     }
@@ -82,7 +82,7 @@ impl PolicyArguments {
         self.policy.clone().map_or(Source::Nano, Source::Folder)
     }
 
-    pub(super) fn setup(&self) -> PolicyOptions {
+    pub(super) fn options(&self) -> PolicyOptions {
         PolicyOptions {
             base: self.base.clone(),
             fast: self.fast.clone(),
@@ -92,7 +92,7 @@ impl PolicyArguments {
         }
     }
 
-    /// Chooses the device, telling people on standard error what was refused.
+    /// Chooses the device, and reports refused ones on standard error.
     pub(super) fn device(&self) -> anyhow::Result<Chosen> {
         let chosen = choose(self.wanted())?;
         for refused in &chosen.refused {
@@ -105,10 +105,10 @@ impl PolicyArguments {
     }
 
     pub(super) fn load(&self, chosen: &Chosen) -> anyhow::Result<MolmoAct2Policy> {
-        self.load_as(&self.setup(), chosen)
+        self.load_as(&self.options(), chosen)
     }
 
-    /// The folder of the policy, if that is a model that only answers questions.
+    /// The folder of the policy, if its model only answers questions.
     pub(super) fn plain_vlm(&self) -> anyhow::Result<Option<&Path>> {
         let Some(folder) = self.policy.as_deref() else {
             return Ok(None);
@@ -118,21 +118,21 @@ impl PolicyArguments {
         Ok(plain.then_some(folder))
     }
 
-    /// The folder that was named, for a model that is asked in words.
-    pub(super) fn asked(&self) -> anyhow::Result<&Path> {
+    /// The named folder, for a model that answers questions.
+    pub(super) fn question_model(&self) -> anyhow::Result<&Path> {
         if self.calibration.is_some() {
-            bail!("--calibration is about a robot's joints, and no robot is asked");
+            bail!("--calibration concerns a robot's joints; it does not apply to questions");
         }
         if self.fast.is_some() {
-            bail!("--fast is about action tokens, and no robot is asked");
+            bail!("--fast concerns action tokens; it does not apply to questions");
         }
         self.policy.as_deref().context(
-            "the built-in nano policy writes actions, not answers; name a vision-language model with --policy DIR, \
+            "the built-in nano policy generates actions, not answers; give a vision-language model with --policy DIR, \
              such as Molmo2-ER",
         )
     }
 
-    /// Loads a model that is asked in words, not for actions.
+    /// Loads a model that answers questions.
     pub(super) fn load_vlm(&self, folder: &Path, chosen: &Chosen) -> anyhow::Result<Vlm> {
         let mut files = Files::open_dir(folder)?;
         // A base belongs to the policy.
@@ -142,14 +142,14 @@ impl PolicyArguments {
             files = files.with_base(Files::open_dir(base)?);
         }
         let bar = LoadingBar::default();
-        let tell = |read, total| bar.tell(read, total);
+        let report = |read, total| bar.update(read, total);
         let options = LoadOptions {
             precision: self.dtype,
-            progress: Some(&tell),
+            progress: Some(&report),
             ..LoadOptions::default()
         };
         Vlm::load_with(&files, &chosen.device, &options).map_err(|error| {
-            // The option is about the policy, not about a second model.
+            // The option concerns the policy, not a second model.
             let advice = if self.policy.as_deref() == Some(folder) {
                 advice(&error)
             } else {
@@ -161,32 +161,33 @@ impl PolicyArguments {
 
     pub(super) fn load_as(
         &self,
-        setup: &PolicyOptions,
+        options: &PolicyOptions,
         chosen: &Chosen,
     ) -> anyhow::Result<MolmoAct2Policy> {
         let bar = LoadingBar::default();
-        let tell = |read, total| bar.tell(read, total);
+        let report = |read, total| bar.update(read, total);
         Ok(MolmoAct2Policy::load_with_progress(
             &self.source(),
-            setup,
+            options,
             &chosen.device,
             &chosen.words(),
-            Some(&tell),
+            Some(&report),
         )?)
     }
 }
 
-/// A bar in bytes while weights are read; files that are read in an instant get none.
+/// Progress bar in bytes while weights are loaded. Small files get none.
 #[derive(Default)]
 pub(super) struct LoadingBar {
     bar: OnceCell<ProgressBar>,
 }
 
 impl LoadingBar {
-    const WORTH_BYTES: u64 = 64 << 20;
+    /// Smallest size with a bar.
+    const MIN_BYTES: u64 = 64 << 20;
 
-    pub(super) fn tell(&self, read: u64, total: u64) {
-        if total < Self::WORTH_BYTES {
+    pub(super) fn update(&self, read: u64, total: u64) {
+        if total < Self::MIN_BYTES {
             return;
         }
         let bar = self.bar.get_or_init(|| {
@@ -205,6 +206,6 @@ impl LoadingBar {
 }
 
 pub(super) fn choose(wanted: Wanted) -> anyhow::Result<Chosen> {
-    let exe = std::env::current_exe().context("cannot find this program's own file")?;
+    let exe = std::env::current_exe().context("cannot find the file of this program")?;
     Ok(device::choose(wanted, &exe, TIME_LIMIT)?)
 }

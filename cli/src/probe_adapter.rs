@@ -1,4 +1,4 @@
-//! `probe-adapter`: the child process that may crash. Not for people.
+//! `probe-adapter`: an internal subcommand, run as a child process because a driver may crash it.
 
 use clap::{Args, ValueEnum};
 use policies::probe::{self, Gpu};
@@ -16,10 +16,10 @@ enum Family {
 )]
 pub(super) struct ProbeAdapter {
     family: Family,
-    /// Test an adapter that says of itself that it is software.
+    /// Also test an adapter that reports itself as software.
     #[arg(long)]
     even_software: bool,
-    /// End when standard input ends: whoever waited is gone.
+    /// End when standard input ends, because the parent process has ended.
     #[arg(long, hide = true)]
     while_stdin_is_open: bool,
 }
@@ -37,10 +37,13 @@ impl ProbeAdapter {
     }
 }
 
-/// A child has a process group of its own, so Ctrl-C in the terminal does not reach it.
-#[expect(clippy::exit, reason = "a driver may hang; nothing is left to be done")]
+/// Ends the process when standard input ends. The child has a separate process group, so Ctrl-C does not reach it.
+#[expect(
+    clippy::exit,
+    reason = "a driver may hang, so the process cannot end otherwise"
+)]
 fn end_with_stdin() {
     let ended = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
-    tracing::debug!("nobody waits any more: {ended:?}");
+    tracing::debug!("the parent process has ended: {ended:?}");
     std::process::exit(1);
 }

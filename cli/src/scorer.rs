@@ -1,4 +1,4 @@
-//! The options that choose the hosted scorer, and where it scores.
+//! Options of the hosted scorer and its device.
 
 use super::policy::{DeviceArgument, LoadingBar, choose};
 use anyhow::bail;
@@ -11,18 +11,18 @@ use std::{path::PathBuf, sync::Arc};
 
 #[derive(Debug, Clone, Args)]
 pub(super) struct ScorerArguments {
-    /// A Qwen3-VL checkpoint that scores progress in videos, fetched by pages and asked there; the nano scorer inside this
+    /// A Qwen3-VL checkpoint that scores progress in videos, which pages fetch and run; the nano scorer embedded in this
     /// binary when absent.
     #[arg(long, value_name = "DIR")]
     scorer: Option<PathBuf>,
-    /// Load the scorer here as well, so that pages can let the studio score. The nano scorer always is, and any where there
-    /// is a GPU that passes the numerical self-test.
+    /// Also load the scorer on the studio, so that pages can score there. The nano scorer is always loaded, and any scorer
+    /// if there is a GPU that passes the numerical self-test.
     #[arg(long, requires = "scorer")]
     score_here: bool,
-    /// Where the studio scores; where the policy runs when absent, and the nano scorer on the CPU.
+    /// Device of the studio's scorer; when absent the policy's device, or the CPU for the nano scorer.
     #[arg(long, value_enum, value_name = "DEVICE")]
     scorer_device: Option<DeviceArgument>,
-    /// What the scorer's language model is kept in here: f32, f16, bf16, int8 or int4. Pages choose for themselves.
+    /// Precision of the language model of the studio's scorer: f32, f16, bf16, int8 or int4. Pages choose separately.
     #[arg(long, value_name = "TYPE", default_value_t)]
     scorer_dtype: Precision,
 }
@@ -32,7 +32,7 @@ impl ScorerArguments {
         self.scorer.is_none()
     }
 
-    /// What the files say, without loading a weight.
+    /// Files of the scorer, without loading weights.
     ///
     /// # Errors
     /// [`ScorerError`], with the reason.
@@ -43,12 +43,12 @@ impl ScorerArguments {
         }
     }
 
-    /// A missing nano scorer is told and lived with; a checkpoint that was asked for must be one. `policy` is where the
-    /// policy runs; `say` is told what becomes of it, in words.
+    /// Opens the scorer and loads it where it scores on the studio. A missing nano scorer is reported and skipped; a named
+    /// checkpoint must be valid. `policy` is the policy's device; `say` gets messages for standard error.
     ///
     /// # Errors
-    /// A folder that is no scorer, a device that was asked for and cannot be used, and weights that cannot be loaded
-    /// where that was asked for.
+    /// A folder that is not a scorer, a requested device that cannot be used, or weights that cannot be loaded although
+    /// that was requested.
     pub(super) fn host(&self, policy: &Chosen, say: &dyn Fn(&str)) -> anyhow::Result<Scoring> {
         let files = match self.files() {
             Ok(files) => files,
@@ -60,18 +60,18 @@ impl ScorerArguments {
         };
         let manifest = files.manifest();
         say(&format!(
-            "scorer: {}, {:.1} million parameters, {:.1} MB for pages that score themselves",
+            "scorer: {}, {:.1} million parameters, {:.1} MB for pages that score in the browser",
             manifest.name,
             manifest.parameters as f64 / 1e6,
             manifest.bytes() as f64 / 1e6
         ));
-        let is_asked_for = self.score_here || self.scorer_device.is_some();
+        let is_requested = self.score_here || self.scorer_device.is_some();
         let chosen = match self.scorer_device {
             Some(device) => choose(device.into())?,
             None if manifest.is_nano => choose(Wanted::Cpu)?,
             None => policy.clone(),
         };
-        if !is_asked_for && !manifest.is_nano && chosen.kind == "cpu" {
+        if !is_requested && !manifest.is_nano && chosen.kind == "cpu" {
             say(&format!(
                 "scoring: in pages; with --score-here also on {}",
                 chosen.words()
@@ -82,17 +82,17 @@ impl ScorerArguments {
         match self.load(&files, &chosen) {
             Ok(model) => {
                 say(&format!("scoring: in pages and on {device}"));
-                let judge: Arc<dyn ScoringBackend> = Arc::new(Model {
+                let backend: Arc<dyn ScoringBackend> = Arc::new(Model {
                     name: files.manifest().name.clone(),
                     device,
                     model: Arc::new(model),
                 });
-                Ok(Ok(Scorer::new(files, Some(judge))))
+                Ok(Ok(Scorer::new(files, Some(backend))))
             }
-            Err(error) if is_asked_for => Err(error.into()),
-            // Nobody asked for it, and pages may have the room that this device has not.
+            Err(error) if is_requested => Err(error.into()),
+            // Scoring here was not requested, and pages may have the memory that this device lacks.
             Err(error) => {
-                say(&format!("scoring: in pages alone; on {device}: {error}"));
+                say(&format!("scoring: in pages only; on {device}: {error}"));
                 Ok(Ok(Scorer::new(files, None)))
             }
         }
@@ -100,10 +100,10 @@ impl ScorerArguments {
 
     fn load(&self, files: &ScorerFiles, chosen: &Chosen) -> Result<qwen3vl::Qwen3Vl, ScorerError> {
         let bar = LoadingBar::default();
-        let tell = |read, total| bar.tell(read, total);
+        let report = |read, total| bar.update(read, total);
         let options = LoadOptions {
             precision: self.scorer_dtype,
-            progress: Some(&tell),
+            progress: Some(&report),
             ..LoadOptions::default()
         };
         files.load(&chosen.device, &options)

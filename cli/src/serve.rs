@@ -35,11 +35,11 @@ use std::{
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-/// Simulated robots get this long to end when the studio has ended.
-const ROBOTS: Duration = Duration::from_millis(500);
+/// Time limit for simulated robots to end after the studio.
+const ROBOTS_WITHIN: Duration = Duration::from_millis(500);
 
-/// The policy, or why there is none.
-type Acting = Result<Box<dyn Policy>, String>;
+/// The policy, or the reason why there is none.
+type HostedPolicy = Result<Box<dyn Policy>, String>;
 
 /// Start the studio: the policy, the scorer, the page, the endpoints for robots, and a simulated robot.
 #[derive(Debug, Args)]
@@ -59,10 +59,10 @@ pub(super) struct Serve {
     listen: String,
     #[command(flatten)]
     policy: PolicyArguments,
-    /// A vision-language model that answers questions about what robots see, such as Molmo2-ER.
+    /// A vision-language model that answers questions about robots' images, such as Molmo2-ER.
     #[arg(long, value_name = "DIR")]
     ask: Option<PathBuf>,
-    /// How a Think checkpoint reasons about depth before it acts; adaptive when absent.
+    /// Depth reasoning of a Think checkpoint before it acts; adaptive when absent.
     #[arg(long, value_enum, value_name = "HOW", requires = "policy")]
     depth: Option<DepthArgument>,
     #[command(flatten)]
@@ -72,7 +72,7 @@ pub(super) struct Serve {
     /// A LeRobot data set whose episodes pages can score; may be given several times.
     #[arg(long, value_name = "DIR")]
     dataset: Vec<PathBuf>,
-    /// The camera of the data sets that is shown; the first whose pictures are videos when absent.
+    /// The listed camera of the data sets; the first one with videos when absent.
     #[arg(long, value_name = "NAME", requires = "dataset")]
     camera: Option<String>,
     /// Start without the simulated robot.
@@ -81,20 +81,20 @@ pub(super) struct Serve {
     /// Number of simulated robots.
     #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "no_sim")]
     sims: u64,
-    /// Seed of the first simulated robot's scene; the next ones count up.
+    /// Seed of the first simulated robot's scene; the others count up from it.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// How the next chunk of a robot meets the one that is running (continuous mode).
+    /// Transition from the active chunk of a robot to the next (continuous mode).
     #[arg(long, value_enum, default_value_t)]
     chunking: Chunking,
-    /// Robots that the policy answers together, at most, when several wait.
+    /// Largest batch when several robots wait for the policy.
     #[arg(long, value_name = "N", default_value_t = Limits::default().max_batch as u64, value_parser = clap::value_parser!(u64).range(1..=64))]
     max_batch: u64,
-    /// Folder in which stops and the record of commands are kept between two runs, of one studio at a time; the
-    /// platform's for this account when absent.
+    /// Folder for stops and the record of commands across runs, used by one studio at a time; the platform's data folder of
+    /// this account when absent.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Let robots go on when the viewer that commanded them is gone (simulated robots always do).
+    /// Let robots continue when their operator's viewer is gone (simulated robots always do).
     #[arg(long)]
     unattended: bool,
     /// Open the page in the browser.
@@ -109,7 +109,7 @@ impl Serve {
     }
 
     async fn serve(self) -> anyhow::Result<()> {
-        // First the socket: if the port is taken, nobody wants to wait for a policy to load.
+        // The socket comes first, so that a port in use is reported before a policy is loaded.
         let listener = TcpListener::bind(&self.listen).await.with_context(|| {
             format!(
                 "cannot listen on {}; is another studio running? Choose another with --listen HOST:PORT",
@@ -138,7 +138,7 @@ impl Serve {
             let config = SimConfig::new(url.clone(), name, self.seed.wrapping_add(number));
             robots.spawn(sim_robot::run(config, stop.clone()));
         }
-        // Nobody may be reading; that must neither end the studio nor hold it.
+        // Standard output may have no reader; that must neither end the studio nor block it.
         let line = format!("Policy Studio is at {url}\n");
         tokio::task::spawn_blocking(move || {
             let mut out = std::io::stdout();
@@ -174,31 +174,31 @@ impl Serve {
                 ..Limits::default()
             },
         };
-        let asked_to_stop = signals::listen(log::flush).context("cannot listen for signals")?;
-        let ended = serve(listener, config, asked_to_stop.cancelled_owned()).await;
+        let stop_signal = signals::listen(log::flush).context("cannot listen for signals")?;
+        let ended = serve(listener, config, stop_signal.cancelled_owned()).await;
         log::say("stopping");
         stop.cancel();
-        let left = async {
+        let robots_end = async {
             while let Some(robot) = robots.join_next().await {
                 robot.context("a simulated robot crashed")??;
             }
             anyhow::Ok(())
         };
-        match tokio::time::timeout(ROBOTS, left).await {
-            Ok(left) => left?,
-            Err(_) => tracing::warn!("a simulated robot hangs and is left behind"),
+        match tokio::time::timeout(ROBOTS_WITHIN, robots_end).await {
+            Ok(ended) => ended?,
+            Err(_) => tracing::warn!("a simulated robot does not end and is abandoned"),
         }
         Ok(ended?)
     }
 
-    /// A data set that was named must be one; an episode of it whose video is missing is told and lived with.
+    /// Opens the data sets. A named data set must be valid; an episode without its video is reported and skipped.
     fn recordings(&self) -> anyhow::Result<Recordings> {
         const SHOWN: usize = 3;
         let mut recordings = Recordings::default();
         for folder in &self.dataset {
             let added = recordings.add(folder, self.camera.as_deref())?;
             log::say(format_args!(
-                "data set: {}, {} episodes seen by {}",
+                "data set: {}, {} episodes of camera {}",
                 added.dataset, added.episodes, added.camera
             ));
             for note in added.notes.iter().take(SHOWN) {
@@ -220,33 +220,33 @@ impl Serve {
     }
 
     /// Loads the models. A missing nano policy is reported and skipped; a checkpoint that was named must load.
-    fn models(&self) -> anyhow::Result<(Acting, Answering, Scoring)> {
+    fn models(&self) -> anyhow::Result<(HostedPolicy, Answering, Scoring)> {
         let chosen = self.policy.device()?;
         log::say(format_args!("device: {}", chosen.words()));
         let scorer = self
             .scorer
-            .host(&chosen, &|words| log::say(format_args!("{words}")))?;
+            .host(&chosen, &|message| log::say(format_args!("{message}")))?;
         let (policy, question_answerer) = self.policy_and_answerer(&chosen)?;
         Ok((policy, question_answerer, scorer))
     }
 
     /// Loads the policy and the question answerer. A `--policy` that only answers questions leaves the studio without a
     /// policy.
-    fn policy_and_answerer(&self, chosen: &Chosen) -> anyhow::Result<(Acting, Answering)> {
-        let asked = self
+    fn policy_and_answerer(&self, chosen: &Chosen) -> anyhow::Result<(HostedPolicy, Answering)> {
+        let named = self
             .ask
             .as_deref()
             .map(|folder| self.answerer(folder, chosen))
             .transpose()?;
         if let Some(folder) = self.policy.plain_vlm()? {
-            if asked.is_some() {
+            if named.is_some() {
                 bail!(
-                    "{} answers questions and moves no robot, and --ask names another that does; one is enough",
+                    "{} only answers questions, and --ask names another such model; give only one of them",
                     folder.display()
                 );
             }
             let reason = format!(
-                "{} answers questions and moves no robot; to move one, give it with --ask and a robot policy with \
+                "{} only answers questions; to drive robots, give it with --ask and a robot policy with \
                  --policy",
                 folder.display()
             );
@@ -254,7 +254,7 @@ impl Serve {
             return Ok((Err(reason), Ok(self.answerer(folder, chosen)?)));
         }
         let (policy, own) = self.policy(chosen)?;
-        Ok((policy, asked.map_or(own, Ok)))
+        Ok((policy, named.map_or(own, Ok)))
     }
 
     fn answerer(
@@ -263,12 +263,12 @@ impl Serve {
         chosen: &Chosen,
     ) -> anyhow::Result<Arc<dyn QuestionAnswerer>> {
         let vlm = self.policy.load_vlm(folder, chosen)?;
-        if let Some(why) = vlm.answering_fault() {
-            bail!("{} cannot be asked: {why}", folder.display());
+        if let Some(reason) = vlm.answering_fault() {
+            bail!("{} cannot answer questions: {reason}", folder.display());
         }
         if !vlm.can_answer() {
             bail!(
-                "{} writes actions, not answers (its folder has no chat template)",
+                "{} generates actions, not answers (its folder has no chat template)",
                 folder.display()
             );
         }
@@ -283,35 +283,35 @@ impl Serve {
         Ok(Arc::new(Answerer { name, model }))
     }
 
-    fn policy(&self, chosen: &Chosen) -> anyhow::Result<(Acting, Answering)> {
-        let mut setup = self.policy.setup();
-        setup.depth = self.depth.map(Into::into);
-        self.decoder.put_into(&mut setup);
-        match self.policy.load_as(&setup, chosen) {
-            Ok(hosted) => {
+    fn policy(&self, chosen: &Chosen) -> anyhow::Result<(HostedPolicy, Answering)> {
+        let mut options = self.policy.options();
+        options.depth = self.depth.map(Into::into);
+        self.decoder.apply_to(&mut options);
+        match self.policy.load_as(&options, chosen) {
+            Ok(policy) => {
                 let PolicyInfo {
                     name,
                     parameters,
                     depth,
                     ..
-                } = hosted.info();
+                } = policy.info();
                 log::say(format_args!(
                     "policy: {name}, {:.1} million parameters",
                     *parameters as f64 / 1e6
                 ));
                 if let Some(depth) = depth {
-                    let drawn = match depth.decoder {
-                        Some(_) => "drawn with its decoder",
+                    let rendering = match depth.decoder {
+                        Some(_) => "rendered with its decoder",
                         None => "shown as codes, because there is no --depth-decoder",
                     };
                     log::say(format_args!(
-                        "depth: {}, {} cells, {drawn}",
+                        "depth: {}, {} cells, {rendering}",
                         depth.mode.name(),
                         depth.cells
                     ));
                 }
-                let question_answerer = hosted.question_answerer();
-                Ok((Ok(Box::new(hosted)), question_answerer))
+                let question_answerer = policy.question_answerer();
+                Ok((Ok(Box::new(policy)), question_answerer))
             }
             Err(error) if self.policy.is_nano() => {
                 let reason = format!("{error:#}");
@@ -323,7 +323,7 @@ impl Serve {
     }
 }
 
-/// An address under which this machine reaches the socket.
+/// An address at which this machine reaches the socket.
 fn reachable(address: SocketAddr) -> SocketAddr {
     let mut address = address;
     if address.ip().is_unspecified() {

@@ -1,4 +1,4 @@
-//! `sim`: the built-in robot as a process of its own.
+//! `sim`: the built-in robot as a separate process.
 
 use super::{block_on, log};
 use clap::Args;
@@ -8,19 +8,19 @@ use server::{
 };
 use std::process::ExitCode;
 
-/// Run the simulated robot and let it dial in to a studio, here or elsewhere.
+/// Run the simulated robot and connect it to a studio, on this or another machine.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   policy-studio sim
   policy-studio sim --connect http://192.168.1.20:8080 --seed 7 --name bench-arm")]
 pub(super) struct Sim {
-    /// Address of the studio; http:// and ws:// are the same here.
+    /// Address of the studio; http:// and ws:// are equivalent.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
     connect: String,
     /// Seed of the first scene; the same seed gives the same scene.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Name of the robot; the studio puts a number behind it when it is taken.
+    /// Name of the robot; the studio appends a number if it is taken.
     #[arg(long, default_value = "sim")]
     name: String,
 }

@@ -1,12 +1,12 @@
-//! `synthesise`: a random checkpoint.
+//! `synthesise`: a checkpoint with random weights.
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use molmoact2::synthesize::{StoredType, SynthesisOptions, synthesize};
 use std::{path::PathBuf, process::ExitCode};
 
-/// Write a checkpoint with random weights in the published layout, to try a machine with: it loads and runs like a real
-/// one and knows nothing. The sizes are those of MolmoAct2 (5.4 billion parameters) unless another config.json is given.
+/// Write a checkpoint with random weights in the published layout, to test a machine with: it loads and runs like a
+/// trained one. The sizes are those of MolmoAct2 (5.4 billion parameters) unless another config.json is given.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   policy-studio synthesise /tmp/molmoact2-random
@@ -16,29 +16,29 @@ use std::{path::PathBuf, process::ExitCode};
 pub(super) struct Synthesize {
     /// Folder to write; it must not exist or be empty.
     folder: PathBuf,
-    /// A config.json in the published format; MolmoAct2's own sizes when absent.
+    /// A config.json in the published format; MolmoAct2's sizes when absent.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// A norm_stats.json to take over, so that the policy knows a robot of yours; two made-up ones when absent.
+    /// A norm_stats.json to copy, so that the policy has the tags of your robots; two made-up tags when absent.
     #[arg(long, value_name = "FILE")]
     stats: Option<PathBuf>,
-    /// Type the weights are stored in.
+    /// Type of the stored weights.
     #[arg(long, value_enum, default_value_t)]
     stored: Stored,
     /// Seed of the weights.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Most bytes in one file of weights.
+    /// Largest size of one file of weights, in bytes.
     #[arg(long, value_name = "BYTES", default_value_t = 5_000_000_000)]
     shard_bytes: u64,
 }
 
-/// Types that weights are stored in.
+/// Types of stored weights.
 #[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
 enum Stored {
     /// Four bytes.
     F32,
-    /// Two bytes, as LeRobot's folders have them.
+    /// Two bytes, as in LeRobot's folders.
     #[default]
     Bf16,
     /// Two bytes.

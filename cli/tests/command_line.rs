@@ -1,4 +1,4 @@
-//! The command as people and scripts call it.
+//! Tests of the binary from the command line.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -15,13 +15,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Chromium's software Vulkan driver, where its package put it.
+/// Path of Chromium's software Vulkan driver.
 const SWIFTSHADER: &str = "/usr/lib/chromium/vk_swiftshader_icd.json";
 
 fn studio(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_policy-studio"));
     command.args(arguments);
-    // What a studio keeps between two runs is nobody's but this test's.
+    // A data folder per test.
     command.env("XDG_DATA_HOME", env!("CARGO_TARGET_TMPDIR"));
     command
 }
@@ -81,17 +81,17 @@ fn a_wrong_command_line_ends_with_status_2() {
 fn what_does_not_work_ends_with_status_1_and_says_why() {
     let missing = run(&["eval", "--device", "cpu", "--policy", "/does/not/exist"]);
     assert_eq!(missing.status.code(), Some(1));
-    let words = String::from_utf8_lossy(&missing.stderr).into_owned();
-    assert!(words.contains("/does/not/exist"), "{words}");
+    let stderr = String::from_utf8_lossy(&missing.stderr).into_owned();
+    assert!(stderr.contains("/does/not/exist"), "{stderr}");
 
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let output = run(&["serve", "--device", "cpu", "--listen", &address]);
     assert_eq!(output.status.code(), Some(1));
-    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(
-        words.contains(&address) && words.contains("--listen"),
-        "{words}"
+        stderr.contains(&address) && stderr.contains("--listen"),
+        "{stderr}"
     );
 
     let nowhere = run(&["sim", "--connect", "ftp://x"]);
@@ -99,7 +99,7 @@ fn what_does_not_work_ends_with_status_1_and_says_why() {
 }
 
 #[test]
-fn doctor_says_as_json_what_it_chose_and_why() {
+fn doctor_reports_the_chosen_device_and_the_reason_as_json() {
     let output = run(&[
         "doctor",
         "--json",
@@ -120,7 +120,7 @@ fn doctor_says_as_json_what_it_chose_and_why() {
 }
 
 #[test]
-fn a_software_vulkan_driver_is_refused_in_words_and_the_cpu_chosen() {
+fn a_software_vulkan_driver_is_refused_and_the_cpu_chosen() {
     if !Path::new(SWIFTSHADER).exists() {
         eprintln!("skipped: there is no {SWIFTSHADER} here; install Chromium to run this test");
         return;
@@ -150,7 +150,7 @@ fn a_software_vulkan_driver_is_refused_in_words_and_the_cpu_chosen() {
 }
 
 #[test]
-fn a_probe_that_crashes_or_hangs_takes_nobody_down() {
+fn a_probe_that_crashes_or_hangs_does_not_end_the_command() {
     let crashed = probe(
         Path::new("/bin/false"),
         Gpu::Wgpu,
@@ -186,8 +186,8 @@ fn a_closed_pipe_is_not_an_error() {
     .unwrap();
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
-    let words = String::from_utf8_lossy(&output.stderr);
-    assert!(!words.contains("panicked"), "{words}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(!stderr.contains("panicked"), "{stderr}");
 }
 
 #[test]
@@ -232,7 +232,7 @@ fn eval_reports_rates_per_family_and_controls_as_json() {
 
 #[cfg(unix)]
 #[test]
-fn serve_says_where_it_is_and_stops_when_asked_to() {
+fn serve_prints_its_address_and_stops_on_a_signal() {
     let data = data_folder("signals");
     for signal in ["-INT", "-TERM"] {
         let mut child = studio(&[
@@ -279,7 +279,7 @@ fn serve_says_where_it_is_and_stops_when_asked_to() {
     }
 }
 
-/// A data folder of one test: two studios do not share one.
+/// A data folder for one test.
 fn data_folder(name: &str) -> String {
     format!("{}/data-{name}", env!("CARGO_TARGET_TMPDIR"))
 }
@@ -290,7 +290,7 @@ fn folder(name: &str) -> String {
 }
 
 #[test]
-fn serve_refuses_what_is_no_scorer_and_no_data_set() {
+fn serve_refuses_an_invalid_scorer_or_data_set() {
     let policy = folder("models/nano/molmoact2");
     let scorer = folder("tests/goldens/qwen3vl/tied/checkpoint");
     let data = data_folder("refusals");
@@ -320,7 +320,7 @@ fn serve_refuses_what_is_no_scorer_and_no_data_set() {
 }
 
 #[test]
-fn doctor_looks_at_the_scorer() {
+fn doctor_checks_the_scorer() {
     let look = |scorer: &str, more: &[&str]| {
         let common = ["doctor", "--json", "--device", "cpu", "--scorer", scorer];
         run(&[&common, more].concat())

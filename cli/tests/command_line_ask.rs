@@ -1,4 +1,4 @@
-//! `ask` as people and scripts call it, with the tiny vision-language checkpoints of `tests/goldens/molmo2`.
+//! Tests of `ask` from the command line, with the tiny vision-language checkpoints of `tests/goldens/molmo2`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -37,8 +37,8 @@ fn json(output: &Output) -> Value {
         .unwrap_or_else(|error| panic!("{error}: {}{}", text(&output.stdout), text(&output.stderr)))
 }
 
-/// A smooth picture of its own per size.
-fn picture(width: u32, height: u32) -> PathBuf {
+/// A smooth image, different for each size.
+fn image_file(width: u32, height: u32) -> PathBuf {
     let path =
         std::env::temp_dir().join(format!("ask-{}-{width}x{height}.png", std::process::id()));
     image::RgbImage::from_fn(width, height, |x, y| {
@@ -54,7 +54,7 @@ fn picture(width: u32, height: u32) -> PathBuf {
 }
 
 #[test]
-fn an_answer_is_that_of_the_reference() {
+fn an_answer_equals_the_reference() {
     let rows: Vec<Value> =
         serde_json::from_slice(&std::fs::read(golden("tiled/answers.json")).unwrap()).unwrap();
     // The one question without an image.
@@ -75,8 +75,8 @@ fn an_answer_is_that_of_the_reference() {
 }
 
 #[test]
-fn images_are_read_streamed_about_and_drawn_on() {
-    let (wide, tall) = (picture(300, 90), picture(64, 128));
+fn answers_about_images_are_streamed_and_drawn() {
+    let (wide, tall) = (image_file(300, 90), image_file(64, 128));
     let drawn = std::env::temp_dir().join(format!("ask-{}-drawn.png", std::process::id()));
     let second = drawn.with_file_name(format!("ask-{}-drawn-2.png", std::process::id()));
     let common = [
@@ -100,13 +100,13 @@ fn images_are_read_streamed_about_and_drawn_on() {
         text(&streamed.stdout),
         format!("{}\n", whole["text"].as_str().unwrap())
     );
-    let told = text(&streamed.stderr);
-    assert!(told.contains("cut off after 12 tokens"), "{told}");
-    assert!(told.contains("12 answer tokens; preprocess"), "{told}");
+    let stderr = text(&streamed.stderr);
+    assert!(stderr.contains("cut off after 12 tokens"), "{stderr}");
+    assert!(stderr.contains("12 answer tokens; preprocess"), "{stderr}");
     assert_eq!(image::image_dimensions(&drawn).unwrap(), (300, 90));
     assert_eq!(image::image_dimensions(&second).unwrap(), (64, 128));
 
-    // Drawn tokens follow their seed.
+    // Sampled tokens depend on the seed.
     let warm = |seed: &str| {
         let options = ["--json", "--temperature", "1.5", "--seed", seed];
         json(&ask(
@@ -123,7 +123,7 @@ fn images_are_read_streamed_about_and_drawn_on() {
 }
 
 #[test]
-fn a_policy_that_was_taught_to_talk_is_asked_too() {
+fn a_policy_with_a_chat_template_answers_too() {
     let answer = json(&ask(
         "policy",
         &["--json", "--max-tokens", "3", "What is there?"],
@@ -132,11 +132,11 @@ fn a_policy_that_was_taught_to_talk_is_asked_too() {
 }
 
 #[test]
-fn what_cannot_be_asked_is_refused_in_words() {
-    let refused = |output: Output, words: &str| {
-        let told = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(1), "{told}");
-        assert!(told.contains(words), "{told}");
+fn invalid_questions_are_refused_with_the_reason() {
+    let refused = |output: Output, reason: &str| {
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(stderr.contains(reason), "{stderr}");
         assert!(output.stdout.is_empty());
     };
     let nano = Command::new(env!("CARGO_BIN_EXE_policy-studio"))

@@ -1,4 +1,4 @@
-//! Checkpoints on the command line: looked into, made up, loaded in several precisions and layouts.
+//! Checkpoints on the command line: inspected, synthesized, loaded in several precisions and layouts.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -16,7 +16,7 @@ fn goldens() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/goldens/molmoact2")
 }
 
-/// A folder of its own per test, removed at the end.
+/// A temporary folder per test, deleted on drop.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -61,7 +61,7 @@ fn json(output: &Output) -> Value {
 }
 
 #[test]
-fn inspect_says_what_a_checkpoint_is_and_what_it_lacks() {
+fn inspect_describes_a_checkpoint_and_its_gaps() {
     let whole = goldens().join("two_cameras/checkpoint");
     let output = studio(&["inspect", "--json"], &[("", &whole)]);
     let found = json(&output);
@@ -86,8 +86,8 @@ fn inspect_says_what_a_checkpoint_is_and_what_it_lacks() {
     let memory = found["memory"].as_array().unwrap();
     assert!(memory[0]["weights"].as_u64() > memory[4]["weights"].as_u64());
     let text = String::from_utf8(studio(&["inspect"], &[("", &whole)]).stdout).unwrap();
-    for words in ["tag pair", "overview, wrist", "int4", "complete"] {
-        assert!(text.contains(words), "{text}");
+    for expected in ["tag pair", "overview, wrist", "int4", "complete"] {
+        assert!(text.contains(expected), "{text}");
     }
 
     let folder = Folder::new("inspect");
@@ -123,7 +123,7 @@ fn act(checkpoint: &Path, more: &[&str], paths: &[(&str, &Path)]) -> Output {
 }
 
 #[test]
-fn a_made_up_checkpoint_is_complete_and_answers_in_every_precision() {
+fn a_synthesized_checkpoint_is_complete_and_runs_in_every_precision() {
     let folder = Folder::new("synthesise");
     let made = folder.path("made");
     let sizes = goldens().join("one_camera/checkpoint/config.json");
@@ -264,16 +264,16 @@ fn bench_measures_a_checkpoint_of_any_robot() {
             assert!(per_chunk > Some(0.0), "{times}");
         }
     }
-    // The first there is, when none is named.
+    // The first tag, when none is named.
     let output = bench("two_cameras", &[]);
     assert_eq!(json(&output)["policy"]["continuous"]["tag"], "other");
     assert!(error(&bench("two_cameras", &["--tag", "nobody"])).contains("other, pair"));
-    // This one's random head ends no map about such a picture.
+    // This random head never ends a depth map for this image.
     let output = bench("think_per_layer", &[]);
-    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(
-        words.contains("not measured: continuous, depth full"),
-        "{words}"
+        stderr.contains("not measured: continuous, depth full"),
+        "{stderr}"
     );
     assert!(json(&output)["policy"]["continuous"]["total"]["n"] == 2);
 }

@@ -1,5 +1,5 @@
-//! The log of the binary: a studio whose standard error is a full pipe that nobody reads serves, stops robots and ends
-//! like any other, and one peer writes little of it.
+//! The log of the binary: a studio whose standard error is a full pipe without a reader still serves, stops robots and ends,
+//! and one peer causes few lines.
 #![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
@@ -36,15 +36,15 @@ use tokio::{
 use tokio_tungstenite::{connect_async, tungstenite::Message};
 
 const SOON: Duration = Duration::from_secs(60);
-/// A program that was asked to stop has ended by then.
+/// Time limit for the process to end after a signal.
 const END_WITHIN: Duration = Duration::from_secs(5);
-/// Commands of a flood. A few thousand lines fit into the pipe and the queue before it.
+/// Commands of a flood: more than the few thousand lines that fit into the pipe and the queue.
 const COMMANDS: usize = 10_000;
 
-/// The end of the log that nobody reads.
+/// The unread end of the log's pipe.
 struct Pipe {
     reader: PipeReader,
-    /// It is filled up whenever there is room.
+    /// True while a thread keeps the pipe full.
     fills: Arc<AtomicBool>,
 }
 
@@ -61,13 +61,13 @@ impl Drop for Studio {
 }
 
 impl Studio {
-    /// Starts the binary with its log in a pipe that is full, and gives its other end.
+    /// Starts the binary with a full pipe as its log, and returns the read end.
     fn start(test: &str) -> (Self, Pipe) {
         let (reader, writer) = std::io::pipe().unwrap();
         let fills = Arc::new(AtomicBool::new(true));
         thread::spawn({
             let (mut to, fills) = (writer.try_clone().unwrap(), fills.clone());
-            // It is stuck until somebody reads.
+            // Blocks until the pipe is read.
             move || {
                 while fills.load(Ordering::Acquire) && to.write_all(&[b'x'; 4096]).is_ok() {}
             }
@@ -118,7 +118,7 @@ impl Studio {
         timeout(SOON, ask).await.expect("health is answered");
     }
 
-    /// A viewer that gives many commands: each is a line of the log, far more than wait for it.
+    /// A viewer that sends many commands. Each is a line of the log, far more than the queue holds.
     async fn flood(&self) -> ViewerClient {
         let mut viewer = ViewerClient::connect(&self.address, "test").await.unwrap();
         let is_here = |message| match message {
@@ -146,7 +146,7 @@ impl Studio {
         viewer
     }
 
-    /// Stops the robot, behind everything that the viewer sent before.
+    /// Stops the robot after all previous messages of the viewer.
     async fn stop(viewer: &mut ViewerClient) {
         let stop = StopRobot {
             robot_id: "sim".to_owned(),
@@ -171,8 +171,8 @@ impl Studio {
                 .unwrap()
                 .success()
         );
-        let asked = Instant::now();
-        while asked.elapsed() < END_WITHIN {
+        let signalled_at = Instant::now();
+        while signalled_at.elapsed() < END_WITHIN {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
@@ -183,20 +183,20 @@ impl Studio {
 }
 
 #[tokio::test]
-async fn a_log_that_nobody_reads_holds_neither_stops_nor_health_nor_the_end() {
+async fn an_unread_log_delays_neither_stops_nor_health_nor_the_end() {
     let (mut studio, mut pipe) = Studio::start("held");
     let mut viewer = studio.flood().await;
     Studio::stop(&mut viewer).await;
     studio.is_well().await;
     assert_eq!(studio.terminate().code(), Some(0));
-    // All this time nobody has read a byte.
+    // The pipe has not been read until here.
     let mut first = [0];
     pipe.reader.read_exact(&mut first).unwrap();
     assert_eq!(&first, b"x");
 }
 
 #[tokio::test]
-async fn a_log_that_is_read_again_says_how_much_of_it_is_lost() {
+async fn a_log_that_is_read_again_reports_the_lost_lines() {
     let (mut studio, mut pipe) = Studio::start("read");
     let mut viewer = studio.flood().await;
     Studio::stop(&mut viewer).await;
@@ -218,7 +218,7 @@ async fn a_log_that_is_read_again_says_how_much_of_it_is_lost() {
 }
 
 #[tokio::test]
-async fn a_robot_that_dials_again_and_again_under_new_names_writes_little_of_the_log() {
+async fn a_robot_that_reconnects_under_new_names_causes_few_log_lines() {
     const ROBOTS: usize = 500;
     let (mut reader, writer) = std::io::pipe().unwrap();
     let log = Arc::<Mutex<Vec<u8>>>::default();
@@ -255,7 +255,7 @@ async fn a_robot_that_dials_again_and_again_under_new_names_writes_little_of_the
         };
         let frame = Bytes::from(FromRobot::from(hello).encode().unwrap());
         socket.send(Message::Binary(frame)).await.unwrap();
-        // The welcome, or a refusal: the studio has seen it.
+        // The welcome or a refusal shows that the studio has handled the hello.
         timeout(SOON, socket.next()).await.expect("answered");
     }
     while !String::from_utf8_lossy(&log.lock().unwrap()).contains("left out") {

@@ -1,5 +1,5 @@
-//! Does the evaluation of a scorer measure what it says? The same episodes give the same figures whoever computes them, a
-//! network that knows nothing is told apart from the truth, and what cannot be done is refused.
+//! Tests of the evaluation of a scorer: the same episodes give the same figures with any number of threads, random weights
+//! are distinguished from the true progress, and invalid settings are refused.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -25,7 +25,7 @@ use topreward::{
     scorer::{FrameSource as _, ReadPlan as Shown, Scorer, ScorerOptions},
 };
 
-/// Random weights: it scores, and knows nothing.
+/// A checkpoint with random weights.
 fn checkpoint() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/goldens/qwen3vl/tied/checkpoint")
 }
@@ -49,7 +49,7 @@ fn plan(episodes: u64) -> Plan {
 }
 
 #[test]
-fn every_frame_that_is_shown_was_filmed_at_any_rate() {
+fn every_scored_frame_was_recorded_at_any_rate() {
     let options = ScorerOptions::new(Profile::Aligned);
     for fps in [30, 15, 10, 2] {
         for behaviour in Behavior::ALL {
@@ -70,7 +70,7 @@ fn every_frame_that_is_shown_was_filmed_at_any_rate() {
                 assert_eq!((picture.width(), picture.height()), (244, 244));
             }
             assert_ne!(film.instruction, film.wrong_instruction);
-            // An arm that stops or leaves late has succeeded before.
+            // An arm that stops or leaves late has already succeeded.
             match behaviour {
                 Behavior::Solve => assert!(film.succeeded),
                 Behavior::DoAnother | Behavior::StandStill => assert!(!film.succeeded),
@@ -81,7 +81,7 @@ fn every_frame_that_is_shown_was_filmed_at_any_rate() {
 }
 
 #[test]
-fn the_truth_rises_to_the_end_where_a_task_is_solved_and_not_where_the_arm_stands_still() {
+fn the_true_progress_rises_only_if_the_task_is_solved() {
     let options = ScorerOptions::new(Profile::Aligned);
     for family in TaskFamily::all() {
         let film = |behaviour| {
@@ -107,16 +107,16 @@ fn the_truth_rises_to_the_end_where_a_task_is_solved_and_not_where_the_arm_stand
 }
 
 #[test]
-fn the_figures_are_the_same_whatever_the_number_of_threads() {
-    let told = Mutex::new(Vec::new());
+fn the_figures_do_not_depend_on_the_number_of_threads() {
+    let progress = Mutex::new(Vec::new());
     let one = evaluate(&plan(2), &scorers(1), &|done| {
-        told.lock().unwrap().push(done);
+        progress.lock().unwrap().push(done);
     })
     .unwrap();
     let two = evaluate(&plan(2), &scorers(2), &|_| {}).unwrap();
     assert_eq!(one, two);
-    assert_eq!(told.into_inner().unwrap(), [1, 2, 3, 4]);
-    // The expert's two, and one arm that stopped when it had succeeded.
+    assert_eq!(progress.into_inner().unwrap(), [1, 2, 3, 4]);
+    // Two of the expert, and one arm that stopped after its success.
     assert_eq!((one.all.episodes, one.all.successes), (4, 3));
     assert_eq!(
         one.families.keys().collect::<Vec<_>>(),
@@ -126,14 +126,14 @@ fn the_figures_are_the_same_whatever_the_number_of_threads() {
         one.behaviours.keys().collect::<Vec<_>>(),
         [&"solve", &"stall"]
     );
-    // The truth knows which way an episode goes; random weights do not follow it.
+    // The true progress has the direction of an episode; random weights do not.
     assert!(one.all.truth_voc.unwrap() > 0.8, "{one}");
     assert!(one.all.agreement.unwrap() < 0.8, "{one}");
     assert!(one.all.success_auc.is_some() && one.behaviours["solve"].success_auc.is_none());
 }
 
 #[test]
-fn a_rate_that_the_simulator_does_not_have_is_refused() {
+fn an_unsupported_frame_rate_is_refused() {
     for fps in [0, 7, 60] {
         let plan = Plan { fps, ..plan(1) };
         let error = evaluate(&plan, &scorers(1), &|_| {}).unwrap_err();

@@ -1,5 +1,5 @@
-//! A policy that reasons about depth, over real sockets to the simulated robot: what viewers are told of its depth maps
-//! is what `policy-studio act` computes from the same pictures.
+//! A policy that reasons about depth, over real sockets with the simulated robot: the depth maps that viewers receive equal
+//! those of `policy-studio act` for the same images.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -49,7 +49,7 @@ fn hosted(made: &Made, setup: &PolicyOptions) -> MolmoAct2Policy {
     MolmoAct2Policy::load(&source, setup, &layers::device::cpu(), "cpu").unwrap()
 }
 
-/// The traces up to the first one whose map was partly replayed, and what the policy was asked.
+/// The traces up to the first one with a partly reused map, and the calls of the policy.
 async fn watched(made: &Made) -> (Vec<Trace>, Vec<Call>, Vec<u8>) {
     let (recorder, calls) = Recorder::new(hosted(made, &PolicyOptions::default()));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -61,10 +61,10 @@ async fn watched(made: &Made) -> (Vec<Trace>, Vec<Call>, Vec<u8>) {
         scorer: server::scorer_service::unavailable("The test"),
         recordings: Default::default(),
         data: None,
-        // A busy machine may take long over a depth map.
+        // A busy machine may take long for a depth map.
         limits: Limits {
             max_chunk_age: Duration::from_secs(20),
-            // What `act` is asked below continues nothing.
+            // The calls of `act` below have no continuation.
             chunking: Chunking::Plain,
             ..Limits::default()
         },
@@ -112,7 +112,7 @@ async fn watched(made: &Made) -> (Vec<Trace>, Vec<Call>, Vec<u8>) {
         })
         .await
         .unwrap();
-    // Another scene on the same table: some cells change, however far the robot got on a busy machine.
+    // Another scene on the same table: some cells change, however far the robot has moved.
     let scene = ResetScene { seed: Some(2) };
     let reset = ResetRobot {
         robot_id,
@@ -142,7 +142,7 @@ async fn watched(made: &Made) -> (Vec<Trace>, Vec<Call>, Vec<u8>) {
     (traces, calls, decoder)
 }
 
-/// What `policy-studio act` makes of a call.
+/// Output of `policy-studio act` for a call.
 fn act(made: &Made, calls: &[Call], index: usize) -> (Vec<u8>, Value) {
     let call = &calls[index];
     let state: Vec<String> = call.state.iter().map(ToString::to_string).collect();
@@ -166,8 +166,8 @@ fn act(made: &Made, calls: &[Call], index: usize) -> (Vec<u8>, Value) {
     command.arg("--dump").arg(&dump);
     command.arg("--depth-image").arg(&picture);
     let output = command.output().unwrap();
-    let words = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{words}");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{stderr}");
     let drawn = image::open(&picture).unwrap().into_luma8();
     assert_eq!(drawn.dimensions(), (320, 320));
     assert!(drawn.contains(&0) && drawn.contains(&255));
@@ -234,14 +234,14 @@ fn compare(made: &Made, calls: &[Call], trace: &Trace) {
         .iter()
         .fold(1.0_f32, |most, x| most.max(x.abs()));
     let rows = answer["chunk"].as_array().unwrap().iter();
-    let told = rows.flat_map(|row| row.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()));
-    for (sent, told) in trace.actions.iter().zip(told) {
-        assert!((f64::from(*sent) - told).abs() < 1e-5 * f64::from(largest));
+    let printed = rows.flat_map(|row| row.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()));
+    for (sent, printed) in trace.actions.iter().zip(printed) {
+        assert!((f64::from(*sent) - printed).abs() < 1e-5 * f64::from(largest));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn viewers_are_told_the_depth_map_that_act_computes() {
+async fn viewers_receive_the_depth_map_that_act_computes() {
     let made = Made::new("served");
     let (traces, calls, decoder) = watched(&made).await;
     assert_eq!(decoder, std::fs::read(made.decoder()).unwrap());
@@ -257,7 +257,7 @@ async fn viewers_are_told_the_depth_map_that_act_computes() {
 }
 
 #[test]
-fn what_serve_is_told_about_depth_is_what_it_does() {
+fn the_depth_option_of_serve_is_used() {
     let made = Made::new("modes");
     let image = made::picture();
     let acted = |mode: DepthMode| {
@@ -289,7 +289,7 @@ fn what_serve_is_told_about_depth_is_what_it_does() {
     assert_eq!(acted(DepthMode::Off), [None, None]);
     let full = acted(DepthMode::Full);
     assert_eq!(full.each_ref().map(written), [Some(100), Some(100)]);
-    // The same picture twice: nothing is written anew.
+    // The same image twice: every cell is reused.
     let adaptive = acted(DepthMode::Adaptive);
     assert_eq!(adaptive.each_ref().map(written), [Some(100), Some(0)]);
     assert_eq!(
@@ -299,7 +299,7 @@ fn what_serve_is_told_about_depth_is_what_it_does() {
 }
 
 #[test]
-fn what_cannot_be_done_about_depth_is_refused_in_words() {
+fn invalid_depth_options_are_refused_with_the_reason() {
     let made = Made::new("refused");
     let goldens = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/goldens");
     let refused = |source: &Source, setup: &PolicyOptions| {
@@ -311,37 +311,37 @@ fn what_cannot_be_done_about_depth_is_refused_in_words() {
         depth_decoder: Some(file.to_owned()),
         ..PolicyOptions::default()
     };
-    let words = refused(
+    let message = refused(
         &think,
         &with_decoder(&goldens.join("depth_decoder/wide.decoder.safetensors")),
     );
     assert!(
-        words.contains("decodes 5 codes") && words.contains("128"),
-        "{words}"
+        message.contains("decodes 5 codes") && message.contains("128"),
+        "{message}"
     );
-    let words = refused(
+    let message = refused(
         &think,
         &with_decoder(&made.folder.join("nothing.safetensors")),
     );
-    assert!(words.contains("nothing.safetensors"), "{words}");
-    let words = refused(&think, &with_decoder(&made.folder.join("tokenizer.json")));
-    assert!(words.contains("tokenizer.json"), "{words}");
+    assert!(message.contains("nothing.safetensors"), "{message}");
+    let message = refused(&think, &with_decoder(&made.folder.join("tokenizer.json")));
+    assert!(message.contains("tokenizer.json"), "{message}");
     let plain = Source::Folder(goldens.join("molmoact2/one_camera/checkpoint"));
     let full = PolicyOptions {
         depth: Some(DepthMode::Full),
         ..PolicyOptions::default()
     };
-    let words = refused(&plain, &full);
-    assert!(words.contains("enable_depth_reasoning"), "{words}");
+    let message = refused(&plain, &full);
+    assert!(message.contains("enable_depth_reasoning"), "{message}");
 }
 
 #[test]
-fn a_made_decoder_draws_every_code_as_its_depth() {
+fn a_synthetic_decoder_renders_every_code_as_its_depth() {
     let made = Made::new("decoder");
     let decoder = DepthDecoder::open(&made.decoder(), &layers::device::cpu()).unwrap();
     assert_eq!((decoder.codes(), decoder.cell_pixels()), (128, 32));
     for code in [0, 64, 127] {
-        // Neighbours flow into each other, so the cell in question is among its like.
+        // Neighbouring cells blend, so the tested cell is surrounded by equal ones.
         let picture = decoder.decode(&[code; 9], 3, 3).unwrap();
         let value = picture.values[48 * picture.width + 48];
         assert!(

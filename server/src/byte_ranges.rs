@@ -1,7 +1,7 @@
-//! Files by range: large ones that a page fetches piece by piece, and videos in which it seeks.
+//! Files by byte range: large ones that a page fetches in pieces, and videos in which it seeks.
 //!
-//! One range per request (RFC 9110, section 14). What is asked for in another way, several ranges among it, is answered
-//! with the whole file, as the standard allows.
+//! One range per request (RFC 9110, section 14). Any other request, several ranges included, gets the complete file, as
+//! the standard allows.
 
 use crate::peer_log::PeerLog;
 use axum::{
@@ -18,16 +18,16 @@ use tokio::{
 /// Bytes read at a time.
 const PIECE_BYTES: u64 = 256 << 10;
 
-/// Where bytes come from.
+/// Source of the served bytes.
 #[derive(Debug, Clone)]
 pub(crate) enum Content {
-    /// A file as it was when it was looked at.
+    /// A file, with its size and modification time when it was opened first.
     File {
         path: PathBuf,
         bytes: u64,
         modified: Option<SystemTime>,
     },
-    /// In this binary.
+    /// Bytes embedded in the binary.
     Memory(Bytes),
 }
 
@@ -41,11 +41,11 @@ impl fmt::Display for Content {
 }
 
 impl Content {
-    pub(crate) fn of_file(path: PathBuf, about: &Metadata) -> Self {
+    pub(crate) fn of_file(path: PathBuf, metadata: &Metadata) -> Self {
         Self::File {
             path,
-            bytes: about.len(),
-            modified: about.modified().ok(),
+            bytes: metadata.len(),
+            modified: metadata.modified().ok(),
         }
     }
 
@@ -66,9 +66,9 @@ impl Content {
     async fn body(&self, range: Range<u64>) -> io::Result<Body> {
         match self {
             Self::Memory(bytes) => {
-                let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
+                let offset = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
                 Ok(Body::from(
-                    bytes.slice(place(range.start)..place(range.end)),
+                    bytes.slice(offset(range.start)..offset(range.end)),
                 ))
             }
             Self::File {
@@ -77,10 +77,10 @@ impl Content {
                 modified,
             } => {
                 let mut file = File::open(path).await?;
-                let about = file.metadata().await?;
-                if about.len() != *bytes || about.modified().ok() != *modified {
+                let metadata = file.metadata().await?;
+                if metadata.len() != *bytes || metadata.modified().ok() != *modified {
                     return Err(io::Error::other(
-                        "the file has changed since the studio was started; start it again",
+                        "the file has changed since the studio started; restart the studio",
                     ));
                 }
                 file.seek(io::SeekFrom::Start(range.start)).await?;
@@ -90,14 +90,14 @@ impl Content {
     }
 }
 
-/// The next `left` bytes of a file, a piece at a time and only as fast as they are taken.
+/// Streams the next `left` bytes of a file in pieces, each read when the previous one is sent.
 fn streamed(file: File, left: u64) -> Body {
     let pieces = futures_util::stream::try_unfold((file, left), async |(mut file, left)| {
         if left == 0 {
             return Ok(None);
         }
-        let most = usize::try_from(left.min(PIECE_BYTES)).map_err(io::Error::other)?;
-        let mut piece = vec![0; most];
+        let size = usize::try_from(left.min(PIECE_BYTES)).map_err(io::Error::other)?;
+        let mut piece = vec![0; size];
         let read = file.read(&mut piece).await?;
         if read == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -108,61 +108,61 @@ fn streamed(file: File, left: u64) -> Body {
     Body::from_stream(pieces)
 }
 
-/// What is served under an address.
+/// Content served under one address.
 #[derive(Debug, Clone)]
 pub(crate) struct Representation {
     pub(crate) content: Content,
-    /// With its quotes; the same for as long as the bytes are.
+    /// Entity tag with its quotes; changes with the bytes.
     pub(crate) etag: String,
     /// Media type.
     pub(crate) kind: &'static str,
 }
 
-/// What a request is about.
+/// Part of the file that a request asks for.
 #[derive(Debug, PartialEq, Eq)]
-enum Asked {
-    Everything,
-    Part(Range<u64>),
-    /// No byte of the file is in the range, or it is none.
-    Outside,
+enum RequestedPart {
+    Full,
+    Range(Range<u64>),
+    /// The range contains no byte of the file, or is malformed.
+    Unsatisfiable,
 }
 
 /// Answers a GET or a HEAD.
 pub(crate) async fn respond(
     method: &Method,
     headers: &HeaderMap,
-    what: &Representation,
+    representation: &Representation,
     log: &PeerLog,
 ) -> Response {
     let Representation {
         content,
         etag,
         kind,
-    } = what;
+    } = representation;
     let bytes = content.bytes();
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let is_known = text(header::IF_NONE_MATCH).is_some_and(|known| {
+    let is_cached = text(header::IF_NONE_MATCH).is_some_and(|known| {
         known
             .split(',')
             .map(|one| one.trim().trim_start_matches("W/"))
             .any(|one| one == etag || one == "*")
     });
-    // Ranges are defined for GET alone, and one of another version of the file would be glued to the wrong bytes.
+    // Ranges are defined for GET only, and a range of another version would be joined to the wrong bytes.
     let is_current = text(header::IF_RANGE).is_none_or(|version| version.trim() == etag);
-    let asked = match text(header::RANGE) {
-        Some(range) if method == Method::GET && is_current => asked(range, bytes),
-        _ => Asked::Everything,
+    let requested = match text(header::RANGE) {
+        Some(range) if method == Method::GET && is_current => requested_part(range, bytes),
+        _ => RequestedPart::Full,
     };
-    let (status, part) = match asked {
-        _ if is_known => (StatusCode::NOT_MODIFIED, 0..0),
-        Asked::Everything => (StatusCode::OK, 0..bytes),
-        Asked::Part(part) => (StatusCode::PARTIAL_CONTENT, part),
-        Asked::Outside => (StatusCode::RANGE_NOT_SATISFIABLE, 0..0),
+    let (status, part) = match requested {
+        _ if is_cached => (StatusCode::NOT_MODIFIED, 0..0),
+        RequestedPart::Full => (StatusCode::OK, 0..bytes),
+        RequestedPart::Range(part) => (StatusCode::PARTIAL_CONTENT, part),
+        RequestedPart::Unsatisfiable => (StatusCode::RANGE_NOT_SATISFIABLE, 0..0),
     };
     let body = match status {
         StatusCode::NOT_MODIFIED => Ok(Body::empty()),
         StatusCode::RANGE_NOT_SATISFIABLE => Ok(Body::from(format!(
-            "there are {bytes} bytes, counted from 0; no range of them was asked for\n"
+            "the file has {bytes} bytes, counted from 0; the range contains none of them\n"
         ))),
         _ if method == Method::HEAD => Ok(Body::empty()),
         _ => content.body(part.clone()).await,
@@ -204,18 +204,18 @@ pub(crate) async fn respond(
     response
 }
 
-/// What a `Range` header asks for of a file of `bytes` bytes.
-fn asked(range: &str, bytes: u64) -> Asked {
+/// Parses a `Range` header for a file of `bytes` bytes.
+fn requested_part(range: &str, bytes: u64) -> RequestedPart {
     let Some((unit, set)) = range.split_once('=') else {
-        return Asked::Outside;
+        return RequestedPart::Unsatisfiable;
     };
     if !unit.trim().eq_ignore_ascii_case("bytes") || set.contains(',') {
-        return Asked::Everything;
+        return RequestedPart::Full;
     }
     let number = |text: &str| match text {
         "" => Some(None),
         digits if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
-            // More than can be counted is beyond the end of every file.
+            // A number beyond u64 is beyond the end of every file.
             Some(Some(digits.parse::<u64>().unwrap_or(u64::MAX)))
         }
         _ => None,
@@ -224,13 +224,13 @@ fn asked(range: &str, bytes: u64) -> Asked {
     match ends.and_then(|(first, last)| Some((number(first)?, number(last)?))) {
         Some((Some(first), last)) if first < bytes && last.is_none_or(|last| first <= last) => {
             let last = last.unwrap_or(u64::MAX).min(bytes - 1);
-            Asked::Part(first..last + 1)
+            RequestedPart::Range(first..last + 1)
         }
-        // The last so many bytes; all of them, if there are fewer.
+        // The last `count` bytes, or all if the file has fewer.
         Some((None, Some(count))) if count > 0 && bytes > 0 => {
-            Asked::Part(bytes.saturating_sub(count)..bytes)
+            RequestedPart::Range(bytes.saturating_sub(count)..bytes)
         }
-        _ => Asked::Outside,
+        _ => RequestedPart::Unsatisfiable,
     }
 }
 
@@ -239,7 +239,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_range_is_what_the_standard_says_it_is() {
+    fn ranges_are_parsed_as_rfc_9110_defines() {
         for (range, part) in [
             ("bytes=0-0", 0..1),
             ("bytes=3-5", 3..6),
@@ -250,7 +250,11 @@ mod tests {
             ("bytes=-99999999999999999999999", 0..10),
             ("Bytes = 0-1 ", 0..2),
         ] {
-            assert_eq!(asked(range, 10), Asked::Part(part), "{range}");
+            assert_eq!(
+                requested_part(range, 10),
+                RequestedPart::Range(part),
+                "{range}"
+            );
         }
         for range in [
             "bytes=10-",
@@ -265,13 +269,21 @@ mod tests {
             "",
             "bytes=99999999999999999999999-",
         ] {
-            assert_eq!(asked(range, 10), Asked::Outside, "{range}");
+            assert_eq!(
+                requested_part(range, 10),
+                RequestedPart::Unsatisfiable,
+                "{range}"
+            );
         }
         for range in ["bytes=0-1,3-4", "lines=1-2"] {
-            assert_eq!(asked(range, 10), Asked::Everything, "{range}");
+            assert_eq!(requested_part(range, 10), RequestedPart::Full, "{range}");
         }
         for range in ["bytes=0-", "bytes=-1", "bytes=0-0"] {
-            assert_eq!(asked(range, 0), Asked::Outside, "{range}");
+            assert_eq!(
+                requested_part(range, 0),
+                RequestedPart::Unsatisfiable,
+                "{range}"
+            );
         }
     }
 }

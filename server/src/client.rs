@@ -1,4 +1,4 @@
-//! A viewer as a program: connects, watches, commands. For `bench`, tests and scripts.
+//! A viewer's client for `bench`, tests and scripts.
 
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -7,24 +7,24 @@ use std::time::Duration;
 use tokio::{net::TcpStream, time::timeout};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, tungstenite};
 
-/// What a viewer's connection can fail with.
+/// Errors of a viewer's connection.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The transport failed.
     #[error("the connection to the studio failed: {0}")]
     Transport(#[from] Box<tungstenite::Error>),
-    /// A frame was broken.
+    /// A frame cannot be decoded, or a message cannot be encoded.
     #[error("the studio sent a broken frame: {0}")]
     Frame(#[from] FrameError),
-    /// The studio closed.
+    /// The studio closed the connection.
     #[error("the studio closed the connection")]
     Closed,
-    /// Nothing came.
-    #[error("waited {waited_secs:.1} s for {what} in vain")]
+    /// The expected message did not arrive in time.
+    #[error("{what} did not arrive within {waited_secs:.1} s")]
     Timeout {
-        /// How long.
+        /// Time limit, in seconds.
         waited_secs: f32,
-        /// For what.
+        /// The expected message.
         what: &'static str,
     },
 }
@@ -42,13 +42,13 @@ pub struct ViewerClient {
 }
 
 impl ViewerClient {
-    /// Connects to `host:port` and says hello.
+    /// Connects to `host:port` and sends the hello.
     ///
     /// # Errors
-    /// [`ClientError`] when the studio cannot be reached.
+    /// [`ClientError`] if the studio cannot be reached.
     pub async fn connect(address: &str, name: &str) -> Result<Self, ClientError> {
         let url = format!("ws://{address}/ws/viewer");
-        // Without waiting to fill packets: what a viewer sends is small and urgent.
+        // TCP_NODELAY: a viewer's messages are small and urgent.
         let (socket, _) = tokio_tungstenite::connect_async_with_config(url, None, true).await?;
         let mut client = Self { socket };
         client
@@ -62,7 +62,7 @@ impl ViewerClient {
     /// Sends one message.
     ///
     /// # Errors
-    /// [`ClientError`] when it contradicts itself or the connection is gone.
+    /// [`ClientError`] if the message is invalid or the connection is lost.
     pub async fn send(&mut self, message: &FromViewer) -> Result<(), ClientError> {
         let frame = Bytes::from(message.encode()?);
         self.socket
@@ -74,7 +74,7 @@ impl ViewerClient {
     /// The next message.
     ///
     /// # Errors
-    /// [`ClientError::Closed`] at the end, others when the connection breaks.
+    /// [`ClientError::Closed`] once the studio closed the connection; others if it fails.
     pub async fn next(&mut self) -> Result<ToViewer, ClientError> {
         loop {
             match self.socket.next().await {
@@ -88,7 +88,7 @@ impl ViewerClient {
         }
     }
 
-    /// Reads until `wanted` finds what it looks for; everything else is dropped.
+    /// Reads until `select` returns a value for a message; other messages are dropped.
     ///
     /// # Errors
     /// [`ClientError::Timeout`] naming `what`, and those of [`next`](Self::next).
@@ -96,11 +96,11 @@ impl ViewerClient {
         &mut self,
         what: &'static str,
         within: Duration,
-        mut wanted: impl FnMut(ToViewer) -> Option<T>,
+        mut select: impl FnMut(ToViewer) -> Option<T>,
     ) -> Result<T, ClientError> {
         let search = async {
             loop {
-                if let Some(found) = wanted(self.next().await?) {
+                if let Some(found) = select(self.next().await?) {
                     return Ok(found);
                 }
             }

@@ -1,7 +1,7 @@
-//! Recorded episodes for pages: what there is, and the videos that they are in.
+//! Recorded episodes for pages: their list and their videos.
 //!
-//! Everything is looked up once, when the studio starts. A page asks by number, so no address leads to a file that is not
-//! a video of a listed episode.
+//! The list is made once, when the studio starts. A page requests videos by number, so no address leads to a file that is
+//! not a video of a listed episode.
 
 use crate::byte_ranges::{Content, Representation};
 use bytes::Bytes;
@@ -15,53 +15,53 @@ use std::{
     time::UNIX_EPOCH,
 };
 
-/// A data set that cannot be shown.
+/// Reasons why a data set cannot be listed.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordingsError {
     /// It cannot be read.
     #[error(transparent)]
     DataSet(#[from] DataSetError),
-    /// There is nothing to be seen in it.
+    /// No camera of the data set has videos. The field is its folder.
     #[error(
-        "{} has no camera whose pictures are videos; data sets of images can be scored with `policy-studio score --dataset`",
+        "{} has no camera with videos; data sets of images can be scored with `policy-studio score --dataset`",
         .0.display()
     )]
     NoVideos(PathBuf),
-    /// The rate of its frames is not known.
-    #[error("{}: meta/info.json does not say a rate above 0 (fps)", .0.display())]
+    /// The frame rate is not known. The field is the data set's folder.
+    #[error("{}: meta/info.json has no frame rate above 0 (fps)", .0.display())]
     NoRate(PathBuf),
 }
 
-/// What became of a data set.
+/// Outcome of adding a data set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Added {
     /// Name of its folder.
     pub dataset: String,
-    /// The camera that is shown.
+    /// The listed camera.
     pub camera: String,
-    /// How many episodes are listed.
+    /// Number of listed episodes.
     pub episodes: usize,
-    /// Those that are not, and why.
+    /// Episodes that are not listed, each with the reason.
     pub left_out: Vec<String>,
-    /// What else of the data set is not as it should be.
+    /// Other problems of the data set.
     pub notes: Vec<String>,
 }
 
-/// The episodes of some data sets.
+/// Episodes of any number of data sets.
 #[derive(Debug, Default)]
 pub struct Recordings {
     list: EpisodeList,
-    /// Per data set, each file once.
+    /// Video files per data set, each once.
     videos: Vec<Vec<Representation>>,
-    /// The list as pages get it.
+    /// The serialized list.
     json: OnceLock<Bytes>,
 }
 
 impl Recordings {
-    /// Lists the episodes of a LeRobot data set as `camera` saw them, or the first camera with videos that are no depth.
+    /// Lists the episodes of a LeRobot data set with the videos of `camera`, by default its first colour camera with videos.
     ///
     /// # Errors
-    /// [`RecordingsError`]; an episode without its video is left out instead.
+    /// [`RecordingsError`]; an episode without its video is reported in [`Added::left_out`] instead.
     pub fn add(&mut self, folder: &Path, camera: Option<&str>) -> Result<Added, RecordingsError> {
         let data_set = DataSet::open(folder)?;
         let no_videos = || RecordingsError::NoVideos(folder.to_owned());
@@ -89,7 +89,7 @@ impl Recordings {
             .fps(&camera)
             .ok_or_else(|| RecordingsError::NoRate(folder.to_owned()))?;
         let listing = data_set.listing()?;
-        let inside = Inside::of(folder).map_err(|cause| DataSetError::Folder {
+        let allowed = AllowedFolders::of(folder).map_err(|cause| DataSetError::Folder {
             path: folder.to_owned(),
             cause,
         })?;
@@ -109,13 +109,13 @@ impl Recordings {
                     from_secs,
                     frames,
                 }) => files
-                    .place(&inside, &path)
-                    .map(|place| (place, from_secs, frames)),
-                Ok(Footage::Stills(_)) => Err("its pictures are no video".to_owned()),
+                    .index_of(&allowed, &path)
+                    .map(|index| (index, from_secs, frames)),
+                Ok(Footage::Stills(_)) => Err("its frames are images, not a video".to_owned()),
                 Err(DataSetError::BadEpisode { problem, .. }) => Err(problem),
                 Err(error) => Err(error.to_string()),
             };
-            let (place, from_secs, frames) = match found {
+            let (index, from_secs, frames) = match found {
                 Ok(found) => found,
                 Err(reason) => {
                     added
@@ -133,7 +133,7 @@ impl Recordings {
                 camera: added.camera.clone(),
                 fps,
                 frames: u32::try_from(frames).unwrap_or(u32::MAX),
-                video_url: format!("/api/episodes/video/{set}/{place}"),
+                video_url: format!("/api/episodes/video/{set}/{index}"),
                 from_secs,
                 to_secs: from_secs + frames as f64 / fps,
             });
@@ -143,61 +143,61 @@ impl Recordings {
         Ok(added)
     }
 
-    /// The same as JSON, written once: whoever reads it slowly holds no copy.
+    /// The list as JSON. All responses share one buffer, so a slow reader holds no copy.
     pub(crate) fn json(&self) -> Bytes {
         self.json
             .get_or_init(|| match serde_json::to_vec(&self.list) {
                 Ok(json) => json.into(),
                 Err(error) => {
-                    tracing::error!("the list of episodes cannot be written: {error}");
+                    tracing::error!("the list of episodes cannot be serialized: {error}");
                     Bytes::from_static(b"{\"episodes\":[]}")
                 }
             })
             .clone()
     }
 
-    /// All of them.
+    /// All listed episodes.
     #[must_use]
     pub fn list(&self) -> &EpisodeList {
         &self.list
     }
 
-    /// A video by the numbers in its address.
-    pub(crate) fn video(&self, set: usize, place: usize) -> Option<&Representation> {
-        self.videos.get(set)?.get(place)
+    /// A video by the two numbers in its address.
+    pub(crate) fn video(&self, set: usize, index: usize) -> Option<&Representation> {
+        self.videos.get(set)?.get(index)
     }
 }
 
-/// The files of a data set, each once: those of the newest layout hold many episodes.
+/// Video files of a data set, each once: files of the newest layout contain many episodes.
 #[derive(Default)]
 struct Files {
-    places: BTreeMap<PathBuf, Result<usize, String>>,
+    indices: BTreeMap<PathBuf, Result<usize, String>>,
     videos: Vec<Representation>,
 }
 
 impl Files {
-    fn place(&mut self, inside: &Inside, path: &Path) -> Result<usize, String> {
-        if let Some(known) = self.places.get(path) {
+    fn index_of(&mut self, allowed: &AllowedFolders, path: &Path) -> Result<usize, String> {
+        if let Some(known) = self.indices.get(path) {
             return known.clone();
         }
-        let place = open(inside, path).map(|video| {
+        let index = open(allowed, path).map(|video| {
             self.videos.push(video);
             self.videos.len() - 1
         });
-        self.places.insert(path.to_owned(), place.clone());
-        place
+        self.indices.insert(path.to_owned(), index.clone());
+        index
     }
 }
 
-/// Where the files of a data set may really be. A data set may come from anybody, with links among its files, and what
-/// a page is shown must not be another file of this machine.
-struct Inside {
+/// Folders in which the resolved files of a data set must be. A data set may come from an untrusted source with symbolic
+/// links among its files, and pages must not get other files of this machine.
+struct AllowedFolders {
     folders: Vec<PathBuf>,
 }
 
-impl Inside {
-    /// Beneath the folder itself, which may be a link: somebody named it. In the cache of Hugging Face all files are links
-    /// to the blobs of the same repository (`datasets--NAME/snapshots/REVISION/...` to `datasets--NAME/blobs/...`).
+impl AllowedFolders {
+    /// The folder itself, which may be a link because the user named it. In the Hugging Face cache all files are links to
+    /// blobs of the same repository (`datasets--NAME/snapshots/REVISION/...` to `datasets--NAME/blobs/...`).
     fn of(folder: &Path) -> io::Result<Self> {
         let folder = folder.canonicalize()?;
         let mut folders = vec![folder.clone()];
@@ -213,13 +213,13 @@ impl Inside {
                 .filter(|up| named(up, &|name| name.starts_with("datasets--")))
         {
             let blobs = repository.join("blobs");
-            // A link in the place of the blobs would make them anything.
+            // If `blobs` itself were a link, it could lead anywhere.
             folders.extend(blobs.canonicalize().ok().filter(|real| *real == blobs));
         }
         Ok(Self { folders })
     }
 
-    /// Where a file really is.
+    /// Resolves the links in a path.
     fn resolve(&self, path: &Path) -> Result<PathBuf, String> {
         let real = path
             .canonicalize()
@@ -228,27 +228,28 @@ impl Inside {
             return Ok(real);
         }
         Err(format!(
-            "{} is a link to {}, which is outside of the data set; put the file itself there",
+            "{} is a link to {}, outside of the data set; replace the link with the file",
             path.display(),
             real.display()
         ))
     }
 }
 
-fn open(inside: &Inside, named: &Path) -> Result<Representation, String> {
-    // The name says what it is, also where it is a link to a blob without one.
-    let path = &inside.resolve(named)?;
-    let about = std::fs::metadata(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    if !about.is_file() {
-        return Err(format!("{} is no file", path.display()));
+fn open(allowed: &AllowedFolders, named: &Path) -> Result<Representation, String> {
+    // The media type follows from this name; the resolved path of a blob has no extension.
+    let path = &allowed.resolve(named)?;
+    let metadata =
+        std::fs::metadata(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    if !metadata.is_file() {
+        return Err(format!("{} is not a file", path.display()));
     }
-    let modified = about.modified().ok();
+    let modified = metadata.modified().ok();
     let micros = modified
         .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
         .map_or(0, |since| since.as_micros());
     Ok(Representation {
-        etag: format!("\"{:x}-{micros:x}\"", about.len()),
-        content: Content::of_file(path.to_owned(), &about),
+        etag: format!("\"{:x}-{micros:x}\"", metadata.len()),
+        content: Content::of_file(path.to_owned(), &metadata),
         kind: mime_guess::from_path(named)
             .first_raw()
             .filter(|kind| kind.starts_with("video/"))
@@ -258,8 +259,8 @@ fn open(inside: &Inside, named: &Path) -> Result<Representation, String> {
 
 /// The name of a folder, also of `.` and `..`.
 fn name_of(folder: &Path) -> String {
-    let whole = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-    whole.file_name().map_or_else(
+    let path = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    path.file_name().map_or_else(
         || folder.display().to_string(),
         |name| name.to_string_lossy().into_owned(),
     )

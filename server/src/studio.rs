@@ -108,7 +108,7 @@ pub async fn serve(
     let (asking, thread) =
         SceneQuestions::start(question_answerer, &health).map_err(ServeError::Thread)?;
     threads.add("the model that answers questions", thread);
-    let (desk, thread) =
+    let (scoring, thread) =
         ScoringQueue::open(scorer, limits.max_scorings, &health).map_err(ServeError::Thread)?;
     threads.add("the scorer", thread);
     let _watchdog = Watchdog::start(health.clone()).map_err(ServeError::Thread)?;
@@ -124,7 +124,7 @@ pub async fn serve(
             health.clone(),
             limits,
         )),
-        desk: desk.clone(),
+        scoring: scoring.clone(),
         recordings: Arc::new(recordings),
         waiting: WaitingRoom::new(limits.max_ungreeted),
         stop: stop.clone(),
@@ -159,7 +159,7 @@ pub async fn serve(
     let asked_at = tokio::time::Instant::now();
     health.close();
     stop.cancel();
-    desk.close();
+    scoring.close();
     connections.close();
     // They end after the chunk, the token and the point that they are computing.
     inference.stop();

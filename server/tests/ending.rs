@@ -1,4 +1,4 @@
-//! A program that serves a studio ends when it is told to, whatever hangs in it.
+//! A process that serves a studio ends on a signal, even if a part of it hangs.
 #![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
@@ -15,12 +15,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Tells the child what to be.
+/// Environment variable that selects the part that hangs in the child process.
 const HANGS: &str = "POLICY_STUDIO_TEST_HANGS";
-/// Far more than a program may take, far less than for ever.
-const MUCH: Duration = Duration::from_secs(30);
+/// Much longer than a process may take to end.
+const TIME_LIMIT: Duration = Duration::from_secs(30);
 
-/// Not a test: the program that the tests below start. With nothing in the environment it does nothing.
+/// The child process of the tests below, not a test. Without the environment variable it does nothing.
 #[test]
 fn child() {
     let Ok(what) = std::env::var(HANGS) else {
@@ -42,7 +42,7 @@ fn child() {
             data: None,
             limits: Limits::default(),
         };
-        let asked = signals::listen(|| {}).unwrap();
+        let signalled = signals::listen(|| {}).unwrap();
         match what.as_str() {
             "pool" => drop(tokio::task::spawn_blocking(hang)),
             "runtime" => {
@@ -56,13 +56,13 @@ fn child() {
         if what == "main" {
             hang();
         }
-        serve(listener, config, asked.cancelled_owned()).await
+        serve(listener, config, signalled.cancelled_owned()).await
     });
     runtime.shutdown_timeout(Duration::from_millis(500));
     done.unwrap();
     #[allow(
         clippy::exit,
-        reason = "as a program ends, without waiting for threads that hang"
+        reason = "ends like the binary, without waiting for threads that hang"
     )]
     std::process::exit(0);
 }
@@ -105,13 +105,13 @@ impl Program {
 
     fn ended(&mut self) -> (ExitStatus, Duration) {
         let started = Instant::now();
-        while started.elapsed() < MUCH {
+        while started.elapsed() < TIME_LIMIT {
             if let Some(status) = self.0.try_wait().unwrap() {
                 return (status, started.elapsed());
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        panic!("it lives on");
+        panic!("the process did not end");
     }
 }
 
@@ -123,13 +123,13 @@ impl Drop for Program {
 }
 
 #[test]
-fn a_signal_ends_a_studio_in_which_something_hangs() {
+fn a_signal_ends_a_studio_with_a_hanging_part() {
     for (what, status) in [("nothing", 0), ("pool", 0), ("main", 143), ("runtime", 143)] {
         let mut program = Program::start(what);
         program.signal("TERM");
         let (ended, took) = program.ended();
         eprintln!("{what} hangs: {ended} after {took:?}");
-        // With the whole runtime hung, what tells the studio to stop may or may not run before the patience is over.
+        // With the whole runtime hung, the stop task may or may not run before the time limit.
         assert!(
             ended.code() == Some(status) || what == "runtime" && ended.code() == Some(0),
             "{what}: {ended}"
@@ -138,7 +138,7 @@ fn a_signal_ends_a_studio_in_which_something_hangs() {
 }
 
 #[test]
-fn a_second_signal_ends_it_at_once() {
+fn a_second_signal_ends_the_process_at_once() {
     for (first, second, status) in [
         ("TERM", "TERM", 143),
         ("TERM", "INT", 130),

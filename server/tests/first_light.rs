@@ -1,5 +1,5 @@
-//! A typed sentence moves the simulated robot until its task succeeds: the shipped policy, a real studio, real
-//! sockets, real time.
+//! End-to-end test: an instruction moves the simulated robot until its task succeeds, with the shipped policy, a real
+//! studio, real sockets and real time.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -31,8 +31,8 @@ const ROBOT: &str = "sim";
 const SOON: Duration = Duration::from_secs(20);
 /// Simulated time is real time here; the evaluation gives every episode ten seconds.
 const EPISODE: Duration = Duration::from_secs(15);
-/// Scenes that the policy was not trained on. It does not solve every one (`policy-studio eval` says how many),
-/// and a busy machine makes it slower to react.
+/// Scenes outside of the policy's training data. It does not solve all of them (`policy-studio eval` gives the rate), and
+/// reacts more slowly on a busy machine.
 const SCENES: [u64; 4] = [600_000_001, 600_000_002, 600_000_003, 600_000_004];
 const ENOUGH: usize = 2;
 
@@ -44,13 +44,15 @@ async fn fresh_scene(viewer: &mut ViewerClient, seed: u64) -> Vec<String> {
     };
     viewer.send(&reset.into()).await.unwrap();
     let scene = sim::World::new(seed);
-    let colour = scene.colors()[0].name();
+    let color = scene.colors()[0].name();
     viewer
-        .wait_for("the scene's sentences", SOON, |message| match message {
+        .wait_for("the scene's instructions", SOON, |message| match message {
             ToViewer::Details(details) => {
-                let sentences = details.example_instructions;
-                let here = sentences.iter().any(|sentence| sentence.contains(colour));
-                here.then_some(sentences)
+                let instructions = details.example_instructions;
+                let is_new = instructions
+                    .iter()
+                    .any(|instruction| instruction.contains(color));
+                is_new.then_some(instructions)
             }
             _ => None,
         })
@@ -58,18 +60,18 @@ async fn fresh_scene(viewer: &mut ViewerClient, seed: u64) -> Vec<String> {
         .unwrap()
 }
 
-/// Whether the sentence's task succeeds in time.
-async fn succeeds(viewer: &mut ViewerClient, sentence: &str) -> bool {
+/// True if the instruction's task succeeds in time.
+async fn succeeds(viewer: &mut ViewerClient, instruction: &str) -> bool {
     let command = Command {
         robot_id: ROBOT.to_owned(),
-        text: sentence.to_owned(),
+        text: instruction.to_owned(),
         mode: Mode::Continuous,
         heard_beat: None,
     };
     viewer.send(&command.into()).await.unwrap();
     viewer
         .wait_for("success", EPISODE, |message| match message {
-            ToViewer::Status(status) => (status.instruction == sentence
+            ToViewer::Status(status) => (status.instruction == instruction
                 && status.task == TaskState::Succeeded)
                 .then_some(()),
             _ => None,
@@ -79,7 +81,7 @@ async fn succeeds(viewer: &mut ViewerClient, sentence: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_shipped_policy_does_what_it_is_told() {
+async fn the_shipped_policy_follows_instructions() {
     let device = layers::device::cpu();
     let policy: Box<dyn Policy> = Box::new(
         MolmoAct2Policy::load(&Source::Nano, &PolicyOptions::default(), &device, "cpu").unwrap(),
@@ -116,12 +118,12 @@ async fn the_shipped_policy_does_what_it_is_told() {
 
     let mut succeeded = 0;
     for (attempt, seed) in SCENES.into_iter().enumerate() {
-        let sentences = fresh_scene(&mut viewer, seed).await;
-        // The sentences come family by family, so that this takes them in turn.
-        let sentence = &sentences[attempt * 2 % sentences.len()];
-        let done = succeeds(&mut viewer, sentence).await;
+        let instructions = fresh_scene(&mut viewer, seed).await;
+        // The instructions are ordered by task family; this takes one of each in turn.
+        let instruction = &instructions[attempt * 2 % instructions.len()];
+        let done = succeeds(&mut viewer, instruction).await;
         println!(
-            "scene {seed}: {sentence:?}: {}",
+            "scene {seed}: {instruction:?}: {}",
             if done { "done" } else { "not done" }
         );
         succeeded += usize::from(done);

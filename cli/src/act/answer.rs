@@ -1,4 +1,4 @@
-//! What `act` prints.
+//! Printed result of `act`.
 
 use molmoact2::Action;
 use serde::Serialize;
@@ -6,16 +6,16 @@ use std::fmt;
 
 #[derive(Debug, Serialize)]
 pub(super) struct Answer {
-    /// Rows of the whole chunk.
+    /// Rows of the complete chunk.
     rows: usize,
     dims: usize,
-    /// Rows of it that are meant to be executed.
+    /// Rows of it to execute.
     n_action_steps: usize,
-    /// Those rows in robot units, as in the dump.
+    /// The rows to execute, in robot units, as in the dump.
     actions: Vec<Vec<f32>>,
-    /// The whole chunk in robot units.
+    /// The complete chunk in robot units.
     chunk: Vec<Vec<f32>>,
-    /// The same before clipping and in normalised units.
+    /// The complete chunk before clipping, in normalized units.
     chunk_normalised: Vec<Vec<f32>>,
     action_tokens: Vec<u32>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -89,12 +89,16 @@ impl fmt::Display for Answer {
 }
 
 impl fmt::Display for DepthAnswer {
-    /// The map row by row; cells that were taken over in brackets.
+    /// Writes the map row by row, with reused cells in brackets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let written = self.regenerated.iter().filter(|written| **written).count();
+        let generated = self
+            .regenerated
+            .iter()
+            .filter(|generated| **generated)
+            .count();
         writeln!(
             f,
-            "depth: {written} of {} codes written anew, {} passes",
+            "depth: {generated} of {} codes generated, {} passes",
             self.codes.len(),
             self.forwards
         )?;
@@ -103,15 +107,15 @@ impl fmt::Display for DepthAnswer {
             .codes
             .iter()
             .zip(&self.regenerated)
-            .map(|(code, written)| {
-                if *written {
+            .map(|(code, generated)| {
+                if *generated {
                     format!(" {code:3} ")
                 } else {
                     format!("[{code:3}]")
                 }
             })
             .collect();
-        // What the model wrote freely may be no square.
+        // A map that the model generated freely may not be square.
         let per_line = if side * side == cells.len() { side } else { 10 };
         for line in cells.chunks(per_line.max(1)) {
             writeln!(f, "  {}", line.concat())?;

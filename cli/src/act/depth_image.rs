@@ -1,4 +1,4 @@
-//! `--depth-image`: the depth map as people see it.
+//! `--depth-image`: the depth map as an image.
 
 use anyhow::Context as _;
 use depth_decoder::{DepthDecoder, DepthImage};
@@ -9,16 +9,16 @@ use std::{
     path::Path,
 };
 
-/// The policy's depth decoder.
-pub(super) struct Painter(DepthDecoder);
+/// Renderer of depth maps with the policy's depth decoder.
+pub(super) struct DepthRenderer(DepthDecoder);
 
-impl Painter {
+impl DepthRenderer {
     pub(super) fn new(bytes: &[u8], device: &layers::Device) -> anyhow::Result<Self> {
         Ok(Self(DepthDecoder::from_bytes(bytes.to_vec(), device)?))
     }
 
-    /// The picture of a square map; `None` for codes that make no square, which a policy may write freely.
-    pub(super) fn draw(&self, depth: &DepthTrace) -> anyhow::Result<Option<DepthImage>> {
+    /// The image of a square map; `None` if the number of codes is not a square, which free generation may give.
+    pub(super) fn render(&self, depth: &DepthTrace) -> anyhow::Result<Option<DepthImage>> {
         let side = depth.codes.len().isqrt();
         if side == 0 || side * side != depth.codes.len() {
             return Ok(None);
@@ -28,16 +28,16 @@ impl Painter {
 }
 
 /// Writes a PNG.
-pub(super) fn write(path: &Path, picture: Option<&DepthImage>) -> anyhow::Result<()> {
-    let picture = picture.context(
-        "--depth-image: the codes that the model wrote fill no square, so there is no picture of them",
+pub(super) fn write(path: &Path, depth_image: Option<&DepthImage>) -> anyhow::Result<()> {
+    let depth_image = depth_image.context(
+        "--depth-image: the number of generated codes is not a square, so there is no image of them",
     )?;
     let mut png = Cursor::new(Vec::new());
     image::write_buffer_with_format(
         &mut png,
-        &picture.gray(),
-        u32::try_from(picture.width)?,
-        u32::try_from(picture.height)?,
+        &depth_image.gray(),
+        u32::try_from(depth_image.width)?,
+        u32::try_from(depth_image.height)?,
         image::ExtendedColorType::L8,
         image::ImageFormat::Png,
     )?;

@@ -1,4 +1,4 @@
-//! `--dump`: everything about an answer as one safetensors file, for comparing with another implementation.
+//! `--dump`: the tensors of a result as one safetensors file, for comparison with another implementation.
 
 use anyhow::Context as _;
 use depth_decoder::DepthImage;
@@ -10,30 +10,30 @@ use std::{io::Write as _, path::Path};
 /// A tensor's name, type, shape and bytes.
 type Entry = (&'static str, Dtype, Vec<usize>, Vec<u8>);
 
-/// Writes what there is of:
+/// Writes those of these tensors that apply:
 ///
 /// | name | type | shape | |
 /// |---|---|---|---|
 /// | `input_ids` | i64 | tokens | the prompt |
 /// | `logits` | f32 | vocabulary | scores at the last token of the prompt |
-/// | `velocity` | f32 | steps, horizon, dims | continuous mode: of each step |
+/// | `velocity` | f32 | steps, horizon, dims | continuous mode: the velocity of each step |
 /// | `chunk_normalised` | f32 | horizon, dims | before clipping |
 /// | `actions` | f32 | rows, dims | robot units |
-/// | `generated_ids` | i64 | tokens | discrete mode, or with depth: what was written after the prompt |
+/// | `generated_ids` | i64 | tokens | discrete mode, or with depth: the tokens after the prompt |
 /// | `depth_codes` | i64 | cells | with depth: the code of every cell |
-/// | `depth_regenerated` | bool | cells | with depth: whether the cell was written anew |
-/// | `depth_similarity` | f32 | cells | with depth and an earlier frame: what decided that |
-/// | `depth_picture` | f32 | height, width | with depth and a decoder: the codes drawn, growing towards the camera |
+/// | `depth_regenerated` | bool | cells | with depth: true if the cell was generated |
+/// | `depth_similarity` | f32 | cells | with depth and an earlier frame: the similarity that decided it |
+/// | `depth_picture` | f32 | height, width | with depth and a decoder: the rendered codes, larger values nearer to the camera |
 /// | `depth_gates` | f32 | layers or 1 | with depth and a gate |
 pub(super) fn write(
     path: &Path,
     action: &Action,
-    picture: Option<&DepthImage>,
+    depth_image: Option<&DepthImage>,
 ) -> anyhow::Result<()> {
     let mut entries = entries(action);
-    if let Some(picture) = picture {
-        let shape = vec![picture.height, picture.width];
-        entries.push(floats("depth_picture", shape, &picture.values));
+    if let Some(image) = depth_image {
+        let shape = vec![image.height, image.width];
+        entries.push(floats("depth_picture", shape, &image.values));
     }
     let views = entries
         .iter()

@@ -1,4 +1,4 @@
-//! Points and boxes on an image.
+//! Drawing of points and boxes on an image.
 
 use anyhow::Context as _;
 use field_files::write_whole;
@@ -9,7 +9,7 @@ use std::{
 };
 use vision::RgbImage;
 
-/// One colour per thing marked, told apart by most eyes (Okabe and Ito's palette), over again after seven.
+/// One colour per label, from Okabe and Ito's palette for colour-blind readers; repeats after seven.
 const COLOURS: [[u8; 3]; 7] = [
     [230, 159, 0],
     [86, 180, 233],
@@ -20,7 +20,7 @@ const COLOURS: [[u8; 3]; 7] = [
     [204, 121, 167],
 ];
 
-/// Writes `image`, the one with this `index`, with its marks.
+/// Writes an image with its marks. `index` is its position in the question.
 pub(super) fn write(
     image: &RgbImage,
     index: usize,
@@ -52,8 +52,8 @@ pub(super) fn write(
         }
     }
     let size = |side: usize| u32::try_from(side).context("the image is too large to be written");
-    let failed = || format!("cannot write {}", path.display());
-    let format = image::ImageFormat::from_path(path).with_context(failed)?;
+    let context = || format!("cannot write {}", path.display());
+    let format = image::ImageFormat::from_path(path).with_context(context)?;
     let mut file = Cursor::new(Vec::new());
     image::write_buffer_with_format(
         &mut file,
@@ -63,8 +63,8 @@ pub(super) fn write(
         image::ExtendedColorType::Rgb8,
         format,
     )
-    .with_context(failed)?;
-    write_whole(path, |whole| whole.write_all(file.get_ref())).with_context(failed)
+    .with_context(context)?;
+    write_whole(path, |output| output.write_all(file.get_ref())).with_context(context)
 }
 
 struct Canvas {
@@ -96,7 +96,7 @@ impl Canvas {
 
     /// A frame of two strokes, black outside.
     fn frame(&mut self, [left, top, right, bottom]: [f32; 4], colour: [u8; 3]) {
-        // On the border of the image the stroke still shows.
+        // Keeps the stroke visible at the border of the image.
         let (right, bottom) = (right.min(self.width as f32), bottom.min(self.height as f32));
         for (reach, colour) in [(2.5, [0; 3]), (1.5, colour)] {
             let reach = reach * self.stroke;
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn marks_of_the_image_are_drawn_where_they_are_and_those_of_others_are_not() {
+    fn only_marks_of_the_image_are_drawn() {
         let sizes = [[100, 80], [100, 80]];
         let text = "<points coords=\"1 1 500 500;2 2 100 100\">a</points><boxes coords=\"1 1 10 10 90 90\">b</boxes>";
         let marks = molmoact2::grounding::parse(text, &sizes);

@@ -1,6 +1,6 @@
-//! The part `policy`: every mode of a policy, with and without depth where it reasons about it.
+//! The part `policy`: every mode of a policy, with and without depth reasoning if it supports that.
 
-use crate::measure::policy::{self, InferencePlan, InferenceTimes};
+use crate::measure::policy::{InferencePlan, InferenceTimes, measure as measure_policy};
 use anyhow::{Context as _, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use policies::{Policy, molmoact2_policy::MolmoAct2Policy};
@@ -8,22 +8,22 @@ use protocol::depth::DepthMode;
 use server::sim_robot::TAG;
 use std::collections::BTreeMap;
 
-/// A way of reasoning about depth: what is written after the mode's name, and whether the robot is remembered.
-type Thought = (&'static str, DepthMode, bool);
+/// A depth setting: suffix of the mode's name, depth mode, and whether every call is for the same robot.
+type DepthSetting = (&'static str, DepthMode, bool);
 
-/// Without depth, with every cell written and with every cell kept: what a robot gets lies between the last two.
-const THOUGHTS: [Thought; 3] = [
+/// Without depth, with every cell generated, and with every cell reused. A real robot is between the last two.
+const DEPTH_SETTINGS: [DepthSetting; 3] = [
     ("", DepthMode::Off, false),
     (", depth full", DepthMode::Full, false),
     (", depth kept", DepthMode::Adaptive, true),
 ];
 
-/// The tag that was named, the built-in robot's, or the first there is.
-pub(super) fn tag(hosted: &MolmoAct2Policy, named: Option<&str>) -> anyhow::Result<String> {
-    let info = hosted.info();
-    let wanted = named.unwrap_or(TAG);
-    if info.tag(wanted).is_some() {
-        return Ok(wanted.to_owned());
+/// The named tag, the tag of the built-in robot, or the first one.
+pub(super) fn tag(policy: &MolmoAct2Policy, named: Option<&str>) -> anyhow::Result<String> {
+    let info = policy.info();
+    let tag = named.unwrap_or(TAG);
+    if info.tag(tag).is_some() {
+        return Ok(tag.to_owned());
     }
     let known: Vec<&str> = info.tags.iter().map(|tag| tag.tag.as_str()).collect();
     if let Some(named) = named {
@@ -38,29 +38,29 @@ pub(super) fn tag(hosted: &MolmoAct2Policy, named: Option<&str>) -> anyhow::Resu
 
 /// Times by mode and depth.
 pub(super) fn measure(
-    hosted: &mut MolmoAct2Policy,
+    policy: &mut MolmoAct2Policy,
     tag: &str,
     repeats: usize,
     batches: &[usize],
 ) -> anyhow::Result<BTreeMap<String, InferenceTimes>> {
-    let thinks = hosted.info().depth.is_some();
-    let thoughts = THOUGHTS
+    let has_depth = policy.info().depth.is_some();
+    let settings = DEPTH_SETTINGS
         .iter()
-        .filter(|(_, mode, _)| thinks || *mode == DepthMode::Off);
+        .filter(|(_, mode, _)| has_depth || *mode == DepthMode::Off);
     let (mut all, mut failed) = (BTreeMap::new(), Vec::new());
-    for mode in hosted.info().modes.clone() {
-        for (suffix, depth, remembered) in thoughts.clone() {
-            hosted.set_depth(*depth);
+    for mode in policy.info().modes.clone() {
+        for (suffix, depth, same_robot) in settings.clone() {
+            policy.set_depth(*depth);
             let plan = InferencePlan {
                 tag,
                 mode,
-                remembered: *remembered,
+                same_robot: *same_robot,
                 repeats,
                 batches,
             };
             let name = format!("{}{suffix}", super::name(mode));
-            // Untrained weights may write depth maps without an end; the other modes are worth knowing all the same.
-            match one(hosted, &plan, &name) {
+            // Untrained weights may never end a depth map; the other modes are still measured.
+            match measure_mode(policy, &plan, &name) {
                 Ok(times) => {
                     all.insert(name, times);
                 }
@@ -68,8 +68,8 @@ pub(super) fn measure(
             }
         }
     }
-    for why in &failed {
-        eprintln!("not measured: {why}");
+    for reason in &failed {
+        eprintln!("not measured: {reason}");
     }
     if all.is_empty() {
         bail!("no mode of the policy could be measured");
@@ -77,8 +77,8 @@ pub(super) fn measure(
     Ok(all)
 }
 
-fn one(
-    hosted: &mut MolmoAct2Policy,
+fn measure_mode(
+    policy: &mut MolmoAct2Policy,
     plan: &InferencePlan<'_>,
     name: &str,
 ) -> anyhow::Result<InferenceTimes> {
@@ -88,7 +88,7 @@ fn one(
             "{msg} {wide_bar} {pos}/{len}",
         )?)
         .with_message(name.to_owned());
-    let times = policy::measure(hosted, plan, &|| bar.inc(1))?;
+    let times = measure_policy(policy, plan, &|| bar.inc(1))?;
     bar.finish_and_clear();
     Ok(times)
 }

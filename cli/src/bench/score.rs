@@ -1,4 +1,4 @@
-//! `bench score`.
+//! The part `score`: options and report.
 
 use crate::measure::score::{self, ScorePlan, ScoreTimes};
 use clap::Args;
@@ -9,10 +9,10 @@ use std::{fmt, path::PathBuf, time::Duration};
 
 #[derive(Debug, Args)]
 pub(super) struct ScorerArguments {
-    /// Folder of a Qwen3-VL checkpoint, for the part score; the nano scorer inside this binary when absent.
+    /// Folder of a Qwen3-VL checkpoint, for the part score; the nano scorer embedded in this binary when absent.
     #[arg(long, value_name = "DIR")]
     scorer: Option<PathBuf>,
-    /// Seconds of the clip that is scored.
+    /// Length of the scored clip, in seconds.
     #[arg(long, value_name = "SECS", default_value_t = 33.0)]
     clip_secs: f64,
     /// Frames per second of that clip.
@@ -21,7 +21,7 @@ pub(super) struct ScorerArguments {
     /// Numbers of prefixes.
     #[arg(long, value_name = "K,...", value_delimiter = ',', default_values_t = [5, 15, 60])]
     clip_prefixes: Vec<usize>,
-    /// Rounds in which the ways of reading take turns.
+    /// Rounds, each of which measures every reading strategy.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=1000))]
     rounds: u64,
     /// Precisions to compare with f32; none with an empty list.
@@ -63,11 +63,11 @@ impl ScorerArguments {
     }
 }
 
-/// As people read it.
+/// Writes the times as text.
 pub(super) fn write(f: &mut fmt::Formatter<'_>, times: &ScoreTimes) -> fmt::Result {
     writeln!(
         f,
-        "\nprogress scorer {}, {:.1} million parameters in {}: a clip of {} frames at {} per second, {} of them shown",
+        "\nprogress scorer {}, {:.1} million parameters in {}: a clip of {} frames at {} per second, {} of them scored",
         times.scorer,
         times.parameters as f64 / 1e6,
         times.precision,

@@ -1,4 +1,4 @@
-//! `eval --scorer`: how well a progress scorer judges the built-in robot.
+//! `eval --scorer`: quality of a progress scorer on episodes of the built-in robot.
 
 use super::Eval;
 use crate::policy::LoadingBar;
@@ -17,10 +17,10 @@ impl Eval {
         let chosen = self.policy.device()?;
         eprintln!("device: {}", chosen.words());
         let loading = LoadingBar::default();
-        let tell = |read, total| loading.tell(read, total);
+        let report_loading = |read, total| loading.update(read, total);
         let options = LoadOptions {
             precision: self.policy.precision(),
-            progress: Some(&tell),
+            progress: Some(&report_loading),
             ..LoadOptions::default()
         };
         let model = Qwen3Vl::load(&ModelFiles::open_dir(folder)?, &chosen.device, &options)

@@ -1,4 +1,4 @@
-//! A whole studio over the loopback: one simulated robot, one viewer, measured from the viewer's side.
+//! Benchmark of a complete studio over the loopback with one simulated robot, measured by one viewer.
 
 use super::stats::{Millis, millis};
 use policies::{Policy, chunking::Chunking};
@@ -18,67 +18,68 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// A joint that has moved by this much has moved, in degrees or percent.
+/// Smallest change of a joint that counts as motion, in degrees or percent.
 const MOTION: f32 = 0.5;
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Time limit of every wait.
+const WAIT_LIMIT: Duration = Duration::from_secs(20);
 
-/// What was measured.
+/// Results of a measurement.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct LiveTimes {
-    /// From the viewer's connection to its first picture.
+    /// From the viewer's connection to its first image.
     pub(crate) first_frame_millis: f64,
     /// From the command's arrival at the studio to the departure of its first chunk.
     pub(crate) command_to_chunk: Millis,
-    /// From sending the command to the first state that differs by more than half a degree. States come ten
-    /// times a second, so this is up to 100 ms more than the robot itself took.
+    /// From sending the command to the first state that differs by more than half a degree. Joint
+    /// states arrive at 10 Hz, so this is up to 100 ms more than the robot's own time.
     pub(crate) command_to_motion: Millis,
     /// From the arrival of an observation at the studio to the departure of its chunk.
     pub(crate) observation_to_chunk: Millis,
     /// From sending the stop to the robot's report that it is halted and latched.
     pub(crate) stop_to_stopped: Millis,
-    /// Control ticks a second that the robot held while the policy drove it.
+    /// Control ticks per second while the policy drove the robot.
     pub(crate) control_rate_hz: f64,
-    /// Share of those ticks that came later than 1.5 periods after the one before.
+    /// Share of those ticks that started later than 1.5 periods after the previous one.
     pub(crate) late_share: f64,
-    /// Chunks a second.
+    /// Chunks per second.
     pub(crate) chunks_per_sec: f64,
-    /// Pictures a second that the viewer received.
+    /// Images per second that the viewer received.
     pub(crate) frames_per_sec: f64,
 }
 
-/// What to measure.
+/// Settings of a measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LivePlan {
     /// Head of the policy.
     pub(crate) mode: Mode,
-    /// How a chunk meets the one before.
+    /// Transition from one chunk to the next.
     pub(crate) chunking: Chunking,
-    /// Commands given and stops pressed.
+    /// Number of commands and of stops.
     pub(crate) repeats: usize,
     /// Length of the control rate's measurement.
     pub(crate) duration: Duration,
 }
 
-/// The measurement failed.
+/// Errors of the benchmark.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LiveError {
-    /// No socket.
+    /// The socket cannot be opened.
     #[error("cannot listen on the loopback: {0}")]
     Socket(#[from] std::io::Error),
-    /// The viewer's side.
+    /// The viewer failed.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// The studio's side.
+    /// The studio failed.
     #[error(transparent)]
     Serve(#[from] ServeError),
-    /// The robot's side.
+    /// The robot failed.
     #[error(transparent)]
     Sim(#[from] SimError),
     /// A task crashed.
-    #[error("a part of the measurement crashed: {0}")]
+    #[error("a part of the benchmark crashed: {0}")]
     Crash(#[from] tokio::task::JoinError),
     /// The studio answered with an error.
-    #[error("the studio says: {0}")]
+    #[error("the studio reports: {0}")]
     Refused(String),
 }
 
@@ -87,16 +88,16 @@ pub(crate) enum LiveError {
 /// # Errors
 /// [`LiveError`] when a part fails or nothing happens within 20 s.
 pub(crate) async fn measure(
-    actor: Box<dyn Policy>,
+    policy: Box<dyn Policy>,
     plan: LivePlan,
 ) -> Result<LiveTimes, LiveError> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?.to_string();
     let stop = CancellationToken::new();
     let config = Config {
-        policy: Ok(actor),
-        question_answerer: policies::question_answerer::unavailable("A measurement"),
-        scorer: server::scorer_service::unavailable("A measurement"),
+        policy: Ok(policy),
+        question_answerer: policies::question_answerer::unavailable("The benchmark"),
+        scorer: server::scorer_service::unavailable("The benchmark"),
         recordings: Default::default(),
         data: None,
         limits: Limits {
@@ -109,18 +110,18 @@ pub(crate) async fn measure(
         SimConfig::new(format!("http://{address}"), "bench", 1),
         stop.clone(),
     ));
-    let measured = watch(&address, plan).await;
+    let measured = observe(&address, plan).await;
     stop.cancel();
     robot.await??;
     studio.await??;
     measured
 }
 
-async fn watch(address: &str, plan: LivePlan) -> Result<LiveTimes, LiveError> {
+async fn observe(address: &str, plan: LivePlan) -> Result<LiveTimes, LiveError> {
     let connected_at = Instant::now();
     let mut viewer = ViewerClient::connect(address, "bench").await?;
     let robot_id = viewer
-        .wait_for("a robot in the list", PATIENCE, |message| match message {
+        .wait_for("a robot in the list", WAIT_LIMIT, |message| match message {
             ToViewer::Robots(list) => list.robots.first().map(|robot| robot.robot_id.clone()),
             _ => None,
         })
@@ -130,13 +131,13 @@ async fn watch(address: &str, plan: LivePlan) -> Result<LiveTimes, LiveError> {
     };
     viewer.send(&watched.into()).await?;
     viewer
-        .wait_for("a picture", PATIENCE, |message| {
+        .wait_for("an image", WAIT_LIMIT, |message| {
             matches!(message, ToViewer::Frame(_)).then_some(())
         })
         .await?;
     let first_frame_millis = millis(connected_at.elapsed());
 
-    let mut bench = Bench {
+    let mut session = Session {
         viewer,
         robot_id,
         mode: plan.mode,
@@ -145,14 +146,14 @@ async fn watch(address: &str, plan: LivePlan) -> Result<LiveTimes, LiveError> {
     let mut to_motion = Vec::new();
     let mut to_stop = Vec::new();
     for repeat in 0..plan.repeats {
-        bench.fresh_scene(1 + repeat as u64).await?;
-        let (chunk, motion) = bench.command().await?;
+        session.reset_scene(1 + repeat as u64).await?;
+        let (chunk, motion) = session.command().await?;
         to_chunk.push(chunk);
         to_motion.push(motion);
-        to_stop.push(bench.stop_and_release().await?);
+        to_stop.push(session.stop_and_release().await?);
     }
-    bench.fresh_scene(1).await?;
-    let rate = bench.drive(plan.duration).await?;
+    session.reset_scene(1).await?;
+    let rate = session.drive(plan.duration).await?;
     Ok(LiveTimes {
         first_frame_millis,
         command_to_chunk: Millis::of(to_chunk),
@@ -174,25 +175,25 @@ struct Rate {
     frames_per_sec: f64,
 }
 
-struct Bench {
+struct Session {
     viewer: ViewerClient,
     robot_id: String,
     mode: Mode,
 }
 
-impl Bench {
+impl Session {
     async fn wait<T>(
         &mut self,
         what: &'static str,
-        mut wanted: impl FnMut(ToViewer) -> Option<T>,
+        mut select: impl FnMut(ToViewer) -> Option<T>,
     ) -> Result<T, LiveError> {
         let found = self
             .viewer
-            .wait_for(what, PATIENCE, |message| match message {
+            .wait_for(what, WAIT_LIMIT, |message| match message {
                 ToViewer::Error(error) if error.code != "no_success_test" => {
                     Some(Err(error.message))
                 }
-                other => wanted(other).map(Ok),
+                other => select(other).map(Ok),
             });
         found.await?.map_err(LiveError::Refused)
     }
@@ -208,17 +209,17 @@ impl Bench {
     async fn status(
         &mut self,
         what: &'static str,
-        wanted: impl Fn(&RobotStatus) -> bool,
+        matches: impl Fn(&RobotStatus) -> bool,
     ) -> Result<RobotStatus, LiveError> {
         self.wait(what, |message| match message {
-            ToViewer::Status(status) if wanted(&status) => Some(status),
+            ToViewer::Status(status) if matches(&status) => Some(status),
             _ => None,
         })
         .await
     }
 
-    /// A new scene, the arm at rest, and one of its own sentences to command.
-    async fn fresh_scene(&mut self, seed: u64) -> Result<(), LiveError> {
+    /// Resets the robot to a new scene with the arm at rest.
+    async fn reset_scene(&mut self, seed: u64) -> Result<(), LiveError> {
         let reset = ResetRobot {
             robot_id: self.robot_id.clone(),
             scene: ResetScene { seed: Some(seed) },
@@ -226,19 +227,19 @@ impl Bench {
         };
         self.viewer.send(&reset.into()).await?;
         self.wait("the new scene", |message| {
-            // The sentences of a scene come with it.
+            // The details have the instructions of the new scene.
             matches!(message, ToViewer::Details(_)).then_some(())
         })
         .await?;
-        // What was on its way still shows the old scene.
-        let until = Instant::now() + Duration::from_millis(400);
-        while Instant::now() < until {
+        // Messages in transit still show the old scene.
+        let deadline = Instant::now() + Duration::from_millis(400);
+        while Instant::now() < deadline {
             self.next_state().await?;
         }
         Ok(())
     }
 
-    async fn say(&mut self, text: &str) -> Result<(), LiveError> {
+    async fn send_instruction(&mut self, text: &str) -> Result<(), LiveError> {
         let command = Command {
             robot_id: self.robot_id.clone(),
             text: text.to_owned(),
@@ -251,8 +252,8 @@ impl Bench {
     /// Milliseconds to the first chunk and to the first motion.
     async fn command(&mut self) -> Result<(f64, f64), LiveError> {
         let before = self.next_state().await?.state;
-        let said_at = Instant::now();
-        self.say("pick up the red cube").await?;
+        let sent_at = Instant::now();
+        self.send_instruction("pick up the red cube").await?;
         let mut to_chunk = None;
         let mut to_motion = None;
         self.wait("a chunk and a motion", |message| {
@@ -263,7 +264,7 @@ impl Bench {
                 ToViewer::State(state) if to_motion.is_none() => {
                     let mut joints = state.state.iter().zip(&before);
                     if joints.any(|(now, before)| (now - before).abs() > MOTION) {
-                        to_motion = Some(millis(said_at.elapsed()));
+                        to_motion = Some(millis(sent_at.elapsed()));
                     }
                 }
                 _ => {}
@@ -273,7 +274,7 @@ impl Bench {
         .await
     }
 
-    /// Milliseconds from the button to the robot's confirmation.
+    /// Milliseconds from sending the stop to the robot's confirmation.
     async fn stop_and_release(&mut self) -> Result<f64, LiveError> {
         let pressed_at = Instant::now();
         let stop = StopRobot {
@@ -295,14 +296,14 @@ impl Bench {
         Ok(took)
     }
 
-    /// Lets the policy drive for a while and counts. The sentence is one that the simulator has no success
-    /// test for, so that it does not end early.
+    /// Lets the policy drive for a while and measures rates. The simulator has no success test for the instruction, so the
+    /// task does not end early.
     async fn drive(&mut self, duration: Duration) -> Result<Rate, LiveError> {
-        self.say("push the red cube").await?;
+        self.send_instruction("push the red cube").await?;
         let first = self
             .status("the start", |s| s.command_to_chunk_millis.is_some())
             .await?;
-        // Two reports apart from the start, so that both ends of the count are reports of the robot.
+        // The count begins and ends with a report of the robot.
         let first = self.status("a report", |s| s.ticks > first.ticks).await?;
         let (mut frames, mut latencies) = (0_u32, Vec::new());
         let started_at = Instant::now();

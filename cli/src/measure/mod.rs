@@ -1,11 +1,11 @@
-//! Every number that the README quotes, measured here.
+//! Benchmarks behind every figure in the README.
 //!
 //! - `policy`: inference per stage, each mode
-//! - `processor`: time that a process has had a processor
+//! - `processor`: CPU time of the process
 //! - `pieces`: the tokenizer and the simulator
-//! - `live`: a whole studio over the loopback (command to motion, control rate, stop)
-//! - `robots`: several robots at one policy, answered together or one at a time
-//! - `score`: the progress scorer, one reading of a video against one per prefix
+//! - `live`: a complete studio over the loopback (command to motion, control rate, stop)
+//! - `robots`: several robots on one policy, batched or one at a time
+//! - `score`: the progress scorer, one pass over a video against one per prefix
 //! - `stats`: medians
 
 pub(crate) mod live;

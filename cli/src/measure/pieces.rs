@@ -1,4 +1,4 @@
-//! The parts around the network: tokenizer, simulator, pictures for viewers.
+//! Benchmarks of the parts around the network: tokenizer, simulator, image encoding for viewers.
 
 use super::stats::{Millis, millis, time};
 use openfast::{FastTokenizer, Shape};
@@ -16,7 +16,7 @@ pub(crate) struct TokenizerTimes {
     pub(crate) encode: Millis,
     /// Ids to chunk.
     pub(crate) decode: Millis,
-    /// Ids of that chunk.
+    /// Number of ids of that chunk.
     pub(crate) tokens: usize,
 }
 
@@ -25,24 +25,24 @@ pub(crate) struct TokenizerTimes {
 pub(crate) struct SimTimes {
     /// One control tick of physics.
     pub(crate) step: Millis,
-    /// The overview picture with depth.
+    /// Rendering of the overview image with depth.
     pub(crate) render_overview: Millis,
-    /// The wrist picture.
+    /// Rendering of the wrist image.
     pub(crate) render_wrist: Millis,
-    /// One picture compressed for viewers.
+    /// JPEG encoding of one image for viewers.
     pub(crate) jpeg: Millis,
 }
 
-/// The tokenizer of a policy could not be measured.
+/// Errors of the tokenizer benchmark.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TokenizerError {
-    /// It does not load.
+    /// The tokenizer does not load.
     #[error(transparent)]
     Load(#[from] openfast::LoadError),
-    /// The chunk cannot be written.
+    /// The chunk cannot be encoded.
     #[error(transparent)]
     Encode(#[from] openfast::EncodeError),
-    /// Its ids cannot be read back.
+    /// Its ids cannot be decoded.
     #[error(transparent)]
     Decode(#[from] openfast::DecodeError),
 }
@@ -50,7 +50,7 @@ pub(crate) enum TokenizerError {
 /// Times the tokenizer on a smooth chunk.
 ///
 /// # Errors
-/// [`TokenizerError`] when the tokenizer does not load or cannot write the chunk.
+/// [`TokenizerError`] if the tokenizer does not load or cannot encode the chunk.
 pub(crate) fn tokenizer(
     files: &TokenizerFiles,
     shape: Shape,
@@ -84,13 +84,13 @@ pub(crate) fn simulator(n: usize) -> SimTimes {
         world.step(&target);
         steps.push(millis(started.elapsed()));
     }
-    let picture = sim::render(&world, Camera::Overview);
+    let image = sim::render(&world, Camera::Overview);
     let view = View {
         name: "overview".to_owned(),
         encoding: ViewEncoding::Rgb8,
         width: sim::WIDTH_PIXELS as u32,
         height: sim::HEIGHT_PIXELS as u32,
-        data: picture.rgb,
+        data: image.rgb,
     };
     SimTimes {
         step: Millis::of(steps),

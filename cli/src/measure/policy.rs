@@ -1,4 +1,4 @@
-//! Inference times per stage, of any policy: on pictures of the simulated robot, whatever its cameras are called.
+//! Benchmark of inference per stage, for any policy, on images of the simulated robot.
 
 use super::stats::{Millis, millis};
 use policies::{ActRequest, Policy, PolicyError, PolicyEvent, PolicyInfo};
@@ -8,46 +8,46 @@ use sim::{Camera, Task, TaskFamily, World};
 use std::{collections::BTreeMap, time::Instant};
 use vision::RgbImage;
 
-/// Calls before those that are counted.
+/// Calls before the measured ones.
 const WARM_UP: usize = 2;
 
-/// What is measured.
+/// Settings of a measurement.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct InferencePlan<'a> {
-    /// The robot.
+    /// Norm tag of the robot.
     pub(crate) tag: &'a str,
-    /// The head.
+    /// Action head.
     pub(crate) mode: Mode,
-    /// Whether the robot is the same in every call, so that a policy which remembers what it saw can use it. The picture
-    /// never changes.
-    pub(crate) remembered: bool,
-    /// Calls that are counted.
+    /// True if every call is for the same robot, so that a policy with a cache per robot can use it. The images never
+    /// change.
+    pub(crate) same_robot: bool,
+    /// Measured calls.
     pub(crate) repeats: usize,
-    /// Numbers of robots that are also asked for together.
+    /// Batch sizes that are measured as well.
     pub(crate) batches: &'a [usize],
 }
 
 /// Times of one mode.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub(crate) struct InferenceTimes {
-    /// The robot.
+    /// Norm tag of the robot.
     pub(crate) tag: String,
-    /// Its pictures.
+    /// Number of its images.
     pub(crate) images: usize,
-    /// The whole call.
+    /// Time of a call.
     pub(crate) total: Millis,
-    /// Each stage, by name.
+    /// Time of each stage, by name.
     pub(crate) stages: BTreeMap<String, Millis>,
-    /// The whole call of so many robots together, divided by their number.
+    /// Time of a batched call divided by the batch size, by batch size.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) per_chunk_of_batch: BTreeMap<usize, Millis>,
-    /// Action tokens written (discrete mode).
+    /// Number of generated action tokens (discrete mode).
     pub(crate) action_tokens: usize,
-    /// Tokens of the prompt, image tokens included.
+    /// Number of prompt tokens, image tokens included.
     pub(crate) prompt_tokens: usize,
 }
 
-/// What the policy is shown.
+/// Input of the policy.
 struct Scene {
     images: Vec<RgbImage>,
     state: Vec<f32>,
@@ -55,14 +55,15 @@ struct Scene {
 }
 
 impl Scene {
-    /// A state that the simulator does not have is all zeros, and a camera that it does not have is one that it has.
+    /// An input for a robot. If its state differs from the simulator's the state is all zeros, and images of the simulator's
+    /// cameras stand in for those of unknown cameras.
     fn of(info: &PolicyInfo, tag: &str) -> Result<Self, PolicyError> {
         let tag = info
             .tag(tag)
             .ok_or_else(|| PolicyError::new(format!("the policy has no norm tag {tag:?}")))?;
         let world = World::new(1);
         let any = Camera::ALL.into_iter().cycle();
-        // A robot whose statistics name no cameras takes any number of pictures.
+        // A robot whose statistics name no cameras takes any number of images.
         let unnamed = [String::new()];
         let names = if tag.cameras.is_empty() {
             unnamed.as_slice()
@@ -74,8 +75,8 @@ impl Scene {
             .zip(any)
             .map(|(name, any)| {
                 let named = Camera::ALL.into_iter().find(|camera| camera.name() == name);
-                let picture = sim::render(&world, named.unwrap_or(any));
-                RgbImage::new(picture.width, picture.height, picture.rgb)
+                let image = sim::render(&world, named.unwrap_or(any));
+                RgbImage::new(image.width, image.height, image.rgb)
                     .map_err(|error| PolicyError::new(error.to_string()))
             })
             .collect::<Result<Vec<_>, _>>()?;
@@ -105,16 +106,16 @@ impl Scene {
     }
 }
 
-/// Times what `plan` says, calling `done` after every call.
+/// Measures a policy. Calls `done` after every call of it.
 ///
 /// # Errors
-/// Whatever the policy fails with.
+/// The error of the policy.
 pub(crate) fn measure(
-    actor: &mut dyn Policy,
+    policy: &mut dyn Policy,
     plan: &InferencePlan<'_>,
     done: &dyn Fn(),
 ) -> Result<InferenceTimes, PolicyError> {
-    let scene = Scene::of(actor.info(), plan.tag)?;
+    let scene = Scene::of(policy.info(), plan.tag)?;
     let mut times = InferenceTimes {
         tag: plan.tag.to_owned(),
         images: scene.images.len(),
@@ -122,29 +123,29 @@ pub(crate) fn measure(
     };
     let mut totals = Vec::new();
     let mut stages: BTreeMap<String, Vec<f64>> = BTreeMap::new();
-    // Robots never heard of: what a policy remembers of the same picture is not what a robot sees.
+    // Every call is for a new robot, because a cache for the same images would not be representative.
     let mut robots = 0..;
     let mut robot = || {
         let next = robots.next().unwrap_or_default();
-        if plan.remembered { 0 } else { next }
+        if plan.same_robot { 0 } else { next }
     };
     for run in 0..plan.repeats + WARM_UP {
         let started = Instant::now();
-        let acted = actor.act(&scene.request(plan, robot()))?;
+        let output = policy.act(&scene.request(plan, robot()))?;
         let total = millis(started.elapsed());
         done();
         if run < WARM_UP {
             continue;
         }
         totals.push(total);
-        for stage in &acted.stages {
+        for stage in &output.stages {
             stages
                 .entry(stage.name.clone())
                 .or_default()
                 .push(stage.micros as f64 / 1e3);
         }
-        times.action_tokens = acted.action_tokens.len();
-        times.prompt_tokens = acted.prompt_tokens;
+        times.action_tokens = output.action_tokens.len();
+        times.prompt_tokens = output.prompt_tokens;
     }
     times.total = Millis::of(totals);
     times.stages = stages
@@ -155,15 +156,15 @@ pub(crate) fn measure(
         let mut per_chunk = Vec::new();
         for run in 0..plan.repeats + WARM_UP {
             let requests: Vec<ActRequest<'_>> = (0..count)
-                .map(|place| {
+                .map(|index| {
                     let robot = robot();
-                    scene.request(plan, if plan.remembered { place } else { robot })
+                    scene.request(plan, if plan.same_robot { index } else { robot })
                 })
                 .collect();
             let mut failed = None;
             let started = Instant::now();
-            actor.act_batch(&requests, &mut |_, news| {
-                if let PolicyEvent::Done(Err(error)) = news {
+            policy.act_batch(&requests, &mut |_, event| {
+                if let PolicyEvent::Done(Err(error)) = event {
                     failed = Some(error);
                 }
             });

@@ -1,4 +1,4 @@
-//! Several robots at one policy: does it pay to ask it for those who wait together?
+//! Benchmark of several robots on one policy, with and without batching of the robots that wait.
 
 use super::{live::LiveError, stats::Millis};
 use policies::{
@@ -23,43 +23,44 @@ use std::{
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-const PATIENCE: Duration = Duration::from_secs(20);
-/// After the last robot has set off, before anything is counted.
+/// Time limit of every wait.
+const WAIT_LIMIT: Duration = Duration::from_secs(20);
+/// Time between the first decision of the last robot and the measurement.
 const WARM_UP: Duration = Duration::from_secs(1);
 
-/// What to measure.
+/// Settings of a measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RobotsPlan {
-    /// Simulated robots that are driven at the same time.
+    /// Number of simulated robots.
     pub(crate) robots: usize,
-    /// Of which the policy answers so many together, at most.
+    /// Largest batch of the policy.
     pub(crate) max_batch: usize,
     /// Head of the policy.
     pub(crate) mode: Mode,
-    /// How a chunk meets the one before.
+    /// Transition from one chunk to the next.
     pub(crate) chunking: Chunking,
     /// Length of the measurement.
     pub(crate) duration: Duration,
 }
 
-/// What was measured.
+/// Results of a measurement.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct RobotsTimes {
-    /// Robots.
+    /// Number of robots.
     pub(crate) robots: usize,
-    /// Answered together, at most.
+    /// Largest batch.
     pub(crate) max_batch: usize,
-    /// Chunks a second, of all robots.
+    /// Chunks per second, of all robots together.
     pub(crate) chunks_per_sec: f64,
     /// From the arrival of an observation at the studio to the departure of its chunk, waiting included.
     pub(crate) latency: Millis,
 }
 
-/// A policy that several studios use, one after the other, without loading it again.
+/// A policy that several studios use in succession without loading it again.
 #[derive(Clone)]
 pub(crate) struct Shared {
     info: PolicyInfo,
-    actor: Arc<Mutex<Box<dyn Policy>>>,
+    policy: Arc<Mutex<Box<dyn Policy>>>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -71,17 +72,17 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Shared {
-    /// Of a loaded policy.
-    pub(crate) fn new(actor: Box<dyn Policy>) -> Self {
+    /// Shares a loaded policy.
+    pub(crate) fn new(policy: Box<dyn Policy>) -> Self {
         Self {
-            info: actor.info().clone(),
-            actor: Arc::new(Mutex::new(actor)),
+            info: policy.info().clone(),
+            policy: Arc::new(Mutex::new(policy)),
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Box<dyn Policy>> {
-        // A policy is asked again after a panic elsewhere, too.
-        self.actor.lock().unwrap_or_else(PoisonError::into_inner)
+        // The server also keeps using a policy after a panic.
+        self.policy.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -102,8 +103,8 @@ impl Policy for Shared {
         self.lock().act_streaming(request, on_tokens)
     }
 
-    fn act_batch(&mut self, requests: &[ActRequest<'_>], told: &mut EventSink<'_>) {
-        self.lock().act_batch(requests, told);
+    fn act_batch(&mut self, requests: &[ActRequest<'_>], events: &mut EventSink<'_>) {
+        self.lock().act_batch(requests, events);
     }
 
     fn forget(&mut self, robot: u64) {
@@ -115,7 +116,7 @@ impl Policy for Shared {
     }
 }
 
-/// Starts a studio with this policy and simulated robots, drives all of them, and stops.
+/// Starts a studio with this policy and simulated robots, commands all of them, measures, and stops.
 ///
 /// # Errors
 /// [`LiveError`] when a part fails or nothing happens within 20 s.
@@ -125,8 +126,8 @@ pub(crate) async fn measure(policy: &Shared, plan: RobotsPlan) -> Result<RobotsT
     let stop = CancellationToken::new();
     let config = Config {
         policy: Ok(Box::new(policy.clone())),
-        question_answerer: policies::question_answerer::unavailable("A measurement"),
-        scorer: server::scorer_service::unavailable("A measurement"),
+        question_answerer: policies::question_answerer::unavailable("The benchmark"),
+        scorer: server::scorer_service::unavailable("The benchmark"),
         recordings: Default::default(),
         data: None,
         limits: Limits {
@@ -157,15 +158,15 @@ pub(crate) async fn measure(policy: &Shared, plan: RobotsPlan) -> Result<RobotsT
 async fn drive(address: &str, plan: RobotsPlan) -> Result<RobotsTimes, LiveError> {
     let mut viewers = Vec::new();
     for number in 0..plan.robots {
-        viewers.push(set_off(address, &format!("bench-{number}"), plan.mode).await?);
+        viewers.push(start_robot(address, &format!("bench-{number}"), plan.mode).await?);
     }
-    let begins_at = Instant::now() + WARM_UP;
-    let mut counting = JoinSet::new();
+    let starts_at = Instant::now() + WARM_UP;
+    let mut viewers_counting = JoinSet::new();
     for viewer in viewers {
-        counting.spawn(count(viewer, begins_at, plan.duration));
+        viewers_counting.spawn(count(viewer, starts_at, plan.duration));
     }
     let mut latencies = Vec::new();
-    while let Some(counted) = counting.join_next().await {
+    while let Some(counted) = viewers_counting.join_next().await {
         latencies.extend(counted??);
     }
     Ok(RobotsTimes {
@@ -177,13 +178,13 @@ async fn drive(address: &str, plan: RobotsPlan) -> Result<RobotsTimes, LiveError
 }
 
 /// Waits for a robot, commands it, and waits for its first decision.
-async fn set_off(address: &str, robot_id: &str, mode: Mode) -> Result<ViewerClient, LiveError> {
+async fn start_robot(address: &str, robot_id: &str, mode: Mode) -> Result<ViewerClient, LiveError> {
     let mut viewer = ViewerClient::connect(address, "bench").await?;
     viewer
-        .wait_for("a robot in the list", PATIENCE, |message| match message {
+        .wait_for("a robot in the list", WAIT_LIMIT, |message| match message {
             ToViewer::Robots(list) => {
-                let here = |id: &str| list.robots.iter().any(|robot| robot.robot_id == id);
-                here(robot_id).then_some(())
+                let is_listed = |id: &str| list.robots.iter().any(|robot| robot.robot_id == id);
+                is_listed(robot_id).then_some(())
             }
             _ => None,
         })
@@ -200,28 +201,28 @@ async fn set_off(address: &str, robot_id: &str, mode: Mode) -> Result<ViewerClie
         heard_beat: None,
     };
     viewer.send(&command.into()).await?;
-    let first = viewer.wait_for("a decision", PATIENCE, |message| {
+    let first = viewer.wait_for("a decision", WAIT_LIMIT, |message| {
         matches!(message, ToViewer::Trace(_)).then_some(())
     });
     first.await?;
     Ok(viewer)
 }
 
-/// The latency of every decision in a span of time, in milliseconds.
+/// The latencies of all decisions in the measured time, in milliseconds.
 async fn count(
     mut viewer: ViewerClient,
-    begins_at: Instant,
+    starts_at: Instant,
     duration: Duration,
 ) -> Result<Vec<f64>, ClientError> {
     let mut latencies = Vec::new();
     loop {
-        // States come ten times a second, so the end is never missed by much.
+        // Joint states arrive at 10 Hz, so the loop ends soon after the measured time.
         let message = viewer.next().await?;
         let now = Instant::now();
-        if now >= begins_at + duration {
+        if now >= starts_at + duration {
             return Ok(latencies);
         }
-        if let (ToViewer::Trace(trace), true) = (message, now >= begins_at) {
+        if let (ToViewer::Trace(trace), true) = (message, now >= starts_at) {
             latencies.push(trace.latency_micros as f64 / 1e3);
         }
     }

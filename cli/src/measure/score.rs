@@ -1,6 +1,6 @@
-//! The progress scorer: one reading of a video against one per prefix, and what each precision costs.
+//! Benchmark of the progress scorer: one pass over a video against one per prefix, and the precisions.
 //!
-//! Every form answers the same question in the same round, so that what else the machine does meets all of them.
+//! Every round measures all reading strategies, so that other load on the machine affects all of them.
 
 use super::{
     processor::processor_time,
@@ -18,51 +18,51 @@ use topreward::{
 };
 use vision::RgbImage;
 
-/// What is measured.
+/// Settings of a measurement.
 #[derive(Debug, Clone)]
 pub(crate) struct ScorePlan {
-    /// Seconds of the clip.
+    /// Length of the clip, in seconds.
     pub(crate) clip_secs: f64,
     /// Its frames per second.
     pub(crate) fps: f64,
     /// Numbers of prefixes.
     pub(crate) prefixes: Vec<usize>,
-    /// Rounds of each.
+    /// Rounds per number of prefixes.
     pub(crate) repeats: usize,
-    /// What the weights are kept in where the forms are compared.
+    /// Precision of the weights for the comparison of the strategies.
     pub(crate) precision: Precision,
-    /// Precisions to compare with each other.
+    /// Precisions to compare with f32.
     pub(crate) precisions: Vec<Precision>,
 }
 
-/// One number of prefixes.
+/// Times for one number of prefixes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct FormTimes {
-    /// How many prefixes there are.
+    /// Number of prefixes.
     pub(crate) prefixes: usize,
-    /// Every prefix from its beginning.
+    /// One pass per prefix, each from the beginning.
     pub(crate) naive: Millis,
-    /// The video once, a point as soon as it can be had.
+    /// One pass, each point as soon as possible.
     pub(crate) streaming: Millis,
-    /// The video once, all questions in one pass.
+    /// One pass, all questions at the end.
     pub(crate) packed: Millis,
     /// Median over the rounds of the time of `naive` divided by that of `streaming`.
     pub(crate) streaming_ratio: f64,
-    /// The same of `packed`.
+    /// Median over the rounds of the time of `naive` divided by that of `packed`.
     pub(crate) packed_ratio: f64,
-    /// Processor time of all threads in these three, where the system says it: what they cost on a busy machine too.
+    /// CPU time of all threads for the three strategies, where the system reports it.
     pub(crate) processor: Option<ProcessorTimes>,
-    /// Largest difference of a log-probability between the forms.
+    /// Largest difference of a log-probability between the strategies.
     pub(crate) largest_difference: f64,
-    /// Lengths of the prefixes (frames).
+    /// Lengths of the prefixes, in frames.
     pub(crate) lengths: Vec<usize>,
-    /// `ln p( True)` at each, read the naive way.
+    /// `ln p( True)` at each prefix, from the naive strategy.
     pub(crate) log_probs: Vec<f64>,
 }
 
-/// Processor time, medians over the rounds (ms).
+/// CPU times: medians over the rounds, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-#[allow(missing_docs, reason = "as in the times by the clock")]
+#[allow(missing_docs, reason = "the fields are those of the wall-clock times")]
 pub(crate) struct ProcessorTimes {
     pub(crate) naive: f64,
     pub(crate) streaming: f64,
@@ -85,79 +85,79 @@ impl ProcessorTimes {
     }
 }
 
-/// Median over the rounds.
+/// Median over the rounds of the ratio `naive / other`.
 fn ratio(naive: &[f64], other: &[f64]) -> f64 {
     let ratios = naive.iter().zip(other).map(|(naive, other)| naive / other);
     Millis::of(ratios.collect()).median
 }
 
-/// One precision.
+/// Times of one precision.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct PrecisionTimes {
-    /// Its name.
+    /// Name of the precision.
     pub(crate) precision: String,
-    /// Bytes that the weights take.
+    /// Memory of the weights, in bytes.
     pub(crate) weight_bytes: u64,
     /// Time of a curve, streaming.
     pub(crate) streaming: Millis,
-    /// Rank correlation of the curve with that in f32; none where one of them is constant.
+    /// Rank correlation of the curve with that in f32; none if one of them is constant.
     pub(crate) rank_correlation: Option<f64>,
     /// Largest difference of a log-probability from f32.
     pub(crate) largest_difference: f64,
 }
 
-/// Everything.
+/// Results of the benchmark.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct ScoreTimes {
     /// Name of the checkpoint.
     pub(crate) scorer: String,
-    /// Values in it.
+    /// Number of its parameters.
     pub(crate) parameters: u64,
-    /// What the forms were compared in.
+    /// Precision for the comparison of the strategies.
     pub(crate) precision: String,
     /// Frames of the clip.
     pub(crate) frames: usize,
     /// Its frames per second.
     pub(crate) fps: f64,
-    /// Frames that the model is shown of all of it.
+    /// Number of frames that the model takes.
     pub(crate) shown_frames: usize,
-    /// Side of a frame (pixels).
+    /// Side of a frame, in pixels.
     pub(crate) side: usize,
-    /// The claim.
+    /// Scored instruction.
     pub(crate) instruction: &'static str,
-    /// Per number of prefixes.
+    /// Times per number of prefixes.
     pub(crate) forms: Vec<FormTimes>,
-    /// Per precision, at the number of prefixes in the middle.
+    /// Times per precision, at the middle one of the numbers of prefixes.
     pub(crate) precisions: Vec<PrecisionTimes>,
 }
 
-/// Why nothing could be measured.
+/// Errors of the benchmark.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ScoreBenchError {
-    /// The checkpoint.
+    /// The checkpoint cannot be opened.
     #[error(transparent)]
     Checkpoint(#[from] server::scorer_service::ScorerError),
-    /// The method.
+    /// The clip or its prefixes are invalid.
     #[error(transparent)]
     Method(#[from] topreward::Error),
-    /// The model.
+    /// The scorer failed.
     #[error(transparent)]
     Scorer(#[from] ScorerError),
 }
 
 const INSTRUCTION: &str = "open the drawer";
-const FORMS: [ReadStrategy; 3] = [
+const STRATEGIES: [ReadStrategy; 3] = [
     ReadStrategy::Naive,
     ReadStrategy::Streaming,
     ReadStrategy::Packed,
 ];
 
-/// A clip that a formula defines: smooth, with some noise, every frame another. Frames are made before anything is timed.
+/// A synthetic clip: smooth, with some noise, every frame different. Frames are made before the measurement.
 #[derive(Debug)]
-struct Synthetic(BTreeMap<usize, RgbImage>);
+struct SyntheticClip(BTreeMap<usize, RgbImage>);
 
-impl Synthetic {
-    /// The frames with these numbers, squares of `side` pixels.
+impl SyntheticClip {
+    /// Makes the frames with these indices, squares of `side` pixels.
     fn new(indices: &[usize], side: usize) -> Result<Self, ScorerError> {
         indices
             .iter()
@@ -175,19 +175,19 @@ impl Synthetic {
     }
 }
 
-impl FrameSource for Synthetic {
+impl FrameSource for SyntheticClip {
     fn frame(&self, index: usize) -> Result<Cow<'_, RgbImage>, ScorerError> {
         self.0
             .get(&index)
             .map(Cow::Borrowed)
             .ok_or_else(|| ScorerError::Frame {
                 index,
-                reason: "it was not made".to_owned(),
+                reason: "the frame was not made".to_owned(),
             })
     }
 }
 
-/// Pixels of a frame; `models/topreward/benches/reference.py` makes the same.
+/// Pixels of a frame, the same as in `models/topreward/benches/reference.py`.
 fn synthetic(index: usize, side: usize) -> Vec<u8> {
     let (side, seed) = (side as u64, index as u64);
     let mut bytes = Vec::new();
@@ -220,13 +220,13 @@ fn load(
 
 fn curve(
     scorer: &Scorer,
-    film: &Synthetic,
+    source: &SyntheticClip,
     plan: &ReadPlan,
     question: &Question,
 ) -> Result<Vec<f64>, ScorerError> {
     let questions = std::slice::from_ref(question);
     let answers = layers::block_on(scorer.answer(
-        film,
+        source,
         plan,
         questions,
         &mut async |_: usize, _: &[[f32; 2]]| ControlFlow::Continue(()),
@@ -240,7 +240,7 @@ fn curve(
         .collect())
 }
 
-/// Measures a checkpoint. `tell` is told what is being measured.
+/// Measures a checkpoint. `report` gets the name of each step.
 ///
 /// # Errors
 /// [`ScoreBenchError`].
@@ -248,7 +248,7 @@ pub(crate) fn measure(
     files: &ScorerFiles,
     device: &Device,
     plan: &ScorePlan,
-    tell: &dyn Fn(String),
+    report: &dyn Fn(String),
 ) -> Result<ScoreTimes, ScoreBenchError> {
     let frames = (plan.clip_secs * plan.fps).round() as usize;
     let clip = Clip::new(frames, plan.fps)?;
@@ -256,15 +256,15 @@ pub(crate) fn measure(
     let options = ScorerOptions::new(profile);
     let side = options.pre_resize.unwrap_or(244);
     let shown = profile.frames(&clip, frames)?.indices;
-    let film = Synthetic::new(&shown, side)?;
+    let source = SyntheticClip::new(&shown, side)?;
     let model = load(files, device, plan.precision)?;
     let prompt = Prompt::new(INSTRUCTION)?;
     let question = Question::new(model.tokenizer(), TextLayout::Plain, &prompt)?;
     let info = model.info().clone();
     let mut scorer = Scorer::new(model, options);
-    // Warms up with the least.
-    let least = ReadPlan::new(profile, &clip, &[1])?;
-    curve(&scorer, &film, &least, &question)?;
+    // Warm-up with the shortest plan.
+    let shortest = ReadPlan::new(profile, &clip, &[1])?;
+    curve(&scorer, &source, &shortest, &question)?;
     let mut forms = Vec::new();
     for &count in &plan.prefixes {
         let lengths = Prefixes::Spread(count).lengths(&clip, profile)?;
@@ -273,18 +273,18 @@ pub(crate) fn measure(
         let mut processor = [const { Vec::new() }; 3];
         let mut curves = [const { Vec::new() }; 3];
         for round in 1..=plan.repeats {
-            let places = times.iter_mut().zip(&mut processor).zip(&mut curves);
-            for (form, ((times, processor), kept)) in FORMS.into_iter().zip(places) {
-                tell(format!(
-                    "{count} prefixes, {form:?}, round {round} of {}",
+            let slots = times.iter_mut().zip(&mut processor).zip(&mut curves);
+            for (strategy, ((times, processor), measured)) in STRATEGIES.into_iter().zip(slots) {
+                report(format!(
+                    "{count} prefixes, {strategy:?}, round {round} of {}",
                     plan.repeats
                 ));
                 scorer = scorer.with_options(ScorerOptions {
-                    strategy: form,
+                    strategy,
                     ..options
                 });
                 let (started, before) = (Instant::now(), processor_time());
-                *kept = curve(&scorer, &film, &points, &question)?;
+                *measured = curve(&scorer, &source, &points, &question)?;
                 times.push(millis(started.elapsed()));
                 if let (Some(before), Some(after)) = (before, processor_time()) {
                     processor.push(millis(after.saturating_sub(before)));
@@ -295,7 +295,7 @@ pub(crate) fn measure(
         let [reference, others @ ..] = &curves;
         let largest_difference = others
             .iter()
-            .map(|other| largest(reference, other))
+            .map(|other| largest_difference(reference, other))
             .fold(0.0, f64::max);
         forms.push(FormTimes {
             prefixes: lengths.len(),
@@ -311,7 +311,7 @@ pub(crate) fn measure(
         });
     }
     drop(scorer);
-    let precisions = precisions(files, device, plan, &clip, &film, tell)?;
+    let precisions = precisions(files, device, plan, &clip, &source, report)?;
     Ok(ScoreTimes {
         scorer: files.manifest().name.clone(),
         parameters: info.parameters,
@@ -331,8 +331,8 @@ fn precisions(
     device: &Device,
     plan: &ScorePlan,
     clip: &Clip,
-    film: &Synthetic,
-    tell: &dyn Fn(String),
+    source: &SyntheticClip,
+    report: &dyn Fn(String),
 ) -> Result<Vec<PrecisionTimes>, ScoreBenchError> {
     let mut measured = Vec::new();
     if plan.precisions.is_empty() {
@@ -347,8 +347,8 @@ fn precisions(
     let lengths = Prefixes::Spread(count).lengths(clip, profile)?;
     let points = ReadPlan::new(profile, clip, &lengths)?;
     let prompt = Prompt::new(INSTRUCTION)?;
-    let mut exact: Option<Vec<f64>> = None;
-    // f32 first: the others are held against it, and it is not measured twice.
+    let mut f32_curve: Option<Vec<f64>> = None;
+    // f32 first and once: the others are compared with it.
     let all = [Precision::F32].into_iter().chain(
         plan.precisions
             .iter()
@@ -356,33 +356,33 @@ fn precisions(
             .filter(|precision| *precision != Precision::F32),
     );
     for precision in all {
-        tell(precision.to_string());
+        report(precision.to_string());
         let model = load(files, device, precision)?;
         let weight_bytes = model.info().weight_bytes;
         let question = Question::new(model.tokenizer(), TextLayout::Plain, &prompt)?;
         let scorer = Scorer::new(model, ScorerOptions::new(profile));
         let mut times = Vec::new();
-        let mut found = Vec::new();
+        let mut measured_curve = Vec::new();
         for round in 0..=plan.repeats {
             let started = Instant::now();
-            found = curve(&scorer, film, &points, &question)?;
+            measured_curve = curve(&scorer, source, &points, &question)?;
             if round > 0 {
                 times.push(millis(started.elapsed()));
             }
         }
-        let reference = exact.get_or_insert_with(|| found.clone());
+        let reference = f32_curve.get_or_insert_with(|| measured_curve.clone());
         measured.push(PrecisionTimes {
             precision: precision.to_string(),
             weight_bytes,
             streaming: Millis::of(times),
-            rank_correlation: spearman(&found, reference)?,
-            largest_difference: largest(reference, &found),
+            rank_correlation: spearman(&measured_curve, reference)?,
+            largest_difference: largest_difference(reference, &measured_curve),
         });
     }
     Ok(measured)
 }
 
-fn largest(left: &[f64], right: &[f64]) -> f64 {
+fn largest_difference(left: &[f64], right: &[f64]) -> f64 {
     left.iter()
         .zip(right)
         .map(|(left, right)| (left - right).abs())

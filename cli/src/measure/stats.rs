@@ -6,16 +6,16 @@ use std::time::{Duration, Instant};
 /// A distribution of times in milliseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub(crate) struct Millis {
-    /// Half of the measurements are below.
+    /// Median.
     pub(crate) median: f64,
-    /// 95 % of the measurements are at or below.
+    /// 95th percentile.
     pub(crate) p95: f64,
     /// Number of measurements.
     pub(crate) n: usize,
 }
 
 impl Millis {
-    /// Of measurements in milliseconds.
+    /// The distribution of measurements in milliseconds.
     pub(crate) fn of(mut millis: Vec<f64>) -> Self {
         millis.sort_by(f64::total_cmp);
         Self {
@@ -26,7 +26,7 @@ impl Millis {
     }
 }
 
-/// Nearest rank; 0 for no measurement.
+/// Nearest-rank quantile; 0 without measurements.
 fn quantile(sorted: &[f64], q: f64) -> f64 {
     let rank = (q * sorted.len() as f64).ceil() as usize;
     sorted
@@ -40,7 +40,7 @@ pub(crate) fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }
 
-/// Times `n` runs after one that is not counted.
+/// Times `n` runs after one warm-up run.
 pub(crate) fn time<T>(n: usize, mut work: impl FnMut() -> T) -> Millis {
     std::hint::black_box(work());
     let measured = (0..n).map(|_| {

@@ -97,7 +97,7 @@ impl Asking {
 
     pub(super) fn load(&self, device: &layers::Device) -> anyhow::Result<Scorer> {
         let bar = LoadingBar::default();
-        let tell = |read, total| bar.tell(read, total);
+        let tell = |read, total| bar.update(read, total);
         let files = ModelFiles::open_dir(&self.scorer)?;
         let options = LoadOptions {
             precision: self.dtype,

@@ -1,4 +1,4 @@
-//! Golden cases, and calls of the program about them.
+//! Golden cases, and calls of the binary with them.
 
 use datasets::npy;
 use safetensors::{Dtype, SafeTensors};
@@ -133,7 +133,7 @@ impl Case {
 
     pub(crate) fn command_on(&self, checkpoint: &Path, images: &[PathBuf]) -> Command {
         let about = self.golden.about();
-        // Rust prints the shortest digits that read back as the same number.
+        // Rust prints the shortest digits that parse to the same number.
         let state: Vec<String> = self
             .golden
             .floats("state")

@@ -1,5 +1,5 @@
-//! `policy-studio act --dump` against what the reference computed for the golden checkpoints: the whole way
-//! from files on the command line to tensors in a file.
+//! `policy-studio act --dump` against the reference's tensors for the golden checkpoints: end to end from files on the command
+//! line to tensors in a file.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -17,7 +17,7 @@ use std::{
     process::Output,
 };
 
-/// The tensors of a continuous answer; `run` is the prefix of the golden's names.
+/// Compares the tensors of a continuous result; `run` is the prefix of the golden's names.
 fn compare_continuous(case: &Case, dump: &Tensors, run: &str, dims: usize) {
     let golden = &case.golden;
     let name = |part: &str| format!("{run}{part}");
@@ -65,7 +65,7 @@ fn a_dump_holds_the_references_tensors() {
         }
         let rows = answer["n_action_steps"].as_u64().unwrap() as usize;
         assert_eq!(dump.shape("actions"), [rows, dims]);
-        // What is printed under a name is what the dump holds under it.
+        // Printed values equal those of the dump under the same name.
         for (name, count) in [
             ("actions", rows),
             ("chunk_normalised", dump.shape("chunk_normalised")[0]),
@@ -82,7 +82,7 @@ fn a_dump_holds_the_references_tensors() {
         let horizon = answer["rows"].as_u64().unwrap() as usize;
         assert_eq!(answer["chunk"].as_array().unwrap().len(), horizon);
 
-        // Fewer steps than the checkpoint's own number, from a seed.
+        // Fewer steps than the checkpoint's number, with a seed.
         let mut command = case.command(&case.images());
         command.args(["--steps", "2", "--seed", "5"]);
         let (dump, _) = case.dump(command);
@@ -152,7 +152,7 @@ fn a_discrete_dump_holds_the_generated_ids() {
             "--depth",
             "full",
         ]);
-        // The same tokenizer, named.
+        // The same tokenizer, given with --fast.
         command.arg("--fast").arg(case.checkpoint.join("openfast"));
         let (dump, _) = case.dump(command);
         let golden = &case.golden;
@@ -171,7 +171,7 @@ fn a_discrete_dump_holds_the_generated_ids() {
 }
 
 #[test]
-fn what_does_not_fit_together_is_refused_in_words() {
+fn contradictory_options_are_refused_with_the_reason() {
     let case = Case::open("think_three_cameras", "refused");
     let images = case.images();
     let refused = |arguments: &[&str]| {
@@ -186,7 +186,7 @@ fn what_does_not_fit_together_is_refused_in_words() {
     assert!(
         refused(&["--depth", "adaptive", "--previous-depth", codes]).contains("--previous-image")
     );
-    let words = refused(&[
+    let stderr = refused(&[
         "--depth",
         "full",
         "--previous-image",
@@ -194,8 +194,8 @@ fn what_does_not_fit_together_is_refused_in_words() {
         "--previous-depth",
         codes,
     ]);
-    assert!(words.contains("adaptive"), "{words}");
-    let words = refused(&[
+    assert!(stderr.contains("adaptive"), "{stderr}");
+    let stderr = refused(&[
         "--depth",
         "adaptive",
         "--previous-image",
@@ -203,11 +203,11 @@ fn what_does_not_fit_together_is_refused_in_words() {
         "--previous-depth",
         noise,
     ]);
-    assert!(words.contains("int64"), "{words}");
-    let words = refused(&["--mode", "discrete"]);
-    assert!(words.contains("continuous"), "{words}");
-    let words = refused(&["--noise", codes]);
-    assert!(words.contains("float32"), "{words}");
+    assert!(stderr.contains("int64"), "{stderr}");
+    let stderr = refused(&["--mode", "discrete"]);
+    assert!(stderr.contains("continuous"), "{stderr}");
+    let stderr = refused(&["--noise", codes]);
+    assert!(stderr.contains("float32"), "{stderr}");
     assert!(refused(&["--steps", "0"]).contains("--steps"));
 
     let plain = Case::open("one_camera", "refused");
@@ -216,12 +216,12 @@ fn what_does_not_fit_together_is_refused_in_words() {
         .args(["--depth", "full"])
         .output()
         .unwrap();
-    let words = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(words.contains("enable_depth_reasoning"), "{words}");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(stderr.contains("enable_depth_reasoning"), "{stderr}");
 }
 
 #[test]
-fn noise_that_lies_the_wrong_way_round_is_refused_with_both_shapes() {
+fn transposed_noise_is_refused_with_both_shapes() {
     let case = Case::open("one_camera", "noise");
     let [horizon, width] = case.golden.shape("noise")[..] else {
         panic!()
@@ -244,20 +244,20 @@ fn noise_that_lies_the_wrong_way_round_is_refused_with_both_shapes() {
     ] {
         let output = act(&shape, values);
         assert!(!output.status.success());
-        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(
-            words.contains(&format!("{shape:?}"))
-                && words.contains(&format!("[{horizon}, {width}]")),
-            "{words}"
+            stderr.contains(&format!("{shape:?}"))
+                && stderr.contains(&format!("[{horizon}, {width}]")),
+            "{stderr}"
         );
     }
-    // As the reference draws it, for a batch of one.
+    // Noise for a batch of one, as the reference draws it.
     let plain = json(&act(&[horizon, width], &values));
     let batch = json(&act(&[1, horizon, width], &values));
     assert_eq!(plain["actions"], batch["actions"]);
 }
 
-/// A copy of a golden checkpoint in a folder of its own, `norm_stats.json` changed.
+/// A copy of a golden checkpoint with a changed `norm_stats.json`.
 fn copied(case: &Case, change: impl Fn(&mut Value)) -> PathBuf {
     let to = case.scratch.join("models/checkpoint");
     std::fs::remove_dir_all(&to).ok();
@@ -277,20 +277,20 @@ fn copied(case: &Case, change: impl Fn(&mut Value)) -> PathBuf {
 }
 
 #[test]
-fn a_tag_that_does_not_fit_is_refused_with_its_reason_and_the_other_set_of_cameras_is_taken() {
+fn an_invalid_tag_is_refused_and_the_alternative_cameras_are_accepted() {
     let case = Case::open("two_cameras", "tags");
     let images = case.images();
     let act = |checkpoint: &Path, images: &[PathBuf]| {
         case.command_on(checkpoint, images).output().unwrap()
     };
-    let words = |output: &Output| {
+    let stderr = |output: &Output| {
         assert!(!output.status.success());
         String::from_utf8_lossy(&output.stderr).into_owned()
     };
     let longer = copied(&case, |stats| {
         stats["metadata_by_tag"]["pair"]["action_horizon"] = 30.into();
     });
-    let said = words(&act(&longer, &images));
+    let said = stderr(&act(&longer, &images));
     assert!(
         said.contains("pair")
             && said.contains("action_horizon")
@@ -298,7 +298,7 @@ fn a_tag_that_does_not_fit_is_refused_with_its_reason_and_the_other_set_of_camer
         "{said}"
     );
     let plain = copied(&case, |_| {});
-    let said = words(&act(&plain, &images[..1]));
+    let said = stderr(&act(&plain, &images[..1]));
     assert!(said.contains("overview, wrist"), "{said}");
     let either = copied(&case, |stats| {
         stats["metadata_by_tag"]["pair"]["camera_keys_alternative"] =
@@ -320,15 +320,15 @@ fn the_published_action_tokenizer_is_found_beside_the_checkpoint() {
         command.args(["--mode", "discrete", "--depth", "full"]);
         command.output().unwrap()
     };
-    // The nano's has more ids than this checkpoint has tokens.
+    // The nano tokenizer has more ids than this checkpoint has tokens.
     let alone = act();
     assert!(!alone.status.success());
-    let words = String::from_utf8_lossy(&alone.stderr).into_owned();
+    let stderr = String::from_utf8_lossy(&alone.stderr).into_owned();
     assert!(
-        words.contains("nano")
-            && words.contains("MolmoAct2-FAST-Tokenizer")
-            && words.contains("--fast"),
-        "{words}"
+        stderr.contains("nano")
+            && stderr.contains("MolmoAct2-FAST-Tokenizer")
+            && stderr.contains("--fast"),
+        "{stderr}"
     );
     std::fs::create_dir_all(&beside).unwrap();
     for name in ["tokenizer.json", "processor_config.json"] {
@@ -349,7 +349,7 @@ fn the_published_action_tokenizer_is_found_beside_the_checkpoint() {
 }
 
 #[test]
-fn a_cache_of_another_length_is_not_used_and_that_is_said() {
+fn a_cache_of_another_length_is_ignored_with_a_warning() {
     let case = Case::open("think_per_layer", "length");
     let images = case.images();
     let codes = case.scratch.join("short.npy");
@@ -363,10 +363,10 @@ fn a_cache_of_another_length_is_not_used_and_that_is_said() {
     command.args(["--depth", "adaptive", "--previous-image"]);
     command.arg(&images[0]).arg("--previous-depth").arg(&codes);
     let output = command.output().unwrap();
-    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(
-        words.contains("3 codes") && words.contains("16 cells"),
-        "{words}"
+        stderr.contains("3 codes") && stderr.contains("16 cells"),
+        "{stderr}"
     );
     let regenerated = json(&output)["depth"]["regenerated"].clone();
     assert!(
@@ -379,7 +379,7 @@ fn a_cache_of_another_length_is_not_used_and_that_is_said() {
 }
 
 #[test]
-fn what_an_image_file_holds_decides_whatever_it_is_called() {
+fn the_content_of_an_image_file_decides_its_format() {
     let case = Case::open("one_camera", "named");
     let png = case.image("image.0");
     let misnamed = case.scratch.join("frame.jpg");

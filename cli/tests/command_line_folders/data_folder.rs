@@ -1,4 +1,4 @@
-//! The data folder of `serve`, which one studio owns at a time.
+//! The data folder of `serve`, which one studio uses at a time.
 
 use super::{Folder, refused, studio};
 use std::{
@@ -7,7 +7,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-/// A running studio; killed without a goodbye when it is dropped.
+/// A running studio, killed on drop.
 struct Running(Child);
 
 impl Drop for Running {
@@ -58,17 +58,17 @@ fn a_second_studio_on_a_data_folder_is_refused_with_the_owner_and_the_remedy() {
             "{said}"
         );
     }
-    // Another folder is no matter of that one.
+    // Another folder is not locked.
     let other = Folder::new("data");
     drop(start(&other.0));
-    // A kill takes the lock along, and what the folder keeps stays.
+    // A killed studio releases the lock, and the files stay.
     std::fs::write(folder.path("stops/arm"), b"{}").unwrap();
     drop(first);
     drop(start(&folder.0));
     assert!(folder.path("stops/arm").is_file());
 }
 
-/// Without the option the platform's folder is taken, which is one folder for all studios of the account.
+/// Without the option the platform's folder is used, the same for all studios of the account.
 #[cfg(target_os = "linux")]
 #[test]
 fn the_folder_of_the_account_is_refused_to_a_second_studio_too() {

@@ -1,5 +1,5 @@
-//! Checkpoint folders as they reach people: pointers in place of files, half a download, an index of something else, JSON
-//! as Python writes it, and files that unfold.
+//! Damaged or unusual checkpoint folders: pointers instead of files, partial downloads, an index of other files, JSON in
+//! Python's dialect, and files that expand when loaded.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -27,7 +27,7 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// A folder that goes away with the test.
+/// A temporary folder, deleted on drop.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -60,7 +60,7 @@ impl Folder {
         std::fs::read(self.path(name)).unwrap()
     }
 
-    /// Puts `to` in place of `from`, which must be there, in a text file.
+    /// Replaces `from`, which must occur, with `to` in a text file.
     fn replace(&self, name: &str, from: &str, to: &str) {
         let text = String::from_utf8(self.read(name)).unwrap();
         assert!(text.contains(from), "{name} has no {from}");
@@ -96,14 +96,14 @@ fn studio(arguments: &[&str]) -> Output {
 
 /// Both streams of a run that must have ended with 1.
 fn refused(output: &Output) -> String {
-    let said = format!(
+    let text = format!(
         "{}{}",
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
     );
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(!said.contains("panicked"), "{said}");
-    said
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(!text.contains("panicked"), "{text}");
+    text
 }
 
 fn json(output: &Output) -> Value {
@@ -124,7 +124,7 @@ fn pictures() -> Folder {
     folder
 }
 
-/// Scores a few pictures with the scorer in `folder`.
+/// Scores a few images with the scorer in `folder`.
 fn score(folder: &Path, frames: &Folder) -> Output {
     studio(&[
         "score",
@@ -165,14 +165,14 @@ fn act(policy: &Path, frames: &Folder, more: &[&str]) -> Output {
 }
 
 #[test]
-fn a_pointer_of_git_lfs_is_told_by_every_reader_of_a_checkpoint() {
+fn a_pointer_of_git_lfs_is_reported_by_every_reader_of_a_checkpoint() {
     let frames = pictures();
-    let told = |said: &str, name: &str| {
+    let check = |output: &str, name: &str| {
         let file = name.rsplit('/').next().unwrap();
-        assert!(said.contains(file), "{name}: {said}");
+        assert!(output.contains(file), "{name}: {output}");
         assert!(
-            said.contains("Git LFS") && said.contains("git lfs pull"),
-            "{name}: {said}"
+            output.contains("Git LFS") && output.contains("git lfs pull"),
+            "{name}: {output}"
         );
     };
     for name in [
@@ -183,7 +183,7 @@ fn a_pointer_of_git_lfs_is_told_by_every_reader_of_a_checkpoint() {
     ] {
         let folder = Folder::nano("qwen3vl");
         folder.write(name, LFS);
-        told(&refused(&score(&folder.0, &frames)), name);
+        check(&refused(&score(&folder.0, &frames)), name);
     }
     // Beside one whole file an index is not needed.
     let folder = Folder::nano("qwen3vl");
@@ -206,18 +206,18 @@ fn a_pointer_of_git_lfs_is_told_by_every_reader_of_a_checkpoint() {
     ] {
         let folder = Folder::nano("molmoact2");
         folder.write(name, LFS);
-        told(
+        check(
             &refused(&studio(&["inspect", folder.0.to_str().unwrap()])),
             name,
         );
-        told(&refused(&act(&folder.0, &frames, &[])), name);
+        check(&refused(&act(&folder.0, &frames, &[])), name);
     }
     let folder = Folder::nano("molmoact2");
     let fast = folder.path("openfast");
     for name in ["tokenizer.json", "processor_config.json"] {
         let whole = std::fs::read(fast.join(name)).unwrap();
         std::fs::write(fast.join(name), LFS).unwrap();
-        told(
+        check(
             &refused(&studio(&[
                 "fast",
                 "inspect",
@@ -232,7 +232,7 @@ fn a_pointer_of_git_lfs_is_told_by_every_reader_of_a_checkpoint() {
     folder.write("pointer.npy", LFS);
     let pointer = pointer.to_str().unwrap();
     let out = folder.path("out.json");
-    let said = refused(&studio(&[
+    let output = refused(&studio(&[
         "fast",
         "encode",
         "--tokenizer",
@@ -242,9 +242,9 @@ fn a_pointer_of_git_lfs_is_told_by_every_reader_of_a_checkpoint() {
         "--out",
         out.to_str().unwrap(),
     ]));
-    told(&said, "pointer.npy");
+    check(&output, "pointer.npy");
     for option in ["--noise", "--image", "--calibration"] {
-        told(
+        check(
             &refused(&act(&folder.0, &frames, &[option, pointer])),
             "pointer.npy",
         );
@@ -252,9 +252,9 @@ fn a_pointer_of_git_lfs_is_told_by_every_reader_of_a_checkpoint() {
 }
 
 #[test]
-fn what_else_stands_in_for_a_file_is_told_by_its_cause() {
+fn other_replacements_of_a_file_are_reported_with_the_cause() {
     let frames = pictures();
-    for (name, bytes, words) in [
+    for (name, bytes, reason) in [
         (
             "config.json",
             b"<!DOCTYPE html><html>Sign in</html>".to_vec(),
@@ -282,10 +282,10 @@ fn what_else_stands_in_for_a_file_is_told_by_its_cause() {
     ] {
         let folder = Folder::nano("qwen3vl");
         folder.write(name, bytes);
-        let said = refused(&score(&folder.0, &frames));
+        let output = refused(&score(&folder.0, &frames));
         assert!(
-            said.contains(name) && said.contains(words),
-            "{words}: {said}"
+            output.contains(name) && output.contains(reason),
+            "{reason}: {output}"
         );
     }
     let folder = Folder::nano("qwen3vl");
@@ -293,16 +293,16 @@ fn what_else_stands_in_for_a_file_is_told_by_its_cause() {
     #[cfg(unix)]
     {
         std::os::unix::fs::symlink("../../blobs/abab", folder.path("model.safetensors")).unwrap();
-        let said = refused(&score(&folder.0, &frames));
+        let output = refused(&score(&folder.0, &frames));
         assert!(
-            said.contains("blobs/abab") && said.contains("not there"),
-            "{said}"
+            output.contains("blobs/abab") && output.contains("not there"),
+            "{output}"
         );
     }
 }
 
 #[test]
-fn numbers_that_are_not_finite_stop_only_who_needs_them() {
+fn numbers_that_are_not_finite_affect_only_their_users() {
     let frames = pictures();
     let twin = json(&act(&root().join("models/nano/molmoact2"), &frames, &[]));
     let folder = Folder::nano("molmoact2");
@@ -338,11 +338,11 @@ fn numbers_that_are_not_finite_stop_only_who_needs_them() {
         "norm_stats.json",
         stats.to_string().replace("\"MARK\"", "NaN"),
     );
-    let said = refused(&act(&folder.0, &frames, &[]));
-    for words in ["norm_stats.json", "action_stats.q99", "NaN", "dimension 2"] {
-        assert!(said.contains(words), "{words}: {said}");
+    let output = refused(&act(&folder.0, &frames, &[]));
+    for reason in ["norm_stats.json", "action_stats.q99", "NaN", "dimension 2"] {
+        assert!(output.contains(reason), "{reason}: {output}");
     }
-    // Another robot's statistics are whole.
+    // The statistics of another robot are complete.
     let whole: Value = serde_json::from_slice(
         &std::fs::read(root().join("models/nano/molmoact2/norm_stats.json")).unwrap(),
     )
@@ -354,8 +354,8 @@ fn numbers_that_are_not_finite_stop_only_who_needs_them() {
     );
     let found = json(&act(&folder.0, &frames, &["--tag", "other"]));
     assert_eq!(found["actions"], twin["actions"]);
-    let said = refused(&act(&folder.0, &frames, &["--tag", "policy_studio_sim"]));
-    assert!(said.contains("NaN") && said.contains("q99"), "{said}");
+    let output = refused(&act(&folder.0, &frames, &["--tag", "policy_studio_sim"]));
+    assert!(output.contains("NaN") && output.contains("q99"), "{output}");
 
     let folder = Folder::nano("qwen3vl");
     folder.replace(
@@ -363,9 +363,9 @@ fn numbers_that_are_not_finite_stop_only_who_needs_them() {
         "\"rms_norm_eps\": 1e-06",
         "\"rms_norm_eps\": NaN",
     );
-    let said = refused(&score(&folder.0, &frames));
+    let output = refused(&score(&folder.0, &frames));
     assert!(
-        said.contains("NaN") && said.contains("rms_norm_eps"),
-        "{said}"
+        output.contains("NaN") && output.contains("rms_norm_eps"),
+        "{output}"
     );
 }

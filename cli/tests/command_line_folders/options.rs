@@ -1,9 +1,9 @@
-//! Every option that a message names is one of the command that says it.
+//! Every option that a message names exists in the command that prints it.
 
 use super::{root, studio};
 use std::{collections::BTreeSet, path::Path};
 
-/// The commands, by the file or folder of `cli/src` that is theirs alone.
+/// The commands of each file or folder of `cli/src`.
 const COMMANDS: [(&str, &[&[&str]]); 12] = [
     ("serve", &[&["serve"]]),
     ("sim", &[&["sim"]]),
@@ -54,13 +54,13 @@ pub(crate) fn of(command: &[&str]) -> BTreeSet<String> {
     arguments.push("--help");
     let output = studio(&arguments);
     assert!(output.status.success(), "{command:?}");
-    // What the examples name must be found elsewhere.
+    // Options in the examples do not count.
     let help = String::from_utf8(output.stdout).unwrap();
     named(help.split("Examples:").next().unwrap())
 }
 
-/// What a source file says to people: its code without comments, tests and style sheets.
-fn said(path: &Path) -> String {
+/// Texts of a source file: its code without comments, tests and style sheets.
+fn message_text(path: &Path) -> String {
     let text = std::fs::read_to_string(path).unwrap();
     let code = text.split("#[cfg(test)]").next().unwrap();
     let lines = code.lines().map(str::trim_start);
@@ -103,7 +103,7 @@ fn an_option_that_a_message_names_exists() {
         sources(&root().join(package).join("src"), &mut files);
     }
     for file in files {
-        // The options of the programs that they start.
+        // Options of the programs that they start.
         let foreign = [
             "probe.rs",
             "video.rs",
@@ -120,8 +120,8 @@ fn an_option_that_a_message_names_exists() {
             options.iter().find(|(name, _)| *name == command)
         });
         let known = own.map_or(&of_any, |(_, own)| own);
-        for option in named(&said(&file)) {
-            // An example may be about another command.
+        for option in named(&message_text(&file)) {
+            // An example may show another command.
             assert!(
                 known.contains(&option) || (own.is_none() && of_any.contains(&option)),
                 "{} names {option}, which its command does not have",
@@ -145,7 +145,7 @@ fn an_option_that_a_message_names_exists() {
     }
     sources(&root().join("score_job/src"), &mut files);
     for file in files {
-        let named = named(&said(&file));
+        let named = named(&message_text(&file));
         assert!(named.is_empty(), "{} names {named:?}", file.display());
     }
 }

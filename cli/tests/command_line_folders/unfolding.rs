@@ -1,4 +1,4 @@
-//! Small files that unfold, and large ones: loading takes no more memory than announced, and 256 MiB.
+//! Small files that expand, and large ones: loading takes at most the announced memory plus 256 MiB.
 
 use super::{Folder, act, json, pictures, refused, root, studio};
 use std::{
@@ -8,10 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What loading may take beside what `inspect` announces.
+/// Memory that loading may take in addition to what `inspect` announces.
 const BESIDE: u64 = 256 << 20;
 
-/// Runs the binary, looking at its memory until it ends.
+/// Runs the binary and samples its memory until it ends.
 fn watched(arguments: &[&str]) -> (Output, u64, Duration) {
     let began = Instant::now();
     let mut child = Command::new(env!("CARGO_BIN_EXE_policy-studio"))
@@ -62,7 +62,7 @@ fn announced(policy: &Path) -> u64 {
     found["memory"][0]["peak_on_cpu"].as_u64().unwrap()
 }
 
-/// Loads the policy by asking it for a chunk.
+/// Loads the policy by requesting a chunk.
 fn load(policy: &Path, image: &Path) -> (Output, u64, Duration) {
     let image = image.to_str().unwrap();
     watched(&[
@@ -105,11 +105,11 @@ fn a_hostile_chat_template_is_refused_while_loading() {
         assert!(most < bound, "{template}: {most}");
         assert!(took < Duration::from_secs(60), "{template}: {took:?}");
     }
-    // One that is only broken keeps nobody from acting.
+    // A broken template does not prevent actions.
     let folder = Folder::nano("molmoact2");
     folder.write("chat_template.jinja", "{% if %}");
     assert!(act(&folder.0, &frames, &[]).status.success());
-    // One that is too long is not read.
+    // A template that is too long is not read.
     folder.write("chat_template.jinja", "x".repeat(1 << 20));
     assert!(act(&folder.0, &frames, &[]).status.success());
     let found = json(&studio(&["inspect", "--json", folder.0.to_str().unwrap()]));
@@ -240,7 +240,7 @@ fn no_file_of_a_checkpoint_takes_more_memory_than_announced_and_256_mib() {
 }
 
 #[test]
-fn a_picture_of_half_a_gigabyte_of_pixels_is_refused_by_its_size() {
+fn an_image_of_half_a_gigabyte_of_pixels_is_refused_by_its_size() {
     let folder = Folder::new("huge");
     let path = folder.path("huge.png");
     // Grey: a quarter of a megabyte as a file, half a gigabyte in colour.
@@ -255,7 +255,7 @@ fn a_picture_of_half_a_gigabyte_of_pixels_is_refused_by_its_size() {
         "{said}"
     );
     assert!(most < BESIDE, "{most}");
-    // The largest that is taken, twice.
+    // The largest accepted image, twice.
     let large = folder.path("large.png");
     image::RgbImage::from_pixel(5_000, 4_000, image::Rgb([9, 9, 9]))
         .save(&large)

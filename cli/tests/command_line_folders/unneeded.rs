@@ -1,10 +1,10 @@
-//! Files that only some commands need, in whatever state: they stop nobody else.
+//! Damaged files that only some commands need do not affect other commands.
 
 use super::{Folder, LFS, act, json, pictures, refused, root, score, studio};
 use serde_json::Value;
 
 #[test]
-fn a_file_that_only_answers_need_keeps_nobody_from_acting() {
+fn a_damaged_file_for_questions_does_not_prevent_actions() {
     let frames = pictures();
     let twin = json(&act(&root().join("models/nano/molmoact2"), &frames, &[]));
     for broken in [
@@ -15,7 +15,7 @@ fn a_file_that_only_answers_need_keeps_nobody_from_acting() {
     ] {
         let folder = Folder::nano("molmoact2");
         folder.write("generation_config.json", broken);
-        // Where the other file has what is needed.
+        // The other file has the needed content.
         folder.write("preprocessor_config.json", broken);
         let found = json(&act(&folder.0, &frames, &[]));
         assert_eq!(found["actions"], twin["actions"], "{broken}");
@@ -23,7 +23,7 @@ fn a_file_that_only_answers_need_keeps_nobody_from_acting() {
         assert_eq!(found["complete"], true, "{found}");
         assert_eq!(found["no_answers"], Value::Null, "{found}");
 
-        // One that could be asked, but for this file.
+        // A model that could answer questions, except for this file.
         folder.write(
             "chat_template.jinja",
             "<|image|>{{ (messages[0].content|last).text }}",
@@ -36,9 +36,13 @@ fn a_file_that_only_answers_need_keeps_nobody_from_acting() {
             output.status.success() && said.contains("generation_config.json"),
             "{said}"
         );
-        let asked = ["ask", "--device", "cpu", "--policy"];
-        let asked = [&asked[..], &[folder.0.to_str().unwrap(), "What is there?"]].concat();
-        let said = refused(&studio(&asked));
+        let arguments = ["ask", "--device", "cpu", "--policy"];
+        let arguments = [
+            &arguments[..],
+            &[folder.0.to_str().unwrap(), "What is there?"],
+        ]
+        .concat();
+        let said = refused(&studio(&arguments));
         assert!(said.contains("generation_config.json"), "{said}");
     }
 }
@@ -73,7 +77,7 @@ fn keys_that_nobody_needs_may_be_anything_that_python_reads() {
 }
 
 #[test]
-fn a_file_that_only_questions_need_keeps_nobody_from_scoring() {
+fn a_damaged_file_for_questions_does_not_prevent_scoring() {
     let frames = pictures();
     let twin = json(&score(&root().join("models/nano/qwen3vl"), &frames));
     for broken in [
@@ -95,7 +99,7 @@ fn a_file_that_only_questions_need_keeps_nobody_from_scoring() {
             assert_eq!(found["log_probs"], twin["log_probs"], "{name}: {broken}");
         }
     }
-    // What frames are resized to is needed, and so is the other file where this one is not there.
+    // The frame size is needed, and so is the other file if this one is missing.
     let folder = Folder::nano("qwen3vl");
     std::fs::remove_file(folder.path("video_preprocessor_config.json")).unwrap();
     folder.write("processor_config.json", LFS);

@@ -1,4 +1,4 @@
-//! Which files of a folder are its weights.
+//! Selection of the weight files of a folder.
 
 use super::{Folder, json, pictures, refused, root, score, studio};
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ fn index(names: &[String], shard: &str) -> String {
 }
 
 #[test]
-fn one_whole_file_counts_more_than_the_index_of_another_build() {
+fn a_complete_file_takes_precedence_over_the_index_of_another_build() {
     let frames = pictures();
     let twin = json(&score(&root().join("models/nano/qwen3vl"), &frames));
     let folder = Folder::nano("qwen3vl");
@@ -43,7 +43,7 @@ fn one_whole_file_counts_more_than_the_index_of_another_build() {
     assert!(twin["log_probs"].is_array());
     assert_eq!(found["log_probs"], twin["log_probs"]);
 
-    // Under the name of the only shard of three that is there, without an index.
+    // One file named like one shard of three, without an index.
     std::fs::remove_file(folder.path("model.safetensors.index.json")).unwrap();
     std::fs::rename(
         folder.path("model.safetensors"),
@@ -59,15 +59,15 @@ fn one_whole_file_counts_more_than_the_index_of_another_build() {
     )
     .unwrap();
     let said = refused(&score(&folder.0, &frames));
-    for words in [
+    for reason in [
         "2 of 3",
         "model-00001-of-00003.safetensors",
         "incomplete",
         "model.safetensors.part",
     ] {
-        assert!(said.contains(words), "{words}: {said}");
+        assert!(said.contains(reason), "{reason}: {said}");
     }
-    // An index that knows tensors which no file has.
+    // An index with tensors that no file has.
     std::fs::rename(
         folder.path("model-00002-of-00003.safetensors"),
         folder.path("model-00001-of-00001.safetensors"),
@@ -84,7 +84,7 @@ fn one_whole_file_counts_more_than_the_index_of_another_build() {
 }
 
 #[test]
-fn weights_that_are_cut_short_or_of_another_format_say_so() {
+fn truncated_weights_or_another_format_are_reported() {
     let frames = pictures();
     let folder = Folder::nano("qwen3vl");
     let whole = folder.read("model.safetensors");
@@ -96,7 +96,7 @@ fn weights_that_are_cut_short_or_of_another_format_say_so() {
             "{length}: {said}"
         );
     }
-    for (name, words) in [
+    for (name, reason) in [
         ("pytorch_model.bin", "convert them to safetensors"),
         ("model.Q4_K_M.gguf", "download the safetensors files"),
         ("model.safetensors.incomplete", "unfinished"),
@@ -105,7 +105,7 @@ fn weights_that_are_cut_short_or_of_another_format_say_so() {
         let folder = Folder::nano("qwen3vl");
         std::fs::rename(folder.path("model.safetensors"), folder.path(name)).unwrap();
         let said = refused(&score(&folder.0, &frames));
-        assert!(said.contains(name) && said.contains(words), "{said}");
+        assert!(said.contains(name) && said.contains(reason), "{said}");
     }
 }
 
@@ -131,7 +131,7 @@ fn a_quantized_checkpoint_is_refused_with_options_that_exist() {
     folder.replace("config.json", "{", "{\"quantization_config\": null,");
     assert!(score(&folder.0, &frames).status.success());
 
-    // A LeRobot folder without its base: every command that says --base has it.
+    // A LeRobot folder without its base: every command whose message names --base has that option.
     let lerobot = root().join("tests/goldens/molmoact2/lerobot_calibrated/policy");
     let said = refused(&studio(&["inspect", lerobot.to_str().unwrap()]));
     assert!(said.contains("--base DIR"), "{said}");

@@ -8,7 +8,7 @@ use tokio::{
 };
 use vision::RgbImage;
 
-/// A checkpoint that is removed with this value.
+/// A temporary checkpoint, deleted on drop.
 pub(crate) struct Made {
     root: PathBuf,
     pub(crate) folder: PathBuf,
@@ -26,7 +26,7 @@ impl Made {
             config: Some(repository.join("tests/checkpoints/think.json")),
             stats: Some(repository.join("models/nano/molmoact2/norm_stats.json")),
             stored: StoredType::F32,
-            // Random networks repeat themselves; this one less than others.
+            // Random networks repeat tokens; this seed less than others.
             seed: 6,
             shard_bytes: 1 << 30,
         };
@@ -42,7 +42,7 @@ impl Made {
         self.folder.join(depth_decoder::FILE_NAME)
     }
 
-    /// An image as a file.
+    /// Writes an image to a file.
     pub(crate) fn image(&self, name: &str, image: &RgbImage) -> PathBuf {
         let path = self.scratch(&format!("{name}.png"));
         let (width, height) = (image.width() as u32, image.height() as u32);
@@ -51,7 +51,7 @@ impl Made {
         path
     }
 
-    /// Codes as NumPy saves an int64 array.
+    /// Writes codes as an int64 NumPy file.
     pub(crate) fn codes(&self, name: &str, codes: &[u32]) -> PathBuf {
         let header = format!(
             "{{'descr': '<i8', 'fortran_order': False, 'shape': ({},), }}\n",
@@ -73,13 +73,13 @@ impl Drop for Made {
     }
 }
 
-/// Something to look at.
+/// A test image.
 pub(crate) fn picture() -> RgbImage {
     let bytes = (0..64 * 48 * 3).map(|i| (i * 7 % 251) as u8).collect();
     RgbImage::new(64, 48, bytes).unwrap()
 }
 
-/// The body of what the studio answers to a GET.
+/// The body of the response to a GET.
 pub(crate) async fn get(address: &str, path: &str) -> Vec<u8> {
     let mut socket = TcpStream::connect(address).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");

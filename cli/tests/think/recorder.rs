@@ -1,4 +1,4 @@
-//! A policy that keeps what it was asked.
+//! A policy that records its calls.
 
 use policies::{
     ActRequest, Policy, PolicyError, PolicyInfo, PolicyOutput, molmoact2_policy::MolmoAct2Policy,
@@ -6,7 +6,7 @@ use policies::{
 use std::sync::{Arc, Mutex};
 use vision::RgbImage;
 
-/// What the policy was asked, and what tells the answer from others.
+/// A call of the policy: its inputs, and the outputs that identify it.
 #[derive(Clone)]
 pub(crate) struct Call {
     pub(crate) images: Vec<RgbImage>,
@@ -20,17 +20,17 @@ pub(crate) struct Call {
 /// All calls in order.
 pub(crate) type Calls = Arc<Mutex<Vec<Call>>>;
 
-/// A hosted policy between the studio and a notebook.
+/// A policy that forwards to another and records the calls.
 pub(crate) struct Recorder {
-    hosted: MolmoAct2Policy,
+    inner: MolmoAct2Policy,
     calls: Calls,
 }
 
 impl Recorder {
-    pub(crate) fn new(hosted: MolmoAct2Policy) -> (Self, Calls) {
+    pub(crate) fn new(inner: MolmoAct2Policy) -> (Self, Calls) {
         let calls = Calls::default();
         let recorder = Self {
-            hosted,
+            inner,
             calls: calls.clone(),
         };
         (recorder, calls)
@@ -39,20 +39,20 @@ impl Recorder {
 
 impl Policy for Recorder {
     fn info(&self) -> &PolicyInfo {
-        self.hosted.info()
+        self.inner.info()
     }
 
     fn act(&mut self, request: &ActRequest<'_>) -> Result<PolicyOutput, PolicyError> {
-        let acted = self.hosted.act(request)?;
-        let depth = acted.depth.as_ref().unwrap();
+        let output = self.inner.act(request)?;
+        let depth = output.depth.as_ref().unwrap();
         self.calls.lock().unwrap().push(Call {
             images: request.images.to_vec(),
             state: request.state.to_vec(),
             instruction: request.instruction.to_owned(),
             seed: request.seed,
             codes: depth.codes.clone(),
-            actions: acted.actions.clone(),
+            actions: output.actions.clone(),
         });
-        Ok(acted)
+        Ok(output)
     }
 }

@@ -1,4 +1,4 @@
-//! The routes of recorded episodes.
+//! Routes of recorded episodes.
 
 use super::state::Studio;
 use crate::byte_ranges;
@@ -13,7 +13,7 @@ use axum::{
 pub(super) fn routes() -> Router<Studio> {
     Router::new()
         .route("/api/episodes", get(list))
-        .route("/api/episodes/video/{set}/{place}", get(video))
+        .route("/api/episodes/video/{set}/{index}", get(video))
 }
 
 async fn list(State(studio): State<Studio>) -> Response {
@@ -29,16 +29,16 @@ async fn list(State(studio): State<Studio>) -> Response {
 
 async fn video(
     State(studio): State<Studio>,
-    Path((set, place)): Path<(String, String)>,
+    Path((set, index)): Path<(String, String)>,
     method: Method,
     headers: HeaderMap,
 ) -> Response {
-    let numbers = set.parse().ok().zip(place.parse().ok());
-    match numbers.and_then(|(set, place)| studio.recordings.video(set, place)) {
+    let numbers = set.parse().ok().zip(index.parse().ok());
+    match numbers.and_then(|(set, index)| studio.recordings.video(set, index)) {
         Some(video) => byte_ranges::respond(&method, &headers, video, &studio.files_log).await,
         None => (
             StatusCode::NOT_FOUND,
-            "there is no such video; /api/episodes lists those there are\n",
+            "there is no such video; /api/episodes lists the existing ones\n",
         )
             .into_response(),
     }

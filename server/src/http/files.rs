@@ -1,6 +1,6 @@
-//! The page inside the binary, compressed where the build left a compressed copy.
+//! The page embedded in the binary, served compressed where the build made a compressed copy.
 //!
-//! With `POLICY_STUDIO_PAGE=DIR` the page is read from that folder instead, at every request, for whoever works on it.
+//! With `POLICY_STUDIO_PAGE=DIR` the page is read from that folder at every request instead, for work on the page.
 
 use axum::{
     body::Body,
@@ -13,7 +13,7 @@ use std::{
     sync::LazyLock,
 };
 
-/// What `cargo xtask page` made.
+/// Output of `cargo xtask page`.
 #[derive(RustEmbed)]
 #[folder = "../dist"]
 struct Page;
@@ -29,13 +29,13 @@ fn get(path: &str) -> Option<EmbeddedFile> {
     }
 }
 
-/// A file of a folder, if the path leads to nowhere else.
+/// A file of a folder; `None` if the path leaves the folder.
 fn from_folder(folder: &Path, path: &str) -> Option<EmbeddedFile> {
     let path = Path::new(path);
-    let is_beneath = path
+    let is_inside = path
         .components()
         .all(|part| matches!(part, Component::Normal(_)));
-    if !is_beneath {
+    if !is_inside {
         return None;
     }
     rust_embed::utils::read_file_from_fs(&folder.join(path)).ok()
@@ -43,17 +43,17 @@ fn from_folder(folder: &Path, path: &str) -> Option<EmbeddedFile> {
 
 /// The build puts a hash of the content into these names, so they never change.
 const FOREVER: &str = "public, max-age=31536000, immutable";
-/// Everything else is asked for again, and answered with "not modified" while it is the same.
+/// Everything else is requested again and answered with "not modified" while unchanged.
 const REVALIDATE: &str = "no-cache";
 
 const NOT_BUILT: &str = include_str!("not_built.html");
 
-/// What is embedded, for `doctor` and `bench`.
+/// Sizes of the embedded page, for `doctor` and `bench`.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct PageInfo {
-    /// Whether there is a page.
+    /// True if a page is embedded.
     pub built: bool,
-    /// Files without their compressed copies.
+    /// Number of files, without their compressed copies.
     pub files: usize,
     /// Bytes of those files.
     pub bytes: usize,
@@ -91,7 +91,8 @@ pub fn page_info() -> PageInfo {
     info
 }
 
-/// Compressed copies are chosen by header, and the build's own notes begin with a dot.
+/// True for files that are not served under their name: compressed copies, which are chosen by header, and the build's notes,
+/// which begin with a dot.
 fn is_hidden(path: &str) -> bool {
     path.ends_with(".br") || path.ends_with(".gz") || path.starts_with('.')
 }
@@ -101,44 +102,39 @@ pub(super) fn index() -> Option<std::borrow::Cow<'static, [u8]>> {
     get("index.html").map(|file| file.data)
 }
 
-/// Answers a GET for a path of the page. A path without a file extension is the page itself, so that links
-/// into it can be opened.
+/// Answers a GET for a path of the page. A path without a file extension gets the page itself, so that links into it work.
 pub(crate) fn serve(path: &str, headers: &HeaderMap) -> Response {
     let path = path.trim_start_matches('/');
-    let wanted = if path.is_empty() { "index.html" } else { path };
-    if !is_hidden(wanted)
-        && let Some(response) = file(wanted, headers)
+    let name = if path.is_empty() { "index.html" } else { path };
+    if !is_hidden(name)
+        && let Some(response) = file(name, headers)
     {
         return response;
     }
-    let names_a_file = wanted
+    let names_a_file = name
         .rsplit('/')
         .next()
         .is_some_and(|last| last.contains('.'));
-    if names_a_file && wanted != "index.html" {
-        return (
-            StatusCode::NOT_FOUND,
-            format!("there is no /{wanted} here\n"),
-        )
-            .into_response();
+    if names_a_file && name != "index.html" {
+        return (StatusCode::NOT_FOUND, format!("there is no /{name} here\n")).into_response();
     }
-    let folders = wanted.matches('/').count();
+    let folders = name.matches('/').count();
     let page = if folders == 0 {
         file("index.html", headers)
     } else {
-        beneath(folders)
+        page_below(folders)
     };
     page.unwrap_or_else(|| (StatusCode::SERVICE_UNAVAILABLE, Html(NOT_BUILT)).into_response())
 }
 
-/// The page for a path with so many folders. Its files are named relative to the root, wherever a proxy has put that.
-fn beneath(folders: usize) -> Option<Response> {
+/// The page for a path of `folders` folders. Its file names are relative to the root, wherever a proxy has put that.
+fn page_below(folders: usize) -> Option<Response> {
     let plain = get("index.html")?;
     let page = rebased(&String::from_utf8_lossy(&plain.data), folders);
     Some(([(header::CACHE_CONTROL, REVALIDATE)], Html(page)).into_response())
 }
 
-/// The same page, with every address in it meant from so many folders above.
+/// The page with a base address `folders` folders up.
 fn rebased(page: &str, folders: usize) -> String {
     let base = format!("<head><base href=\"{}\">", "../".repeat(folders));
     page.replacen("<head>", &base, 1)
@@ -201,7 +197,7 @@ fn compressed(path: &str, headers: &HeaderMap) -> Option<(&'static str, Embedded
         .find_map(|(encoding, ending)| Some((encoding, get(&format!("{path}.{ending}"))?)))
 }
 
-/// Whether an `Accept-Encoding` header names an encoding and does not rule it out.
+/// True if an `Accept-Encoding` header names the encoding and does not exclude it with `q=0`.
 fn accepts(accepted: &str, encoding: &str) -> bool {
     accepted.split(',').any(|offer| {
         let mut parts = offer.split(';').map(str::trim);
@@ -227,7 +223,8 @@ fn etag(file: &EmbeddedFile) -> String {
     format!("\"{hex}\"")
 }
 
-/// `page-3f2a9c01d2e4b5a6.js`, `page-3f2a9c01d2e4b5a6_bg.wasm`: a hash of at least 8 hex digits after a dash.
+/// True for names with a content hash of at least 8 hex digits, as in `page-3f2a9c01d2e4b5a6.js` and
+/// `page-3f2a9c01d2e4b5a6_bg.wasm`.
 fn is_hashed(path: &str) -> bool {
     path.split(['-', '.', '_', '/'])
         .skip(1)
@@ -239,7 +236,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_is_not_left() {
+    fn a_path_never_leaves_the_folder() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
         assert!(from_folder(folder, "Cargo.toml").is_some());
         for path in ["../Cargo.toml", "src/../../Cargo.toml", "/etc/hosts", "src"] {
@@ -248,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn an_encoding_is_used_only_when_it_is_offered() {
+    fn an_encoding_is_used_only_if_accepted() {
         assert!(accepts("gzip, deflate, br", "br"));
         assert!(accepts("br;q=0.5", "br"));
         assert!(!accepts("br;q=0, gzip", "br"));
@@ -257,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_under_a_longer_path_names_its_files_from_the_root() {
+    fn the_page_under_a_longer_path_loads_its_files_from_the_root() {
         let page = "<html><head><link href=\"./a.css\"></head></html>";
         assert_eq!(
             rebased(page, 2),

@@ -1,4 +1,4 @@
-//! What every answer says to the browser: what the page may load, and that nobody may frame it.
+//! Security headers of every response: the content security policy, and the ban on framing the page.
 
 use axum::{
     extract::Request,
@@ -10,7 +10,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use sha2::{Digest as _, Sha256};
 use std::{borrow::Cow, sync::LazyLock};
 
-/// Scripts in the page's own text are named by their hashes.
+/// Hashes of the page's inline scripts, for the policy.
 static HASHES: LazyLock<String> = LazyLock::new(|| {
     let page = super::files::index();
     hashes(&inline_scripts(&String::from_utf8_lossy(
@@ -28,15 +28,16 @@ fn hashes(scripts: &[Cow<'_, str>]) -> String {
         .collect()
 }
 
-/// All that the page needs, and nothing from elsewhere. `host` is the one that was asked for.
-fn policy(hashes: &str, host: &str) -> String {
-    // Not every browser counts WebSockets to the page's own host as the page itself.
+/// Content security policy that allows everything that the page needs, and nothing from other origins. `host` is the
+/// request's host.
+fn content_security_policy(hashes: &str, host: &str) -> String {
+    // Not every browser matches WebSockets to the page's own host with 'self'.
     let sockets = if host.is_empty() {
         String::new()
     } else {
         format!(" ws://{host} wss://{host}")
     };
-    // Bars and marks are placed by style attributes, which no hash can name.
+    // Bars and marks are positioned by style attributes, which hashes cannot allow.
     format!(
         "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'{hashes}; worker-src 'self' blob:; \
          style-src 'self' 'unsafe-inline'; img-src 'self' blob: data:; media-src 'self' blob:; font-src 'self'; \
@@ -45,7 +46,7 @@ fn policy(hashes: &str, host: &str) -> String {
     )
 }
 
-/// The host of a request, if it is nothing but one.
+/// The `Host` header of a request; empty if it contains anything but a host and a port.
 fn host(request: &Request) -> String {
     let host = request.headers().get(header::HOST);
     host.and_then(|host| host.to_str().ok())
@@ -59,7 +60,7 @@ fn host(request: &Request) -> String {
         .to_owned()
 }
 
-/// The texts of scripts that have no address, as a browser hashes them: with the line ends of HTML.
+/// Texts of inline scripts as a browser hashes them: with line ends normalized to `\n`.
 fn inline_scripts(page: &str) -> Vec<Cow<'_, str>> {
     let mut scripts = Vec::new();
     let mut rest = page;
@@ -82,11 +83,11 @@ fn inline_scripts(page: &str) -> Vec<Cow<'_, str>> {
     scripts
 }
 
-/// Answers a request, and puts the headers on the answer.
-pub(super) async fn guarded(request: Request, next: Next) -> Response {
-    let policy = policy(&HASHES, &host(&request));
-    let mut answer = next.run(request).await;
-    let headers = answer.headers_mut();
+/// Middleware that adds the headers to every response.
+pub(super) async fn security_headers(request: Request, next: Next) -> Response {
+    let policy = content_security_policy(&HASHES, &host(&request));
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
     if let Ok(policy) = HeaderValue::from_str(&policy) {
         headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     }
@@ -97,7 +98,7 @@ pub(super) async fn guarded(request: Request, next: Next) -> Response {
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    answer
+    response
 }
 
 #[cfg(test)]
@@ -105,11 +106,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scripts_in_the_page_are_named_by_their_hashes_and_others_are_not() {
+    fn only_inline_scripts_are_allowed_by_hash() {
         let page = "<script src=\"a.js\"></script><script>\r\nlet a;</script>\n<script type=\"module\">b</script>";
         let scripts = inline_scripts(page);
         assert_eq!(scripts, ["\nlet a;", "b"]);
-        let policy = policy(&hashes(&scripts), "studio.local:7000");
+        let policy = content_security_policy(&hashes(&scripts), "studio.local:7000");
         // printf b | openssl dgst -sha256 -binary | base64
         assert!(
             policy.contains("'sha256-PiPoFgA5WUoziU9lZOGxNIu9egCI1CxKy3PurtWcAJ0='"),

@@ -1,8 +1,8 @@
-//! HTTP: the page, the two WebSockets, health, metrics, the policy's tokenizer for the page, and the scorer.
+//! HTTP routes: the page, the two WebSockets, health, metrics, the policy's tokenizer for the page, the scorer and episodes.
 //!
-//! - `routes`: paths and handlers; `state`: what they share
-//! - `files`: the page inside the binary
-//! - `guard`: what every answer says to the browser
+//! - `routes`: paths and handlers; `state`: their shared state
+//! - `files`: the page embedded in the binary
+//! - `guard`: security headers of every response
 //! - `scorer`: the scorer's files, and scoring on the studio
 //! - `episodes`: recorded episodes and their videos
 

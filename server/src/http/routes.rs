@@ -35,7 +35,7 @@ pub(crate) fn router(studio: Studio) -> Router {
         .merge(scorer::routes())
         .merge(episodes::routes())
         .fallback(page)
-        .layer(axum::middleware::from_fn(guard::guarded))
+        .layer(axum::middleware::from_fn(guard::security_headers))
         .with_state(studio)
 }
 
@@ -47,7 +47,7 @@ async fn viewer(State(studio): State<Studio>, request: Request) -> Response {
     websocket(studio, Peer::Viewer, request, viewers::bridge)
 }
 
-/// Answers the request for a WebSocket, and lets `bridge` serve it.
+/// Upgrades a request to a WebSocket that `bridge` serves.
 fn websocket<F>(
     studio: Studio,
     peer: Peer,
@@ -67,18 +67,18 @@ where
     let address = request.extensions().get::<PeerAddress>();
     let address = address.copied().unwrap_or(PeerAddress::UNKNOWN);
     let log = ConnectionLog::new(address, registry.logs.clone());
-    let within = registry.limits.silence;
+    let timeout = registry.limits.silence;
     socket::upgrade(
         peer,
         &waiting,
         log.clone(),
-        within,
+        timeout,
         request,
         move |socket| connections.track_future(bridge(socket, registry, log, stop)),
     )
 }
 
-/// `ok`, or status 503 and what does not answer.
+/// `ok`, or status 503 with the parts that do not respond.
 async fn health(State(studio): State<Studio>) -> Response {
     let problems = studio.registry.health.report();
     if problems.is_empty() {
@@ -106,7 +106,7 @@ async fn policy(State(studio): State<Studio>) -> Json<PolicyDescription> {
     Json(studio.registry.policy())
 }
 
-/// One copy for all who ask: a peer that reads slowly holds none of its own.
+/// The response shares one buffer: a peer that reads slowly holds no copy.
 async fn robot_list(State(studio): State<Studio>) -> Response {
     let list = studio.registry.robots_json().await;
     ([(header::CONTENT_TYPE, "application/json")], list).into_response()
@@ -155,7 +155,7 @@ async fn depth_decoder(State(studio): State<Studio>) -> Response {
     }
 }
 
-/// Bytes that all answers have in common: a peer that reads slowly holds no copy.
+/// Bytes shared by all responses: a peer that reads slowly holds no copy.
 fn shared<T: Send + Sync + 'static>(owner: &Arc<T>, bytes: fn(&T) -> &[u8]) -> Bytes {
     struct Shared<T>(Arc<T>, fn(&T) -> &[u8]);
     impl<T> AsRef<[u8]> for Shared<T> {
@@ -166,8 +166,8 @@ fn shared<T: Send + Sync + 'static>(owner: &Arc<T>, bytes: fn(&T) -> &[u8]) -> B
     Bytes::from_owner(Shared(owner.clone(), bytes))
 }
 
-fn not_found(words: &'static str) -> Response {
-    (StatusCode::NOT_FOUND, format!("{words}\n")).into_response()
+fn not_found(message: &'static str) -> Response {
+    (StatusCode::NOT_FOUND, format!("{message}\n")).into_response()
 }
 
 async fn page(uri: Uri, headers: HeaderMap) -> Response {

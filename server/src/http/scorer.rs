@@ -1,9 +1,9 @@
-//! The scorer's routes: what it is, its files, and scoring on the studio.
+//! Routes of the scorer: its manifest, its files, and scoring on the studio.
 
 use super::state::Studio;
 use crate::byte_ranges;
 use crate::scorer_service::{
-    queue::{Closed, Events},
+    queue::{Events, Unavailable},
     upload::{self, Refusal},
 };
 use axum::{
@@ -15,7 +15,7 @@ use axum::{
     routing::{get, post},
 };
 
-/// Seconds after which someone who found no place may try again.
+/// `Retry-After` of a refused job, in seconds.
 const RETRY_SECS: &str = "5";
 
 pub(super) fn routes() -> Router<Studio> {
@@ -26,13 +26,13 @@ pub(super) fn routes() -> Router<Studio> {
 }
 
 async fn manifest(State(studio): State<Studio>) -> Response {
-    match studio.desk.scorer() {
+    match studio.scoring.scorer() {
         Ok(scorer) => (
             [(header::CACHE_CONTROL, "no-cache")],
             Json(scorer.manifest()),
         )
             .into_response(),
-        Err(reason) => words(StatusCode::NOT_FOUND, reason),
+        Err(reason) => text(StatusCode::NOT_FOUND, reason),
     }
 }
 
@@ -42,13 +42,13 @@ async fn file(
     method: Method,
     headers: HeaderMap,
 ) -> Response {
-    let scorer = match studio.desk.scorer() {
+    let scorer = match studio.scoring.scorer() {
         Ok(scorer) => scorer,
-        Err(reason) => return words(StatusCode::NOT_FOUND, reason),
+        Err(reason) => return text(StatusCode::NOT_FOUND, reason),
     };
     match scorer.files().find(&name) {
         Some(file) => byte_ranges::respond(&method, &headers, &file, &studio.files_log).await,
-        None => words(
+        None => text(
             StatusCode::NOT_FOUND,
             "the scorer has no such file; /api/scorer lists those it has",
         ),
@@ -71,10 +71,10 @@ async fn score(State(studio): State<Studio>, body: Body) -> Response {
                 upload::drain(&mut body).await;
             }
             match refused {
-                Refused::Closed(closed) => told(closed),
+                Refused::Unavailable(reason) => unavailable(reason),
                 Refused::Body(refusal) => match refusal.status {
-                    StatusCode::SERVICE_UNAVAILABLE => later(&refusal.words),
-                    status => words(status, &refusal.words),
+                    StatusCode::SERVICE_UNAVAILABLE => busy(&refusal.message),
+                    status => text(status, &refusal.message),
                 },
             }
         }
@@ -82,51 +82,54 @@ async fn score(State(studio): State<Studio>, body: Body) -> Response {
 }
 
 enum Refused {
-    Closed(Closed),
+    Unavailable(Unavailable),
     Body(Refusal),
 }
 
 impl Refused {
-    /// What is still to come would not come any faster.
+    /// True if the body arrived too slowly; draining the rest would take as long.
     fn was_slow(&self) -> bool {
         matches!(self, Self::Body(refusal) if refusal.status == StatusCode::REQUEST_TIMEOUT)
     }
 }
 
-/// Reads a video, and gives it a place in the line when it is whole.
+/// Reads a video and puts it into the queue once it is complete.
 async fn accept(studio: &Studio, body: &mut BodyDataStream) -> Result<Events, Refused> {
     let window = studio.registry.limits.silence;
-    let upload = studio.desk.upload(window).map_err(Refused::Closed)?;
-    let (clip, held) = upload::read(body, upload).await.map_err(Refused::Body)?;
-    let place = studio.desk.place().map_err(Refused::Closed)?;
-    Ok(studio.desk.join(place, clip, held))
+    let upload = studio
+        .scoring
+        .upload(window)
+        .map_err(Refused::Unavailable)?;
+    let (clip, memory) = upload::read(body, upload).await.map_err(Refused::Body)?;
+    let slot = studio.scoring.slot().map_err(Refused::Unavailable)?;
+    Ok(studio.scoring.push(slot, clip, memory))
 }
 
-fn told(closed: Closed) -> Response {
-    match closed {
-        Closed::NoScorer(reason) => words(StatusCode::NOT_FOUND, &reason),
-        Closed::FilesOnly => words(
+fn unavailable(reason: Unavailable) -> Response {
+    match reason {
+        Unavailable::NoScorer(reason) => text(StatusCode::NOT_FOUND, &reason),
+        Unavailable::FilesOnly => text(
             StatusCode::CONFLICT,
             "this studio serves the scorer's files and does not score; score in the browser, or start the studio with \
              --score-here",
         ),
-        Closed::Full { jobs } => later(&format!(
-            "{jobs} videos are being scored here or wait, and no more can; try again later"
+        Unavailable::Full { jobs } => busy(&format!(
+            "{jobs} videos are being scored or waiting, which is the limit; try again later"
         )),
-        Closed::Uploading => {
-            later("as many videos as can be received at once are being sent; try again later")
+        Unavailable::TooManyUploads => {
+            busy("the studio is receiving the maximum number of videos; try again later")
         }
     }
 }
 
-/// There will be room again.
-fn later(said: &str) -> Response {
-    let mut full = words(StatusCode::SERVICE_UNAVAILABLE, said);
+/// Response with status 503 and `Retry-After`.
+fn busy(message: &str) -> Response {
+    let mut response = text(StatusCode::SERVICE_UNAVAILABLE, message);
     let retry = header::HeaderValue::from_static(RETRY_SECS);
-    full.headers_mut().insert(header::RETRY_AFTER, retry);
-    full
+    response.headers_mut().insert(header::RETRY_AFTER, retry);
+    response
 }
 
-fn words(status: StatusCode, words: &str) -> Response {
-    (status, format!("{words}\n")).into_response()
+fn text(status: StatusCode, message: &str) -> Response {
+    (status, format!("{message}\n")).into_response()
 }

@@ -11,14 +11,14 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 #[derive(Debug, Clone)]
 pub(crate) struct Studio {
     pub(crate) registry: Arc<Registry>,
-    pub(crate) desk: Arc<ScoringQueue>,
+    pub(crate) scoring: Arc<ScoringQueue>,
     pub(crate) recordings: Arc<Recordings>,
-    /// WebSockets that have not said hello.
+    /// WebSockets that have not sent a hello yet.
     pub(crate) waiting: Arc<WaitingRoom>,
     /// Cancelled when the studio stops.
     pub(crate) stop: CancellationToken,
     /// Connections that outlive their HTTP request.
     pub(crate) connections: TaskTracker,
-    /// Files that cannot be served.
+    /// Rate-limited log of files that cannot be served.
     pub(crate) files_log: Arc<PeerLog>,
 }

@@ -1,29 +1,29 @@
-//! The bytes that one robot's pictures may take here, wherever they are: waiting, shown, decoded, computed from.
+//! Byte budget for one robot's images, wherever they are: queued, published, decoded or in use by the policy.
 //!
-//! One robot's connection takes less than 64 MiB. A message of it stands three times at most while it is read: in the read
-//! buffer, which may have grown to twice its size, and as what is decoded of it. Its views for people take 8 MiB. Its
-//! pictures have the rest, and never more than [`PICTURE_BYTES`]: the larger its messages, the less.
+//! One robot's connection takes less than 64 MiB. While a message is read, up to three copies of it exist: the read
+//! buffer, which may have grown to twice the message's size, and the decoded message. The robot's views for viewers take
+//! 8 MiB. Its images get the rest, but never more than [`MAX_IMAGE_BYTES`]: larger messages leave less for images.
 
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
 };
 
-/// Most bytes of pictures of one robot, decoded ones included.
-pub(crate) const PICTURE_BYTES: usize = 40 << 20;
-/// Bytes of one robot beside its views for people: pictures, and the message that is being read.
+/// Largest image budget of one robot, decoded images included.
+pub(crate) const MAX_IMAGE_BYTES: usize = 40 << 20;
+/// Memory of one robot apart from its views for viewers: images, and the message that is being read.
 const ROBOT_BYTES: usize = 56 << 20;
-/// Times that the largest message of a robot stands in memory while it is read.
-const MESSAGE_TIMES: usize = 3;
+/// Copies of the largest message in memory while it is read.
+const MESSAGE_COPIES: usize = 3;
 
-/// Bytes that are left for the pictures of a robot whose largest message has so many.
-pub(crate) fn pictures_beside(message_bytes: usize) -> usize {
+/// Image budget of a robot whose largest message has `message_bytes` bytes.
+pub(crate) fn image_budget(message_bytes: usize) -> usize {
     ROBOT_BYTES
-        .saturating_sub(message_bytes.saturating_mul(MESSAGE_TIMES))
-        .min(PICTURE_BYTES)
+        .saturating_sub(message_bytes.saturating_mul(MESSAGE_COPIES))
+        .min(MAX_IMAGE_BYTES)
 }
 
-/// So many bytes and no more.
+/// A byte budget shared by leases.
 #[derive(Debug)]
 pub(crate) struct Budget {
     limit: AtomicUsize,
@@ -38,20 +38,20 @@ impl Budget {
         })
     }
 
-    /// Another limit. What is in use beyond it is given back when it is no longer needed.
+    /// Changes the limit. Leases beyond a lower limit stay valid until they are dropped.
     pub(crate) fn set_limit(&self, limit: usize) {
         self.limit.store(limit, Ordering::Release);
     }
 
-    /// The bytes that there are when nothing is in use.
+    /// The limit in bytes.
     pub(crate) fn limit(&self) -> usize {
         self.limit.load(Ordering::Acquire)
     }
 
-    /// Bytes for as long as the lease is held; `None` when they are not left.
+    /// Leases `bytes` until the lease is dropped; `None` if fewer are free.
     pub(crate) fn take(self: &Arc<Self>, bytes: usize) -> Option<Lease> {
         let limit = self.limit();
-        let fits = |used: usize| used.checked_add(bytes).filter(|wanted| *wanted <= limit);
+        let fits = |used: usize| used.checked_add(bytes).filter(|total| *total <= limit);
         self.used
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, fits)
             .ok()?;
@@ -62,7 +62,7 @@ impl Budget {
     }
 }
 
-/// Bytes that are given back when this is dropped.
+/// Leased bytes, returned to the budget on drop.
 #[derive(Debug)]
 pub(crate) struct Lease {
     budget: Arc<Budget>,
@@ -70,17 +70,17 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
-    /// More bytes of the same budget.
+    /// Leases more bytes of the same budget.
     pub(crate) fn more(&self, bytes: usize) -> Option<Self> {
         self.budget.take(bytes)
     }
 
-    /// Whether the budget would have so many more if nothing else were in use.
+    /// True if this lease plus `bytes` fits into the budget when nothing else is leased.
     pub(crate) fn can_grow_by(&self, bytes: usize) -> bool {
         self.bytes.saturating_add(bytes) <= self.budget.limit()
     }
 
-    /// Gives back what is beyond `bytes`.
+    /// Returns everything beyond `bytes` to the budget.
     pub(crate) fn shrink(&mut self, bytes: usize) {
         let back = self.bytes.saturating_sub(bytes);
         self.bytes -= back;
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_taken_is_given_back_and_never_more_than_there_is() {
+    fn leases_never_exceed_the_limit_and_return_their_bytes() {
         let budget = Budget::new(10);
         let six = budget.take(6).unwrap();
         assert!(budget.take(5).is_none() && budget.take(usize::MAX).is_none());
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lower_limit_holds_for_what_is_taken_from_then_on() {
+    fn a_lower_limit_applies_to_new_leases() {
         let budget = Budget::new(10);
         let six = budget.take(6).unwrap();
         assert!(six.can_grow_by(4) && !six.can_grow_by(5));
@@ -126,25 +126,25 @@ mod tests {
         assert!(budget.take(6).is_none() && budget.take(5).is_some());
     }
 
-    /// Read buffer, decoded message, pictures and views for people.
+    /// Read buffer, decoded message, images and views for viewers.
     #[test]
-    fn whatever_a_robot_sends_less_than_64_mib_are_taken() {
+    fn a_robot_takes_at_most_64_mib_for_any_message_size() {
         for message in (0..=17).map(|mebibytes| mebibytes << 20) {
-            let all = 3 * message + pictures_beside(message) + (8 << 20);
+            let all = 3 * message + image_budget(message) + (8 << 20);
             assert!(all <= 64 << 20, "{message}: {all}");
         }
-        // Three cameras of full HD as JPEG of 700 kB each: file, pixels, and what the decoder needs beside.
+        // Three full HD cameras, a JPEG of 700 kB each: file, pixels, and the decoder's scratch memory.
         let pixels = 1920 * 1080 * 3;
-        assert!(pictures_beside(2_100_000) > 2_100_000 + 3 * pixels + pixels);
-        // Three raw ones of 1280x720: the picture and its copy.
+        assert!(image_budget(2_100_000) > 2_100_000 + 3 * pixels + pixels);
+        // Three raw 1280x720 images: the image and its copy.
         let raw = 3 * 1280 * 720 * 3;
-        assert!(pictures_beside(raw) > 2 * raw);
-        // The largest message is read, and its pictures are not kept.
-        assert!(pictures_beside(16 << 20) < 16 << 20);
+        assert!(image_budget(raw) > 2 * raw);
+        // The largest message is read, but its images do not fit.
+        assert!(image_budget(16 << 20) < 16 << 20);
     }
 
     #[test]
-    fn many_threads_take_no_more_than_there_is() {
+    fn concurrent_leases_never_exceed_the_limit() {
         let budget = Budget::new(4);
         let most = AtomicUsize::new(0);
         std::thread::scope(|scope| {

@@ -1,11 +1,11 @@
-//! Camera views: from a robot's bytes to pixels, and from there to what people are shown.
+//! Camera views: decoding for the policy, encoding for viewers, and the memory that both may use.
 //!
-//! - `view_decoding`: pixels for a policy, and what they cost before they are decoded
+//! - `view_decoding`: pixels for a policy, with the decoding cost checked first
 //! - [`view_encoding`]: JPEG and eight-bit depth for viewers
-//! - `showing`: when views are made ready for viewers
-//! - `budget`: the bytes that one robot's images may take
+//! - `view_publishing`: rate and concurrency limits for encoding views
+//! - `budget`: byte budget for one robot's images
 
 pub(crate) mod budget;
-pub(crate) mod showing;
 pub(crate) mod view_decoding;
 pub mod view_encoding;
+pub(crate) mod view_publishing;

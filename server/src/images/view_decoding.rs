@@ -1,8 +1,8 @@
-//! The pixels of views, as a policy wants them, and what they cost before anybody pays for them.
+//! Decoding of views into the RGB images that a policy takes, with the decoding cost checked first.
 //!
-//! A JPEG is a promise: a few bytes may stand for gigabytes of pixels, or for a picture that is drawn a thousand times.
-//! So its size is read from its header and held against what was announced, its passes are counted, and both are
-//! bounded, before a single pixel is decoded.
+//! A few bytes of JPEG may stand for gigabytes of pixels, or for an image that is drawn in a thousand passes. So the size
+//! in the JPEG's header is compared with the announced one, the passes are counted, and both are bounded before a single
+//! pixel is decoded.
 
 use datasets::images::{SCANS, VIEWS_PIXELS};
 use image::{DynamicImage, ImageDecoder as _, codecs::jpeg::JpegDecoder};
@@ -13,33 +13,33 @@ use vision::RgbImage;
 
 /// Pixels times passes beyond which decoding takes tens of milliseconds.
 const HEAVY_PIXELS: usize = 4_500_000;
-/// Bytes of JPEGs beyond which the same is to be feared.
+/// JPEG bytes beyond which decoding may take as long.
 const HEAVY_BYTES: usize = 1 << 20;
 
-/// What it takes to decode the views of an observation.
+/// Cost of decoding the views of an observation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Cost {
-    /// Bytes of the decoded pictures.
+    /// Bytes of the decoded images.
     pub(crate) bytes: usize,
-    /// Bytes that the largest of them needs beside that while it is decoded.
-    pub(crate) on_the_way: usize,
-    /// It takes long enough to be in somebody's way.
+    /// Additional bytes that the most expensive image needs while it is decoded.
+    pub(crate) scratch_bytes: usize,
+    /// True if decoding takes long enough to delay other robots.
     pub(crate) is_heavy: bool,
 }
 
-/// What the views of these cameras cost. Looks at announcements and at the bytes of small files, never at pixels.
+/// Cost of decoding the views of these cameras. Reads the announced sizes and the bytes of small files, never pixels.
 ///
 /// # Errors
-/// [`PolicyError`] when one is missing, or when they are too large to be decoded many times a second.
+/// [`PolicyError`] if a view is missing, or if the views are too large to be decoded many times a second.
 pub(crate) fn cost(observation: &Observation, cameras: &[String]) -> Result<Cost, PolicyError> {
     let mut pixels = 0;
     let mut effort = 0_usize;
     let mut jpeg_bytes = 0;
-    let mut on_the_way = 0;
+    let mut scratch_bytes = 0;
     for camera in cameras {
         let view = view_of(observation, camera)?;
-        let own = view.width as usize * view.height as usize;
-        pixels += own;
+        let view_pixels = view.width as usize * view.height as usize;
+        pixels += view_pixels;
         if view.encoding == ViewEncoding::Jpeg {
             jpeg_bytes += view.data.len();
             let passes = if view.data.len() > HEAVY_BYTES {
@@ -47,9 +47,9 @@ pub(crate) fn cost(observation: &Observation, cameras: &[String]) -> Result<Cost
             } else {
                 scans(&view.data)
             };
-            effort = effort.saturating_add(own.saturating_mul(passes));
-            // Three colours; coefficients of two bytes when there is more than one pass.
-            on_the_way = on_the_way.max(own * if passes > 1 { 9 } else { 3 });
+            effort = effort.saturating_add(view_pixels.saturating_mul(passes));
+            // Three channels; with more than one pass also coefficients of two bytes each.
+            scratch_bytes = scratch_bytes.max(view_pixels * if passes > 1 { 9 } else { 3 });
         }
     }
     if pixels as u64 > VIEWS_PIXELS {
@@ -62,23 +62,23 @@ pub(crate) fn cost(observation: &Observation, cameras: &[String]) -> Result<Cost
     }
     Ok(Cost {
         bytes: pixels * 3,
-        on_the_way,
+        scratch_bytes,
         is_heavy: effort > HEAVY_PIXELS || jpeg_bytes > HEAVY_BYTES,
     })
 }
 
-/// The view of a camera as RGB.
+/// Decodes a camera's view as RGB.
 ///
 /// # Errors
-/// [`PolicyError`] naming the camera when it is missing, is a depth view, or does not decode.
+/// [`PolicyError`] naming the camera if its view is missing, holds depth or does not decode.
 pub(crate) fn image_of(observation: &Observation, camera: &str) -> Result<RgbImage, PolicyError> {
     decode(view_of(observation, camera)?)
 }
 
-/// Whether a view is what it is announced as, without decoding it.
+/// Checks that a view matches its announced size and encoding, without decoding it.
 ///
 /// # Errors
-/// In words, naming the view: a JPEG of another size, one without a header, one of too many passes.
+/// A message naming the view: a JPEG of another size, without a header, or of too many passes.
 pub(crate) fn check(view: &View) -> Result<(), String> {
     match view.encoding {
         ViewEncoding::Jpeg => jpeg(view).map(drop),
@@ -110,7 +110,7 @@ fn decode(view: &View) -> Result<RgbImage, PolicyError> {
     }
 }
 
-/// A JPEG of the announced size and of not too many passes, with its header read.
+/// Opens a JPEG and checks its size and number of passes. Only the header is read.
 fn jpeg(view: &View) -> Result<JpegDecoder<Cursor<&[u8]>>, String> {
     let passes = scans(&view.data);
     if passes > SCANS {
@@ -131,8 +131,8 @@ fn jpeg(view: &View) -> Result<JpegDecoder<Cursor<&[u8]>>, String> {
     Ok(decoder)
 }
 
-/// Marks that begin a scan, at most this many more than there are: those inside of other segments (a thumbnail) are
-/// counted too, and nothing that a decoder would take for one is missed. Picture data cannot hold one.
+/// Counts start-of-scan markers. This is an upper bound: markers inside other segments (a thumbnail) are counted too, and
+/// entropy-coded data cannot contain one.
 fn scans(jpeg: &[u8]) -> usize {
     let mut count = 0;
     let mut rest = jpeg;
@@ -185,7 +185,7 @@ mod tests {
         }
     }
 
-    fn seen(views: Vec<View>) -> Observation {
+    fn observation(views: Vec<View>) -> Observation {
         Observation {
             sequence: 1,
             captured_at_micros: 1,
@@ -195,8 +195,8 @@ mod tests {
         }
     }
 
-    /// The same file with its scans said again and again: decoders draw each of them.
-    fn bomb(jpeg: &[u8], times: usize) -> Vec<u8> {
+    /// The same file with its scans repeated: decoders draw each of them.
+    fn repeat_scans(jpeg: &[u8], times: usize) -> Vec<u8> {
         let at = jpeg
             .windows(2)
             .position(|pair| pair == [0xff, 0xda])
@@ -212,10 +212,10 @@ mod tests {
     }
 
     #[test]
-    fn an_honest_picture_is_decoded() {
+    fn a_jpeg_of_the_announced_size_is_decoded() {
         for scans in [None, Some(4)] {
             let data = jpeg_of(40, 30, scans);
-            let observation = seen(vec![view("eye", ViewEncoding::Jpeg, (40, 30), data)]);
+            let observation = observation(vec![view("eye", ViewEncoding::Jpeg, (40, 30), data)]);
             let image = image_of(&observation, "eye").unwrap();
             assert_eq!((image.width(), image.height()), (40, 30));
             let cost = cost(&observation, &["eye".to_owned()]).unwrap();
@@ -225,7 +225,7 @@ mod tests {
 
     #[test]
     fn another_size_than_announced_is_refused_before_a_pixel_is_decoded() {
-        // Cut off behind the header: decoding it would fail in other words.
+        // Cut off behind the header: decoding it would fail with another message.
         let mut data = jpeg_of(400, 300, None);
         let at = data
             .windows(2)
@@ -233,25 +233,25 @@ mod tests {
             .unwrap();
         data.truncate(at + 20);
         let small = view("eye", ViewEncoding::Jpeg, (40, 30), data);
-        let words = image_of(&seen(vec![small.clone()]), "eye")
+        let message = image_of(&observation(vec![small.clone()]), "eye")
             .unwrap_err()
             .reason;
         assert!(
-            words.contains("announced as 40x30") && words.contains("400x300"),
-            "{words}"
+            message.contains("announced as 40x30") && message.contains("400x300"),
+            "{message}"
         );
-        assert_eq!(check(&small).unwrap_err(), words);
+        assert_eq!(check(&small).unwrap_err(), message);
     }
 
     #[test]
-    fn a_picture_that_is_drawn_again_and_again_is_refused_in_words() {
-        let data = bomb(&jpeg_of(64, 48, Some(4)), 100);
+    fn a_jpeg_of_too_many_scans_is_refused() {
+        let data = repeat_scans(&jpeg_of(64, 48, Some(4)), 100);
         assert!(scans(&data) > 400);
-        let observation = seen(vec![view("eye", ViewEncoding::Jpeg, (64, 48), data)]);
-        let words = image_of(&observation, "eye").unwrap_err().reason;
+        let observation = observation(vec![view("eye", ViewEncoding::Jpeg, (64, 48), data)]);
+        let message = image_of(&observation, "eye").unwrap_err().reason;
         assert!(
-            words.contains("scans") && words.contains("baseline"),
-            "{words}"
+            message.contains("scans") && message.contains("baseline"),
+            "{message}"
         );
     }
 
@@ -259,12 +259,12 @@ mod tests {
     fn many_passes_or_many_pixels_or_many_bytes_are_heavy() {
         let is_heavy = |view: View| {
             let cameras = [view.name.clone()];
-            cost(&seen(vec![view]), &cameras).unwrap().is_heavy
+            cost(&observation(vec![view]), &cameras).unwrap().is_heavy
         };
         let small = jpeg_of(64, 48, Some(4));
         let honest = view("eye", ViewEncoding::Jpeg, (640, 480), small.clone());
         assert!(!is_heavy(honest));
-        let passes = bomb(&small, 10);
+        let passes = repeat_scans(&small, 10);
         assert!(is_heavy(view(
             "eye",
             ViewEncoding::Jpeg,
@@ -282,16 +282,21 @@ mod tests {
     }
 
     #[test]
-    fn more_pixels_than_a_studio_can_decode_are_refused_in_words() {
+    fn views_of_too_many_pixels_are_refused() {
         let views: Vec<View> = ["a", "b", "c"]
             .map(|name| view(name, ViewEncoding::Jpeg, (1920, 1080), vec![0; 100]))
             .into();
         let cameras: Vec<String> = ["a", "b", "c"].map(str::to_owned).into();
-        assert!(cost(&seen(views), &cameras).is_ok(), "three of full HD");
+        assert!(
+            cost(&observation(views), &cameras).is_ok(),
+            "three of full HD"
+        );
         let large = vec![view("a", ViewEncoding::Jpeg, (4096, 4096), vec![0; 100])];
-        let words = cost(&seen(large), &cameras[..1]).unwrap_err().reason;
-        assert!(words.contains("16.8 million pixels"), "{words}");
-        let missing = cost(&seen(Vec::new()), &cameras[..1]).unwrap_err().reason;
+        let message = cost(&observation(large), &cameras[..1]).unwrap_err().reason;
+        assert!(message.contains("16.8 million pixels"), "{message}");
+        let missing = cost(&observation(Vec::new()), &cameras[..1])
+            .unwrap_err()
+            .reason;
         assert!(missing.contains("no view \"a\""), "{missing}");
     }
 }

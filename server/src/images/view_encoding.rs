@@ -1,30 +1,30 @@
-//! What a camera's view becomes for people: JPEG for colour, eight bits for depth.
+//! Encoding of camera views for viewers: JPEG for colour, eight bits per pixel for depth.
 
 use super::view_decoding;
 use jpeg_encoder::{ColorType, Encoder};
 use protocol::{View, ViewEncoding};
 use std::io;
 
-/// A good picture at a tenth of the bytes.
+/// Good quality at a tenth of the raw bytes.
 const JPEG_QUALITY: u8 = 80;
-/// Depth that becomes 1 (white end of the page's scale), millimetres.
+/// Depth encoded as 1 (white end of the page's scale), in millimetres.
 const NEAREST_MM: u16 = 200;
-/// Depth that becomes 255, millimetres.
+/// Depth encoded as 255, in millimetres.
 const FARTHEST_MM: u16 = 1200;
 
-/// Converts a robot's view; a JPEG passes through untouched if it is what it is announced as.
+/// Encodes a robot's view for viewers; a JPEG of the announced size passes through unchanged.
 ///
 /// # Errors
-/// In words, naming the view, when the picture cannot be compressed, or is one that nobody should decode.
+/// A message naming the view if it cannot be encoded, or if decoding it would not be safe.
 pub fn for_viewers(view: &View) -> Result<View, String> {
-    within(view, usize::MAX)
+    for_viewers_within(view, usize::MAX)
 }
 
-/// The same in at most so many bytes, and in no more memory than that: what is larger would reach nobody.
+/// Encodes a view in at most `most_bytes` bytes and in no more memory than that.
 ///
 /// # Errors
-/// In addition, when the picture takes more.
-pub(crate) fn within(view: &View, most_bytes: usize) -> Result<View, String> {
+/// As [`for_viewers`], and if the encoded view is larger.
+pub(crate) fn for_viewers_within(view: &View, most_bytes: usize) -> Result<View, String> {
     view_decoding::check(view)?;
     let fits = |bytes: usize| {
         if bytes > most_bytes {
@@ -60,19 +60,19 @@ fn too_large(view: &View, most_bytes: usize) -> String {
     )
 }
 
-/// Bytes that are written, up to a limit.
-struct Bounded {
+/// A byte buffer with a size limit.
+struct BoundedBuffer {
     bytes: Vec<u8>,
     most: usize,
-    /// More was to be written.
+    /// True once a write did not fit.
     is_over: bool,
 }
 
-impl io::Write for Bounded {
+impl io::Write for BoundedBuffer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.bytes.len() + bytes.len() > self.most {
             self.is_over = true;
-            return Err(io::Error::other("more bytes than are shown"));
+            return Err(io::Error::other("the encoded view is too large"));
         }
         self.bytes.extend_from_slice(bytes);
         Ok(bytes.len())
@@ -87,7 +87,7 @@ fn jpeg(view: &View, most_bytes: usize) -> Result<Vec<u8>, String> {
     let side = |pixels: u32| {
         u16::try_from(pixels).map_err(|_| format!("view {:?} is too large for JPEG", view.name))
     };
-    let mut written = Bounded {
+    let mut written = BoundedBuffer {
         bytes: Vec::with_capacity(most_bytes.min(view.data.len() / 8)),
         most: most_bytes,
         is_over: false,
@@ -118,7 +118,7 @@ fn gray_of_depth(little_endian: &[u8]) -> Vec<u8> {
         .collect()
 }
 
-/// 0 stays 0 (no reading); everything else is 1 to 255 from near to far.
+/// Maps a depth in millimetres to 1 to 255 from near to far; 0 (no reading) stays 0.
 fn gray(depth_mm: u16) -> u8 {
     if depth_mm == 0 {
         return 0;
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_view_takes_no_more_bytes_than_can_be_shown() {
+    fn a_view_beyond_the_byte_limit_is_refused() {
         let noise = |bytes: usize| -> Vec<u8> {
             let numbers = (0..bytes as u32).map(|i| i.wrapping_mul(2_654_435_761) >> 24);
             numbers.map(|number| number as u8).collect()
@@ -181,17 +181,20 @@ mod tests {
         let bytes = shown.data.len();
         let depth = view(ViewEncoding::DepthMillimetresU16, noise(64 * 48 * 2));
         for (view, bytes) in [(&raw, bytes), (&shown, bytes), (&depth, 64 * 48)] {
-            assert_eq!(within(view, bytes).unwrap(), for_viewers(view).unwrap());
-            let words = within(view, bytes - 1).unwrap_err();
+            assert_eq!(
+                for_viewers_within(view, bytes).unwrap(),
+                for_viewers(view).unwrap()
+            );
+            let message = for_viewers_within(view, bytes - 1).unwrap_err();
             assert!(
-                words.contains("\"overview\" is too large to be shown"),
-                "{words}"
+                message.contains("\"overview\" is too large to be shown"),
+                "{message}"
             );
         }
     }
 
     #[test]
-    fn a_jpeg_of_another_size_than_announced_reaches_nobody() {
+    fn a_jpeg_of_another_size_than_announced_is_refused() {
         let raw = View {
             name: "overview".to_owned(),
             encoding: ViewEncoding::Rgb8,
@@ -199,16 +202,13 @@ mod tests {
             height: 30,
             data: vec![200; 40 * 30 * 3],
         };
-        let honest = for_viewers(&raw).unwrap();
-        assert_eq!(for_viewers(&honest).unwrap(), honest);
-        let liar = View {
-            width: 41,
-            ..honest
-        };
-        let words = for_viewers(&liar).unwrap_err();
+        let valid = for_viewers(&raw).unwrap();
+        assert_eq!(for_viewers(&valid).unwrap(), valid);
+        let mislabelled = View { width: 41, ..valid };
+        let message = for_viewers(&mislabelled).unwrap_err();
         assert!(
-            words.contains("41x30") && words.contains("40x30"),
-            "{words}"
+            message.contains("41x30") && message.contains("40x30"),
+            "{message}"
         );
     }
 }

@@ -180,7 +180,7 @@ fn decode(waiting: Waiting, shared: &Shared, number: u64) {
     let Some(tag) = shared.info.tag(&queued.job.tag).filter(|_| begun.is_ok()) else {
         return;
     };
-    let needed = cost.bytes + cost.on_the_way;
+    let needed = cost.bytes + cost.scratch_bytes;
     let mut lease = match &queued.lease {
         Some(lease) => match lease.more(needed) {
             Some(lease) => Some(lease),

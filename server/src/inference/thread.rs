@@ -8,7 +8,7 @@ use super::{batch, decoding::Decoding, job::QueuedJob};
 use crate::queues::latest::LatestQueue;
 use crate::{
     health::{Health, Part, Rule},
-    images::showing::Easel,
+    images::view_publishing::EncodingLimit,
     metrics::Metrics,
     panics::caught,
 };
@@ -26,7 +26,7 @@ pub(crate) struct Inference {
     /// Reason why there is no policy.
     unavailable: Option<String>,
     part: Arc<Part>,
-    easel: Easel,
+    encoding_limit: EncodingLimit,
     gone: Arc<Gone>,
 }
 
@@ -73,7 +73,7 @@ impl Inference {
             info,
             unavailable,
             part,
-            easel: Easel::new(health),
+            encoding_limit: EncodingLimit::new(health),
             gone,
         };
         Ok((Arc::new(inference), threads))
@@ -109,8 +109,8 @@ impl Inference {
     }
 
     /// Resizing and encoding of views for viewers.
-    pub(crate) fn easel(&self) -> &Easel {
-        &self.easel
+    pub(crate) fn encoding_limit(&self) -> &EncodingLimit {
+        &self.encoding_limit
     }
 
     /// Ends the threads after their current job.

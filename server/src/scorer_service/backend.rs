@@ -1,18 +1,18 @@
-//! Who scores videos on the studio.
+//! Backends that score videos on the studio.
 
 use protocol::score::{ScoreEvent, ScoreOutcome};
 use qwen3vl::Qwen3Vl;
 use score_job::ClipJob;
 use std::{fmt, ops::ControlFlow, sync::Arc};
 
-/// Someone who can be asked about videos, one at a time, on one thread.
+/// A backend that scores videos, one at a time, on one thread.
 pub trait ScoringBackend: Send + Sync {
-    /// Where it computes, for people.
+    /// Device that it computes on, for display.
     fn device(&self) -> &str;
 
-    /// Scores a video and tells everything but the end of it as it becomes known; `emit` ends the job by breaking. Blocks
-    /// for as long as that takes.
-    fn judge(
+    /// Scores a video and blocks until it is done. Emits every event except the last one as it becomes known; a break
+    /// from `emit` ends the job.
+    fn score(
         &self,
         clip: ClipJob,
         emit: &mut dyn FnMut(ScoreEvent) -> ControlFlow<()>,
@@ -21,16 +21,18 @@ pub trait ScoringBackend: Send + Sync {
 
 impl fmt::Debug for dyn ScoringBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Judge").field(&self.device()).finish()
+        f.debug_tuple("ScoringBackend")
+            .field(&self.device())
+            .finish()
     }
 }
 
 /// A Qwen3-VL checkpoint.
 #[derive(Debug)]
 pub struct Model {
-    /// The name of its folder.
+    /// Name of the checkpoint's folder.
     pub name: String,
-    /// Where it computes, for people.
+    /// Device that it computes on, for display.
     pub device: String,
     /// The model.
     pub model: Arc<Qwen3Vl>,
@@ -41,7 +43,7 @@ impl ScoringBackend for Model {
         &self.device
     }
 
-    fn judge(
+    fn score(
         &self,
         clip: ClipJob,
         emit: &mut dyn FnMut(ScoreEvent) -> ControlFlow<()>,

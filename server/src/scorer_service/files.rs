@@ -1,6 +1,6 @@
-//! The files of a scorer, as they are served.
+//! Files of a scorer that pages can fetch.
 
-use super::{fingerprint::Id, nano};
+use super::{fingerprint::Fingerprint, nano};
 use crate::byte_ranges::{Content, Representation};
 use layers::{Device, ModelFiles};
 use protocol::score::{ScorerFile, ScorerManifest};
@@ -11,39 +11,39 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const NANO_NOTE: &str = "The nano scorer knows only the built-in robot and its tasks: of other videos its curve says \
-                         nothing. The large Qwen3-VL models are zero-shot: start the studio with --scorer DIR.";
-const ZERO_SHOT_NOTE: &str = "Zero-shot: this model has not been trained to score robots. Hold its curve against the \
-                              controls beneath it.";
+const NANO_NOTE: &str = "The nano scorer covers only the built-in robot and its tasks: its curve means nothing for \
+                         other videos. The large Qwen3-VL models are zero-shot: start the studio with --scorer DIR.";
+const ZERO_SHOT_NOTE: &str = "Zero-shot: this model has not been trained to score robots. Compare its curve with the \
+                              controls below it.";
 
-/// A folder that cannot be hosted as a scorer.
+/// Reasons why a folder cannot be hosted as a scorer.
 #[derive(Debug, thiserror::Error)]
 pub enum ScorerError {
-    /// The binary has no weights inside.
+    /// The binary has no embedded weights.
     #[error(
         "this binary was built without the nano scorer (models/nano/qwen3vl was missing then); give a Qwen3-VL checkpoint \
          with --scorer DIR"
     )]
     NoNano,
-    /// It is no Qwen3-VL checkpoint, or a broken one.
+    /// Not a Qwen3-VL checkpoint, or a broken one.
     #[error("{name} cannot be the scorer: {error}")]
     Model {
-        /// Folder or name.
+        /// Folder or name of the scorer.
         name: String,
-        /// What is wrong.
+        /// Cause.
         error: Box<LoadError>,
     },
-    /// A file of it cannot be read.
+    /// A file of the scorer cannot be read.
     #[error("cannot read {file}: {source}")]
     Io {
-        /// Which.
+        /// Path of the file.
         file: String,
-        /// What the operating system said.
+        /// Cause reported by the operating system.
         source: std::io::Error,
     },
 }
 
-/// The files that a scorer is made of, and what they say about themselves. No weight is in memory, but for the nano's.
+/// Files of a scorer and their manifest. Weights are not in memory, except those of the nano scorer.
 #[derive(Debug)]
 pub struct ScorerFiles {
     model: ModelFiles,
@@ -53,7 +53,7 @@ pub struct ScorerFiles {
 }
 
 impl ScorerFiles {
-    /// The scorer inside the binary.
+    /// Opens the scorer embedded in the binary.
     ///
     /// # Errors
     /// [`ScorerError::NoNano`], [`ScorerError::Model`].
@@ -62,10 +62,10 @@ impl ScorerFiles {
         Self::read("nano".to_owned(), model, None)
     }
 
-    /// A folder in the published layout. Its weights are not loaded, but for their headers.
+    /// Opens a folder in the published layout. Only the headers of its weights are read.
     ///
     /// # Errors
-    /// [`ScorerError::Model`] where it is no Qwen3-VL checkpoint, [`ScorerError::Io`].
+    /// [`ScorerError::Model`] if the folder is not a Qwen3-VL checkpoint, [`ScorerError::Io`].
     pub fn open_dir(folder: &Path) -> Result<Self, ScorerError> {
         let name = name_of(folder);
         let model = ModelFiles::open_dir(folder).map_err(|error| ScorerError::Model {
@@ -80,15 +80,17 @@ impl ScorerFiles {
             name: folder.map_or_else(|| name.clone(), |folder| folder.display().to_string()),
             error: Box::new(error),
         })?;
-        let mut id = Id::new();
+        let mut fingerprint = Fingerprint::new();
         let mut files = Vec::new();
         let mut contents = Vec::new();
         for name in inventory.files {
             let path = folder.map(|folder| folder.join(&name));
             let (content, bytes) =
-                open(&name, path.as_deref(), &mut id).map_err(|source| ScorerError::Io {
-                    file: path.map_or_else(|| name.clone(), |path| path.display().to_string()),
-                    source,
+                open(&name, path.as_deref(), &mut fingerprint).map_err(|source| {
+                    ScorerError::Io {
+                        file: path.map_or_else(|| name.clone(), |path| path.display().to_string()),
+                        source,
+                    }
                 })?;
             files.push(ScorerFile { name, bytes });
             contents.push(content);
@@ -98,7 +100,7 @@ impl ScorerFiles {
             model,
             manifest: ScorerManifest {
                 name,
-                id: id.finish(),
+                id: fingerprint.finish(),
                 note: if is_nano { NANO_NOTE } else { ZERO_SHOT_NOTE }.to_owned(),
                 is_nano,
                 parameters: inventory.parameters,
@@ -111,7 +113,7 @@ impl ScorerFiles {
         })
     }
 
-    /// What they say about themselves; nothing of where they could be scored with.
+    /// Manifest of the files, without the studio's scoring device.
     #[must_use]
     pub fn manifest(&self) -> &ScorerManifest {
         &self.manifest
@@ -128,17 +130,17 @@ impl ScorerFiles {
         })
     }
 
-    /// A file by its name, if the manifest has it. There is no way from a name to any other file.
+    /// A file of the manifest by name. No name leads to any other file.
     pub(crate) fn find(&self, name: &str) -> Option<Representation> {
-        let place = self
+        let index = self
             .manifest
             .files
             .iter()
             .position(|file| file.name == name)?;
         Some(Representation {
-            content: self.contents.get(place)?.clone(),
-            // A name may hold what a tag must not.
-            etag: format!("\"{}.{place}\"", self.manifest.id),
+            content: self.contents.get(index)?.clone(),
+            // A name may contain characters that are not allowed in an entity tag.
+            etag: format!("\"{}.{index}\"", self.manifest.id),
             kind: if name.ends_with(".json") {
                 "application/json"
             } else {
@@ -148,23 +150,27 @@ impl ScorerFiles {
     }
 }
 
-fn open(name: &str, path: Option<&Path>, id: &mut Id) -> std::io::Result<(Content, u64)> {
+fn open(
+    name: &str,
+    path: Option<&Path>,
+    fingerprint: &mut Fingerprint,
+) -> std::io::Result<(Content, u64)> {
     if let Some(path) = path {
         let mut file = File::open(path)?;
-        let about = file.metadata()?;
-        id.add(name, about.len(), &mut file)?;
-        return Ok((Content::of_file(path.to_owned(), &about), about.len()));
+        let metadata = file.metadata()?;
+        fingerprint.add(name, metadata.len(), &mut file)?;
+        return Ok((Content::of_file(path.to_owned(), &metadata), metadata.len()));
     }
     let content = nano::content(name).ok_or(std::io::ErrorKind::NotFound)?;
     let bytes = content.len() as u64;
-    id.add(name, bytes, &mut Cursor::new(&content))?;
+    fingerprint.add(name, bytes, &mut Cursor::new(&content))?;
     Ok((Content::of_memory(content), bytes))
 }
 
 /// The name of a folder, also of `.` and `..`.
 fn name_of(folder: &Path) -> String {
-    let whole: PathBuf = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-    whole.file_name().map_or_else(
+    let path: PathBuf = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    path.file_name().map_or_else(
         || folder.display().to_string(),
         |name| name.to_string_lossy().into_owned(),
     )

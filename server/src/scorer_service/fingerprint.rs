@@ -1,28 +1,28 @@
-//! A name for weights by what is in them.
+//! Fingerprint of a scorer's files, by their names and contents.
 
 use sha2::{Digest as _, Sha256};
 use std::io::{self, Read, Seek, SeekFrom};
 
-/// Files up to this size go in whole.
-const WHOLE_BYTES: u64 = 4 << 20;
-/// Of larger ones the beginning (the header with the tensors' names), and samples all the way to the end: two
-/// checkpoints may share a header, and the parts that their training left alone.
-const BEGINNING_BYTES: u64 = 1 << 20;
+/// Files up to this size are hashed completely.
+const FULL_HASH_BYTES: u64 = 4 << 20;
+/// Bytes hashed at the beginning of a larger file: the header with the tensor names. Two checkpoints may share the header
+/// and every tensor that training left unchanged, so samples up to the end of the file are hashed as well.
+const HEADER_BYTES: u64 = 1 << 20;
 const SAMPLES: u64 = 64;
 const SAMPLE_BYTES: u64 = 16 << 10;
 
-/// Collects files into an id.
-pub(super) struct Id(Sha256);
+/// Hash over files, in order.
+pub(super) struct Fingerprint(Sha256);
 
-impl Id {
+impl Fingerprint {
     pub(super) fn new() -> Self {
         Self(Sha256::new())
     }
 
-    /// The next file.
+    /// Adds a file.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// The file cannot be read, or ends early.
     pub(super) fn add(
         &mut self,
         name: &str,
@@ -33,14 +33,14 @@ impl Id {
         hash.update((name.len() as u64).to_le_bytes());
         hash.update(name);
         hash.update(bytes.to_le_bytes());
-        if bytes <= WHOLE_BYTES {
+        if bytes <= FULL_HASH_BYTES {
             return sample(hash, content, 0, bytes);
         }
-        sample(hash, content, 0, BEGINNING_BYTES)?;
+        sample(hash, content, 0, HEADER_BYTES)?;
         let last = bytes - SAMPLE_BYTES;
-        for place in 1..=SAMPLES {
+        for index in 1..=SAMPLES {
             // The last sample ends where the file does. Split so that no product overflows.
-            let from = last / SAMPLES * place + last % SAMPLES * place / SAMPLES;
+            let from = last / SAMPLES * index + last % SAMPLES * index / SAMPLES;
             sample(hash, content, from, SAMPLE_BYTES)?;
         }
         Ok(())
@@ -79,37 +79,38 @@ mod tests {
     use super::*;
     use std::io::Cursor;
 
-    fn id(name: &str, content: &[u8]) -> String {
-        let mut id = Id::new();
-        id.add(name, content.len() as u64, &mut Cursor::new(content))
+    fn fingerprint_of(name: &str, content: &[u8]) -> String {
+        let mut fingerprint = Fingerprint::new();
+        fingerprint
+            .add(name, content.len() as u64, &mut Cursor::new(content))
             .unwrap();
-        id.finish()
+        fingerprint.finish()
     }
 
     #[test]
-    fn every_byte_of_small_files_and_samples_of_large_ones_make_the_id() {
+    fn small_files_are_hashed_completely_and_large_ones_by_samples() {
         let small = vec![7; 1000];
-        let own = id("a", &small);
-        assert_eq!(own.len(), 32);
-        assert_eq!(own, id("a", &small));
-        assert_ne!(own, id("b", &small));
-        assert_ne!(own, id("a", &small[1..]));
+        let original = fingerprint_of("a", &small);
+        assert_eq!(original.len(), 32);
+        assert_eq!(original, fingerprint_of("a", &small));
+        assert_ne!(original, fingerprint_of("b", &small));
+        assert_ne!(original, fingerprint_of("a", &small[1..]));
         let mut other = small.clone();
         other[777] = 8;
-        assert_ne!(own, id("a", &other));
+        assert_ne!(original, fingerprint_of("a", &other));
 
         let large = vec![7; 5 << 20];
-        let own = id("a", &large);
-        for place in [0, (1 << 20) - 1, (5 << 20) - 1, (5 << 20) - (16 << 10)] {
+        let original = fingerprint_of("a", &large);
+        for index in [0, (1 << 20) - 1, (5 << 20) - 1, (5 << 20) - (16 << 10)] {
             let mut other = large.clone();
-            other[place] = 8;
-            assert_ne!(own, id("a", &other), "{place}");
+            other[index] = 8;
+            assert_ne!(original, fingerprint_of("a", &other), "{index}");
         }
     }
 
     #[test]
     fn a_file_that_ends_early_is_an_error() {
-        let mut id = Id::new();
-        assert!(id.add("a", 11, &mut Cursor::new([0; 10])).is_err());
+        let mut fingerprint = Fingerprint::new();
+        assert!(fingerprint.add("a", 11, &mut Cursor::new([0; 10])).is_err());
     }
 }

@@ -1,10 +1,10 @@
-//! The hosted progress scorer: its files, for pages that score themselves, and scoring on the studio for the others.
+//! The hosted progress scorer: its files, for pages that score in the browser, and scoring on the studio for the others.
 //!
-//! - [`ScorerFiles`]: what is served and what it says about itself; `nano` is the one inside the binary
-//! - [`ScoringBackend`]: who scores on the studio; [`Model`] is the real one, tests put a scripted one in its place
-//! - `queue`: one line of jobs for all pages, and the thread that works it off
-//! - `uploads`: videos that are arriving, how many and how slowly
-//! - `upload`: a job out of the body of a request
+//! - [`ScorerFiles`]: the served files and their manifest; `nano` is the scorer embedded in the binary
+//! - [`ScoringBackend`]: scores on the studio; [`Model`] is the real one, tests use a scripted one
+//! - `queue`: one queue of jobs for all pages, and the scoring thread
+//! - `uploads`: limits on the number, rate and memory of arriving videos
+//! - `upload`: decoding of a job from a request body
 
 mod backend;
 mod files;
@@ -20,7 +20,7 @@ pub use files::{ScorerError, ScorerFiles};
 use protocol::score::ScorerManifest;
 use std::sync::Arc;
 
-/// The hosted scorer, or why there is none, in words for the person who wants to score.
+/// The hosted scorer, or the reason why there is none, for display.
 pub type Scoring = Result<Scorer, String>;
 
 /// A hosted scorer.
@@ -28,23 +28,23 @@ pub type Scoring = Result<Scorer, String>;
 pub struct Scorer {
     files: ScorerFiles,
     manifest: ScorerManifest,
-    judge: Option<Arc<dyn ScoringBackend>>,
+    backend: Option<Arc<dyn ScoringBackend>>,
 }
 
 impl Scorer {
-    /// A scorer whose files pages can fetch, and that scores on the studio if there is a backend (`judge`).
+    /// A scorer whose files pages can fetch. Scores on the studio if there is a `backend`.
     #[must_use]
-    pub fn new(files: ScorerFiles, judge: Option<Arc<dyn ScoringBackend>>) -> Self {
+    pub fn new(files: ScorerFiles, backend: Option<Arc<dyn ScoringBackend>>) -> Self {
         let mut manifest = files.manifest().clone();
-        manifest.studio_device = judge.as_ref().map(|judge| judge.device().to_owned());
+        manifest.studio_device = backend.as_ref().map(|backend| backend.device().to_owned());
         Self {
             files,
             manifest,
-            judge,
+            backend,
         }
     }
 
-    /// As pages are told.
+    /// Manifest for pages.
     #[must_use]
     pub fn manifest(&self) -> &ScorerManifest {
         &self.manifest
@@ -55,12 +55,12 @@ impl Scorer {
     }
 }
 
-/// Nobody scores, because nobody was asked to.
+/// The value of [`Scoring`] for a program that hosts no scorer.
 ///
 /// # Errors
-/// Always: what to start, in words.
-pub fn unavailable(who: &str) -> Scoring {
+/// Always, with a message that says how to start one.
+pub fn unavailable(program: &str) -> Scoring {
     Err(format!(
-        "{who} hosts no progress scorer; start the studio with --scorer DIR, where DIR is a Qwen3-VL checkpoint"
+        "{program} hosts no progress scorer; start the studio with --scorer DIR, where DIR is a Qwen3-VL checkpoint"
     ))
 }

@@ -1,4 +1,4 @@
-//! The nano scorer inside the binary, so that the binary alone works.
+//! The nano scorer embedded in the binary, so that scoring works without further files.
 
 use layers::ModelFiles;
 use rust_embed::RustEmbed;
@@ -8,7 +8,7 @@ use std::borrow::Cow;
 #[folder = "../models/nano/qwen3vl"]
 struct Nano;
 
-/// Its files, or `None` when this binary was built without them.
+/// Files of the nano scorer; `None` if this binary was built without them.
 pub(super) fn model_files() -> Option<ModelFiles> {
     Nano::get("config.json")?;
     Some(ModelFiles::from_memory(Nano::iter().filter_map(|name| {
@@ -17,7 +17,7 @@ pub(super) fn model_files() -> Option<ModelFiles> {
     })))
 }
 
-/// One of them.
+/// Content of one file.
 pub(super) fn content(name: &str) -> Option<Cow<'static, [u8]>> {
     Nano::get(name).map(|file| file.data)
 }

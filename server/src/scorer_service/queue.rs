@@ -5,7 +5,7 @@
 
 use super::{
     Scorer, Scoring, ScoringBackend,
-    uploads::{Held, Upload, Uploads},
+    uploads::{MemoryLease, Upload, Uploads},
 };
 use crate::{
     health::{Health, Rule, Work},
@@ -30,52 +30,51 @@ use std::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-/// Lines that wait for a page that does not read, at most: more than any video has. A job whose page takes none of them
-/// is stopped.
+/// Largest number of event lines that wait for a page: more than any video produces. A job is stopped when they are full.
 const MAX_LINES: usize = 1 << 15;
 
-/// Why a job is not taken.
+/// Reasons for refusing a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Closed {
-    /// There is no scorer; why, in words.
+pub(crate) enum Unavailable {
+    /// There is no scorer; the reason, for display.
     NoScorer(String),
-    /// There is one, and pages score with it themselves.
+    /// There is a scorer, but it runs in the pages only.
     FilesOnly,
-    /// Everybody who can be served is.
+    /// The queue is full.
     Full {
-        /// How many that are.
+        /// Capacity of the queue.
         jobs: usize,
     },
-    /// Many are sending videos, all of them quickly.
-    Uploading,
+    /// All upload slots are in use, by uploads that are fast enough to keep theirs.
+    TooManyUploads,
 }
 
-/// A place among the jobs, until it is dropped.
-pub(crate) type Place = OwnedSemaphorePermit;
+/// A slot in the queue, held until it is dropped.
+pub(crate) type JobSlot = OwnedSemaphorePermit;
 
 struct Job {
     clip: ClipJob,
-    to: mpsc::Sender<Bytes>,
-    /// Given back when the job is over, however it ends.
-    _place: Place,
-    _held: Held,
+    events: mpsc::Sender<Bytes>,
+    /// Returned when the job is over, however it ends.
+    _slot: JobSlot,
+    _memory: MemoryLease,
 }
 
 impl Job {
-    /// Whether somebody still listens.
-    fn tell(&self, event: &ScoreEvent) -> bool {
-        tell(&self.to, event)
+    /// Sends an event; `false` if the page no longer reads.
+    fn send(&self, event: &ScoreEvent) -> bool {
+        send(&self.events, event)
     }
 }
 
-fn tell(to: &mpsc::Sender<Bytes>, event: &ScoreEvent) -> bool {
+fn send(events: &mpsc::Sender<Bytes>, event: &ScoreEvent) -> bool {
     match serde_json::to_vec(event) {
         Ok(mut line) => {
             line.push(b'\n');
-            to.try_send(line.into()).is_ok()
+            events.try_send(line.into()).is_ok()
         }
         Err(error) => {
-            tracing::error!("an event of scoring cannot be written: {error}");
+            tracing::error!("a scoring event cannot be serialized: {error}");
             false
         }
     }
@@ -83,12 +82,12 @@ fn tell(to: &mpsc::Sender<Bytes>, event: &ScoreEvent) -> bool {
 
 impl Queued for Job {
     fn is_unwanted(&self) -> bool {
-        self.to.is_closed()
+        self.events.is_closed()
     }
 
     fn moved_up(&self, ahead: usize) {
         if ahead > 0 {
-            self.tell(&ScoreEvent::Waiting {
+            self.send(&ScoreEvent::Waiting {
                 job: self.clip.request().job,
                 ahead: u32::try_from(ahead).unwrap_or(u32::MAX),
             });
@@ -96,158 +95,168 @@ impl Queued for Job {
     }
 }
 
-/// What all requests share.
+/// The scoring queue, shared by all requests.
 pub(crate) struct ScoringQueue {
     scoring: Scoring,
-    line: FifoQueue<Job>,
-    places: Arc<Semaphore>,
+    jobs: FifoQueue<Job>,
+    slots: Arc<Semaphore>,
     max_jobs: usize,
     uploads: Arc<Uploads>,
-    next: AtomicU64,
+    next_key: AtomicU64,
     closing: AtomicBool,
 }
 
 impl std::fmt::Debug for ScoringQueue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Desk")
+        f.debug_struct("ScoringQueue")
             .field("scoring", &self.scoring)
             .finish_non_exhaustive()
     }
 }
 
 impl ScoringQueue {
-    /// Starts the thread, if somebody scores here.
+    /// Starts the thread, if there is a scoring backend.
     pub(crate) fn open(
         scoring: Scoring,
         max_jobs: usize,
         health: &Health,
     ) -> std::io::Result<(Arc<Self>, Option<JoinHandle<()>>)> {
-        let desk = Arc::new(Self {
+        let queue = Arc::new(Self {
             scoring,
-            line: FifoQueue::new(),
-            places: Arc::new(Semaphore::new(max_jobs)),
+            jobs: FifoQueue::new(),
+            slots: Arc::new(Semaphore::new(max_jobs)),
             max_jobs,
             uploads: Arc::default(),
-            next: AtomicU64::default(),
+            next_key: AtomicU64::default(),
             closing: AtomicBool::default(),
         });
-        let judge = desk.scorer().ok().and_then(|scorer| scorer.judge.clone());
-        let Some(judge) = judge else {
-            return Ok((desk, None));
+        let backend = queue
+            .scorer()
+            .ok()
+            .and_then(|scorer| scorer.backend.clone());
+        let Some(backend) = backend else {
+            return Ok((queue, None));
         };
         let part = health.part("the scorer", Rule::Learned);
         let thread = std::thread::Builder::new()
             .name("scorer".to_owned())
             .spawn({
-                let desk = desk.clone();
+                let queue = queue.clone();
                 move || {
                     let _alive = part.thread();
-                    while let Some(job) = desk.line.next() {
+                    while let Some(job) = queue.jobs.next() {
                         let work = part.work("scoring a video");
-                        // Nothing that a video does ends the thread.
-                        if let Err(words) = caught(|| desk.serve(judge.as_ref(), job, &work)) {
-                            tracing::error!("a video was lost to a crash: {words}");
+                        // A panic ends the job, not the thread.
+                        if let Err(message) = caught(|| queue.serve(backend.as_ref(), job, &work)) {
+                            tracing::error!("a scoring job crashed: {message}");
                         }
                     }
                 }
             })?;
-        Ok((desk, Some(thread)))
+        Ok((queue, Some(thread)))
     }
 
     /// The hosted scorer.
     ///
     /// # Errors
-    /// Why there is none, in words.
+    /// The reason why there is none, for display.
     pub(crate) fn scorer(&self) -> Result<&Scorer, &str> {
         self.scoring.as_ref().map_err(String::as_str)
     }
 
-    /// Lets a video come in, of which some must come in each `window`. It has no place in the line yet.
+    /// Begins an upload that must make progress in every `window`. It takes no slot in the queue yet.
     ///
     /// # Errors
-    /// [`Closed`].
-    pub(crate) fn upload(&self, window: Duration) -> Result<Upload, Closed> {
-        // Who would find no place now is spared the sending.
-        drop(self.place()?);
-        self.uploads.begin(window).ok_or(Closed::Uploading)
+    /// [`Unavailable`].
+    pub(crate) fn upload(&self, window: Duration) -> Result<Upload, Unavailable> {
+        // A page that would be refused now need not send its video.
+        drop(self.slot()?);
+        self.uploads
+            .begin(window)
+            .ok_or(Unavailable::TooManyUploads)
     }
 
-    /// A place for a job that is whole.
+    /// Takes a slot for a job that has arrived completely.
     ///
     /// # Errors
-    /// [`Closed`].
-    pub(crate) fn place(&self) -> Result<Place, Closed> {
+    /// [`Unavailable`].
+    pub(crate) fn slot(&self) -> Result<JobSlot, Unavailable> {
         let scorer = self
             .scorer()
-            .map_err(|reason| Closed::NoScorer(reason.to_owned()))?;
-        if scorer.judge.is_none() {
-            return Err(Closed::FilesOnly);
+            .map_err(|reason| Unavailable::NoScorer(reason.to_owned()))?;
+        if scorer.backend.is_none() {
+            return Err(Unavailable::FilesOnly);
         }
-        match self.places.clone().try_acquire_owned() {
-            Ok(place) => Ok(place),
-            Err(_) => Err(Closed::Full {
+        match self.slots.clone().try_acquire_owned() {
+            Ok(slot) => Ok(slot),
+            Err(_) => Err(Unavailable::Full {
                 jobs: self.max_jobs,
             }),
         }
     }
 
-    /// Puts a job at the end of the line. Dropping what is given back takes it out, or stops it after its next point.
-    pub(crate) fn join(self: &Arc<Self>, place: Place, clip: ClipJob, held: Held) -> Events {
-        let (to, lines) = mpsc::channel(MAX_LINES);
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
+    /// Puts a job at the end of the queue. Dropping the returned events removes the job, or stops it after its next point.
+    pub(crate) fn push(
+        self: &Arc<Self>,
+        slot: JobSlot,
+        clip: ClipJob,
+        memory: MemoryLease,
+    ) -> Events {
+        let (events, lines) = mpsc::channel(MAX_LINES);
+        let key = self.next_key.fetch_add(1, Ordering::Relaxed);
         let job = Job {
             clip,
-            to,
-            _place: place,
-            _held: held,
+            events,
+            _slot: slot,
+            _memory: memory,
         };
-        // No two jobs have one number, so what is given back is this job: the studio stops.
-        drop(self.line.join(number, job));
+        // Keys are unique, so a returned job can only be this one: the studio is stopping.
+        drop(self.jobs.join(key, job));
         Events {
             lines,
-            number,
-            desk: self.clone(),
+            key,
+            queue: self.clone(),
         }
     }
 
-    fn serve(&self, judge: &dyn ScoringBackend, job: Job, work: &Work) {
+    fn serve(&self, backend: &dyn ScoringBackend, job: Job, work: &Work) {
         let Job {
             clip,
-            to,
-            _place,
-            _held,
+            events,
+            _slot,
+            _memory,
         } = job;
-        if to.is_closed() {
+        if events.is_closed() {
             return;
         }
         let number = clip.request().job;
         let frames = clip.request().frames;
         let started = Instant::now();
-        let judged = caught(|| {
-            judge.judge(clip, &mut |event| {
+        let scored = caught(|| {
+            backend.score(clip, &mut |event| {
                 work.beat();
-                if self.closing.load(Ordering::Acquire) || !tell(&to, &event) {
+                if self.closing.load(Ordering::Acquire) || !send(&events, &event) {
                     ControlFlow::Break(())
                 } else {
                     ControlFlow::Continue(())
                 }
             })
         });
-        let outcome = judged.unwrap_or_else(|_| ScoreOutcome::Failed {
+        let outcome = scored.unwrap_or_else(|_| ScoreOutcome::Failed {
             reason: "the scorer crashed on this video; the studio's log says where".to_owned(),
         });
-        let how = match &outcome {
+        let summary = match &outcome {
             ScoreOutcome::Scored(_) => "scored",
             ScoreOutcome::Stopped => "stopped",
             ScoreOutcome::Failed { reason } => reason,
         };
         tracing::info!(
-            "a video of {} frames: {how}, {:.1} s",
+            "a video of {} frames: {summary}, {:.1} s",
             frames.unwrap_or_default(),
             started.elapsed().as_secs_f64()
         );
-        tell(
-            &to,
+        send(
+            &events,
             &ScoreEvent::Ended {
                 job: number,
                 outcome,
@@ -255,18 +264,18 @@ impl ScoringQueue {
         );
     }
 
-    /// Takes no more jobs; the one that is being scored ends after its next point.
+    /// Refuses further jobs; the active one ends after its next point.
     pub(crate) fn close(&self) {
         self.closing.store(true, Ordering::Release);
-        self.line.close();
+        self.jobs.close();
     }
 }
 
-/// The events of a job, a line each.
+/// Events of a job, one JSON line each.
 pub(crate) struct Events {
     lines: mpsc::Receiver<Bytes>,
-    number: u64,
-    desk: Arc<ScoringQueue>,
+    key: u64,
+    queue: Arc<ScoringQueue>,
 }
 
 impl Stream for Events {
@@ -280,6 +289,6 @@ impl Stream for Events {
 impl Drop for Events {
     fn drop(&mut self) {
         self.lines.close();
-        drop(self.desk.line.leave(self.number));
+        drop(self.queue.jobs.leave(self.key));
     }
 }

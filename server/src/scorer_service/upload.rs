@@ -1,8 +1,8 @@
-//! A job of scoring out of the body of a request.
+//! Decoding of a scoring job from a request body.
 //!
-//! Bytes are taken as they come and become squeezed pictures at once; a body is never in memory as a whole.
+//! Frames are resized as they arrive; a body is never in memory as a whole.
 
-use super::uploads::{Ended, Held, Upload};
+use super::uploads::{Ended, MemoryLease, Upload};
 use axum::{body::Bytes, http::StatusCode};
 use futures_util::{Stream, StreamExt as _};
 use protocol::{
@@ -17,46 +17,47 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-/// Largest body: ten minutes at two frames of 1920x1080 per second are 7.5 GB, five of 1280x720 1.7 GB.
+/// Largest body. Ten minutes at two frames of 1920x1080 per second are 7.5 GB, five of 1280x720 1.7 GB.
 const MAX_BODY_BYTES: u64 = 8 << 30;
-/// Largest message: a frame of 5000x4000.
+/// Largest message: a frame of 5000x4000 pixels.
 const MAX_MESSAGE_BYTES: u32 = 64 << 20;
-/// Largest first message: sentences, and prefixes that are listed one by one.
+/// Largest first message: instructions, and prefixes listed one by one.
 const MAX_REQUEST_BYTES: u32 = 1 << 20;
-/// Memory of a job's frames. Profiles that squeeze them to 244x244 fill it after 25 minutes, at two per second.
+/// Memory limit for a job's frames. Profiles that resize them to 244x244 reach it after 25 minutes, at two per second.
 const MAX_HELD_BYTES: usize = 512 << 20;
-/// MessagePack values of a message: a frame has six and their names.
+/// Largest number of MessagePack values in a message: a frame has six, and their names.
 const MAX_VALUES: usize = 64;
-/// What is still read of a body that was refused, so that whoever sends it gets to read why.
+/// Largest part of a refused body that is still read, so that the sender receives the response.
 const MAX_DRAINED_BYTES: u64 = 1 << 30;
-/// And for how long, where it comes quickly.
+/// Time limit for reading a refused body.
 const DRAINED_WITHIN: Duration = Duration::from_secs(10);
+/// Time limit for each piece of a refused body.
 const PIECE_WITHIN: Duration = Duration::from_secs(1);
-/// Bodies that are read to be thrown away, at once; others are reset.
+/// Largest number of refused bodies that are read concurrently; further connections are reset.
 static DRAINS: Semaphore = Semaphore::const_new(8);
 
-/// A body that is no job.
+/// Refusal of a body that is not a valid job.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub(crate) status: StatusCode,
-    /// What is wrong and where, for people.
-    pub(crate) words: String,
+    /// The problem and its position, for display.
+    pub(crate) message: String,
 }
 
 impl Refusal {
-    fn new(status: StatusCode, words: impl Display) -> Self {
+    fn new(status: StatusCode, message: impl Display) -> Self {
         Self {
             status,
-            words: words.to_string(),
+            message: message.to_string(),
         }
     }
 
-    fn bad(words: impl Display) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, words)
+    fn bad(message: impl Display) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, message)
     }
 
-    fn too_large(words: impl Display) -> Self {
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, words)
+    fn too_large(message: impl Display) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, message)
     }
 }
 
@@ -64,14 +65,17 @@ impl From<Ended> for Refusal {
     fn from(ended: Ended) -> Self {
         let status = match ended {
             Ended::Slow(_) | Ended::TooLong => StatusCode::REQUEST_TIMEOUT,
-            Ended::SentAway | Ended::NoMemory => StatusCode::SERVICE_UNAVAILABLE,
+            Ended::Evicted | Ended::NoMemory => StatusCode::SERVICE_UNAVAILABLE,
         };
-        Self::new(status, ended.words())
+        Self::new(status, ended.message())
     }
 }
 
-/// Reads a job whose frames are all there, and what memory it holds.
-pub(crate) async fn read<S, E>(body: &mut S, upload: Upload) -> Result<(ClipJob, Held), Refusal>
+/// Reads a complete job, and returns it with the lease of its memory.
+pub(crate) async fn read<S, E>(
+    body: &mut S,
+    upload: Upload,
+) -> Result<(ClipJob, MemoryLease), Refusal>
 where
     S: Stream<Item = Result<Bytes, E>> + Unpin,
     E: Display,
@@ -80,27 +84,27 @@ where
         body,
         upload,
         clip_bytes: 0,
-        waiting: Vec::new(),
-        taken: 0,
+        buffer: Vec::new(),
+        received: 0,
         number: 0,
     };
     let first = messages
         .next(MAX_REQUEST_BYTES)
         .await?
         .ok_or_else(|| Refusal::bad("the body is empty; it begins with a request"))?;
-    let mut clip = aside(move || {
+    let mut clip = run_blocking(move || {
         let request: ScoreRequest = decoded(&first, 1, "a request")?;
         ClipJob::open(request).map_err(Refusal::bad)
     })
     .await?;
     while let Some(message) = messages.next(MAX_MESSAGE_BYTES).await? {
         let number = messages.number;
-        clip = aside(move || take(clip, &message, number)).await?;
+        clip = run_blocking(move || take(clip, &message, number)).await?;
         messages.clip_bytes = clip.bytes();
     }
     clip.check_complete().map_err(Refusal::bad)?;
-    messages.upload.hold(clip.bytes()).await?;
-    Ok((clip, messages.upload.end()))
+    messages.upload.set_memory(clip.bytes()).await?;
+    Ok((clip, messages.upload.finish()))
 }
 
 fn take(mut clip: ClipJob, message: &[u8], number: u64) -> Result<ClipJob, Refusal> {
@@ -111,7 +115,7 @@ fn take(mut clip: ClipJob, message: &[u8], number: u64) -> Result<ClipJob, Refus
     if clip.bytes() > MAX_HELD_BYTES {
         return Err(Refusal::too_large(format!(
             "the frames of this video take more than {} MiB; score a part of it, send smaller frames, or use the profile \
-             aligned, which looks twice a second",
+             aligned, which samples two frames a second",
             MAX_HELD_BYTES >> 20
         )));
     }
@@ -134,8 +138,8 @@ fn decoded<M: serde::de::DeserializeOwned>(
     })
 }
 
-/// Does what takes long where it holds nobody up.
-async fn aside<T: Send + 'static>(
+/// Runs blocking work on the blocking pool.
+async fn run_blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
 ) -> Result<T, Refusal> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| {
@@ -146,18 +150,18 @@ async fn aside<T: Send + 'static>(
     })
 }
 
-/// Reads on without keeping anything: a connection that is closed while bytes still come is reset, and the answer lost.
+/// Reads and drops the rest of a body. Closing the connection while bytes still arrive would reset it and lose the response.
 pub(crate) async fn drain<S, E>(body: &mut S)
 where
     S: Stream<Item = Result<Bytes, E>> + Unpin,
 {
-    let Ok(_place) = DRAINS.try_acquire() else {
+    let Ok(_permit) = DRAINS.try_acquire() else {
         return;
     };
-    let until = Instant::now() + DRAINED_WITHIN;
+    let deadline = Instant::now() + DRAINED_WITHIN;
     let mut left = MAX_DRAINED_BYTES;
     while left > 0 {
-        let piece = timeout_at(until.min(Instant::now() + PIECE_WITHIN), body.next());
+        let piece = timeout_at(deadline.min(Instant::now() + PIECE_WITHIN), body.next());
         match piece.await {
             Ok(Some(Ok(piece))) => left = left.saturating_sub(piece.len() as u64),
             _ => return,
@@ -165,17 +169,17 @@ where
     }
 }
 
-/// Messages of a body: each its length (`u32`, little endian) and as many bytes.
+/// Messages of a body, each prefixed with its length in bytes (`u32`, little endian).
 struct Messages<'a, S> {
     body: &'a mut S,
     upload: Upload,
-    /// Memory of the frames so far.
+    /// Bytes of memory that the frames use so far.
     clip_bytes: usize,
-    /// What has come and not been taken.
-    waiting: Vec<u8>,
-    /// Bytes that have come.
-    taken: u64,
-    /// The message that was read last, from 1.
+    /// Received bytes that are not decoded yet.
+    buffer: Vec<u8>,
+    /// Bytes received in total.
+    received: u64,
+    /// Number of the last message, counted from 1.
     number: u64,
 }
 
@@ -184,62 +188,62 @@ where
     S: Stream<Item = Result<Bytes, E>> + Unpin,
     E: Display,
 {
-    /// The next message of at most `most` bytes; `None` where the body ends between two.
-    async fn next(&mut self, most: u32) -> Result<Option<Vec<u8>>, Refusal> {
+    /// The next message of at most `max_bytes` bytes; `None` if the body ends between two messages.
+    async fn next(&mut self, max_bytes: u32) -> Result<Option<Vec<u8>>, Refusal> {
         let number = self.number + 1;
         if !self.fill(4).await? {
-            return match self.waiting.len() {
+            return match self.buffer.len() {
                 0 => Ok(None),
                 cut => Err(Refusal::bad(format!(
-                    "the body ends after {cut} of the 4 bytes that say how long message {number} is"
+                    "the body ends after {cut} of the 4 bytes with the length of message {number}"
                 ))),
             };
         }
         let length = self
-            .waiting
+            .buffer
             .first_chunk()
             .map(|length| u32::from_le_bytes(*length));
         let length = length.unwrap_or_default();
-        if length > most {
+        if length > max_bytes {
             return Err(Refusal::too_large(format!(
-                "message {number} of the body is said to have {length} bytes; it can have {most}"
+                "message {number} of the body is announced with {length} bytes; at most {max_bytes} are allowed"
             )));
         }
         let end = 4 + length as usize;
         if !self.fill(end).await? {
             return Err(Refusal::bad(format!(
                 "the body ends after {} of the {length} bytes of message {number}",
-                self.waiting.len() - 4
+                self.buffer.len() - 4
             )));
         }
-        let rest = self.waiting.split_off(end);
-        let mut message = std::mem::replace(&mut self.waiting, rest);
+        let rest = self.buffer.split_off(end);
+        let mut message = std::mem::replace(&mut self.buffer, rest);
         message.drain(..4);
         self.number = number;
         Ok(Some(message))
     }
 
-    /// Waits until so many bytes wait; `false` where the body ends before.
+    /// Waits until the buffer has `bytes` bytes; `false` if the body ends before.
     async fn fill(&mut self, bytes: usize) -> Result<bool, Refusal> {
-        while self.waiting.len() < bytes {
+        while self.buffer.len() < bytes {
             let piece = self.upload.next(self.body.next()).await?;
             let Some(piece) = piece else {
                 return Ok(false);
             };
             let piece =
-                piece.map_err(|error| Refusal::bad(format!("the body broke off: {error}")))?;
-            self.upload.came(piece.len())?;
-            self.taken += piece.len() as u64;
-            if self.taken > MAX_BODY_BYTES {
+                piece.map_err(|error| Refusal::bad(format!("the body ended early: {error}")))?;
+            self.upload.record(piece.len())?;
+            self.received += piece.len() as u64;
+            if self.received > MAX_BODY_BYTES {
                 return Err(Refusal::too_large(format!(
                     "the body is larger than {} GiB; score a part of the video, or send smaller frames",
                     MAX_BODY_BYTES >> 30
                 )));
             }
-            self.waiting.extend_from_slice(&piece);
-            // While a message is read, it is there twice.
-            let held = self.clip_bytes + 2 * self.waiting.capacity();
-            self.upload.hold(held).await?;
+            self.buffer.extend_from_slice(&piece);
+            // A message exists twice while it is decoded.
+            let memory = self.clip_bytes + 2 * self.buffer.capacity();
+            self.upload.set_memory(memory).await?;
         }
         Ok(true)
     }

@@ -1,7 +1,8 @@
-//! Videos that are arriving: how many, how slowly, and how much memory they hold together.
+//! Limits on arriving videos: their number, their rate, and their memory together.
 //!
-//! A place among the jobs is taken when a video is whole, so nobody closes the scorer by sending slowly. Where there
-//! is no room for the next upload, or no memory, the slowest goes: who means it sends as fast as the line allows.
+//! A job takes its slot in the queue only once its video has arrived completely, so slow senders cannot block the scorer.
+//! When no slot or memory is left for another upload, the slowest one is evicted, because a genuine sender uses all of its
+//! bandwidth.
 
 use std::{
     future::Future,
@@ -14,77 +15,77 @@ use std::{
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-/// Uploads at once.
+/// Largest number of concurrent uploads.
 const MAX_UPLOADS: usize = 16;
-/// Memory of all videos together, those that wait to be scored among them.
+/// Memory limit for all videos together, including those that wait to be scored.
 const MAX_HELD_BYTES: usize = 1 << 30;
-/// Slower than this an upload does not go on [bytes per second].
+/// Minimum rate of an upload, in bytes per second.
 const MIN_RATE: u64 = 16 << 10;
-/// Faster than this it never goes for another one.
+/// An upload at this rate or faster is never evicted, in bytes per second.
 const SAFE_RATE: u64 = 256 << 10;
-/// An upload has a rate after this.
+/// Age from which the rate of an upload is known.
 const SETTLED: Duration = Duration::from_millis(250);
-/// No upload takes longer.
+/// Time limit of an upload.
 const MAX_TIME: Duration = Duration::from_secs(30 * 60);
-/// How long memory that somebody must give up is waited for.
-const GIVEN_UP_WITHIN: Duration = Duration::from_secs(1);
+/// Time limit for an evicted upload to free its memory.
+const EVICTION_WITHIN: Duration = Duration::from_secs(1);
 
-/// Why an upload ends.
+/// Reasons for ending an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ended {
-    /// Too little came in this time.
+    /// Too few bytes arrived in this time.
     Slow(Duration),
-    /// It took longer than any may.
+    /// The upload exceeded the time limit.
     TooLong,
-    /// Others came, and this was the slowest.
-    SentAway,
-    /// All memory is taken by others that are quick enough.
+    /// Evicted for another upload as the slowest one.
+    Evicted,
+    /// All memory is in use by uploads that are fast enough, or by queued videos.
     NoMemory,
 }
 
 impl Ended {
-    /// In words for whoever sends.
-    pub(crate) fn words(self) -> String {
+    /// Message for the sender.
+    pub(crate) fn message(self) -> String {
         match self {
             Self::Slow(window) => format!(
-                "less than {} KiB of the body came in {:.1} s; send it faster, or a shorter video",
-                enough_in(window) >> 10,
+                "less than {} KiB of the body arrived in {:.1} s; send it faster, or send a shorter video",
+                min_bytes_in(window) >> 10,
                 window.as_secs_f64()
             ),
             Self::TooLong => format!(
                 "the body took longer than {} minutes",
                 MAX_TIME.as_secs() / 60
             ),
-            Self::SentAway => {
-                "others want to send a video too, and this one came slowest; try again later"
+            Self::Evicted => {
+                "the upload was the slowest one and made room for another; try again later"
                     .to_owned()
             }
             Self::NoMemory => format!(
-                "the videos that are here take all of the {} MiB for them; try again later",
+                "the videos on the studio use all of their {} MiB; try again later",
                 MAX_HELD_BYTES >> 20
             ),
         }
     }
 }
 
-/// All of them.
+/// All active uploads.
 #[derive(Debug, Default)]
 pub(crate) struct Uploads {
-    here: Mutex<Vec<Arc<Progress>>>,
-    held: AtomicUsize,
+    active: Mutex<Vec<Arc<Progress>>>,
+    used_bytes: AtomicUsize,
 }
 
 #[derive(Debug)]
 struct Progress {
-    began: Instant,
+    started_at: Instant,
     bytes: AtomicU64,
-    sent_away: CancellationToken,
+    evicted: CancellationToken,
 }
 
 impl Progress {
-    /// Bytes per second, once that can be said.
+    /// Rate in bytes per second; `None` until the upload is old enough.
     fn rate(&self, now: Instant) -> Option<u64> {
-        let age = now.saturating_duration_since(self.began);
+        let age = now.saturating_duration_since(self.started_at);
         let millis = u64::try_from(age.as_millis()).unwrap_or(u64::MAX).max(1);
         let bytes = self.bytes.load(Ordering::Relaxed);
         (age >= SETTLED).then(|| bytes.saturating_mul(1000) / millis)
@@ -92,69 +93,69 @@ impl Progress {
 }
 
 impl Uploads {
-    /// A place for one more; `None` where all others are quick. In each `window` some of it must come.
+    /// Begins an upload that must make progress in every `window`; `None` if all slots are in use by fast uploads.
     pub(crate) fn begin(self: &Arc<Self>, window: Duration) -> Option<Upload> {
-        let mut here = self.lock();
-        if here.len() >= MAX_UPLOADS && !send_slowest_away(&mut here, None) {
+        let mut active = self.lock();
+        if active.len() >= MAX_UPLOADS && !evict_slowest(&mut active, None) {
             return None;
         }
         let progress = Arc::new(Progress {
-            began: Instant::now(),
+            started_at: Instant::now(),
             bytes: AtomicU64::default(),
-            sent_away: CancellationToken::new(),
+            evicted: CancellationToken::new(),
         });
-        here.push(progress.clone());
-        drop(here);
+        active.push(progress.clone());
+        drop(active);
         Some(Upload {
             window,
-            window_began: progress.began,
+            window_started_at: progress.started_at,
             window_bytes: 0,
-            held: Held {
+            memory: MemoryLease {
                 uploads: self.clone(),
                 bytes: 0,
             },
-            _listed: Listed(self.clone(), progress.clone()),
+            _entry: ActiveEntry(self.clone(), progress.clone()),
             progress,
         })
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Arc<Progress>>> {
-        self.here.lock().unwrap_or_else(PoisonError::into_inner)
+        self.active.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn enough_in(window: Duration) -> u64 {
+fn min_bytes_in(window: Duration) -> u64 {
     let millis = u64::try_from(window.as_millis()).unwrap_or(u64::MAX);
     MIN_RATE.saturating_mul(millis) / 1000
 }
 
-fn send_slowest_away(here: &mut Vec<Arc<Progress>>, but: Option<&Arc<Progress>>) -> bool {
+fn evict_slowest(active: &mut Vec<Arc<Progress>>, except: Option<&Arc<Progress>>) -> bool {
     let now = Instant::now();
-    let slowest = here
+    let slowest = active
         .iter()
         .enumerate()
-        .filter(|(_, one)| but.is_none_or(|but| !Arc::ptr_eq(one, but)))
-        .filter_map(|(place, one)| Some((one.rate(now)?, place)))
+        .filter(|(_, one)| except.is_none_or(|except| !Arc::ptr_eq(one, except)))
+        .filter_map(|(index, one)| Some((one.rate(now)?, index)))
         .filter(|(rate, _)| *rate < SAFE_RATE)
         .min();
-    let Some((_, place)) = slowest else {
+    let Some((_, index)) = slowest else {
         return false;
     };
-    here.remove(place).sent_away.cancel();
+    active.remove(index).evicted.cancel();
     true
 }
 
-/// Memory that a video takes, until this is dropped.
+/// Memory of a video, released on drop.
 #[derive(Debug)]
-pub(crate) struct Held {
+pub(crate) struct MemoryLease {
     uploads: Arc<Uploads>,
     bytes: usize,
 }
 
-impl Held {
+impl MemoryLease {
     fn resize(&mut self, bytes: usize) -> bool {
-        let held = &self.uploads.held;
-        let fits = held
+        let used = &self.uploads.used_bytes;
+        let fits = used
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |all| {
                 let all = all.saturating_sub(self.bytes).saturating_add(bytes);
                 (bytes <= self.bytes || all <= MAX_HELD_BYTES).then_some(all)
@@ -167,43 +168,45 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for MemoryLease {
     fn drop(&mut self) {
-        self.uploads.held.fetch_sub(self.bytes, Ordering::AcqRel);
+        self.uploads
+            .used_bytes
+            .fetch_sub(self.bytes, Ordering::AcqRel);
     }
 }
 
-/// One that is arriving.
+/// An active upload.
 #[derive(Debug)]
 pub(crate) struct Upload {
     window: Duration,
-    window_began: Instant,
+    window_started_at: Instant,
     window_bytes: u64,
-    held: Held,
+    memory: MemoryLease,
     progress: Arc<Progress>,
-    _listed: Listed,
+    _entry: ActiveEntry,
 }
 
-/// An upload's entry among those that are arriving, until this is dropped.
+/// An upload's entry in the list of active uploads, removed on drop.
 #[derive(Debug)]
-struct Listed(Arc<Uploads>, Arc<Progress>);
+struct ActiveEntry(Arc<Uploads>, Arc<Progress>);
 
-impl Drop for Listed {
+impl Drop for ActiveEntry {
     fn drop(&mut self) {
         self.0.lock().retain(|one| !Arc::ptr_eq(one, &self.1));
     }
 }
 
 impl Upload {
-    /// Waits for the next piece, as long as the upload may go on.
+    /// Waits for the next piece while the upload is within its limits.
     pub(crate) async fn next<T>(&mut self, piece: impl Future<Output = T>) -> Result<T, Ended> {
-        let slow = self.window_began + self.window;
-        let too_long = self.progress.began + MAX_TIME;
+        let window_ends_at = self.window_started_at + self.window;
+        let times_out_at = self.progress.started_at + MAX_TIME;
         tokio::select! {
             biased;
-            () = self.progress.sent_away.cancelled() => Err(Ended::SentAway),
-            piece = timeout_at(slow.min(too_long), piece) => piece.map_err(|_| {
-                if slow < too_long {
+            () = self.progress.evicted.cancelled() => Err(Ended::Evicted),
+            piece = timeout_at(window_ends_at.min(times_out_at), piece) => piece.map_err(|_| {
+                if window_ends_at < times_out_at {
                     Ended::Slow(self.window)
                 } else {
                     Ended::TooLong
@@ -212,47 +215,47 @@ impl Upload {
         }
     }
 
-    /// Bytes have come.
-    pub(crate) fn came(&mut self, bytes: usize) -> Result<(), Ended> {
+    /// Records received bytes.
+    pub(crate) fn record(&mut self, bytes: usize) -> Result<(), Ended> {
         let bytes = bytes as u64;
         self.progress.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.window_bytes += bytes;
         let now = Instant::now();
-        if self.window_bytes >= enough_in(self.window) {
+        if self.window_bytes >= min_bytes_in(self.window) {
             self.window_bytes = 0;
-            self.window_began = now;
-        } else if now >= self.window_began + self.window {
+            self.window_started_at = now;
+        } else if now >= self.window_started_at + self.window {
             return Err(Ended::Slow(self.window));
         }
-        if now >= self.progress.began + MAX_TIME {
+        if now >= self.progress.started_at + MAX_TIME {
             return Err(Ended::TooLong);
         }
         Ok(())
     }
 
-    /// So much memory is held from now on. More than there is left costs the slowest of the others its place.
-    pub(crate) async fn hold(&mut self, bytes: usize) -> Result<(), Ended> {
-        if self.held.resize(bytes) {
+    /// Sets the memory that this upload uses. If too little is left, the slowest other upload is evicted.
+    pub(crate) async fn set_memory(&mut self, bytes: usize) -> Result<(), Ended> {
+        if self.memory.resize(bytes) {
             return Ok(());
         }
-        let until = Instant::now() + GIVEN_UP_WITHIN;
-        let mut waits = false;
-        while Instant::now() < until {
-            waits |= send_slowest_away(&mut self.held.uploads.lock(), Some(&self.progress));
-            if !waits {
+        let deadline = Instant::now() + EVICTION_WITHIN;
+        let mut has_evicted = false;
+        while Instant::now() < deadline {
+            has_evicted |= evict_slowest(&mut self.memory.uploads.lock(), Some(&self.progress));
+            if !has_evicted {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
-            if self.held.resize(bytes) {
+            if self.memory.resize(bytes) {
                 return Ok(());
             }
         }
         Err(Ended::NoMemory)
     }
 
-    /// It is whole; what it holds goes on being held.
-    pub(crate) fn end(self) -> Held {
-        self.held
+    /// Ends a complete upload. The returned lease keeps its memory reserved.
+    pub(crate) fn finish(self) -> MemoryLease {
+        self.memory
     }
 }
 
@@ -265,58 +268,64 @@ mod tests {
     const WINDOW: Duration = Duration::from_millis(400);
 
     #[tokio::test]
-    async fn the_slowest_goes_for_the_next_and_the_quick_stay() {
+    async fn the_slowest_upload_is_evicted_for_the_next_one() {
         let uploads = Arc::new(Uploads::default());
         let mut all: Vec<Upload> = (0..MAX_UPLOADS)
             .map(|_| uploads.begin(WINDOW).unwrap())
             .collect();
-        assert!(uploads.begin(WINDOW).is_none(), "all have just begun");
+        assert!(uploads.begin(WINDOW).is_none(), "no rate is known yet");
         tokio::time::sleep(SETTLED).await;
-        for (place, upload) in all.iter_mut().enumerate() {
-            upload.came(if place == 3 { 10 } else { 1 << 30 }).unwrap();
+        for (index, upload) in all.iter_mut().enumerate() {
+            upload
+                .record(if index == 3 { 10 } else { 1 << 30 })
+                .unwrap();
         }
         let _next = uploads.begin(WINDOW).unwrap();
-        for (place, upload) in all.iter_mut().enumerate() {
-            let told = upload.next(std::future::ready(())).await;
-            assert_eq!(told.is_err(), place == 3, "{place}");
+        for (index, upload) in all.iter_mut().enumerate() {
+            let outcome = upload.next(std::future::ready(())).await;
+            assert_eq!(outcome.is_err(), index == 3, "{index}");
         }
-        assert!(uploads.begin(WINDOW).is_none(), "nobody else is slow");
+        assert!(uploads.begin(WINDOW).is_none(), "no other upload is slow");
     }
 
     #[tokio::test]
-    async fn drips_end_and_a_steady_line_does_not() {
+    async fn an_upload_below_the_minimum_rate_ends() {
         let uploads = Arc::new(Uploads::default());
         let mut drip = uploads.begin(WINDOW).unwrap();
         let mut steady = uploads.begin(WINDOW).unwrap();
         let mut ended = None;
         for tenth in 1..=9 {
             tokio::time::sleep(Duration::from_millis(100)).await;
-            steady.came(8 << 10).unwrap();
-            if ended.is_none() && drip.came(1).is_err() {
+            steady.record(8 << 10).unwrap();
+            if ended.is_none() && drip.record(1).is_err() {
                 ended = Some(tenth);
             }
         }
         assert!(ended.is_some_and(|tenth| tenth >= 4), "{ended:?}");
         let waited = steady.next(std::future::pending::<()>()).await;
         assert_eq!(waited, Err(Ended::Slow(WINDOW)));
-        assert!(Ended::Slow(WINDOW).words().contains("6 KiB"));
+        assert!(Ended::Slow(WINDOW).message().contains("6 KiB"));
     }
 
     #[tokio::test]
-    async fn memory_is_taken_from_the_slowest_and_given_back() {
+    async fn memory_of_the_slowest_upload_goes_to_the_next_one() {
         let uploads = Arc::new(Uploads::default());
         let mut first = uploads.begin(10 * WINDOW).unwrap();
         let mut second = uploads.begin(10 * WINDOW).unwrap();
-        first.hold(MAX_HELD_BYTES - 10).await.unwrap();
-        assert_eq!(second.hold(11).await, Err(Ended::NoMemory), "not settled");
+        first.set_memory(MAX_HELD_BYTES - 10).await.unwrap();
+        assert_eq!(
+            second.set_memory(11).await,
+            Err(Ended::NoMemory),
+            "not settled"
+        );
         tokio::time::sleep(SETTLED).await;
-        let asked = tokio::spawn(async move { second.hold(11).await });
+        let waiting = tokio::spawn(async move { second.set_memory(11).await });
         assert_eq!(
             first.next(std::future::pending::<()>()).await,
-            Err(Ended::SentAway)
+            Err(Ended::Evicted)
         );
         drop(first);
-        assert_eq!(asked.await.unwrap(), Ok(()));
-        assert_eq!(uploads.held.load(Ordering::Acquire), 0);
+        assert_eq!(waiting.await.unwrap(), Ok(()));
+        assert_eq!(uploads.used_bytes.load(Ordering::Acquire), 0);
     }
 }

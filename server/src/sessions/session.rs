@@ -18,8 +18,8 @@ use super::{
 use crate::{
     data::latches::Latches,
     images::{
-        budget::{Budget, PICTURE_BYTES},
-        showing::Turns,
+        budget::{Budget, MAX_IMAGE_BYTES},
+        view_publishing::EncodingSchedule,
     },
     inference::thread::Inference,
     limits::Limits,
@@ -59,8 +59,8 @@ pub(crate) struct Session {
     /// The newest connection of the robot.
     connection: Mutex<Connection>,
     subscribers: Subscribers,
-    /// Turns of preparing its views for subscribers.
-    turns: Turns,
+    /// Schedule of encoding its views for subscribers.
+    encoding: EncodingSchedule,
     /// Budget for the bytes of its images, wherever they are.
     pictures: Arc<Budget>,
     /// Observations in a row whose images did not fit into the budget.
@@ -125,8 +125,8 @@ impl Session {
             state: Mutex::new(state),
             connection: Mutex::new(connection),
             subscribers: Subscribers::new(services.metrics.clone()),
-            turns: Turns::default(),
-            pictures: Budget::new(PICTURE_BYTES),
+            encoding: EncodingSchedule::default(),
+            pictures: Budget::new(MAX_IMAGE_BYTES),
             over_budget: AtomicU32::new(0),
             freshness: Mutex::default(),
             contradictions: Mutex::new(contradictions),

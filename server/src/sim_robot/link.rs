@@ -1,4 +1,4 @@
-//! The simulated robot's connection to a studio: dials, talks, dials again.
+//! The simulated robot's connection to a studio, with reconnects.
 
 use super::{Outgoing, Shared, SimConfig};
 use bytes::Bytes;
@@ -21,15 +21,15 @@ use tokio_util::sync::CancellationToken;
 /// Pause before the first attempt to reconnect; doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// The studio pings twice a second; silence for this long means that it is gone.
+/// The studio pings twice a second; after this long without a message the connection counts as lost.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// Small packets leave at once.
+/// Sets `TCP_NODELAY`: small packets leave at once.
 const NO_DELAY: bool = true;
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-/// An address that cannot be dialled.
+/// An invalid studio address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadUrl {
     /// Not a URL with one of the four schemes.
@@ -37,18 +37,18 @@ pub enum BadUrl {
         "{url:?} is not an address of a studio; write http://HOST:PORT, for example http://127.0.0.1:8080"
     )]
     Scheme {
-        /// What was given.
+        /// The given address.
         url: String,
     },
     /// TLS is not built in.
-    #[error("{url:?} asks for TLS, which this robot does not speak; use a plain http:// address")]
+    #[error("{url:?} needs TLS, which this robot does not support; use a plain http:// address")]
     Tls {
-        /// What was given.
+        /// The given address.
         url: String,
     },
 }
 
-/// The WebSocket address for robots of a studio's address. A path, if any, is kept as it is.
+/// The WebSocket address for robots at a studio's address. A path, if given, is kept unchanged.
 ///
 /// # Errors
 /// [`BadUrl`] for anything but `http://` and `ws://`.
@@ -94,11 +94,11 @@ pub(super) async fn run(
                 connection += 1;
                 discard(outgoing);
                 shared.connection.store(connection, Ordering::Release);
-                let why = talk(socket, shared, outgoing, stop).await;
+                let reason = serve(socket, shared, outgoing, stop).await;
                 shared.connection.store(0, Ordering::Release);
                 if !stop.is_cancelled() {
                     tracing::info!(
-                        "{} lost the studio: {why}; it holds and dials again",
+                        "{} lost the studio: {reason}; it holds and reconnects",
                         config.name
                     );
                 }
@@ -114,23 +114,23 @@ pub(super) async fn run(
     }
 }
 
-/// What was meant for the connection before this one.
+/// Drops messages meant for the previous connection.
 fn discard(outgoing: &mut Outgoing) {
-    while outgoing.pictures.try_recv().is_ok() || outgoing.reports.try_recv().is_ok() {}
+    while outgoing.observations.try_recv().is_ok() || outgoing.reports.try_recv().is_ok() {}
 }
 
-/// One connection from hello to its end; why it ended. Reading and writing go on side by side, so that a stop
-/// is heard while a picture is stuck on its way out.
-async fn talk(
+/// Serves one connection and returns the reason for its end. Reads and writes run concurrently, so that a stop arrives even
+/// while sending an observation blocks.
+async fn serve(
     socket: Socket,
     shared: &Shared,
     outgoing: &mut Outgoing,
     stop: &CancellationToken,
 ) -> String {
     let (mut sink, stream) = socket.split();
-    let why = tokio::select! {
-        why = hear(stream, shared) => why,
-        why = say(&mut sink, outgoing) => why,
+    let reason = tokio::select! {
+        reason = receive_all(stream, shared) => reason,
+        reason = send_all(&mut sink, outgoing) => reason,
         () = stop.cancelled() => "switched off".to_owned(),
     };
     if stop.is_cancelled() {
@@ -142,14 +142,16 @@ async fn talk(
             .await
             .ok();
     }
-    why
+    reason
 }
 
-async fn hear(mut stream: SplitStream<Socket>, shared: &Shared) -> String {
+async fn receive_all(mut stream: SplitStream<Socket>, shared: &Shared) -> String {
     loop {
         match timeout(SILENCE, stream.next()).await {
-            Err(_) => return format!("nothing heard for {} s", SILENCE.as_secs()),
-            Ok(None | Some(Ok(Message::Close(_)))) => return "it closed the connection".to_owned(),
+            Err(_) => return format!("no message for {} s", SILENCE.as_secs()),
+            Ok(None | Some(Ok(Message::Close(_)))) => {
+                return "the studio closed the connection".to_owned();
+            }
             Ok(Some(Err(error))) => return error.to_string(),
             Ok(Some(Ok(Message::Binary(frame)))) => receive(&frame, shared),
             Ok(Some(Ok(_))) => {}
@@ -157,23 +159,23 @@ async fn hear(mut stream: SplitStream<Socket>, shared: &Shared) -> String {
     }
 }
 
-async fn say(sink: &mut SplitSink<Socket, Message>, outgoing: &mut Outgoing) -> String {
-    // The body sends the hello as its first report, so pictures wait until that has left.
-    let mut greeted = false;
+async fn send_all(sink: &mut SplitSink<Socket, Message>, outgoing: &mut Outgoing) -> String {
+    // The control loop sends the hello as its first report; observations wait until it is sent.
+    let mut hello_sent = false;
     loop {
         let frame = tokio::select! {
             biased;
             Some(frame) = outgoing.reports.recv() => {
-                greeted = true;
+                hello_sent = true;
                 frame
             }
-            Some(frame) = outgoing.pictures.recv(), if greeted => frame,
+            Some(frame) = outgoing.observations.recv(), if hello_sent => frame,
             else => return "the robot's threads ended".to_owned(),
         };
         match timeout(SILENCE, sink.send(Message::Binary(Bytes::from(frame)))).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return error.to_string(),
-            Err(_) => return "it does not read".to_owned(),
+            Err(_) => return "the studio does not read".to_owned(),
         }
     }
 }
@@ -202,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_with_and_without_a_path_lead_to_the_robot_endpoint() {
+    fn a_path_is_kept_and_defaults_to_the_robot_endpoint() {
         assert_eq!(
             robot_url("http://127.0.0.1:8080").unwrap(),
             "ws://127.0.0.1:8080/ws/robot"

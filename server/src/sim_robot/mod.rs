@@ -1,12 +1,14 @@
 //! The built-in robot: the simulator behind the same WebSocket as any other robot.
 //!
-//! - [`player`]: which target to command now, a plain value
-//! - `body`: the 30 Hz control loop on a thread of its own
-//! - `eyes`: pictures, on another thread, so that drawing never delays the control loop
+//! - [`player`]: the target of each tick from action chunks, as a plain value
+//! - `control_loop`: the 30 Hz control loop on a separate thread
+//! - `cameras`: camera views on another thread, so that rendering never delays the control loop
+//! - `hello`: the robot's description of itself
 //! - `link`: the connection, with reconnects
 
-mod body;
-mod eyes;
+mod cameras;
+mod control_loop;
+mod hello;
 mod link;
 pub mod player;
 
@@ -26,19 +28,19 @@ pub use link::{BadUrl, robot_url};
 /// Norm tag of this embodiment in a checkpoint's `norm_stats.json`.
 pub const TAG: &str = "policy_studio_sim";
 
-/// Frames that may wait for the network: pictures are dropped when they do not fit.
-const PICTURES_WAITING: usize = 2;
-/// Its threads are over so soon after it was stopped, or are left behind.
+/// Observations that may wait for the network; one that does not fit is dropped.
+const OBSERVATIONS_WAITING: usize = 2;
+/// Time limit for the robot's threads to end after a stop; a thread that takes longer is abandoned.
 const ENDS_WITHIN: Duration = Duration::from_millis(400);
-/// Reports and errors that may wait; a report that does not fit is tried again in the next tick.
+/// Reports and errors that may wait for the network; a report that does not fit is retried in the next tick.
 const REPORTS_WAITING: usize = 8;
 
-/// What kind of robot to be.
+/// Settings of a simulated robot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SimConfig {
     /// `http://`, `https://`, `ws://` or `wss://` address of the studio.
     pub studio_url: String,
-    /// Name for people.
+    /// Display name.
     pub name: String,
     /// Seed of the first scene.
     pub seed: u64,
@@ -64,26 +66,26 @@ pub enum SimError {
     /// The address cannot be dialled.
     #[error(transparent)]
     Url(#[from] BadUrl),
-    /// No thread.
+    /// A thread could not be started.
     #[error("cannot start a thread for the simulated robot: {0}")]
     Thread(#[from] std::io::Error),
 }
 
-/// What the threads and the connection share.
+/// State shared by the threads and the connection.
 #[derive(Debug)]
 struct Shared {
-    /// Orders from the studio.
+    /// Messages from the studio.
     inbox: Mailbox,
-    /// 0 while there is no connection, else a number that grows with each.
+    /// 0 while disconnected, otherwise the number of the connection, counted from 1.
     connection: AtomicU64,
     ended: AtomicBool,
-    /// Takes the robot's place back at the studio, whose old connection may still count as open.
+    /// Token that resumes the session at the studio, where the old connection may still count as open.
     resume_token: Mutex<Option<String>>,
     started_at: Instant,
 }
 
 impl Shared {
-    /// The robot's own monotonic clock.
+    /// Time on the robot's monotonic clock, in microseconds.
     fn now_micros(&self) -> u64 {
         self.started_at
             .elapsed()
@@ -104,18 +106,18 @@ impl Shared {
     }
 }
 
-/// Frames on their way out.
+/// Encoded messages that wait to be sent.
 #[derive(Debug)]
 struct Outgoing {
-    pictures: mpsc::Receiver<Vec<u8>>,
+    observations: mpsc::Receiver<Vec<u8>>,
     reports: mpsc::Receiver<Vec<u8>>,
 }
 
-/// Runs a simulated robot until `stop` is cancelled; reconnects whenever the studio is gone.
+/// Runs a simulated robot until `stop` is cancelled; reconnects after every lost connection.
 ///
 /// # Errors
-/// [`SimError`] when the address is not one or a thread cannot be had. A studio that cannot be reached is not
-/// an error: it is dialled again.
+/// [`SimError`] if the address is invalid or a thread cannot be started. A studio that cannot be reached is not an error:
+/// the robot keeps trying.
 pub async fn run(config: SimConfig, stop: CancellationToken) -> Result<(), SimError> {
     let url = robot_url(&config.studio_url)?;
     let shared = Arc::new(Shared {
@@ -125,22 +127,25 @@ pub async fn run(config: SimConfig, stop: CancellationToken) -> Result<(), SimEr
         resume_token: Mutex::default(),
         started_at: Instant::now(),
     });
-    let (pictures_in, pictures) = mpsc::channel(PICTURES_WAITING);
+    let (observations_in, observations) = mpsc::channel(OBSERVATIONS_WAITING);
     let (reports_in, reports) = mpsc::channel(REPORTS_WAITING);
-    let (eyes, snapshots) = eyes::spawn(pictures_in)?;
-    let body = body::spawn(&config, shared.clone(), snapshots, reports_in)?;
+    let (cameras, snapshots) = cameras::spawn(observations_in)?;
+    let control = control_loop::spawn(&config, shared.clone(), snapshots, reports_in)?;
 
-    let mut outgoing = Outgoing { pictures, reports };
+    let mut outgoing = Outgoing {
+        observations,
+        reports,
+    };
     link::run(&url, &config, &shared, &mut outgoing, &stop).await;
     shared.ended.store(true, Ordering::Release);
-    let until = tokio::time::Instant::now() + ENDS_WITHIN;
-    for thread in [body, eyes] {
-        while !thread.is_finished() && tokio::time::Instant::now() < until {
+    let deadline = tokio::time::Instant::now() + ENDS_WITHIN;
+    for thread in [control, cameras] {
+        while !thread.is_finished() && tokio::time::Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         if !thread.is_finished() {
             tracing::warn!(
-                "a thread of the simulated robot {:?} hangs and is left behind",
+                "a thread of the simulated robot {:?} does not end and is abandoned",
                 config.name
             );
         } else if thread.join().is_err() {

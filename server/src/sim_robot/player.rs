@@ -1,13 +1,13 @@
-//! Which target to command now: action chunks played by time, with everything that must stop them.
+//! Playback of action chunks by time, with every rule that ends or refuses one.
 //!
-//! A plain value; the robot's monotonic clock is handed in with every call.
+//! A plain value: the caller passes the time on the robot's monotonic clock with every call.
 
 use protocol::robot::ActionChunk;
 
-/// Without a valid chunk for this long the robot holds.
+/// The robot holds when no valid chunk arrived for this long, in microseconds.
 pub const HOLD_AFTER_MICROS: u64 = 300_000;
 
-/// Why a chunk was refused.
+/// Reasons for refusing a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// A stop is latched.
@@ -16,7 +16,7 @@ pub enum Refusal {
     /// Computed from an observation made before the stop was released.
     #[error("computed from an observation made before the stop was released")]
     BeforeRelease,
-    /// Another number of values than joints, or than it says.
+    /// The number of values does not match the announced shape, or the row length not the robot's joints.
     #[error("{values} values as {rows} rows of {dims}, the robot has {want_dims} joints")]
     WrongSize {
         /// Values in the chunk.
@@ -36,33 +36,33 @@ pub enum Refusal {
         /// Joint of the value.
         joint: usize,
     },
-    /// Its last row is already past.
+    /// The chunk's validity has ended.
     #[error("stale: its validity ended {late_micros} us ago")]
     Stale {
-        /// Microseconds since then.
+        /// Microseconds since the end of its validity.
         late_micros: u64,
     },
-    /// It starts at a time that has not come.
+    /// The chunk starts in the future.
     #[error("starts {early_micros} us in the future; the clock of a chunk is the robot's own")]
     FromTheFuture {
-        /// Microseconds until then.
+        /// Microseconds until its start.
         early_micros: u64,
     },
-    /// Computed from an observation older than the one behind the chunk that runs.
-    #[error("out of order: older than the chunk that runs")]
+    /// Computed from an older observation than the active chunk.
+    #[error("out of order: older than the active chunk")]
     OutOfOrder,
 }
 
-/// What to do in this tick.
+/// The command of one tick.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Motion<'a> {
     /// Command this target.
     Follow(&'a [f32]),
-    /// Stay where you are.
+    /// Hold the current position.
     Hold,
 }
 
-/// Plays the newest valid chunk.
+/// Player of the newest valid chunk.
 #[derive(Debug, Clone)]
 pub struct ChunkPlayer {
     joints: usize,
@@ -74,7 +74,7 @@ pub struct ChunkPlayer {
 }
 
 impl ChunkPlayer {
-    /// A player for a robot with so many joints that takes so many rows a second.
+    /// A player for a robot with `joints` joints that executes `rate_hz` rows per second.
     pub fn new(joints: usize, rate_hz: f64) -> Self {
         Self {
             joints,
@@ -86,18 +86,18 @@ impl ChunkPlayer {
         }
     }
 
-    /// Takes a chunk that arrived now, if it may be executed.
+    /// Accepts a chunk that arrived now, if it may be executed.
     ///
     /// # Errors
-    /// [`Refusal`]; the chunk that runs goes on.
+    /// [`Refusal`]; the active chunk continues.
     pub fn offer(&mut self, now_micros: u64, chunk: ActionChunk) -> Result<(), Refusal> {
         if self.stopped {
             return Err(Refusal::Stopped);
         }
-        let wanted = (chunk.rows as usize).checked_mul(self.joints);
+        let expected = (chunk.rows as usize).checked_mul(self.joints);
         if chunk.dims as usize != self.joints
             || chunk.rows == 0
-            || wanted != Some(chunk.actions.len())
+            || expected != Some(chunk.actions.len())
         {
             return Err(Refusal::WrongSize {
                 values: chunk.actions.len(),
@@ -125,8 +125,8 @@ impl ChunkPlayer {
         if chunk.starts_at_micros < self.released_micros {
             return Err(Refusal::BeforeRelease);
         }
-        if let Some(running) = &self.chunk
-            && chunk.starts_at_micros < running.starts_at_micros
+        if let Some(active) = &self.chunk
+            && chunk.starts_at_micros < active.starts_at_micros
         {
             return Err(Refusal::OutOfOrder);
         }
@@ -135,13 +135,13 @@ impl ChunkPlayer {
         Ok(())
     }
 
-    /// What to do now. Row `k` belongs to `starts_at + k / rate`; the nearest one is followed.
+    /// The command for now. Row `k` belongs to `starts_at + k / rate`; the nearest row is followed.
     pub fn motion(&self, now_micros: u64) -> Motion<'_> {
         let Some(chunk) = self.chunk.as_ref().filter(|_| !self.stopped) else {
             return Motion::Hold;
         };
-        let silent = now_micros.saturating_sub(self.arrived_micros) > HOLD_AFTER_MICROS;
-        if silent || now_micros >= chunk.valid_until_micros {
+        let is_overdue = now_micros.saturating_sub(self.arrived_micros) > HOLD_AFTER_MICROS;
+        if is_overdue || now_micros >= chunk.valid_until_micros {
             return Motion::Hold;
         }
         let since_start_secs = now_micros.saturating_sub(chunk.starts_at_micros) as f64 * 1e-6;
@@ -153,13 +153,13 @@ impl ChunkPlayer {
             .map_or(Motion::Hold, Motion::Follow)
     }
 
-    /// Halts and latches.
+    /// Halts the robot and latches the stop.
     pub fn stop(&mut self) {
         self.stopped = true;
         self.chunk = None;
     }
 
-    /// Lifts the latch; only a chunk computed from now on moves the robot again.
+    /// Lifts the latch. Only a chunk computed from an observation after `now_micros` moves the robot again.
     pub fn release(&mut self, now_micros: u64) {
         if self.stopped {
             self.stopped = false;
@@ -167,12 +167,12 @@ impl ChunkPlayer {
         }
     }
 
-    /// Whether a stop is latched.
+    /// True while a stop is latched.
     pub fn is_stopped(&self) -> bool {
         self.stopped
     }
 
-    /// Forgets the chunk that runs: the task, the scene or the connection ended.
+    /// Drops the active chunk, because the task, the scene or the connection ended.
     pub fn forget(&mut self) {
         self.chunk = None;
     }
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_older_than_the_one_that_runs_is_refused() {
+    fn a_chunk_older_than_the_active_one_is_refused() {
         let mut player = player();
         player.offer(1100 * MS, chunk(1100 * MS)).unwrap();
         assert_eq!(

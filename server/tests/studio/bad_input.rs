@@ -1,6 +1,6 @@
-//! Every broken peer is answered in words, and everybody else goes on.
+//! Every broken peer gets an error message, and all others are unaffected.
 
-use super::bench::*;
+use super::support::*;
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use protocol::{FrameError, ToRobot, robot::Observation};
@@ -12,7 +12,7 @@ async fn quick_studio() -> TestStudio {
     TestStudio::with(Ok(Box::new(Scripted::new())), quick()).await
 }
 
-async fn told(robot: &mut Robot) -> protocol::ErrorMessage {
+async fn next_error(robot: &mut Robot) -> protocol::ErrorMessage {
     loop {
         if let ToRobot::Error(error) = robot.next().await {
             return error;
@@ -21,13 +21,13 @@ async fn told(robot: &mut Robot) -> protocol::ErrorMessage {
 }
 
 #[tokio::test]
-async fn a_malformed_frame_is_answered_and_the_robot_goes_on() {
+async fn a_malformed_frame_gets_an_error_and_the_robot_continues() {
     let studio = TestStudio::start().await;
     let mut robot = Robot::connect(&studio, "arm").await;
     let mut frame = protocol::encode(&observation(1)).unwrap();
     frame.truncate(20);
     robot.send_bytes(frame).await;
-    let error = told(&mut robot).await;
+    let error = next_error(&mut robot).await;
     assert_eq!((error.code.as_str(), error.fatal), ("bad_body", false));
     let mut viewer = studio.watcher("arm").await;
     command(&mut viewer, "arm", "go 5").await;
@@ -40,7 +40,7 @@ async fn a_malformed_frame_is_answered_and_the_robot_goes_on() {
 }
 
 #[tokio::test]
-async fn a_peer_that_sends_nothing_but_broken_frames_is_sent_away() {
+async fn a_peer_that_sends_only_broken_frames_is_disconnected() {
     let studio = TestStudio::start().await;
     let mut robot = Robot::connect(&studio, "arm").await;
     for _ in 0..20 {
@@ -70,7 +70,7 @@ async fn another_protocol_version_is_refused_with_both_numbers() {
 }
 
 #[tokio::test]
-async fn a_first_frame_that_is_no_hello_is_refused() {
+async fn a_first_frame_other_than_a_hello_is_refused() {
     let studio = TestStudio::start().await;
     let mut socket = dial(&studio, "/ws/robot").await;
     let frame = protocol::encode(&observation(1)).unwrap();
@@ -79,10 +79,10 @@ async fn a_first_frame_that_is_no_hello_is_refused() {
 }
 
 #[tokio::test]
-async fn an_oversized_image_is_answered_with_the_limit() {
+async fn an_oversized_image_is_refused_with_the_limit() {
     let studio = TestStudio::start().await;
     let mut robot = Robot::connect(&studio, "arm").await;
-    // TokenCallback by hand, because the codec refuses to write it.
+    // Encoded by hand, because the codec refuses to write it.
     #[derive(serde::Serialize)]
     struct View {
         name: &'static str,
@@ -114,7 +114,7 @@ async fn an_oversized_image_is_answered_with_the_limit() {
     let mut frame = b"PS\x01\x02".to_vec();
     frame.extend(rmp_serde::to_vec_named(&oversized).unwrap());
     robot.send_bytes(frame).await;
-    let error = told(&mut robot).await;
+    let error = next_error(&mut robot).await;
     assert_eq!((error.code.as_str(), error.fatal), ("invalid", false));
     assert!(
         error.message.contains("5000x2") && error.message.contains("4096"),
@@ -132,7 +132,7 @@ async fn a_frame_beyond_16_mib_ends_the_connection_in_words() {
     let error = last_error(&mut robot.socket).await;
     assert_eq!(error.code, "too_large");
     assert!(error.message.contains("smaller images"), "{error:?}");
-    // The next one is not read by the codec at all: the transport refuses it.
+    // The transport refuses the next one before it reaches the codec.
     let mut robot = Robot::connect(&studio, "arm").await;
     let huge = Message::Binary(Bytes::from(vec![0; protocol::MAX_FRAME_BYTES * 2]));
     robot.socket.send(huge).await.ok();
@@ -141,7 +141,7 @@ async fn a_frame_beyond_16_mib_ends_the_connection_in_words() {
 }
 
 #[tokio::test]
-async fn a_text_frame_is_answered() {
+async fn a_text_frame_gets_an_error() {
     let studio = TestStudio::start().await;
     let mut robot = Robot::connect(&studio, "arm").await;
     robot
@@ -149,11 +149,11 @@ async fn a_text_frame_is_answered() {
         .send(Message::Text("hello".into()))
         .await
         .unwrap();
-    assert_eq!(told(&mut robot).await.code, "text_frame");
+    assert_eq!(next_error(&mut robot).await.code, "text_frame");
 }
 
 #[tokio::test]
-async fn a_socket_that_never_says_hello_is_closed() {
+async fn a_socket_without_a_hello_is_closed() {
     let studio = quick_studio().await;
     let started = Instant::now();
     let mut socket = dial(&studio, "/ws/robot").await;
@@ -166,7 +166,7 @@ async fn a_half_open_socket_is_noticed_and_its_robot_marked_as_gone() {
     let studio = quick_studio().await;
     let robot = Robot::connect(&studio, "arm").await;
     let mut viewer = studio.watcher("arm").await;
-    // Nobody reads the robot's socket any more, so pings are not answered, and no FIN is sent either.
+    // The robot's socket is no longer read, so pings are not answered, and no FIN is sent either.
     let status = wait_status(&mut viewer, |status| !status.connected).await;
     assert!(!status.connected);
     drop(robot);
@@ -183,7 +183,7 @@ async fn a_quiet_robot_that_answers_pings_stays() {
 }
 
 #[tokio::test]
-async fn a_killed_robot_is_told_to_viewers_and_the_others_go_on() {
+async fn a_killed_robot_is_reported_and_others_continue() {
     let studio = TestStudio::start().await;
     let victim = Robot::connect(&studio, "victim").await;
     let mut other = Robot::connect(&studio, "other").await;
@@ -198,7 +198,7 @@ async fn a_killed_robot_is_told_to_viewers_and_the_others_go_on() {
 }
 
 #[tokio::test]
-async fn an_observation_without_the_policys_camera_is_explained_to_viewers() {
+async fn an_observation_without_the_policys_camera_is_reported_to_viewers() {
     let studio = TestStudio::start().await;
     let mut robot = Robot::connect(&studio, "arm").await;
     let mut viewer = studio.watcher("arm").await;
@@ -220,7 +220,7 @@ async fn an_observation_without_the_policys_camera_is_explained_to_viewers() {
 }
 
 #[tokio::test]
-async fn a_robot_of_an_unknown_kind_is_told_which_tags_there_are() {
+async fn a_robot_of_an_unknown_tag_gets_the_known_tags() {
     let studio = TestStudio::start().await;
     let mut socket = dial(&studio, "/ws/robot").await;
     let mut strange = hello("arm");

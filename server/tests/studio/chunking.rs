@@ -1,8 +1,8 @@
-//! Real-time chunking over a socket: a chunk begins with the rows of the one that the robot is executing.
+//! Real-time chunking over a socket: a chunk begins with the rows of the active chunk that will still be executed.
 
 use super::{
-    bench::*,
-    recorder::{Asked, ROWS, Record, Recorder},
+    recorder::{ROWS, Record, RecordedRequest, Recorder},
+    support::*,
 };
 use molmoact2::Schedule;
 use policies::chunking::Chunking;
@@ -23,7 +23,7 @@ fn real_time() -> Limits {
     }
 }
 
-/// A robot with a clock of its own that observes every few rows.
+/// A robot with a scripted clock that sends an observation every few rows.
 struct Clocked {
     robot: Robot,
     started_at: Instant,
@@ -37,8 +37,8 @@ impl Clocked {
         }
     }
 
-    /// Observes three rows after the chunk before until the next chunk comes. Long waits on a busy machine are
-    /// answered by another observation.
+    /// Sends an observation three rows after the previous chunk, and further ones after long waits on a busy machine, until
+    /// the next chunk arrives.
     async fn chunk(&mut self) -> ActionChunk {
         tokio::time::sleep(Duration::from_millis(100)).await;
         for _ in 0..50 {
@@ -59,27 +59,30 @@ impl Clocked {
     }
 }
 
-/// What the policy was told to continue for the newest chunk.
-fn last(record: &Record) -> Asked {
+/// The newest request to the policy.
+fn last(record: &Record) -> RecordedRequest {
     record.lock().unwrap().last().unwrap().clone()
 }
 
-/// Two chunks in a row of which the second was computed from a continuation, and that question.
-async fn continued(robot: &mut Clocked, record: &Record) -> (ActionChunk, ActionChunk, Asked) {
+/// Two successive chunks of which the second continues the first, and the request for it.
+async fn continued(
+    robot: &mut Clocked,
+    record: &Record,
+) -> (ActionChunk, ActionChunk, RecordedRequest) {
     let mut before = robot.chunk().await;
-    // On a busy machine the robot may have been silent for so long that it holds.
+    // On a busy machine the previous chunk may have run out, so that the robot holds.
     for _ in 0..20 {
         let next = robot.chunk().await;
-        let asked = last(record);
-        if asked.continuation.is_some() {
-            return (before, next, asked);
+        let request = last(record);
+        if request.continuation.is_some() {
+            return (before, next, request);
         }
         before = next;
     }
-    panic!("no chunk continued the one before");
+    panic!("no chunk continued the previous one");
 }
 
-/// The row of `before` that the first row of `next` falls on.
+/// The row of `before` at the time of the first row of `next`.
 fn offset(before: &ActionChunk, next: &ActionChunk) -> usize {
     let micros = next.starts_at_micros - before.starts_at_micros;
     ((micros as f64) / (ROW_MICROS as f64)).round() as usize
@@ -87,15 +90,15 @@ fn offset(before: &ActionChunk, next: &ActionChunk) -> usize {
 
 #[tokio::test]
 async fn a_chunk_begins_with_the_rows_that_will_have_been_executed() {
-    let (actor, record, _) = Recorder::asked(Duration::from_millis(40));
-    let studio = TestStudio::with(Ok(actor), real_time()).await;
+    let (policy, record, _) = Recorder::recording(Duration::from_millis(40));
+    let studio = TestStudio::with(Ok(policy), real_time()).await;
     let mut robot = Clocked::connect(&studio).await;
     let mut viewer = studio.watcher("arm").await;
     command(&mut viewer, "arm", "go").await;
-    let (before, next, asked) = continued(&mut robot, &record).await;
-    let continuation = asked.continuation.unwrap();
+    let (before, next, request) = continued(&mut robot, &record).await;
+    let continuation = request.continuation.unwrap();
     let (first, rows) = (offset(&before, &next), continuation.delay);
-    // Forty milliseconds at 30 Hz are two rows, and one is for the way.
+    // 40 ms at 30 Hz are two rows; one more is for the transport.
     assert!(rows >= 3, "{rows} rows");
     assert_eq!(continuation.schedule, Schedule::Linear);
     assert_eq!(continuation.left_over.len(), (ROWS - first) * 2);
@@ -130,8 +133,8 @@ async fn a_chunk_begins_with_the_rows_that_will_have_been_executed() {
 
 #[tokio::test]
 async fn after_a_stop_nothing_is_continued() {
-    let (actor, record, _) = Recorder::asked(Duration::ZERO);
-    let studio = TestStudio::with(Ok(actor), real_time()).await;
+    let (policy, record, _) = Recorder::recording(Duration::ZERO);
+    let studio = TestStudio::with(Ok(policy), real_time()).await;
     let mut robot = Clocked::connect(&studio).await;
     let mut viewer = studio.watcher("arm").await;
     command(&mut viewer, "arm", "go").await;
@@ -151,19 +154,19 @@ async fn after_a_stop_nothing_is_continued() {
     viewer.send(&release.into()).await.unwrap();
     while !matches!(robot.robot.next().await, ToRobot::Release(_)) {}
     command(&mut viewer, "arm", "go").await;
-    let asked = record.lock().unwrap().len();
+    let recorded = record.lock().unwrap().len();
     let chunk = robot.chunk().await;
-    assert!(record.lock().unwrap()[asked].continuation.is_none());
+    assert!(record.lock().unwrap()[recorded].continuation.is_none());
     assert_eq!(chunk.actions[0] % 100.0, 0.0);
 }
 
 #[tokio::test]
-async fn another_sentence_keeps_what_is_committed_and_no_more() {
-    let (actor, record, _) = Recorder::asked(Duration::ZERO);
-    let studio = TestStudio::with(Ok(actor), real_time()).await;
+async fn a_new_instruction_keeps_only_the_committed_rows() {
+    let (policy, record, _) = Recorder::recording(Duration::ZERO);
+    let studio = TestStudio::with(Ok(policy), real_time()).await;
     let mut robot = Clocked::connect(&studio).await;
     let mut viewer = studio.watcher("arm").await;
-    // On a busy machine the robot may be silent for so long that there is nothing to keep: then again.
+    // On a busy machine the chunk may have run out, so that no rows are committed: try again.
     for turn in 0..20 {
         command(&mut viewer, "arm", &format!("go {turn}")).await;
         continued(&mut robot, &record).await;
@@ -171,18 +174,18 @@ async fn another_sentence_keeps_what_is_committed_and_no_more() {
         command(&mut viewer, "arm", &other).await;
         let before = record.lock().unwrap().len();
         let mut chunk = robot.chunk().await;
-        // One of the old sentence may still have been on its way.
+        // A chunk for the old instruction may still arrive.
         while last(&record).instruction != other {
             chunk = robot.chunk().await;
         }
         let first = record.lock().unwrap()[before..]
             .iter()
-            .find(|asked| asked.instruction == other)
+            .find(|request| request.instruction == other)
             .cloned();
         if let Some(continuation) = first.and_then(|first| first.continuation) {
             assert_eq!(continuation.schedule, Schedule::Zeros);
             assert!(continuation.delay >= 1 && !chunk.actions.is_empty());
-            // No sentence is no motion to continue.
+            // Without an instruction there is no motion to continue.
             command(&mut viewer, "arm", "").await;
             wait_status(&mut viewer, |status| status.instruction.is_empty()).await;
             command(&mut viewer, "arm", "once more").await;
@@ -193,7 +196,7 @@ async fn another_sentence_keeps_what_is_committed_and_no_more() {
             return;
         }
     }
-    panic!("the old chunk was never continued under the new sentence");
+    panic!("the new instruction never continued the old chunk");
 }
 
 #[tokio::test]
@@ -202,12 +205,12 @@ async fn plain_chunking_and_the_discrete_head_continue_nothing() {
         (Chunking::Plain, Mode::Continuous),
         (Chunking::RealTime, Mode::Discrete),
     ] {
-        let (actor, record, _) = Recorder::asked(Duration::ZERO);
+        let (policy, record, _) = Recorder::recording(Duration::ZERO);
         let limits = Limits {
             chunking,
             ..Limits::default()
         };
-        let studio = TestStudio::with(Ok(actor), limits).await;
+        let studio = TestStudio::with(Ok(policy), limits).await;
         let mut robot = Clocked::connect(&studio).await;
         let mut viewer = studio.watcher("arm").await;
         let go = Command {
@@ -226,7 +229,7 @@ async fn plain_chunking_and_the_discrete_head_continue_nothing() {
                 .lock()
                 .unwrap()
                 .iter()
-                .all(|asked| asked.continuation.is_none())
+                .all(|request| request.continuation.is_none())
         );
     }
 }

@@ -1,6 +1,6 @@
 //! Commands, chunks, stops and successes.
 
-use super::bench::*;
+use super::support::*;
 use protocol::{
     FromViewer, TaskState, ToRobot, ToViewer,
     viewer::{ReleaseRobot, StopRobot, TokensOrigin},
@@ -70,7 +70,7 @@ async fn two_robots_follow_their_own_commands() {
 }
 
 #[tokio::test]
-async fn a_new_sentence_is_passed_on_and_its_chunks_follow() {
+async fn a_new_instruction_reaches_the_robot_before_its_chunks() {
     let studio = TestStudio::start().await;
     let mut robot = Robot::connect(&studio, "arm").await;
     let mut viewer = studio.watcher("arm").await;
@@ -87,7 +87,7 @@ async fn a_new_sentence_is_passed_on_and_its_chunks_follow() {
 }
 
 #[tokio::test]
-async fn every_chunk_comes_with_its_explanation() {
+async fn every_chunk_has_a_trace() {
     let studio = TestStudio::start().await;
     let mut robot = Robot::connect(&studio, "arm").await;
     let mut viewer = studio.watcher("arm").await;
@@ -132,7 +132,7 @@ async fn a_stop_reaches_the_robot_at_once_and_latches_until_released() {
     );
     let status = wait_status(&mut viewer, |status| status.stop_requested).await;
     assert!(!status.stopped, "the robot has not confirmed yet");
-    // An instruction does not lift a stop, and does not wait for its end either.
+    // An instruction does not lift a stop, and is not kept for after it.
     command(&mut viewer, "arm", "go 6").await;
     assert_eq!(wait_error(&mut viewer).await.code, "stopped");
     viewer.send(&release("arm")).await.unwrap();
@@ -164,14 +164,14 @@ async fn a_stop_during_inference_keeps_its_chunk_from_the_robot() {
     tokio::time::sleep(Duration::from_millis(100)).await;
     viewer.send(&stop("arm")).await.unwrap();
     while !matches!(robot.next().await, ToRobot::Stop(_)) {}
-    // Its task has ended, and that is the last that it hears.
+    // The task has ended, and this is the last message.
     while let Some(message) = robot.try_next(Duration::from_millis(600)).await {
         assert!(matches!(message, ToRobot::Instruction(_)), "{message:?}");
     }
 }
 
 #[tokio::test]
-async fn a_latched_stop_survives_a_reconnection_and_the_command_does_not() {
+async fn a_latched_stop_survives_a_reconnect_and_an_instruction_does_not() {
     let studio = TestStudio::start().await;
     let mut robot = Robot::connect(&studio, "arm").await;
     let mut viewer = studio.watcher("arm").await;
@@ -218,26 +218,26 @@ async fn chunks_end_a_second_after_the_robot_reported_success() {
             .await
             .is_empty()
     );
-    // The next sentence starts afresh.
+    // The next instruction is executed.
     command(&mut viewer, "arm", "go 6").await;
     assert_eq!(robot.chunk().await.actions[0], 6.0);
 }
 
 #[tokio::test]
-async fn a_failing_or_crashing_policy_is_told_to_viewers_and_asked_again() {
+async fn a_failing_or_crashing_policy_is_reported_and_used_again() {
     let studio = TestStudio::start().await;
     let mut robot = Robot::connect(&studio, "arm").await;
     let mut viewer = studio.watcher("arm").await;
-    for (sentence, words) in [
+    for (instruction, reason) in [
         ("please break", "told to break"),
         ("please crash", "told to crash"),
         ("please nan", "not a finite number"),
     ] {
-        command(&mut viewer, "arm", sentence).await;
-        wait_status(&mut viewer, |status| status.instruction == sentence).await;
+        command(&mut viewer, "arm", instruction).await;
+        wait_status(&mut viewer, |status| status.instruction == instruction).await;
         robot.observe().await;
         let error = wait_error(&mut viewer).await;
-        assert!(error.message.contains(words), "{error:?}");
+        assert!(error.message.contains(reason), "{error:?}");
     }
     command(&mut viewer, "arm", "go 3").await;
     assert_eq!(robot.chunk().await.actions[0], 3.0);
@@ -255,7 +255,7 @@ async fn a_chunk_that_took_too_long_is_not_sent() {
 }
 
 #[tokio::test]
-async fn without_a_policy_a_command_is_answered_with_the_reason() {
+async fn a_command_without_a_policy_is_refused_with_the_reason() {
     let studio = TestStudio::with(Err("no weights inside".to_owned()), quick()).await;
     let _robot = Robot::connect(&studio, "arm").await;
     let mut viewer = studio.watcher("arm").await;

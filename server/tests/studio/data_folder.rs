@@ -1,8 +1,8 @@
-//! The data folder under a running studio: disks that hang, files that cannot be written, names, and who owns it.
+//! The data folder of a running studio: disks that hang, files that cannot be written, names, and the folder's lock.
 
 use super::{
-    bench::*,
     stops::{accepted, config, press, release, resume},
+    support::*,
 };
 use protocol::{
     ToRobot, ToViewer,
@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A data folder that goes away with the test.
+/// A temporary data folder, deleted on drop.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -29,7 +29,7 @@ impl Folder {
         self.0.join("stops")
     }
 
-    /// A copy, as a kill -9 in this moment leaves it: the folder itself is in use.
+    /// A copy, as a `kill -9` at this moment would leave it: the folder itself is in use.
     fn copy(&self, name: &str) -> Self {
         let copy = Self::new(name);
         std::fs::create_dir_all(copy.stops()).unwrap();
@@ -47,7 +47,7 @@ impl Drop for Folder {
     }
 }
 
-/// What `/healthz` answers once its status is this.
+/// The response of `/healthz` once it has this status.
 async fn health(studio: &TestStudio, status: &str) -> String {
     let until = Instant::now() + SOON;
     loop {
@@ -60,7 +60,7 @@ async fn health(studio: &TestStudio, status: &str) -> String {
     }
 }
 
-/// Until the robot hears its stop; how long that took.
+/// Time until the robot receives its stop.
 async fn stopped(robot: &mut Robot) -> Duration {
     let began = Instant::now();
     while !matches!(robot.next().await, ToRobot::Stop(_)) {}
@@ -74,7 +74,7 @@ async fn a_latch_is_on_disk_when_the_stop_is_answered() {
     let _robot = Robot::connect(&first, "arm").await;
     let mut viewer = first.watcher("arm").await;
     assert_eq!(press(&mut viewer, "arm", 1).await.not_on_disk, "");
-    // The first studio is not asked to end, and a second one starts from what is on disk now.
+    // The first studio keeps running, and a second one starts from a copy of the disk.
     let copy = folder.copy("restart-copy");
     let second = TestStudio::of(config(Limits::default(), Some(&copy.0))).await;
     let (message, mut robot) = resume(&second, hello("arm")).await;
@@ -100,7 +100,7 @@ async fn a_latch_is_on_disk_when_the_stop_is_answered() {
     );
 }
 
-/// A pipe that nobody reads stands where the latch goes, so whoever writes it hangs.
+/// A pipe without a reader replaces the latch file, so writing the latch hangs.
 #[cfg(unix)]
 #[tokio::test]
 async fn a_disk_that_hangs_holds_up_no_robot_and_is_told_to_everybody() {
@@ -115,23 +115,23 @@ async fn a_disk_that_hangs_holds_up_no_robot_and_is_told_to_everybody() {
     let (answer, took) = tokio::join!(press(&mut viewer, "first", 1), stopped(&mut first));
     assert!(answer.not_on_disk.contains("did not answer"), "{answer:?}");
     assert!(took < Duration::from_millis(500), "{took:?}");
-    // While the disk hangs another robot dials in and is stopped.
+    // While the disk hangs another robot connects and is stopped.
     let dialled = Instant::now();
     let mut second = Robot::connect(&studio, "second").await;
     assert!(dialled.elapsed() < Duration::from_millis(500));
     let (answer, took) = tokio::join!(press(&mut viewer, "second", 2), stopped(&mut second));
     assert!(!answer.not_on_disk.is_empty());
     assert!(took < Duration::from_millis(500), "{took:?}");
-    let told = health(&studio, "503").await;
-    let words = "the writer of stops has been writing to the data folder";
-    assert!(told.contains(words), "{told}");
+    let body = health(&studio, "503").await;
+    let problem = "the writer of stops has been writing to the data folder";
+    assert!(body.contains(problem), "{body}");
     assert!(began.elapsed() < Duration::from_secs(5), "{began:?}");
     let heard = viewer.wait_for("a problem", SOON, |message| match message {
         ToViewer::Heartbeat(Heartbeat { problems, .. }) => problems.into_iter().next(),
         _ => None,
     });
-    assert!(heard.await.unwrap().contains(words));
-    // Somebody reads: the disk is back.
+    assert!(heard.await.unwrap().contains(problem));
+    // A reader opens the pipe: the disk is back.
     let read = tokio::task::spawn_blocking(move || std::fs::read(pipe));
     assert!(!read.await.unwrap().unwrap().is_empty());
     health(&studio, "200").await;
@@ -141,12 +141,12 @@ async fn a_disk_that_hangs_holds_up_no_robot_and_is_told_to_everybody() {
 }
 
 #[tokio::test]
-async fn a_latch_that_cannot_be_written_costs_the_answer_about_its_robot_alone() {
+async fn a_latch_that_cannot_be_written_affects_its_robot_only() {
     let folder = Folder::new("unwritable");
     let studio = TestStudio::of(config(Limits::default(), Some(&folder.0))).await;
     let mut bad = Robot::connect(&studio, "bad").await;
     let mut good = Robot::connect(&studio, "good").await;
-    // Nothing can be written over a folder that is not empty.
+    // A folder that is not empty cannot be replaced by a file.
     std::fs::create_dir_all(folder.stops().join("bad/full")).unwrap();
     let mut viewer = studio.viewer().await;
     let answer = press(&mut viewer, "bad", 1).await;
@@ -192,7 +192,7 @@ async fn a_deleted_folder_of_stops_is_made_again() {
 #[tokio::test]
 async fn robots_whose_names_an_id_cannot_hold_are_two_robots_with_two_stops() {
     let folder = Folder::new("names");
-    // As an earlier version left it, for which both had this id.
+    // As left by an earlier version, in which both robots had this id.
     std::fs::create_dir_all(folder.stops()).unwrap();
     std::fs::write(folder.stops().join("arm--"), b"{}").unwrap();
     let studio = TestStudio::of(config(Limits::default(), Some(&folder.0))).await;
@@ -213,7 +213,7 @@ async fn robots_whose_names_an_id_cannot_hold_are_two_robots_with_two_stops() {
     wait_status(&mut viewer, |status| !status.stop_requested).await;
     let mut other = studio.watcher(ids[1]).await;
     assert!(wait_status(&mut other, |_| true).await.stop_requested);
-    // As the next run finds it, which the first one leaves the folder to.
+    // The next run, after the first one has released the folder.
     let marker = folder.stops().join(format!("{}.released", ids[0]));
     let until = Instant::now() + SOON;
     while !marker.is_file() {

@@ -1,7 +1,7 @@
-//! A peer that sends the same bytes again and again, as fast as its connection takes them, from threads of its own: the
-//! studio's threads have nothing to do with it.
+//! A peer that sends the same bytes repeatedly, as fast as its connection takes them. It runs on separate threads, so that it
+//! takes no time from the studio's.
 
-use super::bench::Socket;
+use super::support::Socket;
 use std::{
     io::{Read as _, Write as _},
     net::{Shutdown, TcpStream},
@@ -14,7 +14,7 @@ use std::{
 };
 use tokio_tungstenite::MaybeTlsStream;
 
-/// Ends when dropped.
+/// A running flood, which ends when dropped.
 pub struct Flood {
     stream: TcpStream,
     began_at: Instant,
@@ -43,7 +43,7 @@ impl Flood {
                 }
             }
         });
-        // Whoever does not read gets no chunks and is cut off.
+        // A robot that does not read gets no chunks and is disconnected.
         thread::spawn(move || {
             while let Ok((first, content)) = read_frame(&mut from) {
                 if first & 0x0f == 0x09 {
@@ -61,7 +61,7 @@ impl Flood {
         }
     }
 
-    /// How much the studio took, in MiB/s.
+    /// Rate at which the studio read, in MiB/s.
     pub fn rate(&self) -> f64 {
         let mebibytes = self.written.load(Ordering::Relaxed) as f64 / f64::from(1 << 20);
         mebibytes / self.began_at.elapsed().as_secs_f64()
@@ -74,7 +74,7 @@ impl Drop for Flood {
     }
 }
 
-/// The first byte and the content of the next frame of the studio.
+/// The first byte and the payload of the studio's next frame.
 fn read_frame(from: &mut TcpStream) -> std::io::Result<(u8, Vec<u8>)> {
     let mut header = [0; 2];
     from.read_exact(&mut header)?;
@@ -96,7 +96,7 @@ fn read_frame(from: &mut TcpStream) -> std::io::Result<(u8, Vec<u8>)> {
     Ok((header[0], content))
 }
 
-/// A message as a client sends it, with a mask that changes nothing.
+/// A message as a client frames it, with a mask of zeros.
 pub fn framed(message: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0x82, 0x80 | 127];
     bytes.extend((message.len() as u64).to_be_bytes());

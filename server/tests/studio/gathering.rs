@@ -1,8 +1,8 @@
-//! Several robots that wait are asked for together, and each gets its own answer.
+//! Jobs of several waiting robots run in one batch, and each robot gets its output.
 
 use super::{
-    bench::*,
-    recorder::{Asked, Record, Recorder},
+    recorder::{Record, RecordedRequest, Recorder},
+    support::*,
 };
 use protocol::{ToRobot, robot::ActionChunk, viewer::StopRobot};
 use server::{Limits, client::ViewerClient};
@@ -17,17 +17,17 @@ use std::{
 struct Crowd {
     studio: TestStudio,
     robots: Vec<Robot>,
-    /// Who watches each of them.
+    /// The viewer of each robot.
     viewers: Vec<ViewerClient>,
     record: Record,
     go: Arc<AtomicBool>,
 }
 
 impl Crowd {
-    /// A studio, a robot that keeps the policy busy until it is let go, and others with these sentences that
-    /// wait meanwhile, in this order.
-    async fn gather(sentences: &[&str], max_batch: usize) -> Self {
-        let (actor, record, go) = Recorder::asked(Duration::ZERO);
+    /// A studio, a robot that keeps the policy busy until it is released, and others with these instructions that wait
+    /// meanwhile, in this order.
+    async fn gather(instructions: &[&str], max_batch: usize) -> Self {
+        let (policy, record, go) = Recorder::recording(Duration::ZERO);
         let limits = Limits {
             max_batch,
             max_chunk_age: SOON,
@@ -35,18 +35,18 @@ impl Crowd {
             ping_every: SOON,
             ..Limits::default()
         };
-        let studio = TestStudio::with(Ok(actor), limits).await;
+        let studio = TestStudio::with(Ok(policy), limits).await;
         let mut busy = Robot::connect(&studio, "busy").await;
         let mut viewer = studio.watcher("busy").await;
         command(&mut viewer, "busy", "please wait").await;
         wait_status(&mut viewer, |status| status.instruction == "please wait").await;
         let (mut robots, mut viewers) = (Vec::new(), Vec::new());
-        for (number, sentence) in sentences.iter().enumerate() {
+        for (number, instruction) in instructions.iter().enumerate() {
             let name = format!("arm{number}");
             robots.push(Robot::connect(&studio, &name).await);
             let mut viewer = studio.watcher(&name).await;
-            command(&mut viewer, &name, sentence).await;
-            wait_status(&mut viewer, |status| status.instruction == *sentence).await;
+            command(&mut viewer, &name, instruction).await;
+            wait_status(&mut viewer, |status| status.instruction == *instruction).await;
             viewers.push(viewer);
         }
         busy.observe().await;
@@ -59,7 +59,7 @@ impl Crowd {
             while !studio.get("/metrics", "").await.contains(&seen) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
-            // The count comes a moment before the place in the queue.
+            // The counter increases a moment before the job is queued.
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         robots.push(busy);
@@ -72,12 +72,12 @@ impl Crowd {
         }
     }
 
-    fn let_go(&self) {
+    fn release(&self) {
         self.go.store(true, Ordering::Release);
     }
 
-    /// Everything that was asked after the busy robot's question.
-    fn asked(&self) -> Vec<Asked> {
+    /// All requests after the busy robot's.
+    fn requests(&self) -> Vec<RecordedRequest> {
         self.record.lock().unwrap()[1..].to_vec()
     }
 }
@@ -91,21 +91,21 @@ async fn next_chunk(robot: &mut Robot) -> ActionChunk {
 }
 
 #[tokio::test]
-async fn robots_that_wait_are_asked_for_together_the_oldest_first() {
+async fn waiting_robots_are_batched_oldest_first() {
     let mut crowd = Crowd::gather(&["go 1", "go 2", "go 3"], 8).await;
-    crowd.let_go();
+    crowd.release();
     for number in 0..3 {
         let chunk = next_chunk(&mut crowd.robots[number]).await;
-        // The one that waited had answer 1.
+        // The robot that kept the policy busy got output 1.
         assert_eq!(chunk.actions[0], (number + 2) as f32 * 100.0);
     }
-    let asked = crowd.asked();
-    let words: Vec<&str> = asked
+    let requests = crowd.requests();
+    let instructions: Vec<&str> = requests
         .iter()
-        .map(|asked| asked.instruction.as_str())
+        .map(|request| request.instruction.as_str())
         .collect();
-    assert_eq!(words, ["go 1", "go 2", "go 3"]);
-    assert!(asked.iter().all(|asked| asked.together == 3));
+    assert_eq!(instructions, ["go 1", "go 2", "go 3"]);
+    assert!(requests.iter().all(|request| request.together == 3));
     let metrics = crowd.studio.get("/metrics", "").await;
     assert!(
         metrics.contains("policy_studio_batch_size_sum 4"),
@@ -118,28 +118,32 @@ async fn robots_that_wait_are_asked_for_together_the_oldest_first() {
 }
 
 #[tokio::test]
-async fn no_more_than_allowed_are_asked_for_together() {
+async fn a_batch_never_exceeds_its_limit() {
     let mut crowd = Crowd::gather(&["go 1", "go 2", "go 3"], 2).await;
-    crowd.let_go();
+    crowd.release();
     for robot in &mut crowd.robots[..3] {
         next_chunk(robot).await;
     }
-    let together: Vec<usize> = crowd.asked().iter().map(|asked| asked.together).collect();
+    let together: Vec<usize> = crowd
+        .requests()
+        .iter()
+        .map(|request| request.together)
+        .collect();
     assert_eq!(together, [2, 2, 1]);
 }
 
 #[tokio::test]
-async fn a_robot_whose_question_fails_or_crashes_costs_the_others_nothing() {
-    let sentences = ["go 1", "please break", "please crash", "go 4"];
-    let mut crowd = Crowd::gather(&sentences, 8).await;
-    crowd.let_go();
+async fn a_failing_or_crashing_job_does_not_affect_the_rest_of_its_batch() {
+    let instructions = ["go 1", "please break", "please crash", "go 4"];
+    let mut crowd = Crowd::gather(&instructions, 8).await;
+    crowd.release();
     let first = next_chunk(&mut crowd.robots[0]).await;
     let last = next_chunk(&mut crowd.robots[3]).await;
     assert_eq!((first.actions[0], last.actions[0]), (200.0, 300.0));
-    for (number, words) in [(1, "told to break"), (2, "told to crash")] {
+    for (number, reason) in [(1, "told to break"), (2, "told to crash")] {
         let error = wait_error(&mut crowd.viewers[number]).await;
         assert_eq!(error.code, "inference_failed");
-        assert!(error.message.contains(words), "{}", error.message);
+        assert!(error.message.contains(reason), "{}", error.message);
     }
     let metrics = crowd.studio.get("/metrics", "").await;
     assert!(
@@ -149,7 +153,7 @@ async fn a_robot_whose_question_fails_or_crashes_costs_the_others_nothing() {
 }
 
 #[tokio::test]
-async fn robots_that_stopped_or_left_while_they_waited_cost_nothing() {
+async fn robots_that_stop_or_disconnect_while_waiting_are_skipped() {
     let mut crowd = Crowd::gather(&["go 1", "go 2", "go 3"], 8).await;
     let stop = StopRobot {
         robot_id: "arm0".to_owned(),
@@ -159,13 +163,13 @@ async fn robots_that_stopped_or_left_while_they_waited_cost_nothing() {
     wait_status(&mut crowd.viewers[0], |status| status.stop_requested).await;
     drop(crowd.robots.remove(1));
     wait_status(&mut crowd.viewers[1], |status| !status.connected).await;
-    crowd.let_go();
+    crowd.release();
     next_chunk(&mut crowd.robots[1]).await;
-    let asked = crowd.asked();
-    let words: Vec<&str> = asked
+    let requests = crowd.requests();
+    let instructions: Vec<&str> = requests
         .iter()
-        .map(|asked| asked.instruction.as_str())
+        .map(|request| request.instruction.as_str())
         .collect();
-    assert_eq!(words, ["go 3"]);
-    assert_eq!(asked[0].together, 1);
+    assert_eq!(instructions, ["go 3"]);
+    assert_eq!(requests[0].together, 1);
 }

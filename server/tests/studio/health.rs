@@ -1,6 +1,6 @@
-//! What hangs or crashes is told, and a studio ends whatever hangs in it.
+//! Parts that hang or crash are reported, and a studio ends in spite of them.
 
-use super::bench::*;
+use super::support::*;
 use molmoact2::{Reply, TextCallback};
 use policies::{
     ActRequest, Policy, PolicyError, PolicyInfo, PolicyOutput, chunking::Chunking,
@@ -20,7 +20,7 @@ use std::{
 };
 use vision::RgbImage;
 
-/// Hangs until it is let go.
+/// A policy's hang, until it is released.
 #[derive(Clone, Default)]
 struct Hanging(Arc<AtomicBool>);
 
@@ -31,7 +31,7 @@ impl Hanging {
         }
     }
 
-    fn let_go(&self) {
+    fn release(&self) {
         self.0.store(true, Ordering::Release);
     }
 }
@@ -45,7 +45,7 @@ impl Drop for Bomb {
     }
 }
 
-/// [`Scripted`] that hangs when it is told to `hang`, and throws a [`Bomb`] when told to `explode`.
+/// [`Scripted`] that hangs on the instruction `hang` and panics with a [`Bomb`] on `explode`.
 struct Moody {
     scripted: Scripted,
     hanging: Hanging,
@@ -74,7 +74,7 @@ async fn moody() -> (TestStudio, Hanging) {
         scripted: Scripted::new(),
         hanging: hanging.clone(),
     };
-    // A viewer that waits for something else answers no pings, so silence must be allowed.
+    // A viewer that waits for another message answers no pings, so silence must be allowed.
     let limits = Limits {
         chunking: Chunking::Plain,
         ..Limits::default()
@@ -83,7 +83,7 @@ async fn moody() -> (TestStudio, Hanging) {
     (studio, hanging)
 }
 
-/// The body of `/healthz` once its status is this.
+/// The body of `/healthz` once it has this status.
 async fn health(studio: &TestStudio, status: &str) -> String {
     let until = Instant::now() + SOON;
     loop {
@@ -97,7 +97,7 @@ async fn health(studio: &TestStudio, status: &str) -> String {
     }
 }
 
-/// Observes without waiting for anything.
+/// Sends observations without waiting for replies.
 async fn keep_observing(robot: &mut Robot, times: usize) {
     for _ in 0..times {
         robot.observe().await;
@@ -106,7 +106,7 @@ async fn keep_observing(robot: &mut Robot, times: usize) {
 }
 
 #[tokio::test]
-async fn a_policy_that_hangs_is_seen_by_healthz_and_again_when_it_gets_on() {
+async fn healthz_reports_a_policy_that_hangs_until_it_continues() {
     let (studio, hanging) = moody().await;
     let mut robot = Robot::connect(&studio, "arm").await;
     let mut viewer = studio.watcher("arm").await;
@@ -118,7 +118,7 @@ async fn a_policy_that_hangs_is_seen_by_healthz_and_again_when_it_gets_on() {
     let asked_at = Instant::now();
     keep_observing(&mut robot, 3).await;
     let body = health(&studio, "503").await;
-    eprintln!("told after {:?}: {body}", asked_at.elapsed());
+    eprintln!("reported after {:?}: {body}", asked_at.elapsed());
     let body: serde_json::Value = serde_json::from_str(&body).unwrap();
     let problem = &body["problems"][0];
     assert_eq!(
@@ -129,7 +129,7 @@ async fn a_policy_that_hangs_is_seen_by_healthz_and_again_when_it_gets_on() {
     assert!(message.contains("computing a chunk for"), "{message}");
     assert!(problem["for_secs"].as_f64().unwrap() > 1.0);
     assert!(problem["since_unix_secs"].as_u64().unwrap() > 1_700_000_000);
-    hanging.let_go();
+    hanging.release();
     health(&studio, "200").await;
     command(&mut viewer, "arm", "go 3").await;
     wait_status(&mut viewer, |status| status.instruction == "go 3").await;
@@ -138,7 +138,7 @@ async fn a_policy_that_hangs_is_seen_by_healthz_and_again_when_it_gets_on() {
 }
 
 #[tokio::test]
-async fn a_policy_that_hangs_on_its_first_question_is_told_as_what_it_is() {
+async fn healthz_reports_a_policy_that_hangs_on_its_first_request() {
     let (studio, hanging) = moody().await;
     let mut robot = Robot::connect(&studio, "arm").await;
     let mut viewer = studio.watcher("arm").await;
@@ -147,12 +147,12 @@ async fn a_policy_that_hangs_on_its_first_question_is_told_as_what_it_is() {
     keep_observing(&mut robot, 3).await;
     let body = health(&studio, "503").await;
     assert!(body.contains("it is the first time"), "{body}");
-    hanging.let_go();
+    hanging.release();
     health(&studio, "200").await;
 }
 
 #[tokio::test]
-async fn a_studio_whose_policy_hangs_ends_nevertheless() {
+async fn a_studio_whose_policy_hangs_still_ends() {
     let (studio, _hanging) = moody().await;
     let mut robot = Robot::connect(&studio, "arm").await;
     let mut viewer = studio.watcher("arm").await;
@@ -165,7 +165,7 @@ async fn a_studio_whose_policy_hangs_ends_nevertheless() {
 }
 
 #[tokio::test]
-async fn whatever_a_policy_throws_costs_one_chunk() {
+async fn a_panic_of_a_policy_costs_one_chunk() {
     let (studio, _) = moody().await;
     let mut robot = Robot::connect(&studio, "arm").await;
     let mut viewer = studio.watcher("arm").await;
@@ -179,7 +179,7 @@ async fn whatever_a_policy_throws_costs_one_chunk() {
     assert_eq!(robot.chunk().await.actions[0], 4.0);
 }
 
-/// Says a piece, then hangs.
+/// Writes one piece of an answer, then hangs.
 struct Stuck(Hanging);
 
 impl QuestionAnswerer for Stuck {
@@ -191,16 +191,16 @@ impl QuestionAnswerer for Stuck {
         &self,
         _question: &str,
         _images: &[RgbImage],
-        told: &mut TextCallback<'_>,
+        on_text: &mut TextCallback<'_>,
     ) -> Result<Reply, PolicyError> {
-        let _ = told("the red ");
+        let _ = on_text("the red ");
         self.0.hang();
         Err(PolicyError::new("it hung"))
     }
 }
 
 #[tokio::test]
-async fn a_model_that_hangs_in_an_answer_is_told_and_left_behind() {
+async fn a_model_that_hangs_in_an_answer_is_reported_and_abandoned() {
     let hanging = Hanging::default();
     let question_answerer: Arc<dyn QuestionAnswerer> = Arc::new(Stuck(hanging.clone()));
     let studio = TestStudio::with_question_answerer(
@@ -219,7 +219,7 @@ async fn a_model_that_hangs_in_an_answer_is_told_and_left_behind() {
         cameras: vec!["eye".to_owned()],
     };
     let mut question_id = 0;
-    // The first picture may still be on its way.
+    // The first image may not have arrived yet.
     loop {
         question_id += 1;
         viewer.send(&ask(question_id).into()).await.unwrap();

@@ -1,6 +1,6 @@
-//! Requests byte by byte, and what comes back.
+//! A plain HTTP client: requests as bytes, and their responses.
 
-use super::bench::*;
+use super::support::*;
 use std::collections::BTreeMap;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -47,7 +47,7 @@ impl HttpAnswer {
     }
 }
 
-/// A body in chunks, as far as it came.
+/// Decodes a chunked body, as far as it was received.
 fn unchunked(mut raw: &[u8]) -> Vec<u8> {
     let mut body = Vec::new();
     while let Some(end) = raw.windows(2).position(|two| two == b"\r\n") {
@@ -84,7 +84,7 @@ impl TestStudio {
         let mut socket = TcpStream::connect(&self.address).await.unwrap();
         let mut answer = Vec::new();
         let exchange = async {
-            // The studio may have answered before it was sent everything.
+            // The studio may respond before it has received everything.
             socket.write_all(request).await.ok();
             socket.read_to_end(&mut answer).await.unwrap();
         };

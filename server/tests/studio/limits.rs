@@ -1,6 +1,6 @@
-//! What a peer may do, how much of it, and that others are served meanwhile.
+//! Limits on the size and rate of a peer's messages, and service of the others meanwhile.
 
-use super::bench::*;
+use super::support::*;
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use protocol::{
@@ -16,7 +16,7 @@ use tokio::{
 };
 use tokio_tungstenite::{MaybeTlsStream, tungstenite::Message};
 
-/// A hello of nearly as many bytes as one may have.
+/// A hello of nearly the maximum size.
 pub fn large_hello(name: &str) -> RobotHello {
     let mut hello = RobotHello {
         joints: (0..64)
@@ -65,7 +65,7 @@ async fn a_page_that_opens_later_sees_all_robots_however_large_their_hellos_are(
 
 /// A hello whose field is too long, written by hand because the codec does not write it.
 #[tokio::test]
-async fn a_hello_with_long_names_is_refused_and_hides_nobody() {
+async fn a_hello_with_long_names_is_refused_without_hiding_other_robots() {
     #[derive(serde::Serialize)]
     struct Camera {
         name: String,
@@ -121,7 +121,7 @@ async fn a_viewer_sends_small_messages_only() {
     };
     let frame = protocol::encode(&hello).unwrap();
     socket.send(Message::Binary(frame.into())).await.unwrap();
-    // Within what its connection takes, and not within what the message may have.
+    // Within the limit of the connection, but beyond the limit of the field.
     let mut long = b"PS\x01\x22\x81\xa8robot_id\xda".to_vec();
     long.extend(9000_u16.to_be_bytes());
     long.extend([b'x'; 9000]);
@@ -144,14 +144,14 @@ async fn a_viewer_sends_small_messages_only() {
 }
 
 #[tokio::test]
-async fn a_robot_may_send_a_picture_right_behind_its_hello() {
+async fn a_robot_may_send_an_image_directly_after_its_hello() {
     let studio = TestStudio::start().await;
     let mut socket = dial(&studio, "/ws/robot").await;
-    let mut picture = observation(1);
-    picture.views[0].width = 640;
-    picture.views[0].height = 480;
-    picture.views[0].data = vec![7; 640 * 480 * 3];
-    for message in [FromRobot::from(hello("arm")), picture.into()] {
+    let mut large = observation(1);
+    large.views[0].width = 640;
+    large.views[0].height = 480;
+    large.views[0].data = vec![7; 640 * 480 * 3];
+    for message in [FromRobot::from(hello("arm")), large.into()] {
         let frame = message.encode().unwrap();
         socket.feed(Message::Binary(frame.into())).await.unwrap();
     }
@@ -167,24 +167,24 @@ async fn a_robot_may_send_a_picture_right_behind_its_hello() {
     }
 }
 
-/// Far more than may come at once, as fast as the connection takes it.
+/// Far more than the permitted burst, as fast as the connection takes it.
 #[tokio::test]
-async fn a_robot_that_is_held_back_loses_nothing_and_hears_its_stop() {
-    const PICTURES: u64 = 8;
+async fn a_throttled_robot_loses_nothing_and_gets_its_stop() {
+    const IMAGES: u64 = 8;
     const TICKS: u64 = 4242;
     let studio = TestStudio::start().await;
     let robot = Robot::connect(&studio, "arm").await;
     let mut viewer = studio.watcher("arm").await;
     let (mut sink, mut stream) = robot.socket.split();
     let sending = tokio::spawn(async move {
-        let mut picture = observation(0);
-        picture.views[0].width = 4096;
-        picture.views[0].height = 1300;
-        picture.views[0].data = vec![7; 4096 * 1300 * 3];
-        for sequence in 1..=PICTURES {
-            picture.sequence = sequence;
-            picture.captured_at_micros = sequence * 1000;
-            let frame = protocol::encode(&picture).unwrap();
+        let mut large = observation(0);
+        large.views[0].width = 4096;
+        large.views[0].height = 1300;
+        large.views[0].data = vec![7; 4096 * 1300 * 3];
+        for sequence in 1..=IMAGES {
+            large.sequence = sequence;
+            large.captured_at_micros = sequence * 1000;
+            let frame = protocol::encode(&large).unwrap();
             sink.send(Message::Binary(frame.into())).await.unwrap();
         }
         let last = RobotReport {
@@ -226,7 +226,7 @@ async fn a_robot_that_is_held_back_loses_nothing_and_hears_its_stop() {
     assert!(stopped.await.unwrap());
     drop(sending.await.unwrap());
     let metrics = studio.get("/metrics", "").await;
-    let all = format!("policy_studio_observations_total {PICTURES}");
+    let all = format!("policy_studio_observations_total {IMAGES}");
     assert!(metrics.contains(&all), "{metrics}");
 }
 
@@ -242,7 +242,7 @@ async fn a_flood_of_connections_without_a_hello_pushes_out_neither_slow_ones_nor
     for _ in 0..8 {
         waiting.push(dial(&studio, "/ws/viewer").await);
     }
-    // Half of the places belong to those that were there first, the others to the newest.
+    // Half of the connections are reserved for the oldest, the others for the newest.
     for mut socket in waiting.drain(2..6) {
         let end = async { while let Some(Ok(_)) = socket.next().await {} };
         timeout(Duration::from_secs(3), end)
@@ -268,7 +268,7 @@ async fn viewers_that_sit_there_give_their_places_to_pages() {
     let limits = Limits {
         max_viewers: 4,
         hello_within: Duration::from_millis(300),
-        // A test that does not read a viewer for a while must not make it absent.
+        // A viewer that the test does not read for a while must stay present.
         operator_gone_after: Duration::from_secs(60),
         ..Limits::default()
     };
@@ -294,7 +294,7 @@ async fn viewers_that_sit_there_give_their_places_to_pages() {
         let error = wait_error(viewer).await;
         assert_eq!((error.code.as_str(), error.fatal), ("idle", true));
     }
-    // All that are here now use their places.
+    // All remaining connections are in use.
     let mut further = studio.viewer().await;
     let error = wait_error(&mut further).await;
     assert_eq!((error.code.as_str(), error.fatal), ("full", true));
@@ -303,14 +303,14 @@ async fn viewers_that_sit_there_give_their_places_to_pages() {
 }
 
 #[tokio::test]
-async fn a_message_that_drips_ends_the_connection_whatever_pings_come_between() {
+async fn a_message_that_arrives_too_slowly_ends_the_connection_in_spite_of_pings() {
     let studio = TestStudio::with(Ok(Box::new(Scripted::new())), quick()).await;
     let mut robot = Robot::connect(&studio, "arm").await;
     let started = Instant::now();
     let MaybeTlsStream::Plain(stream) = robot.socket.get_mut() else {
         unreachable!()
     };
-    // A fragment that is not the last, and then pings.
+    // A fragment other than the last, then pings.
     stream
         .write_all(&[0x02, 0x81, 0, 0, 0, 0, 1])
         .await
@@ -350,7 +350,7 @@ async fn a_flood_of_pings_ends_the_connection() {
 }
 
 #[tokio::test]
-async fn whoever_only_sits_there_goes_when_others_come() {
+async fn idle_connections_make_room_for_new_ones() {
     let limits = Limits {
         max_connections: 8,
         ..Limits::default()
@@ -369,7 +369,7 @@ async fn whoever_only_sits_there_goes_when_others_come() {
 }
 
 #[tokio::test]
-async fn every_answer_says_what_a_browser_may_do_with_it() {
+async fn every_answer_has_security_headers() {
     let studio = TestStudio::start().await;
     for path in ["/", "/api/robots", "/nothing.js", "/metrics", "/ws/robot"] {
         let answer = studio.request("GET", path, "").await;

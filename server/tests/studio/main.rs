@@ -1,4 +1,4 @@
-//! The studio over real sockets: robots, viewers, and everything that can go wrong between them.
+//! Tests of the studio over real sockets: robots, viewers, and everything that can go wrong between them.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -8,7 +8,6 @@
 )]
 
 mod bad_input;
-mod bench;
 mod chunking;
 mod control;
 mod data_folder;
@@ -16,6 +15,7 @@ mod flood;
 mod gathering;
 mod health;
 mod http;
+mod images;
 mod limits;
 #[path = "../../../cli/tests/command_line_score/made.rs"]
 #[allow(
@@ -23,7 +23,6 @@ mod limits;
     reason = "the tests of the command line make more kinds of data sets"
 )]
 mod made;
-mod pictures;
 mod presence;
 mod recorder;
 mod recordings;
@@ -36,6 +35,7 @@ mod sim_robot;
 mod slow_robots;
 mod stop_floods;
 mod stops;
+mod support;
 mod tokens;
 mod units;
 mod viewers;

@@ -1,16 +1,16 @@
-//! Viewers that are there and viewers that only seem to be: a browser answers pings for a page that hangs.
+//! Presence of viewers. Pings alone do not show it, because a browser answers them for a page that hangs.
 
-use super::bench::*;
+use super::support::*;
 use policies::question_answerer::unavailable;
 use protocol::{ToViewer, viewer::Heard};
 use server::{Config, Limits, client::ViewerClient, scorer_service};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
-/// A little more than a viewer may be silent.
+/// A little longer than a viewer may be silent.
 const LONGER: Duration = Duration::from_secs(3);
 
-/// A studio in which robots hold when the viewer that set them off is gone.
+/// A studio in which robots hold when their operator's viewer is gone.
 async fn attended() -> TestStudio {
     TestStudio::of(Config {
         policy: Ok(Box::new(Scripted::new())),
@@ -23,7 +23,7 @@ async fn attended() -> TestStudio {
     .await
 }
 
-/// Reads for a while, so that pings are answered, and sends the echoes that `echo` makes of heartbeats.
+/// Reads for a while, so that pings are answered, and sends the echoes that `echo` returns for heartbeats.
 async fn attend(
     viewer: &mut ViewerClient,
     within: Duration,
@@ -40,7 +40,7 @@ async fn attend(
     }
 }
 
-/// Whether the robot is still driven after its operator has behaved like this for a while.
+/// True if the robot is still driven after its viewer has behaved like this for a while.
 async fn is_driven_after(
     robot: &mut Robot,
     operator: &mut ViewerClient,
@@ -69,10 +69,10 @@ async fn a_page_that_hangs_is_gone_although_its_pings_are_answered() {
     let mut other = studio.watcher("arm").await;
     assert!(
         !is_driven_after(&mut robot, &mut operator, |_| None).await,
-        "a page that echoed and does no more is not"
+        "a page that stopped echoing is not"
     );
     assert_eq!(wait_error(&mut other).await.code, "operator_gone");
-    // It comes back, and may command again.
+    // It recovers, and may command again.
     attend(&mut operator, Duration::from_millis(600), Some).await;
     command(&mut operator, "arm", "go 6").await;
     assert_eq!(robot.chunk().await.actions[0], 6.0);
@@ -90,30 +90,30 @@ async fn a_client_that_echoes_nothing_is_present_by_its_pongs() {
 }
 
 #[tokio::test]
-async fn an_echo_of_an_old_heartbeat_makes_nobody_present() {
+async fn an_echo_of_an_old_heartbeat_does_not_count() {
     let studio = attended().await;
     let mut robot = Robot::connect(&studio, "arm").await;
     let mut operator = studio.watcher("arm").await;
     command(&mut operator, "arm", "go 5").await;
     robot.chunk().await;
-    // As when a link delivers late what a page sent before it hung.
+    // As if a link delivered a message late that a page sent before it hung.
     assert!(!is_driven_after(&mut robot, &mut operator, |_| Some(0)).await);
 }
 
 #[tokio::test]
-async fn what_an_absent_viewer_sets_off_ends_too() {
+async fn an_instruction_of_an_absent_viewer_ends_too() {
     let studio = attended().await;
     let mut robot = Robot::connect(&studio, "arm").await;
     let mut operator = studio.watcher("arm").await;
     attend(&mut operator, Duration::from_millis(600), Some).await;
     attend(&mut operator, LONGER, |_| None).await;
-    // It is absent before there is an instruction that could end.
+    // It is absent before its instruction begins.
     command(&mut operator, "arm", "go 5").await;
     assert!(!is_driven_after(&mut robot, &mut operator, |_| None).await);
 }
 
 #[tokio::test]
-async fn an_echo_of_no_heartbeat_is_refused() {
+async fn an_echo_without_a_heartbeat_is_refused() {
     let studio = attended().await;
     let mut viewer = studio.viewer().await;
     viewer.send(&Heard { beat: 1000 }.into()).await.unwrap();

@@ -1,6 +1,6 @@
-//! A policy that remembers what it was asked, and that answers every question with other numbers.
+//! A policy that records its requests, and that answers each with different numbers.
 
-use super::bench::TAG;
+use super::support::TAG;
 use molmoact2::Continuation;
 use policies::{
     ActRequest, EventSink, Policy, PolicyError, PolicyEvent, PolicyInfo, PolicyOutput, TagInfo,
@@ -17,39 +17,39 @@ use std::{
 /// One second of a robot at 30 Hz.
 pub const ROWS: usize = 30;
 
-/// One question.
+/// One request.
 #[derive(Debug, Clone)]
-pub struct Asked {
+pub struct RecordedRequest {
     pub instruction: String,
     pub continuation: Option<Continuation>,
-    /// Questions in the same batch.
+    /// Requests in the same batch.
     pub together: usize,
 }
 
-/// Answer number `n` has rows of `100 n + k`, and a thousandth of that normalised. `break` and `crash` do what
-/// they say; `wait` waits until it is let go.
+/// Output number `n` has rows of `100 n + k`, and a thousandth of that normalized. The instruction `break` fails, `crash`
+/// panics, and `wait` waits until it is released.
 pub struct Recorder {
     info: PolicyInfo,
-    asked: Record,
-    /// Lets those go that `wait`.
+    record: Record,
+    /// Releases requests that `wait`.
     go: Arc<AtomicBool>,
     takes: Duration,
     together: usize,
     answers: u16,
 }
 
-pub type Record = Arc<Mutex<Vec<Asked>>>;
+pub type Record = Arc<Mutex<Vec<RecordedRequest>>>;
 
 impl Recorder {
-    /// One that takes this long for an answer, what it will have been asked, and what lets go those that `wait`.
-    pub fn asked(takes: Duration) -> (Box<dyn Policy>, Record, Arc<AtomicBool>) {
+    /// A policy that takes this long per request, the record of its requests, and the release of those that `wait`.
+    pub fn recording(takes: Duration) -> (Box<dyn Policy>, Record, Arc<AtomicBool>) {
         let dimension = |name: &str| ActionDimension {
             name: name.to_owned(),
             low: -1000.0,
             high: 1000.0,
             normalised: true,
         };
-        let asked = Record::default();
+        let record = Record::default();
         let go = Arc::new(AtomicBool::new(false));
         let recorder = Self {
             info: PolicyInfo {
@@ -69,13 +69,13 @@ impl Recorder {
                 tokenizer: None,
                 depth: None,
             },
-            asked: asked.clone(),
+            record: record.clone(),
             go: go.clone(),
             takes,
             together: 1,
             answers: 0,
         };
-        (Box::new(recorder), asked, go)
+        (Box::new(recorder), record, go)
     }
 }
 
@@ -85,7 +85,7 @@ impl Policy for Recorder {
     }
 
     fn act(&mut self, request: &ActRequest<'_>) -> Result<PolicyOutput, PolicyError> {
-        self.asked.lock().unwrap().push(Asked {
+        self.record.lock().unwrap().push(RecordedRequest {
             instruction: request.instruction.to_owned(),
             continuation: request.continuation.cloned(),
             together: self.together,
@@ -119,11 +119,11 @@ impl Policy for Recorder {
         })
     }
 
-    fn act_batch(&mut self, requests: &[ActRequest<'_>], told: &mut EventSink<'_>) {
+    fn act_batch(&mut self, requests: &[ActRequest<'_>], events: &mut EventSink<'_>) {
         self.together = requests.len();
-        for (place, request) in requests.iter().enumerate() {
-            let acted = self.act(request);
-            told(place, PolicyEvent::Done(acted));
+        for (index, request) in requests.iter().enumerate() {
+            let output = self.act(request);
+            events(index, PolicyEvent::Done(output));
         }
     }
 }

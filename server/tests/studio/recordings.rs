@@ -1,8 +1,8 @@
 //! Recorded episodes and their videos.
 
 use super::{
-    bench::*,
     made::{self, CAMERA, Folder},
+    support::*,
 };
 use protocol::episodes::EpisodeList;
 use server::recordings::Recordings;
@@ -43,7 +43,7 @@ async fn episodes_are_listed_with_their_videos_in_every_layout() {
             assert!((episode.to_secs - episode.from_secs - secs).abs() < 1e-9);
         }
     }
-    // The first two share a file, one after the other.
+    // The first two episodes share a file.
     let [first, second, third, fourth, ..] = list.episodes.as_slice() else {
         panic!("{list:?}");
     };
@@ -110,7 +110,7 @@ fn what_cannot_be_shown_is_refused_or_left_out_with_the_reason() {
             .to_string()
     };
     let images = made::v3_images("rec-images", &[]);
-    assert!(refusal(&images, None).contains("no camera whose pictures are videos"));
+    assert!(refusal(&images, None).contains("no camera with videos"));
     let videos = made::v3_videos("rec-wrong");
     let named = Recordings::default().add(&videos.0, Some("top")).unwrap();
     assert_eq!((named.camera.as_str(), named.episodes), (CAMERA, 3));
@@ -131,7 +131,7 @@ fn what_cannot_be_shown_is_refused_or_left_out_with_the_reason() {
         added.left_out
     );
 
-    // A data set from a stranger that points at what is beside it.
+    // A data set that points to files outside of its folder.
     let info = videos.0.join("meta/info.json");
     let text = fs::read_to_string(&info).unwrap();
     let outside = Folder::new("rec-outside");
@@ -160,10 +160,10 @@ fn what_cannot_be_shown_is_refused_or_left_out_with_the_reason() {
     assert!(refusal(&videos, None).contains("fps"));
 }
 
-/// A data set may come from anybody, with links among its files.
+/// A data set may come from an untrusted source, with links among its files.
 #[cfg(unix)]
 #[test]
-fn links_are_followed_within_the_data_set_alone() {
+fn links_are_followed_only_within_the_data_set() {
     use std::os::unix::fs::symlink;
     let outside = Folder::new("rec-beside");
     let secret = outside.file("secret.mp4");
@@ -177,7 +177,7 @@ fn links_are_followed_within_the_data_set_alone() {
             .0
             .join(format!("videos/chunk-000/{CAMERA}/episode_{number:06}.mp4"))
     };
-    // A file that is a link to another one of this machine.
+    // A link to another file of this machine.
     let set = made::v2_videos("rec-link");
     fs::remove_file(video(&set, 1)).unwrap();
     symlink(&secret, video(&set, 1)).unwrap();
@@ -187,7 +187,7 @@ fn links_are_followed_within_the_data_set_alone() {
         left_out[0].contains("outside of the data set"),
         "{left_out:?}"
     );
-    // One to a link, and one that stays within.
+    // A link to a link, and a link within the data set.
     let inner = set.0.join("inner.mp4");
     symlink(&secret, &inner).unwrap();
     fs::remove_file(video(&set, 1)).unwrap();
@@ -196,18 +196,18 @@ fn links_are_followed_within_the_data_set_alone() {
     fs::remove_file(video(&set, 1)).unwrap();
     symlink(video(&set, 2), video(&set, 1)).unwrap();
     assert_eq!(listed(&set.0).0, 3);
-    // The set itself may be a link: somebody named it.
+    // The data set itself may be a link, because the user named it.
     let link = outside.0.join("set");
     symlink(&set.0, &link).unwrap();
     assert_eq!(listed(&link).0, 3);
-    // A folder that is a link to one beside the set.
+    // A folder that is a link to one outside of the data set.
     let folder = set.0.join("videos");
     fs::rename(&folder, outside.0.join("videos")).unwrap();
     symlink(outside.0.join("videos"), &folder).unwrap();
     let (episodes, left_out) = listed(&set.0);
     assert_eq!((episodes, left_out.len()), (0, 3));
 
-    // The cache of Hugging Face: every file is a link to a blob of the same repository, and to no other.
+    // The Hugging Face cache: every file is a link to a blob of the same repository.
     let whole = made::v2_videos("rec-cache-whole");
     let cache = Folder::new("rec-cache");
     let repository = cache.0.join("datasets--lab--drawer");
@@ -243,7 +243,7 @@ fn links_are_followed_within_the_data_set_alone() {
 #[test]
 fn what_is_not_shown_does_not_stop_a_data_set() {
     let set = made::v3_videos("rec-odd");
-    // What macOS leaves beside files, an unfinished file, a depth camera that comes first, and no tasks.
+    // Metadata files of macOS, an unfinished file, a depth camera in first position, and no tasks.
     for name in ["data/chunk-000", "meta/episodes/chunk-000"] {
         fs::write(
             set.file(&format!("{name}/._file-000.parquet")),

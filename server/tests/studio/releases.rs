@@ -1,6 +1,6 @@
-//! Releases that arrive behind a later stop, or twice.
+//! Releases that arrive after a later stop, or twice.
 
-use super::bench::*;
+use super::support::*;
 use protocol::{
     ToRobot, ToViewer,
     viewer::{ReleaseRobot, StopRobot},
@@ -8,7 +8,7 @@ use protocol::{
 use server::{Limits, client::ViewerClient};
 use std::time::Duration;
 
-/// Presses stop, and returns the number under which this viewer is then shown the stop.
+/// Presses stop, and returns the number of the stop that this viewer then sees.
 async fn press(viewer: &mut ViewerClient, press_id: u64, before: Option<u64>) -> u64 {
     let stop = StopRobot {
         robot_id: "arm".to_owned(),
@@ -50,7 +50,7 @@ async fn a_release_lifts_no_stop_that_came_after_the_one_it_names() {
     let mut one = studio.watcher("arm").await;
     let mut two = studio.watcher("arm").await;
     let first = press(&mut one, 1, None).await;
-    // The other presses too, and the release of the first is on its way meanwhile.
+    // The other viewer presses too, while the release of the first stop is in transit.
     let second = press(&mut two, 2, Some(first)).await;
     assert!(second > first);
     release(&mut one, Some(first), None).await;
@@ -60,7 +60,7 @@ async fn a_release_lifts_no_stop_that_came_after_the_one_it_names() {
     command(&mut two, "arm", "go 5").await;
     assert_eq!(wait_error(&mut two).await.code, "stopped");
 
-    // Whoever saw the later stop may lift it.
+    // A viewer that saw the later stop may lift it.
     release(&mut one, Some(second), None).await;
     while !matches!(robot.next().await, ToRobot::Release(_)) {}
     let free = wait_status(&mut two, |status| !status.stop_requested).await;
@@ -73,12 +73,12 @@ async fn a_release_lifts_no_stop_that_came_after_the_one_it_names() {
 }
 
 #[tokio::test]
-async fn a_press_that_comes_again_is_no_later_stop() {
+async fn a_repeated_press_is_not_a_new_stop() {
     let studio = TestStudio::start().await;
     let _robot = Robot::connect(&studio, "arm").await;
     let mut viewer = studio.watcher("arm").await;
     let number = press(&mut viewer, 7, None).await;
-    // As a page sends it whose answer was lost.
+    // A page repeats a press whose acknowledgement was lost.
     let again = StopRobot {
         robot_id: "arm".to_owned(),
         press_id: 7,
@@ -89,7 +89,7 @@ async fn a_press_that_comes_again_is_no_later_stop() {
 }
 
 #[tokio::test]
-async fn a_second_release_of_one_stop_does_not_end_what_was_begun_since() {
+async fn a_repeated_release_does_not_end_a_later_instruction() {
     let studio = TestStudio::start().await;
     let mut robot = Robot::connect(&studio, "arm").await;
     let mut one = studio.watcher("arm").await;
@@ -100,7 +100,7 @@ async fn a_second_release_of_one_stop_does_not_end_what_was_begun_since() {
     command(&mut one, "arm", "go 5").await;
     assert_eq!(robot.chunk().await.actions[0], 5.0);
     release(&mut two, Some(number), None).await;
-    // An answer that comes behind the release.
+    // An acknowledgement that arrives after the release.
     command(&mut two, "nobody", "go 1").await;
     assert_eq!(wait_error(&mut two).await.code, "unknown_robot");
     robot.chunks_within(Duration::from_millis(200)).await;
@@ -110,7 +110,7 @@ async fn a_second_release_of_one_stop_does_not_end_what_was_begun_since() {
 #[tokio::test]
 async fn a_release_without_a_number_lifts_a_stop_that_its_sender_can_have_known() {
     let limits = Limits {
-        // It is not about lateness.
+        // This test is not about late messages.
         command_within: Duration::from_secs(20),
         ..Limits::default()
     };
@@ -122,11 +122,11 @@ async fn a_release_without_a_number_lifts_a_stop_that_its_sender_can_have_known(
     let number = press(&mut two, 1, None).await;
     release(&mut one, None, Some(before)).await;
     assert_eq!(wait_error(&mut one).await.code, "stopped_again");
-    // What comes behind the refusal was sent after the stop.
+    // A release that arrives after the refusal was sent after the stop.
     let after = heartbeat(&mut one).await;
     release(&mut one, None, Some(after)).await;
     wait_status(&mut two, |status| !status.stop_requested).await;
-    // A client that says neither is taken at its word.
+    // A release with neither number is accepted.
     press(&mut two, 2, Some(number)).await;
     release(&mut one, None, None).await;
     wait_status(&mut two, |status| !status.stop_requested).await;

@@ -1,6 +1,6 @@
-//! What viewers and programs are told about robots: little of those that left, changes one by one, one copy for all.
+//! Messages to viewers and programs about robots: little about disconnected ones, single changes, one shared copy.
 
-use super::{bench::*, limits::large_hello};
+use super::{limits::large_hello, support::*};
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use protocol::{
@@ -12,7 +12,7 @@ use std::{collections::BTreeSet, time::Duration};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 
-/// A robot that says this hello and waits for its welcome.
+/// A robot that sends this hello and waits for its welcome.
 async fn dial_in(studio: &TestStudio, hello: protocol::robot::RobotHello) -> Robot {
     let mut robot = Robot {
         socket: dial(studio, "/ws/robot").await,
@@ -25,7 +25,7 @@ async fn dial_in(studio: &TestStudio, hello: protocol::robot::RobotHello) -> Rob
     robot
 }
 
-/// The next list or entry in which the robot is as wanted.
+/// The next list or entry in which the robot matches `wanted`.
 async fn wait_robot(
     viewer: &mut ViewerClient,
     robot_id: &str,
@@ -46,7 +46,7 @@ async fn wait_robot(
 }
 
 #[tokio::test]
-async fn a_hundred_robots_that_left_with_large_hellos_are_a_short_list() {
+async fn a_hundred_disconnected_robots_with_large_hellos_make_a_short_list() {
     let studio = TestStudio::start().await;
     for number in 0..127 {
         drop(dial_in(&studio, large_hello(&format!("gone{number}"))).await);
@@ -89,7 +89,7 @@ async fn a_hundred_robots_that_left_with_large_hellos_are_a_short_list() {
         "{left:?}"
     );
 
-    // Of one that is here the details are told to whoever watches it, of one that left there are none.
+    // Subscribers get the details of a connected robot; a disconnected one has none.
     let mut watcher = studio.watcher("here").await;
     let details = wait_details(&mut watcher, |_| true).await;
     assert_eq!(details.joints.len(), 64);
@@ -103,7 +103,7 @@ async fn a_hundred_robots_that_left_with_large_hellos_are_a_short_list() {
 }
 
 #[tokio::test]
-async fn a_robot_that_comes_is_stopped_and_leaves_is_told_each_time() {
+async fn connecting_stopping_and_disconnecting_are_each_reported() {
     let studio = TestStudio::start().await;
     let _other = Robot::connect(&studio, "other").await;
     let mut viewer = studio.viewer().await;
@@ -122,7 +122,7 @@ async fn a_robot_that_comes_is_stopped_and_leaves_is_told_each_time() {
     drop(arm);
     let left = wait_robot(&mut viewer, "arm", |robot| !robot.connected).await;
     assert!(left.stop_requested && left.left_unix_secs.is_some());
-    // A viewer that arrives later is told the same.
+    // A viewer that connects later gets the same.
     let mut later = studio.viewer().await;
     assert_eq!(wait_robot(&mut later, "arm", |_| true).await, left);
     let release = ReleaseRobot {
@@ -164,7 +164,7 @@ async fn while_robots_come_and_go_the_whole_list_is_seldom_sent_and_the_last_one
     }
     let _last = Robot::connect(&studio, "last").await;
     let (lists, known) = timeout(SOON, reading).await.unwrap().unwrap();
-    // The one of the greeting, the first change, and one every two seconds.
+    // The list after the hello, the first change, and one every two seconds.
     let most = 4 + started.elapsed().as_secs() / 2;
     assert!(lists <= most, "{lists} lists");
     assert_eq!(known.len(), 41, "{known:?}");
@@ -177,7 +177,7 @@ async fn programs_fetch_the_same_short_list_and_it_is_up_to_date() {
         let name = format!("gone{number}");
         drop(dial_in(&studio, large_hello(&name)).await);
         let list = studio.get("/api/robots", "").await;
-        assert!(list.contains(&name), "what has happened is in it: {list}");
+        assert!(list.contains(&name), "the list is up to date: {list}");
     }
     let _here = dial_in(&studio, large_hello("here")).await;
     let list = studio.get("/api/robots", "").await;

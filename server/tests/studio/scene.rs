@@ -1,8 +1,8 @@
-//! Questions about what a robot sees.
+//! Questions about a robot's camera images.
 
 mod limits;
 
-use super::bench::*;
+use super::support::*;
 use molmoact2::{Files, FinishReason, Reply, TextCallback, Vlm};
 use policies::{
     PolicyError,
@@ -19,23 +19,23 @@ use std::{
 };
 use vision::RgbImage;
 
-/// Says the words of the question one after the other, 5 ms each; `panic` and `fail` it takes at their word.
+/// An answerer that repeats the words of the question, 5 ms each; the word `panic` panics and `fail` fails.
 #[derive(Default)]
-struct Parrot {
-    /// Sizes of the images it was shown, per question.
+struct EchoAnswerer {
+    /// Sizes of the images of each question.
     shown: Mutex<Vec<Vec<(usize, usize)>>>,
 }
 
-impl QuestionAnswerer for Parrot {
+impl QuestionAnswerer for EchoAnswerer {
     fn name(&self) -> &str {
-        "parrot"
+        "answerer"
     }
 
     fn answer(
         &self,
         question: &str,
         images: &[RgbImage],
-        told: &mut TextCallback<'_>,
+        on_text: &mut TextCallback<'_>,
     ) -> Result<Reply, PolicyError> {
         let sizes: Vec<_> = images.iter().map(|i| (i.width(), i.height())).collect();
         self.shown.lock().unwrap().push(sizes.clone());
@@ -48,7 +48,7 @@ impl QuestionAnswerer for Parrot {
                 _ => {}
             }
             std::thread::sleep(Duration::from_millis(5));
-            if told(word).is_break() {
+            if on_text(word).is_break() {
                 ended = FinishReason::Stopped;
                 break;
             }
@@ -68,12 +68,12 @@ impl QuestionAnswerer for Parrot {
     }
 }
 
-async fn studio() -> (TestStudio, Arc<Parrot>) {
-    let parrot = Arc::new(Parrot::default());
+async fn studio() -> (TestStudio, Arc<EchoAnswerer>) {
+    let answerer = Arc::new(EchoAnswerer::default());
     let policy = Ok(Box::new(Scripted::new()) as _);
     let studio =
-        TestStudio::with_question_answerer(policy, Ok(parrot.clone()), Limits::default()).await;
-    (studio, parrot)
+        TestStudio::with_question_answerer(policy, Ok(answerer.clone()), Limits::default()).await;
+    (studio, answerer)
 }
 
 async fn ask(viewer: &mut ViewerClient, question_id: u64, cameras: &[&str], question: &str) {
@@ -96,13 +96,13 @@ async fn wait_state(viewer: &mut ViewerClient) {
         .unwrap();
 }
 
-/// Everything told of a question: its pictures, and its answers up to the last.
-async fn told(viewer: &mut ViewerClient, id: u64) -> (Option<SceneAsked>, Vec<Answer>) {
+/// All messages about a question: its images, and its answers up to the last.
+async fn read_answers(viewer: &mut ViewerClient, id: u64) -> (Option<SceneAsked>, Vec<Answer>) {
     let (mut scene, mut answers) = (None, Vec::new());
     viewer
         .wait_for("an answer", SOON, |message| match message {
-            ToViewer::Scene(asked) if asked.question_id == id => {
-                scene = Some(asked);
+            ToViewer::Scene(message) if message.question_id == id => {
+                scene = Some(message);
                 None
             }
             ToViewer::Answer(answer) if answer.question_id == id => {
@@ -118,29 +118,29 @@ async fn told(viewer: &mut ViewerClient, id: u64) -> (Option<SceneAsked>, Vec<An
 }
 
 #[tokio::test]
-async fn an_answer_streams_with_the_picture_it_is_about_and_its_marks() {
-    let (studio, parrot) = studio().await;
+async fn an_answer_streams_with_its_image_and_marks() {
+    let (studio, answerer) = studio().await;
     let mut robot = Robot::connect(&studio, "arm").await;
     let mut viewer = studio.watcher("arm").await;
     robot.observe().await;
     wait_state(&mut viewer).await;
     let seen = robot.sequence;
-    let words = "look ".repeat(30);
-    let question = format!("{words}<points coords=\"1 1 500 250\">cup</points> there");
+    let prefix = "look ".repeat(30);
+    let question = format!("{prefix}<points coords=\"1 1 500 250\">cup</points> there");
     let asked_at = Instant::now();
     ask(&mut viewer, 7, &["eye"], &question).await;
-    // What the robot sees afterwards changes nothing.
-    let (scene, answers) = told(&mut viewer, 7).await;
+    // A later observation does not change the question.
+    let (scene, answers) = read_answers(&mut viewer, 7).await;
     let scene = scene.unwrap();
     assert_eq!((scene.sequence, scene.robot_id.as_str()), (seen, "arm"));
     assert_eq!(scene.views.len(), 1);
     assert_eq!(scene.views[0].encoding, ViewEncoding::Jpeg);
     let (width, height) = (scene.views[0].width, scene.views[0].height);
     assert_eq!(
-        parrot.shown.lock().unwrap()[0],
+        answerer.shown.lock().unwrap()[0],
         [(width as usize, height as usize)]
     );
-    // 33 words of 5 ms are told in several pieces, 30 times a second at most; waiting, the first and the last besides.
+    // 33 words of 5 ms arrive in several updates of at most 30 Hz, plus waiting, the first and the last.
     let most = 3 + asked_at.elapsed().as_millis() / 33;
     assert!(
         (3..=most).contains(&(answers.len() as u128)),
@@ -155,7 +155,7 @@ async fn an_answer_streams_with_the_picture_it_is_about_and_its_marks() {
     );
     assert_eq!(last.state, AnswerState::Done);
     assert_eq!(last.text, question);
-    assert_eq!(last.plain, format!("{words}cup there"));
+    assert_eq!(last.plain, format!("{prefix}cup there"));
     assert_eq!(last.tokens, question.split(' ').count() as u32);
     assert_eq!(last.marks.len(), 1);
     let mark = &last.marks[0];
@@ -171,7 +171,7 @@ async fn an_answer_streams_with_the_picture_it_is_about_and_its_marks() {
 }
 
 #[tokio::test]
-async fn an_answer_can_be_stopped_and_a_new_question_ends_the_one_before() {
+async fn an_answer_can_be_stopped_and_a_new_question_ends_the_previous_one() {
     let (studio, _) = studio().await;
     let mut robot = Robot::connect(&studio, "arm").await;
     let mut viewer = studio.watcher("arm").await;
@@ -188,20 +188,20 @@ async fn an_answer_can_be_stopped_and_a_new_question_ends_the_one_before() {
         .send(&StopAnswer { question_id: 1 }.into())
         .await
         .unwrap();
-    let (_, answers) = told(&mut viewer, 1).await;
+    let (_, answers) = read_answers(&mut viewer, 1).await;
     let last = answers.last().unwrap();
     assert_eq!(last.state, AnswerState::Stopped);
     assert!(last.text.len() < long.len());
 
     ask(&mut viewer, 2, &["eye"], &long).await;
     ask(&mut viewer, 3, &["eye"], "and now").await;
-    let (_, answers) = told(&mut viewer, 3).await;
+    let (_, answers) = read_answers(&mut viewer, 3).await;
     assert_eq!(answers.last().unwrap().text, "and now");
     studio.stop().await;
 }
 
-/// The next number of questions before this one.
-async fn place(viewer: &mut ViewerClient, id: u64) -> u32 {
+/// The next reported number of questions ahead of this one.
+async fn queue_position(viewer: &mut ViewerClient, id: u64) -> u32 {
     viewer
         .wait_for("its place", SOON, |message| match message {
             ToViewer::Answer(answer) if answer.question_id == id => {
@@ -214,8 +214,8 @@ async fn place(viewer: &mut ViewerClient, id: u64) -> u32 {
 }
 
 #[tokio::test]
-async fn viewers_wait_their_turn_and_are_told_their_place() {
-    let (studio, parrot) = studio().await;
+async fn questions_wait_in_a_queue_and_report_their_position() {
+    let (studio, answerer) = studio().await;
     let mut robot = Robot::connect(&studio, "arm").await;
     let [mut first, mut second, mut third] = [
         studio.watcher("arm").await,
@@ -227,22 +227,22 @@ async fn viewers_wait_their_turn_and_are_told_their_place() {
     let long = "word ".repeat(350);
     ask(&mut first, 1, &["eye"], &long).await;
     viewer_reads(&mut first, 1).await;
-    // The same number, of another viewer: numbers are each viewer's own.
+    // The same question number of another viewer: numbers are per viewer.
     ask(&mut second, 1, &["eye"], "me too").await;
-    assert_eq!(place(&mut second, 1).await, 1);
+    assert_eq!(queue_position(&mut second, 1).await, 1);
     ask(&mut third, 5, &["eye"], "and me").await;
-    assert_eq!(place(&mut third, 5).await, 2);
-    // Whoever gives up lets the others move up, and is told at once.
+    assert_eq!(queue_position(&mut third, 5).await, 2);
+    // Stopping a waiting question moves the others up and is acknowledged at once.
     let stop = StopAnswer { question_id: 1 };
     second.send(&stop.into()).await.unwrap();
-    let (_, answers) = told(&mut second, 1).await;
+    let (_, answers) = read_answers(&mut second, 1).await;
     assert_eq!(answers.last().unwrap().state, AnswerState::Stopped);
-    assert_eq!(place(&mut third, 5).await, 1);
-    // Whoever leaves does too; here it is the one being answered.
+    assert_eq!(queue_position(&mut third, 5).await, 1);
+    // So does a disconnect; here of the viewer whose question is being answered.
     drop(first);
-    let (_, answers) = told(&mut third, 5).await;
+    let (_, answers) = read_answers(&mut third, 5).await;
     assert_eq!(answers.last().unwrap().text, "and me");
-    assert_eq!(parrot.shown.lock().unwrap().len(), 2);
+    assert_eq!(answerer.shown.lock().unwrap().len(), 2);
     studio.stop().await;
 }
 
@@ -259,10 +259,10 @@ async fn viewer_reads(viewer: &mut ViewerClient, id: u64) {
         .unwrap();
 }
 
-/// The real thing, with a checkpoint that always marks the same (`tests/goldens/molmo2/generate_pointing.py`): what it
-/// says is held against the reference, where its marks lie against the numbers that it says.
+/// A real model, with a checkpoint that always gives the same marks (`tests/goldens/molmo2/generate_pointing.py`): its text
+/// is compared with the reference, and its marks with the numbers in the text.
 #[tokio::test]
-async fn a_model_answers_token_by_token_and_its_marks_lie_in_the_picture() {
+async fn a_model_answers_token_by_token_with_marks_inside_the_image() {
     let goldens = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/goldens/molmo2");
     let rows: Vec<serde_json::Value> =
         serde_json::from_slice(&std::fs::read(goldens.join("pointing/answers.json")).unwrap())
@@ -287,7 +287,7 @@ async fn a_model_answers_token_by_token_and_its_marks_lie_in_the_picture() {
         rows[0]["question"].as_str().unwrap(),
     )
     .await;
-    let (scene, answers) = told(&mut viewer, 1).await;
+    let (scene, answers) = read_answers(&mut viewer, 1).await;
     let last = answers.last().unwrap();
     assert_eq!((last.state, &*last.error), (AnswerState::Done, ""));
     assert_eq!(last.text, rows[0]["text"].as_str().unwrap());
@@ -334,20 +334,21 @@ async fn a_model_answers_token_by_token_and_its_marks_lie_in_the_picture() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_asked_fails_in_words_and_the_next_question_is_answered() {
+async fn a_question_that_fails_has_a_reason_and_the_next_one_is_answered() {
     let (studio, _) = studio().await;
     let mut robot = Robot::connect(&studio, "arm").await;
     let mut viewer = studio.watcher("arm").await;
     let mut id = 0;
-    let mut fails = async |viewer: &mut ViewerClient, camera: &str, question: &str, words: &str| {
-        id += 1;
-        ask(viewer, id, &[camera], question).await;
-        let (_, answers) = told(viewer, id).await;
-        let last = answers.last().unwrap();
-        assert_eq!(last.state, AnswerState::Failed);
-        assert!(last.error.contains(words), "{}", last.error);
-    };
-    fails(&mut viewer, "eye", "anything", "no picture yet").await;
+    let mut fails =
+        async |viewer: &mut ViewerClient, camera: &str, question: &str, reason: &str| {
+            id += 1;
+            ask(viewer, id, &[camera], question).await;
+            let (_, answers) = read_answers(viewer, id).await;
+            let last = answers.last().unwrap();
+            assert_eq!(last.state, AnswerState::Failed);
+            assert!(last.error.contains(reason), "{}", last.error);
+        };
+    fails(&mut viewer, "eye", "anything", "no image yet").await;
     robot.observe().await;
     wait_state(&mut viewer).await;
     fails(&mut viewer, "cellar", "anything", "no view \"cellar\"").await;
@@ -360,22 +361,22 @@ async fn what_cannot_be_asked_fails_in_words_and_the_next_question_is_answered()
         question: "anything".to_owned(),
     };
     viewer.send(&nowhere.into()).await.unwrap();
-    let (_, answers) = told(&mut viewer, 98).await;
+    let (_, answers) = read_answers(&mut viewer, 98).await;
     assert!(answers[0].error.contains("nobody"), "{}", answers[0].error);
     ask(&mut viewer, 99, &["eye"], "well?").await;
-    let (_, answers) = told(&mut viewer, 99).await;
+    let (_, answers) = read_answers(&mut viewer, 99).await;
     assert_eq!(answers.last().unwrap().text, "well?");
     studio.stop().await;
 }
 
 #[tokio::test]
-async fn a_studio_without_a_model_that_answers_says_what_to_load() {
+async fn a_studio_without_an_answerer_says_what_to_load() {
     let studio = TestStudio::start().await;
     let mut robot = Robot::connect(&studio, "arm").await;
     let mut viewer = studio.watcher("arm").await;
     robot.observe().await;
     ask(&mut viewer, 1, &["eye"], "anything").await;
-    let (scene, answers) = told(&mut viewer, 1).await;
+    let (scene, answers) = read_answers(&mut viewer, 1).await;
     assert!(scene.is_none());
     assert!(
         answers[0].error.contains("--ask DIR"),

@@ -1,6 +1,6 @@
-//! The scorer's files, as a page fetches them.
+//! Files of the scorer, as a page fetches them.
 
-use super::{bench::*, http::head};
+use super::{http::head, support::*};
 use protocol::score::ScorerManifest;
 use server::{
     Limits,
@@ -22,7 +22,7 @@ pub fn golden(name: &str) -> PathBuf {
         .join("checkpoint")
 }
 
-/// A folder that goes away with the test.
+/// A temporary folder, deleted on drop.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -56,7 +56,7 @@ async fn manifest(studio: &TestStudio) -> ScorerManifest {
 }
 
 #[tokio::test]
-async fn the_manifest_names_what_is_needed_and_nothing_else() {
+async fn the_manifest_lists_exactly_the_needed_files() {
     let folder = Folder::copy_of(&golden("untied_odd"), "manifest");
     fs::write(folder.0.join("README.md"), "# A model").unwrap();
     fs::write(folder.0.join("secret.txt"), "a secret").unwrap();
@@ -95,7 +95,7 @@ async fn the_manifest_names_what_is_needed_and_nothing_else() {
     assert_eq!(manifest.studio_device, None);
     assert!(manifest.parameters > manifest.largest_tensor_values);
     assert_eq!(manifest.dtype, "BF16");
-    // Another copy of the same files is the same scorer, and one changed weight makes another of it.
+    // A copy of the files has the same fingerprint, and one changed weight changes it.
     let copy = Folder::copy_of(&folder.0, "copy");
     let again = |folder: &Folder| {
         ScorerFiles::open_dir(&folder.0)
@@ -113,7 +113,7 @@ async fn the_manifest_names_what_is_needed_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn nothing_beside_the_listed_files_can_be_had() {
+async fn only_listed_files_are_served() {
     let folder = Folder::copy_of(&golden("tied"), "beside");
     fs::write(folder.0.join("secret.txt"), "a secret").unwrap();
     fs::create_dir_all(folder.0.join("deeper")).unwrap();
@@ -155,7 +155,7 @@ async fn nothing_beside_the_listed_files_can_be_had() {
 }
 
 #[tokio::test]
-async fn a_file_can_be_had_in_parts() {
+async fn a_file_is_served_by_range() {
     let studio = studio(&golden("tied")).await;
     let whole = fs::read(golden("tied").join("model.safetensors")).unwrap();
     let size = whole.len();
@@ -214,7 +214,7 @@ async fn a_file_can_be_had_in_parts() {
 }
 
 #[tokio::test]
-async fn a_part_of_another_version_is_never_given() {
+async fn a_range_of_another_version_is_never_served() {
     let studio = studio(&golden("tied")).await;
     let path = "/api/scorer/files/model.safetensors";
     let whole = studio.request("HEAD", path, "").await;
@@ -228,22 +228,22 @@ async fn a_part_of_another_version_is_never_given() {
         .await;
     assert_ne!(other.header("etag"), etag);
 
-    let asked = async |headers: String| studio.request("GET", path, &headers).await;
-    let same = asked(format!("Range: bytes=1-2\r\nIf-Range: {etag}\r\n")).await;
+    let get = async |headers: String| studio.request("GET", path, &headers).await;
+    let same = get(format!("Range: bytes=1-2\r\nIf-Range: {etag}\r\n")).await;
     assert_eq!((same.status, same.body.len()), (206, 2));
     for version in [
         "\"older\"",
         &format!("W/{etag}"),
         "Wed, 21 Oct 2015 07:28:00 GMT",
     ] {
-        let another = asked(format!("Range: bytes=1-2\r\nIf-Range: {version}\r\n")).await;
+        let another = get(format!("Range: bytes=1-2\r\nIf-Range: {version}\r\n")).await;
         assert_eq!(
             (another.status, another.body.len()),
             (200, size),
             "{version}"
         );
     }
-    let known = asked(format!("If-None-Match: \"older\", {etag}\r\n")).await;
+    let known = get(format!("If-None-Match: \"older\", {etag}\r\n")).await;
     assert_eq!((known.status, known.body.len()), (304, 0));
     let head = studio.request("HEAD", path, "Range: bytes=1-2\r\n").await;
     assert_eq!(head.status, 200);
@@ -251,7 +251,7 @@ async fn a_part_of_another_version_is_never_given() {
 }
 
 #[tokio::test]
-async fn files_that_changed_since_are_not_mixed_with_what_a_page_has() {
+async fn a_file_that_changed_after_the_start_is_not_served() {
     let folder = Folder::copy_of(&golden("tied"), "changed");
     let studio = studio(&folder.0).await;
     let weights = folder.0.join("model.safetensors");
@@ -266,7 +266,7 @@ async fn files_that_changed_since_are_not_mixed_with_what_a_page_has() {
     assert_eq!(studio.request("GET", path, "").await.status, 500);
 }
 
-/// A hole of 5 GiB behind the weights: it is neither read at start nor held in memory.
+/// A hole of 5 GiB behind the weights is neither read at the start nor held in memory.
 #[tokio::test]
 async fn files_of_gigabytes_are_streamed() {
     let folder = Folder::copy_of(&golden("tied"), "large");
@@ -302,7 +302,7 @@ async fn files_of_gigabytes_are_streamed() {
     let range = format!("Range: bytes={}-{}\r\n", size - 10, size - 1);
     let end = studio.request("GET", path, &range).await;
     assert_eq!((end.status, end.body), (206, vec![0; 10]));
-    // The whole of it begins at once; whoever leaves ends it.
+    // A response with the complete file begins at once; a disconnect ends it.
     let mut socket = TcpStream::connect(&studio.address).await.unwrap();
     socket
         .write_all(head("GET", path, "").as_bytes())
@@ -315,7 +315,7 @@ async fn files_of_gigabytes_are_streamed() {
 }
 
 #[tokio::test]
-async fn a_studio_without_a_scorer_says_what_to_start() {
+async fn a_studio_without_a_scorer_says_how_to_start_one() {
     let studio = TestStudio::start().await;
     for (method, path) in [
         ("GET", "/api/scorer"),
@@ -351,7 +351,7 @@ fn what_is_no_qwen3_vl_checkpoint_is_refused_with_the_reason() {
 }
 
 #[test]
-fn the_nano_scorer_is_in_the_binary_where_its_folder_was() {
+fn the_nano_scorer_is_embedded_if_its_folder_existed() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../models/nano/qwen3vl");
     let nano = ScorerFiles::nano();
     if !folder.join("config.json").exists() {

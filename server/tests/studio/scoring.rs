@@ -1,15 +1,15 @@
 //! Scoring on the studio.
 
-mod asking;
 mod refused;
+mod requests;
 mod uploads;
 
-use super::{bench::*, http::HttpAnswer, scorer_files::golden};
-use asking::{
-    PATH, begun, body, events, failure, picture, read_until, report, request, scripted, until,
-};
+use super::{http::HttpAnswer, scorer_files::golden, support::*};
 use protocol::score::{CurveKind, CurvePoint, ScoreEvent, ScoreOutcome, ScoreRequest};
 use qwen3vl::LoadOptions;
+use requests::{
+    PATH, begun, body, events, failure, pixels, read_until, report, request, scripted, until,
+};
 use server::{
     Limits,
     scorer_service::{Model, Scorer, ScorerFiles},
@@ -30,22 +30,22 @@ async fn the_studio_scores_as_the_command_line_does() {
     let files = ScorerFiles::open_dir(&golden("tied")).unwrap();
     let device = layers::device::cpu();
     let model = Arc::new(files.load(&device, &LoadOptions::default()).unwrap());
-    let judge = Model {
+    let backend = Model {
         name: "checkpoint".to_owned(),
         device: "cpu (test)".to_owned(),
         model: model.clone(),
     };
-    let scorer = Scorer::new(files, Some(Arc::new(judge)));
+    let scorer = Scorer::new(files, Some(Arc::new(backend)));
     assert_eq!(
         scorer.manifest().studio_device.as_deref(),
         Some("cpu (test)")
     );
     let studio = TestStudio::with_scorer(Ok(scorer), Limits::default()).await;
-    let asked = ScoreRequest {
+    let request = ScoreRequest {
         other_instruction: Some("close the box".to_owned()),
         ..request(7, "open the drawer")
     };
-    let events = events(&studio.post(PATH, &body(&asked)).await);
+    let events = events(&studio.post(PATH, &body(&request)).await);
     assert!(events.iter().all(|event| event.job() == 7));
     let Some(ScoreEvent::Started { device, curves, .. }) = events.first() else {
         panic!("{events:?}");
@@ -71,7 +71,7 @@ async fn the_studio_scores_as_the_command_line_does() {
         (23, [1, 7, 12, 23].as_slice())
     );
 
-    // What was told on the way is what is in the report, point by point.
+    // The streamed points equal those of the report.
     let points: Vec<CurvePoint> = events
         .iter()
         .filter_map(|event| match event {
@@ -92,7 +92,7 @@ async fn the_studio_scores_as_the_command_line_does() {
     }
 
     let film: Vec<RgbImage> = (0..23)
-        .map(|index| RgbImage::new(80, 60, picture(index)).unwrap())
+        .map(|index| RgbImage::new(80, 60, pixels(index)).unwrap())
         .collect();
     let own = topreward::scorer::Scorer::new(model, ScorerOptions::new(Profile::Aligned));
     let request = Request {
@@ -125,27 +125,27 @@ async fn the_studio_scores_as_the_command_line_does() {
 }
 
 #[tokio::test]
-async fn leaving_stops_the_job() {
-    let (studio, judge) = scripted(Limits::default()).await;
+async fn a_disconnect_stops_the_job() {
+    let (studio, backend) = scripted(Limits::default()).await;
     let (socket, _) = begun(&studio, &request(1, "points 4000")).await;
     drop(socket);
     until("the job is broken off", || {
-        judge.broken_off.load(Ordering::SeqCst) == 1
+        backend.broken_off.load(Ordering::SeqCst) == 1
     })
     .await;
-    assert!(judge.points.load(Ordering::SeqCst) < 4000);
+    assert!(backend.points.load(Ordering::SeqCst) < 4000);
     // The thread is free for the next.
     let answer = studio.post(PATH, &body(&request(2, "points 2"))).await;
     assert_eq!(failure(&events(&answer)), "to its end");
 }
 
 #[tokio::test]
-async fn jobs_wait_in_line_and_know_their_place() {
+async fn jobs_wait_in_a_queue_and_report_their_position() {
     let limits = Limits {
         max_scorings: 3,
         ..Limits::default()
     };
-    let (studio, judge) = scripted(limits).await;
+    let (studio, backend) = scripted(limits).await;
     let (mut first, mut heard) = begun(&studio, &request(1, "points 300")).await;
     let (second, waiting) = begun(&studio, &request(2, "points 4000")).await;
     let waiting = String::from_utf8_lossy(&waiting).into_owned();
@@ -153,8 +153,8 @@ async fn jobs_wait_in_line_and_know_their_place() {
         waiting.contains(r#"{"waiting":{"job":2,"ahead":1}}"#),
         "{waiting}"
     );
-    let (mut third, mut told) = begun(&studio, &request(3, "points 2")).await;
-    assert!(String::from_utf8_lossy(&told).contains(r#"{"waiting":{"job":3,"ahead":2}}"#));
+    let (mut third, mut received) = begun(&studio, &request(3, "points 2")).await;
+    assert!(String::from_utf8_lossy(&received).contains(r#"{"waiting":{"job":3,"ahead":2}}"#));
     let full = studio.post(PATH, &body(&request(4, "points 1"))).await;
     assert_eq!(
         (full.status, full.header("retry-after")),
@@ -167,18 +167,23 @@ async fn jobs_wait_in_line_and_know_their_place() {
         "{}",
         full.text()
     );
-    // The second goes away while it waits; the third moves up at once.
+    // The second disconnects while it waits; the third moves up at once.
     drop(second);
-    read_until(&mut third, &mut told, r#"{"waiting":{"job":3,"ahead":1}}"#).await;
+    read_until(
+        &mut third,
+        &mut received,
+        r#"{"waiting":{"job":3,"ahead":1}}"#,
+    )
+    .await;
     timeout(SOON, first.read_to_end(&mut heard))
         .await
         .unwrap()
         .unwrap();
-    timeout(SOON, third.read_to_end(&mut told))
+    timeout(SOON, third.read_to_end(&mut received))
         .await
         .unwrap()
         .unwrap();
-    for (bytes, points) in [(heard, 300), (told, 2)] {
+    for (bytes, points) in [(heard, 300), (received, 2)] {
         let events = events(&HttpAnswer::parse(&bytes));
         assert_eq!(failure(&events), "to its end");
         let last = events.iter().rev().find_map(|event| match event {
@@ -187,13 +192,13 @@ async fn jobs_wait_in_line_and_know_their_place() {
         });
         assert_eq!(last, Some((points, points)));
     }
-    assert_eq!(judge.points.load(Ordering::SeqCst), 302);
+    assert_eq!(backend.points.load(Ordering::SeqCst), 302);
     let answer = studio.post(PATH, &body(&request(5, "points 1"))).await;
     assert_eq!(failure(&events(&answer)), "to its end");
 }
 
 #[tokio::test]
-async fn one_that_fails_or_crashes_costs_nobody_else_anything() {
+async fn a_job_that_fails_or_crashes_does_not_affect_others() {
     let (studio, _) = scripted(Limits::default()).await;
     for (instruction, reason) in [
         ("please panic", "crashed on this video"),
@@ -207,7 +212,7 @@ async fn one_that_fails_or_crashes_costs_nobody_else_anything() {
 }
 
 #[tokio::test]
-async fn a_studio_that_only_serves_the_files_says_how_it_would_score() {
+async fn a_studio_that_only_serves_files_says_how_to_score() {
     let files = ScorerFiles::open_dir(&golden("tied")).unwrap();
     let studio = TestStudio::with_scorer(Ok(Scorer::new(files, None)), Limits::default()).await;
     let answer = studio.post(PATH, &body(&request(1, "points 1"))).await;
@@ -216,8 +221,8 @@ async fn a_studio_that_only_serves_the_files_says_how_it_would_score() {
 }
 
 #[tokio::test]
-async fn stopping_the_studio_ends_a_job_with_words() {
-    let (studio, judge) = scripted(Limits::default()).await;
+async fn stopping_the_studio_ends_a_job_with_an_event() {
+    let (studio, backend) = scripted(Limits::default()).await;
     let (mut socket, mut heard) = begun(&studio, &request(1, "points 4000")).await;
     let (_waiting, _) = begun(&studio, &request(2, "points 4000")).await;
     studio.stop().await;
@@ -233,5 +238,5 @@ async fn stopping_the_studio_ends_a_job_with_words() {
             ..
         })
     ));
-    assert_eq!(judge.broken_off.load(Ordering::SeqCst), 1);
+    assert_eq!(backend.broken_off.load(Ordering::SeqCst), 1);
 }

@@ -1,6 +1,6 @@
 //! The built-in robot against a real studio.
 
-use super::bench::*;
+use super::support::*;
 use policies::{ActRequest, Policy, PolicyError, PolicyInfo, PolicyOutput, TagInfo};
 use protocol::{
     Mode, TaskState, ToViewer, ViewEncoding,
@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 const HORIZON: usize = 30;
 
-/// Solves the task in a scene of its own that mirrors the robot's: it knows the seed and follows the state.
+/// A policy that solves the task in a mirror of the robot's scene, from the seed and the joint state.
 struct MirrorExpert {
     info: PolicyInfo,
     world: World,
@@ -73,14 +73,14 @@ impl Policy for MirrorExpert {
         if self
             .task
             .as_ref()
-            .is_none_or(|(told, _)| told != request.instruction)
+            .is_none_or(|(instruction, _)| instruction != request.instruction)
         {
             let task = Task::parse(request.instruction, &self.world)
                 .map_err(|error| PolicyError::new(error.to_string()))?;
             self.task = Some((request.instruction.to_owned(), task));
         }
         let (_, task) = self.task.as_ref().unwrap();
-        // Reaching moves no cube, so the mirror needs the arm's state only.
+        // Reaching moves no cube, so the mirror needs only the arm's state.
         let state = sim::JointVector::try_from(request.state).unwrap();
         for _ in 0..60 {
             self.world.step(&state);
@@ -129,7 +129,7 @@ async fn start(seed: u64) -> Running {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    panic!("the simulated robot did not dial in");
+    panic!("the simulated robot did not connect");
 }
 
 impl Running {
@@ -143,18 +143,18 @@ impl Running {
     }
 }
 
-/// A sentence for the first cube of a scene.
+/// An instruction for the first cube of a scene.
 fn reach(seed: u64) -> String {
     let colour = World::new(seed).colors()[0];
     format!("reach the {} cube", colour.name())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_typed_sentence_moves_the_robot_until_its_task_succeeds() {
+async fn an_instruction_moves_the_robot_until_its_task_succeeds() {
     let running = start(3).await;
     let mut viewer = running.studio.watcher("sim").await;
-    let sentence = reach(3);
-    command(&mut viewer, "sim", &sentence).await;
+    let instruction = reach(3);
+    command(&mut viewer, "sim", &instruction).await;
     let status = viewer
         .wait_for(
             "success",
@@ -166,13 +166,13 @@ async fn a_typed_sentence_moves_the_robot_until_its_task_succeeds() {
         )
         .await
         .unwrap();
-    assert_eq!(status.instruction, sentence);
+    assert_eq!(status.instruction, instruction);
     assert!(status.task_secs > 0.0);
     running.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn its_two_cameras_and_the_depth_arrive() {
+async fn two_camera_views_and_a_depth_view_arrive() {
     let running = start(3).await;
     let mut viewer = running.studio.watcher("sim").await;
     let mut seen = BTreeSet::new();
@@ -192,7 +192,7 @@ async fn its_two_cameras_and_the_depth_arrive() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stop_halts_it_and_it_stays_halted_until_released() {
+async fn a_stop_halts_the_robot_until_released() {
     let running = start(3).await;
     let mut viewer = running.studio.watcher("sim").await;
     command(&mut viewer, "sim", &reach(3)).await;
@@ -213,7 +213,7 @@ async fn stop_halts_it_and_it_stays_halted_until_released() {
         };
         viewer.wait_for("a state", SOON, wanted).await.unwrap()
     };
-    // What was on its way may still show motion.
+    // Messages in transit may still show motion.
     tokio::time::sleep(Duration::from_millis(300)).await;
     for _ in 0..5 {
         state(&mut viewer).await;
@@ -240,11 +240,11 @@ async fn stop_halts_it_and_it_stays_halted_until_released() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sentence_that_it_cannot_judge_is_said_to_be_unknown() {
+async fn an_instruction_without_a_success_test_is_reported() {
     let running = start(3).await;
     let mut viewer = running.studio.watcher("sim").await;
     command(&mut viewer, "sim", "sing a song").await;
-    // The scripted policy does not understand it either, and may say so first.
+    // The scripted policy fails on it too, and its error may arrive first.
     viewer
         .wait_for("the robot's error", SOON, |message| match message {
             ToViewer::Error(error) => (error.code == "no_success_test").then_some(()),
@@ -258,7 +258,7 @@ async fn a_sentence_that_it_cannot_judge_is_said_to_be_unknown() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_fresh_scene_offers_its_own_sentences() {
+async fn a_new_scene_changes_the_example_instructions() {
     let running = start(3).await;
     let mut viewer = running.studio.watcher("sim").await;
     let before = wait_details(&mut viewer, |_| true)
@@ -267,7 +267,7 @@ async fn a_fresh_scene_offers_its_own_sentences() {
     assert!(
         before
             .iter()
-            .any(|sentence| sentence.starts_with("pick up")),
+            .any(|instruction| instruction.starts_with("pick up")),
         "{before:?}"
     );
     let other = (4..100)
@@ -287,7 +287,7 @@ async fn a_fresh_scene_offers_its_own_sentences() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_dials_again_when_the_studio_was_away() {
+async fn the_robot_reconnects_after_a_restart_of_the_studio() {
     let running = start(3).await;
     let Running {
         studio,

@@ -1,6 +1,6 @@
-//! Robots that read slowly or not at all: what lies in front of their stop, and when they get chunks again.
+//! Robots that read slowly or not at all: the messages queued before their stop, and when chunks resume.
 
-use super::{bench::*, stops::config};
+use super::{stops::config, support::*};
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use protocol::{ToRobot, ToViewer, viewer::StopRobot};
@@ -8,7 +8,7 @@ use server::Limits;
 use std::time::{Duration, Instant};
 use tokio_tungstenite::tungstenite::Message;
 
-/// Observes without reading, for so long.
+/// Sends observations without reading, for this time.
 async fn observe_for(robot: &mut Robot, time: Duration) {
     let until = Instant::now() + time;
     while Instant::now() < until {
@@ -18,13 +18,13 @@ async fn observe_for(robot: &mut Robot, time: Duration) {
 }
 
 #[tokio::test]
-async fn a_robot_that_does_not_read_for_a_while_finds_its_stop_behind_little() {
+async fn few_messages_wait_before_the_stop_of_a_robot_that_does_not_read() {
     let studio = TestStudio::start().await;
     let mut robot = Robot::connect(&studio, "arm").await;
     let mut viewer = studio.watcher("arm").await;
     command(&mut viewer, "arm", "go 5").await;
     robot.chunk().await;
-    // A ping is sent within half a second, and is missed after another.
+    // A ping is sent within half a second, and counts as missed half a second later.
     observe_for(&mut robot, Duration::from_millis(2500)).await;
     let in_time = robot.sequence;
     for number in 1..=20 {
@@ -42,7 +42,7 @@ async fn a_robot_that_does_not_read_for_a_while_finds_its_stop_behind_little() {
         press_id: 1,
     };
     viewer.send(&stop.into()).await.unwrap();
-    // It leaves although the robot does not read.
+    // The stop is sent although the robot does not read.
     wait_status(&mut viewer, |status| status.stop_delivered).await;
     let mut chunks = 0;
     loop {
@@ -53,12 +53,12 @@ async fn a_robot_that_does_not_read_for_a_while_finds_its_stop_behind_little() {
                 assert!(chunk.observation_sequence <= in_time, "{chunk:?}");
             }
             ToRobot::Instruction(instruction) => {
-                panic!("{instruction:?} lies in front of the stop");
+                panic!("{instruction:?} was queued before the stop");
             }
             _ => {}
         }
     }
-    eprintln!("{chunks} chunks in front of the stop");
+    eprintln!("{chunks} chunks before the stop");
     let metrics = studio.get("/metrics", "").await;
     assert!(
         metrics.contains("chunks_dropped_total{kind=\"unread\"}"),
@@ -67,7 +67,7 @@ async fn a_robot_that_does_not_read_for_a_while_finds_its_stop_behind_little() {
 }
 
 #[tokio::test]
-async fn a_robot_that_is_busy_between_reads_sees_its_chunks_resume() {
+async fn chunks_resume_for_a_robot_that_is_busy_between_reads() {
     let studio = TestStudio::start().await;
     let mut robot = Robot::connect(&studio, "arm").await;
     let mut viewer = studio.watcher("arm").await;
@@ -96,7 +96,7 @@ async fn a_robot_that_is_busy_between_reads_sees_its_chunks_resume() {
 }
 
 #[tokio::test]
-async fn a_robot_that_sends_pongs_of_its_own_accord_is_deaf_all_the_same() {
+async fn unsolicited_pongs_do_not_count_as_reading() {
     let limits = Limits {
         deaf_after: Duration::from_millis(1500),
         ..Limits::default()

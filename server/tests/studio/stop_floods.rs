@@ -1,9 +1,9 @@
-//! Viewers that press stop without pause: their presses hold, and others are served meanwhile.
+//! Viewers that press stop continuously: their stops hold, and others are served meanwhile.
 
 use super::{
-    bench::*,
     flood::{Flood, framed},
     stops::{Folder, accepted, config, press, release},
+    support::*,
 };
 use futures_util::SinkExt as _;
 use protocol::{
@@ -17,7 +17,7 @@ use std::{
 };
 use tokio_tungstenite::tungstenite::Message;
 
-/// A viewer that sends these messages again and again.
+/// A viewer that sends these messages repeatedly.
 async fn flood(studio: &TestStudio, messages: impl Iterator<Item = FromViewer>) -> Flood {
     let mut socket = dial(studio, "/ws/viewer").await;
     let hello = ViewerHello {
@@ -44,7 +44,7 @@ fn release_now(robot_id: &str) -> FromViewer {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stop_is_answered_beside_viewers_that_press_without_pause() {
+async fn a_stop_is_acknowledged_while_other_viewers_press_continuously() {
     let folder = Folder::new("flood");
     let studio = TestStudio::of(config(Limits::default(), Some(&folder.0))).await;
     let mut others = Vec::new();
@@ -58,7 +58,7 @@ async fn a_stop_is_answered_beside_viewers_that_press_without_pause() {
     let floods = [
         flood(&studio, presses(1_000_000)).await,
         flood(&studio, presses(2_000_000)).await,
-        // Real work, as often as it may release: a latch on disk, and its end.
+        // Real work at the permitted rate of releases: a latch is written and removed.
         flood(
             &studio,
             (3_000_000..3_001_000).flat_map(|id| [stop("other0", id), release_now("other0")]),
@@ -77,13 +77,13 @@ async fn a_stop_is_answered_beside_viewers_that_press_without_pause() {
         took.push(pressed_at.elapsed());
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
-    let hears = async { while !matches!(arm.next().await, ToRobot::Stop(_)) {} };
-    hears.await;
+    let stopped = async { while !matches!(arm.next().await, ToRobot::Stop(_)) {} };
+    stopped.await;
     took.sort_unstable();
     let (median, worst) = (took[took.len() / 2], took[took.len() - 1]);
     let rates = floods.each_ref().map(Flood::rate);
     eprintln!("answered after {median:?}, at worst {worst:?}; floods of {rates:.2?} MiB/s");
-    // The answer waits for the disk up to 0.8 s; that beside the flood the disk is slow is another matter.
+    // The acknowledgement waits for the disk for up to 0.8 s; a disk that the flood slows down is not under test.
     assert!(median < Duration::from_millis(900), "{took:?}");
     assert!(worst < Duration::from_millis(1500), "{took:?}");
     assert!(took.len() >= 4, "{took:?}");
@@ -91,7 +91,7 @@ async fn a_stop_is_answered_beside_viewers_that_press_without_pause() {
 }
 
 #[tokio::test]
-async fn presses_beyond_the_quota_are_answered_with_the_newest_and_none_is_lost() {
+async fn presses_beyond_the_quota_are_acknowledged_with_the_newest() {
     const PRESSES: u64 = 2000;
     let studio = TestStudio::start().await;
     let _robots = [
@@ -110,11 +110,11 @@ async fn presses_beyond_the_quota_are_answered_with_the_newest_and_none_is_lost(
         assert_eq!(answer.robots.len(), robots, "{answer:?}");
         assert!(answered.insert(answer.press_id), "answered once");
     }
-    // Ten at once and five per second, and the machine may be slow.
+    // Ten in a burst and five per second, with room for a slow machine.
     assert!(answered.len() < 60, "{answered:?}");
 }
 
-/// The codes of the errors up to the answer to a stop.
+/// The codes of the errors before the acknowledgement of a stop.
 async fn errors_until_accepted(viewer: &mut ViewerClient, press_id: u64) -> Vec<String> {
     let mut codes = Vec::new();
     let end = viewer.wait_for("the answer to a stop", SOON, |message| match message {
@@ -130,7 +130,7 @@ async fn errors_until_accepted(viewer: &mut ViewerClient, press_id: u64) -> Vec<
 }
 
 #[tokio::test]
-async fn a_stop_beyond_the_quota_holds_before_it_is_answered() {
+async fn a_stop_beyond_the_quota_holds_before_it_is_acknowledged() {
     let studio = TestStudio::start().await;
     let _one = Robot::connect(&studio, "one").await;
     let mut two = Robot::connect(&studio, "two").await;
@@ -146,7 +146,7 @@ async fn a_stop_beyond_the_quota_holds_before_it_is_answered() {
 }
 
 #[tokio::test]
-async fn a_viewer_that_releases_without_pause_is_told_so_and_stops_all_the_same() {
+async fn a_viewer_that_releases_continuously_gets_an_error_and_can_still_stop() {
     let studio = TestStudio::start().await;
     let _arm = Robot::connect(&studio, "arm").await;
     let mut viewer = studio.viewer().await;
@@ -155,7 +155,7 @@ async fn a_viewer_that_releases_without_pause_is_told_so_and_stops_all_the_same(
     }
     viewer.send(&stop("arm", 9)).await.unwrap();
     let errors = errors_until_accepted(&mut viewer, 9).await;
-    // The oldest errors go when very many wait.
+    // The oldest errors are dropped when very many wait.
     assert!(errors.len() > 30, "{errors:?}");
     assert!(errors.iter().all(|code| code == "too_many_releases"));
     tokio::time::sleep(Duration::from_millis(500)).await;

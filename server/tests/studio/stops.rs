@@ -1,6 +1,6 @@
-//! Stops that arrive and hold: whatever happens to connections, names and the studio in between.
+//! Stops arrive and hold, whatever happens to connections, names and the studio.
 
-use super::bench::*;
+use super::support::*;
 use futures_util::StreamExt as _;
 use policies::question_answerer::unavailable;
 use protocol::{
@@ -51,7 +51,7 @@ pub async fn release(viewer: &mut ViewerClient, robot_id: &str) {
     viewer.send(&release.into()).await.unwrap();
 }
 
-/// Says hello with a token and gives the first message and the robot.
+/// Sends a hello with a token, and returns the first message and the robot.
 pub async fn resume(studio: &TestStudio, hello: RobotHello) -> (ToRobot, Robot) {
     let mut robot = Robot {
         socket: dial(studio, "/ws/robot").await,
@@ -73,13 +73,13 @@ async fn a_press_is_answered_with_its_number_and_stops_once() {
     assert!(answer.robots[0].connected);
     assert!(answer.not_on_disk.contains("data folder"), "{answer:?}");
     while !matches!(robot.next().await, ToRobot::Stop(_)) {}
-    // The one who pressed may have heard of it before the answer.
+    // The viewer that pressed may get the new status before the acknowledgement.
     let mut other = studio.watcher("arm").await;
     let status = wait_status(&mut other, |status| status.stop_delivered).await;
     assert!(status.stop_requested && !status.stopped);
     release(&mut viewer, "arm").await;
     wait_status(&mut viewer, |status| !status.stop_requested).await;
-    // The same press again, as a page sends it whose answer was lost: answered, and nothing stops.
+    // The same press again, as from a page whose acknowledgement was lost: acknowledged, without another stop.
     assert_eq!(press(&mut viewer, "arm", 77).await.press_id, 77);
     command(&mut viewer, "arm", "go 4").await;
     assert_eq!(robot.chunk().await.actions[0], 4.0);
@@ -104,7 +104,7 @@ async fn stop_all_reaches_every_robot_at_once() {
 }
 
 #[tokio::test]
-async fn a_stop_for_a_robot_that_is_gone_meets_it_when_it_dials_in() {
+async fn a_stop_for_a_disconnected_robot_is_sent_when_it_reconnects() {
     let studio = TestStudio::start().await;
     let robot = Robot::connect(&studio, "arm").await;
     let mut viewer = studio.watcher("arm").await;
@@ -153,7 +153,7 @@ async fn a_robot_that_dials_again_while_its_old_connection_lives_keeps_its_stop(
 }
 
 #[tokio::test]
-async fn a_second_robot_of_a_name_that_is_alive_is_refused() {
+async fn a_second_robot_with_a_connected_name_is_refused() {
     let studio = TestStudio::start().await;
     let mut first = Robot::connect(&studio, "arm").await;
     let alive = tokio::spawn(async move {
@@ -175,9 +175,9 @@ async fn a_second_robot_of_a_name_that_is_alive_is_refused() {
 }
 
 #[tokio::test]
-async fn a_robot_whose_old_connection_is_dead_and_unnoticed_gets_its_place_back() {
+async fn a_robot_whose_old_connection_is_dead_resumes_its_session() {
     let studio = TestStudio::start().await;
-    // Never read again, so its pings are not answered.
+    // No longer read, so its pings are not answered.
     let dead = Robot::connect(&studio, "arm").await;
     let mut viewer = studio.watcher("arm").await;
     press(&mut viewer, "arm", 1).await;
@@ -239,7 +239,7 @@ async fn a_robot_stops_when_the_viewer_that_set_it_off_falls_silent() {
     let mut operator = studio.watcher("arm").await;
     command(&mut operator, "arm", "go 5").await;
     robot.chunk().await;
-    // Not reading is not answering pings, as when a laptop sleeps.
+    // A viewer that does not read answers no pings, as when a laptop sleeps.
     let mut driven = true;
     for _ in 0..50 {
         driven = !robot
@@ -251,7 +251,7 @@ async fn a_robot_stops_when_the_viewer_that_set_it_off_falls_silent() {
         }
     }
     assert!(!driven, "still driven after five seconds");
-    // A simulated robot, or one that was chosen to run unattended, goes on.
+    // A simulated robot, or one that may run unattended, continues.
     let limits = Limits {
         unattended: true,
         operator_gone_after: Duration::from_millis(300),
@@ -286,7 +286,7 @@ async fn command_having_heard(viewer: &mut ViewerClient, text: &str, heard_beat:
     viewer.send(&command.into()).await.unwrap();
 }
 
-/// As when a link was dead for a while and what was handed to it comes when it is back.
+/// As if a link failed for a while and delivered its messages when it recovered.
 #[tokio::test]
 async fn what_comes_late_moves_nothing_and_a_stop_is_never_late() {
     let limits = Limits {
@@ -298,7 +298,7 @@ async fn what_comes_late_moves_nothing_and_a_stop_is_never_late() {
     let mut robot = Robot::connect(&studio, "arm").await;
     let mut viewer = studio.watcher("arm").await;
     let old = heartbeat(&mut viewer).await;
-    assert_eq!(old, 0, "one is there before anybody can command");
+    assert_eq!(old, 0, "a heartbeat precedes every command");
     let mut newest = old;
     while newest < 4 {
         newest = heartbeat(&mut viewer).await;
@@ -317,7 +317,7 @@ async fn what_comes_late_moves_nothing_and_a_stop_is_never_late() {
     let newest = heartbeat(&mut viewer).await;
     command_having_heard(&mut viewer, "go 7", newest).await;
     assert_eq!(robot.chunk().await.actions[0], 7.0);
-    // Nothing is to be done any more: that is never late.
+    // An empty instruction is never late.
     command_having_heard(&mut viewer, "", old).await;
     wait_status(&mut viewer, |status| status.instruction.is_empty()).await;
 
@@ -361,7 +361,7 @@ async fn what_comes_late_moves_nothing_and_a_stop_is_never_late() {
 }
 
 #[tokio::test]
-async fn viewers_hear_a_heartbeat_twice_a_second() {
+async fn viewers_get_a_heartbeat_twice_a_second() {
     let studio = TestStudio::start().await;
     let mut viewer = studio.viewer().await;
     let started = std::time::Instant::now();

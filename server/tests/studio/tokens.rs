@@ -1,6 +1,6 @@
-//! Action tokens reach viewers while the policy still writes them.
+//! Action tokens reach viewers while the policy still generates them.
 
-use super::bench::*;
+use super::support::*;
 use policies::{ActRequest, Policy, PolicyError, PolicyInfo, PolicyOutput, TokenCallback};
 use protocol::{
     Mode, ToViewer,
@@ -9,7 +9,7 @@ use protocol::{
 use server::Limits;
 use std::time::{Duration, Instant};
 
-/// Writes the tokens 0, 1, 2, … with a pause after each: `go 5` pauses for 5 ms.
+/// A policy that generates the tokens 0, 1, 2, … with a pause after each: `go 5` pauses for 5 ms.
 struct Writer {
     scripted: Scripted,
     info: PolicyInfo,
@@ -72,8 +72,8 @@ async fn write(viewer: &mut server::client::ViewerClient, text: &str) {
     viewer.send(&command.into()).await.unwrap();
 }
 
-/// What was told of the decision about `sequence`, up to its trace.
-async fn told(
+/// Messages about the decision for `sequence`, up to its trace.
+async fn read_decision(
     viewer: &mut server::client::ViewerClient,
     sequence: u64,
 ) -> (Vec<(Instant, TokensSoFar)>, Trace) {
@@ -102,46 +102,46 @@ async fn a_viewer_sees_the_tokens_grow_before_the_chunk_is_there() {
     wait_status(&mut viewer, |status| status.instruction == "go 20").await;
     robot.observe().await;
 
-    let (so_far, trace) = told(&mut viewer, robot.sequence).await;
+    let (so_far, trace) = read_decision(&mut viewer, robot.sequence).await;
     assert_eq!(trace.tokens_origin, TokensOrigin::Generated);
     assert_eq!(trace.action_tokens, (0..25).collect::<Vec<_>>());
-    // 25 tokens of 20 ms are half a second, in which 30 times a second are 15.
+    // 25 tokens of 20 ms take half a second, which has 15 periods of 30 Hz.
     assert!((5..=15).contains(&so_far.len()), "{} times", so_far.len());
     let mut before = 0;
-    for (_, told) in &so_far {
+    for (_, update) in &so_far {
         assert_eq!(
-            (told.rows, told.dims),
+            (update.rows, update.dims),
             (u32::try_from(ROWS).unwrap(), 2),
             "the shape of the chunk to come"
         );
         assert!(
-            trace.action_tokens.starts_with(&told.tokens),
+            trace.action_tokens.starts_with(&update.tokens),
             "{:?}",
-            told.tokens
+            update.tokens
         );
-        assert!(told.tokens.len() > before, "each one holds more");
-        before = told.tokens.len();
+        assert!(update.tokens.len() > before, "each one holds more");
+        before = update.tokens.len();
     }
     let first = so_far.first().unwrap().0;
     assert!(
         first.elapsed() > Duration::from_millis(200),
-        "the first came long before the chunk"
+        "the first arrived long before the chunk"
     );
 }
 
 #[tokio::test]
-async fn a_chunk_that_is_written_at_once_is_told_once() {
+async fn tokens_generated_at_once_are_sent_once() {
     let studio = studio(25).await;
     let mut robot = Robot::connect(&studio, "arm").await;
     let mut viewer = studio.watcher("arm").await;
     write(&mut viewer, "go 0").await;
     robot.chunk().await;
-    let (so_far, trace) = told(&mut viewer, robot.sequence).await;
+    let (so_far, trace) = read_decision(&mut viewer, robot.sequence).await;
     assert_eq!((so_far.len(), trace.action_tokens.len()), (0, 25));
 }
 
 #[tokio::test]
-async fn tokens_are_told_to_those_who_watch_that_robot_alone() {
+async fn only_subscribers_of_a_robot_get_its_tokens() {
     let studio = studio(10).await;
     let mut robot = Robot::connect(&studio, "arm").await;
     let _other = Robot::connect(&studio, "other").await;
@@ -158,7 +158,7 @@ async fn tokens_are_told_to_those_who_watch_that_robot_alone() {
 }
 
 #[tokio::test]
-async fn a_viewer_that_reads_nothing_costs_the_writing_nothing() {
+async fn a_viewer_that_does_not_read_does_not_slow_generation() {
     let studio = studio(10).await;
     let mut robot = Robot::connect(&studio, "arm").await;
     let stalled: Vec<Socket> = {
@@ -174,7 +174,7 @@ async fn a_viewer_that_reads_nothing_costs_the_writing_nothing() {
     for _ in 0..8 {
         robot.chunk().await;
     }
-    // Eight chunks of 50 ms, asked for at most every 200 ms.
+    // Eight chunks of 50 ms, requested at most every 200 ms.
     assert!(
         started.elapsed() < Duration::from_secs(5),
         "{:?}",

@@ -1,6 +1,6 @@
-//! A robot that counts otherwise than the policy's data is told so, and is not driven.
+//! A robot whose units differ from the policy's data is warned and not driven.
 
-use super::bench::*;
+use super::support::*;
 use futures_util::SinkExt as _;
 use protocol::{FromRobot, ToRobot, robot::RobotHello};
 use std::time::Duration;
@@ -21,7 +21,7 @@ async fn connect(studio: &TestStudio, hello: RobotHello) -> Robot {
     robot
 }
 
-async fn told(robot: &mut Robot) -> protocol::ErrorMessage {
+async fn next_error(robot: &mut Robot) -> protocol::ErrorMessage {
     loop {
         if let ToRobot::Error(error) = robot.next().await {
             return error;
@@ -38,7 +38,7 @@ async fn a_robot_in_radians_is_refused_before_it_moves() {
         (joint.min, joint.max) = (-1.9, 1.9);
     }
     let mut robot = connect(&studio, hello.clone()).await;
-    let error = told(&mut robot).await;
+    let error = next_error(&mut robot).await;
     assert_eq!(
         (error.code.as_str(), error.fatal),
         ("units_mismatch", false)
@@ -61,12 +61,12 @@ async fn a_robot_in_radians_is_refused_before_it_moves() {
     let mut other = studio.watcher("arm").await;
     let warned = wait_details(&mut other, |_| true).await.warnings;
     assert!(warned[0].contains("units may differ"), "{warned:?}");
-    // An end of what is not going on is no command.
+    // An empty instruction for an idle robot is not an error.
     command(&mut viewer, "arm", "").await;
-    // Corrected, it is driven.
+    // With correct units the robot is driven.
     drop(robot);
     wait_status(&mut viewer, |status| !status.connected).await;
-    hello.joints = super::bench::hello("arm").joints;
+    hello.joints = super::support::hello("arm").joints;
     let mut robot = connect(&studio, hello).await;
     wait_status(&mut viewer, |status| status.connected).await;
     command(&mut viewer, "arm", "go 5").await;
@@ -76,12 +76,12 @@ async fn a_robot_in_radians_is_refused_before_it_moves() {
 }
 
 #[tokio::test]
-async fn a_unit_that_is_not_known_is_told_to_the_robot_and_to_whoever_watches() {
+async fn an_unknown_unit_is_reported_to_the_robot_and_its_viewers() {
     let studio = TestStudio::start().await;
     let mut hello = hello("arm");
     hello.joints[1].unit = "turns".to_owned();
     let mut robot = connect(&studio, hello).await;
-    let error = told(&mut robot).await;
+    let error = next_error(&mut robot).await;
     assert_eq!((error.code.as_str(), error.fatal), ("units_unknown", false));
     let mut viewer = studio.watcher("arm").await;
     let warnings = wait_details(&mut viewer, |_| true).await.warnings;
@@ -98,7 +98,7 @@ async fn joints_in_another_order_are_refused() {
     let mut hello = hello("arm");
     hello.joints.reverse();
     let mut robot = connect(&studio, hello).await;
-    let error = told(&mut robot).await;
+    let error = next_error(&mut robot).await;
     assert_eq!(error.code, "joint_order");
     assert!(
         error.message.contains("(b, a)") && error.message.contains("(a, b)"),

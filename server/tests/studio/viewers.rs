@@ -1,6 +1,6 @@
-//! Viewers watch without being in anybody's way.
+//! Viewers get messages without delaying robots or other viewers.
 
-use super::bench::*;
+use super::support::*;
 use futures_util::SinkExt as _;
 use protocol::{
     ToViewer, ViewEncoding,
@@ -26,7 +26,7 @@ async fn a_viewer_is_welcomed_with_the_policy_and_the_robots() {
 }
 
 #[tokio::test]
-async fn pictures_arrive_as_jpeg_and_at_most_thirteen_a_second() {
+async fn views_arrive_as_jpeg_and_at_most_thirteen_a_second() {
     let studio = TestStudio::start().await;
     let mut robot = Robot::connect(&studio, "arm").await;
     let mut viewer = studio.watcher("arm").await;
@@ -52,7 +52,7 @@ async fn pictures_arrive_as_jpeg_and_at_most_thirteen_a_second() {
 }
 
 #[tokio::test]
-async fn an_unknown_robot_is_answered_with_the_known_ones() {
+async fn an_unknown_robot_is_refused_with_the_known_ones() {
     let studio = TestStudio::start().await;
     let _robot = Robot::connect(&studio, "arm").await;
     let mut viewer = studio.watcher("leg").await;
@@ -62,7 +62,7 @@ async fn an_unknown_robot_is_answered_with_the_known_ones() {
 }
 
 #[tokio::test]
-async fn a_repeated_hello_changes_the_offered_sentences() {
+async fn a_repeated_hello_changes_the_example_instructions() {
     let studio = TestStudio::start().await;
     let mut robot = Robot::connect(&studio, "arm").await;
     let mut viewer = studio.watcher("arm").await;
@@ -77,7 +77,7 @@ async fn a_repeated_hello_changes_the_offered_sentences() {
     .await;
 }
 
-/// Says hello, watches, and never reads.
+/// A viewer that subscribes and never reads.
 pub async fn stalled_viewer(studio: &TestStudio) -> Socket {
     let mut socket = dial(studio, "/ws/viewer").await;
     for frame in [
@@ -104,7 +104,7 @@ async fn a_stalled_viewer_slows_neither_the_robot_nor_another_viewer() {
     let mut viewer = studio.watcher("arm").await;
     command(&mut viewer, "arm", "go 5").await;
     robot.chunk().await;
-    // Much more than the stalled one's queue and socket buffers hold.
+    // Much more than the stalled viewer's queue and socket buffers hold.
     let mut large = observation(1);
     large.views[0].width = 640;
     large.views[0].height = 480;
@@ -113,7 +113,7 @@ async fn a_stalled_viewer_slows_neither_the_robot_nor_another_viewer() {
         .collect();
     let started = std::time::Instant::now();
     for sequence in 2..42 {
-        // The policy is not asked again at once.
+        // The next request to the policy is not due at once.
         tokio::time::sleep(Duration::from_millis(50)).await;
         large.sequence = sequence + robot.sequence;
         robot.send(large.clone()).await;
@@ -125,7 +125,7 @@ async fn a_stalled_viewer_slows_neither_the_robot_nor_another_viewer() {
         started.elapsed()
     );
     viewer
-        .wait_for("a fresh picture", SOON, |message| match message {
+        .wait_for("a fresh image", SOON, |message| match message {
             ToViewer::Frame(frame) if frame.sequence >= large.sequence - 2 => Some(()),
             _ => None,
         })
@@ -135,7 +135,7 @@ async fn a_stalled_viewer_slows_neither_the_robot_nor_another_viewer() {
 }
 
 #[tokio::test]
-async fn a_killed_viewer_leaves_no_trace() {
+async fn a_killed_viewer_is_removed() {
     let studio = TestStudio::start().await;
     let mut robot = Robot::connect(&studio, "arm").await;
     let mut viewer = studio.watcher("arm").await;

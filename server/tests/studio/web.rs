@@ -1,6 +1,6 @@
-//! What a browser or a monitor asks for.
+//! Requests of browsers and monitors.
 
-use super::bench::*;
+use super::support::*;
 
 #[tokio::test]
 async fn health_metrics_and_descriptions_are_served() {
@@ -32,7 +32,7 @@ async fn the_root_is_the_page_or_says_how_to_build_it() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_not_found_and_not_the_page() {
+async fn an_unknown_path_is_not_found_instead_of_the_page() {
     let studio = TestStudio::start().await;
     for path in [
         "/nothing.js",

@@ -3,9 +3,9 @@
 use super::{Session, lock};
 use crate::{
     images::{
-        budget::{Lease, pictures_beside},
-        showing::Turn,
+        budget::{Lease, image_budget},
         view_encoding,
+        view_publishing::EncodingSlot,
     },
     inference::job::QueuedJob,
     queues::outbox::Key,
@@ -44,7 +44,7 @@ impl Session {
         }
         let bytes = image_bytes(&observation);
         let largest_message = lock(&self.connection).heard.largest_bytes();
-        self.pictures.set_limit(pictures_beside(largest_message));
+        self.pictures.set_limit(image_budget(largest_message));
         let lease = self.pictures.take(bytes).or_else(|| {
             // The newest has precedence over the one that is kept for questions.
             lock(&self.scene).take();
@@ -134,10 +134,11 @@ impl Session {
             return;
         }
         let bytes = image_bytes(&observation);
-        if let Some(turn) = self.turns.take(self.services.inference.easel(), bytes, now) {
+        let limit = self.services.inference.encoding_limit();
+        if let Some(slot) = self.encoding.try_start(limit, bytes, now) {
             let session = self.clone();
             tokio::task::spawn_blocking(move || {
-                session.publish_views(&robot_id, &(observation, lease), turn);
+                session.publish_views(&robot_id, &(observation, lease), slot);
             });
         }
     }
@@ -146,7 +147,7 @@ impl Session {
         &self,
         robot_id: &str,
         (observation, _lease): &LeasedObservation,
-        _turn: Turn,
+        _slot: EncodingSlot,
     ) {
         // A message larger than the queue of a viewer would never arrive.
         let max_bytes = self
@@ -155,7 +156,7 @@ impl Session {
             .max_lossy_bytes
             .saturating_sub(FRAME_EXTRA_BYTES);
         for view in &observation.views {
-            match view_encoding::within(view, max_bytes) {
+            match view_encoding::for_viewers_within(view, max_bytes) {
                 Ok(view) => self.subscribers.newest(
                     &Key::View(view.name.clone()),
                     &ViewFrame {

@@ -30,7 +30,11 @@ impl Viewer {
         let scene = robot.scene();
         let wanted = CancelToken::default();
         self.asked = Some((ask.question_id, wanted.clone()));
-        let (asking, outbox, key) = (self.registry.scene_questions.clone(), self.outbox.clone(), self.key);
+        let (asking, outbox, key) = (
+            self.registry.scene_questions.clone(),
+            self.outbox.clone(),
+            self.key,
+        );
         tokio::spawn(async move {
             asking.ask(key, ask, scene, &outbox, &wanted).await;
             drop(permit);

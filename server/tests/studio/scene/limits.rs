@@ -1,13 +1,13 @@
-//! Questions that would cost much.
+//! Limits on questions with large images.
 
-use super::{ask, studio, told, wait_state};
-use crate::bench::*;
+use super::{ask, read_answers, studio, wait_state};
+use crate::support::*;
 use protocol::{
     ErrorMessage, ToViewer, View, ViewEncoding,
     scene::{Answer, AnswerState},
 };
 
-/// A picture of a size that is only said.
+/// A view with an announced size but without such an image.
 fn large(name: &str) -> View {
     View {
         name: name.to_owned(),
@@ -19,11 +19,11 @@ fn large(name: &str) -> View {
 }
 
 async fn last(viewer: &mut server::client::ViewerClient, id: u64) -> Answer {
-    told(viewer, id).await.1.pop().unwrap()
+    read_answers(viewer, id).await.1.pop().unwrap()
 }
 
 #[tokio::test]
-async fn pictures_are_counted_before_and_decoded_when_the_turn_comes() {
+async fn images_are_counted_when_asked_and_decoded_when_answered() {
     let (studio, _) = studio().await;
     let mut robot = Robot::connect(&studio, "arm").await;
     let mut viewer = studio.watcher("arm").await;
@@ -35,9 +35,9 @@ async fn pictures_are_counted_before_and_decoded_when_the_turn_comes() {
     let refused = last(&mut viewer, 1).await;
     assert_eq!(refused.state, AnswerState::Failed);
     assert!(refused.error.contains("33554432 pixels"), "{refused:?}");
-    // One alone may be asked about, were it a picture.
+    // One alone fits the limit, so its decoding is tried.
     ask(&mut viewer, 2, &["eye"], "anything").await;
-    let (_, answers) = told(&mut viewer, 2).await;
+    let (_, answers) = read_answers(&mut viewer, 2).await;
     let refused = answers.last().unwrap();
     assert_eq!(refused.state, AnswerState::Failed);
     assert!(refused.error.contains("\"eye\""), "{refused:?}");
@@ -48,7 +48,7 @@ async fn pictures_are_counted_before_and_decoded_when_the_turn_comes() {
 }
 
 #[tokio::test]
-async fn the_same_picture_eight_times_is_refused() {
+async fn eight_times_the_same_image_is_refused() {
     #[derive(serde::Serialize)]
     struct Eightfold {
         robot_id: &'static str,

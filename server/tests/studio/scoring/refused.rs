@@ -1,10 +1,10 @@
-//! Bodies that are no job.
+//! Bodies that are not a valid job.
 
 use super::super::{
-    bench::*,
     http::{HttpAnswer, head},
+    support::*,
 };
-use super::asking::{PATH, body, events, failure, frame, framed, request, scripted};
+use super::requests::{PATH, body, events, failure, frame, framed, request, scripted};
 use protocol::score::{ScoreFrame, ScoreRequest};
 use server::Limits;
 use std::sync::atomic::Ordering;
@@ -14,11 +14,11 @@ use tokio::{
     time::timeout,
 };
 
-/// What is wrong with a request.
+/// A change that makes a request invalid.
 type Change<'a> = &'a dyn Fn(&mut ScoreRequest);
 
 #[tokio::test]
-async fn a_body_may_come_in_pieces_of_any_size() {
+async fn a_body_may_arrive_in_pieces_of_any_size() {
     let (studio, _) = scripted(Limits::default()).await;
     let body = body(&request(1, "points 1"));
     let mut request = head("POST", PATH, "Transfer-Encoding: chunked\r\n").into_bytes();
@@ -33,8 +33,8 @@ async fn a_body_may_come_in_pieces_of_any_size() {
 }
 
 #[tokio::test]
-async fn bodies_that_are_no_job_are_refused_in_words() {
-    let (studio, judge) = scripted(Limits::default()).await;
+async fn invalid_bodies_are_refused_with_the_reason() {
+    let (studio, backend) = scripted(Limits::default()).await;
     let good = request(1, "points 1");
     let changed = |change: &dyn Fn(&mut ScoreRequest)| {
         let mut request = good.clone();
@@ -57,7 +57,7 @@ async fn bodies_that_are_no_job_are_refused_in_words() {
         (
             huge(u32::MAX),
             413,
-            "message 1 of the body is said to have 4294967295 bytes",
+            "message 1 of the body is announced with 4294967295 bytes",
         ),
         ([framed(&good), huge(u32::MAX)].concat(), 413, "message 2"),
         (
@@ -157,7 +157,7 @@ async fn bodies_that_are_no_job_are_refused_in_words() {
             "other task's instruction has 0 bytes",
         ),
         (
-            // Planned for minutes and gigabytes, if it were planned.
+            // Planning this would take minutes and gigabytes.
             &|r| (r.frames, r.fps, r.prefixes) = (Some(1 << 20), 2.0, "all".into()),
             "ask about fewer prefixes",
         ),
@@ -172,14 +172,14 @@ async fn bodies_that_are_no_job_are_refused_in_words() {
         assert!(said.contains(reason), "{reason}: {said}");
         assert!(!said.contains("worker"), "{said}");
     }
-    assert_eq!(judge.points.load(Ordering::SeqCst), 0);
-    // Nothing of all that keeps anybody out.
+    assert_eq!(backend.points.load(Ordering::SeqCst), 0);
+    // None of them keeps a slot.
     let answer = studio.post(PATH, &body(&good)).await;
     assert_eq!(failure(&events(&answer)), "to its end");
 }
 
 #[tokio::test]
-async fn a_body_that_stops_coming_is_given_up() {
+async fn a_body_that_stalls_is_abandoned() {
     let (studio, _) = scripted(Limits {
         max_scorings: 1,
         ..quick()

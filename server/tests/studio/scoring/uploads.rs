@@ -1,7 +1,7 @@
-//! Videos that are sent slowly, and that nobody else waits for them.
+//! Videos that are sent slowly do not delay others.
 
-use super::super::{bench::*, http::head};
-use super::asking::{PATH, body, events, failure, request, scripted};
+use super::super::{http::head, support::*};
+use super::requests::{PATH, body, events, failure, request, scripted};
 use server::Limits;
 use std::time::{Duration, Instant};
 use tokio::{
@@ -10,7 +10,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// Begins to send a video, and does not go on.
+/// Begins to send a video, then stalls.
 async fn begin(studio: &TestStudio, bytes: usize) -> TcpStream {
     let video = body(&request(1, "points 1"));
     let length = format!("Content-Length: {}\r\n", 1 << 30);
@@ -24,19 +24,19 @@ async fn begin(studio: &TestStudio, bytes: usize) -> TcpStream {
 }
 
 #[tokio::test]
-async fn dripping_uploads_keep_nobody_out() {
+async fn slow_uploads_do_not_keep_others_out() {
     let limits = Limits {
         max_scorings: 8,
         ..Limits::default()
     };
     let (studio, _) = scripted(limits).await;
-    let mut drips = Vec::new();
+    let mut slow_sockets = Vec::new();
     for _ in 0..40 {
-        drips.push(begin(&studio, 200).await);
+        slow_sockets.push(begin(&studio, 200).await);
         sleep(Duration::from_millis(20)).await;
     }
     sleep(Duration::from_millis(300)).await;
-    for drip in &mut drips {
+    for drip in &mut slow_sockets {
         drip.write_all(b"x").await.ok();
     }
     for job in 0..10 {
@@ -46,7 +46,7 @@ async fn dripping_uploads_keep_nobody_out() {
 }
 
 #[tokio::test]
-async fn a_drip_is_told_that_it_is_too_slow() {
+async fn a_slow_upload_gets_a_timeout_error() {
     let (studio, _) = scripted(quick()).await;
     let started = Instant::now();
     let mut socket = begin(&studio, 300).await;
@@ -64,6 +64,6 @@ async fn a_drip_is_told_that_it_is_too_slow() {
     timeout(SOON, drip).await.unwrap();
     let answer = String::from_utf8_lossy(&answer);
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
-    assert!(answer.contains("of the body came in 0.9 s"), "{answer}");
+    assert!(answer.contains("of the body arrived in 0.9 s"), "{answer}");
     assert!(started.elapsed() < Duration::from_secs(5));
 }

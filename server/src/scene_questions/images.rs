@@ -1,4 +1,4 @@
-//! The pictures that a question is about: which, how large, and their pixels when they are needed.
+//! Images of a question: selection, size check and decoding.
 
 use crate::images::view_decoding::image_of;
 use datasets::images::QUESTION_PIXELS;
@@ -7,8 +7,8 @@ use protocol::{View, ViewEncoding, robot::Observation};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use vision::RgbImage;
 
-/// The views that a question is about, where the model can be shown them all.
-pub(super) fn asked<'a>(
+/// Selects the views of a question and checks that they fit the model.
+pub(super) fn selected<'a>(
     cameras: &[String],
     observation: &'a Observation,
 ) -> Result<Vec<&'a View>, PolicyError> {
@@ -19,7 +19,7 @@ pub(super) fn asked<'a>(
             .ok_or_else(|| PolicyError::new(format!("the observation has no view {camera:?}")))?;
         if !matches!(view.encoding, ViewEncoding::Rgb8 | ViewEncoding::Jpeg) {
             return Err(PolicyError::new(format!(
-                "view {camera:?} holds depth, the model wants colour"
+                "view {camera:?} holds depth, the model takes colour images"
             )));
         }
         views.push(view);
@@ -30,14 +30,14 @@ pub(super) fn asked<'a>(
         .sum();
     if pixels > QUESTION_PIXELS {
         return Err(PolicyError::new(format!(
-            "the pictures have {pixels} pixels together, at most {QUESTION_PIXELS} are shown to the model; name fewer cameras, \
-             or let the robot send smaller pictures"
+            "the images have {pixels} pixels together, the model takes at most {QUESTION_PIXELS}; select fewer cameras, \
+             or let the robot send smaller images"
         )));
     }
     Ok(views)
 }
 
-/// Their pixels. Many times the size of what was sent, so only for the question whose turn it is.
+/// Decodes the images. They are many times the size of the sent ones, so only the active question is decoded.
 pub(super) fn decoded(
     cameras: &[String],
     observation: &Observation,
@@ -46,5 +46,9 @@ pub(super) fn decoded(
         let images = cameras.iter();
         images.map(|camera| image_of(observation, camera)).collect()
     }))
-    .unwrap_or_else(|_| Err(PolicyError::new("the studio crashed on these pictures")))
+    .unwrap_or_else(|_| {
+        Err(PolicyError::new(
+            "the studio crashed while decoding these images",
+        ))
+    })
 }

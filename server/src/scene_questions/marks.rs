@@ -1,9 +1,9 @@
-//! A model's marks as viewers are told of them.
+//! Conversion of a model's marks for viewers.
 
 use molmoact2::grounding::{Markup, Shapes};
 use protocol::scene::{MAX_MARKS, MarkShape, SceneMark};
 
-/// Marks in the views of these names, in the order of the question.
+/// Marks for viewers. `views` are the view names in the order of the question's images.
 pub(super) fn scene_marks(marks: &[Markup], views: &[String]) -> Vec<SceneMark> {
     let mut found = Vec::new();
     for (group, markup) in (0..).zip(marks) {

@@ -1,4 +1,4 @@
-//! Pictures of a snapshot of the world, drawn and encoded away from the control loop.
+//! Camera views of a snapshot of the world, rendered and encoded away from the control loop.
 
 use protocol::{View, ViewEncoding, robot::Observation};
 use sim::{Camera, Rendered, World};
@@ -17,22 +17,22 @@ pub(super) struct Snapshot {
     pub(super) commanded: Vec<f32>,
 }
 
-/// Starts the thread. It ends when the last sender of snapshots is dropped; while it draws, one more
-/// snapshot may wait, and further ones are to be dropped by the sender.
+/// Starts the thread. It ends when the last sender of snapshots is dropped. One snapshot may wait while another is
+/// rendered; the sender drops further ones.
 pub(super) fn spawn(
     frames: Sender<Vec<u8>>,
 ) -> std::io::Result<(JoinHandle<()>, SyncSender<Snapshot>)> {
-    let (snapshots, waiting) = sync_channel(1);
+    let (snapshots, queued) = sync_channel(1);
     let thread = std::thread::Builder::new()
-        .name("sim-eyes".to_owned())
-        .spawn(move || run(&waiting, &frames))?;
+        .name("sim-cameras".to_owned())
+        .spawn(move || run(&queued, &frames))?;
     Ok((thread, snapshots))
 }
 
-fn run(waiting: &Receiver<Snapshot>, frames: &Sender<Vec<u8>>) {
-    while let Ok(snapshot) = waiting.recv() {
+fn run(queued: &Receiver<Snapshot>, frames: &Sender<Vec<u8>>) {
+    while let Ok(snapshot) = queued.recv() {
         match protocol::encode(&observe(snapshot)) {
-            // A network that cannot keep up loses pictures, never control ticks.
+            // A network that cannot keep up loses observations, never control ticks.
             Ok(frame) => {
                 frames.try_send(frame).ok();
             }

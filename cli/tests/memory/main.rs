@@ -1,4 +1,4 @@
-//! What the binary's memory does while somebody tries to fill it. One peer, known or not, gets less than 64 MiB.
+//! Memory of the binary while peers try to fill it. One peer, known or not, takes less than 64 MiB.
 #![cfg(target_os = "linux")]
 #![allow(
     clippy::unwrap_used,
@@ -7,189 +7,23 @@
     reason = "a test fails by panicking"
 )]
 
-use bytes::Bytes;
-use futures_util::{SinkExt as _, StreamExt as _};
+mod studio;
+
+use futures_util::StreamExt as _;
 use protocol::{
-    CameraDescription, ErrorMessage, FromRobot, FromViewer, JointDescription, View, ViewEncoding,
-    robot::{Observation, RobotHello},
+    ErrorMessage, FromRobot, FromViewer, View, ViewEncoding,
+    robot::Observation,
     scene::Ask,
-    viewer::{StopRobot, ViewerHello, Watch},
+    viewer::{StopRobot, Watch},
 };
-use std::{
-    io::{BufRead as _, BufReader},
-    path::PathBuf,
-    process::{Child, Command, Stdio},
-    sync::atomic::{AtomicUsize, Ordering},
-    time::Duration,
-};
+use std::time::Duration;
+use studio::{MIB, Studio, announced, hello, put, raw};
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::AsyncWriteExt as _,
     net::TcpStream,
     time::{sleep, timeout},
 };
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungstenite::Message};
-
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
-
-const MIB: usize = 1 << 20;
-/// What one peer may cost, measured from outside.
-const LIMIT: usize = 64 * MIB;
-
-/// The binary, as somebody starts it.
-struct Studio {
-    child: Child,
-    address: String,
-    /// Before anybody came.
-    rss: usize,
-    /// Its data, which no other studio may have.
-    data: PathBuf,
-}
-
-impl Drop for Studio {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-        std::fs::remove_dir_all(&self.data).ok();
-    }
-}
-
-impl Studio {
-    async fn start() -> Self {
-        static STARTED: AtomicUsize = AtomicUsize::new(0);
-        let number = STARTED.fetch_add(1, Ordering::Relaxed);
-        let name = format!("memory-{}-{number}", std::process::id());
-        let data = std::env::temp_dir().join(name);
-        let mut child = Command::new(env!("CARGO_BIN_EXE_policy-studio"))
-            .args([
-                "serve",
-                "--listen",
-                "127.0.0.1:0",
-                "--no-sim",
-                "--device",
-                "cpu",
-                "--data",
-            ])
-            .arg(&data)
-            .env("RUST_LOG", "info")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let mut said = BufReader::new(child.stdout.take().unwrap());
-        said.read_line(&mut line).unwrap();
-        let (_, address) = line.trim().split_once("http://").unwrap();
-        let mut studio = Self {
-            child,
-            address: address.to_owned(),
-            rss: 0,
-            data,
-        };
-        studio.is_served().await;
-        sleep(Duration::from_millis(500)).await;
-        studio.rss = studio.memory("VmRSS");
-        studio
-    }
-
-    fn memory(&self, what: &str) -> usize {
-        let path = format!("/proc/{}/status", self.child.id());
-        let status = std::fs::read_to_string(path).unwrap();
-        let line = status.lines().find(|line| line.starts_with(what)).unwrap();
-        let kib: usize = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-        kib << 10
-    }
-
-    async fn dial(&self, path: &str) -> Socket {
-        let (socket, _) = connect_async(format!("ws://{}{path}", self.address))
-            .await
-            .unwrap();
-        socket
-    }
-
-    async fn viewer(&self) -> Socket {
-        let mut socket = self.dial("/ws/viewer").await;
-        let hello = ViewerHello {
-            client: "test".to_owned(),
-        };
-        put(&mut socket, FromViewer::from(hello).encode().unwrap()).await;
-        socket
-    }
-
-    async fn robot(&self, name: &str) -> Socket {
-        let mut socket = self.dial("/ws/robot").await;
-        put(&mut socket, FromRobot::from(hello(name)).encode().unwrap()).await;
-        socket
-    }
-
-    /// Somebody else is served at once.
-    async fn is_served(&self) {
-        let ask = async {
-            let mut socket = TcpStream::connect(&self.address).await.unwrap();
-            let request = b"GET /healthz HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
-            socket.write_all(request).await.unwrap();
-            let mut answer = String::new();
-            socket.read_to_string(&mut answer).await.unwrap();
-            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-        };
-        timeout(Duration::from_secs(5), ask).await.expect("served");
-    }
-
-    /// The highest that memory ever was is little more than at the start.
-    async fn is_bounded(&self, what: &str) {
-        self.is_served().await;
-        let grew = self.memory("VmHWM").saturating_sub(self.rss);
-        eprintln!("{what}: +{:.1} MiB at most", grew as f64 / MIB as f64);
-        assert!(grew < LIMIT, "{what}: +{} MiB", grew / MIB);
-    }
-}
-
-fn hello(name: &str) -> RobotHello {
-    let joint = |name: &str| JointDescription {
-        name: name.to_owned(),
-        unit: "deg".to_owned(),
-        min: -90.0,
-        max: 90.0,
-    };
-    RobotHello {
-        name: name.to_owned(),
-        tag: "policy_studio_sim".to_owned(),
-        joints: vec![joint("a"), joint("b")],
-        cameras: vec![CameraDescription {
-            name: "eye".to_owned(),
-            width: 32,
-            height: 24,
-            has_depth: false,
-        }],
-        control_rate_hz: 30.0,
-        example_instructions: vec!["go 5".to_owned()],
-        simulated: false,
-        resume_token: None,
-    }
-}
-
-async fn put(socket: &mut Socket, frame: Vec<u8>) -> bool {
-    let sent = socket.send(Message::Binary(Bytes::from(frame)));
-    matches!(timeout(Duration::from_secs(2), sent).await, Ok(Ok(())))
-}
-
-/// The beginning of a message of so many bytes.
-fn announced(bytes: u64) -> Vec<u8> {
-    let mut frame = vec![0x82, 0x80 | 127];
-    frame.extend(bytes.to_be_bytes());
-    frame.extend([0; 4]);
-    frame
-}
-
-/// Sends bytes that a library would not.
-async fn raw(socket: &mut Socket, bytes: &[u8]) -> bool {
-    let MaybeTlsStream::Plain(stream) = socket.get_mut() else {
-        unreachable!()
-    };
-    matches!(
-        timeout(Duration::from_secs(2), stream.write_all(bytes)).await,
-        Ok(Ok(()))
-    )
-}
+use tokio_tungstenite::tungstenite::Message;
 
 #[tokio::test]
 async fn stops_with_huge_ids_from_a_viewer_that_does_not_read() {
@@ -204,7 +38,7 @@ async fn stops_with_huge_ids_from_a_viewer_that_does_not_read() {
             break;
         }
     }
-    // As long as the wire permits.
+    // Ids of the maximum length.
     let mut viewer = studio.viewer().await;
     for press_id in 0..5_000 {
         let stop = StopRobot {
@@ -247,7 +81,7 @@ async fn unfinished_messages_before_any_hello() {
         raw(&mut socket, &begin).await;
         sockets.push(socket);
     }
-    // The same in pieces, and as much as may come before the hello.
+    // Smaller ones, within the limit before the hello.
     for _ in 0..200 {
         let mut socket = studio.dial("/ws/robot").await;
         raw(
@@ -261,7 +95,7 @@ async fn unfinished_messages_before_any_hello() {
 }
 
 #[tokio::test]
-async fn announcements_without_a_byte_of_what_they_announce() {
+async fn announced_messages_without_content() {
     let studio = Studio::start().await;
     let mut sockets = Vec::new();
     for _ in 0..300 {
@@ -272,12 +106,12 @@ async fn announcements_without_a_byte_of_what_they_announce() {
     studio.is_bounded("300 announcements of 16 MiB").await;
     drop(sockets);
     sleep(Duration::from_secs(2)).await;
-    let kept = studio.memory("VmRSS").saturating_sub(studio.rss);
-    assert!(kept < 16 * MIB, "{} MiB are kept", kept / MIB);
+    let remaining = studio.memory("VmRSS").saturating_sub(studio.rss);
+    assert!(remaining < 16 * MIB, "{} MiB remain", remaining / MIB);
 }
 
 #[tokio::test]
-async fn errors_and_hellos_of_a_robot_that_are_huge() {
+async fn huge_errors_of_a_robot() {
     let studio = Studio::start().await;
     let mut robot = studio.robot("arm").await;
     let mut viewer = studio.viewer().await;
@@ -305,7 +139,7 @@ async fn errors_and_hellos_of_a_robot_that_are_huge() {
 }
 
 #[tokio::test]
-async fn frames_that_unfold_into_many_values() {
+async fn frames_of_many_small_values() {
     let studio = Studio::start().await;
     let mut robot = studio.robot("arm").await;
     for each in [&b"\xc0"[..], b"\x80", b"\x90", b"\x01"] {
@@ -345,7 +179,7 @@ fn largest_frame(sequence: u64, height: u32) -> Vec<u8> {
     FromRobot::from(observation).encode().unwrap()
 }
 
-/// Frames of two sizes in turns, so that a read buffer that grows for each of them shows, with somebody who watches.
+/// Alternates frames of two sizes, to show a read buffer that grows for each, while a viewer watches.
 async fn watched_robot(what: &str, heights: [u32; 2]) {
     let studio = Studio::start().await;
     let mut robot = studio.robot("arm").await;
@@ -358,7 +192,7 @@ async fn watched_robot(what: &str, heights: [u32; 2]) {
     let frames = heights.map(|height| largest_frame(1, height));
     for number in 0..16 {
         let frame = frames[number % 2].clone();
-        assert!(put(&mut robot, frame).await, "{what}: it is read");
+        assert!(put(&mut robot, frame).await, "{what}: the studio reads");
     }
     studio.is_bounded(what).await;
     reading.abort();
@@ -372,12 +206,12 @@ async fn a_robot_with_the_largest_frames() {
 }
 
 #[tokio::test]
-async fn a_robot_with_the_largest_frames_of_which_the_pictures_are_kept() {
+async fn a_robot_with_the_largest_frames_whose_images_fit_the_budget() {
     watched_robot("a robot with frames of 13 MiB", [1100, 1140]).await;
 }
 
 #[tokio::test]
-async fn lists_of_many_robots_that_nobody_reads() {
+async fn unread_lists_of_many_robots() {
     let studio = Studio::start().await;
     let large = |name: &str| {
         let mut hello = hello(name);
@@ -410,10 +244,10 @@ async fn lists_of_many_robots_that_nobody_reads() {
 }
 
 #[tokio::test]
-async fn more_idle_connections_than_there_are_descriptors() {
+async fn more_idle_connections_than_file_descriptors() {
     let studio = Studio::start().await;
     let mut idle = Vec::new();
-    // As many descriptors as the test itself may have; half of the connections drip a header.
+    // Up to the file descriptors of the test process; half of the connections send part of a header.
     for number in 0..1_500 {
         let Ok(mut socket) = TcpStream::connect(&studio.address).await else {
             break;
@@ -428,7 +262,10 @@ async fn more_idle_connections_than_there_are_descriptors() {
         studio.is_served().await;
     }
     let mut viewer = studio.viewer().await;
-    let told = timeout(Duration::from_secs(5), viewer.next()).await;
-    assert!(matches!(told, Ok(Some(Ok(Message::Binary(_))))), "{told:?}");
+    let first = timeout(Duration::from_secs(5), viewer.next()).await;
+    assert!(
+        matches!(first, Ok(Some(Ok(Message::Binary(_))))),
+        "{first:?}"
+    );
     studio.is_bounded("1,500 idle connections").await;
 }

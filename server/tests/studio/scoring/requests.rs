@@ -1,9 +1,9 @@
 //! A request for a score, its events, and a scripted scoring backend.
 
 use super::super::{
-    bench::*,
     http::{HttpAnswer, head},
     scorer_files::golden,
+    support::*,
 };
 use protocol::{
     score::{ScoreEvent, ScoreFrame, ScoreOutcome, ScoreReport, ScoreRequest},
@@ -30,7 +30,7 @@ use tokio::{
 
 pub(super) const PATH: &str = "/api/scorer/score";
 
-/// Does what the instruction says: `points 20` gives as many, 5 ms each; `panic` and `fail`.
+/// A backend controlled by the instruction: `points 20` gives 20 points, 5 ms each; `panic` panics and `fail` fails.
 #[derive(Default)]
 pub(super) struct Scripted {
     pub(super) points: AtomicUsize,
@@ -42,7 +42,7 @@ impl ScoringBackend for Scripted {
         "a script"
     }
 
-    fn judge(
+    fn score(
         &self,
         clip: ClipJob,
         emit: &mut dyn FnMut(ScoreEvent) -> ControlFlow<()>,
@@ -88,10 +88,10 @@ impl ScoringBackend for Scripted {
 }
 
 pub(super) async fn scripted(limits: Limits) -> (TestStudio, Arc<Scripted>) {
-    let judge = Arc::new(Scripted::default());
+    let backend = Arc::new(Scripted::default());
     let files = ScorerFiles::open_dir(&golden("tied")).unwrap();
-    let scorer = Scorer::new(files, Some(judge.clone()));
-    (TestStudio::with_scorer(Ok(scorer), limits).await, judge)
+    let scorer = Scorer::new(files, Some(backend.clone()));
+    (TestStudio::with_scorer(Ok(scorer), limits).await, backend)
 }
 
 pub(super) fn request(job: u64, instruction: &str) -> ScoreRequest {
@@ -106,10 +106,10 @@ pub(super) fn request(job: u64, instruction: &str) -> ScoreRequest {
     }
 }
 
-/// What `request` shows of its video, and one frame that it does not.
+/// Frames of the video that `request` scores.
 pub(super) const SHOWN: [u32; 6] = [0, 3, 5, 10, 15, 20];
 
-pub(super) fn picture(index: u32) -> Vec<u8> {
+pub(super) fn pixels(index: u32) -> Vec<u8> {
     (0..60_u32)
         .flat_map(|y| (0..80_u32).map(move |x| (x, y)))
         .flat_map(|(x, y)| [x * 3 + 9 * index, y * 4, x * y + index].map(|value| value as u8))
@@ -122,7 +122,7 @@ pub(super) fn frame(job: u64, index: u32) -> ScoreFrame {
         index,
         width: 80,
         height: 60,
-        rgb: picture(index),
+        rgb: pixels(index),
     }
 }
 
@@ -158,7 +158,7 @@ pub(super) fn failure(events: &[ScoreEvent]) -> &str {
     }
 }
 
-/// Sends a job and gives the connection as soon as the studio has begun to answer.
+/// Sends a job and returns the connection once the response begins.
 pub(super) async fn begun(studio: &TestStudio, request: &ScoreRequest) -> (TcpStream, Vec<u8>) {
     let body = body(request);
     let length = format!("Content-Length: {}\r\n", body.len());
@@ -173,16 +173,16 @@ pub(super) async fn begun(studio: &TestStudio, request: &ScoreRequest) -> (TcpSt
     (socket, answer)
 }
 
-pub(super) async fn read_until(socket: &mut TcpStream, answer: &mut Vec<u8>, words: &str) {
-    let wanted = async {
-        while !String::from_utf8_lossy(answer).contains(words) {
+pub(super) async fn read_until(socket: &mut TcpStream, answer: &mut Vec<u8>, text: &str) {
+    let search = async {
+        while !String::from_utf8_lossy(answer).contains(text) {
             let read = socket.read_buf(answer).await.unwrap();
             assert!(read > 0, "{}", String::from_utf8_lossy(answer));
         }
     };
-    timeout(SOON, wanted)
+    timeout(SOON, search)
         .await
-        .unwrap_or_else(|_| panic!("no {words}"));
+        .unwrap_or_else(|_| panic!("no {text}"));
 }
 
 pub(super) async fn until(what: &str, mut holds: impl FnMut() -> bool) {

@@ -1,8 +1,8 @@
-//! Pictures that cost more than they should: refused in words, forgotten in time, in nobody's way.
+//! Images that cost too much: refused with a reason, dropped in time, without delaying other robots.
 
 use super::{
-    bench::*,
     flood::{Flood, framed},
+    support::*,
 };
 use jpeg_encoder::{ColorType, Encoder};
 use policies::{PolicyError, question_answerer::QuestionAnswerer};
@@ -42,8 +42,8 @@ fn with_size(mut jpeg: Vec<u8>, width: u16, height: u16) -> Vec<u8> {
     jpeg
 }
 
-/// The same file with its scans said so many times.
-fn again(jpeg: &[u8], times: usize) -> Vec<u8> {
+/// The same file with its scans repeated.
+fn repeat_scans(jpeg: &[u8], times: usize) -> Vec<u8> {
     let at = jpeg
         .windows(2)
         .position(|pair| pair == [0xff, 0xda])
@@ -70,7 +70,7 @@ fn seeing(sequence: u64, encoding: ViewEncoding, size: (u32, u32), data: Vec<u8>
     }
 }
 
-/// A commanded robot and who watches it.
+/// A robot with an instruction, and a viewer that watches it.
 async fn driven(studio: &TestStudio, name: &str) -> (Robot, ViewerClient) {
     let robot = Robot::connect(studio, name).await;
     let mut viewer = studio.watcher(name).await;
@@ -89,16 +89,16 @@ async fn wait_code(viewer: &mut ViewerClient, code: &str) -> ErrorMessage {
 }
 
 #[tokio::test]
-async fn a_picture_that_costs_too_much_is_refused_in_words_and_the_robot_goes_on() {
+async fn an_image_that_costs_too_much_is_refused_and_the_robot_continues() {
     let studio = TestStudio::start().await;
     let (mut robot, mut viewer) = driven(&studio, "arm").await;
-    let liar = with_size(jpeg(32, 24, None), 12_000, 12_000);
-    let bomb = again(&jpeg(32, 24, Some(4)), 1000);
+    let mislabelled = with_size(jpeg(32, 24, None), 12_000, 12_000);
+    let bomb = repeat_scans(&jpeg(32, 24, Some(4)), 1000);
     let legal = with_size(jpeg(32, 24, None), 4096, 4096);
-    for (size, data, words) in [
+    for (size, data, reason) in [
         (
             (32, 24),
-            liar,
+            mislabelled,
             "announced as 32x24, its JPEG is 12000x12000",
         ),
         ((32, 24), bomb, "scans"),
@@ -106,17 +106,17 @@ async fn a_picture_that_costs_too_much_is_refused_in_words_and_the_robot_goes_on
     ] {
         let observed = seeing(1, ViewEncoding::Jpeg, size, data);
         robot.send(observed).await;
-        // Whoever looks first, the policy or the one who shows it to people, tells.
+        // The first part that reads the image reports it: the policy or the encoder for viewers.
         let error = wait_error(&mut viewer).await;
-        assert!(error.message.contains(words), "{error:?}");
+        assert!(error.message.contains(reason), "{error:?}");
         assert_eq!(robot.chunk().await.actions[0], 1.0);
-        // The next question is due a while after this one.
+        // The next request to the policy is due a while after this one.
         tokio::time::sleep(Duration::from_millis(300)).await;
     }
 }
 
 #[tokio::test]
-async fn an_honest_jpeg_is_answered() {
+async fn a_valid_jpeg_is_used() {
     let studio = TestStudio::start().await;
     let (mut robot, _viewer) = driven(&studio, "arm").await;
     for scans in [None, Some(4)] {
@@ -133,7 +133,7 @@ async fn an_honest_jpeg_is_answered() {
     }
 }
 
-/// Never answers.
+/// An answerer that never answers.
 struct Mute;
 
 impl QuestionAnswerer for Mute {
@@ -152,7 +152,7 @@ impl QuestionAnswerer for Mute {
 }
 
 #[tokio::test]
-async fn what_a_robot_saw_is_forgotten_when_it_leaves() {
+async fn images_of_a_robot_are_dropped_when_it_disconnects() {
     let question_answerer: Arc<dyn QuestionAnswerer> = Arc::new(Mute);
     let policy = Ok(Box::new(Scripted::new()) as _);
     let studio =
@@ -185,33 +185,36 @@ async fn what_a_robot_saw_is_forgotten_when_it_leaves() {
     }
     drop(robot);
     wait_status(&mut viewer, |status| !status.connected).await;
-    let words = ask(&mut viewer).await;
-    assert_ne!(words, "it says nothing", "its picture is still here");
+    let error = ask(&mut viewer).await;
+    assert_ne!(error, "it says nothing", "its image is still stored");
 }
 
 #[tokio::test]
-async fn pictures_that_come_faster_than_they_are_used_are_counted_and_told() {
+async fn images_that_arrive_faster_than_they_are_used_are_counted_and_reported() {
     let studio = TestStudio::start().await;
     let (mut robot, mut viewer) = driven(&studio, "arm").await;
-    // The policy looks at the small picture for a while; the large ones wait beside it.
+    // The policy takes a while for the small image; the large ones wait meanwhile.
     let data = vec![128; 2000 * 1900 * 3];
     let large = seeing(1, ViewEncoding::Rgb8, (2000, 1900), data);
     command(&mut viewer, "arm", "slow").await;
     wait_status(&mut viewer, |status| status.instruction == "slow").await;
-    let mut told = None;
+    let mut over_budget = None;
     for _ in 0..40 {
         robot.send(large.clone()).await;
         let metrics = studio.get("/metrics", "").await;
         if !metrics.contains("observations_over_budget_total 0") {
-            told = Some(metrics);
+            over_budget = Some(metrics);
             break;
         }
     }
-    assert!(told.is_some(), "eleven megabytes each, and none too many");
+    assert!(
+        over_budget.is_some(),
+        "11 MB each, and none was over budget"
+    );
 }
 
 #[tokio::test]
-async fn pictures_that_are_too_large_to_be_kept_are_told_and_the_numbers_go_on() {
+async fn images_that_are_too_large_are_reported_and_the_joint_state_still_arrives() {
     let studio = TestStudio::start().await;
     let mut robot = Robot::connect(&studio, "arm").await;
     let mut viewer = studio.watcher("arm").await;
@@ -233,7 +236,7 @@ async fn pictures_that_are_too_large_to_be_kept_are_told_and_the_numbers_go_on()
 }
 
 #[tokio::test]
-async fn a_picture_that_is_kept_and_cannot_be_decoded_beside_itself_is_told() {
+async fn an_image_that_fits_but_cannot_be_decoded_within_the_budget_is_reported() {
     let studio = TestStudio::start().await;
     let (mut robot, mut viewer) = driven(&studio, "arm").await;
     let data = vec![128; 2048 * 2048 * 3];
@@ -245,13 +248,13 @@ async fn a_picture_that_is_kept_and_cannot_be_decoded_beside_itself_is_told() {
 }
 
 #[tokio::test]
-async fn a_picture_that_no_viewer_would_get_is_told_instead_of_left_out() {
+async fn an_image_that_is_too_large_for_viewers_is_reported() {
     let studio = TestStudio::start().await;
     let mut robot = Robot::connect(&studio, "arm").await;
     let mut viewer = studio.watcher("arm").await;
     wait_status(&mut viewer, |status| status.connected).await;
     let mut large = jpeg(32, 24, None);
-    // What follows the end of a JPEG is nothing to a decoder.
+    // A decoder ignores data after the end of a JPEG.
     large.resize(5 << 20, 0);
     robot
         .send(seeing(1, ViewEncoding::Jpeg, (32, 24), large))
@@ -260,7 +263,7 @@ async fn a_picture_that_no_viewer_would_get_is_told_instead_of_left_out() {
     assert!(error.message.contains("too large to be shown"), "{error:?}");
 }
 
-/// A robot whose clock keeps time.
+/// Sends an observation captured `ago` on a clock that runs at the right rate.
 async fn observe_at(robot: &mut Robot, started: Instant, ago: Duration) {
     let now = started.elapsed();
     robot.sequence += 1;
@@ -272,7 +275,7 @@ async fn observe_at(robot: &mut Robot, started: Instant, ago: Duration) {
 }
 
 #[tokio::test]
-async fn a_picture_that_a_clogged_network_held_back_is_old() {
+async fn an_image_that_the_network_delayed_is_old() {
     let studio = TestStudio::start().await;
     let (mut robot, mut viewer) = driven(&studio, "arm").await;
     let started = Instant::now();
@@ -281,7 +284,7 @@ async fn a_picture_that_a_clogged_network_held_back_is_old() {
         observe_at(&mut robot, started, Duration::ZERO).await;
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    // A pause of two seconds; what then arrives was captured at its beginning.
+    // A pause of two seconds; the next image was captured at its beginning.
     while robot.try_next(Duration::from_millis(400)).await.is_some() {}
     tokio::time::sleep(Duration::from_secs(2)).await;
     observe_at(&mut robot, started, Duration::from_millis(1900)).await;
@@ -297,10 +300,10 @@ async fn a_picture_that_a_clogged_network_held_back_is_old() {
 }
 
 #[tokio::test]
-async fn a_time_that_no_clock_shows_is_refused_and_no_chunk_counted() {
+async fn an_impossible_capture_time_is_refused_and_no_chunk_counted() {
     let studio = TestStudio::start().await;
     let (mut robot, _viewer) = driven(&studio, "arm").await;
-    // TokenCallback by hand, because the codec refuses to write it.
+    // Encoded by hand, because the codec refuses to write it.
     let mut frame = protocol::encode(&observation(1)).unwrap();
     let key = b"captured_at_micros";
     let at = frame
@@ -329,7 +332,7 @@ async fn a_time_that_no_clock_shows_is_refused_and_no_chunk_counted() {
     assert_eq!(robot.chunk().await.actions[0], 1.0);
 }
 
-/// Chunks that a robot gets in this time, while it observes thirty times a second.
+/// Chunks per second for a robot that sends observations at 30 Hz for this time.
 async fn rate(robot: &mut Robot, time: Duration) -> f64 {
     let started = Instant::now();
     let mut chunks = 0;
@@ -344,10 +347,10 @@ async fn rate(robot: &mut Robot, time: Duration) -> f64 {
     f64::from(chunks) / started.elapsed().as_secs_f64()
 }
 
-/// Figures, not a test of times: run with `--ignored --nocapture`.
+/// A benchmark rather than a test: run with `--ignored --nocapture`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "measures for a minute"]
-async fn chunks_of_others_beside_the_worst_pictures() {
+async fn chunk_rate_of_a_robot_beside_the_most_expensive_images() {
     const TIME: Duration = Duration::from_secs(4);
     let grey = |side: u16, scans| jpeg(side, side, scans);
     let seen = |encoding, size, data| {
@@ -378,7 +381,7 @@ async fn chunks_of_others_beside_the_worst_pictures() {
             seen(
                 ViewEncoding::Jpeg,
                 (2828, 2828),
-                again(&grey(2828, Some(4)), 14),
+                repeat_scans(&grey(2828, Some(4)), 14),
             ),
         ),
         (

@@ -1,18 +1,17 @@
-//! The control loop: 30 times a second take orders, command a target, step the physics, report.
+//! The 30 Hz control loop: takes messages, commands a target, steps the physics and reports.
 
 use super::{
-    Shared, SimConfig, TAG,
-    eyes::Snapshot,
+    Shared, SimConfig,
+    cameras::Snapshot,
+    hello::hello,
     player::{ChunkPlayer, Motion},
 };
 use crate::peer_log::PeerLog;
 use protocol::{
-    CameraDescription, ErrorMessage, JointDescription, Message, TaskState, ToRobot,
+    ErrorMessage, Message, TaskState, ToRobot,
     robot::{RobotHello, RobotReport},
 };
-use sim::{
-    CONTROL_RATE_HZ, Camera, DOF, JointVector, Status, Task, TaskFamily, TaskMonitor, World,
-};
+use sim::{CONTROL_RATE_HZ, DOF, JointVector, Status, Task, TaskMonitor, World};
 use std::{
     sync::{Arc, atomic::Ordering, mpsc::SyncSender},
     thread::JoinHandle,
@@ -21,12 +20,12 @@ use std::{
 use tokio::sync::mpsc::Sender;
 
 const PERIOD: Duration = Duration::from_nanos(1_000_000_000 / CONTROL_RATE_HZ as u64);
-/// A tick that comes later than this after the one before counts as late.
+/// A tick that starts later than this after the previous one counts as late.
 const LATE_AFTER: Duration = Duration::from_nanos(1_500_000_000 / CONTROL_RATE_HZ as u64);
-/// Ticks missed by less than this are caught up, so that simulated time follows the clock; beyond it (a
-/// suspended laptop) the loop starts afresh.
+/// A delay below this is caught up, so that simulated time follows the clock; after a longer one (a suspended laptop) the
+/// loop restarts from now.
 const CATCH_UP: Duration = Duration::from_millis(200);
-/// An unchanged report is repeated this often.
+/// Interval at which an unchanged report is repeated.
 const REPORT_PERIOD_MICROS: u64 = 500_000;
 
 /// Starts the thread; it ends when `shared.ended` is set.
@@ -36,64 +35,15 @@ pub(super) fn spawn(
     snapshots: SyncSender<Snapshot>,
     reports: Sender<Vec<u8>>,
 ) -> std::io::Result<JoinHandle<()>> {
-    let mut body = Body::new(config, shared, snapshots, reports);
+    let mut control = ControlLoop::new(config, shared, snapshots, reports);
     std::thread::Builder::new()
-        .name("sim-body".to_owned())
-        .spawn(move || body.run())
+        .name("sim-control".to_owned())
+        .spawn(move || control.run())
 }
 
-/// What the robot says first, for a scene.
-pub(super) fn hello(name: &str, world: &World) -> RobotHello {
-    let joints = world.joints().iter().map(|joint| JointDescription {
-        name: joint.name.to_owned(),
-        unit: if joint.name == "gripper" {
-            "percent"
-        } else {
-            "deg"
-        }
-        .to_owned(),
-        min: joint.min,
-        max: joint.max,
-    });
-    let cameras = Camera::ALL.iter().map(|camera| CameraDescription {
-        name: camera.name().to_owned(),
-        width: sim::WIDTH_PIXELS as u32,
-        height: sim::HEIGHT_PIXELS as u32,
-        has_depth: *camera == Camera::Overview,
-    });
-    RobotHello {
-        name: name.to_owned(),
-        tag: TAG.to_owned(),
-        joints: joints.collect(),
-        cameras: cameras.collect(),
-        control_rate_hz: CONTROL_RATE_HZ as f32,
-        example_instructions: examples(world),
-        simulated: true,
-        resume_token: None,
-    }
-}
-
-/// Two sentences of every family that can be done in the scene.
-fn examples(world: &World) -> Vec<String> {
-    TaskFamily::all()
-        .into_iter()
-        .flat_map(|family| {
-            let options = Task::options(family, world);
-            let last = options.len().saturating_sub(1);
-            let mut chosen: Vec<String> = [options.first(), options.get(last).filter(|_| last > 0)]
-                .into_iter()
-                .flatten()
-                .map(Task::canonical)
-                .collect();
-            chosen.dedup();
-            chosen
-        })
-        .collect()
-}
-
-struct Body {
+struct ControlLoop {
     name: String,
-    /// Whoever presses stop again and again causes a few lines.
+    /// Rate-limited: repeated stops cause a few lines only.
     log: PeerLog,
     shared: Arc<Shared>,
     snapshots: SyncSender<Snapshot>,
@@ -110,7 +60,7 @@ struct Body {
     task: TaskState,
     task_secs: f32,
     monitor: Option<TaskMonitor>,
-    /// Where the arm is kept while it holds.
+    /// Target while the arm holds.
     hold_at: Option<JointVector>,
     commanded: JointVector,
     ticks: u64,
@@ -119,11 +69,11 @@ struct Body {
     refused_chunks: u64,
     last_refusal: String,
     reported: Option<RobotReport>,
-    /// Frames that did not fit into the channel yet.
+    /// Frame that did not fit into the channel yet.
     unsent: Option<Vec<u8>>,
 }
 
-impl Body {
+impl ControlLoop {
     fn new(
         config: &SimConfig,
         shared: Arc<Shared>,
@@ -183,7 +133,7 @@ impl Body {
     fn tick(&mut self) {
         self.follow_connection();
         while let Some(message) = self.shared.inbox.take() {
-            self.obey(message);
+            self.handle(message);
         }
         let now_micros = self.shared.now_micros();
         if self.observe_in == 0 {
@@ -197,13 +147,13 @@ impl Body {
         let report = self.world.step(&self.commanded);
         self.ticks += 1;
         self.clamped += u64::from(report.clamped());
-        self.judge(now_micros);
+        self.update_task(now_micros);
         if self.connection > 0 {
             self.report(now_micros, holding);
         }
     }
 
-    /// A new connection starts new counts; a lost one ends the task. A latched stop survives both.
+    /// Resets the counters for a new connection and ends the task of a lost one. A latched stop survives both.
     fn follow_connection(&mut self) {
         let connection = self.shared.connection.load(Ordering::Acquire);
         if connection == self.connection {
@@ -230,7 +180,7 @@ impl Body {
         }
     }
 
-    fn obey(&mut self, message: ToRobot) {
+    fn handle(&mut self, message: ToRobot) {
         let now_micros = self.shared.now_micros();
         match message {
             ToRobot::Chunk(chunk) => {
@@ -250,12 +200,12 @@ impl Body {
                 self.observe_in = 0;
             }
             ToRobot::Instruction(instruction) => {
-                // Another sentence does not make the arm halt in the middle of a motion: the first chunk for it
-                // takes over, within 300 ms or the arm holds. No sentence does.
+                // A new instruction does not halt the arm in the middle of a motion: its first chunk takes over
+                // within 300 ms, or the arm holds. An empty instruction halts it at once.
                 if instruction.text.is_empty() {
                     self.player.forget();
                 }
-                // Nobody should wait for the next round to see the robot set off.
+                // The first chunk needs an observation, so the robot sends one without delay.
                 self.observe_in = 0;
                 self.instruct(instruction.text);
             }
@@ -273,7 +223,7 @@ impl Body {
             }
             ToRobot::Welcome(welcome) => {
                 tracing::info!(
-                    "{} is {:?} there, driven by {}",
+                    "{} is registered as {:?}, policy {}",
                     self.name,
                     welcome.robot_id,
                     welcome.policy
@@ -281,7 +231,7 @@ impl Body {
             }
             ToRobot::Error(error) => {
                 self.log.say(
-                    &format_args!("the studio tells {}", self.name),
+                    &format_args!("the studio reports to {}", self.name),
                     &error.message,
                 );
             }
@@ -303,7 +253,9 @@ impl Body {
                 Err(why) => {
                     self.send(&ErrorMessage {
                         code: "no_success_test".to_owned(),
-                        message: format!("the simulator cannot judge this sentence: {why}"),
+                        message: format!(
+                            "the simulator has no success test for this instruction: {why}"
+                        ),
                         fatal: false,
                     });
                     TaskState::Unknown
@@ -321,11 +273,11 @@ impl Body {
             captured_at_micros,
             commanded: self.commanded.to_vec(),
         };
-        // Full means that drawing does not keep up; the next snapshot is fresher anyway.
+        // A full channel means that rendering does not keep up; the next snapshot is fresher anyway.
         self.snapshots.try_send(snapshot).ok();
     }
 
-    /// Chooses the target of this tick; whether the robot holds for want of a chunk.
+    /// Chooses the target of this tick. Returns `true` if the robot holds for lack of a chunk.
     fn command(&mut self, now_micros: u64) -> bool {
         let target = match self.player.motion(now_micros) {
             Motion::Follow(row) => JointVector::try_from(row).ok(),
@@ -338,7 +290,7 @@ impl Body {
                 false
             }
             None => {
-                // Where it is, not where it was told to go: the servos lag behind their target.
+                // The measured state, not the commanded one: the servos lag behind their target.
                 let here = self.world.state();
                 self.commanded = *self.hold_at.get_or_insert(here);
                 true
@@ -346,7 +298,7 @@ impl Body {
         }
     }
 
-    fn judge(&mut self, now_micros: u64) {
+    fn update_task(&mut self, now_micros: u64) {
         if self.task == TaskState::Running || self.task == TaskState::Unknown {
             let micros = now_micros.saturating_sub(self.instructed_at_micros);
             self.task_secs = micros as f32 * 1e-6;
