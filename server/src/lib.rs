@@ -4,7 +4,7 @@
 //! so that the binary, the tests and other programs start it the same way. From the wire inwards:
 //!
 //! - `listener`: accepts connections and keeps room for the next; `socket`: a WebSocket and what may come over it when
-//! - `wire`: what all WebSockets share (first message in time, pings, silence, refusals in words)
+//! - `connection_io`: what all WebSockets share (first message in time, pings, silence, refusals in words)
 //! - `robots` and `viewers`: one connection of a robot, one of a page; `handshake`: how both begin and end
 //! - [`queues`]: what waits for a robot, a viewer, the policy or a model; each bounded by construction
 //! - [`images`]: camera views, from bytes to pixels and to what people are shown
@@ -53,7 +53,7 @@ pub mod sim_robot;
 mod socket;
 mod studio;
 mod viewers;
-mod wire;
+mod connection_io;
 
 pub use limits::Limits;
 pub use studio::{Config, ServeError, serve};

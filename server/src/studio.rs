@@ -12,7 +12,7 @@ use crate::{
     scene_questions::SceneQuestions,
     scorer_service::{Scoring, queue::ScoringQueue},
     sessions::Registry,
-    socket::WaitingRoom,
+    socket::UngreetedLimit,
 };
 use policies::{Policy, question_answerer::Answering};
 use std::{future::Future, sync::Arc, thread::JoinHandle, time::Duration};
@@ -126,7 +126,7 @@ pub async fn serve(
         )),
         desk: desk.clone(),
         recordings: Arc::new(recordings),
-        waiting: WaitingRoom::new(limits.max_ungreeted),
+        waiting: UngreetedLimit::new(limits.max_ungreeted),
         stop: stop.clone(),
         connections: connections.clone(),
         files_log: Arc::default(),

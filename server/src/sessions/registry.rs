@@ -10,6 +10,7 @@ use super::{
     viewers::{ViewerPlace, Viewers},
 };
 use crate::{
+    connection_io::PeerActivity,
     data::{events::Events, latches::Latches},
     health::Health,
     inference::thread::Inference,
@@ -22,7 +23,6 @@ use crate::{
     },
     robot_id,
     scene_questions::SceneQuestions,
-    wire::Heard,
 };
 use bytes::Bytes;
 use protocol::{ErrorMessage, robot::RobotHello, viewer::PolicyDescription};
@@ -131,7 +131,7 @@ impl Registry {
         &self,
         hello: RobotHello,
         mailbox: &Arc<Mailbox>,
-        heard: &Arc<Heard>,
+        heard: &Arc<PeerActivity>,
         log: &ConnectionLog,
     ) -> Result<(Arc<Session>, Connection), ErrorMessage> {
         let number = self.next_connection.fetch_add(1, Ordering::Relaxed);

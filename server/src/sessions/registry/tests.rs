@@ -40,8 +40,11 @@ fn hello(name: &str) -> RobotHello {
     }
 }
 
-async fn connect(registry: &Registry, hello: RobotHello) -> (Arc<Session>, Connection, Arc<Heard>) {
-    let heard = Arc::<Heard>::default();
+async fn connect(
+    registry: &Registry,
+    hello: RobotHello,
+) -> (Arc<Session>, Connection, Arc<PeerActivity>) {
+    let heard = Arc::<PeerActivity>::default();
     let (session, connection) = registry
         .connect(hello, &Arc::default(), &heard, &registry.log())
         .await
