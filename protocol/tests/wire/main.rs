@@ -1,4 +1,4 @@
-//! The wire, byte by byte: a change here is a change of the protocol.
+//! Golden bytes of the messages: a change here is a change of the protocol.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -24,7 +24,7 @@ use protocol::{
     },
 };
 
-/// The frame as hex, with the texts in it readable.
+/// A frame as hex, in which letters stay readable.
 fn dump(bytes: &[u8]) -> String {
     let mut text = String::new();
     for byte in bytes {
@@ -36,8 +36,8 @@ fn dump(bytes: &[u8]) -> String {
     text
 }
 
-fn golden<M: Message>(message: &M, want: &str) {
-    assert_eq!(dump(&encode(message).unwrap()), want, "{}", M::NAME);
+fn golden<M: Message>(message: &M, expected: &str) {
+    assert_eq!(dump(&encode(message).unwrap()), expected, "{}", M::NAME);
 }
 
 fn chunk() -> ActionChunk {
@@ -145,7 +145,7 @@ fn small_messages_have_these_bytes() {
 }
 
 #[test]
-fn stops_and_what_answers_them_have_these_bytes() {
+fn stops_and_their_answers_have_these_bytes() {
     golden(
         &StopRobot {
             robot_id: "a".to_owned(),
@@ -172,13 +172,13 @@ fn stops_and_what_answers_them_have_these_bytes() {
     };
     golden(&beat, "PS[01][3b][82][a4]beat[09][a8]problems[91][a1]p");
     golden(&Heard { beat: 9 }, "PS[01][2a][81][a4]beat[09]");
-    // From before presses had numbers.
+    // A client from before presses had numbers.
     let older = b"PS\x01\x24\x81\xa8robot_id\xa1a";
     assert_eq!(decode::<StopRobot>(older).unwrap().press_id, 0);
 }
 
 #[test]
-fn a_command_names_its_mode_in_words() {
+fn a_command_has_its_mode_as_text() {
     golden(
         &Command {
             robot_id: "a".to_owned(),
@@ -191,7 +191,7 @@ fn a_command_names_its_mode_in_words() {
 }
 
 #[test]
-fn what_can_start_motion_names_the_last_heartbeat_that_was_heard_or_none() {
+fn messages_that_can_start_motion_name_the_last_received_heartbeat_or_none() {
     golden(
         &Command {
             robot_id: "a".to_owned(),
@@ -217,7 +217,7 @@ fn what_can_start_motion_names_the_last_heartbeat_that_was_heard_or_none() {
         },
         "PS[01][26][83][a8]robot_id[a1]a[a5]scene[81][a4]seed[c0][aa]heard_beat[01]",
     );
-    // From before heartbeats were named, and from a library that writes absent fields.
+    // A client from before heartbeats were named, and a library that writes absent fields.
     for older in [
         &b"PS\x01\x25\x81\xa8robot_id\xa1a"[..],
         b"PS\x01\x25\x82\xa8robot_id\xa1a\xaaheard_beat\xc0",
@@ -323,7 +323,7 @@ fn a_depth_map_has_these_bytes_and_may_be_absent() {
 }
 
 #[test]
-fn a_depth_map_that_contradicts_itself_is_refused_with_the_field() {
+fn an_invalid_depth_map_is_refused_with_the_field() {
     let field = |depth: DepthReasoning| {
         let trace = Trace {
             depth: Some(Box::new(depth)),
@@ -382,8 +382,8 @@ fn a_depth_map_that_contradicts_itself_is_refused_with_the_field() {
             "view.data",
         ),
     ];
-    for (depth, want) in wrong {
-        assert_eq!(field(depth), want);
+    for (depth, expected) in wrong {
+        assert_eq!(field(depth), expected);
     }
     let first = DepthReasoning {
         similarity: Vec::new(),
