@@ -1,6 +1,6 @@
-//! One decision on the wire, without a socket: a robot and a studio hand each other frames.
+//! Frames of one decision, without a socket: a robot and a studio exchange them over channels.
 //!
-//! `cargo run -p protocol --example quickstart`. `robot.rs` beside this file is a robot for a running studio.
+//! Run `cargo run -p protocol --example quickstart`. `robot.rs` in this folder is a robot for a running studio.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
@@ -10,7 +10,7 @@ use protocol::{FromRobot, Message, ToRobot};
 
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
-/// One direction of a WebSocket: a binary message is a frame.
+/// Sends a message as a frame, which on a WebSocket is one binary message.
 fn send<M: Message>(to: &SyncSender<Vec<u8>>, message: &M) -> Result<(), AnyError> {
     let frame = protocol::encode(message)?;
     println!(
@@ -58,7 +58,7 @@ fn robot(studio: &SyncSender<Vec<u8>>, frames: &Receiver<Vec<u8>>) -> Result<(),
     )?;
     for frame in frames {
         match ToRobot::decode(&frame)? {
-            ToRobot::Welcome(welcome) => println!("the robot is {:?} here", welcome.robot_id),
+            ToRobot::Welcome(welcome) => println!("the robot's id is {:?}", welcome.robot_id),
             ToRobot::Chunk(chunk) => {
                 for (row, targets) in chunk.actions.chunks_exact(chunk.dims as usize).enumerate() {
                     let at_micros = chunk.starts_at_micros + row as u64 * 1_000_000 / 30;
@@ -66,7 +66,7 @@ fn robot(studio: &SyncSender<Vec<u8>>, frames: &Receiver<Vec<u8>>) -> Result<(),
                 }
                 return Ok(());
             }
-            other => return Err(format!("not expected now: {other:?}").into()),
+            other => return Err(format!("unexpected message: {other:?}").into()),
         }
     }
     Err("the studio left".into())
@@ -101,7 +101,7 @@ fn studio(robot: &SyncSender<Vec<u8>>, frames: &Receiver<Vec<u8>>) -> Result<(),
                     },
                 )?;
             }
-            other => return Err(format!("not expected now: {other:?}").into()),
+            other => return Err(format!("unexpected message: {other:?}").into()),
         }
     }
     Ok(())
@@ -112,7 +112,7 @@ fn main() -> Result<(), AnyError> {
     let (to_robot, from_studio) = sync_channel(4);
     let serving = std::thread::spawn(move || studio(&to_robot, &from_robot));
     robot(&to_studio, &from_studio)?;
-    // The connection ends.
+    // Closes the connection.
     drop(to_studio);
     serving.join().map_err(|_| "the studio's thread panicked")?
 }

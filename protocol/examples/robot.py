@@ -1,4 +1,4 @@
-"""A robot of six joints without hardware that keeps the rules of README.md.
+"""Robot without hardware: six joints that follow the studio's chunks by the rules of README.md.
 
 `pip install msgpack websockets`, `policy-studio serve`, `python robot.py [ws://HOST:PORT/ws/robot]`.
 """
@@ -22,7 +22,7 @@ def micros():
     return time.monotonic_ns() // 1000
 
 def run(url):
-    # `since` is the start of the running chunk, or the time of the last stop or release: older chunks are refused.
+    # `since` is the start of the running chunk, or the time of the last stop or release. Older chunks are refused.
     state, chunk, since, arrived, stopped = [0.0, 0.0, 0.0, 60.0, 0.0, 50.0], None, 0, 0, False
     instruction, began, clamped, refused = "", micros(), 0, 0
     with connect(url) as studio:
@@ -56,7 +56,7 @@ def run(url):
                 step = min(max(target, low), high) - state[joint]
                 state[joint] += min(max(step, -MAX_STEP), MAX_STEP)
                 clamped += abs(state[joint] - target) > 1e-3
-            if tick % 3 == 0:  # Ten observations and reports per second; five and one are asked for.
+            if tick % 3 == 0:  # Ten observations and reports per second; the protocol requires five and one.
                 studio.send(frame(OBSERVATION, sequence=tick // 3, captured_at_micros=micros(), state=state,
                                   commanded=state, views=VIEWS))
                 studio.send(frame(REPORT, at_micros=now, instruction=instruction, holding=not targets, stopped=stopped,

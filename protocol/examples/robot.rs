@@ -1,7 +1,7 @@
-//! A robot in Rust: six joints without hardware that follow the studio's chunks as `README.md` asks of a robot.
+//! Robot in Rust without hardware: six joints that follow the studio's chunks by the rules of `README.md`.
 //!
-//! `policy-studio serve`, then `cargo run -p protocol --example robot [ws://HOST:PORT/ws/robot]`. The robot is on
-//! the page: an instruction moves it, a stop there halts it. `robot.py` beside this file is the same in Python.
+//! Run `policy-studio serve`, then `cargo run -p protocol --example robot [ws://HOST:PORT/ws/robot]`. The robot appears on
+//! the page: an instruction moves it, and a stop halts it. `robot.py` in this folder is the same in Python.
 
 use std::error::Error;
 use std::io::ErrorKind;
@@ -31,7 +31,7 @@ const HEIGHT: u32 = 120;
 
 const RATE_HZ: f32 = 30.0;
 const TICK: Duration = Duration::from_micros(33_333);
-/// Ten observations per second; five are asked for.
+/// Ten observations per second; the protocol requires five.
 const TICKS_PER_OBSERVATION: u64 = 3;
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 const HOLD_AFTER_MICROS: u64 = 300_000;
@@ -39,9 +39,9 @@ const HOLD_AFTER_MICROS: u64 = 300_000;
 /// State of the robot.
 struct Robot {
     clock: Instant,
-    /// Position of the joints, which is also the last target: nothing lags here [the joints' units].
+    /// Position of the joints, which is also the last target, because this robot has no lag [the joints' units].
     position: [f32; 6],
-    /// The chunk that runs and the time of its arrival (us).
+    /// Time of arrival (us) and the running chunk.
     chunk: Option<(u64, ActionChunk)>,
     /// Time of the last release; chunks that start earlier are refused (us).
     released_micros: u64,
@@ -81,7 +81,7 @@ impl Robot {
         u64::try_from(self.clock.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
-    /// The announcement, with which counts begin anew. A latched stop survives it.
+    /// Announcement of a new connection. It resets the counts; a latched stop survives it.
     fn hello(&mut self) -> RobotHello {
         let stopped = self.report.stopped;
         self.chunk = None;
@@ -133,7 +133,7 @@ impl Robot {
         }
     }
 
-    /// The reason not to execute a chunk that arrived at `now`. Decoding has refused numbers that are not finite.
+    /// Reason not to execute a chunk that arrived at `now`. Values that are not finite were refused by the decoder.
     fn refusal(&self, now: u64, chunk: &ActionChunk) -> Option<String> {
         let running = self.chunk.as_ref().map(|(_, running)| running);
         if self.report.stopped {
@@ -147,11 +147,11 @@ impl Robot {
         } else if now >= chunk.valid_until_micros {
             Some("stale: its validity has ended".to_owned())
         } else if chunk.starts_at_micros > now {
-            Some("starts in the future; the clock of a chunk is the robot's own".to_owned())
+            Some("starts in the future; the times of a chunk are the robot's own".to_owned())
         } else if chunk.starts_at_micros < self.released_micros {
             Some("computed from an observation before the release".to_owned())
         } else if running.is_some_and(|running| chunk.starts_at_micros < running.starts_at_micros) {
-            Some("older than the chunk that runs".to_owned())
+            Some("older than the running chunk".to_owned())
         } else {
             None
         }
@@ -184,7 +184,7 @@ impl Robot {
                 if idle {
                     self.chunk = None;
                 }
-                // No success test here.
+                // This robot has no success test.
                 self.report.task = if idle {
                     TaskState::Idle
                 } else {
@@ -207,11 +207,11 @@ impl Robot {
                 self.chunk = None;
                 self.position = HOME;
             }
-            Ok(ToRobot::Error(error)) => println!("the studio: {}", error.message),
+            Ok(ToRobot::Error(error)) => println!("error from the studio: {}", error.message),
         }
     }
 
-    /// The target of this moment: the row whose time is nearest, or none.
+    /// Current target: the row with the nearest time, if there is one.
     fn target(&self, now: u64) -> Option<&[f32]> {
         let (arrived, chunk) = self.chunk.as_ref()?;
         if now >= chunk.valid_until_micros || now.saturating_sub(*arrived) > HOLD_AFTER_MICROS {
@@ -227,15 +227,15 @@ impl Robot {
         let now = self.now_micros();
         let target = self.target(now).map(<[f32]>::to_vec);
         self.report.holding = target.is_none();
-        for ((position, wanted), (_, _, min, max)) in self
+        for ((position, target), (_, _, min, max)) in self
             .position
             .iter_mut()
             .zip(target.unwrap_or_default())
             .zip(JOINTS)
         {
-            let step = (wanted.clamp(min, max) - *position).clamp(-MAX_STEP, MAX_STEP);
+            let step = (target.clamp(min, max) - *position).clamp(-MAX_STEP, MAX_STEP);
             let reached = *position + step;
-            self.report.clamped += u64::from((reached - wanted).abs() > 1e-3);
+            self.report.clamped += u64::from((reached - target).abs() > 1e-3);
             *position = reached;
         }
         self.report.ticks += 1;
@@ -243,8 +243,8 @@ impl Robot {
         self.report.task_secs = now.saturating_sub(self.instructed_micros) as f32 * 1e-6;
     }
 
-    /// The parts of the report whose change is reported at once.
-    fn news(&self) -> (String, bool, bool, u64) {
+    /// Fields of the report whose change is reported at once.
+    fn urgent_fields(&self) -> (String, bool, bool, u64) {
         let report = &self.report;
         (
             report.instruction.clone(),
@@ -262,11 +262,11 @@ fn send<M: protocol::Message>(socket: &mut Socket, message: &M) -> Result<(), Bo
     Ok(())
 }
 
-/// One connection, until it ends.
-fn converse(robot: &mut Robot, url: &str) -> Result<(), Box<dyn Error>> {
+/// Runs one connection until it ends.
+fn run_connection(robot: &mut Robot, url: &str) -> Result<(), Box<dyn Error>> {
     let (mut socket, _) = tungstenite::connect(url)?;
     if let MaybeTlsStream::Plain(stream) = socket.get_ref() {
-        // Reading returns in time for the next tick, and a stop is heard between two.
+        // Reads return in time for the next tick, and a stop is received between two ticks.
         stream.set_read_timeout(Some(Duration::from_millis(2)))?;
     }
     send(&mut socket, &robot.hello())?;
@@ -277,7 +277,7 @@ fn converse(robot: &mut Robot, url: &str) -> Result<(), Box<dyn Error>> {
             match socket.read() {
                 Ok(Message::Binary(frame)) => robot.receive(&frame),
                 Ok(Message::Close(_)) => return Err("the studio closed the connection".into()),
-                // Pings are answered by the library.
+                // The library answers pings.
                 Ok(_) => {}
                 Err(tungstenite::Error::Io(error))
                     if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
@@ -290,10 +290,10 @@ fn converse(robot: &mut Robot, url: &str) -> Result<(), Box<dyn Error>> {
         if robot.report.ticks.is_multiple_of(TICKS_PER_OBSERVATION) {
             send(&mut socket, &robot.observation())?;
         }
-        let news = Some(robot.news());
-        if news != reported || reported_at.elapsed() > REPORT_EVERY {
+        let fields = Some(robot.urgent_fields());
+        if fields != reported || reported_at.elapsed() > REPORT_EVERY {
             send(&mut socket, &robot.report)?;
-            (reported, reported_at) = (news, Instant::now());
+            (reported, reported_at) = (fields, Instant::now());
         }
     }
 }
@@ -304,8 +304,8 @@ fn main() {
         .unwrap_or_else(|| "ws://127.0.0.1:8080/ws/robot".to_owned());
     let mut robot = Robot::new();
     loop {
-        if let Err(error) = converse(&mut robot, &url) {
-            println!("{url}: {error}; the robot holds and dials again");
+        if let Err(error) = run_connection(&mut robot, &url) {
+            println!("{url}: {error}; the robot holds and connects again");
         }
         std::thread::sleep(Duration::from_secs(1));
     }

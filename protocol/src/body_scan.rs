@@ -1,33 +1,37 @@
 //! Scan of a MessagePack body before it is decoded: nesting depth and number of values.
 //!
-//! Fields that are not known are skipped, so a frame full of them costs no memory, but skipping deep ones would cost
-//! the stack, and millions of them seconds. This reads markers and lengths alone, in a loop, and stops at the limits.
+//! A decoder skips unknown fields, so a frame full of them costs no memory. Skipping deeply nested fields would use up the
+//! stack, and skipping millions of them takes seconds. This scan reads only markers and lengths, in a loop, and stops at the
+//! limits.
 
-/// Deepest nesting. The messages of this crate need five; the rest is for fields to come.
+/// Deepest nesting. The messages of this crate need five; the rest is reserved for future fields.
 pub(crate) const MAX_DEPTH: usize = 12;
 
-/// Refuses a body that nests deeper than [`MAX_DEPTH`], has more than `most` values (keys counted, the elements of
-/// byte strings and texts not) or a text longer than `longest`, which a decoder may quote in its error, or announces
-/// more than it holds. What follows the first value is not looked at.
-pub(crate) fn check(body: &[u8], most: usize, longest: usize) -> Result<(), String> {
-    // Values to come in each open list or map.
+/// Checks a MessagePack body before it is decoded.
+///
+/// # Errors
+/// The reason, if the body nests deeper than [`MAX_DEPTH`], has more than `max_values` values (keys counted, the elements
+/// of byte strings and texts not), has a text longer than `max_text_bytes`, which a decoder may quote in its error, or
+/// announces more than it holds. Bytes after the first value are ignored.
+pub(crate) fn check(body: &[u8], max_values: usize, max_text_bytes: usize) -> Result<(), String> {
+    // Remaining values of each open list or map.
     let mut open = [0_u64; MAX_DEPTH];
     let mut depth = 0;
     let mut values = 0_usize;
     let mut rest = body;
     loop {
         values += 1;
-        if values > most {
-            return Err(format!("more than {most} values"));
+        if values > max_values {
+            return Err(format!("more than {max_values} values"));
         }
         let Item {
             children,
             skip,
             after,
         } = item(rest)?;
-        if skip > longest as u64 && rest.first().is_some_and(is_text) {
+        if skip > max_text_bytes as u64 && rest.first().is_some_and(is_text) {
             return Err(format!(
-                "a text of {skip} bytes, at most {longest} are taken"
+                "a text of {skip} bytes, at most {max_text_bytes} are accepted"
             ));
         }
         let length = after.len();
@@ -36,7 +40,7 @@ pub(crate) fn check(body: &[u8], most: usize, longest: usize) -> Result<(), Stri
             .and_then(|skip| after.get(skip..))
             .ok_or_else(|| format!("a value of {skip} bytes is announced, {length} follow"))?;
         if children > 0 {
-            // Every value has a byte at least.
+            // Every value has at least one byte.
             if children > rest.len() as u64 {
                 return Err(format!(
                     "a list of {children} values is announced, {} bytes follow",
@@ -50,7 +54,7 @@ pub(crate) fn check(body: &[u8], most: usize, longest: usize) -> Result<(), Stri
             depth += 1;
             continue;
         }
-        // The value is complete, and with it the lists that it is the last of.
+        // The value is complete, and so is every list whose last element it is.
         loop {
             let Some(level) = depth.checked_sub(1).and_then(|top| open.get_mut(top)) else {
                 return Ok(());
@@ -66,11 +70,11 @@ pub(crate) fn check(body: &[u8], most: usize, longest: usize) -> Result<(), Stri
 
 /// Extent of a value, from its marker.
 struct Item<'a> {
-    /// Values inside it; a map has two per entry.
+    /// Number of values inside it; a map has two per entry.
     children: u64,
-    /// Bytes of its content.
+    /// Length of its content in bytes.
     skip: u64,
-    /// Bytes after the marker and its length.
+    /// The bytes behind the marker and the length.
     after: &'a [u8],
 }
 
@@ -101,7 +105,7 @@ fn item(bytes: &[u8]) -> Result<Item<'_>, String> {
         })
     };
     let content = |count| (0, count);
-    // One byte more says what kind of extension it is.
+    // One more byte is the type of the extension.
     let extension = |count| (0, count + 1);
     let elements = |count| (count, 0);
     let entries = |count| (2 * count, 0);
@@ -110,7 +114,7 @@ fn item(bytes: &[u8]) -> Result<Item<'_>, String> {
         0x80..=0x8f => plain(2 * u64::from(marker & 0x0f), 0),
         0x90..=0x9f => plain(u64::from(marker & 0x0f), 0),
         0xa0..=0xbf => plain(0, u64::from(marker & 0x1f)),
-        0xc1 => Err("0xc1 begins no value".to_owned()),
+        0xc1 => Err("the marker 0xc1 is not used in MessagePack".to_owned()),
         0xc4 | 0xd9 => counted(1, content),
         0xc5 | 0xda => counted(2, content),
         0xc6 | 0xdb => counted(4, content),
@@ -134,7 +138,7 @@ mod tests {
     use super::check;
 
     #[test]
-    fn whole_values_pass_and_are_counted() {
+    fn complete_values_pass_and_are_counted() {
         // {"a": [1, 2.0, nil], "b": bin(2)}
         let body = b"\x82\xa1a\x93\x01\xca\x40\x00\x00\x00\xc0\xa1b\xc4\x02xy";
         assert_eq!(check(body, 8, 9), Ok(()));
@@ -142,17 +146,17 @@ mod tests {
         for cut in 0..body.len() {
             assert!(check(&body[..cut], 8, 9).is_err(), "{cut} bytes");
         }
-        assert!(check(b"\xa3abc", 1, 2).is_err_and(|words| words.contains("a text of 3")));
+        assert!(check(b"\xa3abc", 1, 2).is_err_and(|reason| reason.contains("a text of 3")));
         for empty in [&b"\x80"[..], b"\x90", b"\xa0", b"\xc4\x00", b"\xde\x00\x00"] {
             assert_eq!(check(empty, 1, 0), Ok(()));
         }
     }
 
     #[test]
-    fn nesting_and_announcements_have_an_end() {
+    fn nesting_and_announced_lengths_are_limited() {
         let nested = |depth: usize| [vec![0x91; depth], vec![0xc0]].concat();
         assert_eq!(check(&nested(12), 100, 9), Ok(()));
-        assert!(check(&nested(13), 100, 9).is_err_and(|words| words.contains("deeper than 12")));
+        assert!(check(&nested(13), 100, 9).is_err_and(|reason| reason.contains("deeper than 12")));
         assert!(check(&nested(1 << 20), 1 << 21, 9).is_err());
         for announced in [
             &b"\xdd\xff\xff\xff\xff"[..],

@@ -1,7 +1,8 @@
-//! Deserialisers that stop at a limit, for fields that a peer fills.
+//! Deserializers that stop at a limit, for fields that a peer fills.
 //!
-//! A check after the decoding comes too late: by then sixteen million tiny values of one frame are half a gigabyte of
-//! structs. These refuse an announced length at once, and a longer one than announced at the first value too many.
+//! A check after decoding would be too late: by then sixteen million tiny values of one frame are half a gigabyte of
+//! structs. These functions refuse an announced length over the limit at once, and a list that is longer than announced at
+//! the first excess value.
 
 use serde::{
     Deserialize, Deserializer, Serialize as _, Serializer,
@@ -9,10 +10,10 @@ use serde::{
 };
 use std::{fmt, marker::PhantomData};
 
-/// Bytes of an offending text that are shown.
+/// Bytes of an oversized text that an error quotes.
 const SHOWN_BYTES: usize = 32;
 
-/// A text of at most so many bytes.
+/// Text of at most `MAX` bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Text<const MAX: usize>(pub(crate) String);
 
@@ -24,7 +25,7 @@ impl<const MAX: usize> TextVisitor<MAX> {
             return Ok(());
         }
         Err(E::custom(format_args!(
-            "the text {:?} has {} bytes, at most {MAX} are taken",
+            "the text {:?} has {} bytes, at most {MAX} are accepted",
             shortened(text, SHOWN_BYTES),
             text.len()
         )))
@@ -55,7 +56,7 @@ impl<'de, const MAX: usize> Deserialize<'de> for Text<MAX> {
     }
 }
 
-/// A text.
+/// Reads a text of at most `MAX` bytes.
 pub(crate) fn text<'de, const MAX: usize, D>(from: D) -> Result<String, D::Error>
 where
     D: Deserializer<'de>,
@@ -63,7 +64,7 @@ where
     Text::<MAX>::deserialize(from).map(|text| text.0)
 }
 
-/// A text that may be absent.
+/// Reads a text of at most `MAX` bytes that may be absent.
 pub(crate) fn optional_text<'de, const MAX: usize, D>(from: D) -> Result<Option<String>, D::Error>
 where
     D: Deserializer<'de>,
@@ -71,7 +72,7 @@ where
     Ok(Option::<Text<MAX>>::deserialize(from)?.map(|text| text.0))
 }
 
-/// At most `COUNT` texts of at most `MAX` bytes each.
+/// Reads at most `COUNT` texts of at most `MAX` bytes each.
 pub(crate) fn texts<'de, const COUNT: usize, const MAX: usize, D>(
     from: D,
 ) -> Result<Vec<String>, D::Error>
@@ -107,13 +108,13 @@ impl<'de, T: Deserialize<'de>, const COUNT: usize> Visitor<'de> for ListVisitor<
     }
 }
 
-fn too_many<E: Error>(found: usize, most: usize) -> E {
+fn too_many<E: Error>(found: usize, max: usize) -> E {
     E::custom(format_args!(
-        "a list of {found} values, at most {most} are taken"
+        "a list of {found} values, at most {max} are accepted"
     ))
 }
 
-/// At most `COUNT` values.
+/// Reads a list of at most `COUNT` values.
 pub(crate) fn list<'de, T, const COUNT: usize, D>(from: D) -> Result<Vec<T>, D::Error>
 where
     T: Deserialize<'de>,
@@ -128,7 +129,7 @@ impl<const MAX: usize> BytesVisitor<MAX> {
     fn check<E: Error>(bytes: usize) -> Result<(), E> {
         if bytes > MAX {
             return Err(E::custom(format_args!(
-                "{bytes} bytes in one piece, at most {MAX} are taken"
+                "a field of {bytes} bytes, at most {MAX} are accepted"
             )));
         }
         Ok(())
@@ -152,13 +153,13 @@ impl<'de, const MAX: usize> Visitor<'de> for BytesVisitor<MAX> {
         Ok(bytes)
     }
 
-    /// Some libraries write bytes as a list of numbers.
+    /// Accepts a list of numbers too, because some libraries write bytes in that way.
     fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Vec<u8>, A::Error> {
         ListVisitor::<u8, MAX>(PhantomData).visit_seq(list)
     }
 }
 
-/// At most `MAX` bytes.
+/// Reads at most `MAX` bytes.
 pub(crate) fn bytes<'de, const MAX: usize, D>(from: D) -> Result<Vec<u8>, D::Error>
 where
     D: Deserializer<'de>,
@@ -166,12 +167,13 @@ where
     from.deserialize_byte_buf(BytesVisitor::<MAX>)
 }
 
-/// The beginning of a text, of at most `most` bytes, with an ellipsis where it is cut.
-pub fn shortened(text: &str, most: usize) -> String {
-    if text.len() <= most {
+/// Returns the beginning of a text, at most `max_bytes` long, with an ellipsis if it was cut. A limit below the length of an
+/// ellipsis (3 bytes) gives the ellipsis alone.
+pub fn shortened(text: &str, max_bytes: usize) -> String {
+    if text.len() <= max_bytes {
         return text.to_owned();
     }
-    let mut end = most.saturating_sub('…'.len_utf8());
+    let mut end = max_bytes.saturating_sub('…'.len_utf8());
     while !text.is_char_boundary(end) {
         end -= 1;
     }
@@ -179,7 +181,7 @@ pub fn shortened(text: &str, most: usize) -> String {
     format!("{beginning}…")
 }
 
-/// Writes at most `MAX` bytes of a text: messages of the studio must arrive, however long a cause is.
+/// Writes at most `MAX` bytes of a text, so that a long cause never prevents a message of the studio from being sent.
 pub(crate) fn shortened_text<const MAX: usize, S>(text: &str, to: S) -> Result<S::Ok, S::Error>
 where
     S: Serializer,
@@ -190,7 +192,7 @@ where
     to.serialize_str(&shortened(text, MAX))
 }
 
-/// The same of a text that may be absent.
+/// Writes at most `MAX` bytes of a text that may be absent.
 pub(crate) fn shortened_optional_text<const MAX: usize, S>(
     text: &Option<String>,
     to: S,
@@ -202,7 +204,7 @@ where
     text.serialize(to)
 }
 
-/// The same of several texts, of which the first `COUNT` are written.
+/// Writes the first `COUNT` texts, at most `MAX` bytes of each.
 pub(crate) fn shortened_texts<const COUNT: usize, const MAX: usize, S>(
     texts: &[String],
     to: S,

@@ -61,18 +61,18 @@ impl View {
             ));
         }
         let pixels = w as usize * h as usize;
-        let want = match self.encoding {
+        let expected = match self.encoding {
             ViewEncoding::Rgb8 => Some(pixels * 3),
             ViewEncoding::DepthMillimetresU16 => Some(pixels * 2),
             ViewEncoding::DepthGray8 => Some(pixels),
             ViewEncoding::Jpeg => None,
         };
-        match want {
-            Some(want) if want != self.data.len() => Err(invalid(
+        match expected {
+            Some(expected) if expected != self.data.len() => Err(invalid(
                 message,
                 "view.data",
                 format!(
-                    "{:?} holds {} bytes, {w}x{h} {:?} needs {want}",
+                    "{:?} holds {} bytes, {w}x{h} {:?} needs {expected}",
                     self.name,
                     self.data.len(),
                     self.encoding
@@ -97,13 +97,13 @@ pub struct JointDescription {
     /// `deg`, `rad`, `m` or `percent`.
     #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub unit: String,
-    /// Lower limit in that unit. The robot clamps to it itself.
+    /// Lower limit in that unit. The robot itself clamps to it.
     pub min: f32,
     /// Upper limit in that unit.
     pub max: f32,
 }
 
-/// A camera that the robot will send views of.
+/// A camera of a robot, whose views its observations carry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CameraDescription {
     /// View name.
@@ -113,7 +113,7 @@ pub struct CameraDescription {
     pub width: u32,
     /// Height in pixels.
     pub height: u32,
-    /// Whether a depth view named `<name>.depth` comes with it.
+    /// True if observations carry a depth view named `<name>.depth` too.
     #[serde(default)]
     pub has_depth: bool,
 }
@@ -148,15 +148,15 @@ pub struct Stage {
 pub enum TaskState {
     /// No instruction yet.
     Idle,
-    /// Working on it.
+    /// The task is in progress.
     Running,
     /// The robot's own success test passed.
     Succeeded,
-    /// The robot has no success test for this instruction; the policy gets it all the same.
+    /// The robot has no success test for this instruction. The policy executes it nevertheless.
     Unknown,
 }
 
-/// A refusal or failure, as text for a person. The sender closes after it only when `fatal`.
+/// A refusal or failure, as text for a person. The sender closes the connection after it only if `fatal` is true.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorMessage {
     /// Stable identifier for programs, for example `wrong_version`.
@@ -171,7 +171,7 @@ pub struct ErrorMessage {
         deserialize_with = "bounded::text::<MAX_ERROR_BYTES, _>"
     )]
     pub message: String,
-    /// Whether the connection ends.
+    /// True if the connection ends.
     pub fatal: bool,
 }
 

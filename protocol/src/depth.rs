@@ -25,7 +25,7 @@ pub enum DepthMode {
 }
 
 impl DepthMode {
-    /// Its name on the command line and in the page.
+    /// Name of the mode on the command line and in the page.
     pub fn name(self) -> &'static str {
         match self {
             Self::Off => "off",
@@ -45,7 +45,7 @@ pub struct DepthDescription {
     pub cells: u32,
     /// Codes that a cell can have.
     pub codes: u32,
-    /// Whether `/api/policy/depth_decoder.safetensors` is there to be fetched.
+    /// True if `/api/policy/depth_decoder.safetensors` can be fetched.
     pub has_decoder: bool,
 }
 
@@ -60,30 +60,30 @@ pub struct DepthReasoning {
     pub codes: Vec<u32>,
     /// Cells per row.
     pub columns: u32,
-    /// Per cell, whether the policy generated it in this decision; otherwise it was replayed from the previous one.
+    /// For each cell, true if the policy generated it in this decision; false if it was replayed from the previous one.
     #[serde(deserialize_with = "bounded::list::<_, MAX_DEPTH_CELLS, _>")]
     pub regenerated: Vec<bool>,
-    /// Per cell, the cosine similarity of its pixels to those of the decision before, which decided that.
-    /// Empty when there was no picture to compare with; then every cell was written.
+    /// For each cell, the cosine similarity of its pixels to those of the previous decision, which determines
+    /// `regenerated`. Empty without a previous image; then every cell was generated.
     #[serde(default)]
     #[serde(deserialize_with = "bounded::list::<_, MAX_DEPTH_CELLS, _>")]
     pub similarity: Vec<f32>,
-    /// A cell whose similarity is below this is written anew.
+    /// Similarity below which a cell is generated anew.
     pub threshold: f32,
-    /// Passes through the language model after the one that read the prompt.
+    /// Forward passes through the language model after the prefill.
     pub forwards: u32,
-    /// The camera's image at the size at which images are compared, every cell a square of it (`Jpeg`).
+    /// The camera's image at the size of the comparison, in which every cell is a square (`Jpeg`).
     #[serde(default)]
     pub frame: Option<View>,
 }
 
 impl DepthReasoning {
-    /// Cells that the policy wrote in this decision.
+    /// Number of cells that the policy generated in this decision.
     pub fn written(&self) -> usize {
         self.regenerated.iter().filter(|written| **written).count()
     }
 
-    /// Rows of cells; the last one may have fewer than [`Self::columns`].
+    /// Number of rows of cells; the last row may have fewer than [`Self::columns`].
     pub fn rows(&self) -> usize {
         self.codes.len().div_ceil(self.columns.max(1) as usize)
     }

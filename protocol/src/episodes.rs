@@ -4,10 +4,10 @@ use crate::bounded;
 use crate::limits::{MAX_LISTED, MAX_LONG_TEXT_BYTES};
 use serde::{Deserialize, Serialize};
 
-/// All of them, data set by data set.
+/// All recorded episodes of the studio.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct EpisodeList {
-    /// In the order of the data sets on the command line, and of the episodes in them.
+    /// Episodes in the order of the data sets on the command line, and of the episodes in each.
     #[serde(deserialize_with = "bounded::list::<_, MAX_LISTED, _>")]
     pub episodes: Vec<RecordedEpisode>,
 }
@@ -15,15 +15,15 @@ pub struct EpisodeList {
 /// A recorded episode from one camera.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RecordedEpisode {
-    /// Unique within the studio.
+    /// Id, unique within the studio.
     #[serde(deserialize_with = "bounded::text::<MAX_LONG_TEXT_BYTES, _>")]
     pub id: String,
     /// Name of the data set's folder.
     #[serde(deserialize_with = "bounded::text::<MAX_LONG_TEXT_BYTES, _>")]
     pub dataset: String,
-    /// Its number there.
+    /// Index of the episode in the data set.
     pub episode: u64,
-    /// The instruction; empty where it was not recorded.
+    /// The instruction; empty if none was recorded.
     #[serde(deserialize_with = "bounded::text::<MAX_LONG_TEXT_BYTES, _>")]
     pub instruction: String,
     /// Name of the camera.
@@ -33,11 +33,11 @@ pub struct RecordedEpisode {
     pub fps: f64,
     /// Number of frames.
     pub frames: u32,
-    /// Path of the video on the studio; it can be fetched by range, and may hold other episodes too.
+    /// Path of the video on the studio. It supports range requests, and the video may hold other episodes too.
     #[serde(deserialize_with = "bounded::text::<MAX_LONG_TEXT_BYTES, _>")]
     pub video_url: String,
-    /// Time of its first frame in the video (s).
+    /// Time of the episode's first frame in the video (s).
     pub from_secs: f64,
-    /// End of its last frame (s).
+    /// End of the episode's last frame in the video (s).
     pub to_secs: f64,
 }

@@ -1,47 +1,47 @@
-//! One WebSocket binary message = one frame: `b"PS"`, the version, the kind, then a MessagePack map.
+//! Frames: one WebSocket binary message is one frame, which is `b"PS"`, the version, the kind and a MessagePack map.
 //!
-//! MessagePack with named fields was chosen over a schema-bound format so that a client can be written
-//! in any language with its stock library, and so that a later minor addition (a new field) does not
-//! break an older peer: unknown fields are ignored, missing optional ones take their default.
+//! MessagePack with named fields was chosen over a schema-bound format for two reasons. A client can be written in any
+//! language with its usual library, and a new field does not break an older peer: unknown fields are ignored, and missing
+//! optional ones take their default.
 
 use crate::body_scan;
 use crate::bounded::shortened;
 use crate::limits::{MAX_FRAME_BYTES, MAX_LONG_TEXT_BYTES};
 use serde::{Serialize, de::DeserializeOwned};
 
-/// The wire version that this crate speaks. A peer of another version is refused with its number.
+/// Version of the protocol in this crate. A frame of another version is refused with its number.
 pub const VERSION: u8 = 1;
 
-/// First two bytes of every frame.
+/// The first two bytes of every frame.
 pub const MAGIC: [u8; 2] = *b"PS";
 
-/// Bytes before the MessagePack body.
+/// Length of the header before the MessagePack body.
 pub const HEADER_BYTES: usize = 4;
 
-/// Longest explanation of a decoder, in bytes: it can hold what the peer wrote.
+/// Longest reason of a decoder, in bytes: it may quote what the peer wrote.
 const MAX_REASON_BYTES: usize = 400;
 
-/// A message type with its place in the kind table of `README.md`.
+/// A message type of the tables in `README.md`.
 pub trait Message: Serialize + DeserializeOwned {
     /// Fourth byte of the frame.
     const KIND: u8;
     /// Its name in errors.
     const NAME: &'static str;
-    /// Largest frame of this kind, header included; known from the header, so a larger one is not decoded.
+    /// Largest frame of this kind in bytes, header included. A larger one is refused before it is decoded.
     const MAX_BYTES: usize = 8 << 10;
-    /// Most MessagePack values in its body, keys and the values of unknown fields counted.
+    /// Most MessagePack values in its body, including keys and the values of unknown fields.
     const MAX_VALUES: usize = 1 << 10;
 
-    /// Checks the constraints beyond the types: lengths that must agree, finite numbers, sizes in range.
+    /// Checks constraints beyond the types: equal lengths, finite numbers, sizes in range.
     ///
     /// # Errors
-    /// [`FrameError::Invalid`] naming the field and what was expected.
+    /// [`FrameError::Invalid`] with the field and the expected value.
     fn validate(&self) -> Result<(), FrameError> {
         Ok(())
     }
 }
 
-/// Refusal of a frame. Every variant has the offending value, so that it can be shown to the peer.
+/// Refusal of a frame. Every variant has the offending value, for the message to the peer.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum FrameError {
     /// Fewer bytes than a header.
@@ -58,8 +58,10 @@ pub enum FrameError {
         /// Bytes in the frame.
         got: usize,
     },
-    /// Larger than its kind may be.
-    #[error("{message}: a frame of {got} bytes, at most {limit} are taken; send less in it")]
+    /// Larger than the limit of its kind.
+    #[error(
+        "{message}: a frame of {got} bytes, at most {limit} are accepted; send less data in it"
+    )]
     TooLargeForKind {
         /// Message name.
         message: &'static str,
@@ -68,9 +70,9 @@ pub enum FrameError {
         /// [`Message::MAX_BYTES`] of the kind.
         limit: usize,
     },
-    /// Other first bytes than [`MAGIC`].
+    /// First two bytes other than [`MAGIC`].
     #[error(
-        "frame starts with {got:02x?} instead of \"PS\"; this endpoint speaks the studio protocol only"
+        "frame starts with {got:02x?} instead of \"PS\"; this endpoint accepts the studio protocol only"
     )]
     BadMagic {
         /// The first two bytes.
@@ -78,14 +80,14 @@ pub enum FrameError {
     },
     /// Another protocol version.
     #[error(
-        "peer speaks protocol version {got}, this side speaks version {VERSION}; update the older one"
+        "the peer has protocol version {got}, this side has version {VERSION}; update the older one"
     )]
     WrongVersion {
         /// The peer's version.
         got: u8,
     },
     /// A kind that is not expected in this direction.
-    #[error("message kind 0x{got:02x} is not one that {expected} sends")]
+    #[error("message kind 0x{got:02x} is not a message of {expected}")]
     UnexpectedKind {
         /// The kind byte.
         got: u8,
@@ -110,7 +112,7 @@ pub enum FrameError {
         /// The problem and the expected value.
         reason: String,
     },
-    /// The value could not be written (only a bug or exhausted memory can cause this).
+    /// The message could not be written. Only a bug or exhausted memory can cause this.
     #[error("{message}: cannot be encoded: {reason}")]
     Encode {
         /// Message name.
@@ -121,7 +123,7 @@ pub enum FrameError {
 }
 
 impl FrameError {
-    /// The `code` of the `Error` message that answers such a frame.
+    /// The [`code`](crate::ErrorMessage::code) of the error message that answers such a frame.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Truncated { .. } => "truncated",
@@ -136,7 +138,7 @@ impl FrameError {
         }
     }
 
-    /// Whether the peer will not do better with its next frame, so that the connection should end.
+    /// True if further frames of the peer would be refused too, so that the connection should end.
     pub fn is_fatal(&self) -> bool {
         matches!(
             self,
@@ -148,7 +150,8 @@ impl FrameError {
 /// Writes one frame.
 ///
 /// # Errors
-/// [`FrameError::Invalid`] when the message contradicts itself, [`FrameError::TooLarge`] past the limit.
+/// [`FrameError::Invalid`] if the message violates a constraint, [`FrameError::TooLarge`] or
+/// [`FrameError::TooLargeForKind`] if it exceeds a limit, [`FrameError::Encode`] if it cannot be written.
 pub fn encode<M: Message>(message: &M) -> Result<Vec<u8>, FrameError> {
     message.validate()?;
     let mut bytes = vec![MAGIC[0], MAGIC[1], VERSION, M::KIND];
@@ -181,7 +184,7 @@ fn check_size<M: Message>(body_bytes: usize) -> Result<(), FrameError> {
 /// Checks the header and returns the kind and the body.
 ///
 /// # Errors
-/// Everything that can be wrong with a header, see [`FrameError`].
+/// [`FrameError::TooLarge`], [`FrameError::Truncated`], [`FrameError::BadMagic`] or [`FrameError::WrongVersion`].
 pub fn kind_of(bytes: &[u8]) -> Result<(u8, &[u8]), FrameError> {
     if bytes.len() > MAX_FRAME_BYTES {
         return Err(FrameError::TooLarge { got: bytes.len() });
@@ -218,7 +221,7 @@ pub(crate) fn decode_body<M: Message>(body: &[u8]) -> Result<M, FrameError> {
     check_size::<M>(body.len())?;
     let bad = |reason: String| FrameError::BadBody {
         message: M::NAME,
-        // The decoder's words may quote what it found.
+        // The decoder's reason may quote the input.
         reason: shortened(&reason, MAX_REASON_BYTES),
     };
     body_scan::check(body, M::MAX_VALUES, MAX_LONG_TEXT_BYTES).map_err(bad)?;
@@ -239,9 +242,9 @@ pub(crate) fn invalid(
     }
 }
 
-/// Declares which messages a direction carries and how a frame becomes one of them.
+/// Declares the enum of the messages of one direction, with its codec.
 macro_rules! direction {
-    ($(#[$doc:meta])* $name:ident, $speaker:literal, { $($(#[$vdoc:meta])* $variant:ident($ty:ty)),+ $(,)? }) => {
+    ($(#[$doc:meta])* $name:ident, $sender:literal, { $($(#[$vdoc:meta])* $variant:ident($ty:ty)),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq)]
         pub enum $name { $($(#[$vdoc])* $variant($ty)),+ }
@@ -250,12 +253,12 @@ macro_rules! direction {
             /// Decodes a message of this direction.
             ///
             /// # Errors
-            /// See [`FrameError`](crate::FrameError); a kind of another direction is `UnexpectedKind`.
+            /// See [`FrameError`](crate::FrameError). A kind of another direction is `UnexpectedKind`.
             pub fn decode(bytes: &[u8]) -> Result<Self, $crate::FrameError> {
                 let (kind, body) = $crate::kind_of(bytes)?;
                 match kind {
                     $(<$ty as $crate::Message>::KIND => $crate::frame::decode_body::<$ty>(body).map(Self::$variant),)+
-                    got => Err($crate::FrameError::UnexpectedKind { got, expected: $speaker }),
+                    got => Err($crate::FrameError::UnexpectedKind { got, expected: $sender }),
                 }
             }
 

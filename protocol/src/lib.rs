@@ -1,18 +1,18 @@
-//! The wire protocol of Policy Studio: messages between robots, the studio and viewers, over WebSockets.
+//! Wire protocol of Policy Studio: messages between robots, the studio and viewers, over WebSockets.
 //!
-//! Pure types and codecs, no input or output, native and wasm alike. `README.md` beside this crate is
-//! the one page that describes the wire for people who write a client in another language.
+//! Types and codecs only, without input and output, for native targets and wasm. `README.md` of this crate is the
+//! specification of the wire for clients in other languages.
 //!
 //! - [`frame`]: the four-byte header, encoding, decoding and errors
-//! - [`limits`]: upper bounds of everything that a peer fills
+//! - [`limits`]: upper bounds of all fields that a peer fills
 //! - [`common`]: types shared by robot and viewer messages (views, joints, modes)
 //! - [`depth`]: depth maps of policies that reason about depth
 //! - [`robot`]: robot <-> studio
 //! - [`viewer`]: viewer <-> studio
 //! - [`episodes`]: recorded episodes
 //! - [`scene`]: questions about a robot's camera images
-//! - [`score`]: a video and an instruction, to the worker or to the studio
-//! - [`worker`]: the page <-> its compute worker, inside one browser tab
+//! - [`score`]: scoring of a video against an instruction, in the worker or on the studio
+//! - [`worker`]: page <-> its compute worker, inside one browser tab
 //!
 //! # Example
 //!
@@ -27,11 +27,11 @@
 //!     views: Vec::new(),
 //! };
 //! let frame = protocol::encode(&observation)?;
-//! // "PS", the version, the kind; a MessagePack map follows.
+//! // "PS", the version and the kind; a MessagePack map follows.
 //! assert_eq!(&frame[..4], b"PS\x01\x02");
 //! assert_eq!(FromRobot::decode(&frame)?, FromRobot::from(observation.clone()));
 //!
-//! // A message that breaks a rule is refused on both sides, with the field and the value.
+//! // An invalid message is refused on both sides; the error names the field and the value.
 //! let broken = Observation {
 //!     state: vec![f32::NAN, 0.0],
 //!     ..observation
@@ -44,7 +44,7 @@
 //! # Ok::<(), protocol::FrameError>(())
 //! ```
 //!
-//! `examples/robot.rs` is a whole robot over a WebSocket, `examples/robot.py` the same in Python.
+//! `examples/robot.rs` is a complete robot over a WebSocket, `examples/robot.py` the same in Python.
 
 mod body_scan;
 mod bounded;

@@ -1,6 +1,6 @@
-//! Upper bounds of everything that a peer fills.
+//! Upper bounds of all fields that a peer fills.
 
-/// Largest frame that either side accepts. Three raw 640x480 views with depth fit several times over.
+/// Largest frame that either side accepts, in bytes. It holds three raw 640x480 views with depth several times.
 pub const MAX_FRAME_BYTES: usize = 16 << 20;
 
 /// Longest text of any kind (instructions, names, reasons), in bytes.
@@ -27,5 +27,5 @@ pub const MAX_EXAMPLES: usize = 64;
 pub const MAX_TOKENS: usize = 1 << 16;
 /// Most measured stages of one computation.
 pub const MAX_STAGES: usize = 64;
-/// Most entries of lists that the studio makes of files and recordings.
+/// Most entries of the studio's lists of files and recordings.
 pub const MAX_LISTED: usize = 1 << 20;

@@ -1,4 +1,4 @@
-//! Robot <-> studio. The robot connects, announces itself, streams observations and receives chunks.
+//! Robot <-> studio: a robot connects, announces itself, streams observations and receives action chunks.
 
 use crate::bounded;
 use crate::common::{
@@ -10,13 +10,13 @@ use crate::limits::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Latest time of a robot's clock, in microseconds: beyond 100,000 years, so that times can be added.
+/// Latest time of a robot's clock, in microseconds. It is beyond 100,000 years, and sums of times do not overflow.
 pub const MAX_CLOCK_MICROS: u64 = 1 << 62;
 
 /// First message of a robot.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RobotHello {
-    /// Display name; the studio makes it unique.
+    /// Display name, from which the studio derives the robot's id.
     #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub name: String,
     /// Norm tag of the checkpoint for this embodiment.
@@ -34,11 +34,11 @@ pub struct RobotHello {
     #[serde(default)]
     #[serde(deserialize_with = "bounded::texts::<MAX_EXAMPLES, MAX_TEXT_BYTES, _>")]
     pub example_instructions: Vec<String>,
-    /// Nothing real moves.
+    /// True if the robot is simulated, so that nothing real moves.
     #[serde(default)]
     pub simulated: bool,
-    /// The token of the previous welcome, with which a robot takes its place back although the studio still counts its
-    /// old connection as open.
+    /// Token of the previous welcome. With it, a robot takes its place back even while its old connection still counts as
+    /// open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(deserialize_with = "bounded::optional_text::<MAX_NAME_BYTES, _>")]
     pub resume_token: Option<String>,
@@ -99,7 +99,7 @@ impl Message for RobotHello {
             return Err(invalid(
                 Self::NAME,
                 "example_instructions",
-                format!("more than {MAX_EXAMPLES} sentences"),
+                format!("more than {MAX_EXAMPLES} instructions"),
             ));
         }
         self.example_instructions
@@ -108,17 +108,17 @@ impl Message for RobotHello {
     }
 }
 
-/// Sensor readings of the robot. Sent at the robot's own rate, at least 5 times a second while running.
+/// Sensor readings of the robot. Sent at the robot's own rate, at least 5 times per second while it runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Observation {
     /// Counts up by one per observation of this connection.
     pub sequence: u64,
-    /// The robot's own monotonic clock when the state was read.
+    /// Time at which the state was read, by the robot's monotonic clock (us).
     pub captured_at_micros: u64,
     /// Proprioception, in the joints' order and units.
     #[serde(deserialize_with = "bounded::list::<_, MAX_DIMS, _>")]
     pub state: Vec<f32>,
-    /// Last commanded target in the same order and units, for the time line.
+    /// Last commanded target in the same order and units, for plots; empty if unknown.
     #[serde(default)]
     #[serde(deserialize_with = "bounded::list::<_, MAX_DIMS, _>")]
     pub commanded: Vec<f32>,
@@ -137,7 +137,7 @@ impl Message for Observation {
                 Self::NAME,
                 "captured_at_micros",
                 format!(
-                    "{} is no time of a clock; microseconds that count up, at most 2^62",
+                    "{} is not a valid time; expected microseconds of a monotonic clock, at most 2^62",
                     self.captured_at_micros
                 ),
             ));
@@ -173,29 +173,29 @@ impl Message for Observation {
     }
 }
 
-/// State of the robot, sent whenever something in it changes and at least once a second.
+/// State of the robot, sent whenever it changes and at least once per second.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RobotReport {
-    /// The robot's own monotonic clock.
+    /// Time of the report by the robot's monotonic clock (us).
     pub at_micros: u64,
-    /// The instruction that `task` is about.
+    /// Instruction that `task` refers to.
     #[serde(deserialize_with = "bounded::text::<MAX_TEXT_BYTES, _>")]
     pub instruction: String,
-    /// The robot's own success test, where it has one.
+    /// Result of the robot's own success test, if it has one.
     pub task: TaskState,
     /// Seconds since the instruction was given, by the robot's clock.
     pub task_secs: f32,
-    /// The robot holds its position because no valid chunk came for 300 ms.
+    /// True while the robot holds its position because no valid chunk arrived for 300 ms.
     pub holding: bool,
-    /// The stop is latched: nothing moves until it is released.
+    /// True while a stop is latched: nothing moves until it is released.
     pub stopped: bool,
-    /// Control ticks executed since the connection.
+    /// Control ticks executed on this connection.
     pub ticks: u64,
-    /// Ticks that came later than 1.5 control periods after the one before.
+    /// Ticks later than 1.5 control periods after the previous one.
     pub late_ticks: u64,
-    /// Targets that were clamped to a joint or speed limit since the connection.
+    /// Targets that were clamped to a joint or speed limit on this connection.
     pub clamped: u64,
-    /// Chunks refused since the connection (stale, wrong size, not finite).
+    /// Chunks refused on this connection (stale, wrong size, not finite).
     pub refused_chunks: u64,
     /// Reason of the last refusal, as text.
     #[serde(default)]
@@ -217,16 +217,16 @@ impl Message for RobotReport {
 /// The studio's answer to [`RobotHello`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RobotWelcome {
-    /// Unique in this studio; viewers name the robot by it.
+    /// Id of the robot, unique in this studio.
     #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub robot_id: String,
-    /// The policy that will drive it.
+    /// Name of the hosted policy.
     #[serde(
         serialize_with = "bounded::shortened_text::<MAX_TEXT_BYTES, _>",
         deserialize_with = "bounded::text::<MAX_TEXT_BYTES, _>"
     )]
     pub policy: String,
-    /// The studio's version, for logs.
+    /// Version of the studio, for logs.
     #[serde(
         serialize_with = "bounded::shortened_text::<MAX_NAME_BYTES, _>",
         deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>"
@@ -243,26 +243,26 @@ impl Message for RobotWelcome {
     const NAME: &'static str = "RobotWelcome";
 }
 
-/// Targets for the coming control ticks.
+/// Action chunk: targets for the next control ticks.
 ///
-/// Row `k` is for the time `starts_at_micros + k / control_rate_hz`: rows that are already past when the
-/// chunk arrives are skipped, not caught up. A robot executes a chunk only while its own clock is before
-/// `valid_until_micros`, and holds when nothing valid arrived for 300 ms.
+/// Row `k` is the target at `starts_at_micros + k / control_rate_hz`. Rows that are in the past when the chunk arrives are
+/// skipped, not caught up. A robot executes a chunk only while its own clock is before `valid_until_micros`, and holds its
+/// position when nothing valid arrived for 300 ms.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ActionChunk {
     /// Counts up by one per chunk of this connection.
     pub chunk_id: u64,
-    /// The observation that it was computed from.
+    /// Sequence number of the observation that it was computed from.
     pub observation_sequence: u64,
-    /// Robot clock of row 0 (the observation's `captured_at_micros`).
+    /// Time of row 0 by the robot's clock: the observation's `captured_at_micros` (us).
     pub starts_at_micros: u64,
-    /// Robot clock after which no row of it may be executed.
+    /// Time after which no row may be executed, by the robot's clock (us).
     pub valid_until_micros: u64,
-    /// Number of rows.
+    /// Number of rows (the horizon).
     pub rows: u32,
     /// Values per row.
     pub dims: u32,
-    /// Row-major `[rows, dims]`, absolute targets in the joints' units.
+    /// Absolute targets in the joints' units, row-major `[rows, dims]`.
     #[serde(deserialize_with = "bounded::list::<_, { MAX_ROWS * MAX_DIMS }, _>")]
     pub actions: Vec<f32>,
 }
@@ -303,7 +303,7 @@ impl Message for ActionChunk {
     }
 }
 
-/// The instruction from now on; an empty text means none.
+/// The instruction in force from now on; an empty text means none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instruction {
     /// The instruction as typed.
@@ -319,7 +319,7 @@ impl Message for Instruction {
     }
 }
 
-/// Halt at once and latch: no chunk moves the robot until [`Release`].
+/// Order to halt at once and latch: no chunk moves the robot until [`Release`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stop {
     /// Origin of the stop, as text.
@@ -335,7 +335,7 @@ impl Message for Stop {
     const NAME: &'static str = "Stop";
 }
 
-/// Lifts a latched stop. The robot stays put until a chunk computed after this arrives.
+/// Lifts a latched stop. The robot does not move until a chunk arrives that was computed from a later observation.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Release {}
 
@@ -344,10 +344,10 @@ impl Message for Release {
     const NAME: &'static str = "Release";
 }
 
-/// Request for a new scene; only simulated robots honor it.
+/// Request for a new scene, for simulated robots only.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResetScene {
-    /// Seed of the scene; the robot picks the next one when absent.
+    /// Seed of the scene; without it the robot uses its next one.
     #[serde(default)]
     pub seed: Option<u64>,
 }
@@ -360,9 +360,9 @@ impl Message for ResetScene {
 direction! {
     /// Messages of a robot.
     FromRobot, "a robot", {
-        /// First message.
+        /// The first message.
         Hello(RobotHello),
-        /// Sensors.
+        /// Sensor readings.
         Observation(Observation),
         /// Progress and safety state.
         Report(RobotReport),
@@ -374,17 +374,17 @@ direction! {
 direction! {
     /// Messages of the studio to a robot.
     ToRobot, "the studio", {
-        /// Answer to hello.
+        /// The answer to the hello.
         Welcome(RobotWelcome),
         /// Targets.
         Chunk(ActionChunk),
-        /// The instruction.
+        /// The instruction in force.
         Instruction(Instruction),
-        /// Halt and latch.
+        /// Order to halt and latch.
         Stop(Stop),
-        /// Lift the latch.
+        /// Release of a latched stop.
         Release(Release),
-        /// Fresh scene.
+        /// Request for a new scene.
         Reset(ResetScene),
         /// A refusal.
         Error(ErrorMessage),

@@ -1,7 +1,7 @@
 //! Viewer <-> studio: questions about a robot's camera images.
 //!
-//! Questions never move the robot: they are answered by a separate model or beside the policy, from the images that the
-//! robot sent last. These are sent back first, so that the answer is shown with the images that it is about.
+//! Questions never move the robot. A separate model or the policy's own language model answers them, from the images that
+//! the robot sent last. These images are sent back first, so that the answer is shown with its images.
 
 use crate::bounded;
 use crate::common::{Stage, View, name, text};
@@ -23,7 +23,7 @@ pub struct Ask {
     pub robot_id: String,
     /// Chosen by the viewer; the answer carries it.
     pub question_id: u64,
-    /// Colour views to show the model, in this order, 1 to 8.
+    /// Names of the color views for the model, in this order, 1 to 8.
     #[serde(deserialize_with = "bounded::texts::<MAX_VIEWS, MAX_NAME_BYTES, _>")]
     pub cameras: Vec<String>,
     /// The question.
@@ -38,10 +38,10 @@ impl Message for Ask {
     fn validate(&self) -> Result<(), FrameError> {
         name(Self::NAME, "robot_id", &self.robot_id)?;
         text(Self::NAME, "question", &self.question)?;
-        for (place, camera) in self.cameras.iter().enumerate() {
+        for (index, camera) in self.cameras.iter().enumerate() {
             name(Self::NAME, "cameras", camera)?;
             // The model would read the same image again, at the same cost.
-            if self.cameras.iter().take(place).any(|other| other == camera) {
+            if self.cameras.iter().take(index).any(|other| other == camera) {
                 return Err(invalid(
                     Self::NAME,
                     "cameras",
@@ -55,16 +55,16 @@ impl Message for Ask {
             Err(invalid(
                 Self::NAME,
                 "cameras",
-                format!("{} are named; 1 to {MAX_VIEWS} can be", self.cameras.len()),
+                format!("{} cameras, expected 1 to {MAX_VIEWS}", self.cameras.len()),
             ))
         }
     }
 }
 
-/// Ends an answer that is being written.
+/// Ends an answer that is being generated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StopAnswer {
-    /// The question; nothing happens if it is not the one at hand.
+    /// Id of the question. Nothing happens if it is not the current one.
     pub question_id: u64,
 }
 
@@ -92,19 +92,19 @@ pub struct Answerer {
     pub unavailable: Option<String>,
 }
 
-/// The images that a question is about, as the model reads them.
+/// Images of a question, as the model reads them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SceneAsked {
-    /// The question.
+    /// Id of the question.
     pub question_id: u64,
     /// Id of the robot.
     #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub robot_id: String,
-    /// Observation that the images belong to.
+    /// Sequence number of their observation.
     pub sequence: u64,
     /// Capture time by the robot's clock (us).
     pub captured_at_micros: u64,
-    /// In the order of the question (`Jpeg`).
+    /// The images, in the order of the question (`Jpeg`).
     #[serde(deserialize_with = "bounded::list::<_, MAX_VIEWS, _>")]
     pub views: Vec<View>,
 }
@@ -126,38 +126,38 @@ impl Message for SceneAsked {
 pub enum AnswerState {
     /// Queued behind `ahead` other questions.
     Waiting,
-    /// More will come.
+    /// The answer is being generated.
     Writing,
     /// The answer is complete.
     Done,
     /// A limit was reached before the end of the answer.
     CutOff,
-    /// The viewer ended it, by a newer question for example.
+    /// The viewer ended it, for example by a newer question.
     Stopped,
-    /// The answer failed, wholly or midway; `error` has the reason.
+    /// The answer failed, at the beginning or midway; `error` has the reason.
     Failed,
 }
 
-/// A shape that the answer marks, in pixels of its view.
+/// Shape of a mark, in pixels of its view, from the top left corner.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MarkShape {
-    /// A place.
+    /// A point.
     Point {
-        /// From the left edge.
+        /// Distance from the left edge of the view.
         x: f32,
-        /// From the top edge.
+        /// Distance from the top edge of the view.
         y: f32,
     },
     /// A rectangle.
     Box {
-        /// From the left edge to its left.
+        /// Its left side, from the left edge of the view.
         left: f32,
-        /// From the top edge to its top.
+        /// Its top side, from the top edge of the view.
         top: f32,
-        /// From the left edge to its right.
+        /// Its right side, from the left edge of the view.
         right: f32,
-        /// From the top edge to its bottom.
+        /// Its bottom side, from the top edge of the view.
         bottom: f32,
     },
 }
@@ -165,7 +165,7 @@ pub enum MarkShape {
 /// One mark of an answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SceneMark {
-    /// The view that it is in.
+    /// Name of the view that it is in.
     #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub view: String,
     /// The model's label for it; may be empty.
@@ -176,20 +176,20 @@ pub struct SceneMark {
     pub label: String,
     /// The model's number for it.
     pub id: u32,
-    /// Marks of one piece of markup have the same group, counted from 0.
+    /// Number of its piece of markup in the answer, from 0; all marks of one piece share it.
     pub group: u32,
-    /// Its shape and place.
+    /// Its shape and position.
     pub shape: MarkShape,
 }
 
-/// An answer so far. Each one holds everything, so the newest is enough.
+/// An answer so far. Each message is complete, so the newest one suffices.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Answer {
-    /// The question.
+    /// Id of the question.
     pub question_id: u64,
-    /// Its state.
+    /// State of the answer.
     pub state: AnswerState,
-    /// While `Waiting`: questions before this one, that being answered included.
+    /// While `Waiting`: number of questions before this one, the running one included.
     pub ahead: u32,
     /// The generated text.
     #[serde(
@@ -197,7 +197,7 @@ pub struct Answer {
         deserialize_with = "bounded::text::<MAX_LONG_TEXT_BYTES, _>"
     )]
     pub text: String,
-    /// With its markup replaced by what it marks.
+    /// The text with each piece of markup replaced by its label.
     #[serde(
         serialize_with = "bounded::shortened_text::<MAX_LONG_TEXT_BYTES, _>",
         deserialize_with = "bounded::text::<MAX_LONG_TEXT_BYTES, _>"
@@ -206,9 +206,9 @@ pub struct Answer {
     /// Points and boxes in it.
     #[serde(deserialize_with = "bounded::list::<_, MAX_MARKS, _>")]
     pub marks: Vec<SceneMark>,
-    /// Tokens of the answer; 0 while it is written.
+    /// Number of tokens of the answer; 0 while it is being generated.
     pub tokens: u32,
-    /// Reason of the failure; else empty.
+    /// Reason of the failure; otherwise empty.
     #[serde(
         serialize_with = "bounded::shortened_text::<MAX_ERROR_BYTES, _>",
         deserialize_with = "bounded::text::<MAX_ERROR_BYTES, _>"

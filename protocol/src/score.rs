@@ -1,50 +1,49 @@
-//! Scoring of a video against an instruction, wherever the scorer runs: the page sends its worker or the studio the same
-//! messages and draws the same events.
+//! Scoring of a video against an instruction. The messages and events are the same for the worker and for the studio.
 //!
 //! A job is one [`ScoreRequest`], then its frames, then events until [`ScoreEvent::Ended`]. Between page and worker each
-//! is a worker message. To the studio they are the body of one `POST /api/scorer/score`: every message as its length
-//! (`u32`, little endian) and its MessagePack, the request first, then [`ScoreFrame`]s; the answer is one JSON
-//! [`ScoreEvent`] per line, while it is computed. Leaving the connection stops the job.
+//! is a worker message. For the studio, the request and the [`ScoreFrame`]s are the body of one `POST /api/scorer/score`:
+//! each message as its length (`u32`, little endian) and its MessagePack. The answer is one JSON [`ScoreEvent`] per line,
+//! sent during the computation. Closing the connection cancels the job.
 
 use crate::bounded;
 use crate::limits::{MAX_LISTED, MAX_LONG_TEXT_BYTES, MAX_NAME_BYTES};
 use serde::{Deserialize, Serialize};
 
-/// Largest picture of a job, in bytes: 5000x4000.
+/// Largest frame of a job, in bytes: 5000x4000 pixels fit.
 pub const MAX_PICTURE_BYTES: usize = 64 << 20;
 /// Longest list of prefixes, in bytes.
 pub const MAX_PREFIXES_BYTES: usize = 1 << 20;
 /// Most curves of a job.
 pub const MAX_CURVES: usize = 16;
 
-/// The scorer that the studio hosts: `GET /api/scorer`. Its files are at `/api/scorer/files/{name}` and can be fetched
-/// by range.
+/// The scorer that the studio hosts: `GET /api/scorer`. Its files are at `/api/scorer/files/{name}`, which supports range
+/// requests.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ScorerManifest {
     /// Name of the checkpoint's folder.
     #[serde(deserialize_with = "bounded::text::<MAX_LONG_TEXT_BYTES, _>")]
     pub name: String,
-    /// A hash over names and sizes of the files, all of the small ones and samples of the large ones: weights of another
-    /// id are another model.
+    /// Hash of the names and sizes of the files, the content of the small ones and samples of the large ones. Weights with
+    /// another id are another model.
     #[serde(deserialize_with = "bounded::text::<MAX_LONG_TEXT_BYTES, _>")]
     pub id: String,
-    /// Note for people, such as that it was trained on the built-in robot only.
+    /// Note for people, for example that it was trained on the built-in robot only.
     #[serde(deserialize_with = "bounded::text::<MAX_LONG_TEXT_BYTES, _>")]
     pub note: String,
-    /// Whether it is the nano scorer that ships with the studio.
+    /// True for the nano scorer that ships with the studio.
     pub is_nano: bool,
-    /// Values in the checkpoint.
+    /// Number of values in the checkpoint.
     pub parameters: u64,
-    /// Types that the files are stored in, such as `BF16`.
+    /// Data types of the files, such as `BF16`.
     #[serde(deserialize_with = "bounded::text::<MAX_LONG_TEXT_BYTES, _>")]
     pub dtype: String,
-    /// Values of the largest tensor that a device must hold in one piece, the vocabulary's table apart: that one is
-    /// kept in shards.
+    /// Number of values of the largest tensor that a device must hold in one piece. The embedding table does not count: it
+    /// is stored in shards.
     pub largest_tensor_values: u64,
     /// Configuration, tokenizer and weights.
     #[serde(deserialize_with = "bounded::list::<_, MAX_LISTED, _>")]
     pub files: Vec<ScorerFile>,
-    /// Device on which the studio itself scores, such as `NVIDIA H100 (wgpu)`; absent where it only serves the files.
+    /// Device on which the studio itself scores, such as `NVIDIA H100 (wgpu)`; absent if it only serves the files.
     #[serde(
         default,
         deserialize_with = "bounded::optional_text::<MAX_LONG_TEXT_BYTES, _>"
@@ -58,12 +57,12 @@ pub struct ScorerFile {
     /// Name inside the folder.
     #[serde(deserialize_with = "bounded::text::<MAX_LONG_TEXT_BYTES, _>")]
     pub name: String,
-    /// Its size.
+    /// Size in bytes.
     pub bytes: u64,
 }
 
 impl ScorerManifest {
-    /// Size of everything.
+    /// Size of all files in bytes.
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.bytes).sum()
     }
@@ -72,12 +71,12 @@ impl ScorerManifest {
 /// A request to score a video.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ScoreRequest {
-    /// Chosen by the page, in every event of the job.
+    /// Id of the job, chosen by the page; every event of the job has it.
     pub job: u64,
-    /// The instruction that the video is claimed to complete.
+    /// Instruction that the video is scored against.
     #[serde(deserialize_with = "bounded::text::<MAX_LONG_TEXT_BYTES, _>")]
     pub instruction: String,
-    /// The instruction of another episode, for the control; the words of the instruction are shuffled when absent.
+    /// Instruction of another episode, for the control. Without it, the control has the words of `instruction` shuffled.
     #[serde(
         default,
         deserialize_with = "bounded::optional_text::<MAX_LONG_TEXT_BYTES, _>"
@@ -85,30 +84,30 @@ pub struct ScoreRequest {
     pub other_instruction: Option<String>,
     /// Rate of the frames [1/s].
     pub fps: f64,
-    /// Number of frames of the whole video, shown or not; `None` for a live robot, whose every frame is sent as it comes and
-    /// whose job goes on until it is closed.
+    /// Number of frames of the whole video, including those that are not sampled. `None` for a live robot: every frame is
+    /// sent when it is captured, and the job goes on until it is closed.
     pub frames: Option<u32>,
     /// `aligned`, `legacy` or `lerobot`.
     #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub profile: String,
-    /// A number of prefixes, `all`, `blocks`, or lengths separated by commas; ignored for a live robot, where every
-    /// frame is a point.
+    /// A number of prefixes, `all`, `blocks`, or lengths separated by commas. Ignored for a live robot, whose every frame is
+    /// a point.
     #[serde(deserialize_with = "bounded::text::<MAX_PREFIXES_BYTES, _>")]
     pub prefixes: String,
 }
 
-/// One frame of a job, as the camera or the video has it.
+/// One frame of a job, in the resolution of the camera or the video.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScoreFrame {
-    /// The job.
+    /// Id of the job.
     pub job: u64,
-    /// Its number in the whole video, from 0.
+    /// Index of the frame in the whole video, from 0.
     pub index: u32,
     /// Pixels per row.
     pub width: u32,
     /// Rows of pixels.
     pub height: u32,
-    /// `[height, width, 3]`, red, green, blue.
+    /// The pixels, `[height, width, 3]`, red, green, blue.
     #[serde(
         serialize_with = "serde_bytes::serialize",
         deserialize_with = "bounded::bytes::<MAX_PICTURE_BYTES, _>"
@@ -128,11 +127,11 @@ pub enum CurveKind {
     OtherTask,
     /// The instruction's words in another order.
     ShuffledWords,
-    /// The instruction, on the first frame held for as long as the video.
+    /// The instruction, on the first frame repeated for the length of the video.
     Frozen,
 }
 
-/// A curve to come.
+/// Heading of a curve.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CurveHeading {
     /// Kind of the curve.
@@ -142,7 +141,7 @@ pub struct CurveHeading {
     pub instruction: String,
 }
 
-/// Log-probabilities of both answers at the end of one prefix.
+/// Log-probabilities of both answers for one prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct CurvePoint {
     /// Index of the curve in [`ScoreEvent::Started`].
@@ -151,7 +150,7 @@ pub struct CurvePoint {
     pub length: u32,
     /// Natural logarithm of the probability of ` True`.
     pub log_prob: f64,
-    /// The same of ` False`; a diagnostic.
+    /// Natural logarithm of the probability of ` False`; a diagnostic.
     pub false_log_prob: f64,
 }
 
@@ -159,21 +158,21 @@ pub struct CurvePoint {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ScoreEvent {
-    /// Queued behind others on the studio; sent again whenever one of them is done. The worker never sends it.
+    /// The job waits in the studio's queue; sent again whenever a job before it ends. The worker never sends it.
     Waiting {
         /// The job.
         job: u64,
         /// Number of jobs before this one, the running one included.
         ahead: u32,
     },
-    /// It is being computed.
+    /// The computation has started.
     Started {
         /// The job.
         job: u64,
         /// Device: `wasm CPU`, an adapter's name, or the studio's device.
         #[serde(deserialize_with = "bounded::text::<MAX_LONG_TEXT_BYTES, _>")]
         device: String,
-        /// The curves, the instruction's own first.
+        /// Headings of the curves, the instruction's first.
         #[serde(deserialize_with = "bounded::list::<_, MAX_CURVES, _>")]
         curves: Vec<CurveHeading>,
     },
@@ -184,14 +183,14 @@ pub enum ScoreEvent {
         /// The points.
         #[serde(deserialize_with = "bounded::list::<_, MAX_CURVES, _>")]
         points: Vec<CurvePoint>,
-        /// Steps done, of [`ScoreEvent::Points::of`].
+        /// Completed steps, out of [`ScoreEvent::Points::of`].
         done: u32,
-        /// All steps; 0 for a live robot, which has no end.
+        /// Total number of steps; 0 for a live robot, which has no end.
         of: u32,
-        /// Time of computing this step (ms).
+        /// Compute time of this step (ms).
         millis: f64,
     },
-    /// The job is over.
+    /// The job has ended.
     Ended {
         /// The job.
         job: u64,
@@ -201,7 +200,7 @@ pub enum ScoreEvent {
 }
 
 impl ScoreEvent {
-    /// The job that it is about.
+    /// Id of the job.
     pub fn job(&self) -> u64 {
         match self {
             Self::Waiting { job, .. }
@@ -216,11 +215,11 @@ impl ScoreEvent {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ScoreOutcome {
-    /// Everything was scored.
+    /// The job was completed.
     Scored(Box<ScoreReport>),
-    /// It was cancelled.
+    /// The job was cancelled.
     Stopped,
-    /// It failed.
+    /// The job failed.
     Failed {
         /// The cause and the remedy, as text for a person.
         #[serde(deserialize_with = "bounded::text::<MAX_LONG_TEXT_BYTES, _>")]
@@ -231,10 +230,10 @@ pub enum ScoreOutcome {
 /// A scored video.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ScoreReport {
-    /// The scorer's name.
+    /// Name of the scorer.
     #[serde(deserialize_with = "bounded::text::<MAX_LONG_TEXT_BYTES, _>")]
     pub scorer: String,
-    /// Frame sampling. Values of different profiles cannot be compared.
+    /// Name of the profile, which defines the frame sampling. Values of different profiles cannot be compared.
     #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub profile: String,
     /// Rate of the frames [1/s].
@@ -244,36 +243,36 @@ pub struct ScoreReport {
     /// Length of each prefix (frames).
     #[serde(deserialize_with = "bounded::list::<_, MAX_LISTED, _>")]
     pub prefix_lengths: Vec<u32>,
-    /// In the order of [`ScoreEvent::Started`].
+    /// Curves in the order of [`ScoreEvent::Started`].
     #[serde(deserialize_with = "bounded::list::<_, MAX_CURVES, _>")]
     pub curves: Vec<ScoreCurve>,
-    /// Time of everything after the last frame came (ms).
+    /// Time from the arrival of the last frame to the end (ms).
     pub millis: f64,
 }
 
 impl ScoreReport {
-    /// The curve of this kind, if there is one.
+    /// Curve of a kind, if there is one.
     pub fn curve(&self, kind: CurveKind) -> Option<&ScoreCurve> {
         self.curves.iter().find(|curve| curve.heading.kind == kind)
     }
 }
 
-/// One curve, complete.
+/// One complete curve.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ScoreCurve {
-    /// Kind of the curve.
+    /// Kind and instruction of the curve.
     #[serde(flatten)]
     pub heading: CurveHeading,
-    /// Natural logarithm of the probability of ` True`, per prefix.
+    /// Natural logarithm of the probability of ` True`, for each prefix.
     #[serde(deserialize_with = "bounded::list::<_, MAX_LISTED, _>")]
     pub log_probs: Vec<f64>,
-    /// The same of ` False`.
+    /// Natural logarithm of the probability of ` False`, for each prefix.
     #[serde(deserialize_with = "bounded::list::<_, MAX_LISTED, _>")]
     pub false_log_probs: Vec<f64>,
-    /// `log_probs` from 0 (lowest) to 1 (highest) within this curve.
+    /// `log_probs`, scaled from 0 (lowest) to 1 (highest) within this curve.
     #[serde(deserialize_with = "bounded::list::<_, MAX_LISTED, _>")]
     pub progress: Vec<f64>,
-    /// Rank correlation with time; none where it is undefined.
+    /// Value-order correlation: rank correlation with time; `None` if it is undefined.
     pub voc: Option<f64>,
     /// Mean of the last three `log_probs`.
     pub success_score: f64,

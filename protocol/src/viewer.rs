@@ -1,12 +1,12 @@
-//! Viewer <-> studio. Viewers subscribe and command; most of what they receive is lossy and always the newest.
+//! Viewer <-> studio: viewers subscribe and command. Most messages to them are lossy, and the newest always arrives.
 //!
 //! - `commands`: messages of a viewer
-//! - `welcome`: the answer to its hello, with the hosted policy
+//! - `welcome`: the answer to the hello, with the hosted policy
 //! - `robots`: the robots of a studio
-//! - `telemetry`: images, numbers and status of the watched robot
-//! - `decisions`: what the policy generates and decided
+//! - `telemetry`: images, joint values and status of the watched robot
+//! - `decisions`: decisions of the policy, during and after their generation
 //! - `stops`: the answer to a stop
-//! - `heartbeat`: the studio's sign of life, and its echo
+//! - `heartbeat`: the studio's heartbeat and its echo
 
 mod commands;
 mod decisions;
@@ -34,7 +34,7 @@ use crate::scene::{Answer, Ask, SceneAsked, StopAnswer};
 direction! {
     /// Messages of a viewer.
     FromViewer, "a viewer", {
-        /// First message.
+        /// The first message.
         Hello(ViewerHello),
         /// Subscription to a robot.
         Watch(Watch),
@@ -46,7 +46,7 @@ direction! {
         StopAll(StopAll),
         /// Release of a stop.
         Release(ReleaseRobot),
-        /// New scene.
+        /// Request for a new scene.
         Reset(ResetRobot),
         /// A question about the scene.
         Ask(Ask),
@@ -60,31 +60,31 @@ direction! {
 direction! {
     /// Messages of the studio to a viewer.
     ToViewer, "the studio", {
-        /// Answer to hello.
+        /// The answer to the hello.
         Welcome(ViewerWelcome),
-        /// Robots.
+        /// All robots.
         Robots(RobotList),
-        /// A robot of which the entry changed.
+        /// A robot whose entry changed.
         Robot(RobotChanged),
-        /// The rest about the watched robot.
+        /// Details of the watched robot.
         Details(RobotDetails),
         /// An image.
         Frame(ViewFrame),
-        /// Numbers.
+        /// Joint values.
         State(RobotState),
         /// A decision.
         Trace(Trace),
-        /// State of a robot.
+        /// State of the watched robot.
         Status(RobotStatus),
         /// A decision that is being generated.
         Tokens(TokensSoFar),
-        /// The images that a question is about.
+        /// The images of a question.
         Scene(SceneAsked),
         /// An answer so far.
         Answer(Answer),
-        /// A stop is latched.
+        /// A stop that is latched.
         StopAccepted(StopAccepted),
-        /// Sign of life.
+        /// The studio's heartbeat.
         Heartbeat(Heartbeat),
         /// A refusal.
         Error(ErrorMessage),

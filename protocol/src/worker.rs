@@ -1,8 +1,7 @@
-//! The page and its compute worker, inside one browser tab.
+//! Page <-> its compute worker, inside one browser tab.
 //!
-//! These never cross a network: both sides are built together, so there is no version byte. They live
-//! here because the page and the worker are two wasm modules that share nothing but this crate. Each
-//! message is one MessagePack map, posted as a `Uint8Array`.
+//! These messages never cross a network. Both sides are built together, so there is no version byte. They are in this crate
+//! because it is the only one that both wasm modules share. Each message is one MessagePack map, posted as a `Uint8Array`.
 
 mod codec;
 mod compute;
@@ -28,42 +27,42 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 /// Messages of the page to the worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum ToWorker {
-    /// Fetch the policy's OpenFAST tokenizer, replacing the one held.
+    /// Fetch the policy's OpenFAST tokenizer, which replaces the loaded one.
     LoadTokenizer {
         /// Address of `tokenizer.json`.
         tokenizer_url: String,
         /// Address of `processor_config.json`.
         processor_config_url: String,
     },
-    /// Compute on this device from now on; `None` leaves the choice to the measurement.
+    /// Compute on this device from now on; `None` chooses the measured best one.
     Choose(Option<ComputeKind>),
-    /// Decode the tokens of one decision and compare.
+    /// Decode the tokens of one decision, and compare the result with the chunk.
     Decode(DecodeRequest),
-    /// Decode a stream as far as it has come.
+    /// Decode the tokens of a stream so far.
     DecodePartial(PartialDecodeRequest),
-    /// Write a chunk as tokens.
+    /// Encode a chunk as tokens.
     Encode(EncodeRequest),
     /// Time the codec, one run after the other.
     Time(Vec<CodecRun>),
-    /// Fetch the policy's depth decoder, replacing the one held.
+    /// Fetch the policy's depth decoder, which replaces the loaded one.
     LoadDepthDecoder {
         /// Address of its safetensors file.
         url: String,
     },
     /// Draw depth codes.
     Draw(DrawRequest),
-    /// Fetch a scorer and put its weights on the chosen device, replacing the one held. Files that this browser has
-    /// kept are not fetched again.
+    /// Fetch a scorer and load its weights onto the chosen device. It replaces the loaded one. Files in the browser's
+    /// storage are not fetched again.
     LoadScorer(LoadScorer),
     /// Stop fetching or loading the scorer.
     CancelScorer,
-    /// Forget every scorer's files that this browser has kept.
+    /// Delete all scorer files from the browser's storage.
     ForgetScorers,
     /// Score a video; its frames follow.
     Score(ScoreRequest),
-    /// The next frame of a job. Only those that the profile shows are needed, and the last one.
+    /// The next frame of a job. Only the frames that the profile samples are needed, and the last one.
     ScoreFrame(ScoreFrame),
-    /// No more frames of this job come. A watched robot's controls are computed now.
+    /// End of the frames of a job. The controls of a watched robot are computed now.
     ScoreClose {
         /// The job.
         job: u64,
@@ -78,9 +77,9 @@ pub enum ToWorker {
 /// Messages of the worker to the page.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum FromWorker {
-    /// The module runs and listens.
+    /// The module runs and accepts messages.
     Started,
-    /// Devices were tried or chosen; replaces the report before it.
+    /// Devices were probed or chosen; replaces the previous report.
     Devices(ComputeReport),
     /// Outcome of loading the tokenizer.
     Tokenizer(TokenizerOutcome),
@@ -98,7 +97,7 @@ pub enum FromWorker {
         /// Its outcome.
         outcome: PartialDecodeOutcome,
     },
-    /// The answer to one [`EncodeRequest`]: the chunk as a stream, and what that stream gives again.
+    /// The answer to one [`EncodeRequest`]: the tokens of the chunk, and the chunk that they decode to.
     Encoded {
         /// The request's own number.
         request_id: u64,
@@ -120,7 +119,7 @@ pub enum FromWorker {
     Scorer(ScorerState),
     /// The answer to [`ToWorker::ForgetScorers`].
     ScorersForgotten {
-        /// Reason why the files are still there, and the remedy; `None` when they are gone.
+        /// Reason why the files could not be deleted, and the remedy; `None` if they are deleted.
         problem: Option<String>,
     },
     /// Event of a scoring job.
@@ -130,12 +129,12 @@ pub enum FromWorker {
 /// Outcome of loading the tokenizer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TokenizerOutcome {
-    /// It is loaded.
+    /// The tokenizer is loaded.
     Ready {
         /// Size of its vocabulary.
         vocabulary: u32,
     },
-    /// It could not be fetched or read.
+    /// The tokenizer could not be fetched or read.
     Failed {
         /// The cause.
         reason: String,
@@ -145,7 +144,7 @@ pub enum TokenizerOutcome {
 /// Writes one message.
 ///
 /// # Errors
-/// [`FrameError::Encode`] when memory runs out.
+/// [`FrameError::Encode`] if memory runs out.
 pub fn to_bytes<M: Serialize>(message: &M) -> Result<Vec<u8>, FrameError> {
     rmp_serde::to_vec_named(message).map_err(|e| FrameError::Encode {
         message: "worker message",
@@ -156,7 +155,7 @@ pub fn to_bytes<M: Serialize>(message: &M) -> Result<Vec<u8>, FrameError> {
 /// Reads one message.
 ///
 /// # Errors
-/// [`FrameError::BadBody`] when page and worker were not built together.
+/// [`FrameError::BadBody`] if the bytes are no such message, for example when page and worker were not built together.
 pub fn from_bytes<M: DeserializeOwned>(bytes: &[u8]) -> Result<M, FrameError> {
     rmp_serde::from_slice(bytes).map_err(|e| FrameError::BadBody {
         message: "worker message",
@@ -164,21 +163,21 @@ pub fn from_bytes<M: DeserializeOwned>(bytes: &[u8]) -> Result<M, FrameError> {
     })
 }
 
-/// Decodes a message from a network: one of more than `most` MessagePack values, or that nests deeply, is refused before
-/// it is decoded.
+/// Reads one message from a network. A message with more than `max_values` MessagePack values or with deep nesting is
+/// refused before it is decoded.
 ///
 /// # Errors
-/// [`FrameError::BadBody`] for anything else than such a message.
+/// [`FrameError::BadBody`] for bytes that are no such message.
 pub fn from_untrusted_bytes<M: DeserializeOwned>(
     bytes: &[u8],
-    most: usize,
+    max_values: usize,
 ) -> Result<M, FrameError> {
-    crate::body_scan::check(bytes, most, crate::score::MAX_PREFIXES_BYTES).map_err(|reason| {
-        FrameError::BadBody {
+    crate::body_scan::check(bytes, max_values, crate::score::MAX_PREFIXES_BYTES).map_err(
+        |reason| FrameError::BadBody {
             message: "message",
             reason,
-        }
-    })?;
+        },
+    )?;
     from_bytes(bytes)
 }
 
@@ -189,8 +188,8 @@ mod tests {
     use crate::viewer::TokensOrigin;
 
     #[test]
-    fn every_message_survives_the_trip() {
-        let asked = ToWorker::Decode(DecodeRequest {
+    fn every_message_is_read_back_as_it_was_written() {
+        let request = ToWorker::Decode(DecodeRequest {
             request_id: 7,
             tokens: vec![55, 148],
             origin: TokensOrigin::Generated,
@@ -201,16 +200,16 @@ mod tests {
             action: vec![],
         });
         assert_eq!(
-            from_bytes::<ToWorker>(&to_bytes(&asked).unwrap()).unwrap(),
-            asked
+            from_bytes::<ToWorker>(&to_bytes(&request).unwrap()).unwrap(),
+            request
         );
-        for asked in [
+        for request in [
             ToWorker::Choose(None),
             ToWorker::Choose(Some(ComputeKind::Webgpu)),
         ] {
             assert_eq!(
-                from_bytes::<ToWorker>(&to_bytes(&asked).unwrap()).unwrap(),
-                asked
+                from_bytes::<ToWorker>(&to_bytes(&request).unwrap()).unwrap(),
+                request
             );
         }
         let drawn = FromWorker::Drawn {
@@ -233,7 +232,7 @@ mod tests {
         {
             assert_eq!(drawing.floats(), [0.5, -2.0]);
         }
-        let told = FromWorker::Devices(ComputeReport {
+        let devices = FromWorker::Devices(ComputeReport {
             devices: vec![ComputeDevice {
                 kind: ComputeKind::Cpu,
                 name: "CPU".into(),
@@ -256,13 +255,13 @@ mod tests {
             settled: true,
         });
         assert_eq!(
-            from_bytes::<FromWorker>(&to_bytes(&told).unwrap()).unwrap(),
-            told
+            from_bytes::<FromWorker>(&to_bytes(&devices).unwrap()).unwrap(),
+            devices
         );
     }
 
     #[test]
-    fn bytes_of_something_else_are_refused_in_words() {
+    fn bytes_that_are_no_message_are_refused_with_a_reason() {
         let error = from_bytes::<FromWorker>(&[0xc1, 0x00]).unwrap_err();
         assert!(
             error

@@ -1,18 +1,18 @@
-//! The beginning and the end of a connection, the same for robots and viewers: the hello, the writing half, and the reason
-//! with which the studio refuses to go on.
+//! Beginning and end of a connection, the same for robots and viewers: the hello, the writing half, and the reason of a
+//! refusal.
 
 use crate::{
+    connection_io::{self, End, FrameSource, Reader},
     limits::Limits,
     metrics::Metrics,
     peer_log::{ConnectionLog, Kind},
-    wire::{self, End, Reader, Source},
 };
 use axum::extract::ws::Message;
 use futures_util::{Sink, Stream};
 use protocol::ErrorMessage;
 use tokio::task::{JoinError, JoinHandle};
 
-/// The end of a connection with a reason for its peer.
+/// End of a connection that the studio refuses, with the reason for its peer.
 pub(crate) fn refused(code: &str, message: impl Into<String>) -> End {
     End::Refused(ErrorMessage {
         code: code.to_owned(),
@@ -21,11 +21,11 @@ pub(crate) fn refused(code: &str, message: impl Into<String>) -> End {
     })
 }
 
-/// The hello of a peer, within the time for it. `expected` names it for a peer that begins with something else.
+/// Reads the hello of a peer. `expected` is its name in the refusal of any other first message.
 pub(crate) async fn hello<S, E, M, H>(
     reader: &mut Reader<'_, S, M>,
     metrics: &Metrics,
-    of: fn(M) -> Option<H>,
+    into_hello: fn(M) -> Option<H>,
     expected: &str,
 ) -> Result<H, End>
 where
@@ -33,7 +33,7 @@ where
     E: std::fmt::Display,
 {
     let first = reader.hello().await?;
-    of(first).ok_or_else(|| {
+    into_hello(first).ok_or_else(|| {
         metrics.error("no_hello");
         refused("no_hello", format!("the first frame must be {expected}"))
     })
@@ -43,27 +43,27 @@ where
 pub(crate) fn write<K, Src>(sink: K, outgoing: Src, limits: Limits) -> JoinHandle<()>
 where
     K: Sink<Message> + Unpin + Send + 'static,
-    Src: Source + Send + Sync + 'static,
+    Src: FrameSource + Send + Sync + 'static,
 {
     tokio::spawn(async move {
-        wire::write(sink, &outgoing, limits, "the studio ends this connection").await;
+        connection_io::write(sink, &outgoing, limits, "the studio ends this connection").await;
     })
 }
 
-/// Takes note of the end of a writing half: `whose` it was, and whether it crashed.
-pub(crate) fn written(ended: &Result<(), JoinError>, whose: &str) {
+/// Logs a writing half that panicked. `owner` is a possessive, such as `a robot's`.
+pub(crate) fn check_writer(ended: &Result<(), JoinError>, owner: &str) {
     if ended.is_err() {
-        tracing::error!("the writer of {whose} connection crashed");
+        tracing::error!("the writer of {owner} connection crashed");
     }
 }
 
-/// What the peer is to hear of the end of its connection, if anything; the log has it too.
-pub(crate) fn farewell(end: End, whose: &str, log: &ConnectionLog) -> Option<ErrorMessage> {
+/// Logs a refusal and returns its message for the peer; `None` for a connection that the peer ended.
+pub(crate) fn closing_error(end: End, owner: &str, log: &ConnectionLog) -> Option<ErrorMessage> {
     match end {
         End::Left => None,
         End::Refused(error) => {
-            let words = format!("{whose} connection is refused: {}", error.message);
-            log.say(Kind::Refusal, &words);
+            let line = format!("{owner} connection is refused: {}", error.message);
+            log.say(Kind::Refusal, &line);
             Some(error)
         }
     }

@@ -1,12 +1,12 @@
-//! Whether every part of the studio still answers: seen by `/healthz`, by viewers and in the log.
+//! Health of every part of the studio, for `/healthz`, for viewers and for the log.
 //!
-//! - [`Health`]: all parts, and what is wrong with them now, in words
-//! - [`Part`]: one of them, which says when it works, that it gets on, and that it is gone
-//! - [`track`]: the rule by which a silent part is told from a slow one, a plain value
-//! - [`watchdog`]: the thread that writes it into the log
+//! - [`Health`]: all parts and their current problems
+//! - [`Part`]: one part, which reports the beginning, the progress and the end of its work
+//! - [`track`]: the rule that distinguishes a stalled part from a slow one, a plain value
+//! - [`watchdog`]: the thread that logs problems and recoveries
 //!
-//! Parts say what they do; nobody asks them, so one that hangs is noticed by what it does not say. No lock is held
-//! while a part works.
+//! Parts report on their own and are never queried, so a part that hangs is recognized by its silence. No lock is held while
+//! a part works.
 
 mod track;
 mod watchdog;
@@ -23,25 +23,25 @@ use track::Track;
 pub(crate) use track::Rule;
 pub(crate) use watchdog::Watchdog;
 
-/// What is wrong with a part.
+/// Problem of a part.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub(crate) struct Problem {
-    /// Which part: `the policy`.
+    /// Name of the part, such as `the policy`.
     pub(crate) part: &'static str,
-    /// `busy`: it works and has not been heard of; `crashed`: it is gone.
+    /// `busy`: the part works without reporting progress; `crashed`: its thread has ended.
     pub(crate) state: &'static str,
-    /// A sentence for people.
+    /// One sentence for people.
     pub(crate) message: String,
-    /// Seconds since it was heard of last, or since it was gone.
+    /// Seconds since its last report, or since its end.
     pub(crate) for_secs: f64,
-    /// The same as seconds since 1970.
+    /// Time of its last report or its end, in seconds since 1970.
     pub(crate) since_unix_secs: u64,
-    /// Names this time of silence among all of its part.
+    /// Identifies this silence among all silences of the part.
     #[serde(skip)]
     episode: u64,
 }
 
-/// Every part of one studio.
+/// All parts of one studio.
 #[derive(Debug, Default)]
 pub(crate) struct Health {
     parts: Mutex<Vec<Arc<Part>>>,
@@ -53,7 +53,7 @@ impl Health {
         Arc::default()
     }
 
-    /// One more part. `name` is the subject of sentences: `the policy`.
+    /// Adds a part. `name` is the subject of sentences, such as `the policy`.
     pub(crate) fn part(&self, name: &'static str, rule: Rule) -> Arc<Part> {
         let part = Arc::new(Part {
             name,
@@ -64,13 +64,13 @@ impl Health {
         part
     }
 
-    /// What is wrong now, one sentence each; empty when all is well, and while the studio stops.
+    /// Current problems, one sentence each; empty if there is none, and while the studio stops.
     pub(crate) fn problems(&self) -> Vec<String> {
         let problems = self.report().into_iter();
         problems.map(|problem| problem.message).collect()
     }
 
-    /// The same with everything that is known of it.
+    /// Current problems with all their data.
     pub(crate) fn report(&self) -> Vec<Problem> {
         if self.is_closing() {
             return Vec::new();
@@ -80,7 +80,7 @@ impl Health {
         parts.iter().filter_map(|part| part.problem(now)).collect()
     }
 
-    /// The studio stops: parts may end from now on.
+    /// Announces that the studio stops: from now on the end of a part is no problem.
     pub(crate) fn close(&self) {
         self.closing.store(true, Ordering::Release);
     }
@@ -90,7 +90,7 @@ impl Health {
     }
 }
 
-/// Something that works for long, on one thread or on several.
+/// A long-lived part of the studio, on one thread or on several.
 #[derive(Debug)]
 pub(crate) struct Part {
     name: &'static str,
@@ -99,22 +99,22 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    /// Held by the thread that is this part for as long as it lives; dropped, the part counts as gone.
+    /// Guard for the thread of this part. When it is dropped, the part counts as crashed.
     pub(crate) fn thread(self: &Arc<Self>) -> Alive {
         Alive { part: self.clone() }
     }
 
-    /// Held while the part does `what`, as in `computing a chunk`.
-    pub(crate) fn work(self: &Arc<Self>, what: &'static str) -> Work {
+    /// Guard for one piece of work. `activity` is a phrase such as `computing a chunk`.
+    pub(crate) fn work(self: &Arc<Self>, activity: &'static str) -> Work {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        lock(&self.track).begin(id, what, Instant::now());
+        lock(&self.track).begin(id, activity, Instant::now());
         Work {
             part: self.clone(),
             id,
         }
     }
 
-    /// Why the part will not answer any more, in words, if it is gone.
+    /// Message about the end of this part, if it has crashed.
     pub(crate) fn gone(&self) -> Option<String> {
         let now = Instant::now();
         let problem = self.problem(now)?;
@@ -122,24 +122,24 @@ impl Part {
     }
 
     fn problem(&self, now: Instant) -> Option<Problem> {
-        let found = lock(&self.track).problem(self.name, now)?;
+        let finding = lock(&self.track).problem(self.name, now)?;
         let unix = SystemTime::now().duration_since(UNIX_EPOCH);
-        let silent = found.silent;
+        let silent = finding.silent;
         Some(Problem {
             part: self.name,
-            state: found.state,
-            message: found.words,
+            state: finding.state,
+            message: finding.message,
             for_secs: (silent.as_secs_f64() * 1e3).round() / 1e3,
             since_unix_secs: unix
                 .unwrap_or(Duration::ZERO)
                 .saturating_sub(silent)
                 .as_secs(),
-            episode: found.episode,
+            episode: finding.episode,
         })
     }
 }
 
-/// A thread that is a part; see [`Part::thread`].
+/// Guard for the thread of a part; see [`Part::thread`].
 #[derive(Debug)]
 pub(crate) struct Alive {
     part: Arc<Part>,
@@ -147,11 +147,11 @@ pub(crate) struct Alive {
 
 impl Drop for Alive {
     fn drop(&mut self) {
-        lock(&self.part.track).gone(Instant::now());
+        lock(&self.part.track).crashed(Instant::now());
     }
 }
 
-/// Work under way; see [`Part::work`].
+/// Guard for one piece of work; see [`Part::work`].
 #[derive(Debug)]
 pub(crate) struct Work {
     part: Arc<Part>,
@@ -159,7 +159,7 @@ pub(crate) struct Work {
 }
 
 impl Work {
-    /// It gets on.
+    /// Reports progress.
     pub(crate) fn beat(&self) {
         lock(&self.part.track).beat(self.id, Instant::now());
     }
@@ -183,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thread_that_panics_is_told_at_once_and_one_of_a_studio_that_stops_is_not() {
+    fn a_thread_that_panics_is_reported_at_once_unless_the_studio_stops() {
         let health = Health::new();
         let part = health.part("the policy", Rule::Learned);
         assert!(health.problems().is_empty() && part.gone().is_none());
@@ -192,7 +192,7 @@ mod tests {
             move || {
                 let _alive = part.thread();
                 let _work = part.work("computing a chunk");
-                std::panic::resume_unwind(Box::new("outside of everything"));
+                std::panic::resume_unwind(Box::new("a bug"));
             }
         });
         thread.join().unwrap_err();
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn work_that_ends_is_no_problem_however_many_did_it_at_once() {
+    fn work_that_ends_is_no_problem_even_if_it_was_done_concurrently() {
         let health = Health::new();
         let part = health.part("decoding", Rule::Learned);
         let (first, second) = (part.work("decoding"), part.work("decoding"));

@@ -1,33 +1,34 @@
-//! Policy Studio's server: hosts a robot policy, bridges robots to it, shows people why the robot moved.
+//! Server of Policy Studio: it hosts a robot policy, connects robots to it, and shows people why a robot moved.
 //!
-//! One listening socket serves everything; [`serve`] is handed the socket, the policy and the signal to stop,
-//! so that the binary, the tests and other programs start it the same way. From the wire inwards:
+//! One listening socket serves everything. [`serve`] takes the socket, the policy and the signal to stop, so that the
+//! binary, the tests and other programs start a studio in the same way. From the network inwards:
 //!
-//! - `listener`: accepts connections and keeps room for the next; `socket`: a WebSocket and what may come over it when
-//! - `wire`: what all WebSockets share (first message in time, pings, silence, refusals in words)
-//! - `robots` and `viewers`: one connection of a robot, one of a page; `handshake`: how both begin and end
-//! - [`queues`]: what waits for a robot, a viewer, the policy or a model; each bounded by construction
-//! - [`images`]: camera views, from bytes to pixels and to what people are shown
-//! - `robot_id`: a robot's name as it stands in addresses and in the names of files
-//! - `sessions`: the rules of each robot: when it gets chunks, what an instruction, a stop, a success change
+//! - `listener`: accepts connections within a limit; `socket`: a WebSocket with limits on size and rate
+//! - `connection_io`: reading and writing half of every connection: deadline of the hello, pings, silence, refusals
+//! - `robots` and `viewers`: one connection of a robot or a viewer; `handshake`: beginning and end of both
+//! - [`queues`]: messages for a robot or a viewer, jobs for the policy or a model; bounded by construction
+//! - [`images`]: camera images, decoded for the policy and encoded for viewers
+//! - `robot_id`: id of a robot, derived from its name, for addresses and file names
+//! - `sessions`: rules of each robot: when it gets chunks, and the effects of instructions, stops and success
 //! - `inference`: the thread that owns the policy
-//! - `scene_questions`: questions about what a robot sees, answered on a thread of their own
+//! - `scene_questions`: questions about a robot's camera images, answered on a separate thread
 //! - [`scorer_service`]: the hosted progress scorer, its files and its thread
 //! - [`recordings`]: recorded episodes and their videos, for pages; `byte_ranges`: parts of large files
 //! - [`http`]: routes, the page inside the binary, health and metrics
 //! - [`data`]: the data folder: latched stops and the record of commands, which survive a restart
-//! - `health`: which part of the studio does not answer, for `/healthz`, viewers and the log
-//! - `peer_log`: lines of the log that peers cause, rationed by `peer_address`
-//! - [`signals`]: what asks a program to stop, and ends it
+//! - `health`: parts of the studio that do not respond, for `/healthz`, viewers and the log
+//! - `peer_log`: log lines that peers cause, rationed by `peer_address`
+//! - [`signals`]: signals that stop and end the program
 //! - [`sim_robot`]: the built-in robot, a client like any other
 //! - [`client`]: a viewer as a program
 //!
-//! An observation flows `robots` -> `sessions` -> `inference` (newest wins, robots in turn) and comes back as a
-//! chunk through `sessions` into the robot's mailbox; everything for viewers branches off in `sessions` and never
-//! flows back. Nothing is global, every queue is bounded, no lock is held across an await.
+//! An observation flows `robots` -> `sessions` -> `inference` (the newest replaces older ones, robots take turns) and comes
+//! back as a chunk through `sessions` into the robot's mailbox. Data for viewers branches off in `sessions` and never flows
+//! back. There is no global state, every queue is bounded, and no lock is held across an await.
 
 mod byte_ranges;
 pub mod client;
+mod connection_io;
 pub mod data;
 mod handshake;
 mod health;
@@ -53,10 +54,9 @@ pub mod sim_robot;
 mod socket;
 mod studio;
 mod viewers;
-mod wire;
 
 pub use limits::Limits;
 pub use studio::{Config, ServeError, serve};
 
-/// The studio's version, as robots and viewers are told.
+/// Version of the studio, which welcomes contain.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

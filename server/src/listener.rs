@@ -1,21 +1,21 @@
-//! The listening socket: accepts, serves HTTP/1, and keeps room for whoever comes next.
+//! Listening socket: accepts connections, serves HTTP/1, and keeps capacity for new connections.
 //!
-//! Headers come within a time, idle connections end, and a peer that takes nothing of its answer is let go. When all
-//! places are taken, somebody who only sits there goes (`crowd`). The process keeps descriptors for files.
+//! Request headers have a deadline, idle connections end, and so does one whose peer does not read its answer. At the limit
+//! of open connections an idle one is closed for a new one (`connection_limit`). Some file descriptors stay reserved for
+//! files.
 
-mod crowd;
-mod link;
+mod connection_limit;
+mod write_timeout;
 
 use crate::peer_address::PeerAddress;
 use axum::{
     Router,
     body::{Body, Bytes, HttpBody},
 };
-use crowd::{Crowd, Place, Serving};
+use connection_limit::{ActiveRequest, ConnectionLimit, ConnectionPermit};
 use http_body::{Frame, SizeHint};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use link::Link;
 use std::{
     convert::Infallible,
     io,
@@ -30,38 +30,40 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tower_service::Service as _;
+use write_timeout::WriteTimeout;
 
-/// A request's headers come within this time, counted from the connection's start or the answer before.
+/// Time limit for the headers of a request, from the start of the connection or the end of the previous answer.
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);
-/// Most bytes of a request's headers. Every connection can have so many.
+/// Largest headers of a request, in bytes, and the largest memory that a connection takes for them.
 const MAX_HEADER_BYTES: usize = 64 << 10;
-/// Descriptors that the process asks for.
+/// Soft limit of file descriptors that the process requests.
 const WANTED_DESCRIPTORS: u64 = 4096;
-/// Descriptors that connections leave to files, pipes and models.
+/// File descriptors that stay reserved for files, pipes and models.
 const RESERVED_DESCRIPTORS: usize = 256;
-/// The accept loop waits so long after a failure, twice as long after the next, and so on to the longest.
-const BACK_OFF: Duration = Duration::from_millis(10);
-const LONGEST_BACK_OFF: Duration = Duration::from_millis(500);
-/// A failure that repeats is told this often.
-const TOLD_EVERY: Duration = Duration::from_secs(10);
+/// Pause of the accept loop after a failure; it doubles with every further failure.
+const MIN_BACKOFF: Duration = Duration::from_millis(10);
+/// Longest pause of the accept loop.
+const MAX_BACKOFF: Duration = Duration::from_millis(500);
+/// Minimum interval between warnings of the accept loop.
+const WARNING_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Serves `router` on `listener` until `stop` is cancelled, and then until the answers at hand are out.
+/// Serves `router` on `listener` until `stop` is cancelled, and then until the current answers are complete.
 ///
-/// At most `max_connections` are open at once, fewer where the process cannot have as many descriptors.
+/// At most `max_connections` are open at once, fewer if the process has fewer file descriptors.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
     max_connections: usize,
     stop: CancellationToken,
 ) -> io::Result<()> {
-    let crowd = Crowd::new(places(max_connections));
+    let limit = ConnectionLimit::new(capacity(max_connections));
     let mut connections = JoinSet::new();
-    let mut waits = BACK_OFF;
-    let mut told: Option<Instant> = None;
-    let mut tell = |words: &dyn std::fmt::Display| {
-        if told.is_none_or(|at| at.elapsed() >= TOLD_EVERY) {
-            told = Some(Instant::now());
-            tracing::warn!("{words}");
+    let mut backoff = MIN_BACKOFF;
+    let mut warned_at: Option<Instant> = None;
+    let mut warn = |message: &dyn std::fmt::Display| {
+        if warned_at.is_none_or(|at| at.elapsed() >= WARNING_INTERVAL) {
+            warned_at = Some(Instant::now());
+            tracing::warn!("{message}");
         }
     };
     loop {
@@ -73,29 +75,29 @@ pub(crate) async fn serve(
         };
         let (socket, from) = match accepted {
             Ok(accepted) => accepted,
-            Err(error) if is_of_the_peer(&error) => continue,
+            Err(error) if is_caused_by_peer(&error) => continue,
             Err(error) => {
-                tell(&format_args!("no connection can be accepted: {error}"));
-                crowd.make_room();
-                tokio::time::sleep(waits).await;
-                waits = (2 * waits).min(LONGEST_BACK_OFF);
+                warn(&format_args!("no connection can be accepted: {error}"));
+                limit.evict_one();
+                tokio::time::sleep(backoff).await;
+                backoff = (2 * backoff).min(MAX_BACKOFF);
                 continue;
             }
         };
-        waits = BACK_OFF;
-        let Some(place) = crowd.admit() else {
-            tell(&"a connection is refused: as many as the studio serves are open and busy");
+        backoff = MIN_BACKOFF;
+        let Some(permit) = limit.admit() else {
+            warn(&"a connection is refused: all connections of the studio are open and in use");
             continue;
         };
-        // A stop is a few bytes: waiting to fill a packet would cost it 40 ms.
+        // A stop is a few bytes: Nagle's algorithm would delay it by 40 ms.
         if let Err(error) = socket.set_nodelay(true) {
-            tracing::debug!("a connection keeps its small packets back: {error}");
+            tracing::debug!("cannot set TCP_NODELAY: {error}");
         }
-        let from = PeerAddress::new(from.ip());
+        let address = PeerAddress::new(from.ip());
         connections.spawn(connection(
             socket,
-            from,
-            place,
+            address,
+            permit,
             router.clone(),
             stop.clone(),
         ));
@@ -105,12 +107,12 @@ pub(crate) async fn serve(
     Ok(())
 }
 
-/// Connections that can be open at once.
-fn places(max_connections: usize) -> usize {
+/// Number of connections that can be open at once.
+fn capacity(max_connections: usize) -> usize {
     let descriptors = match rlimit::increase_nofile_limit(WANTED_DESCRIPTORS) {
         Ok(descriptors) => usize::try_from(descriptors).unwrap_or(usize::MAX),
         Err(error) => {
-            tracing::debug!("the limit of open files is not known: {error}");
+            tracing::debug!("the limit of open files is unknown: {error}");
             1024
         }
     };
@@ -118,7 +120,8 @@ fn places(max_connections: usize) -> usize {
     max_connections.min(descriptors - reserved)
 }
 
-fn is_of_the_peer(error: &io::Error) -> bool {
+/// True if a failure to accept concerns one peer only.
+fn is_caused_by_peer(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionAborted
@@ -130,22 +133,22 @@ fn is_of_the_peer(error: &io::Error) -> bool {
 
 async fn connection(
     socket: TcpStream,
-    from: PeerAddress,
-    place: Arc<Place>,
+    address: PeerAddress,
+    permit: Arc<ConnectionPermit>,
     router: Router,
     stop: CancellationToken,
 ) {
     let service = service_fn({
-        let place = place.clone();
+        let permit = permit.clone();
         move |mut request: hyper::Request<Incoming>| {
-            request.extensions_mut().insert(from);
-            let serving = place.serve();
+            request.extensions_mut().insert(address);
+            let active = permit.begin_request();
             let mut router = router.clone();
             async move {
-                let answer = router.call(request).await?;
-                Ok::<_, Infallible>(answer.map(|body| Answering {
+                let response = router.call(request).await?;
+                Ok::<_, Infallible>(response.map(|body| ResponseBody {
                     body,
-                    _serving: serving,
+                    _active: active,
                 }))
             }
         }
@@ -154,34 +157,37 @@ async fn connection(
         .timer(TokioTimer::new())
         .header_read_timeout(HEADERS_WITHIN)
         .max_buf_size(MAX_HEADER_BYTES)
-        .serve_connection(TokioIo::new(Link::new(socket, place.clone())), service)
+        .serve_connection(
+            TokioIo::new(WriteTimeout::new(socket, permit.clone())),
+            service,
+        )
         .with_upgrades();
     let mut serving = pin!(serving);
     let mut stopping = false;
     let ended = loop {
         tokio::select! {
             ended = serving.as_mut() => break ended,
-            () = place.cut().cancelled() => return,
+            () = permit.evicted().cancelled() => return,
             () = stop.cancelled(), if !stopping => {
                 stopping = true;
                 serving.as_mut().graceful_shutdown();
             }
         }
     };
-    // Whoever is still there has become a WebSocket, and holds the place.
-    place.upgraded();
+    // A connection that is still open has become a WebSocket, which holds the permit through its stream.
+    permit.set_upgraded();
     if let Err(error) = ended {
-        tracing::debug!("a connection broke: {error}");
+        tracing::debug!("a connection failed: {error}");
     }
 }
 
-/// An answer on its way: the connection is not idle before it is out.
-struct Answering {
+/// Body of a response. The connection counts as active until it is dropped.
+struct ResponseBody {
     body: Body,
-    _serving: Serving,
+    _active: ActiveRequest,
 }
 
-impl HttpBody for Answering {
+impl HttpBody for ResponseBody {
     type Data = Bytes;
     type Error = axum::Error;
 

@@ -13,13 +13,13 @@ use prometheus_client::{
 use protocol::Stage;
 use std::time::Duration;
 
-/// What a counter is about.
+/// Label of a counter.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct Kind {
     kind: String,
 }
 
-/// Every number that the server keeps about itself.
+/// Metrics of one studio.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
@@ -42,7 +42,7 @@ pub(crate) struct Metrics {
     stop_dispatch_secs: Histogram,
 }
 
-/// From a quarter of a millisecond to eight seconds.
+/// Histogram from a quarter of a millisecond to eight seconds.
 fn histogram() -> Histogram {
     Histogram::new(exponential_buckets(0.000_25, 2.0, 16))
 }
@@ -108,7 +108,7 @@ impl Metrics {
         );
         registry.register(
             "observations_over_budget",
-            "Observations whose pictures were dropped because those before of the same robot still took its memory",
+            "Observations whose images were dropped because earlier images of the robot filled its memory budget",
             observations_over_budget.clone(),
         );
         registry.register("chunks", "Action chunks sent to robots", chunks.clone());
@@ -117,10 +117,10 @@ impl Metrics {
             "Action chunks computed but not sent, by reason",
             chunks_dropped.clone(),
         );
-        registry.register("stops", "Stops asked for", stops.clone());
+        registry.register("stops", "Stops requested", stops.clone());
         registry.register(
             "inference_failures",
-            "Observations for which the policy gave no chunk",
+            "Observations for which the policy produced no chunk",
             inference_failures.clone(),
         );
         registry.register(
@@ -155,7 +155,7 @@ impl Metrics {
         );
         registry.register(
             "committed_rows",
-            "Rows of the running chunk that a chunk of real-time chunking began with",
+            "Rows of the running chunk at the beginning of a chunk of real-time chunking",
             committed_rows.clone(),
         );
         registry.register(
@@ -165,12 +165,12 @@ impl Metrics {
         );
     }
 
-    /// A refused or failed connection or frame.
+    /// Counts a refused or failed connection or frame.
     pub(crate) fn error(&self, kind: &str) {
         self.errors.get_or_create(&kind_of(kind)).inc();
     }
 
-    /// A chunk that was computed but not sent.
+    /// Counts a chunk that was computed but not sent.
     pub(crate) fn chunk_dropped(&self, reason: &str) {
         self.chunks_dropped.get_or_create(&kind_of(reason)).inc();
     }
@@ -201,7 +201,7 @@ impl Metrics {
         self.stop_dispatch_secs.observe(took.as_secs_f64());
     }
 
-    /// Everything in Prometheus' text format.
+    /// All metrics in Prometheus' text format.
     pub(crate) fn text(&self) -> Result<String, std::fmt::Error> {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;

@@ -1,24 +1,24 @@
-//! Panics of code that is called for others, turned into words.
+//! Panics of callbacks and models, turned into error messages.
 
 use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-/// Does something that may panic; the error is what the panic said.
+/// Runs code that may panic. The error is the message of the panic.
 ///
-/// What `work` changes must be whole after a panic in the middle of it, or be looked at by nobody.
+/// Data that `work` modifies must be consistent after a panic at any point, or must not be used afterwards.
 pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(work)).map_err(words)
+    catch_unwind(AssertUnwindSafe(work)).map_err(message)
 }
 
-fn words(panic: Box<dyn Any + Send>) -> String {
+fn message(panic: Box<dyn Any + Send>) -> String {
     match panic.downcast::<String>() {
-        Ok(words) => *words,
+        Ok(message) => *message,
         Err(panic) => match panic.downcast::<&'static str>() {
-            Ok(words) => (*words).to_owned(),
+            Ok(message) => (*message).to_owned(),
             Err(panic) => {
-                // Whatever else was thrown may panic once more when it is dropped, and nobody catches that.
+                // Dropping any other payload may panic again, outside `catch_unwind`.
                 std::mem::forget(panic);
                 "no message".to_owned()
             }
@@ -32,16 +32,16 @@ mod tests {
 
     use super::*;
 
-    struct Bomb;
+    struct PanicsOnDrop;
 
-    impl Drop for Bomb {
+    impl Drop for PanicsOnDrop {
         fn drop(&mut self) {
-            panic!("once more");
+            panic!("again");
         }
     }
 
     #[test]
-    fn every_panic_becomes_words_even_one_that_panics_when_it_is_dropped() {
+    fn every_panic_becomes_a_message_even_one_whose_payload_panics_when_it_is_dropped() {
         assert_eq!(caught(|| 1), Ok(1));
         assert_eq!(caught(|| panic!("plain")), Err::<(), _>("plain".to_owned()));
         let number = 7;
@@ -49,7 +49,7 @@ mod tests {
             caught(|| panic!("number {number}")),
             Err::<(), _>("number 7".to_owned())
         );
-        let thrown = caught(|| std::panic::panic_any(Bomb));
-        assert_eq!(thrown, Err::<(), _>("no message".to_owned()));
+        let result = caught(|| std::panic::panic_any(PanicsOnDrop));
+        assert_eq!(result, Err::<(), _>("no message".to_owned()));
     }
 }

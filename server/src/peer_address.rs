@@ -1,19 +1,19 @@
-//! The address of a peer, as it counts where peers share something.
+//! Address of a peer, as it is counted for limits that peers share.
 
 use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-/// Bits of an IPv6 address that are one network: its owner has all addresses beneath.
+/// Length of an IPv6 network prefix: one host can use all addresses of such a network.
 const NETWORK_BITS: u32 = 64;
 
-/// An IPv4 address or an IPv6 network of 64 bits. Peers behind one proxy or one router have one in common.
+/// IPv4 address, or IPv6 network of 64 bits. Peers behind one proxy or one router share one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct PeerAddress(IpAddr);
 
 impl PeerAddress {
-    /// That of peers whose address is not known.
+    /// Address of peers whose address is unknown.
     pub(crate) const UNKNOWN: Self = Self(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
 
     pub(crate) fn new(ip: IpAddr) -> Self {
@@ -26,7 +26,7 @@ impl PeerAddress {
         })
     }
 
-    /// This machine: programs on it and, behind a proxy on it, everybody.
+    /// True for this machine: its programs, and all peers behind a proxy on it.
     pub(crate) fn is_loopback(self) -> bool {
         self.0.is_loopback()
     }
@@ -49,11 +49,11 @@ mod tests {
 
     #[test]
     fn an_ipv6_network_is_one_peer_and_a_mapped_address_is_that_of_ipv4() {
-        let words = |ip: &str| PeerAddress::new(ip.parse().unwrap()).to_string();
-        assert_eq!(words("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::/64");
-        assert_eq!(words("2001:db8:1:2:ffff::1"), "2001:db8:1:2::/64");
-        assert_eq!(words("::ffff:192.0.2.7"), "192.0.2.7");
-        assert_eq!(words("::1"), "::1");
+        let text = |ip: &str| PeerAddress::new(ip.parse().unwrap()).to_string();
+        assert_eq!(text("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::/64");
+        assert_eq!(text("2001:db8:1:2:ffff::1"), "2001:db8:1:2::/64");
+        assert_eq!(text("::ffff:192.0.2.7"), "192.0.2.7");
+        assert_eq!(text("::1"), "::1");
         let local = ["127.0.0.1", "::1", "::ffff:127.0.0.1", "192.0.2.7"];
         let local = local.map(|ip| PeerAddress::new(ip.parse().unwrap()).is_loopback());
         assert_eq!(local, [true, true, true, false]);

@@ -1,7 +1,7 @@
-//! Lines of the log that peers cause: shortened, on one line each, and not faster than a person reads.
+//! Log lines that peers cause: shortened, without line breaks, and limited in rate.
 //!
-//! A peer that dials again and again under new names is the same peer to the log: its lines are rationed by its address
-//! and by what they are about, so that one kind does not push another out.
+//! A peer that reconnects repeatedly under new names is still the same peer: its lines are rationed by its address and by
+//! their kind, so that one kind does not displace another.
 
 use crate::{peer_address::PeerAddress, quota::Quota};
 use std::{
@@ -11,82 +11,82 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Bytes of a peer's words that are logged.
+/// Bytes of a line that are logged.
 const MAX_BYTES: usize = 300;
-/// Rations that are remembered; peers beyond share one for each kind.
+/// Rations that are remembered. Further peers share one ration for each kind.
 const MAX_RATIONS: usize = 256;
-/// Lines that were left out are counted this often, where no other line does it.
-const COUNTED_EVERY: Duration = Duration::from_secs(5);
+/// Interval between reports of omitted lines.
+const COUNT_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Lines at once, and in the long run.
+/// Burst and sustained rate of lines.
 #[derive(Debug, Clone, Copy)]
 struct Rate {
     lines: f64,
     lines_per_sec: f64,
 }
 
-/// Of one kind from one address.
-const OF_ONE: Rate = Rate {
+/// Rate of the lines of one kind from one address.
+const PER_ADDRESS: Rate = Rate {
     lines: 10.0,
     lines_per_sec: 1.0,
 };
-/// Of one kind from all addresses.
-const OF_ALL: Rate = Rate {
+/// Rate of the lines of one kind from all addresses.
+const TOTAL: Rate = Rate {
     lines: 40.0,
     lines_per_sec: 5.0,
 };
 
-/// Lines that may still be logged, and how many were not.
+/// Quota of lines, and the number of lines omitted since the last logged one.
 #[derive(Debug)]
 struct Ration {
     quota: Quota,
-    left_out: u64,
+    omitted: u64,
 }
 
 impl Ration {
     fn new(rate: Rate, now: Instant) -> Self {
         Self {
             quota: Quota::new(rate.lines, rate.lines_per_sec, now),
-            left_out: 0,
+            omitted: 0,
         }
     }
 }
 
-/// One ration for everything that is logged through it.
+/// Log with one ration for all its lines.
 #[derive(Debug)]
 pub(crate) struct PeerLog(Mutex<Ration>);
 
 impl Default for PeerLog {
     fn default() -> Self {
-        Self(Mutex::new(Ration::new(OF_ONE, Instant::now())))
+        Self(Mutex::new(Ration::new(PER_ADDRESS, Instant::now())))
     }
 }
 
 impl PeerLog {
-    /// Logs a line of `whose` words, unless there have been too many.
-    pub(crate) fn say(&self, whose: &dyn Display, words: &str) {
-        if let Some(left_out) = self.take(Instant::now()) {
-            tracing::info!("{}", line(&format!("{whose}: {words}"), left_out));
+    /// Logs a line that begins with its `subject`, unless the ration is used up.
+    pub(crate) fn say(&self, subject: &dyn Display, text: &str) {
+        if let Some(omitted) = self.take(Instant::now()) {
+            tracing::info!("{}", line(&format!("{subject}: {text}"), omitted));
         }
     }
 
-    /// Takes one line for something else than the log. Whether there was one.
+    /// Takes one line from the ration for another purpose than the log; `false` if the ration is used up.
     pub(crate) fn allows(&self) -> bool {
         self.take(Instant::now()).is_some()
     }
 
-    /// Takes one line, and gives how many were refused since the last.
+    /// Takes one line from the ration, and returns the number of lines omitted since the last one.
     fn take(&self, now: Instant) -> Option<u64> {
         let mut ration = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !ration.quota.take(now) {
-            ration.left_out += 1;
+            ration.omitted += 1;
             return None;
         }
-        Some(std::mem::take(&mut ration.left_out))
+        Some(std::mem::take(&mut ration.omitted))
     }
 }
 
-/// What a line is about.
+/// Kind of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
     /// Robots that arrive and leave.
@@ -97,7 +97,7 @@ pub(crate) enum Kind {
     Fault,
     /// Robots that cannot be driven as they are.
     Warning,
-    /// Connections that are read at their limit.
+    /// Connections that are read at their maximum rate.
     HeldBack,
     /// Stops.
     Stop,
@@ -110,7 +110,7 @@ impl Kind {
             Self::Refusal => "refused connections",
             Self::Fault => "faults of peers",
             Self::Warning => "warnings about robots",
-            Self::HeldBack => "connections that are held back",
+            Self::HeldBack => "connections at their maximum rate",
             Self::Stop => "stops",
         }
     }
@@ -124,25 +124,25 @@ impl Kind {
     }
 }
 
-/// The rations of all peers.
+/// Rations of all peers.
 #[derive(Debug, Default)]
 pub(crate) struct PeerLogs(Mutex<Rations>);
 
 #[derive(Debug, Default)]
 struct Rations {
-    of_one: HashMap<(PeerAddress, Kind), Ration>,
-    of_all: HashMap<Kind, Ration>,
+    per_address: HashMap<(PeerAddress, Kind), Ration>,
+    total: HashMap<Kind, Ration>,
 }
 
 impl PeerLogs {
-    /// Logs how many lines were left out, for as long as it is polled: of a peer that is gone no other line says it.
+    /// Logs the numbers of omitted lines while it is polled. Otherwise those of a peer that left would never be reported.
     pub(crate) async fn keep_counting(&self) {
         loop {
-            tokio::time::sleep(COUNTED_EVERY).await;
+            tokio::time::sleep(COUNT_INTERVAL).await;
             let counted = self.lock().count(Instant::now());
-            for (address, kind, left_out) in counted {
+            for (address, kind, omitted) in counted {
                 kind.log(&format!(
-                    "{left_out} lines about {} from {address} were left out",
+                    "{omitted} lines about {} from {address} were left out",
                     kind.name()
                 ));
             }
@@ -155,39 +155,39 @@ impl PeerLogs {
 }
 
 impl Rations {
-    /// Takes one line, and gives how many were refused since the last.
+    /// Takes one line from both rations, and returns the number of lines omitted since the last one.
     fn take(&mut self, address: PeerAddress, kind: Kind, now: Instant) -> Option<u64> {
         let mut key = (address, kind);
-        if self.of_one.len() >= MAX_RATIONS && !self.of_one.contains_key(&key) {
+        if self.per_address.len() >= MAX_RATIONS && !self.per_address.contains_key(&key) {
             self.forget_unused(now);
-            if self.of_one.len() >= MAX_RATIONS {
+            if self.per_address.len() >= MAX_RATIONS {
                 key.0 = PeerAddress::UNKNOWN;
             }
         }
-        let one = self
-            .of_one
+        let own = self
+            .per_address
             .entry(key)
-            .or_insert_with(|| Ration::new(OF_ONE, now));
-        let all = self
-            .of_all
+            .or_insert_with(|| Ration::new(PER_ADDRESS, now));
+        let total = self
+            .total
             .entry(kind)
-            .or_insert_with(|| Ration::new(OF_ALL, now));
-        if !one.quota.take(now) || !all.quota.take(now) {
-            one.left_out += 1;
+            .or_insert_with(|| Ration::new(TOTAL, now));
+        if !own.quota.take(now) || !total.quota.take(now) {
+            own.omitted += 1;
             return None;
         }
-        Some(std::mem::take(&mut one.left_out))
+        Some(std::mem::take(&mut own.omitted))
     }
 
-    /// The lines that were left out and that no later line has counted, where there is a line left to say so.
+    /// Takes the numbers of omitted lines that no later line has reported, as far as the rations allow a line for each.
     fn count(&mut self, now: Instant) -> Vec<(PeerAddress, Kind, u64)> {
         let mut counted = Vec::new();
-        for ((address, kind), ration) in &mut self.of_one {
-            let Some(all) = self.of_all.get_mut(kind) else {
+        for ((address, kind), ration) in &mut self.per_address {
+            let Some(total) = self.total.get_mut(kind) else {
                 continue;
             };
-            if ration.left_out > 0 && ration.quota.take(now) && all.quota.take(now) {
-                counted.push((*address, *kind, std::mem::take(&mut ration.left_out)));
+            if ration.omitted > 0 && ration.quota.take(now) && total.quota.take(now) {
+                counted.push((*address, *kind, std::mem::take(&mut ration.omitted)));
             }
         }
         self.forget_unused(now);
@@ -195,12 +195,12 @@ impl Rations {
     }
 
     fn forget_unused(&mut self, now: Instant) {
-        self.of_one
-            .retain(|_, ration| ration.left_out > 0 || !ration.quota.is_full(now));
+        self.per_address
+            .retain(|_, ration| ration.omitted > 0 || !ration.quota.is_full(now));
     }
 }
 
-/// The log of one connection, rationed together with all others from its address.
+/// Log of one connection. All connections from its address share the rations.
 #[derive(Debug, Clone)]
 pub(crate) struct ConnectionLog {
     address: PeerAddress,
@@ -212,37 +212,36 @@ impl ConnectionLog {
         Self { address, logs }
     }
 
-    /// Where the connection comes from.
+    /// Address of the peer.
     pub(crate) fn address(&self) -> PeerAddress {
         self.address
     }
 
-    /// Logs a line, unless there have been too many.
-    pub(crate) fn say(&self, kind: Kind, words: &str) {
-        let left_out = self.logs.lock().take(self.address, kind, Instant::now());
-        if let Some(left_out) = left_out {
-            kind.log(&line(words, left_out));
+    /// Logs a line, unless a ration is used up.
+    pub(crate) fn say(&self, kind: Kind, text: &str) {
+        let omitted = self.logs.lock().take(self.address, kind, Instant::now());
+        if let Some(omitted) = omitted {
+            kind.log(&line(text, omitted));
         }
     }
 }
 
-/// A line as it is logged.
-fn line(words: &str, left_out: u64) -> String {
-    let words = one_line(words);
-    if left_out > 0 {
-        format!("{words} ({left_out} lines before were left out)")
+/// Line as it is logged, with the number of lines omitted before it.
+fn line(text: &str, omitted: u64) -> String {
+    let text = one_line(text);
+    if omitted > 0 {
+        format!("{text} ({omitted} lines before were left out)")
     } else {
-        words
+        text
     }
 }
 
-/// A peer's words without line ends and other signs that a terminal obeys.
-pub(crate) fn one_line(words: &str) -> String {
-    let plain: String = protocol::shortened(words, MAX_BYTES)
+/// Shortened text of a peer without control characters, such as line breaks and terminal escapes.
+pub(crate) fn one_line(text: &str) -> String {
+    protocol::shortened(text, MAX_BYTES)
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    plain
+        .collect()
 }
 
 #[cfg(test)]
@@ -267,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_dials_again_and_again_writes_a_few_lines_and_leaves_those_of_others() {
+    fn a_peer_that_reconnects_continuously_causes_few_lines_and_displaces_no_others() {
         let mut rations = Rations::default();
         let start = Instant::now();
         let mut lines = 0;
@@ -291,27 +290,27 @@ mod tests {
             lines += usize::from(rations.take(address, Kind::Fault, now).is_some());
         }
         assert_eq!(lines, 40);
-        assert!(rations.of_one.len() <= MAX_RATIONS + 1);
+        assert!(rations.per_address.len() <= MAX_RATIONS + 1);
     }
 
     #[test]
-    fn lines_that_were_left_out_are_counted_once_the_peer_is_quiet() {
+    fn omitted_lines_are_reported_once_the_peer_is_quiet() {
         let mut rations = Rations::default();
         let now = Instant::now();
         for _ in 0..100 {
             rations.take(address(1), Kind::Presence, now);
         }
-        assert!(rations.count(now).is_empty(), "no line is left to say so");
+        assert!(rations.count(now).is_empty(), "the ration is used up");
         let later = now + Duration::from_secs(5);
         assert_eq!(rations.count(later), [(address(1), Kind::Presence, 90)]);
         assert!(rations.count(later).is_empty());
         let much_later = now + Duration::from_secs(60);
         assert!(rations.count(much_later).is_empty());
-        assert!(rations.of_one.is_empty());
+        assert!(rations.per_address.is_empty());
     }
 
     #[test]
-    fn words_are_short_and_on_one_line() {
+    fn text_of_peers_is_shortened_and_has_no_control_characters() {
         assert_eq!(one_line("a\r\n\u{1b}[31mb"), "a   [31mb");
         assert_eq!(one_line(&"x".repeat(10 << 20)).len(), MAX_BYTES);
     }

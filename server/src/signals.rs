@@ -1,15 +1,14 @@
-//! The signals that end a program: the first asks it to stop, the second ends it at once, and so does the time that it
-//! takes too long.
+//! Signals that end a program: the first one requests a graceful stop, and a second one or a timeout ends the process.
 //!
-//! They are heard on a thread of their own with a runtime of its own: whatever hangs elsewhere, the program ends.
+//! They are handled on a separate thread with a separate runtime, so that the program ends whatever hangs elsewhere.
 
 use std::{io, time::Duration};
 use tokio_util::sync::CancellationToken;
 
-/// A program that was asked to stop has ended by then.
-const PATIENCE: Duration = Duration::from_millis(4500);
+/// Time limit of a graceful stop.
+const STOP_WITHIN: Duration = Duration::from_millis(4500);
 
-/// A signal that means the end, and the status that a shell gives a program which died of it.
+/// A signal that ends the program, and the exit status that shells assign to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Signal {
     name: &'static str,
@@ -26,52 +25,52 @@ const TERMINATE: Signal = Signal {
     status: 143,
 };
 
-/// From now on the first Ctrl-C or SIGTERM cancels the token that is returned; a second one ends the process, and so do
-/// four and a half seconds after the first. `before_exit` runs before the process is ended so, and takes a limited time:
-/// it gives the log a moment.
+/// Handles signals from now on: the first Ctrl-C or SIGTERM cancels the returned token. A second one ends the process, and
+/// so does a stop that takes longer than 4.5 seconds. `before_exit` runs before the process is ended in this way, for
+/// example to flush the log, and must return within a limited time.
 ///
 /// # Errors
-/// When the system gives no thread or no signals.
+/// If the system provides no thread or no signal handler.
 pub fn listen(before_exit: impl FnOnce() + Send + 'static) -> io::Result<CancellationToken> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let asked = CancellationToken::new();
-    // Signals are heard from here on, not only once the thread runs.
-    let heard = {
+    let stop = CancellationToken::new();
+    // The handlers are installed here, so that no signal is missed before the thread runs.
+    let signals = {
         let _inside = runtime.enter();
-        Heard::new()?
+        Signals::new()?
     };
     std::thread::Builder::new()
         .name("signals".to_owned())
         .spawn({
-            let asked = asked.clone();
-            move || run(&runtime, heard, &asked, before_exit)
+            let stop = stop.clone();
+            move || run(&runtime, signals, &stop, before_exit)
         })?;
-    Ok(asked)
+    Ok(stop)
 }
 
 fn run(
     runtime: &tokio::runtime::Runtime,
-    heard: Heard,
-    asked: &CancellationToken,
+    signals: Signals,
+    stop: &CancellationToken,
     before_exit: impl FnOnce(),
 ) {
-    let signal = runtime.block_on(obey(heard, asked));
+    let signal = runtime.block_on(wait_for_exit(signals, stop));
     before_exit();
     end(signal)
 }
 
-/// Ends with the signal of which the process dies.
-async fn obey(mut heard: Heard, asked: &CancellationToken) -> Signal {
-    let first = heard.next().await;
-    tracing::debug!("{} asks to stop", first.name);
-    asked.cancel();
-    let last = tokio::time::timeout(PATIENCE, heard.next()).await;
+/// Cancels `stop` at the first signal. Returns the signal that ends the process, when it must end.
+async fn wait_for_exit(mut signals: Signals, stop: &CancellationToken) -> Signal {
+    let first = signals.next().await;
+    tracing::debug!("{} requests a stop", first.name);
+    stop.cancel();
+    let last = tokio::time::timeout(STOP_WITHIN, signals.next()).await;
     if last.is_err() {
         tracing::error!(
             "stopping took more than {:.1} s; something hangs and is left behind",
-            PATIENCE.as_secs_f64()
+            STOP_WITHIN.as_secs_f64()
         );
     }
     last.unwrap_or(first)
@@ -79,20 +78,20 @@ async fn obey(mut heard: Heard, asked: &CancellationToken) -> Signal {
 
 #[expect(
     clippy::exit,
-    reason = "whoever asks twice wants it at once, and what hangs cannot be asked"
+    reason = "a second signal means immediately, and a hanging part does not react to a token"
 )]
 fn end(signal: Signal) -> ! {
     std::process::exit(signal.status)
 }
 
 #[cfg(unix)]
-struct Heard {
+struct Signals {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
 }
 
 #[cfg(unix)]
-impl Heard {
+impl Signals {
     fn new() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Self {
@@ -111,17 +110,17 @@ impl Heard {
 }
 
 #[cfg(not(unix))]
-struct Heard;
+struct Signals;
 
 #[cfg(not(unix))]
-impl Heard {
+impl Signals {
     fn new() -> io::Result<Self> {
         Ok(Self)
     }
 
     async fn next(&mut self) -> Signal {
         if let Err(error) = tokio::signal::ctrl_c().await {
-            tracing::warn!("Ctrl-C cannot be heard: {error}");
+            tracing::warn!("Ctrl-C cannot be handled: {error}");
             std::future::pending::<()>().await;
         }
         INTERRUPT

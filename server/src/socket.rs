@@ -1,13 +1,13 @@
-//! A WebSocket of the studio: its upgrade, and how much a peer may send when.
+//! WebSocket of the studio: its upgrade, and the limits on the data that a peer sends.
 //!
-//! Before the hello a message is small, after it as large as the kind of peer needs; a message that has begun ends
-//! within a time; nobody is read faster than the kind of peer needs; and only so many connections wait for a hello at once.
+//! Messages are small before the hello, and after it as large as the kind of peer needs. A message must be complete within a
+//! time limit. Each kind of peer has a maximum rate. The number of connections without a hello is limited.
 
 mod bucket;
 mod meter;
-mod waiting;
+mod ungreeted;
 
-pub(crate) use waiting::WaitingRoom;
+pub(crate) use ungreeted::UngreetedLimit;
 
 use crate::peer_log::{ConnectionLog, Kind};
 use axum::{
@@ -39,31 +39,32 @@ use tokio_tungstenite::{
     },
 };
 use tokio_util::sync::WaitForCancellationFutureOwned;
-use waiting::Guest;
+use ungreeted::UngreetedPermit;
 
-/// Largest message before the hello, and ever from a viewer. The largest hello fits, and one slightly too large, so
-/// that it is refused in words.
+/// Largest message before the hello, and largest message of a viewer. A hello that is slightly too large still fits, so
+/// that the protocol refuses it with a reason.
 const SMALL_BYTES: usize = 72 << 10;
-/// Room for a frame slightly too large, so that it is refused in words rather than by the transport.
+/// Largest message of a robot. A frame that is slightly too large still fits, so that the protocol refuses it with a
+/// reason instead of the transport without one.
 const LARGE_BYTES: usize = protocol::MAX_FRAME_BYTES + (1 << 20);
 
-/// A robot may send a little more than a network of 1 Gbit/s carries (119 MiB/s), so that none behind one is ever held
-/// back; three raw 640x480 cameras at 30 Hz send 79 MiB/s. At once two of the largest messages may come.
+/// Rate of a robot: slightly more than a network of 1 Gbit/s carries (119 MiB/s), so that no robot on such a network is
+/// ever slowed down. Three raw 640x480 cameras at 30 Hz send 79 MiB/s. The burst is two of the largest messages.
 const ROBOT_RATE: Rate = Rate {
     bytes_at_once: 2 * LARGE_BYTES as u32,
     bytes_per_sec: 128 << 20,
-    // 32,000 small messages per second; a robot of 1 kHz has use for 2,000.
+    // 32,000 small messages per second; a robot with a control rate of 1 kHz needs 2,000.
     bytes_per_frame: 4 << 10,
 };
-/// A page sends a few small messages per second. A script may send 30,000 commands at once, and a stop behind them does not
-/// wait; in the long run it gets 16,000 per second through.
+/// Rate of a viewer. A page sends a few small messages per second. A script may send a burst of 30,000 commands without
+/// delay for a stop behind them, and 16,000 commands per second in the long run.
 const VIEWER_RATE: Rate = Rate {
     bytes_at_once: 32 << 20,
     bytes_per_sec: 16 << 20,
     bytes_per_frame: 1 << 10,
 };
 
-/// Who connects.
+/// Kind of a peer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Peer {
     Robot,
@@ -85,7 +86,7 @@ impl Peer {
         }
     }
 
-    /// What is read at once; every connection has so much memory.
+    /// Size of the read buffer, which every connection allocates.
     fn read_buffer_bytes(self) -> usize {
         match self {
             Self::Robot => 64 << 10,
@@ -94,10 +95,10 @@ impl Peer {
     }
 }
 
-/// Answers the request for a WebSocket, and serves it once it is there.
+/// Answers the request for a WebSocket, and runs `serve` with it after the upgrade.
 pub(crate) fn upgrade<F>(
     peer: Peer,
-    room: &Arc<WaitingRoom>,
+    limit: &Arc<UngreetedLimit>,
     log: ConnectionLog,
     message_within: Duration,
     mut request: Request,
@@ -109,19 +110,19 @@ where
     let answer = match create_response_with_body(&request, Body::empty) {
         Ok(answer) => answer,
         Err(error) => {
-            let words = format!(
-                "this address speaks WebSocket, version 13: {error}; where a proxy stands between, it must pass on \
+            let reason = format!(
+                "this address serves WebSockets, version 13: {error}; a proxy in between must forward the headers \
                  Connection and Upgrade\n"
             );
-            return (StatusCode::BAD_REQUEST, words).into_response();
+            return (StatusCode::BAD_REQUEST, reason).into_response();
         }
     };
     let upgrading = hyper::upgrade::on(&mut request);
-    let guest = room.enter(log.address());
+    let permit = limit.admit(log.address());
     tokio::spawn(async move {
         match upgrading.await {
             Ok(connection) => {
-                serve(Socket::new(peer, guest, log, message_within, connection).await).await;
+                serve(Socket::new(peer, permit, log, message_within, connection).await).await;
             }
             Err(error) => tracing::debug!("a connection did not become a WebSocket: {error}"),
         }
@@ -134,18 +135,18 @@ pub(crate) struct Socket {
     peer: Peer,
     log: ConnectionLog,
     inner: WebSocketStream<Meter<TokioIo<Upgraded>>>,
-    /// Until the first message has been taken for a hello.
-    guest: Option<Guest>,
-    sent_away: Pin<Box<WaitForCancellationFutureOwned>>,
-    had_a_message: bool,
-    /// A message that has begun must have ended after this.
+    /// Absent once the first message has been accepted as a hello.
+    ungreeted: Option<UngreetedPermit>,
+    evicted: Pin<Box<WaitForCancellationFutureOwned>>,
+    has_message: bool,
+    /// Time limit for a message, from its first to its last byte.
     message_within: Duration,
-    patience: Pin<Box<Sleep>>,
-    /// It was said that this connection sends more than it may.
-    is_told: bool,
+    message_deadline: Pin<Box<Sleep>>,
+    /// The log has a line about the rate of this connection.
+    is_reported: bool,
 }
 
-/// Why a connection broke, in words.
+/// Reason why a connection failed.
 #[derive(Debug)]
 pub(crate) struct SocketError(String);
 
@@ -167,7 +168,7 @@ impl From<tungstenite::Error> for SocketError {
 impl Socket {
     async fn new(
         peer: Peer,
-        guest: Guest,
+        permit: UngreetedPermit,
         log: ConnectionLog,
         message_within: Duration,
         connection: Upgraded,
@@ -181,54 +182,54 @@ impl Socket {
             peer,
             log,
             inner: WebSocketStream::from_raw_socket(meter, Role::Server, Some(config)).await,
-            sent_away: Box::pin(guest.sent_away().clone().cancelled_owned()),
-            guest: Some(guest),
-            had_a_message: false,
+            evicted: Box::pin(permit.evicted().clone().cancelled_owned()),
+            ungreeted: Some(permit),
+            has_message: false,
             message_within,
-            patience: Box::pin(tokio::time::sleep(message_within)),
-            is_told: false,
+            message_deadline: Box::pin(tokio::time::sleep(message_within)),
+            is_reported: false,
         }
     }
 
-    /// The bridge reads on after the first message only if that was a hello.
-    fn greet(&mut self) {
-        if self.had_a_message && self.guest.take().is_some() {
+    /// Raises the size limit once the first message was a hello: only then does the bridge read on.
+    fn raise_limit_after_hello(&mut self) {
+        if self.has_message && self.ungreeted.take().is_some() {
             self.inner.get_mut().raise(self.peer.max_message_bytes());
         }
     }
 
-    /// Whether the message that has begun takes too long; wakes the reader when it does.
-    fn is_dripping(&mut self, context: &mut Context<'_>) -> bool {
+    /// True if the current message has exceeded its time limit. Otherwise wakes the reader at the limit.
+    fn is_overdue(&mut self, context: &mut Context<'_>) -> bool {
         let Some(since) = self.inner.get_ref().unfinished_since() else {
             return false;
         };
         let until = since + self.message_within;
-        if self.patience.deadline() != until {
-            self.patience.as_mut().reset(until);
+        if self.message_deadline.deadline() != until {
+            self.message_deadline.as_mut().reset(until);
         }
-        self.patience.poll_unpin(context).is_ready()
+        self.message_deadline.poll_unpin(context).is_ready()
     }
 
-    /// Says once that the peer is held back: it will find its network slow.
-    fn tell(&mut self) {
-        if !self.is_told && self.inner.get_ref().was_paused() {
-            self.is_told = true;
-            let whose = match self.peer {
+    /// Logs once that the connection is read at its maximum rate: to the peer its network appears slow.
+    fn report_pause(&mut self) {
+        if !self.is_reported && self.inner.get_ref().was_paused() {
+            self.is_reported = true;
+            let peer = match self.peer {
                 Peer::Robot => "a robot",
                 Peer::Viewer => "a viewer",
             };
-            let words = format!(
-                "{whose} sends more than {} MiB/s and is read at that rate; send smaller or fewer pictures",
+            let line = format!(
+                "{peer} sends more than {} MiB/s and is read at that rate; send smaller or fewer images",
                 self.peer.rate().bytes_per_sec >> 20
             );
-            self.log.say(Kind::HeldBack, &words);
+            self.log.say(Kind::HeldBack, &line);
         }
     }
 
-    /// Gives up, whatever the peer and the other half do.
-    fn cut(&mut self, words: String) -> SocketError {
+    /// Ends both halves at once, without the cooperation of the peer.
+    fn cut(&mut self, reason: String) -> SocketError {
         self.inner.get_mut().cut();
-        SocketError(words)
+        SocketError(reason)
     }
 }
 
@@ -237,26 +238,26 @@ impl Stream for Socket {
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
-        this.greet();
-        if this.guest.is_some() && this.sent_away.poll_unpin(context).is_ready() {
-            let words = "others needed the place of a connection that had not said hello";
-            return Poll::Ready(Some(Err(this.cut(words.to_owned()))));
+        this.raise_limit_after_hello();
+        if this.ungreeted.is_some() && this.evicted.poll_unpin(context).is_ready() {
+            let reason = "closed for a newer connection, because no hello had been received";
+            return Poll::Ready(Some(Err(this.cut(reason.to_owned()))));
         }
         loop {
             let item = Pin::new(&mut this.inner).poll_next(context);
-            this.tell();
-            // Pings in between do not make a message any quicker.
+            this.report_pause();
+            // Pings between the fragments do not extend the time limit of a message.
             let is_ping = matches!(
                 item,
                 Poll::Ready(Some(Ok(
                     tungstenite::Message::Ping(_) | tungstenite::Message::Pong(_)
                 )))
             );
-            if (item.is_pending() || is_ping) && this.is_dripping(context) {
+            if (item.is_pending() || is_ping) && this.is_overdue(context) {
                 let within = this.message_within.as_secs_f32();
-                let words =
+                let reason =
                     format!("a message was not complete {within:.1} s after its first byte");
-                return Poll::Ready(Some(Err(this.cut(words))));
+                return Poll::Ready(Some(Err(this.cut(reason))));
             }
             let message = match ready!(item) {
                 None => return Poll::Ready(None),
@@ -272,7 +273,7 @@ impl Stream for Socket {
                 tungstenite::Message::Frame(_) => continue,
             };
             if matches!(message, ws::Message::Binary(_)) {
-                this.had_a_message = true;
+                this.has_message = true;
             }
             return Poll::Ready(Some(Ok(message)));
         }

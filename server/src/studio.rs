@@ -1,4 +1,4 @@
-//! The studio: everything behind one listening socket, from start to graceful stop.
+//! Studio: all parts behind one listening socket, from the start to the graceful stop.
 
 use crate::{
     data::{DataError, DataFolder, events::Events, latches::Latches},
@@ -12,7 +12,7 @@ use crate::{
     scene_questions::SceneQuestions,
     scorer_service::{Scoring, queue::ScoringQueue},
     sessions::Registry,
-    socket::WaitingRoom,
+    socket::UngreetedLimit,
 };
 use policies::{Policy, question_answerer::Answering};
 use std::{future::Future, sync::Arc, thread::JoinHandle, time::Duration};
@@ -22,35 +22,36 @@ use tokio_util::{
     task::{AbortOnDropHandle, TaskTracker},
 };
 
-/// Connections get this long to say goodbye, from the moment the studio stops.
-const GOODBYE: Duration = Duration::from_millis(1500);
-/// The socket is let go by then.
-const SOCKET: Duration = Duration::from_secs(2);
-/// The threads of models are waited for until then: after that they are left behind, because a point of a large model
-/// takes minutes, and one that hangs never ends.
-const THREADS: Duration = Duration::from_secs(3);
-/// The runtime says this often that it runs.
+/// Time for connections to close, from the request to stop.
+const CLOSE_WITHIN: Duration = Duration::from_millis(1500);
+/// Time for the listening socket to close, from the request to stop.
+const SOCKET_CLOSED_WITHIN: Duration = Duration::from_secs(2);
+/// Time for the threads of models to end, from the request to stop. Afterwards they are left behind: a point of a large
+/// model takes minutes, and a model that hangs never ends.
+const THREADS_END_WITHIN: Duration = Duration::from_secs(3);
+/// Period of the runtime's reports to [`Health`].
 const RUNTIME_BEAT: Duration = Duration::from_millis(250);
 
-/// What a studio is started with.
+/// Contents of a studio.
 pub struct Config {
-    /// The hosted policy, or why there is none, in words for the person who gives a command.
+    /// The hosted policy, or the reason why there is none, which is shown to people who give instructions.
     pub policy: Result<Box<dyn Policy>, String>,
-    /// Who answers questions about the scene, or why nobody does, in words for the person who asks.
+    /// The model that answers questions about the scene, or the reason why there is none, which is shown with each
+    /// question.
     pub question_answerer: Answering,
-    /// The hosted scorer of videos, or why there is none, in words for the person who wants to score.
+    /// The hosted scorer of videos, or the reason why there is none, which is shown to people who want to score.
     pub scorer: Scoring,
-    /// The data folder, in which latched stops survive a restart; `None` keeps nothing.
+    /// The data folder, in which latched stops survive a restart; with `None` nothing is stored.
     pub data: Option<DataFolder>,
     /// Recorded episodes, for pages that score them.
     pub recordings: Recordings,
-    /// What is accepted, and how long is waited.
+    /// Limits on connections, sizes and times.
     pub limits: Limits,
 }
 
 impl std::fmt::Debug for Config {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let policy = self.policy.as_ref().map(|actor| actor.info());
+        let policy = self.policy.as_ref().map(|policy| policy.info());
         f.debug_struct("Config")
             .field("policy", &policy)
             .field("question_answerer", &self.question_answerer)
@@ -61,27 +62,27 @@ impl std::fmt::Debug for Config {
     }
 }
 
-/// The studio could not start or broke.
+/// Failure to start or to serve.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// No thread for the policy, for whoever answers questions, or for the scorer.
+    /// A thread of the policy, of the question answerer or of the scorer could not be started; the system's error.
     #[error("cannot start a thread for a model: {0}")]
     Thread(std::io::Error),
     /// The data folder cannot be used.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// The listening socket broke.
+    /// The listening socket failed; the system's error.
     #[error("the listening socket failed: {0}")]
     Socket(std::io::Error),
 }
 
-/// Serves robots, viewers, the scorer and the page on `listener` until `shutdown` resolves, then stops gracefully: no
-/// new connections, every robot and viewer gets a close frame (a robot that loses its studio holds), and the threads of
-/// models end after what they are computing. All of that takes at most three seconds: threads that need longer are left
-/// behind, so whoever calls this should end the process, or at least not wait for them.
+/// Serves robots, viewers, the scorer and the page on `listener` until `shutdown` resolves, and then stops gracefully: new
+/// connections are refused, every robot and viewer receives a close frame (a robot without its studio holds), and the
+/// threads of models end after their current computation. This takes at most three seconds. Threads that need longer are
+/// left behind, so the caller should end the process, or at least not wait for them.
 ///
 /// # Errors
-/// [`ServeError`] when the inference thread or the socket cannot be had.
+/// [`ServeError`] if a thread cannot be started, the data folder cannot be used, or the socket fails.
 pub async fn serve(
     listener: TcpListener,
     config: Config,
@@ -98,7 +99,7 @@ pub async fn serve(
     let health = Health::new();
     let latches = Arc::new(Latches::open(data.as_ref(), &health)?);
     let events = Events::open(data.as_ref(), &health).map_err(DataError::Thread)?;
-    // Those who write in it have it now, until they are done.
+    // The writers hold the folder from now on, until they have finished.
     drop(data);
     let metrics = Arc::new(Metrics::new());
     let mut threads = Threads::default();
@@ -126,7 +127,7 @@ pub async fn serve(
         )),
         scoring: scoring.clone(),
         recordings: Arc::new(recordings),
-        waiting: WaitingRoom::new(limits.max_ungreeted),
+        waiting: UngreetedLimit::new(limits.max_ungreeted),
         stop: stop.clone(),
         connections: connections.clone(),
         files_log: Arc::default(),
@@ -156,15 +157,15 @@ pub async fn serve(
         () = shutdown => None,
         ended = &mut server => Some(ended),
     };
-    let asked_at = tokio::time::Instant::now();
+    let stopped_at = tokio::time::Instant::now();
     health.close();
     stop.cancel();
     scoring.close();
     connections.close();
-    // They end after the chunk, the token and the point that they are computing.
+    // The threads end after the current chunk, token or point.
     inference.stop();
     asking.stop();
-    if tokio::time::timeout_at(asked_at + GOODBYE, connections.wait())
+    if tokio::time::timeout_at(stopped_at + CLOSE_WITHIN, connections.wait())
         .await
         .is_err()
     {
@@ -172,7 +173,8 @@ pub async fn serve(
     }
     let result = match served {
         Some(ended) => flatten(ended),
-        None => match tokio::time::timeout_at(asked_at + SOCKET, &mut server).await {
+        None => match tokio::time::timeout_at(stopped_at + SOCKET_CLOSED_WITHIN, &mut server).await
+        {
             Ok(ended) => flatten(ended),
             Err(_) => {
                 server.abort();
@@ -180,11 +182,11 @@ pub async fn serve(
             }
         },
     };
-    threads.end_by(asked_at + THREADS).await;
+    threads.end_by(stopped_at + THREADS_END_WITHIN).await;
     result
 }
 
-/// Says that the runtime runs.
+/// Reports regularly that the runtime works.
 async fn beat(part: Arc<Part>) {
     let work = part.work("held up");
     let mut ticks = tokio::time::interval(RUNTIME_BEAT);
@@ -195,7 +197,7 @@ async fn beat(part: Arc<Part>) {
     }
 }
 
-/// Threads that compute.
+/// Threads of models, with their names in the log.
 #[derive(Debug, Default)]
 struct Threads(Vec<(&'static str, JoinHandle<()>)>);
 
@@ -205,10 +207,10 @@ impl Threads {
             .extend(threads.into_iter().map(|thread| (name, thread)));
     }
 
-    /// Joins those that have ended until then, and leaves the others behind.
-    async fn end_by(self, until: tokio::time::Instant) {
+    /// Joins the threads that end before `deadline`, and leaves the others behind.
+    async fn end_by(self, deadline: tokio::time::Instant) {
         for (name, thread) in self.0 {
-            while !thread.is_finished() && tokio::time::Instant::now() < until {
+            while !thread.is_finished() && tokio::time::Instant::now() < deadline {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
             if !thread.is_finished() {

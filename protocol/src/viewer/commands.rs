@@ -1,4 +1,4 @@
-//! Messages of a viewer: what it watches, and what it asks of robots.
+//! Messages of a viewer: its hello, subscriptions and commands.
 
 use crate::bounded;
 use crate::common::{Mode, name, text};
@@ -23,7 +23,7 @@ impl Message for ViewerHello {
     }
 }
 
-/// Subscribes to one robot (and leaves the one watched before).
+/// Subscribes to one robot, and ends the previous subscription.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watch {
     /// Robot to watch.
@@ -50,8 +50,8 @@ pub struct Command {
     pub text: String,
     /// Head of the policy to use.
     pub mode: Mode,
-    /// The newest [`Heartbeat`](super::Heartbeat) that the viewer had heard when this was given, by which the studio knows one that a dead
-    /// link kept for later. Absent from clients that do not say.
+    /// Number of the newest [`Heartbeat`](super::Heartbeat) that the viewer had received when the instruction was given. With
+    /// it the studio recognizes a command that a failed link has delayed. Without it nothing is checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heard_beat: Option<u64>,
 }
@@ -65,13 +65,13 @@ impl Message for Command {
     }
 }
 
-/// Stops a robot at once and latches. Sent again until [`StopAccepted`](super::StopAccepted) echoes its `press_id`.
+/// Stops a robot at once and latches the stop. Repeated until [`StopAccepted`](super::StopAccepted) echoes its `press_id`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StopRobot {
     /// Robot to stop.
     #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub robot_id: String,
-    /// Chosen by the viewer, one number per press; a press that arrives twice stops once.
+    /// Number of the press, chosen by the viewer. A press that arrives twice stops once.
     #[serde(default)]
     pub press_id: u64,
 }
@@ -84,7 +84,7 @@ impl Message for StopRobot {
     }
 }
 
-/// Stops every robot of the studio, connected or not, and latches.
+/// Stops every robot of the studio, connected or not, and latches the stops.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StopAll {
     /// As in [`StopRobot`].
@@ -106,8 +106,8 @@ pub struct ReleaseRobot {
     /// As in [`Command`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heard_beat: Option<u64>,
-    /// The stop that is to be lifted: [`RobotStatus::stop_number`](super::RobotStatus::stop_number), as the viewer was shown
-    /// it. A release that names an older one than that in force is refused. Absent from clients that do not say.
+    /// Number of the stop to lift, from [`RobotStatus::stop_number`](super::RobotStatus::stop_number). A release of an older
+    /// stop than the latched one is refused. Without it, `heard_beat` decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_number: Option<u64>,
 }

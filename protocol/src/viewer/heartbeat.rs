@@ -1,12 +1,12 @@
-//! The studio's sign of life.
+//! Heartbeat of the studio and its echo.
 
 use crate::bounded;
 use crate::frame::Message;
 use crate::limits::{MAX_TEXT_BYTES, MAX_VIEWS};
 use serde::{Deserialize, Serialize};
 
-/// Sign of life of the studio, sent behind the welcome and every 500 ms. A viewer that misses it for a second reports a
-/// dead link.
+/// Heartbeat of the studio, sent behind the welcome and then every 500 ms. A viewer that receives none for a second reports
+/// a failed link.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heartbeat {
     /// Counts up by one per heartbeat of this connection.
@@ -26,11 +26,11 @@ impl Message for Heartbeat {
     const MAX_BYTES: usize = 32 << 10;
 }
 
-/// Echo of a [`Heartbeat`]. A browser answers pings even for a page that hangs, so a viewer that has sent one echo on a
-/// connection is present by its echoes alone. A viewer that sends none is present by its pongs.
+/// Echo of a [`Heartbeat`]. A browser answers pings even for a page that hangs: from its first echo on, only echoes count as
+/// presence of a viewer. For a viewer that sends none, pongs count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heard {
-    /// [`Heartbeat::beat`] of the heartbeat that has arrived.
+    /// [`Heartbeat::beat`] of the received heartbeat.
     pub beat: u64,
 }
 

@@ -13,7 +13,7 @@ pub const MAX_WARNINGS: usize = 8;
 /// Longest warning, in bytes.
 pub const MAX_WARNING_BYTES: usize = 1000;
 
-/// Entry of the robot list: nothing in it that a robot can make long.
+/// Entry of the robot list. A robot cannot make any of its fields long.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct RobotSummary {
     /// Unique id.
@@ -22,24 +22,24 @@ pub struct RobotSummary {
     /// Display name; written shortened to [`MAX_NAME_BYTES`].
     #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub name: String,
-    /// Whether it is connected now.
+    /// True while the robot is connected.
     pub connected: bool,
-    /// The robot said that nothing real moves.
+    /// True if the robot announced that it is simulated.
     #[serde(default)]
     pub simulated: bool,
-    /// Whether it continues when the viewer that commanded it is gone; otherwise it then holds.
+    /// True if the robot continues after the viewer that commanded it has left; otherwise it holds.
     #[serde(default)]
     pub unattended: bool,
-    /// A stop is latched in the studio.
+    /// True while a stop is latched in the studio.
     #[serde(default)]
     pub stop_requested: bool,
-    /// Time at which its last connection ended, in seconds since 1970 by the studio's clock; absent while it is connected.
+    /// End of its last connection, in seconds since 1970 by the studio's clock; absent while the robot is connected.
     #[serde(default)]
     pub left_unix_secs: Option<u64>,
 }
 
-/// A [`RobotSummary`] on the wire. Viewers from before [`RobotDetails`] refuse an entry without the fields that moved
-/// there; they find them empty.
+/// A [`RobotSummary`] on the wire. Viewers from before [`RobotDetails`] require the fields that moved there, so they are
+/// written empty.
 #[derive(Serialize)]
 struct WrittenSummary<'a> {
     robot_id: &'a str,
@@ -75,10 +75,10 @@ impl Serialize for RobotSummary {
     }
 }
 
-/// All robots of the studio: sent at the start, and again within two seconds after it changed.
+/// All robots of the studio, sent behind the welcome and within two seconds after a change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RobotList {
-    /// In order of arrival.
+    /// Entries in order of arrival.
     #[serde(deserialize_with = "bounded::list::<_, MAX_ROBOTS, _>")]
     pub robots: Vec<RobotSummary>,
 }
@@ -90,10 +90,10 @@ impl Message for RobotList {
     const MAX_VALUES: usize = 8 << 10;
 }
 
-/// A robot that is new or of which an entry changed, before the next [`RobotList`].
+/// A new or changed entry, sent before the next [`RobotList`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RobotChanged {
-    /// The entry as it is now.
+    /// The current entry.
     pub robot: RobotSummary,
 }
 
@@ -102,8 +102,8 @@ impl Message for RobotChanged {
     const NAME: &'static str = "RobotChanged";
 }
 
-/// The rest of what the watched robot announced, and what does not fit; sent behind [`Watch`](super::Watch) and whenever it
-/// changes. A robot that left has none.
+/// The announcement of the watched robot and its contradictions to the policy, sent behind [`Watch`](super::Watch) and
+/// whenever they change. A robot that left has none.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RobotDetails {
     /// Id of the robot.
@@ -115,7 +115,7 @@ pub struct RobotDetails {
     /// Cameras.
     #[serde(deserialize_with = "bounded::list::<_, MAX_VIEWS, _>")]
     pub cameras: Vec<CameraDescription>,
-    /// Control rate.
+    /// Rate at which the robot consumes chunk rows.
     pub control_rate_hz: f32,
     /// Example instructions.
     #[serde(deserialize_with = "bounded::texts::<MAX_EXAMPLES, MAX_TEXT_BYTES, _>")]
@@ -132,7 +132,7 @@ pub struct RobotDetails {
 impl Message for RobotDetails {
     const KIND: u8 = 0x3c;
     const NAME: &'static str = "RobotDetails";
-    /// Room for all of the largest hello and for the warnings.
+    /// Enough for the largest hello and all warnings.
     const MAX_BYTES: usize = 80 << 10;
     const MAX_VALUES: usize = 4 << 10;
 }

@@ -1,11 +1,11 @@
-//! The answer to a stop.
+//! Answer to a stop.
 
 use crate::bounded;
 use crate::frame::Message;
 use crate::limits::{MAX_NAME_BYTES, MAX_TEXT_BYTES};
 use serde::{Deserialize, Serialize};
 
-/// Most robots that one press stops, those of earlier days included.
+/// Most robots that one press stops, disconnected ones included.
 pub const MAX_STOPPED: usize = 16 << 10;
 
 /// A robot whose stop was latched.
@@ -14,19 +14,20 @@ pub struct StoppedRobot {
     /// Id of the robot.
     #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub robot_id: String,
-    /// Whether it is connected, so that the stop is on its way; otherwise it meets the stop when it dials in.
+    /// True if the robot is connected and the stop is on its way. Otherwise the robot receives the stop when it connects.
     pub connected: bool,
 }
 
-/// The answer to [`StopRobot`](super::StopRobot) and [`StopAll`](super::StopAll), to the viewer that pressed, once the latch is where a restart finds it.
+/// Answer to [`StopRobot`](super::StopRobot) and [`StopAll`](super::StopAll) for the viewer that pressed, sent once the latch
+/// is on disk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StopAccepted {
-    /// The press.
+    /// Number of the press.
     pub press_id: u64,
-    /// The robots that are latched by it.
+    /// Robots that are stopped.
     #[serde(deserialize_with = "bounded::list::<_, MAX_STOPPED, _>")]
     pub robots: Vec<StoppedRobot>,
-    /// Reason why the latch would not survive a restart of the studio; empty when it does. The robots are stopped either way.
+    /// Reason why the latch would not survive a restart of the studio; empty if it would. The robots are stopped either way.
     #[serde(default)]
     #[serde(
         serialize_with = "bounded::shortened_text::<MAX_TEXT_BYTES, _>",

@@ -1,4 +1,4 @@
-//! The watched robot: its images, its numbers and its status.
+//! Telemetry of the watched robot: images, joint values and status.
 
 use crate::bounded;
 use crate::common::{Mode, TaskState, View};
@@ -6,15 +6,15 @@ use crate::frame::{FrameError, Message};
 use crate::limits::{MAX_DIMS, MAX_FRAME_BYTES, MAX_NAME_BYTES, MAX_TEXT_BYTES};
 use serde::{Deserialize, Serialize};
 
-/// One view of the watched robot. Lossy: a slow viewer misses some, never gets an old one late.
+/// One view of the watched robot. Lossy: a slow viewer misses some, but never receives an outdated one late.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ViewFrame {
     /// Id of the robot.
     #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub robot_id: String,
-    /// Observation that it belongs to.
+    /// Sequence number of its observation.
     pub sequence: u64,
-    /// Robot clock.
+    /// Capture time by the robot's clock (us).
     pub captured_at_micros: u64,
     /// The image (`Jpeg` or `DepthGray8`).
     pub view: View,
@@ -29,15 +29,15 @@ impl Message for ViewFrame {
     }
 }
 
-/// Numbers of the watched robot; lossy like the views.
+/// Joint values of the watched robot; lossy like the views.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RobotState {
     /// Id of the robot.
     #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub robot_id: String,
-    /// Observation that it belongs to.
+    /// Sequence number of its observation.
     pub sequence: u64,
-    /// Robot clock.
+    /// Capture time by the robot's clock (us).
     pub captured_at_micros: u64,
     /// Proprioception in joint order and units.
     #[serde(deserialize_with = "bounded::list::<_, MAX_DIMS, _>")]
@@ -52,45 +52,45 @@ impl Message for RobotState {
     const NAME: &'static str = "RobotState";
 }
 
-/// State of the subscribed robot. Never dropped: the newest one always arrives.
+/// Status of the watched robot. Never dropped: the newest one always arrives.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RobotStatus {
     /// Id of the robot.
     #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub robot_id: String,
-    /// Whether it is connected.
+    /// True while the robot is connected.
     pub connected: bool,
     /// The instruction in force.
     #[serde(deserialize_with = "bounded::text::<MAX_TEXT_BYTES, _>")]
     pub instruction: String,
     /// Head in use.
     pub mode: Mode,
-    /// The robot's success test.
+    /// Result of the robot's success test.
     pub task: TaskState,
-    /// Seconds on this task by the robot's clock.
+    /// Seconds since the instruction was given, by the robot's clock.
     pub task_secs: f32,
-    /// The robot holds because nothing valid arrived.
+    /// True while the robot holds because nothing valid arrived.
     pub holding: bool,
-    /// A stop is latched in the studio.
+    /// True while a stop is latched in the studio.
     pub stop_requested: bool,
-    /// The latched stop was written to the robot's connection.
+    /// True if the latched stop was written to the robot's connection.
     #[serde(default)]
     pub stop_delivered: bool,
-    /// The robot itself confirmed that it stopped and latched.
+    /// True if the robot itself confirmed that it stopped and latched.
     pub stopped: bool,
-    /// Control ticks, late ones, clamped targets, refused chunks: see `RobotReport`.
+    /// Control ticks; see [`RobotReport`](crate::robot::RobotReport).
     pub ticks: u64,
-    /// See `RobotReport`.
+    /// Late ticks; see [`RobotReport`](crate::robot::RobotReport).
     pub late_ticks: u64,
-    /// See `RobotReport`.
+    /// Clamped targets; see [`RobotReport`](crate::robot::RobotReport).
     pub clamped: u64,
-    /// See `RobotReport`.
+    /// Refused chunks; see [`RobotReport`](crate::robot::RobotReport).
     pub refused_chunks: u64,
-    /// Milliseconds from the command's arrival to the first chunk's departure; absent before that.
+    /// Milliseconds from the instruction's arrival to the first chunk's departure; absent before that.
     #[serde(default)]
     pub command_to_chunk_millis: Option<f32>,
-    /// Number of the stop that is latched in the studio, for [`ReleaseRobot`](super::ReleaseRobot); absent while none is.
-    /// Another press of an already stopped robot has another number.
+    /// Number of the latched stop, for [`ReleaseRobot`](super::ReleaseRobot); absent while none is latched. A further press
+    /// of a stopped robot has a new number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_number: Option<u64>,
 }

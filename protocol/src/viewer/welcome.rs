@@ -1,4 +1,4 @@
-//! The welcome of a viewer, with the hosted policy.
+//! Welcome of a viewer, with the hosted policy.
 
 use crate::bounded;
 use crate::common::Mode;
@@ -8,17 +8,17 @@ use crate::limits::{MAX_DIMS, MAX_NAME_BYTES, MAX_TEXT_BYTES, MAX_VIEWS};
 use crate::scene::Answerer;
 use serde::{Deserialize, Serialize};
 
-/// One action dimension as the checkpoint's norm_stats describe it.
+/// One action dimension, from the checkpoint's `norm_stats`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ActionDimension {
     /// For example `gripper`.
     #[serde(deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>")]
     pub name: String,
-    /// Robot-unit value of normalised -1.
+    /// Value of normalized -1 in robot units.
     pub low: f32,
-    /// Robot-unit value of normalised +1.
+    /// Value of normalized +1 in robot units.
     pub high: f32,
-    /// Whether the normalisation applies; otherwise values pass through.
+    /// True if the dimension is normalized; otherwise its values pass through unchanged.
     pub normalised: bool,
 }
 
@@ -33,13 +33,13 @@ pub struct PolicyDescription {
     pub name: String,
     /// Parameter count.
     pub parameters: u64,
-    /// Description of the device that it runs on.
+    /// Device that it runs on.
     #[serde(
         serialize_with = "bounded::shortened_text::<MAX_TEXT_BYTES, _>",
         deserialize_with = "bounded::text::<MAX_TEXT_BYTES, _>"
     )]
     pub device: String,
-    /// Rows of a chunk.
+    /// Number of rows of a chunk.
     pub horizon: u32,
     /// Modes that the checkpoint was trained for.
     #[serde(deserialize_with = "bounded::list::<_, MAX_VIEWS, _>")]
@@ -47,9 +47,9 @@ pub struct PolicyDescription {
     /// Dimensions of an action.
     #[serde(deserialize_with = "bounded::list::<_, MAX_DIMS, _>")]
     pub action: Vec<ActionDimension>,
-    /// Whether `/api/policy/openfast/{tokenizer.json,processor_config.json}` are there to be fetched.
+    /// True if `/api/policy/openfast/{tokenizer.json,processor_config.json}` can be fetched.
     pub has_tokenizer: bool,
-    /// Its depth reasoning; absent for one without.
+    /// Its depth reasoning; absent for a policy without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub depth: Option<DepthDescription>,
 }
@@ -57,7 +57,7 @@ pub struct PolicyDescription {
 /// The studio's answer to [`ViewerHello`](super::ViewerHello).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ViewerWelcome {
-    /// The studio's version.
+    /// Version of the studio.
     #[serde(
         serialize_with = "bounded::shortened_text::<MAX_NAME_BYTES, _>",
         deserialize_with = "bounded::text::<MAX_NAME_BYTES, _>"

@@ -1,17 +1,16 @@
-//! The action codec at work in the page: a stream decoded while it arrives, a chunk encoded on trial, and
-//! how long both take in this tab.
+//! Action codec in the page: decoding of a stream while it arrives, trial encoding of a chunk, and timings of both.
 
 use crate::viewer::{ActionDimension, Trace};
 use serde::{Deserialize, Serialize};
 
-/// The tokens of a stream so far; the answer is the best chunk that they give.
+/// The tokens of a stream so far. The answer is the best chunk that they decode to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PartialDecodeRequest {
     /// Chosen by the page, returned with the answer.
     pub request_id: u64,
     /// OpenFAST ids so far.
     pub tokens: Vec<u32>,
-    /// No more tokens will come: what is missing then is an error.
+    /// True if the stream is complete, so that missing tokens are an error.
     pub ended: bool,
     /// Rows of the chunk.
     pub rows: u32,
@@ -22,7 +21,7 @@ pub struct PartialDecodeRequest {
 }
 
 impl PartialDecodeRequest {
-    /// All tokens of a decision.
+    /// Request with all tokens of a decision.
     pub fn of(trace: &Trace, action: &[ActionDimension], request_id: u64) -> Self {
         Self {
             request_id,
@@ -50,42 +49,42 @@ pub enum PartialDecodeOutcome {
 /// Decoded beginning of a stream.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PartialDecode {
-    /// The stream itself.
+    /// The tokens of the stream.
     pub tokens: Vec<u32>,
     /// Rows of the chunk.
     pub rows: u32,
     /// Values per row.
     pub dims: u32,
-    /// Number of coefficients that begin in each readable token, in order. Shorter than `tokens` when the stream
-    /// cannot be read to its end.
+    /// Number of coefficients that begin in each readable token, in order. Shorter than `tokens` if the stream cannot be
+    /// decoded completely.
     pub token_lengths: Vec<u32>,
-    /// Quantised coefficients, row-major `[rows, dims]`, one row per frequency; zero from `known` on.
+    /// Quantized coefficients, row-major `[rows, dims]`, one row per frequency; zero from `known` on.
     pub coefficients: Vec<i32>,
-    /// Coefficients that have arrived, lowest frequency first.
+    /// Number of coefficients that have arrived, lowest frequency first.
     pub known: u32,
-    /// Row-major `[rows, dims]`, normalised: the best chunk so far.
+    /// The best chunk so far, row-major `[rows, dims]`, normalized.
     pub chunk_normalised: Vec<f32>,
-    /// The same in robot units.
+    /// The best chunk so far, row-major `[rows, dims]`, in robot units.
     pub actions: Vec<f32>,
-    /// The fault after which the stream cannot be decoded further, if there is one.
+    /// Fault that ends the decoding, if there is one.
     pub fault: Option<StreamFault>,
 }
 
-/// Place and cause of an undecodable stream.
+/// Position and cause of a fault in a stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamFault {
-    /// The token that cannot be read; absent when the stream ended too early.
+    /// Index of the token that cannot be decoded; absent if the stream ended too early.
     pub position: Option<u32>,
     /// The cause, as text.
     pub reason: String,
 }
 
-/// A chunk to encode as tokens, to try the cost of a change. It never leaves the tab.
+/// A chunk to encode as tokens, to see the cost of a change. It never leaves the tab.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EncodeRequest {
     /// Chosen by the page, returned with the answer.
     pub request_id: u64,
-    /// Row-major `[rows, dims]`, normalised.
+    /// The chunk, row-major `[rows, dims]`, normalized.
     pub chunk_normalised: Vec<f32>,
     /// Rows of the chunk.
     pub rows: u32,
@@ -95,7 +94,7 @@ pub struct EncodeRequest {
     pub action: Vec<ActionDimension>,
 }
 
-/// Chunks to time the codec with.
+/// Shape and number of the chunks of one timing run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CodecRun {
     /// Rows of a chunk.
@@ -111,11 +110,11 @@ pub struct CodecRun {
 pub struct CodecTiming {
     /// The timed run.
     pub run: CodecRun,
-    /// Microseconds to write one chunk as tokens: median over the rounds.
+    /// Microseconds to encode one chunk: median over the rounds.
     pub encode_micros: f64,
-    /// Microseconds to read one chunk from tokens: median over the rounds.
+    /// Microseconds to decode one chunk: median over the rounds.
     pub decode_micros: f64,
-    /// Rounds of each.
+    /// Number of rounds of each.
     pub rounds: u32,
     /// Tokens per chunk, mean over the batch.
     pub tokens: f64,
@@ -126,7 +125,7 @@ pub struct CodecTiming {
 pub enum TimeOutcome {
     /// One timing per run, in the order of the request.
     Timed(Vec<CodecTiming>),
-    /// It could not run.
+    /// The codec could not run.
     Failed {
         /// The cause, as text.
         reason: String,
@@ -140,8 +139,8 @@ mod tests {
     use crate::worker::{FromWorker, ToWorker, from_bytes, to_bytes};
 
     #[test]
-    fn the_codec_s_messages_survive_the_trip() {
-        for asked in [
+    fn messages_of_the_codec_are_read_back_as_they_were_written() {
+        for request in [
             ToWorker::DecodePartial(PartialDecodeRequest {
                 request_id: 1,
                 tokens: vec![3, 9],
@@ -164,11 +163,11 @@ mod tests {
             }]),
         ] {
             assert_eq!(
-                from_bytes::<ToWorker>(&to_bytes(&asked).unwrap()).unwrap(),
-                asked
+                from_bytes::<ToWorker>(&to_bytes(&request).unwrap()).unwrap(),
+                request
             );
         }
-        let told = FromWorker::PartiallyDecoded {
+        let decoded = FromWorker::PartiallyDecoded {
             request_id: 1,
             outcome: PartialDecodeOutcome::Decoded(PartialDecode {
                 tokens: vec![3, 9],
@@ -186,8 +185,8 @@ mod tests {
             }),
         };
         assert_eq!(
-            from_bytes::<FromWorker>(&to_bytes(&told).unwrap()).unwrap(),
-            told
+            from_bytes::<FromWorker>(&to_bytes(&decoded).unwrap()).unwrap(),
+            decoded
         );
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Something in the tab that tensors can live on.
+/// Kind of a compute device in the tab.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ComputeKind {
@@ -12,18 +12,18 @@ pub enum ComputeKind {
     Webgpu,
 }
 
-/// Every device of the tab, and the one in use.
+/// All devices of the tab, and the one in use.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ComputeReport {
-    /// In the order that they were tried.
+    /// Devices in the order of their probes.
     pub devices: Vec<ComputeDevice>,
-    /// Device in use; `None` while testing, or when every device was refused.
+    /// Device in use; `None` during the probes, or if every device was refused.
     pub chosen: Option<ComputeKind>,
-    /// Whether the visitor chose it.
+    /// True if the visitor chose it.
     pub chosen_by_visitor: bool,
     /// Reason for the choice, as text.
     pub reason: String,
-    /// Whether every device has been tried.
+    /// True once every device has been probed.
     pub settled: bool,
 }
 
@@ -42,28 +42,28 @@ pub struct ComputeDevice {
     pub kind: ComputeKind,
     /// Name of the adapter, or of the CPU path.
     pub name: String,
-    /// Whether it may be used.
+    /// Result of the probe.
     pub verdict: Verdict,
-    /// The self-test's operations, in order.
+    /// Operations of the self-test, in order.
     pub checks: Vec<SelfTestCheck>,
-    /// Square products timed after a warm-up, read-back included.
+    /// Matrix products timed after a warm-up, read-back included.
     pub products: Vec<TimedProduct>,
     /// Wall time of start, self-test and timing in milliseconds.
     pub probe_millis: f64,
 }
 
-/// Whether a device may compute.
+/// Result of the probe of a device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {
-    /// Still being tried.
+    /// The probe runs.
     Testing,
-    /// Measured to be far slower than another device, so its self-test waits until it is chosen; the reason.
+    /// The device was measured to be far slower than another one, so its self-test waits until it is chosen; the reason.
     Postponed(String),
     /// The self-test passed.
     Passed,
-    /// It exists and must not be used; the reason.
+    /// The device exists and must not be used; the reason.
     Refused(String),
-    /// It does not exist here; the reason.
+    /// The device does not exist here; the reason.
     Unavailable(String),
 }
 
@@ -72,11 +72,11 @@ pub enum Verdict {
 pub struct SelfTestCheck {
     /// Operation and size.
     pub name: String,
-    /// Largest absolute difference from the known answer.
+    /// Largest absolute difference from the known result.
     pub max_error: f64,
-    /// Largest that counts as right.
+    /// Largest accepted difference.
     pub tolerance: f64,
-    /// Whether it was right.
+    /// True if the difference is within the tolerance.
     pub passed: bool,
 }
 
@@ -85,12 +85,12 @@ pub struct SelfTestCheck {
 pub struct TimedProduct {
     /// Side of the matrices.
     pub size: u32,
-    /// Median wall time in milliseconds, reading the result back included.
+    /// Median wall time in milliseconds, read-back included.
     pub millis: f64,
 }
 
 impl TimedProduct {
-    /// Billions of multiplications and additions per second.
+    /// Throughput in billions of multiplications and additions per second.
     pub fn gflops(&self) -> f64 {
         let n = f64::from(self.size);
         2.0 * n * n * n / (self.millis.max(1e-6) * 1e6)

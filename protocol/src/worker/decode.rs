@@ -1,33 +1,33 @@
-//! Decoding the policy's own tokens, beside what was carried out.
+//! Decoding of a decision's tokens, compared with the executed chunk.
 
 use serde::{Deserialize, Serialize};
 
 use super::ComputeKind;
 use crate::viewer::{ActionDimension, TokensOrigin, Trace};
 
-/// Tokens to decode, and what their decode should equal.
+/// Tokens to decode, and the chunk to compare the result with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DecodeRequest {
     /// Chosen by the page, returned with the answer.
     pub request_id: u64,
     /// OpenFAST ids.
     pub tokens: Vec<u32>,
-    /// Whether equality is exact or up to quantisation.
+    /// Origin of the tokens: generated ones decode exactly to the chunk, encoded ones up to quantization.
     pub origin: TokensOrigin,
     /// Rows of the chunk.
     pub rows: u32,
     /// Values per row.
     pub dims: u32,
-    /// Row-major `[rows, dims]`, normalised, as the policy computed it.
+    /// The chunk as the policy computed it, row-major `[rows, dims]`, normalized.
     pub chunk_normalised: Vec<f32>,
-    /// Row-major `[rows, dims]`, robot units, as the robot was sent it.
+    /// The chunk as it was sent to the robot, row-major `[rows, dims]`, in robot units.
     pub actions: Vec<f32>,
     /// Mapping of normalized values to robot units, one entry per dimension.
     pub action: Vec<ActionDimension>,
 }
 
 impl DecodeRequest {
-    /// The part of a trace that the worker needs.
+    /// Request with the part of a trace that the worker needs.
     pub fn of(trace: &Trace, action: &[ActionDimension], request_id: u64) -> Self {
         Self {
             request_id,
@@ -42,42 +42,42 @@ impl DecodeRequest {
     }
 }
 
-/// A decode that ran, or why it did not.
+/// Result of a decode, or the reason of its failure.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum DecodeOutcome {
-    /// The tokens decoded.
+    /// The tokens were decoded and compared.
     Compared(Comparison),
-    /// They did not, or no device may compute.
+    /// The tokens could not be decoded, or no device may be used.
     Failed {
         /// The cause and the remedy, as text for a person.
         reason: String,
     },
 }
 
-/// The browser's decode beside the chunk that the robot was sent.
+/// Comparison of the browser's decode with the chunk that was sent to the robot.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
     /// Device of the inverse cosine transform.
     pub computed_on: ComputeKind,
-    /// Row-major `[rows, dims]`, normalised, decoded here.
+    /// The decoded chunk, row-major `[rows, dims]`, normalized.
     pub chunk_normalised: Vec<f32>,
-    /// Largest absolute difference to the policy's chunk, normalised units.
+    /// Largest absolute difference from the policy's chunk, in normalized units.
     pub max_difference: f32,
-    /// Largest difference that counts as equal: rounding of `f32`, plus half a quantisation step per
-    /// frequency for tokens that were encoded for transport.
+    /// Largest difference that counts as equal: rounding of `f32`, plus half a quantization step per frequency for tokens
+    /// that were encoded for transport.
     pub tolerance: f32,
-    /// Largest absolute difference to the actions that the robot was sent, robot units.
+    /// Largest absolute difference from the actions that were sent to the robot, in robot units.
     pub max_difference_in_robot_units: f32,
-    /// The dimension in which that largest difference is.
+    /// Index of the dimension with that difference.
     pub worst_dimension: u32,
-    /// Number of coefficients that begin in each token, in the tokens' order.
+    /// Number of coefficients that begin in each token, in the order of the tokens.
     pub token_lengths: Vec<u32>,
     /// Wall time of the decode in microseconds.
     pub micros: u64,
 }
 
 impl Comparison {
-    /// Whether the decode equals the policy's chunk within [`Comparison::tolerance`].
+    /// True if the decode equals the policy's chunk within [`Comparison::tolerance`].
     pub fn is_equal(&self) -> bool {
         self.max_difference <= self.tolerance
     }

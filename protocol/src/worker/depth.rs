@@ -1,4 +1,4 @@
-//! Depth codes to images.
+//! Drawing of depth codes as images.
 
 use super::ComputeKind;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub struct DrawRequest {
     /// Chosen by the page, returned with the answer.
     pub request_id: u64,
-    /// Row by row from the top left.
+    /// The codes, row by row from the top left.
     pub codes: Vec<u32>,
     /// Rows of cells.
     pub rows: u32,
@@ -37,10 +37,10 @@ pub struct DepthDrawing {
     pub width: u32,
     /// Rows of pixels.
     pub height: u32,
-    /// `[height, width]` little-endian `f32`, relative, growing towards the camera.
+    /// Relative depth, larger towards the camera: `[height, width]`, little-endian `f32`.
     #[serde(with = "serde_bytes")]
     pub values: Vec<u8>,
-    /// Wall time of the drawing in microseconds, reading back included.
+    /// Wall time of the drawing in microseconds, read-back included.
     pub micros: u64,
 }
 
@@ -55,14 +55,14 @@ impl DepthDrawing {
 /// Outcome of loading the depth decoder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DecoderOutcome {
-    /// It is loaded.
+    /// The decoder is loaded.
     Ready {
         /// Number of its codes.
         codes: u32,
         /// Pixels along one side of a cell.
         cell_pixels: u32,
     },
-    /// It could not be fetched or read.
+    /// The decoder could not be fetched or read.
     Failed {
         /// The cause.
         reason: String,

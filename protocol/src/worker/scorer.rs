@@ -1,4 +1,4 @@
-//! Getting a scorer into the tab.
+//! Loading of a scorer into the tab.
 
 use super::ComputeKind;
 use serde::{Deserialize, Serialize};
@@ -6,42 +6,42 @@ use serde::{Deserialize, Serialize};
 /// The scorer to load, and its precision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoadScorer {
-    /// Address of the manifest, `…/api/scorer`; its files are below it.
+    /// Address of the manifest, `…/api/scorer`; the files are below it.
     pub url: String,
-    /// Precision of the language model's matrices: `f32`, `f16`, `bf16`, `int8` or `int4`; the checkpoint's own or
-    /// the nearest that the device computes with when absent.
+    /// Precision of the language model's matrices: `f32`, `f16`, `bf16`, `int8` or `int4`. Without it, the checkpoint's own,
+    /// or the nearest one that the device supports.
     pub precision: Option<String>,
 }
 
 /// State of the tab's scorer; each message replaces the previous one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum ScorerState {
-    /// It cannot run here, and nothing was downloaded.
+    /// The scorer cannot run here, and nothing was downloaded.
     Refused {
         /// The obstacle and the remedy, as text.
         reason: String,
     },
-    /// Files arrive.
+    /// Files are being fetched.
     Fetching {
-        /// Bytes that are in the tab, kept ones included.
+        /// Bytes in the tab, stored ones included.
         received: u64,
         /// Bytes of all files.
         of: u64,
-        /// Bytes that this browser had kept from before.
+        /// Bytes that were in the browser's storage before.
         kept: u64,
     },
-    /// Weights go to the device.
+    /// Weights are being loaded onto the device.
     Loading {
         /// Bytes read.
         read: u64,
         /// Bytes of all weights.
         of: u64,
     },
-    /// It is loaded.
+    /// The scorer is loaded.
     Ready(ScorerReady),
-    /// The visitor stopped it; what has arrived is kept.
+    /// The visitor cancelled the loading. Files that have arrived stay in the browser's storage.
     Cancelled,
-    /// It could not be fetched or read.
+    /// The scorer could not be fetched or read.
     Failed {
         /// The cause and the remedy, as text for a person.
         reason: String,
@@ -59,14 +59,14 @@ pub struct ScorerReady {
     pub computed_on: ComputeKind,
     /// Precision of its weights.
     pub precision: String,
-    /// Bytes that they take there.
+    /// Size of the weights on the device in bytes.
     pub weight_bytes: u64,
-    /// Bytes that crossed the network for it, this time.
+    /// Bytes that were fetched over the network this time.
     pub fetched_bytes: u64,
-    /// Whether the files were kept for the next visit.
+    /// True if the files are stored for the next visit.
     pub is_kept: bool,
     /// Largest size of the worker's memory so far (bytes).
     pub memory_bytes: u64,
-    /// Time from the request to now (ms).
+    /// Time since the request (ms).
     pub millis: f64,
 }

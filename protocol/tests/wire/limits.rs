@@ -1,4 +1,4 @@
-//! No frame makes a decoder take much more memory than the frame has, and the studio's own messages always fit.
+//! A frame costs a decoder little more memory than its own length, and the studio's own messages always fit.
 
 use protocol::{
     CameraDescription, ErrorMessage, FrameError, FromRobot, FromViewer, JointDescription,
@@ -10,7 +10,8 @@ use protocol::{
         ViewerHello, Watch,
     },
 };
-/// The most that `work` held at once.
+
+/// Largest number of bytes that `work` had allocated at once.
 fn peak(work: impl FnOnce()) -> u64 {
     allocation_counter::measure(work).bytes_max
 }
@@ -24,15 +25,17 @@ fn read_as_everything(frame: &[u8]) -> u64 {
     })
 }
 
-/// A body as some hostile program writes it.
+/// Value of a hostile body.
 #[derive(Debug, Clone)]
 enum Value {
     Nil,
+    /// A text of this length.
     Text(usize),
-    /// That many values, each of these bytes.
+    /// A list of this length, in which each value has these bytes.
     Repeat(usize, Vec<u8>),
-    /// A length, and nothing behind it.
+    /// A marker and a length without content.
     Announce(u8, u32),
+    /// Nested lists or maps: marker and depth.
     Nested(u8, usize),
 }
 
@@ -122,7 +125,7 @@ fn hostile_bodies_of_any_kind_cost_no_memory() {
         let body = write(value);
         for kind in (0x01..=0x3f).chain([0x7f]) {
             for field in FIELDS {
-                // Only those that come near the limit of their kind are worth their time.
+                // Large bodies are slow to test, so only the kind with the largest limit gets them in every field.
                 if kind != 0x02 && body.len() > 1 << 20 && field != "name" {
                     continue;
                 }
@@ -170,7 +173,7 @@ fn a_frame_larger_than_its_kind_is_refused_by_its_header() {
     assert_eq!(Observation::MAX_BYTES, MAX_FRAME_BYTES);
 }
 
-/// The largest hello that is legal, to the byte.
+/// The largest valid hello, to the byte.
 fn largest_hello() -> RobotHello {
     let name = |letter: &str, bytes: usize| letter.repeat(bytes);
     let mut hello = RobotHello {
@@ -223,7 +226,7 @@ fn the_details_of_the_largest_robot_can_always_be_sent() {
         cameras: hello.cameras,
         control_rate_hz: 30.0,
         example_instructions: hello.example_instructions,
-        // Whatever is found out about a robot, its details are sent.
+        // Excess warnings are shortened, so that the details are always sent.
         warnings: vec!["w".repeat(1200); 9],
     };
     let read = decode::<RobotDetails>(&encode(&details).unwrap()).unwrap();
@@ -233,7 +236,7 @@ fn the_details_of_the_largest_robot_can_always_be_sent() {
 }
 
 #[test]
-fn what_the_studio_says_arrives_however_long_its_cause_is() {
+fn long_causes_are_shortened_so_that_messages_of_the_studio_can_be_sent() {
     let error = ErrorMessage {
         code: "c".repeat(1000),
         message: "ä".repeat(1 << 20),
@@ -251,13 +254,13 @@ fn what_the_studio_says_arrives_however_long_its_cause_is() {
 }
 
 #[test]
-fn a_text_that_is_too_long_is_named_with_its_beginning_alone() {
+fn an_error_quotes_only_the_beginning_of_a_text_that_is_too_long() {
     let body = frame(0x24, "robot_id", &Value::Text(257));
     let error = decode::<StopRobot>(&body).unwrap_err();
-    let words = error.to_string();
+    let reason = error.to_string();
     assert_eq!(error.code(), "bad_body");
-    assert!(words.contains("257 bytes, at most 256"), "{words}");
-    assert!(words.len() < 200, "{words}");
+    assert!(reason.contains("257 bytes, at most 256"), "{reason}");
+    assert!(reason.len() < 200, "{reason}");
 }
 
 #[test]
@@ -266,6 +269,6 @@ fn a_camera_can_be_asked_about_once() {
         cameras: vec!["o".to_owned(), "p".to_owned(), "o".to_owned()],
         ..crate::ask()
     };
-    let words = encode(&twice).unwrap_err().to_string();
-    assert!(words.contains("\"o\" is named twice"), "{words}");
+    let reason = encode(&twice).unwrap_err().to_string();
+    assert!(reason.contains("\"o\" is named twice"), "{reason}");
 }

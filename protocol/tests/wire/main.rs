@@ -1,4 +1,4 @@
-//! The wire, byte by byte: a change here is a change of the protocol.
+//! Golden bytes of the messages: a change here is a change of the protocol.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -6,25 +6,26 @@
     reason = "a test fails by panicking"
 )]
 
+mod commands;
+mod depth_maps;
 mod limits;
 mod refusals;
 mod robots;
 
 use protocol::{
-    ErrorMessage, FrameError, FromRobot, FromViewer, Message, Mode, Stage, TaskState, ToRobot,
-    ToViewer, View, ViewEncoding, decode,
+    ErrorMessage, FromRobot, FromViewer, Message, Mode, Stage, ToRobot, ToViewer, View,
+    ViewEncoding, decode,
     depth::DepthReasoning,
     encode,
     robot::{ActionChunk, Instruction, Observation, Release, ResetScene, RobotWelcome, Stop},
     scene::{Answer, AnswerState, Answerer, Ask, MarkShape, SceneAsked, SceneMark, StopAnswer},
     viewer::{
-        Command, Heard, Heartbeat, PolicyDescription, ReleaseRobot, ResetRobot, RobotStatus,
-        StopAccepted, StopAll, StopRobot, StoppedRobot, TokensOrigin, TokensSoFar, Trace,
-        ViewerHello, ViewerWelcome, Watch,
+        PolicyDescription, ResetRobot, TokensOrigin, TokensSoFar, Trace, ViewerHello,
+        ViewerWelcome, Watch,
     },
 };
 
-/// The frame as hex, with the texts in it readable.
+/// A frame as hex, in which letters stay readable.
 fn dump(bytes: &[u8]) -> String {
     let mut text = String::new();
     for byte in bytes {
@@ -36,8 +37,8 @@ fn dump(bytes: &[u8]) -> String {
     text
 }
 
-fn golden<M: Message>(message: &M, want: &str) {
-    assert_eq!(dump(&encode(message).unwrap()), want, "{}", M::NAME);
+fn golden<M: Message>(message: &M, expected: &str) {
+    assert_eq!(dump(&encode(message).unwrap()), expected, "{}", M::NAME);
 }
 
 fn chunk() -> ActionChunk {
@@ -145,134 +146,6 @@ fn small_messages_have_these_bytes() {
 }
 
 #[test]
-fn stops_and_what_answers_them_have_these_bytes() {
-    golden(
-        &StopRobot {
-            robot_id: "a".to_owned(),
-            press_id: 7,
-        },
-        "PS[01][24][82][a8]robot_id[a1]a[a8]press_id[07]",
-    );
-    golden(&StopAll { press_id: 8 }, "PS[01][29][81][a8]press_id[08]");
-    let accepted = StopAccepted {
-        press_id: 8,
-        robots: vec![StoppedRobot {
-            robot_id: "a".to_owned(),
-            connected: true,
-        }],
-        not_on_disk: String::new(),
-    };
-    golden(
-        &accepted,
-        "PS[01][3a][83][a8]press_id[08][a6]robots[91][82][a8]robot_id[a1]a[a9]connected[c3][ab]not_on_disk[a0]",
-    );
-    let beat = Heartbeat {
-        beat: 9,
-        problems: vec!["p".to_owned()],
-    };
-    golden(&beat, "PS[01][3b][82][a4]beat[09][a8]problems[91][a1]p");
-    golden(&Heard { beat: 9 }, "PS[01][2a][81][a4]beat[09]");
-    // From before presses had numbers.
-    let older = b"PS\x01\x24\x81\xa8robot_id\xa1a";
-    assert_eq!(decode::<StopRobot>(older).unwrap().press_id, 0);
-}
-
-#[test]
-fn a_command_names_its_mode_in_words() {
-    golden(
-        &Command {
-            robot_id: "a".to_owned(),
-            text: "t".to_owned(),
-            mode: Mode::Continuous,
-            heard_beat: None,
-        },
-        "PS[01][23][83][a8]robot_id[a1]a[a4]text[a1]t[a4]mode[aa]continuous",
-    );
-}
-
-#[test]
-fn what_can_start_motion_names_the_last_heartbeat_that_was_heard_or_none() {
-    golden(
-        &Command {
-            robot_id: "a".to_owned(),
-            text: "t".to_owned(),
-            mode: Mode::Continuous,
-            heard_beat: Some(300),
-        },
-        "PS[01][23][84][a8]robot_id[a1]a[a4]text[a1]t[a4]mode[aa]continuous[aa]heard_beat[cd][01][2c]",
-    );
-    golden(
-        &ReleaseRobot {
-            robot_id: "a".to_owned(),
-            heard_beat: Some(0),
-            stop_number: None,
-        },
-        "PS[01][25][82][a8]robot_id[a1]a[aa]heard_beat[00]",
-    );
-    golden(
-        &ResetRobot {
-            robot_id: "a".to_owned(),
-            scene: ResetScene { seed: None },
-            heard_beat: Some(1),
-        },
-        "PS[01][26][83][a8]robot_id[a1]a[a5]scene[81][a4]seed[c0][aa]heard_beat[01]",
-    );
-    // From before heartbeats were named, and from a library that writes absent fields.
-    for older in [
-        &b"PS\x01\x25\x81\xa8robot_id\xa1a"[..],
-        b"PS\x01\x25\x82\xa8robot_id\xa1a\xaaheard_beat\xc0",
-    ] {
-        let release = decode::<ReleaseRobot>(older).unwrap();
-        assert_eq!((release.heard_beat, release.stop_number), (None, None));
-    }
-    let negative = b"PS\x01\x25\x82\xa8robot_id\xa1a\xaaheard_beat\xff";
-    let error = decode::<ReleaseRobot>(negative).unwrap_err();
-    assert_eq!(error.code(), "bad_body");
-}
-
-#[test]
-fn a_release_names_the_stop_that_the_status_shows() {
-    golden(
-        &ReleaseRobot {
-            robot_id: "a".to_owned(),
-            heard_beat: None,
-            stop_number: Some(300),
-        },
-        "PS[01][25][82][a8]robot_id[a1]a[ab]stop_number[cd][01][2c]",
-    );
-    let status = RobotStatus {
-        robot_id: "a".to_owned(),
-        connected: true,
-        instruction: String::new(),
-        mode: Mode::Continuous,
-        task: TaskState::Idle,
-        task_secs: 0.0,
-        holding: true,
-        stop_requested: true,
-        stop_delivered: true,
-        stopped: false,
-        ticks: 0,
-        late_ticks: 0,
-        clamped: 0,
-        refused_chunks: 0,
-        command_to_chunk_millis: None,
-        stop_number: Some(300),
-    };
-    let bytes = encode(&status).unwrap();
-    assert_eq!(decode::<RobotStatus>(&bytes).unwrap(), status);
-    let bytes = dump(&bytes);
-    assert!(bytes.ends_with("[ab]stop_number[cd][01][2c]"), "{bytes}");
-    let free = RobotStatus {
-        stop_number: None,
-        ..status
-    };
-    assert!(
-        !dump(&encode(&free).unwrap()).contains("stop_number"),
-        "an older viewer reads what it read before"
-    );
-}
-
-#[test]
 fn a_chunk_has_these_bytes() {
     golden(
         &chunk(),
@@ -294,108 +167,6 @@ fn tokens_so_far_have_these_bytes() {
         },
         "PS[01][37][85][a8]robot_id[a1]a[b4]observation_sequence[02][a6]tokens[92][04][cd][01][2c]\
          [a4]rows[10][a4]dims[06]",
-    );
-}
-
-#[test]
-fn a_depth_map_has_these_bytes_and_may_be_absent() {
-    let plain = dump(&encode(&trace()).unwrap());
-    let with = Trace {
-        depth: Some(Box::new(depth())),
-        ..trace()
-    };
-    let bytes = encode(&with).unwrap();
-    assert!(
-        !plain.contains("depth"),
-        "an older viewer reads what it read before"
-    );
-    let (_, depth) = dump(&bytes)
-        .split_once("[a5]depth")
-        .map(|(a, b)| (a.to_owned(), b.to_owned()))
-        .unwrap();
-    assert_eq!(
-        depth,
-        "[88][a6]camera[a1]o[a5]codes[92][05][cd][01][2c][a7]columns[02][ab]regenerated[92][c3][c2]\
-         [aa]similarity[92][ca][3f][00][00][00][ca][3f][80][00][00][a9]threshold[ca][3f][40][00][00]\
-         [a8]forwards[04][a5]frame[c0]"
-    );
-    assert_eq!(decode::<Trace>(&bytes).unwrap(), with);
-}
-
-#[test]
-fn a_depth_map_that_contradicts_itself_is_refused_with_the_field() {
-    let field = |depth: DepthReasoning| {
-        let trace = Trace {
-            depth: Some(Box::new(depth)),
-            ..trace()
-        };
-        match encode(&trace).unwrap_err() {
-            FrameError::Invalid { field, .. } => field,
-            other => panic!("{other}"),
-        }
-    };
-    let wrong = [
-        (
-            DepthReasoning {
-                columns: 0,
-                ..depth()
-            },
-            "depth.columns",
-        ),
-        (
-            DepthReasoning {
-                regenerated: vec![true],
-                ..depth()
-            },
-            "depth.regenerated",
-        ),
-        (
-            DepthReasoning {
-                similarity: vec![1.0],
-                ..depth()
-            },
-            "depth.similarity",
-        ),
-        (
-            DepthReasoning {
-                similarity: vec![1.0, f32::NAN],
-                ..depth()
-            },
-            "depth.similarity",
-        ),
-        (
-            DepthReasoning {
-                codes: vec![0; 5000],
-                ..depth()
-            },
-            "depth.codes",
-        ),
-        (
-            DepthReasoning {
-                frame: Some(View {
-                    data: Vec::new(),
-                    encoding: ViewEncoding::Jpeg,
-                    ..observation().views[0].clone()
-                }),
-                ..depth()
-            },
-            "view.data",
-        ),
-    ];
-    for (depth, want) in wrong {
-        assert_eq!(field(depth), want);
-    }
-    let first = DepthReasoning {
-        similarity: Vec::new(),
-        ..depth()
-    };
-    assert_eq!((first.written(), first.rows()), (1, 1));
-    assert!(
-        encode(&Trace {
-            depth: Some(Box::new(first)),
-            ..trace()
-        })
-        .is_ok()
     );
 }
 

@@ -1,4 +1,4 @@
-//! Anything that is not a message, or contradicts itself, is refused with the reason; no bytes make a decoder panic.
+//! Invalid frames are refused with the reason, and no bytes make a decoder panic.
 
 use proptest::prelude::*;
 use protocol::{
@@ -19,7 +19,7 @@ use protocol::{
 use crate::{answer, ask, chunk, depth, observation, trace};
 
 #[test]
-fn broken_headers_are_named() {
+fn invalid_headers_are_refused_with_the_reason() {
     let mut frame = encode(&Release {}).unwrap();
     assert_eq!(kind_of(&frame[..3]), Err(FrameError::Truncated { got: 3 }));
     frame[2] = VERSION + 1;
@@ -54,7 +54,7 @@ fn reason(result: Result<Vec<u8>, FrameError>) -> String {
 }
 
 #[test]
-fn contradictions_are_refused_with_the_field() {
+fn invalid_values_are_refused_with_the_field() {
     let mut wrong = chunk();
     wrong.actions.push(0.0);
     assert!(reason(encode(&wrong)).contains("ActionChunk.actions: 3 values, 1x2 needs 2"));
@@ -79,7 +79,7 @@ fn contradictions_are_refused_with_the_field() {
     assert!(reason(encode(&long)).contains("at most 2000"));
     let mut wrong = ask();
     wrong.cameras.clear();
-    assert!(reason(encode(&wrong)).contains("Ask.cameras: 0 are named; 1 to 8 can be"));
+    assert!(reason(encode(&wrong)).contains("Ask.cameras: 0 cameras, expected 1 to 8"));
     let hello = RobotHello {
         name: "r".to_owned(),
         tag: "t".to_owned(),
@@ -93,7 +93,7 @@ fn contradictions_are_refused_with_the_field() {
     assert!(reason(encode(&hello)).contains("RobotHello.joints: 0 joints"));
 }
 
-/// Valid frames of all kinds, from which the broken ones are made.
+/// Valid frames of all kinds, to be damaged by the tests below.
 fn frames() -> Vec<Vec<u8>> {
     let joint = JointDescription {
         name: "j".to_owned(),
@@ -285,7 +285,7 @@ fn frames() -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn the_frames_to_be_damaged_are_whole_and_of_all_kinds() {
+fn the_frames_to_be_damaged_are_valid_and_of_all_kinds() {
     let mut kinds: Vec<u8> = Vec::new();
     for frame in frames() {
         let read = [
@@ -350,15 +350,15 @@ proptest! {
     #[test]
     fn no_exchange_of_parts_of_frames_makes_a_decoder_panic(
         [one, other]: [prop::sample::Index; 2],
-        [from, to, place]: [prop::sample::Index; 3],
+        [from, to, at]: [prop::sample::Index; 3],
     ) {
         let all = frames();
         let mut bytes = one.get(&all).clone();
         let donor = other.get(&all);
         let (from, to) = (from.index(donor.len()), to.index(donor.len()));
         let part = donor[from.min(to)..from.max(to)].to_vec();
-        let place = place.index(bytes.len());
-        bytes.splice(place..place, part);
+        let at = at.index(bytes.len());
+        bytes.splice(at..at, part);
         read_as_everything(&bytes);
     }
 

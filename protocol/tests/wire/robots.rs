@@ -1,4 +1,4 @@
-//! The robots of a studio as viewers are told: bounded, and readable for those from before the details were sent apart.
+//! The robot list for viewers: bounded, and readable by viewers from before the details were separate.
 
 use crate::golden;
 use protocol::{
@@ -68,7 +68,7 @@ fn robots_have_these_bytes() {
 }
 
 #[test]
-fn a_list_is_read_by_viewers_and_of_studios_from_before_there_were_details() {
+fn older_viewers_read_the_list_and_lists_of_older_studios_are_read() {
     #[derive(serde::Serialize, serde::Deserialize)]
     struct OlderRobot {
         robot_id: String,
@@ -98,16 +98,16 @@ fn a_list_is_read_by_viewers_and_of_studios_from_before_there_were_details() {
     let mut frame = b"PS\x01\x32".to_vec();
     frame.extend(rmp_serde::to_vec_named(&read).unwrap());
     let robots = decode::<RobotList>(&frame).unwrap().robots;
-    let unsaid = RobotSummary {
+    let with_defaults = RobotSummary {
         stop_requested: false,
         ..robot()
     };
-    assert_eq!(robots, [unsaid]);
+    assert_eq!(robots, [with_defaults]);
 }
 
-/// By the types alone: whatever a robot announces, and whatever the studio's code does.
+/// Holds by the types alone, whatever a robot announces and whatever the studio's code does.
 #[test]
-fn the_longest_list_has_half_of_what_it_may_have() {
+fn the_longest_list_has_half_of_its_maximum_size() {
     let longest = RobotSummary {
         robot_id: "i".repeat(256),
         // Names are written shortened.

@@ -1,4 +1,4 @@
-//! The thread that writes into the log which parts do not answer, and when they answer again.
+//! Thread that logs which parts do not respond, and when they recover.
 
 use super::{Health, Problem, lock};
 use std::{
@@ -8,37 +8,36 @@ use std::{
     time::Duration,
 };
 
-/// How often it looks.
+/// Period of the checks.
 const PERIOD: Duration = Duration::from_millis(250);
-/// What goes on is told again at most this often.
-const AGAIN: Duration = Duration::from_secs(30);
+/// Interval between two lines about the same silence.
+const REPEAT_AFTER: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Default)]
-struct Ended {
-    ended: Mutex<bool>,
+struct StopFlag {
+    is_set: Mutex<bool>,
     changed: Condvar,
 }
 
-/// The watchdog, until it is dropped. A thread of its own, because what it watches includes the runtime on which
-/// everything else would be told.
+/// Watchdog, which runs until it is dropped. It has a separate thread because it also watches the runtime.
 #[derive(Debug)]
 pub(crate) struct Watchdog {
-    ended: Arc<Ended>,
+    stop: Arc<StopFlag>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Watchdog {
     /// Starts watching.
     pub(crate) fn start(health: Arc<Health>) -> std::io::Result<Self> {
-        let ended = Arc::<Ended>::default();
+        let stop = Arc::<StopFlag>::default();
         let thread = std::thread::Builder::new()
             .name("watchdog".to_owned())
             .spawn({
-                let ended = ended.clone();
-                move || watch(&health, &ended)
+                let stop = stop.clone();
+                move || watch(&health, &stop)
             })?;
         Ok(Self {
-            ended,
+            stop,
             thread: Some(thread),
         })
     }
@@ -46,63 +45,63 @@ impl Watchdog {
 
 impl Drop for Watchdog {
     fn drop(&mut self) {
-        *lock(&self.ended.ended) = true;
-        self.ended.changed.notify_all();
+        *lock(&self.stop.is_set) = true;
+        self.stop.changed.notify_all();
         if let Some(thread) = self.thread.take() {
             thread.join().ok();
         }
     }
 }
 
-fn watch(health: &Health, ended: &Ended) {
-    let mut told = Told::default();
-    let mut is_ended = lock(&ended.ended);
-    while !*is_ended {
-        for line in told.news(&health.report()) {
-            match line {
-                Line::Wrong(words) => tracing::error!("{words}"),
-                Line::Well(words) => tracing::info!("{words}"),
+fn watch(health: &Health, stop: &StopFlag) {
+    let mut logged = LoggedProblems::default();
+    let mut is_stopped = lock(&stop.is_set);
+    while !*is_stopped {
+        for entry in logged.new_entries(&health.report()) {
+            match entry {
+                LogEntry::Problem(text) => tracing::error!("{text}"),
+                LogEntry::Recovery(text) => tracing::info!("{text}"),
             }
         }
-        is_ended = ended
+        is_stopped = stop
             .changed
-            .wait_timeout(is_ended, PERIOD)
+            .wait_timeout(is_stopped, PERIOD)
             .unwrap_or_else(PoisonError::into_inner)
             .0;
     }
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Line {
-    Wrong(String),
-    Well(String),
+enum LogEntry {
+    Problem(String),
+    Recovery(String),
 }
 
-/// What is in the log already: by part, which silence and how long it was then.
+/// Problems that the log has already: for each part, the silence and its length in seconds when it was last logged.
 #[derive(Debug, Default)]
-struct Told(HashMap<&'static str, (u64, f64)>);
+struct LoggedProblems(HashMap<&'static str, (u64, f64)>);
 
-impl Told {
-    fn news(&mut self, report: &[Problem]) -> Vec<Line> {
-        let mut lines = Vec::new();
+impl LoggedProblems {
+    fn new_entries(&mut self, report: &[Problem]) -> Vec<LogEntry> {
+        let mut entries = Vec::new();
         self.0.retain(|part, (episode, _)| {
             let goes_on = report
                 .iter()
                 .any(|problem| problem.part == *part && problem.episode == *episode);
             if !goes_on {
-                lines.push(Line::Well(format!("{part} gets on again")));
+                entries.push(LogEntry::Recovery(format!("{part} responds again")));
             }
             goes_on
         });
         for problem in report {
             let last = self.0.get(problem.part).map(|(_, secs)| *secs);
-            if last.is_none_or(|secs| problem.for_secs >= secs + AGAIN.as_secs_f64()) {
+            if last.is_none_or(|secs| problem.for_secs >= secs + REPEAT_AFTER.as_secs_f64()) {
                 self.0
                     .insert(problem.part, (problem.episode, problem.for_secs));
-                lines.push(Line::Wrong(problem.message.clone()));
+                entries.push(LogEntry::Problem(problem.message.clone()));
             }
         }
-        lines
+        entries
     }
 }
 
@@ -122,20 +121,20 @@ mod tests {
     }
 
     #[test]
-    fn the_log_hears_of_a_silence_once_then_twice_a_minute_and_of_its_end() {
-        let mut told = Told::default();
-        let wrong = |secs: f64| vec![Line::Wrong(format!("silent for {secs} s"))];
-        assert_eq!(told.news(&[problem(1, 1.5)]), wrong(1.5));
-        assert_eq!(told.news(&[problem(1, 2.0)]), []);
-        assert_eq!(told.news(&[problem(1, 31.5)]), wrong(31.5));
-        let well = || Line::Well("the policy gets on again".to_owned());
-        assert_eq!(told.news(&[]), [well()]);
-        assert_eq!(told.news(&[]), []);
-        told.news(&[problem(2, 1.5)]);
-        // Between two looks one silence ended and another began.
-        let mut both = vec![well()];
-        both.extend(wrong(1.5));
-        assert_eq!(told.news(&[problem(3, 1.5)]), both);
+    fn a_silence_is_logged_once_then_twice_a_minute_and_so_is_its_end() {
+        let mut logged = LoggedProblems::default();
+        let silence = |secs: f64| vec![LogEntry::Problem(format!("silent for {secs} s"))];
+        assert_eq!(logged.new_entries(&[problem(1, 1.5)]), silence(1.5));
+        assert_eq!(logged.new_entries(&[problem(1, 2.0)]), []);
+        assert_eq!(logged.new_entries(&[problem(1, 31.5)]), silence(31.5));
+        let recovery = || LogEntry::Recovery("the policy responds again".to_owned());
+        assert_eq!(logged.new_entries(&[]), [recovery()]);
+        assert_eq!(logged.new_entries(&[]), []);
+        logged.new_entries(&[problem(2, 1.5)]);
+        // Between two checks one silence ended and another began.
+        let mut both = vec![recovery()];
+        both.extend(silence(1.5));
+        assert_eq!(logged.new_entries(&[problem(3, 1.5)]), both);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::{
     peer_log::PeerLog, recordings::Recordings, scorer_service::queue::ScoringQueue,
-    sessions::Registry, socket::WaitingRoom,
+    sessions::Registry, socket::UngreetedLimit,
 };
 use std::sync::Arc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -14,7 +14,7 @@ pub(crate) struct Studio {
     pub(crate) scoring: Arc<ScoringQueue>,
     pub(crate) recordings: Arc<Recordings>,
     /// WebSockets that have not sent a hello yet.
-    pub(crate) waiting: Arc<WaitingRoom>,
+    pub(crate) waiting: Arc<UngreetedLimit>,
     /// Cancelled when the studio stops.
     pub(crate) stop: CancellationToken,
     /// Connections that outlive their HTTP request.

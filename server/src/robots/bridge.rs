@@ -1,15 +1,15 @@
-//! One robot's connection: hello, then observations in and chunks out until either side ends it.
+//! Connection of one robot: hello, then observations in and chunks out until either side ends it.
 
 use super::outgoing::Outgoing;
 use crate::{
     VERSION,
+    connection_io::{self, End, PeerActivity, Read, Reader},
     handshake::{self, refused},
     inference::job::unknown_tag,
     metrics::Metrics,
     peer_log::{ConnectionLog, Kind, PeerLog},
     queues::mailbox::Mailbox,
     sessions::{Registry, Session, connection::Connection, session::refusal},
-    wire::{self, End, Heard, Read, Reader},
 };
 use axum::extract::ws::Message;
 use futures_util::{Sink, Stream, StreamExt as _};
@@ -24,27 +24,27 @@ use std::{
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// These connections, in the log.
-const WHOSE: &str = "a robot's";
+/// Possessive for the lines of the log about these connections.
+const OWNER: &str = "a robot's";
 
-/// Gives the robot's place back when its connection ends, by a panic too.
-struct Place {
+/// Guard that disconnects the robot when its connection ends, also by a panic.
+struct ConnectedRobot {
     registry: Arc<Registry>,
     session: Arc<Session>,
     connection: Connection,
 }
 
-impl Drop for Place {
+impl Drop for ConnectedRobot {
     fn drop(&mut self) {
         self.connection.mailbox.close();
         self.registry
             .disconnect(&self.session, self.connection.number);
-        let words = format!("robot {} left", self.session.robot_id());
-        self.connection.log.say(Kind::Presence, &words);
+        let line = format!("robot {} left", self.session.robot_id());
+        self.connection.log.say(Kind::Presence, &line);
     }
 }
 
-/// Serves one robot until it leaves, misbehaves, or `stop` is cancelled.
+/// Serves one robot until it leaves, violates the protocol, or `stop` is cancelled.
 pub(crate) async fn bridge<S, E>(
     socket: S,
     registry: Arc<Registry>,
@@ -58,33 +58,33 @@ pub(crate) async fn bridge<S, E>(
     let limits = registry.limits;
     let metrics = registry.metrics.clone();
     let mut reader = Reader::new(stream, FromRobot::decode, limits, &metrics);
-    let heard = reader.heard().clone();
+    let activity = reader.activity().clone();
     let mailbox = Arc::<Mailbox>::default();
 
     let greeted = tokio::select! {
         hello = handshake::hello(&mut reader, &metrics, hello_of, "RobotHello (kind 0x01)") => match hello {
-            Ok(hello) => greet(hello, &registry, &mailbox, &heard, &log).await,
+            Ok(hello) => greet(hello, &registry, &mailbox, &activity, &log).await,
             Err(end) => Err(end),
         },
         () = stop.cancelled() => Err(End::Left),
     };
     let (session, connection) = match greeted {
-        Ok(place) => place,
+        Ok(connected) => connected,
         Err(end) => {
-            say(&mailbox, end, &log);
+            put_closing_error(&mailbox, end, &log);
             mailbox.close();
             let outgoing = Outgoing {
                 mailbox,
-                heard,
+                activity,
                 limits,
                 session: None,
                 is_stop: AtomicBool::new(false),
             };
-            wire::write(sink, &outgoing, limits, "refused").await;
+            connection_io::write(sink, &outgoing, limits, "refused").await;
             return;
         }
     };
-    let place = Place {
+    let connected = ConnectedRobot {
         registry: registry.clone(),
         session: session.clone(),
         connection: connection.clone(),
@@ -92,28 +92,28 @@ pub(crate) async fn bridge<S, E>(
 
     let outgoing = Outgoing {
         mailbox: mailbox.clone(),
-        heard: heard.clone(),
+        activity: activity.clone(),
         limits,
         session: Some((session.clone(), connection.clone())),
         is_stop: AtomicBool::new(false),
     };
     let mut writer = handshake::write(sink, outgoing, limits);
-    let mut looks = tokio::time::interval(limits.ping_every);
+    let mut ping_checks = tokio::time::interval(limits.ping_every);
     let errors = PeerLog::default();
     let end = loop {
         let read = tokio::select! {
             read = reader.next() => read,
             () = stop.cancelled() => break End::Left,
             () = connection.cut.cancelled() => break cut(&connection),
-            // Whoever cannot be written to cannot be stopped either: a connection lives in both directions or ends.
-            written = &mut writer => {
-                let words = format!("{} does not read: its connection ends", session.robot_id());
-                log.say(Kind::Warning, &words);
-                handshake::written(&written, WHOSE);
+            // A robot that cannot be written to cannot be stopped: a connection works in both directions or ends.
+            ended = &mut writer => {
+                let line = format!("{} does not read: its connection ends", session.robot_id());
+                log.say(Kind::Warning, &line);
+                handshake::check_writer(&ended, OWNER);
                 return;
             }
-            _ = looks.tick() => {
-                let deaf_for = heard.pings().deaf_for(Instant::now());
+            _ = ping_checks.tick() => {
+                let deaf_for = activity.pings().deaf_for(Instant::now());
                 if deaf_for < limits.deaf_after {
                     continue;
                 }
@@ -123,20 +123,20 @@ pub(crate) async fn bridge<S, E>(
         match read {
             Ok(Read::Message(message)) => {
                 handle(message, &session, &registry, &mailbox, &errors);
-                // What came in one packet is thousands of small messages: others have their turn in between.
+                // One packet may hold thousands of small messages: other tasks run in between.
                 tokio::task::coop::consume_budget().await;
             }
             Ok(Read::Refused(error)) => {
-                let words = format!("{}: {}", session.robot_id(), error.message);
-                log.say(Kind::Fault, &words);
+                let line = format!("{}: {}", session.robot_id(), error.message);
+                log.say(Kind::Fault, &line);
                 mailbox.put(error.into());
             }
             Err(end) => break end,
         }
     };
-    say(&mailbox, end, &log);
-    drop(place);
-    handshake::written(&writer.await, WHOSE);
+    put_closing_error(&mailbox, end, &log);
+    drop(connected);
+    handshake::check_writer(&writer.await, OWNER);
 }
 
 fn hello_of(message: FromRobot) -> Option<RobotHello> {
@@ -146,12 +146,13 @@ fn hello_of(message: FromRobot) -> Option<RobotHello> {
     }
 }
 
+/// End of a connection that the registry has cut.
 fn cut(connection: &Connection) -> End {
     if connection.gave_way() {
         refused(
             "idle",
-            "all places are taken, and another robot got that of this one, which has sent no observation; dial again \
-             when it has some",
+            "all places are taken, and this one was given to another robot because no observation was sent; connect \
+             again to send observations",
         )
     } else {
         refused(
@@ -163,15 +164,15 @@ fn cut(connection: &Connection) -> End {
 
 fn deaf(deaf_for: Duration, metrics: &Metrics) -> End {
     metrics.error("deaf");
-    let words = format!(
+    let message = format!(
         "no ping was answered for {:.0} s: this robot does not read its connection, so a stop would not reach it",
         deaf_for.as_secs_f32()
     );
-    refused("deaf", words)
+    refused("deaf", message)
 }
 
-fn say(mailbox: &Mailbox, end: End, log: &ConnectionLog) {
-    if let Some(error) = handshake::farewell(end, WHOSE, log) {
+fn put_closing_error(mailbox: &Mailbox, end: End, log: &ConnectionLog) {
+    if let Some(error) = handshake::closing_error(end, OWNER, log) {
         mailbox.put(error.into());
     }
 }
@@ -180,18 +181,17 @@ async fn greet(
     hello: RobotHello,
     registry: &Registry,
     mailbox: &Arc<Mailbox>,
-    heard: &Arc<Heard>,
+    activity: &Arc<PeerActivity>,
     log: &ConnectionLog,
 ) -> Result<(Arc<Session>, Connection), End> {
     let tag = hello.tag.clone();
-    let (session, connection) =
-        registry
-            .connect(hello, mailbox, heard, log)
-            .await
-            .map_err(|refused| {
-                registry.metrics.error(&refused.code);
-                End::Refused(refused)
-            })?;
+    let (session, connection) = registry
+        .connect(hello, mailbox, activity, log)
+        .await
+        .map_err(|refused| {
+            registry.metrics.error(&refused.code);
+            End::Refused(refused)
+        })?;
     let robot_id = session.robot_id();
     log.say(Kind::Presence, &format!("robot {robot_id} is here"));
     mailbox.put(ToRobot::Welcome(RobotWelcome {
@@ -206,8 +206,8 @@ async fn greet(
         mailbox.put(refusal("unknown_tag", unknown_tag(&tag, info)).into());
     }
     for contradiction in session.contradictions() {
-        let words = format!("{}: {}", session.robot_id(), contradiction.message);
-        log.say(Kind::Warning, &words);
+        let line = format!("{}: {}", session.robot_id(), contradiction.message);
+        log.say(Kind::Warning, &line);
         mailbox.put(contradiction.into());
     }
     Ok((session, connection))
@@ -224,9 +224,9 @@ fn handle(
         FromRobot::Observation(observation) => session.observed(observation),
         FromRobot::Report(report) => session.reported(report),
         FromRobot::Error(error) => {
-            let words = format!("{} says: {}", session.robot_id(), error.message);
-            session.connection().log.say(Kind::Fault, &words);
-            // Faster than anybody can read they would drive what else waits for its viewers out of their queues.
+            let line = format!("{} reports: {}", session.robot_id(), error.message);
+            session.connection().log.say(Kind::Fault, &line);
+            // Without a limit they would push other messages out of the viewers' queues.
             if errors.allows() {
                 session.robot_error(&ErrorMessage {
                     fatal: false,
@@ -238,7 +238,7 @@ fn handle(
     }
 }
 
-/// A robot repeats its hello to change the sentences that it offers.
+/// Handles a repeated hello, which may change the example instructions.
 fn update(hello: RobotHello, session: &Session, registry: &Registry, mailbox: &Mailbox) {
     if session.update_description(hello) {
         registry.broadcast_robots();
@@ -279,10 +279,10 @@ mod tests {
         task::{Context, Poll},
     };
 
-    /// Says hello, then crashes whoever reads it.
-    struct Cursed(Option<Message>);
+    /// Socket that delivers a hello and then panics when it is read.
+    struct PanickingSocket(Option<Message>);
 
-    impl Stream for Cursed {
+    impl Stream for PanickingSocket {
         type Item = Result<Message, Infallible>;
 
         fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -293,7 +293,7 @@ mod tests {
         }
     }
 
-    impl Sink<Message> for Cursed {
+    impl Sink<Message> for PanickingSocket {
         type Error = Infallible;
 
         fn poll_ready(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_robot_whose_connection_crashes_is_gone() {
+    async fn a_robot_whose_connection_panics_is_disconnected() {
         let metrics = Arc::new(Metrics::new());
         let health = Health::new();
         let (inference, _) =
@@ -340,10 +340,10 @@ mod tests {
             simulated: false,
             resume_token: None,
         });
-        let wire = Cursed(Some(Message::Binary(hello.unwrap().into())));
+        let socket = PanickingSocket(Some(Message::Binary(hello.unwrap().into())));
         let log = ConnectionLog::new(PeerAddress::UNKNOWN, registry.logs.clone());
         let task = tokio::spawn(bridge(
-            wire,
+            socket,
             registry.clone(),
             log,
             CancellationToken::new(),

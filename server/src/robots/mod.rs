@@ -1,7 +1,7 @@
 //! Robots: the studio's own WebSocket dialect, one connection per robot.
 //!
-//! - [`bridge`]: the connection from hello to goodbye
-//! - `outgoing`: what is written to the robot
+//! - `bridge`: the connection from hello to close
+//! - `outgoing`: frames to the robot
 
 mod bridge;
 mod outgoing;

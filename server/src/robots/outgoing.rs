@@ -1,10 +1,10 @@
-//! Frames to one robot: its mailbox, and of that a stop alone while the robot is behind with reading.
+//! Frames to one robot: the messages of its mailbox, or only stops while the robot is behind with reading.
 
 use crate::{
+    connection_io::{FrameSource, PeerActivity},
     limits::Limits,
     queues::mailbox::Mailbox,
     sessions::{Session, connection::Connection},
-    wire::{Heard, Source},
 };
 use bytes::Bytes;
 use protocol::ToRobot;
@@ -17,18 +17,18 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// The mailbox as frames, telling the session when a stop leaves and when it has left. To a robot that is behind with
-/// reading goes a stop alone: what is written lies in front of the stop that comes next.
+/// Source of frames from a robot's mailbox. It reports to the session when a stop is about to be written and when it has
+/// been written. A robot that is behind with reading is sent stops only: every other frame would delay the next stop.
 pub(super) struct Outgoing {
     pub(super) mailbox: Arc<Mailbox>,
-    pub(super) heard: Arc<Heard>,
+    pub(super) activity: Arc<PeerActivity>,
     pub(super) limits: Limits,
     pub(super) session: Option<(Arc<Session>, Connection)>,
-    /// The frame on its way is a stop.
+    /// The frame that is being written is a stop.
     pub(super) is_stop: AtomicBool,
 }
 
-impl Source for Outgoing {
+impl FrameSource for Outgoing {
     async fn next_frame(&self) -> Option<Bytes> {
         loop {
             let message = if self.is_behind() {
@@ -36,8 +36,8 @@ impl Source for Outgoing {
                 tokio::select! {
                     biased;
                     message = self.mailbox.next_stop() => message?,
-                    () = self.heard.pings().answered() => {
-                        // One that slipped in is old by now.
+                    () = self.activity.pings().answered() => {
+                        // A chunk that arrived meanwhile is outdated.
                         self.keep_chunk_back(self.mailbox.take_chunk());
                         continue;
                     }
@@ -45,7 +45,7 @@ impl Source for Outgoing {
             } else {
                 self.mailbox.next().await?
             };
-            // It may have come long after the robot was looked at.
+            // The mailbox may have waited long since the check above.
             if matches!(message, ToRobot::Chunk(_)) && self.is_behind() {
                 self.keep_chunk_back(true);
                 continue;
@@ -56,7 +56,7 @@ impl Source for Outgoing {
             }
             match message.encode() {
                 Ok(frame) => return Some(frame.into()),
-                // A chunk is checked before it gets here; whatever else does not encode is our bug.
+                // A chunk is validated before the mailbox; any other failure is a bug of the studio.
                 Err(error) => tracing::error!("a message to a robot was dropped: {error}"),
             }
         }
@@ -70,8 +70,8 @@ impl Source for Outgoing {
         }
     }
 
-    fn heard(&self) -> &Heard {
-        &self.heard
+    fn activity(&self) -> &PeerActivity {
+        &self.activity
     }
 
     fn write_within(&self) -> Duration {
@@ -81,12 +81,12 @@ impl Source for Outgoing {
 
 impl Outgoing {
     fn is_behind(&self) -> bool {
-        self.heard.pings().is_behind(Instant::now())
+        self.activity.pings().is_behind(Instant::now())
     }
 
-    /// Accounts for a chunk that does not leave, if there was one.
-    fn keep_chunk_back(&self, was_there: bool) {
-        if let (true, Some((session, _))) = (was_there, &self.session) {
+    /// Reports a chunk that is not sent, if there was one.
+    fn keep_chunk_back(&self, had_chunk: bool) {
+        if let (true, Some((session, _))) = (had_chunk, &self.session) {
             session.chunk_kept_back();
         }
     }

@@ -1,7 +1,7 @@
 //! The connection of a robot, as its session sees it.
 
 use super::places::Standing;
-use crate::{peer_log::ConnectionLog, queues::mailbox::Mailbox, wire::Heard};
+use crate::{connection_io::PeerActivity, peer_log::ConnectionLog, queues::mailbox::Mailbox};
 use std::{
     sync::{
         Arc,
@@ -22,7 +22,7 @@ pub(crate) struct Connection {
     /// Queue of messages to the robot.
     pub(crate) mailbox: Arc<Mailbox>,
     /// Time of the last message from the robot, and its pings.
-    pub(crate) heard: Arc<Heard>,
+    pub(crate) heard: Arc<PeerActivity>,
     /// Its lines in the log.
     pub(crate) log: ConnectionLog,
     /// Cancelled when another connection takes the place of this one.
@@ -40,7 +40,7 @@ impl Connection {
     pub(crate) fn new(
         number: u64,
         mailbox: Arc<Mailbox>,
-        heard: Arc<Heard>,
+        heard: Arc<PeerActivity>,
         log: ConnectionLog,
     ) -> Self {
         Self {

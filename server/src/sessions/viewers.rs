@@ -1,7 +1,9 @@
 //! All viewers of the studio.
 
 use super::places::{Full, Standing, gives_way, places_for_one};
-use crate::{limits::Limits, peer_address::PeerAddress, queues::outbox::Outbox, wire::Heard};
+use crate::{
+    connection_io::PeerActivity, limits::Limits, peer_address::PeerAddress, queues::outbox::Outbox,
+};
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Instant,
@@ -15,7 +17,7 @@ pub(crate) struct ViewerPlace {
     /// Number of the viewer, also as an operator.
     key: u64,
     address: PeerAddress,
-    heard: Arc<Heard>,
+    heard: Arc<PeerActivity>,
     taken_at: Instant,
     used_at: Mutex<Option<Instant>>,
     cut: CancellationToken,
@@ -26,7 +28,7 @@ impl ViewerPlace {
         outbox: Arc<Outbox>,
         key: u64,
         address: PeerAddress,
-        heard: Arc<Heard>,
+        heard: Arc<PeerActivity>,
     ) -> Arc<Self> {
         Arc::new(Self {
             outbox,

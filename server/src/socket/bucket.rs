@@ -1,21 +1,22 @@
-//! The bytes that a connection may send: so many at once, and so many per second in the long run. Time is handed in.
+//! Token bucket for the bytes that a connection sends: a burst and a sustained rate. Time is a parameter.
 //!
-//! A frame counts as some bytes more than it has: what is done for a small message costs more than reading it.
+//! Each frame counts a fixed number of bytes more than its length, because handling a small message costs more than
+//! reading it.
 
 use tokio::time::{Duration, Instant};
 
-/// How long a connection that sent too much is not read at a time. Short, so that what comes behind the bytes (the word
-/// that a robot has stopped) is not held for long; long enough that the pauses themselves cost nothing.
+/// Pause in reading a connection that exceeds its rate. Short enough that a message behind the excess bytes (the report
+/// that a robot has stopped) is not delayed for long, and long enough that the pauses themselves cost nothing.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// A sustained rate and a burst.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rate {
-    /// The burst, after a while in which less came.
+    /// The burst in bytes.
     pub(super) bytes_at_once: u32,
     /// The sustained rate.
     pub(super) bytes_per_sec: u32,
-    /// Bytes that a frame counts beside its own.
+    /// Bytes that a frame counts in addition to its length.
     pub(super) bytes_per_frame: u32,
 }
 
@@ -23,7 +24,7 @@ pub(super) struct Rate {
 #[derive(Debug)]
 pub(super) struct Bucket {
     rate: Rate,
-    /// Below zero when the last read took more than was left.
+    /// Bytes that are left; negative after a read that took more.
     bytes: f64,
     counted_at: Instant,
     paused_until: Option<Instant>,
@@ -39,15 +40,15 @@ impl Bucket {
         }
     }
 
-    /// Takes note of bytes that were read, and of frames that began in them.
+    /// Counts bytes that were read, and frames that began in them.
     pub(super) fn take(&mut self, bytes: usize, frames: u32, now: Instant) {
         self.fill(now);
         self.bytes -= bytes as f64 + f64::from(frames) * f64::from(self.rate.bytes_per_frame);
     }
 
-    /// The time until which nothing is to be read; `None` when reading may go on now.
+    /// Time until which nothing may be read; `None` if reading may go on now.
     pub(super) fn pause(&mut self, now: Instant) -> Option<Instant> {
-        // A pause lasts to its end, whoever asks in between.
+        // Calls during a pause do not shorten it.
         if let Some(until) = self.paused_until.filter(|until| now < *until) {
             return Some(until);
         }
@@ -83,8 +84,8 @@ mod tests {
     /// Bytes of one read.
     const READ: usize = 64 << 10;
 
-    /// Reads for ten seconds from somebody who always has more to send, so many frames in each read: the bytes, and the
-    /// longest pause.
+    /// Reads for ten seconds from a peer that always has more to send, with a number of `frames` in each read. Returns the
+    /// bytes that were read and the longest pause.
     fn greedy(frames: u32) -> (usize, Duration) {
         let from = Instant::now();
         let mut bucket = Bucket::new(RATE, from);
@@ -107,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_sends_as_fast_as_possible_is_read_at_the_rate_in_short_pauses() {
+    fn a_greedy_peer_is_read_at_the_rate_with_short_pauses() {
         let (read, longest) = greedy(0);
         let most = 32 * MIB as usize + 1000 * MIB as usize;
         assert!(read <= most + READ, "{read} of {most}");
@@ -141,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_lasts_to_its_end_and_a_rest_gives_no_more_than_what_may_come_at_once() {
+    fn a_pause_lasts_to_its_end_and_a_long_rest_gives_no_more_than_one_burst() {
         let start = Instant::now();
         let mut bucket = Bucket::new(RATE, start);
         let later = start + Duration::from_secs(3600);
@@ -155,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_stands_still_or_is_handed_in_late_does_no_harm() {
+    fn a_time_before_the_last_one_does_no_harm() {
         let start = Instant::now();
         let mut bucket = Bucket::new(RATE, start + Duration::from_secs(1));
         bucket.take(33 * MIB as usize, 0, start);

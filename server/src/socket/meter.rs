@@ -1,9 +1,9 @@
-//! A connection whose WebSocket frames are looked at while their bytes come in, before anything is kept of them.
+//! Connection that checks WebSocket frames while their bytes arrive, before the WebSocket library stores them.
 //!
-//! A WebSocket library takes one limit for the whole life of a connection and makes room for a frame when it is
-//! announced. Here the limit rises with the hello, and what is over it is refused at its header. Pings and fragments
-//! cost no memory, but time: they are counted. Whoever sends more than its rate is not read for a moment, so that its own
-//! network holds it back; what is written to it goes on.
+//! A WebSocket library has one size limit for the whole life of a connection, and it allocates a frame when it is announced.
+//! Here the limit rises with the hello, and a frame over the limit is refused at its header. Pings and fragments cost time
+//! rather than memory: their number is limited. A peer that exceeds its rate is not read for a moment, so that flow control
+//! slows it down; writes to it go on.
 
 use super::bucket::{Bucket, Rate};
 use bytes::{Buf as _, BytesMut};
@@ -17,48 +17,49 @@ use tokio::{
     time::{Duration, Instant, Sleep, sleep_until},
 };
 
-/// Most fragments of one message: 16 MiB in pieces of 4 KiB.
+/// Maximum number of fragments of one message: 16 MiB in pieces of 4 KiB.
 const MAX_FRAGMENTS: u32 = 4096;
-/// Pings, pongs and closes that may come at once.
+/// Burst of control frames: pings, pongs and closes.
 const MAX_CONTROL: f64 = 64.0;
-/// And how many per second in the long run.
+/// Sustained rate of control frames.
 const CONTROL_PER_SEC: f64 = 32.0;
-/// A frame's header at its longest.
+/// Length of the longest frame header.
 const MAX_HEADER_BYTES: usize = 14;
 
-/// The connection beneath a WebSocket.
+/// Transport of a WebSocket, with limits on what is read.
 #[derive(Debug)]
 pub(super) struct Meter<I> {
     io: I,
     frames: Frames,
-    /// Bytes after a header that is over the limit, until it is known whether those before raise it.
-    held: BytesMut,
+    /// Bytes from a header over the limit on. They are kept until the bytes before them have been handled, which may
+    /// raise the limit.
+    deferred: BytesMut,
     bucket: Bucket,
-    /// Runs while nothing is read.
+    /// Timer of the last pause in reading; absent until the first one.
     pause: Option<Pin<Box<Sleep>>>,
     is_cut: bool,
 }
 
 impl<I> Meter<I> {
-    /// Messages are at most `limit` bytes long, and come at most at this rate.
+    /// Limits messages to `limit` bytes and reading to `rate`.
     pub(super) fn new(io: I, limit: usize, rate: Rate) -> Self {
         Self {
             io,
             frames: Frames::new(limit),
-            held: BytesMut::new(),
+            deferred: BytesMut::new(),
             bucket: Bucket::new(rate, Instant::now()),
             pause: None,
             is_cut: false,
         }
     }
 
-    /// Whether more came than the rate at least once.
+    /// True if the peer has exceeded its rate at least once.
     pub(super) fn was_paused(&self) -> bool {
         self.pause.is_some()
     }
 
-    /// Ready when more may be read.
-    fn poll_turn(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    /// Waits until the rate allows the next read.
+    fn poll_rate(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let Some(until) = self.bucket.pause(Instant::now()) else {
             return Poll::Ready(());
         };
@@ -71,20 +72,20 @@ impl<I> Meter<I> {
         pause.as_mut().poll(context)
     }
 
-    /// Takes longer messages from now on.
+    /// Raises the size limit of messages.
     pub(super) fn raise(&mut self, limit: usize) {
         self.frames.limit = limit;
     }
 
-    /// Since when a message has been coming that is not complete.
+    /// Time of the first header of the current message; `None` if no message is incomplete.
     pub(super) fn unfinished_since(&self) -> Option<Instant> {
         self.frames.unfinished_since
     }
 
-    /// Neither reads nor writes any more, whoever still holds it.
+    /// Makes all further reads and writes fail, also those of the other half.
     pub(super) fn cut(&mut self) {
         self.is_cut = true;
-        self.held = BytesMut::new();
+        self.deferred = BytesMut::new();
     }
 
     fn check(&self) -> io::Result<()> {
@@ -104,29 +105,31 @@ impl<I: AsyncRead + Unpin> AsyncRead for Meter<I> {
         let this = self.get_mut();
         this.check()?;
         let before = into.filled().len();
-        let from_outside = this.held.is_empty();
-        if from_outside {
-            ready!(this.poll_turn(context));
+        let is_from_io = this.deferred.is_empty();
+        if is_from_io {
+            ready!(this.poll_rate(context));
             ready!(Pin::new(&mut this.io).poll_read(context, into))?;
         } else {
-            let count = this.held.len().min(into.remaining());
-            let (now, _) = this.held.split_at(count);
+            let count = this.deferred.len().min(into.remaining());
+            let (now, _) = this.deferred.split_at(count);
             into.put_slice(now);
-            this.held.advance(count);
+            this.deferred.advance(count);
         }
         let (_, new) = into.filled().split_at(before);
-        let passed = this.frames.pass(new);
-        let bytes = if from_outside { new.len() } else { 0 };
+        let scanned = this.frames.scan(new);
+        let bytes = if is_from_io { new.len() } else { 0 };
         let frames = std::mem::take(&mut this.frames.begun);
         this.bucket.take(bytes, frames, Instant::now());
-        match passed {
+        match scanned {
             Ok(()) => {}
-            Err(Over { at: 0, words }) => return Poll::Ready(Err(io::Error::other(words))),
-            Err(Over { at, .. }) => {
+            Err(RefusedFrame { at: 0, reason }) => {
+                return Poll::Ready(Err(io::Error::other(reason)));
+            }
+            Err(RefusedFrame { at, .. }) => {
                 let (_, after) = new.split_at(at);
-                let rest = std::mem::take(&mut this.held);
-                this.held.extend_from_slice(after);
-                this.held.extend_from_slice(&rest);
+                let rest = std::mem::take(&mut this.deferred);
+                this.deferred.extend_from_slice(after);
+                this.deferred.extend_from_slice(&rest);
                 into.set_filled(before + at);
             }
         }
@@ -156,30 +159,33 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Meter<I> {
     }
 }
 
-/// A frame that is refused, by the place of its header in the bytes that were passed; 0 also for one that began before
-/// them.
+/// A refused frame.
 #[derive(Debug, PartialEq, Eq)]
-struct Over {
+struct RefusedFrame {
+    /// Offset of its header in the scanned bytes; 0 also for a header that began before them.
     at: usize,
-    words: String,
+    /// The reason.
+    reason: String,
 }
 
-/// Where in which frame the stream is.
+/// State of the scan of a stream of frames.
 #[derive(Debug)]
 struct Frames {
     limit: usize,
     header: [u8; MAX_HEADER_BYTES],
+    /// Bytes of the current header that have arrived.
     header_bytes: usize,
-    /// Of the frame's content, still to come.
+    /// Bytes of the current frame's content that are still to come.
     content_left: u64,
-    /// Of the message, in all its fragments so far.
+    /// Length of the current message in all its fragments so far.
     message_bytes: u64,
     fragments: u32,
-    /// Frames that began since this was last looked at.
+    /// Frames that began since the count was last taken.
     begun: u32,
-    /// The frame at hand is the last of a message.
+    /// The current frame is the last of its message.
     ends_message: bool,
     unfinished_since: Option<Instant>,
+    /// Control frames that are left of the quota, at `control_at`.
     control: f64,
     control_at: Instant,
 }
@@ -201,8 +207,8 @@ impl Frames {
         }
     }
 
-    /// Takes note of bytes that came in.
-    fn pass(&mut self, bytes: &[u8]) -> Result<(), Over> {
+    /// Scans bytes that have arrived, up to the first frame that is refused.
+    fn scan(&mut self, bytes: &[u8]) -> Result<(), RefusedFrame> {
         let mut rest = bytes;
         let mut header_at = None;
         while let Some((first, after)) = rest.split_first() {
@@ -218,17 +224,17 @@ impl Frames {
             if self.header_bytes == 0 {
                 header_at = Some(bytes.len() - rest.len());
             }
-            if let Some(place) = self.header.get_mut(self.header_bytes) {
-                *place = *first;
+            if let Some(byte) = self.header.get_mut(self.header_bytes) {
+                *byte = *first;
             }
             self.header_bytes += 1;
             rest = after;
             if self.header_bytes == self.header_length() {
                 let checked = self.begin();
                 self.header_bytes = 0;
-                if let Err(words) = checked {
+                if let Err(reason) = checked {
                     let at = header_at.unwrap_or_default();
-                    return Err(Over { at, words });
+                    return Err(RefusedFrame { at, reason });
                 }
                 self.begun = self.begun.saturating_add(1);
                 self.end_of_content();
@@ -250,7 +256,7 @@ impl Frames {
         2 + length + if second & 0x80 == 0 { 0 } else { 4 }
     }
 
-    /// The header is complete. On a refusal nothing has changed.
+    /// Begins the frame whose header is complete. A refusal changes nothing.
     fn begin(&mut self) -> Result<(), String> {
         let [first, second, l0, l1, l2, l3, l4, l5, l6, l7, ..] = self.header;
         let length = match second & 0x7f {
@@ -260,7 +266,7 @@ impl Frames {
         };
         let now = Instant::now();
         if first & 0x08 != 0 {
-            // The library refuses a long one.
+            // The library refuses a long control frame.
             self.take_control(now)?;
             self.content_left = length;
             return Ok(());
@@ -274,13 +280,13 @@ impl Frames {
         let message_bytes = before.saturating_add(length);
         if message_bytes > self.limit as u64 {
             return Err(format!(
-                "a message of {message_bytes} bytes is too long, at most {} are taken",
+                "a message of {message_bytes} bytes is too long, at most {} are accepted",
                 self.limit
             ));
         }
         if fragments >= MAX_FRAGMENTS {
             return Err(format!(
-                "a message in more than {MAX_FRAGMENTS} fragments; send larger ones"
+                "a message has more than {MAX_FRAGMENTS} fragments; send larger fragments"
             ));
         }
         self.message_bytes = message_bytes;

@@ -1,19 +1,19 @@
-//! One viewer's connection: hello, then watching and commanding.
+//! Connection of one viewer: hello, then subscriptions and commands.
 
 use super::{
-    beats::Beats,
+    heartbeats::Heartbeats,
     outgoing::{Outgoing, heartbeat},
     presses::WaitingPresses,
 };
-use crate::queues::outbox::Outbox;
 use crate::{
     VERSION,
+    connection_io::{End, Read, Reader},
     handshake::{self, refused},
     peer_log::{ConnectionLog, one_line},
+    queues::outbox::Outbox,
     quota::Quota,
     scene_questions::CancelToken,
     sessions::{Registry, Session, session::refusal, viewers::ViewerPlace},
-    wire::{End, Read, Reader},
 };
 use axum::extract::ws::Message;
 use bytes::Bytes;
@@ -32,15 +32,15 @@ use std::{
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-mod asking;
+mod questions;
 mod stops;
 
-/// These connections, in the log.
-const WHOSE: &str = "a viewer's";
-/// Of the name that a client gives itself, this much stands in records and reasons.
+/// Possessive for the lines of the log about these connections.
+const OWNER: &str = "a viewer's";
+/// Characters of a client's name that records and stop reasons contain.
 const MAX_CLIENT_CHARS: usize = 64;
 
-/// Serves one viewer until it leaves, misbehaves, or `stop` is cancelled.
+/// Serves one viewer until it leaves, violates the protocol, or `stop` is cancelled.
 pub(crate) async fn bridge<S, E>(
     socket: S,
     registry: Arc<Registry>,
@@ -56,13 +56,13 @@ pub(crate) async fn bridge<S, E>(
     let mut reader = Reader::new(stream, FromViewer::decode, limits, &metrics);
     let outbox = Arc::new(Outbox::new(limits.max_lossy_bytes));
     let is_greeted = Arc::<AtomicBool>::default();
-    let beats = Arc::<Beats>::default();
+    let beats = Arc::<Heartbeats>::default();
     let outgoing = Outgoing {
         outbox: outbox.clone(),
         metrics: metrics.clone(),
         limits,
         health: registry.health.clone(),
-        heard: reader.heard().clone(),
+        activity: reader.activity().clone(),
         is_greeted: is_greeted.clone(),
         beats: beats.clone(),
     };
@@ -75,28 +75,28 @@ pub(crate) async fn bridge<S, E>(
         watched: None,
         key: registry.scene_questions.new_viewer(),
         name: String::new(),
-        asked: None,
+        question: None,
         presses: WaitingPresses::new(Instant::now()),
         answers: Arc::new(Semaphore::new(stops::MAX_ANSWERS)),
         releases: stops::releases(),
         is_greeted,
         beats,
         is_absent: false,
-        asking: Arc::new(Semaphore::new(asking::MAX_PREPARED)),
+        preparing: Arc::new(Semaphore::new(questions::MAX_PREPARED)),
     };
     let end = tokio::select! {
         end = viewer.serve(&mut reader) => end,
         () = stop.cancelled() => End::Left,
-        written = &mut writer => {
-            handshake::written(&written, WHOSE);
+        ended = &mut writer => {
+            handshake::check_writer(&ended, OWNER);
             return;
         }
     };
-    if let Some(error) = handshake::farewell(end, WHOSE, &log) {
+    if let Some(error) = handshake::closing_error(end, OWNER, &log) {
         put(&outbox, &error);
     }
     drop(viewer);
-    handshake::written(&writer.await, WHOSE);
+    handshake::check_writer(&writer.await, OWNER);
 }
 
 fn hello_of(message: FromViewer) -> Option<ViewerHello> {
@@ -111,27 +111,27 @@ struct Viewer {
     outbox: Arc<Outbox>,
     log: ConnectionLog,
     watched: Option<Arc<Session>>,
-    /// Names this viewer where questions wait, and as an operator.
+    /// Identifies this viewer in the queue of questions and as an operator.
     key: u64,
-    /// The same for people.
+    /// Name in records and stop reasons.
     name: String,
-    /// The question at hand, and how to end it.
-    asked: Option<(u64, CancelToken)>,
-    /// Stops that were carried out and are to be answered.
+    /// Id of the current question and its cancel token.
+    question: Option<(u64, CancelToken)>,
+    /// Stops that were carried out and are not answered yet.
     presses: WaitingPresses,
-    /// Answers that wait for the disk.
+    /// Permits for answers that wait for the disk.
     answers: Arc<Semaphore>,
     releases: Quota,
     is_greeted: Arc<AtomicBool>,
-    /// By which is known what comes too late.
-    beats: Arc<Beats>,
-    /// It was not heard for so long that what it set off has ended.
+    /// Heartbeats of this connection, for the check of late commands.
+    beats: Arc<Heartbeats>,
+    /// The viewer was silent for so long that its instructions have ended.
     is_absent: bool,
-    /// Questions whose pictures are being prepared.
-    asking: Arc<Semaphore>,
+    /// Permits for questions whose images are being prepared.
+    preparing: Arc<Semaphore>,
 }
 
-/// A viewer leaves its places, by a panic too.
+/// Unregisters the viewer, also after a panic.
 impl Drop for Viewer {
     fn drop(&mut self) {
         self.unwatch();
@@ -152,21 +152,21 @@ impl Viewer {
             Ok(place) => place,
             Err(end) => return end,
         };
-        let heard = reader.heard().clone();
+        let activity = reader.activity().clone();
         let limits = self.registry.limits;
-        let mut looks = tokio::time::interval(limits.operator_gone_after / 8);
+        let mut presence_checks = tokio::time::interval(limits.operator_gone_after / 8);
         loop {
             let read = tokio::select! {
                 read = reader.next() => read,
                 () = place.cut().cancelled() => break gave_way(),
-                _ = looks.tick() => {
-                    // Pongs are no sign of a page: its browser sends them.
+                _ = presence_checks.tick() => {
+                    // A pong does not show that a page runs: its browser sends it.
                     let echo = self.beats.unechoed_for(Instant::now());
-                    let silent_for = echo.unwrap_or_else(|| heard.silent_for());
-                    self.look(silent_for >= limits.operator_gone_after);
+                    let silent_for = echo.unwrap_or_else(|| activity.silent_for());
+                    self.set_absent(silent_for >= limits.operator_gone_after);
                     continue;
                 }
-                Some(permit) = stops::turn(self.presses.due(Instant::now()), self.answers.clone()),
+                Some(permit) = stops::answer_permit(self.presses.due(Instant::now()), self.answers.clone()),
                     if !self.presses.is_empty() =>
                 {
                     self.answer(permit, &[]);
@@ -180,7 +180,7 @@ impl Viewer {
                         Ok(()) => place.used(),
                         Err(error) => put(&self.outbox, &error),
                     }
-                    // What came in one packet is thousands of messages: others have their turn in between.
+                    // One packet may hold thousands of messages: other tasks run in between.
                     if is_stop {
                         tokio::task::yield_now().await;
                     } else {
@@ -193,8 +193,8 @@ impl Viewer {
         }
     }
 
-    /// A viewer that is silent, or whose page hangs, cannot stop what it set off.
-    fn look(&mut self, is_absent: bool) {
+    /// Ends the instructions of a viewer that becomes absent: it could not stop the robots that it set in motion.
+    fn set_absent(&mut self, is_absent: bool) {
         if is_absent && !self.is_absent {
             self.registry.operator_gone(self.key, &self.name);
         }
@@ -216,9 +216,9 @@ impl Viewer {
             self.outbox.clone(),
             self.key,
             self.log.address(),
-            reader.heard().clone(),
+            reader.activity().clone(),
         );
-        let welcome = written(&ViewerWelcome {
+        let welcome = encoded(&ViewerWelcome {
             studio_version: VERSION.to_owned(),
             policy: self.registry.policy(),
             answerer: self.registry.scene_questions.describe(),
@@ -231,7 +231,7 @@ impl Viewer {
             .collect();
         self.name = format!("viewer {} ({client})", self.key);
         tracing::debug!("{} is here", self.name);
-        // At once, so that there is no command without one to name.
+        // Sent at once, so that the first command can already name a heartbeat.
         let first = heartbeat(&self.beats, &self.registry.health);
         put(&self.outbox, &first);
         self.is_greeted.store(true, Ordering::Release);
@@ -240,7 +240,10 @@ impl Viewer {
 
     fn handle(&mut self, message: FromViewer) -> Result<(), ErrorMessage> {
         match message {
-            FromViewer::Hello(_) => Err(refusal("hello_twice", "the hello was already said")),
+            FromViewer::Hello(_) => Err(refusal(
+                "hello_twice",
+                "the hello was already received; a connection has one",
+            )),
             FromViewer::Watch(watch) => {
                 let session = self.robot(&watch.robot_id)?;
                 self.unwatch();
@@ -250,18 +253,18 @@ impl Viewer {
             }
             FromViewer::Command(command) => {
                 let robot = self.robot(&command.robot_id)?;
-                // One that is absent ends what it sets off now at the next look.
+                // If the viewer is still absent, the next check ends this instruction too.
                 self.is_absent = false;
-                // To end what a robot does it is never too late.
+                // Ending an instruction is never too late.
                 let in_time = if command.text.trim().is_empty() {
                     Ok(())
                 } else {
                     self.in_time("the instruction", command.heard_beat)
                 };
-                let given =
+                let result =
                     in_time.and_then(|()| robot.command(&command.text, command.mode, self.key));
-                self.note("command", &command.robot_id, &command.text, &given);
-                given
+                self.note("command", &command.robot_id, &command.text, &result);
+                result
             }
             FromViewer::Stop(stop) => {
                 let robot = self.robot(&stop.robot_id)?;
@@ -276,21 +279,21 @@ impl Viewer {
             FromViewer::Release(release) => self.release(&release),
             FromViewer::Reset(reset) => {
                 let robot = self.robot(&reset.robot_id)?;
-                let given = self
-                    .in_time("the new scene", reset.heard_beat)
+                let result = self
+                    .in_time("the request for a new scene", reset.heard_beat)
                     .and_then(|()| robot.reset(reset.scene));
-                self.note("reset", &reset.robot_id, "", &given);
-                given
+                self.note("reset", &reset.robot_id, "", &result);
+                result
             }
             FromViewer::Ask(ask) => {
                 self.ask(ask);
                 Ok(())
             }
             FromViewer::StopAnswer(stop) => {
-                if let Some((id, wanted)) = &self.asked
+                if let Some((id, cancel)) = &self.question
                     && *id == stop.question_id
                 {
-                    self.registry.scene_questions.stop_answer(self.key, wanted);
+                    self.registry.scene_questions.stop_answer(self.key, cancel);
                 }
                 Ok(())
             }
@@ -303,8 +306,8 @@ impl Viewer {
         }
     }
 
-    /// Refuses what can set a robot in motion and was given too long ago.
-    fn in_time(&self, what: &str, heard_beat: Option<u64>) -> Result<(), ErrorMessage> {
+    /// Refuses a message that can set a robot in motion and is late. `subject` names it in the refusal.
+    fn in_time(&self, subject: &str, heard_beat: Option<u64>) -> Result<(), ErrorMessage> {
         let within = self.registry.limits.command_within;
         let checked = self.beats.check(heard_beat, within, Instant::now());
         checked.map_err(|late| {
@@ -312,23 +315,27 @@ impl Viewer {
             refusal(
                 "late",
                 format!(
-                    "{what} came {late}: too late, so it was not carried out; the connection was interrupted or is slow; \
-                     look at the robot, then do it again if it is still wanted"
+                    "{subject} came {late}: too late, so it was not carried out; the connection was interrupted or is \
+                     slow; look at the robot, then send it again if it is still needed"
                 ),
             )
         })
     }
 
+    /// Records an event of this viewer with its result.
     fn note(
         &self,
-        what: &'static str,
+        kind: &'static str,
         robot_id: &str,
         text: &str,
-        given: &Result<(), ErrorMessage>,
+        result: &Result<(), ErrorMessage>,
     ) {
-        let refused = given.as_ref().err().map_or("", |error| error.code.as_str());
+        let refused = result
+            .as_ref()
+            .err()
+            .map_or("", |error| error.code.as_str());
         let events = &self.registry.events;
-        events.note(what, robot_id, &self.name, text, refused);
+        events.note(kind, robot_id, &self.name, text, refused);
     }
 
     fn robot(&self, robot_id: &str) -> Result<Arc<Session>, ErrorMessage> {
@@ -342,7 +349,7 @@ impl Viewer {
             refusal(
                 "unknown_robot",
                 format!(
-                    "there is no robot {robot_id:?}; known are: {}",
+                    "there is no robot {robot_id:?}; known robots: {}",
                     known.join(", ")
                 ),
             )
@@ -360,17 +367,17 @@ impl Viewer {
 fn gave_way() -> End {
     refused(
         "idle",
-        "all places are taken, and another viewer got that of this one, which was used the least; dial again",
+        "all places are taken, and this one, the least used, was given to another viewer; connect again",
     )
 }
 
 fn put<M: ProtocolMessage>(outbox: &Outbox, message: &M) {
-    if let Some(frame) = written(message) {
+    if let Some(frame) = encoded(message) {
         outbox.put_control(frame);
     }
 }
 
-fn written<M: ProtocolMessage>(message: &M) -> Option<Bytes> {
+fn encoded<M: ProtocolMessage>(message: &M) -> Option<Bytes> {
     match protocol::encode(message) {
         Ok(frame) => Some(frame.into()),
         Err(error) => {

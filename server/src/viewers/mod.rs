@@ -1,11 +1,13 @@
-//! Viewers: pages and programs that watch and command. Lossy, newest wins, never in a robot's way.
+//! Viewers: pages and programs that watch and command. Their messages are lossy, the newest replaces older ones, and they
+//! never delay a robot.
 //!
-//! - [`bridge`]: one viewer's connection
-//! - `beats`: when each heartbeat was sent, and by that what comes too late and which viewer is still there
+//! - `bridge`: the connection of one viewer
+//! - `heartbeats`: send times of heartbeats, from which late commands and absent viewers are recognized
+//! - `outgoing`: frames to the viewer
 //! - `presses`: stop presses that wait for their answer
 
-mod beats;
 mod bridge;
+mod heartbeats;
 mod outgoing;
 mod presses;
 

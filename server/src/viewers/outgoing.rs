@@ -1,12 +1,12 @@
-//! Frames to one viewer: its outbox, and heartbeats between.
+//! Frames to one viewer: the messages of its outbox, and heartbeats in between.
 
-use super::beats::Beats;
-use crate::queues::outbox::Outbox;
+use super::heartbeats::Heartbeats;
 use crate::{
+    connection_io::{FrameSource, PeerActivity},
     health::Health,
     limits::Limits,
     metrics::Metrics,
-    wire::{Heard, Source},
+    queues::outbox::Outbox,
 };
 use bytes::Bytes;
 use protocol::viewer::Heartbeat;
@@ -18,21 +18,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Sentences about parts that do not answer in one heartbeat.
+/// Problems in one heartbeat, one sentence each.
 const MAX_PROBLEMS: usize = 8;
 
-/// The outbox as frames, and a heartbeat once the viewer is greeted.
+/// Source of frames from a viewer's outbox, and of heartbeats once the viewer has its welcome.
 pub(super) struct Outgoing {
     pub(super) outbox: Arc<Outbox>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) limits: Limits,
     pub(super) health: Arc<Health>,
-    pub(super) heard: Arc<Heard>,
+    pub(super) activity: Arc<PeerActivity>,
     pub(super) is_greeted: Arc<AtomicBool>,
-    pub(super) beats: Arc<Beats>,
+    pub(super) beats: Arc<Heartbeats>,
 }
 
-impl Source for Outgoing {
+impl FrameSource for Outgoing {
     async fn next_frame(&self) -> Option<Bytes> {
         let frame = self.outbox.next().await;
         let dropped = self.outbox.take_dropped();
@@ -42,8 +42,8 @@ impl Source for Outgoing {
         frame
     }
 
-    fn heard(&self) -> &Heard {
-        &self.heard
+    fn activity(&self) -> &PeerActivity {
+        &self.activity
     }
 
     fn heartbeat(&self) -> Option<Bytes> {
@@ -64,8 +64,8 @@ impl Source for Outgoing {
     }
 }
 
-/// The heartbeat that is sent now.
-pub(super) fn heartbeat(beats: &Beats, health: &Health) -> Heartbeat {
+/// Heartbeat to be sent now.
+pub(super) fn heartbeat(beats: &Heartbeats, health: &Health) -> Heartbeat {
     let mut problems = health.problems();
     problems.truncate(MAX_PROBLEMS);
     Heartbeat {

@@ -1,17 +1,19 @@
-//! Stop presses of one viewer: what is stopped is stopped at once, and how often presses are answered. Time is handed in.
+//! Stop presses of one viewer that wait for their answer. Stops are carried out at once; only answers wait. Time is a
+//! parameter.
 //!
-//! A press that finds its robots stopped changes nothing, yet each robot is told again and the answer lists all of them. A
-//! viewer that presses without pause would keep the studio busy with that alone. So the answers have a quota: presses beyond
-//! it wait, and the newest of each target is answered for all of them. No press is lost, and the stop itself never waits.
+//! A press of robots that are already stopped changes nothing, but each robot is sent the stop again and the answer lists
+//! all of them. A viewer that presses continuously would occupy the studio with that alone. Answers therefore have a quota:
+//! presses beyond it wait, and one answer to the newest press of each target covers all of them. No press is lost.
 
 use crate::quota::Quota;
 use std::{collections::BTreeMap, time::Instant};
 
-/// Answers at once, and per second in the long run. A page sends a press again four times a second.
+/// Burst of answers.
 const ANSWERS_AT_ONCE: f64 = 10.0;
+/// Sustained rate of answers. A page repeats a press four times per second.
 const ANSWERS_PER_SEC: f64 = 5.0;
 
-/// Numbers of presses without an answer, at most one per robot and one for all.
+/// Presses without an answer, at most one per robot and one for all robots.
 #[derive(Debug)]
 pub(super) struct WaitingPresses {
     quota: Quota,
@@ -28,7 +30,7 @@ impl WaitingPresses {
         }
     }
 
-    /// A press for this robot, which exists, or for all of them.
+    /// Adds a press of one robot, which must exist, or of all robots.
     pub(super) fn add(&mut self, robot_id: Option<String>, press_id: u64) {
         match robot_id {
             Some(robot_id) => {
@@ -42,12 +44,13 @@ impl WaitingPresses {
         self.all.is_none() && self.robots.is_empty()
     }
 
-    /// The time at which the waiting ones are to be answered.
+    /// Time at which the quota allows the next answer.
     pub(super) fn due(&mut self, now: Instant) -> Instant {
         self.quota.next_at(now)
     }
 
-    /// What is to be answered now, all together; nothing where the quota is used up. `None`: a press for all robots.
+    /// Takes the presses to answer now: none if the quota is used up, otherwise all that wait, as robot id (`None` for
+    /// all robots) and press id.
     pub(super) fn take(&mut self, now: Instant) -> Vec<(Option<String>, u64)> {
         if self.is_empty() || !self.quota.take(now) {
             return Vec::new();
@@ -82,7 +85,7 @@ mod tests {
         let both = [(None, 1000), (Some("arm".to_owned()), 11_000)];
         assert_eq!(presses.take(due + Duration::from_micros(1)), both);
         assert!(presses.is_empty());
-        // Nothing waits, so nothing is taken from the quota either.
+        // Nothing waits, so nothing is taken from the quota.
         assert!(presses.take(start + Duration::from_secs(60)).is_empty());
     }
 }

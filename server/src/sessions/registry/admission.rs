@@ -2,6 +2,7 @@
 
 use super::{Inner, Registry};
 use crate::{
+    connection_io::PeerActivity,
     peer_log::{ConnectionLog, Kind},
     queues::mailbox::Mailbox,
     robot_id,
@@ -10,7 +11,6 @@ use crate::{
         places::{Full, gives_way},
         session::{Services, Session, refusal},
     },
-    wire::Heard,
 };
 use protocol::{ErrorMessage, robot::RobotHello};
 use std::{
@@ -46,7 +46,7 @@ impl Registry {
         &self,
         hello: RobotHello,
         mailbox: &Arc<Mailbox>,
-        heard: &Arc<Heard>,
+        heard: &Arc<PeerActivity>,
         log: &ConnectionLog,
     ) -> Result<(Arc<Session>, Connection), ErrorMessage> {
         let number = self.next_connection.fetch_add(1, Ordering::Relaxed);

@@ -3,11 +3,11 @@
 
 use super::*;
 use crate::{
+    connection_io::PeerActivity,
     peer_address::PeerAddress,
     peer_log::ConnectionLog,
     queues::mailbox::Mailbox,
     sessions::{connection::Connection, listing::BUILD_PERIOD},
-    wire::Heard,
 };
 use protocol::{JointDescription, robot::RobotHello};
 use std::time::Duration;
@@ -55,8 +55,11 @@ fn hello(name: &str) -> RobotHello {
     }
 }
 
-async fn connect(registry: &Registry, hello: RobotHello) -> (Arc<Session>, Connection, Arc<Heard>) {
-    let heard = Arc::<Heard>::default();
+async fn connect(
+    registry: &Registry,
+    hello: RobotHello,
+) -> (Arc<Session>, Connection, Arc<PeerActivity>) {
+    let heard = Arc::<PeerActivity>::default();
     let (session, connection) = registry
         .connect(hello, &Arc::default(), &heard, &registry.log())
         .await

@@ -35,16 +35,16 @@ const ANY: Rate = Rate {
     bytes_per_frame: 0,
 };
 
-/// Bytes that come in pieces of one size.
+/// Reads bytes that arrive in pieces of one size.
 async fn read(pieces: usize, bytes: &[u8], limit: usize) -> (Vec<u8>, io::Result<()>) {
-    let (mut ours, theirs) = tokio::io::duplex(pieces);
+    let (mut client, server) = tokio::io::duplex(pieces);
     let sent = bytes.to_vec();
     tokio::spawn(async move {
-        tokio::io::AsyncWriteExt::write_all(&mut ours, &sent)
+        tokio::io::AsyncWriteExt::write_all(&mut client, &sent)
             .await
             .ok();
     });
-    let mut meter = Meter::new(theirs, limit, ANY);
+    let mut meter = Meter::new(server, limit, ANY);
     let mut got = Vec::new();
     loop {
         match meter.read_buf(&mut got).await {
@@ -75,7 +75,7 @@ async fn frames_within_the_limit_pass_unchanged_in_pieces_of_any_size() {
 
 #[tokio::test]
 async fn a_message_that_is_too_long_is_refused_at_its_header() {
-    for (tail, words) in [
+    for (tail, expected) in [
         (announced(BINARY, 301), "301 bytes is too long, at most 300"),
         (announced(BINARY, u64::MAX), "too long"),
         (
@@ -86,23 +86,23 @@ async fn a_message_that_is_too_long_is_refused_at_its_header() {
         for pieces in [1, 5, 4096] {
             let bytes = [frame(BINARY, &[1; 9]), tail.clone(), vec![0; 64]].concat();
             let (_, end) = read(pieces, &bytes, 300).await;
-            let told = end.unwrap_err().to_string();
-            assert!(told.contains(words), "{pieces}: {told}");
+            let reason = end.unwrap_err().to_string();
+            assert!(reason.contains(expected), "{pieces}: {reason}");
         }
     }
 }
 
 #[tokio::test]
-async fn what_comes_together_with_the_hello_is_measured_after_it() {
+async fn a_message_in_one_packet_with_the_hello_has_the_limit_after_the_hello() {
     let hello = frame(BINARY, &[1; 20]);
-    let picture = frame(BINARY, &[2; 1000]);
-    let (mut ours, theirs) = tokio::io::duplex(1 << 16);
-    let both = [hello.clone(), picture.clone()].concat();
-    tokio::io::AsyncWriteExt::write_all(&mut ours, &both)
+    let image = frame(BINARY, &[2; 1000]);
+    let (mut client, server) = tokio::io::duplex(1 << 16);
+    let both = [hello.clone(), image].concat();
+    tokio::io::AsyncWriteExt::write_all(&mut client, &both)
         .await
         .unwrap();
-    drop(ours);
-    let mut meter = Meter::new(theirs, 100, ANY);
+    drop(client);
+    let mut meter = Meter::new(server, 100, ANY);
     let mut got = Vec::new();
     meter.read_buf(&mut got).await.unwrap();
     assert_eq!(got, hello);
@@ -125,8 +125,8 @@ async fn pings_and_fragments_are_counted() {
 
 #[tokio::test]
 async fn a_message_counts_as_unfinished_until_its_last_byte() {
-    let (mut ours, theirs) = tokio::io::duplex(1 << 16);
-    let mut meter = Meter::new(theirs, 1000, ANY);
+    let (mut client, server) = tokio::io::duplex(1 << 16);
+    let mut meter = Meter::new(server, 1000, ANY);
     let bytes = [
         frame(0x02, &[1; 10]),
         frame(PING, b""),
@@ -135,7 +135,7 @@ async fn a_message_counts_as_unfinished_until_its_last_byte() {
     .concat();
     let mut got = Vec::new();
     for byte in &bytes {
-        tokio::io::AsyncWriteExt::write_all(&mut ours, &[*byte])
+        tokio::io::AsyncWriteExt::write_all(&mut client, &[*byte])
             .await
             .unwrap();
         meter.read_buf(&mut got).await.unwrap();
@@ -150,7 +150,7 @@ async fn a_message_counts_as_unfinished_until_its_last_byte() {
 }
 
 #[tokio::test]
-async fn whoever_sends_too_much_is_read_later_and_whole_and_hears_what_is_written_meanwhile() {
+async fn a_peer_over_its_rate_is_read_completely_but_later_and_receives_stops_meanwhile() {
     const RATE: Rate = Rate {
         bytes_at_once: 10_000,
         bytes_per_sec: 100_000,
@@ -175,13 +175,13 @@ async fn whoever_sends_too_much_is_read_later_and_whole_and_hears_what_is_writte
         }
     }
     assert!(got.len() < sent.len());
-    // Nothing is read, and a stop goes out.
+    // Nothing is read, and a stop is written.
     tokio::io::AsyncWriteExt::write_all(&mut meter, b"stop")
         .await
         .unwrap();
-    let mut heard = [0; 4];
-    robot.read_exact(&mut heard).await.unwrap();
-    assert_eq!(&heard, b"stop");
+    let mut received = [0; 4];
+    robot.read_exact(&mut received).await.unwrap();
+    assert_eq!(&received, b"stop");
     drop(robot);
     loop {
         match meter.read(&mut piece).await.unwrap() {
@@ -190,6 +190,6 @@ async fn whoever_sends_too_much_is_read_later_and_whole_and_hears_what_is_writte
         }
     }
     assert_eq!(got, sent);
-    // It cannot have been quicker: 40,000 bytes beyond what may come at once.
+    // The lower bound follows from the rate: 40,000 bytes beyond the burst.
     assert!(begun_at.elapsed() >= Duration::from_millis(380));
 }

@@ -1,4 +1,4 @@
-//! Stops and releases of one viewer, carried out and answered.
+//! Stops and releases of one viewer: their execution and their answers.
 
 use super::{Viewer, put};
 use crate::{
@@ -17,40 +17,44 @@ use std::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Answers to stops of one viewer that may wait for the disk.
+/// Answers to stops of one viewer that may wait for the disk at once.
 pub(super) const MAX_ANSWERS: usize = 16;
-/// Releases of one viewer at once, one for each of many robots, and per second in the long run. A stop that finds its robot
-/// moving is carried out whatever came before; so that this cannot happen without end, releases are limited.
+/// Burst of releases of one viewer, enough for a release of every robot.
 const RELEASES_AT_ONCE: f64 = 64.0;
+/// Sustained rate of releases of one viewer. A stop of a moving robot is always carried out, so only a limit on releases
+/// bounds the number of stops.
 const RELEASES_PER_SEC: f64 = 5.0;
-/// Timers are as exact as this.
+/// Resolution of the timer.
 const TIMER_STEP: Duration = Duration::from_millis(1);
 
-/// The releases of a new viewer.
+/// Quota of releases of a new viewer.
 pub(super) fn releases() -> Quota {
     Quota::new(RELEASES_AT_ONCE, RELEASES_PER_SEC, Instant::now())
 }
 
 /// Waits until presses are due and one more answer may wait for the disk.
-pub(super) async fn turn(due: Instant, answers: Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+pub(super) async fn answer_permit(
+    due: Instant,
+    answers: Arc<Semaphore>,
+) -> Option<OwnedSemaphorePermit> {
     if due > Instant::now() {
         tokio::time::sleep_until((due + TIMER_STEP).into()).await;
     }
-    // Nobody closes it.
+    // The semaphore is never closed.
     answers.acquire_owned().await.ok()
 }
 
 impl Viewer {
-    /// Stops robots at once. The answer follows when the latches are on disk and the quota of answers allows it; nothing
-    /// waits for either. A press that comes again stops nothing and is answered again, because the first answer may be lost.
-    /// Without a robot the press is for all.
+    /// Stops robots at once; without `robot_id` the press is for all robots. The answer follows when the latches are on
+    /// disk and the quota of answers allows it, and nothing waits for it. A repeated press stops nothing and is answered
+    /// again, because the first answer may be lost.
     pub(super) fn stop(
         &mut self,
         robot_id: Option<String>,
         robots: &[Arc<Session>],
         press_id: u64,
     ) {
-        let what = if robot_id.is_some() {
+        let kind = if robot_id.is_some() {
             "stop"
         } else {
             "stop_all"
@@ -61,7 +65,7 @@ impl Viewer {
             let robot_id = robot.robot_id();
             self.log
                 .say(Kind::Stop, &format!("{robot_id} is stopped: {reason}"));
-            self.note(what, &robot_id, "", &Ok(()));
+            self.note(kind, &robot_id, "", &Ok(()));
         }
         self.presses.add(robot_id, press_id);
         if let Ok(permit) = self.answers.clone().try_acquire_owned() {
@@ -69,9 +73,9 @@ impl Viewer {
         }
     }
 
-    /// Answers the presses that wait, if the quota allows it. Robots that were stopped before are told again, except those
-    /// in `told`.
-    pub(super) fn answer(&mut self, permit: OwnedSemaphorePermit, told: &[Arc<Session>]) {
+    /// Answers the waiting presses, if the quota allows it. Robots that were already stopped are sent the stop again,
+    /// except those in `just_stopped`.
+    pub(super) fn answer(&mut self, permit: OwnedSemaphorePermit, just_stopped: &[Arc<Session>]) {
         let presses = self.presses.take(Instant::now());
         if presses.is_empty() {
             return;
@@ -84,10 +88,10 @@ impl Viewer {
                 Some(robot_id) => self.registry.robot(&robot_id).into_iter().collect(),
                 None => self.registry.robots(),
             };
-            // A press that comes again may find robots that were released since, or that came since.
+            // Between a press and its repetition robots may have been released or have connected.
             robots.retain(|robot| robot.is_stopped());
             for robot in &robots {
-                if !told.iter().any(|told| Arc::ptr_eq(told, robot)) {
+                if !just_stopped.iter().any(|one| Arc::ptr_eq(one, robot)) {
                     robot.repeat_stop(&reason);
                 }
             }
@@ -103,7 +107,7 @@ impl Viewer {
         }
         let (registry, outbox) = (self.registry.clone(), self.outbox.clone());
         tokio::spawn(async move {
-            // Side by side: a disk that hangs holds up all of them as long as one.
+            // Concurrently: a disk that hangs delays all of them no longer than one.
             let answers = answers.into_iter().map(|mut accepted: StopAccepted| {
                 let (registry, outbox) = (&registry, &outbox);
                 async move {
@@ -121,7 +125,7 @@ impl Viewer {
     pub(super) fn release(&mut self, release: &ReleaseRobot) -> Result<(), ErrorMessage> {
         let robot = self.robot(&release.robot_id)?;
         if !self.releases.take(Instant::now()) {
-            // Not in the record: there it would push out what others did.
+            // Not recorded: a flood of refusals would push out the events of others.
             self.registry.metrics.error("too_many_releases");
             return Err(refusal(
                 "too_many_releases",
@@ -133,11 +137,11 @@ impl Viewer {
             ));
         }
         let heard_at = release.heard_beat.and_then(|beat| self.beats.sent_at(beat));
-        let given = self
+        let result = self
             .in_time("the release", release.heard_beat)
             .and_then(|()| self.registry.release(&robot, release.stop_number, heard_at));
-        self.note("release", &release.robot_id, "", &given);
-        given
+        self.note("release", &release.robot_id, "", &result);
+        result
     }
 
     fn stop_reason(&self) -> String {

@@ -1,12 +1,12 @@
-//! The heartbeats of one viewer's connection: whether what its viewer wants came in time, and whether the viewer is still
-//! there. Time is handed in.
+//! Heartbeats of one viewer's connection: they show whether a command arrived in time and whether the viewer is present.
+//! Time is a parameter.
 //!
-//! A link that is dead without anybody having noticed keeps what a page hands to it, and delivers it when it is back. A robot
-//! would then begin to move on the word of somebody who gave it long ago and may have walked away. So what can set a robot
-//! in motion names the last heartbeat that its sender had heard, and only the studio's clock is asked how old that is.
+//! A link that fails unnoticed keeps what a page has written and delivers it when it recovers. A robot would then start to
+//! move on a command from a person who may have walked away. A message that can set a robot in motion therefore names the
+//! last heartbeat that its sender had received, and its age is measured with the studio's clock alone.
 //!
-//! A browser answers pings for a page that hangs, so a page echoes each heartbeat. The age of an echo counts from the
-//! departure of its heartbeat: echoes that a slow link holds back show that somebody was there, not that somebody is.
+//! A browser answers pings even for a page that hangs, so a page echoes each heartbeat. The age of an echo counts from the
+//! departure of its heartbeat: an echo that a slow link delays proves past presence only.
 
 use std::{
     collections::VecDeque,
@@ -15,27 +15,27 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Heartbeats whose time is remembered: half a minute. One before them is too old in any case.
-const KEPT: usize = 64;
+/// Heartbeats whose send time is remembered: half a minute. An older one is too late in any case.
+const MAX_REMEMBERED: usize = 64;
 
-/// The heartbeats that were sent.
+/// Heartbeats that were sent on one connection.
 #[derive(Debug, Default)]
-pub(crate) struct Beats(Mutex<Sent>);
+pub(crate) struct Heartbeats(Mutex<Sent>);
 
 #[derive(Debug, Default)]
 struct Sent {
-    /// The number of the next one.
+    /// Number of the next heartbeat.
     next: u64,
-    /// When the last ones were sent, the newest at the end.
+    /// Send times of the last heartbeats, newest last.
     times: VecDeque<Instant>,
-    /// When the newest heartbeat that was echoed was sent; absent until the viewer echoes one.
+    /// Send time of the newest echoed heartbeat; absent until the viewer echoes one.
     echoed: Option<Instant>,
 }
 
 impl Sent {
-    /// When a heartbeat was sent.
+    /// Send time of a heartbeat.
     fn time(&self, beat: u64) -> Result<Instant, Late> {
-        // The newest has 0 after it.
+        // Number of heartbeats after it; 0 for the newest.
         let Some(after) = self.next.checked_sub(1).and_then(|n| n.checked_sub(beat)) else {
             return Err(Late::Unknown(beat));
         };
@@ -47,78 +47,84 @@ impl Sent {
     }
 }
 
-/// A reason why something came too late, in words that follow "it came".
+/// Reason why a message is late. Its text follows "the instruction came".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Late {
-    /// So long ago the named heartbeat was sent.
+    /// The named heartbeat is too old; its age.
     Old(Duration),
-    /// Longer ago than is remembered.
+    /// The named heartbeat is older than all that are remembered.
     Forgotten,
-    /// This connection never had it.
+    /// The named heartbeat was never sent on this connection; its number.
     Unknown(u64),
 }
 
 impl fmt::Display for Late {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const HEARD: &str = "after the last heartbeat of the studio that its sender had heard";
+        const AFTER: &str = "after the last heartbeat that its sender had received";
         match self {
-            Self::Old(age) => write!(f, "{:.1} s {HEARD}", age.as_secs_f32()),
-            Self::Forgotten => write!(f, "more than half a minute {HEARD}"),
+            Self::Old(age) => write!(f, "{:.1} s {AFTER}", age.as_secs_f32()),
+            Self::Forgotten => write!(f, "more than half a minute {AFTER}"),
             Self::Unknown(beat) => {
-                write!(f, "with heartbeat {beat}, which this connection never had")
+                write!(
+                    f,
+                    "with heartbeat {beat}, which was never sent on this connection"
+                )
             }
         }
     }
 }
 
-impl Beats {
+impl Heartbeats {
     fn lock(&self) -> MutexGuard<'_, Sent> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The number of a heartbeat that is sent now.
+    /// Records a heartbeat that is sent at `now`, and returns its number.
     pub(crate) fn send(&self, now: Instant) -> u64 {
         let mut sent = self.lock();
         let beat = sent.next;
         sent.next += 1;
         sent.times.push_back(now);
-        if sent.times.len() > KEPT {
+        if sent.times.len() > MAX_REMEMBERED {
             sent.times.pop_front();
         }
         beat
     }
 
-    /// Whether a viewer that had heard `heard` before anything newer is answered in time. One that does not say is.
+    /// Checks that a message arrives within a time from its `newest_received` heartbeat. A message without one passes.
+    ///
+    /// # Errors
+    /// [`Late`] with the age, or for a heartbeat that is not remembered or was never sent.
     pub(crate) fn check(
         &self,
-        heard: Option<u64>,
+        newest_received: Option<u64>,
         within: Duration,
         now: Instant,
     ) -> Result<(), Late> {
-        let Some(heard) = heard else {
+        let Some(beat) = newest_received else {
             return Ok(());
         };
-        let age = now.saturating_duration_since(self.lock().time(heard)?);
+        let age = now.saturating_duration_since(self.lock().time(beat)?);
         if age > within {
             return Err(Late::Old(age));
         }
         Ok(())
     }
 
-    /// When a heartbeat was sent; `None` for one that is not remembered or never was.
+    /// Send time of a heartbeat; `None` for one that is not remembered or was never sent.
     pub(crate) fn sent_at(&self, beat: u64) -> Option<Instant> {
         self.lock().time(beat).ok()
     }
 
-    /// The viewer echoed a heartbeat. From now on it is present by its echoes alone.
+    /// Records an echo. From the first one on, only echoes count as presence of the viewer.
     ///
     /// # Errors
-    /// [`Late::Unknown`] for a heartbeat that was never sent; that is no echo.
+    /// [`Late::Unknown`] for a heartbeat that was never sent.
     pub(crate) fn echoed(&self, beat: u64) -> Result<(), Late> {
         let mut sent = self.lock();
         let time = match sent.time(beat) {
             Ok(time) => Some(time),
-            // Older than all that are remembered.
+            // The oldest remembered time is an upper bound.
             Err(Late::Forgotten) => sent.times.front().copied(),
             Err(late) => return Err(late),
         };
@@ -126,7 +132,7 @@ impl Beats {
         Ok(())
     }
 
-    /// Time since the newest echoed heartbeat was sent; `None` for a viewer that echoes none.
+    /// Time since the newest echoed heartbeat was sent; `None` until the viewer echoes one.
     pub(crate) fn unechoed_for(&self, now: Instant) -> Option<Duration> {
         let echoed = self.lock().echoed?;
         Some(now.saturating_duration_since(echoed))
@@ -139,9 +145,9 @@ mod tests {
 
     const WITHIN: Duration = Duration::from_secs(2);
 
-    /// A heartbeat every half second, and the time of the last.
-    fn beating(count: u64) -> (Beats, Instant) {
-        let beats = Beats::default();
+    /// Heartbeats every half second, and the time of the last.
+    fn beating(count: u64) -> (Heartbeats, Instant) {
+        let beats = Heartbeats::default();
         let mut now = Instant::now();
         for number in 0..count {
             now += Duration::from_millis(500);
@@ -153,13 +159,13 @@ mod tests {
     #[test]
     fn a_heartbeat_of_the_last_two_seconds_is_in_time_and_an_older_one_is_not() {
         let (beats, now) = beating(10);
-        for (heard, verdict) in [
+        for (newest, result) in [
             (9, Ok(())),
             (5, Ok(())),
             (4, Err(Late::Old(Duration::from_millis(2500)))),
             (0, Err(Late::Old(Duration::from_millis(4500)))),
         ] {
-            assert_eq!(beats.check(Some(heard), WITHIN, now), verdict, "{heard}");
+            assert_eq!(beats.check(Some(newest), WITHIN, now), result, "{newest}");
         }
         let later = now + Duration::from_millis(2001);
         let late = beats.check(Some(9), WITHIN, later);
@@ -167,13 +173,13 @@ mod tests {
     }
 
     #[test]
-    fn a_heartbeat_that_was_never_sent_is_refused_and_a_silent_client_is_not() {
+    fn a_heartbeat_that_was_never_sent_is_refused_and_a_client_that_names_none_is_not() {
         let (beats, now) = beating(10);
-        for heard in [10, u64::MAX] {
-            let unknown = Err(Late::Unknown(heard));
-            assert_eq!(beats.check(Some(heard), WITHIN, now), unknown);
+        for beat in [10, u64::MAX] {
+            let unknown = Err(Late::Unknown(beat));
+            assert_eq!(beats.check(Some(beat), WITHIN, now), unknown);
         }
-        let none = Beats::default();
+        let none = Heartbeats::default();
         assert_eq!(none.check(Some(0), WITHIN, now), Err(Late::Unknown(0)));
         assert_eq!(
             beats.check(None, WITHIN, now + Duration::from_secs(99)),
@@ -182,9 +188,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded() {
+    fn the_number_of_remembered_heartbeats_is_bounded() {
         let (beats, now) = beating(100_000);
-        assert_eq!(beats.lock().times.len(), KEPT);
+        assert_eq!(beats.lock().times.len(), MAX_REMEMBERED);
         assert_eq!(beats.check(Some(99_999), WITHIN, now), Ok(()));
         assert_eq!(beats.check(Some(5), WITHIN, now), Err(Late::Forgotten));
     }
@@ -197,7 +203,7 @@ mod tests {
         assert_eq!(beats.unechoed_for(now), Some(WITHIN));
         assert_eq!(beats.echoed(9), Ok(()));
         assert_eq!(beats.unechoed_for(now), Some(Duration::ZERO));
-        // One that was overtaken says nothing new.
+        // An echo of an older heartbeat changes nothing.
         assert_eq!(beats.echoed(7), Ok(()));
         let later = now + Duration::from_secs(3);
         assert_eq!(beats.unechoed_for(later), Some(Duration::from_secs(3)));
@@ -205,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_echo_makes_nobody_present_and_a_very_old_one_neither() {
+    fn an_echo_of_an_unknown_or_a_very_old_heartbeat_is_no_presence() {
         let (beats, now) = beating(100);
         assert_eq!(beats.echoed(100), Err(Late::Unknown(100)));
         assert_eq!(beats.unechoed_for(now), None);

@@ -1,10 +1,10 @@
-//! The pings of one connection, and by the answers how much of what was written has been read.
+//! Pings of one connection, and how much of the written data their answers confirm as read.
 //!
-//! A write ends when the operating system has taken the bytes, which may be minutes before the peer reads them. A ping goes
-//! the way of everything else: when its answer comes, all that was written before it has been read. So from the oldest ping
-//! without an answer it is known for how long the peer has been behind, and from the bytes since the newest answered one how
-//! much may lie in front of what is written next. A ping has content that cannot be guessed, and only its echo counts: pongs
-//! that nobody asked for say nothing.
+//! A write completes when the operating system has accepted the bytes, which may be minutes before the peer reads them. A
+//! ping is queued behind them: its answer confirms that everything written before it has been read. The age of the oldest
+//! unanswered ping therefore tells how long the peer has been behind, and the bytes since the newest answered one tell how
+//! much may be in front of the next write. The content of a ping is random, and only its echo counts: unsolicited pongs
+//! confirm nothing.
 
 use bytes::Bytes;
 use std::{
@@ -14,32 +14,32 @@ use std::{
 };
 use tokio::{sync::Notify, time::Instant};
 
-/// A peer whose oldest unanswered ping is older than this is behind.
+/// Age of the oldest unanswered ping beyond which a peer is behind.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
-/// A peer that has not confirmed so many bytes is behind.
+/// Unconfirmed bytes beyond which a peer is behind.
 const MAX_UNREAD_BYTES: u64 = 256 << 10;
-/// Unanswered pings that are remembered: one that leaves so many unanswered is cut off long before.
+/// Unanswered pings that are remembered. A connection with this many is closed long before.
 const MAX_UNANSWERED: usize = 256;
-/// Bytes of a ping's content.
+/// Length of a ping's content.
 const CONTENT_BYTES: usize = 8;
 
 /// The pings of one connection.
 #[derive(Debug)]
 pub(crate) struct Pings {
     state: Mutex<State>,
-    /// For the one that writes.
+    /// Wakes the writer.
     answered: Notify,
 }
 
 #[derive(Debug)]
 struct State {
     count: u64,
-    /// The oldest first.
+    /// Oldest first.
     unanswered: VecDeque<Ping>,
-    /// When the newest answered one was sent.
+    /// Departure of the newest answered ping.
     answered_sent_at: Instant,
     written_bytes: u64,
-    /// Of those, before the newest answered one.
+    /// Bytes that were written before the newest answered ping.
     read_bytes: u64,
 }
 
@@ -47,12 +47,12 @@ struct State {
 struct Ping {
     content: [u8; CONTENT_BYTES],
     sent_at: Instant,
-    /// Bytes of the connection before it.
+    /// Bytes that were written before it.
     after_bytes: u64,
 }
 
 impl Pings {
-    /// Those of a connection that begins now.
+    /// Pings of a connection that begins at `now`.
     pub(super) fn new(now: Instant) -> Self {
         Self {
             state: Mutex::new(State {
@@ -66,16 +66,16 @@ impl Pings {
         }
     }
 
-    /// The content of a ping that is sent now.
+    /// Records a ping that is sent at `now`, and returns its content.
     pub(super) fn send(&self, now: Instant) -> Bytes {
         let mut state = self.lock();
         state.count += 1;
         let mut content = state.count.to_be_bytes();
         if let Err(error) = getrandom::fill(&mut content) {
-            tracing::debug!("a ping can be guessed, the system gives no random bytes: {error}");
+            tracing::debug!("a ping is predictable, the system has no random bytes: {error}");
         }
         if state.unanswered.len() >= MAX_UNANSWERED {
-            // Not the oldest: that says for how long the peer has been behind.
+            // The oldest one stays: its age tells how long the peer has been behind.
             state.unanswered.remove(1);
         }
         let after_bytes = state.written_bytes;
@@ -87,13 +87,13 @@ impl Pings {
         Bytes::copy_from_slice(&content)
     }
 
-    /// Bytes are written now, behind the last ping.
+    /// Records bytes that are written behind the last ping.
     pub(super) fn write(&self, bytes: usize) {
         let mut state = self.lock();
         state.written_bytes = state.written_bytes.saturating_add(bytes as u64);
     }
 
-    /// A pong came. Peers may answer the newest of several pings alone.
+    /// Records a pong. It answers all older pings too: peers may answer only the newest of several.
     pub(super) fn answer(&self, content: &[u8]) {
         let mut state = self.lock();
         let mut newest_first = state.unanswered.iter().rev();
@@ -110,12 +110,13 @@ impl Pings {
         self.answered.notify_one();
     }
 
-    /// Waits for the next answer. For one writer.
+    /// Waits for the next answer. Only one task may wait.
     pub(crate) async fn answered(&self) {
         self.answered.notified().await;
     }
 
-    /// Whether the peer has not read for a second, or much of what was written: what is written now would lie behind that.
+    /// True if the peer has left a ping unanswered for more than a second, or has more than 256 KiB to read: a frame
+    /// written now would be queued behind that.
     pub(crate) fn is_behind(&self, now: Instant) -> bool {
         let state = self.lock();
         let unread_bytes = state.written_bytes - state.read_bytes;
@@ -125,7 +126,7 @@ impl Pings {
                 .is_some_and(|ping| now.saturating_duration_since(ping.sent_at) > ANSWERS_WITHIN)
     }
 
-    /// Time since the newest answered ping was sent: the peer may send and not read.
+    /// Time since the newest answered ping was sent. A peer may send without reading.
     pub(crate) fn deaf_for(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.lock().answered_sent_at)
     }
@@ -155,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn pongs_that_nobody_asked_for_say_nothing() {
+    fn unsolicited_pongs_confirm_nothing() {
         let start = Instant::now();
         let pings = Pings::new(start);
         let old = pings.send(start);
@@ -169,7 +170,7 @@ mod tests {
         ] {
             pings.answer(forged);
         }
-        // Neither does one that was answered before.
+        // A second answer to the same ping confirms nothing either.
         pings.answer(&old);
         let now = start + secs(11.0);
         assert!(pings.is_behind(now) && pings.deaf_for(now) == secs(11.0));
@@ -178,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_leaves_a_ping_unanswered_for_a_second_is_behind_until_it_answers() {
+    fn a_peer_that_leaves_a_ping_unanswered_for_a_second_is_behind_until_it_answers() {
         let start = Instant::now();
         let pings = Pings::new(start);
         let first = pings.send(start);
@@ -189,7 +190,7 @@ mod tests {
         assert!(!pings.is_behind(start + secs(1.1)), "the second is younger");
         assert!(pings.is_behind(start + secs(1.6)));
         let third = pings.send(start + secs(1.6));
-        // The newest alone is answered for all.
+        // An answer to the newest counts for all.
         pings.answer(&third);
         assert!(!pings.is_behind(start + secs(2.0)));
         pings.answer(&second);
@@ -197,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_has_much_to_read_is_behind() {
+    fn a_peer_with_much_unread_data_is_behind() {
         let start = Instant::now();
         let pings = Pings::new(start);
         pings.write(200 << 10);
@@ -207,11 +208,11 @@ mod tests {
         pings.answer(&ping);
         assert!(!pings.is_behind(start));
         pings.write(200 << 10);
-        assert!(pings.is_behind(start), "57 KiB came before these");
+        assert!(pings.is_behind(start), "57 KiB were written before these");
     }
 
     #[test]
-    fn what_is_remembered_is_bounded_and_the_oldest_stays() {
+    fn the_number_of_unanswered_pings_is_bounded_and_the_oldest_stays() {
         let start = Instant::now();
         let pings = Pings::new(start);
         let first = pings.send(start);

@@ -1,7 +1,7 @@
-//! What every WebSocket of the studio has in common: the first message within a time, pings, silence,
-//! refusals in words.
+//! Reading and writing half of a connection, the same for robots and viewers: deadline of the first message, pings,
+//! silence, and refusals with a reason.
 //!
-//! Written over any stream and sink of messages, so that the same code runs on a socket and on channels.
+//! Generic over stream and sink of messages: the same code runs on a socket and on channels.
 
 use crate::{limits::Limits, metrics::Metrics};
 use axum::extract::ws::{CloseFrame, Message, close_code};
@@ -24,123 +24,127 @@ mod pings;
 
 pub(crate) use pings::Pings;
 
-/// When a peer was last heard, which pings it answered, and how much it said at once.
+/// Activity of a peer: the time of its last frame, the pings that it answered, and the size of its largest message.
 #[derive(Debug)]
-pub(crate) struct Heard {
-    from: Instant,
-    /// Milliseconds after `from`.
-    anything: AtomicU64,
-    /// Counts what was heard.
-    count: AtomicU64,
+pub(crate) struct PeerActivity {
+    started_at: Instant,
+    /// Time of the last frame of any kind, in milliseconds after `started_at`.
+    last_frame_millis: AtomicU64,
+    /// Frames so far.
+    frames: AtomicU64,
     /// Bytes of its largest message.
     largest_bytes: AtomicUsize,
-    again: Notify,
+    frame_arrived: Notify,
     pings: Pings,
 }
 
-impl Default for Heard {
+impl Default for PeerActivity {
     fn default() -> Self {
-        let from = Instant::now();
+        let started_at = Instant::now();
         Self {
-            from,
-            anything: AtomicU64::new(0),
-            count: AtomicU64::new(0),
+            started_at,
+            last_frame_millis: AtomicU64::new(0),
+            frames: AtomicU64::new(0),
             largest_bytes: AtomicUsize::new(0),
-            again: Notify::new(),
-            pings: Pings::new(from),
+            frame_arrived: Notify::new(),
+            pings: Pings::new(started_at),
         }
     }
 }
 
-impl Heard {
+impl PeerActivity {
     fn now_millis(&self) -> u64 {
-        self.from
+        self.started_at
             .elapsed()
             .as_millis()
             .try_into()
             .unwrap_or(u64::MAX)
     }
 
-    /// Something came.
+    /// Records a frame of any kind.
     pub(crate) fn note(&self) {
-        self.anything.store(self.now_millis(), Ordering::Relaxed);
-        self.count.fetch_add(1, Ordering::Relaxed);
-        self.again.notify_waiters();
+        self.last_frame_millis
+            .store(self.now_millis(), Ordering::Relaxed);
+        self.frames.fetch_add(1, Ordering::Relaxed);
+        self.frame_arrived.notify_waiters();
     }
 
     fn note_bytes(&self, bytes: usize) {
         self.largest_bytes.fetch_max(bytes, Ordering::Relaxed);
     }
 
-    /// Bytes of its largest message so far, a refused one included.
+    /// Bytes of its largest message so far, refused ones included.
     pub(crate) fn largest_bytes(&self) -> usize {
         self.largest_bytes.load(Ordering::Relaxed)
     }
 
-    /// How long nothing came.
+    /// Time since the last frame.
     pub(crate) fn silent_for(&self) -> Duration {
-        let heard_at = self.anything.load(Ordering::Relaxed);
-        Duration::from_millis(self.now_millis().saturating_sub(heard_at))
+        let last = self.last_frame_millis.load(Ordering::Relaxed);
+        Duration::from_millis(self.now_millis().saturating_sub(last))
     }
 
-    /// What it has read.
+    /// Pings of the connection, which show how much the peer has read.
     pub(crate) fn pings(&self) -> &Pings {
         &self.pings
     }
 
-    /// Waits until something comes that was not there at the call; false when nothing does in time.
+    /// Waits for a frame that arrives after the call; `false` if none does within `limit`.
     pub(crate) async fn again_within(&self, limit: Duration) -> bool {
-        let before = self.count.load(Ordering::Relaxed);
-        let comes = async {
+        let before = self.frames.load(Ordering::Relaxed);
+        let arrival = async {
             loop {
-                let again = self.again.notified();
-                if self.count.load(Ordering::Relaxed) != before {
+                // Registered before the count is read: a frame between the two is not missed.
+                let arrived = self.frame_arrived.notified();
+                if self.frames.load(Ordering::Relaxed) != before {
                     return;
                 }
-                again.await;
+                arrived.await;
             }
         };
-        timeout(limit, comes).await.is_ok()
+        timeout(limit, arrival).await.is_ok()
     }
 
-    /// When the silence has lasted for `limit`.
+    /// Time at which the silence will have lasted for `limit`.
     fn silent_until(&self, limit: Duration) -> Instant {
-        self.from + Duration::from_millis(self.anything.load(Ordering::Relaxed)) + limit
+        let last = Duration::from_millis(self.last_frame_millis.load(Ordering::Relaxed));
+        self.started_at + last + limit
     }
 }
 
 /// Refused frames in a row after which a connection ends.
 const MAX_BAD_FRAMES: u32 = 20;
 
-/// Why a connection ends from our side, or that the peer ended it.
+/// End of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum End {
-    /// The peer closed or its network broke.
+    /// The peer closed the connection, or its network failed.
     Left,
-    /// We refuse to go on.
+    /// The studio ends the connection; the reason is sent to the peer.
     Refused(ErrorMessage),
 }
 
-/// Decodes one message of a direction.
+/// Decoder of the messages of one direction.
 pub(crate) type Decode<M> = fn(&[u8]) -> Result<M, FrameError>;
 
-/// The reading half: frames become messages, broken ones become answers.
+/// Reading half: decodes frames into messages, and invalid ones into refusals.
 #[derive(Debug)]
 pub(crate) struct Reader<'a, S, M> {
     stream: S,
     decode: Decode<M>,
     limits: Limits,
     metrics: &'a Metrics,
-    heard: Arc<Heard>,
+    activity: Arc<PeerActivity>,
+    /// Refused frames since the last valid one.
     bad_frames: u32,
 }
 
-/// What reading gave.
+/// Result of reading one frame.
 #[derive(Debug)]
 pub(crate) enum Read<M> {
     /// A message.
     Message(M),
-    /// A frame that breaks a rule; the peer is to be told, and the connection goes on.
+    /// A frame that breaks a rule. The reason is to be sent to the peer; the connection goes on.
     Refused(ErrorMessage),
 }
 
@@ -155,21 +159,21 @@ where
             decode,
             limits,
             metrics,
-            heard: Arc::default(),
+            activity: Arc::default(),
             bad_frames: 0,
         }
     }
 
-    /// When the peer was last heard.
-    pub(crate) fn heard(&self) -> &Arc<Heard> {
-        &self.heard
+    /// Activity of the peer.
+    pub(crate) fn activity(&self) -> &Arc<PeerActivity> {
+        &self.activity
     }
 
-    /// The first message, within the time for it. Pings do not extend that time.
+    /// Reads the first message. Pings do not extend its deadline.
     pub(crate) async fn hello(&mut self) -> Result<M, End> {
-        let until = Instant::now() + self.limits.hello_within;
+        let deadline = Instant::now() + self.limits.hello_within;
         loop {
-            match timeout_at(until, self.stream.next()).await {
+            match timeout_at(deadline, self.stream.next()).await {
                 Err(_) => {
                     return Err(self.refuse(
                         "hello_timeout",
@@ -193,17 +197,17 @@ where
         }
     }
 
-    /// The next message or refusal. Ends when the peer leaves, is silent too long, or sends nothing but
-    /// broken frames.
+    /// Reads the next message or refusal. Ends when the peer leaves, is silent for too long, or sends only invalid
+    /// frames.
     pub(crate) async fn next(&mut self) -> Result<Read<M>, End> {
         loop {
-            // Since it was last heard, not since this call: a caller may look at its clock between two messages.
-            let until = self.heard.silent_until(self.limits.silence);
-            let Ok(item) = timeout_at(until, self.stream.next()).await else {
+            // Counted from the last frame, not from this call: a caller may cancel the call between two messages.
+            let deadline = self.activity.silent_until(self.limits.silence);
+            let Ok(item) = timeout_at(deadline, self.stream.next()).await else {
                 return Err(self.refuse(
                     "silent",
                     format!(
-                        "nothing was heard for {:.0} s, not even a pong",
+                        "nothing was received for {:.0} s, not even a pong",
                         self.limits.silence.as_secs_f32()
                     ),
                 ));
@@ -217,14 +221,14 @@ where
     fn take(&mut self, item: Option<Result<Message, E>>) -> Result<Option<Read<M>>, End> {
         let message = match item {
             None => return Err(End::Left),
-            Some(Err(error)) => return Err(self.broken(&error.to_string())),
+            Some(Err(error)) => return Err(self.transport_failed(&error.to_string())),
             Some(Ok(message)) => message,
         };
-        self.heard.note();
+        self.activity.note();
         match &message {
-            Message::Pong(content) => self.heard.pings.answer(content),
-            Message::Binary(bytes) => self.heard.note_bytes(bytes.len()),
-            Message::Text(text) => self.heard.note_bytes(text.as_str().len()),
+            Message::Pong(content) => self.activity.pings.answer(content),
+            Message::Binary(bytes) => self.activity.note_bytes(bytes.len()),
+            Message::Text(text) => self.activity.note_bytes(text.as_str().len()),
             Message::Ping(_) | Message::Close(_) => {}
         }
         match message {
@@ -249,78 +253,79 @@ where
         }
     }
 
-    fn bad_frame(&mut self, code: &str, words: String, fatal: bool) -> Result<Read<M>, End> {
+    fn bad_frame(&mut self, code: &str, message: String, fatal: bool) -> Result<Read<M>, End> {
         self.bad_frames += 1;
         if fatal {
-            return Err(self.refuse(code, words));
+            return Err(self.refuse(code, message));
         }
         if self.bad_frames >= MAX_BAD_FRAMES {
             return Err(self.refuse(
                 code,
-                format!("{words}; that was the {MAX_BAD_FRAMES}th broken frame in a row"),
+                format!("{message}; that was the {MAX_BAD_FRAMES}th invalid frame in a row"),
             ));
         }
         self.metrics.error(code);
         Ok(Read::Refused(ErrorMessage {
             code: code.to_owned(),
-            message: words,
+            message,
             fatal: false,
         }))
     }
 
-    /// The transport gave up. Its error type is not ours, so the one case with a remedy is known by its words.
-    fn broken(&self, words: &str) -> End {
-        if words.contains("too long") || words.contains("too big") {
-            return self.refuse("too_large", format!("{words}; send smaller images"));
+    /// End of a connection whose transport failed. The error type is generic, so the one case with a remedy is
+    /// recognized by its text.
+    fn transport_failed(&self, error: &str) -> End {
+        if error.contains("too long") || error.contains("too big") {
+            return self.refuse("too_large", format!("{error}; send smaller images"));
         }
         self.metrics.error("connection");
-        tracing::debug!("a connection broke: {words}");
+        tracing::debug!("a connection failed: {error}");
         End::Left
     }
 
-    fn refuse(&self, code: &str, words: String) -> End {
+    fn refuse(&self, code: &str, message: String) -> End {
         self.metrics.error(code);
         End::Refused(ErrorMessage {
             code: code.to_owned(),
-            message: words,
+            message,
             fatal: true,
         })
     }
 }
 
-/// Where the writing half gets its frames.
-pub(crate) trait Source {
-    /// The next frame; `None` at the end.
+/// Source of the frames of a writing half.
+pub(crate) trait FrameSource {
+    /// Waits for the next frame; `None` at the end.
     fn next_frame(&self) -> impl Future<Output = Option<Bytes>> + Send;
 
-    /// The frame of the last [`next_frame`](Self::next_frame) was written.
+    /// Called when the frame of the last [`next_frame`](Self::next_frame) has been written.
     fn was_written(&self) {}
 
-    /// What is known of the peer that the frames are for.
-    fn heard(&self) -> &Heard;
+    /// Activity of the peer that the frames are for.
+    fn activity(&self) -> &PeerActivity;
 
-    /// A frame that goes out with every ping, for peers that cannot see pings.
+    /// Frame to send with every ping, for peers whose programs cannot see pings.
     fn heartbeat(&self) -> Option<Bytes> {
         None
     }
 
-    /// A write that takes longer than this ends the connection.
+    /// Time limit of a write; one that takes longer ends the connection.
     fn write_within(&self) -> Duration;
 }
 
-/// Writes frames and pings until the source ends or a write takes too long, then says goodbye. After a write that
-/// took too long nothing is written any more, and the caller must end the connection.
+/// Writes frames and pings until the source ends, then a close frame with the reason `goodbye`. A write that exceeds
+/// its time limit ends the function without a close frame, and the caller must end the connection.
 pub(crate) async fn write<K, Src>(mut sink: K, source: &Src, limits: Limits, goodbye: &str)
 where
     K: Sink<Message> + Unpin,
-    Src: Source,
+    Src: FrameSource,
 {
     let mut ticks = tokio::time::interval(limits.ping_every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     ticks.reset();
-    let pings = source.heard().pings();
+    let pings = source.activity().pings();
     loop {
-        // A ping first: beside a flood of frames it would never have its turn.
+        // Pings have priority: a flood of frames would otherwise starve them.
         let (message, is_frame) = tokio::select! {
             biased;
             _ = ticks.tick() => (Message::Ping(pings.send(Instant::now())), false),

@@ -1,6 +1,6 @@
-//! One accepted connection: counted while it is open, and given up when its peer takes nothing.
+//! Time limit for writes to an accepted connection, and the report of stalled writes to the connection limit.
 
-use super::crowd::Place;
+use super::connection_limit::ConnectionPermit;
 use std::{
     io,
     pin::Pin,
@@ -14,50 +14,50 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-/// A write waits this long for the peer.
+/// Time limit for a write that makes no progress.
 pub(super) const WRITE_WITHIN: Duration = Duration::from_secs(20);
 
-/// The connection.
+/// TCP connection whose writes fail with [`io::ErrorKind::TimedOut`] when the peer reads nothing for [`WRITE_WITHIN`].
 #[derive(Debug)]
-pub(super) struct Link {
+pub(super) struct WriteTimeout {
     socket: TcpStream,
-    place: Arc<Place>,
+    permit: Arc<ConnectionPermit>,
     /// Runs while a write waits.
-    patience: Option<Pin<Box<Sleep>>>,
+    deadline: Option<Pin<Box<Sleep>>>,
 }
 
-impl Link {
-    pub(super) fn new(socket: TcpStream, place: Arc<Place>) -> Self {
+impl WriteTimeout {
+    pub(super) fn new(socket: TcpStream, permit: Arc<ConnectionPermit>) -> Self {
         Self {
             socket,
-            place,
-            patience: None,
+            permit,
+            deadline: None,
         }
     }
 
-    fn written<T>(
+    fn check_write<T>(
         &mut self,
         context: &mut Context<'_>,
         written: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         if written.is_ready() {
-            if self.patience.take().is_some() {
-                self.place.stuck(false);
+            if self.deadline.take().is_some() {
+                self.permit.set_stalled(false);
             }
             return written;
         }
-        self.place.stuck(true);
-        let patience = self.patience.get_or_insert_with(|| {
+        self.permit.set_stalled(true);
+        let deadline = self.deadline.get_or_insert_with(|| {
             Box::pin(tokio::time::sleep_until(Instant::now() + WRITE_WITHIN))
         });
-        match patience.as_mut().poll(context) {
+        match deadline.as_mut().poll(context) {
             Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
             Poll::Pending => Poll::Pending,
         }
     }
 }
 
-impl AsyncRead for Link {
+impl AsyncRead for WriteTimeout {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -67,7 +67,7 @@ impl AsyncRead for Link {
     }
 }
 
-impl AsyncWrite for Link {
+impl AsyncWrite for WriteTimeout {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -75,7 +75,7 @@ impl AsyncWrite for Link {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.socket).poll_write(context, bytes);
-        this.written(context, written)
+        this.check_write(context, written)
     }
 
     fn poll_write_vectored(
@@ -85,7 +85,7 @@ impl AsyncWrite for Link {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.socket).poll_write_vectored(context, pieces);
-        this.written(context, written)
+        this.check_write(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -1,17 +1,18 @@
-//! The questions of one viewer.
+//! Questions of one viewer about a scene.
 
 use super::Viewer;
 use crate::scene_questions::{self, CancelToken};
 use protocol::scene::Ask;
 
-/// Questions of one viewer whose pictures are being prepared; all but the newest are given up, but not at once.
+/// Questions of one viewer whose images are being prepared at once. A newer question cancels the older one, which takes
+/// a moment to end.
 pub(super) const MAX_PREPARED: usize = 2;
 
 impl Viewer {
     pub(super) fn ask(&mut self, ask: Ask) {
         self.abandon_question();
         self.outbox.turn_to_question(ask.question_id);
-        // Every question gets an answer, so that nobody waits for one in vain.
+        // Every question is answered, also one that is refused.
         let robot = match self.robot(&ask.robot_id) {
             Ok(robot) => robot,
             Err(error) => {
@@ -19,7 +20,7 @@ impl Viewer {
                 return;
             }
         };
-        let Ok(permit) = self.asking.clone().try_acquire_owned() else {
+        let Ok(permit) = self.preparing.clone().try_acquire_owned() else {
             scene_questions::refuse(
                 &self.outbox,
                 ask.question_id,
@@ -28,24 +29,24 @@ impl Viewer {
             return;
         };
         let scene = robot.scene();
-        let wanted = CancelToken::default();
-        self.asked = Some((ask.question_id, wanted.clone()));
-        let (asking, outbox, key) = (
+        let cancel = CancelToken::default();
+        self.question = Some((ask.question_id, cancel.clone()));
+        let (questions, outbox, key) = (
             self.registry.scene_questions.clone(),
             self.outbox.clone(),
             self.key,
         );
         tokio::spawn(async move {
-            asking.ask(key, ask, scene, &outbox, &wanted).await;
+            questions.ask(key, ask, scene, &outbox, &cancel).await;
             drop(permit);
         });
     }
 
-    /// Nothing more of it is told, and what waits to be sent is dropped: a viewer that asks much and reads little costs
-    /// no memory.
+    /// Cancels the current question and drops its messages that wait to be sent: a viewer that sends many questions and
+    /// reads slowly costs no memory.
     pub(super) fn abandon_question(&mut self) {
-        if let Some((id, wanted)) = self.asked.take() {
-            self.registry.scene_questions.abandon(self.key, &wanted);
+        if let Some((id, cancel)) = self.question.take() {
+            self.registry.scene_questions.abandon(self.key, &cancel);
             self.outbox.forget_question(id);
         }
     }
