@@ -105,7 +105,7 @@ fn bad_token_files_are_refused_with_the_position() {
         2,
         "-3",
     );
-    let same = decode(&tokenizer, &tokens, &tokens);
+    let same = crate::decode(&tokenizer, &tokens, &tokens);
     refused(&same, 1, "also an input");
     assert!(folder.has("tokens.json"), "an input is not removed");
 }
@@ -121,29 +121,21 @@ fn ids_of_a_model_and_robot_units_go_both_ways() {
     let start = u32::try_from(config["action_start_token_id"].as_u64().unwrap()).unwrap();
     let end = u32::try_from(config["action_end_token_id"].as_u64().unwrap()).unwrap();
     let actions = folder.chunks("in.npy", [4, 16, 6], &waves(4, 16, 6));
-    let encode = |out: &str, more: &[&str]| {
-        let encode = [
-            "encode",
-            "--tokenizer",
-            &tokenizer,
-            "--actions",
-            &actions,
-            "--out",
-            out,
-        ];
+    let run_encode = |out: &str, more: &[&str]| {
+        let encode = encode(&tokenizer, &actions, out);
         let output = fast(&[&encode[..], more].concat());
         assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
         ids(out)
     };
-    let plain = encode(&folder.file("plain.json"), &[]);
-    let bare = encode(&folder.file("bare.json"), &["--vlm", &nano]);
-    let wrapped = encode(&folder.file("wrapped.json"), &["--vlm", &nano, "--wrap"]);
+    let plain = run_encode(&folder.file("plain.json"), &[]);
+    let bare = run_encode(&folder.file("bare.json"), &["--vlm", &nano]);
+    let wrapped = run_encode(&folder.file("wrapped.json"), &["--vlm", &nano, "--wrap"]);
     for ((plain, bare), wrapped) in plain.iter().zip(&bare).zip(&wrapped) {
         let mapped: Vec<u32> = plain.iter().map(|id| id + first).collect();
         assert_eq!(*bare, mapped);
         assert_eq!(*wrapped, [&[start][..], &mapped, &[end]].concat());
     }
-    let decode = |tokens: &str, out: &str, more: &[&str]| {
+    let run_decode = |tokens: &str, out: &str, more: &[&str]| {
         let (tokens, out) = (folder.file(tokens), folder.file(out));
         let decode = [
             "decode",
@@ -160,14 +152,14 @@ fn ids_of_a_model_and_robot_units_go_both_ways() {
         ];
         fast(&[&decode[..], more].concat())
     };
-    assert!(decode("plain.json", "a.npy", &[]).status.success());
+    assert!(run_decode("plain.json", "a.npy", &[]).status.success());
     assert!(
-        decode("bare.json", "b.npy", &["--vlm", &nano])
+        run_decode("bare.json", "b.npy", &["--vlm", &nano])
             .status
             .success()
     );
     assert!(
-        decode("wrapped.json", "c.npy", &["--vlm", &nano])
+        run_decode("wrapped.json", "c.npy", &["--vlm", &nano])
             .status
             .success()
     );
@@ -187,7 +179,7 @@ fn ids_of_a_model_and_robot_units_go_both_ways() {
     };
     write(&answers);
     assert!(
-        decode("answers.json", "d.npy", &["--vlm", &nano])
+        run_decode("answers.json", "d.npy", &["--vlm", &nano])
             .status
             .success()
     );
@@ -196,12 +188,12 @@ fn ids_of_a_model_and_robot_units_go_both_ways() {
     noisy[2].insert(0, 5);
     noisy[2].insert(4, end);
     write(&noisy);
-    let output = decode("answers.json", "d.npy", &["--vlm", &nano]);
+    let output = run_decode("answers.json", "d.npy", &["--vlm", &nano]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("stream 2"), "{}", stderr(&output));
     assert!(!folder.has("d.npy"));
     let compatible = ["--vlm", &nano, "--as-reference", "--json"];
-    let output = decode("answers.json", "d.npy", &compatible);
+    let output = run_decode("answers.json", "d.npy", &compatible);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert!(stderr(&output).contains("stream 2"), "{}", stderr(&output));
     let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -210,7 +202,7 @@ fn ids_of_a_model_and_robot_units_go_both_ways() {
     assert_eq!(summary["zero_chunks"], 1);
     assert_eq!(read("d.npy")[..192], read("a.npy")[..192]);
 
-    let refused = decode("plain.json", "d.npy", &["--vlm", &nano]);
+    let refused = run_decode("plain.json", "d.npy", &["--vlm", &nano]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(
         stderr(&refused).contains("no action token"),
@@ -221,7 +213,11 @@ fn ids_of_a_model_and_robot_units_go_both_ways() {
 
     // Robot units: decoded with the tag's statistics and encoded again.
     let units = ["--norm-stats", &nano];
-    assert!(decode("plain.json", "degrees.npy", &units).status.success());
+    assert!(
+        run_decode("plain.json", "degrees.npy", &units)
+            .status
+            .success()
+    );
     let (degrees, normalised) = (read("degrees.npy"), read("a.npy"));
     assert!(
         degrees
@@ -234,7 +230,7 @@ fn ids_of_a_model_and_robot_units_go_both_ways() {
     let encode = encode(&tokenizer, &degrees, &again);
     let output = fast(&[&encode[..], &units, &["--strict"]].concat());
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    assert!(decode("again.json", "e.npy", &[]).status.success());
+    assert!(run_decode("again.json", "e.npy", &[]).status.success());
     for (a, b) in read("e.npy").iter().zip(&normalised) {
         assert!((a - b).abs() < 0.1, "{a} {b}");
     }

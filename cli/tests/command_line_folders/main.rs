@@ -190,7 +190,7 @@ fn a_pointer_of_git_lfs_is_reported_by_every_reader_of_a_checkpoint() {
     folder.write("model.safetensors.index.json", LFS);
     let output = score(&folder.0, &frames);
     assert!(output.status.success());
-    told(
+    check(
         &String::from_utf8_lossy(&output.stderr),
         "model.safetensors.index.json",
     );

@@ -107,7 +107,7 @@ fn pipes_and_devices_are_refused() {
 /// Runs `command` as a user without permission to read everything; `None` if that is not possible.
 fn run_unprivileged(mut command: Command) -> Option<Output> {
     let probe = Set::empty();
-    fs::set_permissions(&probe.0, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&probe.0, fs::Permissions::from_mode(0o000)).unwrap();
     let is_barred = fs::read_dir(&probe.0).is_err();
     fs::set_permissions(&probe.0, fs::Permissions::from_mode(0o700)).unwrap();
     if !is_barred {

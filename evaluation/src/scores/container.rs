@@ -26,7 +26,11 @@ const OPEN: u64 = u64::MAX;
 /// A sentence about what is missing at the end of a file, if something is. `None` too for formats that do not state it, such as
 /// raw streams, and for what cannot be read.
 pub(super) fn shortfall(path: &Path) -> Option<String> {
-    let size = path.metadata().ok().filter(|about| about.is_file())?.len();
+    let size = path
+        .metadata()
+        .ok()
+        .filter(std::fs::Metadata::is_file)?
+        .len();
     let mut bytes = Bytes {
         file: BufReader::new(File::open(path).ok()?),
         at: 0,
@@ -287,7 +291,8 @@ impl Bytes {
                 return Ok(None);
             }
         }
-        Ok((self.size % length != 0).then_some(End::Missing("its last packet is not whole")))
+        Ok((!self.size.is_multiple_of(length))
+            .then_some(End::Missing("its last packet is not whole")))
     }
 }
 

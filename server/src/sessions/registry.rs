@@ -9,7 +9,6 @@ use super::{
     viewers::{ViewerPlace, Viewers},
 };
 use crate::{
-    connection_io::PeerActivity,
     data::{events::Events, latches::Latches},
     health::Health,
     inference::thread::Inference,

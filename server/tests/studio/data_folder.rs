@@ -15,10 +15,10 @@ use std::{
 };
 
 /// A temporary data folder, deleted on drop.
-struct Folder(PathBuf);
+pub struct Folder(pub PathBuf);
 
 impl Folder {
-    fn new(name: &str) -> Self {
+    pub fn new(name: &str) -> Self {
         let folder =
             std::env::temp_dir().join(format!("data-folder-{name}-{}", std::process::id()));
         std::fs::remove_dir_all(&folder).ok();

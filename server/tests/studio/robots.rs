@@ -128,6 +128,7 @@ async fn connecting_stopping_and_disconnecting_are_each_reported() {
     let release = ReleaseRobot {
         robot_id: "arm".to_owned(),
         heard_beat: None,
+        stop_number: None,
     };
     viewer.send(&release.into()).await.unwrap();
     wait_robot(&mut viewer, "arm", |robot| !robot.stop_requested).await;

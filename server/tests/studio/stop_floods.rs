@@ -1,8 +1,9 @@
 //! Viewers that press stop continuously: their stops hold, and others are served meanwhile.
 
 use super::{
+    data_folder::Folder,
     flood::{Flood, framed},
-    stops::{Folder, accepted, config, press, release},
+    stops::{accepted, config, press, release},
     support::*,
 };
 use futures_util::SinkExt as _;
@@ -39,6 +40,7 @@ fn release_now(robot_id: &str) -> FromViewer {
     ReleaseRobot {
         robot_id: robot_id.to_owned(),
         heard_beat: None,
+        stop_number: None,
     }
     .into()
 }
